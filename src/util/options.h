@@ -1,0 +1,75 @@
+/* Options: the command line and the configuration file, in Bitcoin's form.
+ *
+ *     command line:  -name   -name=value   --name=value   -noname
+ *     file:          name=value     # comment     [regtest]
+ *
+ * A table of `struct option_spec` says which options there are; an option that is not in it is an error that names it
+ * and where it stood. `-name` alone means "1"; `-noname` means "0" and, for an option that takes several values,
+ * forgets the values given before it. The command line beats the file; a section of the file that bears the network's name beats
+ * the lines before the first section; of several values for an option that takes one, the last on the command line counts,
+ * and the first in the file. What is not an option on the command line is an operand; the first one ends the options.
+ *
+ * Sections other than the chosen network's are checked for unknown options too, and otherwise ignored. */
+#ifndef ATELIER_UTIL_OPTIONS_H
+#define ATELIER_UTIL_OPTIONS_H
+
+#include "util/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum option_flag {
+	OPTION_MULTI = 1,        /* may be given several times, all values count */
+	OPTION_COMMAND_LINE = 2, /* has no meaning in a file, and is refused there (-conf, -help, ...) */
+	OPTION_HIDDEN = 4,       /* works, but -help does not show it */
+};
+
+struct option_spec {
+	const char *name;     /* without the dash; NULL ends the table */
+	const char *argument; /* hint such as "<port>", or NULL for a switch */
+	const char *help;     /* one or more sentences; wrapped when printed */
+	const char *group;    /* heading in the help; options of a group stand together in the table */
+	const char *fallback; /* what the getters give where nothing was set; NULL: none */
+	unsigned flags;       /* of enum option_flag */
+};
+
+struct options;
+
+/* Tables are borrowed and must outlive the options. A second table can be added: the same name must not be in both. */
+struct options *options_new(const struct option_spec *table);
+void options_add_table(struct options *o, const struct option_spec *table);
+void options_free(struct options *o);
+
+/* Reads argv[1..argc). *operands is the index of the first operand, argc if there is none; with operands NULL an
+ * operand is an error. */
+bool options_parse_args(struct options *o, int argc, char *const argv[], int *operands, struct errmsg *err);
+
+/* Reads a configuration file (at most 1 MiB) and keeps its lines for every section; options_set_section says afterwards which
+ * section counts (before that: none). A missing file is an error: the caller knows whether it may be missing. */
+bool options_parse_file(struct options *o, const char *path, struct errmsg *err);
+bool options_parse_text(struct options *o, const char *name, const char *text, size_t size, struct errmsg *err);
+void options_set_section(struct options *o, const char *section);
+
+/* Getters. The name must be in a table. Strings are borrowed and live as long as the options. */
+bool options_is_set(const struct options *o, const char *name);       /* by command line or file */
+const char *options_string(const struct options *o, const char *name); /* the value, else the fallback, else NULL */
+bool options_bool(const struct options *o, const char *name);         /* "0" and nothing set are false, all else true */
+
+/* Fails if the value is no decimal integer or not in min..max; *value is then left alone. An option with neither value
+ * nor fallback gives *value = 0 and true, whatever min is: ask options_is_set. */
+bool options_int(const struct options *o, const char *name, int64_t min, int64_t max, int64_t *value,
+                 struct errmsg *err);
+
+/* All values of a multi option: the command line's, then the file's. index counts from 0; NULL behind the last. The
+ * fallback is not among them. */
+const char *options_value(const struct options *o, const char *name, size_t index);
+size_t options_count(const struct options *o, const char *name);
+
+/* Sets a value as the command line would, in front of it: for options that follow from others. */
+void options_set(struct options *o, const char *name, const char *value);
+
+/* The text that -help prints, made from the tables; the caller frees it. */
+char *options_help(const struct options *o);
+
+#endif
