@@ -1,0 +1,69 @@
+/* A chain spec: everything in which one Atelier chain differs from another (doc/protocol.md section 16).
+ *
+ * Built in: "main", "test", "regtest", all three with the embedded genesis corpus. A private chain's spec is JSON with
+ * the protocol's field names; fields it leaves out are regtest's. No I/O here: the caller reads the files. */
+#ifndef ATELIER_CONSENSUS_SPEC_H
+#define ATELIER_CONSENSUS_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "consensus/header.h"
+#include "ml/step.h"
+#include "util/error.h"
+
+struct spec {
+	char name[17], hrp[9];
+	uint64_t genesis_time;
+	uint32_t spacing;              /* seconds; 0: constant bits */
+	uint32_t k, slots;
+	struct train_config train;     /* model sizes, batch, iterations, rates, bench_rows: what ml knows */
+	uint32_t bench_bytes;
+	int64_t v_0, v_min;            /* 2^-32 nats */
+	int64_t subsidy;
+	uint32_t halving, maturity, data_delay;
+	int64_t burn_rate;             /* base units per byte */
+	uint32_t blob_min, blob_max, blob_budget;
+	uint32_t block_weight;
+	/* Not committed to: */
+	uint16_t p2p_port, rpc_port;
+	bool is_public;                /* built in "main" or "test": mining needs peers */
+	/* The genesis corpus, owned by the spec (or static): dataset 0, then bench_bytes of benchmark. */
+	const uint8_t *corpus;
+	size_t corpus_size;
+	/* Derived by spec_finish: */
+	uint8_t corpus_root[32], commitment[32];
+	struct header genesis;
+	uint8_t genesis_id[32], genesis_ticket[32];
+	uint32_t limit_bits;
+	uint8_t magic[4];
+	uint8_t *owned;                /* what spec_clear releases */
+};
+
+/* The built-in spec of that name, finished; false if there is none. */
+bool spec_builtin(struct spec *spec, const char *name);
+
+/* Parses a spec file's text. Its "corpus" is "embedded" (the default) or a file name that is returned in corpus_path
+ * (heap, the caller's; relative to the spec file), to be read and handed to spec_set_corpus. Every field is checked
+ * against the limits of section 16; an unknown field, a wrong type or an impossible size is an error naming it. */
+bool spec_parse(struct spec *spec, const char *json, size_t size, char **corpus_path, struct errmsg *err);
+
+/* Copies the corpus. Then spec_finish checks the sizes against it and fills the derived fields (this computes the
+ * initial state once, for genesis' model_root). */
+void spec_set_corpus(struct spec *spec, const uint8_t *data, size_t size);
+bool spec_finish(struct spec *spec, struct errmsg *err);
+void spec_clear(struct spec *spec);
+
+/* Key of the initial state's draws: H("atelier initial state" | name). */
+void spec_init_key(const struct spec *spec, uint8_t key[32]);
+
+/* Dataset 0 and the benchmark: borrowed ranges of the corpus. */
+const uint8_t *spec_training(const struct spec *spec, size_t *size);
+const uint8_t *spec_benchmark(const struct spec *spec, size_t *size);
+
+/* Seconds a block may be ahead of the node's clock. */
+uint32_t spec_future_limit(const struct spec *spec);
+int64_t spec_subsidy(const struct spec *spec, uint32_t height);
+
+#endif

@@ -1,0 +1,54 @@
+/* A block: a proof with its transactions and the loose proofs of others (doc/protocol.md section 8). */
+#ifndef ATELIER_CONSENSUS_BLOCK_H
+#define ATELIER_CONSENSUS_BLOCK_H
+
+#include "consensus/header.h"
+#include "consensus/spec.h"
+#include "consensus/tx.h"
+
+enum { BLOCK_MAX_LOOSE = 256 }; /* 4k at k = 64 */
+
+struct block {
+	struct header header;
+	struct tx **txs;
+	size_t tx_count;
+	struct header *loose;
+	size_t loose_count;
+	/* Bodies (delta code) of the own proof and the loose proofs in order, or NULL: not here. */
+	uint8_t **bodies;
+};
+
+struct block *block_new(void);
+void block_free(struct block *block);
+
+/* Reads a serialised block (section 8) to the end of the reader; NULL with the reject filled if it is not one. A body
+ * that is there is checked against its digest. */
+struct block *block_read(const struct spec *spec, struct reader *reader, struct reject *reject);
+void block_write(struct buf *out, const struct spec *spec, const struct block *block, bool with_bodies);
+size_t block_body_size(const struct spec *spec);
+
+void block_tx_root(const struct block *block, uint8_t root[32]);
+void block_proofs_root(const struct block *block, uint8_t root[32]);
+
+/* What a header or block is judged against: facts about its parent. */
+struct parent_view {
+	uint8_t id[32], ticket[32];
+	uint32_t height, time, median_time;    /* median of the 11 up to and with the parent */
+	uint8_t model_root[32];                /* root of the state after the parent; valid if has_model_root */
+	bool has_model_root;
+};
+
+/* Header alone: version, bits, times, ticket under the block target, key; model_root if known. `now` from the caller. */
+bool header_check(const struct spec *spec, const struct header *header, const struct parent_view *parent, uint64_t now,
+	struct reject *reject);
+
+/* A loose proof for the pool: as header_check, but ticket between block and share target, `time_limit` its latest time. */
+bool loose_check(const struct spec *spec, const struct header *header, const struct parent_view *parent,
+	uint64_t time_limit, struct reject *reject);
+
+/* All of section 8 that follows from the block, its spec and its parent: roots, loose proofs, weight, each tx_check,
+ * contribution sizes, burn and budget. Not: coins, coinbase amounts, registered roots, execution. */
+bool block_check(const struct spec *spec, const struct block *block, const struct parent_view *parent,
+	struct reject *reject);
+
+#endif

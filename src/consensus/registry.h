@@ -1,0 +1,76 @@
+/* The datasets of a chain and what the past says of them (doc/protocol.md section 14), and the reward bucket and the
+ * record of slot values (section 13): everything of a branch that is neither coins nor model. A plain value: the chain
+ * keeps one for its tip, and derives one for a side branch by undoing and applying blocks on a copy. */
+#ifndef ATELIER_CONSENSUS_REGISTRY_H
+#define ATELIER_CONSENSUS_REGISTRY_H
+
+#include "consensus/block.h"
+#include "consensus/contribution.h"
+
+struct dataset {
+	uint8_t root[32], owner[32];
+	uint64_t size;
+	char licence[17], title[65];
+	uint8_t txid[32];
+	uint32_t output, height;            /* where it was registered */
+	/* Of the current observation period: */
+	uint32_t draws;
+	int64_t sum;                        /* of x = floor(V / 65536), |x| <= 2^31 */
+	unsigned __int128 squares;          /* of x^2; draws <= 2^20, so 82 bits hold it */
+	uint32_t quarantined_until;         /* last height it may not be drawn for; 0: none */
+	/* For people, not consensus: */
+	uint32_t total_draws;
+	int64_t total_paid;
+};
+
+struct registry;                            /* opaque: datasets, bucket, values of the last 2016 blocks */
+struct registry_undo;                       /* opaque: what one applied block changed */
+
+struct registry *registry_new(const struct spec *spec);   /* after genesis: dataset 0 alone, bucket 0 */
+struct registry *registry_copy(const struct registry *registry);
+void registry_free(struct registry *registry);
+uint32_t registry_height(const struct registry *registry);
+
+size_t registry_count(const struct registry *registry);                              /* dataset 0 included */
+const struct dataset *registry_get(const struct registry *registry, size_t number);  /* borrowed until the next change */
+const struct dataset *registry_find(const struct registry *registry, const uint8_t root[32], size_t *number); /* NULL: none */
+
+/* Datasets of the S slots for the child of the registry's block, whose ticket is given. */
+void registry_draw(const struct registry *registry, const uint8_t ticket[32], uint32_t slots, uint32_t dataset[]);
+
+/* v_ref of the child of the registry's block (section 13). parent_outcome: outcome of the registry's block itself, which
+ * no coinbase has stated yet and which counts (NULL at genesis). True if it stands on 64 or more records. */
+bool registry_v_ref(const struct registry *registry, const struct outcome *parent_outcome, int64_t *v_ref);
+
+int64_t registry_bucket(const struct registry *registry);
+
+/* A block's view of its parents' outcome needed to pay data and to update statistics at the next block: which dataset
+ * each slot had, proof counts, v_ref. The chain keeps one per verified block in its index. */
+struct block_outcome {
+	struct outcome outcome;
+	uint32_t dataset[OUTCOME_MAX_SLOTS];
+	int64_t v_ref;
+	float loss_before, loss_after;      /* for people; not consensus */
+};
+
+/* Applies a block (height = registry_height + 1) whose checks all held: registers its contributions, applies the
+ * outcome of its parent (NULL for block 1) to statistics and values, updates the bucket. The undo is the caller's. */
+struct registry_undo *registry_apply(struct registry *registry, const struct block *block,
+	const struct block_outcome *parent_outcome);
+void registry_undo(struct registry *registry, const struct registry_undo *undo);
+void registry_undo_free(struct registry_undo *undo);
+
+/* True if no contribution of the transaction registers a root that is registered or listed twice. */
+bool registry_check_tx(const struct registry *registry, const struct tx *tx, struct reject *reject);
+/* The same for a whole block. */
+bool registry_check_block(const struct registry *registry, const struct block *block, struct reject *reject);
+
+/* Byte forms, for the database. read returns NULL on damaged bytes. */
+void registry_write(struct buf *out, const struct registry *registry);
+struct registry *registry_read(const struct spec *spec, struct reader *reader);
+void registry_undo_write(struct buf *out, const struct registry_undo *undo);
+struct registry_undo *registry_undo_read(struct reader *reader);
+void block_outcome_write(struct buf *out, const struct block_outcome *outcome);
+bool block_outcome_read(struct reader *reader, struct block_outcome *outcome);
+
+#endif

@@ -1,0 +1,79 @@
+/* Transactions: Bitcoin's segwit serialisation, with P2TR and OP_RETURN outputs only (doc/protocol.md section 11).
+ *
+ * A struct tx owns its arrays. Parsing bounds every length by the bytes that are there. */
+#ifndef ATELIER_CONSENSUS_TX_H
+#define ATELIER_CONSENSUS_TX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "consensus/reject.h"
+#include "util/buf.h"
+
+#define COIN INT64_C(100000000)
+#define MAX_MONEY (INT64_C(21000000) * COIN)
+
+enum { P2TR_SIZE = 34, OP_RETURN_MAX = 520, ANNEX_TAG = 0x50 };
+
+struct outpoint {
+	uint8_t txid[32];
+	uint32_t index;
+};
+
+struct bytes {
+	uint8_t *data;
+	size_t size;
+};
+
+struct tx_input {
+	struct outpoint prev;
+	struct bytes script;      /* scriptSig: empty unless coinbase */
+	uint32_t sequence;
+	struct bytes *witness;
+	size_t witness_count;
+};
+
+struct tx_output {
+	int64_t amount;
+	struct bytes script;
+};
+
+struct tx {
+	uint32_t version, locktime;
+	struct tx_input *inputs;
+	size_t input_count;
+	struct tx_output *outputs;
+	size_t output_count;
+};
+
+struct tx *tx_new(void);                        /* version 2, nothing in it */
+void tx_free(struct tx *tx);
+struct tx *tx_copy(const struct tx *tx);
+struct tx_input *tx_add_input(struct tx *tx, const struct outpoint *prev, uint32_t sequence);
+struct tx_output *tx_add_output(struct tx *tx, int64_t amount, const uint8_t *script, size_t size); /* copies */
+void tx_set_witness(struct tx_input *input, const uint8_t *item, size_t size);                      /* one element */
+
+/* Reads one transaction; NULL (and reader->ok false) if the bytes are not one. */
+struct tx *tx_read(struct reader *reader);
+void tx_write(struct buf *out, const struct tx *tx, bool with_witness);
+size_t tx_size(const struct tx *tx, bool with_witness);
+size_t tx_weight(const struct tx *tx);
+void tx_txid(const struct tx *tx, uint8_t txid[32]);
+void tx_wtxid(const struct tx *tx, uint8_t wtxid[32]);
+bool tx_is_coinbase(const struct tx *tx);
+
+bool amount_valid(int64_t amount);
+
+/* Every rule that needs no context, contributions' own included (sections 11 and 12 but for sizes, burn and budget). */
+bool tx_check(const struct tx *tx, struct reject *reject);
+
+/* nLockTime against the block's height and the parent's median time. */
+bool tx_is_final(const struct tx *tx, uint32_t height, uint32_t median_time);
+
+/* BIP68: the least height and median time at which every relative lock is met. coin_height[i] and coin_time[i] (median
+ * time of the block before the coin's) for each input. */
+bool tx_sequence_locks_met(const struct tx *tx, const uint32_t *coin_height, const uint32_t *coin_time, uint32_t height,
+	uint32_t median_time);
+
+#endif

@@ -1,0 +1,54 @@
+/* The long part of connecting a block, as a pure job for a worker: execute the proofs, measure, update the model
+ * (doc/protocol.md sections 6 and 10). It sees nothing of the chain: everything it needs is gathered before. */
+#ifndef ATELIER_CONSENSUS_VERIFY_H
+#define ATELIER_CONSENSUS_VERIFY_H
+
+#include <stdatomic.h>
+
+#include "consensus/registry.h"
+#include "ml/state.h"
+#include "ml/update.h"
+
+/* One proof to execute. */
+struct verify_proof {
+	struct header header;
+	uint8_t id[32], seed[32];
+	uint32_t slot;
+	uint8_t *windows;      /* owned; window_step_size bytes; NULL if delta is given */
+	uint8_t *delta;        /* owned; block_body_size bytes: the body, if this node already executed the proof; else NULL,
+	                          filled by the job */
+};
+
+struct verify_job {
+	const struct spec *spec;
+	struct state *parent;              /* a reference, held by the job */
+	uint8_t *benchmark;                /* owned windows */
+	struct benchmark_result *parent_benchmark; /* G_0 of ml/update.h if known: a reference, else NULL; filled by the job */
+	struct verify_proof *proofs;       /* own first, then loose in order */
+	size_t proof_count;
+	bool has_v_ref;                    /* v_ref stands on records: slots may be left out */
+	int64_t v_ref;
+	bool trusted;                      /* deltas are given and believed (replay): skip execution */
+	atomic_bool cancel;
+	atomic_uint steps_done;            /* progress, readable meanwhile */
+};
+
+struct verdict {
+	bool valid, cancelled;
+	struct reject reject;              /* if not valid */
+	size_t false_proof;                /* index of the proof that failed; SIZE_MAX if none did */
+	struct state *state;               /* the state after the block: a reference of the caller's */
+	struct outcome outcome;
+	float loss_before, loss_after;
+};
+
+void verify_job_clear(struct verify_job *job);
+/* Runs on any thread. Executes proofs without delta (own first); a digest that differs is repeated on the reference
+ * engine before it counts as false. Then the update. The caller owns verdict->state. */
+void verify_run(struct verify_job *job, struct verdict *verdict);
+
+/* One proof alone (a loose one, or an audit): true if the step gives its digest. found may be NULL. */
+bool verify_one(const struct spec *spec, const struct state *parent, struct verify_proof *proof, atomic_bool *cancel,
+	uint8_t found[32], struct reject *reject);
+
+#endif
