@@ -1,0 +1,193 @@
+/* The chain: which blocks there are, which are connected, and the one tip that counts.
+ *
+ * Everything here runs on the loop thread; long work goes to the worker pool as pure jobs and comes back through
+ * pool_drain. A block takes this way:
+ *
+ *   chain_add_header   header known: parent known, bits, times, ticket right
+ *   chain_add_block    bytes here: structure right, written to disk; waits for its blobs and its parent's verdict
+ *   verify job         on a worker: proofs executed, state and outcome computed (consensus/verify.h)
+ *   commit             on the loop: coins, coinbase, registry; one atomic write; most work wins, first connected on a tie
+ *
+ * What has been acknowledged survives kill -9: block bytes are synced before the index names them, and tip, coins,
+ * registry and index change in one synced LevelDB batch.
+ *
+ * Ownership: index entries live as long as the chain; blocks handed in belong to the chain; what `read` functions return
+ * is the caller's. */
+#ifndef ATELIER_CHAIN_CHAIN_H
+#define ATELIER_CHAIN_CHAIN_H
+
+#include "consensus/block.h"
+#include "consensus/registry.h"
+#include "consensus/target.h"
+#include "consensus/verify.h"
+#include "ml/state.h"
+#include "util/error.h"
+#include "util/pool.h"
+
+struct chain;
+
+enum entry_status {
+	ENTRY_HEADER,      /* header alone */
+	ENTRY_STORED,      /* block bytes on disk */
+	ENTRY_VERIFIED,    /* proofs executed, outcome known; side branches stay here */
+	ENTRY_CONNECTED,   /* every rule held, coins included; may be off the active chain again */
+	ENTRY_INVALID,     /* refused, or descends from a refused block */
+};
+
+struct index_entry {
+	uint8_t id[32], ticket[32];
+	struct header header;
+	struct index_entry *parent;        /* NULL: genesis */
+	uint32_t height, median_time;      /* median of the 11 blocks up to and with this one */
+	struct u256 chain_work;
+	enum entry_status status;
+	const char *invalid_reason;        /* static text, if INVALID */
+	uint32_t tx_count, loose_count;    /* from ENTRY_STORED on */
+	uint64_t connect_order;            /* 1, 2, ... in order of first connection; 0: never connected */
+	/* From ENTRY_VERIFIED on: */
+	struct block_outcome outcome;
+	uint8_t model_root_after[32];
+};
+
+/* Notices, called on the loop after the change is durable. Any may be NULL. `source` is what the caller gave to
+ * chain_add_*: a peer's number, 0 for this node itself. */
+struct chain_events {
+	void *context;
+	/* The active chain lost or gained a block. registry etc. already show the new tip when `tip` is called, once, last. */
+	void (*disconnected)(void *context, const struct index_entry *entry, const struct block *block);
+	void (*connected)(void *context, const struct index_entry *entry, const struct block *block);
+	void (*tip)(void *context, const struct index_entry *tip);
+	/* The own proof of a block has been executed and is right: it may be announced. */
+	void (*block_proven)(void *context, const struct index_entry *entry, uint64_t source);
+	/* Verdict over a block: reject NULL when verified. */
+	void (*block_verdict)(void *context, const struct index_entry *entry, uint64_t source, const struct reject *reject);
+	/* Verdict over a loose proof: reject NULL when it is right and in the pool. */
+	void (*proof_verdict)(void *context, const struct header *header, uint64_t source, const struct reject *reject);
+	/* A transaction entered the mempool, or left it other than by a block. */
+	void (*tx_added)(void *context, const struct tx *tx, uint64_t source);
+	void (*tx_removed)(void *context, const struct tx *tx, const char *reason);
+	/* A block or transaction needs this blob before it can go on. */
+	void (*blob_wanted)(void *context, const uint8_t root[32], uint64_t size, uint64_t source);
+	/* Several subscribers: see chain_subscribe. */
+};
+
+struct chain_options {
+	const char *datadir;               /* the network's own directory; made if missing */
+	const struct spec *spec;           /* outlives the chain */
+	struct pool *pool;                 /* verify jobs */
+	uint32_t snapshot_interval;        /* blocks between model snapshots; 0: the default for the spec's size */
+	size_t mempool_bytes;              /* 0: 64 MiB */
+	bool reindex;                      /* forget index and coins, read the block files again */
+	void (*progress)(void *context, const char *what, uint32_t done, uint32_t total); /* long start-ups; may be NULL */
+	void *progress_context;
+};
+
+/* Opens or creates, replays the model from the newest sound snapshot. Only one process may hold a datadir. */
+struct chain *chain_open(const struct chain_options *options, struct errmsg *err);
+void chain_subscribe(struct chain *chain, const struct chain_events *events);   /* copied */
+/* Cancels jobs, waits for them, writes a snapshot if worthwhile. */
+void chain_close(struct chain *chain);
+
+const struct spec *chain_spec(const struct chain *chain);
+const struct index_entry *chain_genesis(const struct chain *chain);
+const struct index_entry *chain_tip(const struct chain *chain);
+const struct index_entry *chain_best_header(const struct chain *chain);   /* most work by headers, invalid ones excluded */
+const struct index_entry *chain_find(const struct chain *chain, const uint8_t id[32]);      /* NULL: unknown */
+const struct index_entry *chain_at(const struct chain *chain, uint32_t height);             /* active chain; NULL above */
+bool chain_is_active(const struct chain *chain, const struct index_entry *entry);
+const struct index_entry *entry_ancestor(const struct index_entry *entry, uint32_t height);
+/* Tips of all branches, for getchaintips; returns how many were written (at most max). */
+size_t chain_tips(const struct chain *chain, const struct index_entry **out, size_t max);
+const struct registry *chain_registry(const struct chain *chain);         /* of the tip */
+struct state *chain_state(struct chain *chain);                           /* after the tip; a new reference */
+/* State after any verified block: at once from memory, else NULL and `ready` is called later (state NULL: not to be had). */
+struct state *chain_state_at(struct chain *chain, const struct index_entry *entry,
+	void (*ready)(void *context, struct state *state), void *context);
+
+enum chain_result { CHAIN_NEW, CHAIN_KNOWN, CHAIN_ORPHAN, CHAIN_REJECTED, CHAIN_ERROR /* disk */ };
+
+enum chain_result chain_add_header(struct chain *chain, const struct header *header, const struct index_entry **entry,
+	struct reject *reject);
+/* Takes the block. Bodies that came along are used only after their proofs have been executed. */
+enum chain_result chain_add_block(struct chain *chain, struct block *block, uint64_t source, struct reject *reject);
+/* A loose proof for the tip's child: executed on a worker, then proof_verdict. ORPHAN: not for the present tip. */
+enum chain_result chain_add_loose(struct chain *chain, const struct header *header, uint64_t source,
+	struct reject *reject);
+/* A proof this node's own miner computed: its body is known to be right. Ticket decides: pool, or block (then `block` is
+ * the template it was mined on, which is taken). */
+enum chain_result chain_add_own(struct chain *chain, struct block *block, uint8_t *body, struct reject *reject);
+enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, uint64_t source, struct reject *reject);
+/* Stores a blob's bytes if something waits for it or `keep` (the wallet's own). REJECTED: bytes do not match the root. */
+enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size, bool keep,
+	struct reject *reject);
+
+/* What is here to be served. */
+struct block *chain_read_block(struct chain *chain, const struct index_entry *entry, struct errmsg *err); /* with bodies */
+bool chain_has_blob(const struct chain *chain, const uint8_t root[32]);
+bool chain_read_blob(struct chain *chain, const uint8_t root[32], struct buf *out, struct errmsg *err);
+
+/* A coin of the active chain. */
+struct coin {
+	struct tx_output output;           /* owned */
+	uint32_t height;
+	bool coinbase;
+};
+bool chain_coin(struct chain *chain, const struct outpoint *outpoint, struct coin *coin);  /* false: none */
+void coin_clear(struct coin *coin);
+struct coin_stats { uint64_t coins; int64_t amount; };
+void chain_coin_stats(struct chain *chain, struct coin_stats *stats);
+/* Where a confirmed transaction of the active chain is (kept for every transaction). */
+const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[32], struct tx **tx);
+
+/* The mempool. */
+struct mempool_entry {
+	struct tx *tx;
+	uint8_t txid[32], wtxid[32];
+	int64_t fee;
+	size_t weight;
+	uint64_t time;
+	uint32_t height;
+};
+size_t chain_mempool_count(const struct chain *chain);
+size_t chain_mempool_bytes(const struct chain *chain);
+const struct mempool_entry *chain_mempool_find(const struct chain *chain, const uint8_t txid[32]);
+const struct mempool_entry *chain_mempool_find_wtxid(const struct chain *chain, const uint8_t wtxid[32]);
+void chain_mempool_each(const struct chain *chain, void (*fn)(void *context, const struct mempool_entry *entry),
+	void *context);
+/* The mempool transaction that spends this output, or NULL. */
+const struct mempool_entry *chain_mempool_spender(const struct chain *chain, const struct outpoint *outpoint);
+
+/* The loose proofs waiting for the next block, ascending by seed. */
+size_t chain_loose_count(const struct chain *chain);
+const struct header *chain_loose_get(const struct chain *chain, size_t index);
+bool chain_loose_known(const struct chain *chain, const uint8_t id[32]);
+
+/* A new template on the tip: coinbase, best-paying transactions, loose proofs, all but nonce and digest. A later attempt
+ * takes a newer one. */
+struct block *chain_template(struct chain *chain, const uint8_t miner[32]);
+/* What an attempt needs: the bytes of the windows for this header's seed, of the slot's dataset, and the state. */
+uint8_t *chain_attempt_windows(struct chain *chain, const struct header *header, uint32_t *slot, uint32_t *dataset);
+
+/* Headers for a peer. A locator is ids from the tip back, sparser and sparser, ending with genesis. */
+size_t chain_locator(const struct chain *chain, const struct index_entry *from, uint8_t (*ids)[32], size_t max);
+const struct index_entry *chain_fork_point(const struct chain *chain, const uint8_t (*ids)[32], size_t count);
+
+/* Rechecks, for auditblock and auditproof: gathers on the loop what a verify job needs for a block whose bytes are here; the
+ * parent state comes through chain_state_at. NULL with the error set if the block or a dataset is missing. */
+struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct state *parent,
+	struct errmsg *err);
+
+/* How verification stands, for gettraininginfo. */
+struct chain_activity {
+	size_t blocks_waiting, blocks_verifying, proofs_verifying;
+	uint64_t proofs_executed, proofs_false;      /* since the start */
+	uint32_t steps_done, steps_total;            /* of the block in work */
+	bool initial_download;
+};
+void chain_activity(const struct chain *chain, struct chain_activity *activity);
+
+/* Operator's overrides: refuse a block and its descendants, or take that back. */
+bool chain_invalidate(struct chain *chain, const struct index_entry *entry, struct errmsg *err);
+bool chain_reconsider(struct chain *chain, const struct index_entry *entry, struct errmsg *err);
+
+#endif
