@@ -1,0 +1,71 @@
+/* The model: a byte-level Llama, its loss and its gradient, bit-reproducible (doc/protocol.md section 4).
+ *
+ * Here: the sizes and their limits, the layout of the one parameter vector `theta`, and a workspace that runs forward
+ * and backward passes. Not here: the optimizer (ml/adamw.h), where windows come from (ml/noise.h, consensus), the
+ * chain's state (ml/state.h).
+ *
+ * Parameters are one vector of model_count() floats; model_tensor() names its parts. Windows are bytes [rows][ctx + 1]:
+ * inputs are bytes 0..ctx-1 of a row, targets 1..ctx; the first 8 positions are not counted in the loss.
+ *
+ * A `struct model` holds all memory a pass needs, taken once by model_new for micro-batches of at most 1024 tokens;
+ * nothing is allocated after that. It is used by one thread at a time; several may exist. */
+#ifndef ATELIER_ML_MODEL_H
+#define ATELIER_ML_MODEL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ml/engine.h"
+
+struct model_config {
+	uint32_t d;      /* width */
+	uint32_t layers;
+	uint32_t heads;
+	uint32_t ff;     /* hidden size of the gated unit */
+	uint32_t ctx;    /* positions of a window */
+};
+
+enum { MODEL_VOCABULARY = 256, MODEL_SKIPPED = 8, MODEL_CTX_MAX = 1024, MODEL_HEAD_MAX = 128 };
+
+/* NULL if the sizes are within the limits of protocol section 16, else what is wrong with them (static text). */
+const char *model_config_check(const struct model_config *config);
+
+/* Bytes of memory that model_new would take for sizes that model_config_check accepts. */
+size_t model_memory(const struct model_config *config);
+
+/* n: how many parameters sizes that model_config_check accepts have. */
+size_t model_count(const struct model_config *config);
+
+/* A part of theta: rows * cols floats from offset, row by row. */
+enum model_kind { MODEL_EMBEDDING, MODEL_NORM, MODEL_MATRIX, MODEL_RESIDUAL /* matrix writing to the residual: Wo, Wdown */ };
+
+struct model_tensor {
+	char name[24];     /* "embedding", "layer.3.wq", "layer.3.norm_mlp", "norm", "head", ... */
+	size_t offset;
+	size_t rows, cols; /* a norm is one row */
+	enum model_kind kind;
+};
+
+/* Parts 0 .. model_tensors() - 1, in the order of theta: embedding; per layer norm_attention, wq, wk, wv, wo,
+ * norm_mlp, wgate, wup, wdown; norm; head. */
+size_t model_tensors(const struct model_config *config);
+void model_tensor(const struct model_config *config, size_t index, struct model_tensor *out);
+
+struct model;
+struct model *model_new(const struct model_config *config, enum engine engine);
+void model_free(struct model *m);
+const struct model_config *model_config(const struct model *m);
+
+/* Mean cross-entropy over the counted positions of `rows` windows (1 at least), and its gradient in `gradient` (n
+ * floats, overwritten). False if the pass fails: an operand cannot be quantised, or *cancel (may be NULL) became true.
+ * Then the outputs are undefined. A loss that is not finite is returned as it is. */
+bool model_gradient(struct model *m, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
+		    float *gradient, float *loss);
+
+/* The same loss, forward only. */
+bool model_loss(struct model *m, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
+		float *loss);
+
+#endif

@@ -1,0 +1,16 @@
+/* A start-up check that an engine on this machine multiplies exactly.
+ *
+ * Runs products and a small step on adversarial operands (ties, largest mantissas, subnormals, zeros of both signs, odd
+ * shapes) and compares a digest with the one embedded here. A node must not run on an engine that fails it. */
+#ifndef ATELIER_ML_SELFTEST_H
+#define ATELIER_ML_SELFTEST_H
+
+#include <stdbool.h>
+
+#include "ml/engine.h"
+#include "util/error.h"
+
+/* Takes a few milliseconds. False with a reason if the digest differs. */
+bool selftest_run(enum engine engine, struct errmsg *err);
+
+#endif
