@@ -16,8 +16,16 @@ static inline uint32_t read_le32(const uint8_t *p)
 }
 static inline uint64_t read_le64(const uint8_t *p) { return read_le32(p) | (uint64_t)read_le32(p + 4) << 32; }
 static inline void write_le16(uint8_t *p, uint16_t v) { p[0] = (uint8_t)v; p[1] = (uint8_t)(v >> 8); }
-static inline void write_le32(uint8_t *p, uint32_t v) { write_le16(p, (uint16_t)v); write_le16(p + 2, (uint16_t)(v >> 16)); }
-static inline void write_le64(uint8_t *p, uint64_t v) { write_le32(p, (uint32_t)v); write_le32(p + 4, (uint32_t)(v >> 32)); }
+static inline void write_le32(uint8_t *p, uint32_t v)
+{
+	write_le16(p, (uint16_t)v);
+	write_le16(p + 2, (uint16_t)(v >> 16));
+}
+static inline void write_le64(uint8_t *p, uint64_t v)
+{
+	write_le32(p, (uint32_t)v);
+	write_le32(p + 4, (uint32_t)(v >> 32));
+}
 
 /* Writes 2 * size lower-case digits and a terminating zero to out. */
 void hex_encode(char *out, const uint8_t *data, size_t size);

@@ -23,7 +23,7 @@ bool file_size(const char *path, uint64_t *size, struct errmsg *err);
 bool file_remove(const char *path, struct errmsg *err); /* a file that is missing already is no failure */
 bool file_sync_dir(const char *path, struct errmsg *err);
 
-/* Writes or reads exactly size bytes at an offset of an open file; interrupted calls go on. `name` is for the message. */
+/* Writes or reads exactly size bytes at an offset of an open file; interrupted calls go on. name: for messages. */
 bool file_write_at(int fd, uint64_t offset, const void *data, size_t size, const char *name, struct errmsg *err);
 bool file_read_at(int fd, uint64_t offset, void *out, size_t size, const char *name, struct errmsg *err);
 

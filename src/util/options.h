@@ -4,10 +4,12 @@
  *     file:          name=value     # comment     [regtest]
  *
  * A table of `struct option_spec` says which options there are; an option that is not in it is an error that names it
- * and where it stood. `-name` alone means "1"; `-noname` means "0" and, for an option that takes several values,
- * forgets the values given before it. The command line beats the file; a section of the file that bears the network's name beats
- * the lines before the first section; of several values for an option that takes one, the last on the command line counts,
- * and the first in the file. What is not an option on the command line is an operand; the first one ends the options.
+ * and where it stood. `-name` alone means "1" where no value is required; `-noname` means "0"
+ * and, for an option that takes several values, forgets those given before it, and all of the sources behind. The command line beats the file; in the
+ * file the section that bears the network's name beats the lines before the first section. Of several values for an
+ * option that takes one, the last on the command line counts, and the first in the file. On the command line the first
+ * argument that is no option is the first operand, and ends the options. A comment in the file starts at the beginning
+ * of a line or after a blank.
  *
  * Sections other than the chosen network's are checked for unknown options too, and otherwise ignored. */
 #ifndef ATELIER_UTIL_OPTIONS_H
@@ -27,7 +29,7 @@ enum option_flag {
 
 struct option_spec {
 	const char *name;     /* without the dash; NULL ends the table */
-	const char *argument; /* hint such as "<port>", or NULL for a switch */
+	const char *argument; /* "<port>": a value is required; "[=<name>]": it may be missing; NULL: a switch */
 	const char *help;     /* one or more sentences; wrapped when printed */
 	const char *group;    /* heading in the help; options of a group stand together in the table */
 	const char *fallback; /* what the getters give where nothing was set; NULL: none */
@@ -45,8 +47,9 @@ void options_free(struct options *o);
  * operand is an error. */
 bool options_parse_args(struct options *o, int argc, char *const argv[], int *operands, struct errmsg *err);
 
-/* Reads a configuration file (at most 1 MiB) and keeps its lines for every section; options_set_section says afterwards which
- * section counts (before that: none). A missing file is an error: the caller knows whether it may be missing. */
+/* Reads a configuration file (at most 1 MiB) and keeps its lines for every section; options_set_section says
+ * afterwards which section counts (before that: none). A missing file is an error: the caller
+ * knows whether it may be missing. */
 bool options_parse_file(struct options *o, const char *path, struct errmsg *err);
 bool options_parse_text(struct options *o, const char *name, const char *text, size_t size, struct errmsg *err);
 void options_set_section(struct options *o, const char *section);
@@ -54,7 +57,7 @@ void options_set_section(struct options *o, const char *section);
 /* Getters. The name must be in a table. Strings are borrowed and live as long as the options. */
 bool options_is_set(const struct options *o, const char *name);       /* by command line or file */
 const char *options_string(const struct options *o, const char *name); /* the value, else the fallback, else NULL */
-bool options_bool(const struct options *o, const char *name);         /* "0" and nothing set are false, all else true */
+bool options_bool(const struct options *o, const char *name); /* "0" and nothing set are false, all else true */
 
 /* Fails if the value is no decimal integer or not in min..max; *value is then left alone. An option with neither value
  * nor fallback gives *value = 0 and true, whatever min is: ask options_is_set. */

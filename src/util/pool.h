@@ -35,7 +35,7 @@ size_t pool_pending(const struct pool *p);
 unsigned pool_threads(const struct pool *p);
 
 /* Waits for the jobs that run, drops those that only queue, calls done for all (cancelled for the dropped), ends the
- * threads. Jobs that a done posts meanwhile are cancelled too. notify is not called any more once this has begun. */
+ * threads. Jobs that a done posts meanwhile are cancelled too. notify is not called any more once this has returned. */
 void pool_free(struct pool *p);
 
 #endif

@@ -1,0 +1,51 @@
+#include "util/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A cut text must not end inside a UTF-8 character: drop the bytes of an unfinished one. */
+static void cut(char *text, size_t size)
+{
+	size_t end = size - 1, start = end;
+
+	while (start > 0 && (text[start - 1] & 0xc0) == 0x80)
+		start--;
+	if (start > 0 && (text[start - 1] & 0xc0) == 0xc0)
+		start--;
+	text[start] = 0;
+}
+
+static void print(struct errmsg *err, const char *format, va_list args)
+{
+	int size = vsnprintf(err->text, sizeof err->text, format, args);
+
+	if (size >= (int)sizeof err->text)
+		cut(err->text, sizeof err->text);
+}
+
+bool errmsg_set(struct errmsg *err, const char *format, ...)
+{
+	va_list args;
+
+	if (err == NULL)
+		return false;
+	va_start(args, format);
+	print(err, format, args);
+	va_end(args);
+	return false;
+}
+
+bool errmsg_wrap(struct errmsg *err, const char *format, ...)
+{
+	struct errmsg prefix, reason;
+	va_list args;
+
+	if (err == NULL)
+		return false;
+	va_start(args, format);
+	print(&prefix, format, args);
+	va_end(args);
+	reason = *err;
+	return errmsg_set(err, "%s: %s", prefix.text, reason.text);
+}

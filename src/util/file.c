@@ -1,0 +1,262 @@
+#include "util/file.h"
+
+#include "util/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool fail(struct errmsg *err, const char *path, const char *what)
+{
+	return errmsg_set(err, "%s: %s: %s", path, what, strerror(errno));
+}
+
+static int open_again(const char *path, int flags, unsigned mode)
+{
+	int fd;
+
+	do
+		fd = open(path, flags | O_CLOEXEC, mode);
+	while (fd < 0 && errno == EINTR);
+	return fd;
+}
+
+bool file_read_at(int fd, uint64_t offset, void *out, size_t size, const char *name, struct errmsg *err)
+{
+	uint8_t *at = out;
+
+	while (size) {
+		ssize_t got = pread(fd, at, size, (off_t)offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return fail(err, name, "cannot be read");
+		if (got == 0)
+			return errmsg_set(err, "%s: ends too early", name);
+		at += got;
+		offset += (uint64_t)got;
+		size -= (size_t)got;
+	}
+	return true;
+}
+
+bool file_write_at(int fd, uint64_t offset, const void *data, size_t size, const char *name, struct errmsg *err)
+{
+	const uint8_t *at = data;
+
+	while (size) {
+		ssize_t put = pwrite(fd, at, size, (off_t)offset);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return fail(err, name, "cannot be written");
+		at += put;
+		offset += (uint64_t)put;
+		size -= (size_t)put;
+	}
+	return true;
+}
+
+/* Reads to the end, at most max_size bytes: the size that fstat tells is no promise (pipes, /proc, growing files). */
+static bool read_all(int fd, const char *path, size_t max_size, struct buf *b, struct errmsg *err)
+{
+	size_t before = b->size;
+
+	for (;;) {
+		uint8_t *at = buf_extend(b, 65536);
+		ssize_t got = read(fd, at, 65536);
+
+		b->size -= 65536;
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0) {
+			b->size = before;
+			return fail(err, path, "cannot be read");
+		}
+		if (got == 0)
+			return true;
+		b->size += (size_t)got;
+		if (b->size - before > max_size) {
+			b->size = before;
+			return errmsg_set(err, "%s: is larger than %zu bytes", path, max_size);
+		}
+	}
+}
+
+bool file_read(const char *path, size_t max_size, struct buf *b, struct errmsg *err)
+{
+	int fd = open_again(path, O_RDONLY, 0);
+	bool ok;
+
+	if (fd < 0)
+		return fail(err, path, "cannot be opened");
+	ok = read_all(fd, path, max_size, b, err);
+	close(fd);
+	return ok;
+}
+
+/* Writes and syncs a file that must not exist before. */
+static bool write_new(const char *path, const void *data, size_t size, unsigned mode, struct errmsg *err)
+{
+	int fd;
+	bool ok;
+
+	unlink(path);
+	fd = open_again(path, O_WRONLY | O_CREAT | O_EXCL, mode);
+	if (fd < 0)
+		return fail(err, path, "cannot be created");
+	ok = file_write_at(fd, 0, data, size, path, err);
+	if (ok && fsync(fd) != 0)
+		ok = fail(err, path, "cannot be synced");
+	if (close(fd) != 0 && ok)
+		ok = fail(err, path, "cannot be closed");
+	return ok;
+}
+
+static char *folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder;
+
+	if (slash == NULL)
+		return mem_strdup(".");
+	if (slash == path)
+		return mem_strdup("/");
+	folder = mem_strdup(path);
+	folder[slash - path] = 0;
+	return folder;
+}
+
+bool file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, struct errmsg *err)
+{
+	size_t length = strlen(path);
+	char *temporary = mem_alloc(length + 5), *folder = folder_of(path);
+	bool ok;
+
+	memcpy(temporary, path, length);
+	memcpy(temporary + length, ".new", 5);
+	ok = write_new(temporary, data, size, mode, err);
+	if (ok && rename(temporary, path) != 0)
+		ok = fail(err, path, "cannot be replaced");
+	if (!ok)
+		unlink(temporary);
+	else
+		ok = file_sync_dir(folder, err);
+	free(folder);
+	free(temporary);
+	return ok;
+}
+
+bool file_exists(const char *path)
+{
+	struct stat info;
+
+	return stat(path, &info) == 0;
+}
+
+bool file_size(const char *path, uint64_t *size, struct errmsg *err)
+{
+	struct stat info;
+
+	if (stat(path, &info) != 0)
+		return fail(err, path, "cannot be examined");
+	*size = (uint64_t)info.st_size;
+	return true;
+}
+
+bool file_remove(const char *path, struct errmsg *err)
+{
+	if (unlink(path) != 0 && errno != ENOENT)
+		return fail(err, path, "cannot be removed");
+	return true;
+}
+
+bool file_sync_dir(const char *path, struct errmsg *err)
+{
+	int fd = open_again(path, O_RDONLY | O_DIRECTORY, 0);
+	bool ok = true;
+
+	if (fd < 0)
+		return fail(err, path, "cannot be opened");
+	/* Some file systems do not sync folders and say so with EINVAL. */
+	if (fsync(fd) != 0 && errno != EINVAL)
+		ok = fail(err, path, "cannot be synced");
+	close(fd);
+	return ok;
+}
+
+int file_lock(const char *path, struct errmsg *err)
+{
+	int fd = open_again(path, O_RDWR | O_CREAT, 0600);
+
+	if (fd < 0) {
+		fail(err, path, "cannot be opened");
+		return -1;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno == EWOULDBLOCK)
+			errmsg_set(err, "%s: is locked by another process", path);
+		else
+			fail(err, path, "cannot be locked");
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+void file_unlock(int fd)
+{
+	close(fd);
+}
+
+static bool make_one(const char *path, struct errmsg *err)
+{
+	struct stat info;
+
+	if (mkdir(path, 0700) == 0)
+		return true;
+	if (errno == EEXIST) {
+		if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+			return true;
+		return errmsg_set(err, "%s: is not a folder", path);
+	}
+	return fail(err, path, "cannot be created");
+}
+
+bool dir_make(const char *path, struct errmsg *err)
+{
+	char *copy = mem_strdup(path);
+	bool ok = true;
+
+	for (char *slash = copy[0] ? strchr(copy + 1, '/') : NULL; slash && ok; slash = strchr(slash + 1, '/')) {
+		*slash = 0;
+		ok = make_one(copy, err);
+		*slash = '/';
+	}
+	if (ok)
+		ok = make_one(path, err);
+	free(copy);
+	return ok;
+}
+
+char *path_join(const char *a, const char *b)
+{
+	size_t size = strlen(a), more = strlen(b);
+	char *joined;
+
+	if (size == 0 || b[0] == '/')
+		return mem_strdup(b);
+	joined = mem_alloc(size + more + 2);
+	memcpy(joined, a, size);
+	if (a[size - 1] != '/')
+		joined[size++] = '/';
+	memcpy(joined + size, b, more + 1);
+	return joined;
+}
