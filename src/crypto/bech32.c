@@ -1,0 +1,223 @@
+#include "crypto/bech32.h"
+
+#include <string.h>
+
+static const char charset[] = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+
+enum {
+	CHECKSUM_SIZE = 6,
+};
+
+/* Runs over one value: the remainder by the BCH code's generator (BIP173). */
+static uint32_t step(uint32_t sum, uint32_t value)
+{
+	static const uint32_t generator[5] = {0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3};
+	uint32_t top = sum >> 25;
+	int i;
+
+	sum = (sum & 0x1ffffff) << 5 ^ value;
+	for (i = 0; i < 5; i++)
+		if (top >> i & 1)
+			sum ^= generator[i];
+	return sum;
+}
+
+static uint32_t checksum_hrp(const char *hrp)
+{
+	uint32_t sum = 1;
+	size_t i;
+
+	for (i = 0; hrp[i]; i++)
+		sum = step(sum, (uint32_t)hrp[i] >> 5);
+	sum = step(sum, 0);
+	for (i = 0; hrp[i]; i++)
+		sum = step(sum, hrp[i] & 31);
+	return sum;
+}
+
+static uint32_t constant_of(enum bech32_form form)
+{
+	return form == BECH32_M ? 0x2bc830a3 : 1;
+}
+
+bool bech32_encode(char *out, const char *hrp, const uint8_t *values, size_t count, enum bech32_form form)
+{
+	size_t hrp_size = strlen(hrp);
+	uint32_t sum;
+	size_t i;
+
+	if (hrp_size < 1 || hrp_size > BECH32_HRP_MAX || count > BECH32_TEXT_MAX - CHECKSUM_SIZE - 1 - hrp_size)
+		return false;
+	for (i = 0; i < hrp_size; i++)
+		if (hrp[i] < 33 || hrp[i] > 126 || (hrp[i] >= 'A' && hrp[i] <= 'Z'))
+			return false;
+	sum = checksum_hrp(hrp);
+	memcpy(out, hrp, hrp_size);
+	out += hrp_size;
+	*out++ = '1';
+	for (i = 0; i < count; i++) {
+		if (values[i] > 31)
+			return false;
+		sum = step(sum, values[i]);
+		*out++ = charset[values[i]];
+	}
+	for (i = 0; i < CHECKSUM_SIZE; i++)
+		sum = step(sum, 0);
+	sum ^= constant_of(form);
+	for (i = 0; i < CHECKSUM_SIZE; i++)
+		*out++ = charset[sum >> 5 * (5 - i) & 31];
+	*out = 0;
+	return true;
+}
+
+/* Copies text in lower case; false if it is too long, mixes cases or holds other than printable ASCII. */
+static bool to_lower(char *lower, size_t *size, const char *text, const char **error)
+{
+	bool has_lower = false;
+	bool has_upper = false;
+	size_t i;
+
+	for (i = 0; text[i]; i++) {
+		if (i == BECH32_TEXT_MAX) {
+			*error = "The address is longer than 90 characters";
+			return false;
+		}
+		if (text[i] < 33 || text[i] > 126) {
+			*error = "The address has a character that is not printable ASCII";
+			return false;
+		}
+		has_lower |= text[i] >= 'a' && text[i] <= 'z';
+		has_upper |= text[i] >= 'A' && text[i] <= 'Z';
+		lower[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + 32) : text[i];
+	}
+	lower[i] = 0;
+	*size = i;
+	if (has_lower && has_upper)
+		*error = "The address mixes upper and lower case";
+	return !(has_lower && has_upper);
+}
+
+bool bech32_decode(char *hrp, uint8_t *values, size_t *count, enum bech32_form *form, const char *text,
+		   const char **error)
+{
+	char lower[BECH32_TEXT_MAX + 1];
+	const char *separator;
+	const char *found;
+	size_t hrp_size;
+	uint32_t sum;
+	size_t size;
+	size_t i;
+
+	if (!to_lower(lower, &size, text, error))
+		return false;
+	separator = strrchr(lower, '1');
+	hrp_size = separator == NULL ? 0 : (size_t)(separator - lower);
+	if (hrp_size < 1) {
+		*error = separator == NULL ? "The address has no separator 1" : "The address has no prefix before its 1";
+		return false;
+	}
+	if (size - hrp_size - 1 < CHECKSUM_SIZE) {
+		*error = "The address is too short for its checksum";
+		return false;
+	}
+	memcpy(hrp, lower, hrp_size);
+	hrp[hrp_size] = 0;
+	sum = checksum_hrp(hrp);
+	*count = size - hrp_size - 1 - CHECKSUM_SIZE;
+	for (i = 0; i < *count + CHECKSUM_SIZE; i++) {
+		found = strchr(charset, separator[1 + i]);
+		if (found == NULL) {
+			*error = "The address has a character that bech32 does not use (1, b, i or o, or punctuation)";
+			return false;
+		}
+		sum = step(sum, (uint32_t)(found - charset));
+		if (i < *count)
+			values[i] = (uint8_t)(found - charset);
+	}
+	if (sum != constant_of(BECH32_FIRST) && sum != constant_of(BECH32_M)) {
+		*error = "The address has a wrong checksum: it was mistyped";
+		return false;
+	}
+	*form = sum == constant_of(BECH32_M) ? BECH32_M : BECH32_FIRST;
+	return true;
+}
+
+static bool size_fits(int version, size_t size)
+{
+	return size >= 2 && size <= ADDRESS_PROGRAM_MAX && (version != 0 || size == 20 || size == 32);
+}
+
+bool address_encode(char *out, const char *hrp, int version, const uint8_t *program, size_t size)
+{
+	uint8_t values[BECH32_TEXT_MAX];
+	size_t count = 1;
+	uint32_t held = 0;
+	int bits = 0;
+	size_t i;
+
+	if (version < 0 || version > 16 || !size_fits(version, size))
+		return false;
+	values[0] = (uint8_t)version;
+	for (i = 0; i < size; i++) {
+		held = (held << 8 | program[i]) & 0xfff;
+		for (bits += 8; bits >= 5; bits -= 5)
+			values[count++] = held >> (bits - 5) & 31;
+	}
+	if (bits > 0)
+		values[count++] = held << (5 - bits) & 31;
+	return bech32_encode(out, hrp, values, count, version == 0 ? BECH32_FIRST : BECH32_M);
+}
+
+/* Eight bits at a time out of five; what is left over must be fewer than five bits, all zero. */
+static bool regroup(uint8_t *program, size_t *size, const uint8_t *values, size_t count, const char **error)
+{
+	uint32_t held = 0;
+	int bits = 0;
+	size_t i;
+
+	*error = "The address's program has a wrong length";
+	if (count * 5 / 8 > ADDRESS_PROGRAM_MAX)
+		return false;
+	*size = 0;
+	for (i = 0; i < count; i++) {
+		held = (held << 5 | values[i]) & 0xfff;
+		bits += 5;
+		if (bits >= 8) {
+			bits -= 8;
+			program[(*size)++] = (uint8_t)(held >> bits);
+		}
+	}
+	if (bits < 5 && (held & ((1U << bits) - 1)) == 0)
+		return true;
+	*error = "The address's program has wrong padding";
+	return false;
+}
+
+bool address_decode(int *version, uint8_t *program, size_t *size, const char *hrp, const char *text, const char **error)
+{
+	char found[BECH32_HRP_MAX + 1];
+	uint8_t values[BECH32_TEXT_MAX];
+	enum bech32_form form;
+	size_t count;
+
+	if (!bech32_decode(found, values, &count, &form, text, error))
+		return false;
+	if (strcmp(found, hrp) != 0) {
+		*error = "The address is of another network: its prefix is not this chain's";
+		return false;
+	}
+	if (count < 1 || values[0] > 16) {
+		*error = count < 1 ? "The address has no witness version" : "The address's witness version is above 16";
+		return false;
+	}
+	*version = values[0];
+	if (form != (*version == 0 ? BECH32_FIRST : BECH32_M)) {
+		*error = "The address's checksum is of the wrong kind for its witness version";
+		return false;
+	}
+	if (!regroup(program, size, values + 1, count - 1, error))
+		return false;
+	if (!size_fits(*version, *size))
+		*error = "The address's program has a wrong length";
+	return size_fits(*version, *size);
+}

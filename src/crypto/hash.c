@@ -1,0 +1,164 @@
+#include "crypto/hash.h"
+
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t thread_context;
+static EVP_MD *md_sha256;
+static EVP_MD *md_ripemd160;
+
+static void require(int ok, const char *what)
+{
+	if (!ok) {
+		fprintf(stderr, "libcrypto cannot provide %s\n", what);
+		abort();
+	}
+}
+
+static void free_context(void *context)
+{
+	EVP_MD_CTX_free(context);
+}
+
+static void fetch(void)
+{
+	md_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	md_ripemd160 = EVP_MD_fetch(NULL, "RIPEMD160", NULL);
+	require(md_sha256 != NULL, "SHA-256");
+	require(md_ripemd160 != NULL, "RIPEMD-160");
+	require(pthread_key_create(&thread_context, free_context) == 0, "a context for each thread");
+}
+
+static EVP_MD_CTX *new_context(void)
+{
+	EVP_MD_CTX *context;
+
+	pthread_once(&once, fetch);
+	context = EVP_MD_CTX_new();
+	require(context != NULL, "a hashing context");
+	return context;
+}
+
+static EVP_MD_CTX *context_of_thread(void)
+{
+	EVP_MD_CTX *context;
+
+	pthread_once(&once, fetch);
+	context = pthread_getspecific(thread_context);
+	if (context == NULL) {
+		context = new_context();
+		require(pthread_setspecific(thread_context, context) == 0, "a context for each thread");
+	}
+	return context;
+}
+
+static void start(EVP_MD_CTX *context, const EVP_MD *md)
+{
+	require(EVP_DigestInit_ex2(context, md, NULL), "a digest");
+}
+
+static void feed(EVP_MD_CTX *context, const void *data, size_t size)
+{
+	require(EVP_DigestUpdate(context, data, size), "a digest");
+}
+
+static void finish(EVP_MD_CTX *context, uint8_t *out)
+{
+	require(EVP_DigestFinal_ex(context, out, NULL), "a digest");
+}
+
+static void start_tagged(EVP_MD_CTX *context, const char *tag)
+{
+	uint8_t digest[32];
+
+	sha256(digest, tag, strlen(tag));
+	start(context, md_sha256);
+	feed(context, digest, sizeof(digest));
+	feed(context, digest, sizeof(digest));
+}
+
+void sha256(uint8_t out[32], const void *data, size_t size)
+{
+	EVP_MD_CTX *context = context_of_thread();
+
+	start(context, md_sha256);
+	feed(context, data, size);
+	finish(context, out);
+}
+
+void sha256d(uint8_t out[32], const void *data, size_t size)
+{
+	sha256(out, data, size);
+	sha256(out, out, 32);
+}
+
+void ripemd160(uint8_t out[20], const void *data, size_t size)
+{
+	EVP_MD_CTX *context = context_of_thread();
+
+	start(context, md_ripemd160);
+	feed(context, data, size);
+	finish(context, out);
+}
+
+void hash160(uint8_t out[20], const void *data, size_t size)
+{
+	uint8_t inner[32];
+
+	sha256(inner, data, size);
+	ripemd160(out, inner, sizeof(inner));
+}
+
+void hmac_sha512(uint8_t out[64], const void *key, size_t key_size, const void *data, size_t size)
+{
+	require(EVP_Q_mac(NULL, "HMAC", NULL, "SHA512", NULL, key, key_size, data, size, out, 64, NULL) != NULL,
+		"HMAC-SHA512");
+}
+
+void tagged_hash(uint8_t out[32], const char *tag, const void *data, size_t size)
+{
+	EVP_MD_CTX *context = context_of_thread();
+
+	start_tagged(context, tag);
+	feed(context, data, size);
+	finish(context, out);
+}
+
+void sha256_init(struct sha256 *hash)
+{
+	hash->context = new_context();
+	start(hash->context, md_sha256);
+}
+
+void sha256_init_tagged(struct sha256 *hash, const char *tag)
+{
+	hash->context = new_context();
+	start_tagged(hash->context, tag);
+}
+
+void sha256_update(struct sha256 *hash, const void *data, size_t size)
+{
+	feed(hash->context, data, size);
+}
+
+void sha256_final(struct sha256 *hash, uint8_t out[32])
+{
+	finish(hash->context, out);
+	sha256_clear(hash);
+}
+
+void sha256_final_double(struct sha256 *hash, uint8_t out[32])
+{
+	sha256_final(hash, out);
+	sha256(out, out, 32);
+}
+
+void sha256_clear(struct sha256 *hash)
+{
+	EVP_MD_CTX_free(hash->context);
+	hash->context = NULL;
+}

@@ -1,0 +1,15 @@
+#include "crypto/wipe.h"
+
+#include <openssl/crypto.h>
+#include <string.h>
+
+void wipe(void *data, size_t size)
+{
+	OPENSSL_cleanse(data, size);
+}
+
+void wipe_text(char *text)
+{
+	if (text != NULL)
+		OPENSSL_cleanse(text, strlen(text));
+}
