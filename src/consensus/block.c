@@ -1,0 +1,338 @@
+#include "consensus/block.h"
+
+#include "consensus/contribution.h"
+#include "consensus/target.h"
+#include "crypto/hash.h"
+#include "crypto/merkle.h"
+#include "crypto/schnorr.h"
+#include "ml/delta.h"
+#include "util/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TX_MIN = 60 /* one input, one output, nothing in their scripts */ };
+
+struct block *block_new(void)
+{
+	return mem_calloc(1, sizeof(struct block));
+}
+
+static void free_bodies(struct block *block)
+{
+	for (size_t i = 0; block->bodies && i <= block->loose_count; i++)
+		free(block->bodies[i]);
+	free(block->bodies);
+}
+
+void block_free(struct block *block)
+{
+	if (block == NULL)
+		return;
+	for (size_t i = 0; i < block->tx_count; i++)
+		tx_free(block->txs[i]);
+	free_bodies(block);
+	free(block->txs);
+	free(block->loose);
+	free(block);
+}
+
+/* === Bytes === */
+
+size_t block_body_size(const struct spec *spec)
+{
+	return step_delta_size(&spec->train);
+}
+
+static bool malformed(struct reject *reject, const char *what)
+{
+	return reject_set(reject, REJECT_MALFORMED, "bad-block-format", "%s", what);
+}
+
+/* Weight counts every byte at least once, so nothing behind block_weight bytes can be a transaction of a valid block. */
+static bool read_txs(const struct spec *spec, struct reader *reader, struct block *block, struct reject *reject)
+{
+	struct reader txs = *reader;
+	bool cut = reader_left(reader) > spec->block_weight;
+	size_t count;
+
+	if (cut)
+		txs.end = txs.p + spec->block_weight;
+	count = reader_compact(&txs);
+	if (!txs.ok || count > reader_left(&txs) / TX_MIN)
+		return malformed(reject, "the number of transactions");
+	block->txs = mem_calloc(count, sizeof(*block->txs));
+	while (block->tx_count < count) {
+		struct tx *tx = tx_read(&txs);
+
+		if (tx == NULL && cut)
+			return reject_set(reject, REJECT_INVALID, "bad-blk-weight", "transactions do not end within %u bytes",
+				spec->block_weight);
+		if (tx == NULL)
+			return malformed(reject, "a transaction");
+		block->txs[block->tx_count++] = tx;
+	}
+	reader->p = txs.p;
+	return true;
+}
+
+static size_t loose_max(const struct spec *spec)
+{
+	return 4 * (size_t)spec->k;
+}
+
+static bool read_loose(const struct spec *spec, struct reader *reader, struct block *block, struct reject *reject)
+{
+	size_t count = reader_compact(reader);
+
+	if (count > loose_max(spec))
+		return reject_set(reject, REJECT_INVALID, "bad-proof-count", "%zu loose proofs where %zu are the most", count,
+			loose_max(spec));
+	if (!reader->ok || count > reader_left(reader) / HEADER_SIZE)
+		return malformed(reject, "loose proofs");
+	block->loose = mem_alloc(count * sizeof(*block->loose));
+	block->loose_count = count;
+	for (size_t i = 0; i < count; i++)
+		header_read(&block->loose[i], reader_bytes(reader, HEADER_SIZE));
+	return true;
+}
+
+static bool body_is_right(const struct spec *spec, const uint8_t *body, const struct header *header)
+{
+	uint8_t digest[32];
+
+	sha256(digest, body, block_body_size(spec));
+	return memcmp(digest, header->digest, 32) == 0 &&
+		delta_check(body, block_body_size(spec), model_count(&spec->train.model));
+}
+
+static bool read_bodies(const struct spec *spec, struct reader *reader, struct block *block, struct reject *reject)
+{
+	size_t size = block_body_size(spec), count = 1 + block->loose_count;
+	uint8_t present = reader_u8(reader);
+
+	if (!reader->ok || present > 1 || reader_left(reader) != (present ? count * size : 0))
+		return malformed(reject, "bodies, or bytes behind the end");
+	if (!present)
+		return true;
+	block->bodies = mem_calloc(count, sizeof(*block->bodies));
+	for (size_t i = 0; i < count; i++) {
+		const uint8_t *body = reader_bytes(reader, size);
+
+		if (!body_is_right(spec, body, i ? &block->loose[i - 1] : &block->header))
+			return reject_set(reject, REJECT_MALFORMED, "bad-proof-body", "body %zu is not what its header commits to", i);
+		block->bodies[i] = mem_dup(body, size);
+	}
+	return true;
+}
+
+struct block *block_read(const struct spec *spec, struct reader *reader, struct reject *reject)
+{
+	struct block *block = block_new();
+	uint8_t raw[HEADER_SIZE];
+	bool ok = reader_copy(reader, raw, sizeof(raw)) || malformed(reject, "the header");
+
+	header_read(&block->header, raw);
+	if (ok && read_txs(spec, reader, block, reject) && read_loose(spec, reader, block, reject) &&
+	    read_bodies(spec, reader, block, reject))
+		return block;
+	reader_fail(reader);
+	block_free(block);
+	return NULL;
+}
+
+static void put_header(struct buf *out, const struct header *header)
+{
+	header_write(buf_extend(out, HEADER_SIZE), header);
+}
+
+void block_write(struct buf *out, const struct spec *spec, const struct block *block, bool with_bodies)
+{
+	put_header(out, &block->header);
+	buf_put_compact(out, block->tx_count);
+	for (size_t i = 0; i < block->tx_count; i++)
+		tx_write(out, block->txs[i], true);
+	buf_put_compact(out, block->loose_count);
+	for (size_t i = 0; i < block->loose_count; i++)
+		put_header(out, &block->loose[i]);
+	with_bodies = with_bodies && block->bodies;
+	buf_put_u8(out, with_bodies);
+	for (size_t i = 0; with_bodies && i <= block->loose_count; i++)
+		buf_put(out, block->bodies[i], block_body_size(spec));
+}
+
+/* === Roots === */
+
+void block_tx_root(const struct block *block, uint8_t root[32])
+{
+	struct merkle tree;
+	uint8_t id[32];
+
+	merkle_init(&tree);
+	for (size_t i = 0; i < block->tx_count; i++) {
+		if (i == 0) /* the coinbase has no witness */
+			tx_txid(block->txs[i], id);
+		else
+			tx_wtxid(block->txs[i], id);
+		merkle_add(&tree, id, 32);
+	}
+	merkle_final(&tree, root);
+}
+
+void block_proofs_root(const struct block *block, uint8_t root[32])
+{
+	struct merkle tree;
+	uint8_t id[32];
+
+	merkle_init(&tree);
+	for (size_t i = 0; i < block->loose_count; i++) {
+		header_id(&block->loose[i], id);
+		merkle_add(&tree, id, 32);
+	}
+	merkle_final(&tree, root);
+}
+
+/* === Rules === */
+
+bool header_check(const struct spec *spec, const struct header *header, const struct parent_view *parent, uint64_t now,
+	struct reject *reject)
+{
+	uint32_t bits = target_next_bits(spec, parent->height, parent->time);
+	uint64_t limit = now + spec_future_limit(spec);
+	uint8_t ticket[32];
+	struct u256 target;
+
+	if (header->version != HEADER_VERSION)
+		return reject_set(reject, REJECT_INVALID, "bad-version", "version %u instead of %d", header->version,
+			HEADER_VERSION);
+	if (header->bits != bits || !target_from_compact(bits, &target))
+		return reject_set(reject, REJECT_INVALID, "bad-diffbits", "bits %08x instead of %08x", header->bits, bits);
+	if (header->time <= parent->median_time)
+		return reject_set(reject, REJECT_INVALID, "time-too-old", "time %u is not after the median time %u", header->time,
+			parent->median_time);
+	if (header->time > limit)
+		return reject_set(reject, REJECT_NOT_YET, "time-too-new", "time %u is after %llu", header->time,
+			(unsigned long long)limit);
+	header_ticket(header, ticket);
+	if (!target_met(ticket, target))
+		return reject_set(reject, REJECT_INVALID, "high-hash", "the ticket is above the block target");
+	if (parent->has_model_root && memcmp(header->model_root, parent->model_root, 32) != 0)
+		return reject_set(reject, REJECT_INVALID, "bad-model-root", "model_root is not that of the state after the parent");
+	if (!schnorr_key_valid(header->miner))
+		return reject_set(reject, REJECT_INVALID, "bad-proof-key", "the miner's key is not on the curve");
+	return true;
+}
+
+bool loose_check(const struct spec *spec, const struct header *header, const struct parent_view *parent,
+	uint64_t time_limit, struct reject *reject)
+{
+	uint32_t bits = target_next_bits(spec, parent->height, parent->time);
+	uint8_t ticket[32];
+	struct u256 target;
+
+	if (header->version != HEADER_VERSION || memcmp(header->prev, parent->id, 32) != 0 || header->bits != bits ||
+	    (parent->has_model_root && memcmp(header->model_root, parent->model_root, 32) != 0))
+		return reject_set(reject, REJECT_INVALID, "bad-proof-parent",
+			"version, prev, bits or model_root of a loose proof is not that of its place");
+	if (header->time <= parent->median_time)
+		return reject_set(reject, REJECT_INVALID, "bad-proof-time", "time %u of a loose proof is not after the median time %u",
+			header->time, parent->median_time);
+	if (header->time > time_limit)
+		return reject_set(reject, REJECT_NOT_YET, "bad-proof-time", "time %u of a loose proof is after %llu", header->time,
+			(unsigned long long)time_limit);
+	header_ticket(header, ticket);
+	if (!target_from_compact(bits, &target) || target_met(ticket, target) ||
+	    !target_met(ticket, target_share(target, spec->k)))
+		return reject_set(reject, REJECT_INVALID, "bad-proof-ticket",
+			"the ticket of a loose proof is not between block and share target");
+	if (!schnorr_key_valid(header->miner))
+		return reject_set(reject, REJECT_INVALID, "bad-proof-key", "the key of a loose proof's miner is not on the curve");
+	return true;
+}
+
+static bool check_loose(const struct spec *spec, const struct block *block, const struct parent_view *parent,
+	struct reject *reject)
+{
+	uint64_t time_limit = (uint64_t)block->header.time + spec_future_limit(spec);
+	struct parent_view place = *parent;
+	uint8_t own[32], last[32], seed[32];
+
+	/* Loose proofs start from the state that the block starts from, whether this node knows its root by now or not. */
+	memcpy(place.model_root, block->header.model_root, 32);
+	place.has_model_root = true;
+	if (block->loose_count > loose_max(spec))
+		return reject_set(reject, REJECT_INVALID, "bad-proof-count", "%zu loose proofs where %zu are the most",
+			block->loose_count, loose_max(spec));
+	header_seed(&block->header, own);
+	for (size_t i = 0; i < block->loose_count; i++) {
+		header_seed(&block->loose[i], seed);
+		if (memcmp(seed, own, 32) == 0 || (i && memcmp(last, seed, 32) >= 0))
+			return reject_set(reject, REJECT_INVALID, "bad-proof-order", "loose proof %zu does not ascend by seed", i);
+		memcpy(last, seed, 32);
+		if (loose_check(spec, &block->loose[i], &place, time_limit, reject))
+			continue;
+		/* What bounds the time is in the block: waiting does not make it right. */
+		if (reject && reject->code == REJECT_NOT_YET)
+			reject_set(reject, REJECT_INVALID, "bad-proof-time", "loose proof %zu is too far after the block", i);
+		return false;
+	}
+	return true;
+}
+
+static bool check_coinbases(const struct block *block, struct reject *reject)
+{
+	if (block->tx_count == 0 || !tx_is_coinbase(block->txs[0]))
+		return reject_set(reject, REJECT_INVALID, "bad-cb-missing", "the first transaction is no coinbase");
+	for (size_t i = 1; i < block->tx_count; i++)
+		if (tx_is_coinbase(block->txs[i]))
+			return reject_set(reject, REJECT_INVALID, "bad-cb-multiple", "transaction %zu is a second coinbase", i);
+	return true;
+}
+
+static bool check_weight(const struct spec *spec, const struct block *block, struct reject *reject)
+{
+	size_t weight = 0;
+
+	for (size_t i = 0; i < block->tx_count; i++)
+		weight += tx_weight(block->txs[i]);
+	return weight <= spec->block_weight ||
+		reject_set(reject, REJECT_INVALID, "bad-blk-weight", "weight %zu where %u is the most", weight, spec->block_weight);
+}
+
+static bool check_txs(const struct spec *spec, const struct block *block, const struct parent_view *parent,
+	struct reject *reject)
+{
+	uint64_t registered = 0;
+
+	for (size_t i = 0; i < block->tx_count; i++) {
+		const struct tx *tx = block->txs[i];
+
+		if (!tx_check(tx, reject))
+			return false;
+		if (!tx_is_final(tx, parent->height + 1, parent->median_time))
+			return reject_set(reject, REJECT_INVALID, "bad-txns-nonfinal", "transaction %zu is locked", i);
+		if (!contribution_check(spec, tx, &registered, reject))
+			return false;
+	}
+	return registered <= spec->blob_budget ||
+		reject_set(reject, REJECT_INVALID, "bad-contrib-budget", "%llu bytes of blobs where %u is the most",
+			(unsigned long long)registered, spec->blob_budget);
+}
+
+bool block_check(const struct spec *spec, const struct block *block, const struct parent_view *parent,
+	struct reject *reject)
+{
+	uint8_t root[32];
+
+	if (!check_coinbases(block, reject) || !check_weight(spec, block, reject))
+		return false;
+	block_tx_root(block, root);
+	if (memcmp(root, block->header.tx_root, 32) != 0)
+		return reject_set(reject, REJECT_INVALID, "bad-txnmrklroot", "tx_root is not that of the transactions");
+	if (!check_loose(spec, block, parent, reject))
+		return false;
+	block_proofs_root(block, root);
+	if (memcmp(root, block->header.proofs_root, 32) != 0)
+		return reject_set(reject, REJECT_INVALID, "bad-proofs-root", "proofs_root is not that of the loose proofs");
+	return check_txs(spec, block, parent, reject);
+}

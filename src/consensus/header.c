@@ -1,0 +1,59 @@
+#include "consensus/header.h"
+
+#include "crypto/hash.h"
+#include "util/bytes.h"
+
+#include <string.h>
+
+void header_write(uint8_t out[HEADER_SIZE], const struct header *header)
+{
+	write_le32(out, header->version);
+	memcpy(out + 4, header->prev, 32);
+	memcpy(out + 36, header->tx_root, 32);
+	memcpy(out + 68, header->proofs_root, 32);
+	memcpy(out + 100, header->model_root, 32);
+	memcpy(out + 132, header->miner, 32);
+	write_le32(out + 164, header->time);
+	write_le32(out + 168, header->bits);
+	write_le64(out + 172, header->nonce);
+	memcpy(out + HEADER_SEED_SIZE, header->digest, 32);
+}
+
+void header_read(struct header *header, const uint8_t in[HEADER_SIZE])
+{
+	header->version = read_le32(in);
+	memcpy(header->prev, in + 4, 32);
+	memcpy(header->tx_root, in + 36, 32);
+	memcpy(header->proofs_root, in + 68, 32);
+	memcpy(header->model_root, in + 100, 32);
+	memcpy(header->miner, in + 132, 32);
+	header->time = read_le32(in + 164);
+	header->bits = read_le32(in + 168);
+	header->nonce = read_le64(in + 172);
+	memcpy(header->digest, in + HEADER_SEED_SIZE, 32);
+}
+
+void header_seed(const struct header *header, uint8_t seed[32])
+{
+	uint8_t raw[HEADER_SIZE];
+
+	header_write(raw, header);
+	sha256d(seed, raw, HEADER_SEED_SIZE);
+}
+
+void header_ticket(const struct header *header, uint8_t ticket[32])
+{
+	uint8_t both[64];
+
+	header_seed(header, both);
+	memcpy(both + 32, header->digest, 32);
+	sha256d(ticket, both, sizeof(both));
+}
+
+void header_id(const struct header *header, uint8_t id[32])
+{
+	uint8_t raw[HEADER_SIZE];
+
+	header_write(raw, header);
+	sha256d(id, raw, sizeof(raw));
+}

@@ -1,0 +1,429 @@
+#include "consensus/tx.h"
+
+#include "consensus/contribution.h"
+#include "crypto/hash.h"
+#include "util/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	INPUT_MIN = 41,  /* outpoint, empty script, sequence */
+	OUTPUT_MIN = 9,  /* amount, empty script */
+	WITNESS_FLAG = 1,
+	OP_1 = 0x51,
+	OP_RETURN = 0x6a,
+	RELATIVE_LOCK_VERSION = 2,
+};
+
+#define LOCKTIME_THRESHOLD 500000000u /* below it is a height, from it on a time */
+#define SEQUENCE_FINAL 0xffffffffu
+#define SEQUENCE_DISABLE 0x80000000u
+#define SEQUENCE_TIME 0x00400000u
+#define SEQUENCE_MASK 0x0000ffffu
+#define SEQUENCE_TIME_SHIFT 9 /* units of 512 seconds */
+
+static const uint8_t zeros[32];
+
+/* === Building === */
+
+struct tx *tx_new(void)
+{
+	struct tx *tx = mem_calloc(1, sizeof(*tx));
+
+	tx->version = 2;
+	return tx;
+}
+
+static void clear_witness(struct tx_input *input)
+{
+	for (size_t i = 0; i < input->witness_count; i++)
+		free(input->witness[i].data);
+	free(input->witness);
+	input->witness = NULL;
+	input->witness_count = 0;
+}
+
+void tx_free(struct tx *tx)
+{
+	if (tx == NULL)
+		return;
+	for (size_t i = 0; i < tx->input_count; i++) {
+		clear_witness(&tx->inputs[i]);
+		free(tx->inputs[i].script.data);
+	}
+	for (size_t i = 0; i < tx->output_count; i++)
+		free(tx->outputs[i].script.data);
+	free(tx->inputs);
+	free(tx->outputs);
+	free(tx);
+}
+
+/* Nothing is held for no bytes: a witness of many empty elements costs no more than its array. */
+static struct bytes bytes_copy(const uint8_t *data, size_t size)
+{
+	return (struct bytes){ size ? mem_dup(data, size) : NULL, size };
+}
+
+struct tx_input *tx_add_input(struct tx *tx, const struct outpoint *prev, uint32_t sequence)
+{
+	struct tx_input *input;
+
+	tx->inputs = mem_realloc(tx->inputs, (tx->input_count + 1) * sizeof(*tx->inputs));
+	input = &tx->inputs[tx->input_count++];
+	*input = (struct tx_input){ .prev = *prev, .sequence = sequence };
+	return input;
+}
+
+struct tx_output *tx_add_output(struct tx *tx, int64_t amount, const uint8_t *script, size_t size)
+{
+	struct tx_output *output;
+
+	tx->outputs = mem_realloc(tx->outputs, (tx->output_count + 1) * sizeof(*tx->outputs));
+	output = &tx->outputs[tx->output_count++];
+	*output = (struct tx_output){ amount, bytes_copy(script, size) };
+	return output;
+}
+
+void tx_set_witness(struct tx_input *input, const uint8_t *item, size_t size)
+{
+	clear_witness(input);
+	input->witness = mem_alloc(sizeof(*input->witness));
+	input->witness[0] = bytes_copy(item, size);
+	input->witness_count = 1;
+}
+
+struct tx *tx_copy(const struct tx *tx)
+{
+	struct tx *copy = tx_new();
+
+	copy->version = tx->version;
+	copy->locktime = tx->locktime;
+	for (size_t i = 0; i < tx->input_count; i++) {
+		const struct tx_input *from = &tx->inputs[i];
+		struct tx_input *to = tx_add_input(copy, &from->prev, from->sequence);
+
+		to->script = bytes_copy(from->script.data, from->script.size);
+		to->witness = from->witness_count ? mem_alloc(from->witness_count * sizeof(*to->witness)) : NULL;
+		to->witness_count = from->witness_count;
+		for (size_t j = 0; j < from->witness_count; j++)
+			to->witness[j] = bytes_copy(from->witness[j].data, from->witness[j].size);
+	}
+	for (size_t i = 0; i < tx->output_count; i++)
+		tx_add_output(copy, tx->outputs[i].amount, tx->outputs[i].script.data, tx->outputs[i].script.size);
+	return copy;
+}
+
+/* === Bytes === */
+
+static struct bytes read_bytes(struct reader *reader)
+{
+	size_t size = reader_compact(reader);
+	const uint8_t *data = reader_bytes(reader, size);
+
+	return data ? bytes_copy(data, size) : (struct bytes){ NULL, 0 };
+}
+
+/* A count of items that take item_min bytes each at least; fails if they cannot all be there. */
+static size_t read_count(struct reader *reader, size_t item_min)
+{
+	size_t count = reader_compact(reader);
+
+	if (count > reader_left(reader) / item_min) {
+		reader_fail(reader);
+		return 0;
+	}
+	return count;
+}
+
+static void read_inputs(struct reader *reader, struct tx *tx, size_t count)
+{
+	tx->inputs = mem_calloc(count, sizeof(*tx->inputs));
+	tx->input_count = count;
+	for (size_t i = 0; i < count && reader->ok; i++) {
+		struct tx_input *input = &tx->inputs[i];
+
+		reader_copy(reader, input->prev.txid, 32);
+		input->prev.index = reader_le32(reader);
+		input->script = read_bytes(reader);
+		input->sequence = reader_le32(reader);
+	}
+}
+
+static void read_outputs(struct reader *reader, struct tx *tx)
+{
+	size_t count = read_count(reader, OUTPUT_MIN);
+
+	tx->outputs = mem_calloc(count, sizeof(*tx->outputs));
+	tx->output_count = count;
+	for (size_t i = 0; i < count && reader->ok; i++) {
+		tx->outputs[i].amount = (int64_t)reader_le64(reader);
+		tx->outputs[i].script = read_bytes(reader);
+	}
+}
+
+static bool has_witness(const struct tx *tx)
+{
+	for (size_t i = 0; i < tx->input_count; i++)
+		if (tx->inputs[i].witness_count)
+			return true;
+	return false;
+}
+
+static void read_witnesses(struct reader *reader, struct tx *tx)
+{
+	for (size_t i = 0; i < tx->input_count && reader->ok; i++) {
+		struct tx_input *input = &tx->inputs[i];
+
+		input->witness_count = read_count(reader, 1);
+		if (input->witness_count)
+			input->witness = mem_calloc(input->witness_count, sizeof(*input->witness));
+		for (size_t j = 0; j < input->witness_count && reader->ok; j++)
+			input->witness[j] = read_bytes(reader);
+	}
+	if (!has_witness(tx)) /* then the short form is the only one */
+		reader_fail(reader);
+}
+
+struct tx *tx_read(struct reader *reader)
+{
+	struct tx *tx = tx_new();
+	bool witness;
+	size_t count;
+
+	tx->version = reader_le32(reader);
+	count = read_count(reader, INPUT_MIN);
+	witness = count == 0;
+	if (witness) {
+		if (reader_u8(reader) != WITNESS_FLAG)
+			reader_fail(reader);
+		count = read_count(reader, INPUT_MIN);
+	}
+	read_inputs(reader, tx, count);
+	read_outputs(reader, tx);
+	if (witness)
+		read_witnesses(reader, tx);
+	tx->locktime = reader_le32(reader);
+	if (reader->ok)
+		return tx;
+	tx_free(tx);
+	return NULL;
+}
+
+static void write_bytes(struct buf *out, const struct bytes *bytes)
+{
+	buf_put_compact(out, bytes->size);
+	buf_put(out, bytes->data, bytes->size);
+}
+
+void tx_write(struct buf *out, const struct tx *tx, bool with_witness)
+{
+	with_witness = with_witness && has_witness(tx);
+	buf_put_le32(out, tx->version);
+	if (with_witness) {
+		buf_put_u8(out, 0);
+		buf_put_u8(out, WITNESS_FLAG);
+	}
+	buf_put_compact(out, tx->input_count);
+	for (size_t i = 0; i < tx->input_count; i++) {
+		buf_put(out, tx->inputs[i].prev.txid, 32);
+		buf_put_le32(out, tx->inputs[i].prev.index);
+		write_bytes(out, &tx->inputs[i].script);
+		buf_put_le32(out, tx->inputs[i].sequence);
+	}
+	buf_put_compact(out, tx->output_count);
+	for (size_t i = 0; i < tx->output_count; i++) {
+		buf_put_le64(out, (uint64_t)tx->outputs[i].amount);
+		write_bytes(out, &tx->outputs[i].script);
+	}
+	for (size_t i = 0; with_witness && i < tx->input_count; i++) {
+		buf_put_compact(out, tx->inputs[i].witness_count);
+		for (size_t j = 0; j < tx->inputs[i].witness_count; j++)
+			write_bytes(out, &tx->inputs[i].witness[j]);
+	}
+	buf_put_le32(out, tx->locktime);
+}
+
+static size_t bytes_size(const struct bytes *bytes)
+{
+	return compact_size(bytes->size) + bytes->size;
+}
+
+size_t tx_size(const struct tx *tx, bool with_witness)
+{
+	size_t size = 8 + compact_size(tx->input_count) + compact_size(tx->output_count);
+
+	for (size_t i = 0; i < tx->input_count; i++)
+		size += INPUT_MIN - 1 + bytes_size(&tx->inputs[i].script);
+	for (size_t i = 0; i < tx->output_count; i++)
+		size += OUTPUT_MIN - 1 + bytes_size(&tx->outputs[i].script);
+	if (!with_witness || !has_witness(tx))
+		return size;
+	size += 2;
+	for (size_t i = 0; i < tx->input_count; i++) {
+		size += compact_size(tx->inputs[i].witness_count);
+		for (size_t j = 0; j < tx->inputs[i].witness_count; j++)
+			size += bytes_size(&tx->inputs[i].witness[j]);
+	}
+	return size;
+}
+
+size_t tx_weight(const struct tx *tx)
+{
+	return 3 * tx_size(tx, false) + tx_size(tx, true);
+}
+
+static void hash_tx(const struct tx *tx, bool with_witness, uint8_t hash[32])
+{
+	struct buf raw;
+
+	buf_init(&raw);
+	buf_reserve(&raw, tx_size(tx, with_witness));
+	tx_write(&raw, tx, with_witness);
+	sha256d(hash, raw.data, raw.size);
+	buf_clear(&raw);
+}
+
+void tx_txid(const struct tx *tx, uint8_t txid[32])
+{
+	hash_tx(tx, false, txid);
+}
+
+void tx_wtxid(const struct tx *tx, uint8_t wtxid[32])
+{
+	hash_tx(tx, true, wtxid);
+}
+
+/* === Rules === */
+
+static bool outpoint_is_null(const struct outpoint *outpoint)
+{
+	return outpoint->index == UINT32_MAX && memcmp(outpoint->txid, zeros, 32) == 0;
+}
+
+bool tx_is_coinbase(const struct tx *tx)
+{
+	return tx->input_count == 1 && outpoint_is_null(&tx->inputs[0].prev);
+}
+
+bool amount_valid(int64_t amount)
+{
+	return amount >= 0 && amount <= MAX_MONEY;
+}
+
+static int compare_outpoints(const void *a, const void *b)
+{
+	const struct outpoint *x = a, *y = b;
+	int order = memcmp(x->txid, y->txid, 32);
+
+	return order ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+static bool check_duplicates(const struct tx *tx, struct reject *reject)
+{
+	struct outpoint *prevs = mem_alloc(tx->input_count * sizeof(*prevs));
+	bool ok = true;
+
+	for (size_t i = 0; i < tx->input_count; i++)
+		prevs[i] = tx->inputs[i].prev;
+	qsort(prevs, tx->input_count, sizeof(*prevs), compare_outpoints);
+	for (size_t i = 1; i < tx->input_count && ok; i++)
+		ok = compare_outpoints(&prevs[i - 1], &prevs[i]) != 0;
+	free(prevs);
+	return ok || reject_set(reject, REJECT_INVALID, "bad-txns-inputs-duplicate", "two inputs spend the same output");
+}
+
+static bool check_inputs(const struct tx *tx, struct reject *reject)
+{
+	if (tx->input_count == 0)
+		return reject_set(reject, REJECT_INVALID, "bad-txns-vin-empty", "no inputs");
+	if (tx_is_coinbase(tx))
+		return true;
+	for (size_t i = 0; i < tx->input_count; i++) {
+		if (outpoint_is_null(&tx->inputs[i].prev))
+			return reject_set(reject, REJECT_INVALID, "bad-txns-prevout-null", "input %zu spends nothing", i);
+		if (tx->inputs[i].script.size)
+			return reject_set(reject, REJECT_INVALID, "bad-txns-scriptsig", "input %zu has a scriptSig", i);
+	}
+	return check_duplicates(tx, reject);
+}
+
+static bool script_is_allowed(const struct bytes *script)
+{
+	if (script->size == P2TR_SIZE && script->data[0] == OP_1 && script->data[1] == 32)
+		return true;
+	return script->size > 0 && script->size <= OP_RETURN_MAX && script->data[0] == OP_RETURN;
+}
+
+static bool check_contribution(const struct tx *tx, size_t index, struct reject *reject)
+{
+	enum contribution_kind kind = contribution_parse(&tx->outputs[index].script, NULL);
+
+	if (kind == CONTRIBUTION_BAD)
+		return reject_set(reject, REJECT_INVALID, "bad-contrib-format", "output %zu is no well-formed contribution", index);
+	if (kind == CONTRIBUTION_OUTCOME && !tx_is_coinbase(tx))
+		return reject_set(reject, REJECT_INVALID, "bad-contrib-format", "output %zu states an outcome outside a coinbase",
+			index);
+	return true;
+}
+
+static bool check_outputs(const struct tx *tx, struct reject *reject)
+{
+	int64_t sum = 0;
+
+	if (tx->output_count == 0)
+		return reject_set(reject, REJECT_INVALID, "bad-txns-vout-empty", "no outputs");
+	for (size_t i = 0; i < tx->output_count; i++) {
+		const struct tx_output *output = &tx->outputs[i];
+
+		if (output->amount < 0)
+			return reject_set(reject, REJECT_INVALID, "bad-txns-vout-negative", "output %zu is negative", i);
+		if (output->amount > MAX_MONEY)
+			return reject_set(reject, REJECT_INVALID, "bad-txns-vout-toolarge", "output %zu exceeds all money", i);
+		sum += output->amount;
+		if (sum > MAX_MONEY)
+			return reject_set(reject, REJECT_INVALID, "bad-txns-txouttotal-toolarge", "outputs exceed all money");
+		if (!script_is_allowed(&output->script))
+			return reject_set(reject, REJECT_INVALID, "bad-txns-script",
+				"output %zu is neither P2TR nor an OP_RETURN of at most %d bytes", i, OP_RETURN_MAX);
+		if (!check_contribution(tx, i, reject))
+			return false;
+	}
+	return true;
+}
+
+bool tx_check(const struct tx *tx, struct reject *reject)
+{
+	return check_inputs(tx, reject) && check_outputs(tx, reject);
+}
+
+bool tx_is_final(const struct tx *tx, uint32_t height, uint32_t median_time)
+{
+	if (tx->locktime == 0 || tx->locktime < (tx->locktime < LOCKTIME_THRESHOLD ? height : median_time))
+		return true;
+	for (size_t i = 0; i < tx->input_count; i++)
+		if (tx->inputs[i].sequence != SEQUENCE_FINAL)
+			return false;
+	return true;
+}
+
+bool tx_sequence_locks_met(const struct tx *tx, const uint32_t *coin_height, const uint32_t *coin_time, uint32_t height,
+	uint32_t median_time)
+{
+	if (tx->version < RELATIVE_LOCK_VERSION)
+		return true;
+	for (size_t i = 0; i < tx->input_count; i++) {
+		uint32_t sequence = tx->inputs[i].sequence;
+		uint64_t lock = sequence & SEQUENCE_MASK;
+
+		if (sequence & SEQUENCE_DISABLE)
+			continue;
+		if (sequence & SEQUENCE_TIME) {
+			if (median_time < coin_time[i] + (lock << SEQUENCE_TIME_SHIFT))
+				return false;
+		} else if (height < coin_height[i] + lock) {
+			return false;
+		}
+	}
+	return true;
+}
