@@ -4,12 +4,12 @@
  *     file:          name=value     # comment     [regtest]
  *
  * A table of `struct option_spec` says which options there are; an option that is not in it is an error that names it
- * and where it stood. `-name` alone means "1" where no value is required; `-noname` means "0"
- * and, for an option that takes several values, forgets those given before it, and all of the sources behind. The command line beats the file; in the
- * file the section that bears the network's name beats the lines before the first section. Of several values for an
- * option that takes one, the last on the command line counts, and the first in the file. On the command line the first
- * argument that is no option is the first operand, and ends the options. A comment in the file starts at the beginning
- * of a line or after a blank.
+ * and where it stood. `-name` alone means "1" where no value is required; `-noname` means "0" and, for an option that
+ * takes several values, forgets those given before it, and all of the sources behind. The command line beats the file;
+ * in the file the section that bears the network's name beats the lines before the first section. Of several values for
+ * an option that takes one, the last on the command line counts, and the first in the file. On the command line the
+ * first argument that is no option is the first operand, and ends the options. A comment in the file starts at the
+ * beginning of a line or after a blank.
  *
  * Sections other than the chosen network's are checked for unknown options too, and otherwise ignored. */
 #ifndef ATELIER_UTIL_OPTIONS_H

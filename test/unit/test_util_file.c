@@ -1,0 +1,154 @@
+/* Files: whole reads with a limit, atomic replacement, locks, folders, paths. */
+#include "unit.h"
+
+#include "util/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+static int setup(void **state)
+{
+	*state = scratch_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	scratch_remove(*state);
+	return 0;
+}
+
+static void test_write_read(void **state)
+{
+	char *path = path_join(*state, "f"), *beside = path_join(*state, "f.new");
+	struct errmsg err = {""};
+	struct stat info;
+	struct buf b;
+	uint64_t size;
+
+	buf_init(&b);
+	assert_false(file_exists(path));
+	assert_false(file_read(path, 10, &b, &err));
+	assert_non_null(strstr(err.text, path));
+	assert_true(file_write_atomic(path, "first one", 9, 0600, &err));
+	assert_true(file_write_atomic(path, "second", 6, 0600, &err));
+	assert_false(file_exists(beside));
+	assert_int_equal(stat(path, &info), 0);
+	assert_int_equal(info.st_mode & 0777, 0600);
+	assert_true(file_size(path, &size, &err));
+	assert_int_equal(size, 6);
+
+	buf_put_text(&b, "x");
+	assert_false(file_read(path, 5, &b, &err));
+	assert_int_equal(b.size, 1);
+	assert_true(file_read(path, 6, &b, &err));
+	assert_int_equal(b.size, 7);
+	assert_memory_equal(b.data, "xsecond", 7);
+	buf_clear(&b);
+
+	assert_true(file_remove(path, &err));
+	assert_false(file_exists(path));
+	assert_true(file_remove(path, &err));
+	assert_false(file_size(path, &size, &err));
+	free(beside);
+	free(path);
+}
+
+static void test_atomic_failure_keeps_old(void **state)
+{
+	char *folder = path_join(*state, "d"), *inside = path_join(folder, "x");
+	struct errmsg err = {""};
+
+	/* The name is taken by a folder: nothing is replaced, and nothing is left behind. */
+	assert_true(dir_make(inside, &err));
+	assert_false(file_write_atomic(folder, "a", 1, 0600, &err));
+	assert_true(file_exists(inside));
+	assert_false(file_write_atomic("/nonexistent-folder/x", "a", 1, 0600, &err));
+	free(inside);
+	inside = path_join(*state, "d.new");
+	assert_false(file_exists(inside));
+	free(inside);
+	free(folder);
+}
+
+static void test_at(void **state)
+{
+	char *path = path_join(*state, "f"), out[4];
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
+	struct errmsg err = {""};
+
+	assert_true(fd >= 0);
+	assert_true(file_write_at(fd, 3, "abcd", 4, path, &err));
+	assert_true(file_read_at(fd, 4, out, 3, path, &err));
+	assert_memory_equal(out, "bcd", 3);
+	assert_false(file_read_at(fd, 4, out, 4, path, &err));
+	assert_non_null(strstr(err.text, "too early"));
+	close(fd);
+	assert_false(file_write_at(fd, 0, "a", 1, path, &err));
+	free(path);
+}
+
+static void test_lock(void **state)
+{
+	char *path = path_join(*state, ".lock");
+	struct errmsg err = {""};
+	int first = file_lock(path, &err), second;
+
+	assert_true(first >= 0);
+	assert_int_equal(file_lock(path, &err), -1);
+	assert_non_null(strstr(err.text, "locked"));
+	file_unlock(first);
+	second = file_lock(path, &err);
+	assert_true(second >= 0);
+	file_unlock(second);
+	free(path);
+}
+
+static void test_dir(void **state)
+{
+	char *deep = path_join(*state, "a/b/c"), *file = path_join(*state, "a/f"), *below = path_join(file, "x");
+	struct errmsg err = {""};
+	struct stat info;
+
+	assert_true(dir_make(deep, &err));
+	assert_true(dir_make(deep, &err));
+	assert_int_equal(stat(deep, &info), 0);
+	assert_true(S_ISDIR(info.st_mode));
+	assert_int_equal(info.st_mode & 0777, 0700);
+	assert_true(file_sync_dir(deep, &err));
+	assert_true(file_write_atomic(file, "", 0, 0600, &err));
+	assert_false(dir_make(file, &err));
+	assert_false(dir_make(below, &err));
+	assert_non_null(strstr(err.text, "not a folder"));
+	free(below);
+	free(file);
+	free(deep);
+}
+
+static void test_join(void **state)
+{
+	static const char *const cases[][3] = {
+		{"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"/", "b", "/b"}, {"a", "/b", "/b"}, {"", "b", "b"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char *joined = path_join(cases[i][0], cases[i][1]);
+
+		assert_string_equal(joined, cases[i][2]);
+		free(joined);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_write_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_atomic_failure_keeps_old, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_at, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dir, setup, teardown),
+		cmocka_unit_test(test_join),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
