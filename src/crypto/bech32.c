@@ -71,21 +71,17 @@ bool bech32_encode(char *out, const char *hrp, const uint8_t *values, size_t cou
 }
 
 /* Copies text in lower case; false if it is too long, mixes cases or holds other than printable ASCII. */
-static bool to_lower(char *lower, size_t *size, const char *text, const char **error)
+static bool to_lower(char *lower, size_t *size, const char *text, struct errmsg *err)
 {
 	bool has_lower = false;
 	bool has_upper = false;
 	size_t i;
 
 	for (i = 0; text[i]; i++) {
-		if (i == BECH32_TEXT_MAX) {
-			*error = "The address is longer than 90 characters";
-			return false;
-		}
-		if (text[i] < 33 || text[i] > 126) {
-			*error = "The address has a character that is not printable ASCII";
-			return false;
-		}
+		if (i == BECH32_TEXT_MAX)
+			return errmsg_set(err, "The address is longer than 90 characters");
+		if (text[i] < 33 || text[i] > 126)
+			return errmsg_set(err, "The address has a character that is not printable ASCII");
 		has_lower |= text[i] >= 'a' && text[i] <= 'z';
 		has_upper |= text[i] >= 'A' && text[i] <= 'Z';
 		lower[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + 32) : text[i];
@@ -93,12 +89,12 @@ static bool to_lower(char *lower, size_t *size, const char *text, const char **e
 	lower[i] = 0;
 	*size = i;
 	if (has_lower && has_upper)
-		*error = "The address mixes upper and lower case";
-	return !(has_lower && has_upper);
+		return errmsg_set(err, "The address mixes upper and lower case");
+	return true;
 }
 
 bool bech32_decode(char *hrp, uint8_t *values, size_t *count, enum bech32_form *form, const char *text,
-		   const char **error)
+		   struct errmsg *err)
 {
 	char lower[BECH32_TEXT_MAX + 1];
 	const char *separator;
@@ -108,36 +104,29 @@ bool bech32_decode(char *hrp, uint8_t *values, size_t *count, enum bech32_form *
 	size_t size;
 	size_t i;
 
-	if (!to_lower(lower, &size, text, error))
+	if (!to_lower(lower, &size, text, err))
 		return false;
 	separator = strrchr(lower, '1');
 	hrp_size = separator == NULL ? 0 : (size_t)(separator - lower);
-	if (hrp_size < 1) {
-		*error = separator == NULL ? "The address has no separator 1" : "The address has no prefix before its 1";
-		return false;
-	}
-	if (size - hrp_size - 1 < CHECKSUM_SIZE) {
-		*error = "The address is too short for its checksum";
-		return false;
-	}
+	if (hrp_size < 1)
+		return errmsg_set(err, separator == NULL ? "The address has no separator 1"
+							 : "The address has no prefix before its 1");
+	if (size - hrp_size - 1 < CHECKSUM_SIZE)
+		return errmsg_set(err, "The address is too short for its checksum");
 	memcpy(hrp, lower, hrp_size);
 	hrp[hrp_size] = 0;
 	sum = checksum_hrp(hrp);
 	*count = size - hrp_size - 1 - CHECKSUM_SIZE;
 	for (i = 0; i < *count + CHECKSUM_SIZE; i++) {
 		found = strchr(charset, separator[1 + i]);
-		if (found == NULL) {
-			*error = "The address has a character that bech32 does not use (1, b, i or o, or punctuation)";
-			return false;
-		}
+		if (found == NULL)
+			return errmsg_set(err, "The address has a character that bech32 does not use (1, b, i or o, or punctuation)");
 		sum = step(sum, (uint32_t)(found - charset));
 		if (i < *count)
 			values[i] = (uint8_t)(found - charset);
 	}
-	if (sum != constant_of(BECH32_FIRST) && sum != constant_of(BECH32_M)) {
-		*error = "The address has a wrong checksum: it was mistyped";
-		return false;
-	}
+	if (sum != constant_of(BECH32_FIRST) && sum != constant_of(BECH32_M))
+		return errmsg_set(err, "The address has a wrong checksum: it was mistyped");
 	*form = sum == constant_of(BECH32_M) ? BECH32_M : BECH32_FIRST;
 	return true;
 }
@@ -169,15 +158,14 @@ bool address_encode(char *out, const char *hrp, int version, const uint8_t *prog
 }
 
 /* Eight bits at a time out of five; what is left over must be fewer than five bits, all zero. */
-static bool regroup(uint8_t *program, size_t *size, const uint8_t *values, size_t count, const char **error)
+static bool regroup(uint8_t *program, size_t *size, const uint8_t *values, size_t count, struct errmsg *err)
 {
 	uint32_t held = 0;
 	int bits = 0;
 	size_t i;
 
-	*error = "The address's program has a wrong length";
 	if (count * 5 / 8 > ADDRESS_PROGRAM_MAX)
-		return false;
+		return errmsg_set(err, "The address's program has a wrong length");
 	*size = 0;
 	for (i = 0; i < count; i++) {
 		held = (held << 5 | values[i]) & 0xfff;
@@ -189,35 +177,29 @@ static bool regroup(uint8_t *program, size_t *size, const uint8_t *values, size_
 	}
 	if (bits < 5 && (held & ((1U << bits) - 1)) == 0)
 		return true;
-	*error = "The address's program has wrong padding";
-	return false;
+	return errmsg_set(err, "The address's program has wrong padding");
 }
 
-bool address_decode(int *version, uint8_t *program, size_t *size, const char *hrp, const char *text, const char **error)
+bool address_decode(int *version, uint8_t *program, size_t *size, const char *hrp, const char *text, struct errmsg *err)
 {
 	char found[BECH32_HRP_MAX + 1];
 	uint8_t values[BECH32_TEXT_MAX];
 	enum bech32_form form;
 	size_t count;
 
-	if (!bech32_decode(found, values, &count, &form, text, error))
+	if (!bech32_decode(found, values, &count, &form, text, err))
 		return false;
-	if (strcmp(found, hrp) != 0) {
-		*error = "The address is of another network: its prefix is not this chain's";
-		return false;
-	}
-	if (count < 1 || values[0] > 16) {
-		*error = count < 1 ? "The address has no witness version" : "The address's witness version is above 16";
-		return false;
-	}
+	if (strcmp(found, hrp) != 0)
+		return errmsg_set(err, "The address is of another network: its prefix is not this chain's");
+	if (count < 1 || values[0] > 16)
+		return errmsg_set(err, count < 1 ? "The address has no witness version"
+						 : "The address's witness version is above 16");
 	*version = values[0];
-	if (form != (*version == 0 ? BECH32_FIRST : BECH32_M)) {
-		*error = "The address's checksum is of the wrong kind for its witness version";
-		return false;
-	}
+	if (form != (*version == 0 ? BECH32_FIRST : BECH32_M))
+		return errmsg_set(err, "The address's checksum is of the wrong kind for its witness version");
 	if (!regroup(program, size, values + 1, count - 1, error))
 		return false;
 	if (!size_fits(*version, *size))
-		*error = "The address's program has a wrong length";
-	return size_fits(*version, *size);
+		return errmsg_set(err, "The address's program has a wrong length");
+	return true;
 }
