@@ -120,7 +120,7 @@ bool bech32_decode(char *hrp, uint8_t *values, size_t *count, enum bech32_form *
 	for (i = 0; i < *count + CHECKSUM_SIZE; i++) {
 		found = strchr(charset, separator[1 + i]);
 		if (found == NULL)
-			return errmsg_set(err, "The address has a character that bech32 does not use (1, b, i or o, or punctuation)");
+			return errmsg_set(err, "The address has a character that bech32 does not use");
 		sum = step(sum, (uint32_t)(found - charset));
 		if (i < *count)
 			values[i] = (uint8_t)(found - charset);
@@ -197,7 +197,7 @@ bool address_decode(int *version, uint8_t *program, size_t *size, const char *hr
 	*version = values[0];
 	if (form != (*version == 0 ? BECH32_FIRST : BECH32_M))
 		return errmsg_set(err, "The address's checksum is of the wrong kind for its witness version");
-	if (!regroup(program, size, values + 1, count - 1, error))
+	if (!regroup(program, size, values + 1, count - 1, err))
 		return false;
 	if (!size_fits(*version, *size))
 		return errmsg_set(err, "The address's program has a wrong length");
