@@ -101,7 +101,7 @@ bool bech32_decode(char *hrp, uint8_t *values, size_t *count, enum bech32_form *
 	const char *found;
 	size_t hrp_size;
 	uint32_t sum;
-	size_t size;
+	size_t size = 0;
 	size_t i;
 
 	if (!to_lower(lower, &size, text, err))
@@ -185,7 +185,7 @@ bool address_decode(int *version, uint8_t *program, size_t *size, const char *hr
 	char found[BECH32_HRP_MAX + 1];
 	uint8_t values[BECH32_TEXT_MAX];
 	enum bech32_form form;
-	size_t count;
+	size_t count = 0;
 
 	if (!bech32_decode(found, values, &count, &form, text, err))
 		return false;
