@@ -1,0 +1,212 @@
+/* Targets: 256-bit arithmetic, the compact form with its traps, work, and ASERT against the published runs. */
+#include "unit.h"
+
+#include "shared.h"
+
+#include "consensus/spec.h"
+#include "consensus/target.h"
+#include "util/bytes.h"
+
+static struct u256 number(const char *hex)
+{
+	uint8_t le[32];
+	char text[65];
+
+	snprintf(text, sizeof text, "%064d", 0);
+	memcpy(text + 64 - strlen(hex), hex, strlen(hex));
+	assert_true(hex_decode_reversed(le, 32, text));
+	return u256_from_bytes(le);
+}
+
+static void assert_number(struct u256 a, const char *hex)
+{
+	char text[65], want[65];
+
+	u256_hex(a, text);
+	u256_hex(number(hex), want);
+	assert_string_equal(text, want);
+}
+
+#define ONES "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+
+static void test_arithmetic(void **state)
+{
+	struct u256 a = number("123456789abcdef0fedcba9876543210f0e1d2c3b4a5968778695a4b3c2d1e0f");
+	struct u256 b = number("fedcba98765432100123456789abcdef");
+	uint8_t bytes[32];
+	bool overflow;
+
+	(void)state;
+	assert_number(u256_add(number(ONES), number("2")), "1");
+	assert_number(u256_add(number("ffffffffffffffff"), number("1")), "10000000000000000");
+	assert_number(u256_sub(number("10000000000000000"), number("1")), "ffffffffffffffff");
+	assert_number(u256_sub(number("0"), number("1")), ONES);
+	assert_number(u256_mul_u64(a, 10, &overflow), "b60b60b60b60b569f49f49f49f49f4a968d23ba50e77e14ab41d86f059c32c96");
+	assert_false(overflow);
+	u256_mul_u64(a, 15, &overflow);
+	assert_true(overflow);
+	assert_number(u256_mul_u64(number(ONES), 2, NULL), "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe");
+	assert_number(u256_shift_left(a, 68), "edcba9876543210f0e1d2c3b4a5968778695a4b3c2d1e0f00000000000000000");
+	assert_number(u256_shift_right(a, 68), "123456789abcdef0fedcba9876543210f0e1d2c3b4a5968");
+	assert_number(u256_shift_left(a, 0), "123456789abcdef0fedcba9876543210f0e1d2c3b4a5968778695a4b3c2d1e0f");
+	assert_number(u256_shift_right(a, 256), "0");
+	assert_number(u256_shift_left(a, 256), "0");
+	assert_number(u256_div(a, b), "1249249249249238ec5397829cbc14e8");
+	assert_number(u256_div(b, a), "0");
+	assert_number(u256_div(a, a), "1");
+	assert_number(u256_div(number(ONES), number("3")), "5555555555555555555555555555555555555555555555555555555555555555");
+	assert_int_equal(u256_compare(a, b), 1);
+	assert_int_equal(u256_compare(b, a), -1);
+	assert_int_equal(u256_compare(a, a), 0);
+	u256_to_bytes(a, bytes);
+	assert_int_equal(bytes[0], 0x0f);
+	assert_int_equal(bytes[31], 0x12);
+	assert_int_equal(u256_compare(u256_from_bytes(bytes), a), 0);
+}
+
+static void test_compact(void **state)
+{
+	static const struct {
+		uint32_t bits;
+		const char *target; /* NULL: refused */
+		uint32_t again;     /* the one form it is written in */
+	} cases[] = {
+		{ 0x00000000, NULL, 0 }, { 0x00123456, NULL, 0 }, { 0x01003456, NULL, 0 }, { 0x02000056, NULL, 0 },
+		{ 0x03000000, NULL, 0 }, { 0x04000000, NULL, 0 }, { 0x20000000, NULL, 0 },         /* zero */
+		{ 0x00923456, NULL, 0 }, { 0x01803456, NULL, 0 }, { 0x04800001, NULL, 0 },
+		{ 0x01fedcba, NULL, 0 }, { 0x04923456, NULL, 0 }, { 0x20ffffff, NULL, 0 },         /* negative */
+		{ 0xff123456, NULL, 0 }, { 0x21010000, NULL, 0 }, { 0x22000100, NULL, 0 },
+		{ 0x23000001, NULL, 0 }, { 0x2200ffff, NULL, 0 }, { 0xff7fffff, NULL, 0 },         /* overflow */
+		{ 0x01123456, "12", 0x01120000 }, { 0x02123456, "1234", 0x02123400 }, { 0x03123456, "123456", 0x03123456 },
+		{ 0x04123456, "12345600", 0x04123456 }, { 0x05009234, "92340000", 0x05009234 },
+		{ 0x02008000, "80", 0x02008000 }, { 0x03000080, "80", 0x02008000 },
+		{ 0x1d00ffff, "ffff0000000000000000000000000000000000000000000000000000", 0x1d00ffff },
+		{ 0x20123456, "1234560000000000000000000000000000000000000000000000000000000000", 0x20123456 },
+		{ 0x2100ffff, "ffff000000000000000000000000000000000000000000000000000000000000", 0x2100ffff },
+		{ 0x220000ff, "ff00000000000000000000000000000000000000000000000000000000000000", 0x2100ff00 },
+	};
+	struct u256 target;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		bool ok = target_from_compact(cases[i].bits, &target);
+
+		if (ok != (cases[i].target != NULL))
+			fail_msg("%08x is %s", cases[i].bits, ok ? "taken" : "refused");
+		if (!ok)
+			continue;
+		assert_number(target, cases[i].target);
+		assert_int_equal(target_to_compact(target), cases[i].again);
+	}
+	assert_int_equal(target_to_compact(number(ONES)), 0x2100ffff);
+}
+
+static void test_limits_and_work(void **state)
+{
+	uint8_t ticket[32];
+
+	(void)state;
+	assert_number(target_limit(1), ONES);
+	assert_number(target_limit(4), "4000000000000000000000000000000000000000000000000000000000000000");
+	assert_number(target_limit(3), "5555555555555555555555555555555555555555555555555555555555555555");
+	assert_number(target_limit(64), "400000000000000000000000000000000000000000000000000000000000000");
+	assert_number(target_share(number("1000"), 5), "5000");
+	assert_number(target_share(target_limit(4), 4), ONES);
+	assert_number(target_share(target_limit(4), 3), "c000000000000000000000000000000000000000000000000000000000000000");
+	assert_number(target_work(target_limit(4)), "3");
+	assert_number(target_work(number("1")), "8000000000000000000000000000000000000000000000000000000000000000");
+	assert_number(target_work(number(ONES)), "1");
+	/* Bitcoin's work of a block of difficulty 1. */
+	assert_number(target_work(number("ffff0000000000000000000000000000000000000000000000000000")), "100010001");
+	u256_to_bytes(number("1000000000000000000"), ticket);
+	assert_true(target_met(ticket, number("1000000000000000000")));
+	assert_false(target_met(ticket, number("fffffffffffffffff")));
+}
+
+/* One published run: header lines of the form "##   anchor nBits: 0x1d00ffff", then lines "i height time bits". */
+static size_t run(const char *name)
+{
+	char path[64], *text, *line, *rest;
+	uint32_t anchor_bits = 0;
+	long long anchor_height = 0, anchor_time = 0;
+	size_t count = 0;
+	struct u256 anchor, limit;
+
+	snprintf(path, sizeof path, "vectors/aserti3-2d/%s", name);
+	text = shared_read(path);
+	assert_true(target_from_compact(0x1d00ffff, &limit));
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		long long height, time;
+		uint32_t bits;
+
+		sscanf(line, "## anchor height: %lld", &anchor_height);
+		sscanf(line, "## anchor parent time: %lld", &anchor_time);
+		sscanf(line, "## anchor nBits: %x", &anchor_bits);
+		if (line[0] == '#' || sscanf(line, "%*d %lld %lld %x", &height, &time, &bits) != 3)
+			continue;
+		assert_true(target_from_compact(anchor_bits, &anchor));
+		assert_int_equal(target_to_compact(target_asert(anchor, 600, 172800, time - anchor_time,
+			height - anchor_height, limit)), bits);
+		count++;
+	}
+	free(text);
+	return count;
+}
+
+static void test_asert_runs(void **state)
+{
+	(void)state;
+	assert_int_equal(run("run01"), 10);
+	assert_int_equal(run("run02"), 10);
+	assert_int_equal(run("run03"), 10);
+	assert_int_equal(run("run05"), 225);
+	assert_int_equal(run("run07"), 1000);
+	assert_int_equal(run("run09"), 10);
+	assert_int_equal(run("run11"), 1000);
+}
+
+static void test_asert_wide(void **state)
+{
+	struct u256 limit = target_limit(4), anchor = limit;
+
+	(void)state;
+	/* Anchor times factor has more than 256 bits here: a half of it must not lose them. */
+	assert_number(target_asert(anchor, 600, 172800, 0, 287, limit), "2000000000000000000000000000000000000000000000000000000000000000");
+	assert_number(target_asert(anchor, 600, 172800, 600, 0, limit), "4000000000000000000000000000000000000000000000000000000000000000");
+	assert_number(target_asert(anchor, 600, 172800, INT64_C(600) + 172800 * 400, 0, limit), "4000000000000000000000000000000000000000000000000000000000000000");
+	assert_number(target_asert(number("10000"), 600, 172800, 600 + 172800 * 3, 0, limit), "80000");
+	assert_number(target_asert(anchor, 600, 172800, 600 - 172800 * 254, 0, limit), "1");
+	assert_number(target_asert(anchor, 600, 172800, 600 - 172800 * 253, 0, limit), "2");
+	assert_number(target_asert(anchor, 600, 172800, 600 - INT64_C(172800) * 5000, 0, limit), "1");
+	/* Half a half-life late and early: the polynomial's value at 1/2. */
+	assert_number(target_asert(number("10000"), 600, 172800, 600 + 86400, 0, limit), "16a02");
+	assert_number(target_asert(number("10000"), 600, 172800, 600 - 86400, 0, limit), "b501");
+}
+
+static void test_next_bits(void **state)
+{
+	struct spec spec = { .k = 8, .spacing = 60, .genesis_time = 1000000 };
+	struct u256 target;
+
+	(void)state;
+	spec.limit_bits = target_to_compact(target_limit(8));
+	assert_int_equal(spec.limit_bits, 0x20200000);
+	/* On schedule, and one half-life of blocks ahead of it. */
+	assert_int_equal(target_next_bits(&spec, 0, 1000000), 0x20200000);
+	assert_int_equal(target_next_bits(&spec, 288, 1000000), 0x20100000);
+	assert_int_equal(target_next_bits(&spec, 288, 1000000 + 288 * 60), 0x20200000);
+	assert_int_equal(target_next_bits(&spec, 10, 2000000), 0x20200000);
+	assert_true(target_from_compact(target_next_bits(&spec, 4000000, 1000001), &target));
+	spec.spacing = 0;
+	assert_int_equal(target_next_bits(&spec, 288, 1000000), 0x20200000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_arithmetic), cmocka_unit_test(test_compact), cmocka_unit_test(test_limits_and_work),
+		cmocka_unit_test(test_asert_runs), cmocka_unit_test(test_asert_wide), cmocka_unit_test(test_next_bits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
