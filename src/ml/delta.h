@@ -18,8 +18,8 @@ size_t delta_size(size_t n);
  * finite, or above 126 in size): the step fails. */
 bool delta_encode(const float *x, size_t n, const uint8_t seed[32], uint8_t *out);
 
-/* Whether size bytes are well formed for n values: the length, exponents in range, the padding of the last block 0 or
- * 1 as rounding +0 gives. Values decoded from a well-formed code are finite. */
+/* Whether size bytes are well formed for n values: the length, exponents in range, zeros as padding of the last
+ * block. Values decoded from a well-formed code are finite. */
 bool delta_check(const uint8_t *delta, size_t size, size_t n);
 
 /* Decodes values first .. first + count - 1 of a well-formed code to out; first is a multiple of 64. */

@@ -16,16 +16,18 @@ enum engine { ENGINE_OPENBLAS, ENGINE_REFERENCE };
  * BLAS takes OpenBLAS's place. */
 void engine_init(int blas_threads);
 
-/* A product of one chunk, row-major. Y is [m][n], row length ldy, overwritten. Operand A contributes A(i, k), stored at
- * a[i * lda + k], or at a[k * lda + i] if a_along_rows; B(j, k) likewise. k <= 1024. */
+/* Y[i][j] = sum over k of A(i, k) * B(j, k), for i < m, j < n. A(i, k) is a[i * lda + k], or a[k * lda + i] if
+ * a_transposed; B(j, k) likewise. Y is y[i * ldy + j] and is overwritten. */
 struct engine_product {
 	size_t m, n, k;
 	const float *a, *b;
 	size_t lda, ldb;
-	bool a_along_rows, b_along_rows;
+	bool a_transposed, b_transposed;
 	float *y;
 	size_t ldy;
 };
+
+/* One chunk: p->k is at most 1024, and along k both operands are on the grids that ml/exact.h gives them. */
 
 void engine_multiply(enum engine engine, const struct engine_product *p);
 

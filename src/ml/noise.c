@@ -1,0 +1,55 @@
+#include "ml/float.h"
+
+#include "crypto/philox.h"
+#include "ml/noise.h"
+#include "util/bytes.h"
+
+void noise_words(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint32_t out[4])
+{
+	uint32_t counter[4] = {index, (uint32_t)domain, read_le32(key + 8), read_le32(key + 12)};
+	uint32_t words[2] = {read_le32(key), read_le32(key + 4)};
+
+	philox4x32(out, counter, words);
+}
+
+/* floor(r * n / 2^64). */
+static uint64_t multiply_high(uint64_t r, uint64_t n)
+{
+	return (uint64_t)((unsigned __int128)r * n >> 64);
+}
+
+uint64_t noise_uniform(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint64_t n)
+{
+	uint32_t o[4];
+
+	noise_words(key, domain, index, o);
+	return multiply_high(o[0] | (uint64_t)o[1] << 32, n);
+}
+
+uint32_t noise_slot(const uint8_t seed[32], uint32_t slots)
+{
+	return (uint32_t)noise_uniform(seed, NOISE_SLOT, 0, slots);
+}
+
+void noise_window(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint64_t size, uint32_t ctx,
+		  struct noise_window *out)
+{
+	uint32_t o[4];
+
+	noise_words(key, domain, index, o);
+	write_le32(out->prefix, o[0]);
+	write_le32(out->prefix + 4, o[1]);
+	out->offset = multiply_high(o[2] | (uint64_t)o[3] << 32, size - (ctx - 7) + 1);
+}
+
+void noise_gather(const uint8_t key[32], enum noise_domain domain, size_t count, const uint8_t *dataset, uint64_t size,
+		  uint32_t ctx, uint8_t *out)
+{
+	for (size_t i = 0; i < count; i++, out += ctx + 1) {
+		struct noise_window window;
+
+		noise_window(key, domain, (uint32_t)i, size, ctx, &window);
+		memcpy(out, window.prefix, sizeof(window.prefix));
+		memcpy(out + sizeof(window.prefix), dataset + window.offset, ctx - 7);
+	}
+}

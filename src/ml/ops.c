@@ -1,0 +1,156 @@
+#include "ml/float.h"
+
+#include "ml/math.h"
+#include "ml/model.h"
+#include "ml/ops.h"
+
+ML_CLONES void ops_add(float *restrict y, const float *restrict x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = y[i] + x[i];
+}
+
+ML_CLONES void ops_rmsnorm(const float *restrict x, const float *restrict gain, size_t tokens, size_t d, float *restrict y,
+			   float *restrict r)
+{
+	for (size_t t = 0; t < tokens; t++) {
+		const float *restrict in = x + t * d;
+		float *restrict out = y + t * d;
+		float scale = 1.0f / sqrtf(math_dot16(in, in, d) / (float)d + 1e-5f);
+
+		r[t] = scale;
+		for (size_t j = 0; j < d; j++)
+			out[j] = (in[j] * scale) * gain[j];
+	}
+}
+
+ML_CLONES void ops_rmsnorm_backward(const float *restrict x, const float *restrict gain, const float *restrict r,
+				    const float *restrict dy, size_t tokens, size_t d, float *restrict dx,
+				    float *restrict dgain)
+{
+	for (size_t t = 0; t < tokens; t++) {
+		const float *restrict in = x + t * d, *restrict g = dy + t * d;
+		float *restrict out = dx + t * d;
+		float lane[16] = {0}, scale = r[t];
+
+		for (size_t i = 0; i < d; i += 16)
+			for (int j = 0; j < 16; j++)
+				lane[j] = lane[j] + (g[i + j] * gain[i + j]) * in[i + j];
+		float c = (math_fold16(lane) * (scale * scale)) / (float)d;
+
+		for (size_t j = 0; j < d; j++) {
+			dgain[j] = dgain[j] + g[j] * (in[j] * scale);
+			out[j] = out[j] + ((g[j] * gain[j]) - in[j] * c) * scale;
+		}
+	}
+}
+
+void ops_rotary_table(size_t ctx, size_t head, float *cosine, float *sine)
+{
+	float rho = math_exp(-((2.0f / (float)head) * 9.210340371976184f)), frequency = 1.0f;
+
+	for (size_t i = 0; i < head / 2; i++) {
+		for (size_t p = 0; p < ctx; p++)
+			math_sincos((float)p * frequency, &sine[p * (head / 2) + i], &cosine[p * (head / 2) + i]);
+		frequency = frequency * rho;
+	}
+}
+
+ML_CLONES void ops_rotate(const struct ops_rotary *rotary, float *qkv, size_t tokens, bool inverse)
+{
+	size_t half = rotary->head / 2, width = 3 * rotary->heads * rotary->head;
+
+	for (size_t t = 0; t < tokens; t++) {
+		const float *restrict c = rotary->cosine + (t % rotary->ctx) * half;
+		const float *restrict s = rotary->sine + (t % rotary->ctx) * half;
+
+		for (size_t h = 0; h < 2 * rotary->heads; h++) {
+			float *restrict a = qkv + t * width + h * rotary->head, *restrict b = a + half;
+
+			for (size_t i = 0; i < half; i++) {
+				float sign = inverse ? -s[i] : s[i];
+				float x = a[i], y = b[i];
+
+				a[i] = x * c[i] - y * sign;
+				b[i] = x * sign + y * c[i];
+			}
+		}
+	}
+}
+
+ML_CLONES void ops_gate(const float *restrict gu, size_t tokens, size_t ff, float *restrict b)
+{
+	for (size_t t = 0; t < tokens; t++) {
+		const float *restrict g = gu + t * 2 * ff, *restrict u = g + ff;
+		float *restrict out = b + t * ff;
+
+		for (size_t j = 0; j < ff; j++) {
+			float s = 1.0f / (1.0f + math_exp(-g[j]));
+
+			out[j] = (g[j] * s) * u[j];
+		}
+	}
+}
+
+ML_CLONES void ops_gate_backward(const float *restrict gu, const float *restrict db, size_t tokens, size_t ff,
+				 float *restrict dgu)
+{
+	for (size_t t = 0; t < tokens; t++) {
+		const float *restrict g = gu + t * 2 * ff, *restrict u = g + ff, *restrict grad = db + t * ff;
+		float *restrict dg = dgu + t * 2 * ff, *restrict du = dg + ff;
+
+		for (size_t j = 0; j < ff; j++) {
+			float s = 1.0f / (1.0f + math_exp(-g[j]));
+			float gs = g[j] * s;
+
+			du[j] = grad[j] * gs;
+			dg[j] = (grad[j] * u[j]) * (s + gs * (1.0f - s));
+		}
+	}
+}
+
+/* One token: its loss; x becomes its gradient. The sum Z is 1 at least, since the largest term is exp(0) = 1, and no
+ * logit is NaN, as an exact product of the sizes that model_config_check allows cannot overflow: so math_log's domain
+ * holds. */
+ML_INLINE float token_loss(float *restrict x, uint8_t target, float inv)
+{
+	float largest = math_max(x, MODEL_VOCABULARY), at_target = x[target] - largest;
+
+	for (int j = 0; j < MODEL_VOCABULARY; j++)
+		x[j] = math_exp(x[j] - largest);
+	float z = math_sum16(x, MODEL_VOCABULARY), scale = 1.0f / z;
+
+	for (int j = 0; j < MODEL_VOCABULARY; j++)
+		x[j] = (x[j] * scale) * inv;
+	x[target] = x[target] - inv;
+	return math_log(z) - at_target;
+}
+
+ML_CLONES void ops_cross_entropy(float *restrict logits, const uint8_t *restrict windows, size_t rows, size_t ctx, float inv,
+				 bool backward, float lane[16])
+{
+	for (size_t row = 0; row < rows; row++) {
+		const uint8_t *target = windows + row * (ctx + 1) + 1;
+		float *x = logits + row * ctx * MODEL_VOCABULARY;
+
+		if (backward)
+			memset(x, 0, (size_t)MODEL_SKIPPED * MODEL_VOCABULARY * sizeof(float));
+		/* A skipped position's loss is +0, which leaves its lane as it is. */
+		for (size_t t = MODEL_SKIPPED; t < ctx; t++)
+			lane[t % 16] = lane[t % 16] + token_loss(x + t * MODEL_VOCABULARY, target[t], inv);
+	}
+}
+
+void ops_embed(const float *embedding, const uint8_t *windows, size_t rows, size_t ctx, size_t d, float *h)
+{
+	for (size_t row = 0; row < rows; row++)
+		for (size_t t = 0; t < ctx; t++)
+			memcpy(h + (row * ctx + t) * d, embedding + windows[row * (ctx + 1) + t] * d, d * sizeof(float));
+}
+
+void ops_embed_backward(const float *dh, const uint8_t *windows, size_t rows, size_t ctx, size_t d, float *dembedding)
+{
+	for (size_t row = 0; row < rows; row++)
+		for (size_t t = 0; t < ctx; t++)
+			ops_add(dembedding + windows[row * (ctx + 1) + t] * d, dh + (row * ctx + t) * d, d);
+}

@@ -1,0 +1,162 @@
+#include "ml/float.h"
+
+#include <fenv.h>
+#include <stdlib.h>
+
+#include "ml/adamw.h"
+#include "ml/delta.h"
+#include "ml/math.h"
+#include "ml/step.h"
+#include "util/mem.h"
+
+enum { ITERATIONS_MAX = 1024, ROWS_MAX = 1024, PPM_LIMIT = 1 << 24 };
+
+const char *train_config_check(const struct train_config *c)
+{
+	const char *wrong = model_config_check(&c->model);
+
+	if (wrong)
+		return wrong;
+	if (c->iterations < 1 || c->iterations > ITERATIONS_MAX)
+		return "iterations must be 1 to 1024";
+	if (c->batch < 1 || c->batch > ROWS_MAX)
+		return "batch must be 1 to 1024";
+	if (c->bench_rows < 1 || c->bench_rows > ROWS_MAX)
+		return "bench_rows must be 1 to 1024";
+	if (c->lr_ppm >= PPM_LIMIT || c->wd_ppm >= PPM_LIMIT || c->mu_ppm >= PPM_LIMIT || c->eta_ppm >= PPM_LIMIT ||
+	    c->gate_ppm >= PPM_LIMIT)
+		return "rates must be below 2^24 parts per million";
+	return NULL;
+}
+
+static size_t minibatch_size(const struct train_config *c)
+{
+	return (size_t)c->batch * (c->model.ctx + 1);
+}
+
+size_t step_windows_size(const struct train_config *config)
+{
+	return config->iterations * minibatch_size(config);
+}
+
+size_t step_delta_size(const struct train_config *config)
+{
+	return delta_size(model_count(&config->model));
+}
+
+struct step {
+	struct train_config config;
+	struct model *model;
+	size_t count;
+	float *w, *m, *v, *gradient; /* [count] each */
+};
+
+struct step *step_new(const struct train_config *config, enum engine engine)
+{
+	struct step *s = mem_alloc(sizeof(*s));
+
+	s->config = *config;
+	s->model = model_new(&config->model, engine);
+	s->count = model_count(&config->model);
+	s->w = mem_align(s->count * sizeof(float));
+	s->m = mem_align(s->count * sizeof(float));
+	s->v = mem_align(s->count * sizeof(float));
+	s->gradient = mem_align(s->count * sizeof(float));
+	return s;
+}
+
+void step_free(struct step *s)
+{
+	if (!s)
+		return;
+	model_free(s->model);
+	free(s->w);
+	free(s->m);
+	free(s->v);
+	free(s->gradient);
+	free(s);
+}
+
+struct model *step_model(struct step *s)
+{
+	return s->model;
+}
+
+const struct train_config *step_config(const struct step *s)
+{
+	return &s->config;
+}
+
+ML_CLONES static float squared_norm(const float *x, size_t n)
+{
+	return math_dot16(x, x, n);
+}
+
+/* Norms and the embedding do not decay, so the vector is updated in runs of one decay: theta's parts in order. */
+static void optimise(struct step *s, struct adamw *a)
+{
+	float decay = (float)s->config.wd_ppm / 1000000.0f;
+
+	for (size_t i = 0; i < model_tensors(&s->config.model); i++) {
+		struct model_tensor t;
+
+		model_tensor(&s->config.model, i, &t);
+		a->wd = t.kind == MODEL_NORM || t.kind == MODEL_EMBEDDING ? 0.0f : decay;
+		adamw_apply(a, s->gradient + t.offset, t.rows * t.cols, s->w + t.offset, s->m + t.offset, s->v + t.offset);
+	}
+}
+
+/* One iteration, t from 1; false if the step fails or was cancelled. */
+static bool iterate(struct step *s, const struct step_job *job, uint32_t t, float powers[2], float *loss)
+{
+	const uint8_t *windows = job->windows + (t - 1) * minibatch_size(&s->config);
+	struct adamw a = {.lr = (float)s->config.lr_ppm / 1000000.0f};
+
+	if (!model_gradient(s->model, s->w, windows, s->config.batch, job->cancel, s->gradient, loss))
+		return false;
+	float square = squared_norm(s->gradient, s->count);
+
+	if (!float_is_finite(*loss) || !float_is_finite(square))
+		return false;
+	float norm = sqrtf(square);
+
+	a.gradient_scale = norm > 1.0f ? 1.0f / norm : 1.0f;
+	adamw_corrections(t, powers, &a);
+	optimise(s, &a);
+	return true;
+}
+
+static bool all_finite(const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!float_is_finite(x[i]))
+			return false;
+	return true;
+}
+
+enum step_result step_execute(struct step *s, const struct step_job *job, uint8_t *delta)
+{
+	const float *theta = state_theta(job->state);
+	float powers[2] = {0}, loss;
+
+	/* A library built for speed may have told this thread to flush subnormals. */
+	fesetenv(FE_DFL_ENV);
+	memcpy(s->w, theta, s->count * sizeof(float));
+	memset(s->m, 0, s->count * sizeof(float));
+	memset(s->v, 0, s->count * sizeof(float));
+	for (uint32_t t = 1; t <= s->config.iterations; t++) {
+		bool ok = iterate(s, job, t, powers, &loss);
+
+		if (job->cancel && atomic_load(job->cancel))
+			return STEP_CANCELLED;
+		if (!ok)
+			return STEP_FAILED;
+		if (job->progress)
+			job->progress(job->progress_context, t, loss);
+	}
+	if (!all_finite(s->w, s->count))
+		return STEP_FAILED;
+	for (size_t i = 0; i < s->count; i++)
+		s->gradient[i] = s->w[i] - theta[i];
+	return delta_encode(s->gradient, s->count, job->seed, delta) ? STEP_OK : STEP_FAILED;
+}
