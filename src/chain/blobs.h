@@ -1,0 +1,43 @@
+/* Blobs: the bytes of contributed datasets, one file each: blobs/<root in hex>.
+ *
+ * A blob is wanted by a block that registers it, or by a transaction that waits to enter the mempool. Those that no
+ * block on disk needs are pending: together they stay under a budget. A file is written whole or not at all, and is
+ * checked against its root once a run before its bytes are used. */
+#ifndef ATELIER_CHAIN_BLOBS_H
+#define ATELIER_CHAIN_BLOBS_H
+
+#include "consensus/spec.h"
+#include "util/error.h"
+#include "util/map.h"
+
+enum { BLOBS_PENDING_BUDGET = 256 << 20 };
+
+struct blobs;
+
+/* The folder is made if missing. */
+struct blobs *blobs_open(const char *folder, struct errmsg *err);
+void blobs_close(struct blobs *blobs);
+
+bool blobs_has(const struct blobs *blobs, const uint8_t root[32]);
+/* Size of a blob that is here, 0 if it is not. */
+uint64_t blobs_size(const struct blobs *blobs, const uint8_t root[32]);
+
+/* Stores bytes whose root has been compared. `pending`: no block needs them; refused over the budget. */
+enum blobs_result { BLOBS_STORED, BLOBS_FULL, BLOBS_FAILED };
+enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const uint8_t *data, size_t size, bool pending,
+	struct errmsg *err);
+/* A block needs it now: it counts as pending no longer. */
+void blobs_settle(struct blobs *blobs, const uint8_t root[32]);
+/* Deletes a blob if it is still pending. */
+void blobs_drop(struct blobs *blobs, const uint8_t root[32]);
+/* Calls blobs_drop for every pending one, so that what no block needed is gone. For start-up, after settling. */
+void blobs_drop_pending(struct blobs *blobs);
+
+bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *out, struct errmsg *err);
+
+/* Gathers the windows of a step from a blob, reading only the ranges drawn (doc/protocol.md section 7): out has room for
+ * window_step_size bytes. A file that does not match its root any more is removed: the blob is missing then. */
+bool blobs_gather(struct blobs *blobs, const struct spec *spec, const uint8_t root[32], const uint8_t seed[32],
+	uint8_t *out, struct errmsg *err);
+
+#endif

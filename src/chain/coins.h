@@ -1,0 +1,45 @@
+/* The coins: unspent outputs of the active chain.
+ *
+ * A coin is in the database under its outpoint: u32 height * 2 + coinbase | i64 amount | script, which is always P2TR
+ * (OP_RETURN outputs are never coins; doc/protocol.md section 11). A block is checked and applied through a
+ * `struct coin_view`, an overlay that is either flushed into one batch or dropped. */
+#ifndef ATELIER_CHAIN_COINS_H
+#define ATELIER_CHAIN_COINS_H
+
+#include "chain/chain.h"
+#include "chain/db.h"
+#include "util/map.h"
+
+/* The coin of an outpoint in the database. FOUND fills coin, which the caller clears. */
+enum db_result coins_get(struct db *db, const struct outpoint *outpoint, struct coin *coin, struct errmsg *err);
+
+/* Every output of its own: a key for maps. Outpoints of different transactions collide only if their ids do but for
+ * four bytes. */
+void outpoint_key(const struct outpoint *outpoint, uint8_t key[32]);
+
+/* True if an output becomes a coin when its block connects. */
+bool output_is_coin(const struct tx_output *output);
+
+struct coin_view;
+
+struct coin_view *coin_view_new(struct db *db);
+void coin_view_free(struct coin_view *view);
+
+/* The coin, borrowed until it is spent or the view freed; NULL: none, or, if *failed became true, a read failed. */
+const struct coin *coin_view_get(struct coin_view *view, const struct outpoint *outpoint, bool *failed,
+	struct errmsg *err);
+/* A coin that get found is one no more. */
+void coin_view_spend(struct coin_view *view, const struct outpoint *outpoint);
+void coin_view_add(struct coin_view *view, const struct outpoint *outpoint, const struct coin *coin);   /* copies */
+/* All outputs of a transaction. */
+void coin_view_add_tx(struct coin_view *view, const struct tx *tx, const uint8_t txid[32], uint32_t height);
+/* Takes them away again; they must be there. */
+bool coin_view_remove_tx(struct coin_view *view, const struct tx *tx, const uint8_t txid[32], struct errmsg *err);
+/* Puts every change into the batch and into the statistics. */
+void coin_view_flush(const struct coin_view *view, struct db_batch *batch, struct coin_stats *stats);
+
+/* Byte form, also of undo records: a list of the coins a block spent, in the order of its inputs. */
+void coin_write(struct buf *out, const struct coin *coin);
+bool coin_read(struct reader *reader, struct coin *coin);
+
+#endif
