@@ -1,0 +1,92 @@
+#include "wallet/base58.h"
+
+#include "crypto/hash.h"
+#include "crypto/wipe.h"
+
+#include <string.h>
+
+static const char digits[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+enum {
+	GUARD_SIZE = 4,
+};
+
+/* number (big-endian) = number * factor + add; false if it outgrows its size. */
+static bool multiply_add(uint8_t *number, size_t size, uint32_t factor, uint32_t add)
+{
+	size_t i;
+
+	for (i = size; i-- > 0;) {
+		add += number[i] * factor;
+		number[i] = (uint8_t)add;
+		add >>= 8;
+	}
+	return add == 0;
+}
+
+/* number = number / 58; returns the remainder. */
+static unsigned divide(uint8_t *number, size_t size)
+{
+	unsigned rest = 0;
+	size_t i;
+
+	for (i = 0; i < size; i++) {
+		rest = rest << 8 | number[i];
+		number[i] = (uint8_t)(rest / 58);
+		rest %= 58;
+	}
+	return rest;
+}
+
+void base58_encode(char *out, const uint8_t *data, size_t size)
+{
+	uint8_t number[BASE58_DATA_MAX + GUARD_SIZE];
+	char reversed[BASE58_TEXT_MAX];
+	uint8_t guard[32];
+	size_t total = size + GUARD_SIZE;
+	size_t first = 0;
+	size_t count = 0;
+
+	sha256d(guard, data, size);
+	memcpy(number, data, size);
+	memcpy(number + size, guard, GUARD_SIZE);
+	for (; first < total && number[first] == 0; first++)
+		*out++ = digits[0];
+	while (first < total) {
+		reversed[count++] = digits[divide(number + first, total - first)];
+		while (first < total && number[first] == 0)
+			first++;
+	}
+	while (count > 0)
+		*out++ = reversed[--count];
+	*out = 0;
+	wipe(reversed, sizeof(reversed));
+}
+
+bool base58_decode(uint8_t *out, size_t size, const char *text)
+{
+	uint8_t number[BASE58_DATA_MAX + GUARD_SIZE] = {0};
+	size_t total = size + GUARD_SIZE;
+	const char *digit;
+	uint8_t guard[32];
+	size_t zeros = 0;
+	bool ok = true;
+	size_t i;
+
+	for (i = 0; text[i]; i++)
+		zeros += text[i] == digits[0] && zeros == i;
+	if (i > BASE58_TEXT_MAX)
+		return false;
+	for (i = 0; text[i] && ok; i++) {
+		digit = strchr(digits, text[i]);
+		ok = digit != NULL && multiply_add(number, total, 58, (uint32_t)(digit - digits));
+	}
+	for (i = 0; i < total && number[i] == 0;)
+		i++;
+	sha256d(guard, number, size);
+	ok = ok && i == zeros && memcmp(guard, number + size, GUARD_SIZE) == 0;
+	if (ok)
+		memcpy(out, number, size);
+	wipe(number, sizeof(number));
+	return ok;
+}

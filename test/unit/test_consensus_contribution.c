@@ -1,0 +1,368 @@
+/* OP_RETURN payloads: data contributions and outcomes, there and back, and malformed in every way. */
+#include "unit.h"
+
+#include "consensus/contribution.h"
+#include "consensus/spec.h"
+#include "crypto/hash.h"
+#include "util/bytes.h"
+#include "util/mem.h"
+
+/* The x coordinate of the curve's generator. */
+static const char generator[] = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+
+static struct contribution example(const char *licence, const char *title)
+{
+	struct contribution data = { .size = 0x0123456789abcdef };
+
+	for (int i = 0; i < 32; i++)
+		data.root[i] = (uint8_t)(0xa0 + i);
+	assert_true(hex_decode(data.owner, 32, generator));
+	snprintf(data.licence, sizeof data.licence, "%s", licence);
+	snprintf(data.title, sizeof data.title, "%s", title);
+	return data;
+}
+
+static enum contribution_kind parse(const void *script, size_t size, struct contribution *data)
+{
+	struct bytes exact = { mem_dup(script, size), size }; /* exactly as long: a sanitizer sees a step too far */
+	enum contribution_kind kind = contribution_parse(&exact, data);
+
+	free(exact.data);
+	return kind;
+}
+
+static void assert_round_trip(const char *licence, const char *title)
+{
+	struct contribution data = example(licence, title), back;
+	struct buf script;
+
+	buf_init(&script);
+	contribution_script(&script, &data);
+	assert_true(contribution_text_is_valid(&data));
+	assert_int_equal(parse(script.data, script.size, &back), CONTRIBUTION_DATA);
+	assert_int_equal(parse(script.data, script.size, NULL), CONTRIBUTION_DATA);
+	assert_memory_equal(back.root, data.root, 32);
+	assert_memory_equal(back.owner, data.owner, 32);
+	assert_true(back.size == data.size);
+	assert_string_equal(back.licence, licence);
+	assert_string_equal(back.title, title);
+	buf_clear(&script);
+}
+
+static void test_layout(void **state)
+{
+	struct contribution data = example("MIT", "Ab");
+	struct buf script;
+	char hex[400];
+
+	(void)state;
+	buf_init(&script);
+	contribution_script(&script, &data);
+	hex_encode(hex, script.data, script.size);
+	assert_string_equal(hex, "6a4c5361746c01" /* 83 bytes */
+		"a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf" "efcdab8967452301"
+		"79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798" "034d4954" "024162");
+	buf_clear(&script);
+}
+
+static void test_round_trips(void **state)
+{
+	(void)state;
+	assert_round_trip("MIT", "");
+	assert_round_trip("!", "A title");
+	assert_round_trip("CC-BY-SA-4.0~~~~", "1234567890123456789012345678901234567890123456789012345678901234");
+	assert_round_trip("x", "\xc2\xa0 \xdf\xbf \xe0\xa0\x80 \xed\x9f\xbf \xee\x80\x80 \xef\xbf\xbf \xf0\x90\x80\x80 \xf4\x8f\xbf\xbf");
+}
+
+/* Replaces the licence and title part of a valid script (from byte 79 on) by raw bytes. */
+static enum contribution_kind parse_with_tail(const void *tail, size_t size)
+{
+	struct contribution data = example("MIT", "");
+	struct buf script;
+	enum contribution_kind kind;
+
+	buf_init(&script);
+	contribution_script(&script, &data);
+	script.size = 3 + 76; /* OP_RETURN, push; magic, kind, root, size, owner */
+	buf_put(&script, tail, size);
+	script.data[2] = (uint8_t)(script.size - 3);
+	kind = parse(script.data, script.size, NULL);
+	buf_clear(&script);
+	return kind;
+}
+
+static enum contribution_kind parse_with_title(const char *title)
+{
+	char tail[100];
+	int size = snprintf(tail, sizeof tail, "\x01x%c%s", (char)strlen(title), title);
+	struct contribution data = example("x", title);
+	enum contribution_kind kind = parse_with_tail(tail, (size_t)size);
+
+	if (strlen(title) <= 64)
+		assert_int_equal(contribution_text_is_valid(&data), kind == CONTRIBUTION_DATA);
+	return kind;
+}
+
+static void test_titles(void **state)
+{
+	static const char *const bad[] = {
+		"\x01", "a\x1f", "\n", "\t", "\x7f",                        /* control characters: C0, DEL */
+		"\xc2\x80", "\xc2\x85", "\xc2\x9f",                         /* C1 */
+		"\x80", "\xbf", "a\xffz", "\xfe", "\xf8\x88\x80\x80\x80",   /* never a first byte */
+		"\xc0\x80", "\xc1\xbf", "\xe0\x80\xaf", "\xe0\x9f\xbf", "\xf0\x80\x80\xaf", "\xf0\x8f\xbf\xbf", /* overlong */
+		"\xed\xa0\x80", "\xed\xbf\xbf", "\xed\xa0\xbd\xed\xb8\x80", /* surrogates */
+		"\xf4\x90\x80\x80", "\xf7\xbf\xbf\xbf",                     /* above 0x10ffff */
+		"\xc3", "\xe2\x82", "\xf0\x9f\x98", "\xc3(", "\xe2\x82z", "\xf0\x9f\x98z", "\xe2z\xac", /* cut short */
+		"12345678901234567890123456789012345678901234567890123456789012345",
+	};
+
+	(void)state;
+	assert_int_equal(parse_with_title("\xc3\xa9t\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 ~ "), CONTRIBUTION_DATA);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		if (parse_with_title(bad[i]) != CONTRIBUTION_BAD)
+			fail_msg("title %zu is taken", i);
+	assert_int_equal(parse_with_tail("\x01x\x01\x00", 4), CONTRIBUTION_BAD); /* a zero byte */
+}
+
+static void test_licences(void **state)
+{
+	struct contribution data = example("", "");
+
+	(void)state;
+	assert_int_equal(parse_with_tail("\x01~\x00", 3), CONTRIBUTION_DATA);
+	assert_int_equal(parse_with_tail("\x10" "1234567890123456\x00", 18), CONTRIBUTION_DATA);
+	assert_int_equal(parse_with_tail("\x11" "12345678901234567\x00", 19), CONTRIBUTION_BAD);
+	assert_int_equal(parse_with_tail("\x00\x00", 2), CONTRIBUTION_BAD);
+	assert_int_equal(parse_with_tail("\x03" "a b\x00", 5), CONTRIBUTION_BAD);
+	assert_int_equal(parse_with_tail("\x01\x7f\x00", 3), CONTRIBUTION_BAD);
+	assert_int_equal(parse_with_tail("\x01\xe9\x00", 3), CONTRIBUTION_BAD);
+	assert_int_equal(parse_with_tail("\x02" "a\x00\x00", 4), CONTRIBUTION_BAD);
+	assert_false(contribution_text_is_valid(&data));
+	data = example("a b", "");
+	assert_false(contribution_text_is_valid(&data));
+	memset(data.licence, 'a', sizeof data.licence); /* no terminating zero */
+	assert_false(contribution_text_is_valid(&data));
+	data = example("a", "");
+	memset(data.title, 'a', sizeof data.title);
+	assert_false(contribution_text_is_valid(&data));
+}
+
+static void test_malformed(void **state)
+{
+	struct contribution data = example("MIT", "Ab");
+	struct buf script;
+
+	(void)state;
+	buf_init(&script);
+	contribution_script(&script, &data);
+	for (size_t size = 0; size < script.size; size++) {
+		uint8_t *cut = mem_dup(script.data, size);
+
+		assert_int_equal(parse(cut, size, NULL), CONTRIBUTION_NONE); /* the push is broken */
+		if (size > 3 + 75) { /* the push says how much there is */
+			cut[2] = (uint8_t)(size - 3);
+			assert_int_equal(parse(cut, size, NULL), CONTRIBUTION_BAD);
+		} else if (size >= 3 + 4) {
+			memmove(cut + 2, cut + 3, size - 3);
+			cut[1] = (uint8_t)(size - 3);
+			assert_int_equal(parse(cut, size - 1, NULL), CONTRIBUTION_BAD);
+		}
+		free(cut);
+	}
+	buf_put_u8(&script, 0); /* a byte behind the push, then in it */
+	assert_int_equal(parse(script.data, script.size, NULL), CONTRIBUTION_NONE);
+	script.data[2]++;
+	assert_int_equal(parse(script.data, script.size, NULL), CONTRIBUTION_BAD);
+	script.data[2]--;
+	script.size--;
+	assert_int_equal(parse(script.data, script.size, NULL), CONTRIBUTION_DATA);
+	memset(script.data + 3 + 4 + 40, 0xff, 32); /* no x coordinate */
+	assert_int_equal(parse(script.data, script.size, NULL), CONTRIBUTION_BAD);
+	buf_clear(&script);
+}
+
+static void test_kinds(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("\x6a\x04" "atl\x00", 6, NULL), CONTRIBUTION_OUTCOME);
+	assert_int_equal(parse("\x6a\x04" "atl\x01", 6, NULL), CONTRIBUTION_BAD);
+	assert_int_equal(parse("\x6a\x04" "atl\x02", 6, NULL), CONTRIBUTION_RESERVED);
+	assert_int_equal(parse("\x6a\x04" "atl\xff", 6, NULL), CONTRIBUTION_RESERVED);
+	assert_int_equal(parse("\x6a\x03" "atl", 5, NULL), CONTRIBUTION_NONE);
+	assert_int_equal(parse("\x6a\x04" "atL\x01", 6, NULL), CONTRIBUTION_NONE);
+	assert_int_equal(parse("\x6a\x05" "atl\x01", 6, NULL), CONTRIBUTION_NONE);
+	assert_int_equal(parse("\x6a\x4c\x04" "atl\x01", 7, NULL), CONTRIBUTION_NONE); /* not minimal */
+	assert_int_equal(parse("\x6a\x4d\x04\x00" "atl\x01", 8, NULL), CONTRIBUTION_NONE);
+	assert_int_equal(parse("\x6a\x4c", 2, NULL), CONTRIBUTION_NONE);
+	assert_int_equal(parse("\x6a", 1, NULL), CONTRIBUTION_NONE);
+	assert_int_equal(parse("", 0, NULL), CONTRIBUTION_NONE);
+	assert_int_equal(parse("\x51\x04" "atl\x01", 6, NULL), CONTRIBUTION_NONE);
+}
+
+/* === Size and burn === */
+
+static const char *check(uint64_t size, int64_t burnt, uint64_t *registered)
+{
+	static struct reject reject;
+	struct spec spec = { .blob_min = 4096, .blob_max = 16777216, .burn_rate = 10 };
+	struct contribution data = example("MIT", "");
+	struct tx *tx = tx_new();
+	struct buf script;
+	bool ok;
+
+	data.size = size;
+	buf_init(&script);
+	contribution_script(&script, &data);
+	tx_add_output(tx, 5, (const uint8_t *)"\x6a", 1);
+	tx_add_output(tx, burnt, script.data, script.size);
+	ok = contribution_check(&spec, tx, registered, &reject);
+	buf_clear(&script);
+	tx_free(tx);
+	return ok ? "valid" : reject.reason;
+}
+
+static void test_size_and_burn(void **state)
+{
+	uint64_t registered = 3;
+
+	(void)state;
+	assert_string_equal(check(4096, 40960, &registered), "valid");
+	assert_int_equal(registered, 3 + 4096);
+	assert_string_equal(check(4096, 40959, &registered), "bad-contrib-burn");
+	assert_string_equal(check(4095, MAX_MONEY, &registered), "bad-contrib-size");
+	assert_string_equal(check(16777216, 167772160, &registered), "valid");
+	assert_string_equal(check(16777217, MAX_MONEY, &registered), "bad-contrib-size");
+	assert_string_equal(check(UINT64_MAX, MAX_MONEY, &registered), "bad-contrib-size");
+	assert_int_equal(registered, 3 + 4096 + 16777216);
+}
+
+/* === Outcome === */
+
+static bool parse_outcome(const char *hex, uint32_t slots, struct outcome *outcome)
+{
+	struct bytes script = { mem_alloc(strlen(hex) / 2), strlen(hex) / 2 };
+	bool ok;
+
+	assert_true(hex_decode(script.data, script.size, hex));
+	ok = outcome_parse(&script, slots, outcome);
+	free(script.data);
+	return ok;
+}
+
+static void assert_outcome_script(const struct outcome *outcome, const char *want)
+{
+	struct buf script;
+	char hex[400];
+
+	buf_init(&script);
+	outcome_script(&script, outcome);
+	hex_encode(hex, script.data, script.size);
+	assert_string_equal(hex, want);
+	buf_clear(&script);
+}
+
+static void test_outcome(void **state)
+{
+	static const char script[] = "6a2061746c000001" "0500000000000000" "00" "0000000000000000" "02" "feffffffffffffff";
+	struct outcome outcome = { .slots = 3, .slot = { { 7, false, 5 }, { 0, true, 9 }, { 1, true, -2 } } }, back;
+	struct outcome none = { .is_void = true, .slots = 3 };
+
+	(void)state;
+	assert_outcome_script(&none, "6a0561746c0001");
+	assert_outcome_script(&outcome, script);
+	assert_true(parse_outcome(script, 3, &back));
+	assert_false(back.is_void);
+	assert_int_equal(back.slots, 3);
+	assert_int_equal(back.slot[0].count, 1);
+	assert_false(back.slot[0].left_out);
+	assert_int_equal(back.slot[0].value, 5);
+	assert_int_equal(back.slot[1].count, 0);
+	assert_int_equal(back.slot[2].count, 1);
+	assert_true(back.slot[2].left_out);
+	assert_int_equal(back.slot[2].value, -2);
+	assert_true(parse_outcome("6a0561746c0001", 3, &back));
+	assert_true(back.is_void);
+	assert_int_equal(back.slots, 3);
+	outcome = (struct outcome){ .slots = OUTCOME_MAX_SLOTS };
+	for (size_t i = 0; i < OUTCOME_MAX_SLOTS; i++) {
+		outcome.slot[i].count = 1;
+		outcome.slot[i].value = i % 2 ? OUTCOME_VALUE_MAX : -OUTCOME_VALUE_MAX;
+	}
+	{
+		struct buf out;
+		struct bytes whole;
+
+		buf_init(&out);
+		outcome_script(&out, &outcome);
+		whole = (struct bytes){ out.data, out.size };
+		assert_true(outcome_parse(&whole, OUTCOME_MAX_SLOTS, &back));
+		assert_memory_equal(&back.slot, &outcome.slot, sizeof back.slot);
+		assert_int_equal(parse(out.data, out.size, NULL), CONTRIBUTION_OUTCOME);
+		buf_clear(&out);
+	}
+}
+
+static void test_outcome_malformed(void **state)
+{
+	struct outcome outcome;
+
+	(void)state;
+	assert_true(parse_outcome("6a0e61746c000001" "0500000000000000", 1, &outcome));
+	assert_false(parse_outcome("6a0e61746c000001" "0500000000000000", 2, &outcome));
+	assert_false(parse_outcome("6a0e61746c000001" "0500000000000000", 0, &outcome));
+	assert_false(parse_outcome("6a0d61746c000001" "05000000000000", 1, &outcome));
+	assert_false(parse_outcome("6a0f61746c000001" "050000000000000000", 1, &outcome));
+	assert_false(parse_outcome("6a0e61746c000003" "0500000000000000", 1, &outcome));
+	assert_false(parse_outcome("6a0e61746c000000" "0500000000000000", 1, &outcome)); /* a value without proof */
+	assert_true(parse_outcome("6a0e61746c000000" "0000000000000000", 1, &outcome));
+	assert_false(parse_outcome("6a0e61746c000001" "0100000000800000", 1, &outcome)); /* above 2^47 */
+	assert_true(parse_outcome("6a0e61746c000001" "0000000000800000", 1, &outcome));
+	assert_false(parse_outcome("6a0e61746c000001" "ffffffffff7fffff", 1, &outcome));
+	assert_true(parse_outcome("6a0e61746c000001" "000000000080ffff", 1, &outcome));
+	assert_false(parse_outcome("6a0e61746c000101" "0500000000000000", 1, &outcome)); /* void ends it */
+	assert_false(parse_outcome("6a0561746c0002", 0, &outcome));
+	assert_false(parse_outcome("6a0561746c0101", 0, &outcome)); /* another kind */
+	assert_false(parse_outcome("6a0461746c00", 0, &outcome));
+	assert_false(parse_outcome("6a", 0, &outcome));
+	assert_false(parse_outcome("6a0561746c0001", OUTCOME_MAX_SLOTS + 1, &outcome));
+}
+
+static void test_blob_root(void **state)
+{
+	uint8_t blob[4097] = { 0x00, 7 }, leaf[4097], node[65] = { 1 }, root[32], want[32];
+
+	(void)state;
+	leaf[0] = 0;
+	memcpy(leaf + 1, blob, 4096);
+	sha256(node + 1, leaf, 4097);
+	blob_root(blob, 4096, root);
+	assert_memory_equal(root, node + 1, 32);
+	leaf[1] = blob[4096];
+	sha256(node + 33, leaf, 2);
+	sha256(want, node, 65);
+	blob_root(blob, 4097, root);
+	assert_memory_equal(root, want, 32);
+}
+
+static void test_script_p2tr(void **state)
+{
+	uint8_t key[32], script[P2TR_SIZE];
+
+	(void)state;
+	assert_true(hex_decode(key, 32, generator));
+	script_p2tr(script, key);
+	assert_memory_equal(script, "\x51\x20", 2);
+	assert_memory_equal(script + 2, key, 32);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_layout), cmocka_unit_test(test_round_trips), cmocka_unit_test(test_titles),
+		cmocka_unit_test(test_licences), cmocka_unit_test(test_malformed), cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_size_and_burn), cmocka_unit_test(test_outcome), cmocka_unit_test(test_outcome_malformed),
+		cmocka_unit_test(test_blob_root), cmocka_unit_test(test_script_p2tr),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
