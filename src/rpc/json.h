@@ -7,13 +7,13 @@
  * json_decimal to make one and json_number_text to read one. A jansson real may be printed, with 16 digits; parsing
  * never makes one. Everything else is jansson's: json_object_get, json_array_append_new, json_pack, ...
  *
- * "Returns a new value" means that the caller owns the reference. Converters say in `error` what was wrong with which
- * argument (`name`), with Bitcoin Core's code. */
+ * "Returns a new value" means that the caller owns the reference. What a value means (an amount, a hash, ...) is read by
+ * rpc/convert.h. */
 #ifndef ATELIER_RPC_JSON_H
 #define ATELIER_RPC_JSON_H
 
-#include "rpc/error.h"
 #include "util/buf.h"
+#include "util/error.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -23,7 +23,7 @@
 #define JSON_DEPTH_MAX 128
 #define JSON_VALUES_MAX 1000000 /* in one text: bounds the memory that a text of many small values takes */
 
-/* Parses a whole text (RFC 8259, strictly: UTF-8, no duplicate keys, no \u0000). Returns a new value, or NULL. */
+/* Parses a whole text (RFC 8259; strict: UTF-8, no duplicate keys, no zeros). Returns a new value or NULL. */
 json_t *json_parse(const char *text, size_t size, struct errmsg *err);
 
 /* Appends the value's text. indent 0: one line, without blanks; else that many blanks a level. Keys keep their order. */
@@ -44,19 +44,5 @@ bool json_is_any_number(const json_t *value);
 
 /* The text of a number, as it was parsed; a new string, or NULL if it is no number. */
 char *json_number_text(const json_t *value);
-
-/* Converters. An amount may be a number or a string, has at most 8 decimals, and is in 0..21 million coins. */
-bool json_to_amount(const json_t *value, const char *name, int64_t *units, struct rpc_error *error);
-/* A number with at most 8 decimals, in units of 10^-8. Number or string. */
-bool json_to_decimal(const json_t *value, const char *name, int64_t *units, struct rpc_error *error);
-bool json_to_int(const json_t *value, const char *name, int64_t min, int64_t max, int64_t *out,
-		 struct rpc_error *error);
-bool json_to_hash(const json_t *value, const char *name, uint8_t hash[32], struct rpc_error *error); /* reversed hex */
-bool json_to_key(const json_t *value, const char *name, uint8_t key[32], struct rpc_error *error);   /* hex in order */
-/* Appends the bytes; at most max of them. */
-bool json_to_hex(const json_t *value, const char *name, size_t max, struct buf *out, struct rpc_error *error);
-/* A string, or the original text of a number or of true and false: for labels, hexadecimal text and the like, which a
- * client may have taken for a number. Returns a new string, or NULL. */
-char *json_to_text(const json_t *value, const char *name, struct rpc_error *error);
 
 #endif

@@ -20,12 +20,13 @@
  * getters cannot fail; asking for a name that the table lacks, or with the wrong getter, ends the process.
  *
  * A handler answers exactly once, with rpc_reply or rpc_fail: before it returns (`return rpc_reply(...)`), or later,
- * from the loop's thread, after it has returned RPC_PENDING. It need not care whether the client is still there. The request
- * with everything borrowed from it is gone when the answer has been given. Every request must have been answered
- * before the table is freed; jobs that are cancelled at shut-down answer with rpc_fail. */
+ * from the loop's thread, after it has returned RPC_PENDING. It need not care whether the client is still there. The
+ * request with everything borrowed from it is gone when the answer has been given. Every request must have been
+ * answered before the table is freed; jobs that are cancelled at shut-down answer with rpc_fail. */
 #ifndef ATELIER_RPC_METHOD_H
 #define ATELIER_RPC_METHOD_H
 
+#include "rpc/convert.h"
 #include "rpc/error.h"
 #include "rpc/json.h"
 

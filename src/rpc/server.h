@@ -1,7 +1,7 @@
 /* JSON-RPC over HTTP: listens, checks who may, hands the body to the table (rpc/table.h) and sends its answer.
  *
- * Everybody may call who can read the cookie file (`.cookie`, mode 0600, `__cookie__:<64 digits>`, new at each start), or
- * who knows the user and password where they are set (then there is no cookie). POST to `/` or `/wallet/NAME`. Wrong
+ * Everybody may call who can read the cookie file (`.cookie`, mode 0600, `__cookie__:<64 digits>`, new at each start),
+ * or who knows the user and password where they are set (then there is no cookie). POST to `/` or `/wallet/NAME`. Wrong
  * credentials are answered with 401 after a short delay. A body may have RPC_BODY_MAX bytes. */
 #ifndef ATELIER_RPC_SERVER_H
 #define ATELIER_RPC_SERVER_H

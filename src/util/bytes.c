@@ -64,3 +64,22 @@ bool hex_decode_reversed(uint8_t *out, size_t size, const char *text)
 	reverse(out, size);
 	return true;
 }
+
+void base64_encode(char *out, const uint8_t *data, size_t size)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	for (size_t i = 0; i < size; i += 3, out += 4) {
+		uint32_t bits = (uint32_t)data[i] << 16;
+
+		if (i + 1 < size)
+			bits |= (uint32_t)data[i + 1] << 8;
+		if (i + 2 < size)
+			bits |= data[i + 2];
+		out[0] = letters[bits >> 18];
+		out[1] = letters[bits >> 12 & 63];
+		out[2] = i + 1 < size ? letters[bits >> 6 & 63] : '=';
+		out[3] = i + 2 < size ? letters[bits & 63] : '=';
+	}
+	*out = 0;
+}

@@ -1,4 +1,4 @@
-/* Bytes: little-endian integers and hexadecimal text.
+/* Bytes: little-endian integers, hexadecimal and base64 text.
  *
  * The one pair of helpers for wire integers. Pointers need no alignment. Bounds are the caller's: see util/buf.h for a
  * reader and a writer that check them. */
@@ -36,5 +36,9 @@ bool hex_decode(uint8_t *out, size_t size, const char *text);
 /* Hashes and ids are shown with their bytes reversed, as Bitcoin does; keys and blob roots are not. */
 void hex_encode_reversed(char *out, const uint8_t *data, size_t size);
 bool hex_decode_reversed(uint8_t *out, size_t size, const char *text);
+
+/* Writes BASE64_SIZE(size) characters (RFC 4648, padded) and a terminating zero to out. */
+#define BASE64_SIZE(size) (((size) + 2) / 3 * 4)
+void base64_encode(char *out, const uint8_t *data, size_t size);
 
 #endif

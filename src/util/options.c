@@ -3,6 +3,7 @@
 #include "util/buf.h"
 #include "util/file.h"
 #include "util/mem.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,7 +12,6 @@
 
 #define FILE_MAX (1 << 20)
 #define TABLES_MAX 8
-#define HELP_WIDTH 79
 #define HELP_INDENT 7
 
 /* One setting as it was given. */
@@ -32,6 +32,7 @@ struct options {
 	size_t table_count;
 	struct list args, file;
 	char *section; /* the network's; NULL: none chosen */
+	bool skip_unknown;
 };
 
 static void list_add(struct list *l, struct setting item)
@@ -100,17 +101,22 @@ static const struct option_spec *known(const struct options *o, const char *name
 	return spec;
 }
 
+/* The option of a name as it was written; *negated if it was written as -noname. NULL: none. */
+static const struct option_spec *find_written(const struct options *o, const char *name, size_t size, bool *negated)
+{
+	const struct option_spec *spec = find(o, name, size);
+
+	*negated = spec == NULL && size > 2 && memcmp(name, "no", 2) == 0;
+	return *negated ? find(o, name + 2, size - 2) : spec;
+}
+
 /* Makes a setting of a name and a value (NULL: none was written). `where` tells the place, for errors. */
 static bool make_setting(const struct options *o, const char *name, size_t size, const char *value, const char *where,
 			 struct setting *out, struct errmsg *err)
 {
-	bool negated = false;
+	bool negated;
 
-	out->spec = find(o, name, size);
-	if (out->spec == NULL && size > 2 && memcmp(name, "no", 2) == 0) {
-		out->spec = find(o, name + 2, size - 2);
-		negated = true;
-	}
+	out->spec = find_written(o, name, size, &negated);
 	if (out->spec == NULL)
 		return errmsg_set(err, "%s: there is no option %.*s", where, (int)(size < 64 ? size : 64), name);
 	if (!negated && value == NULL && out->spec->argument && out->spec->argument[0] == '<')
@@ -186,7 +192,7 @@ static bool parse_setting(struct options *o, const char *text, size_t start, siz
 	size_t name_end, value_start;
 	char *value;
 	struct setting item;
-	bool ok;
+	bool ok, negated;
 
 	if (equals == NULL)
 		return errmsg_set(err, "%s: a line must have the form name=value", where);
@@ -194,6 +200,8 @@ static bool parse_setting(struct options *o, const char *text, size_t start, siz
 	value_start = name_end + 1;
 	trim(text, &start, &name_end);
 	trim(text, &value_start, &end);
+	if (o->skip_unknown && find_written(o, text + start, name_end - start, &negated) == NULL)
+		return true;
 	value = slice(text, value_start, end);
 	ok = make_setting(o, text + start, name_end - start, value, where, &item, err);
 	free(value);
@@ -254,6 +262,11 @@ bool options_parse_file(struct options *o, const char *path, struct errmsg *err)
 	ok = file_read(path, FILE_MAX, &b, err) && options_parse_text(o, path, (const char *)b.data, b.size, err);
 	buf_clear(&b);
 	return ok;
+}
+
+void options_skip_unknown(struct options *o)
+{
+	o->skip_unknown = true;
 }
 
 void options_set_section(struct options *o, const char *section)
@@ -374,30 +387,6 @@ size_t options_count(const struct options *o, const char *name)
 	return count;
 }
 
-/* Appends text, broken at spaces to fit the width, each line indented. */
-static void wrap(struct buf *b, const char *text)
-{
-	size_t column = 0;
-
-	while (*text) {
-		size_t word = strcspn(text, " ");
-
-		if (column && column + 1 + word > HELP_WIDTH - HELP_INDENT) {
-			buf_put_u8(b, '\n');
-			column = 0;
-		}
-		if (column)
-			buf_put_u8(b, ' ');
-		else
-			memset(buf_extend(b, HELP_INDENT), ' ', HELP_INDENT);
-		buf_put(b, text, word);
-		column += word + (column ? 1 : 0);
-		text += word;
-		text += strspn(text, " ");
-	}
-	buf_put_u8(b, '\n');
-}
-
 static void help_one(struct buf *b, const struct option_spec *s)
 {
 	struct buf text;
@@ -418,7 +407,7 @@ static void help_one(struct buf *b, const struct option_spec *s)
 		buf_put_text(&text, ")");
 	}
 	joined = buf_take_text(&text);
-	wrap(b, joined);
+	text_wrap(b, joined, HELP_INDENT, 0);
 	free(joined);
 }
 

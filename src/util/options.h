@@ -52,6 +52,9 @@ bool options_parse_args(struct options *o, int argc, char *const argv[], int *op
  * knows whether it may be missing. */
 bool options_parse_file(struct options *o, const char *path, struct errmsg *err);
 bool options_parse_text(struct options *o, const char *name, const char *text, size_t size, struct errmsg *err);
+
+/* From now on files may have options that no table knows: for a program that shares the file with another. */
+void options_skip_unknown(struct options *o);
 void options_set_section(struct options *o, const char *section);
 
 /* Getters. The name must be in a table. Strings are borrowed and live as long as the options. */

@@ -38,6 +38,25 @@ static void test_hex(void **state)
 	assert_false(hex_decode_reversed(out, 3, " 0ff1a"));
 }
 
+static void test_base64(void **state)
+{
+	/* RFC 4648 section 10 */
+	static const char *const cases[][2] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},
+					       {"foo", "Zm9v"},  {"foob", "Zm9vYg=="},  {"fooba", "Zm9vYmE="},
+					       {"foobar", "Zm9vYmFy"}};
+	static const uint8_t high[] = {0xfb, 0xff, 0xfe};
+	char text[9];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		base64_encode(text, (const uint8_t *)cases[i][0], strlen(cases[i][0]));
+		assert_string_equal(text, cases[i][1]);
+		assert_int_equal(strlen(text), BASE64_SIZE(strlen(cases[i][0])));
+	}
+	base64_encode(text, high, 3);
+	assert_string_equal(text, "+//+");
+}
+
 static void test_error(void **state)
 {
 	struct errmsg err;
@@ -65,6 +84,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_little_endian),
 		cmocka_unit_test(test_hex),
+		cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_error),
 	};
 

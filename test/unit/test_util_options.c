@@ -157,6 +157,10 @@ static void test_errors(void **state)
 	assert_false(ARGS(o, &err, "--"));
 	assert_false(ARGS(o, &err, "-port"));
 	assert_non_null(strstr(err.text, "-port=<port>"));
+	options_skip_unknown(o);
+	assert_true(text(o, "nonsense=1\nnononsense=1\nport=8\n", &err));
+	assert_string_equal(options_string(o, "port"), "8");
+	assert_false(ARGS(o, &err, "-nonsense=1"));
 	assert_false(options_parse_file(o, "/nonexistent-folder/a.conf", &err));
 	options_free(o);
 }
