@@ -1,0 +1,354 @@
+#include "wallet/ledger.h"
+
+#include "crypto/hash.h"
+#include "util/bytes.h"
+#include "util/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The transactions that spend one outpoint: more than one if they conflict. */
+struct spend {
+	struct ledger_tx *by;
+	struct spend *next;
+};
+
+void ledger_init(struct ledger *ledger, uint32_t maturity)
+{
+	memset(ledger, 0, sizeof(*ledger));
+	map_init(&ledger->scripts);
+	map_init(&ledger->txs);
+	map_init(&ledger->spends);
+	ledger->maturity = maturity;
+}
+
+void ledger_clear(struct ledger *ledger)
+{
+	struct ledger_script *script;
+	struct ledger_tx *entry;
+	struct spend *spend;
+	struct spend *next;
+	const uint8_t *key;
+	void *value;
+	size_t at;
+
+	for (at = 0; map_next(&ledger->scripts, &at, &key, &value);) {
+		script = value;
+		free(script->label);
+		free(script);
+	}
+	for (at = 0; map_next(&ledger->txs, &at, &key, &value);) {
+		entry = value;
+		tx_free(entry->tx);
+		free(entry->mine);
+		free(entry);
+	}
+	for (at = 0; map_next(&ledger->spends, &at, &key, &value);)
+		for (spend = value; spend != NULL; spend = next) {
+			next = spend->next;
+			free(spend);
+		}
+	map_clear(&ledger->scripts);
+	map_clear(&ledger->txs);
+	map_clear(&ledger->spends);
+}
+
+struct ledger_script *ledger_add_script(struct ledger *ledger, const uint8_t key[32], enum account_branch branch,
+					uint32_t index)
+{
+	struct ledger_script *script = map_get(&ledger->scripts, key);
+
+	if (script != NULL)
+		return script;
+	script = mem_calloc(1, sizeof(*script));
+	memcpy(script->key, key, 32);
+	script->branch = branch;
+	script->index = index;
+	map_put(&ledger->scripts, key, script);
+	return script;
+}
+
+struct ledger_script *ledger_script(const struct ledger *ledger, const uint8_t key[32])
+{
+	return map_get(&ledger->scripts, key);
+}
+
+struct ledger_script *ledger_output_script(const struct ledger *ledger, const struct tx_output *output)
+{
+	const struct bytes *script = &output->script;
+
+	if (script->size != P2TR_SIZE || script->data[0] != 0x51 || script->data[1] != 32)
+		return NULL;
+	return map_get(&ledger->scripts, script->data + 2);
+}
+
+static void outpoint_key(uint8_t key[32], const struct outpoint *outpoint)
+{
+	uint8_t bytes[36];
+
+	memcpy(bytes, outpoint->txid, 32);
+	write_le32(bytes + 32, outpoint->index);
+	sha256(key, bytes, sizeof(bytes));
+}
+
+static const struct spend *spends_of(const struct ledger *ledger, const struct outpoint *outpoint)
+{
+	uint8_t key[32];
+
+	outpoint_key(key, outpoint);
+	return map_get(&ledger->spends, key);
+}
+
+/* The wallet's transaction whose output, paying the wallet, this outpoint is; else NULL. */
+static const struct ledger_tx *coin_of(const struct ledger *ledger, const struct outpoint *outpoint)
+{
+	const struct ledger_tx *entry = map_get(&ledger->txs, outpoint->txid);
+
+	if (entry == NULL || outpoint->index >= entry->tx->output_count || entry->mine[outpoint->index] == NULL)
+		return NULL;
+	return entry;
+}
+
+bool ledger_concerns(const struct ledger *ledger, const struct tx *tx)
+{
+	size_t i;
+
+	for (i = 0; i < tx->output_count; i++)
+		if (ledger_output_script(ledger, &tx->outputs[i]) != NULL)
+			return true;
+	for (i = 0; i < tx->input_count; i++)
+		if (coin_of(ledger, &tx->inputs[i].prev) != NULL)
+			return true;
+	return false;
+}
+
+static void add_spends(struct ledger *ledger, struct ledger_tx *entry)
+{
+	struct spend *spend;
+	uint8_t key[32];
+	size_t i;
+
+	for (i = 0; i < entry->tx->input_count && !entry->coinbase; i++) {
+		outpoint_key(key, &entry->tx->inputs[i].prev);
+		spend = mem_alloc(sizeof(*spend));
+		spend->by = entry;
+		spend->next = map_get(&ledger->spends, key);
+		map_put(&ledger->spends, key, spend);
+	}
+}
+
+struct ledger_tx *ledger_add(struct ledger *ledger, const struct tx *tx, uint64_t time)
+{
+	struct ledger_script *script;
+	struct ledger_tx *entry;
+	uint8_t txid[32];
+	size_t i;
+
+	tx_txid(tx, txid);
+	entry = map_get(&ledger->txs, txid);
+	if (entry == NULL) {
+		entry = mem_calloc(1, sizeof(*entry));
+		entry->tx = tx_copy(tx);
+		memcpy(entry->txid, txid, 32);
+		entry->time = time;
+		entry->order = ++ledger->next_order;
+		entry->coinbase = tx_is_coinbase(tx);
+		entry->mine = mem_calloc(tx->output_count, sizeof(*entry->mine));
+		map_put(&ledger->txs, txid, entry);
+		add_spends(ledger, entry);
+	}
+	for (i = 0; i < tx->output_count; i++) {
+		script = ledger_output_script(ledger, &tx->outputs[i]);
+		if (script != NULL)
+			script->used = true;
+		entry->mine[i] = script;
+	}
+	return entry;
+}
+
+struct ledger_tx *ledger_find(const struct ledger *ledger, const uint8_t txid[32])
+{
+	return map_get(&ledger->txs, txid);
+}
+
+static int compare_order(const void *a, const void *b)
+{
+	const struct ledger_tx *left = *(struct ledger_tx *const *)a;
+	const struct ledger_tx *right = *(struct ledger_tx *const *)b;
+
+	return (left->order > right->order) - (left->order < right->order);
+}
+
+struct ledger_tx **ledger_list(const struct ledger *ledger, size_t *count)
+{
+	struct ledger_tx **list = mem_calloc(ledger->txs.count, sizeof(*list));
+	const uint8_t *key;
+	void *value;
+	size_t at = 0;
+
+	for (*count = 0; map_next(&ledger->txs, &at, &key, &value);)
+		list[(*count)++] = value;
+	qsort(list, *count, sizeof(*list), compare_order);
+	return list;
+}
+
+/* The transaction of a block that spends what entry spends; looks up the chain of unconfirmed parents, whose length the
+ * mempool bounds. NULL: no conflict. */
+static const struct ledger_tx *conflict_of(const struct ledger *ledger, const struct ledger_tx *entry)
+{
+	const struct ledger_tx *parent;
+	const struct ledger_tx *found;
+	const struct spend *spend;
+	size_t i;
+
+	if (entry->height != 0 || entry->coinbase)
+		return NULL;
+	for (i = 0; i < entry->tx->input_count; i++) {
+		for (spend = spends_of(ledger, &entry->tx->inputs[i].prev); spend != NULL; spend = spend->next)
+			if (spend->by->height != 0)
+				return spend->by;
+		parent = map_get(&ledger->txs, entry->tx->inputs[i].prev.txid);
+		found = parent == NULL ? NULL : conflict_of(ledger, parent);
+		if (found != NULL)
+			return found;
+	}
+	return NULL;
+}
+
+bool ledger_conflicted(const struct ledger *ledger, const struct ledger_tx *entry)
+{
+	return conflict_of(ledger, entry) != NULL;
+}
+
+int64_t ledger_depth(const struct ledger *ledger, const struct ledger_tx *entry)
+{
+	const struct ledger_tx *conflict;
+
+	if (entry->height != 0)
+		return (int64_t)ledger->tip_height - entry->height + 1;
+	conflict = conflict_of(ledger, entry);
+	return conflict == NULL ? 0 : -ledger_depth(ledger, conflict);
+}
+
+/* Consensus lets the next block, at tip + 1, spend it once that is maturity blocks above its own. */
+bool ledger_immature(const struct ledger *ledger, const struct ledger_tx *entry)
+{
+	return entry->coinbase && entry->height != 0 && ledger->tip_height + 1 < entry->height + ledger->maturity;
+}
+
+bool ledger_from_us(const struct ledger *ledger, const struct ledger_tx *entry)
+{
+	size_t i;
+
+	for (i = 0; i < entry->tx->input_count; i++)
+		if (coin_of(ledger, &entry->tx->inputs[i].prev) == NULL)
+			return false;
+	return true;
+}
+
+int64_t ledger_debit(const struct ledger *ledger, const struct ledger_tx *entry)
+{
+	const struct ledger_tx *parent;
+	int64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < entry->tx->input_count; i++) {
+		parent = coin_of(ledger, &entry->tx->inputs[i].prev);
+		if (parent != NULL)
+			sum += parent->tx->outputs[entry->tx->inputs[i].prev.index].amount;
+	}
+	return sum;
+}
+
+int64_t ledger_credit(const struct ledger_tx *entry)
+{
+	int64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < entry->tx->output_count; i++)
+		if (entry->mine[i] != NULL)
+			sum += entry->tx->outputs[i].amount;
+	return sum;
+}
+
+const struct ledger_tx *ledger_spender(const struct ledger *ledger, const struct outpoint *outpoint)
+{
+	const struct spend *spend;
+
+	for (spend = spends_of(ledger, outpoint); spend != NULL; spend = spend->next) {
+		const struct ledger_tx *by = spend->by;
+
+		if (by->height != 0 || by->in_mempool)
+			return by;
+		if (!by->abandoned && ledger_from_us(ledger, by) && !ledger_conflicted(ledger, by))
+			return by;
+	}
+	return NULL;
+}
+
+static bool is_coin(const struct ledger *ledger, const struct ledger_tx *entry, size_t index)
+{
+	struct outpoint outpoint;
+
+	if (entry->mine[index] == NULL)
+		return false;
+	memcpy(outpoint.txid, entry->txid, 32);
+	outpoint.index = (uint32_t)index;
+	return ledger_spender(ledger, &outpoint) == NULL;
+}
+
+struct ledger_coin *ledger_coins(const struct ledger *ledger, size_t *count)
+{
+	struct ledger_coin *coins = NULL;
+	const struct ledger_tx *entry;
+	struct ledger_coin *coin;
+	const uint8_t *key;
+	size_t room = 0;
+	size_t at = 0;
+	void *value;
+	size_t i;
+
+	*count = 0;
+	while (map_next(&ledger->txs, &at, &key, &value)) {
+		entry = value;
+		if (entry->height == 0 && !entry->in_mempool)
+			continue;
+		for (i = 0; i < entry->tx->output_count; i++) {
+			if (!is_coin(ledger, entry, i))
+				continue;
+			if (*count == room) {
+				room = room ? 2 * room : 16;
+				coins = mem_realloc(coins, room * sizeof(*coins));
+			}
+			coin = &coins[(*count)++];
+			memcpy(coin->outpoint.txid, entry->txid, 32);
+			coin->outpoint.index = (uint32_t)i;
+			coin->amount = entry->tx->outputs[i].amount;
+			coin->script = entry->mine[i];
+			coin->entry = entry;
+			coin->depth = ledger_depth(ledger, entry);
+			coin->immature = ledger_immature(ledger, entry);
+			coin->trusted = entry->height != 0 || ledger_from_us(ledger, entry);
+		}
+	}
+	return coins;
+}
+
+void ledger_balance(const struct ledger *ledger, struct ledger_balance *balance)
+{
+	struct ledger_coin *coins;
+	size_t count;
+	size_t i;
+
+	memset(balance, 0, sizeof(*balance));
+	coins = ledger_coins(ledger, &count);
+	for (i = 0; i < count; i++) {
+		if (coins[i].immature)
+			balance->immature += coins[i].amount;
+		else if (coins[i].trusted)
+			balance->trusted += coins[i].amount;
+		else
+			balance->pending += coins[i].amount;
+	}
+	free(coins);
+}

@@ -1,0 +1,87 @@
+/* One wallet: keys (wallet/account.h), coins (wallet/ledger.h), and its database that keeps both.
+ *
+ * Knows no chain: it is told of blocks and of the mempool (by wallet/wallets.h), and remembers up to which block it has
+ * been told. Scripts are derived WALLET_GAP ahead of the last one used or given out, so a wallet restored from its words
+ * finds everything paid to addresses with no larger gap between them.
+ *
+ * What a block changes is one atomic write; whatever a function has acknowledged is synced and survives kill -9. A write that
+ * fails returns false with the reason; memory is then ahead of the disk, and the wallet catches up when it is opened again.
+ *
+ * Database, one folder a wallet (chain/db.h); integers little-endian:
+ *
+ *   a              account record (account_write)
+ *   g              genesis id of the wallet's chain, u64 time of creation
+ *   n              next index to give out: u32 to receive, u32 for change
+ *   s              id and u32 height of the last block seen
+ *   t <txid 32>    transaction: u8 version 1, u32 height, block id, u64 time, u64 order, u32 first_data, u8 abandoned,
+ *                  serialised transaction
+ *   l <key 32>     label of an address */
+#ifndef ATELIER_WALLET_WALLET_H
+#define ATELIER_WALLET_WALLET_H
+
+#include "consensus/block.h"
+#include "util/error.h"
+#include "wallet/ledger.h"
+
+enum {
+	WALLET_GAP = 20,
+	WALLET_LABEL_MAX = 255,         /* bytes */
+};
+
+struct wallet;
+
+struct wallet_place {                   /* a block of the active chain */
+	uint8_t id[32];
+	uint32_t height;
+};
+
+/* Makes a wallet in the folder path, which must not exist. words NULL: 24 new ones from 256 random bits. birth is the block
+ * from which on it looks for transactions: the tip for new words, genesis for old ones. NULL on failure. */
+struct wallet *wallet_create(const char *path, const char *name, const struct spec *spec, const char *passphrase,
+			     const char *words, const struct wallet_place *birth, struct errmsg *err);
+
+/* The spec must outlive the wallet. NULL on failure, such as a wallet of another chain. */
+struct wallet *wallet_open(const char *path, const char *name, const struct spec *spec, struct errmsg *err);
+void wallet_close(struct wallet *wallet);
+
+const char *wallet_name(const struct wallet *wallet);
+const struct spec *wallet_spec(const struct wallet *wallet);
+const struct account *wallet_account(const struct wallet *wallet);
+struct ledger *wallet_ledger(struct wallet *wallet);
+uint64_t wallet_birth_time(const struct wallet *wallet);
+
+/* The block up to which the wallet has been told of the chain. */
+const struct wallet_place *wallet_synced(const struct wallet *wallet);
+
+/* The child of the synced block. */
+bool wallet_connect(struct wallet *wallet, const struct wallet_place *place, const struct block *block,
+		    struct errmsg *err);
+/* Back to an ancestor of the synced block: transactions above it are in no block any more. */
+bool wallet_rewind(struct wallet *wallet, const struct wallet_place *place, struct errmsg *err);
+bool wallet_mempool_added(struct wallet *wallet, const struct tx *tx, struct errmsg *err);
+void wallet_mempool_removed(struct wallet *wallet, const struct tx *tx);
+
+/* Gives up an own transaction that is in no block and not in the mempool: what it spends is free again. */
+bool wallet_abandon(struct wallet *wallet, struct ledger_tx *entry, struct errmsg *err);
+
+/* The next address that was neither given out nor used; its key is the witness program. label may be NULL. */
+bool wallet_new_address(struct wallet *wallet, enum account_branch branch, const char *label, uint8_t key[32],
+			struct errmsg *err);
+/* The same without giving it out: until a transaction uses it, it may be returned again. */
+void wallet_peek_address(const struct wallet *wallet, enum account_branch branch, uint8_t key[32]);
+uint32_t wallet_next_index(const struct wallet *wallet, enum account_branch branch);
+bool wallet_set_label(struct wallet *wallet, struct ledger_script *script, const char *label, struct errmsg *err);
+
+/* A wallet without a passphrase is always unlocked; others for that many seconds from wallet_unlock. False: wrong. */
+bool wallet_unlock(struct wallet *wallet, const char *passphrase, int64_t seconds);
+void wallet_lock(struct wallet *wallet);                /* nothing to do without a passphrase */
+bool wallet_is_unlocked(struct wallet *wallet);         /* locks it first if its time is over */
+int64_t wallet_unlocked_until(struct wallet *wallet);   /* Unix seconds; 0: locked */
+/* False with the reason; wrong is set where it is the old passphrase. A wallet that was locked stays so. */
+bool wallet_change_passphrase(struct wallet *wallet, const char *old, const char *fresh, bool *wrong,
+			      struct errmsg *err);
+
+/* The secret of one of the wallet's scripts; false while locked. The caller wipes it. */
+bool wallet_secret(struct wallet *wallet, const struct ledger_script *script, uint8_t secret[32]);
+
+#endif

@@ -1,0 +1,51 @@
+/* The wallets of a node: the folder they lie in, which are loaded, and the notices of the chain that they follow.
+ *
+ * Loaded by explicit call only. Everything runs on the loop's thread. A wallet that is behind the chain (restored, or
+ * loaded after a while) catches up in slices, in wallets_tick; one that is level is told of every block as it comes. */
+#ifndef ATELIER_WALLET_WALLETS_H
+#define ATELIER_WALLET_WALLETS_H
+
+#include "chain/chain.h"
+#include "wallet/wallet.h"
+
+struct wallets;
+
+/* dir is made when the first wallet is. The chain must outlive the wallets; it is subscribed to for good. */
+struct wallets *wallets_new(struct chain *chain, const char *dir);
+void wallets_free(struct wallets *wallets);
+
+enum wallets_result {
+	WALLETS_OK,
+	WALLETS_BAD_NAME,               /* 1 to 64 of letters, digits, "-", "_" and ".", no "." first */
+	WALLETS_BAD_WORDS,
+	WALLETS_EXISTS,
+	WALLETS_MISSING,
+	WALLETS_LOADED,                 /* already */
+	WALLETS_FAILED,                 /* the disk's reason in err */
+};
+
+/* words NULL: new ones. With words the whole chain is looked through. The wallet is loaded and belongs to wallets. */
+enum wallets_result wallets_create(struct wallets *wallets, const char *name, const char *passphrase, const char *words,
+				   struct wallet **wallet, struct errmsg *err);
+enum wallets_result wallets_load(struct wallets *wallets, const char *name, struct wallet **wallet, struct errmsg *err);
+void wallets_unload(struct wallets *wallets, struct wallet *wallet);
+
+size_t wallets_count(const struct wallets *wallets);
+struct wallet *wallets_at(const struct wallets *wallets, size_t index);         /* in the order they were loaded */
+struct wallet *wallets_find(const struct wallets *wallets, const char *name);   /* NULL: not loaded */
+struct chain *wallets_chain(const struct wallets *wallets);
+
+/* Names of the wallets on disk, sorted; the caller frees each and the array. */
+char **wallets_on_disk(const struct wallets *wallets, size_t *count);
+
+/* Catches up for about a quarter of a second, locks what has been unlocked long enough, offers own transactions to the
+ * mempool again that are not in it. To be called about once a second; true: there is more to catch up with, call soon. */
+bool wallets_tick(struct wallets *wallets);
+
+/* Whether the wallet has seen the chain's tip, and which height it has reached. */
+bool wallets_is_level(const struct wallets *wallets, const struct wallet *wallet);
+
+/* Hands a transaction to the mempool; on CHAIN_NEW the wallet has it on disk. Takes tx. */
+enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, struct tx *tx, struct reject *reject);
+
+#endif
