@@ -1,34 +1,65 @@
 #include "ml/float.h"
 
+#include <stdbool.h>
+
 #include "ml/attention.h"
 #include "ml/math.h"
 
-/* Sixteen floats side by side; the compiler splits them where registers are narrower. Rows need no alignment. */
-typedef float lanes __attribute__((vector_size(64), aligned(4)));
-enum { LANES = 16, ROWS = 8 };
+enum { ROWS = 8, TILE = 16 };
 
-/* y[r][j] = sum over k = first .. last-1, ascending, of x(r, k) * b[k][j], for r < ROWS and j < width, a multiple of
- * LANES. x(r, k) is x[r * x_row + k * x_k]. ROWS rows share each load of b. */
-ML_INLINE void chains(const float *x, size_t x_row, size_t x_k, const float *b, size_t b_stride, size_t first, size_t last,
-		      size_t width, float *y, size_t y_stride)
-{
-	for (size_t j = 0; j < width; j += LANES) {
-		lanes sum[ROWS];
+/* y[r][j] = sum over k = first .. last-1, ascending, of x(r, k) * b[k][j], for r < ROWS and j < width, a multiple of TILE.
+ * x(r, k) is x[r * x_row + k * x_k]. */
+struct chains {
+	const float *x;
+	size_t x_row, x_k;
+	const float *b;
+	size_t b_stride, first, last, width;
+	float *y;
+	size_t y_stride;
+};
 
-#pragma GCC unroll 8
-		for (int r = 0; r < ROWS; r++)
-			sum[r] = (lanes){0};
-		for (size_t k = first; k < last; k++) {
-			lanes column = *(const lanes *)(b + k * b_stride + j);
+/* Floats side by side; rows need no alignment. The ROWS sums share each load of b, and must all fit into registers: so
+ * there are two widths. */
+typedef float lanes16 __attribute__((vector_size(64), aligned(4)));
+typedef float lanes8 __attribute__((vector_size(32), aligned(4)));
 
-#pragma GCC unroll 8
-			for (int r = 0; r < ROWS; r++)
-				sum[r] = sum[r] + x[r * x_row + k * x_k] * column;
-		}
-#pragma GCC unroll 8
-		for (int r = 0; r < ROWS; r++)
-			*(lanes *)(y + r * y_stride + j) = sum[r];
+#define DEFINE_CHAINS(name, lanes, count)                                           \
+	ML_INLINE void name(struct chains c)                                        \
+	{                                                                           \
+		for (size_t j = 0; j < c.width; j += (count)) {                     \
+			lanes sum[ROWS] = {0};                                      \
+                                                                                    \
+			for (size_t k = c.first; k < c.last; k++) {                 \
+				const float *x = c.x + k * c.x_k;                   \
+				lanes b = *(const lanes *)(c.b + k * c.b_stride + j); \
+                                                                                    \
+				for (int r = 0; r < ROWS; r++)                      \
+					sum[r] = sum[r] + x[r * c.x_row] * b;       \
+			}                                                           \
+			for (int r = 0; r < ROWS; r++)                              \
+				*(lanes *)(c.y + r * c.y_stride + j) = sum[r];      \
+		}                                                                   \
 	}
+
+DEFINE_CHAINS(chains_wide, lanes16, 16)
+DEFINE_CHAINS(chains_narrow, lanes8, 8)
+
+/* Whether vectors of sixteen floats are native to the clone that runs here. */
+static bool has_wide_vectors(void)
+{
+#if defined(HAVE_TARGET_CLONES) && defined(__x86_64__)
+	return __builtin_cpu_supports("avx512f");
+#else
+	return false;
+#endif
+}
+
+ML_INLINE void chains(bool wide, struct chains c)
+{
+	if (wide)
+		chains_wide(c);
+	else
+		chains_narrow(c);
 }
 
 /* y [rows][cols] = x; y [cols][rows] = x transposed: so that the chains read rows side by side. */
@@ -45,10 +76,10 @@ ML_INLINE void pack_transposed(const float *restrict x, size_t stride, size_t ro
 			y[j * rows + i] = x[i * stride + j];
 }
 
-/* How many columns the chains compute for rows that end before `row`: whole vectors. */
-ML_INLINE size_t round_lanes(size_t count)
+/* Columns are computed in whole tiles. */
+ML_INLINE size_t round_up(size_t count)
 {
-	return (count + LANES - 1) / LANES * LANES;
+	return (count + TILE - 1) / TILE * TILE;
 }
 
 size_t attention_scratch(size_t ctx, size_t head)
@@ -59,7 +90,7 @@ size_t attention_scratch(size_t ctx, size_t head)
 /* Row i of the scores becomes probabilities; what lies right of the diagonal becomes +0. */
 ML_INLINE void softmax_row(float *restrict s, size_t i, size_t ctx, float scale)
 {
-	size_t count = i + 1, whole = round_lanes(count);
+	size_t count = i + 1, whole = round_up(count);
 	float largest = math_max(s, count);
 
 	for (size_t j = 0; j < whole; j++)
@@ -76,24 +107,31 @@ ML_CLONES void attention_forward(const struct attention *s, const float *q, cons
 {
 	float *k_columns = s->scratch, *values = k_columns + s->ctx * s->head;
 	float scale = 1.0f / sqrtf((float)s->head);
+	bool wide = has_wide_vectors();
 
 	pack_transposed(k, s->stride, s->ctx, s->head, k_columns);
 	pack(v, s->stride, s->ctx, s->head, values);
 	for (size_t i = 0; i < s->ctx; i += ROWS) {
 		float *rows = p + i * s->ctx;
 
-		chains(q + i * s->stride, s->stride, 1, k_columns, s->ctx, 0, s->head, round_lanes(i + ROWS), rows, s->ctx);
+		chains(wide, (struct chains){
+			.x = q + i * s->stride, .x_row = s->stride, .x_k = 1, .b = k_columns, .b_stride = s->ctx,
+			.last = s->head, .width = round_up(i + ROWS), .y = rows, .y_stride = s->ctx,
+		});
 		for (size_t r = 0; r < ROWS; r++)
 			softmax_row(rows + r * s->ctx, i + r, s->ctx, scale);
 		/* Adding the zeros right of the diagonal changes no sum: v is finite, and a chain is never -0. */
-		chains(rows, s->ctx, 1, values, s->head, 0, i + ROWS, s->head, a + i * s->stride_a, s->stride_a);
+		chains(wide, (struct chains){
+			.x = rows, .x_row = s->ctx, .x_k = 1, .b = values, .b_stride = s->head,
+			.last = i + ROWS, .width = s->head, .y = a + i * s->stride_a, .y_stride = s->stride_a,
+		});
 	}
 }
 
 /* Row i of dp becomes ds. */
 ML_INLINE void softmax_row_backward(const float *restrict p, float *restrict ds, size_t i, size_t ctx, float scale)
 {
-	size_t count = i + 1, whole = round_lanes(count);
+	size_t count = i + 1, whole = round_up(count);
 
 	memset(ds + count, 0, (ctx - count) * sizeof(float));
 	float d = math_dot16(p, ds, whole);
@@ -108,6 +146,7 @@ ML_CLONES void attention_backward(const struct attention *s, const float *q, con
 	size_t size = s->ctx * s->head;
 	float *v_columns = s->scratch, *keys = v_columns + size, *queries = keys + size, *gradient = queries + size;
 	float *ds = gradient + size, scale = 1.0f / sqrtf((float)s->head);
+	bool wide = has_wide_vectors();
 
 	pack_transposed(v, s->stride, s->ctx, s->head, v_columns);
 	pack(k, s->stride, s->ctx, s->head, keys);
@@ -116,13 +155,25 @@ ML_CLONES void attention_backward(const struct attention *s, const float *q, con
 	for (size_t i = 0; i < s->ctx; i += ROWS) {
 		float *rows = ds + i * s->ctx;
 
-		chains(gradient + i * s->head, s->head, 1, v_columns, s->ctx, 0, s->head, round_lanes(i + ROWS), rows, s->ctx);
+		chains(wide, (struct chains){
+			.x = gradient + i * s->head, .x_row = s->head, .x_k = 1, .b = v_columns, .b_stride = s->ctx,
+			.last = s->head, .width = round_up(i + ROWS), .y = rows, .y_stride = s->ctx,
+		});
 		for (size_t r = 0; r < ROWS; r++)
 			softmax_row_backward(p + (i + r) * s->ctx, rows + r * s->ctx, i + r, s->ctx, scale);
-		chains(rows, s->ctx, 1, keys, s->head, 0, i + ROWS, s->head, dq + i * s->stride, s->stride);
+		chains(wide, (struct chains){
+			.x = rows, .x_row = s->ctx, .x_k = 1, .b = keys, .b_stride = s->head,
+			.last = i + ROWS, .width = s->head, .y = dq + i * s->stride, .y_stride = s->stride,
+		});
 	}
 	for (size_t j = 0; j < s->ctx; j += ROWS) {
-		chains(ds + j, 1, s->ctx, queries, s->head, j, s->ctx, s->head, dk + j * s->stride, s->stride);
-		chains(p + j, 1, s->ctx, gradient, s->head, j, s->ctx, s->head, dv + j * s->stride, s->stride);
+		chains(wide, (struct chains){
+			.x = ds + j, .x_row = 1, .x_k = s->ctx, .b = queries, .b_stride = s->head,
+			.first = j, .last = s->ctx, .width = s->head, .y = dk + j * s->stride, .y_stride = s->stride,
+		});
+		chains(wide, (struct chains){
+			.x = p + j, .x_row = 1, .x_k = s->ctx, .b = gradient, .b_stride = s->head,
+			.first = j, .last = s->ctx, .width = s->head, .y = dv + j * s->stride, .y_stride = s->stride,
+		});
 	}
 }
