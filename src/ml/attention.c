@@ -47,7 +47,9 @@ DEFINE_CHAINS(chains_narrow, lanes8, 8)
 /* Whether vectors of sixteen floats are native to the clone that runs here. */
 static bool has_wide_vectors(void)
 {
-#if defined(HAVE_TARGET_CLONES) && defined(__x86_64__)
+#if defined(__AVX512F__)
+	return true;
+#elif defined(HAVE_TARGET_CLONES)
 	return __builtin_cpu_supports("avx512f");
 #else
 	return false;
