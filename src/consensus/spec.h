@@ -44,13 +44,17 @@ struct spec {
 /* The built-in spec of that name, finished; false if there is none. */
 bool spec_builtin(struct spec *spec, const char *name);
 
-/* Parses a spec file's text. Its "corpus" is "embedded" (the default) or a file name that is returned in corpus_path
- * (heap, the caller's; relative to the spec file), to be read and handed to spec_set_corpus. Every field is checked
- * against the limits of section 16; an unknown field, a wrong type or an impossible size is an error naming it. */
+enum { SPEC_TEXT_MAX = 65536, SPEC_CORPUS_MAX = 1 << 24 };
+
+/* Parses a spec file's text, at most SPEC_TEXT_MAX bytes. Its "corpus" is "embedded" (the default,
+ * *corpus_path is then NULL) or a file name that is returned in corpus_path (heap, the caller's; relative to the spec
+ * file), to be read (at most SPEC_CORPUS_MAX bytes) and handed to spec_set_corpus. Every field is checked against the
+ * limits of section 16; an unknown field, one given twice, a wrong type or an impossible size is an error naming it.
+ * Parsed or not, spec_clear releases it; it can be used once spec_finish has been called too. */
 bool spec_parse(struct spec *spec, const char *json, size_t size, char **corpus_path, struct errmsg *err);
 
-/* Copies the corpus. Then spec_finish checks the sizes against it and fills the derived fields (this computes the
- * initial state once, for genesis' model_root). */
+/* Copies the corpus. Then spec_finish checks every limit (those between two fields too) and fills the derived fields
+ * (this computes the initial state once, for genesis' model_root). */
 void spec_set_corpus(struct spec *spec, const uint8_t *data, size_t size);
 bool spec_finish(struct spec *spec, struct errmsg *err);
 void spec_clear(struct spec *spec);

@@ -1,0 +1,328 @@
+#include "consensus/spec.h"
+
+#include "consensus/contribution.h"
+#include "consensus/corpus.h"
+#include "consensus/spec_fields.h"
+#include "consensus/target.h"
+#include "crypto/hash.h"
+#include "util/bytes.h"
+#include "util/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* === Fields === */
+
+#define PPM_MAX ((1u << 24) - 1)
+#define VALUE_MAX (UINT64_C(1) << 47)
+
+#define FIELD(name, member, min, max) \
+	{ name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, true, false }
+#define DERIVED(name, member, min, max) \
+	{ name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, true, true }
+#define LOCAL(name, member, min, max) \
+	{ name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, false, false }
+
+const struct spec_field spec_fields[] = {
+	FIELD("genesis_time", genesis_time, 1, UINT32_MAX),
+	FIELD("spacing", spacing, 0, 86400),
+	FIELD("k", k, 1, 64),
+	FIELD("d", train.model.d, 16, 4096),
+	FIELD("layers", train.model.layers, 1, 64),
+	FIELD("heads", train.model.heads, 1, 256),
+	FIELD("ff", train.model.ff, 16, 16384),
+	FIELD("ctx", train.model.ctx, 32, MODEL_CTX_MAX),
+	FIELD("batch", train.batch, 1, 1024),
+	FIELD("iterations", train.iterations, 1, 1024),
+	FIELD("slots", slots, 1, OUTCOME_MAX_SLOTS),
+	FIELD("bench_rows", train.bench_rows, 1, 1024),
+	FIELD("bench_bytes", bench_bytes, 33, SPEC_CORPUS_MAX),
+	FIELD("lr_ppm", train.lr_ppm, 0, PPM_MAX),
+	FIELD("wd_ppm", train.wd_ppm, 0, PPM_MAX),
+	FIELD("mu_ppm", train.mu_ppm, 0, PPM_MAX),
+	FIELD("eta_ppm", train.eta_ppm, 0, PPM_MAX),
+	FIELD("gate_ppm", train.gate_ppm, 0, PPM_MAX),
+	FIELD("v_0", v_0, 1, VALUE_MAX),
+	FIELD("v_min", v_min, 1, VALUE_MAX),
+	FIELD("subsidy", subsidy, 0, UINT64_C(1000000000000)),
+	FIELD("halving", halving, 1, 1000000),
+	FIELD("maturity", maturity, 1, 1000000),
+	FIELD("data_delay", data_delay, 1, 1000000),
+	FIELD("burn_rate", burn_rate, 0, 1000000),
+	FIELD("blob_min", blob_min, 1024, 1u << 24),
+	FIELD("blob_max", blob_max, 1024, 1u << 24),
+	FIELD("blob_budget", blob_budget, 1024, 1u << 30),
+	FIELD("block_weight", block_weight, 4000, 16000000),
+	DERIVED("corpus_size", corpus_size, 66, SPEC_CORPUS_MAX),
+	LOCAL("p2p_port", p2p_port, 1, UINT16_MAX),
+	LOCAL("rpc_port", rpc_port, 1, UINT16_MAX),
+	{ 0 },
+};
+
+uint64_t spec_field_get(const struct spec *spec, const struct spec_field *field)
+{
+	const uint8_t *member = (const uint8_t *)spec + field->offset;
+	uint64_t wide;
+	uint32_t middle;
+	uint16_t narrow;
+
+	if (field->size == sizeof(wide)) {
+		memcpy(&wide, member, sizeof(wide));
+		return wide;
+	}
+	if (field->size == sizeof(middle)) {
+		memcpy(&middle, member, sizeof(middle));
+		return middle;
+	}
+	memcpy(&narrow, member, sizeof(narrow));
+	return narrow;
+}
+
+void spec_field_set(struct spec *spec, const struct spec_field *field, uint64_t value)
+{
+	uint8_t *member = (uint8_t *)spec + field->offset;
+	uint32_t middle = (uint32_t)value;
+	uint16_t narrow = (uint16_t)value;
+
+	if (field->size == sizeof(value))
+		memcpy(member, &value, sizeof(value));
+	else if (field->size == sizeof(middle))
+		memcpy(member, &middle, sizeof(middle));
+	else
+		memcpy(member, &narrow, sizeof(narrow));
+}
+
+bool spec_field_check(const struct spec_field *field, uint64_t value, struct errmsg *err)
+{
+	if (value >= field->min && value <= field->max)
+		return true;
+	return errmsg_set(err, "%s is %llu, and must be %llu to %llu", field->name, (unsigned long long)value,
+		(unsigned long long)field->min, (unsigned long long)field->max);
+}
+
+static bool consists_of(const char *text, size_t max, const char *allowed)
+{
+	size_t size = strlen(text);
+
+	return size >= 1 && size <= max && strspn(text, allowed) == size;
+}
+
+bool spec_name_check(const char *name, struct errmsg *err)
+{
+	return consists_of(name, 16, "abcdefghijklmnopqrstuvwxyz0123456789-") ||
+		errmsg_set(err, "name must have 1 to 16 characters of a-z, 0-9 and -");
+}
+
+bool spec_hrp_check(const char *hrp, struct errmsg *err)
+{
+	return consists_of(hrp, 8, "abcdefghijklmnopqrstuvwxyz") || errmsg_set(err, "hrp must have 1 to 8 characters of a-z");
+}
+
+/* === The built-in chains === */
+
+static const struct spec regtest = {
+	.name = "regtest", .hrp = "ratl",
+	.genesis_time = 1795219200, .spacing = 0, .k = 4, .slots = 2,
+	.train = {
+		.model = { .d = 32, .layers = 2, .heads = 2, .ff = 96, .ctx = 32 },
+		.batch = 4, .iterations = 2, .lr_ppm = 2000, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
+		.gate_ppm = 1050000, .bench_rows = 16,
+	},
+	.bench_bytes = 8192, .v_0 = 4294967, .v_min = 42949,
+	.subsidy = 5000000000, .halving = 150, .maturity = 10, .data_delay = 1, .burn_rate = 10,
+	.blob_min = 4096, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
+	.p2p_port = 29433, .rpc_port = 29432,
+};
+
+static const struct spec test = {
+	.name = "test", .hrp = "tatl",
+	.genesis_time = 1795219200, .spacing = 60, .k = 8, .slots = 4,
+	.train = {
+		.model = { .d = 128, .layers = 4, .heads = 4, .ff = 352, .ctx = 128 },
+		.batch = 8, .iterations = 8, .lr_ppm = 1000, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
+		.gate_ppm = 1050000, .bench_rows = 32,
+	},
+	.bench_bytes = 8192, .v_0 = 4294967, .v_min = 42949,
+	.subsidy = 5000000000, .halving = 210000, .maturity = 100, .data_delay = 100, .burn_rate = 10,
+	.blob_min = 65536, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
+	.p2p_port = 19433, .rpc_port = 19432, .is_public = true,
+};
+
+static const struct spec main_chain = {
+	.name = "main", .hrp = "atl",
+	.genesis_time = 1795219200, .spacing = 600, .k = 8, .slots = 8,
+	.train = {
+		.model = { .d = 192, .layers = 6, .heads = 6, .ff = 512, .ctx = 256 },
+		.batch = 16, .iterations = 8, .lr_ppm = 1000, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
+		.gate_ppm = 1050000, .bench_rows = 64,
+	},
+	.bench_bytes = 8192, .v_0 = 4294967, .v_min = 42949,
+	.subsidy = 5000000000, .halving = 210000, .maturity = 100, .data_delay = 100, .burn_rate = 100,
+	.blob_min = 65536, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
+	.p2p_port = 9433, .rpc_port = 9432, .is_public = true,
+};
+
+static void begin(struct spec *spec, const struct spec *from)
+{
+	*spec = *from;
+	spec->corpus = corpus_embedded;
+	spec->corpus_size = corpus_embedded_size;
+}
+
+bool spec_builtin(struct spec *spec, const char *name)
+{
+	static const struct spec *const all[] = { &main_chain, &test, &regtest };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (strcmp(all[i]->name, name) != 0)
+			continue;
+		begin(spec, all[i]);
+		return spec_finish(spec, NULL);
+	}
+	return false;
+}
+
+void spec_defaults(struct spec *spec)
+{
+	begin(spec, &regtest);
+	spec->p2p_port = 39433;
+	spec->rpc_port = 39432;
+}
+
+/* === Finishing === */
+
+void spec_set_corpus(struct spec *spec, const uint8_t *data, size_t size)
+{
+	free(spec->owned);
+	spec->owned = mem_dup(data, size);
+	spec->corpus = spec->owned;
+	spec->corpus_size = size;
+}
+
+void spec_clear(struct spec *spec)
+{
+	free(spec->owned);
+	memset(spec, 0, sizeof(*spec));
+}
+
+static bool check_corpus(const struct spec *spec, struct errmsg *err)
+{
+	uint32_t least = spec->train.model.ctx + 1;
+
+	if (spec->bench_bytes < least)
+		return errmsg_set(err, "bench_bytes is %u, and must be ctx + 1 = %u at least", spec->bench_bytes, least);
+	if (spec->corpus_size < (size_t)spec->bench_bytes + least)
+		return errmsg_set(err, "corpus has %zu bytes, and needs bench_bytes + ctx + 1 = %zu at least", spec->corpus_size,
+			(size_t)spec->bench_bytes + least);
+	return true;
+}
+
+static bool check_limits(const struct spec *spec, struct errmsg *err)
+{
+	const char *wrong;
+
+	if (!spec_name_check(spec->name, err) || !spec_hrp_check(spec->hrp, err))
+		return false;
+	for (const struct spec_field *field = spec_fields; field->name; field++)
+		if (!spec_field_check(field, spec_field_get(spec, field), err))
+			return false;
+	wrong = train_config_check(&spec->train);
+	if (wrong)
+		return errmsg_set(err, "%s", wrong);
+	if (spec->blob_min > spec->blob_max)
+		return errmsg_set(err, "blob_min is %u, above blob_max, which is %u", spec->blob_min, spec->blob_max);
+	if (spec->blob_budget < spec->blob_max)
+		return errmsg_set(err, "blob_budget is %u, below blob_max, which is %u", spec->blob_budget, spec->blob_max);
+	if (spec->subsidy > MAX_MONEY / 2 / spec->halving)
+		return errmsg_set(err, "subsidy * halving must be %lld at most", (long long)MAX_MONEY / 2);
+	return check_corpus(spec, err);
+}
+
+static void put_text(struct buf *out, const char *text)
+{
+	buf_put_compact(out, strlen(text));
+	buf_put_text(out, text);
+}
+
+static void compute_commitment(struct spec *spec)
+{
+	struct buf all;
+
+	blob_root(spec->corpus, spec->corpus_size, spec->corpus_root);
+	buf_init(&all);
+	put_text(&all, spec->name);
+	put_text(&all, spec->hrp);
+	for (const struct spec_field *field = spec_fields; field->name; field++)
+		if (field->is_committed)
+			buf_put_le64(&all, spec_field_get(spec, field));
+	buf_put(&all, spec->corpus_root, 32);
+	sha256(spec->commitment, all.data, all.size);
+	buf_clear(&all);
+}
+
+static void compute_genesis(struct spec *spec)
+{
+	struct state *initial;
+	uint8_t key[32];
+
+	spec_init_key(spec, key);
+	initial = state_new_initial(&spec->train.model, key);
+	spec->limit_bits = target_to_compact(target_limit(spec->k));
+	spec->genesis = (struct header){
+		.version = HEADER_VERSION, .time = (uint32_t)spec->genesis_time, .bits = spec->limit_bits,
+	};
+	memcpy(spec->genesis.model_root, state_root(initial), 32);
+	memcpy(spec->genesis.digest, spec->commitment, 32);
+	header_id(&spec->genesis, spec->genesis_id);
+	header_ticket(&spec->genesis, spec->genesis_ticket);
+	memcpy(spec->magic, spec->genesis_id, sizeof(spec->magic));
+	state_unref(initial);
+}
+
+bool spec_finish(struct spec *spec, struct errmsg *err)
+{
+	if (!check_limits(spec, err))
+		return false;
+	compute_commitment(spec);
+	compute_genesis(spec);
+	return true;
+}
+
+/* === What follows from a spec === */
+
+void spec_init_key(const struct spec *spec, uint8_t key[32])
+{
+	struct buf text;
+
+	buf_init(&text);
+	buf_put_text(&text, "atelier initial state");
+	buf_put_text(&text, spec->name);
+	sha256(key, text.data, text.size);
+	buf_clear(&text);
+}
+
+const uint8_t *spec_training(const struct spec *spec, size_t *size)
+{
+	*size = spec->corpus_size - spec->bench_bytes;
+	return spec->corpus;
+}
+
+const uint8_t *spec_benchmark(const struct spec *spec, size_t *size)
+{
+	*size = spec->bench_bytes;
+	return spec->corpus + spec->corpus_size - spec->bench_bytes;
+}
+
+uint32_t spec_future_limit(const struct spec *spec)
+{
+	uint32_t spacings = 12 * spec->spacing;
+
+	return spacings == 0 || spacings > 7200 ? 7200 : spacings;
+}
+
+int64_t spec_subsidy(const struct spec *spec, uint32_t height)
+{
+	uint32_t halvings = height / spec->halving;
+
+	return halvings >= 64 ? 0 : spec->subsidy >> halvings;
+}
