@@ -35,7 +35,8 @@ struct location {
 extern const struct option_spec location_options[];
 
 /* Finds all that. The command line must have been parsed; the configuration file is read here, and the section of the
- * chain chosen. A configuration file that is missing is an error only if -conf named it. */
+ * chain chosen. A configuration file that is missing is an error only if -conf named it. location_clear is due whatever
+ * comes back. */
 bool location_find(struct location *l, struct options *options, struct errmsg *err);
 void location_clear(struct location *l);
 

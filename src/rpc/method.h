@@ -103,7 +103,8 @@ json_t *rpc_json(const struct rpc_request *r, const char *name);             /* 
 /* The wallet that the client named in the address (/wallet/NAME), or NULL. Borrowed. */
 const char *rpc_wallet(const struct rpc_request *r);
 
-/* Calls back once the answer to this request's client has been sent, or the client is gone: for `stop`. */
+/* Calls back a moment after the answer has been handed to the client's connection: for `stop`. Not called if the server
+ * is freed before. */
 typedef void rpc_sent(void *context);
 void rpc_on_sent(struct rpc_request *r, rpc_sent *sent, void *context);
 

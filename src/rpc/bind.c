@@ -1,0 +1,219 @@
+#include "rpc/bind.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+size_t bind_count(const struct rpc_method *method)
+{
+	size_t count = 0;
+
+	while (method->args && method->args[count].name)
+		count++;
+	return count;
+}
+
+void bind_clear(struct bound *bound)
+{
+	for (size_t i = 0; i < RPC_ARGS_MAX; i++)
+		json_decref(bound->values[i]);
+	*bound = (struct bound){0};
+}
+
+static int64_t lowest(const struct rpc_arg *arg)
+{
+	return arg->min || arg->max ? arg->min : INT64_MIN;
+}
+
+static int64_t highest(const struct rpc_arg *arg)
+{
+	return arg->min || arg->max ? arg->max : INT64_MAX;
+}
+
+static json_t *bind_text(const struct rpc_arg *arg, const json_t *value, struct rpc_error *error)
+{
+	char *text = convert_text(value, arg->name, error);
+	json_t *bound = NULL;
+
+	if (text == NULL)
+		return NULL;
+	if (arg->max && strlen(text) > (size_t)arg->max)
+		rpc_error_set(error, RPC_INVALID_PARAMETER, "%s must have at most %lld bytes, not %zu", arg->name,
+			      (long long)arg->max, strlen(text));
+	else
+		bound = json_string(text);
+	free(text);
+	return bound;
+}
+
+/* Digits: kept as text once they are known to be good. */
+static json_t *bind_digits(const struct rpc_arg *arg, const json_t *value, struct rpc_error *error)
+{
+	uint8_t fixed[32];
+	struct buf bytes;
+	json_t *bound = NULL;
+	char *text;
+	bool ok;
+
+	buf_init(&bytes);
+	if (arg->type == RPC_HEX)
+		ok = convert_hex(value, arg->name, arg->max ? (size_t)arg->max : SIZE_MAX, &bytes, error);
+	else
+		ok = convert_key(value, arg->name, fixed, error);
+	buf_clear(&bytes);
+	if (ok) {
+		text = convert_text(value, arg->name, error);
+		bound = json_string(text);
+		free(text);
+	}
+	return bound;
+}
+
+static json_t *bind_number(const struct rpc_arg *arg, const json_t *value, struct rpc_error *error)
+{
+	int64_t number;
+	bool ok;
+
+	if (arg->type == RPC_VERBOSITY && json_is_boolean(value))
+		return json_integer(json_is_true(value));
+	if (arg->type == RPC_AMOUNT)
+		return convert_amount(value, arg->name, &number, error) ? json_integer(number) : NULL;
+	if (arg->type != RPC_DECIMAL) {
+		ok = convert_int(value, arg->name, lowest(arg), highest(arg), &number, error);
+		return ok ? json_integer(number) : NULL;
+	}
+	if (!convert_decimal(value, arg->name, &number, error))
+		return NULL;
+	if (number < lowest(arg) || number > highest(arg)) {
+		rpc_error_set(error, RPC_INVALID_PARAMETER, "%s is out of range", arg->name);
+		return NULL;
+	}
+	return json_integer(number);
+}
+
+static json_t *expect(const struct rpc_arg *arg, json_t *value, const char *type, struct rpc_error *error)
+{
+	if (strcmp(json_type_name(value), type) == 0)
+		return json_incref(value);
+	rpc_error_set(error, RPC_TYPE_ERROR, "%s must be of type %s, not %s", arg->name, type, json_type_name(value));
+	return NULL;
+}
+
+static json_t *bind_one(const struct rpc_arg *arg, json_t *value, struct rpc_error *error)
+{
+	switch (arg->type) {
+	case RPC_TEXT:
+		return bind_text(arg, value, error);
+	case RPC_HEX:
+	case RPC_HASH:
+	case RPC_KEY:
+		return bind_digits(arg, value, error);
+	case RPC_AMOUNT:
+	case RPC_DECIMAL:
+	case RPC_INT:
+	case RPC_VERBOSITY:
+		return bind_number(arg, value, error);
+	case RPC_BOOL:
+		return expect(arg, value, "bool", error);
+	case RPC_ARRAY:
+		return expect(arg, value, "array", error);
+	case RPC_OBJECT:
+		return expect(arg, value, "object", error);
+	case RPC_ANY:
+		return json_incref(value);
+	}
+	return NULL;
+}
+
+static json_t *fallback(const struct rpc_arg *arg)
+{
+	json_t *value = json_parse(arg->fallback, strlen(arg->fallback), NULL);
+
+	if (value == NULL) {
+		fprintf(stderr, "The fallback of the RPC argument %s is no JSON: %s\n", arg->name, arg->fallback);
+		abort();
+	}
+	return value;
+}
+
+/* Puts given values (borrowed; NULL or null: left out) into their forms. */
+static enum bind_result bind_all(struct bound *bound, const struct rpc_method *method, json_t *const *given,
+				 struct rpc_error *error)
+{
+	size_t count = bind_count(method);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct rpc_arg *arg = &method->args[i];
+		json_t *value = given[i] && !json_is_null(given[i]) ? json_incref(given[i]) : NULL;
+
+		if (value == NULL && arg->fallback)
+			value = fallback(arg);
+		else if (value == NULL && arg->optional)
+			continue;
+		else if (value == NULL)
+			return BIND_USAGE;
+		bound->values[i] = bind_one(arg, value, error);
+		json_decref(value);
+		if (bound->values[i] == NULL)
+			return BIND_WRONG;
+	}
+	return BIND_OK;
+}
+
+static bool place_list(json_t **given, size_t count, const json_t *list)
+{
+	if (json_array_size(list) > count)
+		return false;
+	for (size_t i = 0; i < json_array_size(list); i++)
+		given[i] = json_array_get(list, i);
+	return true;
+}
+
+/* Named arguments; "args" may hold the first ones in order, unless the method has an argument of that name. */
+static enum bind_result place_named(json_t **given, const struct rpc_method *method, json_t *named,
+				    struct rpc_error *error)
+{
+	size_t count = bind_count(method);
+	const json_t *list = json_object_get(named, "args");
+	const char *name;
+	json_t *value;
+
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(method->args[i].name, "args") == 0)
+			list = NULL;
+	if (json_is_array(list) && !place_list(given, count, list))
+		return BIND_USAGE;
+	json_object_foreach(named, name, value) {
+		size_t i = 0;
+
+		if (json_is_array(list) && strcmp(name, "args") == 0)
+			continue;
+		while (i < count && strcmp(method->args[i].name, name) != 0)
+			i++;
+		if (i == count) {
+			rpc_error_set(error, RPC_INVALID_PARAMETER, "Unknown named parameter %.64s", name);
+			return BIND_WRONG;
+		}
+		if (given[i]) {
+			rpc_error_set(error, RPC_INVALID_PARAMETER,
+				      "Parameter %s specified twice both as positional and named argument", name);
+			return BIND_WRONG;
+		}
+		given[i] = value;
+	}
+	return BIND_OK;
+}
+
+enum bind_result bind_params(struct bound *bound, const struct rpc_method *method, json_t *params,
+			     struct rpc_error *error)
+{
+	json_t *given[RPC_ARGS_MAX] = {NULL};
+	enum bind_result result = BIND_OK;
+
+	*bound = (struct bound){0};
+	if (json_is_array(params))
+		result = place_list(given, bind_count(method), params) ? BIND_OK : BIND_USAGE;
+	else if (json_is_object(params))
+		result = place_named(given, method, params, error);
+	return result == BIND_OK ? bind_all(bound, method, given, error) : result;
+}

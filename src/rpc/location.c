@@ -1,0 +1,183 @@
+#include "rpc/location.h"
+
+#include "rpc/json.h"
+#include "util/file.h"
+#include "util/mem.h"
+
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SPEC_MAX (1 << 20)
+
+const struct option_spec location_options[] = {
+	{"datadir", "<folder>", "Where configuration, chain and wallets lie (default: ~/.atelier).", "Chain and files",
+	 NULL, OPTION_COMMAND_LINE},
+	{"conf", "<file>", "Configuration file; a relative path is relative to the data directory.", "Chain and files",
+	 "atelier.conf", OPTION_COMMAND_LINE},
+	{"chain", "<name>", "The chain: main, test or regtest.", "Chain and files", "main", 0},
+	{"testnet", NULL, "The same as -chain=test.", "Chain and files", NULL, 0},
+	{"regtest", NULL, "The same as -chain=regtest.", "Chain and files", NULL, 0},
+	{"chainspec", "<file>", "A private chain: the file that describes it.", "Chain and files", NULL, 0},
+	{"rpcport", "<port>",
+	 "Port of the JSON-RPC server (default: 9432, test 19432, regtest 29432, private chains as their spec says).",
+	 "JSON-RPC", NULL, 0},
+	{"rpcuser", "<name>", "User name for JSON-RPC, where -rpcpassword is set.", "JSON-RPC", NULL, 0},
+	{"rpcpassword", "<word>", "Password for JSON-RPC; without one the cookie file gives access.", "JSON-RPC", NULL,
+	 0},
+	{NULL, NULL, NULL, NULL, NULL, 0},
+};
+
+static const struct {
+	const char *name;
+	uint16_t rpc_port, p2p_port;
+} builtin[] = {{"main", 9432, 9433}, {"test", 19432, 19433}, {"regtest", 29432, 29433}};
+
+#define BUILTIN_COUNT (sizeof builtin / sizeof builtin[0])
+#define PRIVATE_RPC_PORT 39432
+#define PRIVATE_P2P_PORT 39433
+
+static char *find_base(const struct options *options, struct errmsg *err)
+{
+	const char *chosen = options_string(options, "datadir"), *home = getenv("HOME");
+	const struct passwd *user;
+
+	if (chosen && *chosen)
+		return mem_strdup(chosen);
+	if (home == NULL || *home == 0) {
+		user = getpwuid(getuid());
+		home = user ? user->pw_dir : NULL;
+	}
+	if (home == NULL) {
+		errmsg_set(err, "The home folder is not known: use -datadir");
+		return NULL;
+	}
+	return path_join(home, ".atelier");
+}
+
+static bool read_conf(const struct location *l, struct options *options, struct errmsg *err)
+{
+	if (!options_is_set(options, "conf") && !file_exists(l->conf))
+		return true;
+	return options_parse_file(options, l->conf, err);
+}
+
+static bool choose_builtin(struct location *l, const char *name, struct errmsg *err)
+{
+	for (size_t i = 0; i < BUILTIN_COUNT; i++) {
+		if (strcmp(builtin[i].name, name) == 0) {
+			strcpy(l->chain, name);
+			l->rpc_port = builtin[i].rpc_port;
+			l->p2p_port = builtin[i].p2p_port;
+			return true;
+		}
+	}
+	return errmsg_set(err, "There is no chain '%.32s': -chain is main, test or regtest", name);
+}
+
+/* Names of built-in chains, and of what lies in main's folder, where a private chain's folder would stand too. */
+static bool name_taken(const char *name)
+{
+	static const char *const taken[] = {"main",   "test",       "regtest", "blocks",
+					    "blobs", "chainstate", "model",   "wallets"};
+
+	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+		if (strcmp(taken[i], name) == 0)
+			return true;
+	return false;
+}
+
+static bool name_valid(const char *name)
+{
+	size_t size = strlen(name);
+
+	return size >= 1 && size <= 16 && name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")] == 0;
+}
+
+static bool read_port(const json_t *spec, const char *name, uint16_t fallback, uint16_t *port, struct errmsg *err)
+{
+	const json_t *value = json_object_get(spec, name);
+
+	*port = fallback;
+	if (value == NULL)
+		return true;
+	if (!json_is_integer(value) || json_integer_value(value) < 1 || json_integer_value(value) > 65535)
+		return errmsg_set(err, "%s must be a number from 1 to 65535", name);
+	*port = (uint16_t)json_integer_value(value);
+	return true;
+}
+
+/* Takes from a spec what places a node; all else is for consensus to judge. */
+static bool read_spec(struct location *l, const json_t *spec, struct errmsg *err)
+{
+	const json_t *name = json_object_get(spec, "name");
+
+	if (!json_is_text(name) || !name_valid(json_string_value(name)))
+		return errmsg_set(err, "name must be 1 to 16 of the characters a-z, 0-9 and -");
+	if (name_taken(json_string_value(name)))
+		return errmsg_set(err, "the name %s is taken", json_string_value(name));
+	strcpy(l->chain, json_string_value(name));
+	return read_port(spec, "rpc_port", PRIVATE_RPC_PORT, &l->rpc_port, err) &&
+	       read_port(spec, "p2p_port", PRIVATE_P2P_PORT, &l->p2p_port, err);
+}
+
+static bool choose_private(struct location *l, const char *path, struct errmsg *err)
+{
+	struct buf text;
+	json_t *spec;
+	bool ok = false;
+
+	buf_init(&text);
+	if (file_read(path, SPEC_MAX, &text, err)) {
+		spec = json_parse((const char *)text.data, text.size, err);
+		if (spec)
+			ok = read_spec(l, spec, err);
+		json_decref(spec);
+		if (!ok)
+			errmsg_wrap(err, "%s", path);
+	}
+	buf_clear(&text);
+	l->chainspec = mem_strdup(path);
+	return ok;
+}
+
+static bool choose_chain(struct location *l, const struct options *options, struct errmsg *err)
+{
+	bool test = options_bool(options, "testnet"), regtest = options_bool(options, "regtest");
+	const char *spec = options_string(options, "chainspec");
+
+	if (test + regtest + options_is_set(options, "chain") + (spec != NULL) > 1)
+		return errmsg_set(err, "Only one of -chain, -testnet, -regtest and -chainspec can be chosen");
+	if (spec)
+		return choose_private(l, spec, err);
+	return choose_builtin(l, test ? "test" : regtest ? "regtest" : options_string(options, "chain"), err);
+}
+
+bool location_find(struct location *l, struct options *options, struct errmsg *err)
+{
+	*l = (struct location){0};
+	l->base = find_base(options, err);
+	if (l->base == NULL)
+		return false;
+	l->conf = path_join(l->base, options_string(options, "conf"));
+	if (!read_conf(l, options, err) || !choose_chain(l, options, err))
+		return false;
+	options_set_section(options, l->chain);
+	l->data = strcmp(l->chain, "main") == 0 ? mem_strdup(l->base) : path_join(l->base, l->chain);
+	return true;
+}
+
+void location_clear(struct location *l)
+{
+	free(l->base);
+	free(l->data);
+	free(l->conf);
+	free(l->chainspec);
+	*l = (struct location){0};
+}
+
+char *location_cookie(const struct location *l)
+{
+	return path_join(l->data, ".cookie");
+}
