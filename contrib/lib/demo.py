@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+"""The demonstration behind contrib/quickstart: two nodes on this machine train a model from nothing.
+
+The first node mines. The second verifies every proof, owns a wallet, and contributes a text file as training data. Both
+follow a small chain spec made for this run. Every line that is printed comes from the nodes' RPC.
+"""
+
+import argparse
+import base64
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+LICENCE = "/usr/share/common-licenses/GPL-3"
+PATIENCE = 225  # seconds for the whole run
+
+# Small enough for two cores: a step takes a tenth of a second, a block a few.
+SPEC = {
+    "name": "demo", "hrp": "datl", "spacing": 4, "k": 4,
+    "d": 64, "layers": 2, "heads": 2, "ff": 176, "ctx": 64, "batch": 8, "iterations": 4,
+    "slots": 2, "bench_rows": 32, "bench_bytes": 8192, "maturity": 2, "data_delay": 1,
+    "blob_min": 4096, "burn_rate": 100,
+}
+
+
+class Failure(Exception):
+    """Something the person at the terminal should read; no traceback."""
+
+
+class Node:
+    """One atelierd in a data directory of its own."""
+
+    def __init__(self, name, build, root, spec, extra):
+        self.name, self.build = name, build
+        self.datadir = os.path.join(root, name)
+        self.port, self.rpc_port = free_port(), free_port()
+        os.makedirs(self.datadir)
+        self.arguments = [
+            os.path.join(build, "atelierd"), f"-datadir={self.datadir}", f"-chainspec={spec}",
+            f"-bind=127.0.0.1:{self.port}", f"-rpcport={self.rpc_port}", "-printtoconsole=0", *extra]
+        self.output = open(os.path.join(self.datadir, "output.txt"), "w+b")
+        self.process = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=self.output,
+                                        stderr=subprocess.STDOUT, start_new_session=True)
+        wait_until(f"{name} answers", self.answers, 30)
+
+    def answers(self):
+        if self.process.poll() is not None:
+            self.output.seek(0)
+            raise Failure(f"{self.name} did not start:\n{self.output.read().decode(errors='replace')}")
+        try:
+            self.call("getblockcount")
+            return True
+        except (OSError, Failure):
+            return False
+
+    def call(self, method, *parameters):
+        cookie = os.path.join(self.datadir, SPEC["name"], ".cookie")
+        with open(cookie, "rb") as file:
+            token = base64.b64encode(file.read().strip()).decode()
+        connection = http.client.HTTPConnection("127.0.0.1", self.rpc_port, timeout=120)
+        try:
+            connection.request("POST", "/", json.dumps({"id": 0, "method": method, "params": parameters}),
+                               {"Authorization": "Basic " + token, "Content-Type": "application/json"})
+            answer = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        if answer.get("error"):
+            raise Failure(f"{self.name}: {method}: {answer['error']['message']}")
+        return answer["result"]
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.output.close()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(what, condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise Failure(f"waited {seconds} seconds in vain until {what}")
+        time.sleep(0.1)
+
+
+class Demo:
+    def __init__(self, options):
+        self.options = options
+        self.started = time.monotonic()
+        self.printed = 0
+        self.names = {}
+        self.root = tempfile.mkdtemp(prefix="atelier-quickstart-")
+        spec = os.path.join(self.root, "demo.json")
+        with open(spec, "w") as file:
+            json.dump({**SPEC, "genesis_time": int(time.time()) - SPEC["spacing"]}, file, indent=2)
+        self.miner = self.owner = None
+        build = os.path.abspath(options.build)
+        self.miner = Node("miner", build, self.root, spec, ["-threads=1"])
+        self.owner = Node("owner", build, self.root, spec, [f"-connect=127.0.0.1:{self.miner.port}"])
+
+    def seconds_left(self):
+        return max(1, PATIENCE - (time.monotonic() - self.started))
+
+    def report_new_blocks(self):
+        """Prints a line for each block that is new on the owner's node, which has verified it."""
+        while self.printed < self.owner.call("getblockcount"):
+            self.printed += 1
+            block = self.owner.call("getblock", self.owner.call("getblockhash", self.printed), 2)
+            self.print_block(block)
+
+    def print_block(self, block):
+        if block["height"] % 20 == 1:
+            print(f"{'block':>5}  {'loss':>7}  {'proofs':>6}  {'trained on':<28}  paid")
+        slots = [self.dataset_name(slot["dataset"]) for slot in block["outcome"]["slots"]]
+        paid = {}
+        for output in block["tx"][0]["vout"]:
+            if "address" in output["scriptPubKey"]:
+                who = self.names.get(output["scriptPubKey"]["address"], "?")
+                paid[who] = paid.get(who, 0) + output["value"]
+        paid = ", ".join(f"{who} {amount:.4f}" for who, amount in paid.items())
+        note = "  (update void)" if block["outcome"]["void"] else ""
+        print(f"{block['height']:>5}  {block['loss_after']:>7.4f}  {len(block['proofs']):>6}  "
+              f"{', '.join(slots):<28}  {paid}{note}", flush=True)
+
+    def dataset_name(self, number):
+        return "genesis corpus" if number == 0 else self.owner.call("getdataset", number)["title"]
+
+    def mine_until(self, what, condition):
+        def step():
+            self.report_new_blocks()
+            return condition()
+        wait_until(what, step, self.seconds_left())
+
+    def run(self):
+        miner, owner = self.miner, self.owner
+        for node in (miner, owner):
+            node.call("createwallet", node.name)
+        pay_to, own = miner.call("getnewaddress"), owner.call("getnewaddress")
+        self.names = {pay_to: "miner", own: "owner"}
+        wait_until("the nodes are connected", lambda: owner.call("getnetworkinfo")["connections"] > 0, 30)
+        model = miner.call("getmodelinfo")
+        print(f"Two nodes are up, at genesis: a model of {model['parameters']} parameters that knows nothing yet.\n")
+
+        miner.call("setmining", True, 1, pay_to)
+        self.mine_until("the miner can spend", lambda: miner.call("getbalance") > 60)
+        size = os.path.getsize(self.options.file)
+        burn = max(1, size * SPEC["burn_rate"] / 1e8)
+        miner.call("sendtoaddress", own, round(2 * burn + 1, 8))
+        self.mine_until("the owner has coins", lambda: owner.call("getbalance") > 0)
+        title = os.path.basename(self.options.file)
+        sent = owner.call("contributedata", self.options.file, "as-stated", title, own)
+        print(f"       The owner contributes {self.options.file} ({size} bytes) in transaction {sent['txid'][:16]}...")
+        self.mine_until("the data is on the chain", lambda: len(owner.call("listdatasets")) > 1)
+        self.mine_until("the data earned something and the blocks are mined", lambda: (
+            self.printed >= self.options.blocks and owner.call("getdataset", 1)["total_paid"] > 0))
+        miner.call("setmining", False)
+        self.settle()
+        self.close_report(pay_to, own)
+
+    def settle(self):
+        """Waits until both nodes stand on the same block."""
+        def same():
+            self.report_new_blocks()
+            return self.miner.call("getbestblockhash") == self.owner.call("getbestblockhash")
+        wait_until("both nodes stand on the same block", same, 60)
+
+    def close_report(self, pay_to, own):
+        miner, owner = self.miner, self.owner
+        height = owner.call("getblockcount")
+        first = owner.call("getblock", owner.call("getblockhash", 1))["loss_before"]
+        last = owner.call("getblock", owner.call("getbestblockhash"))["loss_after"]
+        print(f"\nBenchmark loss     {first:.4f} before, {last:.4f} after {height} blocks (nats a byte)")
+        for node in (miner, owner):
+            model = node.call("getmodelinfo")
+            print(f"{node.name:<8} stands on  {node.call('getbestblockhash')}\n"
+                  f"         model_root {model['model_root']}")
+        if miner.call("getmodelinfo")["model_root"] != owner.call("getmodelinfo")["model_root"]:
+            raise Failure("the nodes' models differ")
+        paid = owner.call("getdataset", 1)["total_paid"]
+        balances = {node.name: self.total_balance(node) for node in (miner, owner)}
+        print(f"Balances           miner {balances['miner']:.8f} ATL, owner {balances['owner']:.8f} ATL "
+              f"({paid:.8f} earned by the data)")
+        audit = owner.call("auditchain", 5)
+        print(f"auditchain         {audit['checked']} blocks re-executed by the second node: "
+              f"{'all as stated' if audit['valid'] else 'FALSE'}")
+        text = owner.call("generatetext", "The ", 200)
+        print("200 bytes from the model it trained:\n")
+        print("    " + text["text"].replace("\n", "\n    "))
+        print(f"\nDone in {time.monotonic() - self.started:.0f} seconds.")
+        if not (last < first and all(amount > 0 for amount in balances.values()) and audit["valid"] and height >= 30):
+            raise Failure("the run did not end as it should: see the figures above")
+
+    @staticmethod
+    def total_balance(node):
+        info = node.call("getwalletinfo")
+        return info["balance"] + info["immature_balance"] + info["unconfirmed_balance"]
+
+    def keep(self):
+        build = os.path.relpath(self.options.build)
+        print("\nBoth nodes go on running. Talk to them with:")
+        for node in (self.miner, self.owner):
+            print(f"    {build}/atelier-cli -datadir={node.datadir} -chainspec={self.root}/demo.json "
+                  f"-rpcport={node.rpc_port} help      # {node.name}")
+        print("and end them with the call `stop`.")
+
+    def close(self, keep):
+        nodes = [node for node in (self.miner, self.owner) if node]
+        if keep:
+            self.keep()
+            return
+        for node in nodes:
+            node.stop()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", default="build", help="where atelierd was built")
+    parser.add_argument("--file", default=LICENCE, help="text to contribute")
+    parser.add_argument("--blocks", type=int, default=32, help="blocks to mine at least")
+    parser.add_argument("--keep", action="store_true", help="leave the nodes running")
+    options = parser.parse_args()
+    if not os.path.isfile(options.file) or os.path.getsize(options.file) < SPEC["blob_min"]:
+        sys.exit(f"'{options.file}' is not a file of at least {SPEC['blob_min']} bytes")
+    demo = None
+    try:
+        demo = Demo(options)
+        demo.run()
+        demo.close(options.keep)
+    except (Failure, OSError, KeyboardInterrupt) as error:
+        if demo:
+            demo.close(False)
+        sys.exit(f"The demonstration failed: {error or 'interrupted'}")
+
+
+if __name__ == "__main__":
+    main()
