@@ -23,12 +23,11 @@ struct verify_job {
 	const struct spec *spec;
 	struct state *parent;              /* a reference, held by the job */
 	uint8_t *benchmark;                /* owned windows */
-	struct benchmark_result *parent_benchmark; /* G_0 of ml/update.h if known: a reference, else NULL; filled by the job */
+	struct benchmark *parent_benchmark; /* of ml/update.h, if known: a reference, else NULL and filled by the job */
 	struct verify_proof *proofs;       /* own first, then loose in order */
 	size_t proof_count;
 	bool has_v_ref;                    /* v_ref stands on records: slots may be left out */
 	int64_t v_ref;
-	bool trusted;                      /* deltas are given and believed (replay): skip execution */
 	atomic_bool cancel;
 	atomic_uint steps_done;            /* progress, readable meanwhile */
 };
@@ -47,7 +46,8 @@ void verify_job_clear(struct verify_job *job);
  * engine before it counts as false. Then the update. The caller owns verdict->state. */
 void verify_run(struct verify_job *job, struct verdict *verdict);
 
-/* One proof alone (a loose one, or an audit): true if the step gives its digest. found may be NULL. */
+/* One proof alone (a loose one, or an audit): true if the step gives its digest, and proof->delta is its body. found
+ * (NULL allowed) is the digest of what the step gives, zero if it has no result. Cancelled: false, REJECT_NOT_YET. */
 bool verify_one(const struct spec *spec, const struct state *parent, struct verify_proof *proof, atomic_bool *cancel,
 	uint8_t found[32], struct reject *reject);
 
