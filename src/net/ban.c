@@ -1,0 +1,95 @@
+#include "net/ban.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/mem.h"
+
+void ban_init(struct ban_list *list)
+{
+	*list = (struct ban_list){ 0 };
+}
+
+void ban_clear(struct ban_list *list)
+{
+	free(list->bans);
+	ban_init(list);
+}
+
+static struct ban *find(struct ban_list *list, const uint8_t ip[16], unsigned prefix)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->bans[i].prefix == prefix && memcmp(list->bans[i].ip, ip, 16) == 0)
+			return &list->bans[i];
+	return NULL;
+}
+
+static void expire(struct ban_list *list, int64_t now)
+{
+	for (size_t i = 0; i < list->count;)
+		if (list->bans[i].until <= now)
+			list->bans[i] = list->bans[--list->count];
+		else
+			i++;
+}
+
+static struct ban *make_room(struct ban_list *list)
+{
+	struct ban *first = &list->bans[0];
+
+	if (list->count < BAN_MAX) {
+		if (list->count == list->cap) {
+			list->cap = list->cap ? 2 * list->cap : 16;
+			list->bans = mem_realloc(list->bans, list->cap * sizeof *list->bans);
+		}
+		return &list->bans[list->count++];
+	}
+	for (size_t i = 1; i < list->count; i++)
+		if (list->bans[i].until < first->until)
+			first = &list->bans[i];
+	return first;
+}
+
+void ban_add(struct ban_list *list, const struct ban *ban)
+{
+	struct ban *place = find(list, ban->ip, ban->prefix);
+
+	if (!place)
+		place = make_room(list);
+	*place = *ban;
+}
+
+bool ban_remove(struct ban_list *list, const uint8_t ip[16], unsigned prefix)
+{
+	struct ban *ban = find(list, ip, prefix);
+
+	if (!ban)
+		return false;
+	*ban = list->bans[--list->count];
+	return true;
+}
+
+const struct ban *ban_find(struct ban_list *list, const uint8_t ip[16], unsigned prefix, int64_t now)
+{
+	expire(list, now);
+	return find(list, ip, prefix);
+}
+
+bool ban_covers(struct ban_list *list, const struct address *address, int64_t now)
+{
+	expire(list, now);
+	for (size_t i = 0; i < list->count; i++)
+		if (address_in_subnet(address, list->bans[i].ip, list->bans[i].prefix))
+			return true;
+	return false;
+}
+
+void ban_discourage(struct ban_list *list, const struct address *address, int64_t now)
+{
+	struct ban ban = { .prefix = 128, .created = now, .until = now + BAN_DEFAULT_SECONDS, .discouraged = true };
+
+	if (address_is_loopback(address))
+		return;
+	memcpy(ban.ip, address->ip, 16);
+	ban_add(list, &ban);
+}

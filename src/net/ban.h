@@ -1,0 +1,37 @@
+/* Addresses this node does not talk to: banned by the operator, or discouraged after a false proof. In memory only.
+ *
+ * Loopback addresses are never discouraged: behind them are this machine's own programs. Times are clock_wall seconds. */
+#ifndef ATELIER_NET_BAN_H
+#define ATELIER_NET_BAN_H
+
+#include "net/address.h"
+
+struct ban {
+	uint8_t ip[16];
+	unsigned prefix;          /* bits of the 128 */
+	int64_t created, until;
+	bool discouraged;         /* by this node, not by its operator */
+};
+
+struct ban_list {
+	struct ban *bans;         /* owned */
+	size_t count, cap;
+};
+
+enum { BAN_MAX = 10000, BAN_DEFAULT_SECONDS = 86400 };
+
+void ban_init(struct ban_list *list);
+void ban_clear(struct ban_list *list);
+
+/* A subnet that is there already gets the new times. With BAN_MAX entries the one that ends first makes room. */
+void ban_add(struct ban_list *list, const struct ban *ban);
+bool ban_remove(struct ban_list *list, const uint8_t ip[16], unsigned prefix);   /* false: not there */
+const struct ban *ban_find(struct ban_list *list, const uint8_t ip[16], unsigned prefix, int64_t now);
+
+/* Forgets what is over, then says whether the address is on the list. */
+bool ban_covers(struct ban_list *list, const struct address *address, int64_t now);
+
+/* Discourages one address for a day, unless it is loopback. */
+void ban_discourage(struct ban_list *list, const struct address *address, int64_t now);
+
+#endif

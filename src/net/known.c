@@ -1,0 +1,43 @@
+#include "net/known.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/mem.h"
+
+void known_init(struct known *known, size_t cap)
+{
+	*known = (struct known){ .cap = cap };
+	map_init(&known->places);
+}
+
+void known_clear(struct known *known)
+{
+	map_clear(&known->places);
+	free(known->ring);
+	known->ring = NULL;
+	known->next = 0;
+}
+
+bool known_has(const struct known *known, const uint8_t id[32])
+{
+	return map_get(&known->places, id) != NULL;
+}
+
+bool known_add(struct known *known, const uint8_t id[32])
+{
+	uint8_t *place;
+
+	if (known_has(known, id))
+		return false;
+	if (!known->ring)
+		known->ring = mem_calloc(known->cap, sizeof *known->ring);
+	place = known->ring[known->next];
+	/* A place never used holds zeros, which nothing maps from. */
+	if (map_get(&known->places, place) == place)
+		map_remove(&known->places, place);
+	memcpy(place, id, 32);
+	map_put(&known->places, place, place);
+	known->next = (known->next + 1) % known->cap;
+	return true;
+}

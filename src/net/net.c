@@ -1,0 +1,565 @@
+#include "net/net.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/listener.h>
+#include <event2/util.h>
+
+#include "net/blobs.h"
+#include "net/listen.h"
+#include "net/named.h"
+#include "net/relay.h"
+#include "net/serve.h"
+#include "net/sync.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+enum { TICK_MS = 250, MAX_PEERS = 125, LISTEN_QUEUE = 64, INFLIGHT_SHOWN = 16 };
+
+struct net {
+	struct peers peers;
+	struct sync *sync;
+	struct blobs *blobs;
+	struct relay *relay;
+	struct named named;
+	struct ban_list bans;
+	struct evconnlistener *listener;
+	struct event *tick;
+	uint16_t port;
+	size_t max_peers;
+	bool active;
+	bool listener_paused;      /* out of file descriptors: tried again at the next tick */
+};
+
+/* Messages. */
+
+static void on_inventory(struct net *net, struct peer *peer, const uint8_t *payload, size_t size)
+{
+	struct inventory_item *items;
+	size_t count;
+
+	if (!message_read_inventory(&items, &count, payload, size)) {
+		peer_disconnect(peer, "malformed inv message");
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (items[i].type == INVENTORY_BLOCK)
+			sync_on_announced(net->sync, peer, items[i].id);
+	relay_on_inventory(net->relay, peer, items, count);
+	free(items);
+}
+
+static void on_notfound(struct net *net, struct peer *peer, const uint8_t *payload, size_t size)
+{
+	struct inventory_item *items;
+	size_t count;
+
+	if (!message_read_inventory(&items, &count, payload, size)) {
+		peer_disconnect(peer, "malformed notfound message");
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (items[i].type == INVENTORY_BLOCK)
+			sync_on_notfound(net->sync, peer, items[i].id);
+		else if (items[i].type == INVENTORY_BLOB)
+			blobs_on_notfound(net->blobs, peer, items[i].id);
+		else if (items[i].type == INVENTORY_TX)
+			relay_on_notfound(net->relay, peer, items[i].id);
+	}
+	free(items);
+}
+
+static void on_message(void *context, struct peer *peer, enum message_kind kind, const uint8_t *payload, size_t size)
+{
+	struct net *net = context;
+
+	switch (kind) {
+	case MESSAGE_INV:
+		on_inventory(net, peer, payload, size);
+		break;
+	case MESSAGE_GETDATA:
+		serve_on_getdata(net->sync, peer, payload, size);
+		break;
+	case MESSAGE_NOTFOUND:
+		on_notfound(net, peer, payload, size);
+		break;
+	case MESSAGE_GETHEADERS:
+		serve_on_getheaders(net->sync, peer, payload, size);
+		break;
+	case MESSAGE_HEADERS:
+		sync_on_headers(net->sync, peer, payload, size);
+		break;
+	case MESSAGE_SENDHEADERS:
+		peer->sync.wants_headers = true;
+		break;
+	case MESSAGE_BLOCK:
+		sync_on_block(net->sync, peer, payload, size);
+		break;
+	case MESSAGE_TX:
+		relay_on_tx(net->relay, peer, payload, size);
+		break;
+	case MESSAGE_PROOF:
+		relay_on_proof(net->relay, peer, payload, size);
+		break;
+	case MESSAGE_BLOB:
+		blobs_on_blob(net->blobs, peer, payload, size);
+		break;
+	case MESSAGE_VERSION:
+	case MESSAGE_VERACK:
+	case MESSAGE_PING:
+	case MESSAGE_PONG:
+	case MESSAGE_UNKNOWN:
+		break; /* peer.c keeps these to itself */
+	}
+}
+
+static void on_ready(void *context, struct peer *peer)
+{
+	struct net *net = context;
+
+	sync_peer_ready(net->sync, peer);
+	relay_peer_ready(net->relay, peer);
+}
+
+static void on_drained(void *context, struct peer *peer)
+{
+	struct net *net = context;
+
+	serve_continue(net->sync, peer);
+}
+
+static void on_closed(void *context, struct peer *peer)
+{
+	struct net *net = context;
+
+	if (peer->punished)
+		ban_discourage(&net->bans, &peer->address, clock_wall());
+	sync_peer_gone(net->sync, peer);
+	blobs_peer_gone(net->blobs, peer);
+	relay_peer_gone(net->relay, peer);
+	named_peer_gone(&net->named, peer);
+}
+
+/* The chain's notices. */
+
+static void on_tip(void *context, const struct index_entry *tip)
+{
+	struct net *net = context;
+
+	sync_tip(net->sync, tip);
+	relay_tip(net->relay, tip);
+}
+
+static void on_block_proven(void *context, const struct index_entry *entry, uint64_t source)
+{
+	struct net *net = context;
+
+	sync_block_proven(net->sync, entry, source);
+}
+
+static void on_block_verdict(void *context, const struct index_entry *entry, uint64_t source,
+                             const struct reject *reject)
+{
+	struct net *net = context;
+
+	sync_block_verdict(net->sync, entry, source, reject);
+}
+
+static void on_proof_verdict(void *context, const struct header *header, uint64_t source, const struct reject *reject)
+{
+	struct net *net = context;
+
+	relay_proof_verdict(net->relay, header, source, reject);
+}
+
+static void on_tx_added(void *context, const struct tx *tx, uint64_t source)
+{
+	struct net *net = context;
+
+	relay_tx_added(net->relay, tx, source);
+}
+
+static void on_blob_wanted(void *context, const uint8_t root[32], uint64_t size, uint64_t source)
+{
+	struct net *net = context;
+
+	blobs_wanted(net->blobs, root, size, source);
+}
+
+/* The loop. */
+
+static void on_work(evutil_socket_t fd, short what, void *context)
+{
+	struct net *net = context;
+	int64_t now = clock_mono_ms();
+
+	(void)fd;
+	(void)what;
+	peers_reap(&net->peers);
+	sync_work(net->sync, now);
+	blobs_work(net->blobs, now);
+	relay_work(net->relay, now);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *context)
+{
+	struct net *net = context;
+	int64_t now = clock_mono_ms();
+
+	(void)fd;
+	(void)what;
+	for (struct peer *p = net->peers.first; p; p = p->next)
+		peer_tick(p, now);
+	if (net->active)
+		named_tick(&net->named, now);
+	if (net->listener_paused) {
+		net->listener_paused = false;
+		evconnlistener_enable(net->listener);
+	}
+	peers_work(&net->peers);
+}
+
+static bool may_connect(void *context, const struct address *address)
+{
+	struct net *net = context;
+
+	return net->active && !ban_covers(&net->bans, address, clock_wall());
+}
+
+static size_t open_peers(const struct net *net)
+{
+	size_t count = 0;
+
+	for (const struct peer *p = net->peers.first; p; p = p->next)
+		count += !p->closing;
+	return count;
+}
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int size,
+                      void *context)
+{
+	struct net *net = context;
+	struct address address;
+	const char *why = NULL;
+
+	(void)listener;
+	(void)size;
+	if (!address_from_sockaddr(&address, from))
+		why = "unknown address family";
+	else if (!net->active)
+		why = "the network is switched off";
+	else if (ban_covers(&net->bans, &address, clock_wall()))
+		why = "the address is banned or discouraged";
+	else if (open_peers(net) >= net->max_peers)
+		why = "all places are taken";
+	if (why)
+		log_debug(LOG_NET, "A connection is refused: %s", why);
+	if (why || !peer_new(&net->peers, PEER_INBOUND, &address, NULL, fd))
+		evutil_closesocket(fd);
+}
+
+/* Most likely no file descriptor is left: without a pause the loop would try again at once, for ever. */
+static void on_accept_error(struct evconnlistener *listener, void *context)
+{
+	struct net *net = context;
+
+	log_warn("A connection cannot be accepted: %s", evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
+	evconnlistener_disable(listener);
+	net->listener_paused = true;
+}
+
+/* Opening and closing. */
+
+static bool start_listening(struct net *net, const struct net_options *options, struct errmsg *err)
+{
+	struct sockaddr_storage end;
+	socklen_t size = sizeof end;
+	struct address address;
+	char text[ADDRESS_TEXT];
+	int fd = listen_socket(options->bind, options->port, err);
+
+	if (fd < 0)
+		return false;
+	net->listener = evconnlistener_new(net->peers.base, on_accept, net, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
+	                                   LISTEN_QUEUE, fd);
+	if (!net->listener) {
+		close(fd);
+		return errmsg_set(err, "Cannot listen: %s", strerror(errno));
+	}
+	evconnlistener_set_error_cb(net->listener, on_accept_error);
+	if (getsockname(fd, (struct sockaddr *)&end, &size) != 0 || !address_from_sockaddr(&address, (struct sockaddr *)&end))
+		return errmsg_set(err, "Cannot tell the port that was bound: %s", strerror(errno));
+	net->port = address.port;
+	address_format(&address, text);
+	log_info("Listening for peers on %s", text);
+	return true;
+}
+
+static bool add_names(struct net *net, const char *const *names, size_t count, struct errmsg *err)
+{
+	for (size_t i = 0; i < count; i++)
+		if (net_add_node(net, names[i]) == NET_NODE_MALFORMED)
+			return errmsg_set(err, "Not a node's name or address: \"%s\"", names[i]);
+	return true;
+}
+
+static int64_t or_default(int64_t value, int64_t fallback)
+{
+	return value ? value : fallback;
+}
+
+static void init_peers(struct net *net, struct event_base *base, struct chain *chain, const struct net_options *options)
+{
+	struct peers *peers = &net->peers;
+
+	peers->base = base;
+	peers->chain = chain;
+	message_limits_init(&peers->limits, chain_spec(chain));
+	peers->timeouts = (struct peer_timeouts){
+		.handshake = or_default(options->handshake_timeout, 60000),
+		.ping_interval = 120000,
+		.ping = or_default(options->ping_timeout, 1200000),
+		.headers = 60000,
+		.block = or_default(options->block_timeout, 60000),
+		.blob = or_default(options->block_timeout, 60000),
+		.tx = 60000,
+		.write = 120000,
+	};
+	peers->hooks = (struct peer_hooks){ .context = net, .ready = on_ready, .message = on_message,
+	                                    .drained = on_drained, .closed = on_closed };
+	snprintf(peers->agent, sizeof peers->agent, "%s", options->agent ? options->agent : "/atelier/");
+	peers->work = event_new(base, -1, 0, on_work, net);
+}
+
+static void subscribe(struct net *net)
+{
+	const struct chain_events events = {
+		.context = net,
+		.tip = on_tip,
+		.block_proven = on_block_proven,
+		.block_verdict = on_block_verdict,
+		.proof_verdict = on_proof_verdict,
+		.tx_added = on_tx_added,
+		.blob_wanted = on_blob_wanted,
+	};
+
+	chain_subscribe(net->peers.chain, &events);
+}
+
+struct net *net_open(struct event_base *base, struct chain *chain, const struct net_options *options,
+                     struct errmsg *err)
+{
+	struct net *net = mem_calloc(1, sizeof *net);
+	struct timeval interval = { .tv_usec = TICK_MS * 1000 };
+
+	init_peers(net, base, chain, options);
+	net->sync = sync_new(&net->peers);
+	net->blobs = blobs_new(&net->peers);
+	net->relay = relay_new(&net->peers);
+	net->active = true;
+	net->max_peers = options->max_peers ? options->max_peers : MAX_PEERS;
+	ban_init(&net->bans);
+	named_init(&net->named, &net->peers, chain_spec(chain)->p2p_port);
+	net->named.may_connect = may_connect;
+	net->named.context = net;
+	net->tick = event_new(base, -1, EV_PERSIST, on_tick, net);
+	event_add(net->tick, &interval);
+	if ((options->listen && !start_listening(net, options, err)) ||
+	    !add_names(net, options->connect, options->connect_count, err) ||
+	    !add_names(net, options->addnode, options->addnode_count, err)) {
+		net_close(net);
+		return NULL;
+	}
+	subscribe(net);
+	return net;
+}
+
+static void disconnect_all(struct net *net, const char *why)
+{
+	for (struct peer *p = net->peers.first; p; p = p->next)
+		peer_disconnect(p, "%s", why);
+}
+
+void net_close(struct net *net)
+{
+	if (net->listener)
+		evconnlistener_free(net->listener);
+	disconnect_all(net, "shutting down");
+	peers_reap(&net->peers);
+	named_clear(&net->named);
+	event_free(net->tick);
+	event_free(net->peers.work);
+	sync_free(net->sync);
+	blobs_free(net->blobs);
+	relay_free(net->relay);
+	ban_clear(&net->bans);
+	free(net);
+}
+
+uint16_t net_port(const struct net *net)
+{
+	return net->port;
+}
+
+void net_set_active(struct net *net, bool active)
+{
+	if (!active && net->active)
+		disconnect_all(net, "the network is switched off");
+	net->active = active;
+}
+
+bool net_active(const struct net *net)
+{
+	return net->active;
+}
+
+/* What the RPC asks. */
+
+enum net_node_result net_add_node(struct net *net, const char *name)
+{
+	if (named_find(&net->named, name))
+		return NET_NODE_KNOWN;
+	return named_add(&net->named, name, false) ? NET_NODE_OK : NET_NODE_MALFORMED;
+}
+
+enum net_node_result net_remove_node(struct net *net, const char *name)
+{
+	struct named_node *node = named_find(&net->named, name);
+
+	if (!node)
+		return NET_NODE_UNKNOWN;
+	named_remove(&net->named, node);
+	return NET_NODE_OK;
+}
+
+enum net_node_result net_onetry(struct net *net, const char *name)
+{
+	return named_add(&net->named, name, true) ? NET_NODE_OK : NET_NODE_MALFORMED;
+}
+
+void net_each_node(const struct net *net, void (*fn)(void *context, const char *name, uint64_t peer), void *context)
+{
+	for (const struct named_node *node = net->named.first; node; node = node->next)
+		if (!node->once)
+			fn(context, node->name, node->peer);
+}
+
+bool net_disconnect(struct net *net, uint64_t id)
+{
+	struct peer *peer = peers_find(&net->peers, id);
+
+	if (!peer)
+		return false;
+	peer_disconnect(peer, "the operator asked for it");
+	return true;
+}
+
+bool net_disconnect_address(struct net *net, const char *address)
+{
+	char text[ADDRESS_TEXT];
+
+	for (struct peer *p = net->peers.first; p; p = p->next) {
+		address_format(&p->address, text);
+		if (!p->closing && (strcmp(text, address) == 0 || strcmp(p->name, address) == 0))
+			return net_disconnect(net, p->id);
+	}
+	return false;
+}
+
+void net_ping_all(struct net *net)
+{
+	for (struct peer *p = net->peers.first; p; p = p->next)
+		if (peer_usable(p))
+			peer_ping(p);
+}
+
+void net_counts(const struct net *net, struct net_counts *counts)
+{
+	*counts = (struct net_counts){ .bytes_sent = net->peers.bytes_sent, .bytes_received = net->peers.bytes_received };
+	for (const struct peer *p = net->peers.first; p; p = p->next) {
+		counts->bytes_sent += p->bytes_sent;
+		counts->bytes_received += p->bytes_received;
+		if (!peer_usable(p))
+			continue;
+		if (peer_outbound(p))
+			counts->outbound++;
+		else
+			counts->inbound++;
+	}
+}
+
+static void show_peer(const struct peer *p, void (*fn)(void *context, const struct net_peer_info *info), void *context)
+{
+	const struct index_entry *common = sync_common(p);
+	char address[ADDRESS_TEXT];
+	struct net_peer_info info = {
+		.id = p->id, .address = address, .local = p->local, .name = p->name,
+		.inbound = !peer_outbound(p), .manual = p->kind == PEER_MANUAL, .ready = p->ready,
+		.version = p->version.version, .services = p->version.services, .agent = p->version.agent,
+		.start_height = p->version.height, .relays_transactions = p->version.relay,
+		.connected_at = p->connected_at, .last_sent = p->last_sent, .last_received = p->last_received,
+		.time_offset = p->time_offset, .bytes_sent = p->bytes_sent, .bytes_received = p->bytes_received,
+		.messages_sent = p->messages_sent, .messages_received = p->messages_received,
+		.ping_ms = p->ping_ms, .ping_min_ms = p->ping_min_ms,
+		.ping_wait_ms = p->ping_nonce ? clock_mono_ms() - p->ping_sent : -1,
+		.synced_headers = common ? (int64_t)p->sync.best->height : -1,
+		.synced_blocks = common ? (int64_t)common->height : -1,
+		.blobs_asked = p->blobs.asked,
+		.proofs_valid = p->relay.proofs_valid, .proofs_false = p->relay.proofs_false,
+	};
+
+	address_format(&p->address, address);
+	for (size_t i = 0; i < p->sync.block_count && i < INFLIGHT_SHOWN; i++)
+		info.inflight[info.inflight_count++] = p->sync.blocks[i].entry->height;
+	fn(context, &info);
+}
+
+void net_each_peer(const struct net *net, void (*fn)(void *context, const struct net_peer_info *info), void *context)
+{
+	for (const struct peer *p = net->peers.first; p; p = p->next)
+		if (!p->closing && p->connected)
+			show_peer(p, fn, context);
+}
+
+bool net_ban(struct net *net, const char *subnet, int64_t until, struct errmsg *err)
+{
+	struct ban ban = { .created = clock_wall(), .until = until };
+
+	if (!address_parse_subnet(ban.ip, &ban.prefix, subnet))
+		return errmsg_set(err, "Not an address or subnet: \"%s\"", subnet);
+	ban_add(&net->bans, &ban);
+	for (struct peer *p = net->peers.first; p; p = p->next)
+		if (address_in_subnet(&p->address, ban.ip, ban.prefix))
+			peer_disconnect(p, "its address was banned");
+	return true;
+}
+
+bool net_unban(struct net *net, const char *subnet, struct errmsg *err)
+{
+	uint8_t ip[16];
+	unsigned prefix;
+
+	if (!address_parse_subnet(ip, &prefix, subnet))
+		return errmsg_set(err, "Not an address or subnet: \"%s\"", subnet);
+	return ban_remove(&net->bans, ip, prefix) || errmsg_set(err, "\"%s\" is not banned", subnet);
+}
+
+void net_clear_bans(struct net *net)
+{
+	ban_clear(&net->bans);
+}
+
+void net_each_ban(struct net *net, void (*fn)(void *context, const struct ban *ban), void *context)
+{
+	int64_t now = clock_wall();
+
+	for (size_t i = 0; i < net->bans.count; i++)
+		if (net->bans.bans[i].until > now)
+			fn(context, &net->bans.bans[i]);
+}

@@ -1,0 +1,494 @@
+#include "net/relay.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+enum {
+	REQUESTS_MAX = 5000,
+	OFFERS_MAX = 4,            /* further peers remembered for a transaction that was asked for */
+	REFUSED_MAX = 8192,
+	FALSE_MAX = 4096,
+	WAITING_MAX = 64,          /* proofs for a parent that is not the tip yet */
+	INVENTORY_CHUNK = 1000,
+	/* A verdict always comes; should one be lost, the peer's queue goes on after this. */
+	VERDICT_MS = 1800000,
+};
+
+struct tx_request {
+	struct peer *asked;
+	int64_t deadline;
+	uint64_t offers[OFFERS_MAX];
+	size_t offer_count;
+};
+
+struct relay {
+	struct peers *peers;
+	struct map requests;       /* wtxid -> struct tx_request, owned */
+	struct known refused;      /* wtxids of transactions the present tip does not allow */
+	struct known false_proofs; /* ids */
+	struct waiting_proof {
+		struct header header;
+		uint64_t source;
+	} waiting[WAITING_MAX];
+	size_t waiting_count, waiting_next;
+};
+
+struct relay *relay_new(struct peers *peers)
+{
+	struct relay *relay = mem_calloc(1, sizeof *relay);
+
+	relay->peers = peers;
+	map_init(&relay->requests);
+	known_init(&relay->refused, REFUSED_MAX);
+	known_init(&relay->false_proofs, FALSE_MAX);
+	return relay;
+}
+
+void relay_free(struct relay *relay)
+{
+	const uint8_t *wtxid;
+	void *request;
+
+	for (size_t at = 0; map_next(&relay->requests, &at, &wtxid, &request);)
+		free(request);
+	map_clear(&relay->requests);
+	known_clear(&relay->refused);
+	known_clear(&relay->false_proofs);
+	free(relay);
+}
+
+/* Asking for transactions. */
+
+static void put_item(struct buf *items, enum inventory_type type, const uint8_t id[32])
+{
+	struct inventory_item item = { .type = type };
+
+	memcpy(item.id, id, 32);
+	buf_put(items, &item, sizeof item);
+}
+
+static void send_items(struct peer *peer, enum message_kind kind, struct buf *items)
+{
+	struct buf payload;
+
+	if (items->size > 0) {
+		buf_init(&payload);
+		message_write_inventory(&payload, (const void *)items->data,
+		                        items->size / sizeof(struct inventory_item));
+		peer_send(peer, kind, &payload);
+	}
+	buf_reset(items);
+}
+
+static void ask_of(struct relay *relay, struct tx_request *request, struct peer *peer)
+{
+	request->asked = peer;
+	request->deadline = clock_mono_ms() + relay->peers->timeouts.tx;
+	peer->relay.requests++;
+}
+
+/* The request's peer failed: on to the next that offered it. Then nobody is asked if none is left. */
+static void ask_next(struct relay *relay, const uint8_t wtxid[32], struct tx_request *request)
+{
+	struct buf items;
+
+	request->asked->relay.requests--;
+	request->asked = NULL;
+	while (request->offer_count > 0 && !request->asked) {
+		struct peer *peer = peers_find(relay->peers, request->offers[0]);
+
+		memmove(request->offers, request->offers + 1, --request->offer_count * sizeof request->offers[0]);
+		if (!peer || peer->relay.requests >= PEER_REQUESTS_MAX)
+			continue;
+		ask_of(relay, request, peer);
+		buf_init(&items);
+		put_item(&items, INVENTORY_TX, wtxid);
+		send_items(peer, MESSAGE_GETDATA, &items);
+		buf_clear(&items);
+	}
+}
+
+static void forget_request(struct relay *relay, const uint8_t wtxid[32])
+{
+	struct tx_request *request = map_remove(&relay->requests, wtxid);
+
+	if (request && request->asked)
+		request->asked->relay.requests--;
+	free(request);
+}
+
+static bool wanted_tx(struct relay *relay, const uint8_t wtxid[32])
+{
+	return !chain_mempool_find_wtxid(relay->peers->chain, wtxid) && !known_has(&relay->refused, wtxid);
+}
+
+static void tx_offered(struct relay *relay, struct peer *peer, const uint8_t wtxid[32], struct buf *ask)
+{
+	struct tx_request *request;
+
+	known_add(&peer->relay.known, wtxid);
+	if (!wanted_tx(relay, wtxid))
+		return;
+	request = map_get(&relay->requests, wtxid);
+	if (request) {
+		if (request->offer_count < OFFERS_MAX && request->asked != peer)
+			request->offers[request->offer_count++] = peer->id;
+		return;
+	}
+	if (peer->relay.requests >= PEER_REQUESTS_MAX || relay->requests.count >= REQUESTS_MAX)
+		return;
+	request = mem_calloc(1, sizeof *request);
+	map_put(&relay->requests, wtxid, request);
+	ask_of(relay, request, peer);
+	put_item(ask, INVENTORY_TX, wtxid);
+}
+
+void relay_on_inventory(struct relay *relay, struct peer *peer, const struct inventory_item *items, size_t count)
+{
+	size_t proofs = 0;
+	struct buf ask;
+
+	buf_init(&ask);
+	for (size_t i = 0; i < count; i++) {
+		if (items[i].type == INVENTORY_TX) {
+			tx_offered(relay, peer, items[i].id, &ask);
+		} else if (items[i].type == INVENTORY_PROOF && proofs < PEER_PROOF_QUEUE) {
+			known_add(&peer->relay.known, items[i].id);
+			if (chain_loose_known(relay->peers->chain, items[i].id))
+				continue;
+			put_item(&ask, INVENTORY_PROOF, items[i].id);
+			proofs++;
+		}
+	}
+	send_items(peer, MESSAGE_GETDATA, &ask);
+	buf_clear(&ask);
+}
+
+/* Requests that have lost their peer go on to the next; those nobody else offered are dropped. `gone`: a peer that leaves;
+ * NULL: those that ran out by `now`. */
+static void move_on(struct relay *relay, const struct peer *gone, int64_t now)
+{
+	struct buf dead;
+	const uint8_t *wtxid;
+	void *value;
+
+	buf_init(&dead);
+	for (size_t at = 0; map_next(&relay->requests, &at, &wtxid, &value);) {
+		struct tx_request *request = value;
+
+		if (gone ? request->asked == gone : now > request->deadline)
+			ask_next(relay, wtxid, request);
+		if (!request->asked)
+			buf_put(&dead, wtxid, 32);
+	}
+	for (size_t i = 0; i < dead.size; i += 32)
+		forget_request(relay, dead.data + i);
+	buf_clear(&dead);
+}
+
+void relay_on_notfound(struct relay *relay, struct peer *peer, const uint8_t wtxid[32])
+{
+	struct tx_request *request = map_get(&relay->requests, wtxid);
+
+	if (!request || request->asked != peer)
+		return;
+	ask_next(relay, wtxid, request);
+	if (!request->asked)
+		forget_request(relay, wtxid);
+}
+
+/* Whether an honest node could have passed this on: not if it breaks a rule that depends on nothing but itself and the
+ * coins it names. What hangs on the tip (spent coins, locks, fees) may look different from there. */
+static bool knew_better(const struct reject *reject)
+{
+	return reject->code == REJECT_INVALID && (strcmp(reject->reason, "bad-txns-signature") == 0 ||
+	                                          strcmp(reject->reason, "bad-txns-witness") == 0);
+}
+
+static void take_tx(struct relay *relay, struct peer *peer, struct tx *tx, const uint8_t wtxid[32])
+{
+	struct reject reject = { .reason = "" };
+
+	switch (chain_add_tx(relay->peers->chain, tx, peer->id, &reject)) {
+	case CHAIN_NEW:
+	case CHAIN_KNOWN:
+	case CHAIN_ORPHAN:
+		break;
+	case CHAIN_REJECTED:
+		log_debug(LOG_MEMPOOL, "peer=%" PRIu64 " transaction refused: %s (%s)", peer->id, reject.reason,
+		          reject.detail);
+		if (reject.code != REJECT_NOT_YET)
+			known_add(&relay->refused, wtxid);
+		if (knew_better(&reject))
+			peer_punish(peer, "invalid transaction: %s", reject.reason);
+		break;
+	case CHAIN_ERROR:
+		log_error("A transaction could not be taken: %s", reject.detail);
+		break;
+	}
+}
+
+void relay_on_tx(struct relay *relay, struct peer *peer, const uint8_t *payload, size_t size)
+{
+	struct reject reject = { .reason = "" };
+	struct reader reader;
+	struct tx *tx;
+	uint8_t wtxid[32];
+
+	reader_init(&reader, payload, size);
+	tx = tx_read(&reader);
+	if (!tx || !reader_done(&reader)) {
+		tx_free(tx);
+		peer_disconnect(peer, "malformed tx message");
+		return;
+	}
+	tx_wtxid(tx, wtxid);
+	known_add(&peer->relay.known, wtxid);
+	forget_request(relay, wtxid);
+	if (!wanted_tx(relay, wtxid)) {
+		tx_free(tx);
+	} else if (!tx_check(tx, &reject)) {
+		tx_free(tx);
+		peer_punish(peer, "invalid transaction: %s", reject.reason);
+	} else {
+		take_tx(relay, peer, tx, wtxid);
+	}
+}
+
+/* Loose proofs. */
+
+static void drop_first(struct peer_relay *state)
+{
+	state->proof_first = (state->proof_first + 1) % PEER_PROOF_QUEUE;
+	state->proof_count--;
+	state->proof_deadline = 0;
+}
+
+static void wait_for_parent(struct relay *relay, const struct header *header, uint64_t source)
+{
+	const struct index_entry *parent = chain_find(relay->peers->chain, header->prev);
+
+	/* Who builds on an older block is late; the tip's child is what counts. */
+	if (parent && parent->height < chain_tip(relay->peers->chain)->height)
+		return;
+	relay->waiting[relay->waiting_next] = (struct waiting_proof){ .header = *header, .source = source };
+	relay->waiting_next = (relay->waiting_next + 1) % WAITING_MAX;
+	if (relay->waiting_count < WAITING_MAX)
+		relay->waiting_count++;
+}
+
+/* Hands the queue's first proofs over until one is being executed. */
+static void next_proof(struct relay *relay, struct peer *peer)
+{
+	struct peer_relay *state = &peer->relay;
+
+	while (state->proof_count > 0 && state->proof_deadline == 0 && !peer->closing) {
+		const struct header header = state->proofs[state->proof_first];
+		struct reject reject = { .reason = "" };
+
+		state->proof_deadline = clock_mono_ms() + VERDICT_MS;
+		switch (chain_add_loose(relay->peers->chain, &header, peer->id, &reject)) {
+		case CHAIN_NEW:
+			continue;
+		case CHAIN_KNOWN:
+			break;
+		case CHAIN_ORPHAN:
+			wait_for_parent(relay, &header, peer->id);
+			break;
+		case CHAIN_REJECTED:
+			log_debug(LOG_NET, "peer=%" PRIu64 " proof refused: %s (%s)", peer->id, reject.reason,
+			          reject.detail);
+			if (reject.ban_score >= 100)
+				peer_punish(peer, "invalid proof: %s", reject.reason);
+			break;
+		case CHAIN_ERROR:
+			log_error("A proof could not be taken: %s", reject.detail);
+			break;
+		}
+		drop_first(state);
+	}
+}
+
+static void enqueue_proof(struct relay *relay, struct peer *peer, const struct header *header)
+{
+	struct peer_relay *state = &peer->relay;
+
+	if (state->proof_count == PEER_PROOF_QUEUE) {
+		log_debug(LOG_NET, "peer=%" PRIu64 " sends proofs faster than they can be executed", peer->id);
+		return;
+	}
+	state->proofs[(state->proof_first + state->proof_count++) % PEER_PROOF_QUEUE] = *header;
+	next_proof(relay, peer);
+}
+
+void relay_on_proof(struct relay *relay, struct peer *peer, const uint8_t *payload, size_t size)
+{
+	struct header header;
+	uint8_t id[32];
+
+	if (!message_read_proof(&header, payload, size)) {
+		peer_disconnect(peer, "malformed proof message");
+		return;
+	}
+	header_id(&header, id);
+	known_add(&peer->relay.known, id);
+	if (known_has(&relay->false_proofs, id)) {
+		peer->relay.proofs_false++;
+		peer_punish(peer, "a proof already found false");
+	} else if (!chain_loose_known(relay->peers->chain, id)) {
+		enqueue_proof(relay, peer, &header);
+	}
+}
+
+static void flood(struct relay *relay, const struct header *header, const uint8_t id[32])
+{
+	struct buf payload;
+
+	for (struct peer *p = relay->peers->first; p; p = p->next) {
+		if (!peer_usable(p) || !known_add(&p->relay.known, id))
+			continue;
+		buf_init(&payload);
+		message_write_proof(&payload, header);
+		peer_send(p, MESSAGE_PROOF, &payload);
+	}
+}
+
+static void judge_sender(struct relay *relay, struct peer *peer, const uint8_t id[32], const struct reject *reject)
+{
+	struct peer_relay *state = &peer->relay;
+	uint8_t first[32];
+
+	if (state->proof_deadline) {
+		header_id(&state->proofs[state->proof_first], first);
+		if (memcmp(first, id, 32) == 0)
+			drop_first(state);
+	}
+	if (!reject) {
+		state->proofs_valid++;
+	} else if (reject->ban_score >= 100) {
+		state->proofs_false++;
+		peer_punish(peer, "false proof: %s (%s)", reject->reason, reject->detail);
+	}
+	next_proof(relay, peer);
+}
+
+void relay_proof_verdict(struct relay *relay, const struct header *header, uint64_t source, const struct reject *reject)
+{
+	struct peer *peer = peers_find(relay->peers, source);
+	uint8_t id[32];
+
+	header_id(header, id);
+	if (!reject)
+		flood(relay, header, id);
+	else if (reject->ban_score >= 100)
+		known_add(&relay->false_proofs, id);
+	if (peer)
+		judge_sender(relay, peer, id, reject);
+}
+
+void relay_tip(struct relay *relay, const struct index_entry *tip)
+{
+	struct waiting_proof waiting[WAITING_MAX];
+	size_t count = relay->waiting_count;
+
+	memcpy(waiting, relay->waiting, sizeof waiting);
+	relay->waiting_count = relay->waiting_next = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct peer *peer = peers_find(relay->peers, waiting[i].source);
+
+		if (memcmp(waiting[i].header.prev, tip->id, 32) != 0)
+			wait_for_parent(relay, &waiting[i].header, waiting[i].source);
+		else if (peer)
+			enqueue_proof(relay, peer, &waiting[i].header);
+	}
+	/* What another tip refused may be fine on this one. */
+	known_clear(&relay->refused);
+}
+
+/* Telling others. */
+
+static void queue_announcement(struct peer *peer, const uint8_t wtxid[32])
+{
+	struct buf *queue = &peer->relay.announce;
+
+	if (peer->version.relay && queue->size < PEER_ANNOUNCE_MAX * 32 && !known_has(&peer->relay.known, wtxid))
+		buf_put(queue, wtxid, 32);
+}
+
+void relay_tx_added(struct relay *relay, const struct tx *tx, uint64_t source)
+{
+	uint8_t wtxid[32];
+
+	tx_wtxid(tx, wtxid);
+	for (struct peer *p = relay->peers->first; p; p = p->next)
+		if (peer_usable(p) && p->id != source)
+			queue_announcement(p, wtxid);
+	peers_work(relay->peers);
+}
+
+static void queue_mempool_entry(void *context, const struct mempool_entry *entry)
+{
+	queue_announcement(context, entry->wtxid);
+}
+
+/* What waits here for a block is news to whoever has just connected. */
+void relay_peer_ready(struct relay *relay, struct peer *peer)
+{
+	struct chain *chain = relay->peers->chain;
+	struct buf items;
+	uint8_t id[32];
+
+	chain_mempool_each(chain, queue_mempool_entry, peer);
+	buf_init(&items);
+	for (size_t i = 0; i < chain_loose_count(chain) && i < PEER_PROOF_QUEUE; i++) {
+		header_id(chain_loose_get(chain, i), id);
+		put_item(&items, INVENTORY_PROOF, id);
+	}
+	send_items(peer, MESSAGE_INV, &items);
+	buf_clear(&items);
+	peers_work(relay->peers);
+}
+
+void relay_peer_gone(struct relay *relay, struct peer *peer)
+{
+	move_on(relay, peer, 0);
+}
+
+static void send_announcements(struct relay *relay, struct peer *peer)
+{
+	struct buf *queue = &peer->relay.announce;
+	struct buf items;
+
+	buf_init(&items);
+	for (size_t i = 0; i < queue->size; i += 32) {
+		if (!chain_mempool_find_wtxid(relay->peers->chain, queue->data + i) ||
+		    !known_add(&peer->relay.known, queue->data + i))
+			continue;
+		put_item(&items, INVENTORY_TX, queue->data + i);
+		if (items.size == INVENTORY_CHUNK * sizeof(struct inventory_item))
+			send_items(peer, MESSAGE_INV, &items);
+	}
+	send_items(peer, MESSAGE_INV, &items);
+	buf_clear(&items);
+	buf_reset(queue);
+}
+
+void relay_work(struct relay *relay, int64_t now)
+{
+	for (struct peer *p = relay->peers->first; p; p = p->next) {
+		if (!peer_usable(p))
+			continue;
+		if (p->relay.announce.size > 0)
+			send_announcements(relay, p);
+		if (p->relay.proof_deadline && now > p->relay.proof_deadline)
+			drop_first(&p->relay);
+		next_proof(relay, p);
+	}
+	move_on(relay, NULL, now);
+}

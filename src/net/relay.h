@@ -1,0 +1,36 @@
+/* Loose proofs and transactions: taking them from peers, and passing them on (doc/protocol.md section 17).
+ *
+ * A proof costs its receiver a whole step, so each peer has one under execution and a short queue behind it. It is passed
+ * on only after it was found right; who sent a false one was to execute it first, and is punished. Proofs for a parent
+ * that is not the tip yet wait in a short list.
+ *
+ * Transactions are announced by wtxid when the chain's mempool has taken them (so their blobs are here), and asked for
+ * once: of the first peer that offers them, and of the next if that one does not deliver. */
+#ifndef ATELIER_NET_RELAY_H
+#define ATELIER_NET_RELAY_H
+
+#include "net/peer.h"
+
+struct relay;
+
+struct relay *relay_new(struct peers *peers);
+void relay_free(struct relay *relay);
+
+void relay_peer_ready(struct relay *relay, struct peer *peer);
+void relay_peer_gone(struct relay *relay, struct peer *peer);
+
+/* Messages; of inventory only the items about transactions and proofs are looked at. */
+void relay_on_inventory(struct relay *relay, struct peer *peer, const struct inventory_item *items, size_t count);
+void relay_on_notfound(struct relay *relay, struct peer *peer, const uint8_t wtxid[32]);
+void relay_on_tx(struct relay *relay, struct peer *peer, const uint8_t *payload, size_t size);
+void relay_on_proof(struct relay *relay, struct peer *peer, const uint8_t *payload, size_t size);
+
+/* Notices of the chain. */
+void relay_tx_added(struct relay *relay, const struct tx *tx, uint64_t source);
+void relay_proof_verdict(struct relay *relay, const struct header *header, uint64_t source, const struct reject *reject);
+void relay_tip(struct relay *relay, const struct index_entry *tip);
+
+/* Sends announcements, lets requests run out. */
+void relay_work(struct relay *relay, int64_t now);
+
+#endif

@@ -1,0 +1,204 @@
+#include "net/serve.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/log.h"
+#include "util/mem.h"
+
+enum { BACKLOG_MAX = 256 << 10 };   /* bytes waiting to be sent, beyond which nothing new is read */
+
+static void answer_headers(struct peer *peer)
+{
+	struct chain *chain = peer->set->chain;
+	const struct message_getheaders *request = &peer->serve.headers;
+	const struct index_entry *entry, *stop = chain_find(chain, request->stop);
+	struct header *headers = mem_calloc(MESSAGE_MAX_HEADERS, sizeof *headers);
+	size_t count = 0;
+	struct buf payload;
+
+	if (request->count == 0)
+		entry = stop && chain_is_active(chain, stop) ? stop : NULL;
+	else
+		entry = chain_at(chain, chain_fork_point(chain, request->ids, request->count)->height + 1);
+	while (entry && count < MESSAGE_MAX_HEADERS) {
+		headers[count++] = entry->header;
+		peer->sync.announced = entry;
+		if (entry == stop)
+			break;
+		entry = chain_at(chain, entry->height + 1);
+	}
+	peer->serve.headers_asked = false;
+	buf_init(&payload);
+	message_write_headers(&payload, headers, count);
+	peer_send(peer, MESSAGE_HEADERS, &payload);
+	free(headers);
+}
+
+void serve_on_getheaders(const struct sync *sync, struct peer *peer, const uint8_t *payload, size_t size)
+{
+	if (!message_read_getheaders(&peer->serve.headers, payload, size)) {
+		peer->serve.headers_asked = false;
+		peer_disconnect(peer, "malformed getheaders message");
+		return;
+	}
+	peer->serve.headers_asked = true;
+	serve_continue(sync, peer);
+}
+
+static bool serve_block(const struct sync *sync, struct peer *peer, const uint8_t id[32])
+{
+	struct chain *chain = peer->set->chain;
+	const struct index_entry *entry = chain_find(chain, id);
+	struct errmsg err;
+	struct block *block;
+	struct buf payload;
+
+	if (!entry || !entry->parent || !sync_may_serve(sync, entry))
+		return false;
+	block = chain_read_block(chain, entry, &err);
+	if (!block) {
+		log_warn("A peer asked for a block that cannot be read: %s", err.text);
+		return false;
+	}
+	buf_init(&payload);
+	block_write(&payload, chain_spec(chain), block, false);
+	block_free(block);
+	peer_send(peer, MESSAGE_BLOCK, &payload);
+	return true;
+}
+
+static bool serve_blob(struct peer *peer, const uint8_t root[32])
+{
+	struct chain *chain = peer->set->chain;
+	struct errmsg err;
+	struct buf payload, bytes;
+
+	if (!chain_has_blob(chain, root))
+		return false;
+	buf_init(&bytes);
+	if (!chain_read_blob(chain, root, &bytes, &err)) {
+		log_warn("A peer asked for a blob that cannot be read: %s", err.text);
+		buf_clear(&bytes);
+		return false;
+	}
+	buf_init(&payload);
+	message_write_blob(&payload, root, bytes.data, bytes.size);
+	buf_clear(&bytes);
+	peer_send(peer, MESSAGE_BLOB, &payload);
+	return true;
+}
+
+static bool serve_tx(struct peer *peer, const uint8_t wtxid[32])
+{
+	const struct mempool_entry *entry = chain_mempool_find_wtxid(peer->set->chain, wtxid);
+	struct buf payload;
+
+	if (!entry)
+		return false;
+	buf_init(&payload);
+	tx_write(&payload, entry->tx, true);
+	peer_send(peer, MESSAGE_TX, &payload);
+	return true;
+}
+
+static bool serve_proof(struct peer *peer, const uint8_t id[32])
+{
+	const struct chain *chain = peer->set->chain;
+	struct buf payload;
+	uint8_t found[32];
+
+	if (!chain_loose_known(chain, id))
+		return false;
+	for (size_t i = 0; i < chain_loose_count(chain); i++) {
+		header_id(chain_loose_get(chain, i), found);
+		if (memcmp(found, id, 32) != 0)
+			continue;
+		buf_init(&payload);
+		message_write_proof(&payload, chain_loose_get(chain, i));
+		peer_send(peer, MESSAGE_PROOF, &payload);
+		return true;
+	}
+	return false;
+}
+
+/* Sends the item, or notes it as not found. True if that may have taken long: a turn's worth. */
+static bool serve_item(const struct sync *sync, struct peer *peer, const struct inventory_item *item)
+{
+	bool found = false, large = false;
+
+	switch (item->type) {
+	case INVENTORY_TX:
+		found = serve_tx(peer, item->id);
+		break;
+	case INVENTORY_BLOCK:
+		found = large = serve_block(sync, peer, item->id);
+		break;
+	case INVENTORY_PROOF:
+		found = large = serve_proof(peer, item->id);
+		break;
+	case INVENTORY_BLOB:
+		found = large = serve_blob(peer, item->id);
+		break;
+	}
+	if (!found) {
+		buf_put(&peer->serve.missing, item, sizeof *item);
+		peer->serve.missing_count++;
+	}
+	return large;
+}
+
+static void send_missing(struct peer *peer)
+{
+	struct peer_serve *state = &peer->serve;
+	struct buf payload;
+
+	if (state->missing_count == 0)
+		return;
+	buf_init(&payload);
+	message_write_inventory(&payload, (const void *)state->missing.data,
+	                        state->missing_count);
+	state->missing_count = 0;
+	buf_reset(&state->missing);
+	peer_send(peer, MESSAGE_NOTFOUND, &payload);
+}
+
+void serve_continue(const struct sync *sync, struct peer *peer)
+{
+	struct peer_serve *state = &peer->serve;
+	bool large = false;
+
+	if (state->headers_asked && !peer->closing && peer_backlog(peer) < BACKLOG_MAX)
+		answer_headers(peer);
+	while (state->first < state->count && !large && !peer->closing && peer_backlog(peer) < BACKLOG_MAX)
+		large = serve_item(sync, peer, &state->items[state->first++]);
+	if (state->first == state->count)
+		send_missing(peer);
+}
+
+void serve_on_getdata(const struct sync *sync, struct peer *peer, const uint8_t *payload, size_t size)
+{
+	struct peer_serve *state = &peer->serve;
+	struct inventory_item *items;
+	size_t count, left = state->count - state->first;
+
+	if (!message_read_inventory(&items, &count, payload, size)) {
+		peer_disconnect(peer, "malformed getdata message");
+		return;
+	}
+	if (left + count > MESSAGE_MAX_INVENTORY) {
+		free(items);
+		peer_disconnect(peer, "it asks for more than it takes");
+		return;
+	}
+	if (left > 0) {
+		items = mem_realloc(items, (left + count) * sizeof *items);
+		memmove(items + left, items, count * sizeof *items);
+		memcpy(items, state->items + state->first, left * sizeof *items);
+	}
+	free(state->items);
+	state->items = items;
+	state->first = 0;
+	state->count = left + count;
+	serve_continue(sync, peer);
+}

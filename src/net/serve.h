@@ -1,0 +1,17 @@
+/* Answering getheaders and getdata.
+ *
+ * Requests queue with their peer and are answered while little waits to be sent to it, one block or blob a turn, so that
+ * neither the loop nor the memory is taken by who asks for much and reads slowly. */
+#ifndef ATELIER_NET_SERVE_H
+#define ATELIER_NET_SERVE_H
+
+#include "net/peer.h"
+#include "net/sync.h"
+
+void serve_on_getheaders(const struct sync *sync, struct peer *peer, const uint8_t *payload, size_t size);
+void serve_on_getdata(const struct sync *sync, struct peer *peer, const uint8_t *payload, size_t size);
+
+/* Goes on with what is queued: called when the peer has taken what was sent. */
+void serve_continue(const struct sync *sync, struct peer *peer);
+
+#endif

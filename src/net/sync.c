@@ -1,0 +1,535 @@
+#include "net/sync.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+enum {
+	WINDOW = 64,               /* blocks beyond the last connected one that are asked for */
+	ANNOUNCE_HEADERS = 16,     /* headers in one unasked announcement */
+	INTRODUCED_MAX = 2 * PEER_HEADERS_AHEAD,
+	PROVEN_MAX = 4096,
+	STALLS_MAX = 3,            /* blocks not delivered in time before the peer is dropped */
+	REST_MS = 10000,           /* a peer without the block it announced is left alone that long */
+};
+
+struct sync {
+	struct peers *peers;
+	struct map in_flight;      /* block id -> the peer it was asked of */
+	struct known proven;       /* blocks whose own proof was executed while this node ran */
+};
+
+struct sync *sync_new(struct peers *peers)
+{
+	struct sync *sync = mem_calloc(1, sizeof *sync);
+
+	sync->peers = peers;
+	map_init(&sync->in_flight);
+	known_init(&sync->proven, PROVEN_MAX);
+	return sync;
+}
+
+void sync_free(struct sync *sync)
+{
+	map_clear(&sync->in_flight);
+	known_clear(&sync->proven);
+	free(sync);
+}
+
+static bool more_work(const struct index_entry *a, const struct index_entry *b)
+{
+	return u256_compare(a->chain_work, b->chain_work) > 0;
+}
+
+/* The nearest block at or under this one that is connected: genesis at the latest. */
+static const struct index_entry *connected_under(const struct index_entry *entry)
+{
+	while (entry->parent && entry->status != ENTRY_CONNECTED)
+		entry = entry->parent;
+	return entry;
+}
+
+static void update_best(struct peer *peer, const struct index_entry *entry)
+{
+	const struct index_entry *best = peer->sync.best;
+
+	if (entry->status != ENTRY_INVALID && (!best || best->status == ENTRY_INVALID || more_work(entry, best)))
+		peer->sync.best = entry;
+}
+
+/* Headers. */
+
+static void ask_headers(struct sync *sync, struct peer *peer, const struct index_entry *from)
+{
+	struct message_getheaders request = { .count = 0 };
+	struct buf payload;
+
+	if (peer->sync.headers_deadline)
+		return;
+	request.count = chain_locator(sync->peers->chain, from, request.ids, MESSAGE_MAX_LOCATOR);
+	buf_init(&payload);
+	message_write_getheaders(&payload, &request);
+	peer->sync.headers_deadline = clock_mono_ms() + sync->peers->timeouts.headers;
+	peer->sync.headers_wanted = false;
+	peer_send(peer, MESSAGE_GETHEADERS, &payload);
+}
+
+/* From the tip's parent, so that a peer on our tip answers with that one header and shows what it has. */
+static void ask_from_tip(struct sync *sync, struct peer *peer)
+{
+	const struct index_entry *tip = chain_tip(sync->peers->chain);
+
+	ask_headers(sync, peer, tip->parent ? tip->parent : tip);
+}
+
+void sync_peer_ready(struct sync *sync, struct peer *peer)
+{
+	peer_send_empty(peer, MESSAGE_SENDHEADERS);
+	ask_from_tip(sync, peer);
+}
+
+/* Headers that have their block by now no longer count against the peer. */
+static void prune_introduced(struct peer_sync *state)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < state->introduced_count; i++)
+		if (state->introduced[i]->status == ENTRY_HEADER)
+			state->introduced[kept++] = state->introduced[i];
+	state->introduced_count = kept;
+}
+
+static bool may_introduce(struct peer_sync *state)
+{
+	if (state->introduced_count < INTRODUCED_MAX)
+		return true;
+	prune_introduced(state);
+	return state->introduced_count < INTRODUCED_MAX;
+}
+
+static void introduce(struct peer_sync *state, const struct index_entry *entry)
+{
+	if (state->introduced_count == state->introduced_cap) {
+		state->introduced_cap = state->introduced_cap ? 2 * state->introduced_cap : 64;
+		state->introduced = mem_realloc(state->introduced, state->introduced_cap * sizeof *state->introduced);
+	}
+	state->introduced[state->introduced_count++] = entry;
+}
+
+static void log_refused(const struct peer *peer, const char *what, const uint8_t id[32], const struct reject *reject)
+{
+	char hex[65];
+
+	hex_encode_reversed(hex, id, 32);
+	log_info("peer=%" PRIu64 " %s %s refused: %s (%s)", peer->id, what, hex, reject->reason, reject->detail);
+}
+
+/* One header that is not in the index. NULL: it was not taken. */
+static const struct index_entry *take_new(struct sync *sync, struct peer *peer, const struct header *header,
+                                          const uint8_t id[32])
+{
+	const struct index_entry *entry = NULL;
+	struct reject reject = { .reason = "" };
+
+	switch (chain_add_header(sync->peers->chain, header, &entry, &reject)) {
+	case CHAIN_NEW:
+		introduce(&peer->sync, entry);
+		return entry;
+	case CHAIN_KNOWN:
+		return entry;
+	case CHAIN_ORPHAN:
+		return NULL;
+	case CHAIN_REJECTED:
+		log_refused(peer, "header", id, &reject);
+		if (reject.ban_score >= 100)
+			peer_punish(peer, "invalid header: %s", reject.reason);
+		return NULL;
+	case CHAIN_ERROR:
+		log_error("A header could not be stored: %s", reject.detail);
+		return NULL;
+	}
+	return NULL;
+}
+
+/* Takes a run of headers, each the child of the one before, as far as it may. The last one taken or known, or NULL. */
+static const struct index_entry *take_headers(struct sync *sync, struct peer *peer, const struct header *headers,
+                                              size_t count)
+{
+	const struct index_entry *last = NULL, *base = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		uint8_t id[32];
+		const struct index_entry *entry, *parent;
+
+		header_id(&headers[i], id);
+		entry = chain_find(sync->peers->chain, id);
+		if (!entry) {
+			parent = chain_find(sync->peers->chain, headers[i].prev);
+			if (!parent) {
+				ask_from_tip(sync, peer);
+				return last;
+			}
+			if (parent->status == ENTRY_INVALID)
+				return last;
+			if (!base)
+				base = connected_under(parent);
+			if (parent->height - base->height >= PEER_HEADERS_AHEAD || !may_introduce(&peer->sync)) {
+				peer->sync.headers_wanted = true;
+				return last;
+			}
+			entry = take_new(sync, peer, &headers[i], id);
+		}
+		if (!entry || entry->status == ENTRY_INVALID)
+			return last;
+		last = entry;
+	}
+	return last;
+}
+
+static bool is_run(const struct header *headers, size_t count)
+{
+	uint8_t id[32];
+
+	for (size_t i = 1; i < count; i++) {
+		header_id(&headers[i - 1], id);
+		if (memcmp(id, headers[i].prev, 32) != 0)
+			return false;
+	}
+	return true;
+}
+
+void sync_on_headers(struct sync *sync, struct peer *peer, const uint8_t *payload, size_t size)
+{
+	const struct index_entry *last;
+	struct header *headers;
+	size_t count;
+
+	if (!message_read_headers(&headers, &count, payload, size)) {
+		peer_disconnect(peer, "malformed headers message");
+		return;
+	}
+	peer->sync.headers_deadline = 0;
+	if (!is_run(headers, count)) {
+		peer_punish(peer, "headers that do not follow each other");
+	} else if (count > 0) {
+		last = take_headers(sync, peer, headers, count);
+		if (last)
+			update_best(peer, last);
+		if (last && count == MESSAGE_MAX_HEADERS && !peer->sync.headers_wanted)
+			ask_headers(sync, peer, last);
+	}
+	free(headers);
+	peers_work(sync->peers);
+}
+
+void sync_on_announced(struct sync *sync, struct peer *peer, const uint8_t id[32])
+{
+	const struct index_entry *entry = chain_find(sync->peers->chain, id);
+
+	if (entry)
+		update_best(peer, entry);
+	else
+		ask_from_tip(sync, peer);
+	peers_work(sync->peers);
+}
+
+/* What was cut off before is asked for again when half of the room is free. */
+static void ask_more_headers(struct sync *sync, struct peer *peer)
+{
+	const struct index_entry *best = peer->sync.best;
+
+	if (!peer->sync.headers_wanted || peer->sync.headers_deadline)
+		return;
+	prune_introduced(&peer->sync);
+	if (peer->sync.introduced_count > INTRODUCED_MAX / 2)
+		return;
+	if (!best)
+		ask_from_tip(sync, peer);
+	else if (best->height - connected_under(best)->height < PEER_HEADERS_AHEAD / 2)
+		ask_headers(sync, peer, best);
+}
+
+/* Blocks. */
+
+static void forget_request(struct sync *sync, struct peer *peer, size_t index)
+{
+	struct peer_sync *state = &peer->sync;
+
+	map_remove(&sync->in_flight, state->blocks[index].entry->id);
+	state->blocks[index] = state->blocks[--state->block_count];
+}
+
+/* True if the block had been asked of this peer. */
+static bool request_answered(struct sync *sync, struct peer *peer, const uint8_t id[32])
+{
+	for (size_t i = 0; i < peer->sync.block_count; i++)
+		if (memcmp(peer->sync.blocks[i].entry->id, id, 32) == 0) {
+			forget_request(sync, peer, i);
+			return true;
+		}
+	return false;
+}
+
+void sync_peer_gone(struct sync *sync, struct peer *peer)
+{
+	while (peer->sync.block_count > 0)
+		forget_request(sync, peer, 0);
+	peers_work(sync->peers);
+}
+
+void sync_on_notfound(struct sync *sync, struct peer *peer, const uint8_t id[32])
+{
+	if (request_answered(sync, peer, id)) {
+		peer->sync.idle_until = clock_mono_ms() + REST_MS;
+		peers_work(sync->peers);
+	}
+}
+
+/* The index entry of a block that came, if its bytes are wanted. */
+static const struct index_entry *wanted_entry(struct sync *sync, struct peer *peer, const struct block *block,
+                                              const uint8_t id[32])
+{
+	bool asked = request_answered(sync, peer, id);
+	const struct index_entry *entry = take_headers(sync, peer, &block->header, 1);
+
+	if (!entry)
+		return NULL;
+	update_best(peer, entry);
+	if (entry->status != ENTRY_HEADER)
+		return NULL;
+	return asked || more_work(entry, chain_tip(sync->peers->chain)) ? entry : NULL;
+}
+
+static void hand_over(struct sync *sync, struct peer *peer, struct block *block, const uint8_t id[32])
+{
+	struct reject reject = { .reason = "" };
+
+	switch (chain_add_block(sync->peers->chain, block, peer->id, &reject)) {
+	case CHAIN_NEW:
+		peer->sync.stalls = 0;
+		break;
+	case CHAIN_KNOWN:
+	case CHAIN_ORPHAN:
+		break;
+	case CHAIN_REJECTED:
+		log_refused(peer, "block", id, &reject);
+		if (reject.ban_score >= 100)
+			peer_punish(peer, "invalid block: %s", reject.reason);
+		break;
+	case CHAIN_ERROR:
+		log_error("A block could not be stored: %s", reject.detail);
+		peer->sync.idle_until = clock_mono_ms() + REST_MS;
+		break;
+	}
+}
+
+void sync_on_block(struct sync *sync, struct peer *peer, const uint8_t *payload, size_t size)
+{
+	struct reject reject = { .reason = "" };
+	struct reader reader;
+	struct block *block;
+	uint8_t id[32];
+
+	reader_init(&reader, payload, size);
+	block = block_read(chain_spec(sync->peers->chain), &reader, &reject);
+	if (!block) {
+		peer_disconnect(peer, "malformed block message: %s (%s)", reject.reason, reject.detail);
+		return;
+	}
+	header_id(&block->header, id);
+	if (wanted_entry(sync, peer, block, id))
+		hand_over(sync, peer, block, id);
+	else
+		block_free(block);
+	peers_work(sync->peers);
+}
+
+/* Up to WINDOW blocks of the peer's best branch beyond its last connected one, lowest first. */
+static size_t next_blocks(const struct peer *peer, const struct index_entry *out[WINDOW])
+{
+	const struct index_entry *entry = peer->sync.best, *base = connected_under(entry);
+	size_t count = entry->height - base->height;
+
+	if (count > WINDOW) {
+		entry = entry_ancestor(entry, base->height + WINDOW);
+		count = WINDOW;
+	}
+	for (size_t i = count; i > 0; i--, entry = entry->parent)
+		out[i - 1] = entry;
+	return count;
+}
+
+static void ask_blocks(struct sync *sync, struct peer *peer, int64_t now)
+{
+	const struct index_entry *path[WINDOW];
+	struct inventory_item items[PEER_BLOCKS_MAX];
+	size_t count, asked = 0;
+	struct buf payload;
+
+	if (!peer->sync.best || !more_work(peer->sync.best, chain_tip(sync->peers->chain)) || now < peer->sync.idle_until)
+		return;
+	count = next_blocks(peer, path);
+	for (size_t i = 0; i < count && peer->sync.block_count < PEER_BLOCKS_MAX; i++) {
+		if (path[i]->status == ENTRY_INVALID)
+			break;
+		if (path[i]->status != ENTRY_HEADER || map_get(&sync->in_flight, path[i]->id))
+			continue;
+		map_put(&sync->in_flight, path[i]->id, peer);
+		peer->sync.blocks[peer->sync.block_count++] =
+			(struct block_request){ .entry = path[i], .deadline = now + sync->peers->timeouts.block };
+		items[asked].type = INVENTORY_BLOCK;
+		memcpy(items[asked++].id, path[i]->id, 32);
+	}
+	if (asked == 0)
+		return;
+	buf_init(&payload);
+	message_write_inventory(&payload, items, asked);
+	peer_send(peer, MESSAGE_GETDATA, &payload);
+}
+
+static void let_run_out(struct sync *sync, struct peer *peer, int64_t now)
+{
+	bool late = false;
+
+	if (peer->sync.headers_deadline && now > peer->sync.headers_deadline) {
+		peer->sync.headers_deadline = 0;
+		peer->sync.headers_wanted = true;
+	}
+	for (size_t i = 0; i < peer->sync.block_count;) {
+		if (now <= peer->sync.blocks[i].deadline) {
+			i++;
+			continue;
+		}
+		forget_request(sync, peer, i);
+		late = true;
+	}
+	if (!late)
+		return;
+	log_info("peer=%" PRIu64 " did not deliver a block in time", peer->id);
+	peer->sync.idle_until = now + sync->peers->timeouts.block;
+	if (++peer->sync.stalls >= STALLS_MAX)
+		peer_disconnect(peer, "it does not deliver the blocks it announces");
+}
+
+/* A branch that turned out to be invalid: ask what else there is. */
+static void leave_invalid(struct sync *sync, struct peer *peer)
+{
+	if (!peer->sync.best || peer->sync.best->status != ENTRY_INVALID)
+		return;
+	peer->sync.best = NULL;
+	ask_from_tip(sync, peer);
+}
+
+void sync_work(struct sync *sync, int64_t now)
+{
+	for (struct peer *p = sync->peers->first; p; p = p->next) {
+		if (peer_usable(p))
+			let_run_out(sync, p, now);
+		if (!peer_usable(p))
+			continue;
+		leave_invalid(sync, p);
+		ask_more_headers(sync, p);
+		ask_blocks(sync, p, now);
+	}
+}
+
+/* Announcing. */
+
+static bool is_on_branch(const struct index_entry *entry, const struct index_entry *branch)
+{
+	return branch && branch->height >= entry->height && entry_ancestor(branch, entry->height) == entry;
+}
+
+static bool peer_has(const struct peer *peer, const struct index_entry *entry)
+{
+	return is_on_branch(entry, peer->sync.best) || is_on_branch(entry, peer->sync.announced);
+}
+
+static void announce_to(struct peer *peer, const struct index_entry *entry)
+{
+	struct header headers[ANNOUNCE_HEADERS];
+	const struct index_entry *at = entry;
+	size_t first = ANNOUNCE_HEADERS;
+	struct inventory_item item = { .type = INVENTORY_BLOCK };
+	struct buf payload;
+
+	if (peer_has(peer, entry))
+		return;
+	while (first > 0 && at->parent && !peer_has(peer, at)) {
+		headers[--first] = at->header;
+		at = at->parent;
+	}
+	buf_init(&payload);
+	if (peer->sync.wants_headers && (peer_has(peer, at) || !at->parent)) {
+		message_write_headers(&payload, headers + first, ANNOUNCE_HEADERS - first);
+		peer_send(peer, MESSAGE_HEADERS, &payload);
+	} else {
+		memcpy(item.id, entry->id, 32);
+		message_write_inventory(&payload, &item, 1);
+		peer_send(peer, MESSAGE_INV, &payload);
+	}
+	peer->sync.announced = entry;
+}
+
+static void announce(struct sync *sync, const struct index_entry *entry)
+{
+	for (struct peer *p = sync->peers->first; p; p = p->next)
+		if (peer_usable(p))
+			announce_to(p, entry);
+}
+
+void sync_block_proven(struct sync *sync, const struct index_entry *entry, uint64_t source)
+{
+	struct peer *peer = peers_find(sync->peers, source);
+
+	known_add(&sync->proven, entry->id);
+	if (peer)
+		peer->relay.proofs_valid++;
+	if (more_work(entry, chain_tip(sync->peers->chain)))
+		announce(sync, entry);
+}
+
+void sync_block_verdict(struct sync *sync, const struct index_entry *entry, uint64_t source, const struct reject *reject)
+{
+	struct peer *peer = peers_find(sync->peers, source);
+
+	if (reject && peer) {
+		log_refused(peer, "block", entry->id, reject);
+		if (reject->ban_score >= 100 && !known_has(&sync->proven, entry->id)) {
+			peer->relay.proofs_false++;
+			peer_punish(peer, "invalid block: %s", reject->reason);
+		}
+	}
+	peers_work(sync->peers);
+}
+
+void sync_tip(struct sync *sync, const struct index_entry *tip)
+{
+	announce(sync, tip);
+	peers_work(sync->peers);
+}
+
+const struct index_entry *sync_common(const struct peer *peer)
+{
+	return peer->sync.best ? connected_under(peer->sync.best) : NULL;
+}
+
+bool sync_may_serve(const struct sync *sync, const struct index_entry *entry)
+{
+	switch (entry->status) {
+	case ENTRY_HEADER:
+	case ENTRY_INVALID:
+		return false;
+	case ENTRY_STORED:
+		return known_has(&sync->proven, entry->id);
+	case ENTRY_VERIFIED:
+	case ENTRY_CONNECTED:
+		return true;
+	}
+	return false;
+}
