@@ -19,8 +19,8 @@ struct dataset {
 	unsigned __int128 squares;          /* of x^2; draws <= 2^20, so 82 bits hold it */
 	uint32_t quarantined_until;         /* last height it may not be drawn for; 0: none */
 	/* For people, not consensus: */
-	uint32_t total_draws;
-	int64_t total_paid;
+	uint32_t total_draws;               /* slots with a proof that it has had */
+	int64_t total_paid;                 /* base units */
 };
 
 struct registry;                            /* opaque: datasets, bucket, values of the last 2016 blocks */
@@ -31,9 +31,13 @@ struct registry *registry_copy(const struct registry *registry);
 void registry_free(struct registry *registry);
 uint32_t registry_height(const struct registry *registry);
 
-size_t registry_count(const struct registry *registry);                              /* dataset 0 included */
+/* Dataset 0 is included everywhere: it has the root and size of its bytes, no owner (zeros) and height 0. */
+size_t registry_count(const struct registry *registry);
 const struct dataset *registry_get(const struct registry *registry, size_t number);  /* borrowed until the next change */
 const struct dataset *registry_find(const struct registry *registry, const uint8_t root[32], size_t *number); /* NULL: none */
+
+/* Whether the dataset can be drawn for the child of the registry's block: old enough and not in quarantine. */
+bool registry_can_draw(const struct registry *registry, size_t number);
 
 /* Datasets of the S slots for the child of the registry's block, whose ticket is given. */
 void registry_draw(const struct registry *registry, const uint8_t ticket[32], uint32_t slots, uint32_t dataset[]);
@@ -57,12 +61,14 @@ struct block_outcome {
  * outcome of its parent (NULL for block 1) to statistics and values, updates the bucket. The undo is the caller's. */
 struct registry_undo *registry_apply(struct registry *registry, const struct block *block,
 	const struct block_outcome *parent_outcome);
-void registry_undo(struct registry *registry, const struct registry_undo *undo);
+/* Takes the registry's block back, exactly. False, and nothing changes, if this is not the undo of that block. */
+bool registry_undo(struct registry *registry, const struct registry_undo *undo);
 void registry_undo_free(struct registry_undo *undo);
 
-/* True if no contribution of the transaction registers a root that is registered or listed twice. */
+/* True if no contribution of the transaction registers a root that is registered (POLICY: another branch may differ) or
+ * names one twice. */
 bool registry_check_tx(const struct registry *registry, const struct tx *tx, struct reject *reject);
-/* The same for a whole block. */
+/* The same for a whole block; all INVALID. */
 bool registry_check_block(const struct registry *registry, const struct block *block, struct reject *reject);
 
 /* Byte forms, for the database. read returns NULL on damaged bytes. */

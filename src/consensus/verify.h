@@ -16,7 +16,8 @@ struct verify_proof {
 	uint32_t slot;
 	uint8_t *windows;      /* owned; window_step_size bytes; NULL if delta is given */
 	uint8_t *delta;        /* owned; block_body_size bytes: the body, if this node already executed the proof; else NULL,
-	                          filled by the job */
+	                          filled by the job where the proof is right */
+	bool engine_fault;     /* set by the job: only the reference engine found it right, so this machine's BLAS is broken */
 };
 
 struct verify_job {
@@ -29,7 +30,7 @@ struct verify_job {
 	bool has_v_ref;                    /* v_ref stands on records: slots may be left out */
 	int64_t v_ref;
 	atomic_bool cancel;
-	atomic_uint steps_done;            /* progress, readable meanwhile */
+	atomic_uint steps_done;            /* proofs done, readable meanwhile */
 };
 
 struct verdict {
@@ -41,13 +42,16 @@ struct verdict {
 	float loss_before, loss_after;
 };
 
+/* Releases what the job owns, its references too. */
 void verify_job_clear(struct verify_job *job);
 /* Runs on any thread. Executes proofs without delta (own first); a digest that differs is repeated on the reference
- * engine before it counts as false. Then the update. The caller owns verdict->state. */
+ * engine before it counts as false. A delta that is given must hash to its header's digest. Then the update. The caller
+ * owns verdict->state, which is NULL unless the block is valid. */
 void verify_run(struct verify_job *job, struct verdict *verdict);
 
-/* One proof alone (a loose one, or an audit): true if the step gives its digest, and proof->delta is its body. found
- * (NULL allowed) is the digest of what the step gives, zero if it has no result. Cancelled: false, REJECT_NOT_YET. */
+/* One proof alone (a loose one, or an audit), executed whether its delta is given or not: true if the step gives its
+ * digest, and proof->delta is its body. found (NULL allowed) is the digest of what the step gives, zero if it has no
+ * result. Cancelled: false, REJECT_NOT_YET. */
 bool verify_one(const struct spec *spec, const struct state *parent, struct verify_proof *proof, atomic_bool *cancel,
 	uint8_t found[32], struct reject *reject);
 
