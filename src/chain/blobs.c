@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "consensus/contribution.h"
 #include "ml/noise.h"
 #include "util/bytes.h"
+#include "util/clock.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -18,6 +20,7 @@ enum { BLOB_LARGEST = 1 << 24 };
 
 struct blob {
 	uint64_t size;
+	int64_t written;       /* when, Unix seconds */
 	bool pending, checked;
 };
 
@@ -35,11 +38,12 @@ static char *blob_path(const struct blobs *blobs, const uint8_t root[32])
 	return path_join(blobs->folder, name);
 }
 
-static struct blob *blob_add(struct blobs *blobs, const uint8_t root[32], uint64_t size, bool pending)
+static struct blob *blob_add(struct blobs *blobs, const uint8_t root[32], uint64_t size, int64_t written, bool pending)
 {
 	struct blob *blob = mem_calloc(1, sizeof *blob);
 
 	blob->size = size;
+	blob->written = written;
 	blob->pending = pending;
 	if (pending)
 		blobs->pending_bytes += size;
@@ -64,16 +68,12 @@ struct blobs *blobs_open(const char *folder, struct errmsg *err)
 	blobs->folder = mem_strdup(folder);
 	map_init(&blobs->by_root);
 	while ((item = readdir(dir)) != NULL) {
+		struct stat stat;
 		uint8_t root[32];
-		uint64_t size;
-		char *path;
 
-		if (!hex_decode(root, 32, item->d_name))
-			continue;
-		path = path_join(folder, item->d_name);
-		if (file_size(path, &size, NULL) && size > 0 && size <= BLOB_LARGEST)
-			blob_add(blobs, root, size, true);
-		free(path);
+		if (hex_decode(root, 32, item->d_name) && fstatat(dirfd(dir), item->d_name, &stat, 0) == 0 &&
+			stat.st_size > 0 && stat.st_size <= BLOB_LARGEST)
+			blob_add(blobs, root, (uint64_t)stat.st_size, stat.st_mtime, true);
 	}
 	closedir(dir);
 	return blobs;
@@ -124,7 +124,7 @@ enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const u
 	free(path);
 	if (!ok)
 		return BLOBS_FAILED;
-	blob_add(blobs, root, size, pending)->checked = true;
+	blob_add(blobs, root, size, clock_wall(), pending)->checked = true;
 	return BLOBS_STORED;
 }
 
@@ -159,25 +159,23 @@ void blobs_drop(struct blobs *blobs, const uint8_t root[32])
 		blob_remove(blobs, root);
 }
 
-void blobs_drop_pending(struct blobs *blobs)
+void blobs_drop_old(struct blobs *blobs, int64_t seconds)
 {
-	bool found;
+	const int64_t now = clock_wall();
+	uint8_t (*old)[32] = mem_calloc(blobs->by_root.count, 32);
+	size_t count = 0, at = 0;
+	const uint8_t *root;
+	void *value;
 
-	do {
-		const uint8_t *key;
-		uint8_t root[32];
-		size_t at = 0;
-		void *value;
+	while (map_next(&blobs->by_root, &at, &root, &value)) {
+		const struct blob *blob = value;
 
-		found = false;
-		while (!found && map_next(&blobs->by_root, &at, &key, &value)) {
-			found = ((const struct blob *)value)->pending;
-			if (found)
-				memcpy(root, key, 32);
-		}
-		if (found)
-			blob_remove(blobs, root);
-	} while (found);
+		if (blob->pending && blob->written + seconds < now)
+			memcpy(old[count++], root, 32);
+	}
+	for (size_t i = 0; i < count; i++)
+		blob_remove(blobs, old[i]);
+	free(old);
 }
 
 bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *out, struct errmsg *err)

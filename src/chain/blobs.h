@@ -30,8 +30,8 @@ enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const u
 void blobs_settle(struct blobs *blobs, const uint8_t root[32]);
 /* Deletes a blob if it is still pending. */
 void blobs_drop(struct blobs *blobs, const uint8_t root[32]);
-/* Calls blobs_drop for every pending one, so that what no block needed is gone. For start-up, after settling. */
-void blobs_drop_pending(struct blobs *blobs);
+/* Deletes what is still pending and was written more than so many seconds ago. For start-up, after settling. */
+void blobs_drop_old(struct blobs *blobs, int64_t seconds);
 
 bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *out, struct errmsg *err);
 

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* memmem */
 #include "chain/blockfile.h"
 
 #include <errno.h>
@@ -209,19 +210,18 @@ bool blockfile_read(const struct blockfile *files, enum record_kind kind, const 
 	return ok;
 }
 
-/* The next offset at or after `from` where the magic stands, or the file's size. */
-static uint64_t scan_magic(const struct blockfile *files, int fd, uint64_t from, uint64_t size, const char *path)
+uint64_t blockfile_find_magic(int fd, const uint8_t magic[4], uint64_t from, uint64_t size, const char *path)
 {
 	uint8_t *window = mem_alloc(SCAN_STEP);
 	uint64_t found = size;
 
-	while (found == size && from + FRAME_SIZE <= size) {
+	while (found == size && from + 4 <= size) {
 		size_t room = size - from < SCAN_STEP ? (size_t)(size - from) : SCAN_STEP;
 		const uint8_t *hit;
 
 		if (!file_read_at(fd, from, window, room, path, NULL))
 			break;
-		hit = memmem(window, room, files->magic, 4);
+		hit = memmem(window, room, magic, 4);
 		if (hit != NULL)
 			found = from + (uint64_t)(hit - window);
 		from += room - 3;
@@ -243,7 +243,7 @@ static bool scan_file(struct scan *scan, uint32_t file, int fd, uint64_t size, c
 {
 	uint64_t at = 0;
 
-	while ((at = scan_magic(scan->files, fd, at, size, path)) + FRAME_SIZE <= size) {
+	while ((at = blockfile_find_magic(fd, scan->files->magic, at, size, path)) + FRAME_SIZE <= size) {
 		struct file_position position = { file, at + FRAME_SIZE, 0 };
 		uint8_t frame[FRAME_SIZE], sum[FRAME_SUM];
 		struct file_part part;

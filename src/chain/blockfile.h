@@ -58,4 +58,7 @@ typedef bool blockfile_visit(void *context, enum record_kind kind, const struct 
 	const uint8_t *payload, uint64_t done, uint64_t total);
 bool blockfile_scan(struct blockfile *files, blockfile_visit *fn, void *context, struct errmsg *err);
 
+/* The next offset at or after `from` where the magic stands in an open file, or its size. */
+uint64_t blockfile_find_magic(int fd, const uint8_t magic[4], uint64_t from, uint64_t size, const char *path);
+
 #endif

@@ -68,14 +68,16 @@ struct chain_events {
 	void (*tx_removed)(void *context, const struct tx *tx, const char *reason);
 	/* A block or transaction needs this blob before it can go on. */
 	void (*blob_wanted)(void *context, const uint8_t root[32], uint64_t size, uint64_t source);
-	/* Several subscribers: see chain_subscribe. */
+	/* The disk failed (full, read error): what was acknowledged is safe, nothing more is taken, and the node should stop.
+	 * Told once; from then on every chain_add_* gives CHAIN_ERROR. */
+	void (*fatal)(void *context, const char *why);
 };
 
 struct chain_options {
 	const char *datadir;               /* the network's own directory; made if missing */
 	const struct spec *spec;           /* outlives the chain */
 	struct pool *pool;                 /* verify jobs */
-	uint32_t snapshot_interval;        /* blocks between model snapshots; 0: the default for the spec's size */
+	uint32_t snapshot_interval;        /* blocks between model snapshots; 0: the default */
 	size_t mempool_bytes;              /* 0: 64 MiB */
 	bool reindex;                      /* forget index and coins, read the block files again */
 	void (*progress)(void *context, const char *what, uint32_t done, uint32_t total); /* long start-ups; may be NULL */
@@ -84,7 +86,7 @@ struct chain_options {
 
 /* Opens or creates, replays the model from the newest sound snapshot. Only one process may hold a datadir. */
 struct chain *chain_open(const struct chain_options *options, struct errmsg *err);
-void chain_subscribe(struct chain *chain, const struct chain_events *events);   /* copied */
+void chain_subscribe(struct chain *chain, const struct chain_events *events);   /* copied; at most 8 */
 /* Cancels jobs, waits for them, writes a snapshot if worthwhile. */
 void chain_close(struct chain *chain);
 
@@ -104,11 +106,15 @@ struct state *chain_state(struct chain *chain);                           /* aft
 struct state *chain_state_at(struct chain *chain, const struct index_entry *entry,
 	void (*ready)(void *context, struct state *state), void *context);
 
-enum chain_result { CHAIN_NEW, CHAIN_KNOWN, CHAIN_ORPHAN, CHAIN_REJECTED, CHAIN_ERROR /* disk */ };
+/* ORPHAN: nothing wrong, but something it needs is missing; `reject` then says what (REJECT_NOT_YET). ERROR: the disk failed;
+ * the log and the fatal notice say how. Whatever the result, what was handed in belongs to the chain. */
+enum chain_result { CHAIN_NEW, CHAIN_KNOWN, CHAIN_ORPHAN, CHAIN_REJECTED, CHAIN_ERROR };
 
+/* ORPHAN: the parent is not known. */
 enum chain_result chain_add_header(struct chain *chain, const struct header *header, const struct index_entry **entry,
 	struct reject *reject);
-/* Takes the block. Bodies that came along are used only after their proofs have been executed. */
+/* Takes the block: NEW means it is stored, and block_verdict follows once its proofs have been executed. Bodies that came
+ * along are compared with their digests and dropped: execution gives them anew. ORPHAN: the parent is not known. */
 enum chain_result chain_add_block(struct chain *chain, struct block *block, uint64_t source, struct reject *reject);
 /* A loose proof for the tip's child: executed on a worker, then proof_verdict. ORPHAN: not for the present tip. */
 enum chain_result chain_add_loose(struct chain *chain, const struct header *header, uint64_t source,
@@ -116,8 +122,11 @@ enum chain_result chain_add_loose(struct chain *chain, const struct header *head
 /* A proof this node's own miner computed: its body is known to be right. Ticket decides: pool, or block (then `block` is
  * the template it was mined on, which is taken). */
 enum chain_result chain_add_own(struct chain *chain, struct block *block, uint8_t *body, struct reject *reject);
+/* ORPHAN: an input is not known (the transaction is dropped), or the blob of a contribution is missing (reason
+ * "missing-blob": the transaction is kept, blob_wanted is told, and it enters the mempool when the blob comes). */
 enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, uint64_t source, struct reject *reject);
-/* Stores a blob's bytes if something waits for it or `keep` (the wallet's own). REJECTED: bytes do not match the root. */
+/* Stores a blob's bytes if something waits for it or `keep` (the wallet's own). REJECTED: bytes do not match the root, or
+ * too many unconfirmed blobs are held. ORPHAN: nobody asked for it. */
 enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size, bool keep,
 	struct reject *reject);
 
@@ -165,17 +174,27 @@ bool chain_loose_known(const struct chain *chain, const uint8_t id[32]);
 /* A new template on the tip: coinbase, best-paying transactions, loose proofs, all but nonce and digest. A later attempt
  * takes a newer one. */
 struct block *chain_template(struct chain *chain, const uint8_t miner[32]);
-/* What an attempt needs: the bytes of the windows for this header's seed, of the slot's dataset, and the state. */
+/* What an attempt on the tip needs: the bytes of the windows for this header's seed (the caller's), its slot and that slot's
+ * dataset. NULL if header.prev is not the tip, or the dataset's bytes cannot be read. */
 uint8_t *chain_attempt_windows(struct chain *chain, const struct header *header, uint32_t *slot, uint32_t *dataset);
 
 /* Headers for a peer. A locator is ids from the tip back, sparser and sparser, ending with genesis. */
 size_t chain_locator(const struct chain *chain, const struct index_entry *from, uint8_t (*ids)[32], size_t max);
 const struct index_entry *chain_fork_point(const struct chain *chain, const uint8_t (*ids)[32], size_t count);
 
-/* Rechecks, for auditblock and auditproof: gathers on the loop what a verify job needs for a block whose bytes are here; the
- * parent state comes through chain_state_at. NULL with the error set if the block or a dataset is missing. */
+/* Rechecks, for auditblock and auditproof: gathers on the loop what a verify job needs for a verified block whose bytes are
+ * here; every proof will be executed again. `parent` is the state after its parent (chain_state_at), of which the job takes
+ * a reference of its own. The caller ends it with verify_job_clear and free. NULL with the error set if the block or a
+ * dataset is missing. */
 struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct state *parent,
 	struct errmsg *err);
+
+/* Reads a file of serialised blocks, each  magic 4 | u32 size | block of doc/protocol.md section 8, and adds each of them
+ * (-loadblock). Damaged stretches are skipped. `added` counts the new ones. False if the file cannot be read, or the disk
+ * failed. Verification goes on afterwards, as for blocks from peers. */
+bool chain_import(struct chain *chain, const char *path, size_t *added, struct errmsg *err);
+/* Appends such a record of a verified block, bodies included. */
+bool chain_export_block(struct chain *chain, const struct index_entry *entry, struct buf *out, struct errmsg *err);
 
 /* How verification stands, for gettraininginfo. */
 struct chain_activity {

@@ -1,0 +1,138 @@
+/* Rechecking what was verified before, and moving blocks in and out as files. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "chain/internal.h"
+#include "util/bytes.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+enum { IMPORT_HEAD = 8 };
+
+struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct state *parent,
+	struct errmsg *err)
+{
+	const struct node *node = node_of(entry);
+	struct block_outcome outcome;
+	struct verify_job *job;
+	struct block *block;
+
+	if (entry->parent == NULL || !entry_verified(entry)) {
+		errmsg_set(err, "The block has not been verified");
+		return NULL;
+	}
+	block = stored_read(chain->blocks, chain->spec, node, false, err);
+	if (block == NULL)
+		return NULL;
+	job = mem_calloc(1, sizeof *job);
+	if (!gather_block(chain, node, block, state_ref(parent), false, job, &outcome, NULL, err)) {
+		free(job);
+		job = NULL;
+	}
+	block_free(block);
+	return job;
+}
+
+bool chain_export_block(struct chain *chain, const struct index_entry *entry, struct buf *out, struct errmsg *err)
+{
+	struct block *block;
+	size_t start = out->size;
+
+	if (entry->parent == NULL || !entry_verified(entry))
+		return errmsg_set(err, "The block has not been verified");
+	block = stored_read(chain->blocks, chain->spec, node_of(entry), true, err);
+	if (block == NULL)
+		return false;
+	buf_put(out, chain->spec->magic, 4);
+	buf_put_le32(out, 0);
+	block_write(out, chain->spec, block, true);
+	block_free(block);
+	if (out->size - start - IMPORT_HEAD > UINT32_MAX) {
+		out->size = start;
+		return errmsg_set(err, "The block is too large for a file of serialised blocks");
+	}
+	write_le32(out->data + start + 4, (uint32_t)(out->size - start - IMPORT_HEAD));
+	return true;
+}
+
+/* --- import --- */
+
+struct import {
+	struct chain *chain;
+	int fd;
+	const char *path;
+	uint64_t size, at;
+	size_t added;
+	struct buf record;
+};
+
+/* The record at the current place, if it is one. False only if the disk failed. */
+static bool import_record(struct import *import, struct errmsg *err)
+{
+	const uint64_t at = import->at;
+	struct reader reader;
+	struct reject reject;
+	uint8_t head[IMPORT_HEAD];
+	struct block *block;
+	uint32_t size;
+
+	import->at += 4;
+	if (!file_read_at(import->fd, at, head, sizeof head, import->path, err))
+		return false;
+	size = read_le32(head + 4);
+	if (size < HEADER_SIZE || size > import->size - at - IMPORT_HEAD)
+		return true;
+	buf_reset(&import->record);
+	buf_extend(&import->record, size);
+	if (!file_read_at(import->fd, at + IMPORT_HEAD, import->record.data, size, import->path, err))
+		return false;
+	reader_init(&reader, import->record.data, size);
+	block = block_read(import->chain->spec, &reader, &reject);
+	if (block == NULL) {
+		log_warn("[chain] %s: no block at offset %llu: %s, %s", import->path, (unsigned long long)at,
+			reject.reason, reject.detail);
+		return true;
+	}
+	import->at = at + IMPORT_HEAD + size;
+	switch (chain_add_block(import->chain, block, 0, &reject)) {
+	case CHAIN_NEW:
+		import->added++;
+		return true;
+	case CHAIN_KNOWN:
+		return true;
+	case CHAIN_ORPHAN:
+	case CHAIN_REJECTED:
+		log_warn("[chain] %s: the block at offset %llu is not taken: %s, %s", import->path,
+			(unsigned long long)at, reject.reason, reject.detail);
+		return true;
+	case CHAIN_ERROR:
+		return errmsg_set(err, "The disk failed: see the log");
+	}
+	return true;
+}
+
+bool chain_import(struct chain *chain, const char *path, size_t *added, struct errmsg *err)
+{
+	struct import import = { .chain = chain, .path = path };
+	bool ok;
+
+	*added = 0;
+	if (!file_size(path, &import.size, err))
+		return false;
+	import.fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (import.fd < 0)
+		return errmsg_set(err, "Cannot open %s: %s", path, strerror(errno));
+	buf_init(&import.record);
+	ok = true;
+	while (ok && (import.at = blockfile_find_magic(import.fd, chain->spec->magic, import.at, import.size, path)) +
+		IMPORT_HEAD <= import.size)
+		ok = import_record(&import, err);
+	*added = import.added;
+	buf_clear(&import.record);
+	close(import.fd);
+	return ok;
+}

@@ -1,0 +1,444 @@
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/internal.h"
+#include "util/bytes.h"
+#include "util/clock.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+enum { DOWNLOAD_AGE = 86400, CHECK_DEPTH = 2016, SETTLE_DEPTH = 2016, BLOB_SECONDS = 14 * 86400 };
+
+/* --- notices and failures --- */
+
+void chain_subscribe(struct chain *chain, const struct chain_events *events)
+{
+	if (chain->event_count < CHAIN_SUBSCRIBERS)
+		chain->events[chain->event_count++] = *events;
+	else
+		log_error("[chain] more than %d subscribers: one is not told anything", CHAIN_SUBSCRIBERS);
+}
+
+enum chain_result chain_fail(struct chain *chain, const struct errmsg *err)
+{
+	if (!chain->failed) {
+		chain->failed = true;
+		log_error("[chain] %s: nothing more is taken", err->text);
+		NOTIFY(chain, fatal, err->text);
+	}
+	return CHAIN_ERROR;
+}
+
+void chain_update_download(struct chain *chain)
+{
+	const struct index_entry *tip = chain_tip(chain);
+
+	if (chain->initial_download && (chain->spec->spacing == 0 ||
+		(int64_t)tip->header.time + DOWNLOAD_AGE > clock_wall()))
+		chain->initial_download = false;
+}
+
+/* --- opening --- */
+
+static bool in_folder(const struct chain *chain, const char *name, char **path, struct errmsg *err)
+{
+	*path = path_join(chain->datadir, name);
+	return dir_make(*path, err);
+}
+
+static bool open_files(struct chain *chain, const struct chain_options *options, struct errmsg *err)
+{
+	char *lock = path_join(chain->datadir, ".chain.lock"), *blocks = NULL, *database = NULL;
+	bool ok = dir_make(chain->datadir, err);
+
+	chain->lock = ok ? file_lock(lock, err) : -1;
+	ok = chain->lock >= 0 && in_folder(chain, "blocks", &blocks, err) &&
+		in_folder(chain, "chainstate", &database, err);
+	if (ok && options->reindex)
+		ok = db_destroy(database, err) && dir_make(database, err);
+	if (ok) {
+		chain->blocks = blockfile_open(blocks, "blk", chain->spec->magic);
+		chain->undos = blockfile_open(blocks, "rev", chain->spec->magic);
+		chain->db = db_open(database, err);
+		ok = chain->db != NULL;
+	}
+	free(lock);
+	free(blocks);
+	free(database);
+	return ok;
+}
+
+static bool open_models(struct chain *chain, const struct chain_options *options, struct errmsg *err)
+{
+	char *model = path_join(chain->datadir, "model"), *blobs = path_join(chain->datadir, "blobs");
+	const struct states_options states = {
+		.folder = model, .spec = chain->spec, .index = &chain->index, .blocks = chain->blocks,
+		.pool = chain->pool, .interval = options->snapshot_interval,
+	};
+
+	chain->blobs = blobs_open(blobs, err);
+	if (chain->blobs != NULL)
+		chain->states = states_open(&states, err);
+	free(model);
+	free(blobs);
+	return chain->states != NULL;
+}
+
+static bool load_tip(struct chain *chain, struct errmsg *err)
+{
+	const uint8_t key = DB_TIP;
+	struct reader reader;
+	struct buf value;
+	uint8_t id[32];
+	struct node *tip;
+	enum db_result result;
+
+	buf_init(&value);
+	result = db_get(chain->db, &key, 1, &value, err);
+	if (result == DB_MISSING) {
+		buf_clear(&value);
+		return true;    /* nothing connected yet: genesis */
+	}
+	reader_init(&reader, value.data, value.size);
+	reader_copy(&reader, id, 32);
+	chain->coin_stats.coins = reader_le64(&reader);
+	chain->coin_stats.amount = (int64_t)reader_le64(&reader);
+	tip = result == DB_FOUND && reader_done(&reader) ? index_find(&chain->index, id) : NULL;
+	buf_clear(&value);
+	if (result == DB_FAILED)
+		return false;
+	if (tip == NULL)
+		return errmsg_set(err, "The tip is not in the block index: start with -reindex");
+	index_set_active(&chain->index, tip);
+	return true;
+}
+
+static bool load_registry(struct chain *chain, struct errmsg *err)
+{
+	const uint8_t key = DB_REGISTRY;
+	struct reader reader;
+	struct buf value;
+	enum db_result result;
+
+	buf_init(&value);
+	result = db_get(chain->db, &key, 1, &value, err);
+	if (result == DB_MISSING) {
+		chain->registry = registry_new(chain->spec);
+	} else if (result == DB_FOUND) {
+		reader_init(&reader, value.data, value.size);
+		chain->registry = registry_read(chain->spec, &reader);
+		if (chain->registry == NULL)
+			errmsg_set(err, "The registry in the database is damaged: start with -reindex");
+	}
+	buf_clear(&value);
+	if (chain->registry == NULL || registry_height(chain->registry) == chain_tip(chain)->height)
+		return chain->registry != NULL;
+	return errmsg_set(err, "The registry does not fit the tip: start with -reindex");
+}
+
+/* What the index names must be there: a block file cut short is told now and not at the next reorganisation. */
+static bool check_files(const struct chain *chain, struct errmsg *err)
+{
+	const struct node *at = chain_tip_node(chain);
+
+	for (unsigned i = 0; i < CHECK_DEPTH && at->entry.parent != NULL; i++, at = node_parent(at))
+		if (!blockfile_holds(chain->blocks, &at->block) || !blockfile_holds(chain->blocks, &at->bodies) ||
+			!blockfile_holds(chain->undos, &at->undo)) {
+			char *path = blockfile_path(chain->blocks, at->block.file);
+
+			errmsg_set(err, "Block %" PRIu32 " is not whole in %s or its undo file: start with -reindex",
+				at->entry.height, path);
+			free(path);
+			return false;
+		}
+	return true;
+}
+
+/* Blobs that the chain and the branches near its tip need; and the blocks that still wait for their verdict. */
+static void resume(struct chain *chain)
+{
+	const uint32_t height = chain_tip(chain)->height;
+
+	for (size_t i = 1; i < registry_count(chain->registry); i++)
+		blobs_settle(chain->blobs, registry_get(chain->registry, i)->root);
+	for (size_t i = 0; i < chain->index.count; i++) {
+		struct node *node = chain->index.nodes[i];
+		struct errmsg err;
+		struct block *block;
+
+		if (node->entry.status != ENTRY_STORED && (node->entry.status == ENTRY_HEADER ||
+			node->entry.height + SETTLE_DEPTH < height || index_is_active(&chain->index, &node->entry)))
+			continue;
+		if (node->entry.status == ENTRY_INVALID)
+			continue;
+		block = stored_read(chain->blocks, chain->spec, node, false, &err);
+		if (block == NULL) {
+			log_warn("[chain] %s", err.text);
+			/* The index must not count on it: it will be fetched again. */
+			if (node->entry.status == ENTRY_STORED) {
+				index_set_status(&chain->index, node, ENTRY_HEADER);
+				node->block.size = 0;
+			}
+			continue;
+		}
+		jobs_wait(chain, node, block);
+		block_free(block);
+	}
+	blobs_drop_old(chain->blobs, BLOB_SECONDS);
+}
+
+static bool open_state(struct chain *chain, const struct chain_options *options, struct errmsg *err)
+{
+	struct state *state = states_rebuild(chain->states, chain_tip_node(chain), options->progress,
+		options->progress_context, err);
+
+	if (state == NULL)
+		return errmsg_wrap(err, "The model state of the tip cannot be rebuilt");
+	state_unref(state);
+	states_pin(chain->states, chain_tip_node(chain));
+	return true;
+}
+
+struct chain *chain_open(const struct chain_options *options, struct errmsg *err)
+{
+	struct chain *chain = mem_calloc(1, sizeof *chain);
+	bool again;
+
+	chain->spec = options->spec;
+	chain->pool = options->pool;
+	chain->datadir = mem_strdup(options->datadir);
+	chain->initial_download = true;
+	chain->proofs = proofs_new(chain->spec);
+	chain->loose = loose_new(chain->spec);
+	chain->mempool = mempool_new(options->mempool_bytes);
+	index_init(&chain->index, chain->spec);
+	if (!open_files(chain, options, err) || !reindex_needed(chain, &again, err) ||
+		((options->reindex || again) && !reindex_run(chain, options, err)) ||
+		!index_load(&chain->index, chain->db, err) || !load_tip(chain, err) || !load_registry(chain, err) ||
+		!check_files(chain, err) || !open_models(chain, options, err) || !open_state(chain, options, err)) {
+		chain_close(chain);
+		return NULL;
+	}
+	resume(chain);
+	chain_update_download(chain);
+	chain_advance(chain);
+	log_info("[chain] tip is block %" PRIu32 ", %zu headers known", chain_tip(chain)->height, chain->index.count);
+	return chain;
+}
+
+/* A start after this one need not replay anything. */
+static void last_snapshot(struct chain *chain)
+{
+	struct errmsg err;
+
+	if (chain->states != NULL && !chain->failed && chain->index.active_count > 1 &&
+		!states_snapshot(chain->states, chain_tip_node(chain), &err))
+		log_warn("[chain] no snapshot of the model: %s", err.text);
+}
+
+void chain_close(struct chain *chain)
+{
+	if (chain == NULL)
+		return;
+	chain->closing = true;
+	jobs_stop(chain);
+	loose_stop(chain);
+	last_snapshot(chain);
+	states_close(chain->states);
+	blobs_close(chain->blobs);
+	mempool_free(chain->mempool);
+	loose_free(chain->loose);
+	proofs_free(chain->proofs);
+	registry_free(chain->registry);
+	registry_free(chain->side_registry);
+	index_clear(&chain->index);
+	db_close(chain->db);
+	blockfile_close(chain->undos);
+	blockfile_close(chain->blocks);
+	if (chain->lock >= 0)
+		file_unlock(chain->lock);
+	free(chain->datadir);
+	free(chain);
+}
+
+/* --- queries --- */
+
+const struct spec *chain_spec(const struct chain *chain)
+{
+	return chain->spec;
+}
+
+const struct index_entry *chain_genesis(const struct chain *chain)
+{
+	return &chain->index.nodes[0]->entry;
+}
+
+const struct index_entry *chain_tip(const struct chain *chain)
+{
+	return &chain_tip_node(chain)->entry;
+}
+
+const struct index_entry *chain_best_header(const struct chain *chain)
+{
+	return &chain->index.best_header->entry;
+}
+
+const struct index_entry *chain_find(const struct chain *chain, const uint8_t id[32])
+{
+	const struct node *node = index_find(&chain->index, id);
+
+	return node != NULL ? &node->entry : NULL;
+}
+
+const struct index_entry *chain_at(const struct chain *chain, uint32_t height)
+{
+	return height < chain->index.active_count ? &chain->index.active[height]->entry : NULL;
+}
+
+bool chain_is_active(const struct chain *chain, const struct index_entry *entry)
+{
+	return index_is_active(&chain->index, entry);
+}
+
+size_t chain_tips(const struct chain *chain, const struct index_entry **out, size_t max)
+{
+	return index_tips(&chain->index, out, max);
+}
+
+const struct registry *chain_registry(const struct chain *chain)
+{
+	return chain->registry;
+}
+
+struct state *chain_state(struct chain *chain)
+{
+	return states_get(chain->states, chain_tip_node(chain));
+}
+
+struct state *chain_state_at(struct chain *chain, const struct index_entry *entry,
+	void (*ready)(void *context, struct state *state), void *context)
+{
+	struct state *state = entry_verified(entry) ? states_get(chain->states, node_of(entry)) : NULL;
+
+	if (state != NULL)
+		return state;
+	if (entry_verified(entry))
+		states_request(chain->states, node_of(entry), ready, context);
+	else
+		ready(context, NULL);
+	return NULL;
+}
+
+struct block *chain_read_block(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+{
+	const struct node *node = node_of(entry);
+
+	if (entry->parent == NULL) {
+		struct block *block = block_new();
+
+		block->header = entry->header;
+		return block;
+	}
+	return stored_read(chain->blocks, chain->spec, node, node->bodies.size != 0, err);
+}
+
+bool chain_has_blob(const struct chain *chain, const uint8_t root[32])
+{
+	return blobs_has(chain->blobs, root);
+}
+
+bool chain_read_blob(struct chain *chain, const uint8_t root[32], struct buf *out, struct errmsg *err)
+{
+	return blobs_read(chain->blobs, root, out, err);
+}
+
+bool chain_coin(struct chain *chain, const struct outpoint *outpoint, struct coin *coin)
+{
+	struct errmsg err;
+
+	switch (coins_get(chain->db, outpoint, coin, &err)) {
+	case DB_FOUND:
+		return true;
+	case DB_MISSING:
+		return false;
+	case DB_FAILED:
+		chain_fail(chain, &err);
+		return false;
+	}
+	return false;
+}
+
+void chain_coin_stats(struct chain *chain, struct coin_stats *stats)
+{
+	*stats = chain->coin_stats;
+}
+
+static struct tx *take_tx(struct block *block, const uint8_t txid[32])
+{
+	for (size_t i = 0; i < block->tx_count; i++) {
+		uint8_t id[32];
+
+		tx_txid(block->txs[i], id);
+		if (memcmp(id, txid, 32) == 0)
+			return tx_copy(block->txs[i]);
+	}
+	return NULL;
+}
+
+const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[32], struct tx **tx)
+{
+	const struct node *node = NULL;
+	uint8_t key[33] = { DB_TX };
+	struct block *block;
+	struct errmsg err;
+	struct buf value;
+
+	memcpy(key + 1, txid, 32);
+	buf_init(&value);
+	if (db_get(chain->db, key, sizeof key, &value, &err) == DB_FOUND && value.size == 32)
+		node = index_find(&chain->index, value.data);
+	buf_clear(&value);
+	if (node == NULL)
+		return NULL;
+	if (tx == NULL)
+		return &node->entry;
+	block = stored_read(chain->blocks, chain->spec, node, false, &err);
+	*tx = block != NULL ? take_tx(block, txid) : NULL;
+	block_free(block);
+	return *tx != NULL ? &node->entry : NULL;
+}
+
+/* --- locators --- */
+
+size_t chain_locator(const struct chain *chain, const struct index_entry *from, uint8_t (*ids)[32], size_t max)
+{
+	uint32_t step = 1;
+	size_t count = 0;
+
+	(void)chain;
+	while (count < max) {
+		/* The last place is kept for genesis, which every chain of this spec shares. */
+		if (count + 1 == max)
+			from = entry_ancestor(from, 0);
+		memcpy(ids[count++], from->id, 32);
+		if (from->height == 0)
+			break;
+		if (count > 10)
+			step *= 2;
+		from = entry_ancestor(from, from->height > step ? from->height - step : 0);
+	}
+	return count;
+}
+
+const struct index_entry *chain_fork_point(const struct chain *chain, const uint8_t (*ids)[32], size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct index_entry *entry = chain_find(chain, ids[i]);
+
+		if (entry != NULL && chain_is_active(chain, entry))
+			return entry;
+	}
+	return chain_genesis(chain);
+}

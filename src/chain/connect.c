@@ -1,0 +1,505 @@
+/* Connecting and disconnecting blocks, and the choice between branches (doc/protocol.md sections 11 to 15). */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/internal.h"
+#include "consensus/reward.h"
+#include "consensus/sighash.h"
+#include "util/bytes.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+/* What a block does to the coins, gathered while it is checked. */
+struct block_effect {
+	struct coin_view *view;
+	struct buf spent;        /* coins in the order of the inputs, for the undo record */
+	int64_t fees;
+};
+
+static void effect_init(struct block_effect *effect, struct db *db)
+{
+	effect->view = coin_view_new(db);
+	buf_init(&effect->spent);
+	effect->fees = 0;
+}
+
+static void effect_clear(struct block_effect *effect)
+{
+	coin_view_free(effect->view);
+	buf_clear(&effect->spent);
+}
+
+/* One transaction while it is checked: the coins its inputs spend. */
+struct spending {
+	const struct tx *tx;
+	uint8_t txid[32];
+	struct tx_output *outputs;        /* what each input spends; scripts borrowed from the view */
+	uint32_t *heights, *times;        /* for relative locks */
+	int64_t in;
+};
+
+static void spending_init(struct spending *spending, const struct tx *tx)
+{
+	memset(spending, 0, sizeof *spending);
+	spending->tx = tx;
+	tx_txid(tx, spending->txid);
+	spending->outputs = mem_calloc(tx->input_count, sizeof *spending->outputs);
+	spending->heights = mem_calloc(tx->input_count, sizeof *spending->heights);
+	spending->times = mem_calloc(tx->input_count, sizeof *spending->times);
+}
+
+static void spending_clear(struct spending *spending)
+{
+	free(spending->outputs);
+	free(spending->heights);
+	free(spending->times);
+}
+
+static enum connect_result missing_input(bool failed, const struct spending *spending, struct reject *reject)
+{
+	char id[65];
+
+	if (failed)
+		return CONNECT_FAILED;
+	hex_encode_reversed(id, spending->txid, 32);
+	reject_set(reject, REJECT_INVALID, "bad-txns-inputs-missingorspent", "transaction %s", id);
+	return CONNECT_INVALID;
+}
+
+/* Takes the coins of all inputs out of the view. */
+static enum connect_result take_inputs(struct chain *chain, const struct node *node, struct spending *spending,
+	struct block_effect *effect, struct reject *reject, struct errmsg *err)
+{
+	const struct index_entry *parent = node->entry.parent;
+
+	for (size_t i = 0; i < spending->tx->input_count; i++) {
+		const struct outpoint *prev = &spending->tx->inputs[i].prev;
+		bool failed = false;
+		const struct coin *coin = coin_view_get(effect->view, prev, &failed, err);
+
+		if (coin == NULL)
+			return missing_input(failed, spending, reject);
+		if (coin->coinbase && node->entry.height - coin->height < chain->spec->maturity) {
+			reject_set(reject, REJECT_INVALID, "bad-txns-premature-spend-of-coinbase",
+				"coinbase of height %u spent at height %u", (unsigned)coin->height,
+				(unsigned)node->entry.height);
+			return CONNECT_INVALID;
+		}
+		spending->outputs[i] = coin->output;
+		spending->heights[i] = coin->height;
+		spending->times[i] = entry_ancestor(parent, coin->height > 0 && coin->height <= parent->height ?
+			coin->height - 1 : parent->height)->median_time;
+		spending->in += coin->output.amount;
+		if (!amount_valid(spending->in)) {
+			reject_set(reject, REJECT_INVALID, "bad-txns-inputvalues-outofrange", "sum of the inputs");
+			return CONNECT_INVALID;
+		}
+		coin_write(&effect->spent, coin);
+		coin_view_spend(effect->view, prev);
+	}
+	return CONNECT_OK;
+}
+
+static bool check_amounts(const struct spending *spending, struct block_effect *effect, struct reject *reject)
+{
+	int64_t out = 0;
+
+	/* tx_check held: the outputs' sum is in range. */
+	for (size_t i = 0; i < spending->tx->output_count; i++)
+		out += spending->tx->outputs[i].amount;
+	if (spending->in < out)
+		return reject_set(reject, REJECT_INVALID, "bad-txns-in-belowout", "%" PRId64 " < %" PRId64,
+			spending->in, out);
+	effect->fees += spending->in - out;
+	return amount_valid(effect->fees) ||
+		reject_set(reject, REJECT_INVALID, "bad-txns-accumulated-fee-outofrange", "sum of the block's fees");
+}
+
+/* Signatures, unless they were held against these very coins before: at the first check, or in the mempool. */
+static bool check_signatures(const struct chain *chain, const struct node *node, const struct spending *spending,
+	struct reject *reject)
+{
+	uint8_t wtxid[32];
+
+	if (node->scripts_checked)
+		return true;
+	tx_wtxid(spending->tx, wtxid);
+	return mempool_find_wtxid(chain->mempool, wtxid) != NULL ||
+		sighash_verify(spending->tx, spending->outputs, reject);
+}
+
+static enum connect_result check_tx(struct chain *chain, const struct node *node, const struct tx *tx,
+	struct block_effect *effect, struct reject *reject, struct errmsg *err)
+{
+	const uint32_t height = node->entry.height, median = node->entry.parent->median_time;
+	enum connect_result result;
+	struct spending spending;
+
+	spending_init(&spending, tx);
+	result = take_inputs(chain, node, &spending, effect, reject, err);
+	if (result == CONNECT_OK && !tx_sequence_locks_met(tx, spending.heights, spending.times, height, median)) {
+		reject_set(reject, REJECT_INVALID, "bad-txns-nonfinal", "a relative lock is not met");
+		result = CONNECT_INVALID;
+	}
+	if (result == CONNECT_OK && (!check_amounts(&spending, effect, reject) ||
+		!check_signatures(chain, node, &spending, reject)))
+		result = CONNECT_INVALID;
+	if (result == CONNECT_OK)
+		coin_view_add_tx(effect->view, tx, spending.txid, height);
+	spending_clear(&spending);
+	return result;
+}
+
+/* Everything that needs the parent's coins and registry. The parent must be the tip. */
+static enum connect_result check_block(struct chain *chain, struct node *node, const struct block *block,
+	struct block_effect *effect, struct reject *reject, struct errmsg *err)
+{
+	const struct index_entry *parent = node->entry.parent;
+	struct coinbase_facts facts = {
+		.height = node->entry.height, .miner = block->header.miner, .loose = block->loose,
+		.loose_count = block->loose_count, .registry = chain->registry,
+		.parent = parent->height > 0 ? &parent->outcome : NULL,
+	};
+	uint8_t txid[32];
+
+	if (!registry_check_block(chain->registry, block, reject))
+		return CONNECT_INVALID;
+	for (size_t i = 1; i < block->tx_count; i++) {
+		enum connect_result result = check_tx(chain, node, block->txs[i], effect, reject, err);
+
+		if (result != CONNECT_OK)
+			return result;
+	}
+	facts.fees = effect->fees;
+	if (!coinbase_check(chain->spec, block->txs[0], &facts, reject))
+		return CONNECT_INVALID;
+	node->scripts_checked = true;
+	tx_txid(block->txs[0], txid);
+	coin_view_add_tx(effect->view, block->txs[0], txid, node->entry.height);
+	return CONNECT_OK;
+}
+
+enum connect_result connect_check(struct chain *chain, struct node *node, const struct block *block,
+	struct reject *reject, struct errmsg *err)
+{
+	enum connect_result result;
+	struct block_effect effect;
+
+	effect_init(&effect, chain->db);
+	result = check_block(chain, node, block, &effect, reject, err);
+	effect_clear(&effect);
+	return result;
+}
+
+/* --- one block on, one block off --- */
+
+static void save_tip(const struct chain *chain, struct db_batch *batch, const struct node *tip,
+	const struct coin_stats *stats)
+{
+	const uint8_t tip_key = DB_TIP, registry_key = DB_REGISTRY;
+	struct buf value;
+
+	buf_init(&value);
+	buf_put(&value, tip->entry.id, 32);
+	buf_put_le64(&value, stats->coins);
+	buf_put_le64(&value, (uint64_t)stats->amount);
+	db_batch_put(batch, &tip_key, 1, value.data, value.size);
+	buf_reset(&value);
+	registry_write(&value, chain->registry);
+	db_batch_put(batch, &registry_key, 1, value.data, value.size);
+	buf_clear(&value);
+}
+
+static void save_txs(struct db_batch *batch, const struct block *block, const uint8_t *id)
+{
+	uint8_t key[33] = { DB_TX };
+
+	for (size_t i = 0; i < block->tx_count; i++) {
+		tx_txid(block->txs[i], key + 1);
+		if (id != NULL)
+			db_batch_put(batch, key, sizeof key, id, 32);
+		else
+			db_batch_delete(batch, key, sizeof key);
+	}
+}
+
+static bool append_undo(struct chain *chain, struct node *node, const struct buf *spent,
+	const struct registry_undo *undo, struct errmsg *err)
+{
+	struct file_part part;
+	struct buf record;
+	bool ok;
+
+	/* It depends on block and parent alone: one written before still fits. */
+	if (node->undo.size != 0)
+		return true;
+	buf_init(&record);
+	buf_put_compact(&record, spent->size);
+	buf_put(&record, spent->data, spent->size);
+	registry_undo_write(&record, undo);
+	part = (struct file_part){ record.data, record.size };
+	ok = blockfile_append(chain->undos, RECORD_UNDO, &part, 1, &node->undo, err);
+	buf_clear(&record);
+	return ok;
+}
+
+static bool commit(struct chain *chain, struct node *node, const struct block *block, struct block_effect *effect,
+	struct errmsg *err)
+{
+	const struct index_entry *parent = node->entry.parent;
+	struct coin_stats stats = chain->coin_stats;
+	struct db_batch *batch = db_batch_new();
+	struct registry_undo *undo;
+	bool ok;
+
+	undo = registry_apply(chain->registry, block, parent->height > 0 ? &parent->outcome : NULL);
+	ok = append_undo(chain, node, &effect->spent, undo, err);
+	if (ok) {
+		coin_view_flush(effect->view, batch, &stats);
+		save_txs(batch, block, node->entry.id);
+		save_tip(chain, batch, node, &stats);
+		index_set_status(&chain->index, node, ENTRY_CONNECTED);
+		if (node->entry.connect_order == 0)
+			node->entry.connect_order = ++chain->index.connect_order;
+		index_save(batch, node);
+		ok = db_write(chain->db, batch, true, err);
+	}
+	if (ok) {
+		chain->coin_stats = stats;
+		index_set_active(&chain->index, node);
+	} else {
+		registry_undo(chain->registry, undo);
+	}
+	registry_undo_free(undo);
+	db_batch_free(batch);
+	return ok;
+}
+
+static enum connect_result connect_block(struct chain *chain, struct node *node, struct reject *reject,
+	struct errmsg *err)
+{
+	struct block *block = stored_read(chain->blocks, chain->spec, node, false, err);
+	struct block_effect effect;
+	enum connect_result result;
+
+	if (block == NULL)
+		return CONNECT_FAILED;
+	effect_init(&effect, chain->db);
+	result = check_block(chain, node, block, &effect, reject, err);
+	if (result == CONNECT_OK && !commit(chain, node, block, &effect, err))
+		result = CONNECT_FAILED;
+	effect_clear(&effect);
+	if (result == CONNECT_OK) {
+		states_connected(chain->states, node);
+		mempool_block_connected(chain, block);
+		NOTIFY(chain, connected, &node->entry, block);
+	}
+	block_free(block);
+	return result;
+}
+
+/* Takes back what a block did to the coins, last transaction first. */
+static bool undo_coins(struct coin_view *view, const struct block *block, struct reader *spent, struct errmsg *err)
+{
+	struct coin *coins = NULL;
+	size_t count = 0, at;
+	bool ok = true;
+
+	for (size_t i = 1; i < block->tx_count; i++)
+		count += block->txs[i]->input_count;
+	coins = mem_calloc(count, sizeof *coins);
+	for (at = 0; ok && at < count; at++)
+		ok = coin_read(spent, &coins[at]);
+	if (!ok || !reader_done(spent))
+		ok = errmsg_set(err, "The undo data of a block are damaged: start with -reindex");
+	for (size_t i = block->tx_count; ok && i-- > 0;) {
+		const struct tx *tx = block->txs[i];
+		uint8_t txid[32];
+
+		tx_txid(tx, txid);
+		ok = coin_view_remove_tx(view, tx, txid, err);
+		for (size_t j = i > 0 ? tx->input_count : 0; ok && j-- > 0;)
+			coin_view_add(view, &tx->inputs[j].prev, &coins[--at]);
+	}
+	for (size_t i = 0; i < count; i++)
+		coin_clear(&coins[i]);
+	free(coins);
+	return ok;
+}
+
+static bool write_disconnected(struct chain *chain, struct node *node, const struct block *block,
+	const struct coin_view *view, struct errmsg *err)
+{
+	struct coin_stats stats = chain->coin_stats;
+	struct db_batch *batch = db_batch_new();
+	bool ok;
+
+	coin_view_flush(view, batch, &stats);
+	save_txs(batch, block, NULL);
+	save_tip(chain, batch, node_parent(node), &stats);
+	ok = db_write(chain->db, batch, true, err);
+	db_batch_free(batch);
+	if (ok) {
+		chain->coin_stats = stats;
+		index_set_active(&chain->index, node_parent(node));
+	}
+	return ok;
+}
+
+static bool disconnect_tip(struct chain *chain, struct errmsg *err)
+{
+	struct node *node = chain_tip_node(chain);
+	struct block *block = stored_read(chain->blocks, chain->spec, node, false, err);
+	struct coin_view *view = coin_view_new(chain->db);
+	struct registry_undo *undo = NULL;
+	struct reader record_reader, spent;
+	struct buf record;
+	bool ok;
+
+	buf_init(&record);
+	ok = block != NULL && blockfile_read(chain->undos, RECORD_UNDO, &node->undo, &record, err);
+	if (ok) {
+		size_t size;
+
+		reader_init(&record_reader, record.data, record.size);
+		size = (size_t)reader_compact_any(&record_reader);
+		reader_init(&spent, reader_bytes(&record_reader, size), record_reader.ok ? size : 0);
+		undo = registry_undo_read(&record_reader);
+		ok = undo != NULL ? undo_coins(view, block, &spent, err) :
+			errmsg_set(err, "The undo data of a block are damaged: start with -reindex");
+	}
+	if (ok) {
+		registry_undo(chain->registry, undo);
+		ok = write_disconnected(chain, node, block, view, err);
+	}
+	if (ok) {
+		mempool_block_disconnected(chain, block);
+		NOTIFY(chain, disconnected, &node->entry, block);
+	}
+	registry_undo_free(undo);
+	buf_clear(&record);
+	coin_view_free(view);
+	block_free(block);
+	return ok;
+}
+
+/* --- the best branch --- */
+
+void connect_refuse(struct chain *chain, struct node *node, const char *reason)
+{
+	bool stored = node->entry.status != ENTRY_HEADER;
+	struct db_batch *batch;
+	struct errmsg err;
+	char id[65];
+
+	hex_encode_reversed(id, node->entry.id, 32);
+	log_warn("[chain] block %s at height %" PRIu32 " is invalid: %s", id, node->entry.height, reason);
+	index_invalidate(&chain->index, node, reason);
+	/* Headers whose bytes were never taken are not kept: they cost nothing to make. */
+	if (!stored || chain->failed)
+		return;
+	batch = db_batch_new();
+	index_save(batch, node);
+	if (!db_write(chain->db, batch, false, &err))
+		chain_fail(chain, &err);
+	db_batch_free(batch);
+}
+
+/* Whether a switch would undo more than is done without asking. The operator's refusal of the tip is asking enough, and
+ * before the first sync has ended there is nothing to protect. */
+static bool too_deep(struct chain *chain, struct node *best, const struct index_entry *fork)
+{
+	const struct index_entry *tip = chain_tip(chain);
+	uint32_t depth = tip->height - fork->height;
+
+	if (depth <= CHAIN_REORG_MAX || chain->initial_download || tip->status == ENTRY_INVALID)
+		return false;
+	log_warn("[chain] a branch with more work, verified up to height %" PRIu32 ", leaves the active chain %" PRIu32
+		" blocks below its tip: not switching to it by itself (invalidateblock on the active branch does)",
+		best->entry.height, depth);
+	best->refused_deep = true;
+	return true;
+}
+
+/* Goes from the tip to `best`. False if a block on the way is invalid (it is marked), or the disk failed. */
+static bool switch_to(struct chain *chain, struct node *best, const struct index_entry *fork, struct errmsg *err)
+{
+	struct reject reject;
+
+	while (chain_tip(chain) != fork)
+		if (!disconnect_tip(chain, err)) {
+			chain_fail(chain, err);
+			return false;
+		}
+	for (uint32_t height = fork->height + 1; height <= best->entry.height; height++) {
+		struct node *node = node_of(entry_ancestor(&best->entry, height));
+
+		switch (connect_block(chain, node, &reject, err)) {
+		case CONNECT_OK:
+			break;
+		case CONNECT_INVALID:
+			connect_refuse(chain, node, reject.reason);
+			NOTIFY(chain, block_verdict, &node->entry, node->source, &reject);
+			return false;
+		case CONNECT_FAILED:
+			chain_fail(chain, err);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* After the last step of a switch: what depended on the old tip. */
+static void tip_changed(struct chain *chain)
+{
+	const struct index_entry *tip = chain_tip(chain);
+	struct errmsg err;
+	struct state *state = states_rebuild(chain->states, node_of(tip), NULL, NULL, &err);
+
+	if (state == NULL) {
+		chain_fail(chain, &err);
+		return;
+	}
+	state_unref(state);
+	states_pin(chain->states, node_of(tip));
+	proofs_new_tip(chain->proofs, tip->id);
+	loose_new_tip(chain);
+	mempool_new_tip(chain);
+	chain_update_download(chain);
+	NOTIFY(chain, tip, tip);
+}
+
+static void activate_best(struct chain *chain)
+{
+	const struct index_entry *before = chain_tip(chain), *tip, *fork;
+	struct errmsg err;
+	struct node *best;
+
+	while (!chain->failed) {
+		tip = chain_tip(chain);
+		best = index_best_verified(&chain->index);
+		if (tip->status != ENTRY_INVALID && u256_compare(best->entry.chain_work, tip->chain_work) <= 0)
+			break;
+		fork = index_fork(tip, &best->entry);
+		if (!too_deep(chain, best, fork))
+			switch_to(chain, best, fork, &err);
+	}
+	if (!chain->failed && chain_tip(chain) != before)
+		tip_changed(chain);
+}
+
+void chain_advance(struct chain *chain)
+{
+	/* A notice may have brought the next block: it is taken up when the notices are over. */
+	chain->again = true;
+	if (chain->advancing || chain->closing)
+		return;
+	chain->advancing = true;
+	while (chain->again && !chain->failed) {
+		chain->again = false;
+		activate_best(chain);
+		jobs_start(chain);
+	}
+	chain->advancing = false;
+}

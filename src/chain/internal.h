@@ -1,0 +1,130 @@
+/* The inside of the chain: its state, and what its rooms offer each other. Nothing outside src/chain includes this. */
+#ifndef ATELIER_CHAIN_INTERNAL_H
+#define ATELIER_CHAIN_INTERNAL_H
+
+#include "chain/blobs.h"
+#include "chain/blockfile.h"
+#include "chain/chain.h"
+#include "chain/coins.h"
+#include "chain/db.h"
+#include "chain/index.h"
+#include "chain/loose.h"
+#include "chain/mempool.h"
+#include "chain/proofs.h"
+#include "chain/states.h"
+#include "chain/stored.h"
+
+enum {
+	CHAIN_SUBSCRIBERS = 8,
+	CHAIN_REORG_MAX = 100,          /* blocks undone without asking (doc/protocol.md section 15) */
+	CHAIN_HEADERS_AHEAD = 4032,     /* headers above the tip: digests are free, so header work proves nothing */
+	CHAIN_HEADERS_MAX = 200000,     /* headers without block bytes held in memory */
+	CHAIN_OLD_FORK = 288,           /* deeper forks are stored only if their headers have more work than the tip */
+};
+
+struct blob_want {
+	uint8_t root[32];
+	uint64_t size;
+};
+
+/* A block that is stored and waits for its verdict. */
+struct waiting_block {
+	struct node *node;
+	struct blob_want *wants;        /* blobs it cannot do without */
+	size_t want_count;
+};
+
+struct chain {
+	const struct spec *spec;
+	struct pool *pool;
+	char *datadir;
+	int lock;
+	struct db *db;
+	struct blockfile *blocks, *undos;
+	struct index index;
+	struct blobs *blobs;
+	struct states *states;
+	struct registry *registry;      /* after the tip */
+	struct coin_stats coin_stats;
+	struct mempool *mempool;
+	struct proofs *proofs;
+	struct loose *loose;
+	struct chain_events events[CHAIN_SUBSCRIBERS];
+	size_t event_count;
+	/* Registry of a block off the tip, kept because its children will be asked for next. */
+	const struct node *side_node;
+	struct registry *side_registry;
+	/* Verification (chain/jobs.c). */
+	struct waiting_block *waiting;
+	size_t waiting_count, waiting_cap;
+	struct block_job *jobs;
+	size_t job_count;
+	uint64_t proofs_executed, proofs_false;
+	bool advancing, again;          /* chain_advance is at work, and was asked again meanwhile */
+	bool closing;
+	bool initial_download;
+	bool failed;                    /* the disk did */
+};
+
+/* Tells every subscriber that wants to know. */
+#define NOTIFY(chain, notice, ...) \
+	do { \
+		for (size_t i_ = 0; i_ < (chain)->event_count; i_++) \
+			if ((chain)->events[i_].notice != NULL) \
+				(chain)->events[i_].notice((chain)->events[i_].context, __VA_ARGS__); \
+	} while (0)
+
+static inline struct node *chain_tip_node(const struct chain *chain)
+{
+	return chain->index.active[chain->index.active_count - 1];
+}
+
+/* chain.c. The disk failed: log, fatal notice, and no further writes. Always returns CHAIN_ERROR. */
+enum chain_result chain_fail(struct chain *chain, const struct errmsg *err);
+/* Once the tip is a day old at most, the first download is over, for good. */
+void chain_update_download(struct chain *chain);
+
+/* connect.c. Connects what has most work, then starts what can be verified. */
+void chain_advance(struct chain *chain);
+/* Rules that need coins and registry, for a block on the tip; nothing changes. */
+enum connect_result { CONNECT_OK, CONNECT_INVALID, CONNECT_FAILED };
+enum connect_result connect_check(struct chain *chain, struct node *node, const struct block *block,
+	struct reject *reject, struct errmsg *err);
+/* Marks the entry (and its descendants) refused, for good. */
+void connect_refuse(struct chain *chain, struct node *node, const char *reason);
+
+/* branch.c. The registry after any verified block: the tip's own, or one derived from it. Borrowed until the next call.
+ * NULL with the error set if a block on the way cannot be read. */
+const struct registry *branch_registry(struct chain *chain, const struct node *node, struct errmsg *err);
+
+/* gather.c. What the proofs of a block's children train on. */
+struct draw {
+	const struct registry *registry;
+	uint32_t dataset[OUTCOME_MAX_SLOTS];
+};
+void gather_draw(const struct chain *chain, const struct registry *registry, const struct index_entry *parent,
+	struct draw *draw);
+/* Windows of a proof, the caller's; NULL if the dataset's bytes are not here: then `missing`, if not NULL, names them. */
+uint8_t *gather_windows(struct chain *chain, const struct draw *draw, const struct header *header, uint32_t *slot,
+	struct blob_want *missing, struct errmsg *err);
+/* A whole block's job: takes the reference to the parent's state. With `known`, bodies of proofs that were executed before
+ * are used again. Fills dataset and v_ref of the outcome. On failure the job is cleared. */
+bool gather_block(struct chain *chain, const struct node *node, const struct block *block, struct state *parent,
+	bool known, struct verify_job *job, struct block_outcome *outcome, struct blob_want *missing, struct errmsg *err);
+
+/* jobs.c */
+void jobs_wait(struct chain *chain, struct node *node, const struct block *block);   /* it is stored: it will be verified */
+void jobs_start(struct chain *chain);
+void jobs_stop(struct chain *chain);                                                 /* cancels all and waits */
+/* Whether the blob is here in the size that was registered: a wrong size never comes true. */
+bool blob_is_here(const struct chain *chain, const struct blob_want *want);
+bool jobs_has(const struct chain *chain, const struct node *node);                  /* it waits */
+/* Whether a waiting block wants the blob. */
+bool jobs_want(const struct chain *chain, const struct blob_want *want);
+
+/* reindex.c. Block files are read again, and every block that fits is ENTRY_STORED in the database; it is verified
+ * again as any other. A reindex that was interrupted is begun anew: `needed` tells. */
+bool reindex_needed(struct chain *chain, bool *needed, struct errmsg *err);
+bool reindex_run(struct chain *chain, const struct chain_options *options, struct errmsg *err);
+
+#endif

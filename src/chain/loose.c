@@ -1,0 +1,301 @@
+#include "chain/loose.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/internal.h"
+#include "util/clock.h"
+#include "util/mem.h"
+
+struct pooled {
+	struct header header;
+	uint8_t id[32], seed[32];
+};
+
+struct loose_job {
+	struct loose_job *next;
+	struct chain *chain;
+	struct verify_proof proof;
+	struct state *state;          /* the tip's, while it is in work */
+	uint64_t source;
+	bool running, right;
+	atomic_bool cancel;
+	struct reject reject;
+};
+
+struct loose {
+	const struct spec *spec;
+	size_t max;
+	struct pooled *pool;          /* ascending by seed */
+	size_t count;
+	struct loose_job *jobs;       /* oldest first */
+	size_t job_count, running;
+};
+
+struct loose *loose_new(const struct spec *spec)
+{
+	struct loose *loose = mem_calloc(1, sizeof *loose);
+
+	loose->spec = spec;
+	loose->max = 4 * (size_t)spec->k;
+	loose->pool = mem_calloc(loose->max, sizeof *loose->pool);
+	return loose;
+}
+
+void loose_free(struct loose *loose)
+{
+	if (loose == NULL)
+		return;
+	free(loose->pool);
+	free(loose);
+}
+
+size_t loose_busy(const struct loose *loose)
+{
+	return loose->job_count;
+}
+
+/* Where a seed stands or would stand; true if it is there. */
+static bool pool_find(const struct loose *loose, const uint8_t seed[32], size_t *at)
+{
+	size_t low = 0, high = loose->count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		int order = memcmp(loose->pool[middle].seed, seed, 32);
+
+		if (order == 0) {
+			*at = middle;
+			return true;
+		}
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*at = low;
+	return false;
+}
+
+bool loose_put(struct loose *loose, const struct header *header)
+{
+	uint8_t seed[32];
+	size_t at;
+
+	header_seed(header, seed);
+	if (loose->count == loose->max || pool_find(loose, seed, &at))
+		return false;
+	memmove(&loose->pool[at + 1], &loose->pool[at], (loose->count - at) * sizeof *loose->pool);
+	loose->count++;
+	loose->pool[at].header = *header;
+	memcpy(loose->pool[at].seed, seed, 32);
+	header_id(header, loose->pool[at].id);
+	return true;
+}
+
+size_t chain_loose_count(const struct chain *chain)
+{
+	return chain->loose->count;
+}
+
+const struct header *chain_loose_get(const struct chain *chain, size_t index)
+{
+	return index < chain->loose->count ? &chain->loose->pool[index].header : NULL;
+}
+
+bool chain_loose_known(const struct chain *chain, const uint8_t id[32])
+{
+	for (const struct loose_job *job = chain->loose->jobs; job != NULL; job = job->next)
+		if (memcmp(job->proof.id, id, 32) == 0)
+			return true;
+	return proofs_verdict(chain->proofs, id) != PROOF_UNKNOWN;
+}
+
+/* --- execution --- */
+
+static void job_free(struct loose_job *job)
+{
+	struct loose *loose = job->chain->loose;
+	struct loose_job **link = &loose->jobs;
+
+	while (*link != job)
+		link = &(*link)->next;
+	*link = job->next;
+	loose->job_count--;
+	loose->running -= job->running;
+	state_unref(job->state);
+	free(job->proof.windows);
+	free(job->proof.delta);
+	free(job);
+}
+
+static void start_jobs(struct chain *chain);
+
+static void job_run(void *arg)
+{
+	struct loose_job *job = arg;
+
+	job->right = verify_one(job->chain->spec, job->state, &job->proof, &job->cancel, NULL, &job->reject);
+}
+
+static void job_done(void *arg, bool cancelled)
+{
+	struct loose_job *job = arg;
+	struct chain *chain = job->chain;
+	const struct header header = job->proof.header;
+	const uint64_t source = job->source;
+	struct reject reject = job->reject;
+	bool right = job->right;
+
+	if (cancelled || atomic_load(&job->cancel)) {
+		job_free(job);
+		start_jobs(chain);
+		return;
+	}
+	proofs_put(chain->proofs, &header, right ? PROOF_RIGHT : PROOF_FALSE, job->proof.delta);
+	chain->proofs_executed += right;
+	chain->proofs_false += !right;
+	job_free(job);
+	if (right && !loose_put(chain->loose, &header)) {
+		right = false;
+		reject_set(&reject, REJECT_POLICY, "loose-pool-full", "enough proofs wait for the next block");
+	}
+	NOTIFY(chain, proof_verdict, &header, source, right ? NULL : &reject);
+	start_jobs(chain);
+}
+
+static bool start_job(struct chain *chain, struct loose_job *job)
+{
+	const struct index_entry *tip = chain_tip(chain);
+	struct errmsg err;
+	struct draw draw;
+
+	gather_draw(chain, chain->registry, tip, &draw);
+	job->proof.windows = gather_windows(chain, &draw, &job->proof.header, &job->proof.slot, NULL, &err);
+	job->state = job->proof.windows != NULL ? states_get(chain->states, node_of(tip)) : NULL;
+	if (job->state == NULL) {
+		job_free(job);
+		return false;
+	}
+	job->running = true;
+	chain->loose->running++;
+	pool_post(chain->pool, job_run, job_done, job, false);
+	return true;
+}
+
+static bool source_is_busy(const struct loose *loose, uint64_t source)
+{
+	for (const struct loose_job *job = loose->jobs; job != NULL; job = job->next)
+		if (job->running && job->source == source)
+			return true;
+	return false;
+}
+
+static struct loose_job *next_job(const struct loose *loose)
+{
+	for (struct loose_job *job = loose->jobs; job != NULL; job = job->next)
+		if (!job->running && !source_is_busy(loose, job->source))
+			return job;
+	return NULL;
+}
+
+static void start_jobs(struct chain *chain)
+{
+	struct loose *loose = chain->loose;
+	struct loose_job *job;
+
+	while (!chain->closing && !chain->failed && loose->running < pool_threads(chain->pool) &&
+		(job = next_job(loose)) != NULL)
+		start_job(chain, job);
+}
+
+static void cancel_all(struct chain *chain)
+{
+	struct loose_job *job = chain->loose->jobs;
+
+	while (job != NULL) {
+		struct loose_job *next = job->next;
+
+		if (job->running)
+			atomic_store(&job->cancel, true);
+		else
+			job_free(job);
+		job = next;
+	}
+}
+
+void loose_new_tip(struct chain *chain)
+{
+	cancel_all(chain);
+	chain->loose->count = 0;
+}
+
+void loose_stop(struct chain *chain)
+{
+	cancel_all(chain);
+	while (chain->loose->job_count > 0) {
+		pool_wait(chain->pool);
+		pool_drain(chain->pool);
+	}
+}
+
+/* --- from outside --- */
+
+static enum chain_result queue_job(struct chain *chain, const struct header *header, const uint8_t id[32],
+	uint64_t source, struct reject *reject)
+{
+	struct loose *loose = chain->loose;
+	struct loose_job *job, **link = &loose->jobs;
+
+	if (loose->count == loose->max || loose->job_count >= loose->max) {
+		reject_set(reject, REJECT_NOT_YET, "loose-pool-full", "enough proofs wait for the next block");
+		return CHAIN_REJECTED;
+	}
+	job = mem_calloc(1, sizeof *job);
+	job->chain = chain;
+	job->source = source;
+	job->proof.header = *header;
+	memcpy(job->proof.id, id, 32);
+	header_seed(header, job->proof.seed);
+	atomic_init(&job->cancel, false);
+	while (*link != NULL)
+		link = &(*link)->next;
+	*link = job;
+	loose->job_count++;
+	start_jobs(chain);
+	return CHAIN_NEW;
+}
+
+enum chain_result chain_add_loose(struct chain *chain, const struct header *header, uint64_t source,
+	struct reject *reject)
+{
+	const struct index_entry *tip = chain_tip(chain);
+	const uint64_t now = (uint64_t)clock_wall();
+	struct parent_view view;
+	uint8_t id[32], seed[32];
+	size_t at;
+
+	if (chain->failed)
+		return CHAIN_ERROR;
+	header_id(header, id);
+	if (proofs_verdict(chain->proofs, id) == PROOF_FALSE) {
+		reject_set(reject, REJECT_INVALID, "bad-proof-digest", "this proof was executed before");
+		return CHAIN_REJECTED;
+	}
+	if (chain_loose_known(chain, id))
+		return CHAIN_KNOWN;
+	if (memcmp(header->prev, tip->id, 32) != 0) {
+		reject_set(reject, REJECT_NOT_YET, "bad-proof-parent", "the proof is not for the present tip");
+		return CHAIN_ORPHAN;
+	}
+	index_parent_view(tip, &view);
+	if (!loose_check(chain->spec, header, &view, now + spec_future_limit(chain->spec), reject))
+		return CHAIN_REJECTED;
+	header_seed(header, seed);
+	if (pool_find(chain->loose, seed, &at)) {
+		/* Another digest for a seed whose digest has been found: it cannot be right. */
+		reject_set(reject, REJECT_INVALID, "bad-proof-digest", "another digest of this seed is right");
+		return CHAIN_REJECTED;
+	}
+	return queue_job(chain, header, id, source, reject);
+}

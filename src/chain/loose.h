@@ -1,0 +1,21 @@
+/* The loose proofs for the tip's child: those being executed, and the pool of those that are right.
+ *
+ * At most 4k are in the pool, as many as a block takes. Each source has one in work at most, and no more wait than the
+ * pool could hold. With a new tip all of it is dropped: they named the old one. */
+#ifndef ATELIER_CHAIN_LOOSE_H
+#define ATELIER_CHAIN_LOOSE_H
+
+#include "chain/chain.h"
+
+struct loose;
+
+struct loose *loose_new(const struct spec *spec);
+void loose_free(struct loose *loose);
+/* Cancels what is in work and waits. */
+void loose_stop(struct chain *chain);
+void loose_new_tip(struct chain *chain);
+/* A right one, for the tip's child; false if the pool is full or has its seed. */
+bool loose_put(struct loose *loose, const struct header *header);
+size_t loose_busy(const struct loose *loose);   /* waiting or in work */
+
+#endif

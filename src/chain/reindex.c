@@ -1,0 +1,174 @@
+/* -reindex: forget index and coins, and make the index anew from the block files. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/internal.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+/* In the database while a reindex is under way. */
+static const uint8_t reindex_key = 'R';
+
+/* A record found in the block files. */
+struct found_block {
+	uint8_t id[32];
+	struct header header;
+	struct file_position block, bodies;
+	bool done;
+};
+
+struct reindex {
+	struct chain *chain;
+	const struct chain_options *options;
+	struct map by_id;
+	struct found_block **blocks;
+	size_t count, cap;
+	size_t taken;
+};
+
+static bool write_marker(struct chain *chain, bool set, struct errmsg *err)
+{
+	struct db_batch *batch = db_batch_new();
+	bool ok;
+
+	if (set)
+		db_batch_put(batch, &reindex_key, 1, "", 0);
+	else
+		db_batch_delete(batch, &reindex_key, 1);
+	ok = db_write(chain->db, batch, true, err);
+	db_batch_free(batch);
+	return ok;
+}
+
+bool reindex_needed(struct chain *chain, bool *needed, struct errmsg *err)
+{
+	struct buf value;
+	enum db_result result;
+
+	buf_init(&value);
+	result = db_get(chain->db, &reindex_key, 1, &value, err);
+	buf_clear(&value);
+	*needed = result == DB_FOUND;
+	return result != DB_FAILED;
+}
+
+static struct found_block *found_block(struct reindex *reindex, const uint8_t id[32])
+{
+	struct found_block *found = map_get(&reindex->by_id, id);
+
+	if (found != NULL)
+		return found;
+	found = mem_calloc(1, sizeof *found);
+	memcpy(found->id, id, 32);
+	map_put(&reindex->by_id, id, found);
+	if (reindex->count == reindex->cap) {
+		reindex->cap = reindex->cap ? reindex->cap * 2 : 256;
+		reindex->blocks = mem_realloc(reindex->blocks, reindex->cap * sizeof *reindex->blocks);
+	}
+	reindex->blocks[reindex->count++] = found;
+	return found;
+}
+
+static bool visit(void *context, enum record_kind kind, const struct file_position *position, const uint8_t *payload,
+	uint64_t done, uint64_t total)
+{
+	struct reindex *reindex = context;
+	struct found_block *found;
+	struct header header;
+	uint8_t id[32];
+
+	if (kind == RECORD_BLOCK && position->size >= HEADER_SIZE) {
+		header_read(&header, payload);
+		header_id(&header, id);
+		found = found_block(reindex, id);
+		found->header = header;
+		found->block = *position;
+	} else if (kind == RECORD_BODIES && position->size >= 32) {
+		found_block(reindex, payload)->bodies = *position;
+	}
+	if (reindex->options->progress != NULL)
+		reindex->options->progress(reindex->options->progress_context, "Reading block files",
+			(uint32_t)(done >> 20), (uint32_t)(total >> 20));
+	return true;
+}
+
+/* Enters a block whose parent is in the index. What is no block by its own rules is left out. */
+static void enter(struct reindex *reindex, struct found_block *found, struct db_batch *batch)
+{
+	struct chain *chain = reindex->chain;
+	const struct node *parent = index_find(&chain->index, found->header.prev);
+	struct node *node, probe = { .block = found->block };
+	struct parent_view view;
+	struct reject reject;
+	struct block *block;
+	struct errmsg err;
+
+	found->done = true;
+	memcpy(probe.entry.id, found->id, 32);
+	block = stored_read(chain->blocks, chain->spec, &probe, false, &err);
+	if (block == NULL) {
+		log_warn("[chain] left out: %s", err.text);
+		return;
+	}
+	index_parent_view(&parent->entry, &view);
+	if (!header_check(chain->spec, &found->header, &view, (uint64_t)clock_wall(), &reject) ||
+		!block_check(chain->spec, block, &view, &reject)) {
+		log_warn("[chain] left out: block %" PRIu32 ": %s, %s", view.height + 1, reject.reason, reject.detail);
+		block_free(block);
+		return;
+	}
+	node = index_add(&chain->index, &found->header, found->id);
+	node->block = found->block;
+	node->bodies = found->bodies;
+	node->entry.tx_count = (uint32_t)block->tx_count;
+	node->entry.loose_count = (uint32_t)block->loose_count;
+	index_set_status(&chain->index, node, ENTRY_STORED);
+	index_save(batch, node);
+	reindex->taken++;
+	block_free(block);
+}
+
+/* Children may lie before their parents: rounds until one brings nothing new. */
+static bool enter_all(struct reindex *reindex, struct errmsg *err)
+{
+	size_t before;
+	bool ok = true;
+
+	do {
+		struct db_batch *batch = db_batch_new();
+
+		before = reindex->taken;
+		for (size_t i = 0; i < reindex->count; i++) {
+			struct found_block *found = reindex->blocks[i];
+
+			if (!found->done && found->block.size != 0 &&
+				index_find(&reindex->chain->index, found->header.prev) != NULL)
+				enter(reindex, found, batch);
+		}
+		ok = db_write(reindex->chain->db, batch, false, err);
+		db_batch_free(batch);
+	} while (ok && reindex->taken > before);
+	return ok;
+}
+
+bool reindex_run(struct chain *chain, const struct chain_options *options, struct errmsg *err)
+{
+	struct reindex reindex = { .chain = chain, .options = options };
+	bool ok;
+
+	map_init(&reindex.by_id);
+	ok = write_marker(chain, true, err) && blockfile_scan(chain->blocks, visit, &reindex, err) &&
+		enter_all(&reindex, err) && write_marker(chain, false, err);
+	if (ok)
+		log_info("[chain] reindex: %zu blocks found, all of them will be verified again", reindex.taken);
+	for (size_t i = 0; i < reindex.count; i++)
+		free(reindex.blocks[i]);
+	free(reindex.blocks);
+	map_clear(&reindex.by_id);
+	/* index_load reads what was written: one way into memory. */
+	index_clear(&chain->index);
+	index_init(&chain->index, chain->spec);
+	return ok;
+}
