@@ -1,0 +1,356 @@
+/* Each operation against a plain reference in double, each backward against numeric gradients of that reference. */
+#include "ml/float.h"
+
+#include "unit.h"
+
+#include <math.h>
+
+#include "ml/attention.h"
+#include "ml/model.h"
+#include "ml/ops.h"
+#include "util/mem.h"
+
+static double next_random(void)
+{
+	static uint64_t s = 88172645463325252u;
+
+	s ^= s << 13;
+	s ^= s >> 7;
+	s ^= s << 17;
+	return (double)(s >> 11) * 0x1p-53 * 2 - 1;
+}
+
+static float *random_floats(size_t n)
+{
+	float *x = mem_align(n * sizeof(float));
+
+	for (size_t i = 0; i < n; i++)
+		x[i] = (float)next_random();
+	return x;
+}
+
+/* A reference: y from the concatenated inputs x, in double. */
+typedef void reference(const double *x, double *y);
+
+/* Checks found[i] = d(weights . y) / dx[i] by central differences. */
+static void check_gradient(reference *f, const float *x, size_t inputs, const float *weights, size_t outputs,
+			   const float *found)
+{
+	double *point = mem_alloc(inputs * sizeof(double)), *y = mem_alloc(outputs * sizeof(double));
+	const double step = 1e-5;
+
+	for (size_t i = 0; i < inputs; i++)
+		point[i] = (double)x[i];
+	for (size_t i = 0; i < inputs; i++) {
+		double difference = 0;
+
+		for (int side = -1; side <= 1; side += 2) {
+			point[i] = (double)x[i] + side * step;
+			f(point, y);
+			for (size_t j = 0; j < outputs; j++)
+				difference += side * y[j] * (double)weights[j];
+		}
+		point[i] = (double)x[i];
+		double expected = difference / (2 * step);
+
+		if (fabs((double)found[i] - expected) > 2e-5 * (1 + fabs(expected)))
+			fail_msg("input %zu: gradient %g, expected %g", i, (double)found[i], expected);
+	}
+	free(point);
+	free(y);
+}
+
+static void check_values(reference *f, const float *x, size_t inputs, const float *found, size_t outputs)
+{
+	double *point = mem_alloc(inputs * sizeof(double)), *y = mem_alloc(outputs * sizeof(double));
+
+	for (size_t i = 0; i < inputs; i++)
+		point[i] = (double)x[i];
+	f(point, y);
+	for (size_t j = 0; j < outputs; j++)
+		if (fabs((double)found[j] - y[j]) > 2e-6 * (1 + fabs(y[j])))
+			fail_msg("output %zu: %g, expected %g", j, (double)found[j], y[j]);
+	free(point);
+	free(y);
+}
+
+/* ---- RMSNorm: inputs x [3][32], gain [32] ---- */
+
+enum { NORM_TOKENS = 3, NORM_D = 32, NORM_N = NORM_TOKENS * NORM_D };
+
+static void reference_rmsnorm(const double *x, double *y)
+{
+	const double *gain = x + NORM_N;
+
+	for (int t = 0; t < NORM_TOKENS; t++) {
+		double square = 0;
+
+		for (int j = 0; j < NORM_D; j++)
+			square += x[t * NORM_D + j] * x[t * NORM_D + j];
+		for (int j = 0; j < NORM_D; j++)
+			y[t * NORM_D + j] = x[t * NORM_D + j] / sqrt(square / NORM_D + 1e-5) * gain[j];
+	}
+}
+
+static void test_rmsnorm(void **state)
+{
+	float *x = random_floats(NORM_N + NORM_D), *dy = random_floats(NORM_N), *gradient = random_floats(NORM_N + NORM_D);
+	float y[NORM_N], r[NORM_TOKENS], before[NORM_N + NORM_D];
+
+	(void)state;
+	ops_rmsnorm(x, x + NORM_N, NORM_TOKENS, NORM_D, y, r);
+	check_values(reference_rmsnorm, x, NORM_N + NORM_D, y, NORM_N);
+	/* Both gradients are added to what is there. */
+	memcpy(before, gradient, sizeof(before));
+	ops_rmsnorm_backward(x, x + NORM_N, r, dy, NORM_TOKENS, NORM_D, gradient, gradient + NORM_N);
+	for (int i = 0; i < NORM_N + NORM_D; i++)
+		gradient[i] -= before[i];
+	check_gradient(reference_rmsnorm, x, NORM_N + NORM_D, dy, NORM_N, gradient);
+	free(x);
+	free(dy);
+	free(gradient);
+}
+
+/* ---- Gated unit: gu [2][2 * 16] ---- */
+
+enum { GATE_TOKENS = 2, GATE_FF = 16, GATE_N = GATE_TOKENS * GATE_FF };
+
+static void reference_gate(const double *x, double *y)
+{
+	for (int t = 0; t < GATE_TOKENS; t++) {
+		for (int j = 0; j < GATE_FF; j++) {
+			double g = x[t * 2 * GATE_FF + j], u = x[t * 2 * GATE_FF + GATE_FF + j];
+
+			y[t * GATE_FF + j] = g / (1 + exp(-g)) * u;
+		}
+	}
+}
+
+static void test_gate(void **state)
+{
+	float *gu = random_floats(2 * GATE_N), *db = random_floats(GATE_N), b[GATE_N], dgu[2 * GATE_N];
+
+	(void)state;
+	for (int i = 0; i < 2 * GATE_N; i++)
+		gu[i] *= 4;
+	ops_gate(gu, GATE_TOKENS, GATE_FF, b);
+	check_values(reference_gate, gu, 2 * GATE_N, b, GATE_N);
+	ops_gate_backward(gu, db, GATE_TOKENS, GATE_FF, dgu);
+	check_gradient(reference_gate, gu, 2 * GATE_N, db, GATE_N, dgu);
+	free(gu);
+	free(db);
+}
+
+/* ---- Rotation: qkv [2 windows of 32][3 * 2 heads * 16] ---- */
+
+static void test_rotate(void **state)
+{
+	enum { CTX = 32, HEADS = 2, HEAD = 16, WIDTH = 3 * HEADS * HEAD, TOKENS = 2 * CTX };
+	float cosine[CTX * HEAD / 2], sine[CTX * HEAD / 2];
+	float *x = random_floats((size_t)TOKENS * WIDTH), *y = mem_dup(x, (size_t)TOKENS * WIDTH * sizeof(float));
+	struct ops_rotary rotary = {cosine, sine, CTX, HEADS, HEAD};
+
+	(void)state;
+	ops_rotary_table(CTX, HEAD, cosine, sine);
+	ops_rotate(&rotary, y, TOKENS, false);
+	for (int t = 0; t < TOKENS; t++) {
+		for (int h = 0; h < 3 * HEADS; h++) {
+			for (int i = 0; i < HEAD / 2; i++) {
+				size_t at = (size_t)t * WIDTH + (size_t)h * HEAD + (size_t)i;
+				double angle = h < 2 * HEADS ? t % CTX * pow(10000.0, -2.0 * i / HEAD) : 0;
+				double a = (double)x[at], b = (double)x[at + HEAD / 2];
+
+				assert_true(fabs((double)y[at] - (a * cos(angle) - b * sin(angle))) < 5e-6);
+				assert_true(fabs((double)y[at + HEAD / 2] - (a * sin(angle) + b * cos(angle))) < 5e-6);
+			}
+		}
+	}
+	ops_rotate(&rotary, y, TOKENS, true);
+	for (int i = 0; i < TOKENS * WIDTH; i++)
+		assert_true(fabsf(x[i] - y[i]) < 1e-6f);
+	free(x);
+	free(y);
+}
+
+/* ---- Cross-entropy: 2 windows of 32 ---- */
+
+enum { LOSS_ROWS = 2, LOSS_CTX = 32, LOSS_N = LOSS_ROWS * LOSS_CTX * MODEL_VOCABULARY };
+
+static uint8_t loss_windows[LOSS_ROWS * (LOSS_CTX + 1)];
+
+static void reference_loss(const double *x, double *y)
+{
+	double total = 0;
+
+	for (int t = 0; t < LOSS_ROWS * LOSS_CTX; t++, x += MODEL_VOCABULARY) {
+		double z = 0;
+
+		if (t % LOSS_CTX < MODEL_SKIPPED)
+			continue;
+		for (int j = 0; j < MODEL_VOCABULARY; j++)
+			z += exp(x[j]);
+		total += log(z) - x[loss_windows[t / LOSS_CTX * (LOSS_CTX + 1) + t % LOSS_CTX + 1]];
+	}
+	y[0] = total / (LOSS_ROWS * (LOSS_CTX - MODEL_SKIPPED));
+}
+
+static void test_cross_entropy(void **state)
+{
+	float *logits = random_floats(LOSS_N), *gradient = mem_dup(logits, LOSS_N * sizeof(float));
+	float lane[16] = {0}, inv = 1.0f / (LOSS_ROWS * (LOSS_CTX - MODEL_SKIPPED)), loss = 0, one = 1;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(loss_windows); i++)
+		loss_windows[i] = (uint8_t)(i * 37);
+	ops_cross_entropy(gradient, loss_windows, LOSS_ROWS, LOSS_CTX, inv, true, lane);
+	for (int i = 0; i < 16; i++)
+		loss += lane[i];
+	loss *= inv;
+	check_values(reference_loss, logits, LOSS_N, &loss, 1);
+	/* A sample of the many logits: a whole position each of the skipped and the counted, and the border. */
+	for (size_t t = MODEL_SKIPPED - 1; t <= MODEL_SKIPPED; t++) {
+		for (size_t j = 0; j < MODEL_VOCABULARY; j += 5) {
+			size_t at = t * MODEL_VOCABULARY + j;
+
+			if (t < MODEL_SKIPPED)
+				assert_int_equal(float_bits(gradient[at]), 0);
+		}
+	}
+	check_gradient(reference_loss, logits, 10 * MODEL_VOCABULARY, &one, 1, gradient);
+	free(logits);
+	free(gradient);
+}
+
+/* ---- Embedding ---- */
+
+static void test_embedding(void **state)
+{
+	enum { D = 16, ROWS = 2, CTX = 32 };
+	uint8_t windows[ROWS * (CTX + 1)];
+	float *table = random_floats(MODEL_VOCABULARY * D), *h = mem_align(ROWS * CTX * D * sizeof(float));
+	float *gradient = mem_calloc(MODEL_VOCABULARY * D, sizeof(float));
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(windows); i++)
+		windows[i] = (uint8_t)(i % 5 + 250);
+	ops_embed(table, windows, ROWS, CTX, D, h);
+	for (size_t t = 0; t < ROWS * CTX; t++)
+		assert_memory_equal(h + t * D, table + windows[t / CTX * (CTX + 1) + t % CTX] * D, D * sizeof(float));
+	ops_embed_backward(h, windows, ROWS, CTX, D, gradient);
+	for (size_t byte = 0; byte < MODEL_VOCABULARY; byte++) {
+		int uses = 0;
+
+		for (size_t t = 0; t < ROWS * CTX; t++)
+			uses += windows[t / CTX * (CTX + 1) + t % CTX] == byte;
+		assert_true(fabsf(gradient[byte * D + 3] - (float)uses * table[byte * D + 3]) < 1e-5f);
+	}
+	free(table);
+	free(h);
+	free(gradient);
+}
+
+/* ---- Attention: q, k, v [32][3 * 16], one head ---- */
+
+enum { ATT_CTX = 32, ATT_HEAD = 16, ATT_STRIDE = 3 * ATT_HEAD, ATT_N = ATT_CTX * ATT_STRIDE, ATT_OUT = ATT_CTX * ATT_HEAD };
+
+static void reference_attention(const double *x, double *y)
+{
+	for (int i = 0; i < ATT_CTX; i++) {
+		double p[ATT_CTX], sum = 0;
+
+		for (int j = 0; j <= i; j++) {
+			double s = 0;
+
+			for (int c = 0; c < ATT_HEAD; c++)
+				s += x[i * ATT_STRIDE + c] * x[j * ATT_STRIDE + ATT_HEAD + c];
+			p[j] = exp(s / sqrt(ATT_HEAD));
+			sum += p[j];
+		}
+		for (int c = 0; c < ATT_HEAD; c++) {
+			y[i * ATT_HEAD + c] = 0;
+			for (int j = 0; j <= i; j++)
+				y[i * ATT_HEAD + c] += p[j] / sum * x[j * ATT_STRIDE + 2 * ATT_HEAD + c];
+		}
+	}
+}
+
+static void test_attention(void **state)
+{
+	float *x = random_floats(ATT_N), *da = random_floats(ATT_OUT);
+	float *scratch = mem_align(attention_scratch(ATT_CTX, ATT_HEAD) * sizeof(float));
+	float p[ATT_CTX * ATT_CTX], a[ATT_OUT], dx[ATT_N];
+	struct attention shape = {ATT_CTX, ATT_HEAD, ATT_STRIDE, ATT_HEAD, scratch};
+
+	(void)state;
+	attention_forward(&shape, x, x + ATT_HEAD, x + 2 * ATT_HEAD, p, a);
+	check_values(reference_attention, x, ATT_N, a, ATT_OUT);
+	for (int i = 0; i < ATT_CTX; i++)
+		for (int j = i + 1; j < ATT_CTX; j++)
+			assert_int_equal(float_bits(p[i * ATT_CTX + j]), 0);
+	attention_backward(&shape, x, x + ATT_HEAD, x + 2 * ATT_HEAD, p, da, dx, dx + ATT_HEAD, dx + 2 * ATT_HEAD);
+	check_gradient(reference_attention, x, ATT_N, da, ATT_OUT, dx);
+	free(x);
+	free(da);
+	free(scratch);
+}
+
+/* The order that the protocol prescribes, bit by bit, with scores of very different size. */
+static void test_attention_order(void **state)
+{
+	float *x = random_floats(ATT_N), *scratch = mem_align(attention_scratch(ATT_CTX, ATT_HEAD) * sizeof(float));
+	float p[ATT_CTX * ATT_CTX], a[ATT_OUT];
+	struct attention shape = {ATT_CTX, ATT_HEAD, ATT_STRIDE, ATT_HEAD, scratch};
+
+	(void)state;
+	for (int i = 0; i < ATT_N; i++)
+		x[i] *= (float)(1 << i % 7);
+	attention_forward(&shape, x, x + ATT_HEAD, x + 2 * ATT_HEAD, p, a);
+	for (int i = 0; i < ATT_CTX; i++) {
+		for (int c = 0; c < ATT_HEAD; c++) {
+			float sum = 0;
+
+			for (int j = 0; j <= i; j++)
+				sum = sum + p[i * ATT_CTX + j] * x[j * ATT_STRIDE + 2 * ATT_HEAD + c];
+			assert_int_equal(float_bits(sum), float_bits(a[i * ATT_HEAD + c]));
+		}
+	}
+	free(x);
+	free(scratch);
+}
+
+/* What overflows above the diagonal must not reach the rows below it. */
+static void test_attention_masks_overflow(void **state)
+{
+	float *x = mem_calloc(ATT_N, sizeof(float)), *da = mem_calloc(ATT_OUT, sizeof(float));
+	float *scratch = mem_align(attention_scratch(ATT_CTX, ATT_HEAD) * sizeof(float));
+	float p[ATT_CTX * ATT_CTX], a[ATT_OUT], dx[ATT_N];
+	struct attention shape = {ATT_CTX, ATT_HEAD, ATT_STRIDE, ATT_HEAD, scratch};
+
+	(void)state;
+	for (int c = 0; c < ATT_HEAD; c++) {
+		x[(ATT_CTX - 1) * ATT_STRIDE + 2 * ATT_HEAD + c] = 0x1p100f; /* v of the last position */
+		da[c] = 0x1p100f;                                            /* and what row 0 is told */
+	}
+	da[(ATT_CTX - 2) * ATT_HEAD] = 0x1p100f;
+	attention_forward(&shape, x, x + ATT_HEAD, x + 2 * ATT_HEAD, p, a);
+	for (int i = 0; i < (ATT_CTX - 1) * ATT_HEAD; i++)
+		assert_true(a[i] == 0);
+	attention_backward(&shape, x, x + ATT_HEAD, x + 2 * ATT_HEAD, p, da, dx, dx + ATT_HEAD, dx + 2 * ATT_HEAD);
+	for (int i = 0; i < ATT_N; i++)
+		assert_true(float_is_finite(dx[i]));
+	free(x);
+	free(da);
+	free(scratch);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rmsnorm),         cmocka_unit_test(test_gate),
+		cmocka_unit_test(test_rotate),          cmocka_unit_test(test_cross_entropy),
+		cmocka_unit_test(test_embedding),       cmocka_unit_test(test_attention),
+		cmocka_unit_test(test_attention_order), cmocka_unit_test(test_attention_masks_overflow),
+	};
+
+	return cmocka_run_group_tests_name("ml/ops", tests, NULL, NULL);
+}
