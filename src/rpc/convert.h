@@ -1,8 +1,8 @@
 /* From JSON values to what they mean: amounts, integers, hashes, bytes, text.
  *
  * Where a value is not what it should be, `error` says what is wrong with which argument (`name`), with Bitcoin Core's
- * code: RPC_TYPE_ERROR for another JSON type and for amounts, RPC_INVALID_PARAMETER for a bad form or range. Results are
- * then left alone. */
+ * code: RPC_TYPE_ERROR for another JSON type and for amounts, RPC_INVALID_PARAMETER for a bad form or range. Results
+ * are then left alone. */
 #ifndef ATELIER_RPC_CONVERT_H
 #define ATELIER_RPC_CONVERT_H
 

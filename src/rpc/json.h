@@ -7,7 +7,7 @@
  * json_decimal to make one and json_number_text to read one. A jansson real may be printed, with 16 digits; parsing
  * never makes one. Everything else is jansson's: json_object_get, json_array_append_new, json_pack, ...
  *
- * "Returns a new value" means that the caller owns the reference. What a value means (an amount, a hash, ...) is read by
+ * "Returns a new value" means that the caller owns the reference. What a value means (an amount, a hash) is read by
  * rpc/convert.h. */
 #ifndef ATELIER_RPC_JSON_H
 #define ATELIER_RPC_JSON_H
@@ -23,7 +23,7 @@
 #define JSON_DEPTH_MAX 128
 #define JSON_VALUES_MAX 1000000 /* in one text: bounds the memory that a text of many small values takes */
 
-/* Parses a whole text (RFC 8259; strict: UTF-8, no duplicate keys, no zeros). Returns a new value or NULL. */
+/* Parses a whole text (RFC 8259; strict: UTF-8, no duplicate keys, no \u0000). A new value, or NULL. */
 json_t *json_parse(const char *text, size_t size, struct errmsg *err);
 
 /* Appends the value's text. indent 0: one line, without blanks; else that many blanks a level. Keys keep their order. */

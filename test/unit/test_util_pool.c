@@ -143,8 +143,8 @@ static void test_free_cancels(void **state)
 		usleep(1000);
 	for (int i = 0; i < 3; i++)
 		pool_post(reposting, run, done, &waiting[i], i == 1);
-	/* pool_free waits for the job behind the gate; by the time it opens, the pool should be stopping. Were it not,
-	 * a waiting job could run: the pause makes that unlikely enough, and can only hide a failure, never make one. */
+	/* pool_free waits for the job behind the gate. The pause lets it begin before that opens; if it does not, a
+	 * job that waits may run, which is no failure. */
 	assert_int_equal(pthread_create(&freeing, NULL, free_pool, reposting), 0);
 	usleep(50000);
 	pthread_mutex_unlock(&gate);
