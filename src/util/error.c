@@ -16,7 +16,7 @@ static void cut(char *text, size_t size)
 	text[start] = 0;
 }
 
-static void print(struct errmsg *err, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0))) print(struct errmsg *err, const char *format, va_list args)
 {
 	int size = vsnprintf(err->text, sizeof err->text, format, args);
 

@@ -166,7 +166,7 @@ static void write_line(int fd, const char *line, size_t size)
 		;
 }
 
-static void put(const char *tag, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0))) put(const char *tag, const char *format, va_list args)
 {
 	char text[LOG_LINE_MAX], line[LOG_LINE_MAX];
 	time_t now = time(NULL);

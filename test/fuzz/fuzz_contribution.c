@@ -1,0 +1,69 @@
+/* OP_RETURN scripts: one script says one thing, and what was read is written back as it was. */
+#include "fuzz.h"
+
+#include "consensus/contribution.h"
+#include "util/bytes.h"
+#include "util/mem.h"
+
+#include <string.h>
+
+static void promise_same(const struct buf *again, const uint8_t *data, size_t size)
+{
+	FUZZ_PROMISE(again->size == size && memcmp(again->data, data, size) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct bytes script = { mem_dup(data, size), size };
+	struct contribution contribution;
+	enum contribution_kind kind = contribution_parse(&script, &contribution);
+	struct outcome outcome;
+	struct buf again;
+
+	FUZZ_PROMISE(kind == contribution_parse(&script, NULL));
+	buf_init(&again);
+	if (kind == CONTRIBUTION_DATA) {
+		FUZZ_PROMISE(contribution_text_is_valid(&contribution));
+		contribution_script(&again, &contribution);
+		promise_same(&again, data, size);
+	}
+	for (uint32_t slots = 0; slots <= OUTCOME_MAX_SLOTS; slots++)
+		if (outcome_parse(&script, slots, &outcome)) {
+			FUZZ_PROMISE(kind == CONTRIBUTION_OUTCOME);
+			buf_reset(&again);
+			outcome_script(&again, &outcome);
+			promise_same(&again, data, size);
+		}
+	buf_clear(&again);
+	free(script.data);
+	return 0;
+}
+
+bool fuzz_seed(size_t index, struct buf *out)
+{
+	struct contribution data = { .size = 65536, .licence = "CC-BY-4.0", .title = "Caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80" };
+	struct outcome outcome = { .slots = 8 };
+
+	hex_decode(data.owner, 32, "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798");
+	for (size_t i = 0; i < 8; i += 2)
+		outcome.slot[i].count = 1;
+	outcome.slot[2].value = -77;
+	outcome.slot[4].left_out = true;
+	switch (index) {
+	case 0:
+		contribution_script(out, &data);
+		return true;
+	case 1:
+		data.title[0] = 0;
+		contribution_script(out, &data);
+		return true;
+	case 2:
+		outcome_script(out, &outcome);
+		return true;
+	case 3:
+		outcome.is_void = true;
+		outcome_script(out, &outcome);
+		return true;
+	}
+	return false;
+}
