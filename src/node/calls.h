@@ -1,0 +1,47 @@
+/* The calls that need the node's own parts: miner, auditor, model, the daemon itself.
+ *
+ * Each table is registered with its context; those that keep requests waiting end in two strokes, as the parts below them
+ * do: `close` answers all before the chain is closed, `free` comes after. */
+#ifndef ATELIER_NODE_CALLS_H
+#define ATELIER_NODE_CALLS_H
+
+#include <event2/event.h>
+
+#include "chain/chain.h"
+#include "node/auditor.h"
+#include "node/miner.h"
+#include "rpc/table.h"
+
+/* calls_mining.c: getmininginfo, setmining, generatetoaddress. `new_key` asks for a key to be paid where no address was
+ * given; false with the error set if there is none to be had. */
+struct calls_mining {
+	struct chain *chain;
+	struct miner *miner;
+	bool (*new_key)(void *context, uint8_t key[32], struct errmsg *err);
+	void *new_key_context;
+};
+void calls_mining_add(struct rpc_table *table, struct calls_mining *context);
+
+/* calls_training.c: gettraininginfo, getmodelinfo, generatetext. */
+struct calls_training;
+struct calls_training *calls_training_new(struct rpc_table *table, struct chain *chain, const struct miner *miner,
+	struct event_base *base);
+void calls_training_close(struct calls_training *training);
+void calls_training_free(struct calls_training *training);
+
+/* calls_audit.c: auditblock, auditproof, auditchain. */
+struct calls_audit {
+	struct chain *chain;
+	struct auditor *auditor;
+};
+void calls_audit_add(struct rpc_table *table, struct calls_audit *context);
+
+/* calls_control.c: stop, logging, setmocktime. */
+struct calls_control {
+	const struct spec *spec;
+	void (*stop)(void *context);     /* called when the client has its answer */
+	void *stop_context;
+};
+void calls_control_add(struct rpc_table *table, struct calls_control *context);
+
+#endif

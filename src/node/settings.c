@@ -1,0 +1,208 @@
+#include "node/settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "node/miner.h"
+#include "rpc/show.h"
+#include "util/clock.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+enum { SPEC_FILE_MAX = 1 << 20, THREADS_MAX = 64 };
+
+static const struct option_spec table[] = {
+	{"help", NULL, "Prints this and ends.", "General", NULL, OPTION_COMMAND_LINE},
+	{"h", NULL, "The same as -help.", "General", NULL, OPTION_COMMAND_LINE | OPTION_HIDDEN},
+	{"?", NULL, "The same as -help.", "General", NULL, OPTION_COMMAND_LINE | OPTION_HIDDEN},
+	{"version", NULL, "Prints the version and ends.", "General", NULL, OPTION_COMMAND_LINE},
+	{"pid", "<file>", "Where to write the process id; a relative path is relative to the chain's folder.", "General",
+	 "atelierd.pid", 0},
+	{"par", "<n>", "Threads that verify blocks and proofs (0: one a core).", "General", "0", 0},
+	{"reindex", NULL, "Forgets index and coins and builds them again from the block files.", "General", NULL, 0},
+	{"loadblock", "<file>", "Takes blocks from a file at the start.", "General", NULL, OPTION_MULTI},
+	{"snapshotinterval", "<n>", "Blocks between snapshots of the model on disk (0: as the chain suggests).", "General", "0",
+	 0},
+	{"maxmempool", "<n>", "Keep the mempool below so many megabytes.", "General", "64", 0},
+
+	{"listen", NULL, "Take connections from other nodes (default: 1, but 0 with -connect).", "Connection", NULL, 0},
+	{"port", "<port>", "Listen on this port (default: 9433, test 19433, regtest 29433, private chains as their spec says).",
+	 "Connection", NULL, 0},
+	{"bind", "<address>[:<port>]", "Listen on this address alone.", "Connection", NULL, 0},
+	{"connect", "<node>", "Connect to this node, and to no others than such; 0: to none.", "Connection", NULL, OPTION_MULTI},
+	{"addnode", "<node>", "Keep a connection to this node.", "Connection", NULL, OPTION_MULTI},
+	{"maxconnections", "<n>", "At most so many connections.", "Connection", "125", 0},
+	{"networkactive", NULL, "Begin with the network switched on.", "Connection", "1", 0},
+
+	{"mine", NULL, "Mine: train, and earn for it.", "Mining", "0", 0},
+	{"threads", "<n>", "Training steps to work on at a time (0: one a core).", "Mining", "0", 0},
+	{"mineraddress", "<address>", "Who is paid for mining (default: a new address of the first loaded wallet).", "Mining",
+	 NULL, 0},
+	{"minealone", NULL, "Mine on a public chain even without a connection to another node.", "Mining", "0", 0},
+
+	{"wallet", "<name>", "Load this wallet at the start.", "Wallet", NULL, OPTION_MULTI},
+
+	{"server", NULL, "Serve JSON-RPC.", "JSON-RPC server", "1", 0},
+	{"rpcbind", "<address>[:<port>]",
+	 "Serve on this address (default: this machine alone). The traffic is not encrypted.", "JSON-RPC server", NULL,
+	 OPTION_MULTI},
+
+	{"debug", "[=<category>]", "Log debug messages: net, chain, mempool, verify, miner, rpc, wallet, data, model, or all.",
+	 "Debugging", NULL, OPTION_MULTI},
+	{"debuglogfile", "<file>", "Name of the log; a relative path is relative to the chain's folder.", "Debugging",
+	 "debug.log", 0},
+	{"printtoconsole", NULL, "Print the log on standard output too (default: 1 on a terminal).", "Debugging", NULL, 0},
+	{"mocktime", "<seconds>", "Pretend this Unix time.", "Debugging", "0", OPTION_HIDDEN},
+	{NULL, NULL, NULL, NULL, NULL, 0},
+};
+
+static bool wants(const struct options *options, const char *name)
+{
+	return options_is_set(options, name) && options_bool(options, name);
+}
+
+static bool read_list(const struct options *options, const char *name, struct settings_list *list, struct errmsg *err)
+{
+	size_t count = options_count(options, name);
+	if (count > SETTINGS_LIST_MAX)
+		return errmsg_set(err, "-%s is given %zu times; %d are allowed", name, count, SETTINGS_LIST_MAX);
+	for (size_t i = 0; i < count; i++)
+		list->values[i] = options_value(options, name, i);
+	list->count = count;
+	return true;
+}
+
+/* 0 stands for the number of cores. */
+static bool read_threads(const struct options *options, const char *name, int64_t max, unsigned *threads,
+	struct errmsg *err)
+{
+	int64_t value;
+	if (!options_int(options, name, 0, max, &value, err))
+		return false;
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	if (value == 0)
+		value = cores < 1 ? 1 : cores > max ? max : cores;
+	*threads = (unsigned)value;
+	return true;
+}
+
+static bool read_port(const struct options *options, const char *name, uint16_t fallback, uint16_t *port,
+	struct errmsg *err)
+{
+	int64_t value;
+	if (!options_int(options, name, 0, 65535, &value, err))
+		return false;
+	*port = options_is_set(options, name) ? (uint16_t)value : fallback;
+	return true;
+}
+
+static bool read_numbers(struct settings *s, struct errmsg *err)
+{
+	const struct options *o = s->options;
+	int64_t snapshots, mempool, peers, mock;
+	if (!read_threads(o, "par", THREADS_MAX, &s->verify_threads, err) ||
+	    !read_threads(o, "threads", MINER_MAX_THREADS, &s->mine_threads, err) ||
+	    !read_port(o, "port", s->location.p2p_port, &s->port, err) ||
+	    !read_port(o, "rpcport", s->location.rpc_port, &s->rpc_port, err) ||
+	    !options_int(o, "snapshotinterval", 0, 1000000, &snapshots, err) ||
+	    !options_int(o, "maxmempool", 5, 4096, &mempool, err) ||
+	    !options_int(o, "maxconnections", 0, 10000, &peers, err) ||
+	    !options_int(o, "mocktime", 0, UINT32_MAX, &mock, err))
+		return false;
+	s->snapshot_interval = (uint32_t)snapshots;
+	s->mempool_bytes = (size_t)mempool << 20;
+	s->max_peers = (size_t)peers;
+	if (mock != 0)
+		clock_set_mock(mock);
+	return true;
+}
+
+static bool read_lists(struct settings *s, struct errmsg *err)
+{
+	for (size_t i = 0; i < options_count(s->options, "debug"); i++) {
+		const char *name = options_value(s->options, "debug", i);
+		unsigned mask;
+		if (!log_category_parse(name, &mask))
+			return errmsg_set(err, "-debug=%.64s: there is no such category", name);
+		s->log_categories |= mask;
+	}
+	return read_list(s->options, "connect", &s->connect, err) && read_list(s->options, "addnode", &s->addnode, err) &&
+	       read_list(s->options, "rpcbind", &s->rpcbind, err) && read_list(s->options, "wallet", &s->wallet, err) &&
+	       read_list(s->options, "loadblock", &s->loadblock, err);
+}
+
+/* The corpus that a private spec names lies beside the spec. */
+static bool read_corpus(struct spec *spec, const char *spec_path, const char *name, struct errmsg *err)
+{
+	const char *slash = strrchr(spec_path, '/');
+	char *folder = slash == NULL ? mem_strdup("") : mem_strdup(spec_path);
+	folder[slash == NULL ? 0 : slash - spec_path + 1] = '\0';
+	char *path = path_join(folder, name);
+	struct buf corpus;
+	buf_init(&corpus);
+	bool ok = file_read(path, SPEC_CORPUS_MAX, &corpus, err);
+	if (ok)
+		spec_set_corpus(spec, corpus.data, corpus.size);
+	buf_clear(&corpus);
+	free(path);
+	free(folder);
+	return ok;
+}
+
+static bool read_private_spec(struct spec *spec, const char *path, struct errmsg *err)
+{
+	struct buf text;
+	char *corpus = NULL;
+	buf_init(&text);
+	bool ok = file_read(path, SPEC_FILE_MAX, &text, err) &&
+		spec_parse(spec, (const char *)text.data, text.size, &corpus, err) &&
+		(corpus == NULL || read_corpus(spec, path, corpus, err)) && spec_finish(spec, err);
+	free(corpus);
+	buf_clear(&text);
+	return ok || errmsg_wrap(err, "%s", path);
+}
+
+static bool read_spec(struct settings *s, struct errmsg *err)
+{
+	if (s->location.chainspec != NULL)
+		return read_private_spec(&s->spec, s->location.chainspec, err);
+	return spec_builtin(&s->spec, s->location.chain) || errmsg_set(err, "There is no chain '%s'", s->location.chain);
+}
+
+static bool read_mining(struct settings *s, struct errmsg *err)
+{
+	const char *address = options_string(s->options, "mineraddress");
+	struct rpc_error error;
+	s->mine = options_bool(s->options, "mine");
+	s->mine_alone = options_bool(s->options, "minealone");
+	if (address == NULL)
+		return true;
+	s->has_mine_key = show_parse_address(&s->spec, address, s->mine_key, &error);
+	return s->has_mine_key || errmsg_set(err, "-mineraddress: %s", error.message.text);
+}
+
+enum settings_result settings_read(struct settings *settings, int argc, char *const argv[], struct errmsg *err)
+{
+	memset(settings, 0, sizeof(*settings));
+	settings->options = options_new(table);
+	options_add_table(settings->options, location_options);
+	if (!options_parse_args(settings->options, argc, argv, NULL, err))
+		return SETTINGS_WRONG;
+	if (wants(settings->options, "help") || wants(settings->options, "h") || wants(settings->options, "?"))
+		return SETTINGS_HELP;
+	if (wants(settings->options, "version"))
+		return SETTINGS_VERSION;
+	if (!location_find(&settings->location, settings->options, err) || !read_numbers(settings, err) ||
+	    !read_lists(settings, err) || !read_spec(settings, err) || !read_mining(settings, err))
+		return SETTINGS_WRONG;
+	return SETTINGS_RUN;
+}
+
+void settings_clear(struct settings *settings)
+{
+	spec_clear(&settings->spec);
+	location_clear(&settings->location);
+	options_free(settings->options);
+}

@@ -1,0 +1,45 @@
+/* What the operator asked for: command line and configuration file, checked, and the chain's spec with its corpus.
+ *
+ * Options are bitcoind's where it has them. Everything that can be wrong with them is found here, before anything is
+ * opened: one clear line, and the node does not start. */
+#ifndef ATELIER_NODE_SETTINGS_H
+#define ATELIER_NODE_SETTINGS_H
+
+#include "consensus/spec.h"
+#include "rpc/location.h"
+#include "util/error.h"
+#include "util/options.h"
+
+enum { SETTINGS_LIST_MAX = 64 }; /* values of an option that may be given several times */
+
+struct settings {
+	struct options *options;
+	struct location location;
+	struct spec spec;
+	unsigned log_categories;
+	unsigned verify_threads, mine_threads;
+	uint16_t port, rpc_port;
+	uint32_t snapshot_interval;    /* 0: the default */
+	size_t mempool_bytes, max_peers;
+	bool mine, mine_alone;
+	bool has_mine_key;             /* -mineraddress was given */
+	uint8_t mine_key[32];
+	/* Values of the options of that name; borrowed from `options`. */
+	struct settings_list {
+		const char *values[SETTINGS_LIST_MAX];
+		size_t count;
+	} connect, addnode, rpcbind, loadblock, wallet;
+};
+
+enum settings_result {
+	SETTINGS_RUN,
+	SETTINGS_HELP,                 /* asked for the help text: options_help(settings->options) */
+	SETTINGS_VERSION,
+	SETTINGS_WRONG,                /* err says what */
+};
+
+/* Fills settings, whatever the result; settings_clear releases it. */
+enum settings_result settings_read(struct settings *settings, int argc, char *const argv[], struct errmsg *err);
+void settings_clear(struct settings *settings);
+
+#endif
