@@ -340,9 +340,13 @@ static json_t *parse_value(struct parser *s)
 
 json_t *json_parse(const char *text, size_t size, struct errmsg *err)
 {
-	struct parser s = {text, text, text + size, 0, 0, err};
-	json_t *value = parse_value(&s);
+	struct parser s = {.err = err};
+	json_t *value;
 
+	/* An empty text may come as NULL. */
+	s.start = s.p = size ? text : "";
+	s.end = s.p + size;
+	value = parse_value(&s);
 	skip_blanks(&s);
 	if (value && s.p != s.end) {
 		json_decref(value);

@@ -23,10 +23,10 @@
 #define JSON_DEPTH_MAX 128
 #define JSON_VALUES_MAX 1000000 /* in one text: bounds the memory that a text of many small values takes */
 
-/* Parses a whole text (RFC 8259; strict: UTF-8, no duplicate keys, no \u0000). A new value, or NULL. */
+/* Parses a whole text, strictly: RFC 8259, UTF-8, no duplicate keys, no \u0000. Returns a new value, or NULL. */
 json_t *json_parse(const char *text, size_t size, struct errmsg *err);
 
-/* Appends the value's text. indent 0: one line, without blanks; else that many blanks a level. Keys keep their order. */
+/* Appends the value's text. indent 0: one line, without blanks; else that many blanks a level. Keys stay in order. */
 void json_print(const json_t *value, unsigned indent, struct buf *out);
 
 /* New values. */

@@ -67,11 +67,50 @@ static void test_round_trip(void **state)
 static void test_refused(void **state)
 {
 	static const char *const texts[] = {
-		"", " ", "nul", "nulll", "[1,]", "[1 2]", "[", "[1", "{", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}",
-		"{\"a\":1 \"b\":2}", "{\"a\":1,\"a\":2}", "\"", "\"\n\"", "\"\\x\"", "\"\\u12\"", "\"\\u0000\"",
-		"\"\\ud800\"", "\"\\ud800x\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\\", "\"\xff\"", "\"\xff" "1\"",
-		"\"\xc3\"", "\"\xed\xa0\x80\"", "01", "-", "+1", "1.", ".5", "1e", "1e+", "0x10", "1 2", "NaN", "Infinity", "'a'",
-		"{\"\xff\":1}", "tru", "-x",
+	    "",
+	    " ",
+	    "nul",
+	    "nulll",
+	    "[1,]",
+	    "[1 2]",
+	    "[",
+	    "[1",
+	    "{",
+	    "{\"a\"}",
+	    "{\"a\":}",
+	    "{\"a\":1,}",
+	    "{a:1}",
+	    "{\"a\":1 \"b\":2}",
+	    "{\"a\":1,\"a\":2}",
+	    "\"",
+	    "\"\n\"",
+	    "\"\\x\"",
+	    "\"\\u12\"",
+	    "\"\\u0000\"",
+	    "\"\\ud800\"",
+	    "\"\\ud800x\"",
+	    "\"\\ud800\\u0041\"",
+	    "\"\\udc00\"",
+	    "\"\\",
+	    "\"\xff\"",
+	    "\"\xffz\"",
+	    "\"\xc3\"",
+	    "\"\xed\xa0\x80\"",
+	    "01",
+	    "-",
+	    "+1",
+	    "1.",
+	    ".5",
+	    "1e",
+	    "1e+",
+	    "0x10",
+	    "1 2",
+	    "NaN",
+	    "Infinity",
+	    "'a'",
+	    "{\"\xff\":1}",
+	    "tru",
+	    "-x",
 	};
 	struct errmsg err;
 
@@ -83,6 +122,7 @@ static void test_refused(void **state)
 	}
 	assert_null(json_parse("\"a\0b\"", 5, NULL));
 	assert_null(json_parse("1\0", 2, NULL));
+	assert_null(json_parse(NULL, 0, NULL));
 }
 
 static void test_bounds(void **state)

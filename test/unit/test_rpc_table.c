@@ -157,8 +157,9 @@ static void test_errors(void **state)
 	struct rpc_table *table = make();
 
 	(void)state;
-	check(table, "{\"method\":\"wrong\",\"id\":1}", 500,
-	      "{\"result\":null,\"error\":{\"code\":-5,\"message\":\"No such thing, with \\\"quotes\\\"\"},\"id\":1}\n");
+	check(
+	    table, "{\"method\":\"wrong\",\"id\":1}", 500,
+	    "{\"result\":null,\"error\":{\"code\":-5,\"message\":\"No such thing, with \\\"quotes\\\"\"},\"id\":1}\n");
 	check(table, "{\"jsonrpc\":\"2.0\",\"method\":\"wrong\",\"id\":1}", 200,
 	      "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-5,\"message\":\"No such thing, with "
 	      "\\\"quotes\\\"\"},\"id\":1}\n");
@@ -347,10 +348,10 @@ static void test_help(void **state)
 	char *text = help_of(table, "");
 
 	(void)state;
-	assert_string_equal(text,
-			    "== Control ==\nhelp ( \"command\" )\nuptime\n\n== Show ==\n"
-			    "show \"text\" ( count amount flag \"id\" list verbosity scale \"hex\" \"key\" options any )\n"
-			    "wrong\n\n== Wait ==\nlater\n");
+	assert_string_equal(
+	    text, "== Control ==\nhelp ( \"command\" )\nuptime\n\n== Show ==\n"
+		  "show \"text\" ( count amount flag \"id\" list verbosity scale \"hex\" \"key\" options any )\n"
+		  "wrong\n\n== Wait ==\nlater\n");
 	free(text);
 	text = help_of(table, "\"show\"");
 	assert_non_null(strstr(text, "\n\nShows what arrived.\n\nArguments:\n1. text             (string, required) Any text.\n"));
