@@ -156,3 +156,8 @@ bool db_write(struct db *db, const struct db_batch *batch, bool sync, struct err
 	leveldb_write(db->handle, sync ? db->write_sync : db->write, batch->handle, &reason);
 	return reason == NULL || db_failed(err, db->path, "write", reason);
 }
+
+void db_compact(struct db *db)
+{
+	leveldb_compact_range(db->handle, NULL, 0, NULL, 0);
+}

@@ -50,4 +50,7 @@ void db_batch_delete(struct db_batch *batch, const void *key, size_t key_size);
 /* Writes the batch atomically; with sync it survives a power loss from the return on, and so does all written before. */
 bool db_write(struct db *db, const struct db_batch *batch, bool sync, struct errmsg *err);
 
+/* Rewrites the files, so that nothing of what was overwritten or deleted is left in them. Takes as long as it takes. */
+void db_compact(struct db *db);
+
 #endif

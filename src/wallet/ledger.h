@@ -35,6 +35,7 @@ struct ledger_tx {
 	bool coinbase;
 	bool in_mempool;
 	bool abandoned;
+	bool recorded;                  /* the wallet's database is known to hold it */
 	const struct ledger_script **mine; /* one an output: the wallet's script it pays, or NULL */
 };
 

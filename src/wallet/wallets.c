@@ -1,0 +1,424 @@
+#include "wallet/wallets.h"
+
+#include "crypto/wipe.h"
+#include "util/clock.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	NAME_MAX_SIZE = 64,
+	SLICE_MS = 250,
+};
+
+struct loaded {
+	struct wallet *wallet;
+	bool stuck;                     /* a block could not be read: no further until it is loaded again */
+	bool mempool_due;               /* what is in the mempool must be looked through */
+	bool offer_due;                 /* own transactions outside the mempool must be offered */
+};
+
+struct wallets {
+	struct chain *chain;
+	char *dir;
+	struct loaded *loaded;
+	size_t count;
+};
+
+static struct wallet_place place_of(const struct index_entry *entry)
+{
+	struct wallet_place place;
+
+	memcpy(place.id, entry->id, 32);
+	place.height = entry->height;
+	return place;
+}
+
+static bool is_at(const struct wallet *wallet, const struct index_entry *entry)
+{
+	return memcmp(wallet_synced(wallet)->id, entry->id, 32) == 0;
+}
+
+static void report(bool ok, const struct errmsg *err)
+{
+	if (!ok)
+		log_error("%s", err->text);
+}
+
+/* Notices */
+
+static void on_connected(void *context, const struct index_entry *entry, const struct block *block)
+{
+	struct wallet_place place = place_of(entry);
+	struct wallets *wallets = context;
+	struct errmsg err;
+	size_t i;
+
+	for (i = 0; i < wallets->count; i++)
+		if (entry->parent != NULL && is_at(wallets->loaded[i].wallet, entry->parent))
+			report(wallet_connect(wallets->loaded[i].wallet, &place, block, &err), &err);
+}
+
+static void on_disconnected(void *context, const struct index_entry *entry, const struct block *block)
+{
+	struct wallets *wallets = context;
+	struct wallet_place place;
+	struct errmsg err;
+	size_t i;
+
+	(void)block;
+	for (i = 0; i < wallets->count; i++) {
+		if (!is_at(wallets->loaded[i].wallet, entry))
+			continue;
+		place = place_of(entry->parent);
+		report(wallet_rewind(wallets->loaded[i].wallet, &place, &err), &err);
+		wallets->loaded[i].mempool_due = true;
+	}
+}
+
+static void on_tip(void *context, const struct index_entry *tip)
+{
+	struct wallets *wallets = context;
+	size_t i;
+
+	(void)tip;
+	for (i = 0; i < wallets->count; i++)
+		wallets->loaded[i].offer_due = true;
+}
+
+static void on_tx_added(void *context, const struct tx *tx, uint64_t source)
+{
+	struct wallets *wallets = context;
+	struct errmsg err;
+	size_t i;
+
+	(void)source;
+	for (i = 0; i < wallets->count; i++)
+		report(wallet_mempool_added(wallets->loaded[i].wallet, tx, &err), &err);
+}
+
+static void on_tx_removed(void *context, const struct tx *tx, const char *reason)
+{
+	struct wallets *wallets = context;
+	size_t i;
+
+	(void)reason;
+	for (i = 0; i < wallets->count; i++)
+		wallet_mempool_removed(wallets->loaded[i].wallet, tx);
+}
+
+struct wallets *wallets_new(struct chain *chain, const char *dir)
+{
+	struct wallets *wallets = mem_calloc(1, sizeof(*wallets));
+	struct chain_events events = {
+		.context = wallets,
+		.disconnected = on_disconnected,
+		.connected = on_connected,
+		.tip = on_tip,
+		.tx_added = on_tx_added,
+		.tx_removed = on_tx_removed,
+	};
+
+	wallets->chain = chain;
+	wallets->dir = mem_strdup(dir);
+	chain_subscribe(chain, &events);
+	return wallets;
+}
+
+void wallets_free(struct wallets *wallets)
+{
+	while (wallets->count > 0)
+		wallets_unload(wallets, wallets->loaded[0].wallet);
+	free(wallets->loaded);
+	free(wallets->dir);
+	free(wallets);
+}
+
+/* Catching up */
+
+static void look_at(void *context, const struct mempool_entry *entry)
+{
+	struct errmsg err;
+
+	report(wallet_mempool_added(context, entry->tx, &err), &err);
+}
+
+/* Back to where the wallet's branch and the active chain part; a block nobody knows any more counts as none. */
+static void go_back(struct wallets *wallets, struct wallet *wallet)
+{
+	const struct index_entry *entry = chain_find(wallets->chain, wallet_synced(wallet)->id);
+	struct wallet_place place;
+	struct errmsg err;
+
+	while (entry != NULL && !chain_is_active(wallets->chain, entry))
+		entry = entry->parent;
+	place = place_of(entry != NULL ? entry : chain_genesis(wallets->chain));
+	if (memcmp(place.id, wallet_synced(wallet)->id, 32) != 0)
+		report(wallet_rewind(wallet, &place, &err), &err);
+}
+
+/* One block further; false if that cannot be. */
+static bool go_on(struct wallets *wallets, struct loaded *loaded)
+{
+	const struct index_entry *entry = chain_at(wallets->chain, wallet_synced(loaded->wallet)->height + 1);
+	struct wallet_place place = place_of(entry);
+	struct errmsg err;
+	struct block *block = chain_read_block(wallets->chain, entry, &err);
+	bool ok = block != NULL && wallet_connect(loaded->wallet, &place, block, &err);
+
+	if (block != NULL)
+		block_free(block);
+	if (!ok) {
+		loaded->stuck = true;
+		log_error("Wallet %s stops at block %u: %s", wallet_name(loaded->wallet), place.height, err.text);
+	}
+	return ok;
+}
+
+bool wallets_is_level(const struct wallets *wallets, const struct wallet *wallet)
+{
+	return is_at(wallet, chain_tip(wallets->chain));
+}
+
+/* True when level. */
+static bool catch_up(struct wallets *wallets, struct loaded *loaded, int64_t until)
+{
+	if (loaded->stuck)
+		return false;
+	go_back(wallets, loaded->wallet);
+	while (!wallets_is_level(wallets, loaded->wallet))
+		if (clock_mono_ms() >= until || !go_on(wallets, loaded))
+			return false;
+	return true;
+}
+
+/* A transaction that nobody has taken into a block yet may have been dropped from all mempools. */
+static void offer(struct wallets *wallets, struct wallet *wallet)
+{
+	const struct ledger *ledger = wallet_ledger(wallet);
+	struct ledger_tx **list;
+	struct reject reject;
+	size_t count;
+	size_t i;
+
+	list = ledger_list(ledger, &count);
+	for (i = 0; i < count; i++) {
+		if (list[i]->height != 0 || list[i]->in_mempool || list[i]->abandoned || list[i]->coinbase ||
+		    !ledger_from_us(ledger, list[i]) || ledger_conflicted(ledger, list[i]))
+			continue;
+		if (chain_add_tx(wallets->chain, tx_copy(list[i]->tx), 0, &reject) == CHAIN_REJECTED)
+			log_debug(LOG_WALLET, "Wallet %s: a transaction is not taken: %s", wallet_name(wallet),
+				  reject.reason);
+	}
+	free(list);
+}
+
+bool wallets_tick(struct wallets *wallets)
+{
+	int64_t until = clock_mono_ms() + SLICE_MS;
+	struct loaded *loaded;
+	bool more = false;
+	size_t i;
+
+	for (i = 0; i < wallets->count; i++) {
+		loaded = &wallets->loaded[i];
+		wallet_is_unlocked(loaded->wallet);
+		if (!catch_up(wallets, loaded, until)) {
+			more = more || !loaded->stuck;
+			continue;
+		}
+		if (loaded->mempool_due)
+			chain_mempool_each(wallets->chain, look_at, loaded->wallet);
+		loaded->mempool_due = false;
+		if (loaded->offer_due)
+			offer(wallets, loaded->wallet);
+		loaded->offer_due = false;
+	}
+	return more;
+}
+
+/* Creating, loading, unloading */
+
+static bool name_is_valid(const char *name, struct errmsg *err)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+	size_t size = strlen(name);
+
+	if (size >= 1 && size <= NAME_MAX_SIZE && strspn(name, letters) == size && *name != '.')
+		return true;
+	return errmsg_set(err, "A wallet's name has 1 to %d letters, digits, \"-\", \"_\" and \".\", and no \".\" first",
+			  NAME_MAX_SIZE);
+}
+
+/* LevelDB's first file: a folder without it holds no wallet. */
+static bool is_wallet(const char *path)
+{
+	char *file = path_join(path, "CURRENT");
+	bool found = file_exists(file);
+
+	free(file);
+	return found;
+}
+
+static void adopt(struct wallets *wallets, struct wallet *wallet)
+{
+	wallets->loaded = mem_realloc(wallets->loaded, (wallets->count + 1) * sizeof(*wallets->loaded));
+	wallets->loaded[wallets->count++] =
+		(struct loaded){.wallet = wallet, .mempool_due = true, .offer_due = true};
+	wallets_tick(wallets);
+}
+
+static enum wallets_result create(struct wallets *wallets, const char *path, const char *name, const char *passphrase,
+				  const char *words, struct wallet **wallet, struct errmsg *err)
+{
+	const struct index_entry *birth = words != NULL ? chain_genesis(wallets->chain) : chain_tip(wallets->chain);
+	struct wallet_place place = place_of(birth);
+	uint8_t entropy[BIP39_ENTROPY_MAX];
+	size_t size;
+	bool ok = true;
+
+	if (is_wallet(path)) {
+		errmsg_set(err, "There is a wallet %s already", name);
+		return WALLETS_EXISTS;
+	}
+	if (words != NULL) {
+		ok = bip39_decode(entropy, &size, words, err);
+		wipe(entropy, sizeof(entropy));
+	}
+	if (!ok)
+		return WALLETS_BAD_WORDS;
+	if (!dir_make(wallets->dir, err))
+		return WALLETS_FAILED;
+	*wallet = wallet_create(path, name, chain_spec(wallets->chain), passphrase, words, &place, err);
+	return *wallet != NULL ? WALLETS_OK : WALLETS_FAILED;
+}
+
+enum wallets_result wallets_create(struct wallets *wallets, const char *name, const char *passphrase, const char *words,
+				   struct wallet **wallet, struct errmsg *err)
+{
+	enum wallets_result result;
+	char *path;
+
+	if (!name_is_valid(name, err))
+		return WALLETS_BAD_NAME;
+	path = path_join(wallets->dir, name);
+	result = create(wallets, path, name, passphrase, words, wallet, err);
+	free(path);
+	if (result == WALLETS_OK)
+		adopt(wallets, *wallet);
+	return result;
+}
+
+static enum wallets_result load(struct wallets *wallets, const char *path, const char *name, struct wallet **wallet,
+				struct errmsg *err)
+{
+	if (!is_wallet(path)) {
+		errmsg_set(err, "There is no wallet %s", name);
+		return WALLETS_MISSING;
+	}
+	*wallet = wallet_open(path, name, chain_spec(wallets->chain), err);
+	return *wallet != NULL ? WALLETS_OK : WALLETS_FAILED;
+}
+
+enum wallets_result wallets_load(struct wallets *wallets, const char *name, struct wallet **wallet, struct errmsg *err)
+{
+	enum wallets_result result;
+	char *path;
+
+	if (!name_is_valid(name, err))
+		return WALLETS_BAD_NAME;
+	if (wallets_find(wallets, name) != NULL) {
+		errmsg_set(err, "The wallet %s is loaded already", name);
+		return WALLETS_LOADED;
+	}
+	path = path_join(wallets->dir, name);
+	result = load(wallets, path, name, wallet, err);
+	free(path);
+	if (result == WALLETS_OK)
+		adopt(wallets, *wallet);
+	return result;
+}
+
+void wallets_unload(struct wallets *wallets, struct wallet *wallet)
+{
+	size_t i = 0;
+
+	while (wallets->loaded[i].wallet != wallet)
+		i++;
+	wallets->count--;
+	memmove(&wallets->loaded[i], &wallets->loaded[i + 1], (wallets->count - i) * sizeof(*wallets->loaded));
+	wallet_close(wallet);
+}
+
+size_t wallets_count(const struct wallets *wallets)
+{
+	return wallets->count;
+}
+
+struct wallet *wallets_at(const struct wallets *wallets, size_t index)
+{
+	return wallets->loaded[index].wallet;
+}
+
+struct wallet *wallets_find(const struct wallets *wallets, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < wallets->count; i++)
+		if (strcmp(wallet_name(wallets->loaded[i].wallet), name) == 0)
+			return wallets->loaded[i].wallet;
+	return NULL;
+}
+
+struct chain *wallets_chain(const struct wallets *wallets)
+{
+	return wallets->chain;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char **wallets_on_disk(const struct wallets *wallets, size_t *count)
+{
+	DIR *dir = opendir(wallets->dir);
+	char **names = mem_alloc(0);
+	struct dirent *found;
+	char *path;
+
+	*count = 0;
+	while (dir != NULL && (found = readdir(dir)) != NULL) {
+		path = path_join(wallets->dir, found->d_name);
+		if (name_is_valid(found->d_name, NULL) && is_wallet(path)) {
+			names = mem_realloc(names, (*count + 1) * sizeof(*names));
+			names[(*count)++] = mem_strdup(found->d_name);
+		}
+		free(path);
+	}
+	if (dir != NULL)
+		closedir(dir);
+	qsort(names, *count, sizeof(*names), compare_names);
+	return names;
+}
+
+/* Sending */
+
+enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, struct tx *tx, struct reject *reject)
+{
+	struct tx *copy = tx_copy(tx);
+	enum chain_result result = chain_add_tx(wallets->chain, tx, 0, reject);
+	struct errmsg err;
+
+	/* The notice has recorded it already, unless its write failed: then this tries again and says why. */
+	if (result == CHAIN_NEW && !wallet_mempool_added(wallet, copy, &err)) {
+		log_error("%s", err.text);
+		result = CHAIN_ERROR;
+	}
+	tx_free(copy);
+	return result;
+}
