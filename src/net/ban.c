@@ -35,7 +35,7 @@ static void expire(struct ban_list *list, int64_t now)
 
 static struct ban *make_room(struct ban_list *list)
 {
-	struct ban *first = &list->bans[0];
+	struct ban *first;
 
 	if (list->count < BAN_MAX) {
 		if (list->count == list->cap) {
@@ -44,6 +44,7 @@ static struct ban *make_room(struct ban_list *list)
 		}
 		return &list->bans[list->count++];
 	}
+	first = &list->bans[0];
 	for (size_t i = 1; i < list->count; i++)
 		if (list->bans[i].until < first->until)
 			first = &list->bans[i];

@@ -1,0 +1,40 @@
+/* A chain for the tests of src/net: blocks without rules, verified when the test says so.
+ *
+ * It implements the part of chain/chain.h that the network uses. What a block or proof is comes from the first byte of
+ * its digest, so that a test can make false ones; everything else is right. Work is one a block. Link it before libnet.a,
+ * in place of libchain.a. */
+#ifndef ATELIER_TEST_FAKE_CHAIN_H
+#define ATELIER_TEST_FAKE_CHAIN_H
+
+#include "chain/chain.h"
+
+enum { FAKE_GOOD = 0, FAKE_OWN_PROOF_FALSE = 0xff, FAKE_LOOSE_PROOF_FALSE = 0xfe };
+
+/* The spec that all fake chains share. */
+const struct spec *fake_spec(void);
+
+struct chain *fake_chain_new(void);
+void fake_chain_free(struct chain *chain);
+
+/* Mines count blocks on a parent (NULL: the tip) and connects them at once; `salt` makes the branch another one. The last
+ * one's digest starts with `kind`; a false one stays unconnected but can be served. Returns the last. */
+const struct index_entry *fake_chain_mine(struct chain *chain, const struct index_entry *parent, size_t count, uint8_t salt,
+                                          uint8_t kind);
+
+/* Gives the verdict over one block or proof that waits for it; false: none does. */
+bool fake_chain_step(struct chain *chain);
+
+/* A loose proof on the tip, taken as if mined here (right or not). */
+struct header fake_chain_prove(struct chain *chain, uint8_t salt, uint8_t kind);
+
+/* A transaction with one P2TR output, put into the mempool; writes its wtxid. */
+void fake_chain_spend(struct chain *chain, uint8_t salt, uint8_t wtxid[32]);
+
+/* A blob: held, or wanted from the peer `source`. */
+void fake_chain_hold_blob(struct chain *chain, const uint8_t root[32], const char *text);
+void fake_chain_want_blob(struct chain *chain, const uint8_t root[32], uint64_t source);
+
+/* From now on blocks cannot be read. */
+void fake_chain_lose_blocks(struct chain *chain);
+
+#endif

@@ -1,0 +1,404 @@
+/* Networks of several nodes in one process, each with its own fake chain, over loopback: sync, reorganisation, relay,
+ * blobs, and what becomes of those who send false proofs. */
+#include "unit.h"
+
+#include "fake_chain.h"
+#include "net/net.h"
+#include "net/peer.h"
+#include "util/clock.h"
+
+enum { NODES = 4, PATIENCE_MS = 60000 };
+
+static struct event_base *base;
+static struct node {
+	struct chain *chain;
+	struct net *net;
+	bool judges;          /* verdicts are given as the loop turns */
+} nodes[NODES];
+static size_t node_count;
+
+static int set_up(void **state)
+{
+	(void)state;
+	base = event_base_new();
+	node_count = 0;
+	return base ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < node_count; i++) {
+		net_close(nodes[i].net);
+		fake_chain_free(nodes[i].chain);
+	}
+	event_base_free(base);
+	return 0;
+}
+
+static struct node *add_node_with(const struct net_options *options)
+{
+	struct node *node = &nodes[node_count++];
+	struct errmsg err;
+
+	node->chain = fake_chain_new();
+	node->judges = true;
+	node->net = net_open(base, node->chain, options, &err);
+	assert_non_null(node->net);
+	return node;
+}
+
+static struct node *add_node(void)
+{
+	const struct net_options options = { .listen = true, .bind = "127.0.0.1", .agent = "/test/" };
+
+	return add_node_with(&options);
+}
+
+static void connect_nodes(struct node *from, struct node *to)
+{
+	char name[32];
+
+	snprintf(name, sizeof name, "127.0.0.1:%u", net_port(to->net));
+	assert_int_equal(net_add_node(from->net, name), NET_NODE_OK);
+}
+
+static void turn(void)
+{
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	for (size_t i = 0; i < node_count; i++)
+		if (nodes[i].judges)
+			fake_chain_step(nodes[i].chain);
+}
+
+/* Turns the loop until the condition holds; the test fails if it never does. */
+#define WAIT_FOR(condition)                                                     \
+	do {                                                                    \
+		int64_t end = clock_mono_ms() + PATIENCE_MS;                    \
+		while (!(condition) && clock_mono_ms() < end)                   \
+			turn();                                                 \
+		assert_true(condition);                                         \
+	} while (0)
+
+/* Some turns in which something must not happen. */
+static void turn_a_while(void)
+{
+	int64_t end = clock_mono_ms() + 700;
+
+	while (clock_mono_ms() < end)
+		turn();
+}
+
+static bool same_tip(const struct node *a, const struct node *b)
+{
+	return memcmp(chain_tip(a->chain)->id, chain_tip(b->chain)->id, 32) == 0;
+}
+
+static size_t peers_of(const struct node *node)
+{
+	struct net_counts counts;
+
+	net_counts(node->net, &counts);
+	return counts.inbound + counts.outbound;
+}
+
+static void test_sync_and_follow(void **state)
+{
+	struct node *a = add_node(), *b = add_node(), *c = add_node();
+
+	(void)state;
+	fake_chain_mine(a->chain, NULL, 2500, 1, FAKE_GOOD); /* more headers than one message and the window hold */
+	connect_nodes(b, a);
+	connect_nodes(c, b);
+	WAIT_FOR(same_tip(a, b) && same_tip(b, c));
+	fake_chain_mine(a->chain, NULL, 1, 1, FAKE_GOOD);
+	WAIT_FOR(same_tip(a, b) && same_tip(b, c));
+	fake_chain_mine(c->chain, NULL, 40, 2, FAKE_GOOD); /* further than one announcement reaches */
+	WAIT_FOR(same_tip(a, c) && same_tip(b, c));
+	assert_int_equal(chain_tip(a->chain)->height, 2541);
+}
+
+static void test_headers_are_bounded(void **state)
+{
+	struct node *a = add_node(), *b = add_node();
+	const struct index_entry *beyond, *last;
+
+	(void)state;
+	b->judges = false;
+	last = fake_chain_mine(a->chain, NULL, 4000, 1, FAKE_GOOD);
+	beyond = entry_ancestor(last, PEER_HEADERS_AHEAD + 1);
+	connect_nodes(b, a);
+	WAIT_FOR(chain_find(b->chain, beyond->parent->id));
+	turn_a_while();
+	assert_null(chain_find(b->chain, beyond->id));
+	b->judges = true;
+	WAIT_FOR(same_tip(a, b));
+}
+
+static void test_reorganisation(void **state)
+{
+	struct node *a = add_node(), *b = add_node();
+
+	(void)state;
+	fake_chain_mine(a->chain, NULL, 30, 1, FAKE_GOOD);
+	fake_chain_mine(b->chain, NULL, 20, 2, FAKE_GOOD);
+	connect_nodes(b, a);
+	WAIT_FOR(same_tip(a, b));
+	assert_int_equal(chain_tip(b->chain)->header.miner[0], 1);
+	/* A branch from below the tip that grows longer is announced to who has none of it. */
+	fake_chain_mine(b->chain, entry_ancestor(chain_tip(b->chain), 10), 40, 3, FAKE_GOOD);
+	WAIT_FOR(same_tip(a, b));
+	assert_int_equal(chain_tip(a->chain)->height, 50);
+}
+
+static void test_false_block(void **state)
+{
+	struct node *honest = add_node(), *liar = add_node(), *victim = add_node();
+
+	(void)state;
+	fake_chain_mine(honest->chain, NULL, 5, 1, FAKE_GOOD);
+	fake_chain_mine(liar->chain, NULL, 9, 2, FAKE_OWN_PROOF_FALSE);
+	connect_nodes(victim, honest);
+	WAIT_FOR(same_tip(honest, victim));
+	connect_nodes(victim, liar);
+	WAIT_FOR(chain_find(victim->chain, chain_tip(liar->chain)->id) &&
+	         chain_find(victim->chain, chain_tip(liar->chain)->id)->status == ENTRY_INVALID);
+	WAIT_FOR(peers_of(liar) == 0);
+	turn_a_while();
+	assert_int_equal(peers_of(victim), 1);
+	assert_int_equal(chain_tip(victim->chain)->height, 8); /* the liar's blocks before the false one are right */
+	assert_true(same_tip(honest, victim));                 /* and were passed on; the false one was not */
+	assert_null(chain_find(honest->chain, chain_tip(liar->chain)->id));
+}
+
+/* Whoever relays a block has executed its own proof, not yet the loose ones in it. */
+static void test_false_loose_inside(void **state)
+{
+	struct node *a = add_node(), *b = add_node();
+
+	(void)state;
+	fake_chain_mine(a->chain, NULL, 3, 1, FAKE_LOOSE_PROOF_FALSE);
+	connect_nodes(b, a);
+	WAIT_FOR(chain_find(b->chain, chain_tip(a->chain)->id) &&
+	         chain_find(b->chain, chain_tip(a->chain)->id)->status == ENTRY_INVALID);
+	turn_a_while();
+	assert_int_equal(peers_of(a), 1);
+	assert_int_equal(chain_tip(b->chain)->height, 2);
+}
+
+/* What one peer cannot deliver comes from another. */
+static void test_blocks_from_elsewhere(void **state)
+{
+	struct node *whole = add_node(), *broken = add_node(), *late = add_node();
+
+	(void)state;
+	fake_chain_mine(whole->chain, NULL, 100, 1, FAKE_GOOD);
+	connect_nodes(broken, whole);
+	WAIT_FOR(same_tip(whole, broken));
+	fake_chain_lose_blocks(broken->chain);
+	connect_nodes(late, broken);
+	WAIT_FOR(chain_find(late->chain, chain_tip(whole->chain)->id));
+	turn_a_while();
+	assert_int_equal(chain_tip(late->chain)->height, 0);
+	connect_nodes(late, whole);
+	WAIT_FOR(same_tip(whole, late));
+}
+
+static void test_proofs(void **state)
+{
+	struct node *a = add_node(), *b = add_node(), *c = add_node();
+	struct header early, good, bad;
+	uint8_t id[32];
+
+	(void)state;
+	fake_chain_mine(a->chain, NULL, 2, 1, FAKE_GOOD);
+	early = fake_chain_prove(a->chain, 1, FAKE_GOOD);
+	header_id(&early, id);
+	connect_nodes(b, a);
+	connect_nodes(c, b);
+	/* Offered before b knows the block it stands on; then passed on to c, which a does not know. */
+	WAIT_FOR(chain_loose_known(c->chain, id));
+	good = fake_chain_prove(c->chain, 2, FAKE_GOOD);
+	header_id(&good, id);
+	WAIT_FOR(chain_loose_known(a->chain, id));
+	assert_int_equal(peers_of(b), 2);
+	bad = fake_chain_prove(a->chain, 3, FAKE_OWN_PROOF_FALSE);
+	header_id(&bad, id);
+	WAIT_FOR(peers_of(a) == 0);
+	turn_a_while();
+	assert_int_equal(peers_of(b), 1);
+	assert_int_equal(peers_of(c), 1);
+	assert_false(chain_loose_known(b->chain, id));
+	assert_false(chain_loose_known(c->chain, id));
+}
+
+static void test_transactions(void **state)
+{
+	struct node *a = add_node(), *b = add_node(), *c = add_node();
+	uint8_t before[32], after[32];
+
+	(void)state;
+	fake_chain_spend(a->chain, 1, before);
+	connect_nodes(b, a);
+	connect_nodes(c, b);
+	WAIT_FOR(chain_mempool_find_wtxid(c->chain, before));
+	fake_chain_spend(c->chain, 2, after);
+	WAIT_FOR(chain_mempool_find_wtxid(a->chain, after));
+}
+
+static void test_blobs(void **state)
+{
+	struct node *source = add_node(), *other = add_node(), *wants = add_node();
+	uint8_t first[32] = { 1 }, second[32] = { 2 }, empty[32] = { 3 };
+
+	(void)state;
+	fake_chain_hold_blob(source->chain, first, "first");
+	fake_chain_hold_blob(other->chain, second, "second");
+	fake_chain_hold_blob(other->chain, empty, "");
+	connect_nodes(wants, source);
+	WAIT_FOR(peers_of(wants) == 1 && peers_of(source) == 1);
+	connect_nodes(wants, other);
+	WAIT_FOR(peers_of(wants) == 2 && peers_of(other) == 1);
+	fake_chain_want_blob(wants->chain, first, 1);
+	fake_chain_want_blob(wants->chain, second, 1); /* peer 1 says notfound, then peer 2 is asked */
+	WAIT_FOR(chain_has_blob(wants->chain, first) && chain_has_blob(wants->chain, second));
+	fake_chain_want_blob(wants->chain, empty, 1);
+	WAIT_FOR(peers_of(other) == 0); /* sent something that is not it */
+	assert_int_equal(peers_of(source), 1);
+}
+
+static void test_self(void **state)
+{
+	struct node *a = add_node();
+
+	(void)state;
+	connect_nodes(a, a);
+	turn_a_while();
+	assert_int_equal(peers_of(a), 0);
+}
+
+static void test_no_handshake(void **state)
+{
+	const struct net_options hasty = { .listen = true, .bind = "127.0.0.1", .handshake_timeout = 200, .agent = "/test/" };
+	struct node *a = add_node_with(&hasty);
+	struct sockaddr_storage to;
+	struct address address;
+	char name[32], byte;
+	int fd;
+
+	(void)state;
+	snprintf(name, sizeof name, "127.0.0.1:%u", net_port(a->net));
+	assert_true(address_parse(&address, name, 0));
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, address_to_sockaddr(&address, &to)), 0);
+	WAIT_FOR(recv(fd, &byte, 1, MSG_DONTWAIT) == 0); /* closed by the node */
+	close(fd);
+}
+
+static void count_nodes(void *context, const char *name, uint64_t peer)
+{
+	(void)name;
+	(void)peer;
+	++*(size_t *)context;
+}
+
+static void find_ready(void *context, const struct net_peer_info *info)
+{
+	if (info->ready && !info->inbound)
+		*(uint64_t *)context = info->id;
+}
+
+static void test_operator(void **state)
+{
+	struct node *a = add_node(), *b = add_node();
+	char name[32];
+	size_t count = 0;
+	uint64_t first = 0, second = 0;
+	struct errmsg err;
+
+	(void)state;
+	snprintf(name, sizeof name, "127.0.0.1:%u", net_port(b->net));
+	assert_int_equal(net_add_node(a->net, name), NET_NODE_OK);
+	assert_int_equal(net_add_node(a->net, name), NET_NODE_KNOWN);
+	assert_int_equal(net_add_node(a->net, "host:0"), NET_NODE_MALFORMED);
+	net_each_node(a->net, count_nodes, &count);
+	assert_int_equal(count, 1);
+	WAIT_FOR(peers_of(a) == 1 && peers_of(b) == 1);
+	net_each_peer(a->net, find_ready, &first);
+	assert_true(net_disconnect(a->net, first));
+	assert_false(net_disconnect(a->net, first));
+	WAIT_FOR(peers_of(a) == 0);
+	WAIT_FOR(peers_of(a) == 1); /* made again */
+	net_each_peer(a->net, find_ready, &second);
+	assert_true(second > first);
+	net_set_active(a->net, false);
+	WAIT_FOR(peers_of(b) == 0);
+	turn_a_while();
+	assert_int_equal(peers_of(b), 0);
+	net_set_active(a->net, true);
+	WAIT_FOR(peers_of(b) == 1);
+	assert_true(net_ban(b->net, "127.0.0.0/8", clock_wall() + 1000, &err));
+	WAIT_FOR(peers_of(a) == 0);
+	assert_int_equal(net_remove_node(a->net, name), NET_NODE_OK);
+	assert_int_equal(net_remove_node(a->net, name), NET_NODE_UNKNOWN);
+	assert_int_equal(net_onetry(a->net, name), NET_NODE_OK);
+	turn_a_while();
+	assert_int_equal(peers_of(b), 0);
+	assert_false(net_unban(b->net, "127.0.0.1", &err));
+	assert_true(net_unban(b->net, "127.0.0.0/8", &err));
+	assert_int_equal(net_onetry(a->net, name), NET_NODE_OK);
+	WAIT_FOR(peers_of(a) == 1 && peers_of(b) == 1);
+}
+
+static void test_full(void **state)
+{
+	const struct net_options small = { .listen = true, .bind = "127.0.0.1", .max_peers = 1, .agent = "/test/" };
+	struct node *host = add_node_with(&small), *first = add_node(), *second = add_node();
+
+	(void)state;
+	connect_nodes(first, host);
+	WAIT_FOR(peers_of(host) == 1);
+	connect_nodes(second, host);
+	turn_a_while();
+	assert_int_equal(peers_of(second), 0);
+	assert_int_equal(peers_of(first), 1);
+}
+
+static void test_options(void **state)
+{
+	const struct net_options bad_bind = { .listen = true, .bind = "localhost", .agent = "/test/" };
+	const char *names[] = { "[::1" };
+	const struct net_options bad_name = { .connect = names, .connect_count = 1, .agent = "/test/" };
+	struct chain *chain = fake_chain_new();
+	struct errmsg err = { "" };
+
+	(void)state;
+	assert_null(net_open(base, chain, &bad_bind, &err));
+	assert_non_null(strstr(err.text, "localhost"));
+	assert_null(net_open(base, chain, &bad_name, &err));
+	assert_non_null(strstr(err.text, "[::1"));
+	fake_chain_free(chain);
+}
+
+int main(void)
+{
+#define NET_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		NET_TEST(test_sync_and_follow),
+		NET_TEST(test_headers_are_bounded),
+		NET_TEST(test_reorganisation),
+		NET_TEST(test_false_block),
+		NET_TEST(test_false_loose_inside),
+		NET_TEST(test_blocks_from_elsewhere),
+		NET_TEST(test_proofs),
+		NET_TEST(test_transactions),
+		NET_TEST(test_blobs),
+		NET_TEST(test_self),
+		NET_TEST(test_no_handshake),
+		NET_TEST(test_operator),
+		NET_TEST(test_full),
+		NET_TEST(test_options),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
