@@ -479,7 +479,7 @@ static void activate_best(struct chain *chain)
 	while (!chain->failed) {
 		tip = chain_tip(chain);
 		best = index_best_verified(&chain->index);
-		if (tip->status != ENTRY_INVALID && u256_compare(best->entry.chain_work, tip->chain_work) <= 0)
+		if (&best->entry == tip)
 			break;
 		fork = index_fork(tip, &best->entry);
 		if (!too_deep(chain, best, fork))

@@ -1,5 +1,7 @@
 #include "chain_helper.h"
 
+#include <glob.h>
+
 #include "consensus/contribution.h"
 #include "consensus/sighash.h"
 #include "consensus/window.h"
@@ -186,13 +188,18 @@ void helper_close(struct helper *h)
 	h->pool = NULL;
 }
 
+void helper_key(struct helper *h, uint8_t number)
+{
+	memset(h->secret, number, 32);
+	assert_true(schnorr_key(h->key, h->secret));
+}
+
 void helper_start(struct helper *h)
 {
 	memset(h, 0, sizeof *h);
 	h->spec = helper_spec();
 	h->folder = scratch_new();
-	memset(h->secret, 0x11, 32);
-	assert_true(schnorr_key(h->key, h->secret));
+	helper_key(h, 0x11);
 	helper_open(h);
 }
 
@@ -342,4 +349,43 @@ struct tx *helper_spend(struct helper *h, const struct outpoint *outpoint, int64
 	}
 	helper_sign(h, tx, amount);
 	return tx;
+}
+
+/* --- files --- */
+
+static void find_files(struct helper *h, const char *pattern, glob_t *found)
+{
+	char path[1024];
+
+	snprintf(path, sizeof path, "%s/%s", h->folder, pattern);
+	assert_int_equal(glob(path, 0, NULL, found), 0);
+}
+
+void helper_remove(struct helper *h, const char *pattern)
+{
+	glob_t found;
+
+	find_files(h, pattern, &found);
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		assert_int_equal(remove(found.gl_pathv[i]), 0);
+	globfree(&found);
+}
+
+void helper_flip(struct helper *h, const char *pattern, long offset)
+{
+	glob_t found;
+
+	find_files(h, pattern, &found);
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		FILE *file = fopen(found.gl_pathv[i], "r+b");
+		int byte;
+
+		assert_non_null(file);
+		assert_int_equal(fseek(file, offset, offset < 0 ? SEEK_END : SEEK_SET), 0);
+		byte = fgetc(file);
+		assert_int_equal(fseek(file, -1, SEEK_CUR), 0);
+		assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
+		assert_int_equal(fclose(file), 0);
+	}
+	globfree(&found);
 }

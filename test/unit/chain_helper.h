@@ -25,6 +25,8 @@ struct helper {
 /* One folder, one spec; the chain is open. */
 void helper_start(struct helper *h);
 void helper_stop(struct helper *h);      /* closes, and removes the folder */
+/* Pays another key from now on: mining is deterministic, and one key's blocks on one tip are the same. */
+void helper_key(struct helper *h, uint8_t number);
 void helper_open(struct helper *h);
 void helper_close(struct helper *h);
 void helper_forget(struct helper *h);
@@ -54,6 +56,10 @@ int64_t helper_coinbase(struct helper *h, uint32_t height, struct outpoint *outp
 struct tx *helper_spend(struct helper *h, const struct outpoint *outpoint, int64_t amount, int64_t fee,
 	const uint8_t *data, size_t size);
 void helper_sign(struct helper *h, struct tx *tx, int64_t amount);
+
+/* Files of the folder, by a shell pattern: removed, or one bit flipped at an offset (negative: from the end). */
+void helper_remove(struct helper *h, const char *pattern);
+void helper_flip(struct helper *h, const char *pattern, long offset);
 
 /* Some bytes, the same for the same number. */
 void helper_bytes(uint8_t *out, size_t size, unsigned number);
