@@ -10,7 +10,7 @@
 #include "ml/engine.h"
 #include "util/error.h"
 
-/* Takes a few milliseconds. False with a reason if the digest differs. */
+/* Takes some tens of milliseconds. False with a reason if the digest differs. */
 bool selftest_run(enum engine engine, struct errmsg *err);
 
 #endif
