@@ -1,0 +1,123 @@
+/* Chain specs: any text gives a spec within the limits or an error that says something; and what the database keeps of
+ * a registry, an undo or an outcome is read or refused. */
+#include "fuzz.h"
+
+#include "consensus/registry.h"
+#include "consensus/spec_fields.h"
+#include "util/mem.h"
+
+#include <string.h>
+
+static void check_limits(const struct spec *spec)
+{
+	FUZZ_PROMISE(spec_name_check(spec->name, NULL) && spec_hrp_check(spec->hrp, NULL));
+	for (const struct spec_field *field = spec_fields; field->name; field++)
+		FUZZ_PROMISE(spec_field_check(field, spec_field_get(spec, field), NULL));
+}
+
+static void check_spec(const uint8_t *data, size_t size)
+{
+	struct errmsg err = { "" };
+	struct spec spec;
+	char *path;
+
+	if (spec_parse(&spec, (const char *)data, size, &path, &err)) {
+		check_limits(&spec);
+		/* A large model would take its time. */
+		if (spec.train.model.d == 16 && spec.train.model.layers == 1 && !spec_finish(&spec, &err))
+			FUZZ_PROMISE(err.text[0]);
+		free(path);
+	} else {
+		FUZZ_PROMISE(err.text[0] && path == NULL);
+	}
+	spec_clear(&spec);
+}
+
+static const struct spec *registry_spec(void)
+{
+	static struct spec spec;
+
+	if (spec.k == 0)
+		FUZZ_PROMISE(spec_builtin(&spec, "regtest"));
+	return &spec;
+}
+
+/* What was read is written back byte for byte. */
+static void check_registry(const uint8_t *data, size_t size)
+{
+	struct registry_undo *undo;
+	struct registry *registry;
+	struct reader reader;
+	struct buf again;
+
+	buf_init(&again);
+	reader_init(&reader, data, size);
+	registry = registry_read(registry_spec(), &reader);
+	if (registry) {
+		registry_write(&again, registry);
+		FUZZ_PROMISE(again.size == size - reader_left(&reader) && memcmp(again.data, data, again.size) == 0);
+	}
+	buf_reset(&again);
+	reader_init(&reader, data, size);
+	undo = registry_undo_read(&reader);
+	if (undo) {
+		registry_undo_write(&again, undo);
+		FUZZ_PROMISE(again.size == size - reader_left(&reader) && memcmp(again.data, data, again.size) == 0);
+		if (registry)
+			registry_undo(registry, undo);
+	}
+	registry_undo_free(undo);
+	registry_free(registry);
+	buf_clear(&again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct block_outcome outcome;
+	struct reader reader;
+
+	check_spec(data, size);
+	check_registry(data, size);
+	reader_init(&reader, data, size);
+	if (block_outcome_read(&reader, &outcome))
+		FUZZ_PROMISE(outcome.outcome.slots <= OUTCOME_MAX_SLOTS);
+	return 0;
+}
+
+static void seed_registry(struct buf *out, bool undo_wanted)
+{
+	struct registry *registry = registry_new(registry_spec());
+	struct block_outcome outcome = { .outcome = { .slots = 1, .slot = { { 1, false, 77777 } } }, .v_ref = 5 };
+	struct block *block = block_new();
+	struct registry_undo *undo;
+
+	registry_undo_free(registry_apply(registry, block, NULL));
+	undo = registry_apply(registry, block, &outcome);
+	if (undo_wanted)
+		registry_undo_write(out, undo);
+	else
+		registry_write(out, registry);
+	registry_undo_free(undo);
+	registry_free(registry);
+	block_free(block);
+}
+
+bool fuzz_seed(size_t index, struct buf *out)
+{
+	static const char *const texts[] = {
+		"{}",
+		"{\"name\":\"a-1\",\"hrp\":\"x\",\"d\":16,\"layers\":1,\"heads\":1,\"ff\":16,\"ctx\":32,\"corpus\":\"embedded\"}",
+		"{\"d\":16,\"layers\":1,\"heads\":1,\"k\":64,\"subsidy\":1000000000000,\"halving\":1050,\"bench_bytes\":9000}",
+		"{\"corpus\":\"file.txt\",\"spacing\":86400,\"rpc_port\":1,\"p2p_port\":65535,\"v_0\":140737488355328}",
+		"{\"blob_min\":1024,\"blob_max\":1024,\"blob_budget\":1024}",
+	};
+	size_t count = sizeof texts / sizeof *texts;
+
+	if (index >= count + 2)
+		return false;
+	if (index < count)
+		buf_put_text(out, texts[index]);
+	else
+		seed_registry(out, index > count);
+	return true;
+}
