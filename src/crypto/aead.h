@@ -1,8 +1,8 @@
 /* Authenticated encryption: AES-256-GCM (NIST SP 800-38D), over libcrypto.
  *
- * A sealed text is 12 bytes of nonce, the ciphertext and 16 bytes of tag: AEAD_OVERHEAD bytes longer than the plain one.
- * The nonce is drawn at random by aead_seal: one key must not seal more than 2^32 texts. extra is bound to the text
- * without being part of it. */
+ * A sealed text is 12 bytes of nonce, the ciphertext and 16 bytes of tag: AEAD_OVERHEAD bytes longer than the plain
+ * one. The nonce is drawn at random by aead_seal: one key must not seal more than 2^32 texts. extra is bound to the
+ * text without being part of it. */
 #ifndef ATELIER_CRYPTO_AEAD_H
 #define ATELIER_CRYPTO_AEAD_H
 

@@ -1,8 +1,8 @@
 /* Addresses: bech32 (BIP173) and bech32m (BIP350) text, and segwit addresses written in it.
  *
- * Outputs of this chain are of witness version 1 and later, so bech32m; version 0 with bech32 is understood too, so that
- * the published vectors hold and an address of another chain gets a fitting error. Decoders return false and say in
- * err what is wrong; their other outputs are unspecified then. */
+ * Outputs of this chain are of witness version 1 and later, so bech32m; version 0 with bech32 is understood too, so
+ * that the published vectors hold and an address of another chain gets a fitting error. Decoders return false and
+ * say in err what is wrong; their other outputs are unspecified then. */
 #ifndef ATELIER_CRYPTO_BECH32_H
 #define ATELIER_CRYPTO_BECH32_H
 
@@ -31,7 +31,8 @@ bool bech32_encode(char *out, const char *hrp, const uint8_t *values, size_t cou
 bool bech32_decode(char *hrp, uint8_t *values, size_t *count, enum bech32_form *form, const char *text,
 		   struct errmsg *err);
 
-/* Witness version 0 to 16 and its program; out holds BECH32_TEXT_MAX + 1 characters. False if there is no such address. */
+/* Witness version 0 to 16 and its program; out holds BECH32_TEXT_MAX + 1 characters. False if there is no such
+ * address. */
 bool address_encode(char *out, const char *hrp, int version, const uint8_t *program, size_t size);
 
 /* program holds ADDRESS_PROGRAM_MAX bytes. The address must be of the network hrp stands for. */

@@ -1,8 +1,8 @@
 /* Merkle trees, as every root of the protocol uses them (doc/protocol.md).
  *
- * A leaf is SHA256(0x00 | x), a node SHA256(0x01 | left | right); the last node of an odd level goes up unchanged; the
- * root of nothing is 32 zero bytes. Leaves and nodes hash differently, so no node can pose as a leaf, and an odd node is
- * never paired with itself, so no two lists have one root. */
+ * A leaf is SHA256(0x00 | x), a node SHA256(0x01 | left | right); the last node of an odd level goes up unchanged;
+ * the root of nothing is 32 zero bytes. Leaves and nodes hash differently, so no node can pose as a leaf, and an odd
+ * node is never paired with itself, so no two lists have one root. */
 #ifndef ATELIER_CRYPTO_MERKLE_H
 #define ATELIER_CRYPTO_MERKLE_H
 

@@ -1,13 +1,14 @@
 /* A wallet's keys: one seed of BIP39 words, one BIP86 account, the seed encrypted at rest.
  *
- * Addresses are m/86'/coin'/0'/branch/index, branch 0 to receive and 1 for change; each is the taproot output key of that
- * key without a script tree. coin is 9432 for "main" (no registered number; the chain's RPC port, easily remembered) and
- * 1 for every other chain, as SLIP-44 has it for test networks. The account's public half is kept in the clear, so a
- * locked wallet still makes and recognises addresses; whoever reads it learns what belongs to the wallet, but cannot spend.
+ * Addresses are m/86'/coin'/0'/branch/index, branch 0 to receive and 1 for change; each is the taproot output key of
+ * that key without a script tree. coin is 9432 for "main" (no registered number; the chain's RPC port, easily
+ * remembered) and 1 for every other chain, as SLIP-44 has it for test networks. The account's public half is kept in
+ * the clear, so a locked wallet still makes and recognises addresses; whoever reads it learns what belongs to the
+ * wallet, but cannot spend.
  *
- * The words' entropy is sealed with AES-256-GCM under scrypt(passphrase). An empty passphrase protects nothing: its key can
- * be computed by everybody; such a wallet is unlocked as soon as it is read. While unlocked, entropy and the account's
- * private key are in memory; account_lock wipes them. */
+ * The words' entropy is sealed with AES-256-GCM under scrypt(passphrase). An empty passphrase protects nothing: its
+ * key can be computed by everybody; such a wallet is unlocked as soon as it is read. While unlocked, entropy and the
+ * account's private key are in memory; account_lock wipes them. */
 #ifndef ATELIER_WALLET_ACCOUNT_H
 #define ATELIER_WALLET_ACCOUNT_H
 

@@ -1,7 +1,7 @@
 /* Hierarchical keys (BIP32).
  *
- * An extended key is a public key with its chain code and place in the tree, and, where it is private, the secret. Children
- * from BIP32_HARDENED up need the private key. Whoever holds a private struct wipes it (crypto/wipe.h). */
+ * An extended key is a public key with its chain code and place in the tree, and, where it is private, the secret.
+ * Children from BIP32_HARDENED up need the private key. Whoever holds a private struct wipes it (crypto/wipe.h). */
 #ifndef ATELIER_WALLET_BIP32_H
 #define ATELIER_WALLET_BIP32_H
 

@@ -1,8 +1,8 @@
 /* Seeds as words (BIP39), with the English list.
  *
- * 16, 20, 24, 28 or 32 bytes of entropy are 12, 15, 18, 21 or 24 words. The seed is PBKDF2 of the words' text. BIP39 wants
- * words and passphrase in Unicode's NFKD form: the English words are ASCII, and a passphrase is taken byte by byte as it is
- * given, so one that is not ASCII must come normalised. */
+ * 16, 20, 24, 28 or 32 bytes of entropy are 12, 15, 18, 21 or 24 words. The seed is PBKDF2 of the words' text. BIP39
+ * wants words and passphrase in Unicode's NFKD form: the English words are ASCII, and a passphrase is taken byte by
+ * byte as it is given, so one that is not ASCII must come normalised. */
 #ifndef ATELIER_WALLET_BIP39_H
 #define ATELIER_WALLET_BIP39_H
 
@@ -23,8 +23,8 @@ extern const char *const bip39_words[2048];
 /* out holds BIP39_TEXT_MAX + 1 characters: the words with one blank between them. False for another entropy size. */
 bool bip39_encode(char *out, const uint8_t *entropy, size_t size);
 
-/* Reads words in lower case with any white space between them. entropy holds BIP39_ENTROPY_MAX bytes. The error says the
- * number of a word that is not in the list, never a word: errors are logged. */
+/* Reads words in lower case with any white space between them. entropy holds BIP39_ENTROPY_MAX bytes. The error says
+ * the number of a word that is not in the list, never a word: errors are logged. */
 bool bip39_decode(uint8_t *entropy, size_t *size, const char *text, struct errmsg *err);
 
 /* words as bip39_encode writes them; passphrase may be "". */

@@ -1,11 +1,12 @@
 /* What a wallet knows of the chain: its scripts, the transactions that concern it, and the coins that follow from them.
  *
- * Pure memory, no keys and no files. A transaction concerns the wallet if it pays one of its scripts or spends one of its
- * coins. Whether a coin is spent is not stored but follows from the transactions at hand, so that blocks may come and go
- * and transactions may be learnt in any order.
+ * Pure memory, no keys and no files. A transaction concerns the wallet if it pays one of its scripts or spends one of
+ * its coins. Whether a coin is spent is not stored but follows from the transactions at hand, so that blocks may come
+ * and go and transactions may be learnt in any order.
  *
  * A transaction that is not in a block counts while it is in the mempool. One that spends the wallet's own coins keeps
- * them reserved also outside the mempool, until it is abandoned or a block holds another spender (it is then conflicted).
+ * them reserved also outside the mempool, until it is abandoned or a block holds another spender (it is then
+ * conflicted).
  *
  * Transactions and scripts belong to the ledger and are never removed: pointers to them stay valid until
  * ledger_clear. */
@@ -59,8 +60,8 @@ struct ledger_script *ledger_output_script(const struct ledger *ledger, const st
 
 bool ledger_concerns(const struct ledger *ledger, const struct tx *tx);
 
-/* Takes in a copy of tx, in no block and not in the mempool until the caller says so; one that is there already is looked
- * at again for scripts that were added meanwhile. */
+/* Takes in a copy of tx, in no block and not in the mempool until the caller says so; one that is there already is
+ * looked at again for scripts that were added meanwhile. */
 struct ledger_tx *ledger_add(struct ledger *ledger, const struct tx *tx, uint64_t time);
 struct ledger_tx *ledger_find(const struct ledger *ledger, const uint8_t txid[32]);
 

@@ -109,7 +109,7 @@ static int64_t fee_of(const struct plan *plan, bool with_change)
 /* Whether the coins taken are enough; then fee and change are set. */
 static bool settle(struct plan *plan)
 {
-	bool subtract = plan->request->subtract_fee;
+	bool subtract = plan->request->pays_fee != NULL;
 	int64_t rest = plan->sum - plan->target;
 
 	if (plan->taken == 0 || rest < 0)
@@ -152,14 +152,15 @@ static enum spend_result subtract_fee(struct tx *tx, const struct plan *plan, st
 {
 	/* What the coins hold beyond outputs and change already goes to the fee. */
 	int64_t owed = plan->fee - (plan->sum - plan->target - plan->change);
+	const bool *pays = plan->request->pays_fee;
 	int64_t payees = 0;
 	bool first = true;
 	size_t i;
 
 	for (i = 0; i < tx->output_count; i++)
-		payees += is_payment(&tx->outputs[i]);
+		payees += pays[i];
 	for (i = 0; i < tx->output_count; i++) {
-		if (!is_payment(&tx->outputs[i]))
+		if (!pays[i])
 			continue;
 		tx->outputs[i].amount -= owed / payees + (first ? owed % payees : 0);
 		first = false;
@@ -227,7 +228,7 @@ static enum spend_result make(struct plan *plan, struct wallet *wallet, struct t
 		output = &plan->request->outputs[i];
 		tx_add_output(tx, output->amount, output->script.data, output->script.size);
 	}
-	if (plan->request->subtract_fee) {
+	if (plan->request->pays_fee != NULL) {
 		result = subtract_fee(tx, plan, err);
 		if (result != SPEND_OK)
 			return result;

@@ -1,10 +1,10 @@
 /* Building and signing: picks coins, adds change, pays the fee, signs every input by its key path (BIP341,
  * SIGHASH_DEFAULT).
  *
- * Coins are taken largest first, confirmed ones before the wallet's own unconfirmed change; coins that others have not got
- * into a block yet, and immature ones, are never taken. So payments need few inputs, at the price of slowly splitting
- * large coins; privacy between a wallet's addresses is not a goal. Change of less than SPEND_DUST goes to the fee. Building
- * changes nothing: the coins are spent once the transaction is in the mempool (wallets_send). */
+ * Coins are taken largest first, confirmed ones before the wallet's own unconfirmed change; coins that others have
+ * not got into a block yet, and immature ones, are never taken. So payments need few inputs, at the price of slowly
+ * splitting large coins; privacy between a wallet's addresses is not a goal. Change of less than SPEND_DUST goes to
+ * the fee. Building changes nothing: the coins are spent once the transaction is in the mempool (wallets_send). */
 #ifndef ATELIER_WALLET_SPEND_H
 #define ATELIER_WALLET_SPEND_H
 
@@ -29,7 +29,8 @@ struct spend_request {
 	const struct tx_output *outputs; /* P2TR or OP_RETURN; OP_RETURN outputs may burn any amount */
 	size_t count;
 	int64_t rate;                   /* base units for 1000 virtual bytes; 0: SPEND_RATE_MIN */
-	bool subtract_fee;              /* the P2TR outputs pay the fee in equal parts, the first one the remainder */
+	const bool *pays_fee;           /* one an output, or NULL: the wallet pays. Those marked (P2TR outputs) pay the fee
+					 * in equal parts out of their amounts, the first of them the remainder too */
 };
 
 /* On SPEND_OK *tx is the caller's and fee what it pays. */

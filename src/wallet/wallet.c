@@ -207,7 +207,8 @@ static bool load_heads(struct wallet *wallet, struct buf *value, struct errmsg *
 
 /* Scripts */
 
-/* Derives up to the gap ahead; true if there were any to derive. An index without a key (one in 2^127) is passed over. */
+/* Derives up to the gap ahead; true if there were any to derive. An index without a key (one in 2^127) is passed
+ * over. */
 static bool derive_ahead(struct wallet *wallet)
 {
 	enum account_branch branch;
@@ -387,8 +388,8 @@ static bool pays(const struct tx *tx, size_t output, const uint8_t key[32])
 	return script->size == P2TR_SIZE && memcmp(script->data + 2, key, 32) == 0;
 }
 
-/* A coinbase pays its own miner, the loose proofs' miners in order, then the owners of datasets; zero amounts are left out
- * (doc/protocol.md section 13). */
+/* A coinbase pays its own miner, the loose proofs' miners in order, then the owners of datasets; zero amounts are
+ * left out (doc/protocol.md section 13). */
 static uint32_t first_data_output(const struct block *block)
 {
 	const struct tx *coinbase = block->txs[0];

@@ -1,21 +1,22 @@
 /* One wallet: keys (wallet/account.h), coins (wallet/ledger.h), and its database that keeps both.
  *
  * Knows no chain: it is told of blocks and of the mempool (by wallet/wallets.h), and remembers up to which block it has
- * been told. Scripts are derived WALLET_GAP ahead of the last one used or given out, so a wallet restored from its words
- * finds everything paid to addresses with no larger gap between them.
+ * been told. Scripts are derived WALLET_GAP ahead of the last one used or given out, so a wallet restored from its
+ * words finds everything paid to addresses with no larger gap between them.
  *
- * What a block changes is one atomic write; whatever a function has acknowledged is synced and survives kill -9. A write that
- * fails returns false with the reason; memory is then ahead of the disk, and the wallet catches up when it is opened again.
+ * What a block changes is one atomic write; whatever a function has acknowledged is synced and survives kill -9. A
+ * write that fails returns false with the reason; memory is then ahead of the disk, and the wallet catches up when it
+ * is opened again.
  *
  * Database, one folder a wallet (chain/db.h); integers little-endian:
  *
- *   a              account record (account_write)
- *   g              genesis id of the wallet's chain, u64 time of creation
- *   n              next index to give out: u32 to receive, u32 for change
- *   s              id and u32 height of the last block seen
- *   t <txid 32>    transaction: u8 version 1, u32 height, block id, u64 time, u64 order, u32 first_data, u8 abandoned,
- *                  serialised transaction
- *   l <key 32>     label of an address */
+ *    a              account record (account_write)
+ *    g              genesis id of the wallet's chain, u64 time of creation
+ *    n              next index to give out: u32 to receive, u32 for change
+ *    s              id and u32 height of the last block seen
+ *    t <txid 32>    transaction: u8 version 1, u32 height, block id, u64 time, u64 order, u32 first_data, u8 abandoned,
+ *                   serialised transaction
+ *    l <key 32>     label of an address */
 #ifndef ATELIER_WALLET_WALLET_H
 #define ATELIER_WALLET_WALLET_H
 
@@ -35,8 +36,8 @@ struct wallet_place {                   /* a block of the active chain */
 	uint32_t height;
 };
 
-/* Makes a wallet in the folder path, which must not exist. words NULL: 24 new ones from 256 random bits. birth is the block
- * from which on it looks for transactions: the tip for new words, genesis for old ones. NULL on failure. */
+/* Makes a wallet in the folder path, which must not exist. words NULL: 24 new ones from 256 random bits. birth is
+ * the block from which on it looks for transactions: the tip for new words, genesis for old ones. NULL on failure. */
 struct wallet *wallet_create(const char *path, const char *name, const struct spec *spec, const char *passphrase,
 			     const char *words, const struct wallet_place *birth, struct errmsg *err);
 

@@ -408,17 +408,31 @@ char **wallets_on_disk(const struct wallets *wallets, size_t *count)
 
 /* Sending */
 
+/* The notice has recorded an accepted transaction already, unless its write failed: then this tries again. One that was
+ * taken and dropped at once (a full mempool) must not go out later, when it has been reported as failed. */
+static enum chain_result settle(struct wallet *wallet, const struct tx *tx, enum chain_result result, struct errmsg *err)
+{
+	struct ledger_tx *entry;
+	uint8_t txid[32];
+	bool ok = true;
+
+	tx_txid(tx, txid);
+	entry = ledger_find(wallet_ledger(wallet), txid);
+	if (result == CHAIN_NEW)
+		ok = wallet_mempool_added(wallet, tx, err);
+	else if (result == CHAIN_REJECTED && entry != NULL && entry->height == 0 && !entry->in_mempool)
+		ok = wallet_abandon(wallet, entry, err);
+	return ok ? result : CHAIN_ERROR;
+}
+
 enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, struct tx *tx, struct reject *reject)
 {
 	struct tx *copy = tx_copy(tx);
-	enum chain_result result = chain_add_tx(wallets->chain, tx, 0, reject);
-	struct errmsg err;
+	struct errmsg err = {""};
+	enum chain_result result = settle(wallet, copy, chain_add_tx(wallets->chain, tx, 0, reject), &err);
 
-	/* The notice has recorded it already, unless its write failed: then this tries again and says why. */
-	if (result == CHAIN_NEW && !wallet_mempool_added(wallet, copy, &err)) {
+	if (*err.text != 0)
 		log_error("%s", err.text);
-		result = CHAIN_ERROR;
-	}
 	tx_free(copy);
 	return result;
 }

@@ -38,8 +38,9 @@ struct chain *wallets_chain(const struct wallets *wallets);
 /* Names of the wallets on disk, sorted; the caller frees each and the array. */
 char **wallets_on_disk(const struct wallets *wallets, size_t *count);
 
-/* Catches up for about a quarter of a second, locks what has been unlocked long enough, offers own transactions to the
- * mempool again that are not in it. To be called about once a second; true: there is more to catch up with, call soon. */
+/* Catches up for about a quarter of a second, locks what has been unlocked long enough, offers own transactions to
+ * the mempool again that are not in it. To be called about once a second; true: there is more to catch up with, call
+ * soon. */
 bool wallets_tick(struct wallets *wallets);
 
 /* Whether the wallet has seen the chain's tip, and which height it has reached. */

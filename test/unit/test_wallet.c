@@ -504,7 +504,8 @@ static void test_subtract_fee(void **state)
 	uint8_t data[] = {0x6a, 1, 7};
 	uint8_t script[P2TR_SIZE];
 	struct tx_output outputs[3];
-	struct spend_request request = {.outputs = outputs, .count = 3, .subtract_fee = true};
+	bool pays[3] = {false, true, true};
+	struct spend_request request = {.outputs = outputs, .count = 3, .pays_fee = pays};
 	struct tx *tx;
 	int64_t fee;
 	size_t i;
@@ -528,6 +529,14 @@ static void test_subtract_fee(void **state)
 	for (i = 0; i < 4; i++)
 		if (tx->outputs[i].script.size == P2TR_SIZE && memcmp(tx->outputs[i].script.data, script, P2TR_SIZE) != 0)
 			assert_int_equal(tx->outputs[i].amount, 30000);
+	tx_free(tx);
+	pays[2] = false;
+	outputs[2].amount = 20000;
+	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, NULL), SPEND_OK);
+	check_built(world, tx, fee, SPEND_RATE_MIN);
+	for (i = 0; i < 4; i++)
+		assert_true(tx->outputs[i].amount == 1000 || tx->outputs[i].amount == 20000 - fee ||
+			    tx->outputs[i].amount == 20000 || tx->outputs[i].amount == 59000);
 	tx_free(tx);
 	outputs[1].amount = 340; /* 330 and more, but not after its share */
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, NULL), SPEND_REFUSED);

@@ -1,0 +1,34 @@
+/* The calls of wallets.
+ *
+ * A client names a wallet in the address (/wallet/NAME, atelier-cli -rpcwallet=NAME); with one wallet loaded it need
+ * not. */
+#ifndef ATELIER_RPC_RPC_WALLET_H
+#define ATELIER_RPC_RPC_WALLET_H
+
+#include "rpc/table.h"
+#include "wallet/spend.h"
+#include "wallet/wallets.h"
+
+/* All of them; the parts below are registered by it, each with the wallets as its context. */
+void rpc_wallet_add(struct rpc_table *table, struct wallets *wallets);
+void rpc_address_add(struct rpc_table *table, struct wallets *wallets);      /* addresses, balances and coins */
+void rpc_history_add(struct rpc_table *table, struct wallets *wallets);      /* transactions */
+void rpc_send_add(struct rpc_table *table, struct wallets *wallets);         /* payments */
+
+/* The wallet that is meant, or NULL: then the request has been answered. */
+struct wallet *rpc_wallet_named(struct rpc_request *r, struct wallets *wallets);
+
+/* Builds, signs and hands over a transaction. False: the request has been answered with the reason. */
+bool rpc_wallet_spend(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet,
+		      const struct spend_request *request, uint8_t txid[32], int64_t *fee);
+
+/* The same in two steps, for who must do something between them. */
+struct tx *rpc_wallet_build(struct rpc_request *r, struct wallet *wallet, const struct spend_request *request,
+			    int64_t *fee);
+bool rpc_wallet_send(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet, struct tx *tx);
+
+/* A fee rate argument, in base units for each virtual byte with up to three decimals, as spend_request wants it; 0: not
+ * given. */
+int64_t rpc_wallet_rate(const struct rpc_request *r, const char *name);
+
+#endif
