@@ -34,6 +34,7 @@ struct spec *helper_spec(void)
 
 	if (made)
 		return &spec;
+	engine_init(1);
 	assert_true(spec_parse(&spec, spec_text, sizeof spec_text - 1, &path, &err));
 	free(path);
 	helper_bytes(corpus, sizeof corpus, 1);
