@@ -5,11 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	FORM = 1,
-	STATISTICS_SIZE = 4 + 4 + 4 + 8 + 8 + 16,
-	DATASET_SIZE_MIN = 32 + 32 + 8 + 1 + 1 + 32 + 4 + 4 + STATISTICS_SIZE,
-};
+enum { FORM = 1 };
 
 /* === Pieces === */
 
@@ -155,8 +151,6 @@ static bool take_registry(struct registry *registry, struct reader *reader)
 		return false;
 	registry->datasets[0].total_draws = reader_le32(reader);
 	count = reader_le32(reader);
-	if (count > reader_left(reader) / DATASET_SIZE_MIN)
-		return false;
 	for (uint32_t i = 0; i < count; i++)
 		if (!take_dataset(reader, &dataset) || !registry_append(registry, &dataset))
 			return false;

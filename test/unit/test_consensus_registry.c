@@ -564,6 +564,36 @@ static void test_damaged_bytes(void **state)
 	registry_free(registry);
 }
 
+/* No block has more values than slots: what keeps a dropped block's values has room for so many. */
+static void test_value_counts(void **state)
+{
+	enum { COUNTS_AT = 1 + 4 + 8 + 4 };
+	struct registry *registry = one_dataset();
+	struct block_outcome nothing = { .outcome.is_void = true };
+
+	(void)state;
+	apply(registry, 0, NULL, 0, &nothing);
+	for (uint8_t count = 15; count <= 17; count++) {
+		uint8_t values[17 * 8] = { 1 };
+		struct buf good = written(registry), bytes;
+		struct registry *back;
+		struct reader reader;
+
+		buf_init(&bytes);
+		buf_put(&bytes, good.data, COUNTS_AT);
+		buf_put_u8(&bytes, count);
+		buf_put(&bytes, values, 8 * (size_t)count);
+		buf_put(&bytes, good.data + COUNTS_AT + 1, good.size - COUNTS_AT - 1);
+		reader_init(&reader, bytes.data, bytes.size);
+		back = registry_read(&spec, &reader);
+		assert_int_equal(back != NULL, count <= 16);
+		registry_free(back);
+		buf_clear(&bytes);
+		buf_clear(&good);
+	}
+	registry_free(registry);
+}
+
 static void test_outcome_bytes(void **state)
 {
 	struct registry *registry = one_dataset();
@@ -612,6 +642,7 @@ int main(void)
 		cmocka_unit_test(test_undo),
 		cmocka_unit_test(test_copy_and_bytes),
 		cmocka_unit_test(test_damaged_bytes),
+		cmocka_unit_test(test_value_counts),
 		cmocka_unit_test(test_outcome_bytes),
 	};
 

@@ -213,6 +213,23 @@ static void test_build_void(void **state)
 	example_clear(&e);
 }
 
+/* The first block after a halving pays the data of the last one before it in full. */
+static void test_build_halving(void **state)
+{
+	struct example e;
+	struct tx *tx;
+
+	(void)state;
+	example_init(&e);
+	e.facts.height = 150;
+	e.facts.loose_count = 0;
+	tx = coinbase_build(&e.spec, &e.facts);
+	assert_pays(&tx->outputs[0], 437500000 + 1234, miner);
+	assert_pays(&tx->outputs[1], 187499956, registry_get(e.registry, 1)->owner);
+	tx_free(tx);
+	example_clear(&e);
+}
+
 static void test_height_push(void **state)
 {
 	static const struct { uint32_t height; const char *script; size_t size; } cases[] = {
@@ -358,6 +375,7 @@ int main(void)
 		cmocka_unit_test(test_extremes),
 		cmocka_unit_test(test_build),
 		cmocka_unit_test(test_build_void),
+		cmocka_unit_test(test_build_halving),
 		cmocka_unit_test(test_height_push),
 		cmocka_unit_test(test_every_bit),
 		cmocka_unit_test(test_outputs_moved),
