@@ -8,6 +8,7 @@
 #include "crypto/hash.h"
 #include "crypto/schnorr.h"
 #include "ml/step.h"
+#include "util/bytes.h"
 #include "util/clock.h"
 #include "util/mem.h"
 
@@ -189,9 +190,10 @@ void helper_close(struct helper *h)
 	h->pool = NULL;
 }
 
-void helper_key(struct helper *h, uint8_t number)
+void helper_key(struct helper *h, uint32_t number)
 {
-	memset(h->secret, number, 32);
+	memset(h->secret, 0x11, 32);
+	write_le32(h->secret + 1, number);
 	assert_true(schnorr_key(h->key, h->secret));
 }
 

@@ -26,7 +26,7 @@ struct helper {
 void helper_start(struct helper *h);
 void helper_stop(struct helper *h);      /* closes, and removes the folder */
 /* Pays another key from now on: mining is deterministic, and one key's blocks on one tip are the same. */
-void helper_key(struct helper *h, uint8_t number);
+void helper_key(struct helper *h, uint32_t number);
 void helper_open(struct helper *h);
 void helper_close(struct helper *h);
 void helper_forget(struct helper *h);

@@ -10,10 +10,11 @@
 enum { ROUNDS = 12, LONGEST_MS = 250 };
 
 /* In the child: mines without end, two steps forward, now and then one back, and tells each height it has reached. */
-static void mine_until_killed(struct helper *h, int told)
+static void mine_until_killed(struct helper *h, uint32_t key, int told)
 {
+	helper_key(h, key);
 	helper_open(h);
-	for (unsigned i = 0;; i++) {
+	for (uint32_t i = 0;; i++) {
 		uint32_t height;
 
 		helper_mine_loose(h);
@@ -24,7 +25,7 @@ static void mine_until_killed(struct helper *h, int told)
 		if (i % 7 != 6)
 			continue;
 		/* The block before the tip goes, another comes in its place: a switch of branches. */
-		helper_key(h, (uint8_t)(1 + random_below(100)));
+		helper_key(h, key + i);
 		if (!chain_invalidate(h->chain, chain_at(h->chain, height), NULL))
 			_exit(1);
 		height = chain_tip(h->chain)->height;
@@ -75,8 +76,7 @@ static void test_killed(void **unused)
 		assert_true(child >= 0);
 		if (child == 0) {
 			close(told_pipe[0]);
-			helper_key(&h, (uint8_t)(1 + round));
-			mine_until_killed(&h, told_pipe[1]);
+			mine_until_killed(&h, (uint32_t)(round + 1) << 16, told_pipe[1]);
 		}
 		close(told_pipe[1]);
 		nanosleep(&pause, NULL);
@@ -86,7 +86,6 @@ static void test_killed(void **unused)
 		while (read(told_pipe[0], &height, sizeof height) == sizeof height)
 			told = height;
 		close(told_pipe[0]);
-		helper_key(&h, 0x77);
 		helper_open(&h);
 		helper_settle(&h);
 		check_whole(&h, told);
