@@ -25,7 +25,7 @@ PATIENCE = 225  # seconds for the whole run
 SPEC = {
     "name": "demo", "hrp": "datl", "spacing": 4, "k": 4,
     "d": 64, "layers": 2, "heads": 2, "ff": 176, "ctx": 64, "batch": 8, "iterations": 4,
-    "slots": 2, "bench_rows": 32, "bench_bytes": 8192, "maturity": 2, "data_delay": 1,
+    "slots": 2, "bench_rows": 32, "bench_bytes": 8192, "lr_ppm": 500, "maturity": 2, "data_delay": 1,
     "blob_min": 4096, "burn_rate": 100,
 }
 
