@@ -15,10 +15,19 @@ enum { DOWNLOAD_AGE = 86400, CHECK_DEPTH = 2016, SETTLE_DEPTH = 2016, BLOB_SECON
 
 void chain_subscribe(struct chain *chain, const struct chain_events *events)
 {
-	if (chain->event_count < CHAIN_SUBSCRIBERS)
-		chain->events[chain->event_count++] = *events;
-	else
+	if (chain->event_count == CHAIN_SUBSCRIBERS) {
 		log_error("[chain] more than %d subscribers: one is not told anything", CHAIN_SUBSCRIBERS);
+		return;
+	}
+	chain->events[chain->event_count++] = *events;
+	jobs_tell_wants(chain, events);
+}
+
+void chain_unsubscribe(struct chain *chain, const void *context)
+{
+	for (size_t i = 0; i < chain->event_count; i++)
+		if (chain->events[i].context == context)
+			chain->events[i--] = chain->events[--chain->event_count];
 }
 
 enum chain_result chain_fail(struct chain *chain, const struct errmsg *err)

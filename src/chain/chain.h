@@ -86,7 +86,10 @@ struct chain_options {
 
 /* Opens or creates, replays the model from the newest sound snapshot. Only one process may hold a datadir. */
 struct chain *chain_open(const struct chain_options *options, struct errmsg *err);
-void chain_subscribe(struct chain *chain, const struct chain_events *events);   /* copied; at most 8 */
+/* Copied; at most 8. Blobs that blocks wait for already (after a restart) are told at once. */
+void chain_subscribe(struct chain *chain, const struct chain_events *events);
+/* Whoever subscribed with this context is told nothing any more. */
+void chain_unsubscribe(struct chain *chain, const void *context);
 /* Cancels jobs, waits for them, writes a snapshot if worthwhile. */
 void chain_close(struct chain *chain);
 

@@ -119,6 +119,7 @@ void jobs_stop(struct chain *chain);                                            
 /* Whether the blob is here in the size that was registered: a wrong size never comes true. */
 bool blob_is_here(const struct chain *chain, const struct blob_want *want);
 bool jobs_has(const struct chain *chain, const struct node *node);                  /* it waits */
+void jobs_tell_wants(const struct chain *chain, const struct chain_events *events);  /* all that is missing, to one */
 /* Whether a waiting block wants the blob. */
 bool jobs_want(const struct chain *chain, const struct blob_want *want);
 

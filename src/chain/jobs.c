@@ -56,6 +56,18 @@ static void ask_for_blobs(struct chain *chain, const struct waiting_block *waiti
 			NOTIFY(chain, blob_wanted, waiting->wants[i].root, waiting->wants[i].size, waiting->node->source);
 }
 
+void jobs_tell_wants(const struct chain *chain, const struct chain_events *events)
+{
+	for (size_t i = 0; events->blob_wanted != NULL && i < chain->waiting_count; i++) {
+		const struct waiting_block *waiting = &chain->waiting[i];
+
+		for (size_t j = 0; j < waiting->want_count; j++)
+			if (!blob_is_here(chain, &waiting->wants[j]))
+				events->blob_wanted(events->context, waiting->wants[j].root, waiting->wants[j].size,
+					waiting->node->source);
+	}
+}
+
 void jobs_wait(struct chain *chain, struct node *node, const struct block *block)
 {
 	struct waiting_block *waiting;
@@ -270,9 +282,14 @@ static bool check_first(struct chain *chain, struct node *node, const struct blo
 		uint8_t id[32];
 
 		header_id(i == 0 ? &block->header : &block->loose[i - 1], id);
-		if (proofs_verdict(chain->proofs, id) == PROOF_FALSE)
-			return reject_set(reject, REJECT_INVALID, "bad-proof-digest",
-				"proof %zu was executed before, and its digest was not what the step gives", i);
+		if (proofs_verdict(chain->proofs, id) != PROOF_FALSE)
+			continue;
+		reject_set(reject, REJECT_INVALID, "bad-proof-digest",
+			"proof %zu was executed before, and its digest was not what the step gives", i);
+		/* Whoever passes a block on has executed its own proof, not yet the others. */
+		if (i > 0)
+			reject->ban_score = 0;
+		return false;
 	}
 	if (parent != chain_tip(chain))
 		return true;

@@ -20,7 +20,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { TICK_MS = 250, MAX_PEERS = 125, LISTEN_QUEUE = 64, INFLIGHT_SHOWN = 16 };
+enum { TICK_MS = 250, LISTEN_QUEUE = 64, INFLIGHT_SHOWN = 16 };
 
 struct net {
 	struct peers peers;
@@ -363,7 +363,7 @@ struct net *net_open(struct event_base *base, struct chain *chain, const struct 
 	net->blobs = blobs_new(&net->peers);
 	net->relay = relay_new(&net->peers);
 	net->active = true;
-	net->max_peers = options->max_peers ? options->max_peers : MAX_PEERS;
+	net->max_peers = options->max_peers;
 	ban_init(&net->bans);
 	named_init(&net->named, &net->peers, chain_spec(chain)->p2p_port);
 	net->named.may_connect = may_connect;
@@ -388,6 +388,7 @@ static void disconnect_all(struct net *net, const char *why)
 
 void net_close(struct net *net)
 {
+	chain_unsubscribe(net->peers.chain, net);
 	if (net->listener)
 		evconnlistener_free(net->listener);
 	disconnect_all(net, "shutting down");

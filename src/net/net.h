@@ -24,7 +24,7 @@ struct net_options {
 	bool listen;
 	const char *bind;                  /* numeric address, perhaps with a port; NULL: every address */
 	uint16_t port;                     /* 0: any free one, see net_port */
-	size_t max_peers;                  /* 0: 125, outbound ones included */
+	size_t max_peers;                  /* inbound ones are refused beyond so many connections */
 	const char *const *connect;        /* if any: connect to these */
 	size_t connect_count;
 	const char *const *addnode;

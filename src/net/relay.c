@@ -16,8 +16,7 @@ enum {
 	FALSE_MAX = 4096,
 	WAITING_MAX = 64,          /* proofs for a parent that is not the tip yet */
 	INVENTORY_CHUNK = 1000,
-	/* A verdict always comes; should one be lost, the peer's queue goes on after this. */
-	VERDICT_MS = 1800000,
+	VERDICT_MS = 1800000,      /* for one proof; then the peer's queue goes on */
 };
 
 struct tx_request {
@@ -397,6 +396,10 @@ void relay_tip(struct relay *relay, const struct index_entry *tip)
 	struct waiting_proof waiting[WAITING_MAX];
 	size_t count = relay->waiting_count;
 
+	/* The chain gives no verdict over what it had in work for the tip before. */
+	for (struct peer *p = relay->peers->first; p; p = p->next)
+		if (p->relay.proof_deadline)
+			drop_first(&p->relay);
 	memcpy(waiting, relay->waiting, sizeof waiting);
 	relay->waiting_count = relay->waiting_next = 0;
 	for (size_t i = 0; i < count; i++) {
@@ -409,6 +412,7 @@ void relay_tip(struct relay *relay, const struct index_entry *tip)
 	}
 	/* What another tip refused may be fine on this one. */
 	known_clear(&relay->refused);
+	peers_work(relay->peers);
 }
 
 /* Telling others. */

@@ -305,6 +305,24 @@ static const struct index_entry *wanted_entry(struct sync *sync, struct peer *pe
 	return asked || more_work(entry, chain_tip(sync->peers->chain)) ? entry : NULL;
 }
 
+/* A refused block's sender. What depends on coins and on the parent's outcome is checked by an honest node too before it
+ * passes a block on, but only if the block is the child of its tip: such a sender is only dropped. */
+static void blame(struct peer *peer, const struct reject *reject)
+{
+	static const char *const by_place[] = { "bad-cb-", "bad-txns-", "bad-contrib-" };
+	bool knew_better = reject->ban_score >= 100;
+
+	if (reject->code == REJECT_NOT_YET)
+		return;
+	for (size_t i = 0; i < sizeof by_place / sizeof by_place[0]; i++)
+		if (strncmp(reject->reason, by_place[i], strlen(by_place[i])) == 0)
+			knew_better = false;
+	if (knew_better)
+		peer_punish(peer, "invalid block: %s (%s)", reject->reason, reject->detail);
+	else
+		peer_disconnect(peer, "invalid block: %s (%s)", reject->reason, reject->detail);
+}
+
 static void hand_over(struct sync *sync, struct peer *peer, struct block *block, const uint8_t id[32])
 {
 	struct reject reject = { .reason = "" };
@@ -318,8 +336,7 @@ static void hand_over(struct sync *sync, struct peer *peer, struct block *block,
 		break;
 	case CHAIN_REJECTED:
 		log_refused(peer, "block", id, &reject);
-		if (reject.ban_score >= 100)
-			peer_punish(peer, "invalid block: %s", reject.reason);
+		blame(peer, &reject);
 		break;
 	case CHAIN_ERROR:
 		log_error("A block could not be stored: %s", reject.detail);
@@ -500,9 +517,9 @@ void sync_block_verdict(struct sync *sync, const struct index_entry *entry, uint
 
 	if (reject && peer) {
 		log_refused(peer, "block", entry->id, reject);
-		if (reject->ban_score >= 100 && !known_has(&sync->proven, entry->id)) {
-			peer->relay.proofs_false++;
-			peer_punish(peer, "invalid block: %s", reject->reason);
+		if (!known_has(&sync->proven, entry->id)) {
+			peer->relay.proofs_false += strcmp(reject->reason, "bad-proof-digest") == 0;
+			blame(peer, reject);
 		}
 	}
 	peers_work(sync->peers);

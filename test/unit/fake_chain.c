@@ -90,7 +90,7 @@ static void connect_entry(struct chain *chain, struct index_entry *entry)
 	for (struct index_entry *at = entry->parent; at && at->status == ENTRY_VERIFIED; at = at->parent)
 		at->status = ENTRY_CONNECTED;
 	chain->tip = entry;
-	chain->loose_count = 0;
+	chain->loose_count = chain->judging_count = 0;
 	if (chain->events.tip)
 		chain->events.tip(chain->events.context, entry);
 }
@@ -123,6 +123,12 @@ const struct spec *chain_spec(const struct chain *chain)
 void chain_subscribe(struct chain *chain, const struct chain_events *events)
 {
 	chain->events = *events;
+}
+
+void chain_unsubscribe(struct chain *chain, const void *context)
+{
+	if (chain->events.context == context)
+		chain->events = (struct chain_events){ 0 };
 }
 
 const struct index_entry *chain_tip(const struct chain *chain)

@@ -59,11 +59,14 @@ static void test_blob_missing(void **unused)
 	assert_int_equal(chain_tip(b.chain)->height, 4);
 	assert_int_equal(b.blobs_wanted, 1);
 	assert_memory_equal(b.wanted, root, 32);
-	/* It still waits after a restart. */
+	/* It still waits after a restart, and says so to who subscribes then, but not to who has left. */
+	helper_forget(&b);
 	helper_close(&b);
 	helper_open(&b);
 	helper_settle(&b);
 	assert_int_equal(chain_tip(b.chain)->height, 4);
+	assert_int_equal(b.blobs_wanted, 1);
+	chain_unsubscribe(b.chain, &b);
 	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, false, &reject), CHAIN_NEW);
 	helper_settle(&b);
 	assert_int_equal(chain_tip(b.chain)->height, 5);

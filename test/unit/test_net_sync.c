@@ -50,7 +50,7 @@ static struct node *add_node_with(const struct net_options *options)
 
 static struct node *add_node(void)
 {
-	const struct net_options options = { .listen = true, .bind = "127.0.0.1", .agent = "/test/" };
+	const struct net_options options = { .listen = true, .bind = "127.0.0.1", .max_peers = 125, .agent = "/test/" };
 
 	return add_node_with(&options);
 }
@@ -232,6 +232,27 @@ static void test_proofs(void **state)
 	assert_false(chain_loose_known(c->chain, id));
 }
 
+/* A proof under execution when the tip changes never gets a verdict; its sender's next ones do. */
+static void test_proof_given_up(void **state)
+{
+	struct node *a = add_node(), *b = add_node();
+	struct header proof;
+	uint8_t id[32];
+
+	(void)state;
+	connect_nodes(b, a);
+	WAIT_FOR(peers_of(a) == 1 && peers_of(b) == 1);
+	b->judges = false;
+	fake_chain_prove(a->chain, 1, FAKE_GOOD);
+	turn_a_while();
+	fake_chain_mine(b->chain, NULL, 1, 1, FAKE_GOOD);
+	WAIT_FOR(same_tip(a, b));
+	b->judges = true;
+	proof = fake_chain_prove(a->chain, 2, FAKE_GOOD);
+	header_id(&proof, id);
+	WAIT_FOR(chain_loose_known(b->chain, id));
+}
+
 static void test_transactions(void **state)
 {
 	struct node *a = add_node(), *b = add_node(), *c = add_node();
@@ -279,7 +300,8 @@ static void test_self(void **state)
 
 static void test_no_handshake(void **state)
 {
-	const struct net_options hasty = { .listen = true, .bind = "127.0.0.1", .handshake_timeout = 200, .agent = "/test/" };
+	const struct net_options hasty = { .listen = true, .bind = "127.0.0.1", .max_peers = 9, .handshake_timeout = 200,
+	                                   .agent = "/test/" };
 	struct node *a = add_node_with(&hasty);
 	struct sockaddr_storage to;
 	struct address address;
@@ -391,6 +413,7 @@ int main(void)
 		NET_TEST(test_false_loose_inside),
 		NET_TEST(test_blocks_from_elsewhere),
 		NET_TEST(test_proofs),
+		NET_TEST(test_proof_given_up),
 		NET_TEST(test_transactions),
 		NET_TEST(test_blobs),
 		NET_TEST(test_self),
