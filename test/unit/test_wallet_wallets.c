@@ -1,0 +1,467 @@
+/* The wallets of a node, over a chain that this test plays: what they are told, what they catch up with, what they send.
+ *
+ * The calls of the chain are defined here, in place of src/chain's. */
+#include "unit.h"
+
+#include "consensus/contribution.h"
+#include "util/file.h"
+#include "util/mem.h"
+#include "wallet/wallets.h"
+
+static const char words[] = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+
+enum {
+	BLOCKS_MAX = 40,
+};
+
+struct chain {
+	struct spec spec;
+	struct index_entry entries[BLOCKS_MAX];
+	struct block *blocks[BLOCKS_MAX];
+	size_t count;
+	struct index_entry *active[BLOCKS_MAX];
+	uint32_t height;
+	struct chain_events events;
+	struct tx *mempool[8];
+	size_t mempool_count;
+	bool unreadable;                /* no block can be read */
+	bool dropping;                  /* a transaction is taken into the mempool, and dropped for want of room */
+	enum chain_result answer;       /* to a transaction */
+	size_t offered;
+	size_t reads;
+};
+
+void chain_subscribe(struct chain *chain, const struct chain_events *events) { chain->events = *events; }
+const struct spec *chain_spec(const struct chain *chain) { return &chain->spec; }
+const struct index_entry *chain_genesis(const struct chain *chain) { return chain->active[0]; }
+const struct index_entry *chain_tip(const struct chain *chain) { return chain->active[chain->height]; }
+
+const struct index_entry *chain_find(const struct chain *chain, const uint8_t id[32])
+{
+	for (size_t i = 0; i < chain->count; i++)
+		if (memcmp(chain->entries[i].id, id, 32) == 0)
+			return &chain->entries[i];
+	return NULL;
+}
+
+const struct index_entry *chain_at(const struct chain *chain, uint32_t height)
+{
+	return height <= chain->height ? chain->active[height] : NULL;
+}
+
+bool chain_is_active(const struct chain *chain, const struct index_entry *entry)
+{
+	return chain_at(chain, entry->height) == entry;
+}
+
+struct block *chain_read_block(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+{
+	const struct block *held = chain->blocks[entry - chain->entries];
+	struct block *block;
+
+	chain->reads++;
+	if (chain->unreadable) {
+		errmsg_set(err, "the disk is gone");
+		return NULL;
+	}
+	block = block_new();
+	block->header = held->header;
+	block->txs = mem_calloc(held->tx_count, sizeof(*block->txs));
+	for (block->tx_count = 0; block->tx_count < held->tx_count; block->tx_count++)
+		block->txs[block->tx_count] = tx_copy(held->txs[block->tx_count]);
+	return block;
+}
+
+void chain_mempool_each(const struct chain *chain, void (*fn)(void *context, const struct mempool_entry *entry),
+			void *context)
+{
+	struct mempool_entry entry = {0};
+
+	for (size_t i = 0; i < chain->mempool_count; i++) {
+		entry.tx = chain->mempool[i];
+		fn(context, &entry);
+	}
+}
+
+enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, uint64_t source, struct reject *reject)
+{
+	enum chain_result answer = chain->answer;
+
+	chain->offered++;
+	if (answer == CHAIN_NEW || chain->dropping)
+		chain->events.tx_added(chain->events.context, tx, source);
+	if (chain->dropping)
+		chain->events.tx_removed(chain->events.context, tx, "mempool full");
+	if (answer == CHAIN_REJECTED)
+		reject_set(reject, REJECT_POLICY, "mempool full", "it pays less than what is held");
+	if (answer == CHAIN_NEW)
+		chain->mempool[chain->mempool_count++] = tx;
+	else
+		tx_free(tx);
+	return answer;
+}
+
+/* Playing the chain */
+
+struct world {
+	struct chain chain;
+	struct wallets *wallets;
+	char *folder;
+	uint32_t serial;
+};
+
+static struct tx *payment(struct world *world, const uint8_t *key, int64_t amount)
+{
+	struct outpoint outpoint = {.txid = {9}, .index = ++world->serial};
+	uint8_t script[P2TR_SIZE] = {0x6a};
+	struct tx *tx = tx_new();
+
+	tx_add_input(tx, &outpoint, 0xffffffff);
+	if (key != NULL)
+		script_p2tr(script, key);
+	tx_add_output(tx, amount, script, sizeof(script));
+	return tx;
+}
+
+/* A block on parent with a payment of amount to key (NULL: to nobody); the chain knows it, and nothing more. */
+static struct index_entry *add_block(struct world *world, struct index_entry *parent, const uint8_t *key, int64_t amount)
+{
+	struct chain *chain = &world->chain;
+	struct index_entry *entry = &chain->entries[chain->count];
+	struct block *block = block_new();
+
+	assert_true(chain->count < BLOCKS_MAX);
+	entry->id[0] = (uint8_t)(chain->count + 1);
+	entry->parent = parent;
+	entry->height = parent != NULL ? parent->height + 1 : 0;
+	block->txs = mem_calloc(2, sizeof(*block->txs));
+	block->txs[block->tx_count++] = payment(world, NULL, 0);
+	block->txs[block->tx_count++] = payment(world, key, amount);
+	chain->blocks[chain->count++] = block;
+	return entry;
+}
+
+static void connect(struct world *world, struct index_entry *entry)
+{
+	struct chain *chain = &world->chain;
+
+	chain->height = entry->height;
+	chain->active[entry->height] = entry;
+	chain->events.connected(chain->events.context, entry, chain->blocks[entry - chain->entries]);
+	chain->events.tip(chain->events.context, entry);
+}
+
+static struct index_entry *mine(struct world *world, const uint8_t *key, int64_t amount)
+{
+	struct index_entry *entry = add_block(world, world->chain.active[world->chain.height], key, amount);
+
+	connect(world, entry);
+	return entry;
+}
+
+static void disconnect_tip(struct world *world)
+{
+	struct chain *chain = &world->chain;
+	struct index_entry *tip = chain->active[chain->height--];
+
+	chain->events.disconnected(chain->events.context, tip, chain->blocks[tip - chain->entries]);
+}
+
+static int setup(void **state)
+{
+	struct world *world = calloc(1, sizeof(*world));
+	char *folder;
+
+	strcpy(world->chain.spec.name, "regtest");
+	strcpy(world->chain.spec.hrp, "ratl");
+	world->chain.spec.maturity = 10;
+	world->chain.active[0] = add_block(world, NULL, NULL, 0);
+	world->chain.answer = CHAIN_NEW;
+	world->folder = scratch_new();
+	folder = path_join(world->folder, "wallets");
+	world->wallets = wallets_new(&world->chain, folder);
+	free(folder);
+	*state = world;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *world = *state;
+
+	wallets_free(world->wallets);
+	for (size_t i = 0; i < world->chain.count; i++)
+		block_free(world->chain.blocks[i]);
+	for (size_t i = 0; i < world->chain.mempool_count; i++)
+		tx_free(world->chain.mempool[i]);
+	scratch_remove(world->folder);
+	free(world);
+	return 0;
+}
+
+static struct wallet *create(struct world *world, const char *name, const char *from)
+{
+	struct wallet *wallet;
+	struct errmsg err;
+
+	if (wallets_create(world->wallets, name, "", from, &wallet, &err) != WALLETS_OK)
+		fail_msg("%s", err.text);
+	return wallet;
+}
+
+static struct wallet *load_again(struct world *world, const char *name)
+{
+	struct wallet *wallet;
+	struct errmsg err;
+
+	if (wallets_load(world->wallets, name, &wallet, &err) != WALLETS_OK)
+		fail_msg("%s", err.text);
+	return wallet;
+}
+
+static void new_key(struct wallet *wallet, uint8_t key[32])
+{
+	assert_true(wallet_new_address(wallet, ACCOUNT_RECEIVE, NULL, key, NULL));
+}
+
+static void assert_funds(struct wallet *wallet, int64_t trusted, int64_t pending)
+{
+	struct ledger_balance balance;
+
+	ledger_balance(wallet_ledger(wallet), &balance);
+	assert_int_equal(balance.trusted, trusted);
+	assert_int_equal(balance.pending, pending);
+}
+
+static void test_names(void **state)
+{
+	static const char *const wrong[] = {"", ".", "..", "a/b", "a b", ".hidden", "\xc3\xa9",
+					    "12345678901234567890123456789012345678901234567890123456789012345"};
+	struct world *world = *state;
+	struct wallet *wallet = NULL;
+	struct errmsg err;
+	char **names;
+	size_t count;
+	size_t i;
+
+	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		assert_int_equal(wallets_create(world->wallets, wrong[i], "", NULL, &wallet, &err), WALLETS_BAD_NAME);
+		assert_int_equal(wallets_load(world->wallets, wrong[i], &wallet, &err), WALLETS_BAD_NAME);
+	}
+	names = wallets_on_disk(world->wallets, &count);
+	assert_int_equal(count, 0);
+	free(names);
+	create(world, "zoe", NULL);
+	create(world, "Al-1_.x", NULL);
+	assert_int_equal(wallets_create(world->wallets, "zoe", "", NULL, &wallet, &err), WALLETS_EXISTS);
+	assert_int_equal(wallets_load(world->wallets, "zoe", &wallet, &err), WALLETS_LOADED);
+	assert_int_equal(wallets_load(world->wallets, "eve", &wallet, &err), WALLETS_MISSING);
+	assert_int_equal(wallets_create(world->wallets, "eve", "", "abandon abandon", &wallet, &err), WALLETS_BAD_WORDS);
+	assert_int_equal(wallets_count(world->wallets), 2);
+	assert_ptr_equal(wallets_find(world->wallets, "zoe"), wallets_at(world->wallets, 0));
+	assert_null(wallets_find(world->wallets, "eve"));
+	wallets_unload(world->wallets, wallets_at(world->wallets, 0));
+	assert_string_equal(wallet_name(wallets_at(world->wallets, 0)), "Al-1_.x");
+	assert_int_equal(wallets_load(world->wallets, "zoe", &wallet, &err), WALLETS_OK);
+	names = wallets_on_disk(world->wallets, &count);
+	assert_int_equal(count, 2); /* "eve" left nothing behind */
+	assert_string_equal(names[0], "Al-1_.x");
+	assert_string_equal(names[1], "zoe");
+	free(names[0]);
+	free(names[1]);
+	free(names);
+}
+
+static void test_following(void **state)
+{
+	struct world *world = *state;
+	struct wallet *wallet = create(world, "w", NULL);
+	struct wallet *other = create(world, "other", NULL);
+	uint8_t key[32];
+
+	new_key(wallet, key);
+	mine(world, key, 500);
+	assert_funds(wallet, 500, 0);
+	assert_funds(other, 0, 0);
+	assert_int_equal(world->chain.reads, 0); /* told, not read */
+	mine(world, key, 20);
+	disconnect_tip(world);
+	assert_funds(wallet, 500, 0);
+	mine(world, key, 3);
+	assert_funds(wallet, 503, 0);
+	assert_true(wallets_is_level(world->wallets, wallet));
+	assert_true(wallets_is_level(world->wallets, other));
+}
+
+/* Blocks come, and others go, while it is not loaded. */
+static void test_catching_up(void **state)
+{
+	struct world *world = *state;
+	struct wallet *wallet = create(world, "w", NULL);
+	uint8_t key[32];
+
+	new_key(wallet, key);
+	mine(world, key, 500);
+	mine(world, key, 20);
+	wallets_unload(world->wallets, wallet);
+	disconnect_tip(world);
+	mine(world, key, 3);
+	mine(world, key, 1);
+	wallet = load_again(world, "w");
+	assert_int_equal(world->chain.reads, 2);
+	assert_true(wallets_is_level(world->wallets, wallet));
+	assert_funds(wallet, 504, 0);
+	/* A chain that does not know the wallet's last block at all (rebuilt from nothing) is looked through anew. */
+	wallets_unload(world->wallets, wallet);
+	memset(world->chain.active[3]->id, 0xaa, 32);
+	wallet = load_again(world, "w");
+	assert_int_equal(world->chain.reads, 5);
+	assert_funds(wallet, 504, 0);
+}
+
+static void test_restoring(void **state)
+{
+	struct world *world = *state;
+	struct wallet *wallet = create(world, "w", words);
+	struct wallet *fresh;
+	uint8_t key[32];
+
+	new_key(wallet, key);
+	mine(world, key, 500);
+	wallets_unload(world->wallets, wallet);
+	assert_funds(create(world, "restored", words), 500, 0);
+	assert_int_equal(world->chain.reads, 1);
+	fresh = create(world, "fresh", NULL); /* new words cannot have been paid before */
+	assert_int_equal(world->chain.reads, 1);
+	assert_true(wallets_is_level(world->wallets, fresh));
+}
+
+static void test_unreadable(void **state)
+{
+	struct world *world = *state;
+	struct wallet *wallet = create(world, "w", NULL);
+	uint8_t key[32];
+
+	new_key(wallet, key);
+	wallets_unload(world->wallets, wallet);
+	mine(world, key, 5);
+	world->chain.unreadable = true;
+	wallet = load_again(world, "w");
+	assert_false(wallets_is_level(world->wallets, wallet));
+	assert_false(wallets_tick(world->wallets)); /* it does not try for ever */
+	assert_int_equal(world->chain.reads, 1);
+	mine(world, key, 6);
+	assert_funds(wallet, 0, 0); /* no gap is left in what it has seen */
+	wallets_unload(world->wallets, wallet);
+	world->chain.unreadable = false;
+	assert_funds(load_again(world, "w"), 11, 0);
+}
+
+static void test_mempool(void **state)
+{
+	struct world *world = *state;
+	struct chain *chain = &world->chain;
+	struct wallet *wallet = create(world, "w", NULL);
+	uint8_t key[32];
+
+	new_key(wallet, key);
+	wallets_unload(world->wallets, wallet);
+	chain->mempool[chain->mempool_count++] = payment(world, key, 70);
+	wallet = load_again(world, "w");
+	assert_funds(wallet, 0, 70);
+	chain->events.tx_removed(chain->events.context, chain->mempool[0], "expired");
+	assert_funds(wallet, 0, 0);
+	/* After a reorganisation the mempool is looked through again, whatever notices said. */
+	mine(world, NULL, 0);
+	disconnect_tip(world);
+	assert_funds(wallet, 0, 0);
+	wallets_tick(world->wallets);
+	assert_funds(wallet, 0, 70);
+}
+
+static struct tx *build(struct world *world, struct wallet *wallet, int64_t amount)
+{
+	const struct ledger *ledger = wallet_ledger(wallet);
+	struct ledger_coin *coins;
+	struct tx *tx = payment(world, NULL, amount);
+	size_t count;
+
+	coins = ledger_coins(ledger, &count);
+	assert_int_equal(count, 1);
+	tx->inputs[0].prev = coins[0].outpoint;
+	free(coins);
+	return tx;
+}
+
+static void test_sending(void **state)
+{
+	struct world *world = *state;
+	struct wallet *wallet = create(world, "w", NULL);
+	struct reject reject;
+	uint8_t key[32];
+
+	new_key(wallet, key);
+	mine(world, key, 1000);
+	world->chain.answer = CHAIN_REJECTED;
+	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 900), &reject), CHAIN_REJECTED);
+	assert_string_equal(reject.reason, "mempool full");
+	assert_funds(wallet, 1000, 0);
+	/* Taken and dropped at once: refused, so it must not go out later. */
+	world->chain.dropping = true;
+	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 800), &reject), CHAIN_REJECTED);
+	assert_funds(wallet, 1000, 0);
+	world->chain.dropping = false;
+	world->chain.answer = CHAIN_NEW;
+	mine(world, NULL, 0);
+	wallets_tick(world->wallets);
+	assert_int_equal(world->chain.offered, 2);
+	assert_funds(wallet, 1000, 0);
+
+	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 700), &reject), CHAIN_NEW);
+	assert_funds(wallet, 0, 0);
+	wallets_unload(world->wallets, wallet); /* acknowledged, so it is there again */
+	assert_funds(load_again(world, "w"), 0, 0);
+}
+
+/* What the mempool has lost is offered again, once for each new tip. */
+static void test_offering(void **state)
+{
+	struct world *world = *state;
+	struct chain *chain = &world->chain;
+	struct wallet *wallet = create(world, "w", NULL);
+	struct reject reject;
+	uint8_t key[32];
+
+	new_key(wallet, key);
+	mine(world, key, 1000);
+	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 700), &reject), CHAIN_NEW);
+	mine(world, NULL, 0);
+	wallets_tick(world->wallets);
+	assert_int_equal(chain->offered, 1); /* it is in the mempool */
+	chain->events.tx_removed(chain->events.context, chain->mempool[--chain->mempool_count], "expired");
+	tx_free(chain->mempool[chain->mempool_count]);
+	wallets_tick(world->wallets);
+	assert_int_equal(chain->offered, 1);
+	mine(world, NULL, 0);
+	wallets_tick(world->wallets);
+	assert_int_equal(chain->offered, 2);
+	assert_int_equal(chain->mempool_count, 1);
+	wallets_tick(world->wallets);
+	assert_int_equal(chain->offered, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_following, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_catching_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_restoring, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mempool, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sending, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_offering, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("wallets", tests, NULL, NULL);
+}
