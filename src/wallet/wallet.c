@@ -115,6 +115,7 @@ static bool visit_tx(void *context, const uint8_t *key, size_t key_size, const u
 	struct ledger_tx *entry;
 	struct reader reader;
 	struct ledger_tx head;
+	uint64_t highest;
 	struct tx *tx;
 
 	(void)key;
@@ -131,6 +132,7 @@ static bool visit_tx(void *context, const uint8_t *key, size_t key_size, const u
 	tx = tx_read(&reader);
 	if (tx == NULL)
 		return errmsg_set(err, "A transaction record is damaged");
+	highest = wallet->ledger.next_order;
 	entry = ledger_add(&wallet->ledger, tx, head.time);
 	entry->height = head.height;
 	memcpy(entry->block, head.block, 32);
@@ -138,8 +140,7 @@ static bool visit_tx(void *context, const uint8_t *key, size_t key_size, const u
 	entry->first_data = head.first_data;
 	entry->abandoned = head.abandoned;
 	entry->recorded = true;
-	if (wallet->ledger.next_order < head.order)
-		wallet->ledger.next_order = head.order;
+	wallet->ledger.next_order = highest > head.order ? highest : head.order;
 	tx_free(tx);
 	return true;
 }

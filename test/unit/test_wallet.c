@@ -244,6 +244,12 @@ static void test_data_outputs(void **state)
 	assert_int_equal(list[2]->first_data, 2);
 	assert_int_equal(list[0]->time, 12345);
 	free(list);
+	connect(world, 4, 0, block_of(key, NULL, NULL, NULL)); /* the order goes on where it was */
+	list = ledger_list(wallet_ledger(world->wallet), &count);
+	assert_int_equal(count, 4);
+	assert_int_equal(list[3]->height, 4);
+	assert_int_equal(list[3]->order, list[2]->order + 1);
+	free(list);
 }
 
 /* Address 19 is found without being asked for; so is then 38, even where the same block pays it first. */
@@ -304,6 +310,8 @@ static void test_locking(void **state)
 	assert_true(wallet_is_unlocked(world->wallet)); /* an empty passphrase protects nothing */
 	assert_true(wallet_change_passphrase(world->wallet, "", "sesame", &wrong, NULL));
 	assert_false(wallet_is_unlocked(world->wallet));
+	assert_int_equal(wallet_account(world->wallet)->scrypt_log_n, 15); /* guessing costs */
+	assert_int_equal(wallet_account(world->wallet)->scrypt_r, 8);
 	reopen(world);
 	assert_false(wallet_is_unlocked(world->wallet));
 	assert_true(wallet_new_address(world->wallet, ACCOUNT_RECEIVE, NULL, key, NULL));
@@ -550,11 +558,13 @@ static void test_refusals(void **state)
 	struct world *world = *state;
 	uint8_t script[P2TR_SIZE];
 	struct spend_request request = {.count = 1};
+	struct tx_output many[24];
 	struct errmsg err;
 	uint8_t key[32];
 	struct tx *tx;
 	int64_t fee;
 	bool wrong;
+	size_t i;
 
 	/* Neither immature nor others' unconfirmed coins are spent. */
 	assert_true(wallet_new_address(world->wallet, ACCOUNT_RECEIVE, NULL, key, NULL));
@@ -580,6 +590,14 @@ static void test_refusals(void **state)
 	request.rate = SPEND_FEE_MAX;
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, &err), SPEND_OK);
 	tx_free(tx);
+	for (i = 0; i < 24; i++)
+		many[i] = *payee(COIN, script);
+	request.outputs = many;
+	request.count = 24; /* more than 1000 virtual bytes at that rate: a fee above the limit */
+	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, &err), SPEND_REFUSED);
+	assert_non_null(strstr(err.text, "exceeds the limit"));
+	request.outputs = payee(COIN, script);
+	request.count = 1;
 	request.rate = SPEND_FEE_MAX + 1;
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, &err), SPEND_REFUSED);
 	request.rate = 0;
@@ -599,6 +617,7 @@ static void test_abandoning(void **state)
 	struct world *world = *state;
 	uint8_t script[P2TR_SIZE];
 	struct spend_request request = {.count = 1, .outputs = payee(COIN, script)};
+	struct wallet_place back = place_at(1, 0);
 	struct ledger_tx *entry;
 	struct errmsg err;
 	uint8_t txid[32];
@@ -621,7 +640,12 @@ static void test_abandoning(void **state)
 	assert_balance(world, COIN - fee, 0, 0);
 	reopen(world);
 	assert_balance(world, 0, 0, 0);
-	tx_free(tx);
+	/* Once a block has held it, it is no longer given up, even if that block is undone. */
+	assert_true(wallet_abandon(world->wallet, ledger_find(wallet_ledger(world->wallet), txid), &err));
+	connect(world, 2, 0, block_of(NULL, NULL, NULL, tx));
+	assert_true(wallet_rewind(world->wallet, &back, NULL));
+	assert_false(ledger_find(wallet_ledger(world->wallet), txid)->abandoned);
+	assert_balance(world, 0, 0, 0);
 }
 
 int main(void)

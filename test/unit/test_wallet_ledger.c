@@ -188,6 +188,26 @@ static void test_conflict(void **state)
 	assert_balance(world, 800, 0, 0);
 }
 
+/* A transaction that can no longer be confirmed keeps none of its coins. */
+static void test_conflict_frees(void **state)
+{
+	struct world *world = *state;
+	struct ledger_tx *lost = receive(world, world->own[0], 1000, 50);
+	struct ledger_tx *kept = receive(world, world->own[1], 70, 51);
+	struct outpoint outpoint = {.index = 0};
+	struct tx *tx = spending(lost, 0);
+
+	memcpy(outpoint.txid, kept->txid, 32);
+	tx_add_input(tx, &outpoint, 0xffffffff);
+	pay(tx, world->other, 1050);
+	take(world, tx);
+	assert_balance(world, 0, 0, 0);
+	tx = spending(lost, 0);
+	pay(tx, world->other, 990);
+	take(world, tx)->height = 99;
+	assert_balance(world, 70, 0, 0);
+}
+
 /* A spend learnt before the coin it spends: a rescan finds them that way round. */
 static void test_any_order(void **state)
 {
@@ -278,6 +298,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_receiving, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_spending, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_conflict, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_conflict_frees, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_any_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_coinbase, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_later_script, setup, teardown),
