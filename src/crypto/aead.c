@@ -13,7 +13,8 @@ enum {
 	TAG_SIZE = 16,
 };
 
-void aead_seal(uint8_t *out, const uint8_t key[32], const void *plain, size_t size, const void *extra, size_t extra_size)
+void aead_seal(uint8_t *out, const uint8_t key[32], const void *plain, size_t size, const void *extra,
+	       size_t extra_size)
 {
 	EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
 	uint8_t *text = out + NONCE_SIZE;
@@ -23,7 +24,8 @@ void aead_seal(uint8_t *out, const uint8_t key[32], const void *plain, size_t si
 	random_bytes(out, NONCE_SIZE);
 	ok = context != NULL && EVP_EncryptInit_ex2(context, EVP_aes_256_gcm(), key, out, NULL) &&
 	     EVP_EncryptUpdate(context, NULL, &got, extra, (int)extra_size) &&
-	     EVP_EncryptUpdate(context, text, &got, plain, (int)size) && EVP_EncryptFinal_ex(context, text + got, &got) &&
+	     EVP_EncryptUpdate(context, text, &got, plain, (int)size) &&
+	     EVP_EncryptFinal_ex(context, text + got, &got) &&
 	     EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, text + size);
 	EVP_CIPHER_CTX_free(context);
 	if (!ok) {

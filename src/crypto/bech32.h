@@ -36,6 +36,7 @@ bool bech32_decode(char *hrp, uint8_t *values, size_t *count, enum bech32_form *
 bool address_encode(char *out, const char *hrp, int version, const uint8_t *program, size_t size);
 
 /* program holds ADDRESS_PROGRAM_MAX bytes. The address must be of the network hrp stands for. */
-bool address_decode(int *version, uint8_t *program, size_t *size, const char *hrp, const char *text, struct errmsg *err);
+bool address_decode(int *version, uint8_t *program, size_t *size, const char *hrp, const char *text,
+		    struct errmsg *err);
 
 #endif

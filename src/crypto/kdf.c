@@ -5,8 +5,8 @@
 
 static const uint64_t scrypt_memory_max = 1 << 30;
 
-bool kdf_scrypt(uint8_t *out, size_t out_size, const char *passphrase, const uint8_t *salt, size_t salt_size, uint64_t n,
-		uint32_t r, uint32_t p)
+bool kdf_scrypt(uint8_t *out, size_t out_size, const char *passphrase, const uint8_t *salt, size_t salt_size,
+		uint64_t n, uint32_t r, uint32_t p)
 {
 	/* libcrypto counts the blocks of p and some of its own on top of the table. */
 	return EVP_PBE_scrypt(passphrase, strlen(passphrase), salt, salt_size, n, r, p,

@@ -16,7 +16,8 @@ enum {
 
 static const struct rpc_arg getnewaddress_args[] = {
 	{.name = "label", .type = RPC_TEXT, .fallback = "\"\"", .max = WALLET_LABEL_MAX, .help = "A name for it."},
-	{.name = "address_type", .type = RPC_TEXT, .fallback = "\"bech32m\"", .help = "\"bech32m\": there is no other."},
+	{.name = "address_type", .type = RPC_TEXT, .fallback = "\"bech32m\"",
+	 .help = "\"bech32m\": there is no other."},
 	{0},
 };
 
@@ -30,7 +31,8 @@ static enum rpc_outcome new_address(struct rpc_request *r, struct wallets *walle
 	if (wallet == NULL)
 		return RPC_DONE;
 	if (strcmp(rpc_text(r, "address_type"), "bech32m") != 0)
-		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "Unknown address type '%s'", rpc_text(r, "address_type"));
+		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "Unknown address type '%s'",
+				rpc_text(r, "address_type"));
 	if (!wallet_new_address(wallet, branch, *label != 0 ? label : NULL, key, &err))
 		return rpc_fail(r, RPC_DATABASE_ERROR, "%s", err.text);
 	return rpc_reply(r, show_address(wallet_spec(wallet), key));
@@ -42,7 +44,8 @@ static enum rpc_outcome getnewaddress(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg getrawchangeaddress_args[] = {
-	{.name = "address_type", .type = RPC_TEXT, .fallback = "\"bech32m\"", .help = "\"bech32m\": there is no other."},
+	{.name = "address_type", .type = RPC_TEXT, .fallback = "\"bech32m\"",
+	 .help = "\"bech32m\": there is no other."},
 	{0},
 };
 
@@ -284,7 +287,8 @@ static enum rpc_outcome listunspent(struct rpc_request *r, void *context)
 
 static const struct rpc_method methods[] = {
 	{"getnewaddress", "Wallet", getnewaddress, getnewaddress_args,
-	 "Gives an address that has not been given out before. Miners and contributors of data are paid to such addresses too.",
+	 "Gives an address that has not been given out before. Miners and contributors of data are paid to such "
+	 "addresses too.",
 	 "\"text\"  (string) the address", NULL, 0},
 	{"getrawchangeaddress", "Wallet", getrawchangeaddress, getrawchangeaddress_args,
 	 "Gives a new address for change.", "\"text\"  (string) the address", NULL, 0},
@@ -293,7 +297,8 @@ static const struct rpc_method methods[] = {
 	 "  \"ischange\": true|false,\n  \"hdkeypath\": \"text\",  (string, only the wallet's own)\n"
 	 "  \"labels\": [\"text\"],\n  ...\n}",
 	 "\"ratl1...\"", 0},
-	{"setlabel", "Wallet", setlabel, setlabel_args, "Names an address of the wallet.", NULL, "\"ratl1...\" \"shop\"", 0},
+	{"setlabel", "Wallet", setlabel, setlabel_args, "Names an address of the wallet.", NULL,
+	 "\"ratl1...\" \"shop\"", 0},
 	{"validateaddress", "Util", validateaddress, address_args,
 	 "Tells whether an address of this chain is right, or what is wrong with it.",
 	 "{\n  \"isvalid\": true|false,\n  \"error\": \"text\",         (string, only if it is not)\n"
@@ -309,9 +314,11 @@ static const struct rpc_method methods[] = {
 	 "    \"immature\": x            (numeric) rewards that cannot be spent yet\n  },\n"
 	 "  \"lastprocessedblock\": {\"hash\": \"hex\", \"height\": n}\n}",
 	 NULL, 0},
-	{"listunspent", "Wallet", listunspent, listunspent_args, "Lists coins that can be spent, rewards once they are mature.",
+	{"listunspent", "Wallet", listunspent, listunspent_args,
+	 "Lists coins that can be spent, rewards once they are mature.",
 	 "[\n  {\n    \"txid\": \"hex\",\n    \"vout\": n,\n    \"address\": \"text\",\n    \"label\": \"text\",\n"
-	 "    \"scriptPubKey\": \"hex\",\n    \"amount\": x,\n    \"confirmations\": n,\n    \"spendable\": true|false,\n"
+	 "    \"scriptPubKey\": \"hex\",\n    \"amount\": x,\n    \"confirmations\": n,\n    "
+	 "\"spendable\": true|false,\n"
 	 "    \"solvable\": true,\n    \"safe\": true|false\n  }, ...\n]",
 	 NULL, 0},
 };

@@ -114,9 +114,11 @@ static void append_details(json_t *list, struct wallet *wallet, const struct led
 /* listtransactions */
 
 static const struct rpc_arg listtransactions_args[] = {
-	{.name = "label", .type = RPC_TEXT, .fallback = "\"*\"", .help = "Only outputs to addresses of this label; \"*\": all."},
+	{.name = "label", .type = RPC_TEXT, .fallback = "\"*\"",
+	 .help = "Only outputs to addresses of this label; \"*\": all."},
 	{.name = "count", .type = RPC_INT, .fallback = "10", .min = 0, .max = LIST_MAX, .help = "How many at most."},
-	{.name = "skip", .type = RPC_INT, .fallback = "0", .min = 0, .max = LIST_MAX, .help = "How many of the newest to leave out."},
+	{.name = "skip", .type = RPC_INT, .fallback = "0", .min = 0, .max = LIST_MAX,
+	 .help = "How many of the newest to leave out."},
 	{0},
 };
 
@@ -252,22 +254,28 @@ static enum rpc_outcome abandontransaction(struct rpc_request *r, void *context)
 
 static const struct rpc_method methods[] = {
 	{"listtransactions", "Wallet", listtransactions, listtransactions_args,
-	 "Lists the newest transactions, the newest last. Category \"generate\" is a miner's reward, \"data\" the reward of a "
-	 "dataset's owner, \"immature\" either before it can be spent, \"orphan\" one whose block is no longer in the chain.",
+	 "Lists the newest transactions, the newest last. Category \"generate\" is a miner's reward, \"data\" the "
+	 "reward of a dataset's owner, \"immature\" either before it can be spent, \"orphan\" one whose block is no "
+	 "longer in the chain.",
 	 "[\n  {\n    \"address\": \"text\",\n    \"category\": \"send|receive|generate|data|immature|orphan\",\n"
-	 "    \"amount\": x,\n    \"label\": \"text\",\n    \"vout\": n,\n    \"fee\": x,                (numeric, only sent)\n"
+	 "    \"amount\": x,\n    \"label\": \"text\",\n    \"vout\": n,\n    "
+	 "\"fee\": x,                (numeric, only sent)\n"
 	 "    \"contribution\": \"hex\",   (string, only where it registers data) root of the data\n"
 	 "    \"confirmations\": n,\n    \"blockhash\": \"hex\",\n    \"blockheight\": n,\n    \"blocktime\": n,\n"
-	 "    \"txid\": \"hex\",\n    \"time\": n,\n    \"timereceived\": n,\n    \"abandoned\": true|false\n  }, ...\n]",
+	 "    \"txid\": \"hex\",\n    \"time\": n,\n    \"timereceived\": n,\n    \"abandoned\": true|false\n"
+	 "  }, ...\n]",
 	 NULL, 0},
-	{"gettransaction", "Wallet", gettransaction, gettransaction_args, "Tells all about a transaction of the wallet's.",
-	 "{\n  \"amount\": x,          (numeric) what it brought, without the fee\n  \"fee\": x,\n  \"confirmations\": n,\n"
+	{"gettransaction", "Wallet", gettransaction, gettransaction_args,
+	 "Tells all about a transaction of the wallet's.",
+	 "{\n  \"amount\": x,          (numeric) what it brought, without the fee\n  \"fee\": x,\n"
+	 "  \"confirmations\": n,\n"
 	 "  \"blockhash\": \"hex\",\n  \"blockheight\": n,\n  \"blocktime\": n,\n  \"txid\": \"hex\",\n  \"time\": n,\n"
-	 "  \"details\": [...],     as in listtransactions\n  \"hex\": \"hex\",\n  \"decoded\": {...}      only with verbose\n}",
+	 "  \"details\": [...],     as in listtransactions\n  \"hex\": \"hex\",\n  "
+	 "\"decoded\": {...}      only with verbose\n}",
 	 NULL, 0},
 	{"abandontransaction", "Wallet", abandontransaction, abandontransaction_args,
-	 "Gives up a transaction that is in no block and not in the mempool: what it spends can be spent again.", NULL, NULL,
-	 0},
+	 "Gives up a transaction that is in no block and not in the mempool: what it spends can be spent again.",
+	 NULL, NULL, 0},
 };
 
 void rpc_history_add(struct rpc_table *table, struct wallets *wallets)

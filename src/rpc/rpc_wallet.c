@@ -27,7 +27,8 @@ struct wallet *rpc_wallet_named(struct rpc_request *r, struct wallets *wallets)
 			 "No wallet is loaded. Load a wallet using loadwallet or create a new one with createwallet.");
 	} else {
 		rpc_fail(r, RPC_WALLET_NOT_SPECIFIED,
-			 "Several wallets are loaded: name one in the address, /wallet/<name> (atelier-cli -rpcwallet=<name>)");
+			 "Several wallets are loaded: name one in the address, /wallet/<name> (atelier-cli "
+			 "-rpcwallet=<name>)");
 	}
 	return wallet;
 }
@@ -82,7 +83,8 @@ static enum rpc_outcome createwallet(struct rpc_request *r, void *context)
 
 	if (rpc_bool(r, "disable_private_keys") || rpc_bool(r, "blank"))
 		return rpc_fail(r, RPC_WALLET_ERROR, "Wallets without keys of their own are not supported");
-	result = wallets_create(wallets, rpc_text(r, "wallet_name"), passphrase, rpc_text(r, "mnemonic"), &wallet, &err);
+	result = wallets_create(wallets, rpc_text(r, "wallet_name"), passphrase, rpc_text(r, "mnemonic"), &wallet,
+				&err);
 	if (result != WALLETS_OK)
 		return fail(r, result, &err);
 	answer = json_object();
@@ -113,7 +115,8 @@ static enum rpc_outcome loadwallet(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg unloadwallet_args[] = {
-	{.name = "wallet_name", .type = RPC_TEXT, .optional = true, .max = 64, .help = "Its name, if not in the address."},
+	{.name = "wallet_name", .type = RPC_TEXT, .optional = true, .max = 64,
+	 .help = "Its name, if not in the address."},
 	{0},
 };
 
@@ -218,7 +221,8 @@ static enum rpc_outcome getwalletinfo(struct rpc_request *r, void *context)
 
 static const struct rpc_arg walletpassphrase_args[] = {
 	{.name = "passphrase", .type = RPC_TEXT, .max = TEXT_MAX, .help = "The wallet's passphrase."},
-	{.name = "timeout", .type = RPC_INT, .min = 0, .max = UNLOCK_SECONDS_MAX, .help = "Seconds to keep it unlocked."},
+	{.name = "timeout", .type = RPC_INT, .min = 0, .max = UNLOCK_SECONDS_MAX,
+	 .help = "Seconds to keep it unlocked."},
 	{0},
 };
 
@@ -340,10 +344,11 @@ static const struct rpc_method methods[] = {
 	 "Gives a passphrase to a wallet that has none, and locks it. Copies of its files made before stay readable.",
 	 NULL, "\"my passphrase\"", 0},
 	{"walletpassphrasechange", "Wallet", walletpassphrasechange, walletpassphrasechange_args,
-	 "Changes the passphrase. Copies of the files made before keep the old one.", NULL, "\"old one\" \"new one\"", 0},
+	 "Changes the passphrase. Copies of the files made before keep the old one.", NULL,
+	 "\"old one\" \"new one\"", 0},
 	{"dumpmnemonic", "Wallet", dumpmnemonic, NULL,
-	 "Gives the words from which the wallet can be restored (BIP39, without a passphrase of its own). Who has them can "
-	 "spend everything.",
+	 "Gives the words from which the wallet can be restored (BIP39, without a passphrase of its own). Who has "
+	 "them can spend everything.",
 	 "\"text\"  (string) the words", NULL, 0},
 };
 

@@ -115,8 +115,8 @@ bool account_read(struct account *account, struct reader *reader)
 	account->scrypt_r = reader_le32(reader);
 	account->scrypt_p = reader_le32(reader);
 	account->entropy_size = reader_u8(reader);
-	if (account->scrypt_log_n < 1 || account->scrypt_log_n > LOG_N_MAX || account->entropy_size > BIP39_ENTROPY_MAX ||
-	    !schnorr_public_valid(account->node.public_key)) {
+	if (account->scrypt_log_n < 1 || account->scrypt_log_n > LOG_N_MAX ||
+	    account->entropy_size > BIP39_ENTROPY_MAX || !schnorr_public_valid(account->node.public_key)) {
 		reader_fail(reader);
 		return false;
 	}

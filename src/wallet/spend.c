@@ -49,8 +49,7 @@ static enum spend_result check_outputs(struct plan *plan, struct errmsg *err)
 	for (i = 0; i < request->count; i++) {
 		output = &request->outputs[i];
 		if (is_payment(output) && output->amount < SPEND_DUST) {
-			errmsg_set(err, "An amount is below %d base units: it would cost more to spend than it is worth",
-				   SPEND_DUST);
+			errmsg_set(err, "An amount is below %d base units: spending it would cost more", SPEND_DUST);
 			return SPEND_REFUSED;
 		}
 		if (output->amount < 0 || output->amount > MAX_MONEY - plan->target) {
@@ -118,7 +117,7 @@ static bool settle(struct plan *plan)
 	plan->change = subtract ? rest : rest - plan->fee;
 	if (plan->change >= SPEND_DUST)
 		return true;
-	/* Too little for an output of its own: the fee takes it, or, where the payees pay the fee, their share of it. */
+	/* Too little for an output: the fee takes it, or, where the payees pay the fee, their share of it. */
 	plan->change = 0;
 	plan->fee = fee_of(plan, false);
 	if (!subtract && rest < plan->fee)
@@ -142,7 +141,8 @@ static enum spend_result choose(struct plan *plan, struct errmsg *err)
 		return SPEND_REFUSED;
 	}
 	if (plan->fee > SPEND_FEE_MAX) {
-		errmsg_set(err, "The fee of %lld base units exceeds the limit of %d", (long long)plan->fee, SPEND_FEE_MAX);
+		errmsg_set(err, "The fee of %lld base units exceeds the limit of %d", (long long)plan->fee,
+			   SPEND_FEE_MAX);
 		return SPEND_REFUSED;
 	}
 	return SPEND_OK;

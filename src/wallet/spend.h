@@ -29,8 +29,9 @@ struct spend_request {
 	const struct tx_output *outputs; /* P2TR or OP_RETURN; OP_RETURN outputs may burn any amount */
 	size_t count;
 	int64_t rate;                   /* base units for 1000 virtual bytes; 0: SPEND_RATE_MIN */
-	const bool *pays_fee;           /* one an output, or NULL: the wallet pays. Those marked (P2TR outputs) pay the fee
-					 * in equal parts out of their amounts, the first of them the remainder too */
+	/* One an output, or NULL: the wallet pays. Those marked (P2TR outputs) pay the fee in equal parts out of their
+	 * amounts, the first of them the remainder too. */
+	const bool *pays_fee;
 };
 
 /* On SPEND_OK *tx is the caller's and fee what it pays. */

@@ -250,7 +250,8 @@ static bool name_is_valid(const char *name, struct errmsg *err)
 
 	if (size >= 1 && size <= NAME_MAX_SIZE && strspn(name, letters) == size && *name != '.')
 		return true;
-	return errmsg_set(err, "A wallet's name has 1 to %d letters, digits, \"-\", \"_\" and \".\", and no \".\" first",
+	return errmsg_set(err,
+			  "A wallet's name has 1 to %d letters, digits, \"-\", \"_\" and \".\", and no \".\" first",
 			  NAME_MAX_SIZE);
 }
 
@@ -410,7 +411,8 @@ char **wallets_on_disk(const struct wallets *wallets, size_t *count)
 
 /* The notice has recorded an accepted transaction already, unless its write failed: then this tries again. One that was
  * taken and dropped at once (a full mempool) must not go out later, when it has been reported as failed. */
-static enum chain_result settle(struct wallet *wallet, const struct tx *tx, enum chain_result result, struct errmsg *err)
+static enum chain_result settle(struct wallet *wallet, const struct tx *tx, enum chain_result result,
+				struct errmsg *err)
 {
 	struct ledger_tx *entry;
 	uint8_t txid[32];

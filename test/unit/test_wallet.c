@@ -22,7 +22,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char words[] = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+static const char words[] = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon "
+			    "about";
 
 struct world {
 	char folder[64];
@@ -535,7 +536,8 @@ static void test_subtract_fee(void **state)
 	assert_int_equal(tx->output_count, 4);
 	check_built(world, tx, fee, SPEND_RATE_MIN);
 	for (i = 0; i < 4; i++)
-		if (tx->outputs[i].script.size == P2TR_SIZE && memcmp(tx->outputs[i].script.data, script, P2TR_SIZE) != 0)
+		if (tx->outputs[i].script.size == P2TR_SIZE &&
+		    memcmp(tx->outputs[i].script.data, script, P2TR_SIZE) != 0)
 			assert_int_equal(tx->outputs[i].amount, 30000);
 	tx_free(tx);
 	pays[2] = false;

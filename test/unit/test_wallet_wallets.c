@@ -1,4 +1,4 @@
-/* The wallets of a node, over a chain that this test plays: what they are told, what they catch up with, what they send.
+/* The wallets of a node, over a chain that this test plays: what they are told, catch up with, send.
  *
  * The calls of the chain are defined here, in place of src/chain's. */
 #include "unit.h"
@@ -8,7 +8,8 @@
 #include "util/mem.h"
 #include "wallet/wallets.h"
 
-static const char words[] = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+static const char words[] = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon "
+			    "about";
 
 enum {
 	BLOCKS_MAX = 40,
@@ -124,7 +125,8 @@ static struct tx *payment(struct world *world, const uint8_t *key, int64_t amoun
 }
 
 /* A block on parent with a payment of amount to key (NULL: to nobody); the chain knows it, and nothing more. */
-static struct index_entry *add_block(struct world *world, struct index_entry *parent, const uint8_t *key, int64_t amount)
+static struct index_entry *add_block(struct world *world, struct index_entry *parent, const uint8_t *key,
+				     int64_t amount)
 {
 	struct chain *chain = &world->chain;
 	struct index_entry *entry = &chain->entries[chain->count];
@@ -256,7 +258,8 @@ static void test_names(void **state)
 	assert_int_equal(wallets_create(world->wallets, "zoe", "", NULL, &wallet, &err), WALLETS_EXISTS);
 	assert_int_equal(wallets_load(world->wallets, "zoe", &wallet, &err), WALLETS_LOADED);
 	assert_int_equal(wallets_load(world->wallets, "eve", &wallet, &err), WALLETS_MISSING);
-	assert_int_equal(wallets_create(world->wallets, "eve", "", "abandon abandon", &wallet, &err), WALLETS_BAD_WORDS);
+	assert_int_equal(wallets_create(world->wallets, "eve", "", "abandon abandon", &wallet, &err),
+			 WALLETS_BAD_WORDS);
 	assert_int_equal(wallets_count(world->wallets), 2);
 	assert_ptr_equal(wallets_find(world->wallets, "zoe"), wallets_at(world->wallets, 0));
 	assert_null(wallets_find(world->wallets, "eve"));
