@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""Recomputes every known answer of doc/protocol.md section 18 with the second implementation, atelier_protocol.py, and
+compares atelier-bench's digest with it. The node's own code is held to the same lines by test/unit/test_consensus_known.c.
+Prints TAP; with -print, the lines as they should be."""
+
+import os
+import re
+import subprocess
+import sys
+
+import atelier_protocol as atelier
+
+SOURCE = os.environ.get("ATELIER_SRCDIR", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+BUILD = os.environ.get("ATELIER_BUILDDIR", SOURCE)
+
+# x coordinates of the curve's generator, its double and its triple.
+KEYS = [bytes.fromhex(key) for key in ("79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
+                                       "c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5",
+                                       "f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9")]
+MINER = KEYS[0]
+
+
+def read_document():
+    with open(os.path.join(SOURCE, "doc", "protocol.md"), encoding="utf-8") as file:
+        return file.read()
+
+
+def read_specs(document):
+    """The table of section 16: its first column names fields, the others are regtest, test and main."""
+    section = document.split("\n## 16.")[1].split("\n## 17.")[0]
+    with open(os.path.join(SOURCE, "data", "genesis.txt"), "rb") as file:
+        corpus = file.read()
+    columns = [{}, {}, {}]
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|") or len(cells) != 4 or cells[0] in ("field", "---"):
+            continue
+        names = cells[0].split(", ")
+        for column, cell in zip(columns, cells[1:]):
+            values = cell.split(", ")
+            assert len(values) == len(names), line
+            column.update((name, int(v) if v.isdigit() else v) for name, v in zip(names, values))
+    for column in columns:
+        assert column["corpus_size"] == len(corpus)
+    return {column["name"]: (column, corpus) for column in columns}
+
+
+class Answers:
+    """Computes the value of a known answer's name and arguments. Expensive things are computed once."""
+
+    def __init__(self, document):
+        self.fields = read_specs(document)
+        self.specs, self.headers, self.deltas, self.after = {}, {}, {}, None
+
+    def spec(self, name):
+        if name not in self.specs:
+            self.specs[name] = atelier.Spec(*self.fields[name])
+        return self.specs[name]
+
+    def function(self, name, argument):
+        x = atelier.from_bits(int(argument, 16))
+        y = {"exp": atelier.exp, "log": atelier.log, "sin": lambda x: atelier.sin_cos(x)[0],
+             "cos": lambda x: atelier.sin_cos(x)[1]}[name](x)
+        return f"{atelier.bits(y) & 0xffffffff:08x}"
+
+    def exp(self, x):
+        return self.function("exp", x)
+
+    def log(self, x):
+        return self.function("log", x)
+
+    def sin(self, x):
+        return self.function("sin", x)
+
+    def cos(self, x):
+        return self.function("cos", x)
+
+    def philox(self, key, domain, index):
+        return " ".join(f"{word:08x}" for word in atelier.philox(bytes.fromhex(key), int(domain), int(index)))
+
+    def next_bits(self, name, height, time):
+        return f"{atelier.next_bits(self.spec(name), int(height), int(time)):08x}"
+
+    def commitment(self, name):
+        return self.spec(name).commitment().hex()
+
+    def initial(self, name):
+        return self.spec(name).genesis().model_root[::-1].hex()
+
+    def genesis(self, name):
+        return self.spec(name).genesis().id()[::-1].hex()
+
+    def digest(self, name):
+        spec = self.spec(name)
+        seed = atelier.H(b"atelier digest" + name.encode())
+        return atelier.H(atelier.step(spec, spec.theta, seed, spec.dataset())).hex()
+
+    def header_of(self, nonce):
+        """The example proof of that nonce: a child of regtest's genesis."""
+        if nonce not in self.headers:
+            spec = self.spec("regtest")
+            genesis = spec.genesis()
+            header = atelier.Header(prev=genesis.id(), model_root=genesis.model_root, miner=MINER,
+                                    time=spec.genesis_time + 1, target_bits=genesis.bits, nonce=nonce)
+            self.deltas[nonce] = atelier.step(spec, spec.theta, header.seed(), spec.dataset())
+            header.digest = atelier.H(self.deltas[nonce])
+            self.headers[nonce] = header
+        return self.headers[nonce]
+
+    def slot_of(self, nonce):
+        return atelier.mulhi(atelier.draw(self.header_of(nonce).seed(), atelier.SLOT, 0), self.spec("regtest").slots)
+
+    def slot(self, nonce):
+        return str(self.slot_of(int(nonce)))
+
+    def step(self, nonce):
+        return self.header_of(int(nonce)).digest.hex()
+
+    def seed(self, nonce):
+        return self.header_of(int(nonce)).seed()[::-1].hex()
+
+    def ticket(self, nonce):
+        return self.header_of(int(nonce)).ticket()[::-1].hex()
+
+    def id(self, nonce):
+        return self.header_of(int(nonce)).id()[::-1].hex()
+
+    def update(self):
+        if self.after is None:
+            spec = self.spec("regtest")
+            loose = sorted((2, 10), key=lambda nonce: self.header_of(nonce).seed())
+            proofs = [(self.slot_of(nonce), self.deltas[nonce]) for nonce in [1] + loose]
+            self.after = atelier.update_state(spec, spec.theta, [0.0] * spec.model.n, spec.genesis().ticket(), proofs)
+        return self.after
+
+    def outcome(self):
+        return self.update()[1].payload().hex()
+
+    def state(self):
+        return atelier.model_root(*self.update()[0])[::-1].hex()
+
+    def subsidy(self, name, height):
+        return str(atelier.subsidy(self.spec(name), int(height)))
+
+    def proof_worth(self, name, height, bucket, loose):
+        return "{} {}".format(*atelier.proof_worth(self.spec(name), int(height), int(bucket), int(loose)))
+
+    def slot_pay(self, name, height, count, value, v_ref):
+        return str(atelier.slot_pay(self.spec(name), int(height), int(count), int(value), int(v_ref)))
+
+    def datasets(self, ticket):
+        spec = self.spec("main")
+        weights = enumerate((len(spec.dataset()), 70000, 100000, 200000))
+        return " ".join(map(str, atelier.draw_datasets(spec, bytes.fromhex(ticket), weights)))
+
+    def coinbase(self):
+        spec = self.spec("regtest")
+        _, bucket = atelier.proof_worth(spec, 1, 0, 2)
+        parent = atelier.Outcome(False, [(2, False, 5000000), (1, True, -300000000)])
+        return atelier.coinbase(spec, 2, 1234, KEYS[0], KEYS[1:], bucket, parent, [KEYS[0], None], 4294967).hex()
+
+    def txid(self):
+        return atelier.HH(bytes.fromhex(self.coinbase()))[::-1].hex()
+
+
+def bench_digest():
+    """What atelier-bench finds, or None if it is not built."""
+    program = os.path.join(BUILD, "atelier-bench")
+    if not os.path.exists(program):
+        return None
+    done = subprocess.run([program, "digest", "-spec=regtest"], capture_output=True, text=True, timeout=100, check=True)
+    return re.findall(r"\b[0-9a-f]{64}\b", done.stdout)
+
+
+def main():
+    document = read_document()
+    lines = re.search(r"```\n(.*?)```", document.split("\n## 18.")[1], re.S).group(1).splitlines()
+    answers = Answers(document)
+    printing = sys.argv[1:] == ["-print"]
+    if not printing:
+        print(f"1..{len(lines) + 1}", flush=True)
+    failed = False
+    for number, line in enumerate(lines, 1):
+        question, _, want = line.partition(" = ")
+        name, *arguments = question.split()
+        found = getattr(answers, name)(*arguments)
+        failed |= found != want
+        if printing:
+            print(f"{question} = {found}")
+        else:
+            print(f"{'ok' if found == want else 'not ok'} {number} - {question[:60]}", flush=True)
+            if found != want:
+                print(f"# found {found}\n# want  {want}")
+    if printing:
+        return 0
+    found, want = bench_digest(), answers.digest("regtest")
+    good = found is None or want in found
+    print(f"{'ok' if good else 'not ok'} {len(lines) + 1} - atelier-bench finds the digest{'' if found else ' # SKIP not built'}")
+    return 0 if good and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

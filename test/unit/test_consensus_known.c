@@ -1,0 +1,466 @@
+/* The known answers of doc/protocol.md section 18: every line, read from the document itself. The document's other
+ * reader is test/functional/second_implementation.py. */
+#include "registry_fixture.h"
+
+#include "consensus/target.h"
+#include "consensus/verify.h"
+#include "consensus/window.h"
+#include "crypto/hash.h"
+#include "crypto/merkle.h"
+#include "ml/math.h"
+#include "ml/noise.h"
+#include "util/file.h"
+
+enum { PROOFS = 3 };
+
+/* The x coordinates of the curve's generator, its double and its triple. */
+static const char *const keys[] = { "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
+	"c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5",
+	"f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9" };
+
+/* Regtest, its initial state, and the example proofs: made once. */
+static struct spec regtest;
+static struct state *initial;
+static struct step *worker;
+static struct header proof[PROOFS];
+static uint8_t *delta[PROOFS];
+
+static uint8_t *execute(const uint8_t seed[32])
+{
+	uint8_t *windows = mem_alloc(window_step_size(&regtest)), *body = mem_alloc(block_body_size(&regtest));
+	struct step_job job = { .state = initial, .seed = seed, .windows = windows };
+	const uint8_t *data;
+	size_t size;
+
+	data = spec_training(&regtest, &size);
+	window_gather_step(&regtest, seed, data, size, windows);
+	assert_int_equal(step_execute(worker, &job, body), STEP_OK);
+	free(windows);
+	return body;
+}
+
+static int setup(void **state)
+{
+	uint8_t key[32], seed[32];
+
+	(void)state;
+	if (!spec_builtin(&regtest, "regtest"))
+		return -1;
+	spec_init_key(&regtest, key);
+	initial = state_new_initial(&regtest.train.model, key);
+	worker = step_new(&regtest.train, ENGINE_OPENBLAS);
+	for (size_t i = 0; i < PROOFS; i++) {
+		static const uint64_t nonces[PROOFS] = { 1, 2, 10 };
+
+		proof[i] = (struct header){ .version = 1, .time = (uint32_t)regtest.genesis_time + 1, .bits = regtest.genesis.bits,
+			.nonce = nonces[i] };
+		memcpy(proof[i].prev, regtest.genesis_id, 32);
+		memcpy(proof[i].model_root, state_root(initial), 32);
+		hex_decode(proof[i].miner, 32, keys[0]);
+		header_seed(&proof[i], seed);
+		delta[i] = execute(seed);
+		sha256(proof[i].digest, delta[i], block_body_size(&regtest));
+	}
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < PROOFS; i++)
+		free(delta[i]);
+	step_free(worker);
+	state_unref(initial);
+	spec_clear(&regtest);
+	return 0;
+}
+
+/* === Answers: each takes the text behind its name, and writes to out === */
+
+enum { ANSWER_MAX = 2000 };
+
+static void put_hex(char *out, const uint8_t *data, size_t size)
+{
+	assert_true(2 * size < ANSWER_MAX);
+	hex_encode(out, data, size);
+}
+
+static void function(float f(float), const char *arguments, char *out)
+{
+	snprintf(out, ANSWER_MAX, "%08x", float_bits(f(float_from_bits((uint32_t)strtoul(arguments, NULL, 16)))));
+}
+
+static float sine(float x)
+{
+	float s, c;
+
+	math_sincos(x, &s, &c);
+	return s;
+}
+
+static float cosine(float x)
+{
+	float s, c;
+
+	math_sincos(x, &s, &c);
+	return c;
+}
+
+static float exponential(float x) { return math_exp(x); }
+static float logarithm(float x) { return math_log(x); }
+static void answer_exp(const char *arguments, char *out) { function(exponential, arguments, out); }
+static void answer_log(const char *arguments, char *out) { function(logarithm, arguments, out); }
+static void answer_sin(const char *arguments, char *out) { function(sine, arguments, out); }
+static void answer_cos(const char *arguments, char *out) { function(cosine, arguments, out); }
+
+static void answer_philox(const char *arguments, char *out)
+{
+	char text[65];
+	uint8_t key[32];
+	unsigned domain, index;
+	uint32_t words[4];
+
+	assert_int_equal(sscanf(arguments, "%64s %u %u", text, &domain, &index), 3);
+	assert_true(hex_decode(key, 32, text));
+	noise_words(key, (enum noise_domain)domain, index, words);
+	snprintf(out, ANSWER_MAX, "%08x %08x %08x %08x", words[0], words[1], words[2], words[3]);
+}
+
+/* The spec named first; *rest is the text behind the name. */
+static void named_spec(struct spec *spec, const char *arguments, const char **rest)
+{
+	char name[17] = { 0 };
+	size_t size = strcspn(arguments, " ");
+
+	assert_true(size < sizeof name);
+	memcpy(name, arguments, size);
+	assert_true(spec_builtin(spec, name));
+	*rest = arguments + size;
+}
+
+static void answer_next_bits(const char *arguments, char *out)
+{
+	struct spec spec;
+	unsigned height, time;
+
+	named_spec(&spec, arguments, &arguments);
+	assert_int_equal(sscanf(arguments, "%u %u", &height, &time), 2);
+	snprintf(out, ANSWER_MAX, "%08x", target_next_bits(&spec, height, time));
+	spec_clear(&spec);
+}
+
+static void answer_commitment(const char *arguments, char *out)
+{
+	struct spec spec;
+
+	named_spec(&spec, arguments, &arguments);
+	put_hex(out, spec.commitment, 32);
+	spec_clear(&spec);
+}
+
+static void answer_initial(const char *arguments, char *out)
+{
+	struct spec spec;
+
+	named_spec(&spec, arguments, &arguments);
+	hex_encode_reversed(out, spec.genesis.model_root, 32);
+	spec_clear(&spec);
+}
+
+static void answer_genesis(const char *arguments, char *out)
+{
+	struct spec spec;
+
+	named_spec(&spec, arguments, &arguments);
+	hex_encode_reversed(out, spec.genesis_id, 32);
+	spec_clear(&spec);
+}
+
+static void answer_digest(const char *arguments, char *out)
+{
+	char text[64];
+	uint8_t seed[32], digest[32], *body;
+
+	assert_string_equal(arguments, "regtest");
+	snprintf(text, sizeof text, "atelier digest%s", arguments);
+	sha256(seed, text, strlen(text));
+	body = execute(seed);
+	sha256(digest, body, block_body_size(&regtest));
+	put_hex(out, digest, 32);
+	free(body);
+}
+
+static const struct header *example(const char *arguments)
+{
+	for (size_t i = 0; i < PROOFS; i++)
+		if (proof[i].nonce == strtoul(arguments, NULL, 10))
+			return &proof[i];
+	fail_msg("no example proof has nonce %s", arguments);
+	return NULL;
+}
+
+static void answer_seed(const char *arguments, char *out)
+{
+	uint8_t seed[32];
+
+	header_seed(example(arguments), seed);
+	hex_encode_reversed(out, seed, 32);
+}
+
+static void answer_slot(const char *arguments, char *out)
+{
+	uint8_t seed[32];
+
+	header_seed(example(arguments), seed);
+	snprintf(out, ANSWER_MAX, "%u", window_slot(&regtest, seed));
+}
+
+static void answer_step(const char *arguments, char *out)
+{
+	put_hex(out, example(arguments)->digest, 32);
+}
+
+static void answer_ticket(const char *arguments, char *out)
+{
+	uint8_t ticket[32];
+
+	header_ticket(example(arguments), ticket);
+	hex_encode_reversed(out, ticket, 32);
+}
+
+static void answer_id(const char *arguments, char *out)
+{
+	uint8_t id[32];
+
+	header_id(example(arguments), id);
+	hex_encode_reversed(out, id, 32);
+}
+
+/* Runs the verify job of a block of the example proofs, which executes them again. */
+static void verify_example(struct verdict *verdict)
+{
+	struct verify_job job = { .spec = &regtest, .parent = state_ref(initial), .proof_count = PROOFS };
+	size_t order[PROOFS] = { 0, 1, 2 }, data_size;
+	const uint8_t *data = spec_training(&regtest, &data_size);
+	uint8_t first[32], second[32];
+
+	header_seed(&proof[1], first);
+	header_seed(&proof[2], second);
+	if (memcmp(first, second, 32) > 0) {
+		order[1] = 2;
+		order[2] = 1;
+	}
+	job.benchmark = mem_alloc(window_benchmark_size(&regtest));
+	window_gather_benchmark(&regtest, regtest.genesis_ticket, job.benchmark);
+	job.proofs = mem_calloc(PROOFS, sizeof *job.proofs);
+	for (size_t i = 0; i < PROOFS; i++) {
+		struct verify_proof *p = &job.proofs[i];
+
+		p->header = proof[order[i]];
+		header_id(&p->header, p->id);
+		header_seed(&p->header, p->seed);
+		p->slot = window_slot(&regtest, p->seed);
+		p->windows = mem_alloc(window_step_size(&regtest));
+		window_gather_step(&regtest, p->seed, data, data_size, p->windows);
+	}
+	verify_run(&job, verdict);
+	if (!verdict->valid)
+		fail_msg("%s: %s", verdict->reject.reason, verdict->reject.detail);
+	verify_job_clear(&job);
+}
+
+static void answer_outcome(const char *arguments, char *out)
+{
+	struct verdict verdict;
+	struct buf script;
+
+	(void)arguments;
+	verify_example(&verdict);
+	buf_init(&script);
+	outcome_script(&script, &verdict.outcome);
+	put_hex(out, script.data + 2, script.size - 2);
+	buf_clear(&script);
+	state_unref(verdict.state);
+}
+
+static void answer_state(const char *arguments, char *out)
+{
+	struct verdict verdict;
+
+	(void)arguments;
+	verify_example(&verdict);
+	hex_encode_reversed(out, state_root(verdict.state), 32);
+	state_unref(verdict.state);
+}
+
+static void answer_subsidy(const char *arguments, char *out)
+{
+	struct spec spec;
+	unsigned height;
+
+	named_spec(&spec, arguments, &arguments);
+	assert_int_equal(sscanf(arguments, "%u", &height), 1);
+	snprintf(out, ANSWER_MAX, "%lld", (long long)spec_subsidy(&spec, height));
+	assert_int_equal(reward_compute_part(&spec, height) + reward_data_part(&spec, height), spec_subsidy(&spec, height));
+	spec_clear(&spec);
+}
+
+static void answer_proof_worth(const char *arguments, char *out)
+{
+	struct spec spec;
+	unsigned height, loose;
+	long long bucket;
+	int64_t worth, after;
+
+	named_spec(&spec, arguments, &arguments);
+	assert_int_equal(sscanf(arguments, "%u %lld %u", &height, &bucket, &loose), 3);
+	worth = reward_proof(&spec, height, bucket, loose, &after);
+	snprintf(out, ANSWER_MAX, "%lld %lld", (long long)worth, (long long)after);
+	spec_clear(&spec);
+}
+
+static void answer_slot_pay(const char *arguments, char *out)
+{
+	struct spec spec;
+	unsigned height, count;
+	long long value, v_ref;
+
+	named_spec(&spec, arguments, &arguments);
+	assert_int_equal(sscanf(arguments, "%u %u %lld %lld", &height, &count, &value, &v_ref), 4);
+	snprintf(out, ANSWER_MAX, "%lld", (long long)reward_slot(&spec, height, count, value, v_ref));
+	spec_clear(&spec);
+}
+
+static void answer_datasets(const char *arguments, char *out)
+{
+	struct contribution data[3] = { example_data(1, 70000), example_data(2, 100000), example_data(3, 200000) };
+	struct registry *registry = registry_new(&regtest); /* where a dataset can be drawn a block after its registration */
+	uint32_t dataset[8];
+	uint8_t ticket[32];
+
+	assert_true(hex_decode(ticket, 32, arguments));
+	apply(registry, 0, data, 3, NULL);
+	registry_draw(registry, ticket, 8, dataset);
+	for (size_t i = 0; i < 8; i++)
+		out += sprintf(out, "%s%u", i ? " " : "", dataset[i]);
+	registry_free(registry);
+}
+
+static struct tx *make_coinbase(void)
+{
+	struct contribution data = example_data(1, 70000);
+	struct registry *registry = registry_new(&regtest);
+	struct header loose[2] = { { 0 } };
+	struct block_outcome parent = { .outcome = { .slots = 2, .slot = { { 2, false, 5000000 }, { 1, true, -300000000 } } },
+		.dataset = { 1, 0 }, .v_ref = 4294967 };
+	struct coinbase_facts facts = { .height = 2, .fees = 1234, .miner = data.owner, .loose = loose, .loose_count = 2,
+		.registry = registry, .parent = &parent };
+	struct tx *tx;
+
+	for (size_t i = 0; i < 2; i++)
+		assert_true(hex_decode(loose[i].miner, 32, keys[1 + i]));
+	apply(registry, 2, &data, 1, NULL);
+	tx = coinbase_build(&regtest, &facts);
+	registry_free(registry);
+	return tx;
+}
+
+static void answer_coinbase(const char *arguments, char *out)
+{
+	struct tx *tx = make_coinbase();
+	struct buf raw;
+
+	(void)arguments;
+	buf_init(&raw);
+	tx_write(&raw, tx, true);
+	put_hex(out, raw.data, raw.size);
+	buf_clear(&raw);
+	tx_free(tx);
+}
+
+static void answer_txid(const char *arguments, char *out)
+{
+	struct tx *tx = make_coinbase();
+	uint8_t txid[32];
+
+	(void)arguments;
+	tx_txid(tx, txid);
+	hex_encode_reversed(out, txid, 32);
+	tx_free(tx);
+}
+
+/* === The document === */
+
+static const struct {
+	const char *name;
+	void (*answer)(const char *arguments, char *out);
+	size_t least; /* lines of it the document has at least */
+} questions[] = {
+	{ "exp", answer_exp, 5 }, { "log", answer_log, 5 }, { "sin", answer_sin, 5 }, { "cos", answer_cos, 5 },
+	{ "philox", answer_philox, 2 }, { "next_bits", answer_next_bits, 5 }, { "commitment", answer_commitment, 3 },
+	{ "initial", answer_initial, 3 }, { "genesis", answer_genesis, 3 }, { "digest", answer_digest, 1 },
+	{ "seed", answer_seed, PROOFS }, { "slot", answer_slot, PROOFS }, { "step", answer_step, PROOFS },
+	{ "ticket", answer_ticket, PROOFS }, { "id", answer_id, PROOFS }, { "outcome", answer_outcome, 1 },
+	{ "state", answer_state, 1 }, { "subsidy", answer_subsidy, 3 }, { "proof_worth", answer_proof_worth, 3 },
+	{ "slot_pay", answer_slot_pay, 3 }, { "datasets", answer_datasets, 1 }, { "coinbase", answer_coinbase, 1 },
+	{ "txid", answer_txid, 1 },
+};
+enum { QUESTIONS = sizeof questions / sizeof *questions };
+
+/* Asserts one line "name arguments = value" and returns the question's number. */
+static size_t check_line(char *line)
+{
+	char *value = strstr(line, " = "), *arguments, found[ANSWER_MAX];
+
+	assert_non_null(value);
+	*value = 0;
+	value += 3;
+	arguments = line + strcspn(line, " ");
+	if (*arguments)
+		*arguments++ = 0;
+	for (size_t i = 0; i < QUESTIONS; i++)
+		if (strcmp(questions[i].name, line) == 0) {
+			questions[i].answer(arguments, found);
+			if (strcmp(found, value) != 0)
+				fail_msg("%s %s: found %s, the document says %s", line, arguments, found, value);
+			return i;
+		}
+	fail_msg("the document has a known answer of unknown name %s", line);
+	return 0;
+}
+
+static void test_document(void **state)
+{
+	const char *source = getenv("ATELIER_SRCDIR");
+	char *path = path_join(source ? source : ".", "doc/protocol.md"), *text, *line, *end, *rest;
+	size_t lines[QUESTIONS] = { 0 };
+	struct errmsg err;
+	struct buf raw;
+
+	(void)state;
+	buf_init(&raw);
+	if (!file_read(path, 1 << 20, &raw, &err))
+		fail_msg("%s", err.text);
+	free(path);
+	text = buf_take_text(&raw);
+	line = strstr(text, "\n## 18.");
+	assert_non_null(line);
+	line = strstr(line, "```\n");
+	assert_non_null(line);
+	end = strstr(line + 4, "```");
+	assert_non_null(end);
+	*end = 0;
+	for (line = strtok_r(line + 4, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		lines[check_line(line)]++;
+	for (size_t i = 0; i < QUESTIONS; i++)
+		if (lines[i] < questions[i].least)
+			fail_msg("the document has %zu known answers for %s", lines[i], questions[i].name);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_document) };
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
