@@ -235,10 +235,12 @@ bool mempool_enter_again(struct chain *chain, struct pool_tx *held, struct rejec
 
 /* --- contributions whose blob is missing --- */
 
-static bool blobs_complete(struct chain *chain, const struct tx *tx, uint64_t source, bool ask)
+/* Blobs the transaction registers that are not here; the array is the caller's. */
+static size_t missing_blobs(const struct chain *chain, const struct tx *tx, struct blob_want **wants)
 {
-	bool complete = true;
+	size_t count = 0;
 
+	*wants = NULL;
 	for (size_t i = 0; i < tx->output_count; i++) {
 		struct contribution data;
 		struct blob_want want;
@@ -249,10 +251,18 @@ static bool blobs_complete(struct chain *chain, const struct tx *tx, uint64_t so
 		want.size = data.size;
 		if (blob_is_here(chain, &want))
 			continue;
-		complete = false;
-		if (ask)
-			NOTIFY(chain, blob_wanted, data.root, data.size, source);
+		*wants = mem_realloc(*wants, (count + 1) * sizeof **wants);
+		(*wants)[count++] = want;
 	}
+	return count;
+}
+
+static bool blobs_complete(const struct chain *chain, const struct tx *tx)
+{
+	struct blob_want *wants;
+	bool complete = missing_blobs(chain, tx, &wants) == 0;
+
+	free(wants);
 	return complete;
 }
 
@@ -267,6 +277,8 @@ static enum chain_result wait_for_blob(struct chain *chain, struct tx *tx, uint6
 	struct mempool *mempool = chain->mempool;
 	const uint64_t now = (uint64_t)clock_wall();
 	struct waiting_tx *waiting = &mempool->waiting[0];
+	struct blob_want *wants;
+	size_t count;
 
 	if (mempool->waiting_count == MEMPOOL_WAITING && waiting->since + WAITING_SECONDS >= now) {
 		tx_free(tx);
@@ -283,7 +295,11 @@ static enum chain_result wait_for_blob(struct chain *chain, struct tx *tx, uint6
 	waiting->since = now;
 	tx_wtxid(tx, waiting->wtxid);
 	reject_set(reject, REJECT_NOT_YET, "missing-blob", "the bytes it registers are not here");
-	blobs_complete(chain, tx, source, true);
+	/* A blob may come at once, and take the transaction with it: it is not touched any more. */
+	count = missing_blobs(chain, tx, &wants);
+	for (size_t i = 0; i < count; i++)
+		NOTIFY(chain, blob_wanted, wants[i].root, wants[i].size, source);
+	free(wants);
 	return CHAIN_ORPHAN;
 }
 
@@ -295,7 +311,7 @@ void mempool_blob_arrived(struct chain *chain)
 		const struct waiting_tx waiting = mempool->waiting[i];
 		struct reject reject;
 
-		if (!blobs_complete(chain, waiting.tx, 0, false)) {
+		if (!blobs_complete(chain, waiting.tx)) {
 			i++;
 			continue;
 		}
@@ -325,6 +341,7 @@ enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, uint64_t sour
 	struct judgement judgement;
 	enum chain_result result;
 	struct pool_tx *held;
+	uint8_t txid[32];
 
 	if (chain->failed || is_known(chain->mempool, tx)) {
 		tx_free(tx);
@@ -332,7 +349,7 @@ enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, uint64_t sour
 	}
 	judgement_init(&judgement, tx);
 	result = judge(chain, &judgement, true, reject);
-	held = result == CHAIN_NEW && blobs_complete(chain, tx, source, false) ?
+	held = result == CHAIN_NEW && blobs_complete(chain, tx) ?
 		pool_tx_new(chain, tx, &judgement) : NULL;
 	judgement_clear(&judgement);
 	if (result != CHAIN_NEW) {
@@ -342,16 +359,11 @@ enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, uint64_t sour
 	if (held == NULL)
 		return wait_for_blob(chain, tx, source, reject);
 	mempool_insert(chain->mempool, held);
+	memcpy(txid, held->entry.txid, 32);
 	NOTIFY(chain, tx_added, tx, source);
-	if (chain->mempool->bytes > chain->mempool->bytes_max) {
-		uint8_t txid[32];
-
-		memcpy(txid, held->entry.txid, 32);
-		mempool_trim(chain);
-		if (map_get(&chain->mempool->by_txid, txid) == NULL) {
-			reject_set(reject, REJECT_POLICY, "mempool full", "it pays less than what is held");
-			return CHAIN_REJECTED;
-		}
-	}
-	return CHAIN_NEW;
+	mempool_trim(chain);
+	if (map_get(&chain->mempool->by_txid, txid) != NULL)
+		return CHAIN_NEW;
+	reject_set(reject, REJECT_POLICY, "mempool full", "it pays less than what is held");
+	return CHAIN_REJECTED;
 }

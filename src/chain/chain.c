@@ -165,6 +165,24 @@ static bool check_files(const struct chain *chain, struct errmsg *err)
 	return true;
 }
 
+static void resume_block(struct chain *chain, struct node *node)
+{
+	struct errmsg err;
+	struct block *block = stored_read(chain->blocks, chain->spec, node, false, &err);
+
+	if (block != NULL) {
+		jobs_wait(chain, node, block);
+		block_free(block);
+		return;
+	}
+	log_warn("[chain] %s", err.text);
+	/* One that still waits will be fetched again. */
+	if (node->entry.status == ENTRY_STORED) {
+		index_set_status(&chain->index, node, ENTRY_HEADER);
+		node->block.size = 0;
+	}
+}
+
 /* Blobs that the chain and the branches near its tip need; and the blocks that still wait for their verdict. */
 static void resume(struct chain *chain)
 {
@@ -174,26 +192,11 @@ static void resume(struct chain *chain)
 		blobs_settle(chain->blobs, registry_get(chain->registry, i)->root);
 	for (size_t i = 0; i < chain->index.count; i++) {
 		struct node *node = chain->index.nodes[i];
-		struct errmsg err;
-		struct block *block;
+		bool near = entry_verified(&node->entry) && node->entry.height + SETTLE_DEPTH >= height &&
+			!index_is_active(&chain->index, &node->entry);
 
-		if (node->entry.status != ENTRY_STORED && (node->entry.status == ENTRY_HEADER ||
-			node->entry.height + SETTLE_DEPTH < height || index_is_active(&chain->index, &node->entry)))
-			continue;
-		if (node->entry.status == ENTRY_INVALID)
-			continue;
-		block = stored_read(chain->blocks, chain->spec, node, false, &err);
-		if (block == NULL) {
-			log_warn("[chain] %s", err.text);
-			/* The index must not count on it: it will be fetched again. */
-			if (node->entry.status == ENTRY_STORED) {
-				index_set_status(&chain->index, node, ENTRY_HEADER);
-				node->block.size = 0;
-			}
-			continue;
-		}
-		jobs_wait(chain, node, block);
-		block_free(block);
+		if (near || node->entry.status == ENTRY_STORED)
+			resume_block(chain, node);
 	}
 	blobs_drop_old(chain->blobs, BLOB_SECONDS);
 }

@@ -283,8 +283,10 @@ static enum connect_result connect_block(struct chain *chain, struct node *node,
 	struct block_effect effect;
 	enum connect_result result;
 
-	if (block == NULL)
+	if (block == NULL) {
+		errmsg_wrap(err, "Start with -reindex");
 		return CONNECT_FAILED;
+	}
 	effect_init(&effect, chain->db);
 	result = check_block(chain, node, block, &effect, reject, err);
 	if (result == CONNECT_OK && !commit(chain, node, block, &effect, err))

@@ -115,6 +115,8 @@ bool gather_block(struct chain *chain, const struct node *node, const struct blo
 /* jobs.c */
 void jobs_wait(struct chain *chain, struct node *node, const struct block *block);   /* it is stored: it will be verified */
 void jobs_start(struct chain *chain);
+/* Says so if the fast engine was found wrong over this proof. */
+void warn_engine(const struct verify_proof *proof);
 void jobs_stop(struct chain *chain);                                                 /* cancels all and waits */
 /* Whether the blob is here in the size that was registered: a wrong size never comes true. */
 bool blob_is_here(const struct chain *chain, const struct blob_want *want);

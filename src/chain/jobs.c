@@ -49,11 +49,20 @@ static size_t block_wants(const struct block *block, struct blob_want **wants)
 	return count;
 }
 
+/* From a copy: whoever is told may bring a blob or a block at once, and the list changes. */
 static void ask_for_blobs(struct chain *chain, const struct waiting_block *waiting)
 {
-	for (size_t i = 0; i < waiting->want_count; i++)
-		if (!blob_is_here(chain, &waiting->wants[i]))
-			NOTIFY(chain, blob_wanted, waiting->wants[i].root, waiting->wants[i].size, waiting->node->source);
+	const size_t count = waiting->want_count;
+	const uint64_t source = waiting->node->source;
+	struct blob_want *wants;
+
+	if (count == 0)
+		return;
+	wants = mem_dup(waiting->wants, count * sizeof *wants);
+	for (size_t i = 0; i < count; i++)
+		if (!blob_is_here(chain, &wants[i]))
+			NOTIFY(chain, blob_wanted, wants[i].root, wants[i].size, source);
+	free(wants);
 }
 
 void jobs_tell_wants(const struct chain *chain, const struct chain_events *events)
@@ -139,12 +148,20 @@ static void refuse(struct chain *chain, struct node *node, const struct reject *
 	NOTIFY(chain, block_verdict, &node->entry, node->source, reject);
 }
 
+void warn_engine(const struct verify_proof *proof)
+{
+	if (proof->engine_fault)
+		log_error("[chain] the BLAS of this machine gives wrong products: the reference engine had to put a proof "
+			"right. Run the self-test, and do not mine on it");
+}
+
 /* Remembers every proof that was executed, whatever became of the block. */
 static void keep_proofs(struct chain *chain, const struct block_job *job)
 {
 	for (size_t i = 0; i < job->verify.proof_count; i++) {
 		const struct verify_proof *proof = &job->verify.proofs[i];
 
+		warn_engine(proof);
 		if (i == job->verdict.false_proof) {
 			proofs_put(chain->proofs, &proof->header, PROOF_FALSE, NULL);
 			chain->proofs_false++;

@@ -152,6 +152,7 @@ static void job_done(void *arg, bool cancelled)
 		start_jobs(chain);
 		return;
 	}
+	warn_engine(&job->proof);
 	proofs_put(chain->proofs, &header, right ? PROOF_RIGHT : PROOF_FALSE, job->proof.delta);
 	chain->proofs_executed += right;
 	chain->proofs_false += !right;

@@ -374,6 +374,17 @@ void helper_remove(struct helper *h, const char *pattern)
 	globfree(&found);
 }
 
+size_t helper_files(struct helper *h, const char *pattern)
+{
+	glob_t found;
+	size_t count;
+
+	find_files(h, pattern, &found);
+	count = found.gl_pathc;
+	globfree(&found);
+	return count;
+}
+
 void helper_flip(struct helper *h, const char *pattern, long offset)
 {
 	glob_t found;

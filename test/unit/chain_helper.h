@@ -59,6 +59,7 @@ void helper_sign(struct helper *h, struct tx *tx, int64_t amount);
 
 /* Files of the folder, by a shell pattern: removed, or one bit flipped at an offset (negative: from the end). */
 void helper_remove(struct helper *h, const char *pattern);
+size_t helper_files(struct helper *h, const char *pattern);      /* how many */
 void helper_flip(struct helper *h, const char *pattern, long offset);
 
 /* Some bytes, the same for the same number. */

@@ -415,6 +415,100 @@ static void test_locator(void **unused)
 	helper_stop(&b);
 }
 
+/* More than 100 blocks are not undone without asking; and an old fork is stored only if its headers promise more work. */
+static void test_deep_reorganisation(void **unused)
+{
+	struct helper a, b;
+	struct reject reject;
+	struct block *block;
+	struct errmsg err;
+	uint8_t tip[32];
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_key(&b, 0x22);
+	helper_mine(&a, 101);
+	helper_mine(&b, 102);
+	memcpy(tip, chain_tip(a.chain)->id, 32);
+	helper_feed(&a, &b, 1, 102);
+	helper_settle(&a);
+	assert_memory_equal(chain_tip(a.chain)->id, tip, 32);
+	assert_int_equal(chain_find(a.chain, chain_tip(b.chain)->id)->status, ENTRY_VERIFIED);
+	/* Nor after a restart. */
+	helper_close(&a);
+	helper_open(&a);
+	helper_settle(&a);
+	assert_memory_equal(chain_tip(a.chain)->id, tip, 32);
+	helper_mine(&a, 300 - 101);
+	helper_key(&a, 0x33);
+	helper_close(&b);
+	helper_remove(&b, "chainstate/*");
+	helper_open(&b);
+	helper_key(&b, 0x44);
+	helper_mine(&b, 1);
+	block = chain_read_block(b.chain, chain_tip(b.chain), &err);
+	assert_int_equal(chain_add_block(a.chain, block, 1, &reject), CHAIN_REJECTED);
+	assert_string_equal(reject.reason, "too-little-chainwork");
+	/* The operator decides for the other branch. */
+	assert_true(chain_invalidate(a.chain, chain_at(a.chain, 1), &err));
+	assert_int_equal(chain_tip(a.chain)->height, 102);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
+/* Headers cost nothing to make: only so many above the tip are held. */
+static void test_bare_headers(void **unused)
+{
+	struct reject reject = { .reason = "" };
+	const struct index_entry *entry;
+	enum chain_result result;
+	struct header header;
+	struct helper h;
+	size_t taken = 0;
+
+	(void)unused;
+	helper_start(&h);
+	entry = chain_genesis(h.chain);
+	do {
+		header = chain_tip(h.chain)->header;
+		header.bits = target_next_bits(h.spec, entry->height, entry->header.time);
+		memcpy(header.prev, entry->id, 32);
+		memcpy(header.miner, h.key, 32);
+		header.time = entry->median_time + 1;
+		do {
+			header.nonce++;
+			result = chain_add_header(h.chain, &header, &entry, &reject);
+		} while (result == CHAIN_REJECTED && strcmp(reject.reason, "high-hash") == 0);
+		taken += result == CHAIN_NEW;
+	} while (result == CHAIN_NEW);
+	assert_string_equal(reject.reason, "too-far-ahead");
+	assert_int_equal(taken, 4032);
+	assert_int_equal(chain_best_header(h.chain)->height, 4032);
+	helper_mine(&h, 1);
+	helper_stop(&h);
+}
+
+/* Snapshots: a few, some of them old; with the newest gone an older one serves. */
+static void test_snapshots(void **unused)
+{
+	struct helper h;
+	size_t count;
+
+	(void)unused;
+	helper_start(&h);
+	helper_mine(&h, 67);
+	helper_close(&h);
+	count = helper_files(&h, "model/*.state");
+	assert_in_range(count, 4, 10);
+	helper_remove(&h, "model/0000006*");
+	assert_in_range(helper_files(&h, "model/*.state"), 1, count - 1);
+	helper_open(&h);
+	assert_int_equal(chain_tip(h.chain)->height, 67);
+	helper_mine(&h, 1);
+	helper_stop(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +522,9 @@ int main(void)
 		cmocka_unit_test(test_flipped_bits),
 		cmocka_unit_test(test_headers_first),
 		cmocka_unit_test(test_locator),
+		cmocka_unit_test(test_deep_reorganisation),
+		cmocka_unit_test(test_bare_headers),
+		cmocka_unit_test(test_snapshots),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,6 +87,7 @@ static void test_dataset_lives(void **unused)
 	struct helper a, b;
 	struct reject reject;
 	struct errmsg err;
+	struct buf bytes;
 	size_t number;
 	bool drawn = false;
 
@@ -120,7 +121,9 @@ static void test_dataset_lives(void **unused)
 	helper_close(&b);
 	helper_flip(&b, "blobs/*", 100);
 	helper_open(&b);
-	assert_false(chain_read_blob(b.chain, root, &(struct buf){ 0 }, &err));
+	buf_init(&bytes);
+	assert_false(chain_read_blob(b.chain, root, &bytes, &err));
+	buf_clear(&bytes);
 	assert_false(chain_has_blob(b.chain, root));
 	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, false, &reject), CHAIN_NEW);
 	assert_true(chain_has_blob(b.chain, root));
