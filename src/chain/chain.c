@@ -343,17 +343,26 @@ struct state *chain_state_at(struct chain *chain, const struct index_entry *entr
 	return NULL;
 }
 
-struct block *chain_read_block(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+static struct block *read_block(struct chain *chain, const struct index_entry *entry, bool with_bodies,
+	struct errmsg *err)
 {
-	const struct node *node = node_of(entry);
-
 	if (entry->parent == NULL) {
 		struct block *block = block_new();
 
 		block->header = entry->header;
 		return block;
 	}
-	return stored_read(chain->blocks, chain->spec, node, node->bodies.size != 0, err);
+	return stored_read(chain->blocks, chain->spec, node_of(entry), with_bodies, err);
+}
+
+struct block *chain_read_block(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+{
+	return read_block(chain, entry, node_of(entry)->bodies.size != 0, err);
+}
+
+struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+{
+	return read_block(chain, entry, false, err);
 }
 
 bool chain_has_blob(const struct chain *chain, const uint8_t root[32])

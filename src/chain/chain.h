@@ -135,6 +135,7 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 
 /* What is here to be served. */
 struct block *chain_read_block(struct chain *chain, const struct index_entry *entry, struct errmsg *err); /* with bodies */
+struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err);  /* without */
 bool chain_has_blob(const struct chain *chain, const uint8_t root[32]);
 bool chain_read_blob(struct chain *chain, const uint8_t root[32], struct buf *out, struct errmsg *err);
 

@@ -167,7 +167,7 @@ static bool go_on(struct wallets *wallets, struct loaded *loaded)
 	const struct index_entry *entry = chain_at(wallets->chain, wallet_synced(loaded->wallet)->height + 1);
 	struct wallet_place place = place_of(entry);
 	struct errmsg err;
-	struct block *block = chain_read_block(wallets->chain, entry, &err);
+	struct block *block = chain_read_bare(wallets->chain, entry, &err);
 	bool ok = block != NULL && wallet_connect(loaded->wallet, &place, block, &err);
 
 	if (block != NULL)

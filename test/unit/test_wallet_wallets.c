@@ -55,7 +55,7 @@ bool chain_is_active(const struct chain *chain, const struct index_entry *entry)
 	return chain_at(chain, entry->height) == entry;
 }
 
-struct block *chain_read_block(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
 {
 	const struct block *held = chain->blocks[entry - chain->entries];
 	struct block *block;
