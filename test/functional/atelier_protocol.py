@@ -540,6 +540,7 @@ class AdamW:
 
 def encode(x, seed):
     out = bytearray()
+    noise = philox_words(seed, NOISE, 0, (len(x) + 63) // 64 * 16)
     for start in range(0, len(x), 64):
         block = x[start:start + 64]
         block += [0.0] * (64 - len(block))
@@ -547,8 +548,7 @@ def encode(x, seed):
         e = next((e for e in range(-40, 1) if math.ldexp(top, -e) <= 126.0), None)
         if e is None:
             raise Failed("a difference is too large for the delta code")
-        noise = [word for i in range(start // 4, start // 4 + 16) for word in philox(seed, NOISE, i)]
-        u = [math.ldexp(word >> 8, -24) for word in noise]
+        u = [math.ldexp(word >> 8, -24) for word in noise[start:start + 64]]
         out += struct.pack("<b64b", e, *(math.floor(a) for a in add([math.ldexp(a, -e) for a in block], u)))
     return bytes(out)
 
@@ -584,15 +584,27 @@ SLOT, WINDOW, NOISE, DATASET, BENCHMARK, INIT = 1, 2, 3, 4, 5, 6
 WORD = 0xffffffff
 
 
-def philox(key, domain, index):
-    """Philox4x32-10 (Salmon et al., 2011): four words."""
+def philox_words(key, domain, first, count):
+    """Philox4x32-10 (Salmon et al., 2011) for the indices first .. first + count - 1: four words each, in a row.
+
+    All indices go through the rounds at once, as fields of 64 bits in long numbers: a field is as wide as a product."""
+    def fields(values):
+        return int.from_bytes(array("Q", values).tobytes(), sys.byteorder)
+
+    ones = fields([1] * count)
+    low = ones * WORD
     k0, k1, k2, k3 = struct.unpack("<4I", key[:16])
-    c0, c1, c2, c3 = index, domain, k2, k3
+    c0, c1, c2, c3 = fields(range(first, first + count)), ones * domain, ones * k2, ones * k3
     for _ in range(10):
         a, b = c0 * 0xd2511f53, c2 * 0xcd9e8d57
-        c0, c1, c2, c3 = b >> 32 ^ c1 ^ k0, b & WORD, a >> 32 ^ c3 ^ k1, a & WORD
+        c0, c1, c2, c3 = b >> 32 & low ^ c1 ^ ones * k0, b & low, a >> 32 & low ^ c3 ^ ones * k1, a & low
         k0, k1 = k0 + 0x9e3779b9 & WORD, k1 + 0xbb67ae85 & WORD
-    return c0, c1, c2, c3
+    columns = [array("Q", c.to_bytes(8 * count, sys.byteorder)) for c in (c0, c1, c2, c3)]
+    return [word for words in zip(*columns) for word in words]
+
+
+def philox(key, domain, index):
+    return tuple(philox_words(key, domain, index, 1))
 
 
 def draw(key, domain, index):
@@ -611,7 +623,7 @@ def initial_theta(model, name):
     a = f32(0.034)
     out_a = f32(a / f32(math.sqrt(float(2 * model.layers))))
     theta = []
-    words = [word for i in range((model.n + 3) // 4) for word in philox(key, INIT, i)]
+    words = philox_words(key, INIT, 0, (model.n + 3) // 4)
     for tensor, offset, rows, columns in model.tensors:
         count = rows * columns
         if "norm" in tensor:
