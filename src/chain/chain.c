@@ -431,6 +431,22 @@ const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[
 	return *tx != NULL ? &node->entry : NULL;
 }
 
+const struct index_entry *chain_find_proof(struct chain *chain, const uint8_t id[32], size_t *index)
+{
+	const struct node *node = NULL;
+	uint8_t key[33] = { DB_PROOF };
+	struct buf value;
+
+	memcpy(key + 1, id, 32);
+	buf_init(&value);
+	if (db_get(chain->db, key, sizeof key, &value, NULL) == DB_FOUND && value.size == PROOF_PLACE_SIZE) {
+		node = index_find(&chain->index, value.data);
+		*index = read_le32(value.data + 32);
+	}
+	buf_clear(&value);
+	return node != NULL ? &node->entry : NULL;
+}
+
 /* --- locators --- */
 
 size_t chain_locator(const struct chain *chain, const struct index_entry *from, uint8_t (*ids)[32], size_t max)

@@ -151,6 +151,8 @@ struct coin_stats { uint64_t coins; int64_t amount; };
 void chain_coin_stats(struct chain *chain, struct coin_stats *stats);
 /* Where a confirmed transaction of the active chain is (kept for every transaction). */
 const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[32], struct tx **tx);
+/* The block of the active chain that holds a proof, and its place there: 0 is the block's own, then the loose ones. */
+const struct index_entry *chain_find_proof(struct chain *chain, const uint8_t id[32], size_t *index);
 
 /* The mempool. */
 struct mempool_entry {

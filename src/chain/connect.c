@@ -224,6 +224,23 @@ static void save_txs(struct db_batch *batch, const struct block *block, const ui
 	}
 }
 
+/* Where each proof is: in the block `id`, or nowhere (NULL). */
+static void save_proofs(struct db_batch *batch, const struct block *block, const uint8_t *id)
+{
+	uint8_t key[33] = { DB_PROOF }, value[PROOF_PLACE_SIZE];
+
+	for (size_t i = 0; i <= block->loose_count; i++) {
+		header_id(i == 0 ? &block->header : &block->loose[i - 1], key + 1);
+		if (id == NULL) {
+			db_batch_delete(batch, key, sizeof key);
+			continue;
+		}
+		memcpy(value, id, 32);
+		write_le32(value + 32, (uint32_t)i);
+		db_batch_put(batch, key, sizeof key, value, sizeof value);
+	}
+}
+
 static bool append_undo(struct chain *chain, struct node *node, const struct buf *spent,
 	const struct registry_undo *undo, struct errmsg *err)
 {
@@ -258,6 +275,7 @@ static bool commit(struct chain *chain, struct node *node, const struct block *b
 	if (ok) {
 		coin_view_flush(effect->view, batch, &stats);
 		save_txs(batch, block, node->entry.id);
+		save_proofs(batch, block, node->entry.id);
 		save_tip(chain, batch, node, &stats);
 		index_set_status(&chain->index, node, ENTRY_CONNECTED);
 		if (node->entry.connect_order == 0)
@@ -339,6 +357,7 @@ static bool write_disconnected(struct chain *chain, struct node *node, const str
 
 	coin_view_flush(view, batch, &stats);
 	save_txs(batch, block, NULL);
+	save_proofs(batch, block, NULL);
 	save_tip(chain, batch, node_parent(node), &stats);
 	ok = db_write(chain->db, batch, true, err);
 	db_batch_free(batch);

@@ -7,6 +7,7 @@
  *   b <block id 32>              index entry (chain/index.h)
  *   c <txid 32> <u32 index>      unspent coin (chain/coins.h)
  *   x <txid 32>                  id of the block of the active chain that holds the transaction
+ *   p <proof id 32>              id of the block of the active chain that holds the proof, u32 its place: 0 the own one
  *   r                            registry after the tip (consensus/registry.h)
  *   t                            tip: its id, then how many coins there are and their sum */
 #ifndef ATELIER_CHAIN_DB_H
@@ -19,7 +20,7 @@
 #include "util/buf.h"
 #include "util/error.h"
 
-enum db_prefix { DB_INDEX = 'b', DB_COIN = 'c', DB_TX = 'x', DB_REGISTRY = 'r', DB_TIP = 't' };
+enum db_prefix { DB_INDEX = 'b', DB_COIN = 'c', DB_TX = 'x', DB_PROOF = 'p', DB_REGISTRY = 'r', DB_TIP = 't' };
 
 struct db;
 

@@ -16,6 +16,7 @@
 
 enum {
 	CHAIN_SUBSCRIBERS = 8,
+	PROOF_PLACE_SIZE = 36,          /* value of a DB_PROOF key */
 	CHAIN_REORG_MAX = 100,          /* blocks undone without asking (doc/protocol.md section 15) */
 	CHAIN_HEADERS_AHEAD = 4032,     /* headers above the tip: digests are free, so header work proves nothing */
 	CHAIN_HEADERS_MAX = 200000,     /* headers without block bytes held in memory */

@@ -36,9 +36,8 @@ void attempt_clear(struct attempt *attempt)
 	attempt->step = NULL;
 }
 
-void attempt_run(void *arg)
+void attempt_run(struct attempt *attempt)
 {
-	struct attempt *attempt = arg;
 	loop_give_way();
 	if (attempt->step == NULL)
 		attempt->step = step_new(&attempt->spec->train, ENGINE_OPENBLAS);

@@ -34,8 +34,8 @@ void attempt_init(struct attempt *attempt, const struct spec *spec);
 void attempt_clear(struct attempt *attempt);
 void attempt_reset(struct attempt *attempt);
 
-/* The job: a pool_run. */
-void attempt_run(void *attempt);
+/* The job: runs on a worker. */
+void attempt_run(struct attempt *attempt);
 
 /* What a finished header's ticket is worth. */
 enum attempt_worth attempt_worth(const struct spec *spec, const struct header *header);

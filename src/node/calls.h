@@ -22,12 +22,18 @@ struct calls_mining {
 };
 void calls_mining_add(struct rpc_table *table, struct calls_mining *context);
 
-/* calls_training.c: gettraininginfo, getmodelinfo, generatetext. */
-struct calls_training;
-struct calls_training *calls_training_new(struct rpc_table *table, struct chain *chain, const struct miner *miner,
-	struct event_base *base);
-void calls_training_close(struct calls_training *training);
-void calls_training_free(struct calls_training *training);
+/* calls_training.c: gettraininginfo, getmodelinfo. */
+struct calls_training {
+	struct chain *chain;
+	const struct miner *miner;
+};
+void calls_training_add(struct rpc_table *table, struct calls_training *context);
+
+/* calls_text.c: generatetext, on a worker of its own. */
+struct calls_text;
+struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, struct event_base *base);
+void calls_text_close(struct calls_text *calls);
+void calls_text_free(struct calls_text *calls);
 
 /* calls_audit.c: auditblock, auditproof, auditchain. */
 struct calls_audit {

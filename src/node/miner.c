@@ -56,10 +56,18 @@ struct miner {
 	struct rate rate;
 };
 
+static void rate_reset(struct rate *rate)
+{
+	memset(rate, 0, sizeof(*rate));
+	rate->before_start = rate->start = clock_mono_ms();
+}
+
 static void rate_count(struct rate *rate)
 {
 	int64_t now = clock_mono_ms();
-	if (now - rate->start >= RATE_PERIOD_MS) {
+	if (now - rate->start >= 2 * RATE_PERIOD_MS) {
+		rate_reset(rate); /* idle since: that is no rate */
+	} else if (now - rate->start >= RATE_PERIOD_MS) {
 		rate->before = rate->now;
 		rate->before_start = rate->start;
 		rate->start = now;
@@ -71,15 +79,9 @@ static void rate_count(struct rate *rate)
 static uint64_t rate_per_1000_seconds(const struct rate *rate)
 {
 	int64_t now = clock_mono_ms(), elapsed = now - rate->before_start;
-	if (elapsed <= 0 || now - rate->start > 4 * RATE_PERIOD_MS)
+	if (elapsed <= 0 || now - rate->start >= 2 * RATE_PERIOD_MS)
 		return 0; /* nothing finished lately */
 	return (rate->before + rate->now) * 1000000 / (uint64_t)elapsed;
-}
-
-static void rate_reset(struct rate *rate)
-{
-	memset(rate, 0, sizeof(*rate));
-	rate->before_start = rate->start = clock_mono_ms();
 }
 
 static void cancel_all(struct miner *miner)
@@ -179,6 +181,12 @@ static void offer(struct miner *miner, struct attempt *attempt)
 
 static void miner_work(struct miner *miner);
 
+static void run(void *arg)
+{
+	struct bench *bench = arg;
+	attempt_run(&bench->attempt);
+}
+
 static void on_done(void *arg, bool cancelled)
 {
 	struct bench *bench = arg;
@@ -217,7 +225,7 @@ static bool begin(struct bench *bench, const uint8_t key[32])
 	}
 	bench->busy = true;
 	miner->running++;
-	pool_post(miner->pool.pool, attempt_run, on_done, bench, false);
+	pool_post(miner->pool.pool, run, on_done, bench, false);
 	return true;
 }
 

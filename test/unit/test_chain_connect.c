@@ -127,6 +127,39 @@ static void test_reorganise(void **unused)
 	helper_stop(&fresh);
 }
 
+/* Every proof of the active chain is found, with its place; those of a branch that was left are not. */
+static void test_find_proofs(void **unused)
+{
+	struct helper a, b;
+	uint8_t id[32];
+	struct block *block;
+	struct errmsg err;
+	size_t index;
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_key(&b, 0x22);
+	helper_mine_loose(&a);
+	helper_mine(&a, 1);
+	assert_int_equal(chain_tip(a.chain)->loose_count, 1);
+	block = chain_read_block(a.chain, chain_tip(a.chain), &err);
+	assert_non_null(block);
+	assert_ptr_equal(chain_find_proof(a.chain, chain_tip(a.chain)->id, &index), chain_tip(a.chain));
+	assert_int_equal(index, 0);
+	header_id(&block->loose[0], id);
+	assert_ptr_equal(chain_find_proof(a.chain, id, &index), chain_tip(a.chain));
+	assert_int_equal(index, 1);
+	helper_mine(&b, 2);
+	helper_feed(&a, &b, 1, 2);
+	helper_settle(&a);
+	assert_memory_equal(chain_tip(a.chain)->id, chain_tip(b.chain)->id, 32);
+	assert_null(chain_find_proof(a.chain, id, &index));
+	block_free(block);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
 /* Everything that outlives the process: tip, model, coins, mined transactions. */
 static void test_restart(void **unused)
 {
@@ -515,6 +548,7 @@ int main(void)
 		cmocka_unit_test(test_genesis),
 		cmocka_unit_test(test_mine_and_feed),
 		cmocka_unit_test(test_reorganise),
+		cmocka_unit_test(test_find_proofs),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_refused_blocks),
 		cmocka_unit_test(test_bad_branch),

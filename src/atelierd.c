@@ -1,0 +1,41 @@
+/* atelierd: the node. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "node/node.h"
+#include "node/settings.h"
+
+static void usage(const struct options *options)
+{
+	char *text = options_help(options);
+	printf("atelierd %s\n\nUsage: atelierd [options]\n\n%s", VERSION, text);
+	free(text);
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings;
+	struct errmsg err = {""};
+	bool ok = true;
+	switch (settings_read(&settings, argc, argv, &err)) {
+	case SETTINGS_HELP:
+		usage(settings.options);
+		break;
+	case SETTINGS_VERSION:
+		printf("Atelier %s\n", VERSION);
+		break;
+	case SETTINGS_RUN:
+		ok = node_run(&settings, &err);
+		break;
+	case SETTINGS_WRONG:
+		ok = false;
+		break;
+	}
+	settings_clear(&settings);
+	if (ok)
+		return EXIT_SUCCESS;
+	fprintf(stderr, "Error: %s\n", err.text);
+	return EXIT_FAILURE;
+}

@@ -1,0 +1,399 @@
+#include "config.h"
+#include "node/node.h"
+
+#include <event2/event.h>
+#include <event2/thread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "chain/chain.h"
+#include "ml/engine.h"
+#include "ml/selftest.h"
+#include "net/net.h"
+#include "node/auditor.h"
+#include "node/calls.h"
+#include "node/loop.h"
+#include "node/miner.h"
+#include "rpc/rpc_chain.h"
+#include "rpc/rpc_net.h"
+#include "rpc/rpc_wallet.h"
+#include "rpc/server.h"
+#include "rpc/table.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "wallet/wallets.h"
+
+enum { SIGNALS = 3 };
+
+/* All parts; NULL where not open. */
+struct node {
+	const struct settings *settings;
+	int lock;
+	char *pid_path;
+	struct event_base *base;
+	struct event *signals[SIGNALS], *tick;
+	struct loop_pool pool;           /* verification */
+	struct rpc_table *table;
+	struct rpc_server *server;
+	struct chain *chain;
+	struct wallets *wallets;
+	struct net *net;
+	struct miner *miner;
+	struct auditor *auditor;
+	struct rpc_submit *submit;
+	struct calls_training training;
+	struct calls_mining mining;
+	struct calls_audit audit;
+	struct calls_control control;
+	char failure[256];               /* why it cannot go on; "" while it can */
+};
+
+static void end_loop(void *context)
+{
+	struct node *node = context;
+	event_base_loopexit(node->base, NULL);
+}
+
+static void on_end_signal(evutil_socket_t number, short what, void *arg)
+{
+	(void)what;
+	log_info("signal %d: the node ends", (int)number);
+	end_loop(arg);
+}
+
+static void on_reopen_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct errmsg err;
+	(void)number;
+	(void)what;
+	(void)arg;
+	if (!log_reopen(&err))
+		log_error("%s", err.text);
+}
+
+static void on_fatal(void *context, const char *why)
+{
+	struct node *node = context;
+	snprintf(node->failure, sizeof(node->failure), "%s", why);
+	end_loop(node);
+}
+
+/* === Once a second === */
+
+/* Why a miner on a public chain had better wait, or NULL. */
+static const char *mining_obstacle(const struct node *node)
+{
+	struct chain_activity activity;
+	struct net_counts counts;
+	if (!node->settings->spec.is_public || node->settings->mine_alone)
+		return NULL;
+	net_counts(node->net, &counts);
+	if (counts.inbound + counts.outbound == 0)
+		return "no connection to another node";
+	chain_activity(node->chain, &activity);
+	return activity.initial_download ? "the chain is being fetched" : NULL;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct node *node = arg;
+	(void)fd;
+	(void)what;
+	miner_pause(node->miner, mining_obstacle(node));
+	if (wallets_tick(node->wallets))
+		event_active(node->tick, EV_TIMEOUT, 0);
+}
+
+/* === Opening === */
+
+static bool open_folder(struct node *node, struct errmsg *err)
+{
+	const struct settings *s = node->settings;
+	char *lock = path_join(s->location.data, ".lock");
+	char *log = path_join(s->location.data, options_string(s->options, "debuglogfile"));
+	bool console = options_is_set(s->options, "printtoconsole") ? options_bool(s->options, "printtoconsole") :
+		isatty(STDOUT_FILENO) == 1;
+	bool ok = dir_make(s->location.data, err);
+	if (ok) {
+		node->lock = file_lock(lock, err);
+		ok = node->lock >= 0 || errmsg_wrap(err, "Another node may be running on this data directory");
+	}
+	ok = ok && log_init(log, console, s->log_categories, err);
+	free(lock);
+	free(log);
+	return ok;
+}
+
+static bool write_pid(struct node *node, struct errmsg *err)
+{
+	char text[32];
+	node->pid_path = path_join(node->settings->location.data, options_string(node->settings->options, "pid"));
+	int size = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	return file_write_atomic(node->pid_path, text, (size_t)size, 0644, err);
+}
+
+static bool check_engine(struct errmsg *err)
+{
+	engine_init(1);
+	if (selftest_run(ENGINE_OPENBLAS, err))
+		return true;
+	return errmsg_wrap(err, "The BLAS library does not multiply exactly on this machine, so this node would accept and "
+		"make false proofs");
+}
+
+static bool open_loop(struct node *node, struct errmsg *err)
+{
+	static const struct {
+		int number;
+		event_callback_fn handler;
+	} handlers[SIGNALS] = {{SIGINT, on_end_signal}, {SIGTERM, on_end_signal}, {SIGHUP, on_reopen_signal}};
+	if (evthread_use_pthreads() != 0 || (node->base = event_base_new()) == NULL)
+		return errmsg_set(err, "The event loop cannot be made");
+	for (size_t i = 0; i < SIGNALS; i++) {
+		node->signals[i] = evsignal_new(node->base, handlers[i].number, handlers[i].handler, node);
+		if (node->signals[i] == NULL || event_add(node->signals[i], NULL) != 0)
+			return errmsg_set(err, "Signals cannot be handled");
+	}
+	signal(SIGPIPE, SIG_IGN);
+	loop_pool_init(&node->pool, node->base, node->settings->verify_threads);
+	return true;
+}
+
+static bool open_server(struct node *node, struct errmsg *err)
+{
+	const struct settings *s = node->settings;
+	node->table = rpc_table_new();
+	if (!options_bool(s->options, "server"))
+		return true;
+	char *cookie = location_cookie(&s->location);
+	struct rpc_server_config config = {
+		.binds = s->rpcbind.values,
+		.bind_count = s->rpcbind.count,
+		.port = s->rpc_port,
+		.user = options_string(s->options, "rpcuser"),
+		.password = options_string(s->options, "rpcpassword"),
+		.cookie_path = cookie,
+	};
+	node->server = rpc_server_new(node->base, node->table, &config, err);
+	free(cookie);
+	return node->server != NULL;
+}
+
+static void on_progress(void *context, const char *what, uint32_t done, uint32_t total)
+{
+	(void)context;
+	log_info("%s: %u of %u", what, done, total);
+}
+
+static bool open_chain(struct node *node, struct errmsg *err)
+{
+	const struct settings *s = node->settings;
+	struct chain_options options = {
+		.datadir = s->location.data,
+		.spec = &s->spec,
+		.pool = node->pool.pool,
+		.snapshot_interval = s->snapshot_interval,
+		.mempool_bytes = s->mempool_bytes,
+		.reindex = options_bool(s->options, "reindex"),
+		.progress = on_progress,
+	};
+	node->chain = chain_open(&options, err);
+	if (node->chain == NULL)
+		return false;
+	chain_subscribe(node->chain, &(struct chain_events){.context = node, .fatal = on_fatal});
+	log_info("chain %s at block %u", s->spec.name, chain_tip(node->chain)->height);
+	return true;
+}
+
+static bool open_wallets(struct node *node, struct errmsg *err)
+{
+	const struct settings *s = node->settings;
+	char *folder = path_join(s->location.data, "wallets");
+	node->wallets = wallets_new(node->chain, folder);
+	free(folder);
+	for (size_t i = 0; i < s->wallet.count; i++) {
+		struct wallet *wallet;
+		struct errmsg why = {"there is none of this name"};
+		enum wallets_result result = wallets_load(node->wallets, s->wallet.values[i], &wallet, &why);
+		if (result != WALLETS_OK && result != WALLETS_LOADED)
+			return errmsg_set(err, "The wallet %.64s cannot be loaded: %s", s->wallet.values[i], why.text);
+	}
+	return true;
+}
+
+static bool open_net(struct node *node, struct errmsg *err)
+{
+	const struct settings *s = node->settings;
+	bool none = s->connect.count == 1 && strcmp(s->connect.values[0], "0") == 0;
+	bool listen = options_is_set(s->options, "listen") ? options_bool(s->options, "listen") :
+		s->connect.count == 0 || options_is_set(s->options, "bind");
+	struct net_options options = {
+		.listen = listen,
+		.bind = options_string(s->options, "bind"),
+		.port = s->port,
+		.max_peers = s->max_peers,
+		.connect = s->connect.values,
+		.connect_count = none ? 0 : s->connect.count,
+		.addnode = s->addnode.values,
+		.addnode_count = s->addnode.count,
+		.agent = "/atelier:" VERSION "/",
+	};
+	node->net = net_open(node->base, node->chain, &options, err);
+	if (node->net == NULL)
+		return false;
+	net_set_active(node->net, options_bool(s->options, "networkactive"));
+	return true;
+}
+
+static bool new_mining_key(void *context, uint8_t key[32], struct errmsg *err)
+{
+	struct node *node = context;
+	if (node->settings->has_mine_key) {
+		memcpy(key, node->settings->mine_key, 32);
+		return true;
+	}
+	if (wallets_count(node->wallets) == 0)
+		return errmsg_set(err, "Mining needs somebody to pay: give an address (-mineraddress=<address>), or load a wallet "
+			"(-wallet=<name>; the call createwallet makes one)");
+	return wallet_new_address(wallets_at(node->wallets, 0), ACCOUNT_RECEIVE, "mining", key, err);
+}
+
+static bool open_work(struct node *node, struct errmsg *err)
+{
+	const struct settings *s = node->settings;
+	uint8_t key[32];
+	node->miner = miner_new(node->chain, node->base, s->mine_threads);
+	node->auditor = auditor_new(node->chain, node->base);
+	node->tick = event_new(node->base, -1, EV_PERSIST, on_tick, node);
+	if (node->tick == NULL)
+		return errmsg_set(err, "The event loop cannot be made");
+	event_add(node->tick, &(struct timeval){.tv_sec = 1});
+	miner_pause(node->miner, mining_obstacle(node));
+	if (!s->mine)
+		return true;
+	if (!new_mining_key(node, key, err))
+		return false;
+	miner_start(node->miner, key);
+	return true;
+}
+
+static void add_calls(struct node *node)
+{
+	rpc_blockchain_add(node->table, node->chain);
+	rpc_tx_add(node->table, node->chain);
+	rpc_data_add(node->table, node->chain);
+	rpc_net_add(node->table, node->net);
+	rpc_wallet_add(node->table, node->wallets);
+	node->submit = rpc_submit_new(node->table, node->chain, node->base);
+	node->training = (struct calls_training){.chain = node->chain, .miner = node->miner};
+	calls_training_add(node->table, &node->training);
+	node->mining = (struct calls_mining){
+		.chain = node->chain, .miner = node->miner, .new_key = new_mining_key, .new_key_context = node};
+	calls_mining_add(node->table, &node->mining);
+	node->audit = (struct calls_audit){.chain = node->chain, .auditor = node->auditor};
+	calls_audit_add(node->table, &node->audit);
+	node->control = (struct calls_control){.spec = &node->settings->spec, .stop = end_loop, .stop_context = node};
+	calls_control_add(node->table, &node->control);
+}
+
+static bool import_blocks(struct node *node, struct errmsg *err)
+{
+	for (size_t i = 0; i < node->settings->loadblock.count; i++) {
+		const char *path = node->settings->loadblock.values[i];
+		size_t added = 0;
+		if (!chain_import(node->chain, path, &added, err))
+			return errmsg_wrap(err, "-loadblock=%.100s", path);
+		log_info("%zu new blocks in %s", added, path);
+	}
+	return true;
+}
+
+static bool node_open(struct node *node, struct errmsg *err)
+{
+	if (!open_folder(node, err))
+		return false;
+	log_info("Atelier " VERSION " on %s in %s", node->settings->spec.name, node->settings->location.data);
+	if (!write_pid(node, err) || !check_engine(err) || !open_loop(node, err) || !open_server(node, err) ||
+	    !open_chain(node, err) || !open_wallets(node, err) || !open_net(node, err) || !open_work(node, err))
+		return false;
+	add_calls(node);
+	return import_blocks(node, err);
+}
+
+/* === Closing === */
+
+/* First whatever works or answers: nobody may wait for an answer when its table goes. */
+static void close_work(struct node *node)
+{
+	if (node->miner != NULL)
+		miner_close(node->miner);
+	if (node->auditor != NULL)
+		auditor_close(node->auditor);
+	if (node->submit != NULL)
+		rpc_submit_close(node->submit);
+	if (node->server != NULL)
+		rpc_server_free(node->server);
+	if (node->net != NULL)
+		net_close(node->net);
+}
+
+static void free_work(struct node *node)
+{
+	if (node->miner != NULL)
+		miner_free(node->miner);
+	if (node->auditor != NULL)
+		auditor_free(node->auditor);
+	if (node->submit != NULL)
+		rpc_submit_free(node->submit);
+	if (node->table != NULL)
+		rpc_table_free(node->table);
+}
+
+static void close_loop(struct node *node)
+{
+	loop_pool_clear(&node->pool);
+	if (node->tick != NULL)
+		event_free(node->tick);
+	for (size_t i = 0; i < SIGNALS; i++) {
+		if (node->signals[i] != NULL)
+			event_free(node->signals[i]);
+	}
+	if (node->base != NULL)
+		event_base_free(node->base);
+}
+
+static void node_close(struct node *node)
+{
+	close_work(node);
+	if (node->wallets != NULL)
+		wallets_free(node->wallets);
+	if (node->chain != NULL)
+		chain_close(node->chain);
+	free_work(node);
+	close_loop(node);
+	if (node->pid_path != NULL)
+		file_remove(node->pid_path, NULL);
+	free(node->pid_path);
+	log_info("closed");
+	log_close();
+	if (node->lock >= 0)
+		file_unlock(node->lock);
+}
+
+bool node_run(const struct settings *settings, struct errmsg *err)
+{
+	struct node node = {.settings = settings, .lock = -1};
+	bool ok = node_open(&node, err);
+	if (ok) {
+		event_base_dispatch(node.base);
+		ok = node.failure[0] == '\0' || errmsg_set(err, "%s", node.failure);
+	}
+	if (!ok)
+		log_error("%s", err->text);
+	node_close(&node);
+	return ok;
+}
