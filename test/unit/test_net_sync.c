@@ -298,21 +298,140 @@ static void test_self(void **state)
 	assert_int_equal(peers_of(a), 0);
 }
 
+/* A connection of the test's own, to be written to and read from at will. */
+static int connect_socket(const struct node *node)
+{
+	struct sockaddr_storage to;
+	struct address address;
+	char name[32];
+	int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
+
+	snprintf(name, sizeof name, "127.0.0.1:%u", net_port(node->net));
+	assert_true(address_parse(&address, name, 0));
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, address_to_sockaddr(&address, &to)), 0);
+	return fd;
+}
+
+static void say(int fd, enum message_kind kind, struct buf *payload)
+{
+	uint8_t header[MESSAGE_HEADER_SIZE];
+
+	message_header_write(header, fake_spec()->magic, kind, payload->data, payload->size);
+	assert_int_equal(send(fd, header, sizeof header, MSG_NOSIGNAL), sizeof header);
+	assert_int_equal(send(fd, payload->data, payload->size, MSG_NOSIGNAL), payload->size);
+	buf_clear(payload);
+}
+
+static int connect_mute(const struct node *node)
+{
+	const struct message_version version = { .version = MESSAGE_PROTOCOL, .nonce = 1 };
+	int fd = connect_socket(node);
+	struct buf payload;
+
+	buf_init(&payload);
+	message_write_version(&payload, &version);
+	say(fd, MESSAGE_VERSION, &payload);
+	say(fd, MESSAGE_VERACK, &payload);
+	return fd;
+}
+
+static void test_mute_peer(void **state)
+{
+	const struct net_options hasty = { .listen = true, .bind = "127.0.0.1", .max_peers = 9, .block_timeout = 300,
+	                                   .agent = "/test/" };
+	struct node *victim = add_node_with(&hasty), *honest = add_node();
+	const struct index_entry *tip = fake_chain_mine(honest->chain, NULL, 20, 1, FAKE_GOOD);
+	struct header headers[20];
+	struct buf payload;
+	int fd = connect_mute(victim);
+
+	(void)state;
+	for (size_t i = 0; i < 20; i++)
+		headers[i] = entry_ancestor(tip, (uint32_t)i + 1)->header;
+	buf_init(&payload);
+	message_write_headers(&payload, headers, 20);
+	say(fd, MESSAGE_HEADERS, &payload);
+	WAIT_FOR(chain_find(victim->chain, tip->id));
+	connect_nodes(victim, honest);
+	WAIT_FOR(same_tip(victim, honest)); /* the mute peer's share comes from the honest one */
+	close(fd);
+}
+
+static void test_mute_alone(void **state)
+{
+	const struct net_options hasty = { .listen = true, .bind = "127.0.0.1", .max_peers = 9, .block_timeout = 100,
+	                                   .agent = "/test/" };
+	struct node *victim = add_node_with(&hasty), *other = add_node();
+	const struct index_entry *tip = fake_chain_mine(other->chain, NULL, 1, 1, FAKE_GOOD);
+	struct buf payload;
+	int fd = connect_mute(victim);
+
+	(void)state;
+	buf_init(&payload);
+	message_write_headers(&payload, &tip->header, 1);
+	say(fd, MESSAGE_HEADERS, &payload);
+	WAIT_FOR(peers_of(victim) == 1);
+	WAIT_FOR(peers_of(victim) == 0); /* asked three times in vain */
+	close(fd);
+}
+
+static uint64_t bytes_sent(const struct node *node)
+{
+	struct net_counts counts;
+
+	net_counts(node->net, &counts);
+	return counts.bytes_sent;
+}
+
+static size_t drain_socket(int fd)
+{
+	static uint8_t bytes[1 << 16];
+	size_t total = 0;
+	ssize_t count;
+
+	while ((count = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
+		total += (size_t)count;
+	return total;
+}
+
+/* Who asks for much and reads nothing does not fill our memory, and gets all of it in the end. */
+static void test_slow_reader(void **state)
+{
+	enum { BLOBS = 40, BLOB_SIZE = 1 << 20 };
+	struct node *node = add_node();
+	struct inventory_item items[BLOBS];
+	char *text = calloc(BLOB_SIZE + 1, 1);
+	struct buf payload;
+	size_t got = 0;
+	int fd = connect_mute(node);
+
+	(void)state;
+	memset(text, 'x', BLOB_SIZE);
+	for (size_t i = 0; i < BLOBS; i++) {
+		items[i] = (struct inventory_item){ INVENTORY_BLOB, { (uint8_t)(i + 1) } };
+		fake_chain_hold_blob(node->chain, items[i].id, text);
+	}
+	buf_init(&payload);
+	message_write_inventory(&payload, items, BLOBS);
+	say(fd, MESSAGE_GETDATA, &payload);
+	WAIT_FOR(bytes_sent(node) > BLOB_SIZE);
+	turn_a_while();
+	assert_true(bytes_sent(node) < BLOBS / 2 * (uint64_t)BLOB_SIZE);
+	WAIT_FOR((got += drain_socket(fd)) > BLOBS * (size_t)(BLOB_SIZE + 32 + MESSAGE_HEADER_SIZE));
+	close(fd);
+	free(text);
+}
+
 static void test_no_handshake(void **state)
 {
 	const struct net_options hasty = { .listen = true, .bind = "127.0.0.1", .max_peers = 9, .handshake_timeout = 200,
 	                                   .agent = "/test/" };
 	struct node *a = add_node_with(&hasty);
-	struct sockaddr_storage to;
-	struct address address;
-	char name[32], byte;
-	int fd;
+	int fd = connect_socket(a);
+	char byte;
 
 	(void)state;
-	snprintf(name, sizeof name, "127.0.0.1:%u", net_port(a->net));
-	assert_true(address_parse(&address, name, 0));
-	fd = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&to, address_to_sockaddr(&address, &to)), 0);
 	WAIT_FOR(recv(fd, &byte, 1, MSG_DONTWAIT) == 0); /* closed by the node */
 	close(fd);
 }
@@ -417,6 +536,9 @@ int main(void)
 		NET_TEST(test_transactions),
 		NET_TEST(test_blobs),
 		NET_TEST(test_self),
+		NET_TEST(test_mute_peer),
+		NET_TEST(test_mute_alone),
+		NET_TEST(test_slow_reader),
 		NET_TEST(test_no_handshake),
 		NET_TEST(test_operator),
 		NET_TEST(test_full),
