@@ -358,4 +358,5 @@ void rpc_wallet_add(struct rpc_table *table, struct wallets *wallets)
 	rpc_address_add(table, wallets);
 	rpc_history_add(table, wallets);
 	rpc_send_add(table, wallets);
+	rpc_contribute_add(table, wallets);
 }

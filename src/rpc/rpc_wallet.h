@@ -14,6 +14,7 @@ void rpc_wallet_add(struct rpc_table *table, struct wallets *wallets);
 void rpc_address_add(struct rpc_table *table, struct wallets *wallets);      /* addresses, balances and coins */
 void rpc_history_add(struct rpc_table *table, struct wallets *wallets);      /* transactions */
 void rpc_send_add(struct rpc_table *table, struct wallets *wallets);         /* payments */
+void rpc_contribute_add(struct rpc_table *table, struct wallets *wallets); /* contributedata */
 
 /* The wallet that is meant, or NULL: then the request has been answered. */
 struct wallet *rpc_wallet_named(struct rpc_request *r, struct wallets *wallets);
