@@ -86,11 +86,15 @@ static bool check_bodies(const struct chain *chain, const struct block *block, s
 	return true;
 }
 
-/* Whether transactions and loose proofs are those that the header names. If not, the header is not to blame. */
+/* Whether transactions and loose proofs are those that the header names. If not, the header is not to blame. It names the
+ * coinbase by its txid, which no witness changes: whoever passes the block on could have added one. */
 static bool check_mutated(const struct block *block, struct reject *reject)
 {
 	uint8_t root[32];
 
+	for (size_t i = 0; block->tx_count > 0 && i < block->txs[0]->input_count; i++)
+		if (block->txs[0]->inputs[i].witness_count > 0)
+			return reject_set(reject, REJECT_INVALID, "bad-cb-height", "the coinbase has a witness");
 	block_tx_root(block, root);
 	if (memcmp(root, block->header.tx_root, 32) != 0)
 		return reject_set(reject, REJECT_INVALID, "bad-txnmrklroot", "the transactions are not the header's");

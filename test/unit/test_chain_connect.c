@@ -160,6 +160,35 @@ static void test_find_proofs(void **unused)
 	helper_stop(&b);
 }
 
+/* Nothing in a header names a witness of the coinbase. Whoever adds one to a block on its way is refused, and the block as
+ * it was is taken afterwards. */
+static void test_coinbase_witness(void **unused)
+{
+	struct helper a, b;
+	struct reject reject;
+	struct block *block;
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 2);
+	for (uint32_t height = 2; height > 0; height--) {
+		/* As the tip's child, and, its parent being the header alone, as a block that has to wait. */
+		if (height == 2)
+			assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, 1)->header, NULL, &reject), CHAIN_NEW);
+		block = chain_read_block(a.chain, chain_at(a.chain, height), NULL);
+		assert_non_null(block);
+		tx_set_witness(&block->txs[0]->inputs[0], (const uint8_t *)"added", 5);
+		assert_int_equal(chain_add_block(b.chain, block, 7, &reject), CHAIN_REJECTED);
+		assert_string_equal(reject.reason, "bad-cb-height");
+	}
+	helper_feed(&b, &a, 1, 2);
+	helper_settle(&b);
+	assert_memory_equal(chain_tip(b.chain)->id, chain_tip(a.chain)->id, 32);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
 /* Everything that outlives the process: tip, model, coins, mined transactions. */
 static void test_restart(void **unused)
 {
@@ -548,6 +577,7 @@ int main(void)
 		cmocka_unit_test(test_genesis),
 		cmocka_unit_test(test_mine_and_feed),
 		cmocka_unit_test(test_reorganise),
+		cmocka_unit_test(test_coinbase_witness),
 		cmocka_unit_test(test_find_proofs),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_refused_blocks),
