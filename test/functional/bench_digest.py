@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""atelier-bench gives the known digests of the built-in chains' steps, with one and two BLAS threads and without BLAS, and
+says clearly what it cannot do. (contrib/digest-matrix does this over compilers, kernels and BLAS vendors.)"""
+import os
+import subprocess
+import sys
+
+SOURCE = os.environ.get("ATELIER_SRCDIR", ".")
+BENCH = os.path.join(os.environ.get("ATELIER_BUILDDIR", "."), "atelier-bench")
+
+
+def bench(*arguments):
+    return subprocess.run([BENCH, *arguments], capture_output=True, text=True, check=False)
+
+
+def known_digests():
+    with open(os.path.join(SOURCE, "test", "data", "digests.txt"), encoding="ascii") as file:
+        return dict(line.split() for line in file if line.strip() and not line.startswith("#"))
+
+
+def main():
+    known = known_digests()
+    checks = []
+    for chain, options in (("regtest", []), ("test", []), ("regtest", ["-threads=2"]), ("test", ["-threads=2"]),
+                           ("regtest", ["-engine=reference"])):
+        result = bench(f"-spec={chain}", *options, "digest")
+        checks.append((" ".join([chain, *options]), result.stdout == f"{chain} {known[chain]}\n"))
+    result = bench("-spec=regtest", "step")
+    checks.append(("step is timed", result.returncode == 0 and "43168 parameters" in result.stdout))
+    for arguments in (["-spec=other", "digest"], ["-engine=abacus", "digest"], ["-threads=x", "digest"], ["dance"], [],
+                      ["-unknown", "digest"]):
+        result = bench(*arguments)
+        told = result.stderr.startswith("error: ") or "Usage" in result.stdout
+        checks.append((f"refuses '{' '.join(arguments)}'", result.returncode == 1 and told))
+    print(f"1..{len(checks)}")
+    for number, (name, ok) in enumerate(checks, 1):
+        print(f"{'ok' if ok else 'not ok'} {number} - {name}")
+    return 0 if all(ok for _, ok in checks) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
