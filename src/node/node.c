@@ -49,6 +49,7 @@ struct node {
 	struct calls_mining mining;
 	struct calls_audit audit;
 	struct calls_control control;
+	struct calls_text *text;
 	char failure[256];               /* why it cannot go on; "" while it can */
 };
 
@@ -296,6 +297,7 @@ static void add_calls(struct node *node)
 	calls_mining_add(node->table, &node->mining);
 	node->audit = (struct calls_audit){.chain = node->chain, .auditor = node->auditor};
 	calls_audit_add(node->table, &node->audit);
+	node->text = calls_text_new(node->table, node->chain, node->base);
 	node->control = (struct calls_control){.spec = &node->settings->spec, .stop = end_loop, .stop_context = node};
 	calls_control_add(node->table, &node->control);
 }
@@ -335,6 +337,8 @@ static void close_work(struct node *node)
 		auditor_close(node->auditor);
 	if (node->submit != NULL)
 		rpc_submit_close(node->submit);
+	if (node->text != NULL)
+		calls_text_close(node->text);
 	if (node->server != NULL)
 		rpc_server_free(node->server);
 	if (node->net != NULL)
@@ -349,6 +353,8 @@ static void free_work(struct node *node)
 		auditor_free(node->auditor);
 	if (node->submit != NULL)
 		rpc_submit_free(node->submit);
+	if (node->text != NULL)
+		calls_text_free(node->text);
 	if (node->table != NULL)
 		rpc_table_free(node->table);
 }
