@@ -139,27 +139,40 @@ static int run(const struct options *o, const char *command)
 	return known ? EXIT_SUCCESS : complain("-spec is regtest, test or main.");
 }
 
+/* Options may stand before and after the command: what follows it is read as if it were a program of its own. */
+static bool read_arguments(struct options *o, int argc, char **argv, const char **command, struct errmsg *err)
+{
+	int first, rest;
+
+	*command = NULL;
+	if (!options_parse_args(o, argc, argv, &first, err) || first == argc)
+		return err->text[0] == 0;
+	*command = argv[first];
+	if (!options_parse_args(o, argc - first, argv + first, &rest, err))
+		return false;
+	return first + rest == argc || errmsg_set(err, "Unexpected argument: %s", argv[first + rest]);
+}
+
 int main(int argc, char **argv)
 {
 	struct options *o = options_new(options_table);
-	struct errmsg err;
-	int first, status;
+	struct errmsg err = {""};
+	const char *command;
+	int status;
 
-	if (!options_parse_args(o, argc, argv, &first, &err)) {
+	if (!read_arguments(o, argc, argv, &command, &err)) {
 		status = complain(err.text);
-	} else if (options_bool(o, "help") || (!options_bool(o, "version") && first == argc)) {
+	} else if (options_bool(o, "help") || (!options_bool(o, "version") && !command)) {
 		char *help = options_help(o);
 
-		printf("Usage: atelier-bench [options] digest|step\n\n%s", help);
+		printf("Usage: atelier-bench digest|step [options]\n\n%s", help);
 		free(help);
 		status = options_bool(o, "help") ? EXIT_SUCCESS : EXIT_FAILURE;
 	} else if (options_bool(o, "version")) {
 		printf("atelier-bench %s\n", PACKAGE_VERSION);
 		status = EXIT_SUCCESS;
-	} else if (first + 1 < argc) {
-		status = complain("Options stand before the command.");
 	} else {
-		status = run(o, argv[first]);
+		status = run(o, command);
 	}
 	options_free(o);
 	return status;
