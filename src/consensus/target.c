@@ -215,8 +215,6 @@ static struct u256 scale(uint64_t high, struct u256 low, int64_t shift, struct u
 		return limit;
 	if (shift >= 0)
 		return u256_shift_left(low, (unsigned)shift);
-	if (shift <= -320)
-		return (struct u256){ { 0 } };
 	low = u256_shift_right(low, (unsigned)-shift);
 	top = shift < -256 ? u256_shift_right(top, (unsigned)(-shift - 256)) : u256_shift_left(top, (unsigned)(256 + shift));
 	return u256_add(low, top);

@@ -183,6 +183,9 @@ static void test_malformed(void **state)
 
 static void test_kinds(void **state)
 {
+	/* 75 bytes, pushed the short way and the long one. */
+	static const uint8_t direct[2 + 75] = { 0x6a, 75, 'a', 't', 'l', 2 }, longer[3 + 75] = { 0x6a, 0x4c, 75, 'a', 't', 'l', 2 };
+
 	(void)state;
 	assert_int_equal(parse("\x6a\x04" "atl\x00", 6, NULL), CONTRIBUTION_OUTCOME);
 	assert_int_equal(parse("\x6a\x04" "atl\x01", 6, NULL), CONTRIBUTION_BAD);
@@ -192,6 +195,8 @@ static void test_kinds(void **state)
 	assert_int_equal(parse("\x6a\x04" "atL\x01", 6, NULL), CONTRIBUTION_NONE);
 	assert_int_equal(parse("\x6a\x05" "atl\x01", 6, NULL), CONTRIBUTION_NONE);
 	assert_int_equal(parse("\x6a\x4c\x04" "atl\x01", 7, NULL), CONTRIBUTION_NONE); /* not minimal */
+	assert_int_equal(parse(direct, sizeof direct, NULL), CONTRIBUTION_RESERVED);
+	assert_int_equal(parse(longer, sizeof longer, NULL), CONTRIBUTION_NONE);
 	assert_int_equal(parse("\x6a\x4d\x04\x00" "atl\x01", 8, NULL), CONTRIBUTION_NONE);
 	assert_int_equal(parse("\x6a\x4c", 2, NULL), CONTRIBUTION_NONE);
 	assert_int_equal(parse("\x6a", 1, NULL), CONTRIBUTION_NONE);

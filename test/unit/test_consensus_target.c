@@ -178,6 +178,10 @@ static void test_asert_wide(void **state)
 	assert_number(target_asert(anchor, 600, 172800, 600 - 172800 * 254, 0, limit), "1");
 	assert_number(target_asert(anchor, 600, 172800, 600 - 172800 * 253, 0, limit), "2");
 	assert_number(target_asert(anchor, 600, 172800, 600 - INT64_C(172800) * 5000, 0, limit), "1");
+	assert_number(target_asert(number("3"), 600, 172800, 600 + 172800 * 20, 0, limit), "300000");
+	/* As large as 256 bits hold is not too large where k is 1. */
+	assert_number(target_asert(limit, 600, 172800, 600 + 172800, 0, target_limit(1)), "8000000000000000000000000000000000000000000000000000000000000000");
+	assert_number(target_asert(limit, 600, 172800, 600 + 172800 * 2, 0, target_limit(1)), ONES);
 	/* Half a half-life late and early: the polynomial's value at 1/2. */
 	assert_number(target_asert(number("10000"), 600, 172800, 600 + 86400, 0, limit), "16a02");
 	assert_number(target_asert(number("10000"), 600, 172800, 600 - 86400, 0, limit), "b501");

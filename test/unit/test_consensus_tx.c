@@ -269,6 +269,15 @@ static void test_outputs(void **state)
 	assert_check(with_script(script, P2TR_SIZE), "bad-txns-script");
 }
 
+static void test_amounts(void **state)
+{
+	(void)state;
+	assert_false(amount_valid(-1));
+	assert_true(amount_valid(0));
+	assert_true(amount_valid(MAX_MONEY));
+	assert_false(amount_valid(MAX_MONEY + 1));
+}
+
 static void test_contributions(void **state)
 {
 	static const char outcome[] = "\x6a\x05" "atl\x00\x01", data[] = "\x6a\x05" "atl\x01\x01", later[] = "\x6a\x05" "atl\x02\x01";
@@ -352,7 +361,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_known), cmocka_unit_test(test_hostile), cmocka_unit_test(test_empty_parts),
-		cmocka_unit_test(test_inputs), cmocka_unit_test(test_outputs), cmocka_unit_test(test_contributions),
+		cmocka_unit_test(test_inputs), cmocka_unit_test(test_outputs), cmocka_unit_test(test_amounts),
+		cmocka_unit_test(test_contributions),
 		cmocka_unit_test(test_coinbase), cmocka_unit_test(test_final), cmocka_unit_test(test_sequence_locks),
 	};
 
