@@ -645,6 +645,12 @@ class Header:
         self.prev, self.tx_root, self.proofs_root, self.model_root = prev, tx_root, proofs_root, model_root
         self.miner, self.time, self.bits, self.nonce, self.digest = miner, time, target_bits, nonce, digest
 
+    @classmethod
+    def parse(cls, raw):
+        version, *fields = struct.unpack(cls.FORMAT, raw)
+        assert version == 1
+        return cls(*fields)
+
     def raw(self):
         return struct.pack(self.FORMAT, 1, self.prev, self.tx_root, self.proofs_root, self.model_root, self.miner,
                            self.time, self.bits, self.nonce, self.digest)
