@@ -192,27 +192,56 @@ struct ledger_tx **ledger_list(const struct ledger *ledger, size_t *count)
 	return list;
 }
 
-/* The transaction of a block that spends what entry spends; looks up the chain of unconfirmed parents, whose length the
- * mempool bounds. NULL: no conflict. */
-static const struct ledger_tx *conflict_of(const struct ledger *ledger, const struct ledger_tx *entry)
+/* A walk up the unconfirmed parents. Each is looked at once: who pays the wallet chooses how they hang together, and
+ * the paths through them can be more than can be walked. */
+struct walk {
+	struct ledger_tx **met;
+	size_t count;
+	size_t room;
+};
+
+static void walk_meet(struct walk *walk, struct ledger_tx *entry)
 {
-	const struct ledger_tx *parent;
-	const struct ledger_tx *found;
+	if (entry == NULL || entry->met || entry->height != 0 || entry->coinbase)
+		return;
+	if (walk->count == walk->room) {
+		walk->room = walk->room ? 2 * walk->room : 16;
+		walk->met = mem_realloc(walk->met, walk->room * sizeof(*walk->met));
+	}
+	entry->met = true;
+	walk->met[walk->count++] = entry;
+}
+
+/* The transaction of a block that spends what this one spends; its own parents join the walk. */
+static const struct ledger_tx *walk_step(const struct ledger *ledger, struct walk *walk, const struct ledger_tx *entry)
+{
 	const struct spend *spend;
 	size_t i;
 
-	if (entry->height != 0 || entry->coinbase)
-		return NULL;
 	for (i = 0; i < entry->tx->input_count; i++) {
 		for (spend = spends_of(ledger, &entry->tx->inputs[i].prev); spend != NULL; spend = spend->next)
 			if (spend->by->height != 0)
 				return spend->by;
-		parent = map_get(&ledger->txs, entry->tx->inputs[i].prev.txid);
-		found = parent == NULL ? NULL : conflict_of(ledger, parent);
-		if (found != NULL)
-			return found;
+		walk_meet(walk, map_get(&ledger->txs, entry->tx->inputs[i].prev.txid));
 	}
 	return NULL;
+}
+
+/* The transaction of a block that spends what the transaction, or one of its unconfirmed ancestors, spends. NULL: no
+ * conflict. */
+static const struct ledger_tx *conflict_of(const struct ledger *ledger, const struct ledger_tx *entry)
+{
+	const struct ledger_tx *found = NULL;
+	struct walk walk = {0};
+	size_t i;
+
+	walk_meet(&walk, map_get(&ledger->txs, entry->txid));
+	for (i = 0; i < walk.count && found == NULL; i++)
+		found = walk_step(ledger, &walk, walk.met[i]);
+	for (i = 0; i < walk.count; i++)
+		walk.met[i]->met = false;
+	free(walk.met);
+	return found;
 }
 
 bool ledger_conflicted(const struct ledger *ledger, const struct ledger_tx *entry)

@@ -37,6 +37,7 @@ struct ledger_tx {
 	bool in_mempool;
 	bool abandoned;
 	bool recorded;                  /* the wallet's database is known to hold it */
+	bool met;                       /* of a walk under way: the ledger's own */
 	const struct ledger_script **mine; /* one an output: the wallet's script it pays, or NULL */
 };
 

@@ -188,6 +188,34 @@ static void test_conflict(void **state)
 	assert_balance(world, 800, 0, 0);
 }
 
+/* Each of these spends two outputs of the one before: 2^40 paths lead up to the first. */
+static void test_many_paths(void **state)
+{
+	struct world *world = *state;
+	struct ledger_tx *coin = receive(world, world->own[0], 100000, 50);
+	struct ledger_tx *last = coin;
+	struct tx *tx;
+	int i;
+
+	for (i = 0; i < 40; i++) {
+		struct outpoint second = {.index = 1};
+
+		tx = spending(last, 0);
+		memcpy(second.txid, last->txid, 32);
+		if (i > 0)
+			tx_add_input(tx, &second, 0xffffffff);
+		pay(tx, world->own[1], 400 + i);
+		pay(tx, world->own[2], 500 + i);
+		last = take(world, tx);
+		last->in_mempool = true;
+	}
+	assert_int_equal(ledger_depth(&world->ledger, last), 0);
+	tx = spending(coin, 0);
+	pay(tx, world->other, 99000);
+	take(world, tx)->height = 99;
+	assert_int_equal(ledger_depth(&world->ledger, last), -2);
+}
+
 /* A transaction that can no longer be confirmed keeps none of its coins. */
 static void test_conflict_frees(void **state)
 {
@@ -298,6 +326,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_receiving, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_spending, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_conflict, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_paths, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_conflict_frees, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_any_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_coinbase, setup, teardown),
