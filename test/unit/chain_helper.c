@@ -318,15 +318,20 @@ int64_t helper_coinbase(struct helper *h, uint32_t height, struct outpoint *outp
 void helper_sign(struct helper *h, struct tx *tx, int64_t amount)
 {
 	static const uint8_t aux[32];
+	struct tx_output *spent = mem_calloc(tx->input_count, sizeof *spent);
 	uint8_t script[P2TR_SIZE], hash[32], signature[64];
-	struct tx_output spent = { .amount = amount, .script = { script, sizeof script } };
 	struct sighash_cache cache;
 
 	script_p2tr(script, h->key);
-	sighash_init(&cache, tx, &spent);
-	assert_true(sighash_taproot(&cache, 0, SIGHASH_DEFAULT, NULL, hash));
-	assert_true(schnorr_sign(signature, hash, h->secret, aux));
-	tx_set_witness(&tx->inputs[0], signature, sizeof signature);
+	for (size_t i = 0; i < tx->input_count; i++)
+		spent[i] = (struct tx_output){ .amount = amount, .script = { script, sizeof script } };
+	sighash_init(&cache, tx, spent);
+	for (size_t i = 0; i < tx->input_count; i++) {
+		assert_true(sighash_taproot(&cache, i, SIGHASH_DEFAULT, NULL, hash));
+		assert_true(schnorr_sign(signature, hash, h->secret, aux));
+		tx_set_witness(&tx->inputs[i], signature, sizeof signature);
+	}
+	free(spent);
 }
 
 struct tx *helper_spend(struct helper *h, const struct outpoint *outpoint, int64_t amount, int64_t fee,

@@ -55,6 +55,7 @@ int64_t helper_coinbase(struct helper *h, uint32_t height, struct outpoint *outp
  * contribution of it with its burn. */
 struct tx *helper_spend(struct helper *h, const struct outpoint *outpoint, int64_t amount, int64_t fee,
 	const uint8_t *data, size_t size);
+/* Signs all inputs, each of which spends `amount`. */
 void helper_sign(struct helper *h, struct tx *tx, int64_t amount);
 
 /* Files of the folder, by a shell pattern: removed, or one bit flipped at an offset (negative: from the end). */

@@ -83,8 +83,8 @@ static void test_blob_missing(void **unused)
  * the registration the registry forgets it. */
 static void test_dataset_lives(void **unused)
 {
-	uint8_t data[BLOB_SIZE], root[32];
-	struct helper a, b;
+	uint8_t data[BLOB_SIZE], root[32], tip[32];
+	struct helper a, b, c;
 	struct reject reject;
 	struct errmsg err;
 	struct buf bytes;
@@ -114,6 +114,22 @@ static void test_dataset_lives(void **unused)
 	assert_string_equal(reject.reason, "bad-contrib-duplicate");
 	assert_true(chain_invalidate(b.chain, chain_at(b.chain, 5), &err));
 	assert_null(registry_find(chain_registry(b.chain), root, &number));
+	/* On a branch that leaves before the registration nobody draws the dataset: a node on the other side knows. */
+	memcpy(tip, chain_tip(a.chain)->id, 32);
+	helper_start(&c);
+	helper_key(&c, 0x55);
+	helper_feed(&c, &a, 1, 4);
+	helper_settle(&c);
+	helper_mine(&c, 13);
+	helper_forget(&a);
+	helper_feed(&a, &c, 5, 17);
+	helper_settle(&a);
+	assert_int_equal(a.refused, 0);
+	assert_memory_equal(chain_tip(a.chain)->id, chain_tip(c.chain)->id, 32);
+	assert_null(registry_find(chain_registry(a.chain), root, &number));
+	assert_true(chain_invalidate(a.chain, chain_at(a.chain, 5), &err));
+	assert_memory_equal(chain_tip(a.chain)->id, tip, 32);
+	helper_stop(&c);
 	assert_true(chain_reconsider(b.chain, chain_find(b.chain, chain_tip(a.chain)->id), &err));
 	helper_settle(&b);
 	assert_memory_equal(chain_tip(b.chain)->id, chain_tip(a.chain)->id, 32);

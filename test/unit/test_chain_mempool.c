@@ -106,33 +106,71 @@ static void test_long_chains(void **unused)
 	helper_stop(&h);
 }
 
-/* A child that pays well brings its poor parent in front of one that pays better alone. */
+/* Two chains, neither too long, whose common child would have too many ancestors. */
+static void test_two_chains(void **unused)
+{
+	struct tx *ends[2], *both;
+	struct helper h;
+	uint8_t txid[32];
+
+	(void)unused;
+	start(&h, 2);
+	for (int side = 0; side < 2; side++) {
+		struct tx *tx = spend_coinbase(&h, 1 + (uint32_t)side, 1000);
+
+		for (int i = 1; i < 13; i++) {
+			struct tx *next = spend_tx(&h, tx, 1000);
+
+			expect(&h, tx, CHAIN_NEW, "");
+			tx = next;
+		}
+		ends[side] = tx_copy(tx);
+		expect(&h, tx, CHAIN_NEW, "");
+	}
+	assert_int_equal(ends[0]->outputs[0].amount, ends[1]->outputs[0].amount);
+	both = spend_tx(&h, ends[0], 1000);
+	tx_txid(ends[1], txid);
+	struct outpoint other = { .index = 0 };
+
+	memcpy(other.txid, txid, 32);
+	tx_add_input(both, &other, 0xffffffff);
+	helper_sign(&h, both, ends[0]->outputs[0].amount);
+	expect(&h, both, CHAIN_REJECTED, "too-long-mempool-chain");
+	tx_free(ends[0]);
+	tx_free(ends[1]);
+	helper_stop(&h);
+}
+
+/* A grandchild that pays well brings its poor ancestors in front of one that pays better alone. */
 static void test_selection(void **unused)
 {
-	struct tx *poor, *child, *middle;
+	struct tx *poor, *between, *child, *middle;
 	struct block *block;
 	struct helper h;
-	uint8_t ids[3][32], id[32];
+	uint8_t ids[4][32], id[32];
 
 	(void)unused;
 	start(&h, 2);
 	poor = spend_coinbase(&h, 1, 200);
-	child = spend_tx(&h, poor, 20000);
+	between = spend_tx(&h, poor, 200);
+	child = spend_tx(&h, between, 20000);
 	middle = spend_coinbase(&h, 2, 2000);
 	tx_txid(poor, ids[0]);
-	tx_txid(child, ids[1]);
-	tx_txid(middle, ids[2]);
+	tx_txid(between, ids[1]);
+	tx_txid(child, ids[2]);
+	tx_txid(middle, ids[3]);
 	expect(&h, middle, CHAIN_NEW, "");
 	expect(&h, poor, CHAIN_NEW, "");
+	expect(&h, between, CHAIN_NEW, "");
 	expect(&h, child, CHAIN_NEW, "");
 	block = chain_template(h.chain, h.key);
-	assert_int_equal(block->tx_count, 4);
-	for (size_t i = 0; i < 3; i++) {
+	assert_int_equal(block->tx_count, 5);
+	for (size_t i = 0; i < 4; i++) {
 		tx_txid(block->txs[i + 1], id);
 		assert_memory_equal(id, ids[i], 32);
 	}
 	/* Its fees are the miner's. */
-	assert_int_equal(block->txs[0]->outputs[0].amount - 22200, h.spec->subsidy * 7 / 10 / h.spec->k);
+	assert_int_equal(block->txs[0]->outputs[0].amount - 22400, h.spec->subsidy * 7 / 10 / h.spec->k);
 	block_free(block);
 	helper_stop(&h);
 }
@@ -251,6 +289,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_long_chains),
+		cmocka_unit_test(test_two_chains),
 		cmocka_unit_test(test_selection),
 		cmocka_unit_test(test_block_conflict),
 		cmocka_unit_test(test_full),
