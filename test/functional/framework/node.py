@@ -105,6 +105,8 @@ class Node:
     def __exit__(self, kind, *rest):
         # A case that fails leaves its nodes to tap, which shows their last words.
         if kind is None:
+            if self.is_running():
+                self.stop()
             self.remove()
 
     def arguments(self):
