@@ -23,12 +23,12 @@ def main():
     checks = []
     for chain, options in (("regtest", []), ("test", []), ("regtest", ["-threads=2"]), ("test", ["-threads=2"]),
                            ("regtest", ["-engine=reference"])):
-        result = bench(f"-spec={chain}", *options, "digest")
+        result = bench("digest", f"-spec={chain}", *options)
         checks.append((" ".join([chain, *options]), result.stdout == f"{chain} {known[chain]}\n"))
     result = bench("-spec=regtest", "step")
     checks.append(("step is timed", result.returncode == 0 and "43168 parameters" in result.stdout))
     for arguments in (["-spec=other", "digest"], ["-engine=abacus", "digest"], ["-threads=x", "digest"], ["dance"], [],
-                      ["-unknown", "digest"]):
+                      ["-unknown", "digest"], ["digest", "step"]):
         result = bench(*arguments)
         told = result.stderr.startswith("error: ") or "Usage" in result.stdout
         checks.append((f"refuses '{' '.join(arguments)}'", result.returncode == 1 and told))
