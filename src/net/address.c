@@ -23,10 +23,23 @@ static bool parse_number(const char *text, unsigned long max, unsigned long *val
 	return *value <= max;
 }
 
+static bool parse_ip(uint8_t ip[16], const char *text)
+{
+	memcpy(ip, v4_prefix, sizeof v4_prefix);
+	return inet_pton(AF_INET, text, ip + 12) == 1 || inet_pton(AF_INET6, text, ip) == 1;
+}
+
+/* Whether a resolver may be asked for it. */
+static bool is_name(const char *host)
+{
+	return host[strspn(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_")] == 0;
+}
+
 bool address_split(const char *text, uint16_t default_port, char host[HOST_TEXT], uint16_t *port)
 {
 	const char *start = text, *end = text + strlen(text), *colon = strrchr(text, ':');
 	unsigned long number = default_port;
+	uint8_t ip[16];
 
 	if (*text == '[') {
 		start++;
@@ -46,13 +59,7 @@ bool address_split(const char *text, uint16_t default_port, char host[HOST_TEXT]
 	memcpy(host, start, (size_t)(end - start));
 	host[end - start] = 0;
 	*port = (uint16_t)number;
-	return true;
-}
-
-static bool parse_ip(uint8_t ip[16], const char *text)
-{
-	memcpy(ip, v4_prefix, sizeof v4_prefix);
-	return inet_pton(AF_INET, text, ip + 12) == 1 || inet_pton(AF_INET6, text, ip) == 1;
+	return start > text || strchr(host, ':') ? parse_ip(ip, host) : is_name(host);
 }
 
 bool address_parse(struct address *address, const char *text, uint16_t default_port)

@@ -33,6 +33,7 @@ enum { SIGNALS = 3 };
 struct node {
 	const struct settings *settings;
 	int lock;
+	bool logging;                    /* the log is open */
 	char *pid_path;
 	struct event_base *base;
 	struct event *signals[SIGNALS], *tick;
@@ -123,10 +124,10 @@ static bool open_folder(struct node *node, struct errmsg *err)
 		node->lock = file_lock(lock, err);
 		ok = node->lock >= 0 || errmsg_wrap(err, "Another node may be running on this data directory");
 	}
-	ok = ok && log_init(log, console, s->log_categories, err);
+	node->logging = ok && log_init(log, console, s->log_categories, err);
 	free(lock);
 	free(log);
-	return ok;
+	return node->logging;
 }
 
 static bool write_pid(struct node *node, struct errmsg *err)
@@ -384,7 +385,8 @@ static void node_close(struct node *node)
 	if (node->pid_path != NULL)
 		file_remove(node->pid_path, NULL);
 	free(node->pid_path);
-	log_info("closed");
+	if (node->logging)
+		log_info("closed");
 	log_close();
 	if (node->lock >= 0)
 		file_unlock(node->lock);
@@ -398,7 +400,7 @@ bool node_run(const struct settings *settings, struct errmsg *err)
 		event_base_dispatch(node.base);
 		ok = node.failure[0] == '\0' || errmsg_set(err, "%s", node.failure);
 	}
-	if (!ok)
+	if (!ok && node.logging)
 		log_error("%s", err->text);
 	node_close(&node);
 	return ok;

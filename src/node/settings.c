@@ -92,7 +92,7 @@ static bool read_port(const struct options *options, const char *name, uint16_t 
 	struct errmsg *err)
 {
 	int64_t value;
-	if (!options_int(options, name, 0, 65535, &value, err))
+	if (!options_int(options, name, 1, 65535, &value, err))
 		return false;
 	*port = options_is_set(options, name) ? (uint16_t)value : fallback;
 	return true;

@@ -113,6 +113,8 @@ static bool read_spec(struct location *l, const json_t *spec, struct errmsg *err
 {
 	const json_t *name = json_object_get(spec, "name");
 
+	if (!json_is_object(spec))
+		return errmsg_set(err, "a spec must be a JSON object");
 	if (!json_is_text(name) || !name_valid(json_string_value(name)))
 		return errmsg_set(err, "name must be 1 to 16 of the characters a-z, 0-9 and -");
 	if (name_taken(json_string_value(name)))

@@ -122,6 +122,8 @@ static bool make_setting(const struct options *o, const char *name, size_t size,
 	if (!negated && value == NULL && out->spec->argument && out->spec->argument[0] == '<')
 		return errmsg_set(err, "%s: the option %s needs a value: -%s=%s", where, out->spec->name,
 				  out->spec->name, out->spec->argument);
+	if (out->spec->argument == NULL && value && strcmp(value, "0") != 0 && strcmp(value, "1") != 0)
+		return errmsg_set(err, "%s: the option %s must be 0 or 1, not '%.64s'", where, out->spec->name, value);
 	/* -noname=0 negates twice. */
 	out->negated = negated && (value == NULL || strcmp(value, "0") != 0);
 	if (negated)

@@ -15,7 +15,7 @@ static void test_split(void **state)
 		{ "[::1]", "::1", 8444 },                 { "fe80::1", "fe80::1", 8444 },
 	};
 	static const char *const bad[] = { "", ":1", "[::1", "[::1]x", "[]:1", "a:", "a:0", "a:65536", "a:1x", "a:-1",
-	                                   "a:123456" };
+	                                   "a:123456", "a:b:1", "[a]", "a b", "a/b" };
 	char host[HOST_TEXT], longest[HOST_TEXT + 1];
 	uint16_t port;
 

@@ -137,6 +137,8 @@ static void test_errors(void **state)
 		{"[]\n", "a.conf:1", "[name]"},
 		{"help=1\n", "a.conf:1", "help"},
 		{"=1\n", "a.conf:1", "no option"},
+		{"listen=maybe\n", "a.conf:1", "0 or 1"},
+		{"nolisten=\n", "a.conf:1", "0 or 1"},
 	};
 	struct errmsg err;
 	struct options *o;
