@@ -24,7 +24,8 @@ def check_refused(arguments, *texts):
     shown = f"{arguments[1:]}: status {status}, output {output!r}, error {error!r}"
     tap.equal(status, 1, f"status with {shown}")
     tap.equal(output, "", f"output with {shown}")
-    tap.true(error.startswith("Error: ") and error.endswith("\n") and error.count("\n") == 1, f"no single line: {shown}")
+    tap.true(error.startswith("Error: ") and error.endswith("\n") and error.count("\n") == 1,
+    f"no single line: {shown}")
     for text in texts:
         tap.true(text in error, f"'{text}' is missing: {shown}")
 
@@ -64,7 +65,8 @@ def wrong_arguments():
                 ("-nonsense", "nonsense"), ("-nonsense=1", "nonsense"), ("--nononsense", "nonsense"),
                 ("operand", "operand", "not an option"), ("-port", "-port=<port>"), ("-par=x", "par", "'x'"),
                 ("-par=-1", "par", "-1"), ("-par=1000", "par", "1000"), ("-threads=1e3", "threads", "1e3"),
-                ("-threads=99999999999999999999", "threads"), ("-port=0", "port", "0"), ("-port=65536", "port", "65536"),
+                ("-threads=99999999999999999999", "threads"), ("-port=0", "port", "0"),
+                ("-port=65536", "port", "65536"),
                 ("-port=", "port"), ("-rpcport=0", "rpcport"), ("-rpcport=http", "rpcport", "http"),
                 ("-maxmempool=1", "maxmempool"), ("-maxconnections=-5", "maxconnections"),
                 ("-snapshotinterval=never", "snapshotinterval", "never"), ("-mocktime=-1", "mocktime"),
@@ -73,7 +75,8 @@ def wrong_arguments():
                 ("-connect=", "node's name"), ("-addnode=one:two:3", "one:two:3"), ("-addnode=a b", "a b"),
                 ("-mineraddress=nonsense", "-mineraddress", "nvalid address"),
                 ("-mineraddress=bcrt1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqu0vk7c", "-mineraddress"),
-                ("-mine", "-mineraddress", "-wallet"), ("-wallet=nobody", "nobody"), ("-wallet=../elsewhere", "elsewhere"),
+                ("-mine", "-mineraddress", "-wallet"), ("-wallet=nobody", "nobody"),
+                ("-wallet=../elsewhere", "elsewhere"),
                 ("-chain=nonsense", "Only one of -chain"), ("-testnet", "Only one of -chain"),
                 ("-loadblock=/nonexistent/blocks", "/nonexistent/blocks", "No such file"),
                 ("-debuglogfile=/nonexistent/log", "/nonexistent/log"), ("-pid=/nonexistent/pid", "/nonexistent/pid"),

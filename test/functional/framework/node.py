@@ -61,13 +61,11 @@ class Rpc:
         return Rpc(self._node, self._wallet, seconds)
 
     def _call(self, method, parameters):
-        with open(self._node.cookie, "rb") as file:
-            token = base64.b64encode(file.read().strip()).decode()
         connection = http.client.HTTPConnection("127.0.0.1", self._node.rpc_port, timeout=self._timeout)
         try:
             connection.request("POST", f"/wallet/{self._wallet}" if self._wallet is not None else "/",
                                json.dumps({"id": 1, "method": method, "params": parameters}),
-                               {"Authorization": "Basic " + token, "Content-Type": "application/json"})
+                               {"Authorization": self._node.credentials(), "Content-Type": "application/json"})
             text = connection.getresponse().read()
         finally:
             connection.close()
@@ -169,6 +167,21 @@ class Node:
             print(f"# kept: {self.root}")
         else:
             shutil.rmtree(self.root, ignore_errors=True)
+
+    def credentials(self):
+        """The cookie, as HTTP's Authorization wants it."""
+        with open(self.cookie, "rb") as file:
+            return "Basic " + base64.b64encode(file.read().strip()).decode()
+
+    def post(self, body, path="/", method="POST", authorization=None):
+        """Sends the bytes as they are, to the RPC port; the HTTP status and the text that comes back."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.rpc_port, timeout=PATIENCE)
+        try:
+            connection.request(method, path, body, {"Authorization": authorization or self.credentials()})
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
 
     # What tests do all the time.
 
