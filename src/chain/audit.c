@@ -11,7 +11,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { IMPORT_HEAD = 8 };
+enum { IMPORT_HEAD = 8, IMPORT_WAITING = 64 };
 
 struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct state *parent,
 	struct errmsg *err)
@@ -70,6 +70,15 @@ struct import {
 	struct buf record;
 };
 
+/* A file may hold more than may wait: the reading keeps to the pace of the verification. */
+static void let_verification_catch_up(struct chain *chain)
+{
+	while (chain->waiting_count > IMPORT_WAITING && chain->job_count > 0) {
+		pool_wait(chain->pool);
+		pool_drain(chain->pool);
+	}
+}
+
 /* The record at the current place, if it is one. False only if the disk failed. */
 static bool import_record(struct import *import, struct errmsg *err)
 {
@@ -101,6 +110,7 @@ static bool import_record(struct import *import, struct errmsg *err)
 	switch (chain_add_block(import->chain, block, 0, &reject)) {
 	case CHAIN_NEW:
 		import->added++;
+		let_verification_catch_up(import->chain);
 		return true;
 	case CHAIN_KNOWN:
 		return true;

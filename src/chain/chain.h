@@ -197,7 +197,8 @@ struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry
 
 /* Reads a file of serialised blocks, each  magic 4 | u32 size | block of doc/protocol.md section 8, and adds each of them
  * (-loadblock). Damaged stretches are skipped. `added` counts the new ones. False if the file cannot be read, or the disk
- * failed. Verification goes on afterwards, as for blocks from peers. */
+ * failed. Waits for verification where the file is long; what is still to be verified at its end goes on as for blocks from
+ * peers. */
 bool chain_import(struct chain *chain, const char *path, size_t *added, struct errmsg *err);
 /* Appends such a record of a verified block, bodies included. */
 bool chain_export_block(struct chain *chain, const struct index_entry *entry, struct buf *out, struct errmsg *err);
