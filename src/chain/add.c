@@ -107,9 +107,9 @@ static bool check_mutated(const struct block *block, struct reject *reject)
 /* Old forks are cheap to make: they are stored only if their headers promise more work than the tip has. */
 static bool check_old(const struct chain *chain, const struct node *node, struct reject *reject)
 {
-	const struct index_entry *entry = &node->entry, *tip = chain_tip(chain), *best = chain_best_header(chain);
+	const struct index_entry *entry = &node->entry, *tip = chain_tip(chain);
 
-	if (entry->height + CHAIN_OLD_FORK >= tip->height || entry_ancestor(best, entry->height) == entry)
+	if (entry->height + CHAIN_OLD_FORK >= tip->height || u256_compare(node->promised_work, tip->chain_work) > 0)
 		return true;
 	return reject_set(reject, REJECT_NOT_YET, "too-little-chainwork", "an old fork with less work than the tip");
 }

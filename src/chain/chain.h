@@ -4,8 +4,9 @@
  * pool_drain. A block takes this way:
  *
  *   chain_add_header   header known: parent known, bits, times, ticket right
- *   chain_add_block    bytes here: structure right, written to disk; waits for its blobs and its parent's verdict
- *   verify job         on a worker: proofs executed, state and outcome computed (consensus/verify.h)
+ *   chain_add_block    bytes here: structure right, written to disk; waits for its parent's verdict
+ *   verify jobs        on a worker: its own proof executed; then, with the blobs it registers here, the others, and
+ *                      state and outcome computed (consensus/verify.h)
  *   commit             on the loop: coins, coinbase, registry; one atomic write; most work wins, first connected on a tie
  *
  * What has been acknowledged survives kill -9: block bytes are synced before the index names them, and tip, coins,
@@ -66,7 +67,7 @@ struct chain_events {
 	/* A transaction entered the mempool, or left it other than by a block. */
 	void (*tx_added)(void *context, const struct tx *tx, uint64_t source);
 	void (*tx_removed)(void *context, const struct tx *tx, const char *reason);
-	/* A block or transaction needs this blob before it can go on. */
+	/* A block whose own proof is right, or a transaction, needs this blob before it can go on. Told again as time goes. */
 	void (*blob_wanted)(void *context, const uint8_t root[32], uint64_t size, uint64_t source);
 	/* The disk failed (full, read error): what was acknowledged is safe, nothing more is taken, and the node should stop.
 	 * Told once; from then on every chain_add_* gives CHAIN_ERROR. */

@@ -488,6 +488,7 @@ static void tip_changed(struct chain *chain)
 	loose_new_tip(chain);
 	mempool_new_tip(chain);
 	chain_update_download(chain);
+	jobs_ask_again(chain);
 	NOTIFY(chain, tip, tip);
 }
 

@@ -84,6 +84,18 @@ static void consider_best_header(struct index *index, struct node *node)
 		index->best_header = node;
 }
 
+/* Raises what the ancestors that are not verified yet promise. */
+static void note_promise(struct node *node)
+{
+	if (node->entry.status == ENTRY_INVALID)
+		return;
+	for (struct node *at = node_parent(node); at != NULL && !entry_verified(&at->entry); at = node_parent(at)) {
+		if (u256_compare(at->promised_work, node->promised_work) >= 0)
+			return;
+		at->promised_work = node->promised_work;
+	}
+}
+
 /* Puts a node with header, id and parent set into the index, and derives the rest from its parent. */
 static void index_insert(struct index *index, struct node *node)
 {
@@ -103,7 +115,8 @@ static void index_insert(struct index *index, struct node *node)
 		node_of(parent)->has_child = true;
 	}
 	entry->median_time = median_time(entry);
-	node->stored_work = entry->chain_work;
+	node->stored_work = node->promised_work = entry->chain_work;
+	note_promise(node);
 	if (index->count == index->cap) {
 		index->cap = index->cap ? index->cap * 2 : 256;
 		index->nodes = mem_realloc(index->nodes, index->cap * sizeof *index->nodes);
@@ -167,11 +180,21 @@ void index_set_status(struct index *index, struct node *node, enum entry_status 
 	node->entry.status = status;
 }
 
-static void find_best_header(struct index *index)
+/* Which headers count has changed. */
+static void weigh_headers(struct index *index)
 {
 	index->best_header = NULL;
-	for (size_t i = 0; i < index->count; i++)
+	for (size_t i = 0; i < index->count; i++) {
+		index->nodes[i]->promised_work = index->nodes[i]->entry.chain_work;
 		consider_best_header(index, index->nodes[i]);
+	}
+	/* Children before parents: each hands on to one. */
+	for (size_t i = index->count; i-- > 1;) {
+		struct node *at = index->nodes[i], *parent = node_parent(at);
+
+		if (at->entry.status != ENTRY_INVALID && u256_compare(at->promised_work, parent->promised_work) > 0)
+			parent->promised_work = at->promised_work;
+	}
 }
 
 void index_invalidate(struct index *index, struct node *node, const char *reason)
@@ -187,7 +210,7 @@ void index_invalidate(struct index *index, struct node *node, const char *reason
 		index_set_status(index, at, ENTRY_INVALID);
 		at->entry.invalid_reason = "bad-prevblk";
 	}
-	find_best_header(index);
+	weigh_headers(index);
 }
 
 /* Back to what is certain: bytes here or not. Verification and connection start anew. */
@@ -216,7 +239,7 @@ void index_reconsider(struct index *index, struct node *node, struct db_batch *b
 		if (at->entry.status == ENTRY_STORED)
 			index_note_stored(at);
 	}
-	find_best_header(index);
+	weigh_headers(index);
 }
 
 void index_note_stored(struct node *node)

@@ -22,11 +22,13 @@ struct node {
 	const struct node *skip;           /* ancestor at height & (height - 1): long walks in few steps */
 	struct file_position block, bodies, undo;
 	struct u256 stored_work;           /* most chain work among the stored descendants that hang together with it */
+	struct u256 promised_work;         /* until it is verified: most chain work among its descendants, headers and all */
 	uint64_t source;                   /* who brought the block */
 	bool has_child;
 	bool saved;                        /* the database has an entry for it */
 	bool scripts_checked;              /* signatures held against the parent's coins */
 	bool in_work;                      /* a job or a rebuild for it is under way */
+	bool proven;                       /* its own proof has been executed and is right */
 	bool refused_deep;                 /* switching to it would undo too much; warned */
 };
 

@@ -31,8 +31,8 @@ struct blob_want {
 /* A block that is stored and waits for its verdict. */
 struct waiting_block {
 	struct node *node;
-	struct blob_want *wants;        /* blobs it cannot do without */
-	size_t want_count;
+	struct blob_want *wants;        /* blobs it cannot do without: those it registers, then those its proofs train on */
+	size_t want_count, registered_count;
 };
 
 struct chain {
@@ -123,6 +123,8 @@ void jobs_stop(struct chain *chain);                                            
 bool blob_is_here(const struct chain *chain, const struct blob_want *want);
 bool jobs_has(const struct chain *chain, const struct node *node);                  /* it waits */
 void jobs_tell_wants(const struct chain *chain, const struct chain_events *events);  /* all that is missing, to one */
+/* And to all: who was told once may have given up. */
+void jobs_ask_again(struct chain *chain);
 /* Whether a waiting block wants the blob. */
 bool jobs_want(const struct chain *chain, const struct blob_want *want);
 

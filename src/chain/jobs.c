@@ -1,9 +1,11 @@
 /* Verification of stored blocks: which one next, on which worker, and what its verdict means.
  *
- * A block is taken up when its parent is verified, its blobs are here, and its branch could become the best: branches
+ * A block is taken up when its parent is verified and its branch could become the best, by the headers known: branches
  * with less work than the tip cost nothing. The best goes first; each source has one block in work at most, so that no
- * peer fills the workers. The own proof is executed by itself: once it is right the block may be announced. The other
- * proofs, mostly known from the pool of loose ones, and the update follow. */
+ * peer fills the workers. The own proof is executed by itself, before anybody is asked for the blobs that the block
+ * registers: a false block costs one step, and cannot make the node wait for blobs that do not exist. Once it is right
+ * and the blobs are here the block may be announced. The other proofs, mostly known from the pool of loose ones, and the
+ * update follow. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,16 +51,30 @@ static size_t block_wants(const struct block *block, struct blob_want **wants)
 	return count;
 }
 
+/* The first of the blobs it needs for its next job. */
+static size_t first_want(const struct waiting_block *waiting)
+{
+	return waiting->node->proven ? 0 : waiting->registered_count;
+}
+
+static bool blobs_are_here(const struct chain *chain, const struct waiting_block *waiting)
+{
+	for (size_t i = first_want(waiting); i < waiting->want_count; i++)
+		if (!blob_is_here(chain, &waiting->wants[i]))
+			return false;
+	return true;
+}
+
 /* From a copy: whoever is told may bring a blob or a block at once, and the list changes. */
 static void ask_for_blobs(struct chain *chain, const struct waiting_block *waiting)
 {
-	const size_t count = waiting->want_count;
+	const size_t first = first_want(waiting), count = waiting->want_count - first;
 	const uint64_t source = waiting->node->source;
 	struct blob_want *wants;
 
 	if (count == 0)
 		return;
-	wants = mem_dup(waiting->wants, count * sizeof *wants);
+	wants = mem_dup(waiting->wants + first, count * sizeof *wants);
 	for (size_t i = 0; i < count; i++)
 		if (!blob_is_here(chain, &wants[i]))
 			NOTIFY(chain, blob_wanted, wants[i].root, wants[i].size, source);
@@ -70,11 +86,17 @@ void jobs_tell_wants(const struct chain *chain, const struct chain_events *event
 	for (size_t i = 0; events->blob_wanted != NULL && i < chain->waiting_count; i++) {
 		const struct waiting_block *waiting = &chain->waiting[i];
 
-		for (size_t j = 0; j < waiting->want_count; j++)
+		for (size_t j = first_want(waiting); j < waiting->want_count; j++)
 			if (!blob_is_here(chain, &waiting->wants[j]))
 				events->blob_wanted(events->context, waiting->wants[j].root, waiting->wants[j].size,
 					waiting->node->source);
 	}
+}
+
+void jobs_ask_again(struct chain *chain)
+{
+	for (size_t i = 0; i < chain->waiting_count; i++)
+		ask_for_blobs(chain, &chain->waiting[i]);
 }
 
 void jobs_wait(struct chain *chain, struct node *node, const struct block *block)
@@ -87,11 +109,10 @@ void jobs_wait(struct chain *chain, struct node *node, const struct block *block
 	}
 	waiting = &chain->waiting[chain->waiting_count++];
 	waiting->node = node;
-	waiting->want_count = block_wants(block, &waiting->wants);
+	waiting->want_count = waiting->registered_count = block_wants(block, &waiting->wants);
 	for (size_t i = 0; i < waiting->want_count; i++)
 		blobs_settle(chain->blobs, waiting->wants[i].root);
 	index_note_stored(node);
-	ask_for_blobs(chain, waiting);
 }
 
 bool jobs_want(const struct chain *chain, const struct blob_want *want)
@@ -246,6 +267,25 @@ static void post_rest(struct block_job *job)
 	pool_post(job->chain->pool, rest_run, rest_done, job, true);
 }
 
+/* The own proof is right, and with it the block may ask for its blobs; the rest waits for them. */
+static void own_right(struct block_job *job)
+{
+	struct chain *chain = job->chain;
+	struct node *node = job->node;
+	struct waiting_block *waiting = waiting_find(chain, node);
+	const struct verify_proof *own = &job->verify.proofs[0];
+
+	node->proven = true;
+	if (blobs_are_here(chain, waiting)) {
+		post_rest(job);
+		return;
+	}
+	proofs_put(chain->proofs, &own->header, PROOF_RIGHT, own->delta);
+	job_free(job);
+	ask_for_blobs(chain, waiting);
+	chain_advance(chain);
+}
+
 static void own_run(void *arg)
 {
 	struct block_job *job = arg;
@@ -260,7 +300,7 @@ static void own_done(void *arg, bool cancelled)
 
 	cancelled = cancelled || atomic_load(&job->verify.cancel) || job->node->entry.status != ENTRY_STORED;
 	if (!cancelled && job->verdict.valid) {
-		post_rest(job);
+		own_right(job);
 		return;
 	}
 	job->verdict.cancelled = cancelled;
@@ -373,7 +413,7 @@ static void start_job(struct chain *chain, struct node *node, struct state *pare
 	chain->job_count++;
 	node->in_work = true;
 	if (job->verify.proofs[0].delta != NULL)
-		post_rest(job);
+		own_right(job);
 	else
 		pool_post(chain->pool, own_run, own_done, job, true);
 }
@@ -411,13 +451,8 @@ static bool is_ready(const struct chain *chain, const struct waiting_block *wait
 {
 	const struct node *node = waiting->node;
 
-	if (node->in_work || !entry_verified(node->entry.parent) || source_is_busy(chain, node->source) ||
-		u256_compare(node->stored_work, chain_tip(chain)->chain_work) < 0)
-		return false;
-	for (size_t i = 0; i < waiting->want_count; i++)
-		if (!blob_is_here(chain, &waiting->wants[i]))
-			return false;
-	return true;
+	return !node->in_work && entry_verified(node->entry.parent) && !source_is_busy(chain, node->source) &&
+		u256_compare(node->promised_work, chain_tip(chain)->chain_work) >= 0 && blobs_are_here(chain, waiting);
 }
 
 /* The ready block whose branch has most work, dropping those that wait no more (refused meanwhile). */

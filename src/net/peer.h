@@ -34,7 +34,7 @@ enum {
 	PEER_ANNOUNCE_MAX = 5000,          /* transactions waiting to be announced */
 	PEER_REQUESTS_MAX = 500,           /* transactions asked for or offered */
 	PEER_KNOWN_MAX = 4096,
-	PEER_HEADERS_AHEAD = 2016,         /* headers beyond the last connected block */
+	PEER_HEADERS_AHEAD = 2016,         /* headers beyond the last verified block */
 	PEER_BACKLOG_MAX = MESSAGE_MAX + (8 << 20), /* bytes waiting to be sent; more: the peer does not read */
 };
 

@@ -10,7 +10,7 @@
 #include "util/mem.h"
 
 enum {
-	WINDOW = 64,               /* blocks beyond the last connected one that are asked for */
+	WINDOW = 64,               /* blocks beyond the last verified one that are asked for */
 	ANNOUNCE_HEADERS = 16,     /* headers in one unasked announcement */
 	INTRODUCED_MAX = 2 * PEER_HEADERS_AHEAD,
 	PROVEN_MAX = 4096,
@@ -50,6 +50,15 @@ static bool more_work(const struct index_entry *a, const struct index_entry *b)
 static const struct index_entry *connected_under(const struct index_entry *entry)
 {
 	while (entry->parent && entry->status != ENTRY_CONNECTED)
+		entry = entry->parent;
+	return entry;
+}
+
+/* The nearest block at or under this one that is verified, be it on the active chain or on a branch that does not have
+ * most work yet. */
+static const struct index_entry *verified_under(const struct index_entry *entry)
+{
+	while (entry->parent && entry->status != ENTRY_CONNECTED && entry->status != ENTRY_VERIFIED)
 		entry = entry->parent;
 	return entry;
 }
@@ -177,7 +186,7 @@ static const struct index_entry *take_headers(struct sync *sync, struct peer *pe
 			if (parent->status == ENTRY_INVALID)
 				return last;
 			if (!base)
-				base = connected_under(parent);
+				base = verified_under(parent);
 			if (parent->height - base->height >= PEER_HEADERS_AHEAD || !may_introduce(&peer->sync)) {
 				peer->sync.headers_wanted = true;
 				return last;
@@ -250,7 +259,7 @@ static void ask_more_headers(struct sync *sync, struct peer *peer)
 		return;
 	if (!best)
 		ask_from_tip(sync, peer);
-	else if (best->height - connected_under(best)->height < PEER_HEADERS_AHEAD / 2)
+	else if (best->height - verified_under(best)->height < PEER_HEADERS_AHEAD / 2)
 		ask_headers(sync, peer, best);
 }
 
@@ -302,7 +311,10 @@ static const struct index_entry *wanted_entry(struct sync *sync, struct peer *pe
 	update_best(peer, entry);
 	if (entry->status != ENTRY_HEADER)
 		return NULL;
-	return asked || more_work(entry, chain_tip(sync->peers->chain)) ? entry : NULL;
+	/* A block that nobody asked for is stored only if it can be verified at once: before that it costs next to nothing
+	 * to make. */
+	return asked || (verified_under(entry->parent) == entry->parent &&
+	                 more_work(entry, chain_tip(sync->peers->chain))) ? entry : NULL;
 }
 
 /* A refused block's sender. What depends on coins and on the parent's outcome is checked by an honest node too before it
@@ -366,10 +378,10 @@ void sync_on_block(struct sync *sync, struct peer *peer, const uint8_t *payload,
 	peers_work(sync->peers);
 }
 
-/* Up to WINDOW blocks of the peer's best branch beyond its last connected one, lowest first. */
+/* Up to WINDOW blocks of the peer's best branch beyond its last verified one, lowest first. */
 static size_t next_blocks(const struct peer *peer, const struct index_entry *out[WINDOW])
 {
-	const struct index_entry *entry = peer->sync.best, *base = connected_under(entry);
+	const struct index_entry *entry = peer->sync.best, *base = verified_under(entry);
 	size_t count = entry->height - base->height;
 
 	if (count > WINDOW) {

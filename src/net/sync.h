@@ -1,6 +1,6 @@
 /* Headers and blocks: what peers have, what to ask whom for, and what to tell them (doc/protocol.md sections 8, 15, 17).
  *
- * Headers first: a peer's headers are taken at most PEER_HEADERS_AHEAD beyond the last connected block of their branch,
+ * Headers first: a peer's headers are taken at most PEER_HEADERS_AHEAD beyond the last verified block of their branch,
  * since a header proves nothing before its step is executed. Blocks of a branch with more work than the tip are then
  * asked for, lowest first, from several peers at a time; what one does not deliver in time is asked of another.
  *

@@ -169,6 +169,40 @@ static void test_find_proofs(void **unused)
 	helper_stop(&b);
 }
 
+/* Blocks of a branch whose headers promise more work than the tip has are verified as they come: fetching such a branch
+ * must not have to outweigh the tip before anything is known of it. A promise that breaks counts no more. */
+static void test_promised_work(void **unused)
+{
+	struct helper a, b;
+	struct reject reject;
+	struct errmsg err;
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_key(&b, 0x22);
+	helper_mine(&a, 6);
+	helper_mine(&b, 8);
+	helper_feed(&a, &b, 1, 1);
+	helper_settle(&a);
+	assert_int_equal(chain_find(a.chain, chain_at(b.chain, 1)->id)->status, ENTRY_STORED);
+	for (uint32_t height = 2; height <= 8; height++)
+		assert_int_equal(chain_add_header(a.chain, &chain_at(b.chain, height)->header, NULL, &reject), CHAIN_NEW);
+	helper_feed(&a, &b, 2, 2);
+	helper_settle(&a);
+	assert_int_equal(chain_find(a.chain, chain_at(b.chain, 2)->id)->status, ENTRY_VERIFIED);
+	assert_true(chain_invalidate(a.chain, chain_find(a.chain, chain_at(b.chain, 6)->id), &err));
+	helper_feed(&a, &b, 3, 4);
+	helper_settle(&a);
+	assert_int_equal(chain_find(a.chain, chain_at(b.chain, 3)->id)->status, ENTRY_STORED);
+	assert_true(chain_reconsider(a.chain, chain_find(a.chain, chain_at(b.chain, 6)->id), &err));
+	helper_feed(&a, &b, 5, 8);
+	helper_settle(&a);
+	assert_memory_equal(chain_tip(a.chain)->id, chain_tip(b.chain)->id, 32);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
 /* Nothing in a header names a witness of the coinbase. Whoever adds one to a block on its way is refused, and the block as
  * it was is taken afterwards. */
 static void test_coinbase_witness(void **unused)
@@ -596,6 +630,7 @@ int main(void)
 		cmocka_unit_test(test_genesis),
 		cmocka_unit_test(test_mine_and_feed),
 		cmocka_unit_test(test_reorganise),
+		cmocka_unit_test(test_promised_work),
 		cmocka_unit_test(test_coinbase_witness),
 		cmocka_unit_test(test_find_proofs),
 		cmocka_unit_test(test_restart),

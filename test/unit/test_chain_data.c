@@ -79,6 +79,41 @@ static void test_blob_missing(void **unused)
 	helper_stop(&b);
 }
 
+/* A block whose own proof is made up costs one step: nobody is asked for the blobs it registers, which may not exist. */
+static void test_false_registration(void **unused)
+{
+	uint8_t data[BLOB_SIZE], root[32], ticket[32];
+	struct helper a, b;
+	struct reject reject;
+	struct block *block;
+	struct u256 target;
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 4);
+	helper_feed(&b, &a, 1, 4);
+	helper_settle(&b);
+	tx_free(contribute(&a, 1, 5, data, root));
+	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), 0, &reject), CHAIN_NEW);
+	block = chain_template(a.chain, a.key);
+	assert_int_equal(block->tx_count, 2);
+	assert_true(target_from_compact(block->header.bits, &target));
+	do {
+		block->header.digest[0]++;
+		header_ticket(&block->header, ticket);
+	} while (!target_met(ticket, target));
+	helper_forget(&b);
+	assert_int_equal(chain_add_block(b.chain, block, 7, &reject), CHAIN_NEW);
+	helper_settle(&b);
+	assert_int_equal(b.refused, 1);
+	assert_string_equal(b.reason, "bad-proof-digest");
+	assert_int_equal(b.blobs_wanted, 0);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
 /* Datasets are drawn, steps train on them, their owner is paid, and a node that replays agrees; and on the way back over
  * the registration the registry forgets it. */
 static void test_dataset_lives(void **unused)
@@ -295,6 +330,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_blob_missing),
+		cmocka_unit_test(test_false_registration),
 		cmocka_unit_test(test_dataset_lives),
 		cmocka_unit_test(test_loose_proofs),
 		cmocka_unit_test(test_false_blocks),

@@ -151,6 +151,18 @@ static void test_reorganisation(void **state)
 	assert_int_equal(chain_tip(a->chain)->height, 50);
 }
 
+/* A branch is followed as its blocks are verified, not only as they are connected: that may come much later. */
+static void test_deep_reorganisation(void **state)
+{
+	struct node *a = add_node(), *b = add_node();
+
+	(void)state;
+	fake_chain_mine(a->chain, NULL, 200, 1, FAKE_GOOD);
+	fake_chain_mine(b->chain, NULL, 190, 2, FAKE_GOOD);
+	connect_nodes(b, a);
+	WAIT_FOR(same_tip(a, b));
+}
+
 static void test_false_block(void **state)
 {
 	struct node *honest = add_node(), *liar = add_node(), *victim = add_node();
@@ -528,6 +540,7 @@ int main(void)
 		NET_TEST(test_sync_and_follow),
 		NET_TEST(test_headers_are_bounded),
 		NET_TEST(test_reorganisation),
+		NET_TEST(test_deep_reorganisation),
 		NET_TEST(test_false_block),
 		NET_TEST(test_false_loose_inside),
 		NET_TEST(test_blocks_from_elsewhere),
