@@ -12,6 +12,8 @@ void blobs_free(struct blobs *blobs);
 
 void blobs_peer_gone(struct blobs *blobs, struct peer *peer);
 void blobs_wanted(struct blobs *blobs, const uint8_t root[32], uint64_t size, uint64_t source);
+/* The peer has sent what registers this blob, so it has the bytes: if they are missing still, it is asked next. */
+void blobs_offered(struct blobs *blobs, const struct peer *peer, const uint8_t root[32]);
 void blobs_on_blob(struct blobs *blobs, struct peer *peer, const uint8_t *payload, size_t size);
 void blobs_on_notfound(struct blobs *blobs, struct peer *peer, const uint8_t root[32]);
 void blobs_work(struct blobs *blobs, int64_t now);

@@ -327,6 +327,7 @@ static void init_peers(struct net *net, struct event_base *base, struct chain *c
 		.ping = or_default(options->ping_timeout, 1200000),
 		.headers = 60000,
 		.block = or_default(options->block_timeout, 60000),
+		.blob_start = or_default(options->block_timeout, 15000),
 		.blob = or_default(options->block_timeout, 60000),
 		.tx = 60000,
 		.write = 120000,
@@ -361,7 +362,7 @@ struct net *net_open(struct event_base *base, struct chain *chain, const struct 
 	init_peers(net, base, chain, options);
 	net->sync = sync_new(&net->peers);
 	net->blobs = blobs_new(&net->peers);
-	net->relay = relay_new(&net->peers);
+	net->relay = relay_new(&net->peers, net->blobs);
 	net->active = true;
 	net->max_peers = options->max_peers;
 	ban_init(&net->bans);

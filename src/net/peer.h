@@ -40,7 +40,7 @@ enum {
 
 /* All in milliseconds. */
 struct peer_timeouts {
-	int64_t handshake, ping_interval, ping, headers, block, blob, tx, write;
+	int64_t handshake, ping_interval, ping, headers, block, blob_start, blob, tx, write;
 };
 
 /* sync.c: what headers and blocks this peer has shown. Index entries live as long as the chain. */
@@ -65,6 +65,7 @@ struct peer_sync {
 struct peer_blobs {
 	size_t asked;                        /* requests that count now */
 	size_t credit;                       /* blobs that may still come, late ones included */
+	int64_t idle_until;                  /* no requests before: it let one run out */
 };
 
 /* relay.c */

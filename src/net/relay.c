@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "util/bytes.h"
+#include "consensus/contribution.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -28,6 +28,7 @@ struct tx_request {
 
 struct relay {
 	struct peers *peers;
+	struct blobs *blobs;
 	struct map requests;       /* wtxid -> struct tx_request, owned */
 	struct known refused;      /* wtxids of transactions the present tip does not allow */
 	struct known false_proofs; /* ids */
@@ -38,11 +39,12 @@ struct relay {
 	size_t waiting_count, waiting_next;
 };
 
-struct relay *relay_new(struct peers *peers)
+struct relay *relay_new(struct peers *peers, struct blobs *blobs)
 {
 	struct relay *relay = mem_calloc(1, sizeof *relay);
 
 	relay->peers = peers;
+	relay->blobs = blobs;
 	map_init(&relay->requests);
 	known_init(&relay->refused, REFUSED_MAX);
 	known_init(&relay->false_proofs, FALSE_MAX);
@@ -210,6 +212,15 @@ static bool knew_better(const struct reject *reject)
 	                                          strcmp(reject->reason, "bad-txns-witness") == 0);
 }
 
+static void note_blobs(struct relay *relay, const struct peer *peer, const struct tx *tx)
+{
+	struct contribution data;
+
+	for (size_t i = 0; i < tx->output_count; i++)
+		if (contribution_parse(&tx->outputs[i].script, &data) == CONTRIBUTION_DATA)
+			blobs_offered(relay->blobs, peer, data.root);
+}
+
 static void take_tx(struct relay *relay, struct peer *peer, struct tx *tx, const uint8_t wtxid[32])
 {
 	struct reject reject = { .reason = "" };
@@ -256,6 +267,7 @@ void relay_on_tx(struct relay *relay, struct peer *peer, const uint8_t *payload,
 		tx_free(tx);
 		peer_punish(peer, "invalid transaction: %s", reject.reason);
 	} else {
+		note_blobs(relay, peer, tx);
 		take_tx(relay, peer, tx, wtxid);
 	}
 }

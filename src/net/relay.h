@@ -9,11 +9,11 @@
 #ifndef ATELIER_NET_RELAY_H
 #define ATELIER_NET_RELAY_H
 
-#include "net/peer.h"
+#include "net/blobs.h"
 
 struct relay;
 
-struct relay *relay_new(struct peers *peers);
+struct relay *relay_new(struct peers *peers, struct blobs *blobs);
 void relay_free(struct relay *relay);
 
 void relay_peer_ready(struct relay *relay, struct peer *peer);
