@@ -57,6 +57,7 @@ def transaction_without_bytes():
         victim.connect(owner)
         wait_for_same_tip(owner, victim)
         owner.rpc.setnetworkactive(False)
+        victim.disconnect(owner)
         txid, root = contribute(owner)
         raw = bytes.fromhex(owner.rpc.getrawtransaction(txid))
         with Peer(victim) as keeper:
@@ -65,16 +66,17 @@ def transaction_without_bytes():
             keeper.send("notfound", messages.inventory_payload((messages.INVENTORY_BLOB, root)))
             keeper.sync()
             tap.equal(victim.rpc.getrawmempool(), [], "the mempool without the bytes")
-            with Peer(victim) as liar:
-                asks_for_blob(liar, root)  # all peers are asked in turn
-                liar.send("blob", root + DATA[::-1])
-                liar.wait_for_close()
-            victim.wait_for_log("bad-blob-root")
-            tap.equal(victim.rpc.getrawmempool(), [], "the mempool after wrong bytes")
-            with Peer(victim) as listener:
-                owner.rpc.setnetworkactive(True)
-                wait_until(lambda: victim.rpc.getrawmempool() == [txid], "the bytes come from the owner")
-                listener.wait_for("inv", lambda payload: messages.Transaction.read(messages.Reader(raw)).wtxid() in payload)
+        with Peer(victim) as liar:
+            asks_for_blob(liar, root)  # all peers are asked in turn
+            liar.send("blob", root + DATA[::-1])
+            liar.wait_for_close()
+        victim.wait_for_log("bad-blob-root")
+        tap.equal(victim.rpc.getrawmempool(), [], "the mempool after wrong bytes")
+        with Peer(victim) as listener:
+            owner.rpc.setnetworkactive(True)
+            victim.connect(owner)
+            wait_until(lambda: victim.rpc.getrawmempool() == [txid], "the bytes come from the owner")
+            listener.wait_for("inv", lambda payload: messages.Transaction.read(messages.Reader(raw)).wtxid() in payload)
 
 
 def block_without_bytes():

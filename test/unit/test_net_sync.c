@@ -388,6 +388,26 @@ static void test_mute_alone(void **state)
 	close(fd);
 }
 
+/* A source that does not answer is given up, and the bytes come from somebody else. */
+static void test_mute_about_blob(void **state)
+{
+	const struct net_options hasty = { .listen = true, .bind = "127.0.0.1", .max_peers = 9, .block_timeout = 300,
+	                                   .agent = "/test/" };
+	struct node *wants = add_node_with(&hasty), *other = add_node();
+	uint8_t root[32] = { 1 };
+	int fd = connect_mute(wants);
+
+	(void)state;
+	WAIT_FOR(peers_of(wants) == 1);
+	connect_nodes(wants, other);
+	WAIT_FOR(peers_of(wants) == 2);
+	fake_chain_want_blob(wants->chain, root, 1);
+	fake_chain_hold_blob(other->chain, root, "bytes");
+	WAIT_FOR(chain_has_blob(wants->chain, root));
+	assert_int_equal(peers_of(wants), 2);
+	close(fd);
+}
+
 static uint64_t bytes_sent(const struct node *node)
 {
 	struct net_counts counts;
@@ -551,6 +571,7 @@ int main(void)
 		NET_TEST(test_self),
 		NET_TEST(test_mute_peer),
 		NET_TEST(test_mute_alone),
+		NET_TEST(test_mute_about_blob),
 		NET_TEST(test_slow_reader),
 		NET_TEST(test_no_handshake),
 		NET_TEST(test_operator),
