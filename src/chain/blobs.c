@@ -178,29 +178,40 @@ void blobs_drop_old(struct blobs *blobs, int64_t seconds)
 	free(old);
 }
 
+static bool root_matches(const struct buf *out, size_t before, const uint8_t root[32])
+{
+	uint8_t found[32];
+
+	blob_root(out->data + before, out->size - before, found);
+	return memcmp(found, root, 32) == 0;
+}
+
 bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *out, struct errmsg *err)
 {
 	struct blob *blob = map_get(&blobs->by_root, root);
 	size_t before = out->size;
-	uint8_t found[32];
+	bool ok, sound;
 	char *path;
-	bool ok;
 
 	if (blob == NULL)
 		return errmsg_set(err, "The blob is not here");
 	path = blob_path(blobs, root);
 	ok = file_read(path, BLOB_LARGEST, out, err);
 	if (ok) {
-		blob_root(out->data + before, out->size - before, found);
-		if (memcmp(found, root, 32) != 0)
-			ok = errmsg_set(err, "%s does not match its root any more", path);
-	}
-	if (!ok) {
-		log_error("[chain] removing a damaged blob: %s", path);
-		out->size = before;
-		blob_remove(blobs, root);
+		ok = sound = root_matches(out, before, root);
+		if (!sound)
+			errmsg_set(err, "%s does not match its root any more", path);
 	} else {
+		/* A file that is there and cannot be opened now (no descriptor is left) may be sound. */
+		sound = file_exists(path);
+	}
+	if (ok)
 		blob->checked = true;
+	else
+		out->size = before;
+	if (!sound) {
+		log_error("[chain] removing a damaged blob: %s", path);
+		blob_remove(blobs, root);
 	}
 	free(path);
 	return ok;
@@ -227,8 +238,8 @@ bool blobs_gather(struct blobs *blobs, const struct spec *spec, const uint8_t ro
 	uint8_t *out, struct errmsg *err)
 {
 	const struct blob *blob = map_get(&blobs->by_root, root);
+	bool ok, gone;
 	char *path;
-	bool ok;
 	int fd;
 
 	if (blob != NULL && !blob->checked) {
@@ -244,10 +255,14 @@ bool blobs_gather(struct blobs *blobs, const struct spec *spec, const uint8_t ro
 		return errmsg_set(err, "The blob of a dataset is not here");
 	path = blob_path(blobs, root);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	gone = fd < 0 && errno == ENOENT;
 	ok = fd >= 0 ? gather_ranges(fd, spec, seed, blob->size, path, out, err) :
 		errmsg_set(err, "Cannot open %s: %s", path, strerror(errno));
 	if (fd >= 0)
 		close(fd);
+	/* Somebody took it away or cut it short: it must be fetched again. */
+	if (gone || (fd >= 0 && !ok))
+		blob_remove(blobs, root);
 	free(path);
 	return ok;
 }

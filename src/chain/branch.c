@@ -9,6 +9,7 @@ static bool undo_one(struct chain *chain, struct registry *registry, const struc
 	struct registry_undo *undo;
 	struct reader reader;
 	struct buf record;
+	bool fits;
 
 	buf_init(&record);
 	if (!blockfile_read(chain->undos, RECORD_UNDO, &node->undo, &record, err)) {
@@ -22,9 +23,10 @@ static bool undo_one(struct chain *chain, struct registry *registry, const struc
 	if (undo == NULL)
 		return errmsg_set(err, "The undo data of block %u are damaged: start with -reindex",
 			(unsigned)node->entry.height);
-	registry_undo(registry, undo);
+	fits = registry_undo(registry, undo);
 	registry_undo_free(undo);
-	return true;
+	return fits || errmsg_set(err, "The undo data of block %u are another block's: start with -reindex",
+		(unsigned)node->entry.height);
 }
 
 static bool apply_one(struct chain *chain, struct registry *registry, const struct node *node, struct errmsg *err)

@@ -390,10 +390,9 @@ static bool disconnect_tip(struct chain *chain, struct errmsg *err)
 		ok = undo != NULL ? undo_coins(view, block, &spent, err) :
 			errmsg_set(err, "The undo data of a block are damaged: start with -reindex");
 	}
-	if (ok) {
-		registry_undo(chain->registry, undo);
-		ok = write_disconnected(chain, node, block, view, err);
-	}
+	ok = ok && (registry_undo(chain->registry, undo) ||
+		errmsg_set(err, "The undo data of a block are another block's: start with -reindex"));
+	ok = ok && write_disconnected(chain, node, block, view, err);
 	if (ok) {
 		mempool_block_disconnected(chain, block);
 		NOTIFY(chain, disconnected, &node->entry, block);

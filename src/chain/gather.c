@@ -33,7 +33,8 @@ uint8_t *gather_windows(struct chain *chain, const struct draw *draw, const stru
 	dataset = registry_get(draw->registry, draw->dataset[*slot]);
 	if (blobs_gather(chain->blobs, spec, dataset->root, seed, windows, err))
 		return windows;
-	if (missing != NULL) {
+	/* What is here and cannot be read is not mended by asking for it. */
+	if (missing != NULL && !blobs_has(chain->blobs, dataset->root)) {
 		memcpy(missing->root, dataset->root, 32);
 		missing->size = dataset->size;
 	}

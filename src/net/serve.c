@@ -56,7 +56,7 @@ static bool serve_block(const struct sync *sync, struct peer *peer, const uint8_
 
 	if (!entry || !entry->parent || !sync_may_serve(sync, entry))
 		return false;
-	block = chain_read_block(chain, entry, &err);
+	block = chain_read_bare(chain, entry, &err);
 	if (!block) {
 		log_warn("A peer asked for a block that cannot be read: %s", err.text);
 		return false;

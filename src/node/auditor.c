@@ -82,7 +82,7 @@ static void read_statement(struct chain *chain, struct audit_report *report)
 {
 	const struct index_entry *entry = report->entry;
 	const struct index_entry *child = chain_is_active(chain, entry) ? chain_at(chain, entry->height + 1) : NULL;
-	struct block *block = child == NULL ? NULL : chain_read_block(chain, child, NULL);
+	struct block *block = child == NULL ? NULL : chain_read_bare(chain, child, NULL);
 	uint32_t slots = chain_spec(chain)->slots;
 	if (block != NULL) {
 		const struct tx *coinbase = block->txs[0];

@@ -96,7 +96,8 @@ static enum rpc_outcome getblock(struct rpc_request *r, void *context)
 		return entry->height == 0 && rpc_int(r, "verbosity") > 0 ? rpc_reply(r, show_entry(chain, entry)) :
 			rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)",
 				entry->height == 0 ? "genesis is a header alone" : "not downloaded");
-	struct block *block = chain_read_block(chain, entry, &err);
+	bool bodies = rpc_int(r, "verbosity") == 0 && rpc_bool(r, "bodies");
+	struct block *block = bodies ? chain_read_block(chain, entry, &err) : chain_read_bare(chain, entry, &err);
 	if (block == NULL)
 		return rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)", err.text);
 	json_t *result;
@@ -105,7 +106,7 @@ static enum rpc_outcome getblock(struct rpc_request *r, void *context)
 	} else {
 		struct buf raw;
 		buf_init(&raw);
-		block_write(&raw, chain_spec(chain), block, rpc_bool(r, "bodies") && block->bodies != NULL);
+		block_write(&raw, chain_spec(chain), block, bodies && block->bodies != NULL);
 		result = json_hex(raw.data, raw.size);
 		buf_clear(&raw);
 	}

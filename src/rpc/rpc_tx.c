@@ -16,7 +16,7 @@ static const struct rpc_arg getrawtransaction_args[] = {
 /* The transaction out of one block; NULL: not there, or the block's bytes are not. */
 static struct tx *tx_of_block(struct chain *chain, const struct index_entry *entry, const uint8_t txid[32])
 {
-	struct block *block = entry->height == 0 ? NULL : chain_read_block(chain, entry, NULL);
+	struct block *block = entry->height == 0 ? NULL : chain_read_bare(chain, entry, NULL);
 	struct tx *found = NULL;
 	for (size_t i = 0; block != NULL && found == NULL && i < block->tx_count; i++) {
 		uint8_t id[32];

@@ -213,7 +213,7 @@ enum chain_result chain_add_block(struct chain *chain, struct block *block, uint
 	return CHAIN_NEW;
 }
 
-struct block *chain_read_block(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
 {
 	struct block *block;
 

@@ -79,6 +79,46 @@ static void test_blob_missing(void **unused)
 	helper_stop(&b);
 }
 
+/* A blob's file that is taken away under the running node is asked for as soon as a step needs it. */
+static void test_blob_taken_away(void **unused)
+{
+	uint8_t data[BLOB_SIZE], root[32];
+	struct helper a, b;
+	struct reject reject;
+	const struct index_entry *tip;
+	bool trained = false;
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 4);
+	tx_free(contribute(&a, 1, 5, data, root));
+	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), 0, &reject), CHAIN_NEW);
+	helper_mine(&a, 1);
+	helper_feed(&b, &a, 1, 5);
+	helper_settle(&b);
+	helper_remove(&b, "blobs/*");
+	helper_forget(&b);
+	while (!trained) {
+		helper_mine(&a, 1);
+		tip = chain_tip(a.chain);
+		for (uint32_t slot = 0; slot < a.spec->slots; slot++)
+			trained = trained || (tip->outcome.dataset[slot] == 1 && tip->outcome.outcome.slot[slot].count > 0);
+		helper_feed(&b, &a, tip->height, tip->height);
+		helper_settle(&b);
+	}
+	assert_int_equal(b.blobs_wanted, 1);
+	assert_memory_equal(b.wanted, root, 32);
+	assert_int_equal(chain_tip(b.chain)->height + 1, tip->height);
+	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, false, &reject), CHAIN_NEW);
+	helper_settle(&b);
+	assert_memory_equal(chain_tip(b.chain)->id, tip->id, 32);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
 /* A block whose own proof is made up costs one step: nobody is asked for the blobs it registers, which may not exist. */
 static void test_false_registration(void **unused)
 {
@@ -330,6 +370,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_blob_missing),
+		cmocka_unit_test(test_blob_taken_away),
 		cmocka_unit_test(test_false_registration),
 		cmocka_unit_test(test_dataset_lives),
 		cmocka_unit_test(test_loose_proofs),
