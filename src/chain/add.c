@@ -70,6 +70,14 @@ enum chain_result chain_add_header(struct chain *chain, const struct header *hea
 	return CHAIN_NEW;
 }
 
+void chain_forget_headers(struct chain *chain)
+{
+	const size_t before = chain->index.count;
+
+	index_forget_headers(&chain->index);
+	log_info("[chain] %zu headers without blocks are forgotten", before - chain->index.count);
+}
+
 /* --- blocks --- */
 
 static bool check_bodies(const struct chain *chain, const struct block *block, struct reject *reject)

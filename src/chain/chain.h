@@ -12,7 +12,7 @@
  * What has been acknowledged survives kill -9: block bytes are synced before the index names them, and tip, coins,
  * registry and index change in one synced LevelDB batch.
  *
- * Ownership: index entries live as long as the chain; blocks handed in belong to the chain; what `read` functions return
+ * Ownership: index entries live as long as the chain (bare headers until chain_forget_headers); blocks handed in belong to the chain; what `read` functions return
  * is the caller's. */
 #ifndef ATELIER_CHAIN_CHAIN_H
 #define ATELIER_CHAIN_CHAIN_H
@@ -117,6 +117,10 @@ enum chain_result { CHAIN_NEW, CHAIN_KNOWN, CHAIN_ORPHAN, CHAIN_REJECTED, CHAIN_
 /* ORPHAN: the parent is not known. */
 enum chain_result chain_add_header(struct chain *chain, const struct header *header, const struct index_entry **entry,
 	struct reject *reject);
+/* Headers cost next to nothing to make, and so many are held at most: then new ones are refused (REJECT_NOT_YET,
+ * "too-many-headers"). This forgets all that are headers alone and lead to no block that is here, and those refused before
+ * they were stored: the caller, and all others, must have let go of every entry that is ENTRY_HEADER or ENTRY_INVALID. */
+void chain_forget_headers(struct chain *chain);
 /* Takes the block: NEW means it is stored, and block_verdict follows once its proofs have been executed. Bodies that came
  * along are compared with their digests and dropped: execution gives them anew. ORPHAN: the parent is not known. */
 enum chain_result chain_add_block(struct chain *chain, struct block *block, uint64_t source, struct reject *reject);

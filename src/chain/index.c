@@ -242,6 +242,39 @@ void index_reconsider(struct index *index, struct node *node, struct db_batch *b
 	weigh_headers(index);
 }
 
+/* Lets go of a node that hangs on nothing any more. */
+static void forget(struct index *index, struct node *node)
+{
+	index->header_only -= node->entry.status == ENTRY_HEADER;
+	map_remove(&index->by_id, node->entry.id);
+	free(node);
+}
+
+void index_forget_headers(struct index *index)
+{
+	size_t kept = 1;
+
+	for (size_t i = 0; i < index->count; i++)
+		index->nodes[i]->has_child = false;
+	/* Children before parents: whoever is kept marks its parent, which then is kept too. */
+	for (size_t i = index->count; i-- > 1;) {
+		struct node *at = index->nodes[i];
+		bool bare = at->entry.status == ENTRY_HEADER || at->entry.status == ENTRY_INVALID;
+
+		if (bare && !at->saved && !at->has_child) {
+			forget(index, at);
+			index->nodes[i] = NULL;
+		} else {
+			node_parent(at)->has_child = true;
+		}
+	}
+	for (size_t i = 1; i < index->count; i++)
+		if (index->nodes[i] != NULL)
+			index->nodes[kept++] = index->nodes[i];
+	index->count = kept;
+	weigh_headers(index);
+}
+
 void index_note_stored(struct node *node)
 {
 	for (struct node *at = node_parent(node); at != NULL && at->entry.status == ENTRY_STORED; at = node_parent(at)) {

@@ -64,6 +64,9 @@ void index_invalidate(struct index *index, struct node *node, const char *reason
 /* Takes INVALID back from the entry, its descendants and its ancestors; what of them is in the database goes into the batch. */
 void index_reconsider(struct index *index, struct node *node, struct db_batch *batch);
 
+/* Frees what is a header alone, or was refused without ever being stored, and has no other descendants. */
+void index_forget_headers(struct index *index);
+
 /* The verified or connected entry with most work; on a tie the first connected. */
 struct node *index_best_verified(const struct index *index);
 

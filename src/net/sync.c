@@ -22,6 +22,7 @@ struct sync {
 	struct peers *peers;
 	struct map in_flight;      /* block id -> the peer it was asked of */
 	struct known proven;       /* blocks whose own proof was executed while this node ran */
+	bool headers_full;         /* the chain takes no more headers */
 };
 
 struct sync *sync_new(struct peers *peers)
@@ -155,6 +156,7 @@ static const struct index_entry *take_new(struct sync *sync, struct peer *peer, 
 		return NULL;
 	case CHAIN_REJECTED:
 		log_refused(peer, "header", id, &reject);
+		sync->headers_full = sync->headers_full || strcmp(reject.reason, "too-many-headers") == 0;
 		if (reject.ban_score >= 100)
 			peer_punish(peer, "invalid header: %s", reject.reason);
 		return NULL;
@@ -454,8 +456,34 @@ static void leave_invalid(struct sync *sync, struct peer *peer)
 	ask_from_tip(sync, peer);
 }
 
+static bool is_bare(const struct index_entry *entry)
+{
+	return entry && (entry->status == ENTRY_HEADER || entry->status == ENTRY_INVALID);
+}
+
+/* The chain holds more bare headers than honest peers ever give: all go, and peers are asked for theirs again. */
+static void start_headers_anew(struct sync *sync)
+{
+	for (struct peer *p = sync->peers->first; p; p = p->next) {
+		while (p->sync.block_count > 0)
+			forget_request(sync, p, 0);
+		p->sync.introduced_count = 0;
+		if (is_bare(p->sync.announced))
+			p->sync.announced = NULL;
+		if (is_bare(p->sync.best))
+			p->sync.best = NULL;
+	}
+	chain_forget_headers(sync->peers->chain);
+	sync->headers_full = false;
+	for (struct peer *p = sync->peers->first; p; p = p->next)
+		if (peer_usable(p))
+			ask_from_tip(sync, p);
+}
+
 void sync_work(struct sync *sync, int64_t now)
 {
+	if (sync->headers_full)
+		start_headers_anew(sync);
 	for (struct peer *p = sync->peers->first; p; p = p->next) {
 		if (peer_usable(p))
 			let_run_out(sync, p, now);

@@ -26,7 +26,7 @@ struct chain {
 	struct mempool_entry mempool[POOL_MAX];
 	size_t mempool_count;
 	uint64_t nonce;
-	bool blocks_lost;
+	bool blocks_lost, headers_full;
 };
 
 const struct spec *fake_spec(void)
@@ -189,9 +189,30 @@ enum chain_result chain_add_header(struct chain *chain, const struct header *hea
 {
 	struct index_entry *parent = map_get(&chain->entries, header->prev);
 
-	(void)reject;
+	*entry = NULL;
+	if (chain->headers_full) {
+		reject_set(reject, REJECT_NOT_YET, "too-many-headers", "as the test wants");
+		return CHAIN_REJECTED;
+	}
 	*entry = parent ? insert(chain, header, parent) : NULL;
 	return parent ? CHAIN_NEW : CHAIN_ORPHAN;
+}
+
+void chain_forget_headers(struct chain *chain)
+{
+	const uint8_t *key;
+	void *value;
+
+	chain->headers_full = false;
+	for (size_t at = 0; map_next(&chain->entries, &at, &key, &value);) {
+		const struct index_entry *entry = value;
+
+		if (entry->status != ENTRY_HEADER)
+			continue;
+		map_remove(&chain->entries, entry->id);
+		free(value);
+		at = 0;
+	}
 }
 
 enum chain_result chain_add_block(struct chain *chain, struct block *block, uint64_t source, struct reject *reject)
@@ -413,6 +434,11 @@ void fake_chain_hold_blob(struct chain *chain, const uint8_t root[32], const cha
 void fake_chain_want_blob(struct chain *chain, const uint8_t root[32], uint64_t source)
 {
 	chain->events.blob_wanted(chain->events.context, root, 5, source);
+}
+
+void fake_chain_fill_headers(struct chain *chain)
+{
+	chain->headers_full = true;
 }
 
 void fake_chain_lose_blocks(struct chain *chain)

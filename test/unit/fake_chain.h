@@ -34,6 +34,9 @@ void fake_chain_spend(struct chain *chain, uint8_t salt, uint8_t wtxid[32]);
 void fake_chain_hold_blob(struct chain *chain, const uint8_t root[32], const char *text);
 void fake_chain_want_blob(struct chain *chain, const uint8_t root[32], uint64_t source);
 
+/* No more headers are taken until chain_forget_headers is called. */
+void fake_chain_fill_headers(struct chain *chain);
+
 /* From now on blocks cannot be read. */
 void fake_chain_lose_blocks(struct chain *chain);
 

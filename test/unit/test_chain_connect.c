@@ -203,6 +203,42 @@ static void test_promised_work(void **unused)
 	helper_stop(&b);
 }
 
+/* Bare headers go, those that lead to stored blocks stay, and what was forgotten can be told again. */
+static void test_forget_headers(void **unused)
+{
+	const struct index_entry *tips[4];
+	struct helper a, b;
+	struct reject reject;
+	uint8_t third[32];
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 6);
+	memcpy(third, chain_at(a.chain, 3)->id, 32);
+	assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, 1)->header, NULL, &reject), CHAIN_NEW);
+	helper_feed(&b, &a, 2, 2);
+	for (uint32_t height = 3; height <= 6; height++)
+		assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, height)->header, NULL, &reject), CHAIN_NEW);
+	assert_int_equal(chain_best_header(b.chain)->height, 6);
+	chain_forget_headers(b.chain);
+	assert_non_null(chain_find(b.chain, chain_at(a.chain, 1)->id));
+	assert_int_equal(chain_find(b.chain, chain_at(a.chain, 2)->id)->status, ENTRY_STORED);
+	assert_null(chain_find(b.chain, third));
+	assert_int_equal(chain_best_header(b.chain)->height, 2);
+	assert_int_equal(chain_tips(b.chain, tips, 4), 2); /* genesis, the tip, and block 2 */
+	helper_feed(&b, &a, 1, 1);
+	helper_feed(&b, &a, 3, 6);
+	helper_settle(&b);
+	assert_memory_equal(chain_tip(b.chain)->id, chain_tip(a.chain)->id, 32);
+	helper_close(&b);
+	helper_open(&b);
+	helper_settle(&b);
+	assert_int_equal(chain_tip(b.chain)->height, 6);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
 /* Nothing in a header names a witness of the coinbase. Whoever adds one to a block on its way is refused, and the block as
  * it was is taken afterwards. */
 static void test_coinbase_witness(void **unused)
@@ -631,6 +667,7 @@ int main(void)
 		cmocka_unit_test(test_mine_and_feed),
 		cmocka_unit_test(test_reorganise),
 		cmocka_unit_test(test_promised_work),
+		cmocka_unit_test(test_forget_headers),
 		cmocka_unit_test(test_coinbase_witness),
 		cmocka_unit_test(test_find_proofs),
 		cmocka_unit_test(test_restart),

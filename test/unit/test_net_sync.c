@@ -163,6 +163,24 @@ static void test_deep_reorganisation(void **state)
 	WAIT_FOR(same_tip(a, b));
 }
 
+/* Somebody filled the chain with headers: they are forgotten, and the sync goes on from what peers then give. */
+static void test_headers_full(void **state)
+{
+	struct node *a = add_node(), *b = add_node(), *mute = add_node();
+	const struct index_entry *last;
+
+	(void)state;
+	/* b knows headers, and has asked for blocks, when it takes no more. */
+	fake_chain_lose_blocks(mute->chain);
+	last = fake_chain_mine(mute->chain, NULL, 50, 2, FAKE_GOOD);
+	connect_nodes(b, mute);
+	WAIT_FOR(chain_find(b->chain, last->id));
+	fake_chain_mine(a->chain, NULL, 60, 1, FAKE_GOOD);
+	fake_chain_fill_headers(b->chain);
+	connect_nodes(b, a);
+	WAIT_FOR(same_tip(a, b));
+}
+
 static void test_false_block(void **state)
 {
 	struct node *honest = add_node(), *liar = add_node(), *victim = add_node();
@@ -561,6 +579,7 @@ int main(void)
 		NET_TEST(test_headers_are_bounded),
 		NET_TEST(test_reorganisation),
 		NET_TEST(test_deep_reorganisation),
+		NET_TEST(test_headers_full),
 		NET_TEST(test_false_block),
 		NET_TEST(test_false_loose_inside),
 		NET_TEST(test_blocks_from_elsewhere),
