@@ -107,11 +107,23 @@ static void connect_to(struct named_node *node, const struct address *address)
 		try_later(node);
 }
 
+/* A name may have several addresses, of which some do not work from here: each attempt takes the next. */
+static bool choose_address(const struct evutil_addrinfo *found, unsigned attempt, struct address *address)
+{
+	unsigned count = 0;
+
+	for (const struct evutil_addrinfo *at = found; at; at = at->ai_next)
+		count++;
+	for (unsigned skip = count ? attempt % count : 0; skip > 0; skip--)
+		found = found->ai_next;
+	return found && address_from_sockaddr(address, found->ai_addr);
+}
+
 static void on_resolved(int result, struct evutil_addrinfo *found, void *context)
 {
 	struct named_node *node = context;
 	struct address address;
-	bool good = result == 0 && found && address_from_sockaddr(&address, found->ai_addr);
+	bool good = result == 0 && choose_address(found, node->attempt++, &address);
 	char host[HOST_TEXT];
 
 	if (found)

@@ -12,6 +12,7 @@ struct named_node {
 	bool once;                 /* RPC onetry: forgotten after the attempt */
 	bool resolving;
 	bool removed;              /* freed when the resolver has answered */
+	unsigned attempt;          /* counts how often its name was resolved */
 	uint64_t peer;             /* its connection, 0: none */
 	int64_t not_before, pause; /* clock_mono_ms; ms */
 	struct named *set;

@@ -275,15 +275,20 @@ static void forget_request(struct sync *sync, struct peer *peer, size_t index)
 	state->blocks[index] = state->blocks[--state->block_count];
 }
 
-/* True if the block had been asked of this peer. */
+/* True if the block had been asked of this peer. Its other answers are on the way, one behind the other. */
 static bool request_answered(struct sync *sync, struct peer *peer, const uint8_t id[32])
 {
-	for (size_t i = 0; i < peer->sync.block_count; i++)
-		if (memcmp(peer->sync.blocks[i].entry->id, id, 32) == 0) {
-			forget_request(sync, peer, i);
-			return true;
-		}
-	return false;
+	struct peer_sync *state = &peer->sync;
+	size_t i = 0;
+
+	while (i < state->block_count && memcmp(state->blocks[i].entry->id, id, 32) != 0)
+		i++;
+	if (i == state->block_count)
+		return false;
+	forget_request(sync, peer, i);
+	for (i = 0; i < state->block_count; i++)
+		state->blocks[i].deadline = clock_mono_ms() + sync->peers->timeouts.block;
+	return true;
 }
 
 void sync_peer_gone(struct sync *sync, struct peer *peer)

@@ -541,6 +541,23 @@ static void test_operator(void **state)
 	WAIT_FOR(peers_of(a) == 1 && peers_of(b) == 1);
 }
 
+/* A name with several addresses: the first may be one where nobody listens. */
+static void test_name(void **state)
+{
+	struct node *a = add_node(), *b = add_node();
+	char name[32];
+
+	(void)state;
+	snprintf(name, sizeof name, "localhost:%u", net_port(b->net));
+	assert_int_equal(net_add_node(a->net, name), NET_NODE_OK);
+	WAIT_FOR(peers_of(a) == 1 && peers_of(b) == 1);
+	assert_int_equal(net_add_node(a->net, "no-such-host.invalid"), NET_NODE_OK);
+	turn_a_while();
+	assert_int_equal(net_remove_node(a->net, "no-such-host.invalid"), NET_NODE_OK); /* perhaps while it is resolved */
+	turn_a_while();
+	assert_int_equal(peers_of(a), 1);
+}
+
 static void test_full(void **state)
 {
 	const struct net_options small = { .listen = true, .bind = "127.0.0.1", .max_peers = 1, .agent = "/test/" };
@@ -594,6 +611,7 @@ int main(void)
 		NET_TEST(test_slow_reader),
 		NET_TEST(test_no_handshake),
 		NET_TEST(test_operator),
+		NET_TEST(test_name),
 		NET_TEST(test_full),
 		NET_TEST(test_options),
 	};
