@@ -126,14 +126,6 @@ static bool iterate(struct step *s, const struct step_job *job, uint32_t t, floa
 	return true;
 }
 
-static bool all_finite(const float *x, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!float_is_finite(x[i]))
-			return false;
-	return true;
-}
-
 enum step_result step_execute(struct step *s, const struct step_job *job, uint8_t *delta)
 {
 	const float *theta = state_theta(job->state);
@@ -154,9 +146,8 @@ enum step_result step_execute(struct step *s, const struct step_job *job, uint8_
 		if (job->progress)
 			job->progress(job->progress_context, t, loss);
 	}
-	if (!all_finite(s->w, s->count))
-		return STEP_FAILED;
 	for (size_t i = 0; i < s->count; i++)
 		s->gradient[i] = s->w[i] - theta[i];
+	/* Where a weight is not finite the difference is not either, and that cannot be encoded. */
 	return delta_encode(s->gradient, s->count, job->seed, delta) ? STEP_OK : STEP_FAILED;
 }

@@ -15,14 +15,14 @@
 #include "util/mem.h"
 
 static const struct train_config tiny = {
-	.model = {.d = 32, .layers = 2, .heads = 2, .ff = 48, .ctx = 32},
+	.model = {.d = 64, .layers = 1, .heads = 2, .ff = 48, .ctx = 32},
 	.batch = 2, .iterations = 2, .lr_ppm = 2000, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
-	.gate_ppm = 1050000, .bench_rows = 3,
+	.gate_ppm = 1050000, .bench_rows = 2,
 };
 
-enum { DATASET = 1000, TRAINING = 600, PROOFS = 3 };
+enum { DATASET = 1000, TRAINING = 600, PROOFS = 2 };
 
-/* What most tests start from: the state, and three executed proofs. */
+/* What most tests start from: the state, and two executed proofs. */
 struct fixture {
 	struct step *step;
 	struct state *initial;
@@ -145,6 +145,35 @@ static void assert_values(const char *name, const struct update_outcome *outcome
 	assert_string_equal(found, known);
 }
 
+/* The same change with every sign reversed. */
+static uint8_t *turned_around(const uint8_t *delta)
+{
+	uint8_t *out = mem_dup(delta, step_delta_size(&tiny));
+
+	for (size_t i = 0; i < step_delta_size(&tiny); i++)
+		if (i % DELTA_BLOCK_SIZE != 0)
+			out[i] = (uint8_t)-out[i];
+	return out;
+}
+
+/* Digest of proof 0's step from a state whose gradient is too small to be clipped: gains of a quarter before the head. */
+static void quiet_step(const struct fixture *f, uint8_t digest[32])
+{
+	size_t n = model_count(&tiny.model), d = tiny.model.d;
+	float *theta = mem_dup(state_theta(f->initial), n * sizeof(float));
+
+	for (size_t i = 0; i < d; i++)
+		theta[n - 257 * d + i] = 0.25f;
+	struct state *quiet = state_new(&tiny.model, theta, mem_calloc(n, sizeof(float)));
+	struct step_job job = {.state = quiet, .seed = f->seeds[0], .windows = f->windows[0]};
+	uint8_t *delta = mem_alloc(step_delta_size(&tiny));
+
+	assert_int_equal(step_execute(f->step, &job, delta), STEP_OK);
+	sha256(digest, delta, step_delta_size(&tiny));
+	state_unref(quiet);
+	free(delta);
+}
+
 static void test_known_answers(void **state)
 {
 	struct fixture *f = *state;
@@ -155,6 +184,8 @@ static void test_known_answers(void **state)
 	assert_answer("tiny-initial", state_root(f->initial));
 	sha256(digest, f->deltas[0], step_delta_size(&tiny));
 	assert_answer("tiny-step", digest);
+	quiet_step(f, digest);
+	assert_answer("tiny-quiet-step", digest);
 
 	struct state *next = update_execute(f->step, &job, &outcome);
 
@@ -163,15 +194,14 @@ static void test_known_answers(void **state)
 	assert_values("tiny-values", &outcome);
 	assert_true(outcome.loss_after < outcome.loss_before);
 
-	/* From a state with momentum, and with a slot of harmful work: a delta turned around. */
-	uint8_t *harmful = mem_alloc(step_delta_size(&tiny));
-	struct update_proof proofs[3] = {{f->deltas[1], 0}, {harmful, 1}, {f->deltas[2], 0}};
+	/* From a state with momentum, and with a slot of harmful work: both deltas turned around. */
+	uint8_t *harmful[2] = {turned_around(f->deltas[0]), turned_around(f->deltas[1])};
+	struct update_proof proofs[4] = {{f->deltas[1], 0}, {harmful[0], 1}, {f->deltas[0], 0}, {harmful[1], 1}};
 
-	for (size_t i = 0; i < step_delta_size(&tiny); i++)
-		harmful[i] = i % DELTA_BLOCK_SIZE == 0 ? f->deltas[0][i] : (uint8_t)-f->deltas[0][i];
 	job.parent = next;
 	job.benchmark = benchmark_new(f->step, next, f->benchmark_windows, NULL);
 	job.proofs = proofs;
+	job.proof_count = 4;
 	job.leave_out = true;
 	struct state *last = update_execute(f->step, &job, &outcome);
 
@@ -179,7 +209,7 @@ static void test_known_answers(void **state)
 	assert_int_equal(outcome.slots[0].state, UPDATE_USED);
 	assert_int_equal(outcome.slots[0].count, 2);
 	assert_int_equal(outcome.slots[1].state, UPDATE_LEFT_OUT);
-	assert_int_equal(outcome.slots[1].count, 1);
+	assert_int_equal(outcome.slots[1].count, 2);
 	assert_answer("tiny-left-out", state_root(last));
 	assert_values("tiny-left-out-values", &outcome);
 
@@ -189,9 +219,14 @@ static void test_known_answers(void **state)
 	assert_memory_equal(state_root(replayed), state_root(last), 32);
 	state_unref(replayed);
 
-	/* A threshold below the value keeps the slot. */
-	job.v_ref = -outcome.slots[1].value;
+	/* A threshold that the value does not fall below keeps the slot, and so does one without records. */
 	state_unref(last);
+	job.leave_out = false;
+	last = update_execute(f->step, &job, &outcome);
+	assert_int_equal(outcome.slots[1].state, UPDATE_USED);
+	state_unref(last);
+	job.leave_out = true;
+	job.v_ref = -outcome.slots[1].value;
 	last = update_execute(f->step, &job, &outcome);
 	assert_int_equal(outcome.slots[1].state, UPDATE_USED);
 	replayed = update_replay(&tiny, &job, &outcome);
@@ -200,7 +235,8 @@ static void test_known_answers(void **state)
 	state_unref(last);
 	state_unref(next);
 	benchmark_unref(job.benchmark);
-	free(harmful);
+	free(harmful[0]);
+	free(harmful[1]);
 }
 
 static void test_engines_agree(void **state)
@@ -319,13 +355,12 @@ static void test_step_cancel(void **state)
 
 /* ---- How a block is void ---- */
 
-static void assert_void(struct fixture *f, struct step *step, const struct update_job *job)
+static void assert_void(struct step *step, const struct update_job *job)
 {
 	size_t n = model_count(&tiny.model);
 	struct update_outcome outcome;
 	struct state *next = update_execute(step, job, &outcome), *replayed;
 
-	(void)f;
 	assert_true(outcome.is_void);
 	assert_int_equal(outcome.slots[0].count + outcome.slots[1].count, job->proof_count);
 	assert_memory_equal(state_theta(next), state_theta(job->parent), n * sizeof(float));
@@ -346,7 +381,7 @@ static void test_void_by_gate(void **state)
 	strict.gate_ppm = 1;
 	struct step *step = step_new(&strict, ENGINE_OPENBLAS);
 
-	assert_void(f, step, &job);
+	assert_void(step, &job);
 	step_free(step);
 }
 
@@ -354,15 +389,13 @@ static void test_void_without_slots(void **state)
 {
 	struct fixture *f = *state;
 	struct update_job job = update_job(f);
-	uint8_t *harmful = mem_alloc(step_delta_size(&tiny));
+	uint8_t *harmful = turned_around(f->deltas[0]);
 	struct update_proof proof = {harmful, 1};
 
-	for (size_t i = 0; i < step_delta_size(&tiny); i++)
-		harmful[i] = i % DELTA_BLOCK_SIZE == 0 ? f->deltas[0][i] : (uint8_t)-f->deltas[0][i];
 	job.proofs = &proof;
 	job.proof_count = 1;
 	job.leave_out = true;
-	assert_void(f, f->step, &job);
+	assert_void(f->step, &job);
 	free(harmful);
 }
 
@@ -375,11 +408,15 @@ static void test_void_by_overflow(void **state)
 
 	job.parent = broken;
 	job.benchmark = benchmark_new(f->step, broken, f->benchmark_windows, NULL);
-	assert_void(f, f->step, &job);
+	assert_void(f->step, &job);
+	/* Only the parent's benchmark fails. */
+	job.parent = f->initial;
+	assert_void(f->step, &job);
 	/* Only the proposal fails: the benchmark is that of a state that does not. */
 	benchmark_unref(job.benchmark);
+	job.parent = broken;
 	job.benchmark = f->benchmark;
-	assert_void(f, f->step, &job);
+	assert_void(f->step, &job);
 	state_unref(broken);
 	/* And only a value of the result that no window reads. */
 	size_t row = 0;
