@@ -269,14 +269,14 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 			chain->spec->blob_max);
 		return CHAIN_REJECTED;
 	}
-	if (!keep && !needed && !mempool_wants(chain->mempool, root, size)) {
-		reject_set(reject, REJECT_NOT_YET, "blob-not-wanted", "nothing here waits for it");
-		return CHAIN_ORPHAN;
-	}
 	blob_root(data, size, found);
 	if (memcmp(found, root, 32) != 0) {
 		reject_set(reject, REJECT_INVALID, "bad-blob-root", "the bytes do not match the root");
 		return CHAIN_REJECTED;
+	}
+	if (!keep && !needed && !mempool_wants(chain->mempool, root, size)) {
+		reject_set(reject, REJECT_NOT_YET, "blob-not-wanted", "nothing here waits for it");
+		return CHAIN_ORPHAN;
 	}
 	if (blobs_has(chain->blobs, root)) {
 		if (needed || keep)

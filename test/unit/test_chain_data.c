@@ -21,7 +21,7 @@ static struct tx *contribute(struct helper *h, uint32_t height, unsigned number,
 /* The transaction waits for its bytes; so does, on another node, the block that holds it. */
 static void test_blob_missing(void **unused)
 {
-	uint8_t data[BLOB_SIZE], root[32], wrong[32] = { 1 };
+	uint8_t data[BLOB_SIZE], root[32], wrong[32];
 	struct helper a, b;
 	struct reject reject;
 	struct buf read;
@@ -41,8 +41,11 @@ static void test_blob_missing(void **unused)
 	assert_int_equal(chain_mempool_count(a.chain), 0);
 	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), 4, &reject), CHAIN_KNOWN);
 	/* Bytes that nobody asked for, and bytes of another root. */
-	assert_int_equal(chain_add_blob(a.chain, wrong, data, BLOB_SIZE, false, &reject), CHAIN_ORPHAN);
+	blob_root(data, BLOB_SIZE - 1, wrong);
+	assert_int_equal(chain_add_blob(a.chain, wrong, data, BLOB_SIZE - 1, false, &reject), CHAIN_ORPHAN);
 	assert_int_equal(chain_add_blob(a.chain, wrong, data, BLOB_SIZE, true, &reject), CHAIN_REJECTED);
+	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE - 1, false, &reject), CHAIN_REJECTED);
+	assert_string_equal(reject.reason, "bad-blob-root");
 	data[7] ^= 1;
 	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, false, &reject), CHAIN_REJECTED);
 	assert_string_equal(reject.reason, "bad-blob-root");
