@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "ml/attention.h"
+#include "ml/math.h"
 #include "ml/model.h"
 #include "ml/ops.h"
 #include "util/mem.h"
@@ -294,27 +295,102 @@ static void test_attention(void **state)
 	free(scratch);
 }
 
-/* The order that the protocol prescribes, bit by bit, with scores of very different size. */
-static void test_attention_order(void **state)
+/* ---- Attention once more, bit by bit: section 4 word for word. The head's scale is no power of two. ---- */
+
+enum { BIT_CTX = 48, BIT_HEAD = 48, BIT_N = BIT_CTX * BIT_HEAD };
+
+static float plain_sum16(const float *x, int n)
 {
-	float *x = random_floats(ATT_N), *scratch = mem_align(attention_scratch(ATT_CTX, ATT_HEAD) * sizeof(float));
-	float p[ATT_CTX * ATT_CTX], a[ATT_OUT];
-	struct attention shape = {ATT_CTX, ATT_HEAD, ATT_STRIDE, ATT_HEAD, scratch};
+	float lane[16] = {0};
 
-	(void)state;
-	for (int i = 0; i < ATT_N; i++)
-		x[i] *= (float)(1 << i % 7);
-	attention_forward(&shape, x, x + ATT_HEAD, x + 2 * ATT_HEAD, p, a);
-	for (int i = 0; i < ATT_CTX; i++) {
-		for (int c = 0; c < ATT_HEAD; c++) {
-			float sum = 0;
+	for (int i = 0; i < n; i++)
+		lane[i % 16] = lane[i % 16] + x[i];
+	for (int width = 8; width >= 1; width /= 2)
+		for (int j = 0; j < width; j++)
+			lane[j] = lane[j] + lane[j + width];
+	return lane[0];
+}
 
-			for (int j = 0; j <= i; j++)
-				sum = sum + p[i * ATT_CTX + j] * x[j * ATT_STRIDE + 2 * ATT_HEAD + c];
-			assert_int_equal(float_bits(sum), float_bits(a[i * ATT_HEAD + c]));
+/* sum over i = first .. last-1 of x[i * x_step] * y[i * y_step], a chain from +0. */
+static float chain(const float *x, int x_step, const float *y, int y_step, int first, int last)
+{
+	float sum = 0;
+
+	for (int i = first; i < last; i++)
+		sum = sum + x[i * x_step] * y[i * y_step];
+	return sum;
+}
+
+static void plain_attention(const float *q, const float *k, const float *v, float *p, float *a)
+{
+	float scale = 1.0f / sqrtf((float)BIT_HEAD);
+
+	for (int i = 0; i < BIT_CTX; i++) {
+		float s[BIT_CTX], largest = -INFINITY;
+
+		for (int j = 0; j <= i; j++) {
+			s[j] = chain(q + i * BIT_HEAD, 1, k + j * BIT_HEAD, 1, 0, BIT_HEAD);
+			largest = s[j] > largest ? s[j] : largest;
+		}
+		for (int j = 0; j <= i; j++)
+			s[j] = math_exp((s[j] - largest) * scale);
+		float r = 1.0f / plain_sum16(s, i + 1);
+
+		for (int j = 0; j < BIT_CTX; j++)
+			p[i * BIT_CTX + j] = j <= i ? s[j] * r : 0;
+		for (int c = 0; c < BIT_HEAD; c++)
+			a[i * BIT_HEAD + c] = chain(p + i * BIT_CTX, 1, v + c, BIT_HEAD, 0, i + 1);
+	}
+}
+
+/* d: dq, dk, dv one after the other. */
+static void plain_attention_backward(const float *q, const float *k, const float *v, const float *p, const float *da, float *d)
+{
+	float ds[BIT_CTX * BIT_CTX], scale = 1.0f / sqrtf((float)BIT_HEAD);
+
+	for (int i = 0; i < BIT_CTX; i++) {
+		float dp[BIT_CTX], product[BIT_CTX];
+
+		for (int j = 0; j <= i; j++) {
+			dp[j] = chain(da + i * BIT_HEAD, 1, v + j * BIT_HEAD, 1, 0, BIT_HEAD);
+			product[j] = p[i * BIT_CTX + j] * dp[j];
+		}
+		float sum = plain_sum16(product, i + 1);
+
+		for (int j = 0; j <= i; j++)
+			ds[i * BIT_CTX + j] = (p[i * BIT_CTX + j] * (dp[j] - sum)) * scale;
+	}
+	for (int i = 0; i < BIT_CTX; i++) {
+		for (int c = 0; c < BIT_HEAD; c++) {
+			d[i * BIT_HEAD + c] = chain(ds + i * BIT_CTX, 1, k + c, BIT_HEAD, 0, i + 1);
+			d[BIT_N + i * BIT_HEAD + c] = chain(ds + i, BIT_CTX, q + c, BIT_HEAD, i, BIT_CTX);
+			d[2 * BIT_N + i * BIT_HEAD + c] = chain(p + i, BIT_CTX, da + c, BIT_HEAD, i, BIT_CTX);
 		}
 	}
-	free(x);
+}
+
+static void test_attention_bits(void **state)
+{
+	float *qkv = random_floats(3 * BIT_N), *da = random_floats(BIT_N);
+	float *scratch = mem_align(attention_scratch(BIT_CTX, BIT_HEAD) * sizeof(float));
+	float p[2][BIT_CTX * BIT_CTX], a[2][BIT_N], d[2][3 * BIT_N];
+	const float *q = qkv, *k = qkv + BIT_N, *v = qkv + 2 * BIT_N;
+	struct attention shape = {BIT_CTX, BIT_HEAD, BIT_HEAD, BIT_HEAD, scratch};
+
+	(void)state;
+	for (int i = 0; i < BIT_N; i++) {
+		qkv[i] *= (float)(1 << i % 3);
+		da[i] *= (float)(1 << i % 7);
+	}
+	attention_forward(&shape, q, k, v, p[0], a[0]);
+	plain_attention(q, k, v, p[1], a[1]);
+	assert_memory_equal(p[0], p[1], sizeof(p[0]));
+	assert_memory_equal(a[0], a[1], sizeof(a[0]));
+	attention_backward(&shape, q, k, v, p[0], da, d[0], d[0] + BIT_N, d[0] + 2 * BIT_N);
+	plain_attention_backward(q, k, v, p[1], da, d[1]);
+	assert_memory_equal(d[0], d[1], sizeof(d[0]));
+	free(qkv);
+	free(da);
 	free(scratch);
 }
 
@@ -349,7 +425,7 @@ int main(void)
 		cmocka_unit_test(test_rmsnorm),         cmocka_unit_test(test_gate),
 		cmocka_unit_test(test_rotate),          cmocka_unit_test(test_cross_entropy),
 		cmocka_unit_test(test_embedding),       cmocka_unit_test(test_attention),
-		cmocka_unit_test(test_attention_order), cmocka_unit_test(test_attention_masks_overflow),
+		cmocka_unit_test(test_attention_bits),  cmocka_unit_test(test_attention_masks_overflow),
 	};
 
 	return cmocka_run_group_tests_name("ml/ops", tests, NULL, NULL);

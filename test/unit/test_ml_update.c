@@ -1,4 +1,4 @@
-/* The integers that values become: this includes the module itself, to reach the two functions. */
+/* What only the inside of the module shows: the integers that values become, and a benchmark that failed. */
 #include "ml/update.c"
 
 #include "unit.h"
@@ -29,11 +29,43 @@ static void test_floor_divide(void **state)
 	assert_true(floor_divide(-8, 2) == -4 && floor_divide(-1, 257) == -1 && floor_divide(0, 3) == 0);
 }
 
+/* A benchmark's gradient may be not finite where its loss is: that voids the block too. */
+static void test_failed_benchmark(void **state)
+{
+	static const struct train_config config = {
+		.model = {.d = 16, .layers = 1, .heads = 1, .ff = 16, .ctx = 32},
+		.batch = 1, .iterations = 1, .mu_ppm = 900000, .eta_ppm = 700000, .gate_ppm = 2000000, .bench_rows = 1,
+	};
+	uint8_t key[32] = {0}, windows[33] = {0};
+	uint8_t *delta = mem_calloc(step_delta_size(&config), 1);
+	struct step *step = step_new(&config, ENGINE_REFERENCE);
+	struct state *parent = state_new_initial(&config.model, key), *next;
+	struct update_proof proof = {delta, 0};
+	struct update_job job = {
+		.parent = parent, .benchmark = benchmark_new(step, parent, windows, NULL), .windows = windows,
+		.proofs = &proof, .proof_count = 1, .slots = 1,
+	};
+	struct update_outcome outcome;
+
+	(void)state;
+	for (int fails = 0; fails < 2; fails++) {
+		job.benchmark->fails = fails;
+		next = update_execute(step, &job, &outcome);
+		assert_int_equal(outcome.is_void, fails);
+		state_unref(next);
+	}
+	benchmark_unref(job.benchmark);
+	state_unref(parent);
+	step_free(step);
+	free(delta);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_value_integer),
 		cmocka_unit_test(test_floor_divide),
+		cmocka_unit_test(test_failed_benchmark),
 	};
 
 	return cmocka_run_group_tests_name("ml/update", tests, NULL, NULL);
