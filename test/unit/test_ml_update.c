@@ -29,6 +29,23 @@ static void test_floor_divide(void **state)
 	assert_true(floor_divide(-8, 2) == -4 && floor_divide(-1, 257) == -1 && floor_divide(0, 3) == 0);
 }
 
+/* A slot's value is the floored mean of its proofs'. Deltas of whole numbers against a slope of one unit of value. */
+static void test_slot_values(void **state)
+{
+	uint8_t deltas[3][DELTA_BLOCK_SIZE] = {{0, 1}, {0, 2}, {0, (uint8_t)-5}};
+	struct update_proof proofs[3] = {{deltas[0], 1}, {deltas[2], 0}, {deltas[1], 1}};
+	struct update_job job = {.proofs = proofs, .proof_count = 3, .slots = 3, .leave_out = true, .v_ref = 1};
+	struct update_slot slots[UPDATE_SLOTS_MAX] = {0};
+	float slope[DELTA_BLOCK] = {0x1p-32f};
+
+	(void)state;
+	count_proofs(&job, slots);
+	assert_int_equal(judge_slots(&job, slope, DELTA_BLOCK, slots), 1);
+	assert_true(slots[0].count == 1 && slots[0].value == 5 && slots[0].state == UPDATE_USED);
+	assert_true(slots[1].count == 2 && slots[1].value == -2 && slots[1].state == UPDATE_LEFT_OUT);
+	assert_true(slots[2].count == 0 && slots[2].value == 0 && slots[2].state == UPDATE_EMPTY);
+}
+
 /* A benchmark's gradient may be not finite where its loss is: that voids the block too. */
 static void test_failed_benchmark(void **state)
 {
@@ -65,6 +82,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_value_integer),
 		cmocka_unit_test(test_floor_divide),
+		cmocka_unit_test(test_slot_values),
 		cmocka_unit_test(test_failed_benchmark),
 	};
 
