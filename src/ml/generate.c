@@ -212,3 +212,14 @@ size_t generate_text(const struct state *state, const uint8_t *prompt, size_t pr
 	session_clear(&s);
 	return done;
 }
+
+void generate_logits(const struct state *state, const uint8_t *text, size_t size, struct logits *out)
+{
+	struct session s;
+
+	session_init(&s, state);
+	for (size_t i = 0; i < size; i++)
+		feed(&s, text[i]);
+	memcpy(out->of, s.logits, sizeof(s.logits));
+	session_clear(&s);
+}

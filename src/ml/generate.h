@@ -22,4 +22,10 @@ struct generate_options {
 size_t generate_text(const struct state *state, const uint8_t *prompt, size_t prompt_size,
 		     const struct generate_options *options, uint8_t *out, size_t count);
 
+/* What the model makes of a text of 1 to ctx bytes: a logit for each byte that may follow. */
+struct logits {
+	float of[MODEL_VOCABULARY];
+};
+void generate_logits(const struct state *state, const uint8_t *text, size_t size, struct logits *out);
+
 #endif

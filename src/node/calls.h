@@ -35,6 +35,13 @@ struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, 
 void calls_text_close(struct calls_text *calls);
 void calls_text_free(struct calls_text *calls);
 
+/* calls_model.c: exportmodel and getlogits, on a worker of their own. Relative paths are relative to `folder`. */
+struct calls_model;
+struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct event_base *base,
+				    const char *folder);
+void calls_model_close(struct calls_model *calls);
+void calls_model_free(struct calls_model *calls);
+
 /* calls_audit.c: auditblock, auditproof, auditchain. */
 struct calls_audit {
 	struct chain *chain;

@@ -51,6 +51,7 @@ struct node {
 	struct calls_audit audit;
 	struct calls_control control;
 	struct calls_text *text;
+	struct calls_model *model;
 	char failure[256];               /* why it cannot go on; "" while it can */
 };
 
@@ -299,6 +300,7 @@ static void add_calls(struct node *node)
 	node->audit = (struct calls_audit){.chain = node->chain, .auditor = node->auditor};
 	calls_audit_add(node->table, &node->audit);
 	node->text = calls_text_new(node->table, node->chain, node->base);
+	node->model = calls_model_new(node->table, node->chain, node->base, node->settings->location.data);
 	node->control = (struct calls_control){.spec = &node->settings->spec, .stop = end_loop, .stop_context = node};
 	calls_control_add(node->table, &node->control);
 }
@@ -340,6 +342,8 @@ static void close_work(struct node *node)
 		rpc_submit_close(node->submit);
 	if (node->text != NULL)
 		calls_text_close(node->text);
+	if (node->model != NULL)
+		calls_model_close(node->model);
 	if (node->server != NULL)
 		rpc_server_free(node->server);
 	if (node->net != NULL)
@@ -356,6 +360,8 @@ static void free_work(struct node *node)
 		rpc_submit_free(node->submit);
 	if (node->text != NULL)
 		calls_text_free(node->text);
+	if (node->model != NULL)
+		calls_model_free(node->model);
 	if (node->table != NULL)
 		rpc_table_free(node->table);
 }

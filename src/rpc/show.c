@@ -150,6 +150,17 @@ json_t *show_loss(float loss)
 	return json_fixed((int64_t)(loss * 1e6f + 0.5f), 6);
 }
 
+json_t *show_logits(const struct logits *logits)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < sizeof(logits->of) / sizeof(*logits->of); i++) {
+		float x = logits->of[i];
+		bool shown = x > -1e6f && x < 1e6f;
+		json_array_append_new(array, shown ? json_fixed((int64_t)(x * 1e6 + (x < 0 ? -0.5 : 0.5)), 6) : json_null());
+	}
+	return array;
+}
+
 json_t *show_value(int64_t value)
 {
 	/* |value| <= 2^47: the whole nats are at most 2^15. */

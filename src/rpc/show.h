@@ -6,6 +6,7 @@
 #define ATELIER_RPC_SHOW_H
 
 #include "chain/chain.h"
+#include "ml/generate.h"
 #include "rpc/error.h"
 #include "rpc/json.h"
 
@@ -26,6 +27,8 @@ json_t *show_difficulty(const struct spec *spec, uint32_t bits);
 
 /* A mean loss in nats, with 6 decimals; null if it is not finite. */
 json_t *show_loss(float loss);
+/* An array of them, with 6 decimals; null for one that is not finite or beyond a million. */
+json_t *show_logits(const struct logits *logits);
 /* 2^-32 nats as nats, with 10 decimals. */
 json_t *show_value(int64_t value);
 

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "util/file.h"
+#include "util/outfile.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -139,6 +140,69 @@ static void test_join(void **state)
 	}
 }
 
+static void put_file(const char *path, bool replace, size_t pieces)
+{
+	struct errmsg err = {""};
+	struct outfile out;
+
+	assert_true(outfile_open(&out, path, replace, &err));
+	for (size_t i = 0; i < pieces; i++)
+		assert_true(outfile_put(&out, "0123456789", 10, &err));
+	assert_int_equal(out.size, 10 * pieces);
+	assert_true(outfile_commit(&out, &err));
+	outfile_clear(&out);
+}
+
+static void check_contents(const char *path, size_t pieces)
+{
+	struct buf b;
+
+	buf_init(&b);
+	assert_true(file_read(path, 10 * pieces, &b, NULL));
+	assert_int_equal(b.size, 10 * pieces);
+	for (size_t i = 0; i < b.size; i++)
+		assert_int_equal(b.data[i], '0' + (int)(i % 10));
+	buf_clear(&b);
+}
+
+/* Larger than what is kept in memory; written again only where that is asked for. */
+static void test_outfile(void **state)
+{
+	char *path = path_join(*state, "out");
+	struct errmsg err = {""};
+	struct outfile out;
+
+	put_file(path, false, 250000);
+	check_contents(path, 250000);
+	assert_false(outfile_open(&out, path, false, &err));
+	assert_non_null(strstr(err.text, "exists already"));
+	outfile_clear(&out);
+	put_file(path, true, 3);
+	check_contents(path, 3);
+	free(path);
+}
+
+/* One that came meanwhile is not replaced; what is given up leaves nothing. */
+static void test_outfile_given_up(void **state)
+{
+	char *path = path_join(*state, "out");
+	struct errmsg err = {""};
+	struct outfile out;
+
+	assert_true(outfile_open(&out, path, false, &err));
+	assert_true(outfile_put(&out, "mine", 4, &err));
+	assert_false(file_exists(path));
+	put_file(path, false, 2);
+	assert_false(outfile_commit(&out, &err));
+	assert_non_null(strstr(err.text, "exists already"));
+	outfile_clear(&out);
+	check_contents(path, 2);
+	assert_true(file_remove(path, &err));
+	assert_int_equal(rmdir(*state), 0); /* it is empty */
+	assert_int_equal(mkdir(*state, 0700), 0);
+	free(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +211,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_at, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dir, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_outfile, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_outfile_given_up, setup, teardown),
 		cmocka_unit_test(test_join),
 	};
 

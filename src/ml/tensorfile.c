@@ -1,0 +1,84 @@
+#include "ml/float.h"
+
+#include "ml/gguf.h"
+#include "ml/safetensors.h"
+#include "ml/tensorfile.h"
+#include "util/bytes.h"
+
+enum { HEADER_ROOM = 1 << 20 };
+
+size_t tensorfile_size_max(const struct model_config *config)
+{
+	return sizeof(float) * model_count(config) + HEADER_ROOM;
+}
+
+bool tensorfile_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta,
+		     struct errmsg *err)
+{
+	return gguf_is(data, size) ? gguf_read(config, data, size, theta, err)
+				   : safetensors_read(config, data, size, theta, err);
+}
+
+enum tensorfile_part tensorfile_part(const struct model_config *config, size_t index, size_t *layer)
+{
+	size_t norm = 1 + (size_t)config->layers * TENSORFILE_LAYER_PARTS;
+
+	*layer = 0;
+	if (index == 0)
+		return TENSORFILE_EMBEDDING;
+	if (index >= norm)
+		return index == norm ? TENSORFILE_NORM : TENSORFILE_HEAD;
+	*layer = (index - 1) / TENSORFILE_LAYER_PARTS;
+	return (enum tensorfile_part)((index - 1) % TENSORFILE_LAYER_PARTS);
+}
+
+void tensorfile_row_write(const float *row, size_t count, uint8_t *out)
+{
+	for (size_t i = 0; i < count; i++)
+		write_le32(out + 4 * i, float_bits(row[i]));
+}
+
+bool tensorfile_row_read(const uint8_t *data, size_t count, float *row)
+{
+	bool finite = true;
+
+	for (size_t i = 0; i < count; i++) {
+		row[i] = float_from_bits(read_le32(data + 4 * i));
+		finite &= float_is_finite(row[i]);
+	}
+	return finite;
+}
+
+void tensorfile_printable(const void *text, size_t size, char out[TENSORFILE_NAME_MAX])
+{
+	const uint8_t *from = text;
+	size_t used = size < TENSORFILE_NAME_MAX - 1 ? size : TENSORFILE_NAME_MAX - 1;
+
+	for (size_t i = 0; i < used; i++)
+		out[i] = from[i] > ' ' && from[i] < 0x7f ? (char)from[i] : '?';
+	out[used] = 0;
+}
+
+static bool stands_for_itself(unsigned byte)
+{
+	return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+}
+
+void tensorfile_byte_text(uint8_t byte, char out[3])
+{
+	unsigned point = byte;
+
+	if (!stands_for_itself(byte)) {
+		point = 256;
+		for (unsigned before = 0; before < byte; before++)
+			point += !stands_for_itself(before);
+	}
+	if (point < 0x80) {
+		out[0] = (char)point;
+		out[1] = 0;
+		return;
+	}
+	out[0] = (char)(0xc0 | point >> 6);
+	out[1] = (char)(0x80 | (point & 0x3f));
+	out[2] = 0;
+}

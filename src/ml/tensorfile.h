@@ -1,0 +1,68 @@
+/* Files of weights, as other programs know them: what the formats have in common.
+ *
+ * Bytes to and from the parameter vector theta (ml/model.h), no files: a writer hands its bytes to a sink, a reader is
+ * given the whole file. A model written in F32 and read again is the same to the last bit.
+ *
+ * Formats: safetensors (ml/safetensors.h), with the names of a Hugging Face LlamaForCausalLM; GGUF (ml/gguf.h), as
+ * llama.cpp loads it. Nothing here is consensus, but for a private chain whose spec names such a file as its initial
+ * state (doc/protocol.md section 16). */
+#ifndef ATELIER_ML_TENSORFILE_H
+#define ATELIER_ML_TENSORFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ml/model.h"
+#include "util/buf.h"
+#include "util/error.h"
+
+/* A model to be written. Name and root go into the file for people; they hold no quotes, backslashes or control
+ * characters. */
+struct tensorfile_source {
+	const struct model_config *config;
+	const float *theta;
+	const char *name;
+	const char *root;      /* model_root in hexadecimal */
+};
+
+/* Takes the next bytes of a file; false, with err set, ends the writing. */
+struct tensorfile_sink {
+	bool (*put)(void *context, const void *data, size_t size, struct errmsg *err);
+	void *context;
+};
+
+/* The most bytes a file of such a model may have: its floats, and room for a header. */
+size_t tensorfile_size_max(const struct model_config *config);
+
+/* Reads a file of either format (F32), told apart by the first bytes, into theta: model_count floats. False if it does
+ * not fit the sizes, with the tensor at fault in err; theta is then undefined. config must pass model_config_check. */
+bool tensorfile_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta,
+		     struct errmsg *err);
+
+/* ---- For the formats ---- */
+
+/* Which part of a layer a tensor is, in the order of theta; those outside the layers come last. */
+enum tensorfile_part {
+	TENSORFILE_NORM_ATTENTION, TENSORFILE_WQ, TENSORFILE_WK, TENSORFILE_WV, TENSORFILE_WO, TENSORFILE_NORM_MLP,
+	TENSORFILE_WGATE, TENSORFILE_WUP, TENSORFILE_WDOWN, TENSORFILE_LAYER_PARTS,
+	TENSORFILE_EMBEDDING = TENSORFILE_LAYER_PARTS, TENSORFILE_NORM, TENSORFILE_HEAD,
+};
+
+enum { TENSORFILE_NAME_MAX = 64 };
+
+/* The part, and the layer in *layer, of tensor `index` of model_tensor. */
+enum tensorfile_part tensorfile_part(const struct model_config *config, size_t index, size_t *layer);
+
+/* One row of floats as little-endian binary32; reading says whether all are finite. */
+void tensorfile_row_write(const float *row, size_t count, uint8_t *out);
+bool tensorfile_row_read(const uint8_t *data, size_t count, float *row);
+
+/* A name out of a file, cut and made printable, for a message. */
+void tensorfile_printable(const void *text, size_t size, char out[TENSORFILE_NAME_MAX]);
+
+/* The byte's text in the vocabulary of byte-level BPE, as GPT-2 began it: printable Latin-1 stands for itself, the other
+ * bytes are U+0100 and up in order. UTF-8 with a terminating zero. */
+void tensorfile_byte_text(uint8_t byte, char out[3]);
+
+#endif

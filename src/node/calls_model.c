@@ -1,0 +1,321 @@
+#include "node/calls.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ml/generate.h"
+#include "ml/gguf.h"
+#include "ml/huggingface.h"
+#include "ml/safetensors.h"
+#include "node/loop.h"
+#include "rpc/show.h"
+#include "util/bytes.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/outfile.h"
+
+enum { RUNNING_MAX = 16, LONG_EXPORT = 64 << 20 };
+
+struct calls_model {
+	struct chain *chain;
+	char *folder;
+	struct loop_pool pool;
+	atomic_bool cancel;
+	size_t running;
+};
+
+/* Both calls have room for one more job, or the answer is this. */
+static bool has_room(const struct calls_model *calls, struct rpc_request *r)
+{
+	if (calls->running < RUNNING_MAX)
+		return true;
+	rpc_fail(r, RPC_MISC_ERROR, "%d calls that read the model are waiting already", RUNNING_MAX);
+	return false;
+}
+
+/* === exportmodel === */
+
+enum format { SAFETENSORS, GGUF, GGUF_8_BITS, FORMATS };
+static const char *const format_names[FORMATS] = {"safetensors", "gguf", "gguf-q8_0"};
+
+/* The files of a safetensors folder; the last one holds the weights. A GGUF is one file. */
+enum { FILES_MAX = 4 };
+static const char *const file_names[FILES_MAX] = {
+	"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors",
+};
+
+struct export {
+	struct calls_model *calls;
+	struct rpc_request *request;
+	struct state *state;
+	uint32_t height;
+	enum format format;
+	char *path;
+	bool overwrite;
+	char name[64];
+	/* Worker: */
+	struct outfile files[FILES_MAX];
+	size_t file_count;
+	uint64_t size, done;           /* bytes of the weights' file */
+	bool ok;
+	struct errmsg err;
+};
+
+static void log_progress(const struct export *e, uint64_t before)
+{
+	if (e->size < LONG_EXPORT || e->done * 10 / e->size == before * 10 / e->size)
+		return;
+	log_info("Export of the model to %s: %d %%", e->path, (int)(e->done * 100 / e->size));
+}
+
+static bool put_weights(void *context, const void *data, size_t size, struct errmsg *err)
+{
+	struct export *e = context;
+	uint64_t before = e->done;
+	if (atomic_load(&e->calls->cancel))
+		return errmsg_set(err, "The node is shutting down");
+	if (!outfile_put(&e->files[e->file_count - 1], data, size, err))
+		return false;
+	e->done += size;
+	log_progress(e, before);
+	return true;
+}
+
+/* The next file: `name` in the folder, or the path itself. */
+static bool open_next(struct export *e, const char *name, struct errmsg *err)
+{
+	char *path = name == NULL ? mem_strdup(e->path) : path_join(e->path, name);
+	bool ok = outfile_open(&e->files[e->file_count++], path, e->overwrite, err);
+	free(path);
+	return ok;
+}
+
+static bool write_json_files(struct export *e, struct errmsg *err)
+{
+	const struct model_config *config = state_config(e->state);
+	bool ok = true;
+	for (size_t i = 0; i < FILES_MAX - 1 && ok; i++) {
+		struct buf text;
+		buf_init(&text);
+		if (i == 0)
+			huggingface_config(config, &text);
+		else if (i == 1)
+			huggingface_tokenizer(&text);
+		else
+			huggingface_tokenizer_config(config, &text);
+		ok = open_next(e, file_names[i], err) && outfile_put(&e->files[i], text.data, text.size, err);
+		buf_clear(&text);
+	}
+	return ok;
+}
+
+static bool write_weights(struct export *e, struct errmsg *err)
+{
+	char root[65];
+	struct tensorfile_source source = {state_config(e->state), state_theta(e->state), e->name, root};
+	struct tensorfile_sink sink = {put_weights, e};
+	hex_encode_reversed(root, state_root(e->state), 32);
+	switch (e->format) {
+	case SAFETENSORS:
+		e->size = safetensors_size(&source);
+		return safetensors_write(&source, &sink, err);
+	case GGUF:
+		e->size = gguf_size(&source, GGUF_F32);
+		return gguf_write(&source, GGUF_F32, &sink, err);
+	case GGUF_8_BITS:
+		e->size = gguf_size(&source, GGUF_Q8_0);
+		return gguf_write(&source, GGUF_Q8_0, &sink, err);
+	case FORMATS:
+		break;
+	}
+	return false;
+}
+
+/* Nothing has its name before all is written. */
+static bool write_files(struct export *e, struct errmsg *err)
+{
+	bool is_folder = e->format == SAFETENSORS;
+	if (is_folder && (!dir_make(e->path, err) || !write_json_files(e, err)))
+		return false;
+	if (!open_next(e, is_folder ? file_names[FILES_MAX - 1] : NULL, err) || !write_weights(e, err))
+		return false;
+	for (size_t i = 0; i < e->file_count; i++)
+		if (!outfile_commit(&e->files[i], err))
+			return false;
+	return true;
+}
+
+static void export_run(void *arg)
+{
+	struct export *e = arg;
+	loop_give_way();
+	e->ok = write_files(e, &e->err);
+	for (size_t i = 0; i < e->file_count; i++)
+		outfile_clear(&e->files[i]);
+}
+
+static json_t *describe(const struct export *e)
+{
+	json_t *object = json_object();
+	json_object_set_new(object, "path", json_text(e->path, strlen(e->path)));
+	json_object_set_new(object, "format", json_string(format_names[e->format]));
+	json_object_set_new(object, "bytes", json_integer((json_int_t)e->done));
+	json_object_set_new(object, "parameters", json_integer((json_int_t)model_count(state_config(e->state))));
+	json_object_set_new(object, "height", json_integer(e->height));
+	json_object_set_new(object, "model_root", json_hash(state_root(e->state)));
+	return object;
+}
+
+static void export_done(void *arg, bool cancelled)
+{
+	struct export *e = arg;
+	if (cancelled)
+		rpc_fail(e->request, RPC_MISC_ERROR, "The node is shutting down");
+	else if (!e->ok)
+		rpc_fail(e->request, RPC_MISC_ERROR, "%s", e->err.text);
+	else {
+		log_info("Exported the model of height %u to %s", e->height, e->path);
+		rpc_reply(e->request, describe(e));
+	}
+	e->calls->running--;
+	state_unref(e->state);
+	free(e->path);
+	free(e);
+}
+
+static const struct rpc_arg exportmodel_args[] = {
+	{.name = "path", .type = RPC_TEXT, .max = 4000,
+		.help = "Where to: a folder for safetensors, else a file. Relative to the chain's data folder."},
+	{.name = "format", .type = RPC_TEXT, .fallback = "\"safetensors\"",
+		.help = "safetensors: 32-bit weights with configuration and tokenizer, for Hugging Face's transformers. gguf, "
+			"gguf-q8_0: one file for llama.cpp, with 32-bit or with 8-bit weights."},
+	{.name = "overwrite", .type = RPC_BOOL, .fallback = "false", .help = "Replace files that have the names already."},
+	{0},
+};
+
+static enum rpc_outcome exportmodel(struct rpc_request *r, void *context)
+{
+	struct calls_model *calls = context;
+	enum format format = SAFETENSORS;
+	while (format < FORMATS && strcmp(rpc_text(r, "format"), format_names[format]) != 0)
+		format++;
+	if (format == FORMATS)
+		return rpc_fail(r, RPC_INVALID_PARAMETER, "format must be safetensors, gguf or gguf-q8_0");
+	if (rpc_text(r, "path")[0] == '\0')
+		return rpc_fail(r, RPC_INVALID_PARAMETER, "path is empty");
+	if (!has_room(calls, r))
+		return RPC_DONE;
+	struct export *e = mem_calloc(1, sizeof(*e));
+	e->calls = calls;
+	e->request = r;
+	e->state = chain_state(calls->chain);
+	e->height = chain_tip(calls->chain)->height;
+	e->format = format;
+	e->path = path_join(calls->folder, rpc_text(r, "path"));
+	e->overwrite = rpc_bool(r, "overwrite");
+	snprintf(e->name, sizeof(e->name), "Atelier %s height %u", chain_spec(calls->chain)->name, e->height);
+	calls->running++;
+	pool_post(calls->pool.pool, export_run, export_done, e, false);
+	return RPC_PENDING;
+}
+
+/* === getlogits === */
+
+struct question {
+	struct calls_model *calls;
+	struct rpc_request *request;
+	struct state *state;
+	uint32_t height;
+	struct buf text;
+	struct logits logits;
+};
+
+static void question_run(void *arg)
+{
+	struct question *q = arg;
+	loop_give_way();
+	generate_logits(q->state, q->text.data, q->text.size, &q->logits);
+}
+
+static void question_done(void *arg, bool cancelled)
+{
+	struct question *q = arg;
+	if (cancelled) {
+		rpc_fail(q->request, RPC_MISC_ERROR, "The node is shutting down");
+	} else {
+		json_t *object = json_object();
+		json_object_set_new(object, "logits", show_logits(&q->logits));
+		json_object_set_new(object, "height", json_integer(q->height));
+		json_object_set_new(object, "model_root", json_hash(state_root(q->state)));
+		rpc_reply(q->request, object);
+	}
+	q->calls->running--;
+	state_unref(q->state);
+	buf_clear(&q->text);
+	free(q);
+}
+
+static const struct rpc_arg getlogits_args[] = {
+	{.name = "text", .type = RPC_HEX, .max = MODEL_CTX_MAX, .help = "1 byte at least, as many as the context at most."},
+	{0},
+};
+
+static enum rpc_outcome getlogits(struct rpc_request *r, void *context)
+{
+	struct calls_model *calls = context;
+	uint32_t most = chain_spec(calls->chain)->train.model.ctx;
+	if (!has_room(calls, r))
+		return RPC_DONE;
+	struct question *q = mem_calloc(1, sizeof(*q));
+	buf_init(&q->text);
+	rpc_hex(r, "text", &q->text);
+	if (q->text.size < 1 || q->text.size > most) {
+		enum rpc_outcome outcome = rpc_fail(r, RPC_INVALID_PARAMETER, "text has %zu bytes, and must have 1 to %u",
+			q->text.size, most);
+		buf_clear(&q->text);
+		free(q);
+		return outcome;
+	}
+	q->calls = calls;
+	q->request = r;
+	q->state = chain_state(calls->chain);
+	q->height = chain_tip(calls->chain)->height;
+	calls->running++;
+	pool_post(calls->pool.pool, question_run, question_done, q, false);
+	return RPC_PENDING;
+}
+
+static const struct rpc_method methods[] = {
+	{"exportmodel", "Training", exportmodel, exportmodel_args,
+		"Writes the present model's weights for the tools that people use. Token b of its vocabulary is byte b.",
+		"{\"path\": \"text\", \"format\": \"text\", \"bytes\": n, \"parameters\": n, \"height\": n, \"model_root\": \"hex\"}",
+		"model.gguf gguf", 0},
+	{"getlogits", "Training", getlogits, getlogits_args,
+		"What the present model makes of a text: a number for each byte that may follow, the likeliest has the largest.",
+		"{\"logits\": [n, ...], \"height\": n, \"model_root\": \"hex\"}  (256 numbers)", "546865", 0},
+};
+
+struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct event_base *base,
+	const char *folder)
+{
+	struct calls_model *calls = mem_calloc(1, sizeof(*calls));
+	calls->chain = chain;
+	calls->folder = mem_strdup(folder);
+	loop_pool_init(&calls->pool, base, 1);
+	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), calls);
+	return calls;
+}
+
+void calls_model_close(struct calls_model *calls)
+{
+	atomic_store(&calls->cancel, true);
+	loop_pool_clear(&calls->pool);
+}
+
+void calls_model_free(struct calls_model *calls)
+{
+	free(calls->folder);
+	free(calls);
+}

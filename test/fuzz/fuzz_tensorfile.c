@@ -1,0 +1,60 @@
+/* Files of weights: any bytes give a finite model of the sizes that were asked for, which written and read again is the
+ * same, or an error that says something. */
+#include "fuzz.h"
+
+#include "ml/gguf.h"
+#include "ml/safetensors.h"
+#include "util/mem.h"
+
+#include <string.h>
+
+static const struct model_config config = {.d = 16, .layers = 1, .heads = 1, .ff = 16, .ctx = 32};
+
+static bool put(void *context, const void *data, size_t size, struct errmsg *err)
+{
+	(void)err;
+	buf_put(context, data, size);
+	return true;
+}
+
+static void write_file(const float *theta, bool gguf, struct buf *out)
+{
+	struct tensorfile_source source = {&config, theta, "fuzz", "00"};
+	struct tensorfile_sink sink = {put, out};
+	struct errmsg err = {""};
+
+	FUZZ_PROMISE(gguf ? gguf_write(&source, GGUF_F32, &sink, &err) : safetensors_write(&source, &sink, &err));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	size_t bytes = model_count(&config) * sizeof(float);
+	float *theta = mem_align(bytes), *again = mem_align(bytes);
+	struct errmsg err = {""};
+
+	if (tensorfile_read(&config, data, size, theta, &err)) {
+		struct buf file;
+
+		buf_init(&file);
+		write_file(theta, size % 2, &file);
+		FUZZ_PROMISE(tensorfile_read(&config, file.data, file.size, again, &err));
+		FUZZ_PROMISE(memcmp(theta, again, bytes) == 0);
+		buf_clear(&file);
+	} else {
+		FUZZ_PROMISE(err.text[0]);
+	}
+	free(theta);
+	free(again);
+	return 0;
+}
+
+bool fuzz_seed(size_t index, struct buf *out)
+{
+	if (index >= 2)
+		return false;
+	float *theta = mem_calloc(model_count(&config), sizeof(*theta));
+
+	write_file(theta, index, out);
+	free(theta);
+	return true;
+}
