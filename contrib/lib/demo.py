@@ -126,7 +126,7 @@ class Demo:
 
     def print_block(self, block):
         if block["height"] % 20 == 1:
-            print(f"{'block':>5}  {'loss':>7}  {'proofs':>6}  {'trained on':<28}  paid")
+            print(f"{'block':>5}  {'loss':>7}  {'proofs':>6}  {'trained on':<30}  paid")
         slots = [self.dataset_name(slot["dataset"]) for slot in block["outcome"]["slots"]]
         paid = {}
         for output in block["tx"][0]["vout"]:
@@ -136,10 +136,10 @@ class Demo:
         paid = ", ".join(f"{who} {amount:.4f}" for who, amount in paid.items())
         note = "  (update void)" if block["outcome"]["void"] else ""
         print(f"{block['height']:>5}  {block['loss_after']:>7.4f}  {len(block['proofs']):>6}  "
-              f"{', '.join(slots):<28}  {paid}{note}", flush=True)
+              f"{', '.join(slots):<30}  {paid}{note}", flush=True)
 
     def dataset_name(self, number):
-        return "genesis corpus" if number == 0 else self.owner.call("getdataset", number)["title"]
+        return "genesis corpus" if number == 0 else self.owner.call("getdataset", number)["title"][:14]
 
     def mine_until(self, what, condition):
         def step():
