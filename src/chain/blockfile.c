@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "consensus/header.h"
 #include "crypto/hash.h"
 #include "util/bytes.h"
 #include "util/file.h"
@@ -238,6 +239,26 @@ struct scan {
 	struct buf payload;
 };
 
+/* Names the block too, as far as what is left of the record tells it. */
+static void warn_damaged(const char *path, enum record_kind kind, const struct file_position *position,
+	const uint8_t *payload)
+{
+	const char *what = "undo data";
+	char hex[65] = "";
+	uint8_t id[32];
+
+	if (kind == RECORD_BLOCK && position->size >= HEADER_SIZE) {
+		what = "block ";
+		sha256d(id, payload, HEADER_SIZE);
+		hex_encode_reversed(hex, id, 32);
+	} else if (kind == RECORD_BODIES && position->size >= 32) {
+		what = "bodies of block ";
+		hex_encode_reversed(hex, payload, 32);
+	}
+	log_warn("[chain] %s: skipping a damaged record at offset %llu: %s%s", path,
+		(unsigned long long)position->offset, what, hex);
+}
+
 /* One file. Damage is stepped over: the scan goes on at the next magic that begins a sound record. */
 static bool scan_file(struct scan *scan, uint32_t file, int fd, uint64_t size, const char *path)
 {
@@ -260,8 +281,7 @@ static bool scan_file(struct scan *scan, uint32_t file, int fd, uint64_t size, c
 			continue;
 		frame_sum(frame + 4, &part, 1, sum);
 		if (memcmp(sum, frame + 13, FRAME_SUM) != 0) {
-			log_warn("[chain] %s: skipping a damaged record at offset %llu", path,
-				(unsigned long long)position.offset);
+			warn_damaged(path, kind, &position, part.data);
 			continue;
 		}
 		at = position.offset + position.size;

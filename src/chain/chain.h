@@ -196,7 +196,7 @@ const struct index_entry *chain_fork_point(const struct chain *chain, const uint
 /* Rechecks, for auditblock and auditproof: gathers on the loop what a verify job needs for a verified block whose bytes are
  * here; every proof will be executed again. `parent` is the state after its parent (chain_state_at), of which the job takes
  * a reference of its own. The caller ends it with verify_job_clear and free. NULL with the error set if the block or a
- * dataset is missing. */
+ * dataset is missing, or the files are damaged: bodies that are kept must hash to their digests. */
 struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct state *parent,
 	struct errmsg *err);
 

@@ -158,10 +158,11 @@ static enum rpc_outcome getproof(struct rpc_request *r, void *context)
 	if (entry == NULL)
 		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "No such proof on the active chain");
 	struct block *block = chain_read_block(chain, entry, &err);
-	if (block == NULL || index > block->loose_count) {
-		if (block != NULL)
-			block_free(block);
-		return rpc_fail(r, RPC_MISC_ERROR, "The proof's block is not available");
+	if (block == NULL)
+		return rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)", err.text);
+	if (index > block->loose_count) {
+		block_free(block);
+		return rpc_fail(r, RPC_DATABASE_ERROR, "The proof is not where the index says");
 	}
 	json_t *object = show_found(chain, entry, block, index, rpc_bool(r, "body"));
 	block_free(block);

@@ -123,7 +123,7 @@ static enum rpc_outcome submitblock(struct rpc_request *r, void *context)
 	if (block == NULL && reject.code == REJECT_INVALID)
 		return rpc_reply(r, json_string(reject.reason));
 	if (block == NULL)
-		return rpc_fail(r, RPC_DESERIALIZATION_ERROR, "Block decode failed: %s", reject.detail);
+		return rpc_fail(r, RPC_DESERIALIZATION_ERROR, "Block decode failed: %s (%s)", reject.reason, reject.detail);
 	header_id(&block->header, id);
 	enum chain_result result = chain_add_block(submit->chain, block, 0, &reject);
 	return answer_result(submit, r, result, id, &reject);
