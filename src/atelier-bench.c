@@ -62,15 +62,14 @@ static void take_time(void *context, uint32_t done, float loss)
 /* One step of a chain from its initial state, trained on its corpus, with the seed H("atelier digest" | name). */
 static enum step_result run_step(const struct spec *spec, enum engine engine, struct timing *timing, uint8_t digest[32])
 {
-	uint8_t key[32], seed[32], name[64];
+	uint8_t seed[32], name[64];
 	uint8_t *windows = mem_alloc(window_step_size(spec)), *delta = mem_alloc(step_delta_size(&spec->train));
 	size_t size;
 	const uint8_t *training = spec_training(spec, &size);
 
-	spec_init_key(spec, key);
 	sha256(seed, name, (size_t)snprintf((char *)name, sizeof(name), "atelier digest%s", spec->name));
 	window_gather_step(spec, seed, training, size, windows);
-	struct state *state = state_new_initial(&spec->train.model, key);
+	struct state *state = spec_initial_state(spec);
 	struct step *step = step_new(&spec->train, engine);
 	struct step_job job = {
 		.state = state, .seed = seed, .windows = windows, .progress = take_time, .progress_context = timing,

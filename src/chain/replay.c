@@ -88,14 +88,11 @@ void replay_free(struct replay *replay)
 
 static struct state *base_state(const struct replay *replay, const struct replay_base *base, struct errmsg *err)
 {
-	uint8_t key[32];
-
 	if (base->state != NULL)
 		return state_ref(base->state);
 	if (base->path != NULL)
 		return snapshot_read(base->path, replay->spec, &base->node->entry, err);
-	spec_init_key(replay->spec, key);
-	return state_new_initial(&replay->spec->train.model, key);
+	return spec_initial_state(replay->spec);
 }
 
 static void outcome_for_update(const struct outcome *from, struct update_outcome *to)

@@ -5,6 +5,7 @@
 #include "consensus/spec_fields.h"
 #include "consensus/target.h"
 #include "crypto/hash.h"
+#include "ml/tensorfile.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 
@@ -199,9 +200,23 @@ void spec_set_corpus(struct spec *spec, const uint8_t *data, size_t size)
 	spec->corpus_size = size;
 }
 
+bool spec_set_initial_state(struct spec *spec, const uint8_t *data, size_t size, struct errmsg *err)
+{
+	const struct model_config *config = &spec->train.model;
+	const char *wrong = model_config_check(config);
+
+	if (wrong)
+		return errmsg_set(err, "%s", wrong);
+	state_unref(spec->initial_state);
+	spec->initial_state = tensorfile_state(config, data, size, err);
+	return spec->initial_state != NULL;
+}
+
 void spec_clear(struct spec *spec)
 {
 	free(spec->owned);
+	free(spec->initial_state_path);
+	state_unref(spec->initial_state);
 	memset(spec, 0, sizeof(*spec));
 }
 
@@ -262,11 +277,8 @@ static void compute_commitment(struct spec *spec)
 
 static void compute_genesis(struct spec *spec)
 {
-	struct state *initial;
-	uint8_t key[32];
+	struct state *initial = spec_initial_state(spec);
 
-	spec_init_key(spec, key);
-	initial = state_new_initial(&spec->train.model, key);
 	spec->limit_bits = target_to_compact(target_limit(spec->k));
 	spec->genesis = (struct header){
 		.version = HEADER_VERSION, .time = (uint32_t)spec->genesis_time, .bits = spec->limit_bits,
@@ -283,6 +295,8 @@ bool spec_finish(struct spec *spec, struct errmsg *err)
 {
 	if (!check_limits(spec, err))
 		return false;
+	if (spec->initial_state_path && !spec->initial_state)
+		return errmsg_set(err, "initial_state names a file that was not read");
 	compute_commitment(spec);
 	compute_genesis(spec);
 	return true;
@@ -299,6 +313,16 @@ void spec_init_key(const struct spec *spec, uint8_t key[32])
 	buf_put_text(&text, spec->name);
 	sha256(key, text.data, text.size);
 	buf_clear(&text);
+}
+
+struct state *spec_initial_state(const struct spec *spec)
+{
+	uint8_t key[32];
+
+	if (spec->initial_state)
+		return state_ref(spec->initial_state);
+	spec_init_key(spec, key);
+	return state_new_initial(&spec->train.model, key);
 }
 
 const uint8_t *spec_training(const struct spec *spec, size_t *size)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "consensus/header.h"
+#include "ml/state.h"
 #include "ml/step.h"
 #include "util/error.h"
 
@@ -32,6 +33,9 @@ struct spec {
 	/* The genesis corpus, owned by the spec (or static): dataset 0, then bench_bytes of benchmark. */
 	const uint8_t *corpus;
 	size_t corpus_size;
+	/* What the chain begins with, where it is not drawn; owned. The path is what spec_parse found. */
+	char *initial_state_path;
+	struct state *initial_state;
 	/* Derived by spec_finish: */
 	uint8_t corpus_root[32], commitment[32];
 	struct header genesis;
@@ -46,7 +50,9 @@ bool spec_builtin(struct spec *spec, const char *name);
 
 enum { SPEC_TEXT_MAX = 65536, SPEC_CORPUS_MAX = 1 << 24 };
 
-/* Parses a spec file's text, at most SPEC_TEXT_MAX bytes. Its "corpus" is "embedded" (the default,
+/* Parses a spec file's text, at most SPEC_TEXT_MAX bytes. Its "initial_state", if it
+ * has one, is the name of a file (relative to the spec file too), kept in initial_state_path, to be read (at most
+ * tensorfile_size_max of its model's bytes) and handed to spec_set_initial_state. Its "corpus" is "embedded" (the default,
  * *corpus_path is then NULL) or a file name that is returned in corpus_path (heap, the caller's; relative to the spec
  * file), to be read (at most SPEC_CORPUS_MAX bytes) and handed to spec_set_corpus. Every field is checked against the
  * limits of section 16; an unknown field, one given twice, a wrong type or an impossible size is an error naming it.
@@ -56,8 +62,15 @@ bool spec_parse(struct spec *spec, const char *json, size_t size, char **corpus_
 /* Copies the corpus. Then spec_finish checks every limit (those between two fields too) and fills the derived fields
  * (this computes the initial state once, for genesis' model_root). */
 void spec_set_corpus(struct spec *spec, const uint8_t *data, size_t size);
+
+/* Takes the initial parameters from a file of weights (ml/tensorfile.h); the outer momentum begins at zero. False if the
+ * sizes are impossible, or the file does not fit them. After spec_parse, before spec_finish. */
+bool spec_set_initial_state(struct spec *spec, const uint8_t *data, size_t size, struct errmsg *err);
 bool spec_finish(struct spec *spec, struct errmsg *err);
 void spec_clear(struct spec *spec);
+
+/* The state that the chain begins with, drawn or given: a new reference. */
+struct state *spec_initial_state(const struct spec *spec);
 
 /* Key of the initial state's draws: H("atelier initial state" | name). */
 void spec_init_key(const struct spec *spec, uint8_t key[32]);

@@ -36,6 +36,14 @@ static bool take_corpus(const char *text, char **corpus_path, struct errmsg *err
 	return true;
 }
 
+static bool take_initial_state(struct spec *spec, const char *text, struct errmsg *err)
+{
+	if (*text == 0)
+		return errmsg_set(err, "initial_state must be the name of a file");
+	spec->initial_state_path = mem_strdup(text);
+	return true;
+}
+
 static bool take_name(struct spec *spec, const char *text, struct errmsg *err)
 {
 	if (!spec_name_check(text, err))
@@ -50,12 +58,15 @@ static bool take_text(struct spec *spec, const char *name, const json_t *value, 
 {
 	const char *text = json_string_value(value);
 
-	if (strcmp(name, "name") != 0 && strcmp(name, "hrp") != 0 && strcmp(name, "corpus") != 0)
+	if (strcmp(name, "name") != 0 && strcmp(name, "hrp") != 0 && strcmp(name, "corpus") != 0 &&
+	    strcmp(name, "initial_state") != 0)
 		return errmsg_set(err, "unknown field \"%s\"", name);
 	if (text == NULL)
 		return errmsg_set(err, "%s must be a string", name);
 	if (strcmp(name, "corpus") == 0)
 		return take_corpus(text, corpus_path, err);
+	if (strcmp(name, "initial_state") == 0)
+		return take_initial_state(spec, text, err);
 	if (strcmp(name, "name") == 0)
 		return take_name(spec, text, err);
 	if (!spec_hrp_check(text, err))

@@ -1,9 +1,12 @@
 #include "ml/float.h"
 
+#include <stdlib.h>
+
 #include "ml/gguf.h"
 #include "ml/safetensors.h"
 #include "ml/tensorfile.h"
 #include "util/bytes.h"
+#include "util/mem.h"
 
 enum { HEADER_ROOM = 1 << 20 };
 
@@ -17,6 +20,21 @@ bool tensorfile_read(const struct model_config *config, const uint8_t *data, siz
 {
 	return gguf_is(data, size) ? gguf_read(config, data, size, theta, err)
 				   : safetensors_read(config, data, size, theta, err);
+}
+
+struct state *tensorfile_state(const struct model_config *config, const uint8_t *data, size_t size,
+			       struct errmsg *err)
+{
+	size_t bytes = model_count(config) * sizeof(float);
+	float *theta = mem_align(bytes), *v = mem_align(bytes);
+
+	if (!tensorfile_read(config, data, size, theta, err)) {
+		free(theta);
+		free(v);
+		return NULL;
+	}
+	memset(v, 0, bytes);
+	return state_new(config, theta, v);
 }
 
 enum tensorfile_part tensorfile_part(const struct model_config *config, size_t index, size_t *layer)

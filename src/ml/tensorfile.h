@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ml/model.h"
+#include "ml/state.h"
 #include "util/buf.h"
 #include "util/error.h"
 
@@ -39,6 +39,10 @@ size_t tensorfile_size_max(const struct model_config *config);
  * not fit the sizes, with the tensor at fault in err; theta is then undefined. config must pass model_config_check. */
 bool tensorfile_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta,
 		     struct errmsg *err);
+
+/* The state that begins with such a file's parameters: its outer momentum is zero. NULL if the file does not fit. */
+struct state *tensorfile_state(const struct model_config *config, const uint8_t *data, size_t size,
+			       struct errmsg *err);
 
 /* ---- For the formats ---- */
 

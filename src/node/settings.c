@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ml/tensorfile.h"
 #include "node/miner.h"
 #include "rpc/show.h"
 #include "util/clock.h"
@@ -133,21 +134,41 @@ static bool read_lists(struct settings *s, struct errmsg *err)
 	       read_list(s->options, "loadblock", &s->loadblock, err);
 }
 
-/* The corpus that a private spec names lies beside the spec. */
-static bool read_corpus(struct spec *spec, const char *spec_path, const char *name, struct errmsg *err)
+/* Files that a private spec names lie beside the spec. */
+static bool read_beside(const char *spec_path, const char *name, size_t max, struct buf *out, struct errmsg *err)
 {
 	const char *slash = strrchr(spec_path, '/');
 	char *folder = slash == NULL ? mem_strdup("") : mem_strdup(spec_path);
 	folder[slash == NULL ? 0 : slash - spec_path + 1] = '\0';
 	char *path = path_join(folder, name);
+	bool ok = file_read(path, max, out, err);
+	free(path);
+	free(folder);
+	return ok;
+}
+
+static bool read_corpus(struct spec *spec, const char *spec_path, const char *name, struct errmsg *err)
+{
 	struct buf corpus;
 	buf_init(&corpus);
-	bool ok = file_read(path, SPEC_CORPUS_MAX, &corpus, err);
+	bool ok = read_beside(spec_path, name, SPEC_CORPUS_MAX, &corpus, err);
 	if (ok)
 		spec_set_corpus(spec, corpus.data, corpus.size);
 	buf_clear(&corpus);
-	free(path);
-	free(folder);
+	return ok;
+}
+
+static bool read_initial_state(struct spec *spec, const char *spec_path, struct errmsg *err)
+{
+	const char *wrong = model_config_check(&spec->train.model), *name = spec->initial_state_path;
+	struct buf weights;
+	if (wrong != NULL)
+		return errmsg_set(err, "%s", wrong);
+	buf_init(&weights);
+	bool ok = read_beside(spec_path, name, tensorfile_size_max(&spec->train.model), &weights, err) &&
+		(spec_set_initial_state(spec, weights.data, weights.size, err) ||
+		 errmsg_wrap(err, "initial_state %.64s", name));
+	buf_clear(&weights);
 	return ok;
 }
 
@@ -158,7 +179,8 @@ static bool read_private_spec(struct spec *spec, const char *path, struct errmsg
 	buf_init(&text);
 	bool ok = file_read(path, SPEC_FILE_MAX, &text, err) &&
 		spec_parse(spec, (const char *)text.data, text.size, &corpus, err) &&
-		(corpus == NULL || read_corpus(spec, path, corpus, err)) && spec_finish(spec, err);
+		(corpus == NULL || read_corpus(spec, path, corpus, err)) &&
+		(spec->initial_state_path == NULL || read_initial_state(spec, path, err)) && spec_finish(spec, err);
 	free(corpus);
 	buf_clear(&text);
 	return ok || errmsg_wrap(err, "%s", path);

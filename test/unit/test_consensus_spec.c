@@ -4,6 +4,7 @@
 #include "consensus/corpus.h"
 #include "consensus/spec.h"
 #include "consensus/window.h"
+#include "ml/safetensors.h"
 #include "util/bytes.h"
 #include "util/file.h"
 
@@ -360,12 +361,92 @@ static void test_benchmark_windows(void **state)
 	spec_clear(&spec);
 }
 
+static bool put(void *context, const void *data, size_t size, struct errmsg *err)
+{
+	(void)err;
+	buf_put(context, data, size);
+	return true;
+}
+
+/* The weights of a spec's initial state as a file. */
+static void write_weights(const struct spec *spec, struct buf *out)
+{
+	struct state *initial = spec_initial_state(spec);
+	struct tensorfile_source source = { &spec->train.model, state_theta(initial), "", "" };
+	struct tensorfile_sink sink = { put, out };
+
+	assert_true(safetensors_write(&source, &sink, NULL));
+	state_unref(initial);
+}
+
+/* A chain that begins with a file's weights: nothing but genesis' model_root tells it from one that draws the same. */
+static void test_initial_state(void **state)
+{
+	static const char json[] = "{ \"name\": \"regtest\", \"initial_state\": \"w.safetensors\" }";
+	struct spec spec, regtest;
+	struct errmsg err;
+	struct buf weights;
+	char *path;
+
+	(void)state;
+	buf_init(&weights);
+	assert_true(spec_builtin(&regtest, "regtest"));
+	assert_null(regtest.initial_state);
+	write_weights(&regtest, &weights);
+	assert_true(spec_parse(&spec, json, strlen(json), &path, &err));
+	assert_null(path);
+	assert_string_equal(spec.initial_state_path, "w.safetensors");
+	assert_false(spec_finish(&spec, &err));
+	assert_non_null(strstr(err.text, "initial_state"));
+	assert_false(spec_set_initial_state(&spec, weights.data, weights.size - 1, &err));
+	assert_non_null(strstr(err.text, "lm_head.weight"));
+	assert_false(spec_finish(&spec, &err));
+	assert_true(spec_set_initial_state(&spec, weights.data, weights.size, &err));
+	assert_true(spec_finish(&spec, &err));
+	assert_memory_equal(spec.commitment, regtest.commitment, 32);
+	assert_memory_equal(spec.genesis_id, regtest.genesis_id, 32);
+
+	weights.data[weights.size - 4] ^= 1;
+	assert_true(spec_set_initial_state(&spec, weights.data, weights.size, &err));
+	assert_true(spec_finish(&spec, &err));
+	assert_memory_equal(spec.commitment, regtest.commitment, 32);
+	assert_memory_not_equal(spec.genesis.model_root, regtest.genesis.model_root, 32);
+	assert_memory_not_equal(spec.genesis_id, regtest.genesis_id, 32);
+	spec_clear(&spec);
+	spec_clear(&regtest);
+	buf_clear(&weights);
+}
+
+/* Sizes that are impossible are told before the file is looked at. */
+static void test_initial_state_sizes(void **state)
+{
+	static const char json[] = "{ \"initial_state\": \"w\", \"d\": 40 }", empty[] = "{ \"initial_state\": \"\" }";
+	static const char number[] = "{ \"initial_state\": 1 }";
+	struct spec spec;
+	struct errmsg err;
+	char *path;
+
+	(void)state;
+	assert_true(spec_parse(&spec, json, strlen(json), &path, &err));
+	assert_false(spec_set_initial_state(&spec, (const uint8_t *)"", 0, &err));
+	assert_non_null(strstr(err.text, "d must be"));
+	spec_clear(&spec);
+	assert_false(spec_parse(&spec, empty, strlen(empty), &path, &err));
+	assert_non_null(strstr(err.text, "initial_state must be the name of a file"));
+	spec_clear(&spec);
+	assert_false(spec_parse(&spec, number, strlen(number), &path, &err));
+	assert_non_null(strstr(err.text, "initial_state must be a string"));
+	spec_clear(&spec);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_known_answers),
 		cmocka_unit_test(test_builtin),
 		cmocka_unit_test(test_corpus_is_text),
+		cmocka_unit_test(test_initial_state),
+		cmocka_unit_test(test_initial_state_sizes),
 		cmocka_unit_test(test_private),
 		cmocka_unit_test(test_commitment),
 		cmocka_unit_test(test_mistakes),
