@@ -35,7 +35,7 @@ static struct step *step_of(struct runner *runner, enum engine engine)
 /* The engine that this machine can be trusted with. */
 static enum engine sound_engine(const struct runner *runner)
 {
-	return runner->engine_fault ? ENGINE_REFERENCE : ENGINE_OPENBLAS;
+	return runner->engine_fault ? ENGINE_REFERENCE : engine_selected();
 }
 
 /* === Proofs === */

@@ -1,83 +1,133 @@
 #include "ml/float.h"
 
 #include <cblas.h>
-#include <stdint.h>
-#include <stdlib.h>
+#ifdef HAVE_ONEDNN
+#include <dnnl.h>
+#endif
 
 #include "ml/engine.h"
-#include "ml/exact.h"
-#include "util/mem.h"
 
-/* Only OpenBLAS has it. */
+/* Only OpenBLAS has the first; the second is there if a library brings OpenMP with it. */
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
+extern void omp_set_num_threads(int threads) __attribute__((weak));
 
-void engine_init(int blas_threads)
+static enum engine selected = ENGINE_OPENBLAS;
+static int library_threads;
+
+void engine_init(int threads)
 {
-	if (openblas_set_num_threads && blas_threads > 0)
-		openblas_set_num_threads(blas_threads);
+	library_threads = threads;
+	if (openblas_set_num_threads && threads > 0)
+		openblas_set_num_threads(threads);
 }
 
-static void multiply_openblas(const struct engine_product *p)
+void engine_select(enum engine engine)
+{
+	selected = engine;
+}
+
+enum engine engine_selected(void)
+{
+	return selected;
+}
+
+enum engine_form engine_form(enum engine engine)
+{
+	switch (engine) {
+	case ENGINE_OPENBLAS:
+		return ENGINE_FLOATS;
+	case ENGINE_REFERENCE:
+	case ENGINE_ONEDNN:
+		return ENGINE_INTEGERS;
+	case ENGINE_PLAIN:
+		break;
+	}
+	return ENGINE_UNROUNDED;
+}
+
+const char *engine_name(enum engine engine)
+{
+	static const char *const names[] = {"openblas", "reference", "onednn", "plain"};
+
+	return names[engine];
+}
+
+/* Before these instructions, x86 processors multiply bytes into pairs of 16 bits that saturate. */
+static bool has_exact_bytes(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	return __builtin_cpu_supports("avx512vnni");
+#else
+	return true;
+#endif
+}
+
+bool engine_usable(enum engine engine, struct errmsg *err)
+{
+	if (engine != ENGINE_ONEDNN)
+		return true;
+#ifndef HAVE_ONEDNN
+	return errmsg_set(err, "this build has no oneDNN: configure --with-onednn");
+#endif
+	return has_exact_bytes() ||
+	       errmsg_set(err, "this processor has no VNNI instructions: without them int8 products saturate");
+}
+
+static void multiply_floats(const struct engine_product *p, float beta)
+{
+	cblas_sgemm(CblasRowMajor, p->a_transposed ? CblasTrans : CblasNoTrans, p->b_transposed ? CblasNoTrans : CblasTrans,
+		    (int)p->m, (int)p->n, (int)p->k, 1.0f, p->a, (int)p->lda, p->b, (int)p->ldb, beta, p->y, (int)p->ldy);
+}
+
+void engine_multiply(const struct engine_product *p)
 {
 	/* beta = 0: with 1, the library may add into y while it sums, and that is not exact. */
-	cblas_sgemm(CblasRowMajor, p->a_transposed ? CblasTrans : CblasNoTrans, p->b_transposed ? CblasNoTrans : CblasTrans,
-		    (int)p->m, (int)p->n, (int)p->k, 1.0f, p->a, (int)p->lda, p->b, (int)p->ldb, 0.0f, p->y, (int)p->ldy);
+	multiply_floats(p, 0.0f);
 }
 
-/* The integers of one operand, [rows][k], and the grid of each row. Rounding to a grid does not change the grid, so it is
- * found again from the rounded values. */
-static void read_integers(const float *x, size_t ld, bool transposed, size_t rows, size_t k, int8_t *q, float *grid)
+void engine_multiply_plain(const struct engine_product *p, bool add)
 {
-	size_t row_stride = transposed ? 1 : ld, k_stride = transposed ? ld : 1;
-
-	for (size_t i = 0; i < rows; i++) {
-		const float *row = x + i * row_stride;
-		uint32_t largest = 0;
-
-		for (size_t j = 0; j < k; j++) {
-			uint32_t bits = float_bits(row[j * k_stride]) & 0x7fffffffu;
-
-			largest = bits > largest ? bits : largest;
-		}
-		uint32_t e = exact_exponent(largest);
-		float scale = float_from_bits((260u - e) << 23);
-
-		grid[i] = float_from_bits((e - 6u) << 23);
-		for (size_t j = 0; j < k; j++)
-			q[i * k + j] = (int8_t)(row[j * k_stride] * scale);
-	}
+	multiply_floats(p, add ? 1.0f : 0.0f);
 }
 
-static void multiply_reference(const struct engine_product *p)
+static void multiply_reference(const struct engine_product *p, int32_t *sums)
 {
-	int8_t *a = mem_alloc(p->m * p->k), *b = mem_alloc(p->n * p->k);
-	float *grid_a = mem_alloc(p->m * sizeof(float)), *grid_b = mem_alloc(p->n * sizeof(float));
+	size_t a_row = p->a_transposed ? 1 : p->lda, a_k = p->a_transposed ? p->lda : 1;
+	size_t b_row = p->b_transposed ? 1 : p->ldb, b_k = p->b_transposed ? p->ldb : 1;
+	const int8_t *a = p->a, *b = p->b;
 
-	read_integers(p->a, p->lda, p->a_transposed, p->m, p->k, a, grid_a);
-	read_integers(p->b, p->ldb, p->b_transposed, p->n, p->k, b, grid_b);
 	for (size_t i = 0; i < p->m; i++) {
 		for (size_t j = 0; j < p->n; j++) {
 			int32_t sum = 0;
 
 			for (size_t k = 0; k < p->k; k++)
-				sum += a[i * p->k + k] * b[j * p->k + k];
-			p->y[i * p->ldy + j] = (float)sum * (grid_a[i] * grid_b[j]);
+				sum += a[i * a_row + k * a_k] * b[j * b_row + k * b_k];
+			sums[i * p->n + j] = sum;
 		}
 	}
-	free(a);
-	free(b);
-	free(grid_a);
-	free(grid_b);
 }
 
-void engine_multiply(enum engine engine, const struct engine_product *p)
+/* False if the library cannot: it takes memory of its own. */
+static bool multiply_onednn(const struct engine_product *p, int32_t *sums)
 {
-	switch (engine) {
-	case ENGINE_OPENBLAS:
-		multiply_openblas(p);
-		return;
-	case ENGINE_REFERENCE:
-		multiply_reference(p);
-		return;
-	}
+#ifdef HAVE_ONEDNN
+	int32_t offset = 0;
+
+	/* OpenMP keeps this number for each thread apart. */
+	if (omp_set_num_threads && library_threads > 0)
+		omp_set_num_threads(library_threads);
+	return dnnl_gemm_s8s8s32(p->a_transposed ? 'T' : 'N', p->b_transposed ? 'N' : 'T', 'F', (dnnl_dim_t)p->m,
+				 (dnnl_dim_t)p->n, (dnnl_dim_t)p->k, 1.0f, p->a, (dnnl_dim_t)p->lda, 0, p->b,
+				 (dnnl_dim_t)p->ldb, 0, 0.0f, sums, (dnnl_dim_t)p->n, &offset) == dnnl_success;
+#else
+	(void)p;
+	(void)sums;
+	return false;
+#endif
+}
+
+void engine_multiply_integers(enum engine engine, const struct engine_product *p, int32_t *sums)
+{
+	if (engine != ENGINE_ONEDNN || !multiply_onednn(p, sums))
+		multiply_reference(p, sums);
 }

@@ -1,34 +1,63 @@
 /* Engines: who multiplies matrices whose operands lie on exact grids.
  *
  * Operands come from ml/exact.h, already rounded so that every sum is exact; so an engine is a private choice, and all
- * of them give the same bits (doc/protocol.md section 3). ENGINE_OPENBLAS is cblas_sgemm of whatever BLAS is linked.
- * ENGINE_REFERENCE is plain C: int8 operands, int32 sums; slow, for tests and to repeat a verification that failed. */
+ * of them give the same bits (doc/protocol.md section 3). An engine takes them in one of two forms: rounded floats, which
+ * it multiplies into floats, or the int8 integers behind them, which it multiplies into exact int32 sums.
+ *
+ *     ENGINE_OPENBLAS   floats: cblas_sgemm of whatever BLAS is linked
+ *     ENGINE_REFERENCE  integers, plain C: slow, for tests and to repeat a verification that failed
+ *     ENGINE_ONEDNN     integers, oneDNN's int8 product: if built with it, and on processors that add without saturation
+ *     ENGINE_PLAIN      cblas_sgemm without any rounding: inexact, to measure against; never for a proof */
 #ifndef ATELIER_ML_ENGINE_H
 #define ATELIER_ML_ENGINE_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-enum engine { ENGINE_OPENBLAS, ENGINE_REFERENCE };
+#include "util/error.h"
 
-/* Called once, before other threads start. Makes OpenBLAS run single-threaded inside its caller, which is what a pool
- * of workers wants, unless blas_threads asks for more (0 leaves the library's own choice). Without effect if another
- * BLAS takes OpenBLAS's place. */
-void engine_init(int blas_threads);
+enum engine { ENGINE_OPENBLAS, ENGINE_REFERENCE, ENGINE_ONEDNN, ENGINE_PLAIN };
+
+enum engine_form { ENGINE_FLOATS, ENGINE_INTEGERS, ENGINE_UNROUNDED };
+
+enum engine_form engine_form(enum engine engine);
+
+/* "openblas", "reference", "onednn", "plain". */
+const char *engine_name(enum engine engine);
+
+/* Whether this build and this processor have the engine; else false with the reason. ml/selftest.h tests what is there. */
+bool engine_usable(enum engine engine, struct errmsg *err);
+
+/* Called once, before other threads start. Makes the libraries run single-threaded inside their caller, which is what a
+ * pool of workers wants, unless `threads` asks for more (0 leaves the libraries' own choice). Without effect on a BLAS
+ * that takes OpenBLAS's place. */
+void engine_init(int threads);
+
+/* The engine of this process's steps: ENGINE_OPENBLAS until engine_select, which is called before other threads start. */
+void engine_select(enum engine engine);
+enum engine engine_selected(void);
 
 /* Y[i][j] = sum over k of A(i, k) * B(j, k), for i < m, j < n. A(i, k) is a[i * lda + k], or a[k * lda + i] if
- * a_transposed; B(j, k) likewise. Y is y[i * ldy + j] and is overwritten. */
+ * a_transposed; B(j, k) likewise. The elements of a and b are floats, or int8_t for an engine of that form. Y is
+ * y[i * ldy + j] and is overwritten. */
 struct engine_product {
 	size_t m, n, k;
-	const float *a, *b;
+	const void *a, *b;
 	size_t lda, ldb;
 	bool a_transposed, b_transposed;
 	float *y;
 	size_t ldy;
 };
 
-/* One chunk: p->k is at most 1024, and along k both operands are on the grids that ml/exact.h gives them. */
+/* One chunk, for engines of floats: p->k is at most 1024, and along k both operands are on the grids that ml/exact.h gives
+ * them. */
+void engine_multiply(const struct engine_product *p);
 
-void engine_multiply(enum engine engine, const struct engine_product *p);
+/* One chunk, for engines of integers: p->k is at most 1024, sums [m][n] get the exact sums; p->y is not used. */
+void engine_multiply_integers(enum engine engine, const struct engine_product *p, int32_t *sums);
+
+/* For ENGINE_PLAIN: any k, on values as they are; y += the product if add. */
+void engine_multiply_plain(const struct engine_product *p, bool add);
 
 #endif

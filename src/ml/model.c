@@ -14,6 +14,8 @@
 
 enum { WIDTH_MAX = 4096, HIDDEN_MAX = 16384, LAYERS_MAX = 64 };
 #define COUNT_MAX ((size_t)1 << 28)
+/* Parameters of the largest model whose rounded weights are kept: they take twice the memory of theta. */
+#define KEPT_MAX ((size_t)1 << 25)
 
 const char *model_config_check(const struct model_config *c)
 {
@@ -116,7 +118,7 @@ void model_tensor(const struct model_config *config, size_t index, struct model_
 /* What the forward pass leaves behind for the backward pass, a layer. T tokens, at most 1024. */
 struct layer {
 	float *h;       /* [T][d] what comes in */
-	float *z;       /* [T][d] normalised, then rounded along tokens, as are a, z_mlp and b */
+	float *z;       /* [T][d] normalised: an operand along tokens, as are a, z_mlp and b */
 	float *qkv;     /* [T][3d] rotated */
 	float *p;       /* [windows][heads][ctx][ctx] */
 	float *a;       /* [T][d] */
@@ -136,9 +138,13 @@ struct model {
 	struct layer *layers;
 	float *h, *z, *r, *logits;  /* [T][d], [T][d], [T], [T][256]: after the last layer */
 	float *cosine, *sine;       /* [ctx][head / 2] */
-	float *rounded, *weights;   /* operands of the product under way, and chunks that are to be added */
+	float *x;                   /* [T][d or ff] what a product takes, before it is rounded */
+	float *rounded, *columns;   /* operands of the product under way, and chunks that are to be added */
 	float *scratch;
-	float *dh, *dz, *da, *copy; /* [T][d] gradients on the way back */
+	bool keeps_weights;         /* theta's operands, by rows and by columns, are kept for all micro-batches of a pass */
+	float *weights[2];          /* [n] if so, else those of one matrix */
+	struct profile *profile;
+	float *dh, *dz, *da;        /* [T][d] gradients on the way back */
 	float *dqkv, *dgu, *db;     /* [T][3d], [T][2ff], [T][ff] */
 	float *attention;
 };
@@ -155,6 +161,7 @@ static size_t place(struct model *m)
 	const struct model_config *c = &m->config;
 	size_t tokens = m->windows * c->ctx, d = c->d, ff = c->ff, used = 0;
 	size_t widest = larger(larger(3 * d, 2 * ff), MODEL_VOCABULARY);
+	size_t weights = m->keeps_weights ? m->layout.count : widest * d;
 
 #define PLACE(array, size) ((array) = m->arena ? m->arena + used : NULL, used += ((size) + 15) / 16 * 16)
 	for (size_t i = 0; i < c->layers; i++) {
@@ -178,13 +185,15 @@ static size_t place(struct model *m)
 	PLACE(m->logits, tokens * MODEL_VOCABULARY);
 	PLACE(m->cosine, c->ctx * (d / c->heads / 2));
 	PLACE(m->sine, c->ctx * (d / c->heads / 2));
+	PLACE(m->x, tokens * larger(d, ff));
 	PLACE(m->rounded, tokens * widest);
-	PLACE(m->weights, widest * d);
+	PLACE(m->columns, tokens * widest);
+	PLACE(m->weights[0], weights);
+	PLACE(m->weights[1], weights);
 	PLACE(m->scratch, larger(tokens, d) * widest);
 	PLACE(m->dh, tokens * d);
 	PLACE(m->dz, tokens * d);
 	PLACE(m->da, tokens * d);
-	PLACE(m->copy, tokens * d);
 	PLACE(m->dqkv, tokens * 3 * d);
 	PLACE(m->dgu, tokens * 2 * ff);
 	PLACE(m->db, tokens * ff);
@@ -193,9 +202,20 @@ static size_t place(struct model *m)
 	return used;
 }
 
+/* The sizes alone, without memory. */
+static struct model measure(const struct model_config *config)
+{
+	struct layout layout = layout_of(config);
+
+	return (struct model){
+		.config = *config, .layout = layout, .windows = EXACT_CHUNK / config->ctx,
+		.keeps_weights = layout.count <= KEPT_MAX,
+	};
+}
+
 size_t model_memory(const struct model_config *config)
 {
-	struct model m = {.config = *config, .windows = EXACT_CHUNK / config->ctx};
+	struct model m = measure(config);
 
 	return place(&m) * sizeof(float);
 }
@@ -204,10 +224,8 @@ struct model *model_new(const struct model_config *config, enum engine engine)
 {
 	struct model *m = mem_calloc(1, sizeof(*m));
 
-	m->config = *config;
-	m->layout = layout_of(config);
+	*m = measure(config);
 	m->engine = engine;
-	m->windows = EXACT_CHUNK / config->ctx;
 	m->layers = mem_calloc(config->layers, sizeof(*m->layers));
 	m->arena = mem_align(model_memory(config));
 	place(m);
@@ -229,6 +247,16 @@ const struct model_config *model_config(const struct model *m)
 	return &m->config;
 }
 
+void model_set_profile(struct model *m, struct profile *profile)
+{
+	m->profile = profile;
+}
+
+struct profile *model_profile(const struct model *m)
+{
+	return m->profile;
+}
+
 /* ---- One micro-batch ---- */
 
 struct pass {
@@ -237,7 +265,7 @@ struct pass {
 	float *gradient;        /* NULL: forward only */
 	const uint8_t *windows; /* of this micro-batch */
 	size_t rows, tokens;
-	bool first;             /* the gradient's matrices are still zero */
+	bool first;             /* the gradient's matrices are still zero, and no weights are kept yet */
 	float inv;
 	const atomic_bool *cancel;
 };
@@ -252,48 +280,80 @@ struct linear {
 	size_t offset, out, in;
 };
 
-/* y [T][out] = x [T][in] W^T. On a training pass x becomes its rounding along tokens: all that linear_backward needs. */
-static bool linear_forward(const struct pass *pass, struct linear w, float *x, float *y)
+/* A matrix as an operand, NULL if it cannot be rounded. */
+static const void *weights_of(const struct pass *pass, struct linear w, bool by_columns)
+{
+	const struct model *m = pass->m;
+	const float *values = pass->theta + w.offset;
+	float *memory = m->weights[by_columns] + (m->keeps_weights ? w.offset : 0);
+
+	if (m->keeps_weights && !pass->first && m->engine != ENGINE_PLAIN)
+		return memory;
+	return by_columns ? exact_operand_columns(m->engine, values, w.out, w.in, memory)
+			  : exact_operand_rows(m->engine, values, w.out, w.in, memory);
+}
+
+/* Where to put what a product takes and linear_forward then keeps in `kept`: the same place if it is kept as it is. */
+static float *input_of(const struct model *m, float *kept)
+{
+	return m->engine == ENGINE_PLAIN ? kept : m->x;
+}
+
+/* y [T][out] = x [T][in] W^T, x from input_of. On a training pass `kept` becomes x along tokens: all that linear_backward
+ * needs. */
+static bool linear_forward(const struct pass *pass, struct linear w, const float *x, float *kept, float *y)
 {
 	struct model *m = pass->m;
+	struct exact_pair operands = {0};
+
+	profile_lap(m->profile, PROFILE_ELEMENTWISE);
+	if (pass->gradient && !exact_operand_both(m->engine, x, pass->tokens, w.in, m->rounded, kept, &operands))
+		return false;
+	if (!pass->gradient)
+		operands.by_rows = exact_operand_rows(m->engine, x, pass->tokens, w.in, m->rounded);
 	struct engine_product product = {
 		.m = pass->tokens, .n = w.out, .k = w.in,
-		.a = m->rounded, .lda = w.in,
-		.b = m->weights, .ldb = w.in,
+		.a = operands.by_rows, .lda = w.in,
+		.b = weights_of(pass, w, false), .ldb = w.in,
 		.y = y, .ldy = w.out,
 	};
 
-	if (pass->gradient ? !exact_both(x, pass->tokens, w.in, m->rounded)
-			   : !exact_rows(x, pass->tokens, w.in, m->rounded))
-		return false;
-	if (!exact_rows(pass->theta + w.offset, w.out, w.in, m->weights))
+	profile_lap(m->profile, PROFILE_QUANTISE);
+	if (!product.a || !product.b)
 		return false;
 	exact_multiply(m->engine, &product, false, m->scratch);
+	profile_lap(m->profile, PROFILE_PRODUCT);
 	return true;
 }
 
-/* dx [T][in] = dy W; gradient of W += dy^T x, x rounded by linear_forward. dy is destroyed. */
-static bool linear_backward(const struct pass *pass, struct linear w, const float *x, float *dy, float *dx)
+/* dx [T][in] = dy W; gradient of W += dy^T x, x as linear_forward kept it. */
+static bool linear_backward(const struct pass *pass, struct linear w, const float *kept, const float *dy, float *dx)
 {
 	struct model *m = pass->m;
+	struct exact_pair operands;
+
+	profile_lap(m->profile, PROFILE_ELEMENTWISE);
+	if (!exact_operand_both(m->engine, dy, pass->tokens, w.out, m->rounded, m->columns, &operands))
+		return false;
 	struct engine_product input = {
 		.m = pass->tokens, .n = w.in, .k = w.out,
-		.a = m->rounded, .lda = w.out,
-		.b = m->weights, .ldb = w.in, .b_transposed = true,
+		.a = operands.by_rows, .lda = w.out,
+		.b = weights_of(pass, w, true), .ldb = w.in, .b_transposed = true,
 		.y = dx, .ldy = w.in,
 	};
 	struct engine_product weight = {
 		.m = w.out, .n = w.in, .k = pass->tokens,
-		.a = dy, .lda = w.out, .a_transposed = true,
-		.b = x, .ldb = w.in, .b_transposed = true,
+		.a = operands.by_columns, .lda = w.out, .a_transposed = true,
+		.b = kept, .ldb = w.in, .b_transposed = true,
 		.y = pass->gradient + w.offset, .ldy = w.in,
 	};
 
-	if (!exact_both(dy, pass->tokens, w.out, m->rounded) ||
-	    !exact_columns(pass->theta + w.offset, w.out, w.in, m->weights))
+	profile_lap(m->profile, PROFILE_QUANTISE);
+	if (!input.b)
 		return false;
 	exact_multiply(m->engine, &input, false, m->scratch);
 	exact_multiply(m->engine, &weight, !pass->first, m->scratch);
+	profile_lap(m->profile, PROFILE_PRODUCT);
 	return true;
 }
 
@@ -335,18 +395,20 @@ static struct attention attention_of(const struct model *m)
 				  m->attention};
 }
 
-static void attend(const struct pass *pass, struct layer *l)
+static void attend(const struct pass *pass, const struct layer *l, float *a)
 {
 	const struct model_config *c = &pass->m->config;
 	struct attention shape = attention_of(pass->m);
 
+	profile_lap(pass->m->profile, PROFILE_ELEMENTWISE);
 	for (size_t i = 0; i < pass->rows * c->heads; i++) {
 		size_t token = i / c->heads * c->ctx, column = i % c->heads * shape.head;
 		const float *q = l->qkv + token * 3 * c->d + column;
 
 		attention_forward(&shape, q, q + c->d, q + 2 * c->d, l->p + i * c->ctx * c->ctx,
-				  l->a + token * c->d + column);
+				  a + token * c->d + column);
 	}
+	profile_lap(pass->m->profile, PROFILE_ATTENTION);
 }
 
 static void attend_backward(const struct pass *pass, const struct layer *l)
@@ -355,6 +417,7 @@ static void attend_backward(const struct pass *pass, const struct layer *l)
 	const struct model_config *c = &m->config;
 	struct attention shape = attention_of(m);
 
+	profile_lap(m->profile, PROFILE_ELEMENTWISE);
 	for (size_t i = 0; i < pass->rows * c->heads; i++) {
 		size_t token = i / c->heads * c->ctx, column = i % c->heads * shape.head;
 		const float *q = l->qkv + token * 3 * c->d + column;
@@ -363,6 +426,7 @@ static void attend_backward(const struct pass *pass, const struct layer *l)
 		attention_backward(&shape, q, q + c->d, q + 2 * c->d, l->p + i * c->ctx * c->ctx,
 				   m->da + token * c->d + column, dq, dq + c->d, dq + 2 * c->d);
 	}
+	profile_lap(m->profile, PROFILE_ATTENTION);
 }
 
 /* From l->h to `out`, the next layer's h. */
@@ -375,19 +439,21 @@ static bool layer_forward(const struct pass *pass, size_t index, float *out)
 	size_t tokens = pass->tokens, d = m->config.d;
 	const float *theta = pass->theta + layer_offset(m, index);
 
-	ops_rmsnorm(l->h, theta + m->layout.norm_attention, tokens, d, l->z, l->r);
-	if (!linear_forward(pass, w.qkv, l->z, l->qkv))
+	float *z = input_of(m, l->z), *a = input_of(m, l->a), *z_mlp = input_of(m, l->z_mlp), *b = input_of(m, l->b);
+
+	ops_rmsnorm(l->h, theta + m->layout.norm_attention, tokens, d, z, l->r);
+	if (!linear_forward(pass, w.qkv, z, l->z, l->qkv))
 		return false;
 	ops_rotate(&rotary, l->qkv, tokens, false);
-	attend(pass, l);
-	if (!linear_forward(pass, w.o, l->a, l->h_mlp))
+	attend(pass, l, a);
+	if (!linear_forward(pass, w.o, a, l->a, l->h_mlp))
 		return false;
 	ops_add(l->h_mlp, l->h, tokens * d);
-	ops_rmsnorm(l->h_mlp, theta + m->layout.norm_mlp, tokens, d, l->z_mlp, l->r_mlp);
-	if (!linear_forward(pass, w.gu, l->z_mlp, l->gu))
+	ops_rmsnorm(l->h_mlp, theta + m->layout.norm_mlp, tokens, d, z_mlp, l->r_mlp);
+	if (!linear_forward(pass, w.gu, z_mlp, l->z_mlp, l->gu))
 		return false;
-	ops_gate(l->gu, tokens, m->config.ff, l->b);
-	if (!linear_forward(pass, w.down, l->b, out))
+	ops_gate(l->gu, tokens, m->config.ff, b);
+	if (!linear_forward(pass, w.down, b, l->b, out))
 		return false;
 	ops_add(out, l->h_mlp, tokens * d);
 	return true;
@@ -404,16 +470,14 @@ static bool layer_backward(const struct pass *pass, size_t index)
 	const float *theta = pass->theta + layer_offset(m, index);
 	float *gradient = pass->gradient + layer_offset(m, index);
 
-	memcpy(m->copy, m->dh, tokens * d * sizeof(float));
-	if (!linear_backward(pass, w.down, l->b, m->copy, m->db))
+	if (!linear_backward(pass, w.down, l->b, m->dh, m->db))
 		return false;
 	ops_gate_backward(l->gu, m->db, tokens, m->config.ff, m->dgu);
 	if (!linear_backward(pass, w.gu, l->z_mlp, m->dgu, m->dz))
 		return false;
 	ops_rmsnorm_backward(l->h_mlp, theta + m->layout.norm_mlp, l->r_mlp, m->dz, tokens, d, m->dh,
 			     gradient + m->layout.norm_mlp);
-	memcpy(m->copy, m->dh, tokens * d * sizeof(float));
-	if (!linear_backward(pass, w.o, l->a, m->copy, m->da))
+	if (!linear_backward(pass, w.o, l->a, m->dh, m->da))
 		return false;
 	attend_backward(pass, l);
 	ops_rotate(&rotary, m->dqkv, tokens, true);
@@ -428,13 +492,14 @@ static bool forward(const struct pass *pass, float lane[16])
 {
 	struct model *m = pass->m;
 	size_t layers = m->config.layers, d = m->config.d;
+	float *z = input_of(m, m->z);
 
 	ops_embed(pass->theta, pass->windows, pass->rows, m->config.ctx, d, m->layers[0].h);
 	for (size_t i = 0; i < layers; i++)
 		if (cancelled(pass) || !layer_forward(pass, i, i + 1 < layers ? m->layers[i + 1].h : m->h))
 			return false;
-	ops_rmsnorm(m->h, pass->theta + m->layout.norm, pass->tokens, d, m->z, m->r);
-	if (!linear_forward(pass, head_matrix(m), m->z, m->logits))
+	ops_rmsnorm(m->h, pass->theta + m->layout.norm, pass->tokens, d, z, m->r);
+	if (!linear_forward(pass, head_matrix(m), z, m->z, m->logits))
 		return false;
 	ops_cross_entropy(m->logits, pass->windows, pass->rows, m->config.ctx, pass->inv, pass->gradient != NULL, lane);
 	return true;
@@ -469,6 +534,7 @@ static bool run(struct model *m, const float *theta, const uint8_t *windows, siz
 		.inv = 1.0f / (float)(rows * (ctx - MODEL_SKIPPED)),
 	};
 
+	profile_begin(m->profile);
 	for (size_t done = 0; done < rows; done += pass.rows) {
 		pass.windows = windows + done * (ctx + 1);
 		pass.rows = rows - done < m->windows ? rows - done : m->windows;
@@ -477,6 +543,7 @@ static bool run(struct model *m, const float *theta, const uint8_t *windows, siz
 		if (!forward(&pass, lane) || (gradient && !backward(&pass)))
 			return false;
 	}
+	profile_lap(m->profile, PROFILE_ELEMENTWISE);
 	*loss = math_fold16(lane) * pass.inv;
 	return true;
 }

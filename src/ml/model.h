@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "ml/engine.h"
+#include "ml/profile.h"
 
 struct model_config {
 	uint32_t d;      /* width */
@@ -57,6 +58,10 @@ struct model;
 struct model *model_new(const struct model_config *config, enum engine engine);
 void model_free(struct model *m);
 const struct model_config *model_config(const struct model *m);
+
+/* From now on passes are counted in `profile`, the caller's; NULL: in none. */
+void model_set_profile(struct model *m, struct profile *profile);
+struct profile *model_profile(const struct model *m);
 
 /* Mean cross-entropy over the counted positions of `rows` windows (1 at least), and its gradient in `gradient` (n
  * floats, overwritten). False if the pass fails: an operand cannot be quantised, or *cancel (may be NULL) became true.

@@ -62,12 +62,20 @@ static const struct {
 	{1, 1, 1}, {1, 17, 1024}, {16, 1, 33}, {7, 13, 5}, {48, 96, 32}, {65, 63, 1023}, {24, 33, 1025}, {129, 32, 48}, {5, 8, 2049},
 };
 
+/* Bytes of an operand that lies either way. */
+static size_t operand_bytes(size_t rows, size_t k)
+{
+	size_t one = exact_operand_size(rows, k), other = exact_operand_size(k, rows);
+
+	return (one > other ? one : other) * sizeof(float);
+}
+
 /* One product with each operand lying either way, hashed. */
 static void check_product(enum engine engine, uint32_t index, struct sha256 *hash)
 {
 	size_t m = shapes[index].m, n = shapes[index].n, k = shapes[index].k;
 	float *a = mem_align(m * k * sizeof(float)), *b = mem_align(n * k * sizeof(float));
-	float *rounded_a = mem_align(m * k * sizeof(float)), *rounded_b = mem_align(n * k * sizeof(float));
+	void *rounded_a = mem_align(operand_bytes(m, k)), *rounded_b = mem_align(operand_bytes(n, k));
 	float *y = mem_align(m * n * sizeof(float)), *scratch = mem_align(m * n * sizeof(float));
 
 	fill(a, m * k, 2 * index);
@@ -78,11 +86,14 @@ static void check_product(enum engine engine, uint32_t index, struct sha256 *has
 		bool a_transposed = way & 1, b_transposed = way & 2;
 		struct engine_product p = {
 			.m = m, .n = n, .k = k, .y = y, .ldy = n,
-			.a = rounded_a, .lda = a_transposed ? m : k, .a_transposed = a_transposed,
-			.b = rounded_b, .ldb = b_transposed ? n : k, .b_transposed = b_transposed,
+			.a = a_transposed ? exact_operand_columns(engine, a, k, m, rounded_a)
+					  : exact_operand_rows(engine, a, m, k, rounded_a),
+			.b = b_transposed ? exact_operand_columns(engine, b, k, n, rounded_b)
+					  : exact_operand_rows(engine, b, n, k, rounded_b),
+			.lda = a_transposed ? m : k, .a_transposed = a_transposed,
+			.ldb = b_transposed ? n : k, .b_transposed = b_transposed,
 		};
-		bool ok = (a_transposed ? exact_columns(a, k, m, rounded_a) : exact_rows(a, m, k, rounded_a)) &&
-			  (b_transposed ? exact_columns(b, k, n, rounded_b) : exact_rows(b, n, k, rounded_b));
+		bool ok = p.a && p.b;
 
 		if (ok)
 			exact_multiply(engine, &p, false, scratch);
@@ -126,6 +137,8 @@ bool selftest_run(enum engine engine, struct errmsg *err)
 	uint8_t digest[32];
 	char text[65];
 
+	if (!engine_usable(engine, err))
+		return false;
 	sha256_init(&hash);
 	for (uint32_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
 		check_product(engine, i, &hash);
@@ -136,4 +149,63 @@ bool selftest_run(enum engine engine, struct errmsg *err)
 		return errmsg_set(err, "this machine's matrix products are not exact: check digest %s, expected %s", text,
 				  expected_digest);
 	return true;
+}
+
+/* ---- The choice of an engine ---- */
+
+/* Nanoseconds of a gradient of a small model, the better of two. */
+static int64_t time_gradient(enum engine engine)
+{
+	const struct model_config config = {.d = 128, .layers = 1, .heads = 4, .ff = 256, .ctx = 128};
+	struct state *state = state_new_initial(&config, key);
+	struct model *model = model_new(&config, engine);
+	float *gradient = mem_align(model_count(&config) * sizeof(float)), loss;
+	uint8_t windows[4 * (128 + 1)] = {0};
+	int64_t best = INT64_MAX;
+
+	for (int round = 0; round < 2; round++) {
+		struct profile profile = {0};
+		int64_t sum = 0;
+
+		model_set_profile(model, &profile);
+		model_gradient(model, state_theta(state), windows, 4, NULL, gradient, &loss);
+		for (int kind = 0; kind < PROFILE_KINDS; kind++)
+			sum += profile.nanoseconds[kind];
+		best = sum < best ? sum : best;
+	}
+	free(gradient);
+	model_free(model);
+	state_unref(state);
+	return best;
+}
+
+static bool choose_fastest(enum engine *engine, struct errmsg *err)
+{
+	static const enum engine candidates[] = {ENGINE_OPENBLAS, ENGINE_ONEDNN};
+	int64_t best = INT64_MAX;
+
+	for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
+		int64_t time = selftest_run(candidates[i], err) ? time_gradient(candidates[i]) : INT64_MAX;
+
+		if (time < best) {
+			best = time;
+			*engine = candidates[i];
+		}
+	}
+	return best < INT64_MAX;
+}
+
+bool selftest_choose(const char *name, enum engine *engine, struct errmsg *err)
+{
+	static const enum engine exact[] = {ENGINE_OPENBLAS, ENGINE_ONEDNN, ENGINE_REFERENCE};
+
+	if (strcmp(name, "auto") == 0)
+		return choose_fastest(engine, err);
+	for (size_t i = 0; i < sizeof(exact) / sizeof(exact[0]); i++) {
+		if (strcmp(name, engine_name(exact[i])) == 0) {
+			*engine = exact[i];
+			return selftest_run(*engine, err);
+		}
+	}
+	return errmsg_set(err, "the engine is openblas, onednn, reference or auto, not %.40s", name);
 }

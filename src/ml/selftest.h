@@ -10,7 +10,11 @@
 #include "ml/engine.h"
 #include "util/error.h"
 
-/* Takes some tens of milliseconds. False with a reason if the digest differs. */
+/* Takes some tens of milliseconds. False with a reason if the machine lacks the engine, or the digest differs. */
 bool selftest_run(enum engine engine, struct errmsg *err);
+
+/* The engine a user names: openblas, onednn or reference, which must pass the check, or auto: the fastest that passes. False
+ * with a reason if there is none. */
+bool selftest_choose(const char *name, enum engine *engine, struct errmsg *err);
 
 #endif

@@ -123,6 +123,7 @@ static bool iterate(struct step *s, const struct step_job *job, uint32_t t, floa
 	a.gradient_scale = norm > 1.0f ? 1.0f / norm : 1.0f;
 	adamw_corrections(t, powers, &a);
 	optimise(s, &a);
+	profile_lap(model_profile(s->model), PROFILE_OPTIMIZER);
 	return true;
 }
 

@@ -139,13 +139,17 @@ static bool write_pid(struct node *node, struct errmsg *err)
 	return file_write_atomic(node->pid_path, text, (size_t)size, 0644, err);
 }
 
-static bool check_engine(struct errmsg *err)
+static bool choose_engine(const struct node *node, struct errmsg *err)
 {
+	const char *name = options_string(node->settings->options, "engine");
+	enum engine engine;
 	engine_init(1);
-	if (selftest_run(ENGINE_OPENBLAS, err))
-		return true;
-	return errmsg_wrap(err, "The BLAS library does not multiply exactly on this machine, so this node would accept and "
-		"make false proofs");
+	if (!selftest_choose(name, &engine, err))
+		return errmsg_wrap(err, "-engine=%.20s: without exact products this node would accept and make false proofs",
+			name);
+	engine_select(engine);
+	log_info("Products are computed by %s", engine_name(engine));
+	return true;
 }
 
 static bool open_loop(struct node *node, struct errmsg *err)
@@ -322,7 +326,7 @@ static bool node_open(struct node *node, struct errmsg *err)
 	if (!open_folder(node, err))
 		return false;
 	log_info("Atelier " VERSION " on %s in %s", node->settings->spec.name, node->settings->location.data);
-	if (!write_pid(node, err) || !check_engine(err) || !open_loop(node, err) || !open_server(node, err) ||
+	if (!write_pid(node, err) || !choose_engine(node, err) || !open_loop(node, err) || !open_server(node, err) ||
 	    !open_chain(node, err) || !open_wallets(node, err) || !open_net(node, err) || !open_work(node, err))
 		return false;
 	add_calls(node);

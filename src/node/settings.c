@@ -22,6 +22,8 @@ static const struct option_spec table[] = {
 	{"pid", "<file>", "Where to write the process id; a relative path is relative to the chain's folder.", "General",
 	 "atelierd.pid", 0},
 	{"par", "<n>", "Threads that verify blocks and proofs (0: one a core).", "General", "0", 0},
+	{"engine", "<name>", "Who multiplies matrices: openblas, onednn, reference, or auto, the fastest; all give the same bits.",
+	 "General", "openblas", 0},
 	{"reindex", NULL, "Forgets index and coins and builds them again from the block files.", "General", NULL, 0},
 	{"loadblock", "<file>", "Takes blocks from a file at the start.", "General", NULL, OPTION_MULTI},
 	{"snapshotinterval", "<n>", "Blocks between snapshots of the model on disk (0: as the chain suggests).", "General", "0",

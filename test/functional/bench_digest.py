@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """atelier-bench gives the known digests of the built-in chains' steps, with one and two BLAS threads and without BLAS, and
 says clearly what it cannot do. (contrib/digest-matrix does this over compilers, kernels and BLAS vendors.)"""
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,13 @@ def known_digests():
         return dict(line.split() for line in file if line.strip() and not line.startswith("#"))
 
 
+def judge_onednn(known):
+    result = bench("digest", "-spec=regtest", "-engine=onednn")
+    if result.returncode != 0:
+        return result.stdout == "" and ("no oneDNN" in result.stderr or "no VNNI" in result.stderr)
+    return result.stdout == f"regtest {known['regtest']}\n"
+
+
 def main():
     known = known_digests()
     checks = []
@@ -25,8 +33,11 @@ def main():
                            ("regtest", ["-engine=reference"])):
         result = bench("digest", f"-spec={chain}", *options)
         checks.append((" ".join([chain, *options]), result.stdout == f"{chain} {known[chain]}\n"))
-    result = bench("-spec=regtest", "step")
-    checks.append(("step is timed", result.returncode == 0 and "43168 parameters" in result.stdout))
+    for command in ("step", "product", "encode", "value", "verify"):
+        result = bench("-spec=regtest", command, "-rounds=1", "-json", "-engine=auto")
+        lines = [json.loads(line) for line in result.stdout.splitlines()] if result.returncode == 0 else []
+        checks.append((f"{command} is timed", bool(lines) and all(line["best_ms"] > 0 for line in lines)))
+    checks.append(("oneDNN agrees, or the reason is told why it cannot be had", judge_onednn(known)))
     for arguments in (["-spec=other", "digest"], ["-engine=abacus", "digest"], ["-threads=x", "digest"], ["dance"], [],
                       ["-unknown", "digest"], ["digest", "step"]):
         result = bench(*arguments)

@@ -129,13 +129,14 @@ static void test_both(void **state)
 	for (size_t s = 0; s < SIZES; s++) {
 		size_t rows = 37, cols = sizes[s], bytes = rows * cols * sizeof(float);
 		float *x = awkward_matrix(rows * cols), *by_rows = mem_align(bytes), *expected = mem_align(bytes);
-		float *columns = mem_align(bytes);
+		float *columns = mem_align(bytes), *by_columns = mem_align(bytes);
 
 		assert_true(exact_rows(x, rows, cols, expected));
 		assert_true(exact_columns(x, rows, cols, columns));
-		assert_true(exact_both(x, rows, cols, by_rows));
+		assert_true(exact_both(x, rows, cols, by_rows, by_columns));
 		assert_memory_equal(by_rows, expected, bytes);
-		assert_memory_equal(x, columns, bytes);
+		assert_memory_equal(by_columns, columns, bytes);
+		free(by_columns);
 		free(x);
 		free(by_rows);
 		free(expected);
@@ -146,17 +147,15 @@ static void test_both(void **state)
 /* One row of 20 values with `top` as its largest. */
 static bool rounds(float top, float *out)
 {
-	float x[20] = {0}, by_rows[20], columns[20], copy[20];
+	float x[20] = {0}, by_rows[20], columns[20], by_columns[20];
 
 	x[7] = top;
 	x[3] = 1.0f;
-	memcpy(copy, x, sizeof(x));
 	bool ok = exact_rows(x, 1, 20, out);
 
 	assert_int_equal(exact_columns(x, 20, 1, columns), ok);
-	assert_int_equal(exact_both(copy, 1, 20, by_rows), ok);
-	memcpy(copy, x, sizeof(x));
-	assert_int_equal(exact_both(copy, 20, 1, by_rows), ok);
+	assert_int_equal(exact_both(x, 1, 20, by_rows, by_columns), ok);
+	assert_int_equal(exact_both(x, 20, 1, by_rows, by_columns), ok);
 	return ok;
 }
 
@@ -233,37 +232,91 @@ static float *transposed(const float *x, size_t rows, size_t cols)
 	return y;
 }
 
-/* All four ways the operands may lie in memory, on both engines, overwriting and adding. */
-static void check_product(const float *a, const float *b, size_t m, size_t n, size_t k)
+/* The operand of x [rows][k], lying either way, in the engine's form. */
+static const void *operand(enum engine engine, const float *x, size_t rows, size_t k, bool across, void *memory)
 {
-	size_t bytes = m * n * sizeof(float);
-	float *expected = mem_align(bytes), *y = mem_align(bytes), *scratch = mem_align(bytes);
-	float *ra = mem_align(m * k * sizeof(float)), *rb = mem_align(n * k * sizeof(float));
+	float *t = transposed(x, rows, k);
+	const void *result = across ? exact_operand_columns(engine, t, k, rows, memory)
+				    : exact_operand_rows(engine, x, rows, k, memory);
 
-	reference_product(a, b, m, n, k, expected);
-	assert_true(exact_rows(a, m, k, ra));
-	assert_true(exact_rows(b, n, k, rb));
-	float *ta = transposed(ra, m, k), *tb = transposed(rb, n, k);
+	free(t);
+	assert_non_null(result);
+	return result;
+}
 
-	for (int way = 0; way < 16; way++) {
+/* All four ways the operands may lie in memory, overwriting and adding. */
+static void check_engine(enum engine engine, const float *a, const float *b, size_t m, size_t n, size_t k,
+			 const float *expected)
+{
+	size_t bytes = m * n * sizeof(float), grids = 4 + k / EXACT_CHUNK;
+	float *y = mem_align(bytes), *scratch = mem_align(bytes);
+	float *memory_a = mem_align(m * (k + grids) * sizeof(float)), *memory_b = mem_align(n * (k + grids) * sizeof(float));
+
+	for (int way = 0; way < 8; way++) {
 		bool at = way & 1, bt = way & 2, add = way & 4;
 		struct engine_product p = {
-			.m = m, .n = n, .k = k, .a = at ? ta : ra, .lda = at ? m : k, .b = bt ? tb : rb, .ldb = bt ? n : k,
-			.a_transposed = at, .b_transposed = bt, .y = y, .ldy = n,
+			.m = m, .n = n, .k = k, .lda = at ? m : k, .ldb = bt ? n : k, .a_transposed = at, .b_transposed = bt,
+			.a = operand(engine, a, m, k, at, memory_a), .b = operand(engine, b, n, k, bt, memory_b),
+			.y = y, .ldy = n,
 		};
 
 		for (size_t i = 0; i < m * n; i++)
 			y[i] = add ? 0.0f : NAN;
-		exact_multiply(way & 8 ? ENGINE_REFERENCE : ENGINE_OPENBLAS, &p, add, scratch);
+		exact_multiply(engine, &p, add, scratch);
 		assert_memory_equal(y, expected, bytes);
 	}
-	free(expected);
 	free(y);
 	free(scratch);
-	free(ra);
-	free(rb);
-	free(ta);
-	free(tb);
+	free(memory_a);
+	free(memory_b);
+}
+
+static void check_product(const float *a, const float *b, size_t m, size_t n, size_t k)
+{
+	float *expected = mem_align(m * n * sizeof(float));
+
+	reference_product(a, b, m, n, k, expected);
+	check_engine(ENGINE_OPENBLAS, a, b, m, n, k, expected);
+	check_engine(ENGINE_REFERENCE, a, b, m, n, k, expected);
+	if (engine_usable(ENGINE_ONEDNN, NULL))
+		check_engine(ENGINE_ONEDNN, a, b, m, n, k, expected);
+	free(expected);
+}
+
+/* An operand of integers is those of the rounded floats; both at once are what one at a time are; a refusal is a refusal. */
+static void test_operands(void **state)
+{
+	enum { ROWS = 37 };
+
+	(void)state;
+	for (size_t s = 0; s < SIZES; s++) {
+		size_t cols = sizes[s], bytes = exact_operand_size(ROWS, cols) * sizeof(float);
+		float *x = awkward_matrix(ROWS * cols);
+		uint8_t *one = mem_calloc(1, bytes), *both = mem_calloc(1, bytes), *rounded = mem_align(bytes);
+		uint8_t *columns = mem_calloc(1, bytes), *both_columns = mem_calloc(1, bytes);
+		struct exact_pair pair;
+
+		assert_ptr_equal(exact_operand_rows(ENGINE_REFERENCE, x, ROWS, cols, one), one);
+		assert_ptr_equal(exact_operand_columns(ENGINE_REFERENCE, x, ROWS, cols, columns), columns);
+		assert_true(exact_operand_both(ENGINE_REFERENCE, x, ROWS, cols, both, both_columns, &pair));
+		assert_memory_equal(pair.by_rows, one, bytes);
+		assert_memory_equal(pair.by_columns, columns, bytes);
+		assert_ptr_equal(exact_operand_rows(ENGINE_OPENBLAS, x, ROWS, cols, rounded), rounded);
+		assert_true(exact_rows(x, ROWS, cols, (float *)both));
+		assert_memory_equal(rounded, both, ROWS * cols * sizeof(float));
+		x[ROWS * cols - 1] = INFINITY;
+		for (enum engine engine = ENGINE_OPENBLAS; engine <= ENGINE_REFERENCE; engine++) {
+			assert_null(exact_operand_rows(engine, x, ROWS, cols, one));
+			assert_null(exact_operand_columns(engine, x, ROWS, cols, one));
+			assert_false(exact_operand_both(engine, x, ROWS, cols, one, both, &pair));
+		}
+		free(x);
+		free(one);
+		free(both);
+		free(rounded);
+		free(columns);
+		free(both_columns);
+	}
 }
 
 static void test_products(void **state)
@@ -310,7 +363,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),   cmocka_unit_test(test_columns),  cmocka_unit_test(test_both),
 		cmocka_unit_test(test_limits), cmocka_unit_test(test_ties),     cmocka_unit_test(test_products),
-		cmocka_unit_test(test_extreme_products),
+		cmocka_unit_test(test_extreme_products), cmocka_unit_test(test_operands),
 	};
 
 	engine_init(1);

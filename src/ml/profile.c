@@ -1,0 +1,27 @@
+#include "ml/float.h"
+
+#include <time.h>
+
+#include "ml/profile.h"
+
+static int64_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void profile_begin(struct profile *p)
+{
+	if (p)
+		p->last = now();
+}
+
+void profile_count(struct profile *p, enum profile_kind kind)
+{
+	int64_t time = now();
+
+	p->nanoseconds[kind] += time - p->last;
+	p->last = time;
+}
