@@ -57,13 +57,32 @@ static bool in_folder(const struct chain *chain, const char *name, char **path, 
 	return dir_make(*path, err);
 }
 
+/* The folder remembers its genesis: with another one its files would look damaged, and -reindex would forget them. */
+static bool check_genesis(const struct chain *chain, struct errmsg *err)
+{
+	char *path = path_join(chain->datadir, ".genesis"), id[65];
+	struct buf found;
+	bool ok;
+
+	hex_encode_reversed(id, chain->spec->genesis_id, 32);
+	buf_init(&found);
+	if (!file_exists(path))
+		ok = file_write_atomic(path, id, 64, 0600, err);
+	else if ((ok = file_read(path, 64, &found, err)) && (found.size != 64 || memcmp(found.data, id, 64) != 0))
+		ok = errmsg_set(err, "%.120s was made with another chain spec or corpus (-chainspec): put them back, or use "
+			"another -datadir", chain->datadir);
+	buf_clear(&found);
+	free(path);
+	return ok;
+}
+
 static bool open_files(struct chain *chain, const struct chain_options *options, struct errmsg *err)
 {
 	char *lock = path_join(chain->datadir, ".chain.lock"), *blocks = NULL, *database = NULL;
 	bool ok = dir_make(chain->datadir, err);
 
 	chain->lock = ok ? file_lock(lock, err) : -1;
-	ok = chain->lock >= 0 && in_folder(chain, "blocks", &blocks, err) &&
+	ok = chain->lock >= 0 && check_genesis(chain, err) && in_folder(chain, "blocks", &blocks, err) &&
 		in_folder(chain, "chainstate", &database, err);
 	if (ok && options->reindex)
 		ok = db_destroy(database, err) && dir_make(database, err);
@@ -207,7 +226,7 @@ static bool open_state(struct chain *chain, const struct chain_options *options,
 		options->progress_context, err);
 
 	if (state == NULL)
-		return errmsg_wrap(err, "The model state of the tip cannot be rebuilt");
+		return errmsg_wrap(err, "The model state of the tip cannot be rebuilt (-reindex begins anew)");
 	state_unref(state);
 	states_pin(chain->states, chain_tip_node(chain));
 	return true;

@@ -22,6 +22,7 @@
 #include "rpc/rpc_wallet.h"
 #include "rpc/server.h"
 #include "rpc/table.h"
+#include "util/clock.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -52,6 +53,7 @@ struct node {
 	struct calls_control control;
 	struct calls_text *text;
 	struct calls_model *model;
+	int64_t progress_due;            /* when start-up tells next how far it is */
 	char failure[256];               /* why it cannot go on; "" while it can */
 };
 
@@ -190,9 +192,14 @@ static bool open_server(struct node *node, struct errmsg *err)
 	return node->server != NULL;
 }
 
+/* Comes for every block; a line a second is enough to watch. */
 static void on_progress(void *context, const char *what, uint32_t done, uint32_t total)
 {
-	(void)context;
+	struct node *node = context;
+	int64_t now = clock_mono_ms();
+	if (now < node->progress_due)
+		return;
+	node->progress_due = now + 1000;
 	log_info("%s: %u of %u", what, done, total);
 }
 
@@ -207,6 +214,7 @@ static bool open_chain(struct node *node, struct errmsg *err)
 		.mempool_bytes = s->mempool_bytes,
 		.reindex = options_bool(s->options, "reindex"),
 		.progress = on_progress,
+		.progress_context = node,
 	};
 	node->chain = chain_open(&options, err);
 	if (node->chain == NULL)
