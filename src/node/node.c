@@ -168,6 +168,7 @@ static bool open_loop(struct node *node, struct errmsg *err)
 			return errmsg_set(err, "Signals cannot be handled");
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on files fails like any other */
 	loop_pool_init(&node->pool, node->base, node->settings->verify_threads);
 	return true;
 }

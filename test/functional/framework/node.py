@@ -92,6 +92,7 @@ class Node:
         self.connections = [f"-addnode={other.address}" for other in connect]
         self.options = list(options)
         self.process = None
+        self.preexec = None  # called in the new process before the daemon begins
         self.rpc = Rpc(self)
         running.append(self)
         if start:
@@ -117,7 +118,8 @@ class Node:
         """Starts the process and does not wait for it."""
         with open(self.output_path, "ab") as output:
             self.process = subprocess.Popen([*self.arguments(), *options], stdin=subprocess.DEVNULL, stdout=output,
-                                            stderr=subprocess.STDOUT, start_new_session=True)
+                                            stderr=subprocess.STDOUT, start_new_session=True,
+                                            preexec_fn=self.preexec)
 
     def start(self, *options):
         self.launch(*options)
@@ -216,6 +218,9 @@ class Node:
     def log(self):
         with open(self.log_path, errors="replace") as file:
             return file.read()
+
+    def wait_for_height(self, height):
+        wait_until(lambda: self.height() == height, f"the height is {height}")
 
     def wait_for_log(self, text, seconds=PATIENCE):
         wait_until(lambda: text in self.log(), f"the log says '{text}'", seconds)
