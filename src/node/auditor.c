@@ -54,6 +54,7 @@ static void answer(struct audit *audit)
 static void fail(struct audit *audit, const char *why)
 {
 	snprintf(audit->report.error, sizeof(audit->report.error), "%s", why);
+	audit->report.closing = audit->auditor->closed;
 	answer(audit);
 }
 

@@ -43,6 +43,11 @@ static json_t *show_report(const struct spec *spec, const struct audit_report *r
 	json_object_set_new(object, "blockhash", json_hash(report->entry->id));
 	json_object_set_new(object, "height", json_integer(report->entry->height));
 	json_object_set_new(object, "valid", json_boolean(report->valid));
+	if (report->error[0] != '\0') {
+		json_object_set_new(object, "error", json_string(report->error));
+		json_decref(proofs);
+		return object;
+	}
 	for (size_t i = 0; i < report->proof_count; i++)
 		json_array_append_new(proofs, show_audited(spec, &report->proofs[i], true));
 	json_object_set_new(object, "proofs", proofs);
@@ -157,9 +162,8 @@ struct series {
 static void on_series(void *context, const struct audit_report *report)
 {
 	struct series *series = context;
-	if (report->error[0] != '\0') {
-		rpc_fail(series->request, RPC_MISC_ERROR, "The audit of block %u could not be made: %s", report->entry->height,
-			report->error);
+	if (report->closing) {
+		rpc_fail(series->request, RPC_MISC_ERROR, "The audit could not be finished: %s", report->error);
 		json_decref(series->blocks);
 		free(series);
 		return;
@@ -236,7 +240,7 @@ static const struct rpc_method methods[] = {
 	{"auditchain", "Training", auditchain, auditchain_args,
 		"Audits blocks that are drawn at random, each unit of the chain's work being as likely as any other.",
 		"{\"valid\": bool, \"samples\": points drawn, \"checked\": blocks they fell on, \"invalid\": n,\n"
-		" \"blocks\": [auditblock's objects]}",
+		" \"blocks\": [auditblock's objects, or {\"blockhash\", \"height\", \"valid\": false, \"error\": \"why there is no audit\"}]}",
 		"10", 0},
 };
 
