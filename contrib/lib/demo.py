@@ -24,8 +24,8 @@ PATIENCE = 225  # seconds for the whole run
 # Small enough for two cores: a step takes a tenth of a second, a block a few.
 SPEC = {
     "name": "demo", "hrp": "datl", "spacing": 4, "k": 4,
-    "d": 64, "layers": 2, "heads": 2, "ff": 176, "ctx": 64, "batch": 8, "iterations": 4,
-    "slots": 2, "bench_rows": 32, "bench_bytes": 8192, "lr_ppm": 500, "maturity": 2, "data_delay": 1,
+    "d": 64, "layers": 2, "heads": 2, "ff": 176, "ctx": 64, "batch": 8, "iterations": 8,
+    "slots": 2, "bench_rows": 64, "bench_bytes": 8192, "lr_ppm": 250, "maturity": 2, "data_delay": 1,
     "blob_min": 4096, "burn_rate": 100,
 }
 
@@ -135,7 +135,7 @@ class Demo:
                 paid[who] = paid.get(who, 0) + output["value"]
         paid = ", ".join(f"{who} {amount:.4f}" for who, amount in paid.items())
         note = "  (update void)" if block["outcome"]["void"] else ""
-        print(f"{block['height']:>5}  {block['loss_after']:>7.4f}  {len(block['proofs']):>6}  "
+        print(f"{block['height']:>5}  {block['loss_after'] or block['loss_before']:>7.4f}  {len(block['proofs']):>6}  "
               f"{', '.join(slots):<30}  {paid}{note}", flush=True)
 
     def dataset_name(self, number):
@@ -158,10 +158,10 @@ class Demo:
         print(f"Two nodes are up, at genesis: a model of {model['parameters']} parameters that knows nothing yet.\n")
 
         miner.call("setmining", True, 1, pay_to)
-        self.mine_until("the miner can spend", lambda: miner.call("getbalance") > 60)
         size = os.path.getsize(self.options.file)
-        burn = max(1, size * SPEC["burn_rate"] / 1e8)
-        miner.call("sendtoaddress", own, round(2 * burn + 1, 8))
+        gift = round(size * SPEC["burn_rate"] / 1e8 + 1, 8)
+        self.mine_until("the miner can spend", lambda: miner.call("getbalance") > gift + 1)
+        miner.call("sendtoaddress", own, gift)
         self.mine_until("the owner has coins", lambda: owner.call("getbalance") > 0)
         title = os.path.basename(self.options.file)
         sent = owner.call("contributedata", self.options.file, "as-stated", title, own)
@@ -184,7 +184,8 @@ class Demo:
         miner, owner = self.miner, self.owner
         height = owner.call("getblockcount")
         first = owner.call("getblock", owner.call("getblockhash", 1))["loss_before"]
-        last = owner.call("getblock", owner.call("getbestblockhash"))["loss_after"]
+        tip = owner.call("getblock", owner.call("getbestblockhash"))
+        last = tip["loss_after"] or tip["loss_before"]  # a void update may have no loss of its own
         print(f"\nBenchmark loss     {first:.4f} before, {last:.4f} after {height} blocks (nats a byte)")
         for node in (miner, owner):
             model = node.call("getmodelinfo")
