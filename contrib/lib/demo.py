@@ -48,7 +48,9 @@ class Node:
         self.output = open(os.path.join(self.datadir, "output.txt"), "w+b")
         self.process = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=self.output,
                                         stderr=subprocess.STDOUT, start_new_session=True)
-        wait_until(f"{name} answers", self.answers, 30)
+
+    def wait(self):
+        wait_until(f"{self.name} answers", self.answers, 30)
 
     def answers(self):
         if self.process.poll() is not None:
@@ -109,8 +111,11 @@ class Demo:
         spec = os.path.join(self.root, "demo.json")
         with open(spec, "w") as file:
             json.dump({**SPEC, "genesis_time": int(time.time()) - SPEC["spacing"]}, file, indent=2)
+        self.spec = spec
         self.miner = self.owner = None
-        build = os.path.abspath(options.build)
+
+    def start(self):
+        build, spec = os.path.abspath(self.options.build), self.spec
         self.miner = Node("miner", build, self.root, spec, ["-threads=1"])
         self.owner = Node("owner", build, self.root, spec, [f"-connect=127.0.0.1:{self.miner.port}"])
 
@@ -150,6 +155,7 @@ class Demo:
     def run(self):
         miner, owner = self.miner, self.owner
         for node in (miner, owner):
+            node.wait()
             node.call("createwallet", node.name)
         pay_to, own = miner.call("getnewaddress"), owner.call("getnewaddress")
         self.names = {pay_to: "miner", own: "owner"}
@@ -239,15 +245,15 @@ def main():
     options = parser.parse_args()
     if not os.path.isfile(options.file) or os.path.getsize(options.file) < SPEC["blob_min"]:
         sys.exit(f"'{options.file}' is not a file of at least {SPEC['blob_min']} bytes")
-    demo = None
+    demo, keep = Demo(options), False
     try:
-        demo = Demo(options)
+        demo.start()
         demo.run()
-        demo.close(options.keep)
+        keep = options.keep
     except (Failure, OSError, KeyboardInterrupt) as error:
-        if demo:
-            demo.close(False)
         sys.exit(f"The demonstration failed: {error or 'interrupted'}")
+    finally:
+        demo.close(keep)
 
 
 if __name__ == "__main__":
