@@ -240,7 +240,8 @@ static const struct rpc_method methods[] = {
 	{"auditchain", "Training", auditchain, auditchain_args,
 		"Audits blocks that are drawn at random, each unit of the chain's work being as likely as any other.",
 		"{\"valid\": bool, \"samples\": points drawn, \"checked\": blocks they fell on, \"invalid\": n,\n"
-		" \"blocks\": [auditblock's objects, or {\"blockhash\", \"height\", \"valid\": false, \"error\": \"why there is no audit\"}]}",
+		" \"blocks\": [auditblock's objects; where there is no audit: {\"blockhash\", \"height\", \"valid\": false,\n"
+		"             \"error\": \"why\"}]}",
 		"10", 0},
 };
 

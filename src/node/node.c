@@ -347,6 +347,8 @@ static bool node_open(struct node *node, struct errmsg *err)
 /* First whatever works or answers: nobody may wait for an answer when its table goes. */
 static void close_work(struct node *node)
 {
+	if (node->server != NULL)
+		rpc_server_close(node->server);
 	if (node->miner != NULL)
 		miner_close(node->miner);
 	if (node->auditor != NULL)

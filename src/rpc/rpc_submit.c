@@ -28,7 +28,11 @@ static bool try_answer(struct rpc_submit *submit, struct waiting *w)
 	switch (w->entry->status) {
 	case ENTRY_HEADER:
 	case ENTRY_STORED:
-		return false;
+		/* What has no more work than the tip is executed when something builds on it, if ever. */
+		if (u256_compare(w->entry->chain_work, chain_tip(submit->chain)->chain_work) > 0)
+			return false;
+		rpc_reply(w->request, json_string("inconclusive"));
+		return true;
 	case ENTRY_VERIFIED:
 		rpc_reply(w->request, json_string("inconclusive"));
 		return true;
@@ -58,18 +62,26 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* A verdict, even over another block, and a new tip may settle what waits. */
+static void look_again(struct rpc_submit *submit)
+{
+	if (!submit->closed && submit->waiting != NULL)
+		event_active(submit->look, EV_TIMEOUT, 0);
+}
+
 static void on_verdict(void *context, const struct index_entry *entry, uint64_t source, const struct reject *reject)
 {
-	struct rpc_submit *submit = context;
+	(void)entry;
 	(void)source;
 	if (reject != NULL)
 		log_info("block refused: %s (%s)", reject->reason, reject->detail);
-	if (submit->closed)
-		return;
-	for (const struct waiting *w = submit->waiting; w != NULL; w = w->next) {
-		if (w->entry == entry)
-			event_active(submit->look, EV_TIMEOUT, 0);
-	}
+	look_again(context);
+}
+
+static void on_tip(void *context, const struct index_entry *tip)
+{
+	(void)tip;
+	look_again(context);
 }
 
 static enum rpc_outcome answer_result(struct rpc_submit *submit, struct rpc_request *r, enum chain_result result,
@@ -145,7 +157,7 @@ struct rpc_submit *rpc_submit_new(struct rpc_table *table, struct chain *chain, 
 	submit->look = event_new(base, -1, 0, on_look, submit);
 	if (submit->look == NULL)
 		abort();
-	chain_subscribe(chain, &(struct chain_events){.context = submit, .block_verdict = on_verdict});
+	chain_subscribe(chain, &(struct chain_events){.context = submit, .block_verdict = on_verdict, .tip = on_tip});
 	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), submit);
 	return submit;
 }

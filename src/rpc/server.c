@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <stdio.h>
@@ -39,6 +40,7 @@ struct rpc_server {
 	char *authorization; /* what the client's header must say */
 	char *cookie_path;   /* NULL: no cookie was written */
 	struct exchange *exchanges;
+	bool closing;        /* answers are written at once */
 };
 
 /* Exchanges */
@@ -75,13 +77,30 @@ static void exchange_free(struct exchange *e)
 	free(e);
 }
 
+/* Writes what the loop would write, were it still running. */
+static void flush(struct evhttp_connection *connection)
+{
+	struct bufferevent *stream = evhttp_connection_get_bufferevent(connection);
+	struct evbuffer *out = bufferevent_get_output(stream);
+
+	evbuffer_unfreeze(out, 1);
+	evbuffer_write(out, bufferevent_getfd(stream));
+	evbuffer_freeze(out, 1);
+}
+
 /* The connection may be gone by now: libevent then only releases the request. */
 static void send_answer(struct exchange *e, int status, struct evbuffer *body)
 {
 	struct evhttp_request *http = e->http;
+	struct evhttp_connection *connection;
 
 	e->http = NULL;
+	if (e->server && e->server->closing)
+		evhttp_add_header(evhttp_request_get_output_headers(http), "Connection", "close");
+	connection = evhttp_request_get_connection(http);
 	evhttp_send_reply(http, status, NULL, body);
+	if (e->server && e->server->closing && connection)
+		flush(connection);
 }
 
 static void send_text(struct exchange *e, int status, const char *text)
@@ -358,6 +377,11 @@ static void abandon(struct exchange *e)
 		exchange_unlink(e);
 	else
 		exchange_free(e);
+}
+
+void rpc_server_close(struct rpc_server *server)
+{
+	server->closing = true;
 }
 
 void rpc_server_free(struct rpc_server *server)

@@ -31,6 +31,9 @@ struct rpc_server;
 struct rpc_server *rpc_server_new(struct event_base *base, struct rpc_table *table,
 				  const struct rpc_server_config *config, struct errmsg *err);
 
+/* The loop will not run any more: from now on answers are written at once, as far as the connection takes them. */
+void rpc_server_close(struct rpc_server *server);
+
 /* Stops listening and removes the cookie. Clients that still wait get 503; their requests must still be answered
  * (rpc_reply, rpc_fail), which then goes nowhere. */
 void rpc_server_free(struct rpc_server *server);

@@ -352,6 +352,26 @@ static void test_stop(void **state)
 	free(cookie);
 }
 
+/* After the loop's end an answer still reaches who waits for it. */
+static void test_answer_while_closing(void **state)
+{
+	struct fixture *f = *state;
+	char *cookie = read_cookie(f);
+	struct client c;
+
+	client_start(&c, f, cookie, NULL, "{\"method\":\"later\",\"id\":1}");
+	event_base_dispatch(base);
+	rpc_server_close(f->server);
+	rpc_reply(waiting, json_string("just in time"));
+	pthread_join(c.thread, NULL);
+	close(c.wake[0]);
+	close(c.wake[1]);
+	assert_int_equal(c.status, 200);
+	assert_memory_equal(c.out.data, "{\"result\":\"just in time\"", 24);
+	buf_clear(&c.out);
+	free(cookie);
+}
+
 static void test_free_while_waiting(void **state)
 {
 	struct fixture *f = *state;
@@ -396,6 +416,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hang_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_answer_while_closing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_while_waiting, setup, teardown),
 		cmocka_unit_test(test_unreachable),
 	};
