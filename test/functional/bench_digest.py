@@ -3,6 +3,7 @@
 says clearly what it cannot do. (contrib/digest-matrix does this over compilers, kernels and BLAS vendors.)"""
 import json
 import os
+import struct
 import subprocess
 import sys
 
@@ -26,6 +27,25 @@ def judge_onednn(known):
     return result.stdout == f"regtest {known['regtest']}\n"
 
 
+def judge_start():
+    result = subprocess.run([BENCH, "start", "-spec=regtest"], capture_output=True, check=False)
+    head, _, body = result.stdout.partition(b"\n")
+    sizes = json.loads(head)
+    d, windows = sizes["d"], sizes["iterations"] * sizes["batch"] * (sizes["ctx"] + 1)
+    norm = struct.unpack_from(f"<{d}f", body, 4 * sizes["vocabulary"] * d)
+    return len(body) == 4 * sizes["parameters"] + windows and norm == (1.0,) * d
+
+
+def judge_step():
+    lines = []
+    for engine in ("openblas", "reference"):
+        result = bench("step", "-spec=regtest", "-rounds=1", "-iterations=2", "-json", f"-engine={engine}")
+        lines += [json.loads(line) for line in result.stdout.splitlines()]
+    digests = {line["digest"] for line in lines if line["engine"] != "plain"}
+    losses = [line["loss"] for line in lines]
+    return len(lines) == 4 and len(digests) == 1 and max(losses) - min(losses) < 0.01 and 5 < losses[0] < 6
+
+
 def main():
     known = known_digests()
     checks = []
@@ -37,6 +57,8 @@ def main():
         result = bench("-spec=regtest", command, "-rounds=1", "-json", "-engine=auto")
         lines = [json.loads(line) for line in result.stdout.splitlines()] if result.returncode == 0 else []
         checks.append((f"{command} is timed", bool(lines) and all(line["best_ms"] > 0 for line in lines)))
+    checks.append(("start gives sizes, theta and windows", judge_start()))
+    checks.append(("measured steps have one digest, and the plain one's loss is near", judge_step()))
     checks.append(("oneDNN agrees, or the reason is told why it cannot be had", judge_onednn(known)))
     for arguments in (["-spec=other", "digest"], ["-engine=abacus", "digest"], ["-threads=x", "digest"], ["dance"], [],
                       ["-unknown", "digest"], ["digest", "step"]):

@@ -1,0 +1,54 @@
+/* What atelier-bench measures. A command measures one chain and prints its lines (bench/report.h); false: a step of the
+ * chain has no result, or it cannot be written.
+ *
+ * Whatever is compared takes turns within one process, so that what else the machine does disturbs all alike. */
+#ifndef ATELIER_BENCH_BENCH_H
+#define ATELIER_BENCH_BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bench/report.h"
+#include "consensus/spec.h"
+
+struct bench {
+	struct line line;
+	const char *chain;
+	struct spec spec;
+	enum engine engine;
+	size_t rounds;
+	uint32_t iterations; /* of each measured step; not more than the chain's */
+};
+
+/* One step, as "<chain> <digest>". */
+bool bench_digest(struct bench *b);
+
+/* What all steps here start from: a line of JSON with the chain's sizes and rates, then theta (binary32) and the windows of
+ * a step [iterations][batch][ctx + 1], little-endian; so that other programs can be given the same work. */
+bool bench_start(struct bench *b);
+
+/* Iterations, exact and with plain sgemm. */
+bool bench_step(struct bench *b);
+
+/* The model's matrix products, exact and with plain sgemm. */
+bool bench_product(struct bench *b);
+
+/* The delta code. */
+bool bench_encode(struct bench *b);
+
+/* The benchmark gradient, which a block is valued by. */
+bool bench_value(struct bench *b);
+
+/* A whole block: k + 1 steps, the benchmark, the update. */
+bool bench_verify(struct bench *b);
+
+/* ---- For the commands ---- */
+
+/* H("atelier digest" | name): the seed of the measured steps. */
+void bench_seed(const struct spec *spec, uint8_t seed[32]);
+
+/* Windows of a step of this chain, trained on its corpus, with this seed; the caller frees them. */
+uint8_t *bench_windows(const struct spec *spec, const uint8_t seed[32]);
+
+#endif

@@ -1,0 +1,115 @@
+#include "bench/bench.h"
+
+#include <stdlib.h>
+
+#include "consensus/verify.h"
+#include "consensus/window.h"
+#include "crypto/hash.h"
+#include "util/mem.h"
+
+/* === Value === */
+
+bool bench_value(struct bench *b)
+{
+	struct timing *times = mem_calloc(2, sizeof(*times));
+	struct step *step = step_new(&b->spec.train, b->engine);
+	uint8_t seed[32], *delta = mem_alloc(step_delta_size(&b->spec.train));
+	uint8_t *benchmark = mem_alloc(window_benchmark_size(&b->spec));
+	bool ok = true;
+
+	bench_seed(&b->spec, seed);
+	struct state *state = spec_initial_state(&b->spec);
+	uint8_t *windows = bench_windows(&b->spec, seed);
+
+	window_gather_benchmark(&b->spec, seed, benchmark);
+	for (size_t round = 0; ok && round < b->rounds; round++) {
+		struct step_job job = {.state = state, .seed = seed, .windows = windows};
+
+		timing_start(&times[0]);
+		struct benchmark *at_state = benchmark_new(step, state, benchmark, NULL);
+
+		timing_stop(&times[0]);
+		ok = at_state != NULL;
+		benchmark_unref(at_state);
+		timing_start(&times[1]);
+		ok = ok && step_execute(step, &job, delta) == STEP_OK;
+		timing_stop(&times[1]);
+	}
+	line_begin(&b->line, "value", b->chain, engine_name(b->engine));
+	line_add_times(&b->line, &times[0]);
+	line_add(&b->line, "step_ms", timing_best(&times[1]) * 1e3);
+	line_add(&b->line, "part_of_step", timing_best(&times[0]) / timing_best(&times[1]));
+	line_end(&b->line);
+	state_unref(state);
+	step_free(step);
+	free(times);
+	free(delta);
+	free(benchmark);
+	free(windows);
+	return ok;
+}
+
+/* === Verification === */
+
+/* A proof as a miner makes it: its header states the digest of its step. */
+static bool make_proof(struct bench *b, struct step *step, const struct state *state, uint64_t number,
+		       struct verify_proof *proof)
+{
+	uint8_t *delta = mem_alloc(step_delta_size(&b->spec.train));
+
+	proof->header.nonce = number;
+	header_seed(&proof->header, proof->seed);
+	proof->slot = window_slot(&b->spec, proof->seed);
+	proof->windows = bench_windows(&b->spec, proof->seed);
+	struct step_job job = {.state = state, .seed = proof->seed, .windows = proof->windows};
+	bool ok = step_execute(step, &job, delta) == STEP_OK;
+
+	sha256(proof->header.digest, delta, step_delta_size(&b->spec.train));
+	header_id(&proof->header, proof->id);
+	free(delta);
+	return ok;
+}
+
+/* A block with the k loose proofs that are due, verified by somebody who knows none of them. */
+bool bench_verify(struct bench *b)
+{
+	size_t proofs = b->spec.k + 1;
+	struct timing *t = mem_calloc(1, sizeof(*t));
+	struct step *step = step_new(&b->spec.train, b->engine);
+	struct verify_job job = {
+		.spec = &b->spec, .parent = spec_initial_state(&b->spec), .benchmark = mem_alloc(window_benchmark_size(&b->spec)),
+		.v_ref = b->spec.v_0, .proofs = mem_calloc(proofs, sizeof(*job.proofs)), .proof_count = proofs,
+	};
+	bool ok = true;
+
+	window_gather_benchmark(&b->spec, b->spec.genesis_ticket, job.benchmark);
+	for (size_t i = 0; ok && i < proofs; i++)
+		ok = make_proof(b, step, job.parent, i, &job.proofs[i]);
+	step_free(step);
+	for (size_t round = 0; ok && round < b->rounds; round++) {
+		struct verdict verdict;
+
+		for (size_t i = 0; i < proofs; i++) {
+			free(job.proofs[i].delta);
+			job.proofs[i].delta = NULL;
+		}
+		benchmark_unref(job.parent_benchmark);
+		job.parent_benchmark = NULL;
+		timing_start(t);
+		verify_run(&job, &verdict);
+		timing_stop(t);
+		ok = verdict.valid;
+		state_unref(verdict.state);
+	}
+	if (ok) {
+		line_begin(&b->line, "verify", b->chain, engine_name(b->engine));
+		line_add_times(&b->line, t);
+		line_add(&b->line, "steps", (double)proofs);
+		if (b->spec.spacing > 0)
+			line_add(&b->line, "part_of_spacing", timing_best(t) / b->spec.spacing);
+		line_end(&b->line);
+	}
+	verify_job_clear(&job);
+	free(t);
+	return ok;
+}

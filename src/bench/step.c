@@ -1,0 +1,185 @@
+#include "bench/bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "consensus/window.h"
+#include "crypto/hash.h"
+#include "ml/step.h"
+#include "ml/tensorfile.h"
+#include "util/bytes.h"
+#include "util/mem.h"
+
+/* === What steps start from === */
+
+uint8_t *bench_windows(const struct spec *spec, const uint8_t seed[32])
+{
+	uint8_t *windows = mem_alloc(window_step_size(spec));
+	size_t size;
+	const uint8_t *training = spec_training(spec, &size);
+
+	window_gather_step(spec, seed, training, size, windows);
+	return windows;
+}
+
+void bench_seed(const struct spec *spec, uint8_t seed[32])
+{
+	char name[64];
+	int length = snprintf(name, sizeof(name), "atelier digest%s", spec->name);
+
+	sha256(seed, (const uint8_t *)name, (size_t)length);
+}
+
+bool bench_digest(struct bench *b)
+{
+	uint8_t seed[32], digest[32], *delta = mem_alloc(step_delta_size(&b->spec.train));
+	char text[65];
+
+	bench_seed(&b->spec, seed);
+	struct state *state = spec_initial_state(&b->spec);
+	struct step *step = step_new(&b->spec.train, b->engine);
+	uint8_t *windows = bench_windows(&b->spec, seed);
+	struct step_job job = {.state = state, .seed = seed, .windows = windows};
+	bool ok = step_execute(step, &job, delta) == STEP_OK;
+
+	if (ok) {
+		sha256(digest, delta, step_delta_size(&b->spec.train));
+		hex_encode(text, digest, sizeof(digest));
+		printf("%s %s\n", b->chain, text);
+		fflush(stdout);
+	}
+	step_free(step);
+	state_unref(state);
+	free(windows);
+	free(delta);
+	return ok;
+}
+
+/* The JSON line that says what follows. */
+static void print_sizes(const struct spec *spec, size_t count)
+{
+	const struct train_config *t = &spec->train;
+	const struct model_config *c = &t->model;
+
+	printf("{\"chain\": \"%s\", \"d\": %u, \"layers\": %u, \"heads\": %u, \"ff\": %u, \"ctx\": %u, \"batch\": %u, "
+	       "\"iterations\": %u, \"lr_ppm\": %u, \"wd_ppm\": %u, \"vocabulary\": %d, \"skipped\": %d, \"parameters\": %zu}\n",
+	       spec->name, c->d, c->layers, c->heads, c->ff, c->ctx, t->batch, t->iterations, t->lr_ppm, t->wd_ppm,
+	       MODEL_VOCABULARY, MODEL_SKIPPED, count);
+}
+
+bool bench_start(struct bench *b)
+{
+	size_t count = model_count(&b->spec.train.model);
+	uint8_t seed[32], *bytes = mem_alloc(count * sizeof(float));
+
+	bench_seed(&b->spec, seed);
+	struct state *state = spec_initial_state(&b->spec);
+	uint8_t *windows = bench_windows(&b->spec, seed);
+
+	tensorfile_row_write(state_theta(state), count, bytes);
+	print_sizes(&b->spec, count);
+	bool ok = fwrite(bytes, sizeof(float), count, stdout) == count &&
+		  fwrite(windows, window_step_size(&b->spec), 1, stdout) == 1 && fflush(stdout) == 0;
+
+	state_unref(state);
+	free(windows);
+	free(bytes);
+	return ok;
+}
+
+/* === Timing === */
+
+/* One engine's turns. */
+struct turns {
+	enum engine engine;
+	struct step *step;
+	struct timing timing;
+	struct profile profile;
+	uint8_t digest[32]; /* of the last */
+	float loss;         /* of its last iteration */
+};
+
+/* Each iteration ends a measurement and begins the next. */
+static void take_iteration(void *context, uint32_t done, float loss)
+{
+	struct turns *turns = context;
+
+	(void)done;
+	turns->loss = loss;
+	timing_stop(&turns->timing);
+	timing_start(&turns->timing);
+}
+
+static void print_step(const struct bench *b, struct turns *turns)
+{
+	static const char *const kinds[] = {"quantise", "product", "attention", "elementwise", "optimizer"};
+	const struct train_config *train = &b->spec.train;
+	double sum = 0;
+	char digest[65];
+
+	line_begin(&b->line, "step", b->chain, engine_name(turns->engine));
+	line_add_times(&b->line, &turns->timing);
+	line_add(&b->line, "tokens_per_s", train->batch * train->model.ctx / timing_median(&turns->timing));
+	for (int kind = 0; kind < PROFILE_KINDS; kind++)
+		sum += (double)turns->profile.nanoseconds[kind];
+	for (int kind = 0; kind < PROFILE_KINDS; kind++)
+		line_add(&b->line, kinds[kind], (double)turns->profile.nanoseconds[kind] / sum);
+	line_add(&b->line, "memory_bytes", (double)(model_memory(&train->model) + 4 * model_count(&train->model) * sizeof(float)));
+	line_add(&b->line, "loss", turns->loss);
+	hex_encode(digest, turns->digest, sizeof(turns->digest));
+	line_add_text(&b->line, "digest", digest);
+}
+
+/* The first turn of each finds cold memory and does not count. */
+static bool take_turn(struct turns *turns, struct step_job *job, bool counts)
+{
+	size_t size = step_delta_size(step_config(turns->step));
+	uint8_t *delta = mem_alloc(size);
+
+	job->progress = take_iteration;
+	job->progress_context = turns;
+	model_set_profile(step_model(turns->step), counts ? &turns->profile : NULL);
+	timing_start(&turns->timing);
+	bool ok = step_execute(turns->step, job, delta) == STEP_OK;
+
+	if (!counts)
+		timing_reset(&turns->timing);
+	if (ok)
+		sha256(turns->digest, delta, size);
+	free(delta);
+	return ok;
+}
+
+bool bench_step(struct bench *b)
+{
+	struct train_config config = b->spec.train;
+	struct turns *turns = mem_calloc(2, sizeof(*turns));
+	uint8_t seed[32];
+	bool ok = true;
+
+	if (b->iterations < config.iterations)
+		config.iterations = b->iterations;
+	bench_seed(&b->spec, seed);
+	struct state *state = spec_initial_state(&b->spec);
+	uint8_t *windows = bench_windows(&b->spec, seed);
+	struct step_job job = {.state = state, .seed = seed, .windows = windows};
+
+	turns[0].engine = b->engine;
+	turns[1].engine = ENGINE_PLAIN;
+	for (size_t i = 0; i < 2; i++)
+		turns[i].step = step_new(&config, turns[i].engine);
+	for (size_t round = 0; ok && round <= b->rounds; round++)
+		ok = take_turn(&turns[0], &job, round > 0) && take_turn(&turns[1], &job, round > 0);
+	for (size_t i = 0; ok && i < 2; i++) {
+		print_step(b, &turns[i]);
+		if (i == 0)
+			line_add_ratio(&b->line, &turns[0].timing, &turns[1].timing);
+		line_end(&b->line);
+	}
+	for (size_t i = 0; i < 2; i++)
+		step_free(turns[i].step);
+	state_unref(state);
+	free(windows);
+	free(turns);
+	return ok;
+}
