@@ -83,6 +83,7 @@ static int run(const struct options *o, const char *command)
 	if (!options_int(o, "threads", 0, 1024, &threads, &err) || !options_int(o, "rounds", 1, ROUNDS_MAX, &rounds, &err) ||
 	    !options_int(o, "iterations", 1, ROUNDS_MAX, &iterations, &err))
 		return complain(err.text);
+	b.line.threads = (int)threads;
 	b.rounds = (size_t)rounds;
 	b.iterations = (uint32_t)iterations;
 	engine_init((int)threads);

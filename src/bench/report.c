@@ -53,8 +53,11 @@ double timing_median(struct timing *t)
 
 void line_begin(const struct line *line, const char *measurement, const char *chain, const char *engine)
 {
-	printf(line->json ? "{\"measurement\": \"%s\", \"chain\": \"%s\", \"engine\": \"%s\"" : "%-8s %-8s %-9s", measurement,
-	       chain, engine);
+	if (line->json)
+		printf("{\"measurement\": \"%s\", \"chain\": \"%s\", \"engine\": \"%s\", \"threads\": %d", measurement, chain, engine,
+		       line->threads);
+	else
+		printf("%-8s %-8s %-9s", measurement, chain, engine);
 }
 
 void line_add(const struct line *line, const char *name, double value)

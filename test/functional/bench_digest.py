@@ -56,7 +56,7 @@ def main():
     for command in ("step", "product", "encode", "value", "verify"):
         result = bench("-spec=regtest", command, "-rounds=1", "-json", "-engine=auto")
         lines = [json.loads(line) for line in result.stdout.splitlines()] if result.returncode == 0 else []
-        checks.append((f"{command} is timed", bool(lines) and all(line["best_ms"] > 0 for line in lines)))
+        checks.append((f"{command} is timed", bool(lines) and all(line["best_ms"] > 0 and line["threads"] == 1 for line in lines)))
     checks.append(("start gives sizes, theta and windows", judge_start()))
     checks.append(("measured steps have one digest, and the plain one's loss is near", judge_step()))
     checks.append(("oneDNN agrees, or the reason is told why it cannot be had", judge_onednn(known)))
