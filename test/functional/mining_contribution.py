@@ -12,7 +12,7 @@ from framework.p2p import Peer
 
 CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data", "genesis.txt")
 MATURITY, SLOTS, K, SUBSIDY, HALVING = 10, 2, 4, 50 * 10 ** 8, 150
-V_0, V_MIN, RECORDS = 4294967, 42949, 64
+V_0, V_MIN, RECORDS = 85899346, 2147484, 64
 
 
 def contributor():

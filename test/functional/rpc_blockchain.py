@@ -5,9 +5,9 @@ from framework import messages, tap
 from framework.messages import Block
 from framework.node import KEYS, Node, wait_for_same_tip
 
-GENESIS = "2211cd6cc3c948714456d71b1ac6d6dcb51a42122f385ea4bfa52e80f39bb147"  # doc/protocol.md section 18
+GENESIS = "1658e697994f49ef2dfa756f33d434cb31395df358c6354dcd574383698826dd"  # doc/protocol.md section 18
 INITIAL = "ba8b8961c6059f3a66a61bd317879204be36bf60ffbee166a8a5843013988397"
-COMMITMENT = "7f68fb0721a5d25a71a785a6479e08db9679b0294fd96f11a3961fc2d37a9951"
+COMMITMENT = "565432e6a625cc4165654491b7e6c89eae9357952e5760fc79c5e0f8622cfed7"
 CORPUS = "21c2359d46e4ca3f1f9fa5a289fe8a2fb540ae8df4f578eb1fda46b65833c458"
 
 

@@ -128,7 +128,7 @@ class Answers:
     def update(self):
         if self.after is None:
             spec = self.spec("regtest")
-            loose = sorted((2, 10), key=lambda nonce: self.header_of(nonce).seed())
+            loose = sorted((2, 4), key=lambda nonce: self.header_of(nonce).seed())
             proofs = [(self.slot_of(nonce), self.deltas[nonce]) for nonce in [1] + loose]
             self.after = atelier.update_state(spec, spec.theta, [0.0] * spec.model.n, spec.genesis().ticket(), proofs)
         return self.after

@@ -346,10 +346,10 @@ static void test_benchmark_windows(void **state)
 	(void)state;
 	assert_true(spec_builtin(&spec, "regtest"));
 	size = window_benchmark_size(&spec);
-	assert_int_equal(size, 16 * 33);
+	assert_int_equal(size, 4 * 33);
 	out = malloc(size);
 	window_gather_benchmark(&spec, ticket, out);
-	for (size_t row = 0; row < 16; row++) {
+	for (size_t row = 0; row < 4; row++) {
 		const uint8_t *benchmark = spec_benchmark(&spec, &size);
 		bool found = false;
 
