@@ -7,11 +7,13 @@
  *     atelier-bench encode    the delta code
  *     atelier-bench value     the benchmark gradient, which a block is valued by
  *     atelier-bench verify    a whole block: k + 1 steps, the benchmark, the update
+ *     atelier-bench train     a training run on a file, to judge numerics by (bench/train.h)
  *
  * Every time is the best and the median of `-rounds`; with -json each measurement is an object on a line of its own. */
 #include "config.h"
 
 #include "bench/bench.h"
+#include "bench/train.h"
 #include "ml/selftest.h"
 #include "util/options.h"
 
@@ -23,7 +25,8 @@ static const struct option_spec options_table[] = {
 	{"help", NULL, "Prints this and ends.", "Options", NULL, OPTION_COMMAND_LINE},
 	{"version", NULL, "Prints the version and ends.", "Options", NULL, OPTION_COMMAND_LINE},
 	{"spec", "<name>", "Chain: regtest, test or main; all of them if not given.", "Options", NULL, 0},
-	{"engine", "<name>", "Who multiplies: openblas, onednn, reference, or auto, the fastest.", "Options", "openblas", 0},
+	{"engine", "<name>", "Who multiplies: openblas, onednn, reference, or auto, the fastest. train knows plain too: no rounding.",
+	 "Options", "openblas", 0},
 	{"threads", "<n>", "Threads within the engine; 0: as many as it likes.", "Options", "1", 0},
 	{"rounds", "<n>", "How often everything is measured.", "Options", "5", 0},
 	{"iterations", "<n>", "Iterations of a measured step, at most the chain's.", "Options", "1", 0},
@@ -78,8 +81,10 @@ static int run(const struct options *o, const char *command)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(command, commands[i].name) == 0)
 			function = commands[i].run;
-	if (!function)
-		return complain("The command is digest, start, step, product, encode, value or verify; see -help.");
+	bool trains = strcmp(command, "train") == 0;
+
+	if (!function && !trains)
+		return complain("The command is digest, start, step, product, encode, value, verify or train; see -help.");
 	if (!options_int(o, "threads", 0, 1024, &threads, &err) || !options_int(o, "rounds", 1, ROUNDS_MAX, &rounds, &err) ||
 	    !options_int(o, "iterations", 1, ROUNDS_MAX, &iterations, &err))
 		return complain(err.text);
@@ -87,9 +92,13 @@ static int run(const struct options *o, const char *command)
 	b.rounds = (size_t)rounds;
 	b.iterations = (uint32_t)iterations;
 	engine_init((int)threads);
-	if (!selftest_choose(options_string(o, "engine"), &b.engine, &err))
+	if (trains && strcmp(options_string(o, "engine"), engine_name(ENGINE_PLAIN)) == 0)
+		b.engine = ENGINE_PLAIN;
+	else if (!selftest_choose(options_string(o, "engine"), &b.engine, &err))
 		return complain(err.text);
 	engine_select(b.engine);
+	if (trains)
+		return train_run(o, b.engine, &err) ? EXIT_SUCCESS : complain(err.text);
 	return run_chains(function, &b, options_string(o, "spec"), &err) ? EXIT_SUCCESS : complain(err.text);
 }
 
@@ -114,12 +123,13 @@ int main(int argc, char **argv)
 	const char *command;
 	int status;
 
+	options_add_table(o, train_options);
 	if (!read_arguments(o, argc, argv, &command, &err)) {
 		status = complain(err.text);
 	} else if (options_bool(o, "help") || (!options_bool(o, "version") && !command)) {
 		char *help = options_help(o);
 
-		printf("Usage: atelier-bench digest|start|step|product|encode|value|verify [options]\n\n%s", help);
+		printf("Usage: atelier-bench digest|start|step|product|encode|value|verify|train [options]\n\n%s", help);
 		free(help);
 		status = options_bool(o, "help") ? EXIT_SUCCESS : EXIT_FAILURE;
 	} else if (options_bool(o, "version")) {

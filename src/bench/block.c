@@ -39,6 +39,7 @@ bool bench_value(struct bench *b)
 	line_add_times(&b->line, &times[0]);
 	line_add(&b->line, "step_ms", timing_best(&times[1]) * 1e3);
 	line_add(&b->line, "part_of_step", timing_best(&times[0]) / timing_best(&times[1]));
+	line_add(&b->line, "iterations", timing_best(&times[0]) / timing_best(&times[1]) * b->spec.train.iterations);
 	line_end(&b->line);
 	state_unref(state);
 	step_free(step);
