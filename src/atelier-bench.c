@@ -27,7 +27,7 @@ static const struct option_spec options_table[] = {
 	{"spec", "<name>", "Chain: regtest, test or main; all of them if not given.", "Options", NULL, 0},
 	{"engine", "<name>", "Who multiplies: openblas, onednn, reference, or auto, the fastest. train knows plain too: no rounding.",
 	 "Options", "openblas", 0},
-	{"threads", "<n>", "Threads within the engine; 0: as many as it likes.", "Options", "1", 0},
+	{"threads", "<n>", "Threads that share a step; its result is the same.", "Options", "1", 0},
 	{"rounds", "<n>", "How often everything is measured.", "Options", "5", 0},
 	{"iterations", "<n>", "Iterations of a measured step, at most the chain's.", "Options", "1", 0},
 	{"json", NULL, "Print JSON.", "Options", NULL, 0},
@@ -85,20 +85,20 @@ static int run(const struct options *o, const char *command)
 
 	if (!function && !trains)
 		return complain("The command is digest, start, step, product, encode, value, verify or train; see -help.");
-	if (!options_int(o, "threads", 0, 1024, &threads, &err) || !options_int(o, "rounds", 1, ROUNDS_MAX, &rounds, &err) ||
+	if (!options_int(o, "threads", 1, 1024, &threads, &err) || !options_int(o, "rounds", 1, ROUNDS_MAX, &rounds, &err) ||
 	    !options_int(o, "iterations", 1, ROUNDS_MAX, &iterations, &err))
 		return complain(err.text);
-	b.line.threads = (int)threads;
+	b.line.threads = b.threads = (unsigned)threads;
 	b.rounds = (size_t)rounds;
 	b.iterations = (uint32_t)iterations;
-	engine_init((int)threads);
+	engine_init(1);
 	if (trains && strcmp(options_string(o, "engine"), engine_name(ENGINE_PLAIN)) == 0)
 		b.engine = ENGINE_PLAIN;
 	else if (!selftest_choose(options_string(o, "engine"), &b.engine, &err))
 		return complain(err.text);
 	engine_select(b.engine);
 	if (trains)
-		return train_run(o, b.engine, &err) ? EXIT_SUCCESS : complain(err.text);
+		return train_run(o, b.engine, b.threads, &err) ? EXIT_SUCCESS : complain(err.text);
 	return run_chains(function, &b, options_string(o, "spec"), &err) ? EXIT_SUCCESS : complain(err.text);
 }
 

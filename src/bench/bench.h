@@ -17,6 +17,7 @@ struct bench {
 	const char *chain;
 	struct spec spec;
 	enum engine engine;
+	unsigned threads;    /* that share a step */
 	size_t rounds;
 	uint32_t iterations; /* of each measured step; not more than the chain's */
 };

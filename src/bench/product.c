@@ -14,9 +14,9 @@ static bool time_product(struct bench *b, const char *name, size_t m, size_t n, 
 	const enum engine engines[2] = {b->engine, ENGINE_PLAIN};
 	struct timing *times = mem_calloc(2, sizeof(*times));
 	float *x = mem_align(m * k * sizeof(float)), *w = mem_align(n * k * sizeof(float));
-	float *y = mem_align(m * n * sizeof(float)), *scratch = mem_align(m * n * sizeof(float));
-	float *rounded_x = mem_align(exact_operand_size(m, k) * sizeof(float));
-	float *rounded_w = mem_align(exact_operand_size(n, k) * sizeof(float));
+	float *y = mem_align(m * n * sizeof(float));
+	void *scratch = mem_align(exact_scratch_size(m, n));
+	void *rounded_x = mem_align(exact_operand_size(m, k)), *rounded_w = mem_align(exact_operand_size(n, k));
 	bool ok = true;
 
 	for (size_t i = 0; i < m * k; i++)
@@ -27,14 +27,14 @@ static bool time_product(struct bench *b, const char *name, size_t m, size_t n, 
 		enum engine engine = engines[round % 2];
 
 		timing_start(&times[round % 2]);
-		struct engine_product p = {
-			.m = m, .n = n, .k = k, .lda = k, .ldb = k, .y = y, .ldy = n,
-			.a = exact_operand_rows(engine, x, m, k, rounded_x), .b = exact_operand_rows(engine, w, n, k, rounded_w),
+		struct exact_product p = {
+			.m = m, .n = n, .k = k, .y = y, .ldy = n,
+			.a = exact_rows(engine, x, m, k, rounded_x), .b = exact_rows(engine, w, n, k, rounded_w),
 		};
 
-		ok = p.a && p.b;
+		ok = p.a.values && p.b.values;
 		if (ok)
-			exact_multiply(engine, &p, false, scratch);
+			exact_multiply(engine, &p, scratch);
 		timing_stop(&times[round % 2]);
 		/* The first turn of each finds cold memory. */
 		if (round < 2)

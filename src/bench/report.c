@@ -54,7 +54,7 @@ double timing_median(struct timing *t)
 void line_begin(const struct line *line, const char *measurement, const char *chain, const char *engine)
 {
 	if (line->json)
-		printf("{\"measurement\": \"%s\", \"chain\": \"%s\", \"engine\": \"%s\", \"threads\": %d", measurement, chain, engine,
+		printf("{\"measurement\": \"%s\", \"chain\": \"%s\", \"engine\": \"%s\", \"threads\": %u", measurement, chain, engine,
 		       line->threads);
 	else
 		printf("%-8s %-8s %-9s", measurement, chain, engine);

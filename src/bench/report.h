@@ -27,7 +27,7 @@ double timing_median(struct timing *t);
 
 struct line {
 	bool json;
-	int threads; /* of the engine; stands in JSON */
+	unsigned threads; /* that share a step; stands in JSON */
 };
 
 void line_begin(const struct line *line, const char *measurement, const char *chain, const char *engine);

@@ -37,7 +37,7 @@ bool bench_digest(struct bench *b)
 
 	bench_seed(&b->spec, seed);
 	struct state *state = spec_initial_state(&b->spec);
-	struct step *step = step_new(&b->spec.train, b->engine);
+	struct step *step = step_new(&b->spec.train, b->engine, b->threads);
 	uint8_t *windows = bench_windows(&b->spec, seed);
 	struct step_job job = {.state = state, .seed = seed, .windows = windows};
 	bool ok = step_execute(step, &job, delta) == STEP_OK;
@@ -124,7 +124,7 @@ static void print_step(const struct bench *b, struct turns *turns)
 		sum += (double)turns->profile.nanoseconds[kind];
 	for (int kind = 0; kind < PROFILE_KINDS; kind++)
 		line_add(&b->line, kinds[kind], (double)turns->profile.nanoseconds[kind] / sum);
-	line_add(&b->line, "memory_bytes", (double)(model_memory(&train->model) + 4 * model_count(&train->model) * sizeof(float)));
+	line_add(&b->line, "memory_bytes", (double)step_memory(train, b->threads));
 	line_add(&b->line, "loss", turns->loss);
 	hex_encode(digest, turns->digest, sizeof(turns->digest));
 	line_add_text(&b->line, "digest", digest);
@@ -167,7 +167,7 @@ bool bench_step(struct bench *b)
 	turns[0].engine = b->engine;
 	turns[1].engine = ENGINE_PLAIN;
 	for (size_t i = 0; i < 2; i++)
-		turns[i].step = step_new(&config, turns[i].engine);
+		turns[i].step = step_new(&config, turns[i].engine, b->threads);
 	for (size_t round = 0; ok && round <= b->rounds; round++)
 		ok = take_turn(&turns[0], &job, round > 0) && take_turn(&turns[1], &job, round > 0);
 	for (size_t i = 0; ok && i < 2; i++) {

@@ -42,6 +42,7 @@ struct dataset {
 struct training {
 	struct spec spec;
 	enum engine engine;
+	unsigned threads;
 	enum mode mode;
 	bool json, decays;
 	int64_t seed, total, every;
@@ -372,7 +373,7 @@ static bool run(struct training *t)
 	struct state *state = state_new_initial(&t->spec.train.model, key);
 
 	t->next = t->every;
-	t->step = step_new(&t->spec.train, t->engine);
+	t->step = step_new(&t->spec.train, t->engine, t->threads);
 	bool ok = t->mode == MODE_NETWORK ? run_network(t, &state) : run_alone(t, state);
 
 	step_free(t->step);
@@ -380,11 +381,12 @@ static bool run(struct training *t)
 	return ok;
 }
 
-bool train_run(const struct options *o, enum engine engine, struct errmsg *err)
+bool train_run(const struct options *o, enum engine engine, unsigned threads, struct errmsg *err)
 {
 	struct training *t = mem_calloc(1, sizeof(*t));
 
 	t->engine = engine;
+	t->threads = threads;
 	bool ok = set_up(t, o, err) && (run(t) || errmsg_set(err, "An iteration has no result."));
 
 	spec_clear(&t->spec);

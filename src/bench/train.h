@@ -20,7 +20,8 @@
 extern const struct option_spec train_options[];
 
 /* Prints a line each -every iterations, JSON if the option "json" is set. False with a reason if the options or files are no
- * good, or an iteration failed. "spec" names a built-in chain. */
-bool train_run(const struct options *o, enum engine engine, struct errmsg *err);
+ * good, or an iteration failed. "spec" names a built-in chain; so many
+ * threads share its steps. */
+bool train_run(const struct options *o, enum engine engine, unsigned threads, struct errmsg *err);
 
 #endif

@@ -28,7 +28,7 @@ static struct step *step_of(struct runner *runner, enum engine engine)
 	struct step **step = engine == ENGINE_REFERENCE ? &runner->reference : &runner->fast;
 
 	if (*step == NULL)
-		*step = step_new(&runner->spec->train, engine);
+		*step = step_new(&runner->spec->train, engine, 1);
 	return *step;
 }
 

@@ -73,42 +73,33 @@ bool engine_usable(enum engine engine, struct errmsg *err)
 	       errmsg_set(err, "this processor has no VNNI instructions: without them int8 products saturate");
 }
 
-static void multiply_floats(const struct engine_product *p, float beta)
+static void multiply_floats(const struct engine_product *p)
 {
 	cblas_sgemm(CblasRowMajor, p->a_transposed ? CblasTrans : CblasNoTrans, p->b_transposed ? CblasNoTrans : CblasTrans,
-		    (int)p->m, (int)p->n, (int)p->k, 1.0f, p->a, (int)p->lda, p->b, (int)p->ldb, beta, p->y, (int)p->ldy);
+		    (int)p->m, (int)p->n, (int)p->k, 1.0f, p->a, (int)p->lda, p->b, (int)p->ldb, p->add ? 1.0f : 0.0f, p->y,
+		    (int)p->ldy);
 }
 
-void engine_multiply(const struct engine_product *p)
-{
-	/* beta = 0: with 1, the library may add into y while it sums, and that is not exact. */
-	multiply_floats(p, 0.0f);
-}
-
-void engine_multiply_plain(const struct engine_product *p, bool add)
-{
-	multiply_floats(p, add ? 1.0f : 0.0f);
-}
-
-static void multiply_reference(const struct engine_product *p, int32_t *sums)
+static void multiply_reference(const struct engine_product *p)
 {
 	size_t a_row = p->a_transposed ? 1 : p->lda, a_k = p->a_transposed ? p->lda : 1;
 	size_t b_row = p->b_transposed ? 1 : p->ldb, b_k = p->b_transposed ? p->ldb : 1;
 	const int8_t *a = p->a, *b = p->b;
+	int32_t *y = p->y;
 
 	for (size_t i = 0; i < p->m; i++) {
 		for (size_t j = 0; j < p->n; j++) {
-			int32_t sum = 0;
+			int32_t sum = p->add ? y[i * p->ldy + j] : 0;
 
 			for (size_t k = 0; k < p->k; k++)
 				sum += a[i * a_row + k * a_k] * b[j * b_row + k * b_k];
-			sums[i * p->n + j] = sum;
+			y[i * p->ldy + j] = sum;
 		}
 	}
 }
 
 /* False if the library cannot: it takes memory of its own. */
-static bool multiply_onednn(const struct engine_product *p, int32_t *sums)
+static bool multiply_onednn(const struct engine_product *p)
 {
 #ifdef HAVE_ONEDNN
 	int32_t offset = 0;
@@ -118,16 +109,26 @@ static bool multiply_onednn(const struct engine_product *p, int32_t *sums)
 		omp_set_num_threads(library_threads);
 	return dnnl_gemm_s8s8s32(p->a_transposed ? 'T' : 'N', p->b_transposed ? 'N' : 'T', 'F', (dnnl_dim_t)p->m,
 				 (dnnl_dim_t)p->n, (dnnl_dim_t)p->k, 1.0f, p->a, (dnnl_dim_t)p->lda, 0, p->b,
-				 (dnnl_dim_t)p->ldb, 0, 0.0f, sums, (dnnl_dim_t)p->n, &offset) == dnnl_success;
+				 (dnnl_dim_t)p->ldb, 0, p->add ? 1.0f : 0.0f, p->y, (dnnl_dim_t)p->ldy, &offset) == dnnl_success;
 #else
 	(void)p;
-	(void)sums;
 	return false;
 #endif
 }
 
-void engine_multiply_integers(enum engine engine, const struct engine_product *p, int32_t *sums)
+void engine_multiply(enum engine engine, const struct engine_product *p)
 {
-	if (engine != ENGINE_ONEDNN || !multiply_onednn(p, sums))
-		multiply_reference(p, sums);
+	switch (engine) {
+	case ENGINE_OPENBLAS:
+	case ENGINE_PLAIN:
+		multiply_floats(p);
+		return;
+	case ENGINE_ONEDNN:
+		if (multiply_onednn(p))
+			return;
+		break;
+	case ENGINE_REFERENCE:
+		break;
+	}
+	multiply_reference(p);
 }

@@ -38,26 +38,20 @@ void engine_init(int threads);
 void engine_select(enum engine engine);
 enum engine engine_selected(void);
 
-/* Y[i][j] = sum over k of A(i, k) * B(j, k), for i < m, j < n. A(i, k) is a[i * lda + k], or a[k * lda + i] if
- * a_transposed; B(j, k) likewise. The elements of a and b are floats, or int8_t for an engine of that form. Y is
- * y[i * ldy + j] and is overwritten. */
+/* Y[i][j] = sum over k of A(i, k) * B(j, k), for i < m, j < n; added to what is there if `add`. A(i, k) is a[i * lda + k],
+ * or a[k * lda + i] if a_transposed; B(j, k) likewise. The elements of a and b are floats, or int8_t for an engine of that
+ * form. Y is y[i * ldy + j]: floats, or int32_t. */
 struct engine_product {
 	size_t m, n, k;
 	const void *a, *b;
 	size_t lda, ldb;
-	bool a_transposed, b_transposed;
-	float *y;
+	bool a_transposed, b_transposed, add;
+	void *y;
 	size_t ldy;
 };
 
-/* One chunk, for engines of floats: p->k is at most 1024, and along k both operands are on the grids that ml/exact.h gives
- * them. */
-void engine_multiply(const struct engine_product *p);
-
-/* One chunk, for engines of integers: p->k is at most 1024, sums [m][n] get the exact sums; p->y is not used. */
-void engine_multiply_integers(enum engine engine, const struct engine_product *p, int32_t *sums);
-
-/* For ENGINE_PLAIN: any k, on values as they are; y += the product if add. */
-void engine_multiply_plain(const struct engine_product *p, bool add);
+/* ENGINE_PLAIN takes any k and any values. For the others k is part of one chunk: along it both operands are on the grids
+ * that ml/exact.h gives them, and `add` adds to sums over other parts of the same chunk, so that they stay exact. */
+void engine_multiply(enum engine engine, const struct engine_product *p);
 
 #endif

@@ -3,10 +3,28 @@
 #include "ml/exact.h"
 #include "ml/ops.h"
 
-/* (x + magic) - magic is x rounded to the grid, ties to even: magic is 1.5 * 2^23 grid steps, so its last place is one. */
+/* ---- Grids ---- */
+
+/* (x + magic) - magic is x rounded to the grid, ties to even: magic is 1.5 * 2^23 grid steps, so its last place is one. The
+ * low byte of x + magic is the number of steps, in two's complement. */
 ML_INLINE float grid_magic(uint32_t exponent)
 {
 	return float_from_bits(((exponent + 17u) << 23) | 0x400000u);
+}
+
+ML_INLINE float grid_step(uint32_t exponent)
+{
+	return float_from_bits((exponent - 6u) << 23);
+}
+
+ML_INLINE float grid_round(float x, float magic)
+{
+	return (x + magic) - magic;
+}
+
+ML_INLINE int8_t grid_steps(float x, float magic)
+{
+	return (int8_t)(uint8_t)float_bits(x + magic);
 }
 
 /* Sizes compared as signed integers, for which every processor has a vector maximum; NaN is above infinity here. */
@@ -25,176 +43,144 @@ ML_INLINE bool grid_exists(int32_t largest)
 	return exact_exponent((uint32_t)largest) <= EXACT_EXPONENT_MAX;
 }
 
-ML_CLONES bool exact_rows(const float *restrict x, size_t rows, size_t cols, float *restrict y)
+ML_INLINE size_t chunk_at(size_t first, size_t total)
 {
-	int32_t overall = 0;
-
-	for (size_t i = 0; i < rows; i++) {
-		for (size_t first = 0; first < cols; first += EXACT_CHUNK) {
-			size_t count = cols - first < EXACT_CHUNK ? cols - first : EXACT_CHUNK;
-			const float *restrict in = x + i * cols + first;
-			float *restrict out = y + i * cols + first;
-			int32_t largest = 0;
-
-			for (size_t j = 0; j < count; j++)
-				largest = larger(size_bits(in[j]), largest);
-			float magic = grid_magic(exact_exponent((uint32_t)largest));
-
-			for (size_t j = 0; j < count; j++)
-				out[j] = (in[j] + magic) - magic;
-			overall = larger(largest, overall);
-		}
-	}
-	return grid_exists(overall);
+	return total - first < EXACT_CHUNK ? total - first : EXACT_CHUNK;
 }
 
-ML_CLONES bool exact_columns(const float *restrict x, size_t rows, size_t cols, float *restrict y)
+/* ---- Largest sizes ---- */
+
+ML_INLINE int32_t row_largest(const float *restrict x, size_t count)
 {
-	int32_t largest[EXACT_CHUNK], overall = 0;
-	float magic[EXACT_CHUNK];
+	int32_t largest = 0;
 
-	for (size_t top = 0; top < rows; top += EXACT_CHUNK) {
-		size_t bottom = rows - top < EXACT_CHUNK ? rows : top + EXACT_CHUNK;
-
-		for (size_t left = 0; left < cols; left += EXACT_CHUNK) {
-			size_t count = cols - left < EXACT_CHUNK ? cols - left : EXACT_CHUNK;
-
-			for (size_t j = 0; j < count; j++)
-				largest[j] = 0;
-			for (size_t i = top; i < bottom; i++)
-				for (size_t j = 0; j < count; j++)
-					largest[j] = larger(size_bits(x[i * cols + left + j]), largest[j]);
-			for (size_t j = 0; j < count; j++) {
-				magic[j] = grid_magic(exact_exponent((uint32_t)largest[j]));
-				overall = larger(largest[j], overall);
-			}
-			for (size_t i = top; i < bottom; i++)
-				for (size_t j = 0; j < count; j++)
-					y[i * cols + left + j] = (x[i * cols + left + j] + magic[j]) - magic[j];
-		}
-	}
-	return grid_exists(overall);
+	for (size_t j = 0; j < count; j++)
+		largest = larger(size_bits(x[j]), largest);
+	return largest;
 }
 
-/* One read serves the row results and the columns' maxima. A tile as wide as a chunk is the rows' chunk as well. */
-ML_CLONES bool exact_both(const float *restrict x, size_t rows, size_t cols, float *restrict by_rows,
-			  float *restrict by_columns)
+/* The same, and the columns' on the way. */
+ML_INLINE int32_t row_and_columns_largest(const float *restrict x, size_t count, int32_t *restrict columns)
 {
-	int32_t largest[EXACT_CHUNK], overall = 0;
-	float magic[EXACT_CHUNK];
-
-	for (size_t left = 0; left < cols; left += EXACT_CHUNK) {
-		size_t count = cols - left < EXACT_CHUNK ? cols - left : EXACT_CHUNK;
-
-		for (size_t j = 0; j < count; j++)
-			largest[j] = 0;
-		for (size_t i = 0; i < rows; i++) {
-			const float *restrict in = x + i * cols + left;
-			float *restrict out = by_rows + i * cols + left;
-			int32_t in_row = 0;
-
-			for (size_t j = 0; j < count; j++) {
-				int32_t bits = size_bits(in[j]);
-
-				in_row = larger(bits, in_row);
-				largest[j] = larger(bits, largest[j]);
-			}
-			float row_magic = grid_magic(exact_exponent((uint32_t)in_row));
-
-			for (size_t j = 0; j < count; j++)
-				out[j] = (in[j] + row_magic) - row_magic;
-			overall = larger(in_row, overall);
-		}
-		for (size_t j = 0; j < count; j++)
-			magic[j] = grid_magic(exact_exponent((uint32_t)largest[j]));
-		for (size_t i = 0; i < rows; i++)
-			for (size_t j = 0; j < count; j++)
-				by_columns[i * cols + left + j] = (x[i * cols + left + j] + magic[j]) - magic[j];
-	}
-	return grid_exists(overall);
-}
-
-/* ---- The same as integers ---- */
-
-/* The low byte of x + magic is the number of grid steps, in two's complement. */
-ML_INLINE int8_t grid_steps(float x, float magic)
-{
-	return (int8_t)(uint8_t)float_bits(x + magic);
-}
-
-ML_INLINE float grid_step(uint32_t exponent)
-{
-	return float_from_bits((exponent - 6u) << 23);
-}
-
-/* grids [chunks][rows]. */
-ML_CLONES static bool integer_rows(const float *restrict x, size_t rows, size_t cols, int8_t *restrict y,
-				   float *restrict grids)
-{
-	int32_t overall = 0;
-
-	for (size_t i = 0; i < rows; i++) {
-		for (size_t first = 0; first < cols; first += EXACT_CHUNK) {
-			size_t count = cols - first < EXACT_CHUNK ? cols - first : EXACT_CHUNK;
-			const float *restrict in = x + i * cols + first;
-			int8_t *restrict out = y + i * cols + first;
-			int32_t largest = 0;
-
-			for (size_t j = 0; j < count; j++)
-				largest = larger(size_bits(in[j]), largest);
-			uint32_t exponent = exact_exponent((uint32_t)largest);
-			float magic = grid_magic(exponent);
-
-			grids[first / EXACT_CHUNK * rows + i] = grid_step(exponent);
-			for (size_t j = 0; j < count; j++)
-				out[j] = grid_steps(in[j], magic);
-			overall = larger(largest, overall);
-		}
-	}
-	return grid_exists(overall);
-}
-
-/* From the maxima of `count` columns: their grids' steps and magics; returns the largest maximum. */
-ML_INLINE int32_t column_grids(const int32_t *largest, size_t count, float *grids, float *magic)
-{
-	int32_t overall = 0;
+	int32_t largest = 0;
 
 	for (size_t j = 0; j < count; j++) {
-		uint32_t exponent = exact_exponent((uint32_t)largest[j]);
+		int32_t bits = size_bits(x[j]);
 
-		grids[j] = grid_step(exponent);
-		magic[j] = grid_magic(exponent);
-		overall = larger(largest[j], overall);
+		largest = larger(bits, largest);
+		columns[j] = larger(bits, columns[j]);
 	}
-	return overall;
+	return largest;
 }
 
-/* grids [chunks][cols]. */
-ML_CLONES static bool integer_columns(const float *restrict x, size_t rows, size_t cols, int8_t *restrict y,
-				      float *restrict grids)
+ML_CLONES static void columns_largest(const float *restrict x, size_t ld, size_t rows, size_t cols, int32_t *restrict largest)
 {
-	int32_t largest[EXACT_CHUNK], overall = 0;
-	float magic[EXACT_CHUNK];
+	for (size_t i = 0; i < rows; i++)
+		for (size_t j = 0; j < cols; j++)
+			largest[j] = larger(size_bits(x[i * ld + j]), largest[j]);
+}
 
-	for (size_t top = 0; top < rows; top += EXACT_CHUNK) {
-		size_t bottom = rows - top < EXACT_CHUNK ? rows : top + EXACT_CHUNK;
+void exact_largest(const float *x, size_t rows, size_t cols, int32_t *largest)
+{
+	columns_largest(x, cols, rows, cols, largest);
+}
 
-		for (size_t left = 0; left < cols; left += EXACT_CHUNK) {
-			size_t count = cols - left < EXACT_CHUNK ? cols - left : EXACT_CHUNK;
+/* ---- Rounding: to floats if y is given, to integers if q is ---- */
 
-			for (size_t j = 0; j < count; j++)
-				largest[j] = 0;
-			for (size_t i = top; i < bottom; i++)
-				for (size_t j = 0; j < count; j++)
-					largest[j] = larger(size_bits(x[i * cols + left + j]), largest[j]);
-			overall = larger(column_grids(largest, count, grids + top / EXACT_CHUNK * cols + left, magic),
-					 overall);
-			for (size_t i = top; i < bottom; i++)
-				for (size_t j = 0; j < count; j++)
-					y[i * cols + left + j] = grid_steps(x[i * cols + left + j], magic[j]);
+/* One row of a chunk. */
+ML_INLINE void round_row(const float *restrict x, size_t count, int32_t largest, float *restrict y, int8_t *restrict q,
+			 float *restrict grid)
+{
+	uint32_t exponent = exact_exponent((uint32_t)largest);
+	float magic = grid_magic(exponent);
+
+	if (y) {
+		for (size_t j = 0; j < count; j++)
+			y[j] = grid_round(x[j], magic);
+	} else {
+		*grid = grid_step(exponent);
+		for (size_t j = 0; j < count; j++)
+			q[j] = grid_steps(x[j], magic);
+	}
+}
+
+/* Rows first .. last - 1 of x [rows][cols]. */
+struct rows {
+	const float *x;
+	size_t rows, cols, first, last;
+};
+
+ML_INLINE bool round_rows(struct rows r, float *restrict y, int8_t *restrict q, float *restrict grids, int32_t *restrict columns)
+{
+	int32_t overall = 0;
+
+	for (size_t i = r.first; i < r.last; i++) {
+		for (size_t left = 0; left < r.cols; left += EXACT_CHUNK) {
+			size_t count = chunk_at(left, r.cols), at = i * r.cols + left;
+			int32_t largest = columns ? row_and_columns_largest(r.x + at, count, columns + left)
+						  : row_largest(r.x + at, count);
+
+			round_row(r.x + at, count, largest, y ? y + at : NULL, q ? q + at : NULL,
+				  grids ? grids + left / EXACT_CHUNK * r.rows + i : NULL);
+			overall = larger(largest, overall);
 		}
 	}
 	return grid_exists(overall);
+}
+
+/* Columns whose largest sizes are known, at most EXACT_CHUNK of them. */
+struct columns {
+	const float *x;
+	size_t ld, rows, count;
+	const int32_t *largest;
+	size_t out_ld; /* of y or q */
+};
+
+ML_INLINE bool round_columns(struct columns c, float *restrict y, int8_t *restrict q, float *restrict grids)
+{
+	float magic[EXACT_CHUNK];
+	int32_t overall = 0;
+
+	for (size_t j = 0; j < c.count; j++) {
+		uint32_t exponent = exact_exponent((uint32_t)c.largest[j]);
+
+		magic[j] = grid_magic(exponent);
+		if (grids)
+			grids[j] = grid_step(exponent);
+		overall = larger(c.largest[j], overall);
+	}
+	for (size_t i = 0; i < c.rows; i++) {
+		const float *restrict in = c.x + i * c.ld;
+
+		if (y) {
+			for (size_t j = 0; j < c.count; j++)
+				y[i * c.out_ld + j] = grid_round(in[j], magic[j]);
+		} else {
+			for (size_t j = 0; j < c.count; j++)
+				q[i * c.out_ld + j] = grid_steps(in[j], magic[j]);
+		}
+	}
+	return grid_exists(overall);
+}
+
+ML_CLONES static bool rows_to_floats(struct rows r, float *y, int32_t *columns)
+{
+	return columns ? round_rows(r, y, NULL, NULL, columns) : round_rows(r, y, NULL, NULL, NULL);
+}
+
+ML_CLONES static bool rows_to_integers(struct rows r, int8_t *q, float *grids, int32_t *columns)
+{
+	return columns ? round_rows(r, NULL, q, grids, columns) : round_rows(r, NULL, q, grids, NULL);
+}
+
+ML_CLONES static bool columns_to_floats(struct columns c, float *y)
+{
+	return round_columns(c, y, NULL, NULL);
+}
+
+ML_CLONES static bool columns_to_integers(struct columns c, int8_t *q, float *grids)
+{
+	return round_columns(c, NULL, q, grids);
 }
 
 /* ---- Operands ---- */
@@ -204,93 +190,116 @@ static size_t chunks_of(size_t k)
 	return (k + EXACT_CHUNK - 1) / EXACT_CHUNK;
 }
 
+/* Bytes of the integers, up to where their grids begin. */
+static size_t grids_offset(size_t rows, size_t cols)
+{
+	return (rows * cols + 63) / 64 * 64;
+}
+
 size_t exact_operand_size(size_t rows, size_t cols)
 {
 	size_t by_rows = rows * chunks_of(cols), by_columns = cols * chunks_of(rows);
-	size_t integers = (rows * cols + 3) / 4 + (by_rows > by_columns ? by_rows : by_columns);
+	size_t integers = grids_offset(rows, cols) + (by_rows > by_columns ? by_rows : by_columns) * sizeof(float);
+	size_t floats = rows * cols * sizeof(float);
 
-	return integers > rows * cols ? integers : rows * cols;
+	return integers > floats ? integers : floats;
 }
 
-/* Where an operand of integers keeps its grids. */
-static size_t grids_offset(size_t rows, size_t cols)
+static float *grids_of(void *memory, size_t rows, size_t cols)
 {
-	return (rows * cols + 3) / 4;
+	return (float *)((char *)memory + grids_offset(rows, cols));
 }
 
-const void *exact_operand_rows(enum engine engine, const float *x, size_t rows, size_t cols, void *memory)
+bool exact_some_rows(enum engine engine, const float *x, size_t rows, size_t cols, size_t first, size_t count, void *memory,
+		     int32_t *largest)
 {
+	const struct rows r = {x, rows, cols, first, first + count};
+
 	switch (engine_form(engine)) {
 	case ENGINE_FLOATS:
-		return exact_rows(x, rows, cols, memory) ? memory : NULL;
+		return rows_to_floats(r, memory, largest);
 	case ENGINE_INTEGERS:
-		return integer_rows(x, rows, cols, memory, (float *)memory + grids_offset(rows, cols)) ? memory : NULL;
+		return rows_to_integers(r, memory, grids_of(memory, rows, cols), largest);
 	case ENGINE_UNROUNDED:
 		break;
 	}
-	return x;
+	return true;
 }
 
-const void *exact_operand_columns(enum engine engine, const float *x, size_t rows, size_t cols, void *memory)
+struct exact_operand exact_rows_operand(enum engine engine, const float *x, size_t rows, size_t cols, void *memory)
 {
-	switch (engine_form(engine)) {
-	case ENGINE_FLOATS:
-		return exact_columns(x, rows, cols, memory) ? memory : NULL;
-	case ENGINE_INTEGERS:
-		return integer_columns(x, rows, cols, memory, (float *)memory + grids_offset(rows, cols)) ? memory : NULL;
-	case ENGINE_UNROUNDED:
-		break;
+	if (engine_form(engine) == ENGINE_UNROUNDED)
+		return (struct exact_operand){x, cols, NULL};
+	return (struct exact_operand){memory, cols, grids_of(memory, rows, cols)};
+}
+
+struct exact_operand exact_rows(enum engine engine, const float *x, size_t rows, size_t cols, void *memory)
+{
+	if (!exact_some_rows(engine, x, rows, cols, 0, rows, memory, NULL))
+		return (struct exact_operand){0};
+	return exact_rows_operand(engine, x, rows, cols, memory);
+}
+
+/* Into an operand [..][cols] at `offset`; grids may be NULL for floats. */
+static bool columns_to(enum engine engine, struct columns c, void *memory, size_t offset, float *grids)
+{
+	return engine_form(engine) == ENGINE_FLOATS ? columns_to_floats(c, (float *)memory + offset)
+						    : columns_to_integers(c, (int8_t *)memory + offset, grids);
+}
+
+struct exact_operand exact_part(enum engine engine, const float *x, size_t ld, size_t rows, size_t cols,
+				const int32_t *largest, void *memory)
+{
+	float *grids = grids_of(memory, rows, cols);
+
+	if (engine_form(engine) == ENGINE_UNROUNDED)
+		return (struct exact_operand){x, ld, NULL};
+	for (size_t left = 0; left < cols; left += EXACT_CHUNK) {
+		struct columns c = {x + left, ld, rows, chunk_at(left, cols), largest + left, cols};
+
+		if (!columns_to(engine, c, memory, left, grids + left))
+			return (struct exact_operand){0};
 	}
-	return x;
+	return (struct exact_operand){memory, cols, grids};
 }
 
-bool exact_operand_both(enum engine engine, const float *x, size_t rows, size_t cols, void *by_rows, void *by_columns,
-			struct exact_pair *out)
+struct exact_operand exact_columns(enum engine engine, const float *x, size_t rows, size_t cols, void *memory)
 {
-	*out = (struct exact_pair){by_rows, by_columns};
-	if (engine_form(engine) == ENGINE_FLOATS)
-		return exact_both(x, rows, cols, by_rows, by_columns);
-	out->by_rows = exact_operand_rows(engine, x, rows, cols, by_rows);
-	out->by_columns = exact_operand_columns(engine, x, rows, cols, by_columns);
-	return out->by_rows && out->by_columns;
+	float *grids = grids_of(memory, rows, cols);
+	int32_t largest[EXACT_CHUNK];
+
+	if (engine_form(engine) == ENGINE_UNROUNDED)
+		return (struct exact_operand){x, cols, NULL};
+	for (size_t top = 0; top < rows; top += EXACT_CHUNK) {
+		for (size_t left = 0; left < cols; left += EXACT_CHUNK) {
+			struct columns c = {x + top * cols + left, cols, chunk_at(top, rows), chunk_at(left, cols), largest, cols};
+
+			memset(largest, 0, sizeof(largest));
+			columns_largest(c.x, cols, c.rows, c.count, largest);
+			if (!columns_to(engine, c, memory, top * cols + left, grids + top / EXACT_CHUNK * cols + left))
+				return (struct exact_operand){0};
+		}
+	}
+	return (struct exact_operand){memory, cols, grids};
 }
 
 /* ---- Products ---- */
 
-/* The chunk of p that begins at `first`; an element has `size` bytes. */
-static struct engine_product chunk_of(const struct engine_product *p, size_t first, size_t size)
-{
-	struct engine_product chunk = *p;
+/* The columns of y that are summed as integers at a time: few enough for sums to be in the cache when they are used. */
+enum { TILE = 256 };
 
-	chunk.a = (const char *)p->a + first * (p->a_transposed ? p->lda : 1) * size;
-	chunk.b = (const char *)p->b + first * (p->b_transposed ? p->ldb : 1) * size;
-	chunk.k = p->k - first < EXACT_CHUNK ? p->k - first : EXACT_CHUNK;
-	return chunk;
+size_t exact_scratch_size(size_t m, size_t n)
+{
+	return m * n * sizeof(float);
 }
 
-static void multiply_floats(const struct engine_product *p, bool add, float *scratch)
-{
-	for (size_t first = 0; first < p->k; first += EXACT_CHUNK) {
-		struct engine_product chunk = chunk_of(p, first, sizeof(float));
-		bool to_scratch = add || first > 0;
-
-		if (to_scratch) {
-			chunk.y = scratch;
-			chunk.ldy = p->n;
-		}
-		engine_multiply(&chunk);
-		if (to_scratch)
-			ops_add(p->y, scratch, p->m * p->n);
-	}
-}
-
-/* y = or += the sums in units of the two grids. */
+/* y = or += the sums [m][n] in units of the two grids. */
 ML_CLONES static void from_integers(const int32_t *restrict sums, const float *restrict grids_a,
-				    const float *restrict grids_b, size_t m, size_t n, bool add, float *restrict y)
+				    const float *restrict grids_b, size_t m, size_t n, bool add, float *restrict y, size_t ldy)
 {
 	for (size_t i = 0; i < m; i++) {
 		const int32_t *restrict in = sums + i * n;
-		float *restrict out = y + i * n;
+		float *restrict out = y + i * ldy;
 		float grid = grids_a[i];
 
 		if (add)
@@ -302,32 +311,103 @@ ML_CLONES static void from_integers(const int32_t *restrict sums, const float *r
 	}
 }
 
-static void multiply_integers(enum engine engine, const struct engine_product *p, bool add, int32_t *sums)
+/* Element (row, k) of an operand whose elements have `size` bytes. */
+static const void *element(struct exact_operand o, bool transposed, size_t row, size_t k, size_t size)
 {
-	const float *grids_a = (const float *)p->a + grids_offset(p->m, p->k);
-	const float *grids_b = (const float *)p->b + grids_offset(p->n, p->k);
+	return (const char *)o.values + (transposed ? k * o.ld + row : row * o.ld + k) * size;
+}
 
-	for (size_t first = 0; first < p->k; first += EXACT_CHUNK) {
-		struct engine_product chunk = chunk_of(p, first, 1);
+/* The part of p from index k and column n on, as far as a chunk and `columns` reach. */
+static struct engine_product part_of(const struct exact_product *p, size_t k, size_t n, size_t columns, size_t size)
+{
+	return (struct engine_product){
+		.m = p->m, .n = p->n - n < columns ? p->n - n : columns, .k = chunk_at(k, p->k),
+		.a = element(p->a, p->a_transposed, 0, k, size), .lda = p->a.ld, .a_transposed = p->a_transposed,
+		.b = element(p->b, p->b_transposed, n, k, size), .ldb = p->b.ld, .b_transposed = p->b_transposed,
+	};
+}
 
-		engine_multiply_integers(engine, &chunk, sums);
-		from_integers(sums, grids_a, grids_b, p->m, p->n, add || first > 0, p->y);
-		grids_a += p->m;
-		grids_b += p->n;
+static void add_rows(float *y, size_t ldy, const float *x, size_t m, size_t n)
+{
+	for (size_t i = 0; i < m; i++)
+		ops_add(y + i * ldy, x + i * n, n);
+}
+
+static void multiply_floats(enum engine engine, const struct exact_product *p, float *scratch)
+{
+	for (size_t k = 0; k < p->k; k += EXACT_CHUNK) {
+		struct engine_product part = part_of(p, k, 0, p->n, sizeof(float));
+
+		part.y = k == 0 ? p->y : scratch;
+		part.ldy = k == 0 ? p->ldy : p->n;
+		engine_multiply(engine, &part);
+		if (k > 0)
+			add_rows(p->y, p->ldy, scratch, p->m, p->n);
 	}
 }
 
-void exact_multiply(enum engine engine, const struct engine_product *p, bool add, void *scratch)
+static void multiply_integers(enum engine engine, const struct exact_product *p, int32_t *sums)
+{
+	for (size_t n = 0; n < p->n; n += TILE) {
+		for (size_t k = 0; k < p->k; k += EXACT_CHUNK) {
+			struct engine_product part = part_of(p, k, n, TILE, 1);
+
+			part.y = sums;
+			part.ldy = part.n;
+			engine_multiply(engine, &part);
+			from_integers(sums, p->a.grids + k / EXACT_CHUNK * p->m, p->b.grids + k / EXACT_CHUNK * p->n + n, p->m,
+				      part.n, k > 0, p->y + n, p->ldy);
+		}
+	}
+}
+
+static void multiply_plain(enum engine engine, const struct exact_product *p)
+{
+	engine_multiply(engine, &(struct engine_product){
+		.m = p->m, .n = p->n, .k = p->k, .a = p->a.values, .lda = p->a.ld, .a_transposed = p->a_transposed,
+		.b = p->b.values, .ldb = p->b.ld, .b_transposed = p->b_transposed, .y = p->y, .ldy = p->ldy,
+	});
+}
+
+void exact_multiply(enum engine engine, const struct exact_product *p, void *scratch)
 {
 	switch (engine_form(engine)) {
 	case ENGINE_FLOATS:
-		multiply_floats(p, add, scratch);
+		multiply_floats(engine, p, scratch);
 		return;
 	case ENGINE_INTEGERS:
-		multiply_integers(engine, p, add, scratch);
+		multiply_integers(engine, p, scratch);
 		return;
 	case ENGINE_UNROUNDED:
-		engine_multiply_plain(p, add);
+		multiply_plain(engine, p);
+		return;
+	}
+}
+
+/* Floats that are not to be added to y are summed there, and only the others in scratch. */
+void exact_add_part(enum engine engine, const struct exact_product *p, bool first, bool add, void *scratch)
+{
+	enum engine_form form = engine_form(engine);
+	struct engine_product part = part_of(p, 0, 0, p->n, form == ENGINE_INTEGERS ? 1 : sizeof(float));
+	bool in_place = form == ENGINE_UNROUNDED || (form == ENGINE_FLOATS && !add);
+
+	part.y = in_place ? p->y : scratch;
+	part.ldy = in_place ? p->ldy : p->n;
+	part.add = !first || (form == ENGINE_UNROUNDED && add);
+	engine_multiply(engine, &part);
+}
+
+void exact_end_parts(enum engine engine, const struct exact_product *p, bool add, void *scratch)
+{
+	switch (engine_form(engine)) {
+	case ENGINE_FLOATS:
+		if (add)
+			add_rows(p->y, p->ldy, scratch, p->m, p->n);
+		return;
+	case ENGINE_INTEGERS:
+		from_integers(scratch, p->a.grids, p->b.grids, p->m, p->n, add, p->y, p->ldy);
+		return;
+	case ENGINE_UNROUNDED:
 		return;
 	}
 }

@@ -1,12 +1,11 @@
 /* Exact products: operands rounded to grids on which no order of summation can change a bit (doc/protocol.md section 3).
  *
  * A product contracts over an index k, cut into chunks of 1024. Within a chunk, each row of an operand along k gets a
- * power-of-two grid with at most 127 steps to each side. The first functions here write the rounded values as ordinary
- * floats (grid step times integer), ready for sgemm; those on operands write what a given engine takes, and exact_multiply
- * runs it chunk by chunk.
+ * power-of-two grid with at most 127 steps to each side. Here matrices become operands in the form that an engine takes,
+ * rounded floats or the int8 integers behind them, and operands are multiplied.
  *
- * Rounding fails if a value is too large for every grid (2^57 or more), infinite or NaN: then they return false and
- * the outputs are undefined. Matrices are row-major without gaps. */
+ * Rounding fails if a value is too large for every grid (2^57 or more), infinite or NaN. Matrices are row-major; ENGINE_PLAIN
+ * takes them as they are. */
 #ifndef ATELIER_ML_EXACT_H
 #define ATELIER_ML_EXACT_H
 
@@ -27,35 +26,59 @@ static inline uint32_t exact_exponent(uint32_t largest)
 	return e < EXACT_EXPONENT_MIN ? EXACT_EXPONENT_MIN : e;
 }
 
-/* x [rows][cols] is contracted along its columns: chunks of 1024 columns, a grid for each row and chunk. */
-bool exact_rows(const float *x, size_t rows, size_t cols, float *y);
+/* ---- Operands ---- */
 
-/* x [rows][cols] is contracted along its rows: chunks of 1024 rows, a grid for each column and chunk. */
-bool exact_columns(const float *x, size_t rows, size_t cols, float *y);
+/* Borrows the memory it was made in, or for ENGINE_PLAIN the matrix itself. */
+struct exact_operand {
+	const void *values; /* floats or int8_t, NULL: rounding failed */
+	size_t ld;          /* from one row to the next */
+	const float *grids; /* of integers: the grids' steps, [chunks][as many as the chunk has grids] */
+};
 
-/* Both at once, for an x that is needed for two products. rows is at most 1024. */
-bool exact_both(const float *x, size_t rows, size_t cols, float *by_rows, float *by_columns);
-
-/* ---- Operands in the form that an engine takes ---- */
-
-/* An operand is opaque memory of exact_operand_size floats: rounded floats, or int8 integers [rows][cols] followed by the
- * grids' steps. For sizes of 16 and more it is rows * cols. */
+/* Bytes of memory for an operand of x [rows][cols], whatever the engine and the direction. */
 size_t exact_operand_size(size_t rows, size_t cols);
 
-/* As exact_rows and exact_columns, into `memory`. Returns the operand, NULL if rounding fails: that is `memory`, or x itself
- * for an engine that does not round. */
-const void *exact_operand_rows(enum engine engine, const float *x, size_t rows, size_t cols, void *memory);
-const void *exact_operand_columns(enum engine engine, const float *x, size_t rows, size_t cols, void *memory);
+/* x [rows][cols] is contracted along its columns: a grid for each row and each chunk of 1024 columns. */
+struct exact_operand exact_rows(enum engine engine, const float *x, size_t rows, size_t cols, void *memory);
 
-/* As exact_both. out gets the operands. */
-struct exact_pair {
-	const void *by_rows, *by_columns;
+/* The same row by row, while they come: rows first .. first + count - 1 of x. The operand, exact_rows_operand, is whole when
+ * all have come; false if one cannot be rounded. On the way `largest` [cols], NULL if not wanted, grows as by exact_largest. */
+bool exact_some_rows(enum engine engine, const float *x, size_t rows, size_t cols, size_t first, size_t count, void *memory,
+		     int32_t *largest);
+struct exact_operand exact_rows_operand(enum engine engine, const float *x, size_t rows, size_t cols, void *memory);
+
+/* x [rows][cols] is contracted along its rows: a grid for each column and each chunk of 1024 rows. */
+struct exact_operand exact_columns(enum engine engine, const float *x, size_t rows, size_t cols, void *memory);
+
+/* The bits of the largest size in each column of x [rows][cols], if larger than what `largest` [cols] has: it starts as zeros,
+ * and the larger of two such numbers is that of both parts. */
+void exact_largest(const float *x, size_t rows, size_t cols, int32_t *largest);
+
+/* As exact_columns for some of a chunk's rows and columns, x [rows][cols] with ld floats from one row to the next, where
+ * `largest` [cols] is known for the whole chunk. */
+struct exact_operand exact_part(enum engine engine, const float *x, size_t ld, size_t rows, size_t cols,
+				const int32_t *largest, void *memory);
+
+/* ---- Products ---- */
+
+/* y [m][n] = A [m][k] B [n][k]^T. An operand that was made along its rows has k rows: it is transposed. */
+struct exact_product {
+	size_t m, n, k;
+	struct exact_operand a, b;
+	bool a_transposed, b_transposed;
+	float *y;
+	size_t ldy;
 };
-bool exact_operand_both(enum engine engine, const float *x, size_t rows, size_t cols, void *by_rows, void *by_columns,
-			struct exact_pair *out);
 
-/* The product of operands in the engine's form, without gaps (lda, ldb, ldy are the natural ones), any k; added to y if
- * `add`. scratch is [m][n] floats. */
-void exact_multiply(enum engine engine, const struct engine_product *p, bool add, void *scratch);
+/* Bytes of scratch memory for the functions below. */
+size_t exact_scratch_size(size_t m, size_t n);
+
+/* Any k. */
+void exact_multiply(enum engine engine, const struct exact_product *p, void *scratch);
+
+/* A product over one chunk that comes in parts along k, all with the same scratch and y: exact_add_part for each, the
+ * first with `first`, then exact_end_parts. The sum is added to y if `add`. */
+void exact_add_part(enum engine engine, const struct exact_product *p, bool first, bool add, void *scratch);
+void exact_end_parts(enum engine engine, const struct exact_product *p, bool add, void *scratch);
 
 #endif

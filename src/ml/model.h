@@ -7,8 +7,9 @@
  * Parameters are one vector of model_count() floats; model_tensor() names its parts. Windows are bytes [rows][ctx + 1]:
  * inputs are bytes 0..ctx-1 of a row, targets 1..ctx; the first 8 positions are not counted in the loss.
  *
- * A `struct model` holds all memory a pass needs, taken once by model_new for micro-batches of at most 1024 tokens;
- * nothing is allocated after that. It is used by one thread at a time; several may exist. */
+ * A `struct model` holds all memory a pass needs, taken once by model_new for chunks of at most 1024 tokens; nothing is
+ * allocated after that. It is used by one thread at a time, whose team may share the work: with the same bits, whatever
+ * its size. */
 #ifndef ATELIER_ML_MODEL_H
 #define ATELIER_ML_MODEL_H
 
@@ -19,6 +20,7 @@
 
 #include "ml/engine.h"
 #include "ml/profile.h"
+#include "util/team.h"
 
 struct model_config {
 	uint32_t d;      /* width */
@@ -33,8 +35,8 @@ enum { MODEL_VOCABULARY = 256, MODEL_SKIPPED = 8, MODEL_CTX_MAX = 1024, MODEL_HE
 /* NULL if the sizes are within the limits of protocol section 16, else what is wrong with them (static text). */
 const char *model_config_check(const struct model_config *config);
 
-/* Bytes of memory that model_new would take for sizes that model_config_check accepts. */
-size_t model_memory(const struct model_config *config);
+/* Bytes of memory that model_new takes for sizes that model_config_check accepts and a team of so many. */
+size_t model_memory(const struct model_config *config, unsigned members);
 
 /* n: how many parameters sizes that model_config_check accepts have. */
 size_t model_count(const struct model_config *config);
@@ -54,8 +56,9 @@ struct model_tensor {
 size_t model_tensors(const struct model_config *config);
 void model_tensor(const struct model_config *config, size_t index, struct model_tensor *out);
 
+/* The team is borrowed; NULL: the caller works alone. */
 struct model;
-struct model *model_new(const struct model_config *config, enum engine engine);
+struct model *model_new(const struct model_config *config, enum engine engine, struct team *team);
 void model_free(struct model *m);
 const struct model_config *model_config(const struct model *m);
 

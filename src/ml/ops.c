@@ -24,24 +24,44 @@ ML_CLONES void ops_rmsnorm(const float *restrict x, const float *restrict gain, 
 	}
 }
 
-ML_CLONES void ops_rmsnorm_backward(const float *restrict x, const float *restrict gain, const float *restrict r,
-				    const float *restrict dy, size_t tokens, size_t d, float *restrict dx,
-				    float *restrict dgain)
+/* One token; without a residual, dx is added to +0. */
+ML_INLINE void rmsnorm_backward(const float *restrict x, const float *restrict gain, float r, const float *restrict dy,
+				const float *restrict residual, size_t d, float *restrict dx, float *restrict y)
+{
+	float lane[16] = {0};
+
+	for (size_t i = 0; i < d; i += 16)
+		for (int j = 0; j < 16; j++)
+			lane[j] = lane[j] + (dy[i + j] * gain[i + j]) * x[i + j];
+	float c = (math_fold16(lane) * (r * r)) / (float)d;
+
+	for (size_t j = 0; j < d; j++) {
+		dx[j] = (residual ? residual[j] : 0.0f) + ((dy[j] * gain[j]) - x[j] * c) * r;
+		y[j] = (x[j] * r) * gain[j];
+	}
+}
+
+ML_CLONES void ops_rmsnorm_backward(const float *x, const float *gain, const float *r, const float *dy, const float *residual,
+				    size_t tokens, size_t d, float *dx, float *y)
+{
+	for (size_t t = 0; t < tokens; t++) {
+		size_t at = t * d;
+
+		if (residual)
+			rmsnorm_backward(x + at, gain, r[t], dy + at, residual + at, d, dx + at, y + at);
+		else
+			rmsnorm_backward(x + at, gain, r[t], dy + at, NULL, d, dx + at, y + at);
+	}
+}
+
+ML_CLONES void ops_rmsnorm_backward_gain(const float *restrict x, const float *restrict r, const float *restrict dy,
+					 size_t tokens, size_t d, size_t first, size_t count, float *restrict dgain)
 {
 	for (size_t t = 0; t < tokens; t++) {
 		const float *restrict in = x + t * d, *restrict g = dy + t * d;
-		float *restrict out = dx + t * d;
-		float lane[16] = {0}, scale = r[t];
 
-		for (size_t i = 0; i < d; i += 16)
-			for (int j = 0; j < 16; j++)
-				lane[j] = lane[j] + (g[i + j] * gain[i + j]) * in[i + j];
-		float c = (math_fold16(lane) * (scale * scale)) / (float)d;
-
-		for (size_t j = 0; j < d; j++) {
-			dgain[j] = dgain[j] + g[j] * (in[j] * scale);
-			out[j] = out[j] + ((g[j] * gain[j]) - in[j] * c) * scale;
-		}
+		for (size_t j = first; j < first + count; j++)
+			dgain[j] = dgain[j] + g[j] * (in[j] * r[t]);
 	}
 }
 
@@ -93,11 +113,11 @@ ML_CLONES void ops_gate(const float *restrict gu, size_t tokens, size_t ff, floa
 }
 
 ML_CLONES void ops_gate_backward(const float *restrict gu, const float *restrict db, size_t tokens, size_t ff,
-				 float *restrict dgu)
+				 float *restrict dgu, float *restrict b)
 {
 	for (size_t t = 0; t < tokens; t++) {
 		const float *restrict g = gu + t * 2 * ff, *restrict u = g + ff, *restrict grad = db + t * ff;
-		float *restrict dg = dgu + t * 2 * ff, *restrict du = dg + ff;
+		float *restrict dg = dgu + t * 2 * ff, *restrict du = dg + ff, *restrict again = b + t * ff;
 
 		for (size_t j = 0; j < ff; j++) {
 			float s = 1.0f / (1.0f + math_exp(-g[j]));
@@ -105,6 +125,7 @@ ML_CLONES void ops_gate_backward(const float *restrict gu, const float *restrict
 
 			du[j] = grad[j] * gs;
 			dg[j] = (grad[j] * u[j]) * (s + gs * (1.0f - s));
+			again[j] = gs * u[j];
 		}
 	}
 }
@@ -127,7 +148,7 @@ ML_INLINE float token_loss(float *restrict x, uint8_t target, float inv)
 }
 
 ML_CLONES void ops_cross_entropy(float *restrict logits, const uint8_t *restrict windows, size_t rows, size_t ctx, float inv,
-				 bool backward, float lane[16])
+				 bool backward, float *restrict losses)
 {
 	for (size_t row = 0; row < rows; row++) {
 		const uint8_t *target = windows + row * (ctx + 1) + 1;
@@ -135,10 +156,17 @@ ML_CLONES void ops_cross_entropy(float *restrict logits, const uint8_t *restrict
 
 		if (backward)
 			memset(x, 0, (size_t)MODEL_SKIPPED * MODEL_VOCABULARY * sizeof(float));
-		/* A skipped position's loss is +0, which leaves its lane as it is. */
 		for (size_t t = MODEL_SKIPPED; t < ctx; t++)
-			lane[t % 16] = lane[t % 16] + token_loss(x + t * MODEL_VOCABULARY, target[t], inv);
+			losses[row * ctx + t] = token_loss(x + t * MODEL_VOCABULARY, target[t], inv);
 	}
+}
+
+void ops_sum_losses(const float *losses, size_t rows, size_t ctx, float lane[16])
+{
+	/* A skipped position's loss is +0, which leaves its lane as it is. */
+	for (size_t row = 0; row < rows; row++)
+		for (size_t t = MODEL_SKIPPED; t < ctx; t++)
+			lane[t % 16] = lane[t % 16] + losses[row * ctx + t];
 }
 
 void ops_embed(const float *embedding, const uint8_t *windows, size_t rows, size_t ctx, size_t d, float *h)
@@ -148,9 +176,16 @@ void ops_embed(const float *embedding, const uint8_t *windows, size_t rows, size
 			memcpy(h + (row * ctx + t) * d, embedding + windows[row * (ctx + 1) + t] * d, d * sizeof(float));
 }
 
-void ops_embed_backward(const float *dh, const uint8_t *windows, size_t rows, size_t ctx, size_t d, float *dembedding)
+ML_CLONES void ops_embed_backward(const float *dh, const uint8_t *windows, size_t rows, size_t ctx, size_t d, size_t first,
+				  size_t count, float *dembedding)
 {
-	for (size_t row = 0; row < rows; row++)
-		for (size_t t = 0; t < ctx; t++)
-			ops_add(dembedding + windows[row * (ctx + 1) + t] * d, dh + (row * ctx + t) * d, d);
+	for (size_t row = 0; row < rows; row++) {
+		for (size_t t = 0; t < ctx; t++) {
+			const float *restrict in = dh + (row * ctx + t) * d;
+			float *restrict out = dembedding + windows[row * (ctx + 1) + t] * d;
+
+			for (size_t j = first; j < first + count; j++)
+				out[j] = out[j] + in[j];
+		}
+	}
 }

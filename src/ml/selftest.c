@@ -62,21 +62,14 @@ static const struct {
 	{1, 1, 1}, {1, 17, 1024}, {16, 1, 33}, {7, 13, 5}, {48, 96, 32}, {65, 63, 1023}, {24, 33, 1025}, {129, 32, 48}, {5, 8, 2049},
 };
 
-/* Bytes of an operand that lies either way. */
-static size_t operand_bytes(size_t rows, size_t k)
-{
-	size_t one = exact_operand_size(rows, k), other = exact_operand_size(k, rows);
-
-	return (one > other ? one : other) * sizeof(float);
-}
-
 /* One product with each operand lying either way, hashed. */
 static void check_product(enum engine engine, uint32_t index, struct sha256 *hash)
 {
 	size_t m = shapes[index].m, n = shapes[index].n, k = shapes[index].k;
 	float *a = mem_align(m * k * sizeof(float)), *b = mem_align(n * k * sizeof(float));
-	void *rounded_a = mem_align(operand_bytes(m, k)), *rounded_b = mem_align(operand_bytes(n, k));
-	float *y = mem_align(m * n * sizeof(float)), *scratch = mem_align(m * n * sizeof(float));
+	void *rounded_a = mem_align(exact_operand_size(m, k)), *rounded_b = mem_align(exact_operand_size(n, k));
+	float *y = mem_align(m * n * sizeof(float));
+	void *scratch = mem_align(exact_scratch_size(m, n));
 
 	fill(a, m * k, 2 * index);
 	/* A row of zeros: its sums of +0 and -0 must be +0. */
@@ -84,19 +77,15 @@ static void check_product(enum engine engine, uint32_t index, struct sha256 *has
 	fill(b, n * k, 2 * index + 1);
 	for (int way = 0; way < 4; way++) {
 		bool a_transposed = way & 1, b_transposed = way & 2;
-		struct engine_product p = {
-			.m = m, .n = n, .k = k, .y = y, .ldy = n,
-			.a = a_transposed ? exact_operand_columns(engine, a, k, m, rounded_a)
-					  : exact_operand_rows(engine, a, m, k, rounded_a),
-			.b = b_transposed ? exact_operand_columns(engine, b, k, n, rounded_b)
-					  : exact_operand_rows(engine, b, n, k, rounded_b),
-			.lda = a_transposed ? m : k, .a_transposed = a_transposed,
-			.ldb = b_transposed ? n : k, .b_transposed = b_transposed,
+		struct exact_product p = {
+			.m = m, .n = n, .k = k, .y = y, .ldy = n, .a_transposed = a_transposed, .b_transposed = b_transposed,
+			.a = a_transposed ? exact_columns(engine, a, k, m, rounded_a) : exact_rows(engine, a, m, k, rounded_a),
+			.b = b_transposed ? exact_columns(engine, b, k, n, rounded_b) : exact_rows(engine, b, n, k, rounded_b),
 		};
-		bool ok = p.a && p.b;
+		bool ok = p.a.values && p.b.values;
 
 		if (ok)
-			exact_multiply(engine, &p, false, scratch);
+			exact_multiply(engine, &p, scratch);
 		hash_floats(hash, y, ok ? m * n : 0);
 	}
 	free(a);
@@ -115,7 +104,7 @@ static void check_step(enum engine engine, struct sha256 *hash)
 		.batch = 3, .iterations = 2, .lr_ppm = 5000, .wd_ppm = 10000, .bench_rows = 1,
 	};
 	struct state *state = state_new_initial(&config.model, key);
-	struct step *step = step_new(&config, engine);
+	struct step *step = step_new(&config, engine, 1);
 	uint8_t dataset[256], *windows = mem_alloc(step_windows_size(&config)), *delta = mem_alloc(step_delta_size(&config));
 	struct step_job job = {.state = state, .seed = key, .windows = windows};
 
@@ -158,7 +147,7 @@ static int64_t time_gradient(enum engine engine)
 {
 	const struct model_config config = {.d = 128, .layers = 1, .heads = 4, .ff = 256, .ctx = 128};
 	struct state *state = state_new_initial(&config, key);
-	struct model *model = model_new(&config, engine);
+	struct model *model = model_new(&config, engine, NULL);
 	float *gradient = mem_align(model_count(&config) * sizeof(float)), loss;
 	uint8_t windows[4 * (128 + 1)] = {0};
 	int64_t best = INT64_MAX;

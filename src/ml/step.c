@@ -8,6 +8,7 @@
 #include "ml/math.h"
 #include "ml/step.h"
 #include "util/mem.h"
+#include "util/team.h"
 
 enum { ITERATIONS_MAX = 1024, ROWS_MAX = 1024, PPM_LIMIT = 1 << 24 };
 
@@ -46,17 +47,19 @@ size_t step_delta_size(const struct train_config *config)
 
 struct step {
 	struct train_config config;
+	struct team *team;
 	struct model *model;
 	size_t count;
 	float *w, *m, *v, *gradient; /* [count] each */
 };
 
-struct step *step_new(const struct train_config *config, enum engine engine)
+struct step *step_new(const struct train_config *config, enum engine engine, unsigned threads)
 {
 	struct step *s = mem_alloc(sizeof(*s));
 
 	s->config = *config;
-	s->model = model_new(&config->model, engine);
+	s->team = team_new(threads);
+	s->model = model_new(&config->model, engine, s->team);
 	s->count = model_count(&config->model);
 	s->w = mem_align(s->count * sizeof(float));
 	s->m = mem_align(s->count * sizeof(float));
@@ -65,11 +68,17 @@ struct step *step_new(const struct train_config *config, enum engine engine)
 	return s;
 }
 
+size_t step_memory(const struct train_config *config, unsigned threads)
+{
+	return model_memory(&config->model, threads) + 4 * model_count(&config->model) * sizeof(float);
+}
+
 void step_free(struct step *s)
 {
 	if (!s)
 		return;
 	model_free(s->model);
+	team_free(s->team);
 	free(s->w);
 	free(s->m);
 	free(s->v);
@@ -92,25 +101,32 @@ ML_CLONES static float squared_norm(const float *x, size_t n)
 	return math_dot16(x, x, n);
 }
 
-/* Norms and the embedding do not decay, so the vector is updated in runs of one decay: theta's parts in order. */
-static void optimise(struct step *s, struct adamw *a)
+/* What the optimizer's tasks share. */
+struct optimisation {
+	struct step *step;
+	struct adamw adamw;
+};
+
+/* One part of theta. Norms and the embedding do not decay. */
+static void optimise_tensor(void *arg, size_t task, unsigned member)
 {
-	float decay = (float)s->config.wd_ppm / 1000000.0f;
+	const struct optimisation *o = arg;
+	struct step *s = o->step;
+	struct adamw a = o->adamw;
+	struct model_tensor t;
 
-	for (size_t i = 0; i < model_tensors(&s->config.model); i++) {
-		struct model_tensor t;
-
-		model_tensor(&s->config.model, i, &t);
-		a->wd = t.kind == MODEL_NORM || t.kind == MODEL_EMBEDDING ? 0.0f : decay;
-		adamw_apply(a, s->gradient + t.offset, t.rows * t.cols, s->w + t.offset, s->m + t.offset, s->v + t.offset);
-	}
+	(void)member;
+	fesetenv(FE_DFL_ENV);
+	model_tensor(&s->config.model, task, &t);
+	a.wd = t.kind == MODEL_NORM || t.kind == MODEL_EMBEDDING ? 0.0f : (float)s->config.wd_ppm / 1000000.0f;
+	adamw_apply(&a, s->gradient + t.offset, t.rows * t.cols, s->w + t.offset, s->m + t.offset, s->v + t.offset);
 }
 
 /* One iteration, t from 1; false if the step fails or was cancelled. */
 static bool iterate(struct step *s, const struct step_job *job, uint32_t t, float powers[2], float *loss)
 {
 	const uint8_t *windows = job->windows + (t - 1) * minibatch_size(&s->config);
-	struct adamw a = {.lr = (float)s->config.lr_ppm / 1000000.0f};
+	struct optimisation o = {.step = s, .adamw = {.lr = (float)s->config.lr_ppm / 1000000.0f}};
 
 	if (!model_gradient(s->model, s->w, windows, s->config.batch, job->cancel, s->gradient, loss))
 		return false;
@@ -120,9 +136,9 @@ static bool iterate(struct step *s, const struct step_job *job, uint32_t t, floa
 		return false;
 	float norm = sqrtf(square);
 
-	a.gradient_scale = norm > 1.0f ? 1.0f / norm : 1.0f;
-	adamw_corrections(t, powers, &a);
-	optimise(s, &a);
+	o.adamw.gradient_scale = norm > 1.0f ? 1.0f / norm : 1.0f;
+	adamw_corrections(t, powers, &o.adamw);
+	team_run(s->team, optimise_tensor, &o, model_tensors(&s->config.model));
 	profile_lap(model_profile(s->model), PROFILE_OPTIMIZER);
 	return true;
 }

@@ -4,7 +4,8 @@
  * encodes what it changed as a delta. It depends on nothing else: whoever repeats it gets the same bytes.
  *
  * The caller draws the windows (ml/noise.h tells where they lie) and gathers their bytes. A `struct step` is the
- * memory of one worker: used by one thread at a time, reusable for any number of steps of the same configuration. */
+ * memory of one worker: used by one thread at a time, reusable for any number of steps of the same configuration. Several
+ * run side by side; or one is shared out over several cores, for whoever waits for it. */
 #ifndef ATELIER_ML_STEP_H
 #define ATELIER_ML_STEP_H
 
@@ -51,8 +52,12 @@ struct step_job {
 };
 
 struct step;
-struct step *step_new(const struct train_config *config, enum engine engine);
+/* threads: how many work on a step, the caller's among them, 1 at least; the result is the same. */
+struct step *step_new(const struct train_config *config, enum engine engine, unsigned threads);
 void step_free(struct step *s);
+
+/* Bytes of memory that step_new takes. */
+size_t step_memory(const struct train_config *config, unsigned threads);
 
 /* Executes the step; on STEP_OK delta (step_delta_size bytes) holds its result. Sets the thread's floating-point
  * environment to the default first. */

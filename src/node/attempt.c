@@ -40,7 +40,7 @@ void attempt_run(struct attempt *attempt)
 {
 	loop_give_way();
 	if (attempt->step == NULL)
-		attempt->step = step_new(&attempt->spec->train, engine_selected());
+		attempt->step = step_new(&attempt->spec->train, engine_selected(), 1);
 	struct header *header = &attempt->block->header;
 	uint8_t seed[32];
 	header_seed(header, seed);

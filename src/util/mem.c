@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static void *check(void *p, size_t size)
 {
@@ -43,9 +44,22 @@ char *mem_strdup(const char *text)
 	return mem_dup(text, strlen(text) + 1);
 }
 
+/* Arrays of many megabytes lie on large pages where the system has them: walking page tables costs a pass over them as
+ * much as the memory does, in a virtual machine more. */
+#define LARGE_PAGE ((size_t)2 << 20)
+
 void *mem_align(size_t size)
 {
-	if (size > SIZE_MAX - 63)
+	size_t alignment = size >= LARGE_PAGE ? LARGE_PAGE : 64;
+	void *memory;
+
+	if (size > SIZE_MAX - (alignment - 1))
 		check(NULL, size);
-	return check(aligned_alloc(64, (size + 63) / 64 * 64 + (size == 0) * 64), size);
+	memory = check(aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment + (size == 0) * alignment), size);
+#ifdef MADV_HUGEPAGE
+	/* Advice: where it is not taken, all works as before. */
+	if (alignment == LARGE_PAGE)
+		madvise(memory, (size + alignment - 1) / alignment * alignment, MADV_HUGEPAGE);
+#endif
+	return memory;
 }

@@ -225,7 +225,7 @@ void helper_settle(struct helper *h)
 
 uint8_t *helper_solve(struct helper *h, struct block *block, bool loose)
 {
-	struct step *step = step_new(&h->spec->train, ENGINE_OPENBLAS);
+	struct step *step = step_new(&h->spec->train, ENGINE_OPENBLAS, 1);
 	uint8_t *body = mem_alloc(block_body_size(h->spec));
 	struct state *state = chain_state(h->chain);
 	struct u256 target;

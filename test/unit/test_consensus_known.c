@@ -48,7 +48,7 @@ static int setup(void **state)
 		return -1;
 	spec_init_key(&regtest, key);
 	initial = state_new_initial(&regtest.train.model, key);
-	worker = step_new(&regtest.train, ENGINE_OPENBLAS);
+	worker = step_new(&regtest.train, ENGINE_OPENBLAS, 1);
 	for (size_t i = 0; i < PROOFS; i++) {
 		static const uint64_t nonces[PROOFS] = { 1, 2, 4 };
 

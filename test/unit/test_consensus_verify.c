@@ -6,7 +6,7 @@
 #include "ml/step.h"
 
 static enum step_result shaky_execute(struct step *s, const struct step_job *job, uint8_t *delta);
-static struct step *watched_new(const struct train_config *config, enum engine engine);
+static struct step *watched_new(const struct train_config *config, enum engine engine, unsigned threads);
 
 #define step_execute shaky_execute
 #define step_new watched_new
@@ -23,9 +23,9 @@ static int reference_engines;
 static const struct step *reference_step;
 static int steps_executed;
 
-static struct step *watched_new(const struct train_config *config, enum engine engine)
+static struct step *watched_new(const struct train_config *config, enum engine engine, unsigned threads)
 {
-	struct step *s = step_new(config, engine);
+	struct step *s = step_new(config, engine, threads);
 
 	if (engine == ENGINE_REFERENCE) {
 		reference_engines++;
@@ -95,7 +95,7 @@ static void gather(struct verify_proof *proof, uint32_t number)
 /* What a miner does: the step, and the header that states its digest. The first nonce that gives the slot wanted. */
 static void mine(struct verify_proof *proof, const struct state *parent, uint32_t slot)
 {
-	struct step *step = step_new(&spec.train, ENGINE_OPENBLAS);
+	struct step *step = step_new(&spec.train, ENGINE_OPENBLAS, 1);
 	struct step_job job = { .state = parent, .seed = proof->seed };
 	uint8_t *delta = mem_alloc(step_delta_size(&spec.train));
 

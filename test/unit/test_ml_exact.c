@@ -83,9 +83,36 @@ static void check_rounded(const float *x, const float *y, size_t stride, size_t 
 static const size_t sizes[] = {1, 2, 15, 16, 17, 64, 1023, 1024, 1025, 2049};
 enum { SIZES = sizeof(sizes) / sizeof(sizes[0]) };
 
+static size_t chunks(size_t k)
+{
+	return (k + EXACT_CHUNK - 1) / EXACT_CHUNK;
+}
+
 static size_t chunk_size(size_t total, size_t first)
 {
 	return total - first < EXACT_CHUNK ? total - first : EXACT_CHUNK;
+}
+
+static bool round_rows(const float *x, size_t rows, size_t cols, float *y)
+{
+	void *memory = mem_align(exact_operand_size(rows, cols));
+	struct exact_operand operand = exact_rows(ENGINE_OPENBLAS, x, rows, cols, memory);
+
+	if (operand.values)
+		memcpy(y, operand.values, rows * cols * sizeof(float));
+	free(memory);
+	return operand.values;
+}
+
+static bool round_columns(const float *x, size_t rows, size_t cols, float *y)
+{
+	void *memory = mem_align(exact_operand_size(rows, cols));
+	struct exact_operand operand = exact_columns(ENGINE_OPENBLAS, x, rows, cols, memory);
+
+	if (operand.values)
+		memcpy(y, operand.values, rows * cols * sizeof(float));
+	free(memory);
+	return operand.values;
 }
 
 static void test_rows(void **state)
@@ -95,7 +122,7 @@ static void test_rows(void **state)
 		size_t rows = 5, cols = sizes[s];
 		float *x = awkward_matrix(rows * cols), *y = mem_align(rows * cols * sizeof(float));
 
-		assert_true(exact_rows(x, rows, cols, y));
+		assert_true(round_rows(x, rows, cols, y));
 		for (size_t i = 0; i < rows; i++)
 			for (size_t first = 0; first < cols; first += EXACT_CHUNK)
 				check_rounded(x + i * cols + first, y + i * cols + first, 1, chunk_size(cols, first));
@@ -112,7 +139,7 @@ static void test_columns(void **state)
 			size_t rows = sizes[s];
 			float *x = awkward_matrix(rows * cols), *y = mem_align(rows * cols * sizeof(float));
 
-			assert_true(exact_columns(x, rows, cols, y));
+			assert_true(round_columns(x, rows, cols, y));
 			for (size_t j = 0; j < cols; j++)
 				for (size_t first = 0; first < rows; first += EXACT_CHUNK)
 					check_rounded(x + first * cols + j, y + first * cols + j, cols,
@@ -123,39 +150,72 @@ static void test_columns(void **state)
 	}
 }
 
-static void test_both(void **state)
+/* A matrix that comes in parts, its columns measured on the way, gives what it gives at once: to every engine. */
+static void check_parts(enum engine engine, size_t rows, size_t cols)
+{
+	enum { FIRST = 5, LEFT = 2 };
+	size_t bytes = exact_operand_size(rows, cols), width = cols - LEFT;
+	size_t element = engine_form(engine) == ENGINE_INTEGERS ? 1 : sizeof(float);
+	float *x = awkward_matrix(rows * cols);
+	void *whole = mem_align(bytes), *parts = mem_align(bytes);
+	int32_t *largest = mem_calloc(cols, sizeof(int32_t)), *again = mem_calloc(cols, sizeof(int32_t));
+
+	struct exact_operand expected = exact_rows(engine, x, rows, cols, whole);
+	assert_true(exact_some_rows(engine, x, rows, cols, 0, FIRST, parts, largest));
+	assert_true(exact_some_rows(engine, x, rows, cols, FIRST, rows - FIRST, parts, largest));
+	struct exact_operand found = exact_rows_operand(engine, x, rows, cols, parts);
+	assert_memory_equal(found.values, expected.values, rows * cols * element);
+	if (element == 1)
+		assert_memory_equal(found.grids, expected.grids, rows * chunks(cols) * sizeof(float));
+
+	exact_largest(x + FIRST * cols, rows - FIRST, cols, again);
+	exact_largest(x, FIRST, cols, again);
+	assert_memory_equal(again, largest, cols * sizeof(int32_t));
+	expected = exact_columns(engine, x, rows, cols, whole);
+	found = exact_part(engine, x + FIRST * cols + LEFT, cols, rows - FIRST, width, largest + LEFT, parts);
+	for (size_t i = 0; i < rows - FIRST; i++)
+		assert_memory_equal((const char *)found.values + i * found.ld * element,
+				    (const char *)expected.values + ((i + FIRST) * expected.ld + LEFT) * element, width * element);
+	if (element == 1)
+		assert_memory_equal(found.grids, expected.grids + LEFT, width * sizeof(float));
+	free(x);
+	free(whole);
+	free(parts);
+	free(largest);
+	free(again);
+}
+
+static void test_parts(void **state)
 {
 	(void)state;
 	for (size_t s = 0; s < SIZES; s++) {
-		size_t rows = 37, cols = sizes[s], bytes = rows * cols * sizeof(float);
-		float *x = awkward_matrix(rows * cols), *by_rows = mem_align(bytes), *expected = mem_align(bytes);
-		float *columns = mem_align(bytes), *by_columns = mem_align(bytes);
-
-		assert_true(exact_rows(x, rows, cols, expected));
-		assert_true(exact_columns(x, rows, cols, columns));
-		assert_true(exact_both(x, rows, cols, by_rows, by_columns));
-		assert_memory_equal(by_rows, expected, bytes);
-		assert_memory_equal(by_columns, columns, bytes);
-		free(by_columns);
-		free(x);
-		free(by_rows);
-		free(expected);
-		free(columns);
+		if (sizes[s] < 3)
+			continue;
+		check_parts(ENGINE_OPENBLAS, 37, sizes[s]);
+		check_parts(ENGINE_REFERENCE, 37, sizes[s]);
 	}
 }
 
 /* One row of 20 values with `top` as its largest. */
 static bool rounds(float top, float *out)
 {
-	float x[20] = {0}, by_rows[20], columns[20], by_columns[20];
+	float x[20] = {0}, columns[20];
+	int32_t largest[20] = {0};
+	void *memory = mem_align(exact_operand_size(20, 20));
 
 	x[7] = top;
 	x[3] = 1.0f;
-	bool ok = exact_rows(x, 1, 20, out);
+	bool ok = round_rows(x, 1, 20, out);
 
-	assert_int_equal(exact_columns(x, 20, 1, columns), ok);
-	assert_int_equal(exact_both(x, 1, 20, by_rows, by_columns), ok);
-	assert_int_equal(exact_both(x, 20, 1, by_rows, by_columns), ok);
+	assert_int_equal(round_columns(x, 20, 1, columns), ok);
+	exact_largest(x, 1, 20, largest);
+	for (enum engine engine = ENGINE_OPENBLAS; engine <= ENGINE_REFERENCE; engine++) {
+		assert_int_equal(exact_rows(engine, x, 1, 20, memory).values != NULL, ok);
+		assert_int_equal(exact_columns(engine, x, 1, 20, memory).values != NULL, ok);
+		assert_int_equal(exact_some_rows(engine, x, 1, 20, 0, 1, memory, NULL), ok);
+		assert_int_equal(exact_part(engine, x, 20, 1, 20, largest, memory).values != NULL, ok);
+	}
+	free(memory);
 	return ok;
 }
 
@@ -179,7 +239,7 @@ static void test_limits(void **state)
 	/* The floor: below 2^-57 the grid stays 2^-63, so that products of grids stay normal. */
 	float tiny[3] = {0x1p-60f, 0x1.8p-63f, 0x1p-64f}, rounded[3];
 
-	assert_true(exact_rows(tiny, 1, 3, rounded));
+	assert_true(round_rows(tiny, 1, 3, rounded));
 	assert_true(rounded[0] == 0x1p-60f && rounded[1] == 0x1p-62f && rounded[2] == 0.0f);
 }
 
@@ -190,12 +250,12 @@ static void test_ties(void **state)
 	float raised[4] = {127.5f, 1.0f, 3.0f, -5.0f};
 
 	(void)state;
-	assert_true(exact_rows(x, 1, 6, y));
+	assert_true(round_rows(x, 1, 6, y));
 	assert_true(y[1] == 0.0f && y[2] == 2.0f && y[3] == -2.0f && y[4] == 0.0f && y[5] == 4.0f);
-	assert_true(exact_rows(raised, 1, 4, y));
+	assert_true(round_rows(raised, 1, 4, y));
 	assert_true(y[0] == 128.0f && y[1] == 0.0f && y[2] == 4.0f && y[3] == -4.0f);
 	raised[0] = float_from_bits(float_bits(127.5f) - 1);
-	assert_true(exact_rows(raised, 1, 4, y));
+	assert_true(round_rows(raised, 1, 4, y));
 	assert_true(y[0] == 127.0f && y[1] == 1.0f);
 }
 
@@ -233,37 +293,52 @@ static float *transposed(const float *x, size_t rows, size_t cols)
 }
 
 /* The operand of x [rows][k], lying either way, in the engine's form. */
-static const void *operand(enum engine engine, const float *x, size_t rows, size_t k, bool across, void *memory)
+static struct exact_operand operand(enum engine engine, const float *x, size_t rows, size_t k, bool across, void *memory)
 {
 	float *t = transposed(x, rows, k);
-	const void *result = across ? exact_operand_columns(engine, t, k, rows, memory)
-				    : exact_operand_rows(engine, x, rows, k, memory);
+	struct exact_operand result = across ? exact_columns(engine, t, k, rows, memory) : exact_rows(engine, x, rows, k, memory);
 
 	free(t);
-	assert_non_null(result);
+	assert_non_null(result.values);
 	return result;
 }
 
-/* All four ways the operands may lie in memory, overwriting and adding. */
+/* All four ways the operands may lie in memory. A chunk may come in parts, and the sum may be added. */
 static void check_engine(enum engine engine, const float *a, const float *b, size_t m, size_t n, size_t k,
 			 const float *expected)
 {
-	size_t bytes = m * n * sizeof(float), grids = 4 + k / EXACT_CHUNK;
-	float *y = mem_align(bytes), *scratch = mem_align(bytes);
-	float *memory_a = mem_align(m * (k + grids) * sizeof(float)), *memory_b = mem_align(n * (k + grids) * sizeof(float));
+	size_t bytes = m * n * sizeof(float), ldy = n + 3;
+	float *y = mem_align(m * ldy * sizeof(float));
+	void *scratch = mem_align(exact_scratch_size(m, n));
+	void *memory_a = mem_align(exact_operand_size(m, k)), *memory_b = mem_align(exact_operand_size(n, k));
 
-	for (int way = 0; way < 8; way++) {
-		bool at = way & 1, bt = way & 2, add = way & 4;
-		struct engine_product p = {
-			.m = m, .n = n, .k = k, .lda = at ? m : k, .ldb = bt ? n : k, .a_transposed = at, .b_transposed = bt,
+	for (int way = 0; way < 16; way++) {
+		bool at = way & 1, bt = way & 2, parts = way & 4, add = way & 8;
+		struct exact_product p = {
+			.m = m, .n = n, .k = k, .a_transposed = at, .b_transposed = bt, .y = y, .ldy = ldy,
 			.a = operand(engine, a, m, k, at, memory_a), .b = operand(engine, b, n, k, bt, memory_b),
-			.y = y, .ldy = n,
 		};
+		size_t element = engine_form(engine) == ENGINE_INTEGERS ? 1 : sizeof(float), half = k / 2;
 
-		for (size_t i = 0; i < m * n; i++)
+		if ((parts && (k > EXACT_CHUNK || k < 2)) || (add && !parts))
+			continue;
+		for (size_t i = 0; i < m * ldy; i++)
 			y[i] = add ? 0.0f : NAN;
-		exact_multiply(engine, &p, add, scratch);
-		assert_memory_equal(y, expected, bytes);
+		if (parts) {
+			struct exact_product rest = p;
+
+			p.k = half;
+			rest.k = k - half;
+			rest.a.values = (const char *)p.a.values + half * (at ? p.a.ld : 1) * element;
+			rest.b.values = (const char *)p.b.values + half * (bt ? p.b.ld : 1) * element;
+			exact_add_part(engine, &p, true, add, scratch);
+			exact_add_part(engine, &rest, false, add, scratch);
+			exact_end_parts(engine, &rest, add, scratch);
+		} else {
+			exact_multiply(engine, &p, scratch);
+		}
+		for (size_t i = 0; i < m; i++)
+			assert_memory_equal(y + i * ldy, expected + i * n, bytes / m);
 	}
 	free(y);
 	free(scratch);
@@ -281,42 +356,6 @@ static void check_product(const float *a, const float *b, size_t m, size_t n, si
 	if (engine_usable(ENGINE_ONEDNN, NULL))
 		check_engine(ENGINE_ONEDNN, a, b, m, n, k, expected);
 	free(expected);
-}
-
-/* An operand of integers is those of the rounded floats; both at once are what one at a time are; a refusal is a refusal. */
-static void test_operands(void **state)
-{
-	enum { ROWS = 37 };
-
-	(void)state;
-	for (size_t s = 0; s < SIZES; s++) {
-		size_t cols = sizes[s], bytes = exact_operand_size(ROWS, cols) * sizeof(float);
-		float *x = awkward_matrix(ROWS * cols);
-		uint8_t *one = mem_calloc(1, bytes), *both = mem_calloc(1, bytes), *rounded = mem_align(bytes);
-		uint8_t *columns = mem_calloc(1, bytes), *both_columns = mem_calloc(1, bytes);
-		struct exact_pair pair;
-
-		assert_ptr_equal(exact_operand_rows(ENGINE_REFERENCE, x, ROWS, cols, one), one);
-		assert_ptr_equal(exact_operand_columns(ENGINE_REFERENCE, x, ROWS, cols, columns), columns);
-		assert_true(exact_operand_both(ENGINE_REFERENCE, x, ROWS, cols, both, both_columns, &pair));
-		assert_memory_equal(pair.by_rows, one, bytes);
-		assert_memory_equal(pair.by_columns, columns, bytes);
-		assert_ptr_equal(exact_operand_rows(ENGINE_OPENBLAS, x, ROWS, cols, rounded), rounded);
-		assert_true(exact_rows(x, ROWS, cols, (float *)both));
-		assert_memory_equal(rounded, both, ROWS * cols * sizeof(float));
-		x[ROWS * cols - 1] = INFINITY;
-		for (enum engine engine = ENGINE_OPENBLAS; engine <= ENGINE_REFERENCE; engine++) {
-			assert_null(exact_operand_rows(engine, x, ROWS, cols, one));
-			assert_null(exact_operand_columns(engine, x, ROWS, cols, one));
-			assert_false(exact_operand_both(engine, x, ROWS, cols, one, both, &pair));
-		}
-		free(x);
-		free(one);
-		free(both);
-		free(rounded);
-		free(columns);
-		free(both_columns);
-	}
 }
 
 static void test_products(void **state)
@@ -361,9 +400,9 @@ static void test_extreme_products(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),   cmocka_unit_test(test_columns),  cmocka_unit_test(test_both),
+		cmocka_unit_test(test_rows),   cmocka_unit_test(test_columns),  cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_limits), cmocka_unit_test(test_ties),     cmocka_unit_test(test_products),
-		cmocka_unit_test(test_extreme_products), cmocka_unit_test(test_operands),
+		cmocka_unit_test(test_extreme_products),
 	};
 
 	engine_init(1);

@@ -27,7 +27,7 @@ static int set_up(void **state)
 	uint8_t key[32] = {1}, dataset[4000];
 	uint8_t *windows = mem_alloc(step_windows_size(&config)), *delta = mem_alloc(step_delta_size(&config));
 	struct state *initial = state_new_initial(&config.model, key);
-	struct step *step = step_new(&config, ENGINE_OPENBLAS);
+	struct step *step = step_new(&config, ENGINE_OPENBLAS, 1);
 	struct step_job job = {.state = initial, .seed = key, .windows = windows};
 	float *theta = mem_align(n * sizeof(float));
 

@@ -212,7 +212,7 @@ static void test_gradient(void **state)
 	enum { ROWS = 6 };
 	size_t n = model_count(&small);
 	struct state *s = state_new_initial(&small, key);
-	struct model *m = model_new(&small, ENGINE_OPENBLAS);
+	struct model *m = model_new(&small, ENGINE_OPENBLAS, NULL);
 	float *theta = mem_dup(state_theta(s), n * sizeof(float)), *gradient = mem_align(n * sizeof(float)), loss;
 	double *plain = mem_alloc(n * sizeof(double));
 	uint8_t *windows = make_windows(&small, ROWS);
@@ -253,7 +253,7 @@ static void test_engines_agree(void **state)
 	static const struct model_config odd = {.d = 48, .layers = 1, .heads = 3, .ff = 1056, .ctx = 48};
 	size_t n = model_count(&odd);
 	struct state *s = state_new_initial(&odd, key);
-	struct model *blas = model_new(&odd, ENGINE_OPENBLAS), *plain = model_new(&odd, ENGINE_REFERENCE);
+	struct model *blas = model_new(&odd, ENGINE_OPENBLAS, NULL), *plain = model_new(&odd, ENGINE_REFERENCE, NULL);
 	float *first = mem_align(n * sizeof(float)), *second = mem_align(n * sizeof(float)), loss[3];
 	uint8_t *windows = make_windows(&odd, ROWS);
 
@@ -271,13 +271,47 @@ static void test_engines_agree(void **state)
 	state_unref(s);
 }
 
+/* A team shares the work; its size changes no bit. Chunks of several blocks, the last chunk short; with a width that does not
+ * divide by the members. */
+static void test_teams(void **state)
+{
+	enum { ROWS = 40 };
+	static const struct model_config shape = {.d = 48, .layers = 2, .heads = 3, .ff = 80, .ctx = 32};
+	size_t n = model_count(&shape);
+	struct state *s = state_new_initial(&shape, key);
+	float *alone = mem_align(n * sizeof(float)), *shared = mem_align(n * sizeof(float)), loss[2];
+	uint8_t *windows = make_windows(&shape, ROWS);
+
+	(void)state;
+	for (enum engine engine = ENGINE_OPENBLAS; engine <= ENGINE_REFERENCE; engine++) {
+		struct model *m = model_new(&shape, engine, NULL);
+
+		assert_true(model_gradient(m, state_theta(s), windows, ROWS, NULL, alone, &loss[0]));
+		model_free(m);
+		for (unsigned members = 2; members <= 5; members++) {
+			struct team *team = team_new(members);
+
+			m = model_new(&shape, engine, team);
+			assert_true(model_gradient(m, state_theta(s), windows, ROWS, NULL, shared, &loss[1]));
+			assert_memory_equal(shared, alone, n * sizeof(float));
+			assert_true(loss[0] == loss[1]);
+			model_free(m);
+			team_free(team);
+		}
+	}
+	free(alone);
+	free(shared);
+	free(windows);
+	state_unref(s);
+}
+
 /* 64 rows of 32 are two micro-batches. Halving a batch doubles 1 / N exactly, and grids scale with powers of two: so the
  * gradients of the matrices must be the halves' sum, bit by bit. */
 static void test_micro_batches(void **state)
 {
 	size_t n = model_count(&small);
 	struct state *s = state_new_initial(&small, key);
-	struct model *m = model_new(&small, ENGINE_OPENBLAS);
+	struct model *m = model_new(&small, ENGINE_OPENBLAS, NULL);
 	float *whole = mem_align(n * sizeof(float)), *first = mem_align(n * sizeof(float)), *second = mem_align(n * sizeof(float));
 	float loss[3];
 	uint8_t *windows = make_windows(&small, 64);
@@ -312,7 +346,7 @@ static void test_refusal_and_cancel(void **state)
 {
 	size_t n = model_count(&small);
 	struct state *s = state_new_initial(&small, key);
-	struct model *m = model_new(&small, ENGINE_OPENBLAS);
+	struct model *m = model_new(&small, ENGINE_OPENBLAS, NULL);
 	float *theta = mem_dup(state_theta(s), n * sizeof(float)), *gradient = mem_align(n * sizeof(float)), loss;
 	uint8_t *windows = make_windows(&small, 2);
 	atomic_bool cancel = false;
@@ -337,7 +371,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limits),        cmocka_unit_test(test_layout),
-		cmocka_unit_test(test_gradient),      cmocka_unit_test(test_engines_agree),
+		cmocka_unit_test(test_gradient),      cmocka_unit_test(test_engines_agree), cmocka_unit_test(test_teams),
 		cmocka_unit_test(test_micro_batches), cmocka_unit_test(test_refusal_and_cancel),
 	};
 

@@ -102,17 +102,25 @@ static void reference_rmsnorm(const double *x, double *y)
 static void test_rmsnorm(void **state)
 {
 	float *x = random_floats(NORM_N + NORM_D), *dy = random_floats(NORM_N), *gradient = random_floats(NORM_N + NORM_D);
-	float y[NORM_N], r[NORM_TOKENS], before[NORM_N + NORM_D];
+	float y[NORM_N], again[NORM_N], r[NORM_TOKENS], before[NORM_N + NORM_D];
 
 	(void)state;
 	ops_rmsnorm(x, x + NORM_N, NORM_TOKENS, NORM_D, y, r);
 	check_values(reference_rmsnorm, x, NORM_N + NORM_D, y, NORM_N);
-	/* Both gradients are added to what is there. */
+	/* Both gradients are added to what is there; a gain's may come in parts. */
 	memcpy(before, gradient, sizeof(before));
-	ops_rmsnorm_backward(x, x + NORM_N, r, dy, NORM_TOKENS, NORM_D, gradient, gradient + NORM_N);
+	ops_rmsnorm_backward(x, x + NORM_N, r, dy, before, NORM_TOKENS, NORM_D, gradient, again);
+	assert_memory_equal(again, y, sizeof(y));
+	ops_rmsnorm_backward_gain(x, r, dy, NORM_TOKENS, NORM_D, 0, 5, gradient + NORM_N);
+	ops_rmsnorm_backward_gain(x, r, dy, NORM_TOKENS, NORM_D, 5, NORM_D - 5, gradient + NORM_N);
 	for (int i = 0; i < NORM_N + NORM_D; i++)
 		gradient[i] -= before[i];
 	check_gradient(reference_rmsnorm, x, NORM_N + NORM_D, dy, NORM_N, gradient);
+	/* Without a residual it is zeros. */
+	memset(before, 0, sizeof(before));
+	ops_rmsnorm_backward(x, x + NORM_N, r, dy, before, NORM_TOKENS, NORM_D, gradient, again);
+	ops_rmsnorm_backward(x, x + NORM_N, r, dy, NULL, NORM_TOKENS, NORM_D, y, again);
+	assert_memory_equal(y, gradient, sizeof(y));
 	free(x);
 	free(dy);
 	free(gradient);
@@ -135,14 +143,15 @@ static void reference_gate(const double *x, double *y)
 
 static void test_gate(void **state)
 {
-	float *gu = random_floats(2 * GATE_N), *db = random_floats(GATE_N), b[GATE_N], dgu[2 * GATE_N];
+	float *gu = random_floats(2 * GATE_N), *db = random_floats(GATE_N), b[GATE_N], again[GATE_N], dgu[2 * GATE_N];
 
 	(void)state;
 	for (int i = 0; i < 2 * GATE_N; i++)
 		gu[i] *= 4;
 	ops_gate(gu, GATE_TOKENS, GATE_FF, b);
 	check_values(reference_gate, gu, 2 * GATE_N, b, GATE_N);
-	ops_gate_backward(gu, db, GATE_TOKENS, GATE_FF, dgu);
+	ops_gate_backward(gu, db, GATE_TOKENS, GATE_FF, dgu, again);
+	assert_memory_equal(again, b, sizeof(b));
 	check_gradient(reference_gate, gu, 2 * GATE_N, db, GATE_N, dgu);
 	free(gu);
 	free(db);
@@ -204,12 +213,13 @@ static void reference_loss(const double *x, double *y)
 static void test_cross_entropy(void **state)
 {
 	float *logits = random_floats(LOSS_N), *gradient = mem_dup(logits, LOSS_N * sizeof(float));
-	float lane[16] = {0}, inv = 1.0f / (LOSS_ROWS * (LOSS_CTX - MODEL_SKIPPED)), loss = 0, one = 1;
+	float losses[LOSS_ROWS * LOSS_CTX], lane[16] = {0}, inv = 1.0f / (LOSS_ROWS * (LOSS_CTX - MODEL_SKIPPED)), loss = 0, one = 1;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(loss_windows); i++)
 		loss_windows[i] = (uint8_t)(i * 37);
-	ops_cross_entropy(gradient, loss_windows, LOSS_ROWS, LOSS_CTX, inv, true, lane);
+	ops_cross_entropy(gradient, loss_windows, LOSS_ROWS, LOSS_CTX, inv, true, losses);
+	ops_sum_losses(losses, LOSS_ROWS, LOSS_CTX, lane);
 	for (int i = 0; i < 16; i++)
 		loss += lane[i];
 	loss *= inv;
@@ -237,7 +247,8 @@ static void test_embedding(void **state)
 	ops_embed(table, windows, ROWS, CTX, D, h);
 	for (size_t t = 0; t < ROWS * CTX; t++)
 		assert_memory_equal(h + t * D, table + windows[t / CTX * (CTX + 1) + t % CTX] * D, D * sizeof(float));
-	ops_embed_backward(h, windows, ROWS, CTX, D, gradient);
+	ops_embed_backward(h, windows, ROWS, CTX, D, 0, 3, gradient);
+	ops_embed_backward(h, windows, ROWS, CTX, D, 3, D - 3, gradient);
 	for (size_t byte = 0; byte < MODEL_VOCABULARY; byte++) {
 		int uses = 0;
 

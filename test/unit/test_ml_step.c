@@ -62,7 +62,7 @@ static int set_up(void **state)
 		f->dataset[i] = (uint8_t)(i * 7 + i / 11 * 3);
 	hash_name(key, "atelier initial statetiny", -1);
 	f->initial = state_new_initial(&tiny.model, key);
-	f->step = step_new(&tiny, ENGINE_OPENBLAS);
+	f->step = step_new(&tiny, ENGINE_OPENBLAS, 1);
 	for (int i = 0; i < PROOFS; i++) {
 		hash_name(f->seeds[i], "atelier digesttiny", i);
 		f->windows[i] = mem_alloc(step_windows_size(&tiny));
@@ -242,7 +242,7 @@ static void test_known_answers(void **state)
 static void test_engines_agree(void **state)
 {
 	struct fixture *f = *state;
-	struct step *plain = step_new(&tiny, ENGINE_REFERENCE);
+	struct step *plain = step_new(&tiny, ENGINE_REFERENCE, 1);
 	uint8_t *delta = mem_alloc(step_delta_size(&tiny));
 
 	assert_int_equal(execute(plain, f, 0, delta), STEP_OK);
@@ -292,7 +292,7 @@ static struct state *changed_state(const struct fixture *f, size_t index, float 
 static enum step_result execute_changed(struct fixture *f, const struct train_config *config, size_t index, float value)
 {
 	struct state *s = changed_state(f, index, value);
-	struct step *step = step_new(config, ENGINE_OPENBLAS);
+	struct step *step = step_new(config, ENGINE_OPENBLAS, 1);
 	uint8_t *delta = mem_alloc(step_delta_size(config));
 	struct step_job job = {.state = s, .seed = f->seeds[0], .windows = f->windows[0]};
 	enum step_result result = step_execute(step, &job, delta);
@@ -379,7 +379,7 @@ static void test_void_by_gate(void **state)
 	struct update_job job = update_job(f);
 
 	strict.gate_ppm = 1;
-	struct step *step = step_new(&strict, ENGINE_OPENBLAS);
+	struct step *step = step_new(&strict, ENGINE_OPENBLAS, 1);
 
 	assert_void(step, &job);
 	step_free(step);

@@ -55,7 +55,7 @@ static void test_failed_benchmark(void **state)
 	};
 	uint8_t key[32] = {0}, windows[33] = {0};
 	uint8_t *delta = mem_calloc(step_delta_size(&config), 1);
-	struct step *step = step_new(&config, ENGINE_REFERENCE);
+	struct step *step = step_new(&config, ENGINE_REFERENCE, 1);
 	struct state *parent = state_new_initial(&config.model, key), *next;
 	struct update_proof proof = {delta, 0};
 	struct update_job job = {

@@ -1,0 +1,135 @@
+#include "util/team.h"
+
+#include "util/mem.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct member {
+	struct team *team;
+	unsigned index;
+	pthread_t thread;
+};
+
+struct team {
+	pthread_mutex_t lock; /* guards rounds, busy and stopping */
+	pthread_cond_t start, end;
+	uint64_t rounds;      /* calls of team_run so far */
+	unsigned busy;        /* threads that have not ended the present round */
+	bool stopping;
+	team_task *task;      /* of the present round: written before it starts */
+	void *arg;
+	size_t count;
+	atomic_size_t next;   /* the first task that nobody has taken */
+	unsigned members;
+	struct member others[];
+};
+
+static void take_tasks(struct team *t, unsigned member)
+{
+	size_t task;
+
+	while ((task = atomic_fetch_add_explicit(&t->next, 1, memory_order_relaxed)) < t->count)
+		t->task(t->arg, task, member);
+}
+
+static void *work(void *arg)
+{
+	struct member *self = arg;
+	struct team *t = self->team;
+	uint64_t seen = 0;
+
+	pthread_mutex_lock(&t->lock);
+	for (;;) {
+		while (t->rounds == seen && !t->stopping)
+			pthread_cond_wait(&t->start, &t->lock);
+		if (t->stopping)
+			break;
+		seen = t->rounds;
+		pthread_mutex_unlock(&t->lock);
+		take_tasks(t, self->index);
+		pthread_mutex_lock(&t->lock);
+		if (--t->busy == 0)
+			pthread_cond_signal(&t->end);
+	}
+	pthread_mutex_unlock(&t->lock);
+	return NULL;
+}
+
+struct team *team_new(unsigned members)
+{
+	struct team *t;
+	sigset_t all, before;
+
+	if (members <= 1)
+		return NULL;
+	t = mem_calloc(1, sizeof *t + (members - 1) * sizeof t->others[0]);
+	t->members = members;
+	pthread_mutex_init(&t->lock, NULL);
+	pthread_cond_init(&t->start, NULL);
+	pthread_cond_init(&t->end, NULL);
+	/* Signals belong to the process's first thread. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	for (unsigned i = 0; i + 1 < members; i++) {
+		t->others[i] = (struct member){.team = t, .index = i + 1};
+		int error = pthread_create(&t->others[i].thread, NULL, work, &t->others[i]);
+
+		if (error) {
+			fprintf(stderr, "A thread cannot be started: %s\n", strerror(error));
+			abort();
+		}
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return t;
+}
+
+void team_free(struct team *t)
+{
+	if (t == NULL)
+		return;
+	pthread_mutex_lock(&t->lock);
+	t->stopping = true;
+	pthread_cond_broadcast(&t->start);
+	pthread_mutex_unlock(&t->lock);
+	for (unsigned i = 0; i + 1 < t->members; i++)
+		pthread_join(t->others[i].thread, NULL);
+	pthread_cond_destroy(&t->end);
+	pthread_cond_destroy(&t->start);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+}
+
+unsigned team_members(const struct team *t)
+{
+	return t ? t->members : 1;
+}
+
+void team_run(struct team *t, team_task *task, void *arg, size_t count)
+{
+	if (t == NULL || count <= 1) {
+		for (size_t i = 0; i < count; i++)
+			task(arg, i, 0);
+		return;
+	}
+	pthread_mutex_lock(&t->lock);
+	t->task = task;
+	t->arg = arg;
+	t->count = count;
+	atomic_store_explicit(&t->next, 0, memory_order_relaxed);
+	t->busy = t->members - 1;
+	t->rounds++;
+	pthread_cond_broadcast(&t->start);
+	pthread_mutex_unlock(&t->lock);
+	take_tasks(t, 0);
+	pthread_mutex_lock(&t->lock);
+	while (t->busy > 0)
+		pthread_cond_wait(&t->end, &t->lock);
+	pthread_mutex_unlock(&t->lock);
+}
