@@ -14,15 +14,24 @@
 #define MATH_ROUND 12582912.0f
 #define MATH_ROUND_BITS 0x4b400000u
 
-/* e^x, x clamped to +-87. NaN gives NaN: its integer part is taken from bits, so nothing undefined happens on the way. */
-ML_INLINE float math_exp(float x)
+/* -87 and 87. A compiler that sees the numbers makes a case of its own of what is clamped, instead of two instructions. */
+extern const float math_exp_range[2];
+
+/* e^x is the series of the remainder, times a power of two; x clamped to +-87. */
+ML_INLINE float math_exp_remainder(float x, float *power)
 {
-	x = x < -87.0f ? -87.0f : x;
-	x = x > 87.0f ? 87.0f : x;
+	x = x < math_exp_range[0] ? math_exp_range[0] : x;
+	x = x > math_exp_range[1] ? math_exp_range[1] : x;
 	float t = x * 1.44269504088896341f + MATH_ROUND;
 	float k = t - MATH_ROUND;
 	uint32_t n = float_bits(t) - MATH_ROUND_BITS;
-	float r = (x - k * 0.693145751953125f) - k * 1.42860682030941723e-6f;
+
+	*power = float_from_bits((n + 127u) << 23);
+	return (x - k * 0.693145751953125f) - k * 1.42860682030941723e-6f;
+}
+
+ML_INLINE float math_exp_series(float r)
+{
 	float p = 1.9875691500e-4f;
 
 	p = p * r + 1.3981999507e-3f;
@@ -30,8 +39,27 @@ ML_INLINE float math_exp(float x)
 	p = p * r + 4.1665795894e-2f;
 	p = p * r + 1.6666665459e-1f;
 	p = p * r + 5.0000001201e-1f;
-	p = (p * (r * r) + r) + 1.0f;
-	return p * float_from_bits((n + 127u) << 23);
+	return (p * (r * r) + r) + 1.0f;
+}
+
+/* e^x. NaN gives NaN: its integer part is taken from bits, so nothing undefined happens on the way. */
+ML_INLINE float math_exp(float x)
+{
+	float power, r = math_exp_remainder(x, &power);
+
+	return math_exp_series(r) * power;
+}
+
+/* x = e^x, n values, up to MATH_EXP_MANY. Of two short loops a processor has more values under way than of a long one. */
+enum { MATH_EXP_MANY = 128 };
+ML_INLINE void math_exp_many(float *restrict x, size_t n)
+{
+	float power[MATH_EXP_MANY];
+
+	for (size_t i = 0; i < n; i++)
+		x[i] = math_exp_remainder(x[i], &power[i]);
+	for (size_t i = 0; i < n; i++)
+		x[i] = math_exp_series(x[i]) * power[i];
 }
 
 /* Natural logarithm of a positive normal x. Of anything else it gives some number. */

@@ -125,7 +125,7 @@ enum { BLOCK_TOKENS = 256 };
 struct layer {
 	float *h;           /* [T][d] what comes in */
 	float *qkv;         /* [T][3d] rotated */
-	float *p;           /* [windows][heads][ctx][ctx] */
+	float *p;           /* [windows][heads][attention_kept()] */
 	float *a;           /* [T][d] */
 	float *h_mlp;       /* [T][d] between attention and the gated unit */
 	float *gu;          /* [T][2ff] */
@@ -226,7 +226,7 @@ static void place_layer(const struct model *m, size_t *used, struct layer *l)
 
 	l->h = take_floats(m, used, tokens * d);
 	l->qkv = take_floats(m, used, tokens * 3 * d);
-	l->p = take_floats(m, used, m->windows * c->heads * c->ctx * c->ctx);
+	l->p = take_floats(m, used, m->windows * c->heads * attention_kept(c->ctx));
 	l->a = take_floats(m, used, tokens * d);
 	l->h_mlp = take_floats(m, used, tokens * d);
 	l->gu = take_floats(m, used, tokens * 2 * c->ff);
@@ -494,7 +494,7 @@ static struct head head_of(const struct block *k, size_t i)
 
 	return (struct head){
 		.qkv = token * 3 * c->d + column, .a = token * c->d + column,
-		.p = (k->row * c->heads + i) * c->ctx * c->ctx,
+		.p = (k->row * c->heads + i) * attention_kept(c->ctx),
 	};
 }
 
