@@ -291,7 +291,7 @@ static void own_run(void *arg)
 	struct block_job *job = arg;
 
 	job->verdict.valid = verify_one(job->verify.spec, job->verify.parent, &job->verify.proofs[0],
-		&job->verify.cancel, NULL, &job->verdict.reject);
+		job->verify.threads, &job->verify.cancel, NULL, &job->verdict.reject);
 }
 
 static void own_done(void *arg, bool cancelled)
@@ -408,6 +408,8 @@ static void start_job(struct chain *chain, struct node *node, struct state *pare
 		free(job);
 		return;
 	}
+	/* A block at the tip is alone, and everybody waits for it. */
+	job->verify.threads = pool_threads(chain->pool);
 	job->next = chain->jobs;
 	chain->jobs = job;
 	chain->job_count++;

@@ -135,7 +135,7 @@ static void job_run(void *arg)
 {
 	struct loose_job *job = arg;
 
-	job->right = verify_one(job->chain->spec, job->state, &job->proof, &job->cancel, NULL, &job->reject);
+	job->right = verify_one(job->chain->spec, job->state, &job->proof, 1, &job->cancel, NULL, &job->reject);
 }
 
 static void job_done(void *arg, bool cancelled)

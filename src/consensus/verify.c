@@ -13,6 +13,7 @@ struct runner {
 	const struct spec *spec;
 	const struct state *parent;
 	const atomic_bool *cancel;
+	unsigned threads;
 	struct step *fast, *reference;
 	bool engine_fault;
 };
@@ -28,7 +29,7 @@ static struct step *step_of(struct runner *runner, enum engine engine)
 	struct step **step = engine == ENGINE_REFERENCE ? &runner->reference : &runner->fast;
 
 	if (*step == NULL)
-		*step = step_new(&runner->spec->train, engine, 1);
+		*step = step_new(&runner->spec->train, engine, runner->threads > 0 ? runner->threads : 1);
 	return *step;
 }
 
@@ -115,10 +116,10 @@ static enum finding check_body(const struct runner *runner, const struct verify_
 	return FINDING_FALSE;
 }
 
-bool verify_one(const struct spec *spec, const struct state *parent, struct verify_proof *proof, atomic_bool *cancel,
-	uint8_t found[32], struct reject *reject)
+bool verify_one(const struct spec *spec, const struct state *parent, struct verify_proof *proof, unsigned threads,
+	atomic_bool *cancel, uint8_t found[32], struct reject *reject)
 {
-	struct runner runner = { .spec = spec, .parent = parent, .cancel = cancel };
+	struct runner runner = { .spec = spec, .parent = parent, .cancel = cancel, .threads = threads };
 	uint8_t unwanted[32];
 	enum finding finding;
 
@@ -200,7 +201,8 @@ static bool run_update(struct runner *runner, struct verify_job *job, struct ver
 
 void verify_run(struct verify_job *job, struct verdict *verdict)
 {
-	struct runner runner = { .spec = job->spec, .parent = job->parent, .cancel = &job->cancel };
+	struct runner runner = { .spec = job->spec, .parent = job->parent, .cancel = &job->cancel,
+		.threads = job->threads };
 
 	memset(verdict, 0, sizeof(*verdict));
 	verdict->false_proof = SIZE_MAX;

@@ -29,6 +29,7 @@ struct verify_job {
 	size_t proof_count;
 	bool has_v_ref;                    /* v_ref stands on records: slots may be left out */
 	int64_t v_ref;
+	unsigned threads;                  /* that share each step, the caller's among them; 0 is 1 */
 	atomic_bool cancel;
 	atomic_uint steps_done;            /* proofs done, readable meanwhile */
 };
@@ -51,8 +52,8 @@ void verify_run(struct verify_job *job, struct verdict *verdict);
 
 /* One proof alone (a loose one, or an audit), executed whether its delta is given or not: true if the step gives its
  * digest, and proof->delta is its body. found (NULL allowed) is the digest of what the step gives, zero if it has no
- * result. Cancelled: false, REJECT_NOT_YET. */
-bool verify_one(const struct spec *spec, const struct state *parent, struct verify_proof *proof, atomic_bool *cancel,
-	uint8_t found[32], struct reject *reject);
+ * result. So many threads share the step. Cancelled: false, REJECT_NOT_YET. */
+bool verify_one(const struct spec *spec, const struct state *parent, struct verify_proof *proof, unsigned threads,
+	atomic_bool *cancel, uint8_t found[32], struct reject *reject);
 
 #endif

@@ -53,12 +53,20 @@ struct step {
 	float *w, *m, *v, *gradient; /* [count] each */
 };
 
+/* Tokens times parameters from which an iteration takes long enough (milliseconds) to share it out. */
+#define SHARED_MIN ((uint64_t)1 << 26)
+
+static bool worth_sharing(const struct train_config *c)
+{
+	return (uint64_t)c->batch * c->model.ctx * model_count(&c->model) >= SHARED_MIN;
+}
+
 struct step *step_new(const struct train_config *config, enum engine engine, unsigned threads)
 {
 	struct step *s = mem_alloc(sizeof(*s));
 
 	s->config = *config;
-	s->team = team_new(threads);
+	s->team = team_new(worth_sharing(config) ? threads : 1);
 	s->model = model_new(&config->model, engine, s->team);
 	s->count = model_count(&config->model);
 	s->w = mem_align(s->count * sizeof(float));

@@ -52,7 +52,8 @@ struct step_job {
 };
 
 struct step;
-/* threads: how many work on a step, the caller's among them, 1 at least; the result is the same. */
+/* threads: how many share a step, the caller's among them, 1 at least; on a model too small to gain by it the caller works
+ * alone. The result is the same. */
 struct step *step_new(const struct train_config *config, enum engine engine, unsigned threads);
 void step_free(struct step *s);
 

@@ -70,7 +70,7 @@ static void run(void *arg)
 		struct audit_proof *proof = &report->proofs[i];
 		struct reject reject = {0};
 		proof->right = verify_one(job->spec, job->parent, &job->proofs[audit->only == SIZE_MAX ? i : audit->only],
-			&job->cancel, proof->found, &reject);
+			1, &job->cancel, proof->found, &reject);
 		snprintf(proof->detail, sizeof(proof->detail), "%s", proof->right ? "" : reject.detail);
 		report->proofs_right = report->proofs_right && proof->right;
 	}

@@ -302,7 +302,7 @@ static void test_cancel(void **state)
 	assert_false(verdict.valid);
 	assert_null(verdict.state);
 	assert_true(verdict.false_proof == SIZE_MAX);
-	assert_false(verify_one(&spec, job.parent, &job.proofs[0], &job.cancel, NULL, &reject));
+	assert_false(verify_one(&spec, job.parent, &job.proofs[0], 2, &job.cancel, NULL, &reject));
 	assert_int_equal(reject.code, REJECT_NOT_YET);
 	assert_int_equal(reject.ban_score, 0);
 	verify_job_clear(&job);
@@ -316,12 +316,12 @@ static void test_one(void **state)
 
 	(void)state;
 	job_init(&job);
-	assert_true(verify_one(&spec, job.parent, &job.proofs[0], NULL, found, &reject));
+	assert_true(verify_one(&spec, job.parent, &job.proofs[0], 2, NULL, found, &reject));
 	assert_memory_equal(found, job.proofs[0].header.digest, 32);
 	assert_non_null(job.proofs[0].delta);
 	job.proofs[0].header.digest[0] ^= 1;
 	/* An audit executes, though the body is known. */
-	assert_false(verify_one(&spec, job.parent, &job.proofs[0], NULL, found, &reject));
+	assert_false(verify_one(&spec, job.parent, &job.proofs[0], 2, NULL, found, &reject));
 	assert_string_equal(reject.reason, "bad-proof-digest");
 	assert_int_equal(found[0], job.proofs[0].header.digest[0] ^ 1);
 	verify_job_clear(&job);

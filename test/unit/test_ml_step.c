@@ -251,6 +251,36 @@ static void test_engines_agree(void **state)
 	free(delta);
 }
 
+/* A model large enough that threads share its steps. */
+static void test_shared_step(void **state)
+{
+	static const struct train_config large = {
+		.model = {.d = 64, .layers = 2, .heads = 2, .ff = 96, .ctx = 256},
+		.batch = 5, .iterations = 2, .lr_ppm = 500, .wd_ppm = 10000, .bench_rows = 1,
+	};
+	static const uint8_t seed[32] = {3};
+	size_t size = step_delta_size(&large);
+	uint8_t *windows = mem_calloc(1, step_windows_size(&large)), *deltas[2] = {mem_alloc(size), mem_alloc(size)};
+	struct state *initial = state_new_initial(&large.model, seed);
+	struct step_job job = {.state = initial, .seed = seed, .windows = windows};
+
+	(void)state;
+	for (size_t i = 0; i < step_windows_size(&large); i++)
+		windows[i] = (uint8_t)(i * i % 251);
+	assert_true(step_memory(&large, 3) > step_memory(&large, 1));
+	for (unsigned i = 0; i < 2; i++) {
+		struct step *step = step_new(&large, ENGINE_OPENBLAS, 1 + 2 * i);
+
+		assert_int_equal(step_execute(step, &job, deltas[i]), STEP_OK);
+		step_free(step);
+	}
+	assert_memory_equal(deltas[0], deltas[1], size);
+	free(windows);
+	free(deltas[0]);
+	free(deltas[1]);
+	state_unref(initial);
+}
+
 /* ---- How a step ends ---- */
 
 static void count_progress(void *context, uint32_t done, float loss)
@@ -479,6 +509,7 @@ int main(void)
 		cmocka_unit_test(test_step_cancel),      cmocka_unit_test(test_void_by_gate),
 		cmocka_unit_test(test_void_without_slots), cmocka_unit_test(test_void_by_overflow),
 		cmocka_unit_test(test_config_limits),    cmocka_unit_test(test_selftest),
+		cmocka_unit_test(test_shared_step),
 	};
 
 	engine_init(1);
