@@ -78,7 +78,8 @@ struct step *step_new(const struct train_config *config, enum engine engine, uns
 
 size_t step_memory(const struct train_config *config, unsigned threads)
 {
-	return model_memory(&config->model, threads) + 4 * model_count(&config->model) * sizeof(float);
+	return mem_aligned_size(model_memory(&config->model, threads)) +
+	       4 * mem_aligned_size(model_count(&config->model) * sizeof(float));
 }
 
 void step_free(struct step *s)

@@ -48,18 +48,30 @@ char *mem_strdup(const char *text)
  * much as the memory does, in a virtual machine more. */
 #define LARGE_PAGE ((size_t)2 << 20)
 
+static size_t alignment_of(size_t size)
+{
+	return size >= LARGE_PAGE ? LARGE_PAGE : 64;
+}
+
+size_t mem_aligned_size(size_t size)
+{
+	size_t alignment = alignment_of(size);
+
+	return (size + alignment - 1) / alignment * alignment + (size == 0) * alignment;
+}
+
 void *mem_align(size_t size)
 {
-	size_t alignment = size >= LARGE_PAGE ? LARGE_PAGE : 64;
+	size_t alignment = alignment_of(size);
 	void *memory;
 
 	if (size > SIZE_MAX - (alignment - 1))
 		check(NULL, size);
-	memory = check(aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment + (size == 0) * alignment), size);
+	memory = check(aligned_alloc(alignment, mem_aligned_size(size)), size);
 #ifdef MADV_HUGEPAGE
 	/* Advice: where it is not taken, all works as before. */
 	if (alignment == LARGE_PAGE)
-		madvise(memory, (size + alignment - 1) / alignment * alignment, MADV_HUGEPAGE);
+		madvise(memory, mem_aligned_size(size), MADV_HUGEPAGE);
 #endif
 	return memory;
 }
