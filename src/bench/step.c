@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "consensus/window.h"
 #include "crypto/hash.h"
@@ -130,6 +132,27 @@ static void print_step(const struct bench *b, struct turns *turns)
 	line_add_text(&b->line, "digest", digest);
 }
 
+/* Resident memory of this process, now and at its peak. */
+static size_t resident_bytes(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	long pages = 0;
+
+	if (file == NULL)
+		return 0;
+	if (fscanf(file, "%*d %ld", &pages) != 1)
+		pages = 0;
+	fclose(file);
+	return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static size_t resident_peak_bytes(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0;
+}
+
 /* The first turn of each finds cold memory and does not count. */
 static bool take_turn(struct turns *turns, struct step_job *job, bool counts)
 {
@@ -155,7 +178,6 @@ bool bench_step(struct bench *b)
 	struct train_config config = b->spec.train;
 	struct turns *turns = mem_calloc(2, sizeof(*turns));
 	uint8_t seed[32];
-	bool ok = true;
 
 	if (b->iterations < config.iterations)
 		config.iterations = b->iterations;
@@ -166,14 +188,24 @@ bool bench_step(struct bench *b)
 
 	turns[0].engine = b->engine;
 	turns[1].engine = ENGINE_PLAIN;
-	for (size_t i = 0; i < 2; i++)
-		turns[i].step = step_new(&config, turns[i].engine, b->threads);
-	for (size_t round = 0; ok && round <= b->rounds; round++)
-		ok = take_turn(&turns[0], &job, round > 0) && take_turn(&turns[1], &job, round > 0);
+
+	/* What a whole step adds to the process, libraries and the delta with it, while no other step is there. */
+	size_t before = resident_bytes();
+
+	turns[0].step = step_new(&config, turns[0].engine, b->threads);
+	bool ok = take_turn(&turns[0], &job, false);
+	size_t peak = resident_peak_bytes() - before;
+
+	turns[1].step = step_new(&config, turns[1].engine, b->threads);
+	ok = ok && take_turn(&turns[1], &job, false);
+	for (size_t round = 0; ok && round < b->rounds; round++)
+		ok = take_turn(&turns[0], &job, true) && take_turn(&turns[1], &job, true);
 	for (size_t i = 0; ok && i < 2; i++) {
 		print_step(b, &turns[i]);
-		if (i == 0)
+		if (i == 0) {
+			line_add(&b->line, "peak_rss_bytes", (double)peak);
 			line_add_ratio(&b->line, &turns[0].timing, &turns[1].timing);
+		}
 		line_end(&b->line);
 	}
 	for (size_t i = 0; i < 2; i++)

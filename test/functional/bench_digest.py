@@ -46,6 +46,15 @@ def judge_step():
     return len(lines) == 4 and len(digests) == 1 and max(losses) - min(losses) < 0.01 and 5 < losses[0] < 6
 
 
+def judge_memory(engine):
+    """What a step says that it takes, and what the process has grown by: libraries and the delta add some."""
+    result = bench("step", "-spec=main", f"-engine={engine}", "-rounds=1", "-iterations=1", "-json")
+    if result.returncode != 0:
+        return engine == "onednn" and result.stdout == ""
+    line = json.loads(result.stdout.splitlines()[0])
+    return 0.9 * line["memory_bytes"] <= line["peak_rss_bytes"] <= line["memory_bytes"] + 16e6 and line["peak_rss_bytes"] < 200e6
+
+
 def main():
     known = known_digests()
     checks = []
@@ -60,6 +69,8 @@ def main():
     checks.append(("start gives sizes, theta and windows", judge_start()))
     checks.append(("measured steps have one digest, and the plain one's loss is near", judge_step()))
     checks.append(("oneDNN agrees, or the reason is told why it cannot be had", judge_onednn(known)))
+    for engine in ("openblas", "onednn"):
+        checks.append((f"a step of main over {engine} takes under 200 MB, and as much as it says", judge_memory(engine)))
     for arguments in (["-spec=other", "digest"], ["-engine=abacus", "digest"], ["-threads=x", "digest"], ["dance"], [],
                       ["-unknown", "digest"], ["digest", "step"]):
         result = bench(*arguments)
