@@ -22,7 +22,7 @@ struct linear {
 
 /* Tokens whose part of a gradient is rounded and multiplied at a time, and rows of W at most: both operands and the sum
  * then stay in a core's own cache. */
-enum { LINEAR_PART = 256, LINEAR_ROWS = 512 };
+enum { LINEAR_PART = 256, LINEAR_ROWS = 256 };
 
 /* One thread's memory, for blocks of `tokens` and matrices of `widest` rows or columns at most. */
 struct linear_work {
