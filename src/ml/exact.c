@@ -128,6 +128,9 @@ ML_INLINE bool round_rows(struct rows r, float *restrict y, int8_t *restrict q, 
 	return grid_exists(overall);
 }
 
+/* Rows that are asked for ahead of their use. */
+enum { AHEAD = 4 };
+
 /* Columns whose largest sizes are known, at most EXACT_CHUNK of them. */
 struct columns {
 	const float *x;
@@ -152,6 +155,9 @@ ML_INLINE bool round_columns(struct columns c, float *restrict y, int8_t *restri
 	for (size_t i = 0; i < c.rows; i++) {
 		const float *restrict in = c.x + i * c.ld;
 
+		/* Rows apart from each other are new to the processor's own prefetching every time. */
+		for (size_t j = 0; i + AHEAD < c.rows && j < c.count; j += 16)
+			__builtin_prefetch(in + AHEAD * c.ld + j);
 		if (y) {
 			for (size_t j = 0; j < c.count; j++)
 				y[i * c.out_ld + j] = grid_round(in[j], magic[j]);

@@ -2,6 +2,15 @@
 
 #include "ml/linear.h"
 
+/* A gradient is rounded and multiplied by parts of so many tokens and rows of W: then both operands and the sum stay in a
+ * core's own cache. */
+enum { PART_TOKENS = 256, PART_ROWS = 256 };
+
+static size_t smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
 static size_t larger(size_t a, size_t b)
 {
 	return a > b ? a : b;
@@ -9,12 +18,12 @@ static size_t larger(size_t a, size_t b)
 
 size_t linear_rounded_size(size_t tokens, size_t widest)
 {
-	return exact_operand_size(larger(tokens, LINEAR_PART), widest);
+	return exact_operand_size(larger(tokens, PART_TOKENS), widest);
 }
 
 size_t linear_part_size(void)
 {
-	return exact_operand_size(LINEAR_PART, LINEAR_ROWS);
+	return exact_operand_size(PART_TOKENS, PART_ROWS);
 }
 
 size_t linear_scratch_size(size_t tokens, size_t widest)
@@ -75,26 +84,40 @@ bool linear_backward(const struct linear *l, enum engine engine, const struct li
 	});
 }
 
+/* One part's rows and tokens of the gradient; p->b is x's. */
+static bool add_part(const struct linear *l, enum engine engine, const struct linear_work *work, const struct linear_chunk *c,
+		     struct exact_product *p, size_t row, size_t token, bool add, float *sums)
+{
+	p->a = exact_part(engine, c->dy + token * l->out + row, l->out, p->k, p->m, c->dy_largest + row, work->part);
+	profile_lap(work->profile, PROFILE_QUANTISE);
+	if (!p->a.values)
+		return false;
+	exact_add_part(engine, p, token == 0, add, sums);
+	if (token + p->k == c->tokens)
+		exact_end_parts(engine, p, add, sums);
+	profile_lap(work->profile, PROFILE_PRODUCT);
+	return true;
+}
+
 bool linear_gradient(const struct linear *l, enum engine engine, const struct linear_work *work, const struct linear_chunk *c,
 		     size_t first, size_t count, bool add, float *gradient)
 {
-	struct exact_product p = {
-		.m = count, .n = l->in, .a_transposed = true, .b_transposed = true,
-		.y = gradient + l->offset + first * l->in, .ldy = l->in,
-	};
-
 	profile_lap(work->profile, PROFILE_ELEMENTWISE);
-	for (size_t token = 0; token < c->tokens; token += LINEAR_PART) {
-		p.k = c->tokens - token < LINEAR_PART ? c->tokens - token : LINEAR_PART;
-		p.a = exact_part(engine, c->dy + token * l->out + first, l->out, p.k, count, c->dy_largest + first, work->part);
-		p.b = exact_part(engine, c->x + token * l->in, l->in, p.k, l->in, c->x_largest, work->rounded);
-		profile_lap(work->profile, PROFILE_QUANTISE);
-		if (!p.a.values || !p.b.values)
+	for (size_t token = 0; token < c->tokens; token += PART_TOKENS) {
+		size_t tokens = smaller(c->tokens - token, PART_TOKENS);
+		struct exact_operand x = exact_part(engine, c->x + token * l->in, l->in, tokens, l->in, c->x_largest, work->rounded);
+
+		if (!x.values)
 			return false;
-		exact_add_part(engine, &p, token == 0, add, work->scratch);
-		profile_lap(work->profile, PROFILE_PRODUCT);
+		for (size_t row = 0; row < count; row += PART_ROWS) {
+			struct exact_product p = {
+				.m = smaller(count - row, PART_ROWS), .n = l->in, .k = tokens, .a_transposed = true,
+				.b_transposed = true, .b = x, .y = gradient + l->offset + (first + row) * l->in, .ldy = l->in,
+			};
+
+			if (!add_part(l, engine, work, c, &p, first + row, token, add, (float *)work->scratch + row * l->in))
+				return false;
+		}
 	}
-	exact_end_parts(engine, &p, add, work->scratch);
-	profile_lap(work->profile, PROFILE_PRODUCT);
 	return true;
 }

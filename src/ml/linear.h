@@ -20,9 +20,8 @@ struct linear {
 	struct exact_operand by_rows, by_columns;
 };
 
-/* Tokens whose part of a gradient is rounded and multiplied at a time, and rows of W at most: both operands and the sum
- * then stay in a core's own cache. */
-enum { LINEAR_PART = 256, LINEAR_ROWS = 256 };
+/* Rows of W whose gradient linear_gradient computes at a time, at most. */
+enum { LINEAR_ROWS = 1024 };
 
 /* One thread's memory, for blocks of `tokens` and matrices of `widest` rows or columns at most. */
 struct linear_work {
