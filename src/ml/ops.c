@@ -98,17 +98,50 @@ ML_CLONES void ops_rotate(const struct ops_rotary *rotary, float *qkv, size_t to
 	}
 }
 
+/* s = 1 / (1 + e^-g), n values, up to MATH_EXP_MANY. */
+ML_INLINE void sigmoid(const float *restrict g, size_t n, float *restrict s)
+{
+	for (size_t j = 0; j < n; j++)
+		s[j] = -g[j];
+	math_exp_many(s, n);
+	for (size_t j = 0; j < n; j++)
+		s[j] = 1.0f / (1.0f + s[j]);
+}
+
+/* n values of one token. */
+ML_INLINE void gate(const float *restrict g, const float *restrict u, size_t n, float *restrict b)
+{
+	float s[MATH_EXP_MANY];
+
+	sigmoid(g, n, s);
+	for (size_t j = 0; j < n; j++)
+		b[j] = (g[j] * s[j]) * u[j];
+}
+
 ML_CLONES void ops_gate(const float *restrict gu, size_t tokens, size_t ff, float *restrict b)
 {
 	for (size_t t = 0; t < tokens; t++) {
-		const float *restrict g = gu + t * 2 * ff, *restrict u = g + ff;
-		float *restrict out = b + t * ff;
+		const float *g = gu + t * 2 * ff, *u = g + ff;
+		size_t whole = ff - ff % MATH_EXP_MANY;
 
-		for (size_t j = 0; j < ff; j++) {
-			float s = 1.0f / (1.0f + math_exp(-g[j]));
+		for (size_t j = 0; j < whole; j += MATH_EXP_MANY)
+			gate(g + j, u + j, MATH_EXP_MANY, b + t * ff + j);
+		gate(g + whole, u + whole, ff - whole, b + t * ff + whole);
+	}
+}
 
-			out[j] = (g[j] * s) * u[j];
-		}
+ML_INLINE void gate_backward(const float *restrict g, const float *restrict u, const float *restrict db, size_t n,
+			     float *restrict dg, float *restrict du, float *restrict b)
+{
+	float s[MATH_EXP_MANY];
+
+	sigmoid(g, n, s);
+	for (size_t j = 0; j < n; j++) {
+		float gs = g[j] * s[j];
+
+		du[j] = db[j] * gs;
+		dg[j] = (db[j] * u[j]) * (s[j] + gs * (1.0f - s[j]));
+		b[j] = gs * u[j];
 	}
 }
 
@@ -116,17 +149,13 @@ ML_CLONES void ops_gate_backward(const float *restrict gu, const float *restrict
 				 float *restrict dgu, float *restrict b)
 {
 	for (size_t t = 0; t < tokens; t++) {
-		const float *restrict g = gu + t * 2 * ff, *restrict u = g + ff, *restrict grad = db + t * ff;
-		float *restrict dg = dgu + t * 2 * ff, *restrict du = dg + ff, *restrict again = b + t * ff;
+		const float *g = gu + t * 2 * ff, *u = g + ff;
+		float *dg = dgu + t * 2 * ff, *du = dg + ff;
+		size_t at = t * ff, whole = ff - ff % MATH_EXP_MANY;
 
-		for (size_t j = 0; j < ff; j++) {
-			float s = 1.0f / (1.0f + math_exp(-g[j]));
-			float gs = g[j] * s;
-
-			du[j] = grad[j] * gs;
-			dg[j] = (grad[j] * u[j]) * (s + gs * (1.0f - s));
-			again[j] = gs * u[j];
-		}
+		for (size_t j = 0; j < whole; j += MATH_EXP_MANY)
+			gate_backward(g + j, u + j, db + at + j, MATH_EXP_MANY, dg + j, du + j, b + at + j);
+		gate_backward(g + whole, u + whole, db + at + whole, ff - whole, dg + whole, du + whole, b + at + whole);
 	}
 }
 
