@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""`atelier-bench train`: 300 iterations of the chain "test" end within 2 % of the validation loss that unrounded products
+reach; the same run gives the same numbers on another engine; and what it cannot do, it refuses."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+SOURCE = os.environ.get("ATELIER_SRCDIR", ".")
+BENCH = os.path.join(os.environ.get("ATELIER_BUILDDIR", "."), "atelier-bench")
+SHAKESPEARE = os.path.join(SOURCE, "..", "shared", "data", "tinyshakespeare.txt")
+EMBEDDED = os.path.join(SOURCE, "data", "genesis.txt")
+ITERATIONS, PATIENCE = 300, 1500
+
+
+def start(*arguments):
+    return subprocess.Popen([BENCH, "train", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    try:
+        out, errors = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    return process.returncode, out, errors
+
+
+def stays_close():
+    """Rounded and unrounded products train alike on the chain "test\""""
+    if not os.path.exists(SHAKESPEARE):
+        return None
+    runs = [start("-json", "-spec=test", f"-corpus={SHAKESPEARE}", f"-steps={ITERATIONS}", "-every=100", f"-engine={engine}")
+            for engine in ("openblas", "plain")]
+    exact, plain = ([json.loads(line) for line in finish(run)[1].splitlines()] for run in runs)
+    print(f"# validation {[line['validation'] for line in exact]}, unrounded {[line['validation'] for line in plain]}")
+    ratio = exact[-1]["validation"] / plain[-1]["validation"]
+    return (exact[-1]["iterations"] == plain[-1]["iterations"] == ITERATIONS and exact[-1]["engine"] == "openblas" and
+            plain[-1]["engine"] == "plain" and exact != plain and plain[-1]["validation"] < 2.7 and abs(ratio - 1) <= 0.02)
+
+
+def same_on_engines():
+    """A network's run is the same to the last digit on another engine, and another one with another seed"""
+    arguments = ["-json", "-spec=regtest", f"-corpus={EMBEDDED}", "-mode=network", "-steps=30", "-every=10"]
+    runs = [start(*arguments, *more) for more in (["-engine=openblas"], ["-engine=reference"], ["-seed=2"])]
+    (status, exact, _), (_, reference, _), (_, other, _) = map(finish, runs)
+    return status == 0 and len(exact.splitlines()) == 3 and exact.replace("openblas", "reference") == reference != other
+
+
+def learns():
+    """Each mode lowers the validation loss"""
+    for mode in ("adamw", "gradient", "network"):
+        _, out, _ = finish(start("-json", "-spec=regtest", f"-corpus={EMBEDDED}", f"-mode={mode}", "-steps=400", "-every=200"))
+        lines = [json.loads(line) for line in out.splitlines()]
+        if not (len(lines) == 2 and 5.5 > lines[0]["validation"] > lines[1]["validation"]):
+            return False
+    return True
+
+
+def refuses():
+    """Options and files that make no sense are refused with the reason"""
+    with tempfile.NamedTemporaryFile(suffix=".txt") as small:
+        small.write(b"short")
+        small.flush()
+        for arguments, reason in ((["-spec=regtest"], "-corpus"), (["-spec=other", f"-corpus={EMBEDDED}"], "-spec"),
+                                  (["-spec=regtest", "-corpus=/nowhere/at/all"], "/nowhere/at/all"),
+                                  (["-spec=regtest", f"-corpus={small.name}"], "too small"),
+                                  (["-spec=regtest", f"-corpus={EMBEDDED}", "-mode=magic"], "-mode"),
+                                  (["-spec=regtest", f"-corpus={EMBEDDED}", "-steps=0"], "steps"),
+                                  (["-spec=regtest", f"-corpus={EMBEDDED}", "-mode=network", "-decay"], "-decay"),
+                                  (["-spec=regtest", f"-corpus={EMBEDDED}", f"-data={EMBEDDED}"], "-data"),
+                                  ([f"-chainspec={EMBEDDED}", f"-corpus={EMBEDDED}"], "")):
+            status, out, errors = finish(start(*arguments))
+            if status != 1 or out or not errors.startswith("error: ") or reason not in errors:
+                print(f"# {arguments}: {status} {out} {errors}")
+                return False
+    return True
+
+
+def main():
+    cases, failed = (refuses, learns, same_on_engines, stays_close), False
+    print(f"1..{len(cases)}", flush=True)
+    for number, case in enumerate(cases, 1):
+        result = case()
+        failed |= result is False
+        skip = " # SKIP no ../shared/data" if result is None else ""
+        print(f"{'not ok' if result is False else 'ok'} {number} - {case.__doc__}{skip}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
