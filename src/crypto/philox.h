@@ -8,23 +8,28 @@
 
 #include <stdint.h>
 
+#define PHILOX_ROUNDS 10
+/* What the key grows by from round to round. */
+#define PHILOX_WEYL_0 0x9e3779b9u
+#define PHILOX_WEYL_1 0xbb67ae85u
+
+static inline void philox_round(uint32_t *c0, uint32_t *c1, uint32_t *c2, uint32_t *c3, uint32_t k0, uint32_t k1)
+{
+	uint64_t a = (uint64_t)0xd2511f53 * *c0;
+	uint64_t b = (uint64_t)0xcd9e8d57 * *c2;
+
+	*c0 = (uint32_t)(b >> 32) ^ *c1 ^ k0;
+	*c1 = (uint32_t)b;
+	*c2 = (uint32_t)(a >> 32) ^ *c3 ^ k1;
+	*c3 = (uint32_t)a;
+}
+
 static inline void philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2])
 {
 	uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
-	uint32_t k0 = key[0], k1 = key[1];
-	int round;
 
-	for (round = 0; round < 10; round++) {
-		uint64_t a = (uint64_t)0xd2511f53 * c0;
-		uint64_t b = (uint64_t)0xcd9e8d57 * c2;
-
-		c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
-		c1 = (uint32_t)b;
-		c2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
-		c3 = (uint32_t)a;
-		k0 += 0x9e3779b9;
-		k1 += 0xbb67ae85;
-	}
+	for (uint32_t round = 0; round < PHILOX_ROUNDS; round++)
+		philox_round(&c0, &c1, &c2, &c3, key[0] + round * PHILOX_WEYL_0, key[1] + round * PHILOX_WEYL_1);
 	out[0] = c0;
 	out[1] = c1;
 	out[2] = c2;

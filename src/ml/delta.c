@@ -3,6 +3,8 @@
 #include "ml/delta.h"
 #include "ml/noise.h"
 
+_Static_assert(4 * NOISE_MANY == DELTA_BLOCK, "a block takes its noise at once");
+
 size_t delta_size(size_t n)
 {
 	return (n + DELTA_BLOCK - 1) / DELTA_BLOCK * DELTA_BLOCK_SIZE;
@@ -14,51 +16,52 @@ ML_INLINE float power_of_two(int e)
 }
 
 /* The smallest exponent in range that brings all values to at most 126, or 1 if there is none. */
-static int block_exponent(const float x[DELTA_BLOCK])
+ML_INLINE int block_exponent(const float x[DELTA_BLOCK])
 {
-	uint32_t largest = 0;
+	int32_t largest = 0;
 
 	for (int i = 0; i < DELTA_BLOCK; i++) {
-		uint32_t bits = float_bits(x[i]) & 0x7fffffffu;
+		int32_t bits = (int32_t)(float_bits(x[i]) & 0x7fffffffu);
 
 		largest = bits > largest ? bits : largest;
 	}
-	int e = DELTA_EXPONENT_MIN;
+	/* 126 is below 2^7: no smaller exponent than this one can do. */
+	int e = (largest >> 23) - 127 - 7;
 
-	while (e <= 0 && !(float_from_bits(largest) * power_of_two(-e) <= 126.0f))
+	e = e < DELTA_EXPONENT_MIN ? DELTA_EXPONENT_MIN : e;
+	while (e <= 0 && !(float_from_bits((uint32_t)largest) * power_of_two(-e) <= 126.0f))
 		e++;
-	return e;
+	return e > 0 ? 1 : e;
 }
 
-static void block_encode(const float x[DELTA_BLOCK], int e, const uint8_t seed[32], uint32_t first_draw, uint8_t *out)
+ML_INLINE void block_encode(const float x[DELTA_BLOCK], int e, const uint32_t noise[DELTA_BLOCK], uint8_t *out)
 {
-	uint32_t noise[4] = {0};
+	float scale = power_of_two(-e);
 
 	out[0] = (uint8_t)(int8_t)e;
 	for (int i = 0; i < DELTA_BLOCK; i++) {
-		if (i % 4 == 0)
-			noise_words(seed, NOISE_ROUNDING, first_draw + (uint32_t)i / 4, noise);
-		float y = x[i] * power_of_two(-e) + (float)(noise[i % 4] >> 8) * 0x1p-24f;
-		int q = (int)y;
+		float y = x[i] * scale + (float)(int32_t)(noise[i] >> 8) * 0x1p-24f;
+		int32_t q = (int32_t)y;
 
-		if ((float)q > y)
-			q--;
-		out[1 + i] = (uint8_t)(int8_t)q;
+		q = (float)q > y ? q - 1 : q;
+		out[1 + i] = (uint8_t)q;
 	}
 }
 
-bool delta_encode(const float *x, size_t n, const uint8_t seed[32], uint8_t *out)
+ML_CLONES bool delta_encode(const float *x, size_t n, const uint8_t seed[32], uint8_t *out)
 {
 	for (size_t first = 0; first < n; first += DELTA_BLOCK, out += DELTA_BLOCK_SIZE) {
 		size_t count = n - first < DELTA_BLOCK ? n - first : DELTA_BLOCK;
 		float block[DELTA_BLOCK] = {0};
+		uint32_t noise[4 * NOISE_MANY];
 
 		memcpy(block, x + first, count * sizeof(float));
 		int e = block_exponent(block);
 
 		if (e > 0)
 			return false;
-		block_encode(block, e, seed, (uint32_t)(first / 4), out);
+		noise_many(seed, NOISE_ROUNDING, (uint32_t)(first / 4), noise);
+		block_encode(block, e, noise, out);
 	}
 	return true;
 }

@@ -14,6 +14,10 @@ enum noise_domain { NOISE_SLOT = 1, NOISE_WINDOW, NOISE_ROUNDING, NOISE_DATASET,
 /* The four words of draw `index`. */
 void noise_words(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint32_t out[4]);
 
+/* NOISE_MANY draws at once, of indices that follow each other: four words each, one draw after the other. */
+enum { NOISE_MANY = 16 };
+void noise_many(const uint8_t key[32], enum noise_domain domain, uint32_t first, uint32_t out[4 * NOISE_MANY]);
+
 /* A number in 0 .. n-1 (0 if n is 0) from draw `index`: floor(r * n / 2^64) of its first 64 bits. */
 uint64_t noise_uniform(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint64_t n);
 

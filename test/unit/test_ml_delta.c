@@ -275,9 +275,29 @@ static void test_serialised_state(void **state)
 	free(bytes);
 }
 
+/* Draws made at once are those made one by one, also where the index wraps. */
+static void test_many_draws(void **state)
+{
+	static const uint32_t firsts[] = {0, 16, 0xfffffff8u};
+	uint8_t key[32];
+	uint32_t many[4 * NOISE_MANY], one[4];
+
+	(void)state;
+	for (int i = 0; i < 32; i++)
+		key[i] = (uint8_t)(200 - 7 * i);
+	for (size_t f = 0; f < sizeof(firsts) / sizeof(firsts[0]); f++) {
+		noise_many(key, NOISE_ROUNDING, firsts[f], many);
+		for (uint32_t i = 0; i < NOISE_MANY; i++) {
+			noise_words(key, NOISE_ROUNDING, firsts[f] + i, one);
+			assert_memory_equal(many + 4 * i, one, sizeof(one));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_many_draws),
 		cmocka_unit_test(test_noise),      cmocka_unit_test(test_uniform),
 		cmocka_unit_test(test_windows),    cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_rule),       cmocka_unit_test(test_refusals),
