@@ -28,6 +28,7 @@ static const struct option_spec options_table[] = {
 	{"engine", "<name>", "Who multiplies: openblas, onednn, reference, or auto, the fastest. train knows plain too: no rounding.",
 	 "Options", "openblas", 0},
 	{"threads", "<n>", "Threads that share a step; its result is the same.", "Options", "1", 0},
+	{"enginethreads", "<n>", "Threads of the engine's own within each; 0: as many as it likes.", "Options", "1", 0},
 	{"rounds", "<n>", "How often everything is measured.", "Options", "5", 0},
 	{"iterations", "<n>", "Iterations of a measured step, at most the chain's.", "Options", "1", 0},
 	{"json", NULL, "Print JSON.", "Options", NULL, 0},
@@ -76,7 +77,7 @@ static int run(const struct options *o, const char *command)
 	struct bench b = {.line.json = options_bool(o, "json")};
 	bool (*function)(struct bench *b) = NULL;
 	struct errmsg err;
-	int64_t threads, rounds, iterations;
+	int64_t threads, within, rounds, iterations;
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(command, commands[i].name) == 0)
@@ -85,13 +86,14 @@ static int run(const struct options *o, const char *command)
 
 	if (!function && !trains)
 		return complain("The command is digest, start, step, product, encode, value, verify or train; see -help.");
-	if (!options_int(o, "threads", 1, 1024, &threads, &err) || !options_int(o, "rounds", 1, ROUNDS_MAX, &rounds, &err) ||
+	if (!options_int(o, "threads", 1, 1024, &threads, &err) ||
+	    !options_int(o, "enginethreads", 0, 1024, &within, &err) || !options_int(o, "rounds", 1, ROUNDS_MAX, &rounds, &err) ||
 	    !options_int(o, "iterations", 1, ROUNDS_MAX, &iterations, &err))
 		return complain(err.text);
 	b.line.threads = b.threads = (unsigned)threads;
 	b.rounds = (size_t)rounds;
 	b.iterations = (uint32_t)iterations;
-	engine_init(1);
+	engine_init((int)within);
 	if (trains && strcmp(options_string(o, "engine"), engine_name(ENGINE_PLAIN)) == 0)
 		b.engine = ENGINE_PLAIN;
 	else if (!selftest_choose(options_string(o, "engine"), &b.engine, &err))
