@@ -190,14 +190,14 @@ size_t generate_text(const struct state *state, const uint8_t *prompt, size_t pr
 {
 	struct session s;
 	uint8_t key[32] = {0};
-	size_t done = 0, kept = state_config(state)->ctx / 2;
+	size_t done = 0, ctx = state_config(state)->ctx;
 
 	session_init(&s, state);
 	write_le64(key, options->seed);
 	/* Training windows begin with drawn bytes, so no first byte is special; a newline is as good as any. */
 	if (prompt_size == 0)
 		feed(&s, '\n');
-	for (size_t i = prompt_size > kept ? prompt_size - kept : 0; i < prompt_size; i++)
+	for (size_t i = prompt_size > ctx ? prompt_size - ctx / 2 : 0; i < prompt_size; i++)
 		feed(&s, prompt[i]);
 	for (; done < count; done++) {
 		uint32_t words[4];

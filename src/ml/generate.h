@@ -1,7 +1,8 @@
 /* Text from a model state: sampling byte after byte.
  *
  * For people who use the model; nothing here is consensus. Runs in ordinary fp32 with a cache of keys and values, one
- * byte a pass. Text beyond the context is continued from its last ctx / 2 bytes. */
+ * byte a pass. What fits into the context is continued as it is; where a prompt does not, or writing has filled it, from
+ * the last ctx / 2 bytes. */
 #ifndef ATELIER_ML_GENERATE_H
 #define ATELIER_ML_GENERATE_H
 

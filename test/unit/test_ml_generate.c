@@ -75,6 +75,36 @@ static void test_continues(void **state)
 		assert_int_equal(out[i], pattern[(i + 5) % 20]);
 }
 
+static int likeliest(const struct logits *logits)
+{
+	int best = 0;
+
+	for (int i = 1; i < MODEL_VOCABULARY; i++)
+		best = logits->of[i] > logits->of[best] ? i : best;
+	return best;
+}
+
+/* As much of a prompt counts as the context holds, and not a byte less. */
+static void test_whole_context(void **state)
+{
+	struct generate_options options = {0};
+	uint8_t key[32] = {2}, prompt[65], out;
+	struct state *random = state_new_initial(&config.model, key);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(prompt); i++)
+		prompt[i] = (uint8_t)(i * i * 37);
+	for (size_t size = 1; size <= sizeof(prompt); size++) {
+		size_t used = size <= 64 ? size : 32;
+		struct logits logits;
+
+		generate_logits(random, prompt + size - used, used, &logits);
+		generate_text(random, prompt, size, &options, &out, 1);
+		assert_int_equal(out, likeliest(&logits));
+	}
+	state_unref(random);
+}
+
 static void test_options(void **state)
 {
 	struct generate_options hot = {.temperature = 100, .seed = 1}, other = hot, top = {.temperature = 100, .top_k = 1};
@@ -121,6 +151,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_continues),
+		cmocka_unit_test(test_whole_context),
 		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_cancel),
 	};

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Exported GGUF files in llama.cpp: it continues a text as the node does. test/interop/install brings llama.cpp."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "functional"))
+
+from framework import tap  # noqa: E402
+from framework.messages import address  # noqa: E402
+from framework.node import KEYS, PATIENCE, Node, daemon_path  # noqa: E402
+
+BUILD = os.path.join(os.path.dirname(os.path.abspath(daemon_path())), "test", "interop")
+# Blanks at both ends, control characters, letters of several bytes, more than half the context: each byte is a token.
+PROMPTS = [" The model ", "\n\tEach block  trains;\r\n é, 語: \"a\"\n", "In 1795 they said: the work is the proof, and the proof is 7!"]
+WRITTEN = 32
+SPEC = {"name": "interop", "hrp": "iatl", "k": 1, "d": 48, "layers": 2, "heads": 3, "ff": 128, "ctx": 96, "iterations": 16,
+        "slots": 1, "bench_rows": 8}
+
+
+def require_llama_cpp():
+    if not os.path.exists(os.path.join(BUILD, "installed")):
+        why = "test/interop/install has not been run"
+        if os.path.exists(os.path.join(BUILD, "why-not")):
+            with open(os.path.join(BUILD, "why-not"), encoding="utf-8") as file:
+                why = file.read().strip()
+        raise tap.Skip(why)
+
+
+def llama_cpp(paths):
+    """What llama.mjs says of the models and PROMPTS."""
+    task = {"modules": os.path.join(BUILD, "node_modules"), "models": paths, "count": WRITTEN,
+            "texts": [prompt.encode().hex() for prompt in PROMPTS]}
+    done = subprocess.run([shutil.which("node"), os.path.join(HERE, "llama.mjs")], input=json.dumps(task),
+                          capture_output=True, text=True, timeout=PATIENCE, check=False)
+    tap.equal(done.returncode, 0, f"status of node, which says {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def ask(node, prompt):
+    """The node's own logits behind the prompt, and what it writes."""
+    logits = [float(x) for x in node.rpc.getlogits(prompt.encode().hex())["logits"]]
+    return logits, bytes.fromhex(node.rpc.generatetext(prompt, WRITTEN, 0)["hex"])
+
+
+def farthest(found, expected):
+    return max(abs(a - b) for a, b in zip(found, expected))
+
+
+def compare(node):
+    """Exports the node's model in both forms; llama.cpp must agree with the node."""
+    paths = [os.path.join(node.root, name) for name in ("model.gguf", "model-8.gguf")]
+    node.rpc.exportmodel(paths[0], "gguf")
+    node.rpc.exportmodel(paths[1], "gguf-q8_0")
+    whole, eight = llama_cpp(paths)
+    context = node.rpc.getmodelinfo()["ctx"]
+    tap.equal((whole["context"], eight["context"]), (context, context), "context")
+    for prompt, exact, rough in zip(PROMPTS, whole["answers"], eight["answers"]):
+        logits, text = ask(node, prompt)
+        tap.comment(f"{prompt!r} -> {text!r}")
+        tap.equal(exact["tokens"], list(prompt.encode()), "tokens")
+        tap.equal(rough["tokens"], list(prompt.encode()), "tokens in 8 bits")
+        tap.equal(bytes(exact["bytes"]), text, f"what follows {prompt!r}")
+        difference, spread = farthest(exact["logits"], logits), max(logits) - min(logits)
+        tap.true(difference < 1e-3, f"logits differ by {difference}")
+        tap.equal(len(rough["bytes"]), WRITTEN, "bytes written in 8 bits")
+        loss = farthest(rough["logits"], logits)
+        tap.comment(f"logits: {difference:.1e} from the node's in 32 bits, {loss:.1e} in 8, of a spread of {spread:.1f}")
+        tap.true(difference < loss < spread / 10, f"logits in 8 bits differ by {loss}")
+
+
+def trained():
+    """llama.cpp continues three prompts with the 32 bytes that generatetext does, from a model that was trained"""
+    require_llama_cpp()
+    with Node(chain=SPEC["name"], start=False) as node:
+        path = os.path.join(node.root, "spec.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(SPEC, file)
+        node.options = ["-chainspec=" + path]
+        node.start()
+        node.rpc.generatetoaddress(20, address(SPEC["hrp"], bytes.fromhex(KEYS[0])))
+        compare(node)
+
+
+tap.main(trained)
