@@ -29,7 +29,7 @@ bool bench_digest(struct bench *b);
  * a step [iterations][batch][ctx + 1], little-endian; so that other programs can be given the same work. */
 bool bench_start(struct bench *b);
 
-/* Iterations, exact and with plain sgemm. */
+/* Iterations: of the engine, of OpenBLAS and with plain sgemm in turns. */
 bool bench_step(struct bench *b);
 
 /* The model's matrix products, exact and with plain sgemm. */

@@ -46,7 +46,7 @@ static bool time_product(struct bench *b, const char *name, size_t m, size_t n, 
 	line_add(&b->line, "k", (double)k);
 	line_add_times(&b->line, &times[0]);
 	line_add(&b->line, "gflops", 2e-9 * (double)m * (double)n * (double)k / timing_best(&times[0]));
-	line_add_ratio(&b->line, &times[0], &times[1]);
+	line_add_ratio(&b->line, "ratio", &times[0], &times[1]);
 	line_end(&b->line);
 	free(times);
 	free(x);

@@ -85,8 +85,12 @@ void line_add_times(const struct line *line, struct timing *t)
 	line_add(line, "median_ms", timing_median(t) * 1e3);
 }
 
-void line_add_ratio(const struct line *line, struct timing *t, struct timing *to)
+void line_add_ratio(const struct line *line, const char *name, struct timing *t, struct timing *to)
 {
-	line_add(line, "ratio_best", timing_best(t) / timing_best(to));
-	line_add(line, "ratio_median", timing_median(t) / timing_median(to));
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s_best", name);
+	line_add(line, text, timing_best(t) / timing_best(to));
+	snprintf(text, sizeof(text), "%s_median", name);
+	line_add(line, text, timing_median(t) / timing_median(to));
 }

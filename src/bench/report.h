@@ -36,8 +36,8 @@ void line_add(const struct line *line, const char *name, double value);
 void line_add_text(const struct line *line, const char *name, const char *text);
 /* best_ms and median_ms. */
 void line_add_times(const struct line *line, struct timing *t);
-/* ratio_best and ratio_median of two times. */
-void line_add_ratio(const struct line *line, struct timing *t, struct timing *to);
+/* <name>_best and <name>_median: a time in proportion to another. */
+void line_add_ratio(const struct line *line, const char *name, struct timing *t, struct timing *to);
 void line_end(const struct line *line);
 
 #endif

@@ -173,11 +173,42 @@ static bool take_turn(struct turns *turns, struct step_job *job, bool counts)
 	return ok;
 }
 
+/* The engines that take turns: the one that was asked for, OpenBLAS, plain sgemm. */
+enum { TURNS_MAX = 3 };
+
+static size_t turns_init(const struct bench *b, struct turns turns[TURNS_MAX])
+{
+	size_t count = 0;
+
+	turns[count++].engine = b->engine;
+	if (b->engine != ENGINE_OPENBLAS)
+		turns[count++].engine = ENGINE_OPENBLAS;
+	turns[count++].engine = ENGINE_PLAIN;
+	return count;
+}
+
+/* Each with its ratio to plain, the first also with its ratio to OpenBLAS. */
+static void print_turns(const struct bench *b, struct turns turns[TURNS_MAX], size_t count, size_t peak)
+{
+	for (size_t i = 0; i < count; i++) {
+		print_step(b, &turns[i]);
+		if (i == 0)
+			line_add(&b->line, "peak_rss_bytes", (double)peak);
+		if (i + 1 < count)
+			line_add_ratio(&b->line, "ratio", &turns[i].timing, &turns[count - 1].timing);
+		if (i + 2 < count)
+			line_add_ratio(&b->line, "openblas_ratio", &turns[i].timing, &turns[1].timing);
+		line_end(&b->line);
+	}
+}
+
 bool bench_step(struct bench *b)
 {
 	struct train_config config = b->spec.train;
-	struct turns *turns = mem_calloc(2, sizeof(*turns));
+	struct turns *turns = mem_calloc(TURNS_MAX, sizeof(*turns));
 	uint8_t seed[32];
+	size_t count = turns_init(b, turns), peak = 0;
+	bool ok = true;
 
 	if (b->iterations < config.iterations)
 		config.iterations = b->iterations;
@@ -186,29 +217,21 @@ bool bench_step(struct bench *b)
 	uint8_t *windows = bench_windows(&b->spec, seed);
 	struct step_job job = {.state = state, .seed = seed, .windows = windows};
 
-	turns[0].engine = b->engine;
-	turns[1].engine = ENGINE_PLAIN;
-
 	/* What a whole step adds to the process, libraries and the delta with it, while no other step is there. */
 	size_t before = resident_bytes();
 
-	turns[0].step = step_new(&config, turns[0].engine, b->threads);
-	bool ok = take_turn(&turns[0], &job, false);
-	size_t peak = resident_peak_bytes() - before;
-
-	turns[1].step = step_new(&config, turns[1].engine, b->threads);
-	ok = ok && take_turn(&turns[1], &job, false);
-	for (size_t round = 0; ok && round < b->rounds; round++)
-		ok = take_turn(&turns[0], &job, true) && take_turn(&turns[1], &job, true);
-	for (size_t i = 0; ok && i < 2; i++) {
-		print_step(b, &turns[i]);
-		if (i == 0) {
-			line_add(&b->line, "peak_rss_bytes", (double)peak);
-			line_add_ratio(&b->line, &turns[0].timing, &turns[1].timing);
-		}
-		line_end(&b->line);
+	for (size_t i = 0; i < count; i++) {
+		turns[i].step = step_new(&config, turns[i].engine, b->threads);
+		ok = ok && take_turn(&turns[i], &job, false);
+		if (i == 0)
+			peak = resident_peak_bytes() - before;
 	}
-	for (size_t i = 0; i < 2; i++)
+	for (size_t round = 0; round < b->rounds; round++)
+		for (size_t i = 0; i < count; i++)
+			ok = ok && take_turn(&turns[i], &job, true);
+	if (ok)
+		print_turns(b, turns, count, peak);
+	for (size_t i = 0; i < count; i++)
 		step_free(turns[i].step);
 	state_unref(state);
 	free(windows);
