@@ -292,7 +292,7 @@ struct exact_operand exact_columns(enum engine engine, const float *x, size_t ro
 /* ---- Products ---- */
 
 /* The columns of y that are summed as integers at a time: few enough for sums to be in the cache when they are used. */
-enum { TILE = 256 };
+enum { TILE = 512 };
 
 size_t exact_scratch_size(size_t m, size_t n)
 {
