@@ -147,10 +147,10 @@ ML_INLINE void fold(float *restrict sum)
 			sum[x] = sum[x] + sum[x + half];
 }
 
-/* From TILE - j on: whether key j is seen by queries 0, 1, .. of its tile, as masks of bits. */
+/* From TILE - j on: whether queries 0, 1, .. of a tile see its key j, as masks of bits. */
 static const uint32_t seen[2 * TILE] = {[TILE ... 2 * TILE - 1] = 0xffffffffu};
 
-/* In the tile of their own, the keys after a query become +0. */
+/* In the tile of the queries' own keys, those after a query become +0. */
 ML_INLINE void mask(float *restrict s)
 {
 	for (int j = 0; j < TILE; j++)
@@ -158,7 +158,7 @@ ML_INLINE void mask(float *restrict s)
 			s[j * TILE + i] = float_from_bits(float_bits(s[j * TILE + i]) & seen[TILE - j + i]);
 }
 
-/* .. or, in a copy y, the same as the query's first key, x. */
+/* Or, in a copy y, the query's x, which is its score with the very first key. */
 ML_INLINE void mask_with(const float *restrict s, const float *restrict x, float *restrict y)
 {
 	for (int j = 0; j < TILE; j++)

@@ -32,6 +32,20 @@ static void test_exp(void **state)
 	assert_true(isnan(math_exp(NAN)) && isnan(math_exp(-NAN)));
 }
 
+static void test_exp_many(void **state)
+{
+	float x[MATH_EXP_MANY];
+
+	(void)state;
+	for (size_t n = 0; n <= MATH_EXP_MANY; n++) {
+		for (size_t i = 0; i < n; i++)
+			x[i] = i == 7 ? NAN : ((float)i - 50.0f) * 1.9f;
+		math_exp_many(x, n);
+		for (size_t i = 0; i < n; i++)
+			assert_true(i == 7 ? isnan(x[i]) : float_bits(x[i]) == float_bits(math_exp(((float)i - 50.0f) * 1.9f)));
+	}
+}
+
 static void test_log(void **state)
 {
 	double worst = 0;
@@ -116,7 +130,7 @@ static void test_max(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_exp),  cmocka_unit_test(test_log), cmocka_unit_test(test_sincos),
+		cmocka_unit_test(test_exp),  cmocka_unit_test(test_exp_many), cmocka_unit_test(test_log), cmocka_unit_test(test_sincos),
 		cmocka_unit_test(test_sums), cmocka_unit_test(test_max),
 	};
 

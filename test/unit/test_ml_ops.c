@@ -128,7 +128,7 @@ static void test_rmsnorm(void **state)
 
 /* ---- Gated unit: gu [2][2 * 16] ---- */
 
-enum { GATE_TOKENS = 2, GATE_FF = 16, GATE_N = GATE_TOKENS * GATE_FF };
+enum { GATE_TOKENS = 2, GATE_FF = 144, GATE_N = GATE_TOKENS * GATE_FF };
 
 static void reference_gate(const double *x, double *y)
 {
