@@ -56,9 +56,9 @@ struct step {
 /* Tokens times parameters from which an iteration takes long enough (milliseconds) to share it out. */
 #define SHARED_MIN ((uint64_t)1 << 26)
 
-static bool worth_sharing(const struct train_config *c)
+static unsigned members_of(const struct train_config *c, unsigned threads)
 {
-	return (uint64_t)c->batch * c->model.ctx * model_count(&c->model) >= SHARED_MIN;
+	return (uint64_t)c->batch * c->model.ctx * model_count(&c->model) >= SHARED_MIN ? threads : 1;
 }
 
 struct step *step_new(const struct train_config *config, enum engine engine, unsigned threads)
@@ -66,7 +66,7 @@ struct step *step_new(const struct train_config *config, enum engine engine, uns
 	struct step *s = mem_alloc(sizeof(*s));
 
 	s->config = *config;
-	s->team = team_new(worth_sharing(config) ? threads : 1);
+	s->team = team_new(members_of(config, threads));
 	s->model = model_new(&config->model, engine, s->team);
 	s->count = model_count(&config->model);
 	s->w = mem_align(s->count * sizeof(float));
@@ -78,7 +78,7 @@ struct step *step_new(const struct train_config *config, enum engine engine, uns
 
 size_t step_memory(const struct train_config *config, unsigned threads)
 {
-	return mem_aligned_size(model_memory(&config->model, threads)) +
+	return mem_aligned_size(model_memory(&config->model, members_of(config, threads))) +
 	       4 * mem_aligned_size(model_count(&config->model) * sizeof(float));
 }
 

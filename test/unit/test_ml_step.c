@@ -268,6 +268,7 @@ static void test_shared_step(void **state)
 	for (size_t i = 0; i < step_windows_size(&large); i++)
 		windows[i] = (uint8_t)(i * i % 251);
 	assert_true(step_memory(&large, 3) > step_memory(&large, 1));
+	assert_int_equal(step_memory(&tiny, 3), step_memory(&tiny, 1));
 	for (unsigned i = 0; i < 2; i++) {
 		struct step *step = step_new(&large, ENGINE_OPENBLAS, 1 + 2 * i);
 
