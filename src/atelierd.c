@@ -4,14 +4,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "node/import.h"
 #include "node/node.h"
 #include "node/settings.h"
+#include "rpc/json.h"
 
 static void usage(const struct options *options)
 {
 	char *text = options_help(options);
 	printf("atelierd %s\n\nUsage: atelierd [options]\n\n%s", VERSION, text);
 	free(text);
+}
+
+static bool import(const struct settings *settings, struct errmsg *err)
+{
+	json_t *made = import_model(settings->import_weights, settings->import_spec, err);
+	struct buf text;
+	if (made == NULL)
+		return false;
+	buf_init(&text);
+	json_print(made, 2, &text);
+	printf("%.*s\n", (int)text.size, (const char *)text.data);
+	buf_clear(&text);
+	json_decref(made);
+	return true;
 }
 
 int main(int argc, char **argv)
@@ -25,6 +41,9 @@ int main(int argc, char **argv)
 		break;
 	case SETTINGS_VERSION:
 		printf("Atelier %s\n", VERSION);
+		break;
+	case SETTINGS_IMPORT:
+		ok = import(&settings, &err);
 		break;
 	case SETTINGS_RUN:
 		ok = node_run(&settings, &err);

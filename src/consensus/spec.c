@@ -291,6 +291,17 @@ static void compute_genesis(struct spec *spec)
 	state_unref(initial);
 }
 
+static bool check_initial_root(const struct spec *spec, struct errmsg *err)
+{
+	char wanted[65], found[65];
+
+	if (!spec->has_initial_root || memcmp(spec->genesis.model_root, spec->initial_root, 32) == 0)
+		return true;
+	hex_encode_reversed(wanted, spec->initial_root, 32);
+	hex_encode_reversed(found, spec->genesis.model_root, 32);
+	return errmsg_set(err, "initial_root is %s, but the initial state has %s", wanted, found);
+}
+
 bool spec_finish(struct spec *spec, struct errmsg *err)
 {
 	if (!check_limits(spec, err))
@@ -299,7 +310,7 @@ bool spec_finish(struct spec *spec, struct errmsg *err)
 		return errmsg_set(err, "initial_state names a file that was not read");
 	compute_commitment(spec);
 	compute_genesis(spec);
-	return true;
+	return check_initial_root(spec, err);
 }
 
 /* === What follows from a spec === */

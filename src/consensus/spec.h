@@ -36,6 +36,8 @@ struct spec {
 	/* What the chain begins with, where it is not drawn; owned. The path is what spec_parse found. */
 	char *initial_state_path;
 	struct state *initial_state;
+	bool has_initial_root;         /* the spec says which model_root that has */
+	uint8_t initial_root[32];
 	/* Derived by spec_finish: */
 	uint8_t corpus_root[32], commitment[32];
 	struct header genesis;
@@ -52,7 +54,8 @@ enum { SPEC_TEXT_MAX = 65536, SPEC_CORPUS_MAX = 1 << 24 };
 
 /* Parses a spec file's text, at most SPEC_TEXT_MAX bytes. Its "initial_state", if it
  * has one, is the name of a file (relative to the spec file too), kept in initial_state_path, to be read (at most
- * tensorfile_size_max of its model's bytes) and handed to spec_set_initial_state. Its "corpus" is "embedded" (the default,
+ * tensorfile_size_max of its model's bytes) and handed to spec_set_initial_state; "initial_root" is the model_root that the
+ * chain must begin with, which spec_finish checks. Its "corpus" is "embedded" (the default,
  * *corpus_path is then NULL) or a file name that is returned in corpus_path (heap, the caller's; relative to the spec
  * file), to be read (at most SPEC_CORPUS_MAX bytes) and handed to spec_set_corpus. Every field is checked against the
  * limits of section 16; an unknown field, one given twice, a wrong type or an impossible size is an error naming it.

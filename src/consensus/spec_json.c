@@ -1,4 +1,5 @@
 #include "consensus/spec_fields.h"
+#include "util/bytes.h"
 #include "util/mem.h"
 
 #include <jansson.h>
@@ -44,6 +45,12 @@ static bool take_initial_state(struct spec *spec, const char *text, struct errms
 	return true;
 }
 
+static bool take_initial_root(struct spec *spec, const char *text, struct errmsg *err)
+{
+	spec->has_initial_root = hex_decode_reversed(spec->initial_root, 32, text);
+	return spec->has_initial_root || errmsg_set(err, "initial_root must be a model_root: 64 hexadecimal digits");
+}
+
 static bool take_name(struct spec *spec, const char *text, struct errmsg *err)
 {
 	if (!spec_name_check(text, err))
@@ -59,7 +66,7 @@ static bool take_text(struct spec *spec, const char *name, const json_t *value, 
 	const char *text = json_string_value(value);
 
 	if (strcmp(name, "name") != 0 && strcmp(name, "hrp") != 0 && strcmp(name, "corpus") != 0 &&
-	    strcmp(name, "initial_state") != 0)
+	    strcmp(name, "initial_state") != 0 && strcmp(name, "initial_root") != 0)
 		return errmsg_set(err, "unknown field \"%s\"", name);
 	if (text == NULL)
 		return errmsg_set(err, "%s must be a string", name);
@@ -67,6 +74,8 @@ static bool take_text(struct spec *spec, const char *name, const json_t *value, 
 		return take_corpus(text, corpus_path, err);
 	if (strcmp(name, "initial_state") == 0)
 		return take_initial_state(spec, text, err);
+	if (strcmp(name, "initial_root") == 0)
+		return take_initial_root(spec, text, err);
 	if (strcmp(name, "name") == 0)
 		return take_name(spec, text, err);
 	if (!spec_hrp_check(text, err))

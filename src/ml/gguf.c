@@ -10,6 +10,9 @@
 
 enum { MAGIC = 0x46554747, FORMAT = 3, ALIGNMENT = 32, BLOCK = 32, BLOCK_BYTES = 34, DIMENSIONS_MAX = 4 };
 
+#define EPSILON 1e-5f
+#define ROTARY_BASE 10000.0f
+
 enum value_type {
 	VALUE_U8, VALUE_I8, VALUE_U16, VALUE_I16, VALUE_U32, VALUE_I32, VALUE_F32, VALUE_BOOL, VALUE_STRING, VALUE_ARRAY,
 	VALUE_U64, VALUE_I64, VALUE_F64, VALUE_TYPES,
@@ -138,9 +141,9 @@ static void put_architecture(struct buf *out, const struct model_config *c)
 	put_number(out, "llama.feed_forward_length", c->ff);
 	put_number(out, "llama.attention.head_count", c->heads);
 	put_number(out, "llama.attention.head_count_kv", c->heads);
-	put_float(out, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+	put_float(out, "llama.attention.layer_norm_rms_epsilon", EPSILON);
 	put_number(out, "llama.rope.dimension_count", c->d / c->heads);
-	put_float(out, "llama.rope.freq_base", 10000.0f);
+	put_float(out, "llama.rope.freq_base", ROTARY_BASE);
 }
 
 static void put_keys(struct buf *out, const struct tensorfile_source *source, enum gguf_type type)
@@ -310,7 +313,9 @@ struct parse {
 	const struct model_config *config;
 	const uint8_t *data;
 	struct reader reader;
-	uint32_t alignment, heads, key_heads;
+	uint32_t alignment, key_heads, vocabulary;
+	float epsilon, base;
+	struct model_config told;  /* what the keys say; 0: nothing */
 	bool is_llama;
 	struct place *places;  /* [model_tensors] */
 };
@@ -373,6 +378,28 @@ static void skip_value(struct reader *reader, uint32_t type)
 		reader_fail(reader);
 }
 
+/* Takes the key if it is a number that matters here. */
+static bool take_number(struct parse *p, struct string key)
+{
+	const struct {
+		const char *name;
+		uint32_t *value;
+	} numbers[] = {
+		{"general.alignment", &p->alignment}, {"llama.vocab_size", &p->vocabulary},
+		{"llama.embedding_length", &p->told.d}, {"llama.block_count", &p->told.layers},
+		{"llama.feed_forward_length", &p->told.ff}, {"llama.context_length", &p->told.ctx},
+		{"llama.attention.head_count", &p->told.heads}, {"llama.attention.head_count_kv", &p->key_heads},
+	};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		if (is(key, numbers[i].name)) {
+			*numbers[i].value = reader_le32(&p->reader);
+			return true;
+		}
+	}
+	return false;
+}
+
 static void read_key(struct parse *p)
 {
 	struct string key = take_string(&p->reader);
@@ -380,13 +407,11 @@ static void read_key(struct parse *p)
 
 	if (is(key, "general.architecture") && type == VALUE_STRING)
 		p->is_llama = is(take_string(&p->reader), "llama");
-	else if (is(key, "general.alignment") && type == VALUE_U32)
-		p->alignment = reader_le32(&p->reader);
-	else if (is(key, "llama.attention.head_count") && type == VALUE_U32)
-		p->heads = reader_le32(&p->reader);
-	else if (is(key, "llama.attention.head_count_kv") && type == VALUE_U32)
-		p->key_heads = reader_le32(&p->reader);
-	else
+	else if (is(key, "llama.attention.layer_norm_rms_epsilon") && type == VALUE_F32)
+		p->epsilon = float_from_bits(reader_le32(&p->reader));
+	else if (is(key, "llama.rope.freq_base") && type == VALUE_F32)
+		p->base = float_from_bits(reader_le32(&p->reader));
+	else if (type != VALUE_U32 || !take_number(p, key))
 		skip_value(&p->reader, type);
 }
 
@@ -398,12 +423,18 @@ static bool read_keys(struct parse *p, uint64_t count, struct errmsg *err)
 		return errmsg_set(err, "the GGUF file's keys are broken");
 	if (!p->is_llama)
 		return errmsg_set(err, "the GGUF file's architecture is not llama");
-	if (p->heads != p->config->heads || (p->key_heads != 0 && p->key_heads != p->heads))
-		return errmsg_set(err, "the GGUF file has %u heads (%u of keys), the model %u", p->heads, p->key_heads,
-				  p->config->heads);
 	if (p->alignment < 8 || p->alignment > 65536 || p->alignment % 8 != 0)
 		return errmsg_set(err, "the GGUF file's alignment is %u", p->alignment);
 	return true;
+}
+
+static bool check_heads(const struct parse *p, struct errmsg *err)
+{
+	uint32_t heads = p->told.heads, wanted = p->config->heads;
+
+	if (heads == wanted && (p->key_heads == 0 || p->key_heads == heads))
+		return true;
+	return errmsg_set(err, "the GGUF file has %u heads (%u of keys), the model %u", heads, p->key_heads, wanted);
 }
 
 /* The index of a tensor of that name, or model_tensors. */
@@ -479,14 +510,24 @@ static bool read_tensor(struct parse *p, size_t index, const uint8_t *data, size
 	return finite || errmsg_set(err, "tensor %s has a value that is not finite", name);
 }
 
-static bool read_all(struct parse *p, size_t size, float *theta, struct errmsg *err)
+/* Everything before the list of tensors, whose number is in *tensors. */
+static bool read_head(struct parse *p, uint64_t *tensors, struct errmsg *err)
 {
 	uint32_t magic = reader_le32(&p->reader), version = reader_le32(&p->reader);
-	uint64_t tensors = reader_le64(&p->reader), keys = reader_le64(&p->reader);
+
+	*tensors = reader_le64(&p->reader);
+	uint64_t keys = reader_le64(&p->reader);
 
 	if (magic != MAGIC || (version != 2 && version != FORMAT))
 		return errmsg_set(err, "this is no GGUF file of version 2 or 3");
-	if (!read_keys(p, keys, err))
+	return read_keys(p, keys, err);
+}
+
+static bool read_all(struct parse *p, size_t size, float *theta, struct errmsg *err)
+{
+	uint64_t tensors;
+
+	if (!read_head(p, &tensors, err) || !check_heads(p, err))
 		return false;
 	for (uint64_t i = 0; i < tensors; i++)
 		if (!read_place(p, err))
@@ -513,4 +554,26 @@ bool gguf_read(const struct model_config *config, const uint8_t *data, size_t si
 
 	free(p.places);
 	return ok;
+}
+
+bool gguf_sizes(const uint8_t *data, size_t size, struct model_config *sizes, struct errmsg *err)
+{
+	struct parse p = {
+		.alignment = ALIGNMENT, .vocabulary = MODEL_VOCABULARY, .epsilon = EPSILON, .base = ROTARY_BASE,
+	};
+	uint64_t tensors;
+
+	reader_init(&p.reader, data, size);
+	if (!read_head(&p, &tensors, err))
+		return false;
+	if (p.key_heads != 0 && p.key_heads != p.told.heads)
+		return errmsg_set(err, "the model has %u heads and %u of keys; here they are as many", p.told.heads, p.key_heads);
+	if (p.vocabulary != MODEL_VOCABULARY)
+		return errmsg_set(err, "the model's vocabulary has %u entries; here it is the 256 bytes", p.vocabulary);
+	if (float_bits(p.epsilon) != float_bits(EPSILON))
+		return errmsg_set(err, "the model normalises with an epsilon of %g; here it is 0.00001", (double)p.epsilon);
+	if (float_bits(p.base) != float_bits(ROTARY_BASE))
+		return errmsg_set(err, "the base of the model's rotary embedding is %g; here it is 10000", (double)p.base);
+	*sizes = p.told;
+	return true;
 }

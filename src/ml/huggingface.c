@@ -1,5 +1,6 @@
 #include "ml/float.h"
 
+#include <jansson.h>
 #include <stdio.h>
 
 #include "ml/huggingface.h"
@@ -68,4 +69,80 @@ void huggingface_tokenizer_config(const struct model_config *config, struct buf 
 		 "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"model_max_length\": %u,\n"
 		 "  \"clean_up_tokenization_spaces\": false\n}\n", config->ctx);
 	buf_put_text(out, text);
+}
+
+/* ---- Reading ---- */
+
+static bool check_text(const json_t *config, const char *name, const char *wanted, struct errmsg *err)
+{
+	const json_t *value = json_object_get(config, name);
+
+	if (!value || (json_is_string(value) && strcmp(json_string_value(value), wanted) == 0))
+		return true;
+	return errmsg_set(err, "config.json: %s is not \"%s\"", name, wanted);
+}
+
+static bool check_false(const json_t *config, const char *name, struct errmsg *err)
+{
+	const json_t *value = json_object_get(config, name);
+
+	return !value || json_is_false(value) || json_is_null(value) || errmsg_set(err, "config.json: %s is set", name);
+}
+
+static bool check_number(const json_t *config, const char *name, double wanted, struct errmsg *err)
+{
+	const json_t *value = json_object_get(config, name);
+
+	if (!value || (json_is_number(value) && json_number_value(value) == wanted))
+		return true;
+	return errmsg_set(err, "config.json: %s is not %g", name, wanted);
+}
+
+/* A number that must be a size, if it is there. */
+static bool take_size(const json_t *config, const char *name, uint32_t *size, struct errmsg *err)
+{
+	const json_t *value = json_object_get(config, name);
+
+	*size = 0;
+	if (!value)
+		return true;
+	if (!json_is_integer(value) || json_integer_value(value) < 1 || json_integer_value(value) > INT32_MAX)
+		return errmsg_set(err, "config.json: %s is no possible size", name);
+	*size = (uint32_t)json_integer_value(value);
+	return true;
+}
+
+static bool read_config(const json_t *config, struct model_config *sizes, struct errmsg *err)
+{
+	static const char *const unset[] = {"tie_word_embeddings", "attention_bias", "mlp_bias", "rope_scaling"};
+	uint32_t heads, key_heads, ctx;
+
+	if (!json_is_object(config))
+		return errmsg_set(err, "config.json is not a JSON object");
+	for (size_t i = 0; i < sizeof(unset) / sizeof(unset[0]); i++)
+		if (!check_false(config, unset[i], err))
+			return false;
+	if (!check_text(config, "model_type", "llama", err) || !check_text(config, "hidden_act", "silu", err) ||
+	    !check_number(config, "vocab_size", MODEL_VOCABULARY, err) ||
+	    !check_number(config, "rms_norm_eps", 1e-5, err) || !check_number(config, "rope_theta", 10000, err) ||
+	    !take_size(config, "num_attention_heads", &heads, err) ||
+	    !take_size(config, "num_key_value_heads", &key_heads, err) ||
+	    !take_size(config, "max_position_embeddings", &ctx, err))
+		return false;
+	if (key_heads != 0 && key_heads != heads)
+		return errmsg_set(err, "config.json: the model has %u heads and %u of keys; here they are as many", heads,
+				  key_heads);
+	sizes->heads = heads;
+	sizes->ctx = ctx < MODEL_CTX_MAX ? ctx : MODEL_CTX_MAX;
+	return true;
+}
+
+bool huggingface_read(const char *text, size_t size, struct model_config *sizes, struct errmsg *err)
+{
+	json_error_t where;
+	json_t *config = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+	bool ok = config ? read_config(config, sizes, err) : errmsg_set(err, "config.json, line %d: %s", where.line, where.text);
+
+	json_decref(config);
+	return ok;
 }

@@ -191,21 +191,72 @@ static bool read_all(const struct model_config *config, json_t *header, const st
 	return check_others(config, header, err);
 }
 
-bool safetensors_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta,
-		      struct errmsg *err)
+/* The header, a new value, and where the tensors' bytes are; NULL if there is none. */
+static json_t *open_file(const uint8_t *data, size_t size, struct contents *contents, struct errmsg *err)
 {
 	json_error_t where;
 	uint64_t length = size < 8 ? UINT64_MAX : read_le64(data);
 
-	if (size < 8 || length > HEADER_MAX || length > size - 8)
-		return errmsg_set(err, "this is neither a GGUF nor a safetensors file (with a header of 1 MiB at most)");
-	struct contents contents = {data + 8 + length, size - 8 - (size_t)length};
+	if (size < 8 || length > HEADER_MAX || length > size - 8) {
+		errmsg_set(err, "this is neither a GGUF nor a safetensors file (with a header of 1 MiB at most)");
+		return NULL;
+	}
+	*contents = (struct contents){data + 8 + length, size - 8 - (size_t)length};
 	json_t *header = json_loadb((const char *)data + 8, (size_t)length, JSON_REJECT_DUPLICATES, &where);
 
 	if (!header)
-		return errmsg_set(err, "the header of the safetensors file is not JSON (byte %d of it)", where.position);
-	bool ok = read_all(config, header, &contents, theta, err);
+		errmsg_set(err, "the header of the safetensors file is not JSON (byte %d of it)", where.position);
+	return header;
+}
 
+bool safetensors_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta,
+		      struct errmsg *err)
+{
+	struct contents contents;
+	json_t *header = open_file(data, size, &contents, err);
+	bool ok = header && read_all(config, header, &contents, theta, err);
+
+	json_decref(header);
+	return ok;
+}
+
+/* ---- Sizes ---- */
+
+/* Number `index` of the shape of a tensor that has two. */
+static bool take_size(const json_t *header, const char *name, size_t index, uint32_t *size, struct errmsg *err)
+{
+	const json_t *entry = json_object_get(header, name), *shape = json_object_get(entry, "shape");
+	const json_t *value = json_array_get(shape, index);
+
+	if (!entry)
+		return errmsg_set(err, "tensor %s is missing", name);
+	if (json_array_size(shape) != 2 || !json_is_integer(value) || json_integer_value(value) < 1 ||
+	    json_integer_value(value) > UINT16_MAX)
+		return errmsg_set(err, "tensor %s is no matrix of a possible shape", name);
+	*size = (uint32_t)json_integer_value(value);
+	return true;
+}
+
+static uint32_t count_layers(const json_t *header)
+{
+	char name[TENSORFILE_NAME_MAX];
+	uint32_t layers = 0;
+
+	do
+		snprintf(name, sizeof(name), "model.layers.%u.input_layernorm.weight", layers++);
+	while (json_object_get(header, name));
+	return layers - 1;
+}
+
+bool safetensors_sizes(const uint8_t *data, size_t size, struct model_config *sizes, struct errmsg *err)
+{
+	struct contents contents;
+	json_t *header = open_file(data, size, &contents, err);
+	bool ok = header && take_size(header, "model.embed_tokens.weight", 1, &sizes->d, err) &&
+		  take_size(header, "model.layers.0.mlp.gate_proj.weight", 0, &sizes->ff, err);
+
+	if (ok)
+		sizes->layers = count_layers(header);
 	json_decref(header);
 	return ok;
 }

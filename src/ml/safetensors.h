@@ -18,4 +18,7 @@ bool safetensors_write(const struct tensorfile_source *source, const struct tens
 bool safetensors_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta,
 		      struct errmsg *err);
 
+/* As tensorfile_sizes: width and hidden size from the shapes, layers by counting them. */
+bool safetensors_sizes(const uint8_t *data, size_t size, struct model_config *sizes, struct errmsg *err);
+
 #endif

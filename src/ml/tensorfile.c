@@ -22,6 +22,12 @@ bool tensorfile_read(const struct model_config *config, const uint8_t *data, siz
 				   : safetensors_read(config, data, size, theta, err);
 }
 
+bool tensorfile_sizes(const uint8_t *data, size_t size, struct model_config *sizes, struct errmsg *err)
+{
+	*sizes = (struct model_config){0};
+	return gguf_is(data, size) ? gguf_sizes(data, size, sizes, err) : safetensors_sizes(data, size, sizes, err);
+}
+
 struct state *tensorfile_state(const struct model_config *config, const uint8_t *data, size_t size,
 			       struct errmsg *err)
 {

@@ -40,6 +40,11 @@ size_t tensorfile_size_max(const struct model_config *config);
 bool tensorfile_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta,
 		     struct errmsg *err);
 
+/* The sizes of the model that such a file holds, for tensorfile_read to check. What the file does not tell is left 0:
+ * heads and ctx of safetensors, whose config.json tells them (ml/huggingface.h). False if it is no such file, or its
+ * model computes otherwise than ours. */
+bool tensorfile_sizes(const uint8_t *data, size_t size, struct model_config *sizes, struct errmsg *err);
+
 /* The state that begins with such a file's parameters: its outer momentum is zero. NULL if the file does not fit. */
 struct state *tensorfile_state(const struct model_config *config, const uint8_t *data, size_t size,
 			       struct errmsg *err);

@@ -9,6 +9,7 @@
 #include "ml/huggingface.h"
 #include "ml/safetensors.h"
 #include "node/loop.h"
+#include "node/progress.h"
 #include "rpc/show.h"
 #include "util/bytes.h"
 #include "util/file.h"
@@ -16,7 +17,7 @@
 #include "util/mem.h"
 #include "util/outfile.h"
 
-enum { RUNNING_MAX = 16, LONG_EXPORT = 64 << 20 };
+enum { RUNNING_MAX = 16 };
 
 struct calls_model {
 	struct chain *chain;
@@ -58,28 +59,19 @@ struct export {
 	/* Worker: */
 	struct outfile files[FILES_MAX];
 	size_t file_count;
-	uint64_t size, done;           /* bytes of the weights' file */
+	struct progress progress;      /* of the weights' file */
 	bool ok;
 	struct errmsg err;
 };
 
-static void log_progress(const struct export *e, uint64_t before)
-{
-	if (e->size < LONG_EXPORT || e->done * 10 / e->size == before * 10 / e->size)
-		return;
-	log_info("Export of the model to %s: %d %%", e->path, (int)(e->done * 100 / e->size));
-}
-
 static bool put_weights(void *context, const void *data, size_t size, struct errmsg *err)
 {
 	struct export *e = context;
-	uint64_t before = e->done;
 	if (atomic_load(&e->calls->cancel))
 		return errmsg_set(err, "The node is shutting down");
 	if (!outfile_put(&e->files[e->file_count - 1], data, size, err))
 		return false;
-	e->done += size;
-	log_progress(e, before);
+	progress_add(&e->progress, size);
 	return true;
 }
 
@@ -119,13 +111,13 @@ static bool write_weights(struct export *e, struct errmsg *err)
 	hex_encode_reversed(root, state_root(e->state), 32);
 	switch (e->format) {
 	case SAFETENSORS:
-		e->size = safetensors_size(&source);
+		progress_init(&e->progress, "Exporting the model to", e->path, safetensors_size(&source));
 		return safetensors_write(&source, &sink, err);
 	case GGUF:
-		e->size = gguf_size(&source, GGUF_F32);
+		progress_init(&e->progress, "Exporting the model to", e->path, gguf_size(&source, GGUF_F32));
 		return gguf_write(&source, GGUF_F32, &sink, err);
 	case GGUF_8_BITS:
-		e->size = gguf_size(&source, GGUF_Q8_0);
+		progress_init(&e->progress, "Exporting the model to", e->path, gguf_size(&source, GGUF_Q8_0));
 		return gguf_write(&source, GGUF_Q8_0, &sink, err);
 	case FORMATS:
 		break;
@@ -161,7 +153,7 @@ static json_t *describe(const struct export *e)
 	json_t *object = json_object();
 	json_object_set_new(object, "path", json_text(e->path, strlen(e->path)));
 	json_object_set_new(object, "format", json_string(format_names[e->format]));
-	json_object_set_new(object, "bytes", json_integer((json_int_t)e->done));
+	json_object_set_new(object, "bytes", json_integer((json_int_t)e->progress.done));
 	json_object_set_new(object, "parameters", json_integer((json_int_t)model_count(state_config(e->state))));
 	json_object_set_new(object, "height", json_integer(e->height));
 	json_object_set_new(object, "model_root", json_hash(state_root(e->state)));

@@ -24,6 +24,8 @@ static const struct option_spec table[] = {
 	{"par", "<n>", "Threads that verify blocks and proofs (0: one a core).", "General", "0", 0},
 	{"engine", "<name>", "Who multiplies matrices: openblas, onednn, reference, or auto, the fastest; all give the same bits.",
 	 "General", "openblas", 0},
+	{"importmodel", "<file>", "Writes -chainspec's file, or completes it, so that its chain begins with these weights "
+	 "(safetensors or GGUF), and ends.", "General", NULL, OPTION_COMMAND_LINE},
 	{"reindex", NULL, "Forgets index and coins and builds them again from the block files.", "General", NULL, 0},
 	{"loadblock", "<file>", "Takes blocks from a file at the start.", "General", NULL, OPTION_MULTI},
 	{"snapshotinterval", "<n>", "Blocks between snapshots of the model on disk (0: as the chain suggests).", "General", "0",
@@ -149,7 +151,7 @@ static bool read_beside(const char *spec_path, const char *name, size_t max, str
 	return ok;
 }
 
-static bool read_corpus(struct spec *spec, const char *spec_path, const char *name, struct errmsg *err)
+bool settings_read_corpus(struct spec *spec, const char *spec_path, const char *name, struct errmsg *err)
 {
 	struct buf corpus;
 	buf_init(&corpus);
@@ -181,7 +183,7 @@ static bool read_private_spec(struct spec *spec, const char *path, struct errmsg
 	buf_init(&text);
 	bool ok = file_read(path, SPEC_FILE_MAX, &text, err) &&
 		spec_parse(spec, (const char *)text.data, text.size, &corpus, err) &&
-		(corpus == NULL || read_corpus(spec, path, corpus, err)) &&
+		(corpus == NULL || settings_read_corpus(spec, path, corpus, err)) &&
 		(spec->initial_state_path == NULL || read_initial_state(spec, path, err)) && spec_finish(spec, err);
 	free(corpus);
 	buf_clear(&text);
@@ -218,6 +220,14 @@ enum settings_result settings_read(struct settings *settings, int argc, char *co
 		return SETTINGS_HELP;
 	if (wants(settings->options, "version"))
 		return SETTINGS_VERSION;
+	if (options_is_set(settings->options, "importmodel")) {
+		settings->import_weights = options_string(settings->options, "importmodel");
+		settings->import_spec = options_string(settings->options, "chainspec");
+		if (settings->import_spec != NULL && *settings->import_spec != '\0')
+			return SETTINGS_IMPORT;
+		errmsg_set(err, "-importmodel needs -chainspec=<file>, which is written");
+		return SETTINGS_WRONG;
+	}
 	if (!location_find(&settings->location, settings->options, err) || !read_numbers(settings, err) ||
 	    !read_lists(settings, err) || !read_spec(settings, err) || !read_mining(settings, err))
 		return SETTINGS_WRONG;

@@ -24,6 +24,7 @@ struct settings {
 	bool mine, mine_alone;
 	bool has_mine_key;             /* -mineraddress was given */
 	uint8_t mine_key[32];
+	const char *import_weights, *import_spec; /* borrowed from `options` */
 	/* Values of the options of that name; borrowed from `options`. */
 	struct settings_list {
 		const char *values[SETTINGS_LIST_MAX];
@@ -35,11 +36,15 @@ enum settings_result {
 	SETTINGS_RUN,
 	SETTINGS_HELP,                 /* asked for the help text: options_help(settings->options) */
 	SETTINGS_VERSION,
+	SETTINGS_IMPORT,               /* import_weights and import_spec alone are filled */
 	SETTINGS_WRONG,                /* err says what */
 };
 
 /* Fills settings, whatever the result; settings_clear releases it. */
 enum settings_result settings_read(struct settings *settings, int argc, char *const argv[], struct errmsg *err);
 void settings_clear(struct settings *settings);
+
+/* Reads the corpus that a private spec names, which lies beside it, and hands it to the spec. */
+bool settings_read_corpus(struct spec *spec, const char *spec_path, const char *name, struct errmsg *err);
 
 #endif

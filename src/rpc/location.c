@@ -76,8 +76,7 @@ static bool choose_builtin(struct location *l, const char *name, struct errmsg *
 	return errmsg_set(err, "There is no chain '%.32s': -chain is main, test or regtest", name);
 }
 
-/* Names of built-in chains, and of what lies in main's folder, where a private chain's folder would stand too. */
-static bool name_taken(const char *name)
+bool location_name_taken(const char *name)
 {
 	static const char *const taken[] = {"main",   "test",       "regtest", "blocks",
 					    "blobs", "chainstate", "model",   "wallets"};
@@ -117,7 +116,7 @@ static bool read_spec(struct location *l, const json_t *spec, struct errmsg *err
 		return errmsg_set(err, "a spec must be a JSON object");
 	if (!json_is_text(name) || !name_valid(json_string_value(name)))
 		return errmsg_set(err, "name must be 1 to 16 of the characters a-z, 0-9 and -");
-	if (name_taken(json_string_value(name)))
+	if (location_name_taken(json_string_value(name)))
 		return errmsg_set(err, "the name %s is taken", json_string_value(name));
 	strcpy(l->chain, json_string_value(name));
 	return read_port(spec, "rpc_port", PRIVATE_RPC_PORT, &l->rpc_port, err) &&

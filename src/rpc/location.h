@@ -40,6 +40,10 @@ extern const struct option_spec location_options[];
 bool location_find(struct location *l, struct options *options, struct errmsg *err);
 void location_clear(struct location *l);
 
+/* Names that no private chain can have: those of the built-in chains, and of what lies in main's folder, where a private
+ * chain's folder would stand too. */
+bool location_name_taken(const char *name);
+
 /* The cookie's path; the caller frees it. */
 char *location_cookie(const struct location *l);
 

@@ -442,6 +442,35 @@ static void test_initial_state_sizes(void **state)
 	spec_clear(&spec);
 }
 
+/* A spec that says which model_root it begins with holds for no other, and means the same chain. */
+static void test_initial_root(void **state)
+{
+	struct spec spec, regtest;
+	struct errmsg err;
+	char json[128], root[65], *path;
+
+	(void)state;
+	assert_true(spec_builtin(&regtest, "regtest"));
+	hex_encode_reversed(root, regtest.genesis.model_root, 32);
+	snprintf(json, sizeof(json), "{ \"name\": \"regtest\", \"initial_root\": \"%s\" }", root);
+	assert_true(spec_parse(&spec, json, strlen(json), &path, &err));
+	assert_true(spec_finish(&spec, &err));
+	assert_memory_equal(spec.genesis_id, regtest.genesis_id, 32);
+	spec_clear(&spec);
+	char *digit = strstr(json, root);
+
+	*digit = *digit == '0' ? '1' : '0';
+	assert_true(spec_parse(&spec, json, strlen(json), &path, &err));
+	assert_false(spec_finish(&spec, &err));
+	assert_non_null(strstr(err.text, root));
+	spec_clear(&spec);
+	*digit = 'x';
+	assert_false(spec_parse(&spec, json, strlen(json), &path, &err));
+	assert_non_null(strstr(err.text, "initial_root must be"));
+	spec_clear(&spec);
+	spec_clear(&regtest);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -450,6 +479,7 @@ int main(void)
 		cmocka_unit_test(test_corpus_is_text),
 		cmocka_unit_test(test_initial_state),
 		cmocka_unit_test(test_initial_state_sizes),
+		cmocka_unit_test(test_initial_root),
 		cmocka_unit_test(test_private),
 		cmocka_unit_test(test_commitment),
 		cmocka_unit_test(test_mistakes),

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "ml/gguf.h"
+#include "ml/huggingface.h"
 #include "ml/safetensors.h"
 #include "util/bytes.h"
 #include "util/mem.h"
@@ -200,6 +201,55 @@ static void test_gguf_refused(void **state)
 	free(theta);
 }
 
+/* A file tells the sizes of its model: GGUF all of them, safetensors those that its shapes show. */
+static void test_sizes(void **state)
+{
+	float *theta = make_theta(&config);
+	struct model_config told;
+	struct errmsg err = {""};
+	struct buf file;
+
+	(void)state;
+	write_file(&config, theta, GGUF, &file);
+	assert_true(tensorfile_sizes(file.data, file.size, &told, &err));
+	assert_memory_equal(&told, &config, sizeof(told));
+	for (size_t size = 0; size < 1500; size += 7) {
+		uint8_t *copy = mem_dup(file.data, size);
+
+		assert_false(tensorfile_sizes(copy, size, &told, &err));
+		free(copy);
+	}
+	buf_clear(&file);
+	write_file(&config, theta, SAFE, &file);
+	assert_true(tensorfile_sizes(file.data, file.size, &told, &err));
+	struct model_config shown = {.d = config.d, .layers = config.layers, .ff = config.ff};
+
+	assert_memory_equal(&told, &shown, sizeof(told));
+	memcpy(find(&file, "model.layers.0.mlp.gate_pro"), "x", 1);
+	assert_false(tensorfile_sizes(file.data, file.size, &told, &err));
+	assert_non_null(strstr(err.text, "gate_proj.weight is missing"));
+	buf_clear(&file);
+	free(theta);
+}
+
+/* What config.json says of our own models is read back. */
+static void test_config(void **state)
+{
+	struct model_config told = {0};
+	struct buf text;
+	struct errmsg err = {""};
+
+	(void)state;
+	buf_init(&text);
+	huggingface_config(&config, &text);
+	assert_true(huggingface_read((const char *)text.data, text.size, &told, &err));
+	assert_int_equal(told.heads, config.heads);
+	assert_int_equal(told.ctx, config.ctx);
+	assert_false(huggingface_read((const char *)text.data, text.size - 2, &told, &err));
+	assert_non_null(strstr(err.text, "config.json, line"));
+	buf_clear(&text);
+}
+
 /* Binary16: exact values, ties, the edges of the normal and of the subnormal numbers. */
 static void test_half(void **state)
 {
@@ -285,7 +335,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_safetensors_refused),
 		cmocka_unit_test(test_gguf_refused), cmocka_unit_test(test_half), cmocka_unit_test(test_blocks),
-		cmocka_unit_test(test_sink_fails),
+		cmocka_unit_test(test_sink_fails), cmocka_unit_test(test_sizes), cmocka_unit_test(test_config),
 	};
 
 	return cmocka_run_group_tests_name("ml_tensorfile", tests, NULL, NULL);
