@@ -24,6 +24,7 @@ from . import messages
 
 PATIENCE = 120  # seconds that any wait may take; a machine may be slow, so nothing depends on less
 LOG_TAIL = 25
+REPORT_LINES = 60
 
 # Keys that may be paid where nobody has to spend: the x coordinates of G, 2G and 3G.
 KEYS = [
@@ -143,7 +144,14 @@ class Node:
         self.process.send_signal(signal.SIGTERM)
         status = self.wait_for_exit()
         if status != 0:
-            raise AssertionError(f"the daemon ended with status {status}")
+            raise AssertionError(f"the daemon ended with status {status}\n{self.sanitizer_report()}")
+
+    def sanitizer_report(self):
+        """The first thing that a sanitizer found, if the daemon was built with one."""
+        with open(self.output_path, errors="replace") as file:
+            lines = file.read().splitlines()
+        first = next((i for i, line in enumerate(lines) if "Sanitizer" in line or "runtime error:" in line), len(lines))
+        return "\n".join(lines[first:first + REPORT_LINES])
 
     def kill(self):
         self.process.kill()
