@@ -30,7 +30,7 @@ const struct option_spec train_options[] = {
 	{NULL, NULL, NULL, NULL, NULL, 0},
 };
 
-enum { VALIDATION_ROWS = 128, DATASETS_MAX = 1 + UPDATE_SLOTS_MAX, FILE_MAX = 1 << 26 };
+enum { VALIDATION_ROWS = 128, DATASETS_MAX = 1 + UPDATE_SLOTS_MAX, FILE_MAX = 1 << 26, BLOCK_MAX = 1 << 30 };
 
 enum mode { MODE_ADAMW, MODE_NETWORK, MODE_GRADIENT };
 
@@ -330,6 +330,8 @@ static bool read_corpus(struct training *t, const char *path, struct errmsg *err
 	spec_set_corpus(&t->spec, t->corpus.data, training);
 	if (!spec_finish(&t->spec, err))
 		return false;
+	if ((t->spec.k + 1) * step_windows_size(&t->spec.train) > BLOCK_MAX)
+		return errmsg_set(err, "a block's windows would take more than %d bytes", BLOCK_MAX);
 	t->validation = mem_alloc(VALIDATION_ROWS * window_size(t));
 	noise_gather(fixed, NOISE_BENCHMARK, VALIDATION_ROWS, t->corpus.data + training, rest, ctx, t->validation);
 	t->datasets[0].data = spec_training(&t->spec, &t->datasets[0].size);

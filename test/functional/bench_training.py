@@ -60,9 +60,11 @@ def learns():
 
 def refuses():
     """Options and files that make no sense are refused with the reason"""
-    with tempfile.NamedTemporaryFile(suffix=".txt") as small:
+    with tempfile.NamedTemporaryFile(suffix=".txt") as small, tempfile.NamedTemporaryFile("w", suffix=".json") as large:
         small.write(b"short")
         small.flush()
+        json.dump({"name": "large", "hrp": "large", "iterations": 1024, "batch": 1024, "ctx": 1024}, large)
+        large.flush()
         for arguments, reason in ((["-spec=regtest"], "-corpus"), (["-spec=other", f"-corpus={EMBEDDED}"], "-spec"),
                                   (["-spec=regtest", "-corpus=/nowhere/at/all"], "/nowhere/at/all"),
                                   (["-spec=regtest", f"-corpus={small.name}"], "too small"),
@@ -70,6 +72,7 @@ def refuses():
                                   (["-spec=regtest", f"-corpus={EMBEDDED}", "-steps=0"], "steps"),
                                   (["-spec=regtest", f"-corpus={EMBEDDED}", "-mode=network", "-decay"], "-decay"),
                                   (["-spec=regtest", f"-corpus={EMBEDDED}", f"-data={EMBEDDED}"], "-data"),
+                                  ([f"-chainspec={large.name}", f"-corpus={EMBEDDED}"], "windows"),
                                   ([f"-chainspec={EMBEDDED}", f"-corpus={EMBEDDED}"], "")):
             status, out, errors = finish(start(*arguments))
             if status != 1 or out or not errors.startswith("error: ") or reason not in errors:
