@@ -8,7 +8,8 @@
 #include "util/bytes.h"
 #include "util/mem.h"
 
-enum { MAGIC = 0x46554747, FORMAT = 3, ALIGNMENT = 32, BLOCK = 32, BLOCK_BYTES = 34, DIMENSIONS_MAX = 4 };
+enum { MAGIC = 0x46554747, FORMAT = 3, ALIGNMENT = 32, BLOCK = TENSORFILE_BLOCK, BLOCK_BYTES = TENSORFILE_BLOCK_BYTES,
+       DIMENSIONS_MAX = 4 };
 
 #define EPSILON 1e-5f
 #define ROTARY_BASE 10000.0f
@@ -306,6 +307,7 @@ bool gguf_is(const uint8_t *data, size_t size)
 /* Where one of the model's tensors was found. */
 struct place {
 	uint64_t offset;
+	enum tensorfile_type type;
 	bool found;
 };
 
@@ -462,11 +464,27 @@ static bool check_shape(struct reader *reader, const struct model_tensor *t)
 	return sizes[0] == t->cols && sizes[1] == t->rows && sizes[2] == 1 && sizes[3] == 1;
 }
 
+/* The format's numbers of types. */
+static bool find_type(uint32_t number, enum tensorfile_type *type)
+{
+	static const uint8_t numbers[] = {
+		[TENSORFILE_F32] = GGUF_F32, [TENSORFILE_F16] = 1, [TENSORFILE_BF16] = 30, [TENSORFILE_Q8_0] = GGUF_Q8_0,
+	};
+
+	for (size_t i = 0; i < sizeof(numbers); i++) {
+		*type = (enum tensorfile_type)i;
+		if (number == numbers[i])
+			return true;
+	}
+	return false;
+}
+
 static bool read_place(struct parse *p, struct errmsg *err)
 {
 	struct string name = take_string(&p->reader);
 	char text[TENSORFILE_NAME_MAX];
 	struct model_tensor t;
+	enum tensorfile_type type;
 
 	if (!name.text)
 		return errmsg_set(err, "the GGUF file ends within its list of tensors");
@@ -480,9 +498,9 @@ static bool read_place(struct parse *p, struct errmsg *err)
 	model_tensor(p->config, index, &t);
 	if (!check_shape(&p->reader, &t))
 		return errmsg_set(err, "tensor %s has another shape than %zu x %zu", text, t.rows, t.cols);
-	if (reader_le32(&p->reader) != GGUF_F32)
-		return errmsg_set(err, "tensor %s is not F32", text);
-	p->places[index] = (struct place){reader_le64(&p->reader), true};
+	if (!find_type(reader_le32(&p->reader), &type) || tensorfile_row_bytes(type, t.cols) == 0)
+		return errmsg_set(err, "tensor %s is not F32, F16, BF16 or Q8_0", text);
+	p->places[index] = (struct place){reader_le64(&p->reader), type, true};
 	if (!p->reader.ok)
 		return errmsg_set(err, "the GGUF file ends within its list of tensors");
 	return true;
@@ -498,14 +516,14 @@ static bool read_tensor(struct parse *p, size_t index, const uint8_t *data, size
 	bool finite = true;
 
 	model_tensor(p->config, index, &t);
-	size_t bytes = 4 * t.rows * t.cols;
+	size_t row = tensorfile_row_bytes(place->type, t.cols), bytes = t.rows * row;
 
 	if (!place->found)
 		return errmsg_set(err, "tensor %s is missing", name);
 	if (place->offset % p->alignment != 0 || bytes > size || place->offset > size - bytes)
 		return errmsg_set(err, "tensor %s does not lie where its bytes could be", name);
 	for (size_t i = 0; i < t.rows; i++)
-		finite &= tensorfile_row_read(data + place->offset + 4 * i * t.cols, t.cols,
+		finite &= tensorfile_row_read(place->type, data + place->offset + i * row, t.cols,
 					      theta + t.offset + our_row(p->config, part, i) * t.cols);
 	return finite || errmsg_set(err, "tensor %s has a value that is not finite", name);
 }

@@ -24,8 +24,8 @@ bool gguf_write(const struct tensorfile_source *source, enum gguf_type type, con
 /* Do the bytes begin as a GGUF file does? */
 bool gguf_is(const uint8_t *data, size_t size);
 
-/* As tensorfile_read. The file must be F32, of the architecture and the number of heads; its other keys are not looked
- * at. */
+/* As tensorfile_read. The tensors must be F32, F16, BF16 or Q8_0, the architecture and the number of heads the
+ * model's; other keys are not looked at. */
 bool gguf_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta, struct errmsg *err);
 
 /* As tensorfile_sizes: from the keys, which must not speak of another epsilon, rotary base or vocabulary than ours. */

@@ -118,27 +118,41 @@ static bool check_shape(const struct model_tensor *t, const json_t *shape)
 	return true;
 }
 
+static bool find_type(const char *name, enum tensorfile_type *type)
+{
+	static const char *const names[] = {
+		[TENSORFILE_F32] = "F32", [TENSORFILE_F16] = "F16", [TENSORFILE_BF16] = "BF16",
+	};
+
+	for (size_t i = 0; name && i < sizeof(names) / sizeof(names[0]); i++) {
+		*type = (enum tensorfile_type)i;
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool read_tensor(const struct model_tensor *t, const char *name, const json_t *entry,
 			const struct contents *contents, float *theta, struct errmsg *err)
 {
-	const char *type = json_string_value(json_object_get(entry, "dtype"));
+	enum tensorfile_type type;
 	const json_t *offsets = json_object_get(entry, "data_offsets");
 	const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
 	size_t count = t->rows * t->cols;
 
 	if (!entry)
 		return errmsg_set(err, "tensor %s is missing", name);
-	if (!type || strcmp(type, "F32") != 0)
-		return errmsg_set(err, "tensor %s is not F32", name);
+	if (!find_type(json_string_value(json_object_get(entry, "dtype")), &type))
+		return errmsg_set(err, "tensor %s is not F32, F16 or BF16", name);
 	if (!check_shape(t, json_object_get(entry, "shape")))
 		return errmsg_set(err, "tensor %s has another shape than %zu x %zu", name, t->rows, t->cols);
 	if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(last))
 		return errmsg_set(err, "tensor %s has no offsets", name);
 	json_int_t begin = json_integer_value(first), end = json_integer_value(last);
 
-	if (begin < 0 || end < begin || (uint64_t)end > contents->size || (uint64_t)(end - begin) != 4 * count)
+	if (begin < 0 || end < begin || (uint64_t)end > contents->size || (uint64_t)(end - begin) != tensorfile_row_bytes(type, count))
 		return errmsg_set(err, "tensor %s does not lie where its bytes could be", name);
-	if (!tensorfile_row_read(contents->data + begin, count, theta + t->offset))
+	if (!tensorfile_row_read(type, contents->data + begin, count, theta + t->offset))
 		return errmsg_set(err, "tensor %s has a value that is not finite", name);
 	return true;
 }

@@ -1,6 +1,6 @@
 /* Weights as safetensors: the length of a JSON header (u64), the header, the tensors' bytes in little-endian order.
  *
- * Source: the format's description in huggingface/safetensors. Tensors are F32 and have the names of transformers'
+ * Source: the format's description in huggingface/safetensors. Tensors are written as F32, read as F16 or BF16 too, and have the names of transformers'
  * LlamaForCausalLM, whose rotary embedding pairs i and i + hd / 2 as ours does, so that the bytes of all tensors
  * together are theta. See ml/tensorfile.h for sink and source. */
 #ifndef ATELIER_ML_SAFETENSORS_H

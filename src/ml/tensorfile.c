@@ -62,12 +62,59 @@ void tensorfile_row_write(const float *row, size_t count, uint8_t *out)
 		write_le32(out + 4 * i, float_bits(row[i]));
 }
 
-bool tensorfile_row_read(const uint8_t *data, size_t count, float *row)
+float tensorfile_half(uint16_t half)
+{
+	uint32_t sign = (uint32_t)(half & 0x8000) << 16, magnitude = half & 0x7fff;
+
+	if (magnitude >= 0x7c00) /* infinite or no number */
+		return float_from_bits(sign | 0x7f800000 | (magnitude & 0x3ff) << 13);
+	if (magnitude >= 0x400)
+		return float_from_bits(sign | ((magnitude << 13) + 0x38000000));
+	float x = (float)magnitude * 0x1p-24f;
+
+	return sign ? -x : x;
+}
+
+size_t tensorfile_row_bytes(enum tensorfile_type type, size_t count)
+{
+	switch (type) {
+	case TENSORFILE_F32:
+		return 4 * count;
+	case TENSORFILE_F16:
+	case TENSORFILE_BF16:
+		return 2 * count;
+	case TENSORFILE_Q8_0:
+		break;
+	}
+	return count % TENSORFILE_BLOCK == 0 ? count / TENSORFILE_BLOCK * TENSORFILE_BLOCK_BYTES : 0;
+}
+
+static float block_value(const uint8_t *data, size_t index)
+{
+	const uint8_t *block = data + index / TENSORFILE_BLOCK * TENSORFILE_BLOCK_BYTES;
+
+	return tensorfile_half(read_le16(block)) * (float)(int8_t)block[2 + index % TENSORFILE_BLOCK];
+}
+
+bool tensorfile_row_read(enum tensorfile_type type, const uint8_t *data, size_t count, float *row)
 {
 	bool finite = true;
 
 	for (size_t i = 0; i < count; i++) {
-		row[i] = float_from_bits(read_le32(data + 4 * i));
+		switch (type) {
+		case TENSORFILE_F32:
+			row[i] = float_from_bits(read_le32(data + 4 * i));
+			break;
+		case TENSORFILE_F16:
+			row[i] = tensorfile_half(read_le16(data + 2 * i));
+			break;
+		case TENSORFILE_BF16:
+			row[i] = float_from_bits((uint32_t)read_le16(data + 2 * i) << 16);
+			break;
+		case TENSORFILE_Q8_0:
+			row[i] = block_value(data, i);
+			break;
+		}
 		finite &= float_is_finite(row[i]);
 	}
 	return finite;

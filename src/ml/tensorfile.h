@@ -35,7 +35,7 @@ struct tensorfile_sink {
 /* The most bytes a file of such a model may have: its floats, and room for a header. */
 size_t tensorfile_size_max(const struct model_config *config);
 
-/* Reads a file of either format (F32), told apart by the first bytes, into theta: model_count floats. False if it does
+/* Reads a file of either format, told apart by the first bytes, into theta: model_count floats. False if it does
  * not fit the sizes, with the tensor at fault in err; theta is then undefined. config must pass model_config_check. */
 bool tensorfile_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta,
 		     struct errmsg *err);
@@ -63,9 +63,25 @@ enum { TENSORFILE_NAME_MAX = 64 };
 /* The part, and the layer in *layer, of tensor `index` of model_tensor. */
 enum tensorfile_part tensorfile_part(const struct model_config *config, size_t index, size_t *layer);
 
-/* One row of floats as little-endian binary32; reading says whether all are finite. */
+/* What values are stored as. Every value of every type is a binary32, exactly. */
+enum tensorfile_type {
+	TENSORFILE_F32,
+	TENSORFILE_F16,        /* binary16 */
+	TENSORFILE_BF16,       /* the upper half of a binary32 */
+	TENSORFILE_Q8_0,       /* GGUF's blocks of 32: a binary16 scale, then int8 */
+};
+
+enum { TENSORFILE_BLOCK = 32, TENSORFILE_BLOCK_BYTES = 34 };
+
+/* Bytes of a row of `count` values; 0 if it cannot be stored as that. */
+size_t tensorfile_row_bytes(enum tensorfile_type type, size_t count);
+
+/* One row of floats from its bytes; false if one is not finite. Written they are little-endian binary32. */
+bool tensorfile_row_read(enum tensorfile_type type, const uint8_t *data, size_t count, float *row);
 void tensorfile_row_write(const float *row, size_t count, uint8_t *out);
-bool tensorfile_row_read(const uint8_t *data, size_t count, float *row);
+
+/* The value of a binary16. */
+float tensorfile_half(uint16_t half);
 
 /* A name out of a file, cut and made printable, for a message. */
 void tensorfile_printable(const void *text, size_t size, char out[TENSORFILE_NAME_MAX]);

@@ -3,7 +3,6 @@
 
 import json
 import os
-import random
 import re
 import struct
 import subprocess
@@ -25,32 +24,6 @@ def run(weights, spec, *more):
     return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
-def make_tensors(sizes, seed=1):
-    """{name: (shape, values)} of a Llama of such sizes, every value a binary32."""
-    draws, d, ff = random.Random(seed), sizes["d"], sizes["ff"]
-    shapes = {"input_layernorm": [d], "post_attention_layernorm": [d], "mlp.gate_proj": [ff, d], "mlp.up_proj": [ff, d],
-              "mlp.down_proj": [d, ff], **{f"self_attn.{x}_proj": [d, d] for x in "qkvo"}}
-    tensors = {"model.embed_tokens.weight": [256, d], "model.norm.weight": [d], "lm_head.weight": [256, d]}
-    for i in range(sizes["layers"]):
-        tensors.update({f"model.layers.{i}.{part}.weight": shape for part, shape in shapes.items()})
-    made = {}
-    for name, shape in tensors.items():
-        count = shape[0] * (shape[1] if len(shape) == 2 else 1)
-        values = struct.pack(f"<{count}f", *(draws.gauss(len(shape) == 1, 0.3) for _ in range(count)))
-        made[name] = shape, values
-    return made
-
-
-def write_safetensors(path, tensors):
-    header, body = {}, b""
-    for name, (shape, values) in tensors.items():
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(body), len(body) + len(values)]}
-        body += values
-    text = json.dumps(header).encode()
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + body)
-
-
 def write_json(path, value):
     with open(path, "w", encoding="utf-8") as file:
         json.dump(value, file)
@@ -67,10 +40,15 @@ CONFIG = {"model_type": "llama", "vocab_size": 256, "hidden_act": "silu", "num_a
 
 
 def theta_of(tensors):
+    """All parameters in the protocol's order, from {transformers' name: (shape, bytes)}."""
     names = open_weights.TRANSFORMERS
     order = [names["outside"][0], *(n.format(i) for i in range(SIZES["layers"]) for n in names["layer"]),
              *names["outside"][1:]]
     return [x for name in order for x in struct.unpack(f"<{len(tensors[name][1]) // 4}f", tensors[name][1])]
+
+
+def root_of(theta):
+    return atelier_protocol.model_root(theta, [0.0] * len(theta))[::-1].hex()
 
 
 def start(spec, name):
@@ -80,15 +58,15 @@ def start(spec, name):
 def from_elsewhere():
     """Weights of another origin make a spec whose chain begins with them"""
     with tempfile.TemporaryDirectory(prefix="atelier-functional-") as root:
-        tensors, folder = make_tensors(SIZES), os.path.join(root, "theirs")
+        tensors, folder = open_weights.make_tensors(SIZES), os.path.join(root, "theirs")
         os.makedirs(folder)
-        write_safetensors(os.path.join(folder, "model.safetensors"), tensors)
+        open_weights.write_safetensors(os.path.join(folder, "model.safetensors"), tensors)
         write_json(os.path.join(folder, "config.json"), CONFIG)
         spec = os.path.join(root, "ward7.json")
         status, made, error = run(folder, spec)
         tap.equal(status, 0, f"status, with {error}")
         theta = theta_of(tensors)
-        expected = atelier_protocol.model_root(theta, [0.0] * len(theta))[::-1].hex()
+        expected = root_of(theta)
         tap.equal((made["model_root"], made["parameters"]), (expected, len(theta)), "what was made")
         written = read_json(spec)
         tap.true(abs(written.pop("genesis_time") - 1795219200) < 10 ** 9, "genesis is not now")
@@ -129,14 +107,58 @@ def completed():
         tap.equal(made[0], made[1], "root and genesis from both formats")
 
 
+def from_gguf(gguf, sizes):
+    """What theta_of wants, from a GGUF file: rows of queries and keys back in their order."""
+    ours, theirs = open_weights.TRANSFORMERS, open_weights.LLAMA_CPP
+    pairs = list(zip(ours["outside"], theirs["outside"]))
+    pairs += [(a.format(i), b.format(i)) for i in range(sizes["layers"]) for a, b in zip(ours["layer"], theirs["layer"])]
+    head, tensors = sizes["d"] // sizes["heads"], {}
+    for name, other in pairs:
+        shape, values = gguf.tensors[other]
+        if "q_proj" in name or "k_proj" in name:
+            rows = open_weights.rows((shape, values))
+            values = [x for row in range(shape[0]) for x in rows[row - row % head + row % head % (head // 2) * 2 +
+                                                                 row % head // (head // 2)]]
+        tensors[name] = shape, struct.pack(f"<{len(values)}f", *values)
+    return tensors
+
+
+def rounded():
+    """Weights in BF16, F16 and Q8_0 become the binary32 values that they are"""
+    with tempfile.TemporaryDirectory(prefix="atelier-functional-") as root:
+        weights = os.path.join(root, "model.safetensors")
+        write_json(os.path.join(root, "config.json"), CONFIG)
+        whole, wanted = open_weights.make_tensors(SIZES), {}
+        for kind in ("BF16", "F16"):
+            stored = {}
+            for name, (shape, data) in whole.items():
+                values = struct.unpack(f"<{len(data) // 4}f", data)
+                if kind == "F16":
+                    stored[name] = shape, struct.pack(f"<{len(values)}e", *values)
+                    wanted[name] = shape, struct.pack(f"<{len(values)}f", *struct.unpack(f"<{len(values)}e", stored[name][1]))
+                else:
+                    stored[name] = shape, b"".join(data[i + 2:i + 4] for i in range(0, len(data), 4))
+                    wanted[name] = shape, b"".join(b"\0\0" + data[i + 2:i + 4] for i in range(0, len(data), 4))
+            open_weights.write_safetensors(weights, stored, kind)
+            status, made, error = run(weights, os.path.join(root, kind.lower() + ".json"))
+            tap.equal(status, 0, f"status, with {error}")
+            tap.equal(made["model_root"], root_of(theta_of(wanted)), f"root of {kind}")
+        with start(os.path.join(root, "f16.json"), "f16") as node:
+            eight = os.path.join(root, "model-8.gguf")
+            node.rpc.exportmodel(eight, "gguf-q8_0")
+        status, made, error = run(eight, os.path.join(root, "q8.json"))
+        tap.equal(status, 0, f"status, with {error}")
+        tap.equal(made["model_root"], root_of(theta_of(from_gguf(open_weights.Gguf(eight), SIZES))), "root of Q8_0")
+
+
 def another_file():
     """A spec's initial_root tells when the file beside it is another one"""
     with tempfile.TemporaryDirectory(prefix="atelier-functional-") as root:
         spec = os.path.join(root, "ward.json")
-        write_safetensors(os.path.join(root, "a.safetensors"), make_tensors(SIZES))
+        open_weights.write_safetensors(os.path.join(root, "a.safetensors"), open_weights.make_tensors(SIZES))
         write_json(os.path.join(root, "config.json"), CONFIG)
         tap.equal(run(os.path.join(root, "a.safetensors"), spec)[0], 0, "status")
-        write_safetensors(os.path.join(root, "ward.safetensors"), make_tensors(SIZES, seed=2))
+        open_weights.write_safetensors(os.path.join(root, "ward.safetensors"), open_weights.make_tensors(SIZES, seed=2))
         node = Node("-chainspec=" + spec, chain="ward", start=False)
         node.launch()
         tap.equal(node.wait_for_exit(), 1, "status")
@@ -152,7 +174,7 @@ def refused():
         weights, spec = os.path.join(root, "w.safetensors"), os.path.join(root, "new.json")
 
         def check(why, tensors=None, config=CONFIG, existing=None):
-            write_safetensors(weights, tensors if tensors else make_tensors(SIZES))
+            open_weights.write_safetensors(weights, tensors if tensors else open_weights.make_tensors(SIZES))
             for path, value in ((os.path.join(root, "config.json"), config), (spec, existing)):
                 if value is not None:
                     write_json(path, value)
@@ -166,7 +188,7 @@ def refused():
             tap.true(not os.path.exists(os.path.join(root, "new.safetensors")), "weights were written")
 
         def without(name, **changed):
-            return {**{key: value for key, value in make_tensors(SIZES).items() if key != name}, **changed}
+            return {**{key: value for key, value in open_weights.make_tensors(SIZES).items() if key != name}, **changed}
 
         up = "model.layers.1.mlp.up_proj.weight"
         check(f"tensor {up} is missing", without(up))
@@ -178,7 +200,7 @@ def refused():
               without("", **{"model.embed_tokens.weight": ([300, 32], bytes(4 * 300 * 32))}))
         check("tensor model.embed_tokens.weight is no matrix",
               without("", **{"model.embed_tokens.weight": ([8192], bytes(4 * 8192))}))
-        check("d must be", make_tensors({**SIZES, "d": 40}))
+        check("d must be", open_weights.make_tensors({**SIZES, "d": 40}))
         check('does not tell "heads"', config=None)
         check("4 heads and 2 of keys", config={**CONFIG, "num_attention_heads": 4})
         for name, value in (("rms_norm_eps", 1e-6), ("rope_theta", 5e5), ("vocab_size", 32000), ("hidden_act", "gelu"),
@@ -237,4 +259,4 @@ def progress():
                   "tenths on standard error")
 
 
-tap.main(from_elsewhere, completed, another_file, refused, foreign_gguf, progress)
+tap.main(from_elsewhere, completed, rounded, another_file, refused, foreign_gguf, progress)

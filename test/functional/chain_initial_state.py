@@ -23,7 +23,6 @@ class Folder:
             node.generate(5)
             node.rpc.exportmodel(os.path.join(self.path, "model"))
             node.rpc.exportmodel(os.path.join(self.path, "model.gguf"), "gguf")
-            node.rpc.exportmodel(os.path.join(self.path, "model-8.gguf"), "gguf-q8_0")
             self.logits = node.rpc.getlogits(TEXT.hex())["logits"]
 
     def __enter__(self):
@@ -76,7 +75,6 @@ def refused():
                 ("model.gguf", {"d": 64}, "tensor token_embd.weight has another shape than 256 x 64"),
                 ("model.gguf", {"layers": 3}, "tensor blk.2.attn_norm.weight is missing"),
                 ("model.gguf", {"heads": 1}, "the GGUF file has 2 heads (2 of keys), the model 1"),
-                ("model-8.gguf", {}, "tensor token_embd.weight is not F32"),
                 ("model/model.safetensors", {"ff": 64}, "mlp.gate_proj.weight has another shape than 64 x 32"),
                 ("model/config.json", {}, "neither a GGUF nor a safetensors file"),
                 ("nowhere.gguf", {}, "nowhere.gguf: cannot be opened")):

@@ -3,6 +3,7 @@ a Llama in float64. Plain Python, slow, for small models."""
 
 import json
 import math
+import random
 import struct
 
 # ---- safetensors ----
@@ -24,6 +25,32 @@ def read_safetensors(path):
         covered = end
     assert covered == len(body)
     return tensors, metadata
+
+
+def make_tensors(sizes, seed=1):
+    """{name: (shape, bytes)} of a Llama of such sizes, in F32, wild enough to write what nobody expects."""
+    draws, d, ff = random.Random(seed), sizes["d"], sizes["ff"]
+    shapes = {"input_layernorm": [d], "post_attention_layernorm": [d], "mlp.gate_proj": [ff, d], "mlp.up_proj": [ff, d],
+              "mlp.down_proj": [d, ff], **{f"self_attn.{x}_proj": [d, d] for x in "qkvo"}}
+    tensors = {"model.embed_tokens.weight": [256, d], "model.norm.weight": [d], "lm_head.weight": [256, d]}
+    for i in range(sizes["layers"]):
+        tensors.update({f"model.layers.{i}.{part}.weight": shape for part, shape in shapes.items()})
+    made = {}
+    for name, shape in tensors.items():
+        count = shape[0] * (shape[1] if len(shape) == 2 else 1)
+        values = struct.pack(f"<{count}f", *(draws.gauss(len(shape) == 1, 0.3) for _ in range(count)))
+        made[name] = shape, values
+    return made
+
+
+def write_safetensors(path, tensors, dtype="F32"):
+    header, body = {}, b""
+    for name, (shape, values) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(values)]}
+        body += values
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + body)
 
 
 # ---- GGUF ----

@@ -130,7 +130,7 @@ static void test_safetensors_refused(void **state)
 {
 	static const struct change changes[] = {
 		CHANGE("model.layers.1.mlp.up_pro", 0, "x", "model.layers.1.mlp.up_proj.weight is missing"),
-		CHANGE("lm_head.weight\":{\"dtype\":\"F", 0, "1", "lm_head.weight is not F32"),
+		CHANGE("lm_head.weight\":{\"dtype\":\"F", 0, "1", "lm_head.weight is not F32, F16 or BF16"),
 		CHANGE("model.norm.weight\":{\"dtype\":\"F32\",\"shape\":[6", 0, "5", "model.norm.weight has another shape than 1 x 64"),
 		CHANGE("self_attn.o_proj.weight\":{\"dtype\":\"F32\",\"shape\":[6", 0, "5", "self_attn.o_proj.weight has another shape"),
 		CHANGE("data_offset", 0, "x", "embed_tokens.weight has no offsets"),
@@ -179,7 +179,7 @@ static void test_gguf_refused(void **state)
 		CHANGE("output_norm.weight", 0, "\0", "output_norm.weight has another shape"),
 		CHANGE("output_norm.weight", 0, "\5", "output_norm.weight has another shape"),
 		CHANGE("output_norm.weight", 4, "\5", "output_norm.weight has another shape"),
-		CHANGE("output_norm.weight", 12, "\10", "output_norm.weight is not F32"),
+		CHANGE("output_norm.weight", 12, "\2", "output_norm.weight is not F32, F16, BF16 or Q8_0"),
 		CHANGE("output_norm.weight", 16, "\1", "output_norm.weight does not lie"),
 		CHANGE("output_norm.weight", 16, "\xe0\xff\xff\xff\xff\xff\xff\xff", "output_norm.weight does not lie"),
 	};
@@ -195,10 +195,57 @@ static void test_gguf_refused(void **state)
 	for (size_t size = 4; size < 12000; size += 97)
 		refused(&file, size, "");
 	buf_clear(&file);
+	free(theta);
+}
+
+/* Values of 8 bits are read as what they stand for: exactly, or to half a step. */
+static void test_read_blocks(void **state)
+{
+	size_t bytes = model_count(&config) * sizeof(float);
+	float *theta = mem_align(bytes), *again = mem_align(bytes);
+	struct buf file;
+
+	(void)state;
+	for (size_t i = 0; i < bytes / sizeof(float); i++)
+		theta[i] = (float)(int)(i * 2654435761u % 255) - 127.0f; /* 127 in every block: a scale of 1 */
+	for (size_t i = 0; i < bytes / sizeof(float); i += 16)
+		theta[i] = 127.0f;
 	write_file(&config, theta, GGUF8, &file);
-	refused(&file, file.size, "token_embd.weight is not F32");
+	assert_true(tensorfile_read(&config, file.data, file.size, again, NULL));
+	assert_memory_equal(again, theta, bytes);
+	write_le16(find(&file, "token_embd.weight") + 20, 2); /* Q4_0 */
+	refused(&file, file.size, "token_embd.weight is not F32, F16, BF16 or Q8_0");
+	buf_clear(&file);
+	for (size_t i = 0; i < bytes / sizeof(float); i++)
+		theta[i] *= 0.3f;
+	write_file(&config, theta, GGUF8, &file);
+	assert_true(tensorfile_read(&config, file.data, file.size, again, NULL));
+	for (size_t i = 0; i < bytes / sizeof(float); i++)
+		assert_true(fabsf(again[i] - theta[i]) <= 0.6f * 0.3f);
 	buf_clear(&file);
 	free(theta);
+	free(again);
+}
+
+/* The types of 16 bits, in one row each; a row of no whole blocks, and values that are not finite. */
+static void test_types(void **state)
+{
+	static const uint8_t halves[] = {0x00, 0x3c, 0x01, 0x80, 0xff, 0x03, 0xff, 0xfb}, upper[] = {0x80, 0xbf, 0x49, 0x40};
+	static const uint8_t wrong[] = {0x00, 0x7c, 0x01, 0x7e, 0x80, 0x7f};
+	float row[4];
+
+	(void)state;
+	assert_true(tensorfile_row_read(TENSORFILE_F16, halves, 4, row));
+	assert_true(row[0] == 1.0f && row[1] == -0x1p-24f && row[2] == 1023 * 0x1p-24f && row[3] == -65504.0f);
+	assert_true(tensorfile_row_read(TENSORFILE_BF16, upper, 2, row));
+	assert_true(row[0] == -1.0f && row[1] == 3.140625f);
+	assert_false(tensorfile_row_read(TENSORFILE_F16, wrong, 1, row));
+	assert_false(tensorfile_row_read(TENSORFILE_F16, wrong + 2, 1, row));
+	assert_false(tensorfile_row_read(TENSORFILE_BF16, wrong + 4, 1, row));
+	assert_int_equal(tensorfile_row_bytes(TENSORFILE_Q8_0, 48), 0);
+	assert_int_equal(tensorfile_row_bytes(TENSORFILE_Q8_0, 64), 68);
+	for (unsigned half = 0; half < 0x7c00; half++)
+		assert_int_equal(gguf_half(tensorfile_half((uint16_t)half)), half);
 }
 
 /* A file tells the sizes of its model: GGUF all of them, safetensors those that its shapes show. */
@@ -335,7 +382,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_safetensors_refused),
 		cmocka_unit_test(test_gguf_refused), cmocka_unit_test(test_half), cmocka_unit_test(test_blocks),
-		cmocka_unit_test(test_sink_fails), cmocka_unit_test(test_sizes), cmocka_unit_test(test_config),
+		cmocka_unit_test(test_sink_fails), cmocka_unit_test(test_read_blocks), cmocka_unit_test(test_types),
+		cmocka_unit_test(test_sizes), cmocka_unit_test(test_config),
 	};
 
 	return cmocka_run_group_tests_name("ml_tensorfile", tests, NULL, NULL);
