@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "ml/attention.h"
+#include "ml/linear.h"
 #include "ml/math.h"
 #include "ml/model.h"
 #include "ml/ops.h"
@@ -159,6 +160,43 @@ static void test_gate(void **state)
 
 /* ---- Rotation: qkv [2 windows of 32][3 * 2 heads * 16] ---- */
 
+enum { ROT_CTX = 32, ROT_HEADS = 2, ROT_HEAD = 16, ROT_WIDTH = 3 * ROT_HEADS * ROT_HEAD };
+
+/* The token at position 5. */
+static void reference_rotation(const double *x, double *y)
+{
+	memcpy(y, x, ROT_WIDTH * sizeof(*y));
+	for (int h = 0; h < 2 * ROT_HEADS; h++) {
+		for (int i = 0; i < ROT_HEAD / 2; i++) {
+			double angle = 5 * pow(10000.0, -2.0 * i / ROT_HEAD), *a = y + h * ROT_HEAD + i, *b = a + ROT_HEAD / 2;
+			double u = *a, w = *b;
+
+			*a = u * cos(angle) - w * sin(angle);
+			*b = u * sin(angle) + w * cos(angle);
+		}
+	}
+}
+
+/* Gradients pass backwards through the rotation by the inverse one. */
+static void test_rotate_gradient(void **state)
+{
+	float cosine[ROT_CTX * ROT_HEAD / 2], sine[ROT_CTX * ROT_HEAD / 2];
+	float *x = random_floats(6 * ROT_WIDTH), *dy = random_floats(6 * ROT_WIDTH), *token = x + (size_t)5 * ROT_WIDTH;
+	float *y = mem_dup(x, 6 * ROT_WIDTH * sizeof(float)), *dx = mem_dup(dy, 6 * ROT_WIDTH * sizeof(float));
+	struct ops_rotary rotary = {cosine, sine, ROT_CTX, ROT_HEADS, ROT_HEAD};
+
+	(void)state;
+	ops_rotary_table(ROT_CTX, ROT_HEAD, cosine, sine);
+	ops_rotate(&rotary, y, 6, false);
+	ops_rotate(&rotary, dx, 6, true);
+	check_values(reference_rotation, token, ROT_WIDTH, y + (size_t)5 * ROT_WIDTH, ROT_WIDTH);
+	check_gradient(reference_rotation, token, ROT_WIDTH, dy + (size_t)5 * ROT_WIDTH, ROT_WIDTH, dx + (size_t)5 * ROT_WIDTH);
+	free(x);
+	free(dy);
+	free(y);
+	free(dx);
+}
+
 static void test_rotate(void **state)
 {
 	enum { CTX = 32, HEADS = 2, HEAD = 16, WIDTH = 3 * HEADS * HEAD, TOKENS = 2 * CTX };
@@ -258,6 +296,113 @@ static void test_embedding(void **state)
 	}
 	free(table);
 	free(h);
+	free(gradient);
+}
+
+enum { TABLE_D = 16, TABLE_ROWS = 2, TABLE_CTX = 32, TABLE_OUT = TABLE_ROWS * TABLE_CTX * TABLE_D, BYTE = 250 };
+
+static uint8_t table_windows[TABLE_ROWS * (TABLE_CTX + 1)];
+
+/* x: the rows of the bytes from BYTE on. */
+static void reference_embedding(const double *x, double *y)
+{
+	for (int t = 0; t < TABLE_ROWS * TABLE_CTX; t++)
+		memcpy(y + t * TABLE_D, x + (table_windows[t / TABLE_CTX * (TABLE_CTX + 1) + t % TABLE_CTX] - BYTE) * TABLE_D,
+		       TABLE_D * sizeof(*y));
+}
+
+static void test_embedding_gradient(void **state)
+{
+	float *table = random_floats(MODEL_VOCABULARY * TABLE_D), *dh = random_floats(TABLE_OUT), h[TABLE_OUT];
+	float *gradient = mem_calloc(MODEL_VOCABULARY * TABLE_D, sizeof(float)), *rows = table + BYTE * TABLE_D;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table_windows); i++)
+		table_windows[i] = (uint8_t)(i * i % 5 + BYTE);
+	ops_embed(table, table_windows, TABLE_ROWS, TABLE_CTX, TABLE_D, h);
+	ops_embed_backward(dh, table_windows, TABLE_ROWS, TABLE_CTX, TABLE_D, 0, TABLE_D, gradient);
+	check_values(reference_embedding, rows, 6 * TABLE_D, h, TABLE_OUT);
+	check_gradient(reference_embedding, rows, 6 * TABLE_D, dh, TABLE_OUT, gradient + BYTE * TABLE_D);
+	free(table);
+	free(dh);
+	free(gradient);
+}
+
+/* ---- Linear: W [16][32], then x [300 tokens][32]; more tokens than are added at a time ---- */
+
+enum { LIN_TOKENS = 300, LIN_IN = 32, LIN_OUT = 16, LIN_W = LIN_OUT * LIN_IN, LIN_Y = LIN_TOKENS * LIN_OUT };
+enum { LIN_INPUTS = LIN_W + LIN_TOKENS * LIN_IN, LIN_CUT = 280 };
+
+static void reference_linear(const double *w, double *y)
+{
+	const double *x = w + LIN_W;
+
+	for (int t = 0; t < LIN_TOKENS; t++) {
+		for (int i = 0; i < LIN_OUT; i++) {
+			y[t * LIN_OUT + i] = 0;
+			for (int j = 0; j < LIN_IN; j++)
+				y[t * LIN_OUT + i] += w[i * LIN_IN + j] * x[t * LIN_IN + j];
+		}
+	}
+}
+
+/* Values that lie on every grid they can meet, so that rounding changes none of them. */
+static float *grid_floats(size_t n)
+{
+	float *x = random_floats(n);
+
+	for (size_t i = 0; i < n; i++)
+		x[i] = truncf(x[i] * 100) / 64;
+	return x;
+}
+
+/* The gradient of W comes in two chunks; that of x in one. */
+static void run_linear(enum engine engine, const float *theta, const float *dy, float *y, float *gradient)
+{
+	struct linear l = {.out = LIN_OUT, .in = LIN_IN};
+	struct linear_work work = {
+		.rounded = mem_align(linear_rounded_size(LIN_TOKENS, LIN_IN)), .part = mem_align(linear_part_size()),
+		.scratch = mem_align(linear_scratch_size(LIN_TOKENS, LIN_IN)),
+	};
+	int32_t dy_largest[LIN_OUT], x_largest[LIN_IN];
+	struct linear_chunk chunk = {.dy = dy, .x = theta + LIN_W, .tokens = LIN_CUT, .dy_largest = dy_largest, .x_largest = x_largest};
+
+	for (int i = 0; i < 2; i++)
+		l.memory[i] = mem_align(exact_operand_size(LIN_OUT, LIN_IN));
+	assert_true(linear_round(&l, engine, theta, true));
+	linear_take(&work, engine, theta + LIN_W, LIN_TOKENS, LIN_IN, 0, LIN_TOKENS, x_largest);
+	assert_true(linear_forward(&l, engine, &work, theta + LIN_W, LIN_TOKENS, y));
+	linear_take(&work, engine, dy, LIN_TOKENS, LIN_OUT, 0, LIN_TOKENS, dy_largest);
+	assert_true(linear_backward(&l, engine, &work, dy, LIN_TOKENS, gradient + LIN_W));
+	assert_true(linear_gradient(&l, engine, &work, &chunk, 0, LIN_OUT, false, gradient));
+	chunk = (struct linear_chunk){dy + LIN_CUT * LIN_OUT, theta + LIN_W + LIN_CUT * LIN_IN, LIN_TOKENS - LIN_CUT, dy_largest, x_largest};
+	assert_true(linear_gradient(&l, engine, &work, &chunk, 0, 5, true, gradient));
+	assert_true(linear_gradient(&l, engine, &work, &chunk, 5, LIN_OUT - 5, true, gradient));
+	free(work.rounded);
+	free(work.part);
+	free(work.scratch);
+	free(l.memory[0]);
+	free(l.memory[1]);
+}
+
+static void test_linear(void **state)
+{
+	static const enum engine engines[] = {ENGINE_OPENBLAS, ENGINE_REFERENCE, ENGINE_ONEDNN, ENGINE_PLAIN};
+	float *theta = grid_floats(LIN_INPUTS), *dy = grid_floats(LIN_Y), y[LIN_Y], *gradient = mem_align(LIN_INPUTS * sizeof(float));
+	struct errmsg err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
+		if (!engine_usable(engines[i], &err))
+			continue;
+		memset(gradient, 0x7f, LIN_INPUTS * sizeof(float));
+		run_linear(engines[i], theta, dy, y, gradient);
+		check_values(reference_linear, theta, LIN_INPUTS, y, LIN_Y);
+		/* All of W and the first tokens: the others are alike. */
+		check_some(reference_linear, theta, LIN_INPUTS, LIN_W + 3 * LIN_IN, dy, LIN_Y, gradient);
+	}
+	free(theta);
+	free(dy);
 	free(gradient);
 }
 
@@ -442,9 +587,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rmsnorm),         cmocka_unit_test(test_gate),
-		cmocka_unit_test(test_rotate),          cmocka_unit_test(test_cross_entropy),
-		cmocka_unit_test(test_embedding),       cmocka_unit_test(test_attention),
-		cmocka_unit_test(test_attention_bits),  cmocka_unit_test(test_attention_masks_overflow),
+		cmocka_unit_test(test_rotate),          cmocka_unit_test(test_rotate_gradient),
+		cmocka_unit_test(test_cross_entropy),   cmocka_unit_test(test_embedding),
+		cmocka_unit_test(test_embedding_gradient), cmocka_unit_test(test_linear),
+		cmocka_unit_test(test_attention),       cmocka_unit_test(test_attention_bits),
+		cmocka_unit_test(test_attention_masks_overflow),
 	};
 
 	return cmocka_run_group_tests_name("ml/ops", tests, NULL, NULL);
