@@ -122,7 +122,8 @@ def exp_all(xs):
     x = [min(max(a, -87.0), 87.0) for a in xs]
     t = rounded([a + MAGIC for a in scaled(x, LOG2_E)])
     k = rounded([a - MAGIC for a in t])
-    n = [int(a) for a in k]  # bits(t) - bits(12582912): between 2^23 and 2^24 a step of the bits is a step of one
+    # bits(t) - bits(12582912): between 2^23 and 2^24 a step of the bits is a step of one. NaN stays NaN, whatever n is.
+    n = [0 if math.isnan(a) else int(a) for a in k]
     r = rounded([a - b for a, b in zip(x, scaled(k, LN2_HIGH))])
     r = rounded([a - b for a, b in zip(r, scaled(k, LN2_LOW))])
     p = [EXP[0]] * len(x)

@@ -163,6 +163,23 @@ class Answers:
         return atelier.HH(bytes.fromhex(self.coinbase()))[::-1].hex()
 
 
+def overflow_fails():
+    """Whether a step has no result where attention's scores overflow: infinities and NaN must not end elsewhere."""
+    model = atelier.Model(16, 1, 1, 16, 32)
+    theta = [atelier.f32((i * 37 % 101 - 50) * 6e-4) for i in range(model.n)]
+    windows = [bytes(i * i * 7 % 251 for i in range(model.ctx + 1))]
+    for name, gain in (("0.norm_mlp", 1.0), ("norm", 1.0), ("0.norm_attention", 1e15)):
+        theta[model.offset[name]:model.offset[name] + model.d] = [atelier.f32(gain)] * model.d
+    atelier.loss_and_gradient(model, theta, windows, False)
+    for i in range(model.offset["0.wq"], model.offset["0.wv"]):
+        theta[i] = atelier.f32(theta[i] * 1e12)
+    try:
+        atelier.loss_and_gradient(model, theta, windows, False)
+    except atelier.Failed:
+        return True
+    return False
+
+
 def bench_digest():
     """What atelier-bench finds, or None if it is not built."""
     program = os.path.join(BUILD, "atelier-bench")
@@ -178,7 +195,7 @@ def main():
     answers = Answers(document)
     printing = sys.argv[1:] == ["-print"]
     if not printing:
-        print(f"1..{len(lines) + 1}", flush=True)
+        print(f"1..{len(lines) + 2}", flush=True)
     failed = False
     for number, line in enumerate(lines, 1):
         question, _, want = line.partition(" = ")
@@ -196,7 +213,9 @@ def main():
     found, want = bench_digest(), answers.digest("regtest")
     good = found is None or want in found
     print(f"{'ok' if good else 'not ok'} {len(lines) + 1} - atelier-bench finds the digest{'' if found else ' # SKIP not built'}")
-    return 0 if good and not failed else 1
+    fails = overflow_fails()
+    print(f"{'ok' if fails else 'not ok'} {len(lines) + 2} - overflowing scores make a step fail")
+    return 0 if good and fails and not failed else 1
 
 
 if __name__ == "__main__":

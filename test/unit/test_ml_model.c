@@ -377,12 +377,55 @@ static void test_refusal_and_cancel(void **state)
 	state_unref(s);
 }
 
+/* Scores of attention that overflow give NaN, which must reach the next product on every engine, and stay out of the next
+ * pass: test/functional/second_implementation.py has the same. */
+static void check_overflow(enum engine engine, float *theta, const uint8_t *windows, const float *gain)
+{
+	struct model *m = model_new(&small, engine, NULL);
+	float *gradient = mem_align(model_count(&small) * sizeof(float)), before, loss;
+	struct model_tensor norm, wq;
+
+	model_tensor(&small, 1, &norm);
+	model_tensor(&small, 2, &wq);
+	assert_true(model_loss(m, theta, windows, 2, NULL, &before));
+	for (size_t i = 0; i < norm.cols; i++)
+		theta[norm.offset + i] = gain[0];
+	for (size_t i = 0; i < 2 * wq.rows * wq.cols; i++)
+		theta[wq.offset + i] *= gain[1];
+	assert_false(model_loss(m, theta, windows, 2, NULL, &loss));
+	assert_false(model_gradient(m, theta, windows, 2, NULL, gradient, &loss));
+	for (size_t i = 0; i < norm.cols; i++)
+		theta[norm.offset + i] = 1.0f;
+	for (size_t i = 0; i < 2 * wq.rows * wq.cols; i++)
+		theta[wq.offset + i] *= 1.0f / gain[1];
+	assert_true(model_loss(m, theta, windows, 2, NULL, &loss));
+	assert_int_equal(float_bits(loss), float_bits(before));
+	free(gradient);
+	model_free(m);
+}
+
+static void test_overflowing_scores(void **state)
+{
+	static const float gain[2] = {0x1p50f, 0x1p40f};
+	struct state *s = state_new_initial(&small, key);
+	float *theta = mem_dup(state_theta(s), model_count(&small) * sizeof(float));
+	uint8_t *windows = make_windows(&small, 2);
+
+	(void)state;
+	check_overflow(ENGINE_OPENBLAS, theta, windows, gain);
+	check_overflow(ENGINE_REFERENCE, theta, windows, gain);
+	free(theta);
+	free(windows);
+	state_unref(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limits),        cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_gradient),      cmocka_unit_test(test_engines_agree), cmocka_unit_test(test_teams),
 		cmocka_unit_test(test_micro_batches), cmocka_unit_test(test_refusal_and_cancel),
+		cmocka_unit_test(test_overflowing_scores),
 	};
 
 	engine_init(1);
