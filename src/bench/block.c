@@ -84,6 +84,7 @@ bool bench_verify(struct bench *b)
 	struct verify_job job = {
 		.spec = &b->spec, .parent = spec_initial_state(&b->spec), .benchmark = mem_alloc(window_benchmark_size(&b->spec)),
 		.v_ref = b->spec.v_0, .proofs = mem_calloc(proofs, sizeof(*job.proofs)), .proof_count = proofs,
+		.threads = b->threads,
 	};
 	bool ok = true;
 
