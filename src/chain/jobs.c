@@ -408,8 +408,9 @@ static void start_job(struct chain *chain, struct node *node, struct state *pare
 		free(job);
 		return;
 	}
-	/* A block at the tip is alone, and everybody waits for it. */
-	job->verify.threads = pool_threads(chain->pool);
+	/* A block at the tip is alone, and everybody waits for it. Where branches compete each has a worker of the pool: there
+	 * must not be so many threads for every one of them. */
+	job->verify.threads = chain->job_count == 0 ? pool_threads(chain->pool) : 1;
 	job->next = chain->jobs;
 	chain->jobs = job;
 	chain->job_count++;
