@@ -81,7 +81,7 @@ size_t attention_kept(size_t ctx)
 
 size_t attention_scratch(size_t ctx, size_t head)
 {
-	return ATTENTION_HEAD_MAX * TILE + 2 * ctx * ROW + 3 * ctx * head + ctx * TILE;
+	return ATTENTION_HEAD_MAX * TILE + 2 * ctx * ROW + ctx * TILE + 2 * ctx * head;
 }
 
 /* A tile's rows of x, ROW apart. */

@@ -1,7 +1,7 @@
 /* A weight matrix of the model, y = x W^T, and its way back, by exact products (doc/protocol.md sections 3 and 4).
  *
  * Here: the matrix rounded once for all tokens of a pass, products with blocks of tokens, and the gradient of the matrix,
- * which contracts over all tokens of a chunk. Not here: which tokens form a block or a chunk (ml/model.c). */
+ * which contracts over all tokens of a chunk. Not here: which tokens form a block or a chunk (ml/pass.c). */
 #ifndef ATELIER_ML_LINEAR_H
 #define ATELIER_ML_LINEAR_H
 
@@ -55,7 +55,7 @@ bool linear_backward(const struct linear *l, enum engine engine, const struct li
 struct linear_chunk {
 	const float *dy, *x;                         /* [tokens][out], [tokens][in] */
 	size_t tokens;                               /* at most 1024 */
-	const int32_t *dy_largest, *x_largest;       /* [out], [in] over the chunk's tokens */
+	const int32_t *dy_largest, *x_largest;       /* [out], [in] over the chunk's tokens; not looked at by ENGINE_PLAIN */
 };
 
 /* Rows first .. first + count - 1 (LINEAR_ROWS at most) of the gradient at gradient + offset, overwritten or added to. */

@@ -305,13 +305,12 @@ static void attention_backward_block(void *arg, size_t task, unsigned member)
 }
 
 /* The larger of all blocks' numbers, [blocks][width], column by column. */
-static const int32_t *merge(const struct pass *pass, const int32_t *largest, size_t width, int32_t *merged)
+static void merge(const struct pass *pass, const int32_t *largest, size_t width, int32_t *merged)
 {
 	memcpy(merged, largest, width * sizeof(*merged));
 	for (size_t i = 1; i < pass->blocks; i++)
 		for (size_t j = 0; j < width; j++)
 			merged[j] = largest[i * width + j] > merged[j] ? largest[i * width + j] : merged[j];
-	return merged;
 }
 
 /* Rows of a matrix per task: so that all members have some, and no task more than linear_gradient takes. */
@@ -339,11 +338,14 @@ static void gradient_rows(struct pass *pass, const struct product *product, size
 {
 	const struct linear *w = product->w;
 	size_t rows = rows_per_task(pass, w), first = task * rows;
-	struct linear_chunk chunk = {.dy = product->dy, .x = product->x, .tokens = pass->tokens};
+	struct linear_chunk chunk = {
+		.dy = product->dy, .x = product->x, .tokens = pass->tokens,
+		.dy_largest = member->largest[0], .x_largest = member->largest[1],
+	};
 
 	if (pass->m->engine != ENGINE_PLAIN) {
-		chunk.dy_largest = merge(pass, product->dy_largest, w->out, member->largest[0]);
-		chunk.x_largest = merge(pass, product->x_largest, w->in, member->largest[1]);
+		merge(pass, product->dy_largest, w->out, member->largest[0]);
+		merge(pass, product->x_largest, w->in, member->largest[1]);
 	}
 	if (!linear_gradient(w, pass->m->engine, &member->work, &chunk, first, smaller(rows, w->out - first), !pass->first,
 			     pass->gradient))
