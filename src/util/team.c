@@ -7,9 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct member {
 	struct team *team;
@@ -70,21 +68,18 @@ struct team *team_new(unsigned members)
 	if (members <= 1)
 		return NULL;
 	t = mem_calloc(1, sizeof *t + (members - 1) * sizeof t->others[0]);
-	t->members = members;
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_cond_init(&t->start, NULL);
 	pthread_cond_init(&t->end, NULL);
 	/* Signals belong to the process's first thread. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	for (unsigned i = 0; i + 1 < members; i++) {
-		t->others[i] = (struct member){.team = t, .index = i + 1};
-		int error = pthread_create(&t->others[i].thread, NULL, work, &t->others[i]);
+	for (t->members = 1; t->members < members; t->members++) {
+		struct member *other = &t->others[t->members - 1];
 
-		if (error) {
-			fprintf(stderr, "A thread cannot be started: %s\n", strerror(error));
-			abort();
-		}
+		*other = (struct member){.team = t, .index = t->members};
+		if (pthread_create(&other->thread, NULL, work, other) != 0)
+			break;
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return t;

@@ -12,7 +12,7 @@ struct team;
 /* Called once for each task, 0 .. count - 1, in no order; member is 0 (the caller's thread) .. team_members - 1. */
 typedef void team_task(void *arg, size_t task, unsigned member);
 
-/* Starts members - 1 threads; NULL for one member. */
+/* Starts members - 1 threads, or as many as the system gives; NULL for one member. */
 struct team *team_new(unsigned members);
 void team_free(struct team *t);
 unsigned team_members(const struct team *t);

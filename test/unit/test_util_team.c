@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 enum { TASKS = 1000, MEMBERS = 4 };
 
@@ -90,10 +92,53 @@ static void test_alone(void **state)
 	team_free(NULL);
 }
 
+/* Sanitizers need address space of their own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CAN_LIMIT 0
+#else
+#define CAN_LIMIT 1
+#endif
+
+static size_t address_space(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	size_t pages = 0;
+
+	if (file == NULL)
+		return 0;
+	if (fscanf(file, "%zu", &pages) != 1)
+		pages = 0;
+	fclose(file);
+	return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Where the system starts no more threads, those that there are do the work. */
+static void test_few_threads(void **state)
+{
+	struct rlimit before, little;
+	struct team *team;
+	struct work w;
+	size_t used = address_space();
+
+	(void)state;
+	if (!CAN_LIMIT || used == 0)
+		skip();
+	assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+	little = before;
+	little.rlim_cur = used + ((size_t)1 << 20);
+	assert_int_equal(setrlimit(RLIMIT_AS, &little), 0);
+	team = team_new(64);
+	assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+	assert_in_range(team_members(team), 1, MEMBERS);
+	check(team, &w, TASKS);
+	team_free(team);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tasks), cmocka_unit_test(test_threads), cmocka_unit_test(test_alone),
+		cmocka_unit_test(test_few_threads),
 	};
 
 	return cmocka_run_group_tests_name("util/team", tests, NULL, NULL);
