@@ -59,6 +59,12 @@ void exact_largest(const float *x, size_t rows, size_t cols, int32_t *largest);
 struct exact_operand exact_part(enum engine engine, const float *x, size_t ld, size_t rows, size_t cols,
 				const int32_t *largest, void *memory);
 
+/* Rounds rows first .. first + rows - 1 of a matrix with `cols` columns, none of whose values exceeds `largest` in size, to the
+ * grid for `largest`, in place. Before that each value is shifted by up to half a step, up as often as down, in a fixed pattern:
+ * so what is much smaller than a step, and would be lost on the grids above, survives on average. For the gradient of the
+ * logits, most of which is that small. */
+void exact_dither(float *x, size_t first, size_t rows, size_t cols, float largest);
+
 /* ---- Products ---- */
 
 /* y [m][n] = A [m][k] B [n][k]^T. An operand that was made along its rows has k rows: it is transposed. */

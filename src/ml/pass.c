@@ -234,6 +234,8 @@ static bool head_forward_backward(const struct block *k)
 			  k->pass->gradient != NULL, m->losses + k->token);
 	if (!k->pass->gradient)
 		return true;
+	if (m->engine != ENGINE_PLAIN)
+		exact_dither(logits, k->token, k->tokens, MODEL_VOCABULARY, k->pass->inv);
 	if (!multiply_back(k, head_matrix(m), logits, m->dz + at, m->dy_largest))
 		return false;
 	ops_rmsnorm_backward(h, gain, m->r + k->token, m->dz + at, NULL, k->tokens, d, m->dh[0] + at, m->z + at);

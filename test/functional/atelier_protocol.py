@@ -452,6 +452,17 @@ def token_loss(logits, target, inv):
     return f32(log(z) - f32(logits[target] - top)), dx
 
 
+def dithered(dx, token, inv):
+    """The gradient of a token's logits on the grid of inv, each value shifted before it is rounded."""
+    e = max(70, bits(inv) + 0x10000 >> 23) - 133
+    out = []
+    for j, x in enumerate(dx):
+        f = (token * 3242174889 + j * 2447445413) % 2 ** 32
+        shifted = f32(x + f32(float((f >> 8) - 2 ** 23) * math.ldexp(1.0, e - 24)))
+        out.append(math.ldexp(float(round(math.ldexp(shifted, -e))), e))
+    return out
+
+
 def micro_batch(model, theta, windows, inv, gradient):
     """Losses of the tokens of some windows; adds to the gradient unless it is None."""
     ctx, d = model.ctx, model.d
@@ -473,6 +484,7 @@ def micro_batch(model, theta, windows, inv, gradient):
         dlogits.append(dx)
     if gradient is None:
         return losses
+    dlogits = [dithered(dx, t, inv) for t, dx in enumerate(dlogits)]
     dz = product(dlogits, transposed(head))
     gradient.add_product("head", dlogits, z)
     dh = rmsnorm_back(gradient, "norm", h, r, g, dz, [[0.0] * d for _ in h])

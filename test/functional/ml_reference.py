@@ -312,6 +312,17 @@ def cross_entropy(cfg, logits, targets, inv, lane):
     return gradient
 
 
+def dither(dlogits, inv):
+    """Section 4: on the grid of inv, shifted before rounding."""
+    e = max(70, (bits(inv) + 0x10000) >> 23)
+    result = []
+    for t, row in enumerate(dlogits):
+        fractions = [(t * 3242174889 + j * 2447445413 & 0xFFFFFFFF) >> 8 for j in range(len(row))]
+        shifts = [mul(float(f - (1 << 23)), 2.0 ** (e - 157)) for f in fractions]
+        result.append([2.0 ** (e - 133) * round(math.ldexp(add(x, s), 133 - e)) for x, s in zip(row, shifts)])
+    return result
+
+
 def linear_backward(g, w, name, x, dy):
     """dX, and dW added to g[name]."""
     g[name] = add_rows(g[name], product(transpose(dy), transpose(x)))
@@ -359,7 +370,8 @@ def loss_and_gradient(cfg, theta, windows):
         tokens = [b for row in rows for b in row[:cfg.ctx]]
         targets = [b for row in rows for b in row[1:]]
         logits, kept, top = forward(cfg, w, tokens, table)
-        backward(cfg, w, g, tokens, table, kept, top, cross_entropy(cfg, logits, targets, inv, lane))
+        dlogits = cross_entropy(cfg, logits, targets, inv, lane)
+        backward(cfg, w, g, tokens, table, kept, top, dither(dlogits, inv))
     return mul(fold(lane), inv), cfg.join(g)
 
 

@@ -397,12 +397,48 @@ static void test_extreme_products(void **state)
 	check_product(a, b, M, M, K);
 }
 
+/* === Dither === */
+
+/* Values of a hundredth of a step survive on average, rows may be done in parts, and zeros and whole steps stay. */
+static void test_dither(void **state)
+{
+	enum { ROWS = 512, COLS = 256, PART = 200 };
+	const float step = 0x1p-10f;
+	float *x = mem_align(ROWS * COLS * sizeof(float)), *whole = mem_align(ROWS * COLS * sizeof(float));
+
+	(void)state;
+	for (int percent = -150; percent <= 150; percent += 50) {
+		double sum = 0, expected = (double)percent / 100 * (double)step;
+
+		for (size_t i = 0; i < ROWS * COLS; i++)
+			x[i] = whole[i] = (float)(i % 2 ? expected : expected / 50);
+		exact_dither(whole, 0, ROWS, COLS, 127 * step);
+		exact_dither(x, 0, PART, COLS, 127 * step);
+		exact_dither(x + PART * COLS, PART, ROWS - PART, COLS, 127 * step);
+		assert_memory_equal(x, whole, ROWS * COLS * sizeof(float));
+		for (size_t i = 0; i < ROWS * COLS; i++) {
+			assert_true(whole[i] / step == (float)(int)(whole[i] / step));
+			assert_true(fabsf(whole[i] - (float)(i % 2 ? expected : expected / 50)) <= step);
+			sum += (double)whole[i];
+		}
+		assert_true(fabs(sum / (ROWS * COLS) - (expected + expected / 50) / 2) < 0.0005 * (double)step);
+	}
+	memset(x, 0, COLS * sizeof(float));
+	x[3] = 127 * step;
+	x[4] = -x[3];
+	exact_dither(x, 77, 1, COLS, 127 * step);
+	for (size_t i = 0; i < COLS; i++)
+		assert_int_equal(float_bits(x[i]), float_bits(i == 3 ? 127 * step : i == 4 ? -127 * step : 0.0f));
+	free(x);
+	free(whole);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),   cmocka_unit_test(test_columns),  cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_limits), cmocka_unit_test(test_ties),     cmocka_unit_test(test_products),
-		cmocka_unit_test(test_extreme_products),
+		cmocka_unit_test(test_extreme_products), cmocka_unit_test(test_dither),
 	};
 
 	engine_init(1);
