@@ -43,7 +43,7 @@ def judge_step():
         lines += [json.loads(line) for line in result.stdout.splitlines()]
     digests = {line["digest"] for line in lines if line["engine"] != "plain"}
     losses = [line["loss"] for line in lines]
-    return len(lines) == 4 and len(digests) == 1 and max(losses) - min(losses) < 0.01 and 5 < losses[0] < 6
+    return len(lines) == 5 and len(digests) == 1 and max(losses) - min(losses) < 0.01 and 5 < losses[0] < 6
 
 
 def judge_memory(engine):
