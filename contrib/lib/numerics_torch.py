@@ -6,8 +6,8 @@ with the protocol's choices as defaults:
     rounding   of products' operands: nearest, stochastic, scaled (steps of max / 127 instead of powers of two), none
     chunk      values of a row that share a grid; 0: the whole row
     matrix     one grid for a whole operand instead of one a row
-    logits     rounding of the gradient of the logits, where it differs: nearest, stochastic, dithered (nearest after adding to
-               element (i, j) a shift between -1/2 and 1/2 step that a fixed sequence of low discrepancy gives), none
+    logits     what the gradient of the logits gets where products are rounded: dithered (section 4's shift and grid, then as any
+               operand), nearest (no dither, as any operand), stochastic, none
     clip       largest norm of a gradient; 0: any
     beta2      of AdamW
     warm       iterations of a step over which the learning rate rises
@@ -23,8 +23,8 @@ import torch
 from pytorch_llama import Llama
 from torch.nn import functional
 
-DEFAULTS = {"rounding": "nearest", "chunk": 1024, "matrix": False, "logits": None, "clip": 1, "beta2": 0.99, "warm": 0, "falls": False,
-            "delta": "stochastic", "lr": 500e-6, "wd": 0.01, "mu": 0.9, "eta": 0.7, "C": 8, "k": 8}
+DEFAULTS = {"rounding": "nearest", "chunk": 1024, "matrix": False, "logits": "dithered", "clip": 1, "beta2": 0.99, "warm": 0,
+            "falls": False, "delta": "stochastic", "lr": 500e-6, "wd": 0.01, "mu": 0.9, "eta": 0.7, "C": 8, "k": 8}
 SLOT, WINDOW, BENCHMARK, INIT = 1, 2, 5, 6
 SKIPPED, VOCABULARY, BENCH_BYTES, VALIDATION_ROWS, GATE = 8, 256, 8192, 128, 1.05
 IGNORED = -100
@@ -72,29 +72,34 @@ def round_rows(x, knobs):
     if knobs["rounding"] == "none":
         return x
     size = knobs["chunk"] or x.size(-1)
-    parts = torch.split(x, size, -1)
-    shifts = torch.split(dither(*x.shape), size, -1) if knobs["rounding"] == "dithered" else parts
-    return torch.cat([round_chunk(part, shift, knobs) for part, shift in zip(parts, shifts)], -1)
+    return torch.cat([round_chunk(part, knobs) for part in torch.split(x, size, -1)], -1)
 
 
-def dither(rows, columns):
-    """The sequence R2: fractions of multiples of two powers of the plastic number's inverse."""
-    i, j = torch.arange(rows, dtype=torch.float64)[:, None], torch.arange(columns, dtype=torch.float64)
-    return ((0.5 + 0.7548776662466927 * i + 0.5698402909980532 * j) % 1).float()
+def grid_of(top):
+    exponent = ((top.view(torch.int32) + 0x10000) >> 23).clamp(min=70)
+    return ((exponent - 6) << 23).view(torch.float32)
 
 
-def round_chunk(x, shift, knobs):
+def dither(dx, ctx):
+    """The protocol's section 4: dx on the grid of the largest there can be, shifted before rounding. Tokens count from the first
+    of their micro-batch."""
+    counted = len(dx) - len(dx) // ctx * SKIPPED
+    grid = grid_of(torch.tensor(1 / counted, dtype=torch.float32))
+    token, column = torch.arange(len(dx))[:, None] % (1024 // ctx * ctx), torch.arange(dx.size(1))
+    fraction = (token * 3242174889 + column * 2447445413) % 2 ** 32
+    shift = ((fraction >> 8) - 2 ** 23).float() * (grid * 2 ** -24)
+    return ((dx + shift) / grid).round() * grid
+
+
+def round_chunk(x, knobs):
     top = x.abs().max().view(1, 1) if knobs["matrix"] else x.abs().amax(-1, keepdim=True)
     if knobs["rounding"] == "scaled":
         grid = top.clamp(min=1e-30) / 127
     else:
-        exponent = ((top.view(torch.int32) + 0x10000) >> 23).clamp(min=70)
-        grid = ((exponent - 6) << 23).view(torch.float32)
+        grid = grid_of(top)
     steps = x / grid
     if knobs["rounding"] == "stochastic":
         return torch.floor(steps + torch.rand_like(steps)).clamp(-127, 127) * grid
-    if knobs["rounding"] == "dithered":
-        return torch.floor(steps + shift).clamp(-127, 127) * grid
     return steps.round() * grid
 
 
@@ -110,7 +115,12 @@ class Product(torch.autograd.Function):
     @staticmethod
     def backward(context, dy):
         (x, w), knobs = context.saved_tensors, context.knobs
-        own = {**knobs, "rounding": knobs["logits"] or knobs["rounding"]} if w.size(0) == VOCABULARY else knobs
+        own = knobs
+        if w.size(0) == VOCABULARY and knobs["rounding"] != "none":
+            if knobs["logits"] == "dithered":
+                dy = dither(dy, knobs["ctx"])
+            elif knobs["logits"] != "nearest":
+                own = {**knobs, "rounding": knobs["logits"]}
         dx = round_rows(dy, own) @ round_rows(w.t().contiguous(), knobs).t()
         dw = round_rows(dy.t().contiguous(), own) @ round_rows(x.t().contiguous(), knobs).t()
         return dx, dw, None
@@ -134,7 +144,8 @@ class Training:
         torch.set_num_threads(1)
         torch.manual_seed(one["seed"])
         self.one, self.sizes, self.ctx = one, sizes, sizes["ctx"]
-        self.knobs = {**DEFAULTS, "lr": sizes["lr_ppm"] / 1e6, "C": sizes["iterations"], "k": sizes["k"], **one["knobs"]}
+        self.knobs = {**DEFAULTS, "lr": sizes["lr_ppm"] / 1e6, "C": sizes["iterations"], "k": sizes["k"], "ctx": self.ctx,
+                      **one["knobs"]}
         with open(corpus, "rb") as file:
             text = numpy.frombuffer(file.read(), numpy.uint8)
         cut = len(text) // 10 * 9
