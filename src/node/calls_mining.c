@@ -34,7 +34,7 @@ static enum rpc_outcome getmininginfo(struct rpc_request *r, void *context)
 	json_object_set_new(object, "pooledtx", json_integer((json_int_t)chain_mempool_count(mining->chain)));
 	json_object_set_new(object, "loose_proofs", json_integer((json_int_t)chain_loose_count(mining->chain)));
 	json_object_set_new(object, "chain", json_string(spec->name));
-	json_object_set_new(object, "warnings", json_array());
+	json_object_set_new(object, "warnings", show_warnings());
 	return rpc_reply(r, object);
 }
 

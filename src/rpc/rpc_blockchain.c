@@ -72,7 +72,7 @@ static enum rpc_outcome getblockchaininfo(struct rpc_request *r, void *context)
 	json_object_set_new(object, "chainwork", show_u256(tip->chain_work));
 	json_object_set_new(object, "model_root", json_hash(tip->model_root_after));
 	json_object_set_new(object, "pruned", json_false());
-	json_object_set_new(object, "warnings", json_array());
+	json_object_set_new(object, "warnings", show_warnings());
 	return rpc_reply(r, object);
 }
 

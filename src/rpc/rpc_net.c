@@ -29,7 +29,7 @@ static enum rpc_outcome getnetworkinfo(struct rpc_request *r, void *context)
 	json_object_set_new(object, "connections", json_integer((json_int_t)(counts.inbound + counts.outbound)));
 	json_object_set_new(object, "connections_in", json_integer((json_int_t)counts.inbound));
 	json_object_set_new(object, "connections_out", json_integer((json_int_t)counts.outbound));
-	json_object_set_new(object, "warnings", json_array());
+	json_object_set_new(object, "warnings", show_warnings());
 	return rpc_reply(r, object);
 }
 

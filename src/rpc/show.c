@@ -7,6 +7,7 @@
 #include "consensus/window.h"
 #include "crypto/bech32.h"
 #include "crypto/schnorr.h"
+#include "util/warning.h"
 
 json_t *show_address(const struct spec *spec, const uint8_t key[32])
 {
@@ -344,4 +345,15 @@ json_t *show_block(struct chain *chain, const struct index_entry *entry, const s
 		add_rewards(object, spec, entry, block);
 	show_add_result(object, entry);
 	return object;
+}
+
+json_t *show_warnings(void)
+{
+	json_t *array = json_array();
+	struct errmsg text;
+	for (int kind = 0; kind < WARNING_KINDS; kind++) {
+		if (warning_get((enum warning)kind, &text))
+			json_array_append_new(array, json_text(text.text, strlen(text.text)));
+	}
+	return array;
 }

@@ -46,6 +46,9 @@ json_t *show_proof(const struct spec *spec, const struct header *header);
 /* Confirmations as Core counts them: 1 for the tip, -1 off the active chain. */
 int64_t show_confirmations(const struct chain *chain, const struct index_entry *entry);
 
+/* The texts of the warnings that are set (util/warning.h). */
+json_t *show_warnings(void);
+
 const char *show_status(enum entry_status status);
 
 #endif

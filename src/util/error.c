@@ -1,6 +1,5 @@
 #include "util/error.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +15,7 @@ static void cut(char *text, size_t size)
 	text[start] = 0;
 }
 
-static void __attribute__((format(printf, 2, 0))) print(struct errmsg *err, const char *format, va_list args)
+void errmsg_print(struct errmsg *err, const char *format, va_list args)
 {
 	int size = vsnprintf(err->text, sizeof err->text, format, args);
 
@@ -31,7 +30,7 @@ bool errmsg_set(struct errmsg *err, const char *format, ...)
 	if (err == NULL)
 		return false;
 	va_start(args, format);
-	print(err, format, args);
+	errmsg_print(err, format, args);
 	va_end(args);
 	return false;
 }
@@ -44,7 +43,7 @@ bool errmsg_wrap(struct errmsg *err, const char *format, ...)
 	if (err == NULL)
 		return false;
 	va_start(args, format);
-	print(&prefix, format, args);
+	errmsg_print(&prefix, format, args);
 	va_end(args);
 	reason = *err;
 	return errmsg_set(err, "%s: %s", prefix.text, reason.text);

@@ -7,6 +7,7 @@
 #ifndef ATELIER_UTIL_ERROR_H
 #define ATELIER_UTIL_ERROR_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 
 struct errmsg {
@@ -18,5 +19,8 @@ bool errmsg_set(struct errmsg *err, const char *format, ...) __attribute__((form
 
 /* Puts "<prefix>: " before the text that is there, to say what was being done. Always returns false. */
 bool errmsg_wrap(struct errmsg *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The text alone, for whoever takes a format of its own. */
+void errmsg_print(struct errmsg *err, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 #endif
