@@ -43,20 +43,22 @@ static int complain(const char *what)
 /* Arguments. What reads as a number, true, false, null, an array or an object is sent as that; all else as text. The
  * server takes a number's own text where it wants text. */
 
-static json_t *argument(const char *text)
+static json_t *argument(const char *text, size_t size)
 {
-	json_t *value = json_parse(text, strlen(text), NULL);
+	json_t *value = json_parse(text, size, NULL);
 
-	if (value && !json_is_text(value))
+	if (value && !json_is_any_text(value))
 		return value;
 	json_decref(value);
-	return json_string(text);
+	return json_stringn(text, size);
 }
 
-static bool add_argument(json_t *params, const char *text, struct errmsg *err)
+/* text ends with a byte 0, which is not counted in size; one of standard input may have others before. */
+static bool add_argument(json_t *params, const char *text, size_t size, struct errmsg *err)
 {
 	const char *equals = strchr(text, '=');
-	json_t *value = argument(json_is_object(params) && equals ? equals + 1 : text);
+	size_t skip = json_is_object(params) && equals ? (size_t)(equals + 1 - text) : 0;
+	json_t *value = argument(text + skip, size - skip);
 	char *name;
 
 	if (value == NULL)
@@ -81,7 +83,8 @@ static bool add_argument(json_t *params, const char *text, struct errmsg *err)
 static bool add_lines(json_t *params, char **method, struct errmsg *err)
 {
 	struct buf input;
-	char *text, *line, *rest;
+	char *line, *end;
+	size_t left;
 	bool ok = true;
 
 	buf_init(&input);
@@ -89,16 +92,19 @@ static bool add_lines(json_t *params, char **method, struct errmsg *err)
 		buf_clear(&input);
 		return false;
 	}
-	text = buf_take_text(&input);
-	for (rest = text; ok && (line = strsep(&rest, "\n")) != NULL;) {
-		if (rest == NULL && *line == 0)
-			break;
+	/* Every line has an end now, and that becomes a byte 0. */
+	if (input.size && input.data[input.size - 1] != '\n')
+		buf_put_u8(&input, '\n');
+	for (line = (char *)input.data, left = input.size; ok && left; line = end + 1) {
+		end = memchr(line, '\n', left);
+		*end = 0;
+		left -= (size_t)(end + 1 - line);
 		if (*method == NULL)
 			*method = mem_strdup(line);
 		else
-			ok = add_argument(params, line, err);
+			ok = add_argument(params, line, (size_t)(end - line), err);
 	}
-	free(text);
+	buf_clear(&input);
 	return ok;
 }
 
@@ -110,7 +116,7 @@ static bool make_request(const struct options *options, int argc, char **argv, s
 	bool ok = true;
 
 	for (int i = 1; ok && i < argc; i++)
-		ok = add_argument(params, argv[i], err);
+		ok = add_argument(params, argv[i], strlen(argv[i]), err);
 	if (ok && options_bool(options, "stdin"))
 		ok = add_lines(params, &method, err);
 	if (ok && method == NULL)
@@ -134,8 +140,9 @@ static void print_value(const json_t *value, FILE *file)
 	struct buf out;
 	char *text;
 
-	if (json_is_text(value)) {
-		fprintf(file, "%s\n", json_string_value(value));
+	if (json_is_any_text(value)) {
+		fwrite(json_string_value(value), 1, json_string_length(value), file);
+		fputc('\n', file);
 		return;
 	}
 	buf_init(&out);

@@ -19,7 +19,7 @@ struct generation {
 	struct generate_options options;
 	char *prompt;
 	uint8_t *text;
-	size_t wanted, size;
+	size_t prompt_size, wanted, size;
 };
 
 struct calls_text {
@@ -35,7 +35,7 @@ static void generate_run(void *arg)
 {
 	struct generation *g = arg;
 	loop_give_way();
-	g->size = generate_text(g->state, (const uint8_t *)g->prompt, strlen(g->prompt), &g->options, g->text, g->wanted);
+	g->size = generate_text(g->state, (const uint8_t *)g->prompt, g->prompt_size, &g->options, g->text, g->wanted);
 }
 
 static void generate_done(void *arg, bool cancelled)
@@ -45,12 +45,10 @@ static void generate_done(void *arg, bool cancelled)
 		rpc_fail(g->request, RPC_MISC_ERROR, "The node is shutting down");
 	} else {
 		json_t *object = json_object();
-		char seed[24];
-		snprintf(seed, sizeof(seed), "%llu", (unsigned long long)g->options.seed);
-		json_object_set_new(object, "prompt", json_string(g->prompt));
+		json_object_set_new(object, "prompt", json_text(g->prompt, g->prompt_size));
 		json_object_set_new(object, "text", json_text((const char *)g->text, g->size));
 		json_object_set_new(object, "hex", json_hex(g->text, g->size));
-		json_object_set_new(object, "seed", json_decimal(seed));
+		json_object_set_new(object, "seed", json_u64(g->options.seed));
 		json_object_set_new(object, "height", json_integer(g->height));
 		json_object_set_new(object, "model_root", json_hash(state_root(g->state)));
 		rpc_reply(g->request, object);
@@ -63,12 +61,14 @@ static void generate_done(void *arg, bool cancelled)
 }
 
 static const struct rpc_arg generatetext_args[] = {
-	{.name = "prompt", .type = RPC_TEXT, .fallback = "\"\"", .max = GENERATE_MAX, .help = "What to continue."},
+	{.name = "prompt", .type = RPC_BYTES, .fallback = "\"\"", .max = GENERATE_MAX,
+		.help = "What to continue; \\u0000 may be in it."},
 	{.name = "bytes", .type = RPC_INT, .fallback = "200", .min = 1, .max = GENERATE_MAX, .help = "How much to write."},
 	{.name = "temperature", .type = RPC_DECIMAL, .fallback = "0.8", .min = 0, .max = 10 * COIN,
 		.help = "0: always the likeliest byte; higher: more daring."},
-	{.name = "seed", .type = RPC_INT, .optional = true, .min = 0, .max = INT64_MAX,
-		.help = "Same seed, same text on one machine; drawn if left out."},
+	{.name = "seed", .type = RPC_U64, .optional = true,
+		.help = "Same seed, same text on one machine; drawn if left out. Below 2^64; above 2^53 better as a string, which no "
+			"client takes for a double."},
 	{.name = "top_k", .type = RPC_INT, .fallback = "0", .min = 0, .max = 256,
 		.help = "Choose among so many of the likeliest bytes; 0: all."},
 	{0},
@@ -86,10 +86,11 @@ static enum rpc_outcome generatetext(struct rpc_request *r, void *context)
 	g->height = chain_tip(calls->chain)->height;
 	g->wanted = (size_t)rpc_int(r, "bytes");
 	g->text = mem_alloc(g->wanted);
-	g->prompt = mem_strdup(rpc_text(r, "prompt"));
+	const char *prompt = rpc_bytes(r, "prompt", &g->prompt_size);
+	g->prompt = mem_dup(prompt, g->prompt_size);
 	g->options.temperature = rpc_int(r, "temperature") * 1e-8f;
 	g->options.top_k = (uint32_t)rpc_int(r, "top_k");
-	g->options.seed = rpc_has(r, "seed") ? (uint64_t)rpc_int(r, "seed") : random_u64() >> 1;
+	g->options.seed = rpc_has(r, "seed") ? rpc_u64(r, "seed") : random_u64();
 	g->options.cancel = &calls->cancel;
 	calls->running++;
 	pool_post(calls->pool.pool, generate_run, generate_done, g, false);
@@ -99,8 +100,10 @@ static enum rpc_outcome generatetext(struct rpc_request *r, void *context)
 static const struct rpc_method methods[] = {
 	{"generatetext", "Training", generatetext, generatetext_args,
 		"Lets the present model continue a text.",
-		"{\"prompt\": \"text\", \"text\": \"what the model wrote\", \"hex\": \"the same, byte for byte\", \"seed\": n, \"height\": n,\n"
-		" \"model_root\": \"hex\"}",
+		"{\"prompt\": \"text\",\n"
+		" \"text\": \"text\",             what the model wrote; bytes that are no UTF-8 are shown as U+FFFD\n"
+		" \"hex\": \"hex\",               the same, byte for byte\n"
+		" \"seed\": \"n\", \"height\": n, \"model_root\": \"hex\"}",
 		"\"The \" 300", 0},
 };
 

@@ -30,20 +30,24 @@ static int64_t highest(const struct rpc_arg *arg)
 	return arg->min || arg->max ? arg->max : INT64_MAX;
 }
 
-static json_t *bind_text(const struct rpc_arg *arg, const json_t *value, struct rpc_error *error)
+static json_t *bind_text(const struct rpc_arg *arg, json_t *value, struct rpc_error *error)
 {
-	char *text = convert_text(value, arg->name, error);
 	json_t *bound = NULL;
+	char *text;
 
-	if (text == NULL)
-		return NULL;
-	if (arg->max && strlen(text) > (size_t)arg->max)
-		rpc_error_set(error, RPC_INVALID_PARAMETER, "%s must have at most %lld bytes, not %zu", arg->name,
-			      (long long)arg->max, strlen(text));
-	else
-		bound = json_string(text);
-	free(text);
-	return bound;
+	if (arg->type == RPC_BYTES && json_is_any_text(value)) {
+		bound = json_incref(value);
+	} else {
+		text = convert_text(value, arg->name, error);
+		bound = text ? json_string(text) : NULL;
+		free(text);
+	}
+	if (bound == NULL || arg->max == 0 || json_string_length(bound) <= (size_t)arg->max)
+		return bound;
+	rpc_error_set(error, RPC_INVALID_PARAMETER, "%s must have at most %lld bytes, not %zu", arg->name,
+		      (long long)arg->max, json_string_length(bound));
+	json_decref(bound);
+	return NULL;
 }
 
 /* Digits: kept as text once they are known to be good. */
@@ -69,15 +73,18 @@ static json_t *bind_digits(const struct rpc_arg *arg, const json_t *value, struc
 	return bound;
 }
 
-static json_t *bind_number(const struct rpc_arg *arg, const json_t *value, struct rpc_error *error)
+static json_t *bind_number(const struct rpc_arg *arg, json_t *value, struct rpc_error *error)
 {
 	int64_t number;
+	uint64_t whole;
 	bool ok;
 
 	if (arg->type == RPC_VERBOSITY && json_is_boolean(value))
 		return json_integer(json_is_true(value));
 	if (arg->type == RPC_AMOUNT)
 		return convert_amount(value, arg->name, &number, error) ? json_integer(number) : NULL;
+	if (arg->type == RPC_U64)
+		return convert_u64(value, arg->name, &whole, error) ? json_incref(value) : NULL;
 	if (arg->type != RPC_DECIMAL) {
 		ok = convert_int(value, arg->name, lowest(arg), highest(arg), &number, error);
 		return ok ? json_integer(number) : NULL;
@@ -103,6 +110,7 @@ static json_t *bind_one(const struct rpc_arg *arg, json_t *value, struct rpc_err
 {
 	switch (arg->type) {
 	case RPC_TEXT:
+	case RPC_BYTES:
 		return bind_text(arg, value, error);
 	case RPC_HEX:
 	case RPC_HASH:
@@ -111,6 +119,7 @@ static json_t *bind_one(const struct rpc_arg *arg, json_t *value, struct rpc_err
 	case RPC_AMOUNT:
 	case RPC_DECIMAL:
 	case RPC_INT:
+	case RPC_U64:
 	case RPC_VERBOSITY:
 		return bind_number(arg, value, error);
 	case RPC_BOOL:

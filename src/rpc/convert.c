@@ -3,6 +3,8 @@
 #include "util/bytes.h"
 #include "util/mem.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,6 +128,27 @@ bool convert_int(const json_t *value, const char *name, int64_t min, int64_t max
 		return rpc_error_set(error, RPC_INVALID_PARAMETER, "%s must be between %lld and %lld, not %lld", name,
 				     (long long)min, (long long)max, (long long)v);
 	*out = v;
+	return true;
+}
+
+bool convert_u64(const json_t *value, const char *name, uint64_t *out, struct rpc_error *error)
+{
+	char *text = number_text(value), *end = NULL;
+	unsigned long long number = 0;
+	bool ok = text != NULL && text[strspn(text, "0123456789")] == 0;
+
+	if (text == NULL && !json_is_text(value))
+		return wrong_type(value, name, "number or string", error);
+	if (ok) {
+		errno = 0;
+		number = strtoull(text, &end, 10);
+		ok = errno == 0;
+	}
+	free(text);
+	if (!ok)
+		return rpc_error_set(error, RPC_INVALID_PARAMETER, "%s must be a whole number from 0 to %" PRIu64, name,
+				     UINT64_MAX);
+	*out = number;
 	return true;
 }
 

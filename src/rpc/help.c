@@ -15,13 +15,14 @@ static bool is_optional(const struct rpc_arg *arg)
 
 static bool is_quoted(const struct rpc_arg *arg)
 {
-	return arg->type == RPC_TEXT || arg->type == RPC_HEX || arg->type == RPC_HASH || arg->type == RPC_KEY;
+	return arg->type == RPC_TEXT || arg->type == RPC_BYTES || arg->type == RPC_HEX || arg->type == RPC_HASH || arg->type == RPC_KEY;
 }
 
 static const char *type_name(const struct rpc_arg *arg)
 {
 	switch (arg->type) {
 	case RPC_TEXT:
+	case RPC_BYTES:
 		return "string";
 	case RPC_HEX:
 		return "hex";
@@ -34,6 +35,8 @@ static const char *type_name(const struct rpc_arg *arg)
 		return "number";
 	case RPC_INT:
 		return "integer";
+	case RPC_U64:
+		return "integer, or its digits as a string";
 	case RPC_BOOL:
 		return "boolean";
 	case RPC_VERBOSITY:

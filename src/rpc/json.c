@@ -3,6 +3,7 @@
 #include "util/bytes.h"
 #include "util/mem.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,12 +151,12 @@ static void put_utf8(struct buf *b, unsigned c)
 	buf_put_u8(b, (uint8_t)(0x80 | (c & 0x3f)));
 }
 
-/* What stands behind \u: one code unit, or the two of a surrogate pair. Zero would end C's strings early. */
+/* What stands behind \u: one code unit, or the two of a surrogate pair. */
 static bool parse_unicode(struct parser *s, struct buf *out)
 {
 	unsigned c, low;
 
-	if (!parse_hex4(s, &c) || c == 0 || (c >= 0xdc00 && c <= 0xdfff))
+	if (!parse_hex4(s, &c) || (c >= 0xdc00 && c <= 0xdfff))
 		return false;
 	if (c >= 0xd800 && c <= 0xdbff) {
 		if (s->end - s->p < 2 || s->p[0] != '\\' || s->p[1] != 'u')
@@ -262,7 +263,9 @@ static bool parse_member(struct parser *s, json_t *object)
 		fail(s, "Expected a name in quotes");
 	if (key == NULL)
 		return false;
-	if (json_object_get(object, json_string_value(key))) {
+	if (!json_is_text(key)) {
+		fail(s, "Name with a byte 0");
+	} else if (json_object_get(object, json_string_value(key))) {
 		fail(s, "Name that is there already");
 	} else if (!take(s, ':')) {
 		fail(s, "Expected ':'");
@@ -500,6 +503,14 @@ json_t *json_hex(const uint8_t *data, size_t size)
 	return value;
 }
 
+json_t *json_u64(uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%" PRIu64, value);
+	return json_string(text);
+}
+
 json_t *json_hash(const uint8_t hash[32])
 {
 	char text[65];
@@ -545,9 +556,14 @@ bool json_is_any_number(const json_t *value)
 	return json_is_number(value) || decimal_text(value);
 }
 
-bool json_is_text(const json_t *value)
+bool json_is_any_text(const json_t *value)
 {
 	return json_is_string(value) && decimal_text(value) == NULL;
+}
+
+bool json_is_text(const json_t *value)
+{
+	return json_is_any_text(value) && strlen(json_string_value(value)) == json_string_length(value);
 }
 
 const char *json_type_name(const json_t *value)
@@ -558,7 +574,9 @@ const char *json_type_name(const json_t *value)
 		return "number";
 	if (json_is_boolean(value))
 		return "bool";
-	return json_is_string(value) ? "string" : json_is_array(value) ? "array" : "object";
+	if (json_is_string(value))
+		return json_is_text(value) ? "string" : "string with a byte 0";
+	return json_is_array(value) ? "array" : "object";
 }
 
 char *json_number_text(const json_t *value)

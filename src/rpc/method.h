@@ -36,12 +36,14 @@
 
 enum rpc_type {
 	RPC_TEXT,      /* a string; a number or a bool gives its text                        rpc_text */
+	RPC_BYTES,     /* the same, but bytes 0 may be among it                              rpc_bytes */
 	RPC_HEX,       /* any whole number of bytes                                          rpc_hex */
 	RPC_HASH,      /* 64 digits, shown reversed                                          rpc_hash */
 	RPC_KEY,       /* 64 digits, in order                                                rpc_key */
 	RPC_AMOUNT,    /* coins, number or string, 0..21 million, exact                      rpc_int: base units */
 	RPC_DECIMAL,   /* a number or string with at most 8 decimals; min and max in 10^-8   rpc_int: in 10^-8 */
 	RPC_INT,       /* an integer in min..max                                             rpc_int */
+	RPC_U64,       /* a whole number below 2^64, or a string of its digits                rpc_u64 */
 	RPC_BOOL,      /*                                                                    rpc_bool */
 	RPC_VERBOSITY, /* an integer in 0..max, or false and true for 0 and 1                rpc_int */
 	RPC_ARRAY,     /*                                                                    rpc_json */
@@ -55,7 +57,7 @@ struct rpc_arg {
 	bool optional;        /* may be left out, or be null */
 	const char *fallback; /* JSON text of what an argument that is left out is taken for, such as "1" or "\"a\"";
 			       * implies optional; NULL: then rpc_has is false and getters give 0, false, NULL, "" */
-	int64_t min, max;     /* for numbers; both 0: no limits. For RPC_TEXT and RPC_HEX: max bytes, 0 for no limit */
+	int64_t min, max;     /* for numbers; both 0: no limits. For texts and RPC_HEX: max bytes, 0 for no limit */
 	const char *help;
 };
 
@@ -93,7 +95,9 @@ bool rpc_has(const struct rpc_request *r, const char *name);
 
 /* Getters; strings and values are borrowed from the request. */
 const char *rpc_text(const struct rpc_request *r, const char *name); /* NULL if not rpc_has */
+const char *rpc_bytes(const struct rpc_request *r, const char *name, size_t *size);
 int64_t rpc_int(const struct rpc_request *r, const char *name);
+uint64_t rpc_u64(const struct rpc_request *r, const char *name);
 bool rpc_bool(const struct rpc_request *r, const char *name);
 void rpc_hash(const struct rpc_request *r, const char *name, uint8_t hash[32]);
 void rpc_key(const struct rpc_request *r, const char *name, uint8_t key[32]);

@@ -219,7 +219,7 @@ static const char header_result[] =
 	"  \"merkleroot\": \"hex\",       root of the transactions\n"
 	"  \"proofs_root\": \"hex\",      root of the loose proofs\n"
 	"  \"model_root\": \"hex\",       state of the model that the block's steps start from\n"
-	"  \"miner\": \"address\", \"time\": n, \"nonce\": n, \"bits\": \"hex\", \"difficulty\": n,\n"
+	"  \"miner\": \"address\", \"time\": n, \"nonce\": \"n\", \"bits\": \"hex\", \"difficulty\": n,\n"
 	"  \"digest\": \"hex\",           hash of what the step gave\n"
 	"  \"seed\": \"hex\", \"ticket\": \"hex\", \"mediantime\": n, \"chainwork\": \"hex\", \"nTx\": n,\n"
 	"  \"nproofs\": n,              proofs of training in the block\n"

@@ -196,17 +196,16 @@ int64_t show_confirmations(const struct chain *chain, const struct index_entry *
 /* The header's own fields. */
 static void add_header(json_t *object, const struct spec *spec, const struct header *header)
 {
-	char bits[9], nonce[24];
+	char bits[9];
 	uint8_t hash[32];
 	snprintf(bits, sizeof(bits), "%08x", header->bits);
-	snprintf(nonce, sizeof(nonce), "%llu", (unsigned long long)header->nonce);
 	json_object_set_new(object, "version", json_integer(header->version));
 	json_object_set_new(object, "merkleroot", json_hash(header->tx_root));
 	json_object_set_new(object, "proofs_root", json_hash(header->proofs_root));
 	json_object_set_new(object, "model_root", json_hash(header->model_root));
 	json_object_set_new(object, "miner", show_address(spec, header->miner));
 	json_object_set_new(object, "time", json_integer(header->time));
-	json_object_set_new(object, "nonce", json_decimal(nonce));
+	json_object_set_new(object, "nonce", json_u64(header->nonce));
 	json_object_set_new(object, "bits", json_string(bits));
 	json_object_set_new(object, "difficulty", show_difficulty(spec, header->bits));
 	json_object_set_new(object, "digest", json_hex(header->digest, 32));

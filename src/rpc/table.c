@@ -419,6 +419,24 @@ const char *rpc_text(const struct rpc_request *r, const char *name)
 	return json_string_value(typed(r, name, 1u << RPC_TEXT));
 }
 
+const char *rpc_bytes(const struct rpc_request *r, const char *name, size_t *size)
+{
+	const json_t *value = typed(r, name, 1u << RPC_BYTES);
+
+	*size = json_string_length(value);
+	return json_string_value(value);
+}
+
+uint64_t rpc_u64(const struct rpc_request *r, const char *name)
+{
+	json_t *value = typed(r, name, 1u << RPC_U64);
+	uint64_t number = 0;
+
+	if (value)
+		convert_u64(value, name, &number, NULL);
+	return number;
+}
+
 int64_t rpc_int(const struct rpc_request *r, const char *name)
 {
 	return json_integer_value(

@@ -73,7 +73,7 @@ def test_arguments(b):
     cases = {
         "5": "5", "-1": "-1", "1.50": "1.50", "1e5": "1e5", "0012": '"0012"', "12" * 40: "12" * 40, "true": "true",
         "null": "null", "True": '"True"', '{"a":[1.10]}': '{"a":[1.10]}', "[": '"["', '"a"': '"\\"a\\""', "a b": '"a b"',
-        "": '""', "ä": '"ä"',
+        "": '""', "ä": '"ä"', "18446744073709551615": "18446744073709551615",
     }
     for given, wanted in cases.items():
         equal(params(b.sent("call", given)[1]), f"[{wanted}]")
@@ -92,6 +92,7 @@ def test_stdin(b):
     equal(params(b.sent("-stdin", "call", "1", text="a b\n\n2\n")[1]), '[1,"a b","",2]')
     equal(params(b.sent("-stdin", "call", text="last")[1]), '["last"]')
     equal(json.loads(b.sent("-stdin", text="getblock\n7\n")[1])["method"], "getblock")
+    equal(params(b.sent("-stdin", "call", text="a\0b\n\0\n")[1]), '["a\\u0000b","\\u0000"]')
 
 
 def test_wallet(b):
@@ -106,6 +107,9 @@ def test_printing(b):
     equal(b.printed('{"result":true,"error":null}'), (0, "true\n", ""))
     equal(b.printed('{"result":{"b":[1,0.10],"a":"ä"},"error":null}'),
           (0, '{\n  "b": [\n    1,\n    0.10\n  ],\n  "a": "ä"\n}\n', ""))
+    # A model writes any byte, 0 too.
+    equal(b.printed('{"result":{"text":"a\\u0000b"},"error":null}'), (0, '{\n  "text": "a\\u0000b"\n}\n', ""))
+    equal(b.printed('{"result":"a\\u0000b","error":null}'), (0, "a\0b\n", ""))
 
 
 def test_errors(b):

@@ -21,7 +21,7 @@ def genesis():
                   ["regtest", 0, 0, GENESIS, INITIAL, 1, False, 1795219200, 1795219200, False, []], "getblockchaininfo")
         header = node.rpc.getblockheader(GENESIS)
         tap.equal([header[name] for name in ("height", "confirmations", "digest", "bits", "nonce", "nTx")],
-                  [0, 1, COMMITMENT, "20400000", 0, 0], "its header")
+                  [0, 1, COMMITMENT, "20400000", "0", 0], "its header")
         tap.true("previousblockhash" not in header and "nextblockhash" not in header, "genesis has neighbours")
         tap.equal(messages.shown(messages.Header.parse(bytes.fromhex(node.rpc.getblockheader(GENESIS, False))).id()),
                   GENESIS, "id of its 212 bytes")
@@ -62,7 +62,7 @@ def blocks():
             for name, value in {
                     "hash": messages.shown(header.id()), "merkleroot": messages.shown(block.tx_root()),
                     "proofs_root": messages.shown(block.proofs_root()), "model_root": messages.shown(header.model_root),
-                    "miner": messages.address("ratl", header.miner), "time": header.time, "nonce": header.nonce,
+                    "miner": messages.address("ratl", header.miner), "time": header.time, "nonce": str(header.nonce),
                     "digest": header.digest.hex(), "seed": messages.shown(header.seed()), "nTx": 1, "size": len(raw),
                     "ticket": messages.shown(header.ticket()), "nproofs": 1 + len(block.loose),
                     "tx": [messages.shown(coinbase.txid())]}.items():

@@ -197,7 +197,7 @@ static void test_text(void **state)
 {
 	static const char *const cases[][2] = {
 		{"\"a\"", "a"}, {"12", "12"}, {"1e5", "1e5"}, {"0.50", "0.50"}, {"true", "true"}, {"false", "false"}};
-	static const char *const bad[] = {"null", "[]", "{}"};
+	static const char *const bad[] = {"null", "[]", "{}", "\"a\\u0000\""};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -46,6 +46,8 @@ static void test_round_trip(void **state)
 		"2099999.99999999999999999999999",
 		"12345678901234567890123456789012345678901234567890123456789012345",
 		"\"\"",
+		/* The model writes any byte. */
+		"\"\\u0000a\\u0000\"",
 		"\"a\\\"b\\\\c\\n\\t\\r\\b\\f\\u0001\\u007f/\"",
 		"\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"",
 		"[]",
@@ -86,7 +88,7 @@ static void test_refused(void **state)
 	    "\"\n\"",
 	    "\"\\x\"",
 	    "\"\\u12\"",
-	    "\"\\u0000\"",
+	    "{\"a\\u0000\":1}",
 	    "\"\\ud800\"",
 	    "\"\\ud800x\"",
 	    "\"\\ud800\\u0041\"",
@@ -183,6 +185,9 @@ static void test_new_values(void **state)
 	assert_printed(json_text("a\xc3\xa4" "b", 4), "\"a\xc3\xa4" "b\"");
 	assert_printed(json_text("\xff" "1\xc3", 3), "\"\xef\xbf\xbd" "1\xef\xbf\xbd\"");
 	assert_printed(json_text(NULL, 0), "\"\"");
+	assert_printed(json_text("\0a\0", 3), "\"\\u0000a\\u0000\"");
+	assert_printed(json_u64(0), "\"0\"");
+	assert_printed(json_u64(UINT64_MAX), "\"18446744073709551615\"");
 }
 
 static void test_types(void **state)
@@ -206,6 +211,15 @@ static void test_types(void **state)
 		json_decref(value);
 	}
 	assert_string_equal(json_type_name(NULL), "null");
+	/* No C string, so nobody takes it for one. */
+	for (size_t i = 0; i < 2; i++) {
+		json_t *value = parse(i == 0 ? "\"a\\u0000b\"" : "\"ab\"");
+
+		assert_true(json_is_any_text(value));
+		assert_true(json_is_text(value) == (i == 1));
+		assert_string_equal(json_type_name(value), i == 1 ? "string" : "string with a byte 0");
+		json_decref(value);
+	}
 }
 
 static void test_indented(void **state)

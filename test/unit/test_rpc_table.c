@@ -20,6 +20,8 @@ static const struct rpc_arg show_args[] = {
 	{.name = "key", .type = RPC_KEY, .optional = true, .help = "A key."},
 	{.name = "options", .type = RPC_OBJECT, .optional = true, .help = "More."},
 	{.name = "any", .type = RPC_ANY, .optional = true, .help = "Anything."},
+	{.name = "bytes", .type = RPC_BYTES, .fallback = "\"\"", .max = 4, .help = "Any text, bytes 0 too."},
+	{.name = "seed", .type = RPC_U64, .optional = true, .help = "A large number."},
 	{0},
 };
 
@@ -28,7 +30,9 @@ static enum rpc_outcome show(struct rpc_request *r, void *context)
 {
 	json_t *result = json_object();
 	uint8_t hash[32];
+	const char *bytes;
 	struct buf hex;
+	size_t size;
 
 	context_seen = *(int64_t *)context;
 	buf_init(&hex);
@@ -49,6 +53,9 @@ static enum rpc_outcome show(struct rpc_request *r, void *context)
 	json_object_set_new(result, "options",
 			    json_integer((json_int_t)json_object_size(rpc_json(r, "options"))));
 	json_object_set(result, "any", rpc_has(r, "any") ? rpc_json(r, "any") : json_null());
+	bytes = rpc_bytes(r, "bytes", &size);
+	json_object_set_new(result, "bytes", json_text(bytes, size));
+	json_object_set_new(result, "seed", json_u64(rpc_u64(r, "seed")));
 	json_object_set_new(result, "wallet", rpc_wallet(r) ? json_string(rpc_wallet(r)) : json_null());
 	buf_clear(&hex);
 	return rpc_reply(r, result);
@@ -225,13 +232,16 @@ static void test_arguments(void **state)
 	(void)state;
 	check_show(table, "[\"a\"]", 200,
 		   "{\"text\":\"a\",\"count\":7,\"amount\":null,\"flag\":true,\"id\":0,\"list\":0,\"verbosity\":0,"
-		   "\"scale\":50000000,\"hex\":0,\"key\":0,\"options\":0,\"any\":null,\"wallet\":\"w\"}");
+		   "\"scale\":50000000,\"hex\":0,\"key\":0,\"options\":0,\"any\":null,\"bytes\":\"\",\"seed\":\"0\",\"wallet\":\"w\"}");
 	assert_int_equal(context_seen, 42);
 	check_show(table,
-		   "[5,9,\"0.29\",false,\"ab" DIGITS "\",[1,2],true,2,\"0102\",\"cd" DIGITS "\",{\"x\":1},[1.50]]", 200,
+		   "[5,9,\"0.29\",false,\"ab" DIGITS "\",[1,2],true,2,\"0102\",\"cd" DIGITS "\",{\"x\":1},[1.50],"
+		   "\"\\u0000a\",18446744073709551615]", 200,
 		   "{\"text\":\"5\",\"count\":9,\"amount\":0.29000000,\"flag\":false,\"id\":171,\"list\":2,"
 		   "\"verbosity\":1,\"scale\":200000000,\"hex\":2,\"key\":205,\"options\":1,\"any\":[1.50],"
-		   "\"wallet\":\"w\"}");
+		   "\"bytes\":\"\\u0000a\",\"seed\":\"18446744073709551615\",\"wallet\":\"w\"}");
+	check_show(table, "{\"text\":\"a\",\"bytes\":12,\"seed\":\"9007199254740993\"}", 200,
+		   "\"bytes\":\"12\",\"seed\":\"9007199254740993\"");
 	check_show(table, "[\"a\",null,null,null,null,null,2]", 200, "\"count\":7,\"amount\":null,\"flag\":true");
 	/* Named ones, and both ways together. */
 	check_show(table, "{\"flag\":false,\"text\":\"x\"}", 200, "\"text\":\"x\",\"count\":7,\"amount\":null,\"flag\":false");
@@ -248,8 +258,8 @@ static void test_bad_arguments(void **state)
 		{"[]", "\"code\":-1,\"message\":\"show \\\"text\\\" ( count"},
 		{"null", "\"code\":-1,\"message\":\"show "},
 		{"[null]", "\"code\":-1,\"message\":\"show "},
-		{"[1,2,3,4,5,6,7,8,9,10,11,12,13]", "\"code\":-1,\"message\":\"show "},
-		{"{\"args\":[1,2,3,4,5,6,7,8,9,10,11,12,13]}", "\"code\":-1,\"message\":\"show "},
+		{"[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]", "\"code\":-1,\"message\":\"show "},
+		{"{\"args\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]}", "\"code\":-1,\"message\":\"show "},
 		{"{\"flag\":true}", "\"code\":-1,\"message\":\"show "},
 		/* Types. */
 		{"[[]]", "\"code\":-3,\"message\":\"text must be a string, not array\""},
@@ -260,7 +270,14 @@ static void test_bad_arguments(void **state)
 		{"[\"a\",5,1,1]", "\"code\":-3,\"message\":\"flag must be of type bool, not number\""},
 		{"{\"text\":\"a\",\"list\":{}}", "\"code\":-3,\"message\":\"list must be of type array, not object\""},
 		{"{\"text\":\"a\",\"options\":\"b\"}", "\"code\":-3,\"message\":\"options must be of type object"},
+		{"{\"text\":\"a\\u0000\"}", "\"code\":-3,\"message\":\"text must be a string, not string with a byte 0\""},
+		{"{\"text\":\"a\",\"seed\":true}", "\"code\":-3,\"message\":\"seed must be a number or string, not bool\""},
 		/* Forms and ranges. */
+		{"{\"text\":\"a\",\"bytes\":\"ab\\u0000cd\"}", "\"code\":-8,\"message\":\"bytes must have at most 4 bytes, not 5"},
+		{"{\"text\":\"a\",\"seed\":18446744073709551616}", "\"code\":-8,\"message\":\"seed must be a whole number"},
+		{"{\"text\":\"a\",\"seed\":-1}", "\"code\":-8,\"message\":\"seed must be a whole number"},
+		{"{\"text\":\"a\",\"seed\":\"1.5\"}", "\"code\":-8,\"message\":\"seed must be a whole number"},
+		{"{\"text\":\"a\",\"seed\":\"\"}", "\"code\":-8,\"message\":\"seed must be a whole number"},
 		{"[\"123456789\"]", "\"code\":-8,\"message\":\"text must have at most 8 bytes"},
 		{"[\"a\",0]", "\"code\":-8,\"message\":\"count must be between 1 and 9, not 0\""},
 		{"[\"a\",10]", "\"code\":-8"},
@@ -350,7 +367,7 @@ static void test_help(void **state)
 	(void)state;
 	assert_string_equal(
 	    text, "== Control ==\nhelp ( \"command\" )\nuptime\n\n== Show ==\n"
-		  "show \"text\" ( count amount flag \"id\" list verbosity scale \"hex\" \"key\" options any )\n"
+		  "show \"text\" ( count amount flag \"id\" list verbosity scale \"hex\" \"key\" options any \"bytes\" seed )\n"
 		  "wrong\n\n== Wait ==\nlater\n");
 	free(text);
 	text = help_of(table, "\"show\"");
