@@ -258,9 +258,9 @@ static bool check_addresses(const struct spec *spec, const json_t *addresses, st
 static enum rpc_outcome listunspent(struct rpc_request *r, void *context)
 {
 	struct wallet *wallet = rpc_wallet_named(r, context);
-	json_t *addresses = rpc_json(r, "addresses");
 	struct ledger_coin *coins;
 	struct rpc_error error;
+	json_t *addresses;
 	json_t *address;
 	json_t *list;
 	size_t count;
@@ -268,6 +268,7 @@ static enum rpc_outcome listunspent(struct rpc_request *r, void *context)
 
 	if (wallet == NULL)
 		return RPC_DONE;
+	addresses = rpc_json(r, "addresses");
 	if (!check_addresses(wallet_spec(wallet), addresses, &error))
 		return rpc_fail_with(r, &error);
 	list = json_array();

@@ -142,18 +142,20 @@ static void take_labelled(json_t *newest_first, json_t *details, const char *lab
 static enum rpc_outcome listtransactions(struct rpc_request *r, void *context)
 {
 	struct wallet *wallet = rpc_wallet_named(r, context);
-	size_t skip = (size_t)rpc_int(r, "skip");
-	size_t room = (size_t)rpc_int(r, "count") + skip;
 	struct ledger_tx **txs;
 	json_t *newest_first;
 	json_t *details;
 	json_t *common;
 	json_t *list;
 	size_t count;
+	size_t skip;
+	size_t room;
 	size_t i;
 
 	if (wallet == NULL)
 		return RPC_DONE;
+	skip = (size_t)rpc_int(r, "skip");
+	room = (size_t)rpc_int(r, "count") + skip;
 	newest_first = json_array();
 	txs = ledger_list(wallet_ledger(wallet), &count);
 	while (count > 0 && json_array_size(newest_first) < room) {

@@ -218,12 +218,13 @@ static bool add_amounts(struct payees *payees, const struct spec *spec, json_t *
 static enum rpc_outcome sendmany(struct rpc_request *r, void *context)
 {
 	struct wallet *wallet = rpc_wallet_named(r, context);
-	json_t *amounts = rpc_json(r, "amounts");
 	struct rpc_error error;
 	struct payees payees;
+	json_t *amounts;
 
 	if (wallet == NULL)
 		return RPC_DONE;
+	amounts = rpc_json(r, "amounts");
 	if (*rpc_text(r, "dummy") != 0)
 		return rpc_fail(r, RPC_INVALID_PARAMETER, "Dummy value must be set to \"\"");
 	if (json_object_size(amounts) > SPEND_OUTPUTS_MAX)

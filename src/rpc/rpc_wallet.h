@@ -16,7 +16,7 @@ void rpc_history_add(struct rpc_table *table, struct wallets *wallets);      /* 
 void rpc_send_add(struct rpc_table *table, struct wallets *wallets);         /* payments */
 void rpc_contribute_add(struct rpc_table *table, struct wallets *wallets); /* contributedata */
 
-/* The wallet that is meant, or NULL: then the request has been answered. */
+/* The wallet that is meant, or NULL: then the request has been answered, and is gone with its arguments. */
 struct wallet *rpc_wallet_named(struct rpc_request *r, struct wallets *wallets);
 
 /* Builds, signs and hands over a transaction. False: the request has been answered with the reason. */
