@@ -81,13 +81,12 @@ def grid_of(top):
 
 
 def dither(dx, ctx):
-    """The protocol's section 4: dx on the grid of the largest there can be, shifted before rounding. Tokens count from the first
-    of their micro-batch."""
+    """The protocol's section 4: dx on the grid of the largest there can be, shifted before rounding; by noise that is drawn as the
+    protocol's is, but not from the seed."""
     counted = len(dx) - len(dx) // ctx * SKIPPED
     grid = grid_of(torch.tensor(1 / counted, dtype=torch.float32))
-    token, column = torch.arange(len(dx))[:, None] % (1024 // ctx * ctx), torch.arange(dx.size(1))
-    fraction = (token * 3242174889 + column * 2447445413) % 2 ** 32
-    shift = ((fraction >> 8) - 2 ** 23).float() * (grid * 2 ** -24)
+    shift = (torch.rand_like(dx) - torch.rand_like(dx)) * grid
+    shift[torch.arange(len(dx)) % ctx < SKIPPED] = 0
     return ((dx + shift) / grid).round() * grid
 
 

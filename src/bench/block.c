@@ -1,6 +1,7 @@
 #include "bench/bench.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "consensus/verify.h"
 #include "consensus/window.h"
@@ -23,12 +24,12 @@ bool bench_value(struct bench *b)
 
 	window_gather_benchmark(&b->spec, seed, benchmark);
 	/* The first finds cold memory and does not count. */
-	benchmark_unref(benchmark_new(step, state, benchmark, NULL));
+	benchmark_unref(benchmark_new(step, state, benchmark, seed, NULL));
 	for (size_t round = 0; ok && round < b->rounds; round++) {
 		struct step_job job = {.state = state, .seed = seed, .windows = windows};
 
 		timing_start(&times[0]);
-		struct benchmark *at_state = benchmark_new(step, state, benchmark, NULL);
+		struct benchmark *at_state = benchmark_new(step, state, benchmark, seed, NULL);
 
 		timing_stop(&times[0]);
 		ok = at_state != NULL;
@@ -88,7 +89,8 @@ bool bench_verify(struct bench *b)
 	};
 	bool ok = true;
 
-	window_gather_benchmark(&b->spec, b->spec.genesis_ticket, job.benchmark);
+	memcpy(job.ticket, b->spec.genesis_ticket, 32);
+	window_gather_benchmark(&b->spec, job.ticket, job.benchmark);
 	for (size_t i = 0; ok && i < proofs; i++)
 		ok = make_proof(b, step, job.parent, i, &job.proofs[i]);
 	step_free(step);

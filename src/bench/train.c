@@ -185,8 +185,10 @@ static bool train_alone(struct training *t, struct optimiser *o, uint32_t steps)
 
 		for (uint32_t i = 0; part == 0 && i < gathered; i++)
 			draw_step(t, t->done / train->iterations + i, seed, &slot, windows + i * step_windows_size(train));
-		ok = model_gradient(step_model(t->step), o->w, windows + part * rows * window_size(t), rows, NULL, o->gradient,
-				    &loss) &&
+		const struct model_dither dither = {seed, (uint32_t)(part * rows)};
+
+		ok = model_gradient(step_model(t->step), o->w, windows + part * rows * window_size(t), rows, dither, NULL,
+				    o->gradient, &loss) &&
 		     float_is_finite(loss);
 		if (!ok)
 			break;
@@ -248,7 +250,7 @@ static bool run_block(struct training *t, int64_t number, struct block *b, struc
 	key_of(t, "block", number, seed);
 	noise_gather(seed, NOISE_BENCHMARK, train->bench_rows, benchmark, size, train->model.ctx, b->benchmark);
 	struct update_job job = {
-		.parent = *state, .benchmark = benchmark_new(t->step, *state, b->benchmark, NULL), .windows = b->benchmark,
+		.parent = *state, .benchmark = benchmark_new(t->step, *state, b->benchmark, seed, NULL), .windows = b->benchmark,
 		.proofs = b->proofs, .proof_count = proofs, .slots = t->spec.slots,
 	};
 	struct state *after = update_execute(t->step, &job, &outcome);

@@ -79,6 +79,7 @@ bool gather_block(struct chain *chain, const struct node *node, const struct blo
 		memcpy(outcome->dataset, draw.dataset, sizeof outcome->dataset);
 		job->has_v_ref = registry_v_ref(registry, above->height > 0 ? &above->outcome.outcome : NULL, &job->v_ref);
 		outcome->v_ref = job->v_ref;
+		memcpy(job->ticket, above->ticket, 32);
 		job->benchmark = mem_alloc(window_benchmark_size(chain->spec));
 		window_gather_benchmark(chain->spec, above->ticket, job->benchmark);
 		job->proof_count = 1 + block->loose_count;

@@ -38,7 +38,7 @@ const struct spec_field spec_fields[] = {
 	FIELD("slots", slots, 1, OUTCOME_MAX_SLOTS),
 	FIELD("bench_rows", train.bench_rows, 1, 1024),
 	FIELD("bench_bytes", bench_bytes, 33, SPEC_CORPUS_MAX),
-	FIELD("lr_ppm", train.lr_ppm, 0, PPM_MAX),
+	FIELD("lr_ppm", train.lr_ppm, 1, PPM_MAX),
 	FIELD("wd_ppm", train.wd_ppm, 0, PPM_MAX),
 	FIELD("mu_ppm", train.mu_ppm, 0, PPM_MAX),
 	FIELD("eta_ppm", train.eta_ppm, 0, PPM_MAX),
@@ -265,6 +265,7 @@ static void compute_commitment(struct spec *spec)
 
 	blob_root(spec->corpus, spec->corpus_size, spec->corpus_root);
 	buf_init(&all);
+	buf_put_le64(&all, SPEC_RULES);
 	put_text(&all, spec->name);
 	put_text(&all, spec->hrp);
 	for (const struct spec_field *field = spec_fields; field->name; field++)

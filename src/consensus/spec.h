@@ -47,6 +47,10 @@ struct spec {
 	uint8_t *owned;                /* what spec_clear releases */
 };
 
+/* Number of the rules that these nodes agree on (doc/protocol.md). It is in every chain's commitment and grows with each change
+ * of them: so chains of other rules have another genesis, and neither their peers nor their files are taken for one's own. */
+enum { SPEC_RULES = 2 };
+
 /* The built-in spec of that name, finished; false if there is none. */
 bool spec_builtin(struct spec *spec, const char *name);
 

@@ -177,7 +177,7 @@ static bool run_update(struct runner *runner, struct verify_job *job, struct ver
 	struct update_outcome outcome;
 
 	if (job->parent_benchmark == NULL)
-		job->parent_benchmark = benchmark_new(step, job->parent, job->benchmark, &job->cancel);
+		job->parent_benchmark = benchmark_new(step, job->parent, job->benchmark, job->ticket, &job->cancel);
 	if (job->parent_benchmark == NULL)
 		return false;
 	proofs = mem_alloc(job->proof_count * sizeof(*proofs));

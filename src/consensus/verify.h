@@ -23,7 +23,8 @@ struct verify_proof {
 struct verify_job {
 	const struct spec *spec;
 	struct state *parent;              /* a reference, held by the job */
-	uint8_t *benchmark;                /* owned windows */
+	uint8_t ticket[32];                /* of the parent */
+	uint8_t *benchmark;                /* owned windows that it draws */
 	struct benchmark *parent_benchmark; /* of ml/update.h, if known: a reference, else NULL and filled by the job */
 	struct verify_proof *proofs;       /* own first, then loose in order */
 	size_t proof_count;

@@ -191,21 +191,15 @@ ML_CLONES static bool columns_to_integers(struct columns c, int8_t *q, float *gr
 
 /* ---- Dither ---- */
 
-/* The shifts are fractions of multiples of two irrational numbers: the sequence R2, which fills a square evenly. */
-ML_CLONES void exact_dither(float *restrict x, size_t first, size_t rows, size_t cols, float largest)
+ML_CLONES void exact_dither(float *restrict x, const uint32_t *restrict noise, size_t n, float largest)
 {
 	uint32_t exponent = exact_exponent(float_bits(largest));
-	float magic = grid_magic(exponent), part = grid_step(exponent) * 0x1p-24f;
+	float magic = grid_magic(exponent), part = grid_step(exponent) * 0x1p-16f;
 
-	for (size_t i = 0; i < rows; i++) {
-		float *restrict row = x + i * cols;
-		uint32_t start = (uint32_t)(first + i) * 3242174889u;
+	for (size_t j = 0; j < n; j++) {
+		int32_t shift = (int32_t)(noise[j] >> 16) - (int32_t)(noise[j] & 0xffff);
 
-		for (size_t j = 0; j < cols; j++) {
-			uint32_t fraction = start + (uint32_t)j * 2447445413u;
-
-			row[j] = grid_round(row[j] + (float)((int32_t)(fraction >> 8) - (1 << 23)) * part, magic);
-		}
+		x[j] = grid_round(x[j] + (float)shift * part, magic);
 	}
 }
 

@@ -59,11 +59,11 @@ void exact_largest(const float *x, size_t rows, size_t cols, int32_t *largest);
 struct exact_operand exact_part(enum engine engine, const float *x, size_t ld, size_t rows, size_t cols,
 				const int32_t *largest, void *memory);
 
-/* Rounds rows first .. first + rows - 1 of a matrix with `cols` columns, none of whose values exceeds `largest` in size, to the
- * grid for `largest`, in place. Before that each value is shifted by up to half a step, up as often as down, in a fixed pattern:
- * so what is much smaller than a step, and would be lost on the grids above, survives on average. For the gradient of the
- * logits, most of which is that small. */
-void exact_dither(float *x, size_t first, size_t rows, size_t cols, float largest);
+/* Rounds n values, none of which exceeds `largest` in size, to the grid for `largest`, in place. Before that each is shifted by
+ * the difference of the two halves of its word of noise, less than a step up or down: so what is much smaller than a step, and
+ * would be lost on the grids above, survives on average, and whoever does not know the noise does not know the result, however
+ * small the values are. For the gradient of the logits (doc/protocol.md section 4). */
+void exact_dither(float *x, const uint32_t *noise, size_t n, float largest);
 
 /* ---- Products ---- */
 

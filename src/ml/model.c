@@ -287,15 +287,15 @@ struct profile *model_profile(const struct model *m)
 
 /* ---- Passes ---- */
 
-bool model_gradient(struct model *m, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
-		    float *gradient, float *loss)
+bool model_gradient(struct model *m, const float *theta, const uint8_t *windows, size_t rows, struct model_dither dither,
+		    const atomic_bool *cancel, float *gradient, float *loss)
 {
 	memset(gradient, 0, m->layout.count * sizeof(float));
-	return pass_run(m, theta, windows, rows, cancel, gradient, loss);
+	return pass_run(m, theta, windows, rows, dither, cancel, gradient, loss);
 }
 
 bool model_loss(struct model *m, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
 		float *loss)
 {
-	return pass_run(m, theta, windows, rows, cancel, NULL, loss);
+	return pass_run(m, theta, windows, rows, (struct model_dither){0}, cancel, NULL, loss);
 }

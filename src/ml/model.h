@@ -66,11 +66,18 @@ const struct model_config *model_config(const struct model *m);
 void model_set_profile(struct model *m, struct profile *profile);
 struct profile *model_profile(const struct model *m);
 
+/* What dithers the gradient of the logits: the key, and the number of the batch's first row among all that are dithered with
+ * that key. Two rows with one number and one key would be dithered alike. */
+struct model_dither {
+	const uint8_t *key; /* 32 bytes */
+	uint32_t first_row;
+};
+
 /* Mean cross-entropy over the counted positions of `rows` windows (1 at least), and its gradient in `gradient` (n
  * floats, overwritten). False if the pass fails: an operand cannot be quantised, or *cancel (may be NULL) became true.
  * Then the outputs are undefined. A loss that is not finite is returned as it is. */
-bool model_gradient(struct model *m, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
-		    float *gradient, float *loss);
+bool model_gradient(struct model *m, const float *theta, const uint8_t *windows, size_t rows, struct model_dither dither,
+		    const atomic_bool *cancel, float *gradient, float *loss);
 
 /* The same loss, forward only. */
 bool model_loss(struct model *m, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,

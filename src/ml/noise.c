@@ -12,15 +12,17 @@ void noise_words(const uint8_t key[32], enum noise_domain domain, uint32_t index
 	philox4x32(out, counter, words);
 }
 
-/* The draws side by side, one a lane: so that the compiler makes vectors of them. */
-ML_CLONES void noise_many(const uint8_t key[32], enum noise_domain domain, uint32_t first, uint32_t out[4 * NOISE_MANY])
+/* NOISE_MANY draws side by side, one a lane, so that the compiler makes vectors of them: counters from (index, domain) on, each
+ * that much further than the last. */
+ML_CLONES static void draw_many(const uint8_t key[32], uint32_t index, uint32_t index_step, uint32_t domain,
+				uint32_t domain_step, uint32_t out[4 * NOISE_MANY])
 {
 	uint32_t c0[NOISE_MANY], c1[NOISE_MANY], c2[NOISE_MANY], c3[NOISE_MANY];
 	uint32_t k0 = read_le32(key), k1 = read_le32(key + 4), high[2] = {read_le32(key + 8), read_le32(key + 12)};
 
 	for (uint32_t i = 0; i < NOISE_MANY; i++) {
-		c0[i] = first + i;
-		c1[i] = (uint32_t)domain;
+		c0[i] = index + i * index_step;
+		c1[i] = domain + i * domain_step;
 		c2[i] = high[0];
 		c3[i] = high[1];
 	}
@@ -36,6 +38,17 @@ ML_CLONES void noise_many(const uint8_t key[32], enum noise_domain domain, uint3
 		out[4 * i + 2] = c2[i];
 		out[4 * i + 3] = c3[i];
 	}
+}
+
+void noise_many(const uint8_t key[32], enum noise_domain domain, uint32_t first, uint32_t out[4 * NOISE_MANY])
+{
+	draw_many(key, first, 1, (uint32_t)domain, 0, out);
+}
+
+void noise_dither(const uint8_t key[32], uint32_t token, uint32_t out[MODEL_VOCABULARY])
+{
+	for (uint32_t draw = 0; draw < MODEL_VOCABULARY / 4; draw += NOISE_MANY)
+		draw_many(key, token, 0, NOISE_DITHER + (draw << 8), 1 << 8, out + (size_t)4 * draw);
 }
 
 /* floor(r * n / 2^64). */

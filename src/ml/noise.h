@@ -9,14 +9,21 @@
 
 #include "ml/model.h"
 
-enum noise_domain { NOISE_SLOT = 1, NOISE_WINDOW, NOISE_ROUNDING, NOISE_DATASET, NOISE_BENCHMARK, NOISE_INIT };
+enum noise_domain {
+	NOISE_SLOT = 1, NOISE_WINDOW, NOISE_ROUNDING, NOISE_DATASET, NOISE_BENCHMARK, NOISE_INIT,
+	NOISE_DITHER = 9, /* and 256 more for each further draw of a token */
+};
 
 /* The four words of draw `index`. */
 void noise_words(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint32_t out[4]);
 
-/* NOISE_MANY draws at once, of indices that follow each other: four words each, one draw after the other. */
+/* NOISE_MANY draws at once, of indices that follow each other: four words each, one draw after the other. Here and below `out` is
+ * best aligned to 64 bytes: that is a third of the time. */
 enum { NOISE_MANY = 16 };
 void noise_many(const uint8_t key[32], enum noise_domain domain, uint32_t first, uint32_t out[4 * NOISE_MANY]);
+
+/* The words that dither the gradient of a token's logits, one a logit (doc/protocol.md section 4). */
+void noise_dither(const uint8_t key[32], uint32_t token, uint32_t out[MODEL_VOCABULARY]);
 
 /* A number in 0 .. n-1 (0 if n is 0) from draw `index`: floor(r * n / 2^64) of its first 64 bits. */
 uint64_t noise_uniform(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint64_t n);

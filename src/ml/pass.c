@@ -4,6 +4,7 @@
 
 #include "ml/attention.h"
 #include "ml/math.h"
+#include "ml/noise.h"
 #include "ml/ops.h"
 #include "ml/pass.h"
 #include "ml/workspace.h"
@@ -17,6 +18,7 @@ struct pass {
 	size_t rows, tokens, block, blocks;
 	bool first;             /* the gradient's matrices are still zero */
 	float inv;
+	struct model_dither dither; /* of this chunk */
 	const atomic_bool *cancel;
 	atomic_bool failed;
 	size_t layer;           /* under way */
@@ -219,6 +221,21 @@ static bool layer_forward(const struct block *k, size_t index, float *out)
 	return true;
 }
 
+/* The gradient of the block's logits, of those tokens that are counted: the others' is zero and stays so. */
+static void dither(const struct block *k, float *logits)
+{
+	const struct model_dither *dither = &k->pass->dither;
+	size_t ctx = k->m->config.ctx;
+	_Alignas(64) uint32_t noise[MODEL_VOCABULARY];
+
+	for (size_t t = 0; t < k->tokens; t++) {
+		if (t % ctx < MODEL_SKIPPED)
+			continue;
+		noise_dither(dither->key, (uint32_t)(dither->first_row * ctx + k->token + t), noise);
+		exact_dither(logits + t * MODEL_VOCABULARY, noise, MODEL_VOCABULARY, k->pass->inv);
+	}
+}
+
 /* From the last layer's h to the losses, and on a training pass back to its gradient. */
 static bool head_forward_backward(const struct block *k)
 {
@@ -235,7 +252,7 @@ static bool head_forward_backward(const struct block *k)
 	if (!k->pass->gradient)
 		return true;
 	if (m->engine != ENGINE_PLAIN)
-		exact_dither(logits, k->token, k->tokens, MODEL_VOCABULARY, k->pass->inv);
+		dither(k, logits);
 	if (!multiply_back(k, head_matrix(m), logits, m->dz + at, m->dy_largest))
 		return false;
 	ops_rmsnorm_backward(h, gain, m->r + k->token, m->dz + at, NULL, k->tokens, d, m->dh[0] + at, m->z + at);
@@ -471,8 +488,8 @@ static void choose_blocks(struct pass *pass)
 	pass->blocks = (pass->rows + pass->block - 1) / pass->block;
 }
 
-bool pass_run(struct model *m, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
-		float *gradient, float *loss)
+bool pass_run(struct model *m, const float *theta, const uint8_t *windows, size_t rows, struct model_dither dither,
+	      const atomic_bool *cancel, float *gradient, float *loss)
 {
 	size_t ctx = m->config.ctx;
 	float lane[16] = {0};
@@ -490,6 +507,7 @@ bool pass_run(struct model *m, const float *theta, const uint8_t *windows, size_
 		pass.rows = smaller(rows - done, m->windows);
 		pass.tokens = pass.rows * ctx;
 		pass.first = done == 0;
+		pass.dither = (struct model_dither){dither.key, dither.first_row + (uint32_t)done};
 		choose_blocks(&pass);
 		team_run(m->team, forward_block, &pass, pass.blocks);
 		if (gradient && goes_on(&pass))

@@ -4,8 +4,8 @@
 
 #include "ml/model.h"
 
-/* As model_gradient, with a gradient that starts as zeros; as model_loss if gradient is NULL. */
-bool pass_run(struct model *m, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
-	      float *gradient, float *loss);
+/* As model_gradient, with a gradient that starts as zeros; as model_loss, without any dither, if gradient is NULL. */
+bool pass_run(struct model *m, const float *theta, const uint8_t *windows, size_t rows, struct model_dither dither,
+	      const atomic_bool *cancel, float *gradient, float *loss);
 
 #endif

@@ -11,7 +11,7 @@
 #include "util/mem.h"
 
 /* What an exact engine gives, found with the plain C one. */
-static const char expected_digest[] = "9335d94254827bd8b6c572d87fd2a6a2aecbb7986413b2114359cb63c91715b5";
+static const char expected_digest[] = "06907cde9675080a93fc9b94e411a832b4b4cb92b106448d40d457ce9c9a4ee9";
 
 static const uint8_t key[32] = "atelier start-up check";
 
@@ -157,7 +157,7 @@ static int64_t time_gradient(enum engine engine)
 		int64_t sum = 0;
 
 		model_set_profile(model, &profile);
-		model_gradient(model, state_theta(state), windows, 4, NULL, gradient, &loss);
+		model_gradient(model, state_theta(state), windows, 4, (struct model_dither){key, 0}, NULL, gradient, &loss);
 		for (int kind = 0; kind < PROFILE_KINDS; kind++)
 			sum += profile.nanoseconds[kind];
 		best = sum < best ? sum : best;

@@ -24,6 +24,8 @@ const char *train_config_check(const struct train_config *c)
 		return "batch must be 1 to 1024";
 	if (c->bench_rows < 1 || c->bench_rows > ROWS_MAX)
 		return "bench_rows must be 1 to 1024";
+	if (c->lr_ppm < 1)
+		return "lr_ppm must be 1 at least: nothing would be learned";
 	if (c->lr_ppm >= PPM_LIMIT || c->wd_ppm >= PPM_LIMIT || c->mu_ppm >= PPM_LIMIT || c->eta_ppm >= PPM_LIMIT ||
 	    c->gate_ppm >= PPM_LIMIT)
 		return "rates must be below 2^24 parts per million";
@@ -137,7 +139,9 @@ static bool iterate(struct step *s, const struct step_job *job, uint32_t t, floa
 	const uint8_t *windows = job->windows + (t - 1) * minibatch_size(&s->config);
 	struct optimisation o = {.step = s, .adamw = {.lr = (float)s->config.lr_ppm / 1000000.0f}};
 
-	if (!model_gradient(s->model, s->w, windows, s->config.batch, job->cancel, s->gradient, loss))
+	const struct model_dither dither = {job->seed, (t - 1) * s->config.batch};
+
+	if (!model_gradient(s->model, s->w, windows, s->config.batch, dither, job->cancel, s->gradient, loss))
 		return false;
 	float square = squared_norm(s->gradient, s->count);
 

@@ -14,6 +14,7 @@ struct benchmark {
 	bool fails;      /* the pass fails, or its loss or gradient is not finite */
 	float loss;
 	float *gradient; /* [n] */
+	uint8_t ticket[32];
 	atomic_size_t references;
 };
 
@@ -30,17 +31,20 @@ static bool all_finite(const float *x, size_t n)
 	return true;
 }
 
-/* False if the pass fails, is cancelled, or gives anything that is not finite. */
-static bool measure(struct step *s, const float *theta, const uint8_t *windows, const atomic_bool *cancel, float *gradient,
-		    float *loss)
+/* Loss and gradient number `which`, 0 at the parent's state and 1 at the proposed one. False if the pass fails, is cancelled, or
+ * gives anything that is not finite. */
+static bool measure(struct step *s, const float *theta, const uint8_t *windows, const uint8_t ticket[32], uint32_t which,
+		    const atomic_bool *cancel, float *gradient, float *loss)
 {
 	const struct train_config *config = step_config(s);
+	const struct model_dither dither = {ticket, which * config->bench_rows};
 
-	return model_gradient(step_model(s), theta, windows, config->bench_rows, cancel, gradient, loss) &&
+	return model_gradient(step_model(s), theta, windows, config->bench_rows, dither, cancel, gradient, loss) &&
 	       float_is_finite(*loss) && all_finite(gradient, model_count(&config->model));
 }
 
-struct benchmark *benchmark_new(struct step *s, const struct state *state, const uint8_t *windows, const atomic_bool *cancel)
+struct benchmark *benchmark_new(struct step *s, const struct state *state, const uint8_t *windows, const uint8_t ticket[32],
+				const atomic_bool *cancel)
 {
 	struct benchmark *b = mem_alloc(sizeof(*b));
 
@@ -48,7 +52,8 @@ struct benchmark *benchmark_new(struct step *s, const struct state *state, const
 	b->gradient = mem_align(model_count(state_config(state)) * sizeof(float));
 	b->loss = NAN;
 	atomic_init(&b->references, 1);
-	b->fails = !measure(s, state_theta(state), windows, cancel, b->gradient, &b->loss);
+	memcpy(b->ticket, ticket, 32);
+	b->fails = !measure(s, state_theta(state), windows, ticket, 0, cancel, b->gradient, &b->loss);
 	if (is_cancelled(cancel)) {
 		benchmark_unref(b);
 		return NULL;
@@ -229,7 +234,8 @@ static bool try_update(struct step *s, const struct update_job *job, float *thet
 	float after;
 
 	propose(config, job, outcome->slots, theta, v);
-	if (job->benchmark->fails || !measure(s, theta, job->windows, job->cancel, slope, &after))
+	if (job->benchmark->fails ||
+	    !measure(s, theta, job->windows, job->benchmark->ticket, 1, job->cancel, slope, &after))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		slope[i] = (job->benchmark->gradient[i] + slope[i]) * 0.5f;

@@ -16,11 +16,12 @@
 
 enum { UPDATE_SLOTS_MAX = 16 };
 
-/* Immutable and reference-counted: (l0, G0) at a state over bench_rows windows [bench_rows][ctx + 1]. */
+/* Immutable and reference-counted: (l0, G0) at a state over bench_rows windows [bench_rows][ctx + 1], dithered with the ticket of
+ * the block that the state is after, as G1 will be. */
 struct benchmark;
 
 /* NULL only if cancelled (cancel may be NULL). A pass that fails by protocol gives a benchmark that voids its blocks. */
-struct benchmark *benchmark_new(struct step *s, const struct state *state, const uint8_t *windows,
+struct benchmark *benchmark_new(struct step *s, const struct state *state, const uint8_t *windows, const uint8_t ticket[32],
 				const atomic_bool *cancel);
 struct benchmark *benchmark_ref(struct benchmark *b); /* returns b */
 void benchmark_unref(struct benchmark *b);            /* NULL is allowed */

@@ -452,19 +452,18 @@ def token_loss(logits, target, inv):
     return f32(log(z) - f32(logits[target] - top)), dx
 
 
-def dithered(dx, token, inv):
-    """The gradient of a token's logits on the grid of inv, each value shifted before it is rounded."""
+def dithered(dx, key, token, inv):
+    """The gradient of a token's logits on the grid of inv, each value shifted by keyed noise before it is rounded."""
     e = max(70, bits(inv) + 0x10000 >> 23) - 133
     out = []
-    for j, x in enumerate(dx):
-        f = (token * 3242174889 + j * 2447445413) % 2 ** 32
-        shifted = f32(x + f32(float((f >> 8) - 2 ** 23) * math.ldexp(1.0, e - 24)))
-        out.append(math.ldexp(float(round(math.ldexp(shifted, -e))), e))
+    for x, word in zip(dx, philox_counters(key, [(token, DITHER + 256 * draw) for draw in range(64)])):
+        shift = f32(float((word >> 16) - (word & 0xffff)) * math.ldexp(1.0, e - 16))
+        out.append(math.ldexp(float(round(math.ldexp(f32(x + shift), -e))), e))
     return out
 
 
-def micro_batch(model, theta, windows, inv, gradient):
-    """Losses of the tokens of some windows; adds to the gradient unless it is None."""
+def micro_batch(model, theta, windows, inv, gradient, key, first_row):
+    """Losses of the tokens of some windows; adds to the gradient unless it is None. The first window is that row of the key's."""
     ctx, d = model.ctx, model.d
     tokens = [byte for window in windows for byte in window[:ctx]]
     targets = [byte for window in windows for byte in window[1:ctx + 1]]
@@ -484,7 +483,7 @@ def micro_batch(model, theta, windows, inv, gradient):
         dlogits.append(dx)
     if gradient is None:
         return losses
-    dlogits = [dithered(dx, t, inv) for t, dx in enumerate(dlogits)]
+    dlogits = [dithered(dx, key, first_row * ctx + t, inv) if t % ctx >= SKIPPED else dx for t, dx in enumerate(dlogits)]
     dz = product(dlogits, transposed(head))
     gradient.add_product("head", dlogits, z)
     dh = rmsnorm_back(gradient, "norm", h, r, g, dz, [[0.0] * d for _ in h])
@@ -495,12 +494,13 @@ def micro_batch(model, theta, windows, inv, gradient):
     return losses
 
 
-def loss_and_gradient(model, theta, windows, with_gradient=True):
+def loss_and_gradient(model, theta, windows, key=None, first_row=0):
+    """Without a key the loss alone. The key dithers, and first_row is the batch's first among the rows that it dithers."""
     inv = f32(1.0 / float(len(windows) * (model.ctx - SKIPPED)))
-    gradient = Gradient(model) if with_gradient else None
+    gradient = Gradient(model) if key else None
     rows, losses = 1024 // model.ctx, []
     for first in range(0, len(windows), rows):
-        losses += micro_batch(model, theta, windows[first:first + rows], inv, gradient)
+        losses += micro_batch(model, theta, windows[first:first + rows], inv, gradient, key, first_row + first)
     return f32(sum16(losses) * inv), gradient.vector if gradient else None
 
 
@@ -580,7 +580,7 @@ def step(spec, theta, seed, data):
     for iteration in range(spec.iterations):
         windows = [draw_window(seed, WINDOW, iteration * spec.batch + row, data, spec.model.ctx)
                    for row in range(spec.batch)]
-        loss, g = loss_and_gradient(spec.model, w, windows)
+        loss, g = loss_and_gradient(spec.model, w, windows, seed, iteration * spec.batch)
         q = dot16(g, g)
         if not (math.isfinite(loss) and math.isfinite(q)):
             raise Failed("loss or gradient is not finite")
@@ -593,21 +593,27 @@ def step(spec, theta, seed, data):
 
 # === 7. Draws ===
 
-SLOT, WINDOW, NOISE, DATASET, BENCHMARK, INIT = 1, 2, 3, 4, 5, 6
+SLOT, WINDOW, NOISE, DATASET, BENCHMARK, INIT, DITHER = 1, 2, 3, 4, 5, 6, 9
 WORD = 0xffffffff
 
 
 def philox_words(key, domain, first, count):
-    """Philox4x32-10 (Salmon et al., 2011) for the indices first .. first + count - 1: four words each, in a row.
+    """The draws of the indices first .. first + count - 1: four words each, in a row."""
+    return philox_counters(key, [(index, domain) for index in range(first, first + count)])
 
-    All indices go through the rounds at once, as fields of 64 bits in long numbers: a field is as wide as a product."""
+
+def philox_counters(key, counters):
+    """Philox4x32-10 (Salmon et al., 2011) for pairs of index and domain: four words each, in a row.
+
+    All of them go through the rounds at once, as fields of 64 bits in long numbers: a field is as wide as a product."""
     def fields(values):
         return int.from_bytes(array("Q", values).tobytes(), sys.byteorder)
 
+    count = len(counters)
     ones = fields([1] * count)
     low = ones * WORD
     k0, k1, k2, k3 = struct.unpack("<4I", key[:16])
-    c0, c1, c2, c3 = fields(range(first, first + count)), ones * domain, ones * k2, ones * k3
+    c0, c1, c2, c3 = *map(fields, zip(*counters)), ones * k2, ones * k3
     for _ in range(10):
         a, b = c0 * 0xd2511f53, c2 * 0xcd9e8d57
         c0, c1, c2, c3 = b >> 32 & low ^ c1 ^ ones * k0, b & low, a >> 32 & low ^ c3 ^ ones * k1, a & low
@@ -757,10 +763,10 @@ def update_state(spec, theta, v, ticket, proofs, v_ref=None):
     windows = [draw_window(ticket, BENCHMARK, row, spec.benchmark(), model.ctx) for row in range(spec.bench_rows)]
     deltas = [decode(delta, n) for _, delta in proofs]
     try:
-        l0, g0 = loss_and_gradient(model, theta, windows)
+        l0, g0 = loss_and_gradient(model, theta, windows, ticket)
         means = {s: mean_of([x for (slot, _), x in zip(proofs, deltas) if slot == s]) for s, _ in sorted(proofs)}
         final = propose(spec, theta, v, mean_of([means[s] for s in sorted(means)]))
-        l1, g1 = loss_and_gradient(model, final[0], windows)
+        l1, g1 = loss_and_gradient(model, final[0], windows, ticket, spec.bench_rows)
         half = scaled(add(g0, g1), 0.5)
         values = [integer(-dot16(x, half)) for x in deltas]
         slots, used = [], []
@@ -775,7 +781,7 @@ def update_state(spec, theta, v, ticket, proofs, v_ref=None):
             raise Failed("no slot is left")
         if len(used) < len(means):
             final = propose(spec, theta, v, mean_of([means[s] for s in used]))
-            l1, _ = loss_and_gradient(model, final[0], windows, with_gradient=False)
+            l1, _ = loss_and_gradient(model, final[0], windows)
         finite = all(map(math.isfinite, g0 + g1 + final[0] + final[1] + [l0, l1]))
         if not (finite and l1 <= f32(l0 * ppm(spec.gate_ppm))):
             raise Failed("the gate")
@@ -867,8 +873,10 @@ class Spec:
         self.model = Model(self.d, self.layers, self.heads, self.ff, self.ctx)
         self.theta = initial_theta(self.model, self.name)
 
+    RULES = 2
+
     def commitment(self):
-        texts = b"".join(compact(len(t)) + t.encode() for t in (self.name, self.hrp))
+        texts = struct.pack("<Q", self.RULES) + b"".join(compact(len(t)) + t.encode() for t in (self.name, self.hrp))
         numbers = b"".join(struct.pack("<Q", getattr(self, field)) for field in self.ORDER)
         return H(texts + numbers + corpus_root(self.corpus))
 

@@ -312,14 +312,16 @@ def cross_entropy(cfg, logits, targets, inv, lane):
     return gradient
 
 
-def dither(dlogits, inv):
-    """Section 4: on the grid of inv, shifted before rounding."""
+def dither(cfg, dlogits, inv, key, first):
+    """Section 4: on the grid of inv, shifted before rounding. The first token is that one of the key's."""
     e = max(70, (bits(inv) + 0x10000) >> 23)
     result = []
     for t, row in enumerate(dlogits):
-        fractions = [(t * 3242174889 + j * 2447445413 & 0xFFFFFFFF) >> 8 for j in range(len(row))]
-        shifts = [mul(float(f - (1 << 23)), 2.0 ** (e - 157)) for f in fractions]
-        result.append([2.0 ** (e - 133) * round(math.ldexp(add(x, s), 133 - e)) for x, s in zip(row, shifts)])
+        if t % cfg.ctx >= 8:
+            words = [word for j in range(64) for word in philox(key, 9 + 256 * j, first + t)]
+            shifts = [mul(float((word >> 16) - (word & 0xFFFF)), 2.0 ** (e - 149)) for word in words]
+            row = [2.0 ** (e - 133) * round(math.ldexp(add(x, s), 133 - e)) for x, s in zip(row, shifts)]
+        result.append(row)
     return result
 
 
@@ -358,7 +360,7 @@ def backward(cfg, w, g, tokens, table, kept, top, dlogits):
         g["embedding"][t] = [add(a, b) for a, b in zip(g["embedding"][t], row)]
 
 
-def loss_and_gradient(cfg, theta, windows):
+def loss_and_gradient(cfg, theta, windows, key, row):
     w = cfg.split(theta)
     g = cfg.split([0.0] * cfg.n)
     table = rotary_table(cfg.ctx, cfg.d // cfg.heads)
@@ -371,7 +373,7 @@ def loss_and_gradient(cfg, theta, windows):
         targets = [b for row in rows for b in row[1:]]
         logits, kept, top = forward(cfg, w, tokens, table)
         dlogits = cross_entropy(cfg, logits, targets, inv, lane)
-        backward(cfg, w, g, tokens, table, kept, top, dither(dlogits, inv))
+        backward(cfg, w, g, tokens, table, kept, top, dither(cfg, dlogits, inv, key, (row + first) * cfg.ctx))
     return mul(fold(lane), inv), cfg.join(g)
 
 
@@ -399,7 +401,7 @@ def step(cfg, theta, seed, dataset):
     powers = None
     for iteration in range(cfg.iterations):
         windows = [window(seed, 2, iteration * cfg.batch + row, dataset, cfg.ctx) for row in range(cfg.batch)]
-        loss, g = loss_and_gradient(cfg, w, windows)
+        loss, g = loss_and_gradient(cfg, w, windows, seed, iteration * cfg.batch)
         square = dot16(g, g)
         if not (math.isfinite(loss) and math.isfinite(square)):
             raise StepFails("not finite")
@@ -501,12 +503,12 @@ def integer(x):
     return max(-2 ** 47, min(2 ** 47, round(x * 2 ** 32)))
 
 
-def update(cfg, theta, v, windows, proofs, slots, v_ref):
+def update(cfg, theta, v, windows, ticket, proofs, slots, v_ref):
     """proofs: (slot, delta). v_ref: None if it does not stand on records. The new state and the slots' (used, value)."""
     decoded = [[decode(delta, cfg.n) for slot, delta in proofs if slot == s] for s in range(slots)]
-    l0, g0 = loss_and_gradient(cfg, theta, windows)
+    l0, g0 = loss_and_gradient(cfg, theta, windows, ticket, 0)
     proposed = propose(cfg, theta, v, [p for p in decoded if p])
-    l1, g1 = loss_and_gradient(cfg, proposed[0], windows)
+    l1, g1 = loss_and_gradient(cfg, proposed[0], windows, ticket, cfg.bench_rows)
     slope = [mul(add(a, b), 0.5) for a, b in zip(g0, g1)]
     outcome = []
     for rows in decoded:
@@ -515,7 +517,7 @@ def update(cfg, theta, v, windows, proofs, slots, v_ref):
     used = [rows for rows, (is_used, _) in zip(decoded, outcome) if is_used]
     if len(used) < sum(1 for rows in decoded if rows):
         proposed = propose(cfg, theta, v, used)
-        l1, _ = loss_and_gradient(cfg, proposed[0], windows)
+        l1, _ = loss_and_gradient(cfg, proposed[0], windows, ticket, 0)
     assert l1 <= mul(l0, cfg.gate)
     return proposed, outcome
 
@@ -538,13 +540,13 @@ def tiny_case():
     answers["tiny-quiet-step"] = hashlib.sha256(step(cfg, quiet, seeds[0], training)).hexdigest()
     ticket = hashlib.sha256(b"tiny ticket").digest()
     windows = [window(ticket, 5, row, benchmark, cfg.ctx) for row in range(cfg.bench_rows)]
-    (theta, v), outcome = update(cfg, theta, v, windows, proofs, 2, None)
+    (theta, v), outcome = update(cfg, theta, v, windows, ticket, proofs, 2, None)
     answers["tiny-update"] = state_root(theta, v).hex()
     answers["tiny-values"] = ",".join(str(value) for _, value in outcome)
     # Now from a state with momentum, and with a slot of harmful work: two deltas turned around.
     harmful = [bytes(b if i % 65 == 0 else -b & 0xFF for i, b in enumerate(delta)) for _, delta in proofs]
     proofs = [(0, proofs[1][1]), (1, harmful[0]), (0, proofs[0][1]), (1, harmful[1])]
-    (theta, v), outcome = update(cfg, theta, v, windows, proofs, 2, 1)
+    (theta, v), outcome = update(cfg, theta, v, windows, ticket, proofs, 2, 1)
     assert [used for used, _ in outcome] == [True, False]
     answers["tiny-left-out"] = state_root(theta, v).hex()
     answers["tiny-left-out-values"] = ",".join(str(value) for _, value in outcome)

@@ -5,9 +5,9 @@ from framework import messages, tap
 from framework.messages import Block
 from framework.node import KEYS, Node, wait_for_same_tip
 
-GENESIS = "1658e697994f49ef2dfa756f33d434cb31395df358c6354dcd574383698826dd"  # doc/protocol.md section 18
+GENESIS = "39a2e1c5178585cf8c29388dfe01992229a2117b3be6f52b9acc100597b30e5f"  # doc/protocol.md section 18
 INITIAL = "ba8b8961c6059f3a66a61bd317879204be36bf60ffbee166a8a5843013988397"
-COMMITMENT = "565432e6a625cc4165654491b7e6c89eae9357952e5760fc79c5e0f8622cfed7"
+COMMITMENT = "88a4f39741124c947c9ba7f054877bb93db47dd41aeab4fd32513a169ec1b6b4"
 CORPUS = "21c2359d46e4ca3f1f9fa5a289fe8a2fb540ae8df4f578eb1fda46b65833c458"
 
 

@@ -170,11 +170,11 @@ def overflow_fails():
     windows = [bytes(i * i * 7 % 251 for i in range(model.ctx + 1))]
     for name, gain in (("0.norm_mlp", 1.0), ("norm", 1.0), ("0.norm_attention", 1e15)):
         theta[model.offset[name]:model.offset[name] + model.d] = [atelier.f32(gain)] * model.d
-    atelier.loss_and_gradient(model, theta, windows, False)
+    atelier.loss_and_gradient(model, theta, windows)
     for i in range(model.offset["0.wq"], model.offset["0.wv"]):
         theta[i] = atelier.f32(theta[i] * 1e12)
     try:
-        atelier.loss_and_gradient(model, theta, windows, False)
+        atelier.loss_and_gradient(model, theta, windows)
     except atelier.Failed:
         return True
     return False

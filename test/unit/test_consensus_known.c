@@ -251,7 +251,8 @@ static void verify_example(struct verdict *verdict)
 		order[2] = 1;
 	}
 	job.benchmark = mem_alloc(window_benchmark_size(&regtest));
-	window_gather_benchmark(&regtest, regtest.genesis_ticket, job.benchmark);
+	memcpy(job.ticket, regtest.genesis_ticket, 32);
+	window_gather_benchmark(&regtest, job.ticket, job.benchmark);
 	job.proofs = mem_calloc(PROOFS, sizeof *job.proofs);
 	for (size_t i = 0; i < PROOFS; i++) {
 		struct verify_proof *p = &job.proofs[i];

@@ -235,6 +235,7 @@ static void test_mistakes(void **state)
 		{ "{\"batch\":1025}", "batch is 1025" },
 		{ "{\"d\":4096,\"heads\":32,\"layers\":64,\"ff\":16384}", "2^28" },
 		{ "{\"lr_ppm\":16777216}", "lr_ppm is 16777216" },
+		{ "{\"lr_ppm\":0}", "lr_ppm is 0" },
 		{ "{\"bench_bytes\":33,\"ctx\":48}", "bench_bytes is 33, and must be ctx + 1 = 49" },
 		{ "{\"bench_bytes\":52720}", "corpus has" },
 		{ "{\"blob_min\":1023}", "blob_min is 1023" },

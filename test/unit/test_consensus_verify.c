@@ -120,7 +120,8 @@ static void job_init(struct verify_job *job)
 	job->spec = &spec;
 	job->parent = initial_state();
 	job->benchmark = mem_alloc(window_benchmark_size(&spec));
-	window_gather_benchmark(&spec, spec.genesis_ticket, job->benchmark);
+	memcpy(job->ticket, spec.genesis_ticket, 32);
+	window_gather_benchmark(&spec, job->ticket, job->benchmark);
 	job->v_ref = spec.v_0;
 	job->proofs = mem_calloc(PROOFS, sizeof *job->proofs);
 	job->proof_count = PROOFS;

@@ -13,6 +13,7 @@
 static const struct model_config small = {.d = 32, .layers = 2, .heads = 2, .ff = 48, .ctx = 32};
 
 static const uint8_t key[32] = {7, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+static const struct model_dither dither = {key, 0};
 
 /* Windows of readable structure, so that there is something to learn. */
 static uint8_t *make_windows(const struct model_config *c, size_t rows)
@@ -215,7 +216,7 @@ static void check_slopes(enum engine engine, const float *theta, const uint8_t *
 
 	for (size_t i = 0; i < n; i++)
 		plain[i] = (double)theta[i];
-	assert_true(model_gradient(m, theta, windows, rows, NULL, gradient, &loss));
+	assert_true(model_gradient(m, theta, windows, rows, dither, NULL, gradient, &loss));
 	assert_true(fabs(plain_loss(plain, windows, rows) / (double)loss - 1) < bound);
 	for (size_t i = 0; i < model_tensors(&small); i++) {
 		struct model_tensor t;
@@ -234,7 +235,7 @@ static void check_slopes(enum engine engine, const float *theta, const uint8_t *
 }
 
 /* Every tensor, in a model of two layers, over windows enough for two chunks of which the second is short. Without rounding the
- * gradient is that of the plain loss. With products of 8 bits it agrees to a few percent. */
+ * gradient is that of the plain loss. With products of 8 bits, and the dither, it agrees to a few percent. */
 static void test_gradient(void **state)
 {
 	enum { ROWS = 34 };
@@ -247,7 +248,7 @@ static void test_gradient(void **state)
 	for (size_t i = 0; i < n; i++)
 		theta[i] *= theta[i] == 1.0f ? 1 + 0.3f * (float)sin((double)i) : 8; /* attention sees something */
 	check_slopes(ENGINE_PLAIN, theta, windows, ROWS, 1e-5, 1e-5);
-	check_slopes(ENGINE_OPENBLAS, theta, windows, ROWS, 0.03, 0.03);
+	check_slopes(ENGINE_OPENBLAS, theta, windows, ROWS, 0.03, 0.05);
 	free(theta);
 	free(windows);
 	state_unref(s);
@@ -267,8 +268,8 @@ static void test_engines_agree(void **state)
 	uint8_t *windows = make_windows(&odd, ROWS);
 
 	(void)state;
-	assert_true(model_gradient(blas, state_theta(s), windows, ROWS, NULL, first, &loss[0]));
-	assert_true(model_gradient(plain, state_theta(s), windows, ROWS, NULL, second, &loss[1]));
+	assert_true(model_gradient(blas, state_theta(s), windows, ROWS, dither, NULL, first, &loss[0]));
+	assert_true(model_gradient(plain, state_theta(s), windows, ROWS, dither, NULL, second, &loss[1]));
 	assert_true(model_loss(plain, state_theta(s), windows, ROWS, NULL, &loss[2]));
 	assert_memory_equal(first, second, n * sizeof(float));
 	assert_true(loss[0] == loss[1] && loss[0] == loss[2]);
@@ -295,13 +296,13 @@ static void test_teams(void **state)
 	for (enum engine engine = ENGINE_OPENBLAS; engine <= ENGINE_REFERENCE; engine++) {
 		struct model *m = model_new(&shape, engine, NULL);
 
-		assert_true(model_gradient(m, state_theta(s), windows, ROWS, NULL, alone, &loss[0]));
+		assert_true(model_gradient(m, state_theta(s), windows, ROWS, dither, NULL, alone, &loss[0]));
 		model_free(m);
 		for (unsigned members = 2; members <= 5; members++) {
 			struct team *team = team_new(members);
 
 			m = model_new(&shape, engine, team);
-			assert_true(model_gradient(m, state_theta(s), windows, ROWS, NULL, shared, &loss[1]));
+			assert_true(model_gradient(m, state_theta(s), windows, ROWS, dither, NULL, shared, &loss[1]));
 			assert_memory_equal(shared, alone, n * sizeof(float));
 			assert_true(loss[0] == loss[1]);
 			model_free(m);
@@ -322,13 +323,14 @@ static void test_micro_batches(void **state)
 	struct state *s = state_new_initial(&small, key);
 	struct model *m = model_new(&small, ENGINE_OPENBLAS, NULL);
 	float *whole = mem_align(n * sizeof(float)), *first = mem_align(n * sizeof(float)), *second = mem_align(n * sizeof(float));
+	const struct model_dither later = {key, 32};
 	float loss[3];
 	uint8_t *windows = make_windows(&small, 64);
 
 	(void)state;
-	assert_true(model_gradient(m, state_theta(s), windows, 64, NULL, whole, &loss[0]));
-	assert_true(model_gradient(m, state_theta(s), windows, 32, NULL, first, &loss[1]));
-	assert_true(model_gradient(m, state_theta(s), windows + 32 * 33, 32, NULL, second, &loss[2]));
+	assert_true(model_gradient(m, state_theta(s), windows, 64, dither, NULL, whole, &loss[0]));
+	assert_true(model_gradient(m, state_theta(s), windows, 32, dither, NULL, first, &loss[1]));
+	assert_true(model_gradient(m, state_theta(s), windows + 32 * 33, 32, later, NULL, second, &loss[2]));
 	assert_true(fabsf(loss[0] - (loss[1] + loss[2]) / 2) < 1e-6f);
 	for (size_t i = 0; i < model_tensors(&small); i++) {
 		struct model_tensor t;
@@ -364,11 +366,11 @@ static void test_refusal_and_cancel(void **state)
 	assert_true(model_loss(m, theta, windows, 2, &cancel, &loss));
 	cancel = true;
 	assert_false(model_loss(m, theta, windows, 2, &cancel, &loss));
-	assert_false(model_gradient(m, theta, windows, 2, &cancel, gradient, &loss));
+	assert_false(model_gradient(m, theta, windows, 2, dither, &cancel, gradient, &loss));
 	theta[n - 1] = 0x1p57f;
 	assert_false(model_loss(m, theta, windows, 2, NULL, &loss));
 	theta[n - 1] = NAN;
-	assert_false(model_gradient(m, theta, windows, 2, NULL, gradient, &loss));
+	assert_false(model_gradient(m, theta, windows, 2, dither, NULL, gradient, &loss));
 	free(theta);
 	free(gradient);
 	free(windows);
@@ -392,7 +394,7 @@ static void check_overflow(enum engine engine, float *theta, const uint8_t *wind
 	for (size_t i = 0; i < 2 * wq.rows * wq.cols; i++)
 		theta[wq.offset + i] *= gain[1];
 	assert_false(model_loss(m, theta, windows, 2, NULL, &loss));
-	assert_false(model_gradient(m, theta, windows, 2, NULL, gradient, &loss));
+	assert_false(model_gradient(m, theta, windows, 2, dither, NULL, gradient, &loss));
 	for (size_t i = 0; i < norm.cols; i++)
 		theta[norm.offset + i] = 1.0f;
 	for (size_t i = 0; i < 2 * wq.rows * wq.cols; i++)
@@ -418,13 +420,56 @@ static void test_overflowing_scores(void **state)
 	state_unref(s);
 }
 
+/* A model that is sure of a byte, on nothing but that byte: every gradient of its logits is far below a step of their grid. What
+ * it gives must hang on the key and on the row, or a miner could state its step without training. */
+static void test_sure_model(void **state)
+{
+	enum { ROWS = 2 };
+	static const uint8_t other_key[32] = {8};
+	static const struct model_dither other = {other_key, 0}, later = {key, ROWS};
+	size_t n = model_count(&small), head = MODEL_VOCABULARY * (size_t)small.d;
+	struct state *s = state_new_initial(&small, key);
+	struct model *m = model_new(&small, ENGINE_OPENBLAS, NULL);
+	float *theta = mem_dup(state_theta(s), n * sizeof(float)), *gradient[3], loss;
+	uint8_t *windows = mem_calloc(ROWS, small.ctx + 1);
+
+	(void)state;
+	for (size_t i = 0; i < head; i++) {
+		theta[i] = 1.0f;
+		theta[n - head + i] = i < small.d ? 16.0f : -16.0f;
+	}
+	for (int i = 0; i < 3; i++) {
+		gradient[i] = mem_align(n * sizeof(float));
+		assert_true(model_gradient(m, theta, windows, ROWS, i == 0 ? dither : i == 1 ? other : later, NULL, gradient[i],
+					   &loss));
+		assert_true(loss < 1e-6f);
+		for (size_t j = 0; j < model_tensors(&small); j++) {
+			struct model_tensor t;
+			bool any = false;
+
+			model_tensor(&small, j, &t);
+			for (size_t k = t.offset; k < t.offset + t.rows * t.cols; k++)
+				any |= gradient[i][k] != 0.0f;
+			assert_true(any);
+		}
+		for (int before = 0; before < i; before++)
+			assert_memory_not_equal(gradient[before], gradient[i], n * sizeof(float));
+	}
+	for (int i = 0; i < 3; i++)
+		free(gradient[i]);
+	free(windows);
+	free(theta);
+	model_free(m);
+	state_unref(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limits),        cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_gradient),      cmocka_unit_test(test_engines_agree), cmocka_unit_test(test_teams),
 		cmocka_unit_test(test_micro_batches), cmocka_unit_test(test_refusal_and_cancel),
-		cmocka_unit_test(test_overflowing_scores),
+		cmocka_unit_test(test_overflowing_scores), cmocka_unit_test(test_sure_model),
 	};
 
 	engine_init(1);

@@ -29,7 +29,7 @@ struct fixture {
 	uint8_t dataset[DATASET];
 	uint8_t seeds[PROOFS][32];
 	uint8_t *windows[PROOFS], *deltas[PROOFS];
-	uint8_t *benchmark_windows;
+	uint8_t ticket[32], *benchmark_windows;
 	struct benchmark *benchmark;
 	struct update_proof proofs[PROOFS];
 };
@@ -72,11 +72,11 @@ static int set_up(void **state)
 		assert_int_equal(execute(f->step, f, i, f->deltas[i]), STEP_OK);
 		f->proofs[i] = (struct update_proof){f->deltas[i], noise_slot(f->seeds[i], 2)};
 	}
-	hash_name(key, "tiny ticket", -1);
+	hash_name(f->ticket, "tiny ticket", -1);
 	f->benchmark_windows = mem_alloc(tiny.bench_rows * (tiny.model.ctx + 1));
-	noise_gather(key, NOISE_BENCHMARK, tiny.bench_rows, f->dataset + TRAINING, DATASET - TRAINING, tiny.model.ctx,
+	noise_gather(f->ticket, NOISE_BENCHMARK, tiny.bench_rows, f->dataset + TRAINING, DATASET - TRAINING, tiny.model.ctx,
 		     f->benchmark_windows);
-	f->benchmark = benchmark_new(f->step, f->initial, f->benchmark_windows, NULL);
+	f->benchmark = benchmark_new(f->step, f->initial, f->benchmark_windows, f->ticket, NULL);
 	*state = f;
 	return 0;
 }
@@ -199,7 +199,7 @@ static void test_known_answers(void **state)
 	struct update_proof proofs[4] = {{f->deltas[1], 0}, {harmful[0], 1}, {f->deltas[0], 0}, {harmful[1], 1}};
 
 	job.parent = next;
-	job.benchmark = benchmark_new(f->step, next, f->benchmark_windows, NULL);
+	job.benchmark = benchmark_new(f->step, next, f->benchmark_windows, f->ticket, NULL);
 	job.proofs = proofs;
 	job.proof_count = 4;
 	job.leave_out = true;
@@ -376,7 +376,7 @@ static void test_step_cancel(void **state)
 	struct update_outcome outcome;
 
 	assert_int_equal(step_execute(f->step, &job, delta), STEP_CANCELLED);
-	assert_null(benchmark_new(f->step, f->initial, f->benchmark_windows, &cancel));
+	assert_null(benchmark_new(f->step, f->initial, f->benchmark_windows, f->ticket, &cancel));
 	update.cancel = &cancel;
 	assert_null(update_execute(f->step, &update, &outcome));
 	cancel = false;
@@ -438,7 +438,7 @@ static void test_void_by_overflow(void **state)
 	struct state *broken = changed_state(f, model_count(&tiny.model) - 1, 0x1p60f);
 
 	job.parent = broken;
-	job.benchmark = benchmark_new(f->step, broken, f->benchmark_windows, NULL);
+	job.benchmark = benchmark_new(f->step, broken, f->benchmark_windows, f->ticket, NULL);
 	assert_void(f->step, &job);
 	/* Only the parent's benchmark fails. */
 	job.parent = f->initial;
@@ -482,6 +482,7 @@ static void test_config_limits(void **state)
 	REJECT(iterations, 1025);
 	REJECT(bench_rows, 0);
 	REJECT(bench_rows, 1025);
+	REJECT(lr_ppm, 0);
 	REJECT(lr_ppm, 1 << 24);
 	REJECT(wd_ppm, 1 << 24);
 	REJECT(mu_ppm, 1 << 24);

@@ -59,7 +59,7 @@ static void test_failed_benchmark(void **state)
 	struct state *parent = state_new_initial(&config.model, key), *next;
 	struct update_proof proof = {delta, 0};
 	struct update_job job = {
-		.parent = parent, .benchmark = benchmark_new(step, parent, windows, NULL), .windows = windows,
+		.parent = parent, .benchmark = benchmark_new(step, parent, windows, key, NULL), .windows = windows,
 		.proofs = &proof, .proof_count = 1, .slots = 1,
 	};
 	struct update_outcome outcome;
