@@ -88,7 +88,7 @@ static bool add_lines(json_t *params, char **method, struct errmsg *err)
 	bool ok = true;
 
 	buf_init(&input);
-	if (!file_read("/dev/stdin", STDIN_MAX, &input, err)) {
+	if (!file_read_rest(STDIN_FILENO, STDIN_MAX, &input, "Standard input", err)) {
 		buf_clear(&input);
 		return false;
 	}

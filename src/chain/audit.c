@@ -1,6 +1,4 @@
 /* Rechecking what was verified before, and moving blocks in and out as files. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -134,9 +132,9 @@ bool chain_import(struct chain *chain, const char *path, size_t *added, struct e
 	*added = 0;
 	if (!file_size(path, &import.size, err))
 		return false;
-	import.fd = open(path, O_RDONLY | O_CLOEXEC);
+	import.fd = file_open(path, err);
 	if (import.fd < 0)
-		return errmsg_set(err, "Cannot open %s: %s", path, strerror(errno));
+		return false;
 	buf_init(&import.record);
 	ok = true;
 	while (ok && (import.at = blockfile_find_magic(import.fd, chain->spec->magic, import.at, import.size, path)) +

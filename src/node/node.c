@@ -28,14 +28,14 @@
 #include "util/mem.h"
 #include "wallet/wallets.h"
 
-enum { SIGNALS = 3 };
+enum { SIGNALS = 3, PID_TEXT_MAX = 32 };
 
 /* All parts; NULL where not open. */
 struct node {
 	const struct settings *settings;
 	int lock;
 	bool logging;                    /* the log is open */
-	char *pid_path;
+	char *pid_path;                  /* of the file that was written; it goes at the end */
 	struct event_base *base;
 	struct event *signals[SIGNALS], *tick;
 	struct loop_pool pool;           /* verification */
@@ -133,12 +133,31 @@ static bool open_folder(struct node *node, struct errmsg *err)
 	return node->logging;
 }
 
+/* Only what holds a process id, or nothing, is replaced: -pid may name any file by mistake. */
+static bool check_pid_file(const char *path, struct errmsg *err)
+{
+	struct buf text;
+	bool ok = true;
+	if (!file_exists(path))
+		return true;
+	buf_init(&text);
+	ok = file_read(path, PID_TEXT_MAX, &text, err);
+	for (size_t i = 0; i < text.size && ok; i++)
+		ok = strchr("0123456789\n", text.data[i]) != NULL || errmsg_set(err, "%s: holds something else", path);
+	buf_clear(&text);
+	return ok || errmsg_wrap(err, "The process id cannot be written");
+}
+
 static bool write_pid(struct node *node, struct errmsg *err)
 {
-	char text[32];
-	node->pid_path = path_join(node->settings->location.data, options_string(node->settings->options, "pid"));
+	char text[PID_TEXT_MAX], *path = path_join(node->settings->location.data,
+		options_string(node->settings->options, "pid"));
 	int size = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-	return file_write_atomic(node->pid_path, text, (size_t)size, 0644, err);
+	if (check_pid_file(path, err) && file_write_atomic(path, text, (size_t)size, 0644, err))
+		node->pid_path = path;
+	else
+		free(path);
+	return node->pid_path != NULL;
 }
 
 static bool choose_engine(const struct node *node, struct errmsg *err)

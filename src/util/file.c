@@ -64,8 +64,8 @@ bool file_write_at(int fd, uint64_t offset, const void *data, size_t size, const
 	return true;
 }
 
-/* Reads to the end, at most max_size bytes: the size that fstat tells is no promise (pipes, /proc, growing files). */
-static bool read_all(int fd, const char *path, size_t max_size, struct buf *b, struct errmsg *err)
+/* The size that fstat tells is no promise: pipes, /proc, growing files. */
+bool file_read_rest(int fd, size_t max_size, struct buf *b, const char *name, struct errmsg *err)
 {
 	size_t before = b->size;
 
@@ -78,26 +78,43 @@ static bool read_all(int fd, const char *path, size_t max_size, struct buf *b, s
 			continue;
 		if (got < 0) {
 			b->size = before;
-			return fail(err, path, "cannot be read");
+			return fail(err, name, "cannot be read");
 		}
 		if (got == 0)
 			return true;
 		b->size += (size_t)got;
 		if (b->size - before > max_size) {
 			b->size = before;
-			return errmsg_set(err, "%s: is larger than %zu bytes", path, max_size);
+			return errmsg_set(err, "%s: is larger than %zu bytes", name, max_size);
 		}
 	}
 }
 
+int file_open(const char *path, struct errmsg *err)
+{
+	/* Without O_NONBLOCK a pipe would keep us here until somebody writes to it. */
+	int fd = open_again(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	struct stat info;
+
+	if (fd < 0)
+		fail(err, path, "cannot be opened");
+	else if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
+		return fd;
+	else
+		errmsg_set(err, "%s: is not a regular file", path);
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
 bool file_read(const char *path, size_t max_size, struct buf *b, struct errmsg *err)
 {
-	int fd = open_again(path, O_RDONLY, 0);
+	int fd = file_open(path, err);
 	bool ok;
 
 	if (fd < 0)
-		return fail(err, path, "cannot be opened");
-	ok = read_all(fd, path, max_size, b, err);
+		return false;
+	ok = file_read_rest(fd, max_size, b, path, err);
 	close(fd);
 	return ok;
 }
@@ -134,12 +151,24 @@ static char *folder_of(const char *path)
 	return folder;
 }
 
+bool file_replaceable(const char *path, struct errmsg *err)
+{
+	struct stat info;
+
+	return lstat(path, &info) != 0 || S_ISREG(info.st_mode) || S_ISLNK(info.st_mode) ||
+	       errmsg_set(err, "%s: is not a regular file", path);
+}
+
 bool file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, struct errmsg *err)
 {
 	size_t length = strlen(path);
-	char *temporary = mem_alloc(length + 5), *folder = folder_of(path);
+	char *temporary, *folder;
 	bool ok;
 
+	if (!file_replaceable(path, err))
+		return false;
+	temporary = mem_alloc(length + 5);
+	folder = folder_of(path);
 	memcpy(temporary, path, length);
 	memcpy(temporary + length, ".new", 5);
 	ok = write_new(temporary, data, size, mode, err);

@@ -11,12 +11,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Appends the whole file to b; fails if it is larger than max_size (b is then as it was). */
+/* Opens a regular file to be read: a descriptor, or -1. A pipe, a device or a folder is refused at once: nobody waits for
+ * a pipe's other end, or reads a device that never ends. */
+int file_open(const char *path, struct errmsg *err);
+
+/* Appends the whole file, which must be a regular one, to b; fails if it is larger than max_size (b is then as it was).
+ * file_read_rest does so from where an open descriptor stands, whatever it leads to: a program's standard input. */
 bool file_read(const char *path, size_t max_size, struct buf *b, struct errmsg *err);
+bool file_read_rest(int fd, size_t max_size, struct buf *b, const char *name, struct errmsg *err);
 
 /* Replaces the file's contents so that a crash at any moment leaves the old or the new ones: temporary file beside it,
  * fsync, rename, fsync of the folder. mode is that of the new file, such as 0600. */
 bool file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, struct errmsg *err);
+
+/* A new file may be renamed to this name: it is free, a regular file's, or a link's, which goes and not what it leads to.
+ * (Root's rename would put a file in the place of /dev/null.) */
+bool file_replaceable(const char *path, struct errmsg *err);
 
 bool file_exists(const char *path);
 bool file_size(const char *path, uint64_t *size, struct errmsg *err);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,13 +30,23 @@ static const struct {
 };
 #define CATEGORY_COUNT (sizeof categories / sizeof categories[0])
 
+/* A pipe would keep us here until somebody reads it, and later hold up whoever writes a line; /dev/null is fine. */
 static int open_file(const char *path, struct errmsg *err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	struct stat info;
 
-	if (fd < 0)
+	if (fd < 0 && errno != ENXIO) {
 		errmsg_set(err, "The log file %s cannot be opened: %s", path, strerror(errno));
-	return fd;
+		return -1;
+	}
+	if (fd >= 0 && fstat(fd, &info) == 0 && (S_ISREG(info.st_mode) || S_ISCHR(info.st_mode)) &&
+	    fcntl(fd, F_SETFL, O_APPEND) == 0)
+		return fd;
+	errmsg_set(err, "The log file %s is not a regular file", path);
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
 /* Puts the file in place of the one before. */

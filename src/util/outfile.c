@@ -22,7 +22,9 @@ static bool check_free(const struct outfile *out, struct errmsg *err)
 {
 	struct stat info;
 
-	if (out->replace || lstat(out->path, &info) != 0)
+	if (out->replace)
+		return file_replaceable(out->path, err);
+	if (lstat(out->path, &info) != 0)
 		return true;
 	return errmsg_set(err, "%s: exists already", out->path);
 }

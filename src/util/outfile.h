@@ -1,8 +1,8 @@
 /* A new file that is there whole or not at all, written piece by piece.
  *
  * The bytes go to a temporary file beside it; outfile_commit syncs that and gives it the name. Unless `replace` is set a
- * file that has the name already is never touched: opening and committing fail then. For contents that fit in memory
- * there is file_write_atomic. */
+ * file that has the name already is never touched: opening and committing fail then. What is no regular file is not
+ * replaced either way. For contents that fit in memory there is file_write_atomic. */
 #ifndef ATELIER_UTIL_OUTFILE_H
 #define ATELIER_UTIL_OUTFILE_H
 

@@ -55,6 +55,54 @@ static void test_write_read(void **state)
 	free(path);
 }
 
+/* A pipe, a device, a folder: refused at once. (A daemon that waits for a pipe's other end is a daemon that hangs.) */
+static void test_no_regular_file(void **state)
+{
+	char *pipe = path_join(*state, "pipe"), *link = path_join(*state, "link");
+	const char *const paths[] = {pipe, link, "/dev/zero", *state};
+	struct errmsg err;
+	struct outfile out;
+	struct buf b;
+
+	buf_init(&b);
+	alarm(60); /* ends the test should it wait */
+	assert_int_equal(mkfifo(pipe, 0600), 0);
+	assert_int_equal(symlink("pipe", link), 0);
+	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+		assert_false(file_read(paths[i], 10, &b, &err));
+		assert_non_null(strstr(err.text, "is not a regular file"));
+		assert_int_equal(b.size, 0);
+		assert_int_equal(file_open(paths[i], NULL), -1);
+	}
+	assert_false(file_write_atomic(pipe, "a", 1, 0600, &err));
+	assert_non_null(strstr(err.text, "is not a regular file"));
+	assert_false(outfile_open(&out, pipe, true, &err));
+	assert_non_null(strstr(err.text, "is not a regular file"));
+	outfile_clear(&out);
+	alarm(0);
+	buf_clear(&b);
+	free(link);
+	free(pipe);
+}
+
+/* What comes through an open descriptor may be a pipe. */
+static void test_read_rest(void **state)
+{
+	int ends[2];
+	struct buf b;
+
+	(void)state;
+	buf_init(&b);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(write(ends[1], "through", 7), 7);
+	close(ends[1]);
+	assert_true(file_read_rest(ends[0], 7, &b, "a pipe", NULL));
+	close(ends[0]);
+	assert_int_equal(b.size, 7);
+	assert_memory_equal(b.data, "through", 7);
+	buf_clear(&b);
+}
+
 static void test_atomic_failure_keeps_old(void **state)
 {
 	char *folder = path_join(*state, "d"), *inside = path_join(folder, "x");
@@ -207,6 +255,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_write_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_regular_file, setup, teardown),
+		cmocka_unit_test(test_read_rest),
 		cmocka_unit_test_setup_teardown(test_atomic_failure_keeps_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_at, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
