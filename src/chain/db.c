@@ -16,6 +16,7 @@ struct db {
 	leveldb_filterpolicy_t *bloom;
 	leveldb_readoptions_t *read;
 	leveldb_writeoptions_t *write, *write_sync;
+	char *failure;          /* LevelDB's reason why a write failed; NULL while none has */
 };
 
 struct db_batch {
@@ -30,7 +31,7 @@ static bool db_failed(struct errmsg *err, const char *path, const char *what, ch
 	return false;
 }
 
-struct db *db_open(const char *path, struct errmsg *err)
+static struct db *open_at(const char *path, bool make, struct errmsg *err)
 {
 	struct db *db = mem_calloc(1, sizeof *db);
 	char *reason = NULL;
@@ -39,7 +40,7 @@ struct db *db_open(const char *path, struct errmsg *err)
 	db->cache = leveldb_cache_create_lru(DB_CACHE_BYTES);
 	db->bloom = leveldb_filterpolicy_create_bloom(DB_BLOOM_BITS);
 	db->options = leveldb_options_create();
-	leveldb_options_set_create_if_missing(db->options, 1);
+	leveldb_options_set_create_if_missing(db->options, make);
 	leveldb_options_set_paranoid_checks(db->options, 1);
 	leveldb_options_set_cache(db->options, db->cache);
 	leveldb_options_set_filter_policy(db->options, db->bloom);
@@ -58,6 +59,16 @@ struct db *db_open(const char *path, struct errmsg *err)
 	return NULL;
 }
 
+struct db *db_open(const char *path, struct errmsg *err)
+{
+	return open_at(path, true, err);
+}
+
+struct db *db_open_existing(const char *path, struct errmsg *err)
+{
+	return open_at(path, false, err);
+}
+
 void db_close(struct db *db)
 {
 	if (db == NULL)
@@ -70,6 +81,7 @@ void db_close(struct db *db)
 	leveldb_options_destroy(db->options);
 	leveldb_filterpolicy_destroy(db->bloom);
 	leveldb_cache_destroy(db->cache);
+	free(db->failure);
 	free(db->path);
 	free(db);
 }
@@ -153,8 +165,18 @@ bool db_write(struct db *db, const struct db_batch *batch, bool sync, struct err
 {
 	char *reason = NULL;
 
+	if (db->failure != NULL)
+		return errmsg_set(err, "The database takes no write until it is opened again, since one failed: %s", db->failure);
 	leveldb_write(db->handle, sync ? db->write_sync : db->write, batch->handle, &reason);
-	return reason == NULL || db_failed(err, db->path, "write", reason);
+	if (reason == NULL)
+		return true;
+	db->failure = mem_strdup(reason);
+	return db_failed(err, db->path, "write", reason);
+}
+
+bool db_is_sound(const struct db *db)
+{
+	return db->failure == NULL;
 }
 
 void db_compact(struct db *db)

@@ -26,6 +26,8 @@ struct db;
 
 /* Opens the database, made if missing. NULL on failure. */
 struct db *db_open(const char *path, struct errmsg *err);
+/* The same, but one that is missing is a failure. */
+struct db *db_open_existing(const char *path, struct errmsg *err);
 void db_close(struct db *db);
 /* Removes a closed database; one that is missing is no failure. */
 bool db_destroy(const char *path, struct errmsg *err);
@@ -48,8 +50,16 @@ void db_batch_free(struct db_batch *batch);
 void db_batch_put(struct db_batch *batch, const void *key, size_t key_size, const void *value, size_t value_size);
 void db_batch_delete(struct db_batch *batch, const void *key, size_t key_size);
 
-/* Writes the batch atomically; with sync it survives a power loss from the return on, and so does all written before. */
+/* Writes the batch atomically; with sync it survives a power loss from the return on, and so does all written before.
+ *
+ * A write that fails may leave half a record at the end of the log: whatever came after it would be lost, and the
+ * database refused, at the next opening. So it is the last one: from then on every write fails and says why, until the
+ * database has been closed and opened again, which keeps everything that was acknowledged. Whether the failed batch is
+ * then there or not is not known: one that was written and could not be synced may be. */
 bool db_write(struct db *db, const struct db_batch *batch, bool sync, struct errmsg *err);
+
+/* Whether no write has failed. */
+bool db_is_sound(const struct db *db);
 
 /* Rewrites the files, so that nothing of what was overwritten or deleted is left in them. Takes as long as it takes. */
 void db_compact(struct db *db);
