@@ -76,6 +76,22 @@ const struct ban *ban_find(struct ban_list *list, const uint8_t ip[16], unsigned
 	return find(list, ip, prefix);
 }
 
+bool ban_given(struct ban_list *list, const uint8_t ip[16], unsigned prefix, int64_t now)
+{
+	struct address address = { .port = 0 };
+
+	memcpy(address.ip, ip, 16);
+	expire(list, now);
+	for (size_t i = 0; i < list->count; i++) {
+		const struct ban *ban = &list->bans[i];
+		bool same = ban->prefix == prefix && memcmp(ban->ip, ip, 16) == 0;
+
+		if (!ban->discouraged && (same || (prefix == 128 && address_in_subnet(&address, ban->ip, ban->prefix))))
+			return true;
+	}
+	return false;
+}
+
 bool ban_covers(struct ban_list *list, const struct address *address, int64_t now)
 {
 	expire(list, now);

@@ -28,6 +28,9 @@ void ban_add(struct ban_list *list, const struct ban *ban);
 bool ban_remove(struct ban_list *list, const uint8_t ip[16], unsigned prefix);   /* false: not there */
 const struct ban *ban_find(struct ban_list *list, const uint8_t ip[16], unsigned prefix, int64_t now);
 
+/* Whether the operator has banned this subnet, or (prefix 128) any around the address. Forgets what is over. */
+bool ban_given(struct ban_list *list, const uint8_t ip[16], unsigned prefix, int64_t now);
+
 /* Forgets what is over, then says whether the address is on the list. */
 bool ban_covers(struct ban_list *list, const struct address *address, int64_t now);
 

@@ -529,27 +529,29 @@ void net_each_peer(const struct net *net, void (*fn)(void *context, const struct
 			show_peer(p, fn, context);
 }
 
-bool net_ban(struct net *net, const char *subnet, int64_t until, struct errmsg *err)
+enum net_node_result net_ban(struct net *net, const char *subnet, int64_t until)
 {
 	struct ban ban = { .created = clock_wall(), .until = until };
 
 	if (!address_parse_subnet(ban.ip, &ban.prefix, subnet))
-		return errmsg_set(err, "Not an address or subnet: \"%s\"", subnet);
+		return NET_NODE_MALFORMED;
+	if (ban_given(&net->bans, ban.ip, ban.prefix, ban.created))
+		return NET_NODE_KNOWN;
 	ban_add(&net->bans, &ban);
 	for (struct peer *p = net->peers.first; p; p = p->next)
 		if (address_in_subnet(&p->address, ban.ip, ban.prefix))
 			peer_disconnect(p, "its address was banned");
-	return true;
+	return NET_NODE_OK;
 }
 
-bool net_unban(struct net *net, const char *subnet, struct errmsg *err)
+enum net_node_result net_unban(struct net *net, const char *subnet)
 {
 	uint8_t ip[16];
 	unsigned prefix;
 
 	if (!address_parse_subnet(ip, &prefix, subnet))
-		return errmsg_set(err, "Not an address or subnet: \"%s\"", subnet);
-	return ban_remove(&net->bans, ip, prefix) || errmsg_set(err, "\"%s\" is not banned", subnet);
+		return NET_NODE_MALFORMED;
+	return ban_remove(&net->bans, ip, prefix) ? NET_NODE_OK : NET_NODE_UNKNOWN;
 }
 
 void net_clear_bans(struct net *net)

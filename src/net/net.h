@@ -89,9 +89,10 @@ struct net_peer_info {
 };
 void net_each_peer(const struct net *net, void (*fn)(void *context, const struct net_peer_info *info), void *context);
 
-/* Banned by the operator and discouraged by the node itself. `subnet` is "ip" or "ip/bits". Banning ends connections. */
-bool net_ban(struct net *net, const char *subnet, int64_t until, struct errmsg *err);
-bool net_unban(struct net *net, const char *subnet, struct errmsg *err);
+/* Banned by the operator and discouraged by the node itself. `subnet` is "ip" or "ip/bits". Banning ends connections. KNOWN:
+ * the operator has banned that subnet already, or one around that address. */
+enum net_node_result net_ban(struct net *net, const char *subnet, int64_t until);
+enum net_node_result net_unban(struct net *net, const char *subnet);
 void net_clear_bans(struct net *net);
 void net_each_ban(struct net *net, void (*fn)(void *context, const struct ban *ban), void *context);
 

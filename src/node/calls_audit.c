@@ -6,6 +6,8 @@
 #include "node/sample.h"
 #include "rpc/rpc_chain.h"
 #include "rpc/show.h"
+#include "util/clock.h"
+#include "util/log.h"
 #include "util/mem.h"
 
 static json_t *show_audited(const struct spec *spec, const struct audit_proof *proof, bool executed)
@@ -148,42 +150,108 @@ static enum rpc_outcome auditproof(struct rpc_request *r, void *context)
 	return RPC_PENDING;
 }
 
-enum { SAMPLES_MAX = 1000 };
+enum { SAMPLES_MAX = 1000, PROGRESS_MS = 5000 };
 
 /* A request that waits for one block after the other. */
 struct series {
 	struct rpc_request *request;
 	struct calls_audit *calls;
 	const struct index_entry *entries[SAMPLES_MAX];
-	uint32_t count, at, samples, invalid;
+	uint32_t count, at, samples;
+	uint32_t right, false_blocks, skipped;
+	uint64_t proofs_right, proofs_false;
+	int64_t started, progress_due;   /* clock_mono_ms */
+	json_t *reasons;                 /* why blocks were skipped: how many for each reason */
 	json_t *blocks;
 };
+
+static void series_free(struct series *series)
+{
+	json_decref(series->reasons);
+	json_decref(series->blocks);
+	free(series);
+}
+
+static void count_skipped(struct series *series, const char *why)
+{
+	json_t *text = json_text(why, strlen(why));
+	const char *name = json_string_value(text);
+	json_int_t before = json_integer_value(json_object_get(series->reasons, name));
+	json_object_set_new(series->reasons, name, json_integer(before + 1));
+	json_decref(text);
+	series->skipped++;
+}
+
+static void count_report(struct series *series, const struct audit_report *report)
+{
+	if (report->error[0] != '\0')
+		count_skipped(series, report->error);
+	else if (report->valid)
+		series->right++;
+	else
+		series->false_blocks++;
+	for (size_t i = 0; report->error[0] == '\0' && i < report->proof_count; i++) {
+		if (report->proofs[i].right)
+			series->proofs_right++;
+		else
+			series->proofs_false++;
+	}
+	series->at++;
+}
+
+/* The first block and the last, and between them a line now and then. */
+static void log_progress(struct series *series)
+{
+	int64_t now = clock_mono_ms();
+	if (now < series->progress_due && series->at < series->count)
+		return;
+	series->progress_due = now + PROGRESS_MS;
+	log_info("auditchain: %u of %u blocks, %u right, %u false, %u skipped; %llu proofs executed, %llu false; %lld s",
+		series->at, series->count, series->right, series->false_blocks, series->skipped,
+		(unsigned long long)(series->proofs_right + series->proofs_false), (unsigned long long)series->proofs_false,
+		(long long)(now - series->started) / 1000);
+}
+
+static json_t *show_summary(const struct series *series)
+{
+	json_t *object = json_object();
+	json_object_set_new(object, "blocks_checked", json_integer(series->right + series->false_blocks));
+	json_object_set_new(object, "blocks_right", json_integer(series->right));
+	json_object_set_new(object, "blocks_false", json_integer(series->false_blocks));
+	json_object_set_new(object, "proofs_executed", json_integer((json_int_t)(series->proofs_right + series->proofs_false)));
+	json_object_set_new(object, "proofs_right", json_integer((json_int_t)series->proofs_right));
+	json_object_set_new(object, "proofs_false", json_integer((json_int_t)series->proofs_false));
+	json_object_set_new(object, "blocks_skipped", json_integer(series->skipped));
+	json_object_set(object, "skipped", series->reasons);
+	json_object_set_new(object, "seconds", json_fixed(clock_mono_ms() - series->started, 3));
+	return object;
+}
 
 static void on_series(void *context, const struct audit_report *report)
 {
 	struct series *series = context;
 	if (report->closing) {
 		rpc_fail(series->request, RPC_MISC_ERROR, "The audit could not be finished: %s", report->error);
-		json_decref(series->blocks);
-		free(series);
+		series_free(series);
 		return;
 	}
-	if (!report->valid)
-		series->invalid++;
 	json_array_append_new(series->blocks, show_report(chain_spec(series->calls->chain), report));
-	series->at++;
+	count_report(series, report);
+	log_progress(series);
 	if (series->at < series->count) {
 		auditor_block(series->calls->auditor, series->entries[series->at], on_series, series);
 		return;
 	}
 	json_t *object = json_object();
-	json_object_set_new(object, "valid", json_boolean(series->invalid == 0));
+	uint32_t wrong = series->false_blocks + series->skipped;
+	json_object_set_new(object, "valid", json_boolean(wrong == 0));
 	json_object_set_new(object, "samples", json_integer(series->samples));
 	json_object_set_new(object, "checked", json_integer(series->count));
-	json_object_set_new(object, "invalid", json_integer(series->invalid));
-	json_object_set_new(object, "blocks", series->blocks);
+	json_object_set_new(object, "invalid", json_integer(wrong));
+	json_object_set(object, "blocks", series->blocks);
+	json_object_set_new(object, "summary", show_summary(series));
 	rpc_reply(series->request, object);
-	free(series);
+	series_free(series);
 }
 
 static struct u256 work_at(const void *context, uint32_t height)
@@ -208,6 +276,8 @@ static enum rpc_outcome auditchain(struct rpc_request *r, void *context)
 	series->calls = calls;
 	series->samples = (uint32_t)rpc_int(r, "samples");
 	series->count = sample_heights(work_at, calls->chain, tip->height, series->samples, heights);
+	series->started = clock_mono_ms();
+	series->reasons = json_object();
 	series->blocks = json_array();
 	for (uint32_t i = 0; i < series->count; i++)
 		series->entries[i] = chain_at(calls->chain, heights[i]);
@@ -238,10 +308,14 @@ static const struct rpc_method methods[] = {
 		"Executes all proofs of a block again, and its update of the model, and compares with what the chain states.",
 		block_result, "\"hash\"", 0},
 	{"auditchain", "Training", auditchain, auditchain_args,
-		"Audits blocks that are drawn at random, each unit of the chain's work being as likely as any other.",
+		"Audits blocks that are drawn at random, each unit of the chain's work being as likely as any other. The log tells "
+		"how far it is.",
 		"{\"valid\": bool, \"samples\": points drawn, \"checked\": blocks they fell on, \"invalid\": n,\n"
 		" \"blocks\": [auditblock's objects; where there is no audit: {\"blockhash\", \"height\", \"valid\": false,\n"
-		"             \"error\": \"why\"}]}",
+		"             \"error\": \"why\"}],\n"
+		" \"summary\": {\"blocks_checked\": n, \"blocks_right\": n, \"blocks_false\": n,\n"
+		"             \"proofs_executed\": n, \"proofs_right\": n, \"proofs_false\": n,\n"
+		"             \"blocks_skipped\": n, \"skipped\": {\"why\": blocks, ...}, \"seconds\": n}}",
 		"10", 0},
 };
 

@@ -1,8 +1,10 @@
 #include "rpc/rpc_chain.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "rpc/show.h"
+#include "util/bytes.h"
 
 const struct index_entry *rpc_chain_entry(struct rpc_request *r, const struct chain *chain, const char *name)
 {
@@ -12,6 +14,13 @@ const struct index_entry *rpc_chain_entry(struct rpc_request *r, const struct ch
 	if (entry == NULL)
 		rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "Block not found");
 	return entry;
+}
+
+bool rpc_chain_raw(const struct rpc_request *r, const char *name, struct buf *raw)
+{
+	const char *text = rpc_text(r, name);
+	size_t size = strlen(text) / 2;
+	return hex_decode(buf_extend(raw, size), size, text);
 }
 
 static enum rpc_outcome getblockcount(struct rpc_request *r, void *context)
@@ -202,17 +211,6 @@ static enum rpc_outcome invalidateblock(struct rpc_request *r, void *context)
 	return rpc_reply(r, NULL);
 }
 
-static enum rpc_outcome reconsiderblock(struct rpc_request *r, void *context)
-{
-	struct errmsg err;
-	const struct index_entry *entry = rpc_chain_entry(r, context, "blockhash");
-	if (entry == NULL)
-		return RPC_DONE;
-	if (!chain_reconsider(context, entry, &err))
-		return rpc_fail(r, RPC_DATABASE_ERROR, "%s", err.text);
-	return rpc_reply(r, NULL);
-}
-
 static const char header_result[] =
 	"{                            (object)\n"
 	"  \"hash\": \"hex\", \"confirmations\": n, \"height\": n, \"version\": n,\n"
@@ -262,8 +260,6 @@ static const struct rpc_method methods[] = {
 		"{\"name\", \"hrp\", ...}  (object) the fields of a chain spec, and genesis", NULL, 0},
 	{"invalidateblock", "Blockchain", invalidateblock, blockhash_args,
 		"Refuses a block and all that build on it, as if it broke a rule.", NULL, "\"hash\"", 0},
-	{"reconsiderblock", "Blockchain", reconsiderblock, blockhash_args,
-		"Takes invalidateblock back, for the block, its ancestors and its descendants.", NULL, "\"hash\"", 0},
 };
 
 void rpc_blockchain_add(struct rpc_table *table, struct chain *chain)

@@ -188,14 +188,29 @@ static const struct rpc_arg setban_args[] = {
 	{0},
 };
 
+/* In Bitcoin Core's words. */
+static enum rpc_outcome answer_ban(struct rpc_request *r, enum net_node_result result)
+{
+	switch (result) {
+	case NET_NODE_OK:
+		return rpc_reply(r, NULL);
+	case NET_NODE_KNOWN:
+		return rpc_fail(r, RPC_NODE_ALREADY_ADDED, "Error: IP/Subnet already banned");
+	case NET_NODE_UNKNOWN:
+		return rpc_fail(r, RPC_INVALID_IP_OR_SUBNET,
+			"Error: Unban failed. Requested address/subnet was not previously manually banned.");
+	case NET_NODE_MALFORMED:
+		break;
+	}
+	return rpc_fail(r, RPC_INVALID_IP_OR_SUBNET, "Error: Invalid IP/Subnet");
+}
+
 static enum rpc_outcome setban(struct rpc_request *r, void *context)
 {
 	const char *subnet = rpc_text(r, "subnet"), *command = rpc_text(r, "command");
-	struct errmsg err;
 	int64_t time = rpc_int(r, "bantime");
 	if (strcmp(command, "remove") == 0)
-		return net_unban(context, subnet, &err) ? rpc_reply(r, NULL) :
-			rpc_fail(r, RPC_INVALID_IP_OR_SUBNET, "Error: Unban failed. %s", err.text);
+		return answer_ban(r, net_unban(context, subnet));
 	if (strcmp(command, "add") != 0)
 		return rpc_fail(r, RPC_INVALID_PARAMETER, "command must be add or remove");
 	if (time == 0)
@@ -204,9 +219,7 @@ static enum rpc_outcome setban(struct rpc_request *r, void *context)
 		time -= clock_wall();
 	if (time <= 0)
 		return rpc_fail(r, RPC_INVALID_PARAMETER, "Error: Absolute timestamp is in the past");
-	if (!net_ban(context, subnet, clock_wall() + time, &err))
-		return rpc_fail(r, RPC_INVALID_IP_OR_SUBNET, "Error: Invalid IP/Subnet. %s", err.text);
-	return rpc_reply(r, NULL);
+	return answer_ban(r, net_ban(context, subnet, clock_wall() + time));
 }
 
 static void show_ban(void *context, const struct ban *ban)

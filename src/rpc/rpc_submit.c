@@ -8,12 +8,15 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-/* A client that waits for a block's verdict. */
+/* A client that waits for a block's verdict, or (`branch`) until all that builds on it and could be the best is judged. */
 struct waiting {
 	struct waiting *next;
 	const struct index_entry *entry;
 	struct rpc_request *request;
+	bool branch;
 };
+
+enum { TIPS_MAX = 1000 };
 
 struct rpc_submit {
 	struct chain *chain;
@@ -46,6 +49,40 @@ static bool try_answer(struct rpc_submit *submit, struct waiting *w)
 	return false;
 }
 
+/* The highest block on the way to a tip whose bytes are all here, down to the first that is verified. */
+static const struct index_entry *reachable(const struct index_entry *tip)
+{
+	const struct index_entry *best = tip;
+	for (const struct index_entry *at = tip; at->status != ENTRY_VERIFIED && at->status != ENTRY_CONNECTED; at = at->parent) {
+		if (at->status != ENTRY_STORED)
+			best = at->parent;
+	}
+	return best;
+}
+
+/* Whether a branch from this block may still become the best: verdicts are missing. */
+static bool undecided(const struct chain *chain, const struct index_entry *entry)
+{
+	const struct index_entry *tips[TIPS_MAX];
+	size_t count = chain_tips(chain, tips, TIPS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		if (tips[i]->height < entry->height || entry_ancestor(tips[i], entry->height) != entry)
+			continue;
+		const struct index_entry *best = reachable(tips[i]);
+		if (best->status == ENTRY_STORED && u256_compare(best->chain_work, chain_tip(chain)->chain_work) > 0)
+			return true;
+	}
+	return false;
+}
+
+static bool try_branch(const struct rpc_submit *submit, const struct waiting *w)
+{
+	if (undecided(submit->chain, w->entry))
+		return false;
+	rpc_reply(w->request, NULL);
+	return true;
+}
+
 static void on_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct rpc_submit *submit = arg;
@@ -53,7 +90,7 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	for (struct waiting **at = &submit->waiting; *at != NULL;) {
 		struct waiting *w = *at;
-		if (!try_answer(submit, w)) {
+		if (!(w->branch ? try_branch(submit, w) : try_answer(submit, w))) {
 			at = &w->next;
 			continue;
 		}
@@ -84,19 +121,23 @@ static void on_tip(void *context, const struct index_entry *tip)
 	look_again(context);
 }
 
+static enum rpc_outcome wait_for(struct rpc_submit *submit, struct rpc_request *r, const struct index_entry *entry,
+	bool branch)
+{
+	struct waiting *w = mem_alloc(sizeof(*w));
+	*w = (struct waiting){.next = submit->waiting, .entry = entry, .request = r, .branch = branch};
+	submit->waiting = w;
+	event_active(submit->look, EV_TIMEOUT, 0);
+	return RPC_PENDING;
+}
+
 static enum rpc_outcome answer_result(struct rpc_submit *submit, struct rpc_request *r, enum chain_result result,
 	const uint8_t id[32], const struct reject *reject)
 {
 	const struct index_entry *entry = chain_find(submit->chain, id);
 	switch (result) {
 	case CHAIN_NEW:
-		if (entry == NULL)
-			return rpc_reply(r, json_string("inconclusive"));
-		struct waiting *w = mem_alloc(sizeof(*w));
-		*w = (struct waiting){.next = submit->waiting, .entry = entry, .request = r};
-		submit->waiting = w;
-		event_active(submit->look, EV_TIMEOUT, 0);
-		return RPC_PENDING;
+		return entry == NULL ? rpc_reply(r, json_string("inconclusive")) : wait_for(submit, r, entry, false);
 	case CHAIN_KNOWN:
 		if (entry != NULL && entry->status == ENTRY_INVALID)
 			return rpc_reply(r, json_string("duplicate-invalid"));
@@ -115,7 +156,8 @@ static enum rpc_outcome answer_result(struct rpc_submit *submit, struct rpc_requ
 }
 
 static const struct rpc_arg submitblock_args[] = {
-	{.name = "hexdata", .type = RPC_HEX, .help = "The serialised block, with or without the bodies of its proofs."},
+	{.name = "hexdata", .type = RPC_TEXT,
+		.help = "The serialised block, hexadecimal, with or without the bodies of its proofs."},
 	{.name = "dummy", .type = RPC_ANY, .optional = true, .help = "Not used, for compatibility with BIP22."},
 	{0},
 };
@@ -128,9 +170,11 @@ static enum rpc_outcome submitblock(struct rpc_request *r, void *context)
 	struct reject reject = {0};
 	uint8_t id[32];
 	buf_init(&raw);
-	rpc_hex(r, "hexdata", &raw);
+	bool ok = rpc_chain_raw(r, "hexdata", &raw);
+	if (!ok)
+		reject_set(&reject, REJECT_MALFORMED, "bad-hex", "the text is not hexadecimal");
 	reader_init(&reader, raw.data, raw.size);
-	struct block *block = block_read(chain_spec(submit->chain), &reader, &reject);
+	struct block *block = ok ? block_read(chain_spec(submit->chain), &reader, &reject) : NULL;
 	buf_clear(&raw);
 	if (block == NULL && reject.code == REJECT_INVALID)
 		return rpc_reply(r, json_string(reject.reason));
@@ -141,7 +185,27 @@ static enum rpc_outcome submitblock(struct rpc_request *r, void *context)
 	return answer_result(submit, r, result, id, &reject);
 }
 
+static const struct rpc_arg reconsiderblock_args[] = {
+	{.name = "blockhash", .type = RPC_HASH, .help = "Id of the block."},
+	{0},
+};
+
+static enum rpc_outcome reconsiderblock(struct rpc_request *r, void *context)
+{
+	struct rpc_submit *submit = context;
+	struct errmsg err;
+	const struct index_entry *entry = rpc_chain_entry(r, submit->chain, "blockhash");
+	if (entry == NULL)
+		return RPC_DONE;
+	if (!chain_reconsider(submit->chain, entry, &err))
+		return rpc_fail(r, RPC_DATABASE_ERROR, "%s", err.text);
+	return wait_for(submit, r, entry, true);
+}
+
 static const struct rpc_method methods[] = {
+	{"reconsiderblock", "Blockchain", reconsiderblock, reconsiderblock_args,
+		"Takes invalidateblock back, for the block, its ancestors and its descendants. Their proofs are executed again; the "
+		"answer comes when the chain has switched to them, or will not.", NULL, "\"hash\"", 0},
 	{"submitblock", "Mining", submitblock, submitblock_args,
 		"Offers a block to this node and waits for the verdict: all its proofs are executed. The reason's details are in "
 		"the log.",

@@ -5,6 +5,8 @@
 #include "rpc/show.h"
 #include "util/bytes.h"
 
+enum { TX_TEXT_MAX = 8000000 };
+
 static const struct rpc_arg getrawtransaction_args[] = {
 	{.name = "txid", .type = RPC_HASH, .help = "Id of the transaction."},
 	{.name = "verbosity", .type = RPC_VERBOSITY, .fallback = "0", .max = 2,
@@ -67,42 +69,41 @@ static enum rpc_outcome getrawtransaction(struct rpc_request *r, void *context)
 	return rpc_reply(r, object);
 }
 
-/* The transaction of a hexadecimal argument, or NULL: then the request has been answered. */
-static struct tx *parse_tx(struct rpc_request *r, const char *name)
+/* The transaction of the argument `hexstring`, or NULL. */
+static struct tx *parse_tx(const struct rpc_request *r)
 {
 	struct buf raw;
 	struct reader reader;
 	buf_init(&raw);
-	rpc_hex(r, name, &raw);
+	bool ok = rpc_chain_raw(r, "hexstring", &raw);
 	reader_init(&reader, raw.data, raw.size);
-	struct tx *tx = tx_read(&reader);
+	struct tx *tx = ok ? tx_read(&reader) : NULL;
 	if (tx != NULL && !reader_done(&reader)) {
 		tx_free(tx);
 		tx = NULL;
 	}
 	buf_clear(&raw);
-	if (tx == NULL)
-		rpc_fail(r, RPC_DESERIALIZATION_ERROR, "TX decode failed");
 	return tx;
 }
 
 static const struct rpc_arg decoderawtransaction_args[] = {
-	{.name = "hexstring", .type = RPC_HEX, .max = 4000000, .help = "The serialised transaction."},
+	{.name = "hexstring", .type = RPC_TEXT, .max = TX_TEXT_MAX, .help = "The serialised transaction, hexadecimal."},
 	{0},
 };
 
 static enum rpc_outcome decoderawtransaction(struct rpc_request *r, void *context)
 {
-	struct tx *tx = parse_tx(r, "hexstring");
+	struct tx *tx = parse_tx(r);
 	if (tx == NULL)
-		return RPC_DONE;
+		return rpc_fail(r, RPC_DESERIALIZATION_ERROR, "TX decode failed");
 	json_t *object = show_tx(chain_spec(context), tx);
 	tx_free(tx);
 	return rpc_reply(r, object);
 }
 
 static const struct rpc_arg sendrawtransaction_args[] = {
-	{.name = "hexstring", .type = RPC_HEX, .max = 4000000, .help = "The serialised, signed transaction."},
+	{.name = "hexstring", .type = RPC_TEXT, .max = TX_TEXT_MAX,
+		.help = "The serialised, signed transaction, hexadecimal."},
 	{.name = "maxfeerate", .type = RPC_DECIMAL, .fallback = "0.10", .min = 0, .max = COIN,
 		.help = "Refuse a transaction that pays more per 1000 virtual bytes; 0: whatever it pays."},
 	{0},
@@ -150,9 +151,9 @@ static enum rpc_outcome sendrawtransaction(struct rpc_request *r, void *context)
 	struct chain *chain = context;
 	struct reject reject = {0};
 	uint8_t txid[32];
-	struct tx *tx = parse_tx(r, "hexstring"), *confirmed = NULL;
+	struct tx *tx = parse_tx(r), *confirmed = NULL;
 	if (tx == NULL)
-		return RPC_DONE;
+		return rpc_fail(r, RPC_DESERIALIZATION_ERROR, "TX decode failed. Make sure the tx has at least one input.");
 	tx_txid(tx, txid);
 	if (chain_find_tx(chain, txid, &confirmed) != NULL) {
 		tx_free(confirmed);

@@ -29,6 +29,17 @@ def check_proof(node, report, header, block):
                entry["slot"]], "the report")
 
 
+def check_summary(chain, blocks, proofs, skipped):
+    """auditchain's summary: right and false ones, and how many were skipped for which reason."""
+    summary = chain["summary"]
+    tap.equal([summary[name] for name in ("blocks_checked", "blocks_right", "blocks_false")], [sum(blocks), *blocks],
+              "blocks of the summary")
+    tap.equal([summary[name] for name in ("proofs_executed", "proofs_right", "proofs_false")], [sum(proofs), *proofs],
+              "proofs of the summary")
+    tap.equal((summary["blocks_skipped"], summary["skipped"]), (sum(skipped.values()), skipped), "what was skipped")
+    tap.true(summary["seconds"] >= 0, "no seconds")
+
+
 def everything_right():
     """A sound chain: every proof's seed, slot, dataset, expected and found digest"""
     with mined() as node:
@@ -55,6 +66,11 @@ def everything_right():
         tap.equal((chain["valid"], chain["samples"], chain["checked"], chain["invalid"]),
                   (True, 50, len(chain["blocks"]), 0), "the chain")
         tap.equal([b["height"] for b in chain["blocks"]], sorted({b["height"] for b in chain["blocks"]}), "heights")
+        proofs = sum(len(b["proofs"]) for b in chain["blocks"])
+        check_summary(chain, blocks=(chain["checked"], 0), proofs=(proofs, 0), skipped={})
+        tap.equal(list(chain)[-1], "summary", "what comes last")
+        tap.true(f"auditchain: 1 of {chain['checked']} blocks" in node.log() and
+                 f"auditchain: {chain['checked']} of {chain['checked']} blocks" in node.log(), "progress in the log")
         with tap.raises(-8, "proofs"):
             node.rpc.auditproof(block_id, len(block.loose) + 1)
         lost = node.tip()
@@ -132,6 +148,9 @@ def false_proof():
         tap.equal((chain["valid"], chain["invalid"], wrong[0]["height"]), (False, len(wrong), height), "the chain")
         tap.equal([one["height"] for one in chain["blocks"]], list(range(1, height + 2)), "blocks looked at")
         tap.true(all("state" in one["error"] for one in wrong[1:]), f"errors: {wrong[1:]}")
+        executed = [proof["valid"] for one in chain["blocks"] for proof in one.get("proofs", [])]
+        check_summary(chain, blocks=(height - 1, 1), proofs=(executed.count(True), 1),
+                      skipped={wrong[1]["error"]: len(wrong) - 1})
         tap.true(f"audit of block {height} found a difference" in node.log(), "the log does not tell")
 
 

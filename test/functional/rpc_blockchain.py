@@ -140,8 +140,10 @@ def branches():
         node.restart()
         tap.equal(node.tip(), new[0], "after a restart")
         node.rpc.reconsiderblock(ids[2])
-        node.wait_for_height(5)
-        tap.equal((node.tip(), node.model_root()), (ids[4], root), "after reconsiderblock")
+        tap.equal((node.tip(), node.model_root()), (ids[4], root), "as soon as reconsiderblock has answered")
+        node.rpc.reconsiderblock(ids[2])
+        node.rpc.reconsiderblock(new[0])
+        tap.equal(node.tip(), ids[4], "after reconsidering what was not refused")
         with tap.raises(-20):
             node.rpc.invalidateblock(GENESIS)
         node.generate(1)

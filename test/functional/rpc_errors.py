@@ -42,12 +42,13 @@ def arguments():
                 (ADDRESS, "not found", "getblockheader", HASH), (TYPE, "verbose", "getblockheader", HASH, "true"),
                 (ADDRESS, "not found", "invalidateblock", HASH), (ADDRESS, "not found", "reconsiderblock", HASH),
                 (ADDRESS, "No such", "getrawtransaction", HASH),
-                (PARAMETER, "hexadecimal", "decoderawtransaction", "0"),
+                (DECODE, "TX decode failed", "decoderawtransaction", "0"),
+                (DECODE, "TX decode failed", "decoderawtransaction", "zz"),
                 (DECODE, "decode failed", "decoderawtransaction", "00"),
                 (DECODE, "decode failed", "decoderawtransaction", ""),
-                (PARAMETER, "hexadecimal", "sendrawtransaction", "xy"),
+                (DECODE, "TX decode failed. Make sure the tx has at least one input.", "sendrawtransaction", "xy"),
                 (DECODE, "decode failed", "sendrawtransaction", "00" * 60),
-                (PARAMETER, "hexadecimal", "submitblock", "0g"), (DECODE, "decode failed", "submitblock", ""),
+                (DECODE, "Block decode failed", "submitblock", "0g"), (DECODE, "decode failed", "submitblock", ""),
                 (DECODE, "decode failed", "submitblock", "00" * 211),
                 (DECODE, "decode failed", "submitblock", "ff" * 400),
                 (ADDRESS, "Invalid address", "generatetoaddress", 1, "nonsense"),
@@ -125,6 +126,26 @@ def batches():
         tap.equal(node.post('{"method": "getblockcount", "jsonrpc": "2.0"}'), (204, ""), "a notification")
 
 
+def bans():
+    """setban says in Core's words what is banned already, what is not, and what is no subnet"""
+    known, bad = -23, -30
+    with Node("-connect=0") as node:
+        node.rpc.setban("10.1.2.0/24", "add")
+        for subnet in ("10.1.2.0/24", "10.1.2.3"):
+            with tap.raises(known, "Error: IP/Subnet already banned"):
+                node.rpc.setban(subnet, "add")
+        tap.equal([ban["address"] for ban in node.rpc.listbanned()], ["10.1.2.0/24"], "bans")
+        node.rpc.setban("10.0.0.0/8", "add", 100)  # another subnet, though around the first
+        with tap.raises(bad, "Error: Unban failed. Requested address/subnet was not previously manually banned."):
+            node.rpc.setban("10.1.2.3", "remove")
+        for command in ("add", "remove"):
+            with tap.raises(bad, "Error: Invalid IP/Subnet"):
+                node.rpc.setban("10.1.2.3/33", command)
+        node.rpc.setban("10.0.0.0/8", "remove")
+        node.rpc.setban("10.1.2.0/24", "remove")
+        tap.equal(node.rpc.listbanned(), [], "bans in the end")
+
+
 def reachable(node):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", node.rpc_port)) == 0
@@ -196,4 +217,4 @@ def torn_http():
         node.generate(1)
 
 
-tap.main(arguments, requests, batches, access, torn_http)
+tap.main(arguments, requests, batches, bans, access, torn_http)

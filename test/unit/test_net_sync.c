@@ -505,7 +505,6 @@ static void test_operator(void **state)
 	char name[32];
 	size_t count = 0;
 	uint64_t first = 0, second = 0;
-	struct errmsg err;
 
 	(void)state;
 	snprintf(name, sizeof name, "127.0.0.1:%u", net_port(b->net));
@@ -528,15 +527,18 @@ static void test_operator(void **state)
 	assert_int_equal(peers_of(b), 0);
 	net_set_active(a->net, true);
 	WAIT_FOR(peers_of(b) == 1);
-	assert_true(net_ban(b->net, "127.0.0.0/8", clock_wall() + 1000, &err));
+	assert_int_equal(net_ban(b->net, "127.0.0.0/8", clock_wall() + 1000), NET_NODE_OK);
+	assert_int_equal(net_ban(b->net, "127.0.0.0/8", clock_wall() + 2000), NET_NODE_KNOWN);
+	assert_int_equal(net_ban(b->net, "127.0.0.1", clock_wall() + 2000), NET_NODE_KNOWN);
+	assert_int_equal(net_ban(b->net, "127.0.0.1/x", clock_wall() + 2000), NET_NODE_MALFORMED);
 	WAIT_FOR(peers_of(a) == 0);
 	assert_int_equal(net_remove_node(a->net, name), NET_NODE_OK);
 	assert_int_equal(net_remove_node(a->net, name), NET_NODE_UNKNOWN);
 	assert_int_equal(net_onetry(a->net, name), NET_NODE_OK);
 	turn_a_while();
 	assert_int_equal(peers_of(b), 0);
-	assert_false(net_unban(b->net, "127.0.0.1", &err));
-	assert_true(net_unban(b->net, "127.0.0.0/8", &err));
+	assert_int_equal(net_unban(b->net, "127.0.0.1"), NET_NODE_UNKNOWN);
+	assert_int_equal(net_unban(b->net, "127.0.0.0/8"), NET_NODE_OK);
 	assert_int_equal(net_onetry(a->net, name), NET_NODE_OK);
 	WAIT_FOR(peers_of(a) == 1 && peers_of(b) == 1);
 }
