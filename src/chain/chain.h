@@ -185,6 +185,9 @@ bool chain_loose_known(const struct chain *chain, const uint8_t id[32]);
 /* A new template on the tip: coinbase, best-paying transactions, loose proofs, all but nonce and digest. A later attempt
  * takes a newer one. */
 struct block *chain_template(struct chain *chain, const uint8_t miner[32]);
+/* Seconds until this machine's clock lets a block on the tip be taken; 0: now. More where the tip's median time is further
+ * ahead of the clock than the future limit: a template's time must be later still. */
+int64_t chain_clock_lag(const struct chain *chain);
 /* What an attempt on the tip needs: the bytes of the windows for this header's seed (the caller's), its slot and that slot's
  * dataset. NULL if header.prev is not the tip, or the dataset's bytes cannot be read. */
 uint8_t *chain_attempt_windows(struct chain *chain, const struct header *header, uint32_t *slot, uint32_t *dataset);

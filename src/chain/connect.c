@@ -9,6 +9,7 @@
 #include "util/bytes.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/warning.h"
 
 /* What a block does to the coins, gathered while it is checked. */
 struct block_effect {
@@ -435,11 +436,27 @@ static bool too_deep(struct chain *chain, struct node *best, const struct index_
 
 	if (depth <= CHAIN_REORG_MAX || chain->initial_download || tip->status == ENTRY_INVALID)
 		return false;
-	log_warn("[chain] a branch with more work, verified up to height %" PRIu32 ", leaves the active chain %" PRIu32
-		" blocks below its tip: not switching to it by itself (invalidateblock on the active branch does)",
-		best->entry.height, depth);
 	best->refused_deep = true;
+	/* Its ancestors come next: they are told of with it. */
+	if (chain->refused != NULL && u256_compare(chain->refused->entry.chain_work, best->entry.chain_work) > 0)
+		return true;
+	chain->refused = best;
+	warning_set(WARNING_BRANCH, "A branch with more work, verified up to height %" PRIu32 ", leaves the active chain "
+		"%" PRIu32 " blocks below its tip: it is not taken without asking (invalidateblock on the active branch does)",
+		best->entry.height, depth);
 	return true;
+}
+
+/* The warning about a branch that is not taken lasts as long as it would be the best one. */
+static void look_at_refused(struct chain *chain)
+{
+	const struct node *refused = chain->refused;
+
+	if (refused == NULL || (refused->refused_deep && entry_verified(&refused->entry) &&
+		u256_compare(refused->entry.chain_work, chain_tip(chain)->chain_work) > 0))
+		return;
+	chain->refused = NULL;
+	warning_clear(WARNING_BRANCH);
 }
 
 /* Goes from the tip to `best`. False if a block on the way is invalid (it is marked), or the disk failed. */
@@ -506,6 +523,7 @@ static void activate_best(struct chain *chain)
 		if (!too_deep(chain, best, fork))
 			switch_to(chain, best, fork, &err);
 	}
+	look_at_refused(chain);
 	if (!chain->failed && chain_tip(chain) != before)
 		tip_changed(chain);
 }

@@ -55,6 +55,7 @@ struct chain {
 	/* Registry of a block off the tip, kept because its children will be asked for next. */
 	const struct node *side_node;
 	struct registry *side_registry;
+	const struct node *refused;     /* the best branch that is too deep to switch to; NULL: none, and no warning */
 	/* Verification (chain/jobs.c). */
 	struct waiting_block *waiting;
 	size_t waiting_count, waiting_cap;

@@ -138,6 +138,13 @@ static void add_loose(const struct chain *chain, struct block *block)
 	}
 }
 
+int64_t chain_clock_lag(const struct chain *chain)
+{
+	int64_t lag = (int64_t)chain_tip(chain)->median_time + 1 - clock_wall() - spec_future_limit(chain->spec);
+
+	return lag > 0 ? lag : 0;
+}
+
 struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 {
 	const struct index_entry *tip = chain_tip(chain);

@@ -229,10 +229,20 @@ static bool begin(struct bench *bench, const uint8_t key[32])
 	return true;
 }
 
+/* What is mined now would be refused as too new, and tried again at once, without end. */
+static bool ahead_of_clock(struct miner *miner)
+{
+	if (chain_clock_lag(miner->chain) == 0)
+		return false;
+	while (miner->requests != NULL)
+		finish_request(miner, "the chain's time is ahead of this machine's clock, so new blocks would be too new");
+	return true;
+}
+
 /* Starts what can be started. */
 static void miner_work(struct miner *miner)
 {
-	if (block_under_way(miner))
+	if (block_under_way(miner) || ahead_of_clock(miner))
 		return;
 	for (unsigned i = 0; i < miner->threads; i++) {
 		const uint8_t *key = current_key(miner);

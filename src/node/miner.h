@@ -38,8 +38,8 @@ void miner_set_threads(struct miner *miner, unsigned threads);
 /* `why` (static text) pauses miner_start's mining; NULL lets it go on. */
 void miner_pause(struct miner *miner, const char *why);
 
-/* Called when all blocks are connected, the tries are used up, or it cannot go on: a block was refused, the node shuts
- * down (reason set; the ids found before are there all the same). Ids are in order and borrowed. */
+/* Called when all blocks are connected, the tries are used up, or it cannot go on: a block was refused, the chain's time
+ * is ahead of the clock (chain_clock_lag), the node shuts down (reason set; the ids found before are there all the same). Ids are in order and borrowed. */
 typedef void miner_generated(void *context, const uint8_t (*ids)[32], size_t count, const char *reason);
 
 /* Asks for `count` blocks (1 .. MINER_MAX_GENERATE) with at most `tries` attempts. Requests are served in order. */

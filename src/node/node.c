@@ -17,6 +17,7 @@
 #include "node/calls.h"
 #include "node/loop.h"
 #include "node/miner.h"
+#include "node/watch.h"
 #include "rpc/rpc_chain.h"
 #include "rpc/rpc_net.h"
 #include "rpc/rpc_wallet.h"
@@ -47,6 +48,7 @@ struct node {
 	struct miner *miner;
 	struct auditor *auditor;
 	struct rpc_submit *submit;
+	struct watch watch;
 	struct calls_training training;
 	struct calls_mining mining;
 	struct calls_audit audit;
@@ -89,26 +91,12 @@ static void on_fatal(void *context, const char *why)
 
 /* === Once a second === */
 
-/* Why a miner on a public chain had better wait, or NULL. */
-static const char *mining_obstacle(const struct node *node)
-{
-	struct chain_activity activity;
-	struct net_counts counts;
-	if (!node->settings->spec.is_public || node->settings->mine_alone)
-		return NULL;
-	net_counts(node->net, &counts);
-	if (counts.inbound + counts.outbound == 0)
-		return "no connection to another node";
-	chain_activity(node->chain, &activity);
-	return activity.initial_download ? "the chain is being fetched" : NULL;
-}
-
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct node *node = arg;
 	(void)fd;
 	(void)what;
-	miner_pause(node->miner, mining_obstacle(node));
+	watch_look(&node->watch);
 	if (wallets_tick(node->wallets))
 		event_active(node->tick, EV_TIMEOUT, 0);
 }
@@ -260,10 +248,15 @@ static bool open_wallets(struct node *node, struct errmsg *err)
 	return true;
 }
 
+/* Nodes to connect to were named; "0" names none. */
+static bool connects(const struct settings *s)
+{
+	return s->connect.count > 1 || (s->connect.count == 1 && strcmp(s->connect.values[0], "0") != 0);
+}
+
 static bool open_net(struct node *node, struct errmsg *err)
 {
 	const struct settings *s = node->settings;
-	bool none = s->connect.count == 1 && strcmp(s->connect.values[0], "0") == 0;
 	bool listen = options_is_set(s->options, "listen") ? options_bool(s->options, "listen") :
 		s->connect.count == 0 || options_is_set(s->options, "bind");
 	struct net_options options = {
@@ -272,7 +265,7 @@ static bool open_net(struct node *node, struct errmsg *err)
 		.port = s->port,
 		.max_peers = s->max_peers,
 		.connect = s->connect.values,
-		.connect_count = none ? 0 : s->connect.count,
+		.connect_count = connects(s) ? s->connect.count : 0,
 		.addnode = s->addnode.values,
 		.addnode_count = s->addnode.count,
 		.agent = "/atelier:" VERSION "/",
@@ -307,12 +300,14 @@ static bool open_work(struct node *node, struct errmsg *err)
 	if (node->tick == NULL)
 		return errmsg_set(err, "The event loop cannot be made");
 	event_add(node->tick, &(struct timeval){.tv_sec = 1});
-	miner_pause(node->miner, mining_obstacle(node));
-	if (!s->mine)
-		return true;
-	if (!new_mining_key(node, key, err))
+	node->watch = (struct watch){
+		.chain = node->chain, .net = node->net, .miner = node->miner, .mine_alone = s->mine_alone,
+		.wants_peers = s->spec.is_public || connects(s) || s->addnode.count > 0};
+	if (s->mine && !new_mining_key(node, key, err))
 		return false;
-	miner_start(node->miner, key);
+	if (s->mine)
+		miner_start(node->miner, key);
+	watch_look(&node->watch);
 	return true;
 }
 

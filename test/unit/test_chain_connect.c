@@ -3,6 +3,7 @@
 
 #include "ml/state.h"
 #include "util/mem.h"
+#include "util/warning.h"
 
 static void test_genesis(void **unused)
 {
@@ -586,12 +587,17 @@ static void test_deep_reorganisation(void **unused)
 	helper_settle(&a);
 	assert_memory_equal(chain_tip(a.chain)->id, tip, 32);
 	assert_int_equal(chain_find(a.chain, chain_tip(b.chain)->id)->status, ENTRY_VERIFIED);
+	assert_true(warning_get(WARNING_BRANCH, &err));
+	assert_non_null(strstr(err.text, "height 102"));
+	assert_non_null(strstr(err.text, "101 blocks below"));
 	/* Nor after a restart. */
 	helper_close(&a);
 	helper_open(&a);
 	helper_settle(&a);
 	assert_memory_equal(chain_tip(a.chain)->id, tip, 32);
-	helper_mine(&a, 300 - 101);
+	helper_mine(&a, 1);
+	assert_false(warning_get(WARNING_BRANCH, &err));    /* a tie: it is no better any more */
+	helper_mine(&a, 300 - 102);
 	helper_key(&a, 0x33);
 	helper_close(&b);
 	helper_remove(&b, "chainstate/*");
