@@ -123,6 +123,11 @@ bool address_is_loopback(const struct address *address)
 	                          : memcmp(address->ip, &in6addr_loopback, sizeof in6addr_loopback) == 0;
 }
 
+bool address_same_group(const struct address *a, const struct address *b)
+{
+	return memcmp(a->ip, b->ip, is_v4(a->ip) || is_v4(b->ip) ? 16 : 8) == 0;
+}
+
 bool address_in_subnet(const struct address *address, const uint8_t ip[16], unsigned prefix)
 {
 	unsigned whole = prefix / 8, rest = prefix % 8;

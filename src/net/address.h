@@ -29,6 +29,9 @@ void address_format(const struct address *address, char out[ADDRESS_TEXT]);
 void address_format_subnet(const uint8_t ip[16], unsigned prefix, char out[ADDRESS_TEXT]);
 
 bool address_is_loopback(const struct address *address);
+/* Whether both are most likely one holder's: the same IPv4 address, or of one IPv6 /64. What strangers may have of
+ * something scarce is counted by that. */
+bool address_same_group(const struct address *a, const struct address *b);
 bool address_in_subnet(const struct address *address, const uint8_t ip[16], unsigned prefix);
 
 /* False for other families than IPv4 and IPv6. */

@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-static _Atomic int64_t mock;
+static _Atomic int64_t mock, mock_mono;
 
 int64_t clock_wall(void)
 {
@@ -19,8 +19,16 @@ void clock_set_mock(int64_t seconds)
 
 int64_t clock_mono_ms(void)
 {
+	int64_t pretended = atomic_load(&mock_mono);
 	struct timespec now;
 
+	if (pretended)
+		return pretended;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void clock_set_mono(int64_t ms)
+{
+	atomic_store(&mock_mono, ms);
 }

@@ -1,5 +1,6 @@
 #include "util/log.h"
 
+#include "util/clock.h"
 #include "util/mem.h"
 
 #include <errno.h>
@@ -241,4 +242,14 @@ void log_debug(enum log_category category, const char *format, ...)
 	va_start(args, format);
 	put(tag, format, args);
 	va_end(args);
+}
+
+bool log_limit_allows(struct log_limit *limit)
+{
+	int64_t now = clock_mono_ms();
+
+	if (now < limit->next)
+		return false;
+	limit->next = now + LOG_LIMIT_MS;
+	return true;
 }

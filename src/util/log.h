@@ -13,6 +13,7 @@
 #include "util/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define LOG_LINE_MAX 2048
 
@@ -55,5 +56,13 @@ void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(enum log_category category, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* For a line that somebody outside can cause as often as he likes, so that it never fills the disk: true, and the line
+ * may be written, once in LOG_LIMIT_MS. Zeroed at the start; for one thread. */
+enum { LOG_LIMIT_MS = 60000 };
+struct log_limit {
+	int64_t next;              /* clock_mono_ms */
+};
+bool log_limit_allows(struct log_limit *limit);
 
 #endif

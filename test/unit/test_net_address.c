@@ -103,6 +103,26 @@ static void test_subnet(void **state)
 	assert_false(address_parse_subnet(ip, &prefix, "node/8"));
 }
 
+static bool same_group(const char *a, const char *b)
+{
+	struct address first, second;
+
+	assert_true(address_parse(&first, a, 1));
+	assert_true(address_parse(&second, b, 2));
+	assert_int_equal(address_same_group(&second, &first), address_same_group(&first, &second));
+	return address_same_group(&first, &second);
+}
+
+static void test_group(void **state)
+{
+	(void)state;
+	assert_true(same_group("10.1.2.3", "10.1.2.3"));
+	assert_false(same_group("10.1.2.3", "10.1.2.4"));
+	assert_true(same_group("[2001:db8:0:1::1]", "[2001:db8:0:1:ffff::2]"));
+	assert_false(same_group("[2001:db8:0:1::1]", "[2001:db8:0:2::1]"));
+	assert_false(same_group("10.1.2.3", "[::1]"));
+}
+
 static struct address parsed(const char *text)
 {
 	struct address address;
@@ -196,6 +216,7 @@ int main(void)
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_sockaddr),
 		cmocka_unit_test(test_subnet),
+		cmocka_unit_test(test_group),
 		cmocka_unit_test(test_discourage),
 		cmocka_unit_test(test_ban),
 		cmocka_unit_test(test_known),

@@ -27,6 +27,11 @@ static void test_mono(void **state)
 	usleep(2000);
 	assert_true(clock_mono_ms() > before);
 	clock_set_mock(0);
+	clock_set_mono(77);
+	usleep(2000);
+	assert_int_equal(clock_mono_ms(), 77);
+	clock_set_mono(0);
+	assert_true(clock_mono_ms() > before);
 }
 
 static void test_random(void **state)

@@ -1,6 +1,7 @@
 /* The log: form of a line, categories, what comes from outside, rotation, threads. */
 #include "unit.h"
 
+#include "util/clock.h"
 #include "util/file.h"
 #include "util/log.h"
 
@@ -143,6 +144,22 @@ static void test_threads(void **state)
 	free(path);
 }
 
+static void test_limit(void **state)
+{
+	struct log_limit limit = { 0 }, other = { 0 };
+
+	(void)state;
+	clock_set_mono(1000);
+	assert_true(log_limit_allows(&limit));
+	assert_false(log_limit_allows(&limit));
+	clock_set_mono(1000 + LOG_LIMIT_MS - 1);
+	assert_false(log_limit_allows(&limit));
+	assert_true(log_limit_allows(&other));
+	clock_set_mono(1000 + LOG_LIMIT_MS);
+	assert_true(log_limit_allows(&limit));
+	clock_set_mono(0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +167,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_escapes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reopen, setup, teardown),
 		cmocka_unit_test(test_categories),
+		cmocka_unit_test(test_limit),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 	};
 

@@ -1,0 +1,22 @@
+#include "util/descriptors.h"
+
+#include <stdint.h>
+#include <sys/resource.h>
+
+static size_t count(rlim_t limit)
+{
+	return limit == RLIM_INFINITY || limit > SIZE_MAX ? SIZE_MAX : (size_t)limit;
+}
+
+size_t descriptors_raise(size_t wanted)
+{
+	struct rlimit limit, more;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return wanted;
+	more = limit;
+	more.rlim_cur = count(limit.rlim_max) < wanted ? limit.rlim_max : (rlim_t)wanted;
+	if (count(limit.rlim_cur) < wanted && setrlimit(RLIMIT_NOFILE, &more) == 0)
+		limit = more;
+	return count(limit.rlim_cur);
+}
