@@ -10,6 +10,7 @@
 #include "chain/chain.h"
 #include "node/auditor.h"
 #include "node/miner.h"
+#include "node/settings.h"
 #include "rpc/table.h"
 
 /* calls_mining.c: getmininginfo, setmining, generatetoaddress. `new_key` asks for a key to be paid where no address was
@@ -35,10 +36,10 @@ struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, 
 void calls_text_close(struct calls_text *calls);
 void calls_text_free(struct calls_text *calls);
 
-/* calls_model.c: exportmodel and getlogits, on a worker of their own. Relative paths are relative to `folder`. */
+/* calls_model.c: exportmodel and getlogits, on a worker of their own. */
 struct calls_model;
 struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct event_base *base,
-				    const char *folder);
+				    const struct settings *settings);
 void calls_model_close(struct calls_model *calls);
 void calls_model_free(struct calls_model *calls);
 

@@ -8,6 +8,7 @@
 #include "ml/gguf.h"
 #include "ml/huggingface.h"
 #include "ml/safetensors.h"
+#include "node/exports.h"
 #include "node/loop.h"
 #include "node/progress.h"
 #include "rpc/show.h"
@@ -21,7 +22,7 @@ enum { RUNNING_MAX = 16 };
 
 struct calls_model {
 	struct chain *chain;
-	char *folder;
+	const struct settings *settings;
 	struct loop_pool pool;
 	atomic_bool cancel;
 	size_t running;
@@ -75,10 +76,23 @@ static bool put_weights(void *context, const void *data, size_t size, struct err
 	return true;
 }
 
-/* The next file: `name` in the folder, or the path itself. */
+/* A file of the export: `name` in the folder, or the path itself. */
+static char *file_path(const struct export *e, const char *name)
+{
+	return name == NULL ? mem_strdup(e->path) : path_join(e->path, name);
+}
+
+static bool may_write(const struct export *e, const char *name, struct errmsg *err)
+{
+	char *path = file_path(e, name);
+	bool ok = exports_check(e->calls->settings, path, err);
+	free(path);
+	return ok;
+}
+
 static bool open_next(struct export *e, const char *name, struct errmsg *err)
 {
-	char *path = name == NULL ? mem_strdup(e->path) : path_join(e->path, name);
+	char *path = file_path(e, name);
 	bool ok = outfile_open(&e->files[e->file_count++], path, e->overwrite, err);
 	free(path);
 	return ok;
@@ -129,6 +143,9 @@ static bool write_weights(struct export *e, struct errmsg *err)
 static bool write_files(struct export *e, struct errmsg *err)
 {
 	bool is_folder = e->format == SAFETENSORS;
+	for (size_t i = 0; i < (is_folder ? FILES_MAX : 1); i++)
+		if (!may_write(e, is_folder ? file_names[i] : NULL, err))
+			return false;
 	if (is_folder && (!dir_make(e->path, err) || !write_json_files(e, err)))
 		return false;
 	if (!open_next(e, is_folder ? file_names[FILES_MAX - 1] : NULL, err) || !write_weights(e, err))
@@ -179,7 +196,8 @@ static void export_done(void *arg, bool cancelled)
 
 static const struct rpc_arg exportmodel_args[] = {
 	{.name = "path", .type = RPC_TEXT, .max = 4000,
-		.help = "Where to: a folder for safetensors, else a file. Relative to the chain's data folder."},
+		.help = "Where to: a folder for safetensors, else a file. A relative one lies in the folder exports of the "
+			"chain's data folder; the rest of the data directory is the node's own."},
 	{.name = "format", .type = RPC_TEXT, .fallback = "\"safetensors\"",
 		.help = "safetensors: 32-bit weights with configuration and tokenizer, for Hugging Face's transformers. gguf, "
 			"gguf-q8_0: one file for llama.cpp, with 32-bit or with 8-bit weights."},
@@ -205,7 +223,7 @@ static enum rpc_outcome exportmodel(struct rpc_request *r, void *context)
 	e->state = chain_state(calls->chain);
 	e->height = chain_tip(calls->chain)->height;
 	e->format = format;
-	e->path = path_join(calls->folder, rpc_text(r, "path"));
+	e->path = exports_path(calls->settings, rpc_text(r, "path"));
 	e->overwrite = rpc_bool(r, "overwrite");
 	snprintf(e->name, sizeof(e->name), "Atelier %s height %u", chain_spec(calls->chain)->name, e->height);
 	calls->running++;
@@ -290,11 +308,11 @@ static const struct rpc_method methods[] = {
 };
 
 struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct event_base *base,
-	const char *folder)
+	const struct settings *settings)
 {
 	struct calls_model *calls = mem_calloc(1, sizeof(*calls));
 	calls->chain = chain;
-	calls->folder = mem_strdup(folder);
+	calls->settings = settings;
 	loop_pool_init(&calls->pool, base, 1);
 	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), calls);
 	return calls;
@@ -308,6 +326,5 @@ void calls_model_close(struct calls_model *calls)
 
 void calls_model_free(struct calls_model *calls)
 {
-	free(calls->folder);
 	free(calls);
 }

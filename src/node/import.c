@@ -32,23 +32,6 @@ struct import {
 	char root[65];
 };
 
-/* A path's folder with its slash, or "". */
-static char *folder_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char *folder = mem_strdup(path);
-	folder[slash == NULL ? 0 : slash - path + 1] = '\0';
-	return folder;
-}
-
-/* A path in the folder of another. */
-static char *beside(const char *path, const char *name)
-{
-	char *folder = folder_of(path), *result = path_join(folder, name);
-	free(folder);
-	return result;
-}
-
 /* === What there is === */
 
 static bool read_weights(struct import *i, const char *path, struct errmsg *err)
@@ -64,7 +47,7 @@ static bool read_weights(struct import *i, const char *path, struct errmsg *err)
 
 static bool read_config(const struct import *i, struct model_config *sizes, struct errmsg *err)
 {
-	char *path = beside(i->weights_path, "config.json");
+	char *path = path_beside(i->weights_path, "config.json");
 	struct buf text;
 	buf_init(&text);
 	bool ok = !file_exists(path) || (file_read(path, CONFIG_FILE_MAX, &text, err) &&
@@ -221,7 +204,7 @@ static void begin(struct import *i, const char *spec_path)
 		i->name[size - 5] = '\0';
 	i->target_name = mem_alloc(size + sizeof(".safetensors"));
 	sprintf(i->target_name, "%s.safetensors", i->name);
-	i->target = beside(spec_path, i->target_name);
+	i->target = path_beside(spec_path, i->target_name);
 	buf_init(&i->weights);
 	buf_init(&i->text);
 }

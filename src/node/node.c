@@ -327,7 +327,7 @@ static void add_calls(struct node *node)
 	node->audit = (struct calls_audit){.chain = node->chain, .auditor = node->auditor};
 	calls_audit_add(node->table, &node->audit);
 	node->text = calls_text_new(node->table, node->chain, node->base);
-	node->model = calls_model_new(node->table, node->chain, node->base, node->settings->location.data);
+	node->model = calls_model_new(node->table, node->chain, node->base, node->settings);
 	node->control = (struct calls_control){.spec = &node->settings->spec, .stop = end_loop, .stop_context = node};
 	calls_control_add(node->table, &node->control);
 }

@@ -20,14 +20,14 @@ static const struct option_spec table[] = {
 	{"?", NULL, "The same as -help.", "General", NULL, OPTION_COMMAND_LINE | OPTION_HIDDEN},
 	{"version", NULL, "Prints the version and ends.", "General", NULL, OPTION_COMMAND_LINE},
 	{"pid", "<file>", "Where to write the process id; a relative path is relative to the chain's folder.", "General",
-	 "atelierd.pid", 0},
+	 "atelierd.pid", OPTION_PATH},
 	{"par", "<n>", "Threads that verify blocks and proofs (0: one a core).", "General", "0", 0},
 	{"engine", "<name>", "Who multiplies matrices: openblas, onednn, reference, or auto, the fastest; all give the same bits.",
 	 "General", "openblas", 0},
 	{"importmodel", "<file>", "Writes -chainspec's file, or completes it, so that its chain begins with these weights "
-	 "(safetensors or GGUF), and ends.", "General", NULL, OPTION_COMMAND_LINE},
+	 "(safetensors or GGUF), and ends.", "General", NULL, OPTION_COMMAND_LINE | OPTION_PATH},
 	{"reindex", NULL, "Forgets index and coins and builds them again from the block files.", "General", NULL, 0},
-	{"loadblock", "<file>", "Takes blocks from a file at the start.", "General", NULL, OPTION_MULTI},
+	{"loadblock", "<file>", "Takes blocks from a file at the start.", "General", NULL, OPTION_MULTI | OPTION_PATH},
 	{"snapshotinterval", "<n>", "Blocks between snapshots of the model on disk (0: as the chain suggests).", "General", "0",
 	 0},
 	{"maxmempool", "<n>", "Keep the mempool below so many megabytes.", "General", "64", 0},
@@ -57,7 +57,7 @@ static const struct option_spec table[] = {
 	{"debug", "[=<category>]", "Log debug messages: net, chain, mempool, verify, miner, rpc, wallet, data, model, or all.",
 	 "Debugging", NULL, OPTION_MULTI},
 	{"debuglogfile", "<file>", "Name of the log; a relative path is relative to the chain's folder.", "Debugging",
-	 "debug.log", 0},
+	 "debug.log", OPTION_PATH},
 	{"printtoconsole", NULL, "Print the log on standard output too (default: 1 on a terminal).", "Debugging", NULL, 0},
 	{"mocktime", "<seconds>", "Pretend this Unix time.", "Debugging", "0", OPTION_HIDDEN},
 	{NULL, NULL, NULL, NULL, NULL, 0},
@@ -141,13 +141,9 @@ static bool read_lists(struct settings *s, struct errmsg *err)
 /* Files that a private spec names lie beside the spec. */
 static bool read_beside(const char *spec_path, const char *name, size_t max, struct buf *out, struct errmsg *err)
 {
-	const char *slash = strrchr(spec_path, '/');
-	char *folder = slash == NULL ? mem_strdup("") : mem_strdup(spec_path);
-	folder[slash == NULL ? 0 : slash - spec_path + 1] = '\0';
-	char *path = path_join(folder, name);
+	char *path = path_beside(spec_path, name);
 	bool ok = file_read(path, max, out, err);
 	free(path);
-	free(folder);
 	return ok;
 }
 
@@ -176,8 +172,10 @@ static bool read_initial_state(struct spec *spec, const char *spec_path, struct 
 	return ok;
 }
 
-static bool read_private_spec(struct spec *spec, const char *path, struct errmsg *err)
+static bool read_private_spec(struct settings *s, struct errmsg *err)
 {
+	const char *path = s->location.chainspec;
+	struct spec *spec = &s->spec;
 	struct buf text;
 	char *corpus = NULL;
 	buf_init(&text);
@@ -185,6 +183,7 @@ static bool read_private_spec(struct spec *spec, const char *path, struct errmsg
 		spec_parse(spec, (const char *)text.data, text.size, &corpus, err) &&
 		(corpus == NULL || settings_read_corpus(spec, path, corpus, err)) &&
 		(spec->initial_state_path == NULL || read_initial_state(spec, path, err)) && spec_finish(spec, err);
+	s->corpus_path = corpus == NULL ? NULL : path_beside(path, corpus);
 	free(corpus);
 	buf_clear(&text);
 	return ok || errmsg_wrap(err, "%s", path);
@@ -193,7 +192,7 @@ static bool read_private_spec(struct spec *spec, const char *path, struct errmsg
 static bool read_spec(struct settings *s, struct errmsg *err)
 {
 	if (s->location.chainspec != NULL)
-		return read_private_spec(&s->spec, s->location.chainspec, err);
+		return read_private_spec(s, err);
 	return spec_builtin(&s->spec, s->location.chain) || errmsg_set(err, "There is no chain '%s'", s->location.chain);
 }
 
@@ -238,5 +237,6 @@ void settings_clear(struct settings *settings)
 {
 	spec_clear(&settings->spec);
 	location_clear(&settings->location);
+	free(settings->corpus_path);
 	options_free(settings->options);
 }

@@ -25,6 +25,7 @@ struct settings {
 	bool has_mine_key;             /* -mineraddress was given */
 	uint8_t mine_key[32];
 	const char *import_weights, *import_spec; /* borrowed from `options` */
+	char *corpus_path;             /* of a private chain that has a file for it; else NULL */
 	/* Values of the options of that name; borrowed from `options`. */
 	struct settings_list {
 		const char *values[SETTINGS_LIST_MAX];

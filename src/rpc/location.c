@@ -4,22 +4,20 @@
 #include "util/file.h"
 #include "util/mem.h"
 
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SPEC_MAX (1 << 20)
 
 const struct option_spec location_options[] = {
 	{"datadir", "<folder>", "Where configuration, chain and wallets lie (default: ~/.atelier).", "Chain and files",
-	 NULL, OPTION_COMMAND_LINE},
+	 NULL, OPTION_COMMAND_LINE | OPTION_PATH},
 	{"conf", "<file>", "Configuration file; a relative path is relative to the data directory.", "Chain and files",
-	 "atelier.conf", OPTION_COMMAND_LINE},
+	 "atelier.conf", OPTION_COMMAND_LINE | OPTION_PATH},
 	{"chain", "<name>", "The chain: main, test or regtest.", "Chain and files", "main", 0},
 	{"testnet", NULL, "The same as -chain=test.", "Chain and files", NULL, 0},
 	{"regtest", NULL, "The same as -chain=regtest.", "Chain and files", NULL, 0},
-	{"chainspec", "<file>", "A private chain: the file that describes it.", "Chain and files", NULL, 0},
+	{"chainspec", "<file>", "A private chain: the file that describes it.", "Chain and files", NULL, OPTION_PATH},
 	{"rpcport", "<port>",
 	 "Port of the JSON-RPC server (default: 9432, test 19432, regtest 29432, private chains as their spec says).",
 	 "JSON-RPC", NULL, 0},
@@ -40,20 +38,19 @@ static const struct {
 
 static char *find_base(const struct options *options, struct errmsg *err)
 {
-	const char *chosen = options_string(options, "datadir"), *home = getenv("HOME");
-	const struct passwd *user;
+	const char *chosen = options_string(options, "datadir");
+	char *home, *base;
 
 	if (chosen && *chosen)
 		return mem_strdup(chosen);
-	if (home == NULL || *home == 0) {
-		user = getpwuid(getuid());
-		home = user ? user->pw_dir : NULL;
-	}
+	home = path_home();
 	if (home == NULL) {
 		errmsg_set(err, "The home folder is not known: use -datadir");
 		return NULL;
 	}
-	return path_join(home, ".atelier");
+	base = path_join(home, ".atelier");
+	free(home);
+	return base;
 }
 
 static bool read_conf(const struct location *l, struct options *options, struct errmsg *err)
@@ -78,8 +75,8 @@ static bool choose_builtin(struct location *l, const char *name, struct errmsg *
 
 bool location_name_taken(const char *name)
 {
-	static const char *const taken[] = {"main",   "test",       "regtest", "blocks",
-					    "blobs", "chainstate", "model",   "wallets"};
+	static const char *const taken[] = {"main",  "test",       "regtest", "blocks", "blobs",
+					    "model", "chainstate", "wallets", "exports"};
 
 	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
 		if (strcmp(taken[i], name) == 0)

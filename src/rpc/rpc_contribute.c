@@ -7,6 +7,7 @@
 #include "util/file.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct rpc_arg contributedata_args[] = {
@@ -23,6 +24,15 @@ static const struct rpc_arg contributedata_args[] = {
 	{0},
 };
 
+static bool read_file(const char *name, size_t max_size, struct buf *blob, struct errmsg *err)
+{
+	char *path = path_expand(name);
+	bool ok = file_read(path, max_size, blob, err);
+
+	free(path);
+	return ok;
+}
+
 /* The blob's bytes; false: the request has been answered. */
 static bool read_blob(struct rpc_request *r, const struct spec *spec, struct buf *blob)
 {
@@ -35,7 +45,7 @@ static bool read_blob(struct rpc_request *r, const struct spec *spec, struct buf
 			return false;
 		}
 		rpc_hex(r, "hexdata", blob);
-	} else if (!file_read(path, spec->blob_max, blob, &err)) {
+	} else if (!read_file(path, spec->blob_max, blob, &err)) {
 		rpc_fail(r, RPC_INVALID_PARAMETER, "%s", err.text);
 		return false;
 	}

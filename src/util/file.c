@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,6 +274,93 @@ bool dir_make(const char *path, struct errmsg *err)
 		ok = make_one(path, err);
 	free(copy);
 	return ok;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+bool file_same(const char *a, const char *b)
+{
+	struct stat one, other;
+
+	return stat(a, &one) == 0 && stat(b, &other) == 0 && same_file(&one, &other);
+}
+
+/* The folder of a path, or the next one above it that exists; the caller frees it. *unsure: a ".." was passed on the
+ * way. */
+static char *nearest_folder(const char *path, bool *unsure)
+{
+	char *folder = folder_of(path), *above;
+	struct stat info;
+
+	*unsure = false;
+	while ((stat(folder, &info) != 0 || !S_ISDIR(info.st_mode)) && strcmp(folder, ".") != 0) {
+		size_t size = strlen(folder);
+
+		if (size >= 2 && strcmp(folder + size - 2, "..") == 0)
+			*unsure = true;
+		above = folder_of(folder);
+		free(folder);
+		folder = above;
+	}
+	return folder;
+}
+
+bool path_inside(const char *path, const char *folder)
+{
+	struct stat wanted, here, above;
+	bool found;
+	char *at, *up;
+
+	if (stat(folder, &wanted) != 0)
+		return false;
+	at = nearest_folder(path, &found);
+	while (!found && stat(at, &here) == 0) {
+		found = same_file(&here, &wanted);
+		up = path_join(at, "..");
+		free(at);
+		at = up;
+		if (stat(at, &above) != 0 || same_file(&above, &here))
+			break;
+	}
+	free(at);
+	return found;
+}
+
+char *path_beside(const char *a, const char *b)
+{
+	const char *slash = strrchr(a, '/');
+	char *folder = mem_strdup(a), *result;
+
+	folder[slash == NULL ? 0 : slash - a + 1] = 0;
+	result = path_join(folder, b);
+	free(folder);
+	return result;
+}
+
+char *path_home(void)
+{
+	const char *home = getenv("HOME");
+	const struct passwd *user;
+
+	if (home == NULL || *home == 0) {
+		user = getpwuid(getuid());
+		home = user ? user->pw_dir : NULL;
+	}
+	return home ? mem_strdup(home) : NULL;
+}
+
+char *path_expand(const char *path)
+{
+	char *home = path[0] == '~' && (path[1] == '/' || path[1] == 0) ? path_home() : NULL, *result;
+
+	if (home == NULL)
+		return mem_strdup(path);
+	result = path[1] == 0 ? mem_strdup(home) : path_join(home, path + 2);
+	free(home);
+	return result;
 }
 
 char *path_join(const char *a, const char *b)

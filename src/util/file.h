@@ -45,7 +45,23 @@ void file_unlock(int fd);
 /* Creates a folder and those above it, with mode 0700; one that exists already is fine. */
 bool dir_make(const char *path, struct errmsg *err);
 
-/* "a/b"; an absolute b is returned alone, and so is b where a is empty. The caller frees it. */
+/* Whether two names lead to one file or folder, as different as they are: links, hard links, dots. False if one leads
+ * nowhere. */
+bool file_same(const char *a, const char *b);
+
+/* Whether a new file of this name would come to lie in the folder, or below it, through whatever links and dots the name
+ * leads there. Folders of the name that are missing count as new too; where ".." follows one of them, the answer is yes.
+ * False if there is no such folder. */
+bool path_inside(const char *path, const char *folder);
+
+/* "a/b"; an absolute b is returned alone, and so is b where a is empty. path_beside: b in the folder of the file a. The
+ * caller frees both. */
 char *path_join(const char *a, const char *b);
+char *path_beside(const char *a, const char *b);
+
+/* The user's home folder, or NULL. path_expand: the path, with that for a leading ~ where no shell has done so. The
+ * caller frees both. */
+char *path_home(void);
+char *path_expand(const char *path);
 
 #endif

@@ -128,7 +128,8 @@ static bool make_setting(const struct options *o, const char *name, size_t size,
 	out->negated = negated && (value == NULL || strcmp(value, "0") != 0);
 	if (negated)
 		value = out->negated ? "0" : "1";
-	out->value = mem_strdup(value ? value : "1");
+	value = value ? value : "1";
+	out->value = out->spec->flags & OPTION_PATH ? path_expand(value) : mem_strdup(value);
 	out->section = NULL;
 	return true;
 }

@@ -25,6 +25,7 @@ enum option_flag {
 	OPTION_MULTI = 1,        /* may be given several times, all values count */
 	OPTION_COMMAND_LINE = 2, /* has no meaning in a file, and is refused there (-conf, -help, ...) */
 	OPTION_HIDDEN = 4,       /* works, but -help does not show it */
+	OPTION_PATH = 8,         /* a leading ~ stands for the home folder: no shell expands it behind a = */
 };
 
 struct option_spec {

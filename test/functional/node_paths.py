@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 
@@ -99,5 +100,33 @@ def calls():
         tap.equal(node.height(), 0, "height")
 
 
+def home():
+    """A leading ~, which no shell expands behind a =, is the home folder"""
+    with Node(start=False) as node:
+        at_home = lambda name: os.path.join(node.root, name)
+        node.preexec = lambda: os.environ.update(HOME=node.root)
+        shutil.move(node.datadir, at_home("moved"))
+        node.arguments = lambda: [daemon_path(), "-datadir=~/moved", f"-bind={node.address}", f"-rpcport={node.rpc_port}",
+                                  "-printtoconsole=0", "-conf=~/conf", "-chainspec=~/spec.json"]
+        node.cookie = at_home("moved/ours/.cookie")
+        write_spec(node.root)
+        with open(at_home("conf"), "w", encoding="ascii") as file:
+            file.write("debuglogfile=~/node.log\npid=~/node.pid\n")
+        node.start()
+        tap.true(os.path.exists(at_home("node.log")) and os.path.exists(at_home("node.pid")), "log and process id")
+        node.rpc.createwallet("w")
+        with tap.raises(-8, "have 2 bytes"):
+            with open(at_home("data"), "w", encoding="ascii") as file:
+                file.write("ab")
+            node.rpc.contributedata("~/data", "CC0-1.0", "a title")
+        tap.equal(node.rpc.exportmodel("~/model")["path"], at_home("model"), "path of the export")
+        node.stop()
+        done = subprocess.run([daemon_path(), "-importmodel=~/model", "-chainspec=~/next.json"], capture_output=True,
+                              text=True, timeout=PATIENCE, check=False, env={**os.environ, "HOME": node.root})
+        tap.equal(done.returncode, 0, done.stderr)
+        tap.true(os.path.exists(at_home("next.json")), "the spec was not written at home")
+        tap.true(not os.path.exists("~"), "a folder of this name was made")
+
+
 if __name__ == "__main__":
-    tap.main(options_that_read, options_that_write, calls)
+    tap.main(options_that_read, options_that_write, calls, home)

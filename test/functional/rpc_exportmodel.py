@@ -3,7 +3,9 @@
 
 import json
 import os
+import shutil
 import struct
+import tempfile
 
 import open_weights
 from framework import tap
@@ -114,8 +116,8 @@ def same_weights():
         node.generate(2)
         node.rpc.exportmodel("model", "safetensors")
         node.rpc.exportmodel("model.gguf", "gguf")
-        tensors, _ = open_weights.read_safetensors(os.path.join(node.chaindir, "model", "model.safetensors"))
-        gguf = open_weights.Gguf(os.path.join(node.chaindir, "model.gguf"))
+        tensors, _ = open_weights.read_safetensors(os.path.join(node.chaindir, "exports", "model", "model.safetensors"))
+        gguf = open_weights.Gguf(os.path.join(node.chaindir, "exports", "model.gguf"))
         for ours, theirs in zip(open_weights.TRANSFORMERS["outside"], open_weights.LLAMA_CPP["outside"]):
             tap.equal(tensors[ours], gguf.tensors[theirs], ours)
         for ours, theirs in zip(open_weights.TRANSFORMERS["layer"], open_weights.LLAMA_CPP["layer"]):
@@ -157,5 +159,72 @@ def refusals():
             node.rpc.getlogits("")
 
 
+def contents(node):
+    """What lies in the data directory, with what makes a file another one; not the log, which grows."""
+    found = {}
+    for folder, _, names in os.walk(node.datadir):
+        for name in [".", *names]:
+            status = os.stat(os.path.join(folder, name))
+            found[os.path.normpath(os.path.join(folder, name))] = (status.st_ino, status.st_size if name != "." else 0)
+    return {name: found[name] for name in found if not name.endswith((".log", "/exports"))}
+
+
+def own_files():
+    """Nothing is written over the node's own files or between them, whatever leads there"""
+    with Node(start=False) as node:
+        elsewhere = {name: os.path.join(node.root, name) for name in ("node.log", "node.pid", "node.conf", "link")}
+        with open(elsewhere["node.conf"], "w", encoding="ascii") as file:
+            file.write("par=1\n")
+        os.symlink(node.chaindir, elsewhere["link"])
+        node.log_path = elsewhere["node.log"]
+        node.start(f"-debuglogfile={node.log_path}", f"-pid={elsewhere['node.pid']}", f"-conf={elsewhere['node.conf']}")
+        node.rpc.createwallet("alice")
+        node.generate(2)
+        os.link(elsewhere["node.log"], os.path.join(node.root, "hard"))
+        node.rpc.exportmodel("first", "gguf")
+        os.symlink(os.path.join("..", "wallets"), os.path.join(node.chaindir, "exports", "inner"))
+        before = contents(node)
+        chain, up = node.chaindir, os.path.join("..", "x")
+        for path in (
+                node.cookie, os.path.join(chain, "debug.log"), os.path.join(chain, "model.gguf"),
+                os.path.join(chain, "blocks", "blk00000.dat"), os.path.join(chain, "blocks", "new.gguf"),
+                os.path.join(chain, "wallets", "alice", "CURRENT"), os.path.join(chain, "model", "new"),
+                os.path.join(node.datadir, "atelier.conf"), os.path.join(node.datadir, "test", "wallets"),
+                os.path.join(elsewhere["link"], ".cookie"), os.path.join(elsewhere["link"], "chainstate", "CURRENT"),
+                os.path.join(node.root, "nowhere", "..", "data", "x"), up, os.path.join("inner", "x"),
+                os.path.join("new", "..", "..", "wallets", "x")):
+            for form in ("gguf", "gguf-q8_0", "safetensors"):
+                with tap.raises(-1, "the node's own files"):
+                    node.rpc.exportmodel(path, form, True)
+        for name in ("node.log", "node.pid", "node.conf", "hard"):
+            with tap.raises(-1, "the node's own files"):
+                node.rpc.exportmodel(os.path.join(node.root, name), "gguf", True)
+        after = contents(node)
+        tap.equal(set(after) - set(before), set(), "what is new")
+        for path in before:
+            if "/wallets" not in path and "/chainstate" not in path:  # whose database may tidy up at any time
+                tap.equal(after.get(path), before[path], path)
+        node.rpc.exportmodel(os.path.join(node.chaindir, "exports", "second"), "safetensors")
+        with open(node.log_path, encoding="utf-8") as log:
+            tap.true("Exported" in log.read(), "the log is another file")
+
+
+def own_spec():
+    """Spec, corpus and initial state are not written over either"""
+    with tempfile.TemporaryDirectory(prefix="atelier-functional-") as root:
+        names = [os.path.join(root, name) for name in ("ours.json", "corpus.txt", "start.gguf")]
+        with Node() as node:
+            node.rpc.exportmodel(names[2], "gguf")
+        with open(names[0], "w", encoding="utf-8") as file:
+            json.dump({"name": "ours", "corpus": "corpus.txt", "initial_state": "start.gguf", "d": 32, "layers": 2,
+                       "heads": 2, "ff": 96, "ctx": 32}, file)
+        shutil.copy(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data", "genesis.txt"), names[1])
+        with Node(f"-chainspec={names[0]}", chain="ours") as node:
+            for path in names:
+                with tap.raises(-1, "one of the node's own files"):
+                    node.rpc.exportmodel(path, "gguf", True)
+            node.restart()
+
+
 if __name__ == "__main__":
-    tap.main(safetensors, gguf, same_weights, refusals)
+    tap.main(safetensors, gguf, same_weights, refusals, own_files, own_spec)

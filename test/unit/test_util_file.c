@@ -188,6 +188,88 @@ static void test_join(void **state)
 	}
 }
 
+/* A place below another is found whatever names lead there, whether or not it exists already. */
+static void test_inside(void **state)
+{
+	static const struct {
+		const char *path;
+		bool inside;
+	} cases[] = {
+		{"own/x", true}, {"own/new/deep/x", true}, {"own/below/x", true}, {"./own//x", true}, {"else/../own/x", true},
+		{"link/x", true}, {"link/../x", true}, {"else/deep/x", true}, {"own/../x", false}, {"x", false},
+		{"else/x", false}, {"else/own", false}, {"own", false}, {"ownx", false}, {"new/deep/x", false},
+		{"own/below/out/x", false}, {"new/../own/x", true}, {"new/../x", true}, {"own/file/x", true},
+	};
+	char *own = path_join(*state, "own"), *path, here[600];
+	struct errmsg err = {""};
+
+	assert_non_null(getcwd(here, sizeof here));
+	assert_int_equal(chdir(*state), 0);
+	assert_true(dir_make("own/below", &err) && dir_make("else", &err));
+	assert_int_equal(symlink("own/below", "link"), 0);
+	assert_int_equal(symlink("../link", "else/deep"), 0);
+	assert_int_equal(symlink("../../else", "own/below/out"), 0);
+	assert_true(file_write_atomic("own/file", "", 0, 0600, &err));
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		path = path_join(*state, cases[i].path);
+		if (path_inside(path, own) != cases[i].inside || path_inside(cases[i].path, "own") != cases[i].inside)
+			fail_msg("%s", cases[i].path);
+		free(path);
+	}
+	assert_false(path_inside("own/x", "nothing"));
+	assert_true(path_inside("x", "/"));
+	assert_int_equal(chdir(here), 0);
+	free(own);
+}
+
+static void test_same(void **state)
+{
+	char *one = path_join(*state, "one"), *other = path_join(*state, "other"), *third = path_join(*state, "third");
+
+	assert_true(file_write_atomic(one, "", 0, 0600, NULL) && file_write_atomic(third, "", 0, 0600, NULL));
+	assert_false(file_same(one, other));
+	assert_int_equal(link(one, other), 0);
+	assert_true(file_same(one, other));
+	assert_false(file_same(one, third));
+	free(one);
+	free(other);
+	free(third);
+}
+
+static void check_path(char *found, const char *expected)
+{
+	assert_string_equal(found, expected);
+	free(found);
+}
+
+static void test_expand(void **state)
+{
+	char *home = getenv("HOME") ? strdup(getenv("HOME")) : NULL;
+
+	(void)state;
+	setenv("HOME", "/home/alice", 1);
+	check_path(path_home(), "/home/alice");
+	check_path(path_expand("~"), "/home/alice");
+	check_path(path_expand("~/a/~"), "/home/alice/a/~");
+	check_path(path_expand("~bob/a"), "~bob/a");
+	check_path(path_expand("./~/a"), "./~/a");
+	check_path(path_expand(""), "");
+	if (home)
+		setenv("HOME", home, 1);
+	else
+		unsetenv("HOME");
+	free(home);
+}
+
+static void test_beside(void **state)
+{
+	(void)state;
+	check_path(path_beside("a/b", "c"), "a/c");
+	check_path(path_beside("/b", "c"), "/c");
+	check_path(path_beside("b", "c"), "c");
+	check_path(path_beside("a/b", "/c"), "/c");
+}
+
 static void put_file(const char *path, bool replace, size_t pieces)
 {
 	struct errmsg err = {""};
@@ -263,6 +345,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_dir, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_outfile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_outfile_given_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_inside, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_same, setup, teardown),
+		cmocka_unit_test(test_expand),
+		cmocka_unit_test(test_beside),
 		cmocka_unit_test(test_join),
 	};
 
