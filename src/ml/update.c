@@ -157,9 +157,8 @@ static void count_proofs(const struct update_job *job, struct update_slot *slots
 
 #define VALUE_MAX ((int64_t)1 << 47)
 
-/* Nats to 2^-32 nats: nearest, ties to even, clamped. In double the scaling is exact, and so is the rounding by adding
- * and taking away 1.5 * 2^52. */
-static int64_t value_integer(float x)
+/* In double the scaling is exact, and so is the rounding by adding and taking away 1.5 * 2^52. */
+int64_t update_value(float x)
 {
 	double scaled = (double)x * 4294967296.0;
 
@@ -202,7 +201,7 @@ static uint32_t judge_slots(const struct update_job *job, const float *slope, si
 	uint32_t left_out = 0;
 
 	for (size_t i = 0; i < job->proof_count; i++)
-		slots[job->proofs[i].slot].value += value_integer(proof_value(job->proofs[i].delta, slope, n));
+		slots[job->proofs[i].slot].value += update_value(proof_value(job->proofs[i].delta, slope, n));
 	for (uint32_t i = 0; i < job->slots; i++) {
 		if (slots[i].count == 0)
 			continue;

@@ -61,6 +61,9 @@ struct update_outcome {
 /* Returns the new state (a reference, the caller's) and fills outcome; NULL only if cancelled. */
 struct state *update_execute(struct step *s, const struct update_job *job, struct update_outcome *outcome);
 
+/* Nats as an integer of 2^-32 nats: nearest, ties to even, clamped to +-2^47; -2^47 if x is not finite. */
+int64_t update_value(float x);
+
 /* The new state alone, from an outcome that a later coinbase stated: no benchmark is computed. For initial sync. Only
  * outcome->is_void and the slots' states are read. */
 struct state *update_replay(const struct train_config *config, const struct update_job *job,

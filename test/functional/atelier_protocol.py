@@ -758,8 +758,10 @@ class Outcome:
 
 
 def update_state(spec, theta, v, ticket, proofs, v_ref=None):
-    """State after a block and its outcome; proofs are (slot, delta) in order, v_ref None where no records stand."""
+    """State after a block, its outcome, and (l0, l1) as far as they were computed. Proofs are (slot, delta) in order, v_ref None
+    where no records stand."""
     model, n = spec.model, spec.model.n
+    l0 = l1 = math.nan
     windows = [draw_window(ticket, BENCHMARK, row, spec.benchmark(), model.ctx) for row in range(spec.bench_rows)]
     deltas = [decode(delta, n) for _, delta in proofs]
     try:
@@ -785,9 +787,9 @@ def update_state(spec, theta, v, ticket, proofs, v_ref=None):
         finite = all(map(math.isfinite, g0 + g1 + final[0] + final[1] + [l0, l1]))
         if not (finite and l1 <= f32(l0 * ppm(spec.gate_ppm))):
             raise Failed("the gate")
-        return final, Outcome(False, slots)
+        return final, Outcome(False, slots), (l0, l1)
     except Failed:
-        return (theta, [0.0] * n), Outcome(True)
+        return (theta, [0.0] * n), Outcome(True), (l0, l1)
 
 
 # === 11 to 14. Coinbase, rewards, datasets ===

@@ -18,6 +18,10 @@ KEYS = [bytes.fromhex(key) for key in ("79be667ef9dcbbac55a06295ce870b07029bfcdb
                                        "c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5",
                                        "f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9")]
 MINER = KEYS[0]
+# Regtest but for sizes at which every chunk and micro-batch is cut.
+ODD = {"name": "odd", "hrp": "rodd", "d": 48, "layers": 1, "heads": 3, "ff": 528, "ctx": 96, "batch": 13, "iterations": 1,
+       "bench_rows": 13}
+TOO_SLOW = ("digest test", "digest main")  # hours in plain Python: test/functional/bench_digest.py compares them
 
 
 def read_document():
@@ -42,7 +46,7 @@ def read_specs(document):
             column.update((name, int(v) if v.isdigit() else v) for name, v in zip(names, values))
     for column in columns:
         assert column["corpus_size"] == len(corpus)
-    return {column["name"]: (column, corpus) for column in columns}
+    return {column["name"]: (column, corpus) for column in columns + [{**columns[0], **ODD}]}
 
 
 class Answers:
@@ -50,7 +54,7 @@ class Answers:
 
     def __init__(self, document):
         self.fields = read_specs(document)
-        self.specs, self.headers, self.deltas, self.after = {}, {}, {}, None
+        self.specs, self.headers, self.deltas, self.digests, self.after = {}, {}, {}, {}, {}
 
     def spec(self, name):
         if name not in self.specs:
@@ -75,6 +79,11 @@ class Answers:
     def cos(self, x):
         return self.function("cos", x)
 
+    def token_loss(self, y):
+        logits = [64 + (j * 40503 % 65536) * 2.0 ** -14 for j in range(256)]
+        loss, dx = atelier.token_loss(logits, int(y), atelier.f32(1 / 96))
+        return " ".join(f"{atelier.bits(x) & 0xffffffff:08x}" for x in (loss, dx[0], dx[int(y)]))
+
     def philox(self, key, domain, index):
         return " ".join(f"{word:08x}" for word in atelier.philox(bytes.fromhex(key), int(domain), int(index)))
 
@@ -90,10 +99,33 @@ class Answers:
     def genesis(self, name):
         return self.spec(name).genesis().id()[::-1].hex()
 
+    def digest_seed(self, name):
+        return atelier.H(b"atelier digest" + name.encode())
+
+    def digest_step(self, name):
+        if name not in self.digests:
+            spec = self.spec(name)
+            self.digests[name] = atelier.step(spec, spec.theta, self.digest_seed(name), spec.dataset())
+        return self.digests[name]
+
     def digest(self, name):
+        return atelier.H(self.digest_step(name)).hex()
+
+    def window_at(self, name, index):
         spec = self.spec(name)
-        seed = atelier.H(b"atelier digest" + name.encode())
-        return atelier.H(atelier.step(spec, spec.theta, seed, spec.dataset())).hex()
+        return atelier.draw_window(self.digest_seed(name), atelier.WINDOW, index, spec.dataset(), spec.model.ctx)
+
+    def window(self, name, iteration, row):
+        return self.window_at(name, int(iteration) * self.spec(name).batch + int(row)).hex()
+
+    def gradient(self, name):
+        spec = self.spec(name)
+        windows = [self.window_at(name, row) for row in range(spec.batch)]
+        loss, g = atelier.loss_and_gradient(spec.model, spec.theta, windows, self.digest_seed(name))
+        return f"{atelier.bits(loss):08x} {atelier.bits(atelier.dot16(g, g)):08x}"
+
+    def delta(self, name, block):
+        return self.digest_step(name)[65 * int(block):][:65].hex()
 
     def header_of(self, nonce):
         """The example proof of that nonce: a child of regtest's genesis."""
@@ -125,19 +157,47 @@ class Answers:
     def id(self, nonce):
         return self.header_of(int(nonce)).id()[::-1].hex()
 
-    def update(self):
-        if self.after is None:
+    def order(self):
+        """The example proofs' nonces as their block has them."""
+        return [1] + sorted((2, 4), key=lambda nonce: self.header_of(nonce).seed())
+
+    def variant_body(self, variant, nonce):
+        slot, body = self.slot_of(nonce), self.deltas[nonce]
+        if variant == "left-out" and nonce == 1:
+            body = bytes(byte if i % 65 == 0 else -byte & 0xff for i, byte in enumerate(body))
+        if variant == "void":
+            body = bytes(byte + 12 & 0xff if i % 65 == 0 else byte for i, byte in enumerate(body))
+        return slot, body
+
+    def update(self, variant):
+        if variant not in self.after:
             spec = self.spec("regtest")
-            loose = sorted((2, 4), key=lambda nonce: self.header_of(nonce).seed())
-            proofs = [(self.slot_of(nonce), self.deltas[nonce]) for nonce in [1] + loose]
-            self.after = atelier.update_state(spec, spec.theta, [0.0] * spec.model.n, spec.genesis().ticket(), proofs)
-        return self.after
+            proofs = [self.variant_body(variant, nonce) for nonce in self.order()]
+            self.after[variant] = atelier.update_state(spec, spec.theta, [0.0] * spec.model.n, spec.genesis().ticket(), proofs,
+                                                       spec.v_min if variant == "left-out" else None)
+        return self.after[variant]
 
-    def outcome(self):
-        return self.update()[1].payload().hex()
+    def outcome(self, variant=""):
+        return self.update(variant)[1].payload().hex()
 
-    def state(self):
-        return atelier.model_root(*self.update()[0])[::-1].hex()
+    def losses(self, variant=""):
+        return " ".join(f"{atelier.bits(loss):08x}" for loss in self.update(variant)[2])
+
+    def state(self, variant=""):
+        return atelier.model_root(*self.update(variant)[0])[::-1].hex()
+
+    def value(self, x):
+        return str(atelier.integer(atelier.from_bits(int(x, 16))))
+
+    def block(self, form):
+        headers = [self.header_of(nonce) for nonce in self.order()]
+        transaction = bytes.fromhex(self.coinbase())
+        if form == "roots":
+            return (atelier.merkle_root([atelier.HH(transaction)]) + atelier.merkle_root([h.id() for h in headers[1:]])).hex()
+        raw = headers[0].raw() + b"\1" + transaction + b"\2" + b"".join(h.raw() for h in headers[1:])
+        if form == "wire":
+            return (raw + b"\0").hex()
+        return atelier.H(raw + b"\1" + b"".join(self.deltas[nonce] for nonce in self.order())).hex()
 
     def subsidy(self, name, height):
         return str(atelier.subsidy(self.spec(name), int(height)))
@@ -200,6 +260,9 @@ def main():
     for number, line in enumerate(lines, 1):
         question, _, want = line.partition(" = ")
         name, *arguments = question.split()
+        if question in TOO_SLOW:
+            print(line if printing else f"ok {number} - {question} # SKIP takes hours in plain Python")
+            continue
         found = getattr(answers, name)(*arguments)
         failed |= found != want
         if printing:

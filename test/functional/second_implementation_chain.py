@@ -76,7 +76,7 @@ def blocks_of_a_node():
     void = atelier.Outcome(True)
     check_bytes(raw, header, loose, atelier.coinbase(spec, 1, 0, key[0], [key[0]] * len(loose), 0, void, [], 0))
     proofs = execute(spec, spec.theta, [header] + loose)
-    (theta, v), outcome = atelier.update_state(spec, spec.theta, v, genesis.ticket(), proofs)
+    (theta, v), outcome, _ = atelier.update_state(spec, spec.theta, v, genesis.ticket(), proofs)
     tap.true(not outcome.void, "the block improved the model")
 
     root = atelier.model_root(theta, v)

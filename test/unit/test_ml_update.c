@@ -6,20 +6,20 @@
 static void test_value_integer(void **state)
 {
 	(void)state;
-	assert_true(value_integer(1.0f) == (int64_t)1 << 32);
-	assert_true(value_integer(-0.5f) == -((int64_t)1 << 31));
+	assert_true(update_value(1.0f) == (int64_t)1 << 32);
+	assert_true(update_value(-0.5f) == -((int64_t)1 << 31));
 	/* Ties go to even, on both sides. */
-	assert_true(value_integer(0x1p-33f) == 0 && value_integer(-0x1p-33f) == 0);
-	assert_true(value_integer(0x1.8p-32f) == 2 && value_integer(-0x1.8p-32f) == -2);
-	assert_true(value_integer(0x1.4p-31f) == 2 && value_integer(-0x1.4p-31f) == -2);
-	assert_true(value_integer(0x1.400002p-31f) == 3 && value_integer(-0x1.400002p-31f) == -3);
-	assert_true(value_integer(0x1p-149f) == 0);
+	assert_true(update_value(0x1p-33f) == 0 && update_value(-0x1p-33f) == 0);
+	assert_true(update_value(0x1.8p-32f) == 2 && update_value(-0x1.8p-32f) == -2);
+	assert_true(update_value(0x1.4p-31f) == 2 && update_value(-0x1.4p-31f) == -2);
+	assert_true(update_value(0x1.400002p-31f) == 3 && update_value(-0x1.400002p-31f) == -3);
+	assert_true(update_value(0x1p-149f) == 0);
 	/* 2^47 is 2^15 nats. */
-	assert_true(value_integer(32767.998f) < VALUE_MAX && value_integer(32768.0f) == VALUE_MAX);
-	assert_true(value_integer(1e38f) == VALUE_MAX && value_integer(-1e38f) == -VALUE_MAX);
-	assert_true(value_integer(-32768.0f) == -VALUE_MAX);
-	assert_true(value_integer(INFINITY) == -VALUE_MAX && value_integer(-INFINITY) == -VALUE_MAX);
-	assert_true(value_integer(NAN) == -VALUE_MAX && value_integer(-NAN) == -VALUE_MAX);
+	assert_true(update_value(32767.998f) < VALUE_MAX && update_value(32768.0f) == VALUE_MAX);
+	assert_true(update_value(1e38f) == VALUE_MAX && update_value(-1e38f) == -VALUE_MAX);
+	assert_true(update_value(-32768.0f) == -VALUE_MAX);
+	assert_true(update_value(INFINITY) == -VALUE_MAX && update_value(-INFINITY) == -VALUE_MAX);
+	assert_true(update_value(NAN) == -VALUE_MAX && update_value(-NAN) == -VALUE_MAX);
 }
 
 static void test_floor_divide(void **state)
