@@ -331,6 +331,7 @@ static void init_peers(struct net *net, struct event_base *base, struct chain *c
 		.blob = or_default(options->block_timeout, 60000),
 		.tx = 60000,
 		.write = 120000,
+		.silence = 2000,
 	};
 	peers->hooks = (struct peer_hooks){ .context = net, .ready = on_ready, .message = on_message,
 	                                    .drained = on_drained, .closed = on_closed };

@@ -269,6 +269,7 @@ static void read_header(struct peer *peer, struct evbuffer *in)
 	peer->messages_received++;
 	if (!is_skipped(peer)) {
 		peer->have_header = true;
+		peer->counted = 0;
 		return;
 	}
 	log_debug(LOG_NET, "peer=%" PRIu64 " %s, %" PRIu32 " bytes, is skipped", peer->id, peer->header.command,
@@ -426,12 +427,31 @@ struct peer *peer_new(struct peers *peers, enum peer_kind kind, const struct add
 	return peer;
 }
 
+/* on_read is called only when a payload is whole. */
+static void note_progress(struct peer *peer, int64_t now)
+{
+	size_t held = evbuffer_get_length(bufferevent_get_input(peer->wire));
+
+	if (!peer->have_header || held < peer->counted + PEER_PROGRESS)
+		return;
+	peer->counted = held;
+	peer->progress = now;
+}
+
+bool peer_is_silent(const struct peer *peer, int64_t since, int64_t now)
+{
+	int64_t heard = since > peer->progress ? since : peer->progress;
+
+	return now - heard > peer->set->timeouts.silence;
+}
+
 void peer_tick(struct peer *peer, int64_t now)
 {
 	const struct peer_timeouts *limit = &peer->set->timeouts;
 
 	if (peer->closing)
 		return;
+	note_progress(peer, now);
 	if (!peer->ready) {
 		if (now - peer->started > limit->handshake)
 			peer_disconnect(peer, "no handshake");

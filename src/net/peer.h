@@ -33,6 +33,7 @@ enum {
 	PEER_PROOF_QUEUE = 32,             /* loose proofs waiting for their turn */
 	PEER_ANNOUNCE_MAX = 5000,          /* transactions waiting to be announced */
 	PEER_REQUESTS_MAX = 500,           /* transactions asked for or offered */
+	PEER_PROGRESS = 4 << 10,           /* bytes of a long message that count as a sign of life */
 	PEER_KNOWN_MAX = 4096,
 	PEER_HEADERS_AHEAD = 2016,         /* headers beyond the last verified block */
 	PEER_BACKLOG_MAX = MESSAGE_MAX + (8 << 20), /* bytes waiting to be sent; more: the peer does not read */
@@ -41,6 +42,7 @@ enum {
 /* All in milliseconds. */
 struct peer_timeouts {
 	int64_t handshake, ping_interval, ping, headers, block, blob_start, blob, tx, write;
+	int64_t silence;                     /* without an answer so long: a second peer is asked */
 };
 
 /* sync.c: what headers and blocks this peer has shown. Index entries live as long as the chain. */
@@ -55,6 +57,7 @@ struct peer_sync {
 		int64_t deadline;
 	} blocks[PEER_BLOCKS_MAX];
 	size_t block_count;
+	int64_t heard;                       /* when it sent one of them, or began to owe some */
 	int64_t idle_until;                  /* no block requests before: it let one run out */
 	unsigned stalls;
 	const struct index_entry **introduced; /* owned: headers without a block that came from here first */
@@ -65,6 +68,7 @@ struct peer_sync {
 struct peer_blobs {
 	size_t asked;                        /* requests that count now */
 	size_t credit;                       /* blobs that may still come, late ones included */
+	int64_t heard;                       /* when it answered one of the requests, or there began to be some */
 	int64_t idle_until;                  /* no requests before: it let one run out */
 };
 
@@ -111,6 +115,9 @@ struct peer {
 	bool have_header;                    /* `header` is read, its payload is coming */
 	struct message_header header;
 	size_t skip;                         /* bytes of payload still to be thrown away */
+	size_t counted;                      /* bytes of the payload that were there when `progress` was set */
+	int64_t progress;                    /* clock_mono_ms when a payload had grown by PEER_PROGRESS; checked by peer_tick */
+	bool answers;                        /* it has sent what it was asked for, and not been silent since: is asked first */
 
 	int64_t started;                     /* clock_mono_ms */
 	int64_t connected_at;                /* clock_wall, like the next two */
@@ -162,7 +169,10 @@ void peer_send_empty(struct peer *peer, enum message_kind kind);
 size_t peer_backlog(const struct peer *peer);    /* bytes that wait to be sent */
 void peer_ping(struct peer *peer);
 
-/* Handshake and ping timeouts, the next ping. */
+/* Whether it has sent nothing, not even a part of a long message, for timeouts.silence since it was asked or last heard. */
+bool peer_is_silent(const struct peer *peer, int64_t since, int64_t now);
+
+/* Handshake and ping timeouts, the next ping, and how far a long message has come. */
 void peer_tick(struct peer *peer, int64_t now);
 
 static inline bool peer_usable(const struct peer *peer) { return peer->ready && !peer->closing; }

@@ -16,11 +16,19 @@ enum {
 	PROVEN_MAX = 4096,
 	STALLS_MAX = 3,            /* blocks not delivered in time before the peer is dropped */
 	REST_MS = 10000,           /* a peer without the block it announced is left alone that long */
+	ASKED_MAX = 2,             /* peers from whom one block is awaited */
+};
+
+/* From whom a block is awaited, the one that was asked first in front. A third takes the first's place when both have gone
+ * silent; what that one sends in the end counts all the same. */
+struct awaited {
+	struct peer *peers[ASKED_MAX];
+	size_t count;
 };
 
 struct sync {
 	struct peers *peers;
-	struct map in_flight;      /* block id -> the peer it was asked of */
+	struct map in_flight;      /* block id -> struct awaited, owned */
 	struct known proven;       /* blocks whose own proof was executed while this node ran */
 	bool headers_full;         /* the chain takes no more headers */
 };
@@ -37,6 +45,11 @@ struct sync *sync_new(struct peers *peers)
 
 void sync_free(struct sync *sync)
 {
+	const uint8_t *id;
+	void *awaited;
+
+	for (size_t at = 0; map_next(&sync->in_flight, &at, &id, &awaited);)
+		free(awaited);
 	map_clear(&sync->in_flight);
 	known_clear(&sync->proven);
 	free(sync);
@@ -267,27 +280,78 @@ static void ask_more_headers(struct sync *sync, struct peer *peer)
 
 /* Blocks. */
 
+/* It owes blocks, and does not send them. */
+static bool is_silent(const struct peer *peer, int64_t now)
+{
+	return peer->sync.block_count > 0 && peer_is_silent(peer, peer->sync.heard, now);
+}
+
+static void leave_place(struct awaited *awaited, const struct peer *peer)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < awaited->count; i++)
+		if (awaited->peers[i] != peer)
+			awaited->peers[kept++] = awaited->peers[i];
+	awaited->count = kept;
+}
+
+/* Whether this peer may be asked for the block: nobody else is who might send it. Then it has a place. */
+static bool take_place(struct sync *sync, struct peer *peer, const uint8_t id[32], int64_t now)
+{
+	struct awaited *awaited = map_get(&sync->in_flight, id);
+
+	for (size_t i = 0; awaited && i < awaited->count; i++)
+		if (!is_silent(awaited->peers[i], now))
+			return false;
+	if (!awaited) {
+		awaited = mem_calloc(1, sizeof *awaited);
+		map_put(&sync->in_flight, id, awaited);
+	} else if (awaited->count == ASKED_MAX) {
+		leave_place(awaited, awaited->peers[0]);
+	}
+	awaited->peers[awaited->count++] = peer;
+	return true;
+}
+
 static void forget_request(struct sync *sync, struct peer *peer, size_t index)
 {
 	struct peer_sync *state = &peer->sync;
+	const uint8_t *id = state->blocks[index].entry->id;
+	struct awaited *awaited = map_get(&sync->in_flight, id);
 
-	map_remove(&sync->in_flight, state->blocks[index].entry->id);
+	if (awaited)
+		leave_place(awaited, peer);
+	if (awaited && awaited->count == 0) {
+		map_remove(&sync->in_flight, id);
+		free(awaited);
+	}
 	state->blocks[index] = state->blocks[--state->block_count];
+}
+
+/* Its place among what the peer owes; block_count: it does not. */
+static size_t find_request(const struct peer_sync *state, const uint8_t id[32])
+{
+	size_t i = 0;
+
+	while (i < state->block_count && memcmp(state->blocks[i].entry->id, id, 32) != 0)
+		i++;
+	return i;
 }
 
 /* True if the block had been asked of this peer. Its other answers are on the way, one behind the other. */
 static bool request_answered(struct sync *sync, struct peer *peer, const uint8_t id[32])
 {
 	struct peer_sync *state = &peer->sync;
-	size_t i = 0;
+	int64_t now = clock_mono_ms();
+	size_t i = find_request(state, id);
 
-	while (i < state->block_count && memcmp(state->blocks[i].entry->id, id, 32) != 0)
-		i++;
 	if (i == state->block_count)
 		return false;
 	forget_request(sync, peer, i);
 	for (i = 0; i < state->block_count; i++)
-		state->blocks[i].deadline = clock_mono_ms() + sync->peers->timeouts.block;
+		state->blocks[i].deadline = now + sync->peers->timeouts.block;
+	state->heard = now;
 	return true;
 }
 
@@ -313,6 +377,7 @@ static const struct index_entry *wanted_entry(struct sync *sync, struct peer *pe
 	bool asked = request_answered(sync, peer, id);
 	const struct index_entry *entry = take_headers(sync, peer, &block->header, 1);
 
+	peer->answers = peer->answers || asked;
 	if (!entry)
 		return NULL;
 	update_best(peer, entry);
@@ -404,19 +469,23 @@ static void ask_blocks(struct sync *sync, struct peer *peer, int64_t now)
 {
 	const struct index_entry *path[WINDOW];
 	struct inventory_item items[PEER_BLOCKS_MAX];
+	struct peer_sync *state = &peer->sync;
 	size_t count, asked = 0;
 	struct buf payload;
 
-	if (!peer->sync.best || !more_work(peer->sync.best, chain_tip(sync->peers->chain)) || now < peer->sync.idle_until)
+	if (!state->best || !more_work(state->best, chain_tip(sync->peers->chain)) || now < state->idle_until ||
+	    is_silent(peer, now))
 		return;
 	count = next_blocks(peer, path);
-	for (size_t i = 0; i < count && peer->sync.block_count < PEER_BLOCKS_MAX; i++) {
+	for (size_t i = 0; i < count && state->block_count < PEER_BLOCKS_MAX; i++) {
 		if (path[i]->status == ENTRY_INVALID)
 			break;
-		if (path[i]->status != ENTRY_HEADER || map_get(&sync->in_flight, path[i]->id))
+		if (path[i]->status != ENTRY_HEADER || find_request(state, path[i]->id) < state->block_count ||
+		    !take_place(sync, peer, path[i]->id, now))
 			continue;
-		map_put(&sync->in_flight, path[i]->id, peer);
-		peer->sync.blocks[peer->sync.block_count++] =
+		if (state->block_count == 0)
+			state->heard = now;
+		state->blocks[state->block_count++] =
 			(struct block_request){ .entry = path[i], .deadline = now + sync->peers->timeouts.block };
 		items[asked].type = INVENTORY_BLOCK;
 		memcpy(items[asked++].id, path[i]->id, 32);
@@ -436,6 +505,8 @@ static void let_run_out(struct sync *sync, struct peer *peer, int64_t now)
 		peer->sync.headers_deadline = 0;
 		peer->sync.headers_wanted = true;
 	}
+	if (is_silent(peer, now))
+		peer->answers = false;
 	for (size_t i = 0; i < peer->sync.block_count;) {
 		if (now <= peer->sync.blocks[i].deadline) {
 			i++;
@@ -485,6 +556,14 @@ static void start_headers_anew(struct sync *sync)
 			ask_from_tip(sync, p);
 }
 
+/* Those who answer have the choice. */
+static void ask_everybody(struct sync *sync, bool answers, int64_t now)
+{
+	for (struct peer *p = sync->peers->first; p; p = p->next)
+		if (peer_usable(p) && p->answers == answers)
+			ask_blocks(sync, p, now);
+}
+
 void sync_work(struct sync *sync, int64_t now)
 {
 	if (sync->headers_full)
@@ -496,8 +575,9 @@ void sync_work(struct sync *sync, int64_t now)
 			continue;
 		leave_invalid(sync, p);
 		ask_more_headers(sync, p);
-		ask_blocks(sync, p, now);
 	}
+	ask_everybody(sync, true, now);
+	ask_everybody(sync, false, now);
 }
 
 /* Announcing. */

@@ -2,7 +2,10 @@
  *
  * Headers first: a peer's headers are taken at most PEER_HEADERS_AHEAD beyond the last verified block of their branch,
  * since a header proves nothing before its step is executed. Blocks of a branch with more work than the tip are then
- * asked for, lowest first, from several peers at a time; what one does not deliver in time is asked of another.
+ * asked for, lowest first, from several peers at a time. A peer that sends nothing for two seconds, not even a part of a
+ * block, is asked for no more, and others are asked for what it owes: two at a time, and those first that answer. What
+ * comes first counts, and what comes late is no fault. A peer that owes blocks for a minute is left alone, and dropped
+ * when that happens again and again. Headers are asked of every peer by itself, so nobody's silence delays another's.
  *
  * A block is announced when its own proof has been executed and it beats the tip, and again when it is the tip (which
  * reaches those who could not follow the first time). So whoever sends a block with a false own proof knew better, and is

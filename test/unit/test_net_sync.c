@@ -7,7 +7,9 @@
 #include "net/peer.h"
 #include "util/clock.h"
 
-enum { NODES = 4, PATIENCE_MS = 60000 };
+#include <time.h>
+
+enum { NODES = 4, PATIENCE_SECONDS = 60, START_MS = 1000000, SILENCE_MS = 2001 };
 
 static struct event_base *base;
 static struct node {
@@ -33,6 +35,7 @@ static int tear_down(void **state)
 		fake_chain_free(nodes[i].chain);
 	}
 	event_base_free(base);
+	clock_set_mono(0);
 	return 0;
 }
 
@@ -71,11 +74,20 @@ static void turn(void)
 			fake_chain_step(nodes[i].chain);
 }
 
+/* Real time, whatever the nodes are told. */
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 /* Turns the loop until the condition holds; the test fails if it never does. */
 #define WAIT_FOR(condition)                                                     \
 	do {                                                                    \
-		int64_t end = clock_mono_ms() + PATIENCE_MS;                    \
-		while (!(condition) && clock_mono_ms() < end)                   \
+		double end = seconds() + PATIENCE_SECONDS;                      \
+		while (!(condition) && seconds() < end)                         \
 			turn();                                                 \
 		assert_true(condition);                                         \
 	} while (0)
@@ -83,9 +95,9 @@ static void turn(void)
 /* Some turns in which something must not happen. */
 static void turn_a_while(void)
 {
-	int64_t end = clock_mono_ms() + 700;
+	double end = seconds() + 0.7;
 
-	while (clock_mono_ms() < end)
+	while (seconds() < end)
 		turn();
 }
 
@@ -426,6 +438,167 @@ static void test_mute_about_blob(void **state)
 	close(fd);
 }
 
+/* What a connection of the test's own has been sent, by kind. */
+struct ear {
+	int fd;
+	uint8_t bytes[1 << 16];
+	size_t size;
+	size_t counts[MESSAGE_UNKNOWN + 1];
+};
+
+static void hear(struct ear *ear)
+{
+	struct message_limits limits;
+	struct message_header header;
+	ssize_t more = recv(ear->fd, ear->bytes + ear->size, sizeof ear->bytes - ear->size, MSG_DONTWAIT);
+
+	ear->size += more > 0 ? (size_t)more : 0;
+	message_limits_init(&limits, fake_spec());
+	while (ear->size >= MESSAGE_HEADER_SIZE) {
+		size_t whole;
+
+		assert_null(message_header_read(&header, ear->bytes, &limits));
+		whole = MESSAGE_HEADER_SIZE + header.size;
+		if (ear->size < whole)
+			return;
+		ear->counts[header.kind]++;
+		memmove(ear->bytes, ear->bytes + whole, ear->size -= whole);
+	}
+}
+
+static size_t heard(struct ear *ear, enum message_kind kind)
+{
+	hear(ear);
+	return ear->counts[kind];
+}
+
+/* One after the other, the clock stands still until it is told to move on. */
+static void pass_time(int64_t ms)
+{
+	turn_a_while(); /* ticks: what is here by now is noticed */
+	clock_set_mono(clock_mono_ms() + ms);
+}
+
+static void announce_blocks(int fd, const struct index_entry *tip)
+{
+	struct header headers[64];
+	struct buf payload;
+
+	for (uint32_t i = 0; i < tip->height; i++)
+		headers[i] = entry_ancestor(tip, i + 1)->header;
+	buf_init(&payload);
+	message_write_headers(&payload, headers, tip->height);
+	say(fd, MESSAGE_HEADERS, &payload);
+}
+
+static void send_block(int fd, const struct header *header)
+{
+	struct block *block = block_new();
+	struct buf payload;
+
+	block->header = *header;
+	buf_init(&payload);
+	block_write(&payload, fake_spec(), block, false);
+	block_free(block);
+	say(fd, MESSAGE_BLOCK, &payload);
+}
+
+/* What a silent peer owes is asked of a second one after two seconds, and nobody is punished. */
+static void test_silent_peer(void **state)
+{
+	struct node *victim = add_node(), *honest = add_node();
+	const struct index_entry *tip = fake_chain_mine(honest->chain, NULL, 20, 1, FAKE_GOOD);
+	int fd;
+
+	(void)state;
+	clock_set_mono(START_MS);
+	fd = connect_mute(victim);
+	announce_blocks(fd, tip);
+	WAIT_FOR(chain_find(victim->chain, tip->id));
+	connect_nodes(victim, honest);
+	WAIT_FOR(chain_find(victim->chain, tip->id)->status == ENTRY_STORED); /* not among the eight that the silent one owes */
+	pass_time(SILENCE_MS - 1);
+	turn_a_while();
+	assert_int_equal(chain_tip(victim->chain)->height, 0);
+	pass_time(1);
+	WAIT_FOR(same_tip(victim, honest));
+	assert_int_equal(peers_of(victim), 2);
+	close(fd);
+}
+
+/* Two are awaited at a time; a third takes the place of the first, whose answer counts nevertheless. */
+static void test_silent_peers(void **state)
+{
+	enum { PEERS = 3 };
+	static struct ear ears[PEERS];
+	struct node *victim = add_node();
+	struct chain *elsewhere = fake_chain_new();
+	const struct index_entry *tip = fake_chain_mine(elsewhere, NULL, PEER_BLOCKS_MAX, 1, FAKE_GOOD);
+
+	(void)state;
+	clock_set_mono(START_MS);
+	for (size_t i = 0; i < PEERS; i++) {
+		ears[i] = (struct ear){ .fd = connect_mute(victim) };
+		announce_blocks(ears[i].fd, tip);
+		WAIT_FOR(peers_of(victim) == i + 1);
+	}
+	WAIT_FOR(heard(&ears[0], MESSAGE_GETDATA) == 1);
+	turn_a_while();
+	assert_int_equal(heard(&ears[1], MESSAGE_GETDATA) + heard(&ears[2], MESSAGE_GETDATA), 0);
+	pass_time(SILENCE_MS);
+	WAIT_FOR(heard(&ears[1], MESSAGE_GETDATA) == 1);
+	turn_a_while();
+	assert_int_equal(heard(&ears[2], MESSAGE_GETDATA), 0);
+	pass_time(SILENCE_MS);
+	WAIT_FOR(heard(&ears[2], MESSAGE_GETDATA) == 1);
+	for (uint32_t height = 1; height <= tip->height; height++)
+		send_block(ears[0].fd, &entry_ancestor(tip, height)->header);
+	WAIT_FOR(chain_tip(victim->chain)->height == tip->height);
+	for (uint32_t height = 1; height <= tip->height; height++) /* too late, and no fault */
+		send_block(ears[1].fd, &entry_ancestor(tip, height)->header);
+	turn_a_while();
+	assert_int_equal(peers_of(victim), PEERS);
+	for (size_t i = 0; i < PEERS; i++)
+		close(ears[i].fd);
+	fake_chain_free(elsewhere);
+}
+
+/* A long block on a slow line: as long as it grows, nobody else is asked for it. */
+static void test_slow_peer(void **state)
+{
+	enum { PARTS = 4 };
+	static struct ear slow, other;
+	static const uint8_t part[PEER_PROGRESS];
+	struct node *victim = add_node();
+	struct chain *elsewhere = fake_chain_new();
+	const struct index_entry *tip = fake_chain_mine(elsewhere, NULL, 1, 1, FAKE_GOOD);
+	uint8_t header[MESSAGE_HEADER_SIZE];
+
+	(void)state;
+	clock_set_mono(START_MS);
+	slow = (struct ear){ .fd = connect_mute(victim) };
+	announce_blocks(slow.fd, tip);
+	WAIT_FOR(heard(&slow, MESSAGE_GETDATA) == 1);
+	other = (struct ear){ .fd = connect_mute(victim) };
+	announce_blocks(other.fd, tip);
+	WAIT_FOR(peers_of(victim) == 2);
+	message_header_write(header, fake_spec()->magic, MESSAGE_BLOCK, part, sizeof part);
+	header[18] = 16; /* the length: a megabyte more */
+	assert_int_equal(send(slow.fd, header, sizeof header, MSG_NOSIGNAL), sizeof header);
+	for (size_t i = 0; i < PARTS; i++) {
+		assert_int_equal(send(slow.fd, part, sizeof part, MSG_NOSIGNAL), sizeof part);
+		pass_time(SILENCE_MS - 2);
+		turn_a_while();
+		assert_int_equal(heard(&other, MESSAGE_GETDATA), 0);
+	}
+	pass_time(SILENCE_MS);
+	WAIT_FOR(heard(&other, MESSAGE_GETDATA) == 1);
+	assert_int_equal(peers_of(victim), 2);
+	close(slow.fd);
+	close(other.fd);
+	fake_chain_free(elsewhere);
+}
+
 static uint64_t bytes_sent(const struct node *node)
 {
 	struct net_counts counts;
@@ -610,6 +783,9 @@ int main(void)
 		NET_TEST(test_mute_peer),
 		NET_TEST(test_mute_alone),
 		NET_TEST(test_mute_about_blob),
+		NET_TEST(test_silent_peer),
+		NET_TEST(test_silent_peers),
+		NET_TEST(test_slow_peer),
 		NET_TEST(test_slow_reader),
 		NET_TEST(test_no_handshake),
 		NET_TEST(test_operator),
