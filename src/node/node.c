@@ -191,6 +191,7 @@ static bool open_server(struct node *node, struct errmsg *err)
 		.binds = s->rpcbind.values,
 		.bind_count = s->rpcbind.count,
 		.port = s->rpc_port,
+		.timeout = s->rpc_timeout,
 		.user = options_string(s->options, "rpcuser"),
 		.password = options_string(s->options, "rpcpassword"),
 		.cookie_path = cookie,

@@ -53,6 +53,8 @@ static const struct option_spec table[] = {
 	{"rpcbind", "<address>[:<port>]",
 	 "Serve on this address (default: this machine alone). The traffic is not encrypted.", "JSON-RPC server", NULL,
 	 OPTION_MULTI},
+	{"rpcservertimeout", "<seconds>", "How long a connection may take to say who it is and what it wants.",
+	 "JSON-RPC server", "30", 0},
 
 	{"debug", "[=<category>]", "Log debug messages: net, chain, mempool, verify, miner, rpc, wallet, data, model, or all.",
 	 "Debugging", NULL, OPTION_MULTI},
@@ -106,7 +108,7 @@ static bool read_port(const struct options *options, const char *name, uint16_t 
 static bool read_numbers(struct settings *s, struct errmsg *err)
 {
 	const struct options *o = s->options;
-	int64_t snapshots, mempool, peers, mock;
+	int64_t snapshots, mempool, peers, mock, timeout;
 	if (!read_threads(o, "par", THREADS_MAX, &s->verify_threads, err) ||
 	    !read_threads(o, "threads", MINER_MAX_THREADS, &s->mine_threads, err) ||
 	    !read_port(o, "port", s->location.p2p_port, &s->port, err) ||
@@ -114,11 +116,13 @@ static bool read_numbers(struct settings *s, struct errmsg *err)
 	    !options_int(o, "snapshotinterval", 0, 1000000, &snapshots, err) ||
 	    !options_int(o, "maxmempool", 5, 4096, &mempool, err) ||
 	    !options_int(o, "maxconnections", 0, 10000, &peers, err) ||
+	    !options_int(o, "rpcservertimeout", 1, 3600, &timeout, err) ||
 	    !options_int(o, "mocktime", 0, UINT32_MAX, &mock, err))
 		return false;
 	s->snapshot_interval = (uint32_t)snapshots;
 	s->mempool_bytes = (size_t)mempool << 20;
 	s->max_peers = (size_t)peers;
+	s->rpc_timeout = (unsigned)timeout;
 	if (mock != 0)
 		clock_set_mock(mock);
 	return true;

@@ -19,6 +19,7 @@ struct settings {
 	unsigned log_categories;
 	unsigned verify_threads, mine_threads;
 	uint16_t port, rpc_port;
+	unsigned rpc_timeout;          /* seconds */
 	uint32_t snapshot_interval;    /* 0: the default */
 	size_t mempool_bytes, max_peers;
 	bool mine, mine_alone;

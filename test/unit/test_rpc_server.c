@@ -1,4 +1,5 @@
-/* JSON-RPC over HTTP on loopback: who may, addresses, statuses, clients that hang up, shutting down in the middle. */
+/* JSON-RPC over HTTP on loopback: who may, addresses, statuses, clients that hang up or say nothing, shutting down in the
+ * middle. */
 #include "unit.h"
 
 #include "rpc/client.h"
@@ -7,6 +8,7 @@
 #include "util/file.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -72,11 +74,27 @@ struct fixture {
 	struct rpc_server *server;
 };
 
+static const char *const loopback[] = {"127.0.0.1"};
+
+static struct rpc_server *start_server(const struct fixture *f, size_t connections, unsigned timeout)
+{
+	const struct rpc_server_config config = {
+		.binds = loopback,
+		.bind_count = 1,
+		.port = f->port,
+		.cookie_path = f->cookie,
+		.connections = connections,
+		.timeout = timeout,
+	};
+	struct rpc_server *server = rpc_server_new(base, f->table, &config, NULL);
+
+	assert_non_null(server);
+	return server;
+}
+
 static int setup(void **state)
 {
-	static const char *const loopback[] = {"127.0.0.1"};
 	struct fixture *f = calloc(1, sizeof *f);
-	struct errmsg err = {""};
 
 	base = event_base_new();
 	f->folder = scratch_new();
@@ -84,9 +102,7 @@ static int setup(void **state)
 	f->port = free_port();
 	f->table = rpc_table_new();
 	rpc_table_add(f->table, methods, sizeof methods / sizeof methods[0], base);
-	f->server = rpc_server_new(base, f->table,
-				   &(struct rpc_server_config){loopback, 1, f->port, NULL, NULL, f->cookie}, &err);
-	assert_non_null(f->server);
+	f->server = start_server(f, 0, 0);
 	*state = f;
 	return 0;
 }
@@ -218,10 +234,10 @@ static void test_cookie(void **state)
 static void test_password(void **state)
 {
 	struct fixture *f = *state;
-	static const char *const loopback[] = {"127.0.0.1"};
 	char own[32];
 	const char *const bound[] = {own};
-	struct rpc_server_config config = {bound, 1, 1, "me", "se:cret", f->cookie};
+	struct rpc_server_config config = {.binds = bound, .bind_count = 1, .port = 1, .user = "me", .password = "se:cret",
+					   .cookie_path = f->cookie};
 	struct errmsg err;
 
 	rpc_server_free(f->server);
@@ -232,7 +248,7 @@ static void test_password(void **state)
 	check(f, "me:se:cret", NULL, "{\"method\":\"echo\"}", 200, NULL);
 	check(f, "me:se:creT", NULL, "{\"method\":\"echo\"}", 401, NULL);
 
-	config = (struct rpc_server_config){loopback, 1, f->port, NULL, NULL, f->cookie};
+	config = (struct rpc_server_config){.binds = loopback, .bind_count = 1, .port = f->port, .cookie_path = f->cookie};
 	assert_null(rpc_server_new(base, f->table, &config, &err));
 	assert_non_null(strstr(err.text, "cannot be bound"));
 	config.binds = (const char *const[]){"nonsense"};
@@ -268,6 +284,28 @@ static void raw_check(const struct fixture *f, const char *text, const char *sta
 	close(fd);
 }
 
+/* What comes back until a text is there, or (NULL) until the server closes; the loop runs meanwhile. */
+static void raw_expect(int fd, const char *text)
+{
+	char found[4096] = "";
+	size_t size = 0;
+	bool closed = false;
+
+	for (int turn = 0; turn < 60000 && !closed && !(text && strstr(found, text)); turn++) {
+		ssize_t more;
+
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		more = recv(fd, found + size, sizeof found - 1 - size, MSG_DONTWAIT);
+		closed = more == 0 || (more < 0 && errno != EAGAIN);
+		size += more > 0 ? (size_t)more : 0;
+		found[size] = 0;
+		if (more < 0)
+			usleep(1000);
+	}
+	if (text ? strstr(found, text) == NULL : !closed)
+		fail_msg("expected %s, found: %s", text ? text : "the end", found);
+}
+
 static void authorization(const struct fixture *f, char out[200])
 {
 	char *cookie = read_cookie(f);
@@ -292,6 +330,141 @@ static void test_raw(void **state)
 	raw_check(f, text, "400");
 	snprintf(text, sizeof text, "POST / HTTP/1.1\r\n%sContent-Length: 99999999\r\n\r\n{}", header);
 	raw_check(f, text, "413");
+}
+
+static void raw_send(int fd, const char *text)
+{
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static void test_keep_alive(void **state)
+{
+	static const char body[] = "{\"method\":\"echo\",\"id\":7}";
+	struct fixture *f = *state;
+	char header[200], one[400], text[900];
+	int fd;
+
+	authorization(f, header);
+	snprintf(one, sizeof one, "POST / HTTP/1.1\r\n%sContent-Length: %zu\r\n\r\n%s", header, strlen(body), body);
+	fd = raw_connect(f, one);
+	raw_expect(fd, "\"id\":7}\n");
+	/* Two at once; the end of the client's sending does not cost it the answers. */
+	snprintf(text, sizeof text, "%s%s", one, one);
+	raw_send(fd, text);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	raw_expect(fd, "\"id\":7}\nHTTP/1.1 200");
+	close(fd);
+	snprintf(text, sizeof text, "POST / HTTP/1.0\n%sContent-Length: 2\n\n{}", header);
+	fd = raw_connect(f, text);
+	raw_expect(fd, "Connection: close");
+	raw_expect(fd, NULL);
+	close(fd);
+}
+
+/* The body of somebody unknown is not read, however much there may be; who asks first may send his. */
+static void test_body(void **state)
+{
+	struct fixture *f = *state;
+	char header[200], text[400];
+	int fd = raw_connect(f, "POST / HTTP/1.1\r\nContent-Length: 33000000\r\n\r\n");
+
+	raw_expect(fd, "HTTP/1.1 401");
+	close(fd);
+	authorization(f, header);
+	snprintf(text, sizeof text, "POST / HTTP/1.1\r\n%sContent-Length: 2\r\nExpect: 100-continue\r\n\r\n", header);
+	fd = raw_connect(f, text);
+	raw_expect(fd, "HTTP/1.1 100");
+	raw_send(fd, "{}");
+	raw_expect(fd, "HTTP/1.1 400");
+	close(fd);
+	snprintf(text, sizeof text, "POST / HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\n", header);
+	raw_check(f, text, "411");
+}
+
+/* Silent connections are closed for those that come, the oldest first, and the operator always gets in. */
+static void test_strangers(void **state)
+{
+	enum { PLACES = 4, STRANGERS = 20 };
+	struct fixture *f = *state;
+	char *cookie;
+	int fds[STRANGERS];
+
+	rpc_server_free(f->server);
+	f->server = start_server(f, PLACES, 0);
+	cookie = read_cookie(f);
+	for (int i = 0; i < STRANGERS; i++)
+		fds[i] = raw_connect(f, i % 2 ? "" : "POST / HT");
+	check(f, cookie, NULL, "{\"method\":\"echo\"}", 200, NULL);
+	for (int i = 0; i < STRANGERS - PLACES; i++)
+		raw_expect(fds[i], NULL);
+	check(f, cookie, NULL, "{\"method\":\"echo\"}", 200, NULL);
+	for (int i = 0; i < STRANGERS; i++)
+		close(fds[i]);
+	free(cookie);
+}
+
+/* Where all places are taken by clients that wait for answers, the next waits until one has his. */
+static void test_full_of_work(void **state)
+{
+	struct fixture *f = *state;
+	struct client first, second;
+	char *cookie, *text;
+
+	rpc_server_free(f->server);
+	f->server = start_server(f, 1, 0);
+	cookie = read_cookie(f);
+	client_start(&first, f, cookie, NULL, "{\"method\":\"later\",\"id\":1}");
+	event_base_dispatch(base);
+	client_start(&second, f, cookie, NULL, "{\"method\":\"echo\",\"id\":2}");
+	for (int i = 0; i < 20; i++) {
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		usleep(1000);
+	}
+	rpc_reply(waiting, json_integer(5));
+	text = client_finish(&first);
+	assert_string_equal(text, "{\"result\":5,\"error\":null,\"id\":1}\n");
+	free(text);
+	text = client_finish(&second);
+	assert_int_equal(second.status, 200);
+	free(text);
+	free(cookie);
+}
+
+/* Whoever does not come to the point is hung up on, even if a byte comes now and then. */
+static void test_timeout(void **state)
+{
+	struct fixture *f = *state;
+	char *cookie, *text;
+	struct client c;
+	int fd, slow;
+	char byte;
+
+	rpc_server_free(f->server);
+	f->server = start_server(f, 0, 1);
+	fd = raw_connect(f, "POST / HTTP/1.1\r\nx: ");
+	slow = raw_connect(f, "");
+	for (int turn = 0; turn < 600 && recv(slow, &byte, 1, MSG_DONTWAIT) != 0; turn++) {
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		send(slow, "x", 1, MSG_NOSIGNAL);
+		usleep(100000);
+	}
+	raw_expect(slow, NULL);
+	raw_expect(fd, NULL);
+	close(fd);
+	close(slow);
+	/* Work may take longer. */
+	cookie = read_cookie(f);
+	client_start(&c, f, cookie, NULL, "{\"method\":\"later\",\"id\":1}");
+	event_base_dispatch(base);
+	for (int i = 0; i < 15; i++) {
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		usleep(100000);
+	}
+	rpc_reply(waiting, json_integer(5));
+	text = client_finish(&c);
+	assert_int_equal(c.status, 200);
+	free(text);
+	free(cookie);
 }
 
 static void test_later(void **state)
@@ -413,6 +586,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cookie, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_password, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_raw, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_keep_alive, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_body, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full_of_work, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_timeout, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hang_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop, setup, teardown),

@@ -1,0 +1,31 @@
+/* The sockets that RPC listens on, and when they accept.
+ *
+ * libevent's own HTTP server takes every connection there is, until no descriptor is left, and then tries again without
+ * end. Here whoever owns the doors can close them for a while; and when the system has no descriptor they pause by
+ * themselves for a second. Everything is on the loop's thread. */
+#ifndef ATELIER_RPC_DOORS_H
+#define ATELIER_RPC_DOORS_H
+
+#include "util/error.h"
+
+#include <event2/util.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct doors;
+struct event_base;
+struct sockaddr;
+
+/* A connection: a non-blocking socket, which is the receiver's. */
+typedef void doors_entered(void *context, evutil_socket_t fd, const struct sockaddr *from);
+
+struct doors *doors_new(struct event_base *base, doors_entered *entered, void *context);
+void doors_free(struct doors *doors); /* NULL allowed */
+
+/* Listens on one address more; it may have a port of its own: "127.0.0.1:29432", "[::1]:1". */
+bool doors_bind(struct doors *doors, const char *host, uint16_t port, struct errmsg *err);
+
+/* Opens or closes them; those who come to closed ones wait in the system's queue. They begin open. */
+void doors_set_open(struct doors *doors, bool open);
+
+#endif
