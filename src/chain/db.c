@@ -178,8 +178,3 @@ bool db_is_sound(const struct db *db)
 {
 	return db->failure == NULL;
 }
-
-void db_compact(struct db *db)
-{
-	leveldb_compact_range(db->handle, NULL, 0, NULL, 0);
-}

@@ -61,7 +61,4 @@ bool db_write(struct db *db, const struct db_batch *batch, bool sync, struct err
 /* Whether no write has failed. */
 bool db_is_sound(const struct db *db);
 
-/* Rewrites the files, so that nothing of what was overwritten or deleted is left in them. Takes as long as it takes. */
-void db_compact(struct db *db);
-
 #endif

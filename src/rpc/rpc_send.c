@@ -39,8 +39,9 @@ struct tx *rpc_wallet_build(struct rpc_request *r, struct wallet *wallet, const 
 bool rpc_wallet_send(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet, struct tx *tx)
 {
 	struct reject reject = {.reason = "", .detail = ""};
+	struct errmsg err;
 
-	switch (wallets_send(wallets, wallet, tx, &reject)) {
+	switch (wallets_send(wallets, wallet, tx, &reject, &err)) {
 	case CHAIN_NEW:
 	case CHAIN_KNOWN:
 		return true;
@@ -49,7 +50,7 @@ bool rpc_wallet_send(struct rpc_request *r, struct wallets *wallets, struct wall
 		rpc_fail(r, RPC_WALLET_ERROR, "The transaction is not taken: %s (%s)", reject.reason, reject.detail);
 		break;
 	case CHAIN_ERROR:
-		rpc_fail(r, RPC_DATABASE_ERROR, "The transaction could not be recorded: see the log");
+		rpc_fail(r, RPC_DATABASE_ERROR, "Nothing was sent: %s", err.text);
 		break;
 	}
 	return false;

@@ -15,8 +15,9 @@ enum warning {
 	WARNING_ISOLATED,    /* no connection to another node */
 	WARNING_BRANCH,      /* a branch with more work is not taken */
 	WARNING_MINING,      /* mining was asked for and pauses */
+	WARNING_WALLET,      /* a wallet cannot be opened */
 };
-enum { WARNING_KINDS = WARNING_MINING + 1 };
+enum { WARNING_KINDS = WARNING_WALLET + 1 };
 
 /* Sets the warning of this kind. A text that differs from the one before takes its place, without another line. */
 void warning_set(enum warning kind, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -3,8 +3,10 @@
 #include "chain/db.h"
 #include "crypto/wipe.h"
 #include "util/clock.h"
+#include "util/log.h"
 #include "util/mem.h"
 #include "util/random.h"
+#include "wallet/folder.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +19,14 @@ enum {
 	KEY_TX = 't',
 	KEY_LABEL = 'l',
 	TX_RECORD_VERSION = 1,
+	COPY_BYTES = 1 << 20,           /* of records, for one write */
 };
 
 struct wallet {
 	char *name;
+	char *path;
 	const struct spec *spec;
-	struct db *db;
+	struct db *db;                  /* NULL: could not be opened again */
 	struct account account;
 	struct ledger ledger;
 	struct wallet_place synced;
@@ -102,7 +106,8 @@ static void put_tx(struct db_batch *batch, const struct ledger_tx *entry)
 /* Writes and releases the batch. */
 static bool write_batch(struct wallet *wallet, struct db_batch *batch, bool sync, struct errmsg *err)
 {
-	bool ok = db_write(wallet->db, batch, sync, err);
+	bool ok = wallet->db != NULL ? db_write(wallet->db, batch, sync, err) :
+				       errmsg_set(err, "Its database could not be opened again: see the log");
 
 	db_batch_free(batch);
 	return ok || errmsg_wrap(err, "Wallet %s", wallet->name);
@@ -241,18 +246,14 @@ static bool note_used(struct wallet *wallet, const struct ledger_tx *entry)
 
 /* Making and opening */
 
-static struct wallet *wallet_new(const char *path, const char *name, const struct spec *spec, struct errmsg *err)
+static struct wallet *wallet_new(const char *path, const char *name, const struct spec *spec)
 {
 	struct wallet *wallet = mem_calloc(1, sizeof(*wallet));
 
 	wallet->name = mem_strdup(name);
+	wallet->path = mem_strdup(path);
 	wallet->spec = spec;
 	ledger_init(&wallet->ledger, spec->maturity);
-	wallet->db = db_open(path, err);
-	if (wallet->db == NULL) {
-		wallet_close(wallet);
-		return NULL;
-	}
 	return wallet;
 }
 
@@ -271,68 +272,95 @@ static bool make_account(struct wallet *wallet, const char *passphrase, const ch
 	return ok || errmsg_set(err, "These words give no keys");
 }
 
+/* A wallet that is new, in the draft of its folder. */
+static bool write_draft(const char *path, const char *name, const struct spec *spec, const char *passphrase,
+			const char *words, const struct wallet_place *birth, struct errmsg *err)
+{
+	struct wallet *wallet = wallet_new(path, name, spec);
+	char *draft = folder_draft(path);
+	struct db_batch *batch;
+	bool ok;
+
+	wallet->synced = *birth;
+	wallet->birth_time = (uint64_t)clock_wall();
+	ok = make_account(wallet, passphrase, words, err);
+	if (ok)
+		wallet->db = db_open(draft, err);
+	if (wallet->db != NULL) {
+		batch = db_batch_new();
+		put_account(batch, wallet);
+		put_chain(batch, wallet);
+		put_progress(batch, wallet);
+		ok = write_batch(wallet, batch, true, err);
+	}
+	ok = ok && wallet->db != NULL;
+	free(draft);
+	wallet_close(wallet);
+	return ok;
+}
+
 struct wallet *wallet_create(const char *path, const char *name, const struct spec *spec, const char *passphrase,
 			     const char *words, const struct wallet_place *birth, struct errmsg *err)
 {
-	struct wallet *wallet = wallet_new(path, name, spec, err);
-	struct db_batch *batch;
-	struct reader reader;
-	struct buf value;
-	bool taken;
+	struct wallet *wallet;
 
+	if (!folder_settle(path, err))
+		return NULL;
+	switch (folder_look(path, err)) {
+	case FOLDER_WALLET:
+		errmsg_set(err, "There is a wallet in %s already", path);
+		return NULL;
+	case FOLDER_BROKEN:
+		return NULL;
+	case FOLDER_FREE:
+		break;
+	}
+	if (!folder_begin(path, err) || !write_draft(path, name, spec, passphrase, words, birth, err)) {
+		folder_give_up(path);
+		return NULL;
+	}
+	if (!folder_install(path, err))
+		return NULL;
+	wallet = wallet_open(path, name, spec, err);
 	if (wallet == NULL)
-		return NULL;
-	buf_init(&value);
-	taken = get_record(wallet, KEY_ACCOUNT, &value, &reader, NULL);
-	buf_clear(&value);
-	if (taken || !make_account(wallet, passphrase, words, err)) {
-		if (taken)
-			errmsg_set(err, "There is a wallet in %s already", path);
-		wallet_close(wallet);
-		return NULL;
-	}
-	wallet->synced = *birth;
-	wallet->birth_time = (uint64_t)clock_wall();
-	wallet->ledger.tip_height = birth->height;
-	derive_ahead(wallet);
-	if (wallet->account.has_passphrase)
-		account_lock(&wallet->account);
-	batch = db_batch_new();
-	put_account(batch, wallet);
-	put_chain(batch, wallet);
-	put_progress(batch, wallet);
-	if (!write_batch(wallet, batch, true, err)) {
-		wallet_close(wallet);
-		return NULL;
-	}
+		folder_withdraw(path);
 	return wallet;
+}
+
+static bool load(struct wallet *wallet, struct errmsg *err)
+{
+	struct buf value;
+	bool ok;
+
+	if (folder_look(wallet->path, err) == FOLDER_BROKEN)
+		return false;
+	folder_make_private(wallet->path);
+	wallet->db = db_open_existing(wallet->path, err);
+	if (wallet->db == NULL)
+		return false;
+	buf_init(&value);
+	ok = load_heads(wallet, &value, err);
+	buf_clear(&value);
+	if (!ok)
+		return false;
+	wallet->ledger.tip_height = wallet->synced.height;
+	derive_ahead(wallet);
+	if (!db_each(wallet->db, (uint8_t[]){KEY_LABEL}, 1, visit_label, wallet, err) ||
+	    !db_each(wallet->db, (uint8_t[]){KEY_TX}, 1, visit_tx, wallet, err))
+		return false;
+	return wallet->account.has_passphrase || account_unlock(&wallet->account, "") ||
+	       errmsg_set(err, "The account record is damaged: its seed cannot be read");
 }
 
 struct wallet *wallet_open(const char *path, const char *name, const struct spec *spec, struct errmsg *err)
 {
-	struct wallet *wallet = wallet_new(path, name, spec, err);
-	struct buf value;
-	bool ok;
+	struct wallet *wallet = wallet_new(path, name, spec);
 
-	if (wallet == NULL)
-		return NULL;
-	buf_init(&value);
-	ok = load_heads(wallet, &value, err);
-	buf_clear(&value);
-	if (ok) {
-		wallet->ledger.tip_height = wallet->synced.height;
-		derive_ahead(wallet);
-		ok = db_each(wallet->db, (uint8_t[]){KEY_LABEL}, 1, visit_label, wallet, err) &&
-		     db_each(wallet->db, (uint8_t[]){KEY_TX}, 1, visit_tx, wallet, err);
-	}
-	if (ok && !wallet->account.has_passphrase && !account_unlock(&wallet->account, ""))
-		ok = errmsg_set(err, "The account record is damaged: its seed cannot be read");
-	if (!ok) {
-		errmsg_wrap(err, "Wallet %s", name);
-		wallet_close(wallet);
-		return NULL;
-	}
-	return wallet;
+	if (folder_settle(path, err) && load(wallet, err))
+		return wallet;
+	errmsg_wrap(err, "Wallet %s", name);
+	wallet_close(wallet);
+	return NULL;
 }
 
 void wallet_close(struct wallet *wallet)
@@ -341,11 +369,17 @@ void wallet_close(struct wallet *wallet)
 	ledger_clear(&wallet->ledger);
 	if (wallet->db != NULL)
 		db_close(wallet->db);
+	free(wallet->path);
 	free(wallet->name);
 	free(wallet);
 }
 
 /* Looking */
+
+bool wallet_is_sound(const struct wallet *wallet)
+{
+	return wallet->db != NULL && db_is_sound(wallet->db);
+}
 
 const char *wallet_name(const struct wallet *wallet)
 {
@@ -464,24 +498,33 @@ bool wallet_rewind(struct wallet *wallet, const struct wallet_place *place, stru
 	return write_batch(wallet, batch, true, err);
 }
 
+/* Writes down a transaction that counts from now on. */
+static bool record(struct wallet *wallet, struct ledger_tx *entry, struct errmsg *err)
+{
+	struct db_batch *batch = db_batch_new();
+
+	entry->abandoned = false;
+	note_used(wallet, entry);
+	put_tx(batch, entry);
+	put_progress(batch, wallet);
+	entry->recorded = write_batch(wallet, batch, true, err);
+	return entry->recorded;
+}
+
+bool wallet_record_payment(struct wallet *wallet, const struct tx *tx, struct errmsg *err)
+{
+	return record(wallet, ledger_add(&wallet->ledger, tx, (uint64_t)clock_wall()), err);
+}
+
 bool wallet_mempool_added(struct wallet *wallet, const struct tx *tx, struct errmsg *err)
 {
-	struct db_batch *batch;
 	struct ledger_tx *entry;
 
 	if (!ledger_concerns(&wallet->ledger, tx))
 		return true;
 	entry = ledger_add(&wallet->ledger, tx, (uint64_t)clock_wall());
 	entry->in_mempool = entry->height == 0;
-	if (entry->recorded && !entry->abandoned)
-		return true;
-	entry->abandoned = false;
-	note_used(wallet, entry);
-	batch = db_batch_new();
-	put_tx(batch, entry);
-	put_progress(batch, wallet);
-	entry->recorded = write_batch(wallet, batch, true, err);
-	return entry->recorded;
+	return (entry->recorded && !entry->abandoned) || record(wallet, entry, err);
 }
 
 void wallet_mempool_removed(struct wallet *wallet, const struct tx *tx)
@@ -509,19 +552,41 @@ bool wallet_abandon(struct wallet *wallet, struct ledger_tx *entry, struct errms
 
 /* Addresses */
 
+static bool check_label(const char *label, struct errmsg *err)
+{
+	return strlen(label) <= WALLET_LABEL_MAX ||
+	       errmsg_set(err, "A label has at most %d bytes", WALLET_LABEL_MAX);
+}
+
+static void put_label(struct db_batch *batch, struct ledger_script *script, const char *label)
+{
+	struct buf value;
+
+	buf_init(&value);
+	buf_put_text(&value, label);
+	put_record(batch, KEY_LABEL, script->key, &value);
+	buf_clear(&value);
+	free(script->label);
+	script->label = mem_strdup(label);
+}
+
 bool wallet_new_address(struct wallet *wallet, enum account_branch branch, const char *label, uint8_t key[32],
 			struct errmsg *err)
 {
+	struct ledger_script *script;
 	struct db_batch *batch;
 
+	if (label != NULL && !check_label(label, err))
+		return false;
 	wallet_peek_address(wallet, branch, key);
-	wallet->next[branch] = ledger_script(&wallet->ledger, key)->index + 1;
+	script = ledger_script(&wallet->ledger, key);
+	wallet->next[branch] = script->index + 1;
 	derive_ahead(wallet);
 	batch = db_batch_new();
 	put_progress(batch, wallet);
-	if (!write_batch(wallet, batch, true, err))
-		return false;
-	return label == NULL || wallet_set_label(wallet, ledger_script(&wallet->ledger, key), label, err);
+	if (label != NULL)
+		put_label(batch, script, label);
+	return write_batch(wallet, batch, true, err);
 }
 
 void wallet_peek_address(const struct wallet *wallet, enum account_branch branch, uint8_t key[32])
@@ -540,17 +605,11 @@ uint32_t wallet_next_index(const struct wallet *wallet, enum account_branch bran
 bool wallet_set_label(struct wallet *wallet, struct ledger_script *script, const char *label, struct errmsg *err)
 {
 	struct db_batch *batch;
-	struct buf value;
 
-	if (strlen(label) > WALLET_LABEL_MAX)
-		return errmsg_set(err, "A label has at most %d bytes", WALLET_LABEL_MAX);
+	if (!check_label(label, err))
+		return false;
 	batch = db_batch_new();
-	buf_init(&value);
-	buf_put_text(&value, label);
-	put_record(batch, KEY_LABEL, script->key, &value);
-	buf_clear(&value);
-	free(script->label);
-	script->label = mem_strdup(label);
+	put_label(batch, script, label);
 	return write_batch(wallet, batch, true, err);
 }
 
@@ -583,25 +642,89 @@ int64_t wallet_unlocked_until(struct wallet *wallet)
 	return wallet_is_unlocked(wallet) && wallet->account.has_passphrase ? wallet->lock_at_wall : 0;
 }
 
+/* The records on their way to another database. */
+struct copy {
+	struct db *to;
+	struct db_batch *batch;
+	size_t bytes;                   /* in the batch */
+};
+
+static bool copy_record(void *context, const uint8_t *key, size_t key_size, const uint8_t *value, size_t size,
+			struct errmsg *err)
+{
+	struct copy *copy = context;
+
+	if (key_size == 1 && key[0] == KEY_ACCOUNT)
+		return true;
+	db_batch_put(copy->batch, key, key_size, value, size);
+	copy->bytes += key_size + size;
+	if (copy->bytes < COPY_BYTES)
+		return true;
+	if (!db_write(copy->to, copy->batch, true, err))
+		return false;
+	db_batch_free(copy->batch);
+	copy->batch = db_batch_new();
+	copy->bytes = 0;
+	return true;
+}
+
+/* All records as they are on disk, and the account as it is in memory. */
+static bool copy_to_draft(struct wallet *wallet, struct errmsg *err)
+{
+	char *draft = folder_draft(wallet->path);
+	struct copy copy = {.to = db_open(draft, err), .batch = db_batch_new()};
+	bool ok = copy.to != NULL && db_each(wallet->db, "", 0, copy_record, &copy, err);
+
+	if (ok) {
+		put_account(copy.batch, wallet);
+		ok = db_write(copy.to, copy.batch, true, err);
+	}
+	db_batch_free(copy.batch);
+	db_close(copy.to);
+	free(draft);
+	return ok;
+}
+
+/* A new database takes the old one's place, with the account as it is in memory. LevelDB keeps what is overwritten for
+ * a while, so in the same one the seed could still be opened with the old passphrase. */
+static bool rewrite(struct wallet *wallet, struct errmsg *err)
+{
+	struct errmsg why;
+	bool ok;
+
+	if (!wallet_is_sound(wallet))
+		return errmsg_set(err, "Wallet %s takes no write until it is opened again", wallet->name);
+	if (!folder_begin(wallet->path, err) || !copy_to_draft(wallet, err)) {
+		folder_give_up(wallet->path);
+		return errmsg_wrap(err, "Wallet %s", wallet->name);
+	}
+	db_close(wallet->db);
+	ok = folder_install(wallet->path, err) || errmsg_wrap(err, "Wallet %s", wallet->name);
+	wallet->db = db_open_existing(wallet->path, &why);
+	if (wallet->db == NULL)
+		log_error("Wallet %s: %s", wallet->name, why.text);
+	return ok;
+}
+
 bool wallet_change_passphrase(struct wallet *wallet, const char *old, const char *fresh, bool *wrong,
 			      struct errmsg *err)
 {
-	bool was_unlocked = wallet_is_unlocked(wallet);
-	struct db_batch *batch;
+	bool was_unlocked = wallet_is_unlocked(wallet), ok;
+	struct account before = wallet->account;
 
 	*wrong = !account_unlock(&wallet->account, old);
-	if (*wrong)
+	if (*wrong) {
+		wipe(&before, sizeof(before));
 		return errmsg_set(err, "The passphrase is not right");
+	}
 	account_seal(&wallet->account, fresh);
-	if (!was_unlocked || *old == 0)
+	ok = rewrite(wallet, err);
+	if (!ok)
+		wallet->account = before;
+	else if (!was_unlocked || *old == 0)
 		wallet_lock(wallet);
-	batch = db_batch_new();
-	put_account(batch, wallet);
-	/* LevelDB keeps what was overwritten until it compacts: the old record opens with the old passphrase. */
-	if (!write_batch(wallet, batch, true, err))
-		return false;
-	db_compact(wallet->db);
-	return true;
+	wipe(&before, sizeof(before));
+	return ok;
 }
 
 bool wallet_secret(struct wallet *wallet, const struct ledger_script *script, uint8_t secret[32])

@@ -5,8 +5,9 @@
  * words finds everything paid to addresses with no larger gap between them.
  *
  * What a block changes is one atomic write; whatever a function has acknowledged is synced and survives kill -9. A
- * write that fails returns false with the reason; memory is then ahead of the disk, and the wallet catches up when it
- * is opened again.
+ * write that fails returns false with the reason. Memory is then ahead of the disk, and the database takes no further
+ * write (chain/db.h): the wallet is not sound, and whoever holds it closes it and opens it again before it is asked for
+ * anything else. It then agrees with the disk, knows all that was acknowledged, and catches up.
  *
  * Database, one folder a wallet (chain/db.h); integers little-endian:
  *
@@ -36,14 +37,18 @@ struct wallet_place {                   /* a block of the active chain */
 	uint32_t height;
 };
 
-/* Makes a wallet in the folder path, which must not exist. words NULL: 24 new ones from 256 random bits. birth is
- * the block from which on it looks for transactions: the tip for new words, genesis for old ones. NULL on failure. */
+/* Makes a wallet in the folder path, which must be missing or empty, and opens it. words NULL: 24 new ones from 256
+ * random bits. birth is the block from which on it looks for transactions: the tip for new words, genesis for old ones.
+ * NULL on failure: then, and whatever ends the process meanwhile, there is no wallet (wallet/folder.h). */
 struct wallet *wallet_create(const char *path, const char *name, const struct spec *spec, const char *passphrase,
 			     const char *words, const struct wallet_place *birth, struct errmsg *err);
 
 /* The spec must outlive the wallet. NULL on failure, such as a wallet of another chain. */
 struct wallet *wallet_open(const char *path, const char *name, const struct spec *spec, struct errmsg *err);
 void wallet_close(struct wallet *wallet);
+
+/* Whether no write has failed. */
+bool wallet_is_sound(const struct wallet *wallet);
 
 const char *wallet_name(const struct wallet *wallet);
 const struct spec *wallet_spec(const struct wallet *wallet);
@@ -59,6 +64,8 @@ bool wallet_connect(struct wallet *wallet, const struct wallet_place *place, con
 		    struct errmsg *err);
 /* Back to an ancestor of the synced block: transactions above it are in no block any more. */
 bool wallet_rewind(struct wallet *wallet, const struct wallet_place *place, struct errmsg *err);
+/* Writes down an own payment that is about to be handed to the mempool. */
+bool wallet_record_payment(struct wallet *wallet, const struct tx *tx, struct errmsg *err);
 bool wallet_mempool_added(struct wallet *wallet, const struct tx *tx, struct errmsg *err);
 void wallet_mempool_removed(struct wallet *wallet, const struct tx *tx);
 
@@ -78,7 +85,9 @@ bool wallet_unlock(struct wallet *wallet, const char *passphrase, int64_t second
 void wallet_lock(struct wallet *wallet);                /* nothing to do without a passphrase */
 bool wallet_is_unlocked(struct wallet *wallet);         /* locks it first if its time is over */
 int64_t wallet_unlocked_until(struct wallet *wallet);   /* Unix seconds; 0: locked */
-/* False with the reason; wrong is set where it is the old passphrase. A wallet that was locked stays so. */
+/* False with the reason; wrong is set where it is the old passphrase. A wallet that was locked stays so. The whole
+ * database is written anew and exchanged: it is sealed with the old passphrase or with the new one, and never with both,
+ * whatever ends the process. */
 bool wallet_change_passphrase(struct wallet *wallet, const char *old, const char *fresh, bool *wrong,
 			      struct errmsg *err);
 

@@ -5,18 +5,26 @@
 #include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/warning.h"
+#include "wallet/folder.h"
+#include "wallet/startup.h"
 
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-	NAME_MAX_SIZE = 64,
 	SLICE_MS = 250,
+	RETRY_MS = 5000,
 };
 
 struct loaded {
-	struct wallet *wallet;
+	char *name;
+	struct wallet *wallet;          /* NULL: it is down */
+	struct errmsg why;              /* it is down */
+	int64_t retry_at;               /* of clock_mono_ms, while it is down */
+	bool has_refused;               /* a payment that was answered with an error may be on disk all the same: */
+	uint8_t refused[32];            /* its id; abandoned as soon as something can be written */
 	bool stuck;                     /* a block could not be read: no further until it is loaded again */
 	bool mempool_due;               /* what is in the mempool must be looked through */
 	bool offer_due;                 /* own transactions outside the mempool must be offered */
@@ -28,6 +36,12 @@ struct wallets {
 	struct loaded *loaded;
 	size_t count;
 };
+
+/* Whether it may be told something. */
+static bool is_sound(const struct loaded *loaded)
+{
+	return loaded->wallet != NULL && wallet_is_sound(loaded->wallet);
+}
 
 static struct wallet_place place_of(const struct index_entry *entry)
 {
@@ -59,7 +73,8 @@ static void on_connected(void *context, const struct index_entry *entry, const s
 	size_t i;
 
 	for (i = 0; i < wallets->count; i++)
-		if (entry->parent != NULL && is_at(wallets->loaded[i].wallet, entry->parent))
+		if (entry->parent != NULL && is_sound(&wallets->loaded[i]) &&
+		    is_at(wallets->loaded[i].wallet, entry->parent))
 			report(wallet_connect(wallets->loaded[i].wallet, &place, block, &err), &err);
 }
 
@@ -72,7 +87,7 @@ static void on_disconnected(void *context, const struct index_entry *entry, cons
 
 	(void)block;
 	for (i = 0; i < wallets->count; i++) {
-		if (!is_at(wallets->loaded[i].wallet, entry))
+		if (!is_sound(&wallets->loaded[i]) || !is_at(wallets->loaded[i].wallet, entry))
 			continue;
 		place = place_of(entry->parent);
 		report(wallet_rewind(wallets->loaded[i].wallet, &place, &err), &err);
@@ -98,7 +113,8 @@ static void on_tx_added(void *context, const struct tx *tx, uint64_t source)
 
 	(void)source;
 	for (i = 0; i < wallets->count; i++)
-		report(wallet_mempool_added(wallets->loaded[i].wallet, tx, &err), &err);
+		if (is_sound(&wallets->loaded[i]))
+			report(wallet_mempool_added(wallets->loaded[i].wallet, tx, &err), &err);
 }
 
 static void on_tx_removed(void *context, const struct tx *tx, const char *reason)
@@ -108,7 +124,8 @@ static void on_tx_removed(void *context, const struct tx *tx, const char *reason
 
 	(void)reason;
 	for (i = 0; i < wallets->count; i++)
-		wallet_mempool_removed(wallets->loaded[i].wallet, tx);
+		if (is_sound(&wallets->loaded[i]))
+			wallet_mempool_removed(wallets->loaded[i].wallet, tx);
 }
 
 struct wallets *wallets_new(struct chain *chain, const char *dir)
@@ -125,14 +142,24 @@ struct wallets *wallets_new(struct chain *chain, const char *dir)
 
 	wallets->chain = chain;
 	wallets->dir = mem_strdup(dir);
+	folder_settle_all(dir);
 	chain_subscribe(chain, &events);
 	return wallets;
+}
+
+static void drop(struct wallets *wallets, size_t at)
+{
+	if (wallets->loaded[at].wallet != NULL)
+		wallet_close(wallets->loaded[at].wallet);
+	free(wallets->loaded[at].name);
+	wallets->count--;
+	memmove(&wallets->loaded[at], &wallets->loaded[at + 1], (wallets->count - at) * sizeof(*wallets->loaded));
 }
 
 void wallets_free(struct wallets *wallets)
 {
 	while (wallets->count > 0)
-		wallets_unload(wallets, wallets->loaded[0].wallet);
+		drop(wallets, wallets->count - 1);
 	free(wallets->loaded);
 	free(wallets->dir);
 	free(wallets);
@@ -144,7 +171,8 @@ static void look_at(void *context, const struct mempool_entry *entry)
 {
 	struct errmsg err;
 
-	report(wallet_mempool_added(context, entry->tx, &err), &err);
+	if (wallet_is_sound(context))
+		report(wallet_mempool_added(context, entry->tx, &err), &err);
 }
 
 /* Back to where the wallet's branch and the active chain part; a block nobody knows any more counts as none. */
@@ -217,27 +245,119 @@ static void offer(struct wallets *wallets, struct wallet *wallet)
 	free(list);
 }
 
+/* Opening again */
+
+/* The warning says what is down, as long as something is. */
+static void warn(const struct wallets *wallets)
+{
+	for (size_t i = 0; i < wallets->count; i++)
+		if (wallets->loaded[i].wallet == NULL) {
+			warning_set(WARNING_WALLET, "The wallet %s cannot be used until it can be opened again: %s",
+				    wallets->loaded[i].name, wallets->loaded[i].why.text);
+			return;
+		}
+	warning_clear(WARNING_WALLET);
+}
+
+/* A payment that was answered with an error must not go out now. */
+static bool abandon_refused(struct loaded *loaded, struct errmsg *err)
+{
+	struct ledger_tx *entry = ledger_find(wallet_ledger(loaded->wallet), loaded->refused);
+
+	if (loaded->has_refused && entry != NULL && entry->height == 0 && !entry->in_mempool && !entry->abandoned &&
+	    !wallet_abandon(loaded->wallet, entry, err))
+		return false;
+	loaded->has_refused = false;
+	return true;
+}
+
+static void open_again(struct wallets *wallets, struct loaded *loaded)
+{
+	char *path = path_join(wallets->dir, loaded->name);
+
+	if (loaded->wallet != NULL)
+		wallet_close(loaded->wallet);
+	loaded->wallet = wallet_open(path, loaded->name, chain_spec(wallets->chain), &loaded->why);
+	free(path);
+	if (loaded->wallet != NULL && !abandon_refused(loaded, &loaded->why)) {
+		wallet_close(loaded->wallet);
+		loaded->wallet = NULL;
+	}
+	loaded->retry_at = clock_mono_ms() + RETRY_MS;
+	if (loaded->wallet == NULL)
+		return;
+	log_warn("Wallet %s: opened again after a write that failed; nothing that was acknowledged is lost",
+		 loaded->name);
+	loaded->stuck = false;
+	loaded->mempool_due = true;
+	loaded->offer_due = true;
+}
+
+static void mend(struct wallets *wallets, bool patient)
+{
+	struct loaded *loaded;
+
+	for (size_t i = 0; i < wallets->count; i++) {
+		loaded = &wallets->loaded[i];
+		if (!is_sound(loaded) &&
+		    (!patient || loaded->wallet != NULL || clock_mono_ms() >= loaded->retry_at))
+			open_again(wallets, loaded);
+	}
+	warn(wallets);
+}
+
+void wallets_mend(struct wallets *wallets)
+{
+	mend(wallets, false);
+}
+
+const char *wallets_down(const struct wallets *wallets, const char *name)
+{
+	for (size_t i = 0; i < wallets->count; i++)
+		if (wallets->loaded[i].wallet == NULL &&
+		    (name == NULL || strcmp(wallets->loaded[i].name, name) == 0))
+			return wallets->loaded[i].why.text;
+	return NULL;
+}
+
+bool wallets_forget(struct wallets *wallets, const char *name)
+{
+	for (size_t i = 0; i < wallets->count; i++)
+		if (wallets->loaded[i].wallet == NULL && strcmp(wallets->loaded[i].name, name) == 0) {
+			drop(wallets, i);
+			warn(wallets);
+			return true;
+		}
+	return false;
+}
+
+/* What is due once a second for one of them; true when it is level with the chain, or must not be told more. */
+static bool look_after(struct wallets *wallets, struct loaded *loaded, int64_t until)
+{
+	if (!is_sound(loaded))
+		return true;
+	wallet_is_unlocked(loaded->wallet);
+	if (!catch_up(wallets, loaded, until))
+		return loaded->stuck;
+	if (loaded->mempool_due)
+		chain_mempool_each(wallets->chain, look_at, loaded->wallet);
+	loaded->mempool_due = false;
+	if (loaded->offer_due && is_sound(loaded))
+		offer(wallets, loaded->wallet);
+	loaded->offer_due = false;
+	return true;
+}
+
 bool wallets_tick(struct wallets *wallets)
 {
 	int64_t until = clock_mono_ms() + SLICE_MS;
-	struct loaded *loaded;
 	bool more = false;
 	size_t i;
 
-	for (i = 0; i < wallets->count; i++) {
-		loaded = &wallets->loaded[i];
-		wallet_is_unlocked(loaded->wallet);
-		if (!catch_up(wallets, loaded, until)) {
-			more = more || !loaded->stuck;
-			continue;
-		}
-		if (loaded->mempool_due)
-			chain_mempool_each(wallets->chain, look_at, loaded->wallet);
-		loaded->mempool_due = false;
-		if (loaded->offer_due)
-			offer(wallets, loaded->wallet);
-		loaded->offer_due = false;
-	}
+	mend(wallets, true);
+	for (i = 0; i < wallets->count; i++)
+		if (!look_after(wallets, &wallets->loaded[i], until))
+			more = true;
 	return more;
 }
 
@@ -248,28 +368,18 @@ static bool name_is_valid(const char *name, struct errmsg *err)
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 	size_t size = strlen(name);
 
-	if (size >= 1 && size <= NAME_MAX_SIZE && strspn(name, letters) == size && *name != '.')
+	if (size >= 1 && size <= WALLETS_NAME_MAX && strspn(name, letters) == size && *name != '.')
 		return true;
 	return errmsg_set(err,
 			  "A wallet's name has 1 to %d letters, digits, \"-\", \"_\" and \".\", and no \".\" first",
-			  NAME_MAX_SIZE);
-}
-
-/* LevelDB's first file: a folder without it holds no wallet. */
-static bool is_wallet(const char *path)
-{
-	char *file = path_join(path, "CURRENT");
-	bool found = file_exists(file);
-
-	free(file);
-	return found;
+			  WALLETS_NAME_MAX);
 }
 
 static void adopt(struct wallets *wallets, struct wallet *wallet)
 {
 	wallets->loaded = mem_realloc(wallets->loaded, (wallets->count + 1) * sizeof(*wallets->loaded));
-	wallets->loaded[wallets->count++] =
-		(struct loaded){.wallet = wallet, .mempool_due = true, .offer_due = true};
+	wallets->loaded[wallets->count++] = (struct loaded){
+		.name = mem_strdup(wallet_name(wallet)), .wallet = wallet, .mempool_due = true, .offer_due = true};
 	wallets_tick(wallets);
 }
 
@@ -282,9 +392,16 @@ static enum wallets_result create(struct wallets *wallets, const char *path, con
 	size_t size;
 	bool ok = true;
 
-	if (is_wallet(path)) {
+	if (!folder_settle(path, err))
+		return WALLETS_FAILED;
+	switch (folder_look(path, err)) {
+	case FOLDER_WALLET:
 		errmsg_set(err, "There is a wallet %s already", name);
 		return WALLETS_EXISTS;
+	case FOLDER_BROKEN:
+		return WALLETS_FAILED;
+	case FOLDER_FREE:
+		break;
 	}
 	if (words != NULL) {
 		ok = bip39_decode(entropy, &size, words, err);
@@ -317,7 +434,9 @@ enum wallets_result wallets_create(struct wallets *wallets, const char *name, co
 static enum wallets_result load(struct wallets *wallets, const char *path, const char *name, struct wallet **wallet,
 				struct errmsg *err)
 {
-	if (!is_wallet(path)) {
+	if (!folder_settle(path, err))
+		return WALLETS_FAILED;
+	if (folder_look(path, err) == FOLDER_FREE) {
 		errmsg_set(err, "There is no wallet %s", name);
 		return WALLETS_MISSING;
 	}
@@ -332,9 +451,14 @@ enum wallets_result wallets_load(struct wallets *wallets, const char *name, stru
 
 	if (!name_is_valid(name, err))
 		return WALLETS_BAD_NAME;
+	wallets_mend(wallets);
 	if (wallets_find(wallets, name) != NULL) {
 		errmsg_set(err, "The wallet %s is loaded already", name);
 		return WALLETS_LOADED;
+	}
+	if (wallets_down(wallets, name) != NULL) {
+		errmsg_set(err, "%s", wallets_down(wallets, name));
+		return WALLETS_FAILED;
 	}
 	path = path_join(wallets->dir, name);
 	result = load(wallets, path, name, wallet, err);
@@ -350,29 +474,64 @@ void wallets_unload(struct wallets *wallets, struct wallet *wallet)
 
 	while (wallets->loaded[i].wallet != wallet)
 		i++;
-	wallets->count--;
-	memmove(&wallets->loaded[i], &wallets->loaded[i + 1], (wallets->count - i) * sizeof(*wallets->loaded));
-	wallet_close(wallet);
+	drop(wallets, i);
+}
+
+void wallets_load_startup(struct wallets *wallets)
+{
+	struct errmsg err = {""};
+	struct wallet *wallet;
+	size_t count;
+	char **names = startup_read(wallets->dir, &count, &err);
+
+	if (names == NULL)
+		log_error("The list of the wallets to load cannot be read: %s", err.text);
+	for (size_t i = 0; i < count; i++) {
+		if (wallets_load(wallets, names[i], &wallet, &err) == WALLETS_OK)
+			log_info("Wallet %s is loaded", names[i]);
+		else
+			log_error("The wallet %s, of the list to load at the start, is not loaded: %s", names[i], err.text);
+		free(names[i]);
+	}
+	free(names);
+}
+
+bool wallets_set_startup(struct wallets *wallets, const char *name, bool wanted, struct errmsg *err)
+{
+	return startup_set(wallets->dir, name, wanted, err);
 }
 
 size_t wallets_count(const struct wallets *wallets)
 {
-	return wallets->count;
+	size_t count = 0;
+
+	for (size_t i = 0; i < wallets->count; i++)
+		count += wallets->loaded[i].wallet != NULL;
+	return count;
 }
 
 struct wallet *wallets_at(const struct wallets *wallets, size_t index)
 {
-	return wallets->loaded[index].wallet;
+	size_t i = 0;
+
+	while (wallets->loaded[i].wallet == NULL || index-- > 0)
+		i++;
+	return wallets->loaded[i].wallet;
+}
+
+static struct loaded *find(const struct wallets *wallets, const char *name)
+{
+	for (size_t i = 0; i < wallets->count; i++)
+		if (strcmp(wallets->loaded[i].name, name) == 0)
+			return &wallets->loaded[i];
+	return NULL;
 }
 
 struct wallet *wallets_find(const struct wallets *wallets, const char *name)
 {
-	size_t i;
+	const struct loaded *loaded = find(wallets, name);
 
-	for (i = 0; i < wallets->count; i++)
-		if (strcmp(wallet_name(wallets->loaded[i].wallet), name) == 0)
-			return wallets->loaded[i].wallet;
-	return NULL;
+	return loaded != NULL ? loaded->wallet : NULL;
 }
 
 struct chain *wallets_chain(const struct wallets *wallets)
@@ -395,7 +554,7 @@ char **wallets_on_disk(const struct wallets *wallets, size_t *count)
 	*count = 0;
 	while (dir != NULL && (found = readdir(dir)) != NULL) {
 		path = path_join(wallets->dir, found->d_name);
-		if (name_is_valid(found->d_name, NULL) && is_wallet(path)) {
+		if (name_is_valid(found->d_name, NULL) && folder_look(path, NULL) == FOLDER_WALLET) {
 			names = mem_realloc(names, (*count + 1) * sizeof(*names));
 			names[(*count)++] = mem_strdup(found->d_name);
 		}
@@ -409,32 +568,32 @@ char **wallets_on_disk(const struct wallets *wallets, size_t *count)
 
 /* Sending */
 
-/* The notice has recorded an accepted transaction already, unless its write failed: then this tries again. One that was
- * taken and dropped at once (a full mempool) must not go out later, when it has been reported as failed. */
-static enum chain_result settle(struct wallet *wallet, const struct tx *tx, enum chain_result result,
-				struct errmsg *err)
+/* What the mempool did not take must not go out later, when it has been reported as failed. */
+static void give_up(struct loaded *loaded, const uint8_t txid[32])
 {
-	struct ledger_tx *entry;
-	uint8_t txid[32];
-	bool ok = true;
+	struct errmsg err;
 
-	tx_txid(tx, txid);
-	entry = ledger_find(wallet_ledger(wallet), txid);
-	if (result == CHAIN_NEW)
-		ok = wallet_mempool_added(wallet, tx, err);
-	else if (result == CHAIN_REJECTED && entry != NULL && entry->height == 0 && !entry->in_mempool)
-		ok = wallet_abandon(wallet, entry, err);
-	return ok ? result : CHAIN_ERROR;
+	memcpy(loaded->refused, txid, 32);
+	loaded->has_refused = true;
+	if (is_sound(loaded) && !abandon_refused(loaded, &err))
+		log_error("%s", err.text);
 }
 
-enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, struct tx *tx, struct reject *reject)
+enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, struct tx *tx, struct reject *reject,
+			       struct errmsg *err)
 {
-	struct tx *copy = tx_copy(tx);
-	struct errmsg err = {""};
-	enum chain_result result = settle(wallet, copy, chain_add_tx(wallets->chain, tx, 0, reject), &err);
+	struct loaded *loaded = find(wallets, wallet_name(wallet));
+	enum chain_result result = CHAIN_ERROR;
+	uint8_t txid[32];
 
-	if (*err.text != 0)
-		log_error("%s", err.text);
-	tx_free(copy);
+	tx_txid(tx, txid);
+	if (!wallet_record_payment(wallet, tx, err)) {
+		tx_free(tx);
+	} else {
+		errmsg_set(err, "The chain's disk failed: see the log");
+		result = chain_add_tx(wallets->chain, tx, 0, reject);
+	}
+	if (result != CHAIN_NEW && result != CHAIN_KNOWN)
+		give_up(loaded, txid);
 	return result;
 }

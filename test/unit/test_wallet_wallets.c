@@ -3,9 +3,13 @@
  * The calls of the chain are defined here, in place of src/chain's. */
 #include "unit.h"
 
+#include <errno.h>
+
 #include "consensus/contribution.h"
+#include "faults.h"
 #include "util/file.h"
 #include "util/mem.h"
+#include "util/warning.h"
 #include "wallet/wallets.h"
 
 static const char words[] = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon "
@@ -169,10 +173,17 @@ static void disconnect_tip(struct world *world)
 	chain->events.disconnected(chain->events.context, tip, chain->blocks[tip - chain->entries]);
 }
 
+static void open_wallets(struct world *world)
+{
+	char *folder = path_join(world->folder, "wallets");
+
+	world->wallets = wallets_new(&world->chain, folder);
+	free(folder);
+}
+
 static int setup(void **state)
 {
 	struct world *world = calloc(1, sizeof(*world));
-	char *folder;
 
 	strcpy(world->chain.spec.name, "regtest");
 	strcpy(world->chain.spec.hrp, "ratl");
@@ -180,9 +191,7 @@ static int setup(void **state)
 	world->chain.active[0] = add_block(world, NULL, NULL, 0);
 	world->chain.answer = CHAIN_NEW;
 	world->folder = scratch_new();
-	folder = path_join(world->folder, "wallets");
-	world->wallets = wallets_new(&world->chain, folder);
-	free(folder);
+	open_wallets(world);
 	*state = world;
 	return 0;
 }
@@ -191,6 +200,7 @@ static int teardown(void **state)
 {
 	struct world *world = *state;
 
+	faults_set(NULL);
 	wallets_free(world->wallets);
 	for (size_t i = 0; i < world->chain.count; i++)
 		block_free(world->chain.blocks[i]);
@@ -401,17 +411,18 @@ static void test_sending(void **state)
 	struct world *world = *state;
 	struct wallet *wallet = create(world, "w", NULL);
 	struct reject reject;
+	struct errmsg err;
 	uint8_t key[32];
 
 	new_key(wallet, key);
 	mine(world, key, 1000);
 	world->chain.answer = CHAIN_REJECTED;
-	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 900), &reject), CHAIN_REJECTED);
+	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 900), &reject, &err), CHAIN_REJECTED);
 	assert_string_equal(reject.reason, "mempool full");
 	assert_funds(wallet, 1000, 0);
 	/* Taken and dropped at once: refused, so it must not go out later. */
 	world->chain.dropping = true;
-	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 800), &reject), CHAIN_REJECTED);
+	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 800), &reject, &err), CHAIN_REJECTED);
 	assert_funds(wallet, 1000, 0);
 	world->chain.dropping = false;
 	world->chain.answer = CHAIN_NEW;
@@ -420,7 +431,7 @@ static void test_sending(void **state)
 	assert_int_equal(world->chain.offered, 2);
 	assert_funds(wallet, 1000, 0);
 
-	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 700), &reject), CHAIN_NEW);
+	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 700), &reject, &err), CHAIN_NEW);
 	assert_funds(wallet, 0, 0);
 	wallets_unload(world->wallets, wallet); /* acknowledged, so it is there again */
 	assert_funds(load_again(world, "w"), 0, 0);
@@ -433,11 +444,12 @@ static void test_offering(void **state)
 	struct chain *chain = &world->chain;
 	struct wallet *wallet = create(world, "w", NULL);
 	struct reject reject;
+	struct errmsg err;
 	uint8_t key[32];
 
 	new_key(wallet, key);
 	mine(world, key, 1000);
-	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 700), &reject), CHAIN_NEW);
+	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 700), &reject, &err), CHAIN_NEW);
 	mine(world, NULL, 0);
 	wallets_tick(world->wallets);
 	assert_int_equal(chain->offered, 1); /* it is in the mempool */
@@ -453,6 +465,259 @@ static void test_offering(void **state)
 	assert_int_equal(chain->offered, 2);
 }
 
+/* A disk that fails */
+
+static void set_fault(unsigned calls, int error, long skip, long times)
+{
+	faults_set(&(struct fault){.calls = calls, .error = error, .skip = skip, .times = times,
+				   .torn = error == ENOSPC, .under = "/wallets/w"});
+}
+
+/* What is not on disk is not handed on, and is forgotten. */
+static void test_unwritten_payment(void **state)
+{
+	struct world *world = *state;
+	struct wallet *wallet = create(world, "w", NULL);
+	struct reject reject;
+	struct errmsg err;
+	uint8_t key[32];
+
+	new_key(wallet, key);
+	mine(world, key, 1000);
+	set_fault(FAULT_WRITE, ENOSPC, 0, 1);
+	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 900), &reject, &err), CHAIN_ERROR);
+	assert_non_null(strstr(err.text, strerror(ENOSPC)));
+	assert_int_equal(world->chain.offered, 0);
+	wallets_mend(world->wallets);
+	wallet = wallets_find(world->wallets, "w");
+	assert_funds(wallet, 1000, 0);
+	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 800), &reject, &err), CHAIN_NEW);
+	assert_int_equal(world->chain.offered, 1);
+}
+
+/* A record whose sync failed may be there when the database is opened again: what was answered with an error must not
+ * go out for that. Neither must one that the mempool refused, where that could not be written. */
+static void test_payment_in_doubt(void **state)
+{
+	struct world *world = *state;
+	struct wallet *wallet = create(world, "w", NULL);
+	struct reject reject;
+	struct errmsg err;
+	uint8_t key[32];
+
+	new_key(wallet, key);
+	mine(world, key, 1000);
+	set_fault(FAULT_SYNC, EIO, 0, 1);
+	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 900), &reject, &err), CHAIN_ERROR);
+	wallets_tick(world->wallets);
+	wallet = wallets_find(world->wallets, "w");
+	assert_int_equal(wallet_ledger(wallet)->txs.count, 2); /* it is there */
+	assert_funds(wallet, 1000, 0);
+	set_fault(FAULT_WRITE, EIO, 1, 1);
+	world->chain.answer = CHAIN_REJECTED;
+	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 700), &reject, &err), CHAIN_REJECTED);
+	world->chain.answer = CHAIN_NEW;
+	assert_int_equal(world->chain.offered, 1);
+	mine(world, NULL, 0);
+	wallets_tick(world->wallets);
+	assert_funds(wallets_find(world->wallets, "w"), 1000, 0);
+	assert_int_equal(world->chain.offered, 1);
+	wallets_unload(world->wallets, wallets_find(world->wallets, "w"));
+	assert_funds(load_again(world, "w"), 1000, 0);
+	assert_int_equal(world->chain.offered, 1);
+}
+
+/* As long as it cannot be opened again it is down, and says why; then it comes back. */
+static void test_down(void **state)
+{
+	struct world *world = *state;
+	struct wallet *wallet = create(world, "w", NULL);
+	struct errmsg err;
+	uint8_t key[32];
+
+	create(world, "other", NULL);
+	set_fault(FAULT_ALL, ENOSPC, 0, 0);
+	assert_false(wallet_new_address(wallet, ACCOUNT_RECEIVE, NULL, key, &err));
+	assert_non_null(strstr(err.text, strerror(ENOSPC)));
+	wallets_mend(world->wallets);
+	assert_null(wallets_find(world->wallets, "w"));
+	assert_int_equal(wallets_count(world->wallets), 1);
+	assert_string_equal(wallet_name(wallets_at(world->wallets, 0)), "other");
+	assert_non_null(strstr(wallets_down(world->wallets, "w"), strerror(ENOSPC)));
+	assert_non_null(wallets_down(world->wallets, NULL));
+	assert_null(wallets_down(world->wallets, "other"));
+	assert_true(warning_get(WARNING_WALLET, &err));
+	assert_int_equal(wallets_load(world->wallets, "w", &wallet, &err), WALLETS_FAILED);
+	mine(world, NULL, 0); /* nothing is told to it */
+	faults_set(NULL);
+	wallets_mend(world->wallets);
+	assert_non_null(wallets_find(world->wallets, "w"));
+	assert_null(wallets_down(world->wallets, NULL));
+	assert_false(warning_get(WARNING_WALLET, &err));
+	wallets_tick(world->wallets);
+	assert_true(wallets_is_level(world->wallets, wallets_find(world->wallets, "w")));
+
+	set_fault(FAULT_ALL, EIO, 0, 0);
+	wallet_new_address(wallets_find(world->wallets, "w"), ACCOUNT_RECEIVE, NULL, key, &err);
+	wallets_mend(world->wallets);
+	assert_false(wallets_forget(world->wallets, "other"));
+	assert_true(wallets_forget(world->wallets, "w"));
+	assert_false(wallets_forget(world->wallets, "w"));
+	assert_false(warning_get(WARNING_WALLET, &err));
+	faults_set(NULL);
+	load_again(world, "w");
+}
+
+/* What a client was told. */
+struct told {
+	uint8_t keys[16][32], paid[8][32], refused[8][32];
+	size_t key_count, paid_count, refused_count;
+};
+
+static void pay_somebody(struct world *world, struct wallet *wallet, struct told *told)
+{
+	struct ledger_coin *coins;
+	struct reject reject;
+	struct errmsg err;
+	struct tx *tx;
+	size_t count;
+	uint8_t txid[32];
+
+	coins = ledger_coins(wallet_ledger(wallet), &count);
+	if (count > 0) {
+		tx = payment(world, NULL, world->serial); /* each another */
+		tx->inputs[0].prev = coins[0].outpoint;
+		tx_txid(tx, txid);
+		if (wallets_send(world->wallets, wallet, tx, &reject, &err) == CHAIN_NEW)
+			memcpy(told->paid[told->paid_count++], txid, 32);
+		else
+			memcpy(told->refused[told->refused_count++], txid, 32);
+	}
+	free(coins);
+}
+
+/* Calls of a client, and blocks; what fails is not tried again. */
+static void use(struct world *world, struct told *told)
+{
+	uint8_t key[32];
+
+	for (int step = 0; step < 16; step++) {
+		struct wallet *wallet;
+
+		if (step % 4 == 1)
+			mine(world, told->keys[0], 100 + step);
+		wallets_mend(world->wallets);
+		wallet = wallets_find(world->wallets, "w");
+		if (wallet == NULL)
+			continue;
+		if (step % 4 == 2)
+			pay_somebody(world, wallet, told);
+		else if (step % 4 == 3)
+			wallets_tick(world->wallets);
+		else if (wallet_new_address(wallet, ACCOUNT_RECEIVE, step % 3 == 0 ? "label" : NULL, key, NULL))
+			memcpy(told->keys[told->key_count++], key, 32);
+	}
+}
+
+static void check_told(struct world *world, struct wallet *wallet, const struct told *told)
+{
+	const struct ledger *ledger = wallet_ledger(wallet);
+	struct ledger_balance balance, expected;
+	const struct ledger_tx *entry;
+	uint8_t key[32];
+
+	wallet_peek_address(wallet, ACCOUNT_RECEIVE, key);
+	for (size_t i = 0; i < told->key_count; i++) {
+		assert_non_null(ledger_script(ledger, told->keys[i]));
+		assert_memory_not_equal(told->keys[i], key, 32);
+		for (size_t k = 0; k < i; k++)
+			assert_memory_not_equal(told->keys[i], told->keys[k], 32);
+	}
+	for (size_t i = 0; i < told->paid_count; i++) {
+		entry = ledger_find(ledger, told->paid[i]);
+		assert_true(entry != NULL && !entry->abandoned);
+	}
+	for (size_t i = 0; i < told->refused_count; i++) {
+		entry = ledger_find(ledger, told->refused[i]);
+		assert_true(entry == NULL || entry->abandoned);
+	}
+	assert_int_equal(world->chain.mempool_count, told->paid_count); /* these went out and no other */
+	/* The chain and the mempool say the same of the same words. */
+	ledger_balance(ledger, &balance);
+	ledger_balance(wallet_ledger(create(world, "restored", words)), &expected);
+	assert_int_equal(balance.trusted, expected.trusted);
+	assert_int_equal(balance.pending, expected.pending);
+}
+
+/* The calls from the n-th on fail, `times` of them. Returns whether there was an n-th. */
+static bool used_with_fault(unsigned calls, int error, long n, long times)
+{
+	struct told told = {.key_count = 1};
+	struct world *world;
+	bool met;
+
+	setup((void **)&world);
+	new_key(create(world, "w", words), told.keys[0]);
+	set_fault(calls, error, n, times);
+	use(world, &told);
+	met = faults_met() > n;
+	faults_set(NULL);
+	wallets_mend(world->wallets); /* there is room again; and then the node ends */
+	assert_non_null(wallets_find(world->wallets, "w"));
+	wallets_free(world->wallets);
+	open_wallets(world);
+	check_told(world, load_again(world, "w"), &told);
+	teardown((void **)&world);
+	return met;
+}
+
+static void test_faults(void **state)
+{
+	static const struct {
+		unsigned calls;
+		int error;
+		long times;
+	} kinds[] = {
+		{FAULT_WRITE, ENOSPC, 1}, {FAULT_WRITE, EIO, 1}, {FAULT_SYNC, EIO, 1}, {FAULT_OPEN | FAULT_RENAME, EIO, 1},
+		{FAULT_WRITE, ENOSPC, 5}, {FAULT_ALL, EIO, 9}, {FAULT_ALL, ENOSPC, 30},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		for (long n = 0; used_with_fault(kinds[i].calls, kinds[i].error, n, kinds[i].times); n++)
+			continue;
+}
+
+/* Which are loaded when the node starts: what cannot be does not keep the others from it. */
+static void test_startup(void **state)
+{
+	static const char *const names[] = {"a", "gone", "b", "broken", "not/one", "c"};
+	struct world *world = *state;
+	char *current = path_join(world->folder, "wallets/broken/CURRENT");
+	char *draft = path_join(world->folder, "wallets/.a.new");
+	struct errmsg err;
+
+	create(world, "a", NULL);
+	create(world, "b", NULL);
+	create(world, "c", NULL);
+	create(world, "broken", NULL);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		assert_true(wallets_set_startup(world->wallets, names[i], true, &err));
+	assert_true(wallets_set_startup(world->wallets, "b", false, &err));
+	wallets_free(world->wallets);
+	assert_true(file_remove(current, NULL));
+	assert_true(dir_make(draft, NULL)); /* of a process that was killed */
+	open_wallets(world);
+	assert_false(file_exists(draft));
+	assert_int_equal(wallets_count(world->wallets), 0);
+	wallets_load_startup(world->wallets);
+	assert_int_equal(wallets_count(world->wallets), 2);
+	assert_string_equal(wallet_name(wallets_at(world->wallets, 0)), "a");
+	assert_string_equal(wallet_name(wallets_at(world->wallets, 1)), "c");
+	free(draft);
+	free(current);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -464,6 +729,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mempool, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sending, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_offering, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unwritten_payment, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_payment_in_doubt, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_down, setup, teardown),
+		cmocka_unit_test(test_faults),
+		cmocka_unit_test_setup_teardown(test_startup, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("wallets", tests, NULL, NULL);

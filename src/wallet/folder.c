@@ -1,0 +1,271 @@
+#include "wallet/folder.h"
+
+#include "chain/db.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char new_ending[] = ".new";
+static const char old_ending[] = ".old";
+
+enum { ENDING_SIZE = 4 };
+
+static const char *name_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}
+
+/* The folder that the wallet lies in. */
+static char *parent_of(const char *path)
+{
+	size_t size = (size_t)(name_of(path) - path);
+	char *parent = mem_strdup(size > 0 ? path : ".");
+
+	if (size > 0)
+		parent[size] = 0;
+	return parent;
+}
+
+/* "dir/.NAME.ending" for "dir/NAME". */
+static char *sibling(const char *path, const char *ending)
+{
+	size_t size = strlen(path) + ENDING_SIZE + 2;
+	char *joined = mem_alloc(size);
+
+	snprintf(joined, size, "%.*s.%s%s", (int)(name_of(path) - path), path, name_of(path), ending);
+	return joined;
+}
+
+char *folder_draft(const char *path)
+{
+	return sibling(path, new_ending);
+}
+
+static bool has_file(const char *path, const char *name)
+{
+	char *file = path_join(path, name);
+	bool found = file_exists(file);
+
+	free(file);
+	return found;
+}
+
+/* The name of anything in the folder; the caller frees it. NULL: it is empty, or no folder. */
+static char *any_entry(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *found = NULL;
+	char *name = NULL;
+
+	while (dir != NULL && name == NULL && (found = readdir(dir)) != NULL)
+		if (strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0)
+			name = mem_strdup(found->d_name);
+	if (dir != NULL)
+		closedir(dir);
+	return name;
+}
+
+enum folder_state folder_look(const char *path, struct errmsg *err)
+{
+	struct stat info;
+	char *found;
+
+	if (lstat(path, &info) != 0 && errno == ENOENT)
+		return FOLDER_FREE;
+	if (has_file(path, "CURRENT"))
+		return FOLDER_WALLET;
+	if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) {
+		errmsg_set(err, "%s is no folder that can be looked into", path);
+		return FOLDER_BROKEN;
+	}
+	found = any_entry(path);
+	if (found == NULL)
+		return FOLDER_FREE;
+	errmsg_set(err, "The file CURRENT is missing in %s, beside %s: the wallet is neither opened nor overwritten. CURRENT "
+		   "is one line, the name of the newest MANIFEST file", path, found);
+	free(found);
+	return FOLDER_BROKEN;
+}
+
+/* Renames, and is not content before it will last. */
+static bool move(const char *from, const char *to, struct errmsg *err)
+{
+	char *parent = parent_of(to);
+	bool ok = rename(from, to) == 0 || errmsg_set(err, "%s cannot be renamed to %s: %s", from, name_of(to), strerror(errno));
+
+	ok = ok && file_sync_dir(parent, err);
+	free(parent);
+	return ok;
+}
+
+static bool destroy(const char *path, struct errmsg *err)
+{
+	return db_destroy(path, err) &&
+	       (!file_exists(path) || errmsg_set(err, "%s cannot be removed: it has files that are no wallet's", path));
+}
+
+static void destroy_or_tell(const char *path)
+{
+	struct errmsg err;
+
+	if (!destroy(path, &err))
+		log_error("%s. The next start tries again", err.text);
+}
+
+/* NAME and ".NAME.old": the new one took its place. ".NAME.old" alone: it was about to. */
+static bool settle_old(const char *path, const char *old, struct errmsg *err)
+{
+	if (!file_exists(old))
+		return true;
+	switch (folder_look(path, err)) {
+	case FOLDER_FREE:
+		log_warn("Renaming %s, left by a process that ended too early, to %s", old, name_of(path));
+		return move(old, path, err);
+	case FOLDER_WALLET:
+		log_info("Removing %s, which %s has replaced", old, name_of(path));
+		return destroy(old, err);
+	case FOLDER_BROKEN:
+		break;
+	}
+	return false;
+}
+
+bool folder_settle(const char *path, struct errmsg *err)
+{
+	char *old = sibling(path, old_ending), *draft = folder_draft(path);
+	bool ok = settle_old(path, old, err);
+
+	if (ok && file_exists(draft)) {
+		log_warn("Removing %s, left by a process that ended too early", draft);
+		ok = destroy(draft, err);
+	}
+	free(old);
+	free(draft);
+	return ok;
+}
+
+void folder_settle_all(const char *dir)
+{
+	DIR *stream = opendir(dir);
+	struct dirent *found;
+	struct errmsg err;
+	const char *ending;
+	char *path;
+
+	while (stream != NULL && (found = readdir(stream)) != NULL) {
+		size_t size = strlen(found->d_name);
+
+		if (size < ENDING_SIZE + 2 || found->d_name[0] != '.')
+			continue;
+		ending = found->d_name + size - ENDING_SIZE;
+		if (strcmp(ending, new_ending) != 0 && strcmp(ending, old_ending) != 0)
+			continue;
+		path = path_join(dir, found->d_name + 1);
+		path[strlen(path) - ENDING_SIZE] = 0;
+		if (!folder_settle(path, &err))
+			log_error("%s", err.text);
+		free(path);
+	}
+	if (stream != NULL)
+		closedir(stream);
+}
+
+bool folder_begin(const char *path, struct errmsg *err)
+{
+	char *draft = folder_draft(path);
+	bool ok = folder_settle(path, err) && dir_make(draft, err);
+
+	free(draft);
+	return ok;
+}
+
+/* The steps between the old one and the new one; undone if one fails. */
+static bool exchange(const char *path, const char *draft, const char *old, struct errmsg *err)
+{
+	bool had = folder_look(path, err) == FOLDER_WALLET;
+
+	if (!file_sync_dir(draft, err))
+		return false;
+	if (had && !move(path, old, err)) {
+		move(old, path, NULL); /* where only the sync failed */
+		return false;
+	}
+	if (move(draft, path, err))
+		return true;
+	if (had || !file_exists(draft))
+		move(path, draft, NULL);
+	if (had)
+		move(old, path, NULL);
+	if (had && !file_exists(path))
+		log_error("%s is left as %s. The next start tries again", path, name_of(old));
+	return false;
+}
+
+bool folder_install(const char *path, struct errmsg *err)
+{
+	char *old = sibling(path, old_ending), *draft = folder_draft(path);
+	bool ok = exchange(path, draft, old, err);
+
+	if (!ok)
+		destroy_or_tell(draft);
+	else if (file_exists(old))
+		destroy_or_tell(old);
+	free(old);
+	free(draft);
+	return ok;
+}
+
+void folder_give_up(const char *path)
+{
+	char *draft = folder_draft(path);
+
+	destroy_or_tell(draft);
+	free(draft);
+}
+
+void folder_withdraw(const char *path)
+{
+	char *draft = folder_draft(path);
+	struct errmsg err;
+
+	if (move(path, draft, &err))
+		destroy_or_tell(draft);
+	else
+		log_error("%s", err.text);
+	free(draft);
+}
+
+static void restrict_to(const char *path, mode_t mode)
+{
+	struct stat info;
+
+	if (stat(path, &info) == 0 && (info.st_mode & 0777) != mode && chmod(path, mode) != 0)
+		log_warn("The mode of %s cannot be changed to %o: %s", path, (unsigned)mode, strerror(errno));
+}
+
+void folder_make_private(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *found;
+	char *file;
+
+	restrict_to(path, 0700);
+	while (dir != NULL && (found = readdir(dir)) != NULL) {
+		if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
+			continue;
+		file = path_join(path, found->d_name);
+		restrict_to(file, 0600);
+		free(file);
+	}
+	if (dir != NULL)
+		closedir(dir);
+}
