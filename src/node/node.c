@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "chain/chain.h"
@@ -239,6 +240,7 @@ static bool open_wallets(struct node *node, struct errmsg *err)
 	char *folder = path_join(s->location.data, "wallets");
 	node->wallets = wallets_new(node->chain, folder);
 	free(folder);
+	wallets_load_startup(node->wallets);
 	for (size_t i = 0; i < s->wallet.count; i++) {
 		struct wallet *wallet;
 		struct errmsg why = {"there is none of this name"};
@@ -285,6 +287,7 @@ static bool new_mining_key(void *context, uint8_t key[32], struct errmsg *err)
 		memcpy(key, node->settings->mine_key, 32);
 		return true;
 	}
+	wallets_mend(node->wallets);
 	if (wallets_count(node->wallets) == 0)
 		return errmsg_set(err, "Mining needs somebody to pay: give an address (-mineraddress=<address>), or load a wallet "
 			"(-wallet=<name>; the call createwallet makes one)");
@@ -431,6 +434,7 @@ static void node_close(struct node *node)
 bool node_run(const struct settings *settings, struct errmsg *err)
 {
 	struct node node = {.settings = settings, .lock = -1};
+	umask(077); /* libraries make files too: the wallets', and what else is here, are nobody else's */
 	bool ok = node_open(&node, err);
 	if (ok) {
 		event_base_dispatch(node.base);

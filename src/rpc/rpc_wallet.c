@@ -13,16 +13,22 @@ enum {
 
 struct wallet *rpc_wallet_named(struct rpc_request *r, struct wallets *wallets)
 {
-	const char *name = rpc_wallet(r);
+	const char *name = rpc_wallet(r), *down;
 	struct wallet *wallet = NULL;
+	size_t count;
 
-	if (name != NULL) {
+	wallets_mend(wallets);
+	count = wallets_count(wallets);
+	down = wallets_down(wallets, name);
+	if (down != NULL && (name != NULL || count == 0)) {
+		rpc_fail(r, RPC_WALLET_ERROR, "The wallet cannot be used until it can be opened again: %s", down);
+	} else if (name != NULL) {
 		wallet = wallets_find(wallets, name);
 		if (wallet == NULL)
 			rpc_fail(r, RPC_WALLET_NOT_FOUND, "Requested wallet does not exist or is not loaded");
-	} else if (wallets_count(wallets) == 1) {
+	} else if (count == 1 && down == NULL) {
 		wallet = wallets_at(wallets, 0);
-	} else if (wallets_count(wallets) == 0) {
+	} else if (count == 0) {
 		rpc_fail(r, RPC_WALLET_NOT_FOUND,
 			 "No wallet is loaded. Load a wallet using loadwallet or create a new one with createwallet.");
 	} else {
@@ -59,22 +65,43 @@ static enum rpc_outcome fail(struct rpc_request *r, enum wallets_result result, 
 	return rpc_fail(r, code, "%s", err->text);
 }
 
+/* Whether the wallet is loaded when the node starts */
+
+#define STARTUP_ARG \
+	{.name = "load_on_startup", .type = RPC_BOOL, .optional = true, \
+	 .help = "Whether the node loads the wallet when it starts, from now on; left out: as it is."}
+
+/* Does what load_on_startup asks for; the wallet itself has been dealt with, so a failure is no more than a warning. */
+static void set_startup(struct rpc_request *r, struct wallets *wallets, const char *name, json_t *answer)
+{
+	char text[sizeof(struct errmsg) + 128];
+	struct errmsg err;
+
+	if (!rpc_has(r, "load_on_startup") || wallets_set_startup(wallets, name, rpc_bool(r, "load_on_startup"), &err))
+		return;
+	snprintf(text, sizeof(text), "The list of the wallets to load at the start could not be changed: %s", err.text);
+	json_object_set_new(answer, "warning", json_string(text));
+}
+
 /* createwallet */
 
 static const struct rpc_arg createwallet_args[] = {
 	{.name = "wallet_name", .type = RPC_TEXT, .max = 64, .help = "Its name: letters, digits, \"-\", \"_\", \".\"."},
 	{.name = "disable_private_keys", .type = RPC_BOOL, .fallback = "false", .help = "Must be false."},
 	{.name = "blank", .type = RPC_BOOL, .fallback = "false", .help = "Must be false."},
-	{.name = "passphrase", .type = RPC_TEXT, .fallback = "\"\"", .max = TEXT_MAX,
-	 .help = "Encrypts the seed. An empty passphrase protects nothing: who can read the file can spend."},
+	{.name = "passphrase", .type = RPC_TEXT, .optional = true, .max = TEXT_MAX,
+	 .help = "Encrypts the seed. Without one who can read the file can spend."},
 	{.name = "mnemonic", .type = RPC_TEXT, .optional = true, .max = TEXT_MAX,
 	 .help = "Restore the wallet of these BIP39 words; the whole chain is then looked through."},
+	{.name = "descriptors", .type = RPC_BOOL, .fallback = "true",
+	 .help = "Must be true; here for Bitcoin Core's order of arguments."},
+	STARTUP_ARG,
 	{0},
 };
 
 static enum rpc_outcome createwallet(struct rpc_request *r, void *context)
 {
-	const char *passphrase = rpc_text(r, "passphrase");
+	const char *passphrase = rpc_has(r, "passphrase") ? rpc_text(r, "passphrase") : NULL;
 	struct wallets *wallets = context;
 	enum wallets_result result;
 	struct wallet *wallet;
@@ -83,15 +110,18 @@ static enum rpc_outcome createwallet(struct rpc_request *r, void *context)
 
 	if (rpc_bool(r, "disable_private_keys") || rpc_bool(r, "blank"))
 		return rpc_fail(r, RPC_WALLET_ERROR, "Wallets without keys of their own are not supported");
-	result = wallets_create(wallets, rpc_text(r, "wallet_name"), passphrase, rpc_text(r, "mnemonic"), &wallet,
-				&err);
+	if (!rpc_bool(r, "descriptors"))
+		return rpc_fail(r, RPC_WALLET_ERROR, "There are no wallets of Bitcoin Core's older kind");
+	result = wallets_create(wallets, rpc_text(r, "wallet_name"), passphrase != NULL ? passphrase : "",
+				rpc_text(r, "mnemonic"), &wallet, &err);
 	if (result != WALLETS_OK)
 		return fail(r, result, &err);
 	answer = json_object();
 	json_object_set_new(answer, "name", json_string(wallet_name(wallet)));
-	if (*passphrase == 0)
+	if (passphrase != NULL && *passphrase == 0)
 		json_object_set_new(answer, "warning",
 				    json_string("Empty string given as passphrase, wallet will not be encrypted."));
+	set_startup(r, wallets, wallet_name(wallet), answer);
 	return rpc_reply(r, answer);
 }
 
@@ -99,6 +129,7 @@ static enum rpc_outcome createwallet(struct rpc_request *r, void *context)
 
 static const struct rpc_arg loadwallet_args[] = {
 	{.name = "filename", .type = RPC_TEXT, .max = 64, .help = "The wallet's name."},
+	STARTUP_ARG,
 	{0},
 };
 
@@ -107,35 +138,43 @@ static enum rpc_outcome loadwallet(struct rpc_request *r, void *context)
 	enum wallets_result result;
 	struct wallet *wallet;
 	struct errmsg err;
+	json_t *answer;
 
 	result = wallets_load(context, rpc_text(r, "filename"), &wallet, &err);
 	if (result != WALLETS_OK)
 		return fail(r, result, &err);
-	return rpc_reply(r, json_pack("{s:s}", "name", wallet_name(wallet)));
+	answer = json_pack("{s:s}", "name", wallet_name(wallet));
+	set_startup(r, context, wallet_name(wallet), answer);
+	return rpc_reply(r, answer);
 }
 
 static const struct rpc_arg unloadwallet_args[] = {
 	{.name = "wallet_name", .type = RPC_TEXT, .optional = true, .max = 64,
 	 .help = "Its name, if not in the address."},
+	STARTUP_ARG,
 	{0},
 };
 
 static enum rpc_outcome unloadwallet(struct rpc_request *r, void *context)
 {
+	const char *named = rpc_has(r, "wallet_name") ? rpc_text(r, "wallet_name") : rpc_wallet(r);
 	struct wallets *wallets = context;
 	struct wallet *wallet;
+	json_t *answer;
 
-	if (rpc_has(r, "wallet_name")) {
-		wallet = wallets_find(wallets, rpc_text(r, "wallet_name"));
-		if (wallet == NULL)
-			return rpc_fail(r, RPC_WALLET_NOT_FOUND, "Requested wallet does not exist or is not loaded");
-	} else {
-		wallet = rpc_wallet_named(r, wallets);
-		if (wallet == NULL)
-			return RPC_DONE;
-	}
-	wallets_unload(wallets, wallet);
-	return rpc_reply(r, json_object());
+	wallets_mend(wallets);
+	wallet = named != NULL ? wallets_find(wallets, named) : rpc_wallet_named(r, wallets);
+	if (wallet == NULL && named == NULL)
+		return RPC_DONE;
+	if (wallet == NULL && wallets_down(wallets, named) == NULL)
+		return rpc_fail(r, RPC_WALLET_NOT_FOUND, "Requested wallet does not exist or is not loaded");
+	answer = json_object();
+	set_startup(r, wallets, wallet != NULL ? wallet_name(wallet) : named, answer);
+	if (wallet != NULL)
+		wallets_unload(wallets, wallet);
+	else
+		wallets_forget(wallets, named);
+	return rpc_reply(r, answer);
 }
 
 static enum rpc_outcome listwallets(struct rpc_request *r, void *context)
@@ -144,6 +183,7 @@ static enum rpc_outcome listwallets(struct rpc_request *r, void *context)
 	json_t *names = json_array();
 	size_t i;
 
+	wallets_mend(wallets);
 	for (i = 0; i < wallets_count(wallets); i++)
 		json_array_append_new(names, json_string(wallet_name(wallets_at(wallets, i))));
 	return rpc_reply(r, names);
@@ -322,8 +362,9 @@ static const struct rpc_method methods[] = {
 	 "(dumpmnemonic): they are all one needs to restore the wallet.",
 	 "{\n  \"name\": \"text\",\n  \"warning\": \"text\"  (string, optional)\n}", "\"alice\"", 0},
 	{"loadwallet", "Wallet", loadwallet, loadwallet_args, "Loads a wallet from the folder of wallets.",
-	 "{\n  \"name\": \"text\"\n}", "\"alice\"", 0},
-	{"unloadwallet", "Wallet", unloadwallet, unloadwallet_args, "Unloads a wallet.", "{}", "\"alice\"", 0},
+	 "{\n  \"name\": \"text\",\n  \"warning\": \"text\"  (string, optional)\n}", "\"alice\" true", 0},
+	{"unloadwallet", "Wallet", unloadwallet, unloadwallet_args, "Unloads a wallet.",
+	 "{\n  \"warning\": \"text\"  (string, optional)\n}", "\"alice\"", 0},
 	{"listwallets", "Wallet", listwallets, NULL, "Names the wallets that are loaded.", "[\"text\", ...]", NULL, 0},
 	{"listwalletdir", "Wallet", listwalletdir, NULL, "Names the wallets in the folder of wallets.",
 	 "{\n  \"wallets\": [{\"name\": \"text\"}, ...]\n}", NULL, 0},

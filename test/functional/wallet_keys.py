@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Words, passphrases and restarts: what a wallet keeps, what it hides, and what comes back."""
 
+import os
 from decimal import Decimal
 
 from framework import tap
@@ -13,7 +14,9 @@ WORDS = " ".join(["abandon"] * 11 + ["about"])
 def restored_from_words():
     """A wallet restored from its words finds its coins, and gives the same addresses"""
     with Node() as a, Node(connect=[a]) as b:
-        tap.true("warning" in a.rpc.createwallet("w"), "a warning where there is no passphrase")
+        tap.equal(a.rpc.createwallet("w"), {"name": "w"}, "the answer where no passphrase is given")
+        tap.true("warning" in a.rpc.createwallet(wallet_name="bare", passphrase=""), "no warning of an empty passphrase")
+        a.rpc.unloadwallet("bare")
         words = a.rpc.dumpmnemonic()
         tap.equal(len(words.split()), 24, "words")
         first = a.rpc.getnewaddress()
@@ -115,6 +118,56 @@ def killed():
         tap.equal(node.rpc.getbalance(), balance, "balance in the end")
 
 
+def modes():
+    """Nobody but the owner can look into a node's folder and its wallets"""
+    before = os.umask(0o022)
+    try:
+        with Node() as node:
+            node.rpc.createwallet("w")
+            node.rpc.getnewaddress()
+            node.rpc.encryptwallet("sesame")
+            node.restart("-wallet=w")
+            folder = os.path.join(node.chaindir, "wallets")
+            for base, _, files in os.walk(folder):
+                tap.equal(oct(os.stat(base).st_mode & 0o777), "0o700", f"mode of {base}")
+                for name in files:
+                    tap.equal(oct(os.stat(os.path.join(base, name)).st_mode & 0o777), "0o600", f"mode of {name}")
+    finally:
+        os.umask(before)
+
+
+def loaded_at_start():
+    """Wallets that are to be are loaded when the node starts; one that cannot be is told in the log, and no more"""
+    with Node() as node:
+        for name, wanted in (("a", True), ("b", False), ("c", True), ("d", None)):
+            node.rpc.createwallet(wallet_name=name, load_on_startup=wanted)
+        node.restart()
+        tap.equal(node.rpc.listwallets(), ["a", "c"], "wallets after the start")
+        tap.equal(node.rpc.loadwallet("d", True), {"name": "d"}, "answer")
+        tap.equal(node.rpc.unloadwallet("a", False), {}, "answer")
+        node.rpc.unloadwallet("c")  # stays on the list
+        node.kill()
+        node.start()
+        tap.equal(node.rpc.listwallets(), ["c", "d"], "wallets after the next start")
+        os.remove(os.path.join(node.chaindir, "wallets", "c", "CURRENT"))
+        os.rename(os.path.join(node.chaindir, "wallets", "b"), os.path.join(node.root, "b"))
+        node.rpc.loadwallet("a", True)
+        node.kill()
+        node.start()
+        tap.equal(node.rpc.listwallets(), ["d", "a"], "wallets without the one that lost its CURRENT")
+        tap.true("The wallet c" in node.log() and "CURRENT is missing" in node.log(), "the log does not say why")
+        for call in (node.rpc.loadwallet, node.rpc.createwallet):
+            with tap.raises(-4, "CURRENT"):
+                call("c")
+        with tap.raises(-18):
+            node.rpc.loadwallet("b")
+        with open(os.path.join(node.chaindir, "wallets", ".startup"), "ab") as file:
+            file.write(bytes(1 << 20))
+        tap.true("warning" in node.rpc.unloadwallet("a", False), "no warning that the list cannot be changed")
+        node.restart("-wallet=d")
+        tap.equal(node.rpc.listwallets(), ["d"], "wallets with a list that cannot be read")
+
+
 def undone_block():
     """A block that is undone takes its coins with it, also while the wallet is not loaded"""
     with Node() as node:
@@ -140,4 +193,4 @@ def undone_block():
         tap.true(node.rpc.getbalances()["mine"]["immature"] < before, "only one reward is left")
 
 
-tap.main(restored_from_words, known_words, passphrases, killed, undone_block)
+tap.main(restored_from_words, known_words, passphrases, killed, modes, loaded_at_start, undone_block)
