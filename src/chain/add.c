@@ -330,8 +330,10 @@ bool chain_reconsider(struct chain *chain, const struct index_entry *entry, stru
 		if (node->entry.status != ENTRY_STORED || jobs_has(chain, node))
 			continue;
 		block = stored_read(chain->blocks, chain->spec, node, false, err);
-		if (block == NULL)
+		if (block == NULL) {
+			chain_name_remedy(err);
 			return false;
+		}
 		jobs_wait(chain, node, block);
 		block_free(block);
 	}

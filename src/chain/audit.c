@@ -25,8 +25,10 @@ struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry
 	}
 	/* The bodies will be made again, but that those on disk are what they should be is part of the audit. */
 	block = stored_read(chain->blocks, chain->spec, node, node->bodies.size != 0, err);
-	if (block == NULL)
+	if (block == NULL) {
+		chain_name_remedy(err);
 		return NULL;
+	}
 	job = mem_calloc(1, sizeof *job);
 	if (!gather_block(chain, node, block, state_ref(parent), false, job, &outcome, NULL, err)) {
 		free(job);
@@ -44,8 +46,10 @@ bool chain_export_block(struct chain *chain, const struct index_entry *entry, st
 	if (entry->parent == NULL || !entry_verified(entry))
 		return errmsg_set(err, "The block has not been verified");
 	block = stored_read(chain->blocks, chain->spec, node_of(entry), true, err);
-	if (block == NULL)
+	if (block == NULL) {
+		chain_name_remedy(err);
 		return false;
+	}
 	buf_put(out, chain->spec->magic, 4);
 	buf_put_le32(out, 0);
 	block_write(out, chain->spec, block, true);

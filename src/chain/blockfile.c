@@ -1,8 +1,10 @@
 #define _GNU_SOURCE /* memmem */
 #include "chain/blockfile.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,21 +47,44 @@ static bool blockfile_size(const struct blockfile *files, uint32_t file, uint64_
 	return there;
 }
 
+/* The number of a file of ours; false if the name is another's. */
+static bool file_number(const struct blockfile *files, const char *name, uint32_t *number)
+{
+	char end[8] = "", prefix[4] = "";
+
+	return strlen(name) == 12 && sscanf(name, "%3[a-z]%5" SCNu32 "%7s", prefix, number, end) == 3 &&
+		strcmp(prefix, files->name) == 0 && strcmp(end, ".dat") == 0;
+}
+
+/* The highest number counts, not the first gap: a file that got lost must not let those behind it be overwritten. */
+static void find_last(struct blockfile *files)
+{
+	DIR *folder = opendir(files->folder);
+	struct dirent *item;
+	uint32_t number;
+
+	while (folder != NULL && (item = readdir(folder)) != NULL)
+		if (file_number(files, item->d_name, &number) && number > files->last)
+			files->last = number;
+	if (folder != NULL)
+		closedir(folder);
+	blockfile_size(files, files->last, &files->end);
+}
+
 struct blockfile *blockfile_open(const char *folder, const char *name, const uint8_t magic[4])
 {
 	struct blockfile *files = mem_calloc(1, sizeof *files);
-	uint64_t size;
 
 	files->folder = mem_strdup(folder);
 	snprintf(files->name, sizeof files->name, "%s", name);
 	memcpy(files->magic, magic, 4);
-	while (blockfile_size(files, files->last, &size)) {
-		files->end = size;
-		if (!blockfile_size(files, files->last + 1, &size))
-			break;
-		files->last++;
-	}
+	find_last(files);
 	return files;
+}
+
+bool blockfile_is_empty(const struct blockfile *files)
+{
+	return files->last == 0 && files->end == 0;
 }
 
 void blockfile_close(struct blockfile *files)
@@ -297,13 +322,17 @@ bool blockfile_scan(struct blockfile *files, blockfile_visit *fn, void *context,
 	bool go_on = true;
 	uint64_t size;
 
-	for (uint32_t file = 0; blockfile_size(files, file, &size); file++)
-		scan.total += size;
+	for (uint32_t file = 0; file <= files->last; file++)
+		scan.total += blockfile_size(files, file, &size) ? size : 0;
 	buf_init(&scan.payload);
-	for (uint32_t file = 0; go_on && blockfile_size(files, file, &size); file++) {
-		char *path = blockfile_path(files, file);
-		int fd = open(path, O_RDONLY | O_CLOEXEC);
+	for (uint32_t file = 0; go_on && file <= files->last; file++) {
+		char *path;
+		int fd;
 
+		if (!blockfile_size(files, file, &size))
+			continue;
+		path = blockfile_path(files, file);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0) {
 			go_on = errmsg_set(err, "Cannot open %s: %s", path, strerror(errno));
 			free(path);

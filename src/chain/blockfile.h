@@ -1,4 +1,5 @@
 /* Flat files of records: blocks/blk00000.dat, blk00001.dat, ... and rev00000.dat, ... beside them.
+ * One that is missing leaves a gap: the others keep their numbers, and what is appended goes to the last.
  *
  * A record is  magic 4 | u8 kind | u64 payload size | first 8 bytes of H(kind | size | payload) | payload.
  * The magic is the chain's (spec.magic). A file that reaches 128 MiB is left alone and the next one begun. Records are
@@ -33,6 +34,8 @@ struct blockfile;
 /* `name` is "blk" or "rev". The folder must exist. */
 struct blockfile *blockfile_open(const char *folder, const char *name, const uint8_t magic[4]);
 void blockfile_close(struct blockfile *files);
+/* Whether there is no file. */
+bool blockfile_is_empty(const struct blockfile *files);
 
 /* Appends a payload given in `count` parts and syncs it. After a failure (disk full) the file is as it was. */
 struct file_part {

@@ -14,6 +14,7 @@ static bool undo_one(struct chain *chain, struct registry *registry, const struc
 	buf_init(&record);
 	if (!blockfile_read(chain->undos, RECORD_UNDO, &node->undo, &record, err)) {
 		buf_clear(&record);
+		chain_name_remedy(err);
 		return false;
 	}
 	reader_init(&reader, record.data, record.size);
@@ -34,8 +35,10 @@ static bool apply_one(struct chain *chain, struct registry *registry, const stru
 	struct block *block = stored_read(chain->blocks, chain->spec, node, false, err);
 	const struct index_entry *parent = node->entry.parent;
 
-	if (block == NULL)
+	if (block == NULL) {
+		chain_name_remedy(err);
 		return false;
+	}
 	registry_undo_free(registry_apply(registry, block, parent->height > 0 ? &parent->outcome : NULL));
 	block_free(block);
 	return true;

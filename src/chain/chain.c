@@ -9,7 +9,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { DOWNLOAD_AGE = 86400, CHECK_DEPTH = 2016, SETTLE_DEPTH = 2016, BLOB_SECONDS = 14 * 86400 };
+enum { DOWNLOAD_AGE = 86400, SETTLE_DEPTH = 2016, BLOB_SECONDS = 14 * 86400 };
 
 /* --- notices and failures --- */
 
@@ -30,12 +30,21 @@ void chain_unsubscribe(struct chain *chain, const void *context)
 			chain->events[i--] = chain->events[--chain->event_count];
 }
 
+void chain_name_remedy(struct errmsg *err)
+{
+	errmsg_wrap(err, "Start with -reindex");
+}
+
 enum chain_result chain_fail(struct chain *chain, const struct errmsg *err)
 {
+	struct errmsg why = *err;
+
 	if (!chain->failed) {
 		chain->failed = true;
-		log_error("[chain] %s: nothing more is taken", err->text);
-		NOTIFY(chain, fatal, err->text);
+		if (db_is_damage(&why))
+			chain_name_remedy(&why);
+		log_error("[chain] %s: nothing more is taken", why.text);
+		NOTIFY(chain, fatal, why.text);
 	}
 	return CHAIN_ERROR;
 }
@@ -76,7 +85,20 @@ static bool check_genesis(const struct chain *chain, struct errmsg *err)
 	return ok;
 }
 
-static bool open_files(struct chain *chain, const struct chain_options *options, struct errmsg *err)
+/* Beside block files, or files of its own, a database was there before: it is not made anew in silence. */
+static bool open_database(struct chain *chain, const char *folder, bool anew, struct errmsg *err)
+{
+	const bool old = !anew && (!blockfile_is_empty(chain->blocks) || db_has_files(folder));
+
+	if (anew && (!reindex_begin(chain, err) || !db_destroy(folder, err) || !dir_make(folder, err)))
+		return false;
+	chain->db = old ? db_open_existing(folder, err) : db_open(folder, err);
+	if (chain->db == NULL && db_is_damage(err))
+		errmsg_wrap(err, "The index of the blocks and coins that are here is lost or damaged: start with -reindex");
+	return chain->db != NULL;
+}
+
+static bool open_files(struct chain *chain, bool reindex, struct errmsg *err)
 {
 	char *lock = path_join(chain->datadir, ".chain.lock"), *blocks = NULL, *database = NULL;
 	bool ok = dir_make(chain->datadir, err);
@@ -84,13 +106,10 @@ static bool open_files(struct chain *chain, const struct chain_options *options,
 	chain->lock = ok ? file_lock(lock, err) : -1;
 	ok = chain->lock >= 0 && check_genesis(chain, err) && in_folder(chain, "blocks", &blocks, err) &&
 		in_folder(chain, "chainstate", &database, err);
-	if (ok && options->reindex)
-		ok = db_destroy(database, err) && dir_make(database, err);
 	if (ok) {
 		chain->blocks = blockfile_open(blocks, "blk", chain->spec->magic);
 		chain->undos = blockfile_open(blocks, "rev", chain->spec->magic);
-		chain->db = db_open(database, err);
-		ok = chain->db != NULL;
+		ok = open_database(chain, database, reindex, err);
 	}
 	free(lock);
 	free(blocks);
@@ -166,14 +185,32 @@ static bool load_registry(struct chain *chain, struct errmsg *err)
 	return errmsg_set(err, "The registry does not fit the tip: start with -reindex");
 }
 
+static bool load(struct chain *chain, struct errmsg *err)
+{
+	if (index_load(&chain->index, chain->db, err) && load_tip(chain, err) && load_registry(chain, err))
+		return true;
+	if (db_is_damage(err))
+		chain_name_remedy(err);
+	return false;
+}
+
+/* Blocks lie in their files nearly in order: on the way down it is enough to look where nothing higher was seen. */
+static bool holds(const struct blockfile *files, const struct file_position *position, struct file_position *seen)
+{
+	if (position->file == seen->file && position->offset + position->size <= seen->offset + seen->size)
+		return true;
+	*seen = *position;
+	return blockfile_holds(files, position);
+}
+
 /* What the index names must be there: a block file cut short is told now and not at the next reorganisation. */
 static bool check_files(const struct chain *chain, struct errmsg *err)
 {
-	const struct node *at = chain_tip_node(chain);
+	struct file_position block = { 0 }, bodies = { 0 }, undo = { 0 };
 
-	for (unsigned i = 0; i < CHECK_DEPTH && at->entry.parent != NULL; i++, at = node_parent(at))
-		if (!blockfile_holds(chain->blocks, &at->block) || !blockfile_holds(chain->blocks, &at->bodies) ||
-			!blockfile_holds(chain->undos, &at->undo)) {
+	for (const struct node *at = chain_tip_node(chain); at->entry.parent != NULL; at = node_parent(at))
+		if (!holds(chain->blocks, &at->block, &block) || !holds(chain->blocks, &at->bodies, &bodies) ||
+			!holds(chain->undos, &at->undo, &undo)) {
 			char *path = blockfile_path(chain->blocks, at->block.file);
 
 			errmsg_set(err, "Block %" PRIu32 " is not whole in %s or its undo file: start with -reindex",
@@ -226,7 +263,7 @@ static bool open_state(struct chain *chain, const struct chain_options *options,
 		options->progress_context, err);
 
 	if (state == NULL)
-		return errmsg_wrap(err, "The model state of the tip cannot be rebuilt (-reindex begins anew)");
+		return errmsg_wrap(err, "The model state of the tip cannot be rebuilt");
 	state_unref(state);
 	states_pin(chain->states, chain_tip_node(chain));
 	return true;
@@ -235,7 +272,7 @@ static bool open_state(struct chain *chain, const struct chain_options *options,
 struct chain *chain_open(const struct chain_options *options, struct errmsg *err)
 {
 	struct chain *chain = mem_calloc(1, sizeof *chain);
-	bool again;
+	bool reindex;
 
 	chain->spec = options->spec;
 	chain->pool = options->pool;
@@ -245,10 +282,9 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	chain->loose = loose_new(chain->spec);
 	chain->mempool = mempool_new(options->mempool_bytes);
 	index_init(&chain->index, chain->spec);
-	if (!open_files(chain, options, err) || !reindex_needed(chain, &again, err) ||
-		((options->reindex || again) && !reindex_run(chain, options, err)) ||
-		!index_load(&chain->index, chain->db, err) || !load_tip(chain, err) || !load_registry(chain, err) ||
-		!check_files(chain, err) || !open_models(chain, options, err) || !open_state(chain, options, err)) {
+	reindex = options->reindex || reindex_needed(chain);
+	if (!open_files(chain, reindex, err) || (reindex && !reindex_run(chain, options, err)) ||
+		!load(chain, err) || !check_files(chain, err) || !open_models(chain, options, err) || !open_state(chain, options, err)) {
 		chain_close(chain);
 		return NULL;
 	}
@@ -365,13 +401,17 @@ struct state *chain_state_at(struct chain *chain, const struct index_entry *entr
 static struct block *read_block(struct chain *chain, const struct index_entry *entry, bool with_bodies,
 	struct errmsg *err)
 {
-	if (entry->parent == NULL) {
-		struct block *block = block_new();
+	struct block *block;
 
+	if (entry->parent == NULL) {
+		block = block_new();
 		block->header = entry->header;
 		return block;
 	}
-	return stored_read(chain->blocks, chain->spec, node_of(entry), with_bodies, err);
+	block = stored_read(chain->blocks, chain->spec, node_of(entry), with_bodies, err);
+	if (block == NULL && node_of(entry)->block.size != 0)
+		chain_name_remedy(err);
+	return block;
 }
 
 struct block *chain_read_block(struct chain *chain, const struct index_entry *entry, struct errmsg *err)

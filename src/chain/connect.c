@@ -303,7 +303,7 @@ static enum connect_result connect_block(struct chain *chain, struct node *node,
 	enum connect_result result;
 
 	if (block == NULL) {
-		errmsg_wrap(err, "Start with -reindex");
+		chain_name_remedy(err);
 		return CONNECT_FAILED;
 	}
 	effect_init(&effect, chain->db);
@@ -381,7 +381,9 @@ static bool disconnect_tip(struct chain *chain, struct errmsg *err)
 
 	buf_init(&record);
 	ok = block != NULL && blockfile_read(chain->undos, RECORD_UNDO, &node->undo, &record, err);
-	if (ok) {
+	if (!ok) {
+		chain_name_remedy(err);
+	} else {
 		size_t size;
 
 		reader_init(&record_reader, record.data, record.size);

@@ -1,5 +1,6 @@
 #include "chain/db.h"
 
+#include <dirent.h>
 #include <leveldb/c.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,33 @@ struct db *db_open(const char *path, struct errmsg *err)
 struct db *db_open_existing(const char *path, struct errmsg *err)
 {
 	return open_at(path, false, err);
+}
+
+/* A first opening that is cut short leaves CURRENT or a manifest alone: nothing has been written to that database. */
+bool db_has_files(const char *path)
+{
+	DIR *folder = opendir(path);
+	struct dirent *item;
+	bool found = false;
+
+	while (folder != NULL && !found && (item = readdir(folder)) != NULL) {
+		const char *end = strrchr(item->d_name, '.');
+
+		found = end != NULL && (strcmp(end, ".ldb") == 0 || strcmp(end, ".sst") == 0 || strcmp(end, ".log") == 0);
+	}
+	if (folder != NULL)
+		closedir(folder);
+	return found;
+}
+
+bool db_is_damage(const struct errmsg *err)
+{
+	static const char *const words[] = { ": Corruption: ", ": Invalid argument: ", ": No such file or directory" };
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strstr(err->text, words[i]) != NULL)
+			return true;
+	return false;
 }
 
 void db_close(struct db *db)

@@ -83,6 +83,8 @@ static inline struct node *chain_tip_node(const struct chain *chain)
 
 /* chain.c. The disk failed: log, fatal notice, and no further writes. Always returns CHAIN_ERROR. */
 enum chain_result chain_fail(struct chain *chain, const struct errmsg *err);
+/* Damage that this run can do nothing about: puts what the operator can do before the error. */
+void chain_name_remedy(struct errmsg *err);
 /* Once the tip is a day old at most, the first download is over, for good. */
 void chain_update_download(struct chain *chain);
 
@@ -130,8 +132,10 @@ void jobs_ask_again(struct chain *chain);
 bool jobs_want(const struct chain *chain, const struct blob_want *want);
 
 /* reindex.c. Block files are read again, and every block that fits is ENTRY_STORED in the database; it is verified
- * again as any other. A reindex that was interrupted is begun anew: `needed` tells. */
-bool reindex_needed(struct chain *chain, bool *needed, struct errmsg *err);
+ * again as any other. From reindex_begin on, which comes before the old database goes, until reindex_run has come to its
+ * end one is `needed`: the next start begins it anew. */
+bool reindex_needed(const struct chain *chain);
+bool reindex_begin(const struct chain *chain, struct errmsg *err);
 bool reindex_run(struct chain *chain, const struct chain_options *options, struct errmsg *err);
 
 #endif

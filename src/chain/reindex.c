@@ -4,12 +4,9 @@
 #include <string.h>
 
 #include "chain/internal.h"
-#include "util/clock.h"
+#include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"
-
-/* In the database while a reindex is under way. */
-static const uint8_t reindex_key = 'R';
 
 /* A record found in the block files. */
 struct found_block {
@@ -28,30 +25,37 @@ struct reindex {
 	size_t taken;
 };
 
-static bool write_marker(struct chain *chain, bool set, struct errmsg *err)
+/* A file that is there while a reindex is under way: the database is gone before it is whole again. */
+static char *marker_path(const struct chain *chain)
 {
-	struct db_batch *batch = db_batch_new();
-	bool ok;
+	return path_join(chain->datadir, ".reindex");
+}
 
-	if (set)
-		db_batch_put(batch, &reindex_key, 1, "", 0);
-	else
-		db_batch_delete(batch, &reindex_key, 1);
-	ok = db_write(chain->db, batch, true, err);
-	db_batch_free(batch);
+bool reindex_needed(const struct chain *chain)
+{
+	char *path = marker_path(chain);
+	bool needed = file_exists(path);
+
+	free(path);
+	return needed;
+}
+
+bool reindex_begin(const struct chain *chain, struct errmsg *err)
+{
+	char *path = marker_path(chain);
+	bool ok = file_write_atomic(path, "", 0, 0600, err);
+
+	free(path);
 	return ok;
 }
 
-bool reindex_needed(struct chain *chain, bool *needed, struct errmsg *err)
+static bool end(const struct chain *chain, struct errmsg *err)
 {
-	struct buf value;
-	enum db_result result;
+	char *path = marker_path(chain);
+	bool ok = file_remove(path, err) && file_sync_dir(chain->datadir, err);
 
-	buf_init(&value);
-	result = db_get(chain->db, &reindex_key, 1, &value, err);
-	buf_clear(&value);
-	*needed = result == DB_FOUND;
-	return result != DB_FAILED;
+	free(path);
+	return ok;
 }
 
 static struct found_block *found_block(struct reindex *reindex, const uint8_t id[32])
@@ -113,7 +117,8 @@ static void enter(struct reindex *reindex, struct found_block *found, struct db_
 		return;
 	}
 	index_parent_view(&parent->entry, &view);
-	if (!header_check(chain->spec, &found->header, &view, (uint64_t)clock_wall(), &reject) ||
+	/* The clock allowed this block when it came. If it goes slow by now, that is no reason to lose it. */
+	if (!header_check(chain->spec, &found->header, &view, found->header.time, &reject) ||
 		!block_check(chain->spec, block, &view, &reject)) {
 		log_warn("[chain] left out: block %" PRIu32 ": %s, %s", view.height + 1, reject.reason, reject.detail);
 		block_free(block);
@@ -147,7 +152,7 @@ static bool enter_all(struct reindex *reindex, struct errmsg *err)
 				index_find(&reindex->chain->index, found->header.prev) != NULL)
 				enter(reindex, found, batch);
 		}
-		ok = db_write(reindex->chain->db, batch, false, err);
+		ok = db_write(reindex->chain->db, batch, true, err);
 		db_batch_free(batch);
 	} while (ok && reindex->taken > before);
 	return ok;
@@ -159,8 +164,7 @@ bool reindex_run(struct chain *chain, const struct chain_options *options, struc
 	bool ok;
 
 	map_init(&reindex.by_id);
-	ok = write_marker(chain, true, err) && blockfile_scan(chain->blocks, visit, &reindex, err) &&
-		enter_all(&reindex, err) && write_marker(chain, false, err);
+	ok = blockfile_scan(chain->blocks, visit, &reindex, err) && enter_all(&reindex, err) && end(chain, err);
 	if (ok)
 		log_info("[chain] reindex: %zu blocks found, all of them will be verified again", reindex.taken);
 	for (size_t i = 0; i < reindex.count; i++)

@@ -117,8 +117,10 @@ static struct state *replay_block(const struct replay *replay, const struct node
 	struct update_proof *proofs;
 	struct state *state;
 
-	if (block == NULL)
+	if (block == NULL) {
+		errmsg_wrap(err, "Start with -reindex");
 		return NULL;
+	}
 	job.proof_count = 1 + block->loose_count;
 	job.proofs = proofs = mem_calloc(job.proof_count, sizeof *proofs);
 	for (size_t i = 0; i < job.proof_count; i++) {

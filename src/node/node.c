@@ -57,7 +57,7 @@ struct node {
 	struct calls_text *text;
 	struct calls_model *model;
 	int64_t progress_due;            /* when start-up tells next how far it is */
-	char failure[256];               /* why it cannot go on; "" while it can */
+	struct errmsg failure;           /* why it cannot go on; "" while it can */
 };
 
 static void end_loop(void *context)
@@ -86,7 +86,7 @@ static void on_reopen_signal(evutil_socket_t number, short what, void *arg)
 static void on_fatal(void *context, const char *why)
 {
 	struct node *node = context;
-	snprintf(node->failure, sizeof(node->failure), "%s", why);
+	errmsg_set(&node->failure, "%s", why);
 	end_loop(node);
 }
 
@@ -438,7 +438,7 @@ bool node_run(const struct settings *settings, struct errmsg *err)
 	bool ok = node_open(&node, err);
 	if (ok) {
 		event_base_dispatch(node.base);
-		ok = node.failure[0] == '\0' || errmsg_set(err, "%s", node.failure);
+		ok = node.failure.text[0] == '\0' || errmsg_set(err, "%s", node.failure.text);
 	}
 	if (!ok && node.logging)
 		log_error("%s", err->text);

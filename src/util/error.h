@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 struct errmsg {
-	char text[256];
+	char text[512];
 };
 
 /* Always returns false, so that `return errmsg_set(err, ...)` is a whole failure path. */

@@ -601,6 +601,7 @@ static void test_deep_reorganisation(void **unused)
 	helper_key(&a, 0x33);
 	helper_close(&b);
 	helper_remove(&b, "chainstate/*");
+	helper_remove(&b, "blocks/*");
 	helper_open(&b);
 	helper_key(&b, 0x44);
 	helper_mine(&b, 1);

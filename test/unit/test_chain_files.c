@@ -7,6 +7,7 @@
 
 #include "chain/blockfile.h"
 #include "chain/db.h"
+#include "util/clock.h"
 #include "util/file.h"
 #include "util/mem.h"
 
@@ -179,6 +180,36 @@ static void test_block_files(void **unused)
 	scratch_remove(folder);
 }
 
+/* A file that got lost: what lies behind it is found, and not written over. */
+static void test_block_file_lost(void **unused)
+{
+	char *folder = scratch_new(), *first = path_join(folder, "blk00000.dat");
+	struct blockfile *files = blockfile_open(folder, "blk", magic);
+	struct file_position one, two, three;
+
+	(void)unused;
+	assert_true(blockfile_is_empty(files));
+	append(files, RECORD_BLOCK, "one", &one);
+	blockfile_close(files);
+	/* As large as a file becomes; most of it is a hole. */
+	assert_int_equal(truncate(first, 128 << 20), 0);
+	files = blockfile_open(folder, "blk", magic);
+	append(files, RECORD_BLOCK, "two", &two);
+	assert_int_equal(two.file, 1);
+	blockfile_close(files);
+	assert_int_equal(unlink(first), 0);
+	files = blockfile_open(folder, "blk", magic);
+	assert_false(blockfile_is_empty(files));
+	assert_false(blockfile_holds(files, &one));
+	append(files, RECORD_BLOCK, "three", &three);
+	assert_int_equal(three.file, 1);
+	expect_record(files, RECORD_BLOCK, &two, "two");
+	expect_scan(files, "1two1three");
+	blockfile_close(files);
+	free(first);
+	scratch_remove(folder);
+}
+
 /* --- a node on damaged files --- */
 
 static bool opens(struct helper *h, struct errmsg *err)
@@ -290,6 +321,101 @@ static void test_reindex(void **unused)
 	helper_stop(&h);
 }
 
+static void expect_refusal(struct helper *h)
+{
+	struct errmsg err = { "" };
+
+	assert_false(opens(h, &err));
+	if (strstr(err.text, "-reindex") == NULL)
+		fail_msg("no remedy: %s", err.text);
+}
+
+static void expect_after_reindex(struct helper *h, uint32_t height)
+{
+	h->reindex = true;
+	helper_open(h);
+	helper_settle(h);
+	assert_int_equal(chain_tip(h->chain)->height, height);
+	helper_close(h);
+}
+
+/* Block files without their index, the index without block files: no new chain is begun beside what is there. */
+static void test_lost_files(void **unused)
+{
+	struct helper h;
+
+	(void)unused;
+	helper_start(&h);
+	helper_mine(&h, 3);
+	helper_close(&h);
+	helper_remove(&h, "chainstate/*");
+	expect_refusal(&h);
+	expect_refusal(&h);    /* nor does the refusal leave anything that the next start would take for an index */
+	expect_after_reindex(&h, 3);
+	helper_remove(&h, "chainstate/CURRENT");
+	expect_refusal(&h);
+	expect_after_reindex(&h, 3);
+	helper_remove(&h, "chainstate/MANIFEST*");
+	expect_refusal(&h);
+	expect_after_reindex(&h, 3);
+	helper_remove(&h, "blocks/rev*");
+	expect_refusal(&h);
+	expect_after_reindex(&h, 3);
+	helper_remove(&h, "blocks/blk*");
+	expect_refusal(&h);
+	helper_remove(&h, "chainstate/CURRENT");
+	expect_refusal(&h);
+	helper_remove(&h, "chainstate/*");
+	helper_open(&h);
+	assert_int_equal(chain_tip(h.chain)->height, 0);
+	helper_stop(&h);
+}
+
+/* Killed between the end of the old index and that of the new one: the next start takes up the reindex. */
+static void test_reindex_interrupted(void **unused)
+{
+	struct helper h;
+	char path[600];
+
+	(void)unused;
+	helper_start(&h);
+	helper_mine(&h, 3);
+	helper_close(&h);
+	helper_remove(&h, "chainstate/*");
+	snprintf(path, sizeof path, "%s/.reindex", h.folder);
+	assert_true(file_write_atomic(path, "", 0, 0600, NULL));
+	helper_open(&h);
+	helper_settle(&h);
+	assert_int_equal(chain_tip(h.chain)->height, 3);
+	assert_false(file_exists(path));
+	helper_stop(&h);
+}
+
+/* With a clock that goes slow every block of the files would be too new: that is no reason to lose them. */
+static void test_reindex_slow_clock(void **unused)
+{
+	const int64_t now = clock_wall();
+	struct helper h;
+	uint8_t tip[32];
+
+	(void)unused;
+	helper_start(&h);
+	helper_mine(&h, 9);
+	memcpy(tip, chain_tip(h.chain)->id, 32);
+	helper_close(&h);
+	clock_set_mock((int64_t)h.spec->genesis_time - 100000);
+	h.reindex = true;
+	helper_open(&h);
+	helper_settle(&h);
+	assert_memory_equal(chain_tip(h.chain)->id, tip, 32);
+	helper_close(&h);
+	helper_open(&h);
+	assert_memory_equal(chain_tip(h.chain)->id, tip, 32);
+	clock_set_mock(now);
+	helper_mine(&h, 1);
+	helper_stop(&h);
+}
+
 static void test_import(void **unused)
 {
 	struct helper a, b;
@@ -364,9 +490,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_database),
 		cmocka_unit_test(test_block_files),
+		cmocka_unit_test(test_block_file_lost),
 		cmocka_unit_test(test_damaged_body),
 		cmocka_unit_test(test_truncated_files),
 		cmocka_unit_test(test_reindex),
+		cmocka_unit_test(test_lost_files),
+		cmocka_unit_test(test_reindex_interrupted),
+		cmocka_unit_test(test_reindex_slow_clock),
 		cmocka_unit_test(test_import),
 		cmocka_unit_test(test_disk_full),
 	};
