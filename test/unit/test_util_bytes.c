@@ -60,7 +60,7 @@ static void test_base64(void **state)
 static void test_error(void **state)
 {
 	struct errmsg err;
-	char text[400];
+	char text[2 * sizeof err.text];
 
 	(void)state;
 	assert_false(errmsg_set(NULL, "dropped %d", 1));
@@ -71,12 +71,12 @@ static void test_error(void **state)
 
 	/* A cut does not split the two bytes of a character. */
 	memset(text, 'a', sizeof text);
-	memcpy(text + 254, "\xc3\xa4", 2);
-	text[399] = 0;
+	memcpy(text + sizeof err.text - 2, "\xc3\xa4", 2);
+	text[sizeof text - 1] = 0;
 	errmsg_set(&err, "%s", text);
-	assert_int_equal(strlen(err.text), 254);
+	assert_int_equal(strlen(err.text), sizeof err.text - 2);
 	errmsg_wrap(&err, "a");
-	assert_int_equal(strlen(err.text), 255);
+	assert_int_equal(strlen(err.text), sizeof err.text - 1);
 }
 
 int main(void)
