@@ -522,8 +522,14 @@ static void client_new(struct rpc_server *server, evutil_socket_t fd, const stru
 static void on_entered(void *context, evutil_socket_t fd, const struct sockaddr *from)
 {
 	struct rpc_server *server = context;
-	struct client *first = server->client_count < server->client_max ? NULL : expendable(server);
+	bool full = server->client_count >= server->client_max;
+	struct client *first = full ? expendable(server) : NULL;
 
+	/* Some versions of libevent accept what was in the queue when the doors were closed. */
+	if (full && first == NULL) {
+		evutil_closesocket(fd);
+		return;
+	}
 	if (first) {
 		if (!first->trusted && log_limit_allows(&server->full))
 			log_warn("RPC: all %zu connections are taken; the oldest without credentials, from %s, is closed",

@@ -2,8 +2,8 @@
  *
  * Everybody may call who can read the cookie file (`.cookie`, mode 0600, `__cookie__:<64 digits>`, new at each start),
  * or who knows the user and password where they are set (then there is no cookie). POST to `/` or `/wallet/NAME`. Wrong
- * credentials are answered with 401 after a short delay. A body may have RPC_BODY_MAX bytes, of which none is read before
- * the credentials.
+ * credentials are answered with 401 after a short delay. A body needs a Content-Length and may have RPC_BODY_MAX bytes, of
+ * which none is read before the credentials.
  *
  * Strangers can fill neither memory nor the log, nor take all descriptors. A bounded number of connections is held; when
  * all places are taken the oldest that has shown no credentials is closed for the next, or else the oldest without a request; and where all wait for
