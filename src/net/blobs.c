@@ -16,13 +16,17 @@ enum {
 	LAST_PAUSE_MS = 60000,
 	SLOWEST = 64,              /* bytes a millisecond that a sender must reach, beyond the fixed time */
 	LIFE_MS = 86400000,
+	ASKED_MAX = 2,             /* peers from whom one blob is awaited */
 };
 
 struct wanted {
 	uint64_t size, source;
-	struct peer *asked;        /* NULL: of nobody now */
-	uint64_t next_peer;        /* the least id to ask in this round; 0: a new round, which the source opens */
-	int64_t start_by, deadline; /* of the request that is out: when a blob must be coming in, and when it must be here */
+	struct request {
+		struct peer *peer;
+		int64_t start_by, deadline; /* when a blob must be coming in, and when it must be here */
+	} asked[ASKED_MAX];        /* the elder first */
+	size_t asked_count;
+	struct buf tried;          /* ids of the peers asked in this round, 8 bytes each */
 	int64_t not_before, pause; /* next round */
 	int64_t since;
 };
@@ -41,13 +45,19 @@ struct blobs *blobs_new(struct peers *peers)
 	return blobs;
 }
 
+static void wanted_free(struct wanted *wanted)
+{
+	buf_clear(&wanted->tried);
+	free(wanted);
+}
+
 void blobs_free(struct blobs *blobs)
 {
 	const uint8_t *root;
 	void *wanted;
 
 	for (size_t at = 0; map_next(&blobs->wanted, &at, &root, &wanted);)
-		free(wanted);
+		wanted_free(wanted);
 	map_clear(&blobs->wanted);
 	free(blobs);
 }
@@ -61,6 +71,7 @@ void blobs_wanted(struct blobs *blobs, const uint8_t root[32], uint64_t size, ui
 			return;
 		wanted = mem_calloc(1, sizeof *wanted);
 		wanted->pause = FIRST_PAUSE_MS;
+		buf_init(&wanted->tried);
 		map_put(&blobs->wanted, root, wanted);
 	}
 	wanted->size = size;
@@ -69,31 +80,56 @@ void blobs_wanted(struct blobs *blobs, const uint8_t root[32], uint64_t size, ui
 	peers_work(blobs->peers);
 }
 
+static struct request *find_request(struct wanted *wanted, const struct peer *peer)
+{
+	for (size_t i = 0; i < wanted->asked_count; i++)
+		if (wanted->asked[i].peer == peer)
+			return &wanted->asked[i];
+	return NULL;
+}
+
+/* Its place among the ids; their size: it was not asked in this round. */
+static size_t find_tried(const struct wanted *wanted, uint64_t id)
+{
+	size_t at = 0;
+
+	while (at < wanted->tried.size && memcmp(wanted->tried.data + at, &id, sizeof id) != 0)
+		at += sizeof id;
+	return at;
+}
+
 void blobs_offered(struct blobs *blobs, const struct peer *peer, const uint8_t root[32])
 {
 	struct wanted *wanted = map_get(&blobs->wanted, root);
+	size_t at;
 
 	if (!wanted || wanted->source == peer->id)
 		return;
 	wanted->source = peer->id;
-	wanted->next_peer = 0;
+	at = find_tried(wanted, peer->id);
+	if (at < wanted->tried.size && !find_request(wanted, peer)) {
+		wanted->tried.size -= sizeof peer->id;
+		memmove(wanted->tried.data + at, wanted->tried.data + at + sizeof peer->id, wanted->tried.size - at);
+	}
 	wanted->not_before = 0;
 	peers_work(blobs->peers);
 }
 
-static void request_ended(struct wanted *wanted)
+static void request_ended(struct wanted *wanted, struct request *request)
 {
-	wanted->asked->blobs.asked--;
-	wanted->asked = NULL;
+	request->peer->blobs.asked--;
+	memmove(request, request + 1, (size_t)(wanted->asked + --wanted->asked_count - request) * sizeof *request);
 }
 
 static void forget(struct blobs *blobs, const uint8_t root[32])
 {
 	struct wanted *wanted = map_remove(&blobs->wanted, root);
 
-	if (wanted && wanted->asked)
-		request_ended(wanted);
-	free(wanted);
+	if (!wanted)
+		return;
+	while (wanted->asked_count > 0)
+		request_ended(wanted, &wanted->asked[0]);
+	wanted_free(wanted);
 }
 
 void blobs_peer_gone(struct blobs *blobs, struct peer *peer)
@@ -102,10 +138,10 @@ void blobs_peer_gone(struct blobs *blobs, struct peer *peer)
 	void *value;
 
 	for (size_t at = 0; map_next(&blobs->wanted, &at, &root, &value);) {
-		struct wanted *wanted = value;
+		struct request *request = find_request(value, peer);
 
-		if (wanted->asked == peer)
-			request_ended(wanted);
+		if (request)
+			request_ended(value, request);
 	}
 	peers_work(blobs->peers);
 }
@@ -113,11 +149,13 @@ void blobs_peer_gone(struct blobs *blobs, struct peer *peer)
 void blobs_on_notfound(struct blobs *blobs, struct peer *peer, const uint8_t root[32])
 {
 	struct wanted *wanted = map_get(&blobs->wanted, root);
+	struct request *request = wanted ? find_request(wanted, peer) : NULL;
 
-	if (!wanted || wanted->asked != peer)
+	if (!request)
 		return;
-	request_ended(wanted);
+	request_ended(wanted, request);
 	peer->blobs.credit--;
+	peer->blobs.heard = clock_mono_ms();
 	peers_work(blobs->peers);
 }
 
@@ -150,6 +188,7 @@ static bool store(struct blobs *blobs, struct peer *peer, const uint8_t root[32]
 void blobs_on_blob(struct blobs *blobs, struct peer *peer, const uint8_t *payload, size_t size)
 {
 	const uint8_t *root, *bytes;
+	struct request *request;
 	struct wanted *wanted;
 	size_t count;
 
@@ -158,48 +197,55 @@ void blobs_on_blob(struct blobs *blobs, struct peer *peer, const uint8_t *payloa
 		return;
 	}
 	peer->blobs.credit--;
+	peer->blobs.heard = clock_mono_ms();
 	wanted = map_get(&blobs->wanted, root);
 	if (!wanted)
 		return;
-	if (wanted->asked == peer)
-		request_ended(wanted);
-	if (store(blobs, peer, root, bytes, count))
+	request = find_request(wanted, peer);
+	if (request)
+		request_ended(wanted, request);
+	if (store(blobs, peer, root, bytes, count)) {
 		forget(blobs, root);
+		peer->answers = true;
+	}
 	peers_work(blobs->peers);
 }
 
-static bool may_ask(const struct peer *peer)
+/* It has been asked, and does not send. */
+static bool is_silent(const struct peer *peer, int64_t now)
 {
-	return peer->blobs.asked < PEER_BLOBS_MAX;
+	return peer->blobs.asked > 0 && peer_is_silent(peer, peer->blobs.heard, now);
 }
 
-/* The source first, then everybody else in order of their ids; who is busy is waited for if nobody else is left. */
-static struct peer *next_to_ask(struct blobs *blobs, struct wanted *wanted, int64_t now)
+static void start_round(struct wanted *wanted, int64_t now)
 {
-	struct peer *source = peers_find(blobs->peers, wanted->source);
-	bool busy = false;
-
-	if (wanted->next_peer == 0 && source && source->ready && now >= source->blobs.idle_until) {
-		if (!may_ask(source))
-			return NULL;
-		wanted->next_peer = 1;
-		return source;
-	}
-	for (struct peer *p = blobs->peers->first; p; p = p->next) {
-		if (p->id < wanted->next_peer || p->id == wanted->source || !peer_usable(p) || now < p->blobs.idle_until)
-			continue;
-		if (may_ask(p)) {
-			wanted->next_peer = p->id + 1;
-			return p;
-		}
-		busy = true;
-	}
-	if (busy)
-		return NULL;
-	wanted->next_peer = 0;
+	buf_reset(&wanted->tried);
 	wanted->not_before = now + wanted->pause;
 	wanted->pause = wanted->pause * 2 < LAST_PAUSE_MS ? wanted->pause * 2 : LAST_PAUSE_MS;
-	return NULL;
+}
+
+/* The source first, then those who answer, then everybody else; who is busy is waited for if it is the source or nobody else
+ * is left. */
+static struct peer *next_to_ask(struct blobs *blobs, struct wanted *wanted, int64_t now)
+{
+	struct peer *next = NULL;
+	bool busy = false;
+
+	for (struct peer *p = blobs->peers->first; p; p = p->next) {
+		bool is_source = p->id == wanted->source, free = p->blobs.asked < PEER_BLOBS_MAX;
+
+		if (!peer_usable(p) || now < p->blobs.idle_until || is_silent(p, now) ||
+		    find_tried(wanted, p->id) < wanted->tried.size)
+			continue;
+		if (is_source)
+			return free ? p : NULL;
+		if (free && (!next || (p->answers && !next->answers)))
+			next = p;
+		busy = busy || !free;
+	}
+	if (!next && !busy && wanted->asked_count == 0)
+		start_round(wanted, now);
+	return next;
 }
 
 static void ask(struct blobs *blobs, const uint8_t root[32], struct wanted *wanted, int64_t now)
@@ -210,11 +256,19 @@ static void ask(struct blobs *blobs, const uint8_t root[32], struct wanted *want
 
 	if (!peer)
 		return;
+	if (wanted->asked_count == ASKED_MAX) {
+		wanted->asked[0].peer->blobs.idle_until = now + blobs->peers->timeouts.blob;
+		request_ended(wanted, &wanted->asked[0]);
+	}
 	memcpy(item.id, root, 32);
-	wanted->asked = peer;
-	wanted->start_by = now + blobs->peers->timeouts.blob_start;
-	wanted->deadline = now + blobs->peers->timeouts.blob + (int64_t)(wanted->size / SLOWEST);
-	peer->blobs.asked++;
+	wanted->asked[wanted->asked_count++] = (struct request){
+		.peer = peer,
+		.start_by = now + blobs->peers->timeouts.blob_start,
+		.deadline = now + blobs->peers->timeouts.blob + (int64_t)(wanted->size / SLOWEST),
+	};
+	buf_put(&wanted->tried, &peer->id, sizeof peer->id);
+	if (peer->blobs.asked++ == 0)
+		peer->blobs.heard = now;
 	peer->blobs.credit++;
 	buf_init(&payload);
 	message_write_inventory(&payload, &item, 1);
@@ -222,12 +276,34 @@ static void ask(struct blobs *blobs, const uint8_t root[32], struct wanted *want
 }
 
 /* A peer that sends another blob first, or a long one, is at work. */
-static bool has_run_out(const struct wanted *wanted, int64_t now)
+static bool has_run_out(const struct request *request, int64_t now)
 {
-	const struct peer *peer = wanted->asked;
+	const struct peer *peer = request->peer;
 	bool sending = peer->have_header && peer->header.kind == MESSAGE_BLOB;
 
-	return now > wanted->deadline || (now > wanted->start_by && !sending);
+	return now > request->deadline || (now > request->start_by && !sending);
+}
+
+/* Ends the requests that have run out. True: nobody is asked who might send it. */
+static bool is_open(struct wanted *wanted, int64_t now)
+{
+	bool open = true;
+
+	for (size_t i = wanted->asked_count; i > 0; i--) {
+		struct request *request = &wanted->asked[i - 1];
+		struct peer *peer = request->peer;
+
+		if (is_silent(peer, now))
+			peer->answers = false;
+		else
+			open = false;
+		if (!has_run_out(request, now))
+			continue;
+		log_info("peer=%" PRIu64 " did not deliver a blob in time", peer->id);
+		peer->blobs.idle_until = now + IDLE_MS;
+		request_ended(wanted, request);
+	}
+	return open || wanted->asked_count == 0;
 }
 
 void blobs_work(struct blobs *blobs, int64_t now)
@@ -240,12 +316,7 @@ void blobs_work(struct blobs *blobs, int64_t now)
 	for (size_t at = 0; map_next(&blobs->wanted, &at, &root, &value);) {
 		struct wanted *wanted = value;
 
-		if (wanted->asked && has_run_out(wanted, now)) {
-			log_info("peer=%" PRIu64 " did not deliver a blob in time", wanted->asked->id);
-			wanted->asked->blobs.idle_until = now + IDLE_MS;
-			request_ended(wanted);
-		}
-		if (wanted->asked || now < wanted->not_before)
+		if (!is_open(wanted, now) || now < wanted->not_before)
 			continue;
 		if (now - wanted->since > LIFE_MS || chain_has_blob(blobs->peers->chain, root)) {
 			if (done_count < sizeof done / sizeof done[0])

@@ -32,7 +32,7 @@ enum {
 	PEER_BLOBS_MAX = 2,
 	PEER_PROOF_QUEUE = 32,             /* loose proofs waiting for their turn */
 	PEER_ANNOUNCE_MAX = 5000,          /* transactions waiting to be announced */
-	PEER_REQUESTS_MAX = 500,           /* transactions asked for or offered */
+	PEER_REQUESTS_MAX = 1000,          /* transactions it offers that are not here, asked of it or not */
 	PEER_PROGRESS = 4 << 10,           /* bytes of a long message that count as a sign of life */
 	PEER_KNOWN_MAX = 4096,
 	PEER_HEADERS_AHEAD = 2016,         /* headers beyond the last verified block */
@@ -76,7 +76,9 @@ struct peer_blobs {
 struct peer_relay {
 	struct known known;                  /* transactions and proofs it has, by wtxid and id */
 	struct buf announce;                 /* wtxids to announce, 32 bytes each */
-	size_t requests;                     /* entries of the request tracker that name it */
+	size_t requests;                     /* offers of it that the request tracker holds */
+	int64_t heard;                       /* when it last answered a request for a transaction */
+	bool silent;                         /* it did not in time, and has answered none since */
 	struct header proofs[PEER_PROOF_QUEUE];
 	size_t proof_first, proof_count;     /* a ring; the first is being executed if proof_deadline is set */
 	int64_t proof_deadline;

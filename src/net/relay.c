@@ -10,8 +10,8 @@
 #include "util/mem.h"
 
 enum {
-	REQUESTS_MAX = 5000,
-	OFFERS_MAX = 4,            /* further peers remembered for a transaction that was asked for */
+	ASKED_MAX = 2,             /* peers from whom one transaction is awaited */
+	LOOK_MS = 250,             /* between looks at all requests */
 	REFUSED_MAX = 8192,
 	FALSE_MAX = 4096,
 	WAITING_MAX = 64,          /* proofs for a parent that is not the tip yet */
@@ -19,17 +19,20 @@ enum {
 	VERDICT_MS = 1800000,      /* for one proof; then the peer's queue goes on */
 };
 
+/* Who offered a transaction that is not here, in order; each has one place of its own bound in this. Some of them are asked. */
 struct tx_request {
-	struct peer *asked;
-	int64_t deadline;
-	uint64_t offers[OFFERS_MAX];
-	size_t offer_count;
+	struct offer {
+		struct peer *peer;
+		int64_t asked;     /* when it was; 0: not yet */
+	} *offers;                 /* owned */
+	size_t count, cap;
 };
 
 struct relay {
 	struct peers *peers;
 	struct blobs *blobs;
 	struct map requests;       /* wtxid -> struct tx_request, owned */
+	int64_t next_look;
 	struct known refused;      /* wtxids of transactions the present tip does not allow */
 	struct known false_proofs; /* ids */
 	struct waiting_proof {
@@ -51,13 +54,19 @@ struct relay *relay_new(struct peers *peers, struct blobs *blobs)
 	return relay;
 }
 
+static void request_free(struct tx_request *request)
+{
+	free(request->offers);
+	free(request);
+}
+
 void relay_free(struct relay *relay)
 {
 	const uint8_t *wtxid;
 	void *request;
 
 	for (size_t at = 0; map_next(&relay->requests, &at, &wtxid, &request);)
-		free(request);
+		request_free(request);
 	map_clear(&relay->requests);
 	known_clear(&relay->refused);
 	known_clear(&relay->false_proofs);
@@ -87,41 +96,92 @@ static void send_items(struct peer *peer, enum message_kind kind, struct buf *it
 	buf_reset(items);
 }
 
-static void ask_of(struct relay *relay, struct tx_request *request, struct peer *peer)
+static bool is_silent(const struct offer *offer, int64_t now)
 {
-	request->asked = peer;
-	request->deadline = clock_mono_ms() + relay->peers->timeouts.tx;
-	peer->relay.requests++;
+	const struct peer_relay *state = &offer->peer->relay;
+	int64_t since = offer->asked > state->heard ? offer->asked : state->heard;
+
+	return state->silent || peer_is_silent(offer->peer, since, now);
 }
 
-/* The request's peer failed: on to the next that offered it. Then nobody is asked if none is left. */
-static void ask_next(struct relay *relay, const uint8_t wtxid[32], struct tx_request *request)
+static struct offer *find_offer(const struct tx_request *request, const struct peer *peer)
 {
-	struct buf items;
+	for (size_t i = 0; i < request->count; i++)
+		if (request->offers[i].peer == peer)
+			return &request->offers[i];
+	return NULL;
+}
 
-	request->asked->relay.requests--;
-	request->asked = NULL;
-	while (request->offer_count > 0 && !request->asked) {
-		struct peer *peer = peers_find(relay->peers, request->offers[0]);
+static void drop_offer(struct tx_request *request, struct offer *offer)
+{
+	offer->peer->relay.requests--;
+	memmove(offer, offer + 1, (size_t)(request->offers + --request->count - offer) * sizeof *offer);
+}
 
-		memmove(request->offers, request->offers + 1, --request->offer_count * sizeof request->offers[0]);
-		if (!peer || peer->relay.requests >= PEER_REQUESTS_MAX)
-			continue;
-		ask_of(relay, request, peer);
-		buf_init(&items);
-		put_item(&items, INVENTORY_TX, wtxid);
-		send_items(peer, MESSAGE_GETDATA, &items);
-		buf_clear(&items);
+static bool add_offer(struct tx_request *request, struct peer *peer)
+{
+	if (peer->relay.requests >= PEER_REQUESTS_MAX || find_offer(request, peer))
+		return false;
+	if (request->count == request->cap) {
+		request->cap = request->cap ? 2 * request->cap : 2;
+		request->offers = mem_realloc(request->offers, request->cap * sizeof *request->offers);
 	}
+	request->offers[request->count++] = (struct offer){ .peer = peer };
+	peer->relay.requests++;
+	return true;
 }
 
 static void forget_request(struct relay *relay, const uint8_t wtxid[32])
 {
 	struct tx_request *request = map_remove(&relay->requests, wtxid);
 
-	if (request && request->asked)
-		request->asked->relay.requests--;
-	free(request);
+	if (!request)
+		return;
+	for (size_t i = 0; i < request->count; i++)
+		request->offers[i].peer->relay.requests--;
+	request_free(request);
+}
+
+/* Who is asked next, if nobody is who might send it: the first that answers, or else the first. The elder of two silent ones
+ * gives up its place for it. */
+static struct offer *next_offer(struct tx_request *request, int64_t now)
+{
+	struct offer *eldest = NULL, *next = NULL;
+	size_t asked = 0;
+
+	for (size_t i = 0; i < request->count; i++) {
+		struct offer *offer = &request->offers[i];
+
+		if (!offer->asked) {
+			if (!next || (offer->peer->answers && !next->peer->answers))
+				next = offer;
+			continue;
+		}
+		if (!is_silent(offer, now))
+			return NULL;
+		if (!eldest || offer->asked < eldest->asked)
+			eldest = offer;
+		asked++;
+	}
+	if (!next || asked < ASKED_MAX)
+		return next;
+	next -= next > eldest;
+	drop_offer(request, eldest);
+	return next;
+}
+
+static void ask_next(struct tx_request *request, const uint8_t wtxid[32], int64_t now)
+{
+	struct offer *offer = next_offer(request, now);
+	struct buf items;
+
+	if (!offer)
+		return;
+	offer->asked = now;
+	buf_init(&items);
+	put_item(&items, INVENTORY_TX, wtxid);
+	send_items(offer->peer, MESSAGE_GETDATA, &items);
+	buf_clear(&items);
 }
 
 static bool wanted_tx(struct relay *relay, const uint8_t wtxid[32])
@@ -132,21 +192,23 @@ static bool wanted_tx(struct relay *relay, const uint8_t wtxid[32])
 static void tx_offered(struct relay *relay, struct peer *peer, const uint8_t wtxid[32], struct buf *ask)
 {
 	struct tx_request *request;
+	int64_t now = clock_mono_ms();
 
 	known_add(&peer->relay.known, wtxid);
 	if (!wanted_tx(relay, wtxid))
 		return;
 	request = map_get(&relay->requests, wtxid);
 	if (request) {
-		if (request->offer_count < OFFERS_MAX && request->asked != peer)
-			request->offers[request->offer_count++] = peer->id;
+		if (add_offer(request, peer))
+			ask_next(request, wtxid, now);
 		return;
 	}
-	if (peer->relay.requests >= PEER_REQUESTS_MAX || relay->requests.count >= REQUESTS_MAX)
+	if (peer->relay.requests >= PEER_REQUESTS_MAX)
 		return;
 	request = mem_calloc(1, sizeof *request);
 	map_put(&relay->requests, wtxid, request);
-	ask_of(relay, request, peer);
+	add_offer(request, peer);
+	request->offers[0].asked = now;
 	put_item(ask, INVENTORY_TX, wtxid);
 }
 
@@ -171,8 +233,22 @@ void relay_on_inventory(struct relay *relay, struct peer *peer, const struct inv
 	buf_clear(&ask);
 }
 
-/* Requests that have lost their peer go on to the next; those nobody else offered are dropped. `gone`: a peer that leaves;
- * NULL: those that ran out by `now`. */
+/* Whom silence is over: the peer has left (`gone`), or time is up. The others are only noted as silent. */
+static void drop_lost(const struct relay *relay, struct tx_request *request, const struct peer *gone, int64_t now)
+{
+	for (size_t i = request->count; i > 0; i--) {
+		struct offer *offer = &request->offers[i - 1];
+
+		if (offer->asked && is_silent(offer, now)) {
+			offer->peer->relay.silent = true;
+			offer->peer->answers = false;
+		}
+		if (offer->peer == gone || (offer->asked && now - offer->asked > relay->peers->timeouts.tx))
+			drop_offer(request, offer);
+	}
+}
+
+/* Asks further where it is time to; what nobody offers any more is forgotten. `gone`: a peer that leaves, or NULL. */
 static void move_on(struct relay *relay, const struct peer *gone, int64_t now)
 {
 	struct buf dead;
@@ -183,9 +259,9 @@ static void move_on(struct relay *relay, const struct peer *gone, int64_t now)
 	for (size_t at = 0; map_next(&relay->requests, &at, &wtxid, &value);) {
 		struct tx_request *request = value;
 
-		if (gone ? request->asked == gone : now > request->deadline)
-			ask_next(relay, wtxid, request);
-		if (!request->asked)
+		drop_lost(relay, request, gone, now);
+		ask_next(request, wtxid, now);
+		if (request->count == 0)
 			buf_put(&dead, wtxid, 32);
 	}
 	for (size_t i = 0; i < dead.size; i += 32)
@@ -196,12 +272,31 @@ static void move_on(struct relay *relay, const struct peer *gone, int64_t now)
 void relay_on_notfound(struct relay *relay, struct peer *peer, const uint8_t wtxid[32])
 {
 	struct tx_request *request = map_get(&relay->requests, wtxid);
+	struct offer *offer = request ? find_offer(request, peer) : NULL;
+	int64_t now = clock_mono_ms();
 
-	if (!request || request->asked != peer)
+	if (!offer || !offer->asked)
 		return;
-	ask_next(relay, wtxid, request);
-	if (!request->asked)
+	peer->relay.heard = now;
+	peer->relay.silent = false;
+	drop_offer(request, offer);
+	ask_next(request, wtxid, now);
+	if (request->count == 0)
 		forget_request(relay, wtxid);
+}
+
+/* A transaction has come: its sender answers, if it was asked. */
+static void request_answered(struct relay *relay, struct peer *peer, const uint8_t wtxid[32])
+{
+	struct tx_request *request = map_get(&relay->requests, wtxid);
+	const struct offer *offer = request ? find_offer(request, peer) : NULL;
+
+	if (offer && offer->asked) {
+		peer->relay.heard = clock_mono_ms();
+		peer->relay.silent = false;
+		peer->answers = true;
+	}
+	forget_request(relay, wtxid);
 }
 
 /* Whether an honest node could have passed this on: not if it breaks a rule that depends on nothing but itself and the
@@ -260,7 +355,7 @@ void relay_on_tx(struct relay *relay, struct peer *peer, const uint8_t *payload,
 	}
 	tx_wtxid(tx, wtxid);
 	known_add(&peer->relay.known, wtxid);
-	forget_request(relay, wtxid);
+	request_answered(relay, peer, wtxid);
 	if (!wanted_tx(relay, wtxid)) {
 		tx_free(tx);
 	} else if (!tx_check(tx, &reject)) {
@@ -473,7 +568,7 @@ void relay_peer_ready(struct relay *relay, struct peer *peer)
 
 void relay_peer_gone(struct relay *relay, struct peer *peer)
 {
-	move_on(relay, peer, 0);
+	move_on(relay, peer, clock_mono_ms());
 }
 
 static void send_announcements(struct relay *relay, struct peer *peer)
@@ -506,5 +601,8 @@ void relay_work(struct relay *relay, int64_t now)
 			drop_first(&p->relay);
 		next_proof(relay, p);
 	}
+	if (now < relay->next_look)
+		return;
+	relay->next_look = now + LOOK_MS;
 	move_on(relay, NULL, now);
 }

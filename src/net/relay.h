@@ -5,7 +5,8 @@
  * that is not the tip yet wait in a short list.
  *
  * Transactions are announced by wtxid when the chain's mempool has taken them (so their blobs are here), and asked for
- * once: of the first peer that offers them, and of the next if that one does not deliver. */
+ * once: of the first peer that offers them, and of the next too if that one is silent for two seconds, those first that
+ * answer. Each peer's offers are bounded by themselves: whoever offers much takes nobody else's place. */
 #ifndef ATELIER_NET_RELAY_H
 #define ATELIER_NET_RELAY_H
 

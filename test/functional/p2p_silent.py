@@ -39,4 +39,52 @@ def blocks():
             tap.equal([peer for peer in peers if peer.closed], [], "silent peers that are punished")
 
 
-tap.main(blocks)
+@contextlib.contextmanager
+def contribution():
+    """A node with a contribution that nobody else has heard of, another on the same chain, that transaction and its root."""
+    with Node() as owner, Node() as other:
+        owner.rpc.createwallet("w")
+        wallet = owner.rpc.wallet("w")
+        owner.rpc.generatetoaddress(1, wallet.getnewaddress())
+        owner.generate(12, key=2)
+        other.connect(owner)
+        wait_for_same_tip(owner, other)
+        owner.rpc.setnetworkactive(False)
+        other.disconnect(owner)
+        result = wallet.contributedata(file="", licence="CC0-1.0", title="a test", hexdata="5a" * 5000)
+        raw = bytes.fromhex(owner.rpc.getrawtransaction(result["txid"]))
+        owner.rpc.setnetworkactive(True)
+        yield owner, other, messages.Transaction.read(messages.Reader(raw)), bytes.fromhex(result["root"])
+
+
+def asks_for(peer, kind, id_bytes):
+    peer.wait_for("getdata", lambda payload: (kind, id_bytes) in messages.parse_inventory(payload))
+
+
+def comes_soon(other, tx):
+    wait_until(lambda: other.rpc.getrawmempool() == [messages.shown(tx.txid())], "the transaction is in the mempool", SOON)
+
+
+def transactions():
+    """A transaction comes although others offered it first and do not send it"""
+    with contribution() as (owner, other, tx, _), silent_peers(other, 4) as peers:
+        for peer in peers:
+            peer.send("inv", messages.inventory_payload((messages.INVENTORY_TX, tx.wtxid())))
+            peer.sync()
+        other.connect(owner)
+        comes_soon(other, tx)
+
+
+def blobs():
+    """The bytes of a contribution come although whoever sent the transaction keeps them"""
+    with contribution() as (owner, other, tx, root), silent_peers(other, 4) as peers:
+        peers[0].send("tx", tx.serialise())
+        asks_for(peers[0], messages.INVENTORY_BLOB, root)
+        other.connect(owner)
+        wait_until(lambda: other.log().count("received tx") == 2, "the owner sends the transaction too")
+        for peer in peers:  # whoever does so last is asked next
+            peer.send("tx", tx.serialise())
+        comes_soon(other, tx)
+
+
+tap.main(blocks, transactions, blobs)

@@ -412,7 +412,7 @@ struct header fake_chain_prove(struct chain *chain, uint8_t salt, uint8_t kind)
 	return header;
 }
 
-void fake_chain_spend(struct chain *chain, uint8_t salt, uint8_t wtxid[32])
+static struct tx *make_spend(uint8_t salt, uint8_t wtxid[32])
 {
 	struct tx *tx = tx_new();
 	struct outpoint prev = { .index = salt };
@@ -423,7 +423,17 @@ void fake_chain_spend(struct chain *chain, uint8_t salt, uint8_t wtxid[32])
 	tx_set_witness(tx_add_input(tx, &prev, 0xffffffff), signature, sizeof signature);
 	tx_add_output(tx, 1000, script, sizeof script);
 	tx_wtxid(tx, wtxid);
-	chain_add_tx(chain, tx, 0, NULL);
+	return tx;
+}
+
+void fake_chain_make_spend(uint8_t salt, uint8_t wtxid[32])
+{
+	tx_free(make_spend(salt, wtxid));
+}
+
+void fake_chain_spend(struct chain *chain, uint8_t salt, uint8_t wtxid[32])
+{
+	chain_add_tx(chain, make_spend(salt, wtxid), 0, NULL);
 }
 
 void fake_chain_hold_blob(struct chain *chain, const uint8_t root[32], const char *text)

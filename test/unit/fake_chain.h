@@ -27,7 +27,8 @@ bool fake_chain_step(struct chain *chain);
 /* A loose proof on the tip, taken as if mined here (right or not). */
 struct header fake_chain_prove(struct chain *chain, uint8_t salt, uint8_t kind);
 
-/* A transaction with one P2TR output, put into the mempool; writes its wtxid. */
+/* A transaction with one P2TR output, put into the mempool; writes its wtxid. Or that alone. */
+void fake_chain_make_spend(uint8_t salt, uint8_t wtxid[32]);
 void fake_chain_spend(struct chain *chain, uint8_t salt, uint8_t wtxid[32]);
 
 /* A blob: held, or wanted from the peer `source`. */

@@ -599,6 +599,122 @@ static void test_slow_peer(void **state)
 	fake_chain_free(elsewhere);
 }
 
+/* A blob's source is silent: after two seconds the next is asked, and whoever has answered before is the next. */
+static void test_silent_about_blob(void **state)
+{
+	static struct ear source, silent;
+	struct node *wants = add_node(), *good = add_node();
+	uint8_t first[32] = { 1 }, second[32] = { 2 };
+
+	(void)state;
+	clock_set_mono(START_MS);
+	source = (struct ear){ .fd = connect_mute(wants) };
+	WAIT_FOR(peers_of(wants) == 1);
+	silent = (struct ear){ .fd = connect_mute(wants) };
+	WAIT_FOR(peers_of(wants) == 2);
+	connect_nodes(wants, good);
+	WAIT_FOR(peers_of(wants) == 3);
+	fake_chain_hold_blob(good->chain, first, "first");
+	fake_chain_want_blob(wants->chain, first, 3);
+	WAIT_FOR(chain_has_blob(wants->chain, first));
+	fake_chain_hold_blob(good->chain, second, "second");
+	fake_chain_want_blob(wants->chain, second, 1);
+	WAIT_FOR(heard(&source, MESSAGE_GETDATA) == 1);
+	pass_time(SILENCE_MS - 1);
+	turn_a_while();
+	assert_false(chain_has_blob(wants->chain, second));
+	pass_time(1);
+	WAIT_FOR(chain_has_blob(wants->chain, second));
+	assert_int_equal(heard(&silent, MESSAGE_GETDATA), 0);
+	assert_int_equal(peers_of(wants), 3);
+	close(source.fd);
+	close(silent.fd);
+}
+
+static void offer_txs(int fd, uint8_t salt, const uint8_t *wtxid, uint32_t count)
+{
+	struct inventory_item *items = calloc(count, sizeof *items);
+	struct buf payload;
+
+	for (uint32_t i = 0; i < count; i++) {
+		items[i] = (struct inventory_item){ INVENTORY_TX, { 0xee, salt, (uint8_t)i, (uint8_t)(i >> 8) } };
+		if (wtxid)
+			memcpy(items[i].id, wtxid, 32);
+	}
+	buf_init(&payload);
+	message_write_inventory(&payload, items, count);
+	free(items);
+	say(fd, MESSAGE_INV, &payload);
+}
+
+/* Transactions too: the second that offers is asked after two seconds, a third in the first's place; and at once if the
+ * first is known to be silent. */
+static void test_silent_about_txs(void **state)
+{
+	enum { SILENT = 3 };
+	static struct ear ears[SILENT];
+	struct node *wants = add_node(), *good = add_node();
+	uint8_t one[32], two[32];
+
+	(void)state;
+	clock_set_mono(START_MS);
+	connect_nodes(wants, good);
+	WAIT_FOR(peers_of(wants) == 1 && peers_of(good) == 1);
+	clock_set_mono(START_MS + 1);
+	for (size_t i = 0; i < SILENT; i++) {
+		ears[i] = (struct ear){ .fd = connect_mute(wants) };
+		WAIT_FOR(peers_of(wants) == i + 2);
+	}
+	fake_chain_make_spend(1, one);
+	for (size_t i = 0; i < SILENT; i++) {
+		offer_txs(ears[i].fd, 0, one, 1);
+		turn_a_while();
+	}
+	assert_int_equal(heard(&ears[0], MESSAGE_GETDATA), 1);
+	assert_int_equal(heard(&ears[1], MESSAGE_GETDATA), 0);
+	fake_chain_spend(good->chain, 1, one);
+	pass_time(SILENCE_MS);
+	WAIT_FOR(heard(&ears[1], MESSAGE_GETDATA) == 1);
+	turn_a_while();
+	assert_int_equal(heard(&ears[2], MESSAGE_GETDATA), 0);
+	pass_time(SILENCE_MS);
+	WAIT_FOR(heard(&ears[2], MESSAGE_GETDATA) == 1);
+	pass_time(SILENCE_MS);
+	WAIT_FOR(chain_mempool_find_wtxid(wants->chain, one));
+
+	fake_chain_make_spend(2, two);
+	offer_txs(ears[0].fd, 0, two, 1);
+	WAIT_FOR(heard(&ears[0], MESSAGE_GETDATA) == 2);
+	fake_chain_spend(good->chain, 2, two);
+	WAIT_FOR(chain_mempool_find_wtxid(wants->chain, two)); /* no time passes */
+	assert_int_equal(peers_of(wants), SILENT + 1);
+	for (size_t i = 0; i < SILENT; i++)
+		close(ears[i].fd);
+}
+
+/* However many transactions others offer and never send, there is room for one's own. */
+static void test_offers_by_peer(void **state)
+{
+	enum { GREEDY = 10 };
+	static struct ear ears[GREEDY];
+	struct node *wants = add_node(), *good = add_node();
+	uint8_t wtxid[32];
+
+	(void)state;
+	for (size_t i = 0; i < GREEDY; i++) {
+		ears[i] = (struct ear){ .fd = connect_mute(wants) };
+		WAIT_FOR(peers_of(wants) == i + 1);
+		offer_txs(ears[i].fd, (uint8_t)i, NULL, 2 * PEER_REQUESTS_MAX);
+		WAIT_FOR(heard(&ears[i], MESSAGE_GETDATA) == 1);
+	}
+	connect_nodes(wants, good);
+	WAIT_FOR(peers_of(good) == 1);
+	fake_chain_spend(good->chain, 1, wtxid);
+	WAIT_FOR(chain_mempool_find_wtxid(wants->chain, wtxid));
+	for (size_t i = 0; i < GREEDY; i++)
+		close(ears[i].fd);
+}
+
 static uint64_t bytes_sent(const struct node *node)
 {
 	struct net_counts counts;
@@ -786,6 +902,9 @@ int main(void)
 		NET_TEST(test_silent_peer),
 		NET_TEST(test_silent_peers),
 		NET_TEST(test_slow_peer),
+		NET_TEST(test_silent_about_blob),
+		NET_TEST(test_silent_about_txs),
+		NET_TEST(test_offers_by_peer),
 		NET_TEST(test_slow_reader),
 		NET_TEST(test_no_handshake),
 		NET_TEST(test_operator),
