@@ -94,6 +94,7 @@ class Node:
         self.options = list(options)
         self.process = None
         self.preexec = None  # called in the new process before the daemon begins
+        self.environment = {}  # what it has besides this one's
         self.rpc = Rpc(self)
         running.append(self)
         if start:
@@ -120,7 +121,7 @@ class Node:
         with open(self.output_path, "ab") as output:
             self.process = subprocess.Popen([*self.arguments(), *options], stdin=subprocess.DEVNULL, stdout=output,
                                             stderr=subprocess.STDOUT, start_new_session=True,
-                                            preexec_fn=self.preexec)
+                                            preexec_fn=self.preexec, env={**os.environ, **self.environment})
 
     def start(self, *options):
         self.launch(*options)
