@@ -74,6 +74,7 @@ void chain_forget_headers(struct chain *chain)
 {
 	const size_t before = chain->index.count;
 
+	waiting_prune(chain);
 	index_forget_headers(&chain->index);
 	log_info("[chain] %zu headers without blocks are forgotten", before - chain->index.count);
 }
@@ -148,29 +149,33 @@ static enum chain_result check_rules(struct chain *chain, struct node *node, con
 	return CHAIN_ERROR;
 }
 
-static enum chain_result store(struct chain *chain, struct node *node, const struct block *block, uint64_t source)
+/* What this node's operator brings goes to disk at once; a stranger's block when its own proof has been executed. */
+static enum chain_result keep(struct chain *chain, struct node *node, const struct block *block,
+	const struct source *source, struct reject *reject)
 {
-	struct db_batch *batch = db_batch_new();
 	struct errmsg err;
-	bool ok;
 
 	node->entry.tx_count = (uint32_t)block->tx_count;
 	node->entry.loose_count = (uint32_t)block->loose_count;
-	node->source = source;
-	ok = stored_append_block(chain->blocks, chain->spec, node, block, &err);
-	if (ok) {
-		index_set_status(&chain->index, node, ENTRY_STORED);
-		index_save(batch, node);
-		ok = db_write(chain->db, batch, false, &err);
+	if (source == NULL) {
+		if (!waiting_store(chain, node, block, &err))
+			return chain_fail(chain, &err);
+		waiting_add(chain, node, block);
+	} else if (!waiting_hold(chain, node, block, source)) {
+		reject_set(reject, REJECT_NOT_YET, "block-pool-full", "blocks that wait take all the room there is");
+		return CHAIN_REJECTED;
 	}
-	db_batch_free(batch);
-	if (!ok)
-		return chain_fail(chain, &err);
-	jobs_wait(chain, node, block);
 	return CHAIN_NEW;
 }
 
-static enum chain_result add_block(struct chain *chain, const struct block *block, uint64_t source,
+/* The operator brings what a stranger brought before: it is his then. */
+static void take_over(struct chain *chain, const struct node *node)
+{
+	if (node->entry.held && !node->in_work)
+		waiting_drop(chain, waiting_find(chain, node));
+}
+
+static enum chain_result add_block(struct chain *chain, const struct block *block, const struct source *source,
 	struct reject *reject)
 {
 	const struct index_entry *entry;
@@ -184,15 +189,18 @@ static enum chain_result add_block(struct chain *chain, const struct block *bloc
 	if (result != CHAIN_NEW && result != CHAIN_KNOWN)
 		return result;
 	node = node_of(entry);
-	if (entry->status != ENTRY_HEADER)
+	if (source == NULL)
+		take_over(chain, node);
+	if (entry->status != ENTRY_HEADER || entry->held)
 		return CHAIN_KNOWN;
 	if (!check_old(chain, node, reject))
 		return CHAIN_REJECTED;
 	result = check_rules(chain, node, block, reject);
-	return result == CHAIN_NEW ? store(chain, node, block, source) : result;
+	return result == CHAIN_NEW ? keep(chain, node, block, source, reject) : result;
 }
 
-enum chain_result chain_add_block(struct chain *chain, struct block *block, uint64_t source, struct reject *reject)
+enum chain_result chain_add_block(struct chain *chain, struct block *block, const struct source *source,
+	struct reject *reject)
 {
 	enum chain_result result = chain->failed ? CHAIN_ERROR : add_block(chain, block, source, reject);
 
@@ -200,6 +208,18 @@ enum chain_result chain_add_block(struct chain *chain, struct block *block, uint
 	if (result == CHAIN_NEW)
 		chain_advance(chain);
 	return result;
+}
+
+void chain_forget_source(struct chain *chain, const struct source *source, bool discouraged)
+{
+	const struct group *group = sources_find(chain->sources, source->group);
+
+	if (group == NULL)
+		return;
+	waiting_forget(chain, group, discouraged);
+	jobs_cancel_dropped(chain);
+	loose_forget(chain, group, discouraged);
+	chain_advance(chain);
 }
 
 /* --- own proofs --- */
@@ -221,7 +241,7 @@ static enum chain_result add_own_loose(struct chain *chain, const struct header 
 		reject_set(reject, REJECT_POLICY, "loose-pool-full", "enough proofs wait for the next block");
 		return CHAIN_REJECTED;
 	}
-	NOTIFY(chain, proof_verdict, header, 0, NULL);
+	NOTIFY(chain, proof_verdict, header, &(const struct source){ 0 }, NULL);
 	return CHAIN_NEW;
 }
 
@@ -240,7 +260,7 @@ enum chain_result chain_add_own(struct chain *chain, struct block *block, uint8_
 		result = CHAIN_REJECTED;
 	} else if (target_met(ticket, target)) {
 		proofs_put(chain->proofs, &header, PROOF_RIGHT, body);
-		result = chain_add_block(chain, block, 0, reject);
+		result = chain_add_block(chain, block, NULL, reject);
 	} else {
 		block_free(block);
 		result = chain->failed ? CHAIN_ERROR : add_own_loose(chain, &header, body, reject);
@@ -261,7 +281,7 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 	bool needed;
 
 	memcpy(want.root, root, 32);
-	needed = jobs_want(chain, &want) || registry_find(chain->registry, root, &number) != NULL;
+	needed = waiting_wants(chain, &want) || registry_find(chain->registry, root, &number) != NULL;
 	if (chain->failed)
 		return CHAIN_ERROR;
 	if (size > chain->spec->blob_max) {
@@ -327,14 +347,14 @@ bool chain_reconsider(struct chain *chain, const struct index_entry *entry, stru
 		struct node *node = chain->index.nodes[i];
 		struct block *block;
 
-		if (node->entry.status != ENTRY_STORED || jobs_has(chain, node))
+		if (node->entry.status != ENTRY_STORED || waiting_find(chain, node) != NULL)
 			continue;
 		block = stored_read(chain->blocks, chain->spec, node, false, err);
 		if (block == NULL) {
 			chain_name_remedy(err);
 			return false;
 		}
-		jobs_wait(chain, node, block);
+		waiting_add(chain, node, block);
 		block_free(block);
 	}
 	chain_advance(chain);

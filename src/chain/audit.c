@@ -110,7 +110,7 @@ static bool import_record(struct import *import, struct errmsg *err)
 		return true;
 	}
 	import->at = at + IMPORT_HEAD + size;
-	switch (chain_add_block(import->chain, block, 0, &reject)) {
+	switch (chain_add_block(import->chain, block, NULL, &reject)) {
 	case CHAIN_NEW:
 		import->added++;
 		let_verification_catch_up(import->chain);

@@ -20,7 +20,7 @@ void chain_subscribe(struct chain *chain, const struct chain_events *events)
 		return;
 	}
 	chain->events[chain->event_count++] = *events;
-	jobs_tell_wants(chain, events);
+	waiting_tell_wants(chain, events);
 }
 
 void chain_unsubscribe(struct chain *chain, const void *context)
@@ -227,7 +227,7 @@ static void resume_block(struct chain *chain, struct node *node)
 	struct block *block = stored_read(chain->blocks, chain->spec, node, false, &err);
 
 	if (block != NULL) {
-		jobs_wait(chain, node, block);
+		waiting_add(chain, node, block);
 		block_free(block);
 		return;
 	}
@@ -280,6 +280,7 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	chain->initial_download = true;
 	chain->proofs = proofs_new(chain->spec);
 	chain->loose = loose_new(chain->spec);
+	waiting_init(chain, options->held_bytes);
 	chain->mempool = mempool_new(options->mempool_bytes);
 	index_init(&chain->index, chain->spec);
 	reindex = options->reindex || reindex_needed(chain);
@@ -312,6 +313,7 @@ void chain_close(struct chain *chain)
 	chain->closing = true;
 	jobs_stop(chain);
 	loose_stop(chain);
+	waiting_clear(chain);
 	last_snapshot(chain);
 	states_close(chain->states);
 	blobs_close(chain->blobs);

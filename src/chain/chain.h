@@ -4,9 +4,9 @@
  * pool_drain. A block takes this way:
  *
  *   chain_add_header   header known: parent known, bits, times, ticket right
- *   chain_add_block    bytes here: structure right, written to disk; waits for its parent's verdict
- *   verify jobs        on a worker: its own proof executed; then, with the blobs it registers here, the others, and
- *                      state and outcome computed (consensus/verify.h)
+ *   chain_add_block    bytes here: structure right; held in memory until its parent's verdict
+ *   verify jobs        on a worker: its own proof executed, which is what puts it on disk; then, with the blobs it
+ *                      registers here, the others, and state and outcome computed (consensus/verify.h)
  *   commit             on the loop: coins, coinbase, registry; one atomic write; most work wins, first connected on a tie
  *
  * What has been acknowledged survives kill -9: block bytes are synced before the index names them, and tip, coins,
@@ -43,15 +43,24 @@ struct index_entry {
 	struct u256 chain_work;
 	enum entry_status status;
 	const char *invalid_reason;        /* static text, if INVALID */
-	uint32_t tx_count, loose_count;    /* from ENTRY_STORED on */
+	bool held;                         /* HEADER, and its block waits in memory until its own proof is found right */
+	uint32_t tx_count, loose_count;    /* while held, and from ENTRY_STORED on */
 	uint64_t connect_order;            /* 1, 2, ... in order of first connection; 0: never connected */
 	/* From ENTRY_VERIFIED on: */
 	struct block_outcome outcome;
 	uint8_t model_root_after[32];
 };
 
+/* Who brought a block or a proof. Whoever has left by the time of the verdict is still known by the group. */
+enum { SOURCE_GROUP = 16 };
+struct source {
+	uint64_t peer;                     /* the connection's number; 0: this node itself, or its operator */
+	uint8_t group[SOURCE_GROUP];       /* its address, or what addresses one owner has: jobs and memory are shared out by it */
+	bool chosen;                       /* the operator named it */
+};
+
 /* Notices, called on the loop after the change is durable. Any may be NULL. `source` is what the caller gave to
- * chain_add_*: a peer's number, 0 for this node itself. */
+ * chain_add_*; with transactions and blobs a peer's number, 0 for this node itself. */
 struct chain_events {
 	void *context;
 	/* The active chain lost or gained a block. registry etc. already show the new tip when `tip` is called, once, last. */
@@ -59,11 +68,13 @@ struct chain_events {
 	void (*connected)(void *context, const struct index_entry *entry, const struct block *block);
 	void (*tip)(void *context, const struct index_entry *tip);
 	/* The own proof of a block has been executed and is right: it may be announced. */
-	void (*block_proven)(void *context, const struct index_entry *entry, uint64_t source);
+	void (*block_proven)(void *context, const struct index_entry *entry, const struct source *source);
 	/* Verdict over a block: reject NULL when verified. */
-	void (*block_verdict)(void *context, const struct index_entry *entry, uint64_t source, const struct reject *reject);
+	void (*block_verdict)(void *context, const struct index_entry *entry, const struct source *source,
+		const struct reject *reject);
 	/* Verdict over a loose proof: reject NULL when it is right and in the pool. */
-	void (*proof_verdict)(void *context, const struct header *header, uint64_t source, const struct reject *reject);
+	void (*proof_verdict)(void *context, const struct header *header, const struct source *source,
+		const struct reject *reject);
 	/* A transaction entered the mempool, or left it other than by a block. */
 	void (*tx_added)(void *context, const struct tx *tx, uint64_t source);
 	void (*tx_removed)(void *context, const struct tx *tx, const char *reason);
@@ -80,6 +91,7 @@ struct chain_options {
 	struct pool *pool;                 /* verify jobs */
 	uint32_t snapshot_interval;        /* blocks between model snapshots; 0: the default */
 	size_t mempool_bytes;              /* 0: 64 MiB */
+	size_t held_bytes;                 /* for blocks whose proof has not been executed; 0: 64 MiB */
 	bool reindex;                      /* forget index and coins, read the block files again */
 	void (*progress)(void *context, const char *what, uint32_t done, uint32_t total); /* long start-ups; may be NULL */
 	void *progress_context;
@@ -121,12 +133,24 @@ enum chain_result chain_add_header(struct chain *chain, const struct header *hea
  * "too-many-headers"). This forgets all that are headers alone and lead to no block that is here, and those refused before
  * they were stored: the caller, and all others, must have let go of every entry that is ENTRY_HEADER or ENTRY_INVALID. */
 void chain_forget_headers(struct chain *chain);
-/* Takes the block: NEW means it is stored, and block_verdict follows once its proofs have been executed. Bodies that came
- * along are compared with their digests and dropped: execution gives them anew. ORPHAN: the parent is not known. */
-enum chain_result chain_add_block(struct chain *chain, struct block *block, uint64_t source, struct reject *reject);
-/* A loose proof for the tip's child: executed on a worker, then proof_verdict. ORPHAN: not for the present tip. */
-enum chain_result chain_add_loose(struct chain *chain, const struct header *header, uint64_t source,
+/* Takes the block: NEW means that block_verdict follows once its proofs have been executed, unless its source is forgotten
+ * before. A stranger's is held in memory until its own proof is right, and only then stored; this node's own (source NULL)
+ * is stored at once. Bodies that came along are compared with their digests and dropped: execution gives them anew. ORPHAN:
+ * the parent is not known. REJECTED with REJECT_NOT_YET, "block-pool-full": there is no room for it now. A block that is
+ * held may have to make room later: then it is a header alone again. */
+enum chain_result chain_add_block(struct chain *chain, struct block *block, const struct source *source,
 	struct reject *reject);
+/* Bytes of blocks that may come from there before any must make room. */
+size_t chain_room(struct chain *chain, const struct source *source);
+/* A loose proof for the tip's child: executed on a worker, then proof_verdict. ORPHAN: not for the present tip. REJECTED
+ * with REJECT_NOT_YET: it may be tried again when something here has been judged (its address has one in work, another
+ * brought the same, there is no place). */
+enum chain_result chain_add_loose(struct chain *chain, const struct header *header, const struct source *source,
+	struct reject *reject);
+/* Nobody of this group is connected any more: what it brought and what has not been begun is forgotten, and may come from
+ * others. What is being executed goes on, so that the verdict finds the group. `discouraged`: that is known to be nothing
+ * worth knowing, and ends too. */
+void chain_forget_source(struct chain *chain, const struct source *source, bool discouraged);
 /* A proof this node's own miner computed: its body is known to be right. Ticket decides: pool, or block (then `block` is
  * the template it was mined on, which is taken). */
 enum chain_result chain_add_own(struct chain *chain, struct block *block, uint8_t *body, struct reject *reject);

@@ -479,7 +479,7 @@ static bool switch_to(struct chain *chain, struct node *best, const struct index
 			break;
 		case CONNECT_INVALID:
 			connect_refuse(chain, node, reject.reason);
-			NOTIFY(chain, block_verdict, &node->entry, node->source, &reject);
+			NOTIFY(chain, block_verdict, &node->entry, &node->source, &reject);
 			return false;
 		case CONNECT_FAILED:
 			chain_fail(chain, err);
@@ -506,7 +506,7 @@ static void tip_changed(struct chain *chain)
 	loose_new_tip(chain);
 	mempool_new_tip(chain);
 	chain_update_download(chain);
-	jobs_ask_again(chain);
+	waiting_ask_again(chain);
 	NOTIFY(chain, tip, tip);
 }
 
@@ -541,6 +541,7 @@ void chain_advance(struct chain *chain)
 		chain->again = false;
 		activate_best(chain);
 		jobs_start(chain);
+		loose_start(chain);
 	}
 	chain->advancing = false;
 }

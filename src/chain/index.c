@@ -115,7 +115,7 @@ static void index_insert(struct index *index, struct node *node)
 		node_of(parent)->has_child = true;
 	}
 	entry->median_time = median_time(entry);
-	node->stored_work = node->promised_work = entry->chain_work;
+	node->promised_work = entry->chain_work;
 	note_promise(node);
 	if (index->count == index->cap) {
 		index->cap = index->cap ? index->cap * 2 : 256;
@@ -220,7 +220,6 @@ static void revive(struct index *index, struct node *node, struct db_batch *batc
 		return;
 	index_set_status(index, node, node->block.size ? ENTRY_STORED : ENTRY_HEADER);
 	node->entry.invalid_reason = NULL;
-	node->stored_work = node->entry.chain_work;
 	node->refused_deep = false;
 	if (node->saved)
 		index_save(batch, node);
@@ -236,8 +235,6 @@ void index_reconsider(struct index *index, struct node *node, struct db_batch *b
 		if (at->entry.height > node->entry.height &&
 			entry_ancestor(&at->entry, node->entry.height) == &node->entry)
 			revive(index, at, batch);
-		if (at->entry.status == ENTRY_STORED)
-			index_note_stored(at);
 	}
 	weigh_headers(index);
 }
@@ -261,7 +258,7 @@ void index_forget_headers(struct index *index)
 		struct node *at = index->nodes[i];
 		bool bare = at->entry.status == ENTRY_HEADER || at->entry.status == ENTRY_INVALID;
 
-		if (bare && !at->saved && !at->has_child) {
+		if (bare && !at->saved && !at->entry.held && !at->has_child) {
 			forget(index, at);
 			index->nodes[i] = NULL;
 		} else {
@@ -273,15 +270,6 @@ void index_forget_headers(struct index *index)
 			index->nodes[kept++] = index->nodes[i];
 	index->count = kept;
 	weigh_headers(index);
-}
-
-void index_note_stored(struct node *node)
-{
-	for (struct node *at = node_parent(node); at != NULL && at->entry.status == ENTRY_STORED; at = node_parent(at)) {
-		if (u256_compare(at->stored_work, node->stored_work) >= 0)
-			return;
-		at->stored_work = node->stored_work;
-	}
 }
 
 struct node *index_best_verified(const struct index *index)
@@ -494,8 +482,6 @@ bool index_load(struct index *index, struct db *db, struct errmsg *err)
 		index_insert(index, node);
 		if (node->entry.connect_order > index->connect_order)
 			index->connect_order = node->entry.connect_order;
-		if (node->entry.status == ENTRY_STORED)
-			index_note_stored(node);
 	}
 	for (; taken < loading.count; taken++)
 		free(loading.nodes[taken]);

@@ -21,13 +21,13 @@ struct node {
 	struct index_entry entry;          /* first: what others see of it */
 	const struct node *skip;           /* ancestor at height & (height - 1): long walks in few steps */
 	struct file_position block, bodies, undo;
-	struct u256 stored_work;           /* most chain work among the stored descendants that hang together with it */
 	struct u256 promised_work;         /* until it is verified: most chain work among its descendants, headers and all */
-	uint64_t source;                   /* who brought the block */
+	struct source source;              /* who brought the block */
 	bool has_child;
 	bool saved;                        /* the database has an entry for it */
 	bool scripts_checked;              /* signatures held against the parent's coins */
 	bool in_work;                      /* a job or a rebuild for it is under way */
+	bool stuck;                        /* it cannot be verified in this run; the log says why */
 	bool proven;                       /* its own proof has been executed and is right */
 	bool refused_deep;                 /* switching to it would undo too much; warned */
 };
@@ -64,15 +64,13 @@ void index_invalidate(struct index *index, struct node *node, const char *reason
 /* Takes INVALID back from the entry, its descendants and its ancestors; what of them is in the database goes into the batch. */
 void index_reconsider(struct index *index, struct node *node, struct db_batch *batch);
 
-/* Frees what is a header alone, or was refused without ever being stored, and has no other descendants. */
+/* Frees what is a header alone and not held, or was refused without ever being stored, and has no other descendants. */
 void index_forget_headers(struct index *index);
 
 /* The verified or connected entry with most work; on a tie the first connected. */
 struct node *index_best_verified(const struct index *index);
 
 void index_set_status(struct index *index, struct node *node, enum entry_status status);
-/* Tells the ancestors that still wait for verification how much work hangs on them. */
-void index_note_stored(struct node *node);
 /* Makes the branch that ends in `tip` the active chain. */
 void index_set_active(struct index *index, struct node *tip);
 
@@ -88,6 +86,11 @@ static inline struct node *node_parent(const struct node *node) { return node_of
 static inline bool entry_verified(const struct index_entry *entry)
 {
 	return entry->status == ENTRY_VERIFIED || entry->status == ENTRY_CONNECTED;
+}
+/* Its block is here, and its verdict is not. */
+static inline bool node_waits(const struct node *node)
+{
+	return node->entry.status == ENTRY_STORED || (node->entry.status == ENTRY_HEADER && node->entry.held);
 }
 
 #endif

@@ -11,6 +11,7 @@
 #include "chain/loose.h"
 #include "chain/mempool.h"
 #include "chain/proofs.h"
+#include "chain/sources.h"
 #include "chain/states.h"
 #include "chain/stored.h"
 
@@ -28,9 +29,13 @@ struct blob_want {
 	uint64_t size;
 };
 
-/* A block that is stored and waits for its verdict. */
+/* A block that waits for its verdict: on disk, or held in memory (chain/waiting.c). */
 struct waiting_block {
 	struct node *node;
+	struct group *group;            /* who brought it */
+	struct buf bytes;               /* while it is held */
+	uint64_t order;                 /* of arrival */
+	bool dropped;                   /* nobody stands for it any more: it goes when its job has ended */
 	struct blob_want *wants;        /* blobs it cannot do without: those it registers, then those its proofs train on */
 	size_t want_count, registered_count;
 };
@@ -56,11 +61,14 @@ struct chain {
 	const struct node *side_node;
 	struct registry *side_registry;
 	const struct node *refused;     /* the best branch that is too deep to switch to; NULL: none, and no warning */
-	/* Verification (chain/jobs.c). */
+	/* Verification (chain/waiting.c, chain/jobs.c). */
+	struct sources *sources;
 	struct waiting_block *waiting;
 	size_t waiting_count, waiting_cap;
+	uint64_t waiting_order;         /* the last one given */
+	size_t held, held_max;          /* bytes of blocks in memory */
 	struct block_job *jobs;
-	size_t job_count;
+	size_t job_count, request_count, strangers_count;    /* jobs, those that wait for a state, and strangers' of both */
 	uint64_t proofs_executed, proofs_false;
 	bool advancing, again;          /* chain_advance is at work, and was asked again meanwhile */
 	bool closing;
@@ -116,20 +124,40 @@ uint8_t *gather_windows(struct chain *chain, const struct draw *draw, const stru
 bool gather_block(struct chain *chain, const struct node *node, const struct block *block, struct state *parent,
 	bool known, struct verify_job *job, struct block_outcome *outcome, struct blob_want *missing, struct errmsg *err);
 
+/* waiting.c. Pointers to a waiting block are good until the next one is added or removed. */
+void waiting_init(struct chain *chain, size_t held_bytes);
+void waiting_clear(struct chain *chain);
+/* The block of an entry that is stored: it will be verified. */
+void waiting_add(struct chain *chain, struct node *node, const struct block *block);
+/* A stranger's block, in memory; others may have to go for it. False: there is no room for it. */
+bool waiting_hold(struct chain *chain, struct node *node, const struct block *block, const struct source *source);
+/* Writes the block, held or not, and its entry, which then is ENTRY_STORED. */
+bool waiting_store(struct chain *chain, struct node *node, const struct block *block, struct errmsg *err);
+struct block *waiting_read(const struct chain *chain, const struct waiting_block *waiting, struct errmsg *err);
+struct waiting_block *waiting_find(const struct chain *chain, const struct node *node);    /* NULL: it does not wait */
+void waiting_drop(struct chain *chain, struct waiting_block *waiting);
+/* Lets go of what a group has here, but for what is in work; that only if `discouraged`, when its job ends. */
+void waiting_forget(struct chain *chain, const struct group *group, bool discouraged);
+/* Drops those that wait no more: refused meanwhile, or forgotten. */
+void waiting_prune(struct chain *chain);
+/* Whether the blob is here in the size that was registered: a wrong size never comes true. */
+bool blob_is_here(const struct chain *chain, const struct blob_want *want);
+bool waiting_has_blobs(const struct chain *chain, const struct waiting_block *waiting);
+void waiting_want(struct waiting_block *waiting, const struct blob_want *missing);     /* one more blob */
+void waiting_ask(struct chain *chain, const struct waiting_block *waiting);            /* tells what is missing */
+void waiting_tell_wants(const struct chain *chain, const struct chain_events *events); /* all that is missing, to one */
+/* And to all: who was told once may have given up. */
+void waiting_ask_again(struct chain *chain);
+/* Whether a waiting block wants the blob now. */
+bool waiting_wants(const struct chain *chain, const struct blob_want *want);
+
 /* jobs.c */
-void jobs_wait(struct chain *chain, struct node *node, const struct block *block);   /* it is stored: it will be verified */
 void jobs_start(struct chain *chain);
+void jobs_load(const struct chain *chain, struct workload *load);                    /* what the workers do */
+void jobs_cancel_dropped(struct chain *chain);
 /* Says so if the fast engine was found wrong over this proof. */
 void warn_engine(const struct verify_proof *proof);
 void jobs_stop(struct chain *chain);                                                 /* cancels all and waits */
-/* Whether the blob is here in the size that was registered: a wrong size never comes true. */
-bool blob_is_here(const struct chain *chain, const struct blob_want *want);
-bool jobs_has(const struct chain *chain, const struct node *node);                  /* it waits */
-void jobs_tell_wants(const struct chain *chain, const struct chain_events *events);  /* all that is missing, to one */
-/* And to all: who was told once may have given up. */
-void jobs_ask_again(struct chain *chain);
-/* Whether a waiting block wants the blob. */
-bool jobs_want(const struct chain *chain, const struct blob_want *want);
 
 /* reindex.c. Block files are read again, and every block that fits is ENTRY_STORED in the database; it is verified
  * again as any other. From reindex_begin on, which comes before the old database goes, until reindex_run has come to its

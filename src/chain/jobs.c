@@ -1,150 +1,52 @@
-/* Verification of stored blocks: which one next, on which worker, and what its verdict means.
+/* Verification of blocks: which one next, on which worker, and what its verdict means.
  *
  * A block is taken up when its parent is verified and its branch could become the best, by the headers known: branches
- * with less work than the tip cost nothing. The best goes first; each source has one block in work at most, so that no
- * peer fills the workers. The own proof is executed by itself, before anybody is asked for the blobs that the block
- * registers: a false block costs one step, and cannot make the node wait for blobs that do not exist. Once it is right
- * and the blobs are here the block may be announced. The other proofs, mostly known from the pool of loose ones, and the
- * update follow. */
+ * with less work than the tip cost nothing. Which goes first says chain/schedule.h; each address has one block in work at
+ * most, so that no peer fills the workers. The own proof is executed by itself, before the block is written and before
+ * anybody is asked for the blobs that it registers: a false block costs one step and no disk, and cannot make the node wait
+ * for blobs that do not exist. Once it is right and the blobs are here the block may be announced. The other proofs, mostly
+ * known from the pool of loose ones, and the update follow. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "chain/internal.h"
-#include "util/bytes.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
+
+/* A worker given to a group. */
+struct turn {
+	struct chain *chain;
+	struct group *group;
+	enum standing standing;        /* when it began */
+};
 
 struct block_job {
 	struct block_job *next;
 	struct chain *chain;
 	struct node *node;
+	struct turn turn;
 	struct block *block;
 	struct block_outcome outcome;
 	struct verify_job verify;
 	struct verdict verdict;
 };
 
-/* --- what a block waits for --- */
-
-bool blob_is_here(const struct chain *chain, const struct blob_want *want)
+static void turn_begin(struct turn *turn, struct chain *chain, struct group *group)
 {
-	return blobs_size(chain->blobs, want->root) == want->size;
+	*turn = (struct turn){ chain, group, sources_standing(group, clock_wall()) };
+	sources_serve(chain->sources, group);
+	group->uses++;
+	group->blocks++;
+	chain->strangers_count += turn->standing == STANDING_STRANGER;
 }
 
-static size_t block_wants(const struct block *block, struct blob_want **wants)
+static void turn_end(const struct turn *turn)
 {
-	size_t count = 0;
-
-	*wants = NULL;
-	for (size_t i = 1; i < block->tx_count; i++) {
-		for (size_t j = 0; j < block->txs[i]->output_count; j++) {
-			struct contribution data;
-
-			if (contribution_parse(&block->txs[i]->outputs[j].script, &data) != CONTRIBUTION_DATA)
-				continue;
-			*wants = mem_realloc(*wants, (count + 1) * sizeof **wants);
-			memcpy((*wants)[count].root, data.root, 32);
-			(*wants)[count++].size = data.size;
-		}
-	}
-	return count;
-}
-
-/* The first of the blobs it needs for its next job. */
-static size_t first_want(const struct waiting_block *waiting)
-{
-	return waiting->node->proven ? 0 : waiting->registered_count;
-}
-
-static bool blobs_are_here(const struct chain *chain, const struct waiting_block *waiting)
-{
-	for (size_t i = first_want(waiting); i < waiting->want_count; i++)
-		if (!blob_is_here(chain, &waiting->wants[i]))
-			return false;
-	return true;
-}
-
-/* From a copy: whoever is told may bring a blob or a block at once, and the list changes. */
-static void ask_for_blobs(struct chain *chain, const struct waiting_block *waiting)
-{
-	const size_t first = first_want(waiting), count = waiting->want_count - first;
-	const uint64_t source = waiting->node->source;
-	struct blob_want *wants;
-
-	if (count == 0)
-		return;
-	wants = mem_dup(waiting->wants + first, count * sizeof *wants);
-	for (size_t i = 0; i < count; i++)
-		if (!blob_is_here(chain, &wants[i]))
-			NOTIFY(chain, blob_wanted, wants[i].root, wants[i].size, source);
-	free(wants);
-}
-
-void jobs_tell_wants(const struct chain *chain, const struct chain_events *events)
-{
-	for (size_t i = 0; events->blob_wanted != NULL && i < chain->waiting_count; i++) {
-		const struct waiting_block *waiting = &chain->waiting[i];
-
-		for (size_t j = first_want(waiting); j < waiting->want_count; j++)
-			if (!blob_is_here(chain, &waiting->wants[j]))
-				events->blob_wanted(events->context, waiting->wants[j].root, waiting->wants[j].size,
-					waiting->node->source);
-	}
-}
-
-void jobs_ask_again(struct chain *chain)
-{
-	for (size_t i = 0; i < chain->waiting_count; i++)
-		ask_for_blobs(chain, &chain->waiting[i]);
-}
-
-void jobs_wait(struct chain *chain, struct node *node, const struct block *block)
-{
-	struct waiting_block *waiting;
-
-	if (chain->waiting_count == chain->waiting_cap) {
-		chain->waiting_cap = chain->waiting_cap ? chain->waiting_cap * 2 : 16;
-		chain->waiting = mem_realloc(chain->waiting, chain->waiting_cap * sizeof *chain->waiting);
-	}
-	waiting = &chain->waiting[chain->waiting_count++];
-	waiting->node = node;
-	waiting->want_count = waiting->registered_count = block_wants(block, &waiting->wants);
-	for (size_t i = 0; i < waiting->want_count; i++)
-		blobs_settle(chain->blobs, waiting->wants[i].root);
-	index_note_stored(node);
-}
-
-bool jobs_want(const struct chain *chain, const struct blob_want *want)
-{
-	for (size_t i = 0; i < chain->waiting_count; i++)
-		for (size_t j = 0; j < chain->waiting[i].want_count; j++)
-			if (memcmp(&chain->waiting[i].wants[j].root, want->root, 32) == 0 &&
-				chain->waiting[i].wants[j].size == want->size)
-				return true;
-	return false;
-}
-
-static struct waiting_block *waiting_find(struct chain *chain, const struct node *node)
-{
-	for (size_t i = 0; i < chain->waiting_count; i++)
-		if (chain->waiting[i].node == node)
-			return &chain->waiting[i];
-	return NULL;
-}
-
-bool jobs_has(const struct chain *chain, const struct node *node)
-{
-	for (size_t i = 0; i < chain->waiting_count; i++)
-		if (chain->waiting[i].node == node)
-			return true;
-	return false;
-}
-
-static void waiting_remove(struct chain *chain, struct waiting_block *waiting)
-{
-	free(waiting->wants);
-	*waiting = chain->waiting[--chain->waiting_count];
+	turn->chain->strangers_count -= turn->standing == STANDING_STRANGER;
+	turn->group->blocks--;
+	sources_release(turn->group);
 }
 
 /* --- the end of a job --- */
@@ -158,6 +60,7 @@ static void job_free(struct block_job *job)
 	*link = job->next;
 	job->chain->job_count--;
 	job->node->in_work = false;
+	turn_end(&job->turn);
 	verify_job_clear(&job->verify);
 	block_free(job->block);
 	free(job);
@@ -166,7 +69,7 @@ static void job_free(struct block_job *job)
 static void refuse(struct chain *chain, struct node *node, const struct reject *reject)
 {
 	connect_refuse(chain, node, reject->reason);
-	NOTIFY(chain, block_verdict, &node->entry, node->source, reject);
+	NOTIFY(chain, block_verdict, &node->entry, &node->source, reject);
 }
 
 void warn_engine(const struct verify_proof *proof)
@@ -237,14 +140,14 @@ static void rest_done(void *arg, bool cancelled)
 	if (!cancelled)
 		keep_proofs(chain, job);
 	/* A verdict for a block that the operator refused meanwhile is of no use. */
-	if (!cancelled && node->entry.status == ENTRY_STORED && !chain->failed) {
-		waiting_remove(chain, waiting_find(chain, node));
+	if (!cancelled && node_waits(node) && !chain->failed) {
+		waiting_drop(chain, waiting_find(chain, node));
 		if (!job->verdict.valid) {
 			refuse(chain, node, &job->verdict.reject);
 		} else {
 			ok = accept(chain, job, &err);
 			if (ok)
-				NOTIFY(chain, block_verdict, &node->entry, node->source, NULL);
+				NOTIFY(chain, block_verdict, &node->entry, &node->source, NULL);
 		}
 	}
 	state_unref(job->verdict.state);
@@ -261,28 +164,44 @@ static void rest_run(void *arg)
 	verify_run(&job->verify, &job->verdict);
 }
 
+/* All threads for one block, since everybody waits for the one at the tip. Where branches compete each has a worker of the
+ * pool: there must not be so many threads for every one of them, but a stranger's does not keep them from others. */
+static unsigned threads_for(const struct block_job *job)
+{
+	for (const struct block_job *other = job->chain->jobs; other != NULL; other = other->next)
+		if (other != job && other->verify.threads > 1 && other->turn.standing >= job->turn.standing)
+			return 1;
+	return pool_threads(job->chain->pool);
+}
+
 static void post_rest(struct block_job *job)
 {
-	NOTIFY(job->chain, block_proven, &job->node->entry, job->node->source);
+	NOTIFY(job->chain, block_proven, &job->node->entry, &job->node->source);
+	job->verify.threads = threads_for(job);
 	pool_post(job->chain->pool, rest_run, rest_done, job, true);
 }
 
-/* The own proof is right, and with it the block may ask for its blobs; the rest waits for them. */
+/* The own proof is right: the block goes to disk, and may ask for its blobs; the rest waits for them. */
 static void own_right(struct block_job *job)
 {
 	struct chain *chain = job->chain;
 	struct node *node = job->node;
-	struct waiting_block *waiting = waiting_find(chain, node);
 	const struct verify_proof *own = &job->verify.proofs[0];
+	struct errmsg err;
 
 	node->proven = true;
-	if (blobs_are_here(chain, waiting)) {
+	if (node->entry.held && !waiting_store(chain, node, job->block, &err)) {
+		job_free(job);
+		chain_fail(chain, &err);
+		return;
+	}
+	if (waiting_has_blobs(chain, waiting_find(chain, node))) {
 		post_rest(job);
 		return;
 	}
 	proofs_put(chain->proofs, &own->header, PROOF_RIGHT, own->delta);
 	job_free(job);
-	ask_for_blobs(chain, waiting);
+	waiting_ask(chain, waiting_find(chain, node));
 	chain_advance(chain);
 }
 
@@ -298,7 +217,9 @@ static void own_done(void *arg, bool cancelled)
 {
 	struct block_job *job = arg;
 
-	cancelled = cancelled || atomic_load(&job->verify.cancel) || job->node->entry.status != ENTRY_STORED;
+	cancelled = cancelled || atomic_load(&job->verify.cancel) || !node_waits(job->node);
+	if (!cancelled)
+		sources_proved(job->turn.group, job->verdict.valid, clock_wall());
 	if (!cancelled && job->verdict.valid) {
 		own_right(job);
 		return;
@@ -310,14 +231,14 @@ static void own_done(void *arg, bool cancelled)
 
 /* --- the beginning of a job --- */
 
-/* The bytes of a stored block are gone or damaged: it must be fetched again. */
+/* The bytes of a block are gone or damaged: it must be fetched again. */
 static void lose_block(struct chain *chain, struct node *node, const struct errmsg *err)
 {
 	struct db_batch *batch = db_batch_new();
 	struct errmsg failure;
 
 	log_error("[chain] %s: the block will be fetched again", err->text);
-	waiting_remove(chain, waiting_find(chain, node));
+	waiting_drop(chain, waiting_find(chain, node));
 	index_set_status(&chain->index, node, ENTRY_HEADER);
 	node->block.size = 0;
 	index_save(batch, node);
@@ -369,12 +290,28 @@ static void want_more(struct chain *chain, struct node *node, const struct blob_
 
 	if (missing->size == 0) {
 		log_error("[chain] block %" PRIu32 " cannot be verified: %s", node->entry.height, err->text);
-		node->in_work = true;    /* never again in this run */
+		node->stuck = true;
 		return;
 	}
-	waiting->wants = mem_realloc(waiting->wants, (waiting->want_count + 1) * sizeof *waiting->wants);
-	waiting->wants[waiting->want_count++] = *missing;
-	ask_for_blobs(chain, waiting);
+	waiting_want(waiting, missing);
+	waiting_ask(chain, waiting);
+}
+
+/* Puts a job to work whose block and inputs are all here. */
+static void start_work(struct block_job *job)
+{
+	struct chain *chain = job->chain;
+
+	job->verify.threads = threads_for(job);
+	turn_begin(&job->turn, chain, waiting_find(chain, job->node)->group);
+	job->next = chain->jobs;
+	chain->jobs = job;
+	chain->job_count++;
+	job->node->in_work = true;
+	if (job->verify.proofs[0].delta != NULL)
+		own_right(job);
+	else
+		pool_post(chain->pool, own_run, own_done, job, true);
 }
 
 static void start_job(struct chain *chain, struct node *node, struct state *parent)
@@ -385,13 +322,13 @@ static void start_job(struct chain *chain, struct node *node, struct state *pare
 	struct block *block;
 	struct errmsg err;
 
-	block = stored_read(chain->blocks, chain->spec, node, false, &err);
+	block = waiting_read(chain, waiting_find(chain, node), &err);
 	if (block == NULL || !check_first(chain, node, block, &reject) || chain->failed) {
 		state_unref(parent);
 		if (block == NULL) {
 			lose_block(chain, node, &err);
 		} else if (!chain->failed) {
-			waiting_remove(chain, waiting_find(chain, node));
+			waiting_drop(chain, waiting_find(chain, node));
 			refuse(chain, node, &reject);
 		}
 		block_free(block);
@@ -408,94 +345,111 @@ static void start_job(struct chain *chain, struct node *node, struct state *pare
 		free(job);
 		return;
 	}
-	/* A block at the tip is alone, and everybody waits for it. Where branches compete each has a worker of the pool: there
-	 * must not be so many threads for every one of them. */
-	job->verify.threads = chain->job_count == 0 ? pool_threads(chain->pool) : 1;
-	job->next = chain->jobs;
-	chain->jobs = job;
-	chain->job_count++;
-	node->in_work = true;
-	if (job->verify.proofs[0].delta != NULL)
-		own_right(job);
-	else
-		pool_post(chain->pool, own_run, own_done, job, true);
+	start_work(job);
 }
 
 /* --- which block next --- */
 
 struct state_request {
-	struct chain *chain;
 	struct node *node;
+	struct turn turn;
 };
 
 static void state_ready(void *context, struct state *state)
 {
 	struct state_request *request = context;
-	struct chain *chain = request->chain;
+	struct chain *chain = request->turn.chain;
 
 	/* Without the parent's state the block cannot be verified in this run; the log says why. */
-	request->node->in_work = state == NULL;
+	request->node->stuck = state == NULL;
+	request->node->in_work = false;
+	chain->request_count--;
+	turn_end(&request->turn);
 	state_unref(state);
 	free(request);
 	chain_advance(chain);
 }
 
-static bool source_is_busy(const struct chain *chain, uint64_t source)
+static void request_state(struct chain *chain, struct node *node)
 {
-	if (source == 0)
-		return false;
-	for (const struct block_job *job = chain->jobs; job != NULL; job = job->next)
-		if (job->node->source == source)
-			return true;
-	return false;
+	struct state_request *request = mem_alloc(sizeof *request);
+
+	request->node = node;
+	turn_begin(&request->turn, chain, waiting_find(chain, node)->group);
+	node->in_work = true;
+	chain->request_count++;
+	states_request(chain->states, node_parent(node), state_ready, request);
 }
 
 static bool is_ready(const struct chain *chain, const struct waiting_block *waiting)
 {
 	const struct node *node = waiting->node;
 
-	return !node->in_work && entry_verified(node->entry.parent) && !source_is_busy(chain, node->source) &&
-		u256_compare(node->promised_work, chain_tip(chain)->chain_work) >= 0 && blobs_are_here(chain, waiting);
+	return !node->in_work && !node->stuck && !waiting->dropped && node_waits(node) &&
+		entry_verified(node->entry.parent) && (waiting->group->own || waiting->group->blocks == 0) &&
+		u256_compare(node->promised_work, chain_tip(chain)->chain_work) >= 0 &&
+		waiting_has_blobs(chain, waiting);
 }
 
-/* The ready block whose branch has most work, dropping those that wait no more (refused meanwhile). */
+void jobs_load(const struct chain *chain, struct workload *load)
+{
+	*load = (struct workload){
+		.workers = pool_threads(chain->pool),
+		.blocks = chain->job_count + chain->request_count,
+		.strangers_blocks = chain->strangers_count,
+		.loose = loose_running(chain->loose),
+	};
+}
+
+/* The ready block that goes first, if a worker may be had for it. */
 static struct node *pick(struct chain *chain)
 {
-	struct node *best = NULL;
+	const int64_t now = clock_wall();
+	struct contender best;
+	struct node *found = NULL;
+	struct workload load;
 
-	for (size_t i = 0; i < chain->waiting_count;) {
-		struct node *node = chain->waiting[i].node;
+	waiting_prune(chain);
+	jobs_load(chain, &load);
+	for (size_t i = 0; i < chain->waiting_count; i++) {
+		const struct waiting_block *waiting = &chain->waiting[i];
+		const struct index_entry *parent = waiting->node->entry.parent;
+		const struct contender contender = {
+			.proven = parent->chain_work, .on_tip = parent == chain_tip(chain),
+			.standing = sources_standing(waiting->group, now), .served = waiting->group->served,
+			.order = waiting->order,
+		};
 
-		if (node->entry.status != ENTRY_STORED && !node->in_work) {
-			waiting_remove(chain, &chain->waiting[i]);
+		if (!schedule_block_fits(&load, contender.standing) || !is_ready(chain, waiting) ||
+			(found != NULL && !schedule_before(&contender, &best)))
 			continue;
-		}
-		if (node->entry.status == ENTRY_STORED && is_ready(chain, &chain->waiting[i]) &&
-			(best == NULL || u256_compare(node->stored_work, best->stored_work) > 0))
-			best = node;
-		i++;
+		best = contender;
+		found = waiting->node;
 	}
-	return best;
+	return found;
 }
 
 void jobs_start(struct chain *chain)
 {
-	const unsigned threads = pool_threads(chain->pool);
-	const size_t most = threads > 1 ? threads - 1 : 1;
 	struct node *node;
 
-	while (!chain->failed && !chain->closing && chain->job_count < most && (node = pick(chain)) != NULL) {
+	while (!chain->failed && !chain->closing && (node = pick(chain)) != NULL) {
 		struct state *parent = states_get(chain->states, node_parent(node));
 
-		if (parent != NULL) {
+		if (parent != NULL)
 			start_job(chain, node, parent);
-		} else {
-			struct state_request *request = mem_alloc(sizeof *request);
+		else
+			request_state(chain, node);
+	}
+}
 
-			*request = (struct state_request){ chain, node };
-			node->in_work = true;
-			states_request(chain->states, node_parent(node), state_ready, request);
-		}
+void jobs_cancel_dropped(struct chain *chain)
+{
+	for (struct block_job *job = chain->jobs; job != NULL; job = job->next) {
+		const struct waiting_block *waiting = waiting_find(chain, job->node);
+
+		if (waiting != NULL && waiting->dropped)
+			atomic_store(&job->verify.cancel, true);
 	}
 }
 
@@ -507,11 +461,6 @@ void jobs_stop(struct chain *chain)
 		pool_wait(chain->pool);
 		pool_drain(chain->pool);
 	}
-	for (size_t i = 0; i < chain->waiting_count; i++)
-		free(chain->waiting[i].wants);
-	free(chain->waiting);
-	chain->waiting = NULL;
-	chain->waiting_count = 0;
 }
 
 void chain_activity(const struct chain *chain, struct chain_activity *activity)

@@ -17,7 +17,9 @@ struct loose_job {
 	struct chain *chain;
 	struct verify_proof proof;
 	struct state *state;          /* the tip's, while it is in work */
-	uint64_t source;
+	struct source source;
+	struct group *group;
+	uint64_t order;
 	bool running, right;
 	atomic_bool cancel;
 	struct reject reject;
@@ -30,6 +32,7 @@ struct loose {
 	size_t count;
 	struct loose_job *jobs;       /* oldest first */
 	size_t job_count, running;
+	uint64_t order;               /* the last one given */
 };
 
 struct loose *loose_new(const struct spec *spec)
@@ -53,6 +56,11 @@ void loose_free(struct loose *loose)
 size_t loose_busy(const struct loose *loose)
 {
 	return loose->job_count;
+}
+
+size_t loose_running(const struct loose *loose)
+{
+	return loose->running;
 }
 
 /* Where a seed stands or would stand; true if it is there. */
@@ -103,11 +111,16 @@ const struct header *chain_loose_get(const struct chain *chain, size_t index)
 	return index < chain->loose->count ? &chain->loose->pool[index].header : NULL;
 }
 
+static const struct loose_job *job_find(const struct loose *loose, const uint8_t id[32])
+{
+	for (const struct loose_job *job = loose->jobs; job != NULL; job = job->next)
+		if (memcmp(job->proof.id, id, 32) == 0)
+			return job;
+	return NULL;
+}
+
 bool chain_loose_known(const struct chain *chain, const uint8_t id[32])
 {
-	for (const struct loose_job *job = chain->loose->jobs; job != NULL; job = job->next)
-		if (memcmp(job->proof.id, id, 32) == 0)
-			return true;
 	return proofs_verdict(chain->proofs, id) != PROOF_UNKNOWN;
 }
 
@@ -123,13 +136,13 @@ static void job_free(struct loose_job *job)
 	*link = job->next;
 	loose->job_count--;
 	loose->running -= job->running;
+	job->group->loose--;
+	sources_release(job->group);
 	state_unref(job->state);
 	free(job->proof.windows);
 	free(job->proof.delta);
 	free(job);
 }
-
-static void start_jobs(struct chain *chain);
 
 static void job_run(void *arg)
 {
@@ -143,16 +156,17 @@ static void job_done(void *arg, bool cancelled)
 	struct loose_job *job = arg;
 	struct chain *chain = job->chain;
 	const struct header header = job->proof.header;
-	const uint64_t source = job->source;
+	const struct source source = job->source;
 	struct reject reject = job->reject;
 	bool right = job->right;
 
 	if (cancelled || atomic_load(&job->cancel)) {
 		job_free(job);
-		start_jobs(chain);
+		chain_advance(chain);
 		return;
 	}
 	warn_engine(&job->proof);
+	sources_proved(job->group, right, clock_wall());
 	proofs_put(chain->proofs, &header, right ? PROOF_RIGHT : PROOF_FALSE, job->proof.delta);
 	chain->proofs_executed += right;
 	chain->proofs_false += !right;
@@ -161,8 +175,8 @@ static void job_done(void *arg, bool cancelled)
 		right = false;
 		reject_set(&reject, REJECT_POLICY, "loose-pool-full", "enough proofs wait for the next block");
 	}
-	NOTIFY(chain, proof_verdict, &header, source, right ? NULL : &reject);
-	start_jobs(chain);
+	NOTIFY(chain, proof_verdict, &header, &source, right ? NULL : &reject);
+	chain_advance(chain);
 }
 
 static bool start_job(struct chain *chain, struct loose_job *job)
@@ -180,60 +194,77 @@ static bool start_job(struct chain *chain, struct loose_job *job)
 	}
 	job->running = true;
 	chain->loose->running++;
+	sources_serve(chain->sources, job->group);
 	pool_post(chain->pool, job_run, job_done, job, false);
 	return true;
 }
 
-static bool source_is_busy(const struct loose *loose, uint64_t source)
-{
-	for (const struct loose_job *job = loose->jobs; job != NULL; job = job->next)
-		if (job->running && job->source == source)
-			return true;
-	return false;
-}
-
+/* All are for the tip's child, so what tells them apart is who brought them, and when. */
 static struct loose_job *next_job(const struct loose *loose)
 {
-	for (struct loose_job *job = loose->jobs; job != NULL; job = job->next)
-		if (!job->running && !source_is_busy(loose, job->source))
-			return job;
-	return NULL;
+	const int64_t now = clock_wall();
+	struct loose_job *found = NULL;
+	struct contender best;
+
+	for (struct loose_job *job = loose->jobs; job != NULL; job = job->next) {
+		const struct contender contender = {
+			.standing = sources_standing(job->group, now), .served = job->group->served, .order = job->order,
+		};
+
+		if (job->running || job->group->blocks > 0 || (found != NULL && !schedule_before(&contender, &best)))
+			continue;
+		best = contender;
+		found = job;
+	}
+	return found;
 }
 
-static void start_jobs(struct chain *chain)
+void loose_start(struct chain *chain)
 {
-	struct loose *loose = chain->loose;
 	struct loose_job *job;
+	struct workload load;
 
-	while (!chain->closing && !chain->failed && loose->running < pool_threads(chain->pool) &&
-		(job = next_job(loose)) != NULL)
+	for (;;) {
+		jobs_load(chain, &load);
+		if (chain->closing || chain->failed || !schedule_loose_fits(&load) ||
+			(job = next_job(chain->loose)) == NULL)
+			return;
 		start_job(chain, job);
+	}
 }
 
-static void cancel_all(struct chain *chain)
+/* Those of a group, or (NULL) all. */
+static void cancel(struct chain *chain, const struct group *group, bool running)
 {
 	struct loose_job *job = chain->loose->jobs;
 
 	while (job != NULL) {
 		struct loose_job *next = job->next;
 
-		if (job->running)
-			atomic_store(&job->cancel, true);
-		else
-			job_free(job);
+		if (group == NULL || job->group == group) {
+			if (!job->running)
+				job_free(job);
+			else if (running)
+				atomic_store(&job->cancel, true);
+		}
 		job = next;
 	}
 }
 
+void loose_forget(struct chain *chain, const struct group *group, bool discouraged)
+{
+	cancel(chain, group, discouraged);
+}
+
 void loose_new_tip(struct chain *chain)
 {
-	cancel_all(chain);
+	cancel(chain, NULL, true);
 	chain->loose->count = 0;
 }
 
 void loose_stop(struct chain *chain)
 {
-	cancel_all(chain);
+	cancel(chain, NULL, true);
 	while (chain->loose->job_count > 0) {
 		pool_wait(chain->pool);
 		pool_drain(chain->pool);
@@ -242,19 +273,44 @@ void loose_stop(struct chain *chain)
 
 /* --- from outside --- */
 
+static size_t strangers_waiting(const struct loose *loose, int64_t now)
+{
+	size_t count = 0;
+
+	for (const struct loose_job *job = loose->jobs; job != NULL; job = job->next)
+		count += sources_standing(job->group, now) == STANDING_STRANGER;
+	return count;
+}
+
+static bool has_place(const struct loose *loose, struct group *group, struct reject *reject)
+{
+	const int64_t now = clock_wall();
+
+	if (!group->own && group->loose > 0)
+		return reject_set(reject, REJECT_NOT_YET, "loose-one-at-a-time", "its address has a proof here that waits");
+	if (loose->count == loose->max || !schedule_queue_fits(loose->max, loose->job_count,
+		strangers_waiting(loose, now), sources_standing(group, now)))
+		return reject_set(reject, REJECT_NOT_YET, "loose-pool-full", "enough proofs wait for the next block");
+	return true;
+}
+
 static enum chain_result queue_job(struct chain *chain, const struct header *header, const uint8_t id[32],
-	uint64_t source, struct reject *reject)
+	const struct source *source, struct reject *reject)
 {
 	struct loose *loose = chain->loose;
+	struct group *group = sources_take(chain->sources, source);
 	struct loose_job *job, **link = &loose->jobs;
 
-	if (loose->count == loose->max || loose->job_count >= loose->max) {
-		reject_set(reject, REJECT_NOT_YET, "loose-pool-full", "enough proofs wait for the next block");
+	if (!has_place(loose, group, reject)) {
+		sources_release(group);
 		return CHAIN_REJECTED;
 	}
 	job = mem_calloc(1, sizeof *job);
 	job->chain = chain;
-	job->source = source;
+	job->group = group;
+	job->order = ++loose->order;
+	if (source != NULL)
+		job->source = *source;
 	job->proof.header = *header;
 	memcpy(job->proof.id, id, 32);
 	header_seed(header, job->proof.seed);
@@ -263,15 +319,17 @@ static enum chain_result queue_job(struct chain *chain, const struct header *hea
 		link = &(*link)->next;
 	*link = job;
 	loose->job_count++;
-	start_jobs(chain);
+	group->loose++;
+	chain_advance(chain);
 	return CHAIN_NEW;
 }
 
-enum chain_result chain_add_loose(struct chain *chain, const struct header *header, uint64_t source,
+enum chain_result chain_add_loose(struct chain *chain, const struct header *header, const struct source *source,
 	struct reject *reject)
 {
 	const struct index_entry *tip = chain_tip(chain);
 	const uint64_t now = (uint64_t)clock_wall();
+	const struct loose_job *job;
 	struct parent_view view;
 	uint8_t id[32], seed[32];
 	size_t at;
@@ -285,6 +343,13 @@ enum chain_result chain_add_loose(struct chain *chain, const struct header *head
 	}
 	if (chain_loose_known(chain, id))
 		return CHAIN_KNOWN;
+	job = job_find(chain->loose, id);
+	if (job != NULL && source != NULL && memcmp(job->group->key, source->group, SOURCE_GROUP) == 0)
+		return CHAIN_KNOWN;
+	if (job != NULL) {
+		reject_set(reject, REJECT_NOT_YET, "loose-in-work", "the same proof has no verdict yet");
+		return CHAIN_REJECTED;
+	}
 	if (memcmp(header->prev, tip->id, 32) != 0) {
 		reject_set(reject, REJECT_NOT_YET, "bad-proof-parent", "the proof is not for the present tip");
 		return CHAIN_ORPHAN;

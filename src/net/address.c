@@ -123,9 +123,24 @@ bool address_is_loopback(const struct address *address)
 	                          : memcmp(address->ip, &in6addr_loopback, sizeof in6addr_loopback) == 0;
 }
 
+unsigned address_group_prefix(const uint8_t group[16])
+{
+	return is_v4(group) ? 128 : 64;
+}
+
+void address_group(const struct address *address, uint8_t group[16])
+{
+	memset(group, 0, 16);
+	memcpy(group, address->ip, address_group_prefix(address->ip) / 8);
+}
+
 bool address_same_group(const struct address *a, const struct address *b)
 {
-	return memcmp(a->ip, b->ip, is_v4(a->ip) || is_v4(b->ip) ? 16 : 8) == 0;
+	uint8_t first[16], second[16];
+
+	address_group(a, first);
+	address_group(b, second);
+	return memcmp(first, second, 16) == 0;
 }
 
 bool address_in_subnet(const struct address *address, const uint8_t ip[16], unsigned prefix)

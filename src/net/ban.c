@@ -101,12 +101,26 @@ bool ban_covers(struct ban_list *list, const struct address *address, int64_t no
 	return false;
 }
 
-void ban_discourage(struct ban_list *list, const struct address *address, int64_t now)
+/* The machine's own end: other loopback addresses have to be chosen on purpose. */
+static bool is_own(const uint8_t group[16])
 {
-	struct ban ban = { .prefix = 128, .created = now, .until = now + BAN_DEFAULT_SECONDS, .discouraged = true };
+	struct address v4, v6;
+	uint8_t v6_group[16];
 
-	if (address_is_loopback(address))
-		return;
-	memcpy(ban.ip, address->ip, 16);
+	address_parse(&v4, "127.0.0.1", 1);
+	address_parse(&v6, "::1", 1);
+	address_group(&v6, v6_group);
+	return memcmp(group, v4.ip, 16) == 0 || memcmp(group, v6_group, 16) == 0;
+}
+
+bool ban_discourage(struct ban_list *list, const uint8_t group[16], int64_t now)
+{
+	struct ban ban = { .prefix = address_group_prefix(group), .created = now, .until = now + BAN_DEFAULT_SECONDS,
+	                   .discouraged = true };
+
+	if (is_own(group))
+		return false;
+	memcpy(ban.ip, group, 16);
 	ban_add(list, &ban);
+	return true;
 }

@@ -1,6 +1,7 @@
 /* Addresses this node does not talk to: banned by the operator, or discouraged after a false proof. In memory only.
  *
- * Loopback addresses are never discouraged: behind them are this machine's own programs. Times are clock_wall seconds. */
+ * Discouraged is an address group, IPv6 by /64. 127.0.0.1 and ::1 are never discouraged: from there come this machine's own
+ * programs, and proxies with all who use them. Times are clock_wall seconds. */
 #ifndef ATELIER_NET_BAN_H
 #define ATELIER_NET_BAN_H
 
@@ -34,7 +35,7 @@ bool ban_given(struct ban_list *list, const uint8_t ip[16], unsigned prefix, int
 /* Forgets what is over, then says whether the address is on the list. */
 bool ban_covers(struct ban_list *list, const struct address *address, int64_t now);
 
-/* Discourages one address for a day, unless it is loopback. */
-void ban_discourage(struct ban_list *list, const struct address *address, int64_t now);
+/* Discourages an address group for a day. False: it is this machine's own, which is not done. */
+bool ban_discourage(struct ban_list *list, const uint8_t group[16], int64_t now);
 
 #endif

@@ -138,12 +138,25 @@ static void on_closed(void *context, struct peer *peer)
 {
 	struct net *net = context;
 
-	if (peer->punished)
-		ban_discourage(&net->bans, &peer->address, clock_wall());
+	if (!peers_have_group(&net->peers, &peer->source))
+		chain_forget_source(net->peers.chain, &peer->source, false);
 	sync_peer_gone(net->sync, peer);
 	blobs_peer_gone(net->blobs, peer);
 	relay_peer_gone(net->relay, peer);
 	named_peer_gone(&net->named, peer);
+}
+
+/* Whoever the operator named, or comes from this machine itself, has lost that connection, and nothing else. */
+static void on_misbehaved(void *context, const struct source *source)
+{
+	struct net *net = context;
+
+	if (source->chosen || !ban_discourage(&net->bans, source->group, clock_wall()))
+		return;
+	for (struct peer *p = net->peers.first; p; p = p->next)
+		if (memcmp(p->source.group, source->group, SOURCE_GROUP) == 0)
+			peer_disconnect(p, "its address is discouraged");
+	chain_forget_source(net->peers.chain, source, true);
 }
 
 /* The chain's notices. */
@@ -153,17 +166,17 @@ static void on_tip(void *context, const struct index_entry *tip)
 	struct net *net = context;
 
 	sync_tip(net->sync, tip);
-	relay_tip(net->relay, tip);
+	relay_tip(net->relay);
 }
 
-static void on_block_proven(void *context, const struct index_entry *entry, uint64_t source)
+static void on_block_proven(void *context, const struct index_entry *entry, const struct source *source)
 {
 	struct net *net = context;
 
 	sync_block_proven(net->sync, entry, source);
 }
 
-static void on_block_verdict(void *context, const struct index_entry *entry, uint64_t source,
+static void on_block_verdict(void *context, const struct index_entry *entry, const struct source *source,
                              const struct reject *reject)
 {
 	struct net *net = context;
@@ -171,7 +184,8 @@ static void on_block_verdict(void *context, const struct index_entry *entry, uin
 	sync_block_verdict(net->sync, entry, source, reject);
 }
 
-static void on_proof_verdict(void *context, const struct header *header, uint64_t source, const struct reject *reject)
+static void on_proof_verdict(void *context, const struct header *header, const struct source *source,
+                             const struct reject *reject)
 {
 	struct net *net = context;
 
@@ -229,7 +243,7 @@ static bool may_connect(void *context, const struct address *address)
 {
 	struct net *net = context;
 
-	return net->active && !ban_covers(&net->bans, address, clock_wall());
+	return net->active && !ban_given(&net->bans, address->ip, 128, clock_wall());
 }
 
 static size_t open_peers(const struct net *net)
@@ -327,6 +341,7 @@ static void init_peers(struct net *net, struct event_base *base, struct chain *c
 		.ping = or_default(options->ping_timeout, 1200000),
 		.headers = 60000,
 		.block = or_default(options->block_timeout, 60000),
+		.withheld = or_default(options->block_timeout, 60000) / 2,
 		.blob_start = or_default(options->block_timeout, 15000),
 		.blob = or_default(options->block_timeout, 60000),
 		.tx = 60000,
@@ -334,7 +349,7 @@ static void init_peers(struct net *net, struct event_base *base, struct chain *c
 		.silence = 2000,
 	};
 	peers->hooks = (struct peer_hooks){ .context = net, .ready = on_ready, .message = on_message,
-	                                    .drained = on_drained, .closed = on_closed };
+	                                    .drained = on_drained, .closed = on_closed, .misbehaved = on_misbehaved };
 	snprintf(peers->agent, sizeof peers->agent, "%s", options->agent ? options->agent : "/atelier/");
 	peers->work = event_new(base, -1, 0, on_work, net);
 }

@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "util/bytes.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -47,6 +48,20 @@ void peer_disconnect(struct peer *peer, const char *format, ...)
 	close_wire(peer);
 }
 
+static void punish(struct peers *peers, const struct source *source, const char *why)
+{
+	struct peer *peer = peers_find(peers, source->peer);
+
+	if (peer) {
+		log_warn("peer=%" PRIu64 " %s misbehaved and is dropped: %s", peer->id, peer->name, why);
+		peer->punished = true;
+		close_wire(peer);
+	} else {
+		log_warn("peer=%" PRIu64 " misbehaved and has left: %s", source->peer, why);
+	}
+	peers->hooks.misbehaved(peers->hooks.context, source);
+}
+
 void peer_punish(struct peer *peer, const char *format, ...)
 {
 	char why[512];
@@ -57,9 +72,18 @@ void peer_punish(struct peer *peer, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(why, sizeof why, format, args);
 	va_end(args);
-	log_warn("peer=%" PRIu64 " %s misbehaved and is dropped: %s", peer->id, peer->name, why);
-	peer->punished = true;
-	close_wire(peer);
+	punish(peer->set, &peer->source, why);
+}
+
+void peers_punish(struct peers *peers, const struct source *source, const char *format, ...)
+{
+	char why[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(why, sizeof why, format, args);
+	va_end(args);
+	punish(peers, source, why);
 }
 
 /* Sending. */
@@ -377,6 +401,19 @@ static void on_event(struct bufferevent *wire, short what, void *context)
 
 /* Birth and death. */
 
+/* Who connected to us is one of his address; whom the operator named stands for himself, whatever else is there (under a
+ * multicast address, from where nobody connects). */
+static void name_source(struct peer *peer)
+{
+	peer->source = (struct source){ .peer = peer->id, .chosen = peer_outbound(peer) };
+	if (!peer_outbound(peer)) {
+		address_group(&peer->address, peer->source.group);
+		return;
+	}
+	peer->source.group[0] = 0xff;
+	write_le64(peer->source.group + 8, peer->id);
+}
+
 static struct peer *insert(struct peers *peers)
 {
 	struct peer *peer = mem_calloc(1, sizeof *peer), **at = &peers->first;
@@ -401,6 +438,7 @@ struct peer *peer_new(struct peers *peers, enum peer_kind kind, const struct add
 	peer = insert(peers);
 	peer->kind = kind;
 	peer->address = *address;
+	name_source(peer);
 	if (name)
 		snprintf(peer->name, sizeof peer->name, "%s", name);
 	else
@@ -469,6 +507,14 @@ struct peer *peers_find(const struct peers *peers, uint64_t id)
 		if (p->id == id)
 			return p->closing ? NULL : p;
 	return NULL;
+}
+
+bool peers_have_group(const struct peers *peers, const struct source *source)
+{
+	for (const struct peer *p = peers->first; p; p = p->next)
+		if (!p->closing && memcmp(p->source.group, source->group, SOURCE_GROUP) == 0)
+			return true;
+	return false;
 }
 
 void peers_work(struct peers *peers)

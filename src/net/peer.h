@@ -41,7 +41,7 @@ enum {
 
 /* All in milliseconds. */
 struct peer_timeouts {
-	int64_t handshake, ping_interval, ping, headers, block, blob_start, blob, tx, write;
+	int64_t handshake, ping_interval, ping, headers, block, withheld, blob_start, blob, tx, write;
 	int64_t silence;                     /* without an answer so long: a second peer is asked */
 };
 
@@ -54,7 +54,7 @@ struct peer_sync {
 	int64_t headers_deadline;            /* of the getheaders that is out; 0: none is */
 	struct block_request {
 		const struct index_entry *entry;
-		int64_t deadline;
+		int64_t since, deadline;
 	} blocks[PEER_BLOCKS_MAX];
 	size_t block_count;
 	int64_t heard;                       /* when it sent one of them, or began to owe some */
@@ -80,8 +80,9 @@ struct peer_relay {
 	int64_t heard;                       /* when it last answered a request for a transaction */
 	bool silent;                         /* it did not in time, and has answered none since */
 	struct header proofs[PEER_PROOF_QUEUE];
-	size_t proof_first, proof_count;     /* a ring; the first is being executed if proof_deadline is set */
+	size_t proof_count;                  /* oldest first; the first is being executed if proof_deadline is set */
 	int64_t proof_deadline;
+	uint64_t changes_seen;               /* relay.c counts what may make the chain take what it did not take before */
 	uint64_t proofs_valid, proofs_false;
 };
 
@@ -100,7 +101,8 @@ struct peers;
 struct peer {
 	struct peer *next;
 	struct peers *set;
-	uint64_t id;                         /* 1, 2, ...: also the chain's `source` */
+	uint64_t id;                         /* 1, 2, ... */
+	struct source source;                /* what the chain knows it by */
 	enum peer_kind kind;
 	struct address address;              /* theirs */
 	char name[HOST_TEXT + 8];            /* as configured, for MANUAL and ONETRY; else the address */
@@ -141,6 +143,7 @@ struct peer_hooks {
 	void (*message)(void *context, struct peer *peer, enum message_kind kind, const uint8_t *payload, size_t size);
 	void (*drained)(void *context, struct peer *peer);  /* little is left to be sent */
 	void (*closed)(void *context, struct peer *peer);   /* about to be freed */
+	void (*misbehaved)(void *context, const struct source *source);   /* perhaps gone by now */
 };
 
 struct peers {
@@ -164,6 +167,9 @@ void peer_disconnect(struct peer *peer, const char *format, ...) __attribute__((
 
 /* The same for one that broke a rule no honest node breaks: its address is discouraged too. */
 void peer_punish(struct peer *peer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same for who brought something some time ago, whether he is still there or not. */
+void peers_punish(struct peers *peers, const struct source *source, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* Sends a message; takes the payload's contents and leaves it empty. A peer that is closing gets nothing. */
 void peer_send(struct peer *peer, enum message_kind kind, struct buf *payload);
@@ -181,6 +187,7 @@ static inline bool peer_usable(const struct peer *peer) { return peer->ready && 
 static inline bool peer_outbound(const struct peer *peer) { return peer->kind != PEER_INBOUND; }
 
 struct peer *peers_find(const struct peers *peers, uint64_t id);   /* NULL: gone, or closing */
+bool peers_have_group(const struct peers *peers, const struct source *source);   /* one that is not closing */
 void peers_work(struct peers *peers);                              /* run the schedulers soon */
 void peers_reap(struct peers *peers);
 

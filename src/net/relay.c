@@ -14,7 +14,6 @@ enum {
 	LOOK_MS = 250,             /* between looks at all requests */
 	REFUSED_MAX = 8192,
 	FALSE_MAX = 4096,
-	WAITING_MAX = 64,          /* proofs for a parent that is not the tip yet */
 	INVENTORY_CHUNK = 1000,
 	VERDICT_MS = 1800000,      /* for one proof; then the peer's queue goes on */
 };
@@ -35,11 +34,7 @@ struct relay {
 	int64_t next_look;
 	struct known refused;      /* wtxids of transactions the present tip does not allow */
 	struct known false_proofs; /* ids */
-	struct waiting_proof {
-		struct header header;
-		uint64_t source;
-	} waiting[WAITING_MAX];
-	size_t waiting_count, waiting_next;
+	uint64_t changes;          /* counts what may make a chain take a proof that it did not take before */
 };
 
 struct relay *relay_new(struct peers *peers, struct blobs *blobs)
@@ -369,56 +364,85 @@ void relay_on_tx(struct relay *relay, struct peer *peer, const uint8_t *payload,
 
 /* Loose proofs. */
 
-static void drop_first(struct peer_relay *state)
+static void drop_proof(struct peer_relay *state, size_t at)
 {
-	state->proof_first = (state->proof_first + 1) % PEER_PROOF_QUEUE;
-	state->proof_count--;
-	state->proof_deadline = 0;
+	memmove(&state->proofs[at], &state->proofs[at + 1], (--state->proof_count - at) * sizeof state->proofs[0]);
+	if (at == 0)
+		state->proof_deadline = 0;
 }
 
-static void wait_for_parent(struct relay *relay, const struct header *header, uint64_t source)
+/* Its verdict is awaited; only then comes the next of this peer. */
+static void begin_proof(struct peer_relay *state, size_t at)
+{
+	const struct header header = state->proofs[at];
+
+	memmove(&state->proofs[1], &state->proofs[0], at * sizeof state->proofs[0]);
+	state->proofs[0] = header;
+	state->proof_deadline = clock_mono_ms() + VERDICT_MS;
+}
+
+/* Who builds on an older block is late; the tip's child is what counts, and what may become it. */
+static bool is_late(const struct relay *relay, const struct header *header)
 {
 	const struct index_entry *parent = chain_find(relay->peers->chain, header->prev);
 
-	/* Who builds on an older block is late; the tip's child is what counts. */
-	if (parent && parent->height < chain_tip(relay->peers->chain)->height)
-		return;
-	relay->waiting[relay->waiting_next] = (struct waiting_proof){ .header = *header, .source = source };
-	relay->waiting_next = (relay->waiting_next + 1) % WAITING_MAX;
-	if (relay->waiting_count < WAITING_MAX)
-		relay->waiting_count++;
+	return parent && parent->height < chain_tip(relay->peers->chain)->height;
 }
 
-/* Hands the queue's first proofs over until one is being executed. */
+/* Offers the chain one proof of the queue. True: it stays there. */
+static bool offer_proof(struct relay *relay, struct peer *peer, size_t at)
+{
+	const struct header header = peer->relay.proofs[at];
+	struct reject reject = { .reason = "" };
+
+	switch (chain_add_loose(relay->peers->chain, &header, &peer->source, &reject)) {
+	case CHAIN_NEW:
+		begin_proof(&peer->relay, at);
+		return true;
+	case CHAIN_KNOWN:
+		return false;
+	case CHAIN_ORPHAN:
+		return !is_late(relay, &header);
+	case CHAIN_REJECTED:
+		if (reject.code == REJECT_NOT_YET)
+			return true;
+		log_debug(LOG_NET, "peer=%" PRIu64 " proof refused: %s (%s)", peer->id, reject.reason, reject.detail);
+		if (reject.ban_score >= 100)
+			peer_punish(peer, "invalid proof: %s", reject.reason);
+		return false;
+	case CHAIN_ERROR:
+		log_error("A proof could not be taken: %s", reject.detail);
+		return false;
+	}
+	return false;
+}
+
+/* Goes through the queue until one is being executed, if anything has changed since the last time. */
 static void next_proof(struct relay *relay, struct peer *peer)
 {
 	struct peer_relay *state = &peer->relay;
 
-	while (state->proof_count > 0 && state->proof_deadline == 0 && !peer->closing) {
-		const struct header header = state->proofs[state->proof_first];
-		struct reject reject = { .reason = "" };
-
-		state->proof_deadline = clock_mono_ms() + VERDICT_MS;
-		switch (chain_add_loose(relay->peers->chain, &header, peer->id, &reject)) {
-		case CHAIN_NEW:
-			continue;
-		case CHAIN_KNOWN:
-			break;
-		case CHAIN_ORPHAN:
-			wait_for_parent(relay, &header, peer->id);
-			break;
-		case CHAIN_REJECTED:
-			log_debug(LOG_NET, "peer=%" PRIu64 " proof refused: %s (%s)", peer->id, reject.reason,
-			          reject.detail);
-			if (reject.ban_score >= 100)
-				peer_punish(peer, "invalid proof: %s", reject.reason);
-			break;
-		case CHAIN_ERROR:
-			log_error("A proof could not be taken: %s", reject.detail);
-			break;
-		}
-		drop_first(state);
+	if (state->changes_seen == relay->changes)
+		return;
+	state->changes_seen = relay->changes;
+	for (size_t i = 0; i < state->proof_count && state->proof_deadline == 0 && !peer->closing;) {
+		if (offer_proof(relay, peer, i))
+			i++;
+		else
+			drop_proof(state, i);
 	}
+}
+
+static bool is_queued(const struct peer_relay *state, const uint8_t id[32])
+{
+	uint8_t other[32];
+
+	for (size_t i = 0; i < state->proof_count; i++) {
+		header_id(&state->proofs[i], other);
+		if (memcmp(other, id, 32) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void enqueue_proof(struct relay *relay, struct peer *peer, const struct header *header)
@@ -427,10 +451,11 @@ static void enqueue_proof(struct relay *relay, struct peer *peer, const struct h
 
 	if (state->proof_count == PEER_PROOF_QUEUE) {
 		log_debug(LOG_NET, "peer=%" PRIu64 " sends proofs faster than they can be executed", peer->id);
-		return;
+		drop_proof(state, state->proof_deadline != 0);
 	}
-	state->proofs[(state->proof_first + state->proof_count++) % PEER_PROOF_QUEUE] = *header;
-	next_proof(relay, peer);
+	state->proofs[state->proof_count++] = *header;
+	if (state->proof_deadline == 0 && !offer_proof(relay, peer, state->proof_count - 1))
+		state->proof_count--;
 }
 
 void relay_on_proof(struct relay *relay, struct peer *peer, const uint8_t *payload, size_t size)
@@ -447,7 +472,7 @@ void relay_on_proof(struct relay *relay, struct peer *peer, const uint8_t *paylo
 	if (known_has(&relay->false_proofs, id)) {
 		peer->relay.proofs_false++;
 		peer_punish(peer, "a proof already found false");
-	} else if (!chain_loose_known(relay->peers->chain, id)) {
+	} else if (!chain_loose_known(relay->peers->chain, id) && !is_queued(&peer->relay, id)) {
 		enqueue_proof(relay, peer, &header);
 	}
 }
@@ -465,60 +490,50 @@ static void flood(struct relay *relay, const struct header *header, const uint8_
 	}
 }
 
-static void judge_sender(struct relay *relay, struct peer *peer, const uint8_t id[32], const struct reject *reject)
+static void judge_sender(struct peer *peer, const uint8_t id[32], const struct reject *reject)
 {
 	struct peer_relay *state = &peer->relay;
 	uint8_t first[32];
 
 	if (state->proof_deadline) {
-		header_id(&state->proofs[state->proof_first], first);
+		header_id(&state->proofs[0], first);
 		if (memcmp(first, id, 32) == 0)
-			drop_first(state);
+			drop_proof(state, 0);
 	}
-	if (!reject) {
+	if (!reject)
 		state->proofs_valid++;
-	} else if (reject->ban_score >= 100) {
+	else if (reject->ban_score >= 100)
 		state->proofs_false++;
-		peer_punish(peer, "false proof: %s (%s)", reject->reason, reject->detail);
-	}
-	next_proof(relay, peer);
 }
 
-void relay_proof_verdict(struct relay *relay, const struct header *header, uint64_t source, const struct reject *reject)
+void relay_proof_verdict(struct relay *relay, const struct header *header, const struct source *source,
+                         const struct reject *reject)
 {
-	struct peer *peer = peers_find(relay->peers, source);
+	struct peer *peer = peers_find(relay->peers, source->peer);
 	uint8_t id[32];
 
 	header_id(header, id);
-	if (!reject)
-		flood(relay, header, id);
-	else if (reject->ban_score >= 100)
-		known_add(&relay->false_proofs, id);
 	if (peer)
-		judge_sender(relay, peer, id, reject);
+		judge_sender(peer, id, reject);
+	if (!reject) {
+		flood(relay, header, id);
+	} else if (reject->ban_score >= 100) {
+		known_add(&relay->false_proofs, id);
+		peers_punish(relay->peers, source, "false proof: %s (%s)", reject->reason, reject->detail);
+	}
+	relay->changes++;
+	peers_work(relay->peers);
 }
 
-void relay_tip(struct relay *relay, const struct index_entry *tip)
+/* The chain gives no verdict over what it had in work for the tip before; what waited may be for this one. */
+void relay_tip(struct relay *relay)
 {
-	struct waiting_proof waiting[WAITING_MAX];
-	size_t count = relay->waiting_count;
-
-	/* The chain gives no verdict over what it had in work for the tip before. */
 	for (struct peer *p = relay->peers->first; p; p = p->next)
 		if (p->relay.proof_deadline)
-			drop_first(&p->relay);
-	memcpy(waiting, relay->waiting, sizeof waiting);
-	relay->waiting_count = relay->waiting_next = 0;
-	for (size_t i = 0; i < count; i++) {
-		struct peer *peer = peers_find(relay->peers, waiting[i].source);
-
-		if (memcmp(waiting[i].header.prev, tip->id, 32) != 0)
-			wait_for_parent(relay, &waiting[i].header, waiting[i].source);
-		else if (peer)
-			enqueue_proof(relay, peer, &waiting[i].header);
-	}
+			drop_proof(&p->relay, 0);
 	/* What another tip refused may be fine on this one. */
 	known_clear(&relay->refused);
+	relay->changes++;
 	peers_work(relay->peers);
 }
 
@@ -568,6 +583,7 @@ void relay_peer_ready(struct relay *relay, struct peer *peer)
 
 void relay_peer_gone(struct relay *relay, struct peer *peer)
 {
+	relay->changes++;
 	move_on(relay, peer, clock_mono_ms());
 }
 
@@ -597,8 +613,10 @@ void relay_work(struct relay *relay, int64_t now)
 			continue;
 		if (p->relay.announce.size > 0)
 			send_announcements(relay, p);
-		if (p->relay.proof_deadline && now > p->relay.proof_deadline)
-			drop_first(&p->relay);
+		if (p->relay.proof_deadline && now > p->relay.proof_deadline) {
+			drop_proof(&p->relay, 0);
+			relay->changes++;
+		}
 		next_proof(relay, p);
 	}
 	if (now < relay->next_look)

@@ -77,6 +77,12 @@ static const struct index_entry *verified_under(const struct index_entry *entry)
 	return entry;
 }
 
+/* Its block is neither here nor known to be wrong. */
+static bool is_missing(const struct index_entry *entry)
+{
+	return entry->status == ENTRY_HEADER && !entry->held;
+}
+
 static void update_best(struct peer *peer, const struct index_entry *entry)
 {
 	const struct index_entry *best = peer->sync.best;
@@ -381,29 +387,30 @@ static const struct index_entry *wanted_entry(struct sync *sync, struct peer *pe
 	if (!entry)
 		return NULL;
 	update_best(peer, entry);
-	if (entry->status != ENTRY_HEADER)
+	if (!is_missing(entry))
 		return NULL;
-	/* A block that nobody asked for is stored only if it can be verified at once: before that it costs next to nothing
+	/* A block that nobody asked for is taken only if it can be verified at once: before that it costs next to nothing
 	 * to make. */
 	return asked || (verified_under(entry->parent) == entry->parent &&
 	                 more_work(entry, chain_tip(sync->peers->chain))) ? entry : NULL;
 }
 
-/* A refused block's sender. What depends on coins and on the parent's outcome is checked by an honest node too before it
- * passes a block on, but only if the block is the child of its tip: such a sender is only dropped. */
-static void blame(struct peer *peer, const struct reject *reject)
+/* A refused block's sender, who may have left. What depends on coins and on the parent's outcome is checked by an honest
+ * node too before it passes a block on, but only if the block is the child of its tip: such a sender is only dropped. */
+static void blame(struct sync *sync, const struct source *source, const struct reject *reject)
 {
+	struct peer *peer = peers_find(sync->peers, source->peer);
 	static const char *const by_place[] = { "bad-cb-", "bad-txns-", "bad-contrib-" };
 	bool knew_better = reject->ban_score >= 100;
 
-	if (reject->code == REJECT_NOT_YET)
+	if (source->peer == 0 || reject->code == REJECT_NOT_YET)
 		return;
 	for (size_t i = 0; i < sizeof by_place / sizeof by_place[0]; i++)
 		if (strncmp(reject->reason, by_place[i], strlen(by_place[i])) == 0)
 			knew_better = false;
 	if (knew_better)
-		peer_punish(peer, "invalid block: %s (%s)", reject->reason, reject->detail);
-	else
+		peers_punish(sync->peers, source, "invalid block: %s (%s)", reject->reason, reject->detail);
+	else if (peer)
 		peer_disconnect(peer, "invalid block: %s (%s)", reject->reason, reject->detail);
 }
 
@@ -411,7 +418,7 @@ static void hand_over(struct sync *sync, struct peer *peer, struct block *block,
 {
 	struct reject reject = { .reason = "" };
 
-	switch (chain_add_block(sync->peers->chain, block, peer->id, &reject)) {
+	switch (chain_add_block(sync->peers->chain, block, &peer->source, &reject)) {
 	case CHAIN_NEW:
 		peer->sync.stalls = 0;
 		break;
@@ -420,7 +427,9 @@ static void hand_over(struct sync *sync, struct peer *peer, struct block *block,
 		break;
 	case CHAIN_REJECTED:
 		log_refused(peer, "block", id, &reject);
-		blame(peer, &reject);
+		blame(sync, &peer->source, &reject);
+		if (reject.code == REJECT_NOT_YET)
+			peer->sync.idle_until = clock_mono_ms() + REST_MS;
 		break;
 	case CHAIN_ERROR:
 		log_error("A block could not be stored: %s", reject.detail);
@@ -465,28 +474,39 @@ static size_t next_blocks(const struct peer *peer, const struct index_entry *out
 	return count;
 }
 
+/* Blocks that the chain surely has room for, those on the way included. */
+static size_t room_for_blocks(const struct sync *sync, const struct peer *peer)
+{
+	size_t count = chain_room(sync->peers->chain, &peer->source) / sync->peers->limits.size[MESSAGE_BLOCK];
+
+	return count < PEER_BLOCKS_MAX ? count : PEER_BLOCKS_MAX;
+}
+
 static void ask_blocks(struct sync *sync, struct peer *peer, int64_t now)
 {
 	const struct index_entry *path[WINDOW];
 	struct inventory_item items[PEER_BLOCKS_MAX];
 	struct peer_sync *state = &peer->sync;
-	size_t count, asked = 0;
+	size_t count, room, asked = 0;
 	struct buf payload;
 
 	if (!state->best || !more_work(state->best, chain_tip(sync->peers->chain)) || now < state->idle_until ||
 	    is_silent(peer, now))
 		return;
 	count = next_blocks(peer, path);
+	room = room_for_blocks(sync, peer);
 	for (size_t i = 0; i < count && state->block_count < PEER_BLOCKS_MAX; i++) {
-		if (path[i]->status == ENTRY_INVALID)
+		/* The one that can be verified at once always finds room. */
+		if (path[i]->status == ENTRY_INVALID || (i > 0 && state->block_count >= room))
 			break;
-		if (path[i]->status != ENTRY_HEADER || find_request(state, path[i]->id) < state->block_count ||
+		if (!is_missing(path[i]) || find_request(state, path[i]->id) < state->block_count ||
 		    !take_place(sync, peer, path[i]->id, now))
 			continue;
 		if (state->block_count == 0)
 			state->heard = now;
 		state->blocks[state->block_count++] =
-			(struct block_request){ .entry = path[i], .deadline = now + sync->peers->timeouts.block };
+			(struct block_request){ .entry = path[i], .since = now,
+			                        .deadline = now + sync->peers->timeouts.block };
 		items[asked].type = INVENTORY_BLOCK;
 		memcpy(items[asked++].id, path[i]->id, 32);
 	}
@@ -521,6 +541,20 @@ static void let_run_out(struct sync *sync, struct peer *peer, int64_t now)
 	peer->sync.idle_until = now + sync->peers->timeouts.block;
 	if (++peer->sync.stalls >= STALLS_MAX)
 		peer_disconnect(peer, "it does not deliver the blocks it announces");
+}
+
+/* The next block of its own branch has not come for long, later ones have: they wait for it, and would for ever. */
+static void drop_withholder(struct sync *sync, struct peer *peer, int64_t now)
+{
+	for (size_t i = 0; i < peer->sync.block_count; i++) {
+		const struct block_request *request = &peer->sync.blocks[i];
+
+		if (now - request->since > sync->peers->timeouts.withheld && peer->sync.heard > request->since &&
+		    verified_under(request->entry->parent) == request->entry->parent) {
+			peer_disconnect(peer, "it withholds the first block of its branch");
+			return;
+		}
+	}
 }
 
 /* A branch that turned out to be invalid: ask what else there is. */
@@ -569,6 +603,8 @@ void sync_work(struct sync *sync, int64_t now)
 	if (sync->headers_full)
 		start_headers_anew(sync);
 	for (struct peer *p = sync->peers->first; p; p = p->next) {
+		if (peer_usable(p))
+			drop_withholder(sync, p, now);
 		if (peer_usable(p))
 			let_run_out(sync, p, now);
 		if (!peer_usable(p))
@@ -625,9 +661,9 @@ static void announce(struct sync *sync, const struct index_entry *entry)
 			announce_to(p, entry);
 }
 
-void sync_block_proven(struct sync *sync, const struct index_entry *entry, uint64_t source)
+void sync_block_proven(struct sync *sync, const struct index_entry *entry, const struct source *source)
 {
-	struct peer *peer = peers_find(sync->peers, source);
+	struct peer *peer = peers_find(sync->peers, source->peer);
 
 	known_add(&sync->proven, entry->id);
 	if (peer)
@@ -636,16 +672,17 @@ void sync_block_proven(struct sync *sync, const struct index_entry *entry, uint6
 		announce(sync, entry);
 }
 
-void sync_block_verdict(struct sync *sync, const struct index_entry *entry, uint64_t source, const struct reject *reject)
+void sync_block_verdict(struct sync *sync, const struct index_entry *entry, const struct source *source,
+                        const struct reject *reject)
 {
-	struct peer *peer = peers_find(sync->peers, source);
+	struct peer *peer = peers_find(sync->peers, source->peer);
 
-	if (reject && peer) {
+	if (reject && peer)
 		log_refused(peer, "block", entry->id, reject);
-		if (!known_has(&sync->proven, entry->id)) {
+	if (reject && !known_has(&sync->proven, entry->id)) {
+		if (peer)
 			peer->relay.proofs_false += strcmp(reject->reason, "bad-proof-digest") == 0;
-			blame(peer, reject);
-		}
+		blame(sync, source, reject);
 	}
 	peers_work(sync->peers);
 }

@@ -6,6 +6,8 @@
  * block, is asked for no more, and others are asked for what it owes: two at a time, and those first that answer. What
  * comes first counts, and what comes late is no fault. A peer that owes blocks for a minute is left alone, and dropped
  * when that happens again and again. Headers are asked of every peer by itself, so nobody's silence delays another's.
+ * The chain holds blocks in memory until their parents are verified: no more are asked for than it has room for, but always
+ * the next. Who withholds the next block of his branch while he sends later ones loses his place.
  *
  * A block is announced when its own proof has been executed and it beats the tip, and again when it is the tip (which
  * reaches those who could not follow the first time). So whoever sends a block with a false own proof knew better, and is
@@ -30,8 +32,8 @@ void sync_on_announced(struct sync *sync, struct peer *peer, const uint8_t id[32
 void sync_on_notfound(struct sync *sync, struct peer *peer, const uint8_t id[32]);
 
 /* Notices of the chain. */
-void sync_block_proven(struct sync *sync, const struct index_entry *entry, uint64_t source);
-void sync_block_verdict(struct sync *sync, const struct index_entry *entry, uint64_t source,
+void sync_block_proven(struct sync *sync, const struct index_entry *entry, const struct source *source);
+void sync_block_verdict(struct sync *sync, const struct index_entry *entry, const struct source *source,
                         const struct reject *reject);
 void sync_tip(struct sync *sync, const struct index_entry *tip);
 

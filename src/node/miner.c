@@ -292,7 +292,8 @@ static void on_tip(void *context, const struct index_entry *tip)
 	wake(miner);
 }
 
-static void on_block_verdict(void *context, const struct index_entry *entry, uint64_t source, const struct reject *reject)
+static void on_block_verdict(void *context, const struct index_entry *entry, const struct source *source,
+	const struct reject *reject)
 {
 	(void)entry;
 	(void)source;

@@ -106,7 +106,8 @@ static void look_again(struct rpc_submit *submit)
 		event_active(submit->look, EV_TIMEOUT, 0);
 }
 
-static void on_verdict(void *context, const struct index_entry *entry, uint64_t source, const struct reject *reject)
+static void on_verdict(void *context, const struct index_entry *entry, const struct source *source,
+	const struct reject *reject)
 {
 	(void)entry;
 	(void)source;
@@ -181,7 +182,7 @@ static enum rpc_outcome submitblock(struct rpc_request *r, void *context)
 	if (block == NULL)
 		return rpc_fail(r, RPC_DESERIALIZATION_ERROR, "Block decode failed: %s (%s)", reject.reason, reject.detail);
 	header_id(&block->header, id);
-	enum chain_result result = chain_add_block(submit->chain, block, 0, &reject);
+	enum chain_result result = chain_add_block(submit->chain, block, NULL, &reject);
 	return answer_result(submit, r, result, id, &reject);
 }
 

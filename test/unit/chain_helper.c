@@ -73,7 +73,7 @@ static void on_tip(void *context, const struct index_entry *tip)
 	h->tips++;
 }
 
-static void on_proven(void *context, const struct index_entry *entry, uint64_t source)
+static void on_proven(void *context, const struct index_entry *entry, const struct source *source)
 {
 	struct helper *h = context;
 
@@ -87,12 +87,13 @@ static void note_reason(struct helper *h, const struct reject *reject)
 	snprintf(h->reason, sizeof h->reason, "%s", reject->reason);
 }
 
-static void on_block(void *context, const struct index_entry *entry, uint64_t source, const struct reject *reject)
+static void on_block(void *context, const struct index_entry *entry, const struct source *source,
+	const struct reject *reject)
 {
 	struct helper *h = context;
 
 	(void)entry;
-	(void)source;
+	h->source = *source;
 	if (reject == NULL) {
 		h->verified++;
 	} else {
@@ -101,7 +102,8 @@ static void on_block(void *context, const struct index_entry *entry, uint64_t so
 	}
 }
 
-static void on_proof(void *context, const struct header *header, uint64_t source, const struct reject *reject)
+static void on_proof(void *context, const struct header *header, const struct source *source,
+	const struct reject *reject)
 {
 	struct helper *h = context;
 
@@ -169,11 +171,11 @@ void helper_open(struct helper *h)
 	};
 	struct chain_options options = {
 		.datadir = h->folder, .spec = h->spec, .snapshot_interval = 4, .reindex = h->reindex,
-		.mempool_bytes = h->mempool_bytes,
+		.mempool_bytes = h->mempool_bytes, .held_bytes = h->held_bytes,
 	};
 	struct errmsg err = { "" };
 
-	h->pool = pool_new(2, NULL, NULL);
+	h->pool = pool_new(h->threads ? h->threads : 2, NULL, NULL);
 	options.pool = h->pool;
 	h->chain = chain_open(&options, &err);
 	if (h->chain == NULL)
@@ -286,6 +288,14 @@ void helper_mine_loose(struct helper *h)
 	assert_int_equal(chain_add_own(h->chain, block, body, &reject), CHAIN_NEW);
 }
 
+const struct source *helper_source(uint8_t number)
+{
+	static struct source sources[256];
+
+	sources[number] = (struct source){ .peer = number, .group = { number } };
+	return &sources[number];
+}
+
 void helper_feed(struct helper *to, struct helper *from, uint32_t first, uint32_t last)
 {
 	for (uint32_t height = first; height <= last; height++) {
@@ -295,7 +305,7 @@ void helper_feed(struct helper *to, struct helper *from, uint32_t first, uint32_
 
 		if (block == NULL)
 			fail_msg("%s", err.text);
-		if (chain_add_block(to->chain, block, 7, &reject) != CHAIN_NEW)
+		if (chain_add_block(to->chain, block, helper_source(7), &reject) != CHAIN_NEW)
 			fail_msg("block %u: %s: %s", (unsigned)height, reject.reason, reject.detail);
 	}
 }

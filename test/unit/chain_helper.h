@@ -13,12 +13,14 @@ struct helper {
 	struct chain *chain;
 	char *folder;
 	bool reindex;                    /* of the next open */
-	size_t mempool_bytes;
+	size_t mempool_bytes, held_bytes;
+	unsigned threads;                /* workers; 0: two */
 	uint8_t secret[32], key[32];     /* whom blocks pay */
 	/* What the chain told since the last helper_forget: */
 	size_t proven, verified, refused, connected, disconnected, tips;
 	size_t proofs_right, proofs_wrong, txs_added, txs_removed, blobs_wanted, fatals;
 	char reason[64];                 /* of the last refusal */
+	struct source source;            /* of the last block that was judged */
 	uint8_t wanted[32];
 };
 
@@ -46,7 +48,10 @@ void helper_mine_loose(struct helper *h);
 /* Mines a block from this template (taken) and expects that result and reason. */
 enum chain_result helper_offer(struct helper *h, struct block *block, struct reject *reject);
 
-/* Hands blocks of one chain's active branch, heights first..last, to another. */
+/* A stranger: peer `number` at an address of its own. */
+const struct source *helper_source(uint8_t number);
+
+/* Hands blocks of one chain's active branch, heights first..last, to another, as stranger 7. */
 void helper_feed(struct helper *to, struct helper *from, uint32_t first, uint32_t last);
 
 /* The outpoint of the first output of the coinbase at that height, and its amount. */

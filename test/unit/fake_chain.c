@@ -10,7 +10,7 @@ enum { POOL_MAX = 64, QUEUE_MAX = 8192 };
 
 struct fake_entry {
 	struct index_entry entry;    /* first, so that a pointer to one is a pointer to the other */
-	uint64_t source;
+	struct source source;
 };
 
 struct chain {
@@ -19,7 +19,7 @@ struct chain {
 	struct chain_events events;
 	struct index_entry *queue[QUEUE_MAX];
 	size_t queue_count;
-	struct { struct header header; uint64_t source; } judging[POOL_MAX];
+	struct { struct header header; struct source source; } judging[POOL_MAX];
 	size_t judging_count;
 	struct header loose[POOL_MAX];
 	size_t loose_count;
@@ -27,6 +27,8 @@ struct chain {
 	size_t mempool_count;
 	uint64_t nonce;
 	bool blocks_lost, headers_full;
+	bool keeps;                  /* in work already when its source left */
+	size_t room;                 /* bytes; 0: without end */
 };
 
 const struct spec *fake_spec(void)
@@ -131,6 +133,11 @@ void chain_unsubscribe(struct chain *chain, const void *context)
 		chain->events = (struct chain_events){ 0 };
 }
 
+const struct index_entry *chain_genesis(const struct chain *chain)
+{
+	return chain->genesis;
+}
+
 const struct index_entry *chain_tip(const struct chain *chain)
 {
 	return chain->tip;
@@ -215,7 +222,8 @@ void chain_forget_headers(struct chain *chain)
 	}
 }
 
-enum chain_result chain_add_block(struct chain *chain, struct block *block, uint64_t source, struct reject *reject)
+enum chain_result chain_add_block(struct chain *chain, struct block *block, const struct source *source,
+                                  struct reject *reject)
 {
 	uint8_t id[32];
 	struct index_entry *entry;
@@ -226,10 +234,10 @@ enum chain_result chain_add_block(struct chain *chain, struct block *block, uint
 	entry = map_get(&chain->entries, id);
 	if (!entry)
 		return CHAIN_ORPHAN;
-	if (entry->status != ENTRY_HEADER || chain->queue_count == QUEUE_MAX)
+	if (entry->status != ENTRY_HEADER || entry->held || chain->queue_count == QUEUE_MAX)
 		return CHAIN_KNOWN;
-	entry->status = ENTRY_STORED;
-	((struct fake_entry *)entry)->source = source;
+	entry->held = true;
+	((struct fake_entry *)entry)->source = *source;
 	chain->queue[chain->queue_count++] = entry;
 	return CHAIN_NEW;
 }
@@ -247,7 +255,29 @@ struct block *chain_read_bare(struct chain *chain, const struct index_entry *ent
 	return block;
 }
 
-enum chain_result chain_add_loose(struct chain *chain, const struct header *header, uint64_t source,
+size_t chain_room(struct chain *chain, const struct source *source)
+{
+	(void)source;
+	return chain->room ? chain->room : SIZE_MAX;
+}
+
+/* Blocks of a group that nobody stands for are bare headers again; proofs are not judged. */
+void chain_forget_source(struct chain *chain, const struct source *source, bool discouraged)
+{
+	(void)discouraged;
+	for (size_t i = 0; i < chain->queue_count;) {
+		struct fake_entry *made = (struct fake_entry *)chain->queue[i];
+
+		if (memcmp(made->source.group, source->group, SOURCE_GROUP) == 0 && !chain->keeps) {
+			made->entry.held = false;
+			chain->queue[i] = chain->queue[--chain->queue_count];
+		} else {
+			i++;
+		}
+	}
+}
+
+enum chain_result chain_add_loose(struct chain *chain, const struct header *header, const struct source *source,
                                   struct reject *reject)
 {
 	uint8_t id[32];
@@ -259,7 +289,7 @@ enum chain_result chain_add_loose(struct chain *chain, const struct header *head
 	if (memcmp(header->prev, chain->tip->id, 32) != 0)
 		return CHAIN_ORPHAN;
 	chain->judging[chain->judging_count].header = *header;
-	chain->judging[chain->judging_count++].source = source;
+	chain->judging[chain->judging_count++].source = *source;
 	return CHAIN_NEW;
 }
 
@@ -349,11 +379,12 @@ bool chain_read_blob(struct chain *chain, const uint8_t root[32], struct buf *ou
 static void judge_block(struct chain *chain, size_t place)
 {
 	struct index_entry *entry = chain->queue[place];
-	uint64_t source = ((struct fake_entry *)entry)->source;
+	const struct source *source = &((struct fake_entry *)entry)->source;
 	const struct chain_events *events = &chain->events;
 	struct reject reject;
 
 	chain->queue[place] = chain->queue[--chain->queue_count];
+	entry->held = false;
 	if (entry->header.digest[0] != FAKE_OWN_PROOF_FALSE)
 		events->block_proven(events->context, entry, source);
 	if (entry->header.digest[0] == FAKE_GOOD) {
@@ -369,18 +400,18 @@ static void judge_block(struct chain *chain, size_t place)
 static void judge_proof(struct chain *chain)
 {
 	struct header header = chain->judging[0].header;
-	uint64_t source = chain->judging[0].source;
+	const struct source source = chain->judging[0].source;
 	const struct chain_events *events = &chain->events;
 	struct reject reject;
 
 	memmove(chain->judging, chain->judging + 1, --chain->judging_count * sizeof chain->judging[0]);
 	if (header.digest[0] == FAKE_GOOD) {
 		chain->loose[chain->loose_count++] = header;
-		events->proof_verdict(events->context, &header, source, NULL);
+		events->proof_verdict(events->context, &header, &source, NULL);
 		return;
 	}
 	reject_set(&reject, REJECT_INVALID, "bad-proof-digest", "as the test wants");
-	events->proof_verdict(events->context, &header, source, &reject);
+	events->proof_verdict(events->context, &header, &source, &reject);
 }
 
 bool fake_chain_step(struct chain *chain)
@@ -408,7 +439,7 @@ struct header fake_chain_prove(struct chain *chain, uint8_t salt, uint8_t kind)
 	header.digest[0] = kind;
 	chain->loose[chain->loose_count++] = header;
 	if (chain->events.proof_verdict)
-		chain->events.proof_verdict(chain->events.context, &header, 0, NULL);
+		chain->events.proof_verdict(chain->events.context, &header, &(const struct source){ 0 }, NULL);
 	return header;
 }
 
@@ -454,4 +485,14 @@ void fake_chain_fill_headers(struct chain *chain)
 void fake_chain_lose_blocks(struct chain *chain)
 {
 	chain->blocks_lost = true;
+}
+
+void fake_chain_keep(struct chain *chain)
+{
+	chain->keeps = true;
+}
+
+void fake_chain_room(struct chain *chain, size_t bytes)
+{
+	chain->room = bytes;
 }

@@ -38,6 +38,12 @@ void fake_chain_want_blob(struct chain *chain, const uint8_t root[32], uint64_t 
 /* No more headers are taken until chain_forget_headers is called. */
 void fake_chain_fill_headers(struct chain *chain);
 
+/* From now on blocks are judged even if their source has left, as if they had been in work by then. */
+void fake_chain_keep(struct chain *chain);
+
+/* So much room for blocks, whatever is held. */
+void fake_chain_room(struct chain *chain, size_t bytes);
+
 /* From now on blocks cannot be read. */
 void fake_chain_lose_blocks(struct chain *chain);
 

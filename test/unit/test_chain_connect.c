@@ -111,7 +111,7 @@ static void test_reorganise(void **unused)
 	/* A branch with less work is not even verified; one of equal work changes nothing: the first connected stays. */
 	helper_feed(&a, &b, 6, 6);
 	helper_settle(&a);
-	assert_int_equal(chain_find(a.chain, chain_at(b.chain, 6)->id)->status, ENTRY_STORED);
+	assert_true(chain_find(a.chain, chain_at(b.chain, 6)->id)->held);
 	helper_feed(&a, &b, 7, 7);
 	helper_settle(&a);
 	assert_int_equal(a.disconnected, 0);
@@ -186,7 +186,7 @@ static void test_promised_work(void **unused)
 	helper_mine(&b, 8);
 	helper_feed(&a, &b, 1, 1);
 	helper_settle(&a);
-	assert_int_equal(chain_find(a.chain, chain_at(b.chain, 1)->id)->status, ENTRY_STORED);
+	assert_true(chain_find(a.chain, chain_at(b.chain, 1)->id)->held);
 	for (uint32_t height = 2; height <= 8; height++)
 		assert_int_equal(chain_add_header(a.chain, &chain_at(b.chain, height)->header, NULL, &reject), CHAIN_NEW);
 	helper_feed(&a, &b, 2, 2);
@@ -195,7 +195,7 @@ static void test_promised_work(void **unused)
 	assert_true(chain_invalidate(a.chain, chain_find(a.chain, chain_at(b.chain, 6)->id), &err));
 	helper_feed(&a, &b, 3, 4);
 	helper_settle(&a);
-	assert_int_equal(chain_find(a.chain, chain_at(b.chain, 3)->id)->status, ENTRY_STORED);
+	assert_true(chain_find(a.chain, chain_at(b.chain, 3)->id)->held);
 	assert_true(chain_reconsider(a.chain, chain_find(a.chain, chain_at(b.chain, 6)->id), &err));
 	helper_feed(&a, &b, 5, 8);
 	helper_settle(&a);
@@ -204,7 +204,7 @@ static void test_promised_work(void **unused)
 	helper_stop(&b);
 }
 
-/* Bare headers go, those that lead to stored blocks stay, and what was forgotten can be told again. */
+/* Bare headers go, those that lead to blocks that are here stay, and what was forgotten can be told again. */
 static void test_forget_headers(void **unused)
 {
 	const struct index_entry *tips[4];
@@ -224,7 +224,7 @@ static void test_forget_headers(void **unused)
 	assert_int_equal(chain_best_header(b.chain)->height, 6);
 	chain_forget_headers(b.chain);
 	assert_non_null(chain_find(b.chain, chain_at(a.chain, 1)->id));
-	assert_int_equal(chain_find(b.chain, chain_at(a.chain, 2)->id)->status, ENTRY_STORED);
+	assert_true(chain_find(b.chain, chain_at(a.chain, 2)->id)->held);
 	assert_null(chain_find(b.chain, third));
 	assert_int_equal(chain_best_header(b.chain)->height, 2);
 	assert_int_equal(chain_tips(b.chain, tips, 4), 2); /* genesis, the tip, and block 2 */
@@ -259,7 +259,7 @@ static void test_coinbase_witness(void **unused)
 		block = chain_read_block(a.chain, chain_at(a.chain, height), NULL);
 		assert_non_null(block);
 		tx_set_witness(&block->txs[0]->inputs[0], (const uint8_t *)"added", 5);
-		assert_int_equal(chain_add_block(b.chain, block, 7, &reject), CHAIN_REJECTED);
+		assert_int_equal(chain_add_block(b.chain, block, helper_source(7), &reject), CHAIN_REJECTED);
 		assert_string_equal(reject.reason, "bad-cb-height");
 	}
 	helper_feed(&b, &a, 1, 2);
@@ -416,7 +416,7 @@ static void test_bad_branch(void **unused)
 	header_id(&block->header, bad);
 	helper_feed(&a, &b, 5, 5);
 	helper_forget(&a);
-	assert_int_equal(chain_add_block(a.chain, block, 5, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_block(a.chain, block, helper_source(5), &reject), CHAIN_NEW);
 	helper_settle(&a);
 	assert_memory_equal(chain_tip(a.chain)->id, tip, 32);
 	assert_string_equal(a.reason, "bad-txns-inputs-missingorspent");
@@ -487,7 +487,7 @@ static void test_flipped_bits(void **unused)
 		helper_forget(&b);
 		reader_init(&reader, bytes.data, bytes.size);
 		block = block_read(b.spec, &reader, &reject);
-		refused = block == NULL || chain_add_block(b.chain, block, 3, &reject) != CHAIN_NEW;
+		refused = block == NULL || chain_add_block(b.chain, block, helper_source(3), &reject) != CHAIN_NEW;
 		helper_settle(&b);
 		/* What only execution can tell is told by the verdict. */
 		if (!refused)
@@ -500,7 +500,7 @@ static void test_flipped_bits(void **unused)
 	/* A body damaged after it was read. */
 	block = chain_read_block(a.chain, chain_at(a.chain, 2), NULL);
 	block->bodies[1][9] ^= 4;
-	assert_int_equal(chain_add_block(b.chain, block, 3, &reject), CHAIN_REJECTED);
+	assert_int_equal(chain_add_block(b.chain, block, helper_source(3), &reject), CHAIN_REJECTED);
 	assert_string_equal(reject.reason, "bad-proof-body");
 	/* The block itself still goes. */
 	helper_feed(&b, &a, 2, 2);
@@ -526,8 +526,12 @@ static void test_headers_first(void **unused)
 		assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, height)->header, NULL, &reject), CHAIN_NEW);
 	assert_int_equal(chain_best_header(b.chain)->height, 4);
 	for (uint32_t height = 4; height >= 1; height--) {
+		struct errmsg err;
+		struct block *block = chain_read_block(a.chain, chain_at(a.chain, height), &err);
+
 		assert_int_equal(chain_tip(b.chain)->height, 0);
-		helper_feed(&b, &a, height, height);
+		/* The operator's own are stored at once. */
+		assert_int_equal(chain_add_block(b.chain, block, NULL, &reject), CHAIN_NEW);
 		/* What was stored is still there after a restart, though its parents are bare headers. */
 		helper_close(&b);
 		helper_open(&b);
@@ -606,7 +610,7 @@ static void test_deep_reorganisation(void **unused)
 	helper_key(&b, 0x44);
 	helper_mine(&b, 1);
 	block = chain_read_block(b.chain, chain_tip(b.chain), &err);
-	assert_int_equal(chain_add_block(a.chain, block, 1, &reject), CHAIN_REJECTED);
+	assert_int_equal(chain_add_block(a.chain, block, helper_source(1), &reject), CHAIN_REJECTED);
 	assert_string_equal(reject.reason, "too-little-chainwork");
 	/* The operator decides for the other branch. */
 	assert_true(chain_invalidate(a.chain, chain_at(a.chain, 1), &err));

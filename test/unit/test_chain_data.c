@@ -148,7 +148,7 @@ static void test_false_registration(void **unused)
 		header_ticket(&block->header, ticket);
 	} while (!target_met(ticket, target));
 	helper_forget(&b);
-	assert_int_equal(chain_add_block(b.chain, block, 7, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_block(b.chain, block, helper_source(7), &reject), CHAIN_NEW);
 	helper_settle(&b);
 	assert_int_equal(b.refused, 1);
 	assert_string_equal(b.reason, "bad-proof-digest");
@@ -265,27 +265,27 @@ static void test_loose_proofs(void **unused)
 	right = loose_header(&a, true);
 	helper_key(&a, 0x33);
 	wrong = loose_header(&a, false);
-	assert_int_equal(chain_add_loose(b.chain, &right, 1, &reject), CHAIN_NEW);
-	assert_int_equal(chain_add_loose(b.chain, &right, 1, &reject), CHAIN_KNOWN);
-	assert_int_equal(chain_add_loose(b.chain, &wrong, 1, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_loose(b.chain, &right, helper_source(1), &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_loose(b.chain, &right, helper_source(1), &reject), CHAIN_KNOWN);
+	assert_int_equal(chain_add_loose(b.chain, &wrong, helper_source(2), &reject), CHAIN_NEW);
 	helper_settle(&b);
 	assert_int_equal(b.proofs_right, 1);
 	assert_int_equal(b.proofs_wrong, 1);
 	assert_string_equal(b.reason, "bad-proof-digest");
 	assert_int_equal(chain_loose_count(b.chain), 1);
 	/* Its verdict is remembered. */
-	assert_int_equal(chain_add_loose(b.chain, &wrong, 2, &reject), CHAIN_REJECTED);
+	assert_int_equal(chain_add_loose(b.chain, &wrong, helper_source(2), &reject), CHAIN_REJECTED);
 	assert_string_equal(reject.reason, "bad-proof-digest");
 	wrong = right;
 	wrong.digest[4] ^= 1;
-	assert_int_equal(chain_add_loose(b.chain, &wrong, 2, &reject), CHAIN_REJECTED);
+	assert_int_equal(chain_add_loose(b.chain, &wrong, helper_source(2), &reject), CHAIN_REJECTED);
 	header_id(&right, id);
 	assert_true(chain_loose_known(b.chain, id));
 	/* The next block pays it, and its body need not be computed again. */
 	helper_mine(&b, 1);
 	assert_int_equal(chain_tip(b.chain)->loose_count, 1);
 	assert_int_equal(chain_loose_count(b.chain), 0);
-	assert_int_equal(chain_add_loose(b.chain, &late, 1, &reject), CHAIN_ORPHAN);
+	assert_int_equal(chain_add_loose(b.chain, &late, helper_source(1), &reject), CHAIN_ORPHAN);
 	helper_stop(&a);
 	helper_stop(&b);
 }
@@ -309,7 +309,7 @@ static void test_false_blocks(void **unused)
 		block->header.digest[0]++;
 		header_ticket(&block->header, ticket);
 	} while (!target_met(ticket, target));
-	assert_int_equal(chain_add_block(b.chain, block, 9, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_block(b.chain, block, helper_source(9), &reject), CHAIN_NEW);
 	helper_settle(&b);
 	assert_int_equal(b.refused, 1);
 	assert_int_equal(b.proven, 0);
@@ -324,7 +324,7 @@ static void test_false_blocks(void **unused)
 	block = chain_template(a.chain, a.key);
 	assert_int_equal(block->loose_count, 1);
 	free(helper_solve(&a, block, false));
-	assert_int_equal(chain_add_block(b.chain, block, 9, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_block(b.chain, block, helper_source(9), &reject), CHAIN_NEW);
 	helper_settle(&b);
 	assert_int_equal(b.proven, 1);
 	assert_int_equal(b.refused, 1);

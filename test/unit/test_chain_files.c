@@ -473,10 +473,10 @@ static void test_disk_full(void **unused)
 	tight.rlim_cur = (rlim_t)stats.st_size + 10;
 	signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
-	assert_int_equal(chain_add_block(h.chain, block, 0, &reject), CHAIN_ERROR);
+	assert_int_equal(chain_add_block(h.chain, block, NULL, &reject), CHAIN_ERROR);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 	assert_int_equal(h.fatals, 1);
-	assert_int_equal(chain_add_block(h.chain, block_new(), 0, &reject), CHAIN_ERROR);
+	assert_int_equal(chain_add_block(h.chain, block_new(), NULL, &reject), CHAIN_ERROR);
 	assert_int_equal(h.fatals, 1);
 	helper_close(&h);
 	helper_open(&h);

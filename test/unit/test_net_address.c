@@ -131,17 +131,29 @@ static struct address parsed(const char *text)
 	return address;
 }
 
+static bool discourage(struct ban_list *list, const struct address *address)
+{
+	uint8_t group[16];
+
+	address_group(address, group);
+	return ban_discourage(list, group, 1000);
+}
+
 static void test_discourage(void **state)
 {
-	struct address far = parsed("10.1.2.3"), near = parsed("127.5.0.1"), near6 = parsed("::1");
+	struct address far = parsed("10.1.2.3"), own = parsed("127.0.0.1"), own6 = parsed("::1");
+	struct address first6 = parsed("2001:db8::1"), second6 = parsed("2001:db8::2:1"), other6 = parsed("2001:db8:1::1");
 	struct ban_list list;
 
 	(void)state;
 	ban_init(&list);
-	ban_discourage(&list, &near, 1000);
-	ban_discourage(&list, &near6, 1000);
+	assert_false(discourage(&list, &own));
+	assert_false(discourage(&list, &own6));
 	assert_int_equal(list.count, 0); /* honest programs live at the same address */
-	ban_discourage(&list, &far, 1000);
+	assert_true(discourage(&list, &first6));
+	assert_true(ban_covers(&list, &second6, 1000));
+	assert_false(ban_covers(&list, &other6, 1000));
+	assert_true(discourage(&list, &far));
 	assert_true(ban_covers(&list, &far, 1000));
 	far.port = 2;
 	assert_true(ban_covers(&list, &far, 1000 + BAN_DEFAULT_SECONDS - 1));

@@ -2,6 +2,8 @@
  * blobs, and what becomes of those who send false proofs. */
 #include "unit.h"
 
+#include <errno.h>
+
 #include "fake_chain.h"
 #include "net/net.h"
 #include "net/peer.h"
@@ -341,16 +343,18 @@ static void test_self(void **state)
 }
 
 /* A connection of the test's own, to be written to and read from at will. */
-static int connect_socket(const struct node *node)
+static int connect_socket(const struct node *node, const char *source)
 {
 	struct sockaddr_storage to;
 	struct address address;
-	char name[32];
+	char name[64];
 	int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
 
 	snprintf(name, sizeof name, "127.0.0.1:%u", net_port(node->net));
-	assert_true(address_parse(&address, name, 0));
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	assert_true(address_parse(&address, source, 0));
+	assert_int_equal(bind(fd, (struct sockaddr *)&to, address_to_sockaddr(&address, &to)), 0);
+	assert_true(address_parse(&address, name, 0));
 	assert_int_equal(connect(fd, (struct sockaddr *)&to, address_to_sockaddr(&address, &to)), 0);
 	return fd;
 }
@@ -365,10 +369,10 @@ static void say(int fd, enum message_kind kind, struct buf *payload)
 	buf_clear(payload);
 }
 
-static int connect_mute(const struct node *node)
+static int connect_from(const struct node *node, const char *source)
 {
 	const struct message_version version = { .version = MESSAGE_PROTOCOL, .nonce = 1 };
-	int fd = connect_socket(node);
+	int fd = connect_socket(node, source);
 	struct buf payload;
 
 	buf_init(&payload);
@@ -376,6 +380,11 @@ static int connect_mute(const struct node *node)
 	say(fd, MESSAGE_VERSION, &payload);
 	say(fd, MESSAGE_VERACK, &payload);
 	return fd;
+}
+
+static int connect_mute(const struct node *node)
+{
+	return connect_from(node, "127.0.0.1");
 }
 
 static void test_mute_peer(void **state)
@@ -503,6 +512,19 @@ static void send_block(int fd, const struct header *header)
 	say(fd, MESSAGE_BLOCK, &payload);
 }
 
+static void add_inflight(void *context, const struct net_peer_info *info)
+{
+	*(size_t *)context += info->inflight_count;
+}
+
+static size_t blocks_asked(const struct node *node)
+{
+	size_t count = 0;
+
+	net_each_peer(node->net, add_inflight, &count);
+	return count;
+}
+
 /* What a silent peer owes is asked of a second one after two seconds, and nobody is punished. */
 static void test_silent_peer(void **state)
 {
@@ -516,7 +538,7 @@ static void test_silent_peer(void **state)
 	announce_blocks(fd, tip);
 	WAIT_FOR(chain_find(victim->chain, tip->id));
 	connect_nodes(victim, honest);
-	WAIT_FOR(chain_find(victim->chain, tip->id)->status == ENTRY_STORED); /* not among the eight that the silent one owes */
+	WAIT_FOR(chain_find(victim->chain, tip->id)->held); /* not among the eight that the silent one owes */
 	pass_time(SILENCE_MS - 1);
 	turn_a_while();
 	assert_int_equal(chain_tip(victim->chain)->height, 0);
@@ -715,6 +737,168 @@ static void test_offers_by_peer(void **state)
 		close(ears[i].fd);
 }
 
+static bool is_closed(int fd)
+{
+	uint8_t bytes[1024];
+	ssize_t count;
+
+	while ((count = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
+		;
+	return count == 0 || errno == ECONNRESET;
+}
+
+/* All connections of an address go with one that lied, whether it waited for the verdict or not, and none is taken again.
+ * Others stay, and this machine's own address is spared. */
+static void test_address_is_blamed(void **state)
+{
+	static const char *const address[] = { "127.0.0.2", "127.0.0.3" };
+	struct chain *elsewhere = fake_chain_new();
+
+	(void)state;
+	for (size_t leaves = 0; leaves < 2; leaves++) {
+		struct node *victim = add_node();
+		const struct index_entry *lie = fake_chain_mine(elsewhere, chain_genesis(elsewhere), 1, (uint8_t)leaves,
+		                                                FAKE_OWN_PROOF_FALSE);
+		int liar = connect_from(victim, address[leaves]), other = connect_from(victim, address[leaves]);
+		int honest = connect_from(victim, address[!leaves]), own = connect_mute(victim), again;
+
+		WAIT_FOR(peers_of(victim) == 4);
+		victim->judges = false;
+		fake_chain_keep(victim->chain);
+		send_block(liar, &lie->header);
+		WAIT_FOR(chain_find(victim->chain, lie->id) && chain_find(victim->chain, lie->id)->held);
+		if (leaves) {
+			close(liar);
+			close(other);
+			WAIT_FOR(peers_of(victim) == 2);
+		}
+		victim->judges = true;
+		WAIT_FOR(chain_find(victim->chain, lie->id)->status == ENTRY_INVALID);
+		WAIT_FOR(peers_of(victim) == 2);
+		WAIT_FOR(leaves || (is_closed(liar) && is_closed(other)));
+		again = connect_socket(victim, address[leaves]);
+		WAIT_FOR(is_closed(again));
+		assert_false(is_closed(honest));
+		assert_false(is_closed(own));
+		if (!leaves) {
+			close(liar);
+			close(other);
+		}
+		close(again);
+		close(honest);
+		close(own);
+	}
+	fake_chain_free(elsewhere);
+}
+
+/* The same over a loose proof; the machine's own address loses one connection, and no more. */
+static void test_own_address_is_spared(void **state)
+{
+	struct chain *elsewhere = fake_chain_new();
+	struct header lie = fake_chain_prove(elsewhere, 1, FAKE_OWN_PROOF_FALSE);
+	struct node *victim = add_node();
+	int liar = connect_from(victim, "127.0.0.2"), own_liar = connect_mute(victim), own = connect_mute(victim);
+	struct buf payload;
+
+	(void)state;
+	WAIT_FOR(peers_of(victim) == 3);
+	buf_init(&payload);
+	message_write_proof(&payload, &lie);
+	say(own_liar, MESSAGE_PROOF, &payload);
+	WAIT_FOR(peers_of(victim) == 2);
+	lie = fake_chain_prove(elsewhere, 2, FAKE_OWN_PROOF_FALSE);
+	message_write_proof(&payload, &lie);
+	say(liar, MESSAGE_PROOF, &payload);
+	shutdown(liar, SHUT_WR); /* close would take back what was not read yet */
+	WAIT_FOR(peers_of(victim) == 1);
+	close(liar);
+	turn_a_while();
+	liar = connect_socket(victim, "127.0.0.2");
+	WAIT_FOR(is_closed(liar));
+	assert_false(is_closed(own));
+	close(liar);
+	close(own_liar);
+	close(own);
+	fake_chain_free(elsewhere);
+}
+
+/* What came from somebody who left before it was looked at comes from somebody else. */
+static void test_departed_blocks(void **state)
+{
+	struct node *victim = add_node(), *honest = add_node();
+	const struct index_entry *tip = fake_chain_mine(honest->chain, NULL, 1, 1, FAKE_GOOD);
+	int fd = connect_from(victim, "127.0.0.2");
+
+	(void)state;
+	WAIT_FOR(peers_of(victim) == 1);
+	victim->judges = false;
+	send_block(fd, &tip->header);
+	WAIT_FOR(chain_find(victim->chain, tip->id) && chain_find(victim->chain, tip->id)->held);
+	close(fd);
+	WAIT_FOR(!chain_find(victim->chain, tip->id)->held);
+	connect_nodes(victim, honest);
+	victim->judges = true;
+	WAIT_FOR(same_tip(victim, honest));
+}
+
+/* Blocks are asked for as far as there is room for them, and the next one in any case. */
+static void test_room(void **state)
+{
+	struct node *victim = add_node(), *honest = add_node();
+	struct chain *elsewhere = fake_chain_new();
+	const struct index_entry *tip = fake_chain_mine(elsewhere, NULL, 10, 1, FAKE_GOOD);
+	struct message_limits limits;
+	int fd = connect_mute(victim);
+
+	(void)state;
+	message_limits_init(&limits, fake_spec());
+	fake_chain_room(victim->chain, 3 * limits.size[MESSAGE_BLOCK]);
+	WAIT_FOR(peers_of(victim) == 1);
+	announce_blocks(fd, tip);
+	WAIT_FOR(chain_find(victim->chain, tip->id));
+	turn_a_while();
+	assert_int_equal(blocks_asked(victim), 3);
+	close(fd);
+	WAIT_FOR(peers_of(victim) == 0);
+	fake_chain_room(victim->chain, 1);
+	fake_chain_mine(honest->chain, NULL, 30, 2, FAKE_GOOD);
+	connect_nodes(victim, honest);
+	WAIT_FOR(same_tip(victim, honest));
+	fake_chain_free(elsewhere);
+}
+
+/* Who sends all blocks of his branch but the first loses his place: they would wait for it for ever. */
+static void test_withholder(void **state)
+{
+	struct node *victim = add_node();
+	struct chain *elsewhere = fake_chain_new();
+	const struct index_entry *tip = fake_chain_mine(elsewhere, NULL, 40, 1, FAKE_GOOD);
+	int fd;
+
+	(void)state;
+	clock_set_mono(START_MS);
+	fd = connect_from(victim, "127.0.0.2");
+	announce_blocks(fd, tip);
+	WAIT_FOR(chain_find(victim->chain, tip->id));
+	turn_a_while();
+	for (uint32_t height = 2; height < 40 && peers_of(victim) == 1; height++) {
+		send_block(fd, &entry_ancestor(tip, height)->header);
+		WAIT_FOR(peers_of(victim) == 0 || chain_find(victim->chain, entry_ancestor(tip, height)->id)->held);
+		clock_set_mono(clock_mono_ms() + SILENCE_MS - 1);
+		turn();
+		turn();
+	}
+	WAIT_FOR(peers_of(victim) == 0);
+	assert_int_equal(chain_tip(victim->chain)->height, 0);
+	/* Nothing of it stays, and nothing is held against the address. */
+	assert_false(entry_ancestor(chain_find(victim->chain, tip->id), 2)->held);
+	close(fd);
+	fd = connect_from(victim, "127.0.0.2");
+	WAIT_FOR(peers_of(victim) == 1);
+	close(fd);
+	fake_chain_free(elsewhere);
+}
+
 static uint64_t bytes_sent(const struct node *node)
 {
 	struct net_counts counts;
@@ -767,7 +951,7 @@ static void test_no_handshake(void **state)
 	const struct net_options hasty = { .listen = true, .bind = "127.0.0.1", .max_peers = 9, .handshake_timeout = 200,
 	                                   .agent = "/test/" };
 	struct node *a = add_node_with(&hasty);
-	int fd = connect_socket(a);
+	int fd = connect_socket(a, "127.0.0.1");
 	char byte;
 
 	(void)state;
@@ -905,6 +1089,11 @@ int main(void)
 		NET_TEST(test_silent_about_blob),
 		NET_TEST(test_silent_about_txs),
 		NET_TEST(test_offers_by_peer),
+		NET_TEST(test_address_is_blamed),
+		NET_TEST(test_own_address_is_spared),
+		NET_TEST(test_departed_blocks),
+		NET_TEST(test_room),
+		NET_TEST(test_withholder),
 		NET_TEST(test_slow_reader),
 		NET_TEST(test_no_handshake),
 		NET_TEST(test_operator),
