@@ -7,6 +7,7 @@
  *     atelier-bench encode    the delta code
  *     atelier-bench value     the benchmark gradient, which a block is valued by
  *     atelier-bench verify    a whole block: k + 1 steps, the benchmark, the update
+ *     atelier-bench refuse    a false proof, in steps: what a node spends until it refuses one
  *     atelier-bench train     a training run on a file, to judge numerics by (bench/train.h)
  *
  * Every time is the best and the median of `-rounds`; with -json each measurement is an object on a line of its own. */
@@ -50,6 +51,7 @@ static const struct {
 } commands[] = {
 	{"digest", bench_digest},   {"start", bench_start},   {"step", bench_step},     {"product", bench_product},
 	{"encode", bench_encode},   {"value", bench_value},   {"verify", bench_verify},
+	{"refuse", bench_refuse},
 };
 
 static bool run_chains(bool (*command)(struct bench *b), struct bench *b, const char *only, struct errmsg *err)
@@ -85,7 +87,7 @@ static int run(const struct options *o, const char *command)
 	bool trains = strcmp(command, "train") == 0;
 
 	if (!function && !trains)
-		return complain("The command is digest, start, step, product, encode, value, verify or train; see -help.");
+		return complain("The command is digest, start, step, product, encode, value, verify, refuse or train; see -help.");
 	if (!options_int(o, "threads", 1, 1024, &threads, &err) ||
 	    !options_int(o, "enginethreads", 0, 1024, &within, &err) || !options_int(o, "rounds", 1, ROUNDS_MAX, &rounds, &err) ||
 	    !options_int(o, "iterations", 1, ROUNDS_MAX, &iterations, &err))
@@ -131,7 +133,7 @@ int main(int argc, char **argv)
 	} else if (options_bool(o, "help") || (!options_bool(o, "version") && !command)) {
 		char *help = options_help(o);
 
-		printf("Usage: atelier-bench digest|start|step|product|encode|value|verify|train [options]\n\n%s", help);
+		printf("Usage: atelier-bench digest|start|step|product|encode|value|verify|refuse|train [options]\n\n%s", help);
 		free(help);
 		status = options_bool(o, "help") ? EXIT_SUCCESS : EXIT_FAILURE;
 	} else if (options_bool(o, "version")) {

@@ -44,6 +44,9 @@ bool bench_value(struct bench *b);
 /* A whole block: k + 1 steps, the benchmark, the update. */
 bool bench_verify(struct bench *b);
 
+/* A false proof: the processor time until it is refused, in steps. */
+bool bench_refuse(struct bench *b);
+
 /* ---- For the commands ---- */
 
 /* H("atelier digest" | name): the seed of the measured steps. */

@@ -1,6 +1,7 @@
 #include "bench/bench.h"
 
 #include <stdlib.h>
+#include <time.h>
 #include <string.h>
 
 #include "consensus/verify.h"
@@ -119,5 +120,50 @@ bool bench_verify(struct bench *b)
 	}
 	verify_job_clear(&job);
 	free(t);
+	return ok;
+}
+
+/* === Refusal === */
+
+/* One proof, executed from cold memory as it comes from a peer; true if it was found right. What counts is processor time,
+ * which is what a flood of them takes from everything else. */
+static bool time_proof(struct bench *b, const struct state *parent, struct verify_proof *proof, struct timing *t)
+{
+	struct reject reject;
+	clock_t start;
+
+	free(proof->delta);
+	proof->delta = NULL;
+	start = clock();
+	bool right = verify_one(&b->spec, parent, proof, b->threads, NULL, NULL, &reject);
+
+	t->took[t->count++] = (double)(clock() - start) / CLOCKS_PER_SEC;
+	return right;
+}
+
+bool bench_refuse(struct bench *b)
+{
+	struct timing *times = mem_calloc(2, sizeof(*times));
+	struct step *step = step_new(&b->spec.train, b->engine, b->threads);
+	struct state *parent = spec_initial_state(&b->spec);
+	struct verify_proof right = {.delta = NULL}, wrong;
+	bool ok = make_proof(b, step, parent, 0, &right);
+
+	step_free(step);
+	wrong = right;
+	wrong.header.digest[0] ^= 1;
+	for (size_t round = 0; ok && round < b->rounds; round++)
+		ok = time_proof(b, parent, &right, &times[0]) && !time_proof(b, parent, &wrong, &times[1]);
+	if (ok) {
+		line_begin(&b->line, "refuse", b->chain, engine_name(b->engine));
+		line_add_times(&b->line, &times[1]);
+		line_add(&b->line, "step_ms", timing_best(&times[0]) * 1e3);
+		line_add_ratio(&b->line, "steps", &times[1], &times[0]);
+		line_end(&b->line);
+	}
+	state_unref(parent);
+	free(times);
+	free(right.windows);
+	free(right.delta);
 	return ok;
 }

@@ -155,8 +155,6 @@ bool waiting_wants(const struct chain *chain, const struct blob_want *want);
 void jobs_start(struct chain *chain);
 void jobs_load(const struct chain *chain, struct workload *load);                    /* what the workers do */
 void jobs_cancel_dropped(struct chain *chain);
-/* Says so if the fast engine was found wrong over this proof. */
-void warn_engine(const struct verify_proof *proof);
 void jobs_stop(struct chain *chain);                                                 /* cancels all and waits */
 
 /* reindex.c. Block files are read again, and every block that fits is ENTRY_STORED in the database; it is verified

@@ -72,20 +72,12 @@ static void refuse(struct chain *chain, struct node *node, const struct reject *
 	NOTIFY(chain, block_verdict, &node->entry, &node->source, reject);
 }
 
-void warn_engine(const struct verify_proof *proof)
-{
-	if (proof->engine_fault)
-		log_error("[chain] the BLAS of this machine gives wrong products: the reference engine had to put a proof "
-			"right. Run the self-test, and do not mine on it");
-}
-
 /* Remembers every proof that was executed, whatever became of the block. */
 static void keep_proofs(struct chain *chain, const struct block_job *job)
 {
 	for (size_t i = 0; i < job->verify.proof_count; i++) {
 		const struct verify_proof *proof = &job->verify.proofs[i];
 
-		warn_engine(proof);
 		if (i == job->verdict.false_proof) {
 			proofs_put(chain->proofs, &proof->header, PROOF_FALSE, NULL);
 			chain->proofs_false++;

@@ -2,6 +2,7 @@
 
 #include "crypto/hash.h"
 #include "ml/delta.h"
+#include "ml/selftest.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 
@@ -12,10 +13,9 @@
 struct runner {
 	const struct spec *spec;
 	const struct state *parent;
-	const atomic_bool *cancel;
+	atomic_bool *cancel;
 	unsigned threads;
 	struct step *fast, *reference;
-	bool engine_fault;
 };
 
 static void runner_clear(struct runner *runner)
@@ -33,22 +33,17 @@ static struct step *step_of(struct runner *runner, enum engine engine)
 	return *step;
 }
 
-/* The engine that this machine can be trusted with. */
-static enum engine sound_engine(const struct runner *runner)
-{
-	return runner->engine_fault ? ENGINE_REFERENCE : engine_selected();
-}
-
 /* === Proofs === */
 
-enum finding { FINDING_RIGHT, FINDING_FALSE, FINDING_CANCELLED };
+enum finding { FINDING_RIGHT, FINDING_FALSE, FINDING_CANCELLED, FINDING_MISCALCULATED };
 
-/* Executes the step on one engine; found gets the digest, zeros where the step has no result. */
-static enum finding execute(struct runner *runner, enum engine engine, const struct verify_proof *proof, uint8_t *delta,
-	uint8_t found[32])
+/* Executes the step on one engine, its products checked if asked; found gets the digest, zeros where the step has no result. */
+static enum finding execute(struct runner *runner, enum engine engine, bool checked, const struct verify_proof *proof,
+	uint8_t *delta, uint8_t found[32])
 {
 	const struct step_job job = {
-		.state = runner->parent, .seed = proof->seed, .windows = proof->windows, .cancel = runner->cancel,
+		.state = runner->parent, .seed = proof->seed, .windows = proof->windows, .checked = checked,
+		.cancel = runner->cancel,
 	};
 
 	memset(found, 0, 32);
@@ -58,10 +53,52 @@ static enum finding execute(struct runner *runner, enum engine engine, const str
 		return memcmp(found, proof->header.digest, 32) == 0 ? FINDING_RIGHT : FINDING_FALSE;
 	case STEP_FAILED:
 		return FINDING_FALSE;
+	case STEP_MISCALCULATED:
+		return FINDING_MISCALCULATED;
 	case STEP_CANCELLED:
 		break;
 	}
 	return FINDING_CANCELLED;
+}
+
+/* The engine proved wrong. What it computed says nothing, so the reference engine, which knows no BLAS, executes the step: it
+ * will compute everything from now on. Where even that fails its check there is no verdict, and the node ends. */
+static enum finding replace_engine(struct runner *runner, enum engine engine, const char *found_out,
+	const struct verify_proof *proof, uint8_t *delta, uint8_t found[32])
+{
+	struct errmsg err;
+
+	engine_distrust(engine, found_out);
+	if (selftest_run(ENGINE_REFERENCE, &err))
+		return execute(runner, ENGINE_REFERENCE, false, proof, delta, found);
+	engine_distrust(ENGINE_REFERENCE, err.text);
+	if (runner->cancel != NULL)
+		atomic_store(runner->cancel, true);
+	return FINDING_CANCELLED;
+}
+
+/* Before somebody is blamed for what an engine found, it executes the step once more with every product checked, and passes
+ * its start-up check again, which sees what is not a product. A digest that is found after all is right, whoever found it. */
+static enum finding repeat(struct runner *runner, enum engine engine, const struct verify_proof *proof, uint8_t *delta,
+	uint8_t found[32])
+{
+	uint8_t before[32];
+	enum finding finding;
+	struct errmsg err;
+
+	memcpy(before, found, 32);
+	finding = execute(runner, engine, true, proof, delta, found);
+	if (finding == FINDING_MISCALCULATED)
+		return replace_engine(runner, engine, "a product is wrong", proof, delta, found);
+	if (finding == FINDING_RIGHT)
+		engine_distrust(engine, "a step gave one result and then another");
+	if (finding != FINDING_FALSE)
+		return finding;
+	if (memcmp(before, found, 32) != 0)
+		return replace_engine(runner, engine, "a step gave one result and then another", proof, delta, found);
+	if (!selftest_again(engine, &err))
+		return replace_engine(runner, engine, err.text, proof, delta, found);
+	return FINDING_FALSE;
 }
 
 static enum finding refuse_digest(const struct verify_proof *proof, const uint8_t found[32], struct reject *reject)
@@ -81,25 +118,21 @@ static enum finding refuse_digest(const struct verify_proof *proof, const uint8_
 	return FINDING_FALSE;
 }
 
-/* Before somebody is blamed, the reference engine, which knows no BLAS, has the last word. */
 static enum finding run_proof(struct runner *runner, struct verify_proof *proof, uint8_t found[32], struct reject *reject)
 {
 	uint8_t *delta = mem_alloc(step_delta_size(&runner->spec->train));
-	enum engine engine = sound_engine(runner);
-	enum finding finding = execute(runner, engine, proof, delta, found);
+	enum engine engine = engine_selected();
+	enum finding finding = execute(runner, engine, false, proof, delta, found);
 
-	proof->engine_fault = false;
-	if (finding == FINDING_FALSE && engine != ENGINE_REFERENCE) {
-		finding = execute(runner, ENGINE_REFERENCE, proof, delta, found);
-		proof->engine_fault = runner->engine_fault = finding == FINDING_RIGHT;
-	}
+	if (finding == FINDING_FALSE && engine != ENGINE_REFERENCE)
+		finding = repeat(runner, engine, proof, delta, found);
 	if (finding == FINDING_RIGHT) {
 		free(proof->delta);
 		proof->delta = delta;
 		return finding;
 	}
 	free(delta);
-	return finding == FINDING_CANCELLED ? finding : refuse_digest(proof, found, reject);
+	return finding == FINDING_FALSE ? refuse_digest(proof, found, reject) : FINDING_CANCELLED;
 }
 
 /* A body that was computed or checked before: only damage can make it differ. */
@@ -150,6 +183,7 @@ static bool check_proofs(struct runner *runner, struct verify_job *job, struct v
 			verdict->false_proof = i;
 			return false;
 		case FINDING_CANCELLED:
+		case FINDING_MISCALCULATED:
 			verdict->cancelled = true;
 			return false;
 		}
@@ -172,7 +206,7 @@ static void state_outcome(const struct update_outcome *update, uint32_t slots, s
 /* False if cancelled. */
 static bool run_update(struct runner *runner, struct verify_job *job, struct verdict *verdict)
 {
-	struct step *step = step_of(runner, sound_engine(runner));
+	struct step *step = step_of(runner, engine_selected());
 	struct update_proof *proofs;
 	struct update_outcome outcome;
 

@@ -17,7 +17,6 @@ struct verify_proof {
 	uint8_t *windows;      /* owned; window_step_size bytes; NULL if delta is given */
 	uint8_t *delta;        /* owned; block_body_size bytes: the body, if this node already executed the proof; else NULL,
 	                          filled by the job where the proof is right */
-	bool engine_fault;     /* set by the job: only the reference engine found it right, so this machine's BLAS is broken */
 };
 
 struct verify_job {
@@ -46,8 +45,10 @@ struct verdict {
 
 /* Releases what the job owns, its references too. */
 void verify_job_clear(struct verify_job *job);
-/* Runs on any thread. Executes proofs without delta (own first); a digest that differs is repeated on the reference
- * engine before it counts as false. A delta that is given must hash to its header's digest. Then the update. The caller
+/* Runs on any thread. Executes proofs without delta (own first). Before a digest that differs counts as false, its step is
+ * executed once more with every product checked (ml/freivalds.h) and the engine passes its start-up check again: about two
+ * steps in all. An engine that proves wrong thereby is trusted no more (engine_distrust), nobody is blamed for it, and the
+ * reference engine executes the step; if that fails its start-up check too, the job is cancelled. A delta that is given must hash to its header's digest. Then the update. The caller
  * owns verdict->state, which is NULL unless the block is valid. */
 void verify_run(struct verify_job *job, struct verdict *verdict);
 

@@ -5,7 +5,7 @@
  * it multiplies into floats, or the int8 integers behind them, which it multiplies into exact int32 sums.
  *
  *     ENGINE_OPENBLAS   floats: cblas_sgemm of whatever BLAS is linked
- *     ENGINE_REFERENCE  integers, plain C: slow, for tests and to repeat a verification that failed
+ *     ENGINE_REFERENCE  integers, plain C: slow, for tests and in place of an engine that proved wrong
  *     ENGINE_ONEDNN     integers, oneDNN's int8 product: if built with it, and on processors that add without saturation
  *     ENGINE_PLAIN      cblas_sgemm without any rounding: inexact, to measure against; never for a proof */
 #ifndef ATELIER_ML_ENGINE_H
@@ -36,7 +36,13 @@ void engine_init(int threads);
 
 /* The engine of this process's steps: ENGINE_OPENBLAS until engine_select, which is called before other threads start. */
 void engine_select(enum engine engine);
-enum engine engine_selected(void);
+enum engine engine_selected(void); /* any thread; may change to ENGINE_REFERENCE at any time */
+
+/* The engine proved wrong while it was used: this process computes with ENGINE_REFERENCE from now on, and its operator is warned
+ * as long as it runs. If it was that one, there is nothing left to compute with. Any thread. */
+enum engine_trust { ENGINE_TRUSTED, ENGINE_REPLACED, ENGINE_NONE };
+void engine_distrust(enum engine engine, const char *found_out);
+enum engine_trust engine_trust(void);
 
 /* Y[i][j] = sum over k of A(i, k) * B(j, k), for i < m, j < n; added to what is there if `add`. A(i, k) is a[i * lda + k],
  * or a[k * lda + i] if a_transposed; B(j, k) likewise. The elements of a and b are floats, or int8_t for an engine of that

@@ -94,11 +94,11 @@ ML_INLINE void round_row(const float *restrict x, size_t count, int32_t largest,
 	uint32_t exponent = exact_exponent((uint32_t)largest);
 	float magic = grid_magic(exponent);
 
+	*grid = grid_step(exponent);
 	if (y) {
 		for (size_t j = 0; j < count; j++)
 			y[j] = grid_round(x[j], magic);
 	} else {
-		*grid = grid_step(exponent);
 		for (size_t j = 0; j < count; j++)
 			q[j] = grid_steps(x[j], magic);
 	}
@@ -121,7 +121,7 @@ ML_INLINE bool round_rows(struct rows r, float *restrict y, int8_t *restrict q, 
 						  : row_largest(r.x + at, count);
 
 			round_row(r.x + at, count, largest, y ? y + at : NULL, q ? q + at : NULL,
-				  grids ? grids + left / EXACT_CHUNK * r.rows + i : NULL);
+				  grids + left / EXACT_CHUNK * r.rows + i);
 			overall = larger(largest, overall);
 		}
 	}
@@ -148,8 +148,7 @@ ML_INLINE bool round_columns(struct columns c, float *restrict y, int8_t *restri
 		uint32_t exponent = exact_exponent((uint32_t)c.largest[j]);
 
 		magic[j] = grid_magic(exponent);
-		if (grids)
-			grids[j] = grid_step(exponent);
+		grids[j] = grid_step(exponent);
 		overall = larger(c.largest[j], overall);
 	}
 	for (size_t i = 0; i < c.rows; i++) {
@@ -169,9 +168,9 @@ ML_INLINE bool round_columns(struct columns c, float *restrict y, int8_t *restri
 	return grid_exists(overall);
 }
 
-ML_CLONES static bool rows_to_floats(struct rows r, float *y, int32_t *columns)
+ML_CLONES static bool rows_to_floats(struct rows r, float *y, float *grids, int32_t *columns)
 {
-	return columns ? round_rows(r, y, NULL, NULL, columns) : round_rows(r, y, NULL, NULL, NULL);
+	return columns ? round_rows(r, y, NULL, grids, columns) : round_rows(r, y, NULL, grids, NULL);
 }
 
 ML_CLONES static bool rows_to_integers(struct rows r, int8_t *q, float *grids, int32_t *columns)
@@ -179,9 +178,9 @@ ML_CLONES static bool rows_to_integers(struct rows r, int8_t *q, float *grids, i
 	return columns ? round_rows(r, NULL, q, grids, columns) : round_rows(r, NULL, q, grids, NULL);
 }
 
-ML_CLONES static bool columns_to_floats(struct columns c, float *y)
+ML_CLONES static bool columns_to_floats(struct columns c, float *y, float *grids)
 {
-	return round_columns(c, y, NULL, NULL);
+	return round_columns(c, y, NULL, grids);
 }
 
 ML_CLONES static bool columns_to_integers(struct columns c, int8_t *q, float *grids)
@@ -210,19 +209,17 @@ static size_t chunks_of(size_t k)
 	return (k + EXACT_CHUNK - 1) / EXACT_CHUNK;
 }
 
-/* Bytes of the integers, up to where their grids begin. */
+/* Bytes of the values in their larger form, up to where their grids begin. */
 static size_t grids_offset(size_t rows, size_t cols)
 {
-	return (rows * cols + 63) / 64 * 64;
+	return (rows * cols * sizeof(float) + 63) / 64 * 64;
 }
 
 size_t exact_operand_size(size_t rows, size_t cols)
 {
 	size_t by_rows = rows * chunks_of(cols), by_columns = cols * chunks_of(rows);
-	size_t integers = grids_offset(rows, cols) + (by_rows > by_columns ? by_rows : by_columns) * sizeof(float);
-	size_t floats = rows * cols * sizeof(float);
 
-	return integers > floats ? integers : floats;
+	return grids_offset(rows, cols) + (by_rows > by_columns ? by_rows : by_columns) * sizeof(float);
 }
 
 static float *grids_of(void *memory, size_t rows, size_t cols)
@@ -237,7 +234,7 @@ bool exact_some_rows(enum engine engine, const float *x, size_t rows, size_t col
 
 	switch (engine_form(engine)) {
 	case ENGINE_FLOATS:
-		return rows_to_floats(r, memory, largest);
+		return rows_to_floats(r, memory, grids_of(memory, rows, cols), largest);
 	case ENGINE_INTEGERS:
 		return rows_to_integers(r, memory, grids_of(memory, rows, cols), largest);
 	case ENGINE_UNROUNDED:
@@ -260,10 +257,10 @@ struct exact_operand exact_rows(enum engine engine, const float *x, size_t rows,
 	return exact_rows_operand(engine, x, rows, cols, memory);
 }
 
-/* Into an operand [..][cols] at `offset`; grids may be NULL for floats. */
+/* Into an operand [..][cols] at `offset`. */
 static bool columns_to(enum engine engine, struct columns c, void *memory, size_t offset, float *grids)
 {
-	return engine_form(engine) == ENGINE_FLOATS ? columns_to_floats(c, (float *)memory + offset)
+	return engine_form(engine) == ENGINE_FLOATS ? columns_to_floats(c, (float *)memory + offset, grids)
 						    : columns_to_integers(c, (int8_t *)memory + offset, grids);
 }
 
@@ -347,6 +344,56 @@ static struct engine_product part_of(const struct exact_product *p, size_t k, si
 	};
 }
 
+/* ---- Checks ---- */
+
+void exact_project(enum engine engine, const struct freivalds_vectors *vectors, struct exact_operand b, size_t n, size_t k,
+		   bool transposed, struct freivalds_pair out)
+{
+	size_t size = engine_form(engine) == ENGINE_INTEGERS ? 1 : sizeof(float);
+
+	for (size_t first = 0; first < k; first += EXACT_CHUNK) {
+		struct freivalds_operand chunk = {
+			.form = engine_form(engine), .values = element(b, transposed, 0, first, size), .ld = b.ld, .rows = n,
+			.count = chunk_at(first, k), .transposed = transposed, .grids = b.grids + first / EXACT_CHUNK * n,
+		};
+
+		freivalds_project(vectors, &chunk, (struct freivalds_pair){{out.v[0] + first, out.v[1] + first}});
+	}
+}
+
+/* p's check expects the product of a part, which begins at index k. */
+static void expect(enum engine engine, const struct exact_product *p, const struct engine_product *part, size_t k)
+{
+	const struct freivalds_operand a = {
+		.form = engine_form(engine), .values = part->a, .ld = part->lda, .rows = part->m, .count = part->k,
+		.transposed = part->a_transposed, .grids = p->a.grids + k / EXACT_CHUNK * p->m,
+	};
+
+	if (p->check)
+		freivalds_expect(p->check, &a, (struct freivalds_pair){{p->projected.v[0] + k, p->projected.v[1] + k}}, p->check_row);
+}
+
+/* It sees the sums of a part, which begins at index k and column n. */
+static void deduct(enum engine engine, const struct exact_product *p, const struct engine_product *part, size_t k, size_t n)
+{
+	const struct freivalds_sums sums = {
+		.form = engine_form(engine), .values = part->y, .ld = part->ldy, .m = part->m, .n = part->n, .row = p->check_row,
+		.column = n, .grids_a = p->a.grids + k / EXACT_CHUNK * p->m, .grids_b = p->b.grids + k / EXACT_CHUNK * p->n + n,
+	};
+
+	if (p->check)
+		freivalds_deduct(p->check, &sums);
+}
+
+/* It has seen a whole product. */
+static void settle(const struct exact_product *p)
+{
+	if (p->check)
+		freivalds_settle(p->check);
+}
+
+/* ---- Ways to multiply ---- */
+
 static void add_rows(float *y, size_t ldy, const float *x, size_t m, size_t n)
 {
 	for (size_t i = 0; i < m; i++)
@@ -361,6 +408,9 @@ static void multiply_floats(enum engine engine, const struct exact_product *p, f
 		part.y = k == 0 ? p->y : scratch;
 		part.ldy = k == 0 ? p->ldy : p->n;
 		engine_multiply(engine, &part);
+		expect(engine, p, &part, k);
+		deduct(engine, p, &part, k, 0);
+		settle(p);
 		if (k > 0)
 			add_rows(p->y, p->ldy, scratch, p->m, p->n);
 	}
@@ -368,16 +418,20 @@ static void multiply_floats(enum engine engine, const struct exact_product *p, f
 
 static void multiply_integers(enum engine engine, const struct exact_product *p, int32_t *sums)
 {
-	for (size_t n = 0; n < p->n; n += TILE) {
-		for (size_t k = 0; k < p->k; k += EXACT_CHUNK) {
+	for (size_t k = 0; k < p->k; k += EXACT_CHUNK) {
+		for (size_t n = 0; n < p->n; n += TILE) {
 			struct engine_product part = part_of(p, k, n, TILE, 1);
 
 			part.y = sums;
 			part.ldy = part.n;
 			engine_multiply(engine, &part);
+			if (n == 0)
+				expect(engine, p, &part, k);
+			deduct(engine, p, &part, k, n);
 			from_integers(sums, p->a.grids + k / EXACT_CHUNK * p->m, p->b.grids + k / EXACT_CHUNK * p->n + n, p->m,
 				      part.n, k > 0, p->y + n, p->ldy);
 		}
+		settle(p);
 	}
 }
 
@@ -405,7 +459,7 @@ void exact_multiply(enum engine engine, const struct exact_product *p, void *scr
 }
 
 /* Floats that are not to be added to y are summed there, and only the others in scratch. */
-void exact_add_part(enum engine engine, const struct exact_product *p, bool first, bool add, void *scratch)
+static struct engine_product part_with_sums(enum engine engine, const struct exact_product *p, bool add, void *scratch)
 {
 	enum engine_form form = engine_form(engine);
 	struct engine_product part = part_of(p, 0, 0, p->n, form == ENGINE_INTEGERS ? 1 : sizeof(float));
@@ -413,12 +467,23 @@ void exact_add_part(enum engine engine, const struct exact_product *p, bool firs
 
 	part.y = in_place ? p->y : scratch;
 	part.ldy = in_place ? p->ldy : p->n;
-	part.add = !first || (form == ENGINE_UNROUNDED && add);
+	return part;
+}
+
+void exact_add_part(enum engine engine, const struct exact_product *p, bool first, bool add, void *scratch)
+{
+	struct engine_product part = part_with_sums(engine, p, add, scratch);
+
+	part.add = !first || (engine_form(engine) == ENGINE_UNROUNDED && add);
 	engine_multiply(engine, &part);
+	expect(engine, p, &part, 0);
 }
 
 void exact_end_parts(enum engine engine, const struct exact_product *p, bool add, void *scratch)
 {
+	struct engine_product part = part_with_sums(engine, p, add, scratch);
+
+	deduct(engine, p, &part, 0, 0);
 	switch (engine_form(engine)) {
 	case ENGINE_FLOATS:
 		if (add)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "ml/engine.h"
+#include "ml/freivalds.h"
 
 enum { EXACT_CHUNK = 1024, EXACT_EXPONENT_MIN = 70, EXACT_EXPONENT_MAX = 183 };
 
@@ -32,7 +33,7 @@ static inline uint32_t exact_exponent(uint32_t largest)
 struct exact_operand {
 	const void *values; /* floats or int8_t, NULL: rounding failed */
 	size_t ld;          /* from one row to the next */
-	const float *grids; /* of integers: the grids' steps, [chunks][as many as the chunk has grids] */
+	const float *grids; /* the grids' steps, [chunks][as many as the chunk has grids] */
 };
 
 /* Bytes of memory for an operand of x [rows][cols], whatever the engine and the direction. */
@@ -74,7 +75,16 @@ struct exact_product {
 	bool a_transposed, b_transposed;
 	float *y;
 	size_t ldy;
+	/* Sees whether the engine is right, or NULL. `projected` [k] is then B's, and m is FREIVALDS_ROWS at most. Not of
+	 * ENGINE_PLAIN. */
+	struct freivalds *check;
+	struct freivalds_pair projected;
+	size_t check_row; /* where parts of other rows come in turns with these: their place */
 };
+
+/* The projection of an operand B [n][k] that was made along its rows if transposed. */
+void exact_project(enum engine engine, const struct freivalds_vectors *vectors, struct exact_operand b, size_t n, size_t k,
+		   bool transposed, struct freivalds_pair out);
 
 /* Bytes of scratch memory for the functions below. */
 size_t exact_scratch_size(size_t m, size_t n);
@@ -83,7 +93,7 @@ size_t exact_scratch_size(size_t m, size_t n);
 void exact_multiply(enum engine engine, const struct exact_product *p, void *scratch);
 
 /* A product over one chunk that comes in parts along k, all with the same scratch and y: exact_add_part for each, the
- * first with `first`, then exact_end_parts. The sum is added to y if `add`. */
+ * first with `first`, then exact_end_parts. The sum is added to y if `add`. A check has to be settled by the caller. */
 void exact_add_part(enum engine engine, const struct exact_product *p, bool first, bool add, void *scratch);
 void exact_end_parts(enum engine engine, const struct exact_product *p, bool add, void *scratch);
 

@@ -2,9 +2,8 @@
 
 #include "ml/linear.h"
 
-/* A gradient is rounded and multiplied by parts of so many tokens and rows of W: then both operands and the sum stay in a
- * core's own cache. */
-enum { PART_TOKENS = 256, PART_ROWS = 256 };
+/* Rows of W in a part of a gradient. */
+enum { PART_ROWS = 256 };
 
 static size_t smaller(size_t a, size_t b)
 {
@@ -18,12 +17,12 @@ static size_t larger(size_t a, size_t b)
 
 size_t linear_rounded_size(size_t tokens, size_t widest)
 {
-	return exact_operand_size(larger(tokens, PART_TOKENS), widest);
+	return exact_operand_size(larger(tokens, LINEAR_TOKENS), widest);
 }
 
 size_t linear_part_size(void)
 {
-	return exact_operand_size(PART_TOKENS, PART_ROWS);
+	return exact_operand_size(LINEAR_TOKENS, PART_ROWS);
 }
 
 size_t linear_scratch_size(size_t tokens, size_t widest)
@@ -36,7 +35,13 @@ bool linear_round(struct linear *l, enum engine engine, const float *theta, bool
 	l->by_rows = exact_rows(engine, theta + l->offset, l->out, l->in, l->memory[0]);
 	if (backward)
 		l->by_columns = exact_columns(engine, theta + l->offset, l->out, l->in, l->memory[1]);
-	return l->by_rows.values && (!backward || l->by_columns.values);
+	if (!l->by_rows.values || (backward && !l->by_columns.values))
+		return false;
+	if (l->vectors)
+		exact_project(engine, l->vectors, l->by_rows, l->out, l->in, false, l->projected[0]);
+	if (l->vectors && backward)
+		exact_project(engine, l->vectors, l->by_columns, l->in, l->out, true, l->projected[1]);
+	return true;
 }
 
 void linear_take(struct linear_work *work, enum engine engine, const float *x, size_t tokens, size_t width, size_t first,
@@ -52,6 +57,11 @@ void linear_take(struct linear_work *work, enum engine engine, const float *x, s
 	profile_lap(work->profile, PROFILE_QUANTISE);
 }
 
+static bool is_right(const struct linear_work *work)
+{
+	return !work->check || !work->check->wrong;
+}
+
 static bool multiply(enum engine engine, const struct linear_work *work, const struct exact_product *p)
 {
 	if (work->refused)
@@ -59,7 +69,7 @@ static bool multiply(enum engine engine, const struct linear_work *work, const s
 	profile_lap(work->profile, PROFILE_ELEMENTWISE);
 	exact_multiply(engine, p, work->scratch);
 	profile_lap(work->profile, PROFILE_PRODUCT);
-	return true;
+	return is_right(work);
 }
 
 bool linear_forward(const struct linear *l, enum engine engine, const struct linear_work *work, const float *x, size_t tokens,
@@ -69,7 +79,7 @@ bool linear_forward(const struct linear *l, enum engine engine, const struct lin
 		.m = tokens, .n = l->out, .k = l->in,
 		.a = exact_rows_operand(engine, x, tokens, l->in, work->rounded),
 		.b = l->by_rows,
-		.y = y, .ldy = l->out,
+		.y = y, .ldy = l->out, .check = work->check, .projected = l->projected[0],
 	});
 }
 
@@ -80,7 +90,7 @@ bool linear_backward(const struct linear *l, enum engine engine, const struct li
 		.m = tokens, .n = l->in, .k = l->out,
 		.a = exact_rows_operand(engine, dy, tokens, l->out, work->rounded),
 		.b = l->by_columns, .b_transposed = true,
-		.y = dx, .ldy = l->in,
+		.y = dx, .ldy = l->in, .check = work->check, .projected = l->projected[1],
 	});
 }
 
@@ -103,21 +113,26 @@ bool linear_gradient(const struct linear *l, enum engine engine, const struct li
 		     size_t first, size_t count, bool add, float *gradient)
 {
 	profile_lap(work->profile, PROFILE_ELEMENTWISE);
-	for (size_t token = 0; token < c->tokens; token += PART_TOKENS) {
-		size_t tokens = smaller(c->tokens - token, PART_TOKENS);
+	for (size_t token = 0; token < c->tokens; token += LINEAR_TOKENS) {
+		size_t tokens = smaller(c->tokens - token, LINEAR_TOKENS);
 		struct exact_operand x = exact_part(engine, c->x + token * l->in, l->in, tokens, l->in, c->x_largest, work->rounded);
 
 		if (!x.values)
 			return false;
+		if (work->check)
+			exact_project(engine, work->check->vectors, x, l->in, tokens, true, work->projected);
 		for (size_t row = 0; row < count; row += PART_ROWS) {
 			struct exact_product p = {
 				.m = smaller(count - row, PART_ROWS), .n = l->in, .k = tokens, .a_transposed = true,
 				.b_transposed = true, .b = x, .y = gradient + l->offset + (first + row) * l->in, .ldy = l->in,
+				.check = work->check, .projected = work->projected, .check_row = row,
 			};
 
 			if (!add_part(l, engine, work, c, &p, first + row, token, add, (float *)work->scratch + row * l->in))
 				return false;
 		}
 	}
-	return true;
+	if (work->check)
+		freivalds_settle(work->check);
+	return is_right(work);
 }

@@ -18,10 +18,17 @@ struct linear {
 	size_t out, in;
 	void *memory[2]; /* exact_operand_size(out, in) bytes each, the owner's */
 	struct exact_operand by_rows, by_columns;
+	/* Of a checked pass: by_rows' and by_columns' projections, [in] and [out], the owner's memory. */
+	const struct freivalds_vectors *vectors; /* NULL: not checked */
+	struct freivalds_pair projected[2];
 };
 
 /* Rows of W whose gradient linear_gradient computes at a time, at most. */
 enum { LINEAR_ROWS = 1024 };
+
+/* Tokens that it takes at a time: a gradient is rounded and multiplied by parts, so that both operands and the sum stay in a
+ * core's own cache. */
+enum { LINEAR_TOKENS = 256 };
 
 /* One thread's memory, for blocks of `tokens` and matrices of `widest` rows or columns at most. */
 struct linear_work {
@@ -29,13 +36,15 @@ struct linear_work {
 	void *part;    /* linear_part_size bytes */
 	void *scratch; /* linear_scratch_size bytes */
 	struct profile *profile;
+	struct freivalds *check; /* what products are checked by; NULL: they are not */
+	struct freivalds_pair projected; /* [LINEAR_TOKENS], for it */
 	bool refused;  /* what was taken cannot be rounded */
 };
 size_t linear_rounded_size(size_t tokens, size_t widest);
 size_t linear_part_size(void);
 size_t linear_scratch_size(size_t tokens, size_t widest);
 
-/* All that return bool return false if rounding fails. */
+/* All that return bool return false if rounding fails, or the check finds a product wrong. */
 
 /* Rounds W for linear_forward, and for linear_backward too if asked. */
 bool linear_round(struct linear *l, enum engine engine, const float *theta, bool backward);

@@ -154,6 +154,13 @@ static int32_t *take_integers(const struct model *m, size_t *used, size_t count)
 	return take(m, used, count * sizeof(int32_t));
 }
 
+static struct freivalds_pair take_pair(const struct model *m, size_t *used, size_t count)
+{
+	int32_t *first = take_integers(m, used, count);
+
+	return (struct freivalds_pair){{first, take_integers(m, used, count)}};
+}
+
 static void place_layer(const struct model *m, size_t *used, struct layer *l)
 {
 	const struct model_config *c = &m->config;
@@ -183,6 +190,7 @@ static void place_member(const struct model *m, size_t *used, struct member *mem
 	member->attention = take_floats(m, used, attention_scratch(c->ctx, c->d / c->heads));
 	for (int i = 0; i < 2; i++)
 		member->largest[i] = take_integers(m, used, widest);
+	member->work.projected = take_pair(m, used, LINEAR_TOKENS);
 }
 
 /* Places every array in the arena and returns how many bytes that takes. Called with no arena first, to measure: then the
@@ -204,8 +212,12 @@ static size_t place(struct model *m)
 
 		for (int j = 0; j < 2; j++)
 			shape.memory[j] = take(m, &used, exact_operand_size(shape.out, shape.in));
+		shape.projected[0] = take_pair(m, &used, shape.in);
+		shape.projected[1] = take_pair(m, &used, shape.out);
 		*w = shape;
 	}
+	m->vectors.r = take_pair(m, &used, widest_of(c));
+	m->vectors.s = take_pair(m, &used, FREIVALDS_ROWS);
 	m->h = take_floats(m, &used, tokens * d);
 	m->r = take_floats(m, &used, tokens);
 	m->logits = take_floats(m, &used, tokens * MODEL_VOCABULARY);
@@ -283,6 +295,30 @@ void model_set_profile(struct model *m, struct profile *profile)
 struct profile *model_profile(const struct model *m)
 {
 	return m->profile;
+}
+
+/* ---- Checks ---- */
+
+void model_check(struct model *m, bool on)
+{
+	if (on)
+		freivalds_draw(&m->vectors, widest_of(&m->config));
+	for (size_t i = 0; i <= LAYER_MATRICES * (size_t)m->config.layers; i++)
+		m->matrices[i].vectors = on ? &m->vectors : NULL;
+	for (unsigned i = 0; i < m->member_count; i++) {
+		struct member *member = &m->members[i];
+
+		member->check = (struct freivalds){.vectors = &m->vectors};
+		member->work.check = on ? &member->check : NULL;
+	}
+}
+
+bool model_wrong(const struct model *m)
+{
+	for (unsigned i = 0; i < m->member_count; i++)
+		if (m->members[i].check.wrong)
+			return true;
+	return false;
 }
 
 /* ---- Passes ---- */

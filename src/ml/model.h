@@ -73,9 +73,15 @@ struct model_dither {
 	uint32_t first_row;
 };
 
+/* From now on every product of a pass is checked (ml/freivalds.h) with vectors drawn here, or no more. Not for ENGINE_PLAIN. */
+void model_check(struct model *m, bool on);
+
+/* Whether a product was wrong since model_check switched checks on: then the pass failed. */
+bool model_wrong(const struct model *m);
+
 /* Mean cross-entropy over the counted positions of `rows` windows (1 at least), and its gradient in `gradient` (n
- * floats, overwritten). False if the pass fails: an operand cannot be quantised, or *cancel (may be NULL) became true.
- * Then the outputs are undefined. A loss that is not finite is returned as it is. */
+ * floats, overwritten). False if the pass fails: an operand cannot be quantised, a checked product is wrong, or *cancel
+ * (may be NULL) became true. Then the outputs are undefined. A loss that is not finite is returned as it is. */
 bool model_gradient(struct model *m, const float *theta, const uint8_t *windows, size_t rows, struct model_dither dither,
 		    const atomic_bool *cancel, float *gradient, float *loss);
 

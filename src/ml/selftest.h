@@ -13,6 +13,11 @@
 /* Takes some tens of milliseconds. False with a reason if the machine lacks the engine, or the digest differs. */
 bool selftest_run(enum engine engine, struct errmsg *err);
 
+/* The same while a node runs, on any thread: for an engine whose results are in doubt. It runs once in
+ * SELFTEST_PAUSE_MS at most; whoever asks in between is told what it found: so doubts may come as often as they like. */
+enum { SELFTEST_PAUSE_MS = 10000 };
+bool selftest_again(enum engine engine, struct errmsg *err);
+
 /* The engine a user names: openblas, onednn or reference, which must pass the check, or auto: the fastest that passes. False
  * with a reason if there is none. */
 bool selftest_choose(const char *name, enum engine *engine, struct errmsg *err);

@@ -156,7 +156,7 @@ static bool iterate(struct step *s, const struct step_job *job, uint32_t t, floa
 	return true;
 }
 
-enum step_result step_execute(struct step *s, const struct step_job *job, uint8_t *delta)
+static enum step_result execute(struct step *s, const struct step_job *job, uint8_t *delta)
 {
 	const float *theta = state_theta(job->state);
 	float powers[2] = {0}, loss;
@@ -171,6 +171,8 @@ enum step_result step_execute(struct step *s, const struct step_job *job, uint8_
 
 		if (job->cancel && atomic_load(job->cancel))
 			return STEP_CANCELLED;
+		if (model_wrong(s->model))
+			return STEP_MISCALCULATED;
 		if (!ok)
 			return STEP_FAILED;
 		if (job->progress)
@@ -180,4 +182,13 @@ enum step_result step_execute(struct step *s, const struct step_job *job, uint8_
 		s->gradient[i] = s->w[i] - theta[i];
 	/* Where a weight is not finite the difference is not either, and that cannot be encoded. */
 	return delta_encode(s->gradient, s->count, job->seed, delta) ? STEP_OK : STEP_FAILED;
+}
+
+enum step_result step_execute(struct step *s, const struct step_job *job, uint8_t *delta)
+{
+	model_check(s->model, job->checked);
+	enum step_result result = execute(s, job, delta);
+
+	model_check(s->model, false);
+	return result;
 }

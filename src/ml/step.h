@@ -37,6 +37,7 @@ enum step_result {
 	STEP_OK,
 	STEP_FAILED,    /* by protocol: the seed has no result; every node finds the same */
 	STEP_CANCELLED,
+	STEP_MISCALCULATED, /* of a checked one: the engine gave a wrong product; it says nothing about the step */
 };
 
 /* Told after every iteration: how many are done (1..iterations) and the loss of the last. */
@@ -46,6 +47,7 @@ struct step_job {
 	const struct state *state;       /* of the same model configuration */
 	const uint8_t *seed;             /* 32 bytes */
 	const uint8_t *windows;          /* step_windows_size bytes */
+	bool checked;                    /* check every product of the engine: some per cent more time */
 	const atomic_bool *cancel;       /* may be NULL; looked at several times a second */
 	step_progress *progress;         /* may be NULL */
 	void *progress_context;

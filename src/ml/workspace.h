@@ -38,6 +38,7 @@ struct member {
 	float *dx; /* [block][d or ff] and what comes back from it */
 	float *attention;
 	int32_t *largest[2]; /* [widest] of a chunk */
+	struct freivalds check; /* model_check makes it that of `work` */
 };
 
 struct model {
@@ -50,6 +51,7 @@ struct model {
 	char *arena;
 	struct layer *layers;
 	struct linear *matrices;    /* [layers][4], and the head */
+	struct freivalds_vectors vectors;
 	struct member *members;
 	float *h, *r, *logits, *losses; /* [T][d], [T], [T][256], [T]: after the last layer */
 	float *cosine, *sine;       /* [ctx][head / 2] */

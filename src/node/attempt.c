@@ -39,8 +39,12 @@ void attempt_clear(struct attempt *attempt)
 void attempt_run(struct attempt *attempt)
 {
 	loop_give_way();
-	if (attempt->step == NULL)
-		attempt->step = step_new(&attempt->spec->train, engine_selected(), 1);
+	enum engine engine = engine_selected();
+	if (attempt->step == NULL || attempt->engine != engine) {
+		step_free(attempt->step);
+		attempt->step = step_new(&attempt->spec->train, engine, 1);
+		attempt->engine = engine;
+	}
 	struct header *header = &attempt->block->header;
 	uint8_t seed[32];
 	header_seed(header, seed);

@@ -20,7 +20,8 @@ enum attempt_worth {
 
 struct attempt {
 	const struct spec *spec;
-	struct step *step;       /* made by the first run */
+	struct step *step;       /* made by the first run on its engine */
+	enum engine engine;
 	atomic_bool cancel;
 	/* Of the run in hand; owned until attempt_reset, which the loop calls before the next. */
 	struct block *block;     /* the template; attempt_run completes header.digest */

@@ -97,6 +97,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	struct node *node = arg;
 	(void)fd;
 	(void)what;
+	if (engine_trust() == ENGINE_NONE)
+		on_fatal(node, "This machine computes wrongly: nothing can be verified on it");
 	watch_look(&node->watch);
 	if (wallets_tick(node->wallets))
 		event_active(node->tick, EV_TIMEOUT, 0);

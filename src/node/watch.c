@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "ml/engine.h"
 #include "util/clock.h"
 #include "util/warning.h"
 
@@ -89,6 +90,8 @@ static void look_at_peers(struct watch *watch)
 static const char *mining_obstacle(const struct watch *watch)
 {
 	struct chain_activity activity;
+	if (engine_trust() != ENGINE_TRUSTED)
+		return "this machine computes wrongly";
 	if (chain_clock_lag(watch->chain) > 0)
 		return "the chain's time is ahead of this machine's clock";
 	if (!chain_spec(watch->chain)->is_public || watch->mine_alone)

@@ -16,8 +16,9 @@ enum warning {
 	WARNING_BRANCH,      /* a branch with more work is not taken */
 	WARNING_MINING,      /* mining was asked for and pauses */
 	WARNING_WALLET,      /* a wallet cannot be opened */
+	WARNING_ENGINE,      /* this machine computes wrongly */
 };
-enum { WARNING_KINDS = WARNING_WALLET + 1 };
+enum { WARNING_KINDS = WARNING_ENGINE + 1 };
 
 /* Sets the warning of this kind. A text that differs from the one before takes its place, without another line. */
 void warning_set(enum warning kind, const char *format, ...) __attribute__((format(printf, 2, 3)));

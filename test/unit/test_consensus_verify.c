@@ -1,47 +1,64 @@
 /* A block verified from end to end on a private chain small enough for a test, and everything that can be false about it.
  *
- * Includes verify.c, so that a machine whose BLAS is broken can be played. */
+ * Includes verify.c and an engine that can be made faulty, so that a machine which computes wrongly can be played. */
+#include "faulty_engine.h"
+
 #include "unit.h"
 
+#include "ml/selftest.h"
 #include "ml/step.h"
 
-static enum step_result shaky_execute(struct step *s, const struct step_job *job, uint8_t *delta);
+static enum step_result watched_execute(struct step *s, const struct step_job *job, uint8_t *delta);
 static struct step *watched_new(const struct train_config *config, enum engine engine, unsigned threads);
+static bool watched_again(enum engine engine, struct errmsg *err);
+static bool watched_run(enum engine engine, struct errmsg *err);
 
-#define step_execute shaky_execute
+#define step_execute watched_execute
 #define step_new watched_new
+#define selftest_again watched_again
+#define selftest_run watched_run
 #include "consensus/verify.c"
 #undef step_execute
 #undef step_new
+#undef selftest_again
+#undef selftest_run
 
 #include "consensus/window.h"
 
-/* === A machine with a broken BLAS === */
+/* === A machine that computes wrongly === */
 
-static bool blas_is_broken;
-static int reference_engines;
-static const struct step *reference_step;
-static int steps_executed;
+static int reference_engines, steps_executed, steps_checked, selftests;
+static int wrong_steps;         /* the first so many of a job end with a wrong bit that is no product's */
+static bool fails_selftest, reference_fails_selftest;
 
 static struct step *watched_new(const struct train_config *config, enum engine engine, unsigned threads)
 {
-	struct step *s = step_new(config, engine, threads);
-
-	if (engine == ENGINE_REFERENCE) {
-		reference_engines++;
-		reference_step = s;
-	}
-	return s;
+	reference_engines += engine == ENGINE_REFERENCE;
+	return step_new(config, engine, threads);
 }
 
-static enum step_result shaky_execute(struct step *s, const struct step_job *job, uint8_t *delta)
+static enum step_result watched_execute(struct step *s, const struct step_job *job, uint8_t *delta)
 {
 	enum step_result result = step_execute(s, job, delta);
 
 	steps_executed++;
-	if (blas_is_broken && s != reference_step)
+	steps_checked += job->checked;
+	if (steps_executed <= wrong_steps)
 		delta[1] ^= 1;
 	return result;
+}
+
+static bool watched_again(enum engine engine, struct errmsg *err)
+{
+	selftests++;
+	assert_int_equal(engine, ENGINE_OPENBLAS);
+	return !fails_selftest || errmsg_set(err, "a played fault");
+}
+
+static bool watched_run(enum engine engine, struct errmsg *err)
+{
+	assert_int_equal(engine, ENGINE_REFERENCE);
+	return !reference_fails_selftest || errmsg_set(err, "a played fault");
 }
 
 /* === A block of three proofs === */
@@ -72,9 +89,26 @@ static int teardown(void **state)
 
 static void reset(void)
 {
-	blas_is_broken = false;
-	reference_engines = steps_executed = 0;
-	reference_step = NULL;
+	struct errmsg warning;
+
+	engine_fault(FAULT_LAST_BIT, SIZE_MAX, SIZE_MAX);
+	fails_selftest = reference_fails_selftest = false;
+	reference_engines = steps_executed = steps_checked = selftests = wrong_steps = 0;
+	engine_select(ENGINE_OPENBLAS);
+	warning_clear(WARNING_ENGINE);
+	assert_false(warning_get(WARNING_ENGINE, &warning));
+}
+
+/* What the operator and the rest of the node see of it. */
+static void assert_trust(enum engine_trust wanted, const char *words)
+{
+	struct errmsg warning;
+
+	assert_int_equal(engine_trust(), wanted);
+	assert_int_equal(engine_selected(), wanted == ENGINE_TRUSTED ? ENGINE_OPENBLAS : ENGINE_REFERENCE);
+	assert_int_equal(warning_get(WARNING_ENGINE, &warning), wanted != ENGINE_TRUSTED);
+	if (words && strstr(warning.text, words) == NULL)
+		fail_msg("no '%s' in: %s", words, warning.text);
 }
 
 static struct state *initial_state(void)
@@ -116,6 +150,7 @@ static void mine(struct verify_proof *proof, const struct state *parent, uint32_
 
 static void job_init(struct verify_job *job)
 {
+	reset();
 	memset(job, 0, sizeof *job);
 	job->spec = &spec;
 	job->parent = initial_state();
@@ -193,10 +228,9 @@ static void test_true_block(void **state)
 		assert_int_equal(verdict.outcome.slot[i].value != 0, counts[i] > 0);
 		assert_false(verdict.outcome.slot[i].left_out);
 	}
-	for (int i = 0; i < PROOFS; i++) {
+	for (int i = 0; i < PROOFS; i++)
 		assert_non_null(job.proofs[i].delta);
-		assert_false(job.proofs[i].engine_fault);
-	}
+	assert_trust(ENGINE_TRUSTED, NULL);
 	assert_non_null(job.parent_benchmark);
 	assert_true(verdict.loss_before > 0 && verdict.loss_after > 0);
 	assert_memory_not_equal(state_root(verdict.state), state_root(job.parent), 32);
@@ -237,7 +271,8 @@ static void test_false_digest(void **state)
 			job.proofs[i].header.digest[bit / 8] ^= (uint8_t)(1 << bit % 8);
 			assert_false_proof(&job, i, "bad-proof-digest");
 			assert_int_equal(atomic_load(&job.steps_done), i);
-			assert_int_equal(reference_engines, 1); /* which had the last word */
+			assert_int_equal(reference_engines, 0);
+			assert_trust(ENGINE_TRUSTED, NULL);
 			job.proofs[i].header.digest[bit / 8] ^= (uint8_t)(1 << bit % 8);
 			forget(&job);
 		}
@@ -328,7 +363,27 @@ static void test_one(void **state)
 	verify_job_clear(&job);
 }
 
-/* Nobody is blamed for a fault of this machine, and what it computes itself is computed soundly. */
+/* A false proof costs two executions and a self-test, and never one on the reference engine. */
+static void test_false_is_cheap(void **state)
+{
+	struct verify_job job;
+	struct reject reject;
+
+	(void)state;
+	job_init(&job);
+	job.proofs[0].header.digest[0] ^= 1;
+	assert_false(verify_one(&spec, job.parent, &job.proofs[0], 1, NULL, NULL, &reject));
+	assert_string_equal(reject.reason, "bad-proof-digest");
+	assert_int_equal(reference_engines, 0);
+	assert_int_equal(steps_executed, 2);
+	assert_int_equal(steps_checked, 1);
+	assert_int_equal(selftests, 1);
+	assert_trust(ENGINE_TRUSTED, NULL);
+	verify_job_clear(&job);
+}
+
+/* Nobody is blamed for products of this machine that are wrong again and again: the reference engine has the last word, and
+ * what is left of the block is computed by it alone. A false proof is still found. */
 static void test_broken_engine(void **state)
 {
 	struct verify_job job;
@@ -338,12 +393,89 @@ static void test_broken_engine(void **state)
 	job_init(&job);
 	assert_valid(&job, sound);
 	forget(&job);
-	blas_is_broken = true;
+	engine_fault(FAULT_LARGE, 0, SIZE_MAX);
 	assert_valid(&job, root);
 	assert_memory_equal(root, sound, 32);
-	assert_true(job.proofs[0].engine_fault);
+	assert_trust(ENGINE_REPLACED, "a product is wrong");
 	assert_int_equal(reference_engines, 1);
-	assert_int_equal(steps_executed, 1 + PROOFS); /* the first one twice, and then no more with that engine */
+	assert_int_equal(steps_executed, 2 + PROOFS); /* the first one, once more, and then none with that engine */
+	assert_int_equal(selftests, 0);
+	job.proofs[1].header.digest[0] ^= 1;
+	forget(&job);
+	engine_fault(FAULT_LARGE, 0, SIZE_MAX);
+	assert_false_proof(&job, 1, "bad-proof-digest");
+	assert_trust(ENGINE_REPLACED, NULL);
+	verify_job_clear(&job);
+}
+
+/* One wrong sum in one product, whichever it is: where the digest suffers, the step is executed again and found right, and the
+ * engine is used no more, the miscalculation having cost nobody anything. */
+static void test_engine_wrong_once(void **state)
+{
+	struct verify_job job;
+	uint8_t sound[32], root[32];
+	size_t harmful = 0;
+
+	(void)state;
+	job_init(&job);
+	assert_valid(&job, sound);
+	for (size_t at = 0; at < 32; at += 3) {
+		forget(&job);
+		engine_fault(FAULT_LARGE, at, at + 1);
+		assert_valid(&job, root);
+		assert_memory_equal(root, sound, 32);
+		if (steps_executed == PROOFS)
+			continue;
+		harmful++;
+		assert_int_equal(steps_executed, PROOFS + 1);
+		assert_trust(ENGINE_REPLACED, "one result and then another");
+	}
+	assert_true(harmful > 5);
+	verify_job_clear(&job);
+}
+
+/* Wrong between the products: two results that differ, or a start-up check that fails now. */
+static void test_broken_otherwise(void **state)
+{
+	struct verify_job job;
+	struct reject reject;
+
+	(void)state;
+	job_init(&job);
+	wrong_steps = 1;
+	job.proofs[0].header.digest[0] ^= 1;
+	assert_false(verify_one(&spec, job.parent, &job.proofs[0], 1, NULL, NULL, &reject));
+	assert_trust(ENGINE_REPLACED, "one result and then another");
+	assert_int_equal(reference_engines, 1);
+	job.proofs[0].header.digest[0] ^= 1;
+
+	reset();
+	wrong_steps = 2;
+	fails_selftest = true;
+	assert_true(verify_one(&spec, job.parent, &job.proofs[0], 1, NULL, NULL, &reject));
+	assert_trust(ENGINE_REPLACED, "a played fault");
+	assert_int_equal(steps_executed, 3);
+	assert_int_equal(reference_engines, 1);
+	verify_job_clear(&job);
+}
+
+/* Where the reference engine fails its check too there is no verdict. */
+static void test_broken_machine(void **state)
+{
+	struct verify_job job;
+	struct verdict verdict;
+
+	(void)state;
+	job_init(&job);
+	engine_fault(FAULT_LARGE, 0, SIZE_MAX);
+	reference_fails_selftest = true;
+	verify_run(&job, &verdict);
+	assert_true(verdict.cancelled);
+	assert_false(verdict.valid);
+	assert_true(verdict.false_proof == SIZE_MAX);
+	assert_true(atomic_load(&job.cancel));
+	assert_trust(ENGINE_NONE, "nothing can be verified");
+	reset();
 	verify_job_clear(&job);
 }
 
@@ -415,7 +547,11 @@ int main(void)
 		cmocka_unit_test(test_false_inputs),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_one),
+		cmocka_unit_test(test_false_is_cheap),
 		cmocka_unit_test(test_broken_engine),
+		cmocka_unit_test(test_engine_wrong_once),
+		cmocka_unit_test(test_broken_otherwise),
+		cmocka_unit_test(test_broken_machine),
 		cmocka_unit_test(test_void_block),
 		cmocka_unit_test(test_left_out),
 	};
