@@ -32,12 +32,12 @@ BAD_MANY = EVERY, errno.EIO, 12, 0
 class Case:
     """A wallet, and what its owner was told."""
 
-    def __init__(self, number, fault, at):
-        self.name, self.fault, self.at = f"case{number:02}", fault, at
+    def __init__(self, name, fault, at):
+        self.name, self.fault, self.at = name, fault, at
         self.addresses, self.paid, self.passphrase, self.exists = {}, [], None, False
 
     def __str__(self):
-        return f"{self.name} ({self.at}, {self.fault})"
+        return f"{self.name} ({self.at.__name__}, {self.fault})"
 
     def create(self, rpc):
         rpc.createwallet(self.name)
@@ -83,6 +83,7 @@ CASES = [
     (BAD_SYNC, Case.address), (BAD_SYNC, Case.pay), (BAD_SYNC, Case.encrypt), (BAD_SYNC, Case.create),
     (BAD_FEW, Case.address), (BAD_MANY, Case.pay), (BAD_MANY, Case.change),
 ]
+LAST = [Case.address, Case.pay, Case.encrypt, Case.create]  # the disk is full, and the node ends before there is room
 
 
 class Faults:
@@ -143,7 +144,8 @@ def run(node, faults, case):
     case.label(node.rpc)
     if case.at not in (Case.create, Case.block):  # nothing to pay with; a block takes what was paid before
         case.pay(node.rpc)
-    case.change(node.rpc)
+    if case.at in (Case.encrypt, Case.change):  # others keep the files that met the fault
+        case.change(node.rpc)
 
 
 def check(node, case):
@@ -160,7 +162,8 @@ def check(node, case):
               f"{case}: payments")
     rewards = [e for e in entries if e["category"] in ("immature", "generate")]
     tap.equal(len({e["txid"] for e in rewards}), {Case.create: 0, Case.block: 2}.get(case.at, 1), f"{case}: rewards")
-    rpc.walletpassphrase(case.passphrase, 60)
+    if case.passphrase:
+        rpc.walletpassphrase(case.passphrase, 60)
     tap.equal(len(rpc.dumpmnemonic().split()), 24, f"{case}: words")
 
 
@@ -171,16 +174,26 @@ def matrix(end):
     with Node(start=False) as node:
         faults = Faults(node)
         node.start()
-        cases = [Case(number, *case) for number, case in enumerate(CASES)]
-        prepare(node, cases)
+        cases = [Case(f"case{number:02}", *case) for number, case in enumerate(CASES)]
+        last = [Case(f"last{number}", FULL, at) for number, at in enumerate(LAST)]
+        prepare(node, cases + last)
         for case in cases:
             run(node, faults, case)
+        faults.set(*FULL, "last")
+        for case in last:
+            for call in (case.at, Case.address):
+                refused(case, call, node.rpc)
         paid = {txid for case in cases for txid in case.paid}
         tap.equal(set(node.rpc.getrawmempool()), paid, "what went out")
         end(node)
+        faults.clear()
         node.start()
         tap.equal(node.rpc.getrawmempool(), [], "the mempool of a new process")
+        cases += last
+        tap.equal({w["name"] for w in node.rpc.listwalletdir()["wallets"]}, {c.name for c in cases if c.exists}, "wallets")
         for case in cases:
+            if not case.exists:
+                case.create(node.rpc)
             check(node, case)
         wait_until(lambda: set(node.rpc.getrawmempool()) == paid, "the payments are offered again, and no others")
         node.generate(1)
@@ -216,7 +229,7 @@ def small_disk():
             raise tap.Skip("no file system can be mounted here")
         try:
             node.start()
-            case = Case(0, FULL, Case.address)
+            case = Case("w", FULL, Case.address)
             prepare(node, [case])
             fill(os.path.join(wallets, "filler"))
             with contextlib.suppress(RpcError):
