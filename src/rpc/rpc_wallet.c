@@ -21,7 +21,7 @@ struct wallet *rpc_wallet_named(struct rpc_request *r, struct wallets *wallets)
 	count = wallets_count(wallets);
 	down = wallets_down(wallets, name);
 	if (down != NULL && (name != NULL || count == 0)) {
-		rpc_fail(r, RPC_WALLET_ERROR, "The wallet cannot be used until it can be opened again: %s", down);
+		rpc_fail(r, RPC_WALLET_ERROR, "The wallet is down until it can be opened again: %s", down);
 	} else if (name != NULL) {
 		wallet = wallets_find(wallets, name);
 		if (wallet == NULL)

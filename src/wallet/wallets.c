@@ -250,13 +250,12 @@ static void offer(struct wallets *wallets, struct wallet *wallet)
 /* The warning says what is down, as long as something is. */
 static void warn(const struct wallets *wallets)
 {
-	for (size_t i = 0; i < wallets->count; i++)
-		if (wallets->loaded[i].wallet == NULL) {
-			warning_set(WARNING_WALLET, "The wallet %s cannot be used until it can be opened again: %s",
-				    wallets->loaded[i].name, wallets->loaded[i].why.text);
-			return;
-		}
-	warning_clear(WARNING_WALLET);
+	const char *down = wallets_down(wallets, NULL);
+
+	if (down != NULL)
+		warning_set(WARNING_WALLET, "A wallet is down until it can be opened again: %s", down);
+	else
+		warning_clear(WARNING_WALLET);
 }
 
 /* A payment that was answered with an error must not go out now. */

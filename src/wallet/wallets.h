@@ -5,8 +5,8 @@
  * wallets_tick; one that is level is told of every block as it comes.
  *
  * A wallet that could not write is told nothing more until wallets_mend has opened it again, locked if it has a
- * passphrase. Where that fails too, as on a disk that stays full, it is down: none of the functions below finds it, and
- * it is tried again until it comes back or is unloaded. */
+ * passphrase. Where that fails too, as on a disk that stays full, it is down: it is not among the loaded ones, and is
+ * tried again until it comes back or is forgotten. */
 #ifndef ATELIER_WALLET_WALLETS_H
 #define ATELIER_WALLET_WALLETS_H
 

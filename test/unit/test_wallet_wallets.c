@@ -495,6 +495,27 @@ static void test_unwritten_payment(void **state)
 	assert_int_equal(world->chain.offered, 1);
 }
 
+/* Written down, and the process is killed before the mempool has it: the next one hands it on. */
+static void test_written_payment(void **state)
+{
+	struct world *world = *state;
+	struct wallet *wallet = create(world, "w", NULL);
+	uint8_t key[32];
+	struct tx *tx;
+
+	new_key(wallet, key);
+	mine(world, key, 1000);
+	tx = build(world, wallet, 900);
+	assert_true(wallet_record_payment(wallet, tx, NULL));
+	tx_free(tx);
+	wallets_free(world->wallets);
+	open_wallets(world);
+	assert_int_equal(world->chain.offered, 0);
+	assert_funds(load_again(world, "w"), 0, 0);
+	assert_int_equal(world->chain.offered, 1);
+	assert_int_equal(world->chain.mempool_count, 1);
+}
+
 /* A record whose sync failed may be there when the database is opened again: what was answered with an error must not
  * go out for that. Neither must one that the mempool refused, where that could not be written. */
 static void test_payment_in_doubt(void **state)
@@ -730,6 +751,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sending, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_offering, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unwritten_payment, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_written_payment, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_payment_in_doubt, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_down, setup, teardown),
 		cmocka_unit_test(test_faults),
