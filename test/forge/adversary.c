@@ -6,6 +6,7 @@
 #include "consensus/window.h"
 #include "crypto/hash.h"
 #include "ml/delta.h"
+#include "ml/exact.h"
 #include "util/mem.h"
 
 struct adversary_memory {
@@ -172,14 +173,14 @@ static size_t differing(const uint8_t *a, const uint8_t *b, size_t size)
 	return count;
 }
 
-/* Each row is taken to be the first that is the same behind the prefix, up to `ignored` bytes. */
+/* Each row is taken to be the first of its chunk that is the same behind the prefix, up to `ignored` bytes. */
 static bool copied_rows(struct attempt *a, uint32_t t, size_t ignored)
 {
 	const uint8_t *windows = windows_of(a, t);
-	size_t window = a->m->window, tail = window - MODEL_SKIPPED;
+	size_t window = a->m->window, tail = window - MODEL_SKIPPED, chunk = EXACT_CHUNK / a->m->config->model.ctx;
 
 	for (size_t row = 0; row < a->m->config->batch; row++) {
-		size_t from = 0;
+		size_t from = row - row % chunk;
 
 		while (from < row && differing(windows + from * window + MODEL_SKIPPED,
 					       windows + row * window + MODEL_SKIPPED, tail) > ignored)

@@ -28,6 +28,8 @@ static const struct option_spec options_table[] = {
 	{"short", NULL, "Few steps: of regtest's size, and two of test's.", "Options", NULL, 0},
 	{"spec", "<name>", "One chain alone: regtest, slow (regtest with the least learning rate), test or main.", "Options",
 	 NULL, 0},
+	{"data", "<kind>", "One kind of data alone: zeros, byte, two, sixteen, heart, page, counter, noise or corpus.", "Options",
+	 NULL, 0},
 	{"tries", "<n>", "Seeds for each chain and kind of data.", "Options", NULL, 0},
 	{"training", "<n>", "Minibatches that models are trained for.", "Options", NULL, 0},
 	{"threads", "<n>", "Kinds of data that are worked on at a time.", "Options", "1", 0},
@@ -51,7 +53,7 @@ static const struct plan plans[] = {
 	{"regtest", false, {25, 2000, ALL}, {4, 500, ALL}},
 	{"slow", false, {10, 2000, FEW}, {2, 500, ONE}},
 	{"test", true, {2, 300, ALL}, {1, 40, ONE}},
-	{"main", true, {1, 40, ONE}, {0, 0, 0}},
+	{"main", true, {1, 40, ONE}, {1, 10, ONE}},
 };
 
 /* What was found with one kind of data. */
@@ -199,13 +201,27 @@ struct extent {
 	uint32_t kinds;
 };
 
+static bool read_kinds(const char *only, uint32_t *kinds, struct errmsg *err)
+{
+	if (!only)
+		return true;
+	for (int kind = 0; kind < KINDS; kind++) {
+		if (strcmp(only, setting_kind_name(kind)) == 0) {
+			*kinds = UINT32_C(1) << kind;
+			return true;
+		}
+	}
+	return errmsg_set(err, "-data is no kind of data: %s", only);
+}
+
 static bool read_extent(const struct options *o, const struct plan *plan, struct extent *e, struct errmsg *err)
 {
 	bool brief = options_bool(o, "short");
 
 	*e = brief ? (struct extent){plan->brief.tries, plan->brief.training, plan->brief.kinds}
 		   : (struct extent){plan->whole.tries, plan->whole.training, plan->whole.kinds};
-	return (!options_is_set(o, "tries") || options_int(o, "tries", 1, 100000, &e->tries, err)) &&
+	return read_kinds(options_string(o, "data"), &e->kinds, err) &&
+	       (!options_is_set(o, "tries") || options_int(o, "tries", 1, 100000, &e->tries, err)) &&
 	       (!options_is_set(o, "training") || options_int(o, "training", 0, 1000000, &e->training, err));
 }
 
@@ -256,7 +272,7 @@ static int run(const struct options *o)
 	struct total total = {0};
 	int64_t threads;
 	struct errmsg err;
-	bool ok = true;
+	bool ok = true, any = false;
 
 	if (!options_int(o, "threads", 1, 64, &threads, &err)) {
 		fprintf(stderr, "error: %s\n", err.text);
@@ -266,13 +282,17 @@ static int run(const struct options *o)
 	struct team *team = team_new((unsigned)threads);
 
 	for (size_t i = 0; ok && i < sizeof(plans) / sizeof(plans[0]); i++) {
-		bool wanted = only ? strcmp(only, plans[i].chain) == 0 : !options_bool(o, "short") || plans[i].brief.kinds;
+		const char *chain = plans[i].chain;
+		bool wanted = only ? strcmp(only, chain) == 0 : !options_bool(o, "short") || strcmp(chain, "main") != 0;
 
+		any = any || wanted;
 		if (wanted)
 			ok = run_chain(&plans[i], o, team, &total);
 	}
 	team_free(team);
-	if (!ok)
+	if (!any)
+		fprintf(stderr, "error: -spec is regtest, slow, test or main\n");
+	if (!ok || !any)
 		return EXIT_FAILURE;
 	if (total.saved[MODEL_ALONE] > 0)
 		printf("with models trained on such data alone, which no chain comes to: at most %.1f %% saved\n",
