@@ -71,16 +71,23 @@ static enum rpc_outcome fail(struct rpc_request *r, enum wallets_result result, 
 	{.name = "load_on_startup", .type = RPC_BOOL, .optional = true, \
 	 .help = "Whether the node loads the wallet when it starts, from now on; left out: as it is."}
 
-/* Does what load_on_startup asks for; the wallet itself has been dealt with, so a failure is no more than a warning. */
-static void set_startup(struct rpc_request *r, struct wallets *wallets, const char *name, json_t *answer)
+/* The wallet itself has been dealt with, so a failure is no more than a warning. */
+static void set_startup(struct wallets *wallets, const char *name, bool load, json_t *answer)
 {
 	char text[sizeof(struct errmsg) + 128];
 	struct errmsg err;
 
-	if (!rpc_has(r, "load_on_startup") || wallets_set_startup(wallets, name, rpc_bool(r, "load_on_startup"), &err))
+	if (wallets_set_startup(wallets, name, load, &err))
 		return;
 	snprintf(text, sizeof(text), "The list of the wallets to load at the start could not be changed: %s", err.text);
 	json_object_set_new(answer, "warning", json_string(text));
+}
+
+/* Does what load_on_startup asks for, if it asks. */
+static void heed_startup(struct rpc_request *r, struct wallets *wallets, const char *name, json_t *answer)
+{
+	if (rpc_has(r, "load_on_startup"))
+		set_startup(wallets, name, rpc_bool(r, "load_on_startup"), answer);
 }
 
 /* createwallet */
@@ -95,7 +102,7 @@ static const struct rpc_arg createwallet_args[] = {
 	 .help = "Restore the wallet of these BIP39 words; the whole chain is then looked through."},
 	{.name = "descriptors", .type = RPC_BOOL, .fallback = "true",
 	 .help = "Must be true; here for Bitcoin Core's order of arguments."},
-	STARTUP_ARG,
+	{.name = "load_on_startup", .type = RPC_BOOL, .fallback = "true", .help = "Whether the node loads it whenever it starts."},
 	{0},
 };
 
@@ -121,7 +128,7 @@ static enum rpc_outcome createwallet(struct rpc_request *r, void *context)
 	if (passphrase != NULL && *passphrase == 0)
 		json_object_set_new(answer, "warning",
 				    json_string("Empty string given as passphrase, wallet will not be encrypted."));
-	set_startup(r, wallets, wallet_name(wallet), answer);
+	set_startup(wallets, wallet_name(wallet), rpc_bool(r, "load_on_startup"), answer);
 	return rpc_reply(r, answer);
 }
 
@@ -144,7 +151,7 @@ static enum rpc_outcome loadwallet(struct rpc_request *r, void *context)
 	if (result != WALLETS_OK)
 		return fail(r, result, &err);
 	answer = json_pack("{s:s}", "name", wallet_name(wallet));
-	set_startup(r, context, wallet_name(wallet), answer);
+	heed_startup(r, context, wallet_name(wallet), answer);
 	return rpc_reply(r, answer);
 }
 
@@ -169,7 +176,7 @@ static enum rpc_outcome unloadwallet(struct rpc_request *r, void *context)
 	if (wallet == NULL && wallets_down(wallets, named) == NULL)
 		return rpc_fail(r, RPC_WALLET_NOT_FOUND, "Requested wallet does not exist or is not loaded");
 	answer = json_object();
-	set_startup(r, wallets, wallet != NULL ? wallet_name(wallet) : named, answer);
+	heed_startup(r, wallets, wallet != NULL ? wallet_name(wallet) : named, answer);
 	if (wallet != NULL)
 		wallets_unload(wallets, wallet);
 	else
