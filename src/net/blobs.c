@@ -224,8 +224,8 @@ static void start_round(struct wanted *wanted, int64_t now)
 	wanted->pause = wanted->pause * 2 < LAST_PAUSE_MS ? wanted->pause * 2 : LAST_PAUSE_MS;
 }
 
-/* The source first, then those who answer, then everybody else; who is busy is waited for if it is the source or nobody else
- * is left. */
+/* The source first, then those who answer, then everybody else; who is busy is waited for if it is the source or nobody
+ * else is left. */
 static struct peer *next_to_ask(struct blobs *blobs, struct wanted *wanted, int64_t now)
 {
 	struct peer *next = NULL;

@@ -1,6 +1,6 @@
 /* Contributed data that the chain waits for: asked of the peer that brought the block or transaction, then of the
- * others, first of those that answer, until the bytes are here (doc/protocol.md sections 12 and 17). One at a time; but when
- * it has been silent for two seconds the next too, and when both are, a third in place of the first. */
+ * others, first of those that answer, until the bytes are here (doc/protocol.md sections 12 and 17). One at a time; but
+ * when it has been silent for two seconds the next too, and when both are, a third in place of the first. */
 #ifndef ATELIER_NET_BLOBS_H
 #define ATELIER_NET_BLOBS_H
 

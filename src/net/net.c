@@ -20,7 +20,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { TICK_MS = 250, LISTEN_QUEUE = 64, INFLIGHT_SHOWN = 16 };
+enum { TICK_MS = 250, LISTEN_QUEUE = 64, INFLIGHT_SHOWN = 16, ACCEPT_PAUSE_MS = 1000 };
 
 struct net {
 	struct peers peers;
@@ -32,9 +32,11 @@ struct net {
 	struct evconnlistener *listener;
 	struct event *tick;
 	uint16_t port;
-	size_t max_peers;
+	size_t max_peers, max_per_address, max_open;
 	bool active;
-	bool listener_paused;      /* out of file descriptors: tried again at the next tick */
+	int64_t accept_after;      /* nothing could be accepted: the listener rests until then; 0: it does not */
+	struct log_limit accept_log;
+	bool accept_told;          /* the log says that nothing can be accepted */
 };
 
 /* Messages. */
@@ -232,18 +234,11 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
 		peer_tick(p, now);
 	if (net->active)
 		named_tick(&net->named, now);
-	if (net->listener_paused) {
-		net->listener_paused = false;
+	if (net->accept_after && now >= net->accept_after) {
+		net->accept_after = 0;
 		evconnlistener_enable(net->listener);
 	}
 	peers_work(&net->peers);
-}
-
-static bool may_connect(void *context, const struct address *address)
-{
-	struct net *net = context;
-
-	return net->active && !ban_given(&net->bans, address->ip, 128, clock_wall());
 }
 
 static size_t open_peers(const struct net *net)
@@ -255,23 +250,51 @@ static size_t open_peers(const struct net *net)
 	return count;
 }
 
+static size_t inbound_from(const struct net *net, const struct address *address)
+{
+	size_t count = 0;
+
+	for (const struct peer *p = net->peers.first; p; p = p->next)
+		count += !p->closing && !peer_outbound(p) && address_same_group(&p->address, address);
+	return count;
+}
+
+static bool may_connect(void *context, const struct address *address)
+{
+	struct net *net = context;
+
+	return net->active && open_peers(net) < net->max_open &&
+	       !ban_given(&net->bans, address->ip, 128, clock_wall());
+}
+
+/* Why a connection from there is not taken, or NULL. */
+static const char *refusal(struct net *net, const struct address *address)
+{
+	size_t count = open_peers(net);
+
+	if (!net->active)
+		return "the network is switched off";
+	if (ban_covers(&net->bans, address, clock_wall()))
+		return "the address is banned or discouraged";
+	if (count >= net->max_peers || count >= net->max_open)
+		return "all places are taken";
+	if (inbound_from(net, address) >= net->max_per_address)
+		return "all places of its address are taken";
+	return NULL;
+}
+
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int size,
                       void *context)
 {
 	struct net *net = context;
 	struct address address;
-	const char *why = NULL;
+	const char *why = address_from_sockaddr(&address, from) ? refusal(net, &address) : "unknown address family";
 
 	(void)listener;
 	(void)size;
-	if (!address_from_sockaddr(&address, from))
-		why = "unknown address family";
-	else if (!net->active)
-		why = "the network is switched off";
-	else if (ban_covers(&net->bans, &address, clock_wall()))
-		why = "the address is banned or discouraged";
-	else if (open_peers(net) >= net->max_peers)
-		why = "all places are taken";
+	if (net->accept_told)
+		log_info("Connections are accepted again");
+	net->accept_told = false;
 	if (why)
 		log_debug(LOG_NET, "A connection is refused: %s", why);
 	if (why || !peer_new(&net->peers, PEER_INBOUND, &address, NULL, fd))
@@ -282,10 +305,14 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 static void on_accept_error(struct evconnlistener *listener, void *context)
 {
 	struct net *net = context;
+	const char *why = evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR());
 
-	log_warn("A connection cannot be accepted: %s", evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
+	if (log_limit_allows(&net->accept_log)) {
+		log_warn("Connections cannot be accepted now, and wait: %s", why);
+		net->accept_told = true;
+	}
 	evconnlistener_disable(listener);
-	net->listener_paused = true;
+	net->accept_after = clock_mono_ms() + ACCEPT_PAUSE_MS;
 }
 
 /* Opening and closing. */
@@ -381,6 +408,8 @@ struct net *net_open(struct event_base *base, struct chain *chain, const struct 
 	net->relay = relay_new(&net->peers, net->blobs);
 	net->active = true;
 	net->max_peers = options->max_peers;
+	net->max_per_address = options->max_per_address ? options->max_per_address : SIZE_MAX;
+	net->max_open = options->max_open ? options->max_open : SIZE_MAX;
 	ban_init(&net->bans);
 	named_init(&net->named, &net->peers, chain_spec(chain)->p2p_port);
 	net->named.may_connect = may_connect;

@@ -25,6 +25,8 @@ struct net_options {
 	const char *bind;                  /* numeric address, perhaps with a port; NULL: every address */
 	uint16_t port;                     /* 0: any free one, see net_port */
 	size_t max_peers;                  /* inbound ones are refused beyond so many connections */
+	size_t max_per_address;            /* inbound ones of one address (IPv6: of a /64); 0: no bound of their own */
+	size_t max_open;                   /* connections of any kind: what descriptors allow; 0: no bound */
 	const char *const *connect;        /* if any: connect to these */
 	size_t connect_count;
 	const char *const *addnode;

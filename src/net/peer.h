@@ -120,8 +120,8 @@ struct peer {
 	struct message_header header;
 	size_t skip;                         /* bytes of payload still to be thrown away */
 	size_t counted;                      /* bytes of the payload that were there when `progress` was set */
-	int64_t progress;                    /* clock_mono_ms when a payload had grown by PEER_PROGRESS; checked by peer_tick */
-	bool answers;                        /* it has sent what it was asked for, and not been silent since: is asked first */
+	int64_t progress;                    /* clock_mono_ms when a payload had grown by PEER_PROGRESS (see peer_tick) */
+	bool answers;                        /* it sent what it was asked for, and was not silent since: is asked first */
 
 	int64_t started;                     /* clock_mono_ms */
 	int64_t connected_at;                /* clock_wall, like the next two */
@@ -177,7 +177,7 @@ void peer_send_empty(struct peer *peer, enum message_kind kind);
 size_t peer_backlog(const struct peer *peer);    /* bytes that wait to be sent */
 void peer_ping(struct peer *peer);
 
-/* Whether it has sent nothing, not even a part of a long message, for timeouts.silence since it was asked or last heard. */
+/* Whether it has sent nothing, not even a part of a long message, for timeouts.silence since then. */
 bool peer_is_silent(const struct peer *peer, int64_t since, int64_t now);
 
 /* Handshake and ping timeouts, the next ping, and how far a long message has come. */

@@ -18,7 +18,7 @@ enum {
 	VERDICT_MS = 1800000,      /* for one proof; then the peer's queue goes on */
 };
 
-/* Who offered a transaction that is not here, in order; each has one place of its own bound in this. Some of them are asked. */
+/* Who offered a transaction that is not here, in order; some of them are asked. */
 struct tx_request {
 	struct offer {
 		struct peer *peer;
@@ -137,8 +137,8 @@ static void forget_request(struct relay *relay, const uint8_t wtxid[32])
 	request_free(request);
 }
 
-/* Who is asked next, if nobody is who might send it: the first that answers, or else the first. The elder of two silent ones
- * gives up its place for it. */
+/* Who is asked next, if nobody is who might send it: the first that answers, or else the first. The elder of two silent
+ * ones gives up its place for it. */
 static struct offer *next_offer(struct tx_request *request, int64_t now)
 {
 	struct offer *eldest = NULL, *next = NULL;

@@ -19,8 +19,8 @@ enum {
 	ASKED_MAX = 2,             /* peers from whom one block is awaited */
 };
 
-/* From whom a block is awaited, the one that was asked first in front. A third takes the first's place when both have gone
- * silent; what that one sends in the end counts all the same. */
+/* From whom a block is awaited, the elder first. A third takes the elder's place when both have gone silent; what that one
+ * sends in the end counts all the same. */
 struct awaited {
 	struct peer *peers[ASKED_MAX];
 	size_t count;

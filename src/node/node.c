@@ -25,12 +25,13 @@
 #include "rpc/server.h"
 #include "rpc/table.h"
 #include "util/clock.h"
+#include "util/descriptors.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "wallet/wallets.h"
 
-enum { SIGNALS = 3, PID_TEXT_MAX = 32 };
+enum { SIGNALS = 3, NAMED_ROOM = 2 * SETTINGS_LIST_MAX, PID_TEXT_MAX = 32 };
 
 /* All parts; NULL where not open. */
 struct node {
@@ -46,6 +47,7 @@ struct node {
 	struct chain *chain;
 	struct wallets *wallets;
 	struct net *net;
+	size_t max_open;                 /* connections to peers, of any kind */
 	struct miner *miner;
 	struct auditor *auditor;
 	struct rpc_submit *submit;
@@ -183,6 +185,20 @@ static bool open_loop(struct node *node, struct errmsg *err)
 	return true;
 }
 
+/* The nodes that the operator names are not counted in -maxconnections, and have room too. */
+static void share_descriptors(struct node *node)
+{
+	size_t wanted = node->settings->max_peers + NAMED_ROOM;
+	size_t limit = descriptors_raise(wanted + DESCRIPTORS_NODE + DESCRIPTORS_RPC);
+
+	node->max_open = descriptors_for_peers(limit);
+	if (node->max_open < node->settings->max_peers)
+		log_warn("Only %zu file descriptors may be open (ulimit -n): at most %zu connections instead of %zu", limit,
+		         node->max_open, node->settings->max_peers);
+	if (node->max_open == 0)
+		node->max_open = 1;
+}
+
 static bool open_server(struct node *node, struct errmsg *err)
 {
 	const struct settings *s = node->settings;
@@ -269,6 +285,8 @@ static bool open_net(struct node *node, struct errmsg *err)
 		.bind = options_string(s->options, "bind"),
 		.port = s->port,
 		.max_peers = s->max_peers,
+		.max_per_address = s->max_per_address,
+		.max_open = node->max_open,
 		.connect = s->connect.values,
 		.connect_count = connects(s) ? s->connect.count : 0,
 		.addnode = s->addnode.values,
@@ -355,6 +373,7 @@ static bool node_open(struct node *node, struct errmsg *err)
 	if (!open_folder(node, err))
 		return false;
 	log_info("Atelier " VERSION " on %s in %s", node->settings->spec.name, node->settings->location.data);
+	share_descriptors(node);
 	if (!write_pid(node, err) || !choose_engine(node, err) || !open_loop(node, err) || !open_server(node, err) ||
 	    !open_chain(node, err) || !open_wallets(node, err) || !open_net(node, err) || !open_work(node, err))
 		return false;

@@ -39,6 +39,8 @@ static const struct option_spec table[] = {
 	{"connect", "<node>", "Connect to this node, and to no others than such; 0: to none.", "Connection", NULL, OPTION_MULTI},
 	{"addnode", "<node>", "Keep a connection to this node.", "Connection", NULL, OPTION_MULTI},
 	{"maxconnections", "<n>", "At most so many connections.", "Connection", "125", 0},
+	{"maxinboundperaddress", "<n>", "At most so many connections from one address (IPv6: one /64).", "Connection", "8",
+	 0},
 	{"networkactive", NULL, "Begin with the network switched on.", "Connection", "1", 0},
 
 	{"mine", NULL, "Mine: train, and earn for it.", "Mining", "0", 0},
@@ -108,7 +110,7 @@ static bool read_port(const struct options *options, const char *name, uint16_t 
 static bool read_numbers(struct settings *s, struct errmsg *err)
 {
 	const struct options *o = s->options;
-	int64_t snapshots, mempool, peers, mock, timeout;
+	int64_t snapshots, mempool, peers, per_address, mock, timeout;
 	if (!read_threads(o, "par", THREADS_MAX, &s->verify_threads, err) ||
 	    !read_threads(o, "threads", MINER_MAX_THREADS, &s->mine_threads, err) ||
 	    !read_port(o, "port", s->location.p2p_port, &s->port, err) ||
@@ -116,12 +118,14 @@ static bool read_numbers(struct settings *s, struct errmsg *err)
 	    !options_int(o, "snapshotinterval", 0, 1000000, &snapshots, err) ||
 	    !options_int(o, "maxmempool", 5, 4096, &mempool, err) ||
 	    !options_int(o, "maxconnections", 0, 10000, &peers, err) ||
+	    !options_int(o, "maxinboundperaddress", 1, 10000, &per_address, err) ||
 	    !options_int(o, "rpcservertimeout", 1, 3600, &timeout, err) ||
 	    !options_int(o, "mocktime", 0, UINT32_MAX, &mock, err))
 		return false;
 	s->snapshot_interval = (uint32_t)snapshots;
 	s->mempool_bytes = (size_t)mempool << 20;
 	s->max_peers = (size_t)peers;
+	s->max_per_address = (size_t)per_address;
 	s->rpc_timeout = (unsigned)timeout;
 	if (mock != 0)
 		clock_set_mock(mock);

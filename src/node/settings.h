@@ -21,7 +21,7 @@ struct settings {
 	uint16_t port, rpc_port;
 	unsigned rpc_timeout;          /* seconds */
 	uint32_t snapshot_interval;    /* 0: the default */
-	size_t mempool_bytes, max_peers;
+	size_t mempool_bytes, max_peers, max_per_address;
 	bool mine, mine_alone;
 	bool has_mine_key;             /* -mineraddress was given */
 	uint8_t mine_key[32];

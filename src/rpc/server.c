@@ -601,14 +601,6 @@ static bool start(struct rpc_server *server, const struct rpc_server_config *con
 	return true;
 }
 
-/* Where descriptors are few the node's own files need them more. */
-static size_t places(void)
-{
-	size_t share = descriptors_raise(0) / 8;
-
-	return share < 1 ? 1 : share < DESCRIPTORS_RPC ? share : DESCRIPTORS_RPC;
-}
-
 struct rpc_server *rpc_server_new(struct event_base *base, struct rpc_table *table,
 				  const struct rpc_server_config *config, struct errmsg *err)
 {
@@ -617,7 +609,8 @@ struct rpc_server *rpc_server_new(struct event_base *base, struct rpc_table *tab
 	server->base = base;
 	server->table = table;
 	server->last = &server->clients;
-	server->client_max = config->connections ? config->connections : places();
+	server->client_max = config->connections ? config->connections :
+		descriptors_for_rpc(descriptors_raise(0));
 	server->timeout.tv_sec = config->timeout ? config->timeout : RPC_TIMEOUT;
 	server->doors = doors_new(base, on_entered, server);
 	server->admit = event_new(base, -1, 0, on_admit, server);

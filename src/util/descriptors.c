@@ -20,3 +20,20 @@ size_t descriptors_raise(size_t wanted)
 		limit = more;
 	return count(limit.rlim_cur);
 }
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+size_t descriptors_for_rpc(size_t limit)
+{
+	return limit < 8 ? 1 : least(DESCRIPTORS_RPC, limit / 8);
+}
+
+size_t descriptors_for_peers(size_t limit)
+{
+	size_t taken = least(DESCRIPTORS_NODE, limit / 2) + descriptors_for_rpc(limit);
+
+	return limit < taken ? 0 : limit - taken;
+}

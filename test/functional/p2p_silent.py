@@ -41,7 +41,7 @@ def blocks():
 
 @contextlib.contextmanager
 def contribution():
-    """A node with a contribution that nobody else has heard of, another on the same chain, that transaction and its root."""
+    """A node with a contribution that nobody else has heard of, another on its chain, that transaction and its root."""
     with Node() as owner, Node() as other:
         owner.rpc.createwallet("w")
         wallet = owner.rpc.wallet("w")
@@ -62,7 +62,8 @@ def asks_for(peer, kind, id_bytes):
 
 
 def comes_soon(other, tx):
-    wait_until(lambda: other.rpc.getrawmempool() == [messages.shown(tx.txid())], "the transaction is in the mempool", SOON)
+    txid = messages.shown(tx.txid())
+    wait_until(lambda: other.rpc.getrawmempool() == [txid], "the transaction is in the mempool", SOON)
 
 
 def transactions():

@@ -538,7 +538,8 @@ static void test_silent_peer(void **state)
 	announce_blocks(fd, tip);
 	WAIT_FOR(chain_find(victim->chain, tip->id));
 	connect_nodes(victim, honest);
-	WAIT_FOR(chain_find(victim->chain, tip->id)->held); /* not among the eight that the silent one owes */
+	/* It is not among the eight that the silent one owes. */
+	WAIT_FOR(chain_find(victim->chain, tip->id)->held);
 	pass_time(SILENCE_MS - 1);
 	turn_a_while();
 	assert_int_equal(chain_tip(victim->chain)->height, 0);
@@ -1047,6 +1048,26 @@ static void test_full(void **state)
 	assert_int_equal(peers_of(first), 1);
 }
 
+/* A bound on what may be open holds for both directions; one on an address only for those who come. */
+static void test_places(void **state)
+{
+	const struct net_options few = { .listen = true, .bind = "127.0.0.1", .max_peers = 9, .max_open = 2,
+	                                 .max_per_address = 1, .agent = "/test/" };
+	struct node *host = add_node_with(&few), *first = add_node(), *second = add_node(), *third = add_node();
+
+	(void)state;
+	connect_nodes(first, host);
+	WAIT_FOR(peers_of(host) == 1);
+	connect_nodes(second, host);
+	turn_a_while();
+	assert_int_equal(peers_of(second), 0);
+	connect_nodes(host, third);
+	WAIT_FOR(peers_of(third) == 1);
+	connect_nodes(host, second);
+	turn_a_while();
+	assert_int_equal(peers_of(second), 0);
+}
+
 static void test_options(void **state)
 {
 	const struct net_options bad_bind = { .listen = true, .bind = "localhost", .agent = "/test/" };
@@ -1099,6 +1120,7 @@ int main(void)
 		NET_TEST(test_operator),
 		NET_TEST(test_name),
 		NET_TEST(test_full),
+		NET_TEST(test_places),
 		NET_TEST(test_options),
 	};
 

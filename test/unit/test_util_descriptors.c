@@ -1,4 +1,4 @@
-/* The limit on file descriptors goes up as far as it may, and never down. */
+/* The limit on file descriptors goes up as far as it may, and never down; who gets how many. */
 #include "unit.h"
 
 #include <sys/resource.h>
@@ -22,10 +22,27 @@ static void test_raise(void **state)
 	assert_int_equal(limit.rlim_max, 100);
 }
 
+static void test_shares(void **state)
+{
+	static const size_t limits[] = { 0, 1, 7, 8, 64, 200, 256, 1024, 1 << 20 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+		size_t rpc = descriptors_for_rpc(limits[i]), peers = descriptors_for_peers(limits[i]);
+
+		assert_true(rpc >= 1 && rpc <= DESCRIPTORS_RPC);
+		assert_true(peers == 0 || peers + rpc + limits[i] / 2 <= limits[i] ||
+		            peers + rpc + DESCRIPTORS_NODE == limits[i]);
+	}
+	assert_int_equal(descriptors_for_peers(64), 64 - 32 - 8);
+	assert_int_equal(descriptors_for_peers(1024), 1024 - DESCRIPTORS_NODE - DESCRIPTORS_RPC);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_raise),
+		cmocka_unit_test(test_shares),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
