@@ -10,6 +10,11 @@ ML_CLONES void ops_add(float *restrict y, const float *restrict x, size_t n)
 		y[i] = y[i] + x[i];
 }
 
+ML_CLONES float ops_squares(const float *x, size_t n)
+{
+	return math_dot16(x, x, n);
+}
+
 ML_CLONES void ops_rmsnorm(const float *restrict x, const float *restrict gain, size_t tokens, size_t d, float *restrict y,
 			   float *restrict r)
 {

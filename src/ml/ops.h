@@ -14,6 +14,9 @@
 /* y = y + x, n values. */
 void ops_add(float *y, const float *x, size_t n);
 
+/* The sum of the squares of n values. */
+float ops_squares(const float *x, size_t n);
+
 /* y = x * r * gain; r [tokens] keeps 1 / sqrt(mean(x^2) + 1e-5) for the way back. */
 void ops_rmsnorm(const float *x, const float *gain, size_t tokens, size_t d, float *y, float *r);
 

@@ -1,7 +1,8 @@
-/* A start-up check that an engine on this machine multiplies exactly.
+/* A start-up check that this build on this machine, with an engine, computes the bits that all nodes agree on.
  *
- * Runs products and a small step on adversarial operands (ties, largest mantissas, subnormals, zeros of both signs, odd
- * shapes) and compares a digest with the one embedded here. A node must not run on an engine that fails it. */
+ * Runs products on adversarial operands (ties, largest mantissas, subnormals, zeros of both signs, odd shapes), each operation
+ * between them, whose last bits a compiler changes that contracts a * b + c, and a small step with its updates; and compares a
+ * digest of all results with the one embedded here. A node must not run on an engine that fails it. */
 #ifndef ATELIER_ML_SELFTEST_H
 #define ATELIER_ML_SELFTEST_H
 

@@ -1,11 +1,12 @@
 #include "ml/float.h"
 
 #include <fenv.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "ml/adamw.h"
 #include "ml/delta.h"
-#include "ml/math.h"
+#include "ml/ops.h"
 #include "ml/step.h"
 #include "util/mem.h"
 #include "util/team.h"
@@ -107,11 +108,6 @@ const struct train_config *step_config(const struct step *s)
 	return &s->config;
 }
 
-ML_CLONES static float squared_norm(const float *x, size_t n)
-{
-	return math_dot16(x, x, n);
-}
-
 /* What the optimizer's tasks share. */
 struct optimisation {
 	struct step *step;
@@ -143,7 +139,7 @@ static bool iterate(struct step *s, const struct step_job *job, uint32_t t, floa
 
 	if (!model_gradient(s->model, s->w, windows, s->config.batch, dither, job->cancel, s->gradient, loss))
 		return false;
-	float square = squared_norm(s->gradient, s->count);
+	float square = ops_squares(s->gradient, s->count);
 
 	if (!float_is_finite(*loss) || !float_is_finite(square))
 		return false;

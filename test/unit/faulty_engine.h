@@ -47,12 +47,14 @@ static void spoil(const struct engine_product *p, bool floats)
 	case FAULT_LAST_BIT:
 		*sum ^= 1;
 		return;
-	case FAULT_LARGE:
-		*sum ^= floats ? 1u << 24 : 1u << 30;
+	case FAULT_LARGE: /* for integers, more than any sum, but not so much that adding a part to it overflows */
+		*sum ^= floats ? 1u << 24 : 1u << 25;
 		return;
 	case FAULT_NAN:
+		*sum = floats ? 0x7fc00000u : 1u << 25;
+		return;
 	case FAULT_MINUS_ZERO:
-		*sum = floats && faulty.fault == FAULT_NAN ? 0x7fc00000u : 0x80000000u;
+		*sum = floats ? 0x80000000u : 1;
 		return;
 	case FAULT_EXCHANGED:
 		sums[0] = *sum;
