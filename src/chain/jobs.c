@@ -294,8 +294,8 @@ static void start_work(struct block_job *job)
 {
 	struct chain *chain = job->chain;
 
-	job->verify.threads = threads_for(job);
 	turn_begin(&job->turn, chain, waiting_find(chain, job->node)->group);
+	job->verify.threads = threads_for(job);
 	job->next = chain->jobs;
 	chain->jobs = job;
 	chain->job_count++;

@@ -3,54 +3,51 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/map.h"
 #include "util/mem.h"
 
 enum { DAY = 86400, CREDIT_MAX = 1 << 20 };
 
 struct sources {
-	struct group **groups;     /* the first is this node's own */
-	size_t count, cap;
+	struct group own;          /* this node's */
+	struct map groups;         /* all others, by their padded keys */
 	uint64_t turns;            /* workers given so far */
 };
 
-static struct group *add(struct sources *sources, const struct source *source)
+static void pad(uint8_t padded[32], const uint8_t key[SOURCE_GROUP])
 {
-	struct group *group = mem_calloc(1, sizeof *group);
-
-	memcpy(group->key, source->group, SOURCE_GROUP);
-	group->chosen = source->chosen;
-	if (sources->count == sources->cap) {
-		sources->cap = sources->cap ? 2 * sources->cap : 16;
-		sources->groups = mem_realloc(sources->groups, sources->cap * sizeof(struct group *));
-	}
-	sources->groups[sources->count++] = group;
-	return group;
+	memset(padded, 0, 32);
+	memcpy(padded, key, SOURCE_GROUP);
 }
 
 struct sources *sources_new(void)
 {
 	struct sources *sources = mem_calloc(1, sizeof *sources);
 
-	add(sources, &(struct source){ 0 })->own = true;
+	sources->own.own = true;
+	map_init(&sources->groups);
 	return sources;
 }
 
 void sources_free(struct sources *sources)
 {
+	const uint8_t *key;
+	void *group;
+
 	if (sources == NULL)
 		return;
-	for (size_t i = 0; i < sources->count; i++)
-		free(sources->groups[i]);
-	free(sources->groups);
+	for (size_t at = 0; map_next(&sources->groups, &at, &key, &group);)
+		free(group);
+	map_clear(&sources->groups);
 	free(sources);
 }
 
-struct group *sources_find(struct sources *sources, const uint8_t key[SOURCE_GROUP])
+struct group *sources_find(const struct sources *sources, const uint8_t key[SOURCE_GROUP])
 {
-	for (size_t i = 1; i < sources->count; i++)
-		if (memcmp(sources->groups[i]->key, key, SOURCE_GROUP) == 0)
-			return sources->groups[i];
-	return NULL;
+	uint8_t padded[32];
+
+	pad(padded, key);
+	return map_get(&sources->groups, padded);
 }
 
 /* Less to lose: less credit, then served longer ago. */
@@ -61,26 +58,44 @@ static bool matters_less(const struct group *a, const struct group *b)
 
 static void make_room(struct sources *sources)
 {
-	size_t least = 0;
+	struct group *least = NULL;
+	const uint8_t *key;
+	uint8_t padded[32];
+	void *value;
 
-	for (size_t i = 1; i < sources->count; i++)
-		if (sources->groups[i]->uses == 0 &&
-			(least == 0 || matters_less(sources->groups[i], sources->groups[least])))
-			least = i;
-	if (least == 0)
+	for (size_t at = 0; map_next(&sources->groups, &at, &key, &value);) {
+		struct group *group = value;
+
+		if (group->uses == 0 && (least == NULL || matters_less(group, least)))
+			least = group;
+	}
+	if (least == NULL)
 		return;
-	free(sources->groups[least]);
-	sources->groups[least] = sources->groups[--sources->count];
+	pad(padded, least->key);
+	map_remove(&sources->groups, padded);
+	free(least);
+}
+
+static struct group *add(struct sources *sources, const struct source *source)
+{
+	struct group *group = mem_calloc(1, sizeof *group);
+	uint8_t padded[32];
+
+	if (sources->groups.count >= SOURCES_MAX)
+		make_room(sources);
+	memcpy(group->key, source->group, SOURCE_GROUP);
+	group->chosen = source->chosen;
+	pad(padded, group->key);
+	map_put(&sources->groups, padded, group);
+	return group;
 }
 
 struct group *sources_take(struct sources *sources, const struct source *source)
 {
-	struct group *group = sources->groups[0];
+	struct group *group = &sources->own;
 
 	if (source != NULL && source->peer != 0) {
 		group = sources_find(sources, source->group);
-		if (group == NULL && sources->count >= SOURCES_MAX)
-			make_room(sources);
 		if (group == NULL)
 			group = add(sources, source);
 	}

@@ -54,7 +54,8 @@ struct peer_sync {
 	int64_t headers_deadline;            /* of the getheaders that is out; 0: none is */
 	struct block_request {
 		const struct index_entry *entry;
-		int64_t since, deadline;
+		int64_t deadline;
+		int64_t passed;              /* when a block above it came before it; 0: none has */
 	} blocks[PEER_BLOCKS_MAX];
 	size_t block_count;
 	int64_t heard;                       /* when it sent one of them, or began to owe some */

@@ -83,6 +83,11 @@ static bool is_missing(const struct index_entry *entry)
 	return entry->status == ENTRY_HEADER && !entry->held;
 }
 
+static bool is_on_branch(const struct index_entry *entry, const struct index_entry *branch)
+{
+	return branch && branch->height >= entry->height && entry_ancestor(branch, entry->height) == entry;
+}
+
 static void update_best(struct peer *peer, const struct index_entry *entry)
 {
 	const struct index_entry *best = peer->sync.best;
@@ -350,13 +355,20 @@ static bool request_answered(struct sync *sync, struct peer *peer, const uint8_t
 {
 	struct peer_sync *state = &peer->sync;
 	int64_t now = clock_mono_ms();
+	const struct index_entry *answered;
 	size_t i = find_request(state, id);
 
 	if (i == state->block_count)
 		return false;
+	answered = state->blocks[i].entry;
 	forget_request(sync, peer, i);
-	for (i = 0; i < state->block_count; i++)
-		state->blocks[i].deadline = now + sync->peers->timeouts.block;
+	for (i = 0; i < state->block_count; i++) {
+		struct block_request *request = &state->blocks[i];
+
+		request->deadline = now + sync->peers->timeouts.block;
+		if (request->passed == 0 && is_on_branch(request->entry, answered))
+			request->passed = now;
+	}
 	state->heard = now;
 	return true;
 }
@@ -505,8 +517,7 @@ static void ask_blocks(struct sync *sync, struct peer *peer, int64_t now)
 		if (state->block_count == 0)
 			state->heard = now;
 		state->blocks[state->block_count++] =
-			(struct block_request){ .entry = path[i], .since = now,
-			                        .deadline = now + sync->peers->timeouts.block };
+			(struct block_request){ .entry = path[i], .deadline = now + sync->peers->timeouts.block };
 		items[asked].type = INVENTORY_BLOCK;
 		memcpy(items[asked++].id, path[i]->id, 32);
 	}
@@ -543,13 +554,13 @@ static void let_run_out(struct sync *sync, struct peer *peer, int64_t now)
 		peer_disconnect(peer, "it does not deliver the blocks it announces");
 }
 
-/* The next block of its own branch has not come for long, later ones have: they wait for it, and would for ever. */
+/* The next block of its own branch has not come since long after later ones came: they wait for it, and would for ever. */
 static void drop_withholder(struct sync *sync, struct peer *peer, int64_t now)
 {
 	for (size_t i = 0; i < peer->sync.block_count; i++) {
 		const struct block_request *request = &peer->sync.blocks[i];
 
-		if (now - request->since > sync->peers->timeouts.withheld && peer->sync.heard > request->since &&
+		if (request->passed && now - request->passed > sync->peers->timeouts.withheld &&
 		    verified_under(request->entry->parent) == request->entry->parent) {
 			peer_disconnect(peer, "it withholds the first block of its branch");
 			return;
@@ -617,11 +628,6 @@ void sync_work(struct sync *sync, int64_t now)
 }
 
 /* Announcing. */
-
-static bool is_on_branch(const struct index_entry *entry, const struct index_entry *branch)
-{
-	return branch && branch->height >= entry->height && entry_ancestor(branch, entry->height) == entry;
-}
 
 static bool peer_has(const struct peer *peer, const struct index_entry *entry)
 {

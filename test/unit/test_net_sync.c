@@ -900,6 +900,31 @@ static void test_withholder(void **state)
 	fake_chain_free(elsewhere);
 }
 
+/* Who sends one after the other withholds nothing, however slow his line. */
+static void test_slow_in_order(void **state)
+{
+	struct node *victim = add_node();
+	struct chain *elsewhere = fake_chain_new();
+	const struct index_entry *tip = fake_chain_mine(elsewhere, NULL, PEER_BLOCKS_MAX, 1, FAKE_GOOD);
+	int fd;
+
+	(void)state;
+	clock_set_mono(START_MS);
+	fd = connect_mute(victim);
+	announce_blocks(fd, tip);
+	WAIT_FOR(chain_find(victim->chain, tip->id));
+	turn_a_while();
+	for (uint32_t height = 1; height <= tip->height; height++) {
+		pass_time(20000);
+		turn_a_while();
+		send_block(fd, &entry_ancestor(tip, height)->header);
+		WAIT_FOR(chain_tip(victim->chain)->height == height);
+	}
+	assert_int_equal(peers_of(victim), 1);
+	close(fd);
+	fake_chain_free(elsewhere);
+}
+
 static uint64_t bytes_sent(const struct node *node)
 {
 	struct net_counts counts;
@@ -1115,6 +1140,7 @@ int main(void)
 		NET_TEST(test_departed_blocks),
 		NET_TEST(test_room),
 		NET_TEST(test_withholder),
+		NET_TEST(test_slow_in_order),
 		NET_TEST(test_slow_reader),
 		NET_TEST(test_no_handshake),
 		NET_TEST(test_operator),
