@@ -284,11 +284,9 @@ static void warn_damaged(const char *path, enum record_kind kind, const struct f
 		(unsigned long long)position->offset, what, hex);
 }
 
-/* One file. Damage is stepped over: the scan goes on at the next magic that begins a sound record. */
-static bool scan_file(struct scan *scan, uint32_t file, int fd, uint64_t size, const char *path)
+/* One file, from an offset. Damage is stepped over: the scan goes on at the next magic that begins a sound record. */
+static bool scan_file(struct scan *scan, uint32_t file, int fd, uint64_t at, uint64_t size, const char *path)
 {
-	uint64_t at = 0;
-
 	while ((at = blockfile_find_magic(fd, scan->files->magic, at, size, path)) + FRAME_SIZE <= size) {
 		struct file_position position = { file, at + FRAME_SIZE, 0 };
 		uint8_t frame[FRAME_SIZE], sum[FRAME_SUM];
@@ -316,16 +314,17 @@ static bool scan_file(struct scan *scan, uint32_t file, int fd, uint64_t size, c
 	return true;
 }
 
-bool blockfile_scan(struct blockfile *files, blockfile_visit *fn, void *context, struct errmsg *err)
+bool blockfile_scan(struct blockfile *files, const struct file_position *after, blockfile_visit *fn, void *context,
+	struct errmsg *err)
 {
 	struct scan scan = { .files = files, .fn = fn, .context = context };
 	bool go_on = true;
 	uint64_t size;
 
-	for (uint32_t file = 0; file <= files->last; file++)
+	for (uint32_t file = after->file; file <= files->last; file++)
 		scan.total += blockfile_size(files, file, &size) ? size : 0;
 	buf_init(&scan.payload);
-	for (uint32_t file = 0; go_on && file <= files->last; file++) {
+	for (uint32_t file = after->file; go_on && file <= files->last; file++) {
 		char *path;
 		int fd;
 
@@ -339,7 +338,7 @@ bool blockfile_scan(struct blockfile *files, blockfile_visit *fn, void *context,
 			buf_clear(&scan.payload);
 			return false;
 		}
-		go_on = scan_file(&scan, file, fd, size, path);
+		go_on = scan_file(&scan, file, fd, file == after->file ? after->offset + after->size : 0, size, path);
 		scan.done += size;
 		close(fd);
 		free(path);

@@ -56,10 +56,12 @@ bool blockfile_holds(const struct blockfile *files, const struct file_position *
 /* Path of a file, the caller's. */
 char *blockfile_path(const struct blockfile *files, uint32_t file);
 
-/* Calls fn for every sound record of all files in order, until it returns false. done and total (bytes) tell how far. */
+/* Calls fn for every sound record in order that lies behind `after` (size 0: for all), until it returns false. done and
+ * total (bytes) tell how far. */
 typedef bool blockfile_visit(void *context, enum record_kind kind, const struct file_position *position,
 	const uint8_t *payload, uint64_t done, uint64_t total);
-bool blockfile_scan(struct blockfile *files, blockfile_visit *fn, void *context, struct errmsg *err);
+bool blockfile_scan(struct blockfile *files, const struct file_position *after, blockfile_visit *fn, void *context,
+	struct errmsg *err);
 
 /* The next offset at or after `from` where the magic stands in an open file, or its size. */
 uint64_t blockfile_find_magic(int fd, const uint8_t magic[4], uint64_t from, uint64_t size, const char *path);

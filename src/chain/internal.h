@@ -163,5 +163,8 @@ void jobs_stop(struct chain *chain);                                            
 bool reindex_needed(const struct chain *chain);
 bool reindex_begin(const struct chain *chain, struct errmsg *err);
 bool reindex_run(struct chain *chain, const struct chain_options *options, struct errmsg *err);
+/* The same for what lies in the block files behind all that a loaded index names: a database that lost its last writes
+ * (its log is gone or cut short, or it is an older copy) opens without complaint, and its blocks must not be lost for it. */
+bool reindex_rest(struct chain *chain, const struct chain_options *options, struct errmsg *err);
 
 #endif

@@ -98,6 +98,14 @@ static bool visit(void *context, enum record_kind kind, const struct file_positi
 	return true;
 }
 
+/* Whether the index has the block already, or has refused it. */
+static bool is_entered(const struct chain *chain, const struct found_block *found)
+{
+	const struct node *node = index_find(&chain->index, found->id);
+
+	return node != NULL && node->entry.status != ENTRY_HEADER;
+}
+
 /* Enters a block whose parent is in the index. What is no block by its own rules is left out. */
 static void enter(struct reindex *reindex, struct found_block *found, struct db_batch *batch)
 {
@@ -124,7 +132,9 @@ static void enter(struct reindex *reindex, struct found_block *found, struct db_
 		block_free(block);
 		return;
 	}
-	node = index_add(&chain->index, &found->header, found->id);
+	node = index_find(&chain->index, found->id);
+	if (node == NULL)
+		node = index_add(&chain->index, &found->header, found->id);
 	node->block = found->block;
 	node->bodies = found->bodies;
 	node->entry.tx_count = (uint32_t)block->tx_count;
@@ -148,7 +158,7 @@ static bool enter_all(struct reindex *reindex, struct errmsg *err)
 		for (size_t i = 0; i < reindex->count; i++) {
 			struct found_block *found = reindex->blocks[i];
 
-			if (!found->done && found->block.size != 0 &&
+			if (!found->done && found->block.size != 0 && !is_entered(reindex->chain, found) &&
 				index_find(&reindex->chain->index, found->header.prev) != NULL)
 				enter(reindex, found, batch);
 		}
@@ -158,21 +168,55 @@ static bool enter_all(struct reindex *reindex, struct errmsg *err)
 	return ok;
 }
 
-bool reindex_run(struct chain *chain, const struct chain_options *options, struct errmsg *err)
+static bool read_files(struct chain *chain, const struct chain_options *options, const struct file_position *after,
+	size_t *taken, struct errmsg *err)
 {
 	struct reindex reindex = { .chain = chain, .options = options };
 	bool ok;
 
 	map_init(&reindex.by_id);
-	ok = blockfile_scan(chain->blocks, visit, &reindex, err) && enter_all(&reindex, err) && end(chain, err);
-	if (ok)
-		log_info("[chain] reindex: %zu blocks found, all of them will be verified again", reindex.taken);
+	ok = blockfile_scan(chain->blocks, after, visit, &reindex, err) && enter_all(&reindex, err);
 	for (size_t i = 0; i < reindex.count; i++)
 		free(reindex.blocks[i]);
 	free(reindex.blocks);
 	map_clear(&reindex.by_id);
+	*taken = reindex.taken;
+	return ok;
+}
+
+bool reindex_run(struct chain *chain, const struct chain_options *options, struct errmsg *err)
+{
+	const struct file_position before_all = { 0 };
+	size_t taken;
+	bool ok = read_files(chain, options, &before_all, &taken, err) && end(chain, err);
+
+	if (ok)
+		log_info("[chain] reindex: %zu blocks found, all of them will be verified again", taken);
 	/* index_load reads what was written: one way into memory. */
 	index_clear(&chain->index);
 	index_init(&chain->index, chain->spec);
 	return ok;
+}
+
+static void keep_later(struct file_position *last, const struct file_position *position)
+{
+	if (position->file > last->file || (position->file == last->file && position->offset > last->offset))
+		*last = *position;
+}
+
+bool reindex_rest(struct chain *chain, const struct chain_options *options, struct errmsg *err)
+{
+	struct file_position last = { 0 };
+	size_t taken;
+
+	for (size_t i = 0; i < chain->index.count; i++) {
+		keep_later(&last, &chain->index.nodes[i]->block);
+		keep_later(&last, &chain->index.nodes[i]->bodies);
+	}
+	if (!read_files(chain, options, &last, &taken, err))
+		return false;
+	if (taken > 0)
+		log_warn("[chain] %zu blocks of the files are not in the index, which has lost its last writes: they will be "
+			"verified again", taken);
+	return true;
 }

@@ -87,6 +87,33 @@ def damaged_index():
             check_reindex(node, tip, root)
 
 
+def lost_writes():
+    """An index that opens and lacks its end, being an older copy, or its log cut short or gone: no block is lost for it"""
+    with Node() as node:
+        index, older, whole = (os.path.join(where, "chainstate") for where in (node.chaindir, node.root, node.datadir))
+        node.rpc.createwallet("w")
+        node.rpc.generatetoaddress(HEIGHT, node.rpc.getnewaddress())
+        shutil.copytree(index, older)
+        node.rpc.generatetoaddress(HEIGHT, node.rpc.getnewaddress())
+        tip, root, balances = node.tip(), node.model_root(), node.rpc.getbalances()
+        node.kill()
+        shutil.copytree(index, whole)
+        for name, source, keep in (("an older copy", older, 1), ("half a log", whole, 0.5), ("no log", whole, 0)):
+            shutil.rmtree(index)
+            shutil.copytree(source, index)
+            for log in glob.glob(os.path.join(index, "*.log")):
+                os.truncate(log, int(keep * os.path.getsize(log)))
+            node.start()
+            wait_until(lambda: node.tip() == tip, f"the tip is back after {name}", 30)
+            tap.equal(node.model_root(), root, "model root")
+            wait_until(lambda: node.rpc.getbalances() == balances, f"the wallet is as it was after {name}", 30)
+            tap.true("are not in the index" in node.log(), f"nothing is said of {name}")
+            node.kill()
+        node.start()
+        node.generate(1)
+        tap.true(node.rpc.auditchain(2 * HEIGHT + 1)["valid"], "audit")
+
+
 def damaged_blocks():
     """A flipped bit in the block files, met at the start, by a call, and by a reorganisation"""
     node, tip, root = made()
@@ -125,4 +152,4 @@ def slow_clock():
         node.rpc.generatetoaddress(1, PAYEE)
 
 
-tap.main(lost, damaged_index, damaged_blocks, slow_clock)
+tap.main(lost, damaged_index, lost_writes, damaged_blocks, slow_clock)

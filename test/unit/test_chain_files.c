@@ -111,16 +111,23 @@ static bool collect(void *context, enum record_kind kind, const struct file_posi
 	return true;
 }
 
-static void expect_scan(struct blockfile *files, const char *text)
+static void expect_scan_after(struct blockfile *files, const struct file_position *after, const char *text)
 {
 	struct buf out;
 	char *found;
 
 	buf_init(&out);
-	assert_true(blockfile_scan(files, collect, &out, NULL));
+	assert_true(blockfile_scan(files, after, collect, &out, NULL));
 	found = buf_take_text(&out);
 	assert_string_equal(found, text);
 	free(found);
+}
+
+static void expect_scan(struct blockfile *files, const char *text)
+{
+	const struct file_position before_all = { 0 };
+
+	expect_scan_after(files, &before_all, text);
 }
 
 static void change_file(const char *folder, uint64_t offset, bool truncate_it)
@@ -157,6 +164,8 @@ static void test_block_files(void **unused)
 	expect_record(files, RECORD_BODIES, &second, "twotwo");
 	expect_record(files, RECORD_BLOCK, &second, NULL);
 	expect_scan(files, "1one2twotwo1three");
+	expect_scan_after(files, &first, "2twotwo1three");
+	expect_scan_after(files, &third, "");
 	/* Torn by a crash: the rest still reads, and what is appended later is found behind the torn end. */
 	change_file(folder, third.offset + 2, true);
 	blockfile_close(files);
@@ -205,6 +214,8 @@ static void test_block_file_lost(void **unused)
 	assert_int_equal(three.file, 1);
 	expect_record(files, RECORD_BLOCK, &two, "two");
 	expect_scan(files, "1two1three");
+	expect_scan_after(files, &one, "1two1three");
+	expect_scan_after(files, &two, "1three");
 	blockfile_close(files);
 	free(first);
 	scratch_remove(folder);
