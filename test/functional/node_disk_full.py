@@ -112,7 +112,6 @@ def full_from_one_moment():
         check_clean_end(node, "No space left on device")
         os.remove(filler)
         check_goes_on(node, seen)
-        node.rpc.loadwallet("w")
         tap.true(node.rpc.getbalance() >= balance, "balance")
         node.rpc.createwallet("second")
 

@@ -104,7 +104,7 @@ def home():
     """A leading ~, which no shell expands behind a =, is the home folder"""
     with Node(start=False) as node:
         at_home = lambda name: os.path.join(node.root, name)
-        node.preexec = lambda: os.environ.update(HOME=node.root)
+        node.environment = {"HOME": node.root}
         shutil.move(node.datadir, at_home("moved"))
         node.arguments = lambda: [daemon_path(), "-datadir=~/moved", f"-bind={node.address}", f"-rpcport={node.rpc_port}",
                                   "-printtoconsole=0", "-conf=~/conf", "-chainspec=~/spec.json"]

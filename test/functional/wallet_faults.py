@@ -40,7 +40,7 @@ class Case:
         return f"{self.name} ({self.at.__name__}, {self.fault})"
 
     def create(self, rpc):
-        rpc.createwallet(self.name)
+        rpc.createwallet(wallet_name=self.name, load_on_startup=False)  # so that a new process begins with none of its payments
         self.exists = True
 
     def address(self, rpc):
@@ -243,7 +243,7 @@ def small_disk():
             os.remove(os.path.join(wallets, "filler"))
             for call in (Case.address, Case.pay, Case.encrypt, Case.address):
                 call(case, node.rpc)
-            node.rpc.createwallet("second")
+            node.rpc.createwallet(wallet_name="second", load_on_startup=False)
             node.kill()
             node.start()
             check(node, case)
