@@ -266,39 +266,117 @@ static bool blobs_complete(const struct chain *chain, const struct tx *tx)
 	return complete;
 }
 
-static void waiting_remove(struct mempool *mempool, size_t i)
+/* Takes it out of its place; the transaction is the caller's then. */
+static void place_remove(struct mempool *mempool, size_t i)
 {
+	const struct tx *tx = mempool->waiting[i].tx;
+	uint8_t key[32];
+
+	for (size_t j = 0; j < tx->input_count; j++) {
+		outpoint_key(&tx->inputs[j].prev, key);
+		map_remove(&mempool->waiting_spenders, key);
+	}
 	memmove(&mempool->waiting[i], &mempool->waiting[i + 1],
 		(--mempool->waiting_count - i) * sizeof mempool->waiting[0]);
 }
 
-static enum chain_result wait_for_blob(struct chain *chain, struct tx *tx, uint64_t source, struct reject *reject)
+static void place_add(struct mempool *mempool, struct tx *tx, const struct source *source)
+{
+	struct waiting_tx *waiting = &mempool->waiting[mempool->waiting_count++];
+	uint8_t key[32];
+
+	*waiting = (struct waiting_tx){ .tx = tx, .since = (uint64_t)clock_wall() };
+	if (source != NULL)
+		waiting->source = *source;
+	tx_wtxid(tx, waiting->wtxid);
+	for (size_t i = 0; i < tx->input_count; i++) {
+		outpoint_key(&tx->inputs[i].prev, key);
+		map_put(&mempool->waiting_spenders, key, tx);
+	}
+}
+
+static void place_drop(struct mempool *mempool, size_t i)
+{
+	struct tx *tx = mempool->waiting[i].tx;
+
+	place_remove(mempool, i);
+	tx_free(tx);
+}
+
+void mempool_forget_waiting(struct mempool *mempool, const struct tx *tx)
+{
+	for (size_t i = 0; i < mempool->waiting_count; i++)
+		if (mempool->waiting[i].tx == tx) {
+			place_drop(mempool, i);
+			return;
+		}
+}
+
+/* Places that one group has; all of this node's own are one's too. */
+static size_t places_of(const struct mempool *mempool, const uint8_t group[SOURCE_GROUP])
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < mempool->waiting_count; i++)
+		count += memcmp(mempool->waiting[i].source.group, group, SOURCE_GROUP) == 0;
+	return count;
+}
+
+/* A place for one more of this group. Whoever has most gives up his eldest, but not to one who has as many. */
+static bool place_make(struct mempool *mempool, const struct source *source, struct reject *reject)
+{
+	static const uint8_t own[SOURCE_GROUP];
+	size_t most = places_of(mempool, source != NULL ? source->group : own), eldest = MEMPOOL_WAITING;
+
+	if (mempool->waiting_count < MEMPOOL_WAITING)
+		return true;
+	for (size_t i = 0; i < MEMPOOL_WAITING; i++) {
+		size_t count = places_of(mempool, mempool->waiting[i].source.group);
+
+		if (count > most) {
+			most = count;
+			eldest = i;
+		}
+	}
+	if (eldest == MEMPOOL_WAITING)
+		return reject_set(reject, REJECT_POLICY, "missing-blob", "too many contributions wait for their blobs");
+	place_drop(mempool, eldest);
+	return true;
+}
+
+/* Whether none that waits spends the same. */
+static bool place_check(const struct mempool *mempool, const struct tx *tx, struct reject *reject)
+{
+	uint8_t key[32];
+
+	for (size_t i = 0; i < tx->input_count; i++) {
+		outpoint_key(&tx->inputs[i].prev, key);
+		if (map_get(&mempool->waiting_spenders, key) != NULL)
+			return reject_set(reject, REJECT_POLICY, "txn-mempool-conflict",
+				"input %zu is spent by a contribution that waits for its blob", i);
+	}
+	return true;
+}
+
+static enum chain_result wait_for_blob(struct chain *chain, struct tx *tx, const struct source *source,
+	struct reject *reject)
 {
 	struct mempool *mempool = chain->mempool;
-	const uint64_t now = (uint64_t)clock_wall();
-	struct waiting_tx *waiting = &mempool->waiting[0];
 	struct blob_want *wants;
 	size_t count;
 
-	if (mempool->waiting_count == MEMPOOL_WAITING && waiting->since + WAITING_SECONDS >= now) {
+	while (mempool->waiting_count > 0 && mempool->waiting[0].since + WAITING_SECONDS < (uint64_t)clock_wall())
+		place_drop(mempool, 0);
+	if (!place_check(mempool, tx, reject) || !place_make(mempool, source, reject)) {
 		tx_free(tx);
-		reject_set(reject, REJECT_POLICY, "missing-blob", "too many contributions wait for their blobs");
 		return CHAIN_REJECTED;
 	}
-	if (mempool->waiting_count == MEMPOOL_WAITING) {
-		tx_free(waiting->tx);
-		waiting_remove(mempool, 0);
-	}
-	waiting = &mempool->waiting[mempool->waiting_count++];
-	waiting->tx = tx;
-	waiting->source = source;
-	waiting->since = now;
-	tx_wtxid(tx, waiting->wtxid);
+	place_add(mempool, tx, source);
 	reject_set(reject, REJECT_NOT_YET, "missing-blob", "the bytes it registers are not here");
 	/* A blob may come at once, and take the transaction with it: it is not touched any more. */
 	count = missing_blobs(chain, tx, &wants);
 	for (size_t i = 0; i < count; i++)
-		NOTIFY(chain, blob_wanted, wants[i].root, wants[i].size, source);
+		NOTIFY(chain, blob_wanted, wants[i].root, wants[i].size, source != NULL ? source->peer : 0);
 	free(wants);
 	return CHAIN_ORPHAN;
 }
@@ -315,8 +393,8 @@ void mempool_blob_arrived(struct chain *chain)
 			i++;
 			continue;
 		}
-		waiting_remove(mempool, i);
-		chain_add_tx(chain, waiting.tx, waiting.source, &reject);
+		place_remove(mempool, i);
+		chain_add_tx(chain, waiting.tx, &waiting.source, &reject);
 	}
 }
 
@@ -336,7 +414,7 @@ static bool is_known(const struct mempool *mempool, const struct tx *tx)
 	return false;
 }
 
-enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, uint64_t source, struct reject *reject)
+enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct source *source, struct reject *reject)
 {
 	struct judgement judgement;
 	enum chain_result result;
@@ -360,7 +438,7 @@ enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, uint64_t sour
 		return wait_for_blob(chain, tx, source, reject);
 	mempool_insert(chain->mempool, held);
 	memcpy(txid, held->entry.txid, 32);
-	NOTIFY(chain, tx_added, tx, source);
+	NOTIFY(chain, tx_added, tx, source != NULL ? source->peer : 0);
 	mempool_trim(chain);
 	if (map_get(&chain->mempool->by_txid, txid) != NULL)
 		return CHAIN_NEW;

@@ -155,8 +155,9 @@ void chain_forget_source(struct chain *chain, const struct source *source, bool 
  * the template it was mined on, which is taken). */
 enum chain_result chain_add_own(struct chain *chain, struct block *block, uint8_t *body, struct reject *reject);
 /* ORPHAN: an input is not known (the transaction is dropped), or the blob of a contribution is missing (reason
- * "missing-blob": the transaction is kept, blob_wanted is told, and it enters the mempool when the blob comes). */
-enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, uint64_t source, struct reject *reject);
+ * "missing-blob": the transaction is kept, blob_wanted is told, and it enters the mempool when the blob comes). Source
+ * NULL: this node's own. */
+enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct source *source, struct reject *reject);
 /* Stores a blob's bytes if something waits for it or `keep` (the wallet's own). REJECTED: bytes do not match the root, or
  * too many unconfirmed blobs are held. ORPHAN: nobody asked for it. */
 enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size, bool keep,

@@ -17,6 +17,7 @@ struct mempool *mempool_new(size_t bytes_max)
 	map_init(&mempool->by_wtxid);
 	map_init(&mempool->spenders);
 	map_init(&mempool->roots);
+	map_init(&mempool->waiting_spenders);
 	return mempool;
 }
 
@@ -45,6 +46,7 @@ void mempool_free(struct mempool *mempool)
 	map_clear(&mempool->by_wtxid);
 	map_clear(&mempool->spenders);
 	map_clear(&mempool->roots);
+	map_clear(&mempool->waiting_spenders);
 	free(mempool);
 }
 
@@ -326,6 +328,19 @@ static void expire(struct chain *chain)
 
 /* --- blocks come and go --- */
 
+/* They wait in vain: a block has what they spend. */
+static void forget_waiting_conflicts(struct mempool *mempool, const struct tx *tx)
+{
+	const struct tx *waiting;
+	uint8_t key[32];
+
+	for (size_t i = 0; i < tx->input_count; i++) {
+		outpoint_key(&tx->inputs[i].prev, key);
+		if ((waiting = map_get(&mempool->waiting_spenders, key)) != NULL)
+			mempool_forget_waiting(mempool, waiting);
+	}
+}
+
 void mempool_block_connected(struct chain *chain, const struct block *block)
 {
 	struct mempool *mempool = chain->mempool;
@@ -335,6 +350,7 @@ void mempool_block_connected(struct chain *chain, const struct block *block)
 		struct pool_tx *held;
 		uint8_t txid[32];
 
+		forget_waiting_conflicts(mempool, tx);
 		tx_txid(tx, txid);
 		held = map_get(&mempool->by_txid, txid);
 		if (held != NULL) {
@@ -385,7 +401,7 @@ static void enter_again(struct chain *chain)
 	for (size_t i = 0; i < count; i++)
 		index_tx(mempool, all[i], false);
 	for (size_t i = 0; i < returned_count; i++)
-		chain_add_tx(chain, returned[i], 0, &reject);
+		chain_add_tx(chain, returned[i], NULL, &reject);
 	for (size_t i = 0; i < count; i++) {
 		reject.reason = "conflict";
 		if (!mempool_enter_again(chain, all[i], &reject)) {

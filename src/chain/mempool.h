@@ -6,7 +6,9 @@
  * most. When the pool is over its bytes, what pays least per byte goes, descendants with it, and what comes must pay
  * more than that.
  *
- * A contribution enters only when its blob is here. Until then it waits apart, WAITING_MAX of them at most. */
+ * A contribution enters only when its blob is here. Until then it waits apart, MEMPOOL_WAITING of them at most: one for
+ * each coin, since no more of them can come true; when all places are taken, whoever has most of them, by address, gives
+ * one up for somebody who has fewer. */
 #ifndef ATELIER_CHAIN_MEMPOOL_H
 #define ATELIER_CHAIN_MEMPOOL_H
 
@@ -29,7 +31,8 @@ struct pool_tx {
 struct waiting_tx {
 	struct tx *tx;
 	uint8_t wtxid[32];
-	uint64_t source, since;
+	struct source source;
+	uint64_t since;
 };
 
 struct mempool {
@@ -39,8 +42,9 @@ struct mempool {
 	struct map roots;               /* registered blob root -> struct pool_tx */
 	uint64_t order;
 	int64_t floor_rate;             /* units per 1000 bytes that the last one that had to go paid; 0: none had to */
-	struct waiting_tx waiting[MEMPOOL_WAITING];
+	struct waiting_tx waiting[MEMPOOL_WAITING];   /* in order of arrival */
 	size_t waiting_count;
+	struct map waiting_spenders;    /* outpoint_key -> the waiting struct tx that spends it */
 	/* A switch of branches under way: what the blocks undone held, parents first. */
 	bool undone;
 	struct tx **returned;
@@ -64,6 +68,7 @@ void mempool_new_tip(struct chain *chain);
 void mempool_blob_arrived(struct chain *chain);
 
 /* Inside: mempool.c keeps them, accept.c judges them. */
+void mempool_forget_waiting(struct mempool *mempool, const struct tx *tx);    /* one of them; it is freed */
 void mempool_insert(struct mempool *mempool, struct pool_tx *held);
 /* Judges a transaction that was in the pool before anew; false: it stays the caller's. */
 bool mempool_enter_again(struct chain *chain, struct pool_tx *held, struct reject *reject);

@@ -315,7 +315,7 @@ static void take_tx(struct relay *relay, struct peer *peer, struct tx *tx, const
 {
 	struct reject reject = { .reason = "" };
 
-	switch (chain_add_tx(relay->peers->chain, tx, peer->id, &reject)) {
+	switch (chain_add_tx(relay->peers->chain, tx, &peer->source, &reject)) {
 	case CHAIN_NEW:
 	case CHAIN_KNOWN:
 	case CHAIN_ORPHAN:

@@ -164,7 +164,7 @@ static enum rpc_outcome sendrawtransaction(struct rpc_request *r, void *context)
 		tx_free(tx);
 		return rpc_fail(r, RPC_VERIFY_ERROR, "Fee exceeds maximum configured by user (maxfeerate)");
 	}
-	switch (chain_add_tx(chain, tx, 0, &reject)) {
+	switch (chain_add_tx(chain, tx, NULL, &reject)) {
 	case CHAIN_NEW:
 	case CHAIN_KNOWN:
 		return rpc_reply(r, json_hash(txid));

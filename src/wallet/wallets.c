@@ -238,7 +238,7 @@ static void offer(struct wallets *wallets, struct wallet *wallet)
 		if (list[i]->height != 0 || list[i]->in_mempool || list[i]->abandoned || list[i]->coinbase ||
 		    !ledger_from_us(ledger, list[i]) || ledger_conflicted(ledger, list[i]))
 			continue;
-		if (chain_add_tx(wallets->chain, tx_copy(list[i]->tx), 0, &reject) == CHAIN_REJECTED)
+		if (chain_add_tx(wallets->chain, tx_copy(list[i]->tx), NULL, &reject) == CHAIN_REJECTED)
 			log_debug(LOG_WALLET, "Wallet %s: a transaction is not taken: %s", wallet_name(wallet),
 				  reject.reason);
 	}
@@ -590,7 +590,7 @@ enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, s
 		tx_free(tx);
 	} else {
 		errmsg_set(err, "The chain's disk failed: see the log");
-		result = chain_add_tx(wallets->chain, tx, 0, reject);
+		result = chain_add_tx(wallets->chain, tx, NULL, reject);
 	}
 	if (result != CHAIN_NEW && result != CHAIN_KNOWN)
 		give_up(loaded, txid);

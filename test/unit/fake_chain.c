@@ -315,7 +315,7 @@ bool chain_loose_known(const struct chain *chain, const uint8_t id[32])
 	return false;
 }
 
-enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, uint64_t source, struct reject *reject)
+enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct source *source, struct reject *reject)
 {
 	struct mempool_entry *entry = &chain->mempool[chain->mempool_count++];
 
@@ -324,7 +324,7 @@ enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, uint64_t sour
 	tx_txid(tx, entry->txid);
 	tx_wtxid(tx, entry->wtxid);
 	if (chain->events.tx_added)
-		chain->events.tx_added(chain->events.context, tx, source);
+		chain->events.tx_added(chain->events.context, tx, source ? source->peer : 0);
 	return CHAIN_NEW;
 }
 
@@ -464,7 +464,7 @@ void fake_chain_make_spend(uint8_t salt, uint8_t wtxid[32])
 
 void fake_chain_spend(struct chain *chain, uint8_t salt, uint8_t wtxid[32])
 {
-	chain_add_tx(chain, make_spend(salt, wtxid), 0, NULL);
+	chain_add_tx(chain, make_spend(salt, wtxid), NULL, NULL);
 }
 
 void fake_chain_hold_blob(struct chain *chain, const uint8_t root[32], const char *text)

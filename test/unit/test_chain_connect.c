@@ -101,7 +101,7 @@ static void test_reorganise(void **unused)
 	amount = helper_coinbase(&a, 1, &outpoint);
 	tx = helper_spend(&a, &outpoint, amount, 10000, NULL, 0);
 	tx_txid(tx, txid);
-	assert_int_equal(chain_add_tx(a.chain, tx, 0, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_tx(a.chain, tx, NULL, &reject), CHAIN_NEW);
 	helper_mine(&a, 2);
 	assert_int_equal(chain_mempool_count(a.chain), 0);
 	assert_non_null(chain_find_tx(a.chain, txid, NULL));
@@ -378,7 +378,7 @@ static void test_refused_blocks(void **unused)
 	expect_refusal(&h, block, "bad-txns-nonfinal");
 
 	/* After all of it a good block still connects, and what it spends cannot be spent again. */
-	assert_int_equal(chain_add_tx(h.chain, helper_spend(&h, &first, amount, 1000, NULL, 0), 0, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_tx(h.chain, helper_spend(&h, &first, amount, 1000, NULL, 0), NULL, &reject), CHAIN_NEW);
 	helper_mine(&h, 1);
 	block = chain_template(h.chain, h.key);
 	append_tx(block, helper_spend(&h, &first, amount, 0, NULL, 0));

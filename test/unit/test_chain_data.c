@@ -18,6 +18,8 @@ static struct tx *contribute(struct helper *h, uint32_t height, unsigned number,
 	return helper_spend(h, &outpoint, amount, 10000, data, BLOB_SIZE);
 }
 
+static const struct source stranger = { .peer = 4, .group = { 4 } };
+
 /* The transaction waits for its bytes; so does, on another node, the block that holds it. */
 static void test_blob_missing(void **unused)
 {
@@ -34,12 +36,12 @@ static void test_blob_missing(void **unused)
 	helper_feed(&b, &a, 1, 4);
 	helper_settle(&b);
 	helper_forget(&a);
-	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), 4, &reject), CHAIN_ORPHAN);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), &stranger, &reject), CHAIN_ORPHAN);
 	assert_string_equal(reject.reason, "missing-blob");
 	assert_int_equal(a.blobs_wanted, 1);
 	assert_memory_equal(a.wanted, root, 32);
 	assert_int_equal(chain_mempool_count(a.chain), 0);
-	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), 4, &reject), CHAIN_KNOWN);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), &stranger, &reject), CHAIN_KNOWN);
 	/* Bytes that nobody asked for, and bytes of another root. */
 	blob_root(data, BLOB_SIZE - 1, wrong);
 	assert_int_equal(chain_add_blob(a.chain, wrong, data, BLOB_SIZE - 1, false, &reject), CHAIN_ORPHAN);
@@ -98,7 +100,7 @@ static void test_blob_taken_away(void **unused)
 	tx_free(contribute(&a, 1, 5, data, root));
 	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
 	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
-	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), 0, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), NULL, &reject), CHAIN_NEW);
 	helper_mine(&a, 1);
 	helper_feed(&b, &a, 1, 5);
 	helper_settle(&b);
@@ -139,7 +141,7 @@ static void test_false_registration(void **unused)
 	helper_settle(&b);
 	tx_free(contribute(&a, 1, 5, data, root));
 	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
-	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), 0, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), NULL, &reject), CHAIN_NEW);
 	block = chain_template(a.chain, a.key);
 	assert_int_equal(block->tx_count, 2);
 	assert_true(target_from_compact(block->header.bits, &target));
@@ -175,7 +177,7 @@ static void test_dataset_lives(void **unused)
 	helper_mine(&a, 4);
 	tx_free(contribute(&a, 1, 5, data, root));
 	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
-	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), 0, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), NULL, &reject), CHAIN_NEW);
 	for (int i = 0; i < 12; i++) {
 		helper_mine_loose(&a);
 		helper_mine(&a, 1);
@@ -188,7 +190,7 @@ static void test_dataset_lives(void **unused)
 	helper_settle(&b);
 	assert_memory_equal(chain_tip(b.chain)->id, chain_tip(a.chain)->id, 32);
 	/* The same root again is refused, in the mempool and in a block. */
-	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 2, 5, data, root), 0, &reject), CHAIN_REJECTED);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 2, 5, data, root), NULL, &reject), CHAIN_REJECTED);
 	assert_string_equal(reject.reason, "bad-contrib-duplicate");
 	assert_true(chain_invalidate(b.chain, chain_at(b.chain, 5), &err));
 	assert_null(registry_find(chain_registry(b.chain), root, &number));

@@ -28,12 +28,18 @@ static struct tx *spend_tx(struct helper *h, const struct tx *parent, int64_t fe
 	return helper_spend(h, &outpoint, parent->outputs[0].amount, fee, NULL, 0);
 }
 
-static void expect(struct helper *h, struct tx *tx, enum chain_result result, const char *reason)
+static void expect_from(struct helper *h, uint8_t number, struct tx *tx, enum chain_result result, const char *reason)
 {
+	const struct source source = { .peer = number, .group = { number } };
 	struct reject reject = { .reason = "" };
 
-	assert_int_equal(chain_add_tx(h->chain, tx, 1, &reject), result);
+	assert_int_equal(chain_add_tx(h->chain, tx, &source, &reject), result);
 	assert_string_equal(reject.reason, reason);
+}
+
+static void expect(struct helper *h, struct tx *tx, enum chain_result result, const char *reason)
+{
+	expect_from(h, 1, tx, result, reason);
 }
 
 static void test_rules(void **unused)
@@ -222,7 +228,7 @@ static void test_full(void **unused)
 	expect(&h, spend_coinbase(&h, 10, 500), CHAIN_REJECTED, "mempool full");
 	expect(&h, spend_coinbase(&h, 11, 700), CHAIN_REJECTED, "mempool min fee not met");
 	assert_true(chain_mempool_bytes(h.chain) <= 1000);
-	assert_int_equal(chain_add_tx(h.chain, spend_coinbase(&h, 12, 60000), 1, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_tx(h.chain, spend_coinbase(&h, 12, 60000), NULL, &reject), CHAIN_NEW);
 	assert_non_null(chain_mempool_find(h.chain, best));
 	assert_true(h.txs_removed >= 2);
 	helper_stop(&h);
@@ -284,6 +290,67 @@ static void test_contributions(void **unused)
 	helper_stop(&h);
 }
 
+/* A contribution whose bytes are `number`'s, from the coinbase at that height. */
+static struct tx *contribute(struct helper *h, uint32_t height, unsigned number, uint8_t data[1500])
+{
+	struct outpoint outpoint;
+	int64_t amount = helper_coinbase(h, height, &outpoint);
+
+	helper_bytes(data, 1500, number);
+	return helper_spend(h, &outpoint, amount, 1000, data, 1500);
+}
+
+static void give_blob(struct helper *h, const uint8_t data[1500])
+{
+	struct reject reject;
+	uint8_t root[32];
+
+	blob_root(data, 1500, root);
+	assert_int_equal(chain_add_blob(h->chain, root, data, 1500, false, &reject), CHAIN_NEW);
+}
+
+/* Contributions of one coin, of which but one can come true, have one place to wait for their blobs. */
+static void test_waiting_of_one_coin(void **unused)
+{
+	uint8_t data[1500];
+	struct helper h;
+
+	(void)unused;
+	start(&h, 2);
+	expect(&h, contribute(&h, 1, 0, data), CHAIN_ORPHAN, "missing-blob");
+	for (unsigned i = 1; i <= MEMPOOL_WAITING; i++)
+		expect(&h, contribute(&h, 1, i, data), CHAIN_REJECTED, "txn-mempool-conflict");
+	expect_from(&h, 2, contribute(&h, 2, 100, data), CHAIN_ORPHAN, "missing-blob");
+	give_blob(&h, data);
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	helper_stop(&h);
+}
+
+/* When all places are taken, whoever has most of them gives one up for somebody who has fewer. Whose coin a block spends has
+ * waited in vain. */
+static void test_waiting_of_one_address(void **unused)
+{
+	enum { GREEDY = 1, FIRST, SECOND };
+	uint8_t first[1500], second[1500], data[1500];
+	struct helper h;
+
+	(void)unused;
+	start(&h, MEMPOOL_WAITING + 3);
+	for (unsigned i = 1; i <= MEMPOOL_WAITING; i++)
+		expect_from(&h, GREEDY, contribute(&h, i, i, data), CHAIN_ORPHAN, "missing-blob");
+	expect_from(&h, GREEDY, contribute(&h, MEMPOOL_WAITING + 1, 100, data), CHAIN_REJECTED, "missing-blob");
+	expect_from(&h, FIRST, spend_coinbase(&h, 1, 1000), CHAIN_NEW, "");
+	helper_mine(&h, 1);
+	expect_from(&h, GREEDY, contribute(&h, MEMPOOL_WAITING + 1, 100, data), CHAIN_ORPHAN, "missing-blob");
+	expect_from(&h, FIRST, contribute(&h, MEMPOOL_WAITING + 2, 101, first), CHAIN_ORPHAN, "missing-blob");
+	expect_from(&h, SECOND, contribute(&h, MEMPOOL_WAITING + 3, 102, second), CHAIN_ORPHAN, "missing-blob");
+	expect_from(&h, GREEDY, contribute(&h, 2, 2, data), CHAIN_REJECTED, "missing-blob"); /* it had made room */
+	give_blob(&h, first);
+	give_blob(&h, second);
+	assert_int_equal(chain_mempool_count(h.chain), 2);
+	helper_stop(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +362,8 @@ int main(void)
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_reorganised),
 		cmocka_unit_test(test_contributions),
+		cmocka_unit_test(test_waiting_of_one_coin),
+		cmocka_unit_test(test_waiting_of_one_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,13 +88,13 @@ void chain_mempool_each(const struct chain *chain, void (*fn)(void *context, con
 	}
 }
 
-enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, uint64_t source, struct reject *reject)
+enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct source *source, struct reject *reject)
 {
 	enum chain_result answer = chain->answer;
 
 	chain->offered++;
 	if (answer == CHAIN_NEW || chain->dropping)
-		chain->events.tx_added(chain->events.context, tx, source);
+		chain->events.tx_added(chain->events.context, tx, source ? source->peer : 0);
 	if (chain->dropping)
 		chain->events.tx_removed(chain->events.context, tx, "mempool full");
 	if (answer == CHAIN_REJECTED)
