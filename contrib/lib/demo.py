@@ -10,6 +10,7 @@ import base64
 import http.client
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -19,7 +20,10 @@ import tempfile
 import time
 
 LICENCE = "/usr/share/common-licenses/GPL-3"
-PATIENCE = 225  # seconds for the whole run
+PATIENCE = 225  # seconds for the whole run, and PATIENCE_MORE for each block beyond the usual number
+PATIENCE_MORE = 10
+BLOCKS = 32
+FAIR_TRIAL = 30  # blocks after which data that has earned nothing has had its chance
 
 # Small enough for two cores: a step takes a tenth of a second, a block a few.
 SPEC = {
@@ -37,17 +41,19 @@ class Failure(Exception):
 class Node:
     """One atelierd in a data directory of its own."""
 
-    def __init__(self, name, build, root, spec, extra):
-        self.name, self.build = name, build
+    def __init__(self, name, build, root, spec, *settings):
+        self.name = name
         self.datadir = os.path.join(root, name)
-        self.port, self.rpc_port = free_port(), free_port()
+        self.port, self.rpc_port = free_ports(2)
         os.makedirs(self.datadir)
-        self.arguments = [
-            os.path.join(build, "atelierd"), f"-datadir={self.datadir}", f"-chainspec={spec}",
-            f"-bind=127.0.0.1:{self.port}", f"-rpcport={self.rpc_port}", "-printtoconsole=0", *extra]
+        # In a file, so that atelier-cli needs no more than -datadir to find the node.
+        with open(os.path.join(self.datadir, "atelier.conf"), "w") as file:
+            file.write("\n".join([f"chainspec={spec}", f"bind=127.0.0.1:{self.port}", f"rpcport={self.rpc_port}",
+                                  "printtoconsole=0", *settings, ""]))
         self.output = open(os.path.join(self.datadir, "output.txt"), "w+b")
-        self.process = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=self.output,
-                                        stderr=subprocess.STDOUT, start_new_session=True)
+        self.process = subprocess.Popen([os.path.join(build, "atelierd"), f"-datadir={self.datadir}"],
+                                        stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT,
+                                        start_new_session=True)
 
     def wait(self):
         wait_until(f"{self.name} answers", self.answers, 30)
@@ -77,6 +83,11 @@ class Node:
             raise Failure(f"{self.name}: {method}: {answer['error']['message']}")
         return answer["result"]
 
+    def is_idle(self):
+        """Nothing is on its way into the chain."""
+        work = self.call("gettraininginfo", 0)["verification"]
+        return work["blocks_waiting"] == 0 and work["blocks_verifying"] == 0
+
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -87,10 +98,16 @@ class Node:
         self.output.close()
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(count):
+    """Ports that nobody listens on now, all different."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
 
 
 def wait_until(what, condition, seconds):
@@ -105,7 +122,7 @@ class Demo:
     def __init__(self, options):
         self.options = options
         self.started = time.monotonic()
-        self.printed = 0
+        self.printed, self.loss = 0, None  # the newest block that was printed
         self.names = {}
         self.root = tempfile.mkdtemp(prefix="atelier-quickstart-")
         spec = os.path.join(self.root, "demo.json")
@@ -116,11 +133,12 @@ class Demo:
 
     def start(self):
         build, spec = os.path.abspath(self.options.build), self.spec
-        self.miner = Node("miner", build, self.root, spec, ["-threads=1"])
-        self.owner = Node("owner", build, self.root, spec, [f"-connect=127.0.0.1:{self.miner.port}"])
+        self.miner = Node("miner", build, self.root, spec, "threads=1")
+        self.owner = Node("owner", build, self.root, spec, f"connect=127.0.0.1:{self.miner.port}")
 
     def seconds_left(self):
-        return max(1, PATIENCE - (time.monotonic() - self.started))
+        patience = PATIENCE + PATIENCE_MORE * max(0, self.options.blocks - BLOCKS)
+        return max(1, patience - (time.monotonic() - self.started))
 
     def report_new_blocks(self):
         """Prints a line for each block that is new on the owner's node, which has verified it."""
@@ -140,7 +158,8 @@ class Demo:
                 paid[who] = paid.get(who, 0) + output["value"]
         paid = ", ".join(f"{who} {amount:.4f}" for who, amount in paid.items())
         note = "  (update void)" if block["outcome"]["void"] else ""
-        print(f"{block['height']:>5}  {block['loss_after'] or block['loss_before']:>7.4f}  {len(block['proofs']):>6}  "
+        self.loss = block["loss_after"] or block["loss_before"]  # a void update may have no loss of its own
+        print(f"{block['height']:>5}  {self.loss:>7.4f}  {len(block['proofs']):>6}  "
               f"{', '.join(slots):<30}  {paid}{note}", flush=True)
 
     def dataset_name(self, number):
@@ -153,10 +172,17 @@ class Demo:
         wait_until(what, step, self.seconds_left())
 
     def run(self):
-        miner, owner = self.miner, self.owner
-        for node in (miner, owner):
+        for node in (self.miner, self.owner):
             node.wait()
             node.call("createwallet", node.name)
+        self.contribute()
+        self.mine_until("the blocks are mined", self.has_shown_enough)
+        self.miner.call("setmining", False)
+        self.close_report(self.settle())
+
+    def contribute(self):
+        """Mines until the owner's data are on the chain."""
+        miner, owner = self.miner, self.owner
         pay_to, own = miner.call("getnewaddress"), owner.call("getnewaddress")
         self.names = {pay_to: "miner", own: "owner"}
         wait_until("the nodes are connected", lambda: owner.call("getnetworkinfo")["connections"] > 0, 30)
@@ -169,48 +195,59 @@ class Demo:
         self.mine_until("the miner can spend", lambda: miner.call("getbalance") > gift + 1)
         miner.call("sendtoaddress", own, gift)
         self.mine_until("the owner has coins", lambda: owner.call("getbalance") > 0)
-        title = os.path.basename(self.options.file)
+        title = os.path.basename(self.options.file).encode()[:64].decode(errors="ignore")
         sent = owner.call("contributedata", self.options.file, "as-stated", title, own)
         print(f"       The owner contributes {self.options.file} ({size} bytes) in transaction {sent['txid'][:16]}...")
         self.mine_until("the data is on the chain", lambda: len(owner.call("listdatasets")) > 1)
-        self.mine_until("the data earned something and the blocks are mined", lambda: (
-            self.printed >= self.options.blocks and owner.call("getdataset", 1)["total_paid"] > 0))
-        miner.call("setmining", False)
-        self.settle()
-        self.close_report(pay_to, own)
+
+    def has_shown_enough(self):
+        """As many blocks as were asked for, a lower loss, and data that were paid, or had their chance."""
+        data = self.owner.call("getdataset", 1)
+        return self.printed >= self.options.blocks and self.loss < self.first_loss() and \
+            (data["total_paid"] > 0 or self.printed >= data["height"] + FAIR_TRIAL)
+
+    def first_loss(self):
+        return self.owner.call("getblock", self.owner.call("getblockhash", 1))["loss_before"]
 
     def settle(self):
-        """Waits until both nodes stand on the same block."""
+        """The block that both nodes stand on, when no other is on its way. What was mined as mining ended comes late."""
+        tips = set()
+
         def same():
             self.report_new_blocks()
-            return self.miner.call("getbestblockhash") == self.owner.call("getbestblockhash")
+            idle = self.miner.is_idle() and self.owner.is_idle()
+            tips.clear()
+            tips.update(node.call("getbestblockhash") for node in (self.miner, self.owner))
+            return idle and len(tips) == 1
         wait_until("both nodes stand on the same block", same, 60)
+        return tips.pop()
 
-    def close_report(self, pay_to, own):
+    def close_report(self, tip):
+        """What became of it, as of the block `tip`: by its hash, so that nothing that still comes mixes in."""
         miner, owner = self.miner, self.owner
-        height = owner.call("getblockcount")
-        first = owner.call("getblock", owner.call("getblockhash", 1))["loss_before"]
-        tip = owner.call("getblock", owner.call("getbestblockhash"))
-        last = tip["loss_after"] or tip["loss_before"]  # a void update may have no loss of its own
+        first, block = self.first_loss(), owner.call("getblock", tip)
+        last, height = block["loss_after"] or block["loss_before"], block["height"]
         print(f"\nBenchmark loss     {first:.4f} before, {last:.4f} after {height} blocks (nats a byte)")
-        for node in (miner, owner):
-            model = node.call("getmodelinfo")
-            print(f"{node.name:<8} stands on  {node.call('getbestblockhash')}\n"
-                  f"         model_root {model['model_root']}")
-        if miner.call("getmodelinfo")["model_root"] != owner.call("getmodelinfo")["model_root"]:
+        roots = {node.name: node.call("getblock", tip)["model_root_after"] for node in (miner, owner)}
+        for name, root in roots.items():
+            print(f"{name:<8} stands on  {tip}\n         model_root {root}")
+        if roots["miner"] != roots["owner"]:
             raise Failure("the nodes' models differ")
-        paid = owner.call("getdataset", 1)["total_paid"]
+        data = owner.call("getdataset", 1)
+        earned = f"{data['total_paid']:.8f} earned by the data"
+        if data["total_paid"] == 0:
+            earned += f", drawn {data['total_draws']} times, which have not improved the model"
         balances = {node.name: self.total_balance(node) for node in (miner, owner)}
-        print(f"Balances           miner {balances['miner']:.8f} ATL, owner {balances['owner']:.8f} ATL "
-              f"({paid:.8f} earned by the data)")
+        print(f"Balances           miner {balances['miner']:.8f} ATL, owner {balances['owner']:.8f} ATL ({earned})")
         audit = owner.call("auditchain", 5)
         print(f"auditchain         {audit['checked']} blocks re-executed by the second node: "
               f"{'all as stated' if audit['valid'] else 'FALSE'}")
-        text = owner.call("generatetext", "The ", 200)
+        text = owner.call("generatetext", "The ", 200)["text"]
         print("200 bytes from the model it trained:\n")
-        print("    " + text["text"].replace("\n", "\n    "))
+        print("\n".join("    " + "".join(c if c.isprintable() else "\ufffd" for c in line) for line in text.split("\n")))
         print(f"\nDone in {time.monotonic() - self.started:.0f} seconds.")
-        if not (last < first and all(amount > 0 for amount in balances.values()) and audit["valid"] and height >= 30):
+        if not (last < first and all(amount > 0 for amount in balances.values()) and audit["valid"] and
+                height >= self.options.blocks):
             raise Failure("the run did not end as it should: see the figures above")
 
     @staticmethod
@@ -219,12 +256,20 @@ class Demo:
         return info["balance"] + info["immature_balance"] + info["unconfirmed_balance"]
 
     def keep(self):
-        build = os.path.relpath(self.options.build)
-        print("\nBoth nodes go on running. Talk to them with:")
-        for node in (self.miner, self.owner):
-            print(f"    {build}/atelier-cli -datadir={node.datadir} -chainspec={self.root}/demo.json "
-                  f"-rpcport={node.rpc_port} help      # {node.name}")
-        print("and end them with the call `stop`.")
+        client = shlex.quote(os.path.join(os.path.abspath(self.options.build), "atelier-cli"))
+        miner, owner = (f"{client} -datadir={shlex.quote(node.datadir)}" for node in (self.miner, self.owner))
+        print(f"""
+Both nodes go on running, with their files in {self.root}; mining is switched off. Talk to them like this:
+
+    {miner} help
+    {miner} setmining true
+    {owner} getdataset 1
+    {owner} generatetext "The "
+
+and end them with:
+
+    {owner} stop
+    {miner} stop""")
 
     def close(self, keep):
         nodes = [node for node in (self.miner, self.owner) if node]
@@ -240,11 +285,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build", help="where atelierd was built")
     parser.add_argument("--file", default=LICENCE, help="text to contribute")
-    parser.add_argument("--blocks", type=int, default=32, help="blocks to mine at least")
+    parser.add_argument("--blocks", type=int, default=BLOCKS, help="blocks to mine at least")
     parser.add_argument("--keep", action="store_true", help="leave the nodes running")
+    parser.add_argument("--check", action="store_true", help="check the arguments, and do nothing")
     options = parser.parse_args()
+    sys.stdout.reconfigure(errors="replace")  # the model may write what the terminal cannot show
     if not os.path.isfile(options.file) or os.path.getsize(options.file) < SPEC["blob_min"]:
         sys.exit(f"'{options.file}' is not a file of at least {SPEC['blob_min']} bytes")
+    if options.blocks < 1:
+        sys.exit("--blocks needs a number from 1")
+    if options.check:
+        return
     demo, keep = Demo(options), False
     try:
         demo.start()
