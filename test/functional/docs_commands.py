@@ -124,16 +124,19 @@ def at_home(node):
 
 
 def wallet_page():
-    """doc/wallet.md: two wallets, and the words of one"""
+    """doc/wallet.md: wallets with and without a passphrase, the words of one, and what the next start loads"""
     with Node(start=False) as node:
         place = at_home(node)
         pasted = blocks("doc/wallet.md")
-        tap.equal(len(pasted), 1, "blocks")
+        tap.equal(len(pasted), 2, "blocks")
         output = place.paste(pasted[0])
         tap.equal(sorted(node.rpc.listwallets()), ["alice", "bob"], "wallets")
         tap.true(node.rpc.wallet("alice").dumpmnemonic() in output, f"the words are not shown:\n{output}")
         with tap.raises(-13):  # it asks for the passphrase
             node.rpc.wallet("bob").dumpmnemonic()
+        place.paste(pasted[1])
+        node.restart()
+        tap.equal(sorted(node.rpc.listwallets()), ["alice", "bob", "carol"], "wallets that were loaded at the start")
 
 
 def weights_page():
