@@ -164,6 +164,16 @@ static bool put(void *context, const void *data, size_t size, struct errmsg *err
 	return true;
 }
 
+/* Not file_write_atomic: what lies beside it by the name of its temporary file is somebody's. */
+static bool write_spec(const struct import *i, struct errmsg *err)
+{
+	struct outfile file;
+	bool ok = outfile_open(&file, i->spec_path, true, err) &&
+		outfile_put(&file, i->text.data, i->text.size, err) && outfile_commit(&file, err);
+	outfile_clear(&file);
+	return ok;
+}
+
 static bool write_files(const struct import *i, struct errmsg *err)
 {
 	struct tensorfile_source source = {state_config(i->state), state_theta(i->state), i->spec.name, i->root};
@@ -171,7 +181,7 @@ static bool write_files(const struct import *i, struct errmsg *err)
 	struct tensorfile_sink sink = {put, &w};
 	progress_init(&w.progress, "Writing", i->target, safetensors_size(&source));
 	bool ok = outfile_open(&w.file, i->target, false, err) && safetensors_write(&source, &sink, err) &&
-		outfile_commit(&w.file, err) && file_write_atomic(i->spec_path, i->text.data, i->text.size, 0644, err);
+		outfile_commit(&w.file, err) && write_spec(i, err);
 	outfile_clear(&w.file);
 	return ok;
 }

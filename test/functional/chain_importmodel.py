@@ -97,9 +97,11 @@ def completed():
         for weights in ("model", "model.gguf"):
             spec = os.path.join(root, weights.replace(".", "-") + "-spec.json")
             write_json(spec, own)
+            write_json(spec + ".new", "somebody's")
             status, result, error = run(os.path.join(root, weights), spec)
             tap.equal(status, 0, f"status, with {error}")
             tap.equal({name: read_json(spec)[name] for name in own}, own, "the fields there were")
+            tap.equal(read_json(spec + ".new"), "somebody's", "a file beside the spec")
             made.append((result["model_root"], result["genesis"]))
             with start(spec, "ours") as other:
                 tap.equal(other.rpc.getlogits(TEXT.hex())["logits"], node.rpc.getlogits(TEXT.hex())["logits"], "logits")

@@ -6,6 +6,8 @@ import importlib.util
 import io
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -130,6 +132,32 @@ def short_and_kept():
                 os.kill(pid, 9)
 
 
+def installs():
+    """Packages that are missing are installed, as root or with sudo; without either it says what is missing"""
+    script = f". {shlex.quote(os.path.join(SOURCE, 'contrib', 'lib', 'setup.sh'))}; install_packages here missing other"
+    programs = {"dpkg-query": '[ "$4" = here ] && echo "install ok installed"', "apt-get": 'echo "apt-get $*" >&2',
+                "sudo": 'echo "sudo $*" >&2', "id": 'echo "$FAKE_ID"'}
+    with tempfile.TemporaryDirectory(prefix="atelier-functional-") as folder:
+        for name in ("bash", "env", "grep"):
+            os.symlink(shutil.which(name), os.path.join(folder, name))
+        for name, text in programs.items():
+            with open(os.path.join(folder, name), "w", encoding="ascii") as file:
+                file.write(f"#!{shutil.which('bash')}\n{text}\n")
+            os.chmod(os.path.join(folder, name), 0o755)
+
+        def run(number):
+            done = subprocess.run(["bash", "-u", "-c", script], env={"PATH": folder, "FAKE_ID": number},
+                                  capture_output=True, text=True, timeout=PATIENCE, check=False)
+            return done.returncode, done.stderr.splitlines()
+        install = "apt-get install -y -qq --no-install-recommends missing other"
+        tap.equal(run("0"), (0, ["apt-get update -qq", install]), "as root")
+        tap.equal(run("1000"), (0, ["sudo apt-get update -qq", f"sudo env DEBIAN_FRONTEND=noninteractive {install}"]),
+                  "with sudo")
+        os.remove(os.path.join(folder, "sudo"))
+        status, lines = run("1000")
+        tap.true(status == 1 and lines[0].endswith("first: missing other"), f"without sudo: {status}, {lines}")
+
+
 def arguments():
     """What quickstart cannot do it says before it builds"""
     for given, text in ((["--blocks", "0"], "from 1"), (["--blocks", "x"], "invalid"), (["--file", "/dev/null"], "4096"),
@@ -142,4 +170,4 @@ def arguments():
 
 
 if __name__ == "__main__":
-    tap.main(one_block, short_and_kept, arguments)
+    tap.main(one_block, short_and_kept, installs, arguments)
