@@ -9,7 +9,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { IMPORT_HEAD = 8, IMPORT_WAITING = 64 };
+enum { IMPORT_HEAD = 8, IMPORT_WAITING = 64, IMPORT_LOOK_MS = 200 };
 
 struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct state *parent,
 	struct errmsg *err)
@@ -69,17 +69,28 @@ struct import {
 	int fd;
 	const char *path;
 	uint64_t size, at;
-	size_t added;
+	struct import_result *result;
 	struct buf record;
 };
 
 /* A file may hold more than may wait: the reading keeps to the pace of the verification. */
 static void let_verification_catch_up(struct chain *chain)
 {
-	while (chain->waiting_count > IMPORT_WAITING && chain->job_count > 0) {
-		pool_wait(chain->pool);
+	while (chain->waiting_count > IMPORT_WAITING && chain->job_count > 0 && !chain_stopped(chain)) {
+		pool_wait_for(chain->pool, IMPORT_LOOK_MS);
 		pool_drain(chain->pool);
 	}
+}
+
+/* The clock may be slow: what is refused for it comes into its own when the clock has caught up. */
+static void note_too_new(struct import *import, const struct header *header)
+{
+	const int64_t due = (int64_t)header->time - spec_future_limit(import->chain->spec);
+
+	if (import->result->due == 0)
+		log_warn("[chain] %s: blocks are too new for this machine's clock: the file will be read again", import->path);
+	if (import->result->due == 0 || due < import->result->due)
+		import->result->due = due;
 }
 
 /* The record at the current place, if it is one. False only if the disk failed. */
@@ -89,6 +100,7 @@ static bool import_record(struct import *import, struct errmsg *err)
 	struct reader reader;
 	struct reject reject;
 	uint8_t head[IMPORT_HEAD];
+	struct header header;
 	struct block *block;
 	uint32_t size;
 
@@ -110,15 +122,18 @@ static bool import_record(struct import *import, struct errmsg *err)
 		return true;
 	}
 	import->at = at + IMPORT_HEAD + size;
+	header = block->header;
 	switch (chain_add_block(import->chain, block, NULL, &reject)) {
 	case CHAIN_NEW:
-		import->added++;
+		import->result->added++;
 		let_verification_catch_up(import->chain);
 		return true;
 	case CHAIN_KNOWN:
 		return true;
 	case CHAIN_ORPHAN:
 	case CHAIN_REJECTED:
+		if (strcmp(reject.reason, "time-too-new") == 0)
+			note_too_new(import, &header);
 		log_warn("[chain] %s: the block at offset %llu is not taken: %s, %s", import->path,
 			(unsigned long long)at, reject.reason, reject.detail);
 		return true;
@@ -128,12 +143,12 @@ static bool import_record(struct import *import, struct errmsg *err)
 	return true;
 }
 
-bool chain_import(struct chain *chain, const char *path, size_t *added, struct errmsg *err)
+bool chain_import(struct chain *chain, const char *path, struct import_result *result, struct errmsg *err)
 {
-	struct import import = { .chain = chain, .path = path };
+	struct import import = { .chain = chain, .path = path, .result = result };
 	bool ok;
 
-	*added = 0;
+	*result = (struct import_result){ 0 };
 	if (!file_size(path, &import.size, err))
 		return false;
 	import.fd = file_open(path, err);
@@ -141,10 +156,9 @@ bool chain_import(struct chain *chain, const char *path, size_t *added, struct e
 		return false;
 	buf_init(&import.record);
 	ok = true;
-	while (ok && (import.at = blockfile_find_magic(import.fd, chain->spec->magic, import.at, import.size, path)) +
+	while (ok && !chain_stopped(chain) && (import.at = blockfile_find_magic(import.fd, chain->spec->magic, import.at, import.size, path)) +
 		IMPORT_HEAD <= import.size)
 		ok = import_record(&import, err);
-	*added = import.added;
 	buf_clear(&import.record);
 	close(import.fd);
 	return ok;

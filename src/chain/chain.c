@@ -240,7 +240,7 @@ static void resume_block(struct chain *chain, struct node *node)
 }
 
 /* Blobs that the chain and the branches near its tip need; and the blocks that still wait for their verdict. */
-static void resume(struct chain *chain)
+static bool resume(struct chain *chain, struct errmsg *err)
 {
 	const uint32_t height = chain_tip(chain)->height;
 
@@ -248,19 +248,23 @@ static void resume(struct chain *chain)
 		blobs_settle(chain->blobs, registry_get(chain->registry, i)->root);
 	for (size_t i = 0; i < chain->index.count; i++) {
 		struct node *node = chain->index.nodes[i];
-		bool near = entry_verified(&node->entry) && node->entry.height + SETTLE_DEPTH >= height &&
+		bool near;
+
+		if (chain_stopped(chain))
+			return errmsg_set(err, "Asked to stop while the blocks that wait were read");
+		near = entry_verified(&node->entry) && node->entry.height + SETTLE_DEPTH >= height &&
 			!index_is_active(&chain->index, &node->entry);
 
 		if (near || node->entry.status == ENTRY_STORED)
 			resume_block(chain, node);
 	}
 	blobs_drop_old(chain->blobs, BLOB_SECONDS);
+	return true;
 }
 
 static bool open_state(struct chain *chain, const struct chain_options *options, struct errmsg *err)
 {
-	struct state *state = states_rebuild(chain->states, chain_tip_node(chain), options->progress,
-		options->progress_context, err);
+	struct state *state = states_rebuild(chain->states, chain_tip_node(chain), options, err);
 
 	if (state == NULL)
 		return errmsg_wrap(err, "The model state of the tip cannot be rebuilt");
@@ -276,6 +280,7 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 
 	chain->spec = options->spec;
 	chain->pool = options->pool;
+	chain->stop = options->stop;
 	chain->datadir = mem_strdup(options->datadir);
 	chain->initial_download = true;
 	chain->proofs = proofs_new(chain->spec);
@@ -286,11 +291,10 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	reindex = options->reindex || reindex_needed(chain);
 	if (!open_files(chain, reindex, err) || (reindex && !reindex_run(chain, options, err)) ||
 		!load(chain, err) || !check_files(chain, err) || !reindex_rest(chain, options, err) ||
-		!open_models(chain, options, err) || !open_state(chain, options, err)) {
+		!open_models(chain, options, err) || !open_state(chain, options, err) || !resume(chain, err)) {
 		chain_close(chain);
 		return NULL;
 	}
-	resume(chain);
 	chain_update_download(chain);
 	chain_advance(chain);
 	log_info("[chain] tip is block %" PRIu32 ", %zu headers known", chain_tip(chain)->height, chain->index.count);
@@ -300,11 +304,13 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 /* A start after this one need not replay anything. */
 static void last_snapshot(struct chain *chain)
 {
+	struct state *state = chain->states != NULL && !chain->failed ? chain_state(chain) : NULL;
 	struct errmsg err;
 
-	if (chain->states != NULL && !chain->failed && chain->index.active_count > 1 &&
-		!states_snapshot(chain->states, chain_tip_node(chain), &err))
+	/* None: the opening did not come so far. */
+	if (state != NULL && !states_snapshot(chain->states, chain_tip_node(chain), &err))
 		log_warn("[chain] no snapshot of the model: %s", err.text);
+	state_unref(state);
 }
 
 void chain_close(struct chain *chain)

@@ -17,6 +17,8 @@
 #ifndef ATELIER_CHAIN_CHAIN_H
 #define ATELIER_CHAIN_CHAIN_H
 
+#include <stdatomic.h>
+
 #include "consensus/block.h"
 #include "consensus/registry.h"
 #include "consensus/target.h"
@@ -95,6 +97,9 @@ struct chain_options {
 	bool reindex;                      /* forget index and coins, read the block files again */
 	void (*progress)(void *context, const char *what, uint32_t done, uint32_t total); /* long start-ups; may be NULL */
 	void *progress_context;
+	/* Set from outside, by a signal handler too: chain_open and chain_import give up within a moment, and what they have
+	 * done so far is kept or done again by the next start. May be NULL. */
+	const atomic_bool *stop;
 };
 
 /* Opens or creates, replays the model from the newest sound snapshot. Only one process may hold a datadir. */
@@ -229,10 +234,14 @@ struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry
 	struct errmsg *err);
 
 /* Reads a file of serialised blocks, each  magic 4 | u32 size | block of doc/protocol.md section 8, and adds each of them
- * (-loadblock). Damaged stretches are skipped. `added` counts the new ones. False if the file cannot be read, or the disk
- * failed. Waits for verification where the file is long; what is still to be verified at its end goes on as for blocks from
+ * (-loadblock). Damaged stretches are skipped. False if the file cannot be read, or the disk failed. Waits for verification where the file is long; what is still to be verified at its end goes on as for blocks from
  * peers. */
-bool chain_import(struct chain *chain, const char *path, size_t *added, struct errmsg *err);
+struct import_result {
+	size_t added;                      /* new blocks */
+	int64_t due;                       /* 0, or: some are too new for this machine's clock, and from this Unix time on it is
+	                                      worth while to read the file again */
+};
+bool chain_import(struct chain *chain, const char *path, struct import_result *result, struct errmsg *err);
 /* Appends such a record of a verified block, bodies included. */
 bool chain_export_block(struct chain *chain, const struct index_entry *entry, struct buf *out, struct errmsg *err);
 

@@ -494,7 +494,7 @@ static void tip_changed(struct chain *chain)
 {
 	const struct index_entry *tip = chain_tip(chain);
 	struct errmsg err;
-	struct state *state = states_rebuild(chain->states, node_of(tip), NULL, NULL, &err);
+	struct state *state = states_rebuild(chain->states, node_of(tip), NULL, &err);
 
 	if (state == NULL) {
 		chain_fail(chain, &err);

@@ -74,7 +74,13 @@ struct chain {
 	bool closing;
 	bool initial_download;
 	bool failed;                    /* the disk did */
+	const atomic_bool *stop;        /* asks chain_open and chain_import to give up; NULL: nobody does */
 };
+
+static inline bool chain_stopped(const struct chain *chain)
+{
+	return chain->stop != NULL && atomic_load(chain->stop);
+}
 
 /* Tells every subscriber that wants to know. */
 #define NOTIFY(chain, notice, ...) \

@@ -95,7 +95,7 @@ static bool visit(void *context, enum record_kind kind, const struct file_positi
 	if (reindex->options->progress != NULL)
 		reindex->options->progress(reindex->options->progress_context, "Reading block files",
 			(uint32_t)(done >> 20), (uint32_t)(total >> 20));
-	return true;
+	return !chain_stopped(reindex->chain);
 }
 
 /* Whether the index has the block already, or has refused it. */
@@ -155,7 +155,7 @@ static bool enter_all(struct reindex *reindex, struct errmsg *err)
 		struct db_batch *batch = db_batch_new();
 
 		before = reindex->taken;
-		for (size_t i = 0; i < reindex->count; i++) {
+		for (size_t i = 0; i < reindex->count && !chain_stopped(reindex->chain); i++) {
 			struct found_block *found = reindex->blocks[i];
 
 			if (!found->done && found->block.size != 0 && !is_entered(reindex->chain, found) &&
@@ -164,6 +164,8 @@ static bool enter_all(struct reindex *reindex, struct errmsg *err)
 		}
 		ok = db_write(reindex->chain->db, batch, true, err);
 		db_batch_free(batch);
+		if (ok && chain_stopped(reindex->chain))
+			ok = errmsg_set(err, "Asked to stop during -reindex, which the next start begins again");
 	} while (ok && reindex->taken > before);
 	return ok;
 }

@@ -64,6 +64,7 @@ struct replay *replay_new(const struct spec *spec, const struct blockfile *block
 	replay->blocks = blocks;
 	replay->target = target;
 	atomic_init(&replay->cancel, false);
+	replay->stop = &replay->cancel;
 	return replay;
 }
 
@@ -112,7 +113,7 @@ static struct state *replay_block(const struct replay *replay, const struct node
 	struct errmsg *err)
 {
 	struct block *block = stored_read(replay->blocks, replay->spec, node, true, err);
-	struct update_job job = { .parent = parent, .slots = replay->spec->slots, .cancel = &replay->cancel };
+	struct update_job job = { .parent = parent, .slots = replay->spec->slots, .cancel = replay->stop };
 	struct update_outcome outcome;
 	struct update_proof *proofs;
 	struct state *state;
@@ -149,7 +150,7 @@ static struct state *replay_from(struct replay *replay, const struct replay_base
 	for (uint32_t height = first + 1; state != NULL && height <= target->height; height++) {
 		struct state *next = NULL;
 
-		if (atomic_load(&replay->cancel))
+		if (atomic_load(replay->stop))
 			errmsg_set(&replay->err, "cancelled");
 		else
 			next = replay_block(replay, node_of(entry_ancestor(target, height)), state, &replay->err);

@@ -26,6 +26,7 @@ struct replay {
 	struct replay_base *bases;    /* nearest first; tried in turn */
 	size_t base_count;
 	atomic_bool cancel;
+	const atomic_bool *stop;      /* `cancel`, unless somebody else's flag is to be heeded */
 	void (*progress)(void *context, const char *what, uint32_t done, uint32_t total);   /* may be NULL */
 	void *progress_context;
 	/* Results: */

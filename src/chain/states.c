@@ -304,8 +304,7 @@ static struct replay *plan_replay(struct states *states, const struct node *targ
 	return replay;
 }
 
-struct state *states_rebuild(struct states *states, const struct node *node,
-	void (*progress)(void *context, const char *what, uint32_t done, uint32_t total), void *progress_context,
+struct state *states_rebuild(struct states *states, const struct node *node, const struct chain_options *options,
 	struct errmsg *err)
 {
 	struct state *state = states_get(states, node);
@@ -314,8 +313,11 @@ struct state *states_rebuild(struct states *states, const struct node *node,
 	if (state != NULL)
 		return state;
 	replay = plan_replay(states, node);
-	replay->progress = progress;
-	replay->progress_context = progress_context;
+	if (options != NULL) {
+		replay->progress = options->progress;
+		replay->progress_context = options->progress_context;
+		replay->stop = options->stop != NULL ? options->stop : &replay->cancel;
+	}
 	replay_run(replay);
 	state = replay->state;
 	if (state != NULL)

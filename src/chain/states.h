@@ -30,9 +30,9 @@ void states_put(struct states *states, const struct node *node, struct state *st
 /* This node is the tip: its state stays. It must be in memory. */
 void states_pin(struct states *states, const struct node *node);
 
-/* From memory, or replayed at once: a new reference, NULL with the error set if it cannot be had. */
-struct state *states_rebuild(struct states *states, const struct node *node,
-	void (*progress)(void *context, const char *what, uint32_t done, uint32_t total), void *progress_context,
+/* From memory, or replayed at once: a new reference, NULL with the error set if it cannot be had. Of the options (NULL:
+ * none) it takes `progress` and `stop`. */
+struct state *states_rebuild(struct states *states, const struct node *node, const struct chain_options *options,
 	struct errmsg *err);
 /* Replays on a worker; `ready` is called later, on the loop, with a reference of its own to release, or NULL. */
 void states_request(struct states *states, const struct node *node,

@@ -1,9 +1,12 @@
 #include "config.h"
 #include "node/node.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <event2/thread.h>
+#include <event2/util.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +36,9 @@
 
 enum { SIGNALS = 3, NAMED_ROOM = 2 * SETTINGS_LIST_MAX, PID_TEXT_MAX = 32 };
 
+#define IMPORT_OVER INT64_MAX
+enum { IMPORT_PAUSE = 60 }; /* seconds until a file is read again at the earliest */
+
 /* All parts; NULL where not open. */
 struct node {
 	const struct settings *settings;
@@ -40,7 +46,7 @@ struct node {
 	bool logging;                    /* the log is open */
 	char *pid_path;                  /* of the file that was written; it goes at the end */
 	struct event_base *base;
-	struct event *signals[SIGNALS], *tick;
+	struct event *reopen, *end, *tick;
 	struct loop_pool pool;           /* verification */
 	struct rpc_table *table;
 	struct rpc_server *server;
@@ -58,9 +64,43 @@ struct node {
 	struct calls_control control;
 	struct calls_text *text;
 	struct calls_model *model;
+	int64_t import_due[SETTINGS_LIST_MAX]; /* of each -loadblock: the Unix time from when on to read it, or IMPORT_OVER */
 	int64_t progress_due;            /* when start-up tells next how far it is */
 	struct errmsg failure;           /* why it cannot go on; "" while it can */
 };
+
+/* === The end === */
+
+/* Signals are heard from the beginning on, while the loop does not run yet or does something that takes long: what takes
+ * long looks at the flag, and the pipe wakes the loop. */
+static atomic_bool end_asked;
+static int end_pipe[2] = {-1, -1};
+
+static void on_end_signal(int number)
+{
+	int before = errno;
+	(void)number;
+	atomic_store(&end_asked, true);
+	if (write(end_pipe[1], "", 1) < 0)
+		errno = before; /* full: the loop is woken anyway */
+	errno = before;
+}
+
+static bool hear_signals(struct errmsg *err)
+{
+	struct sigaction action = {.sa_handler = on_end_signal, .sa_flags = SA_RESTART};
+	atomic_store(&end_asked, false);
+	if (pipe(end_pipe) != 0 || evutil_make_socket_nonblocking(end_pipe[0]) != 0 ||
+	    evutil_make_socket_nonblocking(end_pipe[1]) != 0 || evutil_make_socket_closeonexec(end_pipe[0]) != 0 ||
+	    evutil_make_socket_closeonexec(end_pipe[1]) != 0)
+		return errmsg_set(err, "Signals cannot be handled");
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on files fails like any other */
+	return true;
+}
 
 static void end_loop(void *context)
 {
@@ -68,10 +108,11 @@ static void end_loop(void *context)
 	event_base_loopexit(node->base, NULL);
 }
 
-static void on_end_signal(evutil_socket_t number, short what, void *arg)
+static void on_end_asked(evutil_socket_t fd, short what, void *arg)
 {
+	(void)fd;
 	(void)what;
-	log_info("signal %d: the node ends", (int)number);
+	log_info("A signal asks for it: the node ends");
 	end_loop(arg);
 }
 
@@ -94,14 +135,38 @@ static void on_fatal(void *context, const char *why)
 
 /* === Once a second === */
 
+/* -loadblock: files that are due; some of their blocks may have been too new before. */
+static bool import_blocks(struct node *node, struct errmsg *err)
+{
+	for (size_t i = 0; i < node->settings->loadblock.count; i++) {
+		const char *path = node->settings->loadblock.values[i];
+		struct import_result result;
+		if (node->import_due[i] == IMPORT_OVER || clock_wall() < node->import_due[i])
+			continue;
+		node->import_due[i] = IMPORT_OVER;
+		if (!chain_import(node->chain, path, &result, err))
+			return errmsg_wrap(err, "-loadblock=%.100s", path);
+		log_info("%zu new blocks in %s", result.added, path);
+		if (result.due == 0)
+			continue;
+		node->import_due[i] = clock_wall() + IMPORT_PAUSE;
+		if (node->import_due[i] < result.due)
+			node->import_due[i] = result.due;
+	}
+	return true;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct node *node = arg;
 	(void)fd;
 	(void)what;
+	struct errmsg err;
 	if (engine_trust() == ENGINE_NONE)
 		on_fatal(node, "This machine computes wrongly: nothing can be verified on it");
 	watch_look(&node->watch);
+	if (!import_blocks(node, &err))
+		log_error("%s", err.text);
 	if (wallets_tick(node->wallets))
 		event_active(node->tick, EV_TIMEOUT, 0);
 }
@@ -168,19 +233,13 @@ static bool choose_engine(const struct node *node, struct errmsg *err)
 
 static bool open_loop(struct node *node, struct errmsg *err)
 {
-	static const struct {
-		int number;
-		event_callback_fn handler;
-	} handlers[SIGNALS] = {{SIGINT, on_end_signal}, {SIGTERM, on_end_signal}, {SIGHUP, on_reopen_signal}};
 	if (evthread_use_pthreads() != 0 || (node->base = event_base_new()) == NULL)
 		return errmsg_set(err, "The event loop cannot be made");
-	for (size_t i = 0; i < SIGNALS; i++) {
-		node->signals[i] = evsignal_new(node->base, handlers[i].number, handlers[i].handler, node);
-		if (node->signals[i] == NULL || event_add(node->signals[i], NULL) != 0)
-			return errmsg_set(err, "Signals cannot be handled");
-	}
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on files fails like any other */
+	node->reopen = evsignal_new(node->base, SIGHUP, on_reopen_signal, node);
+	node->end = event_new(node->base, end_pipe[0], EV_READ, on_end_asked, node);
+	if (node->reopen == NULL || event_add(node->reopen, NULL) != 0 || node->end == NULL ||
+	    event_add(node->end, NULL) != 0)
+		return errmsg_set(err, "Signals cannot be handled");
 	loop_pool_init(&node->pool, node->base, node->settings->verify_threads);
 	return true;
 }
@@ -243,6 +302,7 @@ static bool open_chain(struct node *node, struct errmsg *err)
 		.reindex = options_bool(s->options, "reindex"),
 		.progress = on_progress,
 		.progress_context = node,
+		.stop = &end_asked,
 	};
 	node->chain = chain_open(&options, err);
 	if (node->chain == NULL)
@@ -356,18 +416,6 @@ static void add_calls(struct node *node)
 	calls_control_add(node->table, &node->control);
 }
 
-static bool import_blocks(struct node *node, struct errmsg *err)
-{
-	for (size_t i = 0; i < node->settings->loadblock.count; i++) {
-		const char *path = node->settings->loadblock.values[i];
-		size_t added = 0;
-		if (!chain_import(node->chain, path, &added, err))
-			return errmsg_wrap(err, "-loadblock=%.100s", path);
-		log_info("%zu new blocks in %s", added, path);
-	}
-	return true;
-}
-
 static bool node_open(struct node *node, struct errmsg *err)
 {
 	if (!open_folder(node, err))
@@ -425,10 +473,10 @@ static void close_loop(struct node *node)
 	loop_pool_clear(&node->pool);
 	if (node->tick != NULL)
 		event_free(node->tick);
-	for (size_t i = 0; i < SIGNALS; i++) {
-		if (node->signals[i] != NULL)
-			event_free(node->signals[i]);
-	}
+	if (node->reopen != NULL)
+		event_free(node->reopen);
+	if (node->end != NULL)
+		event_free(node->end);
 	if (node->base != NULL)
 		event_base_free(node->base);
 }
@@ -456,8 +504,11 @@ bool node_run(const struct settings *settings, struct errmsg *err)
 {
 	struct node node = {.settings = settings, .lock = -1};
 	umask(077); /* libraries make files too: the wallets', and what else is here, are nobody else's */
-	bool ok = node_open(&node, err);
-	if (ok) {
+	bool ok = hear_signals(err) && node_open(&node, err);
+	if (!ok && atomic_load(&end_asked)) {
+		log_info("A signal asked the start to end: %s", err->text);
+		ok = true;
+	} else if (ok) {
 		event_base_dispatch(node.base);
 		ok = node.failure.text[0] == '\0' || errmsg_set(err, "%s", node.failure.text);
 	}

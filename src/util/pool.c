@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct job {
 	struct job *next;
@@ -97,11 +98,15 @@ static void *work(void *arg)
 struct pool *pool_new(unsigned threads, pool_notify *notify, void *context)
 {
 	struct pool *p = mem_calloc(1, sizeof *p + threads * sizeof p->threads[0]);
+	pthread_condattr_t monotonic;
 	sigset_t all, before;
 
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
-	pthread_cond_init(&p->result, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->result, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	queue_init(&p->urgent);
 	queue_init(&p->normal);
 	queue_init(&p->finished);
@@ -167,6 +172,24 @@ void pool_wait(struct pool *p)
 	pthread_mutex_lock(&p->lock);
 	while (p->finished.first == NULL && p->pending)
 		pthread_cond_wait(&p->result, &p->lock);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void pool_wait_for(struct pool *p, unsigned ms)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += ms / 1000;
+	end.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (end.tv_nsec >= 1000000000) {
+		end.tv_sec++;
+		end.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&p->lock);
+	while (p->finished.first == NULL && p->pending &&
+		pthread_cond_timedwait(&p->result, &p->lock, &end) == 0)
+		;
 	pthread_mutex_unlock(&p->lock);
 }
 

@@ -29,6 +29,8 @@ size_t pool_drain(struct pool *p);
 
 /* Blocks until at least one result waits or nothing is pending. For tests and for shutting down in order. */
 void pool_wait(struct pool *p);
+/* The same, but for so many milliseconds at most. */
+void pool_wait_for(struct pool *p, unsigned ms);
 
 /* Jobs posted whose done has not been called yet. */
 size_t pool_pending(const struct pool *p);

@@ -11,6 +11,7 @@ from framework.node import KEYS, Node, RpcError, wait_until
 
 PAYEE = messages.address("ratl", bytes.fromhex(KEYS[0]))
 HEIGHT = 5
+EARLY = "-mocktime=1500000000"
 
 
 def remove(node, *patterns):
@@ -139,9 +140,7 @@ def slow_clock():
     """-reindex, and the start after it, with a clock for which every block is too new"""
     node, tip, root = made()
     with node:
-        early = "-mocktime=1500000000"
-        check_with = [("-reindex", early), (early,)]
-        for options in check_with:
+        for options in (("-reindex", EARLY), (EARLY,)):
             node.start(*options)
             wait_until(lambda: node.tip() == tip, f"the tip is there with {options}", 30)
             tap.equal(node.model_root(), root, "model root")
@@ -152,4 +151,17 @@ def slow_clock():
         node.rpc.generatetoaddress(1, PAYEE)
 
 
-tap.main(lost, damaged_index, lost_writes, damaged_blocks, slow_clock)
+def slow_clock_import():
+    """-loadblock with such a clock: the file is read again when the clock is right, in the same run"""
+    with Node() as maker, Node(start=False) as node:
+        maker.generate(HEIGHT)
+        path = os.path.join(node.root, "blocks")
+        maker.export_blocks(path)
+        node.start(EARLY, f"-loadblock={path}")
+        node.wait_for_log("time-too-new")
+        tap.equal(node.height(), 0, "height while all blocks are too new")
+        node.rpc.setmocktime(0)
+        wait_until(lambda: node.tip() == maker.tip(), "the blocks are taken", 30)
+
+
+tap.main(lost, damaged_index, lost_writes, damaged_blocks, slow_clock, slow_clock_import)

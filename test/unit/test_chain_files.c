@@ -223,16 +223,22 @@ static void test_block_file_lost(void **unused)
 
 /* --- a node on damaged files --- */
 
-static bool opens(struct helper *h, struct errmsg *err)
+static bool opens_with(struct helper *h, struct chain_options options, struct errmsg *err)
 {
-	struct chain_options options = { .datadir = h->folder, .spec = h->spec };
 	struct chain *chain;
 
+	options.datadir = h->folder;
+	options.spec = h->spec;
 	options.pool = pool_new(1, NULL, NULL);
 	chain = chain_open(&options, err);
 	chain_close(chain);
 	pool_free(options.pool);
 	return chain != NULL;
+}
+
+static bool opens(struct helper *h, struct errmsg *err)
+{
+	return opens_with(h, (struct chain_options){ .reindex = false }, err);
 }
 
 static void test_damaged_body(void **unused)
@@ -402,6 +408,30 @@ static void test_reindex_interrupted(void **unused)
 	helper_stop(&h);
 }
 
+/* Asked to stop, an opening gives up, and leaves everything to the next one. */
+static void test_stopped(void **unused)
+{
+	atomic_bool stop = true;
+	struct errmsg err;
+	struct helper h;
+
+	(void)unused;
+	helper_start(&h);
+	helper_mine(&h, 6);
+	helper_close(&h);
+	helper_remove(&h, "model/*");
+	assert_false(opens_with(&h, (struct chain_options){ .stop = &stop }, &err));
+	assert_int_equal(helper_files(&h, "model/*"), 0);
+	assert_false(opens_with(&h, (struct chain_options){ .stop = &stop, .reindex = true }, &err));
+	assert_non_null(strstr(err.text, "next start"));
+	stop = false;
+	assert_true(opens_with(&h, (struct chain_options){ .stop = &stop }, &err));
+	helper_open(&h);
+	helper_settle(&h);
+	assert_int_equal(chain_tip(h.chain)->height, 6);
+	helper_stop(&h);
+}
+
 /* With a clock that goes slow every block of the files would be too new: that is no reason to lose them. */
 static void test_reindex_slow_clock(void **unused)
 {
@@ -432,7 +462,8 @@ static void test_import(void **unused)
 	struct helper a, b;
 	struct buf file;
 	struct errmsg err = { "" };
-	size_t added;
+	struct import_result result;
+	const int64_t now = clock_wall();
 	char path[600];
 
 	(void)unused;
@@ -446,15 +477,22 @@ static void test_import(void **unused)
 	}
 	snprintf(path, sizeof path, "%s/export.dat", b.folder);
 	assert_true(file_write_atomic(path, file.data, file.size, 0600, &err));
-	assert_true(chain_import(b.chain, path, &added, &err));
-	assert_int_equal(added, 80);
+	/* A clock that goes slow: the result tells when all of them may come. */
+	clock_set_mock((int64_t)b.spec->genesis_time - 100000);
+	assert_true(chain_import(b.chain, path, &result, &err));
+	assert_int_equal(result.added, 0);
+	assert_int_equal(result.due, (int64_t)chain_at(a.chain, 1)->header.time - spec_future_limit(b.spec));
+	clock_set_mock(now);
+	assert_true(chain_import(b.chain, path, &result, &err));
+	assert_int_equal(result.added, 80);
+	assert_int_equal(result.due, 0);
 	/* Reading does not run away from verification. */
 	assert_true(chain_tip(b.chain)->height >= 10);
 	helper_settle(&b);
 	assert_memory_equal(chain_tip(b.chain)->id, chain_tip(a.chain)->id, 32);
-	assert_true(chain_import(b.chain, path, &added, &err));
-	assert_int_equal(added, 0);
-	assert_false(chain_import(b.chain, "/nonexistent/file", &added, &err));
+	assert_true(chain_import(b.chain, path, &result, &err));
+	assert_int_equal(result.added, 0);
+	assert_false(chain_import(b.chain, "/nonexistent/file", &result, &err));
 	buf_clear(&file);
 	helper_stop(&a);
 	helper_stop(&b);
@@ -507,6 +545,7 @@ int main(void)
 		cmocka_unit_test(test_reindex),
 		cmocka_unit_test(test_lost_files),
 		cmocka_unit_test(test_reindex_interrupted),
+		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_reindex_slow_clock),
 		cmocka_unit_test(test_import),
 		cmocka_unit_test(test_disk_full),

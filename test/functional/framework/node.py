@@ -16,6 +16,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -227,6 +228,14 @@ class Node:
     def log(self):
         with open(self.log_path, errors="replace") as file:
             return file.read()
+
+    def export_blocks(self, path):
+        """Writes its blocks to a file, as -loadblock takes them."""
+        magic = messages.stored(self.rpc.getblockhash(0))[:4]
+        with open(path, "wb") as file:
+            for height in range(1, self.height() + 1):
+                raw = bytes.fromhex(self.rpc.getblock(self.rpc.getblockhash(height), 0))
+                file.write(magic + struct.pack("<I", len(raw)) + raw)
 
     def wait_for_height(self, height):
         wait_until(lambda: self.height() == height, f"the height is {height}")
