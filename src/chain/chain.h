@@ -51,6 +51,7 @@ struct index_entry {
 	/* From ENTRY_VERIFIED on: */
 	struct block_outcome outcome;
 	uint8_t model_root_after[32];
+	uint32_t verify_ms;                /* what its verification took in this run; 0: an earlier one verified it */
 };
 
 /* Who brought a block or a proof. Whoever has left by the time of the verdict is still known by the group. */

@@ -31,6 +31,7 @@ struct block_job {
 	struct block_outcome outcome;
 	struct verify_job verify;
 	struct verdict verdict;
+	int64_t began;             /* clock_mono_ms */
 };
 
 static void turn_begin(struct turn *turn, struct chain *chain, struct group *group)
@@ -110,6 +111,8 @@ static bool accept(struct chain *chain, struct block_job *job, struct errmsg *er
 	entry->outcome.loss_before = job->verdict.loss_before;
 	entry->outcome.loss_after = job->verdict.loss_after;
 	memcpy(entry->model_root_after, state_root(job->verdict.state), 32);
+	/* One millisecond is the least: 0 says that it was not in this run. */
+	entry->verify_ms = (uint32_t)(clock_mono_ms() - job->began) + 1;
 	index_set_status(&chain->index, job->node, ENTRY_VERIFIED);
 	states_put(chain->states, job->node, job->verdict.state);
 	/* Not synced by itself: if a crash loses it, the block is verified again; and connecting it syncs. */
@@ -331,6 +334,7 @@ static void start_job(struct chain *chain, struct node *node, struct state *pare
 	job->node = node;
 	job->block = block;
 	job->verdict.false_proof = SIZE_MAX;
+	job->began = clock_mono_ms();
 	if (!gather_block(chain, node, block, parent, true, &job->verify, &job->outcome, &missing, &err)) {
 		want_more(chain, node, &missing, &err);
 		block_free(block);

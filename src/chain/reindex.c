@@ -165,7 +165,7 @@ static bool enter_all(struct reindex *reindex, struct errmsg *err)
 		ok = db_write(reindex->chain->db, batch, true, err);
 		db_batch_free(batch);
 		if (ok && chain_stopped(reindex->chain))
-			ok = errmsg_set(err, "Asked to stop during -reindex, which the next start begins again");
+			ok = errmsg_set(err, "Asked to stop while the block files were read: the next start does it again");
 	} while (ok && reindex->taken > before);
 	return ok;
 }

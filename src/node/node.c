@@ -19,6 +19,7 @@
 #include "net/net.h"
 #include "node/auditor.h"
 #include "node/calls.h"
+#include "node/journal.h"
 #include "node/loop.h"
 #include "node/miner.h"
 #include "node/watch.h"
@@ -58,6 +59,7 @@ struct node {
 	struct auditor *auditor;
 	struct rpc_submit *submit;
 	struct watch watch;
+	struct journal journal;
 	struct calls_training training;
 	struct calls_mining mining;
 	struct calls_audit audit;
@@ -165,6 +167,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (engine_trust() == ENGINE_NONE)
 		on_fatal(node, "This machine computes wrongly: nothing can be verified on it");
 	watch_look(&node->watch);
+	journal_tick(&node->journal);
 	if (!import_blocks(node, &err))
 		log_error("%s", err.text);
 	if (wallets_tick(node->wallets))
@@ -387,6 +390,9 @@ static bool open_work(struct node *node, struct errmsg *err)
 	node->watch = (struct watch){
 		.chain = node->chain, .net = node->net, .miner = node->miner, .mine_alone = s->mine_alone,
 		.wants_peers = s->spec.is_public || connects(s) || s->addnode.count > 0};
+	node->journal = (struct journal){
+		.chain = node->chain, .net = node->net, .miner = node->miner, .idle_ms = 1000 * (int64_t)s->status_interval};
+	journal_open(&node->journal);
 	if (s->mine && !new_mining_key(node, key, err))
 		return false;
 	if (s->mine)

@@ -62,6 +62,8 @@ static const struct option_spec table[] = {
 	 "Debugging", NULL, OPTION_MULTI},
 	{"debuglogfile", "<file>", "Name of the log; a relative path is relative to the chain's folder.", "Debugging",
 	 "debug.log", OPTION_PATH},
+	{"statusinterval", "<seconds>", "After so long without a new block log how the node stands (0: never).", "Debugging", "60",
+	 0},
 	{"printtoconsole", NULL, "Print the log on standard output too (default: 1 on a terminal).", "Debugging", NULL, 0},
 	{"mocktime", "<seconds>", "Pretend this Unix time.", "Debugging", "0", OPTION_HIDDEN},
 	{NULL, NULL, NULL, NULL, NULL, 0},
@@ -110,7 +112,7 @@ static bool read_port(const struct options *options, const char *name, uint16_t 
 static bool read_numbers(struct settings *s, struct errmsg *err)
 {
 	const struct options *o = s->options;
-	int64_t snapshots, mempool, peers, per_address, mock, timeout;
+	int64_t snapshots, mempool, peers, per_address, mock, status, timeout;
 	if (!read_threads(o, "par", THREADS_MAX, &s->verify_threads, err) ||
 	    !read_threads(o, "threads", MINER_MAX_THREADS, &s->mine_threads, err) ||
 	    !read_port(o, "port", s->location.p2p_port, &s->port, err) ||
@@ -120,15 +122,16 @@ static bool read_numbers(struct settings *s, struct errmsg *err)
 	    !options_int(o, "maxconnections", 0, 10000, &peers, err) ||
 	    !options_int(o, "maxinboundperaddress", 1, 10000, &per_address, err) ||
 	    !options_int(o, "rpcservertimeout", 1, 3600, &timeout, err) ||
+	    !options_int(o, "statusinterval", 0, 86400, &status, err) ||
 	    !options_int(o, "mocktime", 0, UINT32_MAX, &mock, err))
 		return false;
 	s->snapshot_interval = (uint32_t)snapshots;
 	s->mempool_bytes = (size_t)mempool << 20;
 	s->max_peers = (size_t)peers;
 	s->max_per_address = (size_t)per_address;
+	s->status_interval = (uint32_t)status;
 	s->rpc_timeout = (unsigned)timeout;
-	if (mock != 0)
-		clock_set_mock(mock);
+	s->mock_time = mock;
 	return true;
 }
 
@@ -204,6 +207,14 @@ static bool read_spec(struct settings *s, struct errmsg *err)
 	return spec_builtin(&s->spec, s->location.chain) || errmsg_set(err, "There is no chain '%s'", s->location.chain);
 }
 
+static bool read_clock(const struct settings *s, struct errmsg *err)
+{
+	if (s->mock_time != 0 && s->spec.is_public)
+		return errmsg_set(err, "-mocktime is for regtest and private chains only");
+	clock_set_mock(s->mock_time);
+	return true;
+}
+
 static bool read_mining(struct settings *s, struct errmsg *err)
 {
 	const char *address = options_string(s->options, "mineraddress");
@@ -236,7 +247,8 @@ enum settings_result settings_read(struct settings *settings, int argc, char *co
 		return SETTINGS_WRONG;
 	}
 	if (!location_find(&settings->location, settings->options, err) || !read_numbers(settings, err) ||
-	    !read_lists(settings, err) || !read_spec(settings, err) || !read_mining(settings, err))
+	    !read_lists(settings, err) || !read_spec(settings, err) || !read_clock(settings, err) ||
+	    !read_mining(settings, err))
 		return SETTINGS_WRONG;
 	return SETTINGS_RUN;
 }

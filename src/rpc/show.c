@@ -289,6 +289,27 @@ static bool pays(const struct tx_output *output, const uint8_t key[32])
 
 /* Proofs with what the coinbase paid them, then what it paid for data. Amounts of zero have no output, so each output
  * belongs to the next proof whose key it pays. */
+/* The reward of proof `i`, 0 being the block's own. The coinbase pays those that earned something in their order: `at` is
+ * the output that comes next. */
+static int64_t take_reward(const struct block *block, size_t i, size_t *at)
+{
+	const struct header *header = i == 0 ? &block->header : &block->loose[i - 1];
+	const struct tx *coinbase = block->txs[0];
+	bool paid = *at < coinbase->output_count && pays(&coinbase->outputs[*at], header->miner);
+	return paid ? coinbase->outputs[(*at)++].amount : 0;
+}
+
+void show_sum_payments(const struct block *block, struct show_payments *payments)
+{
+	size_t at = 0;
+	*payments = (struct show_payments){0, 0};
+	for (size_t i = 0; i <= block->loose_count; i++)
+		payments->miners += take_reward(block, i, &at);
+	/* The last one pays nobody: it holds the outcome. */
+	for (; at + 1 < block->txs[0]->output_count; at++)
+		payments->data += block->txs[0]->outputs[at].amount;
+}
+
 static void add_rewards(json_t *object, const struct spec *spec, const struct index_entry *entry,
 	const struct block *block)
 {
@@ -300,14 +321,11 @@ static void add_rewards(json_t *object, const struct spec *spec, const struct in
 		const struct header *header = i == 0 ? &block->header : &block->loose[i - 1];
 		json_t *proof = show_proof(spec, header);
 		uint8_t seed[32];
-		int64_t reward = 0;
 		header_seed(header, seed);
-		if (at < coinbase->output_count && pays(&coinbase->outputs[at], header->miner))
-			reward = coinbase->outputs[at++].amount;
 		if (known)
 			json_object_set_new(proof, "dataset",
 				json_integer(entry->outcome.dataset[window_slot(spec, seed)]));
-		json_object_set_new(proof, "reward", json_amount(reward));
+		json_object_set_new(proof, "reward", json_amount(take_reward(block, i, &at)));
 		json_array_append_new(proofs, proof);
 	}
 	for (; at + 1 < coinbase->output_count; at++) {

@@ -40,6 +40,12 @@ void show_add_result(json_t *object, const struct index_entry *entry);
 /* getblock's object; verbosity 1 or 2. */
 json_t *show_block(struct chain *chain, const struct index_entry *entry, const struct block *block, int verbosity);
 
+/* What a block's coinbase pays, to miners for its proofs and to the owners of the data of its parent's. */
+struct show_payments {
+	int64_t miners, data;
+};
+void show_sum_payments(const struct block *block, struct show_payments *payments);
+
 /* A proof alone: id, seed, ticket, slot, miner and the like. */
 json_t *show_proof(const struct spec *spec, const struct header *header);
 

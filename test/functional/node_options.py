@@ -83,6 +83,8 @@ def wrong_arguments():
                 ("-conf=/nonexistent/conf", "/nonexistent/conf", "No such file")):
             check_refused([*where, f"-bind={node.address}", f"-rpcport={node.rpc_port}", option], *texts)
         check_refused([where[0], "-chain=nonsense"], "nonsense", "main, test or regtest")
+        check_refused([where[0], "-chain=test", f"-rpcport={node.rpc_port}", "-listen=0", "-connect=0", "-mocktime=1795219300"],
+                      "-mocktime")
         check_refused([*where, *(f"-connect=127.0.0.1:{port}" for port in range(1, 66))], "-connect", "65")
         with Node() as sound:  # and all that has done no harm
             tap.equal(sound.height(), 0, "height")
