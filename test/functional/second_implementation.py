@@ -3,8 +3,11 @@
 compares atelier-bench's digest with it. The node's own code is held to the same lines by test/unit/test_consensus_known.c.
 Prints TAP; with -print, the lines as they should be."""
 
+import copy
+import math
 import os
 import re
+import struct
 import subprocess
 import sys
 
@@ -61,11 +64,18 @@ class Answers:
             self.specs[name] = atelier.Spec(*self.fields[name])
         return self.specs[name]
 
-    def function(self, name, argument):
-        x = atelier.from_bits(int(argument, 16))
+    def bits_of(self, name, argument):
+        x = atelier.from_bits(argument)
         y = {"exp": atelier.exp, "log": atelier.log, "sin": lambda x: atelier.sin_cos(x)[0],
              "cos": lambda x: atelier.sin_cos(x)[1]}[name](x)
-        return f"{atelier.bits(y) & 0xffffffff:08x}"
+        return atelier.bits(y) & 0xffffffff
+
+    def function(self, name, argument):
+        return f"{self.bits_of(name, int(argument, 16)):08x}"
+
+    def sweep(self, name, first, step):
+        found = [self.bits_of(name, int(first, 16) + i * int(step)) for i in range(4096)]
+        return atelier.H(struct.pack("<4096I", *found)).hex()
 
     def exp(self, x):
         return self.function("exp", x)
@@ -83,6 +93,19 @@ class Answers:
         logits = [64 + (j * 40503 % 65536) * 2.0 ** -14 for j in range(256)]
         loss, dx = atelier.token_loss(logits, int(y), atelier.f32(1 / 96))
         return " ".join(f"{atelier.bits(x) & 0xffffffff:08x}" for x in (loss, dx[0], dx[int(y)]))
+
+    def rounded(self, *row):
+        try:
+            steps, exponent = atelier.quantise([atelier.from_bits(int(x, 16)) for x in row])
+        except atelier.Failed:
+            return "fails"
+        return " ".join(f"{atelier.bits(math.ldexp(q, exponent)) & 0xffffffff:08x}" for q in steps)
+
+    def encode(self, key, x):
+        try:
+            return atelier.encode([atelier.from_bits(int(x, 16))] * 64, bytes.fromhex(key)).hex()
+        except atelier.Failed:
+            return "fails"
 
     def philox(self, key, domain, index):
         return " ".join(f"{word:08x}" for word in atelier.philox(bytes.fromhex(key), int(domain), int(index)))
@@ -122,7 +145,8 @@ class Answers:
         spec = self.spec(name)
         windows = [self.window_at(name, row) for row in range(spec.batch)]
         loss, g = atelier.loss_and_gradient(spec.model, spec.theta, windows, self.digest_seed(name))
-        return f"{atelier.bits(loss):08x} {atelier.bits(atelier.dot16(g, g)):08x}"
+        hashed = atelier.H(struct.pack(f"<{len(g)}f", *g)).hex()
+        return f"{atelier.bits(loss):08x} {atelier.bits(atelier.dot16(g, g)):08x} {hashed}"
 
     def delta(self, name, block):
         return self.digest_step(name)[65 * int(block):][:65].hex()
@@ -165,15 +189,21 @@ class Answers:
         slot, body = self.slot_of(nonce), self.deltas[nonce]
         if variant == "left-out" and nonce == 1:
             body = bytes(byte if i % 65 == 0 else -byte & 0xff for i, byte in enumerate(body))
-        if variant == "void":
+        if variant == "still":
+            body = bytes(byte if i % 65 == 0 else 0 for i, byte in enumerate(body))
+        if variant in ("void", "void-again"):
             body = bytes(byte + 12 & 0xff if i % 65 == 0 else byte for i, byte in enumerate(body))
+        slot = {"again": 0, "three-slots": self.order().index(nonce)}.get(variant, slot)
         return slot, body
 
     def update(self, variant):
         if variant not in self.after:
-            spec = self.spec("regtest")
+            spec, ticket = copy.copy(self.spec("regtest")), self.spec("regtest").genesis().ticket()
+            parent = self.update("")[0] if variant in ("again", "void-again") else (spec.theta, [0.0] * spec.model.n)
+            spec.slots = 3 if variant == "three-slots" else spec.slots
+            spec.gate_ppm = 1000000 if variant == "still" else spec.gate_ppm
             proofs = [self.variant_body(variant, nonce) for nonce in self.order()]
-            self.after[variant] = atelier.update_state(spec, spec.theta, [0.0] * spec.model.n, spec.genesis().ticket(), proofs,
+            self.after[variant] = atelier.update_state(spec, *parent, ticket, proofs,
                                                        spec.v_min if variant == "left-out" else None)
         return self.after[variant]
 

@@ -8,6 +8,7 @@
 #include "crypto/hash.h"
 #include "crypto/merkle.h"
 #include "ml/delta.h"
+#include "ml/exact.h"
 #include "ml/math.h"
 #include "ml/noise.h"
 #include "ml/ops.h"
@@ -24,6 +25,7 @@ static const char *const keys[] = { "79be667ef9dcbbac55a06295ce870b07029bfcdb2dc
 struct example_step {
 	uint8_t *windows, *body;
 	float loss, square; /* of the first iteration */
+	uint8_t gradient[32]; /* the hash of its bits */
 };
 
 /* Regtest, its initial state, and the example proofs: made once. */
@@ -43,6 +45,16 @@ static uint8_t *gather(const struct spec *spec, const uint8_t seed[32])
 	return windows;
 }
 
+static void hash_floats(const float *x, size_t n, uint8_t hash[32])
+{
+	uint8_t *bytes = mem_alloc(4 * n);
+
+	for (size_t i = 0; i < n; i++)
+		write_le32(bytes + 4 * i, float_bits(x[i]));
+	sha256(hash, bytes, 4 * n);
+	free(bytes);
+}
+
 static void execute(const struct spec *spec, const uint8_t seed[32], struct example_step *out)
 {
 	const struct train_config *train = &spec->train;
@@ -59,6 +71,7 @@ static void execute(const struct spec *spec, const uint8_t seed[32], struct exam
 	assert_true(model_gradient(step_model(worker), state_theta(state), out->windows, train->batch, dither, NULL, gradient,
 		&out->loss));
 	out->square = math_dot16(gradient, gradient, model_count(&train->model));
+	hash_floats(gradient, model_count(&train->model), out->gradient);
 	free(gradient);
 	state_unref(state);
 	step_free(worker);
@@ -144,6 +157,28 @@ static void answer_log(const char *arguments, char *out) { function(logarithm, a
 static void answer_sin(const char *arguments, char *out) { function(sine, arguments, out); }
 static void answer_cos(const char *arguments, char *out) { function(cosine, arguments, out); }
 
+static void answer_sweep(const char *arguments, char *out)
+{
+	enum { COUNT = 4096 };
+	static const struct {
+		const char *name;
+		float (*f)(float);
+	} functions[] = { { "exp", exponential }, { "log", logarithm }, { "sin", sine }, { "cos", cosine } };
+	float found[COUNT];
+	unsigned first, step;
+	uint8_t hash[32];
+	char name[4];
+	size_t which;
+
+	assert_int_equal(sscanf(arguments, "%3s %x %u", name, &first, &step), 3);
+	for (which = 0; strcmp(functions[which].name, name) != 0; which++)
+		assert_true(which < 3);
+	for (unsigned i = 0; i < COUNT; i++)
+		found[i] = functions[which].f(float_from_bits(first + step * i));
+	hash_floats(found, COUNT, hash);
+	put_hex(out, hash, 32);
+}
+
 /* One counted token, behind those that are skipped. */
 static void answer_token_loss(const char *arguments, char *out)
 {
@@ -156,6 +191,44 @@ static void answer_token_loss(const char *arguments, char *out)
 		x[j] = 64 + (float)(j * 40503 % 65536) * 0x1p-14f;
 	ops_cross_entropy(logits, window, 1, CTX, 1.0f / 96.0f, true, losses);
 	snprintf(out, ANSWER_MAX, "%08x %08x %08x", float_bits(losses[MODEL_SKIPPED]), float_bits(x[0]), float_bits(x[target]));
+}
+
+/* A row of an operand. */
+static void answer_rounded(const char *arguments, char *out)
+{
+	enum { MOST = 8 };
+	float row[MOST];
+	size_t n = 0;
+	void *memory = mem_align(exact_operand_size(1, MOST));
+	const float *found;
+	char *end;
+
+	for (; *arguments && n < MOST; arguments = end)
+		row[n++] = float_from_bits((uint32_t)strtoul(arguments, &end, 16));
+	found = exact_rows(ENGINE_OPENBLAS, row, 1, n, memory).values;
+	if (found == NULL)
+		strcpy(out, "fails");
+	for (size_t i = 0; found != NULL && i < n; i++)
+		out += sprintf(out, "%s%08x", i ? " " : "", float_bits(found[i]));
+	free(memory);
+}
+
+/* A block of one value. */
+static void answer_encode(const char *arguments, char *out)
+{
+	char text[65];
+	uint8_t key[32], block[DELTA_BLOCK_SIZE];
+	float x[DELTA_BLOCK];
+	unsigned bits;
+
+	assert_int_equal(sscanf(arguments, "%64s %x", text, &bits), 2);
+	assert_true(hex_decode(key, 32, text));
+	for (size_t i = 0; i < DELTA_BLOCK; i++)
+		x[i] = float_from_bits(bits);
+	if (delta_encode(x, DELTA_BLOCK, key, block))
+		put_hex(out, block, sizeof block);
+	else
+		strcpy(out, "fails");
 }
 
 static void answer_philox(const char *arguments, char *out)
@@ -289,7 +362,8 @@ static void answer_gradient(const char *arguments, char *out)
 	struct spec spec;
 
 	digest_step(arguments, &arguments, &spec, &example);
-	snprintf(out, ANSWER_MAX, "%08x %08x", float_bits(example.loss), float_bits(example.square));
+	out += snprintf(out, ANSWER_MAX, "%08x %08x ", float_bits(example.loss), float_bits(example.square));
+	put_hex(out, example.gradient, 32);
 	example_step_clear(&example);
 	spec_clear(&spec);
 }
@@ -373,19 +447,52 @@ static uint8_t *variant_body(const char *variant, size_t which)
 	for (size_t i = 0; i < block_body_size(&regtest); i++) {
 		if (strcmp(variant, "left-out") == 0 && which == 0 && i % DELTA_BLOCK_SIZE != 0)
 			body[i] = (uint8_t)-body[i];
-		if (strcmp(variant, "void") == 0 && i % DELTA_BLOCK_SIZE == 0)
+		if (strcmp(variant, "still") == 0 && i % DELTA_BLOCK_SIZE != 0)
+			body[i] = 0;
+		if (strncmp(variant, "void", 4) == 0 && i % DELTA_BLOCK_SIZE == 0)
 			body[i] = (uint8_t)(body[i] + 12);
 	}
 	return body;
 }
 
+static void verify_example(const char *variant, struct verdict *verdict);
+
+/* Whether a variant starts from the state that the block of the others leaves, which has a momentum. */
+static bool is_second(const char *variant)
+{
+	return strcmp(variant, "again") == 0 || strcmp(variant, "void-again") == 0;
+}
+
+static struct state *variant_parent(const char *variant)
+{
+	struct verdict before;
+
+	if (!is_second(variant))
+		return state_ref(initial);
+	verify_example("", &before);
+	return before.state;
+}
+
+/* Slot of the variant's proof number i. */
+static uint32_t variant_slot(const char *variant, size_t i, const uint8_t seed[32])
+{
+	if (strcmp(variant, "again") == 0)
+		return 0;
+	return strcmp(variant, "three-slots") == 0 ? (uint32_t)i : window_slot(&regtest, seed);
+}
+
 /* Runs the verify job of a block of the example proofs, which executes them again, or takes the variant's bodies. */
 static void verify_example(const char *variant, struct verdict *verdict)
 {
-	struct verify_job job = { .spec = &regtest, .parent = state_ref(initial), .proof_count = PROOFS,
+	struct spec spec = regtest; /* borrows what is regtest's */
+	struct verify_job job = { .spec = &spec, .parent = variant_parent(variant), .proof_count = PROOFS,
 		.has_v_ref = strcmp(variant, "left-out") == 0, .v_ref = regtest.v_min };
 	size_t order[PROOFS] = { 0 };
 
+	if (strcmp(variant, "three-slots") == 0)
+		spec.slots = PROOFS;
+	if (strcmp(variant, "still") == 0)
+		spec.train.gate_ppm = 1000000;
 	loose_order(order + 1);
 	job.benchmark = mem_alloc(window_benchmark_size(&regtest));
 	memcpy(job.ticket, regtest.genesis_ticket, 32);
@@ -397,7 +504,7 @@ static void verify_example(const char *variant, struct verdict *verdict)
 		p->header = proof[order[i]];
 		header_id(&p->header, p->id);
 		header_seed(&p->header, p->seed);
-		p->slot = window_slot(&regtest, p->seed);
+		p->slot = variant_slot(variant, i, p->seed);
 		if (*variant) {
 			p->delta = variant_body(variant, order[i]);
 			sha256(p->header.digest, p->delta, block_body_size(&regtest));
@@ -599,12 +706,13 @@ static const struct {
 	size_t least; /* lines of it the document has at least */
 } questions[] = {
 	{ "exp", answer_exp, 5 }, { "log", answer_log, 5 }, { "sin", answer_sin, 5 }, { "cos", answer_cos, 5 },
-	{ "token_loss", answer_token_loss, 2 }, { "philox", answer_philox, 2 }, { "next_bits", answer_next_bits, 5 }, { "commitment", answer_commitment, 3 },
+	{ "sweep", answer_sweep, 4 }, { "token_loss", answer_token_loss, 2 }, { "rounded", answer_rounded, 4 },
+	{ "encode", answer_encode, 5 }, { "philox", answer_philox, 2 }, { "next_bits", answer_next_bits, 5 }, { "commitment", answer_commitment, 3 },
 	{ "initial", answer_initial, 3 }, { "genesis", answer_genesis, 3 }, { "digest", answer_digest, 4 },
 	{ "window", answer_window, 2 }, { "gradient", answer_gradient, 2 }, { "delta", answer_delta, 2 },
 	{ "seed", answer_seed, PROOFS }, { "slot", answer_slot, PROOFS }, { "step", answer_step, PROOFS },
-	{ "ticket", answer_ticket, PROOFS }, { "id", answer_id, PROOFS }, { "outcome", answer_outcome, 3 },
-	{ "losses", answer_losses, 3 }, { "state", answer_state, 3 }, { "value", answer_value, 5 }, { "block", answer_block, 3 },
+	{ "ticket", answer_ticket, PROOFS }, { "id", answer_id, PROOFS }, { "outcome", answer_outcome, 6 },
+	{ "losses", answer_losses, 6 }, { "state", answer_state, 7 }, { "value", answer_value, 5 }, { "block", answer_block, 3 },
 	 { "subsidy", answer_subsidy, 3 }, { "proof_worth", answer_proof_worth, 3 },
 	{ "slot_pay", answer_slot_pay, 3 }, { "datasets", answer_datasets, 1 }, { "coinbase", answer_coinbase, 1 },
 	{ "txid", answer_txid, 1 },
