@@ -290,7 +290,7 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	index_init(&chain->index, chain->spec);
 	reindex = options->reindex || reindex_needed(chain);
 	if (!open_files(chain, reindex, err) || (reindex && !reindex_run(chain, options, err)) ||
-		!load(chain, err) || !check_files(chain, err) || !reindex_rest(chain, options, err) ||
+		!load(chain, err) || !check_files(chain, err) || (!reindex && !reindex_rest(chain, options, err)) ||
 		!open_models(chain, options, err) || !open_state(chain, options, err) || !resume(chain, err)) {
 		chain_close(chain);
 		return NULL;

@@ -81,10 +81,10 @@ static int end_pipe[2] = {-1, -1};
 static void on_end_signal(int number)
 {
 	int before = errno;
-	(void)number;
 	atomic_store(&end_asked, true);
-	if (write(end_pipe[1], "", 1) < 0)
-		errno = before; /* full: the loop is woken anyway */
+	ssize_t told = write(end_pipe[1], "", 1); /* a full pipe wakes the loop as well */
+	(void)number;
+	(void)told;
 	errno = before;
 }
 

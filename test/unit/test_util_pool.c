@@ -128,6 +128,25 @@ static void *free_pool(void *arg)
 	return NULL;
 }
 
+/* A wait with an end comes back without a result, and at once with one. */
+static void test_wait_for(void **state)
+{
+	struct job job = {0};
+	struct pool *p = pool_new(1, NULL, NULL);
+
+	(void)state;
+	loop_thread = pthread_self();
+	pool_wait_for(p, 1000000); /* nothing is pending */
+	pthread_mutex_lock(&gate);
+	pool_post(p, run_gate, done, &job, false);
+	pool_wait_for(p, 20);
+	assert_int_equal(pool_drain(p), 0);
+	pthread_mutex_unlock(&gate);
+	pool_wait_for(p, 1000000);
+	assert_int_equal(pool_drain(p), 1);
+	pool_free(p);
+}
+
 static void test_free_cancels(void **state)
 {
 	struct job running = {0}, waiting[3] = {{0}};
@@ -160,6 +179,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_results),
 		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_wait_for),
 		cmocka_unit_test(test_free_cancels),
 	};
 
