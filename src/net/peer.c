@@ -24,6 +24,22 @@ enum {
 	SMALL = 4 << 10,          /* payloads up to here are copied into the send buffer */
 };
 
+/* Who comes to us may do so as often as he likes: that fills no log. */
+static void note(const struct peer *peer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void note(const struct peer *peer, const char *format, ...)
+{
+	char text[LOG_LINE_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	if (peer_outbound(peer))
+		log_info("peer=%" PRIu64 " %s %s", peer->id, peer->name, text);
+	else
+		log_debug(LOG_NET, "peer=%" PRIu64 " %s %s", peer->id, peer->name, text);
+}
+
 /* Ending. */
 
 static void close_wire(struct peer *peer)
@@ -44,7 +60,7 @@ void peer_disconnect(struct peer *peer, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(why, sizeof why, format, args);
 	va_end(args);
-	log_info("peer=%" PRIu64 " %s disconnected: %s", peer->id, peer->name, why);
+	note(peer, "disconnected: %s", why);
 	close_wire(peer);
 }
 
@@ -100,6 +116,13 @@ static void release(const void *data, size_t size, void *extra)
 	free(extra);
 }
 
+/* Answers that serve.c holds back while much waits to be sent. All others are written at once, however little is read. */
+static bool is_served(enum message_kind kind)
+{
+	return kind == MESSAGE_BLOCK || kind == MESSAGE_BLOB || kind == MESSAGE_TX || kind == MESSAGE_HEADERS ||
+	       kind == MESSAGE_NOTFOUND;
+}
+
 void peer_send(struct peer *peer, enum message_kind kind, struct buf *payload)
 {
 	struct evbuffer *out = bufferevent_get_output(peer->wire);
@@ -123,7 +146,8 @@ void peer_send(struct peer *peer, enum message_kind kind, struct buf *payload)
 	peer->bytes_sent += sizeof header + size;
 	peer->last_sent = clock_wall();
 	log_debug(LOG_NET, "peer=%" PRIu64 " sent %s, %zu bytes", peer->id, message_command(kind), size);
-	if (peer_backlog(peer) > PEER_BACKLOG_MAX)
+	peer->chatter += is_served(kind) ? 0 : sizeof header + size;
+	if (peer_backlog(peer) > PEER_BACKLOG_MAX || peer->chatter > PEER_CHATTER_MAX)
 		peer_disconnect(peer, "it does not read what it asked for");
 }
 
@@ -204,9 +228,8 @@ static void on_verack(struct peer *peer)
 	if (peer->ready)
 		return;
 	peer->ready = true;
-	log_info("peer=%" PRIu64 " %s connected (%s): version %" PRIu32 ", %s, height %" PRIu32, peer->id, peer->name,
-	         peer_outbound(peer) ? "outbound" : "inbound", peer->version.version, peer->version.agent,
-	         peer->version.height);
+	note(peer, "connected (%s): version %" PRIu32 ", %s, height %" PRIu32, peer_outbound(peer) ? "outbound" : "inbound",
+	     peer->version.version, peer->version.agent, peer->version.height);
 	peer_ping(peer);
 	peer->set->hooks.ready(peer->set->hooks.context, peer);
 }
@@ -357,6 +380,7 @@ static void on_write(struct bufferevent *wire, void *context)
 	struct peer *peer = context;
 
 	(void)wire;
+	peer->chatter = 0;
 	if (peer_usable(peer))
 		peer->set->hooks.drained(peer->set->hooks.context, peer);
 }

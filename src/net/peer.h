@@ -37,6 +37,7 @@ enum {
 	PEER_KNOWN_MAX = 4096,
 	PEER_HEADERS_AHEAD = 2016,         /* headers beyond the last verified block */
 	PEER_BACKLOG_MAX = MESSAGE_MAX + (8 << 20), /* bytes waiting to be sent; more: the peer does not read */
+	PEER_CHATTER_MAX = 1 << 20,        /* of it, but for what serve.c sends by and by */
 };
 
 /* All in milliseconds. */
@@ -120,6 +121,7 @@ struct peer {
 	bool have_header;                    /* `header` is read, its payload is coming */
 	struct message_header header;
 	size_t skip;                         /* bytes of payload still to be thrown away */
+	size_t chatter;                      /* bytes sent, but for serve.c's, since little was left to be sent */
 	size_t counted;                      /* bytes of the payload that were there when `progress` was set */
 	int64_t progress;                    /* clock_mono_ms when a payload had grown by PEER_PROGRESS (see peer_tick) */
 	bool answers;                        /* it sent what it was asked for, and was not silent since: is asked first */

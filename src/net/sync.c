@@ -1,6 +1,7 @@
 #include "net/sync.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ struct sync {
 	struct map in_flight;      /* block id -> struct awaited, owned */
 	struct known proven;       /* blocks whose own proof was executed while this node ran */
 	bool headers_full;         /* the chain takes no more headers */
+	struct log_limit refusals; /* of what costs its sender nothing */
 };
 
 struct sync *sync_new(struct peers *peers)
@@ -155,12 +157,18 @@ static void introduce(struct peer_sync *state, const struct index_entry *entry)
 	state->introduced[state->introduced_count++] = entry;
 }
 
-static void log_refused(const struct peer *peer, const char *what, const uint8_t id[32], const struct reject *reject)
+static void log_refused(struct sync *sync, const struct peer *peer, const char *what, const uint8_t id[32],
+                        const struct reject *reject)
 {
-	char hex[65];
+	char hex[65], text[LOG_LINE_MAX];
 
 	hex_encode_reversed(hex, id, 32);
-	log_info("peer=%" PRIu64 " %s %s refused: %s (%s)", peer->id, what, hex, reject->reason, reject->detail);
+	snprintf(text, sizeof text, "peer=%" PRIu64 " %s %s refused: %s (%s)", peer->id, what, hex, reject->reason,
+	         reject->detail);
+	if (reject->ban_score >= 100 || log_limit_allows(&sync->refusals))
+		log_info("%s", text);
+	else
+		log_debug(LOG_NET, "%s", text);
 }
 
 /* One header that is not in the index. NULL: it was not taken. */
@@ -179,7 +187,7 @@ static const struct index_entry *take_new(struct sync *sync, struct peer *peer, 
 	case CHAIN_ORPHAN:
 		return NULL;
 	case CHAIN_REJECTED:
-		log_refused(peer, "header", id, &reject);
+		log_refused(sync, peer, "header", id, &reject);
 		sync->headers_full = sync->headers_full || strcmp(reject.reason, "too-many-headers") == 0;
 		if (reject.ban_score >= 100)
 			peer_punish(peer, "invalid header: %s", reject.reason);
@@ -438,7 +446,7 @@ static void hand_over(struct sync *sync, struct peer *peer, struct block *block,
 	case CHAIN_ORPHAN:
 		break;
 	case CHAIN_REJECTED:
-		log_refused(peer, "block", id, &reject);
+		log_refused(sync, peer, "block", id, &reject);
 		blame(sync, &peer->source, &reject);
 		if (reject.code == REJECT_NOT_YET)
 			peer->sync.idle_until = clock_mono_ms() + REST_MS;
@@ -684,7 +692,7 @@ void sync_block_verdict(struct sync *sync, const struct index_entry *entry, cons
 	struct peer *peer = peers_find(sync->peers, source->peer);
 
 	if (reject && peer)
-		log_refused(peer, "block", entry->id, reject);
+		log_refused(sync, peer, "block", entry->id, reject);
 	if (reject && !known_has(&sync->proven, entry->id)) {
 		if (peer)
 			peer->relay.proofs_false += strcmp(reject->reason, "bad-proof-digest") == 0;
