@@ -61,19 +61,26 @@ static enum finding execute(struct runner *runner, enum engine engine, bool chec
 	return FINDING_CANCELLED;
 }
 
-/* The engine proved wrong. What it computed says nothing, so the reference engine, which knows no BLAS, executes the step: it
- * will compute everything from now on. Where even that fails its check there is no verdict, and the node ends. */
-static enum finding replace_engine(struct runner *runner, enum engine engine, const char *found_out,
-	const struct verify_proof *proof, uint8_t *delta, uint8_t found[32])
+/* The engine proved wrong. What it computed says nothing, so the reference engine, which knows no BLAS, will compute everything
+ * from now on. Where even that fails its check there is no verdict, the job is cancelled, and the node ends: false. */
+static bool replace_engine(struct runner *runner, enum engine engine, const char *found_out)
 {
 	struct errmsg err;
 
 	engine_distrust(engine, found_out);
 	if (selftest_run(ENGINE_REFERENCE, &err))
-		return execute(runner, ENGINE_REFERENCE, false, proof, delta, found);
+		return true;
 	engine_distrust(ENGINE_REFERENCE, err.text);
 	if (runner->cancel != NULL)
 		atomic_store(runner->cancel, true);
+	return false;
+}
+
+static enum finding execute_instead(struct runner *runner, enum engine engine, const char *found_out,
+	const struct verify_proof *proof, uint8_t *delta, uint8_t found[32])
+{
+	if (replace_engine(runner, engine, found_out))
+		return execute(runner, ENGINE_REFERENCE, false, proof, delta, found);
 	return FINDING_CANCELLED;
 }
 
@@ -89,15 +96,15 @@ static enum finding repeat(struct runner *runner, enum engine engine, const stru
 	memcpy(before, found, 32);
 	finding = execute(runner, engine, true, proof, delta, found);
 	if (finding == FINDING_MISCALCULATED)
-		return replace_engine(runner, engine, "a product is wrong", proof, delta, found);
+		return execute_instead(runner, engine, "a product is wrong", proof, delta, found);
 	if (finding == FINDING_RIGHT)
 		engine_distrust(engine, "a step gave one result and then another");
 	if (finding != FINDING_FALSE)
 		return finding;
 	if (memcmp(before, found, 32) != 0)
-		return replace_engine(runner, engine, "a step gave one result and then another", proof, delta, found);
+		return execute_instead(runner, engine, "a step gave one result and then another", proof, delta, found);
 	if (!selftest_again(engine, &err))
-		return replace_engine(runner, engine, err.text, proof, delta, found);
+		return execute_instead(runner, engine, err.text, proof, delta, found);
 	return FINDING_FALSE;
 }
 
@@ -203,27 +210,50 @@ static void state_outcome(const struct update_outcome *update, uint32_t slots, s
 	}
 }
 
+/* The update as one engine computes it, with every product checked: nobody would notice a wrong loss or value before the next
+ * block is refused for what it states of this one. NULL if cancelled, or if a product is *wrong. */
+static struct state *measure_update(struct runner *runner, enum engine engine, struct verify_job *job,
+	const struct update_proof *proofs, struct update_outcome *outcome, bool *wrong)
+{
+	struct step *step = step_of(runner, engine);
+	struct state *state = NULL;
+
+	model_check(step_model(step), engine != ENGINE_REFERENCE);
+	if (job->parent_benchmark == NULL)
+		job->parent_benchmark = benchmark_new(step, job->parent, job->benchmark, job->ticket, &job->cancel);
+	if (job->parent_benchmark != NULL) {
+		const struct update_job update = {
+			.parent = job->parent, .benchmark = job->parent_benchmark, .windows = job->benchmark, .proofs = proofs,
+			.proof_count = job->proof_count, .slots = job->spec->slots, .leave_out = job->has_v_ref,
+			.v_ref = job->v_ref, .cancel = &job->cancel,
+		};
+
+		state = update_execute(step, &update, outcome);
+	}
+	*wrong = model_wrong(step_model(step));
+	model_check(step_model(step), false);
+	if (*wrong) {
+		state_unref(state);
+		benchmark_unref(job->parent_benchmark);
+		job->parent_benchmark = NULL;
+		return NULL;
+	}
+	return state;
+}
+
 /* False if cancelled. */
 static bool run_update(struct runner *runner, struct verify_job *job, struct verdict *verdict)
 {
-	struct step *step = step_of(runner, engine_selected());
-	struct update_proof *proofs;
+	struct update_proof *proofs = mem_alloc(job->proof_count * sizeof(*proofs));
+	enum engine engine = engine_selected();
 	struct update_outcome outcome;
+	bool wrong;
 
-	if (job->parent_benchmark == NULL)
-		job->parent_benchmark = benchmark_new(step, job->parent, job->benchmark, job->ticket, &job->cancel);
-	if (job->parent_benchmark == NULL)
-		return false;
-	proofs = mem_alloc(job->proof_count * sizeof(*proofs));
 	for (size_t i = 0; i < job->proof_count; i++)
 		proofs[i] = (struct update_proof){ .delta = job->proofs[i].delta, .slot = job->proofs[i].slot };
-	const struct update_job update = {
-		.parent = job->parent, .benchmark = job->parent_benchmark, .windows = job->benchmark, .proofs = proofs,
-		.proof_count = job->proof_count, .slots = job->spec->slots, .leave_out = job->has_v_ref, .v_ref = job->v_ref,
-		.cancel = &job->cancel,
-	};
-
-	verdict->state = update_execute(step, &update, &outcome);
+	verdict->state = measure_update(runner, engine, job, proofs, &outcome, &wrong);
+	if (wrong && replace_engine(runner, engine, "a product is wrong"))
+		verdict->state = measure_update(runner, ENGINE_REFERENCE, job, proofs, &outcome, &wrong);
 	free(proofs);
 	if (verdict->state == NULL)
 		return false;

@@ -434,6 +434,38 @@ static void test_engine_wrong_once(void **state)
 	verify_job_clear(&job);
 }
 
+/* One wrong sum while losses and values are measured, whichever it is: no step would tell, but the next block would be refused for
+ * what it states of this one, today and after every restart. */
+static void test_measured_wrong_once(void **state)
+{
+	struct verify_job job;
+	struct verdict sound, found;
+	size_t at = 0, harmful = 0;
+
+	(void)state;
+	job_init(&job);
+	verify_run(&job, &sound);
+	assert_true(sound.valid);
+	do {
+		reset();
+		benchmark_unref(job.parent_benchmark);
+		job.parent_benchmark = NULL;
+		engine_fault(FAULT_LARGE, at, at + 1);
+		verify_run(&job, &found);
+		assert_true(found.valid);
+		assert_int_equal(steps_executed, 0);
+		assert_true(found.loss_before == sound.loss_before && found.loss_after == sound.loss_after);
+		assert_memory_equal(&found.outcome, &sound.outcome, sizeof sound.outcome);
+		assert_memory_equal(state_root(found.state), state_root(sound.state), 32);
+		assert_trust(faulty.spoiled > 0 ? ENGINE_REPLACED : ENGINE_TRUSTED, faulty.spoiled > 0 ? "a product is wrong" : NULL);
+		harmful += faulty.spoiled;
+		state_unref(found.state);
+	} while (faulty.products > at++);
+	assert_true(harmful > 20);
+	state_unref(sound.state);
+	verify_job_clear(&job);
+}
+
 /* Wrong between the products: two results that differ, or a start-up check that fails now. */
 static void test_broken_otherwise(void **state)
 {
@@ -508,6 +540,45 @@ static void test_void_block(void **state)
 
 /* With v_ref standing on records, a slot below it is left out and the state is the others' alone. (A v_ref is positive;
  * here it may be negative, so that the threshold lies between the two values, whatever they are.) */
+static float *copy_floats(const float *x, size_t n)
+{
+	return memcpy(mem_align(n * sizeof(float)), x, n * sizeof(float));
+}
+
+/* Whatever weights a chain has come to, what fails by protocol is no fault of the engine. */
+static void test_overflow_is_no_fault(void **state)
+{
+	const size_t n = model_count(&spec.train.model);
+	struct verify_job job;
+	uint8_t root[32];
+	float *theta;
+	size_t voids = 0, rounds = 0;
+
+	(void)state;
+	job_init(&job);
+	assert_valid(&job, root); /* all bodies are known now */
+	theta = copy_floats(state_theta(job.parent), n);
+	for (; rounds < 16; rounds++) {
+		float *v = copy_floats(state_momentum(job.parent), n);
+		struct verdict verdict;
+
+		for (size_t i = 0; i < n; i++)
+			theta[i] *= 32;
+		state_unref(job.parent);
+		benchmark_unref(job.parent_benchmark);
+		job.parent_benchmark = NULL;
+		job.parent = state_new(&spec.train.model, copy_floats(theta, n), v);
+		verify_run(&job, &verdict);
+		assert_true(verdict.valid);
+		voids += verdict.outcome.is_void;
+		assert_trust(ENGINE_TRUSTED, NULL);
+		state_unref(verdict.state);
+	}
+	assert_true(voids > 2 && voids < rounds);
+	free(theta);
+	verify_job_clear(&job);
+}
+
 static void test_left_out(void **state)
 {
 	struct verify_job job;
@@ -550,9 +621,11 @@ int main(void)
 		cmocka_unit_test(test_false_is_cheap),
 		cmocka_unit_test(test_broken_engine),
 		cmocka_unit_test(test_engine_wrong_once),
+		cmocka_unit_test(test_measured_wrong_once),
 		cmocka_unit_test(test_broken_otherwise),
 		cmocka_unit_test(test_broken_machine),
 		cmocka_unit_test(test_void_block),
+		cmocka_unit_test(test_overflow_is_no_fault),
 		cmocka_unit_test(test_left_out),
 	};
 
