@@ -2,14 +2,16 @@
 """What an operator reads in the log while all is well: a line a block, a line while nothing happens, progress while blocks
 are fetched or read again."""
 
+import os
 import re
 
 from framework import messages, tap
 from framework.node import KEYS, Node, wait_for_same_tip, wait_until
 
 PAYEE = messages.address("ratl", bytes.fromhex(KEYS[0]))
+CORPUS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data", "genesis.txt")
 BLOCKS = 60
-MOST = 100  # blocks until some data is paid
+MOST = 200  # blocks until some data is paid
 LINE = re.compile(r"Z block (\d+) ([0-9a-f]{64}): loss (\d+\.\d{6})( \(its update is void\))?, (\d+) proofs?, datasets((?: \d+)+), "
                   r"paid (\d+\.\d{8}) to miners and (\d+\.\d{8}) to data(?:, (\d+\.\d) s)?$", re.MULTILINE)
 
@@ -47,7 +49,8 @@ def data_paid():
     with Node() as node:
         node.rpc.createwallet("w")
         node.rpc.generatetoaddress(12, node.rpc.getnewaddress())
-        node.rpc.contributedata("", "CC0-1.0", "a poem", None, bytes(65 + i * i % 26 for i in range(4096)).hex())
+        with open(CORPUS, "rb") as file:  # good data: like the benchmark
+            node.rpc.contributedata("", "CC0-1.0", "a piece", None, file.read(20000).hex())
         for _ in range(MOST):
             node.generate(1)
             line = LINE.findall(node.log())[-1]
