@@ -59,19 +59,38 @@ static bool has_file(const char *path, const char *name)
 	return found;
 }
 
-/* The name of anything in the folder; the caller frees it. NULL: it is empty, or no folder. */
-static char *any_entry(const char *path)
+static bool ends_with(const char *text, const char *end)
+{
+	size_t size = strlen(text), end_size = strlen(end);
+
+	return size >= end_size && strcmp(text + size - end_size, end) == 0;
+}
+
+/* The name of anything in the folder that ends so; the caller frees it. NULL: there is none, or no folder. */
+static char *any_entry(const char *path, const char *end)
 {
 	DIR *dir = opendir(path);
 	struct dirent *found = NULL;
 	char *name = NULL;
 
 	while (dir != NULL && name == NULL && (found = readdir(dir)) != NULL)
-		if (strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0)
+		if (strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0 && ends_with(found->d_name, end))
 			name = mem_strdup(found->d_name);
 	if (dir != NULL)
 		closedir(dir);
 	return name;
+}
+
+/* LevelDB keeps a log at any moment, and takes one that is gone for one that was empty. */
+static enum folder_state look_for_log(const char *path, struct errmsg *err)
+{
+	char *found = any_entry(path, ".log");
+
+	if (found == NULL)
+		errmsg_set(err, "The log is missing in %s, and what was written last with it: the wallet is neither opened nor "
+			   "overwritten. Put the .log file back; an empty one, 999999.log, opens the wallet without it", path);
+	free(found);
+	return found != NULL ? FOLDER_WALLET : FOLDER_BROKEN;
 }
 
 enum folder_state folder_look(const char *path, struct errmsg *err)
@@ -82,12 +101,12 @@ enum folder_state folder_look(const char *path, struct errmsg *err)
 	if (lstat(path, &info) != 0 && errno == ENOENT)
 		return FOLDER_FREE;
 	if (has_file(path, "CURRENT"))
-		return FOLDER_WALLET;
+		return look_for_log(path, err);
 	if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) {
 		errmsg_set(err, "%s is no folder that can be looked into", path);
 		return FOLDER_BROKEN;
 	}
-	found = any_entry(path);
+	found = any_entry(path, "");
 	if (found == NULL)
 		return FOLDER_FREE;
 	errmsg_set(err, "The file CURRENT is missing in %s, beside %s: the wallet is neither opened nor overwritten. CURRENT "

@@ -6,7 +6,8 @@
  * what is left of the other. No database in the folders may be open meanwhile.
  *
  * A folder that has files but not LevelDB's CURRENT is a wallet that lost a part: LevelDB would take it for none and
- * begin anew over it. It is neither opened nor overwritten. */
+ * begin anew over it. Without a log it would open, and give addresses out again. It is neither opened nor overwritten: what
+ * is missing must be put back. */
 #ifndef ATELIER_WALLET_FOLDER_H
 #define ATELIER_WALLET_FOLDER_H
 

@@ -301,6 +301,40 @@ static void test_current_lost(void **state)
 	wallet_close(wallet);
 }
 
+static void remove_logs(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *found;
+
+	assert_non_null(dir);
+	while ((found = readdir(dir)) != NULL)
+		if (strstr(found->d_name, ".log") != NULL)
+			assert_int_equal(unlinkat(dirfd(dir), found->d_name, 0), 0);
+	closedir(dir);
+}
+
+/* A wallet that has lost its log does not forget in silence what it gave out. */
+static void test_log_lost(void **state)
+{
+	struct world *world = *state;
+	char *empty = path_join(world->path, "999999.log");
+	struct wallet_place genesis = {.height = 0};
+	struct errmsg err = {""};
+	uint8_t key[32];
+	struct wallet *wallet = make(world, "");
+
+	assert_true(wallet_new_address(wallet, ACCOUNT_RECEIVE, NULL, key, NULL));
+	wallet_close(wallet);
+	remove_logs(world->path);
+	assert_null(wallet_open(world->path, "w", &world->spec, &err));
+	assert_non_null(strstr(err.text, "999999.log"));
+	assert_null(wallet_create(world->path, "w", &world->spec, "", NULL, &genesis, NULL));
+	/* The advice of the message is all it takes. */
+	assert_true(file_write_atomic(empty, "", 0, 0600, NULL));
+	free(empty);
+	wallet_close(open_it(world));
+}
+
 /* Whose process ended between the two names of an exchange. */
 static void test_between_names(void **state)
 {
@@ -399,6 +433,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_creating, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_encrypting, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_current_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_log_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_between_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_modes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_startup, setup, teardown),
