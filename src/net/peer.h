@@ -33,7 +33,7 @@ enum {
 	PEER_PROOF_QUEUE = 32,             /* loose proofs waiting for their turn */
 	PEER_ANNOUNCE_MAX = 5000,          /* transactions waiting to be announced */
 	PEER_REQUESTS_MAX = 1000,          /* transactions it offers that are not here, asked of it or not */
-	PEER_PROGRESS = 4 << 10,           /* bytes of a long message that count as a sign of life */
+	PEER_PROGRESS = 128 << 10,         /* bytes of a long message that count as a sign of life: 64 KB a second */
 	PEER_KNOWN_MAX = 4096,
 	PEER_HEADERS_AHEAD = 2016,         /* headers beyond the last verified block */
 	PEER_BACKLOG_MAX = MESSAGE_MAX + (8 << 20), /* bytes waiting to be sent; more: the peer does not read */

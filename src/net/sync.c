@@ -18,6 +18,7 @@ enum {
 	STALLS_MAX = 3,            /* blocks not delivered in time before the peer is dropped */
 	REST_MS = 10000,           /* a peer without the block it announced is left alone that long */
 	ASKED_MAX = 2,             /* peers from whom one block is awaited */
+	SLOW = 4,                  /* so many times the silence without a block is silence, however much of one has come */
 };
 
 /* From whom a block is awaited, the elder first. A third takes the elder's place when both have gone silent; what that one
@@ -299,10 +300,11 @@ static void ask_more_headers(struct sync *sync, struct peer *peer)
 
 /* Blocks. */
 
-/* It owes blocks, and does not send them. */
+/* It owes blocks, and does not send them, or only by drops: nobody else would be asked as long as it drips. */
 static bool is_silent(const struct peer *peer, int64_t now)
 {
-	return peer->sync.block_count > 0 && peer_is_silent(peer, peer->sync.heard, now);
+	return peer->sync.block_count > 0 && (peer_is_silent(peer, peer->sync.heard, now) ||
+		now - peer->sync.heard > SLOW * peer->set->timeouts.silence);
 }
 
 static void leave_place(struct awaited *awaited, const struct peer *peer)

@@ -2,6 +2,7 @@
 """Peers that shake hands, announce what there is, and never answer: each costs a moment, not a minute."""
 
 import contextlib
+import threading
 
 from framework import messages, tap
 from framework.node import Node, wait_for_same_tip, wait_until
@@ -37,6 +38,40 @@ def blocks():
             late.connect(honest)
             wait_for_same_tip(honest, late, seconds=SOON)
             tap.equal([peer for peer in peers if peer.closed], [], "silent peers that are punished")
+
+
+def drops():
+    """The next block comes although others announced it first and send it by drops, which is no silence"""
+    with Node() as honest, Node() as late:
+        honest.generate(1)
+        late.connect(honest)
+        wait_for_same_tip(honest, late)
+        late.disconnect(honest)
+        honest.generate(1)
+        announcement = messages.headers_payload(headers_of(honest)[-1])
+        begun = (3900000).to_bytes(4, "little") + bytes(4)  # length and checksum
+        done = threading.Event()
+
+        def drip(peers):
+            while not done.wait(0.5):
+                for peer in peers:
+                    with contextlib.suppress(OSError):
+                        peer.send_raw(bytes(8 << 10))
+
+        with silent_peers(late, 3) as peers:
+            dripping = threading.Thread(target=drip, args=(peers[:1],))
+            for peer in peers:
+                peer.send("headers", announcement)
+            peers[0].wait_for("getdata")
+            peers[0].send_raw(peers[0].magic + b"block".ljust(12, b"\0") + begun)
+            dripping.start()
+            try:
+                late.connect(honest)
+                wait_for_same_tip(honest, late, seconds=SOON)
+            finally:
+                done.set()
+                dripping.join()
+            tap.equal("did not deliver a block in time" in late.log(), False, "its time had to run out first")
 
 
 @contextlib.contextmanager
@@ -88,4 +123,4 @@ def blobs():
         comes_soon(other, tx)
 
 
-tap.main(blocks, transactions, blobs)
+tap.main(blocks, drops, transactions, blobs)
