@@ -22,8 +22,8 @@ def main():
         print("1..0 # SKIP this is no checkout: there is nothing to compare with")
         return 0
     print("1..1")
-    # A name is below the source folder, unless it leads there from the build folder.
-    shipped = {os.path.relpath(os.path.join(BUILD, path), SOURCE) if path.startswith("../") else os.path.normpath(path)
+    # A name is below the source folder, unless it leads there, from the build folder or from the root.
+    shipped = {os.path.relpath(os.path.join(BUILD, path), SOURCE) if path.startswith(("../", "/")) else os.path.normpath(path)
                for path in lines_of("make", "-s", "-C", BUILD, "print-dist")}
     tracked = lines_of("git", "-C", SOURCE, "ls-files")
     missing = [path for path in tracked if not path.startswith(NOT_SHIPPED) and path not in shipped and
