@@ -364,25 +364,27 @@ void exact_project(enum engine engine, const struct freivalds_vectors *vectors, 
 /* p's check expects the product of a part, which begins at index k. */
 static void expect(enum engine engine, const struct exact_product *p, const struct engine_product *part, size_t k)
 {
+	if (!p->check)
+		return;
 	const struct freivalds_operand a = {
 		.form = engine_form(engine), .values = part->a, .ld = part->lda, .rows = part->m, .count = part->k,
 		.transposed = part->a_transposed, .grids = p->a.grids + k / EXACT_CHUNK * p->m,
 	};
 
-	if (p->check)
-		freivalds_expect(p->check, &a, (struct freivalds_pair){{p->projected.v[0] + k, p->projected.v[1] + k}}, p->check_row);
+	freivalds_expect(p->check, &a, (struct freivalds_pair){{p->projected.v[0] + k, p->projected.v[1] + k}}, p->check_row);
 }
 
 /* It sees the sums of a part, which begins at index k and column n. */
 static void deduct(enum engine engine, const struct exact_product *p, const struct engine_product *part, size_t k, size_t n)
 {
+	if (!p->check)
+		return;
 	const struct freivalds_sums sums = {
 		.form = engine_form(engine), .values = part->y, .ld = part->ldy, .m = part->m, .n = part->n, .row = p->check_row,
 		.column = n, .grids_a = p->a.grids + k / EXACT_CHUNK * p->m, .grids_b = p->b.grids + k / EXACT_CHUNK * p->n + n,
 	};
 
-	if (p->check)
-		freivalds_deduct(p->check, &sums);
+	freivalds_deduct(p->check, &sums);
 }
 
 /* It has seen a whole product. */
