@@ -281,19 +281,24 @@ and end them with:
         shutil.rmtree(self.root, ignore_errors=True)
 
 
+def block_count(text):
+    """The argument of --blocks; with its message instead of argparse's, that shows options nobody has typed."""
+    if not text.isdecimal() or int(text) < 1:
+        sys.exit(f"--blocks needs a number from 1, not '{text}'")
+    return int(text)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build", help="where atelierd was built")
     parser.add_argument("--file", default=LICENCE, help="text to contribute")
-    parser.add_argument("--blocks", type=int, default=BLOCKS, help="blocks to mine at least")
+    parser.add_argument("--blocks", type=block_count, default=BLOCKS, help="blocks to mine at least")
     parser.add_argument("--keep", action="store_true", help="leave the nodes running")
     parser.add_argument("--check", action="store_true", help="check the arguments, and do nothing")
     options = parser.parse_args()
     sys.stdout.reconfigure(errors="replace")  # the model may write what the terminal cannot show
     if not os.path.isfile(options.file) or os.path.getsize(options.file) < SPEC["blob_min"]:
         sys.exit(f"'{options.file}' is not a file of at least {SPEC['blob_min']} bytes")
-    if options.blocks < 1:
-        sys.exit("--blocks needs a number from 1")
     if options.check:
         return
     demo, keep = Demo(options), False

@@ -54,8 +54,8 @@ static void look_at_clock(const struct watch *watch)
 		warning_set(WARNING_CLOCK, "The tip's time is %" PRId64 " seconds ahead of this machine's clock: set the clock right",
 			ahead);
 	else if (offset > tolerance || offset < -tolerance)
-		warning_set(WARNING_CLOCK, "This machine's clock is %" PRId64 " seconds %s those of %zu peers: set it right",
-			offset > 0 ? offset : -offset, offset > 0 ? "behind" : "ahead of", count);
+		warning_set(WARNING_CLOCK, "This machine's clock is %" PRId64 " seconds %s those of %zu peer%s: set it right",
+			offset > 0 ? offset : -offset, offset > 0 ? "behind" : "ahead of", count, count == 1 ? "" : "s");
 	else
 		warning_clear(WARNING_CLOCK);
 }

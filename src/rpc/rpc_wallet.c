@@ -33,8 +33,7 @@ struct wallet *rpc_wallet_named(struct rpc_request *r, struct wallets *wallets)
 			 "No wallet is loaded. Load a wallet using loadwallet or create a new one with createwallet.");
 	} else {
 		rpc_fail(r, RPC_WALLET_NOT_SPECIFIED,
-			 "Several wallets are loaded: name one in the address, /wallet/<name> (atelier-cli "
-			 "-rpcwallet=<name>)");
+			 "Several wallets are loaded: name one in the address, /wallet/<name>");
 	}
 	return wallet;
 }

@@ -61,7 +61,7 @@ def clocks_that_differ():
     """A clock that differs from those of the peers this node chose"""
     now = int(time.time())
     with Node(f"-mocktime={now + 3000}") as ahead, Node(connect=[ahead]) as node:
-        wait_until(lambda: warns(node, "clock", "behind those of 1 peers"), "the node that chose its peer warns")
+        wait_until(lambda: warns(node, "clock", "behind those of 1 peer:"), "the node that chose its peer warns")
         tap.equal(warnings(ahead), [], "what a peer that came by itself brings about")
         node.disconnect(ahead)
         wait_until(lambda: not warns(node, "behind those"), "nobody is left to differ from")
