@@ -114,8 +114,8 @@ static const struct rpc_method methods[] = {
 		" \"running\": n, \"attempts\": n, \"shares\": n, \"blocks_found\": n, \"failed\": n, \"steps_per_second\": n,\n"
 		" \"tokens_per_second\": n, \"pooledtx\": n, \"loose_proofs\": n, \"chain\": \"name\", \"warnings\": []}",
 		NULL, 0},
-	{"setmining", "Mining", setmining, setmining_args, "Starts or stops mining until the node ends; -mine begins with it at the start.",
-		NULL, "true 2", 0},
+	{"setmining", "Mining", setmining, setmining_args,
+		"Starts or stops mining until the node ends; -mine begins with it at the start.", NULL, "true 2", 0},
 	{"generatetoaddress", "Mining", generatetoaddress, generatetoaddress_args,
 		"Mines blocks at once, by training, and answers when they are connected. Proofs that are found on the way and make "
 		"no block go into the blocks.",
