@@ -1,8 +1,8 @@
 /* atelier-bench: what a machine computes, and how fast.
  *
  *     atelier-bench digest    one step of each built-in chain, as "<chain> <digest>": the same on every machine
- *     atelier-bench start     what the measured steps start from, for other programs (bench/bench.h): sizes, theta, windows
- *     atelier-bench step      iterations, exact and with plain sgemm in turns, and where their time goes
+ *     atelier-bench start     what the measured steps start from, for other programs (bench/bench.h): sizes, theta,
+ * windows atelier-bench step      iterations, exact and with plain sgemm in turns, and where their time goes
  *     atelier-bench product   a model's matrix products, exact and with plain sgemm in turns
  *     atelier-bench encode    the delta code
  *     atelier-bench value     the benchmark gradient, which a block is valued by
@@ -13,31 +13,33 @@
  * Every time is the best and the median of `-rounds`; with -json each measurement is an object on a line of its own. */
 #include "config.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "bench/bench.h"
 #include "bench/train.h"
 #include "ml/selftest.h"
 #include "util/options.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 static const struct option_spec options_table[] = {
-	{"help", NULL, "Prints this and ends.", "Options", NULL, OPTION_COMMAND_LINE},
-	{"version", NULL, "Prints the version and ends.", "Options", NULL, OPTION_COMMAND_LINE},
-	{"spec", "<name>", "Chain: regtest, test or main; all of them if not given.", "Options", NULL, 0},
-	{"engine", "<name>", "Who multiplies: openblas, onednn, reference, or auto, the fastest. train knows plain too: no rounding.",
-	 "Options", "openblas", 0},
-	{"threads", "<n>", "Threads that share a step; its result is the same.", "Options", "1", 0},
-	{"enginethreads", "<n>", "Threads of the engine's own within each; 0: as many as it likes.", "Options", "1", 0},
-	{"rounds", "<n>", "How often everything is measured.", "Options", "5", 0},
-	{"iterations", "<n>", "Iterations of a measured step, at most the chain's.", "Options", "1", 0},
-	{"json", NULL, "Print JSON.", "Options", NULL, 0},
-	{NULL, NULL, NULL, NULL, NULL, 0},
+	{ "help", NULL, "Prints this and ends.", "Options", NULL, OPTION_COMMAND_LINE },
+	{ "version", NULL, "Prints the version and ends.", "Options", NULL, OPTION_COMMAND_LINE },
+	{ "spec", "<name>", "Chain: regtest, test or main; all of them if not given.", "Options", NULL, 0 },
+	{ "engine", "<name>",
+		"Who multiplies: openblas, onednn, reference, or auto, the fastest. train knows plain too: no rounding.",
+		"Options", "openblas", 0 },
+	{ "threads", "<n>", "Threads that share a step; its result is the same.", "Options", "1", 0 },
+	{ "enginethreads", "<n>", "Threads of the engine's own within each; 0: as many as it likes.", "Options", "1",
+		0 },
+	{ "rounds", "<n>", "How often everything is measured.", "Options", "5", 0 },
+	{ "iterations", "<n>", "Iterations of a measured step, at most the chain's.", "Options", "1", 0 },
+	{ "json", NULL, "Print JSON.", "Options", NULL, 0 },
+	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
-static const char *const chains[] = {"regtest", "test", "main"};
-enum { CHAINS = sizeof(chains) / sizeof(chains[0]), ROUNDS_MAX = 500 };
+static const char *const chains[] = { "regtest", "test", "main" };
+enum { CHAINS = sizeof chains / sizeof chains[0], ROUNDS_MAX = 500 };
 
 static int complain(const char *what)
 {
@@ -49,9 +51,14 @@ static const struct {
 	const char *name;
 	bool (*run)(struct bench *b);
 } commands[] = {
-	{"digest", bench_digest},   {"start", bench_start},   {"step", bench_step},     {"product", bench_product},
-	{"encode", bench_encode},   {"value", bench_value},   {"verify", bench_verify},
-	{"refuse", bench_refuse},
+	{ "digest", bench_digest },
+	{ "start", bench_start },
+	{ "step", bench_step },
+	{ "product", bench_product },
+	{ "encode", bench_encode },
+	{ "value", bench_value },
+	{ "verify", bench_verify },
+	{ "refuse", bench_refuse },
 };
 
 static bool run_chains(bool (*command)(struct bench *b), struct bench *b, const char *only, struct errmsg *err)
@@ -59,7 +66,7 @@ static bool run_chains(bool (*command)(struct bench *b), struct bench *b, const 
 	bool known = false;
 
 	for (int i = 0; i < CHAINS; i++) {
-		if (only && strcmp(only, chains[i]) != 0)
+		if (only != NULL && strcmp(only, chains[i]) != 0)
 			continue;
 		known = true;
 		b->chain = chains[i];
@@ -76,21 +83,23 @@ static bool run_chains(bool (*command)(struct bench *b), struct bench *b, const 
 
 static int run(const struct options *o, const char *command)
 {
-	struct bench b = {.line.json = options_bool(o, "json")};
-	bool (*function)(struct bench *b) = NULL;
+	struct bench b = { .line.json = options_bool(o, "json") };
+	bool (*function)(struct bench * b) = NULL;
 	struct errmsg err;
 	int64_t threads, within, rounds, iterations;
 
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
 		if (strcmp(command, commands[i].name) == 0)
 			function = commands[i].run;
 	bool trains = strcmp(command, "train") == 0;
 
-	if (!function && !trains)
-		return complain("The command is digest, start, step, product, encode, value, verify, refuse or train; see -help.");
+	if (function == NULL && !trains)
+		return complain(
+			"The command is digest, start, step, product, encode, value, verify, refuse or train; see -help.");
 	if (!options_int(o, "threads", 1, 1024, &threads, &err) ||
-	    !options_int(o, "enginethreads", 0, 1024, &within, &err) || !options_int(o, "rounds", 1, ROUNDS_MAX, &rounds, &err) ||
-	    !options_int(o, "iterations", 1, ROUNDS_MAX, &iterations, &err))
+		!options_int(o, "enginethreads", 0, 1024, &within, &err) ||
+		!options_int(o, "rounds", 1, ROUNDS_MAX, &rounds, &err) ||
+		!options_int(o, "iterations", 1, ROUNDS_MAX, &iterations, &err))
 		return complain(err.text);
 	b.line.threads = b.threads = (unsigned)threads;
 	b.rounds = (size_t)rounds;
@@ -123,17 +132,18 @@ static bool read_arguments(struct options *o, int argc, char **argv, const char 
 int main(int argc, char **argv)
 {
 	struct options *o = options_new(options_table);
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	const char *command;
 	int status;
 
 	options_add_table(o, train_options);
 	if (!read_arguments(o, argc, argv, &command, &err)) {
 		status = complain(err.text);
-	} else if (options_bool(o, "help") || (!options_bool(o, "version") && !command)) {
+	} else if (options_bool(o, "help") || (!options_bool(o, "version") && command == NULL)) {
 		char *help = options_help(o);
 
-		printf("Usage: atelier-bench digest|start|step|product|encode|value|verify|refuse|train [options]\n\n%s", help);
+		printf("Usage: atelier-bench digest|start|step|product|encode|value|verify|refuse|train [options]\n\n%s",
+			help);
 		free(help);
 		status = options_bool(o, "help") ? EXIT_SUCCESS : EXIT_FAILURE;
 	} else if (options_bool(o, "version")) {

@@ -1,5 +1,12 @@
 /* atelier-cli: one JSON-RPC call to a running atelierd. */
 #include "config.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "rpc/client.h"
 #include "rpc/error.h"
 #include "rpc/json.h"
@@ -8,30 +15,24 @@
 #include "util/mem.h"
 #include "util/options.h"
 
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #define STDIN_MAX (32u << 20)
 #define COOKIE_MAX 1024
 #define WAIT_SECONDS 1
 
 static const struct option_spec options_table[] = {
-	{"help", NULL, "Prints this and ends.", "Client", NULL, OPTION_COMMAND_LINE},
-	{"version", NULL, "Prints the version and ends.", "Client", NULL, OPTION_COMMAND_LINE},
-	{"named", NULL, "Arguments are given as name=value.", "Client", NULL, 0},
-	{"stdin", NULL,
-	 "Reads further arguments from standard input, one a line, until its end: for what other users of the machine "
-	 "must not see, for what is too long for a command line, and for texts with a byte 0.",
-	 "Client", NULL, OPTION_COMMAND_LINE},
-	{"rpcconnect", "<host>", "Where the node is, as <host> or <host>:<port>.", "Client", "127.0.0.1", 0},
-	{"rpcwallet", "<name>", "The wallet that the call is for.", "Client", NULL, 0},
-	{"rpcwait", NULL, "Waits until the node answers.", "Client", NULL, 0},
-	{"rpcwaittimeout", "<seconds>", "How long -rpcwait waits; 0: for ever.", "Client", "0", 0},
-	{"rpcclienttimeout", "<seconds>", "How long to wait for an answer; 0: for ever.", "Client", "900", 0},
-	{NULL, NULL, NULL, NULL, NULL, 0},
+	{ "help", NULL, "Prints this and ends.", "Client", NULL, OPTION_COMMAND_LINE },
+	{ "version", NULL, "Prints the version and ends.", "Client", NULL, OPTION_COMMAND_LINE },
+	{ "named", NULL, "Arguments are given as name=value.", "Client", NULL, 0 },
+	{ "stdin", NULL,
+		"Reads further arguments from standard input, one a line, until its end: for what other users of the machine "
+		"must not see, for what is too long for a command line, and for texts with a byte 0.",
+		"Client", NULL, OPTION_COMMAND_LINE },
+	{ "rpcconnect", "<host>", "Where the node is, as <host> or <host>:<port>.", "Client", "127.0.0.1", 0 },
+	{ "rpcwallet", "<name>", "The wallet that the call is for.", "Client", NULL, 0 },
+	{ "rpcwait", NULL, "Waits until the node answers.", "Client", NULL, 0 },
+	{ "rpcwaittimeout", "<seconds>", "How long -rpcwait waits; 0: for ever.", "Client", "0", 0 },
+	{ "rpcclienttimeout", "<seconds>", "How long to wait for an answer; 0: for ever.", "Client", "900", 0 },
+	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
 static int complain(const char *what)
@@ -47,7 +48,7 @@ static json_t *argument(const char *text, size_t size)
 {
 	json_t *value = json_parse(text, size, NULL);
 
-	if (value && !json_is_any_text(value))
+	if (value != NULL && !json_is_any_text(value))
 		return value;
 	json_decref(value);
 	return json_stringn(text, size);
@@ -179,14 +180,14 @@ static int print_answer(const struct buf *body, int status, bool *retry)
 	if (!json_is_object(answer)) {
 		fprintf(stderr, "error: the server's answer is no JSON (HTTP status %d)\n", status);
 		code = EXIT_FAILURE;
-	} else if (error && !json_is_null(error)) {
+	} else if (error != NULL && !json_is_null(error)) {
 		if (*retry && json_integer_value(json_object_get(error, "code")) != RPC_IN_WARMUP)
 			*retry = false;
 		if (!*retry)
 			code = print_error(error);
 	} else {
 		*retry = false;
-		if (result && !json_is_null(result))
+		if (result != NULL && !json_is_null(result))
 			print_value(result, stdout);
 	}
 	json_decref(answer);
@@ -203,8 +204,8 @@ static char *credentials(const struct options *options, const struct location *l
 	char *cookie;
 
 	buf_init(&text);
-	if (password && *password) {
-		buf_put_text(&text, user ? user : "");
+	if (password != NULL && *password) {
+		buf_put_text(&text, user != NULL ? user : "");
 		buf_put_u8(&text, ':');
 		buf_put_text(&text, password);
 		return buf_take_text(&text);
@@ -212,9 +213,9 @@ static char *credentials(const struct options *options, const struct location *l
 	cookie = location_cookie(location);
 	if (!file_read(cookie, COOKIE_MAX, &text, NULL) || text.size == 0) {
 		errmsg_set(err,
-			   "The cookie %.120s cannot be read: is atelierd running on this chain and data directory? "
-			   "(or set -rpcpassword)",
-			   cookie);
+			"The cookie %.120s cannot be read: is atelierd running on this chain and data directory? "
+			"(or set -rpcpassword)",
+			cookie);
 		buf_clear(&text);
 	}
 	free(cookie);
@@ -223,7 +224,7 @@ static char *credentials(const struct options *options, const struct location *l
 
 /* Splits "host:port" and "[host]:port"; an IPv6 address alone has several colons and no port. */
 static bool split_host(const struct options *options, const struct location *location, char **host, int64_t *port,
-		       struct errmsg *err)
+	struct errmsg *err)
 {
 	const char *text = options_string(options, "rpcconnect"), *colon = strrchr(text, ':');
 	char *end = NULL;
@@ -235,7 +236,7 @@ static bool split_host(const struct options *options, const struct location *loc
 	if (*port == 0)
 		*port = location->rpc_port;
 	*host = mem_strdup(text);
-	if (colon && ((bracket && colon[-1] == ']') || (!bracket && strchr(text, ':') == colon))) {
+	if (colon != NULL && ((bracket && colon[-1] == ']') || (!bracket && strchr(text, ':') == colon))) {
 		(*host)[colon - text] = 0;
 		*port = strtol(colon + 1, &end, 10);
 		if (*end || end == colon + 1 || *port < 1 || *port > 65535)
@@ -250,7 +251,7 @@ static bool split_host(const struct options *options, const struct location *loc
 
 /* One attempt. Returns the exit code; *retry tells whether waiting may help, and stays false if it was not allowed. */
 static int attempt(const struct options *options, const struct location *location, struct client_target *target,
-		   const struct buf *request, bool *retry)
+	const struct buf *request, bool *retry)
 {
 	char *secret;
 	struct buf body;
@@ -286,7 +287,7 @@ static int attempt(const struct options *options, const struct location *locatio
 }
 
 static int call(const struct options *options, const struct location *location, struct client_target *target,
-		const struct buf *request, int64_t wait_limit)
+	const struct buf *request, int64_t wait_limit)
 {
 	bool wait = options_bool(options, "rpcwait");
 
@@ -302,7 +303,7 @@ static int call(const struct options *options, const struct location *location, 
 
 static int run(const struct options *options, const struct location *location, int argc, char **argv)
 {
-	struct client_target target = {.wallet = options_string(options, "rpcwallet")};
+	struct client_target target = { .wallet = options_string(options, "rpcwallet") };
 	int64_t port = 0, timeout, wait_limit;
 	struct errmsg err;
 	struct buf request;
@@ -311,9 +312,9 @@ static int run(const struct options *options, const struct location *location, i
 
 	buf_init(&request);
 	if (!options_int(options, "rpcclienttimeout", 0, 1000000, &timeout, &err) ||
-	    !options_int(options, "rpcwaittimeout", 0, 1000000, &wait_limit, &err) ||
-	    !split_host(options, location, &host, &port, &err) ||
-	    !make_request(options, argc, argv, &request, &err)) {
+		!options_int(options, "rpcwaittimeout", 0, 1000000, &wait_limit, &err) ||
+		!split_host(options, location, &host, &port, &err) ||
+		!make_request(options, argc, argv, &request, &err)) {
 		code = complain(err.text);
 	} else {
 		target.host = host;
@@ -333,14 +334,14 @@ static void usage(const struct options *options)
 	printf("atelier-cli %s\n\nUsage: atelier-cli [options] <call> [arguments]\n"
 	       "       atelier-cli [options] -named <call> [name=value ...]\n"
 	       "       atelier-cli [options] help [call]\n\n%s",
-	       VERSION, text);
+		VERSION, text);
 	free(text);
 }
 
 int main(int argc, char **argv)
 {
 	struct options *options = options_new(options_table);
-	struct location location = {0};
+	struct location location = { 0 };
 	struct errmsg err;
 	int first, code = EXIT_SUCCESS;
 

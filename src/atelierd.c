@@ -33,7 +33,7 @@ static bool import(const struct settings *settings, struct errmsg *err)
 int main(int argc, char **argv)
 {
 	struct settings settings;
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	bool ok = true;
 	switch (settings_read(&settings, argc, argv, &err)) {
 	case SETTINGS_HELP:

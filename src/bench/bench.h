@@ -17,7 +17,7 @@ struct bench {
 	const char *chain;
 	struct spec spec;
 	enum engine engine;
-	unsigned threads;    /* that share a step */
+	unsigned threads; /* that share a step */
 	size_t rounds;
 	uint32_t iterations; /* of each measured step; not more than the chain's */
 };
@@ -25,8 +25,8 @@ struct bench {
 /* One step, as "<chain> <digest>". */
 bool bench_digest(struct bench *b);
 
-/* What all steps here start from: a line of JSON with the chain's sizes and rates, then theta (binary32) and the windows of
- * a step [iterations][batch][ctx + 1], little-endian; so that other programs can be given the same work. */
+/* What all steps here start from: a line of JSON with the chain's sizes and rates, then theta (binary32) and the
+ * windows of a step [iterations][batch][ctx + 1], little-endian; so that other programs can be given the same work. */
 bool bench_start(struct bench *b);
 
 /* Iterations: of the engine, of OpenBLAS and with plain sgemm in turns. */

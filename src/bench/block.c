@@ -1,9 +1,8 @@
-#include "bench/bench.h"
-
 #include <stdlib.h>
-#include <time.h>
 #include <string.h>
+#include <time.h>
 
+#include "bench/bench.h"
 #include "consensus/verify.h"
 #include "consensus/window.h"
 #include "crypto/hash.h"
@@ -13,7 +12,7 @@
 
 bool bench_value(struct bench *b)
 {
-	struct timing *times = mem_calloc(2, sizeof(*times));
+	struct timing *times = mem_calloc(2, sizeof *times);
 	struct step *step = step_new(&b->spec.train, b->engine, b->threads);
 	uint8_t seed[32], *delta = mem_alloc(step_delta_size(&b->spec.train));
 	uint8_t *benchmark = mem_alloc(window_benchmark_size(&b->spec));
@@ -27,7 +26,7 @@ bool bench_value(struct bench *b)
 	/* The first finds cold memory and does not count. */
 	benchmark_unref(benchmark_new(step, state, benchmark, seed, NULL));
 	for (size_t round = 0; ok && round < b->rounds; round++) {
-		struct step_job job = {.state = state, .seed = seed, .windows = windows};
+		struct step_job job = { .state = state, .seed = seed, .windows = windows };
 
 		timing_start(&times[0]);
 		struct benchmark *at_state = benchmark_new(step, state, benchmark, seed, NULL);
@@ -44,7 +43,8 @@ bool bench_value(struct bench *b)
 		line_add_times(&b->line, &times[0]);
 		line_add(&b->line, "step_ms", timing_best(&times[1]) * 1e3);
 		line_add(&b->line, "part_of_step", timing_best(&times[0]) / timing_best(&times[1]));
-		line_add(&b->line, "iterations", timing_best(&times[0]) / timing_best(&times[1]) * b->spec.train.iterations);
+		line_add(&b->line, "iterations",
+			timing_best(&times[0]) / timing_best(&times[1]) * b->spec.train.iterations);
 		line_end(&b->line);
 	}
 	state_unref(state);
@@ -60,7 +60,7 @@ bool bench_value(struct bench *b)
 
 /* A proof as a miner makes it: its header states the digest of its step. */
 static bool make_proof(struct bench *b, struct step *step, const struct state *state, uint64_t number,
-		       struct verify_proof *proof)
+	struct verify_proof *proof)
 {
 	uint8_t *delta = mem_alloc(step_delta_size(&b->spec.train));
 
@@ -68,7 +68,7 @@ static bool make_proof(struct bench *b, struct step *step, const struct state *s
 	header_seed(&proof->header, proof->seed);
 	proof->slot = window_slot(&b->spec, proof->seed);
 	proof->windows = bench_windows(&b->spec, proof->seed);
-	struct step_job job = {.state = state, .seed = proof->seed, .windows = proof->windows};
+	struct step_job job = { .state = state, .seed = proof->seed, .windows = proof->windows };
 	bool ok = step_execute(step, &job, delta) == STEP_OK;
 
 	sha256(proof->header.digest, delta, step_delta_size(&b->spec.train));
@@ -81,11 +81,15 @@ static bool make_proof(struct bench *b, struct step *step, const struct state *s
 bool bench_verify(struct bench *b)
 {
 	size_t proofs = b->spec.k + 1;
-	struct timing *t = mem_calloc(1, sizeof(*t));
+	struct timing *t = mem_calloc(1, sizeof *t);
 	struct step *step = step_new(&b->spec.train, b->engine, b->threads);
 	struct verify_job job = {
-		.spec = &b->spec, .parent = spec_initial_state(&b->spec), .benchmark = mem_alloc(window_benchmark_size(&b->spec)),
-		.v_ref = b->spec.v_0, .proofs = mem_calloc(proofs, sizeof(*job.proofs)), .proof_count = proofs,
+		.spec = &b->spec,
+		.parent = spec_initial_state(&b->spec),
+		.benchmark = mem_alloc(window_benchmark_size(&b->spec)),
+		.v_ref = b->spec.v_0,
+		.proofs = mem_calloc(proofs, sizeof *job.proofs),
+		.proof_count = proofs,
 		.threads = b->threads,
 	};
 	bool ok = true;
@@ -125,8 +129,8 @@ bool bench_verify(struct bench *b)
 
 /* === Refusal === */
 
-/* One proof, executed from cold memory as it comes from a peer; true if it was found right. What counts is processor time,
- * which is what a flood of them takes from everything else. */
+/* One proof, executed from cold memory as it comes from a peer; true if it was found right. What counts is processor
+ * time, which is what a flood of them takes from everything else. */
 static bool time_proof(struct bench *b, const struct state *parent, struct verify_proof *proof, struct timing *t)
 {
 	struct reject reject;
@@ -143,10 +147,10 @@ static bool time_proof(struct bench *b, const struct state *parent, struct verif
 
 bool bench_refuse(struct bench *b)
 {
-	struct timing *times = mem_calloc(2, sizeof(*times));
+	struct timing *times = mem_calloc(2, sizeof *times);
 	struct step *step = step_new(&b->spec.train, b->engine, b->threads);
 	struct state *parent = spec_initial_state(&b->spec);
-	struct verify_proof right = {.delta = NULL}, wrong;
+	struct verify_proof right = { .delta = NULL }, wrong;
 	bool ok = make_proof(b, step, parent, 0, &right);
 
 	step_free(step);

@@ -1,7 +1,6 @@
-#include "bench/bench.h"
-
 #include <stdlib.h>
 
+#include "bench/bench.h"
 #include "ml/delta.h"
 #include "ml/exact.h"
 #include "util/mem.h"
@@ -11,8 +10,8 @@
 /* y [m][n] = a [m][k] b [n][k]: rounding and product, as often as the model rounds. */
 static bool time_product(struct bench *b, const char *name, size_t m, size_t n, size_t k)
 {
-	const enum engine engines[2] = {b->engine, ENGINE_PLAIN};
-	struct timing *times = mem_calloc(2, sizeof(*times));
+	const enum engine engines[2] = { b->engine, ENGINE_PLAIN };
+	struct timing *times = mem_calloc(2, sizeof *times);
 	float *x = mem_align(m * k * sizeof(float)), *w = mem_align(n * k * sizeof(float));
 	float *y = mem_align(m * n * sizeof(float));
 	void *scratch = mem_align(exact_scratch_size(m, n));
@@ -28,11 +27,16 @@ static bool time_product(struct bench *b, const char *name, size_t m, size_t n, 
 
 		timing_start(&times[round % 2]);
 		struct exact_product p = {
-			.m = m, .n = n, .k = k, .y = y, .ldy = n,
-			.a = exact_rows(engine, x, m, k, rounded_x), .b = exact_rows(engine, w, n, k, rounded_w),
+			.m = m,
+			.n = n,
+			.k = k,
+			.y = y,
+			.ldy = n,
+			.a = exact_rows(engine, x, m, k, rounded_x),
+			.b = exact_rows(engine, w, n, k, rounded_w),
 		};
 
-		ok = p.a.values && p.b.values;
+		ok = p.a.values != NULL && p.b.values != NULL;
 		if (ok)
 			exact_multiply(engine, &p, scratch);
 		timing_stop(&times[round % 2]);
@@ -64,8 +68,8 @@ bool bench_product(struct bench *b)
 	size_t rows = EXACT_CHUNK / c->ctx, tokens = (rows < b->spec.train.batch ? rows : b->spec.train.batch) * c->ctx;
 
 	return time_product(b, "qkv", tokens, 3 * c->d, c->d) && time_product(b, "out", tokens, c->d, c->d) &&
-	       time_product(b, "gate_up", tokens, 2 * c->ff, c->d) && time_product(b, "down", tokens, c->d, c->ff) &&
-	       time_product(b, "head", tokens, MODEL_VOCABULARY, c->d);
+		time_product(b, "gate_up", tokens, 2 * c->ff, c->d) && time_product(b, "down", tokens, c->d, c->ff) &&
+		time_product(b, "head", tokens, MODEL_VOCABULARY, c->d);
 }
 
 /* === Delta code === */
@@ -73,7 +77,7 @@ bool bench_product(struct bench *b)
 bool bench_encode(struct bench *b)
 {
 	size_t count = model_count(&b->spec.train.model);
-	struct timing *times = mem_calloc(2, sizeof(*times));
+	struct timing *times = mem_calloc(2, sizeof *times);
 	uint8_t seed[32], *delta = mem_alloc(delta_size(count));
 	float *x = mem_align(count * sizeof(float));
 	bool ok = true;

@@ -39,13 +39,13 @@ static int compare(const void *a, const void *b)
 
 double timing_best(struct timing *t)
 {
-	qsort(t->took, t->count, sizeof(t->took[0]), compare);
+	qsort(t->took, t->count, sizeof t->took[0], compare);
 	return t->took[0];
 }
 
 double timing_median(struct timing *t)
 {
-	qsort(t->took, t->count, sizeof(t->took[0]), compare);
+	qsort(t->took, t->count, sizeof t->took[0], compare);
 	return t->took[t->count / 2];
 }
 
@@ -54,8 +54,8 @@ double timing_median(struct timing *t)
 void line_begin(const struct line *line, const char *measurement, const char *chain, const char *engine)
 {
 	if (line->json)
-		printf("{\"measurement\": \"%s\", \"chain\": \"%s\", \"engine\": \"%s\", \"threads\": %u", measurement, chain, engine,
-		       line->threads);
+		printf("{\"measurement\": \"%s\", \"chain\": \"%s\", \"engine\": \"%s\", \"threads\": %u", measurement,
+			chain, engine, line->threads);
 	else
 		printf("%-8s %-8s %-9s", measurement, chain, engine);
 }
@@ -89,8 +89,8 @@ void line_add_ratio(const struct line *line, const char *name, struct timing *t,
 {
 	char text[64];
 
-	snprintf(text, sizeof(text), "%s_best", name);
+	snprintf(text, sizeof text, "%s_best", name);
 	line_add(line, text, timing_best(t) / timing_best(to));
-	snprintf(text, sizeof(text), "%s_median", name);
+	snprintf(text, sizeof text, "%s_median", name);
 	line_add(line, text, timing_median(t) / timing_median(to));
 }

@@ -1,7 +1,8 @@
 /* Times, and the lines they are printed in.
  *
- * A `struct timing` collects durations of the same work; a line is what one measurement found: what was measured, on which
- * chain, by which engine, then named numbers and texts. With JSON each line is an object; without, columns for people. */
+ * A `struct timing` collects durations of the same work; a line is what one measurement found: what was measured, on
+ * which chain, by which engine, then named numbers and texts. With JSON each line is an object; without, columns for
+ * people. */
 #ifndef ATELIER_BENCH_REPORT_H
 #define ATELIER_BENCH_REPORT_H
 

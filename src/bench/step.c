@@ -1,13 +1,13 @@
-#include "bench/bench.h"
+#include "ml/step.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "bench/bench.h"
 #include "consensus/window.h"
 #include "crypto/hash.h"
-#include "ml/step.h"
 #include "ml/tensorfile.h"
 #include "util/bytes.h"
 #include "util/mem.h"
@@ -27,7 +27,7 @@ uint8_t *bench_windows(const struct spec *spec, const uint8_t seed[32])
 void bench_seed(const struct spec *spec, uint8_t seed[32])
 {
 	char name[64];
-	int length = snprintf(name, sizeof(name), "atelier digest%s", spec->name);
+	int length = snprintf(name, sizeof name, "atelier digest%s", spec->name);
 
 	sha256(seed, (const uint8_t *)name, (size_t)length);
 }
@@ -41,12 +41,12 @@ bool bench_digest(struct bench *b)
 	struct state *state = spec_initial_state(&b->spec);
 	struct step *step = step_new(&b->spec.train, b->engine, b->threads);
 	uint8_t *windows = bench_windows(&b->spec, seed);
-	struct step_job job = {.state = state, .seed = seed, .windows = windows};
+	struct step_job job = { .state = state, .seed = seed, .windows = windows };
 	bool ok = step_execute(step, &job, delta) == STEP_OK;
 
 	if (ok) {
 		sha256(digest, delta, step_delta_size(&b->spec.train));
-		hex_encode(text, digest, sizeof(digest));
+		hex_encode(text, digest, sizeof digest);
 		printf("%s %s\n", b->chain, text);
 		fflush(stdout);
 	}
@@ -65,8 +65,8 @@ static void print_sizes(const struct spec *spec, size_t count)
 
 	printf("{\"chain\": \"%s\", \"d\": %u, \"layers\": %u, \"heads\": %u, \"ff\": %u, \"ctx\": %u, \"batch\": %u, "
 	       "\"iterations\": %u, \"lr_ppm\": %u, \"wd_ppm\": %u, \"vocabulary\": %d, \"skipped\": %d, \"parameters\": %zu}\n",
-	       spec->name, c->d, c->layers, c->heads, c->ff, c->ctx, t->batch, t->iterations, t->lr_ppm, t->wd_ppm,
-	       MODEL_VOCABULARY, MODEL_SKIPPED, count);
+		spec->name, c->d, c->layers, c->heads, c->ff, c->ctx, t->batch, t->iterations, t->lr_ppm, t->wd_ppm,
+		MODEL_VOCABULARY, MODEL_SKIPPED, count);
 }
 
 bool bench_start(struct bench *b)
@@ -81,7 +81,7 @@ bool bench_start(struct bench *b)
 	tensorfile_row_write(state_theta(state), count, bytes);
 	print_sizes(&b->spec, count);
 	bool ok = fwrite(bytes, sizeof(float), count, stdout) == count &&
-		  fwrite(windows, window_step_size(&b->spec), 1, stdout) == 1 && fflush(stdout) == 0;
+		fwrite(windows, window_step_size(&b->spec), 1, stdout) == 1 && fflush(stdout) == 0;
 
 	state_unref(state);
 	free(windows);
@@ -114,7 +114,7 @@ static void take_iteration(void *context, uint32_t done, float loss)
 
 static void print_step(const struct bench *b, struct turns *turns)
 {
-	static const char *const kinds[] = {"quantise", "product", "attention", "elementwise", "optimizer"};
+	static const char *const kinds[] = { "quantise", "product", "attention", "elementwise", "optimizer" };
 	const struct train_config *train = &b->spec.train;
 	double sum = 0;
 	char digest[65];
@@ -128,7 +128,7 @@ static void print_step(const struct bench *b, struct turns *turns)
 		line_add(&b->line, kinds[kind], (double)turns->profile.nanoseconds[kind] / sum);
 	line_add(&b->line, "memory_bytes", (double)step_memory(train, b->threads));
 	line_add(&b->line, "loss", turns->loss);
-	hex_encode(digest, turns->digest, sizeof(turns->digest));
+	hex_encode(digest, turns->digest, sizeof turns->digest);
 	line_add_text(&b->line, "digest", digest);
 }
 
@@ -205,7 +205,7 @@ static void print_turns(const struct bench *b, struct turns turns[TURNS_MAX], si
 bool bench_step(struct bench *b)
 {
 	struct train_config config = b->spec.train;
-	struct turns *turns = mem_calloc(TURNS_MAX, sizeof(*turns));
+	struct turns *turns = mem_calloc(TURNS_MAX, sizeof *turns);
 	uint8_t seed[32];
 	size_t count = turns_init(b, turns), peak = 0;
 	bool ok = true;
@@ -215,7 +215,7 @@ bool bench_step(struct bench *b)
 	bench_seed(&b->spec, seed);
 	struct state *state = spec_initial_state(&b->spec);
 	uint8_t *windows = bench_windows(&b->spec, seed);
-	struct step_job job = {.state = state, .seed = seed, .windows = windows};
+	struct step_job job = { .state = state, .seed = seed, .windows = windows };
 
 	/* What a whole step adds to the process, libraries and the delta with it, while no other step is there. */
 	size_t before = resident_bytes();

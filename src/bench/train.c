@@ -1,5 +1,10 @@
 #include "bench/train.h"
 
+#include <fenv.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "consensus/spec.h"
 #include "crypto/hash.h"
 #include "ml/adamw.h"
@@ -12,22 +17,18 @@
 #include "util/file.h"
 #include "util/mem.h"
 
-#include <fenv.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 const struct option_spec train_options[] = {
-	{"corpus", "<file>", "Text to train on; its last tenth is kept for validation.", "Training", NULL, 0},
-	{"chainspec", "<file>", "Sizes and rates from a chain spec instead of -spec.", "Training", NULL, 0},
-	{"mode", "<name>", "adamw, network or gradient.", "Training", "adamw", 0},
-	{"steps", "<n>", "Minibatches in all, whatever the mode makes of them.", "Training", "300", 0},
-	{"every", "<n>", "Minibatches between validations.", "Training", "50", 0},
-	{"seed", "<n>", "What everything is drawn from.", "Training", "1", 0},
-	{"decay", NULL, "Learning rate falls linearly to 0 (not for network, whose rate is the spec's).", "Training", NULL, 0},
-	{"data", "<file>", "Network: a further dataset. Slot s trains on dataset s modulo their number.", "Training", NULL,
-	 OPTION_MULTI},
-	{NULL, NULL, NULL, NULL, NULL, 0},
+	{ "corpus", "<file>", "Text to train on; its last tenth is kept for validation.", "Training", NULL, 0 },
+	{ "chainspec", "<file>", "Sizes and rates from a chain spec instead of -spec.", "Training", NULL, 0 },
+	{ "mode", "<name>", "adamw, network or gradient.", "Training", "adamw", 0 },
+	{ "steps", "<n>", "Minibatches in all, whatever the mode makes of them.", "Training", "300", 0 },
+	{ "every", "<n>", "Minibatches between validations.", "Training", "50", 0 },
+	{ "seed", "<n>", "What everything is drawn from.", "Training", "1", 0 },
+	{ "decay", NULL, "Learning rate falls linearly to 0 (not for network, whose rate is the spec's).", "Training",
+		NULL, 0 },
+	{ "data", "<file>", "Network: a further dataset. Slot s trains on dataset s modulo their number.", "Training",
+		NULL, OPTION_MULTI },
+	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
 enum { VALIDATION_ROWS = 128, DATASETS_MAX = 1 + UPDATE_SLOTS_MAX, FILE_MAX = 1 << 26, BLOCK_MAX = 1 << 30 };
@@ -50,7 +51,7 @@ struct training {
 	struct dataset datasets[DATASETS_MAX];
 	size_t dataset_count;
 	uint8_t *validation;
-	struct step *step;       /* its model works for every mode */
+	struct step *step; /* its model works for every mode */
 	/* Since the last line: */
 	double loss_sum;
 	int64_t loss_count;
@@ -64,7 +65,8 @@ struct training {
 static void key_of(const struct training *t, const char *what, int64_t number, uint8_t key[32])
 {
 	char text[96];
-	int length = snprintf(text, sizeof(text), "atelier train %lld %s %lld", (long long)t->seed, what, (long long)number);
+	int length = snprintf(text, sizeof text, "atelier train %lld %s %lld", (long long)t->seed, what,
+		(long long)number);
 
 	sha256(key, (const uint8_t *)text, (size_t)length);
 }
@@ -83,8 +85,8 @@ static void draw_step(const struct training *t, int64_t number, uint8_t seed[32]
 	*slot = noise_slot(seed, t->spec.slots);
 	const struct dataset *from = &t->datasets[*slot % t->dataset_count];
 
-	noise_gather(seed, NOISE_WINDOW, (size_t)train->iterations * train->batch, from->data, from->size, train->model.ctx,
-		     windows);
+	noise_gather(seed, NOISE_WINDOW, (size_t)train->iterations * train->batch, from->data, from->size,
+		train->model.ctx, windows);
 }
 
 /* === Measuring and telling === */
@@ -115,7 +117,7 @@ static void print_values(const struct training *t, const struct update_outcome *
 /* A line if one is due. outcome: of a block of the network, else NULL. */
 static bool report(struct training *t, const float *theta, const struct update_outcome *outcome)
 {
-	static const char *const modes[] = {"adamw", "network", "gradient"};
+	static const char *const modes[] = { "adamw", "network", "gradient" };
 	float loss;
 
 	if (t->done < t->next && t->done < t->total)
@@ -124,11 +126,11 @@ static bool report(struct training *t, const float *theta, const struct update_o
 	if (!model_loss(step_model(t->step), theta, t->validation, VALIDATION_ROWS, NULL, &loss))
 		return false;
 	printf(t->json ? "{\"measurement\": \"train\", \"chain\": \"%s\", \"engine\": \"%s\", \"mode\": \"%s\", "
-			 "\"iterations\": %lld, \"loss\": %.5f, \"validation\": %.5f"
-		       : "train    %-8s %-9s %-8s  iterations %lld  loss %.4f  validation %.4f",
-	       t->spec.name, engine_name(t->engine), modes[t->mode], (long long)t->done, t->loss_sum / (double)t->loss_count,
-	       (double)loss);
-	if (outcome) {
+			 "\"iterations\": %lld, \"loss\": %.5f, \"validation\": %.5f" :
+			 "train    %-8s %-9s %-8s  iterations %lld  loss %.4f  validation %.4f",
+		t->spec.name, engine_name(t->engine), modes[t->mode], (long long)t->done,
+		t->loss_sum / (double)t->loss_count, (double)loss);
+	if (outcome != NULL) {
 		printf(t->json ? ", \"void\": %d" : "  void %d", t->void_blocks);
 		print_values(t, outcome);
 	}
@@ -150,16 +152,17 @@ static void optimise(const struct training *t, struct optimiser *o, unsigned ite
 {
 	const struct train_config *train = &t->spec.train;
 	float norm = sqrtf(math_dot16(o->gradient, o->gradient, model_count(&train->model)));
-	struct adamw a = {.lr = lr, .gradient_scale = norm > 1.0f ? 1.0f / norm : 1.0f};
+	struct adamw a = { .lr = lr, .gradient_scale = norm > 1.0f ? 1.0f / norm : 1.0f };
 
 	adamw_corrections(iteration, o->powers, &a);
 	for (size_t i = 0; i < model_tensors(&train->model); i++) {
 		struct model_tensor part;
 
 		model_tensor(&train->model, i, &part);
-		a.wd = part.kind == MODEL_NORM || part.kind == MODEL_EMBEDDING ? 0.0f : (float)train->wd_ppm / 1000000.0f;
-		adamw_apply(&a, o->gradient + part.offset, part.rows * part.cols, o->w + part.offset, o->m + part.offset,
-			    o->v + part.offset);
+		a.wd = part.kind == MODEL_NORM || part.kind == MODEL_EMBEDDING ? 0.0f :
+										 (float)train->wd_ppm / 1000000.0f;
+		adamw_apply(&a, o->gradient + part.offset, part.rows * part.cols, o->w + part.offset,
+			o->m + part.offset, o->v + part.offset);
 	}
 }
 
@@ -184,12 +187,13 @@ static bool train_alone(struct training *t, struct optimiser *o, uint32_t steps)
 		uint32_t part = (iteration - 1) % parts, slot;
 
 		for (uint32_t i = 0; part == 0 && i < gathered; i++)
-			draw_step(t, t->done / train->iterations + i, seed, &slot, windows + i * step_windows_size(train));
-		const struct model_dither dither = {seed, (uint32_t)(part * rows)};
+			draw_step(t, t->done / train->iterations + i, seed, &slot,
+				windows + i * step_windows_size(train));
+		const struct model_dither dither = { seed, (uint32_t)(part * rows) };
 
-		ok = model_gradient(step_model(t->step), o->w, windows + part * rows * window_size(t), rows, dither, NULL,
-				    o->gradient, &loss) &&
-		     float_is_finite(loss);
+		ok = model_gradient(step_model(t->step), o->w, windows + part * rows * window_size(t), rows, dither,
+			     NULL, o->gradient, &loss) &&
+			float_is_finite(loss);
 		if (!ok)
 			break;
 		optimise(t, o, iteration, rate(t));
@@ -204,7 +208,12 @@ static bool train_alone(struct training *t, struct optimiser *o, uint32_t steps)
 static bool run_alone(struct training *t, const struct state *initial)
 {
 	size_t count = model_count(&t->spec.train.model), bytes = count * sizeof(float);
-	struct optimiser o = {.w = mem_align(bytes), .m = mem_align(bytes), .v = mem_align(bytes), .gradient = mem_align(bytes)};
+	struct optimiser o = {
+		.w = mem_align(bytes),
+		.m = mem_align(bytes),
+		.v = mem_align(bytes),
+		.gradient = mem_align(bytes),
+	};
 
 	memcpy(o.w, state_theta(initial), bytes);
 	memset(o.m, 0, bytes);
@@ -237,7 +246,11 @@ static bool run_block(struct training *t, int64_t number, struct block *b, struc
 	for (uint32_t i = 0; i < proofs; i++) {
 		uint8_t *delta = b->deltas + i * step_delta_size(train);
 		struct step_job job = {
-			.state = *state, .seed = seed, .windows = b->windows, .progress = count_loss, .progress_context = t,
+			.state = *state,
+			.seed = seed,
+			.windows = b->windows,
+			.progress = count_loss,
+			.progress_context = t,
 		};
 
 		b->proofs[i].delta = delta;
@@ -250,8 +263,12 @@ static bool run_block(struct training *t, int64_t number, struct block *b, struc
 	key_of(t, "block", number, seed);
 	noise_gather(seed, NOISE_BENCHMARK, train->bench_rows, benchmark, size, train->model.ctx, b->benchmark);
 	struct update_job job = {
-		.parent = *state, .benchmark = benchmark_new(t->step, *state, b->benchmark, seed, NULL), .windows = b->benchmark,
-		.proofs = b->proofs, .proof_count = proofs, .slots = t->spec.slots,
+		.parent = *state,
+		.benchmark = benchmark_new(t->step, *state, b->benchmark, seed, NULL),
+		.windows = b->benchmark,
+		.proofs = b->proofs,
+		.proof_count = proofs,
+		.slots = t->spec.slots,
 	};
 	struct state *after = update_execute(t->step, &job, &outcome);
 
@@ -268,7 +285,7 @@ static bool run_network(struct training *t, struct state **state)
 {
 	const struct train_config *train = &t->spec.train;
 	struct block b = {
-		.proofs = mem_calloc(t->spec.k + 1, sizeof(*b.proofs)),
+		.proofs = mem_calloc(t->spec.k + 1, sizeof *b.proofs),
 		.deltas = mem_alloc((t->spec.k + 1) * step_delta_size(train)),
 		.windows = mem_alloc(step_windows_size(train)),
 		.benchmark = mem_alloc(train->bench_rows * window_size(t)),
@@ -288,7 +305,7 @@ static bool run_network(struct training *t, struct state **state)
 
 static bool read_mode(struct training *t, const char *name, struct errmsg *err)
 {
-	static const char *const names[] = {"adamw", "network", "gradient"};
+	static const char *const names[] = { "adamw", "network", "gradient" };
 
 	for (enum mode mode = MODE_ADAMW; mode <= MODE_GRADIENT; mode++) {
 		t->mode = mode;
@@ -304,11 +321,12 @@ static bool read_spec(struct training *t, const struct options *o, struct errmsg
 	char *corpus_path = NULL;
 	struct buf text;
 
-	if (!path)
-		return (name && spec_builtin(&t->spec, name)) || errmsg_set(err, "-spec is regtest, test or main");
+	if (path == NULL)
+		return (name != NULL && spec_builtin(&t->spec, name)) ||
+			errmsg_set(err, "-spec is regtest, test or main");
 	buf_init(&text);
 	bool ok = file_read(path, SPEC_TEXT_MAX, &text, err) &&
-		  spec_parse(&t->spec, (const char *)text.data, text.size, &corpus_path, err);
+		spec_parse(&t->spec, (const char *)text.data, text.size, &corpus_path, err);
 
 	free(corpus_path);
 	buf_clear(&text);
@@ -318,10 +336,10 @@ static bool read_spec(struct training *t, const struct options *o, struct errmsg
 /* Nine tenths become the spec's corpus, the last one the windows to validate on. */
 static bool read_corpus(struct training *t, const char *path, struct errmsg *err)
 {
-	static const uint8_t fixed[32] = {0};
+	static const uint8_t fixed[32] = { 0 };
 	uint32_t ctx = t->spec.train.model.ctx;
 
-	if (!path)
+	if (path == NULL)
 		return errmsg_set(err, "train needs -corpus=<file>");
 	if (!file_read(path, SPEC_CORPUS_MAX, &t->corpus, err))
 		return false;
@@ -352,10 +370,9 @@ static bool read_others(struct training *t, const struct options *o, struct errm
 			return false;
 		if (t->others[i].size < t->spec.train.model.ctx)
 			return errmsg_set(err, "%s is too small", path);
-		t->datasets[t->dataset_count++] = (struct dataset){t->others[i].data, t->others[i].size};
+		t->datasets[t->dataset_count++] = (struct dataset){ t->others[i].data, t->others[i].size };
 	}
-	return t->mode == MODE_NETWORK || t->dataset_count == 1 ||
-	       errmsg_set(err, "-data needs -mode=network");
+	return t->mode == MODE_NETWORK || t->dataset_count == 1 || errmsg_set(err, "-data needs -mode=network");
 }
 
 static bool set_up(struct training *t, const struct options *o, struct errmsg *err)
@@ -363,9 +380,10 @@ static bool set_up(struct training *t, const struct options *o, struct errmsg *e
 	t->json = options_bool(o, "json");
 	t->decays = options_bool(o, "decay");
 	return read_mode(t, options_string(o, "mode"), err) && options_int(o, "steps", 1, 1 << 30, &t->total, err) &&
-	       options_int(o, "every", 1, 1 << 30, &t->every, err) && options_int(o, "seed", 0, 1 << 30, &t->seed, err) &&
-	       (!(t->decays && t->mode == MODE_NETWORK) || errmsg_set(err, "-decay is not for -mode=network")) &&
-	       read_spec(t, o, err) && read_corpus(t, options_string(o, "corpus"), err) && read_others(t, o, err);
+		options_int(o, "every", 1, 1 << 30, &t->every, err) &&
+		options_int(o, "seed", 0, 1 << 30, &t->seed, err) &&
+		(!(t->decays && t->mode == MODE_NETWORK) || errmsg_set(err, "-decay is not for -mode=network")) &&
+		read_spec(t, o, err) && read_corpus(t, options_string(o, "corpus"), err) && read_others(t, o, err);
 }
 
 static bool run(struct training *t)
@@ -387,7 +405,7 @@ static bool run(struct training *t)
 
 bool train_run(const struct options *o, enum engine engine, unsigned threads, struct errmsg *err)
 {
-	struct training *t = mem_calloc(1, sizeof(*t));
+	struct training *t = mem_calloc(1, sizeof *t);
 
 	t->engine = engine;
 	t->threads = threads;

@@ -13,7 +13,7 @@ enum { VERSION_MAX = 2, WAITING_SECONDS = 3600 };
 /* What judging finds out about a transaction. */
 struct judgement {
 	const struct tx *tx;
-	struct tx_output *outputs;      /* what its inputs spend; scripts owned by coins */
+	struct tx_output *outputs; /* what its inputs spend; scripts owned by coins */
 	struct coin *coins;
 	uint32_t *heights, *times;
 	int64_t fee;
@@ -52,9 +52,11 @@ static bool check_standard(const struct tx *tx, size_t size, struct reject *reje
 			(int)MEMPOOL_TX_SIZE);
 	for (size_t i = 0; i < tx->output_count; i++) {
 		if (contribution_parse(&tx->outputs[i].script, NULL) == CONTRIBUTION_RESERVED)
-			return reject_set(reject, REJECT_POLICY, "contrib-reserved", "output %zu is of a reserved kind", i);
+			return reject_set(reject, REJECT_POLICY, "contrib-reserved", "output %zu is of a reserved kind",
+				i);
 		if (output_is_coin(&tx->outputs[i]) && tx->outputs[i].amount < MEMPOOL_DUST)
-			return reject_set(reject, REJECT_POLICY, "dust", "output %zu is below %d", i, (int)MEMPOOL_DUST);
+			return reject_set(reject, REJECT_POLICY, "dust", "output %zu is below %d", i,
+				(int)MEMPOOL_DUST);
 	}
 	return true;
 }
@@ -126,8 +128,8 @@ static enum chain_result find_inputs(struct chain *chain, struct judgement *judg
 		in += coin->output.amount;
 		judgement->outputs[i] = coin->output;
 		judgement->heights[i] = coin->height;
-		judgement->times[i] = chain_at(chain, coin->height > tip->height ? tip->height :
-			coin->height - 1)->median_time;
+		judgement->times[i] = chain_at(chain, coin->height > tip->height ? tip->height : coin->height - 1)
+					      ->median_time;
 	}
 	for (size_t i = 0; i < tx->output_count; i++)
 		in -= tx->outputs[i].amount;
@@ -427,8 +429,7 @@ enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct 
 	}
 	judgement_init(&judgement, tx);
 	result = judge(chain, &judgement, true, reject);
-	held = result == CHAIN_NEW && blobs_complete(chain, tx) ?
-		pool_tx_new(chain, tx, &judgement) : NULL;
+	held = result == CHAIN_NEW && blobs_complete(chain, tx) ? pool_tx_new(chain, tx, &judgement) : NULL;
 	judgement_clear(&judgement);
 	if (result != CHAIN_NEW) {
 		tx_free(tx);

@@ -24,8 +24,8 @@ static enum chain_result known_header(const struct node *node, struct reject *re
 static bool check_room(const struct chain *chain, const struct node *parent, struct reject *reject)
 {
 	if (parent->entry.height >= chain_tip(chain)->height + CHAIN_HEADERS_AHEAD)
-		return reject_set(reject, REJECT_NOT_YET, "too-far-ahead", "the header is more than %d blocks above the tip",
-			(int)CHAIN_HEADERS_AHEAD);
+		return reject_set(reject, REJECT_NOT_YET, "too-far-ahead",
+			"the header is more than %d blocks above the tip", (int)CHAIN_HEADERS_AHEAD);
 	if (chain->index.header_only >= CHAIN_HEADERS_MAX)
 		return reject_set(reject, REJECT_NOT_YET, "too-many-headers", "%d headers without blocks are held",
 			(int)CHAIN_HEADERS_MAX);
@@ -95,8 +95,8 @@ static bool check_bodies(const struct chain *chain, const struct block *block, s
 	return true;
 }
 
-/* Whether transactions and loose proofs are those that the header names. If not, the header is not to blame. It names the
- * coinbase by its txid, which no witness changes: whoever passes the block on could have added one. */
+/* Whether transactions and loose proofs are those that the header names. If not, the header is not to blame. It names
+ * the coinbase by its txid, which no witness changes: whoever passes the block on could have added one. */
 static bool check_mutated(const struct block *block, struct reject *reject)
 {
 	uint8_t root[32];
@@ -271,8 +271,8 @@ enum chain_result chain_add_own(struct chain *chain, struct block *block, uint8_
 
 /* --- blobs --- */
 
-enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size, bool keep,
-	struct reject *reject)
+enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
+	bool keep, struct reject *reject)
 {
 	struct blob_want want = { .size = size };
 	struct errmsg err;

@@ -88,7 +88,8 @@ static void note_too_new(struct import *import, const struct header *header)
 	const int64_t due = (int64_t)header->time - spec_future_limit(import->chain->spec);
 
 	if (import->result->due == 0)
-		log_warn("[chain] %s: blocks are too new for this machine's clock: the file will be read again", import->path);
+		log_warn("[chain] %s: blocks are too new for this machine's clock: the file will be read again",
+			import->path);
 	if (import->result->due == 0 || due < import->result->due)
 		import->result->due = due;
 }
@@ -156,8 +157,10 @@ bool chain_import(struct chain *chain, const char *path, struct import_result *r
 		return false;
 	buf_init(&import.record);
 	ok = true;
-	while (ok && !chain_stopped(chain) && (import.at = blockfile_find_magic(import.fd, chain->spec->magic, import.at, import.size, path)) +
-		IMPORT_HEAD <= import.size)
+	while (ok && !chain_stopped(chain) &&
+		(import.at = blockfile_find_magic(import.fd, chain->spec->magic, import.at, import.size, path)) +
+				IMPORT_HEAD <=
+			import.size)
 		ok = import_record(&import, err);
 	buf_clear(&import.record);
 	close(import.fd);

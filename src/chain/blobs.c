@@ -20,7 +20,7 @@ enum { BLOB_LARGEST = 1 << 24 };
 
 struct blob {
 	uint64_t size;
-	int64_t written;       /* when, Unix seconds */
+	int64_t written; /* when, Unix seconds */
 	bool pending, checked;
 };
 
@@ -162,7 +162,7 @@ void blobs_drop(struct blobs *blobs, const uint8_t root[32])
 void blobs_drop_old(struct blobs *blobs, int64_t seconds)
 {
 	const int64_t now = clock_wall();
-	uint8_t (*old)[32] = mem_calloc(blobs->by_root.count, 32);
+	uint8_t(*old)[32] = mem_calloc(blobs->by_root.count, 32);
 	size_t count = 0, at = 0;
 	const uint8_t *root;
 	void *value;
@@ -257,7 +257,7 @@ bool blobs_gather(struct blobs *blobs, const struct spec *spec, const uint8_t ro
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	gone = fd < 0 && errno == ENOENT;
 	ok = fd >= 0 ? gather_ranges(fd, spec, seed, blob->size, path, out, err) :
-		errmsg_set(err, "Cannot open %s: %s", path, strerror(errno));
+		       errmsg_set(err, "Cannot open %s: %s", path, strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	/* Somebody took it away or cut it short: it must be fetched again. */

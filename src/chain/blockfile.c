@@ -26,8 +26,8 @@ enum { FRAME_SIZE = 21, FRAME_SUM = 8, SCAN_STEP = 1 << 16 };
 struct blockfile {
 	char *folder, name[4];
 	uint8_t magic[4];
-	uint32_t last;         /* the file that is appended to */
-	uint64_t end;          /* its size */
+	uint32_t last; /* the file that is appended to */
+	uint64_t end;  /* its size */
 };
 
 char *blockfile_path(const struct blockfile *files, uint32_t file)
@@ -217,7 +217,8 @@ bool blockfile_read(const struct blockfile *files, enum record_kind kind, const 
 	bool ok;
 	int fd;
 
-	/* The index's word for a size is not taken before the file bears it out: it decides how much memory is taken. */
+	/* The index's word for a size is not taken before the file bears it out: it decides how much memory
+	 * is taken. */
 	if (position->offset < FRAME_SIZE || !blockfile_holds(files, position)) {
 		errmsg_set(err, "%s ends before the record at offset %llu does", path,
 			(unsigned long long)position->offset);

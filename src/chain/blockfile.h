@@ -3,8 +3,8 @@
  *
  * A record is  magic 4 | u8 kind | u64 payload size | first 8 bytes of H(kind | size | payload) | payload.
  * The magic is the chain's (spec.magic). A file that reaches 128 MiB is left alone and the next one begun. Records are
- * only ever appended; whoever names one in the index has its bytes on disk, because an append returns after fsync. What a
- * crash leaves behind the last whole record is skipped: appends go behind it, and a scan looks for the next magic.
+ * only ever appended; whoever names one in the index has its bytes on disk, because an append returns after fsync. What
+ * a crash leaves behind the last whole record is skipped: appends go behind it, and a scan looks for the next magic.
  *
  * A block is stored when it arrives, without bodies (RECORD_BLOCK: doc/protocol.md section 8 with b = 0). Its bodies
  * become known when its proofs have been executed and make a record of their own (RECORD_BODIES: block id 32, then the

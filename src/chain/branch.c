@@ -26,8 +26,9 @@ static bool undo_one(struct chain *chain, struct registry *registry, const struc
 			(unsigned)node->entry.height);
 	fits = registry_undo(registry, undo);
 	registry_undo_free(undo);
-	return fits || errmsg_set(err, "The undo data of block %u are another block's: start with -reindex",
-		(unsigned)node->entry.height);
+	return fits ||
+		errmsg_set(err, "The undo data of block %u are another block's: start with -reindex",
+			(unsigned)node->entry.height);
 }
 
 static bool apply_one(struct chain *chain, struct registry *registry, const struct node *node, struct errmsg *err)

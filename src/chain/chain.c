@@ -53,8 +53,8 @@ void chain_update_download(struct chain *chain)
 {
 	const struct index_entry *tip = chain_tip(chain);
 
-	if (chain->initial_download && (chain->spec->spacing == 0 ||
-		(int64_t)tip->header.time + DOWNLOAD_AGE > clock_wall()))
+	if (chain->initial_download &&
+		(chain->spec->spacing == 0 || (int64_t)tip->header.time + DOWNLOAD_AGE > clock_wall()))
 		chain->initial_download = false;
 }
 
@@ -78,8 +78,10 @@ static bool check_genesis(const struct chain *chain, struct errmsg *err)
 	if (!file_exists(path))
 		ok = file_write_atomic(path, id, 64, 0600, err);
 	else if ((ok = file_read(path, 64, &found, err)) && (found.size != 64 || memcmp(found.data, id, 64) != 0))
-		ok = errmsg_set(err, "%.120s was made with another chain spec or corpus (-chainspec): put them back, or use "
-			"another -datadir", chain->datadir);
+		ok = errmsg_set(err,
+			"%.120s was made with another chain spec or corpus (-chainspec): put them back, or use "
+			"another -datadir",
+			chain->datadir);
 	buf_clear(&found);
 	free(path);
 	return ok;
@@ -94,7 +96,8 @@ static bool open_database(struct chain *chain, const char *folder, bool anew, st
 		return false;
 	chain->db = old ? db_open_existing(folder, err) : db_open(folder, err);
 	if (chain->db == NULL && db_is_damage(err))
-		errmsg_wrap(err, "The index of the blocks and coins that are here is lost or damaged: start with -reindex");
+		errmsg_wrap(err,
+			"The index of the blocks and coins that are here is lost or damaged: start with -reindex");
 	return chain->db != NULL;
 }
 
@@ -121,8 +124,12 @@ static bool open_models(struct chain *chain, const struct chain_options *options
 {
 	char *model = path_join(chain->datadir, "model"), *blobs = path_join(chain->datadir, "blobs");
 	const struct states_options states = {
-		.folder = model, .spec = chain->spec, .index = &chain->index, .blocks = chain->blocks,
-		.pool = chain->pool, .interval = options->snapshot_interval,
+		.folder = model,
+		.spec = chain->spec,
+		.index = &chain->index,
+		.blocks = chain->blocks,
+		.pool = chain->pool,
+		.interval = options->snapshot_interval,
 	};
 
 	chain->blobs = blobs_open(blobs, err);
@@ -146,7 +153,7 @@ static bool load_tip(struct chain *chain, struct errmsg *err)
 	result = db_get(chain->db, &key, 1, &value, err);
 	if (result == DB_MISSING) {
 		buf_clear(&value);
-		return true;    /* nothing connected yet: genesis */
+		return true; /* nothing connected yet: genesis */
 	}
 	reader_init(&reader, value.data, value.size);
 	reader_copy(&reader, id, 32);
@@ -289,8 +296,8 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	chain->mempool = mempool_new(options->mempool_bytes);
 	index_init(&chain->index, chain->spec);
 	reindex = options->reindex || reindex_needed(chain);
-	if (!open_files(chain, reindex, err) || (reindex && !reindex_run(chain, options, err)) ||
-		!load(chain, err) || !check_files(chain, err) || (!reindex && !reindex_rest(chain, options, err)) ||
+	if (!open_files(chain, reindex, err) || (reindex && !reindex_run(chain, options, err)) || !load(chain, err) ||
+		!check_files(chain, err) || (!reindex && !reindex_rest(chain, options, err)) ||
 		!open_models(chain, options, err) || !open_state(chain, options, err) || !resume(chain, err)) {
 		chain_close(chain);
 		return NULL;

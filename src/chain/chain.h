@@ -7,13 +7,14 @@
  *   chain_add_block    bytes here: structure right; held in memory until its parent's verdict
  *   verify jobs        on a worker: its own proof executed, which is what puts it on disk; then, with the blobs it
  *                      registers here, the others, and state and outcome computed (consensus/verify.h)
- *   commit             on the loop: coins, coinbase, registry; one atomic write; most work wins, first connected on a tie
+ *   commit             on the loop: coins, coinbase, registry; one atomic write; most work wins, first connected on a
+ * tie
  *
  * What has been acknowledged survives kill -9: block bytes are synced before the index names them, and tip, coins,
  * registry and index change in one synced LevelDB batch.
  *
- * Ownership: index entries live as long as the chain (bare headers until chain_forget_headers); blocks handed in belong to the chain; what `read` functions return
- * is the caller's. */
+ * Ownership: index entries live as long as the chain (bare headers until chain_forget_headers); blocks handed in belong
+ * to the chain; what `read` functions return is the caller's. */
 #ifndef ATELIER_CHAIN_CHAIN_H
 #define ATELIER_CHAIN_CHAIN_H
 
@@ -30,43 +31,45 @@
 struct chain;
 
 enum entry_status {
-	ENTRY_HEADER,      /* header alone */
-	ENTRY_STORED,      /* block bytes on disk */
-	ENTRY_VERIFIED,    /* proofs executed, outcome known; side branches stay here */
-	ENTRY_CONNECTED,   /* every rule held, coins included; may be off the active chain again */
-	ENTRY_INVALID,     /* refused, or descends from a refused block */
+	ENTRY_HEADER,    /* header alone */
+	ENTRY_STORED,    /* block bytes on disk */
+	ENTRY_VERIFIED,  /* proofs executed, outcome known; side branches stay here */
+	ENTRY_CONNECTED, /* every rule held, coins included; may be off the active chain again */
+	ENTRY_INVALID,   /* refused, or descends from a refused block */
 };
 
 struct index_entry {
 	uint8_t id[32], ticket[32];
 	struct header header;
-	struct index_entry *parent;        /* NULL: genesis */
-	uint32_t height, median_time;      /* median of the 11 blocks up to and with this one */
+	struct index_entry *parent;   /* NULL: genesis */
+	uint32_t height, median_time; /* median of the 11 blocks up to and with this one */
 	struct u256 chain_work;
 	enum entry_status status;
-	const char *invalid_reason;        /* static text, if INVALID */
-	bool held;                         /* HEADER, and its block waits in memory until its own proof is found right */
-	uint32_t tx_count, loose_count;    /* while held, and from ENTRY_STORED on */
-	uint64_t connect_order;            /* 1, 2, ... in order of first connection; 0: never connected */
+	const char *invalid_reason;     /* static text, if INVALID */
+	bool held;                      /* HEADER, and its block waits in memory until its own proof is found right */
+	uint32_t tx_count, loose_count; /* while held, and from ENTRY_STORED on */
+	uint64_t connect_order;         /* 1, 2, ... in order of first connection; 0: never connected */
 	/* From ENTRY_VERIFIED on: */
 	struct block_outcome outcome;
 	uint8_t model_root_after[32];
-	uint32_t verify_ms;                /* what its verification took in this run; 0: an earlier one verified it */
+	uint32_t verify_ms; /* what its verification took in this run; 0: an earlier one verified it */
 };
 
 /* Who brought a block or a proof. Whoever has left by the time of the verdict is still known by the group. */
 enum { SOURCE_GROUP = 16 };
 struct source {
-	uint64_t peer;                     /* the connection's number; 0: this node itself, or its operator */
-	uint8_t group[SOURCE_GROUP];       /* its address, or what addresses one owner has: jobs and memory are shared out by it */
-	bool chosen;                       /* the operator named it */
+	uint64_t peer;               /* the connection's number; 0: this node itself, or its operator */
+	uint8_t group[SOURCE_GROUP]; /* its address, or what addresses one owner has: jobs and memory are shared out by
+					it */
+	bool chosen;                 /* the operator named it */
 };
 
 /* Notices, called on the loop after the change is durable. Any may be NULL. `source` is what the caller gave to
  * chain_add_*; with transactions and blobs a peer's number, 0 for this node itself. */
 struct chain_events {
 	void *context;
-	/* The active chain lost or gained a block. registry etc. already show the new tip when `tip` is called, once, last. */
+	/* The active chain lost or gained a block. registry etc. already show the new tip when `tip` is called, once,
+	 * last. */
 	void (*disconnected)(void *context, const struct index_entry *entry, const struct block *block);
 	void (*connected)(void *context, const struct index_entry *entry, const struct block *block);
 	void (*tip)(void *context, const struct index_entry *tip);
@@ -81,25 +84,27 @@ struct chain_events {
 	/* A transaction entered the mempool, or left it other than by a block. */
 	void (*tx_added)(void *context, const struct tx *tx, uint64_t source);
 	void (*tx_removed)(void *context, const struct tx *tx, const char *reason);
-	/* A block whose own proof is right, or a transaction, needs this blob before it can go on. Told again as time goes. */
+	/* A block whose own proof is right, or a transaction, needs this blob before it can go on. Told again as time
+	 * goes. */
 	void (*blob_wanted)(void *context, const uint8_t root[32], uint64_t size, uint64_t source);
-	/* The disk failed (full, read error): what was acknowledged is safe, nothing more is taken, and the node should stop.
-	 * Told once; from then on every chain_add_* gives CHAIN_ERROR. */
+	/* The disk failed (full, read error): what was acknowledged is safe, nothing more is taken, and the node should
+	 * stop. Told once; from then on every chain_add_* gives CHAIN_ERROR. */
 	void (*fatal)(void *context, const char *why);
 };
 
 struct chain_options {
-	const char *datadir;               /* the network's own directory; made if missing */
-	const struct spec *spec;           /* outlives the chain */
-	struct pool *pool;                 /* verify jobs */
-	uint32_t snapshot_interval;        /* blocks between model snapshots; 0: the default */
-	size_t mempool_bytes;              /* 0: 64 MiB */
-	size_t held_bytes;                 /* for blocks whose proof has not been executed; 0: 64 MiB */
-	bool reindex;                      /* forget index and coins, read the block files again */
-	void (*progress)(void *context, const char *what, uint32_t done, uint32_t total); /* long start-ups; may be NULL */
+	const char *datadir;        /* the network's own directory; made if missing */
+	const struct spec *spec;    /* outlives the chain */
+	struct pool *pool;          /* verify jobs */
+	uint32_t snapshot_interval; /* blocks between model snapshots; 0: the default */
+	size_t mempool_bytes;       /* 0: 64 MiB */
+	size_t held_bytes;          /* for blocks whose proof has not been executed; 0: 64 MiB */
+	bool reindex;               /* forget index and coins, read the block files again */
+	void (*progress)(void *context, const char *what, uint32_t done,
+		uint32_t total); /* long start-ups; may be NULL */
 	void *progress_context;
-	/* Set from outside, by a signal handler too: chain_open and chain_import give up within a moment, and what they have
-	 * done so far is kept or done again by the next start. May be NULL. */
+	/* Set from outside, by a signal handler too: chain_open and chain_import give up within a moment, and what they
+	 * have done so far is kept or done again by the next start. May be NULL. */
 	const atomic_bool *stop;
 };
 
@@ -115,75 +120,82 @@ void chain_close(struct chain *chain);
 const struct spec *chain_spec(const struct chain *chain);
 const struct index_entry *chain_genesis(const struct chain *chain);
 const struct index_entry *chain_tip(const struct chain *chain);
-const struct index_entry *chain_best_header(const struct chain *chain);   /* most work by headers, invalid ones excluded */
-const struct index_entry *chain_find(const struct chain *chain, const uint8_t id[32]);      /* NULL: unknown */
-const struct index_entry *chain_at(const struct chain *chain, uint32_t height);             /* active chain; NULL above */
+const struct index_entry *chain_best_header(
+	const struct chain *chain); /* most work by headers, invalid ones excluded */
+const struct index_entry *chain_find(const struct chain *chain, const uint8_t id[32]); /* NULL: unknown */
+const struct index_entry *chain_at(const struct chain *chain, uint32_t height);        /* active chain; NULL above */
 bool chain_is_active(const struct chain *chain, const struct index_entry *entry);
 const struct index_entry *entry_ancestor(const struct index_entry *entry, uint32_t height);
 /* Tips of all branches, for getchaintips; returns how many were written (at most max). */
 size_t chain_tips(const struct chain *chain, const struct index_entry **out, size_t max);
-const struct registry *chain_registry(const struct chain *chain);         /* of the tip */
-struct state *chain_state(struct chain *chain);                           /* after the tip; a new reference */
-/* State after any verified block: at once from memory, else NULL and `ready` is called later (state NULL: not to be had). */
+const struct registry *chain_registry(const struct chain *chain); /* of the tip */
+struct state *chain_state(struct chain *chain);                   /* after the tip; a new reference */
+/* State after any verified block: at once from memory, else NULL and `ready` is called later (state NULL: not to be
+ * had). */
 struct state *chain_state_at(struct chain *chain, const struct index_entry *entry,
 	void (*ready)(void *context, struct state *state), void *context);
 
-/* ORPHAN: nothing wrong, but something it needs is missing; `reject` then says what (REJECT_NOT_YET). ERROR: the disk failed;
- * the log and the fatal notice say how. Whatever the result, what was handed in belongs to the chain. */
+/* ORPHAN: nothing wrong, but something it needs is missing; `reject` then says what (REJECT_NOT_YET). ERROR: the disk
+ * failed; the log and the fatal notice say how. Whatever the result, what was handed in belongs to the chain. */
 enum chain_result { CHAIN_NEW, CHAIN_KNOWN, CHAIN_ORPHAN, CHAIN_REJECTED, CHAIN_ERROR };
 
 /* ORPHAN: the parent is not known. */
 enum chain_result chain_add_header(struct chain *chain, const struct header *header, const struct index_entry **entry,
 	struct reject *reject);
 /* Headers cost next to nothing to make, and so many are held at most: then new ones are refused (REJECT_NOT_YET,
- * "too-many-headers"). This forgets all that are headers alone and lead to no block that is here, and those refused before
- * they were stored: the caller, and all others, must have let go of every entry that is ENTRY_HEADER or ENTRY_INVALID. */
+ * "too-many-headers"). This forgets all that are headers alone and lead to no block that is here, and those refused
+ * before they were stored: the caller, and all others, must have let go of every entry that is ENTRY_HEADER or
+ * ENTRY_INVALID. */
 void chain_forget_headers(struct chain *chain);
-/* Takes the block: NEW means that block_verdict follows once its proofs have been executed, unless its source is forgotten
- * before. A stranger's is held in memory until its own proof is right, and only then stored; this node's own (source NULL)
- * is stored at once. Bodies that came along are compared with their digests and dropped: execution gives them anew. ORPHAN:
- * the parent is not known. REJECTED with REJECT_NOT_YET, "block-pool-full": there is no room for it now. A block that is
- * held may have to make room later: then it is a header alone again. */
+/* Takes the block: NEW means that block_verdict follows once its proofs have been executed, unless its source is
+ * forgotten before. A stranger's is held in memory until its own proof is right, and only then stored; this node's own
+ * (source NULL) is stored at once. Bodies that came along are compared with their digests and dropped: execution gives
+ * them anew. ORPHAN: the parent is not known. REJECTED with REJECT_NOT_YET, "block-pool-full": there is no room for it
+ * now. A block that is held may have to make room later: then it is a header alone again. */
 enum chain_result chain_add_block(struct chain *chain, struct block *block, const struct source *source,
 	struct reject *reject);
 /* Bytes of blocks that may come from there before any must make room. */
 size_t chain_room(struct chain *chain, const struct source *source);
-/* A loose proof for the tip's child: executed on a worker, then proof_verdict. ORPHAN: not for the present tip. REJECTED
- * with REJECT_NOT_YET: it may be tried again when something here has been judged (its address has one in work, another
- * brought the same, there is no place). */
+/* A loose proof for the tip's child: executed on a worker, then proof_verdict. ORPHAN: not for the present tip.
+ * REJECTED with REJECT_NOT_YET: it may be tried again when something here has been judged (its address has one in work,
+ * another brought the same, there is no place). */
 enum chain_result chain_add_loose(struct chain *chain, const struct header *header, const struct source *source,
 	struct reject *reject);
-/* Nobody of this group is connected any more: what it brought and what has not been begun is forgotten, and may come from
- * others. What is being executed goes on, so that the verdict finds the group. `discouraged`: that is known to be nothing
- * worth knowing, and ends too. */
+/* Nobody of this group is connected any more: what it brought and what has not been begun is forgotten, and may come
+ * from others. What is being executed goes on, so that the verdict finds the group. `discouraged`: that is known to be
+ * nothing worth knowing, and ends too. */
 void chain_forget_source(struct chain *chain, const struct source *source, bool discouraged);
-/* A proof this node's own miner computed: its body is known to be right. Ticket decides: pool, or block (then `block` is
- * the template it was mined on, which is taken). */
+/* A proof this node's own miner computed: its body is known to be right. Ticket decides: pool, or block (then `block`
+ * is the template it was mined on, which is taken). */
 enum chain_result chain_add_own(struct chain *chain, struct block *block, uint8_t *body, struct reject *reject);
 /* ORPHAN: an input is not known (the transaction is dropped), or the blob of a contribution is missing (reason
  * "missing-blob": the transaction is kept, blob_wanted is told, and it enters the mempool when the blob comes). Source
  * NULL: this node's own. */
 enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct source *source, struct reject *reject);
-/* Stores a blob's bytes if something waits for it or `keep` (the wallet's own). REJECTED: bytes do not match the root, or
- * too many unconfirmed blobs are held. ORPHAN: nobody asked for it. */
-enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size, bool keep,
-	struct reject *reject);
+/* Stores a blob's bytes if something waits for it or `keep` (the wallet's own). REJECTED: bytes do not match the root,
+ * or too many unconfirmed blobs are held. ORPHAN: nobody asked for it. */
+enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
+	bool keep, struct reject *reject);
 
 /* What is here to be served. */
-struct block *chain_read_block(struct chain *chain, const struct index_entry *entry, struct errmsg *err); /* with bodies */
-struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err);  /* without */
+struct block *chain_read_block(struct chain *chain, const struct index_entry *entry,
+	struct errmsg *err); /* with bodies */
+struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err); /* without */
 bool chain_has_blob(const struct chain *chain, const uint8_t root[32]);
 bool chain_read_blob(struct chain *chain, const uint8_t root[32], struct buf *out, struct errmsg *err);
 
 /* A coin of the active chain. */
 struct coin {
-	struct tx_output output;           /* owned */
+	struct tx_output output; /* owned */
 	uint32_t height;
 	bool coinbase;
 };
-bool chain_coin(struct chain *chain, const struct outpoint *outpoint, struct coin *coin);  /* false: none */
+bool chain_coin(struct chain *chain, const struct outpoint *outpoint, struct coin *coin); /* false: none */
 void coin_clear(struct coin *coin);
-struct coin_stats { uint64_t coins; int64_t amount; };
+struct coin_stats {
+	uint64_t coins;
+	int64_t amount;
+};
 void chain_coin_stats(struct chain *chain, struct coin_stats *stats);
 /* Where a confirmed transaction of the active chain is (kept for every transaction). */
 const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[32], struct tx **tx);
@@ -213,34 +225,35 @@ size_t chain_loose_count(const struct chain *chain);
 const struct header *chain_loose_get(const struct chain *chain, size_t index);
 bool chain_loose_known(const struct chain *chain, const uint8_t id[32]);
 
-/* A new template on the tip: coinbase, best-paying transactions, loose proofs, all but nonce and digest. A later attempt
- * takes a newer one. */
+/* A new template on the tip: coinbase, best-paying transactions, loose proofs, all but nonce and digest. A later
+ * attempt takes a newer one. */
 struct block *chain_template(struct chain *chain, const uint8_t miner[32]);
-/* Seconds until this machine's clock lets a block on the tip be taken; 0: now. More where the tip's median time is further
- * ahead of the clock than the future limit: a template's time must be later still. */
+/* Seconds until this machine's clock lets a block on the tip be taken; 0: now. More where the tip's median time is
+ * further ahead of the clock than the future limit: a template's time must be later still. */
 int64_t chain_clock_lag(const struct chain *chain);
-/* What an attempt on the tip needs: the bytes of the windows for this header's seed (the caller's), its slot and that slot's
- * dataset. NULL if header.prev is not the tip, or the dataset's bytes cannot be read. */
+/* What an attempt on the tip needs: the bytes of the windows for this header's seed (the caller's), its slot and that
+ * slot's dataset. NULL if header.prev is not the tip, or the dataset's bytes cannot be read. */
 uint8_t *chain_attempt_windows(struct chain *chain, const struct header *header, uint32_t *slot, uint32_t *dataset);
 
 /* Headers for a peer. A locator is ids from the tip back, sparser and sparser, ending with genesis. */
 size_t chain_locator(const struct chain *chain, const struct index_entry *from, uint8_t (*ids)[32], size_t max);
 const struct index_entry *chain_fork_point(const struct chain *chain, const uint8_t (*ids)[32], size_t count);
 
-/* Rechecks, for auditblock and auditproof: gathers on the loop what a verify job needs for a verified block whose bytes are
- * here; every proof will be executed again. `parent` is the state after its parent (chain_state_at), of which the job takes
- * a reference of its own. The caller ends it with verify_job_clear and free. NULL with the error set if the block or a
- * dataset is missing, or the files are damaged: bodies that are kept must hash to their digests. */
+/* Rechecks, for auditblock and auditproof: gathers on the loop what a verify job needs for a verified block whose bytes
+ * are here; every proof will be executed again. `parent` is the state after its parent (chain_state_at), of which the
+ * job takes a reference of its own. The caller ends it with verify_job_clear and free. NULL with the error set if the
+ * block or a dataset is missing, or the files are damaged: bodies that are kept must hash to their digests. */
 struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct state *parent,
 	struct errmsg *err);
 
-/* Reads a file of serialised blocks, each  magic 4 | u32 size | block of doc/protocol.md section 8, and adds each of them
- * (-loadblock). Damaged stretches are skipped. False if the file cannot be read, or the disk failed. Waits for verification where the file is long; what is still to be verified at its end goes on as for blocks from
- * peers. */
+/* Reads a file of serialised blocks, each  magic 4 | u32 size | block of doc/protocol.md section 8, and adds each of
+ * them
+ * (-loadblock). Damaged stretches are skipped. False if the file cannot be read, or the disk failed. Waits for
+ * verification where the file is long; what is still to be verified at its end goes on as for blocks from peers. */
 struct import_result {
-	size_t added;                      /* new blocks */
-	int64_t due;                       /* 0, or: some are too new for this machine's clock, and from this Unix time on it is
-	                                      worth while to read the file again */
+	size_t added; /* new blocks */
+	int64_t due;  /* 0, or: some are too new for this machine's clock, and from this Unix time on it is
+			 worth while to read the file again */
 };
 bool chain_import(struct chain *chain, const char *path, struct import_result *result, struct errmsg *err);
 /* Appends such a record of a verified block, bodies included. */
@@ -249,8 +262,8 @@ bool chain_export_block(struct chain *chain, const struct index_entry *entry, st
 /* How verification stands, for gettraininginfo. */
 struct chain_activity {
 	size_t blocks_waiting, blocks_verifying, proofs_verifying;
-	uint64_t proofs_executed, proofs_false;      /* since the start */
-	uint32_t steps_done, steps_total;            /* of the block in work */
+	uint64_t proofs_executed, proofs_false; /* since the start */
+	uint32_t steps_done, steps_total;       /* of the block in work */
 	bool initial_download;
 };
 void chain_activity(const struct chain *chain, struct chain_activity *activity);

@@ -91,7 +91,7 @@ enum db_result coins_get(struct db *db, const struct outpoint *outpoint, struct 
 struct view_coin {
 	struct outpoint outpoint;
 	struct coin coin;
-	bool in_db;      /* the database has it: a spend must delete it there */
+	bool in_db; /* the database has it: a spend must delete it there */
 	bool unspent;
 };
 

@@ -30,7 +30,7 @@ const struct coin *coin_view_get(struct coin_view *view, const struct outpoint *
 	struct errmsg *err);
 /* A coin that get found is one no more. */
 void coin_view_spend(struct coin_view *view, const struct outpoint *outpoint);
-void coin_view_add(struct coin_view *view, const struct outpoint *outpoint, const struct coin *coin);   /* copies */
+void coin_view_add(struct coin_view *view, const struct outpoint *outpoint, const struct coin *coin); /* copies */
 /* All outputs of a transaction. */
 void coin_view_add_tx(struct coin_view *view, const struct tx *tx, const uint8_t txid[32], uint32_t height);
 /* Takes them away again; they must be there. */

@@ -14,7 +14,7 @@
 /* What a block does to the coins, gathered while it is checked. */
 struct block_effect {
 	struct coin_view *view;
-	struct buf spent;        /* coins in the order of the inputs, for the undo record */
+	struct buf spent; /* coins in the order of the inputs, for the undo record */
 	int64_t fees;
 };
 
@@ -35,8 +35,8 @@ static void effect_clear(struct block_effect *effect)
 struct spending {
 	const struct tx *tx;
 	uint8_t txid[32];
-	struct tx_output *outputs;        /* what each input spends; scripts borrowed from the view */
-	uint32_t *heights, *times;        /* for relative locks */
+	struct tx_output *outputs; /* what each input spends; scripts borrowed from the view */
+	uint32_t *heights, *times; /* for relative locks */
 	int64_t in;
 };
 
@@ -89,8 +89,9 @@ static enum connect_result take_inputs(struct chain *chain, const struct node *n
 		}
 		spending->outputs[i] = coin->output;
 		spending->heights[i] = coin->height;
-		spending->times[i] = entry_ancestor(parent, coin->height > 0 && coin->height <= parent->height ?
-			coin->height - 1 : parent->height)->median_time;
+		spending->times[i] = entry_ancestor(parent,
+			coin->height > 0 && coin->height <= parent->height ? coin->height - 1 : parent->height)
+					     ->median_time;
 		spending->in += coin->output.amount;
 		if (!amount_valid(spending->in)) {
 			reject_set(reject, REJECT_INVALID, "bad-txns-inputvalues-outofrange", "sum of the inputs");
@@ -143,8 +144,8 @@ static enum connect_result check_tx(struct chain *chain, const struct node *node
 		reject_set(reject, REJECT_INVALID, "bad-txns-nonfinal", "a relative lock is not met");
 		result = CONNECT_INVALID;
 	}
-	if (result == CONNECT_OK && (!check_amounts(&spending, effect, reject) ||
-		!check_signatures(chain, node, &spending, reject)))
+	if (result == CONNECT_OK &&
+		(!check_amounts(&spending, effect, reject) || !check_signatures(chain, node, &spending, reject)))
 		result = CONNECT_INVALID;
 	if (result == CONNECT_OK)
 		coin_view_add_tx(effect->view, tx, spending.txid, height);
@@ -158,8 +159,11 @@ static enum connect_result check_block(struct chain *chain, struct node *node, c
 {
 	const struct index_entry *parent = node->entry.parent;
 	struct coinbase_facts facts = {
-		.height = node->entry.height, .miner = block->header.miner, .loose = block->loose,
-		.loose_count = block->loose_count, .registry = chain->registry,
+		.height = node->entry.height,
+		.miner = block->header.miner,
+		.loose = block->loose,
+		.loose_count = block->loose_count,
+		.registry = chain->registry,
 		.parent = parent->height > 0 ? &parent->outcome : NULL,
 	};
 	uint8_t txid[32];
@@ -391,10 +395,11 @@ static bool disconnect_tip(struct chain *chain, struct errmsg *err)
 		reader_init(&spent, reader_bytes(&record_reader, size), record_reader.ok ? size : 0);
 		undo = registry_undo_read(&record_reader);
 		ok = undo != NULL ? undo_coins(view, block, &spent, err) :
-			errmsg_set(err, "The undo data of a block are damaged: start with -reindex");
+				    errmsg_set(err, "The undo data of a block are damaged: start with -reindex");
 	}
-	ok = ok && (registry_undo(chain->registry, undo) ||
-		errmsg_set(err, "The undo data of a block are another block's: start with -reindex"));
+	ok = ok &&
+		(registry_undo(chain->registry, undo) ||
+			errmsg_set(err, "The undo data of a block are another block's: start with -reindex"));
 	ok = ok && write_disconnected(chain, node, block, view, err);
 	if (ok) {
 		mempool_block_disconnected(chain, block);
@@ -443,8 +448,10 @@ static bool too_deep(struct chain *chain, struct node *best, const struct index_
 	if (chain->refused != NULL && u256_compare(chain->refused->entry.chain_work, best->entry.chain_work) > 0)
 		return true;
 	chain->refused = best;
-	warning_set(WARNING_BRANCH, "A branch with more work, verified up to height %" PRIu32 ", leaves the active chain "
-		"%" PRIu32 " blocks below its tip: it is not taken without asking (invalidateblock on the active branch does)",
+	warning_set(WARNING_BRANCH,
+		"A branch with more work, verified up to height %" PRIu32 ", leaves the active chain "
+		"%" PRIu32
+		" blocks below its tip: it is not taken without asking (invalidateblock on the active branch does)",
 		best->entry.height, depth);
 	return true;
 }
@@ -454,8 +461,9 @@ static void look_at_refused(struct chain *chain)
 {
 	const struct node *refused = chain->refused;
 
-	if (refused == NULL || (refused->refused_deep && entry_verified(&refused->entry) &&
-		u256_compare(refused->entry.chain_work, chain_tip(chain)->chain_work) > 0))
+	if (refused == NULL ||
+		(refused->refused_deep && entry_verified(&refused->entry) &&
+			u256_compare(refused->entry.chain_work, chain_tip(chain)->chain_work) > 0))
 		return;
 	chain->refused = NULL;
 	warning_clear(WARNING_BRANCH);

@@ -17,7 +17,7 @@ struct db {
 	leveldb_filterpolicy_t *bloom;
 	leveldb_readoptions_t *read;
 	leveldb_writeoptions_t *write, *write_sync;
-	char *failure;          /* LevelDB's reason why a write failed; NULL while none has */
+	char *failure; /* LevelDB's reason why a write failed; NULL while none has */
 };
 
 struct db_batch {
@@ -80,7 +80,8 @@ bool db_has_files(const char *path)
 	while (folder != NULL && !found && (item = readdir(folder)) != NULL) {
 		const char *end = strrchr(item->d_name, '.');
 
-		found = end != NULL && (strcmp(end, ".ldb") == 0 || strcmp(end, ".sst") == 0 || strcmp(end, ".log") == 0);
+		found = end != NULL &&
+			(strcmp(end, ".ldb") == 0 || strcmp(end, ".sst") == 0 || strcmp(end, ".log") == 0);
 	}
 	if (folder != NULL)
 		closedir(folder);
@@ -194,7 +195,8 @@ bool db_write(struct db *db, const struct db_batch *batch, bool sync, struct err
 	char *reason = NULL;
 
 	if (db->failure != NULL)
-		return errmsg_set(err, "The database takes no write until it is opened again, since one failed: %s", db->failure);
+		return errmsg_set(err, "The database takes no write until it is opened again, since one failed: %s",
+			db->failure);
 	leveldb_write(db->handle, sync ? db->write_sync : db->write, batch->handle, &reason);
 	if (reason == NULL)
 		return true;

@@ -61,7 +61,8 @@ static bool gather_proof(struct chain *chain, const struct draw *draw, const str
 }
 
 bool gather_block(struct chain *chain, const struct node *node, const struct block *block, struct state *parent,
-	bool known, struct verify_job *job, struct block_outcome *outcome, struct blob_want *missing, struct errmsg *err)
+	bool known, struct verify_job *job, struct block_outcome *outcome, struct blob_want *missing,
+	struct errmsg *err)
 {
 	const struct index_entry *above = node->entry.parent;
 	const struct registry *registry = branch_registry(chain, node_of(above), err);
@@ -77,7 +78,8 @@ bool gather_block(struct chain *chain, const struct node *node, const struct blo
 	if (ok) {
 		gather_draw(chain, registry, above, &draw);
 		memcpy(outcome->dataset, draw.dataset, sizeof outcome->dataset);
-		job->has_v_ref = registry_v_ref(registry, above->height > 0 ? &above->outcome.outcome : NULL, &job->v_ref);
+		job->has_v_ref = registry_v_ref(registry, above->height > 0 ? &above->outcome.outcome : NULL,
+			&job->v_ref);
 		outcome->v_ref = job->v_ref;
 		memcpy(job->ticket, above->ticket, 32);
 		job->benchmark = mem_alloc(window_benchmark_size(chain->spec));

@@ -79,8 +79,9 @@ struct node *index_find(const struct index *index, const uint8_t id[32])
 
 static void consider_best_header(struct index *index, struct node *node)
 {
-	if (node->entry.status != ENTRY_INVALID && (index->best_header == NULL ||
-		u256_compare(node->entry.chain_work, index->best_header->entry.chain_work) > 0))
+	if (node->entry.status != ENTRY_INVALID &&
+		(index->best_header == NULL ||
+			u256_compare(node->entry.chain_work, index->best_header->entry.chain_work) > 0))
 		index->best_header = node;
 }
 
@@ -468,8 +469,10 @@ bool index_load(struct index *index, struct db *db, struct errmsg *err)
 		struct node *parent = index_find(index, node->entry.header.prev);
 
 		if (parent == NULL || node->entry.height != parent->entry.height + 1) {
-			ok = errmsg_set(err, "The block index lacks the parent of a block at height %u: start with "
-				"-reindex", (unsigned)node->entry.height);
+			ok = errmsg_set(err,
+				"The block index lacks the parent of a block at height %u: start with "
+				"-reindex",
+				(unsigned)node->entry.height);
 			break;
 		}
 		node->entry.parent = &parent->entry;

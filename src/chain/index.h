@@ -4,8 +4,8 @@
  * walk up the parents. The database keeps those whose block bytes were here once (ENTRY_STORED and further) and those
  * found invalid after that; headers alone are asked for again after a restart.
  *
- * Invariants: a parent is in the index before its children; whoever descends from an INVALID entry is INVALID; the parent of
- * a VERIFIED entry is VERIFIED or CONNECTED; the active chain is CONNECTED throughout.
+ * Invariants: a parent is in the index before its children; whoever descends from an INVALID entry is INVALID; the
+ * parent of a VERIFIED entry is VERIFIED or CONNECTED; the active chain is CONNECTED throughout.
  *
  * What is written once an entry is VERIFIED (header, parent, skip, positions of block and bodies, outcome, model root)
  * does not change afterwards: workers may read these fields. */
@@ -18,31 +18,31 @@
 #include "util/map.h"
 
 struct node {
-	struct index_entry entry;          /* first: what others see of it */
-	const struct node *skip;           /* ancestor at height & (height - 1): long walks in few steps */
+	struct index_entry entry; /* first: what others see of it */
+	const struct node *skip;  /* ancestor at height & (height - 1): long walks in few steps */
 	struct file_position block, bodies, undo;
-	struct u256 promised_work;         /* until it is verified: most chain work among its descendants, headers and all */
-	struct source source;              /* who brought the block */
+	struct u256 promised_work; /* until it is verified: most chain work among its descendants, headers and all */
+	struct source source;      /* who brought the block */
 	bool has_child;
-	bool saved;                        /* the database has an entry for it */
-	bool scripts_checked;              /* signatures held against the parent's coins */
-	bool in_work;                      /* a job or a rebuild for it is under way */
-	bool stuck;                        /* it cannot be verified in this run; the log says why */
-	bool proven;                       /* its own proof has been executed and is right */
-	bool refused_deep;                 /* switching to it would undo too much; warned */
+	bool saved;           /* the database has an entry for it */
+	bool scripts_checked; /* signatures held against the parent's coins */
+	bool in_work;         /* a job or a rebuild for it is under way */
+	bool stuck;           /* it cannot be verified in this run; the log says why */
+	bool proven;          /* its own proof has been executed and is right */
+	bool refused_deep;    /* switching to it would undo too much; warned */
 };
 
 struct index {
 	const struct spec *spec;
 	struct map by_id;
-	struct node **nodes;               /* parents before children; nodes[0] is genesis */
+	struct node **nodes; /* parents before children; nodes[0] is genesis */
 	size_t count, cap;
-	size_t header_only;                /* entries that are ENTRY_HEADER */
-	struct node **active;              /* active chain by height */
+	size_t header_only;   /* entries that are ENTRY_HEADER */
+	struct node **active; /* active chain by height */
 	size_t active_count, active_cap;
 	struct node *best_header;
-	uint64_t connect_order;            /* the last one given */
-	char **reasons;                    /* texts read from the database that invalid_reason points to */
+	uint64_t connect_order; /* the last one given */
+	char **reasons;         /* texts read from the database that invalid_reason points to */
 	size_t reason_count;
 };
 
@@ -50,7 +50,8 @@ struct index {
 void index_init(struct index *index, const struct spec *spec);
 void index_clear(struct index *index);
 
-/* Reads all entries of the database; the active chain stays genesis. False if an entry is damaged or lacks its parent. */
+/* Reads all entries of the database; the active chain stays genesis. False if an entry is damaged or lacks
+ * its parent. */
 bool index_load(struct index *index, struct db *db, struct errmsg *err);
 /* Writes the entry, and those of its ancestors that were never written. Not for genesis. */
 void index_save(struct db_batch *batch, struct node *node);
@@ -61,7 +62,8 @@ struct node *index_add(struct index *index, const struct header *header, const u
 
 /* Marks the entry and all its descendants, and finds the best header anew. Saving the entry itself is enough. */
 void index_invalidate(struct index *index, struct node *node, const char *reason);
-/* Takes INVALID back from the entry, its descendants and its ancestors; what of them is in the database goes into the batch. */
+/* Takes INVALID back from the entry, its descendants and its ancestors; what of them is in the database goes into the
+ * batch. */
 void index_reconsider(struct index *index, struct node *node, struct db_batch *batch);
 
 /* Frees what is a header alone and not held, or was refused without ever being stored, and has no other descendants. */
@@ -81,8 +83,14 @@ size_t index_tips(const struct index *index, const struct index_entry **out, siz
 /* The facts children are judged by. */
 void index_parent_view(const struct index_entry *entry, struct parent_view *view);
 
-static inline struct node *node_of(const struct index_entry *entry) { return (struct node *)(uintptr_t)entry; }
-static inline struct node *node_parent(const struct node *node) { return node_of(node->entry.parent); }
+static inline struct node *node_of(const struct index_entry *entry)
+{
+	return (struct node *)(uintptr_t)entry;
+}
+static inline struct node *node_parent(const struct node *node)
+{
+	return node_of(node->entry.parent);
+}
 static inline bool entry_verified(const struct index_entry *entry)
 {
 	return entry->status == ENTRY_VERIFIED || entry->status == ENTRY_CONNECTED;

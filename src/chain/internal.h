@@ -17,11 +17,11 @@
 
 enum {
 	CHAIN_SUBSCRIBERS = 8,
-	PROOF_PLACE_SIZE = 36,          /* value of a DB_PROOF key */
-	CHAIN_REORG_MAX = 100,          /* blocks undone without asking (doc/protocol.md section 15) */
-	CHAIN_HEADERS_AHEAD = 4032,     /* headers above the tip: digests are free, so header work proves nothing */
-	CHAIN_HEADERS_MAX = 200000,     /* headers without block bytes held in memory */
-	CHAIN_OLD_FORK = 288,           /* deeper forks are stored only if their headers have more work than the tip */
+	PROOF_PLACE_SIZE = 36,      /* value of a DB_PROOF key */
+	CHAIN_REORG_MAX = 100,      /* blocks undone without asking (doc/protocol.md section 15) */
+	CHAIN_HEADERS_AHEAD = 4032, /* headers above the tip: digests are free, so header work proves nothing */
+	CHAIN_HEADERS_MAX = 200000, /* headers without block bytes held in memory */
+	CHAIN_OLD_FORK = 288,       /* deeper forks are stored only if their headers have more work than the tip */
 };
 
 struct blob_want {
@@ -32,11 +32,11 @@ struct blob_want {
 /* A block that waits for its verdict: on disk, or held in memory (chain/waiting.c). */
 struct waiting_block {
 	struct node *node;
-	struct group *group;            /* who brought it */
-	struct buf bytes;               /* while it is held */
-	uint64_t order;                 /* of arrival */
-	bool dropped;                   /* nobody stands for it any more: it goes when its job has ended */
-	struct blob_want *wants;        /* blobs it cannot do without: those it registers, then those its proofs train on */
+	struct group *group;     /* who brought it */
+	struct buf bytes;        /* while it is held */
+	uint64_t order;          /* of arrival */
+	bool dropped;            /* nobody stands for it any more: it goes when its job has ended */
+	struct blob_want *wants; /* blobs it cannot do without: those it registers, then those its proofs train on */
 	size_t want_count, registered_count;
 };
 
@@ -50,7 +50,7 @@ struct chain {
 	struct index index;
 	struct blobs *blobs;
 	struct states *states;
-	struct registry *registry;      /* after the tip */
+	struct registry *registry; /* after the tip */
 	struct coin_stats coin_stats;
 	struct mempool *mempool;
 	struct proofs *proofs;
@@ -60,21 +60,22 @@ struct chain {
 	/* Registry of a block off the tip, kept because its children will be asked for next. */
 	const struct node *side_node;
 	struct registry *side_registry;
-	const struct node *refused;     /* the best branch that is too deep to switch to; NULL: none, and no warning */
+	const struct node *refused; /* the best branch that is too deep to switch to; NULL: none, and no warning */
 	/* Verification (chain/waiting.c, chain/jobs.c). */
 	struct sources *sources;
 	struct waiting_block *waiting;
 	size_t waiting_count, waiting_cap;
-	uint64_t waiting_order;         /* the last one given */
-	size_t held, held_max;          /* bytes of blocks in memory */
+	uint64_t waiting_order; /* the last one given */
+	size_t held, held_max;  /* bytes of blocks in memory */
 	struct block_job *jobs;
-	size_t job_count, request_count, strangers_count;    /* jobs, those that wait for a state, and strangers' of both */
+	size_t job_count, request_count,
+		strangers_count; /* jobs, those that wait for a state, and strangers' of both */
 	uint64_t proofs_executed, proofs_false;
-	bool advancing, again;          /* chain_advance is at work, and was asked again meanwhile */
+	bool advancing, again; /* chain_advance is at work, and was asked again meanwhile */
 	bool closing;
 	bool initial_download;
-	bool failed;                    /* the disk did */
-	const atomic_bool *stop;        /* asks chain_open and chain_import to give up; NULL: nobody does */
+	bool failed;             /* the disk did */
+	const atomic_bool *stop; /* asks chain_open and chain_import to give up; NULL: nobody does */
 };
 
 static inline bool chain_stopped(const struct chain *chain)
@@ -83,10 +84,10 @@ static inline bool chain_stopped(const struct chain *chain)
 }
 
 /* Tells every subscriber that wants to know. */
-#define NOTIFY(chain, notice, ...) \
-	do { \
-		for (size_t i_ = 0; i_ < (chain)->event_count; i_++) \
-			if ((chain)->events[i_].notice != NULL) \
+#define NOTIFY(chain, notice, ...)                                                                    \
+	do {                                                                                          \
+		for (size_t i_ = 0; i_ < (chain)->event_count; i_++)                                  \
+			if ((chain)->events[i_].notice != NULL)                                       \
 				(chain)->events[i_].notice((chain)->events[i_].context, __VA_ARGS__); \
 	} while (0)
 
@@ -122,13 +123,15 @@ struct draw {
 };
 void gather_draw(const struct chain *chain, const struct registry *registry, const struct index_entry *parent,
 	struct draw *draw);
-/* Windows of a proof, the caller's; NULL if the dataset's bytes are not here: then `missing`, if not NULL, names them. */
+/* Windows of a proof, the caller's; NULL if the dataset's bytes are not here: then `missing`, if not NULL,
+ * names them. */
 uint8_t *gather_windows(struct chain *chain, const struct draw *draw, const struct header *header, uint32_t *slot,
 	struct blob_want *missing, struct errmsg *err);
-/* A whole block's job: takes the reference to the parent's state. With `known`, bodies of proofs that were executed before
- * are used again. Fills dataset and v_ref of the outcome. On failure the job is cleared. */
+/* A whole block's job: takes the reference to the parent's state. With `known`, bodies of proofs that were executed
+ * before are used again. Fills dataset and v_ref of the outcome. On failure the job is cleared. */
 bool gather_block(struct chain *chain, const struct node *node, const struct block *block, struct state *parent,
-	bool known, struct verify_job *job, struct block_outcome *outcome, struct blob_want *missing, struct errmsg *err);
+	bool known, struct verify_job *job, struct block_outcome *outcome, struct blob_want *missing,
+	struct errmsg *err);
 
 /* waiting.c. Pointers to a waiting block are good until the next one is added or removed. */
 void waiting_init(struct chain *chain, size_t held_bytes);
@@ -140,7 +143,7 @@ bool waiting_hold(struct chain *chain, struct node *node, const struct block *bl
 /* Writes the block, held or not, and its entry, which then is ENTRY_STORED. */
 bool waiting_store(struct chain *chain, struct node *node, const struct block *block, struct errmsg *err);
 struct block *waiting_read(const struct chain *chain, const struct waiting_block *waiting, struct errmsg *err);
-struct waiting_block *waiting_find(const struct chain *chain, const struct node *node);    /* NULL: it does not wait */
+struct waiting_block *waiting_find(const struct chain *chain, const struct node *node); /* NULL: it does not wait */
 void waiting_drop(struct chain *chain, struct waiting_block *waiting);
 /* Lets go of what a group has here, but for what is in work; that only if `discouraged`, when its job ends. */
 void waiting_forget(struct chain *chain, const struct group *group, bool discouraged);
@@ -159,18 +162,19 @@ bool waiting_wants(const struct chain *chain, const struct blob_want *want);
 
 /* jobs.c */
 void jobs_start(struct chain *chain);
-void jobs_load(const struct chain *chain, struct workload *load);                    /* what the workers do */
+void jobs_load(const struct chain *chain, struct workload *load); /* what the workers do */
 void jobs_cancel_dropped(struct chain *chain);
-void jobs_stop(struct chain *chain);                                                 /* cancels all and waits */
+void jobs_stop(struct chain *chain); /* cancels all and waits */
 
 /* reindex.c. Block files are read again, and every block that fits is ENTRY_STORED in the database; it is verified
- * again as any other. From reindex_begin on, which comes before the old database goes, until reindex_run has come to its
- * end one is `needed`: the next start begins it anew. */
+ * again as any other. From reindex_begin on, which comes before the old database goes, until reindex_run has come to
+ * its end one is `needed`: the next start begins it anew. */
 bool reindex_needed(const struct chain *chain);
 bool reindex_begin(const struct chain *chain, struct errmsg *err);
 bool reindex_run(struct chain *chain, const struct chain_options *options, struct errmsg *err);
 /* The same for what lies in the block files behind all that a loaded index names: a database that lost its last writes
- * (its log is gone or cut short, or it is an older copy) opens without complaint, and its blocks must not be lost for it. */
+ * (its log is gone or cut short, or it is an older copy) opens without complaint, and its blocks must not be lost for
+ * it. */
 bool reindex_rest(struct chain *chain, const struct chain_options *options, struct errmsg *err);
 
 #endif

@@ -1,11 +1,11 @@
 /* Verification of blocks: which one next, on which worker, and what its verdict means.
  *
  * A block is taken up when its parent is verified and its branch could become the best, by the headers known: branches
- * with less work than the tip cost nothing. Which goes first says chain/schedule.h; each address has one block in work at
- * most, so that no peer fills the workers. The own proof is executed by itself, before the block is written and before
- * anybody is asked for the blobs that it registers: a false block costs one step and no disk, and cannot make the node wait
- * for blobs that do not exist. Once it is right and the blobs are here the block may be announced. The other proofs, mostly
- * known from the pool of loose ones, and the update follow. */
+ * with less work than the tip cost nothing. Which goes first says chain/schedule.h; each address has one block in work
+ * at most, so that no peer fills the workers. The own proof is executed by itself, before the block is written and
+ * before anybody is asked for the blobs that it registers: a false block costs one step and no disk, and cannot make
+ * the node wait for blobs that do not exist. Once it is right and the blobs are here the block may be announced. The
+ * other proofs, mostly known from the pool of loose ones, and the update follow. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@
 struct turn {
 	struct chain *chain;
 	struct group *group;
-	enum standing standing;        /* when it began */
+	enum standing standing; /* when it began */
 };
 
 struct block_job {
@@ -31,7 +31,7 @@ struct block_job {
 	struct block_outcome outcome;
 	struct verify_job verify;
 	struct verdict verdict;
-	int64_t began;             /* clock_mono_ms */
+	int64_t began; /* clock_mono_ms */
 };
 
 static void turn_begin(struct turn *turn, struct chain *chain, struct group *group)
@@ -159,8 +159,9 @@ static void rest_run(void *arg)
 	verify_run(&job->verify, &job->verdict);
 }
 
-/* All threads for one block, since everybody waits for the one at the tip. Where branches compete each has a worker of the
- * pool: there must not be so many threads for every one of them, but a stranger's does not keep them from others. */
+/* All threads for one block, since everybody waits for the one at the tip. Where branches compete each has a worker of
+ * the pool: there must not be so many threads for every one of them, but a stranger's does not keep them
+ * from others. */
 static unsigned threads_for(const struct block_job *job)
 {
 	for (const struct block_job *other = job->chain->jobs; other != NULL; other = other->next)
@@ -411,8 +412,10 @@ static struct node *pick(struct chain *chain)
 		const struct waiting_block *waiting = &chain->waiting[i];
 		const struct index_entry *parent = waiting->node->entry.parent;
 		const struct contender contender = {
-			.proven = parent->chain_work, .on_tip = parent == chain_tip(chain),
-			.standing = sources_standing(waiting->group, now), .served = waiting->group->served,
+			.proven = parent->chain_work,
+			.on_tip = parent == chain_tip(chain),
+			.standing = sources_standing(waiting->group, now),
+			.served = waiting->group->served,
 			.order = waiting->order,
 		};
 

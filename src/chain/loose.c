@@ -16,7 +16,7 @@ struct loose_job {
 	struct loose_job *next;
 	struct chain *chain;
 	struct verify_proof proof;
-	struct state *state;          /* the tip's, while it is in work */
+	struct state *state; /* the tip's, while it is in work */
 	struct source source;
 	struct group *group;
 	uint64_t order;
@@ -28,11 +28,11 @@ struct loose_job {
 struct loose {
 	const struct spec *spec;
 	size_t max;
-	struct pooled *pool;          /* ascending by seed */
+	struct pooled *pool; /* ascending by seed */
 	size_t count;
-	struct loose_job *jobs;       /* oldest first */
+	struct loose_job *jobs; /* oldest first */
 	size_t job_count, running;
-	uint64_t order;               /* the last one given */
+	uint64_t order; /* the last one given */
 };
 
 struct loose *loose_new(const struct spec *spec)
@@ -207,7 +207,9 @@ static struct loose_job *next_job(const struct loose *loose)
 
 	for (struct loose_job *job = loose->jobs; job != NULL; job = job->next) {
 		const struct contender contender = {
-			.standing = sources_standing(job->group, now), .served = job->group->served, .order = job->order,
+			.standing = sources_standing(job->group, now),
+			.served = job->group->served,
+			.order = job->order,
 		};
 
 		if (job->running || job->group->blocks > 0 || (found != NULL && !schedule_before(&contender, &best)))
@@ -286,9 +288,11 @@ static bool has_place(const struct loose *loose, struct group *group, struct rej
 	const int64_t now = clock_wall();
 
 	if (!group->own && group->loose > 0)
-		return reject_set(reject, REJECT_NOT_YET, "loose-one-at-a-time", "its address has a proof here that waits");
-	if (loose->count == loose->max || !schedule_queue_fits(loose->max, loose->job_count,
-		strangers_waiting(loose, now), sources_standing(group, now)))
+		return reject_set(reject, REJECT_NOT_YET, "loose-one-at-a-time",
+			"its address has a proof here that waits");
+	if (loose->count == loose->max ||
+		!schedule_queue_fits(loose->max, loose->job_count, strangers_waiting(loose, now),
+			sources_standing(group, now)))
 		return reject_set(reject, REJECT_NOT_YET, "loose-pool-full", "enough proofs wait for the next block");
 	return true;
 }

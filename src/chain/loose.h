@@ -1,8 +1,8 @@
 /* The loose proofs for the tip's child: those being executed, and the pool of those that are right.
  *
  * At most 4k are in the pool, as many as a block takes. Each address has one here that waits or is in work, and no more
- * wait than the pool could hold; the rest stays with the peers, and is tried again. While a block of an address is in work
- * its proofs wait. With a new tip all of it is dropped: they named the old one. */
+ * wait than the pool could hold; the rest stays with the peers, and is tried again. While a block of an address is in
+ * work its proofs wait. With a new tip all of it is dropped: they named the old one. */
 #ifndef ATELIER_CHAIN_LOOSE_H
 #define ATELIER_CHAIN_LOOSE_H
 
@@ -17,9 +17,9 @@ void loose_stop(struct chain *chain);
 void loose_new_tip(struct chain *chain);
 /* A right one, for the tip's child; false if the pool is full or has its seed. */
 bool loose_put(struct loose *loose, const struct header *header);
-size_t loose_busy(const struct loose *loose);      /* waiting or in work */
-size_t loose_running(const struct loose *loose);   /* in work */
-void loose_start(struct chain *chain);             /* as many as workers may be had for */
+size_t loose_busy(const struct loose *loose);    /* waiting or in work */
+size_t loose_running(const struct loose *loose); /* in work */
+void loose_start(struct chain *chain);           /* as many as workers may be had for */
 /* Lets go of what a group has waiting; what is in work only if it is discouraged. */
 void loose_forget(struct chain *chain, const struct group *group, bool discouraged);
 

@@ -285,7 +285,7 @@ void mempool_trim(struct chain *chain)
 	all = mempool_list(mempool, &count);
 	qsort(all, count, sizeof *all, compare_rates);
 	/* Ids, since descendants leave with what they spend. */
-	uint8_t (*ids)[32] = mem_calloc(count, 32);
+	uint8_t(*ids)[32] = mem_calloc(count, 32);
 	int64_t *rates = mem_calloc(count, sizeof *rates);
 
 	for (size_t i = 0; i < count; i++) {
@@ -310,7 +310,7 @@ static void expire(struct chain *chain)
 	const uint64_t now = (uint64_t)clock_wall();
 	size_t count;
 	struct pool_tx **all = mempool_list(chain->mempool, &count);
-	uint8_t (*ids)[32] = mem_calloc(count, 32);
+	uint8_t(*ids)[32] = mem_calloc(count, 32);
 	size_t old = 0;
 
 	for (size_t i = 0; i < count; i++)
@@ -384,8 +384,8 @@ void mempool_block_disconnected(struct chain *chain, const struct block *block)
 	mempool->returned_count += more;
 }
 
-/* After blocks were undone nothing is taken for granted: the pool is emptied, and all of it has to enter again, what the
- * undone blocks held first. */
+/* After blocks were undone nothing is taken for granted: the pool is emptied, and all of it has to enter again, what
+ * the undone blocks held first. */
 static void enter_again(struct chain *chain)
 {
 	struct mempool *mempool = chain->mempool;

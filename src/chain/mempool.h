@@ -7,8 +7,8 @@
  * more than that.
  *
  * A contribution enters only when its blob is here. Until then it waits apart, MEMPOOL_WAITING of them at most: one for
- * each coin, since no more of them can come true; when all places are taken, whoever has most of them, by address, gives
- * one up for somebody who has fewer. */
+ * each coin, since no more of them can come true; when all places are taken, whoever has most of them, by address,
+ * gives one up for somebody who has fewer. */
 #ifndef ATELIER_CHAIN_MEMPOOL_H
 #define ATELIER_CHAIN_MEMPOOL_H
 
@@ -16,15 +16,19 @@
 #include "util/map.h"
 
 enum {
-	MEMPOOL_BYTES = 64 << 20, MEMPOOL_ANCESTORS = 25, MEMPOOL_TX_SIZE = 100000, MEMPOOL_DUST = 330,
-	MEMPOOL_SECONDS = 14 * 86400, MEMPOOL_WAITING = 64,
+	MEMPOOL_BYTES = 64 << 20,
+	MEMPOOL_ANCESTORS = 25,
+	MEMPOOL_TX_SIZE = 100000,
+	MEMPOOL_DUST = 330,
+	MEMPOOL_SECONDS = 14 * 86400,
+	MEMPOOL_WAITING = 64,
 };
 
 struct pool_tx {
-	struct mempool_entry entry;     /* first: what others see of it */
-	size_t size;                    /* virtual bytes */
-	uint64_t order;                 /* 1, 2, ... as they came: parents before children */
-	bool marked;                    /* of a walk under way */
+	struct mempool_entry entry; /* first: what others see of it */
+	size_t size;                /* virtual bytes */
+	uint64_t order;             /* 1, 2, ... as they came: parents before children */
+	bool marked;                /* of a walk under way */
 };
 
 /* A contribution whose blob is missing. */
@@ -38,13 +42,13 @@ struct waiting_tx {
 struct mempool {
 	size_t bytes_max, bytes;
 	struct map by_txid, by_wtxid;
-	struct map spenders;            /* outpoint_key -> struct pool_tx */
-	struct map roots;               /* registered blob root -> struct pool_tx */
+	struct map spenders; /* outpoint_key -> struct pool_tx */
+	struct map roots;    /* registered blob root -> struct pool_tx */
 	uint64_t order;
-	int64_t floor_rate;             /* units per 1000 bytes that the last one that had to go paid; 0: none had to */
-	struct waiting_tx waiting[MEMPOOL_WAITING];   /* in order of arrival */
+	int64_t floor_rate; /* units per 1000 bytes that the last one that had to go paid; 0: none had to */
+	struct waiting_tx waiting[MEMPOOL_WAITING]; /* in order of arrival */
 	size_t waiting_count;
-	struct map waiting_spenders;    /* outpoint_key -> the waiting struct tx that spends it */
+	struct map waiting_spenders; /* outpoint_key -> the waiting struct tx that spends it */
 	/* A switch of branches under way: what the blocks undone held, parents first. */
 	bool undone;
 	struct tx **returned;
@@ -57,8 +61,8 @@ void mempool_free(struct mempool *mempool);
 const struct pool_tx *mempool_find_wtxid(const struct mempool *mempool, const uint8_t wtxid[32]);
 /* Whether a held or waiting transaction registers the blob. */
 bool mempool_wants(const struct mempool *mempool, const uint8_t root[32], uint64_t size);
-/* Transactions for a block, parents first, best payers first, within weight and blob budget; borrowed pointers, the array
- * is the caller's. */
+/* Transactions for a block, parents first, best payers first, within weight and blob budget; borrowed pointers, the
+ * array is the caller's. */
 const struct pool_tx **mempool_select(const struct chain *chain, size_t weight_max, size_t *count);
 
 /* What the chain tells. */
@@ -68,11 +72,11 @@ void mempool_new_tip(struct chain *chain);
 void mempool_blob_arrived(struct chain *chain);
 
 /* Inside: mempool.c keeps them, accept.c judges them. */
-void mempool_forget_waiting(struct mempool *mempool, const struct tx *tx);    /* one of them; it is freed */
+void mempool_forget_waiting(struct mempool *mempool, const struct tx *tx); /* one of them; it is freed */
 void mempool_insert(struct mempool *mempool, struct pool_tx *held);
 /* Judges a transaction that was in the pool before anew; false: it stays the caller's. */
 bool mempool_enter_again(struct chain *chain, struct pool_tx *held, struct reject *reject);
-int64_t pool_tx_rate(int64_t fee, size_t size);   /* units per 1000 virtual bytes */
+int64_t pool_tx_rate(int64_t fee, size_t size); /* units per 1000 virtual bytes */
 /* All of them, parents before children; the array is the caller's. */
 struct pool_tx **mempool_list(const struct mempool *mempool, size_t *count);
 /* Relatives of a transaction (itself not among them), each once, nearest first; at most max. Returns how many. */

@@ -18,7 +18,7 @@ struct known_proof {
 struct proofs {
 	const struct spec *spec;
 	struct map by_id;
-	struct known_proof *ring;     /* PROOFS_MAX places, filled in turn */
+	struct known_proof *ring; /* PROOFS_MAX places, filled in turn */
 	size_t next;
 	size_t body_count, body_max;
 };

@@ -17,7 +17,7 @@ void proofs_free(struct proofs *proofs);
 /* body: copied, NULL if there is none. */
 void proofs_put(struct proofs *proofs, const struct header *header, enum proof_verdict verdict, const uint8_t *body);
 enum proof_verdict proofs_verdict(const struct proofs *proofs, const uint8_t id[32]);
-const uint8_t *proofs_body(const struct proofs *proofs, const uint8_t id[32]);   /* NULL: not held */
+const uint8_t *proofs_body(const struct proofs *proofs, const uint8_t id[32]); /* NULL: not held */
 /* Releases the bodies whose header does not name this parent. */
 void proofs_new_tip(struct proofs *proofs, const uint8_t tip[32]);
 

@@ -165,7 +165,8 @@ static bool enter_all(struct reindex *reindex, struct errmsg *err)
 		ok = db_write(reindex->chain->db, batch, true, err);
 		db_batch_free(batch);
 		if (ok && chain_stopped(reindex->chain))
-			ok = errmsg_set(err, "Asked to stop while the block files were read: the next start does it again");
+			ok = errmsg_set(err,
+				"Asked to stop while the block files were read: the next start does it again");
 	} while (ok && reindex->taken > before);
 	return ok;
 }
@@ -218,7 +219,9 @@ bool reindex_rest(struct chain *chain, const struct chain_options *options, stru
 	if (!read_files(chain, options, &last, &taken, err))
 		return false;
 	if (taken > 0)
-		log_warn("[chain] %zu blocks of the files are not in the index, which has lost its last writes: they will be "
-			"verified again", taken);
+		log_warn(
+			"[chain] %zu blocks of the files are not in the index, which has lost its last writes: they will be "
+			"verified again",
+			taken);
 	return true;
 }

@@ -71,8 +71,8 @@ struct replay *replay_new(const struct spec *spec, const struct blockfile *block
 void replay_add_base(struct replay *replay, const struct node *node, struct state *state, const char *path)
 {
 	replay->bases = mem_realloc(replay->bases, (replay->base_count + 1) * sizeof *replay->bases);
-	replay->bases[replay->base_count++] =
-		(struct replay_base){ node, state, path != NULL ? mem_strdup(path) : NULL };
+	replay->bases[replay->base_count++] = (struct replay_base){ node, state,
+		path != NULL ? mem_strdup(path) : NULL };
 }
 
 void replay_free(struct replay *replay)
@@ -104,7 +104,8 @@ static void outcome_for_update(const struct outcome *from, struct update_outcome
 		to->slots[i].count = from->slot[i].count;
 		to->slots[i].value = from->slot[i].value;
 		to->slots[i].state = from->slot[i].count == 0 ? UPDATE_EMPTY :
-			from->slot[i].left_out ? UPDATE_LEFT_OUT : UPDATE_USED;
+			from->slot[i].left_out                ? UPDATE_LEFT_OUT :
+								UPDATE_USED;
 	}
 }
 
@@ -136,8 +137,11 @@ static struct state *replay_block(const struct replay *replay, const struct node
 	block_free(block);
 	if (state != NULL && memcmp(state_root(state), node->entry.model_root_after, 32) == 0)
 		return state;
-	errmsg_set(err, state == NULL ? "cancelled" : "Replaying block %u does not give the model state the index has "
-		"for it: start with -reindex", (unsigned)node->entry.height);
+	errmsg_set(err,
+		state == NULL ? "cancelled" :
+				"Replaying block %u does not give the model state the index has "
+				"for it: start with -reindex",
+		(unsigned)node->entry.height);
 	state_unref(state);
 	return NULL;
 }

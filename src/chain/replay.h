@@ -15,22 +15,22 @@
 /* Where to begin: a state at hand, or else a snapshot file, or (path NULL too) the initial state. */
 struct replay_base {
 	const struct node *node;
-	struct state *state;   /* a reference, owned */
-	char *path;            /* owned */
+	struct state *state; /* a reference, owned */
+	char *path;          /* owned */
 };
 
 struct replay {
 	const struct spec *spec;
 	const struct blockfile *blocks;
 	const struct node *target;
-	struct replay_base *bases;    /* nearest first; tried in turn */
+	struct replay_base *bases; /* nearest first; tried in turn */
 	size_t base_count;
 	atomic_bool cancel;
-	const atomic_bool *stop;      /* `cancel`, unless somebody else's flag is to be heeded */
-	void (*progress)(void *context, const char *what, uint32_t done, uint32_t total);   /* may be NULL */
+	const atomic_bool *stop; /* `cancel`, unless somebody else's flag is to be heeded */
+	void (*progress)(void *context, const char *what, uint32_t done, uint32_t total); /* may be NULL */
 	void *progress_context;
 	/* Results: */
-	struct state *state;          /* a reference, the caller's; NULL: failed */
+	struct state *state; /* a reference, the caller's; NULL: failed */
 	struct errmsg err;
 };
 
@@ -39,8 +39,8 @@ void replay_add_base(struct replay *replay, const struct node *node, struct stat
 void replay_free(struct replay *replay);
 void replay_run(struct replay *replay);
 
-/* Snapshot files: "ATLSTATE" | u32 1 | u32 height | block id 32 | root 32 | serialised state. Writing is atomic; reading
- * gives NULL unless state and file are whole and the root is the block's. */
+/* Snapshot files: "ATLSTATE" | u32 1 | u32 height | block id 32 | root 32 | serialised state. Writing is atomic;
+ * reading gives NULL unless state and file are whole and the root is the block's. */
 bool snapshot_write(const char *path, const uint8_t id[32], uint32_t height, const struct state *state,
 	struct errmsg *err);
 struct state *snapshot_read(const char *path, const struct spec *spec, const struct index_entry *entry,

@@ -9,9 +9,9 @@
 enum { DAY = 86400, CREDIT_MAX = 1 << 20 };
 
 struct sources {
-	struct group own;          /* this node's */
-	struct map groups;         /* all others, by their padded keys */
-	uint64_t turns;            /* workers given so far */
+	struct group own;  /* this node's */
+	struct map groups; /* all others, by their padded keys */
+	uint64_t turns;    /* workers given so far */
 };
 
 static void pad(uint8_t padded[32], const uint8_t key[SOURCE_GROUP])

@@ -16,11 +16,11 @@ struct group {
 	uint8_t key[SOURCE_GROUP];
 	bool own, chosen;
 	uint32_t credit;
-	int64_t credit_day;        /* the last day on which it was halved */
+	int64_t credit_day; /* the last day on which it was halved */
 	uint64_t served;
-	size_t uses;               /* blocks and proofs here that refer to it */
-	size_t held;               /* bytes of blocks in memory */
-	size_t blocks, loose;      /* blocks in work; loose proofs waiting or in work */
+	size_t uses;          /* blocks and proofs here that refer to it */
+	size_t held;          /* bytes of blocks in memory */
+	size_t blocks, loose; /* blocks in work; loose proofs waiting or in work */
 };
 
 struct sources;
@@ -31,7 +31,7 @@ void sources_free(struct sources *sources);
 /* The record of a source, made at need and counted as used until sources_release. NULL: this node itself. */
 struct group *sources_take(struct sources *sources, const struct source *source);
 void sources_release(struct group *group);
-struct group *sources_find(const struct sources *sources, const uint8_t key[SOURCE_GROUP]);    /* NULL: none */
+struct group *sources_find(const struct sources *sources, const uint8_t key[SOURCE_GROUP]); /* NULL: none */
 
 /* A worker goes to this group: its next turn comes after everybody else's. */
 void sources_serve(struct sources *sources, struct group *group);

@@ -36,9 +36,9 @@ struct states {
 	size_t cached_count, cached_max;
 	uint64_t clock;
 	const struct node *pinned;
-	struct snapshot *snapshots;     /* highest first */
+	struct snapshot *snapshots; /* highest first */
 	size_t snapshot_count;
-	struct rebuild *rebuilds;       /* jobs under way */
+	struct rebuild *rebuilds; /* jobs under way */
 	size_t jobs;
 	bool writing, closing;
 };
@@ -370,8 +370,8 @@ static void rebuild_done(void *arg, bool cancelled)
 	free(rebuild);
 }
 
-void states_request(struct states *states, const struct node *node,
-	void (*ready)(void *context, struct state *state), void *context)
+void states_request(struct states *states, const struct node *node, void (*ready)(void *context, struct state *state),
+	void *context)
 {
 	struct rebuild *rebuild = states->rebuilds;
 	bool fresh;

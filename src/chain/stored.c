@@ -104,8 +104,8 @@ bool stored_append_block(struct blockfile *blocks, const struct spec *spec, stru
 	return ok;
 }
 
-bool stored_append_bodies(struct blockfile *blocks, const struct spec *spec, struct node *node,
-	uint8_t *const bodies[], size_t count, struct errmsg *err)
+bool stored_append_bodies(struct blockfile *blocks, const struct spec *spec, struct node *node, uint8_t *const bodies[],
+	size_t count, struct errmsg *err)
 {
 	struct file_part *parts = mem_calloc(count + 1, sizeof *parts);
 	bool ok;

@@ -5,14 +5,15 @@
 #include "chain/index.h"
 
 /* Reads the block of an entry that is ENTRY_STORED at least; the caller's. With bodies: the entry must have been
- * verified, and every body is compared with its digest. NULL with an error that names block, proof and file. Any thread. */
+ * verified, and every body is compared with its digest. NULL with an error that names block, proof and file. Any
+ * thread. */
 struct block *stored_read(const struct blockfile *blocks, const struct spec *spec, const struct node *node,
 	bool with_bodies, struct errmsg *err);
 
 /* Appends the record of a block, or that of its bodies, and notes the position in the node. */
 bool stored_append_block(struct blockfile *blocks, const struct spec *spec, struct node *node,
 	const struct block *block, struct errmsg *err);
-bool stored_append_bodies(struct blockfile *blocks, const struct spec *spec, struct node *node,
-	uint8_t *const bodies[], size_t count, struct errmsg *err);
+bool stored_append_bodies(struct blockfile *blocks, const struct spec *spec, struct node *node, uint8_t *const bodies[],
+	size_t count, struct errmsg *err);
 
 #endif

@@ -29,7 +29,7 @@ struct selection {
 	const struct pool_tx **txs;
 	size_t count, weight, weight_max;
 	uint64_t registered;
-	struct map taken;        /* by txid */
+	struct map taken; /* by txid */
 };
 
 static int compare_orders(const void *a, const void *b)
@@ -116,7 +116,8 @@ const struct pool_tx **mempool_select(const struct chain *chain, size_t weight_m
 
 /* --- the block around them --- */
 
-/* The most a coinbase can weigh: everything outside its outputs, the outcome's statement, an output a proof and slot. */
+/* The most a coinbase can weigh: everything outside its outputs, the outcome's statement, an output a proof
+ * and slot. */
 static size_t coinbase_weight(const struct spec *spec, size_t loose)
 {
 	return 4 * (80 + 64 + 9 * (size_t)spec->slots + 43 * (1 + loose + spec->slots));
@@ -151,7 +152,9 @@ struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 	const struct spec *spec = chain->spec;
 	struct block *block = block_new();
 	struct coinbase_facts facts = {
-		.height = tip->height + 1, .miner = block->header.miner, .registry = chain->registry,
+		.height = tip->height + 1,
+		.miner = block->header.miner,
+		.registry = chain->registry,
 		.parent = tip->height > 0 ? &tip->outcome : NULL,
 	};
 	const struct pool_tx **selected;

@@ -1,7 +1,7 @@
 /* Blocks that wait for their verdict, and what they wait for.
  *
- * A stranger's block costs him nothing until its own proof has been executed. Until then it is held here in memory, within
- * bounds for all and for each address; when room is short, what is furthest from being executed goes first
+ * A stranger's block costs him nothing until its own proof has been executed. Until then it is held here in memory,
+ * within bounds for all and for each address; when room is short, what is furthest from being executed goes first
  * (chain/schedule.h) and is asked for again later. With its own proof right it goes to disk. */
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +12,8 @@
 
 enum {
 	HELD_BYTES = 64 << 20,
-	HELD_SHARE = 4,            /* of it at most a quarter for one address */
-	HELD_OVERHEAD = 4096,      /* what a held block costs beside its bytes, rounded up: small ones are bounded too */
+	HELD_SHARE = 4,       /* of it at most a quarter for one address */
+	HELD_OVERHEAD = 4096, /* what a held block costs beside its bytes, rounded up: small ones are bounded too */
 };
 
 /* --- blobs --- */

@@ -1,5 +1,8 @@
 #include "consensus/block.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "consensus/contribution.h"
 #include "consensus/target.h"
 #include "crypto/hash.h"
@@ -7,9 +10,6 @@
 #include "crypto/schnorr.h"
 #include "ml/delta.h"
 #include "util/mem.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 enum { TX_MIN = 60 /* one input, one output, nothing in their scripts */ };
 
@@ -20,7 +20,7 @@ struct block *block_new(void)
 
 static void free_bodies(struct block *block)
 {
-	for (size_t i = 0; block->bodies && i <= block->loose_count; i++)
+	for (size_t i = 0; block->bodies != NULL && i <= block->loose_count; i++)
 		free(block->bodies[i]);
 	free(block->bodies);
 }
@@ -49,7 +49,8 @@ static bool malformed(struct reject *reject, const char *what)
 	return reject_set(reject, REJECT_MALFORMED, "bad-block-format", "%s", what);
 }
 
-/* Weight counts every byte at least once, so nothing behind block_weight bytes can be a transaction of a valid block. */
+/* Weight counts every byte at least once, so nothing behind block_weight bytes can be a transaction of a
+ * valid block. */
 static bool read_txs(const struct spec *spec, struct reader *reader, struct block *block, struct reject *reject)
 {
 	struct reader txs = *reader;
@@ -61,13 +62,13 @@ static bool read_txs(const struct spec *spec, struct reader *reader, struct bloc
 	count = reader_compact(&txs);
 	if (!txs.ok || count > reader_left(&txs) / TX_MIN)
 		return malformed(reject, "the number of transactions");
-	block->txs = mem_calloc(count, sizeof(*block->txs));
+	block->txs = mem_calloc(count, sizeof *block->txs);
 	while (block->tx_count < count) {
 		struct tx *tx = tx_read(&txs);
 
 		if (tx == NULL && cut)
-			return reject_set(reject, REJECT_INVALID, "bad-blk-weight", "transactions do not end within %u bytes",
-				spec->block_weight);
+			return reject_set(reject, REJECT_INVALID, "bad-blk-weight",
+				"transactions do not end within %u bytes", spec->block_weight);
 		if (tx == NULL)
 			return malformed(reject, "a transaction");
 		block->txs[block->tx_count++] = tx;
@@ -86,11 +87,11 @@ static bool read_loose(const struct spec *spec, struct reader *reader, struct bl
 	size_t count = reader_compact(reader);
 
 	if (count > loose_max(spec))
-		return reject_set(reject, REJECT_INVALID, "bad-proof-count", "%zu loose proofs where %zu are the most", count,
-			loose_max(spec));
+		return reject_set(reject, REJECT_INVALID, "bad-proof-count", "%zu loose proofs where %zu are the most",
+			count, loose_max(spec));
 	if (!reader->ok || count > reader_left(reader) / HEADER_SIZE)
 		return malformed(reject, "loose proofs");
-	block->loose = mem_alloc(count * sizeof(*block->loose));
+	block->loose = mem_alloc(count * sizeof *block->loose);
 	block->loose_count = count;
 	for (size_t i = 0; i < count; i++)
 		header_read(&block->loose[i], reader_bytes(reader, HEADER_SIZE));
@@ -115,12 +116,13 @@ static bool read_bodies(const struct spec *spec, struct reader *reader, struct b
 		return malformed(reject, "bodies, or bytes behind the end");
 	if (!present)
 		return true;
-	block->bodies = mem_calloc(count, sizeof(*block->bodies));
+	block->bodies = mem_calloc(count, sizeof *block->bodies);
 	for (size_t i = 0; i < count; i++) {
 		const uint8_t *body = reader_bytes(reader, size);
 
 		if (!body_is_right(spec, body, i ? &block->loose[i - 1] : &block->header))
-			return reject_set(reject, REJECT_MALFORMED, "bad-proof-body", "body %zu is not what its header commits to", i);
+			return reject_set(reject, REJECT_MALFORMED, "bad-proof-body",
+				"body %zu is not what its header commits to", i);
 		block->bodies[i] = mem_dup(body, size);
 	}
 	return true;
@@ -130,11 +132,11 @@ struct block *block_read(const struct spec *spec, struct reader *reader, struct 
 {
 	struct block *block = block_new();
 	uint8_t raw[HEADER_SIZE];
-	bool ok = reader_copy(reader, raw, sizeof(raw)) || malformed(reject, "the header");
+	bool ok = reader_copy(reader, raw, sizeof raw) || malformed(reject, "the header");
 
 	header_read(&block->header, raw);
 	if (ok && read_txs(spec, reader, block, reject) && read_loose(spec, reader, block, reject) &&
-	    read_bodies(spec, reader, block, reject))
+		read_bodies(spec, reader, block, reject))
 		return block;
 	reader_fail(reader);
 	block_free(block);
@@ -155,7 +157,7 @@ void block_write(struct buf *out, const struct spec *spec, const struct block *b
 	buf_put_compact(out, block->loose_count);
 	for (size_t i = 0; i < block->loose_count; i++)
 		put_header(out, &block->loose[i]);
-	with_bodies = with_bodies && block->bodies;
+	with_bodies = with_bodies && block->bodies != NULL;
 	buf_put_u8(out, with_bodies);
 	for (size_t i = 0; with_bodies && i <= block->loose_count; i++)
 		buf_put(out, block->bodies[i], block_body_size(spec));
@@ -206,10 +208,11 @@ bool header_check(const struct spec *spec, const struct header *header, const st
 		return reject_set(reject, REJECT_INVALID, "bad-version", "version %u instead of %d", header->version,
 			HEADER_VERSION);
 	if (header->bits != bits || !target_from_compact(bits, &target))
-		return reject_set(reject, REJECT_INVALID, "bad-diffbits", "bits %08x instead of %08x", header->bits, bits);
+		return reject_set(reject, REJECT_INVALID, "bad-diffbits", "bits %08x instead of %08x", header->bits,
+			bits);
 	if (header->time <= parent->median_time)
-		return reject_set(reject, REJECT_INVALID, "time-too-old", "time %u is not after the median time %u", header->time,
-			parent->median_time);
+		return reject_set(reject, REJECT_INVALID, "time-too-old", "time %u is not after the median time %u",
+			header->time, parent->median_time);
 	if (header->time > limit)
 		return reject_set(reject, REJECT_NOT_YET, "time-too-new", "time %u is after %llu", header->time,
 			(unsigned long long)limit);
@@ -217,7 +220,8 @@ bool header_check(const struct spec *spec, const struct header *header, const st
 	if (!target_met(ticket, target))
 		return reject_set(reject, REJECT_INVALID, "high-hash", "the ticket is above the block target");
 	if (parent->has_model_root && memcmp(header->model_root, parent->model_root, 32) != 0)
-		return reject_set(reject, REJECT_INVALID, "bad-model-root", "model_root is not that of the state after the parent");
+		return reject_set(reject, REJECT_INVALID, "bad-model-root",
+			"model_root is not that of the state after the parent");
 	if (!schnorr_key_valid(header->miner))
 		return reject_set(reject, REJECT_INVALID, "bad-proof-key", "the miner's key is not on the curve");
 	return true;
@@ -231,22 +235,23 @@ bool loose_check(const struct spec *spec, const struct header *header, const str
 	struct u256 target;
 
 	if (header->version != HEADER_VERSION || memcmp(header->prev, parent->id, 32) != 0 || header->bits != bits ||
-	    (parent->has_model_root && memcmp(header->model_root, parent->model_root, 32) != 0))
+		(parent->has_model_root && memcmp(header->model_root, parent->model_root, 32) != 0))
 		return reject_set(reject, REJECT_INVALID, "bad-proof-parent",
 			"version, prev, bits or model_root of a loose proof is not that of its place");
 	if (header->time <= parent->median_time)
-		return reject_set(reject, REJECT_INVALID, "bad-proof-time", "time %u of a loose proof is not after the median time %u",
-			header->time, parent->median_time);
+		return reject_set(reject, REJECT_INVALID, "bad-proof-time",
+			"time %u of a loose proof is not after the median time %u", header->time, parent->median_time);
 	if (header->time > time_limit)
-		return reject_set(reject, REJECT_NOT_YET, "bad-proof-time", "time %u of a loose proof is after %llu", header->time,
-			(unsigned long long)time_limit);
+		return reject_set(reject, REJECT_NOT_YET, "bad-proof-time", "time %u of a loose proof is after %llu",
+			header->time, (unsigned long long)time_limit);
 	header_ticket(header, ticket);
 	if (!target_from_compact(bits, &target) || target_met(ticket, target) ||
-	    !target_met(ticket, target_share(target, spec->k)))
+		!target_met(ticket, target_share(target, spec->k)))
 		return reject_set(reject, REJECT_INVALID, "bad-proof-ticket",
 			"the ticket of a loose proof is not between block and share target");
 	if (!schnorr_key_valid(header->miner))
-		return reject_set(reject, REJECT_INVALID, "bad-proof-key", "the key of a loose proof's miner is not on the curve");
+		return reject_set(reject, REJECT_INVALID, "bad-proof-key",
+			"the key of a loose proof's miner is not on the curve");
 	return true;
 }
 
@@ -257,7 +262,8 @@ static bool check_loose(const struct spec *spec, const struct block *block, cons
 	struct parent_view place = *parent;
 	uint8_t own[32], last[32], seed[32];
 
-	/* Loose proofs start from the state that the block starts from, whether this node knows its root by now or not. */
+	/* Loose proofs start from the state that the block starts from, whether this node knows its root by now
+	 * or not. */
 	memcpy(place.model_root, block->header.model_root, 32);
 	place.has_model_root = true;
 	if (block->loose_count > loose_max(spec))
@@ -267,13 +273,15 @@ static bool check_loose(const struct spec *spec, const struct block *block, cons
 	for (size_t i = 0; i < block->loose_count; i++) {
 		header_seed(&block->loose[i], seed);
 		if (memcmp(seed, own, 32) == 0 || (i && memcmp(last, seed, 32) >= 0))
-			return reject_set(reject, REJECT_INVALID, "bad-proof-order", "loose proof %zu does not ascend by seed", i);
+			return reject_set(reject, REJECT_INVALID, "bad-proof-order",
+				"loose proof %zu does not ascend by seed", i);
 		memcpy(last, seed, 32);
 		if (loose_check(spec, &block->loose[i], &place, time_limit, reject))
 			continue;
 		/* What bounds the time is in the block: waiting does not make it right. */
-		if (reject && reject->code == REJECT_NOT_YET)
-			reject_set(reject, REJECT_INVALID, "bad-proof-time", "loose proof %zu is too far after the block", i);
+		if (reject != NULL && reject->code == REJECT_NOT_YET)
+			reject_set(reject, REJECT_INVALID, "bad-proof-time",
+				"loose proof %zu is too far after the block", i);
 		return false;
 	}
 	return true;
@@ -285,7 +293,8 @@ static bool check_coinbases(const struct block *block, struct reject *reject)
 		return reject_set(reject, REJECT_INVALID, "bad-cb-missing", "the first transaction is no coinbase");
 	for (size_t i = 1; i < block->tx_count; i++)
 		if (tx_is_coinbase(block->txs[i]))
-			return reject_set(reject, REJECT_INVALID, "bad-cb-multiple", "transaction %zu is a second coinbase", i);
+			return reject_set(reject, REJECT_INVALID, "bad-cb-multiple",
+				"transaction %zu is a second coinbase", i);
 	return true;
 }
 
@@ -296,7 +305,8 @@ static bool check_weight(const struct spec *spec, const struct block *block, str
 	for (size_t i = 0; i < block->tx_count; i++)
 		weight += tx_weight(block->txs[i]);
 	return weight <= spec->block_weight ||
-		reject_set(reject, REJECT_INVALID, "bad-blk-weight", "weight %zu where %u is the most", weight, spec->block_weight);
+		reject_set(reject, REJECT_INVALID, "bad-blk-weight", "weight %zu where %u is the most", weight,
+			spec->block_weight);
 }
 
 static bool check_txs(const struct spec *spec, const struct block *block, const struct parent_view *parent,
@@ -333,6 +343,7 @@ bool block_check(const struct spec *spec, const struct block *block, const struc
 		return false;
 	block_proofs_root(block, root);
 	if (memcmp(root, block->header.proofs_root, 32) != 0)
-		return reject_set(reject, REJECT_INVALID, "bad-proofs-root", "proofs_root is not that of the loose proofs");
+		return reject_set(reject, REJECT_INVALID, "bad-proofs-root",
+			"proofs_root is not that of the loose proofs");
 	return check_txs(spec, block, parent, reject);
 }

@@ -33,8 +33,8 @@ void block_proofs_root(const struct block *block, uint8_t root[32]);
 /* What a header or block is judged against: facts about its parent. */
 struct parent_view {
 	uint8_t id[32], ticket[32];
-	uint32_t height, time, median_time;    /* median of the 11 up to and with the parent */
-	uint8_t model_root[32];                /* root of the state after the parent; valid if has_model_root */
+	uint32_t height, time, median_time; /* median of the 11 up to and with the parent */
+	uint8_t model_root[32];             /* root of the state after the parent; valid if has_model_root */
 	bool has_model_root;
 };
 
@@ -48,9 +48,9 @@ bool header_check(const struct spec *spec, const struct header *header, const st
 bool loose_check(const struct spec *spec, const struct header *header, const struct parent_view *parent,
 	uint64_t time_limit, struct reject *reject);
 
-/* All of section 8 that follows from the block, its spec and its parent, header_check apart: roots, loose proofs, weight,
- * each tx_check and locktime, contribution sizes, burn and budget. Not: coins, relative locks, signatures, coinbase
- * amounts, registered roots, execution. */
+/* All of section 8 that follows from the block, its spec and its parent, header_check apart: roots, loose proofs,
+ * weight, each tx_check and locktime, contribution sizes, burn and budget. Not: coins, relative locks, signatures,
+ * coinbase amounts, registered roots, execution. */
 bool block_check(const struct spec *spec, const struct block *block, const struct parent_view *parent,
 	struct reject *reject);
 

@@ -1,10 +1,10 @@
 #include "consensus/contribution.h"
 
+#include <string.h>
+
 #include "consensus/spec.h"
 #include "crypto/merkle.h"
 #include "crypto/schnorr.h"
-
-#include <string.h>
 
 enum {
 	OP_1 = 0x51,
@@ -46,11 +46,11 @@ static bool read_payload(const struct bytes *script, struct reader *payload)
 		start = 3;
 	else
 		return false;
-	if (script->size - start != p[start - 1] || script->size - start < sizeof(magic) + 1)
+	if (script->size - start != p[start - 1] || script->size - start < sizeof magic + 1)
 		return false;
-	if (memcmp(p + start, magic, sizeof(magic)) != 0)
+	if (memcmp(p + start, magic, sizeof magic) != 0)
 		return false;
-	reader_init(payload, p + start + sizeof(magic), script->size - start - sizeof(magic));
+	reader_init(payload, p + start + sizeof magic, script->size - start - sizeof magic);
 	return true;
 }
 
@@ -66,7 +66,7 @@ static void write_script(struct buf *out, const struct buf *payload)
 static void begin_payload(struct buf *payload, uint8_t kind)
 {
 	buf_init(payload);
-	buf_put(payload, magic, sizeof(magic));
+	buf_put(payload, magic, sizeof magic);
 	buf_put_u8(payload, kind);
 }
 
@@ -153,14 +153,14 @@ enum contribution_kind contribution_parse(const struct bytes *script, struct con
 	case KIND_OUTCOME:
 		return CONTRIBUTION_OUTCOME;
 	case KIND_DATA:
-		return read_data(&payload, data ? data : &unwanted) ? CONTRIBUTION_DATA : CONTRIBUTION_BAD;
+		return read_data(&payload, data != NULL ? data : &unwanted) ? CONTRIBUTION_DATA : CONTRIBUTION_BAD;
 	}
 	return CONTRIBUTION_RESERVED;
 }
 
 bool contribution_text_is_valid(const struct contribution *data)
 {
-	size_t licence = strnlen(data->licence, sizeof(data->licence)), title = strnlen(data->title, sizeof(data->title));
+	size_t licence = strnlen(data->licence, sizeof data->licence), title = strnlen(data->title, sizeof data->title);
 
 	return licence <= LICENCE_MAX && title <= TITLE_MAX && licence_is_valid(data->licence, licence) &&
 		title_is_valid(data->title, title);
@@ -190,11 +190,13 @@ bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *
 		if (contribution_parse(&tx->outputs[i].script, &data) != CONTRIBUTION_DATA)
 			continue;
 		if (data.size < spec->blob_min || data.size > spec->blob_max)
-			return reject_set(reject, REJECT_INVALID, "bad-contrib-size", "a blob of %llu bytes; %u to %u are allowed",
-				(unsigned long long)data.size, spec->blob_min, spec->blob_max);
+			return reject_set(reject, REJECT_INVALID, "bad-contrib-size",
+				"a blob of %llu bytes; %u to %u are allowed", (unsigned long long)data.size,
+				spec->blob_min, spec->blob_max);
 		if (tx->outputs[i].amount < spec->burn_rate * (int64_t)data.size)
-			return reject_set(reject, REJECT_INVALID, "bad-contrib-burn", "output %zu burns %lld instead of %lld", i,
-				(long long)tx->outputs[i].amount, (long long)(spec->burn_rate * (int64_t)data.size));
+			return reject_set(reject, REJECT_INVALID, "bad-contrib-burn",
+				"output %zu burns %lld instead of %lld", i, (long long)tx->outputs[i].amount,
+				(long long)(spec->burn_rate * (int64_t)data.size));
 		*registered += data.size;
 	}
 	return true;

@@ -4,8 +4,13 @@
 
 #include "consensus/tx.h"
 
-enum contribution_kind { CONTRIBUTION_NONE, CONTRIBUTION_OUTCOME, CONTRIBUTION_DATA, CONTRIBUTION_RESERVED,
-	CONTRIBUTION_BAD };
+enum contribution_kind {
+	CONTRIBUTION_NONE,
+	CONTRIBUTION_OUTCOME,
+	CONTRIBUTION_DATA,
+	CONTRIBUTION_RESERVED,
+	CONTRIBUTION_BAD
+};
 
 struct contribution {
 	uint8_t root[32];
@@ -25,7 +30,7 @@ struct outcome {
 	bool is_void;
 	uint32_t slots;
 	struct {
-		uint32_t count;      /* proofs of the slot; not in the payload, there only > 0 or not */
+		uint32_t count; /* proofs of the slot; not in the payload, there only > 0 or not */
 		bool left_out;
 		int64_t value;
 	} slot[OUTCOME_MAX_SLOTS];
@@ -39,8 +44,8 @@ void contribution_script(struct buf *out, const struct contribution *data);
  * be registered. */
 bool contribution_text_is_valid(const struct contribution *data);
 
-/* Size and burn of every data contribution of a transaction that passed tx_check. Adds the sizes to *registered, for the
- * block's budget. */
+/* Size and burn of every data contribution of a transaction that passed tx_check. Adds the sizes to *registered, for
+ * the block's budget. */
 bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *registered, struct reject *reject);
 
 void outcome_script(struct buf *out, const struct outcome *outcome);

@@ -1,9 +1,9 @@
 #include "consensus/header.h"
 
+#include <string.h>
+
 #include "crypto/hash.h"
 #include "util/bytes.h"
-
-#include <string.h>
 
 void header_write(uint8_t out[HEADER_SIZE], const struct header *header)
 {
@@ -47,7 +47,7 @@ void header_ticket(const struct header *header, uint8_t ticket[32])
 
 	header_seed(header, both);
 	memcpy(both + 32, header->digest, 32);
-	sha256d(ticket, both, sizeof(both));
+	sha256d(ticket, both, sizeof both);
 }
 
 void header_id(const struct header *header, uint8_t id[32])
@@ -55,5 +55,5 @@ void header_id(const struct header *header, uint8_t id[32])
 	uint8_t raw[HEADER_SIZE];
 
 	header_write(raw, header);
-	sha256d(id, raw, sizeof(raw));
+	sha256d(id, raw, sizeof raw);
 }

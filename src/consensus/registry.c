@@ -1,26 +1,26 @@
 #include "consensus/registry.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "consensus/registry_state.h"
 #include "consensus/reward.h"
 #include "ml/noise.h"
 #include "util/mem.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 enum {
 	WEIGHT_MAX = 1 << 24,
 	V_REF_RECORDS = 64,
 	QUARANTINE_BLOCKS = 2016,
 	QUARANTINE_DRAWS = 8,
-	OBSERVATION_SHIFT = 16,  /* statistics count values in 2^-16 nats */
+	OBSERVATION_SHIFT = 16, /* statistics count values in 2^-16 nats */
 };
 
 /* === Life === */
 
 struct registry *registry_alloc(const struct spec *spec)
 {
-	struct registry *registry = mem_calloc(1, sizeof(*registry));
+	struct registry *registry = mem_calloc(1, sizeof *registry);
 	struct dataset corpus = { .title = "genesis corpus" };
 	size_t size;
 	const uint8_t *bytes = spec_training(spec, &size);
@@ -39,11 +39,11 @@ struct registry *registry_new(const struct spec *spec)
 
 struct registry *registry_copy(const struct registry *registry)
 {
-	struct registry *copy = mem_dup(registry, sizeof(*registry));
+	struct registry *copy = mem_dup(registry, sizeof *registry);
 
-	copy->datasets = mem_dup(registry->datasets, registry->count * sizeof(*registry->datasets));
-	copy->by_root = mem_dup(registry->by_root, registry->count * sizeof(*registry->by_root));
-	copy->values = mem_dup(registry->values, registry->value_count * sizeof(*registry->values));
+	copy->datasets = mem_dup(registry->datasets, registry->count * sizeof *registry->datasets);
+	copy->by_root = mem_dup(registry->by_root, registry->count * sizeof *registry->by_root);
+	copy->values = mem_dup(registry->values, registry->value_count * sizeof *registry->values);
 	return copy;
 }
 
@@ -105,7 +105,7 @@ const struct dataset *registry_find(const struct registry *registry, const uint8
 	found = &registry->datasets[registry->by_root[place]];
 	if (memcmp(found->root, root, 32) != 0)
 		return NULL;
-	if (number)
+	if (number != NULL)
 		*number = registry->by_root[place];
 	return found;
 }
@@ -129,7 +129,7 @@ static uint64_t weight_of(const struct dataset *dataset)
 
 void registry_draw(const struct registry *registry, const uint8_t ticket[32], uint32_t slots, uint32_t dataset[])
 {
-	uint32_t *candidates = mem_alloc(registry->count * sizeof(*candidates));
+	uint32_t *candidates = mem_alloc(registry->count * sizeof *candidates);
 	size_t count = 0;
 	uint64_t total = 0;
 
@@ -149,7 +149,7 @@ void registry_draw(const struct registry *registry, const uint8_t ticket[32], ui
 			left -= weight_of(&registry->datasets[candidates[at++]]);
 		dataset[slot] = candidates[at];
 		total -= weight_of(&registry->datasets[candidates[at]]);
-		memmove(candidates + at, candidates + at + 1, (--count - at) * sizeof(*candidates));
+		memmove(candidates + at, candidates + at + 1, (--count - at) * sizeof *candidates);
 	}
 	free(candidates);
 }
@@ -171,24 +171,24 @@ static int compare_values(const void *a, const void *b)
 {
 	int64_t x, y;
 
-	memcpy(&x, a, sizeof(x));
-	memcpy(&y, b, sizeof(y));
+	memcpy(&x, a, sizeof x);
+	memcpy(&y, b, sizeof y);
 	return (x > y) - (x < y);
 }
 
 bool registry_v_ref(const struct registry *registry, const struct outcome *parent_outcome, int64_t *v_ref)
 {
 	int64_t newest[OUTCOME_MAX_SLOTS], *all;
-	size_t added = parent_outcome ? positive_values(parent_outcome, newest) : 0;
+	size_t added = parent_outcome != NULL ? positive_values(parent_outcome, newest) : 0;
 	size_t count = registry->value_count + added;
 
 	*v_ref = registry->spec->v_0;
 	if (count < V_REF_RECORDS)
 		return false;
-	all = mem_alloc(count * sizeof(*all));
-	memcpy(all, registry->values, registry->value_count * sizeof(*all));
-	memcpy(all + registry->value_count, newest, added * sizeof(*all));
-	qsort(all, count, sizeof(*all), compare_values);
+	all = mem_alloc(count * sizeof *all);
+	memcpy(all, registry->values, registry->value_count * sizeof *all);
+	memcpy(all + registry->value_count, newest, added * sizeof *all);
+	qsort(all, count, sizeof *all, compare_values);
 	*v_ref = all[(count - 1) / 2];
 	if (*v_ref < registry->spec->v_min)
 		*v_ref = registry->spec->v_min;
@@ -200,9 +200,10 @@ static void drop_oldest(struct registry *registry, struct registry_undo *undo)
 {
 	undo->has_dropped = true;
 	undo->dropped_count = registry->value_counts[0];
-	memcpy(undo->dropped, registry->values, undo->dropped_count * sizeof(*undo->dropped));
+	memcpy(undo->dropped, registry->values, undo->dropped_count * sizeof *undo->dropped);
 	registry->value_count -= undo->dropped_count;
-	memmove(registry->values, registry->values + undo->dropped_count, registry->value_count * sizeof(*registry->values));
+	memmove(registry->values, registry->values + undo->dropped_count,
+		registry->value_count * sizeof *registry->values);
 	registry->recorded--;
 	memmove(registry->value_counts, registry->value_counts + 1, registry->recorded);
 }
@@ -216,8 +217,8 @@ static void record_values(struct registry *registry, const struct outcome *outco
 		drop_oldest(registry, undo);
 	undo->has_record = true;
 	registry->value_counts[registry->recorded++] = (uint8_t)count;
-	registry->values = mem_realloc(registry->values, (registry->value_count + count) * sizeof(*values));
-	memcpy(registry->values + registry->value_count, values, count * sizeof(*values));
+	registry->values = mem_realloc(registry->values, (registry->value_count + count) * sizeof *values);
+	memcpy(registry->values + registry->value_count, values, count * sizeof *values);
 	registry->value_count += count;
 }
 
@@ -228,9 +229,9 @@ static void unrecord_values(struct registry *registry, const struct registry_und
 	registry->value_count -= registry->value_counts[--registry->recorded];
 	if (!undo->has_dropped)
 		return;
-	registry->values = mem_realloc(registry->values, (registry->value_count + more) * sizeof(*registry->values));
-	memmove(registry->values + more, registry->values, registry->value_count * sizeof(*registry->values));
-	memcpy(registry->values, undo->dropped, more * sizeof(*registry->values));
+	registry->values = mem_realloc(registry->values, (registry->value_count + more) * sizeof *registry->values);
+	memmove(registry->values + more, registry->values, registry->value_count * sizeof *registry->values);
+	memcpy(registry->values, undo->dropped, more * sizeof *registry->values);
 	registry->value_count += more;
 	memmove(registry->value_counts + 1, registry->value_counts, registry->recorded++);
 	registry->value_counts[0] = (uint8_t)more;
@@ -243,8 +244,12 @@ static struct statistics statistics_of(const struct registry *registry, uint32_t
 	const struct dataset *dataset = &registry->datasets[number];
 
 	return (struct statistics){
-		.number = number, .draws = dataset->draws, .quarantined_until = dataset->quarantined_until,
-		.total_draws = dataset->total_draws, .sum = dataset->sum, .total_paid = dataset->total_paid,
+		.number = number,
+		.draws = dataset->draws,
+		.quarantined_until = dataset->quarantined_until,
+		.total_draws = dataset->total_draws,
+		.sum = dataset->sum,
+		.total_paid = dataset->total_paid,
 		.squares = dataset->squares,
 	};
 }
@@ -264,7 +269,8 @@ static void restore_statistics(struct registry *registry, const struct statistic
 /* Mean plus two standard errors is negative. Within 128 bits: draws <= 2^20, |sum| <= 2^51, squares <= 2^82. */
 static bool is_harmful(const struct dataset *dataset)
 {
-	unsigned __int128 draws = dataset->draws, sum = dataset->sum < 0 ? (uint64_t)-dataset->sum : (uint64_t)dataset->sum;
+	unsigned __int128 draws = dataset->draws,
+			  sum = dataset->sum < 0 ? (uint64_t)-dataset->sum : (uint64_t)dataset->sum;
 
 	return draws >= QUARANTINE_DRAWS && dataset->sum < 0 &&
 		sum * sum * (draws - 1) > 4 * (draws * dataset->squares - sum * sum);
@@ -314,13 +320,13 @@ bool registry_append(struct registry *registry, const struct dataset *dataset)
 {
 	size_t place;
 
-	if (registry_find(registry, dataset->root, NULL))
+	if (registry_find(registry, dataset->root, NULL) != NULL)
 		return false;
 	place = place_of(registry, dataset->root);
-	registry->datasets = mem_realloc(registry->datasets, (registry->count + 1) * sizeof(*registry->datasets));
-	registry->by_root = mem_realloc(registry->by_root, (registry->count + 1) * sizeof(*registry->by_root));
+	registry->datasets = mem_realloc(registry->datasets, (registry->count + 1) * sizeof *registry->datasets);
+	registry->by_root = mem_realloc(registry->by_root, (registry->count + 1) * sizeof *registry->by_root);
 	memmove(registry->by_root + place + 1, registry->by_root + place,
-		(registry->count - place) * sizeof(*registry->by_root));
+		(registry->count - place) * sizeof *registry->by_root);
 	registry->by_root[place] = (uint32_t)registry->count;
 	registry->datasets[registry->count++] = *dataset;
 	return true;
@@ -337,8 +343,8 @@ static void register_tx(struct registry *registry, const struct tx *tx)
 			continue;
 		memcpy(dataset.root, data.root, 32);
 		memcpy(dataset.owner, data.owner, 32);
-		memcpy(dataset.licence, data.licence, sizeof(dataset.licence));
-		memcpy(dataset.title, data.title, sizeof(dataset.title));
+		memcpy(dataset.licence, data.licence, sizeof dataset.licence);
+		memcpy(dataset.title, data.title, sizeof dataset.title);
 		dataset.size = data.size;
 		tx_txid(tx, dataset.txid);
 		registry_append(registry, &dataset);
@@ -348,12 +354,12 @@ static void register_tx(struct registry *registry, const struct tx *tx)
 struct registry_undo *registry_apply(struct registry *registry, const struct block *block,
 	const struct block_outcome *parent_outcome)
 {
-	struct registry_undo *undo = mem_calloc(1, sizeof(*undo));
+	struct registry_undo *undo = mem_calloc(1, sizeof *undo);
 
 	undo->bucket = registry->bucket;
 	undo->count = registry->count;
 	undo->height = ++registry->height;
-	if (parent_outcome)
+	if (parent_outcome != NULL)
 		apply_outcome(registry, parent_outcome, undo);
 	for (size_t i = 1; i < block->tx_count; i++)
 		register_tx(registry, block->txs[i]);
@@ -368,8 +374,8 @@ static bool undo_fits(const struct registry *registry, const struct registry_und
 	for (uint32_t i = 0; i < undo->changed_count; i++)
 		if (undo->changed[i].number >= undo->count)
 			return false;
-	return !undo->has_record || (registry->recorded > 0 &&
-		(!undo->has_dropped || registry->recorded == RECORDED_BLOCKS));
+	return !undo->has_record ||
+		(registry->recorded > 0 && (!undo->has_dropped || registry->recorded == RECORDED_BLOCKS));
 }
 
 static void forget_datasets(struct registry *registry, size_t count)
@@ -414,7 +420,7 @@ static void collect_roots(struct roots *roots, const struct tx *tx)
 
 	for (size_t i = 0; i < tx->output_count; i++)
 		if (contribution_parse(&tx->outputs[i].script, &data) == CONTRIBUTION_DATA) {
-			roots->root = mem_realloc(roots->root, (roots->count + 1) * sizeof(*roots->root));
+			roots->root = mem_realloc(roots->root, (roots->count + 1) * sizeof *roots->root);
 			memcpy(roots->root[roots->count++], data.root, 32);
 		}
 }
@@ -431,12 +437,14 @@ static bool check_roots(const struct registry *registry, struct roots *roots, en
 	bool ok = true;
 
 	if (roots->count)
-		qsort(roots->root, roots->count, sizeof(*roots->root), compare_roots);
+		qsort(roots->root, roots->count, sizeof *roots->root, compare_roots);
 	for (size_t i = 0; ok && i < roots->count; i++) {
 		if (i && memcmp(roots->root[i - 1], roots->root[i], 32) == 0)
-			ok = reject_set(reject, REJECT_INVALID, "bad-contrib-duplicate", "a root is registered twice at once");
-		else if (registry_find(registry, roots->root[i], NULL))
-			ok = reject_set(reject, code_registered, "bad-contrib-duplicate", "a root is registered already");
+			ok = reject_set(reject, REJECT_INVALID, "bad-contrib-duplicate",
+				"a root is registered twice at once");
+		else if (registry_find(registry, roots->root[i], NULL) != NULL)
+			ok = reject_set(reject, code_registered, "bad-contrib-duplicate",
+				"a root is registered already");
 	}
 	free(roots->root);
 	return ok;

@@ -12,29 +12,30 @@ struct dataset {
 	uint64_t size;
 	char licence[17], title[65];
 	uint8_t txid[32];
-	uint32_t output, height;            /* where it was registered */
+	uint32_t output, height; /* where it was registered */
 	/* Of the current observation period: */
 	uint32_t draws;
-	int64_t sum;                        /* of x = floor(V / 65536), |x| <= 2^31 */
-	unsigned __int128 squares;          /* of x^2; draws <= 2^20, so 82 bits hold it */
-	uint32_t quarantined_until;         /* last height it may not be drawn for; 0: none */
+	int64_t sum;                /* of x = floor(V / 65536), |x| <= 2^31 */
+	unsigned __int128 squares;  /* of x^2; draws <= 2^20, so 82 bits hold it */
+	uint32_t quarantined_until; /* last height it may not be drawn for; 0: none */
 	/* For people, not consensus: */
-	uint32_t total_draws;               /* slots with a proof that it has had */
-	int64_t total_paid;                 /* base units */
+	uint32_t total_draws; /* slots with a proof that it has had */
+	int64_t total_paid;   /* base units */
 };
 
-struct registry;                            /* opaque: datasets, bucket, values of the last 2016 blocks */
-struct registry_undo;                       /* opaque: what one applied block changed */
+struct registry;      /* opaque: datasets, bucket, values of the last 2016 blocks */
+struct registry_undo; /* opaque: what one applied block changed */
 
-struct registry *registry_new(const struct spec *spec);   /* after genesis: dataset 0 alone, bucket 0 */
+struct registry *registry_new(const struct spec *spec); /* after genesis: dataset 0 alone, bucket 0 */
 struct registry *registry_copy(const struct registry *registry);
 void registry_free(struct registry *registry);
 uint32_t registry_height(const struct registry *registry);
 
 /* Dataset 0 is included everywhere: it has the root and size of its bytes, no owner (zeros) and height 0. */
 size_t registry_count(const struct registry *registry);
-const struct dataset *registry_get(const struct registry *registry, size_t number);  /* borrowed until the next change */
-const struct dataset *registry_find(const struct registry *registry, const uint8_t root[32], size_t *number); /* NULL: none */
+const struct dataset *registry_get(const struct registry *registry, size_t number); /* borrowed until the next change */
+const struct dataset *registry_find(const struct registry *registry, const uint8_t root[32],
+	size_t *number); /* NULL: none */
 
 /* Whether the dataset can be drawn for the child of the registry's block: old enough and not in quarantine. */
 bool registry_can_draw(const struct registry *registry, size_t number);
@@ -42,8 +43,8 @@ bool registry_can_draw(const struct registry *registry, size_t number);
 /* Datasets of the S slots for the child of the registry's block, whose ticket is given. */
 void registry_draw(const struct registry *registry, const uint8_t ticket[32], uint32_t slots, uint32_t dataset[]);
 
-/* v_ref of the child of the registry's block (section 13). parent_outcome: outcome of the registry's block itself, which
- * no coinbase has stated yet and which counts (NULL at genesis). True if it stands on 64 or more records. */
+/* v_ref of the child of the registry's block (section 13). parent_outcome: outcome of the registry's block itself,
+ * which no coinbase has stated yet and which counts (NULL at genesis). True if it stands on 64 or more records. */
 bool registry_v_ref(const struct registry *registry, const struct outcome *parent_outcome, int64_t *v_ref);
 
 int64_t registry_bucket(const struct registry *registry);
@@ -54,7 +55,7 @@ struct block_outcome {
 	struct outcome outcome;
 	uint32_t dataset[OUTCOME_MAX_SLOTS];
 	int64_t v_ref;
-	float loss_before, loss_after;      /* for people; not consensus */
+	float loss_before, loss_after; /* for people; not consensus */
 };
 
 /* Applies a block (height = registry_height + 1) whose checks all held: registers its contributions, applies the

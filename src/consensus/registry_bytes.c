@@ -1,9 +1,9 @@
 /* Byte forms of a registry, its undo and a block's outcome, for the database alone: nothing here is consensus. */
-#include "consensus/registry_state.h"
-#include "util/mem.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "consensus/registry_state.h"
+#include "util/mem.h"
 
 enum { FORM = 1 };
 
@@ -83,12 +83,12 @@ static void put_dataset(struct buf *out, const struct dataset *dataset)
 
 static bool take_dataset(struct reader *reader, struct dataset *dataset)
 {
-	memset(dataset, 0, sizeof(*dataset));
+	memset(dataset, 0, sizeof *dataset);
 	reader_copy(reader, dataset->root, 32);
 	reader_copy(reader, dataset->owner, 32);
 	dataset->size = reader_le64(reader);
-	take_text(reader, dataset->licence, sizeof(dataset->licence) - 1);
-	take_text(reader, dataset->title, sizeof(dataset->title) - 1);
+	take_text(reader, dataset->licence, sizeof dataset->licence - 1);
+	take_text(reader, dataset->title, sizeof dataset->title - 1);
 	reader_copy(reader, dataset->txid, 32);
 	dataset->output = reader_le32(reader);
 	dataset->height = reader_le32(reader);
@@ -131,7 +131,7 @@ static bool take_values(struct registry *registry, struct reader *reader)
 		reader_fail(reader);
 	if (!reader->ok)
 		return false;
-	registry->values = mem_alloc(count * sizeof(*registry->values));
+	registry->values = mem_alloc(count * sizeof *registry->values);
 	registry->value_count = count;
 	for (size_t i = 0; i < count; i++)
 		registry->values[i] = (int64_t)reader_le64(reader);
@@ -206,7 +206,7 @@ static void take_statistics(struct reader *reader, struct statistics *statistics
 
 struct registry_undo *registry_undo_read(struct reader *reader)
 {
-	struct registry_undo *undo = mem_calloc(1, sizeof(*undo));
+	struct registry_undo *undo = mem_calloc(1, sizeof *undo);
 
 	if (reader_u8(reader) != FORM)
 		reader_fail(reader);
@@ -233,8 +233,8 @@ void block_outcome_write(struct buf *out, const struct block_outcome *outcome)
 {
 	uint32_t before, after;
 
-	memcpy(&before, &outcome->loss_before, sizeof(before));
-	memcpy(&after, &outcome->loss_after, sizeof(after));
+	memcpy(&before, &outcome->loss_before, sizeof before);
+	memcpy(&after, &outcome->loss_after, sizeof after);
 	buf_put_u8(out, outcome->outcome.is_void);
 	buf_put_le32(out, outcome->outcome.slots);
 	for (uint32_t i = 0; i < outcome->outcome.slots; i++) {
@@ -252,7 +252,7 @@ bool block_outcome_read(struct reader *reader, struct block_outcome *outcome)
 {
 	uint32_t before, after;
 
-	memset(outcome, 0, sizeof(*outcome));
+	memset(outcome, 0, sizeof *outcome);
 	outcome->outcome.is_void = take_bool(reader);
 	outcome->outcome.slots = take_count(reader, OUTCOME_MAX_SLOTS);
 	for (uint32_t i = 0; i < outcome->outcome.slots; i++) {
@@ -264,7 +264,7 @@ bool block_outcome_read(struct reader *reader, struct block_outcome *outcome)
 	outcome->v_ref = (int64_t)reader_le64(reader);
 	before = reader_le32(reader);
 	after = reader_le32(reader);
-	memcpy(&outcome->loss_before, &before, sizeof(before));
-	memcpy(&outcome->loss_after, &after, sizeof(after));
+	memcpy(&outcome->loss_before, &before, sizeof before);
+	memcpy(&outcome->loss_after, &after, sizeof after);
 	return reader->ok;
 }

@@ -5,8 +5,8 @@
 #include "consensus/registry.h"
 
 enum {
-	WINDOW_BLOCKS = 2016,                 /* v_ref looks this far back ... */
-	RECORDED_BLOCKS = WINDOW_BLOCKS - 1,  /* ... of which the newest outcome is not stated yet */
+	WINDOW_BLOCKS = 2016,                /* v_ref looks this far back ... */
+	RECORDED_BLOCKS = WINDOW_BLOCKS - 1, /* ... of which the newest outcome is not stated yet */
 	DRAWS_MAX = 1 << 20,
 };
 
@@ -14,11 +14,11 @@ struct registry {
 	const struct spec *spec;
 	uint32_t height;
 	int64_t bucket;
-	struct dataset *datasets;             /* by number */
-	uint32_t *by_root;                    /* numbers, ascending by root */
+	struct dataset *datasets; /* by number */
+	uint32_t *by_root;        /* numbers, ascending by root */
 	size_t count;
 	/* Positive slot values of the last stated blocks, oldest first. */
-	uint32_t recorded;                    /* blocks, at most RECORDED_BLOCKS */
+	uint32_t recorded; /* blocks, at most RECORDED_BLOCKS */
 	uint8_t value_counts[RECORDED_BLOCKS];
 	int64_t *values;
 	size_t value_count;
@@ -33,13 +33,13 @@ struct statistics {
 };
 
 struct registry_undo {
-	uint32_t height;                      /* of the block that was applied */
+	uint32_t height; /* of the block that was applied */
 	int64_t bucket;
-	size_t count;                         /* datasets before */
+	size_t count; /* datasets before */
 	struct statistics changed[OUTCOME_MAX_SLOTS];
 	uint32_t changed_count;
-	bool has_record;                      /* values of a block were appended ... */
-	bool has_dropped;                     /* ... and those of the oldest dropped */
+	bool has_record;  /* values of a block were appended ... */
+	bool has_dropped; /* ... and those of the oldest dropped */
 	int64_t dropped[OUTCOME_MAX_SLOTS];
 	uint32_t dropped_count;
 };

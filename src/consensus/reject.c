@@ -14,7 +14,7 @@ bool reject_set(struct reject *reject, enum reject_code code, const char *reason
 	reject->reason = reason;
 	reject->ban_score = code == REJECT_MALFORMED || code == REJECT_INVALID ? 100 : 0;
 	va_start(args, format);
-	vsnprintf(reject->detail, sizeof(reject->detail), format, args);
+	vsnprintf(reject->detail, sizeof reject->detail, format, args);
 	va_end(args);
 	return false;
 }

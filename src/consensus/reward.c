@@ -3,8 +3,8 @@
 #include <string.h>
 
 enum {
-	BUCKET_BLOCKS = 16,  /* the bucket holds the compute part of so many blocks */
-	TENDER_SHARE = 16,   /* the block's miner gets 1 / this of each loose proof's reward */
+	BUCKET_BLOCKS = 16, /* the bucket holds the compute part of so many blocks */
+	TENDER_SHARE = 16,  /* the block's miner gets 1 / this of each loose proof's reward */
 };
 
 /* === Amounts === */
@@ -81,13 +81,14 @@ static void pay(struct tx *tx, int64_t amount, const uint8_t key[32])
 	if (amount == 0)
 		return;
 	script_p2tr(script, key);
-	tx_add_output(tx, amount, script, sizeof(script));
+	tx_add_output(tx, amount, script, sizeof script);
 }
 
 static void add_compute(struct tx *tx, const struct spec *spec, const struct coinbase_facts *facts)
 {
 	int64_t bucket_after;
-	int64_t worth = reward_proof(spec, facts->height, registry_bucket(facts->registry), facts->loose_count, &bucket_after);
+	int64_t worth = reward_proof(spec, facts->height, registry_bucket(facts->registry), facts->loose_count,
+		&bucket_after);
 	int64_t share = worth / TENDER_SHARE;
 
 	pay(tx, worth + facts->fees + (int64_t)facts->loose_count * share, facts->miner);
@@ -104,8 +105,10 @@ static void add_data(struct tx *tx, const struct spec *spec, const struct coinba
 	for (uint32_t i = 0; i < parent->outcome.slots; i++) {
 		if (parent->dataset[i] == 0) /* no owner */
 			continue;
-		pay(tx, reward_slot(spec, facts->height - 1, parent->outcome.slot[i].count, parent->outcome.slot[i].value,
-			parent->v_ref), registry_get(facts->registry, parent->dataset[i])->owner);
+		pay(tx,
+			reward_slot(spec, facts->height - 1, parent->outcome.slot[i].count,
+				parent->outcome.slot[i].value, parent->v_ref),
+			registry_get(facts->registry, parent->dataset[i])->owner);
 	}
 }
 
@@ -115,7 +118,7 @@ static void add_outcome(struct tx *tx, const struct coinbase_facts *facts)
 	struct buf script;
 
 	buf_init(&script);
-	outcome_script(&script, facts->parent ? &facts->parent->outcome : &nothing);
+	outcome_script(&script, facts->parent != NULL ? &facts->parent->outcome : &nothing);
 	tx_add_output(tx, 0, script.data, script.size);
 	buf_clear(&script);
 }
@@ -151,7 +154,7 @@ static bool check_input(const struct tx *found, const struct tx *right, struct r
 	if (found->version != right->version || found->locktime != right->locktime)
 		return refuse(reject, "bad-cb-height", "version or locktime of the coinbase");
 	if (found->input_count != 1 || memcmp(a->prev.txid, b->prev.txid, 32) != 0 || a->prev.index != b->prev.index ||
-	    a->sequence != b->sequence || a->witness_count != 0)
+		a->sequence != b->sequence || a->witness_count != 0)
 		return refuse(reject, "bad-cb-height", "the coinbase's one input: outpoint, sequence or a witness");
 	if (!bytes_equal(&a->script, &b->script))
 		return refuse(reject, "bad-cb-height", "the coinbase does not push this block's height");
@@ -176,10 +179,12 @@ static bool check_outputs(const struct tx *found, const struct tx *right, struct
 		if (!check_amount(i, &found->outputs[i], &right->outputs[i], reject))
 			return false;
 	if (found->output_count != right->output_count)
-		return reject_set(reject, REJECT_INVALID, "bad-cb-outputs", "%zu outputs instead of %zu", found->output_count,
-			right->output_count);
-	if (found->outputs[last].amount != 0 || !bytes_equal(&found->outputs[last].script, &right->outputs[last].script))
-		return refuse(reject, "bad-cb-outcome", "the last output does not state what the parent did to the model");
+		return reject_set(reject, REJECT_INVALID, "bad-cb-outputs", "%zu outputs instead of %zu",
+			found->output_count, right->output_count);
+	if (found->outputs[last].amount != 0 ||
+		!bytes_equal(&found->outputs[last].script, &right->outputs[last].script))
+		return refuse(reject, "bad-cb-outcome",
+			"the last output does not state what the parent did to the model");
 	return true;
 }
 

@@ -4,8 +4,8 @@
 
 #include "consensus/registry.h"
 
-int64_t reward_compute_part(const struct spec *spec, uint32_t height);  /* R */
-int64_t reward_data_part(const struct spec *spec, uint32_t height);     /* R_d */
+int64_t reward_compute_part(const struct spec *spec, uint32_t height); /* R */
+int64_t reward_data_part(const struct spec *spec, uint32_t height);    /* R_d */
 
 /* Worth of each of the 1 + loose proofs of the block at `height`, and the bucket after it. */
 int64_t reward_proof(const struct spec *spec, uint32_t height, int64_t bucket, size_t loose, int64_t *bucket_after);
@@ -17,11 +17,11 @@ int64_t reward_slot(const struct spec *spec, uint32_t height, uint32_t count, in
 struct coinbase_facts {
 	uint32_t height;
 	int64_t fees;
-	const uint8_t *miner;                    /* 32 bytes */
+	const uint8_t *miner; /* 32 bytes */
 	const struct header *loose;
 	size_t loose_count;
-	const struct registry *registry;         /* after the parent */
-	const struct block_outcome *parent;      /* NULL for block 1 */
+	const struct registry *registry;    /* after the parent */
+	const struct block_outcome *parent; /* NULL for block 1 */
 };
 
 /* The one coinbase that such a block must have. */

@@ -1,9 +1,9 @@
 #include "consensus/sighash.h"
 
+#include <string.h>
+
 #include "crypto/hash.h"
 #include "crypto/schnorr.h"
-
-#include <string.h>
 
 enum { SIGHASH_OUTPUT_MASK = 3, SIGNATURE_SIZE = 64 };
 
@@ -103,7 +103,7 @@ bool sighash_taproot(const struct sighash_cache *cache, size_t input, uint8_t ha
 		buf_put(&message, cache->outputs, 32);
 	buf_put_u8(&message, annex != NULL); /* spend type; a script path would add 2 */
 	put_input(&message, cache, input, hash_type);
-	if (annex) {
+	if (annex != NULL) {
 		put_bytes(&part, annex);
 		take_hash(&part, part_hash);
 		buf_put(&message, part_hash, 32);
@@ -136,7 +136,8 @@ static const struct bytes *split_witness(const struct tx_input *input, size_t in
 		return &input->witness[0];
 	if (count > 1)
 		reason = "bad-txns-scriptpath";
-	reject_set(reject, REJECT_INVALID, reason, "the witness of input %zu is no signature (%zu elements)", index, count);
+	reject_set(reject, REJECT_INVALID, reason, "the witness of input %zu is no signature (%zu elements)", index,
+		count);
 	return NULL;
 }
 
@@ -146,21 +147,23 @@ bool sighash_verify_input(const struct sighash_cache *cache, size_t input, struc
 	uint8_t hash_type = SIGHASH_DEFAULT, hash[32];
 
 	if (script->size != P2TR_SIZE)
-		return reject_set(reject, REJECT_INVALID, "bad-txns-script", "input %zu spends what is not P2TR", input);
+		return reject_set(reject, REJECT_INVALID, "bad-txns-script", "input %zu spends what is not P2TR",
+			input);
 	signature = split_witness(&cache->tx->inputs[input], input, &annex, reject);
 	if (signature == NULL)
 		return false;
 	if (signature->size > SIGNATURE_SIZE) {
 		hash_type = signature->data[SIGNATURE_SIZE];
 		if (hash_type == SIGHASH_DEFAULT) /* has a shorter form */
-			return reject_set(reject, REJECT_INVALID, "bad-txns-signature", "input %zu states the default hash type",
-				input);
+			return reject_set(reject, REJECT_INVALID, "bad-txns-signature",
+				"input %zu states the default hash type", input);
 	}
 	if (!sighash_taproot(cache, input, hash_type, annex, hash))
-		return reject_set(reject, REJECT_INVALID, "bad-txns-signature", "hash type 0x%02x of input %zu signs nothing",
-			hash_type, input);
+		return reject_set(reject, REJECT_INVALID, "bad-txns-signature",
+			"hash type 0x%02x of input %zu signs nothing", hash_type, input);
 	if (!schnorr_verify(signature->data, hash, script->data + 2))
-		return reject_set(reject, REJECT_INVALID, "bad-txns-signature", "the signature of input %zu is false", input);
+		return reject_set(reject, REJECT_INVALID, "bad-txns-signature", "the signature of input %zu is false",
+			input);
 	return true;
 }
 

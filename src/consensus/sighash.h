@@ -6,7 +6,8 @@
 
 enum { SIGHASH_DEFAULT = 0, SIGHASH_ALL = 1, SIGHASH_NONE = 2, SIGHASH_SINGLE = 3, SIGHASH_ANYONECANPAY = 0x80 };
 
-/* The parts of the hash that all inputs share, computed once a transaction. Borrows tx and spent (one output an input). */
+/* The parts of the hash that all inputs share, computed once a transaction. Borrows tx and spent (one output
+ * an input). */
 struct sighash_cache {
 	const struct tx *tx;
 	const struct tx_output *spent;

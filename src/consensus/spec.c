@@ -1,5 +1,8 @@
 #include "consensus/spec.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "consensus/contribution.h"
 #include "consensus/corpus.h"
 #include "consensus/spec_fields.h"
@@ -9,20 +12,23 @@
 #include "util/bytes.h"
 #include "util/mem.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 /* === Fields === */
 
 #define PPM_MAX ((1u << 24) - 1)
 #define VALUE_MAX (UINT64_C(1) << 47)
 
-#define FIELD(name, member, min, max) \
-	{ name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, true, false }
-#define DERIVED(name, member, min, max) \
-	{ name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, true, true }
-#define LOCAL(name, member, min, max) \
-	{ name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, false, false }
+#define FIELD(name, member, min, max)                                                                             \
+	{                                                                                                         \
+		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, true, false \
+	}
+#define DERIVED(name, member, min, max)                                                                          \
+	{                                                                                                        \
+		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, true, true \
+	}
+#define LOCAL(name, member, min, max)                                                                              \
+	{                                                                                                          \
+		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, false, false \
+	}
 
 const struct spec_field spec_fields[] = {
 	FIELD("genesis_time", genesis_time, 1, UINT32_MAX),
@@ -67,15 +73,15 @@ uint64_t spec_field_get(const struct spec *spec, const struct spec_field *field)
 	uint32_t middle;
 	uint16_t narrow;
 
-	if (field->size == sizeof(wide)) {
-		memcpy(&wide, member, sizeof(wide));
+	if (field->size == sizeof wide) {
+		memcpy(&wide, member, sizeof wide);
 		return wide;
 	}
-	if (field->size == sizeof(middle)) {
-		memcpy(&middle, member, sizeof(middle));
+	if (field->size == sizeof middle) {
+		memcpy(&middle, member, sizeof middle);
 		return middle;
 	}
-	memcpy(&narrow, member, sizeof(narrow));
+	memcpy(&narrow, member, sizeof narrow);
 	return narrow;
 }
 
@@ -85,12 +91,12 @@ void spec_field_set(struct spec *spec, const struct spec_field *field, uint64_t 
 	uint32_t middle = (uint32_t)value;
 	uint16_t narrow = (uint16_t)value;
 
-	if (field->size == sizeof(value))
-		memcpy(member, &value, sizeof(value));
-	else if (field->size == sizeof(middle))
-		memcpy(member, &middle, sizeof(middle));
+	if (field->size == sizeof value)
+		memcpy(member, &value, sizeof value);
+	else if (field->size == sizeof middle)
+		memcpy(member, &middle, sizeof middle);
 	else
-		memcpy(member, &narrow, sizeof(narrow));
+		memcpy(member, &narrow, sizeof narrow);
 }
 
 bool spec_field_check(const struct spec_field *field, uint64_t value, struct errmsg *err)
@@ -116,7 +122,8 @@ bool spec_name_check(const char *name, struct errmsg *err)
 
 bool spec_hrp_check(const char *hrp, struct errmsg *err)
 {
-	return consists_of(hrp, 8, "abcdefghijklmnopqrstuvwxyz") || errmsg_set(err, "hrp must have 1 to 8 characters of a-z");
+	return consists_of(hrp, 8, "abcdefghijklmnopqrstuvwxyz") ||
+		errmsg_set(err, "hrp must have 1 to 8 characters of a-z");
 }
 
 /* === The built-in chains === */
@@ -174,7 +181,7 @@ bool spec_builtin(struct spec *spec, const char *name)
 {
 	static const struct spec *const all[] = { &main_chain, &test, &regtest };
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
 		if (strcmp(all[i]->name, name) != 0)
 			continue;
 		begin(spec, all[i]);
@@ -205,7 +212,7 @@ bool spec_set_initial_state(struct spec *spec, const uint8_t *data, size_t size,
 	const struct model_config *config = &spec->train.model;
 	const char *wrong = model_config_check(config);
 
-	if (wrong)
+	if (wrong != NULL)
 		return errmsg_set(err, "%s", wrong);
 	state_unref(spec->initial_state);
 	spec->initial_state = tensorfile_state(config, data, size, err);
@@ -217,7 +224,7 @@ void spec_clear(struct spec *spec)
 	free(spec->owned);
 	free(spec->initial_state_path);
 	state_unref(spec->initial_state);
-	memset(spec, 0, sizeof(*spec));
+	memset(spec, 0, sizeof *spec);
 }
 
 static bool check_corpus(const struct spec *spec, struct errmsg *err)
@@ -225,10 +232,11 @@ static bool check_corpus(const struct spec *spec, struct errmsg *err)
 	uint32_t least = spec->train.model.ctx + 1;
 
 	if (spec->bench_bytes < least)
-		return errmsg_set(err, "bench_bytes is %u, and must be ctx + 1 = %u at least", spec->bench_bytes, least);
+		return errmsg_set(err, "bench_bytes is %u, and must be ctx + 1 = %u at least", spec->bench_bytes,
+			least);
 	if (spec->corpus_size < (size_t)spec->bench_bytes + least)
-		return errmsg_set(err, "corpus has %zu bytes, and needs bench_bytes + ctx + 1 = %zu at least", spec->corpus_size,
-			(size_t)spec->bench_bytes + least);
+		return errmsg_set(err, "corpus has %zu bytes, and needs bench_bytes + ctx + 1 = %zu at least",
+			spec->corpus_size, (size_t)spec->bench_bytes + least);
 	return true;
 }
 
@@ -242,12 +250,13 @@ static bool check_limits(const struct spec *spec, struct errmsg *err)
 		if (!spec_field_check(field, spec_field_get(spec, field), err))
 			return false;
 	wrong = train_config_check(&spec->train);
-	if (wrong)
+	if (wrong != NULL)
 		return errmsg_set(err, "%s", wrong);
 	if (spec->blob_min > spec->blob_max)
 		return errmsg_set(err, "blob_min is %u, above blob_max, which is %u", spec->blob_min, spec->blob_max);
 	if (spec->blob_budget < spec->blob_max)
-		return errmsg_set(err, "blob_budget is %u, below blob_max, which is %u", spec->blob_budget, spec->blob_max);
+		return errmsg_set(err, "blob_budget is %u, below blob_max, which is %u", spec->blob_budget,
+			spec->blob_max);
 	if (spec->subsidy > MAX_MONEY / 2 / spec->halving)
 		return errmsg_set(err, "subsidy * halving must be %lld at most", (long long)MAX_MONEY / 2);
 	return check_corpus(spec, err);
@@ -282,13 +291,15 @@ static void compute_genesis(struct spec *spec)
 
 	spec->limit_bits = target_to_compact(target_limit(spec->k));
 	spec->genesis = (struct header){
-		.version = HEADER_VERSION, .time = (uint32_t)spec->genesis_time, .bits = spec->limit_bits,
+		.version = HEADER_VERSION,
+		.time = (uint32_t)spec->genesis_time,
+		.bits = spec->limit_bits,
 	};
 	memcpy(spec->genesis.model_root, state_root(initial), 32);
 	memcpy(spec->genesis.digest, spec->commitment, 32);
 	header_id(&spec->genesis, spec->genesis_id);
 	header_ticket(&spec->genesis, spec->genesis_ticket);
-	memcpy(spec->magic, spec->genesis_id, sizeof(spec->magic));
+	memcpy(spec->magic, spec->genesis_id, sizeof spec->magic);
 	state_unref(initial);
 }
 
@@ -307,7 +318,7 @@ bool spec_finish(struct spec *spec, struct errmsg *err)
 {
 	if (!check_limits(spec, err))
 		return false;
-	if (spec->initial_state_path && !spec->initial_state)
+	if (spec->initial_state_path != NULL && spec->initial_state == NULL)
 		return errmsg_set(err, "initial_state names a file that was not read");
 	compute_commitment(spec);
 	compute_genesis(spec);
@@ -331,7 +342,7 @@ struct state *spec_initial_state(const struct spec *spec)
 {
 	uint8_t key[32];
 
-	if (spec->initial_state)
+	if (spec->initial_state != NULL)
 		return state_ref(spec->initial_state);
 	spec_init_key(spec, key);
 	return state_new_initial(&spec->train.model, key);

@@ -17,26 +17,26 @@
 struct spec {
 	char name[17], hrp[9];
 	uint64_t genesis_time;
-	uint32_t spacing;              /* seconds; 0: constant bits */
+	uint32_t spacing; /* seconds; 0: constant bits */
 	uint32_t k, slots;
-	struct train_config train;     /* model sizes, batch, iterations, rates, bench_rows: what ml knows */
+	struct train_config train; /* model sizes, batch, iterations, rates, bench_rows: what ml knows */
 	uint32_t bench_bytes;
-	int64_t v_0, v_min;            /* 2^-32 nats */
+	int64_t v_0, v_min; /* 2^-32 nats */
 	int64_t subsidy;
 	uint32_t halving, maturity, data_delay;
-	int64_t burn_rate;             /* base units per byte */
+	int64_t burn_rate; /* base units per byte */
 	uint32_t blob_min, blob_max, blob_budget;
 	uint32_t block_weight;
 	/* Not committed to: */
 	uint16_t p2p_port, rpc_port;
-	bool is_public;                /* built in "main" or "test": mining needs peers */
+	bool is_public; /* built in "main" or "test": mining needs peers */
 	/* The genesis corpus, owned by the spec (or static): dataset 0, then bench_bytes of benchmark. */
 	const uint8_t *corpus;
 	size_t corpus_size;
 	/* What the chain begins with, where it is not drawn; owned. The path is what spec_parse found. */
 	char *initial_state_path;
 	struct state *initial_state;
-	bool has_initial_root;         /* the spec says which model_root that has */
+	bool has_initial_root; /* the spec says which model_root that has */
 	uint8_t initial_root[32];
 	/* Derived by spec_finish: */
 	uint8_t corpus_root[32], commitment[32];
@@ -44,11 +44,12 @@ struct spec {
 	uint8_t genesis_id[32], genesis_ticket[32];
 	uint32_t limit_bits;
 	uint8_t magic[4];
-	uint8_t *owned;                /* what spec_clear releases */
+	uint8_t *owned; /* what spec_clear releases */
 };
 
-/* Number of the rules that these nodes agree on (doc/protocol.md). It is in every chain's commitment and grows with each change
- * of them: so chains of other rules have another genesis, and neither their peers nor their files are taken for one's own. */
+/* Number of the rules that these nodes agree on (doc/protocol.md). It is in every chain's commitment and grows with
+ * each change of them: so chains of other rules have another genesis, and neither their peers nor their files are taken
+ * for one's own. */
 enum { SPEC_RULES = 2 };
 
 /* The built-in spec of that name, finished; false if there is none. */
@@ -58,20 +59,20 @@ enum { SPEC_TEXT_MAX = 65536, SPEC_CORPUS_MAX = 1 << 24 };
 
 /* Parses a spec file's text, at most SPEC_TEXT_MAX bytes. Its "initial_state", if it
  * has one, is the name of a file (relative to the spec file too), kept in initial_state_path, to be read (at most
- * tensorfile_size_max of its model's bytes) and handed to spec_set_initial_state; "initial_root" is the model_root that the
- * chain must begin with, which spec_finish checks. Its "corpus" is "embedded" (the default,
- * *corpus_path is then NULL) or a file name that is returned in corpus_path (heap, the caller's; relative to the spec
- * file), to be read (at most SPEC_CORPUS_MAX bytes) and handed to spec_set_corpus. Every field is checked against the
- * limits of section 16; an unknown field, one given twice, a wrong type or an impossible size is an error naming it.
- * Parsed or not, spec_clear releases it; it can be used once spec_finish has been called too. */
+ * tensorfile_size_max of its model's bytes) and handed to spec_set_initial_state; "initial_root" is the model_root that
+ * the chain must begin with, which spec_finish checks. Its "corpus" is "embedded" (the default, *corpus_path is then
+ * NULL) or a file name that is returned in corpus_path (heap, the caller's; relative to the spec file), to be read (at
+ * most SPEC_CORPUS_MAX bytes) and handed to spec_set_corpus. Every field is checked against the limits of section 16;
+ * an unknown field, one given twice, a wrong type or an impossible size is an error naming it. Parsed or not,
+ * spec_clear releases it; it can be used once spec_finish has been called too. */
 bool spec_parse(struct spec *spec, const char *json, size_t size, char **corpus_path, struct errmsg *err);
 
 /* Copies the corpus. Then spec_finish checks every limit (those between two fields too) and fills the derived fields
  * (this computes the initial state once, for genesis' model_root). */
 void spec_set_corpus(struct spec *spec, const uint8_t *data, size_t size);
 
-/* Takes the initial parameters from a file of weights (ml/tensorfile.h); the outer momentum begins at zero. False if the
- * sizes are impossible, or the file does not fit them. After spec_parse, before spec_finish. */
+/* Takes the initial parameters from a file of weights (ml/tensorfile.h); the outer momentum begins at zero. False if
+ * the sizes are impossible, or the file does not fit them. After spec_parse, before spec_finish. */
 bool spec_set_initial_state(struct spec *spec, const uint8_t *data, size_t size, struct errmsg *err);
 bool spec_finish(struct spec *spec, struct errmsg *err);
 void spec_clear(struct spec *spec);

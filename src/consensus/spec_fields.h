@@ -7,13 +7,13 @@
 
 struct spec_field {
 	const char *name;
-	size_t offset, size;           /* of the member of struct spec: 2, 4 or 8 bytes, never negative */
+	size_t offset, size; /* of the member of struct spec: 2, 4 or 8 bytes, never negative */
 	uint64_t min, max;
-	bool is_committed;             /* part of the commitment; those that are come in its order */
-	bool is_derived;               /* not in a spec file: it follows from the corpus */
+	bool is_committed; /* part of the commitment; those that are come in its order */
+	bool is_derived;   /* not in a spec file: it follows from the corpus */
 };
 
-extern const struct spec_field spec_fields[];  /* ended by a name of NULL */
+extern const struct spec_field spec_fields[]; /* ended by a name of NULL */
 
 uint64_t spec_field_get(const struct spec *spec, const struct spec_field *field);
 void spec_field_set(struct spec *spec, const struct spec_field *field, uint64_t value); /* within its limits */

@@ -1,10 +1,10 @@
-#include "consensus/spec_fields.h"
-#include "util/bytes.h"
-#include "util/mem.h"
-
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "consensus/spec_fields.h"
+#include "util/bytes.h"
+#include "util/mem.h"
 
 static const struct spec_field *find_field(const char *name)
 {
@@ -66,7 +66,7 @@ static bool take_text(struct spec *spec, const char *name, const json_t *value, 
 	const char *text = json_string_value(value);
 
 	if (strcmp(name, "name") != 0 && strcmp(name, "hrp") != 0 && strcmp(name, "corpus") != 0 &&
-	    strcmp(name, "initial_state") != 0 && strcmp(name, "initial_root") != 0)
+		strcmp(name, "initial_state") != 0 && strcmp(name, "initial_root") != 0)
 		return errmsg_set(err, "unknown field \"%s\"", name);
 	if (text == NULL)
 		return errmsg_set(err, "%s must be a string", name);
@@ -94,7 +94,8 @@ static bool take_all(struct spec *spec, json_t *root, char **corpus_path, struct
 	json_object_foreach(root, name, value) {
 		const struct spec_field *field = find_field(name);
 
-		if (!(field ? take_number(spec, field, value, err) : take_text(spec, name, value, corpus_path, err)))
+		if (!(field != NULL ? take_number(spec, field, value, err) :
+				      take_text(spec, name, value, corpus_path, err)))
 			return false;
 	}
 	return true;

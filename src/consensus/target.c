@@ -1,10 +1,10 @@
 #include "consensus/target.h"
 
-#include "consensus/spec.h"
-#include "util/bytes.h"
-
 #include <stddef.h>
 #include <string.h>
+
+#include "consensus/spec.h"
+#include "util/bytes.h"
 
 enum { ASERT_HALF_LIFE_SPACINGS = 288 };
 
@@ -81,7 +81,7 @@ struct u256 u256_mul_u64(struct u256 a, uint64_t b, bool *overflow)
 	struct u256 low;
 	uint64_t high = multiply(a, b, &low);
 
-	if (overflow)
+	if (overflow != NULL)
 		*overflow = high != 0;
 	return low;
 }
@@ -144,7 +144,7 @@ void u256_hex(struct u256 a, char out[65])
 	uint8_t le[32];
 
 	u256_to_bytes(a, le);
-	hex_encode_reversed(out, le, sizeof(le));
+	hex_encode_reversed(out, le, sizeof le);
 }
 
 bool target_from_compact(uint32_t bits, struct u256 *target)
@@ -216,7 +216,8 @@ static struct u256 scale(uint64_t high, struct u256 low, int64_t shift, struct u
 	if (shift >= 0)
 		return u256_shift_left(low, (unsigned)shift);
 	low = u256_shift_right(low, (unsigned)-shift);
-	top = shift < -256 ? u256_shift_right(top, (unsigned)(-shift - 256)) : u256_shift_left(top, (unsigned)(256 + shift));
+	top = shift < -256 ? u256_shift_right(top, (unsigned)(-shift - 256)) :
+			     u256_shift_left(top, (unsigned)(256 + shift));
 	return u256_add(low, top);
 }
 
@@ -227,8 +228,10 @@ struct u256 target_asert(struct u256 anchor_target, int64_t spacing, int64_t hal
 	int64_t exponent = (int64_t)(late * 65536 / half_life);
 	int64_t shifts = exponent >> 16;
 	uint64_t f = (uint64_t)exponent & 0xffff;
-	uint64_t factor = 65536 + ((UINT64_C(195766423245049) * f + UINT64_C(971821376) * f * f + UINT64_C(5127) * f * f * f +
-		(UINT64_C(1) << 47)) >> 48);
+	uint64_t factor = 65536 +
+		((UINT64_C(195766423245049) * f + UINT64_C(971821376) * f * f + UINT64_C(5127) * f * f * f +
+			 (UINT64_C(1) << 47)) >>
+			48);
 	struct u256 low, target;
 	uint64_t high = multiply(anchor_target, factor, &low);
 

@@ -14,13 +14,13 @@ struct u256 {
 struct u256 u256_from_bytes(const uint8_t le[32]);
 void u256_to_bytes(struct u256 a, uint8_t le[32]);
 int u256_compare(struct u256 a, struct u256 b);
-struct u256 u256_add(struct u256 a, struct u256 b);       /* modulo 2^256 */
+struct u256 u256_add(struct u256 a, struct u256 b); /* modulo 2^256 */
 struct u256 u256_sub(struct u256 a, struct u256 b);
 struct u256 u256_mul_u64(struct u256 a, uint64_t b, bool *overflow); /* overflow may be NULL */
 struct u256 u256_shift_left(struct u256 a, unsigned bits);
 struct u256 u256_shift_right(struct u256 a, unsigned bits);
-struct u256 u256_div(struct u256 a, struct u256 b);       /* b > 0 */
-void u256_hex(struct u256 a, char out[65]);               /* most significant first */
+struct u256 u256_div(struct u256 a, struct u256 b); /* b > 0 */
+void u256_hex(struct u256 a, char out[65]);         /* most significant first */
 
 /* Bitcoin's compact form. Decoding returns false for negative, zero or overflowing values. */
 bool target_from_compact(uint32_t bits, struct u256 *target);

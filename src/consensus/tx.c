@@ -1,15 +1,15 @@
 #include "consensus/tx.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "consensus/contribution.h"
 #include "crypto/hash.h"
 #include "util/mem.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 enum {
-	INPUT_MIN = 41,  /* outpoint, empty script, sequence */
-	OUTPUT_MIN = 9,  /* amount, empty script */
+	INPUT_MIN = 41, /* outpoint, empty script, sequence */
+	OUTPUT_MIN = 9, /* amount, empty script */
 	WITNESS_FLAG = 1,
 	OP_1 = 0x51,
 	OP_RETURN = 0x6a,
@@ -29,7 +29,7 @@ static const uint8_t zeros[32];
 
 struct tx *tx_new(void)
 {
-	struct tx *tx = mem_calloc(1, sizeof(*tx));
+	struct tx *tx = mem_calloc(1, sizeof *tx);
 
 	tx->version = 2;
 	return tx;
@@ -69,7 +69,7 @@ struct tx_input *tx_add_input(struct tx *tx, const struct outpoint *prev, uint32
 {
 	struct tx_input *input;
 
-	tx->inputs = mem_realloc(tx->inputs, (tx->input_count + 1) * sizeof(*tx->inputs));
+	tx->inputs = mem_realloc(tx->inputs, (tx->input_count + 1) * sizeof *tx->inputs);
 	input = &tx->inputs[tx->input_count++];
 	*input = (struct tx_input){ .prev = *prev, .sequence = sequence };
 	return input;
@@ -79,7 +79,7 @@ struct tx_output *tx_add_output(struct tx *tx, int64_t amount, const uint8_t *sc
 {
 	struct tx_output *output;
 
-	tx->outputs = mem_realloc(tx->outputs, (tx->output_count + 1) * sizeof(*tx->outputs));
+	tx->outputs = mem_realloc(tx->outputs, (tx->output_count + 1) * sizeof *tx->outputs);
 	output = &tx->outputs[tx->output_count++];
 	*output = (struct tx_output){ amount, bytes_copy(script, size) };
 	return output;
@@ -88,7 +88,7 @@ struct tx_output *tx_add_output(struct tx *tx, int64_t amount, const uint8_t *sc
 void tx_set_witness(struct tx_input *input, const uint8_t *item, size_t size)
 {
 	clear_witness(input);
-	input->witness = mem_alloc(sizeof(*input->witness));
+	input->witness = mem_alloc(sizeof *input->witness);
 	input->witness[0] = bytes_copy(item, size);
 	input->witness_count = 1;
 }
@@ -104,7 +104,7 @@ struct tx *tx_copy(const struct tx *tx)
 		struct tx_input *to = tx_add_input(copy, &from->prev, from->sequence);
 
 		to->script = bytes_copy(from->script.data, from->script.size);
-		to->witness = from->witness_count ? mem_alloc(from->witness_count * sizeof(*to->witness)) : NULL;
+		to->witness = from->witness_count ? mem_alloc(from->witness_count * sizeof *to->witness) : NULL;
 		to->witness_count = from->witness_count;
 		for (size_t j = 0; j < from->witness_count; j++)
 			to->witness[j] = bytes_copy(from->witness[j].data, from->witness[j].size);
@@ -121,7 +121,7 @@ static struct bytes read_bytes(struct reader *reader)
 	size_t size = reader_compact(reader);
 	const uint8_t *data = reader_bytes(reader, size);
 
-	return data ? bytes_copy(data, size) : (struct bytes){ NULL, 0 };
+	return data != NULL ? bytes_copy(data, size) : (struct bytes){ NULL, 0 };
 }
 
 /* A count of items that take item_min bytes each at least; fails if they cannot all be there. */
@@ -138,7 +138,7 @@ static size_t read_count(struct reader *reader, size_t item_min)
 
 static void read_inputs(struct reader *reader, struct tx *tx, size_t count)
 {
-	tx->inputs = mem_calloc(count, sizeof(*tx->inputs));
+	tx->inputs = mem_calloc(count, sizeof *tx->inputs);
 	tx->input_count = count;
 	for (size_t i = 0; i < count && reader->ok; i++) {
 		struct tx_input *input = &tx->inputs[i];
@@ -154,7 +154,7 @@ static void read_outputs(struct reader *reader, struct tx *tx)
 {
 	size_t count = read_count(reader, OUTPUT_MIN);
 
-	tx->outputs = mem_calloc(count, sizeof(*tx->outputs));
+	tx->outputs = mem_calloc(count, sizeof *tx->outputs);
 	tx->output_count = count;
 	for (size_t i = 0; i < count && reader->ok; i++) {
 		tx->outputs[i].amount = (int64_t)reader_le64(reader);
@@ -177,7 +177,7 @@ static void read_witnesses(struct reader *reader, struct tx *tx)
 
 		input->witness_count = read_count(reader, 1);
 		if (input->witness_count)
-			input->witness = mem_calloc(input->witness_count, sizeof(*input->witness));
+			input->witness = mem_calloc(input->witness_count, sizeof *input->witness);
 		for (size_t j = 0; j < input->witness_count && reader->ok; j++)
 			input->witness[j] = read_bytes(reader);
 	}
@@ -321,16 +321,17 @@ static int compare_outpoints(const void *a, const void *b)
 
 static bool check_duplicates(const struct tx *tx, struct reject *reject)
 {
-	struct outpoint *prevs = mem_alloc(tx->input_count * sizeof(*prevs));
+	struct outpoint *prevs = mem_alloc(tx->input_count * sizeof *prevs);
 	bool ok = true;
 
 	for (size_t i = 0; i < tx->input_count; i++)
 		prevs[i] = tx->inputs[i].prev;
-	qsort(prevs, tx->input_count, sizeof(*prevs), compare_outpoints);
+	qsort(prevs, tx->input_count, sizeof *prevs, compare_outpoints);
 	for (size_t i = 1; i < tx->input_count && ok; i++)
 		ok = compare_outpoints(&prevs[i - 1], &prevs[i]) != 0;
 	free(prevs);
-	return ok || reject_set(reject, REJECT_INVALID, "bad-txns-inputs-duplicate", "two inputs spend the same output");
+	return ok ||
+		reject_set(reject, REJECT_INVALID, "bad-txns-inputs-duplicate", "two inputs spend the same output");
 }
 
 static bool check_inputs(const struct tx *tx, struct reject *reject)
@@ -341,7 +342,8 @@ static bool check_inputs(const struct tx *tx, struct reject *reject)
 		return true;
 	for (size_t i = 0; i < tx->input_count; i++) {
 		if (outpoint_is_null(&tx->inputs[i].prev))
-			return reject_set(reject, REJECT_INVALID, "bad-txns-prevout-null", "input %zu spends nothing", i);
+			return reject_set(reject, REJECT_INVALID, "bad-txns-prevout-null", "input %zu spends nothing",
+				i);
 		if (tx->inputs[i].script.size)
 			return reject_set(reject, REJECT_INVALID, "bad-txns-scriptsig", "input %zu has a scriptSig", i);
 	}
@@ -360,10 +362,11 @@ static bool check_contribution(const struct tx *tx, size_t index, struct reject 
 	enum contribution_kind kind = contribution_parse(&tx->outputs[index].script, NULL);
 
 	if (kind == CONTRIBUTION_BAD)
-		return reject_set(reject, REJECT_INVALID, "bad-contrib-format", "output %zu is no well-formed contribution", index);
+		return reject_set(reject, REJECT_INVALID, "bad-contrib-format",
+			"output %zu is no well-formed contribution", index);
 	if (kind == CONTRIBUTION_OUTCOME && !tx_is_coinbase(tx))
-		return reject_set(reject, REJECT_INVALID, "bad-contrib-format", "output %zu states an outcome outside a coinbase",
-			index);
+		return reject_set(reject, REJECT_INVALID, "bad-contrib-format",
+			"output %zu states an outcome outside a coinbase", index);
 	return true;
 }
 
@@ -377,12 +380,15 @@ static bool check_outputs(const struct tx *tx, struct reject *reject)
 		const struct tx_output *output = &tx->outputs[i];
 
 		if (output->amount < 0)
-			return reject_set(reject, REJECT_INVALID, "bad-txns-vout-negative", "output %zu is negative", i);
+			return reject_set(reject, REJECT_INVALID, "bad-txns-vout-negative", "output %zu is negative",
+				i);
 		if (output->amount > MAX_MONEY)
-			return reject_set(reject, REJECT_INVALID, "bad-txns-vout-toolarge", "output %zu exceeds all money", i);
+			return reject_set(reject, REJECT_INVALID, "bad-txns-vout-toolarge",
+				"output %zu exceeds all money", i);
 		sum += output->amount;
 		if (sum > MAX_MONEY)
-			return reject_set(reject, REJECT_INVALID, "bad-txns-txouttotal-toolarge", "outputs exceed all money");
+			return reject_set(reject, REJECT_INVALID, "bad-txns-txouttotal-toolarge",
+				"outputs exceed all money");
 		if (!script_is_allowed(&output->script))
 			return reject_set(reject, REJECT_INVALID, "bad-txns-script",
 				"output %zu is neither P2TR nor an OP_RETURN of at most %d bytes", i, OP_RETURN_MAX);

@@ -28,7 +28,7 @@ struct bytes {
 
 struct tx_input {
 	struct outpoint prev;
-	struct bytes script;      /* scriptSig: empty unless coinbase */
+	struct bytes script; /* scriptSig: empty unless coinbase */
 	uint32_t sequence;
 	struct bytes *witness;
 	size_t witness_count;
@@ -47,7 +47,7 @@ struct tx {
 	size_t output_count;
 };
 
-struct tx *tx_new(void);                        /* version 2, nothing in it */
+struct tx *tx_new(void); /* version 2, nothing in it */
 void tx_free(struct tx *tx);
 struct tx *tx_copy(const struct tx *tx);
 struct tx_input *tx_add_input(struct tx *tx, const struct outpoint *prev, uint32_t sequence);

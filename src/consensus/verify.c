@@ -1,13 +1,13 @@
 #include "consensus/verify.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "crypto/hash.h"
 #include "ml/delta.h"
 #include "ml/selftest.h"
 #include "util/bytes.h"
 #include "util/mem.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 /* A job's own memory for steps: taken when first needed, the reference engine's almost never. */
 struct runner {
@@ -37,12 +37,16 @@ static struct step *step_of(struct runner *runner, enum engine engine)
 
 enum finding { FINDING_RIGHT, FINDING_FALSE, FINDING_CANCELLED, FINDING_MISCALCULATED };
 
-/* Executes the step on one engine, its products checked if asked; found gets the digest, zeros where the step has no result. */
+/* Executes the step on one engine, its products checked if asked; found gets the digest, zeros where the step has no
+ * result. */
 static enum finding execute(struct runner *runner, enum engine engine, bool checked, const struct verify_proof *proof,
 	uint8_t *delta, uint8_t found[32])
 {
 	const struct step_job job = {
-		.state = runner->parent, .seed = proof->seed, .windows = proof->windows, .checked = checked,
+		.state = runner->parent,
+		.seed = proof->seed,
+		.windows = proof->windows,
+		.checked = checked,
 		.cancel = runner->cancel,
 	};
 
@@ -61,8 +65,9 @@ static enum finding execute(struct runner *runner, enum engine engine, bool chec
 	return FINDING_CANCELLED;
 }
 
-/* The engine proved wrong. What it computed says nothing, so the reference engine, which knows no BLAS, will compute everything
- * from now on. Where even that fails its check there is no verdict, the job is cancelled, and the node ends: false. */
+/* The engine proved wrong. What it computed says nothing, so the reference engine, which knows no BLAS, will compute
+ * everything from now on. Where even that fails its check there is no verdict, the job is cancelled, and the node ends:
+ * false. */
 static bool replace_engine(struct runner *runner, enum engine engine, const char *found_out)
 {
 	struct errmsg err;
@@ -84,8 +89,9 @@ static enum finding execute_instead(struct runner *runner, enum engine engine, c
 	return FINDING_CANCELLED;
 }
 
-/* Before somebody is blamed for what an engine found, it executes the step once more with every product checked, and passes
- * its start-up check again, which sees what is not a product. A digest that is found after all is right, whoever found it. */
+/* Before somebody is blamed for what an engine found, it executes the step once more with every product checked, and
+ * passes its start-up check again, which sees what is not a product. A digest that is found after all is right, whoever
+ * found it. */
 static enum finding repeat(struct runner *runner, enum engine engine, const struct verify_proof *proof, uint8_t *delta,
 	uint8_t found[32])
 {
@@ -125,7 +131,8 @@ static enum finding refuse_digest(const struct verify_proof *proof, const uint8_
 	return FINDING_FALSE;
 }
 
-static enum finding run_proof(struct runner *runner, struct verify_proof *proof, uint8_t found[32], struct reject *reject)
+static enum finding run_proof(struct runner *runner, struct verify_proof *proof, uint8_t found[32],
+	struct reject *reject)
 {
 	uint8_t *delta = mem_alloc(step_delta_size(&runner->spec->train));
 	enum engine engine = engine_selected();
@@ -150,7 +157,7 @@ static enum finding check_body(const struct runner *runner, const struct verify_
 
 	sha256(found, proof->delta, step_delta_size(train));
 	if (memcmp(found, proof->header.digest, 32) == 0 &&
-	    delta_check(proof->delta, step_delta_size(train), model_count(&train->model)))
+		delta_check(proof->delta, step_delta_size(train), model_count(&train->model)))
 		return FINDING_RIGHT;
 	reject_set(reject, REJECT_INVALID, "bad-proof-body", "a body is not what its header commits to");
 	return FINDING_FALSE;
@@ -181,8 +188,8 @@ static bool check_proofs(struct runner *runner, struct verify_job *job, struct v
 	for (size_t i = 0; i < job->proof_count; i++) {
 		struct verify_proof *proof = &job->proofs[i];
 
-		switch (proof->delta ? check_body(runner, proof, found, &verdict->reject) :
-			run_proof(runner, proof, found, &verdict->reject)) {
+		switch (proof->delta != NULL ? check_body(runner, proof, found, &verdict->reject) :
+					       run_proof(runner, proof, found, &verdict->reject)) {
 		case FINDING_RIGHT:
 			atomic_fetch_add(&job->steps_done, 1);
 			break;
@@ -210,8 +217,8 @@ static void state_outcome(const struct update_outcome *update, uint32_t slots, s
 	}
 }
 
-/* The update as one engine computes it, with every product checked: nobody would notice a wrong loss or value before the next
- * block is refused for what it states of this one. NULL if cancelled, or if a product is *wrong. */
+/* The update as one engine computes it, with every product checked: nobody would notice a wrong loss or value before
+ * the next block is refused for what it states of this one. NULL if cancelled, or if a product is *wrong. */
 static struct state *measure_update(struct runner *runner, enum engine engine, struct verify_job *job,
 	const struct update_proof *proofs, struct update_outcome *outcome, bool *wrong)
 {
@@ -223,9 +230,15 @@ static struct state *measure_update(struct runner *runner, enum engine engine, s
 		job->parent_benchmark = benchmark_new(step, job->parent, job->benchmark, job->ticket, &job->cancel);
 	if (job->parent_benchmark != NULL) {
 		const struct update_job update = {
-			.parent = job->parent, .benchmark = job->parent_benchmark, .windows = job->benchmark, .proofs = proofs,
-			.proof_count = job->proof_count, .slots = job->spec->slots, .leave_out = job->has_v_ref,
-			.v_ref = job->v_ref, .cancel = &job->cancel,
+			.parent = job->parent,
+			.benchmark = job->parent_benchmark,
+			.windows = job->benchmark,
+			.proofs = proofs,
+			.proof_count = job->proof_count,
+			.slots = job->spec->slots,
+			.leave_out = job->has_v_ref,
+			.v_ref = job->v_ref,
+			.cancel = &job->cancel,
 		};
 
 		state = update_execute(step, &update, outcome);
@@ -244,7 +257,7 @@ static struct state *measure_update(struct runner *runner, enum engine engine, s
 /* False if cancelled. */
 static bool run_update(struct runner *runner, struct verify_job *job, struct verdict *verdict)
 {
-	struct update_proof *proofs = mem_alloc(job->proof_count * sizeof(*proofs));
+	struct update_proof *proofs = mem_alloc(job->proof_count * sizeof *proofs);
 	enum engine engine = engine_selected();
 	struct update_outcome outcome;
 	bool wrong;
@@ -265,10 +278,14 @@ static bool run_update(struct runner *runner, struct verify_job *job, struct ver
 
 void verify_run(struct verify_job *job, struct verdict *verdict)
 {
-	struct runner runner = { .spec = job->spec, .parent = job->parent, .cancel = &job->cancel,
-		.threads = job->threads };
+	struct runner runner = {
+		.spec = job->spec,
+		.parent = job->parent,
+		.cancel = &job->cancel,
+		.threads = job->threads,
+	};
 
-	memset(verdict, 0, sizeof(*verdict));
+	memset(verdict, 0, sizeof *verdict);
 	verdict->false_proof = SIZE_MAX;
 	if (check_proofs(&runner, job, verdict)) {
 		verdict->valid = run_update(&runner, job, verdict);

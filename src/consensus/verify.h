@@ -14,43 +14,44 @@ struct verify_proof {
 	struct header header;
 	uint8_t id[32], seed[32];
 	uint32_t slot;
-	uint8_t *windows;      /* owned; window_step_size bytes; NULL if delta is given */
-	uint8_t *delta;        /* owned; block_body_size bytes: the body, if this node already executed the proof; else NULL,
-	                          filled by the job where the proof is right */
+	uint8_t *windows; /* owned; window_step_size bytes; NULL if delta is given */
+	uint8_t *delta;   /* owned; block_body_size bytes: the body, if this node already executed the proof; else NULL,
+			     filled by the job where the proof is right */
 };
 
 struct verify_job {
 	const struct spec *spec;
-	struct state *parent;              /* a reference, held by the job */
-	uint8_t ticket[32];                /* of the parent */
-	uint8_t *benchmark;                /* owned windows that it draws */
+	struct state *parent;               /* a reference, held by the job */
+	uint8_t ticket[32];                 /* of the parent */
+	uint8_t *benchmark;                 /* owned windows that it draws */
 	struct benchmark *parent_benchmark; /* of ml/update.h, if known: a reference, else NULL and filled by the job */
-	struct verify_proof *proofs;       /* own first, then loose in order */
+	struct verify_proof *proofs;        /* own first, then loose in order */
 	size_t proof_count;
-	bool has_v_ref;                    /* v_ref stands on records: slots may be left out */
+	bool has_v_ref; /* v_ref stands on records: slots may be left out */
 	int64_t v_ref;
-	unsigned threads;                  /* that share each step, the caller's among them; 0 is 1 */
+	unsigned threads; /* that share each step, the caller's among them; 0 is 1 */
 	atomic_bool cancel;
-	atomic_uint steps_done;            /* proofs done, readable meanwhile */
+	atomic_uint steps_done; /* proofs done, readable meanwhile */
 };
 
 struct verdict {
 	bool valid, cancelled;
-	struct reject reject;              /* if not valid */
-	size_t false_proof;                /* index of the proof that failed; SIZE_MAX if none did */
-	struct state *state;               /* the state after the block: a reference of the caller's */
+	struct reject reject; /* if not valid */
+	size_t false_proof;   /* index of the proof that failed; SIZE_MAX if none did */
+	struct state *state;  /* the state after the block: a reference of the caller's */
 	struct outcome outcome;
 	float loss_before, loss_after;
 };
 
 /* Releases what the job owns, its references too. */
 void verify_job_clear(struct verify_job *job);
-/* Runs on any thread. Executes proofs without delta (own first). Before a digest that differs counts as false, its step is
- * executed once more with every product checked (ml/freivalds.h) and the engine passes its start-up check again: about two
- * steps in all. An engine that proves wrong thereby is trusted no more (engine_distrust), nobody is blamed for it, and the
- * reference engine executes the step; if that fails its start-up check too, the job is cancelled. A delta that is given
- * must hash to its header's digest. Then the update, always with every product checked: of a wrong value nobody would know before
- * the next block is refused for it. The caller owns verdict->state, which is NULL unless the block is valid. */
+/* Runs on any thread. Executes proofs without delta (own first). Before a digest that differs counts as false, its step
+ * is executed once more with every product checked (ml/freivalds.h) and the engine passes its start-up check again:
+ * about two steps in all. An engine that proves wrong thereby is trusted no more (engine_distrust), nobody is blamed
+ * for it, and the reference engine executes the step; if that fails its start-up check too, the job is cancelled. A
+ * delta that is given must hash to its header's digest. Then the update, always with every product checked: of a wrong
+ * value nobody would know before the next block is refused for it. The caller owns verdict->state, which is NULL unless
+ * the block is valid. */
 void verify_run(struct verify_job *job, struct verdict *verdict);
 
 /* One proof alone (a loose one, or an audit), executed whether its delta is given or not: true if the step gives its

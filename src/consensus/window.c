@@ -14,8 +14,8 @@ size_t window_step_size(const struct spec *spec)
 
 void window_gather_step(const struct spec *spec, const uint8_t seed[32], const uint8_t *data, size_t size, uint8_t *out)
 {
-	noise_gather(seed, NOISE_WINDOW, (size_t)spec->train.iterations * spec->train.batch, data, size, spec->train.model.ctx,
-		out);
+	noise_gather(seed, NOISE_WINDOW, (size_t)spec->train.iterations * spec->train.batch, data, size,
+		spec->train.model.ctx, out);
 }
 
 size_t window_benchmark_size(const struct spec *spec)

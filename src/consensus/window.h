@@ -10,7 +10,8 @@ uint32_t window_slot(const struct spec *spec, const uint8_t seed[32]);
 /* Bytes of all windows of a step: iterations * batch * (ctx + 1). */
 size_t window_step_size(const struct spec *spec);
 /* Gathers them out of one dataset's bytes (size >= ctx - 7). */
-void window_gather_step(const struct spec *spec, const uint8_t seed[32], const uint8_t *data, size_t size, uint8_t *out);
+void window_gather_step(const struct spec *spec, const uint8_t seed[32], const uint8_t *data, size_t size,
+	uint8_t *out);
 
 /* Benchmark windows: bench_rows * (ctx + 1) bytes, drawn by the parent's ticket. */
 size_t window_benchmark_size(const struct spec *spec);

@@ -14,10 +14,10 @@
 
 /* Writes size + AEAD_OVERHEAD bytes to out, which must not overlap plain. */
 void aead_seal(uint8_t *out, const uint8_t key[32], const void *plain, size_t size, const void *extra,
-	       size_t extra_size);
+	size_t extra_size);
 
 /* Writes size - AEAD_OVERHEAD bytes to out; false (and out wiped) if key, extra or any byte is not what was sealed. */
 bool aead_open(uint8_t *out, const uint8_t key[32], const uint8_t *sealed, size_t size, const void *extra,
-	       size_t extra_size);
+	size_t extra_size);
 
 #endif

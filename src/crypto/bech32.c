@@ -11,7 +11,7 @@ enum {
 /* Runs over one value: the remainder by the BCH code's generator (BIP173). */
 static uint32_t step(uint32_t sum, uint32_t value)
 {
-	static const uint32_t generator[5] = {0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3};
+	static const uint32_t generator[5] = { 0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3 };
 	uint32_t top = sum >> 25;
 	int i;
 
@@ -94,7 +94,7 @@ static bool to_lower(char *lower, size_t *size, const char *text, struct errmsg 
 }
 
 bool bech32_decode(char *hrp, uint8_t *values, size_t *count, enum bech32_form *form, const char *text,
-		   struct errmsg *err)
+	struct errmsg *err)
 {
 	char lower[BECH32_TEXT_MAX + 1];
 	const char *separator;
@@ -109,8 +109,9 @@ bool bech32_decode(char *hrp, uint8_t *values, size_t *count, enum bech32_form *
 	separator = strrchr(lower, '1');
 	hrp_size = separator == NULL ? 0 : (size_t)(separator - lower);
 	if (hrp_size < 1)
-		return errmsg_set(err, separator == NULL ? "The address has no separator 1"
-							 : "The address has no prefix before its 1");
+		return errmsg_set(err,
+			separator == NULL ? "The address has no separator 1" :
+					    "The address has no prefix before its 1");
 	if (size - hrp_size - 1 < CHECKSUM_SIZE)
 		return errmsg_set(err, "The address is too short for its checksum");
 	memcpy(hrp, lower, hrp_size);
@@ -192,8 +193,8 @@ bool address_decode(int *version, uint8_t *program, size_t *size, const char *hr
 	if (strcmp(found, hrp) != 0)
 		return errmsg_set(err, "The address is of another network: its prefix is not this chain's");
 	if (count < 1 || values[0] > 16)
-		return errmsg_set(err, count < 1 ? "The address has no witness version"
-						 : "The address's witness version is above 16");
+		return errmsg_set(err,
+			count < 1 ? "The address has no witness version" : "The address's witness version is above 16");
 	*version = values[0];
 	if (form != (*version == 0 ? BECH32_FIRST : BECH32_M))
 		return errmsg_set(err, "The address's checksum is of the wrong kind for its witness version");

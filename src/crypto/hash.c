@@ -77,8 +77,8 @@ static void start_tagged(EVP_MD_CTX *context, const char *tag)
 
 	sha256(digest, tag, strlen(tag));
 	start(context, md_sha256);
-	feed(context, digest, sizeof(digest));
-	feed(context, digest, sizeof(digest));
+	feed(context, digest, sizeof digest);
+	feed(context, digest, sizeof digest);
 }
 
 void sha256(uint8_t out[32], const void *data, size_t size)
@@ -110,7 +110,7 @@ void hash160(uint8_t out[20], const void *data, size_t size)
 	uint8_t inner[32];
 
 	sha256(inner, data, size);
-	ripemd160(out, inner, sizeof(inner));
+	ripemd160(out, inner, sizeof inner);
 }
 
 void hmac_sha512(uint8_t out[64], const void *key, size_t key_size, const void *data, size_t size)

@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 void sha256(uint8_t out[32], const void *data, size_t size);
-void sha256d(uint8_t out[32], const void *data, size_t size);       /* SHA256(SHA256(data)) */
+void sha256d(uint8_t out[32], const void *data, size_t size); /* SHA256(SHA256(data)) */
 void ripemd160(uint8_t out[20], const void *data, size_t size);
-void hash160(uint8_t out[20], const void *data, size_t size);       /* RIPEMD160(SHA256(data)) */
+void hash160(uint8_t out[20], const void *data, size_t size); /* RIPEMD160(SHA256(data)) */
 void hmac_sha512(uint8_t out[64], const void *key, size_t key_size, const void *data, size_t size);
 
 /* BIP340: SHA256(SHA256(tag) | SHA256(tag) | data). */
@@ -24,10 +24,10 @@ struct sha256 {
 };
 
 void sha256_init(struct sha256 *hash);
-void sha256_init_tagged(struct sha256 *hash, const char *tag);      /* as tagged_hash */
+void sha256_init_tagged(struct sha256 *hash, const char *tag); /* as tagged_hash */
 void sha256_update(struct sha256 *hash, const void *data, size_t size);
 void sha256_final(struct sha256 *hash, uint8_t out[32]);
-void sha256_final_double(struct sha256 *hash, uint8_t out[32]);     /* as sha256d */
-void sha256_clear(struct sha256 *hash);                             /* no result wanted */
+void sha256_final_double(struct sha256 *hash, uint8_t out[32]); /* as sha256d */
+void sha256_clear(struct sha256 *hash);                         /* no result wanted */
 
 #endif

@@ -6,16 +6,16 @@
 static const uint64_t scrypt_memory_max = 1 << 30;
 
 bool kdf_scrypt(uint8_t *out, size_t out_size, const char *passphrase, const uint8_t *salt, size_t salt_size,
-		uint64_t n, uint32_t r, uint32_t p)
+	uint64_t n, uint32_t r, uint32_t p)
 {
 	/* libcrypto counts the blocks of p and some of its own on top of the table. */
 	return EVP_PBE_scrypt(passphrase, strlen(passphrase), salt, salt_size, n, r, p,
-			      scrypt_memory_max + (uint64_t)1024 * r * p, out, out_size) == 1;
+		       scrypt_memory_max + (uint64_t)1024 * r * p, out, out_size) == 1;
 }
 
 bool kdf_pbkdf2_sha512(uint8_t *out, size_t out_size, const char *passphrase, const uint8_t *salt, size_t salt_size,
-		       uint32_t rounds)
+	uint32_t rounds)
 {
 	return PKCS5_PBKDF2_HMAC(passphrase, (int)strlen(passphrase), salt, (int)salt_size, (int)rounds, EVP_sha512(),
-				 (int)out_size, out) == 1;
+		       (int)out_size, out) == 1;
 }

@@ -8,10 +8,10 @@
 
 /* RFC 7914; takes 128 * n * r bytes of memory, 1 GiB at most. n is a power of two above 1. */
 bool kdf_scrypt(uint8_t *out, size_t out_size, const char *passphrase, const uint8_t *salt, size_t salt_size,
-		uint64_t n, uint32_t r, uint32_t p);
+	uint64_t n, uint32_t r, uint32_t p);
 
 /* PBKDF2 with HMAC-SHA512 (RFC 8018), as BIP39 uses it. */
 bool kdf_pbkdf2_sha512(uint8_t *out, size_t out_size, const char *passphrase, const uint8_t *salt, size_t salt_size,
-		       uint32_t rounds);
+	uint32_t rounds);
 
 #endif

@@ -1,8 +1,8 @@
 #include "crypto/merkle.h"
 
-#include "crypto/hash.h"
-
 #include <string.h>
+
+#include "crypto/hash.h"
 
 static void node(uint8_t out[32], const uint8_t left[32], const uint8_t right[32])
 {
@@ -11,7 +11,7 @@ static void node(uint8_t out[32], const uint8_t left[32], const uint8_t right[32
 	joined[0] = 1;
 	memcpy(joined + 1, left, 32);
 	memcpy(joined + 33, right, 32);
-	sha256(out, joined, sizeof(joined));
+	sha256(out, joined, sizeof joined);
 }
 
 void merkle_leaf(uint8_t leaf[32], const void *data, size_t size)
@@ -22,7 +22,7 @@ void merkle_leaf(uint8_t leaf[32], const void *data, size_t size)
 	if (size == 32) { /* ids, by far the most frequent: no context is taken for them */
 		small[0] = 0;
 		memcpy(small + 1, data, 32);
-		sha256(leaf, small, sizeof(small));
+		sha256(leaf, small, sizeof small);
 		return;
 	}
 	sha256_init(&hash);

@@ -17,13 +17,13 @@ void merkle_root_pages(uint8_t root[32], const void *data, size_t size, size_t p
 
 /* Leaf by leaf. Takes no memory: it holds one node for each complete subtree, at most one a level. Needs no clear. */
 struct merkle {
-	uint64_t count;         /* leaves so far; bit i is set where nodes[i] holds a subtree of 2^i leaves */
+	uint64_t count; /* leaves so far; bit i is set where nodes[i] holds a subtree of 2^i leaves */
 	uint8_t nodes[64][32];
 };
 
 void merkle_init(struct merkle *tree);
-void merkle_add(struct merkle *tree, const void *data, size_t size);        /* a leaf's x */
-void merkle_add_hash(struct merkle *tree, const uint8_t leaf[32]);          /* a leaf, already hashed by merkle_leaf */
+void merkle_add(struct merkle *tree, const void *data, size_t size); /* a leaf's x */
+void merkle_add_hash(struct merkle *tree, const uint8_t leaf[32]);   /* a leaf, already hashed by merkle_leaf */
 void merkle_final(const struct merkle *tree, uint8_t root[32]);
 
 void merkle_leaf(uint8_t leaf[32], const void *data, size_t size);

@@ -1,9 +1,5 @@
 #include "crypto/schnorr.h"
 
-#include "crypto/hash.h"
-#include "crypto/wipe.h"
-#include "util/random.h"
-
 #include <pthread.h>
 #include <secp256k1.h>
 #include <secp256k1_extrakeys.h>
@@ -11,6 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "crypto/hash.h"
+#include "crypto/wipe.h"
+#include "util/random.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static secp256k1_context *shared;
@@ -20,12 +20,12 @@ static void create(void)
 	uint8_t seed[32];
 
 	shared = secp256k1_context_create(SECP256K1_CONTEXT_NONE);
-	random_bytes(seed, sizeof(seed));
+	random_bytes(seed, sizeof seed);
 	if (shared == NULL || !secp256k1_context_randomize(shared, seed)) {
 		fprintf(stderr, "libsecp256k1 cannot make a context\n");
 		abort();
 	}
-	wipe(seed, sizeof(seed));
+	wipe(seed, sizeof seed);
 }
 
 static const secp256k1_context *context(void)
@@ -39,7 +39,7 @@ bool schnorr_verify_bytes(const uint8_t signature[64], const void *message, size
 	secp256k1_xonly_pubkey parsed;
 
 	return secp256k1_xonly_pubkey_parse(context(), &parsed, key) &&
-	       secp256k1_schnorrsig_verify(context(), signature, message, size, &parsed);
+		secp256k1_schnorrsig_verify(context(), signature, message, size, &parsed);
 }
 
 bool schnorr_verify(const uint8_t signature[64], const uint8_t message[32], const uint8_t key[32])
@@ -51,9 +51,9 @@ bool schnorr_sign(uint8_t signature[64], const uint8_t message[32], const uint8_
 {
 	secp256k1_keypair pair;
 	bool ok = secp256k1_keypair_create(context(), &pair, secret) &&
-		  secp256k1_schnorrsig_sign32(context(), signature, message, &pair, aux);
+		secp256k1_schnorrsig_sign32(context(), signature, message, &pair, aux);
 
-	wipe(&pair, sizeof(pair));
+	wipe(&pair, sizeof pair);
 	return ok;
 }
 
@@ -93,9 +93,9 @@ bool schnorr_output_key(uint8_t key[32], int *parity, const uint8_t internal[32]
 
 	output_tweak(tweak, internal, merkle_root);
 	return secp256k1_xonly_pubkey_parse(context(), &parsed, internal) &&
-	       secp256k1_xonly_pubkey_tweak_add(context(), &point, &parsed, tweak) &&
-	       secp256k1_xonly_pubkey_from_pubkey(context(), &output, parity, &point) &&
-	       secp256k1_xonly_pubkey_serialize(context(), key, &output);
+		secp256k1_xonly_pubkey_tweak_add(context(), &point, &parsed, tweak) &&
+		secp256k1_xonly_pubkey_from_pubkey(context(), &output, parity, &point) &&
+		secp256k1_xonly_pubkey_serialize(context(), key, &output);
 }
 
 bool schnorr_output_secret(uint8_t out[32], const uint8_t secret[32], const uint8_t *merkle_root)
@@ -108,9 +108,9 @@ bool schnorr_output_secret(uint8_t out[32], const uint8_t secret[32], const uint
 	if (schnorr_key(internal, secret)) {
 		output_tweak(tweak, internal, merkle_root);
 		ok = secp256k1_keypair_create(context(), &pair, secret) &&
-		     secp256k1_keypair_xonly_tweak_add(context(), &pair, tweak) &&
-		     secp256k1_keypair_sec(context(), out, &pair);
-		wipe(&pair, sizeof(pair));
+			secp256k1_keypair_xonly_tweak_add(context(), &pair, tweak) &&
+			secp256k1_keypair_sec(context(), out, &pair);
+		wipe(&pair, sizeof pair);
 	}
 	return ok;
 }
@@ -120,7 +120,7 @@ bool schnorr_tweak_check(const uint8_t key[32], int parity, const uint8_t intern
 	secp256k1_xonly_pubkey parsed;
 
 	return secp256k1_xonly_pubkey_parse(context(), &parsed, internal) &&
-	       secp256k1_xonly_pubkey_tweak_add_check(context(), key, parity, &parsed, tweak);
+		secp256k1_xonly_pubkey_tweak_add_check(context(), key, parity, &parsed, tweak);
 }
 
 static bool serialize(uint8_t public_key[33], const secp256k1_pubkey *point)
@@ -149,7 +149,7 @@ bool schnorr_public_add(uint8_t public_key[33], const uint8_t tweak[32])
 	secp256k1_pubkey point;
 
 	return secp256k1_ec_pubkey_parse(context(), &point, public_key, 33) &&
-	       secp256k1_ec_pubkey_tweak_add(context(), &point, tweak) && serialize(public_key, &point);
+		secp256k1_ec_pubkey_tweak_add(context(), &point, tweak) && serialize(public_key, &point);
 }
 
 bool schnorr_secret_valid(const uint8_t secret[32])

@@ -37,8 +37,8 @@ bool schnorr_tweak_check(const uint8_t key[32], int parity, const uint8_t intern
  * would be no key. */
 bool schnorr_public(uint8_t public_key[33], const uint8_t secret[32]);
 bool schnorr_public_valid(const uint8_t public_key[33]);
-bool schnorr_public_add(uint8_t public_key[33], const uint8_t tweak[32]);   /* public_key + tweak * G, in place */
+bool schnorr_public_add(uint8_t public_key[33], const uint8_t tweak[32]); /* public_key + tweak * G, in place */
 bool schnorr_secret_valid(const uint8_t secret[32]);
-bool schnorr_secret_add(uint8_t secret[32], const uint8_t tweak[32]);       /* secret + tweak mod n, in place */
+bool schnorr_secret_add(uint8_t secret[32], const uint8_t tweak[32]); /* secret + tweak mod n, in place */
 
 #endif

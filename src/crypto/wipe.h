@@ -5,6 +5,6 @@
 #include <stddef.h>
 
 void wipe(void *data, size_t size);
-void wipe_text(char *text);             /* a string up to its end; NULL is nothing to do */
+void wipe_text(char *text); /* a string up to its end; NULL is nothing to do */
 
 #endif

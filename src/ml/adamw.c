@@ -1,6 +1,6 @@
-#include "ml/float.h"
-
 #include "ml/adamw.h"
+
+#include "ml/float.h"
 #include "ml/math.h"
 
 #define BETA1 0.9f
@@ -14,8 +14,8 @@ void adamw_corrections(unsigned t, float powers[2], struct adamw *a)
 	a->c2 = 1.0f / (1.0f - powers[1]);
 }
 
-ML_CLONES void adamw_apply(const struct adamw *a, const float *restrict g, size_t n, float *restrict w, float *restrict m,
-			   float *restrict v)
+ML_CLONES void adamw_apply(const struct adamw *a, const float *restrict g, size_t n, float *restrict w,
+	float *restrict m, float *restrict v)
 {
 	float lr = a->lr, wd = a->wd, scale = a->gradient_scale, c1 = a->c1, c2 = a->c2;
 

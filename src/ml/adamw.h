@@ -1,4 +1,5 @@
-/* AdamW, element by element (Loshchilov, Hutter: "Decoupled Weight Decay Regularization"; doc/protocol.md section 5). */
+/* AdamW, element by element (Loshchilov, Hutter: "Decoupled Weight Decay Regularization"; doc/protocol.md
+ * section 5). */
 #ifndef ATELIER_ML_ADAMW_H
 #define ATELIER_ML_ADAMW_H
 

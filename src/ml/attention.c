@@ -1,14 +1,14 @@
-#include "ml/float.h"
+#include "ml/attention.h"
 
 #include <stdbool.h>
 
-#include "ml/attention.h"
+#include "ml/float.h"
 #include "ml/math.h"
 
 /* Queries side by side, and keys taken together: everything is done on tiles [key][query] of 16 x 16. */
 enum { TILE = 16, TILE_SIZE = TILE * TILE };
-/* Floats from one packed row to the next: a constant, so that sixteen rows are read through one pointer, and an odd number
- * of cache lines, so that rows spread over all of the cache. */
+/* Floats from one packed row to the next: a constant, so that sixteen rows are read through one pointer, and an odd
+ * number of cache lines, so that rows spread over all of the cache. */
 enum { ROW = ATTENTION_HEAD_MAX + 16 };
 
 /* y[r][l] = sum over k = 0 .. count-1, ascending, of x(r, k) * b[k * b_k + l], for r, l < TILE, on from y if `more`.
@@ -23,32 +23,33 @@ struct chains {
 	size_t y_row;
 };
 
-/* Floats side by side; rows need no alignment. The sums of one pass must all fit into registers: so there are two sizes. */
+/* Floats side by side; rows need no alignment. The sums of one pass must all fit into registers: so there are two
+ * sizes. */
 typedef float lanes16 __attribute__((vector_size(64), aligned(4)));
 typedef float lanes8 __attribute__((vector_size(32), aligned(4)));
 
-#define DEFINE_CHAINS(name, lanes, rows)                                                        \
-	ML_INLINE void name(struct chains c)                                                    \
-	{                                                                                       \
-		const size_t width = sizeof(lanes) / sizeof(float);                             \
-                                                                                                \
-		for (size_t part = 0; part < TILE / width * (TILE / (rows)); part++) {          \
+#define DEFINE_CHAINS(name, lanes, rows)                                                           \
+	ML_INLINE void name(struct chains c)                                                       \
+	{                                                                                          \
+		const size_t width = sizeof(lanes) / sizeof(float);                                \
+                                                                                                   \
+		for (size_t part = 0; part < TILE / width * (TILE / (rows)); part++) {             \
 			size_t first = part * width / TILE * (rows), column = part * width % TILE; \
-			const float *x = c.x + first * c.x_row, *b = c.b + column;              \
-			float *y = c.y + first * c.y_row + column;                              \
-			lanes sum[rows];                                                        \
-                                                                                                \
-			for (int r = 0; r < (rows); r++)                                        \
-				sum[r] = c.more ? *(lanes *)(y + r * c.y_row) : (lanes){0};     \
-			for (size_t k = 0; k < c.count; k++) {                                  \
-				lanes side = *(const lanes *)(b + k * c.b_k);                   \
-                                                                                                \
-				for (int r = 0; r < (rows); r++)                                \
-					sum[r] = sum[r] + x[r * c.x_row + k * c.x_k] * side;    \
-			}                                                                       \
-			for (int r = 0; r < (rows); r++)                                        \
-				*(lanes *)(y + r * c.y_row) = sum[r];                           \
-		}                                                                               \
+			const float *x = c.x + first * c.x_row, *b = c.b + column;                 \
+			float *y = c.y + first * c.y_row + column;                                 \
+			lanes sum[rows];                                                           \
+                                                                                                   \
+			for (int r = 0; r < (rows); r++)                                           \
+				sum[r] = c.more ? *(lanes *)(y + r * c.y_row) : (lanes){ 0 };      \
+			for (size_t k = 0; k < c.count; k++) {                                     \
+				lanes side = *(const lanes *)(b + k * c.b_k);                      \
+                                                                                                   \
+				for (int r = 0; r < (rows); r++)                                   \
+					sum[r] = sum[r] + x[r * c.x_row + k * c.x_k] * side;       \
+			}                                                                          \
+			for (int r = 0; r < (rows); r++)                                           \
+				*(lanes *)(y + r * c.y_row) = sum[r];                              \
+		}                                                                                  \
 	}
 
 DEFINE_CHAINS(chains_wide, lanes16, 16)
@@ -112,20 +113,34 @@ ML_INLINE void turn(const float *restrict x, size_t stride, size_t head, float *
 ML_INLINE void compare(bool wide, const float *rows, const float *columns, size_t keys, size_t head, float *s)
 {
 	for (size_t j = 0; j < keys; j += TILE)
-		chains(wide, (struct chains){
-			.x = rows + j * ROW, .x_row = ROW, .x_k = 1, .b = columns, .b_k = TILE, .count = head,
-			.y = s + j * TILE, .y_row = TILE,
-		});
+		chains(wide,
+			(struct chains){
+				.x = rows + j * ROW,
+				.x_row = ROW,
+				.x_k = 1,
+				.b = columns,
+				.b_k = TILE,
+				.count = head,
+				.y = s + j * TILE,
+				.y_row = TILE,
+			});
 }
 
 /* y [TILE][head]: y[i][c] = sum over j ascending of p[j][i] * rows[j][c]. */
 ML_INLINE void gather(bool wide, const float *p, const float *rows, size_t keys, size_t head, float *y, size_t stride)
 {
 	for (size_t c = 0; c < head; c += TILE)
-		chains(wide, (struct chains){
-			.x = p, .x_row = 1, .x_k = TILE, .b = rows + c, .b_k = ROW, .count = keys,
-			.y = y + c, .y_row = stride,
-		});
+		chains(wide,
+			(struct chains){
+				.x = p,
+				.x_row = 1,
+				.x_k = TILE,
+				.b = rows + c,
+				.b_k = ROW,
+				.count = keys,
+				.y = y + c,
+				.y_row = stride,
+			});
 }
 
 /* y [keys][head]: y[j][c] += sum over i ascending of p[j][i] * x[i][c]; the last tile of keys begins. */
@@ -133,10 +148,18 @@ ML_INLINE void scatter(bool wide, const float *p, const float *x, size_t stride,
 {
 	for (size_t j = 0; j < keys; j += TILE)
 		for (size_t c = 0; c < head; c += TILE)
-			chains(wide, (struct chains){
-				.x = p + j * TILE, .x_row = TILE, .x_k = 1, .b = x + c, .b_k = stride, .count = TILE,
-				.more = j + TILE < keys, .y = y + j * head + c, .y_row = head,
-			});
+			chains(wide,
+				(struct chains){
+					.x = p + j * TILE,
+					.x_row = TILE,
+					.x_k = 1,
+					.b = x + c,
+					.b_k = stride,
+					.count = TILE,
+					.more = j + TILE < keys,
+					.y = y + j * head + c,
+					.y_row = head,
+				});
 }
 
 /* Sixteen lanes of sums for each query become sixteen sums, in the order of math_fold16. */
@@ -148,7 +171,7 @@ ML_INLINE void fold(float *restrict sum)
 }
 
 /* From TILE - j on: whether queries 0, 1, .. of a tile see its key j, as masks of bits. */
-static const uint32_t seen[2 * TILE] = {[TILE ... 2 * TILE - 1] = 0xffffffffu};
+static const uint32_t seen[2 * TILE] = { [TILE... 2 * TILE - 1] = 0xffffffffu };
 
 /* In the tile of the queries' own keys, those after a query become +0. */
 ML_INLINE void mask(float *restrict s)
@@ -164,13 +187,13 @@ ML_INLINE void mask_with(const float *restrict s, const float *restrict x, float
 	for (int j = 0; j < TILE; j++)
 		for (int i = 0; i < TILE; i++)
 			y[j * TILE + i] = float_from_bits((float_bits(s[j * TILE + i]) & seen[TILE - j + i]) |
-							  (float_bits(x[i]) & ~seen[TILE - j + i]));
+				(float_bits(x[i]) & ~seen[TILE - j + i]));
 }
 
 /* Scores of TILE queries, the last keys being their own, become probabilities. */
 ML_INLINE void softmax(float *restrict s, size_t keys, float scale)
 {
-	float largest[TILE_SIZE], sum[TILE_SIZE] = {0}, *own = s + (keys - TILE) * TILE;
+	float largest[TILE_SIZE], sum[TILE_SIZE] = { 0 }, *own = s + (keys - TILE) * TILE;
 
 	mask_with(own, s, largest);
 	for (const float *tile = s; tile < own; tile += TILE_SIZE)
@@ -197,7 +220,7 @@ ML_INLINE void softmax(float *restrict s, size_t keys, float scale)
 }
 
 ML_CLONES void attention_forward(const struct attention *s, const float *q, const float *k, const float *v, float *p,
-				 float *a)
+	float *a)
 {
 	float *queries = s->scratch, *keys = queries + ATTENTION_HEAD_MAX * TILE, *values = keys + s->ctx * ROW;
 	float scale = 1.0f / sqrtf((float)s->head);
@@ -225,7 +248,7 @@ ML_CLONES void attention_forward(const struct attention *s, const float *q, cons
 /* dp becomes ds. */
 ML_INLINE void softmax_backward(const float *restrict p, float *restrict ds, size_t keys, float scale)
 {
-	float sum[TILE_SIZE] = {0};
+	float sum[TILE_SIZE] = { 0 };
 
 	mask(ds + (keys - TILE) * TILE);
 	for (size_t first = 0; first < keys * TILE; first += TILE_SIZE)
@@ -237,8 +260,8 @@ ML_INLINE void softmax_backward(const float *restrict p, float *restrict ds, siz
 			ds[j * TILE + i] = (p[j * TILE + i] * (ds[j * TILE + i] - sum[i])) * scale;
 }
 
-ML_CLONES void attention_backward(const struct attention *s, const float *q, const float *k, const float *v, const float *p,
-				  const float *da, float *dq, float *dk, float *dv)
+ML_CLONES void attention_backward(const struct attention *s, const float *q, const float *k, const float *v,
+	const float *p, const float *da, float *dq, float *dk, float *dv)
 {
 	size_t size = s->ctx * s->head;
 	float *gradient = s->scratch, *keys = gradient + ATTENTION_HEAD_MAX * TILE, *values = keys + s->ctx * ROW;

@@ -4,8 +4,8 @@
  * ascending, so the order is the same everywhere; the vector runs over outputs.
  *
  * q, k, v are [ctx][head] with row stride `stride`; outputs likewise where said. p, the probabilities, is kept from the
- * forward pass for the backward pass: for each tile of sixteen queries 16 t .. 16 t + 15 in turn, [16 (t + 1)][16], by key
- * and then by query, +0 where the key comes after the query. ctx and head are multiples of 16. */
+ * forward pass for the backward pass: for each tile of sixteen queries 16 t .. 16 t + 15 in turn, [16 (t + 1)][16], by
+ * key and then by query, +0 where the key comes after the query. ctx and head are multiples of 16. */
 #ifndef ATELIER_ML_ATTENTION_H
 #define ATELIER_ML_ATTENTION_H
 
@@ -15,9 +15,9 @@ enum { ATTENTION_HEAD_MAX = 128 };
 
 struct attention {
 	size_t ctx, head;
-	size_t stride;    /* of q, k, v and their gradients */
-	size_t stride_a;  /* of a and its gradient */
-	float *scratch;   /* attention_scratch() floats */
+	size_t stride;   /* of q, k, v and their gradients */
+	size_t stride_a; /* of a and its gradient */
+	float *scratch;  /* attention_scratch() floats */
 };
 
 /* Floats that p takes. */
@@ -31,6 +31,6 @@ void attention_forward(const struct attention *s, const float *q, const float *k
 
 /* From da: dq, dk, dv, overwritten. */
 void attention_backward(const struct attention *s, const float *q, const float *k, const float *v, const float *p,
-			const float *da, float *dq, float *dk, float *dv);
+	const float *da, float *dq, float *dk, float *dv);
 
 #endif

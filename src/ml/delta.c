@@ -1,6 +1,6 @@
-#include "ml/float.h"
-
 #include "ml/delta.h"
+
+#include "ml/float.h"
 #include "ml/noise.h"
 
 _Static_assert(4 * NOISE_MANY == DELTA_BLOCK, "a block takes its noise at once");
@@ -52,7 +52,7 @@ ML_CLONES bool delta_encode(const float *x, size_t n, const uint8_t seed[32], ui
 {
 	for (size_t first = 0; first < n; first += DELTA_BLOCK, out += DELTA_BLOCK_SIZE) {
 		size_t count = n - first < DELTA_BLOCK ? n - first : DELTA_BLOCK;
-		float block[DELTA_BLOCK] = {0};
+		float block[DELTA_BLOCK] = { 0 };
 		uint32_t noise[4 * NOISE_MANY];
 
 		memcpy(block, x + first, count * sizeof(float));

@@ -1,7 +1,7 @@
 /* The delta code: what a step changed, in 65/64 byte a parameter (doc/protocol.md section 6).
  *
- * Blocks of 64 values: one signed byte e in [-40, 0] and 64 signed mantissas q, each value being q * 2^e. Encoding rounds
- * stochastically with noise drawn from the seed, so its error has mean zero. */
+ * Blocks of 64 values: one signed byte e in [-40, 0] and 64 signed mantissas q, each value being q * 2^e. Encoding
+ * rounds stochastically with noise drawn from the seed, so its error has mean zero. */
 #ifndef ATELIER_ML_DELTA_H
 #define ATELIER_ML_DELTA_H
 

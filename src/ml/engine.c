@@ -1,7 +1,7 @@
-#include "ml/float.h"
-
 #include <cblas.h>
 #include <stdatomic.h>
+
+#include "ml/float.h"
 #ifdef HAVE_ONEDNN
 #include <dnnl.h>
 #endif
@@ -39,16 +39,20 @@ void engine_distrust(enum engine engine, const char *found_out)
 {
 	if (engine == ENGINE_REFERENCE) {
 		atomic_store(&trust, ENGINE_NONE);
-		warning_set(WARNING_ENGINE, "This machine computes wrongly without a BLAS too (%.60s): its memory or processor is at "
-			"fault, and nothing can be verified on it", found_out);
+		warning_set(WARNING_ENGINE,
+			"This machine computes wrongly without a BLAS too (%.60s): its memory or processor is at "
+			"fault, and nothing can be verified on it",
+			found_out);
 		return;
 	}
 	atomic_store(&selected, ENGINE_REFERENCE);
 	if (atomic_load(&trust) == ENGINE_NONE)
 		return;
 	atomic_store(&trust, ENGINE_REPLACED);
-	warning_set(WARNING_ENGINE, "The engine %s computes wrongly on this machine (%.60s): the slow reference engine verifies, "
-		"and nothing is mined. Test memory and processor, or restart with another -engine", engine_name(engine), found_out);
+	warning_set(WARNING_ENGINE,
+		"The engine %s computes wrongly on this machine (%.60s): the slow reference engine verifies, "
+		"and nothing is mined. Test memory and processor, or restart with another -engine",
+		engine_name(engine), found_out);
 }
 
 enum engine_trust engine_trust(void)
@@ -72,7 +76,7 @@ enum engine_form engine_form(enum engine engine)
 
 const char *engine_name(enum engine engine)
 {
-	static const char *const names[] = {"openblas", "reference", "onednn", "plain"};
+	static const char *const names[] = { "openblas", "reference", "onednn", "plain" };
 
 	return names[engine];
 }
@@ -95,14 +99,14 @@ bool engine_usable(enum engine engine, struct errmsg *err)
 	return errmsg_set(err, "this build has no oneDNN: configure --with-onednn");
 #endif
 	return has_exact_bytes() ||
-	       errmsg_set(err, "this processor has no VNNI instructions: without them int8 products saturate");
+		errmsg_set(err, "this processor has no VNNI instructions: without them int8 products saturate");
 }
 
 static void multiply_floats(const struct engine_product *p)
 {
-	cblas_sgemm(CblasRowMajor, p->a_transposed ? CblasTrans : CblasNoTrans, p->b_transposed ? CblasNoTrans : CblasTrans,
-		    (int)p->m, (int)p->n, (int)p->k, 1.0f, p->a, (int)p->lda, p->b, (int)p->ldb, p->add ? 1.0f : 0.0f, p->y,
-		    (int)p->ldy);
+	cblas_sgemm(CblasRowMajor, p->a_transposed ? CblasTrans : CblasNoTrans,
+		p->b_transposed ? CblasNoTrans : CblasTrans, (int)p->m, (int)p->n, (int)p->k, 1.0f, p->a, (int)p->lda,
+		p->b, (int)p->ldb, p->add ? 1.0f : 0.0f, p->y, (int)p->ldy);
 }
 
 static void multiply_reference(const struct engine_product *p)
@@ -133,8 +137,8 @@ static bool multiply_onednn(const struct engine_product *p)
 	if (omp_set_num_threads && library_threads > 0)
 		omp_set_num_threads(library_threads);
 	return dnnl_gemm_s8s8s32(p->a_transposed ? 'T' : 'N', p->b_transposed ? 'N' : 'T', 'F', (dnnl_dim_t)p->m,
-				 (dnnl_dim_t)p->n, (dnnl_dim_t)p->k, 1.0f, p->a, (dnnl_dim_t)p->lda, 0, p->b,
-				 (dnnl_dim_t)p->ldb, 0, p->add ? 1.0f : 0.0f, p->y, (dnnl_dim_t)p->ldy, &offset) == dnnl_success;
+		       (dnnl_dim_t)p->n, (dnnl_dim_t)p->k, 1.0f, p->a, (dnnl_dim_t)p->lda, 0, p->b, (dnnl_dim_t)p->ldb,
+		       0, p->add ? 1.0f : 0.0f, p->y, (dnnl_dim_t)p->ldy, &offset) == dnnl_success;
 #else
 	(void)p;
 	return false;

@@ -1,12 +1,12 @@
-#include "ml/float.h"
-
 #include "ml/exact.h"
+
+#include "ml/float.h"
 #include "ml/ops.h"
 
 /* ---- Grids ---- */
 
-/* (x + magic) - magic is x rounded to the grid, ties to even: magic is 1.5 * 2^23 grid steps, so its last place is one. The
- * low byte of x + magic is the number of steps, in two's complement. */
+/* (x + magic) - magic is x rounded to the grid, ties to even: magic is 1.5 * 2^23 grid steps, so its last place is one.
+ * The low byte of x + magic is the number of steps, in two's complement. */
 ML_INLINE float grid_magic(uint32_t exponent)
 {
 	return float_from_bits(((exponent + 17u) << 23) | 0x400000u);
@@ -73,7 +73,8 @@ ML_INLINE int32_t row_and_columns_largest(const float *restrict x, size_t count,
 	return largest;
 }
 
-ML_CLONES static void columns_largest(const float *restrict x, size_t ld, size_t rows, size_t cols, int32_t *restrict largest)
+ML_CLONES static void columns_largest(const float *restrict x, size_t ld, size_t rows, size_t cols,
+	int32_t *restrict largest)
 {
 	for (size_t i = 0; i < rows; i++)
 		for (size_t j = 0; j < cols; j++)
@@ -89,13 +90,13 @@ void exact_largest(const float *x, size_t rows, size_t cols, int32_t *largest)
 
 /* One row of a chunk. */
 ML_INLINE void round_row(const float *restrict x, size_t count, int32_t largest, float *restrict y, int8_t *restrict q,
-			 float *restrict grid)
+	float *restrict grid)
 {
 	uint32_t exponent = exact_exponent((uint32_t)largest);
 	float magic = grid_magic(exponent);
 
 	*grid = grid_step(exponent);
-	if (y) {
+	if (y != NULL) {
 		for (size_t j = 0; j < count; j++)
 			y[j] = grid_round(x[j], magic);
 	} else {
@@ -110,18 +111,19 @@ struct rows {
 	size_t rows, cols, first, last;
 };
 
-ML_INLINE bool round_rows(struct rows r, float *restrict y, int8_t *restrict q, float *restrict grids, int32_t *restrict columns)
+ML_INLINE bool round_rows(struct rows r, float *restrict y, int8_t *restrict q, float *restrict grids,
+	int32_t *restrict columns)
 {
 	int32_t overall = 0;
 
 	for (size_t i = r.first; i < r.last; i++) {
 		for (size_t left = 0; left < r.cols; left += EXACT_CHUNK) {
 			size_t count = chunk_at(left, r.cols), at = i * r.cols + left;
-			int32_t largest = columns ? row_and_columns_largest(r.x + at, count, columns + left)
-						  : row_largest(r.x + at, count);
+			int32_t largest = columns != NULL ? row_and_columns_largest(r.x + at, count, columns + left) :
+							    row_largest(r.x + at, count);
 
-			round_row(r.x + at, count, largest, y ? y + at : NULL, q ? q + at : NULL,
-				  grids + left / EXACT_CHUNK * r.rows + i);
+			round_row(r.x + at, count, largest, y != NULL ? y + at : NULL, q != NULL ? q + at : NULL,
+				grids + left / EXACT_CHUNK * r.rows + i);
 			overall = larger(largest, overall);
 		}
 	}
@@ -157,7 +159,7 @@ ML_INLINE bool round_columns(struct columns c, float *restrict y, int8_t *restri
 		/* Rows apart from each other are new to the processor's own prefetching every time. */
 		for (size_t j = 0; i + AHEAD < c.rows && j < c.count; j += 16)
 			__builtin_prefetch(in + AHEAD * c.ld + j);
-		if (y) {
+		if (y != NULL) {
 			for (size_t j = 0; j < c.count; j++)
 				y[i * c.out_ld + j] = grid_round(in[j], magic[j]);
 		} else {
@@ -170,12 +172,12 @@ ML_INLINE bool round_columns(struct columns c, float *restrict y, int8_t *restri
 
 ML_CLONES static bool rows_to_floats(struct rows r, float *y, float *grids, int32_t *columns)
 {
-	return columns ? round_rows(r, y, NULL, grids, columns) : round_rows(r, y, NULL, grids, NULL);
+	return columns != NULL ? round_rows(r, y, NULL, grids, columns) : round_rows(r, y, NULL, grids, NULL);
 }
 
 ML_CLONES static bool rows_to_integers(struct rows r, int8_t *q, float *grids, int32_t *columns)
 {
-	return columns ? round_rows(r, NULL, q, grids, columns) : round_rows(r, NULL, q, grids, NULL);
+	return columns != NULL ? round_rows(r, NULL, q, grids, columns) : round_rows(r, NULL, q, grids, NULL);
 }
 
 ML_CLONES static bool columns_to_floats(struct columns c, float *y, float *grids)
@@ -227,10 +229,10 @@ static float *grids_of(void *memory, size_t rows, size_t cols)
 	return (float *)((char *)memory + grids_offset(rows, cols));
 }
 
-bool exact_some_rows(enum engine engine, const float *x, size_t rows, size_t cols, size_t first, size_t count, void *memory,
-		     int32_t *largest)
+bool exact_some_rows(enum engine engine, const float *x, size_t rows, size_t cols, size_t first, size_t count,
+	void *memory, int32_t *largest)
 {
-	const struct rows r = {x, rows, cols, first, first + count};
+	const struct rows r = { x, rows, cols, first, first + count };
 
 	switch (engine_form(engine)) {
 	case ENGINE_FLOATS:
@@ -246,38 +248,38 @@ bool exact_some_rows(enum engine engine, const float *x, size_t rows, size_t col
 struct exact_operand exact_rows_operand(enum engine engine, const float *x, size_t rows, size_t cols, void *memory)
 {
 	if (engine_form(engine) == ENGINE_UNROUNDED)
-		return (struct exact_operand){x, cols, NULL};
-	return (struct exact_operand){memory, cols, grids_of(memory, rows, cols)};
+		return (struct exact_operand){ x, cols, NULL };
+	return (struct exact_operand){ memory, cols, grids_of(memory, rows, cols) };
 }
 
 struct exact_operand exact_rows(enum engine engine, const float *x, size_t rows, size_t cols, void *memory)
 {
 	if (!exact_some_rows(engine, x, rows, cols, 0, rows, memory, NULL))
-		return (struct exact_operand){0};
+		return (struct exact_operand){ 0 };
 	return exact_rows_operand(engine, x, rows, cols, memory);
 }
 
 /* Into an operand [..][cols] at `offset`. */
 static bool columns_to(enum engine engine, struct columns c, void *memory, size_t offset, float *grids)
 {
-	return engine_form(engine) == ENGINE_FLOATS ? columns_to_floats(c, (float *)memory + offset, grids)
-						    : columns_to_integers(c, (int8_t *)memory + offset, grids);
+	return engine_form(engine) == ENGINE_FLOATS ? columns_to_floats(c, (float *)memory + offset, grids) :
+						      columns_to_integers(c, (int8_t *)memory + offset, grids);
 }
 
 struct exact_operand exact_part(enum engine engine, const float *x, size_t ld, size_t rows, size_t cols,
-				const int32_t *largest, void *memory)
+	const int32_t *largest, void *memory)
 {
 	float *grids = grids_of(memory, rows, cols);
 
 	if (engine_form(engine) == ENGINE_UNROUNDED)
-		return (struct exact_operand){x, ld, NULL};
+		return (struct exact_operand){ x, ld, NULL };
 	for (size_t left = 0; left < cols; left += EXACT_CHUNK) {
-		struct columns c = {x + left, ld, rows, chunk_at(left, cols), largest + left, cols};
+		struct columns c = { x + left, ld, rows, chunk_at(left, cols), largest + left, cols };
 
 		if (!columns_to(engine, c, memory, left, grids + left))
-			return (struct exact_operand){0};
+			return (struct exact_operand){ 0 };
 	}
-	return (struct exact_operand){memory, cols, grids};
+	return (struct exact_operand){ memory, cols, grids };
 }
 
 struct exact_operand exact_columns(enum engine engine, const float *x, size_t rows, size_t cols, void *memory)
@@ -286,18 +288,19 @@ struct exact_operand exact_columns(enum engine engine, const float *x, size_t ro
 	int32_t largest[EXACT_CHUNK];
 
 	if (engine_form(engine) == ENGINE_UNROUNDED)
-		return (struct exact_operand){x, cols, NULL};
+		return (struct exact_operand){ x, cols, NULL };
 	for (size_t top = 0; top < rows; top += EXACT_CHUNK) {
 		for (size_t left = 0; left < cols; left += EXACT_CHUNK) {
-			struct columns c = {x + top * cols + left, cols, chunk_at(top, rows), chunk_at(left, cols), largest, cols};
+			struct columns c = { x + top * cols + left, cols, chunk_at(top, rows), chunk_at(left, cols),
+				largest, cols };
 
-			memset(largest, 0, sizeof(largest));
+			memset(largest, 0, sizeof largest);
 			columns_largest(c.x, cols, c.rows, c.count, largest);
 			if (!columns_to(engine, c, memory, top * cols + left, grids + top / EXACT_CHUNK * cols + left))
-				return (struct exact_operand){0};
+				return (struct exact_operand){ 0 };
 		}
 	}
-	return (struct exact_operand){memory, cols, grids};
+	return (struct exact_operand){ memory, cols, grids };
 }
 
 /* ---- Products ---- */
@@ -312,7 +315,7 @@ size_t exact_scratch_size(size_t m, size_t n)
 
 /* y = or += the sums [m][n] in units of the two grids. */
 ML_CLONES static void from_integers(const int32_t *restrict sums, const float *restrict grids_a,
-				    const float *restrict grids_b, size_t m, size_t n, bool add, float *restrict y, size_t ldy)
+	const float *restrict grids_b, size_t m, size_t n, bool add, float *restrict y, size_t ldy)
 {
 	for (size_t i = 0; i < m; i++) {
 		const int32_t *restrict in = sums + i * n;
@@ -338,50 +341,75 @@ static const void *element(struct exact_operand o, bool transposed, size_t row, 
 static struct engine_product part_of(const struct exact_product *p, size_t k, size_t n, size_t columns, size_t size)
 {
 	return (struct engine_product){
-		.m = p->m, .n = p->n - n < columns ? p->n - n : columns, .k = chunk_at(k, p->k),
-		.a = element(p->a, p->a_transposed, 0, k, size), .lda = p->a.ld, .a_transposed = p->a_transposed,
-		.b = element(p->b, p->b_transposed, n, k, size), .ldb = p->b.ld, .b_transposed = p->b_transposed,
+		.m = p->m,
+		.n = p->n - n < columns ? p->n - n : columns,
+		.k = chunk_at(k, p->k),
+		.a = element(p->a, p->a_transposed, 0, k, size),
+		.lda = p->a.ld,
+		.a_transposed = p->a_transposed,
+		.b = element(p->b, p->b_transposed, n, k, size),
+		.ldb = p->b.ld,
+		.b_transposed = p->b_transposed,
 	};
 }
 
 /* ---- Checks ---- */
 
-void exact_project(enum engine engine, const struct freivalds_vectors *vectors, struct exact_operand b, size_t n, size_t k,
-		   bool transposed, struct freivalds_pair out)
+void exact_project(enum engine engine, const struct freivalds_vectors *vectors, struct exact_operand b, size_t n,
+	size_t k, bool transposed, struct freivalds_pair out)
 {
 	size_t size = engine_form(engine) == ENGINE_INTEGERS ? 1 : sizeof(float);
 
 	for (size_t first = 0; first < k; first += EXACT_CHUNK) {
 		struct freivalds_operand chunk = {
-			.form = engine_form(engine), .values = element(b, transposed, 0, first, size), .ld = b.ld, .rows = n,
-			.count = chunk_at(first, k), .transposed = transposed, .grids = b.grids + first / EXACT_CHUNK * n,
+			.form = engine_form(engine),
+			.values = element(b, transposed, 0, first, size),
+			.ld = b.ld,
+			.rows = n,
+			.count = chunk_at(first, k),
+			.transposed = transposed,
+			.grids = b.grids + first / EXACT_CHUNK * n,
 		};
 
-		freivalds_project(vectors, &chunk, (struct freivalds_pair){{out.v[0] + first, out.v[1] + first}});
+		freivalds_project(vectors, &chunk, (struct freivalds_pair){ { out.v[0] + first, out.v[1] + first } });
 	}
 }
 
 /* p's check expects the product of a part, which begins at index k. */
 static void expect(enum engine engine, const struct exact_product *p, const struct engine_product *part, size_t k)
 {
-	if (!p->check)
+	if (p->check == NULL)
 		return;
 	const struct freivalds_operand a = {
-		.form = engine_form(engine), .values = part->a, .ld = part->lda, .rows = part->m, .count = part->k,
-		.transposed = part->a_transposed, .grids = p->a.grids + k / EXACT_CHUNK * p->m,
+		.form = engine_form(engine),
+		.values = part->a,
+		.ld = part->lda,
+		.rows = part->m,
+		.count = part->k,
+		.transposed = part->a_transposed,
+		.grids = p->a.grids + k / EXACT_CHUNK * p->m,
 	};
 
-	freivalds_expect(p->check, &a, (struct freivalds_pair){{p->projected.v[0] + k, p->projected.v[1] + k}}, p->check_row);
+	freivalds_expect(p->check, &a, (struct freivalds_pair){ { p->projected.v[0] + k, p->projected.v[1] + k } },
+		p->check_row);
 }
 
 /* It sees the sums of a part, which begins at index k and column n. */
-static void deduct(enum engine engine, const struct exact_product *p, const struct engine_product *part, size_t k, size_t n)
+static void deduct(enum engine engine, const struct exact_product *p, const struct engine_product *part, size_t k,
+	size_t n)
 {
-	if (!p->check)
+	if (p->check == NULL)
 		return;
 	const struct freivalds_sums sums = {
-		.form = engine_form(engine), .values = part->y, .ld = part->ldy, .m = part->m, .n = part->n, .row = p->check_row,
-		.column = n, .grids_a = p->a.grids + k / EXACT_CHUNK * p->m, .grids_b = p->b.grids + k / EXACT_CHUNK * p->n + n,
+		.form = engine_form(engine),
+		.values = part->y,
+		.ld = part->ldy,
+		.m = part->m,
+		.n = part->n,
+		.row = p->check_row,
+		.column = n,
+		.grids_a = p->a.grids + k / EXACT_CHUNK * p->m,
+		.grids_b = p->b.grids + k / EXACT_CHUNK * p->n + n,
 	};
 
 	freivalds_deduct(p->check, &sums);
@@ -390,7 +418,7 @@ static void deduct(enum engine engine, const struct exact_product *p, const stru
 /* It has seen a whole product. */
 static void settle(const struct exact_product *p)
 {
-	if (p->check)
+	if (p->check != NULL)
 		freivalds_settle(p->check);
 }
 
@@ -430,8 +458,8 @@ static void multiply_integers(enum engine engine, const struct exact_product *p,
 			if (n == 0)
 				expect(engine, p, &part, k);
 			deduct(engine, p, &part, k, n);
-			from_integers(sums, p->a.grids + k / EXACT_CHUNK * p->m, p->b.grids + k / EXACT_CHUNK * p->n + n, p->m,
-				      part.n, k > 0, p->y + n, p->ldy);
+			from_integers(sums, p->a.grids + k / EXACT_CHUNK * p->m,
+				p->b.grids + k / EXACT_CHUNK * p->n + n, p->m, part.n, k > 0, p->y + n, p->ldy);
 		}
 		settle(p);
 	}
@@ -439,10 +467,20 @@ static void multiply_integers(enum engine engine, const struct exact_product *p,
 
 static void multiply_plain(enum engine engine, const struct exact_product *p)
 {
-	engine_multiply(engine, &(struct engine_product){
-		.m = p->m, .n = p->n, .k = p->k, .a = p->a.values, .lda = p->a.ld, .a_transposed = p->a_transposed,
-		.b = p->b.values, .ldb = p->b.ld, .b_transposed = p->b_transposed, .y = p->y, .ldy = p->ldy,
-	});
+	engine_multiply(engine,
+		&(struct engine_product){
+			.m = p->m,
+			.n = p->n,
+			.k = p->k,
+			.a = p->a.values,
+			.lda = p->a.ld,
+			.a_transposed = p->a_transposed,
+			.b = p->b.values,
+			.ldb = p->b.ld,
+			.b_transposed = p->b_transposed,
+			.y = p->y,
+			.ldy = p->ldy,
+		});
 }
 
 void exact_multiply(enum engine engine, const struct exact_product *p, void *scratch)

@@ -1,8 +1,8 @@
 /* Binary32 as the protocol means it: every operation rounded on its own (doc/protocol.md section 2).
  *
- * The first include of every .c file in this folder. It refuses a compiler mode that computes otherwise, and switches off
- * contraction (a * b + c in one rounding) in the source itself, because a user's CFLAGS may ask for it: the flags in
- * module.am say the same to compilers that let the command line win. */
+ * The first include of every .c file in this folder. It refuses a compiler mode that computes otherwise, and switches
+ * off contraction (a * b + c in one rounding) in the source itself, because a user's CFLAGS may ask for it: the flags
+ * in module.am say the same to compilers that let the command line win. */
 #ifndef ATELIER_ML_FLOAT_H
 #define ATELIER_ML_FLOAT_H
 
@@ -41,7 +41,7 @@ ML_INLINE uint32_t float_bits(float x)
 {
 	uint32_t bits;
 
-	memcpy(&bits, &x, sizeof(bits));
+	memcpy(&bits, &x, sizeof bits);
 	return bits;
 }
 
@@ -49,7 +49,7 @@ ML_INLINE float float_from_bits(uint32_t bits)
 {
 	float x;
 
-	memcpy(&x, &bits, sizeof(x));
+	memcpy(&x, &bits, sizeof x);
 	return x;
 }
 

@@ -1,6 +1,6 @@
-#include "ml/float.h"
-
 #include "ml/freivalds.h"
+
+#include "ml/float.h"
 #include "util/random.h"
 
 /* ---- Modulo p ---- */
@@ -41,7 +41,8 @@ void freivalds_draw(struct freivalds_vectors *vectors, size_t widest)
 
 /* ---- The integers behind a matrix ---- */
 
-/* GCC 12 multiplies two numbers of 32 bits at once into 64 if it does not know AVX-512, whose product of 64 bits is slower. */
+/* GCC 12 multiplies two numbers of 32 bits at once into 64 if it does not know AVX-512, whose product of 64 bits is
+ * slower. */
 #ifdef HAVE_TARGET_CLONES
 #define CLONES __attribute__((target_clones("default", "arch=x86-64-v3")))
 #else
@@ -50,8 +51,8 @@ void freivalds_draw(struct freivalds_vectors *vectors, size_t widest)
 
 enum kind { BYTES, SUMS, FLOATS };
 
-/* As it lies in memory: int8_t, int32_t, or floats whose element (i, j) is a multiple of both grids' steps. A grid of NULL is 1
- * everywhere. */
+/* As it lies in memory: int8_t, int32_t, or floats whose element (i, j) is a multiple of both grids' steps. A grid of
+ * NULL is 1 everywhere. */
 struct matrix {
 	const void *x;
 	size_t ld, rows, cols;
@@ -72,7 +73,8 @@ ML_INLINE float inverse(float step)
 enum { PIECE = 256 };
 
 /* q [count] = elements (i, left) .. of m. What is not an integer, or too large, gives some number. */
-ML_INLINE void read_row(enum kind kind, const struct matrix *m, size_t i, size_t left, size_t count, int32_t *restrict q)
+ML_INLINE void read_row(enum kind kind, const struct matrix *m, size_t i, size_t left, size_t count,
+	int32_t *restrict q)
 {
 	const size_t at = i * m->ld + left;
 
@@ -82,14 +84,14 @@ ML_INLINE void read_row(enum kind kind, const struct matrix *m, size_t i, size_t
 		return;
 	}
 	if (kind == SUMS) {
-		memcpy(q, (const int32_t *)m->x + at, count * sizeof(*q));
+		memcpy(q, (const int32_t *)m->x + at, count * sizeof *q);
 		return;
 	}
 	const float *restrict x = (const float *)m->x + at;
-	float scale = m->row_grids ? inverse(m->row_grids[i]) : 1.0f, most = m->most;
+	float scale = m->row_grids != NULL ? inverse(m->row_grids[i]) : 1.0f, most = m->most;
 
 	for (size_t j = 0; j < count; j++) {
-		float y = m->col_grids ? x[j] * scale * inverse(m->col_grids[left + j]) : x[j] * scale;
+		float y = m->col_grids != NULL ? x[j] * scale * inverse(m->col_grids[left + j]) : x[j] * scale;
 
 		y = y < most ? y : most;
 		y = y > -most ? y : -most;
@@ -98,8 +100,8 @@ ML_INLINE void read_row(enum kind kind, const struct matrix *m, size_t i, size_t
 }
 
 /* out[.][i] = sum over j of M(i, j) w[.][j]. */
-ML_INLINE void sum_across(enum kind kind, const struct matrix *m, const int32_t *restrict w0, const int32_t *restrict w1,
-			  struct freivalds_pair out)
+ML_INLINE void sum_across(enum kind kind, const struct matrix *m, const int32_t *restrict w0,
+	const int32_t *restrict w1, struct freivalds_pair out)
 {
 	int32_t q[PIECE];
 
@@ -143,7 +145,7 @@ ML_INLINE void sum_down(enum kind kind, const struct matrix *m, struct freivalds
 {
 	for (size_t left = 0; left < m->cols; left += PIECE) {
 		size_t count = m->cols - left < PIECE ? m->cols - left : PIECE;
-		int64_t sums[2][PIECE] = {{0}};
+		int64_t sums[2][PIECE] = { { 0 } };
 		int32_t q[PIECE];
 
 		for (size_t i = 0; i < m->rows; i++) {
@@ -172,7 +174,7 @@ CLONES static void down_floats(const struct matrix *m, struct freivalds_pair w, 
 
 static struct matrix matrix_of(const struct freivalds_operand *x)
 {
-	struct matrix m = {.x = x->values, .ld = x->ld, .rows = x->rows, .cols = x->count, .most = MOST};
+	struct matrix m = { .x = x->values, .ld = x->ld, .rows = x->rows, .cols = x->count, .most = MOST };
 
 	if (x->transposed) {
 		m.rows = x->count;
@@ -195,7 +197,8 @@ static void across(enum engine_form form, const struct matrix *m, struct freival
 
 /* ---- The check ---- */
 
-void freivalds_project(const struct freivalds_vectors *vectors, const struct freivalds_operand *b, struct freivalds_pair out)
+void freivalds_project(const struct freivalds_vectors *vectors, const struct freivalds_operand *b,
+	struct freivalds_pair out)
 {
 	struct matrix m = matrix_of(b);
 
@@ -209,13 +212,14 @@ void freivalds_project(const struct freivalds_vectors *vectors, const struct fre
 
 static struct freivalds_pair from_row(struct freivalds_pair pair, size_t row)
 {
-	return (struct freivalds_pair){{pair.v[0] + row, pair.v[1] + row}};
+	return (struct freivalds_pair){ { pair.v[0] + row, pair.v[1] + row } };
 }
 
-void freivalds_expect(struct freivalds *f, const struct freivalds_operand *a, struct freivalds_pair projected, size_t row)
+void freivalds_expect(struct freivalds *f, const struct freivalds_operand *a, struct freivalds_pair projected,
+	size_t row)
 {
 	int32_t memory[2][FREIVALDS_ROWS];
-	struct freivalds_pair s = from_row(f->vectors->s, row), inner = {{memory[0], memory[1]}};
+	struct freivalds_pair s = from_row(f->vectors->s, row), inner = { { memory[0], memory[1] } };
 	struct matrix m = matrix_of(a);
 
 	across(a->form, &m, a->transposed ? s : projected, inner);
@@ -261,8 +265,8 @@ void freivalds_deduct(struct freivalds *f, const struct freivalds_sums *c)
 {
 	int32_t memory[2][FREIVALDS_ROWS];
 	struct freivalds_pair r = from_row(f->vectors->r, c->column), s = from_row(f->vectors->s, c->row);
-	struct freivalds_pair sums = {{memory[0], memory[1]}};
-	struct matrix m = {.x = c->values, .ld = c->ld, .rows = c->m, .cols = c->n, .most = MOST};
+	struct freivalds_pair sums = { { memory[0], memory[1] } };
+	struct matrix m = { .x = c->values, .ld = c->ld, .rows = c->m, .cols = c->n, .most = MOST };
 
 	if (c->form == ENGINE_FLOATS) {
 		m.row_grids = c->grids_a;

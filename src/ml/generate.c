@@ -1,17 +1,17 @@
-#include "ml/float.h"
+#include "ml/generate.h"
 
 #include <cblas.h>
 #include <stdlib.h>
 
-#include "ml/generate.h"
+#include "ml/float.h"
 #include "ml/math.h"
 #include "ml/noise.h"
 #include "ml/ops.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 
-/* The model, one position at a time. Keys and values of the positions before are kept, so a byte costs one pass over the
- * parameters. */
+/* The model, one position at a time. Keys and values of the positions before are kept, so a byte costs one pass over
+ * the parameters. */
 struct session {
 	const struct model_config *config;
 	const float *theta;
@@ -21,7 +21,7 @@ struct session {
 	float *scores;                   /* [ctx] */
 	float logits[MODEL_VOCABULARY];
 	size_t position;
-	uint8_t *text;                   /* what stands at the positions, [ctx] */
+	uint8_t *text; /* what stands at the positions, [ctx] */
 };
 
 static void session_init(struct session *s, const struct state *state)
@@ -29,7 +29,7 @@ static void session_init(struct session *s, const struct state *state)
 	const struct model_config *c = state_config(state);
 	size_t d = c->d, ff = c->ff, ctx = c->ctx, half = d / c->heads / 2;
 
-	*s = (struct session){.config = c, .theta = state_theta(state)};
+	*s = (struct session){ .config = c, .theta = state_theta(state) };
 	s->keys = mem_align(c->layers * ctx * d * sizeof(float));
 	s->values = mem_align(c->layers * ctx * d * sizeof(float));
 	s->cosine = mem_align(ctx * half * sizeof(float));
@@ -95,8 +95,10 @@ static void run_layer(struct session *s, size_t layer, const float *w)
 {
 	const struct model_config *c = s->config;
 	size_t d = c->d, ff = c->ff, at = (layer * c->ctx + s->position) * d, half = d / c->heads / 2;
-	const float *wqkv = w + d, *wo = wqkv + 3 * d * d, *norm = wo + d * d, *wgu = norm + d, *down = wgu + 2 * ff * d;
-	struct ops_rotary rotary = {s->cosine + s->position * half, s->sine + s->position * half, 1, c->heads, 2 * half};
+	const float *wqkv = w + d, *wo = wqkv + 3 * d * d, *norm = wo + d * d, *wgu = norm + d,
+		    *down = wgu + 2 * ff * d;
+	struct ops_rotary rotary = { s->cosine + s->position * half, s->sine + s->position * half, 1, c->heads,
+		2 * half };
 
 	normalise(s, w);
 	multiply(wqkv, 3 * d, d, s->z, s->qkv);
@@ -169,7 +171,8 @@ static uint8_t sample(const float *logits, const struct generate_options *option
 	for (int i = 0; i < MODEL_VOCABULARY; i++) {
 		bool likeliest = logits[i] == largest;
 
-		weights[i] = options->temperature > 0 ? math_exp((logits[i] - largest) / options->temperature) : likeliest;
+		weights[i] = options->temperature > 0 ? math_exp((logits[i] - largest) / options->temperature) :
+							likeliest;
 		weights[i] = logits[i] >= least ? weights[i] : 0;
 		sum += weights[i];
 	}
@@ -186,10 +189,10 @@ static uint8_t sample(const float *logits, const struct generate_options *option
 }
 
 size_t generate_text(const struct state *state, const uint8_t *prompt, size_t prompt_size,
-		     const struct generate_options *options, uint8_t *out, size_t count)
+	const struct generate_options *options, uint8_t *out, size_t count)
 {
 	struct session s;
-	uint8_t key[32] = {0};
+	uint8_t key[32] = { 0 };
 	size_t done = 0, ctx = state_config(state)->ctx;
 
 	session_init(&s, state);
@@ -202,7 +205,7 @@ size_t generate_text(const struct state *state, const uint8_t *prompt, size_t pr
 	for (; done < count; done++) {
 		uint32_t words[4];
 
-		if (options->cancel && atomic_load(options->cancel))
+		if (options->cancel != NULL && atomic_load(options->cancel))
 			break;
 		noise_words(key, NOISE_INIT, (uint32_t)done, words);
 		out[done] = sample(s.logits, options, (float)(words[0] >> 8) * 0x1p-24f);
@@ -220,6 +223,6 @@ void generate_logits(const struct state *state, const uint8_t *text, size_t size
 	session_init(&s, state);
 	for (size_t i = 0; i < size; i++)
 		feed(&s, text[i]);
-	memcpy(out->of, s.logits, sizeof(s.logits));
+	memcpy(out->of, s.logits, sizeof s.logits);
 	session_clear(&s);
 }

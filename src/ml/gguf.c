@@ -1,27 +1,55 @@
-#include "ml/float.h"
+#include "ml/gguf.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "ml/gguf.h"
+#include "ml/float.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 
-enum { MAGIC = 0x46554747, FORMAT = 3, ALIGNMENT = 32, BLOCK = TENSORFILE_BLOCK, BLOCK_BYTES = TENSORFILE_BLOCK_BYTES,
-       DIMENSIONS_MAX = 4 };
+enum {
+	MAGIC = 0x46554747,
+	FORMAT = 3,
+	ALIGNMENT = 32,
+	BLOCK = TENSORFILE_BLOCK,
+	BLOCK_BYTES = TENSORFILE_BLOCK_BYTES,
+	DIMENSIONS_MAX = 4
+};
 
 #define EPSILON 1e-5f
 #define ROTARY_BASE 10000.0f
 
 enum value_type {
-	VALUE_U8, VALUE_I8, VALUE_U16, VALUE_I16, VALUE_U32, VALUE_I32, VALUE_F32, VALUE_BOOL, VALUE_STRING, VALUE_ARRAY,
-	VALUE_U64, VALUE_I64, VALUE_F64, VALUE_TYPES,
+	VALUE_U8,
+	VALUE_I8,
+	VALUE_U16,
+	VALUE_I16,
+	VALUE_U32,
+	VALUE_I32,
+	VALUE_F32,
+	VALUE_BOOL,
+	VALUE_STRING,
+	VALUE_ARRAY,
+	VALUE_U64,
+	VALUE_I64,
+	VALUE_F64,
+	VALUE_TYPES,
 };
 
 static const char *const parts[] = {
-	"attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down",
-	"token_embd", "output_norm", "output",
+	"attn_norm",
+	"attn_q",
+	"attn_k",
+	"attn_v",
+	"attn_output",
+	"ffn_norm",
+	"ffn_gate",
+	"ffn_up",
+	"ffn_down",
+	"token_embd",
+	"output_norm",
+	"output",
 };
 
 static enum tensorfile_part tensor_name(const struct model_config *config, size_t index, char out[TENSORFILE_NAME_MAX])
@@ -259,7 +287,7 @@ static bool put_row(const struct model_tensor *t, enum gguf_type type, const flo
 }
 
 static bool write_tensor(const struct tensorfile_source *source, size_t index, enum gguf_type wanted,
-			 const struct tensorfile_sink *sink, struct buf *piece, struct errmsg *err)
+	const struct tensorfile_sink *sink, struct buf *piece, struct errmsg *err)
 {
 	static const uint8_t zeros[ALIGNMENT];
 	char name[TENSORFILE_NAME_MAX];
@@ -273,7 +301,7 @@ static bool write_tensor(const struct tensorfile_source *source, size_t index, e
 	for (size_t i = 0; i < t.rows; i++) {
 		buf_reset(piece);
 		if (!put_row(&t, type, source->theta + t.offset + our_row(source->config, part, i) * t.cols,
-			     buf_extend(piece, bytes)))
+			    buf_extend(piece, bytes)))
 			return errmsg_set(err, "tensor %s has values too large for Q8_0", name);
 		if (!sink->put(sink->context, piece->data, piece->size, err))
 			return false;
@@ -282,7 +310,7 @@ static bool write_tensor(const struct tensorfile_source *source, size_t index, e
 }
 
 bool gguf_write(const struct tensorfile_source *source, enum gguf_type type, const struct tensorfile_sink *sink,
-		struct errmsg *err)
+	struct errmsg *err)
 {
 	struct buf out;
 	size_t size;
@@ -317,13 +345,13 @@ struct parse {
 	struct reader reader;
 	uint32_t alignment, key_heads, vocabulary;
 	float epsilon, base;
-	struct model_config told;  /* what the keys say; 0: nothing */
+	struct model_config told; /* what the keys say; 0: nothing */
 	bool is_llama;
-	struct place *places;  /* [model_tensors] */
+	struct place *places; /* [model_tensors] */
 };
 
 struct string {
-	const char *text;      /* not terminated; NULL if the file ended */
+	const char *text; /* not terminated; NULL if the file ended */
 	size_t size;
 };
 
@@ -333,20 +361,29 @@ static struct string take_string(struct reader *reader)
 
 	if (size > reader_left(reader))
 		reader_fail(reader);
-	return (struct string){(const char *)reader_bytes(reader, (size_t)size), (size_t)size};
+	return (struct string){ (const char *)reader_bytes(reader, (size_t)size), (size_t)size };
 }
 
 static bool is(struct string s, const char *text)
 {
-	return s.text && s.size == strlen(text) && memcmp(s.text, text, s.size) == 0;
+	return s.text != NULL && s.size == strlen(text) && memcmp(s.text, text, s.size) == 0;
 }
 
 /* Bytes of a value of fixed size; 0 for the others and for types there are not. */
 static size_t value_size(uint32_t type)
 {
 	static const uint8_t sizes[VALUE_TYPES] = {
-		[VALUE_U8] = 1, [VALUE_I8] = 1, [VALUE_U16] = 2, [VALUE_I16] = 2, [VALUE_U32] = 4, [VALUE_I32] = 4,
-		[VALUE_F32] = 4, [VALUE_BOOL] = 1, [VALUE_U64] = 8, [VALUE_I64] = 8, [VALUE_F64] = 8,
+		[VALUE_U8] = 1,
+		[VALUE_I8] = 1,
+		[VALUE_U16] = 2,
+		[VALUE_I16] = 2,
+		[VALUE_U32] = 4,
+		[VALUE_I32] = 4,
+		[VALUE_F32] = 4,
+		[VALUE_BOOL] = 1,
+		[VALUE_U64] = 8,
+		[VALUE_I64] = 8,
+		[VALUE_F64] = 8,
 	};
 
 	return type < VALUE_TYPES ? sizes[type] : 0;
@@ -387,13 +424,17 @@ static bool take_number(struct parse *p, struct string key)
 		const char *name;
 		uint32_t *value;
 	} numbers[] = {
-		{"general.alignment", &p->alignment}, {"llama.vocab_size", &p->vocabulary},
-		{"llama.embedding_length", &p->told.d}, {"llama.block_count", &p->told.layers},
-		{"llama.feed_forward_length", &p->told.ff}, {"llama.context_length", &p->told.ctx},
-		{"llama.attention.head_count", &p->told.heads}, {"llama.attention.head_count_kv", &p->key_heads},
+		{ "general.alignment", &p->alignment },
+		{ "llama.vocab_size", &p->vocabulary },
+		{ "llama.embedding_length", &p->told.d },
+		{ "llama.block_count", &p->told.layers },
+		{ "llama.feed_forward_length", &p->told.ff },
+		{ "llama.context_length", &p->told.ctx },
+		{ "llama.attention.head_count", &p->told.heads },
+		{ "llama.attention.head_count_kv", &p->key_heads },
 	};
 
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
 		if (is(key, numbers[i].name)) {
 			*numbers[i].value = reader_le32(&p->reader);
 			return true;
@@ -455,7 +496,7 @@ static size_t find_tensor(const struct model_config *config, struct string name)
 static bool check_shape(struct reader *reader, const struct model_tensor *t)
 {
 	uint32_t dimensions = reader_le32(reader);
-	uint64_t sizes[DIMENSIONS_MAX] = {1, 1, 1, 1};
+	uint64_t sizes[DIMENSIONS_MAX] = { 1, 1, 1, 1 };
 
 	if (dimensions < 1 || dimensions > DIMENSIONS_MAX)
 		return false;
@@ -468,10 +509,13 @@ static bool check_shape(struct reader *reader, const struct model_tensor *t)
 static bool find_type(uint32_t number, enum tensorfile_type *type)
 {
 	static const uint8_t numbers[] = {
-		[TENSORFILE_F32] = GGUF_F32, [TENSORFILE_F16] = 1, [TENSORFILE_BF16] = 30, [TENSORFILE_Q8_0] = GGUF_Q8_0,
+		[TENSORFILE_F32] = GGUF_F32,
+		[TENSORFILE_F16] = 1,
+		[TENSORFILE_BF16] = 30,
+		[TENSORFILE_Q8_0] = GGUF_Q8_0,
 	};
 
-	for (size_t i = 0; i < sizeof(numbers); i++) {
+	for (size_t i = 0; i < sizeof numbers; i++) {
 		*type = (enum tensorfile_type)i;
 		if (number == numbers[i])
 			return true;
@@ -486,7 +530,7 @@ static bool read_place(struct parse *p, struct errmsg *err)
 	struct model_tensor t;
 	enum tensorfile_type type;
 
-	if (!name.text)
+	if (name.text == NULL)
 		return errmsg_set(err, "the GGUF file ends within its list of tensors");
 	size_t index = find_tensor(p->config, name);
 
@@ -500,14 +544,14 @@ static bool read_place(struct parse *p, struct errmsg *err)
 		return errmsg_set(err, "tensor %s has another shape than %zu x %zu", text, t.rows, t.cols);
 	if (!find_type(reader_le32(&p->reader), &type) || tensorfile_row_bytes(type, t.cols) == 0)
 		return errmsg_set(err, "tensor %s is not F32, F16, BF16 or Q8_0", text);
-	p->places[index] = (struct place){reader_le64(&p->reader), type, true};
+	p->places[index] = (struct place){ reader_le64(&p->reader), type, true };
 	if (!p->reader.ok)
 		return errmsg_set(err, "the GGUF file ends within its list of tensors");
 	return true;
 }
 
 static bool read_tensor(struct parse *p, size_t index, const uint8_t *data, size_t size, float *theta,
-			struct errmsg *err)
+	struct errmsg *err)
 {
 	const struct place *place = &p->places[index];
 	char name[TENSORFILE_NAME_MAX];
@@ -524,7 +568,7 @@ static bool read_tensor(struct parse *p, size_t index, const uint8_t *data, size
 		return errmsg_set(err, "tensor %s does not lie where its bytes could be", name);
 	for (size_t i = 0; i < t.rows; i++)
 		finite &= tensorfile_row_read(place->type, data + place->offset + i * row, t.cols,
-					      theta + t.offset + our_row(p->config, part, i) * t.cols);
+			theta + t.offset + our_row(p->config, part, i) * t.cols);
 	return finite || errmsg_set(err, "tensor %s has a value that is not finite", name);
 }
 
@@ -563,8 +607,10 @@ static bool read_all(struct parse *p, size_t size, float *theta, struct errmsg *
 bool gguf_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta, struct errmsg *err)
 {
 	struct parse p = {
-		.config = config, .data = data, .alignment = ALIGNMENT,
-		.places = mem_calloc(model_tensors(config), sizeof(*p.places)),
+		.config = config,
+		.data = data,
+		.alignment = ALIGNMENT,
+		.places = mem_calloc(model_tensors(config), sizeof *p.places),
 	};
 
 	reader_init(&p.reader, data, size);
@@ -577,7 +623,10 @@ bool gguf_read(const struct model_config *config, const uint8_t *data, size_t si
 bool gguf_sizes(const uint8_t *data, size_t size, struct model_config *sizes, struct errmsg *err)
 {
 	struct parse p = {
-		.alignment = ALIGNMENT, .vocabulary = MODEL_VOCABULARY, .epsilon = EPSILON, .base = ROTARY_BASE,
+		.alignment = ALIGNMENT,
+		.vocabulary = MODEL_VOCABULARY,
+		.epsilon = EPSILON,
+		.base = ROTARY_BASE,
 	};
 	uint64_t tensors;
 
@@ -585,13 +634,16 @@ bool gguf_sizes(const uint8_t *data, size_t size, struct model_config *sizes, st
 	if (!read_head(&p, &tensors, err))
 		return false;
 	if (p.key_heads != 0 && p.key_heads != p.told.heads)
-		return errmsg_set(err, "the model has %u heads and %u of keys; here they are as many", p.told.heads, p.key_heads);
+		return errmsg_set(err, "the model has %u heads and %u of keys; here they are as many", p.told.heads,
+			p.key_heads);
 	if (p.vocabulary != MODEL_VOCABULARY)
 		return errmsg_set(err, "the model's vocabulary has %u entries; here it is the 256 bytes", p.vocabulary);
 	if (float_bits(p.epsilon) != float_bits(EPSILON))
-		return errmsg_set(err, "the model normalises with an epsilon of %g; here it is 0.00001", (double)p.epsilon);
+		return errmsg_set(err, "the model normalises with an epsilon of %g; here it is 0.00001",
+			(double)p.epsilon);
 	if (float_bits(p.base) != float_bits(ROTARY_BASE))
-		return errmsg_set(err, "the base of the model's rotary embedding is %g; here it is 10000", (double)p.base);
+		return errmsg_set(err, "the base of the model's rotary embedding is %g; here it is 10000",
+			(double)p.base);
 	*sizes = p.told;
 	return true;
 }

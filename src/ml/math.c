@@ -1,5 +1,5 @@
-#include "ml/float.h"
-
 #include "ml/math.h"
 
-const float math_exp_range[2] = {-87.0f, 87.0f};
+#include "ml/float.h"
+
+const float math_exp_range[2] = { -87.0f, 87.0f };

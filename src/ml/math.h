@@ -1,7 +1,8 @@
 /* Functions and sums of doc/protocol.md section 2: polynomials and a fixed order of addition, no libm.
  *
- * Everything is inline, so that loops over it are vectorised for the caller's processor. exp, log, sin and cos are good to
- * about 2 units in the last place in the ranges the protocol uses; what matters is that they are the same everywhere. */
+ * Everything is inline, so that loops over it are vectorised for the caller's processor. exp, log, sin and cos are good
+ * to about 2 units in the last place in the ranges the protocol uses; what matters is that they are the same
+ * everywhere. */
 #ifndef ATELIER_ML_MATH_H
 #define ATELIER_ML_MATH_H
 
@@ -14,7 +15,8 @@
 #define MATH_ROUND 12582912.0f
 #define MATH_ROUND_BITS 0x4b400000u
 
-/* -87 and 87. A compiler that sees the numbers makes a case of its own of what is clamped, instead of two instructions. */
+/* -87 and 87. A compiler that sees the numbers makes a case of its own of what is clamped, instead of
+ * two instructions. */
 extern const float math_exp_range[2];
 
 /* e^x is the series of the remainder, times a power of two; x clamped to +-87. */
@@ -50,7 +52,8 @@ ML_INLINE float math_exp(float x)
 	return math_exp_series(r) * power;
 }
 
-/* x = e^x, n values, up to MATH_EXP_MANY. Of two short loops a processor has more values under way than of a long one. */
+/* x = e^x, n values, up to MATH_EXP_MANY. Of two short loops a processor has more values under way than of a
+ * long one. */
 enum { MATH_EXP_MANY = 128 };
 ML_INLINE void math_exp_many(float *restrict x, size_t n)
 {
@@ -123,7 +126,7 @@ ML_INLINE float math_fold16(const float lane[16])
 /* Sum of x[0..n-1] in the protocol's order. */
 ML_INLINE float math_sum16(const float *x, size_t n)
 {
-	float lane[16] = {0};
+	float lane[16] = { 0 };
 	size_t i = 0;
 
 	for (; i + 16 <= n; i += 16)
@@ -134,8 +137,8 @@ ML_INLINE float math_sum16(const float *x, size_t n)
 	return math_fold16(lane);
 }
 
-/* Adds the rounded products x[i] * y[i] to the lanes of a sum, for a vector that comes in pieces: each but the last has a
- * multiple of 16 values. */
+/* Adds the rounded products x[i] * y[i] to the lanes of a sum, for a vector that comes in pieces: each but the last has
+ * a multiple of 16 values. */
 ML_INLINE void math_dot16_add(float lane[16], const float *x, const float *y, size_t n)
 {
 	size_t i = 0;
@@ -150,7 +153,7 @@ ML_INLINE void math_dot16_add(float lane[16], const float *x, const float *y, si
 /* Sum of the rounded products in the same order. */
 ML_INLINE float math_dot16(const float *x, const float *y, size_t n)
 {
-	float lane[16] = {0};
+	float lane[16] = { 0 };
 
 	math_dot16_add(lane, x, y, n);
 	return math_fold16(lane);

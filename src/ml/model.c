@@ -1,10 +1,10 @@
-#include "ml/float.h"
+#include "ml/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "ml/attention.h"
-#include "ml/model.h"
+#include "ml/float.h"
 #include "ml/ops.h"
 #include "ml/pass.h"
 #include "ml/workspace.h"
@@ -72,18 +72,18 @@ static void layer_tensor(const struct model_config *c, size_t layer, size_t part
 		size_t offset, rows, cols;
 		enum model_kind kind;
 	} parts[LAYER_TENSORS] = {
-		{"norm_attention", l.norm_attention, 1, d, MODEL_NORM},
-		{"wq", l.wqkv, d, d, MODEL_MATRIX},
-		{"wk", l.wqkv + d * d, d, d, MODEL_MATRIX},
-		{"wv", l.wqkv + 2 * d * d, d, d, MODEL_MATRIX},
-		{"wo", l.wo, d, d, MODEL_RESIDUAL},
-		{"norm_mlp", l.norm_mlp, 1, d, MODEL_NORM},
-		{"wgate", l.wgu, ff, d, MODEL_MATRIX},
-		{"wup", l.wgu + ff * d, ff, d, MODEL_MATRIX},
-		{"wdown", l.wdown, d, ff, MODEL_RESIDUAL},
+		{ "norm_attention", l.norm_attention, 1, d, MODEL_NORM },
+		{ "wq", l.wqkv, d, d, MODEL_MATRIX },
+		{ "wk", l.wqkv + d * d, d, d, MODEL_MATRIX },
+		{ "wv", l.wqkv + 2 * d * d, d, d, MODEL_MATRIX },
+		{ "wo", l.wo, d, d, MODEL_RESIDUAL },
+		{ "norm_mlp", l.norm_mlp, 1, d, MODEL_NORM },
+		{ "wgate", l.wgu, ff, d, MODEL_MATRIX },
+		{ "wup", l.wgu + ff * d, ff, d, MODEL_MATRIX },
+		{ "wdown", l.wdown, d, ff, MODEL_RESIDUAL },
 	};
 
-	snprintf(out->name, sizeof(out->name), "layer.%zu.%s", layer, parts[part].name);
+	snprintf(out->name, sizeof out->name, "layer.%zu.%s", layer, parts[part].name);
 	out->offset = l.first_layer + layer * l.layer_size + parts[part].offset;
 	out->rows = parts[part].rows;
 	out->cols = parts[part].cols;
@@ -96,13 +96,13 @@ void model_tensor(const struct model_config *config, size_t index, struct model_
 	size_t norm = 1 + (size_t)config->layers * LAYER_TENSORS;
 
 	if (index == 0)
-		*out = (struct model_tensor){"embedding", 0, MODEL_VOCABULARY, config->d, MODEL_EMBEDDING};
+		*out = (struct model_tensor){ "embedding", 0, MODEL_VOCABULARY, config->d, MODEL_EMBEDDING };
 	else if (index < norm)
 		layer_tensor(config, (index - 1) / LAYER_TENSORS, (index - 1) % LAYER_TENSORS, out);
 	else if (index == norm)
-		*out = (struct model_tensor){"norm", l.norm, 1, config->d, MODEL_NORM};
+		*out = (struct model_tensor){ "norm", l.norm, 1, config->d, MODEL_NORM };
 	else
-		*out = (struct model_tensor){"head", l.head, MODEL_VOCABULARY, config->d, MODEL_MATRIX};
+		*out = (struct model_tensor){ "head", l.head, MODEL_VOCABULARY, config->d, MODEL_MATRIX };
 }
 
 /* ---- Memory ---- */
@@ -123,16 +123,16 @@ static struct linear matrix_of(const struct model_config *c, size_t index)
 	size_t layer = l.first_layer + index / LAYER_MATRICES * l.layer_size;
 
 	if (index == LAYER_MATRICES * (size_t)c->layers)
-		return (struct linear){.offset = l.head, .out = MODEL_VOCABULARY, .in = d};
+		return (struct linear){ .offset = l.head, .out = MODEL_VOCABULARY, .in = d };
 	switch (index % LAYER_MATRICES) {
 	case QKV:
-		return (struct linear){.offset = layer + l.wqkv, .out = 3 * d, .in = d};
+		return (struct linear){ .offset = layer + l.wqkv, .out = 3 * d, .in = d };
 	case OUT:
-		return (struct linear){.offset = layer + l.wo, .out = d, .in = d};
+		return (struct linear){ .offset = layer + l.wo, .out = d, .in = d };
 	case GATE_UP:
-		return (struct linear){.offset = layer + l.wgu, .out = 2 * ff, .in = d};
+		return (struct linear){ .offset = layer + l.wgu, .out = 2 * ff, .in = d };
 	}
-	return (struct linear){.offset = layer + l.wdown, .out = d, .in = ff};
+	return (struct linear){ .offset = layer + l.wdown, .out = d, .in = ff };
 }
 
 /* A place in the arena, on a cache line of its own; counts in `used`. With no arena it only counts. */
@@ -141,7 +141,7 @@ static void *take(const struct model *m, size_t *used, size_t bytes)
 	size_t at = *used;
 
 	*used += (bytes + 63) / 64 * 64;
-	return m->arena ? m->arena + at : NULL;
+	return m->arena != NULL ? m->arena + at : NULL;
 }
 
 static float *take_floats(const struct model *m, size_t *used, size_t count)
@@ -158,7 +158,7 @@ static struct freivalds_pair take_pair(const struct model *m, size_t *used, size
 {
 	int32_t *first = take_integers(m, used, count);
 
-	return (struct freivalds_pair){{first, take_integers(m, used, count)}};
+	return (struct freivalds_pair){ { first, take_integers(m, used, count) } };
 }
 
 static void place_layer(const struct model *m, size_t *used, struct layer *l)
@@ -193,22 +193,22 @@ static void place_member(const struct model *m, size_t *used, struct member *mem
 	member->work.projected = take_pair(m, used, LINEAR_TOKENS);
 }
 
-/* Places every array in the arena and returns how many bytes that takes. Called with no arena first, to measure: then the
- * counts of layers and members say how many there will be. */
+/* Places every array in the arena and returns how many bytes that takes. Called with no arena first, to measure: then
+ * the counts of layers and members say how many there will be. */
 static size_t place(struct model *m)
 {
 	const struct model_config *c = &m->config;
 	size_t tokens = m->windows * c->ctx, d = c->d, used = 0;
 	struct layer no_layer;
 	struct member no_member;
-	struct linear no_matrix = {0};
+	struct linear no_matrix = { 0 };
 
 	for (size_t i = 0; i < c->layers; i++)
-		place_layer(m, &used, m->arena ? &m->layers[i] : &no_layer);
+		place_layer(m, &used, m->arena != NULL ? &m->layers[i] : &no_layer);
 	for (unsigned i = 0; i < m->member_count; i++)
-		place_member(m, &used, m->arena ? &m->members[i] : &no_member);
+		place_member(m, &used, m->arena != NULL ? &m->members[i] : &no_member);
 	for (size_t i = 0; i <= LAYER_MATRICES * c->layers; i++) {
-		struct linear shape = matrix_of(c, i), *w = m->arena ? &m->matrices[i] : &no_matrix;
+		struct linear shape = matrix_of(c, i), *w = m->arena != NULL ? &m->matrices[i] : &no_matrix;
 
 		for (int j = 0; j < 2; j++)
 			shape.memory[j] = take(m, &used, exact_operand_size(shape.out, shape.in));
@@ -243,7 +243,10 @@ static struct model measure(const struct model_config *config, unsigned members)
 	size_t windows = EXACT_CHUNK / config->ctx, block = larger(1, BLOCK_TOKENS / config->ctx);
 
 	return (struct model){
-		.config = *config, .layout = layout_of(config), .member_count = members, .windows = windows,
+		.config = *config,
+		.layout = layout_of(config),
+		.member_count = members,
+		.windows = windows,
 		.block = smaller(block, windows),
 	};
 }
@@ -257,14 +260,14 @@ size_t model_memory(const struct model_config *config, unsigned members)
 
 struct model *model_new(const struct model_config *config, enum engine engine, struct team *team)
 {
-	struct model *m = mem_calloc(1, sizeof(*m));
+	struct model *m = mem_calloc(1, sizeof *m);
 
 	*m = measure(config, team_members(team));
 	m->engine = engine;
 	m->team = team;
-	m->layers = mem_calloc(config->layers, sizeof(*m->layers));
-	m->members = mem_calloc(m->member_count, sizeof(*m->members));
-	m->matrices = mem_calloc(LAYER_MATRICES * (size_t)config->layers + 1, sizeof(*m->matrices));
+	m->layers = mem_calloc(config->layers, sizeof *m->layers);
+	m->members = mem_calloc(m->member_count, sizeof *m->members);
+	m->matrices = mem_calloc(LAYER_MATRICES * (size_t)config->layers + 1, sizeof *m->matrices);
 	m->arena = mem_align(model_memory(config, m->member_count));
 	place(m);
 	ops_rotary_table(config->ctx, config->d / config->heads, m->cosine, m->sine);
@@ -273,7 +276,7 @@ struct model *model_new(const struct model_config *config, enum engine engine, s
 
 void model_free(struct model *m)
 {
-	if (!m)
+	if (m == NULL)
 		return;
 	free(m->arena);
 	free(m->layers);
@@ -308,7 +311,7 @@ void model_check(struct model *m, bool on)
 	for (unsigned i = 0; i < m->member_count; i++) {
 		struct member *member = &m->members[i];
 
-		member->check = (struct freivalds){.vectors = &m->vectors};
+		member->check = (struct freivalds){ .vectors = &m->vectors };
 		member->work.check = on ? &member->check : NULL;
 	}
 }
@@ -323,15 +326,15 @@ bool model_wrong(const struct model *m)
 
 /* ---- Passes ---- */
 
-bool model_gradient(struct model *m, const float *theta, const uint8_t *windows, size_t rows, struct model_dither dither,
-		    const atomic_bool *cancel, float *gradient, float *loss)
+bool model_gradient(struct model *m, const float *theta, const uint8_t *windows, size_t rows,
+	struct model_dither dither, const atomic_bool *cancel, float *gradient, float *loss)
 {
 	memset(gradient, 0, m->layout.count * sizeof(float));
 	return pass_run(m, theta, windows, rows, dither, cancel, gradient, loss);
 }
 
 bool model_loss(struct model *m, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
-		float *loss)
+	float *loss)
 {
-	return pass_run(m, theta, windows, rows, (struct model_dither){0}, cancel, NULL, loss);
+	return pass_run(m, theta, windows, rows, (struct model_dither){ 0 }, cancel, NULL, loss);
 }

@@ -23,11 +23,11 @@
 #include "util/team.h"
 
 struct model_config {
-	uint32_t d;      /* width */
+	uint32_t d; /* width */
 	uint32_t layers;
 	uint32_t heads;
-	uint32_t ff;     /* hidden size of the gated unit */
-	uint32_t ctx;    /* positions of a window */
+	uint32_t ff;  /* hidden size of the gated unit */
+	uint32_t ctx; /* positions of a window */
 };
 
 enum { MODEL_VOCABULARY = 256, MODEL_SKIPPED = 8, MODEL_CTX_MAX = 1024, MODEL_HEAD_MAX = 128 };
@@ -42,10 +42,15 @@ size_t model_memory(const struct model_config *config, unsigned members);
 size_t model_count(const struct model_config *config);
 
 /* A part of theta: rows * cols floats from offset, row by row. */
-enum model_kind { MODEL_EMBEDDING, MODEL_NORM, MODEL_MATRIX, MODEL_RESIDUAL /* matrix writing to the residual: Wo, Wdown */ };
+enum model_kind {
+	MODEL_EMBEDDING,
+	MODEL_NORM,
+	MODEL_MATRIX,
+	MODEL_RESIDUAL /* matrix writing to the residual: Wo, Wdown */
+};
 
 struct model_tensor {
-	char name[24];     /* "embedding", "layer.3.wq", "layer.3.norm_mlp", "norm", "head", ... */
+	char name[24]; /* "embedding", "layer.3.wq", "layer.3.norm_mlp", "norm", "head", ... */
 	size_t offset;
 	size_t rows, cols; /* a norm is one row */
 	enum model_kind kind;
@@ -66,14 +71,15 @@ const struct model_config *model_config(const struct model *m);
 void model_set_profile(struct model *m, struct profile *profile);
 struct profile *model_profile(const struct model *m);
 
-/* What dithers the gradient of the logits: the key, and the number of the batch's first row among all that are dithered with
- * that key. Two rows with one number and one key would be dithered alike. */
+/* What dithers the gradient of the logits: the key, and the number of the batch's first row among all that are dithered
+ * with that key. Two rows with one number and one key would be dithered alike. */
 struct model_dither {
 	const uint8_t *key; /* 32 bytes */
 	uint32_t first_row;
 };
 
-/* From now on every product of a pass is checked (ml/freivalds.h) with vectors drawn here, or no more. Not for ENGINE_PLAIN. */
+/* From now on every product of a pass is checked (ml/freivalds.h) with vectors drawn here, or no more. Not for
+ * ENGINE_PLAIN. */
 void model_check(struct model *m, bool on);
 
 /* Whether a product was wrong since model_check switched checks on: then the pass failed. */
@@ -82,11 +88,11 @@ bool model_wrong(const struct model *m);
 /* Mean cross-entropy over the counted positions of `rows` windows (1 at least), and its gradient in `gradient` (n
  * floats, overwritten). False if the pass fails: an operand cannot be quantised, a checked product is wrong, or *cancel
  * (may be NULL) became true. Then the outputs are undefined. A loss that is not finite is returned as it is. */
-bool model_gradient(struct model *m, const float *theta, const uint8_t *windows, size_t rows, struct model_dither dither,
-		    const atomic_bool *cancel, float *gradient, float *loss);
+bool model_gradient(struct model *m, const float *theta, const uint8_t *windows, size_t rows,
+	struct model_dither dither, const atomic_bool *cancel, float *gradient, float *loss);
 
 /* The same loss, forward only. */
 bool model_loss(struct model *m, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
-		float *loss);
+	float *loss);
 
 #endif

@@ -1,24 +1,24 @@
-#include "ml/float.h"
+#include "ml/noise.h"
 
 #include "crypto/philox.h"
-#include "ml/noise.h"
+#include "ml/float.h"
 #include "util/bytes.h"
 
 void noise_words(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint32_t out[4])
 {
-	uint32_t counter[4] = {index, (uint32_t)domain, read_le32(key + 8), read_le32(key + 12)};
-	uint32_t words[2] = {read_le32(key), read_le32(key + 4)};
+	uint32_t counter[4] = { index, (uint32_t)domain, read_le32(key + 8), read_le32(key + 12) };
+	uint32_t words[2] = { read_le32(key), read_le32(key + 4) };
 
 	philox4x32(out, counter, words);
 }
 
-/* NOISE_MANY draws side by side, one a lane, so that the compiler makes vectors of them: counters from (index, domain) on, each
- * that much further than the last. */
+/* NOISE_MANY draws side by side, one a lane, so that the compiler makes vectors of them: counters from (index, domain)
+ * on, each that much further than the last. */
 ML_CLONES static void draw_many(const uint8_t key[32], uint32_t index, uint32_t index_step, uint32_t domain,
-				uint32_t domain_step, uint32_t out[4 * NOISE_MANY])
+	uint32_t domain_step, uint32_t out[4 * NOISE_MANY])
 {
 	uint32_t c0[NOISE_MANY], c1[NOISE_MANY], c2[NOISE_MANY], c3[NOISE_MANY];
-	uint32_t k0 = read_le32(key), k1 = read_le32(key + 4), high[2] = {read_le32(key + 8), read_le32(key + 12)};
+	uint32_t k0 = read_le32(key), k1 = read_le32(key + 4), high[2] = { read_le32(key + 8), read_le32(key + 12) };
 
 	for (uint32_t i = 0; i < NOISE_MANY; i++) {
 		c0[i] = index + i * index_step;
@@ -71,7 +71,7 @@ uint32_t noise_slot(const uint8_t seed[32], uint32_t slots)
 }
 
 void noise_window(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint64_t size, uint32_t ctx,
-		  struct noise_window *out)
+	struct noise_window *out)
 {
 	uint32_t o[4];
 
@@ -82,13 +82,13 @@ void noise_window(const uint8_t key[32], enum noise_domain domain, uint32_t inde
 }
 
 void noise_gather(const uint8_t key[32], enum noise_domain domain, size_t count, const uint8_t *dataset, uint64_t size,
-		  uint32_t ctx, uint8_t *out)
+	uint32_t ctx, uint8_t *out)
 {
 	for (size_t i = 0; i < count; i++, out += ctx + 1) {
 		struct noise_window window;
 
 		noise_window(key, domain, (uint32_t)i, size, ctx, &window);
-		memcpy(out, window.prefix, sizeof(window.prefix));
-		memcpy(out + sizeof(window.prefix), dataset + window.offset, ctx - 7);
+		memcpy(out, window.prefix, sizeof window.prefix);
+		memcpy(out + sizeof window.prefix, dataset + window.offset, ctx - 7);
 	}
 }

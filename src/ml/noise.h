@@ -10,15 +10,20 @@
 #include "ml/model.h"
 
 enum noise_domain {
-	NOISE_SLOT = 1, NOISE_WINDOW, NOISE_ROUNDING, NOISE_DATASET, NOISE_BENCHMARK, NOISE_INIT,
+	NOISE_SLOT = 1,
+	NOISE_WINDOW,
+	NOISE_ROUNDING,
+	NOISE_DATASET,
+	NOISE_BENCHMARK,
+	NOISE_INIT,
 	NOISE_DITHER = 9, /* and 256 more for each further draw of a token */
 };
 
 /* The four words of draw `index`. */
 void noise_words(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint32_t out[4]);
 
-/* NOISE_MANY draws at once, of indices that follow each other: four words each, one draw after the other. Here and below `out` is
- * best aligned to 64 bytes: that is a third of the time. */
+/* NOISE_MANY draws at once, of indices that follow each other: four words each, one draw after the other. Here and
+ * below `out` is best aligned to 64 bytes: that is a third of the time. */
 enum { NOISE_MANY = 16 };
 void noise_many(const uint8_t key[32], enum noise_domain domain, uint32_t first, uint32_t out[4 * NOISE_MANY]);
 
@@ -31,7 +36,8 @@ uint64_t noise_uniform(const uint8_t key[32], enum noise_domain domain, uint32_t
 /* Slot of a step, 0 .. slots-1. */
 uint32_t noise_slot(const uint8_t seed[32], uint32_t slots);
 
-/* Where a window lies: 8 drawn bytes, then ctx - 7 bytes from `offset` of a dataset of `size` bytes (size >= ctx - 7). */
+/* Where a window lies: 8 drawn bytes, then ctx - 7 bytes from `offset` of a dataset of `size` bytes (size >= ctx
+ * - 7). */
 struct noise_window {
 	uint8_t prefix[8];
 	uint64_t offset;
@@ -40,11 +46,11 @@ struct noise_window {
 /* domain: NOISE_WINDOW (key: the seed; index: iteration * batch + row) or NOISE_BENCHMARK (key: the parent's ticket;
  * index: row). */
 void noise_window(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint64_t size, uint32_t ctx,
-		  struct noise_window *out);
+	struct noise_window *out);
 
 /* Gathers `count` windows, indices 0 .. count-1, from a dataset in memory: out is [count][ctx + 1]. A dataset shorter
  * than ctx - 7 bytes must not come here. */
 void noise_gather(const uint8_t key[32], enum noise_domain domain, size_t count, const uint8_t *dataset, uint64_t size,
-		  uint32_t ctx, uint8_t *out);
+	uint32_t ctx, uint8_t *out);
 
 #endif

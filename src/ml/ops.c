@@ -1,8 +1,8 @@
-#include "ml/float.h"
+#include "ml/ops.h"
 
+#include "ml/float.h"
 #include "ml/math.h"
 #include "ml/model.h"
-#include "ml/ops.h"
 
 ML_CLONES void ops_add(float *restrict y, const float *restrict x, size_t n)
 {
@@ -15,8 +15,8 @@ ML_CLONES float ops_squares(const float *x, size_t n)
 	return math_dot16(x, x, n);
 }
 
-ML_CLONES void ops_rmsnorm(const float *restrict x, const float *restrict gain, size_t tokens, size_t d, float *restrict y,
-			   float *restrict r)
+ML_CLONES void ops_rmsnorm(const float *restrict x, const float *restrict gain, size_t tokens, size_t d,
+	float *restrict y, float *restrict r)
 {
 	for (size_t t = 0; t < tokens; t++) {
 		const float *restrict in = x + t * d;
@@ -31,9 +31,9 @@ ML_CLONES void ops_rmsnorm(const float *restrict x, const float *restrict gain, 
 
 /* One token; without a residual, dx is added to +0. */
 ML_INLINE void rmsnorm_backward(const float *restrict x, const float *restrict gain, float r, const float *restrict dy,
-				const float *restrict residual, size_t d, float *restrict dx, float *restrict y)
+	const float *restrict residual, size_t d, float *restrict dx, float *restrict y)
 {
-	float lane[16] = {0};
+	float lane[16] = { 0 };
 
 	for (size_t i = 0; i < d; i += 16)
 		for (int j = 0; j < 16; j++)
@@ -41,18 +41,18 @@ ML_INLINE void rmsnorm_backward(const float *restrict x, const float *restrict g
 	float c = (math_fold16(lane) * (r * r)) / (float)d;
 
 	for (size_t j = 0; j < d; j++) {
-		dx[j] = (residual ? residual[j] : 0.0f) + ((dy[j] * gain[j]) - x[j] * c) * r;
+		dx[j] = (residual != NULL ? residual[j] : 0.0f) + ((dy[j] * gain[j]) - x[j] * c) * r;
 		y[j] = (x[j] * r) * gain[j];
 	}
 }
 
-ML_CLONES void ops_rmsnorm_backward(const float *x, const float *gain, const float *r, const float *dy, const float *residual,
-				    size_t tokens, size_t d, float *dx, float *y)
+ML_CLONES void ops_rmsnorm_backward(const float *x, const float *gain, const float *r, const float *dy,
+	const float *residual, size_t tokens, size_t d, float *dx, float *y)
 {
 	for (size_t t = 0; t < tokens; t++) {
 		size_t at = t * d;
 
-		if (residual)
+		if (residual != NULL)
 			rmsnorm_backward(x + at, gain, r[t], dy + at, residual + at, d, dx + at, y + at);
 		else
 			rmsnorm_backward(x + at, gain, r[t], dy + at, NULL, d, dx + at, y + at);
@@ -60,7 +60,7 @@ ML_CLONES void ops_rmsnorm_backward(const float *x, const float *gain, const flo
 }
 
 ML_CLONES void ops_rmsnorm_backward_gain(const float *restrict x, const float *restrict r, const float *restrict dy,
-					 size_t tokens, size_t d, size_t first, size_t count, float *restrict dgain)
+	size_t tokens, size_t d, size_t first, size_t count, float *restrict dgain)
 {
 	for (size_t t = 0; t < tokens; t++) {
 		const float *restrict in = x + t * d, *restrict g = dy + t * d;
@@ -136,7 +136,7 @@ ML_CLONES void ops_gate(const float *restrict gu, size_t tokens, size_t ff, floa
 }
 
 ML_INLINE void gate_backward(const float *restrict g, const float *restrict u, const float *restrict db, size_t n,
-			     float *restrict dg, float *restrict du, float *restrict b)
+	float *restrict dg, float *restrict du, float *restrict b)
 {
 	float s[MATH_EXP_MANY];
 
@@ -151,7 +151,7 @@ ML_INLINE void gate_backward(const float *restrict g, const float *restrict u, c
 }
 
 ML_CLONES void ops_gate_backward(const float *restrict gu, const float *restrict db, size_t tokens, size_t ff,
-				 float *restrict dgu, float *restrict b)
+	float *restrict dgu, float *restrict b)
 {
 	for (size_t t = 0; t < tokens; t++) {
 		const float *g = gu + t * 2 * ff, *u = g + ff;
@@ -160,7 +160,8 @@ ML_CLONES void ops_gate_backward(const float *restrict gu, const float *restrict
 
 		for (size_t j = 0; j < whole; j += MATH_EXP_MANY)
 			gate_backward(g + j, u + j, db + at + j, MATH_EXP_MANY, dg + j, du + j, b + at + j);
-		gate_backward(g + whole, u + whole, db + at + whole, ff - whole, dg + whole, du + whole, b + at + whole);
+		gate_backward(g + whole, u + whole, db + at + whole, ff - whole, dg + whole, du + whole,
+			b + at + whole);
 	}
 }
 
@@ -181,8 +182,8 @@ ML_INLINE float token_loss(float *restrict x, uint8_t target, float inv)
 	return math_log(z) - at_target;
 }
 
-ML_CLONES void ops_cross_entropy(float *restrict logits, const uint8_t *restrict windows, size_t rows, size_t ctx, float inv,
-				 bool backward, float *restrict losses)
+ML_CLONES void ops_cross_entropy(float *restrict logits, const uint8_t *restrict windows, size_t rows, size_t ctx,
+	float inv, bool backward, float *restrict losses)
 {
 	for (size_t row = 0; row < rows; row++) {
 		const uint8_t *target = windows + row * (ctx + 1) + 1;
@@ -207,11 +208,12 @@ void ops_embed(const float *embedding, const uint8_t *windows, size_t rows, size
 {
 	for (size_t row = 0; row < rows; row++)
 		for (size_t t = 0; t < ctx; t++)
-			memcpy(h + (row * ctx + t) * d, embedding + windows[row * (ctx + 1) + t] * d, d * sizeof(float));
+			memcpy(h + (row * ctx + t) * d, embedding + windows[row * (ctx + 1) + t] * d,
+				d * sizeof(float));
 }
 
-ML_CLONES void ops_embed_backward(const float *dh, const uint8_t *windows, size_t rows, size_t ctx, size_t d, size_t first,
-				  size_t count, float *dembedding)
+ML_CLONES void ops_embed_backward(const float *dh, const uint8_t *windows, size_t rows, size_t ctx, size_t d,
+	size_t first, size_t count, float *dembedding)
 {
 	for (size_t row = 0; row < rows; row++) {
 		for (size_t t = 0; t < ctx; t++) {

@@ -1,9 +1,9 @@
 /* The model's elementwise operations, each with its backward beside it (doc/protocol.md section 4).
  *
- * Arrays are row-major: [tokens][d] for activations, where tokens are the positions of whole windows one after the other.
- * d and ff are multiples of 16. Gradient outputs named "+=" are added to, all others are overwritten. An operation on
- * some tokens gives the same as on all, so they may be shared out; sums over tokens may be shared out by columns. Attention has a
- * module of its own, ml/attention.h. */
+ * Arrays are row-major: [tokens][d] for activations, where tokens are the positions of whole windows one after the
+ * other. d and ff are multiples of 16. Gradient outputs named "+=" are added to, all others are overwritten. An
+ * operation on some tokens gives the same as on all, so they may be shared out; sums over tokens may be shared out by
+ * columns. Attention has a module of its own, ml/attention.h. */
 #ifndef ATELIER_ML_OPS_H
 #define ATELIER_ML_OPS_H
 
@@ -22,11 +22,11 @@ void ops_rmsnorm(const float *x, const float *gain, size_t tokens, size_t d, flo
 
 /* Through y = rmsnorm(x): dx = residual + what dy gives, residual [tokens][d] or NULL for zeros; and y once more. */
 void ops_rmsnorm_backward(const float *x, const float *gain, const float *r, const float *dy, const float *residual,
-			  size_t tokens, size_t d, float *dx, float *y);
+	size_t tokens, size_t d, float *dx, float *y);
 
 /* dgain += what dy gives, for `count` of the d values from `first` on. A sum over all tokens, in their order. */
 void ops_rmsnorm_backward_gain(const float *x, const float *r, const float *dy, size_t tokens, size_t d, size_t first,
-			       size_t count, float *dgain);
+	size_t count, float *dgain);
 
 /* The rotary table: cosine and sine of position p and pair i at [p * head / 2 + i]. */
 void ops_rotary_table(size_t ctx, size_t head, float *cosine, float *sine);
@@ -48,15 +48,15 @@ void ops_gate_backward(const float *gu, const float *db, size_t tokens, size_t f
  * counted tokens. If `backward`, logits become their gradient, weighted by inv (1 / counted tokens of the whole batch);
  * otherwise they are destroyed. */
 void ops_cross_entropy(float *logits, const uint8_t *windows, size_t rows, size_t ctx, float inv, bool backward,
-		       float *losses);
+	float *losses);
 
 /* Adds each counted token's loss to one of the sixteen lanes of the batch's sum, in the order of tokens. */
 void ops_sum_losses(const float *losses, size_t rows, size_t ctx, float lane[16]);
 
-/* h: each token's row of the embedding; and dh [rows * ctx][d] into the rows of its gradient, dembedding +=, for `count` of
- * the d columns from `first` on. A sum over all tokens, in their order. */
+/* h: each token's row of the embedding; and dh [rows * ctx][d] into the rows of its gradient, dembedding +=, for
+ * `count` of the d columns from `first` on. A sum over all tokens, in their order. */
 void ops_embed(const float *embedding, const uint8_t *windows, size_t rows, size_t ctx, size_t d, float *h);
-void ops_embed_backward(const float *dh, const uint8_t *windows, size_t rows, size_t ctx, size_t d, size_t first, size_t count,
-			float *dembedding);
+void ops_embed_backward(const float *dh, const uint8_t *windows, size_t rows, size_t ctx, size_t d, size_t first,
+	size_t count, float *dembedding);
 
 #endif

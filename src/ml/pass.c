@@ -1,12 +1,12 @@
-#include "ml/float.h"
+#include "ml/pass.h"
 
 #include <fenv.h>
 
 #include "ml/attention.h"
+#include "ml/float.h"
 #include "ml/math.h"
 #include "ml/noise.h"
 #include "ml/ops.h"
-#include "ml/pass.h"
 #include "ml/workspace.h"
 
 /* A chunk's way through the model. The team's members take its tasks; which of them takes which makes no difference. */
@@ -16,12 +16,12 @@ struct pass {
 	float *gradient;        /* NULL: forward only */
 	const uint8_t *windows; /* of this chunk */
 	size_t rows, tokens, block, blocks;
-	bool first;             /* the gradient's matrices are still zero */
+	bool first; /* the gradient's matrices are still zero */
 	float inv;
 	struct model_dither dither; /* of this chunk */
 	const atomic_bool *cancel;
 	atomic_bool failed;
-	size_t layer;           /* under way */
+	size_t layer; /* under way */
 	struct product {
 		const struct linear *w;
 		const float *dy, *x;
@@ -44,7 +44,7 @@ struct block {
 /* Whether there is still a reason to go on. */
 static bool goes_on(struct pass *pass)
 {
-	if (pass->cancel && atomic_load_explicit(pass->cancel, memory_order_relaxed))
+	if (pass->cancel != NULL && atomic_load_explicit(pass->cancel, memory_order_relaxed))
 		atomic_store_explicit(&pass->failed, true, memory_order_relaxed);
 	return !atomic_load_explicit(&pass->failed, memory_order_relaxed);
 }
@@ -62,8 +62,15 @@ static struct block block_of(struct pass *pass, size_t index, unsigned member)
 	/* A library built for speed may have told this thread to flush subnormals. */
 	fesetenv(FE_DFL_ENV);
 	return (struct block){
-		.pass = pass, .m = m, .member = &m->members[member], .profile = member == 0 ? m->profile : NULL,
-		.index = index, .row = row, .rows = rows, .token = row * ctx, .tokens = rows * ctx,
+		.pass = pass,
+		.m = m,
+		.member = &m->members[member],
+		.profile = member == 0 ? m->profile : NULL,
+		.index = index,
+		.row = row,
+		.rows = rows,
+		.token = row * ctx,
+		.tokens = rows * ctx,
 	};
 }
 
@@ -88,7 +95,8 @@ enum { TILE = 16 };
 /* What a product multiplies next: rows of the block's x [tokens][width]. `largest`: [blocks][width]. */
 static void take_rows(const struct block *k, const float *x, size_t width, size_t first, size_t count, int32_t *largest)
 {
-	linear_take(&k->member->work, k->m->engine, x, k->tokens, width, first, count, largest ? largest + k->index * width : NULL);
+	linear_take(&k->member->work, k->m->engine, x, k->tokens, width, first, count,
+		largest != NULL ? largest + k->index * width : NULL);
 }
 
 /* The block's y = x W^T, and dx = dy W. */
@@ -115,7 +123,8 @@ static bool multiply_back(const struct block *k, const struct linear *w, const f
 }
 
 /* The largest sizes among rows of a block's x, into [blocks][width]; the first rows come first. */
-static void measure_rows(const struct block *k, const float *x, size_t width, size_t first, size_t count, int32_t *largest)
+static void measure_rows(const struct block *k, const float *x, size_t width, size_t first, size_t count,
+	int32_t *largest)
 {
 	int32_t *of_block = largest + k->index * width;
 
@@ -123,21 +132,21 @@ static void measure_rows(const struct block *k, const float *x, size_t width, si
 		return;
 	profile_lap(k->profile, PROFILE_ELEMENTWISE);
 	if (first == 0)
-		memset(of_block, 0, width * sizeof(*of_block));
+		memset(of_block, 0, width * sizeof *of_block);
 	exact_largest(x + first * width, count, width, of_block);
 	profile_lap(k->profile, PROFILE_QUANTISE);
 }
 
 static struct ops_rotary rotary_of(const struct model *m)
 {
-	return (struct ops_rotary){m->cosine, m->sine, m->config.ctx, m->config.heads, m->config.d / m->config.heads};
+	return (struct ops_rotary){ m->cosine, m->sine, m->config.ctx, m->config.heads, m->config.d / m->config.heads };
 }
 
 static struct attention attention_of(const struct block *k)
 {
 	const struct model_config *c = &k->m->config;
 
-	return (struct attention){c->ctx, c->d / c->heads, 3 * (size_t)c->d, c->d, k->member->attention};
+	return (struct attention){ c->ctx, c->d / c->heads, 3 * (size_t)c->d, c->d, k->member->attention };
 }
 
 /* One head after the other, for each window: where q and a of head i of the block begin, and its p. */
@@ -151,7 +160,8 @@ static struct head head_of(const struct block *k, size_t i)
 	size_t token = k->token + i / c->heads * c->ctx, column = i % c->heads * (c->d / c->heads);
 
 	return (struct head){
-		.qkv = token * 3 * c->d + column, .a = token * c->d + column,
+		.qkv = token * 3 * c->d + column,
+		.a = token * c->d + column,
 		.p = (k->row * c->heads + i) * attention_kept(c->ctx),
 	};
 }
@@ -183,7 +193,8 @@ static void attend_backward(const struct block *k, const struct layer *l, const 
 		const float *q = l->qkv + head.qkv;
 		float *dq = dqkv + head.qkv;
 
-		attention_backward(&shape, q, q + d, q + 2 * d, l->p + head.p, da + head.a - k->token * d, dq, dq + d, dq + 2 * d);
+		attention_backward(&shape, q, q + d, q + 2 * d, l->p + head.p, da + head.a - k->token * d, dq, dq + d,
+			dq + 2 * d);
 	}
 	profile_lap(k->profile, PROFILE_ATTENTION);
 }
@@ -248,8 +259,8 @@ static bool head_forward_backward(const struct block *k)
 	if (!multiply(k, head_matrix(m), x, logits, NULL))
 		return false;
 	ops_cross_entropy(logits, k->pass->windows + k->row * (m->config.ctx + 1), k->rows, m->config.ctx, k->pass->inv,
-			  k->pass->gradient != NULL, m->losses + k->token);
-	if (!k->pass->gradient)
+		k->pass->gradient != NULL, m->losses + k->token);
+	if (k->pass->gradient == NULL)
 		return true;
 	if (m->engine != ENGINE_PLAIN)
 		dither(k, logits);
@@ -288,7 +299,8 @@ static void mlp_backward_block(void *arg, size_t task, unsigned member)
 	const float *gu = l->gu + k.token * 2 * ff;
 	float *db = k.member->dx, *dgu = m->dy + k.token * 2 * ff, *b = m->b + k.token * ff;
 
-	if (!goes_on(k.pass) || !multiply_back(&k, layer_matrix(m, k.pass->layer, DOWN), m->dh[0] + at, db, m->dh_largest))
+	if (!goes_on(k.pass) ||
+		!multiply_back(&k, layer_matrix(m, k.pass->layer, DOWN), m->dh[0] + at, db, m->dh_largest))
 		return fail(k.pass);
 	for (size_t t = 0; t < k.tokens; t += TILE) {
 		ops_gate_backward(gu + t * 2 * ff, db + t * ff, TILE, ff, dgu + t * 2 * ff, b + t * ff);
@@ -297,8 +309,8 @@ static void mlp_backward_block(void *arg, size_t task, unsigned member)
 	}
 	if (!multiply_taken_back(&k, layer_matrix(m, k.pass->layer, GATE_UP), dgu, m->dz + at))
 		return fail(k.pass);
-	ops_rmsnorm_backward(l->h_mlp + at, gain, l->r_mlp + k.token, m->dz + at, m->dh[0] + at, k.tokens, d, m->dh[1] + at,
-			     m->z + at);
+	ops_rmsnorm_backward(l->h_mlp + at, gain, l->r_mlp + k.token, m->dz + at, m->dh[0] + at, k.tokens, d,
+		m->dh[1] + at, m->z + at);
 	measure_rows(&k, m->z + at, d, 0, k.tokens, m->z_largest);
 }
 
@@ -313,20 +325,22 @@ static void attention_backward_block(void *arg, size_t task, unsigned member)
 	struct ops_rotary rotary = rotary_of(m);
 	float *da = k.member->dx, *dqkv = m->dy + 3 * at;
 
-	if (!goes_on(k.pass) || !multiply_back(&k, layer_matrix(m, k.pass->layer, OUT), m->dh[1] + at, da, m->dh_largest))
+	if (!goes_on(k.pass) ||
+		!multiply_back(&k, layer_matrix(m, k.pass->layer, OUT), m->dh[1] + at, da, m->dh_largest))
 		return fail(k.pass);
 	attend_backward(&k, l, da, m->dy);
 	ops_rotate(&rotary, dqkv, k.tokens, true);
 	if (!multiply_back(&k, layer_matrix(m, k.pass->layer, QKV), dqkv, m->dz + at, m->dy_largest))
 		return fail(k.pass);
-	ops_rmsnorm_backward(l->h + at, gain, l->r + k.token, m->dz + at, m->dh[1] + at, k.tokens, d, m->dh[0] + at, m->z + at);
+	ops_rmsnorm_backward(l->h + at, gain, l->r + k.token, m->dz + at, m->dh[1] + at, k.tokens, d, m->dh[0] + at,
+		m->z + at);
 	measure_rows(&k, m->z + at, d, 0, k.tokens, m->z_largest);
 }
 
 /* The larger of all blocks' numbers, [blocks][width], column by column. */
 static void merge(const struct pass *pass, const int32_t *largest, size_t width, int32_t *merged)
 {
-	memcpy(merged, largest, width * sizeof(*merged));
+	memcpy(merged, largest, width * sizeof *merged);
 	for (size_t i = 1; i < pass->blocks; i++)
 		for (size_t j = 0; j < width; j++)
 			merged[j] = largest[i * width + j] > merged[j] ? largest[i * width + j] : merged[j];
@@ -358,16 +372,19 @@ static void gradient_rows(struct pass *pass, const struct product *product, size
 	const struct linear *w = product->w;
 	size_t rows = rows_per_task(pass, w), first = task * rows;
 	struct linear_chunk chunk = {
-		.dy = product->dy, .x = product->x, .tokens = pass->tokens,
-		.dy_largest = member->largest[0], .x_largest = member->largest[1],
+		.dy = product->dy,
+		.x = product->x,
+		.tokens = pass->tokens,
+		.dy_largest = member->largest[0],
+		.x_largest = member->largest[1],
 	};
 
 	if (pass->m->engine != ENGINE_PLAIN) {
 		merge(pass, product->dy_largest, w->out, member->largest[0]);
 		merge(pass, product->x_largest, w->in, member->largest[1]);
 	}
-	if (!linear_gradient(w, pass->m->engine, &member->work, &chunk, first, smaller(rows, w->out - first), !pass->first,
-			     pass->gradient))
+	if (!linear_gradient(w, pass->m->engine, &member->work, &chunk, first, smaller(rows, w->out - first),
+		    !pass->first, pass->gradient))
 		fail(pass);
 }
 
@@ -392,7 +409,7 @@ static void gradients_task(void *arg, size_t task, unsigned member)
 
 	profile_lap(profile, PROFILE_ELEMENTWISE);
 	ops_rmsnorm_backward_gain(pass->norm_x, pass->norm_r, m->dz, pass->tokens, m->config.d, first,
-				  smaller(columns, m->config.d - first), pass->gradient + pass->norm_offset);
+		smaller(columns, m->config.d - first), pass->gradient + pass->norm_offset);
 	profile_lap(profile, PROFILE_ELEMENTWISE);
 }
 
@@ -411,7 +428,7 @@ static void head_gradients(struct pass *pass)
 	struct model *m = pass->m;
 
 	pass->product_count = 1;
-	pass->products[0] = (struct product){head_matrix(m), m->logits, m->z, m->dy_largest, m->z_largest};
+	pass->products[0] = (struct product){ head_matrix(m), m->logits, m->z, m->dy_largest, m->z_largest };
 	pass->norm_x = m->h;
 	pass->norm_r = m->r;
 	pass->norm_offset = m->layout.norm;
@@ -427,16 +444,19 @@ static void layer_backward(struct pass *pass, size_t index)
 	pass->layer = index;
 	pass->product_count = 2;
 	team_run(m->team, mlp_backward_block, pass, pass->blocks);
-	pass->products[0] = (struct product){layer_matrix(m, index, DOWN), m->dh[0], m->b, m->dh_largest, m->b_largest};
-	pass->products[1] = (struct product){layer_matrix(m, index, GATE_UP), m->dy, m->z, m->dy_largest, m->z_largest};
+	pass->products[0] = (struct product){ layer_matrix(m, index, DOWN), m->dh[0], m->b, m->dh_largest,
+		m->b_largest };
+	pass->products[1] = (struct product){ layer_matrix(m, index, GATE_UP), m->dy, m->z, m->dy_largest,
+		m->z_largest };
 	pass->norm_x = l->h_mlp;
 	pass->norm_r = l->r_mlp;
 	pass->norm_offset = offset + m->layout.norm_mlp;
 	run_gradients(pass);
 
 	team_run(m->team, attention_backward_block, pass, pass->blocks);
-	pass->products[0] = (struct product){layer_matrix(m, index, OUT), m->dh[1], l->a, m->dh_largest, l->a_largest};
-	pass->products[1] = (struct product){layer_matrix(m, index, QKV), m->dy, m->z, m->dy_largest, m->z_largest};
+	pass->products[0] = (struct product){ layer_matrix(m, index, OUT), m->dh[1], l->a, m->dh_largest,
+		l->a_largest };
+	pass->products[1] = (struct product){ layer_matrix(m, index, QKV), m->dy, m->z, m->dy_largest, m->z_largest };
 	pass->norm_x = l->h;
 	pass->norm_r = l->r;
 	pass->norm_offset = offset + m->layout.norm_attention;
@@ -452,7 +472,7 @@ static void embedding_task(void *arg, size_t task, unsigned member)
 	(void)member;
 	fesetenv(FE_DFL_ENV);
 	ops_embed_backward(m->dh[0], pass->windows, pass->rows, m->config.ctx, d, first, smaller(columns, d - first),
-			   pass->gradient);
+		pass->gradient);
 }
 
 static void backward(struct pass *pass)
@@ -489,12 +509,15 @@ static void choose_blocks(struct pass *pass)
 }
 
 bool pass_run(struct model *m, const float *theta, const uint8_t *windows, size_t rows, struct model_dither dither,
-	      const atomic_bool *cancel, float *gradient, float *loss)
+	const atomic_bool *cancel, float *gradient, float *loss)
 {
 	size_t ctx = m->config.ctx;
-	float lane[16] = {0};
+	float lane[16] = { 0 };
 	struct pass pass = {
-		.m = m, .theta = theta, .gradient = gradient, .cancel = cancel,
+		.m = m,
+		.theta = theta,
+		.gradient = gradient,
+		.cancel = cancel,
 		.inv = 1.0f / (float)(rows * (ctx - MODEL_SKIPPED)),
 	};
 
@@ -507,10 +530,10 @@ bool pass_run(struct model *m, const float *theta, const uint8_t *windows, size_
 		pass.rows = smaller(rows - done, m->windows);
 		pass.tokens = pass.rows * ctx;
 		pass.first = done == 0;
-		pass.dither = (struct model_dither){dither.key, dither.first_row + (uint32_t)done};
+		pass.dither = (struct model_dither){ dither.key, dither.first_row + (uint32_t)done };
 		choose_blocks(&pass);
 		team_run(m->team, forward_block, &pass, pass.blocks);
-		if (gradient && goes_on(&pass))
+		if (gradient != NULL && goes_on(&pass))
 			backward(&pass);
 		ops_sum_losses(m->losses, pass.rows, ctx, lane);
 	}

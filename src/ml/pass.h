@@ -6,6 +6,6 @@
 
 /* As model_gradient, with a gradient that starts as zeros; as model_loss, without any dither, if gradient is NULL. */
 bool pass_run(struct model *m, const float *theta, const uint8_t *windows, size_t rows, struct model_dither dither,
-	      const atomic_bool *cancel, float *gradient, float *loss);
+	const atomic_bool *cancel, float *gradient, float *loss);
 
 #endif

@@ -1,8 +1,8 @@
-#include "ml/float.h"
+#include "ml/profile.h"
 
 #include <time.h>
 
-#include "ml/profile.h"
+#include "ml/float.h"
 
 static int64_t now(void)
 {
@@ -14,7 +14,7 @@ static int64_t now(void)
 
 void profile_begin(struct profile *p)
 {
-	if (p)
+	if (p != NULL)
 		p->last = now();
 }
 

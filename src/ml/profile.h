@@ -1,7 +1,7 @@
 /* Where the time of a pass goes, for whoever asks (atelier-bench).
  *
- * A workspace holds a pointer to a `struct profile`, NULL unless somebody wants to know; then each lap below is one test
- * of a pointer. With a profile, a lap adds the time since the lap before to one kind of work. */
+ * A workspace holds a pointer to a `struct profile`, NULL unless somebody wants to know; then each lap below is one
+ * test of a pointer. With a profile, a lap adds the time since the lap before to one kind of work. */
 #ifndef ATELIER_ML_PROFILE_H
 #define ATELIER_ML_PROFILE_H
 
@@ -19,7 +19,7 @@ enum profile_kind {
 
 /* Zeroed by its owner. */
 struct profile {
-	int64_t last;                         /* nanoseconds on the monotonic clock */
+	int64_t last; /* nanoseconds on the monotonic clock */
 	int64_t nanoseconds[PROFILE_KINDS];
 };
 
@@ -29,7 +29,7 @@ void profile_count(struct profile *p, enum profile_kind kind);
 
 static inline void profile_lap(struct profile *p, enum profile_kind kind)
 {
-	if (p)
+	if (p != NULL)
 		profile_count(p, kind);
 }
 

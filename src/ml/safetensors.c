@@ -1,19 +1,28 @@
-#include "ml/float.h"
+#include "ml/safetensors.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "ml/safetensors.h"
+#include "ml/float.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 
 enum { HEADER_MAX = 1 << 20 };
 
 static const char *const parts[] = {
-	"input_layernorm", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
-	"post_attention_layernorm", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
-	"model.embed_tokens", "model.norm", "lm_head",
+	"input_layernorm",
+	"self_attn.q_proj",
+	"self_attn.k_proj",
+	"self_attn.v_proj",
+	"self_attn.o_proj",
+	"post_attention_layernorm",
+	"mlp.gate_proj",
+	"mlp.up_proj",
+	"mlp.down_proj",
+	"model.embed_tokens",
+	"model.norm",
+	"lm_head",
 };
 
 static void tensor_name(const struct model_config *config, size_t index, char out[TENSORFILE_NAME_MAX])
@@ -37,11 +46,11 @@ static void put_tensor(struct buf *out, const struct model_config *config, size_
 	model_tensor(config, index, &t);
 	tensor_name(config, index, name);
 	if (t.kind == MODEL_NORM)
-		snprintf(shape, sizeof(shape), "%zu", t.cols);
+		snprintf(shape, sizeof shape, "%zu", t.cols);
 	else
-		snprintf(shape, sizeof(shape), "%zu,%zu", t.rows, t.cols);
-	snprintf(text, sizeof(text), ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}", name, shape,
-		 4 * t.offset, 4 * (t.offset + t.rows * t.cols));
+		snprintf(shape, sizeof shape, "%zu,%zu", t.rows, t.cols);
+	snprintf(text, sizeof text, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}", name,
+		shape, 4 * t.offset, 4 * (t.offset + t.rows * t.cols));
 	buf_put_text(out, text);
 }
 
@@ -105,7 +114,7 @@ struct contents {
 
 static bool check_shape(const struct model_tensor *t, const json_t *shape)
 {
-	size_t first = t->kind == MODEL_NORM ? 1 : 0, dimensions = 2 - first, wanted[2] = {t->rows, t->cols};
+	size_t first = t->kind == MODEL_NORM ? 1 : 0, dimensions = 2 - first, wanted[2] = { t->rows, t->cols };
 
 	if (!json_is_array(shape) || json_array_size(shape) != dimensions)
 		return false;
@@ -121,10 +130,12 @@ static bool check_shape(const struct model_tensor *t, const json_t *shape)
 static bool find_type(const char *name, enum tensorfile_type *type)
 {
 	static const char *const names[] = {
-		[TENSORFILE_F32] = "F32", [TENSORFILE_F16] = "F16", [TENSORFILE_BF16] = "BF16",
+		[TENSORFILE_F32] = "F32",
+		[TENSORFILE_F16] = "F16",
+		[TENSORFILE_BF16] = "BF16",
 	};
 
-	for (size_t i = 0; name && i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; name != NULL && i < sizeof names / sizeof names[0]; i++) {
 		*type = (enum tensorfile_type)i;
 		if (strcmp(name, names[i]) == 0)
 			return true;
@@ -133,14 +144,14 @@ static bool find_type(const char *name, enum tensorfile_type *type)
 }
 
 static bool read_tensor(const struct model_tensor *t, const char *name, const json_t *entry,
-			const struct contents *contents, float *theta, struct errmsg *err)
+	const struct contents *contents, float *theta, struct errmsg *err)
 {
 	enum tensorfile_type type;
 	const json_t *offsets = json_object_get(entry, "data_offsets");
 	const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
 	size_t count = t->rows * t->cols;
 
-	if (!entry)
+	if (entry == NULL)
 		return errmsg_set(err, "tensor %s is missing", name);
 	if (!find_type(json_string_value(json_object_get(entry, "dtype")), &type))
 		return errmsg_set(err, "tensor %s is not F32, F16 or BF16", name);
@@ -150,7 +161,8 @@ static bool read_tensor(const struct model_tensor *t, const char *name, const js
 		return errmsg_set(err, "tensor %s has no offsets", name);
 	json_int_t begin = json_integer_value(first), end = json_integer_value(last);
 
-	if (begin < 0 || end < begin || (uint64_t)end > contents->size || (uint64_t)(end - begin) != tensorfile_row_bytes(type, count))
+	if (begin < 0 || end < begin || (uint64_t)end > contents->size ||
+		(uint64_t)(end - begin) != tensorfile_row_bytes(type, count))
 		return errmsg_set(err, "tensor %s does not lie where its bytes could be", name);
 	if (!tensorfile_row_read(type, contents->data + begin, count, theta + t->offset))
 		return errmsg_set(err, "tensor %s has a value that is not finite", name);
@@ -189,7 +201,7 @@ static bool check_others(const struct model_config *config, json_t *header, stru
 }
 
 static bool read_all(const struct model_config *config, json_t *header, const struct contents *contents, float *theta,
-		     struct errmsg *err)
+	struct errmsg *err)
 {
 	if (!json_is_object(header))
 		return errmsg_set(err, "the header of the safetensors file is not a JSON object");
@@ -215,20 +227,20 @@ static json_t *open_file(const uint8_t *data, size_t size, struct contents *cont
 		errmsg_set(err, "this is neither a GGUF nor a safetensors file (with a header of 1 MiB at most)");
 		return NULL;
 	}
-	*contents = (struct contents){data + 8 + length, size - 8 - (size_t)length};
+	*contents = (struct contents){ data + 8 + length, size - 8 - (size_t)length };
 	json_t *header = json_loadb((const char *)data + 8, (size_t)length, JSON_REJECT_DUPLICATES, &where);
 
-	if (!header)
+	if (header == NULL)
 		errmsg_set(err, "the header of the safetensors file is not JSON (byte %d of it)", where.position);
 	return header;
 }
 
 bool safetensors_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta,
-		      struct errmsg *err)
+	struct errmsg *err)
 {
 	struct contents contents;
 	json_t *header = open_file(data, size, &contents, err);
-	bool ok = header && read_all(config, header, &contents, theta, err);
+	bool ok = header != NULL && read_all(config, header, &contents, theta, err);
 
 	json_decref(header);
 	return ok;
@@ -242,10 +254,10 @@ static bool take_size(const json_t *header, const char *name, size_t index, uint
 	const json_t *entry = json_object_get(header, name), *shape = json_object_get(entry, "shape");
 	const json_t *value = json_array_get(shape, index);
 
-	if (!entry)
+	if (entry == NULL)
 		return errmsg_set(err, "tensor %s is missing", name);
 	if (json_array_size(shape) != 2 || !json_is_integer(value) || json_integer_value(value) < 1 ||
-	    json_integer_value(value) > UINT16_MAX)
+		json_integer_value(value) > UINT16_MAX)
 		return errmsg_set(err, "tensor %s is no matrix of a possible shape", name);
 	*size = (uint32_t)json_integer_value(value);
 	return true;
@@ -257,8 +269,8 @@ static uint32_t count_layers(const json_t *header)
 	uint32_t layers = 0;
 
 	do
-		snprintf(name, sizeof(name), "model.layers.%u.input_layernorm.weight", layers++);
-	while (json_object_get(header, name));
+		snprintf(name, sizeof name, "model.layers.%u.input_layernorm.weight", layers++);
+	while (json_object_get(header, name) != NULL);
 	return layers - 1;
 }
 
@@ -266,8 +278,8 @@ bool safetensors_sizes(const uint8_t *data, size_t size, struct model_config *si
 {
 	struct contents contents;
 	json_t *header = open_file(data, size, &contents, err);
-	bool ok = header && take_size(header, "model.embed_tokens.weight", 1, &sizes->d, err) &&
-		  take_size(header, "model.layers.0.mlp.gate_proj.weight", 0, &sizes->ff, err);
+	bool ok = header != NULL && take_size(header, "model.embed_tokens.weight", 1, &sizes->d, err) &&
+		take_size(header, "model.layers.0.mlp.gate_proj.weight", 0, &sizes->ff, err);
 
 	if (ok)
 		sizes->layers = count_layers(header);

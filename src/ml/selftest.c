@@ -1,4 +1,4 @@
-#include "ml/float.h"
+#include "ml/selftest.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -7,9 +7,9 @@
 #include "ml/adamw.h"
 #include "ml/attention.h"
 #include "ml/exact.h"
+#include "ml/float.h"
 #include "ml/noise.h"
 #include "ml/ops.h"
-#include "ml/selftest.h"
 #include "ml/update.h"
 #include "util/bytes.h"
 #include "util/clock.h"
@@ -41,7 +41,7 @@ static float awkward(uint32_t word)
 
 static void fill(float *x, size_t count, uint32_t product)
 {
-	uint32_t words[4] = {0};
+	uint32_t words[4] = { 0 };
 
 	for (size_t i = 0; i < count; i++) {
 		if (i % 4 == 0)
@@ -56,7 +56,7 @@ static void hash_floats(struct sha256 *hash, const float *x, size_t count)
 		uint8_t bytes[4];
 
 		write_le32(bytes, float_bits(x[i]));
-		sha256_update(hash, bytes, sizeof(bytes));
+		sha256_update(hash, bytes, sizeof bytes);
 	}
 }
 
@@ -64,7 +64,15 @@ static void hash_floats(struct sha256 *hash, const float *x, size_t count)
 static const struct {
 	uint16_t m, n, k;
 } shapes[] = {
-	{1, 1, 1}, {1, 17, 1024}, {16, 1, 33}, {7, 13, 5}, {48, 96, 32}, {65, 63, 1023}, {24, 33, 1025}, {129, 32, 48}, {5, 8, 2049},
+	{ 1, 1, 1 },
+	{ 1, 17, 1024 },
+	{ 16, 1, 33 },
+	{ 7, 13, 5 },
+	{ 48, 96, 32 },
+	{ 65, 63, 1023 },
+	{ 24, 33, 1025 },
+	{ 129, 32, 48 },
+	{ 5, 8, 2049 },
 };
 
 /* One product with each operand lying either way, hashed. */
@@ -83,11 +91,19 @@ static void check_product(enum engine engine, uint32_t index, struct sha256 *has
 	for (int way = 0; way < 4; way++) {
 		bool a_transposed = way & 1, b_transposed = way & 2;
 		struct exact_product p = {
-			.m = m, .n = n, .k = k, .y = y, .ldy = n, .a_transposed = a_transposed, .b_transposed = b_transposed,
-			.a = a_transposed ? exact_columns(engine, a, k, m, rounded_a) : exact_rows(engine, a, m, k, rounded_a),
-			.b = b_transposed ? exact_columns(engine, b, k, n, rounded_b) : exact_rows(engine, b, n, k, rounded_b),
+			.m = m,
+			.n = n,
+			.k = k,
+			.y = y,
+			.ldy = n,
+			.a_transposed = a_transposed,
+			.b_transposed = b_transposed,
+			.a = a_transposed ? exact_columns(engine, a, k, m, rounded_a) :
+					    exact_rows(engine, a, m, k, rounded_a),
+			.b = b_transposed ? exact_columns(engine, b, k, n, rounded_b) :
+					    exact_rows(engine, b, n, k, rounded_b),
 		};
-		bool ok = p.a.values && p.b.values;
+		bool ok = p.a.values != NULL && p.b.values != NULL;
 
 		if (ok)
 			exact_multiply(engine, &p, scratch);
@@ -103,9 +119,10 @@ static void check_product(enum engine engine, uint32_t index, struct sha256 *has
 
 /* ---- What is not a product ---- */
 
-/* Operands are rounded to 7 bits, so in a step the last bits of what comes between products seldom show: with an a * b + c
- * in one rounding, of a compiler that was told to, a small step may well give the same delta. So each operation runs alone here,
- * and all bits of its result count. ml/generate.c is not among them: its results are nobody else's business. */
+/* Operands are rounded to 7 bits, so in a step the last bits of what comes between products seldom show: with an a * b
+ * + c in one rounding, of a compiler that was told to, a small step may well give the same delta. So each operation
+ * runs alone here, and all bits of its result count. ml/generate.c is not among them: its results are nobody else's
+ * business. */
 
 enum { TOKENS = 48, WIDTH = 48, HIDDEN = 80, HEAD = 16, HEADS = WIDTH / HEAD };
 
@@ -113,7 +130,7 @@ enum { TOKENS = 48, WIDTH = 48, HIDDEN = 80, HEAD = 16, HEADS = WIDTH / HEAD };
 static float *ordinary(size_t count, uint32_t number)
 {
 	float *x = mem_align(count * sizeof(float));
-	uint32_t words[4] = {0};
+	uint32_t words[4] = { 0 };
 
 	for (size_t i = 0; i < count; i++) {
 		if (i % 4 == 0)
@@ -133,7 +150,8 @@ static void check_norm(struct sha256 *hash)
 {
 	enum { ALL = TOKENS * WIDTH };
 	float *x = ordinary(ALL, 0), *gain = ordinary(WIDTH, 1), *dy = ordinary(ALL, 2), *residual = ordinary(ALL, 3);
-	float *y = mem_align(ALL * sizeof(float)), *dx = mem_align(ALL * sizeof(float)), r[TOKENS], dgain[WIDTH] = {0};
+	float *y = mem_align(ALL * sizeof(float)), *dx = mem_align(ALL * sizeof(float)), r[TOKENS],
+	      dgain[WIDTH] = { 0 };
 	float squares = ops_squares(x, ALL);
 
 	ops_rmsnorm(x, gain, TOKENS, WIDTH, y, r);
@@ -155,7 +173,7 @@ static void check_rotation(struct sha256 *hash)
 {
 	enum { TABLE = TOKENS * HEAD / 2, ALL = TOKENS * 3 * WIDTH };
 	float cosine[TABLE], sine[TABLE], *qkv = ordinary(ALL, 4);
-	struct ops_rotary rotary = {cosine, sine, TOKENS, HEADS, HEAD};
+	struct ops_rotary rotary = { cosine, sine, TOKENS, HEADS, HEAD };
 
 	ops_rotary_table(TOKENS, HEAD, cosine, sine);
 	ops_rotate(&rotary, qkv, TOKENS, false);
@@ -185,7 +203,7 @@ static void check_losses(struct sha256 *hash)
 {
 	enum { ALL = TOKENS * MODEL_VOCABULARY };
 	uint8_t window[TOKENS + 1];
-	float *logits = ordinary(ALL, 7), losses[TOKENS] = {0}, lane[16] = {0};
+	float *logits = ordinary(ALL, 7), losses[TOKENS] = { 0 }, lane[16] = { 0 };
 
 	for (int i = 0; i <= TOKENS; i++)
 		window[i] = (uint8_t)(i * 37);
@@ -200,8 +218,9 @@ static void check_attention(struct sha256 *hash)
 {
 	enum { ALL = TOKENS * HEAD };
 	size_t kept = attention_kept(TOKENS);
-	float *scratch = mem_align(attention_scratch(TOKENS, HEAD) * sizeof(float)), *p = mem_align(kept * sizeof(float));
-	struct attention shape = {TOKENS, HEAD, HEAD, HEAD, scratch};
+	float *scratch = mem_align(attention_scratch(TOKENS, HEAD) * sizeof(float)),
+	      *p = mem_align(kept * sizeof(float));
+	struct attention shape = { TOKENS, HEAD, HEAD, HEAD, scratch };
 	float *in[4], *out[4];
 
 	for (uint32_t i = 0; i < 4; i++) {
@@ -221,8 +240,9 @@ static void check_attention(struct sha256 *hash)
 static void check_optimizer(struct sha256 *hash)
 {
 	enum { ALL = 1000 };
-	struct adamw adamw = {.lr = 0.001f, .wd = 0.01f, .gradient_scale = 0.7f};
-	float *w = ordinary(ALL, 12), *m = mem_calloc(ALL, sizeof(float)), *v = mem_calloc(ALL, sizeof(float)), powers[2];
+	struct adamw adamw = { .lr = 0.001f, .wd = 0.01f, .gradient_scale = 0.7f };
+	float *w = ordinary(ALL, 12), *m = mem_calloc(ALL, sizeof(float)), *v = mem_calloc(ALL, sizeof(float)),
+	      powers[2];
 
 	for (unsigned t = 1; t <= 3; t++) {
 		float *g = ordinary(ALL, 12 + t);
@@ -239,36 +259,47 @@ static void check_optimizer(struct sha256 *hash)
 /* ---- Everything together ---- */
 
 static const struct train_config small = {
-	.model = {.d = WIDTH, .layers = 1, .heads = HEADS, .ff = HIDDEN, .ctx = TOKENS},
-	.batch = 3, .iterations = 2, .lr_ppm = 5000, .wd_ppm = 10000, .bench_rows = 2,
-	.mu_ppm = 900000, .eta_ppm = 700000, .gate_ppm = 2000000,
+	.model = { .d = WIDTH, .layers = 1, .heads = HEADS, .ff = HIDDEN, .ctx = TOKENS },
+	.batch = 3,
+	.iterations = 2,
+	.lr_ppm = 5000,
+	.wd_ppm = 10000,
+	.bench_rows = 2,
+	.mu_ppm = 900000,
+	.eta_ppm = 700000,
+	.gate_ppm = 2000000,
 };
 
 static void gather(enum noise_domain domain, size_t count, uint8_t *windows)
 {
 	uint8_t dataset[256];
 
-	for (size_t i = 0; i < sizeof(dataset); i++)
+	for (size_t i = 0; i < sizeof dataset; i++)
 		dataset[i] = (uint8_t)(i * i);
-	noise_gather(key, domain, count, dataset, sizeof(dataset), small.model.ctx, windows);
+	noise_gather(key, domain, count, dataset, sizeof dataset, small.model.ctx, windows);
 }
 
 /* The state after a block of this one proof; takes the reference to its parent. */
 static struct state *update(struct step *step, struct state *parent, const uint8_t *delta, struct sha256 *hash)
 {
 	uint8_t *windows = mem_alloc((size_t)small.bench_rows * (small.model.ctx + 1)), value[8];
-	struct update_proof proof = {.delta = delta};
+	struct update_proof proof = { .delta = delta };
 	struct update_outcome outcome;
 
 	gather(NOISE_BENCHMARK, small.bench_rows, windows);
 	struct benchmark *benchmark = benchmark_new(step, parent, windows, key, NULL);
 	struct update_job job = {
-		.parent = parent, .benchmark = benchmark, .windows = windows, .proofs = &proof, .proof_count = 1, .slots = 1,
+		.parent = parent,
+		.benchmark = benchmark,
+		.windows = windows,
+		.proofs = &proof,
+		.proof_count = 1,
+		.slots = 1,
 	};
 	struct state *next = update_execute(step, &job, &outcome);
 
 	write_le64(value, (uint64_t)outcome.slots[0].value);
-	sha256_update(hash, value, sizeof(value));
+	sha256_update(hash, value, sizeof value);
 	hash_floats(hash, &outcome.loss_before, 1);
 	hash_floats(hash, &outcome.loss_after, 1);
 	sha256_update(hash, state_root(next), 32);
@@ -284,7 +315,7 @@ static void check_step(enum engine engine, struct sha256 *hash)
 	struct state *state = state_new_initial(&small.model, key);
 	struct step *step = step_new(&small, engine, 1);
 	uint8_t *windows = mem_alloc(step_windows_size(&small)), *delta = mem_alloc(step_delta_size(&small));
-	struct step_job job = {.state = state, .seed = key, .windows = windows};
+	struct step_job job = { .state = state, .seed = key, .windows = windows };
 
 	gather(NOISE_WINDOW, (size_t)small.iterations * small.batch, windows);
 	if (step_execute(step, &job, delta) == STEP_OK) {
@@ -307,7 +338,7 @@ bool selftest_run(enum engine engine, struct errmsg *err)
 	if (!engine_usable(engine, err))
 		return false;
 	sha256_init(&hash);
-	for (uint32_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
+	for (uint32_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
 		check_product(engine, i, &hash);
 	check_norm(&hash);
 	check_rotation(&hash);
@@ -317,10 +348,12 @@ bool selftest_run(enum engine engine, struct errmsg *err)
 	check_optimizer(&hash);
 	check_step(engine, &hash);
 	sha256_final(&hash, digest);
-	hex_encode(text, digest, sizeof(digest));
+	hex_encode(text, digest, sizeof digest);
 	if (strcmp(text, expected_digest) != 0)
-		return errmsg_set(err, "this build or machine computes other bits than it should: check digest %s, "
-				  "expected %s", text, expected_digest);
+		return errmsg_set(err,
+			"this build or machine computes other bits than it should: check digest %s, "
+			"expected %s",
+			text, expected_digest);
 	return true;
 }
 
@@ -348,19 +381,20 @@ bool selftest_again(enum engine engine, struct errmsg *err)
 /* Nanoseconds of a gradient of a small model, the better of two. */
 static int64_t time_gradient(enum engine engine)
 {
-	const struct model_config config = {.d = 128, .layers = 1, .heads = 4, .ff = 256, .ctx = 128};
+	const struct model_config config = { .d = 128, .layers = 1, .heads = 4, .ff = 256, .ctx = 128 };
 	struct state *state = state_new_initial(&config, key);
 	struct model *model = model_new(&config, engine, NULL);
 	float *gradient = mem_align(model_count(&config) * sizeof(float)), loss;
-	uint8_t windows[4 * (128 + 1)] = {0};
+	uint8_t windows[4 * (128 + 1)] = { 0 };
 	int64_t best = INT64_MAX;
 
 	for (int round = 0; round < 2; round++) {
-		struct profile profile = {0};
+		struct profile profile = { 0 };
 		int64_t sum = 0;
 
 		model_set_profile(model, &profile);
-		model_gradient(model, state_theta(state), windows, 4, (struct model_dither){key, 0}, NULL, gradient, &loss);
+		model_gradient(model, state_theta(state), windows, 4, (struct model_dither){ key, 0 }, NULL, gradient,
+			&loss);
 		for (int kind = 0; kind < PROFILE_KINDS; kind++)
 			sum += profile.nanoseconds[kind];
 		best = sum < best ? sum : best;
@@ -373,10 +407,10 @@ static int64_t time_gradient(enum engine engine)
 
 static bool choose_fastest(enum engine *engine, struct errmsg *err)
 {
-	static const enum engine candidates[] = {ENGINE_OPENBLAS, ENGINE_ONEDNN};
+	static const enum engine candidates[] = { ENGINE_OPENBLAS, ENGINE_ONEDNN };
 	int64_t best = INT64_MAX;
 
-	for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
+	for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
 		int64_t time = selftest_run(candidates[i], err) ? time_gradient(candidates[i]) : INT64_MAX;
 
 		if (time < best) {
@@ -389,11 +423,11 @@ static bool choose_fastest(enum engine *engine, struct errmsg *err)
 
 bool selftest_choose(const char *name, enum engine *engine, struct errmsg *err)
 {
-	static const enum engine exact[] = {ENGINE_OPENBLAS, ENGINE_ONEDNN, ENGINE_REFERENCE};
+	static const enum engine exact[] = { ENGINE_OPENBLAS, ENGINE_ONEDNN, ENGINE_REFERENCE };
 
 	if (strcmp(name, "auto") == 0)
 		return choose_fastest(engine, err);
-	for (size_t i = 0; i < sizeof(exact) / sizeof(exact[0]); i++) {
+	for (size_t i = 0; i < sizeof exact / sizeof exact[0]; i++) {
 		if (strcmp(name, engine_name(exact[i])) == 0) {
 			*engine = exact[i];
 			return selftest_run(*engine, err);

@@ -1,12 +1,12 @@
-#include "ml/float.h"
+#include "ml/state.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "crypto/merkle.h"
+#include "ml/float.h"
 #include "ml/math.h"
 #include "ml/noise.h"
-#include "ml/state.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 
@@ -45,7 +45,7 @@ static void compute_root(struct state *s)
 
 struct state *state_new(const struct model_config *config, float *theta, float *v)
 {
-	struct state *s = mem_alloc(sizeof(*s));
+	struct state *s = mem_alloc(sizeof *s);
 
 	s->config = *config;
 	s->theta = theta;
@@ -57,7 +57,7 @@ struct state *state_new(const struct model_config *config, float *theta, float *
 
 static void draw_tensor(const struct model_tensor *t, const uint8_t key[32], float amplitude, float *theta)
 {
-	uint32_t words[4] = {0};
+	uint32_t words[4] = { 0 };
 
 	noise_words(key, NOISE_INIT, (uint32_t)(t->offset / 4), words);
 	for (size_t i = t->offset; i < t->offset + t->rows * t->cols; i++) {
@@ -129,7 +129,7 @@ struct state *state_ref(struct state *s)
 
 void state_unref(struct state *s)
 {
-	if (!s || atomic_fetch_sub_explicit(&s->references, 1, memory_order_acq_rel) > 1)
+	if (s == NULL || atomic_fetch_sub_explicit(&s->references, 1, memory_order_acq_rel) > 1)
 		return;
 	free(s->theta);
 	free(s->v);

@@ -23,8 +23,8 @@ struct state *state_new(const struct model_config *config, float *theta, float *
  * caller to compare. */
 struct state *state_deserialise(const struct model_config *config, const uint8_t *data, size_t size);
 
-struct state *state_ref(struct state *s);  /* returns s */
-void state_unref(struct state *s);         /* NULL is allowed */
+struct state *state_ref(struct state *s); /* returns s */
+void state_unref(struct state *s);        /* NULL is allowed */
 
 const struct model_config *state_config(const struct state *s);
 const float *state_theta(const struct state *s);

@@ -1,4 +1,4 @@
-#include "ml/float.h"
+#include "ml/step.h"
 
 #include <fenv.h>
 #include <math.h>
@@ -6,8 +6,8 @@
 
 #include "ml/adamw.h"
 #include "ml/delta.h"
+#include "ml/float.h"
 #include "ml/ops.h"
-#include "ml/step.h"
 #include "util/mem.h"
 #include "util/team.h"
 
@@ -17,7 +17,7 @@ const char *train_config_check(const struct train_config *c)
 {
 	const char *wrong = model_config_check(&c->model);
 
-	if (wrong)
+	if (wrong != NULL)
 		return wrong;
 	if (c->iterations < 1 || c->iterations > ITERATIONS_MAX)
 		return "iterations must be 1 to 1024";
@@ -28,7 +28,7 @@ const char *train_config_check(const struct train_config *c)
 	if (c->lr_ppm < 1)
 		return "lr_ppm must be 1 at least: nothing would be learned";
 	if (c->lr_ppm >= PPM_LIMIT || c->wd_ppm >= PPM_LIMIT || c->mu_ppm >= PPM_LIMIT || c->eta_ppm >= PPM_LIMIT ||
-	    c->gate_ppm >= PPM_LIMIT)
+		c->gate_ppm >= PPM_LIMIT)
 		return "rates must be below 2^24 parts per million";
 	return NULL;
 }
@@ -66,7 +66,7 @@ static unsigned members_of(const struct train_config *c, unsigned threads)
 
 struct step *step_new(const struct train_config *config, enum engine engine, unsigned threads)
 {
-	struct step *s = mem_alloc(sizeof(*s));
+	struct step *s = mem_alloc(sizeof *s);
 
 	s->config = *config;
 	s->team = team_new(members_of(config, threads));
@@ -82,12 +82,12 @@ struct step *step_new(const struct train_config *config, enum engine engine, uns
 size_t step_memory(const struct train_config *config, unsigned threads)
 {
 	return mem_aligned_size(model_memory(&config->model, members_of(config, threads))) +
-	       4 * mem_aligned_size(model_count(&config->model) * sizeof(float));
+		4 * mem_aligned_size(model_count(&config->model) * sizeof(float));
 }
 
 void step_free(struct step *s)
 {
-	if (!s)
+	if (s == NULL)
 		return;
 	model_free(s->model);
 	team_free(s->team);
@@ -133,9 +133,9 @@ static void optimise_tensor(void *arg, size_t task, unsigned member)
 static bool iterate(struct step *s, const struct step_job *job, uint32_t t, float powers[2], float *loss)
 {
 	const uint8_t *windows = job->windows + (t - 1) * minibatch_size(&s->config);
-	struct optimisation o = {.step = s, .adamw = {.lr = (float)s->config.lr_ppm / 1000000.0f}};
+	struct optimisation o = { .step = s, .adamw = { .lr = (float)s->config.lr_ppm / 1000000.0f } };
 
-	const struct model_dither dither = {job->seed, (t - 1) * s->config.batch};
+	const struct model_dither dither = { job->seed, (t - 1) * s->config.batch };
 
 	if (!model_gradient(s->model, s->w, windows, s->config.batch, dither, job->cancel, s->gradient, loss))
 		return false;
@@ -155,7 +155,7 @@ static bool iterate(struct step *s, const struct step_job *job, uint32_t t, floa
 static enum step_result execute(struct step *s, const struct step_job *job, uint8_t *delta)
 {
 	const float *theta = state_theta(job->state);
-	float powers[2] = {0}, loss;
+	float powers[2] = { 0 }, loss;
 
 	/* A library built for speed may have told this thread to flush subnormals. */
 	fesetenv(FE_DFL_ENV);
@@ -165,13 +165,13 @@ static enum step_result execute(struct step *s, const struct step_job *job, uint
 	for (uint32_t t = 1; t <= s->config.iterations; t++) {
 		bool ok = iterate(s, job, t, powers, &loss);
 
-		if (job->cancel && atomic_load(job->cancel))
+		if (job->cancel != NULL && atomic_load(job->cancel))
 			return STEP_CANCELLED;
 		if (model_wrong(s->model))
 			return STEP_MISCALCULATED;
 		if (!ok)
 			return STEP_FAILED;
-		if (job->progress)
+		if (job->progress != NULL)
 			job->progress(job->progress_context, t, loss);
 	}
 	for (size_t i = 0; i < s->count; i++)

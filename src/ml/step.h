@@ -4,8 +4,8 @@
  * encodes what it changed as a delta. It depends on nothing else: whoever repeats it gets the same bytes.
  *
  * The caller draws the windows (ml/noise.h tells where they lie) and gathers their bytes. A `struct step` is the
- * memory of one worker: used by one thread at a time, reusable for any number of steps of the same configuration. Several
- * run side by side; or one is shared out over several cores, for whoever waits for it. */
+ * memory of one worker: used by one thread at a time, reusable for any number of steps of the same configuration.
+ * Several run side by side; or one is shared out over several cores, for whoever waits for it. */
 #ifndef ATELIER_ML_STEP_H
 #define ATELIER_ML_STEP_H
 
@@ -20,10 +20,10 @@
 /* Everything of a chain spec that ml knows. Rates are parts per million. */
 struct train_config {
 	struct model_config model;
-	uint32_t batch, iterations;      /* B windows an iteration, C iterations a step */
-	uint32_t lr_ppm, wd_ppm;         /* AdamW */
-	uint32_t mu_ppm, eta_ppm;        /* outer Nesterov momentum, ml/update.h */
-	uint32_t gate_ppm, bench_rows;   /* ml/update.h */
+	uint32_t batch, iterations;    /* B windows an iteration, C iterations a step */
+	uint32_t lr_ppm, wd_ppm;       /* AdamW */
+	uint32_t mu_ppm, eta_ppm;      /* outer Nesterov momentum, ml/update.h */
+	uint32_t gate_ppm, bench_rows; /* ml/update.h */
 };
 
 /* NULL if all fields are within the limits of protocol section 16, else what is wrong (static text). */
@@ -35,7 +35,7 @@ size_t step_delta_size(const struct train_config *config);
 
 enum step_result {
 	STEP_OK,
-	STEP_FAILED,    /* by protocol: the seed has no result; every node finds the same */
+	STEP_FAILED, /* by protocol: the seed has no result; every node finds the same */
 	STEP_CANCELLED,
 	STEP_MISCALCULATED, /* of a checked one: the engine gave a wrong product; it says nothing about the step */
 };
@@ -44,18 +44,18 @@ enum step_result {
 typedef void step_progress(void *context, uint32_t done, float loss);
 
 struct step_job {
-	const struct state *state;       /* of the same model configuration */
-	const uint8_t *seed;             /* 32 bytes */
-	const uint8_t *windows;          /* step_windows_size bytes */
-	bool checked;                    /* check every product of the engine: some per cent more time */
-	const atomic_bool *cancel;       /* may be NULL; looked at several times a second */
-	step_progress *progress;         /* may be NULL */
+	const struct state *state; /* of the same model configuration */
+	const uint8_t *seed;       /* 32 bytes */
+	const uint8_t *windows;    /* step_windows_size bytes */
+	bool checked;              /* check every product of the engine: some per cent more time */
+	const atomic_bool *cancel; /* may be NULL; looked at several times a second */
+	step_progress *progress;   /* may be NULL */
 	void *progress_context;
 };
 
 struct step;
-/* threads: how many share a step, the caller's among them, 1 at least; on a model too small to gain by it the caller works
- * alone. The result is the same. */
+/* threads: how many share a step, the caller's among them, 1 at least; on a model too small to gain by it the caller
+ * works alone. The result is the same. */
 struct step *step_new(const struct train_config *config, enum engine engine, unsigned threads);
 void step_free(struct step *s);
 

@@ -1,10 +1,10 @@
-#include "ml/float.h"
+#include "ml/tensorfile.h"
 
 #include <stdlib.h>
 
+#include "ml/float.h"
 #include "ml/gguf.h"
 #include "ml/safetensors.h"
-#include "ml/tensorfile.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 
@@ -16,20 +16,19 @@ size_t tensorfile_size_max(const struct model_config *config)
 }
 
 bool tensorfile_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta,
-		     struct errmsg *err)
+	struct errmsg *err)
 {
-	return gguf_is(data, size) ? gguf_read(config, data, size, theta, err)
-				   : safetensors_read(config, data, size, theta, err);
+	return gguf_is(data, size) ? gguf_read(config, data, size, theta, err) :
+				     safetensors_read(config, data, size, theta, err);
 }
 
 bool tensorfile_sizes(const uint8_t *data, size_t size, struct model_config *sizes, struct errmsg *err)
 {
-	*sizes = (struct model_config){0};
+	*sizes = (struct model_config){ 0 };
 	return gguf_is(data, size) ? gguf_sizes(data, size, sizes, err) : safetensors_sizes(data, size, sizes, err);
 }
 
-struct state *tensorfile_state(const struct model_config *config, const uint8_t *data, size_t size,
-			       struct errmsg *err)
+struct state *tensorfile_state(const struct model_config *config, const uint8_t *data, size_t size, struct errmsg *err)
 {
 	size_t bytes = model_count(config) * sizeof(float);
 	float *theta = mem_align(bytes), *v = mem_align(bytes);

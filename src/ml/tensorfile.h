@@ -23,7 +23,7 @@ struct tensorfile_source {
 	const struct model_config *config;
 	const float *theta;
 	const char *name;
-	const char *root;      /* model_root in hexadecimal */
+	const char *root; /* model_root in hexadecimal */
 };
 
 /* Takes the next bytes of a file; false, with err set, ends the writing. */
@@ -38,7 +38,7 @@ size_t tensorfile_size_max(const struct model_config *config);
 /* Reads a file of either format, told apart by the first bytes, into theta: model_count floats. False if it does
  * not fit the sizes, with the tensor at fault in err; theta is then undefined. config must pass model_config_check. */
 bool tensorfile_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta,
-		     struct errmsg *err);
+	struct errmsg *err);
 
 /* The sizes of the model that such a file holds, for tensorfile_read to check. What the file does not tell is left 0:
  * heads and ctx of safetensors, whose config.json tells them (ml/huggingface.h). False if it is no such file, or its
@@ -46,16 +46,25 @@ bool tensorfile_read(const struct model_config *config, const uint8_t *data, siz
 bool tensorfile_sizes(const uint8_t *data, size_t size, struct model_config *sizes, struct errmsg *err);
 
 /* The state that begins with such a file's parameters: its outer momentum is zero. NULL if the file does not fit. */
-struct state *tensorfile_state(const struct model_config *config, const uint8_t *data, size_t size,
-			       struct errmsg *err);
+struct state *tensorfile_state(const struct model_config *config, const uint8_t *data, size_t size, struct errmsg *err);
 
 /* ---- For the formats ---- */
 
 /* Which part of a layer a tensor is, in the order of theta; those outside the layers come last. */
 enum tensorfile_part {
-	TENSORFILE_NORM_ATTENTION, TENSORFILE_WQ, TENSORFILE_WK, TENSORFILE_WV, TENSORFILE_WO, TENSORFILE_NORM_MLP,
-	TENSORFILE_WGATE, TENSORFILE_WUP, TENSORFILE_WDOWN, TENSORFILE_LAYER_PARTS,
-	TENSORFILE_EMBEDDING = TENSORFILE_LAYER_PARTS, TENSORFILE_NORM, TENSORFILE_HEAD,
+	TENSORFILE_NORM_ATTENTION,
+	TENSORFILE_WQ,
+	TENSORFILE_WK,
+	TENSORFILE_WV,
+	TENSORFILE_WO,
+	TENSORFILE_NORM_MLP,
+	TENSORFILE_WGATE,
+	TENSORFILE_WUP,
+	TENSORFILE_WDOWN,
+	TENSORFILE_LAYER_PARTS,
+	TENSORFILE_EMBEDDING = TENSORFILE_LAYER_PARTS,
+	TENSORFILE_NORM,
+	TENSORFILE_HEAD,
 };
 
 enum { TENSORFILE_NAME_MAX = 64 };
@@ -66,9 +75,9 @@ enum tensorfile_part tensorfile_part(const struct model_config *config, size_t i
 /* What values are stored as. Every value of every type is a binary32, exactly. */
 enum tensorfile_type {
 	TENSORFILE_F32,
-	TENSORFILE_F16,        /* binary16 */
-	TENSORFILE_BF16,       /* the upper half of a binary32 */
-	TENSORFILE_Q8_0,       /* GGUF's blocks of 32: a binary16 scale, then int8 */
+	TENSORFILE_F16,  /* binary16 */
+	TENSORFILE_BF16, /* the upper half of a binary32 */
+	TENSORFILE_Q8_0, /* GGUF's blocks of 32: a binary16 scale, then int8 */
 };
 
 enum { TENSORFILE_BLOCK = 32, TENSORFILE_BLOCK_BYTES = 34 };
@@ -86,8 +95,8 @@ float tensorfile_half(uint16_t half);
 /* A name out of a file, cut and made printable, for a message. */
 void tensorfile_printable(const void *text, size_t size, char out[TENSORFILE_NAME_MAX]);
 
-/* The byte's text in the vocabulary of byte-level BPE, as GPT-2 began it: printable Latin-1 stands for itself, the other
- * bytes are U+0100 and up in order. UTF-8 with a terminating zero. */
+/* The byte's text in the vocabulary of byte-level BPE, as GPT-2 began it: printable Latin-1 stands for itself, the
+ * other bytes are U+0100 and up in order. UTF-8 with a terminating zero. */
 void tensorfile_byte_text(uint8_t byte, char out[3]);
 
 #endif

@@ -1,17 +1,17 @@
-#include "ml/float.h"
+#include "ml/update.h"
 
 #include <fenv.h>
 #include <stdlib.h>
 
 #include "ml/delta.h"
+#include "ml/float.h"
 #include "ml/math.h"
-#include "ml/update.h"
 #include "util/mem.h"
 
 /* ---- The benchmark at one state ---- */
 
 struct benchmark {
-	bool fails;      /* the pass fails, or its loss or gradient is not finite */
+	bool fails; /* the pass fails, or its loss or gradient is not finite */
 	float loss;
 	float *gradient; /* [n] */
 	uint8_t ticket[32];
@@ -20,7 +20,7 @@ struct benchmark {
 
 static bool is_cancelled(const atomic_bool *cancel)
 {
-	return cancel && atomic_load(cancel);
+	return cancel != NULL && atomic_load(cancel);
 }
 
 static bool all_finite(const float *x, size_t n)
@@ -31,22 +31,22 @@ static bool all_finite(const float *x, size_t n)
 	return true;
 }
 
-/* Loss and gradient number `which`, 0 at the parent's state and 1 at the proposed one. False if the pass fails, is cancelled, or
- * gives anything that is not finite. */
-static bool measure(struct step *s, const float *theta, const uint8_t *windows, const uint8_t ticket[32], uint32_t which,
-		    const atomic_bool *cancel, float *gradient, float *loss)
+/* Loss and gradient number `which`, 0 at the parent's state and 1 at the proposed one. False if the pass fails, is
+ * cancelled, or gives anything that is not finite. */
+static bool measure(struct step *s, const float *theta, const uint8_t *windows, const uint8_t ticket[32],
+	uint32_t which, const atomic_bool *cancel, float *gradient, float *loss)
 {
 	const struct train_config *config = step_config(s);
-	const struct model_dither dither = {ticket, which * config->bench_rows};
+	const struct model_dither dither = { ticket, which * config->bench_rows };
 
 	return model_gradient(step_model(s), theta, windows, config->bench_rows, dither, cancel, gradient, loss) &&
-	       float_is_finite(*loss) && all_finite(gradient, model_count(&config->model));
+		float_is_finite(*loss) && all_finite(gradient, model_count(&config->model));
 }
 
-struct benchmark *benchmark_new(struct step *s, const struct state *state, const uint8_t *windows, const uint8_t ticket[32],
-				const atomic_bool *cancel)
+struct benchmark *benchmark_new(struct step *s, const struct state *state, const uint8_t *windows,
+	const uint8_t ticket[32], const atomic_bool *cancel)
 {
-	struct benchmark *b = mem_alloc(sizeof(*b));
+	struct benchmark *b = mem_alloc(sizeof *b);
 
 	fesetenv(FE_DFL_ENV);
 	b->gradient = mem_align(model_count(state_config(state)) * sizeof(float));
@@ -69,7 +69,7 @@ struct benchmark *benchmark_ref(struct benchmark *b)
 
 void benchmark_unref(struct benchmark *b)
 {
-	if (!b || atomic_fetch_sub_explicit(&b->references, 1, memory_order_acq_rel) > 1)
+	if (b == NULL || atomic_fetch_sub_explicit(&b->references, 1, memory_order_acq_rel) > 1)
 		return;
 	free(b->gradient);
 	free(b);
@@ -85,11 +85,12 @@ struct proposal {
 	const struct update_slot *slots;
 	float *theta, *v; /* [n] results */
 	float mu, eta;
-	uint32_t used;    /* slots that count */
+	uint32_t used; /* slots that count */
 };
 
 /* mean = (x_1 + x_2 + ...) / count over one slot's proofs. */
-static void slot_mean(const struct update_job *job, uint32_t slot, uint32_t proofs, size_t first, size_t count, float *mean)
+static void slot_mean(const struct update_job *job, uint32_t slot, uint32_t proofs, size_t first, size_t count,
+	float *mean)
 {
 	float decoded[RANGE];
 	bool any = false;
@@ -131,11 +132,15 @@ static void propose_range(const struct proposal *p, size_t first, size_t count)
 
 /* propose(U) over the slots that are UPDATE_USED (one at least) into theta and v. */
 static void propose(const struct train_config *config, const struct update_job *job, const struct update_slot *slots,
-		    float *theta, float *v)
+	float *theta, float *v)
 {
 	struct proposal p = {
-		.job = job, .slots = slots, .theta = theta, .v = v,
-		.mu = (float)config->mu_ppm / 1000000.0f, .eta = (float)config->eta_ppm / 1000000.0f,
+		.job = job,
+		.slots = slots,
+		.theta = theta,
+		.v = v,
+		.mu = (float)config->mu_ppm / 1000000.0f,
+		.eta = (float)config->eta_ppm / 1000000.0f,
 	};
 	size_t n = model_count(&config->model);
 
@@ -184,7 +189,7 @@ ML_CLONES static void add_lanes(float lane[16], const float *x, const float *y, 
 /* -dot16(decode(delta), slope, n), decoded range by range. */
 static float proof_value(const uint8_t *delta, const float *slope, size_t n)
 {
-	float lane[16] = {0}, decoded[RANGE];
+	float lane[16] = { 0 }, decoded[RANGE];
 
 	for (size_t first = 0; first < n; first += RANGE) {
 		size_t count = n - first < RANGE ? n - first : RANGE;
@@ -226,7 +231,7 @@ static bool any_used(const struct update_job *job, const struct update_slot *slo
 
 /* Fills theta and v with the final state and the outcome's slots. False if the block is void (or cancelled). */
 static bool try_update(struct step *s, const struct update_job *job, float *theta, float *v, float *slope,
-		       struct update_outcome *outcome)
+	struct update_outcome *outcome)
 {
 	const struct train_config *config = step_config(s);
 	size_t n = model_count(&config->model);
@@ -234,7 +239,7 @@ static bool try_update(struct step *s, const struct update_job *job, float *thet
 
 	propose(config, job, outcome->slots, theta, v);
 	if (job->benchmark->fails ||
-	    !measure(s, theta, job->windows, job->benchmark->ticket, 1, job->cancel, slope, &after))
+		!measure(s, theta, job->windows, job->benchmark->ticket, 1, job->cancel, slope, &after))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		slope[i] = (job->benchmark->gradient[i] + slope[i]) * 0.5f;
@@ -243,12 +248,12 @@ static bool try_update(struct step *s, const struct update_job *job, float *thet
 			return false;
 		propose(config, job, outcome->slots, theta, v);
 		if (!model_loss(step_model(s), theta, job->windows, config->bench_rows, job->cancel, &after) ||
-		    !float_is_finite(after))
+			!float_is_finite(after))
 			return false;
 	}
 	outcome->loss_after = after;
 	return after <= job->benchmark->loss * ((float)config->gate_ppm / 1000000.0f) && all_finite(theta, n) &&
-	       all_finite(v, n);
+		all_finite(v, n);
 }
 
 /* What a void block leaves: the parent's parameters without momentum. */
@@ -268,7 +273,7 @@ struct state *update_execute(struct step *s, const struct update_job *job, struc
 	float *theta = mem_align(bytes), *v = mem_align(bytes), *slope = mem_align(bytes);
 
 	fesetenv(FE_DFL_ENV);
-	*outcome = (struct update_outcome){.loss_before = job->benchmark->loss, .loss_after = NAN};
+	*outcome = (struct update_outcome){ .loss_before = job->benchmark->loss, .loss_after = NAN };
 	count_proofs(job, outcome->slots);
 	outcome->is_void = !try_update(s, job, theta, v, slope, outcome);
 	free(slope);
@@ -281,11 +286,11 @@ struct state *update_execute(struct step *s, const struct update_job *job, struc
 }
 
 struct state *update_replay(const struct train_config *config, const struct update_job *job,
-			    const struct update_outcome *outcome)
+	const struct update_outcome *outcome)
 {
 	size_t bytes = model_count(&config->model) * sizeof(float);
 	float *theta = mem_align(bytes), *v = mem_align(bytes);
-	struct update_slot slots[UPDATE_SLOTS_MAX] = {0};
+	struct update_slot slots[UPDATE_SLOTS_MAX] = { 0 };
 
 	fesetenv(FE_DFL_ENV);
 	count_proofs(job, slots);

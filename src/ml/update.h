@@ -1,8 +1,8 @@
 /* What a block does to the model state, and what its proofs are worth (doc/protocol.md section 10).
  *
- * A pure function of the parent's state, the benchmark windows, the deltas of the block's proofs and the threshold below
- * which a slot is left out. The benchmark's loss and gradient at the parent's state are the same for every child: a
- * `struct benchmark` keeps them, so that several candidates at one height pay for them once. */
+ * A pure function of the parent's state, the benchmark windows, the deltas of the block's proofs and the threshold
+ * below which a slot is left out. The benchmark's loss and gradient at the parent's state are the same for every child:
+ * a `struct benchmark` keeps them, so that several candidates at one height pay for them once. */
 #ifndef ATELIER_ML_UPDATE_H
 #define ATELIER_ML_UPDATE_H
 
@@ -16,13 +16,14 @@
 
 enum { UPDATE_SLOTS_MAX = 16 };
 
-/* Immutable and reference-counted: (l0, G0) at a state over bench_rows windows [bench_rows][ctx + 1], dithered with the ticket of
- * the block that the state is after, as G1 will be. */
+/* Immutable and reference-counted: (l0, G0) at a state over bench_rows windows [bench_rows][ctx + 1], dithered with the
+ * ticket of the block that the state is after, as G1 will be. */
 struct benchmark;
 
-/* NULL only if cancelled (cancel may be NULL). A pass that fails by protocol gives a benchmark that voids its blocks. */
-struct benchmark *benchmark_new(struct step *s, const struct state *state, const uint8_t *windows, const uint8_t ticket[32],
-				const atomic_bool *cancel);
+/* NULL only if cancelled (cancel may be NULL). A pass that fails by protocol gives a benchmark that voids
+ * its blocks. */
+struct benchmark *benchmark_new(struct step *s, const struct state *state, const uint8_t *windows,
+	const uint8_t ticket[32], const atomic_bool *cancel);
 struct benchmark *benchmark_ref(struct benchmark *b); /* returns b */
 void benchmark_unref(struct benchmark *b);            /* NULL is allowed */
 
@@ -33,23 +34,23 @@ struct update_proof {
 
 struct update_job {
 	const struct state *parent;
-	struct benchmark *benchmark;        /* at the parent's state over the same windows */
-	const uint8_t *windows;             /* [bench_rows][ctx + 1], drawn by the parent's ticket */
-	const struct update_proof *proofs;  /* own first, then loose in order */
-	size_t proof_count;                 /* 1 at least */
-	uint32_t slots;                     /* 1 .. UPDATE_SLOTS_MAX */
-	bool leave_out;                     /* v_ref stands on records */
-	int64_t v_ref;                      /* slots with a value below -v_ref are left out; 2^-32 nats, positive */
-	const atomic_bool *cancel;          /* may be NULL */
+	struct benchmark *benchmark;       /* at the parent's state over the same windows */
+	const uint8_t *windows;            /* [bench_rows][ctx + 1], drawn by the parent's ticket */
+	const struct update_proof *proofs; /* own first, then loose in order */
+	size_t proof_count;                /* 1 at least */
+	uint32_t slots;                    /* 1 .. UPDATE_SLOTS_MAX */
+	bool leave_out;                    /* v_ref stands on records */
+	int64_t v_ref;                     /* slots with a value below -v_ref are left out; 2^-32 nats, positive */
+	const atomic_bool *cancel;         /* may be NULL */
 };
 
 /* As a coinbase states it: 0 no proof, 1 used, 2 left out. */
 enum update_slot_state { UPDATE_EMPTY, UPDATE_USED, UPDATE_LEFT_OUT };
 
 struct update_slot {
-	uint32_t count;                  /* proofs */
+	uint32_t count; /* proofs */
 	enum update_slot_state state;
-	int64_t value;                   /* 2^-32 nats; 0 without proofs */
+	int64_t value; /* 2^-32 nats; 0 without proofs */
 };
 
 struct update_outcome {
@@ -67,6 +68,6 @@ int64_t update_value(float x);
 /* The new state alone, from an outcome that a later coinbase stated: no benchmark is computed. For initial sync. Only
  * outcome->is_void and the slots' states are read. */
 struct state *update_replay(const struct train_config *config, const struct update_job *job,
-			    const struct update_outcome *outcome);
+	const struct update_outcome *outcome);
 
 #endif

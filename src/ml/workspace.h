@@ -1,8 +1,8 @@
 /* The memory in which a pass over the model works: what ml/model.c lays out and ml/pass.c fills. For these two alone.
  *
- * A pass goes over its windows in micro-batches of at most 1024 tokens, one chunk: over it the gradients of the matrices
- * contract. Forward and back, no window knows of another, so a chunk is shared out in blocks of windows, small enough for a
- * core's own cache. */
+ * A pass goes over its windows in micro-batches of at most 1024 tokens, one chunk: over it the gradients of the
+ * matrices contract. Forward and back, no window knows of another, so a chunk is shared out in blocks of windows, small
+ * enough for a core's own cache. */
 #ifndef ATELIER_ML_WORKSPACE_H
 #define ATELIER_ML_WORKSPACE_H
 
@@ -37,7 +37,7 @@ struct member {
 	float *x;  /* [block][d or ff] what a product takes */
 	float *dx; /* [block][d or ff] and what comes back from it */
 	float *attention;
-	int32_t *largest[2]; /* [widest] of a chunk */
+	int32_t *largest[2];    /* [widest] of a chunk */
 	struct freivalds check; /* model_check makes it that of `work` */
 };
 
@@ -46,17 +46,17 @@ struct model {
 	struct layout layout;
 	enum engine engine;
 	struct team *team;
-	unsigned member_count;     /* of the team */
-	size_t windows, block;      /* windows of a chunk, of a block */
+	unsigned member_count; /* of the team */
+	size_t windows, block; /* windows of a chunk, of a block */
 	char *arena;
 	struct layer *layers;
-	struct linear *matrices;    /* [layers][4], and the head */
+	struct linear *matrices; /* [layers][4], and the head */
 	struct freivalds_vectors vectors;
 	struct member *members;
 	float *h, *r, *logits, *losses; /* [T][d], [T], [T][256], [T]: after the last layer */
-	float *cosine, *sine;       /* [ctx][head / 2] */
-	/* On the way back, [T][...]: gradients of h before and after the layer's half under way, of the input of its norm's
-	 * product and of that product's result; and what that norm and the gate give. */
+	float *cosine, *sine;           /* [ctx][head / 2] */
+	/* On the way back, [T][...]: gradients of h before and after the layer's half under way, of the input of its
+	 * norm's product and of that product's result; and what that norm and the gate give. */
 	float *dh[2], *dz, *dy, *z, *b;
 	int32_t *dh_largest, *dy_largest, *z_largest, *b_largest; /* [blocks][...] */
 	struct profile *profile;

@@ -44,22 +44,22 @@ bool address_split(const char *text, uint16_t default_port, char host[HOST_TEXT]
 	if (*text == '[') {
 		start++;
 		end = strchr(text, ']');
-		if (!end || (end[1] != 0 && end[1] != ':'))
+		if (end == NULL || (end[1] != 0 && end[1] != ':'))
 			return false;
 		colon = end[1] ? end + 1 : NULL;
-	} else if (colon && strchr(text, ':') != colon) {
+	} else if (colon != NULL && strchr(text, ':') != colon) {
 		colon = NULL;
-	} else if (colon) {
+	} else if (colon != NULL) {
 		end = colon;
 	}
-	if (colon && (!parse_number(colon + 1, 65535, &number) || number == 0))
+	if (colon != NULL && (!parse_number(colon + 1, 65535, &number) || number == 0))
 		return false;
 	if (start == end || (size_t)(end - start) >= HOST_TEXT)
 		return false;
 	memcpy(host, start, (size_t)(end - start));
 	host[end - start] = 0;
 	*port = (uint16_t)number;
-	return start > text || strchr(host, ':') ? parse_ip(ip, host) : is_name(host);
+	return start > text || strchr(host, ':') != NULL ? parse_ip(ip, host) : is_name(host);
 }
 
 bool address_parse(struct address *address, const char *text, uint16_t default_port)
@@ -72,7 +72,7 @@ bool address_parse(struct address *address, const char *text, uint16_t default_p
 bool address_parse_subnet(uint8_t ip[16], unsigned *prefix, const char *text)
 {
 	const char *slash = strchr(text, '/');
-	size_t length = slash ? (size_t)(slash - text) : strlen(text);
+	size_t length = slash != NULL ? (size_t)(slash - text) : strlen(text);
 	char host[ADDRESS_TEXT];
 	unsigned long bits;
 
@@ -83,13 +83,13 @@ bool address_parse_subnet(uint8_t ip[16], unsigned *prefix, const char *text)
 	if (!parse_ip(ip, host))
 		return false;
 	*prefix = 128;
-	if (!slash)
+	if (slash == NULL)
 		return true;
 	if (!parse_number(slash + 1, is_v4(ip) ? 32 : 128, &bits))
 		return false;
 	*prefix = (unsigned)bits + (is_v4(ip) ? 96 : 0);
 	for (unsigned bit = *prefix; bit < 128; bit++)
-		ip[bit / 8] &= (uint8_t)~(0x80u >> bit % 8);
+		ip[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
 	return true;
 }
 
@@ -119,8 +119,8 @@ void address_format_subnet(const uint8_t ip[16], unsigned prefix, char out[ADDRE
 
 bool address_is_loopback(const struct address *address)
 {
-	return is_v4(address->ip) ? address->ip[12] == 127
-	                          : memcmp(address->ip, &in6addr_loopback, sizeof in6addr_loopback) == 0;
+	return is_v4(address->ip) ? address->ip[12] == 127 :
+				    memcmp(address->ip, &in6addr_loopback, sizeof in6addr_loopback) == 0;
 }
 
 unsigned address_group_prefix(const uint8_t group[16])

@@ -29,10 +29,10 @@ void address_format(const struct address *address, char out[ADDRESS_TEXT]);
 void address_format_subnet(const uint8_t ip[16], unsigned prefix, char out[ADDRESS_TEXT]);
 
 bool address_is_loopback(const struct address *address);
-/* What is most likely one holder's: an IPv4 address, or one IPv6 /64 (whose other bits are zero). What strangers may have of
- * something scarce is counted by that. */
+/* What is most likely one holder's: an IPv4 address, or one IPv6 /64 (whose other bits are zero). What strangers may
+ * have of something scarce is counted by that. */
 void address_group(const struct address *address, uint8_t group[16]);
-unsigned address_group_prefix(const uint8_t group[16]);   /* bits of the 128 */
+unsigned address_group_prefix(const uint8_t group[16]); /* bits of the 128 */
 bool address_same_group(const struct address *a, const struct address *b);
 bool address_in_subnet(const struct address *address, const uint8_t ip[16], unsigned prefix);
 

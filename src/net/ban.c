@@ -55,7 +55,7 @@ void ban_add(struct ban_list *list, const struct ban *ban)
 {
 	struct ban *place = find(list, ban->ip, ban->prefix);
 
-	if (!place)
+	if (place == NULL)
 		place = make_room(list);
 	*place = *ban;
 }
@@ -64,7 +64,7 @@ bool ban_remove(struct ban_list *list, const uint8_t ip[16], unsigned prefix)
 {
 	struct ban *ban = find(list, ip, prefix);
 
-	if (!ban)
+	if (ban == NULL)
 		return false;
 	*ban = list->bans[--list->count];
 	return true;
@@ -115,8 +115,12 @@ static bool is_own(const uint8_t group[16])
 
 bool ban_discourage(struct ban_list *list, const uint8_t group[16], int64_t now)
 {
-	struct ban ban = { .prefix = address_group_prefix(group), .created = now, .until = now + BAN_DEFAULT_SECONDS,
-	                   .discouraged = true };
+	struct ban ban = {
+		.prefix = address_group_prefix(group),
+		.created = now,
+		.until = now + BAN_DEFAULT_SECONDS,
+		.discouraged = true,
+	};
 
 	if (is_own(group))
 		return false;

@@ -1,7 +1,7 @@
 /* Addresses this node does not talk to: banned by the operator, or discouraged after a false proof. In memory only.
  *
- * Discouraged is an address group, IPv6 by /64. 127.0.0.1 and ::1 are never discouraged: from there come this machine's own
- * programs, and proxies with all who use them. Times are clock_wall seconds. */
+ * Discouraged is an address group, IPv6 by /64. 127.0.0.1 and ::1 are never discouraged: from there come this machine's
+ * own programs, and proxies with all who use them. Times are clock_wall seconds. */
 #ifndef ATELIER_NET_BAN_H
 #define ATELIER_NET_BAN_H
 
@@ -9,13 +9,13 @@
 
 struct ban {
 	uint8_t ip[16];
-	unsigned prefix;          /* bits of the 128 */
+	unsigned prefix; /* bits of the 128 */
 	int64_t created, until;
-	bool discouraged;         /* by this node, not by its operator */
+	bool discouraged; /* by this node, not by its operator */
 };
 
 struct ban_list {
-	struct ban *bans;         /* owned */
+	struct ban *bans; /* owned */
 	size_t count, cap;
 };
 
@@ -26,7 +26,7 @@ void ban_clear(struct ban_list *list);
 
 /* A subnet that is there already gets the new times. With BAN_MAX entries the one that ends first makes room. */
 void ban_add(struct ban_list *list, const struct ban *ban);
-bool ban_remove(struct ban_list *list, const uint8_t ip[16], unsigned prefix);   /* false: not there */
+bool ban_remove(struct ban_list *list, const uint8_t ip[16], unsigned prefix); /* false: not there */
 const struct ban *ban_find(struct ban_list *list, const uint8_t ip[16], unsigned prefix, int64_t now);
 
 /* Whether the operator has banned this subnet, or (prefix 128) any around the address. Forgets what is over. */

@@ -10,13 +10,13 @@
 #include "util/mem.h"
 
 enum {
-	IDLE_MS = 600000,          /* a peer that let a request run out is left alone that long */
-	WANTED_MAX = 16384,        /* more than the smallest blobs of one block's budget */
-	FIRST_PAUSE_MS = 2000,     /* after all peers were asked in vain; doubles */
+	IDLE_MS = 600000,      /* a peer that let a request run out is left alone that long */
+	WANTED_MAX = 16384,    /* more than the smallest blobs of one block's budget */
+	FIRST_PAUSE_MS = 2000, /* after all peers were asked in vain; doubles */
 	LAST_PAUSE_MS = 60000,
-	SLOWEST = 64,              /* bytes a millisecond that a sender must reach, beyond the fixed time */
+	SLOWEST = 64, /* bytes a millisecond that a sender must reach, beyond the fixed time */
 	LIFE_MS = 86400000,
-	ASKED_MAX = 2,             /* peers from whom one blob is awaited */
+	ASKED_MAX = 2, /* peers from whom one blob is awaited */
 };
 
 struct wanted {
@@ -24,7 +24,7 @@ struct wanted {
 	struct request {
 		struct peer *peer;
 		int64_t start_by, deadline; /* when a blob must be coming in, and when it must be here */
-	} asked[ASKED_MAX];        /* the elder first */
+	} asked[ASKED_MAX];                 /* the elder first */
 	size_t asked_count;
 	struct buf tried;          /* ids of the peers asked in this round, 8 bytes each */
 	int64_t not_before, pause; /* next round */
@@ -33,7 +33,7 @@ struct wanted {
 
 struct blobs {
 	struct peers *peers;
-	struct map wanted;         /* root -> struct wanted, owned */
+	struct map wanted; /* root -> struct wanted, owned */
 };
 
 struct blobs *blobs_new(struct peers *peers)
@@ -66,7 +66,7 @@ void blobs_wanted(struct blobs *blobs, const uint8_t root[32], uint64_t size, ui
 {
 	struct wanted *wanted = map_get(&blobs->wanted, root);
 
-	if (!wanted) {
+	if (wanted == NULL) {
 		if (blobs->wanted.count >= WANTED_MAX)
 			return;
 		wanted = mem_calloc(1, sizeof *wanted);
@@ -103,11 +103,11 @@ void blobs_offered(struct blobs *blobs, const struct peer *peer, const uint8_t r
 	struct wanted *wanted = map_get(&blobs->wanted, root);
 	size_t at;
 
-	if (!wanted || wanted->source == peer->id)
+	if (wanted == NULL || wanted->source == peer->id)
 		return;
 	wanted->source = peer->id;
 	at = find_tried(wanted, peer->id);
-	if (at < wanted->tried.size && !find_request(wanted, peer)) {
+	if (at < wanted->tried.size && find_request(wanted, peer) == NULL) {
 		wanted->tried.size -= sizeof peer->id;
 		memmove(wanted->tried.data + at, wanted->tried.data + at + sizeof peer->id, wanted->tried.size - at);
 	}
@@ -125,7 +125,7 @@ static void forget(struct blobs *blobs, const uint8_t root[32])
 {
 	struct wanted *wanted = map_remove(&blobs->wanted, root);
 
-	if (!wanted)
+	if (wanted == NULL)
 		return;
 	while (wanted->asked_count > 0)
 		request_ended(wanted, &wanted->asked[0]);
@@ -140,7 +140,7 @@ void blobs_peer_gone(struct blobs *blobs, struct peer *peer)
 	for (size_t at = 0; map_next(&blobs->wanted, &at, &root, &value);) {
 		struct request *request = find_request(value, peer);
 
-		if (request)
+		if (request != NULL)
 			request_ended(value, request);
 	}
 	peers_work(blobs->peers);
@@ -149,9 +149,9 @@ void blobs_peer_gone(struct blobs *blobs, struct peer *peer)
 void blobs_on_notfound(struct blobs *blobs, struct peer *peer, const uint8_t root[32])
 {
 	struct wanted *wanted = map_get(&blobs->wanted, root);
-	struct request *request = wanted ? find_request(wanted, peer) : NULL;
+	struct request *request = wanted != NULL ? find_request(wanted, peer) : NULL;
 
-	if (!request)
+	if (request == NULL)
 		return;
 	request_ended(wanted, request);
 	peer->blobs.credit--;
@@ -199,10 +199,10 @@ void blobs_on_blob(struct blobs *blobs, struct peer *peer, const uint8_t *payloa
 	peer->blobs.credit--;
 	peer->blobs.heard = clock_mono_ms();
 	wanted = map_get(&blobs->wanted, root);
-	if (!wanted)
+	if (wanted == NULL)
 		return;
 	request = find_request(wanted, peer);
-	if (request)
+	if (request != NULL)
 		request_ended(wanted, request);
 	if (store(blobs, peer, root, bytes, count)) {
 		forget(blobs, root);
@@ -235,15 +235,15 @@ static struct peer *next_to_ask(struct blobs *blobs, struct wanted *wanted, int6
 		bool is_source = p->id == wanted->source, free = p->blobs.asked < PEER_BLOBS_MAX;
 
 		if (!peer_usable(p) || now < p->blobs.idle_until || is_silent(p, now) ||
-		    find_tried(wanted, p->id) < wanted->tried.size)
+			find_tried(wanted, p->id) < wanted->tried.size)
 			continue;
 		if (is_source)
 			return free ? p : NULL;
-		if (free && (!next || (p->answers && !next->answers)))
+		if (free && (next == NULL || (p->answers && !next->answers)))
 			next = p;
 		busy = busy || !free;
 	}
-	if (!next && !busy && wanted->asked_count == 0)
+	if (next == NULL && !busy && wanted->asked_count == 0)
 		start_round(wanted, now);
 	return next;
 }
@@ -254,7 +254,7 @@ static void ask(struct blobs *blobs, const uint8_t root[32], struct wanted *want
 	struct inventory_item item = { .type = INVENTORY_BLOB };
 	struct buf payload;
 
-	if (!peer)
+	if (peer == NULL)
 		return;
 	if (wanted->asked_count == ASKED_MAX) {
 		wanted->asked[0].peer->blobs.idle_until = now + blobs->peers->timeouts.blob;

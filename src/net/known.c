@@ -30,7 +30,7 @@ bool known_add(struct known *known, const uint8_t id[32])
 
 	if (known_has(known, id))
 		return false;
-	if (!known->ring)
+	if (known->ring == NULL)
 		known->ring = mem_calloc(known->cap, sizeof *known->ring);
 	place = known->ring[known->next];
 	/* A place never used holds zeros, which nothing maps from. */

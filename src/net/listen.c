@@ -18,8 +18,9 @@ static int bind_socket(const struct address *address, bool every, struct errmsg 
 
 	address_format(address, text);
 	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-	    (to.ss_family == AF_INET || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, every ? &off : &on, sizeof on) == 0) &&
-	    bind(fd, (struct sockaddr *)&to, size) == 0)
+		(to.ss_family == AF_INET ||
+			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, every ? &off : &on, sizeof on) == 0) &&
+		bind(fd, (struct sockaddr *)&to, size) == 0)
 		return fd;
 	errmsg_set(err, "Cannot listen on %s: %s", text, strerror(errno));
 	if (fd >= 0)
@@ -33,7 +34,7 @@ int listen_socket(const char *bind_to, uint16_t port, struct errmsg *err)
 	struct address address = { .port = port };
 	int fd;
 
-	if (bind_to) {
+	if (bind_to != NULL) {
 		if (!address_parse(&address, bind_to, port)) {
 			errmsg_set(err, "Not an address to listen on: \"%s\"", bind_to);
 			return -1;

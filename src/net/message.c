@@ -46,7 +46,8 @@ void message_limits_init(struct message_limits *limits, const struct spec *spec)
 	limits->size[MESSAGE_GETHEADERS] = 4 + COMPACT_MAX + (MESSAGE_MAX_LOCATOR + 1) * 32;
 	limits->size[MESSAGE_HEADERS] = COMPACT_MAX + MESSAGE_MAX_HEADERS * HEADER_SIZE;
 	limits->size[MESSAGE_SENDHEADERS] = 0;
-	limits->size[MESSAGE_BLOCK] = HEADER_SIZE + 2 * COMPACT_MAX + 1 + spec->block_weight + BLOCK_MAX_LOOSE * HEADER_SIZE;
+	limits->size[MESSAGE_BLOCK] = HEADER_SIZE + 2 * COMPACT_MAX + 1 + spec->block_weight +
+		BLOCK_MAX_LOOSE * HEADER_SIZE;
 	limits->size[MESSAGE_TX] = spec->block_weight;
 	limits->size[MESSAGE_PROOF] = HEADER_SIZE;
 	limits->size[MESSAGE_BLOB] = 32 + spec->blob_max;
@@ -72,7 +73,7 @@ static bool command_sound(const uint8_t command[COMMAND_SIZE])
 }
 
 const char *message_header_read(struct message_header *header, const uint8_t in[MESSAGE_HEADER_SIZE],
-                                const struct message_limits *limits)
+	const struct message_limits *limits)
 {
 	if (memcmp(in, limits->magic, 4) != 0)
 		return "wrong network magic";
@@ -99,7 +100,7 @@ bool message_checksum_ok(const struct message_header *header, const uint8_t *pay
 }
 
 void message_header_write(uint8_t out[MESSAGE_HEADER_SIZE], const uint8_t magic[4], enum message_kind kind,
-                          const uint8_t *payload, size_t size)
+	const uint8_t *payload, size_t size)
 {
 	uint8_t hash[32];
 

@@ -21,9 +21,9 @@
 
 enum {
 	MESSAGE_HEADER_SIZE = 24,
-	MESSAGE_MAX = 1 << 25,          /* payload bytes, of any message */
-	MESSAGE_PROTOCOL = 1,           /* the version number we speak */
-	MESSAGE_MAX_INVENTORY = 50000,  /* items of inv, getdata, notfound */
+	MESSAGE_MAX = 1 << 25,         /* payload bytes, of any message */
+	MESSAGE_PROTOCOL = 1,          /* the version number we speak */
+	MESSAGE_MAX_INVENTORY = 50000, /* items of inv, getdata, notfound */
 	MESSAGE_MAX_HEADERS = 2000,
 	MESSAGE_MAX_LOCATOR = 101,
 	MESSAGE_MAX_AGENT = 256,
@@ -44,12 +44,12 @@ enum message_kind {
 	MESSAGE_TX,
 	MESSAGE_PROOF,
 	MESSAGE_BLOB,
-	MESSAGE_UNKNOWN,                /* a command of some later version: skipped */
+	MESSAGE_UNKNOWN, /* a command of some later version: skipped */
 };
 
 struct message_header {
 	enum message_kind kind;
-	char command[13];               /* as sent; zero-terminated, printable */
+	char command[13]; /* as sent; zero-terminated, printable */
 	uint32_t size;
 	uint8_t checksum[4];
 };
@@ -62,10 +62,10 @@ struct message_limits {
 };
 void message_limits_init(struct message_limits *limits, const struct spec *spec);
 const char *message_header_read(struct message_header *header, const uint8_t in[MESSAGE_HEADER_SIZE],
-                                const struct message_limits *limits);
+	const struct message_limits *limits);
 bool message_checksum_ok(const struct message_header *header, const uint8_t *payload);
 void message_header_write(uint8_t out[MESSAGE_HEADER_SIZE], const uint8_t magic[4], enum message_kind kind,
-                          const uint8_t *payload, size_t size);
+	const uint8_t *payload, size_t size);
 const char *message_command(enum message_kind kind); /* "" for UNKNOWN */
 
 /* Bitcoin's version message. The two addresses in it (26 bytes each) are written as zeros and not looked at. */
@@ -73,10 +73,10 @@ struct message_version {
 	uint32_t version;
 	uint64_t services;
 	int64_t time;
-	uint64_t nonce;                  /* to notice a connection to oneself */
+	uint64_t nonce;                    /* to notice a connection to oneself */
 	char agent[MESSAGE_MAX_AGENT + 1]; /* characters that are not printable ASCII are read as '?' */
 	uint32_t height;
-	bool relay;                      /* wants transactions; true where the message ends before it */
+	bool relay; /* wants transactions; true where the message ends before it */
 };
 bool message_read_version(struct message_version *version, const void *data, size_t size);
 void message_write_version(struct buf *out, const struct message_version *version);
@@ -88,7 +88,7 @@ void message_write_nonce(struct buf *out, uint64_t nonce);
 /* inv, getdata, notfound. Types this version does not know are read as they are. */
 enum inventory_type { INVENTORY_TX = 1, INVENTORY_BLOCK = 2, INVENTORY_PROOF = 3, INVENTORY_BLOB = 4 };
 struct inventory_item {
-	uint32_t type;                   /* of enum inventory_type, if we know it */
+	uint32_t type; /* of enum inventory_type, if we know it */
 	uint8_t id[32];
 };
 bool message_read_inventory(struct inventory_item **items, size_t *count, const void *data, size_t size);

@@ -1,11 +1,10 @@
 #include "net/named.h"
 
+#include <event2/dns.h>
+#include <event2/util.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <event2/dns.h>
-#include <event2/util.h>
 
 #include "util/clock.h"
 #include "util/log.h"
@@ -21,9 +20,9 @@ void named_init(struct named *named, struct peers *peers, uint16_t default_port)
 /* A node whose name is being resolved is freed by the answer, which comes even when the resolver is freed. */
 void named_clear(struct named *named)
 {
-	while (named->first)
+	while (named->first != NULL)
 		named_remove(named, named->first);
-	if (named->resolver)
+	if (named->resolver != NULL)
 		evdns_base_free(named->resolver, 1);
 	named->resolver = NULL;
 }
@@ -101,7 +100,7 @@ static void connect_to(struct named_node *node, const struct address *address)
 
 	if (named->may_connect(named->context, address))
 		peer = peer_new(named->peers, node->once ? PEER_ONETRY : PEER_MANUAL, address, node->name, -1);
-	if (peer)
+	if (peer != NULL)
 		node->peer = peer->id;
 	else
 		try_later(node);
@@ -116,7 +115,7 @@ static bool choose_address(const struct evutil_addrinfo *found, unsigned attempt
 		count++;
 	for (unsigned skip = count ? attempt % count : 0; skip > 0; skip--)
 		found = found->ai_next;
-	return found && address_from_sockaddr(address, found->ai_addr);
+	return found != NULL && address_from_sockaddr(address, found->ai_addr);
 }
 
 static void on_resolved(int result, struct evutil_addrinfo *found, void *context)
@@ -126,7 +125,7 @@ static void on_resolved(int result, struct evutil_addrinfo *found, void *context
 	bool good = result == 0 && choose_address(found, node->attempt++, &address);
 	char host[HOST_TEXT];
 
-	if (found)
+	if (found != NULL)
 		evutil_freeaddrinfo(found);
 	node->resolving = false;
 	if (node->removed) {
@@ -139,7 +138,7 @@ static void on_resolved(int result, struct evutil_addrinfo *found, void *context
 		return;
 	}
 	log_info("The name of node %s cannot be resolved: %s", node->name,
-	         result ? evutil_gai_strerror(result) : "no address");
+		result ? evutil_gai_strerror(result) : "no address");
 	try_later(node);
 }
 
@@ -150,10 +149,10 @@ static void resolve(struct named_node *node)
 	char host[HOST_TEXT];
 	uint16_t port;
 
-	if (!named->resolver)
-		named->resolver = evdns_base_new(named->peers->base, EVDNS_BASE_INITIALIZE_NAMESERVERS |
-		                                                     EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	if (!named->resolver) {
+	if (named->resolver == NULL)
+		named->resolver = evdns_base_new(named->peers->base,
+			EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+	if (named->resolver == NULL) {
 		log_warn("Names cannot be resolved: the system's resolver settings are not usable");
 		try_later(node);
 		return;

@@ -9,7 +9,7 @@ struct evdns_base;
 struct named_node {
 	struct named_node *next;
 	char name[HOST_TEXT + 8];
-	bool once;                 /* RPC onetry: forgotten after the attempt */
+	bool once; /* RPC onetry: forgotten after the attempt */
 	bool resolving;
 	bool removed;              /* freed when the resolver has answered */
 	unsigned attempt;          /* counts how often its name was resolved */
@@ -21,7 +21,7 @@ struct named_node {
 struct named {
 	struct peers *peers;
 	struct named_node *first;
-	struct evdns_base *resolver;  /* made when the first name that is not numeric comes */
+	struct evdns_base *resolver; /* made when the first name that is not numeric comes */
 	uint16_t default_port;
 	/* Asked before each connection. */
 	bool (*may_connect)(void *context, const struct address *address);

@@ -1,14 +1,13 @@
 #include "net/net.h"
 
 #include <errno.h>
+#include <event2/listener.h>
+#include <event2/util.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <event2/listener.h>
-#include <event2/util.h>
 
 #include "net/blobs.h"
 #include "net/listen.h"
@@ -34,9 +33,9 @@ struct net {
 	uint16_t port;
 	size_t max_peers, max_per_address, max_open;
 	bool active;
-	int64_t accept_after;      /* nothing could be accepted: the listener rests until then; 0: it does not */
+	int64_t accept_after; /* nothing could be accepted: the listener rests until then; 0: it does not */
 	struct log_limit accept_log;
-	bool accept_told;          /* the log says that nothing can be accepted */
+	bool accept_told; /* the log says that nothing can be accepted */
 };
 
 /* Messages. */
@@ -179,7 +178,7 @@ static void on_block_proven(void *context, const struct index_entry *entry, cons
 }
 
 static void on_block_verdict(void *context, const struct index_entry *entry, const struct source *source,
-                             const struct reject *reject)
+	const struct reject *reject)
 {
 	struct net *net = context;
 
@@ -187,7 +186,7 @@ static void on_block_verdict(void *context, const struct index_entry *entry, con
 }
 
 static void on_proof_verdict(void *context, const struct header *header, const struct source *source,
-                             const struct reject *reject)
+	const struct reject *reject)
 {
 	struct net *net = context;
 
@@ -263,8 +262,7 @@ static bool may_connect(void *context, const struct address *address)
 {
 	struct net *net = context;
 
-	return net->active && open_peers(net) < net->max_open &&
-	       !ban_given(&net->bans, address->ip, 128, clock_wall());
+	return net->active && open_peers(net) < net->max_open && !ban_given(&net->bans, address->ip, 128, clock_wall());
 }
 
 /* Why a connection from there is not taken, or NULL. */
@@ -284,7 +282,7 @@ static const char *refusal(struct net *net, const struct address *address)
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int size,
-                      void *context)
+	void *context)
 {
 	struct net *net = context;
 	struct address address;
@@ -295,9 +293,9 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	if (net->accept_told)
 		log_info("Connections are accepted again");
 	net->accept_told = false;
-	if (why)
+	if (why != NULL)
 		log_debug(LOG_NET, "A connection is refused: %s", why);
-	if (why || !peer_new(&net->peers, PEER_INBOUND, &address, NULL, fd))
+	if (why != NULL || peer_new(&net->peers, PEER_INBOUND, &address, NULL, fd) == NULL)
 		evutil_closesocket(fd);
 }
 
@@ -327,14 +325,15 @@ static bool start_listening(struct net *net, const struct net_options *options, 
 
 	if (fd < 0)
 		return false;
-	net->listener = evconnlistener_new(net->peers.base, on_accept, net, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
-	                                   LISTEN_QUEUE, fd);
-	if (!net->listener) {
+	net->listener = evconnlistener_new(net->peers.base, on_accept, net,
+		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, LISTEN_QUEUE, fd);
+	if (net->listener == NULL) {
 		close(fd);
 		return errmsg_set(err, "Cannot listen: %s", strerror(errno));
 	}
 	evconnlistener_set_error_cb(net->listener, on_accept_error);
-	if (getsockname(fd, (struct sockaddr *)&end, &size) != 0 || !address_from_sockaddr(&address, (struct sockaddr *)&end))
+	if (getsockname(fd, (struct sockaddr *)&end, &size) != 0 ||
+		!address_from_sockaddr(&address, (struct sockaddr *)&end))
 		return errmsg_set(err, "Cannot tell the port that was bound: %s", strerror(errno));
 	net->port = address.port;
 	address_format(&address, text);
@@ -375,9 +374,13 @@ static void init_peers(struct net *net, struct event_base *base, struct chain *c
 		.write = 120000,
 		.silence = 2000,
 	};
-	peers->hooks = (struct peer_hooks){ .context = net, .ready = on_ready, .message = on_message,
-	                                    .drained = on_drained, .closed = on_closed, .misbehaved = on_misbehaved };
-	snprintf(peers->agent, sizeof peers->agent, "%s", options->agent ? options->agent : "/atelier/");
+	peers->hooks = (struct peer_hooks){ .context = net,
+		.ready = on_ready,
+		.message = on_message,
+		.drained = on_drained,
+		.closed = on_closed,
+		.misbehaved = on_misbehaved };
+	snprintf(peers->agent, sizeof peers->agent, "%s", options->agent != NULL ? options->agent : "/atelier/");
 	peers->work = event_new(base, -1, 0, on_work, net);
 }
 
@@ -397,7 +400,7 @@ static void subscribe(struct net *net)
 }
 
 struct net *net_open(struct event_base *base, struct chain *chain, const struct net_options *options,
-                     struct errmsg *err)
+	struct errmsg *err)
 {
 	struct net *net = mem_calloc(1, sizeof *net);
 	struct timeval interval = { .tv_usec = TICK_MS * 1000 };
@@ -417,8 +420,8 @@ struct net *net_open(struct event_base *base, struct chain *chain, const struct 
 	net->tick = event_new(base, -1, EV_PERSIST, on_tick, net);
 	event_add(net->tick, &interval);
 	if ((options->listen && !start_listening(net, options, err)) ||
-	    !add_names(net, options->connect, options->connect_count, err) ||
-	    !add_names(net, options->addnode, options->addnode_count, err)) {
+		!add_names(net, options->connect, options->connect_count, err) ||
+		!add_names(net, options->addnode, options->addnode_count, err)) {
 		net_close(net);
 		return NULL;
 	}
@@ -435,7 +438,7 @@ static void disconnect_all(struct net *net, const char *why)
 void net_close(struct net *net)
 {
 	chain_unsubscribe(net->peers.chain, net);
-	if (net->listener)
+	if (net->listener != NULL)
 		evconnlistener_free(net->listener);
 	disconnect_all(net, "shutting down");
 	peers_reap(&net->peers);
@@ -470,16 +473,16 @@ bool net_active(const struct net *net)
 
 enum net_node_result net_add_node(struct net *net, const char *name)
 {
-	if (named_find(&net->named, name))
+	if (named_find(&net->named, name) != NULL)
 		return NET_NODE_KNOWN;
-	return named_add(&net->named, name, false) ? NET_NODE_OK : NET_NODE_MALFORMED;
+	return named_add(&net->named, name, false) != NULL ? NET_NODE_OK : NET_NODE_MALFORMED;
 }
 
 enum net_node_result net_remove_node(struct net *net, const char *name)
 {
 	struct named_node *node = named_find(&net->named, name);
 
-	if (!node)
+	if (node == NULL)
 		return NET_NODE_UNKNOWN;
 	named_remove(&net->named, node);
 	return NET_NODE_OK;
@@ -487,7 +490,7 @@ enum net_node_result net_remove_node(struct net *net, const char *name)
 
 enum net_node_result net_onetry(struct net *net, const char *name)
 {
-	return named_add(&net->named, name, true) ? NET_NODE_OK : NET_NODE_MALFORMED;
+	return named_add(&net->named, name, true) != NULL ? NET_NODE_OK : NET_NODE_MALFORMED;
 }
 
 void net_each_node(const struct net *net, void (*fn)(void *context, const char *name, uint64_t peer), void *context)
@@ -501,7 +504,7 @@ bool net_disconnect(struct net *net, uint64_t id)
 {
 	struct peer *peer = peers_find(&net->peers, id);
 
-	if (!peer)
+	if (peer == NULL)
 		return false;
 	peer_disconnect(peer, "the operator asked for it");
 	return true;
@@ -528,7 +531,8 @@ void net_ping_all(struct net *net)
 
 void net_counts(const struct net *net, struct net_counts *counts)
 {
-	*counts = (struct net_counts){ .bytes_sent = net->peers.bytes_sent, .bytes_received = net->peers.bytes_received };
+	*counts = (struct net_counts){ .bytes_sent = net->peers.bytes_sent,
+		.bytes_received = net->peers.bytes_received };
 	for (const struct peer *p = net->peers.first; p; p = p->next) {
 		counts->bytes_sent += p->bytes_sent;
 		counts->bytes_received += p->bytes_received;
@@ -546,19 +550,34 @@ static void show_peer(const struct peer *p, void (*fn)(void *context, const stru
 	const struct index_entry *common = sync_common(p);
 	char address[ADDRESS_TEXT];
 	struct net_peer_info info = {
-		.id = p->id, .address = address, .local = p->local, .name = p->name,
-		.inbound = !peer_outbound(p), .manual = p->kind == PEER_MANUAL, .ready = p->ready,
-		.version = p->version.version, .services = p->version.services, .agent = p->version.agent,
-		.start_height = p->version.height, .relays_transactions = p->version.relay,
-		.connected_at = p->connected_at, .last_sent = p->last_sent, .last_received = p->last_received,
-		.time_offset = p->time_offset, .bytes_sent = p->bytes_sent, .bytes_received = p->bytes_received,
-		.messages_sent = p->messages_sent, .messages_received = p->messages_received,
-		.ping_ms = p->ping_ms, .ping_min_ms = p->ping_min_ms,
+		.id = p->id,
+		.address = address,
+		.local = p->local,
+		.name = p->name,
+		.inbound = !peer_outbound(p),
+		.manual = p->kind == PEER_MANUAL,
+		.ready = p->ready,
+		.version = p->version.version,
+		.services = p->version.services,
+		.agent = p->version.agent,
+		.start_height = p->version.height,
+		.relays_transactions = p->version.relay,
+		.connected_at = p->connected_at,
+		.last_sent = p->last_sent,
+		.last_received = p->last_received,
+		.time_offset = p->time_offset,
+		.bytes_sent = p->bytes_sent,
+		.bytes_received = p->bytes_received,
+		.messages_sent = p->messages_sent,
+		.messages_received = p->messages_received,
+		.ping_ms = p->ping_ms,
+		.ping_min_ms = p->ping_min_ms,
 		.ping_wait_ms = p->ping_nonce ? clock_mono_ms() - p->ping_sent : -1,
-		.synced_headers = common ? (int64_t)p->sync.best->height : -1,
-		.synced_blocks = common ? (int64_t)common->height : -1,
+		.synced_headers = common != NULL ? (int64_t)p->sync.best->height : -1,
+		.synced_blocks = common != NULL ? (int64_t)common->height : -1,
 		.blobs_asked = p->blobs.asked,
-		.proofs_valid = p->relay.proofs_valid, .proofs_false = p->relay.proofs_false,
+		.proofs_valid = p->relay.proofs_valid,
+		.proofs_false = p->relay.proofs_false,
 	};
 
 	address_format(&p->address, address);

@@ -1,16 +1,15 @@
 #include "net/peer.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
+#include <event2/util.h>
 #include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <event2/buffer.h>
-#include <event2/util.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 
 #include "util/bytes.h"
 #include "util/clock.h"
@@ -19,9 +18,9 @@
 #include "util/random.h"
 
 enum {
-	READ_CHUNK = 64 << 10,    /* bytes held before a message's length is known */
-	DRAINED = 256 << 10,      /* backlog under which more may be served */
-	SMALL = 4 << 10,          /* payloads up to here are copied into the send buffer */
+	READ_CHUNK = 64 << 10, /* bytes held before a message's length is known */
+	DRAINED = 256 << 10,   /* backlog under which more may be served */
+	SMALL = 4 << 10,       /* payloads up to here are copied into the send buffer */
 };
 
 /* Who comes to us may do so as often as he likes: that fills no log. */
@@ -68,7 +67,7 @@ static void punish(struct peers *peers, const struct source *source, const char 
 {
 	struct peer *peer = peers_find(peers, source->peer);
 
-	if (peer) {
+	if (peer != NULL) {
 		log_warn("peer=%" PRIu64 " %s misbehaved and is dropped: %s", peer->id, peer->name, why);
 		peer->punished = true;
 		close_wire(peer);
@@ -116,11 +115,12 @@ static void release(const void *data, size_t size, void *extra)
 	free(extra);
 }
 
-/* Answers that serve.c holds back while much waits to be sent. All others are written at once, however little is read. */
+/* Answers that serve.c holds back while much waits to be sent. All others are written at once, however little
+ * is read. */
 static bool is_served(enum message_kind kind)
 {
 	return kind == MESSAGE_BLOCK || kind == MESSAGE_BLOB || kind == MESSAGE_TX || kind == MESSAGE_HEADERS ||
-	       kind == MESSAGE_NOTFOUND;
+		kind == MESSAGE_NOTFOUND;
 }
 
 void peer_send(struct peer *peer, enum message_kind kind, struct buf *payload)
@@ -161,9 +161,14 @@ void peer_send_empty(struct peer *peer, enum message_kind kind)
 
 static void send_version(struct peer *peer)
 {
-	struct message_version version = { .version = MESSAGE_PROTOCOL, .services = 1, .time = clock_wall(),
-	                                   .nonce = peer->nonce, .height = chain_tip(peer->set->chain)->height,
-	                                   .relay = true };
+	struct message_version version = {
+		.version = MESSAGE_PROTOCOL,
+		.services = 1,
+		.time = clock_wall(),
+		.nonce = peer->nonce,
+		.height = chain_tip(peer->set->chain)->height,
+		.relay = true,
+	};
 	struct buf payload;
 
 	memcpy(version.agent, peer->set->agent, sizeof version.agent);
@@ -228,8 +233,9 @@ static void on_verack(struct peer *peer)
 	if (peer->ready)
 		return;
 	peer->ready = true;
-	note(peer, "connected (%s): version %" PRIu32 ", %s, height %" PRIu32, peer_outbound(peer) ? "outbound" : "inbound",
-	     peer->version.version, peer->version.agent, peer->version.height);
+	note(peer, "connected (%s): version %" PRIu32 ", %s, height %" PRIu32,
+		peer_outbound(peer) ? "outbound" : "inbound", peer->version.version, peer->version.agent,
+		peer->version.height);
 	peer_ping(peer);
 	peer->set->hooks.ready(peer->set->hooks.context, peer);
 }
@@ -266,7 +272,8 @@ static void dispatch(struct peer *peer, const uint8_t *payload)
 	else if (kind == MESSAGE_VERACK)
 		on_verack(peer);
 	else if (!peer->ready)
-		log_debug(LOG_NET, "peer=%" PRIu64 " %s before the handshake is ignored", peer->id, peer->header.command);
+		log_debug(LOG_NET, "peer=%" PRIu64 " %s before the handshake is ignored", peer->id,
+			peer->header.command);
 	else if (kind == MESSAGE_PING || kind == MESSAGE_PONG)
 		on_ping(peer, kind, payload, size);
 	else
@@ -309,7 +316,7 @@ static void read_header(struct peer *peer, struct evbuffer *in)
 
 	evbuffer_remove(in, bytes, sizeof bytes);
 	wrong = message_header_read(&peer->header, bytes, &peer->set->limits);
-	if (wrong) {
+	if (wrong != NULL) {
 		peer_disconnect(peer, "%s", wrong);
 		return;
 	}
@@ -320,7 +327,7 @@ static void read_header(struct peer *peer, struct evbuffer *in)
 		return;
 	}
 	log_debug(LOG_NET, "peer=%" PRIu64 " %s, %" PRIu32 " bytes, is skipped", peer->id, peer->header.command,
-	          peer->header.size);
+		peer->header.size);
 	peer->skip = peer->header.size;
 }
 
@@ -392,7 +399,7 @@ static void note_local_end(struct peer *peer)
 	struct address address;
 
 	if (getsockname(bufferevent_getfd(peer->wire), (struct sockaddr *)&end, &size) == 0 &&
-	    address_from_sockaddr(&address, (struct sockaddr *)&end))
+		address_from_sockaddr(&address, (struct sockaddr *)&end))
 		address_format(&address, peer->local);
 }
 
@@ -425,8 +432,8 @@ static void on_event(struct bufferevent *wire, short what, void *context)
 
 /* Birth and death. */
 
-/* Who connected to us is one of his address; whom the operator named stands for himself, whatever else is there (under a
- * multicast address, from where nobody connects). */
+/* Who connected to us is one of his address; whom the operator named stands for himself, whatever else is there (under
+ * a multicast address, from where nobody connects). */
 static void name_source(struct peer *peer)
 {
 	peer->source = (struct source){ .peer = peer->id, .chosen = peer_outbound(peer) };
@@ -457,13 +464,13 @@ struct peer *peer_new(struct peers *peers, enum peer_kind kind, const struct add
 	struct sockaddr_storage to;
 	struct peer *peer;
 
-	if (!wire)
+	if (wire == NULL)
 		return NULL;
 	peer = insert(peers);
 	peer->kind = kind;
 	peer->address = *address;
 	name_source(peer);
-	if (name)
+	if (name != NULL)
 		snprintf(peer->name, sizeof peer->name, "%s", name);
 	else
 		address_format(address, peer->name);

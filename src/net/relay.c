@@ -10,27 +10,27 @@
 #include "util/mem.h"
 
 enum {
-	ASKED_MAX = 2,             /* peers from whom one transaction is awaited */
-	LOOK_MS = 250,             /* between looks at all requests */
+	ASKED_MAX = 2, /* peers from whom one transaction is awaited */
+	LOOK_MS = 250, /* between looks at all requests */
 	REFUSED_MAX = 8192,
 	FALSE_MAX = 4096,
 	INVENTORY_CHUNK = 1000,
-	VERDICT_MS = 1800000,      /* for one proof; then the peer's queue goes on */
+	VERDICT_MS = 1800000, /* for one proof; then the peer's queue goes on */
 };
 
 /* Who offered a transaction that is not here, in order; some of them are asked. */
 struct tx_request {
 	struct offer {
 		struct peer *peer;
-		int64_t asked;     /* when it was; 0: not yet */
-	} *offers;                 /* owned */
+		int64_t asked; /* when it was; 0: not yet */
+	} * offers;            /* owned */
 	size_t count, cap;
 };
 
 struct relay {
 	struct peers *peers;
 	struct blobs *blobs;
-	struct map requests;       /* wtxid -> struct tx_request, owned */
+	struct map requests; /* wtxid -> struct tx_request, owned */
 	int64_t next_look;
 	struct known refused;      /* wtxids of transactions the present tip does not allow */
 	struct known false_proofs; /* ids */
@@ -85,7 +85,7 @@ static void send_items(struct peer *peer, enum message_kind kind, struct buf *it
 	if (items->size > 0) {
 		buf_init(&payload);
 		message_write_inventory(&payload, (const void *)items->data,
-		                        items->size / sizeof(struct inventory_item));
+			items->size / sizeof(struct inventory_item));
 		peer_send(peer, kind, &payload);
 	}
 	buf_reset(items);
@@ -115,7 +115,7 @@ static void drop_offer(struct tx_request *request, struct offer *offer)
 
 static bool add_offer(struct tx_request *request, struct peer *peer)
 {
-	if (peer->relay.requests >= PEER_REQUESTS_MAX || find_offer(request, peer))
+	if (peer->relay.requests >= PEER_REQUESTS_MAX || find_offer(request, peer) != NULL)
 		return false;
 	if (request->count == request->cap) {
 		request->cap = request->cap ? 2 * request->cap : 2;
@@ -130,7 +130,7 @@ static void forget_request(struct relay *relay, const uint8_t wtxid[32])
 {
 	struct tx_request *request = map_remove(&relay->requests, wtxid);
 
-	if (!request)
+	if (request == NULL)
 		return;
 	for (size_t i = 0; i < request->count; i++)
 		request->offers[i].peer->relay.requests--;
@@ -148,17 +148,17 @@ static struct offer *next_offer(struct tx_request *request, int64_t now)
 		struct offer *offer = &request->offers[i];
 
 		if (!offer->asked) {
-			if (!next || (offer->peer->answers && !next->peer->answers))
+			if (next == NULL || (offer->peer->answers && !next->peer->answers))
 				next = offer;
 			continue;
 		}
 		if (!is_silent(offer, now))
 			return NULL;
-		if (!eldest || offer->asked < eldest->asked)
+		if (eldest == NULL || offer->asked < eldest->asked)
 			eldest = offer;
 		asked++;
 	}
-	if (!next || asked < ASKED_MAX)
+	if (next == NULL || asked < ASKED_MAX)
 		return next;
 	next -= next > eldest;
 	drop_offer(request, eldest);
@@ -170,7 +170,7 @@ static void ask_next(struct tx_request *request, const uint8_t wtxid[32], int64_
 	struct offer *offer = next_offer(request, now);
 	struct buf items;
 
-	if (!offer)
+	if (offer == NULL)
 		return;
 	offer->asked = now;
 	buf_init(&items);
@@ -181,7 +181,7 @@ static void ask_next(struct tx_request *request, const uint8_t wtxid[32], int64_
 
 static bool wanted_tx(struct relay *relay, const uint8_t wtxid[32])
 {
-	return !chain_mempool_find_wtxid(relay->peers->chain, wtxid) && !known_has(&relay->refused, wtxid);
+	return chain_mempool_find_wtxid(relay->peers->chain, wtxid) == NULL && !known_has(&relay->refused, wtxid);
 }
 
 static void tx_offered(struct relay *relay, struct peer *peer, const uint8_t wtxid[32], struct buf *ask)
@@ -193,7 +193,7 @@ static void tx_offered(struct relay *relay, struct peer *peer, const uint8_t wtx
 	if (!wanted_tx(relay, wtxid))
 		return;
 	request = map_get(&relay->requests, wtxid);
-	if (request) {
+	if (request != NULL) {
 		if (add_offer(request, peer))
 			ask_next(request, wtxid, now);
 		return;
@@ -267,10 +267,10 @@ static void move_on(struct relay *relay, const struct peer *gone, int64_t now)
 void relay_on_notfound(struct relay *relay, struct peer *peer, const uint8_t wtxid[32])
 {
 	struct tx_request *request = map_get(&relay->requests, wtxid);
-	struct offer *offer = request ? find_offer(request, peer) : NULL;
+	struct offer *offer = request != NULL ? find_offer(request, peer) : NULL;
 	int64_t now = clock_mono_ms();
 
-	if (!offer || !offer->asked)
+	if (offer == NULL || !offer->asked)
 		return;
 	peer->relay.heard = now;
 	peer->relay.silent = false;
@@ -284,9 +284,9 @@ void relay_on_notfound(struct relay *relay, struct peer *peer, const uint8_t wtx
 static void request_answered(struct relay *relay, struct peer *peer, const uint8_t wtxid[32])
 {
 	struct tx_request *request = map_get(&relay->requests, wtxid);
-	const struct offer *offer = request ? find_offer(request, peer) : NULL;
+	const struct offer *offer = request != NULL ? find_offer(request, peer) : NULL;
 
-	if (offer && offer->asked) {
+	if (offer != NULL && offer->asked) {
 		peer->relay.heard = clock_mono_ms();
 		peer->relay.silent = false;
 		peer->answers = true;
@@ -298,8 +298,8 @@ static void request_answered(struct relay *relay, struct peer *peer, const uint8
  * coins it names. What hangs on the tip (spent coins, locks, fees) may look different from there. */
 static bool knew_better(const struct reject *reject)
 {
-	return reject->code == REJECT_INVALID && (strcmp(reject->reason, "bad-txns-signature") == 0 ||
-	                                          strcmp(reject->reason, "bad-txns-witness") == 0);
+	return reject->code == REJECT_INVALID &&
+		(strcmp(reject->reason, "bad-txns-signature") == 0 || strcmp(reject->reason, "bad-txns-witness") == 0);
 }
 
 static void note_blobs(struct relay *relay, const struct peer *peer, const struct tx *tx)
@@ -322,7 +322,7 @@ static void take_tx(struct relay *relay, struct peer *peer, struct tx *tx, const
 		break;
 	case CHAIN_REJECTED:
 		log_debug(LOG_MEMPOOL, "peer=%" PRIu64 " transaction refused: %s (%s)", peer->id, reject.reason,
-		          reject.detail);
+			reject.detail);
 		if (reject.code != REJECT_NOT_YET)
 			known_add(&relay->refused, wtxid);
 		if (knew_better(&reject))
@@ -343,7 +343,7 @@ void relay_on_tx(struct relay *relay, struct peer *peer, const uint8_t *payload,
 
 	reader_init(&reader, payload, size);
 	tx = tx_read(&reader);
-	if (!tx || !reader_done(&reader)) {
+	if (tx == NULL || !reader_done(&reader)) {
 		tx_free(tx);
 		peer_disconnect(peer, "malformed tx message");
 		return;
@@ -386,7 +386,7 @@ static bool is_late(const struct relay *relay, const struct header *header)
 {
 	const struct index_entry *parent = chain_find(relay->peers->chain, header->prev);
 
-	return parent && parent->height < chain_tip(relay->peers->chain)->height;
+	return parent != NULL && parent->height < chain_tip(relay->peers->chain)->height;
 }
 
 /* Offers the chain one proof of the queue. True: it stays there. */
@@ -500,22 +500,22 @@ static void judge_sender(struct peer *peer, const uint8_t id[32], const struct r
 		if (memcmp(first, id, 32) == 0)
 			drop_proof(state, 0);
 	}
-	if (!reject)
+	if (reject == NULL)
 		state->proofs_valid++;
 	else if (reject->ban_score >= 100)
 		state->proofs_false++;
 }
 
 void relay_proof_verdict(struct relay *relay, const struct header *header, const struct source *source,
-                         const struct reject *reject)
+	const struct reject *reject)
 {
 	struct peer *peer = peers_find(relay->peers, source->peer);
 	uint8_t id[32];
 
 	header_id(header, id);
-	if (peer)
+	if (peer != NULL)
 		judge_sender(peer, id, reject);
-	if (!reject) {
+	if (reject == NULL) {
 		flood(relay, header, id);
 	} else if (reject->ban_score >= 100) {
 		known_add(&relay->false_proofs, id);
@@ -594,8 +594,8 @@ static void send_announcements(struct relay *relay, struct peer *peer)
 
 	buf_init(&items);
 	for (size_t i = 0; i < queue->size; i += 32) {
-		if (!chain_mempool_find_wtxid(relay->peers->chain, queue->data + i) ||
-		    !known_add(&peer->relay.known, queue->data + i))
+		if (chain_mempool_find_wtxid(relay->peers->chain, queue->data + i) == NULL ||
+			!known_add(&peer->relay.known, queue->data + i))
 			continue;
 		put_item(&items, INVENTORY_TX, queue->data + i);
 		if (items.size == INVENTORY_CHUNK * sizeof(struct inventory_item))

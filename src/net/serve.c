@@ -6,7 +6,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { BACKLOG_MAX = 256 << 10 };   /* bytes waiting to be sent, beyond which nothing new is read */
+enum { BACKLOG_MAX = 256 << 10 }; /* bytes waiting to be sent, beyond which nothing new is read */
 
 static void answer_headers(struct peer *peer)
 {
@@ -18,10 +18,10 @@ static void answer_headers(struct peer *peer)
 	struct buf payload;
 
 	if (request->count == 0)
-		entry = stop && chain_is_active(chain, stop) ? stop : NULL;
+		entry = stop != NULL && chain_is_active(chain, stop) ? stop : NULL;
 	else
 		entry = chain_at(chain, chain_fork_point(chain, request->ids, request->count)->height + 1);
-	while (entry && count < MESSAGE_MAX_HEADERS) {
+	while (entry != NULL && count < MESSAGE_MAX_HEADERS) {
 		headers[count++] = entry->header;
 		peer->sync.announced = entry;
 		if (entry == stop)
@@ -54,10 +54,10 @@ static bool serve_block(const struct sync *sync, struct peer *peer, const uint8_
 	struct block *block;
 	struct buf payload;
 
-	if (!entry || !entry->parent || !sync_may_serve(sync, entry))
+	if (entry == NULL || entry->parent == NULL || !sync_may_serve(sync, entry))
 		return false;
 	block = chain_read_bare(chain, entry, &err);
-	if (!block) {
+	if (block == NULL) {
 		log_warn("A peer asked for a block that cannot be read: %s", err.text);
 		return false;
 	}
@@ -94,7 +94,7 @@ static bool serve_tx(struct peer *peer, const uint8_t wtxid[32])
 	const struct mempool_entry *entry = chain_mempool_find_wtxid(peer->set->chain, wtxid);
 	struct buf payload;
 
-	if (!entry)
+	if (entry == NULL)
 		return false;
 	buf_init(&payload);
 	tx_write(&payload, entry->tx, true);
@@ -156,8 +156,7 @@ static void send_missing(struct peer *peer)
 	if (state->missing_count == 0)
 		return;
 	buf_init(&payload);
-	message_write_inventory(&payload, (const void *)state->missing.data,
-	                        state->missing_count);
+	message_write_inventory(&payload, (const void *)state->missing.data, state->missing_count);
 	state->missing_count = 0;
 	buf_reset(&state->missing);
 	peer_send(peer, MESSAGE_NOTFOUND, &payload);

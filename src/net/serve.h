@@ -1,7 +1,7 @@
 /* Answering getheaders and getdata.
  *
- * Requests queue with their peer and are answered while little waits to be sent to it, one block or blob a turn, so that
- * neither the loop nor the memory is taken by who asks for much and reads slowly. */
+ * Requests queue with their peer and are answered while little waits to be sent to it, one block or blob a turn, so
+ * that neither the loop nor the memory is taken by who asks for much and reads slowly. */
 #ifndef ATELIER_NET_SERVE_H
 #define ATELIER_NET_SERVE_H
 

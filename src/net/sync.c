@@ -11,18 +11,18 @@
 #include "util/mem.h"
 
 enum {
-	WINDOW = 64,               /* blocks beyond the last verified one that are asked for */
-	ANNOUNCE_HEADERS = 16,     /* headers in one unasked announcement */
+	WINDOW = 64,           /* blocks beyond the last verified one that are asked for */
+	ANNOUNCE_HEADERS = 16, /* headers in one unasked announcement */
 	INTRODUCED_MAX = 2 * PEER_HEADERS_AHEAD,
 	PROVEN_MAX = 4096,
-	STALLS_MAX = 3,            /* blocks not delivered in time before the peer is dropped */
-	REST_MS = 10000,           /* a peer without the block it announced is left alone that long */
-	ASKED_MAX = 2,             /* peers from whom one block is awaited */
-	SLOW = 4,                  /* so many times the silence without a block is silence, however much of one has come */
+	STALLS_MAX = 3,  /* blocks not delivered in time before the peer is dropped */
+	REST_MS = 10000, /* a peer without the block it announced is left alone that long */
+	ASKED_MAX = 2,   /* peers from whom one block is awaited */
+	SLOW = 4,        /* so many times the silence without a block is silence, however much of one has come */
 };
 
-/* From whom a block is awaited, the elder first. A third takes the elder's place when both have gone silent; what that one
- * sends in the end counts all the same. */
+/* From whom a block is awaited, the elder first. A third takes the elder's place when both have gone silent; what that
+ * one sends in the end counts all the same. */
 struct awaited {
 	struct peer *peers[ASKED_MAX];
 	size_t count;
@@ -66,7 +66,7 @@ static bool more_work(const struct index_entry *a, const struct index_entry *b)
 /* The nearest block at or under this one that is connected: genesis at the latest. */
 static const struct index_entry *connected_under(const struct index_entry *entry)
 {
-	while (entry->parent && entry->status != ENTRY_CONNECTED)
+	while (entry->parent != NULL && entry->status != ENTRY_CONNECTED)
 		entry = entry->parent;
 	return entry;
 }
@@ -75,7 +75,7 @@ static const struct index_entry *connected_under(const struct index_entry *entry
  * most work yet. */
 static const struct index_entry *verified_under(const struct index_entry *entry)
 {
-	while (entry->parent && entry->status != ENTRY_CONNECTED && entry->status != ENTRY_VERIFIED)
+	while (entry->parent != NULL && entry->status != ENTRY_CONNECTED && entry->status != ENTRY_VERIFIED)
 		entry = entry->parent;
 	return entry;
 }
@@ -88,14 +88,14 @@ static bool is_missing(const struct index_entry *entry)
 
 static bool is_on_branch(const struct index_entry *entry, const struct index_entry *branch)
 {
-	return branch && branch->height >= entry->height && entry_ancestor(branch, entry->height) == entry;
+	return branch != NULL && branch->height >= entry->height && entry_ancestor(branch, entry->height) == entry;
 }
 
 static void update_best(struct peer *peer, const struct index_entry *entry)
 {
 	const struct index_entry *best = peer->sync.best;
 
-	if (entry->status != ENTRY_INVALID && (!best || best->status == ENTRY_INVALID || more_work(entry, best)))
+	if (entry->status != ENTRY_INVALID && (best == NULL || best->status == ENTRY_INVALID || more_work(entry, best)))
 		peer->sync.best = entry;
 }
 
@@ -121,7 +121,7 @@ static void ask_from_tip(struct sync *sync, struct peer *peer)
 {
 	const struct index_entry *tip = chain_tip(sync->peers->chain);
 
-	ask_headers(sync, peer, tip->parent ? tip->parent : tip);
+	ask_headers(sync, peer, tip->parent != NULL ? tip->parent : tip);
 }
 
 void sync_peer_ready(struct sync *sync, struct peer *peer)
@@ -159,13 +159,13 @@ static void introduce(struct peer_sync *state, const struct index_entry *entry)
 }
 
 static void log_refused(struct sync *sync, const struct peer *peer, const char *what, const uint8_t id[32],
-                        const struct reject *reject)
+	const struct reject *reject)
 {
 	char hex[65], text[LOG_LINE_MAX];
 
 	hex_encode_reversed(hex, id, 32);
 	snprintf(text, sizeof text, "peer=%" PRIu64 " %s %s refused: %s (%s)", peer->id, what, hex, reject->reason,
-	         reject->detail);
+		reject->detail);
 	if (reject->ban_score >= 100 || log_limit_allows(&sync->refusals))
 		log_info("%s", text);
 	else
@@ -174,7 +174,7 @@ static void log_refused(struct sync *sync, const struct peer *peer, const char *
 
 /* One header that is not in the index. NULL: it was not taken. */
 static const struct index_entry *take_new(struct sync *sync, struct peer *peer, const struct header *header,
-                                          const uint8_t id[32])
+	const uint8_t id[32])
 {
 	const struct index_entry *entry = NULL;
 	struct reject reject = { .reason = "" };
@@ -202,7 +202,7 @@ static const struct index_entry *take_new(struct sync *sync, struct peer *peer, 
 
 /* Takes a run of headers, each the child of the one before, as far as it may. The last one taken or known, or NULL. */
 static const struct index_entry *take_headers(struct sync *sync, struct peer *peer, const struct header *headers,
-                                              size_t count)
+	size_t count)
 {
 	const struct index_entry *last = NULL, *base = NULL;
 
@@ -212,15 +212,15 @@ static const struct index_entry *take_headers(struct sync *sync, struct peer *pe
 
 		header_id(&headers[i], id);
 		entry = chain_find(sync->peers->chain, id);
-		if (!entry) {
+		if (entry == NULL) {
 			parent = chain_find(sync->peers->chain, headers[i].prev);
-			if (!parent) {
+			if (parent == NULL) {
 				ask_from_tip(sync, peer);
 				return last;
 			}
 			if (parent->status == ENTRY_INVALID)
 				return last;
-			if (!base)
+			if (base == NULL)
 				base = verified_under(parent);
 			if (parent->height - base->height >= PEER_HEADERS_AHEAD || !may_introduce(&peer->sync)) {
 				peer->sync.headers_wanted = true;
@@ -228,7 +228,7 @@ static const struct index_entry *take_headers(struct sync *sync, struct peer *pe
 			}
 			entry = take_new(sync, peer, &headers[i], id);
 		}
-		if (!entry || entry->status == ENTRY_INVALID)
+		if (entry == NULL || entry->status == ENTRY_INVALID)
 			return last;
 		last = entry;
 	}
@@ -262,9 +262,9 @@ void sync_on_headers(struct sync *sync, struct peer *peer, const uint8_t *payloa
 		peer_punish(peer, "headers that do not follow each other");
 	} else if (count > 0) {
 		last = take_headers(sync, peer, headers, count);
-		if (last)
+		if (last != NULL)
 			update_best(peer, last);
-		if (last && count == MESSAGE_MAX_HEADERS && !peer->sync.headers_wanted)
+		if (last != NULL && count == MESSAGE_MAX_HEADERS && !peer->sync.headers_wanted)
 			ask_headers(sync, peer, last);
 	}
 	free(headers);
@@ -275,7 +275,7 @@ void sync_on_announced(struct sync *sync, struct peer *peer, const uint8_t id[32
 {
 	const struct index_entry *entry = chain_find(sync->peers->chain, id);
 
-	if (entry)
+	if (entry != NULL)
 		update_best(peer, entry);
 	else
 		ask_from_tip(sync, peer);
@@ -292,7 +292,7 @@ static void ask_more_headers(struct sync *sync, struct peer *peer)
 	prune_introduced(&peer->sync);
 	if (peer->sync.introduced_count > INTRODUCED_MAX / 2)
 		return;
-	if (!best)
+	if (best == NULL)
 		ask_from_tip(sync, peer);
 	else if (best->height - verified_under(best)->height < PEER_HEADERS_AHEAD / 2)
 		ask_headers(sync, peer, best);
@@ -303,8 +303,9 @@ static void ask_more_headers(struct sync *sync, struct peer *peer)
 /* It owes blocks, and does not send them, or only by drops: nobody else would be asked as long as it drips. */
 static bool is_silent(const struct peer *peer, int64_t now)
 {
-	return peer->sync.block_count > 0 && (peer_is_silent(peer, peer->sync.heard, now) ||
-		now - peer->sync.heard > SLOW * peer->set->timeouts.silence);
+	return peer->sync.block_count > 0 &&
+		(peer_is_silent(peer, peer->sync.heard, now) ||
+			now - peer->sync.heard > SLOW * peer->set->timeouts.silence);
 }
 
 static void leave_place(struct awaited *awaited, const struct peer *peer)
@@ -322,10 +323,10 @@ static bool take_place(struct sync *sync, struct peer *peer, const uint8_t id[32
 {
 	struct awaited *awaited = map_get(&sync->in_flight, id);
 
-	for (size_t i = 0; awaited && i < awaited->count; i++)
+	for (size_t i = 0; awaited != NULL && i < awaited->count; i++)
 		if (!is_silent(awaited->peers[i], now))
 			return false;
-	if (!awaited) {
+	if (awaited == NULL) {
 		awaited = mem_calloc(1, sizeof *awaited);
 		map_put(&sync->in_flight, id, awaited);
 	} else if (awaited->count == ASKED_MAX) {
@@ -341,9 +342,9 @@ static void forget_request(struct sync *sync, struct peer *peer, size_t index)
 	const uint8_t *id = state->blocks[index].entry->id;
 	struct awaited *awaited = map_get(&sync->in_flight, id);
 
-	if (awaited)
+	if (awaited != NULL)
 		leave_place(awaited, peer);
-	if (awaited && awaited->count == 0) {
+	if (awaited != NULL && awaited->count == 0) {
 		map_remove(&sync->in_flight, id);
 		free(awaited);
 	}
@@ -400,25 +401,29 @@ void sync_on_notfound(struct sync *sync, struct peer *peer, const uint8_t id[32]
 
 /* The index entry of a block that came, if its bytes are wanted. */
 static const struct index_entry *wanted_entry(struct sync *sync, struct peer *peer, const struct block *block,
-                                              const uint8_t id[32])
+	const uint8_t id[32])
 {
 	bool asked = request_answered(sync, peer, id);
 	const struct index_entry *entry = take_headers(sync, peer, &block->header, 1);
 
 	peer->answers = peer->answers || asked;
-	if (!entry)
+	if (entry == NULL)
 		return NULL;
 	update_best(peer, entry);
 	if (!is_missing(entry))
 		return NULL;
-	/* A block that nobody asked for is taken only if it can be verified at once: before that it costs next to nothing
-	 * to make. */
-	return asked || (verified_under(entry->parent) == entry->parent &&
-	                 more_work(entry, chain_tip(sync->peers->chain))) ? entry : NULL;
+	/* A block that nobody asked for is taken only if it can be verified at once: before that it costs next to
+	 * nothing to make. */
+	return asked ||
+			(verified_under(entry->parent) == entry->parent &&
+				more_work(entry, chain_tip(sync->peers->chain))) ?
+		entry :
+		NULL;
 }
 
-/* A refused block's sender, who may have left. What depends on coins and on the parent's outcome is checked by an honest
- * node too before it passes a block on, but only if the block is the child of its tip: such a sender is only dropped. */
+/* A refused block's sender, who may have left. What depends on coins and on the parent's outcome is checked by an
+ * honest node too before it passes a block on, but only if the block is the child of its tip: such a sender is only
+ * dropped. */
 static void blame(struct sync *sync, const struct source *source, const struct reject *reject)
 {
 	struct peer *peer = peers_find(sync->peers, source->peer);
@@ -432,7 +437,7 @@ static void blame(struct sync *sync, const struct source *source, const struct r
 			knew_better = false;
 	if (knew_better)
 		peers_punish(sync->peers, source, "invalid block: %s (%s)", reject->reason, reject->detail);
-	else if (peer)
+	else if (peer != NULL)
 		peer_disconnect(peer, "invalid block: %s (%s)", reject->reason, reject->detail);
 }
 
@@ -469,12 +474,12 @@ void sync_on_block(struct sync *sync, struct peer *peer, const uint8_t *payload,
 
 	reader_init(&reader, payload, size);
 	block = block_read(chain_spec(sync->peers->chain), &reader, &reject);
-	if (!block) {
+	if (block == NULL) {
 		peer_disconnect(peer, "malformed block message: %s (%s)", reject.reason, reject.detail);
 		return;
 	}
 	header_id(&block->header, id);
-	if (wanted_entry(sync, peer, block, id))
+	if (wanted_entry(sync, peer, block, id) != NULL)
 		hand_over(sync, peer, block, id);
 	else
 		block_free(block);
@@ -512,8 +517,8 @@ static void ask_blocks(struct sync *sync, struct peer *peer, int64_t now)
 	size_t count, room, asked = 0;
 	struct buf payload;
 
-	if (!state->best || !more_work(state->best, chain_tip(sync->peers->chain)) || now < state->idle_until ||
-	    is_silent(peer, now))
+	if (state->best == NULL || !more_work(state->best, chain_tip(sync->peers->chain)) || now < state->idle_until ||
+		is_silent(peer, now))
 		return;
 	count = next_blocks(peer, path);
 	room = room_for_blocks(sync, peer);
@@ -522,12 +527,12 @@ static void ask_blocks(struct sync *sync, struct peer *peer, int64_t now)
 		if (path[i]->status == ENTRY_INVALID || (i > 0 && state->block_count >= room))
 			break;
 		if (!is_missing(path[i]) || find_request(state, path[i]->id) < state->block_count ||
-		    !take_place(sync, peer, path[i]->id, now))
+			!take_place(sync, peer, path[i]->id, now))
 			continue;
 		if (state->block_count == 0)
 			state->heard = now;
-		state->blocks[state->block_count++] =
-			(struct block_request){ .entry = path[i], .deadline = now + sync->peers->timeouts.block };
+		state->blocks[state->block_count++] = (struct block_request){ .entry = path[i],
+			.deadline = now + sync->peers->timeouts.block };
 		items[asked].type = INVENTORY_BLOCK;
 		memcpy(items[asked++].id, path[i]->id, 32);
 	}
@@ -564,14 +569,15 @@ static void let_run_out(struct sync *sync, struct peer *peer, int64_t now)
 		peer_disconnect(peer, "it does not deliver the blocks it announces");
 }
 
-/* The next block of its own branch has not come since long after later ones came: they wait for it, and would for ever. */
+/* The next block of its own branch has not come since long after later ones came: they wait for it, and would
+ * for ever. */
 static void drop_withholder(struct sync *sync, struct peer *peer, int64_t now)
 {
 	for (size_t i = 0; i < peer->sync.block_count; i++) {
 		const struct block_request *request = &peer->sync.blocks[i];
 
 		if (request->passed && now - request->passed > sync->peers->timeouts.withheld &&
-		    verified_under(request->entry->parent) == request->entry->parent) {
+			verified_under(request->entry->parent) == request->entry->parent) {
 			peer_disconnect(peer, "it withholds the first block of its branch");
 			return;
 		}
@@ -581,7 +587,7 @@ static void drop_withholder(struct sync *sync, struct peer *peer, int64_t now)
 /* A branch that turned out to be invalid: ask what else there is. */
 static void leave_invalid(struct sync *sync, struct peer *peer)
 {
-	if (!peer->sync.best || peer->sync.best->status != ENTRY_INVALID)
+	if (peer->sync.best == NULL || peer->sync.best->status != ENTRY_INVALID)
 		return;
 	peer->sync.best = NULL;
 	ask_from_tip(sync, peer);
@@ -589,7 +595,7 @@ static void leave_invalid(struct sync *sync, struct peer *peer)
 
 static bool is_bare(const struct index_entry *entry)
 {
-	return entry && (entry->status == ENTRY_HEADER || entry->status == ENTRY_INVALID);
+	return entry != NULL && (entry->status == ENTRY_HEADER || entry->status == ENTRY_INVALID);
 }
 
 /* The chain holds more bare headers than honest peers ever give: all go, and peers are asked for theirs again. */
@@ -654,12 +660,12 @@ static void announce_to(struct peer *peer, const struct index_entry *entry)
 
 	if (peer_has(peer, entry))
 		return;
-	while (first > 0 && at->parent && !peer_has(peer, at)) {
+	while (first > 0 && at->parent != NULL && !peer_has(peer, at)) {
 		headers[--first] = at->header;
 		at = at->parent;
 	}
 	buf_init(&payload);
-	if (peer->sync.wants_headers && (peer_has(peer, at) || !at->parent)) {
+	if (peer->sync.wants_headers && (peer_has(peer, at) || at->parent == NULL)) {
 		message_write_headers(&payload, headers + first, ANNOUNCE_HEADERS - first);
 		peer_send(peer, MESSAGE_HEADERS, &payload);
 	} else {
@@ -682,21 +688,21 @@ void sync_block_proven(struct sync *sync, const struct index_entry *entry, const
 	struct peer *peer = peers_find(sync->peers, source->peer);
 
 	known_add(&sync->proven, entry->id);
-	if (peer)
+	if (peer != NULL)
 		peer->relay.proofs_valid++;
 	if (more_work(entry, chain_tip(sync->peers->chain)))
 		announce(sync, entry);
 }
 
 void sync_block_verdict(struct sync *sync, const struct index_entry *entry, const struct source *source,
-                        const struct reject *reject)
+	const struct reject *reject)
 {
 	struct peer *peer = peers_find(sync->peers, source->peer);
 
-	if (reject && peer)
+	if (reject != NULL && peer != NULL)
 		log_refused(sync, peer, "block", entry->id, reject);
-	if (reject && !known_has(&sync->proven, entry->id)) {
-		if (peer)
+	if (reject != NULL && !known_has(&sync->proven, entry->id)) {
+		if (peer != NULL)
 			peer->relay.proofs_false += strcmp(reject->reason, "bad-proof-digest") == 0;
 		blame(sync, source, reject);
 	}
@@ -711,7 +717,7 @@ void sync_tip(struct sync *sync, const struct index_entry *tip)
 
 const struct index_entry *sync_common(const struct peer *peer)
 {
-	return peer->sync.best ? connected_under(peer->sync.best) : NULL;
+	return peer->sync.best != NULL ? connected_under(peer->sync.best) : NULL;
 }
 
 bool sync_may_serve(const struct sync *sync, const struct index_entry *entry)

@@ -1,17 +1,18 @@
-/* Headers and blocks: what peers have, what to ask whom for, and what to tell them (doc/protocol.md sections 8, 15, 17).
+/* Headers and blocks: what peers have, what to ask whom for, and what to tell them (doc/protocol.md sections 8, 15,
+ * 17).
  *
  * Headers first: a peer's headers are taken at most PEER_HEADERS_AHEAD beyond the last verified block of their branch,
  * since a header proves nothing before its step is executed. Blocks of a branch with more work than the tip are then
- * asked for, lowest first, from several peers at a time. A peer that sends nothing for two seconds, not even a part of a
- * block, is asked for no more, and others are asked for what it owes: two at a time, and those first that answer. What
- * comes first counts, and what comes late is no fault. A peer that owes blocks for a minute is left alone, and dropped
- * when that happens again and again. Headers are asked of every peer by itself, so nobody's silence delays another's.
- * The chain holds blocks in memory until their parents are verified: no more are asked for than it has room for, but always
- * the next. Who withholds the next block of his branch while he sends later ones loses his place.
+ * asked for, lowest first, from several peers at a time. A peer that sends nothing for two seconds, not even a part of
+ * a block, is asked for no more, and others are asked for what it owes: two at a time, and those first that answer.
+ * What comes first counts, and what comes late is no fault. A peer that owes blocks for a minute is left alone, and
+ * dropped when that happens again and again. Headers are asked of every peer by itself, so nobody's silence delays
+ * another's. The chain holds blocks in memory until their parents are verified: no more are asked for than it has room
+ * for, but always the next. Who withholds the next block of his branch while he sends later ones loses his place.
  *
  * A block is announced when its own proof has been executed and it beats the tip, and again when it is the tip (which
- * reaches those who could not follow the first time). So whoever sends a block with a false own proof knew better, and is
- * punished; a fault that shows only later (a false loose proof in it) is not the sender's. */
+ * reaches those who could not follow the first time). So whoever sends a block with a false own proof knew better, and
+ * is punished; a fault that shows only later (a false loose proof in it) is not the sender's. */
 #ifndef ATELIER_NET_SYNC_H
 #define ATELIER_NET_SYNC_H
 
@@ -34,7 +35,7 @@ void sync_on_notfound(struct sync *sync, struct peer *peer, const uint8_t id[32]
 /* Notices of the chain. */
 void sync_block_proven(struct sync *sync, const struct index_entry *entry, const struct source *source);
 void sync_block_verdict(struct sync *sync, const struct index_entry *entry, const struct source *source,
-                        const struct reject *reject);
+	const struct reject *reject);
 void sync_tip(struct sync *sync, const struct index_entry *tip);
 
 /* Asks for what is missing and may be asked for; lets requests run out. Cheap when there is nothing to do. */

@@ -10,7 +10,7 @@
 
 void attempt_init(struct attempt *attempt, const struct spec *spec)
 {
-	memset(attempt, 0, sizeof(*attempt));
+	memset(attempt, 0, sizeof *attempt);
 	attempt->spec = spec;
 }
 

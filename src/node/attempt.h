@@ -14,20 +14,20 @@
 
 enum attempt_worth {
 	ATTEMPT_NOTHING,
-	ATTEMPT_SHARE,           /* ticket at or under the share target: a loose proof */
-	ATTEMPT_BLOCK,           /* at or under the block target */
+	ATTEMPT_SHARE, /* ticket at or under the share target: a loose proof */
+	ATTEMPT_BLOCK, /* at or under the block target */
 };
 
 struct attempt {
 	const struct spec *spec;
-	struct step *step;       /* made by the first run on its engine */
+	struct step *step; /* made by the first run on its engine */
 	enum engine engine;
 	atomic_bool cancel;
 	/* Of the run in hand; owned until attempt_reset, which the loop calls before the next. */
-	struct block *block;     /* the template; attempt_run completes header.digest */
+	struct block *block; /* the template; attempt_run completes header.digest */
 	struct state *state;
 	uint8_t *windows;
-	uint8_t *body;           /* the delta, of block_body_size bytes, once result is STEP_OK */
+	uint8_t *body; /* the delta, of block_body_size bytes, once result is STEP_OK */
 	enum step_result result;
 };
 

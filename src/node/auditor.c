@@ -11,10 +11,10 @@
 struct audit {
 	struct audit *next;
 	struct auditor *auditor;
-	size_t only;                     /* index of the one proof wanted, or SIZE_MAX */
-	struct verify_job *job;          /* NULL until the parent's state is there */
+	size_t only;            /* index of the one proof wanted, or SIZE_MAX */
+	struct verify_job *job; /* NULL until the parent's state is there */
 	bool begun;
-	struct verdict verdict;          /* of the update; state and all */
+	struct verdict verdict; /* of the update; state and all */
 	struct audit_report report;
 	auditor_done *done;
 	void *context;
@@ -23,8 +23,8 @@ struct audit {
 struct auditor {
 	struct chain *chain;
 	struct loop_pool pool;
-	struct audit *audits;            /* all that are not answered; a state asked for may still come to them */
-	struct event *begin;             /* starts those that are new */
+	struct audit *audits; /* all that are not answered; a state asked for may still come to them */
+	struct event *begin;  /* starts those that are new */
 	bool closed;
 };
 
@@ -53,7 +53,7 @@ static void answer(struct audit *audit)
 
 static void fail(struct audit *audit, const char *why)
 {
-	snprintf(audit->report.error, sizeof(audit->report.error), "%s", why);
+	snprintf(audit->report.error, sizeof audit->report.error, "%s", why);
 	audit->report.closing = audit->auditor->closed;
 	answer(audit);
 }
@@ -68,10 +68,11 @@ static void run(void *arg)
 	report->proofs_right = true;
 	for (size_t i = 0; i < report->proof_count && !atomic_load(&job->cancel); i++) {
 		struct audit_proof *proof = &report->proofs[i];
-		struct reject reject = {0};
-		proof->right = verify_one(job->spec, job->parent, &job->proofs[audit->only == SIZE_MAX ? i : audit->only],
-			1, &job->cancel, proof->found, &reject);
-		snprintf(proof->detail, sizeof(proof->detail), "%s", proof->right ? "" : reject.detail);
+		struct reject reject = { 0 };
+		proof->right = verify_one(job->spec, job->parent,
+			&job->proofs[audit->only == SIZE_MAX ? i : audit->only], 1, &job->cancel, proof->found,
+			&reject);
+		snprintf(proof->detail, sizeof proof->detail, "%s", proof->right ? "" : reject.detail);
 		report->proofs_right = report->proofs_right && proof->right;
 	}
 	if (audit->only == SIZE_MAX && report->proofs_right && !atomic_load(&job->cancel))
@@ -108,8 +109,9 @@ static bool outcomes_agree(const struct outcome *stated, const struct outcome *f
 		bool some = found->slot[s].count > 0;
 		if ((stated->slot[s].count > 0) != some)
 			return false;
-		if (some && (stated->slot[s].left_out != found->slot[s].left_out ||
-			     stated->slot[s].value != found->slot[s].value))
+		if (some &&
+			(stated->slot[s].left_out != found->slot[s].left_out ||
+				stated->slot[s].value != found->slot[s].value))
 			return false;
 	}
 	return true;
@@ -149,7 +151,7 @@ static void fill_proofs(struct audit *audit)
 	struct audit_report *report = &audit->report;
 	bool one = audit->only != SIZE_MAX;
 	report->proof_count = one ? 1 : job->proof_count;
-	report->proofs = mem_calloc(report->proof_count, sizeof(*report->proofs));
+	report->proofs = mem_calloc(report->proof_count, sizeof *report->proofs);
 	for (size_t i = 0; i < report->proof_count; i++) {
 		const struct verify_proof *from = &job->proofs[one ? audit->only : i];
 		struct audit_proof *to = &report->proofs[i];
@@ -166,10 +168,12 @@ static void on_state(void *context, struct state *state)
 {
 	struct audit *audit = context;
 	struct auditor *auditor = audit->auditor;
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	if (state == NULL || auditor->closed) {
 		state_unref(state);
-		fail(audit, auditor->closed ? "the node is shutting down" : "the model state before the block cannot be had");
+		fail(audit,
+			auditor->closed ? "the node is shutting down" :
+					  "the model state before the block cannot be had");
 		return;
 	}
 	audit->job = chain_audit_job(auditor->chain, audit->report.entry, state, &err);
@@ -207,7 +211,7 @@ static void on_begin(evutil_socket_t fd, short what, void *arg)
 
 struct auditor *auditor_new(struct chain *chain, struct event_base *base)
 {
-	struct auditor *auditor = mem_calloc(1, sizeof(*auditor));
+	struct auditor *auditor = mem_calloc(1, sizeof *auditor);
 	auditor->chain = chain;
 	auditor->begin = event_new(base, -1, 0, on_begin, auditor);
 	if (auditor->begin == NULL)
@@ -235,9 +239,10 @@ void auditor_free(struct auditor *auditor)
 	free(auditor);
 }
 
-static void add(struct auditor *auditor, const struct index_entry *entry, size_t only, auditor_done *done, void *context)
+static void add(struct auditor *auditor, const struct index_entry *entry, size_t only, auditor_done *done,
+	void *context)
 {
-	struct audit *audit = mem_calloc(1, sizeof(*audit)), **last = &auditor->audits;
+	struct audit *audit = mem_calloc(1, sizeof *audit), **last = &auditor->audits;
 	audit->auditor = auditor;
 	audit->only = only;
 	audit->report.entry = entry;

@@ -1,7 +1,7 @@
 /* The calls that need the node's own parts: miner, auditor, model, the daemon itself.
  *
- * Each table is registered with its context; those that keep requests waiting end in two strokes, as the parts below them
- * do: `close` answers all before the chain is closed, `free` comes after. */
+ * Each table is registered with its context; those that keep requests waiting end in two strokes, as the parts below
+ * them do: `close` answers all before the chain is closed, `free` comes after. */
 #ifndef ATELIER_NODE_CALLS_H
 #define ATELIER_NODE_CALLS_H
 
@@ -39,7 +39,7 @@ void calls_text_free(struct calls_text *calls);
 /* calls_model.c: exportmodel and getlogits, on a worker of their own. */
 struct calls_model;
 struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct event_base *base,
-				    const struct settings *settings);
+	const struct settings *settings);
 void calls_model_close(struct calls_model *calls);
 void calls_model_free(struct calls_model *calls);
 
@@ -53,7 +53,7 @@ void calls_audit_add(struct rpc_table *table, struct calls_audit *context);
 /* calls_control.c: stop, logging, setmocktime. */
 struct calls_control {
 	const struct spec *spec;
-	void (*stop)(void *context);     /* called when the client has its answer */
+	void (*stop)(void *context); /* called when the client has its answer */
 	void *stop_context;
 };
 void calls_control_add(struct rpc_table *table, struct calls_control *context);

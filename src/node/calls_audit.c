@@ -1,8 +1,7 @@
-#include "node/calls.h"
-
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/calls.h"
 #include "node/sample.h"
 #include "rpc/rpc_chain.h"
 #include "rpc/show.h"
@@ -55,7 +54,8 @@ static json_t *show_report(const struct spec *spec, const struct audit_report *r
 	json_object_set_new(object, "proofs", proofs);
 	if (!report->whole)
 		return object;
-	json_object_set_new(object, "outcome_stated", report->has_stated ? show_statement(&report->stated) : json_null());
+	json_object_set_new(object, "outcome_stated",
+		report->has_stated ? show_statement(&report->stated) : json_null());
 	json_object_set_new(object, "outcome_found", show_statement(&report->found));
 	json_object_set_new(object, "outcome_valid", json_boolean(report->outcome_right));
 	json_object_set_new(object, "model_root_stated", json_hash(report->stated_root));
@@ -68,7 +68,7 @@ static json_t *show_report(const struct spec *spec, const struct audit_report *r
 struct single {
 	struct rpc_request *request;
 	const struct spec *spec;
-	bool proof;                      /* answers with the proof's object */
+	bool proof; /* answers with the proof's object */
 };
 
 static void on_single(void *context, const struct audit_report *report)
@@ -89,8 +89,8 @@ static void on_single(void *context, const struct audit_report *report)
 
 static struct single *single_new(struct rpc_request *r, const struct calls_audit *calls, bool proof)
 {
-	struct single *single = mem_alloc(sizeof(*single));
-	*single = (struct single){.request = r, .spec = chain_spec(calls->chain), .proof = proof};
+	struct single *single = mem_alloc(sizeof *single);
+	*single = (struct single){ .request = r, .spec = chain_spec(calls->chain), .proof = proof };
 	return single;
 }
 
@@ -107,8 +107,8 @@ static bool auditable(struct rpc_request *r, const struct index_entry *entry)
 }
 
 static const struct rpc_arg auditblock_args[] = {
-	{.name = "blockhash", .type = RPC_HASH, .help = "Id of the block."},
-	{0},
+	{ .name = "blockhash", .type = RPC_HASH, .help = "Id of the block." },
+	{ 0 },
 };
 
 static enum rpc_outcome auditblock(struct rpc_request *r, void *context)
@@ -122,10 +122,14 @@ static enum rpc_outcome auditblock(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg auditproof_args[] = {
-	{.name = "id", .type = RPC_HASH, .help = "Id of a proof, or of the block that holds it."},
-	{.name = "index", .type = RPC_INT, .optional = true, .min = 0, .max = BLOCK_MAX_LOOSE,
-		.help = "Which proof of the block: 0 is its own, which is also what a block's id alone means."},
-	{0},
+	{ .name = "id", .type = RPC_HASH, .help = "Id of a proof, or of the block that holds it." },
+	{ .name = "index",
+		.type = RPC_INT,
+		.optional = true,
+		.min = 0,
+		.max = BLOCK_MAX_LOOSE,
+		.help = "Which proof of the block: 0 is its own, which is also what a block's id alone means." },
+	{ 0 },
 };
 
 static enum rpc_outcome auditproof(struct rpc_request *r, void *context)
@@ -160,8 +164,8 @@ struct series {
 	uint32_t count, at, samples;
 	uint32_t right, false_blocks, skipped;
 	uint64_t proofs_right, proofs_false;
-	int64_t started, progress_due;   /* clock_mono_ms */
-	json_t *reasons;                 /* why blocks were skipped: how many for each reason */
+	int64_t started, progress_due; /* clock_mono_ms */
+	json_t *reasons;               /* why blocks were skipped: how many for each reason */
 	json_t *blocks;
 };
 
@@ -206,10 +210,11 @@ static void log_progress(struct series *series)
 	if (now < series->progress_due && series->at < series->count)
 		return;
 	series->progress_due = now + PROGRESS_MS;
-	log_info("auditchain: %u of %u blocks, %u right, %u false, %u skipped; %llu proofs executed, %llu false; %lld s",
+	log_info(
+		"auditchain: %u of %u blocks, %u right, %u false, %u skipped; %llu proofs executed, %llu false; %lld s",
 		series->at, series->count, series->right, series->false_blocks, series->skipped,
-		(unsigned long long)(series->proofs_right + series->proofs_false), (unsigned long long)series->proofs_false,
-		(long long)(now - series->started) / 1000);
+		(unsigned long long)(series->proofs_right + series->proofs_false),
+		(unsigned long long)series->proofs_false, (long long)(now - series->started) / 1000);
 }
 
 static json_t *show_summary(const struct series *series)
@@ -218,7 +223,8 @@ static json_t *show_summary(const struct series *series)
 	json_object_set_new(object, "blocks_checked", json_integer(series->right + series->false_blocks));
 	json_object_set_new(object, "blocks_right", json_integer(series->right));
 	json_object_set_new(object, "blocks_false", json_integer(series->false_blocks));
-	json_object_set_new(object, "proofs_executed", json_integer((json_int_t)(series->proofs_right + series->proofs_false)));
+	json_object_set_new(object, "proofs_executed",
+		json_integer((json_int_t)(series->proofs_right + series->proofs_false)));
 	json_object_set_new(object, "proofs_right", json_integer((json_int_t)series->proofs_right));
 	json_object_set_new(object, "proofs_false", json_integer((json_int_t)series->proofs_false));
 	json_object_set_new(object, "blocks_skipped", json_integer(series->skipped));
@@ -260,8 +266,13 @@ static struct u256 work_at(const void *context, uint32_t height)
 }
 
 static const struct rpc_arg auditchain_args[] = {
-	{.name = "samples", .type = RPC_INT, .fallback = "10", .min = 1, .max = SAMPLES_MAX, .help = "Points to draw."},
-	{0},
+	{ .name = "samples",
+		.type = RPC_INT,
+		.fallback = "10",
+		.min = 1,
+		.max = SAMPLES_MAX,
+		.help = "Points to draw." },
+	{ 0 },
 };
 
 static enum rpc_outcome auditchain(struct rpc_request *r, void *context)
@@ -271,7 +282,7 @@ static enum rpc_outcome auditchain(struct rpc_request *r, void *context)
 	uint32_t heights[SAMPLES_MAX];
 	if (tip->height == 0)
 		return rpc_fail(r, RPC_MISC_ERROR, "There is no block to audit yet");
-	struct series *series = mem_calloc(1, sizeof(*series));
+	struct series *series = mem_calloc(1, sizeof *series);
 	series->request = r;
 	series->calls = calls;
 	series->samples = (uint32_t)rpc_int(r, "samples");
@@ -301,13 +312,13 @@ static const char block_result[] =
 	"}";
 
 static const struct rpc_method methods[] = {
-	{"auditproof", "Training", auditproof, auditproof_args,
+	{ "auditproof", "Training", auditproof, auditproof_args,
 		"Executes a proof's training step again, from the model state before its block, and compares the digests.",
-		proof_result, "\"id\"", 0},
-	{"auditblock", "Training", auditblock, auditblock_args,
+		proof_result, "\"id\"", 0 },
+	{ "auditblock", "Training", auditblock, auditblock_args,
 		"Executes all proofs of a block again, and its update of the model, and compares with what the chain states.",
-		block_result, "\"hash\"", 0},
-	{"auditchain", "Training", auditchain, auditchain_args,
+		block_result, "\"hash\"", 0 },
+	{ "auditchain", "Training", auditchain, auditchain_args,
 		"Audits blocks that are drawn at random, each unit of the chain's work being as likely as any other. The log tells "
 		"how far it is.",
 		"{\"valid\": bool, \"samples\": points drawn, \"checked\": blocks they fell on, \"invalid\": n,\n"
@@ -316,10 +327,10 @@ static const struct rpc_method methods[] = {
 		" \"summary\": {\"blocks_checked\": n, \"blocks_right\": n, \"blocks_false\": n,\n"
 		"             \"proofs_executed\": n, \"proofs_right\": n, \"proofs_false\": n,\n"
 		"             \"blocks_skipped\": n, \"skipped\": {\"why\": blocks, ...}, \"seconds\": n}}",
-		"10", 0},
+		"10", 0 },
 };
 
 void calls_audit_add(struct rpc_table *table, struct calls_audit *context)
 {
-	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), context);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, context);
 }

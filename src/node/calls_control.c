@@ -1,5 +1,4 @@
 #include "node/calls.h"
-
 #include "util/clock.h"
 #include "util/log.h"
 
@@ -11,9 +10,9 @@ static enum rpc_outcome stop(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg logging_args[] = {
-	{.name = "include", .type = RPC_ARRAY, .optional = true, .help = "Categories to switch on."},
-	{.name = "exclude", .type = RPC_ARRAY, .optional = true, .help = "Categories to switch off."},
-	{0},
+	{ .name = "include", .type = RPC_ARRAY, .optional = true, .help = "Categories to switch on." },
+	{ .name = "exclude", .type = RPC_ARRAY, .optional = true, .help = "Categories to switch off." },
+	{ 0 },
 };
 
 /* Adds up a list of categories' names; false if one is unknown: then the request has been answered. */
@@ -49,8 +48,12 @@ static enum rpc_outcome logging(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg setmocktime_args[] = {
-	{.name = "timestamp", .type = RPC_INT, .min = 0, .max = UINT32_MAX, .help = "Unix seconds; 0: the system's clock again."},
-	{0},
+	{ .name = "timestamp",
+		.type = RPC_INT,
+		.min = 0,
+		.max = UINT32_MAX,
+		.help = "Unix seconds; 0: the system's clock again." },
+	{ 0 },
 };
 
 static enum rpc_outcome setmocktime(struct rpc_request *r, void *context)
@@ -63,14 +66,14 @@ static enum rpc_outcome setmocktime(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{"stop", "Control", stop, NULL, "Ends the node.", "\"text\"  (string)", NULL, RPC_EARLY},
-	{"logging", "Control", logging, logging_args, "Shows and changes which debug messages are logged.",
-		"{\"category\": bool, ...}", "'[\"net\"]' '[\"rpc\"]'", 0},
-	{"setmocktime", "Control", setmocktime, setmocktime_args, "Pretends another time, for tests.", NULL, "1795219200",
-		RPC_HIDDEN},
+	{ "stop", "Control", stop, NULL, "Ends the node.", "\"text\"  (string)", NULL, RPC_EARLY },
+	{ "logging", "Control", logging, logging_args, "Shows and changes which debug messages are logged.",
+		"{\"category\": bool, ...}", "'[\"net\"]' '[\"rpc\"]'", 0 },
+	{ "setmocktime", "Control", setmocktime, setmocktime_args, "Pretends another time, for tests.", NULL,
+		"1795219200", RPC_HIDDEN },
 };
 
 void calls_control_add(struct rpc_table *table, struct calls_control *context)
 {
-	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), context);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, context);
 }

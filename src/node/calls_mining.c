@@ -1,8 +1,7 @@
-#include "node/calls.h"
-
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/calls.h"
 #include "rpc/show.h"
 #include "util/mem.h"
 
@@ -39,12 +38,19 @@ static enum rpc_outcome getmininginfo(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg setmining_args[] = {
-	{.name = "mine", .type = RPC_BOOL, .help = "Whether to mine."},
-	{.name = "threads", .type = RPC_INT, .optional = true, .min = 1, .max = MINER_MAX_THREADS,
-		.help = "Attempts at a time; stays as it is if left out."},
-	{.name = "address", .type = RPC_TEXT, .optional = true, .max = 128,
-		.help = "Who is paid; -mineraddress or a new address of the wallet if left out."},
-	{0},
+	{ .name = "mine", .type = RPC_BOOL, .help = "Whether to mine." },
+	{ .name = "threads",
+		.type = RPC_INT,
+		.optional = true,
+		.min = 1,
+		.max = MINER_MAX_THREADS,
+		.help = "Attempts at a time; stays as it is if left out." },
+	{ .name = "address",
+		.type = RPC_TEXT,
+		.optional = true,
+		.max = 128,
+		.help = "Who is paid; -mineraddress or a new address of the wallet if left out." },
+	{ 0 },
 };
 
 static enum rpc_outcome setmining(struct rpc_request *r, void *context)
@@ -72,11 +78,15 @@ static enum rpc_outcome setmining(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg generatetoaddress_args[] = {
-	{.name = "nblocks", .type = RPC_INT, .min = 0, .max = MINER_MAX_GENERATE, .help = "How many blocks."},
-	{.name = "address", .type = RPC_TEXT, .max = 128, .help = "Who is paid."},
-	{.name = "maxtries", .type = RPC_INT, .fallback = "1000000", .min = 0, .max = INT64_C(1) << 53,
-		.help = "Steps to try at most."},
-	{0},
+	{ .name = "nblocks", .type = RPC_INT, .min = 0, .max = MINER_MAX_GENERATE, .help = "How many blocks." },
+	{ .name = "address", .type = RPC_TEXT, .max = 128, .help = "Who is paid." },
+	{ .name = "maxtries",
+		.type = RPC_INT,
+		.fallback = "1000000",
+		.min = 0,
+		.max = INT64_C(1) << 53,
+		.help = "Steps to try at most." },
+	{ 0 },
 };
 
 static void on_generated(void *context, const uint8_t (*ids)[32], size_t count, const char *reason)
@@ -99,7 +109,8 @@ static enum rpc_outcome generatetoaddress(struct rpc_request *r, void *context)
 	uint8_t key[32];
 	size_t count = (size_t)rpc_int(r, "nblocks");
 	if (chain_spec(mining->chain)->is_public)
-		return rpc_fail(r, RPC_MISC_ERROR, "generatetoaddress is for regtest and private chains; use setmining");
+		return rpc_fail(r, RPC_MISC_ERROR,
+			"generatetoaddress is for regtest and private chains; use setmining");
 	if (!show_parse_address(chain_spec(mining->chain), rpc_text(r, "address"), key, &error))
 		return rpc_fail_with(r, &error);
 	if (count == 0)
@@ -109,20 +120,20 @@ static enum rpc_outcome generatetoaddress(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{"getmininginfo", "Mining", getmininginfo, NULL, "Tells how mining goes.",
+	{ "getmininginfo", "Mining", getmininginfo, NULL, "Tells how mining goes.",
 		"{\"blocks\": n, \"difficulty\": n, \"mining\": bool, \"address\": \"address\", \"paused\": \"why\", \"threads\": n,\n"
 		" \"running\": n, \"attempts\": n, \"shares\": n, \"blocks_found\": n, \"failed\": n, \"steps_per_second\": n,\n"
 		" \"tokens_per_second\": n, \"pooledtx\": n, \"loose_proofs\": n, \"chain\": \"name\", \"warnings\": []}",
-		NULL, 0},
-	{"setmining", "Mining", setmining, setmining_args,
-		"Starts or stops mining until the node ends; -mine begins with it at the start.", NULL, "true 2", 0},
-	{"generatetoaddress", "Mining", generatetoaddress, generatetoaddress_args,
+		NULL, 0 },
+	{ "setmining", "Mining", setmining, setmining_args,
+		"Starts or stops mining until the node ends; -mine begins with it at the start.", NULL, "true 2", 0 },
+	{ "generatetoaddress", "Mining", generatetoaddress, generatetoaddress_args,
 		"Mines blocks at once, by training, and answers when they are connected. Proofs that are found on the way and make "
 		"no block go into the blocks.",
-		"[\"hash\", ...]  ids of the blocks", "10 \"address\"", 0},
+		"[\"hash\", ...]  ids of the blocks", "10 \"address\"", 0 },
 };
 
 void calls_mining_add(struct rpc_table *table, struct calls_mining *context)
 {
-	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), context);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, context);
 }

@@ -1,5 +1,3 @@
-#include "node/calls.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +6,7 @@
 #include "ml/gguf.h"
 #include "ml/huggingface.h"
 #include "ml/safetensors.h"
+#include "node/calls.h"
 #include "node/exports.h"
 #include "node/loop.h"
 #include "node/progress.h"
@@ -40,15 +39,19 @@ static bool has_room(const struct calls_model *calls, struct rpc_request *r)
 /* === exportmodel === */
 
 enum format { SAFETENSORS, GGUF, GGUF_8_BITS, FORMATS };
-static const char *const format_names[FORMATS] = {"safetensors", "gguf", "gguf-q8_0"};
+static const char *const format_names[FORMATS] = { "safetensors", "gguf", "gguf-q8_0" };
 
 /* The files of a safetensors folder; the last one holds the weights. A GGUF is one file. */
 enum { FILES_MAX = 4 };
 static const char *const file_names[FILES_MAX] = {
-	"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors",
+	"config.json",
+	"tokenizer.json",
+	"tokenizer_config.json",
+	"model.safetensors",
 };
 
-struct export {
+struct export
+{
 	struct calls_model *calls;
 	struct rpc_request *request;
 	struct state *state;
@@ -60,7 +63,7 @@ struct export {
 	/* Worker: */
 	struct outfile files[FILES_MAX];
 	size_t file_count;
-	struct progress progress;      /* of the weights' file */
+	struct progress progress; /* of the weights' file */
 	bool ok;
 	struct errmsg err;
 };
@@ -120,8 +123,8 @@ static bool write_json_files(struct export *e, struct errmsg *err)
 static bool write_weights(struct export *e, struct errmsg *err)
 {
 	char root[65];
-	struct tensorfile_source source = {state_config(e->state), state_theta(e->state), e->name, root};
-	struct tensorfile_sink sink = {put_weights, e};
+	struct tensorfile_source source = { state_config(e->state), state_theta(e->state), e->name, root };
+	struct tensorfile_sink sink = { put_weights, e };
 	hex_encode_reversed(root, state_root(e->state), 32);
 	switch (e->format) {
 	case SAFETENSORS:
@@ -195,14 +198,21 @@ static void export_done(void *arg, bool cancelled)
 }
 
 static const struct rpc_arg exportmodel_args[] = {
-	{.name = "path", .type = RPC_TEXT, .max = 4000,
+	{ .name = "path",
+		.type = RPC_TEXT,
+		.max = 4000,
 		.help = "Where to: a folder for safetensors, else a file. A relative one lies in the folder exports of the "
-			"chain's data folder; the rest of the data directory is the node's own."},
-	{.name = "format", .type = RPC_TEXT, .fallback = "\"safetensors\"",
+			"chain's data folder; the rest of the data directory is the node's own." },
+	{ .name = "format",
+		.type = RPC_TEXT,
+		.fallback = "\"safetensors\"",
 		.help = "safetensors: 32-bit weights with configuration and tokenizer, for Hugging Face's transformers. gguf, "
-			"gguf-q8_0: one file for llama.cpp, with 32-bit or with 8-bit weights."},
-	{.name = "overwrite", .type = RPC_BOOL, .fallback = "false", .help = "Replace files that have the names already."},
-	{0},
+			"gguf-q8_0: one file for llama.cpp, with 32-bit or with 8-bit weights." },
+	{ .name = "overwrite",
+		.type = RPC_BOOL,
+		.fallback = "false",
+		.help = "Replace files that have the names already." },
+	{ 0 },
 };
 
 static enum rpc_outcome exportmodel(struct rpc_request *r, void *context)
@@ -217,7 +227,7 @@ static enum rpc_outcome exportmodel(struct rpc_request *r, void *context)
 		return rpc_fail(r, RPC_INVALID_PARAMETER, "path is empty");
 	if (!has_room(calls, r))
 		return RPC_DONE;
-	struct export *e = mem_calloc(1, sizeof(*e));
+	struct export *e = mem_calloc(1, sizeof *e);
 	e->calls = calls;
 	e->request = r;
 	e->state = chain_state(calls->chain);
@@ -225,7 +235,7 @@ static enum rpc_outcome exportmodel(struct rpc_request *r, void *context)
 	e->format = format;
 	e->path = exports_path(calls->settings, rpc_text(r, "path"));
 	e->overwrite = rpc_bool(r, "overwrite");
-	snprintf(e->name, sizeof(e->name), "Atelier %s height %u", chain_spec(calls->chain)->name, e->height);
+	snprintf(e->name, sizeof e->name, "Atelier %s height %u", chain_spec(calls->chain)->name, e->height);
 	calls->running++;
 	pool_post(calls->pool.pool, export_run, export_done, e, false);
 	return RPC_PENDING;
@@ -268,8 +278,11 @@ static void question_done(void *arg, bool cancelled)
 }
 
 static const struct rpc_arg getlogits_args[] = {
-	{.name = "text", .type = RPC_HEX, .max = MODEL_CTX_MAX, .help = "1 byte at least, as many as the context at most."},
-	{0},
+	{ .name = "text",
+		.type = RPC_HEX,
+		.max = MODEL_CTX_MAX,
+		.help = "1 byte at least, as many as the context at most." },
+	{ 0 },
 };
 
 static enum rpc_outcome getlogits(struct rpc_request *r, void *context)
@@ -278,12 +291,12 @@ static enum rpc_outcome getlogits(struct rpc_request *r, void *context)
 	uint32_t most = chain_spec(calls->chain)->train.model.ctx;
 	if (!has_room(calls, r))
 		return RPC_DONE;
-	struct question *q = mem_calloc(1, sizeof(*q));
+	struct question *q = mem_calloc(1, sizeof *q);
 	buf_init(&q->text);
 	rpc_hex(r, "text", &q->text);
 	if (q->text.size < 1 || q->text.size > most) {
-		enum rpc_outcome outcome = rpc_fail(r, RPC_INVALID_PARAMETER, "text has %zu bytes, and must have 1 to %u",
-			q->text.size, most);
+		enum rpc_outcome outcome = rpc_fail(r, RPC_INVALID_PARAMETER,
+			"text has %zu bytes, and must have 1 to %u", q->text.size, most);
 		buf_clear(&q->text);
 		free(q);
 		return outcome;
@@ -298,23 +311,23 @@ static enum rpc_outcome getlogits(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{"exportmodel", "Training", exportmodel, exportmodel_args,
+	{ "exportmodel", "Training", exportmodel, exportmodel_args,
 		"Writes the present model's weights for the tools that people use. Token b of its vocabulary is byte b.",
 		"{\"path\": \"text\", \"format\": \"text\", \"bytes\": n, \"parameters\": n, \"height\": n, \"model_root\": \"hex\"}",
-		"model.gguf gguf", 0},
-	{"getlogits", "Training", getlogits, getlogits_args,
+		"model.gguf gguf", 0 },
+	{ "getlogits", "Training", getlogits, getlogits_args,
 		"What the present model makes of a text: a number for each byte that may follow, the likeliest has the largest.",
-		"{\"logits\": [n, ...], \"height\": n, \"model_root\": \"hex\"}  (256 numbers)", "546865", 0},
+		"{\"logits\": [n, ...], \"height\": n, \"model_root\": \"hex\"}  (256 numbers)", "546865", 0 },
 };
 
 struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct event_base *base,
 	const struct settings *settings)
 {
-	struct calls_model *calls = mem_calloc(1, sizeof(*calls));
+	struct calls_model *calls = mem_calloc(1, sizeof *calls);
 	calls->chain = chain;
 	calls->settings = settings;
 	loop_pool_init(&calls->pool, base, 1);
-	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), calls);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, calls);
 	return calls;
 }
 

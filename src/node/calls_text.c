@@ -1,10 +1,9 @@
-#include "node/calls.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ml/generate.h"
+#include "node/calls.h"
 #include "node/loop.h"
 #include "rpc/show.h"
 #include "util/mem.h"
@@ -61,17 +60,35 @@ static void generate_done(void *arg, bool cancelled)
 }
 
 static const struct rpc_arg generatetext_args[] = {
-	{.name = "prompt", .type = RPC_BYTES, .fallback = "\"\"", .max = GENERATE_MAX,
-		.help = "What to continue; \\u0000 may be in it."},
-	{.name = "bytes", .type = RPC_INT, .fallback = "200", .min = 1, .max = GENERATE_MAX, .help = "How much to write."},
-	{.name = "temperature", .type = RPC_DECIMAL, .fallback = "0.8", .min = 0, .max = 10 * COIN,
-		.help = "0: always the likeliest byte; higher: more daring."},
-	{.name = "seed", .type = RPC_U64, .optional = true,
+	{ .name = "prompt",
+		.type = RPC_BYTES,
+		.fallback = "\"\"",
+		.max = GENERATE_MAX,
+		.help = "What to continue; \\u0000 may be in it." },
+	{ .name = "bytes",
+		.type = RPC_INT,
+		.fallback = "200",
+		.min = 1,
+		.max = GENERATE_MAX,
+		.help = "How much to write." },
+	{ .name = "temperature",
+		.type = RPC_DECIMAL,
+		.fallback = "0.8",
+		.min = 0,
+		.max = 10 * COIN,
+		.help = "0: always the likeliest byte; higher: more daring." },
+	{ .name = "seed",
+		.type = RPC_U64,
+		.optional = true,
 		.help = "Same seed, same text on one machine; drawn if left out. Below 2^64; above 2^53 better as a string, which no "
-			"client takes for a double."},
-	{.name = "top_k", .type = RPC_INT, .fallback = "0", .min = 0, .max = 256,
-		.help = "Choose among so many of the likeliest bytes; 0: all."},
-	{0},
+			"client takes for a double." },
+	{ .name = "top_k",
+		.type = RPC_INT,
+		.fallback = "0",
+		.min = 0,
+		.max = 256,
+		.help = "Choose among so many of the likeliest bytes; 0: all." },
+	{ 0 },
 };
 
 static enum rpc_outcome generatetext(struct rpc_request *r, void *context)
@@ -79,7 +96,7 @@ static enum rpc_outcome generatetext(struct rpc_request *r, void *context)
 	struct calls_text *calls = context;
 	if (calls->running >= GENERATE_RUNNING_MAX)
 		return rpc_fail(r, RPC_MISC_ERROR, "%d texts are being generated already", GENERATE_RUNNING_MAX);
-	struct generation *g = mem_calloc(1, sizeof(*g));
+	struct generation *g = mem_calloc(1, sizeof *g);
 	g->calls = calls;
 	g->request = r;
 	g->state = chain_state(calls->chain);
@@ -98,21 +115,20 @@ static enum rpc_outcome generatetext(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{"generatetext", "Training", generatetext, generatetext_args,
-		"Lets the present model continue a text.",
+	{ "generatetext", "Training", generatetext, generatetext_args, "Lets the present model continue a text.",
 		"{\"prompt\": \"text\",\n"
 		" \"text\": \"text\",             what the model wrote; bytes that are no UTF-8 are shown as U+FFFD\n"
 		" \"hex\": \"hex\",               the same, byte for byte\n"
 		" \"seed\": \"n\", \"height\": n, \"model_root\": \"hex\"}",
-		"\"The \" 300", 0},
+		"\"The \" 300", 0 },
 };
 
 struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, struct event_base *base)
 {
-	struct calls_text *calls = mem_calloc(1, sizeof(*calls));
+	struct calls_text *calls = mem_calloc(1, sizeof *calls);
 	calls->chain = chain;
 	loop_pool_init(&calls->pool, base, 1);
-	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), calls);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, calls);
 	return calls;
 }
 

@@ -1,7 +1,6 @@
-#include "node/calls.h"
-
 #include <string.h>
 
+#include "node/calls.h"
 #include "rpc/show.h"
 
 /* Datasets of the slots that the tip's child will train on. */
@@ -53,8 +52,13 @@ static json_t *show_activity(struct chain *chain)
 }
 
 static const struct rpc_arg gettraininginfo_args[] = {
-	{.name = "nblocks", .type = RPC_INT, .fallback = "10", .min = 0, .max = 2016, .help = "How many of the newest blocks to list."},
-	{0},
+	{ .name = "nblocks",
+		.type = RPC_INT,
+		.fallback = "10",
+		.min = 0,
+		.max = 2016,
+		.help = "How many of the newest blocks to list." },
+	{ 0 },
 };
 
 static enum rpc_outcome gettraininginfo(struct rpc_request *r, void *context)
@@ -66,8 +70,10 @@ static enum rpc_outcome gettraininginfo(struct rpc_request *r, void *context)
 	json_t *object = json_object();
 	json_object_set_new(object, "height", json_integer(tip->height));
 	json_object_set_new(object, "model_root", json_hash(tip->model_root_after));
-	json_object_set_new(object, "loss", tip->height == 0 ? json_null() :
-		show_loss(tip->outcome.outcome.is_void ? tip->outcome.loss_before : tip->outcome.loss_after));
+	json_object_set_new(object, "loss",
+		tip->height == 0 ?
+			json_null() :
+			show_loss(tip->outcome.outcome.is_void ? tip->outcome.loss_before : tip->outcome.loss_after));
 	json_object_set_new(object, "next_slots", show_next_slots(training->chain));
 	json_object_set_new(object, "loose_proofs", json_integer((json_int_t)chain_loose_count(training->chain)));
 	json_object_set_new(object, "steps_per_second", json_fixed((int64_t)stats.steps_per_1000_seconds, 3));
@@ -103,7 +109,8 @@ static enum rpc_outcome getmodelinfo(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{"gettraininginfo", "Training", gettraininginfo, gettraininginfo_args, "Tells how the training of the model goes.",
+	{ "gettraininginfo", "Training", gettraininginfo, gettraininginfo_args,
+		"Tells how the training of the model goes.",
 		"{\n"
 		"  \"height\": n, \"model_root\": \"hex\",\n"
 		"  \"loss\": nats,                benchmark loss of the present model\n"
@@ -113,13 +120,15 @@ static const struct rpc_method methods[] = {
 		"  \"verification\": {\"blocks_waiting\", \"blocks_verifying\", \"proofs_verifying\", \"steps_done\", \"steps_total\",\n"
 		"                   \"proofs_executed\", \"proofs_false\"},\n"
 		"  \"blocks\": [{\"height\", \"hash\", \"proofs\", \"loss_before\", \"loss_after\", \"outcome\", \"model_root_after\"}]\n"
-		"}", "20", 0},
-	{"getmodelinfo", "Training", getmodelinfo, NULL, "Gives the model's sizes and where it stands.",
+		"}",
+		"20", 0 },
+	{ "getmodelinfo", "Training", getmodelinfo, NULL, "Gives the model's sizes and where it stands.",
 		"{\"architecture\", \"parameters\", \"d\", \"layers\", \"heads\", \"ff\", \"ctx\", \"vocabulary\", \"tokens_per_step\",\n"
-		" \"state_bytes\", \"body_bytes\", \"height\", \"bestblockhash\", \"model_root\"}", NULL, 0},
+		" \"state_bytes\", \"body_bytes\", \"height\", \"bestblockhash\", \"model_root\"}",
+		NULL, 0 },
 };
 
 void calls_training_add(struct rpc_table *table, struct calls_training *context)
 {
-	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), context);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, context);
 }

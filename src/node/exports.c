@@ -4,8 +4,8 @@
 
 #include "util/file.h"
 
-static const char *const own_folders[] = {"blocks", "blobs", "chainstate", "model", "wallets"};
-enum { OWN_FOLDERS = sizeof(own_folders) / sizeof(*own_folders) };
+static const char *const own_folders[] = { "blocks", "blobs", "chainstate", "model", "wallets" };
+enum { OWN_FOLDERS = sizeof own_folders / sizeof *own_folders };
 
 char *exports_path(const struct settings *settings, const char *given)
 {
@@ -32,7 +32,7 @@ static bool among_own(const struct settings *settings, const char *path)
 		if (inside_own(settings, path, own_folders[i]))
 			return true;
 	return (path_inside(path, settings->location.base) || path_inside(path, settings->location.data)) &&
-	       !inside_own(settings, path, "exports");
+		!inside_own(settings, path, "exports");
 }
 
 static bool is_option(const struct settings *settings, const char *path, const char *option)
@@ -66,7 +66,9 @@ bool exports_check(const struct settings *settings, const char *path, struct err
 	if (!ok)
 		return false;
 	if (among_own(settings, path))
-		return errmsg_set(err, "%s: lies among the node's own files; of its data directory only the folder exports of "
-			"the chain is for this", path);
+		return errmsg_set(err,
+			"%s: lies among the node's own files; of its data directory only the folder exports of "
+			"the chain is for this",
+			path);
 	return !is_own(settings, path) || errmsg_set(err, "%s: is one of the node's own files", path);
 }

@@ -1,8 +1,8 @@
 /* Where models may be exported to: anywhere but among the files that the node lives from.
  *
  * A relative path lies in the folder `exports` of the chain's data folder. Everything else in the data directory is
- * refused, by whatever links and dots a path leads there, and so are the chain's folders where they lie elsewhere, and the
- * files that the options and the spec name: configuration, log, process id, cookie, spec, corpus, initial state. */
+ * refused, by whatever links and dots a path leads there, and so are the chain's folders where they lie elsewhere, and
+ * the files that the options and the spec name: configuration, log, process id, cookie, spec, corpus, initial state. */
 #ifndef ATELIER_NODE_EXPORTS_H
 #define ATELIER_NODE_EXPORTS_H
 

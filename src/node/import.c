@@ -22,11 +22,11 @@ enum { CONFIG_FILE_MAX = 1 << 20 };
 
 struct import {
 	const char *spec_path;
-	char *weights_path;            /* the file itself */
-	char *name;                    /* SPEC's, without folder and ".json" */
-	char *target_name, *target;    /* the file to be written, without and with its folder */
-	struct buf weights, text;      /* what was read, the spec to be written */
-	json_t *json;                  /* the spec */
+	char *weights_path;         /* the file itself */
+	char *name;                 /* SPEC's, without folder and ".json" */
+	char *target_name, *target; /* the file to be written, without and with its folder */
+	struct buf weights, text;   /* what was read, the spec to be written */
+	json_t *json;               /* the spec */
 	struct spec spec;
 	struct state *state;
 	char root[65];
@@ -50,8 +50,9 @@ static bool read_config(const struct import *i, struct model_config *sizes, stru
 	char *path = path_beside(i->weights_path, "config.json");
 	struct buf text;
 	buf_init(&text);
-	bool ok = !file_exists(path) || (file_read(path, CONFIG_FILE_MAX, &text, err) &&
-		huggingface_read((const char *)text.data, text.size, sizes, err));
+	bool ok = !file_exists(path) ||
+		(file_read(path, CONFIG_FILE_MAX, &text, err) &&
+			huggingface_read((const char *)text.data, text.size, sizes, err));
 	buf_clear(&text);
 	free(path);
 	return ok;
@@ -79,9 +80,9 @@ static bool read_spec(struct import *i, struct errmsg *err)
 	if (ok)
 		i->json = json_parse((const char *)i->text.data, i->text.size, err);
 	buf_reset(&i->text);
-	if (ok && i->json && !json_is_object(i->json))
+	if (ok && i->json != NULL && !json_is_object(i->json))
 		ok = errmsg_set(err, "a spec must be a JSON object");
-	return (ok && i->json) || errmsg_wrap(err, "%s", i->spec_path);
+	return (ok && i->json != NULL) || errmsg_wrap(err, "%s", i->spec_path);
 }
 
 /* === The spec to be === */
@@ -91,12 +92,14 @@ static bool settle(struct import *i, const char *name, uint32_t told, bool free_
 {
 	const json_t *value = json_object_get(i->json, name);
 	if (value == NULL && told == 0)
-		return errmsg_set(err, "%s does not tell \"%s\" of its model: put config.json beside it, or \"%s\" into %s",
+		return errmsg_set(err,
+			"%s does not tell \"%s\" of its model: put config.json beside it, or \"%s\" into %s",
 			i->weights_path, name, name, i->spec_path);
 	if (value == NULL)
 		json_object_set_new(i->json, name, json_integer(told));
 	else if (told != 0 && !free_choice && (!json_is_integer(value) || json_integer_value(value) != told))
-		return errmsg_set(err, "%s is %u in %s, and something else in %s", name, told, i->weights_path, i->spec_path);
+		return errmsg_set(err, "%s is %u in %s, and something else in %s", name, told, i->weights_path,
+			i->spec_path);
 	return true;
 }
 
@@ -104,8 +107,8 @@ static bool compose(struct import *i, struct errmsg *err)
 {
 	struct model_config sizes;
 	if (!read_sizes(i, &sizes, err) || !read_spec(i, err) || !settle(i, "d", sizes.d, false, err) ||
-	    !settle(i, "layers", sizes.layers, false, err) || !settle(i, "heads", sizes.heads, false, err) ||
-	    !settle(i, "ff", sizes.ff, false, err) || !settle(i, "ctx", sizes.ctx, true, err))
+		!settle(i, "layers", sizes.layers, false, err) || !settle(i, "heads", sizes.heads, false, err) ||
+		!settle(i, "ff", sizes.ff, false, err) || !settle(i, "ctx", sizes.ctx, true, err))
 		return false;
 	if (json_object_get(i->json, "initial_state") != NULL)
 		return errmsg_set(err, "%s has an initial_state already", i->spec_path);
@@ -168,17 +171,17 @@ static bool put(void *context, const void *data, size_t size, struct errmsg *err
 static bool write_spec(const struct import *i, struct errmsg *err)
 {
 	struct outfile file;
-	bool ok = outfile_open(&file, i->spec_path, true, err) &&
-		outfile_put(&file, i->text.data, i->text.size, err) && outfile_commit(&file, err);
+	bool ok = outfile_open(&file, i->spec_path, true, err) && outfile_put(&file, i->text.data, i->text.size, err) &&
+		outfile_commit(&file, err);
 	outfile_clear(&file);
 	return ok;
 }
 
 static bool write_files(const struct import *i, struct errmsg *err)
 {
-	struct tensorfile_source source = {state_config(i->state), state_theta(i->state), i->spec.name, i->root};
+	struct tensorfile_source source = { state_config(i->state), state_theta(i->state), i->spec.name, i->root };
 	struct writing w;
-	struct tensorfile_sink sink = {put, &w};
+	struct tensorfile_sink sink = { put, &w };
 	progress_init(&w.progress, "Writing", i->target, safetensors_size(&source));
 	bool ok = outfile_open(&w.file, i->target, false, err) && safetensors_write(&source, &sink, err) &&
 		outfile_commit(&w.file, err) && write_spec(i, err);
@@ -209,7 +212,7 @@ static void begin(struct import *i, const char *spec_path)
 {
 	const char *slash = strrchr(spec_path, '/'), *name = slash == NULL ? spec_path : slash + 1;
 	size_t size = strlen(name);
-	*i = (struct import){.spec_path = spec_path, .name = mem_strdup(name)};
+	*i = (struct import){ .spec_path = spec_path, .name = mem_strdup(name) };
 	if (size > 5 && strcmp(name + size - 5, ".json") == 0)
 		i->name[size - 5] = '\0';
 	i->target_name = mem_alloc(size + sizeof(".safetensors"));

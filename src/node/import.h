@@ -2,8 +2,8 @@
  *
  * WEIGHTS is a file that ml/tensorfile.h reads, or a folder with a model.safetensors; a config.json beside safetensors
  * tells what those do not. SPEC is completed, or written if there is none: the sizes of the model, the name of the file
- * with the initial state, and its model_root. That file is written beside SPEC, with SPEC's name and ".safetensors"; all
- * of the model in F32, whatever WEIGHTS was. Nothing is written unless a node could start with it. */
+ * with the initial state, and its model_root. That file is written beside SPEC, with SPEC's name and ".safetensors";
+ * all of the model in F32, whatever WEIGHTS was. Nothing is written unless a node could start with it. */
 #ifndef ATELIER_NODE_IMPORT_H
 #define ATELIER_NODE_IMPORT_H
 

@@ -39,7 +39,7 @@ static void put_datasets(struct buf *line, const struct block_outcome *outcome)
 	for (uint32_t slot = 0; slot < outcome->outcome.slots; slot++) {
 		if (outcome->outcome.slot[slot].count == 0)
 			continue;
-		snprintf(text, sizeof(text), " %" PRIu32, outcome->dataset[slot]);
+		snprintf(text, sizeof text, " %" PRIu32, outcome->dataset[slot]);
 		buf_put_text(line, text);
 	}
 }
@@ -56,10 +56,12 @@ static void tell_block(const struct index_entry *entry, const struct block *bloc
 	buf_init(&datasets);
 	put_datasets(&datasets, &entry->outcome);
 	if (entry->verify_ms > 0)
-		snprintf(taken, sizeof(taken), ", %" PRIu32 ".%" PRIu32 " s", entry->verify_ms / 1000, entry->verify_ms / 100 % 10);
-	log_info("block %" PRIu32 " %s: loss %.*s, %zu proof%s, datasets%.*s, paid %s to miners and %s to data%s", entry->height,
-		id, (int)loss.size, (const char *)loss.data, block->loose_count + 1, plural(block->loose_count + 1),
-		(int)datasets.size, (const char *)datasets.data, amount_text(paid.miners, miners), amount_text(paid.data, data), taken);
+		snprintf(taken, sizeof taken, ", %" PRIu32 ".%" PRIu32 " s", entry->verify_ms / 1000,
+			entry->verify_ms / 100 % 10);
+	log_info("block %" PRIu32 " %s: loss %.*s, %zu proof%s, datasets%.*s, paid %s to miners and %s to data%s",
+		entry->height, id, (int)loss.size, (const char *)loss.data, block->loose_count + 1,
+		plural(block->loose_count + 1), (int)datasets.size, (const char *)datasets.data,
+		amount_text(paid.miners, miners), amount_text(paid.data, data), taken);
 	buf_clear(&loss);
 	buf_clear(&datasets);
 }
@@ -115,7 +117,8 @@ static void on_disconnected(void *context, const struct index_entry *entry, cons
 	(void)block;
 	hex_encode_reversed(id, entry->id, 32);
 	journal->last = clock_mono_ms();
-	log_info("block %" PRIu32 " %s is taken back: another branch has more work, or it was refused", entry->height, id);
+	log_info("block %" PRIu32 " %s is taken back: another branch has more work, or it was refused", entry->height,
+		id);
 }
 
 /* === Nothing new === */
@@ -130,12 +133,13 @@ static void tell_idle(const struct journal *journal)
 	peers = counts.inbound + counts.outbound;
 	miner_stats(journal->miner, &stats);
 	if (stats.mining && stats.paused != NULL)
-		snprintf(mining, sizeof(mining), "mining pauses: %s", stats.paused);
+		snprintf(mining, sizeof mining, "mining pauses: %s", stats.paused);
 	else if (stats.mining)
-		snprintf(mining, sizeof(mining), "mining %" PRIu64 ".%03" PRIu64 " steps/s", stats.steps_per_1000_seconds / 1000,
-			stats.steps_per_1000_seconds % 1000);
-	log_info("height %" PRIu32 ", %zu peer%s, %zu transaction%s and %zu proof%s wait, %s", chain_tip(journal->chain)->height,
-		peers, plural(peers), txs, plural(txs), proofs, plural(proofs), mining);
+		snprintf(mining, sizeof mining, "mining %" PRIu64 ".%03" PRIu64 " steps/s",
+			stats.steps_per_1000_seconds / 1000, stats.steps_per_1000_seconds % 1000);
+	log_info("height %" PRIu32 ", %zu peer%s, %zu transaction%s and %zu proof%s wait, %s",
+		chain_tip(journal->chain)->height, peers, plural(peers), txs, plural(txs), proofs, plural(proofs),
+		mining);
 }
 
 void journal_tick(struct journal *journal)
@@ -150,9 +154,10 @@ void journal_tick(struct journal *journal)
 void journal_open(struct journal *journal)
 {
 	journal->last = clock_mono_ms();
-	chain_subscribe(journal->chain, &(struct chain_events){
-		.context = journal,
-		.connected = on_connected,
-		.disconnected = on_disconnected,
-	});
+	chain_subscribe(journal->chain,
+		&(struct chain_events){
+			.context = journal,
+			.connected = on_connected,
+			.disconnected = on_disconnected,
+		});
 }

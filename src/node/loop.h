@@ -19,7 +19,8 @@ void loop_pool_init(struct loop_pool *loop, struct event_base *base, unsigned th
 /* Waits for the jobs that run; every `done` is called before it returns (pool_free). */
 void loop_pool_clear(struct loop_pool *loop);
 
-/* Lets the calling thread give way to the rest of the machine (nice 10). Once a thread; for long jobs of little hurry. */
+/* Lets the calling thread give way to the rest of the machine (nice 10). Once a thread; for long jobs of
+ * little hurry. */
 void loop_give_way(void);
 
 #endif

@@ -21,9 +21,9 @@ struct request {
 	struct request *next;
 	uint8_t key[32];
 	size_t wanted, found;
-	uint64_t tries;                  /* left */
+	uint64_t tries; /* left */
 	uint8_t (*ids)[32];
-	const char *reason;              /* once it is finished; NULL: nothing went wrong */
+	const char *reason; /* once it is finished; NULL: nothing went wrong */
 	miner_generated *done;
 	void *context;
 };
@@ -39,7 +39,7 @@ struct miner {
 	struct chain *chain;
 	struct event_base *base;
 	struct loop_pool pool;
-	struct event *tick;              /* runs miner_work once a second, and when asked */
+	struct event *tick; /* runs miner_work once a second, and when asked */
 	struct bench *benches;
 	unsigned threads, running;
 	bool closed;
@@ -47,9 +47,9 @@ struct miner {
 	bool mining;
 	uint8_t key[32];
 	const char *paused;
-	struct request *requests;        /* the first is being served */
-	struct request *finished;        /* to be answered from the tick */
-	bool pending;                    /* a block of ours is on its way to the tip */
+	struct request *requests; /* the first is being served */
+	struct request *finished; /* to be answered from the tick */
+	bool pending;             /* a block of ours is on its way to the tip */
 	uint8_t pending_id[32];
 
 	uint64_t attempts, failed, shares, blocks;
@@ -58,7 +58,7 @@ struct miner {
 
 static void rate_reset(struct rate *rate)
 {
-	memset(rate, 0, sizeof(*rate));
+	memset(rate, 0, sizeof *rate);
 	rate->before_start = rate->start = clock_mono_ms();
 }
 
@@ -116,7 +116,7 @@ static void answer_finished(struct miner *miner)
 	while (miner->finished != NULL) {
 		struct request *request = miner->finished;
 		miner->finished = request->next;
-		request->done(request->context, (const uint8_t (*)[32])request->ids, request->found, request->reason);
+		request->done(request->context, (const uint8_t(*)[32])request->ids, request->found, request->reason);
 		free(request->ids);
 		free(request);
 	}
@@ -156,7 +156,7 @@ static void offer(struct miner *miner, struct attempt *attempt)
 	uint8_t *body = attempt->body;
 	enum attempt_worth worth = attempt_worth(spec, &block->header);
 	uint8_t id[32];
-	struct reject reject = {0};
+	struct reject reject = { 0 };
 	if (worth == ATTEMPT_NOTHING || memcmp(block->header.prev, chain_tip(miner->chain)->id, 32) != 0)
 		return;
 	if (worth == ATTEMPT_BLOCK && block_under_way(miner))
@@ -166,7 +166,8 @@ static void offer(struct miner *miner, struct attempt *attempt)
 	attempt->body = NULL;
 	enum chain_result result = chain_add_own(miner->chain, block, body, &reject);
 	if (result != CHAIN_NEW) {
-		log_debug(LOG_MINER, "a proof of this node's own was not taken: %s", reject.reason ? reject.reason : "known");
+		log_debug(LOG_MINER, "a proof of this node's own was not taken: %s",
+			reject.reason != NULL ? reject.reason : "known");
 		return;
 	}
 	if (worth == ATTEMPT_SHARE) {
@@ -235,7 +236,8 @@ static bool ahead_of_clock(struct miner *miner)
 	if (chain_clock_lag(miner->chain) == 0)
 		return false;
 	while (miner->requests != NULL)
-		finish_request(miner, "the chain's time is ahead of this machine's clock, so new blocks would be too new");
+		finish_request(miner,
+			"the chain's time is ahead of this machine's clock, so new blocks would be too new");
 	return true;
 }
 
@@ -277,7 +279,7 @@ static void on_connected(void *context, const struct index_entry *entry, const s
 	struct miner *miner = context;
 	struct request *request = miner->requests;
 	if (!miner->pending || memcmp(entry->id, miner->pending_id, 32) != 0 || request == NULL ||
-	    memcmp(block->header.miner, request->key, 32) != 0)
+		memcmp(block->header.miner, request->key, 32) != 0)
 		return;
 	memcpy(request->ids[request->found++], entry->id, 32);
 }
@@ -304,7 +306,7 @@ static void on_block_verdict(void *context, const struct index_entry *entry, con
 static void make_benches(struct miner *miner, unsigned threads)
 {
 	miner->threads = threads;
-	miner->benches = mem_calloc(threads, sizeof(*miner->benches));
+	miner->benches = mem_calloc(threads, sizeof *miner->benches);
 	for (unsigned i = 0; i < threads; i++) {
 		miner->benches[i].miner = miner;
 		attempt_init(&miner->benches[i].attempt, chain_spec(miner->chain));
@@ -325,21 +327,22 @@ static void free_benches(struct miner *miner)
 
 struct miner *miner_new(struct chain *chain, struct event_base *base, unsigned threads)
 {
-	struct miner *miner = mem_calloc(1, sizeof(*miner));
+	struct miner *miner = mem_calloc(1, sizeof *miner);
 	miner->chain = chain;
 	miner->base = base;
 	miner->tick = event_new(base, -1, EV_PERSIST, on_tick, miner);
 	if (miner->tick == NULL)
 		abort();
-	event_add(miner->tick, &(struct timeval){.tv_sec = 1});
+	event_add(miner->tick, &(struct timeval){ .tv_sec = 1 });
 	rate_reset(&miner->rate);
 	make_benches(miner, threads);
-	chain_subscribe(chain, &(struct chain_events){
-		.context = miner,
-		.connected = on_connected,
-		.tip = on_tip,
-		.block_verdict = on_block_verdict,
-	});
+	chain_subscribe(chain,
+		&(struct chain_events){
+			.context = miner,
+			.connected = on_connected,
+			.tip = on_tip,
+			.block_verdict = on_block_verdict,
+		});
 	return miner;
 }
 
@@ -401,11 +404,11 @@ void miner_pause(struct miner *miner, const char *why)
 void miner_generate(struct miner *miner, size_t count, const uint8_t key[32], uint64_t tries, miner_generated *done,
 	void *context)
 {
-	struct request *request = mem_calloc(1, sizeof(*request)), **last = &miner->requests;
+	struct request *request = mem_calloc(1, sizeof *request), **last = &miner->requests;
 	memcpy(request->key, key, 32);
 	request->wanted = count;
 	request->tries = tries;
-	request->ids = mem_calloc(count, sizeof(*request->ids));
+	request->ids = mem_calloc(count, sizeof *request->ids);
 	request->done = done;
 	request->context = context;
 	while (*last != NULL)
@@ -420,7 +423,7 @@ void miner_stats(const struct miner *miner, struct miner_stats *stats)
 {
 	const struct train_config *train = &chain_spec(miner->chain)->train;
 	uint64_t tokens = (uint64_t)train->iterations * train->batch * train->model.ctx;
-	memset(stats, 0, sizeof(*stats));
+	memset(stats, 0, sizeof *stats);
 	stats->mining = miner->mining;
 	stats->paused = miner->paused;
 	stats->threads = miner->threads;

@@ -5,17 +5,16 @@
  * to the peers), a block goes to the chain. Attempts have no memory: a new tip cancels them at once, and while a block
  * of our own is being connected nothing is tried, as it would be for a parent that is about to be superseded.
  *
- * Two reasons to mine: miner_start mines for good, to one key, unless paused; miner_generate mines until so many blocks are
- * found, to a key of its own, pause or not, and goes first. Everything here is called on the loop thread; callbacks come on
- * it as well, never from within the call that asked for them. */
+ * Two reasons to mine: miner_start mines for good, to one key, unless paused; miner_generate mines until so many blocks
+ * are found, to a key of its own, pause or not, and goes first. Everything here is called on the loop thread; callbacks
+ * come on it as well, never from within the call that asked for them. */
 #ifndef ATELIER_NODE_MINER_H
 #define ATELIER_NODE_MINER_H
 
+#include <event2/event.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <event2/event.h>
 
 #include "chain/chain.h"
 
@@ -38,8 +37,9 @@ void miner_set_threads(struct miner *miner, unsigned threads);
 /* `why` (static text) pauses miner_start's mining; NULL lets it go on. */
 void miner_pause(struct miner *miner, const char *why);
 
-/* Called when all blocks are connected, the tries are used up, or it cannot go on: a block was refused, the chain's time
- * is ahead of the clock (chain_clock_lag), the node shuts down (reason set; the ids found before are there all the same). Ids are in order and borrowed. */
+/* Called when all blocks are connected, the tries are used up, or it cannot go on: a block was refused, the chain's
+ * time is ahead of the clock (chain_clock_lag), the node shuts down (reason set; the ids found before are there all the
+ * same). Ids are in order and borrowed. */
 typedef void miner_generated(void *context, const uint8_t (*ids)[32], size_t count, const char *reason);
 
 /* Asks for `count` blocks (1 .. MINER_MAX_GENERATE) with at most `tries` attempts. Requests are served in order. */
@@ -47,14 +47,14 @@ void miner_generate(struct miner *miner, size_t count, const uint8_t key[32], ui
 	void *context);
 
 struct miner_stats {
-	bool mining;                     /* miner_start is in force */
-	const char *paused;              /* why it does not go on; NULL: it does */
-	unsigned threads, running;       /* attempts in work */
-	uint64_t attempts, failed;       /* finished steps; those that failed by protocol */
+	bool mining;               /* miner_start is in force */
+	const char *paused;        /* why it does not go on; NULL: it does */
+	unsigned threads, running; /* attempts in work */
+	uint64_t attempts, failed; /* finished steps; those that failed by protocol */
 	uint64_t shares, blocks;
 	uint64_t steps_per_1000_seconds; /* over the last minute or less */
 	uint64_t tokens_per_second;
-	uint8_t key[32];                 /* who is paid, if mining */
+	uint8_t key[32]; /* who is paid, if mining */
 };
 void miner_stats(const struct miner *miner, struct miner_stats *stats);
 

@@ -1,4 +1,5 @@
 #include "config.h"
+
 #include "node/node.h"
 
 #include <errno.h>
@@ -44,17 +45,17 @@ enum { IMPORT_PAUSE = 60 }; /* seconds until a file is read again at the earlies
 struct node {
 	const struct settings *settings;
 	int lock;
-	bool logging;                    /* the log is open */
-	char *pid_path;                  /* of the file that was written; it goes at the end */
+	bool logging;   /* the log is open */
+	char *pid_path; /* of the file that was written; it goes at the end */
 	struct event_base *base;
 	struct event *reopen, *end, *tick;
-	struct loop_pool pool;           /* verification */
+	struct loop_pool pool; /* verification */
 	struct rpc_table *table;
 	struct rpc_server *server;
 	struct chain *chain;
 	struct wallets *wallets;
 	struct net *net;
-	size_t max_open;                 /* connections to peers, of any kind */
+	size_t max_open; /* connections to peers, of any kind */
 	struct miner *miner;
 	struct auditor *auditor;
 	struct rpc_submit *submit;
@@ -66,17 +67,18 @@ struct node {
 	struct calls_control control;
 	struct calls_text *text;
 	struct calls_model *model;
-	int64_t import_due[SETTINGS_LIST_MAX]; /* of each -loadblock: the Unix time from when on to read it, or IMPORT_OVER */
-	int64_t progress_due;            /* when start-up tells next how far it is */
-	struct errmsg failure;           /* why it cannot go on; "" while it can */
+	int64_t import_due[SETTINGS_LIST_MAX]; /* of each -loadblock: the Unix time from when on to read it, or
+						  IMPORT_OVER */
+	int64_t progress_due;                  /* when start-up tells next how far it is */
+	struct errmsg failure;                 /* why it cannot go on; "" while it can */
 };
 
 /* === The end === */
 
-/* Signals are heard from the beginning on, while the loop does not run yet or does something that takes long: what takes
- * long looks at the flag, and the pipe wakes the loop. */
+/* Signals are heard from the beginning on, while the loop does not run yet or does something that takes long: what
+ * takes long looks at the flag, and the pipe wakes the loop. */
 static atomic_bool end_asked;
-static int end_pipe[2] = {-1, -1};
+static int end_pipe[2] = { -1, -1 };
 
 static void on_end_signal(int number)
 {
@@ -90,11 +92,11 @@ static void on_end_signal(int number)
 
 static bool hear_signals(struct errmsg *err)
 {
-	struct sigaction action = {.sa_handler = on_end_signal, .sa_flags = SA_RESTART};
+	struct sigaction action = { .sa_handler = on_end_signal, .sa_flags = SA_RESTART };
 	atomic_store(&end_asked, false);
 	if (pipe(end_pipe) != 0 || evutil_make_socket_nonblocking(end_pipe[0]) != 0 ||
-	    evutil_make_socket_nonblocking(end_pipe[1]) != 0 || evutil_make_socket_closeonexec(end_pipe[0]) != 0 ||
-	    evutil_make_socket_closeonexec(end_pipe[1]) != 0)
+		evutil_make_socket_nonblocking(end_pipe[1]) != 0 || evutil_make_socket_closeonexec(end_pipe[0]) != 0 ||
+		evutil_make_socket_closeonexec(end_pipe[1]) != 0)
 		return errmsg_set(err, "Signals cannot be handled");
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGINT, &action, NULL);
@@ -182,7 +184,7 @@ static bool open_folder(struct node *node, struct errmsg *err)
 	char *lock = path_join(s->location.data, ".lock");
 	char *log = path_join(s->location.data, options_string(s->options, "debuglogfile"));
 	bool console = options_is_set(s->options, "printtoconsole") ? options_bool(s->options, "printtoconsole") :
-		isatty(STDOUT_FILENO) == 1;
+								      isatty(STDOUT_FILENO) == 1;
 	bool ok = dir_make(s->location.data, err);
 	if (ok) {
 		node->lock = file_lock(lock, err);
@@ -211,9 +213,9 @@ static bool check_pid_file(const char *path, struct errmsg *err)
 
 static bool write_pid(struct node *node, struct errmsg *err)
 {
-	char text[PID_TEXT_MAX], *path = path_join(node->settings->location.data,
-		options_string(node->settings->options, "pid"));
-	int size = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+	char text[PID_TEXT_MAX],
+		*path = path_join(node->settings->location.data, options_string(node->settings->options, "pid"));
+	int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
 	if (check_pid_file(path, err) && file_write_atomic(path, text, (size_t)size, 0644, err))
 		node->pid_path = path;
 	else
@@ -227,8 +229,8 @@ static bool choose_engine(const struct node *node, struct errmsg *err)
 	enum engine engine;
 	engine_init(1);
 	if (!selftest_choose(name, &engine, err))
-		return errmsg_wrap(err, "-engine=%.20s: without exact products this node would accept and make false proofs",
-			name);
+		return errmsg_wrap(err,
+			"-engine=%.20s: without exact products this node would accept and make false proofs", name);
 	engine_select(engine);
 	log_info("Products are computed by %s", engine_name(engine));
 	return true;
@@ -241,7 +243,7 @@ static bool open_loop(struct node *node, struct errmsg *err)
 	node->reopen = evsignal_new(node->base, SIGHUP, on_reopen_signal, node);
 	node->end = event_new(node->base, end_pipe[0], EV_READ, on_end_asked, node);
 	if (node->reopen == NULL || event_add(node->reopen, NULL) != 0 || node->end == NULL ||
-	    event_add(node->end, NULL) != 0)
+		event_add(node->end, NULL) != 0)
 		return errmsg_set(err, "Signals cannot be handled");
 	loop_pool_init(&node->pool, node->base, node->settings->verify_threads);
 	return true;
@@ -255,8 +257,8 @@ static void share_descriptors(struct node *node)
 
 	node->max_open = descriptors_for_peers(limit);
 	if (node->max_open < node->settings->max_peers)
-		log_warn("Only %zu file descriptors may be open (ulimit -n): at most %zu connections instead of %zu", limit,
-		         node->max_open, node->settings->max_peers);
+		log_warn("Only %zu file descriptors may be open (ulimit -n): at most %zu connections instead of %zu",
+			limit, node->max_open, node->settings->max_peers);
 	if (node->max_open == 0)
 		node->max_open = 1;
 }
@@ -310,7 +312,7 @@ static bool open_chain(struct node *node, struct errmsg *err)
 	node->chain = chain_open(&options, err);
 	if (node->chain == NULL)
 		return false;
-	chain_subscribe(node->chain, &(struct chain_events){.context = node, .fatal = on_fatal});
+	chain_subscribe(node->chain, &(struct chain_events){ .context = node, .fatal = on_fatal });
 	log_info("chain %s at block %u", s->spec.name, chain_tip(node->chain)->height);
 	return true;
 }
@@ -324,7 +326,7 @@ static bool open_wallets(struct node *node, struct errmsg *err)
 	wallets_load_startup(node->wallets);
 	for (size_t i = 0; i < s->wallet.count; i++) {
 		struct wallet *wallet;
-		struct errmsg why = {"there is none of this name"};
+		struct errmsg why = { "there is none of this name" };
 		enum wallets_result result = wallets_load(node->wallets, s->wallet.values[i], &wallet, &why);
 		if (result != WALLETS_OK && result != WALLETS_LOADED)
 			return errmsg_set(err, "The wallet %.64s cannot be loaded: %s", s->wallet.values[i], why.text);
@@ -341,7 +343,8 @@ static bool connects(const struct settings *s)
 static bool open_net(struct node *node, struct errmsg *err)
 {
 	const struct settings *s = node->settings;
-	bool listen = options_is_set(s->options, "listen") ? options_bool(s->options, "listen") :
+	bool listen = options_is_set(s->options, "listen") ?
+		options_bool(s->options, "listen") :
 		s->connect.count == 0 || options_is_set(s->options, "bind");
 	struct net_options options = {
 		.listen = listen,
@@ -372,7 +375,8 @@ static bool new_mining_key(void *context, uint8_t key[32], struct errmsg *err)
 	}
 	wallets_mend(node->wallets);
 	if (wallets_count(node->wallets) == 0)
-		return errmsg_set(err, "Mining needs somebody to pay: give an address (-mineraddress=<address>), or load a wallet "
+		return errmsg_set(err,
+			"Mining needs somebody to pay: give an address (-mineraddress=<address>), or load a wallet "
 			"(-wallet=<name>; the call createwallet makes one)");
 	return wallet_new_address(wallets_at(node->wallets, 0), ACCOUNT_RECEIVE, "mining", key, err);
 }
@@ -386,12 +390,16 @@ static bool open_work(struct node *node, struct errmsg *err)
 	node->tick = event_new(node->base, -1, EV_PERSIST, on_tick, node);
 	if (node->tick == NULL)
 		return errmsg_set(err, "The event loop cannot be made");
-	event_add(node->tick, &(struct timeval){.tv_sec = 1});
-	node->watch = (struct watch){
-		.chain = node->chain, .net = node->net, .miner = node->miner, .mine_alone = s->mine_alone,
-		.wants_peers = s->spec.is_public || connects(s) || s->addnode.count > 0};
-	node->journal = (struct journal){
-		.chain = node->chain, .net = node->net, .miner = node->miner, .idle_ms = 1000 * (int64_t)s->status_interval};
+	event_add(node->tick, &(struct timeval){ .tv_sec = 1 });
+	node->watch = (struct watch){ .chain = node->chain,
+		.net = node->net,
+		.miner = node->miner,
+		.mine_alone = s->mine_alone,
+		.wants_peers = s->spec.is_public || connects(s) || s->addnode.count > 0 };
+	node->journal = (struct journal){ .chain = node->chain,
+		.net = node->net,
+		.miner = node->miner,
+		.idle_ms = 1000 * (int64_t)s->status_interval };
 	journal_open(&node->journal);
 	if (s->mine && !new_mining_key(node, key, err))
 		return false;
@@ -409,16 +417,18 @@ static void add_calls(struct node *node)
 	rpc_net_add(node->table, node->net);
 	rpc_wallet_add(node->table, node->wallets);
 	node->submit = rpc_submit_new(node->table, node->chain, node->base);
-	node->training = (struct calls_training){.chain = node->chain, .miner = node->miner};
+	node->training = (struct calls_training){ .chain = node->chain, .miner = node->miner };
 	calls_training_add(node->table, &node->training);
-	node->mining = (struct calls_mining){
-		.chain = node->chain, .miner = node->miner, .new_key = new_mining_key, .new_key_context = node};
+	node->mining = (struct calls_mining){ .chain = node->chain,
+		.miner = node->miner,
+		.new_key = new_mining_key,
+		.new_key_context = node };
 	calls_mining_add(node->table, &node->mining);
-	node->audit = (struct calls_audit){.chain = node->chain, .auditor = node->auditor};
+	node->audit = (struct calls_audit){ .chain = node->chain, .auditor = node->auditor };
 	calls_audit_add(node->table, &node->audit);
 	node->text = calls_text_new(node->table, node->chain, node->base);
 	node->model = calls_model_new(node->table, node->chain, node->base, node->settings);
-	node->control = (struct calls_control){.spec = &node->settings->spec, .stop = end_loop, .stop_context = node};
+	node->control = (struct calls_control){ .spec = &node->settings->spec, .stop = end_loop, .stop_context = node };
 	calls_control_add(node->table, &node->control);
 }
 
@@ -429,7 +439,7 @@ static bool node_open(struct node *node, struct errmsg *err)
 	log_info("Atelier " VERSION " on %s in %s", node->settings->spec.name, node->settings->location.data);
 	share_descriptors(node);
 	if (!write_pid(node, err) || !choose_engine(node, err) || !open_loop(node, err) || !open_server(node, err) ||
-	    !open_chain(node, err) || !open_wallets(node, err) || !open_net(node, err) || !open_work(node, err))
+		!open_chain(node, err) || !open_wallets(node, err) || !open_net(node, err) || !open_work(node, err))
 		return false;
 	add_calls(node);
 	return import_blocks(node, err);
@@ -508,7 +518,7 @@ static void node_close(struct node *node)
 
 bool node_run(const struct settings *settings, struct errmsg *err)
 {
-	struct node node = {.settings = settings, .lock = -1};
+	struct node node = { .settings = settings, .lock = -1 };
 	umask(077); /* libraries make files too: the wallets', and what else is here, are nobody else's */
 	bool ok = hear_signals(err) && node_open(&node, err);
 	if (!ok && atomic_load(&end_asked)) {

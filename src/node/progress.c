@@ -4,7 +4,7 @@
 
 void progress_init(struct progress *p, const char *what, const char *path, uint64_t size)
 {
-	*p = (struct progress){.what = what, .path = path, .size = size};
+	*p = (struct progress){ .what = what, .path = path, .size = size };
 }
 
 void progress_add(struct progress *p, uint64_t bytes)

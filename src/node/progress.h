@@ -1,5 +1,5 @@
-/* How far a file is that takes a while to write: a line of the log for each tenth of it. Files below PROGRESS_LEAST bytes
- * are silent. */
+/* How far a file is that takes a while to write: a line of the log for each tenth of it. Files below PROGRESS_LEAST
+ * bytes are silent. */
 #ifndef ATELIER_NODE_PROGRESS_H
 #define ATELIER_NODE_PROGRESS_H
 
@@ -8,7 +8,7 @@
 enum { PROGRESS_LEAST = 8 << 20 };
 
 struct progress {
-	const char *what, *path;       /* "Writing", and the file; borrowed */
+	const char *what, *path; /* "Writing", and the file; borrowed */
 	uint64_t size, done;
 };
 

@@ -15,7 +15,7 @@ struct u256 sample_below(struct u256 bound)
 		mask |= mask >> shift;
 	struct u256 draw;
 	do {
-		random_bytes(draw.limb, sizeof(draw.limb));
+		random_bytes(draw.limb, sizeof draw.limb);
 		draw.limb[top] &= mask;
 		for (unsigned i = top + 1; i < 4; i++)
 			draw.limb[i] = 0;
@@ -48,7 +48,7 @@ uint32_t sample_heights(sample_work *work, const void *context, uint32_t tip, ui
 	struct u256 total = u256_sub(work(context, tip), work(context, 0));
 	for (uint32_t i = 0; i < count; i++)
 		heights[i] = sample_height(work, context, tip, sample_below(total));
-	qsort(heights, count, sizeof(*heights), compare_heights);
+	qsort(heights, count, sizeof *heights, compare_heights);
 	uint32_t kept = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		if (kept == 0 || heights[kept - 1] != heights[i])

@@ -1,7 +1,8 @@
 /* Which blocks to audit: samples drawn uniformly in cumulative work.
  *
  * Drawn by height, a forger would hide in a stretch of low difficulty, where many blocks cost little; drawn by work,
- * every unit of work that a branch claims is as likely to be looked at as any other (DESIGN: initial sync, auditchain). */
+ * every unit of work that a branch claims is as likely to be looked at as any other (DESIGN: initial
+ * sync, auditchain). */
 #ifndef ATELIER_NODE_SAMPLE_H
 #define ATELIER_NODE_SAMPLE_H
 

@@ -15,58 +15,67 @@
 enum { SPEC_FILE_MAX = 1 << 20, THREADS_MAX = 64 };
 
 static const struct option_spec table[] = {
-	{"help", NULL, "Prints this and ends.", "General", NULL, OPTION_COMMAND_LINE},
-	{"h", NULL, "The same as -help.", "General", NULL, OPTION_COMMAND_LINE | OPTION_HIDDEN},
-	{"?", NULL, "The same as -help.", "General", NULL, OPTION_COMMAND_LINE | OPTION_HIDDEN},
-	{"version", NULL, "Prints the version and ends.", "General", NULL, OPTION_COMMAND_LINE},
-	{"pid", "<file>", "Where to write the process id; a relative path is relative to the chain's folder.", "General",
-	 "atelierd.pid", OPTION_PATH},
-	{"par", "<n>", "Threads that verify blocks and proofs (0: one a core).", "General", "0", 0},
-	{"engine", "<name>", "Who multiplies matrices: openblas, onednn, reference, or auto, the fastest; all give the same bits.",
-	 "General", "openblas", 0},
-	{"importmodel", "<file>", "Writes -chainspec's file, or completes it, so that its chain begins with these weights "
-	 "(safetensors or GGUF), and ends.", "General", NULL, OPTION_COMMAND_LINE | OPTION_PATH},
-	{"reindex", NULL, "Forgets index and coins and builds them again from the block files.", "General", NULL, 0},
-	{"loadblock", "<file>", "Takes blocks from a file at the start.", "General", NULL, OPTION_MULTI | OPTION_PATH},
-	{"snapshotinterval", "<n>", "Blocks between snapshots of the model on disk (0: as the chain suggests).", "General", "0",
-	 0},
-	{"maxmempool", "<n>", "Keep the mempool below so many megabytes.", "General", "64", 0},
+	{ "help", NULL, "Prints this and ends.", "General", NULL, OPTION_COMMAND_LINE },
+	{ "h", NULL, "The same as -help.", "General", NULL, OPTION_COMMAND_LINE | OPTION_HIDDEN },
+	{ "?", NULL, "The same as -help.", "General", NULL, OPTION_COMMAND_LINE | OPTION_HIDDEN },
+	{ "version", NULL, "Prints the version and ends.", "General", NULL, OPTION_COMMAND_LINE },
+	{ "pid", "<file>", "Where to write the process id; a relative path is relative to the chain's folder.",
+		"General", "atelierd.pid", OPTION_PATH },
+	{ "par", "<n>", "Threads that verify blocks and proofs (0: one a core).", "General", "0", 0 },
+	{ "engine", "<name>",
+		"Who multiplies matrices: openblas, onednn, reference, or auto, the fastest; all give the same bits.",
+		"General", "openblas", 0 },
+	{ "importmodel", "<file>",
+		"Writes -chainspec's file, or completes it, so that its chain begins with these weights "
+		"(safetensors or GGUF), and ends.",
+		"General", NULL, OPTION_COMMAND_LINE | OPTION_PATH },
+	{ "reindex", NULL, "Forgets index and coins and builds them again from the block files.", "General", NULL, 0 },
+	{ "loadblock", "<file>", "Takes blocks from a file at the start.", "General", NULL,
+		OPTION_MULTI | OPTION_PATH },
+	{ "snapshotinterval", "<n>", "Blocks between snapshots of the model on disk (0: as the chain suggests).",
+		"General", "0", 0 },
+	{ "maxmempool", "<n>", "Keep the mempool below so many megabytes.", "General", "64", 0 },
 
-	{"listen", NULL, "Take connections from other nodes (default: 1, but 0 with -connect).", "Connection", NULL, 0},
-	{"port", "<port>", "Listen on this port (default: 9433, test 19433, regtest 29433, private chains as their spec says).",
-	 "Connection", NULL, 0},
-	{"bind", "<address>[:<port>]", "Listen on this address alone.", "Connection", NULL, 0},
-	{"connect", "<node>", "Connect to this node, and to no others than such; 0: to none.", "Connection", NULL, OPTION_MULTI},
-	{"addnode", "<node>", "Keep a connection to this node.", "Connection", NULL, OPTION_MULTI},
-	{"maxconnections", "<n>", "At most so many connections.", "Connection", "125", 0},
-	{"maxinboundperaddress", "<n>", "At most so many connections from one address (IPv6: one /64).", "Connection", "8",
-	 0},
-	{"networkactive", NULL, "Begin with the network switched on.", "Connection", "1", 0},
+	{ "listen", NULL, "Take connections from other nodes (default: 1, but 0 with -connect).", "Connection", NULL,
+		0 },
+	{ "port", "<port>",
+		"Listen on this port (default: 9433, test 19433, regtest 29433, private chains as their spec says).",
+		"Connection", NULL, 0 },
+	{ "bind", "<address>[:<port>]", "Listen on this address alone.", "Connection", NULL, 0 },
+	{ "connect", "<node>", "Connect to this node, and to no others than such; 0: to none.", "Connection", NULL,
+		OPTION_MULTI },
+	{ "addnode", "<node>", "Keep a connection to this node.", "Connection", NULL, OPTION_MULTI },
+	{ "maxconnections", "<n>", "At most so many connections.", "Connection", "125", 0 },
+	{ "maxinboundperaddress", "<n>", "At most so many connections from one address (IPv6: one /64).", "Connection",
+		"8", 0 },
+	{ "networkactive", NULL, "Begin with the network switched on.", "Connection", "1", 0 },
 
-	{"mine", NULL, "Mine: train, and earn for it.", "Mining", "0", 0},
-	{"threads", "<n>", "Training steps to work on at a time (0: one a core).", "Mining", "0", 0},
-	{"mineraddress", "<address>", "Who is paid for mining (default: a new address of the first loaded wallet).", "Mining",
-	 NULL, 0},
-	{"minealone", NULL, "Mine on a public chain even without a connection to another node.", "Mining", "0", 0},
+	{ "mine", NULL, "Mine: train, and earn for it.", "Mining", "0", 0 },
+	{ "threads", "<n>", "Training steps to work on at a time (0: one a core).", "Mining", "0", 0 },
+	{ "mineraddress", "<address>", "Who is paid for mining (default: a new address of the first loaded wallet).",
+		"Mining", NULL, 0 },
+	{ "minealone", NULL, "Mine on a public chain even without a connection to another node.", "Mining", "0", 0 },
 
-	{"wallet", "<name>", "Load this wallet at the start.", "Wallet", NULL, OPTION_MULTI},
+	{ "wallet", "<name>", "Load this wallet at the start.", "Wallet", NULL, OPTION_MULTI },
 
-	{"server", NULL, "Serve JSON-RPC.", "JSON-RPC server", "1", 0},
-	{"rpcbind", "<address>[:<port>]",
-	 "Serve on this address (default: this machine alone). The traffic is not encrypted.", "JSON-RPC server", NULL,
-	 OPTION_MULTI},
-	{"rpcservertimeout", "<seconds>", "How long a connection may take to say who it is and what it wants.",
-	 "JSON-RPC server", "30", 0},
+	{ "server", NULL, "Serve JSON-RPC.", "JSON-RPC server", "1", 0 },
+	{ "rpcbind", "<address>[:<port>]",
+		"Serve on this address (default: this machine alone). The traffic is not encrypted.", "JSON-RPC server",
+		NULL, OPTION_MULTI },
+	{ "rpcservertimeout", "<seconds>", "How long a connection may take to say who it is and what it wants.",
+		"JSON-RPC server", "30", 0 },
 
-	{"debug", "[=<category>]", "Log debug messages: net, chain, mempool, verify, miner, rpc, wallet, data, model, or all.",
-	 "Debugging", NULL, OPTION_MULTI},
-	{"debuglogfile", "<file>", "Name of the log; a relative path is relative to the chain's folder.", "Debugging",
-	 "debug.log", OPTION_PATH},
-	{"statusinterval", "<seconds>", "After so long without a new block log how the node stands (0: never).", "Debugging", "60",
-	 0},
-	{"printtoconsole", NULL, "Print the log on standard output too (default: 1 on a terminal).", "Debugging", NULL, 0},
-	{"mocktime", "<seconds>", "Pretend this Unix time.", "Debugging", "0", OPTION_HIDDEN},
-	{NULL, NULL, NULL, NULL, NULL, 0},
+	{ "debug", "[=<category>]",
+		"Log debug messages: net, chain, mempool, verify, miner, rpc, wallet, data, model, or all.",
+		"Debugging", NULL, OPTION_MULTI },
+	{ "debuglogfile", "<file>", "Name of the log; a relative path is relative to the chain's folder.", "Debugging",
+		"debug.log", OPTION_PATH },
+	{ "statusinterval", "<seconds>", "After so long without a new block log how the node stands (0: never).",
+		"Debugging", "60", 0 },
+	{ "printtoconsole", NULL, "Print the log on standard output too (default: 1 on a terminal).", "Debugging", NULL,
+		0 },
+	{ "mocktime", "<seconds>", "Pretend this Unix time.", "Debugging", "0", OPTION_HIDDEN },
+	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
 static bool wants(const struct options *options, const char *name)
@@ -114,16 +123,16 @@ static bool read_numbers(struct settings *s, struct errmsg *err)
 	const struct options *o = s->options;
 	int64_t snapshots, mempool, peers, per_address, mock, status, timeout;
 	if (!read_threads(o, "par", THREADS_MAX, &s->verify_threads, err) ||
-	    !read_threads(o, "threads", MINER_MAX_THREADS, &s->mine_threads, err) ||
-	    !read_port(o, "port", s->location.p2p_port, &s->port, err) ||
-	    !read_port(o, "rpcport", s->location.rpc_port, &s->rpc_port, err) ||
-	    !options_int(o, "snapshotinterval", 0, 1000000, &snapshots, err) ||
-	    !options_int(o, "maxmempool", 5, 4096, &mempool, err) ||
-	    !options_int(o, "maxconnections", 0, 10000, &peers, err) ||
-	    !options_int(o, "maxinboundperaddress", 1, 10000, &per_address, err) ||
-	    !options_int(o, "rpcservertimeout", 1, 3600, &timeout, err) ||
-	    !options_int(o, "statusinterval", 0, 86400, &status, err) ||
-	    !options_int(o, "mocktime", 0, UINT32_MAX, &mock, err))
+		!read_threads(o, "threads", MINER_MAX_THREADS, &s->mine_threads, err) ||
+		!read_port(o, "port", s->location.p2p_port, &s->port, err) ||
+		!read_port(o, "rpcport", s->location.rpc_port, &s->rpc_port, err) ||
+		!options_int(o, "snapshotinterval", 0, 1000000, &snapshots, err) ||
+		!options_int(o, "maxmempool", 5, 4096, &mempool, err) ||
+		!options_int(o, "maxconnections", 0, 10000, &peers, err) ||
+		!options_int(o, "maxinboundperaddress", 1, 10000, &per_address, err) ||
+		!options_int(o, "rpcservertimeout", 1, 3600, &timeout, err) ||
+		!options_int(o, "statusinterval", 0, 86400, &status, err) ||
+		!options_int(o, "mocktime", 0, UINT32_MAX, &mock, err))
 		return false;
 	s->snapshot_interval = (uint32_t)snapshots;
 	s->mempool_bytes = (size_t)mempool << 20;
@@ -144,9 +153,11 @@ static bool read_lists(struct settings *s, struct errmsg *err)
 			return errmsg_set(err, "-debug=%.64s: there is no such category", name);
 		s->log_categories |= mask;
 	}
-	return read_list(s->options, "connect", &s->connect, err) && read_list(s->options, "addnode", &s->addnode, err) &&
-	       read_list(s->options, "rpcbind", &s->rpcbind, err) && read_list(s->options, "wallet", &s->wallet, err) &&
-	       read_list(s->options, "loadblock", &s->loadblock, err);
+	return read_list(s->options, "connect", &s->connect, err) &&
+		read_list(s->options, "addnode", &s->addnode, err) &&
+		read_list(s->options, "rpcbind", &s->rpcbind, err) &&
+		read_list(s->options, "wallet", &s->wallet, err) &&
+		read_list(s->options, "loadblock", &s->loadblock, err);
 }
 
 /* Files that a private spec names lie beside the spec. */
@@ -178,7 +189,7 @@ static bool read_initial_state(struct spec *spec, const char *spec_path, struct 
 	buf_init(&weights);
 	bool ok = read_beside(spec_path, name, tensorfile_size_max(&spec->train.model), &weights, err) &&
 		(spec_set_initial_state(spec, weights.data, weights.size, err) ||
-		 errmsg_wrap(err, "initial_state %.64s", name));
+			errmsg_wrap(err, "initial_state %.64s", name));
 	buf_clear(&weights);
 	return ok;
 }
@@ -204,7 +215,8 @@ static bool read_spec(struct settings *s, struct errmsg *err)
 {
 	if (s->location.chainspec != NULL)
 		return read_private_spec(s, err);
-	return spec_builtin(&s->spec, s->location.chain) || errmsg_set(err, "There is no chain '%s'", s->location.chain);
+	return spec_builtin(&s->spec, s->location.chain) ||
+		errmsg_set(err, "There is no chain '%s'", s->location.chain);
 }
 
 static bool read_clock(const struct settings *s, struct errmsg *err)
@@ -229,7 +241,7 @@ static bool read_mining(struct settings *s, struct errmsg *err)
 
 enum settings_result settings_read(struct settings *settings, int argc, char *const argv[], struct errmsg *err)
 {
-	memset(settings, 0, sizeof(*settings));
+	memset(settings, 0, sizeof *settings);
 	settings->options = options_new(table);
 	options_add_table(settings->options, location_options);
 	if (!options_parse_args(settings->options, argc, argv, NULL, err))
@@ -247,8 +259,8 @@ enum settings_result settings_read(struct settings *settings, int argc, char *co
 		return SETTINGS_WRONG;
 	}
 	if (!location_find(&settings->location, settings->options, err) || !read_numbers(settings, err) ||
-	    !read_lists(settings, err) || !read_spec(settings, err) || !read_clock(settings, err) ||
-	    !read_mining(settings, err))
+		!read_lists(settings, err) || !read_spec(settings, err) || !read_clock(settings, err) ||
+		!read_mining(settings, err))
 		return SETTINGS_WRONG;
 	return SETTINGS_RUN;
 }

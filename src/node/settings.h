@@ -19,16 +19,16 @@ struct settings {
 	unsigned log_categories;
 	unsigned verify_threads, mine_threads;
 	uint16_t port, rpc_port;
-	unsigned rpc_timeout;          /* seconds */
-	uint32_t snapshot_interval;    /* 0: the default */
-	uint32_t status_interval;      /* seconds; 0: never */
-	int64_t mock_time;             /* -mocktime; 0: the system's clock */
+	unsigned rpc_timeout;       /* seconds */
+	uint32_t snapshot_interval; /* 0: the default */
+	uint32_t status_interval;   /* seconds; 0: never */
+	int64_t mock_time;          /* -mocktime; 0: the system's clock */
 	size_t mempool_bytes, max_peers, max_per_address;
 	bool mine, mine_alone;
-	bool has_mine_key;             /* -mineraddress was given */
+	bool has_mine_key; /* -mineraddress was given */
 	uint8_t mine_key[32];
 	const char *import_weights, *import_spec; /* borrowed from `options` */
-	char *corpus_path;             /* of a private chain that has a file for it; else NULL */
+	char *corpus_path;                        /* of a private chain that has a file for it; else NULL */
 	/* Values of the options of that name; borrowed from `options`. */
 	struct settings_list {
 		const char *values[SETTINGS_LIST_MAX];
@@ -38,10 +38,10 @@ struct settings {
 
 enum settings_result {
 	SETTINGS_RUN,
-	SETTINGS_HELP,                 /* asked for the help text: options_help(settings->options) */
+	SETTINGS_HELP, /* asked for the help text: options_help(settings->options) */
 	SETTINGS_VERSION,
-	SETTINGS_IMPORT,               /* import_weights and import_spec alone are filled */
-	SETTINGS_WRONG,                /* err says what */
+	SETTINGS_IMPORT, /* import_weights and import_spec alone are filled */
+	SETTINGS_WRONG,  /* err says what */
 };
 
 /* Fills settings, whatever the result; settings_clear releases it. */

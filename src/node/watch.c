@@ -32,12 +32,12 @@ static int compare(const void *a, const void *b)
 
 static int64_t median_offset(const struct net *net, size_t *count)
 {
-	struct offsets offsets = {.count = 0};
+	struct offsets offsets = { .count = 0 };
 	net_each_peer(net, take_offset, &offsets);
 	*count = offsets.count;
 	if (offsets.count == 0)
 		return 0;
-	qsort(offsets.seconds, offsets.count, sizeof(*offsets.seconds), compare);
+	qsort(offsets.seconds, offsets.count, sizeof *offsets.seconds, compare);
 	return offsets.seconds[offsets.count / 2];
 }
 
@@ -51,11 +51,14 @@ static void look_at_clock(const struct watch *watch)
 	if (tolerance > CLOCK_TOLERANCE)
 		tolerance = CLOCK_TOLERANCE;
 	if (ahead > limit || chain_clock_lag(watch->chain) > 0)
-		warning_set(WARNING_CLOCK, "The tip's time is %" PRId64 " seconds ahead of this machine's clock: set the clock right",
+		warning_set(WARNING_CLOCK,
+			"The tip's time is %" PRId64 " seconds ahead of this machine's clock: set the clock right",
 			ahead);
 	else if (offset > tolerance || offset < -tolerance)
-		warning_set(WARNING_CLOCK, "This machine's clock is %" PRId64 " seconds %s those of %zu peer%s: set it right",
-			offset > 0 ? offset : -offset, offset > 0 ? "behind" : "ahead of", count, count == 1 ? "" : "s");
+		warning_set(WARNING_CLOCK,
+			"This machine's clock is %" PRId64 " seconds %s those of %zu peer%s: set it right",
+			offset > 0 ? offset : -offset, offset > 0 ? "behind" : "ahead of", count,
+			count == 1 ? "" : "s");
 	else
 		warning_clear(WARNING_CLOCK);
 }
@@ -80,7 +83,8 @@ static void look_at_peers(struct watch *watch)
 	if (watch->alone_since == 0)
 		watch->alone_since = now;
 	if (now - watch->alone_since >= ISOLATED_MS)
-		warning_set(WARNING_ISOLATED, "This node has no connection to another node: it learns of no new block%s",
+		warning_set(WARNING_ISOLATED,
+			"This node has no connection to another node: it learns of no new block%s",
 			net_active(watch->net) ? "" : " (the network is switched off)");
 }
 

@@ -20,8 +20,8 @@ struct watch {
 	struct chain *chain;
 	const struct net *net;
 	struct miner *miner;
-	bool mine_alone;               /* -minealone */
-	bool wants_peers;              /* a public chain, or nodes were named */
+	bool mine_alone;  /* -minealone */
+	bool wants_peers; /* a public chain, or nodes were named */
 	int64_t alone_since;
 };
 

@@ -8,7 +8,7 @@ size_t bind_count(const struct rpc_method *method)
 {
 	size_t count = 0;
 
-	while (method->args && method->args[count].name)
+	while (method->args != NULL && method->args[count].name != NULL)
 		count++;
 	return count;
 }
@@ -17,7 +17,7 @@ void bind_clear(struct bound *bound)
 {
 	for (size_t i = 0; i < RPC_ARGS_MAX; i++)
 		json_decref(bound->values[i]);
-	*bound = (struct bound){0};
+	*bound = (struct bound){ 0 };
 }
 
 static int64_t lowest(const struct rpc_arg *arg)
@@ -39,13 +39,13 @@ static json_t *bind_text(const struct rpc_arg *arg, json_t *value, struct rpc_er
 		bound = json_incref(value);
 	} else {
 		text = convert_text(value, arg->name, error);
-		bound = text ? json_string(text) : NULL;
+		bound = text != NULL ? json_string(text) : NULL;
 		free(text);
 	}
 	if (bound == NULL || arg->max == 0 || json_string_length(bound) <= (size_t)arg->max)
 		return bound;
 	rpc_error_set(error, RPC_INVALID_PARAMETER, "%s must have at most %lld bytes, not %zu", arg->name,
-		      (long long)arg->max, json_string_length(bound));
+		(long long)arg->max, json_string_length(bound));
 	json_decref(bound);
 	return NULL;
 }
@@ -147,15 +147,15 @@ static json_t *fallback(const struct rpc_arg *arg)
 
 /* Puts given values (borrowed; NULL or null: left out) into their forms. */
 static enum bind_result bind_all(struct bound *bound, const struct rpc_method *method, json_t *const *given,
-				 struct rpc_error *error)
+	struct rpc_error *error)
 {
 	size_t count = bind_count(method);
 
 	for (size_t i = 0; i < count; i++) {
 		const struct rpc_arg *arg = &method->args[i];
-		json_t *value = given[i] && !json_is_null(given[i]) ? json_incref(given[i]) : NULL;
+		json_t *value = given[i] != NULL && !json_is_null(given[i]) ? json_incref(given[i]) : NULL;
 
-		if (value == NULL && arg->fallback)
+		if (value == NULL && arg->fallback != NULL)
 			value = fallback(arg);
 		else if (value == NULL && arg->optional)
 			continue;
@@ -180,7 +180,7 @@ static bool place_list(json_t **given, size_t count, const json_t *list)
 
 /* Named arguments; "args" may hold the first ones in order, unless the method has an argument of that name. */
 static enum bind_result place_named(json_t **given, const struct rpc_method *method, json_t *named,
-				    struct rpc_error *error)
+	struct rpc_error *error)
 {
 	size_t count = bind_count(method);
 	const json_t *list = json_object_get(named, "args");
@@ -203,9 +203,9 @@ static enum bind_result place_named(json_t **given, const struct rpc_method *met
 			rpc_error_set(error, RPC_INVALID_PARAMETER, "Unknown named parameter %.64s", name);
 			return BIND_WRONG;
 		}
-		if (given[i]) {
+		if (given[i] != NULL) {
 			rpc_error_set(error, RPC_INVALID_PARAMETER,
-				      "Parameter %s specified twice both as positional and named argument", name);
+				"Parameter %s specified twice both as positional and named argument", name);
 			return BIND_WRONG;
 		}
 		given[i] = value;
@@ -214,12 +214,12 @@ static enum bind_result place_named(json_t **given, const struct rpc_method *met
 }
 
 enum bind_result bind_params(struct bound *bound, const struct rpc_method *method, json_t *params,
-			     struct rpc_error *error)
+	struct rpc_error *error)
 {
-	json_t *given[RPC_ARGS_MAX] = {NULL};
+	json_t *given[RPC_ARGS_MAX] = { NULL };
 	enum bind_result result = BIND_OK;
 
-	*bound = (struct bound){0};
+	*bound = (struct bound){ 0 };
 	if (json_is_array(params))
 		result = place_list(given, bind_count(method), params) ? BIND_OK : BIND_USAGE;
 	else if (json_is_object(params))

@@ -18,7 +18,7 @@ enum bind_result {
 
 /* params: an array, an object or NULL. bound needs bind_clear whatever the result. */
 enum bind_result bind_params(struct bound *bound, const struct rpc_method *method, json_t *params,
-			     struct rpc_error *error);
+	struct rpc_error *error);
 void bind_clear(struct bound *bound);
 
 /* How many arguments a method has. */

@@ -1,14 +1,14 @@
 #include "rpc/client.h"
 
-#include "util/bytes.h"
-#include "util/mem.h"
-
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "util/bytes.h"
+#include "util/mem.h"
 
 /* What came of a call, filled by the callbacks. */
 struct outcome {
@@ -31,7 +31,7 @@ static void on_done(struct evhttp_request *request, void *arg)
 {
 	struct outcome *o = arg;
 
-	if (request && evhttp_request_get_response_code(request)) {
+	if (request != NULL && evhttp_request_get_response_code(request)) {
 		struct evbuffer *body = evhttp_request_get_input_buffer(request);
 		size_t size = evbuffer_get_length(body);
 
@@ -92,11 +92,10 @@ static enum client_result judge(const struct outcome *o, const struct client_tar
 }
 
 enum client_result client_call(const struct client_target *target, const void *body, size_t size, int *status,
-			       struct buf *out, struct errmsg *err)
+	struct buf *out, struct errmsg *err)
 {
-	struct outcome o = {event_base_new(), 0, false, EVREQ_HTTP_TIMEOUT, out};
-	struct evhttp_connection *connection =
-		evhttp_connection_base_new(o.base, NULL, target->host, target->port);
+	struct outcome o = { event_base_new(), 0, false, EVREQ_HTTP_TIMEOUT, out };
+	struct evhttp_connection *connection = evhttp_connection_base_new(o.base, NULL, target->host, target->port);
 	struct evhttp_request *request = evhttp_request_new(on_done, &o);
 	char *path = path_of(target->wallet);
 	enum client_result result;

@@ -2,13 +2,13 @@
 #ifndef ATELIER_RPC_CLIENT_H
 #define ATELIER_RPC_CLIENT_H
 
+#include <stdint.h>
+
 #include "util/buf.h"
 #include "util/error.h"
 
-#include <stdint.h>
-
 struct client_target {
-	const char *host;        /* name or address */
+	const char *host; /* name or address */
 	uint16_t port;
 	const char *credentials; /* "user:password", as in the cookie file */
 	const char *wallet;      /* NULL: none named */
@@ -23,6 +23,6 @@ enum client_result {
 
 /* Sends a body and appends the answer's to out. */
 enum client_result client_call(const struct client_target *target, const void *body, size_t size, int *status,
-			       struct buf *out, struct errmsg *err);
+	struct buf *out, struct errmsg *err);
 
 #endif

@@ -1,12 +1,12 @@
 #include "rpc/convert.h"
 
-#include "util/bytes.h"
-#include "util/mem.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "util/bytes.h"
+#include "util/mem.h"
 
 #define DECIMALS 8
 #define AMOUNT_MAX (INT64_C(21000000) * 100000000)
@@ -30,10 +30,10 @@ static char *number_text(const json_t *value)
 	text = json_string_value(value);
 	size = json_string_length(value);
 	/* The parser would take blanks around the number. */
-	if (size == 0 || strpbrk(text, " \t\r\n"))
+	if (size == 0 || strpbrk(text, " \t\r\n") != NULL)
 		return NULL;
 	inner = json_parse(text, size, NULL);
-	if (inner)
+	if (inner != NULL)
 		found = json_number_text(inner);
 	json_decref(inner);
 	return found;
@@ -92,7 +92,7 @@ bool convert_decimal(const json_t *value, const char *name, int64_t *units, stru
 
 	if (text == NULL && !json_is_text(value))
 		return wrong_type(value, name, "number", error);
-	ok = text && parse_fixed(text, units);
+	ok = text != NULL && parse_fixed(text, units);
 	free(text);
 	return ok || rpc_error_set(error, RPC_TYPE_ERROR, "%s must be a number with at most 8 decimals", name);
 }
@@ -105,7 +105,7 @@ bool convert_amount(const json_t *value, const char *name, int64_t *units, struc
 
 	if (text == NULL && !json_is_text(value))
 		return wrong_type(value, name, "number or string", error);
-	ok = text && parse_fixed(text, &amount);
+	ok = text != NULL && parse_fixed(text, &amount);
 	free(text);
 	if (!ok)
 		return rpc_error_set(error, RPC_TYPE_ERROR, "Invalid amount: %s needs at most 8 decimals", name);
@@ -115,8 +115,7 @@ bool convert_amount(const json_t *value, const char *name, int64_t *units, struc
 	return true;
 }
 
-bool convert_int(const json_t *value, const char *name, int64_t min, int64_t max, int64_t *out,
-		 struct rpc_error *error)
+bool convert_int(const json_t *value, const char *name, int64_t min, int64_t max, int64_t *out, struct rpc_error *error)
 {
 	json_int_t v = json_integer_value(value);
 
@@ -126,7 +125,7 @@ bool convert_int(const json_t *value, const char *name, int64_t min, int64_t max
 		return rpc_error_set(error, RPC_MISC_ERROR, "%s must be an integer in the range of 64 bits", name);
 	if (v < min || v > max)
 		return rpc_error_set(error, RPC_INVALID_PARAMETER, "%s must be between %lld and %lld, not %lld", name,
-				     (long long)min, (long long)max, (long long)v);
+			(long long)min, (long long)max, (long long)v);
 	*out = v;
 	return true;
 }
@@ -147,7 +146,7 @@ bool convert_u64(const json_t *value, const char *name, uint64_t *out, struct rp
 	free(text);
 	if (!ok)
 		return rpc_error_set(error, RPC_INVALID_PARAMETER, "%s must be a whole number from 0 to %" PRIu64, name,
-				     UINT64_MAX);
+			UINT64_MAX);
 	*out = number;
 	return true;
 }
@@ -178,7 +177,7 @@ static char *text_of_32(const json_t *value, const char *name, struct rpc_error 
 		return NULL;
 	if (strlen(text) != 64)
 		rpc_error_set(error, RPC_INVALID_PARAMETER, "%s must be of length 64 (not %zu, for '%.80s')", name,
-			      strlen(text), text);
+			strlen(text), text);
 	else if (!digits_only(text))
 		rpc_error_set(error, RPC_INVALID_PARAMETER, "%s must be hexadecimal string (not '%.80s')", name, text);
 	else
@@ -190,7 +189,7 @@ static char *text_of_32(const json_t *value, const char *name, struct rpc_error 
 bool convert_hash(const json_t *value, const char *name, uint8_t hash[32], struct rpc_error *error)
 {
 	char *text = text_of_32(value, name, error);
-	bool ok = text && hex_decode_reversed(hash, 32, text);
+	bool ok = text != NULL && hex_decode_reversed(hash, 32, text);
 
 	free(text);
 	return ok;
@@ -199,7 +198,7 @@ bool convert_hash(const json_t *value, const char *name, uint8_t hash[32], struc
 bool convert_key(const json_t *value, const char *name, uint8_t key[32], struct rpc_error *error)
 {
 	char *text = text_of_32(value, name, error);
-	bool ok = text && hex_decode(key, 32, text);
+	bool ok = text != NULL && hex_decode(key, 32, text);
 
 	free(text);
 	return ok;
@@ -218,7 +217,7 @@ bool convert_hex(const json_t *value, const char *name, size_t max, struct buf *
 		rpc_error_set(error, RPC_INVALID_PARAMETER, "%s must be hexadecimal string (not '%.80s')", name, text);
 	else if (size / 2 > max)
 		rpc_error_set(error, RPC_INVALID_PARAMETER, "%s must have at most %zu bytes, not %zu", name, max,
-			      size / 2);
+			size / 2);
 	else
 		ok = hex_decode(buf_extend(out, size / 2), size / 2, text);
 	free(text);

@@ -15,11 +15,12 @@ bool convert_amount(const json_t *value, const char *name, int64_t *units, struc
 /* A number or a string with at most 8 decimals, in units of 10^-8. */
 bool convert_decimal(const json_t *value, const char *name, int64_t *units, struct rpc_error *error);
 
-/* A whole number below 2^64, or a string of its digits: clients that keep numbers as doubles damage those above 2^53. */
+/* A whole number below 2^64, or a string of its digits: clients that keep numbers as doubles damage those
+ * above 2^53. */
 bool convert_u64(const json_t *value, const char *name, uint64_t *out, struct rpc_error *error);
 
 bool convert_int(const json_t *value, const char *name, int64_t min, int64_t max, int64_t *out,
-		 struct rpc_error *error);
+	struct rpc_error *error);
 bool convert_hash(const json_t *value, const char *name, uint8_t hash[32], struct rpc_error *error); /* reversed */
 bool convert_key(const json_t *value, const char *name, uint8_t key[32], struct rpc_error *error);   /* in order */
 

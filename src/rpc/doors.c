@@ -1,8 +1,5 @@
 #include "rpc/doors.h"
 
-#include "util/log.h"
-#include "util/mem.h"
-
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/listener.h>
@@ -10,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/log.h"
+#include "util/mem.h"
+
 enum { QUEUE = 128 };
 
-static const struct timeval pause_after_error = {1, 0};
+static const struct timeval pause_after_error = { 1, 0 };
 
 struct doors {
 	struct event_base *base;
@@ -70,7 +70,7 @@ struct doors *doors_new(struct event_base *base, doors_entered *entered, void *c
 {
 	struct doors *doors = mem_calloc(1, sizeof *doors);
 
-	*doors = (struct doors){.base = base, .entered = entered, .context = context, .open = true};
+	*doors = (struct doors){ .base = base, .entered = entered, .context = context, .open = true };
 	doors->resume = evtimer_new(base, on_resume, doors);
 	if (doors->resume == NULL)
 		abort();
@@ -109,8 +109,8 @@ bool doors_bind(struct doors *doors, const char *host, uint16_t port, struct err
 		*place = htons(port);
 	port = ntohs(*place);
 	listener = evconnlistener_new_bind(doors->base, on_accept, doors,
-					   LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, QUEUE,
-					   (struct sockaddr *)&address, size);
+		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, QUEUE, (struct sockaddr *)&address,
+		size);
 	if (listener == NULL)
 		return errmsg_set(err, "RPC cannot be bound to %s port %u: %s", text, port, strerror(errno));
 	evconnlistener_set_error_cb(listener, on_error);

@@ -6,11 +6,11 @@
 #ifndef ATELIER_RPC_DOORS_H
 #define ATELIER_RPC_DOORS_H
 
-#include "util/error.h"
-
 #include <event2/util.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "util/error.h"
 
 struct doors;
 struct event_base;

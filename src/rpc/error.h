@@ -2,9 +2,9 @@
 #ifndef ATELIER_RPC_ERROR_H
 #define ATELIER_RPC_ERROR_H
 
-#include "util/error.h"
-
 #include <stdbool.h>
+
+#include "util/error.h"
 
 enum rpc_code {
 	/* JSON-RPC's own */
@@ -14,7 +14,7 @@ enum rpc_code {
 	RPC_INTERNAL_ERROR = -32603,
 
 	RPC_MISC_ERROR = -1,
-	RPC_TYPE_ERROR = -3,             /* a value of another JSON type than expected, or no amount */
+	RPC_TYPE_ERROR = -3, /* a value of another JSON type than expected, or no amount */
 	RPC_WALLET_ERROR = -4,
 	RPC_INVALID_ADDRESS_OR_KEY = -5, /* no such block, transaction, address, dataset, ... too */
 	RPC_INSUFFICIENT_FUNDS = -6,

@@ -1,21 +1,22 @@
 #include "rpc/help.h"
 
-#include "rpc/bind.h"
-#include "util/text.h"
-
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "rpc/bind.h"
+#include "util/text.h"
 
 #define NAME_WIDTH 16
 
 static bool is_optional(const struct rpc_arg *arg)
 {
-	return arg->optional || arg->fallback;
+	return arg->optional || arg->fallback != NULL;
 }
 
 static bool is_quoted(const struct rpc_arg *arg)
 {
-	return arg->type == RPC_TEXT || arg->type == RPC_BYTES || arg->type == RPC_HEX || arg->type == RPC_HASH || arg->type == RPC_KEY;
+	return arg->type == RPC_TEXT || arg->type == RPC_BYTES || arg->type == RPC_HEX || arg->type == RPC_HASH ||
+		arg->type == RPC_KEY;
 }
 
 static const char *type_name(const struct rpc_arg *arg)
@@ -86,7 +87,7 @@ static void argument(size_t number, const struct rpc_arg *arg, struct buf *out)
 	buf_init(&what);
 	buf_put_text(&what, "(");
 	buf_put_text(&what, type_name(arg));
-	if (arg->fallback) {
+	if (arg->fallback != NULL) {
 		buf_put_text(&what, ", optional, default=");
 		buf_put_text(&what, arg->fallback);
 	} else {
@@ -125,9 +126,9 @@ char *help_method(const struct rpc_method *method)
 		argument(i + 1, &method->args[i], &out);
 	}
 	buf_put_text(&out, "\nResult:\n");
-	buf_put_text(&out, method->result ? method->result : "null");
+	buf_put_text(&out, method->result != NULL ? method->result : "null");
 	buf_put_u8(&out, '\n');
-	if (method->example)
+	if (method->example != NULL)
 		example(method, &out);
 	return buf_take_text(&out);
 }

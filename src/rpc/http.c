@@ -1,16 +1,16 @@
 #include "rpc/http.h"
 
-#include "util/mem.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "util/mem.h"
 
 enum { LENGTH_DIGITS_MAX = 18 }; /* fit whatever they are */
 
 void http_head_init(struct http_head *head)
 {
-	*head = (struct http_head){0};
+	*head = (struct http_head){ 0 };
 }
 
 void http_head_clear(struct http_head *head)
@@ -22,7 +22,7 @@ void http_head_clear(struct http_head *head)
 
 static int read_request_line(struct http_head *head, const char *line)
 {
-	const char *target = strchr(line, ' '), *version = target ? strchr(target + 1, ' ') : NULL;
+	const char *target = strchr(line, ' '), *version = target != NULL ? strchr(target + 1, ' ') : NULL;
 
 	if (version == NULL || version == target + 1 || strncmp(version, " HTTP/", 6) != 0)
 		return 400;
@@ -83,7 +83,7 @@ static int read_field(struct http_head *head, const char *name, const char *valu
 		return head->expects ? HTTP_MORE : 417;
 	}
 	if (strcasecmp(name, "Authorization") == 0) {
-		if (head->authorization)
+		if (head->authorization != NULL)
 			return 400;
 		head->authorization = mem_strdup(value);
 	}
@@ -131,10 +131,19 @@ const char *http_reason(int status)
 		int status;
 		const char *reason;
 	} reasons[] = {
-		{200, "OK"}, {204, "No Content"}, {400, "Bad Request"}, {401, "Unauthorized"}, {404, "Not Found"},
-		{405, "Method Not Allowed"}, {411, "Length Required"}, {413, "Content Too Large"},
-		{417, "Expectation Failed"}, {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
-		{503, "Service Unavailable"}, {505, "HTTP Version Not Supported"},
+		{ 200, "OK" },
+		{ 204, "No Content" },
+		{ 400, "Bad Request" },
+		{ 401, "Unauthorized" },
+		{ 404, "Not Found" },
+		{ 405, "Method Not Allowed" },
+		{ 411, "Length Required" },
+		{ 413, "Content Too Large" },
+		{ 417, "Expectation Failed" },
+		{ 431, "Request Header Fields Too Large" },
+		{ 500, "Internal Server Error" },
+		{ 503, "Service Unavailable" },
+		{ 505, "HTTP Version Not Supported" },
 	};
 
 	for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)

@@ -1,12 +1,12 @@
 #include "rpc/json.h"
 
-#include "util/bytes.h"
-#include "util/mem.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "util/bytes.h"
+#include "util/mem.h"
 
 #define DECIMAL_MARK '\xff'
 
@@ -265,13 +265,13 @@ static bool parse_member(struct parser *s, json_t *object)
 		return false;
 	if (!json_is_text(key)) {
 		fail(s, "Name with a byte 0");
-	} else if (json_object_get(object, json_string_value(key))) {
+	} else if (json_object_get(object, json_string_value(key)) != NULL) {
 		fail(s, "Name that is there already");
 	} else if (!take(s, ':')) {
 		fail(s, "Expected ':'");
 	} else {
 		value = parse_value(s);
-		ok = value && json_object_set_new(object, json_string_value(key), value) == 0;
+		ok = value != NULL && json_object_set_new(object, json_string_value(key), value) == 0;
 	}
 	json_decref(key);
 	return ok;
@@ -297,7 +297,7 @@ bad:
 
 static json_t *parse_word(struct parser *s)
 {
-	static const char *const words[] = {"null", "true", "false"};
+	static const char *const words[] = { "null", "true", "false" };
 
 	for (size_t i = 0; i < 3; i++) {
 		size_t size = strlen(words[i]);
@@ -343,7 +343,7 @@ static json_t *parse_value(struct parser *s)
 
 json_t *json_parse(const char *text, size_t size, struct errmsg *err)
 {
-	struct parser s = {.err = err};
+	struct parser s = { .err = err };
 	json_t *value;
 
 	/* An empty text may come as NULL. */
@@ -351,7 +351,7 @@ json_t *json_parse(const char *text, size_t size, struct errmsg *err)
 	s.end = s.p + size;
 	value = parse_value(&s);
 	skip_blanks(&s);
-	if (value && s.p != s.end) {
+	if (value != NULL && s.p != s.end) {
 		json_decref(value);
 		return fail(&s, "Text behind the value");
 	}
@@ -364,7 +364,7 @@ static const char *decimal_text(const json_t *value)
 {
 	const char *text = json_is_string(value) ? json_string_value(value) : NULL;
 
-	return text && text[0] == DECIMAL_MARK ? text + 1 : NULL;
+	return text != NULL && text[0] == DECIMAL_MARK ? text + 1 : NULL;
 }
 
 static int append(const char *data, size_t size, void *out)
@@ -391,7 +391,7 @@ static void print_text(const char *text, size_t size, struct buf *out)
 		const char *named = c ? strchr("\bb\ff\nn\rr\tt\"\"\\\\", c) : NULL;
 
 		/* The pairs above are character and name; a name is found too where it is no character to escape. */
-		if (named && (c < 0x20 || c == '"' || c == '\\')) {
+		if (named != NULL && (c < 0x20 || c == '"' || c == '\\')) {
 			buf_put_u8(out, '\\');
 			buf_put_u8(out, (uint8_t)named[1]);
 		} else if (c < 0x20 || c == 0x7f) {
@@ -447,7 +447,7 @@ static void print_at(const json_t *value, unsigned indent, unsigned depth, struc
 {
 	const char *number = decimal_text(value);
 
-	if (number)
+	if (number != NULL)
 		buf_put_text(out, number);
 	else if (json_is_array(value))
 		print_array(value, indent, depth, out);
@@ -524,7 +524,7 @@ json_t *json_text(const char *text, size_t size)
 	json_t *value = json_stringn(size ? text : "", size);
 	struct buf fixed;
 
-	if (value)
+	if (value != NULL)
 		return value;
 	/* Not UTF-8: keep the longest good pieces. A character has 4 bytes at most. */
 	buf_init(&fixed);
@@ -534,7 +534,7 @@ json_t *json_text(const char *text, size_t size)
 		for (size_t n = 1; n <= 4 && i + n <= size && length == 0; n++) {
 			json_t *piece = json_stringn(text + i, n);
 
-			if (piece)
+			if (piece != NULL)
 				length = n;
 			json_decref(piece);
 		}

@@ -1,36 +1,36 @@
 #include "rpc/location.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "rpc/json.h"
 #include "util/file.h"
 #include "util/mem.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #define SPEC_MAX (1 << 20)
 
 const struct option_spec location_options[] = {
-	{"datadir", "<folder>", "Where configuration, chain and wallets lie (default: ~/.atelier).", "Chain and files",
-	 NULL, OPTION_COMMAND_LINE | OPTION_PATH},
-	{"conf", "<file>", "Configuration file; a relative path is relative to the data directory.", "Chain and files",
-	 "atelier.conf", OPTION_COMMAND_LINE | OPTION_PATH},
-	{"chain", "<name>", "The chain: main, test or regtest.", "Chain and files", "main", 0},
-	{"testnet", NULL, "The same as -chain=test.", "Chain and files", NULL, 0},
-	{"regtest", NULL, "The same as -chain=regtest.", "Chain and files", NULL, 0},
-	{"chainspec", "<file>", "A private chain: the file that describes it.", "Chain and files", NULL, OPTION_PATH},
-	{"rpcport", "<port>",
-	 "Port of the JSON-RPC server (default: 9432, test 19432, regtest 29432, private chains as their spec says).",
-	 "JSON-RPC", NULL, 0},
-	{"rpcuser", "<name>", "User name for JSON-RPC, where -rpcpassword is set.", "JSON-RPC", NULL, 0},
-	{"rpcpassword", "<word>", "Password for JSON-RPC; without one the cookie file gives access.", "JSON-RPC", NULL,
-	 0},
-	{NULL, NULL, NULL, NULL, NULL, 0},
+	{ "datadir", "<folder>", "Where configuration, chain and wallets lie (default: ~/.atelier).", "Chain and files",
+		NULL, OPTION_COMMAND_LINE | OPTION_PATH },
+	{ "conf", "<file>", "Configuration file; a relative path is relative to the data directory.", "Chain and files",
+		"atelier.conf", OPTION_COMMAND_LINE | OPTION_PATH },
+	{ "chain", "<name>", "The chain: main, test or regtest.", "Chain and files", "main", 0 },
+	{ "testnet", NULL, "The same as -chain=test.", "Chain and files", NULL, 0 },
+	{ "regtest", NULL, "The same as -chain=regtest.", "Chain and files", NULL, 0 },
+	{ "chainspec", "<file>", "A private chain: the file that describes it.", "Chain and files", NULL, OPTION_PATH },
+	{ "rpcport", "<port>",
+		"Port of the JSON-RPC server (default: 9432, test 19432, regtest 29432, private chains as their spec says).",
+		"JSON-RPC", NULL, 0 },
+	{ "rpcuser", "<name>", "User name for JSON-RPC, where -rpcpassword is set.", "JSON-RPC", NULL, 0 },
+	{ "rpcpassword", "<word>", "Password for JSON-RPC; without one the cookie file gives access.", "JSON-RPC", NULL,
+		0 },
+	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
 static const struct {
 	const char *name;
 	uint16_t rpc_port, p2p_port;
-} builtin[] = {{"main", 9432, 9433}, {"test", 19432, 19433}, {"regtest", 29432, 29433}};
+} builtin[] = { { "main", 9432, 9433 }, { "test", 19432, 19433 }, { "regtest", 29432, 29433 } };
 
 #define BUILTIN_COUNT (sizeof builtin / sizeof builtin[0])
 #define PRIVATE_RPC_PORT 39432
@@ -41,7 +41,7 @@ static char *find_base(const struct options *options, struct errmsg *err)
 	const char *chosen = options_string(options, "datadir");
 	char *home, *base;
 
-	if (chosen && *chosen)
+	if (chosen != NULL && *chosen)
 		return mem_strdup(chosen);
 	home = path_home();
 	if (home == NULL) {
@@ -75,8 +75,8 @@ static bool choose_builtin(struct location *l, const char *name, struct errmsg *
 
 bool location_name_taken(const char *name)
 {
-	static const char *const taken[] = {"main",  "test",       "regtest", "blocks", "blobs",
-					    "model", "chainstate", "wallets", "exports"};
+	static const char *const taken[] = { "main", "test", "regtest", "blocks", "blobs", "model", "chainstate",
+		"wallets", "exports" };
 
 	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
 		if (strcmp(taken[i], name) == 0)
@@ -117,7 +117,7 @@ static bool read_spec(struct location *l, const json_t *spec, struct errmsg *err
 		return errmsg_set(err, "the name %s is taken", json_string_value(name));
 	strcpy(l->chain, json_string_value(name));
 	return read_port(spec, "rpc_port", PRIVATE_RPC_PORT, &l->rpc_port, err) &&
-	       read_port(spec, "p2p_port", PRIVATE_P2P_PORT, &l->p2p_port, err);
+		read_port(spec, "p2p_port", PRIVATE_P2P_PORT, &l->p2p_port, err);
 }
 
 static bool choose_private(struct location *l, const char *path, struct errmsg *err)
@@ -129,7 +129,7 @@ static bool choose_private(struct location *l, const char *path, struct errmsg *
 	buf_init(&text);
 	if (file_read(path, SPEC_MAX, &text, err)) {
 		spec = json_parse((const char *)text.data, text.size, err);
-		if (spec)
+		if (spec != NULL)
 			ok = read_spec(l, spec, err);
 		json_decref(spec);
 		if (!ok)
@@ -147,14 +147,14 @@ static bool choose_chain(struct location *l, const struct options *options, stru
 
 	if (test + regtest + options_is_set(options, "chain") + (spec != NULL) > 1)
 		return errmsg_set(err, "Only one of -chain, -testnet, -regtest and -chainspec can be chosen");
-	if (spec)
+	if (spec != NULL)
 		return choose_private(l, spec, err);
 	return choose_builtin(l, test ? "test" : regtest ? "regtest" : options_string(options, "chain"), err);
 }
 
 bool location_find(struct location *l, struct options *options, struct errmsg *err)
 {
-	*l = (struct location){0};
+	*l = (struct location){ 0 };
 	l->base = find_base(options, err);
 	if (l->base == NULL)
 		return false;
@@ -172,7 +172,7 @@ void location_clear(struct location *l)
 	free(l->data);
 	free(l->conf);
 	free(l->chainspec);
-	*l = (struct location){0};
+	*l = (struct location){ 0 };
 }
 
 char *location_cookie(const struct location *l)

@@ -16,18 +16,18 @@
 #ifndef ATELIER_RPC_LOCATION_H
 #define ATELIER_RPC_LOCATION_H
 
-#include "util/error.h"
-#include "util/options.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "util/error.h"
+#include "util/options.h"
+
 struct location {
-	char *base;             /* the data directory */
-	char *data;             /* the chain's folder in it (the same for main); not created here */
-	char *conf;             /* the configuration file, whether it exists or not */
-	char chain[17];         /* "main", "test", "regtest", or the name of the private chain */
-	char *chainspec;        /* path of the private chain's spec; NULL for a built-in chain */
+	char *base;                  /* the data directory */
+	char *data;                  /* the chain's folder in it (the same for main); not created here */
+	char *conf;                  /* the configuration file, whether it exists or not */
+	char chain[17];              /* "main", "test", "regtest", or the name of the private chain */
+	char *chainspec;             /* path of the private chain's spec; NULL for a built-in chain */
 	uint16_t rpc_port, p2p_port; /* the chain's defaults */
 };
 
@@ -40,8 +40,8 @@ extern const struct option_spec location_options[];
 bool location_find(struct location *l, struct options *options, struct errmsg *err);
 void location_clear(struct location *l);
 
-/* Names that no private chain can have: those of the built-in chains, and of what lies in main's folder, where a private
- * chain's folder would stand too. */
+/* Names that no private chain can have: those of the built-in chains, and of what lies in main's folder, where a
+ * private chain's folder would stand too. */
 bool location_name_taken(const char *name);
 
 /* The cookie's path; the caller frees it. */

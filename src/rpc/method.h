@@ -26,13 +26,13 @@
 #ifndef ATELIER_RPC_METHOD_H
 #define ATELIER_RPC_METHOD_H
 
-#include "rpc/convert.h"
-#include "rpc/error.h"
-#include "rpc/json.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "rpc/convert.h"
+#include "rpc/error.h"
+#include "rpc/json.h"
 
 enum rpc_type {
 	RPC_TEXT,      /* a string; a number or a bool gives its text                        rpc_text */
@@ -52,7 +52,7 @@ enum rpc_type {
 };
 
 struct rpc_arg {
-	const char *name;     /* NULL ends the table */
+	const char *name; /* NULL ends the table */
 	enum rpc_type type;
 	bool optional;        /* may be left out, or be null */
 	const char *fallback; /* JSON text of what an argument that is left out is taken for, such as "1" or "\"a\"";
@@ -77,11 +77,11 @@ enum rpc_method_flag {
 struct rpc_method {
 	const char *name, *category; /* `help` groups by category */
 	rpc_handler *handler;
-	const struct rpc_arg *args;  /* NULL: none */
-	const char *help;            /* what it does; full sentences, wrapped when printed */
-	const char *result;          /* what it answers; printed line by line; NULL: null */
-	const char *example;         /* arguments as for atelier-cli, or NULL: none */
-	unsigned flags;              /* of enum rpc_method_flag */
+	const struct rpc_arg *args; /* NULL: none */
+	const char *help;           /* what it does; full sentences, wrapped when printed */
+	const char *result;         /* what it answers; printed line by line; NULL: null */
+	const char *example;        /* arguments as for atelier-cli, or NULL: none */
+	unsigned flags;             /* of enum rpc_method_flag */
 };
 
 /* Answers, and takes the reference of result (NULL: null). Returns RPC_DONE. */
@@ -102,7 +102,7 @@ bool rpc_bool(const struct rpc_request *r, const char *name);
 void rpc_hash(const struct rpc_request *r, const char *name, uint8_t hash[32]);
 void rpc_key(const struct rpc_request *r, const char *name, uint8_t key[32]);
 void rpc_hex(const struct rpc_request *r, const char *name, struct buf *out); /* appends */
-json_t *rpc_json(const struct rpc_request *r, const char *name);             /* NULL if not rpc_has */
+json_t *rpc_json(const struct rpc_request *r, const char *name);              /* NULL if not rpc_has */
 
 /* The wallet that the client named in the address (/wallet/NAME), or NULL. Borrowed. */
 const char *rpc_wallet(const struct rpc_request *r);

@@ -1,12 +1,11 @@
 /* Addresses, balances and coins of a wallet. */
-#include "rpc/rpc_wallet.h"
+#include <stdlib.h>
+#include <string.h>
 
 #include "consensus/contribution.h"
 #include "crypto/bech32.h"
+#include "rpc/rpc_wallet.h"
 #include "rpc/show.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 enum {
 	CONFIRMATIONS_MAX = 9999999,
@@ -15,14 +14,16 @@ enum {
 /* getnewaddress, getrawchangeaddress */
 
 static const struct rpc_arg getnewaddress_args[] = {
-	{.name = "label", .type = RPC_TEXT, .fallback = "\"\"", .max = WALLET_LABEL_MAX, .help = "A name for it."},
-	{.name = "address_type", .type = RPC_TEXT, .fallback = "\"bech32m\"",
-	 .help = "\"bech32m\": there is no other."},
-	{0},
+	{ .name = "label", .type = RPC_TEXT, .fallback = "\"\"", .max = WALLET_LABEL_MAX, .help = "A name for it." },
+	{ .name = "address_type",
+		.type = RPC_TEXT,
+		.fallback = "\"bech32m\"",
+		.help = "\"bech32m\": there is no other." },
+	{ 0 },
 };
 
 static enum rpc_outcome new_address(struct rpc_request *r, struct wallets *wallets, enum account_branch branch,
-				    const char *label)
+	const char *label)
 {
 	struct wallet *wallet = rpc_wallet_named(r, wallets);
 	struct errmsg err;
@@ -32,7 +33,7 @@ static enum rpc_outcome new_address(struct rpc_request *r, struct wallets *walle
 		return RPC_DONE;
 	if (strcmp(rpc_text(r, "address_type"), "bech32m") != 0)
 		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "Unknown address type '%s'",
-				rpc_text(r, "address_type"));
+			rpc_text(r, "address_type"));
 	if (!wallet_new_address(wallet, branch, *label != 0 ? label : NULL, key, &err))
 		return rpc_fail(r, RPC_DATABASE_ERROR, "%s", err.text);
 	return rpc_reply(r, show_address(wallet_spec(wallet), key));
@@ -44,9 +45,11 @@ static enum rpc_outcome getnewaddress(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg getrawchangeaddress_args[] = {
-	{.name = "address_type", .type = RPC_TEXT, .fallback = "\"bech32m\"",
-	 .help = "\"bech32m\": there is no other."},
-	{0},
+	{ .name = "address_type",
+		.type = RPC_TEXT,
+		.fallback = "\"bech32m\"",
+		.help = "\"bech32m\": there is no other." },
+	{ 0 },
 };
 
 static enum rpc_outcome getrawchangeaddress(struct rpc_request *r, void *context)
@@ -57,8 +60,8 @@ static enum rpc_outcome getrawchangeaddress(struct rpc_request *r, void *context
 /* getaddressinfo, validateaddress, setlabel */
 
 static const struct rpc_arg address_args[] = {
-	{.name = "address", .type = RPC_TEXT, .max = 200, .help = "The address."},
-	{0},
+	{ .name = "address", .type = RPC_TEXT, .max = 200, .help = "The address." },
+	{ 0 },
 };
 
 static void add_script(json_t *answer, const uint8_t key[32])
@@ -66,7 +69,7 @@ static void add_script(json_t *answer, const uint8_t key[32])
 	uint8_t script[P2TR_SIZE];
 
 	script_p2tr(script, key);
-	json_object_set_new(answer, "scriptPubKey", json_hex(script, sizeof(script)));
+	json_object_set_new(answer, "scriptPubKey", json_hex(script, sizeof script));
 	json_object_set_new(answer, "isscript", json_true());
 	json_object_set_new(answer, "iswitness", json_true());
 	json_object_set_new(answer, "witness_version", json_integer(1));
@@ -115,20 +118,20 @@ static enum rpc_outcome getaddressinfo(struct rpc_request *r, void *context)
 	json_object_set_new(answer, "iswatchonly", json_false());
 	json_object_set_new(answer, "ischange", json_boolean(script != NULL && script->branch == ACCOUNT_CHANGE));
 	if (script != NULL) {
-		snprintf(path, sizeof(path), "m/86'/%u'/0'/%d/%u", wallet_account(wallet)->coin, (int)script->branch,
-			 script->index);
+		snprintf(path, sizeof path, "m/86'/%u'/0'/%d/%u", wallet_account(wallet)->coin, (int)script->branch,
+			script->index);
 		json_object_set_new(answer, "hdkeypath", json_string(path));
 		if (script->branch == ACCOUNT_RECEIVE)
-			json_array_append_new(labels, json_string(script->label ? script->label : ""));
+			json_array_append_new(labels, json_string(script->label != NULL ? script->label : ""));
 	}
 	json_object_set_new(answer, "labels", labels);
 	return rpc_reply(r, answer);
 }
 
 static const struct rpc_arg setlabel_args[] = {
-	{.name = "address", .type = RPC_TEXT, .max = 200, .help = "An address of the wallet."},
-	{.name = "label", .type = RPC_TEXT, .max = WALLET_LABEL_MAX, .help = "The name for it."},
-	{0},
+	{ .name = "address", .type = RPC_TEXT, .max = 200, .help = "An address of the wallet." },
+	{ .name = "label", .type = RPC_TEXT, .max = WALLET_LABEL_MAX, .help = "The name for it." },
+	{ 0 },
 };
 
 static enum rpc_outcome setlabel(struct rpc_request *r, void *context)
@@ -154,10 +157,14 @@ static enum rpc_outcome setlabel(struct rpc_request *r, void *context)
 /* getbalance, getbalances */
 
 static const struct rpc_arg getbalance_args[] = {
-	{.name = "dummy", .type = RPC_TEXT, .fallback = "\"*\"", .help = "\"*\", as in Bitcoin Core."},
-	{.name = "minconf", .type = RPC_INT, .fallback = "0", .min = 0, .max = CONFIRMATIONS_MAX,
-	 .help = "Count coins with at least so many confirmations."},
-	{0},
+	{ .name = "dummy", .type = RPC_TEXT, .fallback = "\"*\"", .help = "\"*\", as in Bitcoin Core." },
+	{ .name = "minconf",
+		.type = RPC_INT,
+		.fallback = "0",
+		.min = 0,
+		.max = CONFIRMATIONS_MAX,
+		.help = "Count coins with at least so many confirmations." },
+	{ 0 },
 };
 
 static enum rpc_outcome getbalance(struct rpc_request *r, void *context)
@@ -191,23 +198,33 @@ static enum rpc_outcome getbalances(struct rpc_request *r, void *context)
 		return RPC_DONE;
 	ledger_balance(wallet_ledger(wallet), &balance);
 	mine = json_pack("{s:o,s:o,s:o}", "trusted", json_amount(balance.trusted), "untrusted_pending",
-			 json_amount(balance.pending), "immature", json_amount(balance.immature));
+		json_amount(balance.pending), "immature", json_amount(balance.immature));
 	last = json_pack("{s:o,s:I}", "hash", json_hash(wallet_synced(wallet)->id), "height",
-			 (json_int_t)wallet_synced(wallet)->height);
+		(json_int_t)wallet_synced(wallet)->height);
 	return rpc_reply(r, json_pack("{s:o,s:o}", "mine", mine, "lastprocessedblock", last));
 }
 
 /* listunspent */
 
 static const struct rpc_arg listunspent_args[] = {
-	{.name = "minconf", .type = RPC_INT, .fallback = "1", .min = 0, .max = CONFIRMATIONS_MAX,
-	 .help = "At least so many confirmations."},
-	{.name = "maxconf", .type = RPC_INT, .fallback = "9999999", .min = 0, .max = CONFIRMATIONS_MAX,
-	 .help = "At most so many."},
-	{.name = "addresses", .type = RPC_ARRAY, .optional = true, .help = "Only coins of these addresses."},
-	{.name = "include_unsafe", .type = RPC_BOOL, .fallback = "true",
-	 .help = "Include what others sent and no block holds yet."},
-	{0},
+	{ .name = "minconf",
+		.type = RPC_INT,
+		.fallback = "1",
+		.min = 0,
+		.max = CONFIRMATIONS_MAX,
+		.help = "At least so many confirmations." },
+	{ .name = "maxconf",
+		.type = RPC_INT,
+		.fallback = "9999999",
+		.min = 0,
+		.max = CONFIRMATIONS_MAX,
+		.help = "At most so many." },
+	{ .name = "addresses", .type = RPC_ARRAY, .optional = true, .help = "Only coins of these addresses." },
+	{ .name = "include_unsafe",
+		.type = RPC_BOOL,
+		.fallback = "true",
+		.help = "Include what others sent and no block holds yet." },
+	{ 0 },
 };
 
 /* Whether the address is in the list; an empty list names all. */
@@ -230,7 +247,7 @@ static json_t *show_coin(const struct ledger_coin *coin, json_t *address)
 	json_object_set_new(object, "txid", json_hash(coin->outpoint.txid));
 	json_object_set_new(object, "vout", json_integer(coin->outpoint.index));
 	json_object_set(object, "address", address);
-	json_object_set_new(object, "label", json_string(coin->script->label ? coin->script->label : ""));
+	json_object_set_new(object, "label", json_string(coin->script->label != NULL ? coin->script->label : ""));
 	json_object_set_new(object, "scriptPubKey", json_hex(script->data, script->size));
 	json_object_set_new(object, "amount", json_amount(coin->amount));
 	json_object_set_new(object, "confirmations", json_integer(coin->depth));
@@ -275,7 +292,7 @@ static enum rpc_outcome listunspent(struct rpc_request *r, void *context)
 	coins = ledger_coins(wallet_ledger(wallet), &count);
 	for (i = 0; i < count; i++) {
 		if (coins[i].immature || coins[i].depth < rpc_int(r, "minconf") ||
-		    coins[i].depth > rpc_int(r, "maxconf") || (!coins[i].trusted && !rpc_bool(r, "include_unsafe")))
+			coins[i].depth > rpc_int(r, "maxconf") || (!coins[i].trusted && !rpc_bool(r, "include_unsafe")))
 			continue;
 		address = show_address(wallet_spec(wallet), coins[i].script->key);
 		if (wanted(addresses, address))
@@ -287,44 +304,44 @@ static enum rpc_outcome listunspent(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{"getnewaddress", "Wallet", getnewaddress, getnewaddress_args,
-	 "Gives an address that has not been given out before. Miners and contributors of data are paid to such "
-	 "addresses too.",
-	 "\"text\"  (string) the address", NULL, 0},
-	{"getrawchangeaddress", "Wallet", getrawchangeaddress, getrawchangeaddress_args,
-	 "Gives a new address for change.", "\"text\"  (string) the address", NULL, 0},
-	{"getaddressinfo", "Wallet", getaddressinfo, address_args, "Tells what the wallet knows of an address.",
-	 "{\n  \"address\": \"text\",\n  \"scriptPubKey\": \"hex\",\n  \"ismine\": true|false,\n"
-	 "  \"ischange\": true|false,\n  \"hdkeypath\": \"text\",  (string, only the wallet's own)\n"
-	 "  \"labels\": [\"text\"],\n  ...\n}",
-	 "\"ratl1...\"", 0},
-	{"setlabel", "Wallet", setlabel, setlabel_args, "Names an address of the wallet.", NULL,
-	 "\"ratl1...\" \"shop\"", 0},
-	{"validateaddress", "Util", validateaddress, address_args,
-	 "Tells whether an address of this chain is right, or what is wrong with it.",
-	 "{\n  \"isvalid\": true|false,\n  \"error\": \"text\",         (string, only if it is not)\n"
-	 "  \"address\": \"text\",       (string, and the others, only if it is)\n  \"scriptPubKey\": \"hex\",\n"
-	 "  \"witness_version\": 1,\n  \"witness_program\": \"hex\",\n  ...\n}",
-	 "\"ratl1...\"", 0},
-	{"getbalance", "Wallet", getbalance, getbalance_args,
-	 "Gives what can be spent: mature coins in blocks, and unconfirmed change of the wallet's own.", "x  (numeric)",
-	 NULL, 0},
-	{"getbalances", "Wallet", getbalances, NULL, "Gives all balances of a wallet.",
-	 "{\n  \"mine\": {\n    \"trusted\": x,            (numeric) can be spent\n"
-	 "    \"untrusted_pending\": x,  (numeric) from others, in no block yet\n"
-	 "    \"immature\": x            (numeric) rewards that cannot be spent yet\n  },\n"
-	 "  \"lastprocessedblock\": {\"hash\": \"hex\", \"height\": n}\n}",
-	 NULL, 0},
-	{"listunspent", "Wallet", listunspent, listunspent_args,
-	 "Lists coins that can be spent, rewards once they are mature.",
-	 "[\n  {\n    \"txid\": \"hex\",\n    \"vout\": n,\n    \"address\": \"text\",\n    \"label\": \"text\",\n"
-	 "    \"scriptPubKey\": \"hex\",\n    \"amount\": x,\n    \"confirmations\": n,\n    "
-	 "\"spendable\": true|false,\n"
-	 "    \"solvable\": true,\n    \"safe\": true|false\n  }, ...\n]",
-	 NULL, 0},
+	{ "getnewaddress", "Wallet", getnewaddress, getnewaddress_args,
+		"Gives an address that has not been given out before. Miners and contributors of data are paid to such "
+		"addresses too.",
+		"\"text\"  (string) the address", NULL, 0 },
+	{ "getrawchangeaddress", "Wallet", getrawchangeaddress, getrawchangeaddress_args,
+		"Gives a new address for change.", "\"text\"  (string) the address", NULL, 0 },
+	{ "getaddressinfo", "Wallet", getaddressinfo, address_args, "Tells what the wallet knows of an address.",
+		"{\n  \"address\": \"text\",\n  \"scriptPubKey\": \"hex\",\n  \"ismine\": true|false,\n"
+		"  \"ischange\": true|false,\n  \"hdkeypath\": \"text\",  (string, only the wallet's own)\n"
+		"  \"labels\": [\"text\"],\n  ...\n}",
+		"\"ratl1...\"", 0 },
+	{ "setlabel", "Wallet", setlabel, setlabel_args, "Names an address of the wallet.", NULL,
+		"\"ratl1...\" \"shop\"", 0 },
+	{ "validateaddress", "Util", validateaddress, address_args,
+		"Tells whether an address of this chain is right, or what is wrong with it.",
+		"{\n  \"isvalid\": true|false,\n  \"error\": \"text\",         (string, only if it is not)\n"
+		"  \"address\": \"text\",       (string, and the others, only if it is)\n  \"scriptPubKey\": \"hex\",\n"
+		"  \"witness_version\": 1,\n  \"witness_program\": \"hex\",\n  ...\n}",
+		"\"ratl1...\"", 0 },
+	{ "getbalance", "Wallet", getbalance, getbalance_args,
+		"Gives what can be spent: mature coins in blocks, and unconfirmed change of the wallet's own.",
+		"x  (numeric)", NULL, 0 },
+	{ "getbalances", "Wallet", getbalances, NULL, "Gives all balances of a wallet.",
+		"{\n  \"mine\": {\n    \"trusted\": x,            (numeric) can be spent\n"
+		"    \"untrusted_pending\": x,  (numeric) from others, in no block yet\n"
+		"    \"immature\": x            (numeric) rewards that cannot be spent yet\n  },\n"
+		"  \"lastprocessedblock\": {\"hash\": \"hex\", \"height\": n}\n}",
+		NULL, 0 },
+	{ "listunspent", "Wallet", listunspent, listunspent_args,
+		"Lists coins that can be spent, rewards once they are mature.",
+		"[\n  {\n    \"txid\": \"hex\",\n    \"vout\": n,\n    \"address\": \"text\",\n    \"label\": \"text\",\n"
+		"    \"scriptPubKey\": \"hex\",\n    \"amount\": x,\n    \"confirmations\": n,\n    "
+		"\"spendable\": true|false,\n"
+		"    \"solvable\": true,\n    \"safe\": true|false\n  }, ...\n]",
+		NULL, 0 },
 };
 
 void rpc_address_add(struct rpc_table *table, struct wallets *wallets)
 {
-	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), wallets);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, wallets);
 }

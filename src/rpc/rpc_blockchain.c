@@ -1,8 +1,7 @@
-#include "rpc/rpc_chain.h"
-
 #include <stdio.h>
 #include <string.h>
 
+#include "rpc/rpc_chain.h"
 #include "rpc/show.h"
 #include "util/bytes.h"
 
@@ -34,8 +33,12 @@ static enum rpc_outcome getbestblockhash(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg getblockhash_args[] = {
-	{.name = "height", .type = RPC_INT, .min = INT32_MIN, .max = UINT32_MAX, .help = "Height on the active chain."},
-	{0},
+	{ .name = "height",
+		.type = RPC_INT,
+		.min = INT32_MIN,
+		.max = UINT32_MAX,
+		.help = "Height on the active chain." },
+	{ 0 },
 };
 
 static enum rpc_outcome getblockhash(struct rpc_request *r, void *context)
@@ -67,7 +70,7 @@ static enum rpc_outcome getblockchaininfo(struct rpc_request *r, void *context)
 	chain_activity(chain, &activity);
 	json_t *object = json_object();
 	char bits[9];
-	snprintf(bits, sizeof(bits), "%08x", tip->header.bits);
+	snprintf(bits, sizeof bits, "%08x", tip->header.bits);
 	json_object_set_new(object, "chain", json_string(chain_spec(chain)->name));
 	json_object_set_new(object, "blocks", json_integer(tip->height));
 	json_object_set_new(object, "headers", json_integer(chain_best_header(chain)->height));
@@ -86,12 +89,17 @@ static enum rpc_outcome getblockchaininfo(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg getblock_args[] = {
-	{.name = "blockhash", .type = RPC_HASH, .help = "Id of the block."},
-	{.name = "verbosity", .type = RPC_VERBOSITY, .fallback = "1", .max = 2,
-		.help = "0: the serialised block as hexadecimal text. 1: an object. 2: the same, with whole transactions."},
-	{.name = "bodies", .type = RPC_BOOL, .fallback = "false",
-		.help = "With verbosity 0: the bodies of the proofs too."},
-	{0},
+	{ .name = "blockhash", .type = RPC_HASH, .help = "Id of the block." },
+	{ .name = "verbosity",
+		.type = RPC_VERBOSITY,
+		.fallback = "1",
+		.max = 2,
+		.help = "0: the serialised block as hexadecimal text. 1: an object. 2: the same, with whole transactions." },
+	{ .name = "bodies",
+		.type = RPC_BOOL,
+		.fallback = "false",
+		.help = "With verbosity 0: the bodies of the proofs too." },
+	{ 0 },
 };
 
 static enum rpc_outcome getblock(struct rpc_request *r, void *context)
@@ -102,7 +110,8 @@ static enum rpc_outcome getblock(struct rpc_request *r, void *context)
 	if (entry == NULL)
 		return RPC_DONE;
 	if (entry->height == 0 || entry->status == ENTRY_HEADER)
-		return entry->height == 0 && rpc_int(r, "verbosity") > 0 ? rpc_reply(r, show_entry(chain, entry)) :
+		return entry->height == 0 && rpc_int(r, "verbosity") > 0 ?
+			rpc_reply(r, show_entry(chain, entry)) :
 			rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)",
 				entry->height == 0 ? "genesis is a header alone" : "not downloaded");
 	bool bodies = rpc_int(r, "verbosity") == 0 && rpc_bool(r, "bodies");
@@ -124,9 +133,12 @@ static enum rpc_outcome getblock(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg getblockheader_args[] = {
-	{.name = "blockhash", .type = RPC_HASH, .help = "Id of the block."},
-	{.name = "verbose", .type = RPC_BOOL, .fallback = "true", .help = "false: the 212 bytes as hexadecimal text."},
-	{0},
+	{ .name = "blockhash", .type = RPC_HASH, .help = "Id of the block." },
+	{ .name = "verbose",
+		.type = RPC_BOOL,
+		.fallback = "true",
+		.help = "false: the 212 bytes as hexadecimal text." },
+	{ 0 },
 };
 
 static enum rpc_outcome getblockheader(struct rpc_request *r, void *context)
@@ -173,21 +185,42 @@ static enum rpc_outcome getchainspec(struct rpc_request *r, void *context)
 		const char *name;
 		uint64_t value;
 	} numbers[] = {
-		{"genesis_time", spec->genesis_time}, {"spacing", spec->spacing}, {"k", spec->k},
-		{"d", train->model.d}, {"layers", train->model.layers}, {"heads", train->model.heads},
-		{"ff", train->model.ff}, {"ctx", train->model.ctx}, {"batch", train->batch},
-		{"iterations", train->iterations}, {"slots", spec->slots}, {"bench_rows", train->bench_rows},
-		{"bench_bytes", spec->bench_bytes}, {"lr_ppm", train->lr_ppm}, {"wd_ppm", train->wd_ppm},
-		{"mu_ppm", train->mu_ppm}, {"eta_ppm", train->eta_ppm}, {"gate_ppm", train->gate_ppm},
-		{"v_0", (uint64_t)spec->v_0}, {"v_min", (uint64_t)spec->v_min}, {"subsidy", (uint64_t)spec->subsidy},
-		{"halving", spec->halving}, {"maturity", spec->maturity}, {"data_delay", spec->data_delay},
-		{"burn_rate", (uint64_t)spec->burn_rate}, {"blob_min", spec->blob_min}, {"blob_max", spec->blob_max},
-		{"blob_budget", spec->blob_budget}, {"block_weight", spec->block_weight},
-		{"corpus_size", spec->corpus_size}, {"p2p_port", spec->p2p_port}, {"rpc_port", spec->rpc_port},
+		{ "genesis_time", spec->genesis_time },
+		{ "spacing", spec->spacing },
+		{ "k", spec->k },
+		{ "d", train->model.d },
+		{ "layers", train->model.layers },
+		{ "heads", train->model.heads },
+		{ "ff", train->model.ff },
+		{ "ctx", train->model.ctx },
+		{ "batch", train->batch },
+		{ "iterations", train->iterations },
+		{ "slots", spec->slots },
+		{ "bench_rows", train->bench_rows },
+		{ "bench_bytes", spec->bench_bytes },
+		{ "lr_ppm", train->lr_ppm },
+		{ "wd_ppm", train->wd_ppm },
+		{ "mu_ppm", train->mu_ppm },
+		{ "eta_ppm", train->eta_ppm },
+		{ "gate_ppm", train->gate_ppm },
+		{ "v_0", (uint64_t)spec->v_0 },
+		{ "v_min", (uint64_t)spec->v_min },
+		{ "subsidy", (uint64_t)spec->subsidy },
+		{ "halving", spec->halving },
+		{ "maturity", spec->maturity },
+		{ "data_delay", spec->data_delay },
+		{ "burn_rate", (uint64_t)spec->burn_rate },
+		{ "blob_min", spec->blob_min },
+		{ "blob_max", spec->blob_max },
+		{ "blob_budget", spec->blob_budget },
+		{ "block_weight", spec->block_weight },
+		{ "corpus_size", spec->corpus_size },
+		{ "p2p_port", spec->p2p_port },
+		{ "rpc_port", spec->rpc_port },
 	};
 	json_object_set_new(object, "name", json_string(spec->name));
 	json_object_set_new(object, "hrp", json_string(spec->hrp));
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 		json_object_set_new(object, numbers[i].name, json_integer((json_int_t)numbers[i].value));
 	json_object_set_new(object, "corpus_root", json_hex(spec->corpus_root, 32));
 	json_object_set_new(object, "commitment", json_hex(spec->commitment, 32));
@@ -196,8 +229,8 @@ static enum rpc_outcome getchainspec(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg blockhash_args[] = {
-	{.name = "blockhash", .type = RPC_HASH, .help = "Id of the block."},
-	{0},
+	{ .name = "blockhash", .type = RPC_HASH, .help = "Id of the block." },
+	{ 0 },
 };
 
 static enum rpc_outcome invalidateblock(struct rpc_request *r, void *context)
@@ -240,29 +273,30 @@ static const char block_result[] =
 	"}";
 
 static const struct rpc_method methods[] = {
-	{"getblockcount", "Blockchain", getblockcount, NULL, "Gives the height of the active chain; genesis is 0.",
-		"n  (number)", NULL, 0},
-	{"getbestblockhash", "Blockchain", getbestblockhash, NULL, "Gives the id of the tip.", "\"hex\"  (string)", NULL, 0},
-	{"getblockhash", "Blockchain", getblockhash, getblockhash_args, "Gives the id of the active chain's block at a height.",
-		"\"hex\"  (string)", "1000", 0},
-	{"getblockchaininfo", "Blockchain", getblockchaininfo, NULL, "Tells how the chain stands.",
+	{ "getblockcount", "Blockchain", getblockcount, NULL, "Gives the height of the active chain; genesis is 0.",
+		"n  (number)", NULL, 0 },
+	{ "getbestblockhash", "Blockchain", getbestblockhash, NULL, "Gives the id of the tip.", "\"hex\"  (string)",
+		NULL, 0 },
+	{ "getblockhash", "Blockchain", getblockhash, getblockhash_args,
+		"Gives the id of the active chain's block at a height.", "\"hex\"  (string)", "1000", 0 },
+	{ "getblockchaininfo", "Blockchain", getblockchaininfo, NULL, "Tells how the chain stands.",
 		"{\"chain\", \"blocks\", \"headers\", \"bestblockhash\", \"bits\", \"difficulty\", \"time\", \"mediantime\",\n"
 		" \"verificationprogress\", \"initialblockdownload\", \"chainwork\", \"model_root\", \"pruned\", \"warnings\"}",
-		NULL, 0},
-	{"getdifficulty", "Blockchain", getdifficulty, NULL, "Tells how many times harder than the easiest a block is.",
-		"n  (number)", NULL, 0},
-	{"getblock", "Blockchain", getblock, getblock_args, "Gives a block.", block_result, "\"hash\" 2", 0},
-	{"getblockheader", "Blockchain", getblockheader, getblockheader_args, "Gives a block's header.", header_result,
-		"\"hash\"", 0},
-	{"getchaintips", "Blockchain", getchaintips, NULL, "Lists the ends of all branches.",
-		"[{\"height\", \"hash\", \"branchlen\", \"status\"}]", NULL, 0},
-	{"getchainspec", "Blockchain", getchainspec, NULL, "Gives the rules in which this chain differs from others.",
-		"{\"name\", \"hrp\", ...}  (object) the fields of a chain spec, and genesis", NULL, 0},
-	{"invalidateblock", "Blockchain", invalidateblock, blockhash_args,
-		"Refuses a block and all that build on it, as if it broke a rule.", NULL, "\"hash\"", 0},
+		NULL, 0 },
+	{ "getdifficulty", "Blockchain", getdifficulty, NULL,
+		"Tells how many times harder than the easiest a block is.", "n  (number)", NULL, 0 },
+	{ "getblock", "Blockchain", getblock, getblock_args, "Gives a block.", block_result, "\"hash\" 2", 0 },
+	{ "getblockheader", "Blockchain", getblockheader, getblockheader_args, "Gives a block's header.", header_result,
+		"\"hash\"", 0 },
+	{ "getchaintips", "Blockchain", getchaintips, NULL, "Lists the ends of all branches.",
+		"[{\"height\", \"hash\", \"branchlen\", \"status\"}]", NULL, 0 },
+	{ "getchainspec", "Blockchain", getchainspec, NULL, "Gives the rules in which this chain differs from others.",
+		"{\"name\", \"hrp\", ...}  (object) the fields of a chain spec, and genesis", NULL, 0 },
+	{ "invalidateblock", "Blockchain", invalidateblock, blockhash_args,
+		"Refuses a block and all that build on it, as if it broke a rule.", NULL, "\"hash\"", 0 },
 };
 
 void rpc_blockchain_add(struct rpc_table *table, struct chain *chain)
 {
-	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), chain);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, chain);
 }

@@ -1,8 +1,8 @@
 /* The calls that need nothing but the chain: blocks, transactions, mempool, datasets and proofs.
  *
- * Tables are registered one by one, each with its context. submitblock and reconsiderblock answer when verdicts are there, so
- * their context lives: rpc_submit_new subscribes to the chain's events, rpc_submit_close answers whoever still waits, and
- * rpc_submit_free comes after chain_close. */
+ * Tables are registered one by one, each with its context. submitblock and reconsiderblock answer when verdicts are
+ * there, so their context lives: rpc_submit_new subscribes to the chain's events, rpc_submit_close answers whoever
+ * still waits, and rpc_submit_free comes after chain_close. */
 #ifndef ATELIER_RPC_RPC_CHAIN_H
 #define ATELIER_RPC_RPC_CHAIN_H
 

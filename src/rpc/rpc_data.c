@@ -1,8 +1,7 @@
-#include "rpc/rpc_chain.h"
-
 #include <string.h>
 
 #include "consensus/window.h"
+#include "rpc/rpc_chain.h"
 #include "rpc/show.h"
 #include "util/bytes.h"
 
@@ -44,9 +43,14 @@ static json_t *show_dataset(const struct chain *chain, size_t number)
 }
 
 static const struct rpc_arg listdatasets_args[] = {
-	{.name = "count", .type = RPC_INT, .fallback = "1000", .min = 1, .max = 100000, .help = "How many at most."},
-	{.name = "skip", .type = RPC_INT, .fallback = "0", .min = 0, .max = UINT32_MAX, .help = "Number to begin with."},
-	{0},
+	{ .name = "count", .type = RPC_INT, .fallback = "1000", .min = 1, .max = 100000, .help = "How many at most." },
+	{ .name = "skip",
+		.type = RPC_INT,
+		.fallback = "0",
+		.min = 0,
+		.max = UINT32_MAX,
+		.help = "Number to begin with." },
+	{ 0 },
 };
 
 static enum rpc_outcome listdatasets(struct rpc_request *r, void *context)
@@ -60,8 +64,8 @@ static enum rpc_outcome listdatasets(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg getdataset_args[] = {
-	{.name = "dataset", .type = RPC_TEXT, .max = 64, .help = "Its number, or its root."},
-	{0},
+	{ .name = "dataset", .type = RPC_TEXT, .max = 64, .help = "Its number, or its root." },
+	{ 0 },
 };
 
 /* The number a text means, be it a number or a root; false: no such dataset. */
@@ -86,16 +90,20 @@ static enum rpc_outcome getdataset(struct rpc_request *r, void *context)
 		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "No such dataset");
 	json_t *object = show_dataset(context, number);
 	const struct dataset *dataset = registry_get(chain_registry(context), number);
-	json_object_set_new(object, "available",
-		json_boolean(number == 0 || chain_has_blob(context, dataset->root)));
+	json_object_set_new(object, "available", json_boolean(number == 0 || chain_has_blob(context, dataset->root)));
 	return rpc_reply(r, object);
 }
 
 static const struct rpc_arg getblob_args[] = {
-	{.name = "root", .type = RPC_KEY, .help = "Root of the blob."},
-	{.name = "offset", .type = RPC_INT, .fallback = "0", .min = 0, .max = UINT32_MAX, .help = "First byte."},
-	{.name = "size", .type = RPC_INT, .fallback = "65536", .min = 1, .max = 1 << 24, .help = "How many bytes at most."},
-	{0},
+	{ .name = "root", .type = RPC_KEY, .help = "Root of the blob." },
+	{ .name = "offset", .type = RPC_INT, .fallback = "0", .min = 0, .max = UINT32_MAX, .help = "First byte." },
+	{ .name = "size",
+		.type = RPC_INT,
+		.fallback = "65536",
+		.min = 1,
+		.max = 1 << 24,
+		.help = "How many bytes at most." },
+	{ 0 },
 };
 
 static enum rpc_outcome getblob(struct rpc_request *r, void *context)
@@ -122,9 +130,9 @@ static enum rpc_outcome getblob(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg getproof_args[] = {
-	{.name = "id", .type = RPC_HASH, .help = "Id of the proof: a block's own, or a loose one's."},
-	{.name = "body", .type = RPC_BOOL, .fallback = "false", .help = "Show the delta that the step gave, too."},
-	{0},
+	{ .name = "id", .type = RPC_HASH, .help = "Id of the proof: a block's own, or a loose one's." },
+	{ .name = "body", .type = RPC_BOOL, .fallback = "false", .help = "Show the delta that the step gave, too." },
+	{ 0 },
 };
 
 static json_t *show_found(struct chain *chain, const struct index_entry *entry, const struct block *block, size_t index,
@@ -179,19 +187,20 @@ static const char dataset_result[] =
 	"}";
 
 static const struct rpc_method methods[] = {
-	{"listdatasets", "Data", listdatasets, listdatasets_args,
+	{ "listdatasets", "Data", listdatasets, listdatasets_args,
 		"Lists the datasets the chain trains on: the genesis corpus, which is number 0, and the contributions.",
-		"[getdataset's objects]", NULL, 0},
-	{"getdataset", "Data", getdataset, getdataset_args, "Gives one dataset, with what it was worth and paid so far.",
-		dataset_result, "1", 0},
-	{"getblob", "Data", getblob, getblob_args, "Gives bytes of a contribution.", "\"hex\"  (string)", "\"root\" 0 100", 0},
-	{"getproof", "Training", getproof, getproof_args, "Gives a proof of training on the active chain.",
+		"[getdataset's objects]", NULL, 0 },
+	{ "getdataset", "Data", getdataset, getdataset_args,
+		"Gives one dataset, with what it was worth and paid so far.", dataset_result, "1", 0 },
+	{ "getblob", "Data", getblob, getblob_args, "Gives bytes of a contribution.", "\"hex\"  (string)",
+		"\"root\" 0 100", 0 },
+	{ "getproof", "Training", getproof, getproof_args, "Gives a proof of training on the active chain.",
 		"{\"id\", \"seed\", \"slot\", \"ticket\", \"digest\", \"miner\", \"time\", \"dataset\", \"header\", \"blockhash\", \"height\",\n"
 		" \"index\", \"confirmations\", \"body\"}  (object) index 0 is the block's own proof",
-		"\"id\"", 0},
+		"\"id\"", 0 },
 };
 
 void rpc_data_add(struct rpc_table *table, struct chain *chain)
 {
-	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), chain);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, chain);
 }

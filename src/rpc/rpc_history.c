@@ -1,11 +1,10 @@
 /* Transactions of a wallet: listtransactions, gettransaction, abandontransaction. */
-#include "rpc/rpc_wallet.h"
-
-#include "consensus/contribution.h"
-#include "rpc/show.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "consensus/contribution.h"
+#include "rpc/rpc_wallet.h"
+#include "rpc/show.h"
 
 enum {
 	LIST_MAX = 100000,
@@ -14,7 +13,7 @@ enum {
 static bool is_change(const struct ledger *ledger, const struct ledger_tx *entry, size_t output)
 {
 	return entry->mine[output] != NULL && entry->mine[output]->branch == ACCOUNT_CHANGE &&
-	       ledger_debit(ledger, entry) > 0;
+		ledger_debit(ledger, entry) > 0;
 }
 
 static int64_t output_sum(const struct ledger_tx *entry)
@@ -29,7 +28,7 @@ static int64_t output_sum(const struct ledger_tx *entry)
 
 /* Fields that do not depend on the output. */
 static void add_common(json_t *object, struct wallets *wallets, const struct ledger *ledger,
-		       const struct ledger_tx *entry)
+	const struct ledger_tx *entry)
 {
 	const struct index_entry *block = NULL;
 
@@ -44,7 +43,7 @@ static void add_common(json_t *object, struct wallets *wallets, const struct led
 			json_object_set_new(object, "blocktime", json_integer(block->header.time));
 	} else {
 		json_object_set_new(object, "trusted",
-				    json_boolean(entry->in_mempool && ledger_from_us(ledger, entry)));
+			json_boolean(entry->in_mempool && ledger_from_us(ledger, entry)));
 	}
 	json_object_set_new(object, "txid", json_hash(entry->txid));
 	json_object_set_new(object, "time", json_integer((json_int_t)entry->time));
@@ -75,7 +74,7 @@ static json_t *show_output(const struct spec *spec, const struct ledger_tx *entr
 		json_object_set_new(object, "contribution", json_hex(contribution.root, 32));
 	if (entry->mine[output] != NULL)
 		json_object_set_new(object, "label",
-				    json_string(entry->mine[output]->label ? entry->mine[output]->label : ""));
+			json_string(entry->mine[output]->label != NULL ? entry->mine[output]->label : ""));
 	json_object_set_new(object, "vout", json_integer((json_int_t)output));
 	return object;
 }
@@ -114,12 +113,18 @@ static void append_details(json_t *list, struct wallet *wallet, const struct led
 /* listtransactions */
 
 static const struct rpc_arg listtransactions_args[] = {
-	{.name = "label", .type = RPC_TEXT, .fallback = "\"*\"",
-	 .help = "Only outputs to addresses of this label; \"*\": all."},
-	{.name = "count", .type = RPC_INT, .fallback = "10", .min = 0, .max = LIST_MAX, .help = "How many at most."},
-	{.name = "skip", .type = RPC_INT, .fallback = "0", .min = 0, .max = LIST_MAX,
-	 .help = "How many of the newest to leave out."},
-	{0},
+	{ .name = "label",
+		.type = RPC_TEXT,
+		.fallback = "\"*\"",
+		.help = "Only outputs to addresses of this label; \"*\": all." },
+	{ .name = "count", .type = RPC_INT, .fallback = "10", .min = 0, .max = LIST_MAX, .help = "How many at most." },
+	{ .name = "skip",
+		.type = RPC_INT,
+		.fallback = "0",
+		.min = 0,
+		.max = LIST_MAX,
+		.help = "How many of the newest to leave out." },
+	{ 0 },
 };
 
 /* Takes those of details that bear the label into newest_first, until that has `room` of them. */
@@ -179,11 +184,13 @@ static enum rpc_outcome listtransactions(struct rpc_request *r, void *context)
 /* gettransaction */
 
 static const struct rpc_arg gettransaction_args[] = {
-	{.name = "txid", .type = RPC_HASH, .help = "Id of a transaction of the wallet's."},
-	{.name = "include_watchonly", .type = RPC_BOOL, .optional = true,
-	 .help = "Ignored; here for Bitcoin Core's order of arguments."},
-	{.name = "verbose", .type = RPC_BOOL, .fallback = "false", .help = "Include the decoded transaction."},
-	{0},
+	{ .name = "txid", .type = RPC_HASH, .help = "Id of a transaction of the wallet's." },
+	{ .name = "include_watchonly",
+		.type = RPC_BOOL,
+		.optional = true,
+		.help = "Ignored; here for Bitcoin Core's order of arguments." },
+	{ .name = "verbose", .type = RPC_BOOL, .fallback = "false", .help = "Include the decoded transaction." },
+	{ 0 },
 };
 
 static struct ledger_tx *find_tx(struct rpc_request *r, struct wallet *wallet)
@@ -234,8 +241,8 @@ static enum rpc_outcome gettransaction(struct rpc_request *r, void *context)
 /* abandontransaction */
 
 static const struct rpc_arg abandontransaction_args[] = {
-	{.name = "txid", .type = RPC_HASH, .help = "Id of a transaction of the wallet's."},
-	{0},
+	{ .name = "txid", .type = RPC_HASH, .help = "Id of a transaction of the wallet's." },
+	{ 0 },
 };
 
 static enum rpc_outcome abandontransaction(struct rpc_request *r, void *context)
@@ -255,32 +262,32 @@ static enum rpc_outcome abandontransaction(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{"listtransactions", "Wallet", listtransactions, listtransactions_args,
-	 "Lists the newest transactions, the newest last. Category \"generate\" is a miner's reward, \"data\" the "
-	 "reward of a dataset's owner, \"immature\" either before it can be spent, \"orphan\" one whose block is no "
-	 "longer in the chain.",
-	 "[\n  {\n    \"address\": \"text\",\n    \"category\": \"send|receive|generate|data|immature|orphan\",\n"
-	 "    \"amount\": x,\n    \"label\": \"text\",\n    \"vout\": n,\n    "
-	 "\"fee\": x,                (numeric, only sent)\n"
-	 "    \"contribution\": \"hex\",   (string, only where it registers data) root of the data\n"
-	 "    \"confirmations\": n,\n    \"blockhash\": \"hex\",\n    \"blockheight\": n,\n    \"blocktime\": n,\n"
-	 "    \"txid\": \"hex\",\n    \"time\": n,\n    \"timereceived\": n,\n    \"abandoned\": true|false\n"
-	 "  }, ...\n]",
-	 NULL, 0},
-	{"gettransaction", "Wallet", gettransaction, gettransaction_args,
-	 "Tells all about a transaction of the wallet's.",
-	 "{\n  \"amount\": x,          (numeric) what it brought, without the fee\n  \"fee\": x,\n"
-	 "  \"confirmations\": n,\n"
-	 "  \"blockhash\": \"hex\",\n  \"blockheight\": n,\n  \"blocktime\": n,\n  \"txid\": \"hex\",\n  \"time\": n,\n"
-	 "  \"details\": [...],     as in listtransactions\n  \"hex\": \"hex\",\n  "
-	 "\"decoded\": {...}      only with verbose\n}",
-	 NULL, 0},
-	{"abandontransaction", "Wallet", abandontransaction, abandontransaction_args,
-	 "Gives up a transaction that is in no block and not in the mempool: what it spends can be spent again.",
-	 NULL, NULL, 0},
+	{ "listtransactions", "Wallet", listtransactions, listtransactions_args,
+		"Lists the newest transactions, the newest last. Category \"generate\" is a miner's reward, \"data\" the "
+		"reward of a dataset's owner, \"immature\" either before it can be spent, \"orphan\" one whose block is no "
+		"longer in the chain.",
+		"[\n  {\n    \"address\": \"text\",\n    \"category\": \"send|receive|generate|data|immature|orphan\",\n"
+		"    \"amount\": x,\n    \"label\": \"text\",\n    \"vout\": n,\n    "
+		"\"fee\": x,                (numeric, only sent)\n"
+		"    \"contribution\": \"hex\",   (string, only where it registers data) root of the data\n"
+		"    \"confirmations\": n,\n    \"blockhash\": \"hex\",\n    \"blockheight\": n,\n    \"blocktime\": n,\n"
+		"    \"txid\": \"hex\",\n    \"time\": n,\n    \"timereceived\": n,\n    \"abandoned\": true|false\n"
+		"  }, ...\n]",
+		NULL, 0 },
+	{ "gettransaction", "Wallet", gettransaction, gettransaction_args,
+		"Tells all about a transaction of the wallet's.",
+		"{\n  \"amount\": x,          (numeric) what it brought, without the fee\n  \"fee\": x,\n"
+		"  \"confirmations\": n,\n"
+		"  \"blockhash\": \"hex\",\n  \"blockheight\": n,\n  \"blocktime\": n,\n  \"txid\": \"hex\",\n  \"time\": n,\n"
+		"  \"details\": [...],     as in listtransactions\n  \"hex\": \"hex\",\n  "
+		"\"decoded\": {...}      only with verbose\n}",
+		NULL, 0 },
+	{ "abandontransaction", "Wallet", abandontransaction, abandontransaction_args,
+		"Gives up a transaction that is in no block and not in the mempool: what it spends can be spent again.",
+		NULL, NULL, 0 },
 };
 
 void rpc_history_add(struct rpc_table *table, struct wallets *wallets)
 {
-	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), wallets);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, wallets);
 }

@@ -1,4 +1,5 @@
 #include "config.h"
+
 #include "rpc/rpc_net.h"
 
 #include <stdio.h>
@@ -55,7 +56,7 @@ static void show_peer(void *context, const struct net_peer_info *info)
 {
 	json_t *object = json_object(), *inflight = json_array();
 	char services[17];
-	snprintf(services, sizeof(services), "%016llx", (unsigned long long)info->services);
+	snprintf(services, sizeof services, "%016llx", (unsigned long long)info->services);
 	json_object_set_new(object, "id", json_integer((json_int_t)info->id));
 	json_object_set_new(object, "addr", json_string(info->address));
 	if (info->local[0] != '\0')
@@ -63,7 +64,9 @@ static void show_peer(void *context, const struct net_peer_info *info)
 	json_object_set_new(object, "name", json_text(info->name, strlen(info->name)));
 	json_object_set_new(object, "inbound", json_boolean(info->inbound));
 	json_object_set_new(object, "connection_type",
-		json_string(info->inbound ? "inbound" : info->manual ? "manual" : "outbound"));
+		json_string(info->inbound    ? "inbound" :
+				info->manual ? "manual" :
+					       "outbound"));
 	json_object_set_new(object, "handshake_done", json_boolean(info->ready));
 	json_object_set_new(object, "version", json_integer(info->version));
 	json_object_set_new(object, "subver", json_text(info->agent, strlen(info->agent)));
@@ -100,10 +103,12 @@ static enum rpc_outcome getpeerinfo(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg addnode_args[] = {
-	{.name = "node", .type = RPC_TEXT, .max = 300, .help = "Address or name, perhaps with a port."},
-	{.name = "command", .type = RPC_TEXT, .max = 16,
-		.help = "\"add\" keeps a connection to it, \"remove\" no longer does, \"onetry\" tries once."},
-	{0},
+	{ .name = "node", .type = RPC_TEXT, .max = 300, .help = "Address or name, perhaps with a port." },
+	{ .name = "command",
+		.type = RPC_TEXT,
+		.max = 16,
+		.help = "\"add\" keeps a connection to it, \"remove\" no longer does, \"onetry\" tries once." },
+	{ 0 },
 };
 
 static enum rpc_outcome addnode(struct rpc_request *r, void *context)
@@ -124,7 +129,8 @@ static enum rpc_outcome addnode(struct rpc_request *r, void *context)
 	case NET_NODE_KNOWN:
 		return rpc_fail(r, RPC_NODE_ALREADY_ADDED, "Error: Node already added");
 	case NET_NODE_UNKNOWN:
-		return rpc_fail(r, RPC_NODE_NOT_ADDED, "Error: Node could not be removed. It has not been added previously.");
+		return rpc_fail(r, RPC_NODE_NOT_ADDED,
+			"Error: Node could not be removed. It has not been added previously.");
 	case NET_NODE_MALFORMED:
 		break;
 	}
@@ -147,9 +153,9 @@ static enum rpc_outcome getaddednodeinfo(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg disconnectnode_args[] = {
-	{.name = "address", .type = RPC_TEXT, .fallback = "\"\"", .max = 300, .help = "The peer's address and port."},
-	{.name = "nodeid", .type = RPC_INT, .optional = true, .min = 0, .max = INT64_MAX, .help = "Or its number."},
-	{0},
+	{ .name = "address", .type = RPC_TEXT, .fallback = "\"\"", .max = 300, .help = "The peer's address and port." },
+	{ .name = "nodeid", .type = RPC_INT, .optional = true, .min = 0, .max = INT64_MAX, .help = "Or its number." },
+	{ 0 },
 };
 
 static enum rpc_outcome disconnectnode(struct rpc_request *r, void *context)
@@ -158,13 +164,13 @@ static enum rpc_outcome disconnectnode(struct rpc_request *r, void *context)
 	if ((address[0] != '\0') == rpc_has(r, "nodeid"))
 		return rpc_fail(r, RPC_INVALID_PARAMETER, "Only one of address and nodeid should be provided.");
 	bool found = rpc_has(r, "nodeid") ? net_disconnect(context, (uint64_t)rpc_int(r, "nodeid")) :
-		net_disconnect_address(context, address);
+					    net_disconnect_address(context, address);
 	return found ? rpc_reply(r, NULL) : rpc_fail(r, RPC_NODE_NOT_CONNECTED, "Node not found in connected nodes");
 }
 
 static const struct rpc_arg setnetworkactive_args[] = {
-	{.name = "state", .type = RPC_BOOL, .help = "Whether to talk to other nodes."},
-	{0},
+	{ .name = "state", .type = RPC_BOOL, .help = "Whether to talk to other nodes." },
+	{ 0 },
 };
 
 static enum rpc_outcome setnetworkactive(struct rpc_request *r, void *context)
@@ -180,12 +186,16 @@ static enum rpc_outcome ping(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg setban_args[] = {
-	{.name = "subnet", .type = RPC_TEXT, .max = 64, .help = "An address, or a subnet such as 10.0.0.0/8."},
-	{.name = "command", .type = RPC_TEXT, .max = 8, .help = "\"add\" or \"remove\"."},
-	{.name = "bantime", .type = RPC_INT, .fallback = "0", .min = 0, .max = UINT32_MAX,
-		.help = "For how many seconds, or until which Unix time (absolute); 0: a day."},
-	{.name = "absolute", .type = RPC_BOOL, .fallback = "false", .help = "bantime is a Unix time."},
-	{0},
+	{ .name = "subnet", .type = RPC_TEXT, .max = 64, .help = "An address, or a subnet such as 10.0.0.0/8." },
+	{ .name = "command", .type = RPC_TEXT, .max = 8, .help = "\"add\" or \"remove\"." },
+	{ .name = "bantime",
+		.type = RPC_INT,
+		.fallback = "0",
+		.min = 0,
+		.max = UINT32_MAX,
+		.help = "For how many seconds, or until which Unix time (absolute); 0: a day." },
+	{ .name = "absolute", .type = RPC_BOOL, .fallback = "false", .help = "bantime is a Unix time." },
+	{ 0 },
 };
 
 /* In Bitcoin Core's words. */
@@ -249,36 +259,38 @@ static enum rpc_outcome clearbanned(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{"getconnectioncount", "Network", getconnectioncount, NULL, "Counts the connections to other nodes.", "n  (number)",
-		NULL, 0},
-	{"getnetworkinfo", "Network", getnetworkinfo, NULL, "Tells how this node stands in the network.",
+	{ "getconnectioncount", "Network", getconnectioncount, NULL, "Counts the connections to other nodes.",
+		"n  (number)", NULL, 0 },
+	{ "getnetworkinfo", "Network", getnetworkinfo, NULL, "Tells how this node stands in the network.",
 		"{\"version\", \"subversion\", \"protocolversion\", \"networkactive\", \"port\", \"connections\", \"connections_in\",\n"
-		" \"connections_out\", \"warnings\"}", NULL, 0},
-	{"getnettotals", "Network", getnettotals, NULL, "Counts the traffic.",
-		"{\"totalbytesrecv\", \"totalbytessent\", \"timemillis\"}", NULL, 0},
-	{"getpeerinfo", "Network", getpeerinfo, NULL, "Lists the connections to other nodes.",
+		" \"connections_out\", \"warnings\"}",
+		NULL, 0 },
+	{ "getnettotals", "Network", getnettotals, NULL, "Counts the traffic.",
+		"{\"totalbytesrecv\", \"totalbytessent\", \"timemillis\"}", NULL, 0 },
+	{ "getpeerinfo", "Network", getpeerinfo, NULL, "Lists the connections to other nodes.",
 		"[{\"id\", \"addr\", \"addrlocal\", \"name\", \"inbound\", \"connection_type\", \"handshake_done\", \"version\",\n"
 		"  \"subver\", \"services\", \"relaytxes\", \"startingheight\", \"conntime\", \"lastsend\", \"lastrecv\", \"timeoffset\",\n"
 		"  \"bytessent\", \"bytesrecv\", \"messages_sent\", \"messages_received\", \"pingtime\", \"minping\", \"pingwait\",\n"
 		"  \"synced_headers\", \"synced_blocks\", \"inflight\": [heights], \"blobs_asked\",\n"
-		"  \"proofs_valid\", \"proofs_false\"}]   proofs it sent, by what executing them gave", NULL, 0},
-	{"addnode", "Network", addnode, addnode_args, "Adds, removes or tries a node to connect to.", NULL,
-		"\"192.168.0.6:29433\" \"add\"", 0},
-	{"getaddednodeinfo", "Network", getaddednodeinfo, NULL, "Lists the nodes that were named.",
-		"[{\"addednode\", \"connected\"}]", NULL, 0},
-	{"disconnectnode", "Network", disconnectnode, disconnectnode_args, "Ends a connection.", NULL,
-		"\"192.168.0.6:29433\"", 0},
-	{"setnetworkactive", "Network", setnetworkactive, setnetworkactive_args, "Switches all connections off or on.",
-		"bool", "false", 0},
-	{"ping", "Network", ping, NULL, "Measures the way to all peers; see getpeerinfo's pingtime.", NULL, NULL, 0},
-	{"setban", "Network", setban, setban_args, "Bans an address or subnet, or no longer does.", NULL,
-		"\"192.168.0.6\" \"add\" 86400", 0},
-	{"listbanned", "Network", listbanned, NULL, "Lists whom this node does not talk to.",
-		"[{\"address\", \"ban_created\", \"banned_until\", \"ban_duration\", \"discouraged\"}]", NULL, 0},
-	{"clearbanned", "Network", clearbanned, NULL, "Lifts all bans.", NULL, NULL, 0},
+		"  \"proofs_valid\", \"proofs_false\"}]   proofs it sent, by what executing them gave",
+		NULL, 0 },
+	{ "addnode", "Network", addnode, addnode_args, "Adds, removes or tries a node to connect to.", NULL,
+		"\"192.168.0.6:29433\" \"add\"", 0 },
+	{ "getaddednodeinfo", "Network", getaddednodeinfo, NULL, "Lists the nodes that were named.",
+		"[{\"addednode\", \"connected\"}]", NULL, 0 },
+	{ "disconnectnode", "Network", disconnectnode, disconnectnode_args, "Ends a connection.", NULL,
+		"\"192.168.0.6:29433\"", 0 },
+	{ "setnetworkactive", "Network", setnetworkactive, setnetworkactive_args, "Switches all connections off or on.",
+		"bool", "false", 0 },
+	{ "ping", "Network", ping, NULL, "Measures the way to all peers; see getpeerinfo's pingtime.", NULL, NULL, 0 },
+	{ "setban", "Network", setban, setban_args, "Bans an address or subnet, or no longer does.", NULL,
+		"\"192.168.0.6\" \"add\" 86400", 0 },
+	{ "listbanned", "Network", listbanned, NULL, "Lists whom this node does not talk to.",
+		"[{\"address\", \"ban_created\", \"banned_until\", \"ban_duration\", \"discouraged\"}]", NULL, 0 },
+	{ "clearbanned", "Network", clearbanned, NULL, "Lifts all bans.", NULL, NULL, 0 },
 };
 
 void rpc_net_add(struct rpc_table *table, struct net *net)
 {
-	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), net);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, net);
 }

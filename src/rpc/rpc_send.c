@@ -1,13 +1,12 @@
 /* Payments: sendtoaddress and sendmany, and what other calls that spend stand on. */
-#include "rpc/rpc_wallet.h"
+#include <stdlib.h>
+#include <string.h>
 
 #include "consensus/contribution.h"
 #include "rpc/convert.h"
+#include "rpc/rpc_wallet.h"
 #include "rpc/show.h"
 #include "util/mem.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 int64_t rpc_wallet_rate(const struct rpc_request *r, const char *name)
 {
@@ -15,7 +14,7 @@ int64_t rpc_wallet_rate(const struct rpc_request *r, const char *name)
 }
 
 struct tx *rpc_wallet_build(struct rpc_request *r, struct wallet *wallet, const struct spend_request *request,
-			    int64_t *fee)
+	int64_t *fee)
 {
 	struct tx *tx = NULL;
 	struct errmsg err;
@@ -38,7 +37,7 @@ struct tx *rpc_wallet_build(struct rpc_request *r, struct wallet *wallet, const 
 
 bool rpc_wallet_send(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet, struct tx *tx)
 {
-	struct reject reject = {.reason = "", .detail = ""};
+	struct reject reject = { .reason = "", .detail = "" };
 	struct errmsg err;
 
 	switch (wallets_send(wallets, wallet, tx, &reject, &err)) {
@@ -57,7 +56,7 @@ bool rpc_wallet_send(struct rpc_request *r, struct wallets *wallets, struct wall
 }
 
 bool rpc_wallet_spend(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet,
-		      const struct spend_request *request, uint8_t txid[32], int64_t *fee)
+	const struct spend_request *request, uint8_t txid[32], int64_t *fee)
 {
 	struct tx *tx = rpc_wallet_build(r, wallet, request, fee);
 
@@ -77,8 +76,8 @@ struct payees {
 
 static void payees_init(struct payees *payees, size_t room)
 {
-	payees->outputs = mem_calloc(room, sizeof(*payees->outputs));
-	payees->pays_fee = mem_calloc(room, sizeof(*payees->pays_fee));
+	payees->outputs = mem_calloc(room, sizeof *payees->outputs);
+	payees->pays_fee = mem_calloc(room, sizeof *payees->pays_fee);
 	payees->any_pays = false;
 	payees->count = 0;
 }
@@ -105,7 +104,7 @@ static void payees_add(struct payees *payees, const uint8_t key[32], int64_t amo
 
 /* Pays, answers, and releases payees. */
 static enum rpc_outcome pay(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet,
-			    struct payees *payees)
+	struct payees *payees)
 {
 	struct spend_request request = {
 		.outputs = payees->outputs,
@@ -130,18 +129,18 @@ static enum rpc_outcome pay(struct rpc_request *r, struct wallets *wallets, stru
 #define FEE_RATE_HELP "Base units for each virtual byte, up to three decimals; at least 1, the default."
 
 static const struct rpc_arg sendtoaddress_args[] = {
-	{.name = "address", .type = RPC_TEXT, .max = 90, .help = "Whom to pay."},
-	{.name = "amount", .type = RPC_AMOUNT, .help = "How much."},
-	{.name = "comment", .type = RPC_TEXT, .optional = true, .help = IGNORED},
-	{.name = "comment_to", .type = RPC_TEXT, .optional = true, .help = IGNORED},
-	{.name = "subtractfeefromamount", .type = RPC_BOOL, .fallback = "false", .help = "The payee pays the fee."},
-	{.name = "replaceable", .type = RPC_BOOL, .optional = true, .help = IGNORED},
-	{.name = "conf_target", .type = RPC_INT, .optional = true, .help = IGNORED},
-	{.name = "estimate_mode", .type = RPC_TEXT, .optional = true, .help = IGNORED},
-	{.name = "avoid_reuse", .type = RPC_BOOL, .optional = true, .help = IGNORED},
-	{.name = "fee_rate", .type = RPC_DECIMAL, .optional = true, .max = COIN * 10000, .help = FEE_RATE_HELP},
-	{.name = "verbose", .type = RPC_BOOL, .fallback = "false", .help = "Answer with an object that has the fee."},
-	{0},
+	{ .name = "address", .type = RPC_TEXT, .max = 90, .help = "Whom to pay." },
+	{ .name = "amount", .type = RPC_AMOUNT, .help = "How much." },
+	{ .name = "comment", .type = RPC_TEXT, .optional = true, .help = IGNORED },
+	{ .name = "comment_to", .type = RPC_TEXT, .optional = true, .help = IGNORED },
+	{ .name = "subtractfeefromamount", .type = RPC_BOOL, .fallback = "false", .help = "The payee pays the fee." },
+	{ .name = "replaceable", .type = RPC_BOOL, .optional = true, .help = IGNORED },
+	{ .name = "conf_target", .type = RPC_INT, .optional = true, .help = IGNORED },
+	{ .name = "estimate_mode", .type = RPC_TEXT, .optional = true, .help = IGNORED },
+	{ .name = "avoid_reuse", .type = RPC_BOOL, .optional = true, .help = IGNORED },
+	{ .name = "fee_rate", .type = RPC_DECIMAL, .optional = true, .max = COIN * 10000, .help = FEE_RATE_HELP },
+	{ .name = "verbose", .type = RPC_BOOL, .fallback = "false", .help = "Answer with an object that has the fee." },
+	{ 0 },
 };
 
 static enum rpc_outcome sendtoaddress(struct rpc_request *r, void *context)
@@ -161,18 +160,20 @@ static enum rpc_outcome sendtoaddress(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg sendmany_args[] = {
-	{.name = "dummy", .type = RPC_TEXT, .fallback = "\"\"", .help = "Must be \"\", as in Bitcoin Core."},
-	{.name = "amounts", .type = RPC_OBJECT, .help = "Amounts by address."},
-	{.name = "minconf", .type = RPC_INT, .optional = true, .help = IGNORED},
-	{.name = "comment", .type = RPC_TEXT, .optional = true, .help = IGNORED},
-	{.name = "subtractfeefrom", .type = RPC_ARRAY, .optional = true,
-	 .help = "Addresses that share in paying the fee."},
-	{.name = "replaceable", .type = RPC_BOOL, .optional = true, .help = IGNORED},
-	{.name = "conf_target", .type = RPC_INT, .optional = true, .help = IGNORED},
-	{.name = "estimate_mode", .type = RPC_TEXT, .optional = true, .help = IGNORED},
-	{.name = "fee_rate", .type = RPC_DECIMAL, .optional = true, .max = COIN * 10000, .help = FEE_RATE_HELP},
-	{.name = "verbose", .type = RPC_BOOL, .fallback = "false", .help = "Answer with an object that has the fee."},
-	{0},
+	{ .name = "dummy", .type = RPC_TEXT, .fallback = "\"\"", .help = "Must be \"\", as in Bitcoin Core." },
+	{ .name = "amounts", .type = RPC_OBJECT, .help = "Amounts by address." },
+	{ .name = "minconf", .type = RPC_INT, .optional = true, .help = IGNORED },
+	{ .name = "comment", .type = RPC_TEXT, .optional = true, .help = IGNORED },
+	{ .name = "subtractfeefrom",
+		.type = RPC_ARRAY,
+		.optional = true,
+		.help = "Addresses that share in paying the fee." },
+	{ .name = "replaceable", .type = RPC_BOOL, .optional = true, .help = IGNORED },
+	{ .name = "conf_target", .type = RPC_INT, .optional = true, .help = IGNORED },
+	{ .name = "estimate_mode", .type = RPC_TEXT, .optional = true, .help = IGNORED },
+	{ .name = "fee_rate", .type = RPC_DECIMAL, .optional = true, .max = COIN * 10000, .help = FEE_RATE_HELP },
+	{ .name = "verbose", .type = RPC_BOOL, .fallback = "false", .help = "Answer with an object that has the fee." },
+	{ 0 },
 };
 
 /* Whether the array names the address. */
@@ -196,12 +197,12 @@ static bool check_fee_payers(const json_t *array, const json_t *amounts, struct 
 	json_array_foreach(array, i, entry)
 		if (!json_is_text(entry) || json_object_get(amounts, json_string_value(entry)) == NULL)
 			return rpc_error_set(error, RPC_INVALID_PARAMETER,
-					     "subtractfeefrom names an address that is not among the amounts");
+				"subtractfeefrom names an address that is not among the amounts");
 	return true;
 }
 
 static bool add_amounts(struct payees *payees, const struct spec *spec, json_t *amounts, const json_t *fee_payers,
-			struct rpc_error *error)
+	struct rpc_error *error)
 {
 	const char *address;
 	json_t *value;
@@ -239,15 +240,15 @@ static enum rpc_outcome sendmany(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{"sendtoaddress", "Wallet", sendtoaddress, sendtoaddress_args, "Pays an amount to an address.",
-	 "\"hex\"  (string) the transaction's id; with verbose {\"txid\": \"hex\", \"fee\": x}",
-	 "\"ratl1...\" 0.5", 0},
-	{"sendmany", "Wallet", sendmany, sendmany_args, "Pays several addresses with one transaction.",
-	 "\"hex\"  (string) the transaction's id; with verbose {\"txid\": \"hex\", \"fee\": x}",
-	 "\"\" '{\"ratl1...\": 0.5, \"ratl1...\": 2}'", 0},
+	{ "sendtoaddress", "Wallet", sendtoaddress, sendtoaddress_args, "Pays an amount to an address.",
+		"\"hex\"  (string) the transaction's id; with verbose {\"txid\": \"hex\", \"fee\": x}",
+		"\"ratl1...\" 0.5", 0 },
+	{ "sendmany", "Wallet", sendmany, sendmany_args, "Pays several addresses with one transaction.",
+		"\"hex\"  (string) the transaction's id; with verbose {\"txid\": \"hex\", \"fee\": x}",
+		"\"\" '{\"ratl1...\": 0.5, \"ratl1...\": 2}'", 0 },
 };
 
 void rpc_send_add(struct rpc_table *table, struct wallets *wallets)
 {
-	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), wallets);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, wallets);
 }

@@ -1,14 +1,13 @@
-#include "rpc/rpc_chain.h"
-
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
+#include "rpc/rpc_chain.h"
 #include "util/log.h"
 #include "util/mem.h"
 
-/* A client that waits for a block's verdict, or (`branch`) until all that builds on it and could be the best is judged. */
+/* A client that waits for a block's verdict, or (`branch`) until all that builds on it and could be the best
+ * is judged. */
 struct waiting {
 	struct waiting *next;
 	const struct index_entry *entry;
@@ -20,7 +19,7 @@ enum { TIPS_MAX = 1000 };
 
 struct rpc_submit {
 	struct chain *chain;
-	struct event *look;              /* from the loop: a verdict is there, and what follows from it has happened */
+	struct event *look; /* from the loop: a verdict is there, and what follows from it has happened */
 	struct waiting *waiting;
 	bool closed;
 };
@@ -43,7 +42,8 @@ static bool try_answer(struct rpc_submit *submit, struct waiting *w)
 		rpc_reply(w->request, chain_is_active(submit->chain, w->entry) ? NULL : json_string("inconclusive"));
 		return true;
 	case ENTRY_INVALID:
-		rpc_reply(w->request, json_string(w->entry->invalid_reason ? w->entry->invalid_reason : "rejected"));
+		rpc_reply(w->request,
+			json_string(w->entry->invalid_reason != NULL ? w->entry->invalid_reason : "rejected"));
 		return true;
 	}
 	return false;
@@ -53,7 +53,8 @@ static bool try_answer(struct rpc_submit *submit, struct waiting *w)
 static const struct index_entry *reachable(const struct index_entry *tip)
 {
 	const struct index_entry *best = tip;
-	for (const struct index_entry *at = tip; at->status != ENTRY_VERIFIED && at->status != ENTRY_CONNECTED; at = at->parent) {
+	for (const struct index_entry *at = tip; at->status != ENTRY_VERIFIED && at->status != ENTRY_CONNECTED;
+		at = at->parent) {
 		if (at->status != ENTRY_STORED)
 			best = at->parent;
 	}
@@ -125,8 +126,8 @@ static void on_tip(void *context, const struct index_entry *tip)
 static enum rpc_outcome wait_for(struct rpc_submit *submit, struct rpc_request *r, const struct index_entry *entry,
 	bool branch)
 {
-	struct waiting *w = mem_alloc(sizeof(*w));
-	*w = (struct waiting){.next = submit->waiting, .entry = entry, .request = r, .branch = branch};
+	struct waiting *w = mem_alloc(sizeof *w);
+	*w = (struct waiting){ .next = submit->waiting, .entry = entry, .request = r, .branch = branch };
 	submit->waiting = w;
 	event_active(submit->look, EV_TIMEOUT, 0);
 	return RPC_PENDING;
@@ -157,10 +158,11 @@ static enum rpc_outcome answer_result(struct rpc_submit *submit, struct rpc_requ
 }
 
 static const struct rpc_arg submitblock_args[] = {
-	{.name = "hexdata", .type = RPC_TEXT,
-		.help = "The serialised block, hexadecimal, with or without the bodies of its proofs."},
-	{.name = "dummy", .type = RPC_ANY, .optional = true, .help = "Not used, for compatibility with BIP22."},
-	{0},
+	{ .name = "hexdata",
+		.type = RPC_TEXT,
+		.help = "The serialised block, hexadecimal, with or without the bodies of its proofs." },
+	{ .name = "dummy", .type = RPC_ANY, .optional = true, .help = "Not used, for compatibility with BIP22." },
+	{ 0 },
 };
 
 static enum rpc_outcome submitblock(struct rpc_request *r, void *context)
@@ -168,7 +170,7 @@ static enum rpc_outcome submitblock(struct rpc_request *r, void *context)
 	struct rpc_submit *submit = context;
 	struct buf raw;
 	struct reader reader;
-	struct reject reject = {0};
+	struct reject reject = { 0 };
 	uint8_t id[32];
 	buf_init(&raw);
 	bool ok = rpc_chain_raw(r, "hexdata", &raw);
@@ -180,15 +182,16 @@ static enum rpc_outcome submitblock(struct rpc_request *r, void *context)
 	if (block == NULL && reject.code == REJECT_INVALID)
 		return rpc_reply(r, json_string(reject.reason));
 	if (block == NULL)
-		return rpc_fail(r, RPC_DESERIALIZATION_ERROR, "Block decode failed: %s (%s)", reject.reason, reject.detail);
+		return rpc_fail(r, RPC_DESERIALIZATION_ERROR, "Block decode failed: %s (%s)", reject.reason,
+			reject.detail);
 	header_id(&block->header, id);
 	enum chain_result result = chain_add_block(submit->chain, block, NULL, &reject);
 	return answer_result(submit, r, result, id, &reject);
 }
 
 static const struct rpc_arg reconsiderblock_args[] = {
-	{.name = "blockhash", .type = RPC_HASH, .help = "Id of the block."},
-	{0},
+	{ .name = "blockhash", .type = RPC_HASH, .help = "Id of the block." },
+	{ 0 },
 };
 
 static enum rpc_outcome reconsiderblock(struct rpc_request *r, void *context)
@@ -204,26 +207,27 @@ static enum rpc_outcome reconsiderblock(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{"reconsiderblock", "Blockchain", reconsiderblock, reconsiderblock_args,
+	{ "reconsiderblock", "Blockchain", reconsiderblock, reconsiderblock_args,
 		"Takes invalidateblock back, for the block, its ancestors and its descendants. Their proofs are executed again; the "
-		"answer comes when the chain has switched to them, or will not.", NULL, "\"hash\"", 0},
-	{"submitblock", "Mining", submitblock, submitblock_args,
+		"answer comes when the chain has switched to them, or will not.",
+		NULL, "\"hash\"", 0 },
+	{ "submitblock", "Mining", submitblock, submitblock_args,
 		"Offers a block to this node and waits for the verdict: all its proofs are executed. The reason's details are in "
 		"the log.",
 		"null        if the block was taken and is on the active chain\n"
 		"\"reason\"    (string) why it was not, \"duplicate\", or \"inconclusive\" where it is on a side branch",
-		"\"hex\"", 0},
+		"\"hex\"", 0 },
 };
 
 struct rpc_submit *rpc_submit_new(struct rpc_table *table, struct chain *chain, struct event_base *base)
 {
-	struct rpc_submit *submit = mem_calloc(1, sizeof(*submit));
+	struct rpc_submit *submit = mem_calloc(1, sizeof *submit);
 	submit->chain = chain;
 	submit->look = event_new(base, -1, 0, on_look, submit);
 	if (submit->look == NULL)
 		abort();
-	chain_subscribe(chain, &(struct chain_events){.context = submit, .block_verdict = on_verdict, .tip = on_tip});
-	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), submit);
+	chain_subscribe(chain, &(struct chain_events){ .context = submit, .block_verdict = on_verdict, .tip = on_tip });
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, submit);
 	return submit;
 }
 

@@ -1,18 +1,20 @@
-#include "rpc/rpc_chain.h"
-
 #include <string.h>
 
+#include "rpc/rpc_chain.h"
 #include "rpc/show.h"
 #include "util/bytes.h"
 
 enum { TX_TEXT_MAX = 8000000 };
 
 static const struct rpc_arg getrawtransaction_args[] = {
-	{.name = "txid", .type = RPC_HASH, .help = "Id of the transaction."},
-	{.name = "verbosity", .type = RPC_VERBOSITY, .fallback = "0", .max = 2,
-		.help = "0: hexadecimal text. 1 and 2: an object."},
-	{.name = "blockhash", .type = RPC_HASH, .optional = true, .help = "Look in this block alone."},
-	{0},
+	{ .name = "txid", .type = RPC_HASH, .help = "Id of the transaction." },
+	{ .name = "verbosity",
+		.type = RPC_VERBOSITY,
+		.fallback = "0",
+		.max = 2,
+		.help = "0: hexadecimal text. 1 and 2: an object." },
+	{ .name = "blockhash", .type = RPC_HASH, .optional = true, .help = "Look in this block alone." },
+	{ 0 },
 };
 
 /* The transaction out of one block; NULL: not there, or the block's bytes are not. */
@@ -45,7 +47,8 @@ static enum rpc_outcome getrawtransaction(struct rpc_request *r, void *context)
 			return RPC_DONE;
 		tx = tx_of_block(chain, entry, txid);
 		if (tx == NULL)
-			return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "No such transaction found in the provided block");
+			return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY,
+				"No such transaction found in the provided block");
 	} else if ((waiting = chain_mempool_find(chain, txid)) != NULL) {
 		tx = tx_copy(waiting->tx);
 	} else if ((entry = chain_find_tx(chain, txid, &tx)) == NULL) {
@@ -87,8 +90,11 @@ static struct tx *parse_tx(const struct rpc_request *r)
 }
 
 static const struct rpc_arg decoderawtransaction_args[] = {
-	{.name = "hexstring", .type = RPC_TEXT, .max = TX_TEXT_MAX, .help = "The serialised transaction, hexadecimal."},
-	{0},
+	{ .name = "hexstring",
+		.type = RPC_TEXT,
+		.max = TX_TEXT_MAX,
+		.help = "The serialised transaction, hexadecimal." },
+	{ 0 },
 };
 
 static enum rpc_outcome decoderawtransaction(struct rpc_request *r, void *context)
@@ -102,11 +108,17 @@ static enum rpc_outcome decoderawtransaction(struct rpc_request *r, void *contex
 }
 
 static const struct rpc_arg sendrawtransaction_args[] = {
-	{.name = "hexstring", .type = RPC_TEXT, .max = TX_TEXT_MAX,
-		.help = "The serialised, signed transaction, hexadecimal."},
-	{.name = "maxfeerate", .type = RPC_DECIMAL, .fallback = "0.10", .min = 0, .max = COIN,
-		.help = "Refuse a transaction that pays more per 1000 virtual bytes; 0: whatever it pays."},
-	{0},
+	{ .name = "hexstring",
+		.type = RPC_TEXT,
+		.max = TX_TEXT_MAX,
+		.help = "The serialised, signed transaction, hexadecimal." },
+	{ .name = "maxfeerate",
+		.type = RPC_DECIMAL,
+		.fallback = "0.10",
+		.min = 0,
+		.max = COIN,
+		.help = "Refuse a transaction that pays more per 1000 virtual bytes; 0: whatever it pays." },
+	{ 0 },
 };
 
 /* What the inputs are worth; false if one is not known. */
@@ -149,11 +161,12 @@ static bool fee_too_high(struct chain *chain, const struct tx *tx, int64_t max_r
 static enum rpc_outcome sendrawtransaction(struct rpc_request *r, void *context)
 {
 	struct chain *chain = context;
-	struct reject reject = {0};
+	struct reject reject = { 0 };
 	uint8_t txid[32];
 	struct tx *tx = parse_tx(r), *confirmed = NULL;
 	if (tx == NULL)
-		return rpc_fail(r, RPC_DESERIALIZATION_ERROR, "TX decode failed. Make sure the tx has at least one input.");
+		return rpc_fail(r, RPC_DESERIALIZATION_ERROR,
+			"TX decode failed. Make sure the tx has at least one input.");
 	tx_txid(tx, txid);
 	if (chain_find_tx(chain, txid, &confirmed) != NULL) {
 		tx_free(confirmed);
@@ -179,17 +192,19 @@ static enum rpc_outcome sendrawtransaction(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg gettxout_args[] = {
-	{.name = "txid", .type = RPC_HASH, .help = "Id of the transaction."},
-	{.name = "n", .type = RPC_INT, .max = UINT32_MAX, .help = "Number of the output."},
-	{.name = "include_mempool", .type = RPC_BOOL, .fallback = "true",
-		.help = "Count what the mempool makes and spends."},
-	{0},
+	{ .name = "txid", .type = RPC_HASH, .help = "Id of the transaction." },
+	{ .name = "n", .type = RPC_INT, .max = UINT32_MAX, .help = "Number of the output." },
+	{ .name = "include_mempool",
+		.type = RPC_BOOL,
+		.fallback = "true",
+		.help = "Count what the mempool makes and spends." },
+	{ 0 },
 };
 
 static json_t *show_coin(struct chain *chain, const struct tx_output *output, int64_t confirmations, bool coinbase)
 {
 	/* Shown as the output of a transaction, so that the script looks the same everywhere. */
-	struct tx alone = {.outputs = (struct tx_output *)(uintptr_t)output, .output_count = 1};
+	struct tx alone = { .outputs = (struct tx_output *)(uintptr_t)output, .output_count = 1 };
 	json_t *shown = show_tx(chain_spec(chain), &alone), *object = json_object();
 	json_t *first = json_array_get(json_object_get(shown, "vout"), 0);
 	json_object_set_new(object, "bestblock", json_hash(chain_tip(chain)->id));
@@ -217,7 +232,8 @@ static enum rpc_outcome gettxout(struct rpc_request *r, void *context)
 	}
 	if (!chain_coin(chain, &outpoint, &coin))
 		return rpc_reply(r, NULL);
-	json_t *object = show_coin(chain, &coin.output, (int64_t)chain_tip(chain)->height - coin.height + 1, coin.coinbase);
+	json_t *object = show_coin(chain, &coin.output, (int64_t)chain_tip(chain)->height - coin.height + 1,
+		coin.coinbase);
 	coin_clear(&coin);
 	return rpc_reply(r, object);
 }
@@ -268,7 +284,7 @@ static json_t *show_mempool_entry(const struct chain *chain, const struct mempoo
 			json_array_append_new(depends, json_hash(prev));
 	}
 	for (uint32_t i = 0; i < entry->tx->output_count; i++) {
-		struct outpoint outpoint = {.index = i};
+		struct outpoint outpoint = { .index = i };
 		memcpy(outpoint.txid, entry->txid, 32);
 		const struct mempool_entry *spender = chain_mempool_spender(chain, &outpoint);
 		if (spender != NULL)
@@ -281,7 +297,7 @@ static json_t *show_mempool_entry(const struct chain *chain, const struct mempoo
 
 struct listing {
 	const struct chain *chain;
-	json_t *ids, *entries;           /* one of them */
+	json_t *ids, *entries; /* one of them */
 };
 
 static void list_entry(void *context, const struct mempool_entry *entry)
@@ -297,13 +313,16 @@ static void list_entry(void *context, const struct mempool_entry *entry)
 }
 
 static const struct rpc_arg getrawmempool_args[] = {
-	{.name = "verbose", .type = RPC_BOOL, .fallback = "false", .help = "An object by id instead of a list of ids."},
-	{0},
+	{ .name = "verbose",
+		.type = RPC_BOOL,
+		.fallback = "false",
+		.help = "An object by id instead of a list of ids." },
+	{ 0 },
 };
 
 static enum rpc_outcome getrawmempool(struct rpc_request *r, void *context)
 {
-	struct listing listing = {.chain = context};
+	struct listing listing = { .chain = context };
 	if (rpc_bool(r, "verbose"))
 		listing.entries = json_object();
 	else
@@ -313,8 +332,8 @@ static enum rpc_outcome getrawmempool(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg getmempoolentry_args[] = {
-	{.name = "txid", .type = RPC_HASH, .help = "Id of the transaction."},
-	{0},
+	{ .name = "txid", .type = RPC_HASH, .help = "Id of the transaction." },
+	{ 0 },
 };
 
 static enum rpc_outcome getmempoolentry(struct rpc_request *r, void *context)
@@ -332,27 +351,28 @@ static const char entry_result[] =
 	" \"depends\": [ids], \"spentby\": [ids]}";
 
 static const struct rpc_method methods[] = {
-	{"getrawtransaction", "Rawtransactions", getrawtransaction, getrawtransaction_args,
+	{ "getrawtransaction", "Rawtransactions", getrawtransaction, getrawtransaction_args,
 		"Gives a transaction of the mempool or of the active chain.",
 		"\"hex\" or {\"txid\", \"hash\", \"size\", ..., \"vin\", \"vout\", \"hex\", \"blockhash\", \"confirmations\"}",
-		"\"txid\" 1", 0},
-	{"decoderawtransaction", "Rawtransactions", decoderawtransaction, decoderawtransaction_args,
-		"Shows what a serialised transaction says.", "{\"txid\", \"hash\", \"size\", ..., \"vin\", \"vout\"}", "\"hex\"", 0},
-	{"sendrawtransaction", "Rawtransactions", sendrawtransaction, sendrawtransaction_args,
-		"Puts a transaction into the mempool and offers it to the peers.", "\"txid\"  (string)", "\"hex\"", 0},
-	{"gettxout", "Blockchain", gettxout, gettxout_args, "Gives an unspent output; null if there is none.",
-		"{\"bestblock\", \"confirmations\", \"value\", \"scriptPubKey\", \"coinbase\"}", "\"txid\" 0", 0},
-	{"gettxoutsetinfo", "Blockchain", gettxoutsetinfo, NULL, "Counts the unspent outputs.",
-		"{\"height\", \"bestblock\", \"txouts\", \"total_amount\"}", NULL, 0},
-	{"getmempoolinfo", "Blockchain", getmempoolinfo, NULL, "Tells how full the mempool is.",
-		"{\"loaded\", \"size\", \"bytes\", \"total_fee\", \"loose_proofs\"}", NULL, 0},
-	{"getrawmempool", "Blockchain", getrawmempool, getrawmempool_args, "Lists the transactions of the mempool.",
-		"[\"txid\", ...] or {\"txid\": getmempoolentry's object, ...}", NULL, 0},
-	{"getmempoolentry", "Blockchain", getmempoolentry, getmempoolentry_args, "Gives a transaction's place in the mempool.",
-		entry_result, "\"txid\"", 0},
+		"\"txid\" 1", 0 },
+	{ "decoderawtransaction", "Rawtransactions", decoderawtransaction, decoderawtransaction_args,
+		"Shows what a serialised transaction says.", "{\"txid\", \"hash\", \"size\", ..., \"vin\", \"vout\"}",
+		"\"hex\"", 0 },
+	{ "sendrawtransaction", "Rawtransactions", sendrawtransaction, sendrawtransaction_args,
+		"Puts a transaction into the mempool and offers it to the peers.", "\"txid\"  (string)", "\"hex\"", 0 },
+	{ "gettxout", "Blockchain", gettxout, gettxout_args, "Gives an unspent output; null if there is none.",
+		"{\"bestblock\", \"confirmations\", \"value\", \"scriptPubKey\", \"coinbase\"}", "\"txid\" 0", 0 },
+	{ "gettxoutsetinfo", "Blockchain", gettxoutsetinfo, NULL, "Counts the unspent outputs.",
+		"{\"height\", \"bestblock\", \"txouts\", \"total_amount\"}", NULL, 0 },
+	{ "getmempoolinfo", "Blockchain", getmempoolinfo, NULL, "Tells how full the mempool is.",
+		"{\"loaded\", \"size\", \"bytes\", \"total_fee\", \"loose_proofs\"}", NULL, 0 },
+	{ "getrawmempool", "Blockchain", getrawmempool, getrawmempool_args, "Lists the transactions of the mempool.",
+		"[\"txid\", ...] or {\"txid\": getmempoolentry's object, ...}", NULL, 0 },
+	{ "getmempoolentry", "Blockchain", getmempoolentry, getmempoolentry_args,
+		"Gives a transaction's place in the mempool.", entry_result, "\"txid\"", 0 },
 };
 
 void rpc_tx_add(struct rpc_table *table, struct chain *chain)
 {
-	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), chain);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, chain);
 }

@@ -1,10 +1,10 @@
 #include "rpc/rpc_wallet.h"
 
-#include "crypto/wipe.h"
-#include "util/clock.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "crypto/wipe.h"
+#include "util/clock.h"
 
 enum {
 	UNLOCK_SECONDS_MAX = 100000000,
@@ -30,10 +30,10 @@ struct wallet *rpc_wallet_named(struct rpc_request *r, struct wallets *wallets)
 		wallet = wallets_at(wallets, 0);
 	} else if (count == 0) {
 		rpc_fail(r, RPC_WALLET_NOT_FOUND,
-			 "No wallet is loaded. Load a wallet using loadwallet or create a new one with createwallet.");
+			"No wallet is loaded. Load a wallet using loadwallet or create a new one with createwallet.");
 	} else {
 		rpc_fail(r, RPC_WALLET_NOT_SPECIFIED,
-			 "Several wallets are loaded: name one in the address, /wallet/<name>");
+			"Several wallets are loaded: name one in the address, /wallet/<name>");
 	}
 	return wallet;
 }
@@ -66,9 +66,11 @@ static enum rpc_outcome fail(struct rpc_request *r, enum wallets_result result, 
 
 /* Whether the wallet is loaded when the node starts */
 
-#define STARTUP_ARG \
-	{.name = "load_on_startup", .type = RPC_BOOL, .optional = true, \
-	 .help = "Whether the node loads the wallet when it starts, from now on; left out: as it is."}
+#define STARTUP_ARG                                                                                          \
+	{                                                                                                    \
+		.name = "load_on_startup", .type = RPC_BOOL, .optional = true,                               \
+		.help = "Whether the node loads the wallet when it starts, from now on; left out: as it is." \
+	}
 
 /* The wallet itself has been dealt with, so a failure is no more than a warning. */
 static void set_startup(struct wallets *wallets, const char *name, bool load, json_t *answer)
@@ -78,7 +80,7 @@ static void set_startup(struct wallets *wallets, const char *name, bool load, js
 
 	if (wallets_set_startup(wallets, name, load, &err))
 		return;
-	snprintf(text, sizeof(text), "The list of the wallets to load at the start could not be changed: %s", err.text);
+	snprintf(text, sizeof text, "The list of the wallets to load at the start could not be changed: %s", err.text);
 	json_object_set_new(answer, "warning", json_string(text));
 }
 
@@ -92,17 +94,31 @@ static void heed_startup(struct rpc_request *r, struct wallets *wallets, const c
 /* createwallet */
 
 static const struct rpc_arg createwallet_args[] = {
-	{.name = "wallet_name", .type = RPC_TEXT, .max = 64, .help = "Its name: letters, digits, \"-\", \"_\", \".\"."},
-	{.name = "disable_private_keys", .type = RPC_BOOL, .fallback = "false", .help = "Must be false."},
-	{.name = "blank", .type = RPC_BOOL, .fallback = "false", .help = "Must be false."},
-	{.name = "passphrase", .type = RPC_TEXT, .optional = true, .max = TEXT_MAX,
-	 .help = "Encrypts the seed. Without one who can read the file can spend."},
-	{.name = "mnemonic", .type = RPC_TEXT, .optional = true, .max = TEXT_MAX,
-	 .help = "Restore the wallet of these BIP39 words; the whole chain is then looked through."},
-	{.name = "descriptors", .type = RPC_BOOL, .fallback = "true",
-	 .help = "Must be true; here for Bitcoin Core's order of arguments."},
-	{.name = "load_on_startup", .type = RPC_BOOL, .fallback = "true", .help = "Whether the node loads it whenever it starts."},
-	{0},
+	{ .name = "wallet_name",
+		.type = RPC_TEXT,
+		.max = 64,
+		.help = "Its name: letters, digits, \"-\", \"_\", \".\"." },
+	{ .name = "disable_private_keys", .type = RPC_BOOL, .fallback = "false", .help = "Must be false." },
+	{ .name = "blank", .type = RPC_BOOL, .fallback = "false", .help = "Must be false." },
+	{ .name = "passphrase",
+		.type = RPC_TEXT,
+		.optional = true,
+		.max = TEXT_MAX,
+		.help = "Encrypts the seed. Without one who can read the file can spend." },
+	{ .name = "mnemonic",
+		.type = RPC_TEXT,
+		.optional = true,
+		.max = TEXT_MAX,
+		.help = "Restore the wallet of these BIP39 words; the whole chain is then looked through." },
+	{ .name = "descriptors",
+		.type = RPC_BOOL,
+		.fallback = "true",
+		.help = "Must be true; here for Bitcoin Core's order of arguments." },
+	{ .name = "load_on_startup",
+		.type = RPC_BOOL,
+		.fallback = "true",
+		.help = "Whether the node loads it whenever it starts." },
+	{ 0 },
 };
 
 static enum rpc_outcome createwallet(struct rpc_request *r, void *context)
@@ -119,14 +135,14 @@ static enum rpc_outcome createwallet(struct rpc_request *r, void *context)
 	if (!rpc_bool(r, "descriptors"))
 		return rpc_fail(r, RPC_WALLET_ERROR, "There are no wallets of Bitcoin Core's older kind");
 	result = wallets_create(wallets, rpc_text(r, "wallet_name"), passphrase != NULL ? passphrase : "",
-				rpc_text(r, "mnemonic"), &wallet, &err);
+		rpc_text(r, "mnemonic"), &wallet, &err);
 	if (result != WALLETS_OK)
 		return fail(r, result, &err);
 	answer = json_object();
 	json_object_set_new(answer, "name", json_string(wallet_name(wallet)));
 	if (passphrase != NULL && *passphrase == 0)
 		json_object_set_new(answer, "warning",
-				    json_string("Empty string given as passphrase, wallet will not be encrypted."));
+			json_string("Empty string given as passphrase, wallet will not be encrypted."));
 	set_startup(wallets, wallet_name(wallet), rpc_bool(r, "load_on_startup"), answer);
 	return rpc_reply(r, answer);
 }
@@ -134,9 +150,9 @@ static enum rpc_outcome createwallet(struct rpc_request *r, void *context)
 /* loadwallet, unloadwallet, listwallets, listwalletdir */
 
 static const struct rpc_arg loadwallet_args[] = {
-	{.name = "filename", .type = RPC_TEXT, .max = 64, .help = "The wallet's name."},
+	{ .name = "filename", .type = RPC_TEXT, .max = 64, .help = "The wallet's name." },
 	STARTUP_ARG,
-	{0},
+	{ 0 },
 };
 
 static enum rpc_outcome loadwallet(struct rpc_request *r, void *context)
@@ -155,10 +171,13 @@ static enum rpc_outcome loadwallet(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg unloadwallet_args[] = {
-	{.name = "wallet_name", .type = RPC_TEXT, .optional = true, .max = 64,
-	 .help = "Its name, if not in the address."},
+	{ .name = "wallet_name",
+		.type = RPC_TEXT,
+		.optional = true,
+		.max = 64,
+		.help = "Its name, if not in the address." },
 	STARTUP_ARG,
-	{0},
+	{ 0 },
 };
 
 static enum rpc_outcome unloadwallet(struct rpc_request *r, void *context)
@@ -222,12 +241,11 @@ static void add_scanning(json_t *answer, struct wallets *wallets, struct wallet 
 	if (!wallets_is_level(wallets, wallet)) {
 		scanning = json_object();
 		json_object_set_new(scanning, "progress",
-				    json_fixed(tip > height ? (int64_t)height * 10000 / tip : 10000, 4));
+			json_fixed(tip > height ? (int64_t)height * 10000 / tip : 10000, 4));
 	}
 	json_object_set_new(answer, "scanning", scanning);
 	json_object_set_new(answer, "lastprocessedblock",
-			    json_pack("{s:o,s:I}", "hash", json_hash(wallet_synced(wallet)->id), "height",
-				      (json_int_t)height));
+		json_pack("{s:o,s:I}", "hash", json_hash(wallet_synced(wallet)->id), "height", (json_int_t)height));
 }
 
 static enum rpc_outcome getwalletinfo(struct rpc_request *r, void *context)
@@ -244,7 +262,7 @@ static enum rpc_outcome getwalletinfo(struct rpc_request *r, void *context)
 	account = wallet_account(wallet);
 	ledger_balance(wallet_ledger(wallet), &balance);
 	bip32_encode(xpub, &account->node);
-	snprintf(path, sizeof(path), "m/86'/%u'/0'", account->coin);
+	snprintf(path, sizeof path, "m/86'/%u'/0'", account->coin);
 	answer = json_object();
 	json_object_set_new(answer, "walletname", json_string(wallet_name(wallet)));
 	json_object_set_new(answer, "walletversion", json_integer(1));
@@ -266,10 +284,13 @@ static enum rpc_outcome getwalletinfo(struct rpc_request *r, void *context)
 /* Passphrases and words */
 
 static const struct rpc_arg walletpassphrase_args[] = {
-	{.name = "passphrase", .type = RPC_TEXT, .max = TEXT_MAX, .help = "The wallet's passphrase."},
-	{.name = "timeout", .type = RPC_INT, .min = 0, .max = UNLOCK_SECONDS_MAX,
-	 .help = "Seconds to keep it unlocked."},
-	{0},
+	{ .name = "passphrase", .type = RPC_TEXT, .max = TEXT_MAX, .help = "The wallet's passphrase." },
+	{ .name = "timeout",
+		.type = RPC_INT,
+		.min = 0,
+		.max = UNLOCK_SECONDS_MAX,
+		.help = "Seconds to keep it unlocked." },
+	{ 0 },
 };
 
 /* The wallet that is meant, if it has a passphrase or, with has false, none. */
@@ -280,8 +301,8 @@ static struct wallet *wallet_with(struct rpc_request *r, struct wallets *wallets
 	if (wallet == NULL || wallet_account(wallet)->has_passphrase == has)
 		return wallet;
 	rpc_fail(r, RPC_WRONG_ENCRYPTION_STATE,
-		 has ? "The wallet has no passphrase: encryptwallet gives it one" :
-		       "The wallet has a passphrase already: walletpassphrasechange changes it");
+		has ? "The wallet has no passphrase: encryptwallet gives it one" :
+		      "The wallet has a passphrase already: walletpassphrasechange changes it");
 	return NULL;
 }
 
@@ -307,7 +328,7 @@ static enum rpc_outcome walletlock(struct rpc_request *r, void *context)
 }
 
 static enum rpc_outcome change_passphrase(struct rpc_request *r, struct wallet *wallet, const char *old,
-					  const char *fresh)
+	const char *fresh)
 {
 	struct errmsg err;
 	bool wrong;
@@ -320,8 +341,8 @@ static enum rpc_outcome change_passphrase(struct rpc_request *r, struct wallet *
 }
 
 static const struct rpc_arg encryptwallet_args[] = {
-	{.name = "passphrase", .type = RPC_TEXT, .max = TEXT_MAX, .help = "The passphrase from now on."},
-	{0},
+	{ .name = "passphrase", .type = RPC_TEXT, .max = TEXT_MAX, .help = "The passphrase from now on." },
+	{ 0 },
 };
 
 static enum rpc_outcome encryptwallet(struct rpc_request *r, void *context)
@@ -332,9 +353,9 @@ static enum rpc_outcome encryptwallet(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_arg walletpassphrasechange_args[] = {
-	{.name = "oldpassphrase", .type = RPC_TEXT, .max = TEXT_MAX, .help = "The passphrase until now."},
-	{.name = "newpassphrase", .type = RPC_TEXT, .max = TEXT_MAX, .help = "The passphrase from now on."},
-	{0},
+	{ .name = "oldpassphrase", .type = RPC_TEXT, .max = TEXT_MAX, .help = "The passphrase until now." },
+	{ .name = "newpassphrase", .type = RPC_TEXT, .max = TEXT_MAX, .help = "The passphrase from now on." },
+	{ 0 },
 };
 
 static enum rpc_outcome walletpassphrasechange(struct rpc_request *r, void *context)
@@ -356,52 +377,54 @@ static enum rpc_outcome dumpmnemonic(struct rpc_request *r, void *context)
 		return RPC_DONE;
 	if (!wallet_is_unlocked(wallet) || !account_words(wallet_account(wallet), words))
 		return rpc_fail(r, RPC_UNLOCK_NEEDED,
-				"Error: Please enter the wallet passphrase with walletpassphrase first.");
+			"Error: Please enter the wallet passphrase with walletpassphrase first.");
 	answer = json_string(words);
-	wipe(words, sizeof(words));
+	wipe(words, sizeof words);
 	return rpc_reply(r, answer);
 }
 
 static const struct rpc_method methods[] = {
-	{"createwallet", "Wallet", createwallet, createwallet_args,
-	 "Makes a wallet from 24 new words, or restores one from its words, and loads it. Write the words down "
-	 "(dumpmnemonic): they are all one needs to restore the wallet.",
-	 "{\n  \"name\": \"text\",\n  \"warning\": \"text\"  (string, optional)\n}", "\"alice\"", 0},
-	{"loadwallet", "Wallet", loadwallet, loadwallet_args, "Loads a wallet from the folder of wallets.",
-	 "{\n  \"name\": \"text\",\n  \"warning\": \"text\"  (string, optional)\n}", "\"alice\" true", 0},
-	{"unloadwallet", "Wallet", unloadwallet, unloadwallet_args, "Unloads a wallet.",
-	 "{\n  \"warning\": \"text\"  (string, optional)\n}", "\"alice\"", 0},
-	{"listwallets", "Wallet", listwallets, NULL, "Names the wallets that are loaded.", "[\"text\", ...]", NULL, 0},
-	{"listwalletdir", "Wallet", listwalletdir, NULL, "Names the wallets in the folder of wallets.",
-	 "{\n  \"wallets\": [{\"name\": \"text\"}, ...]\n}", NULL, 0},
-	{"getwalletinfo", "Wallet", getwalletinfo, NULL, "Tells about a wallet: balances, keys, how far it has looked.",
-	 "{\n  \"walletname\": \"text\",\n  \"walletversion\": n,\n  \"format\": \"leveldb\",\n  \"balance\": x,\n"
-	 "  \"unconfirmed_balance\": x,\n  \"immature_balance\": x,\n  \"txcount\": n,\n"
-	 "  \"keypoolsize\": n,         (numeric) addresses looked for beyond the last one used\n"
-	 "  \"unlocked_until\": n,      (numeric, only with a passphrase) Unix seconds; 0: locked\n"
-	 "  \"private_keys_enabled\": true,\n  \"birthtime\": n,\n"
-	 "  \"account\": {\"path\": \"text\", \"xpub\": \"text\"},\n"
-	 "  \"scanning\": false,        (boolean or object) {\"progress\": x} while it looks through the chain\n"
-	 "  \"lastprocessedblock\": {\"hash\": \"hex\", \"height\": n}\n}",
-	 NULL, 0},
-	{"walletpassphrase", "Wallet", walletpassphrase, walletpassphrase_args,
-	 "Unlocks a wallet for a time: needed to send and to see the words.", NULL, "\"my passphrase\" 60", 0},
-	{"walletlock", "Wallet", walletlock, NULL, "Locks a wallet at once.", NULL, NULL, 0},
-	{"encryptwallet", "Wallet", encryptwallet, encryptwallet_args,
-	 "Gives a passphrase to a wallet that has none, and locks it. Copies of its files made before stay readable.",
-	 NULL, "\"my passphrase\"", 0},
-	{"walletpassphrasechange", "Wallet", walletpassphrasechange, walletpassphrasechange_args,
-	 "Changes the passphrase. Copies of the files made before keep the old one.", NULL,
-	 "\"old one\" \"new one\"", 0},
-	{"dumpmnemonic", "Wallet", dumpmnemonic, NULL,
-	 "Gives the words from which the wallet can be restored (BIP39, without a passphrase of its own). Who has "
-	 "them can spend everything.",
-	 "\"text\"  (string) the words", NULL, 0},
+	{ "createwallet", "Wallet", createwallet, createwallet_args,
+		"Makes a wallet from 24 new words, or restores one from its words, and loads it. Write the words down "
+		"(dumpmnemonic): they are all one needs to restore the wallet.",
+		"{\n  \"name\": \"text\",\n  \"warning\": \"text\"  (string, optional)\n}", "\"alice\"", 0 },
+	{ "loadwallet", "Wallet", loadwallet, loadwallet_args, "Loads a wallet from the folder of wallets.",
+		"{\n  \"name\": \"text\",\n  \"warning\": \"text\"  (string, optional)\n}", "\"alice\" true", 0 },
+	{ "unloadwallet", "Wallet", unloadwallet, unloadwallet_args, "Unloads a wallet.",
+		"{\n  \"warning\": \"text\"  (string, optional)\n}", "\"alice\"", 0 },
+	{ "listwallets", "Wallet", listwallets, NULL, "Names the wallets that are loaded.", "[\"text\", ...]", NULL,
+		0 },
+	{ "listwalletdir", "Wallet", listwalletdir, NULL, "Names the wallets in the folder of wallets.",
+		"{\n  \"wallets\": [{\"name\": \"text\"}, ...]\n}", NULL, 0 },
+	{ "getwalletinfo", "Wallet", getwalletinfo, NULL,
+		"Tells about a wallet: balances, keys, how far it has looked.",
+		"{\n  \"walletname\": \"text\",\n  \"walletversion\": n,\n  \"format\": \"leveldb\",\n  \"balance\": x,\n"
+		"  \"unconfirmed_balance\": x,\n  \"immature_balance\": x,\n  \"txcount\": n,\n"
+		"  \"keypoolsize\": n,         (numeric) addresses looked for beyond the last one used\n"
+		"  \"unlocked_until\": n,      (numeric, only with a passphrase) Unix seconds; 0: locked\n"
+		"  \"private_keys_enabled\": true,\n  \"birthtime\": n,\n"
+		"  \"account\": {\"path\": \"text\", \"xpub\": \"text\"},\n"
+		"  \"scanning\": false,        (boolean or object) {\"progress\": x} while it looks through the chain\n"
+		"  \"lastprocessedblock\": {\"hash\": \"hex\", \"height\": n}\n}",
+		NULL, 0 },
+	{ "walletpassphrase", "Wallet", walletpassphrase, walletpassphrase_args,
+		"Unlocks a wallet for a time: needed to send and to see the words.", NULL, "\"my passphrase\" 60", 0 },
+	{ "walletlock", "Wallet", walletlock, NULL, "Locks a wallet at once.", NULL, NULL, 0 },
+	{ "encryptwallet", "Wallet", encryptwallet, encryptwallet_args,
+		"Gives a passphrase to a wallet that has none, and locks it. Copies of its files made before stay readable.",
+		NULL, "\"my passphrase\"", 0 },
+	{ "walletpassphrasechange", "Wallet", walletpassphrasechange, walletpassphrasechange_args,
+		"Changes the passphrase. Copies of the files made before keep the old one.", NULL,
+		"\"old one\" \"new one\"", 0 },
+	{ "dumpmnemonic", "Wallet", dumpmnemonic, NULL,
+		"Gives the words from which the wallet can be restored (BIP39, without a passphrase of its own). Who has "
+		"them can spend everything.",
+		"\"text\"  (string) the words", NULL, 0 },
 };
 
 void rpc_wallet_add(struct rpc_table *table, struct wallets *wallets)
 {
-	rpc_table_add(table, methods, sizeof(methods) / sizeof(*methods), wallets);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, wallets);
 	rpc_address_add(table, wallets);
 	rpc_history_add(table, wallets);
 	rpc_send_add(table, wallets);

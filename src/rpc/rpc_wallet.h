@@ -11,9 +11,9 @@
 
 /* All of them; the parts below are registered by it, each with the wallets as its context. */
 void rpc_wallet_add(struct rpc_table *table, struct wallets *wallets);
-void rpc_address_add(struct rpc_table *table, struct wallets *wallets);      /* addresses, balances and coins */
-void rpc_history_add(struct rpc_table *table, struct wallets *wallets);      /* transactions */
-void rpc_send_add(struct rpc_table *table, struct wallets *wallets);         /* payments */
+void rpc_address_add(struct rpc_table *table, struct wallets *wallets);    /* addresses, balances and coins */
+void rpc_history_add(struct rpc_table *table, struct wallets *wallets);    /* transactions */
+void rpc_send_add(struct rpc_table *table, struct wallets *wallets);       /* payments */
 void rpc_contribute_add(struct rpc_table *table, struct wallets *wallets); /* contributedata */
 
 /* The wallet that is meant, or NULL: then the request has been answered, and is gone with its arguments. */
@@ -21,11 +21,11 @@ struct wallet *rpc_wallet_named(struct rpc_request *r, struct wallets *wallets);
 
 /* Builds, signs and hands over a transaction. False: the request has been answered with the reason. */
 bool rpc_wallet_spend(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet,
-		      const struct spend_request *request, uint8_t txid[32], int64_t *fee);
+	const struct spend_request *request, uint8_t txid[32], int64_t *fee);
 
 /* The same in two steps, for who must do something between them. */
 struct tx *rpc_wallet_build(struct rpc_request *r, struct wallet *wallet, const struct spend_request *request,
-			    int64_t *fee);
+	int64_t *fee);
 bool rpc_wallet_send(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet, struct tx *tx);
 
 /* A fee rate argument, in base units for each virtual byte with up to three decimals, as spend_request wants it; 0: not

@@ -1,14 +1,5 @@
 #include "rpc/server.h"
 
-#include "rpc/doors.h"
-#include "rpc/http.h"
-#include "util/bytes.h"
-#include "util/descriptors.h"
-#include "util/file.h"
-#include "util/log.h"
-#include "util/mem.h"
-#include "util/random.h"
-
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
@@ -20,14 +11,23 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "rpc/doors.h"
+#include "rpc/http.h"
+#include "util/bytes.h"
+#include "util/descriptors.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/random.h"
+
 enum {
 	WALLET_NAME_MAX = 128,
 	AHEAD_MAX = 2 * HTTP_HEAD_MAX, /* bytes read before they are asked for */
 };
 
-static const struct timeval refusal_delay = {0, 250000};
-static const struct timeval sent_delay = {0, 100000};
-static const struct timeval end_delay = {2, 0};
+static const struct timeval refusal_delay = { 0, 250000 };
+static const struct timeval sent_delay = { 0, 100000 };
+static const struct timeval end_delay = { 2, 0 };
 
 enum stage {
 	STAGE_HEAD,    /* the head of a request is awaited */
@@ -47,7 +47,7 @@ struct client {
 	bool trusted;  /* has shown the credentials */
 	bool finished; /* will send nothing more */
 	struct http_head head;
-	char *wallet;  /* "" for the plain address */
+	char *wallet;              /* "" for the plain address */
 	struct exchange *exchange; /* while the table works */
 	char host[64];
 	struct client *next, **link; /* the server's list, oldest first */
@@ -75,7 +75,7 @@ struct rpc_server {
 	struct timeval timeout;
 	struct exchange *exchanges;
 	struct log_limit full, guesses;
-	bool closing;        /* answers are written at once */
+	bool closing; /* answers are written at once */
 };
 
 /* Connections */
@@ -89,13 +89,13 @@ static void set_stage(struct client *c, enum stage stage)
 static void client_free(struct client *c)
 {
 	*c->link = c->next;
-	if (c->next)
+	if (c->next != NULL)
 		c->next->link = c->link;
 	else
 		c->server->last = c->link;
 	c->server->client_count--;
 	event_active(c->server->admit, EV_TIMEOUT, 0);
-	if (c->exchange)
+	if (c->exchange != NULL)
 		c->exchange->client = NULL;
 	event_free(c->deadline);
 	bufferevent_free(c->wire);
@@ -104,8 +104,8 @@ static void client_free(struct client *c)
 	free(c);
 }
 
-/* Who goes first when the places are taken: the oldest stranger; if there is none, the oldest who asks for nothing or has
- * most likely gone. */
+/* Who goes first when the places are taken: the oldest stranger; if there is none, the oldest who asks for nothing or
+ * has most likely gone. */
 static struct client *expendable(const struct rpc_server *server)
 {
 	struct client *idle = NULL;
@@ -170,8 +170,8 @@ static void send_answer(struct client *c, int status, const char *fields, struct
 		c->head.keep_alive = false;
 	gmtime_r(&now, &utc);
 	strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &utc);
-	evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n%s", status, http_reason(status), date,
-			    c->head.keep_alive ? "keep-alive" : "close", fields);
+	evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n%s", status, http_reason(status),
+		date, c->head.keep_alive ? "keep-alive" : "close", fields);
 	if (status != 204)
 		evbuffer_add_printf(out, "Content-Length: %zu\r\n", evbuffer_get_length(body));
 	evbuffer_add(out, "\r\n", 2);
@@ -213,7 +213,7 @@ static struct exchange *exchange_new(struct client *c)
 	c->exchange = e;
 	e->next = server->exchanges;
 	e->link = &server->exchanges;
-	if (e->next)
+	if (e->next != NULL)
 		e->next->link = &e->next;
 	server->exchanges = e;
 	return e;
@@ -222,7 +222,7 @@ static struct exchange *exchange_new(struct client *c)
 /* The client waits no more. */
 static void exchange_settle(struct exchange *e)
 {
-	if (e->client)
+	if (e->client != NULL)
 		e->client->exchange = NULL;
 	e->client = NULL;
 }
@@ -233,7 +233,7 @@ static void exchange_unlink(struct exchange *e)
 	if (e->server == NULL)
 		return;
 	*e->link = e->next;
-	if (e->next)
+	if (e->next != NULL)
 		e->next->link = e->link;
 	e->server = NULL;
 }
@@ -241,7 +241,7 @@ static void exchange_unlink(struct exchange *e)
 static void exchange_free(struct exchange *e)
 {
 	exchange_unlink(e);
-	if (e->timer)
+	if (e->timer != NULL)
 		event_free(e->timer);
 	free(e);
 }
@@ -283,7 +283,7 @@ static void on_answer(void *context, struct rpc_answer *answer)
 	struct client *c = e->client;
 
 	exchange_settle(e);
-	if (c)
+	if (c != NULL)
 		send_body(c, answer);
 	buf_clear(&answer->body);
 	if (e->server == NULL || answer->sent == NULL) {
@@ -315,7 +315,7 @@ static bool authorized(struct client *c)
 {
 	const char *given = c->head.authorization;
 
-	if (given && same_text(given, c->server->authorization))
+	if (given != NULL && same_text(given, c->server->authorization))
 		return true;
 	if (given == NULL) {
 		refuse_stranger(c);
@@ -334,7 +334,7 @@ static char *wallet_of(const char *target)
 {
 	static const char prefix[] = "/wallet/";
 	struct evhttp_uri *uri = evhttp_uri_parse(target);
-	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+	const char *path = uri != NULL ? evhttp_uri_get_path(uri) : NULL;
 	char *name, *copy = NULL;
 	size_t size;
 
@@ -344,7 +344,7 @@ static char *wallet_of(const char *target)
 		copy = mem_strdup("");
 	} else if (strncmp(path, prefix, sizeof prefix - 1) == 0) {
 		name = evhttp_uridecode(path + sizeof prefix - 1, 0, &size);
-		if (name && size <= WALLET_NAME_MAX && strlen(name) == size)
+		if (name != NULL && size <= WALLET_NAME_MAX && strlen(name) == size)
 			copy = mem_strdup(name);
 		free(name);
 	}
@@ -530,10 +530,11 @@ static void on_entered(void *context, evutil_socket_t fd, const struct sockaddr 
 		evutil_closesocket(fd);
 		return;
 	}
-	if (first) {
+	if (first != NULL) {
 		if (!first->trusted && log_limit_allows(&server->full))
-			log_warn("RPC: all %zu connections are taken; the oldest without credentials, from %s, is closed",
-				 server->client_max, first->host);
+			log_warn(
+				"RPC: all %zu connections are taken; the oldest without credentials, from %s, is closed",
+				server->client_max, first->host);
 		client_free(first);
 	}
 	client_new(server, fd, from);
@@ -597,20 +598,19 @@ static bool start(struct rpc_server *server, const struct rpc_server_config *con
 		return false;
 	if (config->password == NULL || *config->password == 0)
 		return write_cookie(server, config->cookie_path, err);
-	set_authorization(server, config->user ? config->user : "", config->password);
+	set_authorization(server, config->user != NULL ? config->user : "", config->password);
 	return true;
 }
 
 struct rpc_server *rpc_server_new(struct event_base *base, struct rpc_table *table,
-				  const struct rpc_server_config *config, struct errmsg *err)
+	const struct rpc_server_config *config, struct errmsg *err)
 {
 	struct rpc_server *server = mem_calloc(1, sizeof *server);
 
 	server->base = base;
 	server->table = table;
 	server->last = &server->clients;
-	server->client_max = config->connections ? config->connections :
-		descriptors_for_rpc(descriptors_raise(0));
+	server->client_max = config->connections ? config->connections : descriptors_for_rpc(descriptors_raise(0));
 	server->timeout.tv_sec = config->timeout ? config->timeout : RPC_TIMEOUT;
 	server->doors = doors_new(base, on_entered, server);
 	server->admit = event_new(base, -1, 0, on_admit, server);
@@ -629,7 +629,7 @@ static void abandon(struct exchange *e)
 	struct evbuffer *nothing = evbuffer_new();
 	bool waiting = e->timer == NULL;
 
-	if (e->client)
+	if (e->client != NULL)
 		send_answer(e->client, 503, "", nothing);
 	evbuffer_free(nothing);
 	if (waiting)
@@ -648,13 +648,13 @@ void rpc_server_free(struct rpc_server *server)
 	if (server == NULL)
 		return;
 	rpc_server_close(server);
-	while (server->exchanges)
+	while (server->exchanges != NULL)
 		abandon(server->exchanges);
-	while (server->clients)
+	while (server->clients != NULL)
 		client_free(server->clients);
 	doors_free(server->doors);
 	event_free(server->admit);
-	if (server->cookie_path)
+	if (server->cookie_path != NULL)
 		file_remove(server->cookie_path, NULL);
 	free(server->cookie_path);
 	free(server->authorization);

@@ -136,8 +136,8 @@ json_t *show_difficulty(const struct spec *spec, uint32_t bits)
 	/* Room above both for the eight decimals; a target that small is not met by anyone. */
 	limit = u256_shift_right(limit, 32);
 	target = u256_shift_right(target, 32);
-	if (u256_compare(target, (struct u256){{0}}) == 0)
-		target = (struct u256){{1}};
+	if (u256_compare(target, (struct u256){ { 0 } }) == 0)
+		target = (struct u256){ { 1 } };
 	struct u256 scaled = u256_div(u256_mul_u64(limit, 100000000, NULL), target);
 	bool huge = scaled.limb[1] != 0 || scaled.limb[2] != 0 || scaled.limb[3] != 0 || scaled.limb[0] > INT64_MAX;
 	return json_fixed(huge ? INT64_MAX : (int64_t)scaled.limb[0], 8);
@@ -154,10 +154,11 @@ json_t *show_loss(float loss)
 json_t *show_logits(const struct logits *logits)
 {
 	json_t *array = json_array();
-	for (size_t i = 0; i < sizeof(logits->of) / sizeof(*logits->of); i++) {
+	for (size_t i = 0; i < sizeof logits->of / sizeof *logits->of; i++) {
 		float x = logits->of[i];
 		bool shown = x > -1e6f && x < 1e6f;
-		json_array_append_new(array, shown ? json_fixed((int64_t)(x * 1e6 + (x < 0 ? -0.5 : 0.5)), 6) : json_null());
+		json_array_append_new(array,
+			shown ? json_fixed((int64_t)(x * 1e6 + (x < 0 ? -0.5 : 0.5)), 6) : json_null());
 	}
 	return array;
 }
@@ -198,7 +199,7 @@ static void add_header(json_t *object, const struct spec *spec, const struct hea
 {
 	char bits[9];
 	uint8_t hash[32];
-	snprintf(bits, sizeof(bits), "%08x", header->bits);
+	snprintf(bits, sizeof bits, "%08x", header->bits);
 	json_object_set_new(object, "version", json_integer(header->version));
 	json_object_set_new(object, "merkleroot", json_hash(header->tx_root));
 	json_object_set_new(object, "proofs_root", json_hash(header->proofs_root));
@@ -225,7 +226,8 @@ json_t *show_entry(struct chain *chain, const struct index_entry *entry)
 	json_object_set_new(object, "mediantime", json_integer(entry->median_time));
 	json_object_set_new(object, "chainwork", show_u256(entry->chain_work));
 	json_object_set_new(object, "nTx", json_integer(entry->tx_count));
-	json_object_set_new(object, "nproofs", json_integer(entry->height == 0 ? 0 : 1 + (json_int_t)entry->loose_count));
+	json_object_set_new(object, "nproofs",
+		json_integer(entry->height == 0 ? 0 : 1 + (json_int_t)entry->loose_count));
 	if (entry->parent != NULL)
 		json_object_set_new(object, "previousblockhash", json_hash(entry->parent->id));
 	if (chain_is_active(chain, entry) && entry != chain_tip(chain))
@@ -289,8 +291,8 @@ static bool pays(const struct tx_output *output, const uint8_t key[32])
 
 /* Proofs with what the coinbase paid them, then what it paid for data. Amounts of zero have no output, so each output
  * belongs to the next proof whose key it pays. */
-/* The reward of proof `i`, 0 being the block's own. The coinbase pays those that earned something in their order: `at` is
- * the output that comes next. */
+/* The reward of proof `i`, 0 being the block's own. The coinbase pays those that earned something in their order: `at`
+ * is the output that comes next. */
 static int64_t take_reward(const struct block *block, size_t i, size_t *at)
 {
 	const struct header *header = i == 0 ? &block->header : &block->loose[i - 1];
@@ -302,7 +304,7 @@ static int64_t take_reward(const struct block *block, size_t i, size_t *at)
 void show_sum_payments(const struct block *block, struct show_payments *payments)
 {
 	size_t at = 0;
-	*payments = (struct show_payments){0, 0};
+	*payments = (struct show_payments){ 0, 0 };
 	for (size_t i = 0; i <= block->loose_count; i++)
 		payments->miners += take_reward(block, i, &at);
 	/* The last one pays nobody: it holds the outcome. */

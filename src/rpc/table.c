@@ -1,15 +1,15 @@
 #include "rpc/table.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "rpc/bind.h"
 #include "rpc/help.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
-
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define GROUPS_MAX 32
 
@@ -56,15 +56,15 @@ static enum rpc_outcome help(struct rpc_request *r, void *context);
 static enum rpc_outcome uptime(struct rpc_request *r, void *context);
 
 static const struct rpc_arg help_args[] = {
-	{.name = "command", .type = RPC_TEXT, .optional = true, .help = "The call to explain."},
-	{0},
+	{ .name = "command", .type = RPC_TEXT, .optional = true, .help = "The call to explain." },
+	{ 0 },
 };
 
 static const struct rpc_method own_methods[] = {
-	{"help", "Control", help, help_args, "Lists all calls, or explains one.", "\"text\"    (string) The help",
-	 "getblock", RPC_EARLY},
-	{"uptime", "Control", uptime, NULL, "Tells for how long the node has been running.",
-	 "n    (integer) Seconds since the start", "", RPC_EARLY},
+	{ "help", "Control", help, help_args, "Lists all calls, or explains one.", "\"text\"    (string) The help",
+		"getblock", RPC_EARLY },
+	{ "uptime", "Control", uptime, NULL, "Tells for how long the node has been running.",
+		"n    (integer) Seconds since the start", "", RPC_EARLY },
 };
 
 struct rpc_table *rpc_table_new(void)
@@ -97,12 +97,12 @@ void rpc_table_add(struct rpc_table *table, const struct rpc_method *methods, si
 			abort();
 		}
 	}
-	table->groups[table->group_count++] = (struct group){methods, count, context};
+	table->groups[table->group_count++] = (struct group){ methods, count, context };
 }
 
 void rpc_table_set_warmup(struct rpc_table *table, const char *what)
 {
-	char *copy = what ? mem_strdup(what) : NULL;
+	char *copy = what != NULL ? mem_strdup(what) : NULL;
 
 	free(table->warmup);
 	table->warmup = copy;
@@ -135,7 +135,7 @@ static void call_free(struct call *call)
 /* One request less; the last one sends everything. */
 static void call_close(struct call *call)
 {
-	struct rpc_answer answer = {call->status, {0}, call->sent, call->sent_context};
+	struct rpc_answer answer = { call->status, { 0 }, call->sent, call->sent_context };
 	const char *separator = "";
 	bool any = call->is_batch && call->count == 0;
 
@@ -164,7 +164,7 @@ static void call_close(struct call *call)
 static void print_member(const char *name, const json_t *value, struct buf *out)
 {
 	buf_put_text(out, name);
-	if (value)
+	if (value != NULL)
 		json_print(value, 0, out);
 	else
 		buf_put_text(out, "null");
@@ -182,10 +182,11 @@ static enum rpc_outcome answer(struct rpc_request *r, const json_t *result, cons
 {
 	struct call *call = r->call;
 
-	if (r->id || !r->is_v2) {
+	if (r->id != NULL || !r->is_v2) {
 		if (r->is_v2)
-			print_member(error ? "{\"jsonrpc\":\"2.0\",\"error\":" : "{\"jsonrpc\":\"2.0\",\"result\":",
-				     error ? error : result, r->answer);
+			print_member(error != NULL ? "{\"jsonrpc\":\"2.0\",\"error\":" :
+						     "{\"jsonrpc\":\"2.0\",\"result\":",
+				error != NULL ? error : result, r->answer);
 		else
 			print_member("{\"result\":", result, r->answer);
 		if (!r->is_v2)
@@ -260,7 +261,7 @@ static enum rpc_outcome run(struct rpc_request *r, const char *name, json_t *par
 	char *usage;
 
 	r->method = find(table, name, &context);
-	if (table->warmup && !(r->method && r->method->flags & RPC_EARLY))
+	if (table->warmup != NULL && !(r->method != NULL && r->method->flags & RPC_EARLY))
 		return rpc_fail(r, RPC_IN_WARMUP, "%s", table->warmup);
 	if (r->method == NULL)
 		return rpc_fail(r, RPC_METHOD_NOT_FOUND, "Method not found");
@@ -289,7 +290,7 @@ static bool read_version(struct rpc_request *r, const json_t *request)
 		return false;
 	r->is_v2 = strcmp(json_string_value(version), "2.0") == 0;
 	return r->is_v2 || strcmp(json_string_value(version), "1.0") == 0 ||
-	       strcmp(json_string_value(version), "1.1") == 0;
+		strcmp(json_string_value(version), "1.1") == 0;
 }
 
 /* Reads one request and runs it; whatever is wrong with it is its answer. */
@@ -310,13 +311,13 @@ static void start(struct call *call, size_t index, json_t *request)
 		rpc_fail(r, RPC_INVALID_REQUEST, "Invalid Request object");
 	else if (!version_known)
 		rpc_fail(r, RPC_INVALID_REQUEST, "JSON-RPC version not supported");
-	else if (id && r->id == NULL)
+	else if (id != NULL && r->id == NULL)
 		rpc_fail(r, RPC_INVALID_REQUEST, "The id must be a string, a number or null");
 	else if (method == NULL)
 		rpc_fail(r, RPC_INVALID_REQUEST, "Missing method");
 	else if (!json_is_text(method))
 		rpc_fail(r, RPC_INVALID_REQUEST, "Method must be a string");
-	else if (params && !json_is_array(params) && !json_is_object(params) && !json_is_null(params))
+	else if (params != NULL && !json_is_array(params) && !json_is_object(params) && !json_is_null(params))
 		rpc_fail(r, RPC_INVALID_REQUEST, "Params must be an array or object");
 	else
 		run(r, json_string_value(method), params);
@@ -356,19 +357,19 @@ static void start_all(struct call *call, json_t *json)
 }
 
 void rpc_table_execute(struct rpc_table *table, const char *text, size_t size, const char *wallet,
-		       rpc_answered *answered, void *context)
+	rpc_answered *answered, void *context)
 {
 	struct call *call = mem_calloc(1, sizeof *call);
 	struct errmsg err;
 	json_t *json = json_parse(text, size, &err);
 
 	call->table = table;
-	call->wallet = wallet ? mem_strdup(wallet) : NULL;
+	call->wallet = wallet != NULL ? mem_strdup(wallet) : NULL;
 	call->status = 200;
 	call->answered = answered;
 	call->context = context;
 	call->open = 1;
-	if (json) {
+	if (json != NULL) {
 		start_all(call, json);
 		json_decref(json);
 	} else {
@@ -384,7 +385,7 @@ void rpc_table_execute(struct rpc_table *table, const char *text, size_t size, c
 
 static json_t *value_of(const struct rpc_request *r, const char *name, const struct rpc_arg **arg)
 {
-	for (size_t i = 0; r->method->args && r->method->args[i].name; i++) {
+	for (size_t i = 0; r->method->args != NULL && r->method->args[i].name != NULL; i++) {
 		if (strcmp(r->method->args[i].name, name) == 0) {
 			*arg = &r->method->args[i];
 			return r->bound.values[i];
@@ -432,7 +433,7 @@ uint64_t rpc_u64(const struct rpc_request *r, const char *name)
 	json_t *value = typed(r, name, 1u << RPC_U64);
 	uint64_t number = 0;
 
-	if (value)
+	if (value != NULL)
 		convert_u64(value, name, &number, NULL);
 	return number;
 }
@@ -453,7 +454,7 @@ void rpc_hash(const struct rpc_request *r, const char *name, uint8_t hash[32])
 	json_t *value = typed(r, name, 1u << RPC_HASH);
 
 	memset(hash, 0, 32);
-	if (value)
+	if (value != NULL)
 		convert_hash(value, name, hash, NULL);
 }
 
@@ -462,7 +463,7 @@ void rpc_key(const struct rpc_request *r, const char *name, uint8_t key[32])
 	json_t *value = typed(r, name, 1u << RPC_KEY);
 
 	memset(key, 0, 32);
-	if (value)
+	if (value != NULL)
 		convert_key(value, name, key, NULL);
 }
 
@@ -470,7 +471,7 @@ void rpc_hex(const struct rpc_request *r, const char *name, struct buf *out)
 {
 	json_t *value = typed(r, name, 1u << RPC_HEX);
 
-	if (value)
+	if (value != NULL)
 		convert_hex(value, name, SIZE_MAX, out, NULL);
 }
 
@@ -509,7 +510,7 @@ static char *list_all(const struct rpc_table *table)
 		for (size_t i = 0; i < table->groups[g].count; i++) {
 			const struct rpc_method *method = &table->groups[g].methods[i];
 
-			if (method->flags & RPC_HIDDEN || json_object_get(seen, method->category))
+			if (method->flags & RPC_HIDDEN || json_object_get(seen, method->category) != NULL)
 				continue;
 			json_object_set_new(seen, method->category, json_true());
 			list_category(table, method->category, &out);

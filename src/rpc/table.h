@@ -7,9 +7,9 @@
 #ifndef ATELIER_RPC_TABLE_H
 #define ATELIER_RPC_TABLE_H
 
-#include "rpc/method.h"
-
 #include <stddef.h>
+
+#include "rpc/method.h"
 
 #define RPC_BATCH_MAX 1000
 
@@ -37,6 +37,6 @@ typedef void rpc_answered(void *context, struct rpc_answer *answer);
 
 /* Executes a request's text. wallet may be NULL. */
 void rpc_table_execute(struct rpc_table *table, const char *text, size_t size, const char *wallet,
-		       rpc_answered *answered, void *context);
+	rpc_answered *answered, void *context);
 
 #endif

@@ -1,14 +1,14 @@
 #include "util/buf.h"
 
-#include "util/bytes.h"
-#include "util/mem.h"
-
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/bytes.h"
+#include "util/mem.h"
+
 void buf_init(struct buf *b)
 {
-	*b = (struct buf){0};
+	*b = (struct buf){ 0 };
 }
 
 void buf_clear(struct buf *b)
@@ -147,28 +147,28 @@ uint8_t reader_u8(struct reader *r)
 {
 	const uint8_t *at = reader_bytes(r, 1);
 
-	return at ? at[0] : 0;
+	return at != NULL ? at[0] : 0;
 }
 
 uint16_t reader_le16(struct reader *r)
 {
 	const uint8_t *at = reader_bytes(r, 2);
 
-	return at ? read_le16(at) : 0;
+	return at != NULL ? read_le16(at) : 0;
 }
 
 uint32_t reader_le32(struct reader *r)
 {
 	const uint8_t *at = reader_bytes(r, 4);
 
-	return at ? read_le32(at) : 0;
+	return at != NULL ? read_le32(at) : 0;
 }
 
 uint64_t reader_le64(struct reader *r)
 {
 	const uint8_t *at = reader_bytes(r, 8);
 
-	return at ? read_le64(at) : 0;
+	return at != NULL ? read_le64(at) : 0;
 }
 
 uint64_t reader_compact_any(struct reader *r)

@@ -20,10 +20,10 @@ struct buf {
 };
 
 void buf_init(struct buf *b);
-void buf_clear(struct buf *b);                    /* releases the memory; b is then as after buf_init */
-void buf_reset(struct buf *b);                    /* empties it and keeps the memory */
-void buf_reserve(struct buf *b, size_t more);     /* room for `more` further bytes without moving */
-uint8_t *buf_extend(struct buf *b, size_t size);  /* appends size uninitialised bytes; borrowed until the next call */
+void buf_clear(struct buf *b);                   /* releases the memory; b is then as after buf_init */
+void buf_reset(struct buf *b);                   /* empties it and keeps the memory */
+void buf_reserve(struct buf *b, size_t more);    /* room for `more` further bytes without moving */
+uint8_t *buf_extend(struct buf *b, size_t size); /* appends size uninitialised bytes; borrowed until the next call */
 void buf_put(struct buf *b, const void *data, size_t size); /* data must not lie inside b */
 void buf_put_text(struct buf *b, const char *text);         /* without the terminating zero */
 void buf_put_u8(struct buf *b, uint8_t v);

@@ -9,13 +9,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-static inline uint16_t read_le16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
+static inline uint16_t read_le16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
+}
 static inline uint32_t read_le32(const uint8_t *p)
 {
 	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
-static inline uint64_t read_le64(const uint8_t *p) { return read_le32(p) | (uint64_t)read_le32(p + 4) << 32; }
-static inline void write_le16(uint8_t *p, uint16_t v) { p[0] = (uint8_t)v; p[1] = (uint8_t)(v >> 8); }
+static inline uint64_t read_le64(const uint8_t *p)
+{
+	return read_le32(p) | (uint64_t)read_le32(p + 4) << 32;
+}
+static inline void write_le16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)v;
+	p[1] = (uint8_t)(v >> 8);
+}
 static inline void write_le32(uint8_t *p, uint32_t v)
 {
 	write_le16(p, (uint16_t)v);

@@ -13,7 +13,8 @@ void clock_set_mock(int64_t seconds);
 /* Milliseconds since some moment in the past; never goes back. For durations and timeouts. */
 int64_t clock_mono_ms(void);
 
-/* From now on clock_mono_ms says this, and stands still between calls; 0 goes back to the real clock. For unit tests. */
+/* From now on clock_mono_ms says this, and stands still between calls; 0 goes back to the real clock. For
+ * unit tests. */
 void clock_set_mono(int64_t ms);
 
 #endif

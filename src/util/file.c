@@ -1,7 +1,5 @@
 #include "util/file.h"
 
-#include "util/mem.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -11,6 +9,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "util/mem.h"
 
 static bool fail(struct errmsg *err, const char *path, const char *what)
 {
@@ -157,7 +157,7 @@ bool file_replaceable(const char *path, struct errmsg *err)
 	struct stat info;
 
 	return lstat(path, &info) != 0 || S_ISREG(info.st_mode) || S_ISLNK(info.st_mode) ||
-	       errmsg_set(err, "%s: is not a regular file", path);
+		errmsg_set(err, "%s: is not a regular file", path);
 }
 
 bool file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, struct errmsg *err)
@@ -265,7 +265,8 @@ bool dir_make(const char *path, struct errmsg *err)
 	char *copy = mem_strdup(path);
 	bool ok = true;
 
-	for (char *slash = copy[0] ? strchr(copy + 1, '/') : NULL; slash && ok; slash = strchr(slash + 1, '/')) {
+	for (char *slash = copy[0] ? strchr(copy + 1, '/') : NULL; slash != NULL && ok;
+		slash = strchr(slash + 1, '/')) {
 		*slash = 0;
 		ok = make_one(copy, err);
 		*slash = '/';
@@ -347,9 +348,9 @@ char *path_home(void)
 
 	if (home == NULL || *home == 0) {
 		user = getpwuid(getuid());
-		home = user ? user->pw_dir : NULL;
+		home = user != NULL ? user->pw_dir : NULL;
 	}
-	return home ? mem_strdup(home) : NULL;
+	return home != NULL ? mem_strdup(home) : NULL;
 }
 
 char *path_expand(const char *path)

@@ -4,15 +4,15 @@
 #ifndef ATELIER_UTIL_FILE_H
 #define ATELIER_UTIL_FILE_H
 
-#include "util/buf.h"
-#include "util/error.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Opens a regular file to be read: a descriptor, or -1. A pipe, a device or a folder is refused at once: nobody waits for
- * a pipe's other end, or reads a device that never ends. */
+#include "util/buf.h"
+#include "util/error.h"
+
+/* Opens a regular file to be read: a descriptor, or -1. A pipe, a device or a folder is refused at once: nobody waits
+ * for a pipe's other end, or reads a device that never ends. */
 int file_open(const char *path, struct errmsg *err);
 
 /* Appends the whole file, which must be a regular one, to b; fails if it is larger than max_size (b is then as it was).
@@ -24,8 +24,8 @@ bool file_read_rest(int fd, size_t max_size, struct buf *b, const char *name, st
  * fsync, rename, fsync of the folder. mode is that of the new file, such as 0600. */
 bool file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, struct errmsg *err);
 
-/* A new file may be renamed to this name: it is free, a regular file's, or a link's, which goes and not what it leads to.
- * (Root's rename would put a file in the place of /dev/null.) */
+/* A new file may be renamed to this name: it is free, a regular file's, or a link's, which goes and not what it leads
+ * to. (Root's rename would put a file in the place of /dev/null.) */
 bool file_replaceable(const char *path, struct errmsg *err);
 
 bool file_exists(const char *path);
@@ -49,9 +49,9 @@ bool dir_make(const char *path, struct errmsg *err);
  * nowhere. */
 bool file_same(const char *a, const char *b);
 
-/* Whether a new file of this name would come to lie in the folder, or below it, through whatever links and dots the name
- * leads there. Folders of the name that are missing count as new too; where ".." follows one of them, the answer is yes.
- * False if there is no such folder. */
+/* Whether a new file of this name would come to lie in the folder, or below it, through whatever links and dots the
+ * name leads there. Folders of the name that are missing count as new too; where ".." follows one of them, the answer
+ * is yes. False if there is no such folder. */
 bool path_inside(const char *path, const char *folder);
 
 /* "a/b"; an absolute b is returned alone, and so is b where a is empty. path_beside: b in the folder of the file a. The

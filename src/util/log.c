@@ -1,8 +1,5 @@
 #include "util/log.h"
 
-#include "util/clock.h"
-#include "util/mem.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -15,8 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "util/clock.h"
+#include "util/mem.h"
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char *log_path;   /* guarded by lock, as are the next two; NULL: no file */
+static char *log_path; /* guarded by lock, as are the next two; NULL: no file */
 static int log_fd = -1;
 static bool to_console;
 static atomic_uint wanted;
@@ -25,9 +25,15 @@ static const struct {
 	const char *name;
 	enum log_category category;
 } categories[] = {
-	{"net", LOG_NET},       {"chain", LOG_CHAIN},   {"mempool", LOG_MEMPOOL},
-	{"verify", LOG_VERIFY}, {"miner", LOG_MINER},   {"rpc", LOG_RPC},
-	{"wallet", LOG_WALLET}, {"data", LOG_DATA},     {"model", LOG_MODEL},
+	{ "net", LOG_NET },
+	{ "chain", LOG_CHAIN },
+	{ "mempool", LOG_MEMPOOL },
+	{ "verify", LOG_VERIFY },
+	{ "miner", LOG_MINER },
+	{ "rpc", LOG_RPC },
+	{ "wallet", LOG_WALLET },
+	{ "data", LOG_DATA },
+	{ "model", LOG_MODEL },
 };
 #define CATEGORY_COUNT (sizeof categories / sizeof categories[0])
 
@@ -42,7 +48,7 @@ static int open_file(const char *path, struct errmsg *err)
 		return -1;
 	}
 	if (fd >= 0 && fstat(fd, &info) == 0 && (S_ISREG(info.st_mode) || S_ISCHR(info.st_mode)) &&
-	    fcntl(fd, F_SETFL, O_APPEND) == 0)
+		fcntl(fd, F_SETFL, O_APPEND) == 0)
 		return fd;
 	errmsg_set(err, "The log file %s is not a regular file", path);
 	if (fd >= 0)
@@ -71,7 +77,7 @@ bool log_init(const char *path, bool console, unsigned mask, struct errmsg *err)
 		if (fd < 0)
 			return false;
 	}
-	replace(path ? mem_strdup(path) : NULL, fd);
+	replace(path != NULL ? mem_strdup(path) : NULL, fd);
 	pthread_mutex_lock(&lock);
 	to_console = console;
 	pthread_mutex_unlock(&lock);
@@ -85,7 +91,7 @@ bool log_reopen(struct errmsg *err)
 	int fd;
 
 	pthread_mutex_lock(&lock);
-	path = log_path ? mem_strdup(log_path) : NULL;
+	path = log_path != NULL ? mem_strdup(log_path) : NULL;
 	pthread_mutex_unlock(&lock);
 	if (path == NULL)
 		return true;

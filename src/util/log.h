@@ -10,10 +10,10 @@
 #ifndef ATELIER_UTIL_LOG_H
 #define ATELIER_UTIL_LOG_H
 
-#include "util/error.h"
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "util/error.h"
 
 #define LOG_LINE_MAX 2048
 
@@ -61,7 +61,7 @@ void log_debug(enum log_category category, const char *format, ...) __attribute_
  * may be written, once in LOG_LIMIT_MS. Zeroed at the start; for one thread. */
 enum { LOG_LIMIT_MS = 60000 };
 struct log_limit {
-	int64_t next;              /* clock_mono_ms */
+	int64_t next; /* clock_mono_ms */
 };
 bool log_limit_allows(struct log_limit *limit);
 

@@ -1,12 +1,12 @@
 #include "util/map.h"
 
-#include "util/bytes.h"
-#include "util/mem.h"
-#include "util/random.h"
-
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "util/bytes.h"
+#include "util/mem.h"
+#include "util/random.h"
 
 #define CAP_MIN 16
 
@@ -44,7 +44,7 @@ static struct map_entry *find(const struct map *m, const uint8_t key[32])
 {
 	size_t i = home(m, key);
 
-	while (m->entries[i].value && memcmp(m->entries[i].key, key, 32) != 0)
+	while (m->entries[i].value != NULL && memcmp(m->entries[i].key, key, 32) != 0)
 		i = (i + 1) & (m->cap - 1);
 	return &m->entries[i];
 }
@@ -57,14 +57,14 @@ static void resize(struct map *m, size_t cap)
 	m->entries = mem_calloc(cap, sizeof *m->entries);
 	m->cap = cap;
 	for (size_t i = 0; i < old.cap; i++)
-		if (old.entries[i].value)
+		if (old.entries[i].value != NULL)
 			*find(m, old.entries[i].key) = old.entries[i];
 	free(old.entries);
 }
 
 void map_init(struct map *m)
 {
-	*m = (struct map){0};
+	*m = (struct map){ 0 };
 }
 
 void map_clear(struct map *m)

@@ -7,12 +7,12 @@
 
 #include <stddef.h>
 
-void *mem_alloc(size_t size);                     /* uninitialised */
-void *mem_calloc(size_t count, size_t size);      /* zeroed; overflow of count * size ends the process too */
+void *mem_alloc(size_t size);                /* uninitialised */
+void *mem_calloc(size_t count, size_t size); /* zeroed; overflow of count * size ends the process too */
 void *mem_realloc(void *old, size_t size);
 void *mem_dup(const void *data, size_t size);
 char *mem_strdup(const char *text);
-void *mem_align(size_t size);                     /* 64-byte aligned, uninitialised; released with free() */
-size_t mem_aligned_size(size_t size);             /* bytes that mem_align takes for so many: more, for large pages */
+void *mem_align(size_t size);         /* 64-byte aligned, uninitialised; released with free() */
+size_t mem_aligned_size(size_t size); /* bytes that mem_align takes for so many: more, for large pages */
 
 #endif

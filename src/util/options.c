@@ -1,14 +1,14 @@
 #include "util/options.h"
 
-#include "util/buf.h"
-#include "util/file.h"
-#include "util/mem.h"
-#include "util/text.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "util/buf.h"
+#include "util/file.h"
+#include "util/mem.h"
+#include "util/text.h"
 
 #define FILE_MAX (1 << 20)
 #define TABLES_MAX 8
@@ -112,23 +112,23 @@ static const struct option_spec *find_written(const struct options *o, const cha
 
 /* Makes a setting of a name and a value (NULL: none was written). `where` tells the place, for errors. */
 static bool make_setting(const struct options *o, const char *name, size_t size, const char *value, const char *where,
-			 struct setting *out, struct errmsg *err)
+	struct setting *out, struct errmsg *err)
 {
 	bool negated;
 
 	out->spec = find_written(o, name, size, &negated);
 	if (out->spec == NULL)
 		return errmsg_set(err, "%s: there is no option %.*s", where, (int)(size < 64 ? size : 64), name);
-	if (!negated && value == NULL && out->spec->argument && out->spec->argument[0] == '<')
+	if (!negated && value == NULL && out->spec->argument != NULL && out->spec->argument[0] == '<')
 		return errmsg_set(err, "%s: the option %s needs a value: -%s=%s", where, out->spec->name,
-				  out->spec->name, out->spec->argument);
-	if (out->spec->argument == NULL && value && strcmp(value, "0") != 0 && strcmp(value, "1") != 0)
+			out->spec->name, out->spec->argument);
+	if (out->spec->argument == NULL && value != NULL && strcmp(value, "0") != 0 && strcmp(value, "1") != 0)
 		return errmsg_set(err, "%s: the option %s must be 0 or 1, not '%.64s'", where, out->spec->name, value);
 	/* -noname=0 negates twice. */
 	out->negated = negated && (value == NULL || strcmp(value, "0") != 0);
 	if (negated)
 		value = out->negated ? "0" : "1";
-	value = value ? value : "1";
+	value = value != NULL ? value : "1";
 	out->value = out->spec->flags & OPTION_PATH ? path_expand(value) : mem_strdup(value);
 	out->section = NULL;
 	return true;
@@ -140,16 +140,16 @@ bool options_parse_args(struct options *o, int argc, char *const argv[], int *op
 
 	for (i = 1; i < argc && argv[i][0] == '-' && argv[i][1] != 0; i++) {
 		const char *name = argv[i] + (argv[i][1] == '-' ? 2 : 1), *equals = strchr(name, '=');
-		size_t size = equals ? (size_t)(equals - name) : strlen(name);
+		size_t size = equals != NULL ? (size_t)(equals - name) : strlen(name);
 		char where[128];
 		struct setting item;
 
 		snprintf(where, sizeof where, "Argument %.100s", argv[i]);
-		if (!make_setting(o, name, size, equals ? equals + 1 : NULL, where, &item, err))
+		if (!make_setting(o, name, size, equals != NULL ? equals + 1 : NULL, where, &item, err))
 			return false;
 		list_add(&o->args, item);
 	}
-	if (operands)
+	if (operands != NULL)
 		*operands = i;
 	else if (i < argc)
 		return errmsg_set(err, "Argument %.100s: is not an option", argv[i]);
@@ -189,7 +189,7 @@ static char *slice(const char *text, size_t start, size_t end)
 }
 
 static bool parse_setting(struct options *o, const char *text, size_t start, size_t end, const char *section,
-			  const char *where, struct errmsg *err)
+	const char *where, struct errmsg *err)
 {
 	const char *equals = memchr(text + start, '=', end - start);
 	size_t name_end, value_start;
@@ -210,7 +210,7 @@ static bool parse_setting(struct options *o, const char *text, size_t start, siz
 	free(value);
 	if (!ok)
 		return false;
-	item.section = section ? mem_strdup(section) : NULL;
+	item.section = section != NULL ? mem_strdup(section) : NULL;
 	list_add(&o->file, item);
 	if (item.spec->flags & OPTION_COMMAND_LINE)
 		return errmsg_set(err, "%s: the option %s is for the command line only", where, item.spec->name);
@@ -218,8 +218,8 @@ static bool parse_setting(struct options *o, const char *text, size_t start, siz
 }
 
 /* One line without its line break; *section is replaced by a section's head. */
-static bool parse_line(struct options *o, const char *text, size_t start, size_t end, char **section,
-		       const char *where, struct errmsg *err)
+static bool parse_line(struct options *o, const char *text, size_t start, size_t end, char **section, const char *where,
+	struct errmsg *err)
 {
 	trim(text, &start, &end);
 	end = without_comment(text, start, end);
@@ -243,10 +243,10 @@ bool options_parse_text(struct options *o, const char *name, const char *text, s
 
 	for (size_t at = 0; ok && at < size; line++) {
 		const char *newline = memchr(text + at, '\n', size - at);
-		size_t end = newline ? (size_t)(newline - text) : size;
+		size_t end = newline != NULL ? (size_t)(newline - text) : size;
 
 		snprintf(where, sizeof where, "%.120s:%zu", name, line);
-		if (memchr(text + at, 0, end - at))
+		if (memchr(text + at, 0, end - at) != NULL)
 			ok = errmsg_set(err, "%s: the line contains a zero byte", where);
 		else
 			ok = parse_line(o, text, at, end, &section, where, err);
@@ -275,23 +275,23 @@ void options_skip_unknown(struct options *o)
 void options_set_section(struct options *o, const char *section)
 {
 	free(o->section);
-	o->section = section ? mem_strdup(section) : NULL;
+	o->section = section != NULL ? mem_strdup(section) : NULL;
 }
 
 void options_set(struct options *o, const char *name, const char *value)
 {
-	list_add(&o->args, (struct setting){known(o, name), mem_strdup(value), NULL, false});
+	list_add(&o->args, (struct setting){ known(o, name), mem_strdup(value), NULL, false });
 }
 
 /* Does the item count: right option, and in the file the right part of it? */
 static bool counts(const struct options *o, const struct setting *item, const struct option_spec *spec,
-		   bool own_section)
+	bool own_section)
 {
 	if (item->spec != spec)
 		return false;
 	if (!own_section)
 		return item->section == NULL;
-	return item->section && o->section && strcmp(item->section, o->section) == 0;
+	return item->section != NULL && o->section != NULL && strcmp(item->section, o->section) == 0;
 }
 
 /* The setting that decides for an option with one value. */
@@ -317,18 +317,18 @@ const char *options_string(const struct options *o, const char *name)
 	const struct option_spec *spec = known(o, name);
 	const struct setting *item = decide(o, spec);
 
-	return item ? item->value : spec->fallback;
+	return item != NULL ? item->value : spec->fallback;
 }
 
 bool options_bool(const struct options *o, const char *name)
 {
 	const char *value = options_string(o, name);
 
-	return value && strcmp(value, "0") != 0;
+	return value != NULL && strcmp(value, "0") != 0;
 }
 
 bool options_int(const struct options *o, const char *name, int64_t min, int64_t max, int64_t *value,
-		 struct errmsg *err)
+	struct errmsg *err)
 {
 	const char *text = options_string(o, name);
 	char *end;
@@ -344,7 +344,7 @@ bool options_int(const struct options *o, const char *name, int64_t min, int64_t
 		return errmsg_set(err, "The option %s must be a whole number, not '%.64s'", name, text);
 	if (number < min || number > max)
 		return errmsg_set(err, "The option %s must be between %lld and %lld, not %.32s", name, (long long)min,
-				  (long long)max, text);
+			(long long)max, text);
 	*value = number;
 	return true;
 }
@@ -352,7 +352,7 @@ bool options_int(const struct options *o, const char *name, int64_t min, int64_t
 /* Walks one source's values of a multi option, after its last negation. Counts *index down; returns the value where it
  * reaches zero. *negated is set if this source forgets those behind it. */
 static const char *walk(const struct options *o, const struct list *l, const struct option_spec *spec, bool own_section,
-			size_t *index, bool *negated)
+	size_t *index, bool *negated)
 {
 	size_t start = 0;
 
@@ -385,7 +385,7 @@ size_t options_count(const struct options *o, const char *name)
 {
 	size_t count = 0;
 
-	while (options_value(o, name, count))
+	while (options_value(o, name, count) != NULL)
 		count++;
 	return count;
 }
@@ -397,14 +397,14 @@ static void help_one(struct buf *b, const struct option_spec *s)
 
 	buf_put_text(b, "  -");
 	buf_put_text(b, s->name);
-	if (s->argument && s->argument[0] == '<')
+	if (s->argument != NULL && s->argument[0] == '<')
 		buf_put_u8(b, '=');
-	if (s->argument)
+	if (s->argument != NULL)
 		buf_put_text(b, s->argument);
 	buf_put_u8(b, '\n');
 	buf_init(&text);
 	buf_put_text(&text, s->help);
-	if (s->fallback) {
+	if (s->fallback != NULL) {
 		buf_put_text(&text, " (default: ");
 		buf_put_text(&text, s->fallback);
 		buf_put_text(&text, ")");

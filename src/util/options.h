@@ -15,11 +15,11 @@
 #ifndef ATELIER_UTIL_OPTIONS_H
 #define ATELIER_UTIL_OPTIONS_H
 
-#include "util/error.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "util/error.h"
 
 enum option_flag {
 	OPTION_MULTI = 1,        /* may be given several times, all values count */
@@ -59,14 +59,14 @@ void options_skip_unknown(struct options *o);
 void options_set_section(struct options *o, const char *section);
 
 /* Getters. The name must be in a table. Strings are borrowed and live as long as the options. */
-bool options_is_set(const struct options *o, const char *name);       /* by command line or file */
+bool options_is_set(const struct options *o, const char *name);        /* by command line or file */
 const char *options_string(const struct options *o, const char *name); /* the value, else the fallback, else NULL */
 bool options_bool(const struct options *o, const char *name); /* "0" and nothing set are false, all else true */
 
 /* Fails if the value is no decimal integer or not in min..max; *value is then left alone. An option with neither value
  * nor fallback gives *value = 0 and true, whatever min is: ask options_is_set. */
 bool options_int(const struct options *o, const char *name, int64_t min, int64_t max, int64_t *value,
-                 struct errmsg *err);
+	struct errmsg *err);
 
 /* All values of a multi option: the command line's, then the file's. index counts from 0; NULL behind the last. The
  * fallback is not among them. */

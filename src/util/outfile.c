@@ -1,14 +1,14 @@
 #include "util/outfile.h"
 
-#include "util/file.h"
-#include "util/mem.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "util/file.h"
+#include "util/mem.h"
 
 enum { PIECE = 1 << 20 };
 
@@ -52,7 +52,8 @@ bool outfile_open(struct outfile *out, const char *path, bool replace, struct er
 
 static bool flush(struct outfile *out, struct errmsg *err)
 {
-	if (!file_write_at(out->fd, out->size - out->waiting.size, out->waiting.data, out->waiting.size, out->path, err))
+	if (!file_write_at(out->fd, out->size - out->waiting.size, out->waiting.data, out->waiting.size, out->path,
+		    err))
 		return false;
 	buf_reset(&out->waiting);
 	return true;
@@ -70,9 +71,9 @@ static bool sync_folder(const char *path, struct errmsg *err)
 	char *folder = mem_strdup(path), *slash = strrchr(folder, '/');
 	bool ok;
 
-	if (slash)
+	if (slash != NULL)
 		slash[slash == folder] = 0;
-	ok = file_sync_dir(slash ? folder : ".", err);
+	ok = file_sync_dir(slash != NULL ? folder : ".", err);
 	free(folder);
 	return ok;
 }
@@ -102,7 +103,7 @@ void outfile_clear(struct outfile *out)
 {
 	if (out->fd >= 0)
 		close(out->fd);
-	if (out->temporary)
+	if (out->temporary != NULL)
 		unlink(out->temporary);
 	free(out->temporary);
 	free(out->path);

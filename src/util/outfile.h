@@ -1,24 +1,24 @@
 /* A new file that is there whole or not at all, written piece by piece.
  *
- * The bytes go to a temporary file beside it; outfile_commit syncs that and gives it the name. Unless `replace` is set a
- * file that has the name already is never touched: opening and committing fail then. What is no regular file is not
+ * The bytes go to a temporary file beside it; outfile_commit syncs that and gives it the name. Unless `replace` is set
+ * a file that has the name already is never touched: opening and committing fail then. What is no regular file is not
  * replaced either way. For contents that fit in memory there is file_write_atomic. */
 #ifndef ATELIER_UTIL_OUTFILE_H
 #define ATELIER_UTIL_OUTFILE_H
-
-#include "util/buf.h"
-#include "util/error.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "util/buf.h"
+#include "util/error.h"
+
 struct outfile {
 	char *path, *temporary;
 	bool replace;
-	int fd;                /* -1 once closed */
-	uint64_t size;         /* bytes put so far */
-	struct buf waiting;    /* bytes that are not written yet */
+	int fd;             /* -1 once closed */
+	uint64_t size;      /* bytes put so far */
+	struct buf waiting; /* bytes that are not written yet */
 };
 
 /* Fills out, whatever the result; outfile_clear is due. The file will have mode 0644. */

@@ -1,13 +1,13 @@
 #include "util/pool.h"
 
-#include "util/mem.h"
-
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "util/mem.h"
 
 struct job {
 	struct job *next;
@@ -50,7 +50,7 @@ static struct job *queue_pop(struct queue *q)
 {
 	struct job *job = q->first;
 
-	if (job) {
+	if (job != NULL) {
 		q->first = job->next;
 		if (q->first == NULL)
 			q->last = &q->first;
@@ -62,7 +62,7 @@ static struct job *next_job(struct pool *p)
 {
 	struct job *job = queue_pop(&p->urgent);
 
-	return job ? job : queue_pop(&p->normal);
+	return job != NULL ? job : queue_pop(&p->normal);
 }
 
 static void *work(void *arg)
@@ -132,7 +132,7 @@ void pool_post(struct pool *p, pool_run *run, pool_done *done, void *arg, bool u
 {
 	struct job *job = mem_alloc(sizeof *job);
 
-	*job = (struct job){NULL, run, done, arg};
+	*job = (struct job){ NULL, run, done, arg };
 	p->pending++;
 	pthread_mutex_lock(&p->lock);
 	queue_push(urgent ? &p->urgent : &p->normal, job);
@@ -187,8 +187,7 @@ void pool_wait_for(struct pool *p, unsigned ms)
 		end.tv_nsec -= 1000000000;
 	}
 	pthread_mutex_lock(&p->lock);
-	while (p->finished.first == NULL && p->pending &&
-		pthread_cond_timedwait(&p->result, &p->lock, &end) == 0)
+	while (p->finished.first == NULL && p->pending && pthread_cond_timedwait(&p->result, &p->lock, &end) == 0)
 		;
 	pthread_mutex_unlock(&p->lock);
 }

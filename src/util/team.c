@@ -1,13 +1,13 @@
 #include "util/team.h"
 
-#include "util/mem.h"
-
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+
+#include "util/mem.h"
 
 struct member {
 	struct team *team;
@@ -18,13 +18,13 @@ struct member {
 struct team {
 	pthread_mutex_t lock; /* guards rounds, busy and stopping */
 	pthread_cond_t start, end;
-	uint64_t rounds;      /* calls of team_run so far */
-	unsigned busy;        /* threads that have not ended the present round */
+	uint64_t rounds; /* calls of team_run so far */
+	unsigned busy;   /* threads that have not ended the present round */
 	bool stopping;
-	team_task *task;      /* of the present round: written before it starts */
+	team_task *task; /* of the present round: written before it starts */
 	void *arg;
 	size_t count;
-	atomic_size_t next;   /* the first task that nobody has taken */
+	atomic_size_t next; /* the first task that nobody has taken */
 	unsigned members;
 	struct member others[];
 };
@@ -77,7 +77,7 @@ struct team *team_new(unsigned members)
 	for (t->members = 1; t->members < members; t->members++) {
 		struct member *other = &t->others[t->members - 1];
 
-		*other = (struct member){.team = t, .index = t->members};
+		*other = (struct member){ .team = t, .index = t->members };
 		if (pthread_create(&other->thread, NULL, work, other) != 0)
 			break;
 	}
@@ -103,7 +103,7 @@ void team_free(struct team *t)
 
 unsigned team_members(const struct team *t)
 {
-	return t ? t->members : 1;
+	return t != NULL ? t->members : 1;
 }
 
 void team_run(struct team *t, team_task *task, void *arg, size_t count)

@@ -6,7 +6,7 @@
 #include "util/log.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct errmsg texts[WARNING_KINDS];   /* guarded by lock; "": not set */
+static struct errmsg texts[WARNING_KINDS]; /* guarded by lock; "": not set */
 
 void warning_set(enum warning kind, const char *format, ...)
 {

@@ -1,8 +1,8 @@
 /* What the operator should know as long as it lasts: one text for each kind of trouble.
  *
- * Whoever finds the trouble sets its warning, as often as it is found, and clears it when it is over. The log has a line
- * when it begins and one when it ends; RPC shows what is set under `warnings`, as Bitcoin Core does. Kept for the process
- * as the log is. Any thread. */
+ * Whoever finds the trouble sets its warning, as often as it is found, and clears it when it is over. The log has a
+ * line when it begins and one when it ends; RPC shows what is set under `warnings`, as Bitcoin Core does. Kept for the
+ * process as the log is. Any thread. */
 #ifndef ATELIER_UTIL_WARNING_H
 #define ATELIER_UTIL_WARNING_H
 
@@ -11,12 +11,12 @@
 #include "util/error.h"
 
 enum warning {
-	WARNING_CLOCK,       /* this machine's clock does not fit the chain or the peers */
-	WARNING_ISOLATED,    /* no connection to another node */
-	WARNING_BRANCH,      /* a branch with more work is not taken */
-	WARNING_MINING,      /* mining was asked for and pauses */
-	WARNING_WALLET,      /* a wallet cannot be opened */
-	WARNING_ENGINE,      /* this machine computes wrongly */
+	WARNING_CLOCK,    /* this machine's clock does not fit the chain or the peers */
+	WARNING_ISOLATED, /* no connection to another node */
+	WARNING_BRANCH,   /* a branch with more work is not taken */
+	WARNING_MINING,   /* mining was asked for and pauses */
+	WARNING_WALLET,   /* a wallet cannot be opened */
+	WARNING_ENGINE,   /* this machine computes wrongly */
 };
 enum { WARNING_KINDS = WARNING_ENGINE + 1 };
 

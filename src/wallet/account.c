@@ -1,12 +1,12 @@
 #include "wallet/account.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "crypto/kdf.h"
 #include "crypto/schnorr.h"
 #include "crypto/wipe.h"
 #include "util/random.h"
-
-#include <stdio.h>
-#include <string.h>
 
 enum {
 	RECORD_VERSION = 1,
@@ -31,18 +31,18 @@ static bool derive_node(struct bip32_key *node, const uint8_t *entropy, size_t s
 	if (!bip39_encode(words, entropy, size))
 		return false;
 	bip39_seed(seed, words, "");
-	snprintf(path, sizeof(path), "m/86'/%u'/0'", coin);
-	ok = bip32_master(&master, seed, sizeof(seed)) && bip32_derive(node, &master, path, NULL);
-	wipe(words, sizeof(words));
-	wipe(seed, sizeof(seed));
-	wipe(&master, sizeof(master));
+	snprintf(path, sizeof path, "m/86'/%u'/0'", coin);
+	ok = bip32_master(&master, seed, sizeof seed) && bip32_derive(node, &master, path, NULL);
+	wipe(words, sizeof words);
+	wipe(seed, sizeof seed);
+	wipe(&master, sizeof master);
 	return ok;
 }
 
 static bool passphrase_key(uint8_t key[32], const struct account *account, const char *passphrase)
 {
-	return kdf_scrypt(key, 32, passphrase, account->salt, sizeof(account->salt),
-			  (uint64_t)1 << account->scrypt_log_n, account->scrypt_r, account->scrypt_p);
+	return kdf_scrypt(key, 32, passphrase, account->salt, sizeof account->salt,
+		(uint64_t)1 << account->scrypt_log_n, account->scrypt_r, account->scrypt_p);
 }
 
 void account_seal(struct account *account, const char *passphrase)
@@ -50,19 +50,19 @@ void account_seal(struct account *account, const char *passphrase)
 	uint8_t key[32];
 
 	account->has_passphrase = *passphrase != 0;
-	random_bytes(account->salt, sizeof(account->salt));
+	random_bytes(account->salt, sizeof account->salt);
 	account->scrypt_log_n = account->has_passphrase ? LOG_N_PASSPHRASE : LOG_N_EMPTY;
 	account->scrypt_r = 8;
 	account->scrypt_p = 1;
 	passphrase_key(key, account, passphrase); /* cannot fail with these parameters */
 	aead_seal(account->sealed, key, account->entropy, account->entropy_size, account->node.public_key,
-		  sizeof(account->node.public_key));
-	wipe(key, sizeof(key));
+		sizeof account->node.public_key);
+	wipe(key, sizeof key);
 }
 
 bool account_init(struct account *account, const uint8_t *entropy, size_t size, uint32_t coin, const char *passphrase)
 {
-	memset(account, 0, sizeof(*account));
+	memset(account, 0, sizeof *account);
 	account->coin = coin;
 	if (!derive_node(&account->private_node, entropy, size, coin))
 		return false;
@@ -77,7 +77,7 @@ bool account_init(struct account *account, const uint8_t *entropy, size_t size, 
 
 void account_clear(struct account *account)
 {
-	wipe(account, sizeof(*account));
+	wipe(account, sizeof *account);
 }
 
 void account_write(struct buf *out, const struct account *account)
@@ -90,7 +90,7 @@ void account_write(struct buf *out, const struct account *account)
 	buf_put(out, account->node.chain_code, 32);
 	buf_put(out, account->node.public_key, 33);
 	buf_put_u8(out, account->has_passphrase);
-	buf_put(out, account->salt, sizeof(account->salt));
+	buf_put(out, account->salt, sizeof account->salt);
 	buf_put_u8(out, (uint8_t)account->scrypt_log_n);
 	buf_put_le32(out, account->scrypt_r);
 	buf_put_le32(out, account->scrypt_p);
@@ -100,7 +100,7 @@ void account_write(struct buf *out, const struct account *account)
 
 bool account_read(struct account *account, struct reader *reader)
 {
-	memset(account, 0, sizeof(*account));
+	memset(account, 0, sizeof *account);
 	if (reader_u8(reader) != RECORD_VERSION)
 		reader_fail(reader);
 	account->coin = reader_le32(reader);
@@ -110,13 +110,13 @@ bool account_read(struct account *account, struct reader *reader)
 	reader_copy(reader, account->node.chain_code, 32);
 	reader_copy(reader, account->node.public_key, 33);
 	account->has_passphrase = reader_u8(reader) != 0;
-	reader_copy(reader, account->salt, sizeof(account->salt));
+	reader_copy(reader, account->salt, sizeof account->salt);
 	account->scrypt_log_n = reader_u8(reader);
 	account->scrypt_r = reader_le32(reader);
 	account->scrypt_p = reader_le32(reader);
 	account->entropy_size = reader_u8(reader);
 	if (account->scrypt_log_n < 1 || account->scrypt_log_n > LOG_N_MAX ||
-	    account->entropy_size > BIP39_ENTROPY_MAX || !schnorr_public_valid(account->node.public_key)) {
+		account->entropy_size > BIP39_ENTROPY_MAX || !schnorr_public_valid(account->node.public_key)) {
 		reader_fail(reader);
 		return false;
 	}
@@ -132,25 +132,25 @@ bool account_unlock(struct account *account, const char *passphrase)
 	bool ok;
 
 	ok = passphrase_key(key, account, passphrase) &&
-	     aead_open(entropy, key, account->sealed, account->entropy_size + AEAD_OVERHEAD, account->node.public_key,
-		       sizeof(account->node.public_key)) &&
-	     derive_node(&node, entropy, account->entropy_size, account->coin);
+		aead_open(entropy, key, account->sealed, account->entropy_size + AEAD_OVERHEAD,
+			account->node.public_key, sizeof account->node.public_key) &&
+		derive_node(&node, entropy, account->entropy_size, account->coin);
 	if (ok) {
 		memcpy(account->entropy, entropy, account->entropy_size);
 		account->private_node = node;
 		account->unlocked = true;
-		wipe(&node, sizeof(node));
+		wipe(&node, sizeof node);
 	}
-	wipe(entropy, sizeof(entropy));
-	wipe(key, sizeof(key));
+	wipe(entropy, sizeof entropy);
+	wipe(key, sizeof key);
 	return ok;
 }
 
 void account_lock(struct account *account)
 {
 	account->unlocked = false;
-	wipe(account->entropy, sizeof(account->entropy));
-	wipe(&account->private_node, sizeof(account->private_node));
+	wipe(account->entropy, sizeof account->entropy);
+	wipe(&account->private_node, sizeof account->private_node);
 }
 
 bool account_key(const struct account *account, enum account_branch branch, uint32_t index, uint8_t key[32])
@@ -158,7 +158,7 @@ bool account_key(const struct account *account, enum account_branch branch, uint
 	struct bip32_key child;
 
 	return bip32_child(&child, &account->node, branch) && bip32_child(&child, &child, index) &&
-	       schnorr_output_key(key, NULL, child.public_key + 1, NULL);
+		schnorr_output_key(key, NULL, child.public_key + 1, NULL);
 }
 
 bool account_secret(const struct account *account, enum account_branch branch, uint32_t index, uint8_t secret[32])
@@ -167,8 +167,8 @@ bool account_secret(const struct account *account, enum account_branch branch, u
 	bool ok;
 
 	ok = account->unlocked && bip32_child(&child, &account->private_node, branch) &&
-	     bip32_child(&child, &child, index) && schnorr_output_secret(secret, child.secret, NULL);
-	wipe(&child, sizeof(child));
+		bip32_child(&child, &child, index) && schnorr_output_secret(secret, child.secret, NULL);
+	wipe(&child, sizeof child);
 	return ok;
 }
 

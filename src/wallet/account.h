@@ -12,15 +12,15 @@
 #ifndef ATELIER_WALLET_ACCOUNT_H
 #define ATELIER_WALLET_ACCOUNT_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "crypto/aead.h"
 #include "util/buf.h"
 #include "util/error.h"
 #include "wallet/bip32.h"
 #include "wallet/bip39.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 enum account_branch {
 	ACCOUNT_RECEIVE = 0,
@@ -34,7 +34,7 @@ enum {
 
 struct account {
 	uint32_t coin;
-	struct bip32_key node;          /* m/86'/coin'/0', without its secret */
+	struct bip32_key node; /* m/86'/coin'/0', without its secret */
 	bool has_passphrase;
 	/* Sealed entropy, and what turns the passphrase into its key */
 	uint8_t salt[16];

@@ -1,9 +1,9 @@
 #include "wallet/base58.h"
 
+#include <string.h>
+
 #include "crypto/hash.h"
 #include "crypto/wipe.h"
-
-#include <string.h>
 
 static const char digits[] = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
@@ -60,12 +60,12 @@ void base58_encode(char *out, const uint8_t *data, size_t size)
 	while (count > 0)
 		*out++ = reversed[--count];
 	*out = 0;
-	wipe(reversed, sizeof(reversed));
+	wipe(reversed, sizeof reversed);
 }
 
 bool base58_decode(uint8_t *out, size_t size, const char *text)
 {
-	uint8_t number[BASE58_DATA_MAX + GUARD_SIZE] = {0};
+	uint8_t number[BASE58_DATA_MAX + GUARD_SIZE] = { 0 };
 	size_t total = size + GUARD_SIZE;
 	const char *digit;
 	uint8_t guard[32];
@@ -87,6 +87,6 @@ bool base58_decode(uint8_t *out, size_t size, const char *text)
 	ok = ok && i == zeros && memcmp(guard, number + size, GUARD_SIZE) == 0;
 	if (ok)
 		memcpy(out, number, size);
-	wipe(number, sizeof(number));
+	wipe(number, sizeof number);
 	return ok;
 }

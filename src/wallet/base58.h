@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 enum {
-	BASE58_DATA_MAX = 96,           /* bytes, without the guard */
-	BASE58_TEXT_MAX = 138,          /* characters that many bytes and the guard take at most */
+	BASE58_DATA_MAX = 96,  /* bytes, without the guard */
+	BASE58_TEXT_MAX = 138, /* characters that many bytes and the guard take at most */
 };
 
 /* out holds BASE58_TEXT_MAX + 1 characters; size is at most BASE58_DATA_MAX. */

@@ -1,11 +1,11 @@
 #include "wallet/bip32.h"
 
+#include <string.h>
+
 #include "crypto/hash.h"
 #include "crypto/schnorr.h"
 #include "crypto/wipe.h"
 #include "wallet/base58.h"
-
-#include <string.h>
 
 enum {
 	VERSION_PRIVATE = 0x0488ade4, /* gives "xprv" */
@@ -32,18 +32,18 @@ bool bip32_master(struct bip32_key *key, const uint8_t *seed, size_t size)
 	uint8_t hash[64];
 
 	hmac_sha512(hash, "Bitcoin seed", 12, seed, size);
-	memset(key, 0, sizeof(*key));
+	memset(key, 0, sizeof *key);
 	key->is_private = true;
 	memcpy(key->secret, hash, 32);
 	memcpy(key->chain_code, hash + 32, 32);
-	wipe(hash, sizeof(hash));
+	wipe(hash, sizeof hash);
 	return schnorr_public(key->public_key, key->secret);
 }
 
 bool bip32_child(struct bip32_key *child, const struct bip32_key *parent, uint32_t index)
 {
 	struct bip32_key made = *parent;
-	uint8_t data[37] = {0};
+	uint8_t data[37] = { 0 };
 	uint8_t identity[20];
 	uint8_t hash[64];
 	bool ok;
@@ -55,7 +55,7 @@ bool bip32_child(struct bip32_key *child, const struct bip32_key *parent, uint32
 	else
 		memcpy(data, parent->public_key, 33);
 	write_be32(data + 33, index);
-	hmac_sha512(hash, parent->chain_code, 32, data, sizeof(data));
+	hmac_sha512(hash, parent->chain_code, 32, data, sizeof data);
 	if (parent->is_private)
 		ok = schnorr_secret_add(made.secret, hash) && schnorr_public(made.public_key, made.secret);
 	else
@@ -66,9 +66,9 @@ bool bip32_child(struct bip32_key *child, const struct bip32_key *parent, uint32
 	made.depth++;
 	made.index = index;
 	*child = made;
-	wipe(&made, sizeof(made));
-	wipe(hash, sizeof(hash));
-	wipe(data, sizeof(data));
+	wipe(&made, sizeof made);
+	wipe(hash, sizeof hash);
+	wipe(data, sizeof data);
 	return ok;
 }
 
@@ -101,25 +101,25 @@ bool bip32_derive(struct bip32_key *out, const struct bip32_key *key, const char
 	while (ok && *at) {
 		ok = *at++ == '/' && parse_step(&at, &index);
 		if (ok && !bip32_child(&current, &current, index)) {
-			wipe(&current, sizeof(current));
+			wipe(&current, sizeof current);
 			return errmsg_set(err, "The path %s cannot be followed from this key", path);
 		}
 	}
 	if (ok)
 		*out = current;
-	wipe(&current, sizeof(current));
+	wipe(&current, sizeof current);
 	return ok || errmsg_set(err, "%s is not a path such as m/86'/0'/0'", path);
 }
 
 void bip32_make_public(struct bip32_key *key)
 {
 	key->is_private = false;
-	wipe(key->secret, sizeof(key->secret));
+	wipe(key->secret, sizeof key->secret);
 }
 
 void bip32_encode(char *out, const struct bip32_key *key)
 {
-	uint8_t data[SERIALIZED_SIZE] = {0};
+	uint8_t data[SERIALIZED_SIZE] = { 0 };
 
 	write_be32(data, key->is_private ? VERSION_PRIVATE : VERSION_PUBLIC);
 	data[4] = key->depth;
@@ -130,15 +130,15 @@ void bip32_encode(char *out, const struct bip32_key *key)
 		memcpy(data + 46, key->secret, 32);
 	else
 		memcpy(data + 45, key->public_key, 33);
-	base58_encode(out, data, sizeof(data));
-	wipe(data, sizeof(data));
+	base58_encode(out, data, sizeof data);
+	wipe(data, sizeof data);
 }
 
 static bool read_key(struct bip32_key *key, const uint8_t *data, struct errmsg *err)
 {
 	uint32_t version = read_be32(data);
 
-	memset(key, 0, sizeof(*key));
+	memset(key, 0, sizeof *key);
 	key->depth = data[4];
 	memcpy(key->parent, data + 5, 4);
 	key->index = read_be32(data + 9);
@@ -165,9 +165,9 @@ bool bip32_decode(struct bip32_key *key, const char *text, struct errmsg *err)
 	uint8_t data[SERIALIZED_SIZE];
 	bool ok;
 
-	if (!base58_decode(data, sizeof(data), text))
+	if (!base58_decode(data, sizeof data, text))
 		return errmsg_set(err, "The extended key is mistyped: wrong length, character or checksum");
 	ok = read_key(key, data, err);
-	wipe(data, sizeof(data));
+	wipe(data, sizeof data);
 	return ok;
 }

@@ -5,23 +5,23 @@
 #ifndef ATELIER_WALLET_BIP32_H
 #define ATELIER_WALLET_BIP32_H
 
-#include "util/error.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "util/error.h"
 
 #define BIP32_HARDENED 0x80000000u
 #define BIP32_TEXT_MAX 111
 
 struct bip32_key {
 	uint8_t depth;
-	uint8_t parent[4];              /* fingerprint of the parent's key; zero for a master key */
+	uint8_t parent[4]; /* fingerprint of the parent's key; zero for a master key */
 	uint32_t index;
 	uint8_t chain_code[32];
 	uint8_t public_key[33];
 	bool is_private;
-	uint8_t secret[32];             /* zero where not private */
+	uint8_t secret[32]; /* zero where not private */
 };
 
 /* The master key of a seed of 16 to 64 bytes; false for the one seed in 2^127 that gives none. */

@@ -1,13 +1,13 @@
 #include "wallet/bip39.h"
 
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "crypto/hash.h"
 #include "crypto/kdf.h"
 #include "crypto/wipe.h"
 #include "util/mem.h"
-
-#include <ctype.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum {
 	WORD_BITS = 11,
@@ -44,7 +44,7 @@ bool bip39_encode(char *out, const uint8_t *entropy, size_t size)
 			word = 0;
 		}
 	}
-	wipe(bytes, sizeof(bytes));
+	wipe(bytes, sizeof bytes);
 	return true;
 }
 
@@ -69,12 +69,12 @@ static bool find_words(unsigned *numbers, size_t *count, const char *text, struc
 			size++;
 		if (*count == WORDS_MAX)
 			return errmsg_set(err, "There are more than %d words", WORDS_MAX);
-		if (size >= sizeof(word))
+		if (size >= sizeof word)
 			return errmsg_set(err, "Word %zu is not in the list of words", *count + 1);
 		memcpy(word, text, size);
 		word[size] = 0;
-		found = bsearch(word, bip39_words, 2048, sizeof(*bip39_words), compare_word);
-		wipe(word, sizeof(word));
+		found = bsearch(word, bip39_words, 2048, sizeof *bip39_words, compare_word);
+		wipe(word, sizeof word);
 		if (found == NULL)
 			return errmsg_set(err, "Word %zu is not in the list of words", *count + 1);
 		numbers[*count] = (unsigned)(found - bip39_words);
@@ -84,7 +84,7 @@ static bool find_words(unsigned *numbers, size_t *count, const char *text, struc
 
 bool bip39_decode(uint8_t *entropy, size_t *size, const char *text, struct errmsg *err)
 {
-	uint8_t bytes[WORDS_MAX * WORD_BITS / 8] = {0};
+	uint8_t bytes[WORDS_MAX * WORD_BITS / 8] = { 0 };
 	unsigned numbers[WORDS_MAX];
 	uint8_t hash[32];
 	bool ok = true;
@@ -103,8 +103,8 @@ bool bip39_decode(uint8_t *entropy, size_t *size, const char *text, struct errms
 	for (i = 0; i < *size / 4; i++)
 		ok = ok && bit(bytes, *size * 8 + i) == bit(hash, i);
 	memcpy(entropy, bytes, *size);
-	wipe(bytes, sizeof(bytes));
-	wipe(numbers, sizeof(numbers));
+	wipe(bytes, sizeof bytes);
+	wipe(numbers, sizeof numbers);
 	return ok || errmsg_set(err, "The words' checksum is wrong: a word is wrong, or two have changed places");
 }
 

@@ -6,15 +6,15 @@
 #ifndef ATELIER_WALLET_BIP39_H
 #define ATELIER_WALLET_BIP39_H
 
-#include "util/error.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "util/error.h"
+
 enum {
 	BIP39_ENTROPY_MAX = 32,
-	BIP39_TEXT_MAX = 24 * 9 - 1,    /* the longest word has 8 letters */
+	BIP39_TEXT_MAX = 24 * 9 - 1, /* the longest word has 8 letters */
 };
 
 /* The standard's 2048 words, ascending. */

@@ -1,6 +1,7 @@
 /* The English word list of BIP39: the standard's data, one table. */
 #include "wallet/bip39.h"
 
+/* clang-format off */
 const char *const bip39_words[2048] = {
 	"abandon", "ability", "able", "about", "above", "absent", "absorb", "abstract", "absurd", "abuse", "access",
 	"accident", "account", "accuse", "achieve", "acid", "acoustic", "acquire", "across", "act", "action",
@@ -186,3 +187,4 @@ const char *const bip39_words[2048] = {
 	"worth", "wrap", "wreck", "wrestle", "wrist", "write", "wrong", "yard", "year", "yellow", "you", "young",
 	"youth", "zebra", "zero", "zone", "zoo",
 };
+/* clang-format on */

@@ -1,16 +1,16 @@
 #include "wallet/folder.h"
 
-#include "chain/db.h"
-#include "util/file.h"
-#include "util/log.h"
-#include "util/mem.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "chain/db.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/mem.h"
 
 static const char new_ending[] = ".new";
 static const char old_ending[] = ".old";
@@ -74,7 +74,8 @@ static char *any_entry(const char *path, const char *end)
 	char *name = NULL;
 
 	while (dir != NULL && name == NULL && (found = readdir(dir)) != NULL)
-		if (strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0 && ends_with(found->d_name, end))
+		if (strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0 &&
+			ends_with(found->d_name, end))
 			name = mem_strdup(found->d_name);
 	if (dir != NULL)
 		closedir(dir);
@@ -87,8 +88,10 @@ static enum folder_state look_for_log(const char *path, struct errmsg *err)
 	char *found = any_entry(path, ".log");
 
 	if (found == NULL)
-		errmsg_set(err, "The log is missing in %s, and what was written last with it: the wallet is neither opened nor "
-			   "overwritten. Put the .log file back; an empty one, 999999.log, opens the wallet without it", path);
+		errmsg_set(err,
+			"The log is missing in %s, and what was written last with it: the wallet is neither opened nor "
+			"overwritten. Put the .log file back; an empty one, 999999.log, opens the wallet without it",
+			path);
 	free(found);
 	return found != NULL ? FOLDER_WALLET : FOLDER_BROKEN;
 }
@@ -109,8 +112,10 @@ enum folder_state folder_look(const char *path, struct errmsg *err)
 	found = any_entry(path, "");
 	if (found == NULL)
 		return FOLDER_FREE;
-	errmsg_set(err, "The file CURRENT is missing in %s, beside %s: the wallet is neither opened nor overwritten. CURRENT "
-		   "is one line, the name of the newest MANIFEST file", path, found);
+	errmsg_set(err,
+		"The file CURRENT is missing in %s, beside %s: the wallet is neither opened nor overwritten. CURRENT "
+		"is one line, the name of the newest MANIFEST file",
+		path, found);
 	free(found);
 	return FOLDER_BROKEN;
 }
@@ -119,7 +124,8 @@ enum folder_state folder_look(const char *path, struct errmsg *err)
 static bool move(const char *from, const char *to, struct errmsg *err)
 {
 	char *parent = parent_of(to);
-	bool ok = rename(from, to) == 0 || errmsg_set(err, "%s cannot be renamed to %s: %s", from, name_of(to), strerror(errno));
+	bool ok = rename(from, to) == 0 ||
+		errmsg_set(err, "%s cannot be renamed to %s: %s", from, name_of(to), strerror(errno));
 
 	ok = ok && file_sync_dir(parent, err);
 	free(parent);
@@ -129,7 +135,8 @@ static bool move(const char *from, const char *to, struct errmsg *err)
 static bool destroy(const char *path, struct errmsg *err)
 {
 	return db_destroy(path, err) &&
-	       (!file_exists(path) || errmsg_set(err, "%s cannot be removed: it has files that are no wallet's", path));
+		(!file_exists(path) ||
+			errmsg_set(err, "%s cannot be removed: it has files that are no wallet's", path));
 }
 
 static void destroy_or_tell(const char *path)

@@ -6,19 +6,19 @@
  * what is left of the other. No database in the folders may be open meanwhile.
  *
  * A folder that has files but not LevelDB's CURRENT is a wallet that lost a part: LevelDB would take it for none and
- * begin anew over it. Without a log it would open, and give addresses out again. It is neither opened nor overwritten: what
- * is missing must be put back. */
+ * begin anew over it. Without a log it would open, and give addresses out again. It is neither opened nor overwritten:
+ * what is missing must be put back. */
 #ifndef ATELIER_WALLET_FOLDER_H
 #define ATELIER_WALLET_FOLDER_H
 
-#include "util/error.h"
-
 #include <stdbool.h>
 
+#include "util/error.h"
+
 enum folder_state {
-	FOLDER_FREE,                    /* missing, or empty */
+	FOLDER_FREE, /* missing, or empty */
 	FOLDER_WALLET,
-	FOLDER_BROKEN,                  /* something else: err says what */
+	FOLDER_BROKEN, /* something else: err says what */
 };
 
 enum folder_state folder_look(const char *path, struct errmsg *err);

@@ -1,11 +1,11 @@
 #include "wallet/ledger.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "crypto/hash.h"
 #include "util/bytes.h"
 #include "util/mem.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 /* The transactions that spend one outpoint: more than one if they conflict. */
 struct spend {
@@ -15,7 +15,7 @@ struct spend {
 
 void ledger_init(struct ledger *ledger, uint32_t maturity)
 {
-	memset(ledger, 0, sizeof(*ledger));
+	memset(ledger, 0, sizeof *ledger);
 	map_init(&ledger->scripts);
 	map_init(&ledger->txs);
 	map_init(&ledger->spends);
@@ -54,13 +54,13 @@ void ledger_clear(struct ledger *ledger)
 }
 
 struct ledger_script *ledger_add_script(struct ledger *ledger, const uint8_t key[32], enum account_branch branch,
-					uint32_t index)
+	uint32_t index)
 {
 	struct ledger_script *script = map_get(&ledger->scripts, key);
 
 	if (script != NULL)
 		return script;
-	script = mem_calloc(1, sizeof(*script));
+	script = mem_calloc(1, sizeof *script);
 	memcpy(script->key, key, 32);
 	script->branch = branch;
 	script->index = index;
@@ -88,7 +88,7 @@ static void outpoint_key(uint8_t key[32], const struct outpoint *outpoint)
 
 	memcpy(bytes, outpoint->txid, 32);
 	write_le32(bytes + 32, outpoint->index);
-	sha256(key, bytes, sizeof(bytes));
+	sha256(key, bytes, sizeof bytes);
 }
 
 static const struct spend *spends_of(const struct ledger *ledger, const struct outpoint *outpoint)
@@ -130,7 +130,7 @@ static void add_spends(struct ledger *ledger, struct ledger_tx *entry)
 
 	for (i = 0; i < entry->tx->input_count && !entry->coinbase; i++) {
 		outpoint_key(key, &entry->tx->inputs[i].prev);
-		spend = mem_alloc(sizeof(*spend));
+		spend = mem_alloc(sizeof *spend);
 		spend->by = entry;
 		spend->next = map_get(&ledger->spends, key);
 		map_put(&ledger->spends, key, spend);
@@ -147,13 +147,13 @@ struct ledger_tx *ledger_add(struct ledger *ledger, const struct tx *tx, uint64_
 	tx_txid(tx, txid);
 	entry = map_get(&ledger->txs, txid);
 	if (entry == NULL) {
-		entry = mem_calloc(1, sizeof(*entry));
+		entry = mem_calloc(1, sizeof *entry);
 		entry->tx = tx_copy(tx);
 		memcpy(entry->txid, txid, 32);
 		entry->time = time;
 		entry->order = ++ledger->next_order;
 		entry->coinbase = tx_is_coinbase(tx);
-		entry->mine = mem_calloc(tx->output_count, sizeof(*entry->mine));
+		entry->mine = mem_calloc(tx->output_count, sizeof *entry->mine);
 		map_put(&ledger->txs, txid, entry);
 		add_spends(ledger, entry);
 	}
@@ -181,14 +181,14 @@ static int compare_order(const void *a, const void *b)
 
 struct ledger_tx **ledger_list(const struct ledger *ledger, size_t *count)
 {
-	struct ledger_tx **list = mem_calloc(ledger->txs.count, sizeof(*list));
+	struct ledger_tx **list = mem_calloc(ledger->txs.count, sizeof *list);
 	const uint8_t *key;
 	void *value;
 	size_t at = 0;
 
 	for (*count = 0; map_next(&ledger->txs, &at, &key, &value);)
 		list[(*count)++] = value;
-	qsort(list, *count, sizeof(*list), compare_order);
+	qsort(list, *count, sizeof *list, compare_order);
 	return list;
 }
 
@@ -206,7 +206,7 @@ static void walk_meet(struct walk *walk, struct ledger_tx *entry)
 		return;
 	if (walk->count == walk->room) {
 		walk->room = walk->room ? 2 * walk->room : 16;
-		walk->met = mem_realloc(walk->met, walk->room * sizeof(*walk->met));
+		walk->met = mem_realloc(walk->met, walk->room * sizeof *walk->met);
 	}
 	entry->met = true;
 	walk->met[walk->count++] = entry;
@@ -232,7 +232,7 @@ static const struct ledger_tx *walk_step(const struct ledger *ledger, struct wal
 static const struct ledger_tx *conflict_of(const struct ledger *ledger, const struct ledger_tx *entry)
 {
 	const struct ledger_tx *found = NULL;
-	struct walk walk = {0};
+	struct walk walk = { 0 };
 	size_t i;
 
 	walk_meet(&walk, map_get(&ledger->txs, entry->txid));
@@ -347,7 +347,7 @@ struct ledger_coin *ledger_coins(const struct ledger *ledger, size_t *count)
 				continue;
 			if (*count == room) {
 				room = room ? 2 * room : 16;
-				coins = mem_realloc(coins, room * sizeof(*coins));
+				coins = mem_realloc(coins, room * sizeof *coins);
 			}
 			coin = &coins[(*count)++];
 			memcpy(coin->outpoint.txid, entry->txid, 32);
@@ -369,7 +369,7 @@ void ledger_balance(const struct ledger *ledger, struct ledger_balance *balance)
 	size_t count;
 	size_t i;
 
-	memset(balance, 0, sizeof(*balance));
+	memset(balance, 0, sizeof *balance);
 	coins = ledger_coins(ledger, &count);
 	for (i = 0; i < count; i++) {
 		if (coins[i].immature)

@@ -18,33 +18,33 @@
 #include "wallet/account.h"
 
 struct ledger_script {
-	uint8_t key[32];                /* output key: the address */
+	uint8_t key[32]; /* output key: the address */
 	enum account_branch branch;
 	uint32_t index;
-	bool used;                      /* some transaction has paid it */
-	char *label;                    /* owned; NULL: none */
+	bool used;   /* some transaction has paid it */
+	char *label; /* owned; NULL: none */
 };
 
 struct ledger_tx {
 	struct tx *tx;
 	uint8_t txid[32];
-	uint32_t height;                /* 0: in no block of the active chain */
-	uint8_t block[32];              /* its id, where height is not 0 */
-	uint64_t time;                  /* when first seen, or, if first seen in a block, the block's time */
-	uint64_t order;                 /* 1, 2, ... as they were learnt */
-	uint32_t first_data;            /* coinbase: outputs from this one on pay owners of datasets, not miners */
+	uint32_t height;     /* 0: in no block of the active chain */
+	uint8_t block[32];   /* its id, where height is not 0 */
+	uint64_t time;       /* when first seen, or, if first seen in a block, the block's time */
+	uint64_t order;      /* 1, 2, ... as they were learnt */
+	uint32_t first_data; /* coinbase: outputs from this one on pay owners of datasets, not miners */
 	bool coinbase;
 	bool in_mempool;
 	bool abandoned;
-	bool recorded;                  /* the wallet's database is known to hold it */
-	bool met;                       /* of a walk under way: the ledger's own */
+	bool recorded;                     /* the wallet's database is known to hold it */
+	bool met;                          /* of a walk under way: the ledger's own */
 	const struct ledger_script **mine; /* one an output: the wallet's script it pays, or NULL */
 };
 
 struct ledger {
-	struct map scripts;             /* by key */
-	struct map txs;                 /* by txid */
-	struct map spends;              /* by hash of the outpoint: who spends it */
+	struct map scripts; /* by key */
+	struct map txs;     /* by txid */
+	struct map spends;  /* by hash of the outpoint: who spends it */
 	uint64_t next_order;
 	uint32_t tip_height;
 	uint32_t maturity;
@@ -55,8 +55,8 @@ void ledger_clear(struct ledger *ledger);
 
 /* The script is then the ledger's own; one that is there already is returned as it is. */
 struct ledger_script *ledger_add_script(struct ledger *ledger, const uint8_t key[32], enum account_branch branch,
-					uint32_t index);
-struct ledger_script *ledger_script(const struct ledger *ledger, const uint8_t key[32]);       /* NULL: not ours */
+	uint32_t index);
+struct ledger_script *ledger_script(const struct ledger *ledger, const uint8_t key[32]); /* NULL: not ours */
 struct ledger_script *ledger_output_script(const struct ledger *ledger, const struct tx_output *output);
 
 bool ledger_concerns(const struct ledger *ledger, const struct tx *tx);
@@ -89,15 +89,15 @@ struct ledger_coin {
 	const struct ledger_tx *entry;
 	int64_t depth;
 	bool immature;
-	bool trusted;                   /* in a block, or from the wallet itself and in the mempool */
+	bool trusted; /* in a block, or from the wallet itself and in the mempool */
 };
 
 /* Every coin, confirmed or in the mempool; the caller frees the array. */
 struct ledger_coin *ledger_coins(const struct ledger *ledger, size_t *count);
 
 struct ledger_balance {
-	int64_t trusted;                /* can be spent */
-	int64_t pending;                /* from others, in the mempool */
+	int64_t trusted; /* can be spent */
+	int64_t pending; /* from others, in the mempool */
 	int64_t immature;
 };
 void ledger_balance(const struct ledger *ledger, struct ledger_balance *balance);

@@ -1,14 +1,14 @@
 #include "wallet/spend.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "consensus/contribution.h"
 #include "consensus/sighash.h"
 #include "crypto/schnorr.h"
 #include "crypto/wipe.h"
 #include "util/mem.h"
 #include "util/random.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 enum {
 	INPUT_WEIGHT = 4 * 41 + 1 + 1 + 64, /* outpoint, empty script, sequence; witness of one 64-byte signature */
@@ -23,12 +23,12 @@ struct plan {
 	struct ledger_coin *coins;
 	size_t coin_count;
 	size_t taken;
-	int64_t sum;                    /* of the coins taken */
-	int64_t target;                 /* of the outputs asked for */
+	int64_t sum;    /* of the coins taken */
+	int64_t target; /* of the outputs asked for */
 	int64_t rate;
-	size_t outputs_size;            /* serialised */
+	size_t outputs_size; /* serialised */
 	int64_t fee;
-	int64_t change;                 /* 0: none */
+	int64_t change; /* 0: none */
 };
 
 static bool is_payment(const struct tx_output *output)
@@ -73,7 +73,7 @@ static int compare_coins(const void *a, const void *b)
 		return right_confirmed - left_confirmed;
 	if (left->amount != right->amount)
 		return left->amount < right->amount ? 1 : -1;
-	return memcmp(&left->outpoint, &right->outpoint, sizeof(left->outpoint));
+	return memcmp(&left->outpoint, &right->outpoint, sizeof left->outpoint);
 }
 
 static void find_coins(struct plan *plan, const struct ledger *ledger)
@@ -86,7 +86,7 @@ static void find_coins(struct plan *plan, const struct ledger *ledger)
 		if (plan->coins[i].trusted && !plan->coins[i].immature)
 			plan->coins[plan->coin_count++] = plan->coins[i];
 	if (plan->coin_count > 0)
-		qsort(plan->coins, plan->coin_count, sizeof(*plan->coins), compare_coins);
+		qsort(plan->coins, plan->coin_count, sizeof *plan->coins, compare_coins);
 }
 
 static size_t weight_of(const struct plan *plan, bool with_change)
@@ -142,7 +142,7 @@ static enum spend_result choose(struct plan *plan, struct errmsg *err)
 	}
 	if (plan->fee > SPEND_FEE_MAX) {
 		errmsg_set(err, "The fee of %lld base units exceeds the limit of %d", (long long)plan->fee,
-			   SPEND_FEE_MAX);
+			SPEND_FEE_MAX);
 		return SPEND_REFUSED;
 	}
 	return SPEND_OK;
@@ -183,16 +183,16 @@ static void add_change(struct tx *tx, const struct plan *plan, const struct wall
 
 	wallet_peek_address(wallet, ACCOUNT_CHANGE, key);
 	script_p2tr(script, key);
-	tx_add_output(tx, plan->change, script, sizeof(script));
+	tx_add_output(tx, plan->change, script, sizeof script);
 	place = random_below(tx->output_count); /* so that its place does not tell which output is change */
 	last = tx->outputs[tx->output_count - 1];
-	memmove(&tx->outputs[place + 1], &tx->outputs[place], (tx->output_count - 1 - place) * sizeof(last));
+	memmove(&tx->outputs[place + 1], &tx->outputs[place], (tx->output_count - 1 - place) * sizeof last);
 	tx->outputs[place] = last;
 }
 
 static bool sign(struct tx *tx, const struct plan *plan, struct wallet *wallet)
 {
-	struct tx_output *spent = mem_calloc(plan->taken, sizeof(*spent));
+	struct tx_output *spent = mem_calloc(plan->taken, sizeof *spent);
 	struct sighash_cache cache;
 	uint8_t signature[64];
 	uint8_t secret[32];
@@ -205,15 +205,15 @@ static bool sign(struct tx *tx, const struct plan *plan, struct wallet *wallet)
 		spent[i] = plan->coins[i].entry->tx->outputs[plan->coins[i].outpoint.index];
 	sighash_init(&cache, tx, spent);
 	for (i = 0; i < plan->taken && ok; i++) {
-		random_bytes(aux, sizeof(aux));
+		random_bytes(aux, sizeof aux);
 		ok = wallet_secret(wallet, plan->coins[i].script, secret) &&
-		     sighash_taproot(&cache, i, SIGHASH_DEFAULT, NULL, hash) &&
-		     schnorr_sign(signature, hash, secret, aux);
+			sighash_taproot(&cache, i, SIGHASH_DEFAULT, NULL, hash) &&
+			schnorr_sign(signature, hash, secret, aux);
 		if (ok)
-			tx_set_witness(&tx->inputs[i], signature, sizeof(signature));
+			tx_set_witness(&tx->inputs[i], signature, sizeof signature);
 	}
 	ok = ok && sighash_verify(tx, spent, NULL);
-	wipe(secret, sizeof(secret));
+	wipe(secret, sizeof secret);
 	free(spent);
 	return ok;
 }
@@ -245,9 +245,9 @@ static enum spend_result make(struct plan *plan, struct wallet *wallet, struct t
 }
 
 enum spend_result spend_build(struct wallet *wallet, const struct spend_request *request, struct tx **tx, int64_t *fee,
-			      struct errmsg *err)
+	struct errmsg *err)
 {
-	struct plan plan = {.request = request, .rate = request->rate ? request->rate : SPEND_RATE_MIN};
+	struct plan plan = { .request = request, .rate = request->rate ? request->rate : SPEND_RATE_MIN };
 	enum spend_result result;
 
 	if (!wallet_is_unlocked(wallet)) {

@@ -11,9 +11,9 @@
 #include "wallet/wallet.h"
 
 enum {
-	SPEND_DUST = 330,               /* base units: a P2TR output below costs more than it is worth to spend */
-	SPEND_RATE_MIN = 1000,          /* base units for 1000 virtual bytes: 1 a byte */
-	SPEND_FEE_MAX = 10000000,       /* 0.1 ATL: more is taken for a mistake */
+	SPEND_DUST = 330,         /* base units: a P2TR output below costs more than it is worth to spend */
+	SPEND_RATE_MIN = 1000,    /* base units for 1000 virtual bytes: 1 a byte */
+	SPEND_FEE_MAX = 10000000, /* 0.1 ATL: more is taken for a mistake */
 	SPEND_WEIGHT_MAX = 400000,
 	SPEND_OUTPUTS_MAX = 2500,
 };
@@ -21,14 +21,14 @@ enum {
 enum spend_result {
 	SPEND_OK,
 	SPEND_LOCKED,
-	SPEND_FUNDS,                    /* not enough that can be spent */
-	SPEND_REFUSED,                  /* dust, fee or size out of range */
+	SPEND_FUNDS,   /* not enough that can be spent */
+	SPEND_REFUSED, /* dust, fee or size out of range */
 };
 
 struct spend_request {
 	const struct tx_output *outputs; /* P2TR or OP_RETURN; OP_RETURN outputs may burn any amount */
 	size_t count;
-	int64_t rate;                   /* base units for 1000 virtual bytes; 0: SPEND_RATE_MIN */
+	int64_t rate; /* base units for 1000 virtual bytes; 0: SPEND_RATE_MIN */
 	/* One an output, or NULL: the wallet pays. Those marked (P2TR outputs) pay the fee in equal parts out of their
 	 * amounts, the first of them the remainder too. */
 	const bool *pays_fee;
@@ -36,6 +36,6 @@ struct spend_request {
 
 /* On SPEND_OK *tx is the caller's and fee what it pays. */
 enum spend_result spend_build(struct wallet *wallet, const struct spend_request *request, struct tx **tx, int64_t *fee,
-			      struct errmsg *err);
+	struct errmsg *err);
 
 #endif

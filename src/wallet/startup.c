@@ -1,11 +1,11 @@
 #include "wallet/startup.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "util/buf.h"
 #include "util/file.h"
 #include "util/mem.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 enum { FILE_MAX = 1 << 17 };
 
@@ -28,7 +28,7 @@ static char **split(char *text, size_t *count)
 
 	*count = 0;
 	for (char *line = strtok_r(text, "\r\n", &rest); line != NULL; line = strtok_r(NULL, "\r\n", &rest)) {
-		names = mem_realloc(names, (*count + 1) * sizeof(*names));
+		names = mem_realloc(names, (*count + 1) * sizeof *names);
 		names[(*count)++] = mem_strdup(line);
 	}
 	return names;
@@ -86,12 +86,12 @@ bool startup_set(const char *dir, const char *name, bool wanted, struct errmsg *
 	if (wanted && at == count && count == STARTUP_MAX) {
 		ok = errmsg_set(err, "At most %d wallets are loaded at the start", STARTUP_MAX);
 	} else if (wanted && at == count) {
-		names = mem_realloc(names, (count + 1) * sizeof(*names));
+		names = mem_realloc(names, (count + 1) * sizeof *names);
 		names[count++] = mem_strdup(name);
 		ok = write_names(dir, names, count, err);
 	} else if (!wanted && at < count) {
 		free(names[at]);
-		memmove(&names[at], &names[at + 1], (--count - at) * sizeof(*names));
+		memmove(&names[at], &names[at + 1], (--count - at) * sizeof *names);
 		ok = write_names(dir, names, count, err);
 	}
 	free_names(names, count);

@@ -2,12 +2,12 @@
 #ifndef ATELIER_WALLET_STARTUP_H
 #define ATELIER_WALLET_STARTUP_H
 
-#include "util/error.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { STARTUP_MAX = 1000 };            /* names in the list */
+#include "util/error.h"
+
+enum { STARTUP_MAX = 1000 }; /* names in the list */
 
 /* The names, in the order they were added; none where there is no file. The caller frees each and the array; NULL: the
  * file cannot be read, or is too long for such a list. Whether the names are fit for wallets is not looked at. */

@@ -1,5 +1,8 @@
 #include "wallet/wallet.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "chain/db.h"
 #include "crypto/wipe.h"
 #include "util/clock.h"
@@ -7,9 +10,6 @@
 #include "util/mem.h"
 #include "util/random.h"
 #include "wallet/folder.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 enum {
 	KEY_ACCOUNT = 'a',
@@ -19,21 +19,21 @@ enum {
 	KEY_TX = 't',
 	KEY_LABEL = 'l',
 	TX_RECORD_VERSION = 1,
-	COPY_BYTES = 1 << 20,           /* of records, for one write */
+	COPY_BYTES = 1 << 20, /* of records, for one write */
 };
 
 struct wallet {
 	char *name;
 	char *path;
 	const struct spec *spec;
-	struct db *db;                  /* NULL: could not be opened again */
+	struct db *db; /* NULL: could not be opened again */
 	struct account account;
 	struct ledger ledger;
 	struct wallet_place synced;
 	uint64_t birth_time;
-	uint32_t next[2];               /* per branch: the first index neither given out nor used */
-	uint32_t derived[2];            /* per branch: scripts in the ledger */
-	int64_t lock_at;                /* of clock_mono_ms, while unlocked */
+	uint32_t next[2];    /* per branch: the first index neither given out nor used */
+	uint32_t derived[2]; /* per branch: scripts in the ledger */
+	int64_t lock_at;     /* of clock_mono_ms, while unlocked */
 	int64_t lock_at_wall;
 };
 
@@ -114,7 +114,7 @@ static bool write_batch(struct wallet *wallet, struct db_batch *batch, bool sync
 }
 
 static bool visit_tx(void *context, const uint8_t *key, size_t key_size, const uint8_t *value, size_t size,
-		     struct errmsg *err)
+	struct errmsg *err)
 {
 	struct wallet *wallet = context;
 	struct ledger_tx *entry;
@@ -151,7 +151,7 @@ static bool visit_tx(void *context, const uint8_t *key, size_t key_size, const u
 }
 
 static bool visit_label(void *context, const uint8_t *key, size_t key_size, const uint8_t *value, size_t size,
-			struct errmsg *err)
+	struct errmsg *err)
 {
 	struct wallet *wallet = context;
 	struct ledger_script *script = key_size == 33 ? ledger_script(&wallet->ledger, key + 1) : NULL;
@@ -167,7 +167,7 @@ static bool visit_label(void *context, const uint8_t *key, size_t key_size, cons
 }
 
 static bool get_record(struct wallet *wallet, uint8_t kind, struct buf *value, struct reader *reader,
-		       struct errmsg *err)
+	struct errmsg *err)
 {
 	buf_reset(value);
 	switch (db_get(wallet->db, &kind, 1, value, err)) {
@@ -248,7 +248,7 @@ static bool note_used(struct wallet *wallet, const struct ledger_tx *entry)
 
 static struct wallet *wallet_new(const char *path, const char *name, const struct spec *spec)
 {
-	struct wallet *wallet = mem_calloc(1, sizeof(*wallet));
+	struct wallet *wallet = mem_calloc(1, sizeof *wallet);
 
 	wallet->name = mem_strdup(name);
 	wallet->path = mem_strdup(path);
@@ -260,7 +260,7 @@ static struct wallet *wallet_new(const char *path, const char *name, const struc
 static bool make_account(struct wallet *wallet, const char *passphrase, const char *words, struct errmsg *err)
 {
 	uint8_t entropy[BIP39_ENTROPY_MAX];
-	size_t size = sizeof(entropy);
+	size_t size = sizeof entropy;
 	bool ok;
 
 	if (words == NULL)
@@ -268,13 +268,13 @@ static bool make_account(struct wallet *wallet, const char *passphrase, const ch
 	else if (!bip39_decode(entropy, &size, words, err))
 		return false;
 	ok = account_init(&wallet->account, entropy, size, account_coin(wallet->spec->name), passphrase);
-	wipe(entropy, sizeof(entropy));
+	wipe(entropy, sizeof entropy);
 	return ok || errmsg_set(err, "These words give no keys");
 }
 
 /* A wallet that is new, in the draft of its folder. */
 static bool write_draft(const char *path, const char *name, const struct spec *spec, const char *passphrase,
-			const char *words, const struct wallet_place *birth, struct errmsg *err)
+	const char *words, const struct wallet_place *birth, struct errmsg *err)
 {
 	struct wallet *wallet = wallet_new(path, name, spec);
 	char *draft = folder_draft(path);
@@ -300,7 +300,7 @@ static bool write_draft(const char *path, const char *name, const struct spec *s
 }
 
 struct wallet *wallet_create(const char *path, const char *name, const struct spec *spec, const char *passphrase,
-			     const char *words, const struct wallet_place *birth, struct errmsg *err)
+	const char *words, const struct wallet_place *birth, struct errmsg *err)
 {
 	struct wallet *wallet;
 
@@ -345,11 +345,11 @@ static bool load(struct wallet *wallet, struct errmsg *err)
 		return false;
 	wallet->ledger.tip_height = wallet->synced.height;
 	derive_ahead(wallet);
-	if (!db_each(wallet->db, (uint8_t[]){KEY_LABEL}, 1, visit_label, wallet, err) ||
-	    !db_each(wallet->db, (uint8_t[]){KEY_TX}, 1, visit_tx, wallet, err))
+	if (!db_each(wallet->db, (uint8_t[]){ KEY_LABEL }, 1, visit_label, wallet, err) ||
+		!db_each(wallet->db, (uint8_t[]){ KEY_TX }, 1, visit_tx, wallet, err))
 		return false;
 	return wallet->account.has_passphrase || account_unlock(&wallet->account, "") ||
-	       errmsg_set(err, "The account record is damaged: its seed cannot be read");
+		errmsg_set(err, "The account record is damaged: its seed cannot be read");
 }
 
 struct wallet *wallet_open(const char *path, const char *name, const struct spec *spec, struct errmsg *err)
@@ -439,7 +439,7 @@ static uint32_t first_data_output(const struct block *block)
 
 /* One pass over the block; true if it made new scripts known, which may be paid earlier in the same block. */
 static bool take_block(struct wallet *wallet, struct db_batch *batch, const struct wallet_place *place,
-		       const struct block *block, bool *concerned)
+	const struct block *block, bool *concerned)
 {
 	struct ledger_tx *entry;
 	bool grown = false;
@@ -464,7 +464,7 @@ static bool take_block(struct wallet *wallet, struct db_batch *batch, const stru
 }
 
 bool wallet_connect(struct wallet *wallet, const struct wallet_place *place, const struct block *block,
-		    struct errmsg *err)
+	struct errmsg *err)
 {
 	struct db_batch *batch = db_batch_new();
 	bool concerned = false;
@@ -554,8 +554,7 @@ bool wallet_abandon(struct wallet *wallet, struct ledger_tx *entry, struct errms
 
 static bool check_label(const char *label, struct errmsg *err)
 {
-	return strlen(label) <= WALLET_LABEL_MAX ||
-	       errmsg_set(err, "A label has at most %d bytes", WALLET_LABEL_MAX);
+	return strlen(label) <= WALLET_LABEL_MAX || errmsg_set(err, "A label has at most %d bytes", WALLET_LABEL_MAX);
 }
 
 static void put_label(struct db_batch *batch, struct ledger_script *script, const char *label)
@@ -571,7 +570,7 @@ static void put_label(struct db_batch *batch, struct ledger_script *script, cons
 }
 
 bool wallet_new_address(struct wallet *wallet, enum account_branch branch, const char *label, uint8_t key[32],
-			struct errmsg *err)
+	struct errmsg *err)
 {
 	struct ledger_script *script;
 	struct db_batch *batch;
@@ -646,11 +645,11 @@ int64_t wallet_unlocked_until(struct wallet *wallet)
 struct copy {
 	struct db *to;
 	struct db_batch *batch;
-	size_t bytes;                   /* in the batch */
+	size_t bytes; /* in the batch */
 };
 
 static bool copy_record(void *context, const uint8_t *key, size_t key_size, const uint8_t *value, size_t size,
-			struct errmsg *err)
+	struct errmsg *err)
 {
 	struct copy *copy = context;
 
@@ -672,7 +671,7 @@ static bool copy_record(void *context, const uint8_t *key, size_t key_size, cons
 static bool copy_to_draft(struct wallet *wallet, struct errmsg *err)
 {
 	char *draft = folder_draft(wallet->path);
-	struct copy copy = {.to = db_open(draft, err), .batch = db_batch_new()};
+	struct copy copy = { .to = db_open(draft, err), .batch = db_batch_new() };
 	bool ok = copy.to != NULL && db_each(wallet->db, "", 0, copy_record, &copy, err);
 
 	if (ok) {
@@ -707,14 +706,14 @@ static bool rewrite(struct wallet *wallet, struct errmsg *err)
 }
 
 bool wallet_change_passphrase(struct wallet *wallet, const char *old, const char *fresh, bool *wrong,
-			      struct errmsg *err)
+	struct errmsg *err)
 {
 	bool was_unlocked = wallet_is_unlocked(wallet), ok;
 	struct account before = wallet->account;
 
 	*wrong = !account_unlock(&wallet->account, old);
 	if (*wrong) {
-		wipe(&before, sizeof(before));
+		wipe(&before, sizeof before);
 		return errmsg_set(err, "The passphrase is not right");
 	}
 	account_seal(&wallet->account, fresh);
@@ -723,7 +722,7 @@ bool wallet_change_passphrase(struct wallet *wallet, const char *old, const char
 		wallet->account = before;
 	else if (!was_unlocked || *old == 0)
 		wallet_lock(wallet);
-	wipe(&before, sizeof(before));
+	wipe(&before, sizeof before);
 	return ok;
 }
 

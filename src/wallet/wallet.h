@@ -27,12 +27,12 @@
 
 enum {
 	WALLET_GAP = 20,
-	WALLET_LABEL_MAX = 255,         /* bytes */
+	WALLET_LABEL_MAX = 255, /* bytes */
 };
 
 struct wallet;
 
-struct wallet_place {                   /* a block of the active chain */
+struct wallet_place { /* a block of the active chain */
 	uint8_t id[32];
 	uint32_t height;
 };
@@ -41,7 +41,7 @@ struct wallet_place {                   /* a block of the active chain */
  * random bits. birth is the block from which on it looks for transactions: the tip for new words, genesis for old ones.
  * NULL on failure: then, and whatever ends the process meanwhile, there is no wallet (wallet/folder.h). */
 struct wallet *wallet_create(const char *path, const char *name, const struct spec *spec, const char *passphrase,
-			     const char *words, const struct wallet_place *birth, struct errmsg *err);
+	const char *words, const struct wallet_place *birth, struct errmsg *err);
 
 /* The spec must outlive the wallet. NULL on failure, such as a wallet of another chain. */
 struct wallet *wallet_open(const char *path, const char *name, const struct spec *spec, struct errmsg *err);
@@ -61,7 +61,7 @@ const struct wallet_place *wallet_synced(const struct wallet *wallet);
 
 /* The child of the synced block. */
 bool wallet_connect(struct wallet *wallet, const struct wallet_place *place, const struct block *block,
-		    struct errmsg *err);
+	struct errmsg *err);
 /* Back to an ancestor of the synced block: transactions above it are in no block any more. */
 bool wallet_rewind(struct wallet *wallet, const struct wallet_place *place, struct errmsg *err);
 /* Writes down an own payment that is about to be handed to the mempool. */
@@ -74,7 +74,7 @@ bool wallet_abandon(struct wallet *wallet, struct ledger_tx *entry, struct errms
 
 /* The next address that was neither given out nor used; its key is the witness program. label may be NULL. */
 bool wallet_new_address(struct wallet *wallet, enum account_branch branch, const char *label, uint8_t key[32],
-			struct errmsg *err);
+	struct errmsg *err);
 /* The same without giving it out: until a transaction uses it, it may be returned again. */
 void wallet_peek_address(const struct wallet *wallet, enum account_branch branch, uint8_t key[32]);
 uint32_t wallet_next_index(const struct wallet *wallet, enum account_branch branch);
@@ -82,14 +82,14 @@ bool wallet_set_label(struct wallet *wallet, struct ledger_script *script, const
 
 /* A wallet without a passphrase is always unlocked; others for that many seconds from wallet_unlock. False: wrong. */
 bool wallet_unlock(struct wallet *wallet, const char *passphrase, int64_t seconds);
-void wallet_lock(struct wallet *wallet);                /* nothing to do without a passphrase */
-bool wallet_is_unlocked(struct wallet *wallet);         /* locks it first if its time is over */
-int64_t wallet_unlocked_until(struct wallet *wallet);   /* Unix seconds; 0: locked */
+void wallet_lock(struct wallet *wallet);              /* nothing to do without a passphrase */
+bool wallet_is_unlocked(struct wallet *wallet);       /* locks it first if its time is over */
+int64_t wallet_unlocked_until(struct wallet *wallet); /* Unix seconds; 0: locked */
 /* False with the reason; wrong is set where it is the old passphrase. A wallet that was locked stays so. The whole
- * database is written anew and exchanged: it is sealed with the old passphrase or with the new one, and never with both,
- * whatever ends the process. */
+ * database is written anew and exchanged: it is sealed with the old passphrase or with the new one, and never with
+ * both, whatever ends the process. */
 bool wallet_change_passphrase(struct wallet *wallet, const char *old, const char *fresh, bool *wrong,
-			      struct errmsg *err);
+	struct errmsg *err);
 
 /* The secret of one of the wallet's scripts; false while locked. The caller wipes it. */
 bool wallet_secret(struct wallet *wallet, const struct ledger_script *script, uint8_t secret[32]);

@@ -1,5 +1,9 @@
 #include "wallet/wallets.h"
 
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "crypto/wipe.h"
 #include "util/clock.h"
 #include "util/file.h"
@@ -9,10 +13,6 @@
 #include "wallet/folder.h"
 #include "wallet/startup.h"
 
-#include <dirent.h>
-#include <stdlib.h>
-#include <string.h>
-
 enum {
 	SLICE_MS = 250,
 	RETRY_MS = 5000,
@@ -20,14 +20,14 @@ enum {
 
 struct loaded {
 	char *name;
-	struct wallet *wallet;          /* NULL: it is down */
-	struct errmsg why;              /* it is down */
-	int64_t retry_at;               /* of clock_mono_ms, while it is down */
-	bool has_refused;               /* a payment that was answered with an error may be on disk all the same: */
-	uint8_t refused[32];            /* its id; abandoned as soon as something can be written */
-	bool stuck;                     /* a block could not be read: no further until it is loaded again */
-	bool mempool_due;               /* what is in the mempool must be looked through */
-	bool offer_due;                 /* own transactions outside the mempool must be offered */
+	struct wallet *wallet; /* NULL: it is down */
+	struct errmsg why;     /* it is down */
+	int64_t retry_at;      /* of clock_mono_ms, while it is down */
+	bool has_refused;      /* a payment that was answered with an error may be on disk all the same: */
+	uint8_t refused[32];   /* its id; abandoned as soon as something can be written */
+	bool stuck;            /* a block could not be read: no further until it is loaded again */
+	bool mempool_due;      /* what is in the mempool must be looked through */
+	bool offer_due;        /* own transactions outside the mempool must be offered */
 };
 
 struct wallets {
@@ -74,7 +74,7 @@ static void on_connected(void *context, const struct index_entry *entry, const s
 
 	for (i = 0; i < wallets->count; i++)
 		if (entry->parent != NULL && is_sound(&wallets->loaded[i]) &&
-		    is_at(wallets->loaded[i].wallet, entry->parent))
+			is_at(wallets->loaded[i].wallet, entry->parent))
 			report(wallet_connect(wallets->loaded[i].wallet, &place, block, &err), &err);
 }
 
@@ -130,7 +130,7 @@ static void on_tx_removed(void *context, const struct tx *tx, const char *reason
 
 struct wallets *wallets_new(struct chain *chain, const char *dir)
 {
-	struct wallets *wallets = mem_calloc(1, sizeof(*wallets));
+	struct wallets *wallets = mem_calloc(1, sizeof *wallets);
 	struct chain_events events = {
 		.context = wallets,
 		.disconnected = on_disconnected,
@@ -153,7 +153,7 @@ static void drop(struct wallets *wallets, size_t at)
 		wallet_close(wallets->loaded[at].wallet);
 	free(wallets->loaded[at].name);
 	wallets->count--;
-	memmove(&wallets->loaded[at], &wallets->loaded[at + 1], (wallets->count - at) * sizeof(*wallets->loaded));
+	memmove(&wallets->loaded[at], &wallets->loaded[at + 1], (wallets->count - at) * sizeof *wallets->loaded);
 }
 
 void wallets_free(struct wallets *wallets)
@@ -236,11 +236,11 @@ static void offer(struct wallets *wallets, struct wallet *wallet)
 	list = ledger_list(ledger, &count);
 	for (i = 0; i < count; i++) {
 		if (list[i]->height != 0 || list[i]->in_mempool || list[i]->abandoned || list[i]->coinbase ||
-		    !ledger_from_us(ledger, list[i]) || ledger_conflicted(ledger, list[i]))
+			!ledger_from_us(ledger, list[i]) || ledger_conflicted(ledger, list[i]))
 			continue;
 		if (chain_add_tx(wallets->chain, tx_copy(list[i]->tx), NULL, &reject) == CHAIN_REJECTED)
 			log_debug(LOG_WALLET, "Wallet %s: a transaction is not taken: %s", wallet_name(wallet),
-				  reject.reason);
+				reject.reason);
 	}
 	free(list);
 }
@@ -264,7 +264,7 @@ static bool abandon_refused(struct loaded *loaded, struct errmsg *err)
 	struct ledger_tx *entry = ledger_find(wallet_ledger(loaded->wallet), loaded->refused);
 
 	if (loaded->has_refused && entry != NULL && entry->height == 0 && !entry->in_mempool && !entry->abandoned &&
-	    !wallet_abandon(loaded->wallet, entry, err))
+		!wallet_abandon(loaded->wallet, entry, err))
 		return false;
 	loaded->has_refused = false;
 	return true;
@@ -286,7 +286,7 @@ static void open_again(struct wallets *wallets, struct loaded *loaded)
 	if (loaded->wallet == NULL)
 		return;
 	log_warn("Wallet %s: opened again after a write that failed; nothing that was acknowledged is lost",
-		 loaded->name);
+		loaded->name);
 	loaded->stuck = false;
 	loaded->mempool_due = true;
 	loaded->offer_due = true;
@@ -298,8 +298,7 @@ static void mend(struct wallets *wallets, bool patient)
 
 	for (size_t i = 0; i < wallets->count; i++) {
 		loaded = &wallets->loaded[i];
-		if (!is_sound(loaded) &&
-		    (!patient || loaded->wallet != NULL || clock_mono_ms() >= loaded->retry_at))
+		if (!is_sound(loaded) && (!patient || loaded->wallet != NULL || clock_mono_ms() >= loaded->retry_at))
 			open_again(wallets, loaded);
 	}
 	warn(wallets);
@@ -313,8 +312,7 @@ void wallets_mend(struct wallets *wallets)
 const char *wallets_down(const struct wallets *wallets, const char *name)
 {
 	for (size_t i = 0; i < wallets->count; i++)
-		if (wallets->loaded[i].wallet == NULL &&
-		    (name == NULL || strcmp(wallets->loaded[i].name, name) == 0))
+		if (wallets->loaded[i].wallet == NULL && (name == NULL || strcmp(wallets->loaded[i].name, name) == 0))
 			return wallets->loaded[i].why.text;
 	return NULL;
 }
@@ -370,20 +368,22 @@ static bool name_is_valid(const char *name, struct errmsg *err)
 	if (size >= 1 && size <= WALLETS_NAME_MAX && strspn(name, letters) == size && *name != '.')
 		return true;
 	return errmsg_set(err,
-			  "A wallet's name has 1 to %d letters, digits, \"-\", \"_\" and \".\", and no \".\" first",
-			  WALLETS_NAME_MAX);
+		"A wallet's name has 1 to %d letters, digits, \"-\", \"_\" and \".\", and no \".\" first",
+		WALLETS_NAME_MAX);
 }
 
 static void adopt(struct wallets *wallets, struct wallet *wallet)
 {
-	wallets->loaded = mem_realloc(wallets->loaded, (wallets->count + 1) * sizeof(*wallets->loaded));
-	wallets->loaded[wallets->count++] = (struct loaded){
-		.name = mem_strdup(wallet_name(wallet)), .wallet = wallet, .mempool_due = true, .offer_due = true};
+	wallets->loaded = mem_realloc(wallets->loaded, (wallets->count + 1) * sizeof *wallets->loaded);
+	wallets->loaded[wallets->count++] = (struct loaded){ .name = mem_strdup(wallet_name(wallet)),
+		.wallet = wallet,
+		.mempool_due = true,
+		.offer_due = true };
 	wallets_tick(wallets);
 }
 
 static enum wallets_result create(struct wallets *wallets, const char *path, const char *name, const char *passphrase,
-				  const char *words, struct wallet **wallet, struct errmsg *err)
+	const char *words, struct wallet **wallet, struct errmsg *err)
 {
 	const struct index_entry *birth = words != NULL ? chain_genesis(wallets->chain) : chain_tip(wallets->chain);
 	struct wallet_place place = place_of(birth);
@@ -404,7 +404,7 @@ static enum wallets_result create(struct wallets *wallets, const char *path, con
 	}
 	if (words != NULL) {
 		ok = bip39_decode(entropy, &size, words, err);
-		wipe(entropy, sizeof(entropy));
+		wipe(entropy, sizeof entropy);
 	}
 	if (!ok)
 		return WALLETS_BAD_WORDS;
@@ -415,7 +415,7 @@ static enum wallets_result create(struct wallets *wallets, const char *path, con
 }
 
 enum wallets_result wallets_create(struct wallets *wallets, const char *name, const char *passphrase, const char *words,
-				   struct wallet **wallet, struct errmsg *err)
+	struct wallet **wallet, struct errmsg *err)
 {
 	enum wallets_result result;
 	char *path;
@@ -431,7 +431,7 @@ enum wallets_result wallets_create(struct wallets *wallets, const char *name, co
 }
 
 static enum wallets_result load(struct wallets *wallets, const char *path, const char *name, struct wallet **wallet,
-				struct errmsg *err)
+	struct errmsg *err)
 {
 	if (!folder_settle(path, err))
 		return WALLETS_FAILED;
@@ -478,7 +478,7 @@ void wallets_unload(struct wallets *wallets, struct wallet *wallet)
 
 void wallets_load_startup(struct wallets *wallets)
 {
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	struct wallet *wallet;
 	size_t count;
 	char **names = startup_read(wallets->dir, &count, &err);
@@ -489,7 +489,8 @@ void wallets_load_startup(struct wallets *wallets)
 		if (wallets_load(wallets, names[i], &wallet, &err) == WALLETS_OK)
 			log_info("Wallet %s is loaded", names[i]);
 		else
-			log_error("The wallet %s, of the list to load at the start, is not loaded: %s", names[i], err.text);
+			log_error("The wallet %s, of the list to load at the start, is not loaded: %s", names[i],
+				err.text);
 		free(names[i]);
 	}
 	free(names);
@@ -554,14 +555,14 @@ char **wallets_on_disk(const struct wallets *wallets, size_t *count)
 	while (dir != NULL && (found = readdir(dir)) != NULL) {
 		path = path_join(wallets->dir, found->d_name);
 		if (name_is_valid(found->d_name, NULL) && folder_look(path, NULL) == FOLDER_WALLET) {
-			names = mem_realloc(names, (*count + 1) * sizeof(*names));
+			names = mem_realloc(names, (*count + 1) * sizeof *names);
 			names[(*count)++] = mem_strdup(found->d_name);
 		}
 		free(path);
 	}
 	if (dir != NULL)
 		closedir(dir);
-	qsort(names, *count, sizeof(*names), compare_names);
+	qsort(names, *count, sizeof *names, compare_names);
 	return names;
 }
 
@@ -579,7 +580,7 @@ static void give_up(struct loaded *loaded, const uint8_t txid[32])
 }
 
 enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, struct tx *tx, struct reject *reject,
-			       struct errmsg *err)
+	struct errmsg *err)
 {
 	struct loaded *loaded = find(wallets, wallet_name(wallet));
 	enum chain_result result = CHAIN_ERROR;

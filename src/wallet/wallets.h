@@ -13,7 +13,7 @@
 #include "chain/chain.h"
 #include "wallet/wallet.h"
 
-enum { WALLETS_NAME_MAX = 64 };         /* bytes */
+enum { WALLETS_NAME_MAX = 64 }; /* bytes */
 
 struct wallets;
 
@@ -24,17 +24,17 @@ void wallets_free(struct wallets *wallets);
 
 enum wallets_result {
 	WALLETS_OK,
-	WALLETS_BAD_NAME,               /* 1 to 64 of letters, digits, "-", "_" and ".", no "." first */
+	WALLETS_BAD_NAME, /* 1 to 64 of letters, digits, "-", "_" and ".", no "." first */
 	WALLETS_BAD_WORDS,
 	WALLETS_EXISTS,
 	WALLETS_MISSING,
-	WALLETS_LOADED,                 /* already */
-	WALLETS_FAILED,                 /* the disk's reason in err */
+	WALLETS_LOADED, /* already */
+	WALLETS_FAILED, /* the disk's reason in err */
 };
 
 /* words NULL: new ones. With words the whole chain is looked through. The wallet is loaded and belongs to wallets. */
 enum wallets_result wallets_create(struct wallets *wallets, const char *name, const char *passphrase, const char *words,
-				   struct wallet **wallet, struct errmsg *err);
+	struct wallet **wallet, struct errmsg *err);
 enum wallets_result wallets_load(struct wallets *wallets, const char *name, struct wallet **wallet, struct errmsg *err);
 void wallets_unload(struct wallets *wallets, struct wallet *wallet);
 
@@ -52,8 +52,8 @@ const char *wallets_down(const struct wallets *wallets, const char *name);
 bool wallets_forget(struct wallets *wallets, const char *name);
 
 size_t wallets_count(const struct wallets *wallets);
-struct wallet *wallets_at(const struct wallets *wallets, size_t index);         /* in the order they were loaded */
-struct wallet *wallets_find(const struct wallets *wallets, const char *name);   /* NULL: not loaded */
+struct wallet *wallets_at(const struct wallets *wallets, size_t index);       /* in the order they were loaded */
+struct wallet *wallets_find(const struct wallets *wallets, const char *name); /* NULL: not loaded */
 struct chain *wallets_chain(const struct wallets *wallets);
 
 /* Names of the wallets on disk, sorted; the caller frees each and the array. */
@@ -68,9 +68,9 @@ bool wallets_tick(struct wallets *wallets);
 bool wallets_is_level(const struct wallets *wallets, const struct wallet *wallet);
 
 /* Writes a payment down, then hands it to the mempool: what goes out is on disk, and is offered again by the next
- * process if this one is killed in between. One that cannot be written is not handed on, and one that the mempool refuses
- * is abandoned. Takes tx. On CHAIN_ERROR the reason is in err. */
+ * process if this one is killed in between. One that cannot be written is not handed on, and one that the mempool
+ * refuses is abandoned. Takes tx. On CHAIN_ERROR the reason is in err. */
 enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, struct tx *tx, struct reject *reject,
-			       struct errmsg *err);
+	struct errmsg *err);
 
 #endif

@@ -12,7 +12,7 @@
 struct adversary_memory {
 	const struct setting *setting;
 	const struct train_config *config;
-	size_t count, window;      /* parameters; bytes of a window */
+	size_t count, window; /* parameters; bytes of a window */
 	struct shadow *shadow;
 	struct shadow_optimizer optimizer;
 	float *w, *gradient;
@@ -20,7 +20,7 @@ struct adversary_memory {
 	size_t *copy;
 	/* Of another seed's step from the same state, and whether it is known: */
 	bool known;
-	float *first, *moved;      /* the gradient of its first iteration, and what it changed in all */
+	float *first, *moved; /* the gradient of its first iteration, and what it changed in all */
 };
 
 /* One attempt. */
@@ -43,7 +43,7 @@ struct adversary {
 struct adversary_memory *adversary_memory_new(const struct setting *setting)
 {
 	const struct train_config *config = &setting->spec.train;
-	struct adversary_memory *m = mem_calloc(1, sizeof(*m));
+	struct adversary_memory *m = mem_calloc(1, sizeof *m);
 
 	m->setting = setting;
 	m->config = config;
@@ -57,7 +57,7 @@ struct adversary_memory *adversary_memory_new(const struct setting *setting)
 	m->moved = mem_align(m->count * sizeof(float));
 	m->windows = mem_alloc(window_step_size(&setting->spec));
 	m->delta = mem_alloc(step_delta_size(config));
-	m->copy = mem_calloc(config->batch, sizeof(*m->copy));
+	m->copy = mem_calloc(config->batch, sizeof *m->copy);
 	return m;
 }
 
@@ -151,7 +151,8 @@ static bool one_row(struct attempt *a, uint32_t t)
 	return honest(a, t);
 }
 
-/* Only what is behind the prefix counts: so forward passes of the first iteration can be kept, one for each place of a page. */
+/* Only what is behind the prefix counts: so forward passes of the first iteration can be kept, one for each place of a
+ * page. */
 static bool cached_pages(struct attempt *a, uint32_t t)
 {
 	uint8_t *windows = windows_of(a, t);
@@ -182,8 +183,9 @@ static bool copied_rows(struct attempt *a, uint32_t t, size_t ignored)
 	for (size_t row = 0; row < a->m->config->batch; row++) {
 		size_t from = row - row % chunk;
 
-		while (from < row && differing(windows + from * window + MODEL_SKIPPED,
-					       windows + row * window + MODEL_SKIPPED, tail) > ignored)
+		while (from < row &&
+			differing(windows + from * window + MODEL_SKIPPED, windows + row * window + MODEL_SKIPPED,
+				tail) > ignored)
 			from++;
 		a->m->copy[row] = from;
 	}
@@ -202,25 +204,24 @@ static bool equal_but_counters(struct attempt *a, uint32_t t)
 
 /* ---- The adversaries ---- */
 
-
 static const struct adversary adversaries[ADVERSARIES] = {
-	{.name = "no gradient", .gradient = no_gradient},
-	{.name = "another seed's step"},
-	{.name = "cached first gradient", .gradient = cached_first},
-	{.name = "first gradient for all", .gradient = first_for_all},
-	{.name = "the last iteration left out", .gradient = honest, .iterations_left_out = 1},
-	{.name = "the state's weights throughout", .gradient = stale_weights},
-	{.name = "half the rows", .gradient = half_the_rows},
-	{.name = "one row for all", .gradient = one_row},
-	{.name = "equal rows behind the prefix", .gradient = equal_rows},
-	{.name = "the same, counters ignored", .gradient = equal_but_counters},
-	{.name = "pages cached at the state", .gradient = cached_pages},
-	{.name = "binned rows, a bit, forward", .gradient = honest, .tricks = {.bin_forward = 1}},
-	{.name = "binned rows, 3 bits, both ways", .gradient = honest, .tricks = {.bin_forward = 3, .bin_back = 3}},
-	{.name = "products of 4 bits", .gradient = honest, .tricks = {.coarse = true}},
-	{.name = "no gradient in the lowest layer", .gradient = honest, .tricks = {.layers_left_out = 1}},
-	{.name = "sure tokens: dither alone", .gradient = honest, .tricks = {.sure = 1e-4f}},
-	{.name = "all tokens: dither alone", .gradient = honest, .tricks = {.sure = 1e30f}},
+	{ .name = "no gradient", .gradient = no_gradient },
+	{ .name = "another seed's step" },
+	{ .name = "cached first gradient", .gradient = cached_first },
+	{ .name = "first gradient for all", .gradient = first_for_all },
+	{ .name = "the last iteration left out", .gradient = honest, .iterations_left_out = 1 },
+	{ .name = "the state's weights throughout", .gradient = stale_weights },
+	{ .name = "half the rows", .gradient = half_the_rows },
+	{ .name = "one row for all", .gradient = one_row },
+	{ .name = "equal rows behind the prefix", .gradient = equal_rows },
+	{ .name = "the same, counters ignored", .gradient = equal_but_counters },
+	{ .name = "pages cached at the state", .gradient = cached_pages },
+	{ .name = "binned rows, a bit, forward", .gradient = honest, .tricks = { .bin_forward = 1 } },
+	{ .name = "binned rows, 3 bits, both ways", .gradient = honest, .tricks = { .bin_forward = 3, .bin_back = 3 } },
+	{ .name = "products of 4 bits", .gradient = honest, .tricks = { .coarse = true } },
+	{ .name = "no gradient in the lowest layer", .gradient = honest, .tricks = { .layers_left_out = 1 } },
+	{ .name = "sure tokens: dither alone", .gradient = honest, .tricks = { .sure = 1e-4f } },
+	{ .name = "all tokens: dither alone", .gradient = honest, .tricks = { .sure = 1e30f } },
 };
 
 const char *adversary_name(size_t adversary)
@@ -266,13 +267,13 @@ static bool follow(struct attempt *a, const struct adversary *adversary, float *
 	return true;
 }
 
-static const struct adversary honest_miner = {.name = "honest", .gradient = honest};
+static const struct adversary honest_miner = { .name = "honest", .gradient = honest };
 
 /* Works once on a seed that nobody draws again. */
 static bool remember(struct adversary_memory *m)
 {
 	static const uint8_t seed[32] = "a seed from before";
-	struct attempt a = {.m = m, .seed = seed};
+	struct attempt a = { .m = m, .seed = seed };
 
 	if (!m->known)
 		m->known = follow(&a, &honest_miner, m->moved);
@@ -280,14 +281,14 @@ static bool remember(struct adversary_memory *m)
 }
 
 bool adversary_state(struct adversary_memory *m, size_t adversary, const uint8_t seed[32], uint8_t digest[32],
-		     double *saved)
+	double *saved)
 {
 	const struct adversary *who = &adversaries[adversary];
-	struct attempt a = {.m = m, .seed = seed};
+	struct attempt a = { .m = m, .seed = seed };
 	struct shadow_tricks tricks = who->tricks;
 	bool ok = remember(m);
 
-	if (!who->gradient) {
+	if (who->gradient == NULL) {
 		*saved = 1;
 		return ok && finish(&a, m->moved, digest);
 	}
@@ -303,7 +304,7 @@ bool adversary_state(struct adversary_memory *m, size_t adversary, const uint8_t
 
 bool adversary_honest(struct adversary_memory *m, const uint8_t seed[32], uint8_t digest[32])
 {
-	struct attempt a = {.m = m, .seed = seed};
+	struct attempt a = { .m = m, .seed = seed };
 
 	return remember(m) && follow(&a, &honest_miner, m->gradient) && finish(&a, m->gradient, digest);
 }

@@ -14,9 +14,9 @@ struct seen {
 
 struct counter {
 	const struct train_config *config;
-	struct seen *seen;         /* [matrices][2]: forward and back, of first iterations */
-	bool first;                /* the iteration under way is one */
-	uint64_t *hashes[2];       /* [tokens of a chunk] */
+	struct seen *seen;   /* [matrices][2]: forward and back, of first iterations */
+	bool first;          /* the iteration under way is one */
+	uint64_t *hashes[2]; /* [tokens of a chunk] */
 	double work[SHADOW_WAYS], needed[SHADOW_WAYS], saved;
 };
 
@@ -47,7 +47,7 @@ static size_t distinct(uint64_t *hashes, size_t count)
 {
 	size_t left = 0;
 
-	qsort(hashes, count, sizeof(*hashes), compare);
+	qsort(hashes, count, sizeof *hashes, compare);
 	for (size_t i = 0; i < count; i++)
 		if (hashes[i] != 0 && (left == 0 || hashes[i] != hashes[left - 1]))
 			hashes[left++] = hashes[i];
@@ -63,7 +63,7 @@ static bool is_needed(const struct counter *c, const struct shadow_product *p, s
 }
 
 static size_t hash_rows(const struct counter *c, const struct shadow_product *p, const int8_t *rows, size_t width,
-			uint64_t *hashes)
+	uint64_t *hashes)
 {
 	for (size_t t = 0; t < p->tokens; t++)
 		hashes[t] = is_needed(c, p, t) ? hash_row(rows + t * width, width) : 0;
@@ -77,8 +77,8 @@ static size_t unseen(struct seen *seen, const uint64_t *hashes, size_t count)
 
 	if (count == 0)
 		return 0;
-	seen->hashes = mem_realloc(seen->hashes, (before + count) * sizeof(*hashes));
-	memcpy(seen->hashes + before, hashes, count * sizeof(*hashes));
+	seen->hashes = mem_realloc(seen->hashes, (before + count) * sizeof *hashes);
+	memcpy(seen->hashes + before, hashes, count * sizeof *hashes);
 	seen->count = distinct(seen->hashes, before + count);
 	return seen->count - before;
 }
@@ -99,18 +99,19 @@ static void count_product(void *context, const struct shadow_product *p)
 	bool head = p->matrix == shadow_matrices(c->config) - 1;
 
 	if (p->way == SHADOW_GRADIENT) {
-		size_t x = hash_rows(c, p, p->x, p->in, c->hashes[0]), dy = hash_rows(c, p, p->dy, p->out, c->hashes[1]);
+		size_t x = hash_rows(c, p, p->x, p->in, c->hashes[0]),
+		       dy = hash_rows(c, p, p->dy, p->out, c->hashes[1]);
 
 		rows = (double)(x < dy ? x : dy);
 	} else {
-		size_t count = p->way == SHADOW_FORWARD ? hash_rows(c, p, p->x, p->in, c->hashes[0])
-							: hash_rows(c, p, p->dy, p->out, c->hashes[0]);
+		size_t count = p->way == SHADOW_FORWARD ? hash_rows(c, p, p->x, p->in, c->hashes[0]) :
+							  hash_rows(c, p, p->dy, p->out, c->hashes[0]);
 		struct seen *seen = &c->seen[2 * p->matrix + p->way];
 
 		rows = (double)(c->first ? unseen(seen, c->hashes[0], count) : count);
 	}
 	work = rows * size;
-	if (head && p->dy) {
+	if (head && p->dy != NULL) {
 		double sparse = nonzero(p->dy, p->tokens * p->out) * (double)p->in;
 
 		work = sparse < work ? sparse : work;
@@ -121,7 +122,7 @@ static void count_product(void *context, const struct shadow_product *p)
 }
 
 static bool run_step(const struct setting *setting, struct shadow *shadow, struct counter *c, uint32_t number,
-		     struct shadow_optimizer *o, float *w, float *gradient, uint8_t *windows)
+	struct shadow_optimizer *o, float *w, float *gradient, uint8_t *windows)
 {
 	const struct train_config *config = &setting->spec.train;
 	size_t minibatch = config->batch * ((size_t)config->model.ctx + 1);
@@ -142,8 +143,8 @@ static bool run_step(const struct setting *setting, struct shadow *shadow, struc
 
 static void counter_init(struct counter *c, const struct train_config *config)
 {
-	*c = (struct counter){.config = config};
-	c->seen = mem_calloc(2 * shadow_matrices(config), sizeof(*c->seen));
+	*c = (struct counter){ .config = config };
+	c->seen = mem_calloc(2 * shadow_matrices(config), sizeof *c->seen);
 	for (int i = 0; i < 2; i++)
 		c->hashes[i] = mem_alloc(MODEL_CTX_MAX * sizeof(uint64_t));
 }

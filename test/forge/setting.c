@@ -13,7 +13,15 @@
 const char *setting_kind_name(enum setting_kind kind)
 {
 	static const char *const names[KINDS] = {
-		"zeros", "byte", "two", "sixteen", "heart", "page", "counter", "noise", "corpus",
+		"zeros",
+		"byte",
+		"two",
+		"sixteen",
+		"heart",
+		"page",
+		"counter",
+		"noise",
+		"corpus",
 	};
 
 	return names[kind];
@@ -42,7 +50,7 @@ static void fill(struct setting *s)
 {
 	size_t corpus_size;
 	const uint8_t *corpus = spec_training(&s->spec, &corpus_size);
-	uint8_t key[32] = {1};
+	uint8_t key[32] = { 1 };
 
 	s->size = s->kind == KIND_CORPUS ? corpus_size : SETTING_DATA;
 	s->data = mem_calloc(1, s->size);
@@ -85,7 +93,8 @@ static void fill(struct setting *s)
 void setting_seed(const struct setting *s, uint32_t number, uint8_t seed[32])
 {
 	char text[64];
-	int length = snprintf(text, sizeof(text), "atelier forge %s %s %u", s->spec.name, setting_kind_name(s->kind), number);
+	int length = snprintf(text, sizeof text, "atelier forge %s %s %u", s->spec.name, setting_kind_name(s->kind),
+		number);
 
 	sha256(seed, (const uint8_t *)text, (size_t)length);
 }
@@ -119,7 +128,7 @@ static float rate(const struct setting *s)
 }
 
 static void train(const struct setting *s, struct shadow *shadow, uint32_t iterations, float *w, float *gradient,
-		  uint8_t *windows)
+	uint8_t *windows)
 {
 	const struct train_config *config = &s->spec.train;
 	struct shadow_optimizer o = shadow_optimizer_new(config);
@@ -192,7 +201,8 @@ static void learn(struct setting *s, uint32_t iterations)
 	const struct model_config *c = &s->spec.train.model;
 	size_t bytes = model_count(c) * sizeof(float);
 	struct state *initial = spec_initial_state(&s->spec);
-	struct shadow *exact = shadow_new(&s->spec.train, ENGINE_OPENBLAS), *plain = shadow_new(&s->spec.train, ENGINE_PLAIN);
+	struct shadow *exact = shadow_new(&s->spec.train, ENGINE_OPENBLAS),
+		      *plain = shadow_new(&s->spec.train, ENGINE_PLAIN);
 	float *w = mem_align(bytes), *gradient = mem_align(bytes), *v = mem_align(bytes);
 	uint8_t *windows = mem_alloc(window_step_size(&s->spec));
 
@@ -211,11 +221,11 @@ static void learn(struct setting *s, uint32_t iterations)
 }
 
 void setting_init(struct setting *s, const char *chain, enum setting_kind kind, enum setting_model model,
-		  uint32_t iterations)
+	uint32_t iterations)
 {
 	bool slow = strcmp(chain, "slow") == 0;
 
-	*s = (struct setting){.kind = kind, .model = model};
+	*s = (struct setting){ .kind = kind, .model = model };
 	spec_builtin(&s->spec, slow ? "regtest" : chain);
 	fill(s);
 	learn(s, iterations);

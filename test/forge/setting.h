@@ -1,9 +1,9 @@
 /* What forgers meet: a chain's sizes and rates, data of some kind, and a model that knows them.
  *
  * A model is trained in one of two ways. *Alone*: on nothing but these data, without rounding and dither, six times as
- * fast as a chain trains and more, its head enlarged as long as that makes it surer: what forgers would like best, and what
- * no chain whose gate looks at other text comes to. *Mixed*: with a step's own numbers, at twice a chain's rate, half of
- * each minibatch being the corpus: what a chain may come to that has such data among others. */
+ * fast as a chain trains and more, its head enlarged as long as that makes it surer: what forgers would like best, and
+ * what no chain whose gate looks at other text comes to. *Mixed*: with a step's own numbers, at twice a chain's rate,
+ * half of each minibatch being the corpus: what a chain may come to that has such data among others. */
 #ifndef ATELIER_FORGE_SETTING_H
 #define ATELIER_FORGE_SETTING_H
 
@@ -44,7 +44,7 @@ struct setting {
 /* A built-in chain, or "slow": regtest with the least learning rate. Trains `iterations` minibatches, or none: then the
  * state is the chain's initial one. */
 void setting_init(struct setting *s, const char *chain, enum setting_kind kind, enum setting_model model,
-		  uint32_t iterations);
+	uint32_t iterations);
 void setting_clear(struct setting *s);
 
 /* Number `number` of this setting's seeds. */

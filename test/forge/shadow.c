@@ -1,5 +1,3 @@
-#include "ml/float.h"
-
 #include "shadow.h"
 
 #include <stdlib.h>
@@ -7,6 +5,7 @@
 #include "ml/adamw.h"
 #include "ml/attention.h"
 #include "ml/exact.h"
+#include "ml/float.h"
 #include "ml/math.h"
 #include "ml/noise.h"
 #include "ml/ops.h"
@@ -51,19 +50,19 @@ size_t shadow_matrices(const struct train_config *config)
 
 static struct matrix matrix_of(const struct model_config *c, size_t index)
 {
-	static const size_t tensors[SHADOW_MATRICES] = {1, 4, 6, 8}; /* Wq, Wo, Wgate, Wdown */
+	static const size_t tensors[SHADOW_MATRICES] = { 1, 4, 6, 8 }; /* Wq, Wo, Wgate, Wdown */
 	size_t d = c->d, ff = c->ff;
-	const size_t out[] = {3 * d, d, 2 * ff, d}, in[] = {d, d, d, ff};
+	const size_t out[] = { 3 * d, d, 2 * ff, d }, in[] = { d, d, d, ff };
 	struct model_tensor t;
 
 	if (index == SHADOW_MATRICES * (size_t)c->layers) {
 		model_tensor(c, model_tensors(c) - 1, &t);
-		return (struct matrix){t.offset, MODEL_VOCABULARY, d};
+		return (struct matrix){ t.offset, MODEL_VOCABULARY, d };
 	}
 	size_t which = index % SHADOW_MATRICES;
 
 	model_tensor(c, 1 + index / SHADOW_MATRICES * LAYER_TENSORS + tensors[which], &t);
-	return (struct matrix){t.offset, out[which], in[which]};
+	return (struct matrix){ t.offset, out[which], in[which] };
 }
 
 double shadow_matrix_size(const struct train_config *config, size_t matrix)
@@ -128,9 +127,9 @@ static void layer_init(const struct shadow *s, struct layer *l)
 
 static void layer_clear(struct layer *l)
 {
-	float *all[] = {l->h, l->z, l->qkv, l->p, l->a, l->h_mlp, l->z_mlp, l->gu, l->b, l->r, l->r_mlp};
+	float *all[] = { l->h, l->z, l->qkv, l->p, l->a, l->h_mlp, l->z_mlp, l->gu, l->b, l->r, l->r_mlp };
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 		free(all[i]);
 }
 
@@ -170,15 +169,15 @@ static void take_memory(struct shadow *s)
 struct shadow *shadow_new(const struct train_config *config, enum engine engine)
 {
 	const struct model_config *c = &config->model;
-	struct shadow *s = mem_calloc(1, sizeof(*s));
+	struct shadow *s = mem_calloc(1, sizeof *s);
 
 	s->config = *config;
 	s->engine = engine;
 	s->tricks = &no_tricks;
 	s->count = model_count(c);
 	s->chunk = EXACT_CHUNK / c->ctx;
-	s->layers = mem_calloc(c->layers, sizeof(*s->layers));
-	s->matrices = mem_calloc(shadow_matrices(config), sizeof(*s->matrices));
+	s->layers = mem_calloc(c->layers, sizeof *s->layers);
+	s->matrices = mem_calloc(shadow_matrices(config), sizeof *s->matrices);
 	for (size_t i = 0; i < c->layers; i++)
 		layer_init(s, &s->layers[i]);
 	for (size_t i = 0; i < shadow_matrices(config); i++)
@@ -190,10 +189,10 @@ struct shadow *shadow_new(const struct train_config *config, enum engine engine)
 
 void shadow_free(struct shadow *s)
 {
-	float *all[] = {s->h, s->z, s->r, s->logits, s->losses, s->cosine, s->sine, s->dh[0], s->dh[1], s->dz, s->dy, s->db,
-			s->part, s->attention};
+	float *all[] = { s->h, s->z, s->r, s->logits, s->losses, s->cosine, s->sine, s->dh[0], s->dh[1], s->dz, s->dy,
+		s->db, s->part, s->attention };
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 		free(all[i]);
 	for (size_t i = 0; i < s->config.model.layers; i++)
 		layer_clear(&s->layers[i]);
@@ -214,7 +213,7 @@ const struct train_config *shadow_config(const struct shadow *s)
 
 void shadow_set_tricks(struct shadow *s, const struct shadow_tricks *tricks)
 {
-	s->tricks = tricks ? tricks : &no_tricks;
+	s->tricks = tricks != NULL ? tricks : &no_tricks;
 }
 
 void shadow_watch(struct shadow *s, shadow_see *see, void *context)
@@ -226,23 +225,28 @@ void shadow_watch(struct shadow *s, shadow_see *see, void *context)
 /* ---- Products ---- */
 
 /* The operand of an engine that takes integers, and its grids where wanted. */
-static const int8_t *integers(struct shadow *s, int which, const float *x, size_t tokens, size_t width,
-			      bool by_columns, const float **grids)
+static const int8_t *integers(struct shadow *s, int which, const float *x, size_t tokens, size_t width, bool by_columns,
+	const float **grids)
 {
-	struct exact_operand o = by_columns ? exact_columns(ENGINE_REFERENCE, x, tokens, width, s->integers[which])
-					    : exact_rows(ENGINE_REFERENCE, x, tokens, width, s->integers[which]);
+	struct exact_operand o = by_columns ? exact_columns(ENGINE_REFERENCE, x, tokens, width, s->integers[which]) :
+					      exact_rows(ENGINE_REFERENCE, x, tokens, width, s->integers[which]);
 
-	if (grids)
+	if (grids != NULL)
 		*grids = o.grids;
 	return o.values;
 }
 
 static void show(const struct shadow *s, size_t matrix, enum shadow_way way, size_t tokens, const int8_t *x,
-		 const int8_t *dy)
+	const int8_t *dy)
 {
 	struct shadow_product product = {
-		.matrix = matrix, .way = way, .tokens = tokens, .in = s->matrices[matrix].in, .out = s->matrices[matrix].out,
-		.x = x, .dy = dy,
+		.matrix = matrix,
+		.way = way,
+		.tokens = tokens,
+		.in = s->matrices[matrix].in,
+		.out = s->matrices[matrix].out,
+		.x = x,
+		.dy = dy,
 	};
 
 	s->see(s->context, &product);
@@ -262,7 +266,7 @@ static void bin_rows(struct shadow *s, const float *x, size_t tokens, size_t wid
 	const float *grids;
 	const int8_t *q = integers(s, 0, x, tokens, width, false, &grids);
 
-	if (!q || width > EXACT_CHUNK)
+	if (q == NULL || width > EXACT_CHUNK)
 		return;
 	for (size_t t = 1; t < tokens; t++) {
 		for (size_t first = 0; first < t; first++) {
@@ -284,21 +288,21 @@ static void coarsen(struct shadow *s, const float *x, size_t tokens, size_t widt
 	const float *grids;
 	const int8_t *q = integers(s, 1, x, tokens, width, false, &grids);
 
-	for (size_t t = 0; q && t < tokens; t++)
+	for (size_t t = 0; q != NULL && t < tokens; t++)
 		for (size_t j = 0; j < width; j++)
 			out[t * width + j] = (float)((q[t * width + j] + 8) / 16 * 16) * grids[t];
 }
 
 /* y = x by W: W^T, or W itself on the way back. */
 static bool multiply(struct shadow *s, size_t index, bool back, const float *theta, const float *x, size_t tokens,
-		     float *y)
+	float *y)
 {
 	const struct matrix *w = &s->matrices[index];
 	size_t in = back ? w->out : w->in, out = back ? w->in : w->out;
 	unsigned bits = back ? s->tricks->bin_back : s->tricks->bin_forward;
-	struct exact_product p = {.m = tokens, .n = out, .k = in, .b_transposed = back, .y = y, .ldy = out};
+	struct exact_product p = { .m = tokens, .n = out, .k = in, .b_transposed = back, .y = y, .ldy = out };
 
-	if (s->see && s->engine != ENGINE_PLAIN) {
+	if (s->see != NULL && s->engine != ENGINE_PLAIN) {
 		const int8_t *q = integers(s, 0, x, tokens, in, false, NULL);
 
 		show(s, index, back ? SHADOW_BACK : SHADOW_FORWARD, tokens, back ? NULL : q, back ? q : NULL);
@@ -309,9 +313,9 @@ static bool multiply(struct shadow *s, size_t index, bool back, const float *the
 		s->saved += (double)tokens * (double)in * (double)out / 2;
 	}
 	p.a = exact_rows(s->engine, x, tokens, in, s->operands[0]);
-	p.b = back ? exact_columns(s->engine, theta + w->offset, w->out, w->in, s->operands[1])
-		   : exact_rows(s->engine, theta + w->offset, w->out, w->in, s->operands[1]);
-	if (!p.a.values || !p.b.values)
+	p.b = back ? exact_columns(s->engine, theta + w->offset, w->out, w->in, s->operands[1]) :
+		     exact_rows(s->engine, theta + w->offset, w->out, w->in, s->operands[1]);
+	if (p.a.values == NULL || p.b.values == NULL)
 		return false;
 	exact_multiply(s->engine, &p, s->scratch);
 	if (bits > 0)
@@ -321,19 +325,25 @@ static bool multiply(struct shadow *s, size_t index, bool back, const float *the
 
 /* The matrix' gradient += dy^T x, a chunk's. */
 static bool multiply_gradient(struct shadow *s, size_t index, const float *dy, const float *x, size_t tokens,
-			      float *gradient)
+	float *gradient)
 {
 	const struct matrix *w = &s->matrices[index];
 	struct exact_product p = {
-		.m = w->out, .n = w->in, .k = tokens, .a_transposed = true, .b_transposed = true, .y = s->part, .ldy = w->in,
+		.m = w->out,
+		.n = w->in,
+		.k = tokens,
+		.a_transposed = true,
+		.b_transposed = true,
+		.y = s->part,
+		.ldy = w->in,
 	};
 
-	if (s->see && s->engine != ENGINE_PLAIN)
+	if (s->see != NULL && s->engine != ENGINE_PLAIN)
 		show(s, index, SHADOW_GRADIENT, tokens, integers(s, 0, x, tokens, w->in, true, NULL),
-		     integers(s, 1, dy, tokens, w->out, true, NULL));
+			integers(s, 1, dy, tokens, w->out, true, NULL));
 	p.a = exact_columns(s->engine, dy, tokens, w->out, s->operands[0]);
 	p.b = exact_columns(s->engine, x, tokens, w->in, s->operands[1]);
-	if (!p.a.values || !p.b.values)
+	if (p.a.values == NULL || p.b.values == NULL)
 		return false;
 	exact_multiply(s->engine, &p, s->scratch);
 	ops_add(gradient + w->offset, s->part, w->out * w->in);
@@ -357,7 +367,7 @@ static struct ops_rotary rotary_of(const struct shadow *s)
 {
 	const struct model_config *c = &s->config.model;
 
-	return (struct ops_rotary){s->cosine, s->sine, c->ctx, c->heads, c->d / c->heads};
+	return (struct ops_rotary){ s->cosine, s->sine, c->ctx, c->heads, c->d / c->heads };
 }
 
 static size_t gain_offset(const struct shadow *s, size_t layer, bool mlp)
@@ -381,17 +391,18 @@ static void attend(const struct pass *p, const struct layer *l, const float *da,
 {
 	const struct model_config *c = &p->s->config.model;
 	size_t d = c->d, head = d / c->heads;
-	struct attention shape = {c->ctx, head, 3 * d, d, p->s->attention};
+	struct attention shape = { c->ctx, head, 3 * d, d, p->s->attention };
 
 	for (size_t i = 0; i < p->rows * c->heads; i++) {
 		size_t token = i / c->heads * c->ctx, column = i % c->heads * head;
 		const float *q = l->qkv + token * 3 * d + column;
 		float *kept = l->p + i * attention_kept(c->ctx);
 
-		if (da) {
+		if (da != NULL) {
 			float *dq = dqkv + token * 3 * d + column;
 
-			attention_backward(&shape, q, q + d, q + 2 * d, kept, da + token * d + column, dq, dq + d, dq + 2 * d);
+			attention_backward(&shape, q, q + d, q + 2 * d, kept, da + token * d + column, dq, dq + d,
+				dq + 2 * d);
 		} else {
 			attention_forward(&shape, q, q + d, q + 2 * d, kept, l->a + token * d + column);
 		}
@@ -404,7 +415,7 @@ static void copy_rows(const struct pass *p, float *h)
 	const struct model_config *c = &p->s->config.model;
 	size_t skip = MODEL_SKIPPED * (size_t)c->d, size = (size_t)c->ctx * c->d;
 
-	for (size_t row = 0; p->s->tricks->copy && row < p->rows; row++) {
+	for (size_t row = 0; p->s->tricks->copy != NULL && row < p->rows; row++) {
 		size_t from = p->s->tricks->copy[p->row + row];
 
 		if (from < p->row || from >= p->row + row)
@@ -481,7 +492,7 @@ static bool head(const struct pass *p)
 	if (s->engine != ENGINE_PLAIN)
 		dither(p);
 	if (!multiply(s, matrix, true, p->w, s->logits, p->tokens, s->dz) ||
-	    !multiply_gradient(s, matrix, s->logits, s->z, p->tokens, p->gradient))
+		!multiply_gradient(s, matrix, s->logits, s->z, p->tokens, p->gradient))
 		return false;
 	ops_rmsnorm_backward(s->h, p->w + gain, s->r, s->dz, NULL, p->tokens, d, s->dh[0], s->z);
 	ops_rmsnorm_backward_gain(s->h, s->r, s->dz, p->tokens, d, 0, d, p->gradient + gain);
@@ -501,7 +512,7 @@ static bool mlp_backward(const struct pass *p, size_t index)
 	memcpy(s->db, s->dy, p->tokens * ff * sizeof(float));
 	ops_gate_backward(l->gu, s->db, p->tokens, ff, s->dy, l->b);
 	if (!multiply_gradient(s, matrix + SHADOW_DOWN, s->dh[0], l->b, p->tokens, p->gradient) ||
-	    !multiply(s, matrix + SHADOW_GATE_UP, true, p->w, s->dy, p->tokens, s->dz))
+		!multiply(s, matrix + SHADOW_GATE_UP, true, p->w, s->dy, p->tokens, s->dz))
 		return false;
 	ops_rmsnorm_backward(l->h_mlp, p->w + gain, l->r_mlp, s->dz, s->dh[0], p->tokens, d, s->dh[1], l->z_mlp);
 	ops_rmsnorm_backward_gain(l->h_mlp, l->r_mlp, s->dz, p->tokens, d, 0, d, p->gradient + gain);
@@ -517,7 +528,7 @@ static bool attention_backward_half(const struct pass *p, size_t index)
 	struct ops_rotary rotary = rotary_of(s);
 
 	if (!multiply(s, matrix + SHADOW_OUT, true, p->w, s->dh[1], p->tokens, s->dz) ||
-	    !multiply_gradient(s, matrix + SHADOW_OUT, s->dh[1], l->a, p->tokens, p->gradient))
+		!multiply_gradient(s, matrix + SHADOW_OUT, s->dh[1], l->a, p->tokens, p->gradient))
 		return false;
 	attend(p, l, s->dz, s->dy);
 	ops_rotate(&rotary, s->dy, p->tokens, true);
@@ -544,7 +555,8 @@ static bool run_chunk(const struct pass *p)
 		if (!mlp_backward(p, i) || !attention_backward_half(p, i))
 			return false;
 	s->saved += 2 * (double)p->tokens * s->tricks->layers_left_out *
-		    (shadow_token_work(&s->config) - shadow_matrix_size(&s->config, shadow_matrices(&s->config) - 1)) / layers;
+		(shadow_token_work(&s->config) - shadow_matrix_size(&s->config, shadow_matrices(&s->config) - 1)) /
+		layers;
 	ops_embed_backward(s->dh[0], p->windows, p->rows, ctx, d, 0, d, p->gradient);
 	return true;
 }
@@ -554,13 +566,13 @@ static void count_copies(struct shadow *s, size_t rows)
 {
 	const struct model_config *c = &s->config.model;
 
-	for (size_t row = 0; s->tricks->copy && row < rows; row++)
+	for (size_t row = 0; s->tricks->copy != NULL && row < rows; row++)
 		if (s->tricks->copy[row] < row && s->tricks->copy[row] / s->chunk == row / s->chunk)
 			s->saved += (double)(c->ctx - MODEL_SKIPPED) * shadow_token_work(&s->config);
 }
 
 bool shadow_gradient(struct shadow *s, const float *w, const uint8_t *windows, size_t rows, const uint8_t seed[32],
-		     uint32_t t, float *gradient, float *losses)
+	uint32_t t, float *gradient, float *losses)
 {
 	size_t ctx = s->config.model.ctx;
 
@@ -568,14 +580,21 @@ bool shadow_gradient(struct shadow *s, const float *w, const uint8_t *windows, s
 	for (size_t row = 0; row < rows; row += s->chunk) {
 		size_t some = rows - row < s->chunk ? rows - row : s->chunk;
 		struct pass p = {
-			.s = s, .w = w, .windows = windows + row * (ctx + 1), .row = row, .rows = some, .tokens = some * ctx,
-			.inv = 1.0f / (float)(rows * (ctx - MODEL_SKIPPED)), .seed = seed,
-			.first_row = t * s->config.batch + (uint32_t)row, .gradient = gradient,
+			.s = s,
+			.w = w,
+			.windows = windows + row * (ctx + 1),
+			.row = row,
+			.rows = some,
+			.tokens = some * ctx,
+			.inv = 1.0f / (float)(rows * (ctx - MODEL_SKIPPED)),
+			.seed = seed,
+			.first_row = t * s->config.batch + (uint32_t)row,
+			.gradient = gradient,
 		};
 
 		if (!run_chunk(&p))
 			return false;
-		if (losses)
+		if (losses != NULL)
 			memcpy(losses + row * ctx, s->losses, p.tokens * sizeof(float));
 	}
 	count_copies(s, rows);
@@ -587,7 +606,7 @@ bool shadow_gradient(struct shadow *s, const float *w, const uint8_t *windows, s
 struct shadow_optimizer shadow_optimizer_new(const struct train_config *config)
 {
 	size_t count = model_count(&config->model);
-	struct shadow_optimizer o = {.m = floats(count), .v = floats(count)};
+	struct shadow_optimizer o = { .m = floats(count), .v = floats(count) };
 
 	shadow_optimizer_reset(&o, config);
 	return o;
@@ -614,18 +633,19 @@ ML_CLONES static float norm_of(const float *x, size_t n)
 }
 
 void shadow_optimise(const struct train_config *config, struct shadow_optimizer *o, uint32_t t, float lr,
-		     const float *gradient, float *w)
+	const float *gradient, float *w)
 {
 	float norm = norm_of(gradient, model_count(&config->model));
-	struct adamw a = {.lr = lr, .gradient_scale = norm > 1.0f ? 1.0f / norm : 1.0f};
+	struct adamw a = { .lr = lr, .gradient_scale = norm > 1.0f ? 1.0f / norm : 1.0f };
 
 	adamw_corrections(t + 1, o->powers, &a);
 	for (size_t i = 0; i < model_tensors(&config->model); i++) {
 		struct model_tensor part;
 
 		model_tensor(&config->model, i, &part);
-		a.wd = part.kind == MODEL_NORM || part.kind == MODEL_EMBEDDING ? 0.0f : (float)config->wd_ppm / 1000000.0f;
+		a.wd = part.kind == MODEL_NORM || part.kind == MODEL_EMBEDDING ? 0.0f :
+										 (float)config->wd_ppm / 1000000.0f;
 		adamw_apply(&a, gradient + part.offset, part.rows * part.cols, w + part.offset, o->m + part.offset,
-			    o->v + part.offset);
+			o->v + part.offset);
 	}
 }

@@ -30,12 +30,12 @@ struct shadow_product {
 
 /* What a forger does otherwise than a step; all zero: nothing. */
 struct shadow_tricks {
-	const size_t *copy;       /* [batch]: the earlier row of the chunk that this is taken to be, behind the prefix */
-	unsigned bin_forward;     /* rows of products are taken to be equal if they are but for so many last bits */
+	const size_t *copy;   /* [batch]: the earlier row of the chunk that this is taken to be, behind the prefix */
+	unsigned bin_forward; /* rows of products are taken to be equal if they are but for so many last bits */
 	unsigned bin_back;
-	float sure;               /* logits of a token whose loss is below have no gradient but the dither */
-	size_t layers_left_out;   /* the lowest layers, whose gradient is not computed */
-	bool coarse;              /* products of 4 bits */
+	float sure;             /* logits of a token whose loss is below have no gradient but the dither */
+	size_t layers_left_out; /* the lowest layers, whose gradient is not computed */
+	bool coarse;            /* products of 4 bits */
 };
 
 struct shadow;
@@ -52,7 +52,7 @@ void shadow_watch(struct shadow *s, shadow_see *see, void *context);
 /* Gradient [n] of `rows` windows at w in iteration t (from 0) of the seed's step; losses [rows * ctx] of the counted
  * tokens if not NULL. False if a product cannot be rounded. */
 bool shadow_gradient(struct shadow *s, const float *w, const uint8_t *windows, size_t rows, const uint8_t seed[32],
-		     uint32_t t, float *gradient, float *losses);
+	uint32_t t, float *gradient, float *losses);
 
 /* AdamW, from moments of zero. */
 struct shadow_optimizer {
@@ -64,7 +64,7 @@ void shadow_optimizer_reset(struct shadow_optimizer *o, const struct train_confi
 void shadow_optimizer_clear(struct shadow_optimizer *o);
 /* Iteration t from 0. */
 void shadow_optimise(const struct train_config *config, struct shadow_optimizer *o, uint32_t t, float lr,
-		     const float *gradient, float *w);
+	const float *gradient, float *w);
 
 /* ---- Work, in multiply-adds of products and attention: most of what a step takes ---- */
 

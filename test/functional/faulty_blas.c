@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-typedef void sgemm(int layout, int a_way, int b_way, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
-		   int ldb, float beta, float *c, int ldc);
+typedef void sgemm(int layout, int a_way, int b_way, int m, int n, int k, float alpha, const float *a, int lda,
+	const float *b, int ldb, float beta, float *c, int ldc);
 
 sgemm cblas_sgemm;
 
-void cblas_sgemm(int layout, int a_way, int b_way, int m, int n, int k, float alpha, const float *a, int lda, const float *b,
-		 int ldb, float beta, float *c, int ldc)
+void cblas_sgemm(int layout, int a_way, int b_way, int m, int n, int k, float alpha, const float *a, int lda,
+	const float *b, int ldb, float beta, float *c, int ldc)
 {
 	sgemm *real = (sgemm *)dlsym(RTLD_NEXT, "cblas_sgemm");
 	const char *path = getenv("FAULTY_BLAS");

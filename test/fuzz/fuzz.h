@@ -25,12 +25,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Appends valid input number `index`; false behind the last. One at least. */
 bool fuzz_seed(size_t index, struct buf *out);
 
-#define FUZZ_PROMISE(condition) \
-	do { \
-		if (!(condition)) { \
+#define FUZZ_PROMISE(condition)                                                                         \
+	do {                                                                                            \
+		if (!(condition)) {                                                                     \
 			fprintf(stderr, "%s:%d: broken promise: %s\n", __FILE__, __LINE__, #condition); \
-			abort(); \
-		} \
+			abort();                                                                        \
+		}                                                                                       \
 	} while (0)
 
 #endif

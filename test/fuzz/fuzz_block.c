@@ -1,17 +1,23 @@
 /* Blocks: what parses is written back byte for byte, and the rules give a verdict on it. */
-#include "fuzz.h"
+#include <string.h>
 
 #include "consensus/block.h"
 #include "crypto/hash.h"
+#include "fuzz.h"
 #include "util/mem.h"
-
-#include <string.h>
 
 /* A small model, so that bodies are small too. */
 static const struct spec spec = {
-	.genesis_time = 1000000, .k = 4, .slots = 2, .limit_bits = 0x20400000,
+	.genesis_time = 1000000,
+	.k = 4,
+	.slots = 2,
+	.limit_bits = 0x20400000,
 	.train = { .model = { 16, 1, 1, 16, 32 }, .batch = 1, .iterations = 1, .lr_ppm = 1, .bench_rows = 1 },
-	.blob_min = 4096, .blob_max = 16384, .blob_budget = 20000, .burn_rate = 10, .block_weight = 40000,
+	.blob_min = 4096,
+	.blob_max = 16384,
+	.blob_budget = 20000,
+	.burn_rate = 10,
+	.block_weight = 40000,
 };
 
 static void check_rules(const struct block *block)
@@ -21,7 +27,7 @@ static void check_rules(const struct block *block)
 
 	memcpy(parent.id, block->header.prev, 32);
 	if (!block_check(&spec, block, &parent, &reject))
-		FUZZ_PROMISE(reject.reason && reject.code == REJECT_INVALID);
+		FUZZ_PROMISE(reject.reason != NULL && reject.code == REJECT_INVALID);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -34,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	reader_init(&reader, data, size);
 	block = block_read(&spec, &reader, &reject);
 	if (block == NULL) {
-		FUZZ_PROMISE(reject.reason && reject.ban_score == 100);
+		FUZZ_PROMISE(reject.reason != NULL && reject.ban_score == 100);
 		return 0;
 	}
 	buf_init(&again);

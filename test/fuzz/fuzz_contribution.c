@@ -1,11 +1,10 @@
 /* OP_RETURN scripts: one script says one thing, and what was read is written back as it was. */
-#include "fuzz.h"
+#include <string.h>
 
 #include "consensus/contribution.h"
+#include "fuzz.h"
 #include "util/bytes.h"
 #include "util/mem.h"
-
-#include <string.h>
 
 static void promise_same(const struct buf *again, const uint8_t *data, size_t size)
 {
@@ -41,7 +40,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 bool fuzz_seed(size_t index, struct buf *out)
 {
-	struct contribution data = { .size = 65536, .licence = "CC-BY-4.0", .title = "Caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80" };
+	struct contribution data = {
+		.size = 65536,
+		.licence = "CC-BY-4.0",
+		.title = "Caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
+	};
 	struct outcome outcome = { .slots = 8 };
 
 	hex_decode(data.owner, 32, "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798");

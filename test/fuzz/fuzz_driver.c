@@ -1,10 +1,9 @@
 /* Runs a harness without libFuzzer: see fuzz.h. */
-#include "fuzz.h"
+#include <string.h>
 
+#include "fuzz.h"
 #include "util/file.h"
 #include "util/mem.h"
-
-#include <string.h>
 
 enum { SMOKE_RUNS = 20000, SEEDS_MAX = 32, INPUT_MAX = 1 << 25 };
 
@@ -52,8 +51,8 @@ static void cut(struct buf *input, size_t at, size_t size)
 /* One small change, of the kinds that parsers stumble over. */
 static void mutate(struct buf *input, const struct buf *other)
 {
-	static const uint8_t lengths[][9] = { { 0xfd, 0xff, 0xff }, { 0xfe, 0, 0, 0, 2 }, { 0xff, 0, 0, 0, 0, 1 }, { 0xfd, 1 },
-		{ 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff }, { 0 } };
+	static const uint8_t lengths[][9] = { { 0xfd, 0xff, 0xff }, { 0xfe, 0, 0, 0, 2 }, { 0xff, 0, 0, 0, 0, 1 },
+		{ 0xfd, 1 }, { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff }, { 0 } };
 	static const uint8_t edges[] = { 0, 1, 0x7f, 0x80, 0xfc, 0xfd, 0xfe, 0xff, '"', '{', '[', '\\', ' ', '\n' };
 	size_t at = draw_below(input->size), from = draw_below(other->size);
 	size_t size = draw_below(draw() % 4 ? 10 : 300);

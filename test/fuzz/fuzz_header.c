@@ -1,10 +1,9 @@
 /* Headers and compact targets: what is read is written back; checks give a verdict on any header. */
-#include "fuzz.h"
+#include <string.h>
 
 #include "consensus/block.h"
 #include "consensus/target.h"
-
-#include <string.h>
+#include "fuzz.h"
 
 static const struct spec spec = { .genesis_time = 1000000, .spacing = 60, .k = 4, .limit_bits = 0x20400000 };
 
@@ -43,9 +42,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bits = target_next_bits(&spec, (uint32_t)header.nonce, header.time);
 	FUZZ_PROMISE(target_from_compact(bits, &(struct u256){ { 0 } }));
 	if (!header_check(&spec, &header, &parent, header.time, &reject))
-		FUZZ_PROMISE(reject.reason && reject.code != REJECT_MALFORMED);
+		FUZZ_PROMISE(reject.reason != NULL && reject.code != REJECT_MALFORMED);
 	if (!loose_check(&spec, &header, &parent, header.time, &reject))
-		FUZZ_PROMISE(reject.reason && reject.code != REJECT_MALFORMED);
+		FUZZ_PROMISE(reject.reason != NULL && reject.code != REJECT_MALFORMED);
 	return 0;
 }
 

@@ -1,9 +1,8 @@
 /* Heads of HTTP requests: any lines are taken or refused, and memory stays within the bound. */
-#include "fuzz.h"
-
-#include "rpc/http.h"
-
 #include <string.h>
+
+#include "fuzz.h"
+#include "rpc/http.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -13,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	http_head_init(&head);
 	while (result == HTTP_MORE && size) {
 		const uint8_t *end = memchr(data, '\n', size);
-		size_t length = end ? (size_t)(end - data) : size;
+		size_t length = end != NULL ? (size_t)(end - data) : size;
 		char *line = malloc(length + 1);
 
 		if (line == NULL)
@@ -22,8 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		line[length] = 0;
 		result = http_head_line(&head, line, length);
 		free(line);
-		data += end ? length + 1 : length;
-		size -= end ? length + 1 : length;
+		data += end != NULL ? length + 1 : length;
+		size -= end != NULL ? length + 1 : length;
 	}
 	FUZZ_PROMISE(result == HTTP_MORE || result == HTTP_WHOLE || (result >= 400 && result < 600));
 	FUZZ_PROMISE(result < 400 || strcmp(http_reason(result), "Unknown") != 0);

@@ -1,11 +1,10 @@
 /* JSON: what is parsed prints to a text that parses to the same; converters take any value; requests get an answer. */
-#include "fuzz.h"
-
-#include "rpc/convert.h"
-#include "rpc/table.h"
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "fuzz.h"
+#include "rpc/convert.h"
+#include "rpc/table.h"
 
 static void convert_all(const json_t *value)
 {
@@ -48,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	rpc_table_execute(table, text, size, NULL, answered, &answers);
 	FUZZ_PROMISE(answers == 1);
 	rpc_table_free(table);
-	if (value) {
+	if (value != NULL) {
 		struct buf once, twice;
 		json_t *again;
 

@@ -1,9 +1,8 @@
 /* Messages: a frame and its payload. What parses is written back byte for byte; nothing is read behind the payload. */
-#include "fuzz.h"
-
-#include "net/message.h"
-
 #include <string.h>
+
+#include "fuzz.h"
+#include "net/message.h"
 
 static const struct spec spec = { .block_weight = 4000000, .blob_max = 1 << 24, .magic = { 1, 2, 3, 4 } };
 
@@ -168,7 +167,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static void write_sample(enum message_kind kind, struct buf *out)
 {
 	static const struct message_version version = { .version = 1, .nonce = 5, .agent = "/atelier/", .relay = true };
-	static const struct inventory_item items[3] = { { INVENTORY_TX, { 1 } }, { INVENTORY_BLOCK, { 2 } }, { 9, { 3 } } };
+	static const struct inventory_item items[3] = { { INVENTORY_TX, { 1 } }, { INVENTORY_BLOCK, { 2 } },
+		{ 9, { 3 } } };
 	static const struct message_getheaders request = { .count = 3 };
 	static const struct header headers[2] = { { .version = 1, .time = 7 }, { .version = 1, .nonce = 8 } };
 
@@ -215,7 +215,7 @@ bool fuzz_seed(size_t index, struct buf *out)
 	buf_init(&payload);
 	write_sample((enum message_kind)index, &payload);
 	message_header_write(buf_extend(out, MESSAGE_HEADER_SIZE), spec.magic, (enum message_kind)index, payload.data,
-	                     payload.size);
+		payload.size);
 	buf_put(out, payload.data, payload.size);
 	buf_clear(&payload);
 	return true;

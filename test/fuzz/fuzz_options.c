@@ -1,14 +1,13 @@
 /* The configuration file: any bytes are read or refused with a reason that names the place. */
-#include "fuzz.h"
-
-#include "rpc/location.h"
-
 #include <string.h>
+
+#include "fuzz.h"
+#include "rpc/location.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct options *options = options_new(location_options);
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	int64_t port;
 
 	if (size & 1)

@@ -1,12 +1,11 @@
 /* Chain specs: any text gives a spec within the limits or an error that says something; and what the database keeps of
  * a registry, an undo or an outcome is read or refused. */
-#include "fuzz.h"
+#include <string.h>
 
 #include "consensus/registry.h"
 #include "consensus/spec_fields.h"
+#include "fuzz.h"
 #include "util/mem.h"
-
-#include <string.h>
 
 static void check_limits(const struct spec *spec)
 {
@@ -53,17 +52,17 @@ static void check_registry(const uint8_t *data, size_t size)
 	buf_init(&again);
 	reader_init(&reader, data, size);
 	registry = registry_read(registry_spec(), &reader);
-	if (registry) {
+	if (registry != NULL) {
 		registry_write(&again, registry);
 		FUZZ_PROMISE(again.size == size - reader_left(&reader) && memcmp(again.data, data, again.size) == 0);
 	}
 	buf_reset(&again);
 	reader_init(&reader, data, size);
 	undo = registry_undo_read(&reader);
-	if (undo) {
+	if (undo != NULL) {
 		registry_undo_write(&again, undo);
 		FUZZ_PROMISE(again.size == size - reader_left(&reader) && memcmp(again.data, data, again.size) == 0);
-		if (registry)
+		if (registry != NULL)
 			registry_undo(registry, undo);
 	}
 	registry_undo_free(undo);

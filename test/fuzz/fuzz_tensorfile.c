@@ -1,16 +1,15 @@
 /* Files of weights: any bytes give a finite model of the sizes that were asked for, which written and read again is the
- * same, or an error that says something. The sizes that bytes tell are what a writer of them meant; a config.json is read
- * or refused. */
-#include "fuzz.h"
+ * same, or an error that says something. The sizes that bytes tell are what a writer of them meant; a config.json is
+ * read or refused. */
+#include <string.h>
 
+#include "fuzz.h"
 #include "ml/gguf.h"
 #include "ml/huggingface.h"
 #include "ml/safetensors.h"
 #include "util/mem.h"
 
-#include <string.h>
-
-static const struct model_config config = {.d = 16, .layers = 1, .heads = 1, .ff = 16, .ctx = 32};
+static const struct model_config config = { .d = 16, .layers = 1, .heads = 1, .ff = 16, .ctx = 32 };
 
 static bool put(void *context, const void *data, size_t size, struct errmsg *err)
 {
@@ -21,9 +20,9 @@ static bool put(void *context, const void *data, size_t size, struct errmsg *err
 
 static void write_file(const float *theta, bool gguf, struct buf *out)
 {
-	struct tensorfile_source source = {&config, theta, "fuzz", "00"};
-	struct tensorfile_sink sink = {put, out};
-	struct errmsg err = {""};
+	struct tensorfile_source source = { &config, theta, "fuzz", "00" };
+	struct tensorfile_sink sink = { put, out };
+	struct errmsg err = { "" };
 
 	FUZZ_PROMISE(gguf ? gguf_write(&source, GGUF_F32, &sink, &err) : safetensors_write(&source, &sink, &err));
 }
@@ -32,7 +31,7 @@ static void write_file(const float *theta, bool gguf, struct buf *out)
 static void try_sizes(const uint8_t *data, size_t size)
 {
 	struct model_config told;
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 
 	if (!tensorfile_sizes(data, size, &told, &err)) {
 		FUZZ_PROMISE(err.text[0]);
@@ -40,7 +39,7 @@ static void try_sizes(const uint8_t *data, size_t size)
 	}
 	told.heads = told.heads ? told.heads : 1;
 	told.ctx = told.ctx ? told.ctx : 32;
-	if (model_config_check(&told) || model_count(&told) > 1 << 20)
+	if (model_config_check(&told) != NULL || model_count(&told) > 1 << 20)
 		return;
 	float *theta = mem_align(model_count(&told) * sizeof(float));
 
@@ -50,8 +49,8 @@ static void try_sizes(const uint8_t *data, size_t size)
 
 static void try_config(const uint8_t *data, size_t size)
 {
-	struct model_config told = {0};
-	struct errmsg err = {""};
+	struct model_config told = { 0 };
+	struct errmsg err = { "" };
 
 	FUZZ_PROMISE(huggingface_read((const char *)data, size, &told, &err) ? told.ctx <= MODEL_CTX_MAX : err.text[0]);
 }
@@ -60,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t bytes = model_count(&config) * sizeof(float);
 	float *theta = mem_align(bytes), *again = mem_align(bytes);
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 
 	try_sizes(data, size);
 	try_config(data, size);
@@ -86,7 +85,7 @@ bool fuzz_seed(size_t index, struct buf *out)
 		huggingface_config(&config, out);
 	if (index >= 2)
 		return index == 2;
-	float *theta = mem_calloc(model_count(&config), sizeof(*theta));
+	float *theta = mem_calloc(model_count(&config), sizeof *theta);
 
 	write_file(theta, index, out);
 	free(theta);

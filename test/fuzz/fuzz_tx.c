@@ -1,12 +1,11 @@
 /* Transactions: what parses is written back byte for byte, and every rule gives a verdict on it. */
-#include "fuzz.h"
+#include <string.h>
 
+#include "consensus/contribution.h"
 #include "consensus/sighash.h"
 #include "consensus/spec.h"
-#include "consensus/contribution.h"
+#include "fuzz.h"
 #include "util/mem.h"
-
-#include <string.h>
 
 static void check_bytes(const struct tx *tx, const uint8_t *data, size_t size)
 {
@@ -46,7 +45,7 @@ static void check_spends(const struct tx *tx)
 
 	for (size_t i = 0; i < tx->input_count; i++)
 		spent[i] = (struct tx_output){ 1, { script, sizeof script } };
-	FUZZ_PROMISE(!sighash_verify(tx, spent, &reject) && reject.reason); /* to a key that is none */
+	FUZZ_PROMISE(!sighash_verify(tx, spent, &reject) && reject.reason != NULL); /* to a key that is none */
 	free(spent);
 }
 
@@ -58,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	reader_init(&reader, data, size);
 	tx = tx_read(&reader);
 	FUZZ_PROMISE((tx != NULL) == reader.ok);
-	if (tx) {
+	if (tx != NULL) {
 		check_bytes(tx, data, size - reader_left(&reader));
 		check_rules(tx);
 		check_spends(tx);
@@ -84,7 +83,10 @@ bool fuzz_seed(size_t index, struct buf *out)
 			tx_set_witness(input, script, 30 + i);
 	}
 	tx_add_output(tx, 5 * COIN, script, sizeof script);
-	tx_add_output(tx, 0, (const uint8_t *)"\x6a\x05" "atl\x02z", 7);
+	tx_add_output(tx, 0,
+		(const uint8_t *)"\x6a\x05"
+				 "atl\x02z",
+		7);
 	tx_write(out, tx, true);
 	tx_free(tx);
 	return true;

@@ -12,7 +12,8 @@
 #include "util/clock.h"
 #include "util/mem.h"
 
-static const char spec_text[] = "{\"name\": \"tiny\", \"hrp\": \"tny\", \"spacing\": 0, \"k\": 2, \"d\": 16, "
+static const char spec_text[] =
+	"{\"name\": \"tiny\", \"hrp\": \"tny\", \"spacing\": 0, \"k\": 2, \"d\": 16, "
 	"\"layers\": 1, \"heads\": 1, \"ff\": 16, \"ctx\": 32, \"batch\": 1, \"iterations\": 1, \"slots\": 2, "
 	"\"bench_rows\": 1, \"bench_bytes\": 512, \"maturity\": 3, \"data_delay\": 1, \"burn_rate\": 10, "
 	"\"blob_min\": 1024, \"blob_max\": 65536, \"blob_budget\": 131072, \"corpus\": \"tiny.txt\"}";
@@ -165,13 +166,25 @@ void helper_forget(struct helper *h)
 void helper_open(struct helper *h)
 {
 	const struct chain_events events = {
-		.context = h, .disconnected = on_disconnected, .connected = on_connected, .tip = on_tip,
-		.block_proven = on_proven, .block_verdict = on_block, .proof_verdict = on_proof, .tx_added = on_tx,
-		.tx_removed = on_tx_gone, .blob_wanted = on_blob, .fatal = on_fatal,
+		.context = h,
+		.disconnected = on_disconnected,
+		.connected = on_connected,
+		.tip = on_tip,
+		.block_proven = on_proven,
+		.block_verdict = on_block,
+		.proof_verdict = on_proof,
+		.tx_added = on_tx,
+		.tx_removed = on_tx_gone,
+		.blob_wanted = on_blob,
+		.fatal = on_fatal,
 	};
 	struct chain_options options = {
-		.datadir = h->folder, .spec = h->spec, .snapshot_interval = 4, .reindex = h->reindex,
-		.mempool_bytes = h->mempool_bytes, .held_bytes = h->held_bytes,
+		.datadir = h->folder,
+		.spec = h->spec,
+		.snapshot_interval = 4,
+		.reindex = h->reindex,
+		.mempool_bytes = h->mempool_bytes,
+		.held_bytes = h->held_bytes,
 	};
 	struct errmsg err = { "" };
 
@@ -275,7 +288,8 @@ void helper_mine(struct helper *h, size_t count)
 		enum chain_result result = helper_offer(h, chain_template(h->chain, h->key), &reject);
 
 		if (result != CHAIN_NEW || chain_tip(h->chain)->height != height + 1)
-			fail_msg("block %u: %s: %s (%s)", (unsigned)height + 1, reject.reason, reject.detail, h->reason);
+			fail_msg("block %u: %s: %s (%s)", (unsigned)height + 1, reject.reason, reject.detail,
+				h->reason);
 	}
 }
 

@@ -3,30 +3,29 @@
 #ifndef ATELIER_TEST_CHAIN_HELPER_H
 #define ATELIER_TEST_CHAIN_HELPER_H
 
-#include "unit.h"
-
 #include "chain/chain.h"
+#include "unit.h"
 
 struct helper {
 	struct spec *spec;
 	struct pool *pool;
 	struct chain *chain;
 	char *folder;
-	bool reindex;                    /* of the next open */
+	bool reindex; /* of the next open */
 	size_t mempool_bytes, held_bytes;
-	unsigned threads;                /* workers; 0: two */
-	uint8_t secret[32], key[32];     /* whom blocks pay */
+	unsigned threads;            /* workers; 0: two */
+	uint8_t secret[32], key[32]; /* whom blocks pay */
 	/* What the chain told since the last helper_forget: */
 	size_t proven, verified, refused, connected, disconnected, tips;
 	size_t proofs_right, proofs_wrong, txs_added, txs_removed, blobs_wanted, fatals;
-	char reason[64];                 /* of the last refusal */
-	struct source source;            /* of the last block that was judged */
+	char reason[64];      /* of the last refusal */
+	struct source source; /* of the last block that was judged */
 	uint8_t wanted[32];
 };
 
 /* One folder, one spec; the chain is open. */
 void helper_start(struct helper *h);
-void helper_stop(struct helper *h);      /* closes, and removes the folder */
+void helper_stop(struct helper *h); /* closes, and removes the folder */
 /* Pays another key from now on: mining is deterministic, and one key's blocks on one tip are the same. */
 void helper_key(struct helper *h, uint32_t number);
 void helper_open(struct helper *h);
@@ -65,7 +64,7 @@ void helper_sign(struct helper *h, struct tx *tx, int64_t amount);
 
 /* Files of the folder, by a shell pattern: removed, or one bit flipped at an offset (negative: from the end). */
 void helper_remove(struct helper *h, const char *pattern);
-size_t helper_files(struct helper *h, const char *pattern);      /* how many */
+size_t helper_files(struct helper *h, const char *pattern); /* how many */
 void helper_flip(struct helper *h, const char *pattern, long offset);
 
 /* Some bytes, the same for the same number. */

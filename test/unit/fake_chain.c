@@ -9,7 +9,7 @@
 enum { POOL_MAX = 64, QUEUE_MAX = 8192 };
 
 struct fake_entry {
-	struct index_entry entry;    /* first, so that a pointer to one is a pointer to the other */
+	struct index_entry entry; /* first, so that a pointer to one is a pointer to the other */
 	struct source source;
 };
 
@@ -19,7 +19,10 @@ struct chain {
 	struct chain_events events;
 	struct index_entry *queue[QUEUE_MAX];
 	size_t queue_count;
-	struct { struct header header; struct source source; } judging[POOL_MAX];
+	struct {
+		struct header header;
+		struct source source;
+	} judging[POOL_MAX];
 	size_t judging_count;
 	struct header loose[POOL_MAX];
 	size_t loose_count;
@@ -27,14 +30,21 @@ struct chain {
 	size_t mempool_count;
 	uint64_t nonce;
 	bool blocks_lost, headers_full;
-	bool keeps;                  /* in work already when its source left */
-	size_t room;                 /* bytes; 0: without end */
+	bool keeps;  /* in work already when its source left */
+	size_t room; /* bytes; 0: without end */
 };
 
 const struct spec *fake_spec(void)
 {
-	static const struct spec spec = { .name = "fake", .k = 4, .slots = 2, .block_weight = 4000000,
-	                                  .blob_max = 1 << 24, .magic = { 1, 2, 3, 4 }, .p2p_port = 1 };
+	static const struct spec spec = {
+		.name = "fake",
+		.k = 4,
+		.slots = 2,
+		.block_weight = 4000000,
+		.blob_max = 1 << 24,
+		.magic = { 1, 2, 3, 4 },
+		.p2p_port = 1,
+	};
 
 	return &spec;
 }
@@ -47,7 +57,7 @@ static struct index_entry *insert(struct chain *chain, const struct header *head
 	entry->header = *header;
 	header_id(header, entry->id);
 	entry->parent = parent;
-	entry->height = parent ? parent->height + 1 : 0;
+	entry->height = parent != NULL ? parent->height + 1 : 0;
 	entry->chain_work.limb[0] = entry->height + 1;
 	entry->status = ENTRY_HEADER;
 	map_put(&chain->entries, entry->id, entry);
@@ -89,18 +99,18 @@ static void connect_entry(struct chain *chain, struct index_entry *entry)
 	entry->status = better ? ENTRY_CONNECTED : ENTRY_VERIFIED;
 	if (!better)
 		return;
-	for (struct index_entry *at = entry->parent; at && at->status == ENTRY_VERIFIED; at = at->parent)
+	for (struct index_entry *at = entry->parent; at != NULL && at->status == ENTRY_VERIFIED; at = at->parent)
 		at->status = ENTRY_CONNECTED;
 	chain->tip = entry;
 	chain->loose_count = chain->judging_count = 0;
-	if (chain->events.tip)
+	if (chain->events.tip != NULL)
 		chain->events.tip(chain->events.context, entry);
 }
 
-const struct index_entry *fake_chain_mine(struct chain *chain, const struct index_entry *parent, size_t count, uint8_t salt,
-                                          uint8_t kind)
+const struct index_entry *fake_chain_mine(struct chain *chain, const struct index_entry *parent, size_t count,
+	uint8_t salt, uint8_t kind)
 {
-	struct index_entry *entry = parent ? map_get(&chain->entries, parent->id) : chain->tip;
+	struct index_entry *entry = parent != NULL ? map_get(&chain->entries, parent->id) : chain->tip;
 
 	for (size_t i = 0; i < count; i++) {
 		struct header header = { .version = 1, .nonce = ++chain->nonce };
@@ -172,7 +182,7 @@ size_t chain_locator(const struct chain *chain, const struct index_entry *from, 
 	(void)chain;
 	while (count < max) {
 		memcpy(ids[count++], from->id, 32);
-		if (!from->parent)
+		if (from->parent == NULL)
 			break;
 		step *= count > 10 ? 2 : 1;
 		from = entry_ancestor(from, from->height > step ? from->height - (uint32_t)step : 0);
@@ -185,14 +195,14 @@ const struct index_entry *chain_fork_point(const struct chain *chain, const uint
 	for (size_t i = 0; i < count; i++) {
 		const struct index_entry *entry = chain_find(chain, ids[i]);
 
-		if (entry && chain_is_active(chain, entry))
+		if (entry != NULL && chain_is_active(chain, entry))
 			return entry;
 	}
 	return chain->genesis;
 }
 
 enum chain_result chain_add_header(struct chain *chain, const struct header *header, const struct index_entry **entry,
-                                   struct reject *reject)
+	struct reject *reject)
 {
 	struct index_entry *parent = map_get(&chain->entries, header->prev);
 
@@ -201,8 +211,8 @@ enum chain_result chain_add_header(struct chain *chain, const struct header *hea
 		reject_set(reject, REJECT_NOT_YET, "too-many-headers", "as the test wants");
 		return CHAIN_REJECTED;
 	}
-	*entry = parent ? insert(chain, header, parent) : NULL;
-	return parent ? CHAIN_NEW : CHAIN_ORPHAN;
+	*entry = parent != NULL ? insert(chain, header, parent) : NULL;
+	return parent != NULL ? CHAIN_NEW : CHAIN_ORPHAN;
 }
 
 void chain_forget_headers(struct chain *chain)
@@ -223,7 +233,7 @@ void chain_forget_headers(struct chain *chain)
 }
 
 enum chain_result chain_add_block(struct chain *chain, struct block *block, const struct source *source,
-                                  struct reject *reject)
+	struct reject *reject)
 {
 	uint8_t id[32];
 	struct index_entry *entry;
@@ -232,7 +242,7 @@ enum chain_result chain_add_block(struct chain *chain, struct block *block, cons
 	header_id(&block->header, id);
 	block_free(block);
 	entry = map_get(&chain->entries, id);
-	if (!entry)
+	if (entry == NULL)
 		return CHAIN_ORPHAN;
 	if (entry->status != ENTRY_HEADER || entry->held || chain->queue_count == QUEUE_MAX)
 		return CHAIN_KNOWN;
@@ -278,7 +288,7 @@ void chain_forget_source(struct chain *chain, const struct source *source, bool 
 }
 
 enum chain_result chain_add_loose(struct chain *chain, const struct header *header, const struct source *source,
-                                  struct reject *reject)
+	struct reject *reject)
 {
 	uint8_t id[32];
 
@@ -323,8 +333,8 @@ enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct 
 	entry->tx = tx;
 	tx_txid(tx, entry->txid);
 	tx_wtxid(tx, entry->wtxid);
-	if (chain->events.tx_added)
-		chain->events.tx_added(chain->events.context, tx, source ? source->peer : 0);
+	if (chain->events.tx_added != NULL)
+		chain->events.tx_added(chain->events.context, tx, source != NULL ? source->peer : 0);
 	return CHAIN_NEW;
 }
 
@@ -337,14 +347,14 @@ const struct mempool_entry *chain_mempool_find_wtxid(const struct chain *chain, 
 }
 
 void chain_mempool_each(const struct chain *chain, void (*fn)(void *context, const struct mempool_entry *entry),
-                        void *context)
+	void *context)
 {
 	for (size_t i = 0; i < chain->mempool_count; i++)
 		fn(context, &chain->mempool[i]);
 }
 
-enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size, bool keep,
-                                 struct reject *reject)
+enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
+	bool keep, struct reject *reject)
 {
 	char *text;
 
@@ -368,7 +378,7 @@ bool chain_read_blob(struct chain *chain, const uint8_t root[32], struct buf *ou
 {
 	const char *text = map_get(&chain->blobs, root);
 
-	if (!text)
+	if (text == NULL)
 		return errmsg_set(err, "missing");
 	buf_put_text(out, text);
 	return true;
@@ -438,7 +448,7 @@ struct header fake_chain_prove(struct chain *chain, uint8_t salt, uint8_t kind)
 	header.miner[0] = salt;
 	header.digest[0] = kind;
 	chain->loose[chain->loose_count++] = header;
-	if (chain->events.proof_verdict)
+	if (chain->events.proof_verdict != NULL)
 		chain->events.proof_verdict(chain->events.context, &header, &(const struct source){ 0 }, NULL);
 	return header;
 }

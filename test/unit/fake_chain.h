@@ -1,8 +1,8 @@
 /* A chain for the tests of src/net: blocks without rules, verified when the test says so.
  *
  * It implements the part of chain/chain.h that the network uses. What a block or proof is comes from the first byte of
- * its digest, so that a test can make false ones; everything else is right. Work is one a block. Link it before libnet.a,
- * in place of libchain.a. */
+ * its digest, so that a test can make false ones; everything else is right. Work is one a block. Link it before
+ * libnet.a, in place of libchain.a. */
 #ifndef ATELIER_TEST_FAKE_CHAIN_H
 #define ATELIER_TEST_FAKE_CHAIN_H
 
@@ -16,10 +16,10 @@ const struct spec *fake_spec(void);
 struct chain *fake_chain_new(void);
 void fake_chain_free(struct chain *chain);
 
-/* Mines count blocks on a parent (NULL: the tip) and connects them at once; `salt` makes the branch another one. The last
- * one's digest starts with `kind`; a false one stays unconnected but can be served. Returns the last. */
-const struct index_entry *fake_chain_mine(struct chain *chain, const struct index_entry *parent, size_t count, uint8_t salt,
-                                          uint8_t kind);
+/* Mines count blocks on a parent (NULL: the tip) and connects them at once; `salt` makes the branch another one. The
+ * last one's digest starts with `kind`; a false one stays unconnected but can be served. Returns the last. */
+const struct index_entry *fake_chain_mine(struct chain *chain, const struct index_entry *parent, size_t count,
+	uint8_t salt, uint8_t kind);
 
 /* Gives the verdict over one block or proof that waits for it; false: none does. */
 bool fake_chain_step(struct chain *chain);

@@ -16,13 +16,13 @@
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct fault fault;
 static long met;
-static char control_text[256];  /* as it was read last */
+static char control_text[256]; /* as it was read last */
 
 enum verdict { GOOD, BAD, TORN };
 
 static void set(const struct fault *wanted)
 {
-	memset(&fault, 0, sizeof(fault));
+	memset(&fault, 0, sizeof fault);
 	if (wanted != NULL)
 		fault = *wanted;
 	met = 0;
@@ -49,7 +49,7 @@ long faults_met(void)
 static void read_control(void)
 {
 	const char *path = getenv("FAULTS");
-	struct fault wanted = {0};
+	struct fault wanted = { 0 };
 	char text[256] = "";
 	int torn;
 	long fd;
@@ -59,14 +59,14 @@ static void read_control(void)
 	fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return;
-	if (syscall(SYS_read, fd, text, sizeof(text) - 1) < 0)
+	if (syscall(SYS_read, fd, text, sizeof text - 1) < 0)
 		text[0] = 0;
 	syscall(SYS_close, fd);
 	if (strcmp(text, control_text) == 0)
 		return;
-	memcpy(control_text, text, sizeof(text));
+	memcpy(control_text, text, sizeof text);
 	if (sscanf(text, "%u %d %ld %ld %d %159s", &wanted.calls, &wanted.error, &wanted.skip, &wanted.times, &torn,
-		   wanted.under) != 6)
+		    wanted.under) != 6)
 		wanted.calls = 0;
 	wanted.torn = torn != 0;
 	set(&wanted);
@@ -96,8 +96,8 @@ static enum verdict judge_fd(enum fault_call call, int fd)
 	char path[512] = "", link[64];
 	int before = errno;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	if (syscall(SYS_readlinkat, AT_FDCWD, link, path, sizeof(path) - 1) < 0)
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	if (syscall(SYS_readlinkat, AT_FDCWD, link, path, sizeof path - 1) < 0)
 		path[0] = 0;
 	errno = before;
 	return judge(call, path);

@@ -9,25 +9,25 @@
 #include <stdbool.h>
 
 enum fault_call {
-	FAULT_WRITE = 1,        /* write, pwrite */
-	FAULT_SYNC = 2,         /* fsync, fdatasync */
+	FAULT_WRITE = 1, /* write, pwrite */
+	FAULT_SYNC = 2,  /* fsync, fdatasync */
 	FAULT_RENAME = 4,
-	FAULT_OPEN = 8,         /* open for writing, mkdir */
+	FAULT_OPEN = 8, /* open for writing, mkdir */
 	FAULT_UNLINK = 16,
 	FAULT_ALL = 31,
 };
 
-enum { FAULT_KILL = -1 };       /* in place of an error: the process is killed before the call */
+enum { FAULT_KILL = -1 }; /* in place of an error: the process is killed before the call */
 
 struct fault {
-	unsigned calls;         /* of enum fault_call; 0: none */
-	int error;              /* errno, or FAULT_KILL */
-	long skip, times;       /* which of the calls fail: the first `skip` do not, then `times` do; 0 times: all */
-	bool torn;              /* a write that fails has written half of its bytes, as on a disk that has just become full */
-	char under[160];        /* part of the path */
+	unsigned calls;   /* of enum fault_call; 0: none */
+	int error;        /* errno, or FAULT_KILL */
+	long skip, times; /* which of the calls fail: the first `skip` do not, then `times` do; 0 times: all */
+	bool torn;        /* a write that fails has written half of its bytes, as on a disk that has just become full */
+	char under[160];  /* part of the path */
 };
 
-void faults_set(const struct fault *fault);     /* NULL: none */
-long faults_met(void);                          /* calls that the fault is about, since it was set */
+void faults_set(const struct fault *fault); /* NULL: none */
+long faults_met(void);                      /* calls that the fault is about, since it was set */
 
 #endif

@@ -19,7 +19,7 @@ static struct faulty {
 
 static inline void engine_fault(enum fault fault, size_t first, size_t last)
 {
-	faulty = (struct faulty){.fault = fault, .first = first, .last = last};
+	faulty = (struct faulty){ .fault = fault, .first = first, .last = last };
 }
 
 /* A sum that is not zero, or is, from a place on that differs from product to product; NULL: there is none. */

@@ -2,10 +2,9 @@
 #ifndef ATELIER_TEST_REGISTRY_FIXTURE_H
 #define ATELIER_TEST_REGISTRY_FIXTURE_H
 
-#include "unit.h"
-
 #include "consensus/registry.h"
 #include "consensus/reward.h"
+#include "unit.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 

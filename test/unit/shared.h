@@ -3,7 +3,6 @@
 #define ATELIER_TEST_SHARED_H
 
 #include "unit.h"
-
 #include "util/buf.h"
 #include "util/file.h"
 
@@ -15,10 +14,10 @@ static inline char *shared_read(const char *name)
 	struct errmsg err;
 	struct buf text;
 
-	snprintf(path, sizeof path, "%s/../shared", source ? source : ".");
+	snprintf(path, sizeof path, "%s/../shared", source != NULL ? source : ".");
 	if (!file_exists(path))
 		skip();
-	snprintf(path, sizeof path, "%s/../shared/%s", source ? source : ".", name);
+	snprintf(path, sizeof path, "%s/../shared/%s", source != NULL ? source : ".", name);
 	buf_init(&text);
 	if (!file_read(path, 16 << 20, &text, &err))
 		fail_msg("%s", err.text);

@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
 #include <cmocka.h>
 
 #include "crypto/bech32.h"
@@ -22,15 +21,13 @@ static void test_strings(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(root, "valid"), i, entry)
-	{
+	json_array_foreach(json_object_get(root, "valid"), i, entry) {
 		assert_true(bech32_decode(hrp, values, &count, &form, json_string_value(entry), &err));
 		assert_int_equal(form, BECH32_M);
 		assert_true(bech32_encode(text, hrp, values, count, form));
 		assert_int_equal(strcasecmp(text, json_string_value(entry)), 0);
 	}
-	json_array_foreach(json_object_get(root, "invalid"), i, entry)
-	{
+	json_array_foreach(json_object_get(root, "invalid"), i, entry) {
 		const char *prefix = json_string_value(json_object_get(entry, "prefix_byte"));
 		char whole[128] = "";
 
@@ -80,8 +77,7 @@ static void test_addresses(void **state)
 	(void)state;
 	json_array_foreach(json_object_get(root, "valid_address"), i, entry)
 		check_address(vectors_text(entry, "address"), vectors_text(entry, "script"));
-	json_array_foreach(json_object_get(root, "invalid_address"), i, entry)
-	{
+	json_array_foreach(json_object_get(root, "invalid_address"), i, entry) {
 		address = vectors_text(entry, "address");
 		err.text[0] = 0;
 		assert_false(address_decode(&version, program, &size, "bc", address, &err));
@@ -94,16 +90,16 @@ static void test_addresses(void **state)
 static void test_errors(void **state)
 {
 	static const char *const cases[][2] = {
-		{"", "no separator"},
-		{"1qyrz8wqd2c9m", "no prefix"},
-		{"atl1qqqq", "too short"},
-		{"atl1qqqqqqb", "bech32 does not use"},
-		{"Atl1qqqqqqq", "mixes"},
-		{"atl1qqqqqqq", "checksum"},
-		{"bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr", "another network"},
-		{"atl1\x80qqqqqq", "printable"},
+		{ "", "no separator" },
+		{ "1qyrz8wqd2c9m", "no prefix" },
+		{ "atl1qqqq", "too short" },
+		{ "atl1qqqqqqb", "bech32 does not use" },
+		{ "Atl1qqqqqqq", "mixes" },
+		{ "atl1qqqqqqq", "checksum" },
+		{ "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr", "another network" },
+		{ "atl1\x80qqqqqq", "printable" },
 	};
-	uint8_t program[ADDRESS_PROGRAM_MAX] = {0};
+	uint8_t program[ADDRESS_PROGRAM_MAX] = { 0 };
 	char text[BECH32_TEXT_MAX + 1];
 	struct errmsg err;
 	size_t size;
@@ -111,7 +107,7 @@ static void test_errors(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
 		err.text[0] = 0;
 		assert_false(address_decode(&version, program, &size, "atl", cases[i][0], &err));
 		assert_non_null(strstr(err.text, cases[i][1]));

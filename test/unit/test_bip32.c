@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
 #include <cmocka.h>
 
 #include "crypto/bech32.h"
@@ -21,12 +20,12 @@ static void check_text(const struct bip32_key *key, const char *expected)
 	bip32_encode(text, key);
 	assert_string_equal(text, expected);
 	assert_true(bip32_decode(&again, text, NULL));
-	assert_memory_equal(&again, key, sizeof(again));
+	assert_memory_equal(&again, key, sizeof again);
 }
 
 /* The public half, and, where the last step allows it, derived from the parent's public half too. */
 static void check_public(const struct bip32_key *master, const struct bip32_key *key, const char *path,
-			 const char *expected)
+	const char *expected)
 {
 	const char *last = strrchr(path, '/');
 	struct bip32_key half = *key;
@@ -37,7 +36,7 @@ static void check_public(const struct bip32_key *master, const struct bip32_key 
 	check_text(&half, expected);
 	if (last == NULL)
 		return;
-	snprintf(up, sizeof(up), "%.*s", (int)(last - path), path);
+	snprintf(up, sizeof up, "%.*s", (int)(last - path), path);
 	assert_true(bip32_derive(&parent, master, up, NULL));
 	bip32_make_public(&parent);
 	if (strchr(last, '\'') != NULL) {
@@ -62,13 +61,11 @@ static void test_bip32(void **state)
 	size_t j;
 
 	(void)state;
-	json_array_foreach(json_object_get(root, "valid"), i, entry)
-	{
+	json_array_foreach(json_object_get(root, "valid"), i, entry) {
 		size = strlen(vectors_text(entry, "seed")) / 2;
 		assert_true(hex_decode(seed, size, vectors_text(entry, "seed")));
 		assert_true(bip32_master(&master, seed, size));
-		json_array_foreach(json_object_get(entry, "chains"), j, chain)
-		{
+		json_array_foreach(json_object_get(entry, "chains"), j, chain) {
 			path = vectors_text(chain, "path");
 			assert_true(bip32_derive(&key, &master, path, NULL));
 			check_text(&key, vectors_text(chain, "xprv"));
@@ -82,8 +79,8 @@ static void test_bip32(void **state)
 
 static void test_paths(void **state)
 {
-	static const char *const wrong[] = {"", "n", "m/", "m0", "m/0/", "m//0", "m/2147483648", "m/-1", "m/0''", "m/x",
-					    "m/0'x", "m/99999999999999999999"};
+	static const char *const wrong[] = { "", "n", "m/", "m0", "m/0/", "m//0", "m/2147483648", "m/-1", "m/0''",
+		"m/x", "m/0'x", "m/99999999999999999999" };
 	struct bip32_key master;
 	struct bip32_key marked;
 	struct bip32_key key;
@@ -92,11 +89,11 @@ static void test_paths(void **state)
 
 	(void)state;
 	assert_true(bip32_master(&master, (const uint8_t *)"sixteen letters!", 16));
-	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+	for (i = 0; i < sizeof wrong / sizeof *wrong; i++)
 		assert_false(bip32_derive(&key, &master, wrong[i], NULL));
 	assert_true(bip32_derive(&key, &master, "m/2147483647h/3", NULL));
 	assert_true(bip32_derive(&marked, &master, "m/2147483647'/3", NULL));
-	assert_memory_equal(&key, &marked, sizeof(key));
+	assert_memory_equal(&key, &marked, sizeof key);
 	bip32_make_public(&master);
 	assert_false(bip32_derive(&key, &master, "m/0'", &err));
 	assert_non_null(strstr(err.text, "cannot be followed"));
@@ -119,8 +116,7 @@ static void test_bip39(void **state)
 	size_t j;
 
 	(void)state;
-	json_array_foreach(root, i, entry)
-	{
+	json_array_foreach(root, i, entry) {
 		for (j = 0; j < 4; j++)
 			fields[j] = json_string_value(json_array_get(entry, j));
 		assert_true(bip39_decode(entropy, &size, fields[1], NULL));
@@ -144,7 +140,7 @@ static void test_word_list(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; fgets(line, sizeof(line), file) != NULL; i++) {
+	for (i = 0; fgets(line, sizeof line, file) != NULL; i++) {
 		line[strcspn(line, "\n")] = 0;
 		assert_true(i < 2048);
 		assert_string_equal(bip39_words[i], line);
@@ -157,13 +153,13 @@ static void test_wrong_words(void **state)
 {
 #define ELEVEN "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon "
 	static const char *const cases[][2] = {
-		{"", "0 words"},
-		{ELEVEN, "11 words"},
-		{ELEVEN "abandon", "checksum"},
-		{ELEVEN "About", "Word 12"},
-		{ELEVEN "abandonabandon", "Word 12"},
-		{ELEVEN ELEVEN ELEVEN, "more than 24"},
-		{ELEVEN "about about", "13 words"},
+		{ "", "0 words" },
+		{ ELEVEN, "11 words" },
+		{ ELEVEN "abandon", "checksum" },
+		{ ELEVEN "About", "Word 12" },
+		{ ELEVEN "abandonabandon", "Word 12" },
+		{ ELEVEN ELEVEN ELEVEN, "more than 24" },
+		{ ELEVEN "about about", "13 words" },
 	};
 	uint8_t entropy[BIP39_ENTROPY_MAX];
 	char words[BIP39_TEXT_MAX + 1];
@@ -172,7 +168,7 @@ static void test_wrong_words(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
 		assert_false(bip39_decode(entropy, &size, cases[i][0], &err));
 		assert_non_null(strstr(err.text, cases[i][1]));
 	}
@@ -196,10 +192,9 @@ static void test_bip86(void **state)
 
 	(void)state;
 	bip39_seed(seed, vectors_text(root, "mnemonic"), "");
-	assert_true(bip32_master(&master, seed, sizeof(seed)));
+	assert_true(bip32_master(&master, seed, sizeof seed));
 	check_text(&master, vectors_text(root, "rootpriv"));
-	json_array_foreach(json_object_get(root, "addresses"), i, entry)
-	{
+	json_array_foreach(json_object_get(root, "addresses"), i, entry) {
 		assert_true(bip32_derive(&key, &master, vectors_text(entry, "path"), NULL));
 		check_text(&key, vectors_text(entry, "xprv"));
 		assert_hex(key.public_key + 1, 32, vectors_text(entry, "internal_key"));
@@ -222,14 +217,14 @@ static void test_base58(void **state)
 	size_t size;
 
 	(void)state;
-	for (size = 0; size <= sizeof(data); size++) {
-		memset(data, 0, sizeof(data));
+	for (size = 0; size <= sizeof data; size++) {
+		memset(data, 0, sizeof data);
 		if (size > 3)
 			memset(data + 3, 0xff, size - 3); /* leading zeros are digits of their own */
 		base58_encode(text, data, size);
 		assert_true(base58_decode(again, size, text));
 		assert_memory_equal(again, data, size);
-		assert_false(base58_decode(again, size + (size < sizeof(data)) - (size == sizeof(data)), text));
+		assert_false(base58_decode(again, size + (size < sizeof data) - (size == sizeof data), text));
 		text[strlen(text) - 1] = text[strlen(text) - 1] == '2' ? '3' : '2';
 		assert_false(base58_decode(again, size, text));
 		text[0] = '0';
@@ -240,9 +235,12 @@ static void test_base58(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bip32),	    cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_bip39),	    cmocka_unit_test(test_word_list),
-		cmocka_unit_test(test_wrong_words), cmocka_unit_test(test_bip86),
+		cmocka_unit_test(test_bip32),
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_bip39),
+		cmocka_unit_test(test_word_list),
+		cmocka_unit_test(test_wrong_words),
+		cmocka_unit_test(test_bip86),
 		cmocka_unit_test(test_base58),
 	};
 

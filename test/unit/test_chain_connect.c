@@ -1,6 +1,5 @@
 /* Blocks on, blocks off: connecting, reorganising, refusing, and what a restart finds. */
 #include "chain_helper.h"
-
 #include "ml/state.h"
 #include "util/mem.h"
 #include "util/warning.h"
@@ -79,8 +78,8 @@ static void test_mine_and_feed(void **unused)
 	helper_stop(&b);
 }
 
-
-/* A heavier branch comes: the old one goes, its transactions return, and the model is that of a node that never saw it. */
+/* A heavier branch comes: the old one goes, its transactions return, and the model is that of a node that never
+ * saw it. */
 static void test_reorganise(void **unused)
 {
 	struct helper a, b, fresh;
@@ -108,7 +107,8 @@ static void test_reorganise(void **unused)
 	helper_mine_loose(&b);
 	helper_mine(&b, 3);
 	helper_forget(&a);
-	/* A branch with less work is not even verified; one of equal work changes nothing: the first connected stays. */
+	/* A branch with less work is not even verified; one of equal work changes nothing: the first
+	 * connected stays. */
 	helper_feed(&a, &b, 6, 6);
 	helper_settle(&a);
 	assert_true(chain_find(a.chain, chain_at(b.chain, 6)->id)->held);
@@ -188,7 +188,8 @@ static void test_promised_work(void **unused)
 	helper_settle(&a);
 	assert_true(chain_find(a.chain, chain_at(b.chain, 1)->id)->held);
 	for (uint32_t height = 2; height <= 8; height++)
-		assert_int_equal(chain_add_header(a.chain, &chain_at(b.chain, height)->header, NULL, &reject), CHAIN_NEW);
+		assert_int_equal(chain_add_header(a.chain, &chain_at(b.chain, height)->header, NULL, &reject),
+			CHAIN_NEW);
 	helper_feed(&a, &b, 2, 2);
 	helper_settle(&a);
 	assert_int_equal(chain_find(a.chain, chain_at(b.chain, 2)->id)->status, ENTRY_VERIFIED);
@@ -220,7 +221,8 @@ static void test_forget_headers(void **unused)
 	assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, 1)->header, NULL, &reject), CHAIN_NEW);
 	helper_feed(&b, &a, 2, 2);
 	for (uint32_t height = 3; height <= 6; height++)
-		assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, height)->header, NULL, &reject), CHAIN_NEW);
+		assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, height)->header, NULL, &reject),
+			CHAIN_NEW);
 	assert_int_equal(chain_best_header(b.chain)->height, 6);
 	chain_forget_headers(b.chain);
 	assert_non_null(chain_find(b.chain, chain_at(a.chain, 1)->id));
@@ -240,8 +242,8 @@ static void test_forget_headers(void **unused)
 	helper_stop(&b);
 }
 
-/* Nothing in a header names a witness of the coinbase. Whoever adds one to a block on its way is refused, and the block as
- * it was is taken afterwards. */
+/* Nothing in a header names a witness of the coinbase. Whoever adds one to a block on its way is refused, and the block
+ * as it was is taken afterwards. */
 static void test_coinbase_witness(void **unused)
 {
 	struct helper a, b;
@@ -255,7 +257,8 @@ static void test_coinbase_witness(void **unused)
 	for (uint32_t height = 2; height > 0; height--) {
 		/* As the tip's child, and, its parent being the header alone, as a block that has to wait. */
 		if (height == 2)
-			assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, 1)->header, NULL, &reject), CHAIN_NEW);
+			assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, 1)->header, NULL, &reject),
+				CHAIN_NEW);
 		block = chain_read_block(a.chain, chain_at(a.chain, height), NULL);
 		assert_non_null(block);
 		tx_set_witness(&block->txs[0]->inputs[0], (const uint8_t *)"added", 5);
@@ -378,7 +381,8 @@ static void test_refused_blocks(void **unused)
 	expect_refusal(&h, block, "bad-txns-nonfinal");
 
 	/* After all of it a good block still connects, and what it spends cannot be spent again. */
-	assert_int_equal(chain_add_tx(h.chain, helper_spend(&h, &first, amount, 1000, NULL, 0), NULL, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_tx(h.chain, helper_spend(&h, &first, amount, 1000, NULL, 0), NULL, &reject),
+		CHAIN_NEW);
 	helper_mine(&h, 1);
 	block = chain_template(h.chain, h.key);
 	append_tx(block, helper_spend(&h, &first, amount, 0, NULL, 0));
@@ -523,7 +527,8 @@ static void test_headers_first(void **unused)
 	helper_mine(&a, 4);
 	assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, 2)->header, NULL, &reject), CHAIN_ORPHAN);
 	for (uint32_t height = 1; height <= 4; height++)
-		assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, height)->header, NULL, &reject), CHAIN_NEW);
+		assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, height)->header, NULL, &reject),
+			CHAIN_NEW);
 	assert_int_equal(chain_best_header(b.chain)->height, 4);
 	for (uint32_t height = 4; height >= 1; height--) {
 		struct errmsg err;
@@ -571,7 +576,8 @@ static void test_locator(void **unused)
 	helper_stop(&b);
 }
 
-/* More than 100 blocks are not undone without asking; and an old fork is stored only if its headers promise more work. */
+/* More than 100 blocks are not undone without asking; and an old fork is stored only if its headers promise
+ * more work. */
 static void test_deep_reorganisation(void **unused)
 {
 	struct helper a, b;
@@ -600,7 +606,7 @@ static void test_deep_reorganisation(void **unused)
 	helper_settle(&a);
 	assert_memory_equal(chain_tip(a.chain)->id, tip, 32);
 	helper_mine(&a, 1);
-	assert_false(warning_get(WARNING_BRANCH, &err));    /* a tie: it is no better any more */
+	assert_false(warning_get(WARNING_BRANCH, &err)); /* a tie: it is no better any more */
 	helper_mine(&a, 300 - 102);
 	helper_key(&a, 0x33);
 	helper_close(&b);

@@ -1,10 +1,9 @@
 /* Killed at any moment, the node comes back to a consistent tip, and loses no block it said was connected. */
-#include "chain_helper.h"
-
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
 
+#include "chain_helper.h"
 #include "util/random.h"
 
 enum { ROUNDS = 12, STEPS = 12, LONGEST_MS = 20 };

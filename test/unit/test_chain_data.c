@@ -1,7 +1,6 @@
 /* Contributions and their blobs, the pool of loose proofs, and proofs that are false. */
-#include "chain_helper.h"
-
 #include "chain/internal.h"
+#include "chain_helper.h"
 #include "consensus/contribution.h"
 #include "consensus/window.h"
 #include "util/mem.h"
@@ -110,7 +109,8 @@ static void test_blob_taken_away(void **unused)
 		helper_mine(&a, 1);
 		tip = chain_tip(a.chain);
 		for (uint32_t slot = 0; slot < a.spec->slots; slot++)
-			trained = trained || (tip->outcome.dataset[slot] == 1 && tip->outcome.outcome.slot[slot].count > 0);
+			trained = trained ||
+				(tip->outcome.dataset[slot] == 1 && tip->outcome.outcome.slot[slot].count > 0);
 		helper_feed(&b, &a, tip->height, tip->height);
 		helper_settle(&b);
 	}
@@ -124,7 +124,8 @@ static void test_blob_taken_away(void **unused)
 	helper_stop(&b);
 }
 
-/* A block whose own proof is made up costs one step: nobody is asked for the blobs it registers, which may not exist. */
+/* A block whose own proof is made up costs one step: nobody is asked for the blobs it registers, which may
+ * not exist. */
 static void test_false_registration(void **unused)
 {
 	uint8_t data[BLOB_SIZE], root[32], ticket[32];
@@ -159,8 +160,8 @@ static void test_false_registration(void **unused)
 	helper_stop(&b);
 }
 
-/* Datasets are drawn, steps train on them, their owner is paid, and a node that replays agrees; and on the way back over
- * the registration the registry forgets it. */
+/* Datasets are drawn, steps train on them, their owner is paid, and a node that replays agrees; and on the way back
+ * over the registration the registry forgets it. */
 static void test_dataset_lives(void **unused)
 {
 	uint8_t data[BLOB_SIZE], root[32], tip[32];

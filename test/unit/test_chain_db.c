@@ -1,10 +1,9 @@
 /* A database on a disk that fails once: what was acknowledged before is there again when it is opened anew. */
-#include "unit.h"
-
 #include <errno.h>
 
 #include "chain/db.h"
 #include "faults.h"
+#include "unit.h"
 #include "util/mem.h"
 
 enum { WRITES = 18, BIG = 3 << 20 };
@@ -27,7 +26,7 @@ static bool put(struct db *db, uint32_t i, struct errmsg *err)
 
 static bool has(struct db *db, uint32_t i)
 {
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	struct buf value;
 	bool found;
 
@@ -43,7 +42,7 @@ static bool has(struct db *db, uint32_t i)
 static bool fails_once(struct fault fault, long n)
 {
 	char *folder = scratch_new();
-	struct errmsg err = {""}, again = {""};
+	struct errmsg err = { "" }, again = { "" };
 	bool acknowledged[WRITES], failed = false;
 	struct db *db = db_open(folder, &err);
 	long seen;
@@ -93,32 +92,32 @@ static void sweep(struct fault fault, long step, long least)
 static void test_full(void **unused)
 {
 	(void)unused;
-	sweep((struct fault){.calls = FAULT_WRITE, .error = ENOSPC, .torn = true}, 6, 6);
+	sweep((struct fault){ .calls = FAULT_WRITE, .error = ENOSPC, .torn = true }, 6, 6);
 }
 
 static void test_write(void **unused)
 {
 	(void)unused;
-	sweep((struct fault){.calls = FAULT_WRITE, .error = EIO}, 7, 7);
+	sweep((struct fault){ .calls = FAULT_WRITE, .error = EIO }, 7, 7);
 }
 
 static void test_sync(void **unused)
 {
 	(void)unused;
-	sweep((struct fault){.calls = FAULT_SYNC, .error = EIO}, 4, 4);
+	sweep((struct fault){ .calls = FAULT_SYNC, .error = EIO }, 4, 4);
 }
 
 /* New logs and tables cannot be made; a table that is made behind the writes may come too late to be met. */
 static void test_open(void **unused)
 {
 	(void)unused;
-	sweep((struct fault){.calls = FAULT_OPEN | FAULT_RENAME, .error = EMFILE}, 1, 0);
+	sweep((struct fault){ .calls = FAULT_OPEN | FAULT_RENAME, .error = EMFILE }, 1, 0);
 }
 
 static void test_missing(void **unused)
 {
 	char *folder = scratch_new();
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 
 	(void)unused;
 	assert_null(db_open_existing(folder, &err));

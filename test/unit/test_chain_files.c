@@ -1,12 +1,11 @@
 /* What lies on disk: the database, the block files, and what a node makes of damage to them. */
-#include "chain_helper.h"
-
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <signal.h>
 
 #include "chain/blockfile.h"
 #include "chain/db.h"
+#include "chain_helper.h"
 #include "util/clock.h"
 #include "util/file.h"
 #include "util/mem.h"
@@ -367,7 +366,7 @@ static void test_lost_files(void **unused)
 	helper_close(&h);
 	helper_remove(&h, "chainstate/*");
 	expect_refusal(&h);
-	expect_refusal(&h);    /* nor does the refusal leave anything that the next start would take for an index */
+	expect_refusal(&h); /* nor does the refusal leave anything that the next start would take for an index */
 	expect_after_reindex(&h, 3);
 	helper_remove(&h, "chainstate/CURRENT");
 	expect_refusal(&h);

@@ -1,7 +1,6 @@
 /* What the mempool takes, keeps, drops and hands to a template. */
-#include "chain_helper.h"
-
 #include "chain/mempool.h"
+#include "chain_helper.h"
 #include "consensus/contribution.h"
 
 /* A chain whose first `count` coinbases can be spent. */
@@ -217,7 +216,7 @@ static void test_full(void **unused)
 	helper_start(&h);
 	helper_mine(&h, 14);
 	helper_close(&h);
-	h.mempool_bytes = 1000;    /* a spend has about 111 */
+	h.mempool_bytes = 1000; /* a spend has about 111 */
 	helper_open(&h);
 	tx = spend_coinbase(&h, 1, 50000);
 	tx_txid(tx, best);
@@ -326,8 +325,8 @@ static void test_waiting_of_one_coin(void **unused)
 	helper_stop(&h);
 }
 
-/* When all places are taken, whoever has most of them gives one up for somebody who has fewer. Whose coin a block spends has
- * waited in vain. */
+/* When all places are taken, whoever has most of them gives one up for somebody who has fewer. Whose coin a block
+ * spends has waited in vain. */
 static void test_waiting_of_one_address(void **unused)
 {
 	enum { GREEDY = 1, FIRST, SECOND };

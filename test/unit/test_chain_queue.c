@@ -1,8 +1,7 @@
-/* What strangers' blocks and proofs may cost before they are executed: no disk, bounded memory, one worker an address; and
- * who is blamed when he has left. */
-#include "chain_helper.h"
-
+/* What strangers' blocks and proofs may cost before they are executed: no disk, bounded memory, one worker an address;
+ * and who is blamed when he has left. */
 #include "chain/internal.h"
+#include "chain_helper.h"
 #include "util/file.h"
 #include "util/mem.h"
 
@@ -96,7 +95,8 @@ static bool is_held(const struct helper *h, const struct helper *from, uint32_t 
 	return entry != NULL && entry->held;
 }
 
-/* However they come, what stays is what can be verified first; the rest is asked for again, and nobody else is pushed out. */
+/* However they come, what stays is what can be verified first; the rest is asked for again, and nobody else is pushed
+ * out. */
 static void test_room(void **unused)
 {
 	struct reject reject = { .reason = "" };
@@ -110,12 +110,13 @@ static void test_room(void **unused)
 	helper_start(&b);
 	helper_mine(&a, 9);
 	helper_close(&b);
-	b.held_bytes = 4 * (3 * 4096 + 4000);   /* a quarter: three small blocks with what they cost beside */
+	b.held_bytes = 4 * (3 * 4096 + 4000); /* a quarter: three small blocks with what they cost beside */
 	helper_open(&b);
 	room = chain_room(b.chain, helper_source(7));
 	assert_int_equal(room, b.held_bytes / 4);
 	for (uint32_t height = 1; height <= 9; height++)
-		assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, height)->header, NULL, &reject), CHAIN_NEW);
+		assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, height)->header, NULL, &reject),
+			CHAIN_NEW);
 	for (uint32_t height = 9; height >= 3; height--)
 		helper_feed(&b, &a, height, height);
 	for (uint32_t height = 3; height <= 9; height++)
@@ -274,8 +275,8 @@ static void expect_later(struct helper *h, const struct header *header, const st
 	assert_string_equal(reject.reason, reason);
 }
 
-/* One loose proof an address, a quarter of the places for strangers, and a worker for blocks; what there is no place for is
- * taken later, and whoever leaves takes with him what nobody has begun. */
+/* One loose proof an address, a quarter of the places for strangers, and a worker for blocks; what there is no place
+ * for is taken later, and whoever leaves takes with him what nobody has begun. */
 static void test_loose_places(void **unused)
 {
 	struct source chosen = *helper_source(99);
@@ -286,7 +287,7 @@ static void test_loose_places(void **unused)
 
 	(void)unused;
 	helper_start(&h);
-	places = (uint8_t)h.spec->k;    /* of 4k */
+	places = (uint8_t)h.spec->k; /* of 4k */
 	chosen.chosen = true;
 	header = false_loose(&h, 1);
 	assert_int_equal(chain_add_loose(h.chain, &header, helper_source(1), &reject), CHAIN_NEW);

@@ -1,17 +1,19 @@
 /* Who comes first: every pair and every load of a small world, and the records of addresses. */
-#include "unit.h"
-
 #include "chain/schedule.h"
 #include "chain/sources.h"
+#include "unit.h"
 
-enum { SMALL = 3 };   /* values of each field */
+enum { SMALL = 3 }; /* values of each field */
 
 /* The n-th of all contenders whose fields are under SMALL; orders are all different. */
 static struct contender contender(unsigned n)
 {
 	return (struct contender){
-		.proven = { .limb = { n % SMALL } }, .on_tip = n / 3 % 2, .standing = (enum standing)(n / 6 % SMALL),
-		.served = n / 18 % SMALL, .order = n,
+		.proven = { .limb = { n % SMALL } },
+		.on_tip = n / 3 % 2,
+		.standing = (enum standing)(n / 6 % SMALL),
+		.served = n / 18 % SMALL,
+		.order = n,
 	};
 }
 

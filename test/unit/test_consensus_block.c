@@ -1,21 +1,30 @@
 /* Blocks: bytes there and back, and each rule broken alone on a block that is otherwise valid. */
-#include "unit.h"
-
 #include "consensus/block.h"
 #include "consensus/contribution.h"
 #include "consensus/target.h"
 #include "crypto/hash.h"
 #include "crypto/schnorr.h"
 #include "ml/delta.h"
+#include "unit.h"
 #include "util/mem.h"
 
 enum { LOOSE = 3, NOW = 2000000 };
 
-/* Its difficulty has risen twofold twice: a ticket meets the block target at one try in 16, the share target at one in 4. */
+/* Its difficulty has risen twofold twice: a ticket meets the block target at one try in 16, the share target at one
+ * in 4. */
 static struct spec spec = {
-	.name = "unit", .hrp = "u", .genesis_time = NOW, .spacing = 60, .k = 4, .slots = 2,
+	.name = "unit",
+	.hrp = "u",
+	.genesis_time = NOW,
+	.spacing = 60,
+	.k = 4,
+	.slots = 2,
 	.train = { .model = { 16, 1, 1, 16, 32 }, .batch = 1, .iterations = 1, .lr_ppm = 1, .bench_rows = 1 },
-	.blob_min = 4096, .blob_max = 16384, .blob_budget = 20000, .burn_rate = 10, .block_weight = 40000,
+	.blob_min = 4096,
+	.blob_max = 16384,
+	.blob_budget = 20000,
+	.burn_rate = 10,
+	.block_weight = 40000,
 	.limit_bits = 0x20400000,
 };
 enum { BITS = 0x20100000, FUTURE_LIMIT = 720 };
@@ -91,7 +100,10 @@ static struct tx *make_coinbase(void)
 	set_bytes(&tx->inputs[0].script, "\x02\x41\x02", 3);
 	script_p2tr(script, key);
 	tx_add_output(tx, 50, script, sizeof script);
-	tx_add_output(tx, 0, (const uint8_t *)"\x6a\x05" "atl\x00\x01", 7);
+	tx_add_output(tx, 0,
+		(const uint8_t *)"\x6a\x05"
+				 "atl\x00\x01",
+		7);
 	return tx;
 }
 
@@ -140,11 +152,12 @@ static void assert_verdict(struct block *block, const char *reason)
 {
 	struct reject reject = { .reason = "none" };
 
-	if (!header_check(&spec, &block->header, &parent, NOW + 60, &reject) || !block_check(&spec, block, &parent, &reject)) {
+	if (!header_check(&spec, &block->header, &parent, NOW + 60, &reject) ||
+		!block_check(&spec, block, &parent, &reject)) {
 		assert_string_equal(reject.reason, reason ? reason : "none");
 		assert_int_equal(reject.code, REJECT_INVALID);
 		assert_int_equal(reject.ban_score, 100);
-	} else if (reason) {
+	} else if (reason != NULL) {
 		fail_msg("passes instead of %s", reason);
 	}
 	block_free(block);
@@ -630,12 +643,22 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_valid), cmocka_unit_test(test_header), cmocka_unit_test(test_loose),
-		cmocka_unit_test(test_loose_in_block), cmocka_unit_test(test_own_seed_in_loose),
-		cmocka_unit_test(test_loose_count), cmocka_unit_test(test_loose_model_root), cmocka_unit_test(test_coinbases),
-		cmocka_unit_test(test_weight), cmocka_unit_test(test_roots), cmocka_unit_test(test_txs),
-		cmocka_unit_test(test_contributions), cmocka_unit_test(test_empty_roots), cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_bodies), cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_valid),
+		cmocka_unit_test(test_header),
+		cmocka_unit_test(test_loose),
+		cmocka_unit_test(test_loose_in_block),
+		cmocka_unit_test(test_own_seed_in_loose),
+		cmocka_unit_test(test_loose_count),
+		cmocka_unit_test(test_loose_model_root),
+		cmocka_unit_test(test_coinbases),
+		cmocka_unit_test(test_weight),
+		cmocka_unit_test(test_roots),
+		cmocka_unit_test(test_txs),
+		cmocka_unit_test(test_contributions),
+		cmocka_unit_test(test_empty_roots),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -1,9 +1,8 @@
 /* OP_RETURN payloads: data contributions and outcomes, there and back, and malformed in every way. */
-#include "unit.h"
-
 #include "consensus/contribution.h"
 #include "consensus/spec.h"
 #include "crypto/hash.h"
+#include "unit.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 
@@ -59,9 +58,13 @@ static void test_layout(void **state)
 	buf_init(&script);
 	contribution_script(&script, &data);
 	hex_encode(hex, script.data, script.size);
-	assert_string_equal(hex, "6a4c5361746c01" /* 83 bytes */
-		"a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf" "efcdab8967452301"
-		"79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798" "034d4954" "024162");
+	assert_string_equal(hex,
+		"6a4c5361746c01" /* 83 bytes */
+		"a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
+		"efcdab8967452301"
+		"79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+		"034d4954"
+		"024162");
 	buf_clear(&script);
 }
 
@@ -71,7 +74,8 @@ static void test_round_trips(void **state)
 	assert_round_trip("MIT", "");
 	assert_round_trip("!", "A title");
 	assert_round_trip("CC-BY-SA-4.0~~~~", "1234567890123456789012345678901234567890123456789012345678901234");
-	assert_round_trip("x", "\xc2\xa0 \xdf\xbf \xe0\xa0\x80 \xed\x9f\xbf \xee\x80\x80 \xef\xbf\xbf \xf0\x90\x80\x80 \xf4\x8f\xbf\xbf");
+	assert_round_trip("x",
+		"\xc2\xa0 \xdf\xbf \xe0\xa0\x80 \xed\x9f\xbf \xee\x80\x80 \xef\xbf\xbf \xf0\x90\x80\x80 \xf4\x8f\xbf\xbf");
 }
 
 /* Replaces the licence and title part of a valid script (from byte 79 on) by raw bytes. */
@@ -106,13 +110,37 @@ static enum contribution_kind parse_with_title(const char *title)
 static void test_titles(void **state)
 {
 	static const char *const bad[] = {
-		"\x01", "a\x1f", "\n", "\t", "\x7f",                        /* control characters: C0, DEL */
-		"\xc2\x80", "\xc2\x85", "\xc2\x9f",                         /* C1 */
-		"\x80", "\xbf", "a\xffz", "\xfe", "\xf8\x88\x80\x80\x80",   /* never a first byte */
-		"\xc0\x80", "\xc1\xbf", "\xe0\x80\xaf", "\xe0\x9f\xbf", "\xf0\x80\x80\xaf", "\xf0\x8f\xbf\xbf", /* overlong */
-		"\xed\xa0\x80", "\xed\xbf\xbf", "\xed\xa0\xbd\xed\xb8\x80", /* surrogates */
-		"\xf4\x90\x80\x80", "\xf7\xbf\xbf\xbf",                     /* above 0x10ffff */
-		"\xc3", "\xe2\x82", "\xf0\x9f\x98", "\xc3(", "\xe2\x82z", "\xf0\x9f\x98z", "\xe2z\xac", /* cut short */
+		"\x01",
+		"a\x1f",
+		"\n",
+		"\t",
+		"\x7f", /* control characters: C0, DEL */
+		"\xc2\x80",
+		"\xc2\x85",
+		"\xc2\x9f", /* C1 */
+		"\x80",
+		"\xbf",
+		"a\xffz",
+		"\xfe",
+		"\xf8\x88\x80\x80\x80", /* never a first byte */
+		"\xc0\x80",
+		"\xc1\xbf",
+		"\xe0\x80\xaf",
+		"\xe0\x9f\xbf",
+		"\xf0\x80\x80\xaf",
+		"\xf0\x8f\xbf\xbf", /* overlong */
+		"\xed\xa0\x80",
+		"\xed\xbf\xbf",
+		"\xed\xa0\xbd\xed\xb8\x80", /* surrogates */
+		"\xf4\x90\x80\x80",
+		"\xf7\xbf\xbf\xbf", /* above 0x10ffff */
+		"\xc3",
+		"\xe2\x82",
+		"\xf0\x9f\x98",
+		"\xc3(",
+		"\xe2\x82z",
+		"\xf0\x9f\x98z",
+		"\xe2z\xac", /* cut short */
 		"12345678901234567890123456789012345678901234567890123456789012345",
 	};
 
@@ -130,13 +158,25 @@ static void test_licences(void **state)
 
 	(void)state;
 	assert_int_equal(parse_with_tail("\x01~\x00", 3), CONTRIBUTION_DATA);
-	assert_int_equal(parse_with_tail("\x10" "1234567890123456\x00", 18), CONTRIBUTION_DATA);
-	assert_int_equal(parse_with_tail("\x11" "12345678901234567\x00", 19), CONTRIBUTION_BAD);
+	assert_int_equal(parse_with_tail("\x10"
+					 "1234567890123456\x00",
+				 18),
+		CONTRIBUTION_DATA);
+	assert_int_equal(parse_with_tail("\x11"
+					 "12345678901234567\x00",
+				 19),
+		CONTRIBUTION_BAD);
 	assert_int_equal(parse_with_tail("\x00\x00", 2), CONTRIBUTION_BAD);
-	assert_int_equal(parse_with_tail("\x03" "a b\x00", 5), CONTRIBUTION_BAD);
+	assert_int_equal(parse_with_tail("\x03"
+					 "a b\x00",
+				 5),
+		CONTRIBUTION_BAD);
 	assert_int_equal(parse_with_tail("\x01\x7f\x00", 3), CONTRIBUTION_BAD);
 	assert_int_equal(parse_with_tail("\x01\xe9\x00", 3), CONTRIBUTION_BAD);
-	assert_int_equal(parse_with_tail("\x02" "a\x00\x00", 4), CONTRIBUTION_BAD);
+	assert_int_equal(parse_with_tail("\x02"
+					 "a\x00\x00",
+				 4),
+		CONTRIBUTION_BAD);
 	assert_false(contribution_text_is_valid(&data));
 	data = example("a b", "");
 	assert_false(contribution_text_is_valid(&data));
@@ -159,7 +199,7 @@ static void test_malformed(void **state)
 		uint8_t *cut = mem_dup(script.data, size);
 
 		assert_int_equal(parse(cut, size, NULL), CONTRIBUTION_NONE); /* the push is broken */
-		if (size > 3 + 75) { /* the push says how much there is */
+		if (size > 3 + 75) {                                         /* the push says how much there is */
 			cut[2] = (uint8_t)(size - 3);
 			assert_int_equal(parse(cut, size, NULL), CONTRIBUTION_BAD);
 		} else if (size >= 3 + 4) {
@@ -184,24 +224,55 @@ static void test_malformed(void **state)
 static void test_kinds(void **state)
 {
 	/* 75 bytes, pushed the short way and the long one. */
-	static const uint8_t direct[2 + 75] = { 0x6a, 75, 'a', 't', 'l', 2 }, longer[3 + 75] = { 0x6a, 0x4c, 75, 'a', 't', 'l', 2 };
+	static const uint8_t direct[2 + 75] = { 0x6a, 75, 'a', 't', 'l', 2 },
+					longer[3 + 75] = { 0x6a, 0x4c, 75, 'a', 't', 'l', 2 };
 
 	(void)state;
-	assert_int_equal(parse("\x6a\x04" "atl\x00", 6, NULL), CONTRIBUTION_OUTCOME);
-	assert_int_equal(parse("\x6a\x04" "atl\x01", 6, NULL), CONTRIBUTION_BAD);
-	assert_int_equal(parse("\x6a\x04" "atl\x02", 6, NULL), CONTRIBUTION_RESERVED);
-	assert_int_equal(parse("\x6a\x04" "atl\xff", 6, NULL), CONTRIBUTION_RESERVED);
-	assert_int_equal(parse("\x6a\x03" "atl", 5, NULL), CONTRIBUTION_NONE);
-	assert_int_equal(parse("\x6a\x04" "atL\x01", 6, NULL), CONTRIBUTION_NONE);
-	assert_int_equal(parse("\x6a\x05" "atl\x01", 6, NULL), CONTRIBUTION_NONE);
-	assert_int_equal(parse("\x6a\x4c\x04" "atl\x01", 7, NULL), CONTRIBUTION_NONE); /* not minimal */
+	assert_int_equal(parse("\x6a\x04"
+			       "atl\x00",
+				 6, NULL),
+		CONTRIBUTION_OUTCOME);
+	assert_int_equal(parse("\x6a\x04"
+			       "atl\x01",
+				 6, NULL),
+		CONTRIBUTION_BAD);
+	assert_int_equal(parse("\x6a\x04"
+			       "atl\x02",
+				 6, NULL),
+		CONTRIBUTION_RESERVED);
+	assert_int_equal(parse("\x6a\x04"
+			       "atl\xff",
+				 6, NULL),
+		CONTRIBUTION_RESERVED);
+	assert_int_equal(parse("\x6a\x03"
+			       "atl",
+				 5, NULL),
+		CONTRIBUTION_NONE);
+	assert_int_equal(parse("\x6a\x04"
+			       "atL\x01",
+				 6, NULL),
+		CONTRIBUTION_NONE);
+	assert_int_equal(parse("\x6a\x05"
+			       "atl\x01",
+				 6, NULL),
+		CONTRIBUTION_NONE);
+	assert_int_equal(parse("\x6a\x4c\x04"
+			       "atl\x01",
+				 7, NULL),
+		CONTRIBUTION_NONE); /* not minimal */
 	assert_int_equal(parse(direct, sizeof direct, NULL), CONTRIBUTION_RESERVED);
 	assert_int_equal(parse(longer, sizeof longer, NULL), CONTRIBUTION_NONE);
-	assert_int_equal(parse("\x6a\x4d\x04\x00" "atl\x01", 8, NULL), CONTRIBUTION_NONE);
+	assert_int_equal(parse("\x6a\x4d\x04\x00"
+			       "atl\x01",
+				 8, NULL),
+		CONTRIBUTION_NONE);
 	assert_int_equal(parse("\x6a\x4c", 2, NULL), CONTRIBUTION_NONE);
 	assert_int_equal(parse("\x6a", 1, NULL), CONTRIBUTION_NONE);
 	assert_int_equal(parse("", 0, NULL), CONTRIBUTION_NONE);
-	assert_int_equal(parse("\x51\x04" "atl\x01", 6, NULL), CONTRIBUTION_NONE);
+	assert_int_equal(parse("\x51\x04"
+			       "atl\x01",
+				 6, NULL),
+		CONTRIBUTION_NONE);
 }
 
 /* === Size and burn === */
@@ -268,7 +339,12 @@ static void assert_outcome_script(const struct outcome *outcome, const char *wan
 
 static void test_outcome(void **state)
 {
-	static const char script[] = "6a2061746c000001" "0500000000000000" "00" "0000000000000000" "02" "feffffffffffffff";
+	static const char script[] = "6a2061746c000001"
+				     "0500000000000000"
+				     "00"
+				     "0000000000000000"
+				     "02"
+				     "feffffffffffffff";
 	struct outcome outcome = { .slots = 3, .slot = { { 7, false, 5 }, { 0, true, 9 }, { 1, true, -2 } } }, back;
 	struct outcome none = { .is_void = true, .slots = 3 };
 
@@ -312,19 +388,45 @@ static void test_outcome_malformed(void **state)
 	struct outcome outcome;
 
 	(void)state;
-	assert_true(parse_outcome("6a0e61746c000001" "0500000000000000", 1, &outcome));
-	assert_false(parse_outcome("6a0e61746c000001" "0500000000000000", 2, &outcome));
-	assert_false(parse_outcome("6a0e61746c000001" "0500000000000000", 0, &outcome));
-	assert_false(parse_outcome("6a0d61746c000001" "05000000000000", 1, &outcome));
-	assert_false(parse_outcome("6a0f61746c000001" "050000000000000000", 1, &outcome));
-	assert_false(parse_outcome("6a0e61746c000003" "0500000000000000", 1, &outcome));
-	assert_false(parse_outcome("6a0e61746c000000" "0500000000000000", 1, &outcome)); /* a value without proof */
-	assert_true(parse_outcome("6a0e61746c000000" "0000000000000000", 1, &outcome));
-	assert_false(parse_outcome("6a0e61746c000001" "0100000000800000", 1, &outcome)); /* above 2^47 */
-	assert_true(parse_outcome("6a0e61746c000001" "0000000000800000", 1, &outcome));
-	assert_false(parse_outcome("6a0e61746c000001" "ffffffffff7fffff", 1, &outcome));
-	assert_true(parse_outcome("6a0e61746c000001" "000000000080ffff", 1, &outcome));
-	assert_false(parse_outcome("6a0e61746c000101" "0500000000000000", 1, &outcome)); /* void ends it */
+	assert_true(parse_outcome("6a0e61746c000001"
+				  "0500000000000000",
+		1, &outcome));
+	assert_false(parse_outcome("6a0e61746c000001"
+				   "0500000000000000",
+		2, &outcome));
+	assert_false(parse_outcome("6a0e61746c000001"
+				   "0500000000000000",
+		0, &outcome));
+	assert_false(parse_outcome("6a0d61746c000001"
+				   "05000000000000",
+		1, &outcome));
+	assert_false(parse_outcome("6a0f61746c000001"
+				   "050000000000000000",
+		1, &outcome));
+	assert_false(parse_outcome("6a0e61746c000003"
+				   "0500000000000000",
+		1, &outcome));
+	assert_false(parse_outcome("6a0e61746c000000"
+				   "0500000000000000",
+		1, &outcome)); /* a value without proof */
+	assert_true(parse_outcome("6a0e61746c000000"
+				  "0000000000000000",
+		1, &outcome));
+	assert_false(parse_outcome("6a0e61746c000001"
+				   "0100000000800000",
+		1, &outcome)); /* above 2^47 */
+	assert_true(parse_outcome("6a0e61746c000001"
+				  "0000000000800000",
+		1, &outcome));
+	assert_false(parse_outcome("6a0e61746c000001"
+				   "ffffffffff7fffff",
+		1, &outcome));
+	assert_true(parse_outcome("6a0e61746c000001"
+				  "000000000080ffff",
+		1, &outcome));
+	assert_false(parse_outcome("6a0e61746c000101"
+				   "0500000000000000",
+		1, &outcome)); /* void ends it */
 	assert_false(parse_outcome("6a0561746c0002", 0, &outcome));
 	assert_false(parse_outcome("6a0561746c0101", 0, &outcome)); /* another kind */
 	assert_false(parse_outcome("6a0461746c00", 0, &outcome));
@@ -363,10 +465,17 @@ static void test_script_p2tr(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_layout), cmocka_unit_test(test_round_trips), cmocka_unit_test(test_titles),
-		cmocka_unit_test(test_licences), cmocka_unit_test(test_malformed), cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_size_and_burn), cmocka_unit_test(test_outcome), cmocka_unit_test(test_outcome_malformed),
-		cmocka_unit_test(test_blob_root), cmocka_unit_test(test_script_p2tr),
+		cmocka_unit_test(test_layout),
+		cmocka_unit_test(test_round_trips),
+		cmocka_unit_test(test_titles),
+		cmocka_unit_test(test_licences),
+		cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_size_and_burn),
+		cmocka_unit_test(test_outcome),
+		cmocka_unit_test(test_outcome_malformed),
+		cmocka_unit_test(test_blob_root),
+		cmocka_unit_test(test_script_p2tr),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,7 @@
 /* The header: its 212 bytes, and the hashes taken over them. */
-#include "unit.h"
-
 #include "consensus/header.h"
 #include "consensus/reject.h"
+#include "unit.h"
 #include "util/bytes.h"
 
 static void fill(struct header *header)
@@ -87,7 +86,9 @@ static void test_reject(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_layout), cmocka_unit_test(test_hashes), cmocka_unit_test(test_reject),
+		cmocka_unit_test(test_layout),
+		cmocka_unit_test(test_hashes),
+		cmocka_unit_test(test_reject),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

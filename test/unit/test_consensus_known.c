@@ -1,7 +1,5 @@
 /* The known answers of doc/protocol.md section 18: every line, read from the document itself. The document's other
  * reader is test/functional/second_implementation.py. */
-#include "registry_fixture.h"
-
 #include "consensus/target.h"
 #include "consensus/verify.h"
 #include "consensus/window.h"
@@ -12,6 +10,7 @@
 #include "ml/math.h"
 #include "ml/noise.h"
 #include "ml/ops.h"
+#include "registry_fixture.h"
 #include "util/file.h"
 
 enum { PROOFS = 3 };
@@ -24,7 +23,7 @@ static const char *const keys[] = { "79be667ef9dcbbac55a06295ce870b07029bfcdb2dc
 /* A step on a chain's initial state and dataset 0, with what it goes through. */
 struct example_step {
 	uint8_t *windows, *body;
-	float loss, square; /* of the first iteration */
+	float loss, square;   /* of the first iteration */
 	uint8_t gradient[32]; /* the hash of its bits */
 };
 
@@ -68,8 +67,8 @@ static void execute(const struct spec *spec, const uint8_t seed[32], struct exam
 	const struct step_job job = { .state = state, .seed = seed, .windows = out->windows };
 
 	assert_int_equal(step_execute(worker, &job, out->body), STEP_OK);
-	assert_true(model_gradient(step_model(worker), state_theta(state), out->windows, train->batch, dither, NULL, gradient,
-		&out->loss));
+	assert_true(model_gradient(step_model(worker), state_theta(state), out->windows, train->batch, dither, NULL,
+		gradient, &out->loss));
 	out->square = math_dot16(gradient, gradient, model_count(&train->model));
 	hash_floats(gradient, model_count(&train->model), out->gradient);
 	free(gradient);
@@ -95,7 +94,9 @@ static int setup(void **state)
 	for (size_t i = 0; i < PROOFS; i++) {
 		static const uint64_t nonces[PROOFS] = { 1, 2, 4 };
 
-		proof[i] = (struct header){ .version = 1, .time = (uint32_t)regtest.genesis_time + 1, .bits = regtest.genesis.bits,
+		proof[i] = (struct header){ .version = 1,
+			.time = (uint32_t)regtest.genesis_time + 1,
+			.bits = regtest.genesis.bits,
 			.nonce = nonces[i] };
 		memcpy(proof[i].prev, regtest.genesis_id, 32);
 		memcpy(proof[i].model_root, state_root(initial), 32);
@@ -150,12 +151,30 @@ static float cosine(float x)
 	return c;
 }
 
-static float exponential(float x) { return math_exp(x); }
-static float logarithm(float x) { return math_log(x); }
-static void answer_exp(const char *arguments, char *out) { function(exponential, arguments, out); }
-static void answer_log(const char *arguments, char *out) { function(logarithm, arguments, out); }
-static void answer_sin(const char *arguments, char *out) { function(sine, arguments, out); }
-static void answer_cos(const char *arguments, char *out) { function(cosine, arguments, out); }
+static float exponential(float x)
+{
+	return math_exp(x);
+}
+static float logarithm(float x)
+{
+	return math_log(x);
+}
+static void answer_exp(const char *arguments, char *out)
+{
+	function(exponential, arguments, out);
+}
+static void answer_log(const char *arguments, char *out)
+{
+	function(logarithm, arguments, out);
+}
+static void answer_sin(const char *arguments, char *out)
+{
+	function(sine, arguments, out);
+}
+static void answer_cos(const char *arguments, char *out)
+{
+	function(cosine, arguments, out);
+}
 
 static void answer_sweep(const char *arguments, char *out)
 {
@@ -190,7 +209,8 @@ static void answer_token_loss(const char *arguments, char *out)
 	for (uint32_t j = 0; j < MODEL_VOCABULARY; j++)
 		x[j] = 64 + (float)(j * 40503 % 65536) * 0x1p-14f;
 	ops_cross_entropy(logits, window, 1, CTX, 1.0f / 96.0f, true, losses);
-	snprintf(out, ANSWER_MAX, "%08x %08x %08x", float_bits(losses[MODEL_SKIPPED]), float_bits(x[0]), float_bits(x[target]));
+	snprintf(out, ANSWER_MAX, "%08x %08x %08x", float_bits(losses[MODEL_SKIPPED]), float_bits(x[0]),
+		float_bits(x[target]));
 }
 
 /* A row of an operand. */
@@ -323,7 +343,8 @@ static void digest_step(const char *arguments, const char **rest, struct spec *s
 	execute(spec, seed, out);
 }
 
-/* main's step is left to test/functional/bench_digest.py, which reads its line too: with sanitizers it takes minutes. */
+/* main's step is left to test/functional/bench_digest.py, which reads its line too: with sanitizers it
+ * takes minutes. */
 static void answer_digest(const char *arguments, char *out)
 {
 	uint8_t digest[32];
@@ -485,8 +506,13 @@ static uint32_t variant_slot(const char *variant, size_t i, const uint8_t seed[3
 static void verify_example(const char *variant, struct verdict *verdict)
 {
 	struct spec spec = regtest; /* borrows what is regtest's */
-	struct verify_job job = { .spec = &spec, .parent = variant_parent(variant), .proof_count = PROOFS,
-		.has_v_ref = strcmp(variant, "left-out") == 0, .v_ref = regtest.v_min };
+	struct verify_job job = {
+		.spec = &spec,
+		.parent = variant_parent(variant),
+		.proof_count = PROOFS,
+		.has_v_ref = strcmp(variant, "left-out") == 0,
+		.v_ref = regtest.v_min,
+	};
 	size_t order[PROOFS] = { 0 };
 
 	if (strcmp(variant, "three-slots") == 0)
@@ -564,7 +590,8 @@ static void answer_subsidy(const char *arguments, char *out)
 	named_spec(&spec, arguments, &arguments);
 	assert_int_equal(sscanf(arguments, "%u", &height), 1);
 	snprintf(out, ANSWER_MAX, "%lld", (long long)spec_subsidy(&spec, height));
-	assert_int_equal(reward_compute_part(&spec, height) + reward_data_part(&spec, height), spec_subsidy(&spec, height));
+	assert_int_equal(reward_compute_part(&spec, height) + reward_data_part(&spec, height),
+		spec_subsidy(&spec, height));
 	spec_clear(&spec);
 }
 
@@ -597,7 +624,8 @@ static void answer_slot_pay(const char *arguments, char *out)
 static void answer_datasets(const char *arguments, char *out)
 {
 	struct contribution data[3] = { example_data(1, 70000), example_data(2, 100000), example_data(3, 200000) };
-	struct registry *registry = registry_new(&regtest); /* where a dataset can be drawn a block after its registration */
+	struct registry *registry = registry_new(
+		&regtest); /* where a dataset can be drawn a block after its registration */
 	uint32_t dataset[8];
 	uint8_t ticket[32];
 
@@ -614,10 +642,19 @@ static struct tx *make_coinbase(void)
 	struct contribution data = example_data(1, 70000);
 	struct registry *registry = registry_new(&regtest);
 	struct header loose[2] = { { 0 } };
-	struct block_outcome parent = { .outcome = { .slots = 2, .slot = { { 2, false, 5000000 }, { 1, true, -300000000 } } },
-		.dataset = { 1, 0 }, .v_ref = 4294967 };
-	struct coinbase_facts facts = { .height = 2, .fees = 1234, .miner = data.owner, .loose = loose, .loose_count = 2,
-		.registry = registry, .parent = &parent };
+	struct block_outcome parent = { .outcome = { .slots = 2,
+						.slot = { { 2, false, 5000000 }, { 1, true, -300000000 } }, },
+		.dataset = { 1, 0 },
+		.v_ref = 4294967, };
+	struct coinbase_facts facts = {
+		.height = 2,
+		.fees = 1234,
+		.miner = data.owner,
+		.loose = loose,
+		.loose_count = 2,
+		.registry = registry,
+		.parent = &parent,
+	};
 	struct tx *tx;
 
 	for (size_t i = 0; i < 2; i++)
@@ -705,16 +742,38 @@ static const struct {
 	void (*answer)(const char *arguments, char *out);
 	size_t least; /* lines of it the document has at least */
 } questions[] = {
-	{ "exp", answer_exp, 5 }, { "log", answer_log, 5 }, { "sin", answer_sin, 5 }, { "cos", answer_cos, 5 },
-	{ "sweep", answer_sweep, 4 }, { "token_loss", answer_token_loss, 2 }, { "rounded", answer_rounded, 4 },
-	{ "encode", answer_encode, 5 }, { "philox", answer_philox, 2 }, { "next_bits", answer_next_bits, 5 }, { "commitment", answer_commitment, 3 },
-	{ "initial", answer_initial, 3 }, { "genesis", answer_genesis, 3 }, { "digest", answer_digest, 4 },
-	{ "window", answer_window, 2 }, { "gradient", answer_gradient, 2 }, { "delta", answer_delta, 2 },
-	{ "seed", answer_seed, PROOFS }, { "slot", answer_slot, PROOFS }, { "step", answer_step, PROOFS },
-	{ "ticket", answer_ticket, PROOFS }, { "id", answer_id, PROOFS }, { "outcome", answer_outcome, 6 },
-	{ "losses", answer_losses, 6 }, { "state", answer_state, 7 }, { "value", answer_value, 5 }, { "block", answer_block, 3 },
-	 { "subsidy", answer_subsidy, 3 }, { "proof_worth", answer_proof_worth, 3 },
-	{ "slot_pay", answer_slot_pay, 3 }, { "datasets", answer_datasets, 1 }, { "coinbase", answer_coinbase, 1 },
+	{ "exp", answer_exp, 5 },
+	{ "log", answer_log, 5 },
+	{ "sin", answer_sin, 5 },
+	{ "cos", answer_cos, 5 },
+	{ "sweep", answer_sweep, 4 },
+	{ "token_loss", answer_token_loss, 2 },
+	{ "rounded", answer_rounded, 4 },
+	{ "encode", answer_encode, 5 },
+	{ "philox", answer_philox, 2 },
+	{ "next_bits", answer_next_bits, 5 },
+	{ "commitment", answer_commitment, 3 },
+	{ "initial", answer_initial, 3 },
+	{ "genesis", answer_genesis, 3 },
+	{ "digest", answer_digest, 4 },
+	{ "window", answer_window, 2 },
+	{ "gradient", answer_gradient, 2 },
+	{ "delta", answer_delta, 2 },
+	{ "seed", answer_seed, PROOFS },
+	{ "slot", answer_slot, PROOFS },
+	{ "step", answer_step, PROOFS },
+	{ "ticket", answer_ticket, PROOFS },
+	{ "id", answer_id, PROOFS },
+	{ "outcome", answer_outcome, 6 },
+	{ "losses", answer_losses, 6 },
+	{ "state", answer_state, 7 },
+	{ "value", answer_value, 5 },
+	{ "block", answer_block, 3 },
+	{ "subsidy", answer_subsidy, 3 },
+	{ "proof_worth", answer_proof_worth, 3 },
+	{ "slot_pay", answer_slot_pay, 3 },
+	{ "datasets", answer_datasets, 1 },
+	{ "coinbase", answer_coinbase, 1 },
 	{ "txid", answer_txid, 1 },
 };
 enum { QUESTIONS = sizeof questions / sizeof *questions };
@@ -744,7 +803,7 @@ static size_t check_line(char *line)
 static void test_document(void **state)
 {
 	const char *source = getenv("ATELIER_SRCDIR");
-	char *path = path_join(source ? source : ".", "doc/protocol.md"), *text, *line, *end, *rest;
+	char *path = path_join(source != NULL ? source : ".", "doc/protocol.md"), *text, *line, *end, *rest;
 	size_t lines[QUESTIONS] = { 0 };
 	struct errmsg err;
 	struct buf raw;

@@ -1,8 +1,7 @@
 /* The registry: registering, drawing, v_ref, quarantine, undo of random histories, and its byte forms. */
-#include "registry_fixture.h"
-
 #include "consensus/registry_state.h"
 #include "crypto/hash.h"
+#include "registry_fixture.h"
 
 static struct spec spec;
 
@@ -152,7 +151,7 @@ static void test_draw_weights(void **state)
 		first[drawn[0]]++;
 		assert_int_equal(drawn[0] + drawn[1] + drawn[2], 3); /* each once ... */
 		assert_true(drawn[0] != drawn[1] && drawn[1] != drawn[2]);
-		for (int slot = 3; slot < 16; slot++)                /* ... and the corpus fills up */
+		for (int slot = 3; slot < 16; slot++) /* ... and the corpus fills up */
 			assert_int_equal(drawn[slot], 0);
 	}
 	/* The corpus weighs 44528 of 25210352: 17.7 of 10000. The others 2 to 1. */
@@ -219,7 +218,7 @@ static void test_v_ref(void **state)
 		outcome.outcome.slot[i % 2].left_out = true; /* counts all the same */
 		apply(registry, 0, NULL, 0, &outcome);
 	}
-	useless.outcome.slot[0].value = INT64_C(1) << 40;    /* no proof */
+	useless.outcome.slot[0].value = INT64_C(1) << 40; /* no proof */
 	useless.outcome.slot[0].count = 0;
 	apply(registry, 0, NULL, 0, &useless);
 	useless = full_outcome(2, 1);
@@ -253,7 +252,8 @@ static void test_v_ref_window(void **state)
 
 	(void)state;
 	for (uint32_t height = 1; height <= 2018; height++) {
-		const struct block_outcome *own = height <= 4 ? &full : &empty, *parent = height - 1 <= 4 ? &full : &empty;
+		const struct block_outcome *own = height <= 4 ? &full : &empty,
+					   *parent = height - 1 <= 4 ? &full : &empty;
 
 		apply(registry, 0, NULL, 0, height == 1 ? NULL : parent);
 		assert_int_equal(registry_v_ref(registry, &own->outcome, &v_ref), height >= 4 && height <= 2016);
@@ -427,7 +427,8 @@ static struct block_outcome random_outcome(const struct registry *registry)
 	for (uint32_t i = 0; i < 4; i++) {
 		outcome.outcome.slot[i].count = dice(3);
 		if (outcome.outcome.slot[i].count && !outcome.outcome.is_void) {
-			outcome.outcome.slot[i].value = ((int64_t)dice(1 << 30) - (1 << 29)) * (int64_t)(1 + dice(1 << 10));
+			outcome.outcome.slot[i].value = ((int64_t)dice(1 << 30) - (1 << 29)) *
+				(int64_t)(1 + dice(1 << 10));
 			outcome.outcome.slot[i].left_out = dice(5) == 0;
 		}
 	}

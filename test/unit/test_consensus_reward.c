@@ -25,7 +25,12 @@ static void test_parts(void **state)
 
 static void test_bucket(void **state)
 {
-	static const struct { uint32_t height; int64_t bucket; size_t loose; int64_t worth, after; } cases[] = {
+	static const struct {
+		uint32_t height;
+		int64_t bucket;
+		size_t loose;
+		int64_t worth, after;
+	} cases[] = {
 		{ 1, 0, 0, 875000000, 2625000000 },
 		{ 1, 0, 3, 875000000, 0 },
 		{ 1, 0, 4, 700000000, 0 },
@@ -34,7 +39,8 @@ static void test_bucket(void **state)
 		{ 1, 10500000000, 16, 823529411, 13 },         /* 14e9 / 17 */
 		{ 1, 56000000000, 0, 875000000, 55125000000 }, /* full: nothing is added */
 		{ 1, 55000000000, 16, 875000000, 41125000000 },
-		{ 150, 56000000000, 0, 437500000, 27562500000 }, /* halved: what the smaller bucket cannot hold is lost */
+		{ 150, 56000000000, 0, 437500000,
+			27562500000 }, /* halved: what the smaller bucket cannot hold is lost */
 		{ 64 * 150, 56000000000, 3, 0, 0 },
 	};
 	struct spec spec;
@@ -44,7 +50,8 @@ static void test_bucket(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		int64_t after;
 
-		assert_true(reward_proof(&spec, cases[i].height, cases[i].bucket, cases[i].loose, &after) == cases[i].worth);
+		assert_true(reward_proof(&spec, cases[i].height, cases[i].bucket, cases[i].loose, &after) ==
+			cases[i].worth);
 		assert_true(after == cases[i].after);
 	}
 	spec_clear(&spec);
@@ -52,14 +59,17 @@ static void test_bucket(void **state)
 
 static void test_slot(void **state)
 {
-	static const struct { uint32_t count; int64_t value, v_ref, pay; } cases[] = {
-		{ 1, 1000, 1000, 375000000 },   /* half of the proofs that a slot gets on average */
+	static const struct {
+		uint32_t count;
+		int64_t value, v_ref, pay;
+	} cases[] = {
+		{ 1, 1000, 1000, 375000000 }, /* half of the proofs that a slot gets on average */
 		{ 2, 1000, 1000, 750000000 },
 		{ 5, 1000, 1000, 750000000 },
 		{ 2, 5000, 1000, 750000000 },
 		{ 2, 500, 1000, 375000000 },
 		{ 2, 333, 1000, 249750000 },
-		{ 1, 1, 7, 53571428 },          /* 750e6 * 2 * 1 / 28 = 53571428.57 */
+		{ 1, 1, 7, 53571428 }, /* 750e6 * 2 * 1 / 28 = 53571428.57 */
 		{ 2, 0, 1000, 0 },
 		{ 2, -1000, 1000, 0 },
 		{ 0, 1000, 1000, 0 },
@@ -127,7 +137,12 @@ static void example_init(struct example *e)
 	e->parent.outcome.slot[1].count = 2;
 	e->parent.outcome.slot[1].value = 4294967; /* as good as can be, but dataset 0 has no owner */
 	e->facts = (struct coinbase_facts){
-		.height = 5, .fees = 1234, .miner = miner, .loose = e->loose, .loose_count = 2, .registry = e->registry,
+		.height = 5,
+		.fees = 1234,
+		.miner = miner,
+		.loose = e->loose,
+		.loose_count = 2,
+		.registry = e->registry,
 		.parent = &e->parent,
 	};
 }
@@ -232,10 +247,21 @@ static void test_build_halving(void **state)
 
 static void test_height_push(void **state)
 {
-	static const struct { uint32_t height; const char *script; size_t size; } cases[] = {
-		{ 1, "\x01\x01", 2 }, { 16, "\x01\x10", 2 }, { 17, "\x01\x11", 2 }, { 127, "\x01\x7f", 2 },
-		{ 128, "\x02\x80\x00", 3 }, { 255, "\x02\xff\x00", 3 }, { 256, "\x02\x00\x01", 3 },
-		{ 32767, "\x02\xff\x7f", 3 }, { 32768, "\x03\x00\x80\x00", 4 }, { 0x800000, "\x04\x00\x00\x80\x00", 5 },
+	static const struct {
+		uint32_t height;
+		const char *script;
+		size_t size;
+	} cases[] = {
+		{ 1, "\x01\x01", 2 },
+		{ 16, "\x01\x10", 2 },
+		{ 17, "\x01\x11", 2 },
+		{ 127, "\x01\x7f", 2 },
+		{ 128, "\x02\x80\x00", 3 },
+		{ 255, "\x02\xff\x00", 3 },
+		{ 256, "\x02\x00\x01", 3 },
+		{ 32767, "\x02\xff\x7f", 3 },
+		{ 32768, "\x03\x00\x80\x00", 4 },
+		{ 0x800000, "\x04\x00\x00\x80\x00", 5 },
 		{ UINT32_MAX, "\x05\xff\xff\xff\xff\x00", 6 },
 	};
 	struct example e;

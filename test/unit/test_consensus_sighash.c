@@ -1,13 +1,12 @@
 /* Key-path spends against the vectors of BIP341 and of Bitcoin Core. */
-#include "unit.h"
+#include <jansson.h>
 
 #include "consensus/sighash.h"
 #include "crypto/schnorr.h"
 #include "shared.h"
+#include "unit.h"
 #include "util/bytes.h"
 #include "util/mem.h"
-
-#include <jansson.h>
 
 static json_t *parse_json(const char *text)
 {
@@ -70,7 +69,8 @@ static void check_wallet_input(struct sighash_cache *cache, const struct tx *sig
 {
 	static const uint8_t aux[32];
 	const json_t *given = json_object_get(spending, "given"), *between = json_object_get(spending, "intermediary");
-	const char *want = json_string_value(json_array_get(json_object_get(json_object_get(spending, "expected"), "witness"), 0));
+	const char *want = json_string_value(
+		json_array_get(json_object_get(json_object_get(spending, "expected"), "witness"), 0));
 	size_t input = (size_t)json_integer_value(json_object_get(given, "txinIndex"));
 	uint8_t hash_type = (uint8_t)json_integer_value(json_object_get(given, "hashType"));
 	uint8_t hash[32], signature[65] = { [64] = hash_type };
@@ -220,7 +220,7 @@ static void sign(struct tx *tx, struct sighash_cache *cache, uint8_t hash_type, 
 	assert_true(sighash_taproot(cache, 0, hash_type, annex, hash));
 	assert_true(schnorr_sign(signature, hash, secret, aux));
 	tx_set_witness(&tx->inputs[0], signature, size);
-	if (annex) {
+	if (annex != NULL) {
 		tx->inputs[0].witness = mem_realloc(tx->inputs[0].witness, 2 * sizeof(struct bytes));
 		tx->inputs[0].witness[1] = (struct bytes){ mem_dup(annex->data, annex->size), annex->size };
 		tx->inputs[0].witness_count = 2;
@@ -237,7 +237,9 @@ static const char *verdict(const struct sighash_cache *cache)
 static void test_witness_forms(void **state)
 {
 	static const uint8_t types[] = { 0x01, 0x02, 0x03, 0x81, 0x82, 0x83 };
-	struct bytes annex = { (uint8_t *)"\x50" "abc", 4 };
+	struct bytes annex = { (uint8_t *)"\x50"
+					  "abc",
+		4 };
 	struct tx_output spent[2] = { { 7, { mem_calloc(1, 34), 34 } }, { 8, { mem_calloc(1, 34), 34 } } };
 	struct tx *tx = tx_new();
 	struct sighash_cache cache;
@@ -273,7 +275,8 @@ static void test_witness_forms(void **state)
 		assert_string_equal(verdict(&cache), "bad-txns-witness");
 	}
 	for (unsigned type = 0; type < 256; type++)
-		assert_int_equal(sighash_taproot(&cache, 0, (uint8_t)type, NULL, hash), type == 0 || memchr(types, (int)type, sizeof types));
+		assert_int_equal(sighash_taproot(&cache, 0, (uint8_t)type, NULL, hash),
+			type == 0 || memchr(types, (int)type, sizeof types));
 	/* SINGLE needs an output of the input's number; ALL does not. */
 	assert_false(sighash_taproot(&cache, 1, SIGHASH_SINGLE, NULL, hash));
 	assert_false(sighash_taproot(&cache, 1, SIGHASH_SINGLE | SIGHASH_ANYONECANPAY, NULL, hash));
@@ -289,7 +292,8 @@ static void test_witness_forms(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_wallet_vectors), cmocka_unit_test(test_taproot_spends),
+		cmocka_unit_test(test_wallet_vectors),
+		cmocka_unit_test(test_taproot_spends),
 		cmocka_unit_test(test_witness_forms),
 	};
 

@@ -1,11 +1,10 @@
 /* Chain specs: the built-in ones' known answers, private ones' JSON with every kind of mistake, and windows. */
-#include "unit.h"
-
 #include "consensus/corpus.h"
 #include "consensus/spec.h"
 #include "consensus/window.h"
 #include "ml/safetensors.h"
 #include "ml/step.h"
+#include "unit.h"
 #include "util/bytes.h"
 #include "util/file.h"
 
@@ -40,7 +39,7 @@ static void test_known_answers(void **state)
 	int lines = 0;
 
 	(void)state;
-	snprintf(path, sizeof path, "%s/test/data/genesis.txt", source ? source : ".");
+	snprintf(path, sizeof path, "%s/test/data/genesis.txt", source != NULL ? source : ".");
 	buf_init(&text);
 	assert_true(file_read(path, 65536, &text, NULL));
 	all = buf_take_text(&text);
@@ -74,7 +73,8 @@ static void test_builtin(void **state)
 	assert_true(spec_subsidy(&spec, 33 * 210000) == 0);
 	assert_true(spec_subsidy(&spec, UINT32_MAX) == 0);
 	/* A step with its windows and its delta must fit small machines, several times. */
-	assert_true(step_memory(&spec.train, 1) + step_windows_size(&spec.train) + step_delta_size(&spec.train) < 200000000);
+	assert_true(step_memory(&spec.train, 1) + step_windows_size(&spec.train) + step_delta_size(&spec.train) <
+		200000000);
 	spec_clear(&spec);
 	assert_true(spec_builtin(&spec, "test"));
 	assert_int_equal(spec_future_limit(&spec), 720);
@@ -111,7 +111,8 @@ static bool parse(const char *json, struct spec *spec, struct errmsg *err)
 
 static void test_private(void **state)
 {
-	static const char json[] = "{ \"name\": \"ward7\", \"hrp\": \"wrd\", \"spacing\": 60, \"d\": 64, \"heads\": 4,"
+	static const char json[] =
+		"{ \"name\": \"ward7\", \"hrp\": \"wrd\", \"spacing\": 60, \"d\": 64, \"heads\": 4,"
 		"\"blob_min\": 5000, \"corpus\": \"ward.txt\", \"bench_bytes\": 100, \"rpc_port\": 4000 }";
 	struct spec spec, regtest;
 	uint8_t corpus[133] = { 0 };
@@ -145,7 +146,10 @@ static void test_private(void **state)
 /* Every field is committed to, but for the ports. */
 static void test_commitment(void **state)
 {
-	static const struct { const char *json; bool differs; } cases[] = {
+	static const struct {
+		const char *json;
+		bool differs;
+	} cases[] = {
 		{ "{}", false },
 		{ "{\"corpus\":\"embedded\"}", false },
 		{ "{\"p2p_port\":1}", false },
@@ -201,7 +205,9 @@ static void test_commitment(void **state)
 
 static void test_mistakes(void **state)
 {
-	static const struct { const char *json, *told; } cases[] = {
+	static const struct {
+		const char *json, *told;
+	} cases[] = {
 		{ "", "line 1" },
 		{ "[]", "object" },
 		{ "{\"k\":4,\n\"k\":4}", "line 2: duplicate object key near '\"k\"'" },
@@ -290,7 +296,7 @@ static void test_windows(void **state)
 	assert_true(spec_builtin(&spec, "regtest"));
 	ctx = spec.train.model.ctx;
 	assert_int_equal(window_step_size(&spec), 2 * 4 * 33);
-	data = malloc(ctx - 7);    /* the least there can be, and a sanitizer sees a byte more */
+	data = malloc(ctx - 7); /* the least there can be, and a sanitizer sees a byte more */
 	out = malloc(window_step_size(&spec));
 	for (uint32_t i = 0; i < ctx - 7; i++)
 		data[i] = (uint8_t)(i + 1);
@@ -453,7 +459,7 @@ static void test_initial_root(void **state)
 	(void)state;
 	assert_true(spec_builtin(&regtest, "regtest"));
 	hex_encode_reversed(root, regtest.genesis.model_root, 32);
-	snprintf(json, sizeof(json), "{ \"name\": \"regtest\", \"initial_root\": \"%s\" }", root);
+	snprintf(json, sizeof json, "{ \"name\": \"regtest\", \"initial_root\": \"%s\" }", root);
 	assert_true(spec_parse(&spec, json, strlen(json), &path, &err));
 	assert_true(spec_finish(&spec, &err));
 	assert_memory_equal(spec.genesis_id, regtest.genesis_id, 32);

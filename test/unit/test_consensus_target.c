@@ -1,10 +1,8 @@
 /* Targets: 256-bit arithmetic, the compact form with its traps, work, and ASERT against the published runs. */
-#include "unit.h"
-
-#include "shared.h"
-
 #include "consensus/spec.h"
 #include "consensus/target.h"
+#include "shared.h"
+#include "unit.h"
 #include "util/bytes.h"
 
 static struct u256 number(const char *hex)
@@ -41,11 +39,13 @@ static void test_arithmetic(void **state)
 	assert_number(u256_add(number("ffffffffffffffff"), number("1")), "10000000000000000");
 	assert_number(u256_sub(number("10000000000000000"), number("1")), "ffffffffffffffff");
 	assert_number(u256_sub(number("0"), number("1")), ONES);
-	assert_number(u256_mul_u64(a, 10, &overflow), "b60b60b60b60b569f49f49f49f49f4a968d23ba50e77e14ab41d86f059c32c96");
+	assert_number(u256_mul_u64(a, 10, &overflow),
+		"b60b60b60b60b569f49f49f49f49f4a968d23ba50e77e14ab41d86f059c32c96");
 	assert_false(overflow);
 	u256_mul_u64(a, 15, &overflow);
 	assert_true(overflow);
-	assert_number(u256_mul_u64(number(ONES), 2, NULL), "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe");
+	assert_number(u256_mul_u64(number(ONES), 2, NULL),
+		"fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe");
 	assert_number(u256_shift_left(a, 68), "edcba9876543210f0e1d2c3b4a5968778695a4b3c2d1e0f00000000000000000");
 	assert_number(u256_shift_right(a, 68), "123456789abcdef0fedcba9876543210f0e1d2c3b4a5968");
 	assert_number(u256_shift_left(a, 0), "123456789abcdef0fedcba9876543210f0e1d2c3b4a5968778695a4b3c2d1e0f");
@@ -54,7 +54,8 @@ static void test_arithmetic(void **state)
 	assert_number(u256_div(a, b), "1249249249249238ec5397829cbc14e8");
 	assert_number(u256_div(b, a), "0");
 	assert_number(u256_div(a, a), "1");
-	assert_number(u256_div(number(ONES), number("3")), "5555555555555555555555555555555555555555555555555555555555555555");
+	assert_number(u256_div(number(ONES), number("3")),
+		"5555555555555555555555555555555555555555555555555555555555555555");
 	assert_int_equal(u256_compare(a, b), 1);
 	assert_int_equal(u256_compare(b, a), -1);
 	assert_int_equal(u256_compare(a, a), 0);
@@ -71,15 +72,32 @@ static void test_compact(void **state)
 		const char *target; /* NULL: refused */
 		uint32_t again;     /* the one form it is written in */
 	} cases[] = {
-		{ 0x00000000, NULL, 0 }, { 0x00123456, NULL, 0 }, { 0x01003456, NULL, 0 }, { 0x02000056, NULL, 0 },
-		{ 0x03000000, NULL, 0 }, { 0x04000000, NULL, 0 }, { 0x20000000, NULL, 0 },         /* zero */
-		{ 0x00923456, NULL, 0 }, { 0x01803456, NULL, 0 }, { 0x04800001, NULL, 0 },
-		{ 0x01fedcba, NULL, 0 }, { 0x04923456, NULL, 0 }, { 0x20ffffff, NULL, 0 },         /* negative */
-		{ 0xff123456, NULL, 0 }, { 0x21010000, NULL, 0 }, { 0x22000100, NULL, 0 },
-		{ 0x23000001, NULL, 0 }, { 0x2200ffff, NULL, 0 }, { 0xff7fffff, NULL, 0 },         /* overflow */
-		{ 0x01123456, "12", 0x01120000 }, { 0x02123456, "1234", 0x02123400 }, { 0x03123456, "123456", 0x03123456 },
-		{ 0x04123456, "12345600", 0x04123456 }, { 0x05009234, "92340000", 0x05009234 },
-		{ 0x02008000, "80", 0x02008000 }, { 0x03000080, "80", 0x02008000 },
+		{ 0x00000000, NULL, 0 },
+		{ 0x00123456, NULL, 0 },
+		{ 0x01003456, NULL, 0 },
+		{ 0x02000056, NULL, 0 },
+		{ 0x03000000, NULL, 0 },
+		{ 0x04000000, NULL, 0 },
+		{ 0x20000000, NULL, 0 }, /* zero */
+		{ 0x00923456, NULL, 0 },
+		{ 0x01803456, NULL, 0 },
+		{ 0x04800001, NULL, 0 },
+		{ 0x01fedcba, NULL, 0 },
+		{ 0x04923456, NULL, 0 },
+		{ 0x20ffffff, NULL, 0 }, /* negative */
+		{ 0xff123456, NULL, 0 },
+		{ 0x21010000, NULL, 0 },
+		{ 0x22000100, NULL, 0 },
+		{ 0x23000001, NULL, 0 },
+		{ 0x2200ffff, NULL, 0 },
+		{ 0xff7fffff, NULL, 0 }, /* overflow */
+		{ 0x01123456, "12", 0x01120000 },
+		{ 0x02123456, "1234", 0x02123400 },
+		{ 0x03123456, "123456", 0x03123456 },
+		{ 0x04123456, "12345600", 0x04123456 },
+		{ 0x05009234, "92340000", 0x05009234 },
+		{ 0x02008000, "80", 0x02008000 },
+		{ 0x03000080, "80", 0x02008000 },
 		{ 0x1d00ffff, "ffff0000000000000000000000000000000000000000000000000000", 0x1d00ffff },
 		{ 0x20123456, "1234560000000000000000000000000000000000000000000000000000000000", 0x20123456 },
 		{ 0x2100ffff, "ffff000000000000000000000000000000000000000000000000000000000000", 0x2100ffff },
@@ -112,7 +130,8 @@ static void test_limits_and_work(void **state)
 	assert_number(target_limit(64), "400000000000000000000000000000000000000000000000000000000000000");
 	assert_number(target_share(number("1000"), 5), "5000");
 	assert_number(target_share(target_limit(4), 4), ONES);
-	assert_number(target_share(target_limit(4), 3), "c000000000000000000000000000000000000000000000000000000000000000");
+	assert_number(target_share(target_limit(4), 3),
+		"c000000000000000000000000000000000000000000000000000000000000000");
 	assert_number(target_work(target_limit(4)), "3");
 	assert_number(target_work(number("1")), "8000000000000000000000000000000000000000000000000000000000000000");
 	assert_number(target_work(number(ONES)), "1");
@@ -146,7 +165,8 @@ static size_t run(const char *name)
 			continue;
 		assert_true(target_from_compact(anchor_bits, &anchor));
 		assert_int_equal(target_to_compact(target_asert(anchor, 600, 172800, time - anchor_time,
-			height - anchor_height, limit)), bits);
+					 height - anchor_height, limit)),
+			bits);
 		count++;
 	}
 	free(text);
@@ -171,16 +191,20 @@ static void test_asert_wide(void **state)
 
 	(void)state;
 	/* Anchor times factor has more than 256 bits here: a half of it must not lose them. */
-	assert_number(target_asert(anchor, 600, 172800, 0, 287, limit), "2000000000000000000000000000000000000000000000000000000000000000");
-	assert_number(target_asert(anchor, 600, 172800, 600, 0, limit), "4000000000000000000000000000000000000000000000000000000000000000");
-	assert_number(target_asert(anchor, 600, 172800, INT64_C(600) + 172800 * 400, 0, limit), "4000000000000000000000000000000000000000000000000000000000000000");
+	assert_number(target_asert(anchor, 600, 172800, 0, 287, limit),
+		"2000000000000000000000000000000000000000000000000000000000000000");
+	assert_number(target_asert(anchor, 600, 172800, 600, 0, limit),
+		"4000000000000000000000000000000000000000000000000000000000000000");
+	assert_number(target_asert(anchor, 600, 172800, INT64_C(600) + 172800 * 400, 0, limit),
+		"4000000000000000000000000000000000000000000000000000000000000000");
 	assert_number(target_asert(number("10000"), 600, 172800, 600 + 172800 * 3, 0, limit), "80000");
 	assert_number(target_asert(anchor, 600, 172800, 600 - 172800 * 254, 0, limit), "1");
 	assert_number(target_asert(anchor, 600, 172800, 600 - 172800 * 253, 0, limit), "2");
 	assert_number(target_asert(anchor, 600, 172800, 600 - INT64_C(172800) * 5000, 0, limit), "1");
 	assert_number(target_asert(number("3"), 600, 172800, 600 + 172800 * 20, 0, limit), "300000");
 	/* As large as 256 bits hold is not too large where k is 1. */
-	assert_number(target_asert(limit, 600, 172800, 600 + 172800, 0, target_limit(1)), "8000000000000000000000000000000000000000000000000000000000000000");
+	assert_number(target_asert(limit, 600, 172800, 600 + 172800, 0, target_limit(1)),
+		"8000000000000000000000000000000000000000000000000000000000000000");
 	assert_number(target_asert(limit, 600, 172800, 600 + 172800 * 2, 0, target_limit(1)), ONES);
 	/* Half a half-life late and early: the polynomial's value at 1/2. */
 	assert_number(target_asert(number("10000"), 600, 172800, 600 + 86400, 0, limit), "16a02");
@@ -208,8 +232,12 @@ static void test_next_bits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_arithmetic), cmocka_unit_test(test_compact), cmocka_unit_test(test_limits_and_work),
-		cmocka_unit_test(test_asert_runs), cmocka_unit_test(test_asert_wide), cmocka_unit_test(test_next_bits),
+		cmocka_unit_test(test_arithmetic),
+		cmocka_unit_test(test_compact),
+		cmocka_unit_test(test_limits_and_work),
+		cmocka_unit_test(test_asert_runs),
+		cmocka_unit_test(test_asert_wide),
+		cmocka_unit_test(test_next_bits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

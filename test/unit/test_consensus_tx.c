@@ -1,8 +1,7 @@
 /* Transactions: bytes there and back, every truncation, hostile lengths, and each context-free rule broken alone. */
-#include "unit.h"
-
 #include "consensus/contribution.h"
 #include "consensus/tx.h"
+#include "unit.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 
@@ -29,7 +28,7 @@ static struct tx *parse(const uint8_t *data, size_t size)
 	reader_init(&reader, data, size);
 	tx = tx_read(&reader);
 	assert_int_equal(tx != NULL, reader.ok);
-	if (tx && !reader_done(&reader)) {
+	if (tx != NULL && !reader_done(&reader)) {
 		tx_free(tx);
 		return NULL;
 	}
@@ -99,7 +98,8 @@ static void test_known(void **state)
 	(void)state;
 	check_known(first_coinbase, "4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b",
 		"4a5e1e4baab89f3a32518a88c31bc87f618f76673e2cc77ab2127b7afdeda33b", 816);
-	check_known(bip143, "e8151a2af31c368a35053ddd4bdb285a8595c769a3ad83e0fa02314a602d4609", "c36c38370907df2324d9ce9d149d191192f338b37665a82e78e76a12c909b762", 1042);
+	check_known(bip143, "e8151a2af31c368a35053ddd4bdb285a8595c769a3ad83e0fa02314a602d4609",
+		"c36c38370907df2324d9ce9d149d191192f338b37665a82e78e76a12c909b762", 1042);
 }
 
 /* Bytes put together from pieces, all hex. */
@@ -109,15 +109,20 @@ static void assert_refused(const char *what, const char *hex)
 	uint8_t *raw = from_hex(hex, &size);
 	struct tx *tx = parse(raw, size);
 
-	if (tx)
+	if (tx != NULL)
 		fail_msg("taken: %s", what);
 	free(raw);
 }
 
 #define VERSION "02000000"
 #define ZEROS32 "0000000000000000000000000000000000000000000000000000000000000000"
-#define INPUT ZEROS32 "00000000" "00" "ffffffff"
-#define OUTPUT "0000000000000000" "00"
+#define INPUT              \
+	ZEROS32 "00000000" \
+		"00"       \
+		"ffffffff"
+#define OUTPUT             \
+	"0000000000000000" \
+	"00"
 #define LOCK "00000000"
 
 static void test_hostile(void **state)
@@ -125,13 +130,21 @@ static void test_hostile(void **state)
 	static const char *const lengths[] = { "fdffff", "fe00000002", "fe01000002", "feffffffff", "ffffffffffffffffff",
 		"ff0000000001000000", "fd0100", "fe01000000", "ff0100000000000000" };
 	static const char *const places[][2] = {
-		{ VERSION, INPUT "01" OUTPUT LOCK },                                        /* inputs */
-		{ VERSION "0001", INPUT "01" OUTPUT "0100" LOCK },                          /* inputs behind the flag */
-		{ VERSION "01" ZEROS32 "00000000", "00ffffffff" "01" OUTPUT LOCK },         /* scriptSig */
-		{ VERSION "01" INPUT, OUTPUT LOCK },                                        /* outputs */
-		{ VERSION "01" INPUT "01" "0000000000000000", "00" LOCK },                  /* script */
-		{ VERSION "0001" "01" INPUT "01" OUTPUT, "0100" LOCK },                     /* witness elements */
-		{ VERSION "0001" "01" INPUT "01" OUTPUT "01", "00" LOCK },                  /* witness element */
+		{ VERSION, INPUT "01" OUTPUT LOCK },               /* inputs */
+		{ VERSION "0001", INPUT "01" OUTPUT "0100" LOCK }, /* inputs behind the flag */
+		{ VERSION "01" ZEROS32 "00000000",
+			"00ffffffff"
+			"01" OUTPUT LOCK },          /* scriptSig */
+		{ VERSION "01" INPUT, OUTPUT LOCK }, /* outputs */
+		{ VERSION "01" INPUT "01"
+			  "0000000000000000",
+			"00" LOCK }, /* script */
+		{ VERSION "0001"
+			  "01" INPUT "01" OUTPUT,
+			"0100" LOCK }, /* witness elements */
+		{ VERSION "0001"
+			  "01" INPUT "01" OUTPUT "01",
+			"00" LOCK }, /* witness element */
 	};
 	char hex[600];
 
@@ -141,18 +154,32 @@ static void test_hostile(void **state)
 			snprintf(hex, sizeof hex, "%s%s%s", places[i][0], lengths[j], places[i][1]);
 			assert_refused(hex, hex);
 		}
-	assert_refused("no inputs", VERSION "00" "01" OUTPUT LOCK "0000000000000000000000000000000000000000");
-	assert_refused("no inputs behind the flag", VERSION "0001" "00" "01" OUTPUT LOCK);
-	assert_refused("an unknown flag", VERSION "0002" "01" INPUT "01" OUTPUT "0101aa" LOCK);
-	assert_refused("a flag of 0", VERSION "0000" "01" INPUT "01" OUTPUT "0101aa" LOCK);
-	assert_refused("a witness that is none", VERSION "0001" "01" INPUT "01" OUTPUT "00" LOCK);
+	assert_refused("no inputs",
+		VERSION "00"
+			"01" OUTPUT LOCK "0000000000000000000000000000000000000000");
+	assert_refused("no inputs behind the flag",
+		VERSION "0001"
+			"00"
+			"01" OUTPUT LOCK);
+	assert_refused("an unknown flag",
+		VERSION "0002"
+			"01" INPUT "01" OUTPUT "0101aa" LOCK);
+	assert_refused("a flag of 0",
+		VERSION "0000"
+			"01" INPUT "01" OUTPUT "0101aa" LOCK);
+	assert_refused("a witness that is none",
+		VERSION "0001"
+			"01" INPUT "01" OUTPUT "00" LOCK);
 }
 
 static void test_empty_parts(void **state)
 {
 	static const char *const whole[] = { VERSION "01" INPUT "00" LOCK, VERSION "01" INPUT "01" OUTPUT LOCK,
-		VERSION "0001" "01" INPUT "01" OUTPUT "020000" LOCK,
-		VERSION "0001" "02" INPUT INPUT "01" OUTPUT "00" "0101aa" LOCK };
+		VERSION "0001"
+			"01" INPUT "01" OUTPUT "020000" LOCK,
+		VERSION "0001"
+			"02" INPUT INPUT "01" OUTPUT "00"
+			"0101aa" LOCK };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
@@ -187,7 +214,7 @@ static void assert_check(struct tx *tx, const char *reason)
 	struct reject reject = { .reason = "none" };
 
 	if (tx_check(tx, &reject)) {
-		if (reason)
+		if (reason != NULL)
 			fail_msg("passes instead of %s", reason);
 	} else {
 		assert_string_equal(reject.reason, reason ? reason : "none");
@@ -280,7 +307,12 @@ static void test_amounts(void **state)
 
 static void test_contributions(void **state)
 {
-	static const char outcome[] = "\x6a\x05" "atl\x00\x01", data[] = "\x6a\x05" "atl\x01\x01", later[] = "\x6a\x05" "atl\x02\x01";
+	static const char outcome[] = "\x6a\x05"
+				      "atl\x00\x01",
+			  data[] = "\x6a\x05"
+				   "atl\x01\x01",
+			  later[] = "\x6a\x05"
+				    "atl\x02\x01";
 	struct tx *tx;
 
 	(void)state;
@@ -360,10 +392,16 @@ static void test_sequence_locks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_known), cmocka_unit_test(test_hostile), cmocka_unit_test(test_empty_parts),
-		cmocka_unit_test(test_inputs), cmocka_unit_test(test_outputs), cmocka_unit_test(test_amounts),
+		cmocka_unit_test(test_known),
+		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_empty_parts),
+		cmocka_unit_test(test_inputs),
+		cmocka_unit_test(test_outputs),
+		cmocka_unit_test(test_amounts),
 		cmocka_unit_test(test_contributions),
-		cmocka_unit_test(test_coinbase), cmocka_unit_test(test_final), cmocka_unit_test(test_sequence_locks),
+		cmocka_unit_test(test_coinbase),
+		cmocka_unit_test(test_final),
+		cmocka_unit_test(test_sequence_locks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

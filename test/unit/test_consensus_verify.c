@@ -1,12 +1,11 @@
-/* A block verified from end to end on a private chain small enough for a test, and everything that can be false about it.
+/* A block verified from end to end on a private chain small enough for a test, and everything that can be false about
+ * it.
  *
  * Includes verify.c and an engine that can be made faulty, so that a machine which computes wrongly can be played. */
 #include "faulty_engine.h"
-
-#include "unit.h"
-
 #include "ml/selftest.h"
 #include "ml/step.h"
+#include "unit.h"
 
 static enum step_result watched_execute(struct step *s, const struct step_job *job, uint8_t *delta);
 static struct step *watched_new(const struct train_config *config, enum engine engine, unsigned threads);
@@ -28,7 +27,7 @@ static bool watched_run(enum engine engine, struct errmsg *err);
 /* === A machine that computes wrongly === */
 
 static int reference_engines, steps_executed, steps_checked, selftests;
-static int wrong_steps;         /* the first so many of a job end with a wrong bit that is no product's */
+static int wrong_steps; /* the first so many of a job end with a wrong bit that is no product's */
 static bool fails_selftest, reference_fails_selftest;
 
 static struct step *watched_new(const struct train_config *config, enum engine engine, unsigned threads)
@@ -70,7 +69,8 @@ static uint8_t dataset[2][100];
 
 static int setup(void **state)
 {
-	static const char json[] = "{\"name\":\"tiny\",\"d\":16,\"heads\":1,\"layers\":1,\"ff\":16,\"batch\":2,\"bench_rows\":2,"
+	static const char json[] =
+		"{\"name\":\"tiny\",\"d\":16,\"heads\":1,\"layers\":1,\"ff\":16,\"batch\":2,\"bench_rows\":2,"
 		"\"bench_bytes\":1000}";
 	char *path;
 
@@ -107,7 +107,7 @@ static void assert_trust(enum engine_trust wanted, const char *words)
 	assert_int_equal(engine_trust(), wanted);
 	assert_int_equal(engine_selected(), wanted == ENGINE_TRUSTED ? ENGINE_OPENBLAS : ENGINE_REFERENCE);
 	assert_int_equal(warning_get(WARNING_ENGINE, &warning), wanted != ENGINE_TRUSTED);
-	if (words && strstr(warning.text, words) == NULL)
+	if (words != NULL && strstr(warning.text, words) == NULL)
 		fail_msg("no '%s' in: %s", words, warning.text);
 }
 
@@ -309,13 +309,13 @@ static void test_false_inputs(void **state)
 	assert_false_proof(&job, 1, "bad-proof-digest");
 	gather(proof, proof->slot);
 	forget(&job);
-	proof->seed[9] ^= 1;            /* the same windows, but the rounding is drawn from the seed too */
+	proof->seed[9] ^= 1; /* the same windows, but the rounding is drawn from the seed too */
 	assert_false_proof(&job, 1, "bad-proof-digest");
 	proof->seed[9] ^= 1;
 	forget(&job);
 	assert_valid(&job, root);
 
-	parent = job.parent;            /* started from another state */
+	parent = job.parent; /* started from another state */
 	job.parent = state_new_initial(&spec.train.model, root);
 	forget(&job);
 	assert_false_proof(&job, 0, "bad-proof-digest");
@@ -382,8 +382,8 @@ static void test_false_is_cheap(void **state)
 	verify_job_clear(&job);
 }
 
-/* Nobody is blamed for products of this machine that are wrong again and again: the reference engine has the last word, and
- * what is left of the block is computed by it alone. A false proof is still found. */
+/* Nobody is blamed for products of this machine that are wrong again and again: the reference engine has the last word,
+ * and what is left of the block is computed by it alone. A false proof is still found. */
 static void test_broken_engine(void **state)
 {
 	struct verify_job job;
@@ -408,8 +408,8 @@ static void test_broken_engine(void **state)
 	verify_job_clear(&job);
 }
 
-/* One wrong sum in one product, whichever it is: where the digest suffers, the step is executed again and found right, and the
- * engine is used no more, the miscalculation having cost nobody anything. */
+/* One wrong sum in one product, whichever it is: where the digest suffers, the step is executed again and found right,
+ * and the engine is used no more, the miscalculation having cost nobody anything. */
 static void test_engine_wrong_once(void **state)
 {
 	struct verify_job job;
@@ -434,8 +434,8 @@ static void test_engine_wrong_once(void **state)
 	verify_job_clear(&job);
 }
 
-/* One wrong sum while losses and values are measured, whichever it is: no step would tell, but the next block would be refused for
- * what it states of this one, today and after every restart. */
+/* One wrong sum while losses and values are measured, whichever it is: no step would tell, but the next block would be
+ * refused for what it states of this one, today and after every restart. */
 static void test_measured_wrong_once(void **state)
 {
 	struct verify_job job;
@@ -457,7 +457,8 @@ static void test_measured_wrong_once(void **state)
 		assert_true(found.loss_before == sound.loss_before && found.loss_after == sound.loss_after);
 		assert_memory_equal(&found.outcome, &sound.outcome, sizeof sound.outcome);
 		assert_memory_equal(state_root(found.state), state_root(sound.state), 32);
-		assert_trust(faulty.spoiled > 0 ? ENGINE_REPLACED : ENGINE_TRUSTED, faulty.spoiled > 0 ? "a product is wrong" : NULL);
+		assert_trust(faulty.spoiled > 0 ? ENGINE_REPLACED : ENGINE_TRUSTED,
+			faulty.spoiled > 0 ? "a product is wrong" : NULL);
 		harmful += faulty.spoiled;
 		state_unref(found.state);
 	} while (faulty.products > at++);

@@ -1,9 +1,9 @@
 /* Hashes, Merkle trees, Philox, key derivation and encryption, against published answers. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
 #include <cmocka.h>
 
 #include "crypto/aead.h"
@@ -14,8 +14,6 @@
 #include "crypto/wipe.h"
 #include "util/mem.h"
 #include "vectors.h"
-
-#include <pthread.h>
 
 static void test_sha256(void **state)
 {
@@ -58,8 +56,9 @@ static void test_other_digests(void **state)
 	hash160(out, key, 33); /* the public key of secret 1; the program of BIP173's example address */
 	assert_hex(out, 20, "751e76e8199196d454941c45d1b3a323f1433bd6");
 	hmac_sha512(out, "Jefe", 4, "what do ya want for nothing?", 28); /* RFC 4231, case 2 */
-	assert_hex(out, 64, "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554"
-			    "9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737");
+	assert_hex(out, 64,
+		"164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554"
+		"9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737");
 }
 
 static void test_tagged_hash(void **state)
@@ -73,7 +72,7 @@ static void test_tagged_hash(void **state)
 	sha256(prefix, "TapLeaf", 7);
 	memcpy(prefix + 32, prefix, 32);
 	memcpy(prefix + 64, "xyz", 3);
-	sha256(direct, prefix, sizeof(prefix));
+	sha256(direct, prefix, sizeof prefix);
 	tagged_hash(out, "TapLeaf", "xyz", 3);
 	assert_memory_equal(out, direct, 32);
 	sha256_init_tagged(&hash, "TapLeaf");
@@ -122,7 +121,7 @@ static void merkle_by_levels(uint8_t root[32], uint8_t (*hashes)[32], size_t cou
 			memcpy(joined + 1, hashes[i], 32);
 			if (i + 1 < count) {
 				memcpy(joined + 33, hashes[i + 1], 32);
-				sha256(hashes[i / 2], joined, sizeof(joined));
+				sha256(hashes[i / 2], joined, sizeof joined);
 			} else {
 				memmove(hashes[i / 2], hashes[i], 32);
 			}
@@ -144,12 +143,12 @@ static void test_merkle_root(void **state)
 	merkle_root(root, NULL, 0);
 	assert_hex(root, 32, "0000000000000000000000000000000000000000000000000000000000000000");
 	for (i = 0; i < 40; i++)
-		sha256(items[i], &i, sizeof(i));
+		sha256(items[i], &i, sizeof i);
 	for (count = 1; count <= 40; count++) {
 		leaf[0] = 0;
 		for (i = 0; i < count; i++) {
 			memcpy(leaf + 1, items[i], 32);
-			sha256(hashes[i], leaf, sizeof(leaf));
+			sha256(hashes[i], leaf, sizeof leaf);
 		}
 		merkle_by_levels(expected, hashes, count);
 		merkle_root(root, items[0], count);
@@ -159,7 +158,7 @@ static void test_merkle_root(void **state)
 
 static void test_merkle_pages(void **state)
 {
-	static const size_t sizes[] = {0, 1, 63, 64, 65, 127, 128, 129, 32, 1000};
+	static const size_t sizes[] = { 0, 1, 63, 64, 65, 127, 128, 129, 32, 1000 };
 	uint8_t hashes[16][32];
 	uint8_t expected[32];
 	uint8_t data[1000];
@@ -170,9 +169,9 @@ static void test_merkle_pages(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(data); i++)
+	for (i = 0; i < sizeof data; i++)
 		data[i] = (uint8_t)(i * 7);
-	for (i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+	for (i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 		memset(expected, 0, 32);
 		page[0] = 0;
 		for (count = 0; count * 64 < sizes[i]; count++) {
@@ -191,11 +190,11 @@ static void test_merkle_pages(void **state)
 static void test_philox(void **state)
 {
 	static const uint32_t cases[3][10] = {
-		{0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
-		{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0x408f276d, 0x41c83b0e,
-		 0xa20bc7c6, 0x6d5451fd},
-		{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0, 0xd16cfe09, 0x94fdcceb,
-		 0x5001e420, 0x24126ea1},
+		{ 0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8 },
+		{ 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0x408f276d, 0x41c83b0e,
+			0xa20bc7c6, 0x6d5451fd },
+		{ 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0, 0xd16cfe09, 0x94fdcceb,
+			0x5001e420, 0x24126ea1 },
 	};
 	uint32_t out[4];
 	int i;
@@ -203,7 +202,7 @@ static void test_philox(void **state)
 	(void)state;
 	for (i = 0; i < 3; i++) {
 		philox4x32(out, cases[i], cases[i] + 4);
-		assert_memory_equal(out, cases[i] + 6, sizeof(out));
+		assert_memory_equal(out, cases[i] + 6, sizeof out);
 	}
 }
 
@@ -214,22 +213,25 @@ static void test_kdf(void **state)
 	(void)state;
 	/* RFC 7914, section 12 */
 	assert_true(kdf_scrypt(out, 64, "password", (const uint8_t *)"NaCl", 4, 1024, 8, 16));
-	assert_hex(out, 64, "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162"
-			    "2eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640");
+	assert_hex(out, 64,
+		"fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162"
+		"2eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640");
 	assert_true(kdf_scrypt(out, 64, "", (const uint8_t *)"", 0, 16, 1, 1));
-	assert_hex(out, 64, "77d6576238657b203b19ca42c18a0497f16b4844e3074ae8dfdffa3fede21442"
-			    "fcd0069ded0948f8326a753a0fc81f17e8d3e0fb2e0d3628cf35e20c38d18906");
+	assert_hex(out, 64,
+		"77d6576238657b203b19ca42c18a0497f16b4844e3074ae8dfdffa3fede21442"
+		"fcd0069ded0948f8326a753a0fc81f17e8d3e0fb2e0d3628cf35e20c38d18906");
 	assert_false(kdf_scrypt(out, 64, "password", (const uint8_t *)"NaCl", 4, 1000, 8, 16));
 	assert_false(kdf_scrypt(out, 64, "password", (const uint8_t *)"NaCl", 4, 1 << 24, 8, 1));
 	assert_true(kdf_pbkdf2_sha512(out, 64, "password", (const uint8_t *)"salt", 4, 2));
-	assert_hex(out, 64, "e1d9c16aa681708a45f5c7c4e215ceb66e011a2e9f0040713f18aefdb866d53c"
-			    "f76cab2868a39b9f7840edce4fef5a82be67335c77a6068e04112754f27ccf4e");
+	assert_hex(out, 64,
+		"e1d9c16aa681708a45f5c7c4e215ceb66e011a2e9f0040713f18aefdb866d53c"
+		"f76cab2868a39b9f7840edce4fef5a82be67335c77a6068e04112754f27ccf4e");
 }
 
 static void test_aead(void **state)
 {
-	uint8_t key[32] = {0};
-	uint8_t sealed[16 + AEAD_OVERHEAD] = {0};
+	uint8_t key[32] = { 0 };
+	uint8_t sealed[16 + AEAD_OVERHEAD] = { 0 };
 	uint8_t again[16 + AEAD_OVERHEAD];
 	uint8_t plain[16];
 	size_t i;
@@ -237,25 +239,25 @@ static void test_aead(void **state)
 	(void)state;
 	/* Test case 14 of the GCM specification: all zero */
 	assert_true(hex_decode(sealed + 12, 32, "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919"));
-	memset(plain, 1, sizeof(plain));
-	assert_true(aead_open(plain, key, sealed, sizeof(sealed), NULL, 0));
+	memset(plain, 1, sizeof plain);
+	assert_true(aead_open(plain, key, sealed, sizeof sealed, NULL, 0));
 	assert_hex(plain, 16, "00000000000000000000000000000000");
 	assert_false(aead_open(plain, key, sealed, AEAD_OVERHEAD - 1, NULL, 0));
 
 	aead_seal(sealed, key, "sixteen letters!", 16, "name", 4);
 	aead_seal(again, key, "sixteen letters!", 16, "name", 4);
 	assert_memory_not_equal(sealed, again, 12);
-	assert_true(aead_open(plain, key, sealed, sizeof(sealed), "name", 4));
+	assert_true(aead_open(plain, key, sealed, sizeof sealed, "name", 4));
 	assert_memory_equal(plain, "sixteen letters!", 16);
-	assert_false(aead_open(plain, key, sealed, sizeof(sealed), "nome", 4));
+	assert_false(aead_open(plain, key, sealed, sizeof sealed, "nome", 4));
 	assert_hex(plain, 16, "00000000000000000000000000000000");
-	for (i = 0; i < sizeof(sealed); i++) {
+	for (i = 0; i < sizeof sealed; i++) {
 		sealed[i] ^= 0x10;
-		assert_false(aead_open(plain, key, sealed, sizeof(sealed), "name", 4));
+		assert_false(aead_open(plain, key, sealed, sizeof sealed, "name", 4));
 		sealed[i] ^= 0x10;
 	}
 	key[31] = 1;
-	assert_false(aead_open(plain, key, sealed, sizeof(sealed), "name", 4));
+	assert_false(aead_open(plain, key, sealed, sizeof sealed, "name", 4));
 }
 
 static void test_wipe(void **state)
@@ -271,11 +273,16 @@ static void test_wipe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sha256),	      cmocka_unit_test(test_other_digests),
-		cmocka_unit_test(test_tagged_hash),   cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_merkle_root),   cmocka_unit_test(test_merkle_pages),
-		cmocka_unit_test(test_philox),	      cmocka_unit_test(test_kdf),
-		cmocka_unit_test(test_aead),	      cmocka_unit_test(test_wipe),
+		cmocka_unit_test(test_sha256),
+		cmocka_unit_test(test_other_digests),
+		cmocka_unit_test(test_tagged_hash),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_merkle_root),
+		cmocka_unit_test(test_merkle_pages),
+		cmocka_unit_test(test_philox),
+		cmocka_unit_test(test_kdf),
+		cmocka_unit_test(test_aead),
+		cmocka_unit_test(test_wipe),
 	};
 
 	return cmocka_run_group_tests_name("hash", tests, NULL, NULL);

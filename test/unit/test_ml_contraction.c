@@ -1,8 +1,8 @@
-/* A compiler that makes one rounding of a * b + c is found out by the start-up check, whichever file it does it in. (In delta.c
- * and exact.c the products are exact, so that one rounding is as good as two.)
+/* A compiler that makes one rounding of a * b + c is found out by the start-up check, whichever file it does it in. (In
+ * delta.c and exact.c the products are exact, so that one rounding is as good as two.)
  *
- * CONTRACTED, from the makefile, is that file: it is compiled here for a processor that has the instruction, with contraction
- * allowed as by -ffp-contract=fast, and stands in for the library's. */
+ * CONTRACTED, from the makefile, is that file: it is compiled here for a processor that has the instruction, with
+ * contraction allowed as by -ffp-contract=fast, and stands in for the library's. */
 #include "ml/float.h"
 
 #if defined(__x86_64__) && defined(__clang__)
@@ -24,9 +24,8 @@
 #pragma clang attribute pop
 #endif
 
-#include "unit.h"
-
 #include "ml/selftest.h"
+#include "unit.h"
 
 /* Whether there is something to find. */
 static bool contracts(void)
@@ -44,7 +43,7 @@ static bool contracts(void)
 
 static void test_found_out(void **state)
 {
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 
 	(void)state;
 	if (!contracts())
@@ -55,7 +54,7 @@ static void test_found_out(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_found_out)};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_found_out) };
 
 	return cmocka_run_group_tests_name("ml/contraction of " CONTRACTED, tests, NULL, NULL);
 }

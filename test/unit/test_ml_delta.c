@@ -1,18 +1,16 @@
 /* The delta code and the draws it takes its noise from; the model state's bytes and root. */
-#include "ml/float.h"
-
-#include "unit.h"
-
 #include <math.h>
 
 #include "crypto/merkle.h"
 #include "ml/delta.h"
+#include "ml/float.h"
 #include "ml/noise.h"
 #include "ml/state.h"
+#include "unit.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 
-static const uint8_t seed[32] = {1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 255};
+static const uint8_t seed[32] = { 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 255 };
 
 /* ---- Draws ---- */
 
@@ -22,30 +20,28 @@ static void test_noise(void **state)
 	static const struct {
 		uint32_t counter[2], words[4], expected[4];
 	} vectors[] = {
-		{{0, 0}, {0, 0, 0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
-		{{0xffffffff, 0xffffffff},
-		 {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
-		 {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-		{{0x243f6a88, 0x85a308d3},
-		 {0xa4093822, 0x299f31d0, 0x13198a2e, 0x03707344},
-		 {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+		{ { 0, 0 }, { 0, 0, 0, 0 }, { 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8 } },
+		{ { 0xffffffff, 0xffffffff }, { 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff },
+			{ 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd } },
+		{ { 0x243f6a88, 0x85a308d3 }, { 0xa4093822, 0x299f31d0, 0x13198a2e, 0x03707344 },
+			{ 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1 } },
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
-		uint8_t key[32] = {0};
+	for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+		uint8_t key[32] = { 0 };
 		uint32_t out[4];
 
 		for (size_t j = 0; j < 4; j++)
 			write_le32(key + 4 * j, vectors[i].words[j]);
 		noise_words(key, (enum noise_domain)vectors[i].counter[1], vectors[i].counter[0], out);
-		assert_memory_equal(out, vectors[i].expected, sizeof(out));
+		assert_memory_equal(out, vectors[i].expected, sizeof out);
 	}
 }
 
 static void test_uniform(void **state)
 {
-	uint32_t hits[10] = {0}, o[4];
+	uint32_t hits[10] = { 0 }, o[4];
 
 	(void)state;
 	for (uint32_t i = 0; i < 10000; i++)
@@ -97,11 +93,11 @@ static void test_round_trip(void **state)
 	uint8_t code[16 * DELTA_BLOCK_SIZE];
 
 	(void)state;
-	assert_int_equal(delta_size(N), sizeof(code));
+	assert_int_equal(delta_size(N), sizeof code);
 	for (int i = 0; i < N; i++)
 		x[i] = (float)sin(i * 0.7) * (float)ldexp(1, -(i / DELTA_BLOCK) * 2 - 3);
 	assert_true(delta_encode(x, N, seed, code));
-	assert_true(delta_check(code, sizeof(code), N));
+	assert_true(delta_check(code, sizeof code, N));
 	delta_decode(code, 0, N, y);
 	for (int i = 0; i < N; i++) {
 		float step = ldexpf(1, (int8_t)code[i / DELTA_BLOCK * DELTA_BLOCK_SIZE]);
@@ -111,9 +107,9 @@ static void test_round_trip(void **state)
 	float part[200];
 
 	delta_decode(code, 128, 200, part);
-	assert_memory_equal(part, y + 128, sizeof(part));
+	assert_memory_equal(part, y + 128, sizeof part);
 	for (size_t i = N % DELTA_BLOCK; i < DELTA_BLOCK; i++)
-		assert_int_equal(code[sizeof(code) - DELTA_BLOCK + i], 0);
+		assert_int_equal(code[sizeof code - DELTA_BLOCK + i], 0);
 }
 
 /* Section 6 word for word, in double. */
@@ -122,8 +118,8 @@ static void test_rule(void **state)
 	enum { N = 64 * 3 };
 	float x[N];
 	uint8_t code[3 * DELTA_BLOCK_SIZE];
-	static const float tops[3] = {0x1.f8p-3f, 0x1.fap-3f, 0x1p-50f};
-	static const int exponents[3] = {-9, -8, -40};
+	static const float tops[3] = { 0x1.f8p-3f, 0x1.fap-3f, 0x1p-50f };
+	static const int exponents[3] = { -9, -8, -40 };
 
 	(void)state;
 	for (int i = 0; i < N; i++)
@@ -145,45 +141,45 @@ static void test_rule(void **state)
 
 static void test_refusals(void **state)
 {
-	float x[70] = {0};
+	float x[70] = { 0 };
 	uint8_t code[2 * DELTA_BLOCK_SIZE];
-	static const float bad[] = {126.00001f, -126.00001f, INFINITY, -INFINITY, NAN};
+	static const float bad[] = { 126.00001f, -126.00001f, INFINITY, -INFINITY, NAN };
 
 	(void)state;
 	x[69] = 126.0f;
 	assert_true(delta_encode(x, 70, seed, code));
 	assert_int_equal((int8_t)code[DELTA_BLOCK_SIZE], 0);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		x[69] = bad[i];
 		assert_false(delta_encode(x, 70, seed, code));
 	}
 	x[69] = 0;
 	assert_true(delta_encode(x, 70, seed, code));
 	assert_int_equal((int8_t)code[0], DELTA_EXPONENT_MIN);
-	assert_true(delta_check(code, sizeof(code), 70));
-	assert_false(delta_check(code, sizeof(code) - 1, 70));
-	assert_false(delta_check(code, sizeof(code), 64));
-	assert_false(delta_check(code, sizeof(code), 129));
+	assert_true(delta_check(code, sizeof code, 70));
+	assert_false(delta_check(code, sizeof code - 1, 70));
+	assert_false(delta_check(code, sizeof code, 64));
+	assert_false(delta_check(code, sizeof code, 129));
 	code[0] = 1;
-	assert_false(delta_check(code, sizeof(code), 70));
+	assert_false(delta_check(code, sizeof code, 70));
 	code[0] = (uint8_t)-41;
-	assert_false(delta_check(code, sizeof(code), 70));
+	assert_false(delta_check(code, sizeof code, 70));
 	code[0] = 0;
-	assert_true(delta_check(code, sizeof(code), 70));
+	assert_true(delta_check(code, sizeof code, 70));
 	code[DELTA_BLOCK_SIZE + 1 + 6] = 1;
-	assert_false(delta_check(code, sizeof(code), 70));
+	assert_false(delta_check(code, sizeof code, 70));
 	code[DELTA_BLOCK_SIZE + 1 + 6] = 0;
 	code[DELTA_BLOCK_SIZE + 1 + 5] = 1;
-	assert_true(delta_check(code, sizeof(code), 70));
+	assert_true(delta_check(code, sizeof code, 70));
 }
 
 /* Rounding is stochastic and fair: over many seeds the mean comes back. */
 static void test_bias(void **state)
 {
 	enum { ROUNDS = 4000 };
-	float x[64] = {0.1f, 0.0123f, -0.0071f, 0.0999f, -0.0004f}, y[64];
-	double sum[64] = {0}, step = ldexp(1, -10);
-	uint8_t code[DELTA_BLOCK_SIZE], key[32] = {0};
+	float x[64] = { 0.1f, 0.0123f, -0.0071f, 0.0999f, -0.0004f }, y[64];
+	double sum[64] = { 0 }, step = ldexp(1, -10);
+	uint8_t code[DELTA_BLOCK_SIZE], key[32] = { 0 };
 
 	(void)state;
 	for (uint32_t round = 0; round < ROUNDS; round++) {
@@ -201,7 +197,7 @@ static void test_bias(void **state)
 
 /* ---- The state ---- */
 
-static const struct model_config tiny = {.d = 16, .layers = 1, .heads = 1, .ff = 16, .ctx = 32};
+static const struct model_config tiny = { .d = 16, .layers = 1, .heads = 1, .ff = 16, .ctx = 32 };
 
 static void test_initial_state(void **state)
 {
@@ -278,18 +274,18 @@ static void test_serialised_state(void **state)
 /* Draws made at once are those made one by one, also where the index wraps. */
 static void test_many_draws(void **state)
 {
-	static const uint32_t firsts[] = {0, 16, 0xfffffff8u};
+	static const uint32_t firsts[] = { 0, 16, 0xfffffff8u };
 	uint8_t key[32];
 	uint32_t many[4 * NOISE_MANY], one[4];
 
 	(void)state;
 	for (int i = 0; i < 32; i++)
 		key[i] = (uint8_t)(200 - 7 * i);
-	for (size_t f = 0; f < sizeof(firsts) / sizeof(firsts[0]); f++) {
+	for (size_t f = 0; f < sizeof firsts / sizeof firsts[0]; f++) {
 		noise_many(key, NOISE_ROUNDING, firsts[f], many);
 		for (uint32_t i = 0; i < NOISE_MANY; i++) {
 			noise_words(key, NOISE_ROUNDING, firsts[f] + i, one);
-			assert_memory_equal(many + 4 * i, one, sizeof(one));
+			assert_memory_equal(many + 4 * i, one, sizeof one);
 		}
 	}
 }
@@ -298,10 +294,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_many_draws),
-		cmocka_unit_test(test_noise),      cmocka_unit_test(test_uniform),
-		cmocka_unit_test(test_windows),    cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_rule),       cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_bias),       cmocka_unit_test(test_initial_state),
+		cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_uniform),
+		cmocka_unit_test(test_windows),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_rule),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_bias),
+		cmocka_unit_test(test_initial_state),
 		cmocka_unit_test(test_serialised_state),
 	};
 

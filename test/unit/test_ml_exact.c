@@ -1,11 +1,9 @@
 /* Rounding to grids and exact products, against slow references in double and int64. */
-#include "ml/float.h"
-
-#include "unit.h"
-
 #include <math.h>
 
 #include "ml/exact.h"
+#include "ml/float.h"
+#include "unit.h"
 #include "util/mem.h"
 
 static uint32_t next_random(void)
@@ -80,8 +78,8 @@ static void check_rounded(const float *x, const float *y, size_t stride, size_t 
 	}
 }
 
-static const size_t sizes[] = {1, 2, 15, 16, 17, 64, 1023, 1024, 1025, 2049};
-enum { SIZES = sizeof(sizes) / sizeof(sizes[0]) };
+static const size_t sizes[] = { 1, 2, 15, 16, 17, 64, 1023, 1024, 1025, 2049 };
+enum { SIZES = sizeof sizes / sizeof sizes[0] };
 
 static size_t chunks(size_t k)
 {
@@ -98,7 +96,7 @@ static bool round_rows(const float *x, size_t rows, size_t cols, float *y)
 	void *memory = mem_align(exact_operand_size(rows, cols));
 	struct exact_operand operand = exact_rows(ENGINE_OPENBLAS, x, rows, cols, memory);
 
-	if (operand.values)
+	if (operand.values != NULL)
 		memcpy(y, operand.values, rows * cols * sizeof(float));
 	free(memory);
 	return operand.values;
@@ -109,7 +107,7 @@ static bool round_columns(const float *x, size_t rows, size_t cols, float *y)
 	void *memory = mem_align(exact_operand_size(rows, cols));
 	struct exact_operand operand = exact_columns(ENGINE_OPENBLAS, x, rows, cols, memory);
 
-	if (operand.values)
+	if (operand.values != NULL)
 		memcpy(y, operand.values, rows * cols * sizeof(float));
 	free(memory);
 	return operand.values;
@@ -143,7 +141,7 @@ static void test_columns(void **state)
 			for (size_t j = 0; j < cols; j++)
 				for (size_t first = 0; first < rows; first += EXACT_CHUNK)
 					check_rounded(x + first * cols + j, y + first * cols + j, cols,
-						      chunk_size(rows, first));
+						chunk_size(rows, first));
 			free(x);
 			free(y);
 		}
@@ -175,7 +173,7 @@ static void check_parts(enum engine engine, size_t rows, size_t cols)
 	found = exact_part(engine, x + FIRST * cols + LEFT, cols, rows - FIRST, width, largest + LEFT, parts);
 	for (size_t i = 0; i < rows - FIRST; i++)
 		assert_memory_equal((const char *)found.values + i * found.ld * element,
-				    (const char *)expected.values + ((i + FIRST) * expected.ld + LEFT) * element, width * element);
+			(const char *)expected.values + ((i + FIRST) * expected.ld + LEFT) * element, width * element);
 	if (element == 1)
 		assert_memory_equal(found.grids, expected.grids + LEFT, width * sizeof(float));
 	free(x);
@@ -199,8 +197,8 @@ static void test_parts(void **state)
 /* One row of 20 values with `top` as its largest. */
 static bool rounds(float top, float *out)
 {
-	float x[20] = {0}, columns[20];
-	int32_t largest[20] = {0};
+	float x[20] = { 0 }, columns[20];
+	int32_t largest[20] = { 0 };
 	void *memory = mem_align(exact_operand_size(20, 20));
 
 	x[7] = top;
@@ -237,7 +235,7 @@ static void test_limits(void **state)
 	assert_false(rounds(float_from_bits(0x7f800001), y));
 
 	/* The floor: below 2^-57 the grid stays 2^-63, so that products of grids stay normal. */
-	float tiny[3] = {0x1p-60f, 0x1.8p-63f, 0x1p-64f}, rounded[3];
+	float tiny[3] = { 0x1p-60f, 0x1.8p-63f, 0x1p-64f }, rounded[3];
 
 	assert_true(round_rows(tiny, 1, 3, rounded));
 	assert_true(rounded[0] == 0x1p-60f && rounded[1] == 0x1p-62f && rounded[2] == 0.0f);
@@ -246,8 +244,8 @@ static void test_limits(void **state)
 static void test_ties(void **state)
 {
 	/* 64 is the largest, so the grid is 1: halves go to even; 127.5 would be 128 and raises the grid to 2. */
-	float x[6] = {64.0f, 0.5f, 1.5f, -2.5f, -0.5f, 3.5f}, y[6];
-	float raised[4] = {127.5f, 1.0f, 3.0f, -5.0f};
+	float x[6] = { 64.0f, 0.5f, 1.5f, -2.5f, -0.5f, 3.5f }, y[6];
+	float raised[4] = { 127.5f, 1.0f, 3.0f, -5.0f };
 
 	(void)state;
 	assert_true(round_rows(x, 1, 6, y));
@@ -293,10 +291,12 @@ static float *transposed(const float *x, size_t rows, size_t cols)
 }
 
 /* The operand of x [rows][k], lying either way, in the engine's form. */
-static struct exact_operand operand(enum engine engine, const float *x, size_t rows, size_t k, bool across, void *memory)
+static struct exact_operand operand(enum engine engine, const float *x, size_t rows, size_t k, bool across,
+	void *memory)
 {
 	float *t = transposed(x, rows, k);
-	struct exact_operand result = across ? exact_columns(engine, t, k, rows, memory) : exact_rows(engine, x, rows, k, memory);
+	struct exact_operand result = across ? exact_columns(engine, t, k, rows, memory) :
+					       exact_rows(engine, x, rows, k, memory);
 
 	free(t);
 	assert_non_null(result.values);
@@ -305,7 +305,7 @@ static struct exact_operand operand(enum engine engine, const float *x, size_t r
 
 /* All four ways the operands may lie in memory. A chunk may come in parts, and the sum may be added. */
 static void check_engine(enum engine engine, const float *a, const float *b, size_t m, size_t n, size_t k,
-			 const float *expected)
+	const float *expected)
 {
 	size_t bytes = m * n * sizeof(float), ldy = n + 3;
 	float *y = mem_align(m * ldy * sizeof(float));
@@ -315,8 +315,15 @@ static void check_engine(enum engine engine, const float *a, const float *b, siz
 	for (int way = 0; way < 16; way++) {
 		bool at = way & 1, bt = way & 2, parts = way & 4, add = way & 8;
 		struct exact_product p = {
-			.m = m, .n = n, .k = k, .a_transposed = at, .b_transposed = bt, .y = y, .ldy = ldy,
-			.a = operand(engine, a, m, k, at, memory_a), .b = operand(engine, b, n, k, bt, memory_b),
+			.m = m,
+			.n = n,
+			.k = k,
+			.a_transposed = at,
+			.b_transposed = bt,
+			.y = y,
+			.ldy = ldy,
+			.a = operand(engine, a, m, k, at, memory_a),
+			.b = operand(engine, b, n, k, bt, memory_b),
 		};
 		size_t element = engine_form(engine) == ENGINE_INTEGERS ? 1 : sizeof(float), half = k / 2;
 
@@ -360,10 +367,10 @@ static void check_product(const float *a, const float *b, size_t m, size_t n, si
 
 static void test_products(void **state)
 {
-	static const size_t ks[] = {1, 3, 16, 255, 1023, 1024, 1025, 2049};
+	static const size_t ks[] = { 1, 3, 16, 255, 1023, 1024, 1025, 2049 };
 
 	(void)state;
-	for (size_t s = 0; s < sizeof(ks) / sizeof(ks[0]); s++) {
+	for (size_t s = 0; s < sizeof ks / sizeof ks[0]; s++) {
 		size_t m = 1 + next_random() % 40, n = 1 + next_random() % 40, k = ks[s];
 		float *a = awkward_matrix(m * k), *b = awkward_matrix(n * k);
 
@@ -399,15 +406,17 @@ static void test_extreme_products(void **state)
 
 /* === Dither === */
 
-/* Values of a hundredth of a step survive on average, about a quarter of the zeros become a step, and the words say which. */
+/* Values of a hundredth of a step survive on average, about a quarter of the zeros become a step, and the words say
+ * which. */
 static void test_dither(void **state)
 {
 	enum { COUNT = 1 << 17 };
 	const float step = 0x1p-10f;
 	float *x = mem_align(COUNT * sizeof(float));
-	uint32_t *noise = mem_alloc(COUNT * sizeof(*noise));
-	uint32_t known[] = {0x80000000, 0x80010000, 0x00008001, 0xffff0000, 0x0000ffff, 0x12341234, 0x80000001, 0x7fffffff};
-	const int want[] = {0, 1, -1, 1, -1, 0, 0, 0};
+	uint32_t *noise = mem_alloc(COUNT * sizeof *noise);
+	uint32_t known[] = { 0x80000000, 0x80010000, 0x00008001, 0xffff0000, 0x0000ffff, 0x12341234, 0x80000001,
+		0x7fffffff };
+	const int want[] = { 0, 1, -1, 1, -1, 0, 0, 0 };
 
 	(void)state;
 	for (uint32_t i = 0; i < COUNT; i++)
@@ -429,9 +438,9 @@ static void test_dither(void **state)
 		if (percent == 0)
 			assert_true(moved > 0.24 * COUNT && moved < 0.26 * COUNT);
 	}
-	memset(x, 0, sizeof(known) / sizeof(known[0]) * sizeof(float));
-	exact_dither(x, known, sizeof(known) / sizeof(known[0]), 127 * step);
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+	memset(x, 0, sizeof known / sizeof known[0] * sizeof(float));
+	exact_dither(x, known, sizeof known / sizeof known[0], 127 * step);
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 		assert_true(x[i] == (float)want[i] * step);
 	free(x);
 	free(noise);
@@ -440,9 +449,14 @@ static void test_dither(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),   cmocka_unit_test(test_columns),  cmocka_unit_test(test_parts),
-		cmocka_unit_test(test_limits), cmocka_unit_test(test_ties),     cmocka_unit_test(test_products),
-		cmocka_unit_test(test_extreme_products), cmocka_unit_test(test_dither),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_columns),
+		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_ties),
+		cmocka_unit_test(test_products),
+		cmocka_unit_test(test_extreme_products),
+		cmocka_unit_test(test_dither),
 	};
 
 	engine_init(1);

@@ -1,13 +1,11 @@
 /* Checked steps: a sound engine passes, and whichever product of a step is wrong in one place, the step says so.
  *
  * Includes freivalds.c, to see and to choose its random vectors. */
-#include "faulty_engine.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "faulty_engine.h"
 #include "unit.h"
-
 #include "util/random.h"
 
 static void chosen_bytes(void *out, size_t size);
@@ -22,8 +20,8 @@ static void chosen_bytes(void *out, size_t size);
 
 /* === Randomness === */
 
-static size_t drawn;      /* bytes, since it was zeroed */
-static bool all_alike;    /* they are zeros */
+static size_t drawn;   /* bytes, since it was zeroed */
+static bool all_alike; /* they are zeros */
 
 static void chosen_bytes(void *out, size_t size)
 {
@@ -35,14 +33,23 @@ static void chosen_bytes(void *out, size_t size)
 
 /* === Steps === */
 
-/* Products longer and wider than a chunk, two chunks of tokens of which the second is not full, rows of W in several parts. */
+/* Products longer and wider than a chunk, two chunks of tokens of which the second is not full, rows of W in several
+ * parts. */
 static const struct train_config large = {
-	.model = {.d = 32, .layers = 1, .heads = 2, .ff = 1056, .ctx = 32},
-	.batch = 40, .iterations = 1, .lr_ppm = 500, .wd_ppm = 10000, .bench_rows = 1,
+	.model = { .d = 32, .layers = 1, .heads = 2, .ff = 1056, .ctx = 32 },
+	.batch = 40,
+	.iterations = 1,
+	.lr_ppm = 500,
+	.wd_ppm = 10000,
+	.bench_rows = 1,
 };
 static const struct train_config small = {
-	.model = {.d = 48, .layers = 2, .heads = 3, .ff = 80, .ctx = 32},
-	.batch = 11, .iterations = 1, .lr_ppm = 500, .wd_ppm = 10000, .bench_rows = 1,
+	.model = { .d = 48, .layers = 2, .heads = 3, .ff = 80, .ctx = 32 },
+	.batch = 11,
+	.iterations = 1,
+	.lr_ppm = 500,
+	.wd_ppm = 10000,
+	.bench_rows = 1,
 };
 
 struct fixture {
@@ -53,11 +60,11 @@ struct fixture {
 	uint8_t *windows, *expected, *delta;
 };
 
-static const uint8_t seed[32] = {7};
+static const uint8_t seed[32] = { 7 };
 
 static enum step_result execute(struct fixture *f, bool checked)
 {
-	struct step_job job = {.state = f->state, .seed = seed, .windows = f->windows, .checked = checked};
+	struct step_job job = { .state = f->state, .seed = seed, .windows = f->windows, .checked = checked };
 
 	return step_execute(f->step, &job, f->delta);
 }
@@ -66,15 +73,19 @@ static void set_up(struct fixture *f, const struct train_config *config, enum en
 {
 	uint8_t text[3000];
 
-	for (size_t i = 0; i < sizeof(text); i++)
+	for (size_t i = 0; i < sizeof text; i++)
 		text[i] = (uint8_t)(i * 7 + i / 11 * 3);
 	*f = (struct fixture){
-		.config = config, .engine = engine, .state = state_new_initial(&config->model, seed),
-		.step = step_new(config, engine, threads), .windows = mem_alloc(step_windows_size(config)),
-		.expected = mem_alloc(step_delta_size(config)), .delta = mem_alloc(step_delta_size(config)),
+		.config = config,
+		.engine = engine,
+		.state = state_new_initial(&config->model, seed),
+		.step = step_new(config, engine, threads),
+		.windows = mem_alloc(step_windows_size(config)),
+		.expected = mem_alloc(step_delta_size(config)),
+		.delta = mem_alloc(step_delta_size(config)),
 	};
-	noise_gather(seed, NOISE_WINDOW, (size_t)config->iterations * config->batch, text, sizeof(text), config->model.ctx,
-		     f->windows);
+	noise_gather(seed, NOISE_WINDOW, (size_t)config->iterations * config->batch, text, sizeof text,
+		config->model.ctx, f->windows);
 	engine_fault(FAULT_LAST_BIT, SIZE_MAX, SIZE_MAX);
 	faulty.reference = true;
 	assert_int_equal(execute(f, false), STEP_OK);
@@ -97,13 +108,13 @@ static bool as_expected(const struct fixture *f)
 
 /* === Tests === */
 
-static const enum engine engines[] = {ENGINE_OPENBLAS, ENGINE_REFERENCE, ENGINE_ONEDNN};
-enum { ENGINES = sizeof(engines) / sizeof(engines[0]) };
+static const enum engine engines[] = { ENGINE_OPENBLAS, ENGINE_REFERENCE, ENGINE_ONEDNN };
+enum { ENGINES = sizeof engines / sizeof engines[0] };
 
 /* The check finds nothing in a sound engine and changes nothing; after a checked step the next is not checked. */
 static void test_sound(void **state)
 {
-	const struct train_config *configs[] = {&small, &large};
+	const struct train_config *configs[] = { &small, &large };
 	struct fixture f;
 
 	(void)state;
@@ -121,8 +132,8 @@ static void test_sound(void **state)
 	}
 }
 
-/* One wrong sum in any product of the step: forward, back and of gradients. Unless what is added to it, as to a gradient's
- * sum over some of the tokens, rounds the fault away. */
+/* One wrong sum in any product of the step: forward, back and of gradients. Unless what is added to it, as to a
+ * gradient's sum over some of the tokens, rounds the fault away. */
 static void check_fault(struct fixture *f, enum fault fault, size_t products, size_t stride)
 {
 	size_t found = 0, spoiled = 0;
@@ -133,7 +144,8 @@ static void check_fault(struct fixture *f, enum fault fault, size_t products, si
 		enum step_result result = execute(f, true);
 
 		if (result == STEP_MISCALCULATED ? faulty.spoiled == 0 : result != STEP_OK || !as_expected(f))
-			fail_msg("%s: fault %d in product %zu of %zu: result %d", engine_name(f->engine), fault, at, products, result);
+			fail_msg("%s: fault %d in product %zu of %zu: result %d", engine_name(f->engine), fault, at,
+				products, result);
 		found += result == STEP_MISCALCULATED;
 		spoiled += faulty.spoiled;
 	}
@@ -162,7 +174,8 @@ static void test_faults(void **state)
 	tear_down(&f);
 }
 
-/* What no check looks at is not noticed, or is a result by protocol: then the miscalculation is somebody else's to find. */
+/* What no check looks at is not noticed, or is a result by protocol: then the miscalculation is somebody else's to
+ * find. */
 static void test_unchecked(void **state)
 {
 	struct fixture f;
@@ -176,7 +189,8 @@ static void test_unchecked(void **state)
 	tear_down(&f);
 }
 
-/* The vectors are the operating system's random bytes, others in every step: with zeros instead nothing would be found. */
+/* The vectors are the operating system's random bytes, others in every step: with zeros instead nothing would
+ * be found. */
 static void test_randomness(void **state)
 {
 	const size_t widest = 256; /* of small */

@@ -1,19 +1,21 @@
 /* Sampling text: a model that learned a pattern goes on with it, and the options do what they say. */
-#include "ml/float.h"
-
-#include "unit.h"
-
 #include <math.h>
 
 #include "ml/delta.h"
+#include "ml/float.h"
 #include "ml/generate.h"
 #include "ml/noise.h"
 #include "ml/step.h"
+#include "unit.h"
 #include "util/mem.h"
 
 static const struct train_config config = {
-	.model = {.d = 64, .layers = 2, .heads = 2, .ff = 96, .ctx = 64},
-	.batch = 8, .iterations = 120, .lr_ppm = 8000, .wd_ppm = 10000, .bench_rows = 1,
+	.model = { .d = 64, .layers = 2, .heads = 2, .ff = 96, .ctx = 64 },
+	.batch = 8,
+	.iterations = 120,
+	.lr_ppm = 8000,
+	.wd_ppm = 10000,
+	.bench_rows = 1,
 };
 
 static const char pattern[] = "abcdefghij0123456789";
@@ -24,18 +26,18 @@ static struct state *trained;
 static int set_up(void **state)
 {
 	size_t n = model_count(&config.model);
-	uint8_t key[32] = {1}, dataset[4000];
+	uint8_t key[32] = { 1 }, dataset[4000];
 	uint8_t *windows = mem_alloc(step_windows_size(&config)), *delta = mem_alloc(step_delta_size(&config));
 	struct state *initial = state_new_initial(&config.model, key);
 	struct step *step = step_new(&config, ENGINE_OPENBLAS, 1);
-	struct step_job job = {.state = initial, .seed = key, .windows = windows};
+	struct step_job job = { .state = initial, .seed = key, .windows = windows };
 	float *theta = mem_align(n * sizeof(float));
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(dataset); i++)
+	for (size_t i = 0; i < sizeof dataset; i++)
 		dataset[i] = (uint8_t)pattern[i % 20];
-	noise_gather(key, NOISE_WINDOW, (size_t)config.iterations * config.batch, dataset, sizeof(dataset), config.model.ctx,
-		     windows);
+	noise_gather(key, NOISE_WINDOW, (size_t)config.iterations * config.batch, dataset, sizeof dataset,
+		config.model.ctx, windows);
 	assert_int_equal(step_execute(step, &job, delta), STEP_OK);
 	delta_decode(delta, 0, n, theta);
 	for (size_t i = 0; i < n; i++)
@@ -58,19 +60,19 @@ static int tear_down(void **state)
 /* The likeliest bytes go on with the pattern, far beyond the context. */
 static void test_continues(void **state)
 {
-	struct generate_options options = {0};
+	struct generate_options options = { 0 };
 	uint8_t out[300];
 
 	(void)state;
-	assert_int_equal(generate_text(trained, (const uint8_t *)pattern, 20, &options, out, sizeof(out)), sizeof(out));
-	for (size_t i = 0; i < sizeof(out); i++)
+	assert_int_equal(generate_text(trained, (const uint8_t *)pattern, 20, &options, out, sizeof out), sizeof out);
+	for (size_t i = 0; i < sizeof out; i++)
 		assert_int_equal(out[i], pattern[i % 20]);
 	/* A prompt longer than the context: its end counts. */
 	uint8_t prompt[205];
 
-	for (size_t i = 0; i < sizeof(prompt); i++)
+	for (size_t i = 0; i < sizeof prompt; i++)
 		prompt[i] = (uint8_t)pattern[i % 20];
-	assert_int_equal(generate_text(trained, prompt, sizeof(prompt), &options, out, 20), 20);
+	assert_int_equal(generate_text(trained, prompt, sizeof prompt, &options, out, 20), 20);
 	for (size_t i = 0; i < 20; i++)
 		assert_int_equal(out[i], pattern[(i + 5) % 20]);
 }
@@ -87,14 +89,14 @@ static int likeliest(const struct logits *logits)
 /* As much of a prompt counts as the context holds, and not a byte less. */
 static void test_whole_context(void **state)
 {
-	struct generate_options options = {0};
-	uint8_t key[32] = {2}, prompt[65], out;
+	struct generate_options options = { 0 };
+	uint8_t key[32] = { 2 }, prompt[65], out;
 	struct state *random = state_new_initial(&config.model, key);
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(prompt); i++)
+	for (size_t i = 0; i < sizeof prompt; i++)
 		prompt[i] = (uint8_t)(i * i * 37);
-	for (size_t size = 1; size <= sizeof(prompt); size++) {
+	for (size_t size = 1; size <= sizeof prompt; size++) {
 		size_t used = size <= 64 ? size : 32;
 		struct logits logits;
 
@@ -107,26 +109,27 @@ static void test_whole_context(void **state)
 
 static void test_options(void **state)
 {
-	struct generate_options hot = {.temperature = 100, .seed = 1}, other = hot, top = {.temperature = 100, .top_k = 1};
+	struct generate_options hot = { .temperature = 100, .seed = 1 }, other = hot,
+				top = { .temperature = 100, .top_k = 1 };
 	uint8_t first[200], second[200];
 	size_t outside = 0;
 
 	(void)state;
-	generate_text(trained, NULL, 0, &hot, first, sizeof(first));
-	generate_text(trained, NULL, 0, &hot, second, sizeof(second));
-	assert_memory_equal(first, second, sizeof(first));
+	generate_text(trained, NULL, 0, &hot, first, sizeof first);
+	generate_text(trained, NULL, 0, &hot, second, sizeof second);
+	assert_memory_equal(first, second, sizeof first);
 	other.seed = 2;
-	generate_text(trained, NULL, 0, &other, second, sizeof(second));
-	assert_memory_not_equal(first, second, sizeof(first));
+	generate_text(trained, NULL, 0, &other, second, sizeof second);
+	assert_memory_not_equal(first, second, sizeof first);
 	/* So hot, any byte may come; but not with only the likeliest allowed. */
-	for (size_t i = 0; i < sizeof(first); i++)
+	for (size_t i = 0; i < sizeof first; i++)
 		outside += strchr(pattern, first[i]) == NULL;
 	assert_true(outside > 100);
 	generate_text(trained, (const uint8_t *)pattern, 20, &top, first, 40);
 	assert_memory_equal(first, pattern, 20);
 	/* With three allowed, three different bytes come, whatever the temperature. */
 	top.top_k = 3;
-	bool seen[256] = {0};
+	bool seen[256] = { 0 };
 	size_t kinds = 0;
 
 	for (top.seed = 0; top.seed < 200; top.seed++) {
@@ -140,11 +143,11 @@ static void test_options(void **state)
 static void test_cancel(void **state)
 {
 	atomic_bool cancel = true;
-	struct generate_options options = {.cancel = &cancel};
+	struct generate_options options = { .cancel = &cancel };
 	uint8_t out[10];
 
 	(void)state;
-	assert_int_equal(generate_text(trained, NULL, 0, &options, out, sizeof(out)), 0);
+	assert_int_equal(generate_text(trained, NULL, 0, &options, out, sizeof out), 0);
 }
 
 int main(void)

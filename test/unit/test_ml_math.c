@@ -1,9 +1,7 @@
 /* The polynomials against libm in double, the sums against their written-down order, and what NaN does. */
 #include "ml/float.h"
-
-#include "unit.h"
-
 #include "ml/math.h"
+#include "unit.h"
 
 /* Distance in units of the last place of the expected value. */
 static double ulps(float found, double expected)
@@ -42,7 +40,8 @@ static void test_exp_many(void **state)
 			x[i] = i == 7 ? NAN : ((float)i - 50.0f) * 1.9f;
 		math_exp_many(x, n);
 		for (size_t i = 0; i < n; i++)
-			assert_true(i == 7 ? isnan(x[i]) : float_bits(x[i]) == float_bits(math_exp(((float)i - 50.0f) * 1.9f)));
+			assert_true(i == 7 ? isnan(x[i]) :
+					     float_bits(x[i]) == float_bits(math_exp(((float)i - 50.0f) * 1.9f)));
 	}
 }
 
@@ -80,7 +79,7 @@ static void test_sincos(void **state)
 
 static float fold_by_hand(const float *x, size_t n)
 {
-	float lane[16] = {0};
+	float lane[16] = { 0 };
 
 	for (size_t i = 0; i < n; i++)
 		lane[i % 16] += x[i];
@@ -92,7 +91,7 @@ static float fold_by_hand(const float *x, size_t n)
 
 static void test_sums(void **state)
 {
-	float x[100], y[100], product[100], lane[16] = {0};
+	float x[100], y[100], product[100], lane[16] = { 0 };
 
 	(void)state;
 	for (int i = 0; i < 100; i++) {
@@ -130,8 +129,12 @@ static void test_max(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_exp),  cmocka_unit_test(test_exp_many), cmocka_unit_test(test_log), cmocka_unit_test(test_sincos),
-		cmocka_unit_test(test_sums), cmocka_unit_test(test_max),
+		cmocka_unit_test(test_exp),
+		cmocka_unit_test(test_exp_many),
+		cmocka_unit_test(test_log),
+		cmocka_unit_test(test_sincos),
+		cmocka_unit_test(test_sums),
+		cmocka_unit_test(test_max),
 	};
 
 	return cmocka_run_group_tests_name("ml/math", tests, NULL, NULL);

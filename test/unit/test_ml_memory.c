@@ -1,9 +1,7 @@
 /* What a step takes: all of its memory when it is made, as much as it says, and nothing while it runs.
  *
- * This program stands in front of the C library's allocator and of mmap, for itself and for every library it has loaded, and
- * counts calls by who makes them: this program's own code, which src/ml is part of, or a library. */
-#include "unit.h"
-
+ * This program stands in front of the C library's allocator and of mmap, for itself and for every library it has
+ * loaded, and counts calls by who makes them: this program's own code, which src/ml is part of, or a library. */
 #include <malloc.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -12,6 +10,7 @@
 #include "ml/noise.h"
 #include "ml/selftest.h"
 #include "ml/step.h"
+#include "unit.h"
 #include "util/mem.h"
 
 /* Sanitizers stand there themselves. */
@@ -49,7 +48,7 @@ static void need_counting(void)
 static struct counts end_counting(void)
 {
 	counting = false;
-	return (struct counts){own, own_bytes, libraries};
+	return (struct counts){ own, own_bytes, libraries };
 }
 
 #if CAN_COUNT
@@ -151,11 +150,18 @@ static void test_counting(void **state)
 
 /* === Steps === */
 
-/* Two chunks of tokens in a minibatch, of which the second is not full; products longer than a chunk; more than one layer. */
+/* Two chunks of tokens in a minibatch, of which the second is not full; products longer than a chunk; more than one
+ * layer. */
 static const struct train_config config = {
-	.model = {.d = 32, .layers = 2, .heads = 2, .ff = 1056, .ctx = 32},
-	.batch = 40, .iterations = 1, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
-	.gate_ppm = 1050000, .bench_rows = 2,
+	.model = { .d = 32, .layers = 2, .heads = 2, .ff = 1056, .ctx = 32 },
+	.batch = 40,
+	.iterations = 1,
+	.lr_ppm = 500,
+	.wd_ppm = 10000,
+	.mu_ppm = 900000,
+	.eta_ppm = 700000,
+	.gate_ppm = 1050000,
+	.bench_rows = 2,
 };
 
 static void run_counted(struct step *step, const struct step_job *job, uint8_t *delta, struct counts *counts)
@@ -169,20 +175,22 @@ static void run_counted(struct step *step, const struct step_job *job, uint8_t *
 	assert_int_equal(counts->own, 0);
 }
 
-/* Libraries may take memory when they are called first. OpenBLAS keeps it for the calls to come; oneDNN has it anew with each
- * product, which is not ours to change. A member of a team may have its first product in any step. */
+/* Libraries may take memory when they are called first. OpenBLAS keeps it for the calls to come; oneDNN has it anew
+ * with each product, which is not ours to change. A member of a team may have its first product in any step. */
 static void check_step(enum engine engine, unsigned threads)
 {
-	static const uint8_t seed[32] = {1, 2, 3};
-	uint8_t text[3000], *windows = mem_alloc(step_windows_size(&config)), *delta = mem_alloc(step_delta_size(&config));
+	static const uint8_t seed[32] = { 1, 2, 3 };
+	uint8_t text[3000], *windows = mem_alloc(step_windows_size(&config)),
+			    *delta = mem_alloc(step_delta_size(&config));
 	struct state *initial = state_new_initial(&config.model, seed);
-	struct step_job job = {.state = initial, .seed = seed, .windows = windows};
+	struct step_job job = { .state = initial, .seed = seed, .windows = windows };
 	size_t stated = step_memory(&config, threads);
 	struct counts counts;
 
-	for (size_t i = 0; i < sizeof(text); i++)
+	for (size_t i = 0; i < sizeof text; i++)
 		text[i] = (uint8_t)(i * 7 + i / 11 * 3);
-	noise_gather(seed, NOISE_WINDOW, (size_t)config.iterations * config.batch, text, sizeof(text), config.model.ctx, windows);
+	noise_gather(seed, NOISE_WINDOW, (size_t)config.iterations * config.batch, text, sizeof text, config.model.ctx,
+		windows);
 	begin_counting();
 	struct step *step = step_new(&config, engine, threads);
 
@@ -192,7 +200,8 @@ static void check_step(enum engine engine, unsigned threads)
 		fail_msg("%s takes %zu bytes and says %zu", engine_name(engine), counts.own_bytes, stated);
 	run_counted(step, &job, delta, &counts);
 	run_counted(step, &job, delta, &counts);
-	printf("# %s, %u threads: %zu allocations of libraries in a later step\n", engine_name(engine), threads, counts.libraries);
+	printf("# %s, %u threads: %zu allocations of libraries in a later step\n", engine_name(engine), threads,
+		counts.libraries);
 	if (engine != ENGINE_ONEDNN && threads == 1)
 		assert_int_equal(counts.libraries, 0);
 	step_free(step);

@@ -1,67 +1,65 @@
 /* The whole model: limits, layout, and its gradient against differences of its own loss. */
-#include "ml/float.h"
-
-#include "unit.h"
-
 #include <math.h>
 
+#include "ml/float.h"
 #include "ml/model.h"
 #include "ml/noise.h"
 #include "ml/state.h"
+#include "unit.h"
 #include "util/mem.h"
 
-static const struct model_config small = {.d = 32, .layers = 2, .heads = 2, .ff = 48, .ctx = 32};
+static const struct model_config small = { .d = 32, .layers = 2, .heads = 2, .ff = 48, .ctx = 32 };
 
-static const uint8_t key[32] = {7, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-static const struct model_dither dither = {key, 0};
+static const uint8_t key[32] = { 7, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+static const struct model_dither dither = { key, 0 };
 
 /* Windows of readable structure, so that there is something to learn. */
 static uint8_t *make_windows(const struct model_config *c, size_t rows)
 {
 	uint8_t text[4000], *windows = mem_alloc(rows * (c->ctx + 1));
 
-	for (size_t i = 0; i < sizeof(text); i++)
+	for (size_t i = 0; i < sizeof text; i++)
 		text[i] = (uint8_t)("the quick brown fox "[i % 20] + (i % 7 == 0));
-	noise_gather(key, NOISE_WINDOW, rows, text, sizeof(text), c->ctx, windows);
+	noise_gather(key, NOISE_WINDOW, rows, text, sizeof text, c->ctx, windows);
 	return windows;
 }
 
 static void test_limits(void **state)
 {
 	static const struct model_config bad[] = {
-		{.d = 24, .layers = 2, .heads = 1, .ff = 48, .ctx = 32},
-		{.d = 0, .layers = 2, .heads = 1, .ff = 48, .ctx = 32},
-		{.d = 4112, .layers = 1, .heads = 257, .ff = 48, .ctx = 32},
-		{.d = 32, .layers = 0, .heads = 2, .ff = 48, .ctx = 32},
-		{.d = 32, .layers = 65, .heads = 2, .ff = 48, .ctx = 32},
-		{.d = 32, .layers = 2, .heads = 0, .ff = 48, .ctx = 32},
-		{.d = 32, .layers = 2, .heads = 4, .ff = 48, .ctx = 32},
-		{.d = 32, .layers = 2, .heads = 3, .ff = 48, .ctx = 32},
-		{.d = 144, .layers = 2, .heads = 1, .ff = 48, .ctx = 32},
-		{.d = 32, .layers = 2, .heads = 2, .ff = 0, .ctx = 32},
-		{.d = 32, .layers = 2, .heads = 2, .ff = 40, .ctx = 32},
-		{.d = 32, .layers = 2, .heads = 2, .ff = 16400, .ctx = 32},
-		{.d = 32, .layers = 2, .heads = 2, .ff = 48, .ctx = 16},
-		{.d = 32, .layers = 2, .heads = 2, .ff = 48, .ctx = 40},
-		{.d = 32, .layers = 2, .heads = 2, .ff = 48, .ctx = 1040},
-		{.d = 4096, .layers = 64, .heads = 64, .ff = 16384, .ctx = 32},
+		{ .d = 24, .layers = 2, .heads = 1, .ff = 48, .ctx = 32 },
+		{ .d = 0, .layers = 2, .heads = 1, .ff = 48, .ctx = 32 },
+		{ .d = 4112, .layers = 1, .heads = 257, .ff = 48, .ctx = 32 },
+		{ .d = 32, .layers = 0, .heads = 2, .ff = 48, .ctx = 32 },
+		{ .d = 32, .layers = 65, .heads = 2, .ff = 48, .ctx = 32 },
+		{ .d = 32, .layers = 2, .heads = 0, .ff = 48, .ctx = 32 },
+		{ .d = 32, .layers = 2, .heads = 4, .ff = 48, .ctx = 32 },
+		{ .d = 32, .layers = 2, .heads = 3, .ff = 48, .ctx = 32 },
+		{ .d = 144, .layers = 2, .heads = 1, .ff = 48, .ctx = 32 },
+		{ .d = 32, .layers = 2, .heads = 2, .ff = 0, .ctx = 32 },
+		{ .d = 32, .layers = 2, .heads = 2, .ff = 40, .ctx = 32 },
+		{ .d = 32, .layers = 2, .heads = 2, .ff = 16400, .ctx = 32 },
+		{ .d = 32, .layers = 2, .heads = 2, .ff = 48, .ctx = 16 },
+		{ .d = 32, .layers = 2, .heads = 2, .ff = 48, .ctx = 40 },
+		{ .d = 32, .layers = 2, .heads = 2, .ff = 48, .ctx = 1040 },
+		{ .d = 4096, .layers = 64, .heads = 64, .ff = 16384, .ctx = 32 },
 	};
 	static const struct model_config good[] = {
-		{.d = 16, .layers = 1, .heads = 1, .ff = 16, .ctx = 32},
-		{.d = 128, .layers = 64, .heads = 1, .ff = 352, .ctx = 1024},
-		{.d = 4096, .layers = 1, .heads = 32, .ff = 16000, .ctx = 1024},
+		{ .d = 16, .layers = 1, .heads = 1, .ff = 16, .ctx = 32 },
+		{ .d = 128, .layers = 64, .heads = 1, .ff = 352, .ctx = 1024 },
+		{ .d = 4096, .layers = 1, .heads = 32, .ff = 16000, .ctx = 1024 },
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_non_null(model_config_check(&bad[i]));
-	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
 		assert_null(model_config_check(&good[i]));
 }
 
 static void test_layout(void **state)
 {
-	static const struct model_config main_size = {.d = 192, .layers = 6, .heads = 6, .ff = 512, .ctx = 256};
+	static const struct model_config main_size = { .d = 192, .layers = 6, .heads = 6, .ff = 512, .ctx = 256 };
 	struct model_tensor t;
 	size_t offset = 0;
 
@@ -140,7 +138,8 @@ static void plain_attention(double qkv[CTX][3 * D], double a[CTX][D])
 
 static void plain_layer(const double *w, double h[CTX][D])
 {
-	const double *wqkv = w + D, *wo = wqkv + 3 * D * D, *norm = wo + D * D, *wgu = norm + D, *down = wgu + 2 * FF * D;
+	const double *wqkv = w + D, *wo = wqkv + 3 * D * D, *norm = wo + D * D, *wgu = norm + D,
+		     *down = wgu + 2 * FF * D;
 	double z[D], qkv[CTX][3 * D], a[CTX][D], y[D], gu[2 * FF], b[FF];
 
 	for (int t = 0; t < CTX; t++) {
@@ -173,7 +172,7 @@ static double plain_loss(const double *theta, const uint8_t *windows, size_t row
 		double h[CTX][D], z[D], logits[256];
 
 		for (int t = 0; t < CTX; t++)
-			memcpy(h[t], theta + (size_t)window[t] * D, sizeof(h[t]));
+			memcpy(h[t], theta + (size_t)window[t] * D, sizeof h[t]);
 		for (size_t l = 0; l < small.layers; l++)
 			plain_layer(theta + 256 * D + l * layer, h);
 		for (int t = MODEL_SKIPPED; t < CTX; t++) {
@@ -191,7 +190,7 @@ static double plain_loss(const double *theta, const uint8_t *windows, size_t row
 
 /* Slope of the plain loss along a direction within one tensor. */
 static double plain_slope(double *theta, const struct model_tensor *t, const float *direction, const uint8_t *windows,
-			  size_t rows)
+	size_t rows)
 {
 	const double step = 1e-4;
 	double difference = 0;
@@ -207,7 +206,8 @@ static double plain_slope(double *theta, const struct model_tensor *t, const flo
 }
 
 /* Along its gradient a tensor's slope is the gradient's square. For norms alone there may be another bound. */
-static void check_slopes(enum engine engine, const float *theta, const uint8_t *windows, size_t rows, double bound, double norms)
+static void check_slopes(enum engine engine, const float *theta, const uint8_t *windows, size_t rows, double bound,
+	double norms)
 {
 	size_t n = model_count(&small);
 	struct model *m = model_new(&small, engine, NULL);
@@ -234,8 +234,9 @@ static void check_slopes(enum engine engine, const float *theta, const uint8_t *
 	model_free(m);
 }
 
-/* Every tensor, in a model of two layers, over windows enough for two chunks of which the second is short. Without rounding the
- * gradient is that of the plain loss. With products of 8 bits, and the dither, it agrees to a few percent. */
+/* Every tensor, in a model of two layers, over windows enough for two chunks of which the second is short. Without
+ * rounding the gradient is that of the plain loss. With products of 8 bits, and the dither, it agrees to a
+ * few percent. */
 static void test_gradient(void **state)
 {
 	enum { ROWS = 34 };
@@ -260,7 +261,7 @@ static void test_gradient(void **state)
 static void test_engines_agree(void **state)
 {
 	enum { ROWS = 3 };
-	static const struct model_config odd = {.d = 48, .layers = 1, .heads = 3, .ff = 1056, .ctx = 48};
+	static const struct model_config odd = { .d = 48, .layers = 1, .heads = 3, .ff = 1056, .ctx = 48 };
 	size_t n = model_count(&odd);
 	struct state *s = state_new_initial(&odd, key);
 	struct model *blas = model_new(&odd, ENGINE_OPENBLAS, NULL), *plain = model_new(&odd, ENGINE_REFERENCE, NULL);
@@ -281,12 +282,12 @@ static void test_engines_agree(void **state)
 	state_unref(s);
 }
 
-/* A team shares the work; its size changes no bit. Chunks of several blocks, the last chunk short; with a width that does not
- * divide by the members. */
+/* A team shares the work; its size changes no bit. Chunks of several blocks, the last chunk short; with a width that
+ * does not divide by the members. */
 static void test_teams(void **state)
 {
 	enum { ROWS = 40 };
-	static const struct model_config shape = {.d = 48, .layers = 2, .heads = 3, .ff = 80, .ctx = 32};
+	static const struct model_config shape = { .d = 48, .layers = 2, .heads = 3, .ff = 80, .ctx = 32 };
 	size_t n = model_count(&shape);
 	struct state *s = state_new_initial(&shape, key);
 	float *alone = mem_align(n * sizeof(float)), *shared = mem_align(n * sizeof(float)), loss[2];
@@ -315,15 +316,16 @@ static void test_teams(void **state)
 	state_unref(s);
 }
 
-/* 64 rows of 32 are two micro-batches. Halving a batch doubles 1 / N exactly, and grids scale with powers of two: so the
- * gradients of the matrices must be the halves' sum, bit by bit. */
+/* 64 rows of 32 are two micro-batches. Halving a batch doubles 1 / N exactly, and grids scale with powers of two: so
+ * the gradients of the matrices must be the halves' sum, bit by bit. */
 static void test_micro_batches(void **state)
 {
 	size_t n = model_count(&small);
 	struct state *s = state_new_initial(&small, key);
 	struct model *m = model_new(&small, ENGINE_OPENBLAS, NULL);
-	float *whole = mem_align(n * sizeof(float)), *first = mem_align(n * sizeof(float)), *second = mem_align(n * sizeof(float));
-	const struct model_dither later = {key, 32};
+	float *whole = mem_align(n * sizeof(float)), *first = mem_align(n * sizeof(float)),
+	      *second = mem_align(n * sizeof(float));
+	const struct model_dither later = { key, 32 };
 	float loss[3];
 	uint8_t *windows = make_windows(&small, 64);
 
@@ -378,8 +380,8 @@ static void test_refusal_and_cancel(void **state)
 	state_unref(s);
 }
 
-/* Scores of attention that overflow give NaN, which must reach the next product on every engine, and stay out of the next
- * pass: test/functional/second_implementation.py has the same. */
+/* Scores of attention that overflow give NaN, which must reach the next product on every engine, and stay out of the
+ * next pass: test/functional/second_implementation.py has the same. */
 static void check_overflow(enum engine engine, float *theta, const uint8_t *windows, const float *gain)
 {
 	struct model *m = model_new(&small, engine, NULL);
@@ -407,7 +409,7 @@ static void check_overflow(enum engine engine, float *theta, const uint8_t *wind
 
 static void test_overflowing_scores(void **state)
 {
-	static const float gain[2] = {0x1p50f, 0x1p40f};
+	static const float gain[2] = { 0x1p50f, 0x1p40f };
 	struct state *s = state_new_initial(&small, key);
 	float *theta = mem_dup(state_theta(s), model_count(&small) * sizeof(float));
 	uint8_t *windows = make_windows(&small, 2);
@@ -420,13 +422,13 @@ static void test_overflowing_scores(void **state)
 	state_unref(s);
 }
 
-/* A model that is sure of a byte, on nothing but that byte: every gradient of its logits is far below a step of their grid. What
- * it gives must hang on the key and on the row, or a miner could state its step without training. */
+/* A model that is sure of a byte, on nothing but that byte: every gradient of its logits is far below a step of their
+ * grid. What it gives must hang on the key and on the row, or a miner could state its step without training. */
 static void test_sure_model(void **state)
 {
 	enum { ROWS = 2 };
-	static const uint8_t other_key[32] = {8};
-	static const struct model_dither other = {other_key, 0}, later = {key, ROWS};
+	static const uint8_t other_key[32] = { 8 };
+	static const struct model_dither other = { other_key, 0 }, later = { key, ROWS };
 	size_t n = model_count(&small), head = MODEL_VOCABULARY * (size_t)small.d;
 	struct state *s = state_new_initial(&small, key);
 	struct model *m = model_new(&small, ENGINE_OPENBLAS, NULL);
@@ -440,8 +442,11 @@ static void test_sure_model(void **state)
 	}
 	for (int i = 0; i < 3; i++) {
 		gradient[i] = mem_align(n * sizeof(float));
-		assert_true(model_gradient(m, theta, windows, ROWS, i == 0 ? dither : i == 1 ? other : later, NULL, gradient[i],
-					   &loss));
+		assert_true(model_gradient(m, theta, windows, ROWS,
+			i == 0         ? dither :
+				i == 1 ? other :
+					 later,
+			NULL, gradient[i], &loss));
 		assert_true(loss < 1e-6f);
 		for (size_t j = 0; j < model_tensors(&small); j++) {
 			struct model_tensor t;
@@ -466,10 +471,15 @@ static void test_sure_model(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_limits),        cmocka_unit_test(test_layout),
-		cmocka_unit_test(test_gradient),      cmocka_unit_test(test_engines_agree), cmocka_unit_test(test_teams),
-		cmocka_unit_test(test_micro_batches), cmocka_unit_test(test_refusal_and_cancel),
-		cmocka_unit_test(test_overflowing_scores), cmocka_unit_test(test_sure_model),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_layout),
+		cmocka_unit_test(test_gradient),
+		cmocka_unit_test(test_engines_agree),
+		cmocka_unit_test(test_teams),
+		cmocka_unit_test(test_micro_batches),
+		cmocka_unit_test(test_refusal_and_cancel),
+		cmocka_unit_test(test_overflowing_scores),
+		cmocka_unit_test(test_sure_model),
 	};
 
 	engine_init(1);

@@ -1,15 +1,13 @@
 /* Each operation against a plain reference in double, each backward against numeric gradients of that reference. */
-#include "ml/float.h"
-
-#include "unit.h"
-
 #include <math.h>
 
 #include "ml/attention.h"
+#include "ml/float.h"
 #include "ml/linear.h"
 #include "ml/math.h"
 #include "ml/model.h"
 #include "ml/ops.h"
+#include "unit.h"
 #include "util/mem.h"
 
 static double next_random(void)
@@ -35,8 +33,8 @@ static float *random_floats(size_t n)
 typedef void reference(const double *x, double *y);
 
 /* Checks found[i] = d(weights . y) / dx[i] by central differences, for the first `checked` of the inputs. */
-static void check_some(reference *f, const float *x, size_t inputs, size_t checked, const float *weights, size_t outputs,
-		       const float *found)
+static void check_some(reference *f, const float *x, size_t inputs, size_t checked, const float *weights,
+	size_t outputs, const float *found)
 {
 	double *point = mem_alloc(inputs * sizeof(double)), *y = mem_alloc(outputs * sizeof(double));
 	const double step = 1e-5;
@@ -63,7 +61,7 @@ static void check_some(reference *f, const float *x, size_t inputs, size_t check
 }
 
 static void check_gradient(reference *f, const float *x, size_t inputs, const float *weights, size_t outputs,
-			   const float *found)
+	const float *found)
 {
 	check_some(f, x, inputs, inputs, weights, outputs, found);
 }
@@ -102,26 +100,27 @@ static void reference_rmsnorm(const double *x, double *y)
 
 static void test_rmsnorm(void **state)
 {
-	float *x = random_floats(NORM_N + NORM_D), *dy = random_floats(NORM_N), *gradient = random_floats(NORM_N + NORM_D);
+	float *x = random_floats(NORM_N + NORM_D), *dy = random_floats(NORM_N),
+	      *gradient = random_floats(NORM_N + NORM_D);
 	float y[NORM_N], again[NORM_N], r[NORM_TOKENS], before[NORM_N + NORM_D];
 
 	(void)state;
 	ops_rmsnorm(x, x + NORM_N, NORM_TOKENS, NORM_D, y, r);
 	check_values(reference_rmsnorm, x, NORM_N + NORM_D, y, NORM_N);
 	/* Both gradients are added to what is there; a gain's may come in parts. */
-	memcpy(before, gradient, sizeof(before));
+	memcpy(before, gradient, sizeof before);
 	ops_rmsnorm_backward(x, x + NORM_N, r, dy, before, NORM_TOKENS, NORM_D, gradient, again);
-	assert_memory_equal(again, y, sizeof(y));
+	assert_memory_equal(again, y, sizeof y);
 	ops_rmsnorm_backward_gain(x, r, dy, NORM_TOKENS, NORM_D, 0, 5, gradient + NORM_N);
 	ops_rmsnorm_backward_gain(x, r, dy, NORM_TOKENS, NORM_D, 5, NORM_D - 5, gradient + NORM_N);
 	for (int i = 0; i < NORM_N + NORM_D; i++)
 		gradient[i] -= before[i];
 	check_gradient(reference_rmsnorm, x, NORM_N + NORM_D, dy, NORM_N, gradient);
 	/* Without a residual it is zeros. */
-	memset(before, 0, sizeof(before));
+	memset(before, 0, sizeof before);
 	ops_rmsnorm_backward(x, x + NORM_N, r, dy, before, NORM_TOKENS, NORM_D, gradient, again);
 	ops_rmsnorm_backward(x, x + NORM_N, r, dy, NULL, NORM_TOKENS, NORM_D, y, again);
-	assert_memory_equal(y, gradient, sizeof(y));
+	assert_memory_equal(y, gradient, sizeof y);
 	free(x);
 	free(dy);
 	free(gradient);
@@ -152,7 +151,7 @@ static void test_gate(void **state)
 	ops_gate(gu, GATE_TOKENS, GATE_FF, b);
 	check_values(reference_gate, gu, 2 * GATE_N, b, GATE_N);
 	ops_gate_backward(gu, db, GATE_TOKENS, GATE_FF, dgu, again);
-	assert_memory_equal(again, b, sizeof(b));
+	assert_memory_equal(again, b, sizeof b);
 	check_gradient(reference_gate, gu, 2 * GATE_N, db, GATE_N, dgu);
 	free(gu);
 	free(db);
@@ -165,10 +164,11 @@ enum { ROT_CTX = 32, ROT_HEADS = 2, ROT_HEAD = 16, ROT_WIDTH = 3 * ROT_HEADS * R
 /* The token at position 5. */
 static void reference_rotation(const double *x, double *y)
 {
-	memcpy(y, x, ROT_WIDTH * sizeof(*y));
+	memcpy(y, x, ROT_WIDTH * sizeof *y);
 	for (int h = 0; h < 2 * ROT_HEADS; h++) {
 		for (int i = 0; i < ROT_HEAD / 2; i++) {
-			double angle = 5 * pow(10000.0, -2.0 * i / ROT_HEAD), *a = y + h * ROT_HEAD + i, *b = a + ROT_HEAD / 2;
+			double angle = 5 * pow(10000.0, -2.0 * i / ROT_HEAD), *a = y + h * ROT_HEAD + i,
+			       *b = a + ROT_HEAD / 2;
 			double u = *a, w = *b;
 
 			*a = u * cos(angle) - w * sin(angle);
@@ -183,14 +183,15 @@ static void test_rotate_gradient(void **state)
 	float cosine[ROT_CTX * ROT_HEAD / 2], sine[ROT_CTX * ROT_HEAD / 2];
 	float *x = random_floats(6 * ROT_WIDTH), *dy = random_floats(6 * ROT_WIDTH), *token = x + (size_t)5 * ROT_WIDTH;
 	float *y = mem_dup(x, 6 * ROT_WIDTH * sizeof(float)), *dx = mem_dup(dy, 6 * ROT_WIDTH * sizeof(float));
-	struct ops_rotary rotary = {cosine, sine, ROT_CTX, ROT_HEADS, ROT_HEAD};
+	struct ops_rotary rotary = { cosine, sine, ROT_CTX, ROT_HEADS, ROT_HEAD };
 
 	(void)state;
 	ops_rotary_table(ROT_CTX, ROT_HEAD, cosine, sine);
 	ops_rotate(&rotary, y, 6, false);
 	ops_rotate(&rotary, dx, 6, true);
 	check_values(reference_rotation, token, ROT_WIDTH, y + (size_t)5 * ROT_WIDTH, ROT_WIDTH);
-	check_gradient(reference_rotation, token, ROT_WIDTH, dy + (size_t)5 * ROT_WIDTH, ROT_WIDTH, dx + (size_t)5 * ROT_WIDTH);
+	check_gradient(reference_rotation, token, ROT_WIDTH, dy + (size_t)5 * ROT_WIDTH, ROT_WIDTH,
+		dx + (size_t)5 * ROT_WIDTH);
 	free(x);
 	free(dy);
 	free(y);
@@ -202,7 +203,7 @@ static void test_rotate(void **state)
 	enum { CTX = 32, HEADS = 2, HEAD = 16, WIDTH = 3 * HEADS * HEAD, TOKENS = 2 * CTX };
 	float cosine[CTX * HEAD / 2], sine[CTX * HEAD / 2];
 	float *x = random_floats((size_t)TOKENS * WIDTH), *y = mem_dup(x, (size_t)TOKENS * WIDTH * sizeof(float));
-	struct ops_rotary rotary = {cosine, sine, CTX, HEADS, HEAD};
+	struct ops_rotary rotary = { cosine, sine, CTX, HEADS, HEAD };
 
 	(void)state;
 	ops_rotary_table(CTX, HEAD, cosine, sine);
@@ -251,10 +252,11 @@ static void reference_loss(const double *x, double *y)
 static void test_cross_entropy(void **state)
 {
 	float *logits = random_floats(LOSS_N), *gradient = mem_dup(logits, LOSS_N * sizeof(float));
-	float losses[LOSS_ROWS * LOSS_CTX], lane[16] = {0}, inv = 1.0f / (LOSS_ROWS * (LOSS_CTX - MODEL_SKIPPED)), loss = 0, one = 1;
+	float losses[LOSS_ROWS * LOSS_CTX], lane[16] = { 0 }, inv = 1.0f / (LOSS_ROWS * (LOSS_CTX - MODEL_SKIPPED)),
+					    loss = 0, one = 1;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(loss_windows); i++)
+	for (size_t i = 0; i < sizeof loss_windows; i++)
 		loss_windows[i] = (uint8_t)(i * 37);
 	ops_cross_entropy(gradient, loss_windows, LOSS_ROWS, LOSS_CTX, inv, true, losses);
 	ops_sum_losses(losses, LOSS_ROWS, LOSS_CTX, lane);
@@ -280,7 +282,7 @@ static void test_embedding(void **state)
 	float *gradient = mem_calloc(MODEL_VOCABULARY * D, sizeof(float));
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(windows); i++)
+	for (size_t i = 0; i < sizeof windows; i++)
 		windows[i] = (uint8_t)(i % 5 + 250);
 	ops_embed(table, windows, ROWS, CTX, D, h);
 	for (size_t t = 0; t < ROWS * CTX; t++)
@@ -307,8 +309,9 @@ static uint8_t table_windows[TABLE_ROWS * (TABLE_CTX + 1)];
 static void reference_embedding(const double *x, double *y)
 {
 	for (int t = 0; t < TABLE_ROWS * TABLE_CTX; t++)
-		memcpy(y + t * TABLE_D, x + (table_windows[t / TABLE_CTX * (TABLE_CTX + 1) + t % TABLE_CTX] - BYTE) * TABLE_D,
-		       TABLE_D * sizeof(*y));
+		memcpy(y + t * TABLE_D,
+			x + (table_windows[t / TABLE_CTX * (TABLE_CTX + 1) + t % TABLE_CTX] - BYTE) * TABLE_D,
+			TABLE_D * sizeof *y);
 }
 
 static void test_embedding_gradient(void **state)
@@ -317,7 +320,7 @@ static void test_embedding_gradient(void **state)
 	float *gradient = mem_calloc(MODEL_VOCABULARY * TABLE_D, sizeof(float)), *rows = table + BYTE * TABLE_D;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(table_windows); i++)
+	for (size_t i = 0; i < sizeof table_windows; i++)
 		table_windows[i] = (uint8_t)(i * i % 5 + BYTE);
 	ops_embed(table, table_windows, TABLE_ROWS, TABLE_CTX, TABLE_D, h);
 	ops_embed_backward(dh, table_windows, TABLE_ROWS, TABLE_CTX, TABLE_D, 0, TABLE_D, gradient);
@@ -359,13 +362,20 @@ static float *grid_floats(size_t n)
 /* The gradient of W comes in two chunks; that of x in one. */
 static void run_linear(enum engine engine, const float *theta, const float *dy, float *y, float *gradient)
 {
-	struct linear l = {.out = LIN_OUT, .in = LIN_IN};
+	struct linear l = { .out = LIN_OUT, .in = LIN_IN };
 	struct linear_work work = {
-		.rounded = mem_align(linear_rounded_size(LIN_TOKENS, LIN_IN)), .part = mem_align(linear_part_size()),
+		.rounded = mem_align(linear_rounded_size(LIN_TOKENS, LIN_IN)),
+		.part = mem_align(linear_part_size()),
 		.scratch = mem_align(linear_scratch_size(LIN_TOKENS, LIN_IN)),
 	};
 	int32_t dy_largest[LIN_OUT], x_largest[LIN_IN];
-	struct linear_chunk chunk = {.dy = dy, .x = theta + LIN_W, .tokens = LIN_CUT, .dy_largest = dy_largest, .x_largest = x_largest};
+	struct linear_chunk chunk = {
+		.dy = dy,
+		.x = theta + LIN_W,
+		.tokens = LIN_CUT,
+		.dy_largest = dy_largest,
+		.x_largest = x_largest,
+	};
 
 	for (int i = 0; i < 2; i++)
 		l.memory[i] = mem_align(exact_operand_size(LIN_OUT, LIN_IN));
@@ -375,7 +385,8 @@ static void run_linear(enum engine engine, const float *theta, const float *dy, 
 	linear_take(&work, engine, dy, LIN_TOKENS, LIN_OUT, 0, LIN_TOKENS, dy_largest);
 	assert_true(linear_backward(&l, engine, &work, dy, LIN_TOKENS, gradient + LIN_W));
 	assert_true(linear_gradient(&l, engine, &work, &chunk, 0, LIN_OUT, false, gradient));
-	chunk = (struct linear_chunk){dy + LIN_CUT * LIN_OUT, theta + LIN_W + LIN_CUT * LIN_IN, LIN_TOKENS - LIN_CUT, dy_largest, x_largest};
+	chunk = (struct linear_chunk){ dy + LIN_CUT * LIN_OUT, theta + LIN_W + LIN_CUT * LIN_IN, LIN_TOKENS - LIN_CUT,
+		dy_largest, x_largest };
 	assert_true(linear_gradient(&l, engine, &work, &chunk, 0, 5, true, gradient));
 	assert_true(linear_gradient(&l, engine, &work, &chunk, 5, LIN_OUT - 5, true, gradient));
 	free(work.rounded);
@@ -387,12 +398,13 @@ static void run_linear(enum engine engine, const float *theta, const float *dy, 
 
 static void test_linear(void **state)
 {
-	static const enum engine engines[] = {ENGINE_OPENBLAS, ENGINE_REFERENCE, ENGINE_ONEDNN, ENGINE_PLAIN};
-	float *theta = grid_floats(LIN_INPUTS), *dy = grid_floats(LIN_Y), y[LIN_Y], *gradient = mem_align(LIN_INPUTS * sizeof(float));
+	static const enum engine engines[] = { ENGINE_OPENBLAS, ENGINE_REFERENCE, ENGINE_ONEDNN, ENGINE_PLAIN };
+	float *theta = grid_floats(LIN_INPUTS), *dy = grid_floats(LIN_Y), y[LIN_Y],
+	      *gradient = mem_align(LIN_INPUTS * sizeof(float));
 	struct errmsg err;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
+	for (size_t i = 0; i < sizeof engines / sizeof engines[0]; i++) {
 		if (!engine_usable(engines[i], &err))
 			continue;
 		memset(gradient, 0x7f, LIN_INPUTS * sizeof(float));
@@ -408,7 +420,13 @@ static void test_linear(void **state)
 
 /* ---- Attention: q, k, v [32][3 * 16], one head ---- */
 
-enum { ATT_CTX = 32, ATT_HEAD = 16, ATT_STRIDE = 3 * ATT_HEAD, ATT_N = ATT_CTX * ATT_STRIDE, ATT_OUT = ATT_CTX * ATT_HEAD };
+enum {
+	ATT_CTX = 32,
+	ATT_HEAD = 16,
+	ATT_STRIDE = 3 * ATT_HEAD,
+	ATT_N = ATT_CTX * ATT_STRIDE,
+	ATT_OUT = ATT_CTX * ATT_HEAD
+};
 
 static void reference_attention(const double *x, double *y)
 {
@@ -442,7 +460,7 @@ static void test_attention(void **state)
 	float *x = random_floats(ATT_N), *da = random_floats(ATT_OUT);
 	float *scratch = mem_align(attention_scratch(ATT_CTX, ATT_HEAD) * sizeof(float));
 	float p[ATT_CTX * ATT_CTX], a[ATT_OUT], dx[ATT_N];
-	struct attention shape = {ATT_CTX, ATT_HEAD, ATT_STRIDE, ATT_HEAD, scratch};
+	struct attention shape = { ATT_CTX, ATT_HEAD, ATT_STRIDE, ATT_HEAD, scratch };
 
 	(void)state;
 	attention_forward(&shape, x, x + ATT_HEAD, x + 2 * ATT_HEAD, p, a);
@@ -463,7 +481,7 @@ enum { BIT_CTX = 48, BIT_HEAD = 48, BIT_N = BIT_CTX * BIT_HEAD };
 
 static float plain_sum16(const float *x, int n)
 {
-	float lane[16] = {0};
+	float lane[16] = { 0 };
 
 	for (int i = 0; i < n; i++)
 		lane[i % 16] = lane[i % 16] + x[i];
@@ -506,7 +524,8 @@ static void plain_attention(const float *q, const float *k, const float *v, floa
 }
 
 /* d: dq, dk, dv one after the other. */
-static void plain_attention_backward(const float *q, const float *k, const float *v, const float *p, const float *da, float *d)
+static void plain_attention_backward(const float *q, const float *k, const float *v, const float *p, const float *da,
+	float *d)
 {
 	float ds[BIT_CTX * BIT_CTX], scale = 1.0f / sqrtf((float)BIT_HEAD);
 
@@ -537,7 +556,7 @@ static void test_attention_bits(void **state)
 	float *scratch = mem_align(attention_scratch(BIT_CTX, BIT_HEAD) * sizeof(float));
 	float p[2][BIT_CTX * BIT_CTX], a[2][BIT_N], d[2][3 * BIT_N];
 	const float *q = qkv, *k = qkv + BIT_N, *v = qkv + 2 * BIT_N;
-	struct attention shape = {BIT_CTX, BIT_HEAD, BIT_HEAD, BIT_HEAD, scratch};
+	struct attention shape = { BIT_CTX, BIT_HEAD, BIT_HEAD, BIT_HEAD, scratch };
 
 	(void)state;
 	for (int i = 0; i < BIT_N; i++) {
@@ -549,10 +568,10 @@ static void test_attention_bits(void **state)
 	for (int i = 0; i < BIT_CTX; i++)
 		for (int j = 0; j <= i; j++)
 			assert_int_equal(float_bits(p[0][kept_at(i, j)]), float_bits(p[1][i * BIT_CTX + j]));
-	assert_memory_equal(a[0], a[1], sizeof(a[0]));
+	assert_memory_equal(a[0], a[1], sizeof a[0]);
 	attention_backward(&shape, q, k, v, p[0], da, d[0], d[0] + BIT_N, d[0] + 2 * BIT_N);
 	plain_attention_backward(q, k, v, p[1], da, d[1]);
-	assert_memory_equal(d[0], d[1], sizeof(d[0]));
+	assert_memory_equal(d[0], d[1], sizeof d[0]);
 	free(qkv);
 	free(da);
 	free(scratch);
@@ -564,7 +583,7 @@ static void test_attention_masks_overflow(void **state)
 	float *x = mem_calloc(ATT_N, sizeof(float)), *da = mem_calloc(ATT_OUT, sizeof(float));
 	float *scratch = mem_align(attention_scratch(ATT_CTX, ATT_HEAD) * sizeof(float));
 	float p[ATT_CTX * ATT_CTX], a[ATT_OUT], dx[ATT_N];
-	struct attention shape = {ATT_CTX, ATT_HEAD, ATT_STRIDE, ATT_HEAD, scratch};
+	struct attention shape = { ATT_CTX, ATT_HEAD, ATT_STRIDE, ATT_HEAD, scratch };
 
 	(void)state;
 	for (int c = 0; c < ATT_HEAD; c++) {
@@ -586,11 +605,16 @@ static void test_attention_masks_overflow(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rmsnorm),         cmocka_unit_test(test_gate),
-		cmocka_unit_test(test_rotate),          cmocka_unit_test(test_rotate_gradient),
-		cmocka_unit_test(test_cross_entropy),   cmocka_unit_test(test_embedding),
-		cmocka_unit_test(test_embedding_gradient), cmocka_unit_test(test_linear),
-		cmocka_unit_test(test_attention),       cmocka_unit_test(test_attention_bits),
+		cmocka_unit_test(test_rmsnorm),
+		cmocka_unit_test(test_gate),
+		cmocka_unit_test(test_rotate),
+		cmocka_unit_test(test_rotate_gradient),
+		cmocka_unit_test(test_cross_entropy),
+		cmocka_unit_test(test_embedding),
+		cmocka_unit_test(test_embedding_gradient),
+		cmocka_unit_test(test_linear),
+		cmocka_unit_test(test_attention),
+		cmocka_unit_test(test_attention_bits),
 		cmocka_unit_test(test_attention_masks_overflow),
 	};
 

@@ -1,23 +1,27 @@
 /* Steps and updates: known answers that test/functional/ml_reference.py computes on its own, and every way to fail. */
-#include "ml/float.h"
-
-#include "unit.h"
-
 #include <fenv.h>
 #include <math.h>
 
 #include "crypto/hash.h"
 #include "ml/delta.h"
+#include "ml/float.h"
 #include "ml/noise.h"
 #include "ml/selftest.h"
 #include "ml/update.h"
+#include "unit.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 
 static const struct train_config tiny = {
-	.model = {.d = 64, .layers = 1, .heads = 2, .ff = 48, .ctx = 32},
-	.batch = 2, .iterations = 2, .lr_ppm = 2000, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
-	.gate_ppm = 1050000, .bench_rows = 2,
+	.model = { .d = 64, .layers = 1, .heads = 2, .ff = 48, .ctx = 32 },
+	.batch = 2,
+	.iterations = 2,
+	.lr_ppm = 2000,
+	.wd_ppm = 10000,
+	.mu_ppm = 900000,
+	.eta_ppm = 700000,
+	.gate_ppm = 1050000,
+	.bench_rows = 2,
 };
 
 enum { DATASET = 1000, TRAINING = 600, PROOFS = 2 };
@@ -48,14 +52,14 @@ static void hash_name(uint8_t out[32], const char *text, int i)
 
 static enum step_result execute(struct step *s, const struct fixture *f, int proof, uint8_t *delta)
 {
-	struct step_job job = {.state = f->initial, .seed = f->seeds[proof], .windows = f->windows[proof]};
+	struct step_job job = { .state = f->initial, .seed = f->seeds[proof], .windows = f->windows[proof] };
 
 	return step_execute(s, &job, delta);
 }
 
 static int set_up(void **state)
 {
-	struct fixture *f = mem_calloc(1, sizeof(*f));
+	struct fixture *f = mem_calloc(1, sizeof *f);
 	uint8_t key[32];
 
 	for (int i = 0; i < DATASET; i++)
@@ -68,14 +72,14 @@ static int set_up(void **state)
 		f->windows[i] = mem_alloc(step_windows_size(&tiny));
 		f->deltas[i] = mem_alloc(step_delta_size(&tiny));
 		noise_gather(f->seeds[i], NOISE_WINDOW, (size_t)tiny.iterations * tiny.batch, f->dataset, TRAINING,
-			     tiny.model.ctx, f->windows[i]);
+			tiny.model.ctx, f->windows[i]);
 		assert_int_equal(execute(f->step, f, i, f->deltas[i]), STEP_OK);
-		f->proofs[i] = (struct update_proof){f->deltas[i], noise_slot(f->seeds[i], 2)};
+		f->proofs[i] = (struct update_proof){ f->deltas[i], noise_slot(f->seeds[i], 2) };
 	}
 	hash_name(f->ticket, "tiny ticket", -1);
 	f->benchmark_windows = mem_alloc(tiny.bench_rows * (tiny.model.ctx + 1));
-	noise_gather(f->ticket, NOISE_BENCHMARK, tiny.bench_rows, f->dataset + TRAINING, DATASET - TRAINING, tiny.model.ctx,
-		     f->benchmark_windows);
+	noise_gather(f->ticket, NOISE_BENCHMARK, tiny.bench_rows, f->dataset + TRAINING, DATASET - TRAINING,
+		tiny.model.ctx, f->benchmark_windows);
 	f->benchmark = benchmark_new(f->step, f->initial, f->benchmark_windows, f->ticket, NULL);
 	*state = f;
 	return 0;
@@ -100,8 +104,13 @@ static int tear_down(void **state)
 static struct update_job update_job(const struct fixture *f)
 {
 	return (struct update_job){
-		.parent = f->initial, .benchmark = f->benchmark, .windows = f->benchmark_windows, .proofs = f->proofs,
-		.proof_count = PROOFS, .slots = 2, .v_ref = 1,
+		.parent = f->initial,
+		.benchmark = f->benchmark,
+		.windows = f->benchmark_windows,
+		.proofs = f->proofs,
+		.proof_count = PROOFS,
+		.slots = 2,
+		.v_ref = 1,
 	};
 }
 
@@ -114,12 +123,12 @@ static void known_answer(const char *name, char answer[100])
 	char path[512], line[200], found[100];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/test/data/digests.txt", folder ? folder : ".");
+	snprintf(path, sizeof path, "%s/test/data/digests.txt", folder != NULL ? folder : ".");
 	file = fopen(path, "r");
-	if (!file)
+	if (file == NULL)
 		skip();
 	answer[0] = 0;
-	while (fgets(line, sizeof(line), file))
+	while (fgets(line, sizeof line, file) != NULL)
 		if (sscanf(line, "%99s %99s", found, answer) == 2 && strcmp(found, name) == 0)
 			break;
 		else
@@ -140,7 +149,8 @@ static void assert_values(const char *name, const struct update_outcome *outcome
 {
 	char found[100], known[100];
 
-	snprintf(found, sizeof(found), "%lld,%lld", (long long)outcome->slots[0].value, (long long)outcome->slots[1].value);
+	snprintf(found, sizeof found, "%lld,%lld", (long long)outcome->slots[0].value,
+		(long long)outcome->slots[1].value);
 	known_answer(name, known);
 	assert_string_equal(found, known);
 }
@@ -156,7 +166,8 @@ static uint8_t *turned_around(const uint8_t *delta)
 	return out;
 }
 
-/* Digest of proof 0's step from a state whose gradient is too small to be clipped: gains of a quarter before the head. */
+/* Digest of proof 0's step from a state whose gradient is too small to be clipped: gains of a quarter before
+ * the head. */
 static void quiet_step(const struct fixture *f, uint8_t digest[32])
 {
 	size_t n = model_count(&tiny.model), d = tiny.model.d;
@@ -165,7 +176,7 @@ static void quiet_step(const struct fixture *f, uint8_t digest[32])
 	for (size_t i = 0; i < d; i++)
 		theta[n - 257 * d + i] = 0.25f;
 	struct state *quiet = state_new(&tiny.model, theta, mem_calloc(n, sizeof(float)));
-	struct step_job job = {.state = quiet, .seed = f->seeds[0], .windows = f->windows[0]};
+	struct step_job job = { .state = quiet, .seed = f->seeds[0], .windows = f->windows[0] };
 	uint8_t *delta = mem_alloc(step_delta_size(&tiny));
 
 	assert_int_equal(step_execute(f->step, &job, delta), STEP_OK);
@@ -195,8 +206,9 @@ static void test_known_answers(void **state)
 	assert_true(outcome.loss_after < outcome.loss_before);
 
 	/* From a state with momentum, and with a slot of harmful work: both deltas turned around. */
-	uint8_t *harmful[2] = {turned_around(f->deltas[0]), turned_around(f->deltas[1])};
-	struct update_proof proofs[4] = {{f->deltas[1], 0}, {harmful[0], 1}, {f->deltas[0], 0}, {harmful[1], 1}};
+	uint8_t *harmful[2] = { turned_around(f->deltas[0]), turned_around(f->deltas[1]) };
+	struct update_proof proofs[4] = { { f->deltas[1], 0 }, { harmful[0], 1 }, { f->deltas[0], 0 },
+		{ harmful[1], 1 } };
 
 	job.parent = next;
 	job.benchmark = benchmark_new(f->step, next, f->benchmark_windows, f->ticket, NULL);
@@ -255,14 +267,18 @@ static void test_engines_agree(void **state)
 static void test_shared_step(void **state)
 {
 	static const struct train_config large = {
-		.model = {.d = 64, .layers = 2, .heads = 2, .ff = 96, .ctx = 256},
-		.batch = 5, .iterations = 2, .lr_ppm = 500, .wd_ppm = 10000, .bench_rows = 1,
+		.model = { .d = 64, .layers = 2, .heads = 2, .ff = 96, .ctx = 256 },
+		.batch = 5,
+		.iterations = 2,
+		.lr_ppm = 500,
+		.wd_ppm = 10000,
+		.bench_rows = 1,
 	};
-	static const uint8_t seed[32] = {3};
+	static const uint8_t seed[32] = { 3 };
 	size_t size = step_delta_size(&large);
-	uint8_t *windows = mem_calloc(1, step_windows_size(&large)), *deltas[2] = {mem_alloc(size), mem_alloc(size)};
+	uint8_t *windows = mem_calloc(1, step_windows_size(&large)), *deltas[2] = { mem_alloc(size), mem_alloc(size) };
 	struct state *initial = state_new_initial(&large.model, seed);
-	struct step_job job = {.state = initial, .seed = seed, .windows = windows};
+	struct step_job job = { .state = initial, .seed = seed, .windows = windows };
 
 	(void)state;
 	for (size_t i = 0; i < step_windows_size(&large); i++)
@@ -296,8 +312,11 @@ static void test_step_reuse(void **state)
 	uint8_t *delta = mem_alloc(step_delta_size(&tiny));
 	uint32_t told = 0;
 	struct step_job job = {
-		.state = f->initial, .seed = f->seeds[1], .windows = f->windows[1],
-		.progress = count_progress, .progress_context = &told,
+		.state = f->initial,
+		.seed = f->seeds[1],
+		.windows = f->windows[1],
+		.progress = count_progress,
+		.progress_context = &told,
 	};
 
 	/* The workspace has run other steps: nothing of them may be left. The mode of the thread is put right. */
@@ -325,7 +344,7 @@ static enum step_result execute_changed(struct fixture *f, const struct train_co
 	struct state *s = changed_state(f, index, value);
 	struct step *step = step_new(config, ENGINE_OPENBLAS, 1);
 	uint8_t *delta = mem_alloc(step_delta_size(config));
-	struct step_job job = {.state = s, .seed = f->seeds[0], .windows = f->windows[0]};
+	struct step_job job = { .state = s, .seed = f->seeds[0], .windows = f->windows[0] };
 	enum step_result result = step_execute(step, &job, delta);
 
 	step_free(step);
@@ -371,7 +390,7 @@ static void test_step_cancel(void **state)
 	struct fixture *f = *state;
 	atomic_bool cancel = true;
 	uint8_t *delta = mem_alloc(step_delta_size(&tiny));
-	struct step_job job = {.state = f->initial, .seed = f->seeds[0], .windows = f->windows[0], .cancel = &cancel};
+	struct step_job job = { .state = f->initial, .seed = f->seeds[0], .windows = f->windows[0], .cancel = &cancel };
 	struct update_job update = update_job(f);
 	struct update_outcome outcome;
 
@@ -421,7 +440,7 @@ static void test_void_without_slots(void **state)
 	struct fixture *f = *state;
 	struct update_job job = update_job(f);
 	uint8_t *harmful = turned_around(f->deltas[0]);
-	struct update_proof proof = {harmful, 1};
+	struct update_proof proof = { harmful, 1 };
 
 	job.proofs = &proof;
 	job.proof_count = 1;
@@ -506,11 +525,16 @@ static void test_selftest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_known_answers),    cmocka_unit_test(test_engines_agree),
-		cmocka_unit_test(test_step_reuse),       cmocka_unit_test(test_step_failures),
-		cmocka_unit_test(test_step_cancel),      cmocka_unit_test(test_void_by_gate),
-		cmocka_unit_test(test_void_without_slots), cmocka_unit_test(test_void_by_overflow),
-		cmocka_unit_test(test_config_limits),    cmocka_unit_test(test_selftest),
+		cmocka_unit_test(test_known_answers),
+		cmocka_unit_test(test_engines_agree),
+		cmocka_unit_test(test_step_reuse),
+		cmocka_unit_test(test_step_failures),
+		cmocka_unit_test(test_step_cancel),
+		cmocka_unit_test(test_void_by_gate),
+		cmocka_unit_test(test_void_without_slots),
+		cmocka_unit_test(test_void_by_overflow),
+		cmocka_unit_test(test_config_limits),
+		cmocka_unit_test(test_selftest),
 		cmocka_unit_test(test_shared_step),
 	};
 

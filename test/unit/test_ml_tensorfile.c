@@ -1,17 +1,17 @@
-/* Files of weights: what is written is read again bit for bit, and a file that does not fit says which tensor and why. */
-#include "ml/float.h"
-
-#include "unit.h"
-
+#define _GNU_SOURCE /* memmem */
+/* Files of weights: what is written is read again bit for bit, and a file that does not fit says which tensor
+ * and why. */
 #include <math.h>
 
+#include "ml/float.h"
 #include "ml/gguf.h"
 #include "ml/huggingface.h"
 #include "ml/safetensors.h"
+#include "unit.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 
-static const struct model_config config = {.d = 64, .layers = 2, .heads = 2, .ff = 48, .ctx = 32};
+static const struct model_config config = { .d = 64, .layers = 2, .heads = 2, .ff = 48, .ctx = 32 };
 
 static bool put(void *context, const void *data, size_t size, struct errmsg *err)
 {
@@ -35,8 +35,8 @@ enum kind { SAFE, GGUF, GGUF8 };
 
 static void write_file(const struct model_config *c, const float *theta, enum kind kind, struct buf *out)
 {
-	struct tensorfile_source source = {c, theta, "a model", "00ff"};
-	struct tensorfile_sink sink = {put, out};
+	struct tensorfile_source source = { c, theta, "a model", "00ff" };
+	struct tensorfile_sink sink = { put, out };
 	enum gguf_type type = kind == GGUF8 ? GGUF_Q8_0 : GGUF_F32;
 
 	buf_init(out);
@@ -53,13 +53,13 @@ static void write_file(const struct model_config *c, const float *theta, enum ki
 static void test_round_trip(void **state)
 {
 	static const struct model_config sizes[] = {
-		{.d = 64, .layers = 2, .heads = 2, .ff = 48, .ctx = 32},
-		{.d = 48, .layers = 1, .heads = 3, .ff = 16, .ctx = 64},
-		{.d = 16, .layers = 3, .heads = 1, .ff = 32, .ctx = 32},
+		{ .d = 64, .layers = 2, .heads = 2, .ff = 48, .ctx = 32 },
+		{ .d = 48, .layers = 1, .heads = 3, .ff = 16, .ctx = 64 },
+		{ .d = 16, .layers = 3, .heads = 1, .ff = 32, .ctx = 32 },
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
 		size_t bytes = model_count(&sizes[i]) * sizeof(float);
 		float *theta = make_theta(&sizes[i]), *again = mem_align(bytes);
 
@@ -91,10 +91,10 @@ static void refused(const struct buf *file, size_t size, const char *why)
 {
 	float *theta = mem_align(model_count(&config) * sizeof(float));
 	uint8_t *copy = mem_dup(file->data, size); /* its end is the end of the memory */
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 
 	assert_false(tensorfile_read(&config, copy, size, theta, &err));
-	if (!strstr(err.text, why))
+	if (strstr(err.text, why) == NULL)
 		fail_msg("\"%s\" is not in \"%s\"", why, err.text);
 	free(copy);
 	free(theta);
@@ -102,8 +102,8 @@ static void refused(const struct buf *file, size_t size, const char *why)
 
 /* What is changed, by what, and what the reader must say. */
 struct change {
-	const char *after;    /* the change comes behind the first place of this */
-	size_t skip;          /* and so many bytes more */
+	const char *after; /* the change comes behind the first place of this */
+	size_t skip;       /* and so many bytes more */
 	const char *bytes;
 	size_t size;
 	const char *why;
@@ -124,15 +124,20 @@ static void check_changes(enum kind kind, const struct change *changes, size_t c
 	free(theta);
 }
 
-#define CHANGE(after, skip, bytes, why) {after, skip, bytes, sizeof(bytes) - 1, why}
+#define CHANGE(after, skip, bytes, why)                    \
+	{                                                  \
+		after, skip, bytes, sizeof(bytes) - 1, why \
+	}
 
 static void test_safetensors_refused(void **state)
 {
 	static const struct change changes[] = {
 		CHANGE("model.layers.1.mlp.up_pro", 0, "x", "model.layers.1.mlp.up_proj.weight is missing"),
 		CHANGE("lm_head.weight\":{\"dtype\":\"F", 0, "1", "lm_head.weight is not F32, F16 or BF16"),
-		CHANGE("model.norm.weight\":{\"dtype\":\"F32\",\"shape\":[6", 0, "5", "model.norm.weight has another shape than 1 x 64"),
-		CHANGE("self_attn.o_proj.weight\":{\"dtype\":\"F32\",\"shape\":[6", 0, "5", "self_attn.o_proj.weight has another shape"),
+		CHANGE("model.norm.weight\":{\"dtype\":\"F32\",\"shape\":[6", 0, "5",
+			"model.norm.weight has another shape than 1 x 64"),
+		CHANGE("self_attn.o_proj.weight\":{\"dtype\":\"F32\",\"shape\":[6", 0, "5",
+			"self_attn.o_proj.weight has another shape"),
 		CHANGE("data_offset", 0, "x", "embed_tokens.weight has no offsets"),
 		CHANGE("\"data_offsets\":[", 0, "1", "embed_tokens.weight does not lie"),
 		CHANGE("\"data_offsets\":[0,65", 0, "9", "embed_tokens.weight does not lie"),
@@ -145,7 +150,7 @@ static void test_safetensors_refused(void **state)
 	struct buf file;
 
 	(void)state;
-	check_changes(SAFE, changes, sizeof(changes) / sizeof(changes[0]));
+	check_changes(SAFE, changes, sizeof changes / sizeof changes[0]);
 	write_file(&config, theta, SAFE, &file);
 	write_le32(file.data + file.size - 4, 0x7f800000);
 	refused(&file, file.size, "lm_head.weight has a value that is not finite");
@@ -187,7 +192,7 @@ static void test_gguf_refused(void **state)
 	struct buf file;
 
 	(void)state;
-	check_changes(GGUF, changes, sizeof(changes) / sizeof(changes[0]));
+	check_changes(GGUF, changes, sizeof changes / sizeof changes[0]);
 	write_file(&config, theta, GGUF, &file);
 	write_le32(file.data + file.size - 4, 0xffc00000);
 	refused(&file, file.size, "output.weight has a value that is not finite");
@@ -230,8 +235,9 @@ static void test_read_blocks(void **state)
 /* The types of 16 bits, in one row each; a row of no whole blocks, and values that are not finite. */
 static void test_types(void **state)
 {
-	static const uint8_t halves[] = {0x00, 0x3c, 0x01, 0x80, 0xff, 0x03, 0xff, 0xfb}, upper[] = {0x80, 0xbf, 0x49, 0x40};
-	static const uint8_t wrong[] = {0x00, 0x7c, 0x01, 0x7e, 0x80, 0x7f};
+	static const uint8_t halves[] = { 0x00, 0x3c, 0x01, 0x80, 0xff, 0x03, 0xff, 0xfb },
+			     upper[] = { 0x80, 0xbf, 0x49, 0x40 };
+	static const uint8_t wrong[] = { 0x00, 0x7c, 0x01, 0x7e, 0x80, 0x7f };
 	float row[4];
 
 	(void)state;
@@ -253,13 +259,13 @@ static void test_sizes(void **state)
 {
 	float *theta = make_theta(&config);
 	struct model_config told;
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	struct buf file;
 
 	(void)state;
 	write_file(&config, theta, GGUF, &file);
 	assert_true(tensorfile_sizes(file.data, file.size, &told, &err));
-	assert_memory_equal(&told, &config, sizeof(told));
+	assert_memory_equal(&told, &config, sizeof told);
 	for (size_t size = 0; size < 1500; size += 7) {
 		uint8_t *copy = mem_dup(file.data, size);
 
@@ -269,9 +275,9 @@ static void test_sizes(void **state)
 	buf_clear(&file);
 	write_file(&config, theta, SAFE, &file);
 	assert_true(tensorfile_sizes(file.data, file.size, &told, &err));
-	struct model_config shown = {.d = config.d, .layers = config.layers, .ff = config.ff};
+	struct model_config shown = { .d = config.d, .layers = config.layers, .ff = config.ff };
 
-	assert_memory_equal(&told, &shown, sizeof(told));
+	assert_memory_equal(&told, &shown, sizeof told);
 	memcpy(find(&file, "model.layers.0.mlp.gate_pro"), "x", 1);
 	assert_false(tensorfile_sizes(file.data, file.size, &told, &err));
 	assert_non_null(strstr(err.text, "gate_proj.weight is missing"));
@@ -282,9 +288,9 @@ static void test_sizes(void **state)
 /* What config.json says of our own models is read back. */
 static void test_config(void **state)
 {
-	struct model_config told = {0};
+	struct model_config told = { 0 };
 	struct buf text;
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 
 	(void)state;
 	buf_init(&text);
@@ -304,15 +310,32 @@ static void test_half(void **state)
 		float x;
 		uint16_t half;
 	} known[] = {
-		{0.0f, 0}, {-0.0f, 0x8000}, {1.0f, 0x3c00}, {-2.0f, 0xc000}, {65504.0f, 0x7bff}, {65519.0f, 0x7bff},
-		{65520.0f, 0x7c00}, {0x1p-14f, 0x0400}, {0x1p-24f, 1}, {0x1p-25f, 0}, {0x1.8p-25f, 1}, {0x1.8p-24f, 2},
-		{0x1.4p-23f, 2}, {0x1.cp-23f, 4}, {0x1.ffcp-15f, 0x03ff + 1}, {0x1.ff8p-15f, 0x03ff},
-		{1.0f + 0x1p-11f, 0x3c00}, {1.0f + 0x3p-11f, 0x3c02}, {0x1.ffep0f, 0x4000}, {INFINITY, 0x7c00},
-		{0.1f, 0x2e66}, {3.14159274f, 0x4248},
+		{ 0.0f, 0 },
+		{ -0.0f, 0x8000 },
+		{ 1.0f, 0x3c00 },
+		{ -2.0f, 0xc000 },
+		{ 65504.0f, 0x7bff },
+		{ 65519.0f, 0x7bff },
+		{ 65520.0f, 0x7c00 },
+		{ 0x1p-14f, 0x0400 },
+		{ 0x1p-24f, 1 },
+		{ 0x1p-25f, 0 },
+		{ 0x1.8p-25f, 1 },
+		{ 0x1.8p-24f, 2 },
+		{ 0x1.4p-23f, 2 },
+		{ 0x1.cp-23f, 4 },
+		{ 0x1.ffcp-15f, 0x03ff + 1 },
+		{ 0x1.ff8p-15f, 0x03ff },
+		{ 1.0f + 0x1p-11f, 0x3c00 },
+		{ 1.0f + 0x3p-11f, 0x3c02 },
+		{ 0x1.ffep0f, 0x4000 },
+		{ INFINITY, 0x7c00 },
+		{ 0.1f, 0x2e66 },
+		{ 3.14159274f, 0x4248 },
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 		if (gguf_half(known[i].x) != known[i].half)
 			fail_msg("%a is %04x, not %04x", (double)known[i].x, gguf_half(known[i].x), known[i].half);
 }
@@ -321,19 +344,19 @@ static void test_half(void **state)
 static void test_blocks(void **state)
 {
 	float *theta = mem_calloc(model_count(&config), sizeof(float));
-	struct tensorfile_source source = {&config, theta, "", ""};
+	struct tensorfile_source source = { &config, theta, "", "" };
 	struct buf file;
-	struct tensorfile_sink sink = {put, &file};
-	struct errmsg err = {""};
+	struct tensorfile_sink sink = { put, &file };
+	struct errmsg err = { "" };
 
 	(void)state;
 	for (int i = 0; i < 32; i++)
 		theta[i] = (float)i - 31.0f; /* -31 .. 0: the scale is 31 / 127 */
 	write_file(&config, theta, GGUF8, &file);
-	uint8_t start[3] = {0, 0, 0x81};
+	uint8_t start[3] = { 0, 0, 0x81 };
 
 	write_le16(start, gguf_half(31.0f / 127));
-	const uint8_t *block = memmem(file.data, file.size, start, sizeof(start));
+	const uint8_t *block = memmem(file.data, file.size, start, sizeof start);
 
 	assert_non_null(block);
 	assert_int_equal((int8_t)block[2], -127);
@@ -363,12 +386,12 @@ static bool full(void *context, const void *data, size_t size, struct errmsg *er
 static void test_sink_fails(void **state)
 {
 	float *theta = make_theta(&config);
-	struct tensorfile_source source = {&config, theta, "", ""};
+	struct tensorfile_source source = { &config, theta, "", "" };
 
 	(void)state;
 	for (size_t room = 0; room < gguf_size(&source, GGUF_Q8_0); room += 9973) {
 		size_t left = room;
-		struct tensorfile_sink sink = {full, &left};
+		struct tensorfile_sink sink = { full, &left };
 
 		assert_false(gguf_write(&source, GGUF_Q8_0, &sink, NULL));
 		left = room;
@@ -380,10 +403,16 @@ static void test_sink_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_safetensors_refused),
-		cmocka_unit_test(test_gguf_refused), cmocka_unit_test(test_half), cmocka_unit_test(test_blocks),
-		cmocka_unit_test(test_sink_fails), cmocka_unit_test(test_read_blocks), cmocka_unit_test(test_types),
-		cmocka_unit_test(test_sizes), cmocka_unit_test(test_config),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_safetensors_refused),
+		cmocka_unit_test(test_gguf_refused),
+		cmocka_unit_test(test_half),
+		cmocka_unit_test(test_blocks),
+		cmocka_unit_test(test_sink_fails),
+		cmocka_unit_test(test_read_blocks),
+		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_config),
 	};
 
 	return cmocka_run_group_tests_name("ml_tensorfile", tests, NULL, NULL);

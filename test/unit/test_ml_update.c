@@ -1,6 +1,5 @@
 /* What only the inside of the module shows: the integers that values become, and a benchmark that failed. */
 #include "ml/update.c"
-
 #include "unit.h"
 
 static void test_value_integer(void **state)
@@ -32,11 +31,11 @@ static void test_floor_divide(void **state)
 /* A slot's value is the floored mean of its proofs'. Deltas of whole numbers against a slope of one unit of value. */
 static void test_slot_values(void **state)
 {
-	uint8_t deltas[3][DELTA_BLOCK_SIZE] = {{0, 1}, {0, 2}, {0, (uint8_t)-5}};
-	struct update_proof proofs[3] = {{deltas[0], 1}, {deltas[2], 0}, {deltas[1], 1}};
-	struct update_job job = {.proofs = proofs, .proof_count = 3, .slots = 3, .leave_out = true, .v_ref = 1};
-	struct update_slot slots[UPDATE_SLOTS_MAX] = {0};
-	float slope[DELTA_BLOCK] = {0x1p-32f};
+	uint8_t deltas[3][DELTA_BLOCK_SIZE] = { { 0, 1 }, { 0, 2 }, { 0, (uint8_t)-5 } };
+	struct update_proof proofs[3] = { { deltas[0], 1 }, { deltas[2], 0 }, { deltas[1], 1 } };
+	struct update_job job = { .proofs = proofs, .proof_count = 3, .slots = 3, .leave_out = true, .v_ref = 1 };
+	struct update_slot slots[UPDATE_SLOTS_MAX] = { 0 };
+	float slope[DELTA_BLOCK] = { 0x1p-32f };
 
 	(void)state;
 	count_proofs(&job, slots);
@@ -50,17 +49,26 @@ static void test_slot_values(void **state)
 static void test_failed_benchmark(void **state)
 {
 	static const struct train_config config = {
-		.model = {.d = 16, .layers = 1, .heads = 1, .ff = 16, .ctx = 32},
-		.batch = 1, .iterations = 1, .mu_ppm = 900000, .eta_ppm = 700000, .gate_ppm = 2000000, .bench_rows = 1,
+		.model = { .d = 16, .layers = 1, .heads = 1, .ff = 16, .ctx = 32 },
+		.batch = 1,
+		.iterations = 1,
+		.mu_ppm = 900000,
+		.eta_ppm = 700000,
+		.gate_ppm = 2000000,
+		.bench_rows = 1,
 	};
-	uint8_t key[32] = {0}, windows[33] = {0};
+	uint8_t key[32] = { 0 }, windows[33] = { 0 };
 	uint8_t *delta = mem_calloc(step_delta_size(&config), 1);
 	struct step *step = step_new(&config, ENGINE_REFERENCE, 1);
 	struct state *parent = state_new_initial(&config.model, key), *next;
-	struct update_proof proof = {delta, 0};
+	struct update_proof proof = { delta, 0 };
 	struct update_job job = {
-		.parent = parent, .benchmark = benchmark_new(step, parent, windows, key, NULL), .windows = windows,
-		.proofs = &proof, .proof_count = 1, .slots = 1,
+		.parent = parent,
+		.benchmark = benchmark_new(step, parent, windows, key, NULL),
+		.windows = windows,
+		.proofs = &proof,
+		.proof_count = 1,
+		.slots = 1,
 	};
 	struct update_outcome outcome;
 

@@ -1,8 +1,7 @@
 /* Addresses and their text, the ban list, the set that forgets. */
-#include "unit.h"
-
 #include "net/ban.h"
 #include "net/known.h"
+#include "unit.h"
 
 static void test_split(void **state)
 {
@@ -10,12 +9,15 @@ static void test_split(void **state)
 		const char *text, *host;
 		uint16_t port;
 	} good[] = {
-		{ "node.example", "node.example", 8444 }, { "node.example:1", "node.example", 1 },
-		{ "1.2.3.4:65535", "1.2.3.4", 65535 },    { "[::1]:99", "::1", 99 },
-		{ "[::1]", "::1", 8444 },                 { "fe80::1", "fe80::1", 8444 },
+		{ "node.example", "node.example", 8444 },
+		{ "node.example:1", "node.example", 1 },
+		{ "1.2.3.4:65535", "1.2.3.4", 65535 },
+		{ "[::1]:99", "::1", 99 },
+		{ "[::1]", "::1", 8444 },
+		{ "fe80::1", "fe80::1", 8444 },
 	};
 	static const char *const bad[] = { "", ":1", "[::1", "[::1]x", "[]:1", "a:", "a:0", "a:65536", "a:1x", "a:-1",
-	                                   "a:123456", "a:b:1", "[a]", "a b", "a/b" };
+		"a:123456", "a:b:1", "[a]", "a b", "a/b" };
 	char host[HOST_TEXT], longest[HOST_TEXT + 1];
 	uint16_t port;
 
@@ -142,7 +144,8 @@ static bool discourage(struct ban_list *list, const struct address *address)
 static void test_discourage(void **state)
 {
 	struct address far = parsed("10.1.2.3"), own = parsed("127.0.0.1"), own6 = parsed("::1");
-	struct address first6 = parsed("2001:db8::1"), second6 = parsed("2001:db8::2:1"), other6 = parsed("2001:db8:1::1");
+	struct address first6 = parsed("2001:db8::1"), second6 = parsed("2001:db8::2:1"),
+		       other6 = parsed("2001:db8:1::1");
 	struct ban_list list;
 
 	(void)state;

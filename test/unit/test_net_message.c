@@ -1,7 +1,6 @@
 /* Messages: each kind there and back, cut at every byte, with hostile lengths; the frame's header. */
-#include "unit.h"
-
 #include "net/message.h"
+#include "unit.h"
 #include "util/bytes.h"
 
 /* One parser under one type: true if the bytes are a message of the kind. Frees what came of it. */
@@ -90,8 +89,15 @@ static struct header sample_header(uint8_t salt)
 
 static void test_version(void **state)
 {
-	struct message_version sent = { .version = 1, .services = 9, .time = 1795219200, .nonce = 77,
-	                                .agent = "/atelier:0.1.0/", .height = 12, .relay = true };
+	struct message_version sent = {
+		.version = 1,
+		.services = 9,
+		.time = 1795219200,
+		.nonce = 77,
+		.agent = "/atelier:0.1.0/",
+		.height = 12,
+		.relay = true,
+	};
 	struct message_version got;
 	struct buf b;
 
@@ -153,7 +159,8 @@ static void test_nonce(void **state)
 
 static void test_inventory(void **state)
 {
-	struct inventory_item sent[3] = { { .type = INVENTORY_TX }, { .type = INVENTORY_BLOB }, { .type = 0x40000001 } };
+	struct inventory_item sent[3] = { { .type = INVENTORY_TX }, { .type = INVENTORY_BLOB },
+		{ .type = 0x40000001 } };
 	struct inventory_item *got;
 	struct buf b;
 	size_t count;
@@ -265,7 +272,7 @@ static void test_blob(void **state)
 static void test_hostile_counts(void **state)
 {
 	static const uint64_t counts[] = { 1, 0xfc, 0xfd, 2001, 50001, 0x02000000, 0x02000001, UINT32_MAX, UINT64_MAX,
-	                                   UINT64_MAX / 36 + 1, UINT64_MAX / 212 + 1, UINT64_MAX / 32 + 1 };
+		UINT64_MAX / 36 + 1, UINT64_MAX / 212 + 1, UINT64_MAX / 32 + 1 };
 	struct buf b;
 
 	(void)state;

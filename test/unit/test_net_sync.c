@@ -1,15 +1,13 @@
 /* Networks of several nodes in one process, each with its own fake chain, over loopback: sync, reorganisation, relay,
  * blobs, and what becomes of those who send false proofs. */
-#include "unit.h"
-
 #include <errno.h>
+#include <time.h>
 
 #include "fake_chain.h"
 #include "net/net.h"
 #include "net/peer.h"
+#include "unit.h"
 #include "util/clock.h"
-
-#include <time.h>
 
 enum { NODES = 4, PATIENCE_SECONDS = 60, START_MS = 1000000, SILENCE_MS = 2001 };
 
@@ -17,7 +15,7 @@ static struct event_base *base;
 static struct node {
 	struct chain *chain;
 	struct net *net;
-	bool judges;          /* verdicts are given as the loop turns */
+	bool judges; /* verdicts are given as the loop turns */
 } nodes[NODES];
 static size_t node_count;
 
@@ -26,7 +24,7 @@ static int set_up(void **state)
 	(void)state;
 	base = event_base_new();
 	node_count = 0;
-	return base ? 0 : -1;
+	return base != NULL ? 0 : -1;
 }
 
 static int tear_down(void **state)
@@ -86,12 +84,12 @@ static double seconds(void)
 }
 
 /* Turns the loop until the condition holds; the test fails if it never does. */
-#define WAIT_FOR(condition)                                                     \
-	do {                                                                    \
-		double end = seconds() + PATIENCE_SECONDS;                      \
-		while (!(condition) && seconds() < end)                         \
-			turn();                                                 \
-		assert_true(condition);                                         \
+#define WAIT_FOR(condition)                                \
+	do {                                               \
+		double end = seconds() + PATIENCE_SECONDS; \
+		while (!(condition) && seconds() < end)    \
+			turn();                            \
+		assert_true(condition);                    \
 	} while (0)
 
 /* Some turns in which something must not happen. */
@@ -206,7 +204,7 @@ static void test_false_block(void **state)
 	WAIT_FOR(same_tip(honest, victim));
 	connect_nodes(victim, liar);
 	WAIT_FOR(chain_find(victim->chain, chain_tip(liar->chain)->id) &&
-	         chain_find(victim->chain, chain_tip(liar->chain)->id)->status == ENTRY_INVALID);
+		chain_find(victim->chain, chain_tip(liar->chain)->id)->status == ENTRY_INVALID);
 	WAIT_FOR(peers_of(liar) == 0);
 	turn_a_while();
 	assert_int_equal(peers_of(victim), 1);
@@ -224,7 +222,7 @@ static void test_false_loose_inside(void **state)
 	fake_chain_mine(a->chain, NULL, 3, 1, FAKE_LOOSE_PROOF_FALSE);
 	connect_nodes(b, a);
 	WAIT_FOR(chain_find(b->chain, chain_tip(a->chain)->id) &&
-	         chain_find(b->chain, chain_tip(a->chain)->id)->status == ENTRY_INVALID);
+		chain_find(b->chain, chain_tip(a->chain)->id)->status == ENTRY_INVALID);
 	turn_a_while();
 	assert_int_equal(peers_of(a), 1);
 	assert_int_equal(chain_tip(b->chain)->height, 2);
@@ -389,8 +387,13 @@ static int connect_mute(const struct node *node)
 
 static void test_mute_peer(void **state)
 {
-	const struct net_options hasty = { .listen = true, .bind = "127.0.0.1", .max_peers = 9, .block_timeout = 300,
-	                                   .agent = "/test/" };
+	const struct net_options hasty = {
+		.listen = true,
+		.bind = "127.0.0.1",
+		.max_peers = 9,
+		.block_timeout = 300,
+		.agent = "/test/",
+	};
 	struct node *victim = add_node_with(&hasty), *honest = add_node();
 	const struct index_entry *tip = fake_chain_mine(honest->chain, NULL, 20, 1, FAKE_GOOD);
 	struct header headers[20];
@@ -411,8 +414,13 @@ static void test_mute_peer(void **state)
 
 static void test_mute_alone(void **state)
 {
-	const struct net_options hasty = { .listen = true, .bind = "127.0.0.1", .max_peers = 9, .block_timeout = 100,
-	                                   .agent = "/test/" };
+	const struct net_options hasty = {
+		.listen = true,
+		.bind = "127.0.0.1",
+		.max_peers = 9,
+		.block_timeout = 100,
+		.agent = "/test/",
+	};
 	struct node *victim = add_node_with(&hasty), *other = add_node();
 	const struct index_entry *tip = fake_chain_mine(other->chain, NULL, 1, 1, FAKE_GOOD);
 	struct buf payload;
@@ -430,8 +438,13 @@ static void test_mute_alone(void **state)
 /* A source that does not answer is given up, and the bytes come from somebody else. */
 static void test_mute_about_blob(void **state)
 {
-	const struct net_options hasty = { .listen = true, .bind = "127.0.0.1", .max_peers = 9, .block_timeout = 300,
-	                                   .agent = "/test/" };
+	const struct net_options hasty = {
+		.listen = true,
+		.bind = "127.0.0.1",
+		.max_peers = 9,
+		.block_timeout = 300,
+		.agent = "/test/",
+	};
 	struct node *wants = add_node_with(&hasty), *other = add_node();
 	uint8_t root[32] = { 1 };
 	int fd = connect_mute(wants);
@@ -661,7 +674,7 @@ static void offer_txs(int fd, uint8_t salt, const uint8_t *wtxid, uint32_t count
 
 	for (uint32_t i = 0; i < count; i++) {
 		items[i] = (struct inventory_item){ INVENTORY_TX, { 0xee, salt, (uint8_t)i, (uint8_t)(i >> 8) } };
-		if (wtxid)
+		if (wtxid != NULL)
 			memcpy(items[i].id, wtxid, 32);
 	}
 	buf_init(&payload);
@@ -748,8 +761,8 @@ static bool is_closed(int fd)
 	return count == 0 || errno == ECONNRESET;
 }
 
-/* All connections of an address go with one that lied, whether it waited for the verdict or not, and none is taken again.
- * Others stay, and this machine's own address is spared. */
+/* All connections of an address go with one that lied, whether it waited for the verdict or not, and none is taken
+ * again. Others stay, and this machine's own address is spared. */
 static void test_address_is_blamed(void **state)
 {
 	static const char *const address[] = { "127.0.0.2", "127.0.0.3" };
@@ -759,7 +772,7 @@ static void test_address_is_blamed(void **state)
 	for (size_t leaves = 0; leaves < 2; leaves++) {
 		struct node *victim = add_node();
 		const struct index_entry *lie = fake_chain_mine(elsewhere, chain_genesis(elsewhere), 1, (uint8_t)leaves,
-		                                                FAKE_OWN_PROOF_FALSE);
+			FAKE_OWN_PROOF_FALSE);
 		int liar = connect_from(victim, address[leaves]), other = connect_from(victim, address[leaves]);
 		int honest = connect_from(victim, address[!leaves]), own = connect_mute(victim), again;
 
@@ -974,8 +987,13 @@ static void test_slow_reader(void **state)
 
 static void test_no_handshake(void **state)
 {
-	const struct net_options hasty = { .listen = true, .bind = "127.0.0.1", .max_peers = 9, .handshake_timeout = 200,
-	                                   .agent = "/test/" };
+	const struct net_options hasty = {
+		.listen = true,
+		.bind = "127.0.0.1",
+		.max_peers = 9,
+		.handshake_timeout = 200,
+		.agent = "/test/",
+	};
 	struct node *a = add_node_with(&hasty);
 	int fd = connect_socket(a, "127.0.0.1");
 	char byte;
@@ -1054,7 +1072,8 @@ static void test_name(void **state)
 	WAIT_FOR(peers_of(a) == 1 && peers_of(b) == 1);
 	assert_int_equal(net_add_node(a->net, "no-such-host.invalid"), NET_NODE_OK);
 	turn_a_while();
-	assert_int_equal(net_remove_node(a->net, "no-such-host.invalid"), NET_NODE_OK); /* perhaps while it is resolved */
+	assert_int_equal(net_remove_node(a->net, "no-such-host.invalid"),
+		NET_NODE_OK); /* perhaps while it is resolved */
 	turn_a_while();
 	assert_int_equal(peers_of(a), 1);
 }
@@ -1076,8 +1095,14 @@ static void test_full(void **state)
 /* A bound on what may be open holds for both directions; one on an address only for those who come. */
 static void test_places(void **state)
 {
-	const struct net_options few = { .listen = true, .bind = "127.0.0.1", .max_peers = 9, .max_open = 2,
-	                                 .max_per_address = 1, .agent = "/test/" };
+	const struct net_options few = {
+		.listen = true,
+		.bind = "127.0.0.1",
+		.max_peers = 9,
+		.max_open = 2,
+		.max_per_address = 1,
+		.agent = "/test/",
+	};
 	struct node *host = add_node_with(&few), *first = add_node(), *second = add_node(), *third = add_node();
 
 	(void)state;

@@ -1,10 +1,9 @@
 /* Sampling in cumulative work: every unit of work is as likely as any other, whatever the heights. */
+#include "node/sample.h"
 #include "unit.h"
 
-#include "node/sample.h"
-
 /* Cumulative work of a chain whose blocks have very different work; genesis has 7. */
-static const uint64_t block_work[] = {7, 1, 1, 100, 1, 40, 2};
+static const uint64_t block_work[] = { 7, 1, 1, 100, 1, 40, 2 };
 enum { TIP = 6, TOTAL = 145 };
 
 static struct u256 work(const void *context, uint32_t height)
@@ -13,15 +12,15 @@ static struct u256 work(const void *context, uint32_t height)
 	(void)context;
 	for (uint32_t i = 0; i <= height; i++)
 		sum += block_work[i];
-	return (struct u256){{sum}};
+	return (struct u256){ { sum } };
 }
 
 static void each_point_falls_on_its_block(void **test_state)
 {
-	uint64_t hits[TIP + 1] = {0};
+	uint64_t hits[TIP + 1] = { 0 };
 	(void)test_state;
 	for (uint64_t point = 0; point < TOTAL; point++)
-		hits[sample_height(work, NULL, TIP, (struct u256){{point}})]++;
+		hits[sample_height(work, NULL, TIP, (struct u256){ { point } })]++;
 	assert_int_equal(hits[0], 0);
 	for (uint32_t h = 1; h <= TIP; h++)
 		assert_int_equal(hits[h], block_work[h]);
@@ -51,12 +50,12 @@ static void one_block_is_always_hit(void **test_state)
 /* 5 needs a second draw now and then; 2^192 + 1 needs the limbs above cut off and those below free. */
 static void draws_stay_below_the_bound(void **test_state)
 {
-	unsigned seen[5] = {0};
-	struct u256 wide = {{1, 0, 0, 1}};
+	unsigned seen[5] = { 0 };
+	struct u256 wide = { { 1, 0, 0, 1 } };
 	uint64_t low = 0;
 	(void)test_state;
 	for (unsigned i = 0; i < 1000; i++) {
-		struct u256 draw = sample_below((struct u256){{5}});
+		struct u256 draw = sample_below((struct u256){ { 5 } });
 		assert_true(draw.limb[0] < 5 && draw.limb[1] == 0 && draw.limb[2] == 0 && draw.limb[3] == 0);
 		seen[draw.limb[0]]++;
 		draw = sample_below(wide);

@@ -1,7 +1,6 @@
 /* From JSON values to amounts, integers, hashes, bytes and text: exact results, codes and texts of errors. */
-#include "unit.h"
-
 #include "rpc/convert.h"
+#include "unit.h"
 
 static json_t *parse(const char *text)
 {
@@ -17,47 +16,47 @@ static void test_amount(void **state)
 		const char *text;
 		int64_t units;
 	} good[] = {
-		{"0", 0},
-		{"1", 100000000},
-		{"0.00000001", 1},
-		{"\"0.00000001\"", 1},
-		{"0.1", 10000000},
-		{"0.29", 29000000},
-		{"1e-8", 1},
-		{"1E2", 10000000000},
-		{"0.10000000000000000000000", 10000000},
-		{"20999999.99999999", 2099999999999999},
-		{"21000000.0", 2100000000000000},
-		{"100e-10", 1},
-		{"0.000000000001e4", 1},
-		{"0e999999999999999999999", 0},
-		{"10.010", 1001000000},
-		{"-0", 0},
+		{ "0", 0 },
+		{ "1", 100000000 },
+		{ "0.00000001", 1 },
+		{ "\"0.00000001\"", 1 },
+		{ "0.1", 10000000 },
+		{ "0.29", 29000000 },
+		{ "1e-8", 1 },
+		{ "1E2", 10000000000 },
+		{ "0.10000000000000000000000", 10000000 },
+		{ "20999999.99999999", 2099999999999999 },
+		{ "21000000.0", 2100000000000000 },
+		{ "100e-10", 1 },
+		{ "0.000000000001e4", 1 },
+		{ "0e999999999999999999999", 0 },
+		{ "10.010", 1001000000 },
+		{ "-0", 0 },
 	};
 	static const char *const bad[] = {
-	    "-0.00000001",
-	    "21000000.00000001",
-	    "0.000000001",
-	    "20999999.999999999",
-	    "1e-9",
-	    "1e30",
-	    "1e999999999999",
-	    "1e-999999999999",
-	    "true",
-	    "null",
-	    "[]",
-	    "\"\"",
-	    "\"1.\"",
-	    "\" 1\"",
-	    "\"1 \"",
-	    "\"1,5\"",
-	    "\"+1\"",
-	    "\"0x1\"",
-	    "\"[1]\"",
-	    "92233720368547758.08",
-	    "\"true\"",
-	    "123456789012345678901234567890",
-	    "0.1000000000000000000000001",
+		"-0.00000001",
+		"21000000.00000001",
+		"0.000000001",
+		"20999999.999999999",
+		"1e-9",
+		"1e30",
+		"1e999999999999",
+		"1e-999999999999",
+		"true",
+		"null",
+		"[]",
+		"\"\"",
+		"\"1.\"",
+		"\" 1\"",
+		"\"1 \"",
+		"\"1,5\"",
+		"\"+1\"",
+		"\"0x1\"",
+		"\"[1]\"",
+		"92233720368547758.08",
+		"\"true\"",
+		"123456789012345678901234567890",
+		"0.1000000000000000000000001",
 	};
 
 	(void)state;
@@ -71,7 +70,7 @@ static void test_amount(void **state)
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		json_t *value = parse(bad[i]);
-		struct rpc_error error = {0};
+		struct rpc_error error = { 0 };
 		int64_t units = -7;
 
 		assert_false(convert_amount(value, "amount", &units, &error));
@@ -106,12 +105,12 @@ static void test_int(void **state)
 		enum rpc_code code;
 		const char *word;
 	} bad[] = {
-		{"\"5\"", RPC_TYPE_ERROR, "string"},
-		{"true", RPC_TYPE_ERROR, "bool"},
-		{"1.5", RPC_MISC_ERROR, "integer"},
-		{"9223372036854775808", RPC_MISC_ERROR, "64 bits"},
-		{"-4", RPC_INVALID_PARAMETER, "between -3 and 10"},
-		{"11", RPC_INVALID_PARAMETER, "not 11"},
+		{ "\"5\"", RPC_TYPE_ERROR, "string" },
+		{ "true", RPC_TYPE_ERROR, "bool" },
+		{ "1.5", RPC_MISC_ERROR, "integer" },
+		{ "9223372036854775808", RPC_MISC_ERROR, "64 bits" },
+		{ "-4", RPC_INVALID_PARAMETER, "between -3 and 10" },
+		{ "11", RPC_INVALID_PARAMETER, "not 11" },
 	};
 	int64_t v = 0;
 	json_t *value = parse("-3");
@@ -121,7 +120,7 @@ static void test_int(void **state)
 	assert_int_equal(v, -3);
 	json_decref(value);
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		struct rpc_error error = {0};
+		struct rpc_error error = { 0 };
 
 		value = parse(bad[i].text);
 		assert_false(convert_int(value, "n", -3, 10, &v, &error));
@@ -167,7 +166,7 @@ static void test_hash(void **state)
 
 static void test_hex(void **state)
 {
-	static const char *const bad[] = {"\"abc\"", "\"0x00\"", "\"0g\"", "\"010203\""};
+	static const char *const bad[] = { "\"abc\"", "\"0x00\"", "\"0g\"", "\"010203\"" };
 	json_t *good = parse("\"01fF\""), *number = parse("1234"), *empty = parse("\"\"");
 	struct rpc_error error;
 	struct buf out;
@@ -195,9 +194,9 @@ static void test_hex(void **state)
 
 static void test_text(void **state)
 {
-	static const char *const cases[][2] = {
-		{"\"a\"", "a"}, {"12", "12"}, {"1e5", "1e5"}, {"0.50", "0.50"}, {"true", "true"}, {"false", "false"}};
-	static const char *const bad[] = {"null", "[]", "{}", "\"a\\u0000\""};
+	static const char *const cases[][2] = { { "\"a\"", "a" }, { "12", "12" }, { "1e5", "1e5" }, { "0.50", "0.50" },
+		{ "true", "true" }, { "false", "false" } };
+	static const char *const bad[] = { "null", "[]", "{}", "\"a\\u0000\"" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -222,8 +221,12 @@ static void test_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_amount), cmocka_unit_test(test_decimal), cmocka_unit_test(test_int),
-		cmocka_unit_test(test_hash),   cmocka_unit_test(test_hex),     cmocka_unit_test(test_text),
+		cmocka_unit_test(test_amount),
+		cmocka_unit_test(test_decimal),
+		cmocka_unit_test(test_int),
+		cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_hex),
+		cmocka_unit_test(test_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

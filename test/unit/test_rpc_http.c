@@ -1,7 +1,6 @@
 /* Heads of HTTP requests: what is read out of them, and what is refused with which status. */
-#include "unit.h"
-
 #include "rpc/http.h"
+#include "unit.h"
 
 /* Feeds the lines of a text, each ended by a line feed; what the last one gave. */
 static int feed(struct http_head *head, const char *text)
@@ -25,9 +24,10 @@ static void test_fields(void **state)
 	struct http_head head;
 
 	(void)state;
-	assert_int_equal(feed(&head, "POST /wallet/a HTTP/1.1\nHost: x\nauthorization:\t Basic eDp5 \nContent-Length: 17\n"
-				     "Expect: 100-Continue\n\n"),
-			 HTTP_WHOLE);
+	assert_int_equal(feed(&head,
+				 "POST /wallet/a HTTP/1.1\nHost: x\nauthorization:\t Basic eDp5 \nContent-Length: 17\n"
+				 "Expect: 100-Continue\n\n"),
+		HTTP_WHOLE);
 	assert_true(head.is_post && head.keep_alive && head.expects && head.has_length && !head.encoded);
 	assert_string_equal(head.target, "/wallet/a");
 	assert_string_equal(head.authorization, "Basic eDp5");
@@ -49,14 +49,14 @@ static void test_connection(void **state)
 		const char *text;
 		bool keep_alive;
 	} cases[] = {
-		{"POST / HTTP/1.1\n\n", true},
-		{"POST / HTTP/1.1\nConnection: close\n\n", false},
-		{"POST / HTTP/1.1\nConnection: TE, Close\n\n", false},
-		{"POST / HTTP/1.1\nConnection: closet\n\n", true},
-		{"POST / HTTP/1.1\nConnection: close\nConnection: keep-alive\n\n", true},
-		{"POST / HTTP/1.0\n\n", false},
-		{"POST / HTTP/1.0\nConnection: upgrade,keep-alive\n\n", true},
-		{"POST / HTTP/1.1\nConnection:\n\n", true},
+		{ "POST / HTTP/1.1\n\n", true },
+		{ "POST / HTTP/1.1\nConnection: close\n\n", false },
+		{ "POST / HTTP/1.1\nConnection: TE, Close\n\n", false },
+		{ "POST / HTTP/1.1\nConnection: closet\n\n", true },
+		{ "POST / HTTP/1.1\nConnection: close\nConnection: keep-alive\n\n", true },
+		{ "POST / HTTP/1.0\n\n", false },
+		{ "POST / HTTP/1.0\nConnection: upgrade,keep-alive\n\n", true },
+		{ "POST / HTTP/1.1\nConnection:\n\n", true },
 	};
 	struct http_head head;
 
@@ -74,27 +74,27 @@ static void test_refused(void **state)
 		const char *text;
 		int status;
 	} cases[] = {
-		{"nonsense\n", 400},
-		{"POST /\n", 400},
-		{"POST  HTTP/1.1\n", 400},
-		{"POST / HTTP/1.1 \n", 400},
-		{"POST / HTTP/1\n", 400},
-		{"POST / HTTP/1.x\n", 400},
-		{"POST / / HTTP/1.1\n", 400},
-		{"POST / HTTP/2.0\n", 505},
-		{"POST / HTTP/0.9\n", 505},
-		{"POST / HTTP/1.1\nno colon\n", 400},
-		{"POST / HTTP/1.1\n: value\n", 400},
-		{"POST / HTTP/1.1\nName : value\n", 400},
-		{"POST / HTTP/1.1\nName: value\n folded\n", 400},
-		{"POST / HTTP/1.1\nContent-Length:\n", 400},
-		{"POST / HTTP/1.1\nContent-Length: -1\n", 400},
-		{"POST / HTTP/1.1\nContent-Length: +1\n", 400},
-		{"POST / HTTP/1.1\nContent-Length: 1,1\n", 400},
-		{"POST / HTTP/1.1\nContent-Length: 1\nContent-Length: 2\n", 400},
-		{"POST / HTTP/1.1\nContent-Length: 99999999999999999999\n", 413},
-		{"POST / HTTP/1.1\nExpect: miracles\n", 417},
-		{"POST / HTTP/1.1\nAuthorization: a\nAuthorization: a\n", 400},
+		{ "nonsense\n", 400 },
+		{ "POST /\n", 400 },
+		{ "POST  HTTP/1.1\n", 400 },
+		{ "POST / HTTP/1.1 \n", 400 },
+		{ "POST / HTTP/1\n", 400 },
+		{ "POST / HTTP/1.x\n", 400 },
+		{ "POST / / HTTP/1.1\n", 400 },
+		{ "POST / HTTP/2.0\n", 505 },
+		{ "POST / HTTP/0.9\n", 505 },
+		{ "POST / HTTP/1.1\nno colon\n", 400 },
+		{ "POST / HTTP/1.1\n: value\n", 400 },
+		{ "POST / HTTP/1.1\nName : value\n", 400 },
+		{ "POST / HTTP/1.1\nName: value\n folded\n", 400 },
+		{ "POST / HTTP/1.1\nContent-Length:\n", 400 },
+		{ "POST / HTTP/1.1\nContent-Length: -1\n", 400 },
+		{ "POST / HTTP/1.1\nContent-Length: +1\n", 400 },
+		{ "POST / HTTP/1.1\nContent-Length: 1,1\n", 400 },
+		{ "POST / HTTP/1.1\nContent-Length: 1\nContent-Length: 2\n", 400 },
+		{ "POST / HTTP/1.1\nContent-Length: 99999999999999999999\n", 413 },
+		{ "POST / HTTP/1.1\nExpect: miracles\n", 417 },
+		{ "POST / HTTP/1.1\nAuthorization: a\nAuthorization: a\n", 400 },
 	};
 	struct http_head head;
 

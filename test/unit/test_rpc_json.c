@@ -1,7 +1,6 @@
 /* JSON: what the parser takes and refuses, numbers that survive unchanged, printing. */
-#include "unit.h"
-
 #include "rpc/json.h"
+#include "unit.h"
 
 static json_t *parse(const char *text)
 {
@@ -69,50 +68,50 @@ static void test_round_trip(void **state)
 static void test_refused(void **state)
 {
 	static const char *const texts[] = {
-	    "",
-	    " ",
-	    "nul",
-	    "nulll",
-	    "[1,]",
-	    "[1 2]",
-	    "[",
-	    "[1",
-	    "{",
-	    "{\"a\"}",
-	    "{\"a\":}",
-	    "{\"a\":1,}",
-	    "{a:1}",
-	    "{\"a\":1 \"b\":2}",
-	    "{\"a\":1,\"a\":2}",
-	    "\"",
-	    "\"\n\"",
-	    "\"\\x\"",
-	    "\"\\u12\"",
-	    "{\"a\\u0000\":1}",
-	    "\"\\ud800\"",
-	    "\"\\ud800x\"",
-	    "\"\\ud800\\u0041\"",
-	    "\"\\udc00\"",
-	    "\"\\",
-	    "\"\xff\"",
-	    "\"\xffz\"",
-	    "\"\xc3\"",
-	    "\"\xed\xa0\x80\"",
-	    "01",
-	    "-",
-	    "+1",
-	    "1.",
-	    ".5",
-	    "1e",
-	    "1e+",
-	    "0x10",
-	    "1 2",
-	    "NaN",
-	    "Infinity",
-	    "'a'",
-	    "{\"\xff\":1}",
-	    "tru",
-	    "-x",
+		"",
+		" ",
+		"nul",
+		"nulll",
+		"[1,]",
+		"[1 2]",
+		"[",
+		"[1",
+		"{",
+		"{\"a\"}",
+		"{\"a\":}",
+		"{\"a\":1,}",
+		"{a:1}",
+		"{\"a\":1 \"b\":2}",
+		"{\"a\":1,\"a\":2}",
+		"\"",
+		"\"\n\"",
+		"\"\\x\"",
+		"\"\\u12\"",
+		"{\"a\\u0000\":1}",
+		"\"\\ud800\"",
+		"\"\\ud800x\"",
+		"\"\\ud800\\u0041\"",
+		"\"\\udc00\"",
+		"\"\\",
+		"\"\xff\"",
+		"\"\xffz\"",
+		"\"\xc3\"",
+		"\"\xed\xa0\x80\"",
+		"01",
+		"-",
+		"+1",
+		"1.",
+		".5",
+		"1e",
+		"1e+",
+		"0x10",
+		"1 2",
+		"NaN",
+		"Infinity",
+		"'a'",
+		"{\"\xff\":1}",
+		"tru",
+		"-x",
 	};
 	struct errmsg err;
 
@@ -159,7 +158,7 @@ static void test_bounds(void **state)
 
 static void test_new_values(void **state)
 {
-	uint8_t hash[32] = {0};
+	uint8_t hash[32] = { 0 };
 	json_t *value;
 
 	(void)state;
@@ -182,8 +181,16 @@ static void test_new_values(void **state)
 	assert_memory_equal(json_string_value(value), "ff00", 4);
 	assert_string_equal(json_string_value(value) + 60, "0001");
 	json_decref(value);
-	assert_printed(json_text("a\xc3\xa4" "b", 4), "\"a\xc3\xa4" "b\"");
-	assert_printed(json_text("\xff" "1\xc3", 3), "\"\xef\xbf\xbd" "1\xef\xbf\xbd\"");
+	assert_printed(json_text("a\xc3\xa4"
+				 "b",
+			       4),
+		"\"a\xc3\xa4"
+		"b\"");
+	assert_printed(json_text("\xff"
+				 "1\xc3",
+			       3),
+		"\"\xef\xbf\xbd"
+		"1\xef\xbf\xbd\"");
 	assert_printed(json_text(NULL, 0), "\"\"");
 	assert_printed(json_text("\0a\0", 3), "\"\\u0000a\\u0000\"");
 	assert_printed(json_u64(0), "\"0\"");
@@ -192,8 +199,8 @@ static void test_new_values(void **state)
 
 static void test_types(void **state)
 {
-	static const char *const cases[][2] = {{"null", "null"},   {"1", "number"}, {"1.5", "number"}, {"\"1\"", "string"},
-					       {"true", "bool"},   {"[]", "array"}, {"{}", "object"}};
+	static const char *const cases[][2] = { { "null", "null" }, { "1", "number" }, { "1.5", "number" },
+		{ "\"1\"", "string" }, { "true", "bool" }, { "[]", "array" }, { "{}", "object" } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -203,7 +210,7 @@ static void test_types(void **state)
 		assert_string_equal(json_type_name(value), cases[i][1]);
 		assert_true(json_is_any_number(value) == (strcmp(cases[i][1], "number") == 0));
 		assert_true(json_is_text(value) == (strcmp(cases[i][1], "string") == 0));
-		if (text)
+		if (text != NULL)
 			assert_string_equal(text, cases[i][0]);
 		else
 			assert_false(json_is_any_number(value));
@@ -236,9 +243,12 @@ static void test_indented(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_bounds),     cmocka_unit_test(test_new_values),
-		cmocka_unit_test(test_types),      cmocka_unit_test(test_indented),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_new_values),
+		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_indented),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

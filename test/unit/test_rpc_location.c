@@ -1,7 +1,6 @@
 /* Where a node lives: folders, ports, the configuration file and its section, private chains. */
-#include "unit.h"
-
 #include "rpc/location.h"
+#include "unit.h"
 #include "util/file.h"
 
 static char *base;
@@ -32,10 +31,10 @@ static void put(const char *name, const char *text)
 static bool find(struct location *l, struct options **options, const char *argument, struct errmsg *err)
 {
 	char datadir[600], copy[700];
-	char *argv[] = {"x", datadir, copy};
+	char *argv[] = { "x", datadir, copy };
 
 	snprintf(datadir, sizeof datadir, "-datadir=%s", base);
-	snprintf(copy, sizeof copy, "%s", argument ? argument : "");
+	snprintf(copy, sizeof copy, "%s", argument != NULL ? argument : "");
 	*options = options_new(location_options);
 	assert_true(options_parse_args(*options, argument ? 3 : 2, argv, NULL, NULL));
 	return location_find(l, *options, err);
@@ -65,7 +64,7 @@ static void check(const char *argument, const char *chain, const char *folder, i
 static void check_error(const char *argument, const char *word)
 {
 	struct options *options;
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	struct location l;
 
 	assert_false(find(&l, &options, argument, &err));
@@ -113,7 +112,7 @@ static void check_spec(const char *spec, const char *word)
 
 	put("spec.json", spec);
 	snprintf(argument, sizeof argument, "-chainspec=%s/spec.json", base);
-	if (word)
+	if (word != NULL)
 		check_error(argument, word);
 	else
 		check(argument, "ward7", "ward7", 39432, 40000);

@@ -1,12 +1,5 @@
-/* JSON-RPC over HTTP on loopback: who may, addresses, statuses, clients that hang up or say nothing, shutting down in the
- * middle. */
-#include "unit.h"
-
-#include "rpc/client.h"
-#include "rpc/server.h"
-#include "util/bytes.h"
-#include "util/file.h"
-
+/* JSON-RPC over HTTP on loopback: who may, addresses, statuses, clients that hang up or say nothing, shutting down in
+ * the middle. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -15,12 +8,18 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "rpc/client.h"
+#include "rpc/server.h"
+#include "unit.h"
+#include "util/bytes.h"
+#include "util/file.h"
+
 static struct rpc_request *waiting;
 static struct event_base *base;
 
 static const struct rpc_arg echo_args[] = {
-	{.name = "value", .type = RPC_ANY, .optional = true, .help = "Anything."},
-	{0},
+	{ .name = "value", .type = RPC_ANY, .optional = true, .help = "Anything." },
+	{ 0 },
 };
 
 static enum rpc_outcome echo(struct rpc_request *r, void *context)
@@ -49,15 +48,15 @@ static enum rpc_outcome stop(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{"echo", "Test", echo, echo_args, "Echoes.", "value", NULL, 0},
-	{"later", "Test", later, NULL, "Answers later.", NULL, NULL, 0},
-	{"stop", "Test", stop, NULL, "Ends the loop.", NULL, NULL, 0},
+	{ "echo", "Test", echo, echo_args, "Echoes.", "value", NULL, 0 },
+	{ "later", "Test", later, NULL, "Answers later.", NULL, NULL, 0 },
+	{ "stop", "Test", stop, NULL, "Ends the loop.", NULL, NULL, 0 },
 };
 
 /* A free port: the system chooses one, and it is closed again. */
 static uint16_t free_port(void)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t size = sizeof address;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -74,7 +73,7 @@ struct fixture {
 	struct rpc_server *server;
 };
 
-static const char *const loopback[] = {"127.0.0.1"};
+static const char *const loopback[] = { "127.0.0.1" };
 
 static struct rpc_server *start_server(const struct fixture *f, size_t connections, unsigned timeout)
 {
@@ -158,10 +157,10 @@ static char *read_cookie(const struct fixture *f)
 }
 
 static void client_start(struct client *c, const struct fixture *f, const char *credentials, const char *wallet,
-			 const char *body)
+	const char *body)
 {
 	memset(c, 0, sizeof *c);
-	c->target = (struct client_target){"127.0.0.1", f->port, credentials, wallet, 60};
+	c->target = (struct client_target){ "127.0.0.1", f->port, credentials, wallet, 60 };
 	c->body = body;
 	assert_int_equal(pipe(c->wake), 0);
 	assert_int_equal(pthread_create(&c->thread, NULL, client_run, c), 0);
@@ -182,7 +181,7 @@ static char *client_finish(struct client *c)
 }
 
 static void check(const struct fixture *f, const char *credentials, const char *wallet, const char *body, int status,
-		  const char *answer)
+	const char *answer)
 {
 	struct client c;
 	char *text;
@@ -190,7 +189,7 @@ static void check(const struct fixture *f, const char *credentials, const char *
 	client_start(&c, f, credentials, wallet, body);
 	text = client_finish(&c);
 	assert_int_equal(c.status, status);
-	if (answer)
+	if (answer != NULL)
 		assert_string_equal(text, answer);
 	free(text);
 }
@@ -201,9 +200,9 @@ static void test_call(void **state)
 	char *cookie = read_cookie(f);
 
 	check(f, cookie, NULL, "{\"method\":\"echo\",\"params\":[1.50],\"id\":1}", 200,
-	      "{\"result\":{\"value\":1.50,\"wallet\":null},\"error\":null,\"id\":1}\n");
+		"{\"result\":{\"value\":1.50,\"wallet\":null},\"error\":null,\"id\":1}\n");
 	check(f, cookie, "my w/\xc3\xa4", "{\"method\":\"echo\",\"id\":1}", 200,
-	      "{\"result\":{\"value\":null,\"wallet\":\"my w/\xc3\xa4\"},\"error\":null,\"id\":1}\n");
+		"{\"result\":{\"value\":null,\"wallet\":\"my w/\xc3\xa4\"},\"error\":null,\"id\":1}\n");
 	check(f, cookie, NULL, "{\"method\":\"unknown\",\"id\":1}", 404, NULL);
 	check(f, cookie, NULL, "{", 500, NULL);
 	check(f, cookie, NULL, "", 500, NULL);
@@ -235,9 +234,15 @@ static void test_password(void **state)
 {
 	struct fixture *f = *state;
 	char own[32];
-	const char *const bound[] = {own};
-	struct rpc_server_config config = {.binds = bound, .bind_count = 1, .port = 1, .user = "me", .password = "se:cret",
-					   .cookie_path = f->cookie};
+	const char *const bound[] = { own };
+	struct rpc_server_config config = {
+		.binds = bound,
+		.bind_count = 1,
+		.port = 1,
+		.user = "me",
+		.password = "se:cret",
+		.cookie_path = f->cookie,
+	};
 	struct errmsg err;
 
 	rpc_server_free(f->server);
@@ -248,10 +253,13 @@ static void test_password(void **state)
 	check(f, "me:se:cret", NULL, "{\"method\":\"echo\"}", 200, NULL);
 	check(f, "me:se:creT", NULL, "{\"method\":\"echo\"}", 401, NULL);
 
-	config = (struct rpc_server_config){.binds = loopback, .bind_count = 1, .port = f->port, .cookie_path = f->cookie};
+	config = (struct rpc_server_config){ .binds = loopback,
+		.bind_count = 1,
+		.port = f->port,
+		.cookie_path = f->cookie };
 	assert_null(rpc_server_new(base, f->table, &config, &err));
 	assert_non_null(strstr(err.text, "cannot be bound"));
-	config.binds = (const char *const[]){"nonsense"};
+	config.binds = (const char *const[]){ "nonsense" };
 	assert_null(rpc_server_new(base, f->table, &config, &err));
 	assert_non_null(strstr(err.text, "nonsense"));
 }
@@ -259,9 +267,11 @@ static void test_password(void **state)
 /* Raw HTTP: what no client of ours sends. */
 static int raw_connect(const struct fixture *f, const char *text)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-				      .sin_port = htons(f->port)};
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(f->port),
+	};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
@@ -291,7 +301,7 @@ static void raw_expect(int fd, const char *text)
 	size_t size = 0;
 	bool closed = false;
 
-	for (int turn = 0; turn < 60000 && !closed && !(text && strstr(found, text)); turn++) {
+	for (int turn = 0; turn < 60000 && !closed && !(text != NULL && strstr(found, text) != NULL); turn++) {
 		ssize_t more;
 
 		event_base_loop(base, EVLOOP_NONBLOCK);
@@ -302,7 +312,7 @@ static void raw_expect(int fd, const char *text)
 		if (more < 0)
 			usleep(1000);
 	}
-	if (text ? strstr(found, text) == NULL : !closed)
+	if (text != NULL ? strstr(found, text) == NULL : !closed)
 		fail_msg("expected %s, found: %s", text ? text : "the end", found);
 }
 
@@ -567,7 +577,7 @@ static void test_free_while_waiting(void **state)
 
 static void test_unreachable(void **state)
 {
-	struct client_target target = {"127.0.0.1", free_port(), "a:b", NULL, 60};
+	struct client_target target = { "127.0.0.1", free_port(), "a:b", NULL, 60 };
 	struct errmsg err;
 	struct buf out;
 	int status;

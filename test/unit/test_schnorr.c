@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
 #include <cmocka.h>
 
 #include "crypto/schnorr.h"
@@ -37,7 +36,7 @@ static void check_bip340(char **fields)
 	uint8_t key[32];
 	uint8_t aux[32];
 
-	assert_true(size <= sizeof(message) && hex_decode(message, size, fields[4]));
+	assert_true(size <= sizeof message && hex_decode(message, size, fields[4]));
 	assert_true(hex_decode(key, 32, fields[2]) && hex_decode(signature, 64, fields[5]));
 	assert_int_equal(schnorr_verify_bytes(signature, message, size, key), valid);
 	if (size != 32)
@@ -60,8 +59,8 @@ static void test_bip340(void **state)
 	int count = 0;
 
 	(void)state;
-	assert_non_null(fgets(line, sizeof(line), file));
-	for (; fgets(line, sizeof(line), file) != NULL; count++) {
+	assert_non_null(fgets(line, sizeof line, file));
+	for (; fgets(line, sizeof line, file) != NULL; count++) {
 		assert_int_equal(cut(line, fields, 8), 8);
 		check_bip340(fields);
 	}
@@ -83,8 +82,7 @@ static void test_bip341_outputs(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(json_object_get(root, "scriptPubKey"), i, entry)
-	{
+	json_array_foreach(json_object_get(root, "scriptPubKey"), i, entry) {
 		steps = json_object_get(entry, "intermediary");
 		merkle_text = json_string_value(json_object_get(steps, "merkleRoot"));
 		assert_true(hex_decode(internal, 32, vectors_text(json_object_get(entry, "given"), "internalPubkey")));
@@ -112,8 +110,7 @@ static void test_bip341_secrets(void **state)
 	size_t i;
 
 	(void)state;
-	json_array_foreach(spends, i, entry)
-	{
+	json_array_foreach(spends, i, entry) {
 		merkle_text = json_string_value(json_object_get(json_object_get(entry, "given"), "merkleRoot"));
 		assert_true(hex_decode(secret, 32, vectors_text(json_object_get(entry, "given"), "internalPrivkey")));
 		assert_true(merkle_text == NULL || hex_decode(merkle, 32, merkle_text));
@@ -127,7 +124,7 @@ static void test_bip341_secrets(void **state)
 static void test_key_ranges(void **state)
 {
 	uint8_t order[32];
-	uint8_t secret[32] = {0};
+	uint8_t secret[32] = { 0 };
 	uint8_t out[64];
 	uint8_t public_key[33];
 

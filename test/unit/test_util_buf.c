@@ -1,11 +1,10 @@
 /* Writer and reader: layout, CompactSize in all its lengths, the sticky error, bounds. */
 #include "unit.h"
-
 #include "util/buf.h"
 
 static void test_integers(void **state)
 {
-	static const uint8_t want[] = {1, 3, 2, 7, 6, 5, 4, 15, 14, 13, 12, 11, 10, 9, 8};
+	static const uint8_t want[] = { 1, 3, 2, 7, 6, 5, 4, 15, 14, 13, 12, 11, 10, 9, 8 };
 	struct buf b;
 	struct reader r;
 
@@ -34,9 +33,8 @@ static void test_compact(void **state)
 	static const struct {
 		uint64_t v;
 		size_t size;
-	} cases[] = {{0, 1},          {0xfc, 1},       {0xfd, 3},         {0xffff, 3},
-		     {0x10000, 5},    {0x02000000, 5}, {0x02000001, 5},   {0xffffffff, 5},
-		     {0x100000000, 9}, {UINT64_MAX, 9}};
+	} cases[] = { { 0, 1 }, { 0xfc, 1 }, { 0xfd, 3 }, { 0xffff, 3 }, { 0x10000, 5 }, { 0x02000000, 5 },
+		{ 0x02000001, 5 }, { 0xffffffff, 5 }, { 0x100000000, 9 }, { UINT64_MAX, 9 } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -64,9 +62,9 @@ static void test_compact(void **state)
 
 static void test_compact_not_canonical(void **state)
 {
-	static const uint8_t forms[][9] = {{0xfd, 0xfc, 0}, {0xfe, 0xff, 0xff, 0, 0},
-					   {0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}};
-	static const size_t sizes[] = {3, 5, 9};
+	static const uint8_t forms[][9] = { { 0xfd, 0xfc, 0 }, { 0xfe, 0xff, 0xff, 0, 0 },
+		{ 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0 } };
+	static const size_t sizes[] = { 3, 5, 9 };
 	struct reader r;
 
 	(void)state;
@@ -79,8 +77,8 @@ static void test_compact_not_canonical(void **state)
 
 static void test_sticky(void **state)
 {
-	static const uint8_t data[] = {1, 2, 3};
-	uint8_t out[4] = {9, 9, 9, 9};
+	static const uint8_t data[] = { 1, 2, 3 };
+	uint8_t out[4] = { 9, 9, 9, 9 };
 	struct reader r;
 
 	(void)state;
@@ -151,9 +149,12 @@ static void test_growth(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_integers), cmocka_unit_test(test_compact),
-		cmocka_unit_test(test_compact_not_canonical), cmocka_unit_test(test_sticky),
-		cmocka_unit_test(test_empty), cmocka_unit_test(test_growth),
+		cmocka_unit_test(test_integers),
+		cmocka_unit_test(test_compact),
+		cmocka_unit_test(test_compact_not_canonical),
+		cmocka_unit_test(test_sticky),
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_growth),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,12 +1,11 @@
 /* Little-endian integers, hexadecimal text, error texts. */
 #include "unit.h"
-
 #include "util/bytes.h"
 #include "util/error.h"
 
 static void test_little_endian(void **state)
 {
-	uint8_t b[9] = {0};
+	uint8_t b[9] = { 0 };
 
 	(void)state;
 	write_le64(b + 1, 0x1122334455667788);
@@ -19,7 +18,7 @@ static void test_little_endian(void **state)
 
 static void test_hex(void **state)
 {
-	static const uint8_t data[] = {0x00, 0xff, 0x1a};
+	static const uint8_t data[] = { 0x00, 0xff, 0x1a };
 	uint8_t out[3];
 	char text[7];
 
@@ -41,10 +40,9 @@ static void test_hex(void **state)
 static void test_base64(void **state)
 {
 	/* RFC 4648 section 10 */
-	static const char *const cases[][2] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},
-					       {"foo", "Zm9v"},  {"foob", "Zm9vYg=="},  {"fooba", "Zm9vYmE="},
-					       {"foobar", "Zm9vYmFy"}};
-	static const uint8_t high[] = {0xfb, 0xff, 0xfe};
+	static const char *const cases[][2] = { { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" },
+		{ "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" } };
+	static const uint8_t high[] = { 0xfb, 0xff, 0xfe };
 	char text[9];
 
 	(void)state;

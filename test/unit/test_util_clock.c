@@ -1,10 +1,9 @@
 /* The mock clock, the clock that only goes forward, and randomness. */
-#include "unit.h"
+#include <time.h>
 
+#include "unit.h"
 #include "util/clock.h"
 #include "util/random.h"
-
-#include <time.h>
 
 static void test_mock(void **state)
 {
@@ -36,7 +35,7 @@ static void test_mono(void **state)
 
 static void test_random(void **state)
 {
-	uint8_t a[300] = {0}, b[300] = {0};
+	uint8_t a[300] = { 0 }, b[300] = { 0 };
 	unsigned seen = 0;
 
 	(void)state;

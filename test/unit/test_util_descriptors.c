@@ -1,8 +1,7 @@
 /* The limit on file descriptors goes up as far as it may, and never down; who gets how many. */
-#include "unit.h"
-
 #include <sys/resource.h>
 
+#include "unit.h"
 #include "util/descriptors.h"
 
 static void test_raise(void **state)
@@ -32,7 +31,7 @@ static void test_shares(void **state)
 
 		assert_true(rpc >= 1 && rpc <= DESCRIPTORS_RPC);
 		assert_true(peers == 0 || peers + rpc + limits[i] / 2 <= limits[i] ||
-		            peers + rpc + DESCRIPTORS_NODE == limits[i]);
+			peers + rpc + DESCRIPTORS_NODE == limits[i]);
 	}
 	assert_int_equal(descriptors_for_peers(64), 64 - 32 - 8);
 	assert_int_equal(descriptors_for_peers(1024), 1024 - DESCRIPTORS_NODE - DESCRIPTORS_RPC);

@@ -1,11 +1,10 @@
 /* Files: whole reads with a limit, atomic replacement, locks, folders, paths. */
-#include "unit.h"
-
-#include "util/file.h"
-#include "util/outfile.h"
-
 #include <fcntl.h>
 #include <sys/stat.h>
+
+#include "unit.h"
+#include "util/file.h"
+#include "util/outfile.h"
 
 static int setup(void **state)
 {
@@ -22,7 +21,7 @@ static int teardown(void **state)
 static void test_write_read(void **state)
 {
 	char *path = path_join(*state, "f"), *beside = path_join(*state, "f.new");
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	struct stat info;
 	struct buf b;
 	uint64_t size;
@@ -59,7 +58,7 @@ static void test_write_read(void **state)
 static void test_no_regular_file(void **state)
 {
 	char *pipe = path_join(*state, "pipe"), *link = path_join(*state, "link");
-	const char *const paths[] = {pipe, link, "/dev/zero", *state};
+	const char *const paths[] = { pipe, link, "/dev/zero", *state };
 	struct errmsg err;
 	struct outfile out;
 	struct buf b;
@@ -106,7 +105,7 @@ static void test_read_rest(void **state)
 static void test_atomic_failure_keeps_old(void **state)
 {
 	char *folder = path_join(*state, "d"), *inside = path_join(folder, "x");
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 
 	/* The name is taken by a folder: nothing is replaced, and nothing is left behind. */
 	assert_true(dir_make(inside, &err));
@@ -124,7 +123,7 @@ static void test_at(void **state)
 {
 	char *path = path_join(*state, "f"), out[4];
 	int fd = open(path, O_RDWR | O_CREAT, 0600);
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 
 	assert_true(fd >= 0);
 	assert_true(file_write_at(fd, 3, "abcd", 4, path, &err));
@@ -140,7 +139,7 @@ static void test_at(void **state)
 static void test_lock(void **state)
 {
 	char *path = path_join(*state, ".lock");
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	int first = file_lock(path, &err), second;
 
 	assert_true(first >= 0);
@@ -156,7 +155,7 @@ static void test_lock(void **state)
 static void test_dir(void **state)
 {
 	char *deep = path_join(*state, "a/b/c"), *file = path_join(*state, "a/f"), *below = path_join(file, "x");
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	struct stat info;
 
 	assert_true(dir_make(deep, &err));
@@ -176,8 +175,8 @@ static void test_dir(void **state)
 
 static void test_join(void **state)
 {
-	static const char *const cases[][3] = {
-		{"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"/", "b", "/b"}, {"a", "/b", "/b"}, {"", "b", "b"}};
+	static const char *const cases[][3] = { { "a", "b", "a/b" }, { "a/", "b", "a/b" }, { "/", "b", "/b" },
+		{ "a", "/b", "/b" }, { "", "b", "b" } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -195,13 +194,28 @@ static void test_inside(void **state)
 		const char *path;
 		bool inside;
 	} cases[] = {
-		{"own/x", true}, {"own/new/deep/x", true}, {"own/below/x", true}, {"./own//x", true}, {"else/../own/x", true},
-		{"link/x", true}, {"link/../x", true}, {"else/deep/x", true}, {"own/../x", false}, {"x", false},
-		{"else/x", false}, {"else/own", false}, {"own", false}, {"ownx", false}, {"new/deep/x", false},
-		{"own/below/out/x", false}, {"new/../own/x", true}, {"new/../x", true}, {"own/file/x", true},
+		{ "own/x", true },
+		{ "own/new/deep/x", true },
+		{ "own/below/x", true },
+		{ "./own//x", true },
+		{ "else/../own/x", true },
+		{ "link/x", true },
+		{ "link/../x", true },
+		{ "else/deep/x", true },
+		{ "own/../x", false },
+		{ "x", false },
+		{ "else/x", false },
+		{ "else/own", false },
+		{ "own", false },
+		{ "ownx", false },
+		{ "new/deep/x", false },
+		{ "own/below/out/x", false },
+		{ "new/../own/x", true },
+		{ "new/../x", true },
+		{ "own/file/x", true },
 	};
 	char *own = path_join(*state, "own"), *path, here[600];
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 
 	assert_non_null(getcwd(here, sizeof here));
 	assert_int_equal(chdir(*state), 0);
@@ -244,7 +258,7 @@ static void check_path(char *found, const char *expected)
 
 static void test_expand(void **state)
 {
-	char *home = getenv("HOME") ? strdup(getenv("HOME")) : NULL;
+	char *home = getenv("HOME") != NULL ? strdup(getenv("HOME")) : NULL;
 
 	(void)state;
 	setenv("HOME", "/home/alice", 1);
@@ -254,7 +268,7 @@ static void test_expand(void **state)
 	check_path(path_expand("~bob/a"), "~bob/a");
 	check_path(path_expand("./~/a"), "./~/a");
 	check_path(path_expand(""), "");
-	if (home)
+	if (home != NULL)
 		setenv("HOME", home, 1);
 	else
 		unsetenv("HOME");
@@ -272,7 +286,7 @@ static void test_beside(void **state)
 
 static void put_file(const char *path, bool replace, size_t pieces)
 {
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	struct outfile out;
 
 	assert_true(outfile_open(&out, path, replace, &err));
@@ -299,7 +313,7 @@ static void check_contents(const char *path, size_t pieces)
 static void test_outfile(void **state)
 {
 	char *path = path_join(*state, "out");
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	struct outfile out;
 
 	put_file(path, false, 250000);
@@ -316,7 +330,7 @@ static void test_outfile(void **state)
 static void test_outfile_given_up(void **state)
 {
 	char *path = path_join(*state, "out");
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	struct outfile out;
 
 	assert_true(outfile_open(&out, path, false, &err));

@@ -1,11 +1,10 @@
 /* The log: form of a line, categories, what comes from outside, rotation, threads. */
-#include "unit.h"
+#include <pthread.h>
 
+#include "unit.h"
 #include "util/clock.h"
 #include "util/file.h"
 #include "util/log.h"
-
-#include <pthread.h>
 
 static int setup(void **state)
 {
@@ -33,7 +32,7 @@ static char *contents(const char *path)
 static void test_lines(void **state)
 {
 	char *path = path_join(*state, "debug.log"), *text;
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 
 	assert_true(log_init(path, false, LOG_NET, &err));
 	log_info("height=%d", 7);
@@ -78,7 +77,7 @@ static void test_escapes(void **state)
 static void test_reopen(void **state)
 {
 	char *path = path_join(*state, "debug.log"), *old = path_join(*state, "old.log"), *text;
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 
 	assert_true(log_init(path, false, 0, &err));
 	log_info("one");

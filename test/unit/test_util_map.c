@@ -1,6 +1,5 @@
 /* The hash table against a plain array, through growth, removal and shrinking. */
 #include "unit.h"
-
 #include "util/bytes.h"
 #include "util/map.h"
 
@@ -55,7 +54,7 @@ static void test_against_array(void **state)
 
 static void test_iterate(void **state)
 {
-	int values[100] = {0};
+	int values[100] = { 0 };
 	const uint8_t *found;
 	uint8_t key[32];
 	struct map m;

@@ -1,18 +1,17 @@
 /* Options: forms, precedence, sections, negation, numbers, errors that say where, the help text. */
 #include "unit.h"
-
 #include "util/file.h"
 #include "util/options.h"
 
 static const struct option_spec table[] = {
-	{"help", NULL, "Prints this.", "General", NULL, OPTION_COMMAND_LINE},
-	{"datadir", "<folder>", "Where everything lies.", "General", NULL, 0},
-	{"listen", NULL, "Takes connections from other nodes.", "Network", "1", 0},
-	{"port", "<port>", "Where other nodes connect to.", "Network", "9433", 0},
-	{"connect", "<host>", "Connects to this node only.", "Network", NULL, OPTION_MULTI},
-	{"debug", "[=<category>]", "Writes debug lines.", "Network", NULL, OPTION_MULTI},
-	{"secret", NULL, "Not shown.", "Network", NULL, OPTION_HIDDEN},
-	{NULL, NULL, NULL, NULL, NULL, 0},
+	{ "help", NULL, "Prints this.", "General", NULL, OPTION_COMMAND_LINE },
+	{ "datadir", "<folder>", "Where everything lies.", "General", NULL, 0 },
+	{ "listen", NULL, "Takes connections from other nodes.", "Network", "1", 0 },
+	{ "port", "<port>", "Where other nodes connect to.", "Network", "9433", 0 },
+	{ "connect", "<host>", "Connects to this node only.", "Network", NULL, OPTION_MULTI },
+	{ "debug", "[=<category>]", "Writes debug lines.", "Network", NULL, OPTION_MULTI },
+	{ "secret", NULL, "Not shown.", "Network", NULL, OPTION_HIDDEN },
+	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
 static struct options *make(void)
@@ -20,9 +19,9 @@ static struct options *make(void)
 	return options_new(table);
 }
 
-#define ARGS(o, err, ...) \
-	options_parse_args(o, (int)(sizeof(char *[]){"x", __VA_ARGS__} / sizeof(char *)), \
-			   (char *[]){"x", __VA_ARGS__}, NULL, err)
+#define ARGS(o, err, ...)                                                                   \
+	options_parse_args(o, (int)(sizeof(char *[]){ "x", __VA_ARGS__ } / sizeof(char *)), \
+		(char *[]){ "x", __VA_ARGS__ }, NULL, err)
 
 static bool text(struct options *o, const char *lines, struct errmsg *err)
 {
@@ -53,7 +52,7 @@ static void test_forms(void **state)
 
 static void test_operands(void **state)
 {
-	char *argv[] = {"x", "-listen", "getblock", "-port=7"};
+	char *argv[] = { "x", "-listen", "getblock", "-port=7" };
 	struct options *o = make();
 	struct errmsg err;
 	int at;
@@ -75,18 +74,18 @@ static void test_file_and_precedence(void **state)
 
 	(void)state;
 	assert_true(text(o,
-			 "# a comment\r\n"
-			 "  port = 10 \t# another\n"
-			 "port=11\n"
-			 "datadir=/with#hash\n"
-			 "connect=a\n"
-			 "\n"
-			 "[regtest]\n"
-			 "port=20\n"
-			 "connect=b\n"
-			 "[test] # of the public kind\n"
-			 "port=30",
-			 NULL));
+		"# a comment\r\n"
+		"  port = 10 \t# another\n"
+		"port=11\n"
+		"datadir=/with#hash\n"
+		"connect=a\n"
+		"\n"
+		"[regtest]\n"
+		"port=20\n"
+		"connect=b\n"
+		"[test] # of the public kind\n"
+		"port=30",
+		NULL));
 	assert_string_equal(options_string(o, "port"), "10");
 	assert_string_equal(options_string(o, "datadir"), "/with#hash");
 	options_set_section(o, "regtest");
@@ -130,15 +129,15 @@ static void test_errors(void **state)
 	static const struct {
 		const char *lines, *place, *word;
 	} cases[] = {
-		{"\nnonsense=1\n", "a.conf:2", "nonsense"},
-		{"[test]\nnonsense=1\n", "a.conf:2", "nonsense"},
-		{"port\n", "a.conf:1", "name=value"},
-		{"[regtest\n", "a.conf:1", "[name]"},
-		{"[]\n", "a.conf:1", "[name]"},
-		{"help=1\n", "a.conf:1", "help"},
-		{"=1\n", "a.conf:1", "no option"},
-		{"listen=maybe\n", "a.conf:1", "0 or 1"},
-		{"nolisten=\n", "a.conf:1", "0 or 1"},
+		{ "\nnonsense=1\n", "a.conf:2", "nonsense" },
+		{ "[test]\nnonsense=1\n", "a.conf:2", "nonsense" },
+		{ "port\n", "a.conf:1", "name=value" },
+		{ "[regtest\n", "a.conf:1", "[name]" },
+		{ "[]\n", "a.conf:1", "[name]" },
+		{ "help=1\n", "a.conf:1", "help" },
+		{ "=1\n", "a.conf:1", "no option" },
+		{ "listen=maybe\n", "a.conf:1", "0 or 1" },
+		{ "nolisten=\n", "a.conf:1", "0 or 1" },
 	};
 	struct errmsg err;
 	struct options *o;
@@ -169,7 +168,8 @@ static void test_errors(void **state)
 
 static void test_int(void **state)
 {
-	static const char *const bad[] = {"", "x", "1x", " 1", "+1", "1.5", "-", "99999999999999999999", "65536", "0"};
+	static const char *const bad[] = { "", "x", "1x", " 1", "+1", "1.5", "-", "99999999999999999999", "65536",
+		"0" };
 	struct options *o = make();
 	struct errmsg err;
 	int64_t v = -7;
@@ -212,10 +212,10 @@ static void test_file(void **state)
 static void test_help(void **state)
 {
 	static const struct option_spec more[] = {
-		{"mine", NULL,
-		 "Trains and mines in the background, with as many threads as are given, whenever the node is synced.",
-		 "Mining", NULL, 0},
-		{NULL, NULL, NULL, NULL, NULL, 0},
+		{ "mine", NULL,
+			"Trains and mines in the background, with as many threads as are given, whenever the node is synced.",
+			"Mining", NULL, 0 },
+		{ NULL, NULL, NULL, NULL, NULL, 0 },
 	};
 	struct options *o = make();
 	char *help, *line, *save = NULL;
@@ -238,10 +238,14 @@ static void test_help(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_forms),         cmocka_unit_test(test_operands),
-		cmocka_unit_test(test_file_and_precedence), cmocka_unit_test(test_negated_multi),
-		cmocka_unit_test(test_errors),        cmocka_unit_test(test_int),
-		cmocka_unit_test(test_file),          cmocka_unit_test(test_help),
+		cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_operands),
+		cmocka_unit_test(test_file_and_precedence),
+		cmocka_unit_test(test_negated_multi),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_int),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_help),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,10 @@
 /* The worker pool: results come back on this thread, order, urgent jobs, shutting down with jobs that wait. */
-#include "unit.h"
-
-#include "util/pool.h"
-
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+
+#include "unit.h"
+#include "util/pool.h"
 
 struct job {
 	int number;
@@ -93,7 +92,7 @@ static void test_results(void **state)
 
 static void test_order(void **state)
 {
-	struct job first = {0}, jobs[6] = {{0}};
+	struct job first = { 0 }, jobs[6] = { { 0 } };
 	struct pool *p = pool_new(1, NULL, NULL);
 
 	(void)state;
@@ -108,7 +107,7 @@ static void test_order(void **state)
 	assert_int_equal(pool_pending(p), 7);
 	pthread_mutex_unlock(&gate);
 	drain_all(p);
-	assert_memory_equal(order, ((int[]){3, 5, 0, 1, 2, 4}), 6 * sizeof(int));
+	assert_memory_equal(order, ((int[]){ 3, 5, 0, 1, 2, 4 }), 6 * sizeof(int));
 	pool_free(p);
 }
 
@@ -131,7 +130,7 @@ static void *free_pool(void *arg)
 /* A wait with an end comes back without a result, and at once with one. */
 static void test_wait_for(void **state)
 {
-	struct job job = {0};
+	struct job job = { 0 };
 	struct pool *p = pool_new(1, NULL, NULL);
 
 	(void)state;
@@ -149,12 +148,12 @@ static void test_wait_for(void **state)
 
 static void test_free_cancels(void **state)
 {
-	struct job running = {0}, waiting[3] = {{0}};
+	struct job running = { 0 }, waiting[3] = { { 0 } };
 	pthread_t freeing;
 
 	(void)state;
 	atomic_store(&gate_reached, 0);
-	reposted = (struct job){0};
+	reposted = (struct job){ 0 };
 	reposting = pool_new(1, NULL, NULL);
 	pthread_mutex_lock(&gate);
 	pool_post(reposting, run_gate, done_and_post, &running, false);

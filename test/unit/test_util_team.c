@@ -1,18 +1,17 @@
 /* Teams: every task once, on members' threads, and all done when team_run returns. */
-#include "unit.h"
-
-#include "util/team.h"
-
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "unit.h"
+#include "util/team.h"
+
 enum { TASKS = 1000, MEMBERS = 4 };
 
 struct work {
-	int runs[TASKS];       /* by whoever took the task: no two may take one */
+	int runs[TASKS]; /* by whoever took the task: no two may take one */
 	atomic_int by[MEMBERS];
 	pthread_t threads[MEMBERS];
 	atomic_int waiting;
@@ -31,7 +30,7 @@ static void check(struct team *team, struct work *w, size_t tasks)
 {
 	int total = 0;
 
-	memset(w, 0, sizeof(*w));
+	memset(w, 0, sizeof *w);
 	team_run(team, count_task, w, tasks);
 	for (size_t i = 0; i < TASKS; i++)
 		assert_int_equal(w->runs[i], i < tasks);
@@ -42,7 +41,7 @@ static void check(struct team *team, struct work *w, size_t tasks)
 
 static void test_tasks(void **state)
 {
-	static const size_t counts[] = {0, 1, 2, 3, 7, TASKS};
+	static const size_t counts[] = { 0, 1, 2, 3, 7, TASKS };
 	struct team *team = team_new(MEMBERS);
 	struct work w;
 
@@ -67,7 +66,7 @@ static void meet(void *arg, size_t task, unsigned member)
 static void test_threads(void **state)
 {
 	struct team *team = team_new(MEMBERS);
-	struct work w = {0};
+	struct work w = { 0 };
 
 	(void)state;
 	team_run(team, meet, &w, MEMBERS);
@@ -137,7 +136,9 @@ static void test_few_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tasks), cmocka_unit_test(test_threads), cmocka_unit_test(test_alone),
+		cmocka_unit_test(test_tasks),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_alone),
 		cmocka_unit_test(test_few_threads),
 	};
 

@@ -1,6 +1,5 @@
 /* Warnings: what is set is shown, and the log tells when it begins and when it ends, each once. */
 #include "unit.h"
-
 #include "util/buf.h"
 #include "util/file.h"
 #include "util/log.h"

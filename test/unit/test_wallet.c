@@ -1,10 +1,14 @@
 #define _GNU_SOURCE /* memmem */
 /* A wallet on disk: what it acknowledges comes back, blocks come and go, locking, building and signing. */
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "consensus/contribution.h"
@@ -15,12 +19,6 @@
 #include "util/mem.h"
 #include "wallet/spend.h"
 #include "wallet/wallet.h"
-
-#include <dirent.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 static const char words[] = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon "
 			    "about";
@@ -35,7 +33,7 @@ struct world {
 
 static struct wallet_place place_at(uint32_t height, uint8_t branch)
 {
-	struct wallet_place place = {.height = height};
+	struct wallet_place place = { .height = height };
 
 	place.id[0] = (uint8_t)height;
 	place.id[1] = branch;
@@ -49,7 +47,7 @@ static void remove_folder(const char *path)
 	char name[512];
 
 	while (dir != NULL && (found = readdir(dir)) != NULL) {
-		snprintf(name, sizeof(name), "%s/%s", path, found->d_name);
+		snprintf(name, sizeof name, "%s/%s", path, found->d_name);
 		if (found->d_name[0] != '.' && unlink(name) != 0)
 			remove_folder(name);
 	}
@@ -60,12 +58,12 @@ static void remove_folder(const char *path)
 
 static int setup(void **state)
 {
-	struct world *world = calloc(1, sizeof(*world));
+	struct world *world = calloc(1, sizeof *world);
 	struct wallet_place genesis = place_at(0, 0);
 
 	strcpy(world->folder, "test-wallet-XXXXXX");
 	assert_non_null(mkdtemp(world->folder));
-	snprintf(world->path, sizeof(world->path), "%s/w", world->folder);
+	snprintf(world->path, sizeof world->path, "%s/w", world->folder);
 	strcpy(world->spec.name, "regtest");
 	strcpy(world->spec.hrp, "ratl");
 	world->spec.maturity = 10;
@@ -102,14 +100,14 @@ static void pay(struct tx *tx, const uint8_t key[32], int64_t amount)
 	uint8_t script[P2TR_SIZE];
 
 	script_p2tr(script, key);
-	tx_add_output(tx, amount, script, sizeof(script));
+	tx_add_output(tx, amount, script, sizeof script);
 }
 
 /* A transaction from outside that pays key, or, with key NULL, nobody we know. */
 static struct tx *payment(struct world *world, const uint8_t *key, int64_t amount)
 {
-	static const uint8_t nobody[32] = {1};
-	struct outpoint outpoint = {.txid = {9}, .index = ++world->serial};
+	static const uint8_t nobody[32] = { 1 };
+	struct outpoint outpoint = { .txid = { 9 }, .index = ++world->serial };
 	struct tx *tx = tx_new();
 
 	tx_add_input(tx, &outpoint, 0xffffffff);
@@ -120,10 +118,10 @@ static struct tx *payment(struct world *world, const uint8_t *key, int64_t amoun
 /* A block of a coinbase that pays miner and loose proofs' keys, and of tx (taken; may be NULL). */
 static struct block *block_of(const uint8_t *miner, const uint8_t *loose, const uint8_t *owner, struct tx *tx)
 {
-	struct outpoint null = {.index = 0xffffffff};
+	struct outpoint null = { .index = 0xffffffff };
 	struct block *block = block_new();
 
-	block->txs = mem_calloc(2, sizeof(*block->txs));
+	block->txs = mem_calloc(2, sizeof *block->txs);
 	block->txs[block->tx_count++] = tx_new();
 	tx_add_input(block->txs[0], &null, 0xffffffff);
 	if (miner != NULL) {
@@ -131,7 +129,7 @@ static struct block *block_of(const uint8_t *miner, const uint8_t *loose, const 
 		pay(block->txs[0], miner, 50 * COIN);
 	}
 	if (loose != NULL) {
-		block->loose = mem_calloc(1, sizeof(*block->loose));
+		block->loose = mem_calloc(1, sizeof *block->loose);
 		block->loose_count = 1;
 		memcpy(block->loose[0].miner, loose, 32);
 		pay(block->txs[0], loose, 20 * COIN);
@@ -219,7 +217,7 @@ static void test_blocks(void **state)
 	assert_balance(world, 5 * COIN, 0, 0);
 	reopen(world);
 	assert_balance(world, 5 * COIN, 0, 0);
-	assert_memory_equal(wallet_synced(world->wallet), &back, sizeof(back));
+	assert_memory_equal(wallet_synced(world->wallet), &back, sizeof back);
 	connect(world, 2, 1, block_of(NULL, NULL, NULL, payment(world, key, 3 * COIN)));
 	assert_balance(world, 8 * COIN, 0, 0);
 }
@@ -231,7 +229,7 @@ static void test_data_outputs(void **state)
 	struct ledger_tx **list;
 	uint8_t key[32];
 	size_t count;
-	uint8_t other[32] = {5};
+	uint8_t other[32] = { 5 };
 
 	assert_true(wallet_new_address(world->wallet, ACCOUNT_RECEIVE, NULL, key, NULL));
 	connect(world, 1, 0, block_of(other, key, key, NULL));
@@ -361,13 +359,13 @@ static void test_old_seed_is_gone(void **state)
 	bool wrong;
 
 	reopen(world);
-	memcpy(sealed, wallet_account(world->wallet)->sealed, sizeof(sealed));
-	assert_true(folder_holds(world->path, sealed, sizeof(sealed)));
+	memcpy(sealed, wallet_account(world->wallet)->sealed, sizeof sealed);
+	assert_true(folder_holds(world->path, sealed, sizeof sealed));
 	assert_true(wallet_change_passphrase(world->wallet, "", "sesame", &wrong, NULL));
-	assert_false(folder_holds(world->path, sealed, sizeof(sealed)));
-	memcpy(sealed, wallet_account(world->wallet)->sealed, sizeof(sealed));
+	assert_false(folder_holds(world->path, sealed, sizeof sealed));
+	memcpy(sealed, wallet_account(world->wallet)->sealed, sizeof sealed);
 	reopen(world);
-	assert_memory_equal(wallet_account(world->wallet)->sealed, sealed, sizeof(sealed));
+	assert_memory_equal(wallet_account(world->wallet)->sealed, sealed, sizeof sealed);
 }
 
 static void test_creating(void **state)
@@ -379,7 +377,7 @@ static void test_creating(void **state)
 	struct errmsg err;
 	char path[96];
 
-	snprintf(path, sizeof(path), "%s/fresh", world->folder);
+	snprintf(path, sizeof path, "%s/fresh", world->folder);
 	fresh = wallet_create(path, "fresh", &world->spec, "pass", NULL, &genesis, NULL);
 	assert_non_null(fresh);
 	assert_false(account_words(wallet_account(fresh), text));
@@ -393,7 +391,7 @@ static void test_creating(void **state)
 	assert_null(wallet_open(path, "fresh", &world->spec, &err));
 	assert_non_null(strstr(err.text, "another chain"));
 	world->spec.genesis_id[0]--;
-	snprintf(path, sizeof(path), "%s/wrong", world->folder);
+	snprintf(path, sizeof path, "%s/wrong", world->folder);
 	assert_null(wallet_create(path, "wrong", &world->spec, "", "abandon", &genesis, &err));
 	assert_null(wallet_open(path, "wrong", &world->spec, &err));
 	assert_non_null(strstr(err.text, "missing"));
@@ -414,10 +412,10 @@ static void fund(struct world *world, const int64_t *amounts, uint32_t count)
 static struct tx_output *payee(int64_t amount, uint8_t *script)
 {
 	static struct tx_output output;
-	uint8_t key[32] = {0x11};
+	uint8_t key[32] = { 0x11 };
 
 	script_p2tr(script, key);
-	output = (struct tx_output){.amount = amount, .script = {script, P2TR_SIZE}};
+	output = (struct tx_output){ .amount = amount, .script = { script, P2TR_SIZE } };
 	return &output;
 }
 
@@ -449,10 +447,10 @@ static void check_built(struct world *world, const struct tx *tx, int64_t fee, i
 
 static void test_building(void **state)
 {
-	static const int64_t amounts[] = {2 * COIN, 7 * COIN, 4 * COIN};
+	static const int64_t amounts[] = { 2 * COIN, 7 * COIN, 4 * COIN };
 	struct world *world = *state;
 	uint8_t script[P2TR_SIZE];
-	struct spend_request request = {.count = 1, .rate = 2500};
+	struct spend_request request = { .count = 1, .rate = 2500 };
 	struct tx *tx;
 	int64_t fee;
 
@@ -479,10 +477,10 @@ static void test_building(void **state)
 
 static void test_no_change(void **state)
 {
-	static const int64_t amounts[] = {100000};
+	static const int64_t amounts[] = { 100000 };
 	struct world *world = *state;
 	uint8_t script[P2TR_SIZE];
-	struct spend_request request = {.count = 1};
+	struct spend_request request = { .count = 1 };
 	struct tx *tx;
 	int64_t fee;
 
@@ -508,19 +506,19 @@ static void test_no_change(void **state)
 
 static void test_subtract_fee(void **state)
 {
-	static const int64_t amounts[] = {100000};
+	static const int64_t amounts[] = { 100000 };
 	struct world *world = *state;
-	uint8_t data[] = {0x6a, 1, 7};
+	uint8_t data[] = { 0x6a, 1, 7 };
 	uint8_t script[P2TR_SIZE];
 	struct tx_output outputs[3];
-	bool pays[3] = {false, true, true};
-	struct spend_request request = {.outputs = outputs, .count = 3, .pays_fee = pays};
+	bool pays[3] = { false, true, true };
+	struct spend_request request = { .outputs = outputs, .count = 3, .pays_fee = pays };
 	struct tx *tx;
 	int64_t fee;
 	size_t i;
 
 	fund(world, amounts, 1);
-	outputs[0] = (struct tx_output){.amount = 1000, .script = {data, sizeof(data)}};
+	outputs[0] = (struct tx_output){ .amount = 1000, .script = { data, sizeof data } };
 	outputs[1] = *payee(50000, script);
 	outputs[2] = outputs[1];
 	outputs[2].amount = 49000; /* everything there is */
@@ -537,7 +535,7 @@ static void test_subtract_fee(void **state)
 	check_built(world, tx, fee, SPEND_RATE_MIN);
 	for (i = 0; i < 4; i++)
 		if (tx->outputs[i].script.size == P2TR_SIZE &&
-		    memcmp(tx->outputs[i].script.data, script, P2TR_SIZE) != 0)
+			memcmp(tx->outputs[i].script.data, script, P2TR_SIZE) != 0)
 			assert_int_equal(tx->outputs[i].amount, 30000);
 	tx_free(tx);
 	pays[2] = false;
@@ -546,7 +544,7 @@ static void test_subtract_fee(void **state)
 	check_built(world, tx, fee, SPEND_RATE_MIN);
 	for (i = 0; i < 4; i++)
 		assert_true(tx->outputs[i].amount == 1000 || tx->outputs[i].amount == 20000 - fee ||
-			    tx->outputs[i].amount == 20000 || tx->outputs[i].amount == 59000);
+			tx->outputs[i].amount == 20000 || tx->outputs[i].amount == 59000);
 	tx_free(tx);
 	outputs[1].amount = 340; /* 330 and more, but not after its share */
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, NULL), SPEND_REFUSED);
@@ -556,10 +554,10 @@ static void test_subtract_fee(void **state)
 
 static void test_refusals(void **state)
 {
-	static const int64_t amounts[] = {60 * COIN};
+	static const int64_t amounts[] = { 60 * COIN };
 	struct world *world = *state;
 	uint8_t script[P2TR_SIZE];
-	struct spend_request request = {.count = 1};
+	struct spend_request request = { .count = 1 };
 	struct tx_output many[24];
 	struct errmsg err;
 	uint8_t key[32];
@@ -615,10 +613,10 @@ static void test_refusals(void **state)
 
 static void test_abandoning(void **state)
 {
-	static const int64_t amounts[] = {2 * COIN};
+	static const int64_t amounts[] = { 2 * COIN };
 	struct world *world = *state;
 	uint8_t script[P2TR_SIZE];
-	struct spend_request request = {.count = 1, .outputs = payee(COIN, script)};
+	struct spend_request request = { .count = 1, .outputs = payee(COIN, script) };
 	struct wallet_place back = place_at(1, 0);
 	struct ledger_tx *entry;
 	struct errmsg err;

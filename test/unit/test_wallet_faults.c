@@ -1,6 +1,4 @@
 /* Wallets on a disk that fails, and in a process that is killed, at any call that changes a file. */
-#include "unit.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
@@ -10,6 +8,7 @@
 #include "crypto/hash.h"
 #include "crypto/kdf.h"
 #include "faults.h"
+#include "unit.h"
 #include "util/file.h"
 #include "util/mem.h"
 #include "wallet/folder.h"
@@ -33,8 +32,8 @@ static bool stir(uint8_t *out, size_t out_size, const char *passphrase, const ui
 	return true;
 }
 
-bool kdf_scrypt(uint8_t *out, size_t out_size, const char *passphrase, const uint8_t *salt, size_t salt_size, uint64_t n,
-		uint32_t r, uint32_t p)
+bool kdf_scrypt(uint8_t *out, size_t out_size, const char *passphrase, const uint8_t *salt, size_t salt_size,
+	uint64_t n, uint32_t r, uint32_t p)
 {
 	(void)n;
 	(void)r;
@@ -43,7 +42,7 @@ bool kdf_scrypt(uint8_t *out, size_t out_size, const char *passphrase, const uin
 }
 
 bool kdf_pbkdf2_sha512(uint8_t *out, size_t out_size, const char *passphrase, const uint8_t *salt, size_t salt_size,
-		       uint32_t rounds)
+	uint32_t rounds)
 {
 	(void)rounds;
 	return stir(out, out_size, passphrase, salt, salt_size);
@@ -52,9 +51,9 @@ bool kdf_pbkdf2_sha512(uint8_t *out, size_t out_size, const char *passphrase, co
 static const char words[] = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon "
 			    "about";
 static const struct fault kinds[] = {
-	{.calls = FAULT_WRITE, .error = ENOSPC, .torn = true},
-	{.calls = FAULT_ALL, .error = EIO},
-	{.calls = FAULT_ALL, .error = FAULT_KILL},
+	{ .calls = FAULT_WRITE, .error = ENOSPC, .torn = true },
+	{ .calls = FAULT_ALL, .error = EIO },
+	{ .calls = FAULT_ALL, .error = FAULT_KILL },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -87,8 +86,8 @@ static int teardown(void **state)
 
 static struct wallet *make(struct world *world, const char *passphrase)
 {
-	struct wallet_place genesis = {.height = 0};
-	struct errmsg err = {""};
+	struct wallet_place genesis = { .height = 0 };
+	struct errmsg err = { "" };
 	struct wallet *wallet = wallet_create(world->path, "w", &world->spec, passphrase, words, &genesis, &err);
 
 	if (wallet == NULL && err.text[0] == 0)
@@ -98,7 +97,7 @@ static struct wallet *make(struct world *world, const char *passphrase)
 
 static struct wallet *open_it(struct world *world)
 {
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	struct wallet *wallet = wallet_open(world->path, "w", &world->spec, &err);
 
 	if (wallet == NULL)
@@ -120,7 +119,7 @@ static bool create(struct world *world, const struct fault *fault)
 static bool encrypt(struct world *world, const struct fault *fault)
 {
 	struct wallet *wallet = open_it(world);
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	bool wrong, done;
 
 	faults_set(fault);
@@ -136,8 +135,8 @@ static bool encrypt(struct world *world, const struct fault *fault)
 enum outcome { REFUSED, DONE, KILLED };
 
 /* Does it in a process of its own, the n-th call failing. Returns whether there was an n-th. */
-static bool attempt(struct world *world, bool (*act)(struct world *world, const struct fault *fault), struct fault fault,
-		    long n, enum outcome *outcome)
+static bool attempt(struct world *world, bool (*act)(struct world *world, const struct fault *fault),
+	struct fault fault, long n, enum outcome *outcome)
 {
 	int status, told[2];
 	long met = 0;
@@ -181,7 +180,7 @@ static void check_settled(struct world *world)
 	dir = opendir(world->folder);
 	while ((found = readdir(dir)) != NULL)
 		if (strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0 &&
-		    strcmp(found->d_name, "w") != 0)
+			strcmp(found->d_name, "w") != 0)
 			fail_msg("%s is left", found->d_name);
 	closedir(dir);
 }
@@ -198,7 +197,7 @@ static void remove_wallet(struct world *world)
 static void test_creating(void **state)
 {
 	struct world *world = *state;
-	size_t counts[3] = {0};
+	size_t counts[3] = { 0 };
 
 	for (int kind = 0; kind < KINDS; kind++) {
 		enum outcome outcome;
@@ -236,7 +235,7 @@ static void test_creating(void **state)
 static void test_encrypting(void **state)
 {
 	struct world *world = *state;
-	size_t counts[3] = {0};
+	size_t counts[3] = { 0 };
 	uint8_t key[32], next[32];
 
 	for (int kind = 0; kind < KINDS; kind++) {
@@ -274,9 +273,9 @@ static void test_current_lost(void **state)
 {
 	struct world *world = *state;
 	char *current = path_join(world->path, "CURRENT");
-	struct wallet_place genesis = {.height = 0};
+	struct wallet_place genesis = { .height = 0 };
 	struct buf held;
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	struct wallet *wallet = make(world, "");
 	uint8_t key[32], again[32];
 
@@ -318,8 +317,8 @@ static void test_log_lost(void **state)
 {
 	struct world *world = *state;
 	char *empty = path_join(world->path, "999999.log");
-	struct wallet_place genesis = {.height = 0};
-	struct errmsg err = {""};
+	struct wallet_place genesis = { .height = 0 };
+	struct errmsg err = { "" };
 	uint8_t key[32];
 	struct wallet *wallet = make(world, "");
 
@@ -377,7 +376,7 @@ static void test_modes(void **state)
 
 static void expect_names(struct world *world, const char *expected)
 {
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	char text[200] = "", **names;
 	size_t count;
 
@@ -395,9 +394,9 @@ static void expect_names(struct world *world, const char *expected)
 static void test_startup(void **state)
 {
 	struct world *world = *state;
-	struct fault fault = {.calls = FAULT_ALL, .error = ENOSPC, .times = 1, .under = ".startup"};
+	struct fault fault = { .calls = FAULT_ALL, .error = ENOSPC, .times = 1, .under = ".startup" };
 	char *path = path_join(world->folder, ".startup");
-	struct errmsg err = {""};
+	struct errmsg err = { "" };
 	size_t count;
 
 	expect_names(world, "");

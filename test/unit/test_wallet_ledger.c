@@ -3,14 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
+#include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "consensus/contribution.h"
 #include "wallet/ledger.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 enum {
 	MATURITY = 10,
@@ -20,12 +18,12 @@ struct world {
 	struct ledger ledger;
 	uint8_t own[3][32];
 	uint8_t other[32];
-	uint32_t serial;                /* makes every transaction another */
+	uint32_t serial; /* makes every transaction another */
 };
 
 static int setup(void **state)
 {
-	struct world *world = calloc(1, sizeof(*world));
+	struct world *world = calloc(1, sizeof *world);
 	size_t i;
 
 	ledger_init(&world->ledger, MATURITY);
@@ -53,7 +51,7 @@ static void pay(struct tx *tx, const uint8_t key[32], int64_t amount)
 	uint8_t script[P2TR_SIZE];
 
 	script_p2tr(script, key);
-	tx_add_output(tx, amount, script, sizeof(script));
+	tx_add_output(tx, amount, script, sizeof script);
 }
 
 static struct tx *spending(const struct ledger_tx *entry, uint32_t index)
@@ -70,7 +68,7 @@ static struct tx *spending(const struct ledger_tx *entry, uint32_t index)
 /* A payment from outside; height 0: in the mempool. */
 static struct ledger_tx *receive(struct world *world, const uint8_t key[32], int64_t amount, uint32_t height)
 {
-	struct outpoint outpoint = {.txid = {9}, .index = ++world->serial};
+	struct outpoint outpoint = { .txid = { 9 }, .index = ++world->serial };
 	struct tx *tx = tx_new();
 	struct ledger_tx *entry;
 
@@ -131,7 +129,7 @@ static void test_spending(void **state)
 {
 	struct world *world = *state;
 	struct ledger_tx *coin = receive(world, world->own[0], 1000, 50);
-	struct outpoint outpoint = {.index = 0};
+	struct outpoint outpoint = { .index = 0 };
 	struct ledger_tx *payment;
 	struct tx *tx = spending(coin, 0);
 
@@ -198,7 +196,7 @@ static void test_many_paths(void **state)
 	int i;
 
 	for (i = 0; i < 40; i++) {
-		struct outpoint second = {.index = 1};
+		struct outpoint second = { .index = 1 };
 
 		tx = spending(last, 0);
 		memcpy(second.txid, last->txid, 32);
@@ -222,7 +220,7 @@ static void test_conflict_frees(void **state)
 	struct world *world = *state;
 	struct ledger_tx *lost = receive(world, world->own[0], 1000, 50);
 	struct ledger_tx *kept = receive(world, world->own[1], 70, 51);
-	struct outpoint outpoint = {.index = 0};
+	struct outpoint outpoint = { .index = 0 };
 	struct tx *tx = spending(lost, 0);
 
 	memcpy(outpoint.txid, kept->txid, 32);
@@ -240,8 +238,8 @@ static void test_conflict_frees(void **state)
 static void test_any_order(void **state)
 {
 	struct world *world = *state;
-	struct outpoint outside = {.txid = {7}, .index = 0};
-	struct ledger_tx unknown = {0};
+	struct outpoint outside = { .txid = { 7 }, .index = 0 };
+	struct ledger_tx unknown = { 0 };
 	struct ledger_tx *late;
 	struct tx *coin = tx_new();
 	struct tx *tx;
@@ -261,7 +259,7 @@ static void test_any_order(void **state)
 static void test_coinbase(void **state)
 {
 	struct world *world = *state;
-	struct outpoint null = {.index = 0xffffffff};
+	struct outpoint null = { .index = 0xffffffff };
 	struct ledger_tx *entry;
 	struct ledger_coin *coins;
 	struct tx *tx = tx_new();
@@ -287,7 +285,7 @@ static void test_coinbase(void **state)
 static void test_later_script(void **state)
 {
 	struct world *world = *state;
-	struct outpoint outside = {.txid = {7}, .index = 0};
+	struct outpoint outside = { .txid = { 7 }, .index = 0 };
 	struct ledger_tx *entry;
 	struct tx *tx = tx_new();
 

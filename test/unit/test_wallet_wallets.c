@@ -1,12 +1,11 @@
 /* The wallets of a node, over a chain that this test plays: what they are told, catch up with, send.
  *
  * The calls of the chain are defined here, in place of src/chain's. */
-#include "unit.h"
-
 #include <errno.h>
 
 #include "consensus/contribution.h"
 #include "faults.h"
+#include "unit.h"
 #include "util/file.h"
 #include "util/mem.h"
 #include "util/warning.h"
@@ -29,17 +28,29 @@ struct chain {
 	struct chain_events events;
 	struct tx *mempool[8];
 	size_t mempool_count;
-	bool unreadable;                /* no block can be read */
-	bool dropping;                  /* a transaction is taken into the mempool, and dropped for want of room */
-	enum chain_result answer;       /* to a transaction */
+	bool unreadable;          /* no block can be read */
+	bool dropping;            /* a transaction is taken into the mempool, and dropped for want of room */
+	enum chain_result answer; /* to a transaction */
 	size_t offered;
 	size_t reads;
 };
 
-void chain_subscribe(struct chain *chain, const struct chain_events *events) { chain->events = *events; }
-const struct spec *chain_spec(const struct chain *chain) { return &chain->spec; }
-const struct index_entry *chain_genesis(const struct chain *chain) { return chain->active[0]; }
-const struct index_entry *chain_tip(const struct chain *chain) { return chain->active[chain->height]; }
+void chain_subscribe(struct chain *chain, const struct chain_events *events)
+{
+	chain->events = *events;
+}
+const struct spec *chain_spec(const struct chain *chain)
+{
+	return &chain->spec;
+}
+const struct index_entry *chain_genesis(const struct chain *chain)
+{
+	return chain->active[0];
+}
+const struct index_entry *chain_tip(const struct chain *chain)
+{
+	return chain->active[chain->height];
+}
 
 const struct index_entry *chain_find(const struct chain *chain, const uint8_t id[32])
 {
@@ -71,16 +82,16 @@ struct block *chain_read_bare(struct chain *chain, const struct index_entry *ent
 	}
 	block = block_new();
 	block->header = held->header;
-	block->txs = mem_calloc(held->tx_count, sizeof(*block->txs));
+	block->txs = mem_calloc(held->tx_count, sizeof *block->txs);
 	for (block->tx_count = 0; block->tx_count < held->tx_count; block->tx_count++)
 		block->txs[block->tx_count] = tx_copy(held->txs[block->tx_count]);
 	return block;
 }
 
 void chain_mempool_each(const struct chain *chain, void (*fn)(void *context, const struct mempool_entry *entry),
-			void *context)
+	void *context)
 {
-	struct mempool_entry entry = {0};
+	struct mempool_entry entry = { 0 };
 
 	for (size_t i = 0; i < chain->mempool_count; i++) {
 		entry.tx = chain->mempool[i];
@@ -94,7 +105,7 @@ enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct 
 
 	chain->offered++;
 	if (answer == CHAIN_NEW || chain->dropping)
-		chain->events.tx_added(chain->events.context, tx, source ? source->peer : 0);
+		chain->events.tx_added(chain->events.context, tx, source != NULL ? source->peer : 0);
 	if (chain->dropping)
 		chain->events.tx_removed(chain->events.context, tx, "mempool full");
 	if (answer == CHAIN_REJECTED)
@@ -117,20 +128,20 @@ struct world {
 
 static struct tx *payment(struct world *world, const uint8_t *key, int64_t amount)
 {
-	struct outpoint outpoint = {.txid = {9}, .index = ++world->serial};
-	uint8_t script[P2TR_SIZE] = {0x6a};
+	struct outpoint outpoint = { .txid = { 9 }, .index = ++world->serial };
+	uint8_t script[P2TR_SIZE] = { 0x6a };
 	struct tx *tx = tx_new();
 
 	tx_add_input(tx, &outpoint, 0xffffffff);
 	if (key != NULL)
 		script_p2tr(script, key);
-	tx_add_output(tx, amount, script, sizeof(script));
+	tx_add_output(tx, amount, script, sizeof script);
 	return tx;
 }
 
 /* A block on parent with a payment of amount to key (NULL: to nobody); the chain knows it, and nothing more. */
 static struct index_entry *add_block(struct world *world, struct index_entry *parent, const uint8_t *key,
-				     int64_t amount)
+	int64_t amount)
 {
 	struct chain *chain = &world->chain;
 	struct index_entry *entry = &chain->entries[chain->count];
@@ -140,7 +151,7 @@ static struct index_entry *add_block(struct world *world, struct index_entry *pa
 	entry->id[0] = (uint8_t)(chain->count + 1);
 	entry->parent = parent;
 	entry->height = parent != NULL ? parent->height + 1 : 0;
-	block->txs = mem_calloc(2, sizeof(*block->txs));
+	block->txs = mem_calloc(2, sizeof *block->txs);
 	block->txs[block->tx_count++] = payment(world, NULL, 0);
 	block->txs[block->tx_count++] = payment(world, key, amount);
 	chain->blocks[chain->count++] = block;
@@ -183,7 +194,7 @@ static void open_wallets(struct world *world)
 
 static int setup(void **state)
 {
-	struct world *world = calloc(1, sizeof(*world));
+	struct world *world = calloc(1, sizeof *world);
 
 	strcpy(world->chain.spec.name, "regtest");
 	strcpy(world->chain.spec.hrp, "ratl");
@@ -247,8 +258,8 @@ static void assert_funds(struct wallet *wallet, int64_t trusted, int64_t pending
 
 static void test_names(void **state)
 {
-	static const char *const wrong[] = {"", ".", "..", "a/b", "a b", ".hidden", "\xc3\xa9",
-					    "12345678901234567890123456789012345678901234567890123456789012345"};
+	static const char *const wrong[] = { "", ".", "..", "a/b", "a b", ".hidden", "\xc3\xa9",
+		"12345678901234567890123456789012345678901234567890123456789012345" };
 	struct world *world = *state;
 	struct wallet *wallet = NULL;
 	struct errmsg err;
@@ -256,7 +267,7 @@ static void test_names(void **state)
 	size_t count;
 	size_t i;
 
-	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+	for (i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		assert_int_equal(wallets_create(world->wallets, wrong[i], "", NULL, &wallet, &err), WALLETS_BAD_NAME);
 		assert_int_equal(wallets_load(world->wallets, wrong[i], &wallet, &err), WALLETS_BAD_NAME);
 	}
@@ -269,7 +280,7 @@ static void test_names(void **state)
 	assert_int_equal(wallets_load(world->wallets, "zoe", &wallet, &err), WALLETS_LOADED);
 	assert_int_equal(wallets_load(world->wallets, "eve", &wallet, &err), WALLETS_MISSING);
 	assert_int_equal(wallets_create(world->wallets, "eve", "", "abandon abandon", &wallet, &err),
-			 WALLETS_BAD_WORDS);
+		WALLETS_BAD_WORDS);
 	assert_int_equal(wallets_count(world->wallets), 2);
 	assert_ptr_equal(wallets_find(world->wallets, "zoe"), wallets_at(world->wallets, 0));
 	assert_null(wallets_find(world->wallets, "eve"));
@@ -417,12 +428,14 @@ static void test_sending(void **state)
 	new_key(wallet, key);
 	mine(world, key, 1000);
 	world->chain.answer = CHAIN_REJECTED;
-	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 900), &reject, &err), CHAIN_REJECTED);
+	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 900), &reject, &err),
+		CHAIN_REJECTED);
 	assert_string_equal(reject.reason, "mempool full");
 	assert_funds(wallet, 1000, 0);
 	/* Taken and dropped at once: refused, so it must not go out later. */
 	world->chain.dropping = true;
-	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 800), &reject, &err), CHAIN_REJECTED);
+	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 800), &reject, &err),
+		CHAIN_REJECTED);
 	assert_funds(wallet, 1000, 0);
 	world->chain.dropping = false;
 	world->chain.answer = CHAIN_NEW;
@@ -469,8 +482,12 @@ static void test_offering(void **state)
 
 static void set_fault(unsigned calls, int error, long skip, long times)
 {
-	faults_set(&(struct fault){.calls = calls, .error = error, .skip = skip, .times = times,
-				   .torn = error == ENOSPC, .under = "/wallets/w"});
+	faults_set(&(struct fault){ .calls = calls,
+		.error = error,
+		.skip = skip,
+		.times = times,
+		.torn = error == ENOSPC,
+		.under = "/wallets/w" });
 }
 
 /* What is not on disk is not handed on, and is forgotten. */
@@ -536,7 +553,8 @@ static void test_payment_in_doubt(void **state)
 	assert_funds(wallet, 1000, 0);
 	set_fault(FAULT_WRITE, EIO, 1, 1);
 	world->chain.answer = CHAIN_REJECTED;
-	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 700), &reject, &err), CHAIN_REJECTED);
+	assert_int_equal(wallets_send(world->wallets, wallet, build(world, wallet, 700), &reject, &err),
+		CHAIN_REJECTED);
 	world->chain.answer = CHAIN_NEW;
 	assert_int_equal(world->chain.offered, 1);
 	mine(world, NULL, 0);
@@ -673,7 +691,7 @@ static void check_told(struct world *world, struct wallet *wallet, const struct 
 /* The calls from the n-th on fail, `times` of them. Returns whether there was an n-th. */
 static bool used_with_fault(unsigned calls, int error, long n, long times)
 {
-	struct told told = {.key_count = 1};
+	struct told told = { .key_count = 1 };
 	struct world *world;
 	bool met;
 
@@ -699,12 +717,17 @@ static void test_faults(void **state)
 		int error;
 		long times;
 	} kinds[] = {
-		{FAULT_WRITE, ENOSPC, 1}, {FAULT_WRITE, EIO, 1}, {FAULT_SYNC, EIO, 1}, {FAULT_OPEN | FAULT_RENAME, EIO, 1},
-		{FAULT_WRITE, ENOSPC, 5}, {FAULT_ALL, EIO, 9}, {FAULT_ALL, ENOSPC, 30},
+		{ FAULT_WRITE, ENOSPC, 1 },
+		{ FAULT_WRITE, EIO, 1 },
+		{ FAULT_SYNC, EIO, 1 },
+		{ FAULT_OPEN | FAULT_RENAME, EIO, 1 },
+		{ FAULT_WRITE, ENOSPC, 5 },
+		{ FAULT_ALL, EIO, 9 },
+		{ FAULT_ALL, ENOSPC, 30 },
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		for (long n = 0; used_with_fault(kinds[i].calls, kinds[i].error, n, kinds[i].times); n++)
 			continue;
 }
@@ -712,7 +735,7 @@ static void test_faults(void **state)
 /* Which are loaded when the node starts: what cannot be does not keep the others from it. */
 static void test_startup(void **state)
 {
-	static const char *const names[] = {"a", "gone", "b", "broken", "not/one", "c"};
+	static const char *const names[] = { "a", "gone", "b", "broken", "not/one", "c" };
 	struct world *world = *state;
 	char *current = path_join(world->folder, "wallets/broken/CURRENT");
 	char *draft = path_join(world->folder, "wallets/.a.new");
@@ -722,7 +745,7 @@ static void test_startup(void **state)
 	create(world, "b", NULL);
 	create(world, "c", NULL);
 	create(world, "broken", NULL);
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		assert_true(wallets_set_startup(world->wallets, names[i], true, &err));
 	assert_true(wallets_set_startup(world->wallets, "b", false, &err));
 	wallets_free(world->wallets);

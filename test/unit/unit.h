@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
 #include <cmocka.h>
 
 /* A new folder for one test; the caller frees the name. Remove it with scratch_remove. */
@@ -19,7 +18,7 @@ static inline char *scratch_new(void)
 	const char *base = getenv("TMPDIR");
 	char path[512];
 
-	snprintf(path, sizeof path, "%s/atelier-unit-XXXXXX", base ? base : "/tmp");
+	snprintf(path, sizeof path, "%s/atelier-unit-XXXXXX", base != NULL ? base : "/tmp");
 	assert_non_null(mkdtemp(path));
 	return strdup(path);
 }

@@ -3,12 +3,12 @@
 #ifndef ATELIER_TEST_VECTORS_H
 #define ATELIER_TEST_VECTORS_H
 
-#include "util/bytes.h"
-
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "util/bytes.h"
 
 /* An open file, which the caller closes. */
 static inline FILE *vectors_open(const char *name)
@@ -17,7 +17,7 @@ static inline FILE *vectors_open(const char *name)
 	char path[4096];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/../shared/vectors/%s", source ? source : ".", name);
+	snprintf(path, sizeof path, "%s/../shared/vectors/%s", source != NULL ? source : ".", name);
 	file = fopen(path, "r");
 	if (file == NULL)
 		skip();
