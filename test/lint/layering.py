@@ -1,166 +1,122 @@
 #!/usr/bin/env python3
-"""Checks what the compiler cannot: who may include whom, no floats where nodes must agree, no exit() below the mains,
-and files that one can still read. Prints TAP. The rules are tried on a made-up tree first, so a rule that no longer
-finds anything fails too."""
+"""Checks what the compiler cannot: layers, names, layout, sizes. Prints TAP.
+
+  layering.py               all rules, tried on made-up trees first (so a rule that no longer finds anything fails too)
+  layering.py --list RULE   what breaks one rule, exceptions left out of account: each as a line of exceptions.txt
+  layering.py --shrink      takes exceptions that are not needed any more out of exceptions.txt
+
+The rules are in rules_*.py, each with its specimens; exceptions.txt holds what they do not see yet."""
 
 import os
-import re
 import sys
-import tempfile
 
-FLOORS = [["util"], ["crypto"], ["ml"], ["consensus"], ["chain"], ["net", "wallet"], ["rpc"], ["node", "bench"]]
-LEVEL = {folder: level for level, floor in enumerate(FLOORS) for folder in floor}
-LINES_MAX = 900
-GENERATED = ("config.h",)
+# The rules put themselves into the list by being loaded.
+import rules_layers  # noqa: F401  pylint: disable=unused-import
+import rules_names  # noqa: F401  pylint: disable=unused-import
+import rules_shape  # noqa: F401  pylint: disable=unused-import
+import rules_text  # noqa: F401  pylint: disable=unused-import
+from rule import RULES, Skip, judge, try_exceptions, try_rule
+from tree import Tree, read_list
 
-NOISE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
-INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
-FLOAT = re.compile(r"\b(?:float|double)\b|#\s*include\s*<math\.h>")
-EXIT = re.compile(r"\b(?:_exit|_Exit|exit|quick_exit)\s*\(")
-
-
-def sources(root):
-    """(path below root, folder under src or "", text) of every C file under src/."""
-    for base, _, names in os.walk(os.path.join(root, "src")):
-        for name in sorted(names):
-            if name.endswith((".c", ".h")):
-                path = os.path.relpath(os.path.join(base, name), root)
-                parts = path.split(os.sep)
-                with open(os.path.join(root, path), encoding="utf-8") as file:
-                    yield path, parts[1] if len(parts) > 2 else "", file.read()
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+EXCEPTIONS = os.path.join(HERE, "exceptions.txt")
 
 
-def line_of(text, position):
-    return text.count("\n", 0, position) + 1
+def exceptions_of(name):
+    return [tuple(line[1:]) for line in read_list(EXCEPTIONS) if line[0] == name]
 
 
-def code_of(text):
-    """The text with comments and strings blanked out, each line where it was."""
-    return NOISE.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+def unneeded_line(name, words, new):
+    line = " ".join((name, *words))
+    return f"exceptions.txt: {line}: " + ("is not needed any more" if new is None else f"say: {' '.join((name, *new))}")
 
 
-def read_list(path):
-    with open(path, encoding="utf-8") as file:
-        lines = (line.split("#")[0].split() for line in file)
-        return [line for line in lines if line]
+def check_tree(tree, rule):
+    found, unneeded = judge(tree, rule, exceptions_of(rule.name))
+    return [str(violation) for violation in found] + [unneeded_line(rule.name, *pair) for pair in sorted(unneeded.items())]
 
 
-def check_include(root):
-    """Each folder includes only from itself and the folders in its .may_include, which are all below it."""
-    allowed = {}
-    src = os.path.join(root, "src")
-    for folder in sorted(os.listdir(src)):
-        if not os.path.isdir(os.path.join(src, folder)):
-            continue
-        path = os.path.join(src, folder, ".may_include")
-        if folder not in LEVEL or not os.path.exists(path):
-            yield f"src/{folder}", "is no known folder, or has no .may_include"
-            continue
-        allowed[folder] = {line[0] for line in read_list(path)}
-        for other in sorted(allowed[folder]):
-            if LEVEL.get(other, len(FLOORS)) >= LEVEL[folder]:
-                yield f"src/{folder}/.may_include", f"{other} is not below {folder}"
-    for path, folder, text in sources(root):
-        for match in INCLUDE.finditer(text):
-            target, place = match.group(2), f"{path}:{line_of(text, match.start())}"
-            if match.group(1) == "<" or target in GENERATED:
-                continue
-            if "/" not in target or ".." in target:
-                yield place, f'"{target}" is not rooted at src/'
-                continue
-            other = target.split("/")[0]
-            if folder and other != folder and other not in allowed.get(folder, ()):
-                yield place, f"{folder} may not include from {other}"
+def check_list():
+    """Each exception is from a rule there is, and stands once."""
+    lines = read_list(EXCEPTIONS)
+    return [f"exceptions.txt: {' '.join(line)}: names no rule, or nothing" for line in lines
+            if line[0] not in RULES or len(line) < 2] + \
+           [f"exceptions.txt: {' '.join(line)}: stands twice" for i, line in enumerate(lines) if line in lines[:i]]
 
 
-def find(root, pattern, wanted, what):
-    for path, folder, text in sources(root):
-        if wanted(folder):
-            for match in pattern.finditer(code_of(text)):
-                yield f"{path}:{line_of(text, match.start())}", f"{match.group().strip()}: {what}"
-
-
-def check_float(root):
-    """No float, double or <math.h> outside src/ml, where nodes must agree, and src/bench, where they need not."""
-    return find(root, FLOAT, lambda folder: folder not in ("ml", "bench"), "belongs into src/ml")
-
-
-def check_exit(root):
-    """Only the mains end the process."""
-    return find(root, EXIT, lambda folder: folder != "", "only the mains in src/*.c end the process")
-
-
-def check_size(root):
-    """No file grows beyond what one can read."""
-    for path, _, text in sources(root):
-        if text.count("\n") > LINES_MAX:
-            yield path, f"has more than {LINES_MAX} lines"
-
-
-RULES = {"include": check_include, "float": check_float, "exit": check_exit, "size": check_size}
-
-
-def violations(root, rule, exceptions):
-    """What breaks a rule, less the exceptions, plus the exceptions that are not needed."""
-    excused, used = {path for name, path in exceptions if name == rule}, set()
-    for place, why in RULES[rule](root):
-        path = place.split(":")[0]
-        if path in excused:
-            used.add(path)
-        else:
-            yield f"{place}: {why}"
-    for path in sorted(excused - used):
-        yield f"exceptions.txt: {path} needs no exception from the rule '{rule}' any more"
-
-
-SPECIMEN = {
-    "src/util/.may_include": "",
-    "src/crypto/.may_include": "util # below\n",
-    "src/ml/.may_include": "chain\n",
-    "src/chain/a.h": "",
-    "src/main.c": '#include "ml/m.h"\nint main(void) { double d = 1; exit(d); }\n',
-    "src/util/good.c": '/* float */ char *s = "exit( double"; // float\nint floats; int f(void) { return on_exit_do(1); }\n',
-    "src/util/up.c": '#include "crypto/h.h"\n#include "up.h"\n',
-    "src/crypto/h.h": '#include "util/good.h"\n#include <math.h>\n',
-    "src/ml/m.h": "float f;\n",
-    "src/util/bad.c": 'int f(void)\n{\n\texit(1);\n}\n',
-    "src/util/long.c": "\n" * (LINES_MAX + 1),
-}
-EXPECTED = {
-    "include": ["src/chain:", "src/ml/.may_include:", "src/util/up.c:1:", "src/util/up.c:2:"],
-    "float": ["src/crypto/h.h:2:", "src/main.c:2:"],
-    "exit": ["src/util/bad.c:3:"],
-    "size": ["src/util/long.c:", "exceptions.txt: src/util/good.c "],
-}
-
-
-def check_specimen(rule):
-    """The rule finds exactly what is wrong with the made-up tree."""
-    with tempfile.TemporaryDirectory() as root:
-        for path, text in SPECIMEN.items():
-            os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
-            with open(os.path.join(root, path), "w", encoding="utf-8") as file:
-                file.write(text)
-        found = sorted(violations(root, rule, [("size", "src/util/good.c")]))
-    expected = sorted(EXPECTED[rule])
-    if len(found) != len(expected) or not all(f.startswith(e) for f, e in zip(found, expected)):
-        return [f"the rule '{rule}' should find {expected}, but finds {found}"]
-    return []
-
-
-def main():
-    here = os.path.dirname(os.path.abspath(__file__))
-    root = os.path.dirname(os.path.dirname(here))
-    exceptions = [tuple(line) for line in read_list(os.path.join(here, "exceptions.txt"))]
-    cases = [(f"the rule finds what breaks it: {rule}", check_specimen(rule)) for rule in RULES]
-    cases += [(RULES[rule].__doc__, list(violations(root, rule, exceptions))) for rule in RULES]
+def check_all():
+    tree = Tree(ROOT)
+    cases = [(f"{rule.name} finds what breaks it", try_rule, (rule,), None) for rule in RULES.values()]
+    cases += [("exceptions are outgrown, and shrink", try_exceptions, (), None)]
+    cases += [(rule.title, check_tree, (tree, rule), rule.pending) for rule in RULES.values()]
+    cases += [("exceptions.txt names rules", check_list, (), None)]
+    failed = False
     print(f"1..{len(cases)}")
-    for number, (name, wrong) in enumerate(cases, 1):
+    for number, (title, check, arguments, skip) in enumerate(cases, 1):
+        wrong = []
+        try:
+            if not skip:
+                wrong = list(check(*arguments))
+        except Skip as why:
+            skip = why
         for line in wrong:
             print(f"# {line}")
-        print(f"{'not ok' if wrong else 'ok'} {number} - {name}")
-    return any(wrong for _, wrong in cases)
+        failed |= bool(wrong)
+        print(f"{'not ok' if wrong else 'ok'} {number} - {title}{f' # SKIP {skip}' if skip else ''}")
+    for rule in RULES.values():
+        if rule.figure:
+            print(f"# {rule.name}: {rule.figure(tree)}")
+    return failed
+
+
+def list_rule(name):
+    if name not in RULES:
+        print(f"there is no rule '{name}', but {' '.join(RULES)}", file=sys.stderr)
+        return 2
+    try:
+        for violation in RULES[name].check(Tree(ROOT)):
+            print(" ".join((name, *(violation.key or ("-",)))) + f"  # {violation}")
+    except Skip as why:
+        print(why, file=sys.stderr)
+        return 2
+    return 0
+
+
+def shrink():
+    tree, unneeded = Tree(ROOT), {}
+    for rule in RULES.values():
+        try:
+            for words, new in judge(tree, rule, exceptions_of(rule.name))[1].items():
+                unneeded[(rule.name, *words)] = new
+                print(unneeded_line(rule.name, words, new))
+        except Skip as why:
+            print(f"{rule.name}: {why}", file=sys.stderr)
+    kept = []
+    with open(EXCEPTIONS, encoding="utf-8") as file:
+        for line in file:
+            words = tuple(line.split("#")[0].split())
+            new = unneeded.get(words)
+            if words not in unneeded:
+                kept.append(line)
+            elif new is not None:
+                comment = line[line.index("#"):] if "#" in line else "\n"
+                kept.append(" ".join((words[0], *new)) + (" " + comment if comment != "\n" else comment))
+    with open(EXCEPTIONS, "w", encoding="utf-8") as file:
+        file.writelines(kept)
+    return 0
+
+
+def main(arguments):
+    if not arguments:
+        return check_all()
+    if arguments == ["--shrink"]:
+        return shrink()
+    if len(arguments) == 2 and arguments[0] == "--list":
+        return list_rule(arguments[1])
+    print(__doc__, file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
