@@ -19,7 +19,7 @@
 
 #include "bench/bench.h"
 #include "bench/train.h"
-#include "ml/selftest.h"
+#include "ml/kernel/selftest.h"
 #include "util/options.h"
 
 static const struct option_spec options_table[] = {

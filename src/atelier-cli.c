@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "rpc/client.h"
+#include "config/datadir.h"
+#include "http/client.h"
 #include "rpc/error.h"
 #include "rpc/json.h"
-#include "rpc/location.h"
 #include "util/file.h"
 #include "util/mem.h"
 #include "util/options.h"
@@ -197,7 +197,7 @@ static int print_answer(const struct buf *body, int status, bool *retry)
 /* The call */
 
 /* What opens the door: user and password, or the cookie. A new string, or NULL. */
-static char *credentials(const struct options *options, const struct location *location, struct errmsg *err)
+static char *credentials(const struct options *options, const struct datadir *datadir, struct errmsg *err)
 {
 	const char *user = options_string(options, "rpcuser"), *password = options_string(options, "rpcpassword");
 	struct buf text;
@@ -210,7 +210,7 @@ static char *credentials(const struct options *options, const struct location *l
 		buf_put_text(&text, password);
 		return buf_take_text(&text);
 	}
-	cookie = location_cookie(location);
+	cookie = datadir_cookie(datadir);
 	if (!file_read(cookie, COOKIE_MAX, &text, NULL) || text.size == 0) {
 		errmsg_set(err,
 			"The cookie %.120s cannot be read: is atelierd running on this chain and data directory? "
@@ -223,18 +223,18 @@ static char *credentials(const struct options *options, const struct location *l
 }
 
 /* Splits "host:port" and "[host]:port"; an IPv6 address alone has several colons and no port. */
-static bool split_host(const struct options *options, const struct location *location, char **host, int64_t *port,
+static bool split_host(const struct options *options, const struct datadir *datadir, char **host, int64_t *port,
 	struct errmsg *err)
 {
 	const char *text = options_string(options, "rpcconnect"), *colon = strrchr(text, ':');
 	char *end = NULL;
 	bool bracket = *text == '[';
 
-	*port = location->rpc_port;
+	*port = datadir->rpc_port;
 	if (!options_int(options, "rpcport", 1, 65535, port, err))
 		return false;
 	if (*port == 0)
-		*port = location->rpc_port;
+		*port = datadir->rpc_port;
 	*host = mem_strdup(text);
 	if (colon != NULL && ((bracket && colon[-1] == ']') || (!bracket && strchr(text, ':') == colon))) {
 		(*host)[colon - text] = 0;
@@ -250,7 +250,7 @@ static bool split_host(const struct options *options, const struct location *loc
 }
 
 /* One attempt. Returns the exit code; *retry tells whether waiting may help, and stays false if it was not allowed. */
-static int attempt(const struct options *options, const struct location *location, struct client_target *target,
+static int attempt(const struct options *options, const struct datadir *datadir, struct client_target *target,
 	const struct buf *request, bool *retry)
 {
 	char *secret;
@@ -258,7 +258,7 @@ static int attempt(const struct options *options, const struct location *locatio
 	struct errmsg err;
 	int status, code = EXIT_FAILURE;
 
-	secret = credentials(options, location, &err);
+	secret = credentials(options, datadir, &err);
 	if (secret == NULL)
 		return *retry ? EXIT_FAILURE : complain(err.text);
 	buf_init(&body);
@@ -286,14 +286,14 @@ static int attempt(const struct options *options, const struct location *locatio
 	return code;
 }
 
-static int call(const struct options *options, const struct location *location, struct client_target *target,
+static int call(const struct options *options, const struct datadir *datadir, struct client_target *target,
 	const struct buf *request, int64_t wait_limit)
 {
 	bool wait = options_bool(options, "rpcwait");
 
 	for (int64_t waited = 0;; waited += WAIT_SECONDS) {
 		bool retry = wait && (wait_limit == 0 || waited < wait_limit);
-		int code = attempt(options, location, target, request, &retry);
+		int code = attempt(options, datadir, target, request, &retry);
 
 		if (!retry)
 			return code;
@@ -301,7 +301,7 @@ static int call(const struct options *options, const struct location *location, 
 	}
 }
 
-static int run(const struct options *options, const struct location *location, int argc, char **argv)
+static int run(const struct options *options, const struct datadir *datadir, int argc, char **argv)
 {
 	struct client_target target = { .wallet = options_string(options, "rpcwallet") };
 	int64_t port = 0, timeout, wait_limit;
@@ -313,14 +313,14 @@ static int run(const struct options *options, const struct location *location, i
 	buf_init(&request);
 	if (!options_int(options, "rpcclienttimeout", 0, 1000000, &timeout, &err) ||
 		!options_int(options, "rpcwaittimeout", 0, 1000000, &wait_limit, &err) ||
-		!split_host(options, location, &host, &port, &err) ||
+		!split_host(options, datadir, &host, &port, &err) ||
 		!make_request(options, argc, argv, &request, &err)) {
 		code = complain(err.text);
 	} else {
 		target.host = host;
 		target.port = (uint16_t)port;
 		target.timeout = (unsigned)timeout;
-		code = call(options, location, &target, &request, wait_limit);
+		code = call(options, datadir, &target, &request, wait_limit);
 	}
 	free(host);
 	buf_clear(&request);
@@ -341,12 +341,12 @@ static void usage(const struct options *options)
 int main(int argc, char **argv)
 {
 	struct options *options = options_new(options_table);
-	struct location location = { 0 };
+	struct datadir datadir = { 0 };
 	struct errmsg err;
 	int first, code = EXIT_SUCCESS;
 
 	signal(SIGPIPE, SIG_IGN);
-	options_add_table(options, location_options);
+	options_add_table(options, datadir_options);
 	options_skip_unknown(options);
 	if (!options_parse_args(options, argc, argv, &first, &err))
 		code = complain(err.text);
@@ -354,11 +354,11 @@ int main(int argc, char **argv)
 		usage(options);
 	else if (options_bool(options, "version"))
 		printf("atelier-cli %s\n", VERSION);
-	else if (!location_find(&location, options, &err))
+	else if (!datadir_find(&datadir, options, &err))
 		code = complain(err.text);
 	else
-		code = run(options, &location, argc - first, argv + first);
-	location_clear(&location);
+		code = run(options, &datadir, argc - first, argv + first);
+	datadir_clear(&datadir);
 	options_free(options);
 	return code;
 }

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "node/import.h"
+#include "config/settings.h"
 #include "node/node.h"
-#include "node/settings.h"
 #include "rpc/json.h"
+#include "work/import.h"
 
 static void usage(const struct options *options)
 {

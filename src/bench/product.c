@@ -2,7 +2,7 @@
 
 #include "bench/bench.h"
 #include "ml/delta.h"
-#include "ml/exact.h"
+#include "ml/kernel/exact.h"
 #include "util/mem.h"
 
 /* === Products === */

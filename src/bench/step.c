@@ -8,7 +8,7 @@
 #include "bench/bench.h"
 #include "consensus/window.h"
 #include "crypto/hash.h"
-#include "ml/tensorfile.h"
+#include "ml/files/tensorfile.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 

@@ -16,7 +16,7 @@
 
 #include <stdbool.h>
 
-#include "ml/engine.h"
+#include "ml/kernel/engine.h"
 #include "util/options.h"
 
 extern const struct option_spec train_options[];

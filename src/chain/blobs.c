@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "consensus/contribution.h"
-#include "ml/noise.h"
+#include "ml/kernel/noise.h"
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/file.h"

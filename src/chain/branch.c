@@ -12,7 +12,7 @@ static bool undo_one(struct chain *chain, struct registry *registry, const struc
 	bool fits;
 
 	buf_init(&record);
-	if (!blockfile_read(chain->undos, RECORD_UNDO, &node->undo, &record, err)) {
+	if (!record_file_read(chain->undos, RECORD_UNDO, &node->undo, &record, err)) {
 		buf_clear(&record);
 		chain_name_remedy(err);
 		return false;
@@ -33,7 +33,7 @@ static bool undo_one(struct chain *chain, struct registry *registry, const struc
 
 static bool apply_one(struct chain *chain, struct registry *registry, const struct node *node, struct errmsg *err)
 {
-	struct block *block = stored_read(chain->blocks, chain->spec, node, false, err);
+	struct block *block = block_records_read(chain->blocks, chain->spec, node, false, err);
 	const struct index_entry *parent = node->entry.parent;
 
 	if (block == NULL) {

@@ -90,7 +90,7 @@ static bool check_genesis(const struct chain *chain, struct errmsg *err)
 /* Beside block files, or files of its own, a database was there before: it is not made anew in silence. */
 static bool open_database(struct chain *chain, const char *folder, bool anew, struct errmsg *err)
 {
-	const bool old = !anew && (!blockfile_is_empty(chain->blocks) || db_has_files(folder));
+	const bool old = !anew && (!record_file_is_empty(chain->blocks) || db_has_files(folder));
 
 	if (anew && (!reindex_begin(chain, err) || !db_destroy(folder, err) || !dir_make(folder, err)))
 		return false;
@@ -110,8 +110,8 @@ static bool open_files(struct chain *chain, bool reindex, struct errmsg *err)
 	ok = chain->lock >= 0 && check_genesis(chain, err) && in_folder(chain, "blocks", &blocks, err) &&
 		in_folder(chain, "chainstate", &database, err);
 	if (ok) {
-		chain->blocks = blockfile_open(blocks, "blk", chain->spec->magic);
-		chain->undos = blockfile_open(blocks, "rev", chain->spec->magic);
+		chain->blocks = record_file_open(blocks, "blk", chain->spec->magic);
+		chain->undos = record_file_open(blocks, "rev", chain->spec->magic);
 		ok = open_database(chain, database, reindex, err);
 	}
 	free(lock);
@@ -128,7 +128,7 @@ static bool open_models(struct chain *chain, const struct chain_options *options
 		.spec = chain->spec,
 		.index = &chain->index,
 		.blocks = chain->blocks,
-		.pool = chain->pool,
+		.workers = chain->workers,
 		.interval = options->snapshot_interval,
 	};
 
@@ -202,12 +202,12 @@ static bool load(struct chain *chain, struct errmsg *err)
 }
 
 /* Blocks lie in their files nearly in order: on the way down it is enough to look where nothing higher was seen. */
-static bool holds(const struct blockfile *files, const struct file_position *position, struct file_position *seen)
+static bool holds(const struct record_file *files, const struct file_position *position, struct file_position *seen)
 {
 	if (position->file == seen->file && position->offset + position->size <= seen->offset + seen->size)
 		return true;
 	*seen = *position;
-	return blockfile_holds(files, position);
+	return record_file_holds(files, position);
 }
 
 /* What the index names must be there: a block file cut short is told now and not at the next reorganisation. */
@@ -218,7 +218,7 @@ static bool check_files(const struct chain *chain, struct errmsg *err)
 	for (const struct node *at = chain_tip_node(chain); at->entry.parent != NULL; at = node_parent(at))
 		if (!holds(chain->blocks, &at->block, &block) || !holds(chain->blocks, &at->bodies, &bodies) ||
 			!holds(chain->undos, &at->undo, &undo)) {
-			char *path = blockfile_path(chain->blocks, at->block.file);
+			char *path = record_file_path(chain->blocks, at->block.file);
 
 			errmsg_set(err, "Block %" PRIu32 " is not whole in %s or its undo file: start with -reindex",
 				at->entry.height, path);
@@ -231,7 +231,7 @@ static bool check_files(const struct chain *chain, struct errmsg *err)
 static void resume_block(struct chain *chain, struct node *node)
 {
 	struct errmsg err;
-	struct block *block = stored_read(chain->blocks, chain->spec, node, false, &err);
+	struct block *block = block_records_read(chain->blocks, chain->spec, node, false, &err);
 
 	if (block != NULL) {
 		waiting_add(chain, node, block);
@@ -286,12 +286,12 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	bool reindex;
 
 	chain->spec = options->spec;
-	chain->pool = options->pool;
+	chain->workers = options->workers;
 	chain->stop = options->stop;
 	chain->datadir = mem_strdup(options->datadir);
 	chain->initial_download = true;
-	chain->proofs = proofs_new(chain->spec);
-	chain->loose = loose_new(chain->spec);
+	chain->proofs = proof_cache_new(chain->spec);
+	chain->loose = loose_pool_new(chain->spec);
 	waiting_init(chain, options->held_bytes);
 	chain->mempool = mempool_new(options->mempool_bytes);
 	index_init(&chain->index, chain->spec);
@@ -326,20 +326,20 @@ void chain_close(struct chain *chain)
 		return;
 	chain->closing = true;
 	jobs_stop(chain);
-	loose_stop(chain);
+	loose_pool_stop(chain);
 	waiting_clear(chain);
 	last_snapshot(chain);
 	states_close(chain->states);
 	blobs_close(chain->blobs);
 	mempool_free(chain->mempool);
-	loose_free(chain->loose);
-	proofs_free(chain->proofs);
+	loose_pool_free(chain->loose);
+	proof_cache_free(chain->proofs);
 	registry_free(chain->registry);
 	registry_free(chain->side_registry);
 	index_clear(&chain->index);
 	db_close(chain->db);
-	blockfile_close(chain->undos);
-	blockfile_close(chain->blocks);
+	record_file_close(chain->undos);
+	record_file_close(chain->blocks);
 	if (chain->lock >= 0)
 		file_unlock(chain->lock);
 	free(chain->datadir);
@@ -424,7 +424,7 @@ static struct block *read_block(struct chain *chain, const struct index_entry *e
 		block->header = entry->header;
 		return block;
 	}
-	block = stored_read(chain->blocks, chain->spec, node_of(entry), with_bodies, err);
+	block = block_records_read(chain->blocks, chain->spec, node_of(entry), with_bodies, err);
 	if (block == NULL && node_of(entry)->block.size != 0)
 		chain_name_remedy(err);
 	return block;
@@ -500,7 +500,7 @@ const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[
 		return NULL;
 	if (tx == NULL)
 		return &node->entry;
-	block = stored_read(chain->blocks, chain->spec, node, false, &err);
+	block = block_records_read(chain->blocks, chain->spec, node, false, &err);
 	*tx = block != NULL ? take_tx(block, txid) : NULL;
 	block_free(block);
 	return *tx != NULL ? &node->entry : NULL;

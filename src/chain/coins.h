@@ -7,7 +7,7 @@
 #define ATELIER_CHAIN_COINS_H
 
 #include "chain/chain.h"
-#include "chain/db.h"
+#include "store/db.h"
 #include "util/map.h"
 
 /* The coin of an outpoint in the database. FOUND fills coin, which the caller clears. */

@@ -261,7 +261,7 @@ static bool append_undo(struct chain *chain, struct node *node, const struct buf
 	buf_put(&record, spent->data, spent->size);
 	registry_undo_write(&record, undo);
 	part = (struct file_part){ record.data, record.size };
-	ok = blockfile_append(chain->undos, RECORD_UNDO, &part, 1, &node->undo, err);
+	ok = record_file_append(chain->undos, RECORD_UNDO, &part, 1, &node->undo, err);
 	buf_clear(&record);
 	return ok;
 }
@@ -302,7 +302,7 @@ static bool commit(struct chain *chain, struct node *node, const struct block *b
 static enum connect_result connect_block(struct chain *chain, struct node *node, struct reject *reject,
 	struct errmsg *err)
 {
-	struct block *block = stored_read(chain->blocks, chain->spec, node, false, err);
+	struct block *block = block_records_read(chain->blocks, chain->spec, node, false, err);
 	struct block_effect effect;
 	enum connect_result result;
 
@@ -376,7 +376,7 @@ static bool write_disconnected(struct chain *chain, struct node *node, const str
 static bool disconnect_tip(struct chain *chain, struct errmsg *err)
 {
 	struct node *node = chain_tip_node(chain);
-	struct block *block = stored_read(chain->blocks, chain->spec, node, false, err);
+	struct block *block = block_records_read(chain->blocks, chain->spec, node, false, err);
 	struct coin_view *view = coin_view_new(chain->db);
 	struct registry_undo *undo = NULL;
 	struct reader record_reader, spent;
@@ -384,7 +384,7 @@ static bool disconnect_tip(struct chain *chain, struct errmsg *err)
 	bool ok;
 
 	buf_init(&record);
-	ok = block != NULL && blockfile_read(chain->undos, RECORD_UNDO, &node->undo, &record, err);
+	ok = block != NULL && record_file_read(chain->undos, RECORD_UNDO, &node->undo, &record, err);
 	if (!ok) {
 		chain_name_remedy(err);
 	} else {
@@ -510,8 +510,8 @@ static void tip_changed(struct chain *chain)
 	}
 	state_unref(state);
 	states_pin(chain->states, node_of(tip));
-	proofs_new_tip(chain->proofs, tip->id);
-	loose_new_tip(chain);
+	proof_cache_new_tip(chain->proofs, tip->id);
+	loose_pool_new_tip(chain);
 	mempool_new_tip(chain);
 	chain_update_download(chain);
 	waiting_ask_again(chain);
@@ -549,7 +549,7 @@ void chain_advance(struct chain *chain)
 		chain->again = false;
 		activate_best(chain);
 		jobs_start(chain);
-		loose_start(chain);
+		loose_pool_start(chain);
 	}
 	chain->advancing = false;
 }

@@ -12,9 +12,9 @@
 #ifndef ATELIER_CHAIN_INDEX_H
 #define ATELIER_CHAIN_INDEX_H
 
-#include "chain/blockfile.h"
 #include "chain/chain.h"
-#include "chain/db.h"
+#include "store/db.h"
+#include "store/record_file.h"
 #include "util/map.h"
 
 struct node {

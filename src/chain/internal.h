@@ -3,17 +3,17 @@
 #define ATELIER_CHAIN_INTERNAL_H
 
 #include "chain/blobs.h"
-#include "chain/blockfile.h"
+#include "chain/block_records.h"
 #include "chain/chain.h"
 #include "chain/coins.h"
-#include "chain/db.h"
 #include "chain/index.h"
-#include "chain/loose.h"
-#include "chain/mempool.h"
-#include "chain/proofs.h"
-#include "chain/sources.h"
-#include "chain/states.h"
-#include "chain/stored.h"
+#include "chain/mempool/mempool.h"
+#include "chain/model/states.h"
+#include "chain/verify/loose_pool.h"
+#include "chain/verify/proof_cache.h"
+#include "chain/verify/sources.h"
+#include "store/db.h"
+#include "store/record_file.h"
 
 enum {
 	CHAIN_SUBSCRIBERS = 8,
@@ -29,7 +29,7 @@ struct blob_want {
 	uint64_t size;
 };
 
-/* A block that waits for its verdict: on disk, or held in memory (chain/waiting.c). */
+/* A block that waits for its verdict: on disk, or held in memory (chain/verify/waiting.c). */
 struct waiting_block {
 	struct node *node;
 	struct group *group;     /* who brought it */
@@ -42,26 +42,26 @@ struct waiting_block {
 
 struct chain {
 	const struct spec *spec;
-	struct pool *pool;
+	struct workers *workers;
 	char *datadir;
 	int lock;
 	struct db *db;
-	struct blockfile *blocks, *undos;
+	struct record_file *blocks, *undos;
 	struct index index;
 	struct blobs *blobs;
 	struct states *states;
 	struct registry *registry; /* after the tip */
 	struct coin_stats coin_stats;
 	struct mempool *mempool;
-	struct proofs *proofs;
-	struct loose *loose;
+	struct proof_cache *proofs;
+	struct loose_pool *loose;
 	struct chain_events events[CHAIN_SUBSCRIBERS];
 	size_t event_count;
 	/* Registry of a block off the tip, kept because its children will be asked for next. */
 	const struct node *side_node;
 	struct registry *side_registry;
 	const struct node *refused; /* the best branch that is too deep to switch to; NULL: none, and no warning */
-	/* Verification (chain/waiting.c, chain/jobs.c). */
+	/* Verification (chain/verify/waiting.c, chain/verify/jobs.c). */
 	struct sources *sources;
 	struct waiting_block *waiting;
 	size_t waiting_count, waiting_cap;
@@ -121,15 +121,15 @@ struct draw {
 	const struct registry *registry;
 	uint32_t dataset[OUTCOME_MAX_SLOTS];
 };
-void gather_draw(const struct chain *chain, const struct registry *registry, const struct index_entry *parent,
+void step_inputs_draw(const struct chain *chain, const struct registry *registry, const struct index_entry *parent,
 	struct draw *draw);
 /* Windows of a proof, the caller's; NULL if the dataset's bytes are not here: then `missing`, if not NULL,
  * names them. */
-uint8_t *gather_windows(struct chain *chain, const struct draw *draw, const struct header *header, uint32_t *slot,
+uint8_t *step_inputs_windows(struct chain *chain, const struct draw *draw, const struct header *header, uint32_t *slot,
 	struct blob_want *missing, struct errmsg *err);
 /* A whole block's job: takes the reference to the parent's state. With `known`, bodies of proofs that were executed
  * before are used again. Fills dataset and v_ref of the outcome. On failure the job is cleared. */
-bool gather_block(struct chain *chain, const struct node *node, const struct block *block, struct state *parent,
+bool step_inputs_block(struct chain *chain, const struct node *node, const struct block *block, struct state *parent,
 	bool known, struct verify_job *job, struct block_outcome *outcome, struct blob_want *missing,
 	struct errmsg *err);
 

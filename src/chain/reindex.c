@@ -119,7 +119,7 @@ static void enter(struct reindex *reindex, struct found_block *found, struct db_
 
 	found->done = true;
 	memcpy(probe.entry.id, found->id, 32);
-	block = stored_read(chain->blocks, chain->spec, &probe, false, &err);
+	block = block_records_read(chain->blocks, chain->spec, &probe, false, &err);
 	if (block == NULL) {
 		log_warn("[chain] left out: %s", err.text);
 		return;
@@ -178,7 +178,7 @@ static bool read_files(struct chain *chain, const struct chain_options *options,
 	bool ok;
 
 	map_init(&reindex.by_id);
-	ok = blockfile_scan(chain->blocks, after, visit, &reindex, err) && enter_all(&reindex, err);
+	ok = record_file_scan(chain->blocks, after, visit, &reindex, err) && enter_all(&reindex, err);
 	for (size_t i = 0; i < reindex.count; i++)
 		free(reindex.blocks[i]);
 	free(reindex.blocks);

@@ -11,7 +11,7 @@
 
 /* A transaction with its unconfirmed ancestors: what they pay together decides. */
 struct candidate {
-	const struct pool_tx *held;
+	const struct mempool_tx *held;
 	int64_t rate;
 };
 
@@ -26,7 +26,7 @@ static int compare_candidates(const void *a, const void *b)
 
 struct selection {
 	const struct chain *chain;
-	const struct pool_tx **txs;
+	const struct mempool_tx **txs;
 	size_t count, weight, weight_max;
 	uint64_t registered;
 	struct map taken; /* by txid */
@@ -34,7 +34,7 @@ struct selection {
 
 static int compare_orders(const void *a, const void *b)
 {
-	const struct pool_tx *const *x = a, *const *y = b;
+	const struct mempool_tx *const *x = a, *const *y = b;
 
 	return ((*x)->order > (*y)->order) - ((*x)->order < (*y)->order);
 }
@@ -53,7 +53,7 @@ static uint64_t registered_by(const struct tx *tx)
 }
 
 /* Takes the transaction and those of its ancestors that are not in yet, if all of them fit. */
-static void take(struct selection *selection, const struct pool_tx *held, struct pool_tx **family)
+static void take(struct selection *selection, const struct mempool_tx *held, struct mempool_tx **family)
 {
 	const struct mempool *mempool = selection->chain->mempool;
 	size_t count, kept = 0, weight = 0;
@@ -82,11 +82,11 @@ static void take(struct selection *selection, const struct pool_tx *held, struct
 	selection->registered += registered;
 }
 
-const struct pool_tx **mempool_select(const struct chain *chain, size_t weight_max, size_t *count)
+const struct mempool_tx **mempool_select(const struct chain *chain, size_t weight_max, size_t *count)
 {
 	struct selection selection = { .chain = chain, .weight_max = weight_max };
-	struct pool_tx **all = mempool_list(chain->mempool, count);
-	struct pool_tx **family = mem_calloc(*count + 1, sizeof *family);
+	struct mempool_tx **all = mempool_list(chain->mempool, count);
+	struct mempool_tx **family = mem_calloc(*count + 1, sizeof *family);
 	struct candidate *candidates = mem_calloc(*count, sizeof *candidates);
 
 	selection.txs = mem_calloc(*count, sizeof *selection.txs);
@@ -100,7 +100,7 @@ const struct pool_tx **mempool_select(const struct chain *chain, size_t weight_m
 			fee += family[j]->entry.fee;
 			size += family[j]->size;
 		}
-		candidates[i] = (struct candidate){ all[i], pool_tx_rate(fee, size) };
+		candidates[i] = (struct candidate){ all[i], mempool_tx_rate(fee, size) };
 	}
 	if (*count > 1)
 		qsort(candidates, *count, sizeof *candidates, compare_candidates);
@@ -157,7 +157,7 @@ struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 		.registry = chain->registry,
 		.parent = tip->height > 0 ? &tip->outcome : NULL,
 	};
-	const struct pool_tx **selected;
+	const struct mempool_tx **selected;
 	int64_t now = clock_wall();
 	size_t count, coinbase;
 
@@ -193,8 +193,8 @@ uint8_t *chain_attempt_windows(struct chain *chain, const struct header *header,
 
 	if (memcmp(header->prev, tip->id, 32) != 0)
 		return NULL;
-	gather_draw(chain, chain->registry, tip, &draw);
-	windows = gather_windows(chain, &draw, header, slot, NULL, NULL);
+	step_inputs_draw(chain, chain->registry, tip, &draw);
+	windows = step_inputs_windows(chain, &draw, header, slot, NULL, NULL);
 	if (windows != NULL)
 		*dataset = draw.dataset[*slot];
 	return windows;

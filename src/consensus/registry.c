@@ -5,7 +5,7 @@
 
 #include "consensus/registry_state.h"
 #include "consensus/reward.h"
-#include "ml/noise.h"
+#include "ml/kernel/noise.h"
 #include "util/mem.h"
 
 enum {

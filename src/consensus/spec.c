@@ -8,7 +8,7 @@
 #include "consensus/spec_fields.h"
 #include "consensus/target.h"
 #include "crypto/hash.h"
-#include "ml/tensorfile.h"
+#include "ml/files/tensorfile.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 

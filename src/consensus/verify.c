@@ -5,7 +5,7 @@
 
 #include "crypto/hash.h"
 #include "ml/delta.h"
-#include "ml/selftest.h"
+#include "ml/kernel/selftest.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 

@@ -46,12 +46,12 @@ struct verdict {
 /* Releases what the job owns, its references too. */
 void verify_job_clear(struct verify_job *job);
 /* Runs on any thread. Executes proofs without delta (own first). Before a digest that differs counts as false, its step
- * is executed once more with every product checked (ml/freivalds.h) and the engine passes its start-up check again:
- * about two steps in all. An engine that proves wrong thereby is trusted no more (engine_distrust), nobody is blamed
- * for it, and the reference engine executes the step; if that fails its start-up check too, the job is cancelled. A
- * delta that is given must hash to its header's digest. Then the update, always with every product checked: of a wrong
- * value nobody would know before the next block is refused for it. The caller owns verdict->state, which is NULL unless
- * the block is valid. */
+ * is executed once more with every product checked (ml/kernel/freivalds.h) and the engine passes its start-up check
+ * again: about two steps in all. An engine that proves wrong thereby is trusted no more (engine_distrust), nobody is
+ * blamed for it, and the reference engine executes the step; if that fails its start-up check too, the job is
+ * cancelled. A delta that is given must hash to its header's digest. Then the update, always with every product
+ * checked: of a wrong value nobody would know before the next block is refused for it. The caller owns verdict->state,
+ * which is NULL unless the block is valid. */
 void verify_run(struct verify_job *job, struct verdict *verdict);
 
 /* One proof alone (a loose one, or an audit), executed whether its delta is given or not: true if the step gives its

@@ -1,6 +1,6 @@
 #include "consensus/window.h"
 
-#include "ml/noise.h"
+#include "ml/kernel/noise.h"
 
 uint32_t window_slot(const struct spec *spec, const uint8_t seed[32])
 {

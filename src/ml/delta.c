@@ -1,7 +1,7 @@
 #include "ml/delta.h"
 
-#include "ml/float.h"
-#include "ml/noise.h"
+#include "ml/kernel/float.h"
+#include "ml/kernel/noise.h"
 
 _Static_assert(4 * NOISE_MANY == DELTA_BLOCK, "a block takes its noise at once");
 

@@ -3,10 +3,10 @@
 #include <cblas.h>
 #include <stdlib.h>
 
-#include "ml/float.h"
-#include "ml/math.h"
-#include "ml/noise.h"
-#include "ml/ops.h"
+#include "ml/kernel/float.h"
+#include "ml/kernel/math.h"
+#include "ml/kernel/noise.h"
+#include "ml/kernel/ops.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "ml/attention.h"
-#include "ml/float.h"
-#include "ml/ops.h"
+#include "ml/kernel/attention.h"
+#include "ml/kernel/float.h"
+#include "ml/kernel/ops.h"
 #include "ml/pass.h"
 #include "ml/workspace.h"
 #include "util/mem.h"

@@ -1,8 +1,8 @@
 /* The model: a byte-level Llama, its loss and its gradient, bit-reproducible (doc/protocol.md section 4).
  *
  * Here: the sizes and their limits, the layout of the one parameter vector `theta`, and a workspace that runs forward
- * and backward passes. Not here: the optimizer (ml/adamw.h), where windows come from (ml/noise.h, consensus), the
- * chain's state (ml/state.h).
+ * and backward passes. Not here: the optimizer (ml/kernel/adamw.h), where windows come from (ml/kernel/noise.h,
+ * consensus), the chain's state (ml/state.h).
  *
  * Parameters are one vector of model_count() floats; model_tensor() names its parts. Windows are bytes [rows][ctx + 1]:
  * inputs are bytes 0..ctx-1 of a row, targets 1..ctx; the first 8 positions are not counted in the loss.
@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ml/engine.h"
+#include "ml/kernel/engine.h"
 #include "ml/profile.h"
 #include "util/team.h"
 
@@ -78,7 +78,7 @@ struct model_dither {
 	uint32_t first_row;
 };
 
-/* From now on every product of a pass is checked (ml/freivalds.h) with vectors drawn here, or no more. Not for
+/* From now on every product of a pass is checked (ml/kernel/freivalds.h) with vectors drawn here, or no more. Not for
  * ENGINE_PLAIN. */
 void model_check(struct model *m, bool on);
 

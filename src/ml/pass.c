@@ -2,11 +2,11 @@
 
 #include <fenv.h>
 
-#include "ml/attention.h"
-#include "ml/float.h"
-#include "ml/math.h"
-#include "ml/noise.h"
-#include "ml/ops.h"
+#include "ml/kernel/attention.h"
+#include "ml/kernel/float.h"
+#include "ml/kernel/math.h"
+#include "ml/kernel/noise.h"
+#include "ml/kernel/ops.h"
 #include "ml/workspace.h"
 
 /* A chunk's way through the model. The team's members take its tasks; which of them takes which makes no difference. */

@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-#include "ml/float.h"
+#include "ml/kernel/float.h"
 
 static int64_t now(void)
 {

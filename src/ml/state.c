@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "crypto/merkle.h"
-#include "ml/float.h"
-#include "ml/math.h"
-#include "ml/noise.h"
+#include "ml/kernel/float.h"
+#include "ml/kernel/math.h"
+#include "ml/kernel/noise.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 

@@ -4,10 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "ml/adamw.h"
 #include "ml/delta.h"
-#include "ml/float.h"
-#include "ml/ops.h"
+#include "ml/kernel/adamw.h"
+#include "ml/kernel/float.h"
+#include "ml/kernel/ops.h"
 #include "util/mem.h"
 #include "util/team.h"
 

@@ -3,7 +3,7 @@
  * A step starts from a model state and a seed, trains for `iterations` minibatches with fresh AdamW moments, and
  * encodes what it changed as a delta. It depends on nothing else: whoever repeats it gets the same bytes.
  *
- * The caller draws the windows (ml/noise.h tells where they lie) and gathers their bytes. A `struct step` is the
+ * The caller draws the windows (ml/kernel/noise.h tells where they lie) and gathers their bytes. A `struct step` is the
  * memory of one worker: used by one thread at a time, reusable for any number of steps of the same configuration.
  * Several run side by side; or one is shared out over several cores, for whoever waits for it. */
 #ifndef ATELIER_ML_STEP_H
@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ml/engine.h"
+#include "ml/kernel/engine.h"
 #include "ml/model.h"
 #include "ml/state.h"
 

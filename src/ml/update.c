@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "ml/delta.h"
-#include "ml/float.h"
-#include "ml/math.h"
+#include "ml/kernel/float.h"
+#include "ml/kernel/math.h"
 #include "util/mem.h"
 
 /* ---- The benchmark at one state ---- */

@@ -6,7 +6,7 @@
 #ifndef ATELIER_ML_WORKSPACE_H
 #define ATELIER_ML_WORKSPACE_H
 
-#include "ml/linear.h"
+#include "ml/kernel/linear.h"
 #include "ml/model.h"
 
 /* Where the parts of one layer, and of the whole, begin in theta. */

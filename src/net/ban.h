@@ -5,7 +5,7 @@
 #ifndef ATELIER_NET_BAN_H
 #define ATELIER_NET_BAN_H
 
-#include "net/address.h"
+#include "net/wire/address.h"
 
 struct ban {
 	uint8_t ip[16];

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net/address.h"
+#include "net/wire/address.h"
 
 static int bind_socket(const struct address *address, bool every, struct errmsg *err)
 {

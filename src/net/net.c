@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "net/blobs.h"
+#include "net/blob_fetch.h"
 #include "net/listen.h"
-#include "net/named.h"
+#include "net/outbound.h"
 #include "net/relay.h"
 #include "net/serve.h"
 #include "net/sync.h"
@@ -24,7 +24,7 @@ enum { TICK_MS = 250, LISTEN_QUEUE = 64, INFLIGHT_SHOWN = 16, ACCEPT_PAUSE_MS = 
 struct net {
 	struct peers peers;
 	struct sync *sync;
-	struct blobs *blobs;
+	struct blob_fetch *blobs;
 	struct relay *relay;
 	struct named named;
 	struct ban_list bans;
@@ -69,7 +69,7 @@ static void on_notfound(struct net *net, struct peer *peer, const uint8_t *paylo
 		if (items[i].type == INVENTORY_BLOCK)
 			sync_on_notfound(net->sync, peer, items[i].id);
 		else if (items[i].type == INVENTORY_BLOB)
-			blobs_on_notfound(net->blobs, peer, items[i].id);
+			blob_fetch_on_notfound(net->blobs, peer, items[i].id);
 		else if (items[i].type == INVENTORY_TX)
 			relay_on_notfound(net->relay, peer, items[i].id);
 	}
@@ -109,7 +109,7 @@ static void on_message(void *context, struct peer *peer, enum message_kind kind,
 		relay_on_proof(net->relay, peer, payload, size);
 		break;
 	case MESSAGE_BLOB:
-		blobs_on_blob(net->blobs, peer, payload, size);
+		blob_fetch_on_blob(net->blobs, peer, payload, size);
 		break;
 	case MESSAGE_VERSION:
 	case MESSAGE_VERACK:
@@ -142,9 +142,9 @@ static void on_closed(void *context, struct peer *peer)
 	if (!peers_have_group(&net->peers, &peer->source))
 		chain_forget_source(net->peers.chain, &peer->source, false);
 	sync_peer_gone(net->sync, peer);
-	blobs_peer_gone(net->blobs, peer);
+	blob_fetch_peer_gone(net->blobs, peer);
 	relay_peer_gone(net->relay, peer);
-	named_peer_gone(&net->named, peer);
+	outbound_peer_gone(&net->named, peer);
 }
 
 /* Whoever the operator named, or comes from this machine itself, has lost that connection, and nothing else. */
@@ -204,7 +204,7 @@ static void on_blob_wanted(void *context, const uint8_t root[32], uint64_t size,
 {
 	struct net *net = context;
 
-	blobs_wanted(net->blobs, root, size, source);
+	blob_fetch_wanted(net->blobs, root, size, source);
 }
 
 /* The loop. */
@@ -218,7 +218,7 @@ static void on_work(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	peers_reap(&net->peers);
 	sync_work(net->sync, now);
-	blobs_work(net->blobs, now);
+	blob_fetch_work(net->blobs, now);
 	relay_work(net->relay, now);
 }
 
@@ -232,7 +232,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
 	for (struct peer *p = net->peers.first; p; p = p->next)
 		peer_tick(p, now);
 	if (net->active)
-		named_tick(&net->named, now);
+		outbound_tick(&net->named, now);
 	if (net->accept_after && now >= net->accept_after) {
 		net->accept_after = 0;
 		evconnlistener_enable(net->listener);
@@ -407,14 +407,14 @@ struct net *net_open(struct event_base *base, struct chain *chain, const struct 
 
 	init_peers(net, base, chain, options);
 	net->sync = sync_new(&net->peers);
-	net->blobs = blobs_new(&net->peers);
+	net->blobs = blob_fetch_new(&net->peers);
 	net->relay = relay_new(&net->peers, net->blobs);
 	net->active = true;
 	net->max_peers = options->max_peers;
 	net->max_per_address = options->max_per_address ? options->max_per_address : SIZE_MAX;
 	net->max_open = options->max_open ? options->max_open : SIZE_MAX;
 	ban_init(&net->bans);
-	named_init(&net->named, &net->peers, chain_spec(chain)->p2p_port);
+	outbound_init(&net->named, &net->peers, chain_spec(chain)->p2p_port);
 	net->named.may_connect = may_connect;
 	net->named.context = net;
 	net->tick = event_new(base, -1, EV_PERSIST, on_tick, net);
@@ -442,11 +442,11 @@ void net_close(struct net *net)
 		evconnlistener_free(net->listener);
 	disconnect_all(net, "shutting down");
 	peers_reap(&net->peers);
-	named_clear(&net->named);
+	outbound_clear(&net->named);
 	event_free(net->tick);
 	event_free(net->peers.work);
 	sync_free(net->sync);
-	blobs_free(net->blobs);
+	blob_fetch_free(net->blobs);
 	relay_free(net->relay);
 	ban_clear(&net->bans);
 	free(net);
@@ -473,29 +473,29 @@ bool net_active(const struct net *net)
 
 enum net_node_result net_add_node(struct net *net, const char *name)
 {
-	if (named_find(&net->named, name) != NULL)
+	if (outbound_find(&net->named, name) != NULL)
 		return NET_NODE_KNOWN;
-	return named_add(&net->named, name, false) != NULL ? NET_NODE_OK : NET_NODE_MALFORMED;
+	return outbound_add(&net->named, name, false) != NULL ? NET_NODE_OK : NET_NODE_MALFORMED;
 }
 
 enum net_node_result net_remove_node(struct net *net, const char *name)
 {
-	struct named_node *node = named_find(&net->named, name);
+	struct outbound_peer *node = outbound_find(&net->named, name);
 
 	if (node == NULL)
 		return NET_NODE_UNKNOWN;
-	named_remove(&net->named, node);
+	outbound_remove(&net->named, node);
 	return NET_NODE_OK;
 }
 
 enum net_node_result net_onetry(struct net *net, const char *name)
 {
-	return named_add(&net->named, name, true) != NULL ? NET_NODE_OK : NET_NODE_MALFORMED;
+	return outbound_add(&net->named, name, true) != NULL ? NET_NODE_OK : NET_NODE_MALFORMED;
 }
 
 void net_each_node(const struct net *net, void (*fn)(void *context, const char *name, uint64_t peer), void *context)
 {
-	for (const struct named_node *node = net->named.first; node; node = node->next)
+	for (const struct outbound_peer *node = net->named.first; node; node = node->next)
 		if (!node->once)
 			fn(context, node->name, node->peer);
 }

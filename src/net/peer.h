@@ -17,9 +17,9 @@
 #include <event2/event.h>
 
 #include "chain/chain.h"
-#include "net/address.h"
 #include "net/known.h"
-#include "net/message.h"
+#include "net/wire/address.h"
+#include "net/wire/message.h"
 
 enum peer_kind {
 	PEER_INBOUND,

@@ -29,7 +29,7 @@ struct tx_request {
 
 struct relay {
 	struct peers *peers;
-	struct blobs *blobs;
+	struct blob_fetch *blobs;
 	struct map requests; /* wtxid -> struct tx_request, owned */
 	int64_t next_look;
 	struct known refused;      /* wtxids of transactions the present tip does not allow */
@@ -37,7 +37,7 @@ struct relay {
 	uint64_t changes;          /* counts what may make a chain take a proof that it did not take before */
 };
 
-struct relay *relay_new(struct peers *peers, struct blobs *blobs)
+struct relay *relay_new(struct peers *peers, struct blob_fetch *blobs)
 {
 	struct relay *relay = mem_calloc(1, sizeof *relay);
 
@@ -308,7 +308,7 @@ static void note_blobs(struct relay *relay, const struct peer *peer, const struc
 
 	for (size_t i = 0; i < tx->output_count; i++)
 		if (contribution_parse(&tx->outputs[i].script, &data) == CONTRIBUTION_DATA)
-			blobs_offered(relay->blobs, peer, data.root);
+			blob_fetch_offered(relay->blobs, peer, data.root);
 }
 
 static void take_tx(struct relay *relay, struct peer *peer, struct tx *tx, const uint8_t wtxid[32])

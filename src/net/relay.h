@@ -11,11 +11,11 @@
 #ifndef ATELIER_NET_RELAY_H
 #define ATELIER_NET_RELAY_H
 
-#include "net/blobs.h"
+#include "net/blob_fetch.h"
 
 struct relay;
 
-struct relay *relay_new(struct peers *peers, struct blobs *blobs);
+struct relay *relay_new(struct peers *peers, struct blob_fetch *blobs);
 void relay_free(struct relay *relay);
 
 void relay_peer_ready(struct relay *relay, struct peer *peer);

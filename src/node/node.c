@@ -14,19 +14,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "calls/calls.h"
+#include "calls/chain.h"
+#include "calls/network.h"
+#include "calls/wallet/wallet.h"
 #include "chain/chain.h"
-#include "ml/engine.h"
-#include "ml/selftest.h"
+#include "ml/kernel/engine.h"
+#include "ml/kernel/selftest.h"
 #include "net/net.h"
-#include "node/auditor.h"
-#include "node/calls.h"
-#include "node/journal.h"
-#include "node/loop.h"
-#include "node/miner.h"
-#include "node/watch.h"
-#include "rpc/rpc_chain.h"
-#include "rpc/rpc_net.h"
-#include "rpc/rpc_wallet.h"
+#include "operator/journal.h"
+#include "operator/watch.h"
 #include "rpc/server.h"
 #include "rpc/table.h"
 #include "util/clock.h"
@@ -35,6 +32,9 @@
 #include "util/log.h"
 #include "util/mem.h"
 #include "wallet/wallets.h"
+#include "work/auditor.h"
+#include "work/loop.h"
+#include "work/miner.h"
 
 enum { SIGNALS = 3, NAMED_ROOM = 2 * SETTINGS_LIST_MAX, PID_TEXT_MAX = 32 };
 
@@ -49,7 +49,7 @@ struct node {
 	char *pid_path; /* of the file that was written; it goes at the end */
 	struct event_base *base;
 	struct event *reopen, *end, *tick;
-	struct loop_pool pool; /* verification */
+	struct loop_workers workers; /* verification */
 	struct rpc_table *table;
 	struct rpc_server *server;
 	struct chain *chain;
@@ -58,7 +58,7 @@ struct node {
 	size_t max_open; /* connections to peers, of any kind */
 	struct miner *miner;
 	struct auditor *auditor;
-	struct rpc_submit *submit;
+	struct calls_submit *submit;
 	struct watch watch;
 	struct journal journal;
 	struct calls_training training;
@@ -181,11 +181,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 static bool open_folder(struct node *node, struct errmsg *err)
 {
 	const struct settings *s = node->settings;
-	char *lock = path_join(s->location.data, ".lock");
-	char *log = path_join(s->location.data, options_string(s->options, "debuglogfile"));
+	char *lock = path_join(s->datadir.data, ".lock");
+	char *log = path_join(s->datadir.data, options_string(s->options, "debuglogfile"));
 	bool console = options_is_set(s->options, "printtoconsole") ? options_bool(s->options, "printtoconsole") :
 								      isatty(STDOUT_FILENO) == 1;
-	bool ok = dir_make(s->location.data, err);
+	bool ok = dir_make(s->datadir.data, err);
 	if (ok) {
 		node->lock = file_lock(lock, err);
 		ok = node->lock >= 0 || errmsg_wrap(err, "Another node may be running on this data directory");
@@ -214,7 +214,7 @@ static bool check_pid_file(const char *path, struct errmsg *err)
 static bool write_pid(struct node *node, struct errmsg *err)
 {
 	char text[PID_TEXT_MAX],
-		*path = path_join(node->settings->location.data, options_string(node->settings->options, "pid"));
+		*path = path_join(node->settings->datadir.data, options_string(node->settings->options, "pid"));
 	int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
 	if (check_pid_file(path, err) && file_write_atomic(path, text, (size_t)size, 0644, err))
 		node->pid_path = path;
@@ -245,7 +245,7 @@ static bool open_loop(struct node *node, struct errmsg *err)
 	if (node->reopen == NULL || event_add(node->reopen, NULL) != 0 || node->end == NULL ||
 		event_add(node->end, NULL) != 0)
 		return errmsg_set(err, "Signals cannot be handled");
-	loop_pool_init(&node->pool, node->base, node->settings->verify_threads);
+	loop_workers_init(&node->workers, node->base, node->settings->verify_threads);
 	return true;
 }
 
@@ -269,7 +269,7 @@ static bool open_server(struct node *node, struct errmsg *err)
 	node->table = rpc_table_new();
 	if (!options_bool(s->options, "server"))
 		return true;
-	char *cookie = location_cookie(&s->location);
+	char *cookie = datadir_cookie(&s->datadir);
 	struct rpc_server_config config = {
 		.binds = s->rpcbind.values,
 		.bind_count = s->rpcbind.count,
@@ -299,9 +299,9 @@ static bool open_chain(struct node *node, struct errmsg *err)
 {
 	const struct settings *s = node->settings;
 	struct chain_options options = {
-		.datadir = s->location.data,
+		.datadir = s->datadir.data,
 		.spec = &s->spec,
-		.pool = node->pool.pool,
+		.workers = node->workers.workers,
 		.snapshot_interval = s->snapshot_interval,
 		.mempool_bytes = s->mempool_bytes,
 		.reindex = options_bool(s->options, "reindex"),
@@ -320,7 +320,7 @@ static bool open_chain(struct node *node, struct errmsg *err)
 static bool open_wallets(struct node *node, struct errmsg *err)
 {
 	const struct settings *s = node->settings;
-	char *folder = path_join(s->location.data, "wallets");
+	char *folder = path_join(s->datadir.data, "wallets");
 	node->wallets = wallets_new(node->chain, folder);
 	free(folder);
 	wallets_load_startup(node->wallets);
@@ -411,12 +411,12 @@ static bool open_work(struct node *node, struct errmsg *err)
 
 static void add_calls(struct node *node)
 {
-	rpc_blockchain_add(node->table, node->chain);
-	rpc_tx_add(node->table, node->chain);
-	rpc_data_add(node->table, node->chain);
-	rpc_net_add(node->table, node->net);
-	rpc_wallet_add(node->table, node->wallets);
-	node->submit = rpc_submit_new(node->table, node->chain, node->base);
+	calls_chain_add(node->table, node->chain);
+	calls_tx_add(node->table, node->chain);
+	calls_data_add(node->table, node->chain);
+	calls_network_add(node->table, node->net);
+	calls_wallet_add(node->table, node->wallets);
+	node->submit = calls_submit_new(node->table, node->chain, node->base);
 	node->training = (struct calls_training){ .chain = node->chain, .miner = node->miner };
 	calls_training_add(node->table, &node->training);
 	node->mining = (struct calls_mining){ .chain = node->chain,
@@ -436,7 +436,7 @@ static bool node_open(struct node *node, struct errmsg *err)
 {
 	if (!open_folder(node, err))
 		return false;
-	log_info("Atelier " VERSION " on %s in %s", node->settings->spec.name, node->settings->location.data);
+	log_info("Atelier " VERSION " on %s in %s", node->settings->spec.name, node->settings->datadir.data);
 	share_descriptors(node);
 	if (!write_pid(node, err) || !choose_engine(node, err) || !open_loop(node, err) || !open_server(node, err) ||
 		!open_chain(node, err) || !open_wallets(node, err) || !open_net(node, err) || !open_work(node, err))
@@ -457,7 +457,7 @@ static void close_work(struct node *node)
 	if (node->auditor != NULL)
 		auditor_close(node->auditor);
 	if (node->submit != NULL)
-		rpc_submit_close(node->submit);
+		calls_submit_close(node->submit);
 	if (node->text != NULL)
 		calls_text_close(node->text);
 	if (node->model != NULL)
@@ -475,7 +475,7 @@ static void free_work(struct node *node)
 	if (node->auditor != NULL)
 		auditor_free(node->auditor);
 	if (node->submit != NULL)
-		rpc_submit_free(node->submit);
+		calls_submit_free(node->submit);
 	if (node->text != NULL)
 		calls_text_free(node->text);
 	if (node->model != NULL)
@@ -486,7 +486,7 @@ static void free_work(struct node *node)
 
 static void close_loop(struct node *node)
 {
-	loop_pool_clear(&node->pool);
+	loop_workers_clear(&node->workers);
 	if (node->tick != NULL)
 		event_free(node->tick);
 	if (node->reopen != NULL)

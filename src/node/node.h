@@ -7,7 +7,7 @@
 #ifndef ATELIER_NODE_NODE_H
 #define ATELIER_NODE_NODE_H
 
-#include "node/settings.h"
+#include "config/settings.h"
 #include "util/error.h"
 
 /* Runs until it is told to end. False with the reason if it could not start, or could not go on. */

@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "rpc/doors.h"
-#include "rpc/http.h"
+#include "http/head.h"
+#include "http/listeners.h"
 #include "util/bytes.h"
 #include "util/descriptors.h"
 #include "util/file.h"
@@ -65,7 +65,7 @@ struct exchange {
 
 struct rpc_server {
 	struct event_base *base;
-	struct doors *doors;
+	struct listeners *doors;
 	struct event *admit; /* somebody came, went or is busy: looks again whether the doors may be open */
 	struct rpc_table *table;
 	char *authorization; /* what the client's header must say */
@@ -126,7 +126,7 @@ static void on_admit(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	doors_set_open(server->doors, server->client_count < server->client_max || expendable(server) != NULL);
+	listeners_set_open(server->doors, server->client_count < server->client_max || expendable(server) != NULL);
 }
 
 /* Bytes of a stage: none is told of before `low` are there, and not many more are read. */
@@ -170,7 +170,7 @@ static void send_answer(struct client *c, int status, const char *fields, struct
 		c->head.keep_alive = false;
 	gmtime_r(&now, &utc);
 	strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &utc);
-	evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n%s", status, http_reason(status),
+	evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n%s", status, http_head_reason(status),
 		date, c->head.keep_alive ? "keep-alive" : "close", fields);
 	if (status != 204)
 		evbuffer_add_printf(out, "Content-Length: %zu\r\n", evbuffer_get_length(body));
@@ -539,7 +539,7 @@ static void on_entered(void *context, evutil_socket_t fd, const struct sockaddr 
 	}
 	client_new(server, fd, from);
 	if (server->client_count >= server->client_max)
-		doors_set_open(server->doors, false);
+		listeners_set_open(server->doors, false);
 }
 
 /* Starting and stopping */
@@ -549,14 +549,14 @@ static bool bind_all(struct rpc_server *server, const struct rpc_server_config *
 	struct errmsg reason;
 
 	for (size_t i = 0; i < config->bind_count; i++)
-		if (!doors_bind(server->doors, config->binds[i], config->port, err))
+		if (!listeners_bind(server->doors, config->binds[i], config->port, err))
 			return false;
 	if (config->bind_count)
 		return true;
-	if (!doors_bind(server->doors, "127.0.0.1", config->port, err))
+	if (!listeners_bind(server->doors, "127.0.0.1", config->port, err))
 		return false;
 	/* A machine may have no IPv6. */
-	if (!doors_bind(server->doors, "::1", config->port, &reason))
+	if (!listeners_bind(server->doors, "::1", config->port, &reason))
 		log_debug(LOG_RPC, "%s", reason.text);
 	return true;
 }
@@ -612,7 +612,7 @@ struct rpc_server *rpc_server_new(struct event_base *base, struct rpc_table *tab
 	server->last = &server->clients;
 	server->client_max = config->connections ? config->connections : descriptors_for_rpc(descriptors_raise(0));
 	server->timeout.tv_sec = config->timeout ? config->timeout : RPC_TIMEOUT;
-	server->doors = doors_new(base, on_entered, server);
+	server->doors = listeners_new(base, on_entered, server);
 	server->admit = event_new(base, -1, 0, on_admit, server);
 	if (server->admit == NULL)
 		abort();
@@ -652,7 +652,7 @@ void rpc_server_free(struct rpc_server *server)
 		abandon(server->exchanges);
 	while (server->clients != NULL)
 		client_free(server->clients);
-	doors_free(server->doors);
+	listeners_free(server->doors);
 	event_free(server->admit);
 	if (server->cookie_path != NULL)
 		file_remove(server->cookie_path, NULL);

@@ -1,7 +1,7 @@
 /* A team: threads that share the tasks of one caller, who works with them and waits for the last.
  *
- * For work that is cut into tasks of some hundred microseconds and more. A pool (util/pool.h) takes jobs of their own;
- * a team lives inside one. It is used by one caller at a time. NULL stands for a team of nobody but the caller. */
+ * For work that is cut into tasks of some hundred microseconds and more. A pool (util/workers.h) takes jobs of their
+ * own; a team lives inside one. It is used by one caller at a time. NULL stands for a team of nobody but the caller. */
 #ifndef ATELIER_UTIL_TEAM_H
 #define ATELIER_UTIL_TEAM_H
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "chain/db.h"
+#include "store/db.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"

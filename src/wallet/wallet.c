@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chain/db.h"
 #include "crypto/wipe.h"
+#include "store/db.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"

@@ -6,10 +6,10 @@
  *
  * What a block changes is one atomic write; whatever a function has acknowledged is synced and survives kill -9. A
  * write that fails returns false with the reason. Memory is then ahead of the disk, and the database takes no further
- * write (chain/db.h): the wallet is not sound, and whoever holds it closes it and opens it again before it is asked for
+ * write (store/db.h): the wallet is not sound, and whoever holds it closes it and opens it again before it is asked for
  * anything else. It then agrees with the disk, knows all that was acknowledged, and catches up.
  *
- * Database, one folder a wallet (chain/db.h); integers little-endian:
+ * Database, one folder a wallet (store/db.h); integers little-endian:
  *
  *    a              account record (account_write)
  *    g              genesis id of the wallet's chain, u64 time of creation

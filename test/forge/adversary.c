@@ -6,7 +6,7 @@
 #include "consensus/window.h"
 #include "crypto/hash.h"
 #include "ml/delta.h"
-#include "ml/exact.h"
+#include "ml/kernel/exact.h"
 #include "util/mem.h"
 
 struct adversary_memory {

@@ -6,7 +6,7 @@
 
 #include "consensus/window.h"
 #include "crypto/hash.h"
-#include "ml/noise.h"
+#include "ml/kernel/noise.h"
 #include "ml/state.h"
 #include "util/mem.h"
 

@@ -2,13 +2,13 @@
 
 #include <stdlib.h>
 
-#include "ml/adamw.h"
-#include "ml/attention.h"
-#include "ml/exact.h"
-#include "ml/float.h"
-#include "ml/math.h"
-#include "ml/noise.h"
-#include "ml/ops.h"
+#include "ml/kernel/adamw.h"
+#include "ml/kernel/attention.h"
+#include "ml/kernel/exact.h"
+#include "ml/kernel/float.h"
+#include "ml/kernel/math.h"
+#include "ml/kernel/noise.h"
+#include "ml/kernel/ops.h"
 #include "util/mem.h"
 
 /* What the forward pass of a layer leaves for the way back; T tokens. */

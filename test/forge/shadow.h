@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ml/engine.h"
+#include "ml/kernel/engine.h"
 #include "ml/step.h"
 
 /* Matrices are numbered layer by layer, and the head is the last. */

@@ -4,7 +4,7 @@ answers in test/data/digests.txt are checked. It was written from the document a
 agree, the document says enough.
 
 Binary32 is emulated: each operation is done in double and rounded, which for + - * / and square root gives the correctly
-rounded binary32. The model is a tiny one; test/unit/test_ml_step.c takes the same steps in C."""
+rounded binary32. The model is a tiny one; test/unit/ml/test_step.c takes the same steps in C."""
 import hashlib
 import math
 import os
@@ -522,7 +522,7 @@ def update(cfg, theta, v, windows, ticket, proofs, slots, v_ref):
     return proposed, outcome
 
 
-# The tiny case of test/unit/test_ml_step.c
+# The tiny case of test/unit/ml/test_step.c
 
 def tiny_case():
     cfg = Config(64, 1, 2, 48, 32, 2, 2, (2000, 10000, 900000, 700000, 1050000), 2)

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "rpc/http.h"
+#include "http/head.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size -= end != NULL ? length + 1 : length;
 	}
 	FUZZ_PROMISE(result == HTTP_MORE || result == HTTP_WHOLE || (result >= 400 && result < 600));
-	FUZZ_PROMISE(result < 400 || strcmp(http_reason(result), "Unknown") != 0);
+	FUZZ_PROMISE(result < 400 || strcmp(http_head_reason(result), "Unknown") != 0);
 	if (result == HTTP_WHOLE) {
 		FUZZ_PROMISE(head.target != NULL && head.size <= HTTP_HEAD_MAX);
 		FUZZ_PROMISE(head.has_length || head.length == 0);

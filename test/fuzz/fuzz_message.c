@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "net/message.h"
+#include "net/wire/message.h"
 
 static const struct spec spec = { .block_weight = 4000000, .blob_max = 1 << 24, .magic = { 1, 2, 3, 4 } };
 

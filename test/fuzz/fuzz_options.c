@@ -1,12 +1,12 @@
 /* The configuration file: any bytes are read or refused with a reason that names the place. */
 #include <string.h>
 
+#include "config/datadir.h"
 #include "fuzz.h"
-#include "rpc/location.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct options *options = options_new(location_options);
+	struct options *options = options_new(datadir_options);
 	struct errmsg err = { "" };
 	int64_t port;
 

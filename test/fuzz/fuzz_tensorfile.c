@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "ml/gguf.h"
-#include "ml/huggingface.h"
-#include "ml/safetensors.h"
+#include "ml/files/gguf.h"
+#include "ml/files/huggingface.h"
+#include "ml/files/safetensors.h"
 #include "util/mem.h"
 
 static const struct model_config config = { .d = 16, .layers = 1, .heads = 1, .ff = 16, .ctx = 32 };

@@ -1,8 +1,8 @@
 /* What a database holds, for contrib/replay: every key with its value, in hexadecimal, ascending, a line each. */
-#include "chain/db.h"
-
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "store/db.h"
 
 static void put_hex(const uint8_t *data, size_t size)
 {

@@ -1,0 +1,336 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "calls/calls.h"
+#include "calls/chain.h"
+#include "calls/show.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "work/sample.h"
+
+static json_t *show_audited(const struct spec *spec, const struct audit_proof *proof, bool executed)
+{
+	json_t *object = show_proof(spec, &proof->header);
+	json_object_set_new(object, "dataset", json_integer(proof->dataset));
+	json_object_set_new(object, "iterations", json_integer(spec->train.iterations));
+	if (executed)
+		json_object_set_new(object, "found_digest", json_hex(proof->found, 32));
+	json_object_set_new(object, "valid", json_boolean(proof->right));
+	if (!proof->right)
+		json_object_set_new(object, "detail", json_string(proof->detail));
+	return object;
+}
+
+static json_t *show_statement(const struct outcome *outcome)
+{
+	json_t *object = json_object(), *slots = json_array();
+	json_object_set_new(object, "void", json_boolean(outcome->is_void));
+	for (uint32_t s = 0; !outcome->is_void && s < outcome->slots; s++) {
+		json_t *slot = json_object();
+		bool some = outcome->slot[s].count > 0;
+		json_object_set_new(slot, "has_proofs", json_boolean(some));
+		json_object_set_new(slot, "left_out", json_boolean(some && outcome->slot[s].left_out));
+		json_object_set_new(slot, "value", show_value(some ? outcome->slot[s].value : 0));
+		json_array_append_new(slots, slot);
+	}
+	json_object_set_new(object, "slots", slots);
+	return object;
+}
+
+static json_t *show_report(const struct spec *spec, const struct audit_report *report)
+{
+	json_t *object = json_object(), *proofs = json_array();
+	json_object_set_new(object, "blockhash", json_hash(report->entry->id));
+	json_object_set_new(object, "height", json_integer(report->entry->height));
+	json_object_set_new(object, "valid", json_boolean(report->valid));
+	if (report->error[0] != '\0') {
+		json_object_set_new(object, "error", json_string(report->error));
+		json_decref(proofs);
+		return object;
+	}
+	for (size_t i = 0; i < report->proof_count; i++)
+		json_array_append_new(proofs, show_audited(spec, &report->proofs[i], true));
+	json_object_set_new(object, "proofs", proofs);
+	if (!report->whole)
+		return object;
+	json_object_set_new(object, "outcome_stated",
+		report->has_stated ? show_statement(&report->stated) : json_null());
+	json_object_set_new(object, "outcome_found", show_statement(&report->found));
+	json_object_set_new(object, "outcome_valid", json_boolean(report->outcome_right));
+	json_object_set_new(object, "model_root_stated", json_hash(report->stated_root));
+	json_object_set_new(object, "model_root_found", json_hash(report->found_root));
+	json_object_set_new(object, "model_root_valid", json_boolean(report->root_right));
+	return object;
+}
+
+/* A request that waits for one audit. */
+struct single {
+	struct rpc_request *request;
+	const struct spec *spec;
+	bool proof; /* answers with the proof's object */
+};
+
+static void on_single(void *context, const struct audit_report *report)
+{
+	struct single *single = context;
+	if (report->error[0] != '\0') {
+		rpc_fail(single->request, RPC_MISC_ERROR, "The audit could not be made: %s", report->error);
+	} else if (single->proof) {
+		json_t *object = show_audited(single->spec, &report->proofs[0], true);
+		json_object_set_new(object, "blockhash", json_hash(report->entry->id));
+		json_object_set_new(object, "height", json_integer(report->entry->height));
+		rpc_reply(single->request, object);
+	} else {
+		rpc_reply(single->request, show_report(single->spec, report));
+	}
+	free(single);
+}
+
+static struct single *single_new(struct rpc_request *r, const struct calls_audit *calls, bool proof)
+{
+	struct single *single = mem_alloc(sizeof *single);
+	*single = (struct single){ .request = r, .spec = chain_spec(calls->chain), .proof = proof };
+	return single;
+}
+
+/* Whether the block can be audited; if not, the request has been answered. */
+static bool auditable(struct rpc_request *r, const struct index_entry *entry)
+{
+	if (entry->height == 0)
+		rpc_fail(r, RPC_INVALID_PARAMETER, "The genesis block has no proofs");
+	else if (entry->status != ENTRY_VERIFIED && entry->status != ENTRY_CONNECTED)
+		rpc_fail(r, RPC_MISC_ERROR, "This node has not verified the block");
+	else
+		return true;
+	return false;
+}
+
+static const struct rpc_arg auditblock_args[] = {
+	{ .name = "blockhash", .type = RPC_HASH, .help = "Id of the block." },
+	{ 0 },
+};
+
+static enum rpc_outcome auditblock(struct rpc_request *r, void *context)
+{
+	struct calls_audit *calls = context;
+	const struct index_entry *entry = calls_chain_entry(r, calls->chain, "blockhash");
+	if (entry == NULL || !auditable(r, entry))
+		return RPC_DONE;
+	auditor_block(calls->auditor, entry, on_single, single_new(r, calls, false));
+	return RPC_PENDING;
+}
+
+static const struct rpc_arg auditproof_args[] = {
+	{ .name = "id", .type = RPC_HASH, .help = "Id of a proof, or of the block that holds it." },
+	{ .name = "index",
+		.type = RPC_INT,
+		.optional = true,
+		.min = 0,
+		.max = BLOCK_MAX_LOOSE,
+		.help = "Which proof of the block: 0 is its own, which is also what a block's id alone means." },
+	{ 0 },
+};
+
+static enum rpc_outcome auditproof(struct rpc_request *r, void *context)
+{
+	struct calls_audit *calls = context;
+	uint8_t id[32];
+	size_t index = 0;
+	rpc_hash(r, "id", id);
+	/* A block's id is the id of its own proof. */
+	const struct index_entry *entry = chain_find(calls->chain, id);
+	if (entry == NULL && !rpc_has(r, "index"))
+		entry = chain_find_proof(calls->chain, id, &index);
+	else if (rpc_has(r, "index"))
+		index = (size_t)rpc_int(r, "index");
+	if (entry == NULL)
+		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "No such proof or block");
+	if (!auditable(r, entry))
+		return RPC_DONE;
+	if (index > entry->loose_count)
+		return rpc_fail(r, RPC_INVALID_PARAMETER, "The block has %u proofs", entry->loose_count + 1);
+	auditor_proof(calls->auditor, entry, index, on_single, single_new(r, calls, true));
+	return RPC_PENDING;
+}
+
+enum { SAMPLES_MAX = 1000, PROGRESS_MS = 5000 };
+
+/* A request that waits for one block after the other. */
+struct series {
+	struct rpc_request *request;
+	struct calls_audit *calls;
+	const struct index_entry *entries[SAMPLES_MAX];
+	uint32_t count, at, samples;
+	uint32_t right, false_blocks, skipped;
+	uint64_t proofs_right, proofs_false;
+	int64_t started, progress_due; /* clock_mono_ms */
+	json_t *reasons;               /* why blocks were skipped: how many for each reason */
+	json_t *blocks;
+};
+
+static void series_free(struct series *series)
+{
+	json_decref(series->reasons);
+	json_decref(series->blocks);
+	free(series);
+}
+
+static void count_skipped(struct series *series, const char *why)
+{
+	json_t *text = json_text(why, strlen(why));
+	const char *name = json_string_value(text);
+	json_int_t before = json_integer_value(json_object_get(series->reasons, name));
+	json_object_set_new(series->reasons, name, json_integer(before + 1));
+	json_decref(text);
+	series->skipped++;
+}
+
+static void count_report(struct series *series, const struct audit_report *report)
+{
+	if (report->error[0] != '\0')
+		count_skipped(series, report->error);
+	else if (report->valid)
+		series->right++;
+	else
+		series->false_blocks++;
+	for (size_t i = 0; report->error[0] == '\0' && i < report->proof_count; i++) {
+		if (report->proofs[i].right)
+			series->proofs_right++;
+		else
+			series->proofs_false++;
+	}
+	series->at++;
+}
+
+/* The first block and the last, and between them a line now and then. */
+static void log_progress(struct series *series)
+{
+	int64_t now = clock_mono_ms();
+	if (now < series->progress_due && series->at < series->count)
+		return;
+	series->progress_due = now + PROGRESS_MS;
+	log_info(
+		"auditchain: %u of %u blocks, %u right, %u false, %u skipped; %llu proofs executed, %llu false; %lld s",
+		series->at, series->count, series->right, series->false_blocks, series->skipped,
+		(unsigned long long)(series->proofs_right + series->proofs_false),
+		(unsigned long long)series->proofs_false, (long long)(now - series->started) / 1000);
+}
+
+static json_t *show_summary(const struct series *series)
+{
+	json_t *object = json_object();
+	json_object_set_new(object, "blocks_checked", json_integer(series->right + series->false_blocks));
+	json_object_set_new(object, "blocks_right", json_integer(series->right));
+	json_object_set_new(object, "blocks_false", json_integer(series->false_blocks));
+	json_object_set_new(object, "proofs_executed",
+		json_integer((json_int_t)(series->proofs_right + series->proofs_false)));
+	json_object_set_new(object, "proofs_right", json_integer((json_int_t)series->proofs_right));
+	json_object_set_new(object, "proofs_false", json_integer((json_int_t)series->proofs_false));
+	json_object_set_new(object, "blocks_skipped", json_integer(series->skipped));
+	json_object_set(object, "skipped", series->reasons);
+	json_object_set_new(object, "seconds", json_fixed(clock_mono_ms() - series->started, 3));
+	return object;
+}
+
+static void on_series(void *context, const struct audit_report *report)
+{
+	struct series *series = context;
+	if (report->closing) {
+		rpc_fail(series->request, RPC_MISC_ERROR, "The audit could not be finished: %s", report->error);
+		series_free(series);
+		return;
+	}
+	json_array_append_new(series->blocks, show_report(chain_spec(series->calls->chain), report));
+	count_report(series, report);
+	log_progress(series);
+	if (series->at < series->count) {
+		auditor_block(series->calls->auditor, series->entries[series->at], on_series, series);
+		return;
+	}
+	json_t *object = json_object();
+	uint32_t wrong = series->false_blocks + series->skipped;
+	json_object_set_new(object, "valid", json_boolean(wrong == 0));
+	json_object_set_new(object, "samples", json_integer(series->samples));
+	json_object_set_new(object, "checked", json_integer(series->count));
+	json_object_set_new(object, "invalid", json_integer(wrong));
+	json_object_set(object, "blocks", series->blocks);
+	json_object_set_new(object, "summary", show_summary(series));
+	rpc_reply(series->request, object);
+	series_free(series);
+}
+
+static struct u256 work_at(const void *context, uint32_t height)
+{
+	return chain_at(context, height)->chain_work;
+}
+
+static const struct rpc_arg auditchain_args[] = {
+	{ .name = "samples",
+		.type = RPC_INT,
+		.fallback = "10",
+		.min = 1,
+		.max = SAMPLES_MAX,
+		.help = "Points to draw." },
+	{ 0 },
+};
+
+static enum rpc_outcome auditchain(struct rpc_request *r, void *context)
+{
+	struct calls_audit *calls = context;
+	const struct index_entry *tip = chain_tip(calls->chain);
+	uint32_t heights[SAMPLES_MAX];
+	if (tip->height == 0)
+		return rpc_fail(r, RPC_MISC_ERROR, "There is no block to audit yet");
+	struct series *series = mem_calloc(1, sizeof *series);
+	series->request = r;
+	series->calls = calls;
+	series->samples = (uint32_t)rpc_int(r, "samples");
+	series->count = sample_heights(work_at, calls->chain, tip->height, series->samples, heights);
+	series->started = clock_mono_ms();
+	series->reasons = json_object();
+	series->blocks = json_array();
+	for (uint32_t i = 0; i < series->count; i++)
+		series->entries[i] = chain_at(calls->chain, heights[i]);
+	auditor_block(calls->auditor, series->entries[0], on_series, series);
+	return RPC_PENDING;
+}
+
+static const char proof_result[] =
+	"{\"id\", \"seed\", \"slot\", \"ticket\", \"digest\", \"miner\", \"time\", \"dataset\": n, \"iterations\": n,\n"
+	" \"found_digest\": \"hex\",   what executing the step gave\n"
+	" \"valid\": bool, \"blockhash\": \"hex\", \"height\": n}";
+
+static const char block_result[] =
+	"{\n"
+	"  \"blockhash\": \"hex\", \"height\": n,\n"
+	"  \"valid\": bool,                     everything below is as stated\n"
+	"  \"proofs\": [auditproof's objects],\n"
+	"  \"outcome_stated\": {\"void\": bool, \"slots\": [{\"has_proofs\", \"left_out\", \"value\"}]},\n"
+	"  \"outcome_found\": {...}, \"outcome_valid\": bool,\n"
+	"  \"model_root_stated\": \"hex\", \"model_root_found\": \"hex\", \"model_root_valid\": bool\n"
+	"}";
+
+static const struct rpc_method methods[] = {
+	{ "auditproof", "Training", auditproof, auditproof_args,
+		"Executes a proof's training step again, from the model state before its block, and compares the digests.",
+		proof_result, "\"id\"", 0 },
+	{ "auditblock", "Training", auditblock, auditblock_args,
+		"Executes all proofs of a block again, and its update of the model, and compares with what the chain states.",
+		block_result, "\"hash\"", 0 },
+	{ "auditchain", "Training", auditchain, auditchain_args,
+		"Audits blocks that are drawn at random, each unit of the chain's work being as likely as any other. The log tells "
+		"how far it is.",
+		"{\"valid\": bool, \"samples\": points drawn, \"checked\": blocks they fell on, \"invalid\": n,\n"
+		" \"blocks\": [auditblock's objects; where there is no audit: {\"blockhash\", \"height\", \"valid\": false,\n"
+		"             \"error\": \"why\"}],\n"
+		" \"summary\": {\"blocks_checked\": n, \"blocks_right\": n, \"blocks_false\": n,\n"
+		"             \"proofs_executed\": n, \"proofs_right\": n, \"proofs_false\": n,\n"
+		"             \"blocks_skipped\": n, \"skipped\": {\"why\": blocks, ...}, \"seconds\": n}}",
+		"10", 0 },
+};
+
+void calls_audit_add(struct rpc_table *table, struct calls_audit *context)
+{
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, context);
+}

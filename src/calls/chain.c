@@ -1,0 +1,303 @@
+#include "calls/chain.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "calls/show.h"
+#include "util/bytes.h"
+
+const struct index_entry *calls_chain_entry(struct rpc_request *r, const struct chain *chain, const char *name)
+{
+	uint8_t id[32];
+	rpc_hash(r, name, id);
+	const struct index_entry *entry = chain_find(chain, id);
+	if (entry == NULL)
+		rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "Block not found");
+	return entry;
+}
+
+bool calls_chain_raw(const struct rpc_request *r, const char *name, struct buf *raw)
+{
+	const char *text = rpc_text(r, name);
+	size_t size = strlen(text) / 2;
+	return hex_decode(buf_extend(raw, size), size, text);
+}
+
+static enum rpc_outcome getblockcount(struct rpc_request *r, void *context)
+{
+	return rpc_reply(r, json_integer(chain_tip(context)->height));
+}
+
+static enum rpc_outcome getbestblockhash(struct rpc_request *r, void *context)
+{
+	return rpc_reply(r, json_hash(chain_tip(context)->id));
+}
+
+static const struct rpc_arg getblockhash_args[] = {
+	{ .name = "height",
+		.type = RPC_INT,
+		.min = INT32_MIN,
+		.max = UINT32_MAX,
+		.help = "Height on the active chain." },
+	{ 0 },
+};
+
+static enum rpc_outcome getblockhash(struct rpc_request *r, void *context)
+{
+	int64_t height = rpc_int(r, "height");
+	const struct index_entry *entry = height < 0 ? NULL : chain_at(context, (uint32_t)height);
+	if (entry == NULL)
+		return rpc_fail(r, RPC_INVALID_PARAMETER, "Block height out of range");
+	return rpc_reply(r, json_hash(entry->id));
+}
+
+static enum rpc_outcome getdifficulty(struct rpc_request *r, void *context)
+{
+	return rpc_reply(r, show_difficulty(chain_spec(context), chain_tip(context)->header.bits));
+}
+
+/* How far the connected blocks are on the way to the best header, with 6 decimals. */
+static json_t *progress(const struct chain *chain)
+{
+	int64_t height = chain_tip(chain)->height, best = chain_best_header(chain)->height;
+	return json_fixed(best <= height ? 1000000 : height * 1000000 / best, 6);
+}
+
+static enum rpc_outcome getblockchaininfo(struct rpc_request *r, void *context)
+{
+	struct chain *chain = context;
+	const struct index_entry *tip = chain_tip(chain);
+	struct chain_activity activity;
+	chain_activity(chain, &activity);
+	json_t *object = json_object();
+	char bits[9];
+	snprintf(bits, sizeof bits, "%08x", tip->header.bits);
+	json_object_set_new(object, "chain", json_string(chain_spec(chain)->name));
+	json_object_set_new(object, "blocks", json_integer(tip->height));
+	json_object_set_new(object, "headers", json_integer(chain_best_header(chain)->height));
+	json_object_set_new(object, "bestblockhash", json_hash(tip->id));
+	json_object_set_new(object, "bits", json_string(bits));
+	json_object_set_new(object, "difficulty", show_difficulty(chain_spec(chain), tip->header.bits));
+	json_object_set_new(object, "time", json_integer(tip->header.time));
+	json_object_set_new(object, "mediantime", json_integer(tip->median_time));
+	json_object_set_new(object, "verificationprogress", progress(chain));
+	json_object_set_new(object, "initialblockdownload", json_boolean(activity.initial_download));
+	json_object_set_new(object, "chainwork", show_u256(tip->chain_work));
+	json_object_set_new(object, "model_root", json_hash(tip->model_root_after));
+	json_object_set_new(object, "pruned", json_false());
+	json_object_set_new(object, "warnings", show_warnings());
+	return rpc_reply(r, object);
+}
+
+static const struct rpc_arg getblock_args[] = {
+	{ .name = "blockhash", .type = RPC_HASH, .help = "Id of the block." },
+	{ .name = "verbosity",
+		.type = RPC_VERBOSITY,
+		.fallback = "1",
+		.max = 2,
+		.help = "0: the serialised block as hexadecimal text. 1: an object. 2: the same, with whole transactions." },
+	{ .name = "bodies",
+		.type = RPC_BOOL,
+		.fallback = "false",
+		.help = "With verbosity 0: the bodies of the proofs too." },
+	{ 0 },
+};
+
+static enum rpc_outcome getblock(struct rpc_request *r, void *context)
+{
+	struct chain *chain = context;
+	struct errmsg err;
+	const struct index_entry *entry = calls_chain_entry(r, chain, "blockhash");
+	if (entry == NULL)
+		return RPC_DONE;
+	if (entry->height == 0 || entry->status == ENTRY_HEADER)
+		return entry->height == 0 && rpc_int(r, "verbosity") > 0 ?
+			rpc_reply(r, show_entry(chain, entry)) :
+			rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)",
+				entry->height == 0 ? "genesis is a header alone" : "not downloaded");
+	bool bodies = rpc_int(r, "verbosity") == 0 && rpc_bool(r, "bodies");
+	struct block *block = bodies ? chain_read_block(chain, entry, &err) : chain_read_bare(chain, entry, &err);
+	if (block == NULL)
+		return rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)", err.text);
+	json_t *result;
+	if (rpc_int(r, "verbosity") > 0) {
+		result = show_block(chain, entry, block, (int)rpc_int(r, "verbosity"));
+	} else {
+		struct buf raw;
+		buf_init(&raw);
+		block_write(&raw, chain_spec(chain), block, bodies && block->bodies != NULL);
+		result = json_hex(raw.data, raw.size);
+		buf_clear(&raw);
+	}
+	block_free(block);
+	return rpc_reply(r, result);
+}
+
+static const struct rpc_arg getblockheader_args[] = {
+	{ .name = "blockhash", .type = RPC_HASH, .help = "Id of the block." },
+	{ .name = "verbose",
+		.type = RPC_BOOL,
+		.fallback = "true",
+		.help = "false: the 212 bytes as hexadecimal text." },
+	{ 0 },
+};
+
+static enum rpc_outcome getblockheader(struct rpc_request *r, void *context)
+{
+	const struct index_entry *entry = calls_chain_entry(r, context, "blockhash");
+	if (entry == NULL)
+		return RPC_DONE;
+	if (rpc_bool(r, "verbose"))
+		return rpc_reply(r, show_entry(context, entry));
+	uint8_t raw[HEADER_SIZE];
+	header_write(raw, &entry->header);
+	return rpc_reply(r, json_hex(raw, HEADER_SIZE));
+}
+
+enum { TIPS_MAX = 1000 };
+
+static enum rpc_outcome getchaintips(struct rpc_request *r, void *context)
+{
+	struct chain *chain = context;
+	const struct index_entry *tips[TIPS_MAX];
+	size_t count = chain_tips(chain, tips, TIPS_MAX);
+	json_t *array = json_array();
+	for (size_t i = 0; i < count; i++) {
+		const struct index_entry *fork = tips[i];
+		while (!chain_is_active(chain, fork))
+			fork = fork->parent;
+		json_t *object = json_object();
+		json_object_set_new(object, "height", json_integer(tips[i]->height));
+		json_object_set_new(object, "hash", json_hash(tips[i]->id));
+		json_object_set_new(object, "branchlen", json_integer(tips[i]->height - fork->height));
+		json_object_set_new(object, "status",
+			json_string(tips[i] == chain_tip(chain) ? "active" : show_status(tips[i]->status)));
+		json_array_append_new(array, object);
+	}
+	return rpc_reply(r, array);
+}
+
+static enum rpc_outcome getchainspec(struct rpc_request *r, void *context)
+{
+	const struct spec *spec = chain_spec(context);
+	const struct train_config *train = &spec->train;
+	json_t *object = json_object();
+	const struct {
+		const char *name;
+		uint64_t value;
+	} numbers[] = {
+		{ "genesis_time", spec->genesis_time },
+		{ "spacing", spec->spacing },
+		{ "k", spec->k },
+		{ "d", train->model.d },
+		{ "layers", train->model.layers },
+		{ "heads", train->model.heads },
+		{ "ff", train->model.ff },
+		{ "ctx", train->model.ctx },
+		{ "batch", train->batch },
+		{ "iterations", train->iterations },
+		{ "slots", spec->slots },
+		{ "bench_rows", train->bench_rows },
+		{ "bench_bytes", spec->bench_bytes },
+		{ "lr_ppm", train->lr_ppm },
+		{ "wd_ppm", train->wd_ppm },
+		{ "mu_ppm", train->mu_ppm },
+		{ "eta_ppm", train->eta_ppm },
+		{ "gate_ppm", train->gate_ppm },
+		{ "v_0", (uint64_t)spec->v_0 },
+		{ "v_min", (uint64_t)spec->v_min },
+		{ "subsidy", (uint64_t)spec->subsidy },
+		{ "halving", spec->halving },
+		{ "maturity", spec->maturity },
+		{ "data_delay", spec->data_delay },
+		{ "burn_rate", (uint64_t)spec->burn_rate },
+		{ "blob_min", spec->blob_min },
+		{ "blob_max", spec->blob_max },
+		{ "blob_budget", spec->blob_budget },
+		{ "block_weight", spec->block_weight },
+		{ "corpus_size", spec->corpus_size },
+		{ "p2p_port", spec->p2p_port },
+		{ "rpc_port", spec->rpc_port },
+	};
+	json_object_set_new(object, "name", json_string(spec->name));
+	json_object_set_new(object, "hrp", json_string(spec->hrp));
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		json_object_set_new(object, numbers[i].name, json_integer((json_int_t)numbers[i].value));
+	json_object_set_new(object, "corpus_root", json_hex(spec->corpus_root, 32));
+	json_object_set_new(object, "commitment", json_hex(spec->commitment, 32));
+	json_object_set_new(object, "genesis", json_hash(spec->genesis_id));
+	return rpc_reply(r, object);
+}
+
+static const struct rpc_arg blockhash_args[] = {
+	{ .name = "blockhash", .type = RPC_HASH, .help = "Id of the block." },
+	{ 0 },
+};
+
+static enum rpc_outcome invalidateblock(struct rpc_request *r, void *context)
+{
+	struct errmsg err;
+	const struct index_entry *entry = calls_chain_entry(r, context, "blockhash");
+	if (entry == NULL)
+		return RPC_DONE;
+	if (!chain_invalidate(context, entry, &err))
+		return rpc_fail(r, RPC_DATABASE_ERROR, "%s", err.text);
+	return rpc_reply(r, NULL);
+}
+
+static const char header_result[] =
+	"{                            (object)\n"
+	"  \"hash\": \"hex\", \"confirmations\": n, \"height\": n, \"version\": n,\n"
+	"  \"merkleroot\": \"hex\",       root of the transactions\n"
+	"  \"proofs_root\": \"hex\",      root of the loose proofs\n"
+	"  \"model_root\": \"hex\",       state of the model that the block's steps start from\n"
+	"  \"miner\": \"address\", \"time\": n, \"nonce\": \"n\", \"bits\": \"hex\", \"difficulty\": n,\n"
+	"  \"digest\": \"hex\",           hash of what the step gave\n"
+	"  \"seed\": \"hex\", \"ticket\": \"hex\", \"mediantime\": n, \"chainwork\": \"hex\", \"nTx\": n,\n"
+	"  \"nproofs\": n,              proofs of training in the block\n"
+	"  \"previousblockhash\": \"hex\", \"nextblockhash\": \"hex\"\n"
+	"}";
+
+static const char block_result[] =
+	"\"hex\"                        (verbosity 0) the serialised block\n"
+	"{                            (verbosity 1 and 2) getblockheader's fields, and:\n"
+	"  \"size\": n, \"weight\": n, \"tx\": [ids, or with verbosity 2 decoded transactions],\n"
+	"  \"proofs\": [                the block's own first\n"
+	"    {\"id\", \"seed\", \"slot\", \"ticket\", \"digest\", \"miner\", \"time\", \"dataset\": n, \"reward\": amount}],\n"
+	"  \"data_payments\": [         for the parent's slots\n"
+	"    {\"owner\": \"address\", \"amount\": amount}],\n"
+	"  \"loss_before\": nats, \"loss_after\": nats,   this and what follows once it is verified\n"
+	"  \"outcome\": {\n"
+	"    \"void\": bool, \"v_ref\": nats,\n"
+	"    \"slots\": [{\"dataset\": n, \"proofs\": n, \"left_out\": bool, \"value\": nats}]},\n"
+	"  \"model_root_after\": \"hex\"  state of the model after the block\n"
+	"}";
+
+static const struct rpc_method methods[] = {
+	{ "getblockcount", "Blockchain", getblockcount, NULL, "Gives the height of the active chain; genesis is 0.",
+		"n  (number)", NULL, 0 },
+	{ "getbestblockhash", "Blockchain", getbestblockhash, NULL, "Gives the id of the tip.", "\"hex\"  (string)",
+		NULL, 0 },
+	{ "getblockhash", "Blockchain", getblockhash, getblockhash_args,
+		"Gives the id of the active chain's block at a height.", "\"hex\"  (string)", "1000", 0 },
+	{ "getblockchaininfo", "Blockchain", getblockchaininfo, NULL, "Tells how the chain stands.",
+		"{\"chain\", \"blocks\", \"headers\", \"bestblockhash\", \"bits\", \"difficulty\", \"time\", \"mediantime\",\n"
+		" \"verificationprogress\", \"initialblockdownload\", \"chainwork\", \"model_root\", \"pruned\", \"warnings\"}",
+		NULL, 0 },
+	{ "getdifficulty", "Blockchain", getdifficulty, NULL,
+		"Tells how many times harder than the easiest a block is.", "n  (number)", NULL, 0 },
+	{ "getblock", "Blockchain", getblock, getblock_args, "Gives a block.", block_result, "\"hash\" 2", 0 },
+	{ "getblockheader", "Blockchain", getblockheader, getblockheader_args, "Gives a block's header.", header_result,
+		"\"hash\"", 0 },
+	{ "getchaintips", "Blockchain", getchaintips, NULL, "Lists the ends of all branches.",
+		"[{\"height\", \"hash\", \"branchlen\", \"status\"}]", NULL, 0 },
+	{ "getchainspec", "Blockchain", getchainspec, NULL, "Gives the rules in which this chain differs from others.",
+		"{\"name\", \"hrp\", ...}  (object) the fields of a chain spec, and genesis", NULL, 0 },
+	{ "invalidateblock", "Blockchain", invalidateblock, blockhash_args,
+		"Refuses a block and all that build on it, as if it broke a rule.", NULL, "\"hash\"", 0 },
+};
+
+void calls_chain_add(struct rpc_table *table, struct chain *chain)
+{
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, chain);
+}

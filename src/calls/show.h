@@ -1,0 +1,60 @@
+/* How chain objects look in answers: Bitcoin Core's field names where it has them, plus our own.
+ *
+ * All functions return a new value or add fields to an object. Model losses and values are exact decimals made from the
+ * protocol's integers; a loss that was not computed is null. */
+#ifndef ATELIER_CALLS_SHOW_H
+#define ATELIER_CALLS_SHOW_H
+
+#include "chain/chain.h"
+#include "ml/generate.h"
+#include "rpc/error.h"
+#include "rpc/json.h"
+
+/* The address of an x-only key on this chain. */
+json_t *show_address(const struct spec *spec, const uint8_t key[32]);
+
+/* The key behind an address of this chain; false with RPC_INVALID_ADDRESS_OR_KEY. */
+bool show_address_parse(const struct spec *spec, const char *text, uint8_t key[32], struct rpc_error *error);
+
+/* decoderawtransaction's object. */
+json_t *show_tx(const struct spec *spec, const struct tx *tx);
+json_t *show_tx_hex(const struct tx *tx);
+
+/* A 256-bit number, most significant digit first. */
+json_t *show_u256(struct u256 number);
+/* How many times harder than the easiest target, with 8 decimals. */
+json_t *show_difficulty(const struct spec *spec, uint32_t bits);
+
+/* A mean loss in nats, with 6 decimals; null if it is not finite. */
+json_t *show_loss(float loss);
+/* An array of them, with 6 decimals; null for one that is not finite or beyond a million. */
+json_t *show_logits(const struct logits *logits);
+/* 2^-32 nats as nats, with 10 decimals. */
+json_t *show_value(int64_t value);
+
+/* getblockheader's object. */
+json_t *show_entry(struct chain *chain, const struct index_entry *entry);
+/* Adds what is known from ENTRY_VERIFIED on: losses, outcome and model_root_after. Nothing before. */
+void show_add_result(json_t *object, const struct index_entry *entry);
+
+/* getblock's object; verbosity 1 or 2. */
+json_t *show_block(struct chain *chain, const struct index_entry *entry, const struct block *block, int verbosity);
+
+/* What a block's coinbase pays, to miners for its proofs and to the owners of the data of its parent's. */
+struct show_payments {
+	int64_t miners, data;
+};
+void show_sum_payments(const struct block *block, struct show_payments *payments);
+
+/* A proof alone: id, seed, ticket, slot, miner and the like. */
+json_t *show_proof(const struct spec *spec, const struct header *header);
+
+/* Confirmations as Core counts them: 1 for the tip, -1 off the active chain. */
+int64_t show_confirmations(const struct chain *chain, const struct index_entry *entry);
+
+/* The texts of the warnings that are set (util/warning.h). */
+json_t *show_warnings(void);
+
+const char *show_status(enum entry_status status);
+
+#endif

@@ -1,0 +1,254 @@
+/* Payments: sendtoaddress and sendmany, and what other calls that spend stand on. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "calls/show.h"
+#include "calls/wallet/wallet.h"
+#include "consensus/contribution.h"
+#include "rpc/convert.h"
+#include "util/mem.h"
+
+int64_t calls_wallet_rate(const struct rpc_request *r, const char *name)
+{
+	return (rpc_int(r, name) + 99999) / 100000; /* from 10^-8 units a byte to units for 1000 bytes, rounded up */
+}
+
+struct tx *calls_wallet_build(struct rpc_request *r, struct wallet *wallet, const struct spend_request *request,
+	int64_t *fee)
+{
+	struct tx *tx = NULL;
+	struct errmsg err;
+
+	switch (spend_build(wallet, request, &tx, fee, &err)) {
+	case SPEND_OK:
+		break;
+	case SPEND_LOCKED:
+		rpc_fail(r, RPC_UNLOCK_NEEDED, "%s", err.text);
+		break;
+	case SPEND_FUNDS:
+		rpc_fail(r, RPC_INSUFFICIENT_FUNDS, "%s", err.text);
+		break;
+	case SPEND_REFUSED:
+		rpc_fail(r, RPC_INVALID_PARAMETER, "%s", err.text);
+		break;
+	}
+	return tx;
+}
+
+bool calls_wallet_send(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet, struct tx *tx)
+{
+	struct reject reject = { .reason = "", .detail = "" };
+	struct errmsg err;
+
+	switch (wallets_send(wallets, wallet, tx, &reject, &err)) {
+	case CHAIN_NEW:
+	case CHAIN_KNOWN:
+		return true;
+	case CHAIN_ORPHAN:
+	case CHAIN_REJECTED:
+		rpc_fail(r, RPC_WALLET_ERROR, "The transaction is not taken: %s (%s)", reject.reason, reject.detail);
+		break;
+	case CHAIN_ERROR:
+		rpc_fail(r, RPC_DATABASE_ERROR, "Nothing was sent: %s", err.text);
+		break;
+	}
+	return false;
+}
+
+bool calls_wallet_spend(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet,
+	const struct spend_request *request, uint8_t txid[32], int64_t *fee)
+{
+	struct tx *tx = calls_wallet_build(r, wallet, request, fee);
+
+	if (tx == NULL)
+		return false;
+	tx_txid(tx, txid);
+	return calls_wallet_send(r, wallets, wallet, tx);
+}
+
+/* Outputs of a request while it is put together. */
+struct payees {
+	struct tx_output *outputs;
+	bool *pays_fee;
+	bool any_pays;
+	size_t count;
+};
+
+static void payees_init(struct payees *payees, size_t room)
+{
+	payees->outputs = mem_calloc(room, sizeof *payees->outputs);
+	payees->pays_fee = mem_calloc(room, sizeof *payees->pays_fee);
+	payees->any_pays = false;
+	payees->count = 0;
+}
+
+static void payees_clear(struct payees *payees)
+{
+	while (payees->count > 0)
+		free(payees->outputs[--payees->count].script.data);
+	free(payees->outputs);
+	free(payees->pays_fee);
+}
+
+static void payees_add(struct payees *payees, const uint8_t key[32], int64_t amount, bool pays_fee)
+{
+	struct tx_output *output = &payees->outputs[payees->count];
+
+	output->amount = amount;
+	output->script.data = mem_alloc(P2TR_SIZE);
+	output->script.size = P2TR_SIZE;
+	script_p2tr(output->script.data, key);
+	payees->pays_fee[payees->count++] = pays_fee;
+	payees->any_pays = payees->any_pays || pays_fee;
+}
+
+/* Pays, answers, and releases payees. */
+static enum rpc_outcome pay(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet,
+	struct payees *payees)
+{
+	struct spend_request request = {
+		.outputs = payees->outputs,
+		.count = payees->count,
+		.rate = calls_wallet_rate(r, "fee_rate"),
+		.pays_fee = payees->any_pays ? payees->pays_fee : NULL,
+	};
+	uint8_t txid[32];
+	int64_t fee;
+	bool ok;
+
+	ok = calls_wallet_spend(r, wallets, wallet, &request, txid, &fee);
+	payees_clear(payees);
+	if (!ok)
+		return RPC_DONE;
+	if (!rpc_bool(r, "verbose"))
+		return rpc_reply(r, json_hash(txid));
+	return rpc_reply(r, json_pack("{s:o,s:o}", "txid", json_hash(txid), "fee", json_amount(fee)));
+}
+
+#define IGNORED "Ignored; here for Bitcoin Core's order of arguments."
+#define FEE_RATE_HELP "Base units for each virtual byte, up to three decimals; at least 1, the default."
+
+static const struct rpc_arg sendtoaddress_args[] = {
+	{ .name = "address", .type = RPC_TEXT, .max = 90, .help = "Whom to pay." },
+	{ .name = "amount", .type = RPC_AMOUNT, .help = "How much." },
+	{ .name = "comment", .type = RPC_TEXT, .optional = true, .help = IGNORED },
+	{ .name = "comment_to", .type = RPC_TEXT, .optional = true, .help = IGNORED },
+	{ .name = "subtractfeefromamount", .type = RPC_BOOL, .fallback = "false", .help = "The payee pays the fee." },
+	{ .name = "replaceable", .type = RPC_BOOL, .optional = true, .help = IGNORED },
+	{ .name = "conf_target", .type = RPC_INT, .optional = true, .help = IGNORED },
+	{ .name = "estimate_mode", .type = RPC_TEXT, .optional = true, .help = IGNORED },
+	{ .name = "avoid_reuse", .type = RPC_BOOL, .optional = true, .help = IGNORED },
+	{ .name = "fee_rate", .type = RPC_DECIMAL, .optional = true, .max = COIN * 10000, .help = FEE_RATE_HELP },
+	{ .name = "verbose", .type = RPC_BOOL, .fallback = "false", .help = "Answer with an object that has the fee." },
+	{ 0 },
+};
+
+static enum rpc_outcome sendtoaddress(struct rpc_request *r, void *context)
+{
+	struct wallet *wallet = calls_wallet_named(r, context);
+	struct rpc_error error;
+	struct payees payees;
+	uint8_t key[32];
+
+	if (wallet == NULL)
+		return RPC_DONE;
+	if (!show_address_parse(wallet_spec(wallet), rpc_text(r, "address"), key, &error))
+		return rpc_fail_with(r, &error);
+	payees_init(&payees, 1);
+	payees_add(&payees, key, rpc_int(r, "amount"), rpc_bool(r, "subtractfeefromamount"));
+	return pay(r, context, wallet, &payees);
+}
+
+static const struct rpc_arg sendmany_args[] = {
+	{ .name = "dummy", .type = RPC_TEXT, .fallback = "\"\"", .help = "Must be \"\", as in Bitcoin Core." },
+	{ .name = "amounts", .type = RPC_OBJECT, .help = "Amounts by address." },
+	{ .name = "minconf", .type = RPC_INT, .optional = true, .help = IGNORED },
+	{ .name = "comment", .type = RPC_TEXT, .optional = true, .help = IGNORED },
+	{ .name = "subtractfeefrom",
+		.type = RPC_ARRAY,
+		.optional = true,
+		.help = "Addresses that share in paying the fee." },
+	{ .name = "replaceable", .type = RPC_BOOL, .optional = true, .help = IGNORED },
+	{ .name = "conf_target", .type = RPC_INT, .optional = true, .help = IGNORED },
+	{ .name = "estimate_mode", .type = RPC_TEXT, .optional = true, .help = IGNORED },
+	{ .name = "fee_rate", .type = RPC_DECIMAL, .optional = true, .max = COIN * 10000, .help = FEE_RATE_HELP },
+	{ .name = "verbose", .type = RPC_BOOL, .fallback = "false", .help = "Answer with an object that has the fee." },
+	{ 0 },
+};
+
+/* Whether the array names the address. */
+static bool names(const json_t *array, const char *address)
+{
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach(array, i, entry)
+		if (json_is_text(entry) && strcmp(json_string_value(entry), address) == 0)
+			return true;
+	return false;
+}
+
+/* Every address that is to pay the fee must be one that is paid. */
+static bool check_fee_payers(const json_t *array, const json_t *amounts, struct rpc_error *error)
+{
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach(array, i, entry)
+		if (!json_is_text(entry) || json_object_get(amounts, json_string_value(entry)) == NULL)
+			return rpc_error_set(error, RPC_INVALID_PARAMETER,
+				"subtractfeefrom names an address that is not among the amounts");
+	return true;
+}
+
+static bool add_amounts(struct payees *payees, const struct spec *spec, json_t *amounts, const json_t *fee_payers,
+	struct rpc_error *error)
+{
+	const char *address;
+	json_t *value;
+	uint8_t key[32];
+	int64_t amount;
+
+	json_object_foreach(amounts, address, value) {
+		if (!show_address_parse(spec, address, key, error) || !convert_amount(value, address, &amount, error))
+			return false;
+		payees_add(payees, key, amount, names(fee_payers, address));
+	}
+	return check_fee_payers(fee_payers, amounts, error);
+}
+
+static enum rpc_outcome sendmany(struct rpc_request *r, void *context)
+{
+	struct wallet *wallet = calls_wallet_named(r, context);
+	struct rpc_error error;
+	struct payees payees;
+	json_t *amounts;
+
+	if (wallet == NULL)
+		return RPC_DONE;
+	amounts = rpc_json(r, "amounts");
+	if (*rpc_text(r, "dummy") != 0)
+		return rpc_fail(r, RPC_INVALID_PARAMETER, "Dummy value must be set to \"\"");
+	if (json_object_size(amounts) > SPEND_OUTPUTS_MAX)
+		return rpc_fail(r, RPC_INVALID_PARAMETER, "A transaction has at most %d payees", SPEND_OUTPUTS_MAX);
+	payees_init(&payees, json_object_size(amounts));
+	if (!add_amounts(&payees, wallet_spec(wallet), amounts, rpc_json(r, "subtractfeefrom"), &error)) {
+		payees_clear(&payees);
+		return rpc_fail_with(r, &error);
+	}
+	return pay(r, context, wallet, &payees);
+}
+
+static const struct rpc_method methods[] = {
+	{ "sendtoaddress", "Wallet", sendtoaddress, sendtoaddress_args, "Pays an amount to an address.",
+		"\"hex\"  (string) the transaction's id; with verbose {\"txid\": \"hex\", \"fee\": x}",
+		"\"ratl1...\" 0.5", 0 },
+	{ "sendmany", "Wallet", sendmany, sendmany_args, "Pays several addresses with one transaction.",
+		"\"hex\"  (string) the transaction's id; with verbose {\"txid\": \"hex\", \"fee\": x}",
+		"\"\" '{\"ratl1...\": 0.5, \"ratl1...\": 2}'", 0 },
+};
+
+void calls_send_add(struct rpc_table *table, struct wallets *wallets)
+{
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, wallets);
+}

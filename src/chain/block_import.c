@@ -1,0 +1,168 @@
+/* Rechecking what was verified before, and moving blocks in and out as files. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "chain/internal.h"
+#include "util/bytes.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+enum { IMPORT_HEAD = 8, IMPORT_WAITING = 64, IMPORT_LOOK_MS = 200 };
+
+struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct state *parent,
+	struct errmsg *err)
+{
+	const struct node *node = node_of(entry);
+	struct block_outcome outcome;
+	struct verify_job *job;
+	struct block *block;
+
+	if (entry->parent == NULL || !entry_verified(entry)) {
+		errmsg_set(err, "The block has not been verified");
+		return NULL;
+	}
+	/* The bodies will be made again, but that those on disk are what they should be is part of the audit. */
+	block = block_records_read(chain->blocks, chain->spec, node, node->bodies.size != 0, err);
+	if (block == NULL) {
+		chain_name_remedy(err);
+		return NULL;
+	}
+	job = mem_calloc(1, sizeof *job);
+	if (!step_inputs_block(chain, node, block, state_ref(parent), false, job, &outcome, NULL, err)) {
+		free(job);
+		job = NULL;
+	}
+	block_free(block);
+	return job;
+}
+
+bool chain_export_block(struct chain *chain, const struct index_entry *entry, struct buf *out, struct errmsg *err)
+{
+	struct block *block;
+	size_t start = out->size;
+
+	if (entry->parent == NULL || !entry_verified(entry))
+		return errmsg_set(err, "The block has not been verified");
+	block = block_records_read(chain->blocks, chain->spec, node_of(entry), true, err);
+	if (block == NULL) {
+		chain_name_remedy(err);
+		return false;
+	}
+	buf_put(out, chain->spec->magic, 4);
+	buf_put_le32(out, 0);
+	block_write(out, chain->spec, block, true);
+	block_free(block);
+	if (out->size - start - IMPORT_HEAD > UINT32_MAX) {
+		out->size = start;
+		return errmsg_set(err, "The block is too large for a file of serialised blocks");
+	}
+	write_le32(out->data + start + 4, (uint32_t)(out->size - start - IMPORT_HEAD));
+	return true;
+}
+
+/* --- import --- */
+
+struct import {
+	struct chain *chain;
+	int fd;
+	const char *path;
+	uint64_t size, at;
+	struct import_result *result;
+	struct buf record;
+};
+
+/* A file may hold more than may wait: the reading keeps to the pace of the verification. */
+static void let_verification_catch_up(struct chain *chain)
+{
+	while (chain->waiting_count > IMPORT_WAITING && chain->job_count > 0 && !chain_stopped(chain)) {
+		workers_wait_for(chain->workers, IMPORT_LOOK_MS);
+		workers_drain(chain->workers);
+	}
+}
+
+/* The clock may be slow: what is refused for it comes into its own when the clock has caught up. */
+static void note_too_new(struct import *import, const struct header *header)
+{
+	const int64_t due = (int64_t)header->time - spec_future_limit(import->chain->spec);
+
+	if (import->result->due == 0)
+		log_warn("[chain] %s: blocks are too new for this machine's clock: the file will be read again",
+			import->path);
+	if (import->result->due == 0 || due < import->result->due)
+		import->result->due = due;
+}
+
+/* The record at the current place, if it is one. False only if the disk failed. */
+static bool import_record(struct import *import, struct errmsg *err)
+{
+	const uint64_t at = import->at;
+	struct reader reader;
+	struct reject reject;
+	uint8_t head[IMPORT_HEAD];
+	struct header header;
+	struct block *block;
+	uint32_t size;
+
+	import->at += 4;
+	if (!file_read_at(import->fd, at, head, sizeof head, import->path, err))
+		return false;
+	size = read_le32(head + 4);
+	if (size < HEADER_SIZE || size > import->size - at - IMPORT_HEAD)
+		return true;
+	buf_reset(&import->record);
+	buf_extend(&import->record, size);
+	if (!file_read_at(import->fd, at + IMPORT_HEAD, import->record.data, size, import->path, err))
+		return false;
+	reader_init(&reader, import->record.data, size);
+	block = block_read(import->chain->spec, &reader, &reject);
+	if (block == NULL) {
+		log_warn("[chain] %s: no block at offset %llu: %s, %s", import->path, (unsigned long long)at,
+			reject.reason, reject.detail);
+		return true;
+	}
+	import->at = at + IMPORT_HEAD + size;
+	header = block->header;
+	switch (chain_add_block(import->chain, block, NULL, &reject)) {
+	case CHAIN_NEW:
+		import->result->added++;
+		let_verification_catch_up(import->chain);
+		return true;
+	case CHAIN_KNOWN:
+		return true;
+	case CHAIN_ORPHAN:
+	case CHAIN_REJECTED:
+		if (strcmp(reject.reason, "time-too-new") == 0)
+			note_too_new(import, &header);
+		log_warn("[chain] %s: the block at offset %llu is not taken: %s, %s", import->path,
+			(unsigned long long)at, reject.reason, reject.detail);
+		return true;
+	case CHAIN_ERROR:
+		return errmsg_set(err, "The disk failed: see the log");
+	}
+	return true;
+}
+
+bool chain_import(struct chain *chain, const char *path, struct import_result *result, struct errmsg *err)
+{
+	struct import import = { .chain = chain, .path = path, .result = result };
+	bool ok;
+
+	*result = (struct import_result){ 0 };
+	if (!file_size(path, &import.size, err))
+		return false;
+	import.fd = file_open(path, err);
+	if (import.fd < 0)
+		return false;
+	buf_init(&import.record);
+	ok = true;
+	while (ok && !chain_stopped(chain) &&
+		(import.at = record_file_find_magic(import.fd, chain->spec->magic, import.at, import.size, path)) +
+				IMPORT_HEAD <=
+			import.size)
+		ok = import_record(&import, err);
+	buf_clear(&import.record);
+	close(import.fd);
+	return ok;
+}

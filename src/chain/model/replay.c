@@ -1,0 +1,182 @@
+#include "chain/model/replay.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/block_records.h"
+#include "consensus/window.h"
+#include "ml/update.h"
+#include "util/bytes.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+enum { SNAPSHOT_VERSION = 1, SNAPSHOT_HEAD = 80 };
+
+static const char snapshot_magic[9] = "ATLSTATE";
+
+bool snapshot_write(const char *path, const uint8_t id[32], uint32_t height, const struct state *state,
+	struct errmsg *err)
+{
+	struct buf file;
+	bool ok;
+
+	buf_init(&file);
+	buf_put(&file, snapshot_magic, 8);
+	buf_put_le32(&file, SNAPSHOT_VERSION);
+	buf_put_le32(&file, height);
+	buf_put(&file, id, 32);
+	buf_put(&file, state_root(state), 32);
+	state_serialise(state, buf_extend(&file, state_size(state_config(state))));
+	ok = file_write_atomic(path, file.data, file.size, 0600, err);
+	buf_clear(&file);
+	return ok;
+}
+
+struct state *snapshot_read(const char *path, const struct spec *spec, const struct index_entry *entry,
+	struct errmsg *err)
+{
+	const size_t size = state_size(&spec->train.model);
+	struct state *state = NULL;
+	struct buf file;
+
+	buf_init(&file);
+	if (!file_read(path, SNAPSHOT_HEAD + size, &file, err)) {
+		buf_clear(&file);
+		return NULL;
+	}
+	if (file.size == SNAPSHOT_HEAD + size && memcmp(file.data, snapshot_magic, 8) == 0 &&
+		read_le32(file.data + 8) == SNAPSHOT_VERSION && memcmp(file.data + 16, entry->id, 32) == 0)
+		state = state_deserialise(&spec->train.model, file.data + SNAPSHOT_HEAD, size);
+	buf_clear(&file);
+	if (state != NULL && memcmp(state_root(state), entry->model_root_after, 32) == 0)
+		return state;
+	state_unref(state);
+	errmsg_set(err, "The snapshot %s is not the state of its block", path);
+	return NULL;
+}
+
+struct replay *replay_new(const struct spec *spec, const struct record_file *blocks, const struct node *target)
+{
+	struct replay *replay = mem_calloc(1, sizeof *replay);
+
+	replay->spec = spec;
+	replay->blocks = blocks;
+	replay->target = target;
+	atomic_init(&replay->cancel, false);
+	replay->stop = &replay->cancel;
+	return replay;
+}
+
+void replay_add_base(struct replay *replay, const struct node *node, struct state *state, const char *path)
+{
+	replay->bases = mem_realloc(replay->bases, (replay->base_count + 1) * sizeof *replay->bases);
+	replay->bases[replay->base_count++] = (struct replay_base){ node, state,
+		path != NULL ? mem_strdup(path) : NULL };
+}
+
+void replay_free(struct replay *replay)
+{
+	if (replay == NULL)
+		return;
+	for (size_t i = 0; i < replay->base_count; i++) {
+		state_unref(replay->bases[i].state);
+		free(replay->bases[i].path);
+	}
+	free(replay->bases);
+	free(replay);
+}
+
+static struct state *base_state(const struct replay *replay, const struct replay_base *base, struct errmsg *err)
+{
+	if (base->state != NULL)
+		return state_ref(base->state);
+	if (base->path != NULL)
+		return snapshot_read(base->path, replay->spec, &base->node->entry, err);
+	return spec_initial_state(replay->spec);
+}
+
+static void outcome_for_update(const struct outcome *from, struct update_outcome *to)
+{
+	memset(to, 0, sizeof *to);
+	to->is_void = from->is_void;
+	for (uint32_t i = 0; i < from->slots; i++) {
+		to->slots[i].count = from->slot[i].count;
+		to->slots[i].value = from->slot[i].value;
+		to->slots[i].state = from->slot[i].count == 0 ? UPDATE_EMPTY :
+			from->slot[i].left_out                ? UPDATE_LEFT_OUT :
+								UPDATE_USED;
+	}
+}
+
+/* The state after one block, from the one before it. */
+static struct state *replay_block(const struct replay *replay, const struct node *node, const struct state *parent,
+	struct errmsg *err)
+{
+	struct block *block = block_records_read(replay->blocks, replay->spec, node, true, err);
+	struct update_job job = { .parent = parent, .slots = replay->spec->slots, .cancel = replay->stop };
+	struct update_outcome outcome;
+	struct update_proof *proofs;
+	struct state *state;
+
+	if (block == NULL) {
+		errmsg_wrap(err, "Start with -reindex");
+		return NULL;
+	}
+	job.proof_count = 1 + block->loose_count;
+	job.proofs = proofs = mem_calloc(job.proof_count, sizeof *proofs);
+	for (size_t i = 0; i < job.proof_count; i++) {
+		uint8_t seed[32];
+
+		header_seed(i == 0 ? &block->header : &block->loose[i - 1], seed);
+		proofs[i] = (struct update_proof){ block->bodies[i], window_slot(replay->spec, seed) };
+	}
+	outcome_for_update(&node->entry.outcome.outcome, &outcome);
+	state = update_replay(&replay->spec->train, &job, &outcome);
+	free(proofs);
+	block_free(block);
+	if (state != NULL && memcmp(state_root(state), node->entry.model_root_after, 32) == 0)
+		return state;
+	errmsg_set(err,
+		state == NULL ? "cancelled" :
+				"Replaying block %u does not give the model state the index has "
+				"for it: start with -reindex",
+		(unsigned)node->entry.height);
+	state_unref(state);
+	return NULL;
+}
+
+static struct state *replay_from(struct replay *replay, const struct replay_base *base, struct state *state)
+{
+	const struct index_entry *target = &replay->target->entry;
+	uint32_t first = base->node->entry.height;
+
+	for (uint32_t height = first + 1; state != NULL && height <= target->height; height++) {
+		struct state *next = NULL;
+
+		if (atomic_load(replay->stop))
+			errmsg_set(&replay->err, "cancelled");
+		else
+			next = replay_block(replay, node_of(entry_ancestor(target, height)), state, &replay->err);
+		state_unref(state);
+		state = next;
+		if (replay->progress != NULL)
+			replay->progress(replay->progress_context, "Replaying the model", height - first,
+				target->height - first);
+	}
+	return state;
+}
+
+void replay_run(struct replay *replay)
+{
+	for (size_t i = 0; i < replay->base_count; i++) {
+		struct state *state = base_state(replay, &replay->bases[i], &replay->err);
+
+		if (state == NULL) {
+			log_warn("[chain] %s: going back to an earlier state", replay->err.text);
+			continue;
+		}
+		replay->state = replay_from(replay, &replay->bases[i], state);
+		return;
+	}
+}

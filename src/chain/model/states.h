@@ -1,0 +1,47 @@
+/* Model states after blocks: a cache in memory, snapshots on disk, and rebuilding what is in neither.
+ *
+ * The cache holds the states used last up to a bound in bytes; the tip's is held beyond it. Every `interval` blocks of
+ * the active chain a worker writes a snapshot, model/<height>-<id>.state; the newest three are kept, and of older ones
+ * fewer and fewer the older they are. A state that is asked for and not there is replayed from the nearest base
+ * (chain/model/replay.h). */
+#ifndef ATELIER_CHAIN_MODEL_STATES_H
+#define ATELIER_CHAIN_MODEL_STATES_H
+
+#include "chain/model/replay.h"
+#include "util/workers.h"
+
+struct states;
+
+struct states_options {
+	const char *folder; /* made if missing */
+	const struct spec *spec;
+	const struct index *index;
+	const struct record_file *blocks;
+	struct workers *workers;
+	uint32_t interval; /* 0: the default */
+};
+
+struct states *states_open(const struct states_options *options, struct errmsg *err);
+/* Cancels its jobs, waits for them, and releases everything. Waiting callers of states_request get NULL. */
+void states_close(struct states *states);
+
+/* From memory: a new reference, or NULL. */
+struct state *states_get(struct states *states, const struct node *node);
+void states_put(struct states *states, const struct node *node, struct state *state); /* takes a reference of its own */
+/* This node is the tip: its state stays. It must be in memory. */
+void states_pin(struct states *states, const struct node *node);
+
+/* From memory, or replayed at once: a new reference, NULL with the error set if it cannot be had. Of the options (NULL:
+ * none) it takes `progress` and `stop`. */
+struct state *states_rebuild(struct states *states, const struct node *node, const struct chain_options *options,
+	struct errmsg *err);
+/* Replays on a worker; `ready` is called later, on the loop, with a reference of its own to release, or NULL. */
+void states_request(struct states *states, const struct node *node, void (*ready)(void *context, struct state *state),
+	void *context);
+
+/* A block of the active chain has been connected: a snapshot is begun if one is due. */
+void states_connected(struct states *states, const struct node *node);
+/* Writes a snapshot now, unless there is one. */
+bool states_snapshot(struct states *states, const struct node *node, struct errmsg *err);
+
+#endif

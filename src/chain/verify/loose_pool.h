@@ -1,0 +1,26 @@
+/* The loose proofs for the tip's child: those being executed, and the pool of those that are right.
+ *
+ * At most 4k are in the pool, as many as a block takes. Each address has one here that waits or is in work, and no more
+ * wait than the pool could hold; the rest stays with the peers, and is tried again. While a block of an address is in
+ * work its proofs wait. With a new tip all of it is dropped: they named the old one. */
+#ifndef ATELIER_CHAIN_VERIFY_LOOSE_POOL_H
+#define ATELIER_CHAIN_VERIFY_LOOSE_POOL_H
+
+#include "chain/verify/sources.h"
+
+struct loose_pool;
+
+struct loose_pool *loose_pool_new(const struct spec *spec);
+void loose_pool_free(struct loose_pool *loose);
+/* Cancels what is in work and waits. */
+void loose_pool_stop(struct chain *chain);
+void loose_pool_new_tip(struct chain *chain);
+/* A right one, for the tip's child; false if the pool is full or has its seed. */
+bool loose_pool_put(struct loose_pool *loose, const struct header *header);
+size_t loose_pool_busy(const struct loose_pool *loose);    /* waiting or in work */
+size_t loose_pool_running(const struct loose_pool *loose); /* in work */
+void loose_pool_start(struct chain *chain);                /* as many as workers may be had for */
+/* Lets go of what a group has waiting; what is in work only if it is discouraged. */
+void loose_pool_forget(struct chain *chain, const struct group *group, bool discouraged);
+
+#endif

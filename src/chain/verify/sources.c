@@ -1,0 +1,140 @@
+#include "chain/verify/sources.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/map.h"
+#include "util/mem.h"
+
+enum { DAY = 86400, CREDIT_MAX = 1 << 20 };
+
+struct sources {
+	struct group own;  /* this node's */
+	struct map groups; /* all others, by their padded keys */
+	uint64_t turns;    /* workers given so far */
+};
+
+static void pad(uint8_t padded[32], const uint8_t key[SOURCE_GROUP])
+{
+	memset(padded, 0, 32);
+	memcpy(padded, key, SOURCE_GROUP);
+}
+
+struct sources *sources_new(void)
+{
+	struct sources *sources = mem_calloc(1, sizeof *sources);
+
+	sources->own.own = true;
+	map_init(&sources->groups);
+	return sources;
+}
+
+void sources_free(struct sources *sources)
+{
+	const uint8_t *key;
+	void *group;
+
+	if (sources == NULL)
+		return;
+	for (size_t at = 0; map_next(&sources->groups, &at, &key, &group);)
+		free(group);
+	map_clear(&sources->groups);
+	free(sources);
+}
+
+struct group *sources_find(const struct sources *sources, const uint8_t key[SOURCE_GROUP])
+{
+	uint8_t padded[32];
+
+	pad(padded, key);
+	return map_get(&sources->groups, padded);
+}
+
+/* Less to lose: less credit, then served longer ago. */
+static bool matters_less(const struct group *a, const struct group *b)
+{
+	return a->credit != b->credit ? a->credit < b->credit : a->served < b->served;
+}
+
+static void make_room(struct sources *sources)
+{
+	struct group *least = NULL;
+	const uint8_t *key;
+	uint8_t padded[32];
+	void *value;
+
+	for (size_t at = 0; map_next(&sources->groups, &at, &key, &value);) {
+		struct group *group = value;
+
+		if (group->uses == 0 && (least == NULL || matters_less(group, least)))
+			least = group;
+	}
+	if (least == NULL)
+		return;
+	pad(padded, least->key);
+	map_remove(&sources->groups, padded);
+	free(least);
+}
+
+static struct group *add(struct sources *sources, const struct source *source)
+{
+	struct group *group = mem_calloc(1, sizeof *group);
+	uint8_t padded[32];
+
+	if (sources->groups.count >= SOURCES_MAX)
+		make_room(sources);
+	memcpy(group->key, source->group, SOURCE_GROUP);
+	group->chosen = source->chosen;
+	pad(padded, group->key);
+	map_put(&sources->groups, padded, group);
+	return group;
+}
+
+struct group *sources_take(struct sources *sources, const struct source *source)
+{
+	struct group *group = &sources->own;
+
+	if (source != NULL && source->peer != 0) {
+		group = sources_find(sources, source->group);
+		if (group == NULL)
+			group = add(sources, source);
+	}
+	group->uses++;
+	return group;
+}
+
+void sources_release(struct group *group)
+{
+	group->uses--;
+}
+
+void sources_serve(struct sources *sources, struct group *group)
+{
+	group->served = ++sources->turns;
+}
+
+static void halve(struct group *group, int64_t now)
+{
+	const int64_t day = now / DAY, days = day - group->credit_day;
+
+	if (days > 0)
+		group->credit = days < 32 ? group->credit >> days : 0;
+	group->credit_day = day;
+}
+
+void sources_proved(struct group *group, bool right, int64_t now)
+{
+	halve(group, now);
+	if (!right)
+		group->credit = 0;
+	else if (group->credit < CREDIT_MAX)
+		group->credit++;
+}
+
+enum standing sources_standing(struct group *group, int64_t now)
+{
+	halve(group, now);
+	if (group->own)
+		return STANDING_OWN;
+	return group->chosen || group->credit > 0 ? STANDING_TRUSTED : STANDING_STRANGER;
+}

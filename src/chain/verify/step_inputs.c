@@ -1,0 +1,96 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/internal.h"
+#include "consensus/window.h"
+#include "util/mem.h"
+
+void step_inputs_draw(const struct chain *chain, const struct registry *registry, const struct index_entry *parent,
+	struct draw *draw)
+{
+	memset(draw, 0, sizeof *draw);
+	draw->registry = registry;
+	registry_draw(registry, parent->ticket, chain->spec->slots, draw->dataset);
+}
+
+uint8_t *step_inputs_windows(struct chain *chain, const struct draw *draw, const struct header *header, uint32_t *slot,
+	struct blob_want *missing, struct errmsg *err)
+{
+	const struct spec *spec = chain->spec;
+	uint8_t *windows = mem_alloc(window_step_size(spec));
+	const struct dataset *dataset;
+	uint8_t seed[32];
+	size_t size;
+
+	header_seed(header, seed);
+	*slot = window_slot(spec, seed);
+	if (draw->dataset[*slot] == 0) {
+		const uint8_t *data = spec_training(spec, &size);
+
+		window_gather_step(spec, seed, data, size, windows);
+		return windows;
+	}
+	dataset = registry_get(draw->registry, draw->dataset[*slot]);
+	if (blobs_gather(chain->blobs, spec, dataset->root, seed, windows, err))
+		return windows;
+	/* What is here and cannot be read is not mended by asking for it. */
+	if (missing != NULL && !blobs_has(chain->blobs, dataset->root)) {
+		memcpy(missing->root, dataset->root, 32);
+		missing->size = dataset->size;
+	}
+	free(windows);
+	return NULL;
+}
+
+static bool inputs_of_proof(struct chain *chain, const struct draw *draw, const struct header *header, bool known,
+	struct verify_proof *proof, struct blob_want *missing, struct errmsg *err)
+{
+	const uint8_t *body;
+
+	proof->header = *header;
+	header_id(header, proof->id);
+	header_seed(header, proof->seed);
+	proof->slot = window_slot(chain->spec, proof->seed);
+	body = known ? proof_cache_body(chain->proofs, proof->id) : NULL;
+	if (body != NULL) {
+		proof->delta = mem_dup(body, block_body_size(chain->spec));
+		return true;
+	}
+	proof->windows = step_inputs_windows(chain, draw, header, &proof->slot, missing, err);
+	return proof->windows != NULL;
+}
+
+bool step_inputs_block(struct chain *chain, const struct node *node, const struct block *block, struct state *parent,
+	bool known, struct verify_job *job, struct block_outcome *outcome, struct blob_want *missing,
+	struct errmsg *err)
+{
+	const struct index_entry *above = node->entry.parent;
+	const struct registry *registry = branch_registry(chain, node_of(above), err);
+	bool ok = registry != NULL;
+	struct draw draw;
+
+	memset(job, 0, sizeof *job);
+	memset(outcome, 0, sizeof *outcome);
+	atomic_init(&job->cancel, false);
+	atomic_init(&job->steps_done, 0);
+	job->spec = chain->spec;
+	job->parent = parent;
+	if (ok) {
+		step_inputs_draw(chain, registry, above, &draw);
+		memcpy(outcome->dataset, draw.dataset, sizeof outcome->dataset);
+		job->has_v_ref = registry_v_ref(registry, above->height > 0 ? &above->outcome.outcome : NULL,
+			&job->v_ref);
+		outcome->v_ref = job->v_ref;
+		memcpy(job->ticket, above->ticket, 32);
+		job->benchmark = mem_alloc(window_benchmark_size(chain->spec));
+		window_gather_benchmark(chain->spec, above->ticket, job->benchmark);
+		job->proof_count = 1 + block->loose_count;
+		job->proofs = mem_calloc(job->proof_count, sizeof *job->proofs);
+	}
+	for (size_t i = 0; ok && i < job->proof_count; i++)
+		ok = inputs_of_proof(chain, &draw, i == 0 ? &block->header : &block->loose[i - 1], known,
+			&job->proofs[i], missing, err);
+	if (!ok)
+		verify_job_clear(job);
+	return ok;
+}

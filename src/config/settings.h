@@ -1,0 +1,57 @@
+/* What the operator asked for: command line and configuration file, checked, and the chain's spec with its corpus.
+ *
+ * Options are bitcoind's where it has them. Everything that can be wrong with them is found here, before anything is
+ * opened: one clear line, and the node does not start. */
+#ifndef ATELIER_CONFIG_SETTINGS_H
+#define ATELIER_CONFIG_SETTINGS_H
+
+#include "config/datadir.h"
+#include "consensus/spec.h"
+#include "util/error.h"
+#include "util/options.h"
+
+enum {
+	SETTINGS_LIST_MAX = 64,       /* values of an option that may be given several times */
+	SETTINGS_MINER_THREADS = 256, /* at most */
+};
+
+struct settings {
+	struct options *options;
+	struct datadir datadir;
+	struct spec spec;
+	unsigned log_categories;
+	unsigned verify_threads, mine_threads;
+	uint16_t port, rpc_port;
+	unsigned rpc_timeout;       /* seconds */
+	uint32_t snapshot_interval; /* 0: the default */
+	uint32_t status_interval;   /* seconds; 0: never */
+	int64_t mock_time;          /* -mocktime; 0: the system's clock */
+	size_t mempool_bytes, max_peers, max_per_address;
+	bool mine, mine_alone;
+	bool has_mine_key; /* -mineraddress was given */
+	uint8_t mine_key[32];
+	const char *import_weights, *import_spec; /* borrowed from `options` */
+	char *corpus_path;                        /* of a private chain that has a file for it; else NULL */
+	/* Values of the options of that name; borrowed from `options`. */
+	struct settings_list {
+		const char *values[SETTINGS_LIST_MAX];
+		size_t count;
+	} connect, addnode, rpcbind, loadblock, wallet;
+};
+
+enum settings_result {
+	SETTINGS_RUN,
+	SETTINGS_HELP, /* asked for the help text: options_help(settings->options) */
+	SETTINGS_VERSION,
+	SETTINGS_IMPORT, /* import_weights and import_spec alone are filled */
+	SETTINGS_WRONG,  /* err says what */
+};
+
+/* Fills settings, whatever the result; settings_clear releases it. */
+enum settings_result settings_read(struct settings *settings, int argc, char *const argv[], struct errmsg *err);
+void settings_clear(struct settings *settings);
+
+/* Reads the corpus that a private spec names, which lies beside it, and hands it to the spec. */
+bool settings_read_corpus(struct spec *spec, const char *spec_path, const char *name, struct errmsg *err);
+
+#endif

@@ -1,0 +1,38 @@
+/* The head of an HTTP/1.x request (RFC 9112), read line by line: what a JSON-RPC server needs of it, and no more.
+ *
+ * Pure: lines in, a verdict out. Memory is bounded by HTTP_HEAD_MAX. Lines may end with LF alone; folded lines, fields
+ * that contradict each other and blanks before a colon are refused, so that nobody in between reads another request. */
+#ifndef ATELIER_HTTP_HEAD_H
+#define ATELIER_HTTP_HEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { HTTP_HEAD_MAX = 8192 }; /* bytes of all lines, with their ends */
+
+struct http_head {
+	size_t size; /* of the lines so far */
+	bool begun;  /* the request line was there */
+	bool is_post;
+	bool keep_alive; /* the client wants to use the connection again */
+	bool encoded;    /* a Transfer-Encoding: the body's length is not known */
+	bool expects;    /* the client waits for "100 Continue" before it sends the body */
+	bool has_length;
+	uint64_t length;     /* of the body; 0 where there is none */
+	char *target;        /* owned: what the request line names, "/" or an absolute address */
+	char *authorization; /* owned; NULL: no such field */
+};
+
+void http_head_init(struct http_head *head);
+void http_head_clear(struct http_head *head); /* releases the memory; it is then as after http_head_init */
+
+/* Takes the next line, without its end; zero-terminated, but a byte 0 may be in it. */
+enum { HTTP_MORE = 0, HTTP_WHOLE = 1 };
+int http_head_line(struct http_head *head, const char *line,
+	size_t size); /* or the status to refuse it with, 400 or more */
+
+/* What a status means, for the line that begins an answer. */
+const char *http_head_reason(int status);
+
+#endif

@@ -1,0 +1,153 @@
+#include "ml/files/huggingface.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "ml/files/tensorfile.h"
+#include "ml/kernel/float.h"
+
+void huggingface_config(const struct model_config *c, struct buf *out)
+{
+	char text[1024];
+
+	snprintf(text, sizeof text,
+		"{\n"
+		"  \"architectures\": [\"LlamaForCausalLM\"],\n"
+		"  \"model_type\": \"llama\",\n"
+		"  \"vocab_size\": %d,\n"
+		"  \"hidden_size\": %u,\n"
+		"  \"intermediate_size\": %u,\n"
+		"  \"num_hidden_layers\": %u,\n"
+		"  \"num_attention_heads\": %u,\n"
+		"  \"num_key_value_heads\": %u,\n"
+		"  \"head_dim\": %u,\n"
+		"  \"hidden_act\": \"silu\",\n"
+		"  \"max_position_embeddings\": %u,\n"
+		"  \"rms_norm_eps\": 1e-05,\n"
+		"  \"rope_theta\": 10000.0,\n"
+		"  \"rope_scaling\": null,\n"
+		"  \"attention_bias\": false,\n"
+		"  \"mlp_bias\": false,\n"
+		"  \"tie_word_embeddings\": false,\n"
+		"  \"bos_token_id\": null,\n"
+		"  \"eos_token_id\": null,\n"
+		"  \"torch_dtype\": \"float32\"\n"
+		"}\n",
+		MODEL_VOCABULARY, c->d, c->ff, c->layers, c->heads, c->heads, c->d / c->heads, c->ctx);
+	buf_put_text(out, text);
+}
+
+void huggingface_tokenizer(struct buf *out)
+{
+	static const char byte_level[] =
+		"{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": false, \"use_regex\": false}";
+
+	buf_put_text(out,
+		"{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n"
+		"  \"added_tokens\": [],\n  \"normalizer\": null,\n  \"pre_tokenizer\": ");
+	buf_put_text(out, byte_level);
+	buf_put_text(out, ",\n  \"post_processor\": null,\n  \"decoder\": ");
+	buf_put_text(out, byte_level);
+	buf_put_text(out,
+		",\n  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
+		"    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": false,\n"
+		"    \"byte_fallback\": false,\n    \"vocab\": {");
+	for (unsigned byte = 0; byte < MODEL_VOCABULARY; byte++) {
+		char name[3], text[24];
+
+		tensorfile_byte_text((uint8_t)byte, name);
+		snprintf(text, sizeof text, "%s\n      \"%s%s\": %u", byte ? "," : "",
+			byte == '"' || byte == '\\' ? "\\" : "", name, byte);
+		buf_put_text(out, text);
+	}
+	buf_put_text(out, "\n    },\n    \"merges\": []\n  }\n}\n");
+}
+
+void huggingface_tokenizer_config(const struct model_config *config, struct buf *out)
+{
+	char text[256];
+
+	snprintf(text, sizeof text,
+		"{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"model_max_length\": %u,\n"
+		"  \"clean_up_tokenization_spaces\": false\n}\n",
+		config->ctx);
+	buf_put_text(out, text);
+}
+
+/* ---- Reading ---- */
+
+static bool check_text(const json_t *config, const char *name, const char *wanted, struct errmsg *err)
+{
+	const json_t *value = json_object_get(config, name);
+
+	if (value == NULL || (json_is_string(value) && strcmp(json_string_value(value), wanted) == 0))
+		return true;
+	return errmsg_set(err, "config.json: %s is not \"%s\"", name, wanted);
+}
+
+static bool check_false(const json_t *config, const char *name, struct errmsg *err)
+{
+	const json_t *value = json_object_get(config, name);
+
+	return value == NULL || json_is_false(value) || json_is_null(value) ||
+		errmsg_set(err, "config.json: %s is set", name);
+}
+
+static bool check_number(const json_t *config, const char *name, double wanted, struct errmsg *err)
+{
+	const json_t *value = json_object_get(config, name);
+
+	if (value == NULL || (json_is_number(value) && json_number_value(value) == wanted))
+		return true;
+	return errmsg_set(err, "config.json: %s is not %g", name, wanted);
+}
+
+/* A number that must be a size, if it is there. */
+static bool take_size(const json_t *config, const char *name, uint32_t *size, struct errmsg *err)
+{
+	const json_t *value = json_object_get(config, name);
+
+	*size = 0;
+	if (value == NULL)
+		return true;
+	if (!json_is_integer(value) || json_integer_value(value) < 1 || json_integer_value(value) > INT32_MAX)
+		return errmsg_set(err, "config.json: %s is no possible size", name);
+	*size = (uint32_t)json_integer_value(value);
+	return true;
+}
+
+static bool read_config(const json_t *config, struct model_config *sizes, struct errmsg *err)
+{
+	static const char *const unset[] = { "tie_word_embeddings", "attention_bias", "mlp_bias", "rope_scaling" };
+	uint32_t heads, key_heads, ctx;
+
+	if (!json_is_object(config))
+		return errmsg_set(err, "config.json is not a JSON object");
+	for (size_t i = 0; i < sizeof unset / sizeof unset[0]; i++)
+		if (!check_false(config, unset[i], err))
+			return false;
+	if (!check_text(config, "model_type", "llama", err) || !check_text(config, "hidden_act", "silu", err) ||
+		!check_number(config, "vocab_size", MODEL_VOCABULARY, err) ||
+		!check_number(config, "rms_norm_eps", 1e-5, err) || !check_number(config, "rope_theta", 10000, err) ||
+		!take_size(config, "num_attention_heads", &heads, err) ||
+		!take_size(config, "num_key_value_heads", &key_heads, err) ||
+		!take_size(config, "max_position_embeddings", &ctx, err))
+		return false;
+	if (key_heads != 0 && key_heads != heads)
+		return errmsg_set(err, "config.json: the model has %u heads and %u of keys; here they are as many",
+			heads, key_heads);
+	sizes->heads = heads;
+	sizes->ctx = ctx < MODEL_CTX_MAX ? ctx : MODEL_CTX_MAX;
+	return true;
+}
+
+bool huggingface_read(const char *text, size_t size, struct model_config *sizes, struct errmsg *err)
+{
+	json_error_t where;
+	json_t *config = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+	bool ok = config != NULL ? read_config(config, sizes, err) :
+				   errmsg_set(err, "config.json, line %d: %s", where.line, where.text);
+
+	json_decref(config);
+	return ok;
+}

@@ -1,0 +1,154 @@
+#include "ml/files/tensorfile.h"
+
+#include <stdlib.h>
+
+#include "ml/files/gguf.h"
+#include "ml/files/safetensors.h"
+#include "ml/kernel/float.h"
+#include "util/bytes.h"
+#include "util/mem.h"
+
+enum { HEADER_ROOM = 1 << 20 };
+
+size_t tensorfile_size_max(const struct model_config *config)
+{
+	return sizeof(float) * model_count(config) + HEADER_ROOM;
+}
+
+bool tensorfile_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta,
+	struct errmsg *err)
+{
+	return gguf_is(data, size) ? gguf_read(config, data, size, theta, err) :
+				     safetensors_read(config, data, size, theta, err);
+}
+
+bool tensorfile_sizes(const uint8_t *data, size_t size, struct model_config *sizes, struct errmsg *err)
+{
+	*sizes = (struct model_config){ 0 };
+	return gguf_is(data, size) ? gguf_sizes(data, size, sizes, err) : safetensors_sizes(data, size, sizes, err);
+}
+
+struct state *tensorfile_state(const struct model_config *config, const uint8_t *data, size_t size, struct errmsg *err)
+{
+	size_t bytes = model_count(config) * sizeof(float);
+	float *theta = mem_align(bytes), *v = mem_align(bytes);
+
+	if (!tensorfile_read(config, data, size, theta, err)) {
+		free(theta);
+		free(v);
+		return NULL;
+	}
+	memset(v, 0, bytes);
+	return state_new(config, theta, v);
+}
+
+enum tensorfile_part tensorfile_part(const struct model_config *config, size_t index, size_t *layer)
+{
+	size_t norm = 1 + (size_t)config->layers * TENSORFILE_LAYER_PARTS;
+
+	*layer = 0;
+	if (index == 0)
+		return TENSORFILE_EMBEDDING;
+	if (index >= norm)
+		return index == norm ? TENSORFILE_NORM : TENSORFILE_HEAD;
+	*layer = (index - 1) / TENSORFILE_LAYER_PARTS;
+	return (enum tensorfile_part)((index - 1) % TENSORFILE_LAYER_PARTS);
+}
+
+void tensorfile_row_write(const float *row, size_t count, uint8_t *out)
+{
+	for (size_t i = 0; i < count; i++)
+		write_le32(out + 4 * i, float_bits(row[i]));
+}
+
+float tensorfile_half(uint16_t half)
+{
+	uint32_t sign = (uint32_t)(half & 0x8000) << 16, magnitude = half & 0x7fff;
+
+	if (magnitude >= 0x7c00) /* infinite or no number */
+		return float_from_bits(sign | 0x7f800000 | (magnitude & 0x3ff) << 13);
+	if (magnitude >= 0x400)
+		return float_from_bits(sign | ((magnitude << 13) + 0x38000000));
+	float x = (float)magnitude * 0x1p-24f;
+
+	return sign ? -x : x;
+}
+
+size_t tensorfile_row_bytes(enum tensorfile_type type, size_t count)
+{
+	switch (type) {
+	case TENSORFILE_F32:
+		return 4 * count;
+	case TENSORFILE_F16:
+	case TENSORFILE_BF16:
+		return 2 * count;
+	case TENSORFILE_Q8_0:
+		break;
+	}
+	return count % TENSORFILE_BLOCK == 0 ? count / TENSORFILE_BLOCK * TENSORFILE_BLOCK_BYTES : 0;
+}
+
+static float block_value(const uint8_t *data, size_t index)
+{
+	const uint8_t *block = data + index / TENSORFILE_BLOCK * TENSORFILE_BLOCK_BYTES;
+
+	return tensorfile_half(read_le16(block)) * (float)(int8_t)block[2 + index % TENSORFILE_BLOCK];
+}
+
+bool tensorfile_row_read(enum tensorfile_type type, const uint8_t *data, size_t count, float *row)
+{
+	bool finite = true;
+
+	for (size_t i = 0; i < count; i++) {
+		switch (type) {
+		case TENSORFILE_F32:
+			row[i] = float_from_bits(read_le32(data + 4 * i));
+			break;
+		case TENSORFILE_F16:
+			row[i] = tensorfile_half(read_le16(data + 2 * i));
+			break;
+		case TENSORFILE_BF16:
+			row[i] = float_from_bits((uint32_t)read_le16(data + 2 * i) << 16);
+			break;
+		case TENSORFILE_Q8_0:
+			row[i] = block_value(data, i);
+			break;
+		}
+		finite &= float_is_finite(row[i]);
+	}
+	return finite;
+}
+
+void tensorfile_printable(const void *text, size_t size, char out[TENSORFILE_NAME_MAX])
+{
+	const uint8_t *from = text;
+	size_t used = size < TENSORFILE_NAME_MAX - 1 ? size : TENSORFILE_NAME_MAX - 1;
+
+	for (size_t i = 0; i < used; i++)
+		out[i] = from[i] > ' ' && from[i] < 0x7f ? (char)from[i] : '?';
+	out[used] = 0;
+}
+
+static bool stands_for_itself(unsigned byte)
+{
+	return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+}
+
+void tensorfile_byte_text(uint8_t byte, char out[3])
+{
+	unsigned point = byte;
+
+	if (!stands_for_itself(byte)) {
+		point = 256;
+		for (unsigned before = 0; before < byte; before++)
+			point += !stands_for_itself(before);
+	}
+	if (point < 0x80) {
+		out[0] = (char)point;
+		out[1] = 0;
+		return;
+	}
+	out[0] = (char)(0xc0 | point >> 6);
+	out[1] = (char)(0x80 | (point & 0x3f));
+	out[2] = 0;
+}

@@ -1,0 +1,29 @@
+#include "ml/kernel/adamw.h"
+
+#include "ml/kernel/float.h"
+#include "ml/kernel/math.h"
+
+#define BETA1 0.9f
+#define BETA2 0.99f
+
+void adamw_corrections(unsigned t, float powers[2], struct adamw *a)
+{
+	powers[0] = t == 1 ? BETA1 : powers[0] * BETA1;
+	powers[1] = t == 1 ? BETA2 : powers[1] * BETA2;
+	a->c1 = 1.0f / (1.0f - powers[0]);
+	a->c2 = 1.0f / (1.0f - powers[1]);
+}
+
+ML_CLONES void adamw_apply(const struct adamw *a, const float *restrict g, size_t n, float *restrict w,
+	float *restrict m, float *restrict v)
+{
+	float lr = a->lr, wd = a->wd, scale = a->gradient_scale, c1 = a->c1, c2 = a->c2;
+
+	for (size_t i = 0; i < n; i++) {
+		float x = g[i] * scale;
+
+		m[i] = BETA1 * m[i] + (1.0f - BETA1) * x;
+		v[i] = BETA2 * v[i] + (1.0f - BETA2) * (x * x);
+		w[i] = w[i] - lr * ((m[i] * c1) / (sqrtf(v[i] * c2) + 1e-8f) + wd * w[i]);
+	}
+}

@@ -1,0 +1,437 @@
+#include "ml/kernel/selftest.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "crypto/hash.h"
+#include "ml/kernel/adamw.h"
+#include "ml/kernel/attention.h"
+#include "ml/kernel/exact.h"
+#include "ml/kernel/float.h"
+#include "ml/kernel/noise.h"
+#include "ml/kernel/ops.h"
+#include "ml/update.h"
+#include "util/bytes.h"
+#include "util/clock.h"
+#include "util/mem.h"
+
+/* What an exact engine gives, found with the plain C one. */
+static const char expected_digest[] = "4909d2c58fad0e8c93e933c13300b174fbc465ba3ca2e85b58278fbdfdb7afca";
+
+static const uint8_t key[32] = "atelier start-up check";
+
+/* A value of an awkward kind: zeros of both signs, subnormals, ties, the largest mantissas, and ordinary ones. */
+static float awkward(uint32_t word)
+{
+	uint32_t sign = word & 0x80000000u, kind = word >> 24 & 7, rest = word & 0x7fffff;
+
+	switch (kind) {
+	case 0:
+		return float_from_bits(sign);
+	case 1:
+		return float_from_bits(sign | rest);
+	case 2:
+		return (float)(rest % 127) + (sign ? -0.5f : 0.5f);
+	case 3:
+		return float_from_bits(sign | 133u << 23 | 0x7e0000u | (rest & 0x1ffff));
+	default:
+		return float_from_bits(sign | (112u + rest % 22) << 23 | rest);
+	}
+}
+
+static void fill(float *x, size_t count, uint32_t product)
+{
+	uint32_t words[4] = { 0 };
+
+	for (size_t i = 0; i < count; i++) {
+		if (i % 4 == 0)
+			noise_words(key, NOISE_INIT, product << 20 | (uint32_t)(i / 4), words);
+		x[i] = awkward(words[i % 4]);
+	}
+}
+
+static void hash_floats(struct sha256 *hash, const float *x, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint8_t bytes[4];
+
+		write_le32(bytes, float_bits(x[i]));
+		sha256_update(hash, bytes, sizeof bytes);
+	}
+}
+
+/* Shapes around the tiles of common kernels, contractions around the chunk. */
+static const struct {
+	uint16_t m, n, k;
+} shapes[] = {
+	{ 1, 1, 1 },
+	{ 1, 17, 1024 },
+	{ 16, 1, 33 },
+	{ 7, 13, 5 },
+	{ 48, 96, 32 },
+	{ 65, 63, 1023 },
+	{ 24, 33, 1025 },
+	{ 129, 32, 48 },
+	{ 5, 8, 2049 },
+};
+
+/* One product with each operand lying either way, hashed. */
+static void check_product(enum engine engine, uint32_t index, struct sha256 *hash)
+{
+	size_t m = shapes[index].m, n = shapes[index].n, k = shapes[index].k;
+	float *a = mem_align(m * k * sizeof(float)), *b = mem_align(n * k * sizeof(float));
+	void *rounded_a = mem_align(exact_operand_size(m, k)), *rounded_b = mem_align(exact_operand_size(n, k));
+	float *y = mem_align(m * n * sizeof(float));
+	void *scratch = mem_align(exact_scratch_size(m, n));
+
+	fill(a, m * k, 2 * index);
+	/* A row of zeros: its sums of +0 and -0 must be +0. */
+	memset(a, 0, k * sizeof(float));
+	fill(b, n * k, 2 * index + 1);
+	for (int way = 0; way < 4; way++) {
+		bool a_transposed = way & 1, b_transposed = way & 2;
+		struct exact_product p = {
+			.m = m,
+			.n = n,
+			.k = k,
+			.y = y,
+			.ldy = n,
+			.a_transposed = a_transposed,
+			.b_transposed = b_transposed,
+			.a = a_transposed ? exact_columns(engine, a, k, m, rounded_a) :
+					    exact_rows(engine, a, m, k, rounded_a),
+			.b = b_transposed ? exact_columns(engine, b, k, n, rounded_b) :
+					    exact_rows(engine, b, n, k, rounded_b),
+		};
+		bool ok = p.a.values != NULL && p.b.values != NULL;
+
+		if (ok)
+			exact_multiply(engine, &p, scratch);
+		hash_floats(hash, y, ok ? m * n : 0);
+	}
+	free(a);
+	free(b);
+	free(rounded_a);
+	free(rounded_b);
+	free(y);
+	free(scratch);
+}
+
+/* ---- What is not a product ---- */
+
+/* Operands are rounded to 7 bits, so in a step the last bits of what comes between products seldom show: with an a * b
+ * + c in one rounding, of a compiler that was told to, a small step may well give the same delta. So each operation
+ * runs alone here, and all bits of its result count. ml/generate.c is not among them: its results are nobody else's
+ * business. */
+
+enum { TOKENS = 48, WIDTH = 48, HIDDEN = 80, HEAD = 16, HEADS = WIDTH / HEAD };
+
+/* count ordinary floats, the caller's. */
+static float *ordinary(size_t count, uint32_t number)
+{
+	float *x = mem_align(count * sizeof(float));
+	uint32_t words[4] = { 0 };
+
+	for (size_t i = 0; i < count; i++) {
+		if (i % 4 == 0)
+			noise_words(key, NOISE_INIT, (1000 + number) << 20 | (uint32_t)(i / 4), words);
+		x[i] = (float)((int32_t)(words[i % 4] >> 8) - (1 << 23)) * 0x1p-22f;
+	}
+	return x;
+}
+
+static void hash_and_free(struct sha256 *hash, float *x, size_t count)
+{
+	hash_floats(hash, x, count);
+	free(x);
+}
+
+static void check_norm(struct sha256 *hash)
+{
+	enum { ALL = TOKENS * WIDTH };
+	float *x = ordinary(ALL, 0), *gain = ordinary(WIDTH, 1), *dy = ordinary(ALL, 2), *residual = ordinary(ALL, 3);
+	float *y = mem_align(ALL * sizeof(float)), *dx = mem_align(ALL * sizeof(float)), r[TOKENS],
+	      dgain[WIDTH] = { 0 };
+	float squares = ops_squares(x, ALL);
+
+	ops_rmsnorm(x, gain, TOKENS, WIDTH, y, r);
+	hash_floats(hash, y, ALL);
+	ops_rmsnorm_backward(x, gain, r, dy, residual, TOKENS, WIDTH, dx, y);
+	ops_rmsnorm_backward_gain(x, r, dy, TOKENS, WIDTH, 0, WIDTH, dgain);
+	hash_floats(hash, &squares, 1);
+	hash_floats(hash, r, TOKENS);
+	hash_floats(hash, dgain, WIDTH);
+	hash_and_free(hash, y, ALL);
+	hash_and_free(hash, dx, ALL);
+	free(x);
+	free(gain);
+	free(dy);
+	free(residual);
+}
+
+static void check_rotation(struct sha256 *hash)
+{
+	enum { TABLE = TOKENS * HEAD / 2, ALL = TOKENS * 3 * WIDTH };
+	float cosine[TABLE], sine[TABLE], *qkv = ordinary(ALL, 4);
+	struct ops_rotary rotary = { cosine, sine, TOKENS, HEADS, HEAD };
+
+	ops_rotary_table(TOKENS, HEAD, cosine, sine);
+	ops_rotate(&rotary, qkv, TOKENS, false);
+	hash_floats(hash, qkv, ALL);
+	ops_rotate(&rotary, qkv, TOKENS, true);
+	hash_floats(hash, cosine, TABLE);
+	hash_floats(hash, sine, TABLE);
+	hash_and_free(hash, qkv, ALL);
+}
+
+static void check_gate(struct sha256 *hash)
+{
+	enum { ALL = TOKENS * HIDDEN };
+	float *gu = ordinary(2 * ALL, 5), *db = ordinary(ALL, 6);
+	float *b = mem_align(ALL * sizeof(float)), *dgu = mem_align(2 * ALL * sizeof(float));
+
+	ops_gate(gu, TOKENS, HIDDEN, b);
+	hash_floats(hash, b, ALL);
+	ops_gate_backward(gu, db, TOKENS, HIDDEN, dgu, b);
+	hash_and_free(hash, b, ALL);
+	hash_and_free(hash, dgu, 2 * ALL);
+	free(gu);
+	free(db);
+}
+
+static void check_losses(struct sha256 *hash)
+{
+	enum { ALL = TOKENS * MODEL_VOCABULARY };
+	uint8_t window[TOKENS + 1];
+	float *logits = ordinary(ALL, 7), losses[TOKENS] = { 0 }, lane[16] = { 0 };
+
+	for (int i = 0; i <= TOKENS; i++)
+		window[i] = (uint8_t)(i * 37);
+	ops_cross_entropy(logits, window, 1, TOKENS, 1.0f / (TOKENS - MODEL_SKIPPED), true, losses);
+	ops_sum_losses(losses, 1, TOKENS, lane);
+	hash_floats(hash, losses, TOKENS);
+	hash_floats(hash, lane, 16);
+	hash_and_free(hash, logits, ALL);
+}
+
+static void check_attention(struct sha256 *hash)
+{
+	enum { ALL = TOKENS * HEAD };
+	size_t kept = attention_kept(TOKENS);
+	float *scratch = mem_align(attention_scratch(TOKENS, HEAD) * sizeof(float)),
+	      *p = mem_align(kept * sizeof(float));
+	struct attention shape = { TOKENS, HEAD, HEAD, HEAD, scratch };
+	float *in[4], *out[4];
+
+	for (uint32_t i = 0; i < 4; i++) {
+		in[i] = ordinary(ALL, 8 + i); /* q, k, v and a's gradient */
+		out[i] = mem_align(ALL * sizeof(float));
+	}
+	attention_forward(&shape, in[0], in[1], in[2], p, out[3]);
+	attention_backward(&shape, in[0], in[1], in[2], p, in[3], out[0], out[1], out[2]);
+	hash_and_free(hash, p, kept);
+	for (int i = 0; i < 4; i++) {
+		hash_and_free(hash, out[i], ALL);
+		free(in[i]);
+	}
+	free(scratch);
+}
+
+static void check_optimizer(struct sha256 *hash)
+{
+	enum { ALL = 1000 };
+	struct adamw adamw = { .lr = 0.001f, .wd = 0.01f, .gradient_scale = 0.7f };
+	float *w = ordinary(ALL, 12), *m = mem_calloc(ALL, sizeof(float)), *v = mem_calloc(ALL, sizeof(float)),
+	      powers[2];
+
+	for (unsigned t = 1; t <= 3; t++) {
+		float *g = ordinary(ALL, 12 + t);
+
+		adamw_corrections(t, powers, &adamw);
+		adamw_apply(&adamw, g, ALL, w, m, v);
+		free(g);
+	}
+	hash_and_free(hash, w, ALL);
+	hash_and_free(hash, m, ALL);
+	hash_and_free(hash, v, ALL);
+}
+
+/* ---- Everything together ---- */
+
+static const struct train_config small = {
+	.model = { .d = WIDTH, .layers = 1, .heads = HEADS, .ff = HIDDEN, .ctx = TOKENS },
+	.batch = 3,
+	.iterations = 2,
+	.lr_ppm = 5000,
+	.wd_ppm = 10000,
+	.bench_rows = 2,
+	.mu_ppm = 900000,
+	.eta_ppm = 700000,
+	.gate_ppm = 2000000,
+};
+
+static void gather(enum noise_domain domain, size_t count, uint8_t *windows)
+{
+	uint8_t dataset[256];
+
+	for (size_t i = 0; i < sizeof dataset; i++)
+		dataset[i] = (uint8_t)(i * i);
+	noise_gather(key, domain, count, dataset, sizeof dataset, small.model.ctx, windows);
+}
+
+/* The state after a block of this one proof; takes the reference to its parent. */
+static struct state *update(struct step *step, struct state *parent, const uint8_t *delta, struct sha256 *hash)
+{
+	uint8_t *windows = mem_alloc((size_t)small.bench_rows * (small.model.ctx + 1)), value[8];
+	struct update_proof proof = { .delta = delta };
+	struct update_outcome outcome;
+
+	gather(NOISE_BENCHMARK, small.bench_rows, windows);
+	struct benchmark *benchmark = benchmark_new(step, parent, windows, key, NULL);
+	struct update_job job = {
+		.parent = parent,
+		.benchmark = benchmark,
+		.windows = windows,
+		.proofs = &proof,
+		.proof_count = 1,
+		.slots = 1,
+	};
+	struct state *next = update_execute(step, &job, &outcome);
+
+	write_le64(value, (uint64_t)outcome.slots[0].value);
+	sha256_update(hash, value, sizeof value);
+	hash_floats(hash, &outcome.loss_before, 1);
+	hash_floats(hash, &outcome.loss_after, 1);
+	sha256_update(hash, state_root(next), 32);
+	benchmark_unref(benchmark);
+	state_unref(parent);
+	free(windows);
+	return next;
+}
+
+/* A step of a small model of odd shape, and two blocks of it: in the second there is momentum. */
+static void check_step(enum engine engine, struct sha256 *hash)
+{
+	struct state *state = state_new_initial(&small.model, key);
+	struct step *step = step_new(&small, engine, 1);
+	uint8_t *windows = mem_alloc(step_windows_size(&small)), *delta = mem_alloc(step_delta_size(&small));
+	struct step_job job = { .state = state, .seed = key, .windows = windows };
+
+	gather(NOISE_WINDOW, (size_t)small.iterations * small.batch, windows);
+	if (step_execute(step, &job, delta) == STEP_OK) {
+		sha256_update(hash, delta, step_delta_size(&small));
+		for (int block = 0; block < 2; block++)
+			state = update(step, state, delta, hash);
+	}
+	state_unref(state);
+	step_free(step);
+	free(windows);
+	free(delta);
+}
+
+bool selftest_run(enum engine engine, struct errmsg *err)
+{
+	struct sha256 hash;
+	uint8_t digest[32];
+	char text[65];
+
+	if (!engine_usable(engine, err))
+		return false;
+	sha256_init(&hash);
+	for (uint32_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+		check_product(engine, i, &hash);
+	check_norm(&hash);
+	check_rotation(&hash);
+	check_gate(&hash);
+	check_losses(&hash);
+	check_attention(&hash);
+	check_optimizer(&hash);
+	check_step(engine, &hash);
+	sha256_final(&hash, digest);
+	hex_encode(text, digest, sizeof digest);
+	if (strcmp(text, expected_digest) != 0)
+		return errmsg_set(err,
+			"this build or machine computes other bits than it should: check digest %s, "
+			"expected %s",
+			text, expected_digest);
+	return true;
+}
+
+bool selftest_again(enum engine engine, struct errmsg *err)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static int64_t next; /* both guarded by lock */
+	static bool passed;
+	bool result;
+
+	pthread_mutex_lock(&lock);
+	if (clock_mono_ms() >= next) {
+		passed = selftest_run(engine, err);
+		next = clock_mono_ms() + SELFTEST_PAUSE_MS;
+	} else if (!passed) {
+		errmsg_set(err, "it failed its check a moment ago");
+	}
+	result = passed;
+	pthread_mutex_unlock(&lock);
+	return result;
+}
+
+/* ---- The choice of an engine ---- */
+
+/* Nanoseconds of a gradient of a small model, the better of two. */
+static int64_t time_gradient(enum engine engine)
+{
+	const struct model_config config = { .d = 128, .layers = 1, .heads = 4, .ff = 256, .ctx = 128 };
+	struct state *state = state_new_initial(&config, key);
+	struct model *model = model_new(&config, engine, NULL);
+	float *gradient = mem_align(model_count(&config) * sizeof(float)), loss;
+	uint8_t windows[4 * (128 + 1)] = { 0 };
+	int64_t best = INT64_MAX;
+
+	for (int round = 0; round < 2; round++) {
+		struct profile profile = { 0 };
+		int64_t sum = 0;
+
+		model_set_profile(model, &profile);
+		model_gradient(model, state_theta(state), windows, 4, (struct model_dither){ key, 0 }, NULL, gradient,
+			&loss);
+		for (int kind = 0; kind < PROFILE_KINDS; kind++)
+			sum += profile.nanoseconds[kind];
+		best = sum < best ? sum : best;
+	}
+	free(gradient);
+	model_free(model);
+	state_unref(state);
+	return best;
+}
+
+static bool choose_fastest(enum engine *engine, struct errmsg *err)
+{
+	static const enum engine candidates[] = { ENGINE_OPENBLAS, ENGINE_ONEDNN };
+	int64_t best = INT64_MAX;
+
+	for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
+		int64_t time = selftest_run(candidates[i], err) ? time_gradient(candidates[i]) : INT64_MAX;
+
+		if (time < best) {
+			best = time;
+			*engine = candidates[i];
+		}
+	}
+	return best < INT64_MAX;
+}
+
+bool selftest_choose(const char *name, enum engine *engine, struct errmsg *err)
+{
+	static const enum engine exact[] = { ENGINE_OPENBLAS, ENGINE_ONEDNN, ENGINE_REFERENCE };
+
+	if (strcmp(name, "auto") == 0)
+		return choose_fastest(engine, err);
+	for (size_t i = 0; i < sizeof exact / sizeof exact[0]; i++) {
+		if (strcmp(name, engine_name(exact[i])) == 0) {
+			*engine = exact[i];
+			return selftest_run(*engine, err);
+		}
+	}
+	return errmsg_set(err, "the engine is openblas, onednn, reference or auto, not %.40s", name);
+}

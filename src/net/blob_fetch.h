@@ -1,0 +1,22 @@
+/* Contributed data that the chain waits for: asked of the peer that brought the block or transaction, then of the
+ * others, first of those that answer, until the bytes are here (doc/protocol.md sections 12 and 17). One at a time; but
+ * when it has been silent for two seconds the next too, and when both are, a third in place of the first. */
+#ifndef ATELIER_NET_BLOB_FETCH_H
+#define ATELIER_NET_BLOB_FETCH_H
+
+#include "net/peer.h"
+
+struct blob_fetch;
+
+struct blob_fetch *blob_fetch_new(struct peers *peers);
+void blob_fetch_free(struct blob_fetch *blobs);
+
+void blob_fetch_peer_gone(struct blob_fetch *blobs, struct peer *peer);
+void blob_fetch_wanted(struct blob_fetch *blobs, const uint8_t root[32], uint64_t size, uint64_t source);
+/* The peer has sent what registers this blob, so it has the bytes: if they are missing still, it is asked next. */
+void blob_fetch_offered(struct blob_fetch *blobs, const struct peer *peer, const uint8_t root[32]);
+void blob_fetch_on_blob(struct blob_fetch *blobs, struct peer *peer, const uint8_t *payload, size_t size);
+void blob_fetch_on_notfound(struct blob_fetch *blobs, struct peer *peer, const uint8_t root[32]);
+void blob_fetch_work(struct blob_fetch *blobs, int64_t now);
+
+#endif

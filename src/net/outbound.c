@@ -1,0 +1,179 @@
+#include "net/outbound.h"
+
+#include <event2/dns.h>
+#include <event2/util.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+enum { FIRST_PAUSE_MS = 1000, LAST_PAUSE_MS = 60000, PUNISHED_PAUSE_MS = 600000 };
+
+void outbound_init(struct named *named, struct peers *peers, uint16_t default_port)
+{
+	*named = (struct named){ .peers = peers, .default_port = default_port };
+}
+
+/* A node whose name is being resolved is freed by the answer, which comes even when the resolver is freed. */
+void outbound_clear(struct named *named)
+{
+	while (named->first != NULL)
+		outbound_remove(named, named->first);
+	if (named->resolver != NULL)
+		evdns_base_free(named->resolver, 1);
+	named->resolver = NULL;
+}
+
+struct outbound_peer *outbound_find(const struct named *named, const char *name)
+{
+	for (struct outbound_peer *node = named->first; node; node = node->next)
+		if (!node->once && strcmp(node->name, name) == 0)
+			return node;
+	return NULL;
+}
+
+struct outbound_peer *outbound_add(struct named *named, const char *name, bool once)
+{
+	char host[HOST_TEXT];
+	uint16_t port;
+	struct outbound_peer *node;
+
+	if (!address_split(name, named->default_port, host, &port))
+		return NULL;
+	node = mem_calloc(1, sizeof *node);
+	snprintf(node->name, sizeof node->name, "%s", name);
+	node->once = once;
+	node->set = named;
+	node->pause = FIRST_PAUSE_MS;
+	node->next = named->first;
+	named->first = node;
+	peers_work(named->peers);
+	return node;
+}
+
+void outbound_remove(struct named *named, struct outbound_peer *node)
+{
+	struct outbound_peer **at = &named->first;
+
+	while (*at != node)
+		at = &(*at)->next;
+	*at = node->next;
+	if (node->resolving)
+		node->removed = true;
+	else
+		free(node);
+}
+
+/* No connection came of it, or it has ended. One that was to be tried once is forgotten. */
+static void try_later(struct outbound_peer *node)
+{
+	if (node->once) {
+		outbound_remove(node->set, node);
+		return;
+	}
+	node->not_before = clock_mono_ms() + node->pause;
+	node->pause = node->pause * 2 < LAST_PAUSE_MS ? node->pause * 2 : LAST_PAUSE_MS;
+}
+
+void outbound_peer_gone(struct named *named, const struct peer *peer)
+{
+	for (struct outbound_peer *node = named->first; node; node = node->next) {
+		if (node->peer != peer->id)
+			continue;
+		node->peer = 0;
+		if (peer->punished)
+			node->pause = PUNISHED_PAUSE_MS;
+		else if (peer->ready)
+			node->pause = FIRST_PAUSE_MS;
+		try_later(node);
+		return;
+	}
+}
+
+static void connect_to(struct outbound_peer *node, const struct address *address)
+{
+	struct named *named = node->set;
+	struct peer *peer = NULL;
+
+	if (named->may_connect(named->context, address))
+		peer = peer_new(named->peers, node->once ? PEER_ONETRY : PEER_MANUAL, address, node->name, -1);
+	if (peer != NULL)
+		node->peer = peer->id;
+	else
+		try_later(node);
+}
+
+/* A name may have several addresses, of which some do not work from here: each attempt takes the next. */
+static bool choose_address(const struct evutil_addrinfo *found, unsigned attempt, struct address *address)
+{
+	unsigned count = 0;
+
+	for (const struct evutil_addrinfo *at = found; at; at = at->ai_next)
+		count++;
+	for (unsigned skip = count ? attempt % count : 0; skip > 0; skip--)
+		found = found->ai_next;
+	return found != NULL && address_from_sockaddr(address, found->ai_addr);
+}
+
+static void on_resolved(int result, struct evutil_addrinfo *found, void *context)
+{
+	struct outbound_peer *node = context;
+	struct address address;
+	bool good = result == 0 && choose_address(found, node->attempt++, &address);
+	char host[HOST_TEXT];
+
+	if (found != NULL)
+		evutil_freeaddrinfo(found);
+	node->resolving = false;
+	if (node->removed) {
+		free(node);
+		return;
+	}
+	if (good) {
+		address_split(node->name, node->set->default_port, host, &address.port);
+		connect_to(node, &address);
+		return;
+	}
+	log_info("The name of node %s cannot be resolved: %s", node->name,
+		result ? evutil_gai_strerror(result) : "no address");
+	try_later(node);
+}
+
+static void resolve(struct outbound_peer *node)
+{
+	struct named *named = node->set;
+	struct evutil_addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+	char host[HOST_TEXT];
+	uint16_t port;
+
+	if (named->resolver == NULL)
+		named->resolver = evdns_base_new(named->peers->base,
+			EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+	if (named->resolver == NULL) {
+		log_warn("Names cannot be resolved: the system's resolver settings are not usable");
+		try_later(node);
+		return;
+	}
+	address_split(node->name, named->default_port, host, &port);
+	node->resolving = true;
+	/* It may answer before it returns, and the node may be gone then. */
+	evdns_getaddrinfo(named->resolver, host, NULL, &hints, on_resolved, node);
+}
+
+void outbound_tick(struct named *named, int64_t now)
+{
+	for (struct outbound_peer *node = named->first, *next; node; node = next) {
+		struct address address;
+
+		next = node->next;
+		if (node->peer || node->resolving || now < node->not_before)
+			continue;
+		if (address_parse(&address, node->name, named->default_port))
+			connect_to(node, &address);
+		else
+			resolve(node);
+	}
+}

@@ -1,0 +1,117 @@
+/* Messages between nodes: framing, and each payload's parse and write (doc/protocol.md section 17).
+ *
+ * Pure functions over bytes: no sockets, no clock, no state. What a payload means is said elsewhere (sync.h, relay.h);
+ * blocks and transactions are parsed by consensus/.
+ *
+ * A message is 24 bytes (magic 4, command 12 zero-padded, payload size u32, checksum 4) and its payload. A `read`
+ * function takes a whole payload, bounds every count by the bytes that are there before it takes memory, and returns
+ * false if the payload is not one of its kind, to its last byte (only `version` may be longer: later versions may add
+ * to it). What it filled on success is the caller's to clear; on failure there is nothing to clear. A `write` function
+ * appends the payload to a buffer. */
+#ifndef ATELIER_NET_WIRE_MESSAGE_H
+#define ATELIER_NET_WIRE_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "consensus/header.h"
+#include "consensus/spec.h"
+#include "util/buf.h"
+
+enum {
+	MESSAGE_HEADER_SIZE = 24,
+	MESSAGE_MAX = 1 << 25,         /* payload bytes, of any message */
+	MESSAGE_PROTOCOL = 1,          /* the version number we speak */
+	MESSAGE_MAX_INVENTORY = 50000, /* items of inv, getdata, notfound */
+	MESSAGE_MAX_HEADERS = 2000,
+	MESSAGE_MAX_LOCATOR = 101,
+	MESSAGE_MAX_AGENT = 256,
+};
+
+enum message_kind {
+	MESSAGE_VERSION,
+	MESSAGE_VERACK,
+	MESSAGE_PING,
+	MESSAGE_PONG,
+	MESSAGE_INV,
+	MESSAGE_GETDATA,
+	MESSAGE_NOTFOUND,
+	MESSAGE_GETHEADERS,
+	MESSAGE_HEADERS,
+	MESSAGE_SENDHEADERS,
+	MESSAGE_BLOCK,
+	MESSAGE_TX,
+	MESSAGE_PROOF,
+	MESSAGE_BLOB,
+	MESSAGE_UNKNOWN, /* a command of some later version: skipped */
+};
+
+struct message_header {
+	enum message_kind kind;
+	char command[13]; /* as sent; zero-terminated, printable */
+	uint32_t size;
+	uint8_t checksum[4];
+};
+
+/* NULL: a sound header. Else what is wrong with it, for the log: magic, command, size (the payload is longer than this
+ * kind may be: `limits` of message_limits_init). */
+struct message_limits {
+	uint8_t magic[4];
+	uint32_t size[MESSAGE_UNKNOWN + 1];
+};
+void message_limits_init(struct message_limits *limits, const struct spec *spec);
+const char *message_header_read(struct message_header *header, const uint8_t in[MESSAGE_HEADER_SIZE],
+	const struct message_limits *limits);
+bool message_checksum_ok(const struct message_header *header, const uint8_t *payload);
+void message_header_write(uint8_t out[MESSAGE_HEADER_SIZE], const uint8_t magic[4], enum message_kind kind,
+	const uint8_t *payload, size_t size);
+const char *message_command(enum message_kind kind); /* "" for UNKNOWN */
+
+/* Bitcoin's version message. The two addresses in it (26 bytes each) are written as zeros and not looked at. */
+struct message_version {
+	uint32_t version;
+	uint64_t services;
+	int64_t time;
+	uint64_t nonce;                    /* to notice a connection to oneself */
+	char agent[MESSAGE_MAX_AGENT + 1]; /* characters that are not printable ASCII are read as '?' */
+	uint32_t height;
+	bool relay; /* wants transactions; true where the message ends before it */
+};
+bool message_read_version(struct message_version *version, const void *data, size_t size);
+void message_write_version(struct buf *out, const struct message_version *version);
+
+/* ping and pong. */
+bool message_read_nonce(uint64_t *nonce, const void *data, size_t size);
+void message_write_nonce(struct buf *out, uint64_t nonce);
+
+/* inv, getdata, notfound. Types this version does not know are read as they are. */
+enum inventory_type { INVENTORY_TX = 1, INVENTORY_BLOCK = 2, INVENTORY_PROOF = 3, INVENTORY_BLOB = 4 };
+struct inventory_item {
+	uint32_t type; /* of enum inventory_type, if we know it */
+	uint8_t id[32];
+};
+bool message_read_inventory(struct inventory_item **items, size_t *count, const void *data, size_t size);
+void message_write_inventory(struct buf *out, const struct inventory_item *items, size_t count);
+
+/* getheaders: u32 version, the locator's ids from the tip back, and the id to stop at (zeros: none). */
+struct message_getheaders {
+	uint8_t ids[MESSAGE_MAX_LOCATOR][32];
+	size_t count;
+	uint8_t stop[32];
+};
+bool message_read_getheaders(struct message_getheaders *request, const void *data, size_t size);
+void message_write_getheaders(struct buf *out, const struct message_getheaders *request);
+
+bool message_read_headers(struct header **headers, size_t *count, const void *data, size_t size);
+void message_write_headers(struct buf *out, const struct header *headers, size_t count);
+
+/* proof: one header. */
+bool message_read_proof(struct header *header, const void *data, size_t size);
+void message_write_proof(struct buf *out, const struct header *header);
+
+/* blob: root and bytes; the bytes are borrowed from the payload. */
+bool message_read_blob(const uint8_t **root, const uint8_t **bytes, size_t *count, const void *data, size_t size);
+void message_write_blob(struct buf *out, const uint8_t root[32], const void *bytes, size_t count);
+
+#endif

@@ -1,0 +1,126 @@
+#include "operator/watch.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "ml/kernel/engine.h"
+#include "util/clock.h"
+#include "util/warning.h"
+
+enum { OFFSETS_MAX = 64, CLOCK_TOLERANCE = 600 };
+
+/* === The clock === */
+
+/* What the clocks of peers differ from ours. Whoever connects to us could say anything: only those we chose count. */
+struct offsets {
+	int64_t seconds[OFFSETS_MAX];
+	size_t count;
+};
+
+static void take_offset(void *context, const struct net_peer_info *info)
+{
+	struct offsets *offsets = context;
+	if (info->ready && !info->inbound && offsets->count < OFFSETS_MAX)
+		offsets->seconds[offsets->count++] = info->time_offset;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const int64_t *x = a, *y = b;
+	return (*x > *y) - (*x < *y);
+}
+
+static int64_t median_offset(const struct net *net, size_t *count)
+{
+	struct offsets offsets = { .count = 0 };
+	net_each_peer(net, take_offset, &offsets);
+	*count = offsets.count;
+	if (offsets.count == 0)
+		return 0;
+	qsort(offsets.seconds, offsets.count, sizeof *offsets.seconds, compare);
+	return offsets.seconds[offsets.count / 2];
+}
+
+static void look_at_clock(const struct watch *watch)
+{
+	const struct index_entry *tip = chain_tip(watch->chain);
+	uint32_t limit = spec_future_limit(chain_spec(watch->chain));
+	int64_t ahead = (int64_t)tip->header.time - clock_wall(), tolerance = limit / 2;
+	size_t count;
+	int64_t offset = median_offset(watch->net, &count);
+	if (tolerance > CLOCK_TOLERANCE)
+		tolerance = CLOCK_TOLERANCE;
+	if (ahead > limit || chain_clock_lag(watch->chain) > 0)
+		warning_set(WARNING_CLOCK,
+			"The tip's time is %" PRId64 " seconds ahead of this machine's clock: set the clock right",
+			ahead);
+	else if (offset > tolerance || offset < -tolerance)
+		warning_set(WARNING_CLOCK,
+			"This machine's clock is %" PRId64 " seconds %s those of %zu peer%s: set it right",
+			offset > 0 ? offset : -offset, offset > 0 ? "behind" : "ahead of", count,
+			count == 1 ? "" : "s");
+	else
+		warning_clear(WARNING_CLOCK);
+}
+
+/* === Peers === */
+
+static size_t connections(const struct watch *watch)
+{
+	struct net_counts counts;
+	net_counts(watch->net, &counts);
+	return counts.inbound + counts.outbound;
+}
+
+static void look_at_peers(struct watch *watch)
+{
+	int64_t now = clock_mono_ms();
+	if (!watch->wants_peers || connections(watch) > 0) {
+		watch->alone_since = 0;
+		warning_clear(WARNING_ISOLATED);
+		return;
+	}
+	if (watch->alone_since == 0)
+		watch->alone_since = now;
+	if (now - watch->alone_since >= ISOLATED_MS)
+		warning_set(WARNING_ISOLATED,
+			"This node has no connection to another node: it learns of no new block%s",
+			net_active(watch->net) ? "" : " (the network is switched off)");
+}
+
+/* === Mining === */
+
+/* Why a miner had better wait, or NULL. */
+static const char *mining_obstacle(const struct watch *watch)
+{
+	struct chain_activity activity;
+	if (engine_trust() != ENGINE_TRUSTED)
+		return "this machine computes wrongly";
+	if (chain_clock_lag(watch->chain) > 0)
+		return "the chain's time is ahead of this machine's clock";
+	if (!chain_spec(watch->chain)->is_public || watch->mine_alone)
+		return NULL;
+	if (connections(watch) == 0)
+		return "no connection to another node";
+	chain_activity(watch->chain, &activity);
+	return activity.initial_download ? "the chain is being fetched" : NULL;
+}
+
+static void look_at_mining(const struct watch *watch)
+{
+	const char *obstacle = mining_obstacle(watch);
+	struct miner_stats stats;
+	miner_pause(watch->miner, obstacle);
+	miner_stats(watch->miner, &stats);
+	if (stats.mining && obstacle != NULL)
+		warning_set(WARNING_MINING, "Mining pauses: %s", obstacle);
+	else
+		warning_clear(WARNING_MINING);
+}
+
+void watch_look(struct watch *watch)
+{
+	look_at_clock(watch);
+	look_at_peers(watch);
+	look_at_mining(watch);
+}

@@ -1,0 +1,30 @@
+/* The watch: once a second it looks how the node stands, and keeps the warnings that depend on it (util/warning.h).
+ *
+ *   clock      the tip's time is further ahead of this machine's clock than a new block's may be; or the clocks of the
+ *              peers this node chose say another time
+ *   isolated   no connection to another node, for ISOLATED_MS, where there should be one
+ *   mining     mining was asked for, and pauses
+ *
+ * It also tells the miner when to pause. */
+#ifndef ATELIER_OPERATOR_WATCH_H
+#define ATELIER_OPERATOR_WATCH_H
+
+#include "chain/chain.h"
+#include "net/net.h"
+#include "work/miner.h"
+
+enum { ISOLATED_MS = 10000 };
+
+/* Borrowed parts, and since when there is no peer (clock_mono_ms; 0: there is one). */
+struct watch {
+	struct chain *chain;
+	const struct net *net;
+	struct miner *miner;
+	bool mine_alone;  /* -minealone */
+	bool wants_peers; /* a public chain, or nodes were named */
+	int64_t alone_since;
+};
+
+void watch_look(struct watch *watch);
+
+#endif

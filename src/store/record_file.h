@@ -1,0 +1,71 @@
+/* Flat files of records: blocks/blk00000.dat, blk00001.dat, ... and rev00000.dat, ... beside them.
+ * One that is missing leaves a gap: the others keep their numbers, and what is appended goes to the last.
+ *
+ * A record is  magic 4 | u8 kind | u64 payload size | first 8 bytes of H(kind | size | payload) | payload.
+ * The magic is the chain's (spec.magic). A file that reaches 128 MiB is left alone and the next one begun. Records are
+ * only ever appended; whoever names one in the index has its bytes on disk, because an append returns after fsync. What
+ * a crash leaves behind the last whole record is skipped: appends go behind it, and a scan looks for the next magic.
+ *
+ * A block is stored when it arrives, without bodies (RECORD_BLOCK: doc/protocol.md section 8 with b = 0). Its bodies
+ * become known when its proofs have been executed and make a record of their own (RECORD_BODIES: block id 32, then the
+ * bodies). RECORD_UNDO, in the rev files: what disconnecting the block brings back (chain/connect.h).
+ *
+ * Appends and scans belong to one thread; record_file_read may be called from any. */
+#ifndef ATELIER_STORE_RECORD_FILE_H
+#define ATELIER_STORE_RECORD_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/buf.h"
+#include "util/error.h"
+
+enum record_kind { RECORD_BLOCK = 1, RECORD_BODIES = 2, RECORD_UNDO = 3 };
+
+enum { RECORD_BLOCK_HEADER = 212 }; /* bytes that a block's payload begins with; their double hash is its id */
+
+/* Where a record's payload lies. size 0: no record. */
+struct file_position {
+	uint32_t file;
+	uint64_t offset, size;
+};
+
+struct record_file;
+
+/* `name` is "blk" or "rev". The folder must exist. */
+struct record_file *record_file_open(const char *folder, const char *name, const uint8_t magic[4]);
+void record_file_close(struct record_file *files);
+/* Whether there is no file. */
+bool record_file_is_empty(const struct record_file *files);
+
+/* Appends a payload given in `count` parts and syncs it. After a failure (disk full) the file is as it was. */
+struct file_part {
+	const void *data;
+	size_t size;
+};
+bool record_file_append(struct record_file *files, enum record_kind kind, const struct file_part *parts, size_t count,
+	struct file_position *position, struct errmsg *err);
+
+/* Appends the payload to out. False if the record is not there whole, is of another kind, or (unless it is
+ * RECORD_BODIES, whose hashes the headers hold) its checksum differs; the message names file and offset. */
+bool record_file_read(const struct record_file *files, enum record_kind kind, const struct file_position *position,
+	struct buf *out, struct errmsg *err);
+
+/* Whether the record ends within its file. */
+bool record_file_holds(const struct record_file *files, const struct file_position *position);
+
+/* Path of a file, the caller's. */
+char *record_file_path(const struct record_file *files, uint32_t file);
+
+/* Calls fn for every sound record in order that lies behind `after` (size 0: for all), until it returns false. done and
+ * total (bytes) tell how far. */
+typedef bool record_file_visit(void *context, enum record_kind kind, const struct file_position *position,
+	const uint8_t *payload, uint64_t done, uint64_t total);
+bool record_file_scan(struct record_file *files, const struct file_position *after, record_file_visit *fn,
+	void *context, struct errmsg *err);
+
+/* The next offset at or after `from` where the magic stands in an open file, or its size. */
+uint64_t record_file_find_magic(int fd, const uint8_t magic[4], uint64_t from, uint64_t size, const char *path);
+
+#endif

@@ -1,0 +1,74 @@
+#include "work/attempt.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "consensus/target.h"
+#include "crypto/hash.h"
+#include "util/mem.h"
+#include "work/loop.h"
+
+void attempt_init(struct attempt *attempt, const struct spec *spec)
+{
+	memset(attempt, 0, sizeof *attempt);
+	attempt->spec = spec;
+}
+
+void attempt_reset(struct attempt *attempt)
+{
+	if (attempt->block != NULL)
+		block_free(attempt->block);
+	state_unref(attempt->state);
+	free(attempt->windows);
+	free(attempt->body);
+	attempt->block = NULL;
+	attempt->state = NULL;
+	attempt->windows = NULL;
+	attempt->body = NULL;
+	atomic_store(&attempt->cancel, false);
+}
+
+void attempt_clear(struct attempt *attempt)
+{
+	attempt_reset(attempt);
+	if (attempt->step != NULL)
+		step_free(attempt->step);
+	attempt->step = NULL;
+}
+
+void attempt_run(struct attempt *attempt)
+{
+	loop_give_way();
+	enum engine engine = engine_selected();
+	if (attempt->step == NULL || attempt->engine != engine) {
+		step_free(attempt->step);
+		attempt->step = step_new(&attempt->spec->train, engine, 1);
+		attempt->engine = engine;
+	}
+	struct header *header = &attempt->block->header;
+	uint8_t seed[32];
+	header_seed(header, seed);
+	size_t size = block_body_size(attempt->spec);
+	attempt->body = mem_alloc(size);
+	struct step_job job = {
+		.state = attempt->state,
+		.seed = seed,
+		.windows = attempt->windows,
+		.cancel = &attempt->cancel,
+	};
+	attempt->result = step_execute(attempt->step, &job, attempt->body);
+	if (attempt->result == STEP_OK)
+		sha256(header->digest, attempt->body, size);
+}
+
+enum attempt_worth attempt_worth(const struct spec *spec, const struct header *header)
+{
+	struct u256 target;
+	uint8_t ticket[32];
+	if (!target_from_compact(header->bits, &target))
+		return ATTEMPT_NOTHING;
+	header_ticket(header, ticket);
+	if (target_met(ticket, target))
+		return ATTEMPT_BLOCK;
+	return target_met(ticket, target_share(target, spec->k)) ? ATTEMPT_SHARE : ATTEMPT_NOTHING;
+}

@@ -1,0 +1,18 @@
+/* `atelierd -importmodel=WEIGHTS -chainspec=SPEC`: a chain that begins with a model there is already.
+ *
+ * WEIGHTS is a file that ml/files/tensorfile.h reads, or a folder with a model.safetensors; a config.json beside
+ * safetensors tells what those do not. SPEC is completed, or written if there is none: the sizes of the model, the name
+ * of the file with the initial state, and its model_root. That file is written beside SPEC, with SPEC's name and
+ * ".safetensors"; all of the model in F32, whatever WEIGHTS was. Nothing is written unless a node could start with it.
+ */
+#ifndef ATELIER_WORK_IMPORT_H
+#define ATELIER_WORK_IMPORT_H
+
+#include <jansson.h>
+
+#include "util/error.h"
+
+/* What was made, as a new JSON object; NULL with the reason. Progress goes to the log. */
+json_t *import_model(const char *weights_path, const char *spec_path, struct errmsg *err);
+
+#endif

@@ -1,0 +1,388 @@
+/* Contributions and their blobs, the pool of loose proofs, and proofs that are false. */
+#include "chain/chain_helper.h"
+#include "chain/internal.h"
+#include "consensus/contribution.h"
+#include "consensus/window.h"
+#include "util/mem.h"
+
+enum { BLOB_SIZE = 2000 };
+
+static struct tx *contribute(struct helper *h, uint32_t height, unsigned number, uint8_t *data, uint8_t root[32])
+{
+	struct outpoint outpoint;
+	int64_t amount = helper_coinbase(h, height, &outpoint);
+
+	helper_bytes(data, BLOB_SIZE, number);
+	blob_root(data, BLOB_SIZE, root);
+	return helper_spend(h, &outpoint, amount, 10000, data, BLOB_SIZE);
+}
+
+static const struct source stranger = { .peer = 4, .group = { 4 } };
+
+/* The transaction waits for its bytes; so does, on another node, the block that holds it. */
+static void test_blob_missing(void **unused)
+{
+	uint8_t data[BLOB_SIZE], root[32], wrong[32];
+	struct helper a, b;
+	struct reject reject;
+	struct buf read;
+	size_t number;
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 4);
+	helper_feed(&b, &a, 1, 4);
+	helper_settle(&b);
+	helper_forget(&a);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), &stranger, &reject), CHAIN_ORPHAN);
+	assert_string_equal(reject.reason, "missing-blob");
+	assert_int_equal(a.blobs_wanted, 1);
+	assert_memory_equal(a.wanted, root, 32);
+	assert_int_equal(chain_mempool_count(a.chain), 0);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), &stranger, &reject), CHAIN_KNOWN);
+	/* Bytes that nobody asked for, and bytes of another root. */
+	blob_root(data, BLOB_SIZE - 1, wrong);
+	assert_int_equal(chain_add_blob(a.chain, wrong, data, BLOB_SIZE - 1, false, &reject), CHAIN_ORPHAN);
+	assert_int_equal(chain_add_blob(a.chain, wrong, data, BLOB_SIZE, true, &reject), CHAIN_REJECTED);
+	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE - 1, false, &reject), CHAIN_REJECTED);
+	assert_string_equal(reject.reason, "bad-blob-root");
+	data[7] ^= 1;
+	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, false, &reject), CHAIN_REJECTED);
+	assert_string_equal(reject.reason, "bad-blob-root");
+	data[7] ^= 1;
+	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, false, &reject), CHAIN_NEW);
+	assert_int_equal(a.txs_added, 1);
+	assert_int_equal(chain_mempool_count(a.chain), 1);
+	helper_mine(&a, 1);
+	assert_non_null(registry_find(chain_registry(a.chain), root, &number));
+
+	helper_forget(&b);
+	helper_feed(&b, &a, 5, 5);
+	helper_settle(&b);
+	assert_int_equal(chain_tip(b.chain)->height, 4);
+	assert_int_equal(b.blobs_wanted, 1);
+	assert_memory_equal(b.wanted, root, 32);
+	/* It still waits after a restart, and says so to who subscribes then, but not to who has left. */
+	helper_forget(&b);
+	helper_close(&b);
+	helper_open(&b);
+	helper_settle(&b);
+	assert_int_equal(chain_tip(b.chain)->height, 4);
+	assert_int_equal(b.blobs_wanted, 1);
+	chain_unsubscribe(b.chain, &b);
+	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, false, &reject), CHAIN_NEW);
+	helper_settle(&b);
+	assert_int_equal(chain_tip(b.chain)->height, 5);
+	buf_init(&read);
+	assert_true(chain_read_blob(b.chain, root, &read, NULL));
+	assert_int_equal(read.size, BLOB_SIZE);
+	assert_memory_equal(read.data, data, BLOB_SIZE);
+	buf_clear(&read);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
+/* A blob's file that is taken away under the running node is asked for as soon as a step needs it. */
+static void test_blob_taken_away(void **unused)
+{
+	uint8_t data[BLOB_SIZE], root[32];
+	struct helper a, b;
+	struct reject reject;
+	const struct index_entry *tip;
+	bool trained = false;
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 4);
+	tx_free(contribute(&a, 1, 5, data, root));
+	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), NULL, &reject), CHAIN_NEW);
+	helper_mine(&a, 1);
+	helper_feed(&b, &a, 1, 5);
+	helper_settle(&b);
+	helper_remove(&b, "blobs/*");
+	helper_forget(&b);
+	while (!trained) {
+		helper_mine(&a, 1);
+		tip = chain_tip(a.chain);
+		for (uint32_t slot = 0; slot < a.spec->slots; slot++)
+			trained = trained ||
+				(tip->outcome.dataset[slot] == 1 && tip->outcome.outcome.slot[slot].count > 0);
+		helper_feed(&b, &a, tip->height, tip->height);
+		helper_settle(&b);
+	}
+	assert_int_equal(b.blobs_wanted, 1);
+	assert_memory_equal(b.wanted, root, 32);
+	assert_int_equal(chain_tip(b.chain)->height + 1, tip->height);
+	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, false, &reject), CHAIN_NEW);
+	helper_settle(&b);
+	assert_memory_equal(chain_tip(b.chain)->id, tip->id, 32);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
+/* A block whose own proof is made up costs one step: nobody is asked for the blobs it registers, which may
+ * not exist. */
+static void test_false_registration(void **unused)
+{
+	uint8_t data[BLOB_SIZE], root[32], ticket[32];
+	struct helper a, b;
+	struct reject reject;
+	struct block *block;
+	struct u256 target;
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 4);
+	helper_feed(&b, &a, 1, 4);
+	helper_settle(&b);
+	tx_free(contribute(&a, 1, 5, data, root));
+	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), NULL, &reject), CHAIN_NEW);
+	block = chain_template(a.chain, a.key);
+	assert_int_equal(block->tx_count, 2);
+	assert_true(target_from_compact(block->header.bits, &target));
+	do {
+		block->header.digest[0]++;
+		header_ticket(&block->header, ticket);
+	} while (!target_met(ticket, target));
+	helper_forget(&b);
+	assert_int_equal(chain_add_block(b.chain, block, helper_source(7), &reject), CHAIN_NEW);
+	helper_settle(&b);
+	assert_int_equal(b.refused, 1);
+	assert_string_equal(b.reason, "bad-proof-digest");
+	assert_int_equal(b.blobs_wanted, 0);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
+/* Datasets are drawn, steps train on them, their owner is paid, and a node that replays agrees; and on the way back
+ * over the registration the registry forgets it. */
+static void test_dataset_lives(void **unused)
+{
+	uint8_t data[BLOB_SIZE], root[32], tip[32];
+	struct helper a, b, c;
+	struct reject reject;
+	struct errmsg err;
+	struct buf bytes;
+	size_t number;
+	bool drawn = false;
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 4);
+	tx_free(contribute(&a, 1, 5, data, root));
+	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), NULL, &reject), CHAIN_NEW);
+	for (int i = 0; i < 12; i++) {
+		helper_mine_loose(&a);
+		helper_mine(&a, 1);
+		for (uint32_t slot = 0; slot < a.spec->slots; slot++)
+			drawn = drawn || chain_tip(a.chain)->outcome.dataset[slot] == 1;
+	}
+	assert_true(drawn);
+	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
+	helper_feed(&b, &a, 1, chain_tip(a.chain)->height);
+	helper_settle(&b);
+	assert_memory_equal(chain_tip(b.chain)->id, chain_tip(a.chain)->id, 32);
+	/* The same root again is refused, in the mempool and in a block. */
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 2, 5, data, root), NULL, &reject), CHAIN_REJECTED);
+	assert_string_equal(reject.reason, "bad-contrib-duplicate");
+	assert_true(chain_invalidate(b.chain, chain_at(b.chain, 5), &err));
+	assert_null(registry_find(chain_registry(b.chain), root, &number));
+	/* On a branch that leaves before the registration nobody draws the dataset: a node on the other side knows. */
+	memcpy(tip, chain_tip(a.chain)->id, 32);
+	helper_start(&c);
+	helper_key(&c, 0x55);
+	helper_feed(&c, &a, 1, 4);
+	helper_settle(&c);
+	helper_mine(&c, 13);
+	helper_forget(&a);
+	helper_feed(&a, &c, 5, 17);
+	helper_settle(&a);
+	assert_int_equal(a.refused, 0);
+	assert_memory_equal(chain_tip(a.chain)->id, chain_tip(c.chain)->id, 32);
+	assert_null(registry_find(chain_registry(a.chain), root, &number));
+	assert_true(chain_invalidate(a.chain, chain_at(a.chain, 5), &err));
+	assert_memory_equal(chain_tip(a.chain)->id, tip, 32);
+	helper_stop(&c);
+	assert_true(chain_reconsider(b.chain, chain_find(b.chain, chain_tip(a.chain)->id), &err));
+	helper_settle(&b);
+	assert_memory_equal(chain_tip(b.chain)->id, chain_tip(a.chain)->id, 32);
+	/* A blob that rots on disk is found out, asked for, and replaced. */
+	helper_close(&b);
+	helper_flip(&b, "blobs/*", 100);
+	helper_open(&b);
+	buf_init(&bytes);
+	assert_false(chain_read_blob(b.chain, root, &bytes, &err));
+	buf_clear(&bytes);
+	assert_false(chain_has_blob(b.chain, root));
+	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, false, &reject), CHAIN_NEW);
+	assert_true(chain_has_blob(b.chain, root));
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
+/* The header of a loose proof for a's tip that is right, or (false) whose digest is made up. */
+static struct header loose_header(struct helper *h, bool right)
+{
+	struct block *block = chain_template(h->chain, h->key);
+	struct header header;
+	struct u256 target;
+	uint8_t ticket[32];
+
+	if (right) {
+		free(helper_solve(h, block, true));
+	} else {
+		assert_true(target_from_compact(block->header.bits, &target));
+		do {
+			block->header.digest[0]++;
+			header_ticket(&block->header, ticket);
+		} while (target_met(ticket, target));
+	}
+	header = block->header;
+	block_free(block);
+	return header;
+}
+
+static void test_loose_proofs(void **unused)
+{
+	struct header right, wrong, late;
+	struct helper a, b;
+	struct reject reject;
+	uint8_t id[32];
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 1);
+	late = loose_header(&a, true);
+	helper_feed(&b, &a, 1, 1);
+	helper_settle(&b);
+	helper_key(&a, 0x22);
+	right = loose_header(&a, true);
+	helper_key(&a, 0x33);
+	wrong = loose_header(&a, false);
+	assert_int_equal(chain_add_loose(b.chain, &right, helper_source(1), &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_loose(b.chain, &right, helper_source(1), &reject), CHAIN_KNOWN);
+	assert_int_equal(chain_add_loose(b.chain, &wrong, helper_source(2), &reject), CHAIN_NEW);
+	helper_settle(&b);
+	assert_int_equal(b.proofs_right, 1);
+	assert_int_equal(b.proofs_wrong, 1);
+	assert_string_equal(b.reason, "bad-proof-digest");
+	assert_int_equal(chain_loose_count(b.chain), 1);
+	/* Its verdict is remembered. */
+	assert_int_equal(chain_add_loose(b.chain, &wrong, helper_source(2), &reject), CHAIN_REJECTED);
+	assert_string_equal(reject.reason, "bad-proof-digest");
+	wrong = right;
+	wrong.digest[4] ^= 1;
+	assert_int_equal(chain_add_loose(b.chain, &wrong, helper_source(2), &reject), CHAIN_REJECTED);
+	header_id(&right, id);
+	assert_true(chain_loose_known(b.chain, id));
+	/* The next block pays it, and its body need not be computed again. */
+	helper_mine(&b, 1);
+	assert_int_equal(chain_tip(b.chain)->loose_count, 1);
+	assert_int_equal(chain_loose_count(b.chain), 0);
+	assert_int_equal(chain_add_loose(b.chain, &late, helper_source(1), &reject), CHAIN_ORPHAN);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
+/* A block whose own proof, or one of whose loose proofs, is made up. */
+static void test_false_blocks(void **unused)
+{
+	struct helper a, b;
+	struct reject reject;
+	struct header wrong;
+	struct block *block;
+	struct u256 target;
+	uint8_t ticket[32];
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	block = chain_template(a.chain, a.key);
+	assert_true(target_from_compact(block->header.bits, &target));
+	do {
+		block->header.digest[0]++;
+		header_ticket(&block->header, ticket);
+	} while (!target_met(ticket, target));
+	assert_int_equal(chain_add_block(b.chain, block, helper_source(9), &reject), CHAIN_NEW);
+	helper_settle(&b);
+	assert_int_equal(b.refused, 1);
+	assert_int_equal(b.proven, 0);
+	assert_string_equal(b.reason, "bad-proof-digest");
+	assert_int_equal(chain_tip(b.chain)->height, 0);
+
+	/* A miner who put a made-up proof into his own pool. */
+	helper_forget(&b);
+	helper_key(&a, 0x44);
+	wrong = loose_header(&a, false);
+	assert_true(loose_pool_put(a.chain->loose, &wrong));
+	block = chain_template(a.chain, a.key);
+	assert_int_equal(block->loose_count, 1);
+	free(helper_solve(&a, block, false));
+	assert_int_equal(chain_add_block(b.chain, block, helper_source(9), &reject), CHAIN_NEW);
+	helper_settle(&b);
+	assert_int_equal(b.proven, 1);
+	assert_int_equal(b.refused, 1);
+	assert_string_equal(b.reason, "bad-proof-digest");
+	helper_mine(&b, 1);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
+/* What an auditor recomputes from disk is what was accepted. */
+static void test_audit(void **unused)
+{
+	struct verify_job *job;
+	struct verdict verdict;
+	struct state *parent;
+	struct errmsg err;
+	struct helper h;
+
+	(void)unused;
+	helper_start(&h);
+	helper_mine(&h, 2);
+	helper_mine_loose(&h);
+	helper_mine(&h, 3);
+	for (uint32_t height = 1; height <= 5; height++) {
+		const struct index_entry *entry = chain_at(h.chain, height);
+
+		parent = chain_state_at(h.chain, entry->parent, NULL, NULL);
+		assert_non_null(parent);
+		job = chain_audit_job(h.chain, entry, parent, &err);
+		assert_non_null(job);
+		assert_int_equal(job->proof_count, 1 + entry->loose_count);
+		assert_null(job->proofs[0].delta);
+		verify_run(job, &verdict);
+		assert_true(verdict.valid);
+		assert_memory_equal(state_root(verdict.state), entry->model_root_after, 32);
+		assert_int_equal(verdict.outcome.slot[0].value, entry->outcome.outcome.slot[0].value);
+		state_unref(verdict.state);
+		state_unref(parent);
+		verify_job_clear(job);
+		free(job);
+	}
+	helper_stop(&h);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_blob_missing),
+		cmocka_unit_test(test_blob_taken_away),
+		cmocka_unit_test(test_false_registration),
+		cmocka_unit_test(test_dataset_lives),
+		cmocka_unit_test(test_loose_proofs),
+		cmocka_unit_test(test_false_blocks),
+		cmocka_unit_test(test_audit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,369 @@
+/* What the mempool takes, keeps, drops and hands to a template. */
+#include "chain/chain_helper.h"
+#include "chain/mempool/mempool.h"
+#include "consensus/contribution.h"
+
+/* A chain whose first `count` coinbases can be spent. */
+static void start(struct helper *h, size_t count)
+{
+	helper_start(h);
+	helper_mine(h, count + 2);
+}
+
+static struct tx *spend_coinbase(struct helper *h, uint32_t height, int64_t fee)
+{
+	struct outpoint outpoint;
+	int64_t amount = helper_coinbase(h, height, &outpoint);
+
+	return helper_spend(h, &outpoint, amount, fee, NULL, 0);
+}
+
+/* Spends the first output of a transaction; the parent is borrowed. */
+static struct tx *spend_tx(struct helper *h, const struct tx *parent, int64_t fee)
+{
+	struct outpoint outpoint = { .index = 0 };
+
+	tx_txid(parent, outpoint.txid);
+	return helper_spend(h, &outpoint, parent->outputs[0].amount, fee, NULL, 0);
+}
+
+static void expect_from(struct helper *h, uint8_t number, struct tx *tx, enum chain_result result, const char *reason)
+{
+	const struct source source = { .peer = number, .group = { number } };
+	struct reject reject = { .reason = "" };
+
+	assert_int_equal(chain_add_tx(h->chain, tx, &source, &reject), result);
+	assert_string_equal(reject.reason, reason);
+}
+
+static void expect(struct helper *h, struct tx *tx, enum chain_result result, const char *reason)
+{
+	expect_from(h, 1, tx, result, reason);
+}
+
+static void test_rules(void **unused)
+{
+	struct outpoint outpoint;
+	struct helper h;
+	struct tx *tx;
+	int64_t amount;
+
+	(void)unused;
+	start(&h, 3);
+	amount = helper_coinbase(&h, 1, &outpoint);
+	expect(&h, spend_coinbase(&h, 1, 10), CHAIN_REJECTED, "min relay fee not met");
+	expect(&h, spend_coinbase(&h, 4, 1000), CHAIN_REJECTED, "bad-txns-premature-spend-of-coinbase");
+	expect(&h, spend_coinbase(&h, 1, -1), CHAIN_REJECTED, "bad-txns-in-belowout");
+	expect(&h, spend_coinbase(&h, 1, amount - 100), CHAIN_REJECTED, "dust");
+
+	tx = spend_coinbase(&h, 1, 1000);
+	tx->inputs[0].witness[0].data[0] ^= 1;
+	expect(&h, tx, CHAIN_REJECTED, "bad-txns-signature");
+
+	tx = spend_coinbase(&h, 1, 1000);
+	tx->version = 3;
+	helper_sign(&h, tx, amount);
+	expect(&h, tx, CHAIN_REJECTED, "version");
+
+	tx = spend_coinbase(&h, 1, 1000);
+	tx->locktime = chain_tip(h.chain)->height + 1;
+	tx->inputs[0].sequence = 0;
+	helper_sign(&h, tx, amount);
+	expect(&h, tx, CHAIN_REJECTED, "non-final");
+
+	tx = spend_coinbase(&h, 1, 1000);
+	tx->inputs[0].sequence = 100;
+	helper_sign(&h, tx, amount);
+	expect(&h, tx, CHAIN_REJECTED, "non-BIP68-final");
+
+	outpoint.txid[0] ^= 1;
+	expect(&h, helper_spend(&h, &outpoint, amount, 1000, NULL, 0), CHAIN_ORPHAN, "bad-txns-inputs-missingorspent");
+
+	expect(&h, spend_coinbase(&h, 1, 1000), CHAIN_NEW, "");
+	expect(&h, spend_coinbase(&h, 1, 1000), CHAIN_KNOWN, "");
+	expect(&h, spend_coinbase(&h, 1, 5000), CHAIN_REJECTED, "txn-mempool-conflict");
+	assert_int_equal(h.txs_added, 1);
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	helper_mine(&h, 1);
+	assert_int_equal(chain_mempool_count(h.chain), 0);
+	assert_int_equal(chain_tip(h.chain)->tx_count, 2);
+	helper_stop(&h);
+}
+
+static void test_long_chains(void **unused)
+{
+	struct tx *tx, *next;
+	struct helper h;
+
+	(void)unused;
+	start(&h, 1);
+	tx = spend_coinbase(&h, 1, 1000);
+	for (int i = 0; i < MEMPOOL_ANCESTORS; i++) {
+		next = spend_tx(&h, tx, 1000);
+		expect(&h, tx, CHAIN_NEW, "");
+		tx = next;
+	}
+	expect(&h, tx, CHAIN_REJECTED, "too-long-mempool-chain");
+	/* All of the chain goes into one block, parents first. */
+	helper_mine(&h, 1);
+	assert_int_equal(chain_tip(h.chain)->tx_count, 1 + MEMPOOL_ANCESTORS);
+	assert_int_equal(chain_mempool_count(h.chain), 0);
+	helper_stop(&h);
+}
+
+/* Two chains, neither too long, whose common child would have too many ancestors. */
+static void test_two_chains(void **unused)
+{
+	struct tx *ends[2], *both;
+	struct helper h;
+	uint8_t txid[32];
+
+	(void)unused;
+	start(&h, 2);
+	for (int side = 0; side < 2; side++) {
+		struct tx *tx = spend_coinbase(&h, 1 + (uint32_t)side, 1000);
+
+		for (int i = 1; i < 13; i++) {
+			struct tx *next = spend_tx(&h, tx, 1000);
+
+			expect(&h, tx, CHAIN_NEW, "");
+			tx = next;
+		}
+		ends[side] = tx_copy(tx);
+		expect(&h, tx, CHAIN_NEW, "");
+	}
+	assert_int_equal(ends[0]->outputs[0].amount, ends[1]->outputs[0].amount);
+	both = spend_tx(&h, ends[0], 1000);
+	tx_txid(ends[1], txid);
+	struct outpoint other = { .index = 0 };
+
+	memcpy(other.txid, txid, 32);
+	tx_add_input(both, &other, 0xffffffff);
+	helper_sign(&h, both, ends[0]->outputs[0].amount);
+	expect(&h, both, CHAIN_REJECTED, "too-long-mempool-chain");
+	tx_free(ends[0]);
+	tx_free(ends[1]);
+	helper_stop(&h);
+}
+
+/* A grandchild that pays well brings its poor ancestors in front of one that pays better alone. */
+static void test_selection(void **unused)
+{
+	struct tx *poor, *between, *child, *middle;
+	struct block *block;
+	struct helper h;
+	uint8_t ids[4][32], id[32];
+
+	(void)unused;
+	start(&h, 2);
+	poor = spend_coinbase(&h, 1, 200);
+	between = spend_tx(&h, poor, 200);
+	child = spend_tx(&h, between, 20000);
+	middle = spend_coinbase(&h, 2, 2000);
+	tx_txid(poor, ids[0]);
+	tx_txid(between, ids[1]);
+	tx_txid(child, ids[2]);
+	tx_txid(middle, ids[3]);
+	expect(&h, middle, CHAIN_NEW, "");
+	expect(&h, poor, CHAIN_NEW, "");
+	expect(&h, between, CHAIN_NEW, "");
+	expect(&h, child, CHAIN_NEW, "");
+	block = chain_template(h.chain, h.key);
+	assert_int_equal(block->tx_count, 5);
+	for (size_t i = 0; i < 4; i++) {
+		tx_txid(block->txs[i + 1], id);
+		assert_memory_equal(id, ids[i], 32);
+	}
+	/* Its fees are the miner's. */
+	assert_int_equal(block->txs[0]->outputs[0].amount - 22400, h.spec->subsidy * 7 / 10 / h.spec->k);
+	block_free(block);
+	helper_stop(&h);
+}
+
+static void test_block_conflict(void **unused)
+{
+	struct helper a, b;
+
+	(void)unused;
+	start(&a, 1);
+	helper_start(&b);
+	helper_feed(&b, &a, 1, 3);
+	helper_settle(&b);
+	expect(&a, spend_coinbase(&a, 1, 1000), CHAIN_NEW, "");
+	struct tx *other = spend_coinbase(&b, 1, 2000), *child = spend_tx(&b, other, 2000);
+
+	expect(&b, other, CHAIN_NEW, "");
+	expect(&b, child, CHAIN_NEW, "");
+	helper_mine(&a, 1);
+	helper_feed(&b, &a, 4, 4);
+	helper_settle(&b);
+	assert_int_equal(chain_mempool_count(b.chain), 0);
+	assert_int_equal(b.txs_removed, 2);
+	assert_string_equal(b.reason, "conflict");
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
+/* A full pool keeps what pays best. */
+static void test_full(void **unused)
+{
+	struct helper h;
+	struct reject reject;
+	uint8_t best[32];
+	struct tx *tx;
+
+	(void)unused;
+	helper_start(&h);
+	helper_mine(&h, 14);
+	helper_close(&h);
+	h.mempool_bytes = 1000; /* a spend has about 111 */
+	helper_open(&h);
+	tx = spend_coinbase(&h, 1, 50000);
+	tx_txid(tx, best);
+	expect(&h, tx, CHAIN_NEW, "");
+	for (uint32_t height = 2; height <= 9; height++)
+		expect(&h, spend_coinbase(&h, height, 1000 * height), CHAIN_NEW, "");
+	/* The newcomer that is cheapest of all goes itself. */
+	expect(&h, spend_coinbase(&h, 10, 500), CHAIN_REJECTED, "mempool full");
+	expect(&h, spend_coinbase(&h, 11, 700), CHAIN_REJECTED, "mempool min fee not met");
+	assert_true(chain_mempool_bytes(h.chain) <= 1000);
+	assert_int_equal(chain_add_tx(h.chain, spend_coinbase(&h, 12, 60000), NULL, &reject), CHAIN_NEW);
+	assert_non_null(chain_mempool_find(h.chain, best));
+	assert_true(h.txs_removed >= 2);
+	helper_stop(&h);
+}
+
+/* After a reorganisation what is not valid any more is gone: a coinbase of the lost branch, and its heirs. */
+static void test_reorganised(void **unused)
+{
+	struct helper a, b;
+	struct tx *tx;
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 6);
+	tx = spend_coinbase(&a, 1, 1000);
+	expect(&a, spend_tx(&a, tx, 1000), CHAIN_ORPHAN, "bad-txns-inputs-missingorspent");
+	struct tx *child = spend_tx(&a, tx, 1000);
+
+	expect(&a, tx, CHAIN_NEW, "");
+	expect(&a, child, CHAIN_NEW, "");
+	helper_key(&b, 0x22);
+	helper_mine(&b, 7);
+	helper_feed(&a, &b, 1, 7);
+	helper_settle(&a);
+	assert_int_equal(chain_tip(a.chain)->height, 7);
+	assert_int_equal(chain_mempool_count(a.chain), 0);
+	assert_int_equal(a.txs_removed, 2);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
+/* Two transactions that register one blob: the second is refused. Size and burn are looked at before the bytes are. */
+static void test_contributions(void **unused)
+{
+	uint8_t data[1500], root[32];
+	struct outpoint one, two;
+	struct helper h;
+	struct reject reject;
+	struct tx *tx;
+	int64_t first, second;
+
+	(void)unused;
+	start(&h, 3);
+	first = helper_coinbase(&h, 1, &one);
+	second = helper_coinbase(&h, 2, &two);
+	helper_bytes(data, sizeof data, 3);
+	blob_root(data, sizeof data, root);
+	assert_int_equal(chain_add_blob(h.chain, root, data, sizeof data, true, &reject), CHAIN_NEW);
+	tx = helper_spend(&h, &one, first, 1000, data, sizeof data);
+	tx->outputs[1].amount--;
+	helper_sign(&h, tx, first);
+	expect(&h, tx, CHAIN_REJECTED, "bad-contrib-burn");
+	expect(&h, helper_spend(&h, &one, first, 1000, data, 1000), CHAIN_REJECTED, "bad-contrib-size");
+	expect(&h, helper_spend(&h, &one, first, 1000, data, sizeof data), CHAIN_NEW, "");
+	expect(&h, helper_spend(&h, &two, second, 1000, data, sizeof data), CHAIN_REJECTED, "txn-mempool-conflict");
+	helper_mine(&h, 1);
+	expect(&h, helper_spend(&h, &two, second, 1000, data, sizeof data), CHAIN_REJECTED, "bad-contrib-duplicate");
+	helper_stop(&h);
+}
+
+/* A contribution whose bytes are `number`'s, from the coinbase at that height. */
+static struct tx *contribute(struct helper *h, uint32_t height, unsigned number, uint8_t data[1500])
+{
+	struct outpoint outpoint;
+	int64_t amount = helper_coinbase(h, height, &outpoint);
+
+	helper_bytes(data, 1500, number);
+	return helper_spend(h, &outpoint, amount, 1000, data, 1500);
+}
+
+static void give_blob(struct helper *h, const uint8_t data[1500])
+{
+	struct reject reject;
+	uint8_t root[32];
+
+	blob_root(data, 1500, root);
+	assert_int_equal(chain_add_blob(h->chain, root, data, 1500, false, &reject), CHAIN_NEW);
+}
+
+/* Contributions of one coin, of which but one can come true, have one place to wait for their blobs. */
+static void test_waiting_of_one_coin(void **unused)
+{
+	uint8_t data[1500];
+	struct helper h;
+
+	(void)unused;
+	start(&h, 2);
+	expect(&h, contribute(&h, 1, 0, data), CHAIN_ORPHAN, "missing-blob");
+	for (unsigned i = 1; i <= MEMPOOL_WAITING; i++)
+		expect(&h, contribute(&h, 1, i, data), CHAIN_REJECTED, "txn-mempool-conflict");
+	expect_from(&h, 2, contribute(&h, 2, 100, data), CHAIN_ORPHAN, "missing-blob");
+	give_blob(&h, data);
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	helper_stop(&h);
+}
+
+/* When all places are taken, whoever has most of them gives one up for somebody who has fewer. Whose coin a block
+ * spends has waited in vain. */
+static void test_waiting_of_one_address(void **unused)
+{
+	enum { GREEDY = 1, FIRST, SECOND };
+	uint8_t first[1500], second[1500], data[1500];
+	struct helper h;
+
+	(void)unused;
+	start(&h, MEMPOOL_WAITING + 3);
+	for (unsigned i = 1; i <= MEMPOOL_WAITING; i++)
+		expect_from(&h, GREEDY, contribute(&h, i, i, data), CHAIN_ORPHAN, "missing-blob");
+	expect_from(&h, GREEDY, contribute(&h, MEMPOOL_WAITING + 1, 100, data), CHAIN_REJECTED, "missing-blob");
+	expect_from(&h, FIRST, spend_coinbase(&h, 1, 1000), CHAIN_NEW, "");
+	helper_mine(&h, 1);
+	expect_from(&h, GREEDY, contribute(&h, MEMPOOL_WAITING + 1, 100, data), CHAIN_ORPHAN, "missing-blob");
+	expect_from(&h, FIRST, contribute(&h, MEMPOOL_WAITING + 2, 101, first), CHAIN_ORPHAN, "missing-blob");
+	expect_from(&h, SECOND, contribute(&h, MEMPOOL_WAITING + 3, 102, second), CHAIN_ORPHAN, "missing-blob");
+	expect_from(&h, GREEDY, contribute(&h, 2, 2, data), CHAIN_REJECTED, "missing-blob"); /* it had made room */
+	give_blob(&h, first);
+	give_blob(&h, second);
+	assert_int_equal(chain_mempool_count(h.chain), 2);
+	helper_stop(&h);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_long_chains),
+		cmocka_unit_test(test_two_chains),
+		cmocka_unit_test(test_selection),
+		cmocka_unit_test(test_block_conflict),
+		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_reorganised),
+		cmocka_unit_test(test_contributions),
+		cmocka_unit_test(test_waiting_of_one_coin),
+		cmocka_unit_test(test_waiting_of_one_address),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,837 @@
+/* The known answers of doc/protocol.md section 18: every line, read from the document itself. The document's other
+ * reader is test/functional/second_implementation.py. */
+#include "consensus/registry_fixture.h"
+#include "consensus/target.h"
+#include "consensus/verify.h"
+#include "consensus/window.h"
+#include "crypto/hash.h"
+#include "crypto/merkle.h"
+#include "ml/delta.h"
+#include "ml/kernel/exact.h"
+#include "ml/kernel/math.h"
+#include "ml/kernel/noise.h"
+#include "ml/kernel/ops.h"
+#include "util/file.h"
+
+enum { PROOFS = 3 };
+
+/* The x coordinates of the curve's generator, its double and its triple. */
+static const char *const keys[] = { "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
+	"c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5",
+	"f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9" };
+
+/* A step on a chain's initial state and dataset 0, with what it goes through. */
+struct example_step {
+	uint8_t *windows, *body;
+	float loss, square;   /* of the first iteration */
+	uint8_t gradient[32]; /* the hash of its bits */
+};
+
+/* Regtest, its initial state, and the example proofs: made once. */
+static struct spec regtest;
+static struct state *initial;
+static struct header proof[PROOFS];
+static uint8_t *delta[PROOFS];
+
+static uint8_t *gather(const struct spec *spec, const uint8_t seed[32])
+{
+	uint8_t *windows = mem_alloc(window_step_size(spec));
+	const uint8_t *data;
+	size_t size;
+
+	data = spec_training(spec, &size);
+	window_gather_step(spec, seed, data, size, windows);
+	return windows;
+}
+
+static void hash_floats(const float *x, size_t n, uint8_t hash[32])
+{
+	uint8_t *bytes = mem_alloc(4 * n);
+
+	for (size_t i = 0; i < n; i++)
+		write_le32(bytes + 4 * i, float_bits(x[i]));
+	sha256(hash, bytes, 4 * n);
+	free(bytes);
+}
+
+static void execute(const struct spec *spec, const uint8_t seed[32], struct example_step *out)
+{
+	const struct train_config *train = &spec->train;
+	struct step *worker = step_new(train, ENGINE_OPENBLAS, 1);
+	struct state *state = spec_initial_state(spec);
+	float *gradient = mem_align(model_count(&train->model) * sizeof(float));
+	const struct model_dither dither = { seed, 0 };
+
+	out->windows = gather(spec, seed);
+	out->body = mem_alloc(block_body_size(spec));
+	const struct step_job job = { .state = state, .seed = seed, .windows = out->windows };
+
+	assert_int_equal(step_execute(worker, &job, out->body), STEP_OK);
+	assert_true(model_gradient(step_model(worker), state_theta(state), out->windows, train->batch, dither, NULL,
+		gradient, &out->loss));
+	out->square = math_dot16(gradient, gradient, model_count(&train->model));
+	hash_floats(gradient, model_count(&train->model), out->gradient);
+	free(gradient);
+	state_unref(state);
+	step_free(worker);
+}
+
+static void example_step_clear(struct example_step *e)
+{
+	free(e->windows);
+	free(e->body);
+}
+
+static int setup(void **state)
+{
+	struct example_step example;
+	uint8_t seed[32];
+
+	(void)state;
+	if (!spec_builtin(&regtest, "regtest"))
+		return -1;
+	initial = spec_initial_state(&regtest);
+	for (size_t i = 0; i < PROOFS; i++) {
+		static const uint64_t nonces[PROOFS] = { 1, 2, 4 };
+
+		proof[i] = (struct header){ .version = 1,
+			.time = (uint32_t)regtest.genesis_time + 1,
+			.bits = regtest.genesis.bits,
+			.nonce = nonces[i] };
+		memcpy(proof[i].prev, regtest.genesis_id, 32);
+		memcpy(proof[i].model_root, state_root(initial), 32);
+		hex_decode(proof[i].miner, 32, keys[0]);
+		header_seed(&proof[i], seed);
+		execute(&regtest, seed, &example);
+		delta[i] = example.body;
+		free(example.windows);
+		sha256(proof[i].digest, delta[i], block_body_size(&regtest));
+	}
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < PROOFS; i++)
+		free(delta[i]);
+	state_unref(initial);
+	spec_clear(&regtest);
+	return 0;
+}
+
+/* === Answers: each takes the text behind its name, and writes to out === */
+
+enum { ANSWER_MAX = 4000 };
+
+static void put_hex(char *out, const uint8_t *data, size_t size)
+{
+	assert_true(2 * size < ANSWER_MAX);
+	hex_encode(out, data, size);
+}
+
+static void function(float f(float), const char *arguments, char *out)
+{
+	snprintf(out, ANSWER_MAX, "%08x", float_bits(f(float_from_bits((uint32_t)strtoul(arguments, NULL, 16)))));
+}
+
+static float sine(float x)
+{
+	float s, c;
+
+	math_sincos(x, &s, &c);
+	return s;
+}
+
+static float cosine(float x)
+{
+	float s, c;
+
+	math_sincos(x, &s, &c);
+	return c;
+}
+
+static float exponential(float x)
+{
+	return math_exp(x);
+}
+static float logarithm(float x)
+{
+	return math_log(x);
+}
+static void answer_exp(const char *arguments, char *out)
+{
+	function(exponential, arguments, out);
+}
+static void answer_log(const char *arguments, char *out)
+{
+	function(logarithm, arguments, out);
+}
+static void answer_sin(const char *arguments, char *out)
+{
+	function(sine, arguments, out);
+}
+static void answer_cos(const char *arguments, char *out)
+{
+	function(cosine, arguments, out);
+}
+
+static void answer_sweep(const char *arguments, char *out)
+{
+	enum { COUNT = 4096 };
+	static const struct {
+		const char *name;
+		float (*f)(float);
+	} functions[] = { { "exp", exponential }, { "log", logarithm }, { "sin", sine }, { "cos", cosine } };
+	float found[COUNT];
+	unsigned first, step;
+	uint8_t hash[32];
+	char name[4];
+	size_t which;
+
+	assert_int_equal(sscanf(arguments, "%3s %x %u", name, &first, &step), 3);
+	for (which = 0; strcmp(functions[which].name, name) != 0; which++)
+		assert_true(which < 3);
+	for (unsigned i = 0; i < COUNT; i++)
+		found[i] = functions[which].f(float_from_bits(first + step * i));
+	hash_floats(found, COUNT, hash);
+	put_hex(out, hash, 32);
+}
+
+/* One counted token, behind those that are skipped. */
+static void answer_token_loss(const char *arguments, char *out)
+{
+	enum { CTX = MODEL_SKIPPED + 1 };
+	float logits[CTX * MODEL_VOCABULARY] = { 0 }, losses[CTX], *x = logits + MODEL_SKIPPED * MODEL_VOCABULARY;
+	uint8_t window[CTX + 1] = { 0 }, target = (uint8_t)strtoul(arguments, NULL, 10);
+
+	window[CTX] = target;
+	for (uint32_t j = 0; j < MODEL_VOCABULARY; j++)
+		x[j] = 64 + (float)(j * 40503 % 65536) * 0x1p-14f;
+	ops_cross_entropy(logits, window, 1, CTX, 1.0f / 96.0f, true, losses);
+	snprintf(out, ANSWER_MAX, "%08x %08x %08x", float_bits(losses[MODEL_SKIPPED]), float_bits(x[0]),
+		float_bits(x[target]));
+}
+
+/* A row of an operand. */
+static void answer_rounded(const char *arguments, char *out)
+{
+	enum { MOST = 8 };
+	float row[MOST];
+	size_t n = 0;
+	void *memory = mem_align(exact_operand_size(1, MOST));
+	const float *found;
+	char *end;
+
+	for (; *arguments && n < MOST; arguments = end)
+		row[n++] = float_from_bits((uint32_t)strtoul(arguments, &end, 16));
+	found = exact_rows(ENGINE_OPENBLAS, row, 1, n, memory).values;
+	if (found == NULL)
+		strcpy(out, "fails");
+	for (size_t i = 0; found != NULL && i < n; i++)
+		out += sprintf(out, "%s%08x", i ? " " : "", float_bits(found[i]));
+	free(memory);
+}
+
+/* A block of one value. */
+static void answer_encode(const char *arguments, char *out)
+{
+	char text[65];
+	uint8_t key[32], block[DELTA_BLOCK_SIZE];
+	float x[DELTA_BLOCK];
+	unsigned bits;
+
+	assert_int_equal(sscanf(arguments, "%64s %x", text, &bits), 2);
+	assert_true(hex_decode(key, 32, text));
+	for (size_t i = 0; i < DELTA_BLOCK; i++)
+		x[i] = float_from_bits(bits);
+	if (delta_encode(x, DELTA_BLOCK, key, block))
+		put_hex(out, block, sizeof block);
+	else
+		strcpy(out, "fails");
+}
+
+static void answer_philox(const char *arguments, char *out)
+{
+	char text[65];
+	uint8_t key[32];
+	unsigned domain, index;
+	uint32_t words[4];
+
+	assert_int_equal(sscanf(arguments, "%64s %u %u", text, &domain, &index), 3);
+	assert_true(hex_decode(key, 32, text));
+	noise_words(key, (enum noise_domain)domain, index, words);
+	snprintf(out, ANSWER_MAX, "%08x %08x %08x %08x", words[0], words[1], words[2], words[3]);
+}
+
+/* Regtest but for sizes at which every chunk and micro-batch is cut. */
+static void odd_spec(struct spec *spec)
+{
+	struct errmsg err;
+
+	assert_true(spec_builtin(spec, "regtest"));
+	strcpy(spec->name, "odd");
+	strcpy(spec->hrp, "rodd");
+	spec->train.model = (struct model_config){ .d = 48, .layers = 1, .heads = 3, .ff = 528, .ctx = 96 };
+	spec->train.batch = spec->train.bench_rows = 13;
+	spec->train.iterations = 1;
+	assert_true(spec_finish(spec, &err));
+}
+
+/* The spec named first; *rest is the text behind the name. */
+static void outbound_spec(struct spec *spec, const char *arguments, const char **rest)
+{
+	char name[17] = { 0 };
+	size_t size = strcspn(arguments, " ");
+
+	assert_true(size < sizeof name);
+	memcpy(name, arguments, size);
+	*rest = arguments + size;
+	if (strcmp(name, "odd") == 0)
+		odd_spec(spec);
+	else
+		assert_true(spec_builtin(spec, name));
+}
+
+static void answer_next_bits(const char *arguments, char *out)
+{
+	struct spec spec;
+	unsigned height, time;
+
+	outbound_spec(&spec, arguments, &arguments);
+	assert_int_equal(sscanf(arguments, "%u %u", &height, &time), 2);
+	snprintf(out, ANSWER_MAX, "%08x", target_next_bits(&spec, height, time));
+	spec_clear(&spec);
+}
+
+static void answer_commitment(const char *arguments, char *out)
+{
+	struct spec spec;
+
+	outbound_spec(&spec, arguments, &arguments);
+	put_hex(out, spec.commitment, 32);
+	spec_clear(&spec);
+}
+
+static void answer_initial(const char *arguments, char *out)
+{
+	struct spec spec;
+
+	outbound_spec(&spec, arguments, &arguments);
+	hex_encode_reversed(out, spec.genesis.model_root, 32);
+	spec_clear(&spec);
+}
+
+static void answer_genesis(const char *arguments, char *out)
+{
+	struct spec spec;
+
+	outbound_spec(&spec, arguments, &arguments);
+	hex_encode_reversed(out, spec.genesis_id, 32);
+	spec_clear(&spec);
+}
+
+/* The step with seed H("atelier digest" | name). */
+static void digest_step(const char *arguments, const char **rest, struct spec *spec, struct example_step *out)
+{
+	char text[64];
+	uint8_t seed[32];
+
+	outbound_spec(spec, arguments, rest);
+	snprintf(text, sizeof text, "atelier digest%s", spec->name);
+	sha256(seed, text, strlen(text));
+	execute(spec, seed, out);
+}
+
+/* main's step is left to test/functional/bench_digest.py, which reads its line too: with sanitizers it
+ * takes minutes. */
+static void answer_digest(const char *arguments, char *out)
+{
+	uint8_t digest[32];
+	struct example_step example;
+	struct spec spec;
+
+	if (strcmp(arguments, "main") == 0) {
+		out[0] = 0;
+		return;
+	}
+	digest_step(arguments, &arguments, &spec, &example);
+	sha256(digest, example.body, block_body_size(&spec));
+	put_hex(out, digest, 32);
+	example_step_clear(&example);
+	spec_clear(&spec);
+}
+
+static void answer_window(const char *arguments, char *out)
+{
+	struct example_step example;
+	unsigned iteration, row;
+	struct spec spec;
+	size_t size;
+
+	digest_step(arguments, &arguments, &spec, &example);
+	assert_int_equal(sscanf(arguments, "%u %u", &iteration, &row), 2);
+	size = spec.train.model.ctx + 1;
+	put_hex(out, example.windows + (iteration * spec.train.batch + row) * size, size);
+	example_step_clear(&example);
+	spec_clear(&spec);
+}
+
+static void answer_gradient(const char *arguments, char *out)
+{
+	struct example_step example;
+	struct spec spec;
+
+	digest_step(arguments, &arguments, &spec, &example);
+	out += snprintf(out, ANSWER_MAX, "%08x %08x ", float_bits(example.loss), float_bits(example.square));
+	put_hex(out, example.gradient, 32);
+	example_step_clear(&example);
+	spec_clear(&spec);
+}
+
+static void answer_delta(const char *arguments, char *out)
+{
+	struct example_step example;
+	struct spec spec;
+	size_t block;
+
+	digest_step(arguments, &arguments, &spec, &example);
+	block = strtoul(arguments, NULL, 10);
+	assert_true(block < block_body_size(&spec) / DELTA_BLOCK_SIZE);
+	put_hex(out, example.body + block * DELTA_BLOCK_SIZE, DELTA_BLOCK_SIZE);
+	example_step_clear(&example);
+	spec_clear(&spec);
+}
+
+static const struct header *example(const char *arguments)
+{
+	for (size_t i = 0; i < PROOFS; i++)
+		if (proof[i].nonce == strtoul(arguments, NULL, 10))
+			return &proof[i];
+	fail_msg("no example proof has nonce %s", arguments);
+	return NULL;
+}
+
+static void answer_seed(const char *arguments, char *out)
+{
+	uint8_t seed[32];
+
+	header_seed(example(arguments), seed);
+	hex_encode_reversed(out, seed, 32);
+}
+
+static void answer_slot(const char *arguments, char *out)
+{
+	uint8_t seed[32];
+
+	header_seed(example(arguments), seed);
+	snprintf(out, ANSWER_MAX, "%u", window_slot(&regtest, seed));
+}
+
+static void answer_step(const char *arguments, char *out)
+{
+	put_hex(out, example(arguments)->digest, 32);
+}
+
+static void answer_ticket(const char *arguments, char *out)
+{
+	uint8_t ticket[32];
+
+	header_ticket(example(arguments), ticket);
+	hex_encode_reversed(out, ticket, 32);
+}
+
+static void answer_id(const char *arguments, char *out)
+{
+	uint8_t id[32];
+
+	header_id(example(arguments), id);
+	hex_encode_reversed(out, id, 32);
+}
+
+/* The example's two loose proofs, ascending by seed. */
+static void loose_order(size_t order[2])
+{
+	uint8_t first[32], second[32];
+
+	header_seed(&proof[1], first);
+	header_seed(&proof[2], second);
+	order[0] = memcmp(first, second, 32) > 0 ? 2 : 1;
+	order[1] = 3 - order[0];
+}
+
+/* The body of an example proof as the variant of the block has it. */
+static uint8_t *variant_body(const char *variant, size_t which)
+{
+	uint8_t *body = mem_dup(delta[which], block_body_size(&regtest));
+
+	for (size_t i = 0; i < block_body_size(&regtest); i++) {
+		if (strcmp(variant, "left-out") == 0 && which == 0 && i % DELTA_BLOCK_SIZE != 0)
+			body[i] = (uint8_t)-body[i];
+		if (strcmp(variant, "still") == 0 && i % DELTA_BLOCK_SIZE != 0)
+			body[i] = 0;
+		if (strncmp(variant, "void", 4) == 0 && i % DELTA_BLOCK_SIZE == 0)
+			body[i] = (uint8_t)(body[i] + 12);
+	}
+	return body;
+}
+
+static void verify_example(const char *variant, struct verdict *verdict);
+
+/* Whether a variant starts from the state that the block of the others leaves, which has a momentum. */
+static bool is_second(const char *variant)
+{
+	return strcmp(variant, "again") == 0 || strcmp(variant, "void-again") == 0;
+}
+
+static struct state *variant_parent(const char *variant)
+{
+	struct verdict before;
+
+	if (!is_second(variant))
+		return state_ref(initial);
+	verify_example("", &before);
+	return before.state;
+}
+
+/* Slot of the variant's proof number i. */
+static uint32_t variant_slot(const char *variant, size_t i, const uint8_t seed[32])
+{
+	if (strcmp(variant, "again") == 0)
+		return 0;
+	return strcmp(variant, "three-slots") == 0 ? (uint32_t)i : window_slot(&regtest, seed);
+}
+
+/* Runs the verify job of a block of the example proofs, which executes them again, or takes the variant's bodies. */
+static void verify_example(const char *variant, struct verdict *verdict)
+{
+	struct spec spec = regtest; /* borrows what is regtest's */
+	struct verify_job job = {
+		.spec = &spec,
+		.parent = variant_parent(variant),
+		.proof_count = PROOFS,
+		.has_v_ref = strcmp(variant, "left-out") == 0,
+		.v_ref = regtest.v_min,
+	};
+	size_t order[PROOFS] = { 0 };
+
+	if (strcmp(variant, "three-slots") == 0)
+		spec.slots = PROOFS;
+	if (strcmp(variant, "still") == 0)
+		spec.train.gate_ppm = 1000000;
+	loose_order(order + 1);
+	job.benchmark = mem_alloc(window_benchmark_size(&regtest));
+	memcpy(job.ticket, regtest.genesis_ticket, 32);
+	window_gather_benchmark(&regtest, job.ticket, job.benchmark);
+	job.proofs = mem_calloc(PROOFS, sizeof *job.proofs);
+	for (size_t i = 0; i < PROOFS; i++) {
+		struct verify_proof *p = &job.proofs[i];
+
+		p->header = proof[order[i]];
+		header_id(&p->header, p->id);
+		header_seed(&p->header, p->seed);
+		p->slot = variant_slot(variant, i, p->seed);
+		if (*variant) {
+			p->delta = variant_body(variant, order[i]);
+			sha256(p->header.digest, p->delta, block_body_size(&regtest));
+		} else {
+			p->windows = gather(&regtest, p->seed);
+		}
+	}
+	verify_run(&job, verdict);
+	if (!verdict->valid)
+		fail_msg("%s: %s", verdict->reject.reason, verdict->reject.detail);
+	verify_job_clear(&job);
+}
+
+static void answer_outcome(const char *arguments, char *out)
+{
+	struct verdict verdict;
+	struct buf script;
+
+	verify_example(arguments, &verdict);
+	buf_init(&script);
+	outcome_script(&script, &verdict.outcome);
+	put_hex(out, script.data + 2, script.size - 2);
+	buf_clear(&script);
+	state_unref(verdict.state);
+}
+
+static void answer_losses(const char *arguments, char *out)
+{
+	struct verdict verdict;
+
+	verify_example(arguments, &verdict);
+	snprintf(out, ANSWER_MAX, "%08x %08x", float_bits(verdict.loss_before), float_bits(verdict.loss_after));
+	state_unref(verdict.state);
+}
+
+static void answer_state(const char *arguments, char *out)
+{
+	struct verdict verdict;
+
+	verify_example(arguments, &verdict);
+	hex_encode_reversed(out, state_root(verdict.state), 32);
+	state_unref(verdict.state);
+}
+
+static void answer_value(const char *arguments, char *out)
+{
+	float x = float_from_bits((uint32_t)strtoul(arguments, NULL, 16));
+
+	snprintf(out, ANSWER_MAX, "%lld", (long long)update_value(x));
+}
+
+static void answer_subsidy(const char *arguments, char *out)
+{
+	struct spec spec;
+	unsigned height;
+
+	outbound_spec(&spec, arguments, &arguments);
+	assert_int_equal(sscanf(arguments, "%u", &height), 1);
+	snprintf(out, ANSWER_MAX, "%lld", (long long)spec_subsidy(&spec, height));
+	assert_int_equal(reward_compute_part(&spec, height) + reward_data_part(&spec, height),
+		spec_subsidy(&spec, height));
+	spec_clear(&spec);
+}
+
+static void answer_proof_worth(const char *arguments, char *out)
+{
+	struct spec spec;
+	unsigned height, loose;
+	long long bucket;
+	int64_t worth, after;
+
+	outbound_spec(&spec, arguments, &arguments);
+	assert_int_equal(sscanf(arguments, "%u %lld %u", &height, &bucket, &loose), 3);
+	worth = reward_proof(&spec, height, bucket, loose, &after);
+	snprintf(out, ANSWER_MAX, "%lld %lld", (long long)worth, (long long)after);
+	spec_clear(&spec);
+}
+
+static void answer_slot_pay(const char *arguments, char *out)
+{
+	struct spec spec;
+	unsigned height, count;
+	long long value, v_ref;
+
+	outbound_spec(&spec, arguments, &arguments);
+	assert_int_equal(sscanf(arguments, "%u %u %lld %lld", &height, &count, &value, &v_ref), 4);
+	snprintf(out, ANSWER_MAX, "%lld", (long long)reward_slot(&spec, height, count, value, v_ref));
+	spec_clear(&spec);
+}
+
+static void answer_datasets(const char *arguments, char *out)
+{
+	struct contribution data[3] = { example_data(1, 70000), example_data(2, 100000), example_data(3, 200000) };
+	struct registry *registry = registry_new(
+		&regtest); /* where a dataset can be drawn a block after its registration */
+	uint32_t dataset[8];
+	uint8_t ticket[32];
+
+	assert_true(hex_decode(ticket, 32, arguments));
+	apply(registry, 0, data, 3, NULL);
+	registry_draw(registry, ticket, 8, dataset);
+	for (size_t i = 0; i < 8; i++)
+		out += sprintf(out, "%s%u", i ? " " : "", dataset[i]);
+	registry_free(registry);
+}
+
+static struct tx *make_coinbase(void)
+{
+	struct contribution data = example_data(1, 70000);
+	struct registry *registry = registry_new(&regtest);
+	struct header loose[2] = { { 0 } };
+	struct block_outcome parent = { .outcome = { .slots = 2,
+						.slot = { { 2, false, 5000000 }, { 1, true, -300000000 } }, },
+		.dataset = { 1, 0 },
+		.v_ref = 4294967, };
+	struct coinbase_facts facts = {
+		.height = 2,
+		.fees = 1234,
+		.miner = data.owner,
+		.loose = loose,
+		.loose_count = 2,
+		.registry = registry,
+		.parent = &parent,
+	};
+	struct tx *tx;
+
+	for (size_t i = 0; i < 2; i++)
+		assert_true(hex_decode(loose[i].miner, 32, keys[1 + i]));
+	apply(registry, 2, &data, 1, NULL);
+	tx = coinbase_build(&regtest, &facts);
+	registry_free(registry);
+	return tx;
+}
+
+static void answer_coinbase(const char *arguments, char *out)
+{
+	struct tx *tx = make_coinbase();
+	struct buf raw;
+
+	(void)arguments;
+	buf_init(&raw);
+	tx_write(&raw, tx, true);
+	put_hex(out, raw.data, raw.size);
+	buf_clear(&raw);
+	tx_free(tx);
+}
+
+static void answer_txid(const char *arguments, char *out)
+{
+	struct tx *tx = make_coinbase();
+	uint8_t txid[32];
+
+	(void)arguments;
+	tx_txid(tx, txid);
+	hex_encode_reversed(out, txid, 32);
+	tx_free(tx);
+}
+
+/* The block of the example proofs with the example coinbase for its only transaction. */
+static struct block *proofs_block(void)
+{
+	struct block *block = block_new();
+	size_t order[PROOFS] = { 0 };
+
+	loose_order(order + 1);
+	block->header = proof[0];
+	block->tx_count = 1;
+	block->txs = mem_calloc(1, sizeof *block->txs);
+	block->txs[0] = make_coinbase();
+	block->loose_count = PROOFS - 1;
+	block->loose = mem_calloc(PROOFS - 1, sizeof *block->loose);
+	block->bodies = mem_calloc(PROOFS, sizeof *block->bodies);
+	for (size_t i = 0; i < PROOFS; i++) {
+		if (i > 0)
+			block->loose[i - 1] = proof[order[i]];
+		block->bodies[i] = mem_dup(delta[order[i]], block_body_size(&regtest));
+	}
+	return block;
+}
+
+/* "wire": its bytes; "disk": the hash of those with bodies; "roots". */
+static void answer_block(const char *arguments, char *out)
+{
+	struct block *block = proofs_block();
+	uint8_t found[64];
+	struct buf raw;
+
+	buf_init(&raw);
+	block_write(&raw, &regtest, block, strcmp(arguments, "disk") == 0);
+	if (strcmp(arguments, "wire") == 0) {
+		put_hex(out, raw.data, raw.size);
+	} else if (strcmp(arguments, "disk") == 0) {
+		sha256(found, raw.data, raw.size);
+		put_hex(out, found, 32);
+	} else {
+		assert_string_equal(arguments, "roots");
+		block_tx_root(block, found);
+		block_proofs_root(block, found + 32);
+		put_hex(out, found, 64);
+	}
+	buf_clear(&raw);
+	block_free(block);
+}
+
+/* === The document === */
+
+static const struct {
+	const char *name;
+	void (*answer)(const char *arguments, char *out);
+	size_t least; /* lines of it the document has at least */
+} questions[] = {
+	{ "exp", answer_exp, 5 },
+	{ "log", answer_log, 5 },
+	{ "sin", answer_sin, 5 },
+	{ "cos", answer_cos, 5 },
+	{ "sweep", answer_sweep, 4 },
+	{ "token_loss", answer_token_loss, 2 },
+	{ "rounded", answer_rounded, 4 },
+	{ "encode", answer_encode, 5 },
+	{ "philox", answer_philox, 2 },
+	{ "next_bits", answer_next_bits, 5 },
+	{ "commitment", answer_commitment, 3 },
+	{ "initial", answer_initial, 3 },
+	{ "genesis", answer_genesis, 3 },
+	{ "digest", answer_digest, 4 },
+	{ "window", answer_window, 2 },
+	{ "gradient", answer_gradient, 2 },
+	{ "delta", answer_delta, 2 },
+	{ "seed", answer_seed, PROOFS },
+	{ "slot", answer_slot, PROOFS },
+	{ "step", answer_step, PROOFS },
+	{ "ticket", answer_ticket, PROOFS },
+	{ "id", answer_id, PROOFS },
+	{ "outcome", answer_outcome, 6 },
+	{ "losses", answer_losses, 6 },
+	{ "state", answer_state, 7 },
+	{ "value", answer_value, 5 },
+	{ "block", answer_block, 3 },
+	{ "subsidy", answer_subsidy, 3 },
+	{ "proof_worth", answer_proof_worth, 3 },
+	{ "slot_pay", answer_slot_pay, 3 },
+	{ "datasets", answer_datasets, 1 },
+	{ "coinbase", answer_coinbase, 1 },
+	{ "txid", answer_txid, 1 },
+};
+enum { QUESTIONS = sizeof questions / sizeof *questions };
+
+/* Asserts one line "name arguments = value" and returns the question's number. */
+static size_t check_line(char *line)
+{
+	char *value = strstr(line, " = "), *arguments, found[ANSWER_MAX];
+
+	assert_non_null(value);
+	*value = 0;
+	value += 3;
+	arguments = line + strcspn(line, " ");
+	if (*arguments)
+		*arguments++ = 0;
+	for (size_t i = 0; i < QUESTIONS; i++)
+		if (strcmp(questions[i].name, line) == 0) {
+			questions[i].answer(arguments, found);
+			if (found[0] && strcmp(found, value) != 0)
+				fail_msg("%s %s: found %s, the document says %s", line, arguments, found, value);
+			return i;
+		}
+	fail_msg("the document has a known answer of unknown name %s", line);
+	return 0;
+}
+
+static void test_document(void **state)
+{
+	const char *source = getenv("ATELIER_SRCDIR");
+	char *path = path_join(source != NULL ? source : ".", "doc/protocol.md"), *text, *line, *end, *rest;
+	size_t lines[QUESTIONS] = { 0 };
+	struct errmsg err;
+	struct buf raw;
+
+	(void)state;
+	buf_init(&raw);
+	if (!file_read(path, 1 << 20, &raw, &err))
+		fail_msg("%s", err.text);
+	free(path);
+	text = buf_take_text(&raw);
+	line = strstr(text, "\n## 18.");
+	assert_non_null(line);
+	line = strstr(line, "```\n");
+	assert_non_null(line);
+	end = strstr(line + 4, "```");
+	assert_non_null(end);
+	*end = 0;
+	for (line = strtok_r(line + 4, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		lines[check_line(line)]++;
+	for (size_t i = 0; i < QUESTIONS; i++)
+		if (lines[i] < questions[i].least)
+			fail_msg("the document has %zu known answers for %s", lines[i], questions[i].name);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_document) };
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

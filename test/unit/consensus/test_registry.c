@@ -1,0 +1,654 @@
+/* The registry: registering, drawing, v_ref, quarantine, undo of random histories, and its byte forms. */
+#include "consensus/registry_fixture.h"
+#include "consensus/registry_state.h"
+#include "crypto/hash.h"
+
+static struct spec spec;
+
+static void corpus_root(uint8_t root[32])
+{
+	size_t size;
+	const uint8_t *bytes = spec_training(&spec, &size);
+
+	blob_root(bytes, size, root);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	if (!spec_builtin(&spec, "regtest"))
+		return -1;
+	spec.v_min = 42949; /* below the values that the tests take */
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	spec_clear(&spec);
+	return 0;
+}
+
+/* A ticket that looks like one: draws depend on its first 16 bytes. */
+static void example_ticket(uint8_t ticket[32], uint32_t number)
+{
+	sha256(ticket, &number, sizeof number);
+}
+
+/* === Registering === */
+
+static void test_register(void **state)
+{
+	struct contribution data[2] = { example_data(0, 5000), example_data(1, 6000) };
+	struct registry *registry = registry_new(&spec);
+	const struct dataset *dataset;
+	struct block *block = example_block(0, data, 2);
+	uint8_t root[32], txid[32];
+	size_t number, size;
+
+	(void)state;
+	assert_int_equal(registry_count(registry), 1);
+	assert_int_equal(registry_height(registry), 0);
+	assert_true(registry_bucket(registry) == 0);
+	corpus_root(root);
+	spec_training(&spec, &size);
+	dataset = registry_find(registry, root, &number);
+	assert_ptr_equal(dataset, registry_get(registry, 0));
+	assert_int_equal(number, 0);
+	assert_int_equal(dataset->size, size);
+
+	registry_undo_free(registry_apply(registry, block, NULL));
+	assert_int_equal(registry_count(registry), 3);
+	assert_int_equal(registry_height(registry), 1);
+	assert_true(registry_bucket(registry) == 2625000000);
+	dataset = registry_find(registry, data[1].root, &number);
+	assert_int_equal(number, 2);
+	assert_int_equal(dataset->size, 6000);
+	assert_int_equal(dataset->height, 1);
+	assert_int_equal(dataset->output, 0);
+	assert_string_equal(dataset->title, "number 1");
+	assert_string_equal(dataset->licence, "CC0-1.0");
+	assert_memory_equal(dataset->owner, data[1].owner, 32);
+	tx_txid(block->txs[2], txid);
+	assert_memory_equal(dataset->txid, txid, 32);
+	data[1].root[31] ^= 1;
+	assert_null(registry_find(registry, data[1].root, NULL));
+	block_free(block);
+	registry_free(registry);
+}
+
+static void test_duplicates(void **state)
+{
+	struct contribution data[3] = { example_data(0, 5000), example_data(1, 5000), example_data(1, 6000) };
+	struct registry *registry = registry_new(&spec);
+	struct block *block = example_block(0, data, 3);
+	struct tx *twice = tx_new();
+	struct reject reject;
+
+	(void)state;
+	assert_true(registry_check_tx(registry, block->txs[1], &reject));
+	assert_true(registry_check_tx(registry, block->txs[2], &reject));
+	assert_false(registry_check_block(registry, block, &reject));
+	assert_string_equal(reject.reason, "bad-contrib-duplicate");
+	assert_int_equal(reject.code, REJECT_INVALID);
+	tx_free(block->txs[--block->tx_count]);
+	assert_true(registry_check_block(registry, block, &reject));
+	apply(registry, 0, data, 1, NULL);
+	assert_false(registry_check_block(registry, block, &reject));
+	assert_int_equal(reject.code, REJECT_INVALID);
+	assert_false(registry_check_tx(registry, block->txs[1], &reject));
+	assert_int_equal(reject.code, REJECT_POLICY);
+	assert_int_equal(reject.ban_score, 0);
+	assert_true(registry_check_tx(registry, block->txs[2], &reject));
+	add_data_output(twice, &data[1]);
+	add_data_output(twice, &data[1]);
+	assert_false(registry_check_tx(registry, twice, &reject));
+	assert_int_equal(reject.code, REJECT_INVALID);
+	corpus_root(data[0].root); /* nobody is paid for the genesis corpus */
+	tx_free(twice);
+	twice = tx_new();
+	add_data_output(twice, &data[0]);
+	assert_false(registry_check_tx(registry, twice, &reject));
+	tx_free(twice);
+	block_free(block);
+	registry_free(registry);
+}
+
+/* === Drawing === */
+
+static void test_draw_delay(void **state)
+{
+	struct contribution data = example_data(0, 5000);
+	struct spec slow = spec;
+	struct registry *registry;
+
+	(void)state;
+	slow.data_delay = 3;
+	registry = registry_new(&slow);
+	apply(registry, 0, &data, 1, NULL);
+	for (uint32_t height = 1; height < 6; height++) {
+		assert_true(registry_can_draw(registry, 0));
+		assert_int_equal(registry_can_draw(registry, 1), height + 1 >= 1 + 3);
+		apply(registry, 0, NULL, 0, NULL);
+	}
+	registry_free(registry);
+}
+
+/* How often each of three datasets gets the first slot: in proportion to min(size, 2^24). */
+static void test_draw_weights(void **state)
+{
+	struct contribution data[2] = { example_data(0, 3 << 23), example_data(1, 1 << 23) };
+	struct registry *registry = registry_new(&spec);
+	uint32_t first[3] = { 0 }, drawn[16], total = 10000;
+	uint8_t ticket[32];
+
+	(void)state;
+	apply(registry, 0, data, 2, NULL);
+	for (uint32_t i = 0; i < total; i++) {
+		example_ticket(ticket, i);
+		registry_draw(registry, ticket, 16, drawn);
+		assert_in_range(drawn[0], 0, 2);
+		first[drawn[0]]++;
+		assert_int_equal(drawn[0] + drawn[1] + drawn[2], 3); /* each once ... */
+		assert_true(drawn[0] != drawn[1] && drawn[1] != drawn[2]);
+		for (int slot = 3; slot < 16; slot++) /* ... and the corpus fills up */
+			assert_int_equal(drawn[slot], 0);
+	}
+	/* The corpus weighs 44528 of 25210352: 17.7 of 10000. The others 2 to 1. */
+	assert_in_range(first[0], 4, 40);
+	assert_in_range(first[1], 6655 - 200, 6655 + 200);
+	assert_in_range(first[2], 3327 - 200, 3327 + 200);
+	registry_free(registry);
+}
+
+static void test_draw_repeats(void **state)
+{
+	struct registry *registry = registry_new(&spec), *copy;
+	struct contribution data[40];
+	uint32_t a[16], b[16];
+	uint8_t ticket[32];
+
+	(void)state;
+	example_ticket(ticket, 1);
+	registry_draw(registry, ticket, 2, a);
+	assert_true(a[0] == 0 && a[1] == 0);
+	for (uint32_t i = 0; i < 40; i++)
+		data[i] = example_data(i, 4096 + i);
+	apply(registry, 0, data, 40, NULL);
+	copy = registry_copy(registry);
+	registry_draw(registry, ticket, 16, a);
+	registry_draw(copy, ticket, 16, b);
+	assert_memory_equal(a, b, sizeof a);
+	for (int i = 0; i < 16; i++)
+		for (int j = 0; j < i; j++)
+			assert_int_not_equal(a[i], a[j]);
+	registry_draw(registry, ticket, 4, b); /* the number of slots does not change the first ones */
+	assert_memory_equal(a, b, 4 * sizeof *a);
+	registry_free(copy);
+	registry_free(registry);
+}
+
+/* === v_ref === */
+
+/* Values from `first` on, one in each slot. */
+static struct block_outcome full_outcome(uint32_t slots, int64_t first)
+{
+	struct block_outcome outcome = { .outcome.slots = slots };
+
+	for (uint32_t i = 0; i < slots; i++) {
+		outcome.outcome.slot[i].count = 1;
+		outcome.outcome.slot[i].value = first + i;
+	}
+	return outcome;
+}
+
+static void test_v_ref(void **state)
+{
+	struct registry *registry = registry_new(&spec);
+	struct block_outcome last = full_outcome(1, 1000000), useless = full_outcome(4, -3);
+	int64_t v_ref;
+
+	(void)state;
+	assert_false(registry_v_ref(registry, NULL, &v_ref));
+	assert_true(v_ref == spec.v_0);
+	apply(registry, 0, NULL, 0, NULL);
+	for (int i = 0; i < 31; i++) {
+		struct block_outcome outcome = full_outcome(2, 100000 + 2 * i);
+
+		outcome.outcome.slot[i % 2].left_out = true; /* counts all the same */
+		apply(registry, 0, NULL, 0, &outcome);
+	}
+	useless.outcome.slot[0].value = INT64_C(1) << 40; /* no proof */
+	useless.outcome.slot[0].count = 0;
+	apply(registry, 0, NULL, 0, &useless);
+	useless = full_outcome(2, 1);
+	useless.outcome.is_void = true;
+	apply(registry, 0, NULL, 0, &useless);
+	/* 62 records, and the parent's own: 63. */
+	assert_false(registry_v_ref(registry, &last.outcome, &v_ref));
+	assert_true(v_ref == spec.v_0);
+	last = full_outcome(2, 1000000);
+	assert_true(registry_v_ref(registry, &last.outcome, &v_ref));
+	assert_true(v_ref == 100031); /* element 31 of 64 */
+	last = full_outcome(2, 1);
+	assert_true(registry_v_ref(registry, &last.outcome, &v_ref));
+	assert_true(v_ref == 100029);
+	last = full_outcome(3, 1000000);
+	assert_true(registry_v_ref(registry, &last.outcome, &v_ref));
+	assert_true(v_ref == 100032); /* element 32 of 65 */
+	spec.v_min = 100033;
+	assert_true(registry_v_ref(registry, &last.outcome, &v_ref));
+	assert_true(v_ref == 100033);
+	spec.v_min = 42949;
+	registry_free(registry);
+}
+
+/* Blocks 1 to 4 have 16 values each. They count for the child of block 2016, and block 1 no more for its child. */
+static void test_v_ref_window(void **state)
+{
+	struct registry *registry = registry_new(&spec);
+	struct block_outcome full = full_outcome(16, 50000), empty = full_outcome(0, 0);
+	int64_t v_ref;
+
+	(void)state;
+	for (uint32_t height = 1; height <= 2018; height++) {
+		const struct block_outcome *own = height <= 4 ? &full : &empty,
+					   *parent = height - 1 <= 4 ? &full : &empty;
+
+		apply(registry, 0, NULL, 0, height == 1 ? NULL : parent);
+		assert_int_equal(registry_v_ref(registry, &own->outcome, &v_ref), height >= 4 && height <= 2016);
+	}
+	registry_free(registry);
+}
+
+/* === Quarantine === */
+
+/* Gives dataset 1 these observations one block after the other; true if it can be drawn after the last. */
+static bool observe_all(struct registry *registry, const int *x, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct block_outcome outcome = example_outcome(2, 1, (int64_t)x[i] * 65536);
+
+		assert_true(registry_can_draw(registry, 1));
+		apply(registry, 0, NULL, 0, &outcome);
+	}
+	return registry_can_draw(registry, 1);
+}
+
+static struct registry *one_dataset(void)
+{
+	struct contribution data = example_data(0, 5000);
+	struct registry *registry = registry_new(&spec);
+
+	apply(registry, 0, &data, 1, NULL);
+	return registry;
+}
+
+static void test_quarantine(void **state)
+{
+	/* n = 8, sum = -32, sum of squares = 352: 32^2 * 7 = 4 * (8 * 352 - 32^2), exactly the border. */
+	static const int border[8] = { 6, -14, -2, -6, -2, -6, -2, -6 }, over[8] = { 6, -14, -2, -6, -2, -6, -2, -7 };
+	static const int steady[8] = { -1, -1, -1, -1, -1, -1, -1, -1 }, good[8] = { 1, 1, 1, 1, 1, 1, 1, 1 };
+	struct registry *registry = one_dataset();
+
+	(void)state;
+	assert_true(observe_all(registry, border, 8));
+	assert_int_equal(registry_get(registry, 1)->draws, 8);
+	assert_true(registry_get(registry, 1)->sum == -32);
+	assert_true(registry_get(registry, 1)->squares == 352);
+	registry_free(registry);
+
+	registry = one_dataset();
+	assert_false(observe_all(registry, over, 8));
+	registry_free(registry);
+
+	registry = one_dataset();
+	assert_true(observe_all(registry, good, 8));
+	assert_int_equal(registry_get(registry, 1)->total_draws, 8);
+	/* 8 * floor(750e6 * 2 * 65536 / (4 * 4294967)) */
+	assert_true(registry_get(registry, 1)->total_paid == 8 * 5722046);
+	registry_free(registry);
+
+	registry = one_dataset();
+	assert_true(observe_all(registry, steady, 7));
+	assert_false(observe_all(registry, steady, 1));
+	registry_free(registry);
+}
+
+/* Values are floored, not truncated: -1 is an x of -1. */
+static void test_observation_floor(void **state)
+{
+	struct registry *registry = one_dataset();
+	struct block_outcome outcome = example_outcome(2, 1, -1);
+
+	(void)state;
+	apply(registry, 0, NULL, 0, &outcome);
+	assert_true(registry_get(registry, 1)->sum == -1);
+	outcome.outcome.slot[0].value = 65535;
+	apply(registry, 0, NULL, 0, &outcome);
+	assert_true(registry_get(registry, 1)->sum == -1);
+	assert_int_equal(registry_get(registry, 1)->draws, 2);
+	outcome.outcome.slot[0].count = 0;
+	apply(registry, 0, NULL, 0, &outcome);
+	outcome.outcome.slot[0].count = 1;
+	outcome.outcome.is_void = true;
+	apply(registry, 0, NULL, 0, &outcome);
+	assert_int_equal(registry_get(registry, 1)->draws, 2);
+	assert_int_equal(registry_get(registry, 1)->total_draws, 2);
+	registry_free(registry);
+}
+
+static void test_quarantine_release(void **state)
+{
+	static const int steady[8] = { -1, -1, -1, -1, -1, -1, -1, -1 };
+	struct registry *registry = one_dataset();
+	uint32_t height, until;
+
+	(void)state;
+	assert_false(observe_all(registry, steady, 8));
+	height = registry_height(registry);
+	until = registry_get(registry, 1)->quarantined_until;
+	assert_int_equal(until, height + 2016);
+	assert_int_equal(registry_get(registry, 1)->draws, 0);
+	assert_true(registry_get(registry, 1)->sum == 0 && registry_get(registry, 1)->squares == 0);
+	while (registry_height(registry) + 1 <= until) {
+		assert_false(registry_can_draw(registry, 1));
+		apply(registry, 0, NULL, 0, NULL);
+	}
+	assert_true(registry_can_draw(registry, 1));
+	assert_true(observe_all(registry, steady, 7)); /* statistics started again */
+	registry_free(registry);
+}
+
+static void test_observation_extremes(void **state)
+{
+	int64_t most = INT64_C(1) << 47, x = INT64_C(1) << 31;
+	struct registry *registry = one_dataset();
+	struct block_outcome outcome = example_outcome(2, 1, most);
+	struct dataset *dataset = &registry->datasets[1];
+
+	(void)state;
+	dataset->draws = DRAWS_MAX - 2;
+	dataset->sum = (DRAWS_MAX - 2) * x;
+	dataset->squares = (unsigned __int128)(DRAWS_MAX - 2) * (uint64_t)x * (uint64_t)x;
+	apply(registry, 0, NULL, 0, &outcome);
+	apply(registry, 0, NULL, 0, &outcome);
+	assert_int_equal(dataset->draws, DRAWS_MAX);
+	assert_true(dataset->sum == DRAWS_MAX * x);
+	apply(registry, 0, NULL, 0, &outcome); /* nothing more is counted */
+	assert_int_equal(dataset->draws, DRAWS_MAX);
+	assert_true(dataset->sum == DRAWS_MAX * x);
+	assert_int_equal(dataset->total_draws, 3);
+
+	dataset->draws = DRAWS_MAX - 1;
+	dataset->sum = (DRAWS_MAX - 1) * -x;
+	dataset->squares = (unsigned __int128)(DRAWS_MAX - 1) * (uint64_t)x * (uint64_t)x;
+	outcome.outcome.slot[0].value = -most;
+	apply(registry, 0, NULL, 0, &outcome);
+	assert_false(registry_can_draw(registry, 1));
+	registry_free(registry);
+}
+
+/* === Undo and bytes === */
+
+static uint64_t dice_state = 88172645463325252u;
+
+static uint32_t dice(uint32_t n)
+{
+	dice_state ^= dice_state << 13;
+	dice_state ^= dice_state >> 7;
+	dice_state ^= dice_state << 17;
+	return (uint32_t)((dice_state >> 32) % n);
+}
+
+static struct buf written(const struct registry *registry)
+{
+	struct buf out;
+
+	buf_init(&out);
+	registry_write(&out, registry);
+	return out;
+}
+
+static void assert_same(const struct buf *a, const struct buf *b)
+{
+	assert_int_equal(a->size, b->size);
+	assert_memory_equal(a->data, b->data, a->size);
+}
+
+static struct block_outcome random_outcome(const struct registry *registry)
+{
+	struct block_outcome outcome = { .outcome.slots = 4, .v_ref = 1 + dice(1 << 30) };
+	uint8_t ticket[32];
+
+	example_ticket(ticket, dice(UINT32_MAX));
+	registry_draw(registry, ticket, 4, outcome.dataset);
+	outcome.outcome.is_void = dice(10) == 0;
+	for (uint32_t i = 0; i < 4; i++) {
+		outcome.outcome.slot[i].count = dice(3);
+		if (outcome.outcome.slot[i].count && !outcome.outcome.is_void) {
+			outcome.outcome.slot[i].value = ((int64_t)dice(1 << 30) - (1 << 29)) *
+				(int64_t)(1 + dice(1 << 10));
+			outcome.outcome.slot[i].left_out = dice(5) == 0;
+		}
+	}
+	return outcome;
+}
+
+static struct registry_undo *through_bytes(struct registry_undo *undo)
+{
+	struct registry_undo *back;
+	struct reader reader;
+	struct buf bytes;
+
+	buf_init(&bytes);
+	registry_undo_write(&bytes, undo);
+	reader_init(&reader, bytes.data, bytes.size);
+	back = registry_undo_read(&reader);
+	assert_non_null(back);
+	assert_true(reader_done(&reader));
+	buf_clear(&bytes);
+	registry_undo_free(undo);
+	return back;
+}
+
+static struct registry_undo *random_block(struct registry *registry, uint32_t *registered)
+{
+	struct block_outcome parent = random_outcome(registry);
+	struct contribution data[3];
+	uint32_t count = dice(20) == 0 ? 1 + dice(3) : 0;
+	struct block *block;
+	struct registry_undo *undo;
+
+	for (uint32_t i = 0; i < count; i++)
+		data[i] = example_data((*registered)++, 4096 + dice(1 << 20));
+	block = example_block(dice(16), data, count);
+	undo = registry_apply(registry, block, registry_height(registry) ? &parent : NULL);
+	block_free(block);
+	return through_bytes(undo);
+}
+
+/* Forward and, every now and then, some blocks back: what is left is what was before, to the byte. */
+static void test_undo(void **state)
+{
+	enum { BACK = 30, BLOCKS = 2200 };
+	struct registry *registry = registry_new(&spec);
+	struct registry_undo *undo[BACK];
+	struct buf before[BACK];
+	uint32_t registered = 0;
+
+	(void)state;
+	while (registry_height(registry) < BLOCKS) {
+		uint32_t depth = 1 + dice(BACK);
+
+		for (uint32_t i = 0; i < depth; i++) {
+			before[i] = written(registry);
+			undo[i] = random_block(registry, &registered);
+		}
+		for (uint32_t i = depth; i > 0; i--) {
+			struct buf after;
+
+			if (i > 1)
+				assert_false(registry_undo(registry, undo[0])); /* another block's */
+			assert_true(registry_undo(registry, undo[i - 1]));
+			after = written(registry);
+			assert_same(&before[i - 1], &after);
+			buf_clear(&after);
+			buf_clear(&before[i - 1]);
+			registry_undo_free(undo[i - 1]);
+		}
+		for (uint32_t i = 0; i < 40; i++)
+			registry_undo_free(random_block(registry, &registered));
+	}
+	assert_true(registry_count(registry) > 100);
+	registry_free(registry);
+}
+
+static void test_copy_and_bytes(void **state)
+{
+	struct registry *registry = registry_new(&spec), *copy, *back;
+	struct buf a, b, c;
+	struct reader reader;
+	uint32_t registered = 0;
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		registry_undo_free(random_block(registry, &registered));
+	a = written(registry);
+	copy = registry_copy(registry);
+	registry_undo_free(random_block(registry, &registered));
+	b = written(copy); /* untouched by what its original did since */
+	assert_same(&a, &b);
+	reader_init(&reader, a.data, a.size);
+	back = registry_read(&spec, &reader);
+	assert_non_null(back);
+	assert_true(reader_done(&reader));
+	c = written(back);
+	assert_same(&a, &c);
+	for (size_t i = 0; i < registry_count(copy); i++) {
+		size_t number;
+
+		assert_non_null(registry_find(back, registry_get(copy, i)->root, &number));
+		assert_int_equal(number, i);
+	}
+	buf_clear(&a);
+	buf_clear(&b);
+	buf_clear(&c);
+	registry_free(back);
+	registry_free(copy);
+	registry_free(registry);
+}
+
+/* Cut short everywhere, and with any byte changed: NULL or another registry, never a crash. */
+static void test_damaged_bytes(void **state)
+{
+	struct registry *registry = registry_new(&spec);
+	struct reader reader;
+	struct buf bytes;
+	uint32_t registered = 0;
+
+	(void)state;
+	for (int i = 0; i < 40; i++)
+		registry_undo_free(random_block(registry, &registered));
+	bytes = written(registry);
+	for (size_t size = 0; size < bytes.size; size++) {
+		uint8_t *cut = mem_dup(bytes.data, size);
+
+		reader_init(&reader, cut, size);
+		assert_null(registry_read(&spec, &reader));
+		free(cut);
+	}
+	for (size_t i = 0; i < bytes.size; i++) {
+		bytes.data[i] ^= 0xff;
+		reader_init(&reader, bytes.data, bytes.size);
+		registry_free(registry_read(&spec, &reader));
+		bytes.data[i] ^= 0xff;
+	}
+	buf_clear(&bytes);
+	registry_free(registry);
+}
+
+/* No block has more values than slots: what keeps a dropped block's values has room for so many. */
+static void test_value_counts(void **state)
+{
+	enum { COUNTS_AT = 1 + 4 + 8 + 4 };
+	struct registry *registry = one_dataset();
+	struct block_outcome nothing = { .outcome.is_void = true };
+
+	(void)state;
+	apply(registry, 0, NULL, 0, &nothing);
+	for (uint8_t count = 15; count <= 17; count++) {
+		uint8_t values[17 * 8] = { 1 };
+		struct buf good = written(registry), bytes;
+		struct registry *back;
+		struct reader reader;
+
+		buf_init(&bytes);
+		buf_put(&bytes, good.data, COUNTS_AT);
+		buf_put_u8(&bytes, count);
+		buf_put(&bytes, values, 8 * (size_t)count);
+		buf_put(&bytes, good.data + COUNTS_AT + 1, good.size - COUNTS_AT - 1);
+		reader_init(&reader, bytes.data, bytes.size);
+		back = registry_read(&spec, &reader);
+		assert_int_equal(back != NULL, count <= 16);
+		registry_free(back);
+		buf_clear(&bytes);
+		buf_clear(&good);
+	}
+	registry_free(registry);
+}
+
+static void test_outcome_bytes(void **state)
+{
+	struct registry *registry = one_dataset();
+	struct block_outcome outcome = random_outcome(registry), back;
+	struct reader reader;
+	struct buf bytes;
+
+	(void)state;
+	outcome.loss_before = 1.5f;
+	outcome.loss_after = 1.25f;
+	buf_init(&bytes);
+	block_outcome_write(&bytes, &outcome);
+	reader_init(&reader, bytes.data, bytes.size);
+	assert_true(block_outcome_read(&reader, &back));
+	assert_true(reader_done(&reader));
+	assert_memory_equal(back.dataset, outcome.dataset, sizeof back.dataset);
+	assert_int_equal(back.outcome.is_void, outcome.outcome.is_void);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(back.outcome.slot[i].count, outcome.outcome.slot[i].count);
+		assert_int_equal(back.outcome.slot[i].left_out, outcome.outcome.slot[i].left_out);
+		assert_true(back.outcome.slot[i].value == outcome.outcome.slot[i].value);
+	}
+	assert_true(back.v_ref == outcome.v_ref && back.loss_before == 1.5f && back.loss_after == 1.25f);
+	for (size_t size = 0; size < bytes.size; size++) {
+		reader_init(&reader, bytes.data, size);
+		assert_false(block_outcome_read(&reader, &back));
+	}
+	buf_clear(&bytes);
+	registry_free(registry);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_register),
+		cmocka_unit_test(test_duplicates),
+		cmocka_unit_test(test_draw_delay),
+		cmocka_unit_test(test_draw_weights),
+		cmocka_unit_test(test_draw_repeats),
+		cmocka_unit_test(test_v_ref),
+		cmocka_unit_test(test_v_ref_window),
+		cmocka_unit_test(test_quarantine),
+		cmocka_unit_test(test_observation_floor),
+		cmocka_unit_test(test_quarantine_release),
+		cmocka_unit_test(test_observation_extremes),
+		cmocka_unit_test(test_undo),
+		cmocka_unit_test(test_copy_and_bytes),
+		cmocka_unit_test(test_damaged_bytes),
+		cmocka_unit_test(test_value_counts),
+		cmocka_unit_test(test_outcome_bytes),
+	};
+
+	return cmocka_run_group_tests_name("registry", tests, setup, teardown);
+}

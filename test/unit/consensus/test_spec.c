@@ -1,0 +1,500 @@
+/* Chain specs: the built-in ones' known answers, private ones' JSON with every kind of mistake, and windows. */
+#include "consensus/corpus.h"
+#include "consensus/spec.h"
+#include "consensus/window.h"
+#include "ml/files/safetensors.h"
+#include "ml/step.h"
+#include "unit.h"
+#include "util/bytes.h"
+#include "util/file.h"
+
+/* === Built-in === */
+
+static void check_known(const char *line)
+{
+	char name[17], commitment[65], root[65], id[65], ticket[65], found[65];
+	struct spec spec;
+
+	assert_int_equal(sscanf(line, "%16s %64s %64s %64s %64s", name, commitment, root, id, ticket), 5);
+	assert_true(spec_builtin(&spec, name));
+	hex_encode(found, spec.commitment, 32);
+	assert_string_equal(found, commitment);
+	hex_encode_reversed(found, spec.genesis.model_root, 32);
+	assert_string_equal(found, root);
+	hex_encode_reversed(found, spec.genesis_id, 32);
+	assert_string_equal(found, id);
+	hex_encode_reversed(found, spec.genesis_ticket, 32);
+	assert_string_equal(found, ticket);
+	assert_memory_equal(spec.magic, spec.genesis_id, 4);
+	assert_int_equal(spec.genesis.time, 1795219200);
+	assert_memory_equal(spec.genesis.digest, spec.commitment, 32);
+	spec_clear(&spec);
+}
+
+static void test_known_answers(void **state)
+{
+	const char *source = getenv("ATELIER_SRCDIR");
+	struct buf text;
+	char path[1024], *all;
+	int lines = 0;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/test/data/genesis.txt", source != NULL ? source : ".");
+	buf_init(&text);
+	assert_true(file_read(path, 65536, &text, NULL));
+	all = buf_take_text(&text);
+	for (char *line = strtok(all, "\n"); line; line = strtok(NULL, "\n"))
+		if (*line != '#') {
+			check_known(line);
+			lines++;
+		}
+	assert_int_equal(lines, 3);
+	free(all);
+}
+
+static void test_builtin(void **state)
+{
+	struct spec spec;
+	size_t training, benchmark;
+
+	(void)state;
+	assert_false(spec_builtin(&spec, "signet"));
+	assert_true(spec_builtin(&spec, "main"));
+	assert_true(spec.is_public);
+	assert_int_equal(spec_future_limit(&spec), 7200);
+	assert_ptr_equal(spec_training(&spec, &training), corpus_embedded);
+	assert_ptr_equal(spec_benchmark(&spec, &benchmark), corpus_embedded + corpus_embedded_size - 8192);
+	assert_int_equal(benchmark, 8192);
+	assert_int_equal(training + benchmark, corpus_embedded_size);
+	assert_true(spec_subsidy(&spec, 0) == 5000000000);
+	assert_true(spec_subsidy(&spec, 209999) == 5000000000);
+	assert_true(spec_subsidy(&spec, 210000) == 2500000000);
+	assert_true(spec_subsidy(&spec, 32 * 210000) == 1);
+	assert_true(spec_subsidy(&spec, 33 * 210000) == 0);
+	assert_true(spec_subsidy(&spec, UINT32_MAX) == 0);
+	/* A step with its windows and its delta must fit small machines, several times. */
+	assert_true(step_memory(&spec.train, 1) + step_windows_size(&spec.train) + step_delta_size(&spec.train) <
+		200000000);
+	spec_clear(&spec);
+	assert_true(spec_builtin(&spec, "test"));
+	assert_int_equal(spec_future_limit(&spec), 720);
+	assert_true(spec_builtin(&spec, "regtest"));
+	assert_int_equal(spec_future_limit(&spec), 7200);
+	assert_false(spec.is_public);
+	spec.halving = 1;
+	assert_true(spec_subsidy(&spec, 63) == 0);
+	assert_true(spec_subsidy(&spec, 64) == 0);
+	spec_clear(&spec);
+}
+
+static void test_corpus_is_text(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < corpus_embedded_size; i++)
+		assert_true(corpus_embedded[i] == '\n' || (corpus_embedded[i] >= 0x20 && corpus_embedded[i] < 0x7f));
+	assert_int_equal(corpus_embedded[corpus_embedded_size - 1], '\n');
+}
+
+/* === Private === */
+
+static bool parse(const char *json, struct spec *spec, struct errmsg *err)
+{
+	char *path;
+
+	if (!spec_parse(spec, json, strlen(json), &path, err)) {
+		assert_null(path);
+		return false;
+	}
+	free(path);
+	return spec_finish(spec, err);
+}
+
+static void test_private(void **state)
+{
+	static const char json[] =
+		"{ \"name\": \"ward7\", \"hrp\": \"wrd\", \"spacing\": 60, \"d\": 64, \"heads\": 4,"
+		"\"blob_min\": 5000, \"corpus\": \"ward.txt\", \"bench_bytes\": 100, \"rpc_port\": 4000 }";
+	struct spec spec, regtest;
+	uint8_t corpus[133] = { 0 };
+	struct errmsg err;
+	char *path;
+
+	(void)state;
+	assert_true(spec_builtin(&regtest, "regtest"));
+	assert_true(spec_parse(&spec, json, strlen(json), &path, &err));
+	assert_string_equal(path, "ward.txt");
+	assert_string_equal(spec.name, "ward7");
+	assert_string_equal(spec.hrp, "wrd");
+	assert_int_equal(spec.spacing, 60);
+	assert_int_equal(spec.train.model.d, 64);
+	assert_int_equal(spec.train.model.heads, 4);
+	assert_int_equal(spec.blob_min, 5000);
+	assert_int_equal(spec.rpc_port, 4000);
+	assert_int_equal(spec.p2p_port, 39433);
+	assert_int_equal(spec.k, regtest.k);
+	spec_set_corpus(&spec, corpus, 132);
+	assert_false(spec_finish(&spec, &err));
+	assert_non_null(strstr(err.text, "corpus has 132 bytes"));
+	spec_set_corpus(&spec, corpus, 133);
+	assert_true(spec_finish(&spec, &err));
+	assert_memory_not_equal(spec.genesis_id, regtest.genesis_id, 32);
+	free(path);
+	spec_clear(&spec);
+	spec_clear(&regtest);
+}
+
+/* Every field is committed to, but for the ports. */
+static void test_commitment(void **state)
+{
+	static const struct {
+		const char *json;
+		bool differs;
+	} cases[] = {
+		{ "{}", false },
+		{ "{\"corpus\":\"embedded\"}", false },
+		{ "{\"p2p_port\":1}", false },
+		{ "{\"rpc_port\":65535}", false },
+		{ "{\"name\":\"regtesu\"}", true },
+		{ "{\"hrp\":\"ratm\"}", true },
+		{ "{\"genesis_time\":1795219201}", true },
+		{ "{\"spacing\":1}", true },
+		{ "{\"k\":5}", true },
+		{ "{\"d\":64}", true },
+		{ "{\"layers\":3}", true },
+		{ "{\"heads\":1}", true },
+		{ "{\"ff\":112}", true },
+		{ "{\"ctx\":48}", true },
+		{ "{\"batch\":5}", true },
+		{ "{\"iterations\":3}", true },
+		{ "{\"slots\":3}", true },
+		{ "{\"bench_rows\":17}", true },
+		{ "{\"bench_bytes\":8193}", true },
+		{ "{\"lr_ppm\":2001}", true },
+		{ "{\"wd_ppm\":1}", true },
+		{ "{\"mu_ppm\":1}", true },
+		{ "{\"eta_ppm\":1}", true },
+		{ "{\"gate_ppm\":1}", true },
+		{ "{\"v_0\":1}", true },
+		{ "{\"v_min\":1}", true },
+		{ "{\"subsidy\":1}", true },
+		{ "{\"halving\":1}", true },
+		{ "{\"maturity\":1}", true },
+		{ "{\"data_delay\":2}", true },
+		{ "{\"burn_rate\":1}", true },
+		{ "{\"blob_min\":1024}", true },
+		{ "{\"blob_max\":4096}", true },
+		{ "{\"blob_budget\":16777216}", true },
+		{ "{\"block_weight\":4000}", true },
+	};
+	struct spec regtest, spec;
+	struct errmsg err;
+
+	(void)state;
+	assert_true(spec_builtin(&regtest, "regtest"));
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		if (!parse(cases[i].json, &spec, &err))
+			fail_msg("%s: %s", cases[i].json, err.text);
+		if ((memcmp(spec.commitment, regtest.commitment, 32) != 0) != cases[i].differs)
+			fail_msg("commitment with %s", cases[i].json);
+		if ((memcmp(spec.genesis_id, regtest.genesis_id, 32) != 0) != cases[i].differs)
+			fail_msg("genesis id with %s", cases[i].json);
+		spec_clear(&spec);
+	}
+	spec_clear(&regtest);
+}
+
+static void test_mistakes(void **state)
+{
+	static const struct {
+		const char *json, *told;
+	} cases[] = {
+		{ "", "line 1" },
+		{ "[]", "object" },
+		{ "{\"k\":4,\n\"k\":4}", "line 2: duplicate object key near '\"k\"'" },
+		{ "{\"k\":4} {}", "end of file" },
+		{ "{\"kk\":4}", "unknown field \"kk\"" },
+		{ "{\"corpus_size\":4}", "unknown field \"corpus_size\"" },
+		{ "{\"k\":\"4\"}", "k must be an integer" },
+		{ "{\"k\":4.0}", "k must be an integer" },
+		{ "{\"k\":null}", "k must be an integer" },
+		{ "{\"k\":-1}", "k is negative" },
+		{ "{\"k\":0}", "k is 0, and must be 1 to 64" },
+		{ "{\"k\":65}", "k is 65" },
+		{ "{\"k\":4294967300}", "k is 4294967300" },
+		{ "{\"k\":99999999999999999999}", "too big integer" },
+		{ "{\"name\":5}", "name must be a string" },
+		{ "{\"name\":\"\"}", "name must have" },
+		{ "{\"name\":\"../../../etc\"}", "name must have" },
+		{ "{\"name\":\"seventeen-letters\"}", "name must have" },
+		{ "{\"name\":\"main\"}", "built-in" },
+		{ "{\"name\":\"test\"}", "built-in" },
+		{ "{\"hrp\":\"ninechars\"}", "hrp must have" },
+		{ "{\"hrp\":\"A\"}", "hrp must have" },
+		{ "{\"corpus\":\"\"}", "corpus must be" },
+		{ "{\"corpus\":1}", "corpus must be a string" },
+		{ "{\"d\":24}", "d must be a multiple of 16" },
+		{ "{\"heads\":3}", "d / heads" },
+		{ "{\"ff\":24}", "ff must be a multiple of 16" },
+		{ "{\"ctx\":40}", "ctx must be a multiple of 16" },
+		{ "{\"ctx\":16}", "ctx is 16" },
+		{ "{\"slots\":17}", "slots is 17" },
+		{ "{\"batch\":1025}", "batch is 1025" },
+		{ "{\"d\":4096,\"heads\":32,\"layers\":64,\"ff\":16384}", "2^28" },
+		{ "{\"lr_ppm\":16777216}", "lr_ppm is 16777216" },
+		{ "{\"lr_ppm\":0}", "lr_ppm is 0" },
+		{ "{\"bench_bytes\":33,\"ctx\":48}", "bench_bytes is 33, and must be ctx + 1 = 49" },
+		{ "{\"bench_bytes\":52720}", "corpus has" },
+		{ "{\"blob_min\":1023}", "blob_min is 1023" },
+		{ "{\"blob_min\":5000,\"blob_max\":4999}", "blob_min is 5000, above blob_max" },
+		{ "{\"blob_budget\":16777215}", "blob_budget is 16777215, below blob_max" },
+		{ "{\"subsidy\":1000000000001}", "subsidy is 1000000000001" },
+		{ "{\"subsidy\":1000000000000,\"halving\":1051}", "subsidy * halving" },
+		{ "{\"v_0\":140737488355329}", "v_0 is 140737488355329" },
+		{ "{\"rpc_port\":65536}", "rpc_port is 65536" },
+	};
+	struct spec spec;
+	struct errmsg err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		if (parse(cases[i].json, &spec, &err))
+			fail_msg("%s is taken", cases[i].json);
+		if (strstr(err.text, cases[i].told) == NULL)
+			fail_msg("%s: \"%s\" instead of \"%s\"", cases[i].json, err.text, cases[i].told);
+		spec_clear(&spec);
+	}
+}
+
+static void test_bounds(void **state)
+{
+	size_t size = SPEC_TEXT_MAX + 1;
+	char *json = malloc(size), *path;
+	struct spec spec;
+	struct errmsg err;
+
+	(void)state;
+	memset(json, ' ', size);
+	json[0] = '{';
+	json[SPEC_TEXT_MAX - 1] = '}';
+	assert_true(spec_parse(&spec, json, SPEC_TEXT_MAX, &path, &err));
+	spec_clear(&spec);
+	assert_false(spec_parse(&spec, json, size, &path, &err));
+	assert_non_null(strstr(err.text, "65536"));
+	spec_clear(&spec);
+	free(json);
+}
+
+/* === Windows === */
+
+static void test_windows(void **state)
+{
+	struct spec spec;
+	uint32_t ctx, seen = 0;
+	uint8_t *data, *out, seed[32] = { 0 };
+
+	(void)state;
+	assert_true(spec_builtin(&spec, "regtest"));
+	ctx = spec.train.model.ctx;
+	assert_int_equal(window_step_size(&spec), 2 * 4 * 33);
+	data = malloc(ctx - 7); /* the least there can be, and a sanitizer sees a byte more */
+	out = malloc(window_step_size(&spec));
+	for (uint32_t i = 0; i < ctx - 7; i++)
+		data[i] = (uint8_t)(i + 1);
+	for (int i = 0; i < 200; i++) {
+		seed[0] = (uint8_t)i;
+		window_gather_step(&spec, seed, data, ctx - 7, out);
+		for (size_t row = 0; row < 8; row++) {
+			assert_memory_equal(out + row * (ctx + 1) + 8, data, ctx - 7);
+			if (row)
+				assert_memory_not_equal(out + row * (ctx + 1), out, 8);
+		}
+		assert_true(window_slot(&spec, seed) < spec.slots);
+		seen |= 1u << window_slot(&spec, seed);
+	}
+	assert_int_equal(seen, 3);
+	free(data);
+	free(out);
+	spec_clear(&spec);
+}
+
+/* One byte more: both offsets are drawn, no other. */
+static void test_window_offsets(void **state)
+{
+	struct spec spec;
+	uint8_t *data, *out, seed[32] = { 0 };
+	size_t first = 0, total = 0, size;
+
+	(void)state;
+	assert_true(spec_builtin(&spec, "regtest"));
+	size = spec.train.model.ctx - 7 + 1;
+	data = malloc(size);
+	out = malloc(window_step_size(&spec));
+	for (size_t i = 0; i < size; i++)
+		data[i] = (uint8_t)i;
+	for (; seed[1] < 100; seed[1]++) {
+		window_gather_step(&spec, seed, data, size, out);
+		for (size_t row = 0; row < 8; row++, total++) {
+			uint8_t offset = out[row * 33 + 8];
+
+			assert_true(offset <= 1);
+			assert_memory_equal(out + row * 33 + 8, data + offset, size - 1);
+			first += offset == 0;
+		}
+	}
+	assert_in_range(first, total * 4 / 10, total * 6 / 10);
+	free(data);
+	free(out);
+	spec_clear(&spec);
+}
+
+static void test_benchmark_windows(void **state)
+{
+	struct spec spec;
+	uint8_t *out, ticket[32] = { 7 };
+	size_t size;
+
+	(void)state;
+	assert_true(spec_builtin(&spec, "regtest"));
+	size = window_benchmark_size(&spec);
+	assert_int_equal(size, 4 * 33);
+	out = malloc(size);
+	window_gather_benchmark(&spec, ticket, out);
+	for (size_t row = 0; row < 4; row++) {
+		const uint8_t *benchmark = spec_benchmark(&spec, &size);
+		bool found = false;
+
+		for (size_t i = 0; i + 25 <= size && !found; i++)
+			found = memcmp(benchmark + i, out + row * 33 + 8, 25) == 0;
+		assert_true(found);
+	}
+	free(out);
+	spec_clear(&spec);
+}
+
+static bool put(void *context, const void *data, size_t size, struct errmsg *err)
+{
+	(void)err;
+	buf_put(context, data, size);
+	return true;
+}
+
+/* The weights of a spec's initial state as a file. */
+static void write_weights(const struct spec *spec, struct buf *out)
+{
+	struct state *initial = spec_initial_state(spec);
+	struct tensorfile_source source = { &spec->train.model, state_theta(initial), "", "" };
+	struct tensorfile_sink sink = { put, out };
+
+	assert_true(safetensors_write(&source, &sink, NULL));
+	state_unref(initial);
+}
+
+/* A chain that begins with a file's weights: nothing but genesis' model_root tells it from one that draws the same. */
+static void test_initial_state(void **state)
+{
+	static const char json[] = "{ \"name\": \"regtest\", \"initial_state\": \"w.safetensors\" }";
+	struct spec spec, regtest;
+	struct errmsg err;
+	struct buf weights;
+	char *path;
+
+	(void)state;
+	buf_init(&weights);
+	assert_true(spec_builtin(&regtest, "regtest"));
+	assert_null(regtest.initial_state);
+	write_weights(&regtest, &weights);
+	assert_true(spec_parse(&spec, json, strlen(json), &path, &err));
+	assert_null(path);
+	assert_string_equal(spec.initial_state_path, "w.safetensors");
+	assert_false(spec_finish(&spec, &err));
+	assert_non_null(strstr(err.text, "initial_state"));
+	assert_false(spec_set_initial_state(&spec, weights.data, weights.size - 1, &err));
+	assert_non_null(strstr(err.text, "lm_head.weight"));
+	assert_false(spec_finish(&spec, &err));
+	assert_true(spec_set_initial_state(&spec, weights.data, weights.size, &err));
+	assert_true(spec_finish(&spec, &err));
+	assert_memory_equal(spec.commitment, regtest.commitment, 32);
+	assert_memory_equal(spec.genesis_id, regtest.genesis_id, 32);
+
+	weights.data[weights.size - 4] ^= 1;
+	assert_true(spec_set_initial_state(&spec, weights.data, weights.size, &err));
+	assert_true(spec_finish(&spec, &err));
+	assert_memory_equal(spec.commitment, regtest.commitment, 32);
+	assert_memory_not_equal(spec.genesis.model_root, regtest.genesis.model_root, 32);
+	assert_memory_not_equal(spec.genesis_id, regtest.genesis_id, 32);
+	spec_clear(&spec);
+	spec_clear(&regtest);
+	buf_clear(&weights);
+}
+
+/* Sizes that are impossible are told before the file is looked at. */
+static void test_initial_state_sizes(void **state)
+{
+	static const char json[] = "{ \"initial_state\": \"w\", \"d\": 40 }", empty[] = "{ \"initial_state\": \"\" }";
+	static const char number[] = "{ \"initial_state\": 1 }";
+	struct spec spec;
+	struct errmsg err;
+	char *path;
+
+	(void)state;
+	assert_true(spec_parse(&spec, json, strlen(json), &path, &err));
+	assert_false(spec_set_initial_state(&spec, (const uint8_t *)"", 0, &err));
+	assert_non_null(strstr(err.text, "d must be"));
+	spec_clear(&spec);
+	assert_false(spec_parse(&spec, empty, strlen(empty), &path, &err));
+	assert_non_null(strstr(err.text, "initial_state must be the name of a file"));
+	spec_clear(&spec);
+	assert_false(spec_parse(&spec, number, strlen(number), &path, &err));
+	assert_non_null(strstr(err.text, "initial_state must be a string"));
+	spec_clear(&spec);
+}
+
+/* A spec that says which model_root it begins with holds for no other, and means the same chain. */
+static void test_initial_root(void **state)
+{
+	struct spec spec, regtest;
+	struct errmsg err;
+	char json[128], root[65], *path;
+
+	(void)state;
+	assert_true(spec_builtin(&regtest, "regtest"));
+	hex_encode_reversed(root, regtest.genesis.model_root, 32);
+	snprintf(json, sizeof json, "{ \"name\": \"regtest\", \"initial_root\": \"%s\" }", root);
+	assert_true(spec_parse(&spec, json, strlen(json), &path, &err));
+	assert_true(spec_finish(&spec, &err));
+	assert_memory_equal(spec.genesis_id, regtest.genesis_id, 32);
+	spec_clear(&spec);
+	char *digit = strstr(json, root);
+
+	*digit = *digit == '0' ? '1' : '0';
+	assert_true(spec_parse(&spec, json, strlen(json), &path, &err));
+	assert_false(spec_finish(&spec, &err));
+	assert_non_null(strstr(err.text, root));
+	spec_clear(&spec);
+	*digit = 'x';
+	assert_false(spec_parse(&spec, json, strlen(json), &path, &err));
+	assert_non_null(strstr(err.text, "initial_root must be"));
+	spec_clear(&spec);
+	spec_clear(&regtest);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_known_answers),
+		cmocka_unit_test(test_builtin),
+		cmocka_unit_test(test_corpus_is_text),
+		cmocka_unit_test(test_initial_state),
+		cmocka_unit_test(test_initial_state_sizes),
+		cmocka_unit_test(test_initial_root),
+		cmocka_unit_test(test_private),
+		cmocka_unit_test(test_commitment),
+		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_windows),
+		cmocka_unit_test(test_window_offsets),
+		cmocka_unit_test(test_benchmark_windows),
+	};
+
+	return cmocka_run_group_tests_name("spec", tests, NULL, NULL);
+}

@@ -1,0 +1,508 @@
+#include "net/fake_chain.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/map.h"
+#include "util/mem.h"
+
+enum { POOL_MAX = 64, QUEUE_MAX = 8192 };
+
+struct fake_entry {
+	struct index_entry entry; /* first, so that a pointer to one is a pointer to the other */
+	struct source source;
+};
+
+struct chain {
+	struct map entries, blobs;
+	struct index_entry *genesis, *tip;
+	struct chain_events events;
+	struct index_entry *queue[QUEUE_MAX];
+	size_t queue_count;
+	struct {
+		struct header header;
+		struct source source;
+	} judging[POOL_MAX];
+	size_t judging_count;
+	struct header loose[POOL_MAX];
+	size_t loose_count;
+	struct mempool_entry mempool[POOL_MAX];
+	size_t mempool_count;
+	uint64_t nonce;
+	bool blocks_lost, headers_full;
+	bool keeps;  /* in work already when its source left */
+	size_t room; /* bytes; 0: without end */
+};
+
+const struct spec *fake_spec(void)
+{
+	static const struct spec spec = {
+		.name = "fake",
+		.k = 4,
+		.slots = 2,
+		.block_weight = 4000000,
+		.blob_max = 1 << 24,
+		.magic = { 1, 2, 3, 4 },
+		.p2p_port = 1,
+	};
+
+	return &spec;
+}
+
+static struct index_entry *insert(struct chain *chain, const struct header *header, struct index_entry *parent)
+{
+	struct fake_entry *made = mem_calloc(1, sizeof *made);
+	struct index_entry *entry = &made->entry;
+
+	entry->header = *header;
+	header_id(header, entry->id);
+	entry->parent = parent;
+	entry->height = parent != NULL ? parent->height + 1 : 0;
+	entry->chain_work.limb[0] = entry->height + 1;
+	entry->status = ENTRY_HEADER;
+	map_put(&chain->entries, entry->id, entry);
+	return entry;
+}
+
+struct chain *fake_chain_new(void)
+{
+	struct chain *chain = mem_calloc(1, sizeof *chain);
+	struct header header = { .version = 1 };
+
+	map_init(&chain->entries);
+	map_init(&chain->blobs);
+	chain->genesis = chain->tip = insert(chain, &header, NULL);
+	chain->genesis->status = ENTRY_CONNECTED;
+	return chain;
+}
+
+void fake_chain_free(struct chain *chain)
+{
+	const uint8_t *key;
+	void *value;
+
+	for (size_t at = 0; map_next(&chain->entries, &at, &key, &value);)
+		free(value);
+	for (size_t at = 0; map_next(&chain->blobs, &at, &key, &value);)
+		free(value);
+	for (size_t i = 0; i < chain->mempool_count; i++)
+		tx_free(chain->mempool[i].tx);
+	map_clear(&chain->entries);
+	map_clear(&chain->blobs);
+	free(chain);
+}
+
+static void connect_entry(struct chain *chain, struct index_entry *entry)
+{
+	bool better = entry->chain_work.limb[0] > chain->tip->chain_work.limb[0];
+
+	entry->status = better ? ENTRY_CONNECTED : ENTRY_VERIFIED;
+	if (!better)
+		return;
+	for (struct index_entry *at = entry->parent; at != NULL && at->status == ENTRY_VERIFIED; at = at->parent)
+		at->status = ENTRY_CONNECTED;
+	chain->tip = entry;
+	chain->loose_count = chain->judging_count = 0;
+	if (chain->events.tip != NULL)
+		chain->events.tip(chain->events.context, entry);
+}
+
+const struct index_entry *fake_chain_mine(struct chain *chain, const struct index_entry *parent, size_t count,
+	uint8_t salt, uint8_t kind)
+{
+	struct index_entry *entry = parent != NULL ? map_get(&chain->entries, parent->id) : chain->tip;
+
+	for (size_t i = 0; i < count; i++) {
+		struct header header = { .version = 1, .nonce = ++chain->nonce };
+
+		memcpy(header.prev, entry->id, 32);
+		header.miner[0] = salt;
+		header.digest[0] = i + 1 == count ? kind : FAKE_GOOD;
+		entry = insert(chain, &header, entry);
+		connect_entry(chain, entry);
+	}
+	return entry;
+}
+
+/* --- What the network calls --- */
+
+const struct spec *chain_spec(const struct chain *chain)
+{
+	(void)chain;
+	return fake_spec();
+}
+
+void chain_subscribe(struct chain *chain, const struct chain_events *events)
+{
+	chain->events = *events;
+}
+
+void chain_unsubscribe(struct chain *chain, const void *context)
+{
+	if (chain->events.context == context)
+		chain->events = (struct chain_events){ 0 };
+}
+
+const struct index_entry *chain_genesis(const struct chain *chain)
+{
+	return chain->genesis;
+}
+
+const struct index_entry *chain_tip(const struct chain *chain)
+{
+	return chain->tip;
+}
+
+const struct index_entry *chain_find(const struct chain *chain, const uint8_t id[32])
+{
+	return map_get(&chain->entries, id);
+}
+
+const struct index_entry *entry_ancestor(const struct index_entry *entry, uint32_t height)
+{
+	while (entry->height > height)
+		entry = entry->parent;
+	return entry;
+}
+
+const struct index_entry *chain_at(const struct chain *chain, uint32_t height)
+{
+	return height > chain->tip->height ? NULL : entry_ancestor(chain->tip, height);
+}
+
+bool chain_is_active(const struct chain *chain, const struct index_entry *entry)
+{
+	return chain_at(chain, entry->height) == entry;
+}
+
+size_t chain_locator(const struct chain *chain, const struct index_entry *from, uint8_t (*ids)[32], size_t max)
+{
+	size_t count = 0, step = 1;
+
+	(void)chain;
+	while (count < max) {
+		memcpy(ids[count++], from->id, 32);
+		if (from->parent == NULL)
+			break;
+		step *= count > 10 ? 2 : 1;
+		from = entry_ancestor(from, from->height > step ? from->height - (uint32_t)step : 0);
+	}
+	return count;
+}
+
+const struct index_entry *chain_fork_point(const struct chain *chain, const uint8_t (*ids)[32], size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct index_entry *entry = chain_find(chain, ids[i]);
+
+		if (entry != NULL && chain_is_active(chain, entry))
+			return entry;
+	}
+	return chain->genesis;
+}
+
+enum chain_result chain_add_header(struct chain *chain, const struct header *header, const struct index_entry **entry,
+	struct reject *reject)
+{
+	struct index_entry *parent = map_get(&chain->entries, header->prev);
+
+	*entry = NULL;
+	if (chain->headers_full) {
+		reject_set(reject, REJECT_NOT_YET, "too-many-headers", "as the test wants");
+		return CHAIN_REJECTED;
+	}
+	*entry = parent != NULL ? insert(chain, header, parent) : NULL;
+	return parent != NULL ? CHAIN_NEW : CHAIN_ORPHAN;
+}
+
+void chain_forget_headers(struct chain *chain)
+{
+	const uint8_t *key;
+	void *value;
+
+	chain->headers_full = false;
+	for (size_t at = 0; map_next(&chain->entries, &at, &key, &value);) {
+		const struct index_entry *entry = value;
+
+		if (entry->status != ENTRY_HEADER)
+			continue;
+		map_remove(&chain->entries, entry->id);
+		free(value);
+		at = 0;
+	}
+}
+
+enum chain_result chain_add_block(struct chain *chain, struct block *block, const struct source *source,
+	struct reject *reject)
+{
+	uint8_t id[32];
+	struct index_entry *entry;
+
+	(void)reject;
+	header_id(&block->header, id);
+	block_free(block);
+	entry = map_get(&chain->entries, id);
+	if (entry == NULL)
+		return CHAIN_ORPHAN;
+	if (entry->status != ENTRY_HEADER || entry->held || chain->queue_count == QUEUE_MAX)
+		return CHAIN_KNOWN;
+	entry->held = true;
+	((struct fake_entry *)entry)->source = *source;
+	chain->queue[chain->queue_count++] = entry;
+	return CHAIN_NEW;
+}
+
+struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+{
+	struct block *block;
+
+	if (chain->blocks_lost) {
+		errmsg_set(err, "lost");
+		return NULL;
+	}
+	block = block_new();
+	block->header = entry->header;
+	return block;
+}
+
+size_t chain_room(struct chain *chain, const struct source *source)
+{
+	(void)source;
+	return chain->room ? chain->room : SIZE_MAX;
+}
+
+/* Blocks of a group that nobody stands for are bare headers again; proofs are not judged. */
+void chain_forget_source(struct chain *chain, const struct source *source, bool discouraged)
+{
+	(void)discouraged;
+	for (size_t i = 0; i < chain->queue_count;) {
+		struct fake_entry *made = (struct fake_entry *)chain->queue[i];
+
+		if (memcmp(made->source.group, source->group, SOURCE_GROUP) == 0 && !chain->keeps) {
+			made->entry.held = false;
+			chain->queue[i] = chain->queue[--chain->queue_count];
+		} else {
+			i++;
+		}
+	}
+}
+
+enum chain_result chain_add_loose(struct chain *chain, const struct header *header, const struct source *source,
+	struct reject *reject)
+{
+	uint8_t id[32];
+
+	(void)reject;
+	header_id(header, id);
+	if (chain_loose_known(chain, id))
+		return CHAIN_KNOWN;
+	if (memcmp(header->prev, chain->tip->id, 32) != 0)
+		return CHAIN_ORPHAN;
+	chain->judging[chain->judging_count].header = *header;
+	chain->judging[chain->judging_count++].source = *source;
+	return CHAIN_NEW;
+}
+
+size_t chain_loose_count(const struct chain *chain)
+{
+	return chain->loose_count;
+}
+
+const struct header *chain_loose_get(const struct chain *chain, size_t index)
+{
+	return &chain->loose[index];
+}
+
+bool chain_loose_known(const struct chain *chain, const uint8_t id[32])
+{
+	for (size_t i = 0; i < chain->loose_count; i++) {
+		uint8_t other[32];
+
+		header_id(&chain->loose[i], other);
+		if (memcmp(other, id, 32) == 0)
+			return true;
+	}
+	return false;
+}
+
+enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct source *source, struct reject *reject)
+{
+	struct mempool_entry *entry = &chain->mempool[chain->mempool_count++];
+
+	(void)reject;
+	entry->tx = tx;
+	tx_txid(tx, entry->txid);
+	tx_wtxid(tx, entry->wtxid);
+	if (chain->events.tx_added != NULL)
+		chain->events.tx_added(chain->events.context, tx, source != NULL ? source->peer : 0);
+	return CHAIN_NEW;
+}
+
+const struct mempool_entry *chain_mempool_find_wtxid(const struct chain *chain, const uint8_t wtxid[32])
+{
+	for (size_t i = 0; i < chain->mempool_count; i++)
+		if (memcmp(chain->mempool[i].wtxid, wtxid, 32) == 0)
+			return &chain->mempool[i];
+	return NULL;
+}
+
+void chain_mempool_each(const struct chain *chain, void (*fn)(void *context, const struct mempool_entry *entry),
+	void *context)
+{
+	for (size_t i = 0; i < chain->mempool_count; i++)
+		fn(context, &chain->mempool[i]);
+}
+
+enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
+	bool keep, struct reject *reject)
+{
+	char *text;
+
+	(void)keep;
+	if (size == 0) {
+		reject_set(reject, REJECT_INVALID, "bad-blob", "empty");
+		return CHAIN_REJECTED;
+	}
+	text = mem_calloc(size + 1, 1);
+	memcpy(text, data, size);
+	free(map_put(&chain->blobs, root, text));
+	return CHAIN_NEW;
+}
+
+bool chain_has_blob(const struct chain *chain, const uint8_t root[32])
+{
+	return map_get(&chain->blobs, root) != NULL;
+}
+
+bool chain_read_blob(struct chain *chain, const uint8_t root[32], struct buf *out, struct errmsg *err)
+{
+	const char *text = map_get(&chain->blobs, root);
+
+	if (text == NULL)
+		return errmsg_set(err, "missing");
+	buf_put_text(out, text);
+	return true;
+}
+
+/* --- What the test does --- */
+
+static void judge_block(struct chain *chain, size_t place)
+{
+	struct index_entry *entry = chain->queue[place];
+	const struct source *source = &((struct fake_entry *)entry)->source;
+	const struct chain_events *events = &chain->events;
+	struct reject reject;
+
+	chain->queue[place] = chain->queue[--chain->queue_count];
+	entry->held = false;
+	if (entry->header.digest[0] != FAKE_OWN_PROOF_FALSE)
+		events->block_proven(events->context, entry, source);
+	if (entry->header.digest[0] == FAKE_GOOD) {
+		events->block_verdict(events->context, entry, source, NULL);
+		connect_entry(chain, entry);
+		return;
+	}
+	entry->status = ENTRY_INVALID;
+	reject_set(&reject, REJECT_INVALID, "bad-proof-digest", "as the test wants");
+	events->block_verdict(events->context, entry, source, &reject);
+}
+
+static void judge_proof(struct chain *chain)
+{
+	struct header header = chain->judging[0].header;
+	const struct source source = chain->judging[0].source;
+	const struct chain_events *events = &chain->events;
+	struct reject reject;
+
+	memmove(chain->judging, chain->judging + 1, --chain->judging_count * sizeof chain->judging[0]);
+	if (header.digest[0] == FAKE_GOOD) {
+		chain->loose[chain->loose_count++] = header;
+		events->proof_verdict(events->context, &header, &source, NULL);
+		return;
+	}
+	reject_set(&reject, REJECT_INVALID, "bad-proof-digest", "as the test wants");
+	events->proof_verdict(events->context, &header, &source, &reject);
+}
+
+bool fake_chain_step(struct chain *chain)
+{
+	for (size_t i = 0; i < chain->queue_count; i++) {
+		enum entry_status parent = chain->queue[i]->parent->status;
+
+		if (parent == ENTRY_CONNECTED || parent == ENTRY_VERIFIED) {
+			judge_block(chain, i);
+			return true;
+		}
+	}
+	if (chain->judging_count == 0)
+		return false;
+	judge_proof(chain);
+	return true;
+}
+
+struct header fake_chain_prove(struct chain *chain, uint8_t salt, uint8_t kind)
+{
+	struct header header = { .version = 1, .nonce = ++chain->nonce };
+
+	memcpy(header.prev, chain->tip->id, 32);
+	header.miner[0] = salt;
+	header.digest[0] = kind;
+	chain->loose[chain->loose_count++] = header;
+	if (chain->events.proof_verdict != NULL)
+		chain->events.proof_verdict(chain->events.context, &header, &(const struct source){ 0 }, NULL);
+	return header;
+}
+
+static struct tx *make_spend(uint8_t salt, uint8_t wtxid[32])
+{
+	struct tx *tx = tx_new();
+	struct outpoint prev = { .index = salt };
+	uint8_t script[P2TR_SIZE] = { 0x51, 32 }, signature[64] = { salt };
+
+	memset(prev.txid, 7, 32);
+	memset(script + 2, 9, 32);
+	tx_set_witness(tx_add_input(tx, &prev, 0xffffffff), signature, sizeof signature);
+	tx_add_output(tx, 1000, script, sizeof script);
+	tx_wtxid(tx, wtxid);
+	return tx;
+}
+
+void fake_chain_make_spend(uint8_t salt, uint8_t wtxid[32])
+{
+	tx_free(make_spend(salt, wtxid));
+}
+
+void fake_chain_spend(struct chain *chain, uint8_t salt, uint8_t wtxid[32])
+{
+	chain_add_tx(chain, make_spend(salt, wtxid), NULL, NULL);
+}
+
+void fake_chain_hold_blob(struct chain *chain, const uint8_t root[32], const char *text)
+{
+	free(map_put(&chain->blobs, root, mem_strdup(text)));
+}
+
+void fake_chain_want_blob(struct chain *chain, const uint8_t root[32], uint64_t source)
+{
+	chain->events.blob_wanted(chain->events.context, root, 5, source);
+}
+
+void fake_chain_fill_headers(struct chain *chain)
+{
+	chain->headers_full = true;
+}
+
+void fake_chain_lose_blocks(struct chain *chain)
+{
+	chain->blocks_lost = true;
+}
+
+void fake_chain_keep(struct chain *chain)
+{
+	chain->keeps = true;
+}
+
+void fake_chain_room(struct chain *chain, size_t bytes)
+{
+	chain->room = bytes;
+}
