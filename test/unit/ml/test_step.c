@@ -1,4 +1,4 @@
-/* Steps and updates: known answers that test/functional/ml_reference.py computes on its own, and every way to fail. */
+/* Steps and updates: known answers that test/functional/consensus/tiny_step.py computes, and every way to fail. */
 #include <fenv.h>
 #include <math.h>
 

@@ -1,0 +1,136 @@
+"""A peer of a node under test: says whatever a test wants, and remembers what it heard.
+
+    with Peer(node) as peer:
+        peer.send("getheaders", ...)
+        payload = peer.wait_for("headers")
+
+A thread reads; it answers pings and the handshake, nothing else.
+"""
+
+import socket
+import struct
+import threading
+import time
+
+from reference import messages
+from reference.hashing import sha256d, stored
+
+from .node import PATIENCE
+
+
+class Peer:
+    def __init__(self, node, handshake=True, source="127.0.0.1"):
+        self.magic = magic_of(node)
+        self.heard = []             # (command, payload) in order
+        self.closed = False         # by the node
+        self.changed = threading.Condition()
+        self.sending = threading.Lock()
+        self.socket = socket.create_connection(("127.0.0.1", node.port), timeout=PATIENCE, source_address=(source, 0))
+        self.name = "%s:%d" % self.socket.getsockname()
+        self.thread = threading.Thread(target=self.listen, daemon=True)
+        self.thread.start()
+        if handshake:
+            self.handshake()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the node was faster
+        self.socket.close()
+        self.thread.join(PATIENCE)
+
+    def handshake(self, **fields):
+        self.send("version", messages.version_payload(time=int(time.time()), **fields))
+        self.wait_for("version")
+        self.send("verack")
+        self.wait_for("verack")
+        self.sync()
+
+    # Sending.
+
+    def send(self, command, payload=b""):
+        self.send_raw(messages.frame(self.magic, command, payload))
+
+    def send_raw(self, data):
+        try:
+            with self.sending:
+                self.socket.sendall(data)
+        except OSError:
+            pass  # the node has closed: whoever cares asks for that
+
+    # Hearing.
+
+    def read(self, size):
+        data = b""
+        while len(data) < size:
+            part = self.socket.recv(size - len(data))
+            if not part:
+                raise EOFError
+            data += part
+        return data
+
+    def listen(self):
+        try:
+            self.socket.settimeout(None)
+            while True:
+                head = self.read(24)
+                command = head[4:16].rstrip(b"\x00").decode(errors="replace")
+                payload = self.read(struct.unpack("<I", head[16:20])[0])
+                if head[:4] != self.magic or sha256d(payload)[:4] != head[20:]:
+                    raise EOFError
+                if command == "ping":
+                    self.send("pong", payload)
+                with self.changed:
+                    self.heard.append((command, payload))
+                    self.changed.notify_all()
+        except (OSError, EOFError):
+            with self.changed:
+                self.closed = True
+                self.changed.notify_all()
+
+    def wait(self, condition, what, seconds=PATIENCE):
+        with self.changed:
+            if not self.changed.wait_for(condition, seconds):
+                raise AssertionError(f"waited {seconds} seconds in vain until {what}; heard "
+                                     f"{[command for command, _ in self.heard]}")
+
+    def find(self, command, accept=lambda payload: True):
+        for heard, payload in self.heard:
+            if heard == command and accept(payload):
+                return payload
+        return None
+
+    def wait_for(self, command, accept=lambda payload: True):
+        """The payload of the first such message, heard before or to come."""
+        self.wait(lambda: self.closed or self.find(command, accept) is not None, f"the node sends {command}")
+        payload = self.find(command, accept)
+        if payload is None:
+            raise AssertionError(f"the node closed the connection before it sent {command}")
+        return payload
+
+    def wait_for_close(self):
+        self.wait(lambda: self.closed, "the node closes the connection")
+
+    def sync(self):
+        """Returns when the node has dealt with everything sent before."""
+        nonce = struct.pack("<d", time.monotonic())
+        self.send("ping", nonce)
+        self.wait_for("pong", lambda payload: payload == nonce)
+
+    def count(self, command):
+        return sum(heard == command for heard, _ in self.heard)
+
+    def forget(self):
+        with self.changed:
+            self.heard.clear()
+
+
+def magic_of(node):
+    return stored(node.rpc.getblockhash(0))[:4]

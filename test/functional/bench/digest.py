@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""atelier-bench gives the known digests of the built-in chains' steps, with one and two BLAS threads and without BLAS, and
+says clearly what it cannot do. (contrib/digest-matrix does this over compilers, kernels and BLAS vendors.)"""
+import json
+import os
+import struct
+import subprocess
+import sys
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from reference.document import known_answers, known_digests
+
+BENCH = os.path.join(os.environ.get("ATELIER_BUILDDIR", "."), "atelier-bench")
+
+
+def bench(*arguments):
+    return subprocess.run([BENCH, *arguments], capture_output=True, text=True, check=False)
+
+
+def judge_document(known):
+    """doc/protocol.md's digests are the same; two of them nobody else executes."""
+    return all([f"digest {chain}", known[chain]] in known_answers() for chain in ("regtest", "test", "main"))
+
+
+def judge_onednn(known):
+    result = bench("digest", "-spec=regtest", "-engine=onednn")
+    if result.returncode != 0:
+        return result.stdout == "" and ("no oneDNN" in result.stderr or "no VNNI" in result.stderr)
+    return result.stdout == f"regtest {known['regtest']}\n"
+
+
+def judge_start():
+    result = subprocess.run([BENCH, "start", "-spec=regtest"], capture_output=True, check=False)
+    head, _, body = result.stdout.partition(b"\n")
+    sizes = json.loads(head)
+    d, windows = sizes["d"], sizes["iterations"] * sizes["batch"] * (sizes["ctx"] + 1)
+    norm = struct.unpack_from(f"<{d}f", body, 4 * sizes["vocabulary"] * d)
+    return len(body) == 4 * sizes["parameters"] + windows and norm == (1.0,) * d
+
+
+def judge_step():
+    lines = []
+    for engine in ("openblas", "reference"):
+        result = bench("step", "-spec=regtest", "-rounds=1", "-iterations=2", "-json", f"-engine={engine}")
+        lines += [json.loads(line) for line in result.stdout.splitlines()]
+    digests = {line["digest"] for line in lines if line["engine"] != "plain"}
+    losses = [line["loss"] for line in lines]
+    return len(lines) == 5 and len(digests) == 1 and max(losses) - min(losses) < 0.01 and 5 < losses[0] < 6
+
+
+def judge_memory(engine):
+    """What a step says that it takes, and what the process has grown by: libraries and the delta add some."""
+    result = bench("step", "-spec=main", f"-engine={engine}", "-rounds=1", "-iterations=1", "-json")
+    if result.returncode != 0:
+        return engine == "onednn" and result.stdout == ""
+    line = json.loads(result.stdout.splitlines()[0])
+    return 0.9 * line["memory_bytes"] <= line["peak_rss_bytes"] <= line["memory_bytes"] + 16e6 and line["peak_rss_bytes"] < 200e6
+
+
+def main():
+    known = known_digests()
+    checks = [("the document has these digests", judge_document(known))]
+    for chain, options in (("regtest", []), ("test", []), ("main", ["-threads=2"]), ("regtest", ["-threads=2"]), ("test", ["-threads=2"]),
+                           ("regtest", ["-engine=reference"])):
+        result = bench("digest", f"-spec={chain}", *options)
+        checks.append((" ".join([chain, *options]), result.stdout == f"{chain} {known[chain]}\n"))
+    for command in ("step", "product", "encode", "value", "verify"):
+        result = bench("-spec=regtest", command, "-rounds=1", "-json", "-engine=auto")
+        lines = [json.loads(line) for line in result.stdout.splitlines()] if result.returncode == 0 else []
+        checks.append((f"{command} is timed", bool(lines) and all(line["best_ms"] > 0 and line["threads"] == 1 for line in lines)))
+    checks.append(("start gives sizes, theta and windows", judge_start()))
+    checks.append(("measured steps have one digest, and the plain one's loss is near", judge_step()))
+    checks.append(("oneDNN agrees, or the reason is told why it cannot be had", judge_onednn(known)))
+    for engine in ("openblas", "onednn"):
+        checks.append((f"a step of main over {engine} takes under 200 MB, and as much as it says", judge_memory(engine)))
+    for arguments in (["-spec=other", "digest"], ["-engine=abacus", "digest"], ["-threads=x", "digest"], ["dance"], [],
+                      ["-unknown", "digest"], ["digest", "step"]):
+        result = bench(*arguments)
+        told = result.stderr.startswith("error: ") or "Usage" in result.stdout
+        checks.append((f"refuses '{' '.join(arguments)}'", result.returncode == 1 and told))
+    print(f"1..{len(checks)}")
+    for number, (name, ok) in enumerate(checks, 1):
+        print(f"{'ok' if ok else 'not ok'} {number} - {name}")
+    return 0 if all(ok for _, ok in checks) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""Recomputes every known answer of doc/protocol.md section 18 with the second implementation, test/reference, and
+compares atelier-bench's digest with it. The node's own code is held to the same lines by test/unit/consensus/test_known.c.
+Prints TAP; with -print, the lines as they should be."""
+
+import copy
+import math
+import os
+import re
+import struct
+import subprocess
+import sys
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from reference import arithmetic, reward, targets
+from reference.delta import encode
+from reference.document import SOURCE, known_answers
+from reference.draws import SLOT, WINDOW, draw, draw_window, mulhi, philox
+from reference.hashing import sha256, shown
+from reference.headers import Block, Header
+from reference.model import Model, loss_and_gradient, token_loss
+from reference.products import Failed, quantise
+from reference.spec import built_in
+from reference.state import Outcome, integer, model_root, update_state
+from reference.step import step
+
+BUILD = os.environ.get("ATELIER_BUILDDIR", SOURCE)
+
+# x coordinates of the curve's generator, its double and its triple.
+KEYS = [bytes.fromhex(key) for key in ("79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
+                                       "c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5",
+                                       "f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9")]
+MINER = KEYS[0]
+# Regtest but for sizes at which every chunk and micro-batch is cut.
+ODD = {"name": "odd", "hrp": "rodd", "d": 48, "layers": 1, "heads": 3, "ff": 528, "ctx": 96, "batch": 13, "iterations": 1,
+       "bench_rows": 13}
+TOO_SLOW = ("digest test", "digest main")  # hours in plain Python: test/functional/bench/digest.py compares them
+
+
+class Answers:
+    """Computes the value of a known answer's name and arguments. Expensive things are computed once."""
+
+    def __init__(self):
+        self.specs, self.headers, self.deltas, self.digests, self.after = {}, {}, {}, {}, {}
+
+    def spec(self, name):
+        if name not in self.specs:
+            self.specs[name] = built_in("regtest", **ODD) if name == "odd" else built_in(name)
+        return self.specs[name]
+
+    def bits_of(self, name, argument):
+        x = arithmetic.from_bits(argument)
+        y = {"exp": arithmetic.exp, "log": arithmetic.log, "sin": lambda x: arithmetic.sin_cos(x)[0],
+             "cos": lambda x: arithmetic.sin_cos(x)[1]}[name](x)
+        return arithmetic.bits(y) & 0xffffffff
+
+    def function(self, name, argument):
+        return f"{self.bits_of(name, int(argument, 16)):08x}"
+
+    def sweep(self, name, first, step):
+        found = [self.bits_of(name, int(first, 16) + i * int(step)) for i in range(4096)]
+        return sha256(struct.pack("<4096I", *found)).hex()
+
+    def exp(self, x):
+        return self.function("exp", x)
+
+    def log(self, x):
+        return self.function("log", x)
+
+    def sin(self, x):
+        return self.function("sin", x)
+
+    def cos(self, x):
+        return self.function("cos", x)
+
+    def token_loss(self, y):
+        logits = [64 + (j * 40503 % 65536) * 2.0 ** -14 for j in range(256)]
+        loss, dx = token_loss(logits, int(y), arithmetic.f32(1 / 96))
+        return " ".join(f"{arithmetic.bits(x) & 0xffffffff:08x}" for x in (loss, dx[0], dx[int(y)]))
+
+    def rounded(self, *row):
+        try:
+            steps, exponent = quantise([arithmetic.from_bits(int(x, 16)) for x in row])
+        except Failed:
+            return "fails"
+        return " ".join(f"{arithmetic.bits(math.ldexp(q, exponent)) & 0xffffffff:08x}" for q in steps)
+
+    def encode(self, key, x):
+        try:
+            return encode([arithmetic.from_bits(int(x, 16))] * 64, bytes.fromhex(key)).hex()
+        except Failed:
+            return "fails"
+
+    def philox(self, key, domain, index):
+        return " ".join(f"{word:08x}" for word in philox(bytes.fromhex(key), int(domain), int(index)))
+
+    def next_bits(self, name, height, time):
+        return f"{targets.next_bits(self.spec(name), int(height), int(time)):08x}"
+
+    def commitment(self, name):
+        return self.spec(name).commitment().hex()
+
+    def initial(self, name):
+        return shown(self.spec(name).genesis().model_root)
+
+    def genesis(self, name):
+        return shown(self.spec(name).genesis().id())
+
+    def digest_seed(self, name):
+        return sha256(b"atelier digest" + name.encode())
+
+    def digest_step(self, name):
+        if name not in self.digests:
+            spec = self.spec(name)
+            self.digests[name] = step(spec, spec.theta, self.digest_seed(name), spec.dataset())
+        return self.digests[name]
+
+    def digest(self, name):
+        return sha256(self.digest_step(name)).hex()
+
+    def window_at(self, name, index):
+        spec = self.spec(name)
+        return draw_window(self.digest_seed(name), WINDOW, index, spec.dataset(), spec.model.ctx)
+
+    def window(self, name, iteration, row):
+        return self.window_at(name, int(iteration) * self.spec(name).batch + int(row)).hex()
+
+    def gradient(self, name):
+        spec = self.spec(name)
+        windows = [self.window_at(name, row) for row in range(spec.batch)]
+        loss, g = loss_and_gradient(spec.model, spec.theta, windows, self.digest_seed(name))
+        hashed = sha256(struct.pack(f"<{len(g)}f", *g)).hex()
+        return f"{arithmetic.bits(loss):08x} {arithmetic.bits(arithmetic.dot16(g, g)):08x} {hashed}"
+
+    def delta(self, name, block):
+        return self.digest_step(name)[65 * int(block):][:65].hex()
+
+    def header_of(self, nonce):
+        """The example proof of that nonce: a child of regtest's genesis."""
+        if nonce not in self.headers:
+            spec = self.spec("regtest")
+            genesis = spec.genesis()
+            header = Header(prev=genesis.id(), model_root=genesis.model_root, miner=MINER, time=spec.genesis_time + 1,
+                            bits=genesis.bits, nonce=nonce)
+            self.deltas[nonce] = step(spec, spec.theta, header.seed(), spec.dataset())
+            header.digest = sha256(self.deltas[nonce])
+            self.headers[nonce] = header
+        return self.headers[nonce]
+
+    def slot_of(self, nonce):
+        return mulhi(draw(self.header_of(nonce).seed(), SLOT, 0), self.spec("regtest").slots)
+
+    def slot(self, nonce):
+        return str(self.slot_of(int(nonce)))
+
+    def step(self, nonce):
+        return self.header_of(int(nonce)).digest.hex()
+
+    def seed(self, nonce):
+        return shown(self.header_of(int(nonce)).seed())
+
+    def ticket(self, nonce):
+        return shown(self.header_of(int(nonce)).ticket())
+
+    def id(self, nonce):
+        return shown(self.header_of(int(nonce)).id())
+
+    def order(self):
+        """The example proofs' nonces as their block has them."""
+        return [1] + sorted((2, 4), key=lambda nonce: self.header_of(nonce).seed())
+
+    def variant_body(self, variant, nonce):
+        slot, body = self.slot_of(nonce), self.deltas[nonce]
+        if variant == "left-out" and nonce == 1:
+            body = bytes(byte if i % 65 == 0 else -byte & 0xff for i, byte in enumerate(body))
+        if variant == "still":
+            body = bytes(byte if i % 65 == 0 else 0 for i, byte in enumerate(body))
+        if variant in ("void", "void-again"):
+            body = bytes(byte + 12 & 0xff if i % 65 == 0 else byte for i, byte in enumerate(body))
+        slot = {"again": 0, "three-slots": self.order().index(nonce)}.get(variant, slot)
+        return slot, body
+
+    def update(self, variant):
+        if variant not in self.after:
+            spec, ticket = copy.copy(self.spec("regtest")), self.spec("regtest").genesis().ticket()
+            parent = self.update("")[0] if variant in ("again", "void-again") else (spec.theta, [0.0] * spec.model.n)
+            spec.slots = 3 if variant == "three-slots" else spec.slots
+            spec.gate_ppm = 1000000 if variant == "still" else spec.gate_ppm
+            proofs = [self.variant_body(variant, nonce) for nonce in self.order()]
+            self.after[variant] = update_state(spec, *parent, ticket, proofs,
+                                               spec.v_min if variant == "left-out" else None)
+        return self.after[variant]
+
+    def outcome(self, variant=""):
+        return self.update(variant)[1].payload().hex()
+
+    def losses(self, variant=""):
+        return " ".join(f"{arithmetic.bits(loss):08x}" for loss in self.update(variant)[2])
+
+    def state(self, variant=""):
+        return shown(model_root(*self.update(variant)[0]))
+
+    def value(self, x):
+        return str(integer(arithmetic.from_bits(int(x, 16))))
+
+    def block(self, form):
+        own, *loose = [self.header_of(nonce) for nonce in self.order()]
+        block = Block(own, [self.pay()], loose)
+        if form == "roots":
+            return (block.tx_root() + block.proofs_root()).hex()
+        if form == "wire":
+            return block.serialise().hex()
+        return sha256(block.serialise([self.deltas[nonce] for nonce in self.order()])).hex()
+
+    def subsidy(self, name, height):
+        return str(reward.subsidy(self.spec(name), int(height)))
+
+    def proof_worth(self, name, height, bucket, loose):
+        return "{} {}".format(*reward.proof_worth(self.spec(name), int(height), int(bucket), int(loose)))
+
+    def slot_pay(self, name, height, count, value, v_ref):
+        return str(reward.slot_pay(self.spec(name), int(height), int(count), int(value), int(v_ref)))
+
+    def datasets(self, ticket):
+        spec = self.spec("main")
+        weights = enumerate((len(spec.dataset()), 70000, 100000, 200000))
+        return " ".join(map(str, reward.draw_datasets(spec, bytes.fromhex(ticket), weights)))
+
+    def pay(self):
+        spec = self.spec("regtest")
+        _, bucket = reward.proof_worth(spec, 1, 0, 2)
+        parent = Outcome(False, [(2, False, 5000000), (1, True, -300000000)])
+        return reward.coinbase(spec, 2, 1234, KEYS[0], KEYS[1:], bucket, parent, [KEYS[0], None], 4294967)
+
+    def coinbase(self):
+        return self.pay().serialise().hex()
+
+    def txid(self):
+        return shown(self.pay().txid())
+
+
+def overflow_fails():
+    """Whether a step has no result where attention's scores overflow: infinities and NaN must not end elsewhere."""
+    model = Model(16, 1, 1, 16, 32)
+    theta = [arithmetic.f32((i * 37 % 101 - 50) * 6e-4) for i in range(model.n)]
+    windows = [bytes(i * i * 7 % 251 for i in range(model.ctx + 1))]
+    for name, gain in (("0.norm_mlp", 1.0), ("norm", 1.0), ("0.norm_attention", 1e15)):
+        theta[model.offset[name]:model.offset[name] + model.d] = [arithmetic.f32(gain)] * model.d
+    loss_and_gradient(model, theta, windows)
+    for i in range(model.offset["0.wq"], model.offset["0.wv"]):
+        theta[i] = arithmetic.f32(theta[i] * 1e12)
+    try:
+        loss_and_gradient(model, theta, windows)
+    except Failed:
+        return True
+    return False
+
+
+def bench_digest():
+    """What atelier-bench finds, or None if it is not built."""
+    program = os.path.join(BUILD, "atelier-bench")
+    if not os.path.exists(program):
+        return None
+    done = subprocess.run([program, "digest", "-spec=regtest"], capture_output=True, text=True, timeout=100, check=True)
+    return re.findall(r"\b[0-9a-f]{64}\b", done.stdout)
+
+
+def main():
+    lines, answers = known_answers(), Answers()
+    printing = sys.argv[1:] == ["-print"]
+    if not printing:
+        print(f"1..{len(lines) + 2}", flush=True)
+    failed = False
+    for number, (question, want) in enumerate(lines, 1):
+        name, *arguments = question.split()
+        if question in TOO_SLOW:
+            print(f"{question} = {want}" if printing else f"ok {number} - {question} # SKIP takes hours in plain Python")
+            continue
+        found = getattr(answers, name)(*arguments)
+        failed |= found != want
+        if printing:
+            print(f"{question} = {found}")
+        else:
+            print(f"{'ok' if found == want else 'not ok'} {number} - {question[:60]}", flush=True)
+            if found != want:
+                print(f"# found {found}\n# want  {want}")
+    if printing:
+        return 0
+    found, want = bench_digest(), answers.digest("regtest")
+    good = found is None or want in found
+    print(f"{'ok' if good else 'not ok'} {len(lines) + 1} - atelier-bench finds the digest{'' if found else ' # SKIP not built'}")
+    fails = overflow_fails()
+    print(f"{'ok' if fails else 'not ok'} {len(lines) + 2} - overflowing scores make a step fail")
+    return 0 if good and fails and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

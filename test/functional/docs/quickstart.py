@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""contrib/quickstart's demonstration: its report is of one block, a short run ends well, and nodes that are kept can be used."""
+
+import contextlib
+import importlib.util
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import types
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from framework import tap
+from framework.node import PATIENCE, daemon_path, wait_until
+from reference.document import SOURCE
+
+DEMO = os.path.join(SOURCE, "contrib", "lib", "demo.py")
+TITLE = os.path.join(SOURCE, "data", "genesis.txt")
+
+
+class Chain:
+    """What both stand-in nodes stand on. It grows while questions are asked, as if blocks had been on their way."""
+
+    height = 40
+
+
+class StandIn:
+    """Answers as a node would, as far as the demonstration asks."""
+
+    GROWS = ("getmodelinfo", "getdataset", "getwalletinfo", "auditchain", "generatetext")
+
+    def __init__(self, name, chain):
+        self.name, self.chain = name, chain
+
+    def wait(self):
+        pass
+
+    def is_idle(self):
+        return True
+
+    def call(self, method, *parameters):
+        height = self.chain.height
+        answers = {
+            "getblockcount": height, "getbestblockhash": f"hash {height}", "getnewaddress": self.name, "getbalance": 1000,
+            "getnetworkinfo": {"connections": 1}, "listdatasets": [0, 1],
+            "getmodelinfo": {"parameters": 1, "model_root": f"root {height}"}, "contributedata": {"txid": "ab" * 32},
+            "getdataset": {"title": "t", "height": 1, "total_paid": 1.0, "total_draws": 1},
+            "getwalletinfo": {"balance": 1, "immature_balance": 0, "unconfirmed_balance": 0},
+            "auditchain": {"checked": 1, "valid": True}, "generatetext": {"text": "The \x1b"},
+        }
+        if method in self.GROWS:
+            self.chain.height += 1
+        if method == "getblockhash":
+            return f"hash {parameters[0]}"
+        if method == "getblock":
+            number = int(parameters[0].split()[1])
+            return {"height": number, "loss_before": 5 / number, "loss_after": 5 / (number + 1), "proofs": [1], "tx": [
+                {"vout": []}], "outcome": {"slots": [{"dataset": 0}], "void": False}, "model_root_after": f"root {number}"}
+        return answers.get(method)
+
+
+def one_block():
+    """The report is of one block, though others come while it is written"""
+    load = importlib.util.spec_from_file_location("demo", DEMO)
+    demo = importlib.util.module_from_spec(load)
+    load.loader.exec_module(demo)
+    run = demo.Demo(types.SimpleNamespace(file=TITLE, blocks=32, keep=False, build="."))
+    chain = Chain()
+    run.miner, run.owner = StandIn("miner", chain), StandIn("owner", chain)
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        run.run()
+    os.remove(run.spec)
+    os.rmdir(run.root)
+    stood = re.findall(r"stands on +hash (\d+)\n +model_root root (\d+)", output.getvalue())
+    tap.equal(len(stood), 2, "nodes in the report")
+    tap.equal(len({number for pair in stood for number in pair}), 1, f"blocks in {stood}")
+    after = re.search(r"after (\d+) blocks", output.getvalue()).group(1)
+    tap.equal(after, stood[0][0], "height of the report")
+    tap.true(chain.height > int(after), "the chain did not grow meanwhile: this shows nothing")
+    tap.true("\x1b" not in output.getvalue(), "a control character goes to the terminal")
+
+
+def is_alive(number):
+    """Whether the process is there; one that has ended and that nobody waits for is not."""
+    try:
+        with open(f"/proc/{number}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def paste(lines, folder):
+    done = subprocess.run(["bash", "-e"], cwd=folder, input="\n".join(lines) + "\n", capture_output=True, text=True,
+                          timeout=PATIENCE, check=False)
+    tap.equal(done.returncode, 0, f"status of {lines}: {done.stderr}")
+    return done.stdout
+
+
+def short_and_kept():
+    """--blocks 6 --keep ends well, and the nodes are used and ended by the very lines that it prints"""
+    with tempfile.TemporaryDirectory(prefix="atelier functional ") as root:
+        build = os.path.dirname(os.path.abspath(daemon_path()))
+        done = subprocess.run([sys.executable, DEMO, "--build", os.path.relpath(build, SOURCE), "--blocks", "6", "--keep"],
+                              cwd=SOURCE, env={**os.environ, "TMPDIR": root}, capture_output=True, text=True,
+                              timeout=3 * PATIENCE, check=False)
+        pids = []
+        try:
+            for folder, _, names in os.walk(root):
+                if "atelierd.pid" in names:
+                    with open(os.path.join(folder, "atelierd.pid"), encoding="ascii") as file:
+                        pids.append(int(file.read()))
+            tap.equal(done.returncode, 0, f"status: {done.stdout[-1500:]}{done.stderr}")
+            blocks = [int(number) for number in re.findall(r"^ +(\d+)  +\d\.\d{4}", done.stdout, re.M)]
+            tap.true(blocks == list(range(1, len(blocks) + 1)) and len(blocks) >= 6, f"blocks {blocks}")
+            tap.true(re.search(r"owner \d+\.\d{4}", done.stdout), "no block pays the owner")
+            roots = re.findall(r"model_root (\w{64})", done.stdout)
+            tap.true(len(roots) == 2 and len(set(roots)) == 1, f"model roots {roots}")
+            tap.equal(len(pids), 2, "nodes that go on")
+            commands = re.findall(r"^    (.*atelier-cli.*)$", done.stdout, re.M)
+            tap.equal(len(commands), 6, "commands that are printed")
+            # From another folder, as another terminal would.
+            used = paste(commands[:-2], "/")
+            tap.true('"title": "GPL-3"' in used and '"prompt": "The "' in used, used[-1500:])
+            paste(commands[-2:], "/")
+            wait_until(lambda: not any(map(is_alive, pids)), "both nodes have ended")
+        finally:
+            for pid in filter(is_alive, pids):
+                os.kill(pid, 9)
+
+
+def installs():
+    """Packages that are missing are installed, as root or with sudo; without either it says what is missing"""
+    script = f". {shlex.quote(os.path.join(SOURCE, 'contrib', 'lib', 'setup.sh'))}; install_packages here missing other"
+    programs = {"dpkg-query": '[ "$4" = here ] && echo "install ok installed"', "apt-get": 'echo "apt-get $*" >&2',
+                "sudo": 'echo "sudo $*" >&2', "id": 'echo "$FAKE_ID"'}
+    with tempfile.TemporaryDirectory(prefix="atelier-functional-") as folder:
+        for name in ("bash", "env", "grep"):
+            os.symlink(shutil.which(name), os.path.join(folder, name))
+        for name, text in programs.items():
+            with open(os.path.join(folder, name), "w", encoding="ascii") as file:
+                file.write(f"#!{shutil.which('bash')}\n{text}\n")
+            os.chmod(os.path.join(folder, name), 0o755)
+
+        def run(number):
+            done = subprocess.run(["bash", "-u", "-c", script], env={"PATH": folder, "FAKE_ID": number},
+                                  capture_output=True, text=True, timeout=PATIENCE, check=False)
+            return done.returncode, done.stderr.splitlines()
+        install = "apt-get install -y -qq --no-install-recommends missing other"
+        tap.equal(run("0"), (0, ["apt-get update -qq", install]), "as root")
+        tap.equal(run("1000"), (0, ["sudo apt-get update -qq", f"sudo env DEBIAN_FRONTEND=noninteractive {install}"]),
+                  "with sudo")
+        os.remove(os.path.join(folder, "sudo"))
+        status, lines = run("1000")
+        tap.true(status == 1 and lines[0].endswith("first: missing other"), f"without sudo: {status}, {lines}")
+
+
+def arguments():
+    """What quickstart cannot do it says before it builds"""
+    for given, text in ((["--blocks", "0"], "from 1"), (["--blocks", "x"], "from 1"), (["--file", "/dev/null"], "4096"),
+                        (["--file", SOURCE], "not a file")):
+        done = subprocess.run([sys.executable, DEMO, "--check", *given], capture_output=True, text=True, timeout=PATIENCE,
+                              check=False)
+        tap.true(done.returncode not in (0, None) and text in done.stderr, f"{given}: {done.stderr!r}")
+    done = subprocess.run([sys.executable, DEMO, "--check"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    tap.equal((done.returncode, done.stdout), (0, ""), "--check alone")
+
+
+if __name__ == "__main__":
+    tap.main(one_block, short_and_kept, installs, arguments)

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""A miner is killed again and again while it mines, pays and registers data: it loses nothing that it acknowledged."""
+
+import random
+import sys
+import time
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from framework import tap
+from framework.node import Node, RpcError, wait_for_same_tip, wait_until
+
+ROUNDS = 20
+
+
+def start_mining(node):
+    node.start("-mine", "-wallet=w", "-par=1")
+
+
+class Ledger:
+    """What the node acknowledged: it must all be there in the end."""
+
+    def __init__(self):
+        self.height, self.tip = 0, None
+        self.payments, self.roots = [], []
+
+    def look(self, node):
+        tip = node.rpc.getblockchaininfo()
+        self.height, self.tip = tip["blocks"], tip["bestblockhash"]
+
+    def act(self, node, round):
+        """Payments, a contribution, or nothing, whatever the wallet can afford."""
+        wallet = node.rpc.wallet("w")
+        try:
+            if round % 3 == 0:
+                data = random.Random(round).randbytes(4096).hex()
+                self.roots.append(wallet.contributedata("", "CC0-1.0", f"round {round}", None, data)["root"])
+            self.payments.append(wallet.sendtoaddress(wallet.getnewaddress(), 1))
+        except RpcError as error:
+            tap.equal(error.code, -6, f"code of '{error}'")  # insufficient funds: too early
+
+
+def check_after_start(node, ledger):
+    height = node.height()
+    tap.true(height >= ledger.height, f"height {height} after the start, {ledger.height} before the kill")
+    if ledger.tip:
+        tap.equal(node.rpc.getblockhash(ledger.height), ledger.tip, "the block that was the tip before the kill")
+    wait_until(lambda: node.height() > height, "mining goes on")
+
+
+def coins_of_wallet(node):
+    """What the blocks leave to the wallet, counted apart from it."""
+    wallet, owned, coins = node.rpc.wallet("w"), {}, {}
+    for height in range(1, node.height() + 1):
+        for tx in node.rpc.getblock(node.rpc.getblockhash(height), 2)["tx"]:
+            for item in tx["vin"]:
+                coins.pop((item.get("txid"), item.get("vout")), None)
+            for out in tx["vout"]:
+                address = out["scriptPubKey"].get("address")
+                if address and address not in owned:
+                    owned[address] = wallet.getaddressinfo(address)["ismine"]
+                if owned.get(address):
+                    coins[tx["txid"], out["n"]] = out["value"]
+    return sum(coins.values())
+
+
+def check_wallet(node, ledger):
+    wallet = node.rpc.wallet("w")
+    wait_until(lambda: not node.rpc.getrawmempool(), "everything is in a block")
+    node.rpc.setmining(False)
+    wait_until(lambda: node.rpc.getmininginfo()["running"] == 0, "the miner rests")
+    wait_until(lambda: node.rpc.gettraininginfo(0)["verification"]["blocks_verifying"] == 0, "its last block is there")
+    tap.equal(len(set(ledger.payments)), len(ledger.payments), "payments, each once")
+    for txid in ledger.payments:
+        tap.true(wallet.gettransaction(txid)["confirmations"] > 0, f"the payment {txid} is not in a block")
+    tap.equal(set(ledger.roots) - {dataset["root"] for dataset in node.rpc.listdatasets()}, set(), "roots missing")
+    balances = wallet.getbalances()["mine"]
+    tap.equal(balances["untrusted_pending"], 0, "pending")
+    tap.equal(balances["trusted"] + balances["immature"], coins_of_wallet(node), "balance")
+
+
+def killed_while_mining():
+    """Killed twenty times at random moments"""
+    chance = random.Random(1)
+    ledger = Ledger()
+    with Node("-threads=1", start=False) as node, Node(start=False) as fresh:
+        node.start()
+        node.rpc.createwallet("w")
+        node.rpc.generatetoaddress(12, node.rpc.getnewaddress())
+        node.stop()
+        for round in range(ROUNDS):
+            start_mining(node)
+            check_after_start(node, ledger)
+            end = time.monotonic() + chance.uniform(0, 0.4)
+            ledger.act(node, round)
+            ledger.look(node)
+            while time.monotonic() < end:
+                ledger.look(node)
+            node.kill()
+        start_mining(node)
+        check_after_start(node, ledger)
+        tap.true(len(ledger.payments) > ROUNDS / 2 and len(ledger.roots) > 3, "hardly anything was in flight")
+        check_wallet(node, ledger)
+        audit = node.rpc.auditchain(20)
+        tap.true(audit["valid"] and audit["invalid"] == 0, f"audit: {audit}")
+        fresh.connections = [f"-addnode={node.address}"]
+        fresh.start()
+        wait_for_same_tip(node, fresh)
+        tap.equal(fresh.model_root(), node.model_root(), "model root")
+        tap.equal(fresh.rpc.listdatasets(), node.rpc.listdatasets(), "datasets")
+        tap.comment(f"height {node.height()}, {len(ledger.payments)} payments, {len(ledger.roots)} contributions")
+
+
+def killed_while_starting():
+    """Killed while it starts, opens its files and replays"""
+    chance = random.Random(2)
+    with Node() as node:
+        node.generate(30)
+        tip, root = node.tip(), node.model_root()
+        node.kill()
+        for _ in range(8):
+            node.launch()
+            time.sleep(chance.uniform(0, 0.5))
+            node.kill()
+        node.start()
+        tap.equal((node.tip(), node.model_root()), (tip, root), "tip and model root")
+        tap.true(node.rpc.auditchain(5)["valid"], "audit")
+
+
+def killed_while_reindexing():
+    """Killed during -reindex: the next start finishes it"""
+    chance = random.Random(3)
+    with Node() as node:
+        node.generate(30)
+        tip, root = node.tip(), node.model_root()
+        node.stop()
+        for _ in range(5):
+            node.launch("-reindex")
+            time.sleep(chance.uniform(0, 1))
+            node.kill()
+        node.start()
+        wait_until(lambda: node.tip() == tip, "the tip is back")
+        tap.equal(node.model_root(), root, "model root")
+        tap.true(node.rpc.auditchain(5)["valid"], "audit")
+
+
+tap.main(killed_while_mining, killed_while_starting, killed_while_reindexing)

@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Contributed data travel with the transactions and blocks that register them; missing bytes mean "not yet"."""
+
+import sys
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from framework import tap
+from framework.node import Node, wait_for_same_tip, wait_until
+from framework.p2p import Peer
+from reference import messages
+from reference.hashing import Reader
+from reference.headers import Block
+from reference.transactions import Transaction
+
+DATA = bytes(range(256)) * 40
+
+
+def owner_node():
+    """A node whose wallet can pay for a contribution."""
+    node = Node()
+    node.rpc.createwallet("w")
+    node.rpc.generatetoaddress(1, node.rpc.wallet("w").getnewaddress())
+    node.generate(12, key=2)
+    return node
+
+
+def contribute(node, data=DATA):
+    """(transaction id, root) of a contribution that nobody else has heard of yet."""
+    result = node.rpc.wallet("w").contributedata(file="", licence="CC0-1.0", title="a test", hexdata=data.hex())
+    return result["txid"], bytes.fromhex(result["root"])
+
+
+def raw_block(node):
+    return Block.parse(bytes.fromhex(node.rpc.getblock(node.tip(), 0)))
+
+
+def asks_for_blob(peer, root):
+    wanted = (messages.INVENTORY_BLOB, root)
+    peer.wait_for("getdata", lambda payload: wanted in messages.parse_inventory(payload))
+
+
+def travels():
+    """Bytes reach the others with the transaction, and late comers with the block"""
+    with owner_node() as owner, Node(connect=[owner]) as other:
+        wait_for_same_tip(owner, other)
+        txid, root = contribute(owner)
+        wait_until(lambda: other.rpc.getrawmempool() == [txid], "the transaction is in the other's mempool")
+        tap.equal(other.rpc.getblob(root.hex()), DATA.hex(), "the bytes at the other node")
+        other.generate(1)
+        wait_for_same_tip(owner, other)
+        with Node(connect=[other]) as late:
+            wait_for_same_tip(owner, late)
+            tap.equal(late.rpc.getblob(root.hex()), DATA.hex(), "the bytes at the late node")
+            tap.equal(late.rpc.getdataset(root.hex())["root"], root.hex(), "the dataset")
+            # What a node was given it gives on, as it is.
+            with Peer(late) as peer:
+                peer.send("getdata", messages.inventory_payload((messages.INVENTORY_BLOB, root)))
+                tap.equal(peer.wait_for("blob"), root + DATA, "the blob on request")
+
+
+def transaction_without_bytes():
+    """A transaction waits for its bytes; wrong bytes cost the connection"""
+    with owner_node() as owner, Node() as victim:
+        victim.connect(owner)
+        wait_for_same_tip(owner, victim)
+        owner.rpc.setnetworkactive(False)
+        victim.disconnect(owner)
+        txid, root = contribute(owner)
+        raw = bytes.fromhex(owner.rpc.getrawtransaction(txid))
+        with Peer(victim) as keeper:
+            keeper.send("tx", raw)
+            asks_for_blob(keeper, root)
+            keeper.send("notfound", messages.inventory_payload((messages.INVENTORY_BLOB, root)))
+            keeper.sync()
+            tap.equal(victim.rpc.getrawmempool(), [], "the mempool without the bytes")
+        with Peer(victim) as liar:
+            asks_for_blob(liar, root)  # all peers are asked in turn
+            liar.send("blob", root + DATA[::-1])
+            liar.wait_for_close()
+        victim.wait_for_log("bad-blob-root")
+        tap.equal(victim.rpc.getrawmempool(), [], "the mempool after wrong bytes")
+        with Peer(victim) as listener:
+            owner.rpc.setnetworkactive(True)
+            victim.connect(owner)
+            wait_until(lambda: victim.rpc.getrawmempool() == [txid], "the bytes come from the owner")
+            listener.wait_for("inv", lambda payload: Transaction.read(Reader(raw)).wtxid() in payload)
+
+
+def block_without_bytes():
+    """A block waits for its bytes, over a restart too, and nobody is to blame"""
+    with owner_node() as owner, Node() as victim:
+        victim.connect(owner)
+        wait_for_same_tip(owner, victim)
+        owner.rpc.setnetworkactive(False)
+        victim.disconnect(owner)
+        before, root = victim.tip(), contribute(owner)[1]
+        owner.generate(1)
+        block = raw_block(owner)
+        with Peer(victim) as peer:
+            peer.send("headers", messages.headers_payload(block.header))
+            peer.wait_for("getdata")
+            peer.send("block", block.serialise())
+            asks_for_blob(peer, root)
+            peer.send("notfound", messages.inventory_payload((messages.INVENTORY_BLOB, root)))
+            peer.sync()
+            tap.equal(victim.tip(), before, "tip without the bytes")
+            tap.true(not peer.closed, "the sender stays")
+        victim.restart()
+        tap.equal(victim.tip(), before, "tip after the restart")
+        with Peer(victim) as peer:
+            asks_for_blob(peer, root)
+            peer.send("blob", root + DATA)
+            wait_for_same_tip(owner, victim)
+        tap.equal(victim.model_root(), owner.model_root(), "model root")
+
+
+tap.main(travels, transaction_without_bytes, block_without_bytes)

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Nobody takes all places for connections: not one address, nor all of them together what the node itself needs."""
+
+import contextlib
+import resource
+import socket
+import sys
+import time
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from framework import tap
+from framework.node import Node, wait_until
+from framework.p2p import Peer
+
+FEW = 64  # descriptors
+STRANGERS = 60
+
+
+def try_peer(node, source):
+    """A peer if the node takes the connection; None if it ends it."""
+    peer = Peer(node, handshake=False, source=source)
+    try:
+        peer.handshake()
+        return peer
+    except AssertionError:
+        peer.close()
+        return None
+
+
+def taken(node, stack, source):
+    peer = try_peer(node, source)
+    return peer is not None and stack.enter_context(peer)
+
+
+def one_address():
+    """One address has so many places, and another one still gets in"""
+    with Node("-maxinboundperaddress=3") as node, contextlib.ExitStack() as stack:
+        first = [taken(node, stack, "127.0.0.2") for _ in range(5)]
+        tap.equal([bool(peer) for peer in first], [True] * 3 + [False] * 2, "connections of one address that are taken")
+        tap.true(taken(node, stack, "127.0.0.3"), "another address has a place")
+        first[0].close()
+        wait_until(lambda: node.rpc.getconnectioncount() == 3, "one has left")
+        tap.true(taken(node, stack, "127.0.0.2"), "its place is free again")
+
+
+def default_of_eight():
+    """Eight places an address are the default, and what the node connects to does not count"""
+    with Node() as node, Node() as other, contextlib.ExitStack() as stack:
+        node.connect(other)
+        tap.equal(sum(bool(taken(node, stack, "127.0.0.1")) for _ in range(9)), 8, "connections that are taken")
+
+
+def few_descriptors():
+    """Peers leave the node the descriptors it needs"""
+    node = Node(start=False)
+    node.preexec = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (FEW, FEW))
+    node.start()
+    with node, contextlib.ExitStack() as stack:
+        count = sum(bool(taken(node, stack, f"127.0.2.{number}")) for number in range(1, STRANGERS + 1))
+        tap.true(0 < count <= FEW // 2, "some are taken, and not all")
+        node.generate(3)
+        node.restart()
+        tap.equal(node.height(), 3, "height after the restart")
+
+
+def out_of_descriptors():
+    """With none left no log fills, and who waits is taken when there are some again"""
+    with Node() as node:
+        soft, hard = resource.prlimit(node.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(node.process.pid, resource.RLIMIT_NOFILE, (3, hard))
+        with contextlib.ExitStack() as stack:
+            for _ in range(3):
+                stack.enter_context(socket.create_connection(("127.0.0.1", node.port)))
+            node.wait_for_log("cannot be accepted")
+            time.sleep(3)  # several attempts
+            resource.prlimit(node.process.pid, resource.RLIMIT_NOFILE, (soft, hard))
+            wait_until(lambda: len(node.rpc.getpeerinfo()) == 3, "all who waited are taken")
+        log = node.log()
+        tap.equal((log.count("cannot be accepted"), log.count("Connections are accepted again")), (1, 1),
+                  "lines in the log")
+
+
+tap.main(one_address, default_of_eight, few_descriptors, out_of_descriptors)

@@ -1,0 +1,52 @@
+"""Section 7: draws."""
+
+import struct
+import sys
+from array import array
+
+SLOT, WINDOW, NOISE, DATASET, BENCHMARK, INIT, DITHER = 1, 2, 3, 4, 5, 6, 9
+WORD = 0xffffffff
+
+
+def mulhi(r, n):
+    return r * n >> 64
+
+
+def philox_words(key, domain, first, count):
+    """The draws of the indices first .. first + count - 1: four words each, in a row."""
+    return philox_counters(key, [(index, domain) for index in range(first, first + count)])
+
+
+def philox_counters(key, counters):
+    """Philox4x32-10 (Salmon et al., 2011) for pairs of index and domain: four words each, in a row.
+
+    All of them go through the rounds at once, as fields of 64 bits in long numbers: a field is as wide as a product."""
+    def fields(values):
+        return int.from_bytes(array("Q", values).tobytes(), sys.byteorder)
+
+    count = len(counters)
+    ones = fields([1] * count)
+    low = ones * WORD
+    k0, k1, k2, k3 = struct.unpack("<4I", key[:16])
+    c0, c1, c2, c3 = *map(fields, zip(*counters)), ones * k2, ones * k3
+    for _ in range(10):
+        a, b = c0 * 0xd2511f53, c2 * 0xcd9e8d57
+        c0, c1, c2, c3 = b >> 32 & low ^ c1 ^ ones * k0, b & low, a >> 32 & low ^ c3 ^ ones * k1, a & low
+        k0, k1 = k0 + 0x9e3779b9 & WORD, k1 + 0xbb67ae85 & WORD
+    columns = [array("Q", c.to_bytes(8 * count, sys.byteorder)) for c in (c0, c1, c2, c3)]
+    return [word for words in zip(*columns) for word in words]
+
+
+def philox(key, domain, index):
+    return tuple(philox_words(key, domain, index, 1))
+
+
+def draw(key, domain, index):
+    o = philox(key, domain, index)
+    return o[0] | o[1] << 32
+
+
+def draw_window(key, domain, index, data, ctx):
+    o = philox(key, domain, index)
+    offset = mulhi(o[2] | o[3] << 32, len(data) - (ctx - 7) + 1)
+    return struct.pack("<2I", o[0], o[1]) + data[offset:offset + ctx - 7]

@@ -1,0 +1,66 @@
+"""Section 16: chain specs and genesis, the built-in ones as the document's table has them."""
+
+import os
+import struct
+
+from .document import SOURCE, section
+from .hashing import blob_root, compact, sha256
+from .headers import Header
+from .model import Model, initial_theta
+from .state import initial_root
+from .targets import limit, to_compact
+
+
+class Spec:
+    """A chain spec: the fields of section 16's table, by name, and its corpus."""
+
+    RULES = 2
+
+    ORDER = ("genesis_time spacing k d layers heads ff ctx batch iterations slots bench_rows bench_bytes lr_ppm wd_ppm "
+             "mu_ppm eta_ppm gate_ppm v_0 v_min subsidy halving maturity data_delay burn_rate blob_min blob_max "
+             "blob_budget block_weight corpus_size").split()
+
+    def __init__(self, fields, corpus):
+        self.__dict__.update(fields)
+        self.corpus, self.corpus_size = corpus, len(corpus)
+        self.model = Model(self.d, self.layers, self.heads, self.ff, self.ctx)
+        self.theta = initial_theta(self.model, self.name)
+
+    def commitment(self):
+        texts = struct.pack("<Q", self.RULES) + b"".join(compact(len(t)) + t.encode() for t in (self.name, self.hrp))
+        numbers = b"".join(struct.pack("<Q", getattr(self, field)) for field in self.ORDER)
+        return sha256(texts + numbers + blob_root(self.corpus))
+
+    def dataset(self):
+        """Dataset 0."""
+        return self.corpus[:-self.bench_bytes]
+
+    def benchmark(self):
+        return self.corpus[-self.bench_bytes:]
+
+    def genesis(self):
+        return Header(model_root=initial_root(self.theta), time=self.genesis_time,
+                      bits=to_compact(limit(self.k)), digest=self.commitment())
+
+
+def built_in_fields(chain):
+    """The table's first column names fields, the others are regtest, test and main."""
+    fields = {}
+    for line in section(16).splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|") or len(cells) != 4 or cells[0] in ("field", "---"):
+            continue
+        names, values = cells[0].split(", "), cells[1 + ("regtest", "test", "main").index(chain)].split(", ")
+        assert len(values) == len(names), line
+        fields.update((name, int(v) if v.isdigit() else v) for name, v in zip(names, values))
+    return fields
+
+
+def built_in(chain, corpus=None, **changes):
+    """A chain of the table, or one like it, of another corpus or in other fields."""
+    fields = built_in_fields(chain)
+    if corpus is None:
+        with open(os.path.join(SOURCE, "data", "genesis.txt"), "rb") as file:
+            corpus = file.read()
+        assert len(corpus) == fields["corpus_size"]
+    return Spec({**fields, **changes}, corpus)

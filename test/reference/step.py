@@ -1,0 +1,58 @@
+"""Sections 5 and 6: AdamW, and the step that a seed makes."""
+
+import math
+
+from .arithmetic import add, dot16, f32, multiply, ppm, rounded, scaled
+from .delta import encode
+from .draws import WINDOW, draw_window
+from .model import decays, loss_and_gradient
+from .products import Failed
+
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.99, 1e-8
+
+
+def power(b, t):
+    result = b
+    for _ in range(t - 1):
+        result = f32(result * b)
+    return result
+
+
+class AdamW:
+    B1, B2 = f32(BETA_1), f32(BETA_2)
+
+    def __init__(self, model, lr, wd):
+        self.m, self.v = [0.0] * model.n, [0.0] * model.n
+        self.lr, self.wd = lr, [wd if yes else 0.0 for yes in decays(model)]
+        self.t = 0
+
+    def update(self, w, g, gs):
+        self.t += 1
+        x = scaled(g, gs)
+        self.m = add(scaled(self.m, self.B1), scaled(x, f32(1.0 - self.B1)))
+        self.v = add(scaled(self.v, self.B2), scaled(multiply(x, x), f32(1.0 - self.B2)))
+        c1 = f32(1.0 / f32(1.0 - power(self.B1, self.t)))
+        c2 = f32(1.0 / f32(1.0 - power(self.B2, self.t)))
+        root = rounded(map(math.sqrt, scaled(self.v, c2)))
+        below = rounded([a + f32(EPSILON) for a in root])
+        move = rounded([a / b for a, b in zip(scaled(self.m, c1), below)])
+        move = scaled(add(move, multiply(self.wd, w)), self.lr)
+        return rounded([a - b for a, b in zip(w, move)])
+
+
+def step(spec, theta, seed, data):
+    """The delta of the step that this seed makes on one dataset's bytes."""
+    w, optimizer = theta, AdamW(spec.model, ppm(spec.lr_ppm), ppm(spec.wd_ppm))
+    for iteration in range(spec.iterations):
+        windows = [draw_window(seed, WINDOW, iteration * spec.batch + row, data, spec.model.ctx)
+                   for row in range(spec.batch)]
+        loss, g = loss_and_gradient(spec.model, w, windows, seed, iteration * spec.batch)
+        q = dot16(g, g)
+        if not (math.isfinite(loss) and math.isfinite(q)):
+            raise Failed("loss or gradient is not finite")
+        c = f32(math.sqrt(q))
+        w = optimizer.update(w, g, f32(1.0 / c) if c > 1.0 else 1.0)
+    if not all(map(math.isfinite, w)):
+        raise Failed("a weight is not finite")
+    return encode(rounded([a - b for a, b in zip(w, theta)]), seed)
