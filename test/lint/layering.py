@@ -3,7 +3,7 @@
 
   layering.py               all rules, tried on made-up trees first (so a rule that no longer finds anything fails too)
   layering.py --list RULE   what breaks one rule, exceptions left out of account: each as a line of exceptions.txt
-  layering.py --shrink      takes exceptions that are not needed any more out of exceptions.txt
+  layering.py --shrink      takes exceptions that are not needed any more out of exceptions.txt, and conflicts of git too
 
 The rules are in rules_*.py, each with its specimens; exceptions.txt holds what they do not see yet."""
 
@@ -84,26 +84,28 @@ def list_rule(name):
 
 
 def shrink():
-    tree, unneeded = Tree(ROOT), {}
+    """Writes exceptions.txt again: what is needed, once, by rule. What git leaves of a conflict goes too."""
+    with open(EXCEPTIONS, encoding="utf-8") as file:
+        text = file.read()
+    tree, out = Tree(ROOT), [text[:text.index("\n\n") + 1]]
     for rule in RULES.values():
+        comments = {tuple(line.split("#")[0].split()): line.partition("#")[2].strip() for line in text.splitlines()}
+        kept = {words[1:]: comment for words, comment in comments.items() if len(words) > 1 and words[0] == rule.name}
         try:
-            for words, new in judge(tree, rule, exceptions_of(rule.name))[1].items():
-                unneeded[(rule.name, *words)] = new
-                print(unneeded_line(rule.name, words, new))
+            unneeded = judge(tree, rule, list(kept))[1]
         except Skip as why:
             print(f"{rule.name}: {why}", file=sys.stderr)
-    kept = []
-    with open(EXCEPTIONS, encoding="utf-8") as file:
-        for line in file:
-            words = tuple(line.split("#")[0].split())
-            new = unneeded.get(words)
-            if words not in unneeded:
-                kept.append(line)
-            elif new is not None:
-                comment = line[line.index("#"):] if "#" in line else "\n"
-                kept.append(" ".join((words[0], *new)) + (" " + comment if comment != "\n" else comment))
+            unneeded = {}
+        for words, new in unneeded.items():
+            print(unneeded_line(rule.name, words, new))
+            comment = kept.pop(words)
+            if new is not None:
+                kept[new] = comment
+        lines = [" ".join((rule.name, *words)) + (f" # {comment}" if comment else "") for words, comment in kept.items()]
+        if lines:
+            out.append(f"\n# {rule.check.__doc__.splitlines()[0]}\n" + "".join(f"{line}\n" for line in sorted(lines)))
     with open(EXCEPTIONS, "w", encoding="utf-8") as file:
-        file.writelines(kept)
+        file.writelines(out)
     return 0
 
 
