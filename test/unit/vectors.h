@@ -1,57 +1,94 @@
-/* The published test vectors beside the source: $ATELIER_SRCDIR/../shared/vectors. A test that does not find them skips
- * itself. Only for unit tests, which include it after cmocka. */
+/* Figures of published vectors, from test/data/vectors: lines "key = value", records apart by an empty line, comments
+ * by #. A key may come several times in a record. A test that misses a file or a figure fails. */
 #ifndef ATELIER_TEST_VECTORS_H
 #define ATELIER_TEST_VECTORS_H
 
-#include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "unit.h"
+#include "util/buf.h"
 #include "util/bytes.h"
+#include "util/file.h"
 
-/* An open file, which the caller closes. */
-static inline FILE *vectors_open(const char *name)
+struct vectors {
+	char *file, *rest; /* all of it; what is still to be read */
+	char *record;      /* this record's lines, one zero-terminated text each, an empty one behind the last */
+};
+
+/* Opens a file by its name in that folder. vectors_next closes it behind the last record. */
+static inline void vectors_open(struct vectors *vectors, const char *name)
 {
 	const char *source = getenv("ATELIER_SRCDIR");
-	char path[4096];
-	FILE *file;
+	char path[1024];
+	struct errmsg err;
+	struct buf text;
 
-	snprintf(path, sizeof path, "%s/../shared/vectors/%s", source != NULL ? source : ".", name);
-	file = fopen(path, "r");
-	if (file == NULL)
-		skip();
-	return file;
+	snprintf(path, sizeof path, "%s/test/data/vectors/%s", source != NULL ? source : ".", name);
+	buf_init(&text);
+	if (!file_read(path, 1 << 20, &text, &err))
+		fail_msg("%s", err.text);
+	vectors->file = vectors->rest = buf_take_text(&text);
+	vectors->record = NULL;
 }
 
-/* The parsed file, which the caller releases with json_decref. */
-static inline json_t *vectors_json(const char *name)
+/* Goes on to the next record; false behind the last. */
+static inline bool vectors_next(struct vectors *vectors)
 {
-	FILE *file = vectors_open(name);
-	json_t *root = json_loadf(file, JSON_ALLOW_NUL, NULL);
+	char *line = vectors->rest, *out;
 
-	fclose(file);
-	assert_non_null(root);
-	return root;
+	for (; *line == '\n' || *line == '#'; line += *line == '\n')
+		line += strcspn(line, "\n");
+	if (*line == 0) {
+		free(vectors->file);
+		return false;
+	}
+	vectors->record = line;
+	for (out = line; *out != 0 && *out != '\n'; out++) {
+		out += strcspn(out, "\n");
+		assert_int_equal(*out, '\n');
+		*out = 0;
+	}
+	vectors->rest = *out == '\n' ? out + 1 : out;
+	*out = 0;
+	return true;
 }
 
-static inline const char *vectors_text(const json_t *object, const char *key)
+/* The value of a key's line of that number, counted from 0; NULL if the record has none. */
+static inline const char *vectors_find(const struct vectors *vectors, const char *key, size_t number)
 {
-	const char *text = json_string_value(json_object_get(object, key));
+	size_t size = strlen(key);
+	const char *line;
 
-	assert_non_null(text);
+	for (line = vectors->record; *line != 0; line += strlen(line) + 1)
+		if (strncmp(line, key, size) == 0 && strncmp(line + size, " = ", 3) == 0 && number-- == 0)
+			return line + size + 3;
+	return NULL;
+}
+
+static inline const char *vectors_text(const struct vectors *vectors, const char *key)
+{
+	const char *text = vectors_find(vectors, key, 0);
+
+	if (text == NULL)
+		fail_msg("no '%s' in a record", key);
 	return text;
+}
+
+/* Decodes a figure of at most max bytes, and returns its size. */
+static inline size_t vectors_bytes(const struct vectors *vectors, const char *key, uint8_t *out, size_t max)
+{
+	const char *text = vectors_text(vectors, key);
+	size_t size = strlen(text) / 2;
+
+	assert_true(size <= max);
+	assert_true(hex_decode(out, size, text));
+	return size;
 }
 
 static inline void assert_hex(const uint8_t *bytes, size_t size, const char *expected)
 {
 	char *text = malloc(2 * size + 1);
-	size_t i;
 
 	hex_encode(text, bytes, size);
-	assert_int_equal(strlen(expected), 2 * size);
-	for (i = 0; i < 2 * size; i++) /* the vectors come in either case */
-		assert_int_equal(text[i], expected[i] >= 'A' && expected[i] <= 'F' ? expected[i] + 32 : expected[i]);
+	assert_string_equal(text, expected);
 	free(text);
 }
 

@@ -1,9 +1,9 @@
 /* Targets: 256-bit arithmetic, the compact form with its traps, work, and ASERT against the published runs. */
 #include "consensus/spec.h"
 #include "consensus/target.h"
-#include "shared.h"
 #include "unit.h"
 #include "util/bytes.h"
+#include "vectors.h"
 
 static struct u256 number(const char *hex)
 {
@@ -142,47 +142,40 @@ static void test_limits_and_work(void **state)
 	assert_false(target_met(ticket, number("fffffffffffffffff")));
 }
 
-/* One published run: header lines of the form "##   anchor nBits: 0x1d00ffff", then lines "i height time bits". */
-static size_t run(const char *name)
+/* One run of blocks from an anchor. */
+static size_t check_asert(const struct vectors *vectors)
 {
-	char path[64], *text, *line, *rest;
-	uint32_t anchor_bits = 0;
-	long long anchor_height = 0, anchor_time = 0;
-	size_t count = 0;
-	struct u256 anchor, limit;
+	long long anchor_height, anchor_time, height, time;
+	struct u256 anchor, limit, target;
+	uint32_t anchor_bits, bits;
+	const char *text;
+	size_t count;
 
-	snprintf(path, sizeof path, "vectors/aserti3-2d/%s", name);
-	text = shared_read(path);
+	text = vectors_text(vectors, "anchor");
+	assert_int_equal(sscanf(text, "%lld %lld %x", &anchor_height, &anchor_time, &anchor_bits), 3);
+	assert_true(target_from_compact(anchor_bits, &anchor));
 	assert_true(target_from_compact(0x1d00ffff, &limit));
-	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		long long height, time;
-		uint32_t bits;
-
-		sscanf(line, "## anchor height: %lld", &anchor_height);
-		sscanf(line, "## anchor parent time: %lld", &anchor_time);
-		sscanf(line, "## anchor nBits: %x", &anchor_bits);
-		if (line[0] == '#' || sscanf(line, "%*d %lld %lld %x", &height, &time, &bits) != 3)
-			continue;
-		assert_true(target_from_compact(anchor_bits, &anchor));
-		assert_int_equal(target_to_compact(target_asert(anchor, 600, 172800, time - anchor_time,
-					 height - anchor_height, limit)),
-			bits);
-		count++;
+	for (count = 0; (text = vectors_find(vectors, "block", count)) != NULL; count++) {
+		assert_int_equal(sscanf(text, "%lld %lld %x", &height, &time, &bits), 3);
+		time -= anchor_time;
+		target = target_asert(anchor, 600, 172800, time, height - anchor_height, limit);
+		assert_int_equal(target_to_compact(target), bits);
 	}
-	free(text);
 	return count;
 }
 
 static void test_asert_runs(void **state)
 {
+	static const size_t counts[] = { 10, 10, 10, 225, 1000, 10, 1000 };
+	struct vectors vectors;
+	size_t runs = 0;
+
 	(void)state;
-	assert_int_equal(run("run01"), 10);
-	assert_int_equal(run("run02"), 10);
-	assert_int_equal(run("run03"), 10);
-	assert_int_equal(run("run05"), 225);
-	assert_int_equal(run("run07"), 1000);
-	assert_int_equal(run("run09"), 10);
-	assert_int_equal(run("run11"), 1000);
+	for (vectors_open(&vectors, "asert.txt"); vectors_next(&vectors); runs++) {
+		assert_true(runs < sizeof counts / sizeof *counts);
+		assert_int_equal(check_asert(&vectors), counts[runs]);
+	}
+	assert_int_equal(runs, sizeof counts / sizeof *counts);
 }
 
 static void test_asert_wide(void **state)

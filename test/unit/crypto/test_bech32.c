@@ -1,43 +1,30 @@
 /* bech32, bech32m and addresses: the vectors of BIP350, and what our own errors say. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include "crypto/address.h"
 #include "vectors.h"
 
-static void test_strings(void **state)
+static void check_valid(const char *whole)
 {
-	json_t *root = vectors_json("bech32m.json");
-	char hrp[BECH32_HRP_MAX + 1];
+	char hrp[BECH32_HRP_MAX + 1], text[BECH32_TEXT_MAX + 2];
 	uint8_t values[BECH32_TEXT_MAX];
-	char text[BECH32_TEXT_MAX + 2];
 	struct errmsg err;
 	enum bech32_form form;
-	json_t *entry;
 	size_t count;
-	size_t i;
 
-	(void)state;
-	json_array_foreach(json_object_get(root, "valid"), i, entry) {
-		assert_true(bech32_decode(hrp, values, &count, &form, json_string_value(entry), &err));
-		assert_int_equal(form, BECH32_M);
-		assert_true(bech32_encode(text, hrp, values, count, form));
-		assert_int_equal(strcasecmp(text, json_string_value(entry)), 0);
-	}
-	json_array_foreach(json_object_get(root, "invalid"), i, entry) {
-		const char *prefix = json_string_value(json_object_get(entry, "prefix_byte"));
-		char whole[128] = "";
+	assert_true(bech32_decode(hrp, values, &count, &form, whole, &err));
+	assert_int_equal(form, BECH32_M);
+	assert_true(bech32_encode(text, hrp, values, count, form));
+	assert_int_equal(strcasecmp(text, whole), 0);
+}
 
-		if (prefix != NULL)
-			assert_true(hex_decode((uint8_t *)whole, 1, prefix));
-		strcat(whole, vectors_text(entry, "string"));
-		err.text[0] = 0;
-		assert_false(bech32_decode(hrp, values, &count, &form, whole, &err) && form == BECH32_M);
-	}
-	json_decref(root);
+static void check_invalid(const char *whole)
+{
+	char hrp[BECH32_HRP_MAX + 1];
+	uint8_t values[BECH32_TEXT_MAX];
+	struct errmsg err;
+	enum bech32_form form;
+	size_t count;
+
+	assert_false(bech32_decode(hrp, values, &count, &form, whole, &err) && form == BECH32_M);
 }
 
 static void check_address(const char *address, const char *script)
@@ -63,28 +50,50 @@ static void check_address(const char *address, const char *script)
 	assert_string_equal(again, lower);
 }
 
-static void test_addresses(void **state)
+static void check_no_address(const char *address)
 {
-	json_t *root = vectors_json("bech32m.json");
 	uint8_t program[ADDRESS_PROGRAM_MAX];
-	const char *address;
-	struct errmsg err;
-	json_t *entry;
+	struct errmsg err = { "" };
 	size_t size;
 	int version;
-	size_t i;
+
+	assert_false(address_decode(&version, program, &size, "bc", address, &err));
+	assert_true(err.text[0]);
+	assert_false(address_decode(&version, program, &size, "tb", address, &err));
+}
+
+static void test_bip350(void **state)
+{
+	size_t strings = 0, addresses = 0;
+	struct vectors vectors;
 
 	(void)state;
-	json_array_foreach(json_object_get(root, "valid_address"), i, entry)
-		check_address(vectors_text(entry, "address"), vectors_text(entry, "script"));
-	json_array_foreach(json_object_get(root, "invalid_address"), i, entry) {
-		address = vectors_text(entry, "address");
-		err.text[0] = 0;
-		assert_false(address_decode(&version, program, &size, "bc", address, &err));
-		assert_true(err.text[0]);
-		assert_false(address_decode(&version, program, &size, "tb", address, &err));
+	vectors_open(&vectors, "bip350.txt");
+	while (vectors_next(&vectors)) {
+		const char *valid = vectors_find(&vectors, "valid", 0), *invalid = vectors_find(&vectors, "invalid", 0);
+		const char *address = vectors_find(&vectors, "address", 0);
+		char whole[BECH32_TEXT_MAX] = "";
+
+		if (valid != NULL) {
+			check_valid(valid);
+		} else if (invalid != NULL) {
+			check_invalid(invalid);
+		} else if (vectors_find(&vectors, "hex", 0) != NULL) {
+			vectors_bytes(&vectors, "hex", (uint8_t *)whole, sizeof whole - 1);
+			check_invalid(whole);
+		} else if (address != NULL) {
+			check_address(address, vectors_text(&vectors, "script"));
+			addresses++;
+			continue;
+		} else {
+			check_no_address(vectors_text(&vectors, "no_address"));
+			addresses++;
+			continue;
+		}
+		strings++;
 	}
-	json_decref(root);
+	assert_int_equal(strings, 21);
+	assert_int_equal(addresses, 23);
 }
 
 static void test_errors(void **state)
@@ -126,8 +135,7 @@ static void test_errors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_strings),
-		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_bip350),
 		cmocka_unit_test(test_errors),
 	};
 

@@ -1,10 +1,5 @@
 /* Hashes, Merkle trees, Philox, key derivation and encryption, against published answers. */
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 
 #include "crypto/aead.h"
 #include "crypto/hash.h"

@@ -1,50 +1,25 @@
 /* Keys and signatures: the vectors of BIP340 and of BIP341. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include "crypto/schnorr.h"
 #include "vectors.h"
 
-/* Cuts a line of comma-separated values in place. */
-static int cut(char *line, char **fields, int max)
+static void check_bip340(const struct vectors *vectors)
 {
-	int count = 0;
+	bool valid = strcmp(vectors_text(vectors, "valid"), "yes") == 0;
+	uint8_t message[256], signature[64], made[64], secret[32], derived[32], key[32], aux[32];
+	size_t size = 0;
 
-	line[strcspn(line, "\r\n")] = 0;
-	while (count < max) {
-		fields[count++] = line;
-		line = strchr(line, ',');
-		if (line == NULL)
-			break;
-		*line++ = 0;
-	}
-	return count;
-}
-
-static void check_bip340(char **fields)
-{
-	size_t size = strlen(fields[4]) / 2;
-	bool valid = strcmp(fields[6], "TRUE") == 0;
-	uint8_t message[256];
-	uint8_t signature[64];
-	uint8_t made[64];
-	uint8_t secret[32];
-	uint8_t derived[32];
-	uint8_t key[32];
-	uint8_t aux[32];
-
-	assert_true(size <= sizeof message && hex_decode(message, size, fields[4]));
-	assert_true(hex_decode(key, 32, fields[2]) && hex_decode(signature, 64, fields[5]));
+	if (vectors_find(vectors, "message", 0) != NULL)
+		size = vectors_bytes(vectors, "message", message, sizeof message);
+	assert_int_equal(vectors_bytes(vectors, "key", key, 32), 32);
+	assert_int_equal(vectors_bytes(vectors, "signature", signature, 64), 64);
 	assert_int_equal(schnorr_verify_bytes(signature, message, size, key), valid);
 	if (size != 32)
 		return;
 	assert_int_equal(schnorr_verify(signature, message, key), valid);
-	if (fields[1][0] == 0)
+	if (vectors_find(vectors, "secret", 0) == NULL)
 		return;
-	assert_true(hex_decode(secret, 32, fields[1]) && hex_decode(aux, 32, fields[3]));
+	assert_int_equal(vectors_bytes(vectors, "secret", secret, 32), 32);
+	assert_int_equal(vectors_bytes(vectors, "aux", aux, 32), 32);
 	assert_true(schnorr_key(derived, secret));
 	assert_memory_equal(derived, key, 32);
 	assert_true(schnorr_sign(made, message, secret, aux));
@@ -53,72 +28,59 @@ static void check_bip340(char **fields)
 
 static void test_bip340(void **state)
 {
-	FILE *file = vectors_open("bip-0340/test-vectors.csv");
-	char line[2048];
-	char *fields[8];
+	struct vectors vectors;
 	int count = 0;
 
 	(void)state;
-	assert_non_null(fgets(line, sizeof line, file));
-	for (; fgets(line, sizeof line, file) != NULL; count++) {
-		assert_int_equal(cut(line, fields, 8), 8);
-		check_bip340(fields);
-	}
+	for (vectors_open(&vectors, "bip340.txt"); vectors_next(&vectors); count++)
+		check_bip340(&vectors);
 	assert_int_equal(count, 19);
-	fclose(file);
+}
+
+/* The record's root of scripts; NULL if it has none. */
+static const uint8_t *merkle_of(const struct vectors *vectors, uint8_t merkle[32])
+{
+	if (vectors_find(vectors, "merkle", 0) == NULL)
+		return NULL;
+	assert_int_equal(vectors_bytes(vectors, "merkle", merkle, 32), 32);
+	return merkle;
 }
 
 static void test_bip341_outputs(void **state)
 {
-	json_t *root = vectors_json("bip-0341/wallet-test-vectors.json");
-	uint8_t internal[32];
-	uint8_t merkle[32];
-	uint8_t tweak[32];
-	uint8_t key[32];
-	const char *merkle_text;
-	json_t *entry;
-	json_t *steps;
-	int parity;
-	size_t i;
+	uint8_t internal[32], merkle[32], tweak[32], key[32];
+	struct vectors vectors;
+	int parity, count = 0;
 
 	(void)state;
-	json_array_foreach(json_object_get(root, "scriptPubKey"), i, entry) {
-		steps = json_object_get(entry, "intermediary");
-		merkle_text = json_string_value(json_object_get(steps, "merkleRoot"));
-		assert_true(hex_decode(internal, 32, vectors_text(json_object_get(entry, "given"), "internalPubkey")));
-		assert_true(merkle_text == NULL || hex_decode(merkle, 32, merkle_text));
-		assert_true(schnorr_output_key(key, &parity, internal, merkle_text ? merkle : NULL));
-		assert_hex(key, 32, vectors_text(steps, "tweakedPubkey"));
-		assert_true(hex_decode(tweak, 32, vectors_text(steps, "tweak")));
+	for (vectors_open(&vectors, "bip341-outputs.txt"); vectors_next(&vectors); count++) {
+		assert_int_equal(vectors_bytes(&vectors, "internal", internal, 32), 32);
+		assert_true(schnorr_output_key(key, &parity, internal, merkle_of(&vectors, merkle)));
+		assert_hex(key, 32, vectors_text(&vectors, "output"));
+		assert_int_equal(vectors_bytes(&vectors, "tweak", tweak, 32), 32);
 		assert_true(schnorr_tweak_check(key, parity, internal, tweak));
 		assert_false(schnorr_tweak_check(key, !parity, internal, tweak));
 		tweak[31] ^= 1;
 		assert_false(schnorr_tweak_check(key, parity, internal, tweak));
 	}
-	assert_true(i >= 7);
-	json_decref(root);
+	assert_int_equal(count, 7);
 }
 
 static void test_bip341_secrets(void **state)
 {
-	json_t *root = vectors_json("bip-0341/wallet-test-vectors.json");
-	json_t *spends = json_object_get(json_array_get(json_object_get(root, "keyPathSpending"), 0), "inputSpending");
-	const char *merkle_text;
-	uint8_t merkle[32];
-	uint8_t secret[32];
-	json_t *entry;
-	size_t i;
+	uint8_t merkle[32], secret[32];
+	struct vectors vectors;
+	int count = 0;
 
 	(void)state;
-	json_array_foreach(spends, i, entry) {
-		merkle_text = json_string_value(json_object_get(json_object_get(entry, "given"), "merkleRoot"));
-		assert_true(hex_decode(secret, 32, vectors_text(json_object_get(entry, "given"), "internalPrivkey")));
-		assert_true(merkle_text == NULL || hex_decode(merkle, 32, merkle_text));
-		assert_true(schnorr_output_secret(secret, secret, merkle_text ? merkle : NULL));
-		assert_hex(secret, 32, vectors_text(json_object_get(entry, "intermediary"), "tweakedPrivkey"));
+	vectors_open(&vectors, "bip341-spends.txt");
+	assert_true(vectors_next(&vectors)); /* the transaction */
+	for (; vectors_next(&vectors); count++) {
+		assert_int_equal(vectors_bytes(&vectors, "secret", secret, 32), 32);
+		assert_true(schnorr_output_secret(secret, secret, merkle_of(&vectors, merkle)));
+		assert_hex(secret, 32, vectors_text(&vectors, "tweaked"));
 	}
-	assert_true(i >= 7);
-	json_decref(root);
+	assert_int_equal(count, 7);
 }
 
 static void test_key_ranges(void **state)

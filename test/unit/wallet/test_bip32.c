@@ -1,11 +1,6 @@
 /* Extended keys, words and taproot accounts: the vectors of BIP32, BIP39 and BIP86. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include "crypto/address.h"
+#include "crypto/hash.h"
 #include "crypto/schnorr.h"
 #include "vectors.h"
 #include "wallet/base58.h"
@@ -49,32 +44,30 @@ static void check_public(const struct bip32_key *master, const struct bip32_key 
 
 static void test_bip32(void **state)
 {
-	json_t *root = vectors_json("bip32.json");
-	struct bip32_key master;
-	struct bip32_key key;
+	struct bip32_key master, key;
+	size_t valid = 0, invalid = 0;
+	struct vectors vectors;
 	uint8_t seed[64];
-	const char *path;
-	json_t *chain;
-	json_t *entry;
-	size_t size;
-	size_t i;
-	size_t j;
+	const char *text;
 
 	(void)state;
-	json_array_foreach(json_object_get(root, "valid"), i, entry) {
-		size = strlen(vectors_text(entry, "seed")) / 2;
-		assert_true(hex_decode(seed, size, vectors_text(entry, "seed")));
-		assert_true(bip32_master(&master, seed, size));
-		json_array_foreach(json_object_get(entry, "chains"), j, chain) {
-			path = vectors_text(chain, "path");
-			assert_true(bip32_derive(&key, &master, path, NULL));
-			check_text(&key, vectors_text(chain, "xprv"));
-			check_public(&master, &key, path, vectors_text(chain, "xpub"));
+	vectors_open(&vectors, "bip32.txt");
+	while (vectors_next(&vectors)) {
+		text = vectors_find(&vectors, "invalid", 0);
+		if (text != NULL) {
+			assert_false(bip32_decode(&key, text, NULL));
+			invalid++;
+			continue;
 		}
+		assert_true(bip32_master(&master, seed, vectors_bytes(&vectors, "seed", seed, sizeof seed)));
+		text = vectors_text(&vectors, "path");
+		assert_true(bip32_derive(&key, &master, text, NULL));
+		check_text(&key, vectors_text(&vectors, "xprv"));
+		check_public(&master, &key, text, vectors_text(&vectors, "xpub"));
+		valid++;
 	}
-	json_array_foreach(json_object_get(root, "invalid"), i, entry)
-		assert_false(bip32_decode(&key, vectors_text(entry, "key"), NULL));
-	json_decref(root);
+	assert_int_equal(valid, 17);
+	assert_int_equal(invalid, 16);
 }
 
 static void test_paths(void **state)
@@ -103,50 +96,42 @@ static void test_paths(void **state)
 
 static void test_bip39(void **state)
 {
-	json_t *root = vectors_json("bip39-english.json");
-	char text[BIP32_TEXT_MAX + 1];
-	char words[BIP39_TEXT_MAX + 1];
-	uint8_t entropy[BIP39_ENTROPY_MAX];
+	char text[BIP32_TEXT_MAX + 1], words[BIP39_TEXT_MAX + 1];
+	uint8_t entropy[BIP39_ENTROPY_MAX], seed[64];
+	struct vectors vectors;
 	struct bip32_key key;
-	const char *fields[4];
-	uint8_t seed[64];
-	json_t *entry;
-	size_t size;
-	size_t i;
-	size_t j;
+	size_t size, count = 0;
 
 	(void)state;
-	json_array_foreach(root, i, entry) {
-		for (j = 0; j < 4; j++)
-			fields[j] = json_string_value(json_array_get(entry, j));
-		assert_true(bip39_decode(entropy, &size, fields[1], NULL));
-		assert_hex(entropy, size, fields[0]);
+	for (vectors_open(&vectors, "bip39.txt"); vectors_next(&vectors); count++) {
+		assert_true(bip39_decode(entropy, &size, vectors_text(&vectors, "words"), NULL));
+		assert_hex(entropy, size, vectors_text(&vectors, "entropy"));
 		assert_true(bip39_encode(words, entropy, size));
-		assert_string_equal(words, fields[1]);
+		assert_string_equal(words, vectors_text(&vectors, "words"));
 		bip39_seed(seed, words, "TREZOR");
-		assert_hex(seed, 64, fields[2]);
+		assert_hex(seed, 64, vectors_text(&vectors, "seed"));
 		assert_true(bip32_master(&key, seed, 64));
 		bip32_encode(text, &key);
-		assert_string_equal(text, fields[3]);
+		assert_string_equal(text, vectors_text(&vectors, "xprv"));
 	}
-	assert_true(i >= 24);
-	json_decref(root);
+	assert_int_equal(count, 24);
 }
 
+/* By the digest of the published list, a word a line. */
 static void test_word_list(void **state)
 {
-	FILE *file = vectors_open("bip39-english.txt");
-	char line[32];
+	uint8_t digest[32];
+	struct sha256 hash;
 	size_t i;
 
 	(void)state;
-	for (i = 0; fgets(line, sizeof line, file) != NULL; i++) {
-		line[strcspn(line, "\n")] = 0;
-		assert_true(i < 2048);
-		assert_string_equal(bip39_words[i], line);
+	sha256_init(&hash);
+	for (i = 0; i < 2048; i++) {
+		sha256_update(&hash, bip39_words[i], strlen(bip39_words[i]));
+		sha256_update(&hash, "\n", 1);
 	}
-	assert_int_equal(i, 2048);
-	fclose(file);
+	sha256_final(&hash, digest);
+	assert_hex(digest, 32, "2f5eed53a4727b4bf8880d8f3f199efc90e58503646d9ff8eff3a2ed3b24dbda");
 }
 
 static void test_wrong_words(void **state)
@@ -180,33 +165,28 @@ static void test_wrong_words(void **state)
 
 static void test_bip86(void **state)
 {
-	json_t *root = vectors_json("bip86.json");
 	char address[BECH32_TEXT_MAX + 1];
-	struct bip32_key master;
-	struct bip32_key key;
-	uint8_t output[32];
-	uint8_t seed[64];
-	uint8_t own[32];
-	json_t *entry;
-	size_t i;
+	uint8_t output[32], seed[64], own[32];
+	struct bip32_key master, key;
+	struct vectors vectors;
+	int count = 0;
 
 	(void)state;
-	bip39_seed(seed, vectors_text(root, "mnemonic"), "");
-	assert_true(bip32_master(&master, seed, sizeof seed));
-	check_text(&master, vectors_text(root, "rootpriv"));
-	json_array_foreach(json_object_get(root, "addresses"), i, entry) {
-		assert_true(bip32_derive(&key, &master, vectors_text(entry, "path"), NULL));
-		check_text(&key, vectors_text(entry, "xprv"));
-		assert_hex(key.public_key + 1, 32, vectors_text(entry, "internal_key"));
+	for (vectors_open(&vectors, "bip86.txt"); vectors_next(&vectors); count++) {
+		bip39_seed(seed, vectors_text(&vectors, "words"), "");
+		assert_true(bip32_master(&master, seed, sizeof seed));
+		check_text(&master, vectors_text(&vectors, "master"));
+		assert_true(bip32_derive(&key, &master, vectors_text(&vectors, "path"), NULL));
+		check_text(&key, vectors_text(&vectors, "xprv"));
+		assert_hex(key.public_key + 1, 32, vectors_text(&vectors, "internal"));
 		assert_true(schnorr_output_key(output, NULL, key.public_key + 1, NULL));
-		assert_hex(output, 32, vectors_text(entry, "output_key"));
+		assert_hex(output, 32, vectors_text(&vectors, "output"));
 		assert_true(address_encode(address, "bc", 1, output, 32));
-		assert_string_equal(address, vectors_text(entry, "address"));
+		assert_string_equal(address, vectors_text(&vectors, "address"));
 		assert_true(schnorr_output_secret(seed, key.secret, NULL) && schnorr_key(own, seed));
 		assert_memory_equal(own, output, 32);
 	}
-	assert_true(i >= 3);
-	json_decref(root);
+	assert_int_equal(count, 3);
 }
 
 static void test_base58(void **state)
