@@ -223,9 +223,7 @@ struct calls_submit *calls_submit_new(struct rpc_table *table, struct chain *cha
 {
 	struct calls_submit *submit = mem_calloc(1, sizeof *submit);
 	submit->chain = chain;
-	submit->look = event_new(base, -1, 0, on_look, submit);
-	if (submit->look == NULL)
-		abort();
+	submit->look = mem_check(event_new(base, -1, 0, on_look, submit));
 	chain_subscribe(chain, &(struct chain_events){ .context = submit, .block_verdict = on_verdict, .tip = on_tip });
 	rpc_table_add(table, methods, sizeof methods / sizeof *methods, submit);
 	return submit;

@@ -71,9 +71,7 @@ struct listeners *listeners_new(struct event_base *base, listeners_entered *ente
 	struct listeners *doors = mem_calloc(1, sizeof *doors);
 
 	*doors = (struct listeners){ .base = base, .entered = entered, .context = context, .open = true };
-	doors->resume = evtimer_new(base, on_resume, doors);
-	if (doors->resume == NULL)
-		abort();
+	doors->resume = mem_check(evtimer_new(base, on_resume, doors));
 	return doors;
 }
 

@@ -381,7 +381,7 @@ static void init_peers(struct net *net, struct event_base *base, struct chain *c
 		.closed = on_closed,
 		.misbehaved = on_misbehaved };
 	snprintf(peers->agent, sizeof peers->agent, "%s", options->agent != NULL ? options->agent : "/atelier/");
-	peers->work = event_new(base, -1, 0, on_work, net);
+	peers->work = mem_check(event_new(base, -1, 0, on_work, net));
 }
 
 static void subscribe(struct net *net)
@@ -417,7 +417,7 @@ struct net *net_open(struct event_base *base, struct chain *chain, const struct 
 	outbound_init(&net->named, &net->peers, chain_spec(chain)->p2p_port);
 	net->named.may_connect = may_connect;
 	net->named.context = net;
-	net->tick = event_new(base, -1, EV_PERSIST, on_tick, net);
+	net->tick = mem_check(event_new(base, -1, EV_PERSIST, on_tick, net));
 	event_add(net->tick, &interval);
 	if ((options->listen && !start_listening(net, options, err)) ||
 		!add_names(net, options->connect, options->connect_count, err) ||

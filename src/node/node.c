@@ -240,10 +240,9 @@ static bool open_loop(struct node *node, struct errmsg *err)
 {
 	if (evthread_use_pthreads() != 0 || (node->base = event_base_new()) == NULL)
 		return errmsg_set(err, "The event loop cannot be made");
-	node->reopen = evsignal_new(node->base, SIGHUP, on_reopen_signal, node);
-	node->end = event_new(node->base, end_pipe[0], EV_READ, on_end_asked, node);
-	if (node->reopen == NULL || event_add(node->reopen, NULL) != 0 || node->end == NULL ||
-		event_add(node->end, NULL) != 0)
+	node->reopen = mem_check(evsignal_new(node->base, SIGHUP, on_reopen_signal, node));
+	node->end = mem_check(event_new(node->base, end_pipe[0], EV_READ, on_end_asked, node));
+	if (event_add(node->reopen, NULL) != 0 || event_add(node->end, NULL) != 0)
 		return errmsg_set(err, "Signals cannot be handled");
 	loop_workers_init(&node->workers, node->base, node->settings->verify_threads);
 	return true;
@@ -387,9 +386,7 @@ static bool open_work(struct node *node, struct errmsg *err)
 	uint8_t key[32];
 	node->miner = miner_new(node->chain, node->base, s->mine_threads);
 	node->auditor = auditor_new(node->chain, node->base);
-	node->tick = event_new(node->base, -1, EV_PERSIST, on_tick, node);
-	if (node->tick == NULL)
-		return errmsg_set(err, "The event loop cannot be made");
+	node->tick = mem_check(event_new(node->base, -1, EV_PERSIST, on_tick, node));
 	event_add(node->tick, &(struct timeval){ .tv_sec = 1 });
 	node->watch = (struct watch){ .chain = node->chain,
 		.net = node->net,

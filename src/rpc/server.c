@@ -186,7 +186,7 @@ static void send_answer(struct client *c, int status, const char *fields, struct
 /* What is no request for the table. Whatever body comes with it is not read. */
 static void refuse(struct client *c, int status, const char *fields, const char *text)
 {
-	struct evbuffer *body = evbuffer_new();
+	struct evbuffer *body = mem_check(evbuffer_new());
 	char all[128];
 
 	snprintf(all, sizeof all, "Content-Type: text/plain\r\n%s", fields);
@@ -267,7 +267,7 @@ static void after_sent(evutil_socket_t fd, short what, void *arg)
 
 static void send_body(struct client *c, struct rpc_answer *answer)
 {
-	struct evbuffer *body = evbuffer_new();
+	struct evbuffer *body = mem_check(evbuffer_new());
 
 	if (answer->body.size) {
 		evbuffer_add_reference(body, answer->body.data, answer->body.size, release_body, NULL);
@@ -292,7 +292,7 @@ static void on_answer(void *context, struct rpc_answer *answer)
 	}
 	e->sent = answer->sent;
 	e->sent_context = answer->sent_context;
-	e->timer = evtimer_new(e->server->base, after_sent, e);
+	e->timer = mem_check(evtimer_new(e->server->base, after_sent, e));
 	evtimer_add(e->timer, &sent_delay);
 }
 
@@ -509,10 +509,8 @@ static void client_new(struct rpc_server *server, evutil_socket_t fd, const stru
 	server->last = &c->next;
 	server->client_count++;
 	evutil_inet_ntop(from->sa_family, ip, c->host, sizeof c->host);
-	c->wire = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
-	c->deadline = evtimer_new(server->base, on_deadline, c);
-	if (c->wire == NULL || c->deadline == NULL)
-		abort();
+	c->wire = mem_check(bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE));
+	c->deadline = mem_check(evtimer_new(server->base, on_deadline, c));
 	bufferevent_setcb(c->wire, on_read, on_write, on_event, c);
 	bufferevent_enable(c->wire, EV_READ | EV_WRITE);
 	await_head(c);
@@ -613,9 +611,7 @@ struct rpc_server *rpc_server_new(struct event_base *base, struct rpc_table *tab
 	server->client_max = config->connections ? config->connections : descriptors_for_rpc(descriptors_raise(0));
 	server->timeout.tv_sec = config->timeout ? config->timeout : RPC_TIMEOUT;
 	server->doors = listeners_new(base, on_entered, server);
-	server->admit = event_new(base, -1, 0, on_admit, server);
-	if (server->admit == NULL)
-		abort();
+	server->admit = mem_check(event_new(base, -1, 0, on_admit, server));
 	if (!start(server, config, err)) {
 		rpc_server_free(server);
 		return NULL;
@@ -626,7 +622,7 @@ struct rpc_server *rpc_server_new(struct event_base *base, struct rpc_table *tab
 /* Those the table still works on stay, without a server, until it answers. */
 static void abandon(struct exchange *e)
 {
-	struct evbuffer *nothing = evbuffer_new();
+	struct evbuffer *nothing = mem_check(evbuffer_new());
 	bool waiting = e->timer == NULL;
 
 	if (e->client != NULL)

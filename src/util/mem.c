@@ -15,6 +15,15 @@ static void *check(void *p, size_t size)
 	return p;
 }
 
+void *mem_check(void *made)
+{
+	if (made == NULL) {
+		fprintf(stderr, "Out of memory: a library could not make what was asked of it\n");
+		abort();
+	}
+	return made;
+}
+
 void *mem_alloc(size_t size)
 {
 	return check(malloc(size ? size : 1), size);

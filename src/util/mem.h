@@ -12,6 +12,8 @@ void *mem_calloc(size_t count, size_t size); /* zeroed; overflow of count * size
 void *mem_realloc(void *old, size_t size);
 void *mem_dup(const void *data, size_t size);
 char *mem_strdup(const char *text);
+/* What a library made (an event, a buffer) and can fail to make for want of memory alone: NULL ends the process too. */
+void *mem_check(void *made);
 void *mem_align(size_t size);         /* 64-byte aligned, uninitialised; released with free() */
 size_t mem_aligned_size(size_t size); /* bytes that mem_align takes for so many: more, for large pages */
 

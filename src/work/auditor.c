@@ -213,9 +213,7 @@ struct auditor *auditor_new(struct chain *chain, struct event_base *base)
 {
 	struct auditor *auditor = mem_calloc(1, sizeof *auditor);
 	auditor->chain = chain;
-	auditor->begin = event_new(base, -1, 0, on_begin, auditor);
-	if (auditor->begin == NULL)
-		abort();
+	auditor->begin = mem_check(event_new(base, -1, 0, on_begin, auditor));
 	loop_workers_init(&auditor->workers, base, 1);
 	return auditor;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "util/log.h"
+#include "util/mem.h"
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
@@ -24,9 +25,7 @@ static void wake(void *context)
 
 void loop_workers_init(struct loop_workers *loop, struct event_base *base, unsigned threads)
 {
-	loop->wake = event_new(base, -1, EV_PERSIST, on_wake, loop);
-	if (loop->wake == NULL)
-		abort();
+	loop->wake = mem_check(event_new(base, -1, EV_PERSIST, on_wake, loop));
 	loop->workers = workers_new(threads, wake, loop);
 }
 

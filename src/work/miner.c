@@ -330,9 +330,7 @@ struct miner *miner_new(struct chain *chain, struct event_base *base, unsigned t
 	struct miner *miner = mem_calloc(1, sizeof *miner);
 	miner->chain = chain;
 	miner->base = base;
-	miner->tick = event_new(base, -1, EV_PERSIST, on_tick, miner);
-	if (miner->tick == NULL)
-		abort();
+	miner->tick = mem_check(event_new(base, -1, EV_PERSIST, on_tick, miner));
 	event_add(miner->tick, &(struct timeval){ .tv_sec = 1 });
 	rate_reset(&miner->rate);
 	make_benches(miner, threads);
