@@ -20,6 +20,7 @@ struct bench {
 	unsigned threads; /* that share a step */
 	size_t rounds;
 	uint32_t iterations; /* of each measured step; not more than the chain's */
+	const char *folder;  /* where connect keeps its chains while it measures */
 };
 
 /* One step, as "<chain> <digest>". */
@@ -46,6 +47,11 @@ bool bench_verify(struct bench *b);
 
 /* A false proof: the processor time until it is refused, in steps. */
 bool bench_refuse(struct bench *b);
+
+/* Blocks of 50 payments, from their bytes to the tip of a chain on disk: all that a node does but the steps, since
+ * every proof is known, as of blocks that this node mined. A private chain of its own with the smallest model; `spec`
+ * is not looked at. Payments come with their block ("new") or before it ("relayed": their signatures are known). */
+bool bench_connect(struct bench *b);
 
 /* ---- For the commands ---- */
 
