@@ -235,8 +235,8 @@ static enum rpc_outcome setban(struct rpc_request *r, void *context)
 static void show_ban(void *context, const struct ban *ban)
 {
 	json_t *object = json_object();
-	char subnet[ADDRESS_TEXT];
-	address_format_subnet(ban->ip, ban->prefix, subnet);
+	char subnet[NETADDR_TEXT];
+	netaddr_format_subnet(ban->ip, ban->prefix, subnet);
 	json_object_set_new(object, "address", json_string(subnet));
 	json_object_set_new(object, "ban_created", json_integer(ban->created));
 	json_object_set_new(object, "banned_until", json_integer(ban->until));

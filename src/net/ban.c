@@ -1,3 +1,4 @@
+/* The ban list: a plain array, looked through at each connection. What is over goes when somebody looks. */
 #include "net/ban.h"
 
 #include <stdlib.h>
@@ -16,7 +17,7 @@ void ban_clear(struct ban_list *list)
 	ban_init(list);
 }
 
-static struct ban *find(struct ban_list *list, const uint8_t ip[16], unsigned prefix)
+static struct ban *find_ban(struct ban_list *list, const uint8_t ip[16], unsigned prefix)
 {
 	for (size_t i = 0; i < list->count; i++)
 		if (list->bans[i].prefix == prefix && memcmp(list->bans[i].ip, ip, 16) == 0)
@@ -24,7 +25,7 @@ static struct ban *find(struct ban_list *list, const uint8_t ip[16], unsigned pr
 	return NULL;
 }
 
-static void expire(struct ban_list *list, int64_t now)
+static void drop_expired(struct ban_list *list, int64_t now)
 {
 	for (size_t i = 0; i < list->count;)
 		if (list->bans[i].until <= now)
@@ -33,6 +34,8 @@ static void expire(struct ban_list *list, int64_t now)
 			i++;
 }
 
+/* A flood of liars' addresses costs at most BAN_MAX entries; the operator's own bans go like the others, those first
+ * that end first. */
 static struct ban *make_room(struct ban_list *list)
 {
 	struct ban *first;
@@ -53,7 +56,7 @@ static struct ban *make_room(struct ban_list *list)
 
 void ban_add(struct ban_list *list, const struct ban *ban)
 {
-	struct ban *place = find(list, ban->ip, ban->prefix);
+	struct ban *place = find_ban(list, ban->ip, ban->prefix);
 
 	if (place == NULL)
 		place = make_room(list);
@@ -62,7 +65,7 @@ void ban_add(struct ban_list *list, const struct ban *ban)
 
 bool ban_remove(struct ban_list *list, const uint8_t ip[16], unsigned prefix)
 {
-	struct ban *ban = find(list, ip, prefix);
+	struct ban *ban = find_ban(list, ip, prefix);
 
 	if (ban == NULL)
 		return false;
@@ -72,31 +75,31 @@ bool ban_remove(struct ban_list *list, const uint8_t ip[16], unsigned prefix)
 
 const struct ban *ban_find(struct ban_list *list, const uint8_t ip[16], unsigned prefix, int64_t now)
 {
-	expire(list, now);
-	return find(list, ip, prefix);
+	drop_expired(list, now);
+	return find_ban(list, ip, prefix);
 }
 
 bool ban_given(struct ban_list *list, const uint8_t ip[16], unsigned prefix, int64_t now)
 {
-	struct address address = { .port = 0 };
+	struct netaddr address = { .port = 0 };
 
 	memcpy(address.ip, ip, 16);
-	expire(list, now);
+	drop_expired(list, now);
 	for (size_t i = 0; i < list->count; i++) {
 		const struct ban *ban = &list->bans[i];
 		bool same = ban->prefix == prefix && memcmp(ban->ip, ip, 16) == 0;
 
-		if (!ban->discouraged && (same || (prefix == 128 && address_in_subnet(&address, ban->ip, ban->prefix))))
+		if (!ban->discouraged && (same || (prefix == 128 && netaddr_in_subnet(&address, ban->ip, ban->prefix))))
 			return true;
 	}
 	return false;
 }
 
-bool ban_covers(struct ban_list *list, const struct address *address, int64_t now)
+bool ban_covers(struct ban_list *list, const struct netaddr *address, int64_t now)
 {
-	expire(list, now);
+	drop_expired(list, now);
 	for (size_t i = 0; i < list->count; i++)
-		if (address_in_subnet(address, list->bans[i].ip, list->bans[i].prefix))
+		if (netaddr_in_subnet(address, list->bans[i].ip, list->bans[i].prefix))
 			return true;
 	return false;
 }
@@ -104,19 +107,19 @@ bool ban_covers(struct ban_list *list, const struct address *address, int64_t no
 /* The machine's own end: other loopback addresses have to be chosen on purpose. */
 static bool is_own(const uint8_t group[16])
 {
-	struct address v4, v6;
+	struct netaddr v4, v6;
 	uint8_t v6_group[16];
 
-	address_parse(&v4, "127.0.0.1", 1);
-	address_parse(&v6, "::1", 1);
-	address_group(&v6, v6_group);
+	netaddr_parse(&v4, "127.0.0.1", 1);
+	netaddr_parse(&v6, "::1", 1);
+	netaddr_group(&v6, v6_group);
 	return memcmp(group, v4.ip, 16) == 0 || memcmp(group, v6_group, 16) == 0;
 }
 
 bool ban_discourage(struct ban_list *list, const uint8_t group[16], int64_t now)
 {
 	struct ban ban = {
-		.prefix = address_group_prefix(group),
+		.prefix = netaddr_group_prefix(group),
 		.created = now,
 		.until = now + BAN_DEFAULT_SECONDS,
 		.discouraged = true,

@@ -5,7 +5,7 @@
 #ifndef ATELIER_NET_BAN_H
 #define ATELIER_NET_BAN_H
 
-#include "net/wire/address.h"
+#include "net/wire/netaddr.h"
 
 struct ban {
 	uint8_t ip[16];
@@ -33,7 +33,7 @@ const struct ban *ban_find(struct ban_list *list, const uint8_t ip[16], unsigned
 bool ban_given(struct ban_list *list, const uint8_t ip[16], unsigned prefix, int64_t now);
 
 /* Forgets what is over, then says whether the address is on the list. */
-bool ban_covers(struct ban_list *list, const struct address *address, int64_t now);
+bool ban_covers(struct ban_list *list, const struct netaddr *address, int64_t now);
 
 /* Discourages an address group for a day. False: it is this machine's own, which is not done. */
 bool ban_discourage(struct ban_list *list, const uint8_t group[16], int64_t now);

@@ -1,3 +1,10 @@
+/* Who is asked for a blob, and when he is given up.
+ *
+ * A blob is wanted for a day at most (LIFE_MS; the chain tells again what it still needs). Of each blob at most
+ * ASKED_MAX peers owe the bytes, of each peer at most PEER_BLOBS_MAX blobs are awaited. A request ends with the blob,
+ * with notfound, when nothing has begun to come by start_by, or at its deadline; the last two rest the peer for
+ * IDLE_MS. Those asked in vain are not asked again before everybody was (`tried`); then there is a pause that doubles
+ * up to a minute. */
 #include "net/blob_fetch.h"
 
 #include <inttypes.h>
@@ -19,9 +26,9 @@ enum {
 	ASKED_MAX = 2, /* peers from whom one blob is awaited */
 };
 
-struct wanted {
+struct wanted_blob {
 	uint64_t size, source;
-	struct request {
+	struct blob_request {
 		struct peer *peer;
 		int64_t start_by, deadline; /* when a blob must be coming in, and when it must be here */
 	} asked[ASKED_MAX];                 /* the elder first */
@@ -33,54 +40,54 @@ struct wanted {
 
 struct blob_fetch {
 	struct peers *peers;
-	struct map wanted; /* root -> struct wanted, owned */
+	struct map wanted; /* root -> struct wanted_blob, owned */
 };
 
 struct blob_fetch *blob_fetch_new(struct peers *peers)
 {
-	struct blob_fetch *blobs = mem_calloc(1, sizeof *blobs);
+	struct blob_fetch *fetch = mem_calloc(1, sizeof *fetch);
 
-	blobs->peers = peers;
-	map_init(&blobs->wanted);
-	return blobs;
+	fetch->peers = peers;
+	map_init(&fetch->wanted);
+	return fetch;
 }
 
-static void wanted_free(struct wanted *wanted)
+static void wanted_free(struct wanted_blob *wanted)
 {
 	buf_clear(&wanted->tried);
 	free(wanted);
 }
 
-void blob_fetch_free(struct blob_fetch *blobs)
+void blob_fetch_free(struct blob_fetch *fetch)
 {
 	const uint8_t *root;
 	void *wanted;
 
-	for (size_t at = 0; map_next(&blobs->wanted, &at, &root, &wanted);)
+	for (size_t at = 0; map_next(&fetch->wanted, &at, &root, &wanted);)
 		wanted_free(wanted);
-	map_clear(&blobs->wanted);
-	free(blobs);
+	map_clear(&fetch->wanted);
+	free(fetch);
 }
 
-void blob_fetch_wanted(struct blob_fetch *blobs, const uint8_t root[32], uint64_t size, uint64_t source)
+void blob_fetch_wanted(struct blob_fetch *fetch, const uint8_t root[32], uint64_t size, uint64_t source)
 {
-	struct wanted *wanted = map_get(&blobs->wanted, root);
+	struct wanted_blob *wanted = map_get(&fetch->wanted, root);
 
 	if (wanted == NULL) {
-		if (blobs->wanted.count >= WANTED_MAX)
+		if (fetch->wanted.count >= WANTED_MAX)
 			return;
 		wanted = mem_calloc(1, sizeof *wanted);
 		wanted->pause = FIRST_PAUSE_MS;
 		buf_init(&wanted->tried);
-		map_put(&blobs->wanted, root, wanted);
+		map_put(&fetch->wanted, root, wanted);
 	}
 	wanted->size = size;
 	wanted->source = source;
 	wanted->since = clock_mono_ms();
-	peers_work(blobs->peers);
+	peers_work(fetch->peers);
 }
 
-static struct request *find_request(struct wanted *wanted, const struct peer *peer)
+static struct blob_request *find_request(struct wanted_blob *wanted, const struct peer *peer)
 {
 	for (size_t i = 0; i < wanted->asked_count; i++)
 		if (wanted->asked[i].peer == peer)
@@ -89,7 +96,7 @@ static struct request *find_request(struct wanted *wanted, const struct peer *pe
 }
 
 /* Its place among the ids; their size: it was not asked in this round. */
-static size_t find_tried(const struct wanted *wanted, uint64_t id)
+static size_t find_tried(const struct wanted_blob *wanted, uint64_t id)
 {
 	size_t at = 0;
 
@@ -98,9 +105,9 @@ static size_t find_tried(const struct wanted *wanted, uint64_t id)
 	return at;
 }
 
-void blob_fetch_offered(struct blob_fetch *blobs, const struct peer *peer, const uint8_t root[32])
+void blob_fetch_offered(struct blob_fetch *fetch, const struct peer *peer, const uint8_t root[32])
 {
-	struct wanted *wanted = map_get(&blobs->wanted, root);
+	struct wanted_blob *wanted = map_get(&fetch->wanted, root);
 	size_t at;
 
 	if (wanted == NULL || wanted->source == peer->id)
@@ -112,18 +119,18 @@ void blob_fetch_offered(struct blob_fetch *blobs, const struct peer *peer, const
 		memmove(wanted->tried.data + at, wanted->tried.data + at + sizeof peer->id, wanted->tried.size - at);
 	}
 	wanted->not_before = 0;
-	peers_work(blobs->peers);
+	peers_work(fetch->peers);
 }
 
-static void request_ended(struct wanted *wanted, struct request *request)
+static void request_ended(struct wanted_blob *wanted, struct blob_request *request)
 {
 	request->peer->blobs.asked--;
 	memmove(request, request + 1, (size_t)(wanted->asked + --wanted->asked_count - request) * sizeof *request);
 }
 
-static void forget(struct blob_fetch *blobs, const uint8_t root[32])
+static void forget_wanted(struct blob_fetch *fetch, const uint8_t root[32])
 {
-	struct wanted *wanted = map_remove(&blobs->wanted, root);
+	struct wanted_blob *wanted = map_remove(&fetch->wanted, root);
 
 	if (wanted == NULL)
 		return;
@@ -132,42 +139,42 @@ static void forget(struct blob_fetch *blobs, const uint8_t root[32])
 	wanted_free(wanted);
 }
 
-void blob_fetch_peer_gone(struct blob_fetch *blobs, struct peer *peer)
+void blob_fetch_peer_gone(struct blob_fetch *fetch, struct peer *peer)
 {
 	const uint8_t *root;
 	void *value;
 
-	for (size_t at = 0; map_next(&blobs->wanted, &at, &root, &value);) {
-		struct request *request = find_request(value, peer);
+	for (size_t at = 0; map_next(&fetch->wanted, &at, &root, &value);) {
+		struct blob_request *request = find_request(value, peer);
 
 		if (request != NULL)
 			request_ended(value, request);
 	}
-	peers_work(blobs->peers);
+	peers_work(fetch->peers);
 }
 
-void blob_fetch_on_notfound(struct blob_fetch *blobs, struct peer *peer, const uint8_t root[32])
+void blob_fetch_on_notfound(struct blob_fetch *fetch, struct peer *peer, const uint8_t root[32])
 {
-	struct wanted *wanted = map_get(&blobs->wanted, root);
-	struct request *request = wanted != NULL ? find_request(wanted, peer) : NULL;
+	struct wanted_blob *wanted = map_get(&fetch->wanted, root);
+	struct blob_request *request = wanted != NULL ? find_request(wanted, peer) : NULL;
 
 	if (request == NULL)
 		return;
 	request_ended(wanted, request);
 	peer->blobs.credit--;
 	peer->blobs.heard = clock_mono_ms();
-	peers_work(blobs->peers);
+	peers_work(fetch->peers);
 }
 
 /* True if the blob need not be asked for any more. */
-static bool store(struct blob_fetch *blobs, struct peer *peer, const uint8_t root[32], const uint8_t *bytes,
+static bool store_blob(struct blob_fetch *fetch, struct peer *peer, const uint8_t root[32], const uint8_t *bytes,
 	size_t count)
 {
 	struct reject reject = { .reason = "" };
 	char hex[65];
 
 	hex_encode(hex, root, 32);
-	switch (chain_add_blob(blobs->peers->chain, root, bytes, count, false, &reject)) {
+	switch (chain_add_blob(fetch->peers->chain, root, bytes, count, false, &reject)) {
 	case CHAIN_NEW:
 		log_info("peer=%" PRIu64 " sent blob %s, %zu bytes", peer->id, hex, count);
 		return true;
@@ -186,11 +193,11 @@ static bool store(struct blob_fetch *blobs, struct peer *peer, const uint8_t roo
 	return false;
 }
 
-void blob_fetch_on_blob(struct blob_fetch *blobs, struct peer *peer, const uint8_t *payload, size_t size)
+void blob_fetch_on_blob(struct blob_fetch *fetch, struct peer *peer, const uint8_t *payload, size_t size)
 {
 	const uint8_t *root, *bytes;
-	struct request *request;
-	struct wanted *wanted;
+	struct blob_request *request;
+	struct wanted_blob *wanted;
 	size_t count;
 
 	if (!message_read_blob(&root, &bytes, &count, payload, size)) {
@@ -199,17 +206,17 @@ void blob_fetch_on_blob(struct blob_fetch *blobs, struct peer *peer, const uint8
 	}
 	peer->blobs.credit--;
 	peer->blobs.heard = clock_mono_ms();
-	wanted = map_get(&blobs->wanted, root);
+	wanted = map_get(&fetch->wanted, root);
 	if (wanted == NULL)
 		return;
 	request = find_request(wanted, peer);
 	if (request != NULL)
 		request_ended(wanted, request);
-	if (store(blobs, peer, root, bytes, count)) {
-		forget(blobs, root);
+	if (store_blob(fetch, peer, root, bytes, count)) {
+		forget_wanted(fetch, root);
 		peer->answers = true;
 	}
-	peers_work(blobs->peers);
+	peers_work(fetch->peers);
 }
 
 /* It has been asked, and does not send. */
@@ -218,7 +225,7 @@ static bool is_silent(const struct peer *peer, int64_t now)
 	return peer->blobs.asked > 0 && peer_is_silent(peer, peer->blobs.heard, now);
 }
 
-static void start_round(struct wanted *wanted, int64_t now)
+static void start_round(struct wanted_blob *wanted, int64_t now)
 {
 	buf_reset(&wanted->tried);
 	wanted->not_before = now + wanted->pause;
@@ -227,12 +234,12 @@ static void start_round(struct wanted *wanted, int64_t now)
 
 /* The source first, then those who answer, then everybody else; who is busy is waited for if it is the source or nobody
  * else is left. */
-static struct peer *next_to_ask(struct blob_fetch *blobs, struct wanted *wanted, int64_t now)
+static struct peer *next_to_ask(struct blob_fetch *fetch, struct wanted_blob *wanted, int64_t now)
 {
 	struct peer *next = NULL;
 	bool busy = false;
 
-	for (struct peer *p = blobs->peers->first; p; p = p->next) {
+	for (struct peer *p = fetch->peers->first; p; p = p->next) {
 		bool is_source = p->id == wanted->source, free = p->blobs.asked < PEER_BLOBS_MAX;
 
 		if (!peer_usable(p) || now < p->blobs.idle_until || is_silent(p, now) ||
@@ -249,23 +256,23 @@ static struct peer *next_to_ask(struct blob_fetch *blobs, struct wanted *wanted,
 	return next;
 }
 
-static void ask(struct blob_fetch *blobs, const uint8_t root[32], struct wanted *wanted, int64_t now)
+static void ask_next(struct blob_fetch *fetch, const uint8_t root[32], struct wanted_blob *wanted, int64_t now)
 {
-	struct peer *peer = next_to_ask(blobs, wanted, now);
+	struct peer *peer = next_to_ask(fetch, wanted, now);
 	struct inventory_item item = { .type = INVENTORY_BLOB };
 	struct buf payload;
 
 	if (peer == NULL)
 		return;
 	if (wanted->asked_count == ASKED_MAX) {
-		wanted->asked[0].peer->blobs.idle_until = now + blobs->peers->timeouts.blob;
+		wanted->asked[0].peer->blobs.idle_until = now + fetch->peers->timeouts.blob;
 		request_ended(wanted, &wanted->asked[0]);
 	}
 	memcpy(item.id, root, 32);
-	wanted->asked[wanted->asked_count++] = (struct request){
+	wanted->asked[wanted->asked_count++] = (struct blob_request){
 		.peer = peer,
-		.start_by = now + blobs->peers->timeouts.blob_start,
-		.deadline = now + blobs->peers->timeouts.blob + (int64_t)(wanted->size / SLOWEST),
+		.start_by = now + fetch->peers->timeouts.blob_start,
+		.deadline = now + fetch->peers->timeouts.blob + (int64_t)(wanted->size / SLOWEST),
 	};
 	buf_put(&wanted->tried, &peer->id, sizeof peer->id);
 	if (peer->blobs.asked++ == 0)
@@ -277,7 +284,7 @@ static void ask(struct blob_fetch *blobs, const uint8_t root[32], struct wanted 
 }
 
 /* A peer that sends another blob first, or a long one, is at work. */
-static bool has_run_out(const struct request *request, int64_t now)
+static bool has_run_out(const struct blob_request *request, int64_t now)
 {
 	const struct peer *peer = request->peer;
 	bool sending = peer->have_header && peer->header.kind == MESSAGE_BLOB;
@@ -286,12 +293,12 @@ static bool has_run_out(const struct request *request, int64_t now)
 }
 
 /* Ends the requests that have run out. True: nobody is asked who might send it. */
-static bool is_open(struct wanted *wanted, int64_t now)
+static bool is_open(struct wanted_blob *wanted, int64_t now)
 {
 	bool open = true;
 
 	for (size_t i = wanted->asked_count; i > 0; i--) {
-		struct request *request = &wanted->asked[i - 1];
+		struct blob_request *request = &wanted->asked[i - 1];
 		struct peer *peer = request->peer;
 
 		if (is_silent(peer, now))
@@ -307,25 +314,25 @@ static bool is_open(struct wanted *wanted, int64_t now)
 	return open || wanted->asked_count == 0;
 }
 
-void blob_fetch_work(struct blob_fetch *blobs, int64_t now)
+void blob_fetch_work(struct blob_fetch *fetch, int64_t now)
 {
 	uint8_t done[64][32];
 	size_t done_count = 0;
 	const uint8_t *root;
 	void *value;
 
-	for (size_t at = 0; map_next(&blobs->wanted, &at, &root, &value);) {
-		struct wanted *wanted = value;
+	for (size_t at = 0; map_next(&fetch->wanted, &at, &root, &value);) {
+		struct wanted_blob *wanted = value;
 
 		if (!is_open(wanted, now) || now < wanted->not_before)
 			continue;
-		if (now - wanted->since > LIFE_MS || chain_has_blob(blobs->peers->chain, root)) {
+		if (now - wanted->since > LIFE_MS || chain_has_blob(fetch->peers->chain, root)) {
 			if (done_count < sizeof done / sizeof done[0])
 				memcpy(done[done_count++], root, 32);
 			continue;
 		}
-		ask(blobs, root, wanted, now);
+		ask_next(fetch, root, wanted, now);
 	}
 	for (size_t i = 0; i < done_count; i++)
-		forget(blobs, done[i]);
+		forget_wanted(fetch, done[i]);
 }

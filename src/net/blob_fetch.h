@@ -9,14 +9,14 @@
 struct blob_fetch;
 
 struct blob_fetch *blob_fetch_new(struct peers *peers);
-void blob_fetch_free(struct blob_fetch *blobs);
+void blob_fetch_free(struct blob_fetch *fetch);
 
-void blob_fetch_peer_gone(struct blob_fetch *blobs, struct peer *peer);
-void blob_fetch_wanted(struct blob_fetch *blobs, const uint8_t root[32], uint64_t size, uint64_t source);
+void blob_fetch_peer_gone(struct blob_fetch *fetch, struct peer *peer);
+void blob_fetch_wanted(struct blob_fetch *fetch, const uint8_t root[32], uint64_t size, uint64_t source);
 /* The peer has sent what registers this blob, so it has the bytes: if they are missing still, it is asked next. */
-void blob_fetch_offered(struct blob_fetch *blobs, const struct peer *peer, const uint8_t root[32]);
-void blob_fetch_on_blob(struct blob_fetch *blobs, struct peer *peer, const uint8_t *payload, size_t size);
-void blob_fetch_on_notfound(struct blob_fetch *blobs, struct peer *peer, const uint8_t root[32]);
-void blob_fetch_work(struct blob_fetch *blobs, int64_t now);
+void blob_fetch_offered(struct blob_fetch *fetch, const struct peer *peer, const uint8_t root[32]);
+void blob_fetch_on_blob(struct blob_fetch *fetch, struct peer *peer, const uint8_t *payload, size_t size);
+void blob_fetch_on_notfound(struct blob_fetch *fetch, struct peer *peer, const uint8_t root[32]);
+void blob_fetch_work(struct blob_fetch *fetch, int64_t now);
 
 #endif

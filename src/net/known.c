@@ -1,3 +1,4 @@
+/* A ring of ids, and a map that says which are in it. */
 #include "net/known.h"
 
 #include <stdlib.h>

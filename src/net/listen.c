@@ -1,3 +1,4 @@
+/* Binding of the listening socket: one address, or every one that the machine has. */
 #include "net/listen.h"
 
 #include <errno.h>
@@ -6,17 +7,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net/wire/address.h"
+#include "net/wire/netaddr.h"
 
-static int bind_socket(const struct address *address, bool every, struct errmsg *err)
+static int bind_socket(const struct netaddr *address, bool every, struct errmsg *err)
 {
 	struct sockaddr_storage to;
-	socklen_t size = address_to_sockaddr(address, &to);
-	char text[ADDRESS_TEXT];
+	socklen_t size = netaddr_to_sockaddr(address, &to);
+	char text[NETADDR_TEXT];
 	int on = 1, off = 0;
 	int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	address_format(address, text);
+	netaddr_format(address, text);
 	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
 		(to.ss_family == AF_INET ||
 			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, every ? &off : &on, sizeof on) == 0) &&
@@ -31,11 +32,11 @@ static int bind_socket(const struct address *address, bool every, struct errmsg 
 /* Every address: one IPv6 socket that takes IPv4 too, or an IPv4 one on a system without IPv6. */
 int listen_socket(const char *bind_to, uint16_t port, struct errmsg *err)
 {
-	struct address address = { .port = port };
+	struct netaddr address = { .port = port };
 	int fd;
 
 	if (bind_to != NULL) {
-		if (!address_parse(&address, bind_to, port)) {
+		if (!netaddr_parse(&address, bind_to, port)) {
 			errmsg_set(err, "Not an address to listen on: \"%s\"", bind_to);
 			return -1;
 		}

@@ -24,9 +24,9 @@ enum { TICK_MS = 250, LISTEN_QUEUE = 64, INFLIGHT_SHOWN = 16, ACCEPT_PAUSE_MS = 
 struct net {
 	struct peers peers;
 	struct sync *sync;
-	struct blob_fetch *blobs;
+	struct blob_fetch *fetch;
 	struct relay *relay;
-	struct named named;
+	struct outbound outbound;
 	struct ban_list bans;
 	struct evconnlistener *listener;
 	struct event *tick;
@@ -69,7 +69,7 @@ static void on_notfound(struct net *net, struct peer *peer, const uint8_t *paylo
 		if (items[i].type == INVENTORY_BLOCK)
 			sync_on_notfound(net->sync, peer, items[i].id);
 		else if (items[i].type == INVENTORY_BLOB)
-			blob_fetch_on_notfound(net->blobs, peer, items[i].id);
+			blob_fetch_on_notfound(net->fetch, peer, items[i].id);
 		else if (items[i].type == INVENTORY_TX)
 			relay_on_notfound(net->relay, peer, items[i].id);
 	}
@@ -109,7 +109,7 @@ static void on_message(void *context, struct peer *peer, enum message_kind kind,
 		relay_on_proof(net->relay, peer, payload, size);
 		break;
 	case MESSAGE_BLOB:
-		blob_fetch_on_blob(net->blobs, peer, payload, size);
+		blob_fetch_on_blob(net->fetch, peer, payload, size);
 		break;
 	case MESSAGE_VERSION:
 	case MESSAGE_VERACK:
@@ -142,9 +142,9 @@ static void on_closed(void *context, struct peer *peer)
 	if (!peers_have_group(&net->peers, &peer->source))
 		chain_forget_source(net->peers.chain, &peer->source, false);
 	sync_peer_gone(net->sync, peer);
-	blob_fetch_peer_gone(net->blobs, peer);
+	blob_fetch_peer_gone(net->fetch, peer);
 	relay_peer_gone(net->relay, peer);
-	outbound_peer_gone(&net->named, peer);
+	outbound_peer_gone(&net->outbound, peer);
 }
 
 /* Whoever the operator named, or comes from this machine itself, has lost that connection, and nothing else. */
@@ -204,7 +204,7 @@ static void on_blob_wanted(void *context, const uint8_t root[32], uint64_t size,
 {
 	struct net *net = context;
 
-	blob_fetch_wanted(net->blobs, root, size, source);
+	blob_fetch_wanted(net->fetch, root, size, source);
 }
 
 /* The loop. */
@@ -218,7 +218,7 @@ static void on_work(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	peers_reap(&net->peers);
 	sync_work(net->sync, now);
-	blob_fetch_work(net->blobs, now);
+	blob_fetch_work(net->fetch, now);
 	relay_work(net->relay, now);
 }
 
@@ -232,7 +232,7 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
 	for (struct peer *p = net->peers.first; p; p = p->next)
 		peer_tick(p, now);
 	if (net->active)
-		outbound_tick(&net->named, now);
+		outbound_tick(&net->outbound, now);
 	if (net->accept_after && now >= net->accept_after) {
 		net->accept_after = 0;
 		evconnlistener_enable(net->listener);
@@ -249,16 +249,16 @@ static size_t open_peers(const struct net *net)
 	return count;
 }
 
-static size_t inbound_from(const struct net *net, const struct address *address)
+static size_t inbound_from(const struct net *net, const struct netaddr *address)
 {
 	size_t count = 0;
 
 	for (const struct peer *p = net->peers.first; p; p = p->next)
-		count += !p->closing && !peer_outbound(p) && address_same_group(&p->address, address);
+		count += !p->closing && !peer_outbound(p) && netaddr_same_group(&p->address, address);
 	return count;
 }
 
-static bool may_connect(void *context, const struct address *address)
+static bool may_connect(void *context, const struct netaddr *address)
 {
 	struct net *net = context;
 
@@ -266,7 +266,7 @@ static bool may_connect(void *context, const struct address *address)
 }
 
 /* Why a connection from there is not taken, or NULL. */
-static const char *refusal(struct net *net, const struct address *address)
+static const char *refusal(struct net *net, const struct netaddr *address)
 {
 	size_t count = open_peers(net);
 
@@ -285,8 +285,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	void *context)
 {
 	struct net *net = context;
-	struct address address;
-	const char *why = address_from_sockaddr(&address, from) ? refusal(net, &address) : "unknown address family";
+	struct netaddr address;
+	const char *why = netaddr_from_sockaddr(&address, from) ? refusal(net, &address) : "unknown address family";
 
 	(void)listener;
 	(void)size;
@@ -319,8 +319,8 @@ static bool start_listening(struct net *net, const struct net_options *options, 
 {
 	struct sockaddr_storage end;
 	socklen_t size = sizeof end;
-	struct address address;
-	char text[ADDRESS_TEXT];
+	struct netaddr address;
+	char text[NETADDR_TEXT];
 	int fd = listen_socket(options->bind, options->port, err);
 
 	if (fd < 0)
@@ -333,10 +333,10 @@ static bool start_listening(struct net *net, const struct net_options *options, 
 	}
 	evconnlistener_set_error_cb(net->listener, on_accept_error);
 	if (getsockname(fd, (struct sockaddr *)&end, &size) != 0 ||
-		!address_from_sockaddr(&address, (struct sockaddr *)&end))
+		!netaddr_from_sockaddr(&address, (struct sockaddr *)&end))
 		return errmsg_set(err, "Cannot tell the port that was bound: %s", strerror(errno));
 	net->port = address.port;
-	address_format(&address, text);
+	netaddr_format(&address, text);
 	log_info("Listening for peers on %s", text);
 	return true;
 }
@@ -407,16 +407,16 @@ struct net *net_open(struct event_base *base, struct chain *chain, const struct 
 
 	init_peers(net, base, chain, options);
 	net->sync = sync_new(&net->peers);
-	net->blobs = blob_fetch_new(&net->peers);
-	net->relay = relay_new(&net->peers, net->blobs);
+	net->fetch = blob_fetch_new(&net->peers);
+	net->relay = relay_new(&net->peers, net->fetch);
 	net->active = true;
 	net->max_peers = options->max_peers;
 	net->max_per_address = options->max_per_address ? options->max_per_address : SIZE_MAX;
 	net->max_open = options->max_open ? options->max_open : SIZE_MAX;
 	ban_init(&net->bans);
-	outbound_init(&net->named, &net->peers, chain_spec(chain)->p2p_port);
-	net->named.may_connect = may_connect;
-	net->named.context = net;
+	outbound_init(&net->outbound, &net->peers, chain_spec(chain)->p2p_port);
+	net->outbound.may_connect = may_connect;
+	net->outbound.context = net;
 	net->tick = mem_check(event_new(base, -1, EV_PERSIST, on_tick, net));
 	event_add(net->tick, &interval);
 	if ((options->listen && !start_listening(net, options, err)) ||
@@ -442,11 +442,11 @@ void net_close(struct net *net)
 		evconnlistener_free(net->listener);
 	disconnect_all(net, "shutting down");
 	peers_reap(&net->peers);
-	outbound_clear(&net->named);
+	outbound_clear(&net->outbound);
 	event_free(net->tick);
 	event_free(net->peers.work);
 	sync_free(net->sync);
-	blob_fetch_free(net->blobs);
+	blob_fetch_free(net->fetch);
 	relay_free(net->relay);
 	ban_clear(&net->bans);
 	free(net);
@@ -473,29 +473,29 @@ bool net_active(const struct net *net)
 
 enum net_node_result net_add_node(struct net *net, const char *name)
 {
-	if (outbound_find(&net->named, name) != NULL)
+	if (outbound_find(&net->outbound, name) != NULL)
 		return NET_NODE_KNOWN;
-	return outbound_add(&net->named, name, false) != NULL ? NET_NODE_OK : NET_NODE_MALFORMED;
+	return outbound_add(&net->outbound, name, false) != NULL ? NET_NODE_OK : NET_NODE_MALFORMED;
 }
 
 enum net_node_result net_remove_node(struct net *net, const char *name)
 {
-	struct outbound_peer *node = outbound_find(&net->named, name);
+	struct outbound_peer *node = outbound_find(&net->outbound, name);
 
 	if (node == NULL)
 		return NET_NODE_UNKNOWN;
-	outbound_remove(&net->named, node);
+	outbound_remove(&net->outbound, node);
 	return NET_NODE_OK;
 }
 
 enum net_node_result net_onetry(struct net *net, const char *name)
 {
-	return outbound_add(&net->named, name, true) != NULL ? NET_NODE_OK : NET_NODE_MALFORMED;
+	return outbound_add(&net->outbound, name, true) != NULL ? NET_NODE_OK : NET_NODE_MALFORMED;
 }
 
 void net_each_node(const struct net *net, void (*fn)(void *context, const char *name, uint64_t peer), void *context)
 {
-	for (const struct outbound_peer *node = net->named.first; node; node = node->next)
+	for (const struct outbound_peer *node = net->outbound.first; node; node = node->next)
 		if (!node->once)
 			fn(context, node->name, node->peer);
 }
@@ -512,10 +512,10 @@ bool net_disconnect(struct net *net, uint64_t id)
 
 bool net_disconnect_address(struct net *net, const char *address)
 {
-	char text[ADDRESS_TEXT];
+	char text[NETADDR_TEXT];
 
 	for (struct peer *p = net->peers.first; p; p = p->next) {
-		address_format(&p->address, text);
+		netaddr_format(&p->address, text);
 		if (!p->closing && (strcmp(text, address) == 0 || strcmp(p->name, address) == 0))
 			return net_disconnect(net, p->id);
 	}
@@ -548,7 +548,7 @@ void net_counts(const struct net *net, struct net_counts *counts)
 static void show_peer(const struct peer *p, void (*fn)(void *context, const struct net_peer_info *info), void *context)
 {
 	const struct index_entry *common = sync_common(p);
-	char address[ADDRESS_TEXT];
+	char address[NETADDR_TEXT];
 	struct net_peer_info info = {
 		.id = p->id,
 		.address = address,
@@ -580,7 +580,7 @@ static void show_peer(const struct peer *p, void (*fn)(void *context, const stru
 		.proofs_false = p->relay.proofs_false,
 	};
 
-	address_format(&p->address, address);
+	netaddr_format(&p->address, address);
 	for (size_t i = 0; i < p->sync.block_count && i < INFLIGHT_SHOWN; i++)
 		info.inflight[info.inflight_count++] = p->sync.blocks[i].entry->height;
 	fn(context, &info);
@@ -597,13 +597,13 @@ enum net_node_result net_ban(struct net *net, const char *subnet, int64_t until)
 {
 	struct ban ban = { .created = clock_wall(), .until = until };
 
-	if (!address_parse_subnet(ban.ip, &ban.prefix, subnet))
+	if (!netaddr_parse_subnet(ban.ip, &ban.prefix, subnet))
 		return NET_NODE_MALFORMED;
 	if (ban_given(&net->bans, ban.ip, ban.prefix, ban.created))
 		return NET_NODE_KNOWN;
 	ban_add(&net->bans, &ban);
 	for (struct peer *p = net->peers.first; p; p = p->next)
-		if (address_in_subnet(&p->address, ban.ip, ban.prefix))
+		if (netaddr_in_subnet(&p->address, ban.ip, ban.prefix))
 			peer_disconnect(p, "its address was banned");
 	return NET_NODE_OK;
 }
@@ -613,7 +613,7 @@ enum net_node_result net_unban(struct net *net, const char *subnet)
 	uint8_t ip[16];
 	unsigned prefix;
 
-	if (!address_parse_subnet(ip, &prefix, subnet))
+	if (!netaddr_parse_subnet(ip, &prefix, subnet))
 		return NET_NODE_MALFORMED;
 	return ban_remove(&net->bans, ip, prefix) ? NET_NODE_OK : NET_NODE_UNKNOWN;
 }

@@ -1,3 +1,5 @@
+/* Configured connections. One of them is waiting (not_before), being resolved, or connected (peer): never two of these,
+ * so that a name has one connection at most. */
 #include "net/outbound.h"
 
 #include <event2/dns.h>
@@ -12,51 +14,51 @@
 
 enum { FIRST_PAUSE_MS = 1000, LAST_PAUSE_MS = 60000, PUNISHED_PAUSE_MS = 600000 };
 
-void outbound_init(struct named *named, struct peers *peers, uint16_t default_port)
+void outbound_init(struct outbound *outbound, struct peers *peers, uint16_t default_port)
 {
-	*named = (struct named){ .peers = peers, .default_port = default_port };
+	*outbound = (struct outbound){ .peers = peers, .default_port = default_port };
 }
 
 /* A node whose name is being resolved is freed by the answer, which comes even when the resolver is freed. */
-void outbound_clear(struct named *named)
+void outbound_clear(struct outbound *outbound)
 {
-	while (named->first != NULL)
-		outbound_remove(named, named->first);
-	if (named->resolver != NULL)
-		evdns_base_free(named->resolver, 1);
-	named->resolver = NULL;
+	while (outbound->first != NULL)
+		outbound_remove(outbound, outbound->first);
+	if (outbound->resolver != NULL)
+		evdns_base_free(outbound->resolver, 1);
+	outbound->resolver = NULL;
 }
 
-struct outbound_peer *outbound_find(const struct named *named, const char *name)
+struct outbound_peer *outbound_find(const struct outbound *outbound, const char *name)
 {
-	for (struct outbound_peer *node = named->first; node; node = node->next)
+	for (struct outbound_peer *node = outbound->first; node; node = node->next)
 		if (!node->once && strcmp(node->name, name) == 0)
 			return node;
 	return NULL;
 }
 
-struct outbound_peer *outbound_add(struct named *named, const char *name, bool once)
+struct outbound_peer *outbound_add(struct outbound *outbound, const char *name, bool once)
 {
-	char host[HOST_TEXT];
+	char host[NETADDR_HOST];
 	uint16_t port;
 	struct outbound_peer *node;
 
-	if (!address_split(name, named->default_port, host, &port))
+	if (!netaddr_split(name, outbound->default_port, host, &port))
 		return NULL;
 	node = mem_calloc(1, sizeof *node);
 	snprintf(node->name, sizeof node->name, "%s", name);
 	node->once = once;
-	node->set = named;
+	node->set = outbound;
 	node->pause = FIRST_PAUSE_MS;
-	node->next = named->first;
-	named->first = node;
-	peers_work(named->peers);
+	node->next = outbound->first;
+	outbound->first = node;
+	peers_work(outbound->peers);
 	return node;
 }
 
-void outbound_remove(struct named *named, struct outbound_peer *node)
+void outbound_remove(struct outbound *outbound, struct outbound_peer *node)
 {
-	struct outbound_peer **at = &named->first;
+	struct outbound_peer **at = &outbound->first;
 
 	while (*at != node)
 		at = &(*at)->next;
@@ -78,9 +80,9 @@ static void try_later(struct outbound_peer *node)
 	node->pause = node->pause * 2 < LAST_PAUSE_MS ? node->pause * 2 : LAST_PAUSE_MS;
 }
 
-void outbound_peer_gone(struct named *named, const struct peer *peer)
+void outbound_peer_gone(struct outbound *outbound, const struct peer *peer)
 {
-	for (struct outbound_peer *node = named->first; node; node = node->next) {
+	for (struct outbound_peer *node = outbound->first; node; node = node->next) {
 		if (node->peer != peer->id)
 			continue;
 		node->peer = 0;
@@ -93,13 +95,13 @@ void outbound_peer_gone(struct named *named, const struct peer *peer)
 	}
 }
 
-static void connect_to(struct outbound_peer *node, const struct address *address)
+static void connect_to(struct outbound_peer *node, const struct netaddr *address)
 {
-	struct named *named = node->set;
+	struct outbound *outbound = node->set;
 	struct peer *peer = NULL;
 
-	if (named->may_connect(named->context, address))
-		peer = peer_new(named->peers, node->once ? PEER_ONETRY : PEER_MANUAL, address, node->name, -1);
+	if (outbound->may_connect(outbound->context, address))
+		peer = peer_new(outbound->peers, node->once ? PEER_ONETRY : PEER_MANUAL, address, node->name, -1);
 	if (peer != NULL)
 		node->peer = peer->id;
 	else
@@ -107,7 +109,7 @@ static void connect_to(struct outbound_peer *node, const struct address *address
 }
 
 /* A name may have several addresses, of which some do not work from here: each attempt takes the next. */
-static bool choose_address(const struct evutil_addrinfo *found, unsigned attempt, struct address *address)
+static bool choose_address(const struct evutil_addrinfo *found, unsigned attempt, struct netaddr *address)
 {
 	unsigned count = 0;
 
@@ -115,15 +117,15 @@ static bool choose_address(const struct evutil_addrinfo *found, unsigned attempt
 		count++;
 	for (unsigned skip = count ? attempt % count : 0; skip > 0; skip--)
 		found = found->ai_next;
-	return found != NULL && address_from_sockaddr(address, found->ai_addr);
+	return found != NULL && netaddr_from_sockaddr(address, found->ai_addr);
 }
 
 static void on_resolved(int result, struct evutil_addrinfo *found, void *context)
 {
 	struct outbound_peer *node = context;
-	struct address address;
+	struct netaddr address;
 	bool good = result == 0 && choose_address(found, node->attempt++, &address);
-	char host[HOST_TEXT];
+	char host[NETADDR_HOST];
 
 	if (found != NULL)
 		evutil_freeaddrinfo(found);
@@ -133,7 +135,7 @@ static void on_resolved(int result, struct evutil_addrinfo *found, void *context
 		return;
 	}
 	if (good) {
-		address_split(node->name, node->set->default_port, host, &address.port);
+		netaddr_split(node->name, node->set->default_port, host, &address.port);
 		connect_to(node, &address);
 		return;
 	}
@@ -142,38 +144,38 @@ static void on_resolved(int result, struct evutil_addrinfo *found, void *context
 	try_later(node);
 }
 
-static void resolve(struct outbound_peer *node)
+static void resolve_name(struct outbound_peer *node)
 {
-	struct named *named = node->set;
+	struct outbound *outbound = node->set;
 	struct evutil_addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
-	char host[HOST_TEXT];
+	char host[NETADDR_HOST];
 	uint16_t port;
 
-	if (named->resolver == NULL)
-		named->resolver = evdns_base_new(named->peers->base,
+	if (outbound->resolver == NULL)
+		outbound->resolver = evdns_base_new(outbound->peers->base,
 			EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	if (named->resolver == NULL) {
+	if (outbound->resolver == NULL) {
 		log_warn("Names cannot be resolved: the system's resolver settings are not usable");
 		try_later(node);
 		return;
 	}
-	address_split(node->name, named->default_port, host, &port);
+	netaddr_split(node->name, outbound->default_port, host, &port);
 	node->resolving = true;
 	/* It may answer before it returns, and the node may be gone then. */
-	evdns_getaddrinfo(named->resolver, host, NULL, &hints, on_resolved, node);
+	evdns_getaddrinfo(outbound->resolver, host, NULL, &hints, on_resolved, node);
 }
 
-void outbound_tick(struct named *named, int64_t now)
+void outbound_tick(struct outbound *outbound, int64_t now)
 {
-	for (struct outbound_peer *node = named->first, *next; node; node = next) {
-		struct address address;
+	for (struct outbound_peer *node = outbound->first, *next; node; node = next) {
+		struct netaddr address;
 
 		next = node->next;
 		if (node->peer || node->resolving || now < node->not_before)
 			continue;
-		if (address_parse(&address, node->name, named->default_port))
+		if (netaddr_parse(&address, node->name, outbound->default_port))
 			connect_to(node, &address);
 		else
-			resolve(node);
+			resolve_name(node);
 	}
 }

@@ -396,11 +396,11 @@ static void note_local_end(struct peer *peer)
 {
 	struct sockaddr_storage end;
 	socklen_t size = sizeof end;
-	struct address address;
+	struct netaddr address;
 
 	if (getsockname(bufferevent_getfd(peer->wire), (struct sockaddr *)&end, &size) == 0 &&
-		address_from_sockaddr(&address, (struct sockaddr *)&end))
-		address_format(&address, peer->local);
+		netaddr_from_sockaddr(&address, (struct sockaddr *)&end))
+		netaddr_format(&address, peer->local);
 }
 
 static void on_connected(struct peer *peer)
@@ -438,7 +438,7 @@ static void name_source(struct peer *peer)
 {
 	peer->source = (struct source){ .peer = peer->id, .chosen = peer_outbound(peer) };
 	if (!peer_outbound(peer)) {
-		address_group(&peer->address, peer->source.group);
+		netaddr_group(&peer->address, peer->source.group);
 		return;
 	}
 	peer->source.group[0] = 0xff;
@@ -457,7 +457,7 @@ static struct peer *insert(struct peers *peers)
 	return peer;
 }
 
-struct peer *peer_new(struct peers *peers, enum peer_kind kind, const struct address *address, const char *name, int fd)
+struct peer *peer_new(struct peers *peers, enum peer_kind kind, const struct netaddr *address, const char *name, int fd)
 {
 	struct bufferevent *wire = bufferevent_socket_new(peers->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	struct timeval write_limit = { .tv_sec = peers->timeouts.write / 1000 };
@@ -473,7 +473,7 @@ struct peer *peer_new(struct peers *peers, enum peer_kind kind, const struct add
 	if (name != NULL)
 		snprintf(peer->name, sizeof peer->name, "%s", name);
 	else
-		address_format(address, peer->name);
+		netaddr_format(address, peer->name);
 	peer->wire = wire;
 	peer->nonce = random_u64();
 	peer->started = clock_mono_ms();
@@ -487,7 +487,7 @@ struct peer *peer_new(struct peers *peers, enum peer_kind kind, const struct add
 	if (fd >= 0) {
 		on_connected(peer);
 	} else {
-		socklen_t size = address_to_sockaddr(address, &to);
+		socklen_t size = netaddr_to_sockaddr(address, &to);
 
 		/* A failure comes back through on_event, or is noted here, where `closing` makes it the same. */
 		if (bufferevent_socket_connect(wire, (struct sockaddr *)&to, (int)size) != 0)

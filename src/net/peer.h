@@ -18,8 +18,8 @@
 
 #include "chain/chain.h"
 #include "net/known.h"
-#include "net/wire/address.h"
 #include "net/wire/message.h"
+#include "net/wire/netaddr.h"
 
 enum peer_kind {
 	PEER_INBOUND,
@@ -106,9 +106,9 @@ struct peer {
 	uint64_t id;          /* 1, 2, ... */
 	struct source source; /* what the chain knows it by */
 	enum peer_kind kind;
-	struct address address;   /* theirs */
-	char name[HOST_TEXT + 8]; /* as configured, for MANUAL and ONETRY; else the address */
-	char local[ADDRESS_TEXT]; /* our end; "" while connecting */
+	struct netaddr address;      /* theirs */
+	char name[NETADDR_HOST + 8]; /* as configured, for MANUAL and ONETRY; else the address */
+	char local[NETADDR_TEXT];    /* our end; "" while connecting */
 	struct bufferevent *wire;
 
 	bool connected; /* TCP is there */
@@ -164,7 +164,7 @@ struct peers {
 
 /* A new peer of the set. `fd` is a connected socket, or -1: it connects to its address. NULL if that cannot
  * even begin. */
-struct peer *peer_new(struct peers *peers, enum peer_kind kind, const struct address *address, const char *name,
+struct peer *peer_new(struct peers *peers, enum peer_kind kind, const struct netaddr *address, const char *name,
 	int fd);
 
 /* Logs the reason, closes. Does nothing more to a peer that is closing already. */

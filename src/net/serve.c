@@ -1,3 +1,7 @@
+/* What a peer asks for, and how much of it is read from disk at a time.
+ *
+ * Of a peer there is one getheaders (a later one replaces it) and at most MESSAGE_MAX_INVENTORY items; whoever asks for
+ * more than that without reading is dropped. Nothing is read while BACKLOG_MAX bytes wait to be sent. */
 #include "net/serve.h"
 
 #include <stdlib.h>

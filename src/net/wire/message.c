@@ -1,3 +1,4 @@
+/* Payloads, one pair of functions for each kind; what bounds each kind is in message_limits_init. */
 #include "net/wire/message.h"
 
 #include <stdlib.h>

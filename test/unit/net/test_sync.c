@@ -344,16 +344,16 @@ static void test_self(void **state)
 static int connect_socket(const struct node *node, const char *source)
 {
 	struct sockaddr_storage to;
-	struct address address;
+	struct netaddr address;
 	char name[64];
 	int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
 
 	snprintf(name, sizeof name, "127.0.0.1:%u", net_port(node->net));
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-	assert_true(address_parse(&address, source, 0));
-	assert_int_equal(bind(fd, (struct sockaddr *)&to, address_to_sockaddr(&address, &to)), 0);
-	assert_true(address_parse(&address, name, 0));
-	assert_int_equal(connect(fd, (struct sockaddr *)&to, address_to_sockaddr(&address, &to)), 0);
+	assert_true(netaddr_parse(&address, source, 0));
+	assert_int_equal(bind(fd, (struct sockaddr *)&to, netaddr_to_sockaddr(&address, &to)), 0);
+	assert_true(netaddr_parse(&address, name, 0));
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, netaddr_to_sockaddr(&address, &to)), 0);
 	return fd;
 }
 

@@ -18,73 +18,73 @@ static void test_split(void **state)
 	};
 	static const char *const bad[] = { "", ":1", "[::1", "[::1]x", "[]:1", "a:", "a:0", "a:65536", "a:1x", "a:-1",
 		"a:123456", "a:b:1", "[a]", "a b", "a/b" };
-	char host[HOST_TEXT], longest[HOST_TEXT + 1];
+	char host[NETADDR_HOST], longest[NETADDR_HOST + 1];
 	uint16_t port;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-		assert_true(address_split(good[i].text, 8444, host, &port));
+		assert_true(netaddr_split(good[i].text, 8444, host, &port));
 		assert_string_equal(host, good[i].host);
 		assert_int_equal(port, good[i].port);
 	}
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-		assert_false(address_split(bad[i], 8444, host, &port));
+		assert_false(netaddr_split(bad[i], 8444, host, &port));
 	memset(longest, 'a', sizeof longest);
-	longest[HOST_TEXT] = 0;
-	assert_false(address_split(longest, 8444, host, &port));
-	longest[HOST_TEXT - 1] = 0;
-	assert_true(address_split(longest, 8444, host, &port));
+	longest[NETADDR_HOST] = 0;
+	assert_false(netaddr_split(longest, 8444, host, &port));
+	longest[NETADDR_HOST - 1] = 0;
+	assert_true(netaddr_split(longest, 8444, host, &port));
 }
 
 static void test_text(void **state)
 {
 	static const char *const same[] = { "127.0.0.1:8444", "[::1]:8444", "[2001:db8::5]:1" };
-	struct address address;
-	char text[ADDRESS_TEXT];
+	struct netaddr address;
+	char text[NETADDR_TEXT];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
-		assert_true(address_parse(&address, same[i], 0));
-		address_format(&address, text);
+		assert_true(netaddr_parse(&address, same[i], 0));
+		netaddr_format(&address, text);
 		assert_string_equal(text, same[i]);
 	}
-	assert_false(address_parse(&address, "node.example:1", 0));
-	assert_false(address_parse(&address, "1.2.3:1", 0));
+	assert_false(netaddr_parse(&address, "node.example:1", 0));
+	assert_false(netaddr_parse(&address, "1.2.3:1", 0));
 }
 
 static void test_sockaddr(void **state)
 {
 	static const char *const texts[] = { "10.1.2.3:77", "[2001:db8::5]:1" };
-	struct address address, back;
+	struct netaddr address, back;
 	struct sockaddr_storage storage;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-		assert_true(address_parse(&address, texts[i], 0));
-		address_to_sockaddr(&address, &storage);
-		assert_true(address_from_sockaddr(&back, (struct sockaddr *)&storage));
+		assert_true(netaddr_parse(&address, texts[i], 0));
+		netaddr_to_sockaddr(&address, &storage);
+		assert_true(netaddr_from_sockaddr(&back, (struct sockaddr *)&storage));
 		assert_memory_equal(&back, &address, sizeof address);
 	}
 	storage.ss_family = AF_UNIX;
-	assert_false(address_from_sockaddr(&back, (struct sockaddr *)&storage));
+	assert_false(netaddr_from_sockaddr(&back, (struct sockaddr *)&storage));
 }
 
 static bool inside(const char *address_text, const char *subnet)
 {
-	struct address address;
+	struct netaddr address;
 	uint8_t ip[16];
 	unsigned prefix;
 
-	assert_true(address_parse(&address, address_text, 1));
-	assert_true(address_parse_subnet(ip, &prefix, subnet));
-	return address_in_subnet(&address, ip, prefix);
+	assert_true(netaddr_parse(&address, address_text, 1));
+	assert_true(netaddr_parse_subnet(ip, &prefix, subnet));
+	return netaddr_in_subnet(&address, ip, prefix);
 }
 
 static void test_subnet(void **state)
 {
 	uint8_t ip[16];
 	unsigned prefix;
-	char text[ADDRESS_TEXT];
+	char text[NETADDR_TEXT];
 
 	(void)state;
 	assert_true(inside("10.1.2.3", "10.1.2.3"));
@@ -96,23 +96,23 @@ static void test_subnet(void **state)
 	assert_false(inside("[2001:db8::1]", "0.0.0.0/0"));
 	assert_true(inside("[2001:db8::1]", "2001:db8::/32"));
 	assert_false(inside("[2001:db9::1]", "2001:db8::/32"));
-	assert_true(address_parse_subnet(ip, &prefix, "10.1.2.3/24"));
-	address_format_subnet(ip, prefix, text);
+	assert_true(netaddr_parse_subnet(ip, &prefix, "10.1.2.3/24"));
+	netaddr_format_subnet(ip, prefix, text);
 	assert_string_equal(text, "10.1.2.0/24");
-	assert_false(address_parse_subnet(ip, &prefix, "10.1.2.3/33"));
-	assert_false(address_parse_subnet(ip, &prefix, "::1/129"));
-	assert_false(address_parse_subnet(ip, &prefix, "10.1.2.3/"));
-	assert_false(address_parse_subnet(ip, &prefix, "node/8"));
+	assert_false(netaddr_parse_subnet(ip, &prefix, "10.1.2.3/33"));
+	assert_false(netaddr_parse_subnet(ip, &prefix, "::1/129"));
+	assert_false(netaddr_parse_subnet(ip, &prefix, "10.1.2.3/"));
+	assert_false(netaddr_parse_subnet(ip, &prefix, "node/8"));
 }
 
 static bool same_group(const char *a, const char *b)
 {
-	struct address first, second;
+	struct netaddr first, second;
 
-	assert_true(address_parse(&first, a, 1));
-	assert_true(address_parse(&second, b, 2));
-	assert_int_equal(address_same_group(&second, &first), address_same_group(&first, &second));
-	return address_same_group(&first, &second);
+	assert_true(netaddr_parse(&first, a, 1));
+	assert_true(netaddr_parse(&second, b, 2));
+	assert_int_equal(netaddr_same_group(&second, &first), netaddr_same_group(&first, &second));
+	return netaddr_same_group(&first, &second);
 }
 
 static void test_group(void **state)
@@ -125,26 +125,26 @@ static void test_group(void **state)
 	assert_false(same_group("10.1.2.3", "[::1]"));
 }
 
-static struct address parsed(const char *text)
+static struct netaddr parsed(const char *text)
 {
-	struct address address;
+	struct netaddr address;
 
-	assert_true(address_parse(&address, text, 1));
+	assert_true(netaddr_parse(&address, text, 1));
 	return address;
 }
 
-static bool discourage(struct ban_list *list, const struct address *address)
+static bool discourage(struct ban_list *list, const struct netaddr *address)
 {
 	uint8_t group[16];
 
-	address_group(address, group);
+	netaddr_group(address, group);
 	return ban_discourage(list, group, 1000);
 }
 
 static void test_discourage(void **state)
 {
-	struct address far = parsed("10.1.2.3"), own = parsed("127.0.0.1"), own6 = parsed("::1");
-	struct address first6 = parsed("2001:db8::1"), second6 = parsed("2001:db8::2:1"),
+	struct netaddr far = parsed("10.1.2.3"), own = parsed("127.0.0.1"), own6 = parsed("::1");
+	struct netaddr first6 = parsed("2001:db8::1"), second6 = parsed("2001:db8::2:1"),
 		       other6 = parsed("2001:db8:1::1");
 	struct ban_list list;
 
@@ -168,12 +168,12 @@ static void test_discourage(void **state)
 static void test_ban(void **state)
 {
 	struct ban ban = { .created = 1, .until = 100 };
-	struct address address = parsed("10.1.2.3");
+	struct netaddr address = parsed("10.1.2.3");
 	struct ban_list list;
 
 	(void)state;
 	ban_init(&list);
-	assert_true(address_parse_subnet(ban.ip, &ban.prefix, "10.0.0.0/8"));
+	assert_true(netaddr_parse_subnet(ban.ip, &ban.prefix, "10.0.0.0/8"));
 	ban_add(&list, &ban);
 	ban.until = 200;
 	ban_add(&list, &ban);

@@ -1,4 +1,5 @@
-#include "net/wire/address.h"
+/* Text of addresses and back, subnets, groups. */
+#include "net/wire/netaddr.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -35,7 +36,7 @@ static bool is_name(const char *host)
 	return host[strspn(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_")] == 0;
 }
 
-bool address_split(const char *text, uint16_t default_port, char host[HOST_TEXT], uint16_t *port)
+bool netaddr_split(const char *text, uint16_t default_port, char host[NETADDR_HOST], uint16_t *port)
 {
 	const char *start = text, *end = text + strlen(text), *colon = strrchr(text, ':');
 	unsigned long number = default_port;
@@ -54,7 +55,7 @@ bool address_split(const char *text, uint16_t default_port, char host[HOST_TEXT]
 	}
 	if (colon != NULL && (!parse_number(colon + 1, 65535, &number) || number == 0))
 		return false;
-	if (start == end || (size_t)(end - start) >= HOST_TEXT)
+	if (start == end || (size_t)(end - start) >= NETADDR_HOST)
 		return false;
 	memcpy(host, start, (size_t)(end - start));
 	host[end - start] = 0;
@@ -62,18 +63,18 @@ bool address_split(const char *text, uint16_t default_port, char host[HOST_TEXT]
 	return start > text || strchr(host, ':') != NULL ? parse_ip(ip, host) : is_name(host);
 }
 
-bool address_parse(struct address *address, const char *text, uint16_t default_port)
+bool netaddr_parse(struct netaddr *address, const char *text, uint16_t default_port)
 {
-	char host[HOST_TEXT];
+	char host[NETADDR_HOST];
 
-	return address_split(text, default_port, host, &address->port) && parse_ip(address->ip, host);
+	return netaddr_split(text, default_port, host, &address->port) && parse_ip(address->ip, host);
 }
 
-bool address_parse_subnet(uint8_t ip[16], unsigned *prefix, const char *text)
+bool netaddr_parse_subnet(uint8_t ip[16], unsigned *prefix, const char *text)
 {
 	const char *slash = strchr(text, '/');
 	size_t length = slash != NULL ? (size_t)(slash - text) : strlen(text);
-	char host[ADDRESS_TEXT];
+	char host[NETADDR_TEXT];
 	unsigned long bits;
 
 	if (length >= sizeof host)
@@ -101,49 +102,49 @@ static void format_ip(const uint8_t ip[16], char out[INET6_ADDRSTRLEN])
 		inet_ntop(AF_INET6, ip, out, INET6_ADDRSTRLEN);
 }
 
-void address_format(const struct address *address, char out[ADDRESS_TEXT])
+void netaddr_format(const struct netaddr *address, char out[NETADDR_TEXT])
 {
 	char ip[INET6_ADDRSTRLEN];
 
 	format_ip(address->ip, ip);
-	snprintf(out, ADDRESS_TEXT, is_v4(address->ip) ? "%s:%u" : "[%s]:%u", ip, address->port);
+	snprintf(out, NETADDR_TEXT, is_v4(address->ip) ? "%s:%u" : "[%s]:%u", ip, address->port);
 }
 
-void address_format_subnet(const uint8_t ip[16], unsigned prefix, char out[ADDRESS_TEXT])
+void netaddr_format_subnet(const uint8_t ip[16], unsigned prefix, char out[NETADDR_TEXT])
 {
 	char text[INET6_ADDRSTRLEN];
 
 	format_ip(ip, text);
-	snprintf(out, ADDRESS_TEXT, "%s/%u", text, is_v4(ip) ? prefix - 96 : prefix);
+	snprintf(out, NETADDR_TEXT, "%s/%u", text, is_v4(ip) ? prefix - 96 : prefix);
 }
 
-bool address_is_loopback(const struct address *address)
+bool netaddr_is_loopback(const struct netaddr *address)
 {
 	return is_v4(address->ip) ? address->ip[12] == 127 :
 				    memcmp(address->ip, &in6addr_loopback, sizeof in6addr_loopback) == 0;
 }
 
-unsigned address_group_prefix(const uint8_t group[16])
+unsigned netaddr_group_prefix(const uint8_t group[16])
 {
 	return is_v4(group) ? 128 : 64;
 }
 
-void address_group(const struct address *address, uint8_t group[16])
+void netaddr_group(const struct netaddr *address, uint8_t group[16])
 {
 	memset(group, 0, 16);
-	memcpy(group, address->ip, address_group_prefix(address->ip) / 8);
+	memcpy(group, address->ip, netaddr_group_prefix(address->ip) / 8);
 }
 
-bool address_same_group(const struct address *a, const struct address *b)
+bool netaddr_same_group(const struct netaddr *a, const struct netaddr *b)
 {
 	uint8_t first[16], second[16];
 
-	address_group(a, first);
-	address_group(b, second);
+	netaddr_group(a, first);
+	netaddr_group(b, second);
 	return memcmp(first, second, 16) == 0;
 }
 
-bool address_in_subnet(const struct address *address, const uint8_t ip[16], unsigned prefix)
+bool netaddr_in_subnet(const struct netaddr *address, const uint8_t ip[16], unsigned prefix)
 {
 	unsigned whole = prefix / 8, rest = prefix % 8;
 
@@ -152,7 +153,7 @@ bool address_in_subnet(const struct address *address, const uint8_t ip[16], unsi
 	return rest == 0 || ((address->ip[whole] ^ ip[whole]) & (0xff00u >> rest) & 0xff) == 0;
 }
 
-bool address_from_sockaddr(struct address *address, const struct sockaddr *from)
+bool netaddr_from_sockaddr(struct netaddr *address, const struct sockaddr *from)
 {
 	struct sockaddr_in v4;
 	struct sockaddr_in6 v6;
@@ -173,7 +174,7 @@ bool address_from_sockaddr(struct address *address, const struct sockaddr *from)
 	return false;
 }
 
-socklen_t address_to_sockaddr(const struct address *address, struct sockaddr_storage *to)
+socklen_t netaddr_to_sockaddr(const struct netaddr *address, struct sockaddr_storage *to)
 {
 	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(address->port) };
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(address->port) };
