@@ -4,8 +4,6 @@ import struct
 
 from .hashing import compact, sha256d
 
-MAX_MONEY = 21 * 10 ** 14
-
 
 class Transaction:
     """inputs: (txid, index, script, sequence, [witness, ...]); outputs: (amount, script)."""

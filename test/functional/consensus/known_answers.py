@@ -13,6 +13,7 @@ import sys
 
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
+from framework import node
 from reference import arithmetic, reward, targets
 from reference.delta import encode
 from reference.document import SOURCE, known_answers
@@ -27,10 +28,7 @@ from reference.step import step
 
 BUILD = os.environ.get("ATELIER_BUILDDIR", SOURCE)
 
-# x coordinates of the curve's generator, its double and its triple.
-KEYS = [bytes.fromhex(key) for key in ("79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
-                                       "c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5",
-                                       "f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9")]
+KEYS = [bytes.fromhex(key) for key in node.KEYS]
 MINER = KEYS[0]
 # Regtest but for sizes at which every chunk and micro-batch is cut.
 ODD = {"name": "odd", "hrp": "rodd", "d": 48, "layers": 1, "heads": 3, "ff": 528, "ctx": 96, "batch": 13, "iterations": 1,

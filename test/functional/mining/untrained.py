@@ -6,7 +6,6 @@ blocks, before the dither of the gradients was keyed by the seed."""
 import json
 import os
 import random
-import struct
 import sys
 
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test

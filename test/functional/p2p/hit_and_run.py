@@ -17,7 +17,7 @@ from framework.p2p import Peer
 from reference import messages
 from reference.hashing import sha256, shown
 from reference.headers import Block, Header
-from reference.transactions import Transaction
+from reference.transactions import Transaction, payee
 
 ATTACKER, STRANGER = "127.0.0.2", "127.0.0.3"
 CONNECTIONS = 30
@@ -50,8 +50,7 @@ def grind(header, accept):
 
 
 def false_block(block, number):
-    return Block(grind(block.header.copy(nonce=number), Header.is_block), block.transactions,
-                 block.loose)
+    return Block(grind(block.header.copy(nonce=number), Header.is_block), block.transactions, block.loose)
 
 
 def false_proof(block, number):
@@ -63,7 +62,7 @@ def false_branch(first, above):
     branch = [false_block(first, 0)]
     for number in range(BRANCH):
         below = branch[-1].header
-        junk = Transaction(2, [(sha256(b"%d" % number), 0, b"", 0, [bytes(JUNK)])], [(1, b"\x51\x20" + bytes.fromhex(KEYS[0]))])
+        junk = Transaction(2, [(sha256(b"%d" % number), 0, b"", 0, [bytes(JUNK)])], [(1, payee(bytes.fromhex(KEYS[0])))])
         block = Block(below.copy(prev=below.id(), time=below.time + 1), above.transactions + [junk])
         block.header.tx_root, block.header.proofs_root = block.tx_root(), block.proofs_root()
         block.header = grind(block.header, Header.is_block)
