@@ -46,7 +46,7 @@ static const struct option_spec options_table[] = {
 static const char *const chains[] = { "regtest", "test", "main" };
 enum { CHAINS = sizeof chains / sizeof chains[0], ROUNDS_MAX = 500 };
 
-static int complain(const char *what)
+static int print_error(const char *what)
 {
 	fprintf(stderr, "error: %s\n", what);
 	return EXIT_FAILURE;
@@ -87,7 +87,7 @@ static bool run_chains(bool (*command)(struct bench *b), struct bench *b, const 
 	return known || errmsg_set(err, "-spec is regtest, test or main.");
 }
 
-static int run(const struct options *o, const char *command)
+static int run_command(const struct options *o, const char *command)
 {
 	struct bench b = { .line.json = options_bool(o, "json") };
 	bool (*function)(struct bench * b) = NULL;
@@ -100,14 +100,14 @@ static int run(const struct options *o, const char *command)
 	bool trains = strcmp(command, "train") == 0;
 
 	if (function == NULL && !trains)
-		return complain(
+		return print_error(
 			"The command is digest, start, step, product, encode, value, verify, refuse, connect or train; "
 			"see -help.");
 	if (!options_int(o, "threads", 1, 1024, &threads, &err) ||
 		!options_int(o, "enginethreads", 0, 1024, &within, &err) ||
 		!options_int(o, "rounds", 1, ROUNDS_MAX, &rounds, &err) ||
 		!options_int(o, "iterations", 1, ROUNDS_MAX, &iterations, &err))
-		return complain(err.text);
+		return print_error(err.text);
 	b.line.threads = b.threads = (unsigned)threads;
 	b.rounds = (size_t)rounds;
 	b.iterations = (uint32_t)iterations;
@@ -115,14 +115,14 @@ static int run(const struct options *o, const char *command)
 	if (trains && strcmp(options_string(o, "engine"), engine_name(ENGINE_PLAIN)) == 0)
 		b.engine = ENGINE_PLAIN;
 	else if (!selftest_choose(options_string(o, "engine"), &b.engine, &err))
-		return complain(err.text);
+		return print_error(err.text);
 	engine_select(b.engine);
 	b.folder = options_string(o, "folder");
 	if (function == bench_connect)
 		return bench_connect(&b) ? EXIT_SUCCESS : EXIT_FAILURE;
 	if (trains)
-		return train_run(o, b.engine, b.threads, &err) ? EXIT_SUCCESS : complain(err.text);
-	return run_chains(function, &b, options_string(o, "spec"), &err) ? EXIT_SUCCESS : complain(err.text);
+		return train_run(o, b.engine, b.threads, &err) ? EXIT_SUCCESS : print_error(err.text);
+	return run_chains(function, &b, options_string(o, "spec"), &err) ? EXIT_SUCCESS : print_error(err.text);
 }
 
 /* Options may stand before and after the command: what follows it is read as if it were a program of its own. */
@@ -148,7 +148,7 @@ int main(int argc, char **argv)
 
 	options_add_table(o, train_options);
 	if (!read_arguments(o, argc, argv, &command, &err)) {
-		status = complain(err.text);
+		status = print_error(err.text);
 	} else if (options_bool(o, "help") || (!options_bool(o, "version") && command == NULL)) {
 		char *help = options_help(o);
 
@@ -160,7 +160,7 @@ int main(int argc, char **argv)
 		printf("atelier-bench %s\n", PACKAGE_VERSION);
 		status = EXIT_SUCCESS;
 	} else {
-		status = run(o, command);
+		status = run_command(o, command);
 	}
 	options_free(o);
 	return status;

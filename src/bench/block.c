@@ -1,3 +1,4 @@
+/* What a block costs: its benchmark gradient, its verification, and the refusal of a false proof. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

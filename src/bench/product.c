@@ -1,3 +1,4 @@
+/* The model's products, exact and with plain sgemm in turns; and the delta code. */
 #include <stdlib.h>
 
 #include "bench/bench.h"

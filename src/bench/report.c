@@ -1,3 +1,4 @@
+/* Times, and the lines they are printed in: columns for people, or JSON. */
 #include "bench/report.h"
 
 #include <stdio.h>
@@ -6,7 +7,7 @@
 
 /* === Times === */
 
-static double seconds(void)
+static double clock_seconds(void)
 {
 	struct timespec now;
 
@@ -16,13 +17,13 @@ static double seconds(void)
 
 void timing_start(struct timing *t)
 {
-	t->last = seconds();
+	t->last = clock_seconds();
 }
 
 void timing_stop(struct timing *t)
 {
 	if (t->count < TIMING_MAX)
-		t->took[t->count++] = seconds() - t->last;
+		t->took[t->count++] = clock_seconds() - t->last;
 }
 
 void timing_reset(struct timing *t)
@@ -30,7 +31,7 @@ void timing_reset(struct timing *t)
 	t->count = 0;
 }
 
-static int compare(const void *a, const void *b)
+static int compare_times(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
 
@@ -39,13 +40,13 @@ static int compare(const void *a, const void *b)
 
 double timing_best(struct timing *t)
 {
-	qsort(t->took, t->count, sizeof t->took[0], compare);
+	qsort(t->took, t->count, sizeof t->took[0], compare_times);
 	return t->took[0];
 }
 
 double timing_median(struct timing *t)
 {
-	qsort(t->took, t->count, sizeof t->took[0], compare);
+	qsort(t->took, t->count, sizeof t->took[0], compare_times);
 	return t->took[t->count / 2];
 }
 

@@ -1,3 +1,4 @@
+/* What measured steps start from, their digests, and iterations in turns on several engines. */
 #include "ml/step.h"
 
 #include <stdio.h>

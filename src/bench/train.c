@@ -1,3 +1,4 @@
+/* A training run on a file: three ways to spend the same windows, judged by windows that none of them saw. */
 #include "bench/train.h"
 
 #include <fenv.h>
@@ -12,6 +13,7 @@
 #include "ml/kernel/math.h"
 #include "ml/kernel/noise.h"
 #include "ml/model.h"
+#include "ml/pass.h"
 #include "ml/step.h"
 #include "ml/update.h"
 #include "util/file.h"
@@ -35,7 +37,7 @@ enum { VALIDATION_ROWS = 128, DATASETS_MAX = 1 + UPDATE_SLOTS_MAX, FILE_MAX = 1 
 
 enum mode { MODE_ADAMW, MODE_NETWORK, MODE_GRADIENT };
 
-struct dataset {
+struct train_data {
 	const uint8_t *data;
 	size_t size;
 };
@@ -48,7 +50,7 @@ struct training {
 	bool json, decays;
 	int64_t seed, total, every;
 	struct buf corpus, others[DATASETS_MAX - 1];
-	struct dataset datasets[DATASETS_MAX];
+	struct train_data datasets[DATASETS_MAX];
 	size_t dataset_count;
 	uint8_t *validation;
 	struct step *step; /* its model works for every mode */
@@ -83,7 +85,7 @@ static void draw_step(const struct training *t, int64_t number, uint8_t seed[32]
 
 	key_of(t, "step", number, seed);
 	*slot = noise_slot(seed, t->spec.slots);
-	const struct dataset *from = &t->datasets[*slot % t->dataset_count];
+	const struct train_data *from = &t->datasets[*slot % t->dataset_count];
 
 	noise_gather(seed, NOISE_WINDOW, (size_t)train->iterations * train->batch, from->data, from->size,
 		train->model.ctx, windows);
@@ -115,7 +117,7 @@ static void print_values(const struct training *t, const struct update_outcome *
 }
 
 /* A line if one is due. outcome: of a block of the network, else NULL. */
-static bool report(struct training *t, const float *theta, const struct update_outcome *outcome)
+static bool report_loss(struct training *t, const float *theta, const struct update_outcome *outcome)
 {
 	static const char *const modes[] = { "adamw", "network", "gradient" };
 	float loss;
@@ -123,7 +125,7 @@ static bool report(struct training *t, const float *theta, const struct update_o
 	if (t->done < t->next && t->done < t->total)
 		return true;
 	t->next = t->done + t->every;
-	if (!model_loss(step_model(t->step), theta, t->validation, VALIDATION_ROWS, NULL, &loss))
+	if (!pass_loss(step_model(t->step), theta, t->validation, VALIDATION_ROWS, NULL, &loss))
 		return false;
 	printf(t->json ? "{\"measurement\": \"train\", \"chain\": \"%s\", \"engine\": \"%s\", \"mode\": \"%s\", "
 			 "\"iterations\": %lld, \"loss\": %.5f, \"validation\": %.5f" :
@@ -148,7 +150,7 @@ struct optimiser {
 	float powers[2];
 };
 
-static void optimise(const struct training *t, struct optimiser *o, unsigned iteration, float lr)
+static void optimise_weights(const struct training *t, struct optimiser *o, unsigned iteration, float lr)
 {
 	const struct train_config *train = &t->spec.train;
 	float norm = sqrtf(math_dot16(o->gradient, o->gradient, model_count(&train->model)));
@@ -166,7 +168,7 @@ static void optimise(const struct training *t, struct optimiser *o, unsigned ite
 	}
 }
 
-static float rate(const struct training *t)
+static float rate_at(const struct training *t)
 {
 	float lr = (float)t->spec.train.lr_ppm / 1000000.0f;
 
@@ -189,17 +191,17 @@ static bool train_alone(struct training *t, struct optimiser *o, uint32_t steps)
 		for (uint32_t i = 0; part == 0 && i < gathered; i++)
 			draw_step(t, t->done / train->iterations + i, seed, &slot,
 				windows + i * step_windows_size(train));
-		const struct model_dither dither = { seed, (uint32_t)(part * rows) };
+		const struct pass_dither dither = { seed, (uint32_t)(part * rows) };
 
-		ok = model_gradient(step_model(t->step), o->w, windows + part * rows * window_size(t), rows, dither,
+		ok = pass_gradient(step_model(t->step), o->w, windows + part * rows * window_size(t), rows, dither,
 			     NULL, o->gradient, &loss) &&
 			float_is_finite(loss);
 		if (!ok)
 			break;
-		optimise(t, o, iteration, rate(t));
+		optimise_weights(t, o, iteration, rate_at(t));
 		t->done += steps > 0 ? (int64_t)steps * train->iterations : 1;
 		count_loss(t, 0, loss);
-		ok = report(t, o->w, NULL);
+		ok = report_loss(t, o->w, NULL);
 	}
 	free(windows);
 	return ok;
@@ -229,13 +231,13 @@ static bool run_alone(struct training *t, const struct state *initial)
 
 /* === The network === */
 
-struct block {
+struct network_block {
 	struct update_proof *proofs; /* [k + 1], in deltas */
 	uint8_t *deltas, *windows, *benchmark;
 };
 
 /* Its proofs from *state; then *state is the one after it. */
-static bool run_block(struct training *t, int64_t number, struct block *b, struct state **state)
+static bool run_block(struct training *t, int64_t number, struct network_block *b, struct state **state)
 {
 	const struct train_config *train = &t->spec.train;
 	uint32_t proofs = t->spec.k + 1;
@@ -277,14 +279,14 @@ static bool run_block(struct training *t, int64_t number, struct block *b, struc
 	*state = after;
 	t->void_blocks += outcome.is_void;
 	t->done += (int64_t)proofs * train->iterations;
-	return report(t, state_theta(after), &outcome);
+	return report_loss(t, state_theta(after), &outcome);
 }
 
 /* *state is the initial one, and in the end the last. */
 static bool run_network(struct training *t, struct state **state)
 {
 	const struct train_config *train = &t->spec.train;
-	struct block b = {
+	struct network_block b = {
 		.proofs = mem_calloc(t->spec.k + 1, sizeof *b.proofs),
 		.deltas = mem_alloc((t->spec.k + 1) * step_delta_size(train)),
 		.windows = mem_alloc(step_windows_size(train)),
@@ -370,7 +372,7 @@ static bool read_others(struct training *t, const struct options *o, struct errm
 			return false;
 		if (t->others[i].size < t->spec.train.model.ctx)
 			return errmsg_set(err, "%s is too small", path);
-		t->datasets[t->dataset_count++] = (struct dataset){ t->others[i].data, t->others[i].size };
+		t->datasets[t->dataset_count++] = (struct train_data){ t->others[i].data, t->others[i].size };
 	}
 	return t->mode == MODE_NETWORK || t->dataset_count == 1 || errmsg_set(err, "-data needs -mode=network");
 }
@@ -386,7 +388,7 @@ static bool set_up(struct training *t, const struct options *o, struct errmsg *e
 		read_spec(t, o, err) && read_corpus(t, options_string(o, "corpus"), err) && read_others(t, o, err);
 }
 
-static bool run(struct training *t)
+static bool run_training(struct training *t)
 {
 	uint8_t key[32];
 
@@ -409,7 +411,7 @@ bool train_run(const struct options *o, enum engine engine, unsigned threads, st
 
 	t->engine = engine;
 	t->threads = threads;
-	bool ok = set_up(t, o, err) && (run(t) || errmsg_set(err, "An iteration has no result."));
+	bool ok = set_up(t, o, err) && (run_training(t) || errmsg_set(err, "An iteration has no result."));
 
 	spec_clear(&t->spec);
 	buf_clear(&t->corpus);

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "crypto/address.h"
-#include "ml/files/tensorfile.h"
+#include "ml/files/weights.h"
 #include "util/clock.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -186,7 +186,7 @@ static bool read_initial_state(struct spec *spec, const char *spec_path, struct 
 	if (wrong != NULL)
 		return errmsg_set(err, "%s", wrong);
 	buf_init(&weights);
-	bool ok = read_beside(spec_path, name, tensorfile_size_max(&spec->train.model), &weights, err) &&
+	bool ok = read_beside(spec_path, name, weights_size_max(&spec->train.model), &weights, err) &&
 		(spec_set_initial_state(spec, weights.data, weights.size, err) ||
 			errmsg_wrap(err, "initial_state %.64s", name));
 	buf_clear(&weights);

@@ -8,7 +8,7 @@
 #include "consensus/spec_fields.h"
 #include "consensus/target.h"
 #include "crypto/hash.h"
-#include "ml/files/tensorfile.h"
+#include "ml/files/weights.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 
@@ -215,7 +215,7 @@ bool spec_set_initial_state(struct spec *spec, const uint8_t *data, size_t size,
 	if (wrong != NULL)
 		return errmsg_set(err, "%s", wrong);
 	state_unref(spec->initial_state);
-	spec->initial_state = tensorfile_state(config, data, size, err);
+	spec->initial_state = weights_state(config, data, size, err);
 	return spec->initial_state != NULL;
 }
 

@@ -59,7 +59,7 @@ enum { SPEC_TEXT_MAX = 65536, SPEC_CORPUS_MAX = 1 << 24 };
 
 /* Parses a spec file's text, at most SPEC_TEXT_MAX bytes. Its "initial_state", if it
  * has one, is the name of a file (relative to the spec file too), kept in initial_state_path, to be read (at most
- * tensorfile_size_max of its model's bytes) and handed to spec_set_initial_state; "initial_root" is the model_root that
+ * weights_size_max of its model's bytes) and handed to spec_set_initial_state; "initial_root" is the model_root that
  * the chain must begin with, which spec_finish checks. Its "corpus" is "embedded" (the default, *corpus_path is then
  * NULL) or a file name that is returned in corpus_path (heap, the caller's; relative to the spec file), to be read (at
  * most SPEC_CORPUS_MAX bytes) and handed to spec_set_corpus. Every field is checked against the limits of section 16;
@@ -71,7 +71,7 @@ bool spec_parse(struct spec *spec, const char *json, size_t size, char **corpus_
  * (this computes the initial state once, for genesis' model_root). */
 void spec_set_corpus(struct spec *spec, const uint8_t *data, size_t size);
 
-/* Takes the initial parameters from a file of weights (ml/files/tensorfile.h); the outer momentum begins at zero. False
+/* Takes the initial parameters from a file of weights (ml/files/weights.h); the outer momentum begins at zero. False
  * if the sizes are impossible, or the file does not fit them. After spec_parse, before spec_finish. */
 bool spec_set_initial_state(struct spec *spec, const uint8_t *data, size_t size, struct errmsg *err);
 bool spec_finish(struct spec *spec, struct errmsg *err);

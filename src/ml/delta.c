@@ -1,3 +1,4 @@
+/* The delta code: 64 values to a block of 65 bytes, rounded with noise of the step's seed. */
 #include "ml/delta.h"
 
 #include "ml/kernel/float.h"

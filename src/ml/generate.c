@@ -1,3 +1,4 @@
+/* Text from a state, one position at a time, in ordinary fp32: nothing here is consensus. */
 #include "ml/generate.h"
 
 #include <cblas.h>
@@ -56,12 +57,12 @@ static void session_clear(struct session *s)
 }
 
 /* y = W x. */
-static void multiply(const float *w, size_t out, size_t in, const float *x, float *y)
+static void multiply_vector(const float *w, size_t out, size_t in, const float *x, float *y)
 {
 	cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)out, (int)in, 1.0f, w, (int)in, x, 1, 0.0f, y, 1);
 }
 
-static void normalise(const struct session *s, const float *gain)
+static void normalise_token(const struct session *s, const float *gain)
 {
 	float r;
 
@@ -69,7 +70,7 @@ static void normalise(const struct session *s, const float *gain)
 }
 
 /* One head at s->position: s->a from its query and the keys and values so far. */
-static void attend(struct session *s, size_t layer, size_t head)
+static void attend_head(struct session *s, size_t layer, size_t head)
 {
 	size_t d = s->config->d, size = d / s->config->heads, count = s->position + 1;
 	const float *keys = s->keys + layer * s->config->ctx * d + head * size;
@@ -100,24 +101,24 @@ static void run_layer(struct session *s, size_t layer, const float *w)
 	struct ops_rotary rotary = { s->cosine + s->position * half, s->sine + s->position * half, 1, c->heads,
 		2 * half };
 
-	normalise(s, w);
-	multiply(wqkv, 3 * d, d, s->z, s->qkv);
+	normalise_token(s, w);
+	multiply_vector(wqkv, 3 * d, d, s->z, s->qkv);
 	ops_rotate(&rotary, s->qkv, 1, false);
 	memcpy(s->keys + at, s->qkv + d, d * sizeof(float));
 	memcpy(s->values + at, s->qkv + 2 * d, d * sizeof(float));
 	for (size_t head = 0; head < c->heads; head++)
-		attend(s, layer, head);
-	multiply(wo, d, d, s->a, s->z);
+		attend_head(s, layer, head);
+	multiply_vector(wo, d, d, s->a, s->z);
 	ops_add(s->h, s->z, d);
-	normalise(s, norm);
-	multiply(wgu, 2 * ff, d, s->z, s->gu);
+	normalise_token(s, norm);
+	multiply_vector(wgu, 2 * ff, d, s->z, s->gu);
 	ops_gate(s->gu, 1, ff, s->b);
-	multiply(down, d, ff, s->b, s->z);
+	multiply_vector(down, d, ff, s->b, s->z);
 	ops_add(s->h, s->z, d);
 }
 
 /* Puts a byte at the next position; s->logits then tell what follows it. */
-static void feed(struct session *s, uint8_t byte)
+static void feed_byte(struct session *s, uint8_t byte)
 {
 	const struct model_config *c = s->config;
 	size_t d = c->d, layer_size = 2 * d + 4 * d * d + 3 * d * (size_t)c->ff;
@@ -127,8 +128,8 @@ static void feed(struct session *s, uint8_t byte)
 	memcpy(s->h, s->theta + byte * d, d * sizeof(float));
 	for (size_t i = 0; i < c->layers; i++)
 		run_layer(s, i, layers + i * layer_size);
-	normalise(s, norm);
-	multiply(norm + d, MODEL_VOCABULARY, d, s->z, s->logits);
+	normalise_token(s, norm);
+	multiply_vector(norm + d, MODEL_VOCABULARY, d, s->z, s->logits);
 	s->position++;
 }
 
@@ -142,11 +143,11 @@ static void make_room(struct session *s)
 	memmove(s->text, s->text + s->config->ctx - kept, kept);
 	s->position = 0;
 	for (size_t i = 0; i < kept; i++)
-		feed(s, s->text[i]);
+		feed_byte(s, s->text[i]);
 }
 
 /* The smallest logit that is among the top_k largest. */
-static float threshold(const float *logits, uint32_t top_k)
+static float least_logit(const float *logits, uint32_t top_k)
 {
 	for (int i = 0; i < MODEL_VOCABULARY; i++) {
 		uint32_t larger = 0, equal = 0;
@@ -162,10 +163,10 @@ static float threshold(const float *logits, uint32_t top_k)
 }
 
 /* Draws a byte; `random` is uniform in [0, 1). */
-static uint8_t sample(const float *logits, const struct generate_options *options, float random)
+static uint8_t sample_byte(const float *logits, const struct generate_options *options, float random)
 {
 	float largest = math_max(logits, MODEL_VOCABULARY), weights[MODEL_VOCABULARY], sum = 0;
-	float least = options->top_k > 0 ? threshold(logits, options->top_k) : -INFINITY;
+	float least = options->top_k > 0 ? least_logit(logits, options->top_k) : -INFINITY;
 	int last = 0;
 
 	for (int i = 0; i < MODEL_VOCABULARY; i++) {
@@ -199,18 +200,18 @@ size_t generate_text(const struct state *state, const uint8_t *prompt, size_t pr
 	write_le64(key, options->seed);
 	/* Training windows begin with drawn bytes, so no first byte is special; a newline is as good as any. */
 	if (prompt_size == 0)
-		feed(&s, '\n');
+		feed_byte(&s, '\n');
 	for (size_t i = prompt_size > ctx ? prompt_size - ctx / 2 : 0; i < prompt_size; i++)
-		feed(&s, prompt[i]);
+		feed_byte(&s, prompt[i]);
 	for (; done < count; done++) {
 		uint32_t words[4];
 
 		if (options->cancel != NULL && atomic_load(options->cancel))
 			break;
 		noise_words(key, NOISE_INIT, (uint32_t)done, words);
-		out[done] = sample(s.logits, options, (float)(words[0] >> 8) * 0x1p-24f);
+		out[done] = sample_byte(s.logits, options, (float)(words[0] >> 8) * 0x1p-24f);
 		make_room(&s);
-		feed(&s, out[done]);
+		feed_byte(&s, out[done]);
 	}
 	session_clear(&s);
 	return done;
@@ -222,7 +223,7 @@ void generate_logits(const struct state *state, const uint8_t *text, size_t size
 
 	session_init(&s, state);
 	for (size_t i = 0; i < size; i++)
-		feed(&s, text[i]);
+		feed_byte(&s, text[i]);
 	memcpy(out->of, s.logits, sizeof s.logits);
 	session_clear(&s);
 }

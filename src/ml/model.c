@@ -1,3 +1,4 @@
+/* The model's sizes, the order of theta, and one arena in which passes work. */
 #include "ml/model.h"
 
 #include <stdio.h>
@@ -6,7 +7,6 @@
 #include "ml/kernel/attention.h"
 #include "ml/kernel/float.h"
 #include "ml/kernel/ops.h"
-#include "ml/pass.h"
 #include "ml/workspace.h"
 #include "util/mem.h"
 
@@ -107,12 +107,12 @@ void model_tensor(const struct model_config *config, size_t index, struct model_
 
 /* ---- Memory ---- */
 
-/* Tokens of a block, unless one window has more. */
-enum { BLOCK_TOKENS = 256 };
+/* Tokens of a tile, unless one window has more. */
+enum { TILE_TOKENS = 256 };
 
 static size_t widest_of(const struct model_config *c)
 {
-	return larger(larger(3 * (size_t)c->d, 2 * (size_t)c->ff), MODEL_VOCABULARY);
+	return size_max(size_max(3 * (size_t)c->d, 2 * (size_t)c->ff), MODEL_VOCABULARY);
 }
 
 /* Matrix `index` of a layer, or the head, which comes after them all. */
@@ -136,7 +136,7 @@ static struct linear matrix_of(const struct model_config *c, size_t index)
 }
 
 /* A place in the arena, on a cache line of its own; counts in `used`. With no arena it only counts. */
-static void *take(const struct model *m, size_t *used, size_t bytes)
+static void *take_bytes(const struct model *m, size_t *used, size_t bytes)
 {
 	size_t at = *used;
 
@@ -146,12 +146,12 @@ static void *take(const struct model *m, size_t *used, size_t bytes)
 
 static float *take_floats(const struct model *m, size_t *used, size_t count)
 {
-	return take(m, used, count * sizeof(float));
+	return take_bytes(m, used, count * sizeof(float));
 }
 
 static int32_t *take_integers(const struct model *m, size_t *used, size_t count)
 {
-	return take(m, used, count * sizeof(int32_t));
+	return take_bytes(m, used, count * sizeof(int32_t));
 }
 
 static struct freivalds_pair take_pair(const struct model *m, size_t *used, size_t count)
@@ -177,16 +177,16 @@ static void place_layer(const struct model *m, size_t *used, struct layer *l)
 	l->a_largest = take_integers(m, used, m->windows * d);
 }
 
-static void place_member(const struct model *m, size_t *used, struct member *member)
+static void place_member(const struct model *m, size_t *used, struct pass_member *member)
 {
 	const struct model_config *c = &m->config;
-	size_t tokens = m->block * c->ctx, widest = widest_of(c);
+	size_t tokens = m->tile * c->ctx, widest = widest_of(c);
 
-	member->work.rounded = take(m, used, linear_rounded_size(tokens, widest));
-	member->work.part = take(m, used, linear_part_size());
-	member->work.scratch = take(m, used, linear_scratch_size(tokens, widest));
-	member->x = take_floats(m, used, tokens * larger(c->d, c->ff));
-	member->dx = take_floats(m, used, tokens * larger(c->d, c->ff));
+	member->work.rounded = take_bytes(m, used, linear_rounded_size(tokens, widest));
+	member->work.part = take_bytes(m, used, linear_part_size());
+	member->work.scratch = take_bytes(m, used, linear_scratch_size(tokens, widest));
+	member->x = take_floats(m, used, tokens * size_max(c->d, c->ff));
+	member->dx = take_floats(m, used, tokens * size_max(c->d, c->ff));
 	member->attention = take_floats(m, used, attention_scratch(c->ctx, c->d / c->heads));
 	for (int i = 0; i < 2; i++)
 		member->largest[i] = take_integers(m, used, widest);
@@ -195,12 +195,12 @@ static void place_member(const struct model *m, size_t *used, struct member *mem
 
 /* Places every array in the arena and returns how many bytes that takes. Called with no arena first, to measure: then
  * the counts of layers and members say how many there will be. */
-static size_t place(struct model *m)
+static size_t place_arrays(struct model *m)
 {
 	const struct model_config *c = &m->config;
 	size_t tokens = m->windows * c->ctx, d = c->d, used = 0;
 	struct layer no_layer;
-	struct member no_member;
+	struct pass_member no_member;
 	struct linear no_matrix = { 0 };
 
 	for (size_t i = 0; i < c->layers; i++)
@@ -211,7 +211,7 @@ static size_t place(struct model *m)
 		struct linear shape = matrix_of(c, i), *w = m->arena != NULL ? &m->matrices[i] : &no_matrix;
 
 		for (int j = 0; j < 2; j++)
-			shape.memory[j] = take(m, &used, exact_operand_size(shape.out, shape.in));
+			shape.memory[j] = take_bytes(m, &used, exact_operand_size(shape.out, shape.in));
 		shape.projected[0] = take_pair(m, &used, shape.in);
 		shape.projected[1] = take_pair(m, &used, shape.out);
 		*w = shape;
@@ -238,38 +238,38 @@ static size_t place(struct model *m)
 }
 
 /* The sizes alone, without memory. */
-static struct model measure(const struct model_config *config, unsigned members)
+static struct model measure_sizes(const struct model_config *config, unsigned members)
 {
-	size_t windows = EXACT_CHUNK / config->ctx, block = larger(1, BLOCK_TOKENS / config->ctx);
+	size_t windows = EXACT_CHUNK / config->ctx, tile = size_max(1, TILE_TOKENS / config->ctx);
 
 	return (struct model){
 		.config = *config,
 		.layout = layout_of(config),
 		.member_count = members,
 		.windows = windows,
-		.block = smaller(block, windows),
+		.tile = size_min(tile, windows),
 	};
 }
 
 size_t model_memory(const struct model_config *config, unsigned members)
 {
-	struct model m = measure(config, members);
+	struct model m = measure_sizes(config, members);
 
-	return place(&m);
+	return place_arrays(&m);
 }
 
 struct model *model_new(const struct model_config *config, enum engine engine, struct team *team)
 {
 	struct model *m = mem_calloc(1, sizeof *m);
 
-	*m = measure(config, team_members(team));
+	*m = measure_sizes(config, team_members(team));
 	m->engine = engine;
 	m->team = team;
 	m->layers = mem_calloc(config->layers, sizeof *m->layers);
 	m->members = mem_calloc(m->member_count, sizeof *m->members);
 	m->matrices = mem_calloc(LAYER_MATRICES * (size_t)config->layers + 1, sizeof *m->matrices);
 	m->arena = mem_align(model_memory(config, m->member_count));
-	place(m);
+	place_arrays(m);
 	ops_rotary_table(config->ctx, config->d / config->heads, m->cosine, m->sine);
 	return m;
 }
@@ -309,7 +309,7 @@ void model_check(struct model *m, bool on)
 	for (size_t i = 0; i <= LAYER_MATRICES * (size_t)m->config.layers; i++)
 		m->matrices[i].vectors = on ? &m->vectors : NULL;
 	for (unsigned i = 0; i < m->member_count; i++) {
-		struct member *member = &m->members[i];
+		struct pass_member *member = &m->members[i];
 
 		member->check = (struct freivalds){ .vectors = &m->vectors };
 		member->work.check = on ? &member->check : NULL;
@@ -322,19 +322,4 @@ bool model_wrong(const struct model *m)
 		if (m->members[i].check.wrong)
 			return true;
 	return false;
-}
-
-/* ---- Passes ---- */
-
-bool model_gradient(struct model *m, const float *theta, const uint8_t *windows, size_t rows,
-	struct model_dither dither, const atomic_bool *cancel, float *gradient, float *loss)
-{
-	memset(gradient, 0, m->layout.count * sizeof(float));
-	return pass_run(m, theta, windows, rows, dither, cancel, gradient, loss);
-}
-
-bool model_loss(struct model *m, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
-	float *loss)
-{
-	return pass_run(m, theta, windows, rows, (struct model_dither){ 0 }, cancel, NULL, loss);
 }

@@ -1,11 +1,10 @@
-/* The model: a byte-level Llama, its loss and its gradient, bit-reproducible (doc/protocol.md section 4).
+/* The model: a byte-level Llama (doc/protocol.md section 4).
  *
- * Here: the sizes and their limits, the layout of the one parameter vector `theta`, and a workspace that runs forward
- * and backward passes. Not here: the optimizer (ml/kernel/adamw.h), where windows come from (ml/kernel/noise.h,
- * consensus), the chain's state (ml/state.h).
+ * Here: the sizes and their limits, the layout of the one parameter vector `theta`, and the memory that passes over it
+ * work in. Not here: the passes (ml/pass.h), the optimizer (ml/kernel/adamw.h), where windows come from
+ * (ml/kernel/noise.h), the chain's state (ml/state.h).
  *
- * Parameters are one vector of model_count() floats; model_tensor() names its parts. Windows are bytes [rows][ctx + 1]:
- * inputs are bytes 0..ctx-1 of a row, targets 1..ctx; the first 8 positions are not counted in the loss.
+ * Parameters are one vector of model_count() floats; model_tensor() names its parts.
  *
  * A `struct model` holds all memory a pass needs, taken once by model_new for chunks of at most 1024 tokens; nothing is
  * allocated after that. It is used by one thread at a time, whose team may share the work: with the same bits, whatever
@@ -13,7 +12,6 @@
 #ifndef ATELIER_ML_MODEL_H
 #define ATELIER_ML_MODEL_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -71,28 +69,11 @@ const struct model_config *model_config(const struct model *m);
 void model_set_profile(struct model *m, struct profile *profile);
 struct profile *model_profile(const struct model *m);
 
-/* What dithers the gradient of the logits: the key, and the number of the batch's first row among all that are dithered
- * with that key. Two rows with one number and one key would be dithered alike. */
-struct model_dither {
-	const uint8_t *key; /* 32 bytes */
-	uint32_t first_row;
-};
-
 /* From now on every product of a pass is checked (ml/kernel/freivalds.h) with vectors drawn here, or no more. Not for
  * ENGINE_PLAIN. */
 void model_check(struct model *m, bool on);
 
 /* Whether a product was wrong since model_check switched checks on: then the pass failed. */
 bool model_wrong(const struct model *m);
-
-/* Mean cross-entropy over the counted positions of `rows` windows (1 at least), and its gradient in `gradient` (n
- * floats, overwritten). False if the pass fails: an operand cannot be quantised, a checked product is wrong, or *cancel
- * (may be NULL) became true. Then the outputs are undefined. A loss that is not finite is returned as it is. */
-bool model_gradient(struct model *m, const float *theta, const uint8_t *windows, size_t rows,
-	struct model_dither dither, const atomic_bool *cancel, float *gradient, float *loss);
-
-/* The same loss, forward only. */
-bool model_loss(struct model *m, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
-	float *loss);
 
 #endif

@@ -1,3 +1,4 @@
+/* Forward and back over a batch: chunks, tiles of windows, and who of the team takes which task. */
 #include "ml/pass.h"
 
 #include <fenv.h>
@@ -15,28 +16,28 @@ struct pass {
 	const float *theta;
 	float *gradient;        /* NULL: forward only */
 	const uint8_t *windows; /* of this chunk */
-	size_t rows, tokens, block, blocks;
+	size_t rows, tokens, tile, tiles;
 	bool first; /* the gradient's matrices are still zero */
 	float inv;
-	struct model_dither dither; /* of this chunk */
+	struct pass_dither dither; /* of this chunk */
 	const atomic_bool *cancel;
 	atomic_bool failed;
 	size_t layer; /* under way */
 	struct product {
 		const struct linear *w;
 		const float *dy, *x;
-		const int32_t *dy_largest, *x_largest; /* [blocks][...] */
+		const int32_t *dy_largest, *x_largest; /* [tiles][...] */
 	} products[2];
 	size_t product_count;
 	const float *norm_x, *norm_r; /* the norm whose gain's gradient is under way */
 	size_t norm_offset;
 };
 
-/* What a task of one block works on. */
-struct block {
+/* What a task of one tile works on. */
+struct tile {
 	struct pass *pass;
 	struct model *m;
-	struct member *member;
+	struct pass_member *member;
 	struct profile *profile; /* the caller's share alone is counted */
 	size_t index, row, rows, token, tokens;
 };
@@ -49,19 +50,19 @@ static bool goes_on(struct pass *pass)
 	return !atomic_load_explicit(&pass->failed, memory_order_relaxed);
 }
 
-static void fail(struct pass *pass)
+static void fail_pass(struct pass *pass)
 {
 	atomic_store_explicit(&pass->failed, true, memory_order_relaxed);
 }
 
-static struct block block_of(struct pass *pass, size_t index, unsigned member)
+static struct tile tile_of(struct pass *pass, size_t index, unsigned member)
 {
 	struct model *m = pass->m;
-	size_t row = index * pass->block, rows = smaller(pass->block, pass->rows - row), ctx = m->config.ctx;
+	size_t row = index * pass->tile, rows = size_min(pass->tile, pass->rows - row), ctx = m->config.ctx;
 
 	/* A library built for speed may have told this thread to flush subnormals. */
 	fesetenv(FE_DFL_ENV);
-	return (struct block){
+	return (struct tile){
 		.pass = pass,
 		.m = m,
 		.member = &m->members[member],
@@ -90,50 +91,51 @@ static size_t layer_offset(const struct model *m, size_t layer)
 }
 
 /* Tokens that are worked on at a time where one operation's result is the next one's operand. */
-enum { TILE = 16 };
+enum { STRIP = 16 };
 
-/* What a product multiplies next: rows of the block's x [tokens][width]. `largest`: [blocks][width]. */
-static void take_rows(const struct block *k, const float *x, size_t width, size_t first, size_t count, int32_t *largest)
+/* What a product multiplies next: rows of the tile's x [tokens][width]. `largest`: [tiles][width]. */
+static void take_rows(const struct tile *k, const float *x, size_t width, size_t first, size_t count, int32_t *largest)
 {
 	linear_take(&k->member->work, k->m->engine, x, k->tokens, width, first, count,
 		largest != NULL ? largest + k->index * width : NULL);
 }
 
-/* The block's y = x W^T, and dx = dy W. */
-static bool multiply_taken(const struct block *k, const struct linear *w, const float *x, float *y)
+/* The tile's y = x W^T, and dx = dy W. */
+static bool multiply_taken(const struct tile *k, const struct linear *w, const float *x, float *y)
 {
 	return linear_forward(w, k->m->engine, &k->member->work, x, k->tokens, y);
 }
 
-static bool multiply_taken_back(const struct block *k, const struct linear *w, const float *dy, float *dx)
+static bool multiply_taken_back(const struct tile *k, const struct linear *w, const float *dy, float *dx)
 {
 	return linear_backward(w, k->m->engine, &k->member->work, dy, k->tokens, dx);
 }
 
-static bool multiply(const struct block *k, const struct linear *w, const float *x, float *y, int32_t *largest)
+static bool multiply_rows(const struct tile *k, const struct linear *w, const float *x, float *y, int32_t *largest)
 {
 	take_rows(k, x, w->in, 0, k->tokens, largest);
 	return multiply_taken(k, w, x, y);
 }
 
-static bool multiply_back(const struct block *k, const struct linear *w, const float *dy, float *dx, int32_t *largest)
+static bool multiply_rows_back(const struct tile *k, const struct linear *w, const float *dy, float *dx,
+	int32_t *largest)
 {
 	take_rows(k, dy, w->out, 0, k->tokens, largest);
 	return multiply_taken_back(k, w, dy, dx);
 }
 
-/* The largest sizes among rows of a block's x, into [blocks][width]; the first rows come first. */
-static void measure_rows(const struct block *k, const float *x, size_t width, size_t first, size_t count,
+/* The largest sizes among rows of a tile's x, into [tiles][width]; the first rows come first. */
+static void measure_rows(const struct tile *k, const float *x, size_t width, size_t first, size_t count,
 	int32_t *largest)
 {
-	int32_t *of_block = largest + k->index * width;
+	int32_t *of_tile = largest + k->index * width;
 
 	if (k->m->engine == ENGINE_PLAIN)
 		return;
 	profile_lap(k->profile, PROFILE_ELEMENTWISE);
 	if (first == 0)
-		memset(of_block, 0, width * sizeof *of_block);
-	exact_largest(x + first * width, count, width, of_block);
+		memset(of_tile, 0, width * sizeof *of_tile);
+	exact_largest(x + first * width, count, width, of_tile);
 	profile_lap(k->profile, PROFILE_QUANTISE);
 }
 
@@ -142,19 +144,19 @@ static struct ops_rotary rotary_of(const struct model *m)
 	return (struct ops_rotary){ m->cosine, m->sine, m->config.ctx, m->config.heads, m->config.d / m->config.heads };
 }
 
-static struct attention attention_of(const struct block *k)
+static struct attention attention_of(const struct tile *k)
 {
 	const struct model_config *c = &k->m->config;
 
 	return (struct attention){ c->ctx, c->d / c->heads, 3 * (size_t)c->d, c->d, k->member->attention };
 }
 
-/* One head after the other, for each window: where q and a of head i of the block begin, and its p. */
+/* One head after the other, for each window: where q and a of head i of the tile begin, and its p. */
 struct head {
 	size_t qkv, a, p;
 };
 
-static struct head head_of(const struct block *k, size_t i)
+static struct head head_of(const struct tile *k, size_t i)
 {
 	const struct model_config *c = &k->m->config;
 	size_t token = k->token + i / c->heads * c->ctx, column = i % c->heads * (c->d / c->heads);
@@ -166,7 +168,7 @@ static struct head head_of(const struct block *k, size_t i)
 	};
 }
 
-static void attend(const struct block *k, const struct layer *l)
+static void attend_tile(const struct tile *k, const struct layer *l)
 {
 	struct attention shape = attention_of(k);
 	size_t d = k->m->config.d;
@@ -181,8 +183,8 @@ static void attend(const struct block *k, const struct layer *l)
 	profile_lap(k->profile, PROFILE_ATTENTION);
 }
 
-/* da: of the block alone. */
-static void attend_backward(const struct block *k, const struct layer *l, const float *da, float *dqkv)
+/* da: of the tile alone. */
+static void attend_tile_backward(const struct tile *k, const struct layer *l, const float *da, float *dqkv)
 {
 	struct attention shape = attention_of(k);
 	size_t d = k->m->config.d;
@@ -199,10 +201,10 @@ static void attend_backward(const struct block *k, const struct layer *l, const 
 	profile_lap(k->profile, PROFILE_ATTENTION);
 }
 
-/* ---- Forward, and back through the head: blocks on their own ---- */
+/* ---- Forward, and back through the head: tiles on their own ---- */
 
 /* From l->h to `out`, the next layer's h. */
-static bool layer_forward(const struct block *k, size_t index, float *out)
+static bool layer_forward(const struct tile *k, size_t index, float *out)
 {
 	struct model *m = k->m;
 	const struct layer *l = &m->layers[index];
@@ -212,19 +214,19 @@ static bool layer_forward(const struct block *k, size_t index, float *out)
 	float *x = k->member->x, *qkv = l->qkv + 3 * at, *gu = l->gu + k->token * 2 * ff;
 
 	ops_rmsnorm(l->h + at, theta + m->layout.norm_attention, k->tokens, d, x, l->r + k->token);
-	if (!multiply(k, layer_matrix(m, index, QKV), x, qkv, NULL))
+	if (!multiply_rows(k, layer_matrix(m, index, QKV), x, qkv, NULL))
 		return false;
 	ops_rotate(&rotary, qkv, k->tokens, false);
-	attend(k, l);
-	if (!multiply(k, layer_matrix(m, index, OUT), l->a + at, l->h_mlp + at, l->a_largest))
+	attend_tile(k, l);
+	if (!multiply_rows(k, layer_matrix(m, index, OUT), l->a + at, l->h_mlp + at, l->a_largest))
 		return false;
 	ops_add(l->h_mlp + at, l->h + at, k->tokens * d);
 	ops_rmsnorm(l->h_mlp + at, theta + m->layout.norm_mlp, k->tokens, d, x, l->r_mlp + k->token);
-	if (!multiply(k, layer_matrix(m, index, GATE_UP), x, gu, NULL))
+	if (!multiply_rows(k, layer_matrix(m, index, GATE_UP), x, gu, NULL))
 		return false;
-	for (size_t t = 0; t < k->tokens; t += TILE) {
-		ops_gate(gu + t * 2 * ff, TILE, ff, x + t * ff);
-		take_rows(k, x, ff, t, TILE, NULL);
+	for (size_t t = 0; t < k->tokens; t += STRIP) {
+		ops_gate(gu + t * 2 * ff, STRIP, ff, x + t * ff);
+		take_rows(k, x, ff, t, STRIP, NULL);
 	}
 	if (!multiply_taken(k, layer_matrix(m, index, DOWN), x, out + at))
 		return false;
@@ -232,10 +234,10 @@ static bool layer_forward(const struct block *k, size_t index, float *out)
 	return true;
 }
 
-/* The gradient of the block's logits, of those tokens that are counted: the others' is zero and stays so. */
-static void dither(const struct block *k, float *logits)
+/* The gradient of the tile's logits, of those tokens that are counted: the others' is zero and stays so. */
+static void dither_logits(const struct tile *k, float *logits)
 {
-	const struct model_dither *dither = &k->pass->dither;
+	const struct pass_dither *dither = &k->pass->dither;
 	size_t ctx = k->m->config.ctx;
 	_Alignas(64) uint32_t noise[MODEL_VOCABULARY];
 
@@ -248,7 +250,7 @@ static void dither(const struct block *k, float *logits)
 }
 
 /* From the last layer's h to the losses, and on a training pass back to its gradient. */
-static bool head_forward_backward(const struct block *k)
+static bool head_forward_backward(const struct tile *k)
 {
 	struct model *m = k->m;
 	size_t d = m->config.d, at = k->token * d;
@@ -256,42 +258,42 @@ static bool head_forward_backward(const struct block *k)
 	float *logits = m->logits + k->token * MODEL_VOCABULARY, *x = k->member->x;
 
 	ops_rmsnorm(h, gain, k->tokens, d, x, m->r + k->token);
-	if (!multiply(k, head_matrix(m), x, logits, NULL))
+	if (!multiply_rows(k, head_matrix(m), x, logits, NULL))
 		return false;
 	ops_cross_entropy(logits, k->pass->windows + k->row * (m->config.ctx + 1), k->rows, m->config.ctx, k->pass->inv,
 		k->pass->gradient != NULL, m->losses + k->token);
 	if (k->pass->gradient == NULL)
 		return true;
 	if (m->engine != ENGINE_PLAIN)
-		dither(k, logits);
-	if (!multiply_back(k, head_matrix(m), logits, m->dz + at, m->dy_largest))
+		dither_logits(k, logits);
+	if (!multiply_rows_back(k, head_matrix(m), logits, m->dz + at, m->dy_largest))
 		return false;
 	ops_rmsnorm_backward(h, gain, m->r + k->token, m->dz + at, NULL, k->tokens, d, m->dh[0] + at, m->z + at);
 	measure_rows(k, m->z + at, d, 0, k->tokens, m->z_largest);
 	return true;
 }
 
-static void forward_block(void *arg, size_t task, unsigned member)
+static void forward_tile(void *arg, size_t task, unsigned member)
 {
-	struct block k = block_of(arg, task, member);
+	struct tile k = tile_of(arg, task, member);
 	struct model *m = k.m;
 	size_t layers = m->config.layers, d = m->config.d, ctx = m->config.ctx;
 
 	ops_embed(k.pass->theta, k.pass->windows + k.row * (ctx + 1), k.rows, ctx, d, m->layers[0].h + k.token * d);
 	for (size_t i = 0; i < layers; i++)
 		if (!goes_on(k.pass) || !layer_forward(&k, i, i + 1 < layers ? m->layers[i + 1].h : m->h))
-			return fail(k.pass);
+			return fail_pass(k.pass);
 	if (!head_forward_backward(&k))
-		fail(k.pass);
+		fail_pass(k.pass);
 	profile_lap(k.profile, PROFILE_ELEMENTWISE);
 }
 
-/* ---- Back: a half of a layer in blocks, then the gradients of its matrices over the whole chunk ---- */
+/* ---- Back: a half of a layer in tiles, then the gradients of its matrices over the whole chunk ---- */
 
 /* The gated unit: dh[0] to dh[1]. */
-static void mlp_backward_block(void *arg, size_t task, unsigned member)
+static void mlp_backward_tile(void *arg, size_t task, unsigned member)
 {
-	struct block k = block_of(arg, task, member);
+	struct tile k = tile_of(arg, task, member);
 	struct model *m = k.m;
 	const struct layer *l = &m->layers[k.pass->layer];
 	size_t d = m->config.d, ff = m->config.ff, at = k.token * d;
@@ -300,24 +302,24 @@ static void mlp_backward_block(void *arg, size_t task, unsigned member)
 	float *db = k.member->dx, *dgu = m->dy + k.token * 2 * ff, *b = m->b + k.token * ff;
 
 	if (!goes_on(k.pass) ||
-		!multiply_back(&k, layer_matrix(m, k.pass->layer, DOWN), m->dh[0] + at, db, m->dh_largest))
-		return fail(k.pass);
-	for (size_t t = 0; t < k.tokens; t += TILE) {
-		ops_gate_backward(gu + t * 2 * ff, db + t * ff, TILE, ff, dgu + t * 2 * ff, b + t * ff);
-		measure_rows(&k, b, ff, t, TILE, m->b_largest);
-		take_rows(&k, dgu, 2 * ff, t, TILE, m->dy_largest);
+		!multiply_rows_back(&k, layer_matrix(m, k.pass->layer, DOWN), m->dh[0] + at, db, m->dh_largest))
+		return fail_pass(k.pass);
+	for (size_t t = 0; t < k.tokens; t += STRIP) {
+		ops_gate_backward(gu + t * 2 * ff, db + t * ff, STRIP, ff, dgu + t * 2 * ff, b + t * ff);
+		measure_rows(&k, b, ff, t, STRIP, m->b_largest);
+		take_rows(&k, dgu, 2 * ff, t, STRIP, m->dy_largest);
 	}
 	if (!multiply_taken_back(&k, layer_matrix(m, k.pass->layer, GATE_UP), dgu, m->dz + at))
-		return fail(k.pass);
+		return fail_pass(k.pass);
 	ops_rmsnorm_backward(l->h_mlp + at, gain, l->r_mlp + k.token, m->dz + at, m->dh[0] + at, k.tokens, d,
 		m->dh[1] + at, m->z + at);
 	measure_rows(&k, m->z + at, d, 0, k.tokens, m->z_largest);
 }
 
 /* Attention: dh[1] to dh[0]. */
-static void attention_backward_block(void *arg, size_t task, unsigned member)
+static void attention_backward_tile(void *arg, size_t task, unsigned member)
 {
-	struct block k = block_of(arg, task, member);
+	struct tile k = tile_of(arg, task, member);
 	struct model *m = k.m;
 	const struct layer *l = &m->layers[k.pass->layer];
 	size_t d = m->config.d, at = k.token * d;
@@ -326,22 +328,22 @@ static void attention_backward_block(void *arg, size_t task, unsigned member)
 	float *da = k.member->dx, *dqkv = m->dy + 3 * at;
 
 	if (!goes_on(k.pass) ||
-		!multiply_back(&k, layer_matrix(m, k.pass->layer, OUT), m->dh[1] + at, da, m->dh_largest))
-		return fail(k.pass);
-	attend_backward(&k, l, da, m->dy);
+		!multiply_rows_back(&k, layer_matrix(m, k.pass->layer, OUT), m->dh[1] + at, da, m->dh_largest))
+		return fail_pass(k.pass);
+	attend_tile_backward(&k, l, da, m->dy);
 	ops_rotate(&rotary, dqkv, k.tokens, true);
-	if (!multiply_back(&k, layer_matrix(m, k.pass->layer, QKV), dqkv, m->dz + at, m->dy_largest))
-		return fail(k.pass);
+	if (!multiply_rows_back(&k, layer_matrix(m, k.pass->layer, QKV), dqkv, m->dz + at, m->dy_largest))
+		return fail_pass(k.pass);
 	ops_rmsnorm_backward(l->h + at, gain, l->r + k.token, m->dz + at, m->dh[1] + at, k.tokens, d, m->dh[0] + at,
 		m->z + at);
 	measure_rows(&k, m->z + at, d, 0, k.tokens, m->z_largest);
 }
 
-/* The larger of all blocks' numbers, [blocks][width], column by column. */
-static void merge(const struct pass *pass, const int32_t *largest, size_t width, int32_t *merged)
+/* The larger of all tiles' numbers, [tiles][width], column by column. */
+static void merge_largest(const struct pass *pass, const int32_t *largest, size_t width, int32_t *merged)
 {
 	memcpy(merged, largest, width * sizeof *merged);
-	for (size_t i = 1; i < pass->blocks; i++)
+	for (size_t i = 1; i < pass->tiles; i++)
 		for (size_t j = 0; j < width; j++)
 			merged[j] = largest[i * width + j] > merged[j] ? largest[i * width + j] : merged[j];
 }
@@ -349,7 +351,7 @@ static void merge(const struct pass *pass, const int32_t *largest, size_t width,
 /* Rows of a matrix per task: so that all members have some, and no task more than linear_gradient takes. */
 static size_t rows_per_task(const struct pass *pass, const struct linear *w)
 {
-	size_t parts = larger((w->out + LINEAR_ROWS - 1) / LINEAR_ROWS, pass->m->member_count);
+	size_t parts = size_max((w->out + LINEAR_ROWS - 1) / LINEAR_ROWS, pass->m->member_count);
 
 	return ((w->out + parts - 1) / parts + 15) / 16 * 16;
 }
@@ -367,7 +369,7 @@ static size_t tasks_of(size_t total, size_t per_task)
 	return (total + per_task - 1) / per_task;
 }
 
-static void gradient_rows(struct pass *pass, const struct product *product, size_t task, struct member *member)
+static void gradient_rows(struct pass *pass, const struct product *product, size_t task, struct pass_member *member)
 {
 	const struct linear *w = product->w;
 	size_t rows = rows_per_task(pass, w), first = task * rows;
@@ -380,12 +382,12 @@ static void gradient_rows(struct pass *pass, const struct product *product, size
 	};
 
 	if (pass->m->engine != ENGINE_PLAIN) {
-		merge(pass, product->dy_largest, w->out, member->largest[0]);
-		merge(pass, product->x_largest, w->in, member->largest[1]);
+		merge_largest(pass, product->dy_largest, w->out, member->largest[0]);
+		merge_largest(pass, product->x_largest, w->in, member->largest[1]);
 	}
-	if (!linear_gradient(w, pass->m->engine, &member->work, &chunk, first, smaller(rows, w->out - first),
+	if (!linear_gradient(w, pass->m->engine, &member->work, &chunk, first, size_min(rows, w->out - first),
 		    !pass->first, pass->gradient))
-		fail(pass);
+		fail_pass(pass);
 }
 
 /* Tasks are the rows of the matrices, then the columns of the norm's gain. */
@@ -409,7 +411,7 @@ static void gradients_task(void *arg, size_t task, unsigned member)
 
 	profile_lap(profile, PROFILE_ELEMENTWISE);
 	ops_rmsnorm_backward_gain(pass->norm_x, pass->norm_r, m->dz, pass->tokens, m->config.d, first,
-		smaller(columns, m->config.d - first), pass->gradient + pass->norm_offset);
+		size_min(columns, m->config.d - first), pass->gradient + pass->norm_offset);
 	profile_lap(profile, PROFILE_ELEMENTWISE);
 }
 
@@ -443,7 +445,7 @@ static void layer_backward(struct pass *pass, size_t index)
 
 	pass->layer = index;
 	pass->product_count = 2;
-	team_run(m->team, mlp_backward_block, pass, pass->blocks);
+	team_run(m->team, mlp_backward_tile, pass, pass->tiles);
 	pass->products[0] = (struct product){ layer_matrix(m, index, DOWN), m->dh[0], m->b, m->dh_largest,
 		m->b_largest };
 	pass->products[1] = (struct product){ layer_matrix(m, index, GATE_UP), m->dy, m->z, m->dy_largest,
@@ -453,7 +455,7 @@ static void layer_backward(struct pass *pass, size_t index)
 	pass->norm_offset = offset + m->layout.norm_mlp;
 	run_gradients(pass);
 
-	team_run(m->team, attention_backward_block, pass, pass->blocks);
+	team_run(m->team, attention_backward_tile, pass, pass->tiles);
 	pass->products[0] = (struct product){ layer_matrix(m, index, OUT), m->dh[1], l->a, m->dh_largest,
 		l->a_largest };
 	pass->products[1] = (struct product){ layer_matrix(m, index, QKV), m->dy, m->z, m->dy_largest, m->z_largest };
@@ -471,11 +473,11 @@ static void embedding_task(void *arg, size_t task, unsigned member)
 
 	(void)member;
 	fesetenv(FE_DFL_ENV);
-	ops_embed_backward(m->dh[0], pass->windows, pass->rows, m->config.ctx, d, first, smaller(columns, d - first),
+	ops_embed_backward(m->dh[0], pass->windows, pass->rows, m->config.ctx, d, first, size_min(columns, d - first),
 		pass->gradient);
 }
 
-static void backward(struct pass *pass)
+static void run_backward(struct pass *pass)
 {
 	struct model *m = pass->m;
 
@@ -496,20 +498,21 @@ static void round_matrix(void *arg, size_t task, unsigned member)
 	(void)member;
 	fesetenv(FE_DFL_ENV);
 	if (!linear_round(&pass->m->matrices[task], pass->m->engine, pass->theta, pass->gradient != NULL))
-		fail(pass);
+		fail_pass(pass);
 }
 
 /* Blocks are no larger than memory allows, and as many as there are members if there are windows enough. */
-static void choose_blocks(struct pass *pass)
+static void choose_tiles(struct pass *pass)
 {
 	size_t members = pass->m->member_count;
 
-	pass->block = smaller(pass->m->block, (pass->rows + members - 1) / members);
-	pass->blocks = (pass->rows + pass->block - 1) / pass->block;
+	pass->tile = size_min(pass->m->tile, (pass->rows + members - 1) / members);
+	pass->tiles = (pass->rows + pass->tile - 1) / pass->tile;
 }
 
-bool pass_run(struct model *m, const float *theta, const uint8_t *windows, size_t rows, struct model_dither dither,
-	const atomic_bool *cancel, float *gradient, float *loss)
+/* As pass_gradient, with a gradient that starts as zeros; as pass_loss if gradient is NULL. */
+static bool run_batch(struct model *m, const float *theta, const uint8_t *windows, size_t rows,
+	struct pass_dither dither, const atomic_bool *cancel, float *gradient, float *loss)
 {
 	size_t ctx = m->config.ctx;
 	float lane[16] = { 0 };
@@ -527,17 +530,30 @@ bool pass_run(struct model *m, const float *theta, const uint8_t *windows, size_
 	profile_lap(m->profile, PROFILE_QUANTISE);
 	for (size_t done = 0; done < rows && goes_on(&pass); done += pass.rows) {
 		pass.windows = windows + done * (ctx + 1);
-		pass.rows = smaller(rows - done, m->windows);
+		pass.rows = size_min(rows - done, m->windows);
 		pass.tokens = pass.rows * ctx;
 		pass.first = done == 0;
-		pass.dither = (struct model_dither){ dither.key, dither.first_row + (uint32_t)done };
-		choose_blocks(&pass);
-		team_run(m->team, forward_block, &pass, pass.blocks);
+		pass.dither = (struct pass_dither){ dither.key, dither.first_row + (uint32_t)done };
+		choose_tiles(&pass);
+		team_run(m->team, forward_tile, &pass, pass.tiles);
 		if (gradient != NULL && goes_on(&pass))
-			backward(&pass);
+			run_backward(&pass);
 		ops_sum_losses(m->losses, pass.rows, ctx, lane);
 	}
 	profile_lap(m->profile, PROFILE_ELEMENTWISE);
 	*loss = math_fold16(lane) * pass.inv;
 	return goes_on(&pass);
+}
+
+bool pass_gradient(struct model *m, const float *theta, const uint8_t *windows, size_t rows, struct pass_dither dither,
+	const atomic_bool *cancel, float *gradient, float *loss)
+{
+	memset(gradient, 0, m->layout.count * sizeof(float));
+	return run_batch(m, theta, windows, rows, dither, cancel, gradient, loss);
+}
+
+bool pass_loss(struct model *m, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
+	float *loss)
+{
+	return run_batch(m, theta, windows, rows, (struct pass_dither){ 0 }, cancel, NULL, loss);
 }

@@ -1,10 +1,11 @@
+/* Laps of a clock, by kinds of work. */
 #include "ml/profile.h"
 
 #include <time.h>
 
 #include "ml/kernel/float.h"
 
-static int64_t now(void)
+static int64_t clock_now(void)
 {
 	struct timespec t;
 
@@ -15,12 +16,12 @@ static int64_t now(void)
 void profile_begin(struct profile *p)
 {
 	if (p != NULL)
-		p->last = now();
+		p->last = clock_now();
 }
 
 void profile_count(struct profile *p, enum profile_kind kind)
 {
-	int64_t time = now();
+	int64_t time = clock_now();
 
 	p->nanoseconds[kind] += time - p->last;
 	p->last = time;

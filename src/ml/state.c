@@ -1,3 +1,4 @@
+/* The model state: drawn, read, written, hashed, counted. */
 #include "ml/state.h"
 
 #include <stdatomic.h>

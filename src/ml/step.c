@@ -1,3 +1,4 @@
+/* A step: its iterations, and the delta of what they changed. */
 #include "ml/step.h"
 
 #include <fenv.h>
@@ -8,6 +9,7 @@
 #include "ml/kernel/adamw.h"
 #include "ml/kernel/float.h"
 #include "ml/kernel/ops.h"
+#include "ml/pass.h"
 #include "util/mem.h"
 #include "util/team.h"
 
@@ -130,14 +132,14 @@ static void optimise_tensor(void *arg, size_t task, unsigned member)
 }
 
 /* One iteration, t from 1; false if the step fails or was cancelled. */
-static bool iterate(struct step *s, const struct step_job *job, uint32_t t, float powers[2], float *loss)
+static bool run_iteration(struct step *s, const struct step_job *job, uint32_t t, float powers[2], float *loss)
 {
 	const uint8_t *windows = job->windows + (t - 1) * minibatch_size(&s->config);
 	struct optimisation o = { .step = s, .adamw = { .lr = (float)s->config.lr_ppm / 1000000.0f } };
 
-	const struct model_dither dither = { job->seed, (t - 1) * s->config.batch };
+	const struct pass_dither dither = { job->seed, (t - 1) * s->config.batch };
 
-	if (!model_gradient(s->model, s->w, windows, s->config.batch, dither, job->cancel, s->gradient, loss))
+	if (!pass_gradient(s->model, s->w, windows, s->config.batch, dither, job->cancel, s->gradient, loss))
 		return false;
 	float square = ops_squares(s->gradient, s->count);
 
@@ -152,7 +154,7 @@ static bool iterate(struct step *s, const struct step_job *job, uint32_t t, floa
 	return true;
 }
 
-static enum step_result execute(struct step *s, const struct step_job *job, uint8_t *delta)
+static enum step_result run_step(struct step *s, const struct step_job *job, uint8_t *delta)
 {
 	const float *theta = state_theta(job->state);
 	float powers[2] = { 0 }, loss;
@@ -163,7 +165,7 @@ static enum step_result execute(struct step *s, const struct step_job *job, uint
 	memset(s->m, 0, s->count * sizeof(float));
 	memset(s->v, 0, s->count * sizeof(float));
 	for (uint32_t t = 1; t <= s->config.iterations; t++) {
-		bool ok = iterate(s, job, t, powers, &loss);
+		bool ok = run_iteration(s, job, t, powers, &loss);
 
 		if (job->cancel != NULL && atomic_load(job->cancel))
 			return STEP_CANCELLED;
@@ -183,7 +185,7 @@ static enum step_result execute(struct step *s, const struct step_job *job, uint
 enum step_result step_execute(struct step *s, const struct step_job *job, uint8_t *delta)
 {
 	model_check(s->model, job->checked);
-	enum step_result result = execute(s, job, delta);
+	enum step_result result = run_step(s, job, delta);
 
 	model_check(s->model, false);
 	return result;

@@ -1,3 +1,4 @@
+/* A block's update: deltas become a proposal, the proposal is measured, slots are judged. */
 #include "ml/update.h"
 
 #include <fenv.h>
@@ -6,6 +7,7 @@
 #include "ml/delta.h"
 #include "ml/kernel/float.h"
 #include "ml/kernel/math.h"
+#include "ml/pass.h"
 #include "util/mem.h"
 
 /* ---- The benchmark at one state ---- */
@@ -33,13 +35,13 @@ static bool all_finite(const float *x, size_t n)
 
 /* Loss and gradient number `which`, 0 at the parent's state and 1 at the proposed one. False if the pass fails, is
  * cancelled, or gives anything that is not finite. */
-static bool measure(struct step *s, const float *theta, const uint8_t *windows, const uint8_t ticket[32],
+static bool measure_state(struct step *s, const float *theta, const uint8_t *windows, const uint8_t ticket[32],
 	uint32_t which, const atomic_bool *cancel, float *gradient, float *loss)
 {
 	const struct train_config *config = step_config(s);
-	const struct model_dither dither = { ticket, which * config->bench_rows };
+	const struct pass_dither dither = { ticket, which * config->bench_rows };
 
-	return model_gradient(step_model(s), theta, windows, config->bench_rows, dither, cancel, gradient, loss) &&
+	return pass_gradient(step_model(s), theta, windows, config->bench_rows, dither, cancel, gradient, loss) &&
 		float_is_finite(*loss) && all_finite(gradient, model_count(&config->model));
 }
 
@@ -53,7 +55,7 @@ struct benchmark *benchmark_new(struct step *s, const struct state *state, const
 	b->loss = NAN;
 	atomic_init(&b->references, 1);
 	memcpy(b->ticket, ticket, 32);
-	b->fails = !measure(s, state_theta(state), windows, ticket, 0, cancel, b->gradient, &b->loss);
+	b->fails = !measure_state(s, state_theta(state), windows, ticket, 0, cancel, b->gradient, &b->loss);
 	if (is_cancelled(cancel)) {
 		benchmark_unref(b);
 		return NULL;
@@ -131,8 +133,8 @@ static void propose_range(const struct proposal *p, size_t first, size_t count)
 }
 
 /* propose(U) over the slots that are UPDATE_USED (one at least) into theta and v. */
-static void propose(const struct train_config *config, const struct update_job *job, const struct update_slot *slots,
-	float *theta, float *v)
+static void propose_state(const struct train_config *config, const struct update_job *job,
+	const struct update_slot *slots, float *theta, float *v)
 {
 	struct proposal p = {
 		.job = job,
@@ -237,17 +239,17 @@ static bool try_update(struct step *s, const struct update_job *job, float *thet
 	size_t n = model_count(&config->model);
 	float after;
 
-	propose(config, job, outcome->slots, theta, v);
+	propose_state(config, job, outcome->slots, theta, v);
 	if (job->benchmark->fails ||
-		!measure(s, theta, job->windows, job->benchmark->ticket, 1, job->cancel, slope, &after))
+		!measure_state(s, theta, job->windows, job->benchmark->ticket, 1, job->cancel, slope, &after))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		slope[i] = (job->benchmark->gradient[i] + slope[i]) * 0.5f;
 	if (judge_slots(job, slope, n, outcome->slots) > 0) {
 		if (!any_used(job, outcome->slots))
 			return false;
-		propose(config, job, outcome->slots, theta, v);
-		if (!model_loss(step_model(s), theta, job->windows, config->bench_rows, job->cancel, &after) ||
+		propose_state(config, job, outcome->slots, theta, v);
+		if (!pass_loss(step_model(s), theta, job->windows, config->bench_rows, job->cancel, &after) ||
 			!float_is_finite(after))
 			return false;
 	}
@@ -299,6 +301,6 @@ struct state *update_replay(const struct train_config *config, const struct upda
 			slots[i].state = UPDATE_LEFT_OUT;
 	if (outcome->is_void || !any_used(job, slots))
 		return void_state(job->parent, theta, v);
-	propose(config, job, slots, theta, v);
+	propose_state(config, job, slots, theta, v);
 	return state_new(&config->model, theta, v);
 }

@@ -1,13 +1,14 @@
 /* The memory in which a pass over the model works: what ml/model.c lays out and ml/pass.c fills. For these two alone.
  *
  * A pass goes over its windows in micro-batches of at most 1024 tokens, one chunk: over it the gradients of the
- * matrices contract. Forward and back, no window knows of another, so a chunk is shared out in blocks of windows, small
+ * matrices contract. Forward and back, no window knows of another, so a chunk is shared out in tiles of windows, small
  * enough for a core's own cache. */
 #ifndef ATELIER_ML_WORKSPACE_H
 #define ATELIER_ML_WORKSPACE_H
 
 #include "ml/kernel/linear.h"
 #include "ml/model.h"
+#include "util/size.h"
 
 /* Where the parts of one layer, and of the whole, begin in theta. */
 struct layout {
@@ -25,17 +26,17 @@ struct layer {
 	float *h_mlp;       /* [T][d] between attention and the gated unit */
 	float *gu;          /* [T][2ff] */
 	float *r, *r_mlp;   /* [T] of the two norms */
-	int32_t *a_largest; /* [blocks][d] */
+	int32_t *a_largest; /* [tiles][d] */
 };
 
 /* The matrices of a layer. */
 enum { QKV, OUT, GATE_UP, DOWN, LAYER_MATRICES };
 
-/* One thread's memory, for a block of tokens. */
-struct member {
+/* One thread's memory, for a tile of tokens. */
+struct pass_member {
 	struct linear_work work;
-	float *x;  /* [block][d or ff] what a product takes */
-	float *dx; /* [block][d or ff] and what comes back from it */
+	float *x;  /* [tile][d or ff] what a product takes */
+	float *dx; /* [tile][d or ff] and what comes back from it */
 	float *attention;
 	int32_t *largest[2];    /* [widest] of a chunk */
 	struct freivalds check; /* model_check makes it that of `work` */
@@ -47,29 +48,19 @@ struct model {
 	enum engine engine;
 	struct team *team;
 	unsigned member_count; /* of the team */
-	size_t windows, block; /* windows of a chunk, of a block */
+	size_t windows, tile;  /* windows of a chunk, of a tile */
 	char *arena;
 	struct layer *layers;
 	struct linear *matrices; /* [layers][4], and the head */
 	struct freivalds_vectors vectors;
-	struct member *members;
+	struct pass_member *members;
 	float *h, *r, *logits, *losses; /* [T][d], [T], [T][256], [T]: after the last layer */
 	float *cosine, *sine;           /* [ctx][head / 2] */
 	/* On the way back, [T][...]: gradients of h before and after the layer's half under way, of the input of its
 	 * norm's product and of that product's result; and what that norm and the gate give. */
 	float *dh[2], *dz, *dy, *z, *b;
-	int32_t *dh_largest, *dy_largest, *z_largest, *b_largest; /* [blocks][...] */
+	int32_t *dh_largest, *dy_largest, *z_largest, *b_largest; /* [tiles][...] */
 	struct profile *profile;
 };
-
-static inline size_t larger(size_t a, size_t b)
-{
-	return a > b ? a : b;
-}
-
-static inline size_t smaller(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
 
 #endif

@@ -8,6 +8,7 @@
 #include "ml/files/gguf.h"
 #include "ml/files/huggingface.h"
 #include "ml/files/safetensors.h"
+#include "ml/files/weights.h"
 #include "rpc/json.h"
 #include "store/out_file.h"
 #include "store/progress.h"
@@ -60,7 +61,7 @@ static bool read_config(const struct import *i, struct model_config *sizes, stru
 
 static bool read_sizes(const struct import *i, struct model_config *sizes, struct errmsg *err)
 {
-	bool ok = tensorfile_sizes(i->weights.data, i->weights.size, sizes, err) &&
+	bool ok = weights_sizes(i->weights.data, i->weights.size, sizes, err) &&
 		(gguf_is(i->weights.data, i->weights.size) || read_config(i, sizes, err));
 	if (sizes->ctx > MODEL_CTX_MAX)
 		sizes->ctx = MODEL_CTX_MAX;

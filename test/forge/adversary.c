@@ -1,3 +1,4 @@
+/* The adversaries: what each of them leaves out, and what it remembers from attempt to attempt. */
 #include "adversary.h"
 
 #include <stdlib.h>

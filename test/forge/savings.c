@@ -1,3 +1,4 @@
+/* Counts the rows of products that differ from all before: a sorted list of hashes stands for the rows seen. */
 #include "savings.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* The data of each kind, and the training of the models that know them. */
 #include "setting.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* The opened step: passes put together of the node's operations, with a place for each trick. */
 #include "shadow.h"
 
 #include <stdlib.h>

@@ -7,6 +7,7 @@
 #include "ml/files/gguf.h"
 #include "ml/files/huggingface.h"
 #include "ml/files/safetensors.h"
+#include "ml/files/weights.h"
 #include "util/mem.h"
 
 static const struct model_config config = { .d = 16, .layers = 1, .heads = 1, .ff = 16, .ctx = 32 };
@@ -33,7 +34,7 @@ static void try_sizes(const uint8_t *data, size_t size)
 	struct model_config told;
 	struct errmsg err = { "" };
 
-	if (!tensorfile_sizes(data, size, &told, &err)) {
+	if (!weights_sizes(data, size, &told, &err)) {
 		FUZZ_PROMISE(err.text[0]);
 		return;
 	}
@@ -43,7 +44,7 @@ static void try_sizes(const uint8_t *data, size_t size)
 		return;
 	float *theta = mem_align(model_count(&told) * sizeof(float));
 
-	FUZZ_PROMISE(tensorfile_read(&told, data, size, theta, &err) || err.text[0]);
+	FUZZ_PROMISE(weights_read(&told, data, size, theta, &err) || err.text[0]);
 	free(theta);
 }
 
@@ -63,12 +64,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	try_sizes(data, size);
 	try_config(data, size);
-	if (tensorfile_read(&config, data, size, theta, &err)) {
+	if (weights_read(&config, data, size, theta, &err)) {
 		struct buf file;
 
 		buf_init(&file);
 		write_file(theta, size % 2, &file);
-		FUZZ_PROMISE(tensorfile_read(&config, file.data, file.size, again, &err));
+		FUZZ_PROMISE(weights_read(&config, file.data, file.size, again, &err));
 		FUZZ_PROMISE(memcmp(theta, again, bytes) == 0);
 		buf_clear(&file);
 	} else {

@@ -1,3 +1,4 @@
+/* Weights as GGUF: the header's keys, the tensors, and the order of rows that its rotary embedding wants. */
 #include "ml/files/gguf.h"
 
 #include <math.h>
@@ -74,7 +75,7 @@ static size_t our_row(const struct model_config *config, enum tensorfile_part pa
 	return row - within + within % 2 * (head / 2) + within / 2;
 }
 
-static size_t aligned(size_t size, size_t alignment)
+static size_t align_size(size_t size, size_t alignment)
 {
 	return (size + alignment - 1) / alignment * alignment;
 }
@@ -212,7 +213,7 @@ static void put_header(struct buf *out, const struct tensorfile_source *source, 
 			buf_put_le64(out, t.rows);
 		buf_put_le32(out, type_of(&t, type));
 		buf_put_le64(out, offset);
-		offset += aligned(t.rows * row_bytes(&t, type_of(&t, type)), ALIGNMENT);
+		offset += align_size(t.rows * row_bytes(&t, type_of(&t, type)), ALIGNMENT);
 	}
 	while (out->size % ALIGNMENT != 0)
 		buf_put_u8(out, 0);
@@ -233,7 +234,7 @@ size_t gguf_size(const struct tensorfile_source *source, enum gguf_type type)
 /* ---- Writing: the tensors ---- */
 
 /* The quotient by a power of two, to the nearest integer, ties to even. */
-static uint32_t shifted(uint32_t value, unsigned bits)
+static uint32_t shift_rounded(uint32_t value, unsigned bits)
 {
 	uint32_t half = (uint32_t)1 << (bits - 1);
 
@@ -249,10 +250,10 @@ uint16_t gguf_half(float x)
 	if (magnitude >= 0x477ff000) /* 65520 and above */
 		return (uint16_t)(sign | 0x7c00);
 	if (magnitude >= 0x38800000) /* 2^-14: normal; rounding may carry into the exponent, as it should */
-		return (uint16_t)(sign | shifted(magnitude - 0x38000000, 13));
+		return (uint16_t)(sign | shift_rounded(magnitude - 0x38000000, 13));
 	if (magnitude < 0x33000000)
 		return (uint16_t)sign;
-	return (uint16_t)(sign | shifted((magnitude & 0x7fffff) | 0x800000, 126 - (magnitude >> 23)));
+	return (uint16_t)(sign | shift_rounded((magnitude & 0x7fffff) | 0x800000, 126 - (magnitude >> 23)));
 }
 
 static bool put_block(const float *x, uint8_t *out)
@@ -296,7 +297,7 @@ static bool write_tensor(const struct tensorfile_source *source, size_t index, e
 
 	model_tensor(source->config, index, &t);
 	enum gguf_type type = type_of(&t, wanted);
-	size_t bytes = row_bytes(&t, type), padding = aligned(t.rows * bytes, ALIGNMENT) - t.rows * bytes;
+	size_t bytes = row_bytes(&t, type), padding = align_size(t.rows * bytes, ALIGNMENT) - t.rows * bytes;
 
 	for (size_t i = 0; i < t.rows; i++) {
 		buf_reset(piece);
@@ -364,7 +365,7 @@ static struct string take_string(struct reader *reader)
 	return (struct string){ (const char *)reader_bytes(reader, (size_t)size), (size_t)size };
 }
 
-static bool is(struct string s, const char *text)
+static bool string_is(struct string s, const char *text)
 {
 	return s.text != NULL && s.size == strlen(text) && memcmp(s.text, text, s.size) == 0;
 }
@@ -435,7 +436,7 @@ static bool take_number(struct parse *p, struct string key)
 	};
 
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-		if (is(key, numbers[i].name)) {
+		if (string_is(key, numbers[i].name)) {
 			*numbers[i].value = reader_le32(&p->reader);
 			return true;
 		}
@@ -448,11 +449,11 @@ static void read_key(struct parse *p)
 	struct string key = take_string(&p->reader);
 	uint32_t type = reader_le32(&p->reader);
 
-	if (is(key, "general.architecture") && type == VALUE_STRING)
-		p->is_llama = is(take_string(&p->reader), "llama");
-	else if (is(key, "llama.attention.layer_norm_rms_epsilon") && type == VALUE_F32)
+	if (string_is(key, "general.architecture") && type == VALUE_STRING)
+		p->is_llama = string_is(take_string(&p->reader), "llama");
+	else if (string_is(key, "llama.attention.layer_norm_rms_epsilon") && type == VALUE_F32)
 		p->epsilon = float_from_bits(reader_le32(&p->reader));
-	else if (is(key, "llama.rope.freq_base") && type == VALUE_F32)
+	else if (string_is(key, "llama.rope.freq_base") && type == VALUE_F32)
 		p->base = float_from_bits(reader_le32(&p->reader));
 	else if (type != VALUE_U32 || !take_number(p, key))
 		skip_value(&p->reader, type);
@@ -487,7 +488,7 @@ static size_t find_tensor(const struct model_config *config, struct string name)
 
 	for (size_t i = 0; i < model_tensors(config); i++) {
 		tensor_name(config, i, text);
-		if (is(name, text))
+		if (string_is(name, text))
 			return i;
 	}
 	return model_tensors(config);
@@ -594,7 +595,7 @@ static bool read_all(struct parse *p, size_t size, float *theta, struct errmsg *
 	for (uint64_t i = 0; i < tensors; i++)
 		if (!read_place(p, err))
 			return false;
-	size_t start = aligned(size - reader_left(&p->reader), p->alignment);
+	size_t start = align_size(size - reader_left(&p->reader), p->alignment);
 
 	if (start > size)
 		return errmsg_set(err, "the GGUF file ends before its tensors");

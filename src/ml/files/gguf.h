@@ -24,11 +24,11 @@ bool gguf_write(const struct tensorfile_source *source, enum gguf_type type, con
 /* Do the bytes begin as a GGUF file does? */
 bool gguf_is(const uint8_t *data, size_t size);
 
-/* As tensorfile_read. The tensors must be F32, F16, BF16 or Q8_0, the architecture and the number of heads the
+/* As weights_read. The tensors must be F32, F16, BF16 or Q8_0, the architecture and the number of heads the
  * model's; other keys are not looked at. */
 bool gguf_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta, struct errmsg *err);
 
-/* As tensorfile_sizes: from the keys, which must not speak of another epsilon, rotary base or vocabulary than ours. */
+/* As weights_sizes: from the keys, which must not speak of another epsilon, rotary base or vocabulary than ours. */
 bool gguf_sizes(const uint8_t *data, size_t size, struct model_config *sizes, struct errmsg *err);
 
 /* Binary16 nearest to x, ties to even; what is too large becomes infinite. */

@@ -1,3 +1,4 @@
+/* What transformers reads beside model.safetensors: the model's sizes and a tokenizer of bytes. */
 #include "ml/files/huggingface.h"
 
 #include <jansson.h>

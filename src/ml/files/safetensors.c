@@ -1,3 +1,4 @@
+/* Weights as safetensors: a header of JSON, then theta. */
 #include "ml/files/safetensors.h"
 
 #include <jansson.h>

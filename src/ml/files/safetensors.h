@@ -14,11 +14,11 @@ size_t safetensors_size(const struct tensorfile_source *source);
 /* Writes the file; false if the sink failed. */
 bool safetensors_write(const struct tensorfile_source *source, const struct tensorfile_sink *sink, struct errmsg *err);
 
-/* As tensorfile_read. The tensors may stand in any order; others than the model's are an error. */
+/* As weights_read. The tensors may stand in any order; others than the model's are an error. */
 bool safetensors_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta,
 	struct errmsg *err);
 
-/* As tensorfile_sizes: width and hidden size from the shapes, layers by counting them. */
+/* As weights_sizes: width and hidden size from the shapes, layers by counting them. */
 bool safetensors_sizes(const uint8_t *data, size_t size, struct model_config *sizes, struct errmsg *err);
 
 #endif

@@ -1,46 +1,8 @@
+/* What the formats have in common: parts of the model, stored values, bytes as text. */
 #include "ml/files/tensorfile.h"
 
-#include <stdlib.h>
-
-#include "ml/files/gguf.h"
-#include "ml/files/safetensors.h"
 #include "ml/kernel/float.h"
 #include "util/bytes.h"
-#include "util/mem.h"
-
-enum { HEADER_ROOM = 1 << 20 };
-
-size_t tensorfile_size_max(const struct model_config *config)
-{
-	return sizeof(float) * model_count(config) + HEADER_ROOM;
-}
-
-bool tensorfile_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta,
-	struct errmsg *err)
-{
-	return gguf_is(data, size) ? gguf_read(config, data, size, theta, err) :
-				     safetensors_read(config, data, size, theta, err);
-}
-
-bool tensorfile_sizes(const uint8_t *data, size_t size, struct model_config *sizes, struct errmsg *err)
-{
-	*sizes = (struct model_config){ 0 };
-	return gguf_is(data, size) ? gguf_sizes(data, size, sizes, err) : safetensors_sizes(data, size, sizes, err);
-}
-
-struct state *tensorfile_state(const struct model_config *config, const uint8_t *data, size_t size, struct errmsg *err)
-{
-	size_t bytes = model_count(config) * sizeof(float);
-	float *theta = mem_align(bytes), *v = mem_align(bytes);
-
-	if (!tensorfile_read(config, data, size, theta, err)) {
-		free(theta);
-		free(v);
-		return NULL;
-	}
-	memset(v, 0, bytes);
-	return state_new(config, theta, v);
-}
 
 enum tensorfile_part tensorfile_part(const struct model_config *config, size_t index, size_t *layer)
 {

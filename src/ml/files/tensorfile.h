@@ -1,11 +1,7 @@
-/* Files of weights, as other programs know them: what the formats have in common.
+/* What the formats of ml/files have in common: tensors, and the values they are stored as.
  *
  * Bytes to and from the parameter vector theta (ml/model.h), no files: a writer hands its bytes to a sink, a reader is
- * given the whole file. A model written in F32 and read again is the same to the last bit.
- *
- * Formats: safetensors (ml/files/safetensors.h), with the names of a Hugging Face LlamaForCausalLM; GGUF
- * (ml/files/gguf.h), as llama.cpp loads it. Nothing here is consensus, but for a private chain whose spec names such a
- * file as its initial state (doc/protocol.md section 16). */
+ * given the whole file. ml/files/weights.h reads a file of either format. */
 #ifndef ATELIER_ML_FILES_TENSORFILE_H
 #define ATELIER_ML_FILES_TENSORFILE_H
 
@@ -13,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ml/state.h"
+#include "ml/model.h"
 #include "util/buf.h"
 #include "util/error.h"
 
@@ -31,24 +27,6 @@ struct tensorfile_sink {
 	bool (*put)(void *context, const void *data, size_t size, struct errmsg *err);
 	void *context;
 };
-
-/* The most bytes a file of such a model may have: its floats, and room for a header. */
-size_t tensorfile_size_max(const struct model_config *config);
-
-/* Reads a file of either format, told apart by the first bytes, into theta: model_count floats. False if it does
- * not fit the sizes, with the tensor at fault in err; theta is then undefined. config must pass model_config_check. */
-bool tensorfile_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta,
-	struct errmsg *err);
-
-/* The sizes of the model that such a file holds, for tensorfile_read to check. What the file does not tell is left 0:
- * heads and ctx of safetensors, whose config.json tells them (ml/files/huggingface.h). False if it is no such file, or
- * its model computes otherwise than ours. */
-bool tensorfile_sizes(const uint8_t *data, size_t size, struct model_config *sizes, struct errmsg *err);
-
-/* The state that begins with such a file's parameters: its outer momentum is zero. NULL if the file does not fit. */
-struct state *tensorfile_state(const struct model_config *config, const uint8_t *data, size_t size, struct errmsg *err);
-
-/* ---- For the formats ---- */
 
 /* Which part of a layer a tensor is, in the order of theta; those outside the layers come last. */
 enum tensorfile_part {

@@ -1,3 +1,4 @@
+/* AdamW, one element like the other. */
 #include "ml/kernel/adamw.h"
 
 #include "ml/kernel/float.h"

@@ -1,3 +1,4 @@
+/* Attention in tiles of sixteen queries: each output one chain of additions, sixteen outputs to a vector. */
 #include "ml/kernel/attention.h"
 
 #include <stdbool.h>

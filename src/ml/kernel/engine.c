@@ -1,3 +1,4 @@
+/* The engines: cblas_sgemm, plain C, oneDNN. */
 #include <cblas.h>
 #include <stdatomic.h>
 

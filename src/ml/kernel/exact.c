@@ -1,3 +1,4 @@
+/* Rounding to grids, and products over chunks along which every sum is exact. */
 #include "ml/kernel/exact.h"
 
 #include "ml/kernel/float.h"
@@ -332,7 +333,7 @@ ML_CLONES static void from_integers(const int32_t *restrict sums, const float *r
 }
 
 /* Element (row, k) of an operand whose elements have `size` bytes. */
-static const void *element(struct exact_operand o, bool transposed, size_t row, size_t k, size_t size)
+static const void *operand_element(struct exact_operand o, bool transposed, size_t row, size_t k, size_t size)
 {
 	return (const char *)o.values + (transposed ? k * o.ld + row : row * o.ld + k) * size;
 }
@@ -344,10 +345,10 @@ static struct engine_product part_of(const struct exact_product *p, size_t k, si
 		.m = p->m,
 		.n = p->n - n < columns ? p->n - n : columns,
 		.k = chunk_at(k, p->k),
-		.a = element(p->a, p->a_transposed, 0, k, size),
+		.a = operand_element(p->a, p->a_transposed, 0, k, size),
 		.lda = p->a.ld,
 		.a_transposed = p->a_transposed,
-		.b = element(p->b, p->b_transposed, n, k, size),
+		.b = operand_element(p->b, p->b_transposed, n, k, size),
 		.ldb = p->b.ld,
 		.b_transposed = p->b_transposed,
 	};
@@ -363,7 +364,7 @@ void exact_project(enum engine engine, const struct freivalds_vectors *vectors, 
 	for (size_t first = 0; first < k; first += EXACT_CHUNK) {
 		struct freivalds_operand chunk = {
 			.form = engine_form(engine),
-			.values = element(b, transposed, 0, first, size),
+			.values = operand_element(b, transposed, 0, first, size),
 			.ld = b.ld,
 			.rows = n,
 			.count = chunk_at(first, k),
@@ -376,7 +377,7 @@ void exact_project(enum engine engine, const struct freivalds_vectors *vectors, 
 }
 
 /* p's check expects the product of a part, which begins at index k. */
-static void expect(enum engine engine, const struct exact_product *p, const struct engine_product *part, size_t k)
+static void expect_part(enum engine engine, const struct exact_product *p, const struct engine_product *part, size_t k)
 {
 	if (p->check == NULL)
 		return;
@@ -395,7 +396,7 @@ static void expect(enum engine engine, const struct exact_product *p, const stru
 }
 
 /* It sees the sums of a part, which begins at index k and column n. */
-static void deduct(enum engine engine, const struct exact_product *p, const struct engine_product *part, size_t k,
+static void deduct_part(enum engine engine, const struct exact_product *p, const struct engine_product *part, size_t k,
 	size_t n)
 {
 	if (p->check == NULL)
@@ -416,7 +417,7 @@ static void deduct(enum engine engine, const struct exact_product *p, const stru
 }
 
 /* It has seen a whole product. */
-static void settle(const struct exact_product *p)
+static void settle_product(const struct exact_product *p)
 {
 	if (p->check != NULL)
 		freivalds_settle(p->check);
@@ -438,9 +439,9 @@ static void multiply_floats(enum engine engine, const struct exact_product *p, f
 		part.y = k == 0 ? p->y : scratch;
 		part.ldy = k == 0 ? p->ldy : p->n;
 		engine_multiply(engine, &part);
-		expect(engine, p, &part, k);
-		deduct(engine, p, &part, k, 0);
-		settle(p);
+		expect_part(engine, p, &part, k);
+		deduct_part(engine, p, &part, k, 0);
+		settle_product(p);
 		if (k > 0)
 			add_rows(p->y, p->ldy, scratch, p->m, p->n);
 	}
@@ -456,12 +457,12 @@ static void multiply_integers(enum engine engine, const struct exact_product *p,
 			part.ldy = part.n;
 			engine_multiply(engine, &part);
 			if (n == 0)
-				expect(engine, p, &part, k);
-			deduct(engine, p, &part, k, n);
+				expect_part(engine, p, &part, k);
+			deduct_part(engine, p, &part, k, n);
 			from_integers(sums, p->a.grids + k / EXACT_CHUNK * p->m,
 				p->b.grids + k / EXACT_CHUNK * p->n + n, p->m, part.n, k > 0, p->y + n, p->ldy);
 		}
-		settle(p);
+		settle_product(p);
 	}
 }
 
@@ -516,14 +517,14 @@ void exact_add_part(enum engine engine, const struct exact_product *p, bool firs
 
 	part.add = !first || (engine_form(engine) == ENGINE_UNROUNDED && add);
 	engine_multiply(engine, &part);
-	expect(engine, p, &part, 0);
+	expect_part(engine, p, &part, 0);
 }
 
 void exact_end_parts(enum engine engine, const struct exact_product *p, bool add, void *scratch)
 {
 	struct engine_product part = part_with_sums(engine, p, add, scratch);
 
-	deduct(engine, p, &part, 0, 0);
+	deduct_part(engine, p, &part, 0, 0);
 	switch (engine_form(engine)) {
 	case ENGINE_FLOATS:
 		if (add)

@@ -1,3 +1,4 @@
+/* Freivalds' check, modulo 2^31 - 1: projections of operands, and the balance of what products owe. */
 #include "ml/kernel/freivalds.h"
 
 #include "ml/kernel/float.h"
@@ -14,7 +15,7 @@ ML_INLINE int64_t modulo(int64_t x)
 	return rest < 0 ? rest + P : rest;
 }
 
-static int64_t dot(const int32_t *x, const int32_t *y, size_t n)
+static int64_t dot_modulo(const int32_t *x, const int32_t *y, size_t n)
 {
 	int64_t sum = 0;
 
@@ -23,7 +24,7 @@ static int64_t dot(const int32_t *x, const int32_t *y, size_t n)
 	return modulo(sum);
 }
 
-static void draw(struct freivalds_pair pair, size_t n)
+static void draw_pair(struct freivalds_pair pair, size_t n)
 {
 	for (int i = 0; i < 2; i++) {
 		random_bytes(pair.v[i], n * sizeof(int32_t));
@@ -35,8 +36,8 @@ static void draw(struct freivalds_pair pair, size_t n)
 
 void freivalds_draw(struct freivalds_vectors *vectors, size_t widest)
 {
-	draw(vectors->r, widest);
-	draw(vectors->s, FREIVALDS_ROWS);
+	draw_pair(vectors->r, widest);
+	draw_pair(vectors->s, FREIVALDS_ROWS);
 }
 
 /* ---- The integers behind a matrix ---- */
@@ -187,7 +188,7 @@ static struct matrix matrix_of(const struct freivalds_operand *x)
 	return m;
 }
 
-static void across(enum engine_form form, const struct matrix *m, struct freivalds_pair w, struct freivalds_pair out)
+static void sum_rows(enum engine_form form, const struct matrix *m, struct freivalds_pair w, struct freivalds_pair out)
 {
 	if (form == ENGINE_FLOATS)
 		across_floats(m, w, out);
@@ -203,7 +204,7 @@ void freivalds_project(const struct freivalds_vectors *vectors, const struct fre
 	struct matrix m = matrix_of(b);
 
 	if (b->transposed)
-		across(b->form, &m, vectors->r, out);
+		sum_rows(b->form, &m, vectors->r, out);
 	else if (b->form == ENGINE_FLOATS)
 		down_floats(&m, vectors->r, out);
 	else
@@ -222,9 +223,9 @@ void freivalds_expect(struct freivalds *f, const struct freivalds_operand *a, st
 	struct freivalds_pair s = from_row(f->vectors->s, row), inner = { { memory[0], memory[1] } };
 	struct matrix m = matrix_of(a);
 
-	across(a->form, &m, a->transposed ? s : projected, inner);
+	sum_rows(a->form, &m, a->transposed ? s : projected, inner);
 	for (int i = 0; i < 2; i++)
-		f->balance[i] += dot(inner.v[i], a->transposed ? projected.v[i] : s.v[i], m.rows);
+		f->balance[i] += dot_modulo(inner.v[i], a->transposed ? projected.v[i] : s.v[i], m.rows);
 }
 
 /* Whether every float has the bits of the integer that is read in it. */
@@ -278,7 +279,7 @@ void freivalds_deduct(struct freivalds *f, const struct freivalds_sums *c)
 		f->wrong = f->wrong || !are_small(&m);
 	}
 	for (int i = 0; i < 2; i++)
-		f->balance[i] -= dot(sums.v[i], s.v[i], c->m);
+		f->balance[i] -= dot_modulo(sums.v[i], s.v[i], c->m);
 }
 
 void freivalds_settle(struct freivalds *f)

@@ -1,23 +1,15 @@
+/* A weight matrix: rounded once, multiplied by tiles of tokens; and its gradient, by parts of a chunk. */
 #include "ml/kernel/linear.h"
 
 #include "ml/kernel/float.h"
+#include "util/size.h"
 
 /* Rows of W in a part of a gradient. */
 enum { PART_ROWS = 256 };
 
-static size_t smaller(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-static size_t larger(size_t a, size_t b)
-{
-	return a > b ? a : b;
-}
-
 size_t linear_rounded_size(size_t tokens, size_t widest)
 {
-	return exact_operand_size(larger(tokens, LINEAR_TOKENS), widest);
+	return exact_operand_size(size_max(tokens, LINEAR_TOKENS), widest);
 }
 
 size_t linear_part_size(void)
@@ -27,7 +19,7 @@ size_t linear_part_size(void)
 
 size_t linear_scratch_size(size_t tokens, size_t widest)
 {
-	return exact_scratch_size(larger(tokens, LINEAR_ROWS), widest);
+	return exact_scratch_size(size_max(tokens, LINEAR_ROWS), widest);
 }
 
 bool linear_round(struct linear *l, enum engine engine, const float *theta, bool backward)
@@ -62,7 +54,7 @@ static bool is_right(const struct linear_work *work)
 	return work->check == NULL || !work->check->wrong;
 }
 
-static bool multiply(enum engine engine, const struct linear_work *work, const struct exact_product *p)
+static bool multiply_checked(enum engine engine, const struct linear_work *work, const struct exact_product *p)
 {
 	if (work->refused)
 		return false;
@@ -75,7 +67,7 @@ static bool multiply(enum engine engine, const struct linear_work *work, const s
 bool linear_forward(const struct linear *l, enum engine engine, const struct linear_work *work, const float *x,
 	size_t tokens, float *y)
 {
-	return multiply(engine, work,
+	return multiply_checked(engine, work,
 		&(struct exact_product){
 			.m = tokens,
 			.n = l->out,
@@ -92,7 +84,7 @@ bool linear_forward(const struct linear *l, enum engine engine, const struct lin
 bool linear_backward(const struct linear *l, enum engine engine, const struct linear_work *work, const float *dy,
 	size_t tokens, float *dx)
 {
-	return multiply(engine, work,
+	return multiply_checked(engine, work,
 		&(struct exact_product){
 			.m = tokens,
 			.n = l->in,
@@ -127,7 +119,7 @@ bool linear_gradient(const struct linear *l, enum engine engine, const struct li
 {
 	profile_lap(work->profile, PROFILE_ELEMENTWISE);
 	for (size_t token = 0; token < c->tokens; token += LINEAR_TOKENS) {
-		size_t tokens = smaller(c->tokens - token, LINEAR_TOKENS);
+		size_t tokens = size_min(c->tokens - token, LINEAR_TOKENS);
 		struct exact_operand x = exact_part(engine, c->x + token * l->in, l->in, tokens, l->in, c->x_largest,
 			work->rounded);
 
@@ -137,7 +129,7 @@ bool linear_gradient(const struct linear *l, enum engine engine, const struct li
 			exact_project(engine, work->check->vectors, x, l->in, tokens, true, work->projected);
 		for (size_t row = 0; row < count; row += PART_ROWS) {
 			struct exact_product p = {
-				.m = smaller(count - row, PART_ROWS),
+				.m = size_min(count - row, PART_ROWS),
 				.n = l->in,
 				.k = tokens,
 				.a_transposed = true,

@@ -1,3 +1,4 @@
+/* What ml/kernel/math.h keeps from the compiler's sight. */
 #include "ml/kernel/math.h"
 
 #include "ml/kernel/float.h"

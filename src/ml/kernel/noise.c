@@ -1,3 +1,4 @@
+/* Draws from Philox: single ones, many side by side, and windows from a dataset. */
 #include "ml/kernel/noise.h"
 
 #include "crypto/philox.h"

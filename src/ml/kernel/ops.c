@@ -1,3 +1,4 @@
+/* The model's elementwise operations, each with its backward beside it. */
 #include "ml/kernel/ops.h"
 
 #include "ml/kernel/float.h"

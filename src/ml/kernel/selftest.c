@@ -1,3 +1,4 @@
+/* The start-up check: everything that must be the same everywhere, in one digest. */
 #include "ml/kernel/selftest.h"
 
 #include <pthread.h>
@@ -10,6 +11,7 @@
 #include "ml/kernel/float.h"
 #include "ml/kernel/noise.h"
 #include "ml/kernel/ops.h"
+#include "ml/pass.h"
 #include "ml/update.h"
 #include "util/bytes.h"
 #include "util/clock.h"
@@ -21,7 +23,7 @@ static const char expected_digest[] = "4909d2c58fad0e8c93e933c13300b174fbc465ba3
 static const uint8_t key[32] = "atelier start-up check";
 
 /* A value of an awkward kind: zeros of both signs, subnormals, ties, the largest mantissas, and ordinary ones. */
-static float awkward(uint32_t word)
+static float awkward_value(uint32_t word)
 {
 	uint32_t sign = word & 0x80000000u, kind = word >> 24 & 7, rest = word & 0x7fffff;
 
@@ -39,14 +41,14 @@ static float awkward(uint32_t word)
 	}
 }
 
-static void fill(float *x, size_t count, uint32_t product)
+static void fill_awkward(float *x, size_t count, uint32_t product)
 {
 	uint32_t words[4] = { 0 };
 
 	for (size_t i = 0; i < count; i++) {
 		if (i % 4 == 0)
 			noise_words(key, NOISE_INIT, product << 20 | (uint32_t)(i / 4), words);
-		x[i] = awkward(words[i % 4]);
+		x[i] = awkward_value(words[i % 4]);
 	}
 }
 
@@ -84,10 +86,10 @@ static void check_product(enum engine engine, uint32_t index, struct sha256 *has
 	float *y = mem_align(m * n * sizeof(float));
 	void *scratch = mem_align(exact_scratch_size(m, n));
 
-	fill(a, m * k, 2 * index);
+	fill_awkward(a, m * k, 2 * index);
 	/* A row of zeros: its sums of +0 and -0 must be +0. */
 	memset(a, 0, k * sizeof(float));
-	fill(b, n * k, 2 * index + 1);
+	fill_awkward(b, n * k, 2 * index + 1);
 	for (int way = 0; way < 4; way++) {
 		bool a_transposed = way & 1, b_transposed = way & 2;
 		struct exact_product p = {
@@ -127,7 +129,7 @@ static void check_product(enum engine engine, uint32_t index, struct sha256 *has
 enum { TOKENS = 48, WIDTH = 48, HIDDEN = 80, HEAD = 16, HEADS = WIDTH / HEAD };
 
 /* count ordinary floats, the caller's. */
-static float *ordinary(size_t count, uint32_t number)
+static float *ordinary_floats(size_t count, uint32_t number)
 {
 	float *x = mem_align(count * sizeof(float));
 	uint32_t words[4] = { 0 };
@@ -149,7 +151,8 @@ static void hash_and_free(struct sha256 *hash, float *x, size_t count)
 static void check_norm(struct sha256 *hash)
 {
 	enum { ALL = TOKENS * WIDTH };
-	float *x = ordinary(ALL, 0), *gain = ordinary(WIDTH, 1), *dy = ordinary(ALL, 2), *residual = ordinary(ALL, 3);
+	float *x = ordinary_floats(ALL, 0), *gain = ordinary_floats(WIDTH, 1), *dy = ordinary_floats(ALL, 2),
+	      *residual = ordinary_floats(ALL, 3);
 	float *y = mem_align(ALL * sizeof(float)), *dx = mem_align(ALL * sizeof(float)), r[TOKENS],
 	      dgain[WIDTH] = { 0 };
 	float squares = ops_squares(x, ALL);
@@ -172,7 +175,7 @@ static void check_norm(struct sha256 *hash)
 static void check_rotation(struct sha256 *hash)
 {
 	enum { TABLE = TOKENS * HEAD / 2, ALL = TOKENS * 3 * WIDTH };
-	float cosine[TABLE], sine[TABLE], *qkv = ordinary(ALL, 4);
+	float cosine[TABLE], sine[TABLE], *qkv = ordinary_floats(ALL, 4);
 	struct ops_rotary rotary = { cosine, sine, TOKENS, HEADS, HEAD };
 
 	ops_rotary_table(TOKENS, HEAD, cosine, sine);
@@ -187,7 +190,7 @@ static void check_rotation(struct sha256 *hash)
 static void check_gate(struct sha256 *hash)
 {
 	enum { ALL = TOKENS * HIDDEN };
-	float *gu = ordinary(2 * ALL, 5), *db = ordinary(ALL, 6);
+	float *gu = ordinary_floats(2 * ALL, 5), *db = ordinary_floats(ALL, 6);
 	float *b = mem_align(ALL * sizeof(float)), *dgu = mem_align(2 * ALL * sizeof(float));
 
 	ops_gate(gu, TOKENS, HIDDEN, b);
@@ -203,7 +206,7 @@ static void check_losses(struct sha256 *hash)
 {
 	enum { ALL = TOKENS * MODEL_VOCABULARY };
 	uint8_t window[TOKENS + 1];
-	float *logits = ordinary(ALL, 7), losses[TOKENS] = { 0 }, lane[16] = { 0 };
+	float *logits = ordinary_floats(ALL, 7), losses[TOKENS] = { 0 }, lane[16] = { 0 };
 
 	for (int i = 0; i <= TOKENS; i++)
 		window[i] = (uint8_t)(i * 37);
@@ -224,7 +227,7 @@ static void check_attention(struct sha256 *hash)
 	float *in[4], *out[4];
 
 	for (uint32_t i = 0; i < 4; i++) {
-		in[i] = ordinary(ALL, 8 + i); /* q, k, v and a's gradient */
+		in[i] = ordinary_floats(ALL, 8 + i); /* q, k, v and a's gradient */
 		out[i] = mem_align(ALL * sizeof(float));
 	}
 	attention_forward(&shape, in[0], in[1], in[2], p, out[3]);
@@ -241,11 +244,11 @@ static void check_optimizer(struct sha256 *hash)
 {
 	enum { ALL = 1000 };
 	struct adamw adamw = { .lr = 0.001f, .wd = 0.01f, .gradient_scale = 0.7f };
-	float *w = ordinary(ALL, 12), *m = mem_calloc(ALL, sizeof(float)), *v = mem_calloc(ALL, sizeof(float)),
+	float *w = ordinary_floats(ALL, 12), *m = mem_calloc(ALL, sizeof(float)), *v = mem_calloc(ALL, sizeof(float)),
 	      powers[2];
 
 	for (unsigned t = 1; t <= 3; t++) {
-		float *g = ordinary(ALL, 12 + t);
+		float *g = ordinary_floats(ALL, 12 + t);
 
 		adamw_corrections(t, powers, &adamw);
 		adamw_apply(&adamw, g, ALL, w, m, v);
@@ -270,7 +273,7 @@ static const struct train_config small = {
 	.gate_ppm = 2000000,
 };
 
-static void gather(enum noise_domain domain, size_t count, uint8_t *windows)
+static void gather_windows(enum noise_domain domain, size_t count, uint8_t *windows)
 {
 	uint8_t dataset[256];
 
@@ -280,13 +283,13 @@ static void gather(enum noise_domain domain, size_t count, uint8_t *windows)
 }
 
 /* The state after a block of this one proof; takes the reference to its parent. */
-static struct state *update(struct step *step, struct state *parent, const uint8_t *delta, struct sha256 *hash)
+static struct state *run_block(struct step *step, struct state *parent, const uint8_t *delta, struct sha256 *hash)
 {
 	uint8_t *windows = mem_alloc((size_t)small.bench_rows * (small.model.ctx + 1)), value[8];
 	struct update_proof proof = { .delta = delta };
 	struct update_outcome outcome;
 
-	gather(NOISE_BENCHMARK, small.bench_rows, windows);
+	gather_windows(NOISE_BENCHMARK, small.bench_rows, windows);
 	struct benchmark *benchmark = benchmark_new(step, parent, windows, key, NULL);
 	struct update_job job = {
 		.parent = parent,
@@ -317,11 +320,11 @@ static void check_step(enum engine engine, struct sha256 *hash)
 	uint8_t *windows = mem_alloc(step_windows_size(&small)), *delta = mem_alloc(step_delta_size(&small));
 	struct step_job job = { .state = state, .seed = key, .windows = windows };
 
-	gather(NOISE_WINDOW, (size_t)small.iterations * small.batch, windows);
+	gather_windows(NOISE_WINDOW, (size_t)small.iterations * small.batch, windows);
 	if (step_execute(step, &job, delta) == STEP_OK) {
 		sha256_update(hash, delta, step_delta_size(&small));
 		for (int block = 0; block < 2; block++)
-			state = update(step, state, delta, hash);
+			state = run_block(step, state, delta, hash);
 	}
 	state_unref(state);
 	step_free(step);
@@ -393,7 +396,7 @@ static int64_t time_gradient(enum engine engine)
 		int64_t sum = 0;
 
 		model_set_profile(model, &profile);
-		model_gradient(model, state_theta(state), windows, 4, (struct model_dither){ key, 0 }, NULL, gradient,
+		pass_gradient(model, state_theta(state), windows, 4, (struct pass_dither){ key, 0 }, NULL, gradient,
 			&loss);
 		for (int kind = 0; kind < PROFILE_KINDS; kind++)
 			sum += profile.nanoseconds[kind];

@@ -11,6 +11,7 @@
 #include "ml/kernel/math.h"
 #include "ml/kernel/noise.h"
 #include "ml/kernel/ops.h"
+#include "ml/pass.h"
 #include "util/file.h"
 
 enum { PROOFS = 3 };
@@ -60,14 +61,14 @@ static void execute(const struct spec *spec, const uint8_t seed[32], struct exam
 	struct step *worker = step_new(train, ENGINE_OPENBLAS, 1);
 	struct state *state = spec_initial_state(spec);
 	float *gradient = mem_align(model_count(&train->model) * sizeof(float));
-	const struct model_dither dither = { seed, 0 };
+	const struct pass_dither dither = { seed, 0 };
 
 	out->windows = gather(spec, seed);
 	out->body = mem_alloc(block_body_size(spec));
 	const struct step_job job = { .state = state, .seed = seed, .windows = out->windows };
 
 	assert_int_equal(step_execute(worker, &job, out->body), STEP_OK);
-	assert_true(model_gradient(step_model(worker), state_theta(state), out->windows, train->batch, dither, NULL,
+	assert_true(pass_gradient(step_model(worker), state_theta(state), out->windows, train->batch, dither, NULL,
 		gradient, &out->loss));
 	out->square = math_dot16(gradient, gradient, model_count(&train->model));
 	hash_floats(gradient, model_count(&train->model), out->gradient);

@@ -4,6 +4,7 @@
 #include "ml/kernel/float.h"
 #include "ml/kernel/noise.h"
 #include "ml/model.h"
+#include "ml/pass.h"
 #include "ml/state.h"
 #include "unit.h"
 #include "util/mem.h"
@@ -11,7 +12,7 @@
 static const struct model_config small = { .d = 32, .layers = 2, .heads = 2, .ff = 48, .ctx = 32 };
 
 static const uint8_t key[32] = { 7, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
-static const struct model_dither dither = { key, 0 };
+static const struct pass_dither dither = { key, 0 };
 
 /* Windows of readable structure, so that there is something to learn. */
 static uint8_t *make_windows(const struct model_config *c, size_t rows)
@@ -216,7 +217,7 @@ static void check_slopes(enum engine engine, const float *theta, const uint8_t *
 
 	for (size_t i = 0; i < n; i++)
 		plain[i] = (double)theta[i];
-	assert_true(model_gradient(m, theta, windows, rows, dither, NULL, gradient, &loss));
+	assert_true(pass_gradient(m, theta, windows, rows, dither, NULL, gradient, &loss));
 	assert_true(fabs(plain_loss(plain, windows, rows) / (double)loss - 1) < bound);
 	for (size_t i = 0; i < model_tensors(&small); i++) {
 		struct model_tensor t;
@@ -269,9 +270,9 @@ static void test_engines_agree(void **state)
 	uint8_t *windows = make_windows(&odd, ROWS);
 
 	(void)state;
-	assert_true(model_gradient(blas, state_theta(s), windows, ROWS, dither, NULL, first, &loss[0]));
-	assert_true(model_gradient(plain, state_theta(s), windows, ROWS, dither, NULL, second, &loss[1]));
-	assert_true(model_loss(plain, state_theta(s), windows, ROWS, NULL, &loss[2]));
+	assert_true(pass_gradient(blas, state_theta(s), windows, ROWS, dither, NULL, first, &loss[0]));
+	assert_true(pass_gradient(plain, state_theta(s), windows, ROWS, dither, NULL, second, &loss[1]));
+	assert_true(pass_loss(plain, state_theta(s), windows, ROWS, NULL, &loss[2]));
 	assert_memory_equal(first, second, n * sizeof(float));
 	assert_true(loss[0] == loss[1] && loss[0] == loss[2]);
 	free(first);
@@ -297,13 +298,13 @@ static void test_teams(void **state)
 	for (enum engine engine = ENGINE_OPENBLAS; engine <= ENGINE_REFERENCE; engine++) {
 		struct model *m = model_new(&shape, engine, NULL);
 
-		assert_true(model_gradient(m, state_theta(s), windows, ROWS, dither, NULL, alone, &loss[0]));
+		assert_true(pass_gradient(m, state_theta(s), windows, ROWS, dither, NULL, alone, &loss[0]));
 		model_free(m);
 		for (unsigned members = 2; members <= 5; members++) {
 			struct team *team = team_new(members);
 
 			m = model_new(&shape, engine, team);
-			assert_true(model_gradient(m, state_theta(s), windows, ROWS, dither, NULL, shared, &loss[1]));
+			assert_true(pass_gradient(m, state_theta(s), windows, ROWS, dither, NULL, shared, &loss[1]));
 			assert_memory_equal(shared, alone, n * sizeof(float));
 			assert_true(loss[0] == loss[1]);
 			model_free(m);
@@ -325,14 +326,14 @@ static void test_micro_batches(void **state)
 	struct model *m = model_new(&small, ENGINE_OPENBLAS, NULL);
 	float *whole = mem_align(n * sizeof(float)), *first = mem_align(n * sizeof(float)),
 	      *second = mem_align(n * sizeof(float));
-	const struct model_dither later = { key, 32 };
+	const struct pass_dither later = { key, 32 };
 	float loss[3];
 	uint8_t *windows = make_windows(&small, 64);
 
 	(void)state;
-	assert_true(model_gradient(m, state_theta(s), windows, 64, dither, NULL, whole, &loss[0]));
-	assert_true(model_gradient(m, state_theta(s), windows, 32, dither, NULL, first, &loss[1]));
-	assert_true(model_gradient(m, state_theta(s), windows + 32 * 33, 32, later, NULL, second, &loss[2]));
+	assert_true(pass_gradient(m, state_theta(s), windows, 64, dither, NULL, whole, &loss[0]));
+	assert_true(pass_gradient(m, state_theta(s), windows, 32, dither, NULL, first, &loss[1]));
+	assert_true(pass_gradient(m, state_theta(s), windows + 32 * 33, 32, later, NULL, second, &loss[2]));
 	assert_true(fabsf(loss[0] - (loss[1] + loss[2]) / 2) < 1e-6f);
 	for (size_t i = 0; i < model_tensors(&small); i++) {
 		struct model_tensor t;
@@ -365,14 +366,14 @@ static void test_refusal_and_cancel(void **state)
 	atomic_bool cancel = false;
 
 	(void)state;
-	assert_true(model_loss(m, theta, windows, 2, &cancel, &loss));
+	assert_true(pass_loss(m, theta, windows, 2, &cancel, &loss));
 	cancel = true;
-	assert_false(model_loss(m, theta, windows, 2, &cancel, &loss));
-	assert_false(model_gradient(m, theta, windows, 2, dither, &cancel, gradient, &loss));
+	assert_false(pass_loss(m, theta, windows, 2, &cancel, &loss));
+	assert_false(pass_gradient(m, theta, windows, 2, dither, &cancel, gradient, &loss));
 	theta[n - 1] = 0x1p57f;
-	assert_false(model_loss(m, theta, windows, 2, NULL, &loss));
+	assert_false(pass_loss(m, theta, windows, 2, NULL, &loss));
 	theta[n - 1] = NAN;
-	assert_false(model_gradient(m, theta, windows, 2, dither, NULL, gradient, &loss));
+	assert_false(pass_gradient(m, theta, windows, 2, dither, NULL, gradient, &loss));
 	free(theta);
 	free(gradient);
 	free(windows);
@@ -390,18 +391,18 @@ static void check_overflow(enum engine engine, float *theta, const uint8_t *wind
 
 	model_tensor(&small, 1, &norm);
 	model_tensor(&small, 2, &wq);
-	assert_true(model_loss(m, theta, windows, 2, NULL, &before));
+	assert_true(pass_loss(m, theta, windows, 2, NULL, &before));
 	for (size_t i = 0; i < norm.cols; i++)
 		theta[norm.offset + i] = gain[0];
 	for (size_t i = 0; i < 2 * wq.rows * wq.cols; i++)
 		theta[wq.offset + i] *= gain[1];
-	assert_false(model_loss(m, theta, windows, 2, NULL, &loss));
-	assert_false(model_gradient(m, theta, windows, 2, dither, NULL, gradient, &loss));
+	assert_false(pass_loss(m, theta, windows, 2, NULL, &loss));
+	assert_false(pass_gradient(m, theta, windows, 2, dither, NULL, gradient, &loss));
 	for (size_t i = 0; i < norm.cols; i++)
 		theta[norm.offset + i] = 1.0f;
 	for (size_t i = 0; i < 2 * wq.rows * wq.cols; i++)
 		theta[wq.offset + i] *= 1.0f / gain[1];
-	assert_true(model_loss(m, theta, windows, 2, NULL, &loss));
+	assert_true(pass_loss(m, theta, windows, 2, NULL, &loss));
 	assert_int_equal(float_bits(loss), float_bits(before));
 	free(gradient);
 	model_free(m);
@@ -428,7 +429,7 @@ static void test_sure_model(void **state)
 {
 	enum { ROWS = 2 };
 	static const uint8_t other_key[32] = { 8 };
-	static const struct model_dither other = { other_key, 0 }, later = { key, ROWS };
+	static const struct pass_dither other = { other_key, 0 }, later = { key, ROWS };
 	size_t n = model_count(&small), head = MODEL_VOCABULARY * (size_t)small.d;
 	struct state *s = state_new_initial(&small, key);
 	struct model *m = model_new(&small, ENGINE_OPENBLAS, NULL);
@@ -442,7 +443,7 @@ static void test_sure_model(void **state)
 	}
 	for (int i = 0; i < 3; i++) {
 		gradient[i] = mem_align(n * sizeof(float));
-		assert_true(model_gradient(m, theta, windows, ROWS,
+		assert_true(pass_gradient(m, theta, windows, ROWS,
 			i == 0         ? dither :
 				i == 1 ? other :
 					 later,

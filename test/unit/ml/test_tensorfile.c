@@ -1,3 +1,4 @@
+/* Files of weights: both formats back and forth, and files that are broken. */
 #define _GNU_SOURCE /* memmem */
 /* Files of weights: what is written is read again bit for bit, and a file that does not fit says which tensor
  * and why. */
@@ -6,6 +7,7 @@
 #include "ml/files/gguf.h"
 #include "ml/files/huggingface.h"
 #include "ml/files/safetensors.h"
+#include "ml/files/weights.h"
 #include "ml/kernel/float.h"
 #include "unit.h"
 #include "util/bytes.h"
@@ -47,7 +49,7 @@ static void write_file(const struct model_config *c, const float *theta, enum ki
 		assert_true(gguf_write(&source, type, &sink, NULL));
 		assert_int_equal(out->size, gguf_size(&source, type));
 	}
-	assert_true(out->size <= tensorfile_size_max(c));
+	assert_true(out->size <= weights_size_max(c));
 }
 
 static void test_round_trip(void **state)
@@ -68,7 +70,7 @@ static void test_round_trip(void **state)
 
 			write_file(&sizes[i], theta, kind, &file);
 			memset(again, 0xff, bytes);
-			assert_true(tensorfile_read(&sizes[i], file.data, file.size, again, NULL));
+			assert_true(weights_read(&sizes[i], file.data, file.size, again, NULL));
 			assert_memory_equal(again, theta, bytes);
 			buf_clear(&file);
 		}
@@ -93,7 +95,7 @@ static void refused(const struct buf *file, size_t size, const char *why)
 	uint8_t *copy = mem_dup(file->data, size); /* its end is the end of the memory */
 	struct errmsg err = { "" };
 
-	assert_false(tensorfile_read(&config, copy, size, theta, &err));
+	assert_false(weights_read(&config, copy, size, theta, &err));
 	if (strstr(err.text, why) == NULL)
 		fail_msg("\"%s\" is not in \"%s\"", why, err.text);
 	free(copy);
@@ -216,7 +218,7 @@ static void test_read_blocks(void **state)
 	for (size_t i = 0; i < bytes / sizeof(float); i += 16)
 		theta[i] = 127.0f;
 	write_file(&config, theta, GGUF8, &file);
-	assert_true(tensorfile_read(&config, file.data, file.size, again, NULL));
+	assert_true(weights_read(&config, file.data, file.size, again, NULL));
 	assert_memory_equal(again, theta, bytes);
 	write_le16(find(&file, "token_embd.weight") + 20, 2); /* Q4_0 */
 	refused(&file, file.size, "token_embd.weight is not F32, F16, BF16 or Q8_0");
@@ -224,7 +226,7 @@ static void test_read_blocks(void **state)
 	for (size_t i = 0; i < bytes / sizeof(float); i++)
 		theta[i] *= 0.3f;
 	write_file(&config, theta, GGUF8, &file);
-	assert_true(tensorfile_read(&config, file.data, file.size, again, NULL));
+	assert_true(weights_read(&config, file.data, file.size, again, NULL));
 	for (size_t i = 0; i < bytes / sizeof(float); i++)
 		assert_true(fabsf(again[i] - theta[i]) <= 0.6f * 0.3f);
 	buf_clear(&file);
@@ -264,22 +266,22 @@ static void test_sizes(void **state)
 
 	(void)state;
 	write_file(&config, theta, GGUF, &file);
-	assert_true(tensorfile_sizes(file.data, file.size, &told, &err));
+	assert_true(weights_sizes(file.data, file.size, &told, &err));
 	assert_memory_equal(&told, &config, sizeof told);
 	for (size_t size = 0; size < 1500; size += 7) {
 		uint8_t *copy = mem_dup(file.data, size);
 
-		assert_false(tensorfile_sizes(copy, size, &told, &err));
+		assert_false(weights_sizes(copy, size, &told, &err));
 		free(copy);
 	}
 	buf_clear(&file);
 	write_file(&config, theta, SAFE, &file);
-	assert_true(tensorfile_sizes(file.data, file.size, &told, &err));
+	assert_true(weights_sizes(file.data, file.size, &told, &err));
 	struct model_config shown = { .d = config.d, .layers = config.layers, .ff = config.ff };
 
 	assert_memory_equal(&told, &shown, sizeof told);
 	memcpy(find(&file, "model.layers.0.mlp.gate_pro"), "x", 1);
-	assert_false(tensorfile_sizes(file.data, file.size, &told, &err));
+	assert_false(weights_sizes(file.data, file.size, &told, &err));
 	assert_non_null(strstr(err.text, "gate_proj.weight is missing"));
 	buf_clear(&file);
 	free(theta);

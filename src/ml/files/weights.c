@@ -1,0 +1,42 @@
+/* Which format a file of weights has, and the state that begins with it. */
+#include "ml/files/weights.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ml/files/gguf.h"
+#include "ml/files/safetensors.h"
+#include "util/mem.h"
+
+enum { HEADER_ROOM = 1 << 20 };
+
+size_t weights_size_max(const struct model_config *config)
+{
+	return sizeof(float) * model_count(config) + HEADER_ROOM;
+}
+
+bool weights_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta, struct errmsg *err)
+{
+	return gguf_is(data, size) ? gguf_read(config, data, size, theta, err) :
+				     safetensors_read(config, data, size, theta, err);
+}
+
+bool weights_sizes(const uint8_t *data, size_t size, struct model_config *sizes, struct errmsg *err)
+{
+	*sizes = (struct model_config){ 0 };
+	return gguf_is(data, size) ? gguf_sizes(data, size, sizes, err) : safetensors_sizes(data, size, sizes, err);
+}
+
+struct state *weights_state(const struct model_config *config, const uint8_t *data, size_t size, struct errmsg *err)
+{
+	size_t bytes = model_count(config) * sizeof(float);
+	float *theta = mem_align(bytes), *v = mem_align(bytes);
+
+	if (!weights_read(config, data, size, theta, err)) {
+		free(theta);
+		free(v);
+		return NULL;
+	}
+	memset(v, 0, bytes);
+	return state_new(config, theta, v);
+}
