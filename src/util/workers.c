@@ -16,7 +16,7 @@ struct job {
 	void *arg;
 };
 
-struct queue {
+struct job_list {
 	struct job *first, **last;
 };
 
@@ -24,7 +24,7 @@ struct workers {
 	pthread_mutex_t lock; /* guards the queues and stopping */
 	pthread_cond_t work;  /* a job was queued, or stopping was set */
 	pthread_cond_t result;
-	struct queue urgent, normal, finished;
+	struct job_list urgent, normal, finished;
 	bool stopping;
 	size_t pending; /* the loop thread's own, as is all below */
 	workers_notify *notify;
@@ -33,20 +33,20 @@ struct workers {
 	pthread_t threads[];
 };
 
-static void queue_init(struct queue *q)
+static void queue_init(struct job_list *q)
 {
 	q->first = NULL;
 	q->last = &q->first;
 }
 
-static void queue_push(struct queue *q, struct job *job)
+static void queue_push(struct job_list *q, struct job *job)
 {
 	job->next = NULL;
 	*q->last = job;
 	q->last = &job->next;
 }
 
-static struct job *queue_pop(struct queue *q)
+static struct job *queue_pop(struct job_list *q)
 {
 	struct job *job = q->first;
 
