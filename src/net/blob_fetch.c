@@ -1,8 +1,8 @@
 /* Who is asked for a blob, and when he is given up.
  *
  * A blob is wanted for a day at most (LIFE_MS; the chain tells again what it still needs). Of each blob at most
- * ASKED_MAX peers owe the bytes, of each peer at most PEER_BLOBS_MAX blobs are awaited. A request ends with the blob,
- * with notfound, when nothing has begun to come by start_by, or at its deadline; the last two rest the peer for
+ * ASKED_MAX peers owe the bytes, of each peer at most BLOB_FETCH_PEER_MAX blobs are awaited. A request ends with the
+ * blob, with notfound, when nothing has begun to come by start_by, or at its deadline; the last two rest the peer for
  * IDLE_MS. Those asked in vain are not asked again before everybody was (`tried`); then there is a pause that doubles
  * up to a minute. */
 #include "net/blob_fetch.h"
@@ -41,6 +41,13 @@ struct wanted_blob {
 struct blob_fetch {
 	struct peers *peers;
 	struct map wanted; /* root -> struct wanted_blob, owned */
+};
+
+struct blob_fetch_peer {
+	size_t asked;       /* requests that count now */
+	size_t credit;      /* blobs that may still come, late ones included */
+	int64_t heard;      /* when it answered one of the requests, or there began to be some */
+	int64_t idle_until; /* no requests before: it let one run out */
 };
 
 struct blob_fetch *blob_fetch_new(struct peers *peers)
@@ -87,6 +94,29 @@ void blob_fetch_wanted(struct blob_fetch *fetch, const uint8_t root[32], uint64_
 	peers_work(fetch->peers);
 }
 
+void blob_fetch_peer_opened(struct peer *peer)
+{
+	peer->blobs = mem_calloc(1, sizeof *peer->blobs);
+}
+
+size_t blob_fetch_asked(const struct peer *peer)
+{
+	return peer->blobs->asked;
+}
+
+/* A blob may be longer than anything else a peer sends. So its bytes are held only while it has been asked for more of
+ * them than it has sent, refused or not: a request that ran out leaves its credit, and what comes late counts. */
+static void change_credit(struct peer *peer, bool asked)
+{
+	struct blob_fetch_peer *state = peer->blobs;
+
+	if (asked)
+		state->credit++;
+	else if (state->credit > 0)
+		state->credit--;
+	transport_accept(peer->wire, MESSAGE_BLOB, state->credit > 0);
+}
+
 static struct blob_request *find_request(struct wanted_blob *wanted, const struct peer *peer)
 {
 	for (size_t i = 0; i < wanted->asked_count; i++)
@@ -124,7 +154,7 @@ void blob_fetch_offered(struct blob_fetch *fetch, const struct peer *peer, const
 
 static void request_ended(struct wanted_blob *wanted, struct blob_request *request)
 {
-	request->peer->blobs.asked--;
+	request->peer->blobs->asked--;
 	memmove(request, request + 1, (size_t)(wanted->asked + --wanted->asked_count - request) * sizeof *request);
 }
 
@@ -139,7 +169,7 @@ static void forget_wanted(struct blob_fetch *fetch, const uint8_t root[32])
 	wanted_free(wanted);
 }
 
-void blob_fetch_peer_gone(struct blob_fetch *fetch, struct peer *peer)
+void blob_fetch_peer_closed(struct blob_fetch *fetch, struct peer *peer)
 {
 	const uint8_t *root;
 	void *value;
@@ -150,6 +180,8 @@ void blob_fetch_peer_gone(struct blob_fetch *fetch, struct peer *peer)
 		if (request != NULL)
 			request_ended(value, request);
 	}
+	free(peer->blobs);
+	peer->blobs = NULL;
 	peers_work(fetch->peers);
 }
 
@@ -161,8 +193,8 @@ void blob_fetch_on_notfound(struct blob_fetch *fetch, struct peer *peer, const u
 	if (request == NULL)
 		return;
 	request_ended(wanted, request);
-	peer->blobs.credit--;
-	peer->blobs.heard = clock_mono_ms();
+	change_credit(peer, false);
+	peer->blobs->heard = clock_mono_ms();
 	peers_work(fetch->peers);
 }
 
@@ -204,8 +236,8 @@ void blob_fetch_on_blob(struct blob_fetch *fetch, struct peer *peer, const uint8
 		peer_disconnect(peer, "malformed blob message");
 		return;
 	}
-	peer->blobs.credit--;
-	peer->blobs.heard = clock_mono_ms();
+	change_credit(peer, false);
+	peer->blobs->heard = clock_mono_ms();
 	wanted = map_get(&fetch->wanted, root);
 	if (wanted == NULL)
 		return;
@@ -222,7 +254,7 @@ void blob_fetch_on_blob(struct blob_fetch *fetch, struct peer *peer, const uint8
 /* It has been asked, and does not send. */
 static bool is_silent(const struct peer *peer, int64_t now)
 {
-	return peer->blobs.asked > 0 && peer_is_silent(peer, peer->blobs.heard, now);
+	return peer->blobs->asked > 0 && peer_is_silent(peer, peer->blobs->heard, now);
 }
 
 static void start_round(struct wanted_blob *wanted, int64_t now)
@@ -240,9 +272,9 @@ static struct peer *next_to_ask(struct blob_fetch *fetch, struct wanted_blob *wa
 	bool busy = false;
 
 	for (struct peer *p = fetch->peers->first; p; p = p->next) {
-		bool is_source = p->id == wanted->source, free = p->blobs.asked < PEER_BLOBS_MAX;
+		bool is_source = p->id == wanted->source, free = p->blobs->asked < BLOB_FETCH_PEER_MAX;
 
-		if (!peer_usable(p) || now < p->blobs.idle_until || is_silent(p, now) ||
+		if (!peer_usable(p) || now < p->blobs->idle_until || is_silent(p, now) ||
 			find_tried(wanted, p->id) < wanted->tried.size)
 			continue;
 		if (is_source)
@@ -259,35 +291,30 @@ static struct peer *next_to_ask(struct blob_fetch *fetch, struct wanted_blob *wa
 static void ask_next(struct blob_fetch *fetch, const uint8_t root[32], struct wanted_blob *wanted, int64_t now)
 {
 	struct peer *peer = next_to_ask(fetch, wanted, now);
-	struct inventory_item item = { .type = INVENTORY_BLOB };
-	struct buf payload;
 
 	if (peer == NULL)
 		return;
 	if (wanted->asked_count == ASKED_MAX) {
-		wanted->asked[0].peer->blobs.idle_until = now + fetch->peers->timeouts.blob;
+		wanted->asked[0].peer->blobs->idle_until = now + fetch->peers->timeouts.blob;
 		request_ended(wanted, &wanted->asked[0]);
 	}
-	memcpy(item.id, root, 32);
 	wanted->asked[wanted->asked_count++] = (struct blob_request){
 		.peer = peer,
 		.start_by = now + fetch->peers->timeouts.blob_start,
 		.deadline = now + fetch->peers->timeouts.blob + (int64_t)(wanted->size / SLOWEST),
 	};
 	buf_put(&wanted->tried, &peer->id, sizeof peer->id);
-	if (peer->blobs.asked++ == 0)
-		peer->blobs.heard = now;
-	peer->blobs.credit++;
-	buf_init(&payload);
-	message_write_inventory(&payload, &item, 1);
-	peer_send(peer, MESSAGE_GETDATA, &payload);
+	if (peer->blobs->asked++ == 0)
+		peer->blobs->heard = now;
+	change_credit(peer, true);
+	peer_send_item(peer, MESSAGE_GETDATA, INVENTORY_BLOB, root);
 }
 
 /* A peer that sends another blob first, or a long one, is at work. */
 static bool has_run_out(const struct blob_request *request, int64_t now)
 {
 	const struct peer *peer = request->peer;
-	bool sending = peer->have_header && peer->header.kind == MESSAGE_BLOB;
+	bool sending = transport_receives(peer->wire, MESSAGE_BLOB);
 
 	return now > request->deadline || (now > request->start_by && !sending);
 }
@@ -308,7 +335,7 @@ static bool is_open(struct wanted_blob *wanted, int64_t now)
 		if (!has_run_out(request, now))
 			continue;
 		log_info("peer=%" PRIu64 " did not deliver a blob in time", peer->id);
-		peer->blobs.idle_until = now + IDLE_MS;
+		peer->blobs->idle_until = now + IDLE_MS;
 		request_ended(wanted, request);
 	}
 	return open || wanted->asked_count == 0;

@@ -6,17 +6,22 @@
 
 #include "net/peer.h"
 
+enum { BLOB_FETCH_PEER_MAX = 2 }; /* blobs asked of a peer at a time */
+
 struct blob_fetch;
 
 struct blob_fetch *blob_fetch_new(struct peers *peers);
 void blob_fetch_free(struct blob_fetch *fetch);
 
-void blob_fetch_peer_gone(struct blob_fetch *fetch, struct peer *peer);
+void blob_fetch_peer_opened(struct peer *peer);
+void blob_fetch_peer_closed(struct blob_fetch *fetch, struct peer *peer);
 void blob_fetch_wanted(struct blob_fetch *fetch, const uint8_t root[32], uint64_t size, uint64_t source);
 /* The peer has sent what registers this blob, so it has the bytes: if they are missing still, it is asked next. */
 void blob_fetch_offered(struct blob_fetch *fetch, const struct peer *peer, const uint8_t root[32]);
 void blob_fetch_on_blob(struct blob_fetch *fetch, struct peer *peer, const uint8_t *payload, size_t size);
 void blob_fetch_on_notfound(struct blob_fetch *fetch, struct peer *peer, const uint8_t root[32]);
 void blob_fetch_work(struct blob_fetch *fetch, int64_t now);
+
+size_t blob_fetch_asked(const struct peer *peer); /* blobs it owes now */
 
 #endif

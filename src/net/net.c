@@ -12,20 +12,22 @@
 #include "net/blob_fetch.h"
 #include "net/listen.h"
 #include "net/outbound.h"
-#include "net/relay.h"
+#include "net/relay_proofs.h"
+#include "net/relay_tx.h"
 #include "net/serve.h"
 #include "net/sync.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { TICK_MS = 250, LISTEN_QUEUE = 64, INFLIGHT_SHOWN = 16, ACCEPT_PAUSE_MS = 1000 };
+enum { TICK_MS = 250, LISTEN_QUEUE = 64, ACCEPT_PAUSE_MS = 1000 };
 
 struct net {
 	struct peers peers;
 	struct sync *sync;
 	struct blob_fetch *fetch;
-	struct relay *relay;
+	struct relay_tx *txs;
+	struct relay_proofs *proofs;
 	struct outbound outbound;
 	struct ban_list bans;
 	struct evconnlistener *listener;
@@ -40,39 +42,58 @@ struct net {
 
 /* Messages. */
 
-static void on_inventory(struct net *net, struct peer *peer, const uint8_t *payload, size_t size)
+/* What of it is to be asked for goes back in one getdata, as the items came. No more proofs are asked for than the peer
+ * may have waiting here. */
+static void ask_for_offers(struct net *net, struct peer *peer, const struct inventory_item *items, size_t count)
 {
-	struct inventory_item *items;
-	size_t count;
+	size_t proofs = 0;
+	struct buf ask;
 
-	if (!message_read_inventory(&items, &count, payload, size)) {
-		peer_disconnect(peer, "malformed inv message");
-		return;
+	buf_init(&ask);
+	for (size_t i = 0; i < count; i++) {
+		if (items[i].type == INVENTORY_TX)
+			relay_tx_on_offer(net->txs, peer, items[i].id, &ask);
+		else if (items[i].type == INVENTORY_PROOF && proofs < RELAY_PROOFS_QUEUE)
+			proofs += relay_proofs_on_offer(net->proofs, peer, items[i].id, &ask);
 	}
+	peer_send_items(peer, MESSAGE_GETDATA, &ask);
+	buf_clear(&ask);
+}
+
+static void on_inv(struct net *net, struct peer *peer, const struct inventory_item *items, size_t count)
+{
 	for (size_t i = 0; i < count; i++)
 		if (items[i].type == INVENTORY_BLOCK)
 			sync_on_announced(net->sync, peer, items[i].id);
-	relay_on_inventory(net->relay, peer, items, count);
-	free(items);
+	ask_for_offers(net, peer, items, count);
 }
 
-static void on_notfound(struct net *net, struct peer *peer, const uint8_t *payload, size_t size)
+static void on_notfound(struct net *net, struct peer *peer, const struct inventory_item *items, size_t count)
 {
-	struct inventory_item *items;
-	size_t count;
-
-	if (!message_read_inventory(&items, &count, payload, size)) {
-		peer_disconnect(peer, "malformed notfound message");
-		return;
-	}
 	for (size_t i = 0; i < count; i++) {
 		if (items[i].type == INVENTORY_BLOCK)
 			sync_on_notfound(net->sync, peer, items[i].id);
 		else if (items[i].type == INVENTORY_BLOB)
 			blob_fetch_on_notfound(net->fetch, peer, items[i].id);
 		else if (items[i].type == INVENTORY_TX)
-			relay_on_notfound(net->relay, peer, items[i].id);
+			relay_tx_on_notfound(net->txs, peer, items[i].id);
 	}
+}
+
+static void on_inventory(struct net *net, struct peer *peer, enum message_kind kind, const uint8_t *payload,
+	size_t size)
+{
+	struct inventory_item *items;
+	size_t count;
+
+	if (!message_read_inventory(&items, &count, payload, size)) {
+		peer_disconnect(peer, "malformed %s message", message_command(kind));
+		return;
+	}
+	if (kind == MESSAGE_INV)
+		on_inv(net, peer, items, count);
+	else
+		on_notfound(net, peer, items, count);
 	free(items);
 }
 
@@ -82,13 +103,11 @@ static void on_message(void *context, struct peer *peer, enum message_kind kind,
 
 	switch (kind) {
 	case MESSAGE_INV:
-		on_inventory(net, peer, payload, size);
+	case MESSAGE_NOTFOUND:
+		on_inventory(net, peer, kind, payload, size);
 		break;
 	case MESSAGE_GETDATA:
 		serve_on_getdata(net->sync, peer, payload, size);
-		break;
-	case MESSAGE_NOTFOUND:
-		on_notfound(net, peer, payload, size);
 		break;
 	case MESSAGE_GETHEADERS:
 		serve_on_getheaders(net->sync, peer, payload, size);
@@ -97,16 +116,16 @@ static void on_message(void *context, struct peer *peer, enum message_kind kind,
 		sync_on_headers(net->sync, peer, payload, size);
 		break;
 	case MESSAGE_SENDHEADERS:
-		peer->sync.wants_headers = true;
+		sync_on_sendheaders(peer);
 		break;
 	case MESSAGE_BLOCK:
 		sync_on_block(net->sync, peer, payload, size);
 		break;
 	case MESSAGE_TX:
-		relay_on_tx(net->relay, peer, payload, size);
+		relay_tx_on_tx(net->txs, peer, payload, size);
 		break;
 	case MESSAGE_PROOF:
-		relay_on_proof(net->relay, peer, payload, size);
+		relay_proofs_on_proof(net->proofs, peer, payload, size);
 		break;
 	case MESSAGE_BLOB:
 		blob_fetch_on_blob(net->fetch, peer, payload, size);
@@ -120,12 +139,23 @@ static void on_message(void *context, struct peer *peer, enum message_kind kind,
 	}
 }
 
+static void on_opened(void *context, struct peer *peer)
+{
+	(void)context;
+	sync_peer_opened(peer);
+	blob_fetch_peer_opened(peer);
+	relay_tx_peer_opened(peer);
+	relay_proofs_peer_opened(peer);
+	serve_peer_opened(peer);
+}
+
 static void on_ready(void *context, struct peer *peer)
 {
 	struct net *net = context;
 
 	sync_peer_ready(net->sync, peer);
-	relay_peer_ready(net->relay, peer);
+	relay_tx_peer_ready(net->txs, peer);
+	relay_proofs_peer_ready(net->proofs, peer);
 }
 
 static void on_drained(void *context, struct peer *peer)
@@ -141,9 +171,11 @@ static void on_closed(void *context, struct peer *peer)
 
 	if (!peers_have_group(&net->peers, &peer->source))
 		chain_forget_source(net->peers.chain, &peer->source, false);
-	sync_peer_gone(net->sync, peer);
-	blob_fetch_peer_gone(net->fetch, peer);
-	relay_peer_gone(net->relay, peer);
+	sync_peer_closed(net->sync, peer);
+	blob_fetch_peer_closed(net->fetch, peer);
+	relay_tx_peer_closed(net->txs, peer);
+	relay_proofs_peer_closed(net->proofs, peer);
+	serve_peer_closed(peer);
 	outbound_peer_gone(&net->outbound, peer);
 }
 
@@ -167,7 +199,8 @@ static void on_tip(void *context, const struct index_entry *tip)
 	struct net *net = context;
 
 	sync_tip(net->sync, tip);
-	relay_tip(net->relay);
+	relay_tx_tip(net->txs);
+	relay_proofs_tip(net->proofs);
 }
 
 static void on_block_proven(void *context, const struct index_entry *entry, const struct source *source)
@@ -190,14 +223,14 @@ static void on_proof_verdict(void *context, const struct header *header, const s
 {
 	struct net *net = context;
 
-	relay_proof_verdict(net->relay, header, source, reject);
+	relay_proofs_verdict(net->proofs, header, source, reject);
 }
 
 static void on_tx_added(void *context, const struct tx *tx, uint64_t source)
 {
 	struct net *net = context;
 
-	relay_tx_added(net->relay, tx, source);
+	relay_tx_added(net->txs, tx, source);
 }
 
 static void on_blob_wanted(void *context, const uint8_t root[32], uint64_t size, uint64_t source)
@@ -219,7 +252,8 @@ static void on_work(evutil_socket_t fd, short what, void *context)
 	peers_reap(&net->peers);
 	sync_work(net->sync, now);
 	blob_fetch_work(net->fetch, now);
-	relay_work(net->relay, now);
+	relay_proofs_work(net->proofs, now);
+	relay_tx_work(net->txs, now);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *context)
@@ -375,6 +409,7 @@ static void init_peers(struct net *net, struct event_base *base, struct chain *c
 		.silence = 2000,
 	};
 	peers->hooks = (struct peer_hooks){ .context = net,
+		.opened = on_opened,
 		.ready = on_ready,
 		.message = on_message,
 		.drained = on_drained,
@@ -408,7 +443,8 @@ struct net *net_open(struct event_base *base, struct chain *chain, const struct 
 	init_peers(net, base, chain, options);
 	net->sync = sync_new(&net->peers);
 	net->fetch = blob_fetch_new(&net->peers);
-	net->relay = relay_new(&net->peers, net->fetch);
+	net->txs = relay_tx_new(&net->peers, net->fetch);
+	net->proofs = relay_proofs_new(&net->peers);
 	net->active = true;
 	net->max_peers = options->max_peers;
 	net->max_per_address = options->max_per_address ? options->max_per_address : SIZE_MAX;
@@ -447,7 +483,8 @@ void net_close(struct net *net)
 	event_free(net->peers.work);
 	sync_free(net->sync);
 	blob_fetch_free(net->fetch);
-	relay_free(net->relay);
+	relay_tx_free(net->txs);
+	relay_proofs_free(net->proofs);
 	ban_clear(&net->bans);
 	free(net);
 }
@@ -534,8 +571,10 @@ void net_counts(const struct net *net, struct net_counts *counts)
 	*counts = (struct net_counts){ .bytes_sent = net->peers.bytes_sent,
 		.bytes_received = net->peers.bytes_received };
 	for (const struct peer *p = net->peers.first; p; p = p->next) {
-		counts->bytes_sent += p->bytes_sent;
-		counts->bytes_received += p->bytes_received;
+		const struct transport_counts *wire = transport_counts(p->wire);
+
+		counts->bytes_sent += wire->bytes_sent;
+		counts->bytes_received += wire->bytes_received;
 		if (!peer_usable(p))
 			continue;
 		if (peer_outbound(p))
@@ -547,6 +586,7 @@ void net_counts(const struct net *net, struct net_counts *counts)
 
 static void show_peer(const struct peer *p, void (*fn)(void *context, const struct net_peer_info *info), void *context)
 {
+	const struct transport_counts *counts = transport_counts(p->wire);
 	const struct index_entry *common = sync_common(p);
 	char address[NETADDR_TEXT];
 	struct net_peer_info info = {
@@ -563,33 +603,32 @@ static void show_peer(const struct peer *p, void (*fn)(void *context, const stru
 		.start_height = p->version.height,
 		.relays_transactions = p->version.relay,
 		.connected_at = p->connected_at,
-		.last_sent = p->last_sent,
-		.last_received = p->last_received,
+		.last_sent = counts->last_sent,
+		.last_received = counts->last_received,
 		.time_offset = p->time_offset,
-		.bytes_sent = p->bytes_sent,
-		.bytes_received = p->bytes_received,
-		.messages_sent = p->messages_sent,
-		.messages_received = p->messages_received,
+		.bytes_sent = counts->bytes_sent,
+		.bytes_received = counts->bytes_received,
+		.messages_sent = counts->messages_sent,
+		.messages_received = counts->messages_received,
 		.ping_ms = p->ping_ms,
 		.ping_min_ms = p->ping_min_ms,
 		.ping_wait_ms = p->ping_nonce ? clock_mono_ms() - p->ping_sent : -1,
-		.synced_headers = common != NULL ? (int64_t)p->sync.best->height : -1,
+		.synced_headers = common != NULL ? (int64_t)sync_best(p)->height : -1,
 		.synced_blocks = common != NULL ? (int64_t)common->height : -1,
-		.blobs_asked = p->blobs.asked,
-		.proofs_valid = p->relay.proofs_valid,
-		.proofs_false = p->relay.proofs_false,
+		.blobs_asked = blob_fetch_asked(p),
+		.proofs_valid = p->proofs_valid,
+		.proofs_false = p->proofs_false,
 	};
 
 	netaddr_format(&p->address, address);
-	for (size_t i = 0; i < p->sync.block_count && i < INFLIGHT_SHOWN; i++)
-		info.inflight[info.inflight_count++] = p->sync.blocks[i].entry->height;
+	info.inflight_count = sync_blocks_asked(p, info.inflight);
 	fn(context, &info);
 }
 
 void net_each_peer(const struct net *net, void (*fn)(void *context, const struct net_peer_info *info), void *context)
 {
 	for (const struct peer *p = net->peers.first; p; p = p->next)
-		if (!p->closing && p->connected)
+		if (!p->closing && transport_connected(p->wire))
 			show_peer(p, fn, context);
 }
 

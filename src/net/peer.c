@@ -1,11 +1,17 @@
+/* The life of a connection.
+ *
+ *   peer_new      in the set, `opened`; its wire takes version and verack alone
+ *   on_version    theirs is kept; whoever connected to us gets ours now, whom we connected to has it already
+ *   on_verack     ready: the wire takes all kinds but blobs (blob_fetch opens it for those it awaits), hooks are called
+ *   peer_tick     ends it if it is not ready in time, or answers no ping
+ *   peer_disconnect, peer_punish   the first stroke: closing; nothing is read, sent or scheduled any more
+ *   peers_reap    the second: `closed`, freed
+ *
+ * The first stroke may come from anywhere, in the middle of a walk over the set or of a message of this very peer: that
+ * is why the second is left to the loop. */
 #include "net/peer.h"
 
-#include <errno.h>
-#include <event2/buffer.h>
-#include <event2/util.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,15 +23,9 @@
 #include "util/mem.h"
 #include "util/random.h"
 
-enum {
-	READ_CHUNK = 64 << 10, /* bytes held before a message's length is known */
-	DRAINED = 256 << 10,   /* backlog under which more may be served */
-	SMALL = 4 << 10,       /* payloads up to here are copied into the send buffer */
-};
-
 /* Who comes to us may do so as often as he likes: that fills no log. */
-static void note(const struct peer *peer, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void note(const struct peer *peer, const char *format, ...)
+static void note_peer(const struct peer *peer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void note_peer(const struct peer *peer, const char *format, ...)
 {
 	char text[LOG_LINE_MAX];
 	va_list args;
@@ -39,13 +39,12 @@ static void note(const struct peer *peer, const char *format, ...)
 		log_debug(LOG_NET, "peer=%" PRIu64 " %s %s", peer->id, peer->name, text);
 }
 
-/* Ending. */
+/* --- Ending --- */
 
-static void close_wire(struct peer *peer)
+static void close_peer(struct peer *peer)
 {
 	peer->closing = true;
-	bufferevent_disable(peer->wire, EV_READ | EV_WRITE);
-	bufferevent_setcb(peer->wire, NULL, NULL, NULL, NULL);
+	transport_close(peer->wire);
 	peers_work(peer->set);
 }
 
@@ -59,18 +58,18 @@ void peer_disconnect(struct peer *peer, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(why, sizeof why, format, args);
 	va_end(args);
-	note(peer, "disconnected: %s", why);
-	close_wire(peer);
+	note_peer(peer, "disconnected: %s", why);
+	close_peer(peer);
 }
 
-static void punish(struct peers *peers, const struct source *source, const char *why)
+static void punish_source(struct peers *peers, const struct source *source, const char *why)
 {
 	struct peer *peer = peers_find(peers, source->peer);
 
 	if (peer != NULL) {
 		log_warn("peer=%" PRIu64 " %s misbehaved and is dropped: %s", peer->id, peer->name, why);
 		peer->punished = true;
-		close_wire(peer);
+		close_peer(peer);
 	} else {
 		log_warn("peer=%" PRIu64 " misbehaved and has left: %s", source->peer, why);
 	}
@@ -87,7 +86,7 @@ void peer_punish(struct peer *peer, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(why, sizeof why, format, args);
 	va_end(args);
-	punish(peer->set, &peer->source, why);
+	punish_source(peer->set, &peer->source, why);
 }
 
 void peers_punish(struct peers *peers, const struct source *source, const char *format, ...)
@@ -98,25 +97,13 @@ void peers_punish(struct peers *peers, const struct source *source, const char *
 	va_start(args, format);
 	vsnprintf(why, sizeof why, format, args);
 	va_end(args);
-	punish(peers, source, why);
+	punish_source(peers, source, why);
 }
 
-/* Sending. */
+/* --- Sending --- */
 
-size_t peer_backlog(const struct peer *peer)
-{
-	return evbuffer_get_length(bufferevent_get_output(peer->wire));
-}
-
-static void release(const void *data, size_t size, void *extra)
-{
-	(void)data;
-	(void)size;
-	free(extra);
-}
-
-/* Answers that serve.c holds back while much waits to be sent. All others are written at once, however little
- * is read. */
+/* Answers that serve.c holds back while much waits to be sent. All others are written at once, however little is
+ * read. */
 static bool is_served(enum message_kind kind)
 {
 	return kind == MESSAGE_BLOCK || kind == MESSAGE_BLOB || kind == MESSAGE_TX || kind == MESSAGE_HEADERS ||
@@ -125,29 +112,16 @@ static bool is_served(enum message_kind kind)
 
 void peer_send(struct peer *peer, enum message_kind kind, struct buf *payload)
 {
-	struct evbuffer *out = bufferevent_get_output(peer->wire);
-	uint8_t header[MESSAGE_HEADER_SIZE];
 	size_t size = payload->size;
+	bool within;
 
-	if (peer->closing || !peer->connected) {
+	if (peer->closing || !transport_connected(peer->wire)) {
 		buf_clear(payload);
 		return;
 	}
-	message_header_write(header, peer->set->limits.magic, kind, payload->data, size);
-	evbuffer_add(out, header, sizeof header);
-	if (size > SMALL) {
-		evbuffer_add_reference(out, payload->data, size, release, payload->data);
-		buf_init(payload);
-	} else {
-		evbuffer_add(out, payload->data, size);
-		buf_clear(payload);
-	}
-	peer->messages_sent++;
-	peer->bytes_sent += sizeof header + size;
-	peer->last_sent = clock_wall();
+	within = transport_send(peer->wire, kind, payload, is_served(kind));
 	log_debug(LOG_NET, "peer=%" PRIu64 " sent %s, %zu bytes", peer->id, message_command(kind), size);
-	peer->chatter += is_served(kind) ? 0 : sizeof header + size;
-	if (peer_backlog(peer) > PEER_BACKLOG_MAX || peer->chatter > PEER_CHATTER_MAX)
+	if (!within)
 		peer_disconnect(peer, "it does not read what it asked for");
 }
 
@@ -157,6 +131,30 @@ void peer_send_empty(struct peer *peer, enum message_kind kind)
 
 	buf_init(&empty);
 	peer_send(peer, kind, &empty);
+}
+
+static void send_inventory(struct peer *peer, enum message_kind kind, const struct inventory_item *items, size_t count)
+{
+	struct buf payload;
+
+	buf_init(&payload);
+	message_write_inventory(&payload, items, count);
+	peer_send(peer, kind, &payload);
+}
+
+void peer_send_item(struct peer *peer, enum message_kind kind, enum inventory_type type, const uint8_t id[32])
+{
+	struct inventory_item item = { .type = type };
+
+	memcpy(item.id, id, 32);
+	send_inventory(peer, kind, &item, 1);
+}
+
+void peer_send_items(struct peer *peer, enum message_kind kind, struct buf *items)
+{
+	if (items->size > 0)
+		send_inventory(peer, kind, (const void *)items->data, items->size / sizeof(struct inventory_item));
+	buf_reset(items);
 }
 
 static void send_version(struct peer *peer)
@@ -191,7 +189,7 @@ void peer_ping(struct peer *peer)
 	peer_send(peer, MESSAGE_PING, &payload);
 }
 
-/* The handshake, and the messages that are about the connection itself. */
+/* --- The handshake, and the messages that are about the connection itself --- */
 
 static bool own_nonce(const struct peers *peers, uint64_t nonce)
 {
@@ -233,7 +231,9 @@ static void on_verack(struct peer *peer)
 	if (peer->ready)
 		return;
 	peer->ready = true;
-	note(peer, "connected (%s): version %" PRIu32 ", %s, height %" PRIu32,
+	for (enum message_kind kind = 0; kind < MESSAGE_UNKNOWN; kind++)
+		transport_accept(peer->wire, kind, kind != MESSAGE_BLOB);
+	note_peer(peer, "connected (%s): version %" PRIu32 ", %s, height %" PRIu32,
 		peer_outbound(peer) ? "outbound" : "inbound", peer->version.version, peer->version.agent,
 		peer->version.height);
 	peer_ping(peer);
@@ -261,176 +261,65 @@ static void on_ping(struct peer *peer, enum message_kind kind, const uint8_t *pa
 	}
 }
 
-static void dispatch(struct peer *peer, const uint8_t *payload)
+static void on_message(void *context, const struct message_header *header, const uint8_t *payload)
 {
-	enum message_kind kind = peer->header.kind;
-	size_t size = peer->header.size;
+	struct peer *peer = context;
+	enum message_kind kind = header->kind;
+	size_t size = header->size;
 
-	log_debug(LOG_NET, "peer=%" PRIu64 " received %s, %zu bytes", peer->id, peer->header.command, size);
+	log_debug(LOG_NET, "peer=%" PRIu64 " received %s, %zu bytes", peer->id, header->command, size);
 	if (kind == MESSAGE_VERSION)
 		on_version(peer, payload, size);
 	else if (kind == MESSAGE_VERACK)
 		on_verack(peer);
-	else if (!peer->ready)
-		log_debug(LOG_NET, "peer=%" PRIu64 " %s before the handshake is ignored", peer->id,
-			peer->header.command);
 	else if (kind == MESSAGE_PING || kind == MESSAGE_PONG)
 		on_ping(peer, kind, payload, size);
 	else
 		peer->set->hooks.message(peer->set->hooks.context, peer, kind, payload, size);
 }
 
-/* Reading. */
-
-/* Payloads that would be ignored anyway are not held. */
-static bool is_skipped(const struct peer *peer)
+static void on_skipped(void *context, const struct message_header *header)
 {
-	switch (peer->header.kind) {
-	case MESSAGE_VERSION:
-	case MESSAGE_VERACK:
-		return false;
-	case MESSAGE_UNKNOWN:
-		return true;
-	case MESSAGE_BLOB:
-		return !peer->ready || peer->blobs.credit == 0;
-	case MESSAGE_PING:
-	case MESSAGE_PONG:
-	case MESSAGE_INV:
-	case MESSAGE_GETDATA:
-	case MESSAGE_NOTFOUND:
-	case MESSAGE_GETHEADERS:
-	case MESSAGE_HEADERS:
-	case MESSAGE_SENDHEADERS:
-	case MESSAGE_BLOCK:
-	case MESSAGE_TX:
-	case MESSAGE_PROOF:
-		return !peer->ready;
-	}
-	return true;
+	const struct peer *peer = context;
+
+	log_debug(LOG_NET, "peer=%" PRIu64 " %s, %" PRIu32 " bytes, is skipped", peer->id, header->command,
+		header->size);
 }
 
-static void read_header(struct peer *peer, struct evbuffer *in)
-{
-	uint8_t bytes[MESSAGE_HEADER_SIZE];
-	const char *wrong;
-
-	evbuffer_remove(in, bytes, sizeof bytes);
-	wrong = message_header_read(&peer->header, bytes, &peer->set->limits);
-	if (wrong != NULL) {
-		peer_disconnect(peer, "%s", wrong);
-		return;
-	}
-	peer->messages_received++;
-	if (!is_skipped(peer)) {
-		peer->have_header = true;
-		peer->counted = 0;
-		return;
-	}
-	log_debug(LOG_NET, "peer=%" PRIu64 " %s, %" PRIu32 " bytes, is skipped", peer->id, peer->header.command,
-		peer->header.size);
-	peer->skip = peer->header.size;
-}
-
-/* One step forward: false if more bytes are needed. */
-static bool read_step(struct peer *peer, struct evbuffer *in)
-{
-	size_t held = evbuffer_get_length(in);
-
-	if (peer->skip) {
-		size_t part = peer->skip < held ? peer->skip : held;
-
-		evbuffer_drain(in, part);
-		peer->skip -= part;
-		return part > 0;
-	}
-	if (!peer->have_header) {
-		if (held < MESSAGE_HEADER_SIZE)
-			return false;
-		read_header(peer, in);
-		return true;
-	}
-	if (held < peer->header.size)
-		return false;
-
-	uint8_t *payload = evbuffer_pullup(in, (ev_ssize_t)peer->header.size);
-
-	peer->have_header = false;
-	if (!message_checksum_ok(&peer->header, payload))
-		peer_disconnect(peer, "wrong checksum of a %s message", peer->header.command);
-	else
-		dispatch(peer, payload);
-	evbuffer_drain(in, peer->header.size);
-	return true;
-}
-
-static void on_read(struct bufferevent *wire, void *context)
-{
-	struct peer *peer = context;
-	struct evbuffer *in = bufferevent_get_input(wire);
-	size_t held = evbuffer_get_length(in), need = 1;
-
-	peer->last_received = clock_wall();
-	while (!peer->closing && read_step(peer, in))
-		;
-	peer->bytes_received += held - evbuffer_get_length(in);
-	if (peer->closing)
-		return;
-	if (peer->have_header)
-		need = peer->header.size;
-	else if (!peer->skip)
-		need = MESSAGE_HEADER_SIZE;
-	bufferevent_setwatermark(wire, EV_READ, need, need > READ_CHUNK ? need : READ_CHUNK);
-}
-
-static void on_write(struct bufferevent *wire, void *context)
+static void on_drained(void *context)
 {
 	struct peer *peer = context;
 
-	(void)wire;
-	peer->chatter = 0;
 	if (peer_usable(peer))
 		peer->set->hooks.drained(peer->set->hooks.context, peer);
 }
 
-static void note_local_end(struct peer *peer)
+static void on_ended(void *context, const char *why)
 {
-	struct sockaddr_storage end;
-	socklen_t size = sizeof end;
-	struct netaddr address;
-
-	if (getsockname(bufferevent_getfd(peer->wire), (struct sockaddr *)&end, &size) == 0 &&
-		netaddr_from_sockaddr(&address, (struct sockaddr *)&end))
-		netaddr_format(&address, peer->local);
+	peer_disconnect(context, "%s", why);
 }
 
-static void on_connected(struct peer *peer)
-{
-	int one = 1;
+/* --- Birth and death --- */
 
-	peer->connected = true;
+static void on_connected(void *context)
+{
+	struct peer *peer = context;
+	struct netaddr local;
+
 	peer->connected_at = clock_wall();
-	setsockopt(bufferevent_getfd(peer->wire), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	note_local_end(peer);
+	if (transport_local(peer->wire, &local))
+		netaddr_format(&local, peer->local);
 	if (peer_outbound(peer))
 		send_version(peer);
 }
 
-static void on_event(struct bufferevent *wire, short what, void *context)
-{
-	struct peer *peer = context;
-
-	(void)wire;
-	if (what & BEV_EVENT_CONNECTED)
-		on_connected(peer);
-	else if (what & BEV_EVENT_EOF)
-		peer_disconnect(peer, "closed by the other side");
-	else if (what & BEV_EVENT_TIMEOUT)
-		peer_disconnect(peer, "it takes nothing any more");
-	else
-		peer_disconnect(peer, "%s", evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
-}
-
-/* Birth and death. */
+static const struct transport_hooks wire_hooks = {
+	.connected = on_connected,
+	.message = on_message,
+	.skipped = on_skipped,
+	.drained = on_drained,
+	.ended = on_ended,
+};
 
 /* Who connected to us is one of his address; whom the operator named stands for himself, whatever else is there (under
  * a multicast address, from where nobody connects). */
@@ -445,28 +334,35 @@ static void name_source(struct peer *peer)
 	write_le64(peer->source.group + 8, peer->id);
 }
 
-static struct peer *insert(struct peers *peers)
+/* At the end of the set, so that who came first is asked first. */
+static void append_peer(struct peers *peers, struct peer *peer)
 {
-	struct peer *peer = mem_calloc(1, sizeof *peer), **at = &peers->first;
+	struct peer **at = &peers->first;
 
-	while (*at)
+	while (*at != NULL)
 		at = &(*at)->next;
 	*at = peer;
 	peer->set = peers;
 	peer->id = ++peers->next_id;
-	return peer;
 }
 
 struct peer *peer_new(struct peers *peers, enum peer_kind kind, const struct netaddr *address, const char *name, int fd)
 {
-	struct bufferevent *wire = bufferevent_socket_new(peers->base, fd, BEV_OPT_CLOSE_ON_FREE);
-	struct timeval write_limit = { .tv_sec = peers->timeouts.write / 1000 };
-	struct sockaddr_storage to;
-	struct peer *peer;
+	struct peer *peer = mem_calloc(1, sizeof *peer);
+	const struct transport_setup setup = {
+		.base = peers->base,
+		.limits = &peers->limits,
+		.hooks = &wire_hooks,
+		.context = peer,
+		.write_ms = peers->timeouts.write,
+	};
 
-	if (wire == NULL)
+	peer->wire = transport_new(&setup, fd);
+	if (peer->wire == NULL) {
+		free(peer);
 		return NULL;
-	peer = insert(peers);
+	}
+	append_peer(peers, peer);
 	peer->kind = kind;
 	peer->address = *address;
 	name_source(peer);
@@ -474,42 +370,24 @@ struct peer *peer_new(struct peers *peers, enum peer_kind kind, const struct net
 		snprintf(peer->name, sizeof peer->name, "%s", name);
 	else
 		netaddr_format(address, peer->name);
-	peer->wire = wire;
 	peer->nonce = random_u64();
 	peer->started = clock_mono_ms();
 	peer->ping_ms = peer->ping_min_ms = -1;
-	known_init(&peer->relay.known, PEER_KNOWN_MAX);
-	bufferevent_setcb(wire, on_read, on_write, on_event, peer);
-	bufferevent_setwatermark(wire, EV_READ, MESSAGE_HEADER_SIZE, READ_CHUNK);
-	bufferevent_setwatermark(wire, EV_WRITE, DRAINED, 0);
-	bufferevent_set_timeouts(wire, NULL, &write_limit);
-	bufferevent_enable(wire, EV_READ | EV_WRITE);
-	if (fd >= 0) {
+	known_init(&peer->known, PEER_KNOWN_MAX);
+	transport_accept(peer->wire, MESSAGE_VERSION, true);
+	transport_accept(peer->wire, MESSAGE_VERACK, true);
+	peers->hooks.opened(peers->hooks.context, peer);
+	if (fd >= 0)
 		on_connected(peer);
-	} else {
-		socklen_t size = netaddr_to_sockaddr(address, &to);
-
-		/* A failure comes back through on_event, or is noted here, where `closing` makes it the same. */
-		if (bufferevent_socket_connect(wire, (struct sockaddr *)&to, (int)size) != 0)
-			peer_disconnect(peer, "%s", evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
-	}
+	else
+		transport_connect(peer->wire, address);
 	return peer;
-}
-
-/* on_read is called only when a payload is whole. */
-static void note_progress(struct peer *peer, int64_t now)
-{
-	size_t held = evbuffer_get_length(bufferevent_get_input(peer->wire));
-
-	if (!peer->have_header || held < peer->counted + PEER_PROGRESS)
-		return;
-	peer->counted = held;
-	peer->progress = now;
 }
 
 bool peer_is_silent(const struct peer *peer, int64_t since, int64_t now)
 {
-	int64_t heard = since > peer->progress ? since : peer->progress;
+	int64_t progress = transport_progress(peer->wire);
+	int64_t heard = since > progress ? since : progress;
 
 	return now - heard > peer->set->timeouts.silence;
 }
@@ -520,7 +398,7 @@ void peer_tick(struct peer *peer, int64_t now)
 
 	if (peer->closing)
 		return;
-	note_progress(peer, now);
+	transport_look(peer->wire, now);
 	if (!peer->ready) {
 		if (now - peer->started > limit->handshake)
 			peer_disconnect(peer, "no handshake");
@@ -531,6 +409,8 @@ void peer_tick(struct peer *peer, int64_t now)
 	else if (!peer->ping_nonce && now - peer->ping_sent > limit->ping_interval)
 		peer_ping(peer);
 }
+
+/* --- The set --- */
 
 struct peer *peers_find(const struct peers *peers, uint64_t id)
 {
@@ -555,19 +435,18 @@ void peers_work(struct peers *peers)
 
 static void peer_free(struct peer *peer)
 {
-	bufferevent_free(peer->wire);
-	known_clear(&peer->relay.known);
-	buf_clear(&peer->relay.announce);
-	buf_clear(&peer->serve.missing);
-	free(peer->serve.items);
-	free(peer->sync.introduced);
+	transport_free(peer->wire);
+	known_clear(&peer->known);
 	free(peer);
 }
 
+/* Before it is freed each part has let go of it: of what it remembered, and of every place where it stood for the peer
+ * that owes something. */
 void peers_reap(struct peers *peers)
 {
-	for (struct peer **at = &peers->first; *at;) {
+	for (struct peer **at = &peers->first; *at != NULL;) {
 		struct peer *peer = *at;
+		const struct transport_counts *counts = transport_counts(peer->wire);
 
 		if (!peer->closing) {
 			at = &peer->next;
@@ -575,8 +454,8 @@ void peers_reap(struct peers *peers)
 		}
 		peers->hooks.closed(peers->hooks.context, peer);
 		*at = peer->next;
-		peers->bytes_sent += peer->bytes_sent;
-		peers->bytes_received += peer->bytes_received;
+		peers->bytes_sent += counts->bytes_sent;
+		peers->bytes_received += counts->bytes_received;
 		peer_free(peer);
 	}
 }

@@ -1,9 +1,11 @@
 /* One connection to another node, and the set of them.
  *
- * peer.c owns the wire: the bufferevent, framing, the version handshake, ping, timeouts, counters, and the bound on
- * what waits to be sent. It knows nothing of chains: whole payloads go to the hooks. A payload larger than its kind
- * allows is never held; one that nobody may send now (before the handshake, of an unknown kind, a blob nobody asked
- * for) is skipped as it comes in.
+ * peer.c owns the connection's life: the version handshake, ping, timeouts, and its end. What the bytes are is
+ * transport.h's; what the messages say about blocks, transactions and proofs goes to the hooks.
+ *
+ * Each part of the net that remembers something of a peer has a pointer in struct peer, to a struct that only its own
+ * file knows: made by the `opened` hook, freed by `closed`. So whoever adds a part adds a line here, and reads no
+ * other's. What several parts know of a peer stands in struct peer itself.
  *
  * A peer ends in two strokes, so that nobody holds a dead pointer: peer_disconnect closes the wire at once and marks
  * the peer; peers_reap, from the loop, calls the `closed` hook and frees it. Those who walk the set skip closing peers.
@@ -13,13 +15,13 @@
 #ifndef ATELIER_NET_PEER_H
 #define ATELIER_NET_PEER_H
 
-#include <event2/bufferevent.h>
 #include <event2/event.h>
 
 #include "chain/chain.h"
 #include "net/known.h"
 #include "net/wire/message.h"
 #include "net/wire/netaddr.h"
+#include "net/wire/transport.h"
 
 enum peer_kind {
 	PEER_INBOUND,
@@ -27,75 +29,12 @@ enum peer_kind {
 	PEER_ONETRY,
 };
 
-enum {
-	PEER_BLOCKS_MAX = 8, /* blocks asked for at a time */
-	PEER_BLOBS_MAX = 2,
-	PEER_PROOF_QUEUE = 32,     /* loose proofs waiting for their turn */
-	PEER_ANNOUNCE_MAX = 5000,  /* transactions waiting to be announced */
-	PEER_REQUESTS_MAX = 1000,  /* transactions it offers that are not here, asked of it or not */
-	PEER_PROGRESS = 128 << 10, /* bytes of a long message that count as a sign of life: 64 KB a second */
-	PEER_KNOWN_MAX = 4096,
-	PEER_HEADERS_AHEAD = 2016,                  /* headers beyond the last verified block */
-	PEER_BACKLOG_MAX = MESSAGE_MAX + (8 << 20), /* bytes waiting to be sent; more: the peer does not read */
-	PEER_CHATTER_MAX = 1 << 20,                 /* of it, but for what serve.c sends by and by */
-};
+enum { PEER_KNOWN_MAX = 4096 };
 
 /* All in milliseconds. */
 struct peer_timeouts {
 	int64_t handshake, ping_interval, ping, headers, block, withheld, blob_start, blob, tx, write;
 	int64_t silence; /* without an answer so long: a second peer is asked */
-};
-
-/* sync.c: what headers and blocks this peer has shown. Index entries live as long as the chain. */
-struct peer_sync {
-	const struct index_entry *best;      /* of most work among the headers it has sent; NULL: none yet */
-	const struct index_entry *announced; /* the last header we sent it */
-	bool wants_headers;                  /* sent sendheaders */
-	bool headers_wanted;                 /* it has more than we took: ask again when we are nearer */
-	int64_t headers_deadline;            /* of the getheaders that is out; 0: none is */
-	struct block_request {
-		const struct index_entry *entry;
-		int64_t deadline;
-		int64_t passed; /* when a block above it came before it; 0: none has */
-	} blocks[PEER_BLOCKS_MAX];
-	size_t block_count;
-	int64_t heard;      /* when it sent one of them, or began to owe some */
-	int64_t idle_until; /* no block requests before: it let one run out */
-	unsigned stalls;
-	const struct index_entry **introduced; /* owned: headers without a block that came from here first */
-	size_t introduced_count, introduced_cap;
-};
-
-/* blobs.c */
-struct peer_blobs {
-	size_t asked;       /* requests that count now */
-	size_t credit;      /* blobs that may still come, late ones included */
-	int64_t heard;      /* when it answered one of the requests, or there began to be some */
-	int64_t idle_until; /* no requests before: it let one run out */
-};
-
-/* relay.c */
-struct peer_relay {
-	struct known known;  /* transactions and proofs it has, by wtxid and id */
-	struct buf announce; /* wtxids to announce, 32 bytes each */
-	size_t requests;     /* offers of it that the request tracker holds */
-	int64_t heard;       /* when it last answered a request for a transaction */
-	bool silent;         /* it did not in time, and has answered none since */
-	struct header proofs[PEER_PROOF_QUEUE];
-	size_t proof_count; /* oldest first; the first is being executed if proof_deadline is set */
-	int64_t proof_deadline;
-	uint64_t changes_seen; /* relay.c counts what may make the chain take what it did not take before */
-	uint64_t proofs_valid, proofs_false;
-};
-
-/* serve.c: what it asked for and has not been sent. */
-struct peer_serve {
-	struct inventory_item *items; /* owned */
-	size_t first, count;
-	struct buf missing; /* inventory for the next notfound */
-	size_t missing_count;
-	bool headers_asked;
-	struct message_getheaders headers;
 };
 
 struct peers;
@@ -109,40 +48,37 @@ struct peer {
 	struct netaddr address;      /* theirs */
 	char name[NETADDR_HOST + 8]; /* as configured, for MANUAL and ONETRY; else the address */
 	char local[NETADDR_TEXT];    /* our end; "" while connecting */
-	struct bufferevent *wire;
+	struct transport *wire;
 
-	bool connected; /* TCP is there */
 	bool version_sent, version_known, ready;
 	bool closing, punished;
 	struct message_version version; /* theirs, if version_known */
 	uint64_t nonce;                 /* ours */
 	int64_t time_offset;            /* their clock minus ours at the handshake, seconds */
 
-	bool have_header; /* `header` is read, its payload is coming */
-	struct message_header header;
-	size_t skip;      /* bytes of payload still to be thrown away */
-	size_t chatter;   /* bytes sent, but for serve.c's, since little was left to be sent */
-	size_t counted;   /* bytes of the payload that were there when `progress` was set */
-	int64_t progress; /* clock_mono_ms when a payload had grown by PEER_PROGRESS (see peer_tick) */
-	bool answers;     /* it sent what it was asked for, and was not silent since: is asked first */
-
-	int64_t started;      /* clock_mono_ms */
-	int64_t connected_at; /* clock_wall, like the next two */
-	int64_t last_sent, last_received;
-	uint64_t bytes_sent, bytes_received, messages_sent, messages_received;
+	int64_t started;              /* clock_mono_ms */
+	int64_t connected_at;         /* clock_wall */
 	uint64_t ping_nonce;          /* 0: none is out */
 	int64_t ping_sent;            /* clock_mono_ms, of the last one */
 	int64_t ping_ms, ping_min_ms; /* -1: not measured yet */
 
-	struct peer_sync sync;
-	struct peer_blobs blobs;
-	struct peer_relay relay;
-	struct peer_serve serve;
+	/* What several parts know of it. */
+	struct known known; /* transactions and proofs it has, by wtxid and id */
+	bool answers;       /* it sent what it was asked for, and was not silent since: is asked first */
+	uint64_t proofs_valid, proofs_false; /* it sent, alone or in a block, and were executed */
+
+	/* What one part knows of it. */
+	struct sync_peer *sync;
+	struct blob_fetch_peer *blobs;
+	struct relay_tx_peer *txs;
+	struct relay_proofs_peer *proofs;
+	struct serve_peer *serve;
 };
 
 struct peer_hooks {
 	void *context;
-	void (*ready)(void *context, struct peer *peer); /* the handshake is done */
+	void (*opened)(void *context, struct peer *peer); /* it is in the set, and not connected yet */
+	void (*ready)(void *context, struct peer *peer);  /* the handshake is done */
 	void (*message)(void *context, struct peer *peer, enum message_kind kind, const uint8_t *payload, size_t size);
 	void (*drained)(void *context, struct peer *peer);              /* little is left to be sent */
 	void (*closed)(void *context, struct peer *peer);               /* about to be freed */
@@ -179,7 +115,10 @@ void peers_punish(struct peers *peers, const struct source *source, const char *
 /* Sends a message; takes the payload's contents and leaves it empty. A peer that is closing gets nothing. */
 void peer_send(struct peer *peer, enum message_kind kind, struct buf *payload);
 void peer_send_empty(struct peer *peer, enum message_kind kind);
-size_t peer_backlog(const struct peer *peer); /* bytes that wait to be sent */
+/* The same for inv, getdata and notfound, of one item, or of those of a list (message_add_item), which it empties:
+ * without items nothing is sent. */
+void peer_send_item(struct peer *peer, enum message_kind kind, enum inventory_type type, const uint8_t id[32]);
+void peer_send_items(struct peer *peer, enum message_kind kind, struct buf *items);
 void peer_ping(struct peer *peer);
 
 /* Whether it has sent nothing, not even a part of a long message, for timeouts.silence since then. */

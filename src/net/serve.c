@@ -1,7 +1,7 @@
 /* What a peer asks for, and how much of it is read from disk at a time.
  *
  * Of a peer there is one getheaders (a later one replaces it) and at most MESSAGE_MAX_INVENTORY items; whoever asks for
- * more than that without reading is dropped. Nothing is read while BACKLOG_MAX bytes wait to be sent. */
+ * more than that without reading is dropped. Nothing is read while TRANSPORT_DRAINED bytes wait to be sent. */
 #include "net/serve.h"
 
 #include <stdlib.h>
@@ -10,12 +10,37 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { BACKLOG_MAX = 256 << 10 }; /* bytes waiting to be sent, beyond which nothing new is read */
+struct serve_peer {
+	struct inventory_item *items; /* owned */
+	size_t first, count;
+	struct buf missing; /* items for the next notfound */
+	bool headers_asked;
+	struct message_getheaders headers;
+};
+
+void serve_peer_opened(struct peer *peer)
+{
+	peer->serve = mem_calloc(1, sizeof *peer->serve);
+}
+
+void serve_peer_closed(struct peer *peer)
+{
+	free(peer->serve->items);
+	buf_clear(&peer->serve->missing);
+	free(peer->serve);
+	peer->serve = NULL;
+}
+
+/* Nothing is read from disk beyond that: the wire calls again as soon as it has drained so far. */
+static bool may_send(const struct peer *peer)
+{
+	return !peer->closing && transport_backlog(peer->wire) < TRANSPORT_DRAINED;
+}
 
 static void answer_headers(struct peer *peer)
 {
 	struct chain *chain = peer->set->chain;
-	const struct message_getheaders *request = &peer->serve.headers;
+	const struct message_getheaders *request = &peer->serve->headers;
 	const struct index_entry *entry, *stop = chain_find(chain, request->stop);
 	struct header *headers = mem_calloc(MESSAGE_MAX_HEADERS, sizeof *headers);
 	size_t count = 0;
@@ -27,12 +52,12 @@ static void answer_headers(struct peer *peer)
 		entry = chain_at(chain, chain_fork_point(chain, request->ids, request->count)->height + 1);
 	while (entry != NULL && count < MESSAGE_MAX_HEADERS) {
 		headers[count++] = entry->header;
-		peer->sync.announced = entry;
+		sync_header_sent(peer, entry);
 		if (entry == stop)
 			break;
 		entry = chain_at(chain, entry->height + 1);
 	}
-	peer->serve.headers_asked = false;
+	peer->serve->headers_asked = false;
 	buf_init(&payload);
 	message_write_headers(&payload, headers, count);
 	peer_send(peer, MESSAGE_HEADERS, &payload);
@@ -41,12 +66,12 @@ static void answer_headers(struct peer *peer)
 
 void serve_on_getheaders(const struct sync *sync, struct peer *peer, const uint8_t *payload, size_t size)
 {
-	if (!message_read_getheaders(&peer->serve.headers, payload, size)) {
-		peer->serve.headers_asked = false;
+	if (!message_read_getheaders(&peer->serve->headers, payload, size)) {
+		peer->serve->headers_asked = false;
 		peer_disconnect(peer, "malformed getheaders message");
 		return;
 	}
-	peer->serve.headers_asked = true;
+	peer->serve->headers_asked = true;
 	serve_continue(sync, peer);
 }
 
@@ -145,43 +170,27 @@ static bool serve_item(const struct sync *sync, struct peer *peer, const struct 
 		found = large = serve_blob(peer, item->id);
 		break;
 	}
-	if (!found) {
-		buf_put(&peer->serve.missing, item, sizeof *item);
-		peer->serve.missing_count++;
-	}
+	if (!found)
+		buf_put(&peer->serve->missing, item, sizeof *item);
 	return large;
-}
-
-static void send_missing(struct peer *peer)
-{
-	struct peer_serve *state = &peer->serve;
-	struct buf payload;
-
-	if (state->missing_count == 0)
-		return;
-	buf_init(&payload);
-	message_write_inventory(&payload, (const void *)state->missing.data, state->missing_count);
-	state->missing_count = 0;
-	buf_reset(&state->missing);
-	peer_send(peer, MESSAGE_NOTFOUND, &payload);
 }
 
 void serve_continue(const struct sync *sync, struct peer *peer)
 {
-	struct peer_serve *state = &peer->serve;
+	struct serve_peer *state = peer->serve;
 	bool large = false;
 
-	if (state->headers_asked && !peer->closing && peer_backlog(peer) < BACKLOG_MAX)
+	if (state->headers_asked && may_send(peer))
 		answer_headers(peer);
-	while (state->first < state->count && !large && !peer->closing && peer_backlog(peer) < BACKLOG_MAX)
+	while (state->first < state->count && !large && may_send(peer))
 		large = serve_item(sync, peer, &state->items[state->first++]);
 	if (state->first == state->count)
-		send_missing(peer);
+		peer_send_items(peer, MESSAGE_NOTFOUND, &state->missing);
 }
 
 void serve_on_getdata(const struct sync *sync, struct peer *peer, const uint8_t *payload, size_t size)
 {
-	struct peer_serve *state = &peer->serve;
+	struct serve_peer *state = peer->serve;
 	struct inventory_item *items;
 	size_t count, left = state->count - state->first;
 

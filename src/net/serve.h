@@ -8,6 +8,9 @@
 #include "net/peer.h"
 #include "net/sync.h"
 
+void serve_peer_opened(struct peer *peer);
+void serve_peer_closed(struct peer *peer);
+
 void serve_on_getheaders(const struct sync *sync, struct peer *peer, const uint8_t *payload, size_t size);
 void serve_on_getdata(const struct sync *sync, struct peer *peer, const uint8_t *payload, size_t size);
 

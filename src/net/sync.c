@@ -13,7 +13,7 @@
 enum {
 	WINDOW = 64,           /* blocks beyond the last verified one that are asked for */
 	ANNOUNCE_HEADERS = 16, /* headers in one unasked announcement */
-	INTRODUCED_MAX = 2 * PEER_HEADERS_AHEAD,
+	INTRODUCED_MAX = 2 * SYNC_HEADERS_AHEAD,
 	PROVEN_MAX = 4096,
 	STALLS_MAX = 3,  /* blocks not delivered in time before the peer is dropped */
 	REST_MS = 10000, /* a peer without the block it announced is left alone that long */
@@ -34,6 +34,26 @@ struct sync {
 	struct known proven;       /* blocks whose own proof was executed while this node ran */
 	bool headers_full;         /* the chain takes no more headers */
 	struct log_limit refusals; /* of what costs its sender nothing */
+};
+
+/* What headers and blocks a peer has shown. */
+struct sync_peer {
+	const struct index_entry *best;      /* of most work among the headers it has sent; NULL: none yet */
+	const struct index_entry *announced; /* the last header we sent it */
+	bool wants_headers;                  /* sent sendheaders */
+	bool headers_wanted;                 /* it has more than we took: ask again when we are nearer */
+	int64_t headers_deadline;            /* of the getheaders that is out; 0: none is */
+	struct block_request {
+		const struct index_entry *entry;
+		int64_t deadline;
+		int64_t passed; /* when a block above it came before it; 0: none has */
+	} blocks[SYNC_BLOCKS_MAX];
+	size_t block_count;
+	int64_t heard;      /* when it sent one of them, or began to owe some */
+	int64_t idle_until; /* no block requests before: it let one run out */
+	unsigned stalls;
+	const struct index_entry **introduced; /* owned: headers without a block that came from here first */
+	size_t introduced_count, introduced_cap;
 };
 
 struct sync *sync_new(struct peers *peers)
@@ -93,10 +113,10 @@ static bool is_on_branch(const struct index_entry *entry, const struct index_ent
 
 static void update_best(struct peer *peer, const struct index_entry *entry)
 {
-	const struct index_entry *best = peer->sync.best;
+	const struct index_entry *best = peer->sync->best;
 
 	if (entry->status != ENTRY_INVALID && (best == NULL || best->status == ENTRY_INVALID || more_work(entry, best)))
-		peer->sync.best = entry;
+		peer->sync->best = entry;
 }
 
 /* Headers. */
@@ -106,13 +126,13 @@ static void ask_headers(struct sync *sync, struct peer *peer, const struct index
 	struct message_getheaders request = { .count = 0 };
 	struct buf payload;
 
-	if (peer->sync.headers_deadline)
+	if (peer->sync->headers_deadline)
 		return;
 	request.count = chain_locator(sync->peers->chain, from, request.ids, MESSAGE_MAX_LOCATOR);
 	buf_init(&payload);
 	message_write_getheaders(&payload, &request);
-	peer->sync.headers_deadline = clock_mono_ms() + sync->peers->timeouts.headers;
-	peer->sync.headers_wanted = false;
+	peer->sync->headers_deadline = clock_mono_ms() + sync->peers->timeouts.headers;
+	peer->sync->headers_wanted = false;
 	peer_send(peer, MESSAGE_GETHEADERS, &payload);
 }
 
@@ -124,6 +144,11 @@ static void ask_from_tip(struct sync *sync, struct peer *peer)
 	ask_headers(sync, peer, tip->parent != NULL ? tip->parent : tip);
 }
 
+void sync_peer_opened(struct peer *peer)
+{
+	peer->sync = mem_calloc(1, sizeof *peer->sync);
+}
+
 void sync_peer_ready(struct sync *sync, struct peer *peer)
 {
 	peer_send_empty(peer, MESSAGE_SENDHEADERS);
@@ -131,7 +156,7 @@ void sync_peer_ready(struct sync *sync, struct peer *peer)
 }
 
 /* Headers that have their block by now no longer count against the peer. */
-static void prune_introduced(struct peer_sync *state)
+static void prune_introduced(struct sync_peer *state)
 {
 	size_t kept = 0;
 
@@ -141,7 +166,7 @@ static void prune_introduced(struct peer_sync *state)
 	state->introduced_count = kept;
 }
 
-static bool may_introduce(struct peer_sync *state)
+static bool may_introduce(struct sync_peer *state)
 {
 	if (state->introduced_count < INTRODUCED_MAX)
 		return true;
@@ -149,7 +174,7 @@ static bool may_introduce(struct peer_sync *state)
 	return state->introduced_count < INTRODUCED_MAX;
 }
 
-static void introduce(struct peer_sync *state, const struct index_entry *entry)
+static void introduce(struct sync_peer *state, const struct index_entry *entry)
 {
 	if (state->introduced_count == state->introduced_cap) {
 		state->introduced_cap = state->introduced_cap ? 2 * state->introduced_cap : 64;
@@ -181,7 +206,7 @@ static const struct index_entry *take_new(struct sync *sync, struct peer *peer, 
 
 	switch (chain_add_header(sync->peers->chain, header, &entry, &reject)) {
 	case CHAIN_NEW:
-		introduce(&peer->sync, entry);
+		introduce(peer->sync, entry);
 		return entry;
 	case CHAIN_KNOWN:
 		return entry;
@@ -222,8 +247,8 @@ static const struct index_entry *take_headers(struct sync *sync, struct peer *pe
 				return last;
 			if (base == NULL)
 				base = verified_under(parent);
-			if (parent->height - base->height >= PEER_HEADERS_AHEAD || !may_introduce(&peer->sync)) {
-				peer->sync.headers_wanted = true;
+			if (parent->height - base->height >= SYNC_HEADERS_AHEAD || !may_introduce(peer->sync)) {
+				peer->sync->headers_wanted = true;
 				return last;
 			}
 			entry = take_new(sync, peer, &headers[i], id);
@@ -257,14 +282,14 @@ void sync_on_headers(struct sync *sync, struct peer *peer, const uint8_t *payloa
 		peer_disconnect(peer, "malformed headers message");
 		return;
 	}
-	peer->sync.headers_deadline = 0;
+	peer->sync->headers_deadline = 0;
 	if (!is_run(headers, count)) {
 		peer_punish(peer, "headers that do not follow each other");
 	} else if (count > 0) {
 		last = take_headers(sync, peer, headers, count);
 		if (last != NULL)
 			update_best(peer, last);
-		if (last != NULL && count == MESSAGE_MAX_HEADERS && !peer->sync.headers_wanted)
+		if (last != NULL && count == MESSAGE_MAX_HEADERS && !peer->sync->headers_wanted)
 			ask_headers(sync, peer, last);
 	}
 	free(headers);
@@ -285,16 +310,16 @@ void sync_on_announced(struct sync *sync, struct peer *peer, const uint8_t id[32
 /* What was cut off before is asked for again when half of the room is free. */
 static void ask_more_headers(struct sync *sync, struct peer *peer)
 {
-	const struct index_entry *best = peer->sync.best;
+	const struct index_entry *best = peer->sync->best;
 
-	if (!peer->sync.headers_wanted || peer->sync.headers_deadline)
+	if (!peer->sync->headers_wanted || peer->sync->headers_deadline)
 		return;
-	prune_introduced(&peer->sync);
-	if (peer->sync.introduced_count > INTRODUCED_MAX / 2)
+	prune_introduced(peer->sync);
+	if (peer->sync->introduced_count > INTRODUCED_MAX / 2)
 		return;
 	if (best == NULL)
 		ask_from_tip(sync, peer);
-	else if (best->height - verified_under(best)->height < PEER_HEADERS_AHEAD / 2)
+	else if (best->height - verified_under(best)->height < SYNC_HEADERS_AHEAD / 2)
 		ask_headers(sync, peer, best);
 }
 
@@ -303,9 +328,9 @@ static void ask_more_headers(struct sync *sync, struct peer *peer)
 /* It owes blocks, and does not send them, or only by drops: nobody else would be asked as long as it drips. */
 static bool is_silent(const struct peer *peer, int64_t now)
 {
-	return peer->sync.block_count > 0 &&
-		(peer_is_silent(peer, peer->sync.heard, now) ||
-			now - peer->sync.heard > SLOW * peer->set->timeouts.silence);
+	return peer->sync->block_count > 0 &&
+		(peer_is_silent(peer, peer->sync->heard, now) ||
+			now - peer->sync->heard > SLOW * peer->set->timeouts.silence);
 }
 
 static void leave_place(struct awaited *awaited, const struct peer *peer)
@@ -338,7 +363,7 @@ static bool take_place(struct sync *sync, struct peer *peer, const uint8_t id[32
 
 static void forget_request(struct sync *sync, struct peer *peer, size_t index)
 {
-	struct peer_sync *state = &peer->sync;
+	struct sync_peer *state = peer->sync;
 	const uint8_t *id = state->blocks[index].entry->id;
 	struct awaited *awaited = map_get(&sync->in_flight, id);
 
@@ -352,7 +377,7 @@ static void forget_request(struct sync *sync, struct peer *peer, size_t index)
 }
 
 /* Its place among what the peer owes; block_count: it does not. */
-static size_t find_request(const struct peer_sync *state, const uint8_t id[32])
+static size_t find_request(const struct sync_peer *state, const uint8_t id[32])
 {
 	size_t i = 0;
 
@@ -364,7 +389,7 @@ static size_t find_request(const struct peer_sync *state, const uint8_t id[32])
 /* True if the block had been asked of this peer. Its other answers are on the way, one behind the other. */
 static bool request_answered(struct sync *sync, struct peer *peer, const uint8_t id[32])
 {
-	struct peer_sync *state = &peer->sync;
+	struct sync_peer *state = peer->sync;
 	int64_t now = clock_mono_ms();
 	const struct index_entry *answered;
 	size_t i = find_request(state, id);
@@ -384,17 +409,20 @@ static bool request_answered(struct sync *sync, struct peer *peer, const uint8_t
 	return true;
 }
 
-void sync_peer_gone(struct sync *sync, struct peer *peer)
+void sync_peer_closed(struct sync *sync, struct peer *peer)
 {
-	while (peer->sync.block_count > 0)
+	while (peer->sync->block_count > 0)
 		forget_request(sync, peer, 0);
+	free(peer->sync->introduced);
+	free(peer->sync);
+	peer->sync = NULL;
 	peers_work(sync->peers);
 }
 
 void sync_on_notfound(struct sync *sync, struct peer *peer, const uint8_t id[32])
 {
 	if (request_answered(sync, peer, id)) {
-		peer->sync.idle_until = clock_mono_ms() + REST_MS;
+		peer->sync->idle_until = clock_mono_ms() + REST_MS;
 		peers_work(sync->peers);
 	}
 }
@@ -447,7 +475,7 @@ static void hand_over(struct sync *sync, struct peer *peer, struct block *block,
 
 	switch (chain_add_block(sync->peers->chain, block, &peer->source, &reject)) {
 	case CHAIN_NEW:
-		peer->sync.stalls = 0;
+		peer->sync->stalls = 0;
 		break;
 	case CHAIN_KNOWN:
 	case CHAIN_ORPHAN:
@@ -456,11 +484,11 @@ static void hand_over(struct sync *sync, struct peer *peer, struct block *block,
 		log_refused(sync, peer, "block", id, &reject);
 		blame(sync, &peer->source, &reject);
 		if (reject.code == REJECT_NOT_YET)
-			peer->sync.idle_until = clock_mono_ms() + REST_MS;
+			peer->sync->idle_until = clock_mono_ms() + REST_MS;
 		break;
 	case CHAIN_ERROR:
 		log_error("A block could not be stored: %s", reject.detail);
-		peer->sync.idle_until = clock_mono_ms() + REST_MS;
+		peer->sync->idle_until = clock_mono_ms() + REST_MS;
 		break;
 	}
 }
@@ -489,7 +517,7 @@ void sync_on_block(struct sync *sync, struct peer *peer, const uint8_t *payload,
 /* Up to WINDOW blocks of the peer's best branch beyond its last verified one, lowest first. */
 static size_t next_blocks(const struct peer *peer, const struct index_entry *out[WINDOW])
 {
-	const struct index_entry *entry = peer->sync.best, *base = verified_under(entry);
+	const struct index_entry *entry = peer->sync->best, *base = verified_under(entry);
 	size_t count = entry->height - base->height;
 
 	if (count > WINDOW) {
@@ -506,14 +534,14 @@ static size_t room_for_blocks(const struct sync *sync, const struct peer *peer)
 {
 	size_t count = chain_room(sync->peers->chain, &peer->source) / sync->peers->limits.size[MESSAGE_BLOCK];
 
-	return count < PEER_BLOCKS_MAX ? count : PEER_BLOCKS_MAX;
+	return count < SYNC_BLOCKS_MAX ? count : SYNC_BLOCKS_MAX;
 }
 
 static void ask_blocks(struct sync *sync, struct peer *peer, int64_t now)
 {
 	const struct index_entry *path[WINDOW];
-	struct inventory_item items[PEER_BLOCKS_MAX];
-	struct peer_sync *state = &peer->sync;
+	struct inventory_item items[SYNC_BLOCKS_MAX];
+	struct sync_peer *state = peer->sync;
 	size_t count, room, asked = 0;
 	struct buf payload;
 
@@ -522,7 +550,7 @@ static void ask_blocks(struct sync *sync, struct peer *peer, int64_t now)
 		return;
 	count = next_blocks(peer, path);
 	room = room_for_blocks(sync, peer);
-	for (size_t i = 0; i < count && state->block_count < PEER_BLOCKS_MAX; i++) {
+	for (size_t i = 0; i < count && state->block_count < SYNC_BLOCKS_MAX; i++) {
 		/* The one that can be verified at once always finds room. */
 		if (path[i]->status == ENTRY_INVALID || (i > 0 && state->block_count >= room))
 			break;
@@ -547,14 +575,14 @@ static void let_run_out(struct sync *sync, struct peer *peer, int64_t now)
 {
 	bool late = false;
 
-	if (peer->sync.headers_deadline && now > peer->sync.headers_deadline) {
-		peer->sync.headers_deadline = 0;
-		peer->sync.headers_wanted = true;
+	if (peer->sync->headers_deadline && now > peer->sync->headers_deadline) {
+		peer->sync->headers_deadline = 0;
+		peer->sync->headers_wanted = true;
 	}
 	if (is_silent(peer, now))
 		peer->answers = false;
-	for (size_t i = 0; i < peer->sync.block_count;) {
-		if (now <= peer->sync.blocks[i].deadline) {
+	for (size_t i = 0; i < peer->sync->block_count;) {
+		if (now <= peer->sync->blocks[i].deadline) {
 			i++;
 			continue;
 		}
@@ -564,8 +592,8 @@ static void let_run_out(struct sync *sync, struct peer *peer, int64_t now)
 	if (!late)
 		return;
 	log_info("peer=%" PRIu64 " did not deliver a block in time", peer->id);
-	peer->sync.idle_until = now + sync->peers->timeouts.block;
-	if (++peer->sync.stalls >= STALLS_MAX)
+	peer->sync->idle_until = now + sync->peers->timeouts.block;
+	if (++peer->sync->stalls >= STALLS_MAX)
 		peer_disconnect(peer, "it does not deliver the blocks it announces");
 }
 
@@ -573,8 +601,8 @@ static void let_run_out(struct sync *sync, struct peer *peer, int64_t now)
  * for ever. */
 static void drop_withholder(struct sync *sync, struct peer *peer, int64_t now)
 {
-	for (size_t i = 0; i < peer->sync.block_count; i++) {
-		const struct block_request *request = &peer->sync.blocks[i];
+	for (size_t i = 0; i < peer->sync->block_count; i++) {
+		const struct block_request *request = &peer->sync->blocks[i];
 
 		if (request->passed && now - request->passed > sync->peers->timeouts.withheld &&
 			verified_under(request->entry->parent) == request->entry->parent) {
@@ -587,9 +615,9 @@ static void drop_withholder(struct sync *sync, struct peer *peer, int64_t now)
 /* A branch that turned out to be invalid: ask what else there is. */
 static void leave_invalid(struct sync *sync, struct peer *peer)
 {
-	if (peer->sync.best == NULL || peer->sync.best->status != ENTRY_INVALID)
+	if (peer->sync->best == NULL || peer->sync->best->status != ENTRY_INVALID)
 		return;
-	peer->sync.best = NULL;
+	peer->sync->best = NULL;
 	ask_from_tip(sync, peer);
 }
 
@@ -602,13 +630,13 @@ static bool is_bare(const struct index_entry *entry)
 static void start_headers_anew(struct sync *sync)
 {
 	for (struct peer *p = sync->peers->first; p; p = p->next) {
-		while (p->sync.block_count > 0)
+		while (p->sync->block_count > 0)
 			forget_request(sync, p, 0);
-		p->sync.introduced_count = 0;
-		if (is_bare(p->sync.announced))
-			p->sync.announced = NULL;
-		if (is_bare(p->sync.best))
-			p->sync.best = NULL;
+		p->sync->introduced_count = 0;
+		if (is_bare(p->sync->announced))
+			p->sync->announced = NULL;
+		if (is_bare(p->sync->best))
+			p->sync->best = NULL;
 	}
 	chain_forget_headers(sync->peers->chain);
 	sync->headers_full = false;
@@ -647,7 +675,7 @@ void sync_work(struct sync *sync, int64_t now)
 
 static bool peer_has(const struct peer *peer, const struct index_entry *entry)
 {
-	return is_on_branch(entry, peer->sync.best) || is_on_branch(entry, peer->sync.announced);
+	return is_on_branch(entry, peer->sync->best) || is_on_branch(entry, peer->sync->announced);
 }
 
 static void announce_to(struct peer *peer, const struct index_entry *entry)
@@ -665,7 +693,7 @@ static void announce_to(struct peer *peer, const struct index_entry *entry)
 		at = at->parent;
 	}
 	buf_init(&payload);
-	if (peer->sync.wants_headers && (peer_has(peer, at) || at->parent == NULL)) {
+	if (peer->sync->wants_headers && (peer_has(peer, at) || at->parent == NULL)) {
 		message_write_headers(&payload, headers + first, ANNOUNCE_HEADERS - first);
 		peer_send(peer, MESSAGE_HEADERS, &payload);
 	} else {
@@ -673,7 +701,7 @@ static void announce_to(struct peer *peer, const struct index_entry *entry)
 		message_write_inventory(&payload, &item, 1);
 		peer_send(peer, MESSAGE_INV, &payload);
 	}
-	peer->sync.announced = entry;
+	peer->sync->announced = entry;
 }
 
 static void announce(struct sync *sync, const struct index_entry *entry)
@@ -689,7 +717,7 @@ void sync_block_proven(struct sync *sync, const struct index_entry *entry, const
 
 	known_add(&sync->proven, entry->id);
 	if (peer != NULL)
-		peer->relay.proofs_valid++;
+		peer->proofs_valid++;
 	if (more_work(entry, chain_tip(sync->peers->chain)))
 		announce(sync, entry);
 }
@@ -703,7 +731,7 @@ void sync_block_verdict(struct sync *sync, const struct index_entry *entry, cons
 		log_refused(sync, peer, "block", entry->id, reject);
 	if (reject != NULL && !known_has(&sync->proven, entry->id)) {
 		if (peer != NULL)
-			peer->relay.proofs_false += strcmp(reject->reason, "bad-proof-digest") == 0;
+			peer->proofs_false += strcmp(reject->reason, "bad-proof-digest") == 0;
 		blame(sync, source, reject);
 	}
 	peers_work(sync->peers);
@@ -715,9 +743,31 @@ void sync_tip(struct sync *sync, const struct index_entry *tip)
 	peers_work(sync->peers);
 }
 
+void sync_header_sent(struct peer *peer, const struct index_entry *entry)
+{
+	peer->sync->announced = entry;
+}
+
+void sync_on_sendheaders(struct peer *peer)
+{
+	peer->sync->wants_headers = true;
+}
+
+size_t sync_blocks_asked(const struct peer *peer, uint32_t heights[SYNC_BLOCKS_MAX])
+{
+	for (size_t i = 0; i < peer->sync->block_count; i++)
+		heights[i] = peer->sync->blocks[i].entry->height;
+	return peer->sync->block_count;
+}
+
+const struct index_entry *sync_best(const struct peer *peer)
+{
+	return peer->sync->best;
+}
+
 const struct index_entry *sync_common(const struct peer *peer)
 {
-	return peer->sync.best != NULL ? connected_under(peer->sync.best) : NULL;
+	return peer->sync->best != NULL ? connected_under(peer->sync->best) : NULL;
 }
 
 bool sync_may_serve(const struct sync *sync, const struct index_entry *entry)

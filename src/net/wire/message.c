@@ -190,6 +190,14 @@ void message_write_inventory(struct buf *out, const struct inventory_item *items
 	}
 }
 
+void message_add_item(struct buf *items, enum inventory_type type, const uint8_t id[32])
+{
+	struct inventory_item item = { .type = type };
+
+	memcpy(item.id, id, sizeof item.id);
+	buf_put(items, &item, sizeof item);
+}
+
 bool message_read_getheaders(struct message_getheaders *request, const void *data, size_t size)
 {
 	struct reader r;

@@ -1,7 +1,7 @@
 /* Messages between nodes: framing, and each payload's parse and write (doc/protocol.md section 17).
  *
- * Pure functions over bytes: no sockets, no clock, no state. What a payload means is said elsewhere (sync.h, relay.h);
- * blocks and transactions are parsed by consensus/.
+ * Pure functions over bytes: no sockets, no clock, no state. What a payload means is said elsewhere (sync.h,
+ * relay_tx.h, ...); blocks and transactions are parsed by consensus/.
  *
  * A message is 24 bytes (magic 4, command 12 zero-padded, payload size u32, checksum 4) and its payload. A `read`
  * function takes a whole payload, bounds every count by the bytes that are there before it takes memory, and returns
@@ -93,6 +93,8 @@ struct inventory_item {
 };
 bool message_read_inventory(struct inventory_item **items, size_t *count, const void *data, size_t size);
 void message_write_inventory(struct buf *out, const struct inventory_item *items, size_t count);
+/* Appends an item to a list: a buf that holds nothing else. */
+void message_add_item(struct buf *items, enum inventory_type type, const uint8_t id[32]);
 
 /* getheaders: u32 version, the locator's ids from the tip back, and the id to stop at (zeros: none). */
 struct message_getheaders {

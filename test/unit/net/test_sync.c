@@ -5,7 +5,8 @@
 
 #include "net/fake_chain.h"
 #include "net/net.h"
-#include "net/peer.h"
+#include "net/relay_tx.h"
+#include "net/sync.h"
 #include "unit.h"
 #include "util/clock.h"
 
@@ -138,7 +139,7 @@ static void test_headers_are_bounded(void **state)
 	(void)state;
 	b->judges = false;
 	last = fake_chain_mine(a->chain, NULL, 4000, 1, FAKE_GOOD);
-	beyond = entry_ancestor(last, PEER_HEADERS_AHEAD + 1);
+	beyond = entry_ancestor(last, SYNC_HEADERS_AHEAD + 1);
 	connect_nodes(b, a);
 	WAIT_FOR(chain_find(b->chain, beyond->parent->id));
 	turn_a_while();
@@ -569,7 +570,7 @@ static void test_silent_peers(void **state)
 	static struct ear ears[PEERS];
 	struct node *victim = add_node();
 	struct chain *elsewhere = fake_chain_new();
-	const struct index_entry *tip = fake_chain_mine(elsewhere, NULL, PEER_BLOCKS_MAX, 1, FAKE_GOOD);
+	const struct index_entry *tip = fake_chain_mine(elsewhere, NULL, SYNC_BLOCKS_MAX, 1, FAKE_GOOD);
 
 	(void)state;
 	clock_set_mono(START_MS);
@@ -604,7 +605,7 @@ static void test_slow_peer(void **state)
 {
 	enum { PARTS = 4 };
 	static struct ear slow, other;
-	static const uint8_t part[PEER_PROGRESS];
+	static const uint8_t part[TRANSPORT_PROGRESS];
 	struct node *victim = add_node();
 	struct chain *elsewhere = fake_chain_new();
 	const struct index_entry *tip = fake_chain_mine(elsewhere, NULL, 1, 1, FAKE_GOOD);
@@ -665,6 +666,33 @@ static void test_silent_about_blob(void **state)
 	assert_int_equal(peers_of(wants), 3);
 	close(source.fd);
 	close(silent.fd);
+}
+
+/* Who sends one blob for another, and then says that he has not the one he was asked for, gets no credit by that: what
+ * he sends next is not even looked at. */
+static void test_blob_for_another(void **state)
+{
+	static struct ear ear;
+	struct node *wants = add_node();
+	struct inventory_item item = { INVENTORY_BLOB, { 1 } };
+	struct buf payload;
+
+	(void)state;
+	clock_set_mono(START_MS);
+	ear = (struct ear){ .fd = connect_mute(wants) };
+	WAIT_FOR(peers_of(wants) == 1);
+	fake_chain_want_blob(wants->chain, item.id, 1);
+	WAIT_FOR(heard(&ear, MESSAGE_GETDATA) == 1);
+	buf_init(&payload);
+	message_write_blob(&payload, (const uint8_t[32]){ 9 }, "other", 5);
+	say(ear.fd, MESSAGE_BLOB, &payload);
+	message_write_inventory(&payload, &item, 1);
+	say(ear.fd, MESSAGE_NOTFOUND, &payload);
+	buf_put_text(&payload, "no blob");
+	say(ear.fd, MESSAGE_BLOB, &payload);
+	turn_a_while();
+	assert_int_equal(peers_of(wants), 1);
+	close(ear.fd);
 }
 
 static void offer_txs(int fd, uint8_t salt, const uint8_t *wtxid, uint32_t count)
@@ -740,7 +768,7 @@ static void test_offers_by_peer(void **state)
 	for (size_t i = 0; i < GREEDY; i++) {
 		ears[i] = (struct ear){ .fd = connect_mute(wants) };
 		WAIT_FOR(peers_of(wants) == i + 1);
-		offer_txs(ears[i].fd, (uint8_t)i, NULL, 2 * PEER_REQUESTS_MAX);
+		offer_txs(ears[i].fd, (uint8_t)i, NULL, 2 * RELAY_TX_REQUESTS_MAX);
 		WAIT_FOR(heard(&ears[i], MESSAGE_GETDATA) == 1);
 	}
 	connect_nodes(wants, good);
@@ -918,7 +946,7 @@ static void test_slow_in_order(void **state)
 {
 	struct node *victim = add_node();
 	struct chain *elsewhere = fake_chain_new();
-	const struct index_entry *tip = fake_chain_mine(elsewhere, NULL, PEER_BLOCKS_MAX, 1, FAKE_GOOD);
+	const struct index_entry *tip = fake_chain_mine(elsewhere, NULL, SYNC_BLOCKS_MAX, 1, FAKE_GOOD);
 	int fd;
 
 	(void)state;
@@ -1158,6 +1186,7 @@ int main(void)
 		NET_TEST(test_silent_peers),
 		NET_TEST(test_slow_peer),
 		NET_TEST(test_silent_about_blob),
+		NET_TEST(test_blob_for_another),
 		NET_TEST(test_silent_about_txs),
 		NET_TEST(test_offers_by_peer),
 		NET_TEST(test_address_is_blamed),
