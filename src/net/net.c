@@ -15,7 +15,7 @@
 #include "net/relay_proofs.h"
 #include "net/relay_tx.h"
 #include "net/serve.h"
-#include "net/sync.h"
+#include "net/sync_blocks.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -24,8 +24,10 @@ enum { TICK_MS = 250, LISTEN_QUEUE = 64, ACCEPT_PAUSE_MS = 1000 };
 
 struct net {
 	struct peers peers;
-	struct sync *sync;
+	struct sync_headers *headers;
+	struct sync_blocks *blocks;
 	struct blob_fetch *fetch;
+	struct relay_blocks *news;
 	struct relay_tx *txs;
 	struct relay_proofs *proofs;
 	struct outbound outbound;
@@ -64,7 +66,7 @@ static void on_inv(struct net *net, struct peer *peer, const struct inventory_it
 {
 	for (size_t i = 0; i < count; i++)
 		if (items[i].type == INVENTORY_BLOCK)
-			sync_on_announced(net->sync, peer, items[i].id);
+			sync_headers_on_announced(net->headers, peer, items[i].id);
 	ask_for_offers(net, peer, items, count);
 }
 
@@ -72,7 +74,7 @@ static void on_notfound(struct net *net, struct peer *peer, const struct invento
 {
 	for (size_t i = 0; i < count; i++) {
 		if (items[i].type == INVENTORY_BLOCK)
-			sync_on_notfound(net->sync, peer, items[i].id);
+			sync_blocks_on_notfound(net->blocks, peer, items[i].id);
 		else if (items[i].type == INVENTORY_BLOB)
 			blob_fetch_on_notfound(net->fetch, peer, items[i].id);
 		else if (items[i].type == INVENTORY_TX)
@@ -107,19 +109,19 @@ static void on_message(void *context, struct peer *peer, enum message_kind kind,
 		on_inventory(net, peer, kind, payload, size);
 		break;
 	case MESSAGE_GETDATA:
-		serve_on_getdata(net->sync, peer, payload, size);
+		serve_on_getdata(net->news, peer, payload, size);
 		break;
 	case MESSAGE_GETHEADERS:
-		serve_on_getheaders(net->sync, peer, payload, size);
+		serve_on_getheaders(net->news, peer, payload, size);
 		break;
 	case MESSAGE_HEADERS:
-		sync_on_headers(net->sync, peer, payload, size);
+		sync_headers_on_headers(net->headers, peer, payload, size);
 		break;
 	case MESSAGE_SENDHEADERS:
-		sync_on_sendheaders(peer);
+		relay_blocks_on_sendheaders(peer);
 		break;
 	case MESSAGE_BLOCK:
-		sync_on_block(net->sync, peer, payload, size);
+		sync_blocks_on_block(net->blocks, peer, payload, size);
 		break;
 	case MESSAGE_TX:
 		relay_tx_on_tx(net->txs, peer, payload, size);
@@ -142,8 +144,10 @@ static void on_message(void *context, struct peer *peer, enum message_kind kind,
 static void on_opened(void *context, struct peer *peer)
 {
 	(void)context;
-	sync_peer_opened(peer);
+	sync_headers_peer_opened(peer);
+	sync_blocks_peer_opened(peer);
 	blob_fetch_peer_opened(peer);
+	relay_blocks_peer_opened(peer);
 	relay_tx_peer_opened(peer);
 	relay_proofs_peer_opened(peer);
 	serve_peer_opened(peer);
@@ -153,7 +157,7 @@ static void on_ready(void *context, struct peer *peer)
 {
 	struct net *net = context;
 
-	sync_peer_ready(net->sync, peer);
+	sync_headers_peer_ready(net->headers, peer);
 	relay_tx_peer_ready(net->txs, peer);
 	relay_proofs_peer_ready(net->proofs, peer);
 }
@@ -162,7 +166,7 @@ static void on_drained(void *context, struct peer *peer)
 {
 	struct net *net = context;
 
-	serve_continue(net->sync, peer);
+	serve_continue(net->news, peer);
 }
 
 static void on_closed(void *context, struct peer *peer)
@@ -171,8 +175,10 @@ static void on_closed(void *context, struct peer *peer)
 
 	if (!peers_have_group(&net->peers, &peer->source))
 		chain_forget_source(net->peers.chain, &peer->source, false);
-	sync_peer_closed(net->sync, peer);
+	sync_blocks_peer_closed(net->blocks, peer);
+	sync_headers_peer_closed(peer);
 	blob_fetch_peer_closed(net->fetch, peer);
+	relay_blocks_peer_closed(peer);
 	relay_tx_peer_closed(net->txs, peer);
 	relay_proofs_peer_closed(net->proofs, peer);
 	serve_peer_closed(peer);
@@ -198,7 +204,7 @@ static void on_tip(void *context, const struct index_entry *tip)
 {
 	struct net *net = context;
 
-	sync_tip(net->sync, tip);
+	relay_blocks_tip(net->news, tip);
 	relay_tx_tip(net->txs);
 	relay_proofs_tip(net->proofs);
 }
@@ -207,7 +213,7 @@ static void on_block_proven(void *context, const struct index_entry *entry, cons
 {
 	struct net *net = context;
 
-	sync_block_proven(net->sync, entry, source);
+	relay_blocks_proven(net->news, entry, source);
 }
 
 static void on_block_verdict(void *context, const struct index_entry *entry, const struct source *source,
@@ -215,7 +221,7 @@ static void on_block_verdict(void *context, const struct index_entry *entry, con
 {
 	struct net *net = context;
 
-	sync_block_verdict(net->sync, entry, source, reject);
+	sync_blocks_verdict(net->blocks, entry, source, reject);
 }
 
 static void on_proof_verdict(void *context, const struct header *header, const struct source *source,
@@ -242,6 +248,14 @@ static void on_blob_wanted(void *context, const uint8_t root[32], uint64_t size,
 
 /* The loop. */
 
+/* The entries that go then are named here by nobody any more: each part that keeps some lets go first. */
+static void start_headers_anew(struct net *net)
+{
+	sync_blocks_let_go(net->blocks);
+	relay_blocks_let_go(net->news);
+	sync_headers_start_anew(net->headers);
+}
+
 static void on_work(evutil_socket_t fd, short what, void *context)
 {
 	struct net *net = context;
@@ -250,7 +264,10 @@ static void on_work(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	peers_reap(&net->peers);
-	sync_work(net->sync, now);
+	if (sync_headers_full(net->headers))
+		start_headers_anew(net);
+	sync_headers_work(net->headers, now);
+	sync_blocks_work(net->blocks, now);
 	blob_fetch_work(net->fetch, now);
 	relay_proofs_work(net->proofs, now);
 	relay_tx_work(net->txs, now);
@@ -441,7 +458,9 @@ struct net *net_open(struct event_base *base, struct chain *chain, const struct 
 	struct timeval interval = { .tv_usec = TICK_MS * 1000 };
 
 	init_peers(net, base, chain, options);
-	net->sync = sync_new(&net->peers);
+	net->headers = sync_headers_new(&net->peers);
+	net->news = relay_blocks_new(&net->peers);
+	net->blocks = sync_blocks_new(&net->peers, net->headers, net->news);
 	net->fetch = blob_fetch_new(&net->peers);
 	net->txs = relay_tx_new(&net->peers, net->fetch);
 	net->proofs = relay_proofs_new(&net->peers);
@@ -481,7 +500,9 @@ void net_close(struct net *net)
 	outbound_clear(&net->outbound);
 	event_free(net->tick);
 	event_free(net->peers.work);
-	sync_free(net->sync);
+	sync_blocks_free(net->blocks);
+	relay_blocks_free(net->news);
+	sync_headers_free(net->headers);
 	blob_fetch_free(net->fetch);
 	relay_tx_free(net->txs);
 	relay_proofs_free(net->proofs);
@@ -587,7 +608,7 @@ void net_counts(const struct net *net, struct net_counts *counts)
 static void show_peer(const struct peer *p, void (*fn)(void *context, const struct net_peer_info *info), void *context)
 {
 	const struct transport_counts *counts = transport_counts(p->wire);
-	const struct index_entry *common = sync_common(p);
+	const struct index_entry *common = sync_headers_common(p);
 	char address[NETADDR_TEXT];
 	struct net_peer_info info = {
 		.id = p->id,
@@ -613,7 +634,7 @@ static void show_peer(const struct peer *p, void (*fn)(void *context, const stru
 		.ping_ms = p->ping_ms,
 		.ping_min_ms = p->ping_min_ms,
 		.ping_wait_ms = p->ping_nonce ? clock_mono_ms() - p->ping_sent : -1,
-		.synced_headers = common != NULL ? (int64_t)sync_best(p)->height : -1,
+		.synced_headers = common != NULL ? (int64_t)sync_headers_best(p)->height : -1,
 		.synced_blocks = common != NULL ? (int64_t)common->height : -1,
 		.blobs_asked = blob_fetch_asked(p),
 		.proofs_valid = p->proofs_valid,

@@ -68,8 +68,10 @@ struct peer {
 	uint64_t proofs_valid, proofs_false; /* it sent, alone or in a block, and were executed */
 
 	/* What one part knows of it. */
-	struct sync_peer *sync;
+	struct sync_headers_peer *headers;
+	struct sync_blocks_peer *blocks;
 	struct blob_fetch_peer *blobs;
+	struct relay_blocks_peer *news;
 	struct relay_tx_peer *txs;
 	struct relay_proofs_peer *proofs;
 	struct serve_peer *serve;

@@ -52,7 +52,7 @@ static void answer_headers(struct peer *peer)
 		entry = chain_at(chain, chain_fork_point(chain, request->ids, request->count)->height + 1);
 	while (entry != NULL && count < MESSAGE_MAX_HEADERS) {
 		headers[count++] = entry->header;
-		sync_header_sent(peer, entry);
+		relay_blocks_header_sent(peer, entry);
 		if (entry == stop)
 			break;
 		entry = chain_at(chain, entry->height + 1);
@@ -64,7 +64,7 @@ static void answer_headers(struct peer *peer)
 	free(headers);
 }
 
-void serve_on_getheaders(const struct sync *sync, struct peer *peer, const uint8_t *payload, size_t size)
+void serve_on_getheaders(const struct relay_blocks *relay, struct peer *peer, const uint8_t *payload, size_t size)
 {
 	if (!message_read_getheaders(&peer->serve->headers, payload, size)) {
 		peer->serve->headers_asked = false;
@@ -72,10 +72,10 @@ void serve_on_getheaders(const struct sync *sync, struct peer *peer, const uint8
 		return;
 	}
 	peer->serve->headers_asked = true;
-	serve_continue(sync, peer);
+	serve_continue(relay, peer);
 }
 
-static bool serve_block(const struct sync *sync, struct peer *peer, const uint8_t id[32])
+static bool serve_block(const struct relay_blocks *relay, struct peer *peer, const uint8_t id[32])
 {
 	struct chain *chain = peer->set->chain;
 	const struct index_entry *entry = chain_find(chain, id);
@@ -83,7 +83,7 @@ static bool serve_block(const struct sync *sync, struct peer *peer, const uint8_
 	struct block *block;
 	struct buf payload;
 
-	if (entry == NULL || entry->parent == NULL || !sync_may_serve(sync, entry))
+	if (entry == NULL || entry->parent == NULL || !relay_blocks_may_serve(relay, entry))
 		return false;
 	block = chain_read_bare(chain, entry, &err);
 	if (block == NULL) {
@@ -152,7 +152,7 @@ static bool serve_proof(struct peer *peer, const uint8_t id[32])
 }
 
 /* Sends the item, or notes it as not found. True if that may have taken long: a turn's worth. */
-static bool serve_item(const struct sync *sync, struct peer *peer, const struct inventory_item *item)
+static bool serve_item(const struct relay_blocks *relay, struct peer *peer, const struct inventory_item *item)
 {
 	bool found = false, large = false;
 
@@ -161,7 +161,7 @@ static bool serve_item(const struct sync *sync, struct peer *peer, const struct 
 		found = serve_tx(peer, item->id);
 		break;
 	case INVENTORY_BLOCK:
-		found = large = serve_block(sync, peer, item->id);
+		found = large = serve_block(relay, peer, item->id);
 		break;
 	case INVENTORY_PROOF:
 		found = large = serve_proof(peer, item->id);
@@ -175,7 +175,7 @@ static bool serve_item(const struct sync *sync, struct peer *peer, const struct 
 	return large;
 }
 
-void serve_continue(const struct sync *sync, struct peer *peer)
+void serve_continue(const struct relay_blocks *relay, struct peer *peer)
 {
 	struct serve_peer *state = peer->serve;
 	bool large = false;
@@ -183,12 +183,12 @@ void serve_continue(const struct sync *sync, struct peer *peer)
 	if (state->headers_asked && may_send(peer))
 		answer_headers(peer);
 	while (state->first < state->count && !large && may_send(peer))
-		large = serve_item(sync, peer, &state->items[state->first++]);
+		large = serve_item(relay, peer, &state->items[state->first++]);
 	if (state->first == state->count)
 		peer_send_items(peer, MESSAGE_NOTFOUND, &state->missing);
 }
 
-void serve_on_getdata(const struct sync *sync, struct peer *peer, const uint8_t *payload, size_t size)
+void serve_on_getdata(const struct relay_blocks *relay, struct peer *peer, const uint8_t *payload, size_t size)
 {
 	struct serve_peer *state = peer->serve;
 	struct inventory_item *items;
@@ -212,5 +212,5 @@ void serve_on_getdata(const struct sync *sync, struct peer *peer, const uint8_t 
 	state->items = items;
 	state->first = 0;
 	state->count = left + count;
-	serve_continue(sync, peer);
+	serve_continue(relay, peer);
 }

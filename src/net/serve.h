@@ -5,16 +5,15 @@
 #ifndef ATELIER_NET_SERVE_H
 #define ATELIER_NET_SERVE_H
 
-#include "net/peer.h"
-#include "net/sync.h"
+#include "net/relay_blocks.h"
 
 void serve_peer_opened(struct peer *peer);
 void serve_peer_closed(struct peer *peer);
 
-void serve_on_getheaders(const struct sync *sync, struct peer *peer, const uint8_t *payload, size_t size);
-void serve_on_getdata(const struct sync *sync, struct peer *peer, const uint8_t *payload, size_t size);
+void serve_on_getheaders(const struct relay_blocks *relay, struct peer *peer, const uint8_t *payload, size_t size);
+void serve_on_getdata(const struct relay_blocks *relay, struct peer *peer, const uint8_t *payload, size_t size);
 
 /* Goes on with what is queued: called when the peer has taken what was sent. */
-void serve_continue(const struct sync *sync, struct peer *peer);
+void serve_continue(const struct relay_blocks *relay, struct peer *peer);
 
 #endif

@@ -6,7 +6,7 @@
 #include "net/fake_chain.h"
 #include "net/net.h"
 #include "net/relay_tx.h"
-#include "net/sync.h"
+#include "net/sync_blocks.h"
 #include "unit.h"
 #include "util/clock.h"
 

@@ -1,0 +1,377 @@
+/* Headers first: what branches peers have shown, and asking for more of them.
+ *
+ * A header proves nothing before its step is executed, and costs its maker nothing. So what one peer can make us hold
+ * is bounded twice: its headers are taken no further than SYNC_HEADERS_AHEAD beyond the last verified block of their
+ * branch, and of those it was the first to bring no more than INTRODUCED_MAX may be without their block, on whatever
+ * branches. What was cut off is `wanted`, and asked for when half of the room is free again. What all peers together
+ * bring the chain bounds: when it is full, bare headers go altogether (sync_headers_start_anew).
+ *
+ * Of each peer one getheaders is out at a time. A silent peer costs nobody anything here: every peer is asked for his
+ * own, and an answer that has not come in time is merely asked for again. */
+#include "net/sync_headers.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/bytes.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+enum { INTRODUCED_MAX = 2 * SYNC_HEADERS_AHEAD };
+
+struct sync_headers {
+	struct peers *peers;
+	bool full;                 /* the chain takes no more headers */
+	struct log_limit refusals; /* of what costs its sender nothing */
+};
+
+/* Index entries live as long as the chain, or until sync_headers_start_anew. */
+struct sync_headers_peer {
+	const struct index_entry *best;        /* of most work among the headers it has sent; NULL: none yet */
+	bool wanted;                           /* it has more than we took: ask again when we are nearer */
+	int64_t deadline;                      /* of the getheaders that is out; 0: none is */
+	const struct index_entry **introduced; /* owned: headers without a block that came from here first */
+	size_t introduced_count, introduced_cap;
+};
+
+struct sync_headers *sync_headers_new(struct peers *peers)
+{
+	struct sync_headers *sync = mem_calloc(1, sizeof *sync);
+
+	sync->peers = peers;
+	return sync;
+}
+
+void sync_headers_free(struct sync_headers *sync)
+{
+	free(sync);
+}
+
+void sync_headers_peer_opened(struct peer *peer)
+{
+	peer->headers = mem_calloc(1, sizeof *peer->headers);
+}
+
+void sync_headers_peer_closed(struct peer *peer)
+{
+	free(peer->headers->introduced);
+	free(peer->headers);
+	peer->headers = NULL;
+}
+
+/* --- Branches --- */
+
+bool sync_headers_beats(const struct index_entry *a, const struct index_entry *b)
+{
+	return u256_compare(a->chain_work, b->chain_work) > 0;
+}
+
+/* The nearest block at or under this one that is connected: genesis at the latest. */
+static const struct index_entry *connected_under(const struct index_entry *entry)
+{
+	while (entry->parent != NULL && entry->status != ENTRY_CONNECTED)
+		entry = entry->parent;
+	return entry;
+}
+
+const struct index_entry *sync_headers_verified_under(const struct index_entry *entry)
+{
+	while (entry->parent != NULL && entry->status != ENTRY_CONNECTED && entry->status != ENTRY_VERIFIED)
+		entry = entry->parent;
+	return entry;
+}
+
+bool sync_headers_is_on_branch(const struct index_entry *entry, const struct index_entry *branch)
+{
+	return branch != NULL && branch->height >= entry->height && entry_ancestor(branch, entry->height) == entry;
+}
+
+const struct index_entry *sync_headers_best(const struct peer *peer)
+{
+	return peer->headers->best;
+}
+
+const struct index_entry *sync_headers_common(const struct peer *peer)
+{
+	return peer->headers->best != NULL ? connected_under(peer->headers->best) : NULL;
+}
+
+bool sync_headers_is_bare(const struct index_entry *entry)
+{
+	return entry != NULL && (entry->status == ENTRY_HEADER || entry->status == ENTRY_INVALID);
+}
+
+static void update_best(struct peer *peer, const struct index_entry *entry)
+{
+	const struct index_entry *best = peer->headers->best;
+
+	if (entry->status != ENTRY_INVALID &&
+		(best == NULL || best->status == ENTRY_INVALID || sync_headers_beats(entry, best)))
+		peer->headers->best = entry;
+}
+
+/* --- Asking --- */
+
+static void ask_headers(struct sync_headers *sync, struct peer *peer, const struct index_entry *from)
+{
+	struct message_getheaders request = { .count = 0 };
+	struct buf payload;
+
+	if (peer->headers->deadline)
+		return;
+	request.count = chain_locator(sync->peers->chain, from, request.ids, MESSAGE_MAX_LOCATOR);
+	buf_init(&payload);
+	message_write_getheaders(&payload, &request);
+	peer->headers->deadline = clock_mono_ms() + sync->peers->timeouts.headers;
+	peer->headers->wanted = false;
+	peer_send(peer, MESSAGE_GETHEADERS, &payload);
+}
+
+/* From the tip's parent, so that a peer on our tip answers with that one header and shows what it has. */
+static void ask_from_tip(struct sync_headers *sync, struct peer *peer)
+{
+	const struct index_entry *tip = chain_tip(sync->peers->chain);
+
+	ask_headers(sync, peer, tip->parent != NULL ? tip->parent : tip);
+}
+
+void sync_headers_peer_ready(struct sync_headers *sync, struct peer *peer)
+{
+	peer_send_empty(peer, MESSAGE_SENDHEADERS);
+	ask_from_tip(sync, peer);
+}
+
+/* --- Taking --- */
+
+/* Headers that have their block by now no longer count against the peer. */
+static void prune_introduced(struct sync_headers_peer *state)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < state->introduced_count; i++)
+		if (state->introduced[i]->status == ENTRY_HEADER)
+			state->introduced[kept++] = state->introduced[i];
+	state->introduced_count = kept;
+}
+
+static bool may_introduce(struct sync_headers_peer *state)
+{
+	if (state->introduced_count < INTRODUCED_MAX)
+		return true;
+	prune_introduced(state);
+	return state->introduced_count < INTRODUCED_MAX;
+}
+
+static void add_introduced(struct sync_headers_peer *state, const struct index_entry *entry)
+{
+	if (state->introduced_count == state->introduced_cap) {
+		state->introduced_cap = state->introduced_cap ? 2 * state->introduced_cap : 64;
+		state->introduced = mem_realloc(state->introduced, state->introduced_cap * sizeof *state->introduced);
+	}
+	state->introduced[state->introduced_count++] = entry;
+}
+
+void sync_headers_log_refused(struct sync_headers *sync, const struct peer *peer, const char *what,
+	const uint8_t id[32], const struct reject *reject)
+{
+	char hex[65], text[LOG_LINE_MAX];
+
+	hex_encode_reversed(hex, id, 32);
+	snprintf(text, sizeof text, "peer=%" PRIu64 " %s %s refused: %s (%s)", peer->id, what, hex, reject->reason,
+		reject->detail);
+	if (reject->ban_score >= 100 || log_limit_allows(&sync->refusals))
+		log_info("%s", text);
+	else
+		log_debug(LOG_NET, "%s", text);
+}
+
+/* One header that is not in the index. NULL: it was not taken. */
+static const struct index_entry *take_new(struct sync_headers *sync, struct peer *peer, const struct header *header,
+	const uint8_t id[32])
+{
+	const struct index_entry *entry = NULL;
+	struct reject reject = { .reason = "" };
+
+	switch (chain_add_header(sync->peers->chain, header, &entry, &reject)) {
+	case CHAIN_NEW:
+		add_introduced(peer->headers, entry);
+		return entry;
+	case CHAIN_KNOWN:
+		return entry;
+	case CHAIN_ORPHAN:
+		return NULL;
+	case CHAIN_REJECTED:
+		sync_headers_log_refused(sync, peer, "header", id, &reject);
+		sync->full = sync->full || strcmp(reject.reason, "too-many-headers") == 0;
+		if (reject.ban_score >= 100)
+			peer_punish(peer, "invalid header: %s", reject.reason);
+		return NULL;
+	case CHAIN_ERROR:
+		log_error("A header could not be stored: %s", reject.detail);
+		return NULL;
+	}
+	return NULL;
+}
+
+/* Takes a run of headers, each the child of the one before, as far as it may. `base` is where verification stands under
+ * the first new one, found once: what follows hangs on what has just been taken. The last one taken or known, or NULL.
+ */
+static const struct index_entry *take_headers(struct sync_headers *sync, struct peer *peer,
+	const struct header *headers, size_t count)
+{
+	const struct index_entry *last = NULL, *base = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		uint8_t id[32];
+		const struct index_entry *entry, *parent;
+
+		header_id(&headers[i], id);
+		entry = chain_find(sync->peers->chain, id);
+		if (entry == NULL) {
+			parent = chain_find(sync->peers->chain, headers[i].prev);
+			if (parent == NULL) {
+				ask_from_tip(sync, peer);
+				return last;
+			}
+			if (parent->status == ENTRY_INVALID)
+				return last;
+			if (base == NULL)
+				base = sync_headers_verified_under(parent);
+			if (parent->height - base->height >= SYNC_HEADERS_AHEAD || !may_introduce(peer->headers)) {
+				peer->headers->wanted = true;
+				return last;
+			}
+			entry = take_new(sync, peer, &headers[i], id);
+		}
+		if (entry == NULL || entry->status == ENTRY_INVALID)
+			return last;
+		last = entry;
+	}
+	return last;
+}
+
+const struct index_entry *sync_headers_take(struct sync_headers *sync, struct peer *peer, const struct header *header)
+{
+	const struct index_entry *entry = take_headers(sync, peer, header, 1);
+
+	if (entry != NULL)
+		update_best(peer, entry);
+	return entry;
+}
+
+static bool is_run(const struct header *headers, size_t count)
+{
+	uint8_t id[32];
+
+	for (size_t i = 1; i < count; i++) {
+		header_id(&headers[i - 1], id);
+		if (memcmp(id, headers[i].prev, 32) != 0)
+			return false;
+	}
+	return true;
+}
+
+void sync_headers_on_headers(struct sync_headers *sync, struct peer *peer, const uint8_t *payload, size_t size)
+{
+	const struct index_entry *last;
+	struct header *headers;
+	size_t count;
+
+	if (!message_read_headers(&headers, &count, payload, size)) {
+		peer_disconnect(peer, "malformed headers message");
+		return;
+	}
+	peer->headers->deadline = 0;
+	if (!is_run(headers, count)) {
+		peer_punish(peer, "headers that do not follow each other");
+	} else if (count > 0) {
+		last = take_headers(sync, peer, headers, count);
+		if (last != NULL)
+			update_best(peer, last);
+		if (last != NULL && count == MESSAGE_MAX_HEADERS && !peer->headers->wanted)
+			ask_headers(sync, peer, last);
+	}
+	free(headers);
+	peers_work(sync->peers);
+}
+
+void sync_headers_on_announced(struct sync_headers *sync, struct peer *peer, const uint8_t id[32])
+{
+	const struct index_entry *entry = chain_find(sync->peers->chain, id);
+
+	if (entry != NULL)
+		update_best(peer, entry);
+	else
+		ask_from_tip(sync, peer);
+	peers_work(sync->peers);
+}
+
+/* --- The loop --- */
+
+/* What was cut off before is asked for again when half of the room is free. */
+static void ask_for_rest(struct sync_headers *sync, struct peer *peer)
+{
+	const struct index_entry *best = peer->headers->best;
+
+	if (!peer->headers->wanted || peer->headers->deadline)
+		return;
+	prune_introduced(peer->headers);
+	if (peer->headers->introduced_count > INTRODUCED_MAX / 2)
+		return;
+	if (best == NULL)
+		ask_from_tip(sync, peer);
+	else if (best->height - sync_headers_verified_under(best)->height < SYNC_HEADERS_AHEAD / 2)
+		ask_headers(sync, peer, best);
+}
+
+/* A branch that turned out to be invalid: ask what else there is. */
+static void leave_invalid(struct sync_headers *sync, struct peer *peer)
+{
+	if (peer->headers->best == NULL || peer->headers->best->status != ENTRY_INVALID)
+		return;
+	peer->headers->best = NULL;
+	ask_from_tip(sync, peer);
+}
+
+bool sync_headers_full(const struct sync_headers *sync)
+{
+	return sync->full;
+}
+
+void sync_headers_start_anew(struct sync_headers *sync)
+{
+	for (struct peer *p = sync->peers->first; p != NULL; p = p->next) {
+		p->headers->introduced_count = 0;
+		if (sync_headers_is_bare(p->headers->best))
+			p->headers->best = NULL;
+	}
+	chain_forget_headers(sync->peers->chain);
+	sync->full = false;
+	for (struct peer *p = sync->peers->first; p != NULL; p = p->next)
+		if (peer_usable(p))
+			ask_from_tip(sync, p);
+}
+
+static void let_run_out(struct peer *peer, int64_t now)
+{
+	struct sync_headers_peer *state = peer->headers;
+
+	if (state->deadline == 0 || now <= state->deadline)
+		return;
+	state->deadline = 0;
+	state->wanted = true;
+}
+
+void sync_headers_work(struct sync_headers *sync, int64_t now)
+{
+	for (struct peer *p = sync->peers->first; p != NULL; p = p->next) {
+		if (!peer_usable(p))
+			continue;
+		let_run_out(p, now);
+		leave_invalid(sync, p);
+		ask_for_rest(sync, p);
+	}
+}
