@@ -9,6 +9,7 @@
 
 #include "config/datadir.h"
 #include "http/client.h"
+#include "rpc/endpoint.h"
 #include "rpc/error.h"
 #include "rpc/json.h"
 #include "util/file.h"
@@ -303,7 +304,8 @@ static int call(const struct options *options, const struct datadir *datadir, st
 
 static int run(const struct options *options, const struct datadir *datadir, int argc, char **argv)
 {
-	struct client_target target = { .wallet = options_string(options, "rpcwallet") };
+	char *path = endpoint_path(options_string(options, "rpcwallet"));
+	struct client_target target = { .path = path, .type = RPC_CONTENT_TYPE };
 	int64_t port = 0, timeout, wait_limit;
 	struct errmsg err;
 	struct buf request;
@@ -323,6 +325,7 @@ static int run(const struct options *options, const struct datadir *datadir, int
 		code = call(options, datadir, &target, &request, wait_limit);
 	}
 	free(host);
+	free(path);
 	buf_clear(&request);
 	return code;
 }

@@ -1,4 +1,4 @@
-/* One JSON-RPC call over HTTP, for atelier-cli. Blocks. */
+/* One POST over HTTP, for atelier-cli. Blocks. */
 #ifndef ATELIER_HTTP_CLIENT_H
 #define ATELIER_HTTP_CLIENT_H
 
@@ -11,7 +11,8 @@ struct client_target {
 	const char *host; /* name or address */
 	uint16_t port;
 	const char *credentials; /* "user:password", as in the cookie file */
-	const char *wallet;      /* NULL: none named */
+	const char *path;        /* "/" */
+	const char *type;        /* the body's Content-Type */
 	unsigned timeout;        /* seconds without an answer; 0: no limit */
 };
 

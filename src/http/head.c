@@ -1,3 +1,4 @@
+/* Heads of requests: the request line, then the fields, each with its own strictness. */
 #include "http/head.h"
 
 #include <stdlib.h>
@@ -15,6 +16,7 @@ void http_head_init(struct http_head *head)
 
 void http_head_clear(struct http_head *head)
 {
+	free(head->method);
 	free(head->target);
 	free(head->authorization);
 	http_head_init(head);
@@ -32,13 +34,15 @@ static int read_request_line(struct http_head *head, const char *line)
 	if (version[0] != '1')
 		return 505;
 	head->begun = true;
-	head->is_post = strncmp(line, "POST ", 5) == 0;
+	head->method = mem_dup(line, (size_t)(target - line) + 1);
+	head->method[target - line] = 0;
 	head->keep_alive = version[2] != '0';
 	head->target = mem_strdup(target + 1);
 	*strchr(head->target, ' ') = 0;
 	return HTTP_MORE;
 }
 
+/* Said twice it must be the same: who believes the other one takes a part of the body for a request. */
 static int read_length(struct http_head *head, const char *value)
 {
 	size_t digits = strspn(value, "0123456789");
@@ -90,6 +94,8 @@ static int read_field(struct http_head *head, const char *name, const char *valu
 	return HTTP_MORE;
 }
 
+/* A blank before the colon, or at the line's beginning (a folded line), is where servers read one head differently: it
+ * is refused, so that no proxy in between lets a second request through within a first. */
 static int split_field(struct http_head *head, char *line)
 {
 	char *colon = strchr(line, ':'), *value, *end;

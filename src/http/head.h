@@ -1,4 +1,4 @@
-/* The head of an HTTP/1.x request (RFC 9112), read line by line: what a JSON-RPC server needs of it, and no more.
+/* The head of an HTTP/1.x request (RFC 9112), read line by line: what the server needs of it, and no more.
  *
  * Pure: lines in, a verdict out. Memory is bounded by HTTP_HEAD_MAX. Lines may end with LF alone; folded lines, fields
  * that contradict each other and blanks before a colon are refused, so that nobody in between reads another request. */
@@ -12,14 +12,14 @@
 enum { HTTP_HEAD_MAX = 8192 }; /* bytes of all lines, with their ends */
 
 struct http_head {
-	size_t size; /* of the lines so far */
-	bool begun;  /* the request line was there */
-	bool is_post;
+	size_t size;     /* of the lines so far */
+	bool begun;      /* the request line was there */
 	bool keep_alive; /* the client wants to use the connection again */
 	bool encoded;    /* a Transfer-Encoding: the body's length is not known */
 	bool expects;    /* the client waits for "100 Continue" before it sends the body */
 	bool has_length;
 	uint64_t length;     /* of the body; 0 where there is none */
+	char *method;        /* owned: "POST" */
 	char *target;        /* owned: what the request line names, "/" or an absolute address */
 	char *authorization; /* owned; NULL: no such field */
 };

@@ -1,3 +1,4 @@
+/* Listening sockets: opened and closed all together, and paused where the system has no descriptor. */
 #include "http/listeners.h"
 
 #include <errno.h>
@@ -26,7 +27,7 @@ struct listeners {
 };
 
 /* Switches all of them to what owner and errors allow. */
-static void apply(struct listeners *doors)
+static void apply_state(struct listeners *doors)
 {
 	bool on = doors->open && !event_pending(doors->resume, EV_TIMEOUT, NULL);
 
@@ -42,7 +43,7 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	apply(arg);
+	apply_state(arg);
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int size, void *arg)
@@ -63,7 +64,7 @@ static void on_error(struct evconnlistener *listener, void *arg)
 	if (log_limit_allows(&doors->errors))
 		log_warn("An RPC connection cannot be accepted: %s", why);
 	event_add(doors->resume, &pause_after_error);
-	apply(doors);
+	apply_state(doors);
 }
 
 struct listeners *listeners_new(struct event_base *base, listeners_entered *entered, void *context)
@@ -123,5 +124,5 @@ void listeners_set_open(struct listeners *doors, bool open)
 	if (doors->open == open)
 		return;
 	doors->open = open;
-	apply(doors);
+	apply_state(doors);
 }

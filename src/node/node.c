@@ -19,12 +19,13 @@
 #include "calls/network.h"
 #include "calls/wallet/wallet.h"
 #include "chain/chain.h"
+#include "http/server.h"
 #include "ml/kernel/engine.h"
 #include "ml/kernel/selftest.h"
 #include "net/net.h"
 #include "operator/journal.h"
 #include "operator/watch.h"
-#include "rpc/server.h"
+#include "rpc/endpoint.h"
 #include "rpc/table.h"
 #include "util/clock.h"
 #include "util/descriptors.h"
@@ -51,7 +52,7 @@ struct node {
 	struct event *reopen, *end, *tick;
 	struct loop_workers workers; /* verification */
 	struct rpc_table *table;
-	struct rpc_server *server;
+	struct http_server *server;
 	struct chain *chain;
 	struct wallets *wallets;
 	struct net *net;
@@ -269,7 +270,7 @@ static bool open_server(struct node *node, struct errmsg *err)
 	if (!options_bool(s->options, "server"))
 		return true;
 	char *cookie = datadir_cookie(&s->datadir);
-	struct rpc_server_config config = {
+	struct http_server_config config = {
 		.binds = s->rpcbind.values,
 		.bind_count = s->rpcbind.count,
 		.port = s->rpc_port,
@@ -277,8 +278,9 @@ static bool open_server(struct node *node, struct errmsg *err)
 		.user = options_string(s->options, "rpcuser"),
 		.password = options_string(s->options, "rpcpassword"),
 		.cookie_path = cookie,
+		.endpoint = endpoint_of(node->table),
 	};
-	node->server = rpc_server_new(node->base, node->table, &config, err);
+	node->server = http_server_new(node->base, &config, err);
 	free(cookie);
 	return node->server != NULL;
 }
@@ -448,7 +450,7 @@ static bool node_open(struct node *node, struct errmsg *err)
 static void close_work(struct node *node)
 {
 	if (node->server != NULL)
-		rpc_server_close(node->server);
+		http_server_close(node->server);
 	if (node->miner != NULL)
 		miner_close(node->miner);
 	if (node->auditor != NULL)
@@ -460,7 +462,7 @@ static void close_work(struct node *node)
 	if (node->model != NULL)
 		calls_model_close(node->model);
 	if (node->server != NULL)
-		rpc_server_free(node->server);
+		http_server_free(node->server);
 	if (node->net != NULL)
 		net_close(node->net);
 }

@@ -1,4 +1,8 @@
-#include "rpc/server.h"
+/* The server: connections in their places, requests read stage by stage, exchanges that wait for their answers.
+ *
+ * A connection goes round: HEAD -> BODY -> BUSY -> ANSWER -> HEAD, or out of it by END. One request at a time: what a
+ * client sends ahead waits in the buffer, whose high mark bounds it. */
+#include "http/server.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -11,19 +15,14 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "http/credentials.h"
 #include "http/head.h"
 #include "http/listeners.h"
-#include "util/bytes.h"
 #include "util/descriptors.h"
-#include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"
-#include "util/random.h"
 
-enum {
-	WALLET_NAME_MAX = 128,
-	AHEAD_MAX = 2 * HTTP_HEAD_MAX, /* bytes read before they are asked for */
-};
+enum { AHEAD_MAX = 2 * HTTP_HEAD_MAX }; /* bytes read before they are asked for */
 
 static const struct timeval refusal_delay = { 0, 250000 };
 static const struct timeval sent_delay = { 0, 100000 };
@@ -32,85 +31,88 @@ static const struct timeval end_delay = { 2, 0 };
 enum stage {
 	STAGE_HEAD,    /* the head of a request is awaited */
 	STAGE_BODY,    /* the body, of one who may call */
-	STAGE_BUSY,    /* the table works */
+	STAGE_BUSY,    /* the endpoint works */
 	STAGE_REFUSED, /* wrong credentials: the answer waits a moment */
 	STAGE_ANSWER,  /* the answer is on its way */
 	STAGE_END,     /* the last answer has left; what still comes is thrown away until the client closes */
 };
 
-/* One connection. */
-struct client {
-	struct rpc_server *server;
+struct connection {
+	struct http_server *server;
 	struct bufferevent *wire;
 	struct event *deadline;
 	enum stage stage;
 	bool trusted;  /* has shown the credentials */
 	bool finished; /* will send nothing more */
 	struct http_head head;
-	char *wallet;              /* "" for the plain address */
-	struct exchange *exchange; /* while the table works */
+	char *path;                     /* of the request; NULL before it is known */
+	struct http_exchange *exchange; /* in STAGE_BUSY */
 	char host[64];
-	struct client *next, **link; /* the server's list, oldest first */
+	struct connection *next, **link; /* the server's list, oldest first */
 };
 
-/* One request that the table works on. */
-struct exchange {
-	struct rpc_server *server; /* NULL once that is gone */
-	struct client *client;     /* NULL once it is answered, or the client is gone */
+/* It outlives whoever goes first. The endpoint holds it until it answers, whatever has become of the connection (NULL
+ * then) and of the server (NULL then, and out of its list). After the answer the server holds it while `sent` is still
+ * to be called, and it is the timer's being there that tells the two times apart. So it is freed in one place of
+ * these: by the answer if there is no server or nothing more to call, else by the timer, else by the server's end. */
+struct http_exchange {
+	struct http_server *server;
+	struct connection *connection;
 	struct event *timer;
-	rpc_sent *sent;
+	void (*sent)(void *context);
 	void *sent_context;
-	struct exchange *next, **link; /* the server's list */
+	struct http_exchange *next, **link; /* the server's list */
 };
 
-struct rpc_server {
+struct http_server {
 	struct event_base *base;
 	struct listeners *doors;
 	struct event *admit; /* somebody came, went or is busy: looks again whether the doors may be open */
-	struct rpc_table *table;
-	char *authorization; /* what the client's header must say */
-	char *cookie_path;   /* NULL: no cookie was written */
-	struct client *clients, **last;
-	size_t client_count, client_max;
+	struct http_endpoint endpoint;
+	struct credentials credentials;
+	struct connection *connections, **last;
+	size_t count, most;
 	struct timeval timeout;
-	struct exchange *exchanges;
+	struct http_exchange *exchanges;
 	struct log_limit full, guesses;
 	bool closing; /* answers are written at once */
 };
 
-/* Connections */
+/* --- places --- */
 
-static void set_stage(struct client *c, enum stage stage)
+static void set_stage(struct connection *c, enum stage stage)
 {
 	c->stage = stage;
 	event_active(c->server->admit, EV_TIMEOUT, 0);
 }
 
-static void client_free(struct client *c)
+static void connection_free(struct connection *c)
 {
 	*c->link = c->next;
 	if (c->next != NULL)
 		c->next->link = c->link;
 	else
 		c->server->last = c->link;
-	c->server->client_count--;
+	c->server->count--;
 	event_active(c->server->admit, EV_TIMEOUT, 0);
 	if (c->exchange != NULL)
-		c->exchange->client = NULL;
+		c->exchange->connection = NULL;
 	event_free(c->deadline);
 	bufferevent_free(c->wire);
 	http_head_clear(&c->head);
-	free(c->wallet);
+	free(c->path);
 	free(c);
 }
 
 /* Who goes first when the places are taken: the oldest stranger; if there is none, the oldest who asks for nothing or
- * has most likely gone. */
-static struct client *expendable(const struct rpc_server *server)
+ * has most likely gone. Strangers fall in the order in which they came, so that one who knows the password always gets
+ * in: he is the youngest, and has as many turns of the loop as there are places to show it. Whoever waits for an
+ * answer never falls: an endpoint's work is not to be had for the asking by whoever comes next. */
+static struct connection *find_expendable(const struct http_server *server)
 {
-	struct client *idle = NULL;
+	struct connection *idle = NULL;
 
-	for (struct client *c = server->clients; c; c = c->next) {
+	for (struct connection *c = server->connections; c != NULL; c = c->next) {
 		if (!c->trusted)
 			return c;
 		if (idle == NULL && (c->stage == STAGE_HEAD || c->stage == STAGE_END || c->finished))
@@ -122,34 +124,35 @@ static struct client *expendable(const struct rpc_server *server)
 /* With all places taken by clients at work the next one waits outside. */
 static void on_admit(evutil_socket_t fd, short what, void *arg)
 {
-	struct rpc_server *server = arg;
+	struct http_server *server = arg;
 
 	(void)fd;
 	(void)what;
-	listeners_set_open(server->doors, server->client_count < server->client_max || expendable(server) != NULL);
+	listeners_set_open(server->doors, server->count < server->most || find_expendable(server) != NULL);
 }
 
 /* Bytes of a stage: none is told of before `low` are there, and not many more are read. */
-static void expect(struct client *c, size_t low)
+static void await_bytes(struct connection *c, size_t low)
 {
 	bufferevent_setwatermark(c->wire, EV_READ, low, low + AHEAD_MAX);
 }
 
-static void await_head(struct client *c)
+/* The head has its deadline as a whole, and not from byte to byte: who sends one now and then holds no place. */
+static void await_head(struct connection *c)
 {
 	http_head_clear(&c->head);
-	free(c->wallet);
-	c->wallet = NULL;
+	free(c->path);
+	c->path = NULL;
 	bufferevent_set_timeouts(c->wire, NULL, &c->server->timeout);
 	event_add(c->deadline, &c->server->timeout);
-	expect(c, 0);
+	await_bytes(c, 0);
 	set_stage(c, STAGE_HEAD);
 }
 
-/* Answers */
+/* --- answers --- */
 
 /* Writes what the loop would write, were it still running. */
-static void flush(struct bufferevent *wire)
+static void flush_wire(struct bufferevent *wire)
 {
 	struct evbuffer *out = bufferevent_get_output(wire);
 
@@ -158,8 +161,9 @@ static void flush(struct bufferevent *wire)
 	evbuffer_freeze(out, 1);
 }
 
-/* `fields` are lines of the head, each with its end. The body is emptied. */
-static void send_answer(struct client *c, int status, const char *fields, struct evbuffer *body)
+/* `fields` are lines of the head, each with its end. The body is emptied. The connection lives on: what ends it comes
+ * from the loop (on_write), so callers may go on using it. */
+static void send_answer(struct connection *c, int status, const char *fields, struct evbuffer *body)
 {
 	struct evbuffer *out = bufferevent_get_output(c->wire);
 	time_t now = time(NULL);
@@ -180,11 +184,11 @@ static void send_answer(struct client *c, int status, const char *fields, struct
 	bufferevent_set_timeouts(c->wire, NULL, &c->server->timeout);
 	set_stage(c, STAGE_ANSWER);
 	if (c->server->closing)
-		flush(c->wire);
+		flush_wire(c->wire);
 }
 
-/* What is no request for the table. Whatever body comes with it is not read. */
-static void refuse(struct client *c, int status, const char *fields, const char *text)
+/* What is no request for the endpoint. Whatever body comes with it is not read, so nothing can follow it. */
+static void refuse_request(struct connection *c, int status, const char *fields, const char *text)
 {
 	struct evbuffer *body = mem_check(evbuffer_new());
 	char all[128];
@@ -196,20 +200,15 @@ static void refuse(struct client *c, int status, const char *fields, const char 
 	evbuffer_free(body);
 }
 
-static void refuse_stranger(struct client *c)
-{
-	refuse(c, 401, "WWW-Authenticate: Basic realm=\"jsonrpc\"\r\n", "Unauthorized\n");
-}
+/* --- exchanges --- */
 
-/* Exchanges */
-
-static struct exchange *exchange_new(struct client *c)
+static struct http_exchange *exchange_new(struct connection *c)
 {
-	struct rpc_server *server = c->server;
-	struct exchange *e = mem_calloc(1, sizeof *e);
+	struct http_server *server = c->server;
+	struct http_exchange *e = mem_calloc(1, sizeof *e);
 
 	e->server = server;
-	e->client = c;
+	e->connection = c;
 	c->exchange = e;
 	e->next = server->exchanges;
 	e->link = &server->exchanges;
@@ -220,14 +219,14 @@ static struct exchange *exchange_new(struct client *c)
 }
 
 /* The client waits no more. */
-static void exchange_settle(struct exchange *e)
+static void exchange_settle(struct http_exchange *e)
 {
-	if (e->client != NULL)
-		e->client->exchange = NULL;
-	e->client = NULL;
+	if (e->connection != NULL)
+		e->connection->exchange = NULL;
+	e->connection = NULL;
 }
 
-static void exchange_unlink(struct exchange *e)
+static void exchange_unlink(struct http_exchange *e)
 {
 	exchange_settle(e);
 	if (e->server == NULL)
@@ -238,7 +237,7 @@ static void exchange_unlink(struct exchange *e)
 	e->server = NULL;
 }
 
-static void exchange_free(struct exchange *e)
+static void exchange_free(struct http_exchange *e)
 {
 	exchange_unlink(e);
 	if (e->timer != NULL)
@@ -253,10 +252,11 @@ static void release_body(const void *data, size_t size, void *unused)
 	free((void *)(uintptr_t)data);
 }
 
+/* What is to be done may free the server: the exchange is gone before. */
 static void after_sent(evutil_socket_t fd, short what, void *arg)
 {
-	struct exchange *e = arg;
-	rpc_sent *sent = e->sent;
+	struct http_exchange *e = arg;
+	void (*sent)(void *context) = e->sent;
 	void *context = e->sent_context;
 
 	(void)fd;
@@ -265,22 +265,25 @@ static void after_sent(evutil_socket_t fd, short what, void *arg)
 	sent(context);
 }
 
-static void send_body(struct client *c, struct rpc_answer *answer)
+/* Megabytes are handed over, not copied. */
+static void send_body(struct connection *c, struct http_answer *answer)
 {
 	struct evbuffer *body = mem_check(evbuffer_new());
+	char fields[128] = "";
 
 	if (answer->body.size) {
 		evbuffer_add_reference(body, answer->body.data, answer->body.size, release_body, NULL);
 		buf_init(&answer->body);
 	}
-	send_answer(c, answer->status, answer->status == 204 ? "" : "Content-Type: application/json\r\n", body);
+	if (answer->type != NULL)
+		snprintf(fields, sizeof fields, "Content-Type: %s\r\n", answer->type);
+	send_answer(c, answer->status, fields, body);
 	evbuffer_free(body);
 }
 
-static void on_answer(void *context, struct rpc_answer *answer)
+void http_server_answer(struct http_exchange *e, struct http_answer *answer)
 {
-	struct exchange *e = context;
-	struct client *c = e->client;
+	struct connection *c = e->connection;
 
 	exchange_settle(e);
 	if (c != NULL)
@@ -296,26 +299,19 @@ static void on_answer(void *context, struct rpc_answer *answer)
 	evtimer_add(e->timer, &sent_delay);
 }
 
-/* Who may */
+/* --- who may --- */
 
-/* Takes the same time wherever the texts differ; only the length shows. */
-static bool same_text(const char *a, const char *b)
+static void refuse_stranger(struct connection *c)
 {
-	size_t size = strlen(a);
-	unsigned char difference = 0;
-
-	if (strlen(b) != size)
-		return false;
-	for (size_t i = 0; i < size; i++)
-		difference |= (unsigned char)(a[i] ^ b[i]);
-	return difference == 0;
+	refuse_request(c, 401, "WWW-Authenticate: Basic realm=\"jsonrpc\"\r\n", "Unauthorized\n");
 }
 
-static bool authorized(struct client *c)
+/* Whether the client may. If not it is answered, or will be: whoever guesses shall not guess fast. */
+static bool is_authorized(struct connection *c)
 {
 	const char *given = c->head.authorization;
 
-	if (given != NULL && same_text(given, c->server->authorization))
+	if (credentials_match(&c->server->credentials, given))
 		return true;
 	if (given == NULL) {
 		refuse_stranger(c);
@@ -323,85 +319,82 @@ static bool authorized(struct client *c)
 	}
 	if (log_limit_allows(&c->server->guesses))
 		log_warn("RPC: wrong credentials from %s", c->host);
-	/* Whoever guesses shall not guess fast. */
 	event_add(c->deadline, &refusal_delay);
 	set_stage(c, STAGE_REFUSED);
 	return false;
 }
 
-/* The wallet's name out of /wallet/NAME; "" for the plain address. A new string, or NULL if it is another address. */
-static char *wallet_of(const char *target)
+/* --- requests --- */
+
+/* The path of what a request line names, be that a path or a whole address; a new string, NULL if it is neither. */
+static char *path_of(const char *target)
 {
-	static const char prefix[] = "/wallet/";
 	struct evhttp_uri *uri = evhttp_uri_parse(target);
-	const char *path = uri != NULL ? evhttp_uri_get_path(uri) : NULL;
-	char *name, *copy = NULL;
-	size_t size;
+	const char *path;
+	char *copy;
 
 	if (uri == NULL)
 		return NULL;
-	if (path == NULL || *path == 0 || strcmp(path, "/") == 0) {
-		copy = mem_strdup("");
-	} else if (strncmp(path, prefix, sizeof prefix - 1) == 0) {
-		name = evhttp_uridecode(path + sizeof prefix - 1, 0, &size);
-		if (name != NULL && size <= WALLET_NAME_MAX && strlen(name) == size)
-			copy = mem_strdup(name);
-		free(name);
-	}
+	path = evhttp_uri_get_path(uri);
+	copy = mem_strdup(path != NULL ? path : "");
 	evhttp_uri_free(uri);
 	return copy;
 }
 
-/* Requests */
-
-static void read_body(struct client *c)
+static void read_body(struct connection *c)
 {
+	const struct http_endpoint *endpoint = &c->server->endpoint;
 	struct evbuffer *in = bufferevent_get_input(c->wire);
 	size_t size = (size_t)c->head.length;
-	const char *text;
+	struct http_request request = { .path = c->path, .size = size };
 
 	if (evbuffer_get_length(in) < size)
 		return;
-	text = size ? (const char *)evbuffer_pullup(in, (ev_ssize_t)size) : NULL;
+	request.body = size ? (const char *)evbuffer_pullup(in, (ev_ssize_t)size) : NULL;
 	/* However long the work takes. */
 	bufferevent_set_timeouts(c->wire, NULL, &c->server->timeout);
-	expect(c, 0);
+	await_bytes(c, 0);
 	set_stage(c, STAGE_BUSY);
-	rpc_table_execute(c->server->table, text, size, *c->wallet ? c->wallet : NULL, on_answer, exchange_new(c));
+	/* The body stays where it lies until the handler has read it. The connection is still there then: no handler
+	 * runs the loop, and nothing else ends connections. */
+	endpoint->handle(endpoint->context, &request, exchange_new(c));
 	evbuffer_drain(in, size);
 }
 
 /* The head is whole: only now, and only for one who may call, the body is read. */
-static void begin(struct client *c)
+static void take_head(struct connection *c)
 {
+	const struct http_endpoint *endpoint = &c->server->endpoint;
 	const struct http_head *head = &c->head;
+	char allow[64];
 
-	if (!head->is_post) {
-		refuse(c, 405, "Allow: POST\r\n", "The JSON-RPC server takes POST requests only\n");
+	if (strcmp(head->method, endpoint->method) != 0) {
+		snprintf(allow, sizeof allow, "Allow: %s\r\n", endpoint->method);
+		refuse_request(c, 405, allow, endpoint->only);
 		return;
 	}
-	if (!authorized(c))
+	if (!is_authorized(c))
 		return;
 	c->trusted = true;
-	c->wallet = wallet_of(head->target);
-	if (c->wallet == NULL) {
-		refuse(c, 404, "", "Not found\n");
+	c->path = path_of(head->target);
+	if (c->path == NULL || !endpoint->has_path(c->path)) {
+		refuse_request(c, 404, "", "Not found\n");
 	} else if (head->encoded) {
-		refuse(c, 411, "", "A Content-Length is needed\n");
-	} else if (head->length > RPC_BODY_MAX) {
-		refuse(c, 413, "", "The request is too large\n");
+		refuse_request(c, 411, "", "A Content-Length is needed\n");
+	} else if (head->length > endpoint->body_max) {
+		refuse_request(c, 413, "", "The request is too large\n");
 	} else {
 		if (head->expects)
 			evbuffer_add_printf(bufferevent_get_output(c->wire), "HTTP/1.1 100 Continue\r\n\r\n");
 		event_del(c->deadline);
 		bufferevent_set_timeouts(c->wire, &c->server->timeout, &c->server->timeout);
-		expect(c, (size_t)head->length);
+		await_bytes(c, (size_t)head->length);
 		set_stage(c, STAGE_BODY);
 		read_body(c);
 	}
 }
 
-static void read_head(struct client *c)
+static void read_head(struct connection *c)
 {
 	struct evbuffer *in = bufferevent_get_input(c->wire);
 	int result = HTTP_MORE;
@@ -415,14 +408,16 @@ static void read_head(struct client *c)
 	if (result == HTTP_MORE && c->head.size + evbuffer_get_length(in) > HTTP_HEAD_MAX)
 		result = 431;
 	if (result == HTTP_WHOLE)
-		begin(c);
+		take_head(c);
 	else if (result != HTTP_MORE)
-		refuse(c, result, "", "Bad request\n");
+		refuse_request(c, result, "", "Bad request\n");
 }
+
+/* --- what the loop tells of a connection --- */
 
 static void on_read(struct bufferevent *wire, void *arg)
 {
-	struct client *c = arg;
+	struct connection *c = arg;
 
 	switch (c->stage) {
 	case STAGE_HEAD:
@@ -441,32 +436,34 @@ static void on_read(struct bufferevent *wire, void *arg)
 	}
 }
 
-/* Closing at once could take the answer from a client that is still sending. */
-static void end(struct client *c)
+/* Closing at once could take the answer from a client that is still sending: the system answers bytes that nobody reads
+ * with a reset, and that drops what the client has not read yet. */
+static void end_connection(struct connection *c)
 {
 	if (c->finished) {
-		client_free(c);
+		connection_free(c);
 		return;
 	}
 	shutdown(bufferevent_getfd(c->wire), SHUT_WR);
 	event_add(c->deadline, &end_delay);
-	expect(c, 0);
+	await_bytes(c, 0);
 	set_stage(c, STAGE_END);
 	evbuffer_drain(bufferevent_get_input(c->wire), SIZE_MAX);
 }
 
-/* All that was to be sent has left. */
+/* All that was to be sent has left. It may have been no more than a "100 Continue". */
 static void on_write(struct bufferevent *wire, void *arg)
 {
-	struct client *c = arg;
+	struct connection *c = arg;
 
 	(void)wire;
 	if (c->stage != STAGE_ANSWER)
 		return;
 	if (!c->head.keep_alive) {
-		end(c);
+		end_connection(c);
 		return;
 	}
+	/* The next request may be here already, and then no byte comes that would tell of it. */
 	await_head(c);
 	read_head(c);
 }
@@ -474,32 +471,32 @@ static void on_write(struct bufferevent *wire, void *arg)
 /* Who has sent his last byte may still wait for an answer. */
 static void on_event(struct bufferevent *wire, short what, void *arg)
 {
-	struct client *c = arg;
+	struct connection *c = arg;
 	bool waits = c->stage == STAGE_BUSY || c->stage == STAGE_REFUSED || c->stage == STAGE_ANSWER;
 
 	(void)wire;
 	c->finished = true;
 	if (!(what & BEV_EVENT_EOF) || !waits)
-		client_free(c);
+		connection_free(c);
 	else
 		event_active(c->server->admit, EV_TIMEOUT, 0);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
-	struct client *c = arg;
+	struct connection *c = arg;
 
 	(void)fd;
 	(void)what;
 	if (c->stage == STAGE_REFUSED)
 		refuse_stranger(c);
 	else
-		client_free(c);
+		connection_free(c);
 }
 
-static void client_new(struct rpc_server *server, evutil_socket_t fd, const struct sockaddr *from)
+static void connection_new(struct http_server *server, evutil_socket_t fd, const struct sockaddr *from)
 {
-	struct client *c = mem_calloc(1, sizeof *c);
+	struct connection *c = mem_calloc(1, sizeof *c);
 	const void *ip = from->sa_family == AF_INET6 ? (const void *)&((const struct sockaddr_in6 *)from)->sin6_addr :
 						       (const void *)&((const struct sockaddr_in *)from)->sin_addr;
 
@@ -507,7 +504,7 @@ static void client_new(struct rpc_server *server, evutil_socket_t fd, const stru
 	c->link = server->last;
 	*c->link = c;
 	server->last = &c->next;
-	server->client_count++;
+	server->count++;
 	evutil_inet_ntop(from->sa_family, ip, c->host, sizeof c->host);
 	c->wire = mem_check(bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE));
 	c->deadline = mem_check(evtimer_new(server->base, on_deadline, c));
@@ -516,12 +513,13 @@ static void client_new(struct rpc_server *server, evutil_socket_t fd, const stru
 	await_head(c);
 }
 
-/* With all places taken one comes in at a time, and what those inside have sent is read before the next. */
+/* With all places taken one comes in at a time: the doors close behind him, and on_admit opens them in the loop's next
+ * turn. What those inside have sent is read in between, so nobody falls who has just shown his credentials. */
 static void on_entered(void *context, evutil_socket_t fd, const struct sockaddr *from)
 {
-	struct rpc_server *server = context;
-	bool full = server->client_count >= server->client_max;
-	struct client *first = full ? expendable(server) : NULL;
+	struct http_server *server = context;
+	bool full = server->count >= server->most;
+	struct connection *first = full ? find_expendable(server) : NULL;
 
 	/* Some versions of libevent accept what was in the queue when the doors were closed. */
 	if (full && first == NULL) {
@@ -532,17 +530,17 @@ static void on_entered(void *context, evutil_socket_t fd, const struct sockaddr 
 		if (!first->trusted && log_limit_allows(&server->full))
 			log_warn(
 				"RPC: all %zu connections are taken; the oldest without credentials, from %s, is closed",
-				server->client_max, first->host);
-		client_free(first);
+				server->most, first->host);
+		connection_free(first);
 	}
-	client_new(server, fd, from);
-	if (server->client_count >= server->client_max)
+	connection_new(server, fd, from);
+	if (server->count >= server->most)
 		listeners_set_open(server->doors, false);
 }
 
-/* Starting and stopping */
+/* --- starting and stopping --- */
 
-static bool bind_all(struct rpc_server *server, const struct rpc_server_config *config, struct errmsg *err)
+static bool bind_all(struct http_server *server, const struct http_server_config *config, struct errmsg *err)
 {
 	struct errmsg reason;
 
@@ -559,74 +557,35 @@ static bool bind_all(struct rpc_server *server, const struct rpc_server_config *
 	return true;
 }
 
-static void set_authorization(struct rpc_server *server, const char *user, const char *password)
+struct http_server *http_server_new(struct event_base *base, const struct http_server_config *config,
+	struct errmsg *err)
 {
-	static const char scheme[] = "Basic ";
-	struct buf plain;
-
-	buf_init(&plain);
-	buf_put_text(&plain, user);
-	buf_put_u8(&plain, ':');
-	buf_put_text(&plain, password);
-	server->authorization = mem_alloc(sizeof scheme + BASE64_SIZE(plain.size));
-	memcpy(server->authorization, scheme, sizeof scheme);
-	base64_encode(server->authorization + sizeof scheme - 1, plain.data, plain.size);
-	buf_clear(&plain);
-}
-
-static bool write_cookie(struct rpc_server *server, const char *path, struct errmsg *err)
-{
-	uint8_t secret[32];
-	char digits[65], text[96];
-	int size;
-
-	random_bytes(secret, sizeof secret);
-	hex_encode(digits, secret, sizeof secret);
-	size = snprintf(text, sizeof text, "__cookie__:%s", digits);
-	set_authorization(server, "__cookie__", digits);
-	if (!file_write_atomic(path, text, (size_t)size, 0600, err))
-		return errmsg_wrap(err, "The RPC cookie cannot be written");
-	server->cookie_path = mem_strdup(path);
-	return true;
-}
-
-static bool start(struct rpc_server *server, const struct rpc_server_config *config, struct errmsg *err)
-{
-	if (!bind_all(server, config, err))
-		return false;
-	if (config->password == NULL || *config->password == 0)
-		return write_cookie(server, config->cookie_path, err);
-	set_authorization(server, config->user != NULL ? config->user : "", config->password);
-	return true;
-}
-
-struct rpc_server *rpc_server_new(struct event_base *base, struct rpc_table *table,
-	const struct rpc_server_config *config, struct errmsg *err)
-{
-	struct rpc_server *server = mem_calloc(1, sizeof *server);
+	struct http_server *server = mem_calloc(1, sizeof *server);
 
 	server->base = base;
-	server->table = table;
-	server->last = &server->clients;
-	server->client_max = config->connections ? config->connections : descriptors_for_rpc(descriptors_raise(0));
-	server->timeout.tv_sec = config->timeout ? config->timeout : RPC_TIMEOUT;
+	server->endpoint = config->endpoint;
+	server->last = &server->connections;
+	server->most = config->connections ? config->connections : descriptors_for_rpc(descriptors_raise(0));
+	server->timeout.tv_sec = config->timeout ? config->timeout : HTTP_TIMEOUT;
 	server->doors = listeners_new(base, on_entered, server);
 	server->admit = mem_check(event_new(base, -1, 0, on_admit, server));
-	if (!start(server, config, err)) {
-		rpc_server_free(server);
+	/* The cookie comes last: that of a node which has the port already stays as it is. */
+	if (!bind_all(server, config, err) ||
+		!credentials_init(&server->credentials, config->user, config->password, config->cookie_path, err)) {
+		http_server_free(server);
 		return NULL;
 	}
 	return server;
 }
 
-/* Those the table still works on stay, without a server, until it answers. */
-static void abandon(struct exchange *e)
+/* One that the endpoint still works on stays, without a server, until it answers. */
+static void abandon_exchange(struct http_exchange *e)
 {
 	struct evbuffer *nothing = mem_check(evbuffer_new());
 	bool waiting = e->timer == NULL;
 
-	if (e->client != NULL)
-		send_answer(e->client, 503, "", nothing);
+	if (e->connection != NULL)
+		send_answer(e->connection, 503, "", nothing);
 	evbuffer_free(nothing);
 	if (waiting)
 		exchange_unlink(e);
@@ -634,25 +593,22 @@ static void abandon(struct exchange *e)
 		exchange_free(e);
 }
 
-void rpc_server_close(struct rpc_server *server)
+void http_server_close(struct http_server *server)
 {
 	server->closing = true;
 }
 
-void rpc_server_free(struct rpc_server *server)
+void http_server_free(struct http_server *server)
 {
 	if (server == NULL)
 		return;
-	rpc_server_close(server);
+	http_server_close(server);
 	while (server->exchanges != NULL)
-		abandon(server->exchanges);
-	while (server->clients != NULL)
-		client_free(server->clients);
+		abandon_exchange(server->exchanges);
+	while (server->connections != NULL)
+		connection_free(server->connections);
 	listeners_free(server->doors);
 	event_free(server->admit);
-	if (server->cookie_path != NULL)
-		file_remove(server->cookie_path, NULL);
-	free(server->cookie_path);
-	free(server->authorization);
+	credentials_clear(&server->credentials);
 	free(server);
 }

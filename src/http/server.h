@@ -1,0 +1,87 @@
+/* An HTTP/1.1 server: it listens, checks who may, reads requests, and sends the answers that its endpoint gives, at
+ * once or later. It knows nothing of what the bodies say.
+ *
+ * Who may: http/credentials.h. Wrong credentials are answered with 401 after a short delay. A body needs a
+ * Content-Length, of which the endpoint says how large it may be, and none of it is read before the credentials.
+ *
+ * Strangers can fill neither memory nor the log, nor take all descriptors. A bounded number of connections is held;
+ * when all places are taken the oldest that has shown no credentials is closed for the next, or else the oldest without
+ * a request; and where all wait for answers, nobody is let in until one has his. Who has not sent the head of a request
+ * in time is hung up on.
+ *
+ * The log calls it RPC, as the options do that it is set up with (-rpcbind, -rpcport, -rpcpassword). Everything is on
+ * the loop's thread. */
+#ifndef ATELIER_HTTP_SERVER_H
+#define ATELIER_HTTP_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/buf.h"
+#include "util/error.h"
+
+enum { HTTP_TIMEOUT = 30 }; /* seconds */
+
+struct event_base;
+struct http_server;
+
+/* A request that was handed to the endpoint and has no answer yet. */
+struct http_exchange;
+
+/* What is asked. Borrowed: gone when the handler returns. */
+struct http_request {
+	const char *path; /* of the address, as it was sent: %20 is not decoded; "" where an address has none */
+	const char *body; /* not terminated */
+	size_t size;
+};
+
+/* Who answers: the one of its method whose paths these are. */
+struct http_endpoint {
+	const char *method;                 /* "POST" */
+	const char *only;                   /* what is said to who comes with another */
+	bool (*has_path)(const char *path); /* others are answered with 404 */
+	size_t body_max;                    /* bytes; more are answered with 413 */
+	/* Answers exactly once, with http_server_answer: before it returns, or later from the loop's thread. It need
+	 * not care whether the client is still there, or the server. */
+	void (*handle)(void *context, const struct http_request *request, struct http_exchange *exchange);
+	void *context;
+};
+
+struct http_server_config {
+	const char *const *binds; /* addresses; an address may have a port of its own: "127.0.0.1:29432", "[::1]:1" */
+	size_t bind_count;        /* 0: 127.0.0.1 and, where there is one, ::1 */
+	uint16_t port;
+	const char *user, *password; /* password NULL or "": cookie */
+	const char *cookie_path;
+	size_t connections; /* at most; 0: DESCRIPTORS_RPC, or an eighth of the descriptors if that is less */
+	unsigned timeout;   /* seconds for the head of a request, or without a byte of its body; 0: HTTP_TIMEOUT */
+	struct http_endpoint endpoint;
+};
+
+/* Listens. Fails if an address cannot be bound or the cookie cannot be written; NULL then. What the endpoint's context
+ * points to must outlive the server. */
+struct http_server *http_server_new(struct event_base *base, const struct http_server_config *config,
+	struct errmsg *err);
+
+/* The answer to a request. */
+struct http_answer {
+	int status;
+	const char *type; /* Content-Type; NULL: none is named */
+	struct buf body;
+	void (*sent)(void *context); /* called a moment after the answer has been handed to the connection; may be NULL.
+				      * Not called if the server is freed before */
+	void *sent_context;
+};
+
+/* Ends an exchange, and takes the body: it is empty then. */
+void http_server_answer(struct http_exchange *exchange, struct http_answer *answer);
+
+/* The loop will not run any more: from now on answers are written at once, as far as the connection takes them. */
+void http_server_close(struct http_server *server);
+
+/* Stops listening and removes the cookie. Clients that still wait get 503; their exchanges must still be answered,
+ * which then goes nowhere. NULL allowed. */
+void http_server_free(struct http_server *server);
+
+#endif
