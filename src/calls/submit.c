@@ -67,7 +67,7 @@ static bool undecided(const struct chain *chain, const struct index_entry *entry
 	const struct index_entry *tips[TIPS_MAX];
 	size_t count = chain_tips(chain, tips, TIPS_MAX);
 	for (size_t i = 0; i < count; i++) {
-		if (tips[i]->height < entry->height || entry_ancestor(tips[i], entry->height) != entry)
+		if (tips[i]->height < entry->height || chain_ancestor(tips[i], entry->height) != entry)
 			continue;
 		const struct index_entry *best = reachable(tips[i]);
 		if (best->status == ENTRY_STORED && u256_compare(best->chain_work, chain_tip(chain)->chain_work) > 0)

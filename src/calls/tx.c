@@ -133,7 +133,7 @@ static bool input_sum(struct chain *chain, const struct tx *tx, int64_t *sum)
 			*sum += waiting->tx->outputs[prev->index].amount;
 		} else if (chain_coin(chain, prev, &coin)) {
 			*sum += coin.output.amount;
-			coin_clear(&coin);
+			chain_coin_clear(&coin);
 		} else {
 			return false;
 		}
@@ -234,7 +234,7 @@ static enum rpc_outcome gettxout(struct rpc_request *r, void *context)
 		return rpc_reply(r, NULL);
 	json_t *object = show_coin(chain, &coin.output, (int64_t)chain_tip(chain)->height - coin.height + 1,
 		coin.coinbase);
-	coin_clear(&coin);
+	chain_coin_clear(&coin);
 	return rpc_reply(r, object);
 }
 

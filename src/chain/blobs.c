@@ -1,3 +1,4 @@
+/* Files of blobs, and which of them are pending. */
 #include "chain/blobs.h"
 
 #include <dirent.h>

@@ -7,13 +7,13 @@
 /* Reads the block of an entry that is ENTRY_STORED at least; the caller's. With bodies: the entry must have been
  * verified, and every body is compared with its digest. NULL with an error that names block, proof and file. Any
  * thread. */
-struct block *block_records_read(const struct record_file *blocks, const struct spec *spec, const struct node *node,
-	bool with_bodies, struct errmsg *err);
+struct block *block_records_read(const struct record_file *blocks, const struct spec *spec,
+	const struct full_entry *full, bool with_bodies, struct errmsg *err);
 
-/* Appends the record of a block, or that of its bodies, and notes the position in the node. */
-bool block_records_append_block(struct record_file *blocks, const struct spec *spec, struct node *node,
+/* Appends the record of a block, or that of its bodies, and notes the position in the entry. */
+bool block_records_append_block(struct record_file *blocks, const struct spec *spec, struct full_entry *full,
 	const struct block *block, struct errmsg *err);
-bool block_records_append_bodies(struct record_file *blocks, const struct spec *spec, struct node *node,
+bool block_records_append_bodies(struct record_file *blocks, const struct spec *spec, struct full_entry *full,
 	uint8_t *const bodies[], size_t count, struct errmsg *err);
 
 #endif

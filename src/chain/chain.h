@@ -110,7 +110,7 @@ struct chain_options {
 
 /* Opens or creates, replays the model from the newest sound snapshot. Only one process may hold a datadir. */
 struct chain *chain_open(const struct chain_options *options, struct errmsg *err);
-/* Copied; at most 8. Blobs that blocks wait for already (after a restart) are told at once. */
+/* Copied. Blobs that blocks wait for already (after a restart) are told at once. */
 void chain_subscribe(struct chain *chain, const struct chain_events *events);
 /* Whoever subscribed with this context is told nothing any more. */
 void chain_unsubscribe(struct chain *chain, const void *context);
@@ -125,7 +125,8 @@ const struct index_entry *chain_best_header(
 const struct index_entry *chain_find(const struct chain *chain, const uint8_t id[32]); /* NULL: unknown */
 const struct index_entry *chain_at(const struct chain *chain, uint32_t height);        /* active chain; NULL above */
 bool chain_is_active(const struct chain *chain, const struct index_entry *entry);
-const struct index_entry *entry_ancestor(const struct index_entry *entry, uint32_t height);
+/* The entry itself or its ancestor at that height; NULL: the height is above it. */
+const struct index_entry *chain_ancestor(const struct index_entry *entry, uint32_t height);
 /* Tips of all branches, for getchaintips; returns how many were written (at most max). */
 size_t chain_tips(const struct chain *chain, const struct index_entry **out, size_t max);
 const struct registry *chain_registry(const struct chain *chain); /* of the tip */
@@ -191,7 +192,7 @@ struct coin {
 	bool coinbase;
 };
 bool chain_coin(struct chain *chain, const struct outpoint *outpoint, struct coin *coin); /* false: none */
-void coin_clear(struct coin *coin);
+void chain_coin_clear(struct coin *coin);
 struct coin_stats {
 	uint64_t coins;
 	int64_t amount;

@@ -1,3 +1,4 @@
+/* Coins in the database, and the overlay through which blocks change them. */
 #include "chain/coins.h"
 
 #include <stdlib.h>
@@ -8,7 +9,7 @@
 
 enum { COIN_KEY_SIZE = 37 };
 
-void coin_clear(struct coin *coin)
+void chain_coin_clear(struct coin *coin)
 {
 	free(coin->output.script.data);
 	memset(coin, 0, sizeof *coin);
@@ -46,13 +47,13 @@ bool coin_read(struct reader *reader, struct coin *coin)
 	return true;
 }
 
-void outpoint_key(const struct outpoint *outpoint, uint8_t key[32])
+void coin_key(const struct outpoint *outpoint, uint8_t key[32])
 {
 	memcpy(key, outpoint->txid, 32);
 	write_le32(key, read_le32(key) ^ outpoint->index);
 }
 
-bool output_is_coin(const struct tx_output *output)
+bool coin_is_output(const struct tx_output *output)
 {
 	return output->script.size == P2TR_SIZE && output->script.data[0] == 0x51;
 }
@@ -77,7 +78,7 @@ enum db_result coins_get(struct db *db, const struct outpoint *outpoint, struct 
 	if (result == DB_FOUND) {
 		reader_init(&reader, value.data, value.size);
 		if (!coin_read(&reader, coin) || !reader_done(&reader)) {
-			coin_clear(coin);
+			chain_coin_clear(coin);
 			errmsg_set(err, "A coin in the database is damaged: start with -reindex");
 			result = DB_FAILED;
 		}
@@ -120,7 +121,7 @@ void coin_view_free(struct coin_view *view)
 	while (map_next(&view->coins, &at, &key, &value)) {
 		struct view_coin *held = value;
 
-		coin_clear(&held->coin);
+		chain_coin_clear(&held->coin);
 		free(held);
 	}
 	map_clear(&view->coins);
@@ -131,7 +132,7 @@ static struct view_coin *view_find(struct coin_view *view, const struct outpoint
 {
 	uint8_t key[32];
 
-	outpoint_key(outpoint, key);
+	coin_key(outpoint, key);
 	return map_get(&view->coins, key);
 }
 
@@ -141,7 +142,7 @@ static struct view_coin *view_put(struct coin_view *view, const struct outpoint 
 	uint8_t key[32];
 
 	held->outpoint = *outpoint;
-	outpoint_key(outpoint, key);
+	coin_key(outpoint, key);
 	map_put(&view->coins, key, held);
 	return held;
 }
@@ -181,7 +182,7 @@ void coin_view_add(struct coin_view *view, const struct outpoint *outpoint, cons
 	if (held == NULL)
 		held = view_put(view, outpoint);
 	else
-		coin_clear(&held->coin);
+		chain_coin_clear(&held->coin);
 	coin_copy(&held->coin, coin);
 	held->unspent = true;
 }
@@ -193,7 +194,7 @@ void coin_view_add_tx(struct coin_view *view, const struct tx *tx, const uint8_t
 
 	memcpy(outpoint.txid, txid, 32);
 	for (size_t i = 0; i < tx->output_count; i++) {
-		if (!output_is_coin(&tx->outputs[i]))
+		if (!coin_is_output(&tx->outputs[i]))
 			continue;
 		outpoint.index = (uint32_t)i;
 		coin.output = tx->outputs[i];
@@ -208,7 +209,7 @@ bool coin_view_remove_tx(struct coin_view *view, const struct tx *tx, const uint
 
 	memcpy(outpoint.txid, txid, 32);
 	for (size_t i = 0; i < tx->output_count; i++) {
-		if (!output_is_coin(&tx->outputs[i]))
+		if (!coin_is_output(&tx->outputs[i]))
 			continue;
 		outpoint.index = (uint32_t)i;
 		if (coin_view_get(view, &outpoint, &failed, err) == NULL)

@@ -15,10 +15,10 @@ enum db_result coins_get(struct db *db, const struct outpoint *outpoint, struct 
 
 /* Every output of its own: a key for maps. Outpoints of different transactions collide only if their ids do but for
  * four bytes. */
-void outpoint_key(const struct outpoint *outpoint, uint8_t key[32]);
+void coin_key(const struct outpoint *outpoint, uint8_t key[32]);
 
 /* True if an output becomes a coin when its block connects. */
-bool output_is_coin(const struct tx_output *output);
+bool coin_is_output(const struct tx_output *output);
 
 struct coin_view;
 

@@ -1,15 +1,22 @@
-/* Connecting and disconnecting blocks, and the choice between branches (doc/protocol.md sections 11 to 15). */
+/* Connecting and disconnecting single blocks (doc/protocol.md sections 11 to 14). */
+
+#include "chain/connect.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "chain/block_records.h"
+#include "chain/halt.h"
 #include "chain/internal.h"
+#include "chain/tip.h"
 #include "consensus/reward.h"
 #include "consensus/sighash.h"
 #include "util/bytes.h"
 #include "util/log.h"
 #include "util/mem.h"
-#include "util/warning.h"
+
+/* --- the rules that need coins --- */
 
 /* What a block does to the coins, gathered while it is checked. */
 struct block_effect {
@@ -69,10 +76,10 @@ static enum connect_result missing_input(bool failed, const struct spending *spe
 }
 
 /* Takes the coins of all inputs out of the view. */
-static enum connect_result take_inputs(struct chain *chain, const struct node *node, struct spending *spending,
+static enum connect_result take_inputs(struct chain *chain, const struct full_entry *full, struct spending *spending,
 	struct block_effect *effect, struct reject *reject, struct errmsg *err)
 {
-	const struct index_entry *parent = node->entry.parent;
+	const struct index_entry *parent = full->entry.parent;
 
 	for (size_t i = 0; i < spending->tx->input_count; i++) {
 		const struct outpoint *prev = &spending->tx->inputs[i].prev;
@@ -81,15 +88,15 @@ static enum connect_result take_inputs(struct chain *chain, const struct node *n
 
 		if (coin == NULL)
 			return missing_input(failed, spending, reject);
-		if (coin->coinbase && node->entry.height - coin->height < chain->spec->maturity) {
+		if (coin->coinbase && full->entry.height - coin->height < chain->spec->maturity) {
 			reject_set(reject, REJECT_INVALID, "bad-txns-premature-spend-of-coinbase",
 				"coinbase of height %u spent at height %u", (unsigned)coin->height,
-				(unsigned)node->entry.height);
+				(unsigned)full->entry.height);
 			return CONNECT_INVALID;
 		}
 		spending->outputs[i] = coin->output;
 		spending->heights[i] = coin->height;
-		spending->times[i] = entry_ancestor(parent,
+		spending->times[i] = chain_ancestor(parent,
 			coin->height > 0 && coin->height <= parent->height ? coin->height - 1 : parent->height)
 					     ->median_time;
 		spending->in += coin->output.amount;
@@ -119,33 +126,33 @@ static bool check_amounts(const struct spending *spending, struct block_effect *
 }
 
 /* Signatures, unless they were held against these very coins before: at the first check, or in the mempool. */
-static bool check_signatures(const struct chain *chain, const struct node *node, const struct spending *spending,
+static bool check_signatures(const struct chain *chain, const struct full_entry *full, const struct spending *spending,
 	struct reject *reject)
 {
 	uint8_t wtxid[32];
 
-	if (node->scripts_checked)
+	if (full->scripts_checked)
 		return true;
 	tx_wtxid(spending->tx, wtxid);
 	return mempool_find_wtxid(chain->mempool, wtxid) != NULL ||
 		sighash_verify(spending->tx, spending->outputs, reject);
 }
 
-static enum connect_result check_tx(struct chain *chain, const struct node *node, const struct tx *tx,
+static enum connect_result check_tx(struct chain *chain, const struct full_entry *full, const struct tx *tx,
 	struct block_effect *effect, struct reject *reject, struct errmsg *err)
 {
-	const uint32_t height = node->entry.height, median = node->entry.parent->median_time;
+	const uint32_t height = full->entry.height, median = full->entry.parent->median_time;
 	enum connect_result result;
 	struct spending spending;
 
 	spending_init(&spending, tx);
-	result = take_inputs(chain, node, &spending, effect, reject, err);
+	result = take_inputs(chain, full, &spending, effect, reject, err);
 	if (result == CONNECT_OK && !tx_sequence_locks_met(tx, spending.heights, spending.times, height, median)) {
 		reject_set(reject, REJECT_INVALID, "bad-txns-nonfinal", "a relative lock is not met");
 		result = CONNECT_INVALID;
 	}
 	if (result == CONNECT_OK &&
-		(!check_amounts(&spending, effect, reject) || !check_signatures(chain, node, &spending, reject)))
+		(!check_amounts(&spending, effect, reject) || !check_signatures(chain, full, &spending, reject)))
 		result = CONNECT_INVALID;
 	if (result == CONNECT_OK)
 		coin_view_add_tx(effect->view, tx, spending.txid, height);
@@ -154,12 +161,12 @@ static enum connect_result check_tx(struct chain *chain, const struct node *node
 }
 
 /* Everything that needs the parent's coins and registry. The parent must be the tip. */
-static enum connect_result check_block(struct chain *chain, struct node *node, const struct block *block,
+static enum connect_result check_block(struct chain *chain, struct full_entry *full, const struct block *block,
 	struct block_effect *effect, struct reject *reject, struct errmsg *err)
 {
-	const struct index_entry *parent = node->entry.parent;
+	const struct index_entry *parent = full->entry.parent;
 	struct coinbase_facts facts = {
-		.height = node->entry.height,
+		.height = full->entry.height,
 		.miner = block->header.miner,
 		.loose = block->loose,
 		.loose_count = block->loose_count,
@@ -171,7 +178,7 @@ static enum connect_result check_block(struct chain *chain, struct node *node, c
 	if (!registry_check_block(chain->registry, block, reject))
 		return CONNECT_INVALID;
 	for (size_t i = 1; i < block->tx_count; i++) {
-		enum connect_result result = check_tx(chain, node, block->txs[i], effect, reject, err);
+		enum connect_result result = check_tx(chain, full, block->txs[i], effect, reject, err);
 
 		if (result != CONNECT_OK)
 			return result;
@@ -179,27 +186,27 @@ static enum connect_result check_block(struct chain *chain, struct node *node, c
 	facts.fees = effect->fees;
 	if (!coinbase_check(chain->spec, block->txs[0], &facts, reject))
 		return CONNECT_INVALID;
-	node->scripts_checked = true;
+	full->scripts_checked = true;
 	tx_txid(block->txs[0], txid);
-	coin_view_add_tx(effect->view, block->txs[0], txid, node->entry.height);
+	coin_view_add_tx(effect->view, block->txs[0], txid, full->entry.height);
 	return CONNECT_OK;
 }
 
-enum connect_result connect_check(struct chain *chain, struct node *node, const struct block *block,
+enum connect_result connect_check(struct chain *chain, struct full_entry *full, const struct block *block,
 	struct reject *reject, struct errmsg *err)
 {
 	enum connect_result result;
 	struct block_effect effect;
 
 	effect_init(&effect, chain->db);
-	result = check_block(chain, node, block, &effect, reject, err);
+	result = check_block(chain, full, block, &effect, reject, err);
 	effect_clear(&effect);
 	return result;
 }
 
-/* --- one block on, one block off --- */
+/* --- one block on --- */
 
-static void save_tip(const struct chain *chain, struct db_batch *batch, const struct node *tip,
+static void save_tip(const struct chain *chain, struct db_batch *batch, const struct full_entry *tip,
 	const struct coin_stats *stats)
 {
 	const uint8_t tip_key = DB_TIP, registry_key = DB_REGISTRY;
@@ -246,7 +253,7 @@ static void save_proofs(struct db_batch *batch, const struct block *block, const
 	}
 }
 
-static bool append_undo(struct chain *chain, struct node *node, const struct buf *spent,
+static bool append_undo(struct chain *chain, struct full_entry *full, const struct buf *spent,
 	const struct registry_undo *undo, struct errmsg *err)
 {
 	struct file_part part;
@@ -254,43 +261,43 @@ static bool append_undo(struct chain *chain, struct node *node, const struct buf
 	bool ok;
 
 	/* It depends on block and parent alone: one written before still fits. */
-	if (node->undo.size != 0)
+	if (full->undo.size != 0)
 		return true;
 	buf_init(&record);
 	buf_put_compact(&record, spent->size);
 	buf_put(&record, spent->data, spent->size);
 	registry_undo_write(&record, undo);
 	part = (struct file_part){ record.data, record.size };
-	ok = record_file_append(chain->undos, RECORD_UNDO, &part, 1, &node->undo, err);
+	ok = record_file_append(chain->undos, RECORD_UNDO, &part, 1, &full->undo, err);
 	buf_clear(&record);
 	return ok;
 }
 
-static bool commit(struct chain *chain, struct node *node, const struct block *block, struct block_effect *effect,
-	struct errmsg *err)
+static bool commit_block(struct chain *chain, struct full_entry *full, const struct block *block,
+	struct block_effect *effect, struct errmsg *err)
 {
-	const struct index_entry *parent = node->entry.parent;
+	const struct index_entry *parent = full->entry.parent;
 	struct coin_stats stats = chain->coin_stats;
 	struct db_batch *batch = db_batch_new();
 	struct registry_undo *undo;
 	bool ok;
 
 	undo = registry_apply(chain->registry, block, parent->height > 0 ? &parent->outcome : NULL);
-	ok = append_undo(chain, node, &effect->spent, undo, err);
+	ok = append_undo(chain, full, &effect->spent, undo, err);
 	if (ok) {
 		coin_view_flush(effect->view, batch, &stats);
-		save_txs(batch, block, node->entry.id);
-		save_proofs(batch, block, node->entry.id);
-		save_tip(chain, batch, node, &stats);
-		index_set_status(&chain->index, node, ENTRY_CONNECTED);
-		if (node->entry.connect_order == 0)
-			node->entry.connect_order = ++chain->index.connect_order;
-		index_save(batch, node);
+		save_txs(batch, block, full->entry.id);
+		save_proofs(batch, block, full->entry.id);
+		save_tip(chain, batch, full, &stats);
+		index_set_status(&chain->index, full, ENTRY_CONNECTED);
+		if (full->entry.connect_order == 0)
+			full->entry.connect_order = ++chain->index.connect_order;
+		index_save(batch, full);
 		ok = db_write(chain->db, batch, true, err);
 	}
 	if (ok) {
 		chain->coin_stats = stats;
-		index_set_active(&chain->index, node);
+		index_set_active(&chain->index, full);
 	} else {
 		registry_undo(chain->registry, undo);
 	}
@@ -299,30 +306,32 @@ static bool commit(struct chain *chain, struct node *node, const struct block *b
 	return ok;
 }
 
-static enum connect_result connect_block(struct chain *chain, struct node *node, struct reject *reject,
+enum connect_result connect_block(struct chain *chain, struct full_entry *full, struct reject *reject,
 	struct errmsg *err)
 {
-	struct block *block = block_records_read(chain->blocks, chain->spec, node, false, err);
+	struct block *block = block_records_read(chain->blocks, chain->spec, full, false, err);
 	struct block_effect effect;
 	enum connect_result result;
 
 	if (block == NULL) {
-		chain_name_remedy(err);
+		halt_name_remedy(err);
 		return CONNECT_FAILED;
 	}
 	effect_init(&effect, chain->db);
-	result = check_block(chain, node, block, &effect, reject, err);
-	if (result == CONNECT_OK && !commit(chain, node, block, &effect, err))
+	result = check_block(chain, full, block, &effect, reject, err);
+	if (result == CONNECT_OK && !commit_block(chain, full, block, &effect, err))
 		result = CONNECT_FAILED;
 	effect_clear(&effect);
 	if (result == CONNECT_OK) {
-		states_connected(chain->states, node);
+		states_connected(chain->states, full);
 		mempool_block_connected(chain, block);
-		NOTIFY(chain, connected, &node->entry, block);
+		NOTIFY(&chain->notices, connected, &full->entry, block);
 	}
 	block_free(block);
 	return result;
 }
+
+/* --- one block off --- */
 
 /* Takes back what a block did to the coins, last transaction first. */
 static bool undo_coins(struct coin_view *view, const struct block *block, struct reader *spent, struct errmsg *err)
@@ -348,12 +357,12 @@ static bool undo_coins(struct coin_view *view, const struct block *block, struct
 			coin_view_add(view, &tx->inputs[j].prev, &coins[--at]);
 	}
 	for (size_t i = 0; i < count; i++)
-		coin_clear(&coins[i]);
+		chain_coin_clear(&coins[i]);
 	free(coins);
 	return ok;
 }
 
-static bool write_disconnected(struct chain *chain, struct node *node, const struct block *block,
+static bool write_disconnected(struct chain *chain, struct full_entry *full, const struct block *block,
 	const struct coin_view *view, struct errmsg *err)
 {
 	struct coin_stats stats = chain->coin_stats;
@@ -363,20 +372,20 @@ static bool write_disconnected(struct chain *chain, struct node *node, const str
 	coin_view_flush(view, batch, &stats);
 	save_txs(batch, block, NULL);
 	save_proofs(batch, block, NULL);
-	save_tip(chain, batch, node_parent(node), &stats);
+	save_tip(chain, batch, entry_parent(full), &stats);
 	ok = db_write(chain->db, batch, true, err);
 	db_batch_free(batch);
 	if (ok) {
 		chain->coin_stats = stats;
-		index_set_active(&chain->index, node_parent(node));
+		index_set_active(&chain->index, entry_parent(full));
 	}
 	return ok;
 }
 
-static bool disconnect_tip(struct chain *chain, struct errmsg *err)
+bool connect_undo_tip(struct chain *chain, struct errmsg *err)
 {
-	struct node *node = chain_tip_node(chain);
-	struct block *block = block_records_read(chain->blocks, chain->spec, node, false, err);
+	struct full_entry *full = tip_full(chain);
+	struct block *block = block_records_read(chain->blocks, chain->spec, full, false, err);
 	struct coin_view *view = coin_view_new(chain->db);
 	struct registry_undo *undo = NULL;
 	struct reader record_reader, spent;
@@ -384,9 +393,9 @@ static bool disconnect_tip(struct chain *chain, struct errmsg *err)
 	bool ok;
 
 	buf_init(&record);
-	ok = block != NULL && record_file_read(chain->undos, RECORD_UNDO, &node->undo, &record, err);
+	ok = block != NULL && record_file_read(chain->undos, RECORD_UNDO, &full->undo, &record, err);
 	if (!ok) {
-		chain_name_remedy(err);
+		halt_name_remedy(err);
 	} else {
 		size_t size;
 
@@ -400,10 +409,10 @@ static bool disconnect_tip(struct chain *chain, struct errmsg *err)
 	ok = ok &&
 		(registry_undo(chain->registry, undo) ||
 			errmsg_set(err, "The undo data of a block are another block's: start with -reindex"));
-	ok = ok && write_disconnected(chain, node, block, view, err);
+	ok = ok && write_disconnected(chain, full, block, view, err);
 	if (ok) {
 		mempool_block_disconnected(chain, block);
-		NOTIFY(chain, disconnected, &node->entry, block);
+		NOTIFY(&chain->notices, disconnected, &full->entry, block);
 	}
 	registry_undo_free(undo);
 	buf_clear(&record);
@@ -412,144 +421,24 @@ static bool disconnect_tip(struct chain *chain, struct errmsg *err)
 	return ok;
 }
 
-/* --- the best branch --- */
+/* --- refusal --- */
 
-void connect_refuse(struct chain *chain, struct node *node, const char *reason)
+void connect_refuse(struct chain *chain, struct full_entry *full, const char *reason)
 {
-	bool stored = node->entry.status != ENTRY_HEADER;
+	bool stored = full->entry.status != ENTRY_HEADER;
 	struct db_batch *batch;
 	struct errmsg err;
 	char id[65];
 
-	hex_encode_reversed(id, node->entry.id, 32);
-	log_warn("[chain] block %s at height %" PRIu32 " is invalid: %s", id, node->entry.height, reason);
-	index_invalidate(&chain->index, node, reason);
+	hex_encode_reversed(id, full->entry.id, 32);
+	log_warn("[chain] block %s at height %" PRIu32 " is invalid: %s", id, full->entry.height, reason);
+	index_invalidate(&chain->index, full, reason);
 	/* Headers whose bytes were never taken are not kept: they cost nothing to make. */
 	if (!stored || chain->failed)
 		return;
 	batch = db_batch_new();
-	index_save(batch, node);
+	index_save(batch, full);
 	if (!db_write(chain->db, batch, false, &err))
-		chain_fail(chain, &err);
+		halt_fail(chain, &err);
 	db_batch_free(batch);
-}
-
-/* Whether a switch would undo more than is done without asking. The operator's refusal of the tip is asking enough, and
- * before the first sync has ended there is nothing to protect. */
-static bool too_deep(struct chain *chain, struct node *best, const struct index_entry *fork)
-{
-	const struct index_entry *tip = chain_tip(chain);
-	uint32_t depth = tip->height - fork->height;
-
-	if (depth <= CHAIN_REORG_MAX || chain->initial_download || tip->status == ENTRY_INVALID)
-		return false;
-	best->refused_deep = true;
-	/* Its ancestors come next: they are told of with it. */
-	if (chain->refused != NULL && u256_compare(chain->refused->entry.chain_work, best->entry.chain_work) > 0)
-		return true;
-	chain->refused = best;
-	warning_set(WARNING_BRANCH,
-		"A branch with more work, verified up to height %" PRIu32 ", leaves the active chain "
-		"%" PRIu32
-		" blocks below its tip: it is not taken without asking (invalidateblock on the active branch does)",
-		best->entry.height, depth);
-	return true;
-}
-
-/* The warning about a branch that is not taken lasts as long as it would be the best one. */
-static void look_at_refused(struct chain *chain)
-{
-	const struct node *refused = chain->refused;
-
-	if (refused == NULL ||
-		(refused->refused_deep && entry_verified(&refused->entry) &&
-			u256_compare(refused->entry.chain_work, chain_tip(chain)->chain_work) > 0))
-		return;
-	chain->refused = NULL;
-	warning_clear(WARNING_BRANCH);
-}
-
-/* Goes from the tip to `best`. False if a block on the way is invalid (it is marked), or the disk failed. */
-static bool switch_to(struct chain *chain, struct node *best, const struct index_entry *fork, struct errmsg *err)
-{
-	struct reject reject;
-
-	while (chain_tip(chain) != fork)
-		if (!disconnect_tip(chain, err)) {
-			chain_fail(chain, err);
-			return false;
-		}
-	for (uint32_t height = fork->height + 1; height <= best->entry.height; height++) {
-		struct node *node = node_of(entry_ancestor(&best->entry, height));
-
-		switch (connect_block(chain, node, &reject, err)) {
-		case CONNECT_OK:
-			break;
-		case CONNECT_INVALID:
-			connect_refuse(chain, node, reject.reason);
-			NOTIFY(chain, block_verdict, &node->entry, &node->source, &reject);
-			return false;
-		case CONNECT_FAILED:
-			chain_fail(chain, err);
-			return false;
-		}
-	}
-	return true;
-}
-
-/* After the last step of a switch: what depended on the old tip. */
-static void tip_changed(struct chain *chain)
-{
-	const struct index_entry *tip = chain_tip(chain);
-	struct errmsg err;
-	struct state *state = states_rebuild(chain->states, node_of(tip), NULL, &err);
-
-	if (state == NULL) {
-		chain_fail(chain, &err);
-		return;
-	}
-	state_unref(state);
-	states_pin(chain->states, node_of(tip));
-	proof_cache_new_tip(chain->proofs, tip->id);
-	loose_pool_new_tip(chain);
-	mempool_new_tip(chain);
-	chain_update_download(chain);
-	waiting_ask_again(chain);
-	NOTIFY(chain, tip, tip);
-}
-
-static void activate_best(struct chain *chain)
-{
-	const struct index_entry *before = chain_tip(chain), *tip, *fork;
-	struct errmsg err;
-	struct node *best;
-
-	while (!chain->failed) {
-		tip = chain_tip(chain);
-		best = index_best_verified(&chain->index);
-		if (&best->entry == tip)
-			break;
-		fork = index_fork(tip, &best->entry);
-		if (!too_deep(chain, best, fork))
-			switch_to(chain, best, fork, &err);
-	}
-	look_at_refused(chain);
-	if (!chain->failed && chain_tip(chain) != before)
-		tip_changed(chain);
-}
-
-void chain_advance(struct chain *chain)
-{
-	/* A notice may have brought the next block: it is taken up when the notices are over. */
-	chain->again = true;
-	if (chain->advancing || chain->closing)
-		return;
-	chain->advancing = true;
-	while (chain->again && !chain->failed) {
-		chain->again = false;
-		activate_best(chain);
-		jobs_start(chain);
-		loose_pool_start(chain);
-	}
-	chain->advancing = false;
 }

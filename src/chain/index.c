@@ -1,3 +1,4 @@
+/* Entries: walks over them, their status, the active chain, and their bytes in the database. */
 #include "chain/index.h"
 
 #include <stdlib.h>
@@ -10,14 +11,14 @@ enum { MEDIAN_SPAN = 11, REASON_MAX = 64, INDEX_KEY_SIZE = 33 };
 
 /* --- entries and walks --- */
 
-const struct index_entry *entry_ancestor(const struct index_entry *entry, uint32_t height)
+const struct index_entry *chain_ancestor(const struct index_entry *entry, uint32_t height)
 {
-	const struct node *at = node_of(entry);
+	const struct full_entry *at = entry_full(entry);
 
 	if (entry == NULL || height > entry->height)
 		return NULL;
 	while (at->entry.height > height)
-		at = at->skip != NULL && at->skip->entry.height >= height ? at->skip : node_parent(at);
+		at = at->skip != NULL && at->skip->entry.height >= height ? at->skip : entry_parent(at);
 	return &at->entry;
 }
 
@@ -25,10 +26,10 @@ const struct index_entry *index_fork(const struct index_entry *a, const struct i
 {
 	uint32_t height = a->height < b->height ? a->height : b->height;
 
-	a = entry_ancestor(a, height);
-	b = entry_ancestor(b, height);
+	a = chain_ancestor(a, height);
+	b = chain_ancestor(b, height);
 	while (a != b) {
-		const struct node *x = node_of(a), *y = node_of(b);
+		const struct full_entry *x = entry_full(a), *y = entry_full(b);
 
 		/* Skips of equal heights lead to equal heights; where they still differ, the fork lies below. */
 		if (x->skip != NULL && x->skip != y->skip) {
@@ -72,35 +73,36 @@ void index_parent_view(const struct index_entry *entry, struct parent_view *view
 	memcpy(view->model_root, entry->model_root_after, 32);
 }
 
-struct node *index_find(const struct index *index, const uint8_t id[32])
+struct full_entry *index_find(const struct index *index, const uint8_t id[32])
 {
 	return map_get(&index->by_id, id);
 }
 
-static void consider_best_header(struct index *index, struct node *node)
+static void consider_best_header(struct index *index, struct full_entry *full)
 {
-	if (node->entry.status != ENTRY_INVALID &&
+	if (full->entry.status != ENTRY_INVALID &&
 		(index->best_header == NULL ||
-			u256_compare(node->entry.chain_work, index->best_header->entry.chain_work) > 0))
-		index->best_header = node;
+			u256_compare(full->entry.chain_work, index->best_header->entry.chain_work) > 0))
+		index->best_header = full;
 }
 
 /* Raises what the ancestors that are not verified yet promise. */
-static void note_promise(struct node *node)
+static void note_promise(struct full_entry *full)
 {
-	if (node->entry.status == ENTRY_INVALID)
+	if (full->entry.status == ENTRY_INVALID)
 		return;
-	for (struct node *at = node_parent(node); at != NULL && !entry_verified(&at->entry); at = node_parent(at)) {
-		if (u256_compare(at->promised_work, node->promised_work) >= 0)
+	for (struct full_entry *at = entry_parent(full); at != NULL && !entry_verified(&at->entry);
+		at = entry_parent(at)) {
+		if (u256_compare(at->promised_work, full->promised_work) >= 0)
 			return;
-		at->promised_work = node->promised_work;
+		at->promised_work = full->promised_work;
 	}
 }
 
-/* Puts a node with header, id and parent set into the index, and derives the rest from its parent. */
-static void index_insert(struct index *index, struct node *node)
+/* Puts an entry with header, id and parent set into the index, and derives the rest from its parent. */
+static void index_insert(struct index *index, struct full_entry *full)
 {
-	struct index_entry *entry = &node->entry, *parent = entry->parent;
+	struct index_entry *entry = &full->entry, *parent = entry->parent;
 	struct u256 target = { { 0 } };
 
 	header_ticket(&entry->header, entry->ticket);
@@ -112,40 +114,40 @@ static void index_insert(struct index *index, struct node *node)
 
 		entry->height = height;
 		entry->chain_work = u256_add(entry->chain_work, parent->chain_work);
-		node->skip = node_of(entry_ancestor(parent, height & (height - 1)));
-		node_of(parent)->has_child = true;
+		full->skip = entry_full(chain_ancestor(parent, height & (height - 1)));
+		entry_full(parent)->has_child = true;
 	}
 	entry->median_time = median_time(entry);
-	node->promised_work = entry->chain_work;
-	note_promise(node);
+	full->promised_work = entry->chain_work;
+	note_promise(full);
 	if (index->count == index->cap) {
 		index->cap = index->cap ? index->cap * 2 : 256;
-		index->nodes = mem_realloc(index->nodes, index->cap * sizeof *index->nodes);
+		index->entries = mem_realloc(index->entries, index->cap * sizeof *index->entries);
 	}
-	index->nodes[index->count++] = node;
-	map_put(&index->by_id, entry->id, node);
+	index->entries[index->count++] = full;
+	map_put(&index->by_id, entry->id, full);
 	index->header_only += entry->status == ENTRY_HEADER;
-	consider_best_header(index, node);
+	consider_best_header(index, full);
 }
 
-struct node *index_add(struct index *index, const struct header *header, const uint8_t id[32])
+struct full_entry *index_add(struct index *index, const struct header *header, const uint8_t id[32])
 {
-	struct node *node = mem_calloc(1, sizeof *node);
+	struct full_entry *full = mem_calloc(1, sizeof *full);
 
-	node->entry.header = *header;
-	memcpy(node->entry.id, id, 32);
-	node->entry.parent = &index_find(index, header->prev)->entry;
-	if (node->entry.parent->status == ENTRY_INVALID) {
-		node->entry.status = ENTRY_INVALID;
-		node->entry.invalid_reason = "bad-prevblk";
+	full->entry.header = *header;
+	memcpy(full->entry.id, id, 32);
+	full->entry.parent = &index_find(index, header->prev)->entry;
+	if (full->entry.parent->status == ENTRY_INVALID) {
+		full->entry.status = ENTRY_INVALID;
+		full->entry.invalid_reason = "bad-prevblk";
 	}
-	index_insert(index, node);
-	return node;
+	index_insert(index, full);
+	return full;
 }
 
 void index_init(struct index *index, const struct spec *spec)
 {
-	struct node *genesis = mem_calloc(1, sizeof *genesis);
+	struct full_entry *genesis = mem_calloc(1, sizeof *genesis);
 
 	memset(index, 0, sizeof *index);
 	index->spec = spec;
@@ -162,11 +164,11 @@ void index_init(struct index *index, const struct spec *spec)
 void index_clear(struct index *index)
 {
 	for (size_t i = 0; i < index->count; i++)
-		free(index->nodes[i]);
+		free(index->entries[i]);
 	for (size_t i = 0; i < index->reason_count; i++)
 		free(index->reasons[i]);
 	free(index->reasons);
-	free(index->nodes);
+	free(index->entries);
 	free(index->active);
 	map_clear(&index->by_id);
 	memset(index, 0, sizeof *index);
@@ -174,11 +176,11 @@ void index_clear(struct index *index)
 
 /* --- status --- */
 
-void index_set_status(struct index *index, struct node *node, enum entry_status status)
+void index_set_status(struct index *index, struct full_entry *full, enum entry_status status)
 {
-	index->header_only -= node->entry.status == ENTRY_HEADER;
+	index->header_only -= full->entry.status == ENTRY_HEADER;
 	index->header_only += status == ENTRY_HEADER;
-	node->entry.status = status;
+	full->entry.status = status;
 }
 
 /* Which headers count has changed. */
@@ -186,24 +188,24 @@ static void weigh_headers(struct index *index)
 {
 	index->best_header = NULL;
 	for (size_t i = 0; i < index->count; i++) {
-		index->nodes[i]->promised_work = index->nodes[i]->entry.chain_work;
-		consider_best_header(index, index->nodes[i]);
+		index->entries[i]->promised_work = index->entries[i]->entry.chain_work;
+		consider_best_header(index, index->entries[i]);
 	}
 	/* Children before parents: each hands on to one. */
 	for (size_t i = index->count; i-- > 1;) {
-		struct node *at = index->nodes[i], *parent = node_parent(at);
+		struct full_entry *at = index->entries[i], *parent = entry_parent(at);
 
 		if (at->entry.status != ENTRY_INVALID && u256_compare(at->promised_work, parent->promised_work) > 0)
 			parent->promised_work = at->promised_work;
 	}
 }
 
-void index_invalidate(struct index *index, struct node *node, const char *reason)
+void index_invalidate(struct index *index, struct full_entry *full, const char *reason)
 {
-	index_set_status(index, node, ENTRY_INVALID);
-	node->entry.invalid_reason = reason;
+	index_set_status(index, full, ENTRY_INVALID);
+	full->entry.invalid_reason = reason;
 	for (size_t i = 0; i < index->count; i++) {
-		struct node *at = index->nodes[i];
+		struct full_entry *at = index->entries[i];
 
 		if (at->entry.parent == NULL || at->entry.status == ENTRY_INVALID ||
 			at->entry.parent->status != ENTRY_INVALID)
@@ -215,37 +217,37 @@ void index_invalidate(struct index *index, struct node *node, const char *reason
 }
 
 /* Back to what is certain: bytes here or not. Verification and connection start anew. */
-static void revive(struct index *index, struct node *node, struct db_batch *batch)
+static void revive_entry(struct index *index, struct full_entry *full, struct db_batch *batch)
 {
-	if (node->entry.status != ENTRY_INVALID)
+	if (full->entry.status != ENTRY_INVALID)
 		return;
-	index_set_status(index, node, node->block.size ? ENTRY_STORED : ENTRY_HEADER);
-	node->entry.invalid_reason = NULL;
-	node->refused_deep = false;
-	if (node->saved)
-		index_save(batch, node);
+	index_set_status(index, full, full->block.size ? ENTRY_STORED : ENTRY_HEADER);
+	full->entry.invalid_reason = NULL;
+	full->refused_deep = false;
+	if (full->saved)
+		index_save(batch, full);
 }
 
-void index_reconsider(struct index *index, struct node *node, struct db_batch *batch)
+void index_reconsider(struct index *index, struct full_entry *full, struct db_batch *batch)
 {
-	for (struct node *at = node; at != NULL; at = node_parent(at))
-		revive(index, at, batch);
+	for (struct full_entry *at = full; at != NULL; at = entry_parent(at))
+		revive_entry(index, at, batch);
 	for (size_t i = 0; i < index->count; i++) {
-		struct node *at = index->nodes[i];
+		struct full_entry *at = index->entries[i];
 
-		if (at->entry.height > node->entry.height &&
-			entry_ancestor(&at->entry, node->entry.height) == &node->entry)
-			revive(index, at, batch);
+		if (at->entry.height > full->entry.height &&
+			chain_ancestor(&at->entry, full->entry.height) == &full->entry)
+			revive_entry(index, at, batch);
 	}
 	weigh_headers(index);
 }
 
-/* Lets go of a node that hangs on nothing any more. */
-static void forget(struct index *index, struct node *node)
+/* Lets go of an entry that hangs on nothing any more. */
+static void forget_entry(struct index *index, struct full_entry *full)
 {
-	index->header_only -= node->entry.status == ENTRY_HEADER;
-	map_remove(&index->by_id, node->entry.id);
-	free(node);
+	index->header_only -= full->entry.status == ENTRY_HEADER;
+	map_remove(&index->by_id, full->entry.id);
+	free(full);
 }
 
 void index_forget_headers(struct index *index)
@@ -253,32 +255,32 @@ void index_forget_headers(struct index *index)
 	size_t kept = 1;
 
 	for (size_t i = 0; i < index->count; i++)
-		index->nodes[i]->has_child = false;
+		index->entries[i]->has_child = false;
 	/* Children before parents: whoever is kept marks its parent, which then is kept too. */
 	for (size_t i = index->count; i-- > 1;) {
-		struct node *at = index->nodes[i];
+		struct full_entry *at = index->entries[i];
 		bool bare = at->entry.status == ENTRY_HEADER || at->entry.status == ENTRY_INVALID;
 
 		if (bare && !at->saved && !at->entry.held && !at->has_child) {
-			forget(index, at);
-			index->nodes[i] = NULL;
+			forget_entry(index, at);
+			index->entries[i] = NULL;
 		} else {
-			node_parent(at)->has_child = true;
+			entry_parent(at)->has_child = true;
 		}
 	}
 	for (size_t i = 1; i < index->count; i++)
-		if (index->nodes[i] != NULL)
-			index->nodes[kept++] = index->nodes[i];
+		if (index->entries[i] != NULL)
+			index->entries[kept++] = index->entries[i];
 	index->count = kept;
 	weigh_headers(index);
 }
 
-struct node *index_best_verified(const struct index *index)
+struct full_entry *index_best_verified(const struct index *index)
 {
-	struct node *best = index->nodes[0];
+	struct full_entry *best = index->entries[0];
 
 	for (size_t i = 1; i < index->count; i++) {
-		struct node *at = index->nodes[i];
+		struct full_entry *at = index->entries[i];
 		int order;
 
 		if (!entry_verified(&at->entry) || at->refused_deep)
@@ -293,7 +295,7 @@ struct node *index_best_verified(const struct index *index)
 
 /* --- the active chain --- */
 
-void index_set_active(struct index *index, struct node *tip)
+void index_set_active(struct index *index, struct full_entry *tip)
 {
 	size_t count = (size_t)tip->entry.height + 1;
 
@@ -301,7 +303,7 @@ void index_set_active(struct index *index, struct node *tip)
 		index->active_cap = count + count / 2 + 64;
 		index->active = mem_realloc(index->active, index->active_cap * sizeof *index->active);
 	}
-	for (struct node *at = tip; at != NULL; at = node_parent(at)) {
+	for (struct full_entry *at = tip; at != NULL; at = entry_parent(at)) {
 		if (at->entry.height < index->active_count && index->active[at->entry.height] == at)
 			break;
 		index->active[at->entry.height] = at;
@@ -316,12 +318,12 @@ bool index_is_active(const struct index *index, const struct index_entry *entry)
 
 size_t index_tips(const struct index *index, const struct index_entry **out, size_t max)
 {
-	const struct node *tip = index->active[index->active_count - 1];
+	const struct full_entry *tip = index->active[index->active_count - 1];
 	size_t count = 0;
 
 	/* Newest first: a list cut short keeps what matters. */
 	for (size_t i = index->count; i > 0 && count < max; i--) {
-		const struct node *at = index->nodes[i - 1];
+		const struct full_entry *at = index->entries[i - 1];
 
 		if (!at->has_child || at == tip)
 			out[count++] = &at->entry;
@@ -345,9 +347,9 @@ static void position_read(struct reader *reader, struct file_position *position)
 	position->size = reader_le64(reader);
 }
 
-static void save_node(struct db_batch *batch, struct node *node)
+static void index_write(struct db_batch *batch, struct full_entry *full)
 {
-	const struct index_entry *entry = &node->entry;
+	const struct index_entry *entry = &full->entry;
 	const char *reason = entry->status == ENTRY_INVALID ? entry->invalid_reason : "";
 	uint8_t key[INDEX_KEY_SIZE] = { DB_INDEX }, header[HEADER_SIZE];
 	struct buf value;
@@ -358,9 +360,9 @@ static void save_node(struct db_batch *batch, struct node *node)
 	buf_put_u8(&value, (uint8_t)entry->status);
 	buf_put_le32(&value, entry->height);
 	buf_put(&value, header, sizeof header);
-	position_write(&value, &node->block);
-	position_write(&value, &node->bodies);
-	position_write(&value, &node->undo);
+	position_write(&value, &full->block);
+	position_write(&value, &full->bodies);
+	position_write(&value, &full->undo);
 	buf_put_le32(&value, entry->tx_count);
 	buf_put_le32(&value, entry->loose_count);
 	buf_put_le64(&value, entry->connect_order);
@@ -370,14 +372,14 @@ static void save_node(struct db_batch *batch, struct node *node)
 	block_outcome_write(&value, &entry->outcome);
 	db_batch_put(batch, key, sizeof key, value.data, value.size);
 	buf_clear(&value);
-	node->saved = true;
+	full->saved = true;
 }
 
-void index_save(struct db_batch *batch, struct node *node)
+void index_save(struct db_batch *batch, struct full_entry *full)
 {
-	save_node(batch, node);
-	for (struct node *at = node_parent(node); at->entry.parent != NULL && !at->saved; at = node_parent(at))
-		save_node(batch, at);
+	index_write(batch, full);
+	for (struct full_entry *at = entry_parent(full); at->entry.parent != NULL && !at->saved; at = entry_parent(at))
+		index_write(batch, at);
 }
 
 static const char *keep_reason(struct index *index, const char *text, size_t size)
@@ -391,10 +393,10 @@ static const char *keep_reason(struct index *index, const char *text, size_t siz
 	return index->reasons[index->reason_count++];
 }
 
-static struct node *node_read(struct index *index, const uint8_t id[32], struct reader *reader)
+static struct full_entry *index_read(struct index *index, const uint8_t id[32], struct reader *reader)
 {
-	struct node *node = mem_calloc(1, sizeof *node);
-	struct index_entry *entry = &node->entry;
+	struct full_entry *full = mem_calloc(1, sizeof *full);
+	struct index_entry *entry = &full->entry;
 	const uint8_t *header, *reason;
 	uint8_t status = reader_u8(reader);
 	size_t reason_size;
@@ -402,9 +404,9 @@ static struct node *node_read(struct index *index, const uint8_t id[32], struct 
 	memcpy(entry->id, id, 32);
 	entry->height = reader_le32(reader);
 	header = reader_bytes(reader, HEADER_SIZE);
-	position_read(reader, &node->block);
-	position_read(reader, &node->bodies);
-	position_read(reader, &node->undo);
+	position_read(reader, &full->block);
+	position_read(reader, &full->bodies);
+	position_read(reader, &full->undo);
 	entry->tx_count = reader_le32(reader);
 	entry->loose_count = reader_le32(reader);
 	entry->connect_order = reader_le64(reader);
@@ -413,19 +415,19 @@ static struct node *node_read(struct index *index, const uint8_t id[32], struct 
 	reason = reason_size <= REASON_MAX ? reader_bytes(reader, reason_size) : NULL;
 	if (reason == NULL || status > ENTRY_INVALID || !block_outcome_read(reader, &entry->outcome) ||
 		!reader_done(reader)) {
-		free(node);
+		free(full);
 		return NULL;
 	}
 	header_read(&entry->header, header);
 	entry->status = (enum entry_status)status;
 	if (entry->status == ENTRY_INVALID)
 		entry->invalid_reason = keep_reason(index, (const char *)reason, reason_size);
-	return node;
+	return full;
 }
 
 struct loading {
 	struct index *index;
-	struct node **nodes;
+	struct full_entry **entries;
 	size_t count, cap;
 };
 
@@ -434,23 +436,23 @@ static bool load_entry(void *context, const uint8_t *key, size_t key_size, const
 {
 	struct loading *loading = context;
 	struct reader reader;
-	struct node *node;
+	struct full_entry *full;
 
 	reader_init(&reader, value, value_size);
-	node = key_size == INDEX_KEY_SIZE ? node_read(loading->index, key + 1, &reader) : NULL;
-	if (node == NULL)
+	full = key_size == INDEX_KEY_SIZE ? index_read(loading->index, key + 1, &reader) : NULL;
+	if (full == NULL)
 		return errmsg_set(err, "The block index is damaged: start with -reindex");
 	if (loading->count == loading->cap) {
 		loading->cap = loading->cap ? loading->cap * 2 : 256;
-		loading->nodes = mem_realloc(loading->nodes, loading->cap * sizeof *loading->nodes);
+		loading->entries = mem_realloc(loading->entries, loading->cap * sizeof *loading->entries);
 	}
-	loading->nodes[loading->count++] = node;
+	loading->entries[loading->count++] = full;
 	return true;
 }
 
 static int compare_heights(const void *a, const void *b)
 {
-	const struct node *const *x = a, *const *y = b;
+	const struct full_entry *const *x = a, *const *y = b;
 
 	return ((*x)->entry.height > (*y)->entry.height) - ((*x)->entry.height < (*y)->entry.height);
 }
@@ -463,31 +465,31 @@ bool index_load(struct index *index, struct db *db, struct errmsg *err)
 	size_t taken = 0;
 
 	if (loading.count > 1)
-		qsort(loading.nodes, loading.count, sizeof *loading.nodes, compare_heights);
+		qsort(loading.entries, loading.count, sizeof *loading.entries, compare_heights);
 	for (; ok && taken < loading.count; taken++) {
-		struct node *node = loading.nodes[taken];
-		struct node *parent = index_find(index, node->entry.header.prev);
+		struct full_entry *full = loading.entries[taken];
+		struct full_entry *parent = index_find(index, full->entry.header.prev);
 
-		if (parent == NULL || node->entry.height != parent->entry.height + 1) {
+		if (parent == NULL || full->entry.height != parent->entry.height + 1) {
 			ok = errmsg_set(err,
 				"The block index lacks the parent of a block at height %u: start with "
 				"-reindex",
-				(unsigned)node->entry.height);
+				(unsigned)full->entry.height);
 			break;
 		}
-		node->entry.parent = &parent->entry;
-		node->saved = true;
+		full->entry.parent = &parent->entry;
+		full->saved = true;
 		/* Of a refused branch only the entry at its root was written. */
-		if (parent->entry.status == ENTRY_INVALID && node->entry.status != ENTRY_INVALID) {
-			node->entry.status = ENTRY_INVALID;
-			node->entry.invalid_reason = "bad-prevblk";
+		if (parent->entry.status == ENTRY_INVALID && full->entry.status != ENTRY_INVALID) {
+			full->entry.status = ENTRY_INVALID;
+			full->entry.invalid_reason = "bad-prevblk";
 		}
-		index_insert(index, node);
-		if (node->entry.connect_order > index->connect_order)
-			index->connect_order = node->entry.connect_order;
+		index_insert(index, full);
+		if (full->entry.connect_order > index->connect_order)
+			index->connect_order = full->entry.connect_order;
 	}
 	for (; taken < loading.count; taken++)
-		free(loading.nodes[taken]);
-	free(loading.nodes);
+		free(loading.entries[taken]);
+	free(loading.entries);
 	return ok;
 }

@@ -17,9 +17,10 @@
 #include "store/record_file.h"
 #include "util/map.h"
 
-struct node {
-	struct index_entry entry; /* first: what others see of it */
-	const struct node *skip;  /* ancestor at height & (height - 1): long walks in few steps */
+/* An entry with what only the chain itself knows of it. */
+struct full_entry {
+	struct index_entry entry;      /* first: what others see of it */
+	const struct full_entry *skip; /* ancestor at height & (height - 1): long walks in few steps */
 	struct file_position block, bodies, undo;
 	struct u256 promised_work; /* until it is verified: most chain work among its descendants, headers and all */
 	struct source source;      /* who brought the block */
@@ -35,12 +36,12 @@ struct node {
 struct index {
 	const struct spec *spec;
 	struct map by_id;
-	struct node **nodes; /* parents before children; nodes[0] is genesis */
+	struct full_entry **entries; /* parents before children; nodes[0] is genesis */
 	size_t count, cap;
-	size_t header_only;   /* entries that are ENTRY_HEADER */
-	struct node **active; /* active chain by height */
+	size_t header_only;         /* entries that are ENTRY_HEADER */
+	struct full_entry **active; /* active chain by height */
 	size_t active_count, active_cap;
-	struct node *best_header;
+	struct full_entry *best_header;
 	uint64_t connect_order; /* the last one given */
 	char **reasons;         /* texts read from the database that invalid_reason points to */
 	size_t reason_count;
@@ -54,27 +55,27 @@ void index_clear(struct index *index);
  * its parent. */
 bool index_load(struct index *index, struct db *db, struct errmsg *err);
 /* Writes the entry, and those of its ancestors that were never written. Not for genesis. */
-void index_save(struct db_batch *batch, struct node *node);
+void index_save(struct db_batch *batch, struct full_entry *full);
 
-struct node *index_find(const struct index *index, const uint8_t id[32]);
+struct full_entry *index_find(const struct index *index, const uint8_t id[32]);
 /* A new entry under its parent, ENTRY_HEADER (INVALID under an invalid parent). */
-struct node *index_add(struct index *index, const struct header *header, const uint8_t id[32]);
+struct full_entry *index_add(struct index *index, const struct header *header, const uint8_t id[32]);
 
 /* Marks the entry and all its descendants, and finds the best header anew. Saving the entry itself is enough. */
-void index_invalidate(struct index *index, struct node *node, const char *reason);
+void index_invalidate(struct index *index, struct full_entry *full, const char *reason);
 /* Takes INVALID back from the entry, its descendants and its ancestors; what of them is in the database goes into the
  * batch. */
-void index_reconsider(struct index *index, struct node *node, struct db_batch *batch);
+void index_reconsider(struct index *index, struct full_entry *full, struct db_batch *batch);
 
 /* Frees what is a header alone and not held, or was refused without ever being stored, and has no other descendants. */
 void index_forget_headers(struct index *index);
 
 /* The verified or connected entry with most work; on a tie the first connected. */
-struct node *index_best_verified(const struct index *index);
+struct full_entry *index_best_verified(const struct index *index);
 
-void index_set_status(struct index *index, struct node *node, enum entry_status status);
+void index_set_status(struct index *index, struct full_entry *full, enum entry_status status);
 /* Makes the branch that ends in `tip` the active chain. */
-void index_set_active(struct index *index, struct node *tip);
+void index_set_active(struct index *index, struct full_entry *tip);
 
 bool index_is_active(const struct index *index, const struct index_entry *entry);
 const struct index_entry *index_fork(const struct index_entry *a, const struct index_entry *b);
@@ -83,22 +84,22 @@ size_t index_tips(const struct index *index, const struct index_entry **out, siz
 /* The facts children are judged by. */
 void index_parent_view(const struct index_entry *entry, struct parent_view *view);
 
-static inline struct node *node_of(const struct index_entry *entry)
+static inline struct full_entry *entry_full(const struct index_entry *entry)
 {
-	return (struct node *)(uintptr_t)entry;
+	return (struct full_entry *)(uintptr_t)entry;
 }
-static inline struct node *node_parent(const struct node *node)
+static inline struct full_entry *entry_parent(const struct full_entry *full)
 {
-	return node_of(node->entry.parent);
+	return entry_full(full->entry.parent);
 }
 static inline bool entry_verified(const struct index_entry *entry)
 {
 	return entry->status == ENTRY_VERIFIED || entry->status == ENTRY_CONNECTED;
 }
 /* Its block is here, and its verdict is not. */
-static inline bool node_waits(const struct node *node)
+static inline bool entry_waits(const struct full_entry *full)
 {
-	return node->entry.status == ENTRY_STORED || (node->entry.status == ENTRY_HEADER && node->entry.held);
+	return full->entry.status == ENTRY_STORED || (full->entry.status == ENTRY_HEADER && full->entry.held);
 }
 
 #endif

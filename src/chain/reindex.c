@@ -1,8 +1,12 @@
-/* -reindex: forget index and coins, and make the index anew from the block files. */
+/* Reading the block files again: what is found first, then parents before children into the index. */
+#include "chain/reindex.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "chain/block_records.h"
+#include "chain/halt.h"
 #include "chain/internal.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -49,7 +53,7 @@ bool reindex_begin(const struct chain *chain, struct errmsg *err)
 	return ok;
 }
 
-static bool end(const struct chain *chain, struct errmsg *err)
+static bool remove_marker(const struct chain *chain, struct errmsg *err)
 {
 	char *path = marker_path(chain);
 	bool ok = file_remove(path, err) && file_sync_dir(chain->datadir, err);
@@ -75,8 +79,8 @@ static struct found_block *found_block(struct reindex *reindex, const uint8_t id
 	return found;
 }
 
-static bool visit(void *context, enum record_kind kind, const struct file_position *position, const uint8_t *payload,
-	uint64_t done, uint64_t total)
+static bool visit_record(void *context, enum record_kind kind, const struct file_position *position,
+	const uint8_t *payload, uint64_t done, uint64_t total)
 {
 	struct reindex *reindex = context;
 	struct found_block *found;
@@ -95,23 +99,23 @@ static bool visit(void *context, enum record_kind kind, const struct file_positi
 	if (reindex->options->progress != NULL)
 		reindex->options->progress(reindex->options->progress_context, "Reading block files",
 			(uint32_t)(done >> 20), (uint32_t)(total >> 20));
-	return !chain_stopped(reindex->chain);
+	return !halt_asked(reindex->chain);
 }
 
 /* Whether the index has the block already, or has refused it. */
 static bool is_entered(const struct chain *chain, const struct found_block *found)
 {
-	const struct node *node = index_find(&chain->index, found->id);
+	const struct full_entry *full = index_find(&chain->index, found->id);
 
-	return node != NULL && node->entry.status != ENTRY_HEADER;
+	return full != NULL && full->entry.status != ENTRY_HEADER;
 }
 
 /* Enters a block whose parent is in the index. What is no block by its own rules is left out. */
-static void enter(struct reindex *reindex, struct found_block *found, struct db_batch *batch)
+static void enter_block(struct reindex *reindex, struct found_block *found, struct db_batch *batch)
 {
 	struct chain *chain = reindex->chain;
-	const struct node *parent = index_find(&chain->index, found->header.prev);
-	struct node *node, probe = { .block = found->block };
+	const struct full_entry *parent = index_find(&chain->index, found->header.prev);
+	struct full_entry *full, probe = { .block = found->block };
 	struct parent_view view;
 	struct reject reject;
 	struct block *block;
@@ -132,15 +136,15 @@ static void enter(struct reindex *reindex, struct found_block *found, struct db_
 		block_free(block);
 		return;
 	}
-	node = index_find(&chain->index, found->id);
-	if (node == NULL)
-		node = index_add(&chain->index, &found->header, found->id);
-	node->block = found->block;
-	node->bodies = found->bodies;
-	node->entry.tx_count = (uint32_t)block->tx_count;
-	node->entry.loose_count = (uint32_t)block->loose_count;
-	index_set_status(&chain->index, node, ENTRY_STORED);
-	index_save(batch, node);
+	full = index_find(&chain->index, found->id);
+	if (full == NULL)
+		full = index_add(&chain->index, &found->header, found->id);
+	full->block = found->block;
+	full->bodies = found->bodies;
+	full->entry.tx_count = (uint32_t)block->tx_count;
+	full->entry.loose_count = (uint32_t)block->loose_count;
+	index_set_status(&chain->index, full, ENTRY_STORED);
+	index_save(batch, full);
 	reindex->taken++;
 	block_free(block);
 }
@@ -155,16 +159,16 @@ static bool enter_all(struct reindex *reindex, struct errmsg *err)
 		struct db_batch *batch = db_batch_new();
 
 		before = reindex->taken;
-		for (size_t i = 0; i < reindex->count && !chain_stopped(reindex->chain); i++) {
+		for (size_t i = 0; i < reindex->count && !halt_asked(reindex->chain); i++) {
 			struct found_block *found = reindex->blocks[i];
 
 			if (!found->done && found->block.size != 0 && !is_entered(reindex->chain, found) &&
 				index_find(&reindex->chain->index, found->header.prev) != NULL)
-				enter(reindex, found, batch);
+				enter_block(reindex, found, batch);
 		}
 		ok = db_write(reindex->chain->db, batch, true, err);
 		db_batch_free(batch);
-		if (ok && chain_stopped(reindex->chain))
+		if (ok && halt_asked(reindex->chain))
 			ok = errmsg_set(err,
 				"Asked to stop while the block files were read: the next start does it again");
 	} while (ok && reindex->taken > before);
@@ -178,7 +182,7 @@ static bool read_files(struct chain *chain, const struct chain_options *options,
 	bool ok;
 
 	map_init(&reindex.by_id);
-	ok = record_file_scan(chain->blocks, after, visit, &reindex, err) && enter_all(&reindex, err);
+	ok = record_file_scan(chain->blocks, after, visit_record, &reindex, err) && enter_all(&reindex, err);
 	for (size_t i = 0; i < reindex.count; i++)
 		free(reindex.blocks[i]);
 	free(reindex.blocks);
@@ -191,7 +195,7 @@ bool reindex_run(struct chain *chain, const struct chain_options *options, struc
 {
 	const struct file_position before_all = { 0 };
 	size_t taken;
-	bool ok = read_files(chain, options, &before_all, &taken, err) && end(chain, err);
+	bool ok = read_files(chain, options, &before_all, &taken, err) && remove_marker(chain, err);
 
 	if (ok)
 		log_info("[chain] reindex: %zu blocks found, all of them will be verified again", taken);
@@ -213,8 +217,8 @@ bool reindex_rest(struct chain *chain, const struct chain_options *options, stru
 	size_t taken;
 
 	for (size_t i = 0; i < chain->index.count; i++) {
-		keep_later(&last, &chain->index.nodes[i]->block);
-		keep_later(&last, &chain->index.nodes[i]->bodies);
+		keep_later(&last, &chain->index.entries[i]->block);
+		keep_later(&last, &chain->index.entries[i]->bodies);
 	}
 	if (!read_files(chain, options, &last, &taken, err))
 		return false;

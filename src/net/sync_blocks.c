@@ -321,7 +321,7 @@ static size_t next_blocks(const struct peer *peer, const struct index_entry *out
 	size_t count = entry->height - base->height;
 
 	if (count > WINDOW) {
-		entry = entry_ancestor(entry, base->height + WINDOW);
+		entry = chain_ancestor(entry, base->height + WINDOW);
 		count = WINDOW;
 	}
 	for (size_t i = count; i > 0; i--, entry = entry->parent)

@@ -86,7 +86,7 @@ const struct index_entry *sync_headers_verified_under(const struct index_entry *
 
 bool sync_headers_is_on_branch(const struct index_entry *entry, const struct index_entry *branch)
 {
-	return branch != NULL && branch->height >= entry->height && entry_ancestor(branch, entry->height) == entry;
+	return branch != NULL && branch->height >= entry->height && chain_ancestor(branch, entry->height) == entry;
 }
 
 const struct index_entry *sync_headers_best(const struct peer *peer)

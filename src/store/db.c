@@ -1,3 +1,4 @@
+/* LevelDB behind it: opening, reading, batches, and what happens after a write that failed. */
 #include "store/db.h"
 
 #include <dirent.h>

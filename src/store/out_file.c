@@ -1,3 +1,4 @@
+/* Pieces are gathered, written to the temporary file, and given the name at the end. */
 #include "store/out_file.h"
 
 #include <errno.h>
@@ -12,7 +13,7 @@
 
 enum { PIECE = 1 << 20 };
 
-static bool fail(struct errmsg *err, const char *path, const char *what)
+static bool fail_out(struct errmsg *err, const char *path, const char *what)
 {
 	return errmsg_set(err, "%s: %s: %s", path, what, strerror(errno));
 }
@@ -42,15 +43,15 @@ bool out_file_open(struct out_file *out, const char *path, bool replace, struct 
 	memcpy(out->temporary + length, ".XXXXXX", 8);
 	out->fd = mkstemp(out->temporary);
 	if (out->fd < 0) {
-		fail(err, path, "cannot be created");
+		fail_out(err, path, "cannot be created");
 		free(out->temporary);
 		out->temporary = NULL;
 		return false;
 	}
-	return fchmod(out->fd, 0644) == 0 || fail(err, path, "cannot be made readable");
+	return fchmod(out->fd, 0644) == 0 || fail_out(err, path, "cannot be made readable");
 }
 
-static bool flush(struct out_file *out, struct errmsg *err)
+static bool flush_waiting(struct out_file *out, struct errmsg *err)
 {
 	if (!file_write_at(out->fd, out->size - out->waiting.size, out->waiting.data, out->waiting.size, out->path,
 		    err))
@@ -63,7 +64,7 @@ bool out_file_put(struct out_file *out, const void *data, size_t size, struct er
 {
 	buf_put(&out->waiting, data, size);
 	out->size += size;
-	return out->waiting.size < PIECE || flush(out, err);
+	return out->waiting.size < PIECE || flush_waiting(out, err);
 }
 
 static bool sync_folder(const char *path, struct errmsg *err)
@@ -82,18 +83,18 @@ bool out_file_commit(struct out_file *out, struct errmsg *err)
 {
 	bool closed;
 
-	if (!flush(out, err))
+	if (!flush_waiting(out, err))
 		return false;
 	if (fsync(out->fd) != 0)
-		return fail(err, out->path, "cannot be synced");
+		return fail_out(err, out->path, "cannot be synced");
 	closed = close(out->fd) == 0;
 	out->fd = -1;
 	if (!closed)
-		return fail(err, out->path, "cannot be closed");
+		return fail_out(err, out->path, "cannot be closed");
 	if (!check_free(out, err))
 		return false;
 	if (rename(out->temporary, out->path) != 0)
-		return fail(err, out->path, "cannot be given its name");
+		return fail_out(err, out->path, "cannot be given its name");
 	free(out->temporary);
 	out->temporary = NULL;
 	return sync_folder(out->path, err);

@@ -1,3 +1,4 @@
+/* Lines of the log. */
 #include "store/progress.h"
 
 #include "util/log.h"

@@ -1,3 +1,4 @@
+/* Records: where the next one goes, appending, reading, scanning what a crash left. */
 #define _GNU_SOURCE /* memmem */
 #include "store/record_file.h"
 

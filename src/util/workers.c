@@ -29,6 +29,8 @@ struct workers {
 	size_t pending; /* the loop thread's own, as is all below */
 	workers_notify *notify;
 	void *context;
+	workers_after *after;
+	void *after_context;
 	unsigned count;
 	pthread_t threads[];
 };
@@ -161,10 +163,19 @@ size_t workers_drain(struct workers *p)
 		job = queue_pop(&p->finished);
 		pthread_mutex_unlock(&p->lock);
 		if (job == NULL)
-			return count;
+			break;
 		finish(p, job, false);
 		count++;
 	}
+	if (count > 0 && p->after != NULL)
+		p->after(p->after_context);
+	return count;
+}
+
+void workers_after_drain(struct workers *p, workers_after *after, void *context)
+{
+	p->after = after;
+	p->after_context = context;
 }
 
 void workers_wait(struct workers *p)

@@ -27,6 +27,11 @@ void workers_post(struct workers *p, workers_run *run, workers_done *done, void 
 /* Calls done for every job that has finished; returns how many. */
 size_t workers_drain(struct workers *p);
 
+/* From now on workers_drain ends with a call of `after` if any job was done in it: for what is better looked at once
+ * than after each result. NULL: nothing more is called. */
+typedef void workers_after(void *context);
+void workers_after_drain(struct workers *p, workers_after *after, void *context);
+
 /* Blocks until at least one result waits or nothing is pending. For tests and for shutting down in order. */
 void workers_wait(struct workers *p);
 /* The same, but for so many milliseconds at most. */

@@ -1,11 +1,13 @@
+/* The pool itself: four tables of what it holds, families, and what goes when room or time is short. */
+
 #include "chain/mempool/mempool.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "chain/internal.h"
+#include "chain/mempool/policy.h"
 #include "util/clock.h"
-#include "util/log.h"
 #include "util/mem.h"
 
 struct mempool *mempool_new(size_t bytes_max)
@@ -17,11 +19,11 @@ struct mempool *mempool_new(size_t bytes_max)
 	map_init(&mempool->by_wtxid);
 	map_init(&mempool->spenders);
 	map_init(&mempool->roots);
-	map_init(&mempool->waiting_spenders);
+	places_init(&mempool->places);
 	return mempool;
 }
 
-static void mempool_tx_free(struct mempool_tx *held)
+void mempool_tx_free(struct mempool_tx *held)
 {
 	tx_free(held->entry.tx);
 	free(held);
@@ -37,8 +39,6 @@ void mempool_free(struct mempool *mempool)
 		return;
 	while (map_next(&mempool->by_txid, &at, &key, &value))
 		mempool_tx_free(value);
-	for (size_t i = 0; i < mempool->waiting_count; i++)
-		tx_free(mempool->waiting[i].tx);
 	for (size_t i = 0; i < mempool->returned_count; i++)
 		tx_free(mempool->returned[i]);
 	free(mempool->returned);
@@ -46,7 +46,7 @@ void mempool_free(struct mempool *mempool)
 	map_clear(&mempool->by_wtxid);
 	map_clear(&mempool->spenders);
 	map_clear(&mempool->roots);
-	map_clear(&mempool->waiting_spenders);
+	places_clear(&mempool->places);
 	free(mempool);
 }
 
@@ -59,7 +59,7 @@ static void index_tx(struct mempool *mempool, struct mempool_tx *held, bool add)
 	uint8_t key[32];
 
 	for (size_t i = 0; i < tx->input_count; i++) {
-		outpoint_key(&tx->inputs[i].prev, key);
+		coin_key(&tx->inputs[i].prev, key);
 		if (add)
 			map_put(&mempool->spenders, key, held);
 		else
@@ -90,19 +90,19 @@ void mempool_insert(struct mempool *mempool, struct mempool_tx *held)
 	index_tx(mempool, held, true);
 }
 
-static struct mempool_tx *spender(const struct mempool *mempool, const struct outpoint *outpoint)
+struct mempool_tx *mempool_spender(const struct mempool *mempool, const struct outpoint *outpoint)
 {
 	uint8_t key[32];
 
-	outpoint_key(outpoint, key);
+	coin_key(outpoint, key);
 	return map_get(&mempool->spenders, key);
 }
 
 /* --- families --- */
 
 /* Unmarked relatives of one transaction are marked and appended. */
-static size_t relatives(const struct mempool *mempool, const struct tx *tx, bool ancestors, struct mempool_tx **out,
-	size_t count, size_t max)
+static size_t mark_relatives(const struct mempool *mempool, const struct tx *tx, bool ancestors,
+	struct mempool_tx **out, size_t count, size_t max)
 {
 	size_t links = ancestors ? tx->input_count : tx->output_count;
 	struct outpoint outpoint;
@@ -113,7 +113,8 @@ static size_t relatives(const struct mempool *mempool, const struct tx *tx, bool
 		struct mempool_tx *at;
 
 		outpoint.index = (uint32_t)i;
-		at = ancestors ? map_get(&mempool->by_txid, tx->inputs[i].prev.txid) : spender(mempool, &outpoint);
+		at = ancestors ? map_get(&mempool->by_txid, tx->inputs[i].prev.txid) :
+				 mempool_spender(mempool, &outpoint);
 		if (at == NULL || at->marked)
 			continue;
 		at->marked = true;
@@ -125,10 +126,10 @@ static size_t relatives(const struct mempool *mempool, const struct tx *tx, bool
 size_t mempool_relatives(const struct mempool *mempool, const struct tx *tx, bool ancestors, struct mempool_tx **out,
 	size_t max)
 {
-	size_t count = relatives(mempool, tx, ancestors, out, 0, max);
+	size_t count = mark_relatives(mempool, tx, ancestors, out, 0, max);
 
 	for (size_t i = 0; i < count; i++)
-		count = relatives(mempool, out[i]->entry.tx, ancestors, out, count, max);
+		count = mark_relatives(mempool, out[i]->entry.tx, ancestors, out, count, max);
 	for (size_t i = 0; i < count; i++)
 		out[i]->marked = false;
 	return count;
@@ -138,7 +139,7 @@ static void remove_one(struct chain *chain, struct mempool_tx *held, const char 
 {
 	index_tx(chain->mempool, held, false);
 	if (reason != NULL) {
-		NOTIFY(chain, tx_removed, held->entry.tx, reason);
+		NOTIFY(&chain->notices, tx_removed, held->entry.tx, reason);
 		for (size_t i = 0; i < held->entry.tx->output_count; i++) {
 			struct contribution data;
 			size_t number;
@@ -181,14 +182,19 @@ size_t chain_mempool_bytes(const struct chain *chain)
 	return chain->mempool->bytes;
 }
 
+struct mempool_tx *mempool_find(const struct mempool *mempool, const uint8_t txid[32])
+{
+	return map_get(&mempool->by_txid, txid);
+}
+
 const struct mempool_entry *chain_mempool_find(const struct chain *chain, const uint8_t txid[32])
 {
-	const struct mempool_tx *held = map_get(&chain->mempool->by_txid, txid);
+	const struct mempool_tx *held = mempool_find(chain->mempool, txid);
 
 	return held != NULL ? &held->entry : NULL;
 }
 
-const struct mempool_tx *mempool_find_wtxid(const struct mempool *mempool, const uint8_t wtxid[32])
+struct mempool_tx *mempool_find_wtxid(const struct mempool *mempool, const uint8_t wtxid[32])
 {
 	return map_get(&mempool->by_wtxid, wtxid);
 }
@@ -202,7 +208,7 @@ const struct mempool_entry *chain_mempool_find_wtxid(const struct chain *chain, 
 
 const struct mempool_entry *chain_mempool_spender(const struct chain *chain, const struct outpoint *outpoint)
 {
-	const struct mempool_tx *held = spender(chain->mempool, outpoint);
+	const struct mempool_tx *held = mempool_spender(chain->mempool, outpoint);
 
 	return held != NULL ? &held->entry : NULL;
 }
@@ -240,35 +246,26 @@ void chain_mempool_each(const struct chain *chain, void (*fn)(void *context, con
 	free(all);
 }
 
+struct mempool_tx **mempool_empty(struct mempool *mempool, size_t *count)
+{
+	struct mempool_tx **all = mempool_list(mempool, count);
+
+	for (size_t i = 0; i < *count; i++)
+		index_tx(mempool, all[i], false);
+	return all;
+}
+
 bool mempool_wants(const struct mempool *mempool, const uint8_t root[32], uint64_t size)
 {
-	for (size_t i = 0; i < mempool->waiting_count; i++) {
-		const struct tx *tx = mempool->waiting[i].tx;
-
-		for (size_t j = 0; j < tx->output_count; j++) {
-			struct contribution data;
-
-			if (contribution_parse(&tx->outputs[j].script, &data) == CONTRIBUTION_DATA &&
-				memcmp(data.root, root, 32) == 0 && data.size == size)
-				return true;
-		}
-	}
-	return map_get(&mempool->roots, root) != NULL;
+	return map_get(&mempool->roots, root) != NULL || places_want(&mempool->places, root, size);
 }
 
 /* --- what goes --- */
 
-int64_t mempool_tx_rate(int64_t fee, size_t size)
-{
-	/* Fees are below 2^51: no overflow. */
-	return fee * 1000 / (int64_t)size;
-}
-
 static int compare_rates(const void *a, const void *b)
 {
 	const struct mempool_tx *const *x = a, *const *y = b;
-	int64_t left = mempool_tx_rate((*x)->entry.fee, (*x)->size),
-		right = mempool_tx_rate((*y)->entry.fee, (*y)->size);
+	int64_t left = policy_rate((*x)->entry.fee, (*x)->size), right = policy_rate((*y)->entry.fee, (*y)->size);
 
 	return left != right ? (left > right) - (left < right) : compare_order(a, b);
 }
@@ -291,7 +288,7 @@ void mempool_trim(struct chain *chain)
 
 	for (size_t i = 0; i < count; i++) {
 		memcpy(ids[i], all[i]->entry.txid, 32);
-		rates[i] = mempool_tx_rate(all[i]->entry.fee, all[i]->size);
+		rates[i] = policy_rate(all[i]->entry.fee, all[i]->size);
 	}
 	for (size_t i = 0; i < count && mempool->bytes > wanted; i++) {
 		struct mempool_tx *held = map_get(&mempool->by_txid, ids[i]);
@@ -306,7 +303,7 @@ void mempool_trim(struct chain *chain)
 	free(all);
 }
 
-static void expire(struct chain *chain)
+void mempool_expire(struct chain *chain)
 {
 	const uint64_t now = (uint64_t)clock_wall();
 	size_t count;
@@ -329,19 +326,6 @@ static void expire(struct chain *chain)
 
 /* --- blocks come and go --- */
 
-/* They wait in vain: a block has what they spend. */
-static void forget_waiting_conflicts(struct mempool *mempool, const struct tx *tx)
-{
-	const struct tx *waiting;
-	uint8_t key[32];
-
-	for (size_t i = 0; i < tx->input_count; i++) {
-		outpoint_key(&tx->inputs[i].prev, key);
-		if ((waiting = map_get(&mempool->waiting_spenders, key)) != NULL)
-			mempool_forget_waiting(mempool, waiting);
-	}
-}
-
 void mempool_block_connected(struct chain *chain, const struct block *block)
 {
 	struct mempool *mempool = chain->mempool;
@@ -351,7 +335,7 @@ void mempool_block_connected(struct chain *chain, const struct block *block)
 		struct mempool_tx *held;
 		uint8_t txid[32];
 
-		forget_waiting_conflicts(mempool, tx);
+		places_drop_conflicts(&mempool->places, tx);
 		tx_txid(tx, txid);
 		held = map_get(&mempool->by_txid, txid);
 		if (held != NULL) {
@@ -359,7 +343,7 @@ void mempool_block_connected(struct chain *chain, const struct block *block)
 			continue;
 		}
 		for (size_t j = 0; j < tx->input_count; j++)
-			if ((held = spender(mempool, &tx->inputs[j].prev)) != NULL)
+			if ((held = mempool_spender(mempool, &tx->inputs[j].prev)) != NULL)
 				mempool_remove(chain, held, "conflict", true);
 		for (size_t j = 0; j < tx->output_count; j++) {
 			struct contribution data;
@@ -383,42 +367,4 @@ void mempool_block_disconnected(struct chain *chain, const struct block *block)
 	for (size_t i = 0; i < more; i++)
 		mempool->returned[i] = tx_copy(block->txs[i + 1]);
 	mempool->returned_count += more;
-}
-
-/* After blocks were undone nothing is taken for granted: the pool is emptied, and all of it has to enter again, what
- * the undone blocks held first. */
-static void enter_again(struct chain *chain)
-{
-	struct mempool *mempool = chain->mempool;
-	struct tx **returned = mempool->returned;
-	const size_t returned_count = mempool->returned_count;
-	struct reject reject;
-	size_t count;
-	struct mempool_tx **all = mempool_list(mempool, &count);
-
-	mempool->undone = false;
-	mempool->returned = NULL;
-	mempool->returned_count = 0;
-	for (size_t i = 0; i < count; i++)
-		index_tx(mempool, all[i], false);
-	for (size_t i = 0; i < returned_count; i++)
-		chain_add_tx(chain, returned[i], NULL, &reject);
-	for (size_t i = 0; i < count; i++) {
-		reject.reason = "conflict";
-		if (!mempool_enter_again(chain, all[i], &reject)) {
-			NOTIFY(chain, tx_removed, all[i]->entry.tx, reject.reason);
-			mempool_tx_free(all[i]);
-		}
-	}
-	free(returned);
-	free(all);
-}
-
-void mempool_new_tip(struct chain *chain)
-{
-	chain->mempool->floor_rate = 0;
-	if (chain->mempool->undone)
-		enter_again(chain);
-	expire(chain);
-	mempool_trim(chain);
 }

@@ -1,62 +1,18 @@
+/* Replaying updates, block by block. */
+
 #include "chain/model/replay.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "chain/block_records.h"
+#include "chain/model/snapshots.h"
 #include "consensus/window.h"
 #include "ml/update.h"
-#include "util/bytes.h"
-#include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { SNAPSHOT_VERSION = 1, SNAPSHOT_HEAD = 80 };
-
-static const char snapshot_magic[9] = "ATLSTATE";
-
-bool snapshot_write(const char *path, const uint8_t id[32], uint32_t height, const struct state *state,
-	struct errmsg *err)
-{
-	struct buf file;
-	bool ok;
-
-	buf_init(&file);
-	buf_put(&file, snapshot_magic, 8);
-	buf_put_le32(&file, SNAPSHOT_VERSION);
-	buf_put_le32(&file, height);
-	buf_put(&file, id, 32);
-	buf_put(&file, state_root(state), 32);
-	state_serialise(state, buf_extend(&file, state_size(state_config(state))));
-	ok = file_write_atomic(path, file.data, file.size, 0600, err);
-	buf_clear(&file);
-	return ok;
-}
-
-struct state *snapshot_read(const char *path, const struct spec *spec, const struct index_entry *entry,
-	struct errmsg *err)
-{
-	const size_t size = state_size(&spec->train.model);
-	struct state *state = NULL;
-	struct buf file;
-
-	buf_init(&file);
-	if (!file_read(path, SNAPSHOT_HEAD + size, &file, err)) {
-		buf_clear(&file);
-		return NULL;
-	}
-	if (file.size == SNAPSHOT_HEAD + size && memcmp(file.data, snapshot_magic, 8) == 0 &&
-		read_le32(file.data + 8) == SNAPSHOT_VERSION && memcmp(file.data + 16, entry->id, 32) == 0)
-		state = state_deserialise(&spec->train.model, file.data + SNAPSHOT_HEAD, size);
-	buf_clear(&file);
-	if (state != NULL && memcmp(state_root(state), entry->model_root_after, 32) == 0)
-		return state;
-	state_unref(state);
-	errmsg_set(err, "The snapshot %s is not the state of its block", path);
-	return NULL;
-}
-
-struct replay *replay_new(const struct spec *spec, const struct record_file *blocks, const struct node *target)
+struct replay *replay_new(const struct spec *spec, const struct record_file *blocks, const struct full_entry *target)
 {
 	struct replay *replay = mem_calloc(1, sizeof *replay);
 
@@ -68,10 +24,10 @@ struct replay *replay_new(const struct spec *spec, const struct record_file *blo
 	return replay;
 }
 
-void replay_add_base(struct replay *replay, const struct node *node, struct state *state, const char *path)
+void replay_add_base(struct replay *replay, const struct full_entry *full, struct state *state, const char *path)
 {
 	replay->bases = mem_realloc(replay->bases, (replay->base_count + 1) * sizeof *replay->bases);
-	replay->bases[replay->base_count++] = (struct replay_base){ node, state,
+	replay->bases[replay->base_count++] = (struct replay_base){ full, state,
 		path != NULL ? mem_strdup(path) : NULL };
 }
 
@@ -92,7 +48,7 @@ static struct state *base_state(const struct replay *replay, const struct replay
 	if (base->state != NULL)
 		return state_ref(base->state);
 	if (base->path != NULL)
-		return snapshot_read(base->path, replay->spec, &base->node->entry, err);
+		return snapshots_read(base->path, replay->spec, &base->full->entry, err);
 	return spec_initial_state(replay->spec);
 }
 
@@ -110,10 +66,10 @@ static void outcome_for_update(const struct outcome *from, struct update_outcome
 }
 
 /* The state after one block, from the one before it. */
-static struct state *replay_block(const struct replay *replay, const struct node *node, const struct state *parent,
-	struct errmsg *err)
+static struct state *replay_block(const struct replay *replay, const struct full_entry *full,
+	const struct state *parent, struct errmsg *err)
 {
-	struct block *block = block_records_read(replay->blocks, replay->spec, node, true, err);
+	struct block *block = block_records_read(replay->blocks, replay->spec, full, true, err);
 	struct update_job job = { .parent = parent, .slots = replay->spec->slots, .cancel = replay->stop };
 	struct update_outcome outcome;
 	struct update_proof *proofs;
@@ -131,17 +87,17 @@ static struct state *replay_block(const struct replay *replay, const struct node
 		header_seed(i == 0 ? &block->header : &block->loose[i - 1], seed);
 		proofs[i] = (struct update_proof){ block->bodies[i], window_slot(replay->spec, seed) };
 	}
-	outcome_for_update(&node->entry.outcome.outcome, &outcome);
+	outcome_for_update(&full->entry.outcome.outcome, &outcome);
 	state = update_replay(&replay->spec->train, &job, &outcome);
 	free(proofs);
 	block_free(block);
-	if (state != NULL && memcmp(state_root(state), node->entry.model_root_after, 32) == 0)
+	if (state != NULL && memcmp(state_root(state), full->entry.model_root_after, 32) == 0)
 		return state;
 	errmsg_set(err,
 		state == NULL ? "cancelled" :
 				"Replaying block %u does not give the model state the index has "
 				"for it: start with -reindex",
-		(unsigned)node->entry.height);
+		(unsigned)full->entry.height);
 	state_unref(state);
 	return NULL;
 }
@@ -149,7 +105,7 @@ static struct state *replay_block(const struct replay *replay, const struct node
 static struct state *replay_from(struct replay *replay, const struct replay_base *base, struct state *state)
 {
 	const struct index_entry *target = &replay->target->entry;
-	uint32_t first = base->node->entry.height;
+	uint32_t first = base->full->entry.height;
 
 	for (uint32_t height = first + 1; state != NULL && height <= target->height; height++) {
 		struct state *next = NULL;
@@ -157,7 +113,7 @@ static struct state *replay_from(struct replay *replay, const struct replay_base
 		if (atomic_load(replay->stop))
 			errmsg_set(&replay->err, "cancelled");
 		else
-			next = replay_block(replay, node_of(entry_ancestor(target, height)), state, &replay->err);
+			next = replay_block(replay, entry_full(chain_ancestor(target, height)), state, &replay->err);
 		state_unref(state);
 		state = next;
 		if (replay->progress != NULL)

@@ -14,7 +14,7 @@
 
 /* Where to begin: a state at hand, or else a snapshot file, or (path NULL too) the initial state. */
 struct replay_base {
-	const struct node *node;
+	const struct full_entry *full;
 	struct state *state; /* a reference, owned */
 	char *path;          /* owned */
 };
@@ -22,7 +22,7 @@ struct replay_base {
 struct replay {
 	const struct spec *spec;
 	const struct record_file *blocks;
-	const struct node *target;
+	const struct full_entry *target;
 	struct replay_base *bases; /* nearest first; tried in turn */
 	size_t base_count;
 	atomic_bool cancel;
@@ -34,16 +34,9 @@ struct replay {
 	struct errmsg err;
 };
 
-struct replay *replay_new(const struct spec *spec, const struct record_file *blocks, const struct node *target);
-void replay_add_base(struct replay *replay, const struct node *node, struct state *state, const char *path);
+struct replay *replay_new(const struct spec *spec, const struct record_file *blocks, const struct full_entry *target);
+void replay_add_base(struct replay *replay, const struct full_entry *full, struct state *state, const char *path);
 void replay_free(struct replay *replay);
 void replay_run(struct replay *replay);
-
-/* Snapshot files: "ATLSTATE" | u32 1 | u32 height | block id 32 | root 32 | serialised state. Writing is atomic;
- * reading gives NULL unless state and file are whole and the root is the block's. */
-bool snapshot_write(const char *path, const uint8_t id[32], uint32_t height, const struct state *state,
-	struct errmsg *err);
-struct state *snapshot_read(const char *path, const struct spec *spec, const struct index_entry *entry,
-	struct errmsg *err);
 
 #endif

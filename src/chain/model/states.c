@@ -1,28 +1,22 @@
+/* The cache of states, and the jobs that write snapshots and rebuild states. */
+
 #include "chain/model/states.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "util/bytes.h"
+#include "chain/model/snapshots.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { STATES_INTERVAL = 64, STATES_COUNT = 64, STATES_BYTES = 192 << 20, SNAPSHOTS_NEWEST = 3, SNAPSHOT_BASES = 64 };
+enum { STATES_INTERVAL = 64, STATES_COUNT = 64, STATES_BYTES = 192 << 20, SNAPSHOT_BASES = 64 };
 
 struct cached {
-	const struct node *node;
+	const struct full_entry *full;
 	struct state *state;
 	uint64_t used;
-};
-
-struct snapshot {
-	uint32_t height;
-	uint8_t id[32];
 };
 
 struct states {
@@ -30,14 +24,11 @@ struct states {
 	const struct index *index;
 	const struct record_file *blocks;
 	struct workers *workers;
-	char *folder;
-	uint32_t interval;
 	struct cached cached[STATES_COUNT];
 	size_t cached_count, cached_max;
 	uint64_t clock;
-	const struct node *pinned;
-	struct snapshot *snapshots; /* highest first */
-	size_t snapshot_count;
+	const struct full_entry *pinned;
+	struct snapshots snapshots;
 	struct rebuild *rebuilds; /* jobs under way */
 	size_t jobs;
 	bool writing, closing;
@@ -45,17 +36,17 @@ struct states {
 
 /* --- the cache --- */
 
-static struct cached *cache_find(struct states *states, const struct node *node)
+static struct cached *cache_find(struct states *states, const struct full_entry *full)
 {
 	for (size_t i = 0; i < states->cached_count; i++)
-		if (states->cached[i].node == node)
+		if (states->cached[i].full == full)
 			return &states->cached[i];
 	return NULL;
 }
 
-struct state *states_get(struct states *states, const struct node *node)
+struct state *states_get(struct states *states, const struct full_entry *full)
 {
-	struct cached *cached = cache_find(states, node);
+	struct cached *cached = cache_find(states, full);
 
 	if (cached == NULL)
 		return NULL;
@@ -71,15 +62,15 @@ static struct cached *cache_victim(struct states *states)
 	for (size_t i = 0; i < states->cached_count; i++) {
 		struct cached *at = &states->cached[i];
 
-		if (at->node != states->pinned && (victim == NULL || at->used < victim->used))
+		if (at->full != states->pinned && (victim == NULL || at->used < victim->used))
 			victim = at;
 	}
 	return victim;
 }
 
-void states_put(struct states *states, const struct node *node, struct state *state)
+void states_put(struct states *states, const struct full_entry *full, struct state *state)
 {
-	struct cached *place = cache_find(states, node);
+	struct cached *place = cache_find(states, full);
 
 	if (place != NULL) {
 		place->used = ++states->clock;
@@ -91,105 +82,15 @@ void states_put(struct states *states, const struct node *node, struct state *st
 		place = cache_victim(states);
 		state_unref(place->state);
 	}
-	*place = (struct cached){ node, state_ref(state), ++states->clock };
+	*place = (struct cached){ full, state_ref(state), ++states->clock };
 }
 
-void states_pin(struct states *states, const struct node *node)
+void states_pin(struct states *states, const struct full_entry *full)
 {
-	states->pinned = node;
+	states->pinned = full;
 }
 
 /* --- snapshots --- */
-
-static char *snapshot_path(const struct states *states, uint32_t height, const uint8_t id[32])
-{
-	char hex[65], name[96];
-
-	hex_encode_reversed(hex, id, 32);
-	snprintf(name, sizeof name, "%08" PRIu32 "-%s.state", height, hex);
-	return path_join(states->folder, name);
-}
-
-static void snapshot_insert(struct states *states, uint32_t height, const uint8_t id[32])
-{
-	size_t at = 0;
-
-	states->snapshots = mem_realloc(states->snapshots, (states->snapshot_count + 1) * sizeof *states->snapshots);
-	while (at < states->snapshot_count && states->snapshots[at].height > height)
-		at++;
-	memmove(&states->snapshots[at + 1], &states->snapshots[at],
-		(states->snapshot_count - at) * sizeof *states->snapshots);
-	states->snapshots[at].height = height;
-	memcpy(states->snapshots[at].id, id, 32);
-	states->snapshot_count++;
-}
-
-static bool snapshot_known(const struct states *states, const uint8_t id[32])
-{
-	for (size_t i = 0; i < states->snapshot_count; i++)
-		if (memcmp(states->snapshots[i].id, id, 32) == 0)
-			return true;
-	return false;
-}
-
-/* Which power of two of intervals a snapshot is old: one a bucket is kept. */
-static unsigned age_bucket(const struct states *states, const struct snapshot *snapshot)
-{
-	uint32_t age = (states->snapshots[0].height - snapshot->height) / states->interval;
-	unsigned bucket = 0;
-
-	while (age > 1) {
-		age /= 2;
-		bucket++;
-	}
-	return bucket;
-}
-
-static void snapshots_thin(struct states *states)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < states->snapshot_count; i++) {
-		const struct snapshot at = states->snapshots[i];
-		/* The oldest of a bucket stays, so that some always grow old. */
-		bool last = i + 1 == states->snapshot_count ||
-			age_bucket(states, &at) != age_bucket(states, &states->snapshots[i + 1]);
-
-		if (i < SNAPSHOTS_NEWEST || last) {
-			states->snapshots[kept++] = at;
-		} else {
-			char *path = snapshot_path(states, at.height, at.id);
-
-			file_remove(path, NULL);
-			free(path);
-		}
-	}
-	states->snapshot_count = kept;
-}
-
-static bool snapshot_name(const char *name, uint32_t *height, uint8_t id[32])
-{
-	char hex[65] = "", end[8] = "";
-
-	return strlen(name) == 79 && sscanf(name, "%8" SCNu32 "-%64[0-9a-f]%7s", height, hex, end) == 3 &&
-		strcmp(end, ".state") == 0 && hex_decode_reversed(id, 32, hex);
-}
-
-static bool snapshots_list(struct states *states, struct errmsg *err)
-{
-	DIR *dir = opendir(states->folder);
-	struct dirent *item;
-	uint32_t height;
-	uint8_t id[32];
-
-	if (dir == NULL)
-		return errmsg_set(err, "Cannot read the folder %s: %s", states->folder, strerror(errno));
-	while ((item = readdir(dir)) != NULL)
-		if (snapshot_name(item->d_name, &height, id))
-			snapshot_insert(states, height, id);
-	closedir(dir);
-	return true;
-}
 
 struct snapshot_job {
 	struct states *states;
@@ -205,7 +106,7 @@ static void snapshot_run(void *arg)
 {
 	struct snapshot_job *job = arg;
 
-	job->ok = snapshot_write(job->path, job->id, job->height, job->state, &job->err);
+	job->ok = snapshots_write(job->path, job->id, job->height, job->state, &job->err);
 }
 
 /* A snapshot that cannot be written is no reason to stop: only a later start takes longer. */
@@ -217,8 +118,7 @@ static void snapshot_done(void *arg, bool cancelled)
 	states->jobs--;
 	states->writing = false;
 	if (job->ok) {
-		snapshot_insert(states, job->height, job->id);
-		snapshots_thin(states);
+		snapshots_add(&states->snapshots, job->height, job->id);
 		log_debug(LOG_MODEL, "[chain] snapshot of the model at height %" PRIu32 " written", job->height);
 	} else if (!cancelled) {
 		log_warn("[chain] no snapshot of the model at height %" PRIu32 ": %s", job->height, job->err.text);
@@ -228,38 +128,38 @@ static void snapshot_done(void *arg, bool cancelled)
 	free(job);
 }
 
-static struct snapshot_job *snapshot_job_new(struct states *states, const struct node *node)
+static struct snapshot_job *snapshot_job_new(struct states *states, const struct full_entry *full)
 {
 	struct snapshot_job *job = mem_calloc(1, sizeof *job);
 
 	job->states = states;
-	job->state = states_get(states, node);
-	job->height = node->entry.height;
-	memcpy(job->id, node->entry.id, 32);
-	job->path = snapshot_path(states, job->height, job->id);
+	job->state = states_get(states, full);
+	job->height = full->entry.height;
+	memcpy(job->id, full->entry.id, 32);
+	job->path = snapshots_path(&states->snapshots, job->height, job->id);
 	states->jobs++;
 	states->writing = true;
 	return job;
 }
 
-void states_connected(struct states *states, const struct node *node)
+void states_connected(struct states *states, const struct full_entry *full)
 {
-	if (node->entry.height % states->interval != 0 || states->writing || snapshot_known(states, node->entry.id) ||
-		cache_find(states, node) == NULL)
+	if (full->entry.height % states->snapshots.interval != 0 || states->writing ||
+		snapshots_known(&states->snapshots, full->entry.id) || cache_find(states, full) == NULL)
 		return;
-	workers_post(states->workers, snapshot_run, snapshot_done, snapshot_job_new(states, node), false);
+	workers_post(states->workers, snapshot_run, snapshot_done, snapshot_job_new(states, full), false);
 }
 
-bool states_snapshot(struct states *states, const struct node *node, struct errmsg *err)
+bool states_snapshot(struct states *states, const struct full_entry *full, struct errmsg *err)
 {
 	struct snapshot_job *job;
 	bool ok;
 
-	if (snapshot_known(states, node->entry.id) || node->entry.height == 0)
+	if (snapshots_known(&states->snapshots, full->entry.id) || full->entry.height == 0)
 		return true;
-	if (cache_find(states, node) == NULL)
+	if (cache_find(states, full) == NULL)
 		return errmsg_set(err, "The model state is not in memory");
-	job = snapshot_job_new(states, node);
+	job = snapshot_job_new(states, full);
 	snapshot_run(job);
 	ok = job->ok;
 	if (err != NULL)
@@ -271,7 +171,7 @@ bool states_snapshot(struct states *states, const struct node *node, struct errm
 /* --- rebuilding --- */
 
 /* Bases for a state: the nearest ancestor in memory, the snapshots of ancestors below it, genesis. */
-static struct replay *plan_replay(struct states *states, const struct node *target)
+static struct replay *plan_replay(struct states *states, const struct full_entry *target)
 {
 	struct replay *replay = replay_new(states->spec, states->blocks, target);
 	const struct cached *nearest = NULL;
@@ -279,40 +179,40 @@ static struct replay *plan_replay(struct states *states, const struct node *targ
 	for (size_t i = 0; i < states->cached_count; i++) {
 		const struct cached *at = &states->cached[i];
 
-		if (entry_ancestor(&target->entry, at->node->entry.height) == &at->node->entry &&
-			(nearest == NULL || at->node->entry.height > nearest->node->entry.height))
+		if (chain_ancestor(&target->entry, at->full->entry.height) == &at->full->entry &&
+			(nearest == NULL || at->full->entry.height > nearest->full->entry.height))
 			nearest = at;
 	}
-	for (size_t i = 0; i < states->snapshot_count && replay->base_count < SNAPSHOT_BASES; i++) {
-		const struct snapshot *at = &states->snapshots[i];
-		const struct node *node = index_find(states->index, at->id);
+	for (size_t i = 0; i < states->snapshots.count && replay->base_count < SNAPSHOT_BASES; i++) {
+		const struct snapshot *at = &states->snapshots.list[i];
+		const struct full_entry *full = index_find(states->index, at->id);
 		char *path;
 
-		if (node == NULL || entry_ancestor(&target->entry, at->height) != &node->entry ||
-			!entry_verified(&node->entry))
+		if (full == NULL || chain_ancestor(&target->entry, at->height) != &full->entry ||
+			!entry_verified(&full->entry))
 			continue;
-		if (nearest != NULL && nearest->node->entry.height >= at->height)
+		if (nearest != NULL && nearest->full->entry.height >= at->height)
 			break;
-		path = snapshot_path(states, at->height, at->id);
-		replay_add_base(replay, node, NULL, path);
+		path = snapshots_path(&states->snapshots, at->height, at->id);
+		replay_add_base(replay, full, NULL, path);
 		free(path);
 	}
 	if (nearest != NULL)
-		replay_add_base(replay, nearest->node, state_ref(nearest->state), NULL);
+		replay_add_base(replay, nearest->full, state_ref(nearest->state), NULL);
 	else
-		replay_add_base(replay, states->index->nodes[0], NULL, NULL);
+		replay_add_base(replay, states->index->entries[0], NULL, NULL);
 	return replay;
 }
 
-struct state *states_rebuild(struct states *states, const struct node *node, const struct chain_options *options,
+struct state *states_rebuild(struct states *states, const struct full_entry *full, const struct chain_options *options,
 	struct errmsg *err)
 {
-	struct state *state = states_get(states, node);
+	struct state *state = states_get(states, full);
 	struct replay *replay;
 
 	if (state != NULL)
 		return state;
-	replay = plan_replay(states, node);
+	replay = plan_replay(states, full);
 	if (options != NULL) {
 		replay->progress = options->progress;
 		replay->progress_context = options->progress_context;
@@ -321,7 +221,7 @@ struct state *states_rebuild(struct states *states, const struct node *node, con
 	replay_run(replay);
 	state = replay->state;
 	if (state != NULL)
-		states_put(states, node, state);
+		states_put(states, full, state);
 	else if (err != NULL)
 		*err = replay->err;
 	replay_free(replay);
@@ -370,19 +270,19 @@ static void rebuild_done(void *arg, bool cancelled)
 	free(rebuild);
 }
 
-void states_request(struct states *states, const struct node *node, void (*ready)(void *context, struct state *state),
-	void *context)
+void states_request(struct states *states, const struct full_entry *full,
+	void (*ready)(void *context, struct state *state), void *context)
 {
 	struct rebuild *rebuild = states->rebuilds;
 	bool fresh;
 
-	while (rebuild != NULL && rebuild->replay->target != node)
+	while (rebuild != NULL && rebuild->replay->target != full)
 		rebuild = rebuild->next;
 	fresh = rebuild == NULL;
 	if (fresh) {
 		rebuild = mem_calloc(1, sizeof *rebuild);
 		rebuild->states = states;
-		rebuild->replay = plan_replay(states, node);
+		rebuild->replay = plan_replay(states, full);
 		rebuild->next = states->rebuilds;
 		states->rebuilds = rebuild;
 		states->jobs++;
@@ -407,12 +307,11 @@ struct states *states_open(const struct states_options *options, struct errmsg *
 	states->index = options->index;
 	states->blocks = options->blocks;
 	states->workers = options->workers;
-	states->folder = mem_strdup(options->folder);
-	states->interval = options->interval ? options->interval : STATES_INTERVAL;
 	states->cached_max = STATES_BYTES / size < 3 ? 3 : STATES_BYTES / size;
 	if (states->cached_max > STATES_COUNT)
 		states->cached_max = STATES_COUNT;
-	if (snapshots_list(states, err))
+	if (snapshots_init(&states->snapshots, options->folder, options->interval ? options->interval : STATES_INTERVAL,
+		    err))
 		return states;
 	states_close(states);
 	return NULL;
@@ -431,7 +330,6 @@ void states_close(struct states *states)
 	}
 	for (size_t i = 0; i < states->cached_count; i++)
 		state_unref(states->cached[i].state);
-	free(states->snapshots);
-	free(states->folder);
+	snapshots_clear(&states->snapshots);
 	free(states);
 }

@@ -1,9 +1,8 @@
 /* Model states after blocks: a cache in memory, snapshots on disk, and rebuilding what is in neither.
  *
  * The cache holds the states used last up to a bound in bytes; the tip's is held beyond it. Every `interval` blocks of
- * the active chain a worker writes a snapshot, model/<height>-<id>.state; the newest three are kept, and of older ones
- * fewer and fewer the older they are. A state that is asked for and not there is replayed from the nearest base
- * (chain/model/replay.h). */
+ * the active chain a worker writes a snapshot (chain/model/snapshots.h). A state that is asked for and not there is
+ * replayed from the nearest base (chain/model/replay.h). */
 #ifndef ATELIER_CHAIN_MODEL_STATES_H
 #define ATELIER_CHAIN_MODEL_STATES_H
 
@@ -26,22 +25,23 @@ struct states *states_open(const struct states_options *options, struct errmsg *
 void states_close(struct states *states);
 
 /* From memory: a new reference, or NULL. */
-struct state *states_get(struct states *states, const struct node *node);
-void states_put(struct states *states, const struct node *node, struct state *state); /* takes a reference of its own */
+struct state *states_get(struct states *states, const struct full_entry *full);
+void states_put(struct states *states, const struct full_entry *full,
+	struct state *state); /* takes a reference of its own */
 /* This node is the tip: its state stays. It must be in memory. */
-void states_pin(struct states *states, const struct node *node);
+void states_pin(struct states *states, const struct full_entry *full);
 
 /* From memory, or replayed at once: a new reference, NULL with the error set if it cannot be had. Of the options (NULL:
  * none) it takes `progress` and `stop`. */
-struct state *states_rebuild(struct states *states, const struct node *node, const struct chain_options *options,
+struct state *states_rebuild(struct states *states, const struct full_entry *full, const struct chain_options *options,
 	struct errmsg *err);
 /* Replays on a worker; `ready` is called later, on the loop, with a reference of its own to release, or NULL. */
-void states_request(struct states *states, const struct node *node, void (*ready)(void *context, struct state *state),
-	void *context);
+void states_request(struct states *states, const struct full_entry *full,
+	void (*ready)(void *context, struct state *state), void *context);
 
 /* A block of the active chain has been connected: a snapshot is begun if one is due. */
-void states_connected(struct states *states, const struct node *node);
+void states_connected(struct states *states, const struct full_entry *full);
 /* Writes a snapshot now, unless there is one. */
-bool states_snapshot(struct states *states, const struct node *node, struct errmsg *err);
+bool states_snapshot(struct states *states, const struct full_entry *full, struct errmsg *err);
 
 #endif

@@ -1,9 +1,13 @@
+/* The pool of loose proofs, and the jobs that execute them. */
+
 #include "chain/verify/loose_pool.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "chain/internal.h"
+#include "chain/tip.h"
+#include "chain/verify/step_inputs.h"
 #include "util/clock.h"
 #include "util/mem.h"
 
@@ -18,7 +22,7 @@ struct loose_job {
 	struct verify_proof proof;
 	struct state *state; /* the tip's, while it is in work */
 	struct source source;
-	struct group *group;
+	struct source_group *group;
 	uint64_t order;
 	bool running, right;
 	atomic_bool cancel;
@@ -161,8 +165,8 @@ static void job_done(void *arg, bool cancelled)
 	bool right = job->right;
 
 	if (cancelled || atomic_load(&job->cancel)) {
+		chain->again = true;
 		job_free(job);
-		chain_advance(chain);
 		return;
 	}
 	sources_proved(job->group, right, clock_wall());
@@ -174,8 +178,8 @@ static void job_done(void *arg, bool cancelled)
 		right = false;
 		reject_set(&reject, REJECT_POLICY, "loose-pool-full", "enough proofs wait for the next block");
 	}
-	NOTIFY(chain, proof_verdict, &header, &source, right ? NULL : &reject);
-	chain_advance(chain);
+	NOTIFY(&chain->notices, proof_verdict, &header, &source, right ? NULL : &reject);
+	chain->again = true;
 }
 
 static bool start_job(struct chain *chain, struct loose_job *job)
@@ -184,9 +188,10 @@ static bool start_job(struct chain *chain, struct loose_job *job)
 	struct errmsg err;
 	struct draw draw;
 
-	step_inputs_draw(chain, chain->registry, tip, &draw);
-	job->proof.windows = step_inputs_windows(chain, &draw, &job->proof.header, &job->proof.slot, NULL, &err);
-	job->state = job->proof.windows != NULL ? states_get(chain->states, node_of(tip)) : NULL;
+	step_inputs_draw(chain->spec, chain->registry, tip, &draw);
+	job->proof.windows = step_inputs_windows(chain->spec, chain->blobs, &draw, &job->proof.header, &job->proof.slot,
+		NULL, &err);
+	job->state = job->proof.windows != NULL ? states_get(chain->states, entry_full(tip)) : NULL;
 	if (job->state == NULL) {
 		job_free(job);
 		return false;
@@ -220,22 +225,19 @@ static struct loose_job *next_job(const struct loose_pool *loose)
 	return found;
 }
 
-void loose_pool_start(struct chain *chain)
+void loose_pool_start(struct chain *chain, struct workload *load)
 {
-	struct loose_job *job;
-	struct workload load;
+	while (!chain->closing && !chain->failed && schedule_loose_fits(load)) {
+		struct loose_job *job = next_job(chain->loose);
 
-	for (;;) {
-		jobs_load(chain, &load);
-		if (chain->closing || chain->failed || !schedule_loose_fits(&load) ||
-			(job = next_job(chain->loose)) == NULL)
+		if (job == NULL)
 			return;
-		start_job(chain, job);
+		load->loose += start_job(chain, job);
 	}
 }
 
 /* Those of a group, or (NULL) all. */
-static void cancel(struct chain *chain, const struct group *group, bool running)
+static void cancel_jobs(struct chain *chain, const struct source_group *group, bool running)
 {
 	struct loose_job *job = chain->loose->jobs;
 
@@ -252,20 +254,20 @@ static void cancel(struct chain *chain, const struct group *group, bool running)
 	}
 }
 
-void loose_pool_forget(struct chain *chain, const struct group *group, bool discouraged)
+void loose_pool_forget(struct chain *chain, const struct source_group *group, bool discouraged)
 {
-	cancel(chain, group, discouraged);
+	cancel_jobs(chain, group, discouraged);
 }
 
 void loose_pool_new_tip(struct chain *chain)
 {
-	cancel(chain, NULL, true);
+	cancel_jobs(chain, NULL, true);
 	chain->loose->count = 0;
 }
 
 void loose_pool_stop(struct chain *chain)
 {
-	cancel(chain, NULL, true);
+	cancel_jobs(chain, NULL, true);
 	while (chain->loose->job_count > 0) {
 		workers_wait(chain->workers);
 		workers_drain(chain->workers);
@@ -283,7 +285,7 @@ static size_t strangers_waiting(const struct loose_pool *loose, int64_t now)
 	return count;
 }
 
-static bool has_place(const struct loose_pool *loose, struct group *group, struct reject *reject)
+static bool has_place(const struct loose_pool *loose, struct source_group *group, struct reject *reject)
 {
 	const int64_t now = clock_wall();
 
@@ -301,7 +303,7 @@ static enum chain_result queue_job(struct chain *chain, const struct header *hea
 	const struct source *source, struct reject *reject)
 {
 	struct loose_pool *loose = chain->loose;
-	struct group *group = sources_take(chain->sources, source);
+	struct source_group *group = sources_take(chain->sources, source);
 	struct loose_job *job, **link = &loose->jobs;
 
 	if (!has_place(loose, group, reject)) {
@@ -323,11 +325,10 @@ static enum chain_result queue_job(struct chain *chain, const struct header *hea
 	*link = job;
 	loose->job_count++;
 	group->loose++;
-	chain_advance(chain);
 	return CHAIN_NEW;
 }
 
-enum chain_result chain_add_loose(struct chain *chain, const struct header *header, const struct source *source,
+enum chain_result loose_pool_add(struct chain *chain, const struct header *header, const struct source *source,
 	struct reject *reject)
 {
 	const struct index_entry *tip = chain_tip(chain);
@@ -337,8 +338,6 @@ enum chain_result chain_add_loose(struct chain *chain, const struct header *head
 	uint8_t id[32], seed[32];
 	size_t at;
 
-	if (chain->failed)
-		return CHAIN_ERROR;
 	header_id(header, id);
 	if (proof_cache_verdict(chain->proofs, id) == PROOF_FALSE) {
 		reject_set(reject, REJECT_INVALID, "bad-proof-digest", "this proof was executed before");

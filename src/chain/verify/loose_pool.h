@@ -15,12 +15,15 @@ void loose_pool_free(struct loose_pool *loose);
 /* Cancels what is in work and waits. */
 void loose_pool_stop(struct chain *chain);
 void loose_pool_new_tip(struct chain *chain);
+/* What chain_add_loose promises, but for beginning: that is for who calls (chain/choose.h). */
+enum chain_result loose_pool_add(struct chain *chain, const struct header *header, const struct source *source,
+	struct reject *reject);
 /* A right one, for the tip's child; false if the pool is full or has its seed. */
 bool loose_pool_put(struct loose_pool *loose, const struct header *header);
-size_t loose_pool_busy(const struct loose_pool *loose);    /* waiting or in work */
-size_t loose_pool_running(const struct loose_pool *loose); /* in work */
-void loose_pool_start(struct chain *chain);                /* as many as workers may be had for */
+size_t loose_pool_busy(const struct loose_pool *loose);            /* waiting or in work */
+size_t loose_pool_running(const struct loose_pool *loose);         /* in work */
+void loose_pool_start(struct chain *chain, struct workload *load); /* as many as workers may be had for */
 /* Lets go of what a group has waiting; what is in work only if it is discouraged. */
-void loose_pool_forget(struct chain *chain, const struct group *group, bool discouraged);
+void loose_pool_forget(struct chain *chain, const struct source_group *group, bool discouraged);
 
 #endif

@@ -1,3 +1,4 @@
+/* A ring of verdicts, and the bodies some of them have. */
 #include "chain/verify/proof_cache.h"
 
 #include <stdlib.h>

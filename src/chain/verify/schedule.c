@@ -1,3 +1,4 @@
+/* The rules, each a comparison of a few facts in the order of their weight. */
 #include "chain/verify/schedule.h"
 
 enum { STRANGERS_SHARE = 4 };

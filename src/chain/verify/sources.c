@@ -1,3 +1,4 @@
+/* Records of address groups: turns, credit, and which make room. */
 #include "chain/verify/sources.h"
 
 #include <stdlib.h>
@@ -9,12 +10,13 @@
 enum { DAY = 86400, CREDIT_MAX = 1 << 20 };
 
 struct sources {
-	struct group own;  /* this node's */
-	struct map groups; /* all others, by their padded keys */
-	uint64_t turns;    /* workers given so far */
+	struct source_group own; /* this node's */
+	struct map groups;       /* all others, by their padded keys */
+	uint64_t turns;          /* workers given so far */
+	size_t strangers;        /* turns for blocks that strangers have now */
 };
 
-static void pad(uint8_t padded[32], const uint8_t key[SOURCE_GROUP])
+static void pad_key(uint8_t padded[32], const uint8_t key[SOURCE_GROUP])
 {
 	memset(padded, 0, 32);
 	memcpy(padded, key, SOURCE_GROUP);
@@ -42,78 +44,99 @@ void sources_free(struct sources *sources)
 	free(sources);
 }
 
-struct group *sources_find(const struct sources *sources, const uint8_t key[SOURCE_GROUP])
+struct source_group *sources_find(const struct sources *sources, const uint8_t key[SOURCE_GROUP])
 {
 	uint8_t padded[32];
 
-	pad(padded, key);
+	pad_key(padded, key);
 	return map_get(&sources->groups, padded);
 }
 
 /* Less to lose: less credit, then served longer ago. */
-static bool matters_less(const struct group *a, const struct group *b)
+static bool matters_less(const struct source_group *a, const struct source_group *b)
 {
 	return a->credit != b->credit ? a->credit < b->credit : a->served < b->served;
 }
 
 static void make_room(struct sources *sources)
 {
-	struct group *least = NULL;
+	struct source_group *least = NULL;
 	const uint8_t *key;
 	uint8_t padded[32];
 	void *value;
 
 	for (size_t at = 0; map_next(&sources->groups, &at, &key, &value);) {
-		struct group *group = value;
+		struct source_group *group = value;
 
 		if (group->uses == 0 && (least == NULL || matters_less(group, least)))
 			least = group;
 	}
 	if (least == NULL)
 		return;
-	pad(padded, least->key);
+	pad_key(padded, least->key);
 	map_remove(&sources->groups, padded);
 	free(least);
 }
 
-static struct group *add(struct sources *sources, const struct source *source)
+static struct source_group *add_group(struct sources *sources, const struct source *source)
 {
-	struct group *group = mem_calloc(1, sizeof *group);
+	struct source_group *group = mem_calloc(1, sizeof *group);
 	uint8_t padded[32];
 
 	if (sources->groups.count >= SOURCES_MAX)
 		make_room(sources);
 	memcpy(group->key, source->group, SOURCE_GROUP);
 	group->chosen = source->chosen;
-	pad(padded, group->key);
+	pad_key(padded, group->key);
 	map_put(&sources->groups, padded, group);
 	return group;
 }
 
-struct group *sources_take(struct sources *sources, const struct source *source)
+struct source_group *sources_take(struct sources *sources, const struct source *source)
 {
-	struct group *group = &sources->own;
+	struct source_group *group = &sources->own;
 
 	if (source != NULL && source->peer != 0) {
 		group = sources_find(sources, source->group);
 		if (group == NULL)
-			group = add(sources, source);
+			group = add_group(sources, source);
 	}
 	group->uses++;
 	return group;
 }
 
-void sources_release(struct group *group)
+void sources_release(struct source_group *group)
 {
 	group->uses--;
 }
 
-void sources_serve(struct sources *sources, struct group *group)
+void sources_serve(struct sources *sources, struct source_group *group)
 {
 	group->served = ++sources->turns;
 }
 
-static void halve(struct group *group, int64_t now)
+void sources_turn_begin(struct source_turn *turn, struct sources *sources, struct source_group *group, int64_t now)
+{
+	*turn = (struct source_turn){ sources, group, sources_standing(group, now) };
+	sources_serve(sources, group);
+	group->uses++;
+	group->blocks++;
+	sources->strangers += turn->standing == STANDING_STRANGER;
+}
+
+void sources_turn_end(const struct source_turn *turn)
+{
+	turn->sources->strangers -= turn->standing == STANDING_STRANGER;
+	turn->group->blocks--;
+	sources_release(turn->group);
+}
+
+size_t sources_strangers(const struct sources *sources)
+{
+	return sources->strangers;
+}
+
+static void halve_credit(struct source_group *group, int64_t now)
 {
 	const int64_t day = now / DAY, days = day - group->credit_day;
 
@@ -122,18 +145,18 @@ static void halve(struct group *group, int64_t now)
 	group->credit_day = day;
 }
 
-void sources_proved(struct group *group, bool right, int64_t now)
+void sources_proved(struct source_group *group, bool right, int64_t now)
 {
-	halve(group, now);
+	halve_credit(group, now);
 	if (!right)
 		group->credit = 0;
 	else if (group->credit < CREDIT_MAX)
 		group->credit++;
 }
 
-enum standing sources_standing(struct group *group, int64_t now)
+enum standing sources_standing(struct source_group *group, int64_t now)
 {
-	halve(group, now);
+	halve_credit(group, now);
 	if (group->own)
 		return STANDING_OWN;
 	return group->chosen || group->credit > 0 ? STANDING_TRUSTED : STANDING_STRANGER;

@@ -12,7 +12,7 @@
 
 enum { SOURCES_MAX = 4096 };
 
-struct group {
+struct source_group {
 	uint8_t key[SOURCE_GROUP];
 	bool own, chosen;
 	uint32_t credit;
@@ -29,14 +29,25 @@ struct sources *sources_new(void);
 void sources_free(struct sources *sources);
 
 /* The record of a source, made at need and counted as used until sources_release. NULL: this node itself. */
-struct group *sources_take(struct sources *sources, const struct source *source);
-void sources_release(struct group *group);
-struct group *sources_find(const struct sources *sources, const uint8_t key[SOURCE_GROUP]); /* NULL: none */
+struct source_group *sources_take(struct sources *sources, const struct source *source);
+void sources_release(struct source_group *group);
+struct source_group *sources_find(const struct sources *sources, const uint8_t key[SOURCE_GROUP]); /* NULL: none */
 
 /* A worker goes to this group: its next turn comes after everybody else's. */
-void sources_serve(struct sources *sources, struct group *group);
+void sources_serve(struct sources *sources, struct source_group *group);
+
+/* A worker given to a group for a block, from begin to end. */
+struct source_turn {
+	struct sources *sources;
+	struct source_group *group;
+	enum standing standing; /* when it began */
+};
+void sources_turn_begin(struct source_turn *turn, struct sources *sources, struct source_group *group, int64_t now);
+void sources_turn_end(const struct source_turn *turn);
+size_t sources_strangers(const struct sources *sources); /* turns that strangers have now */
+
 /* One of its proofs was executed. */
-void sources_proved(struct group *group, bool right, int64_t now);
-enum standing sources_standing(struct group *group, int64_t now);
+void sources_proved(struct source_group *group, bool right, int64_t now);
+enum standing sources_standing(struct source_group *group, int64_t now);
 
 #endif

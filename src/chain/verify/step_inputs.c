@@ -1,22 +1,25 @@
+/* Gathering the windows of single proofs, and of all proofs of a block. */
+#include "chain/verify/step_inputs.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "chain/internal.h"
+#include "chain/verify/branch.h"
 #include "consensus/window.h"
 #include "util/mem.h"
 
-void step_inputs_draw(const struct chain *chain, const struct registry *registry, const struct index_entry *parent,
+void step_inputs_draw(const struct spec *spec, const struct registry *registry, const struct index_entry *parent,
 	struct draw *draw)
 {
 	memset(draw, 0, sizeof *draw);
 	draw->registry = registry;
-	registry_draw(registry, parent->ticket, chain->spec->slots, draw->dataset);
+	registry_draw(registry, parent->ticket, spec->slots, draw->dataset);
 }
 
-uint8_t *step_inputs_windows(struct chain *chain, const struct draw *draw, const struct header *header, uint32_t *slot,
-	struct blob_want *missing, struct errmsg *err)
+uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const struct draw *draw,
+	const struct header *header, uint32_t *slot, struct blob_want *missing, struct errmsg *err)
 {
-	const struct spec *spec = chain->spec;
 	uint8_t *windows = mem_alloc(window_step_size(spec));
 	const struct dataset *dataset;
 	uint8_t seed[32];
@@ -31,10 +34,10 @@ uint8_t *step_inputs_windows(struct chain *chain, const struct draw *draw, const
 		return windows;
 	}
 	dataset = registry_get(draw->registry, draw->dataset[*slot]);
-	if (blobs_gather(chain->blobs, spec, dataset->root, seed, windows, err))
+	if (blobs_gather(blobs, spec, dataset->root, seed, windows, err))
 		return windows;
 	/* What is here and cannot be read is not mended by asking for it. */
-	if (missing != NULL && !blobs_has(chain->blobs, dataset->root)) {
+	if (missing != NULL && !blobs_has(blobs, dataset->root)) {
 		memcpy(missing->root, dataset->root, 32);
 		missing->size = dataset->size;
 	}
@@ -56,16 +59,16 @@ static bool inputs_of_proof(struct chain *chain, const struct draw *draw, const 
 		proof->delta = mem_dup(body, block_body_size(chain->spec));
 		return true;
 	}
-	proof->windows = step_inputs_windows(chain, draw, header, &proof->slot, missing, err);
+	proof->windows = step_inputs_windows(chain->spec, chain->blobs, draw, header, &proof->slot, missing, err);
 	return proof->windows != NULL;
 }
 
-bool step_inputs_block(struct chain *chain, const struct node *node, const struct block *block, struct state *parent,
-	bool known, struct verify_job *job, struct block_outcome *outcome, struct blob_want *missing,
-	struct errmsg *err)
+bool step_inputs_block(struct chain *chain, const struct full_entry *full, const struct block *block,
+	struct state *parent, bool known, struct verify_job *job, struct block_outcome *outcome,
+	struct blob_want *missing, struct errmsg *err)
 {
-	const struct index_entry *above = node->entry.parent;
-	const struct registry *registry = branch_registry(chain, node_of(above), err);
+	const struct index_entry *above = full->entry.parent;
+	const struct registry *registry = branch_registry(chain, entry_full(above), err);
 	bool ok = registry != NULL;
 	struct draw draw;
 
@@ -76,7 +79,7 @@ bool step_inputs_block(struct chain *chain, const struct node *node, const struc
 	job->spec = chain->spec;
 	job->parent = parent;
 	if (ok) {
-		step_inputs_draw(chain, registry, above, &draw);
+		step_inputs_draw(chain->spec, registry, above, &draw);
 		memcpy(outcome->dataset, draw.dataset, sizeof outcome->dataset);
 		job->has_v_ref = registry_v_ref(registry, above->height > 0 ? &above->outcome.outcome : NULL,
 			&job->v_ref);

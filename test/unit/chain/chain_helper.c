@@ -1,3 +1,4 @@
+/* A chain in a scratch folder, what it told, and blocks and transactions for it. */
 #include "chain/chain_helper.h"
 
 #include <glob.h>

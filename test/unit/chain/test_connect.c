@@ -570,8 +570,8 @@ static void test_locator(void **unused)
 	assert_int_equal(count, 3);
 	assert_memory_equal(ids[2], a.spec->genesis_id, 32);
 	for (uint32_t height = 0; height <= 20; height++)
-		assert_ptr_equal(entry_ancestor(chain_tip(a.chain), height), chain_at(a.chain, height));
-	assert_null(entry_ancestor(chain_tip(a.chain), 21));
+		assert_ptr_equal(chain_ancestor(chain_tip(a.chain), height), chain_at(a.chain, height));
+	assert_null(chain_ancestor(chain_tip(a.chain), 21));
 	helper_stop(&a);
 	helper_stop(&b);
 }
@@ -677,6 +677,30 @@ static void test_snapshots(void **unused)
 	helper_stop(&h);
 }
 
+static void count_tip(void *context, const struct index_entry *tip)
+{
+	(void)tip;
+	++*(int *)context;
+}
+
+/* However many listen, each of them is told, until it leaves. */
+static void test_many_subscribers(void **unused)
+{
+	int calls[20] = { 0 };
+	struct helper h;
+
+	(void)unused;
+	helper_start(&h);
+	for (size_t i = 0; i < 20; i++)
+		chain_subscribe(h.chain, &(struct chain_events){ .context = &calls[i], .tip = count_tip });
+	helper_mine(&h, 1);
+	chain_unsubscribe(h.chain, &calls[11]);
+	helper_mine(&h, 1);
+	for (size_t i = 0; i < 20; i++)
+		assert_int_equal(calls[i], i == 11 ? 1 : 2);
+	helper_stop(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -697,6 +721,7 @@ int main(void)
 		cmocka_unit_test(test_deep_reorganisation),
 		cmocka_unit_test(test_bare_headers),
 		cmocka_unit_test(test_snapshots),
+		cmocka_unit_test(test_many_subscribers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,13 +19,23 @@ static struct tx *contribute(struct helper *h, uint32_t height, unsigned number,
 
 static const struct source stranger = { .peer = 4, .group = { 4 } };
 
+static void assert_blob(struct helper *h, const uint8_t root[32], const uint8_t *data)
+{
+	struct buf read;
+
+	buf_init(&read);
+	assert_true(chain_read_blob(h->chain, root, &read, NULL));
+	assert_int_equal(read.size, BLOB_SIZE);
+	assert_memory_equal(read.data, data, BLOB_SIZE);
+	buf_clear(&read);
+}
+
 /* The transaction waits for its bytes; so does, on another node, the block that holds it. */
 static void test_blob_missing(void **unused)
 {
 	uint8_t data[BLOB_SIZE], root[32], wrong[32];
 	struct helper a, b;
 	struct reject reject;
-	struct buf read;
 	size_t number;
 
 	(void)unused;
@@ -74,11 +84,7 @@ static void test_blob_missing(void **unused)
 	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, false, &reject), CHAIN_NEW);
 	helper_settle(&b);
 	assert_int_equal(chain_tip(b.chain)->height, 5);
-	buf_init(&read);
-	assert_true(chain_read_blob(b.chain, root, &read, NULL));
-	assert_int_equal(read.size, BLOB_SIZE);
-	assert_memory_equal(read.data, data, BLOB_SIZE);
-	buf_clear(&read);
+	assert_blob(&b, root, data);
 	helper_stop(&a);
 	helper_stop(&b);
 }
@@ -160,6 +166,24 @@ static void test_false_registration(void **unused)
 	helper_stop(&b);
 }
 
+/* A blob that rots on disk is found out, asked for, and replaced. */
+static void check_rot(struct helper *h, const uint8_t root[32], const uint8_t *data)
+{
+	struct reject reject;
+	struct errmsg err;
+	struct buf bytes;
+
+	helper_close(h);
+	helper_flip(h, "blobs/*", 100);
+	helper_open(h);
+	buf_init(&bytes);
+	assert_false(chain_read_blob(h->chain, root, &bytes, &err));
+	buf_clear(&bytes);
+	assert_false(chain_has_blob(h->chain, root));
+	assert_int_equal(chain_add_blob(h->chain, root, data, BLOB_SIZE, false, &reject), CHAIN_NEW);
+	assert_true(chain_has_blob(h->chain, root));
+}
+
 /* Datasets are drawn, steps train on them, their owner is paid, and a node that replays agrees; and on the way back
  * over the registration the registry forgets it. */
 static void test_dataset_lives(void **unused)
@@ -168,7 +192,6 @@ static void test_dataset_lives(void **unused)
 	struct helper a, b, c;
 	struct reject reject;
 	struct errmsg err;
-	struct buf bytes;
 	size_t number;
 	bool drawn = false;
 
@@ -214,16 +237,7 @@ static void test_dataset_lives(void **unused)
 	assert_true(chain_reconsider(b.chain, chain_find(b.chain, chain_tip(a.chain)->id), &err));
 	helper_settle(&b);
 	assert_memory_equal(chain_tip(b.chain)->id, chain_tip(a.chain)->id, 32);
-	/* A blob that rots on disk is found out, asked for, and replaced. */
-	helper_close(&b);
-	helper_flip(&b, "blobs/*", 100);
-	helper_open(&b);
-	buf_init(&bytes);
-	assert_false(chain_read_blob(b.chain, root, &bytes, &err));
-	buf_clear(&bytes);
-	assert_false(chain_has_blob(b.chain, root));
-	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, false, &reject), CHAIN_NEW);
-	assert_true(chain_has_blob(b.chain, root));
+	check_rot(&b, root, data);
 	helper_stop(&a);
 	helper_stop(&b);
 }

@@ -1,6 +1,7 @@
 /* What the mempool takes, keeps, drops and hands to a template. */
 #include "chain/chain_helper.h"
 #include "chain/mempool/mempool.h"
+#include "chain/mempool/policy.h"
 #include "consensus/contribution.h"
 
 /* A chain whose first `count` coinbases can be spent. */

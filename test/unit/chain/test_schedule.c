@@ -138,7 +138,7 @@ static void test_credit(void **unused)
 	const struct source source = { .peer = 1, .group = { 1 } }, again = { .peer = 2, .group = { 1 } };
 	const struct source chosen = { .peer = 3, .group = { 0xff, 3 }, .chosen = true };
 	struct sources *sources = sources_new();
-	struct group *group = sources_take(sources, &source);
+	struct source_group *group = sources_take(sources, &source);
 
 	(void)unused;
 	assert_int_equal(sources_standing(group, now), STANDING_STRANGER);
@@ -166,7 +166,7 @@ static void test_records_are_bounded(void **unused)
 {
 	const struct source busy = { .peer = 1, .group = { 1 } }, honest = { .peer = 2, .group = { 2 } };
 	struct sources *sources = sources_new();
-	struct group *group = sources_take(sources, &busy);
+	struct source_group *group = sources_take(sources, &busy);
 	size_t kept = 0;
 
 	(void)unused;

@@ -158,7 +158,7 @@ const struct index_entry *chain_find(const struct chain *chain, const uint8_t id
 	return map_get(&chain->entries, id);
 }
 
-const struct index_entry *entry_ancestor(const struct index_entry *entry, uint32_t height)
+const struct index_entry *chain_ancestor(const struct index_entry *entry, uint32_t height)
 {
 	while (entry->height > height)
 		entry = entry->parent;
@@ -167,7 +167,7 @@ const struct index_entry *entry_ancestor(const struct index_entry *entry, uint32
 
 const struct index_entry *chain_at(const struct chain *chain, uint32_t height)
 {
-	return height > chain->tip->height ? NULL : entry_ancestor(chain->tip, height);
+	return height > chain->tip->height ? NULL : chain_ancestor(chain->tip, height);
 }
 
 bool chain_is_active(const struct chain *chain, const struct index_entry *entry)
@@ -185,7 +185,7 @@ size_t chain_locator(const struct chain *chain, const struct index_entry *from, 
 		if (from->parent == NULL)
 			break;
 		step *= count > 10 ? 2 : 1;
-		from = entry_ancestor(from, from->height > step ? from->height - (uint32_t)step : 0);
+		from = chain_ancestor(from, from->height > step ? from->height - (uint32_t)step : 0);
 	}
 	return count;
 }

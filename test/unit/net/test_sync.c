@@ -139,7 +139,7 @@ static void test_headers_are_bounded(void **state)
 	(void)state;
 	b->judges = false;
 	last = fake_chain_mine(a->chain, NULL, 4000, 1, FAKE_GOOD);
-	beyond = entry_ancestor(last, SYNC_HEADERS_AHEAD + 1);
+	beyond = chain_ancestor(last, SYNC_HEADERS_AHEAD + 1);
 	connect_nodes(b, a);
 	WAIT_FOR(chain_find(b->chain, beyond->parent->id));
 	turn_a_while();
@@ -159,7 +159,7 @@ static void test_reorganisation(void **state)
 	WAIT_FOR(same_tip(a, b));
 	assert_int_equal(chain_tip(b->chain)->header.miner[0], 1);
 	/* A branch from below the tip that grows longer is announced to who has none of it. */
-	fake_chain_mine(b->chain, entry_ancestor(chain_tip(b->chain), 10), 40, 3, FAKE_GOOD);
+	fake_chain_mine(b->chain, chain_ancestor(chain_tip(b->chain), 10), 40, 3, FAKE_GOOD);
 	WAIT_FOR(same_tip(a, b));
 	assert_int_equal(chain_tip(a->chain)->height, 50);
 }
@@ -403,7 +403,7 @@ static void test_mute_peer(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 20; i++)
-		headers[i] = entry_ancestor(tip, (uint32_t)i + 1)->header;
+		headers[i] = chain_ancestor(tip, (uint32_t)i + 1)->header;
 	buf_init(&payload);
 	message_write_headers(&payload, headers, 20);
 	say(fd, MESSAGE_HEADERS, &payload);
@@ -508,7 +508,7 @@ static void announce_blocks(int fd, const struct index_entry *tip)
 	struct buf payload;
 
 	for (uint32_t i = 0; i < tip->height; i++)
-		headers[i] = entry_ancestor(tip, i + 1)->header;
+		headers[i] = chain_ancestor(tip, i + 1)->header;
 	buf_init(&payload);
 	message_write_headers(&payload, headers, tip->height);
 	say(fd, MESSAGE_HEADERS, &payload);
@@ -589,10 +589,10 @@ static void test_silent_peers(void **state)
 	pass_time(SILENCE_MS);
 	WAIT_FOR(heard(&ears[2], MESSAGE_GETDATA) == 1);
 	for (uint32_t height = 1; height <= tip->height; height++)
-		send_block(ears[0].fd, &entry_ancestor(tip, height)->header);
+		send_block(ears[0].fd, &chain_ancestor(tip, height)->header);
 	WAIT_FOR(chain_tip(victim->chain)->height == tip->height);
 	for (uint32_t height = 1; height <= tip->height; height++) /* too late, and no fault */
-		send_block(ears[1].fd, &entry_ancestor(tip, height)->header);
+		send_block(ears[1].fd, &chain_ancestor(tip, height)->header);
 	turn_a_while();
 	assert_int_equal(peers_of(victim), PEERS);
 	for (size_t i = 0; i < PEERS; i++)
@@ -924,8 +924,8 @@ static void test_withholder(void **state)
 	WAIT_FOR(chain_find(victim->chain, tip->id));
 	turn_a_while();
 	for (uint32_t height = 2; height < 40 && peers_of(victim) == 1; height++) {
-		send_block(fd, &entry_ancestor(tip, height)->header);
-		WAIT_FOR(peers_of(victim) == 0 || chain_find(victim->chain, entry_ancestor(tip, height)->id)->held);
+		send_block(fd, &chain_ancestor(tip, height)->header);
+		WAIT_FOR(peers_of(victim) == 0 || chain_find(victim->chain, chain_ancestor(tip, height)->id)->held);
 		clock_set_mono(clock_mono_ms() + SILENCE_MS - 1);
 		turn();
 		turn();
@@ -933,7 +933,7 @@ static void test_withholder(void **state)
 	WAIT_FOR(peers_of(victim) == 0);
 	assert_int_equal(chain_tip(victim->chain)->height, 0);
 	/* Nothing of it stays, and nothing is held against the address. */
-	assert_false(entry_ancestor(chain_find(victim->chain, tip->id), 2)->held);
+	assert_false(chain_ancestor(chain_find(victim->chain, tip->id), 2)->held);
 	close(fd);
 	fd = connect_from(victim, "127.0.0.2");
 	WAIT_FOR(peers_of(victim) == 1);
@@ -958,7 +958,7 @@ static void test_slow_in_order(void **state)
 	for (uint32_t height = 1; height <= tip->height; height++) {
 		pass_time(20000);
 		turn_a_while();
-		send_block(fd, &entry_ancestor(tip, height)->header);
+		send_block(fd, &chain_ancestor(tip, height)->header);
 		WAIT_FOR(chain_tip(victim->chain)->height == height);
 	}
 	assert_int_equal(peers_of(victim), 1);

@@ -146,6 +146,35 @@ static void test_wait_for(void **state)
 	workers_free(p);
 }
 
+static void count_call(void *context)
+{
+	++*(int *)context;
+}
+
+/* What comes after a drain is called once for all results, and not where there were none. */
+static void test_after_drain(void **state)
+{
+	struct workers *p = workers_new(1, NULL, NULL);
+	struct job jobs[4] = { { 0 } };
+	int calls = 0;
+
+	(void)state;
+	loop_thread = pthread_self();
+	workers_after_drain(p, count_call, &calls);
+	assert_int_equal(workers_drain(p), 0);
+	assert_int_equal(calls, 0);
+	for (int i = 0; i < 3; i++)
+		workers_post(p, run, done, &jobs[i], false);
+	drain_all(p);
+	assert_in_range(calls, 1, 3);
+	calls = 0;
+	workers_after_drain(p, NULL, NULL);
+	workers_post(p, run, done, &jobs[3], false);
+	drain_all(p);
+	assert_int_equal(calls, 0);
+	workers_free(p);
+}
+
 static void test_free_cancels(void **state)
 {
 	struct job running = { 0 }, waiting[3] = { { 0 } };
@@ -179,6 +208,7 @@ int main(void)
 		cmocka_unit_test(test_results),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_wait_for),
+		cmocka_unit_test(test_after_drain),
 		cmocka_unit_test(test_free_cancels),
 	};
 

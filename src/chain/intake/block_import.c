@@ -1,42 +1,17 @@
-/* Rechecking what was verified before, and moving blocks in and out as files. */
+/* Blocks in and out as files of serialised blocks (-loadblock, exportblock). */
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "chain/block_records.h"
+#include "chain/halt.h"
 #include "chain/internal.h"
 #include "util/bytes.h"
 #include "util/file.h"
 #include "util/log.h"
-#include "util/mem.h"
 
 enum { IMPORT_HEAD = 8, IMPORT_WAITING = 64, IMPORT_LOOK_MS = 200 };
-
-struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct state *parent,
-	struct errmsg *err)
-{
-	const struct node *node = node_of(entry);
-	struct block_outcome outcome;
-	struct verify_job *job;
-	struct block *block;
-
-	if (entry->parent == NULL || !entry_verified(entry)) {
-		errmsg_set(err, "The block has not been verified");
-		return NULL;
-	}
-	/* The bodies will be made again, but that those on disk are what they should be is part of the audit. */
-	block = block_records_read(chain->blocks, chain->spec, node, node->bodies.size != 0, err);
-	if (block == NULL) {
-		chain_name_remedy(err);
-		return NULL;
-	}
-	job = mem_calloc(1, sizeof *job);
-	if (!step_inputs_block(chain, node, block, state_ref(parent), false, job, &outcome, NULL, err)) {
-		free(job);
-		job = NULL;
-	}
-	block_free(block);
-	return job;
-}
 
 bool chain_export_block(struct chain *chain, const struct index_entry *entry, struct buf *out, struct errmsg *err)
 {
@@ -45,9 +20,9 @@ bool chain_export_block(struct chain *chain, const struct index_entry *entry, st
 
 	if (entry->parent == NULL || !entry_verified(entry))
 		return errmsg_set(err, "The block has not been verified");
-	block = block_records_read(chain->blocks, chain->spec, node_of(entry), true, err);
+	block = block_records_read(chain->blocks, chain->spec, entry_full(entry), true, err);
 	if (block == NULL) {
-		chain_name_remedy(err);
+		halt_name_remedy(err);
 		return false;
 	}
 	buf_put(out, chain->spec->magic, 4);
@@ -64,7 +39,7 @@ bool chain_export_block(struct chain *chain, const struct index_entry *entry, st
 
 /* --- import --- */
 
-struct import {
+struct block_import {
 	struct chain *chain;
 	int fd;
 	const char *path;
@@ -76,14 +51,14 @@ struct import {
 /* A file may hold more than may wait: the reading keeps to the pace of the verification. */
 static void let_verification_catch_up(struct chain *chain)
 {
-	while (chain->waiting_count > IMPORT_WAITING && chain->job_count > 0 && !chain_stopped(chain)) {
+	while (chain->waiting_count > IMPORT_WAITING && chain->job_count > 0 && !halt_asked(chain)) {
 		workers_wait_for(chain->workers, IMPORT_LOOK_MS);
 		workers_drain(chain->workers);
 	}
 }
 
 /* The clock may be slow: what is refused for it comes into its own when the clock has caught up. */
-static void note_too_new(struct import *import, const struct header *header)
+static void note_too_new(struct block_import *import, const struct header *header)
 {
 	const int64_t due = (int64_t)header->time - spec_future_limit(import->chain->spec);
 
@@ -95,7 +70,7 @@ static void note_too_new(struct import *import, const struct header *header)
 }
 
 /* The record at the current place, if it is one. False only if the disk failed. */
-static bool import_record(struct import *import, struct errmsg *err)
+static bool import_record(struct block_import *import, struct errmsg *err)
 {
 	const uint64_t at = import->at;
 	struct reader reader;
@@ -146,7 +121,7 @@ static bool import_record(struct import *import, struct errmsg *err)
 
 bool chain_import(struct chain *chain, const char *path, struct import_result *result, struct errmsg *err)
 {
-	struct import import = { .chain = chain, .path = path, .result = result };
+	struct block_import import = { .chain = chain, .path = path, .result = result };
 	bool ok;
 
 	*result = (struct import_result){ 0 };
@@ -157,7 +132,7 @@ bool chain_import(struct chain *chain, const char *path, struct import_result *r
 		return false;
 	buf_init(&import.record);
 	ok = true;
-	while (ok && !chain_stopped(chain) &&
+	while (ok && !halt_asked(chain) &&
 		(import.at = record_file_find_magic(import.fd, chain->spec->magic, import.at, import.size, path)) +
 				IMPORT_HEAD <=
 			import.size)

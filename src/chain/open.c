@@ -1,61 +1,34 @@
+/* Opening and closing: files, database, model, and the blocks that still waited when the last run ended. */
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "chain/block_records.h"
+#include "chain/choose.h"
+#include "chain/halt.h"
 #include "chain/internal.h"
+#include "chain/reindex.h"
+#include "chain/tip.h"
+#include "chain/verify/queue.h"
 #include "util/bytes.h"
-#include "util/clock.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { DOWNLOAD_AGE = 86400, SETTLE_DEPTH = 2016, BLOB_SECONDS = 14 * 86400 };
+enum { SETTLE_DEPTH = 2016, BLOB_SECONDS = 14 * 86400 };
 
-/* --- notices and failures --- */
+/* --- who listens --- */
 
 void chain_subscribe(struct chain *chain, const struct chain_events *events)
 {
-	if (chain->event_count == CHAIN_SUBSCRIBERS) {
-		log_error("[chain] more than %d subscribers: one is not told anything", CHAIN_SUBSCRIBERS);
-		return;
-	}
-	chain->events[chain->event_count++] = *events;
-	waiting_tell_wants(chain, events);
+	notices_add(&chain->notices, events);
+	wants_tell(chain, events);
 }
 
 void chain_unsubscribe(struct chain *chain, const void *context)
 {
-	for (size_t i = 0; i < chain->event_count; i++)
-		if (chain->events[i].context == context)
-			chain->events[i--] = chain->events[--chain->event_count];
-}
-
-void chain_name_remedy(struct errmsg *err)
-{
-	errmsg_wrap(err, "Start with -reindex");
-}
-
-enum chain_result chain_fail(struct chain *chain, const struct errmsg *err)
-{
-	struct errmsg why = *err;
-
-	if (!chain->failed) {
-		chain->failed = true;
-		if (db_is_damage(&why))
-			chain_name_remedy(&why);
-		log_error("[chain] %s: nothing more is taken", why.text);
-		NOTIFY(chain, fatal, why.text);
-	}
-	return CHAIN_ERROR;
-}
-
-void chain_update_download(struct chain *chain)
-{
-	const struct index_entry *tip = chain_tip(chain);
-
-	if (chain->initial_download &&
-		(chain->spec->spacing == 0 || (int64_t)tip->header.time + DOWNLOAD_AGE > clock_wall()))
-		chain->initial_download = false;
+	notices_remove(&chain->notices, context);
 }
 
 /* --- opening --- */
@@ -146,7 +119,7 @@ static bool load_tip(struct chain *chain, struct errmsg *err)
 	struct reader reader;
 	struct buf value;
 	uint8_t id[32];
-	struct node *tip;
+	struct full_entry *tip;
 	enum db_result result;
 
 	buf_init(&value);
@@ -192,17 +165,18 @@ static bool load_registry(struct chain *chain, struct errmsg *err)
 	return errmsg_set(err, "The registry does not fit the tip: start with -reindex");
 }
 
-static bool load(struct chain *chain, struct errmsg *err)
+static bool load_all(struct chain *chain, struct errmsg *err)
 {
 	if (index_load(&chain->index, chain->db, err) && load_tip(chain, err) && load_registry(chain, err))
 		return true;
 	if (db_is_damage(err))
-		chain_name_remedy(err);
+		halt_name_remedy(err);
 	return false;
 }
 
 /* Blocks lie in their files nearly in order: on the way down it is enough to look where nothing higher was seen. */
-static bool holds(const struct record_file *files, const struct file_position *position, struct file_position *seen)
+static bool file_holds(const struct record_file *files, const struct file_position *position,
+	struct file_position *seen)
 {
 	if (position->file == seen->file && position->offset + position->size <= seen->offset + seen->size)
 		return true;
@@ -215,9 +189,10 @@ static bool check_files(const struct chain *chain, struct errmsg *err)
 {
 	struct file_position block = { 0 }, bodies = { 0 }, undo = { 0 };
 
-	for (const struct node *at = chain_tip_node(chain); at->entry.parent != NULL; at = node_parent(at))
-		if (!holds(chain->blocks, &at->block, &block) || !holds(chain->blocks, &at->bodies, &bodies) ||
-			!holds(chain->undos, &at->undo, &undo)) {
+	for (const struct full_entry *at = tip_full(chain); at->entry.parent != NULL; at = entry_parent(at))
+		if (!file_holds(chain->blocks, &at->block, &block) ||
+			!file_holds(chain->blocks, &at->bodies, &bodies) ||
+			!file_holds(chain->undos, &at->undo, &undo)) {
 			char *path = record_file_path(chain->blocks, at->block.file);
 
 			errmsg_set(err, "Block %" PRIu32 " is not whole in %s or its undo file: start with -reindex",
@@ -228,42 +203,42 @@ static bool check_files(const struct chain *chain, struct errmsg *err)
 	return true;
 }
 
-static void resume_block(struct chain *chain, struct node *node)
+static void resume_block(struct chain *chain, struct full_entry *full)
 {
 	struct errmsg err;
-	struct block *block = block_records_read(chain->blocks, chain->spec, node, false, &err);
+	struct block *block = block_records_read(chain->blocks, chain->spec, full, false, &err);
 
 	if (block != NULL) {
-		waiting_add(chain, node, block);
+		waiting_add(chain, full, block);
 		block_free(block);
 		return;
 	}
 	log_warn("[chain] %s", err.text);
 	/* One that still waits will be fetched again. */
-	if (node->entry.status == ENTRY_STORED) {
-		index_set_status(&chain->index, node, ENTRY_HEADER);
-		node->block.size = 0;
+	if (full->entry.status == ENTRY_STORED) {
+		index_set_status(&chain->index, full, ENTRY_HEADER);
+		full->block.size = 0;
 	}
 }
 
 /* Blobs that the chain and the branches near its tip need; and the blocks that still wait for their verdict. */
-static bool resume(struct chain *chain, struct errmsg *err)
+static bool resume_waiting(struct chain *chain, struct errmsg *err)
 {
 	const uint32_t height = chain_tip(chain)->height;
 
 	for (size_t i = 1; i < registry_count(chain->registry); i++)
 		blobs_settle(chain->blobs, registry_get(chain->registry, i)->root);
 	for (size_t i = 0; i < chain->index.count; i++) {
-		struct node *node = chain->index.nodes[i];
+		struct full_entry *full = chain->index.entries[i];
 		bool near;
 
-		if (chain_stopped(chain))
+		if (halt_asked(chain))
 			return errmsg_set(err, "Asked to stop while the blocks that wait were read");
-		near = entry_verified(&node->entry) && node->entry.height + SETTLE_DEPTH >= height &&
-			!index_is_active(&chain->index, &node->entry);
+		near = entry_verified(&full->entry) && full->entry.height + SETTLE_DEPTH >= height &&
+			!index_is_active(&chain->index, &full->entry);
 
-		if (near || node->entry.status == ENTRY_STORED)
-			resume_block(chain, node);
+		if (near || full->entry.status == ENTRY_STORED)
+			resume_block(chain, full);
 	}
 	blobs_drop_old(chain->blobs, BLOB_SECONDS);
 	return true;
@@ -271,12 +246,12 @@ static bool resume(struct chain *chain, struct errmsg *err)
 
 static bool open_state(struct chain *chain, const struct chain_options *options, struct errmsg *err)
 {
-	struct state *state = states_rebuild(chain->states, chain_tip_node(chain), options, err);
+	struct state *state = states_rebuild(chain->states, tip_full(chain), options, err);
 
 	if (state == NULL)
 		return errmsg_wrap(err, "The model state of the tip cannot be rebuilt");
 	state_unref(state);
-	states_pin(chain->states, chain_tip_node(chain));
+	states_pin(chain->states, tip_full(chain));
 	return true;
 }
 
@@ -296,17 +271,20 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	chain->mempool = mempool_new(options->mempool_bytes);
 	index_init(&chain->index, chain->spec);
 	reindex = options->reindex || reindex_needed(chain);
-	if (!open_files(chain, reindex, err) || (reindex && !reindex_run(chain, options, err)) || !load(chain, err) ||
-		!check_files(chain, err) || (!reindex && !reindex_rest(chain, options, err)) ||
-		!open_models(chain, options, err) || !open_state(chain, options, err) || !resume(chain, err)) {
+	if (!open_files(chain, reindex, err) || (reindex && !reindex_run(chain, options, err)) ||
+		!load_all(chain, err) || !check_files(chain, err) || (!reindex && !reindex_rest(chain, options, err)) ||
+		!open_models(chain, options, err) || !open_state(chain, options, err) || !resume_waiting(chain, err)) {
 		chain_close(chain);
 		return NULL;
 	}
-	chain_update_download(chain);
-	chain_advance(chain);
+	tip_end_download(chain);
+	choose_advance(chain);
+	workers_after_drain(chain->workers, choose_resume, chain);
 	log_info("[chain] tip is block %" PRIu32 ", %zu headers known", chain_tip(chain)->height, chain->index.count);
 	return chain;
 }
+
+/* --- closing --- */
 
 /* A start after this one need not replay anything. */
 static void last_snapshot(struct chain *chain)
@@ -315,7 +293,7 @@ static void last_snapshot(struct chain *chain)
 	struct errmsg err;
 
 	/* None: the opening did not come so far. */
-	if (state != NULL && !states_snapshot(chain->states, chain_tip_node(chain), &err))
+	if (state != NULL && !states_snapshot(chain->states, tip_full(chain), &err))
 		log_warn("[chain] no snapshot of the model: %s", err.text);
 	state_unref(state);
 }
@@ -325,7 +303,8 @@ void chain_close(struct chain *chain)
 	if (chain == NULL)
 		return;
 	chain->closing = true;
-	jobs_stop(chain);
+	workers_after_drain(chain->workers, NULL, NULL);
+	queue_stop(chain);
 	loose_pool_stop(chain);
 	waiting_clear(chain);
 	last_snapshot(chain);
@@ -336,6 +315,7 @@ void chain_close(struct chain *chain)
 	proof_cache_free(chain->proofs);
 	registry_free(chain->registry);
 	registry_free(chain->side_registry);
+	notices_clear(&chain->notices);
 	index_clear(&chain->index);
 	db_close(chain->db);
 	record_file_close(chain->undos);
@@ -344,213 +324,4 @@ void chain_close(struct chain *chain)
 		file_unlock(chain->lock);
 	free(chain->datadir);
 	free(chain);
-}
-
-/* --- queries --- */
-
-const struct spec *chain_spec(const struct chain *chain)
-{
-	return chain->spec;
-}
-
-const struct index_entry *chain_genesis(const struct chain *chain)
-{
-	return &chain->index.nodes[0]->entry;
-}
-
-const struct index_entry *chain_tip(const struct chain *chain)
-{
-	return &chain_tip_node(chain)->entry;
-}
-
-const struct index_entry *chain_best_header(const struct chain *chain)
-{
-	return &chain->index.best_header->entry;
-}
-
-const struct index_entry *chain_find(const struct chain *chain, const uint8_t id[32])
-{
-	const struct node *node = index_find(&chain->index, id);
-
-	return node != NULL ? &node->entry : NULL;
-}
-
-const struct index_entry *chain_at(const struct chain *chain, uint32_t height)
-{
-	return height < chain->index.active_count ? &chain->index.active[height]->entry : NULL;
-}
-
-bool chain_is_active(const struct chain *chain, const struct index_entry *entry)
-{
-	return index_is_active(&chain->index, entry);
-}
-
-size_t chain_tips(const struct chain *chain, const struct index_entry **out, size_t max)
-{
-	return index_tips(&chain->index, out, max);
-}
-
-const struct registry *chain_registry(const struct chain *chain)
-{
-	return chain->registry;
-}
-
-struct state *chain_state(struct chain *chain)
-{
-	return states_get(chain->states, chain_tip_node(chain));
-}
-
-struct state *chain_state_at(struct chain *chain, const struct index_entry *entry,
-	void (*ready)(void *context, struct state *state), void *context)
-{
-	struct state *state = entry_verified(entry) ? states_get(chain->states, node_of(entry)) : NULL;
-
-	if (state != NULL)
-		return state;
-	if (entry_verified(entry))
-		states_request(chain->states, node_of(entry), ready, context);
-	else
-		ready(context, NULL);
-	return NULL;
-}
-
-static struct block *read_block(struct chain *chain, const struct index_entry *entry, bool with_bodies,
-	struct errmsg *err)
-{
-	struct block *block;
-
-	if (entry->parent == NULL) {
-		block = block_new();
-		block->header = entry->header;
-		return block;
-	}
-	block = block_records_read(chain->blocks, chain->spec, node_of(entry), with_bodies, err);
-	if (block == NULL && node_of(entry)->block.size != 0)
-		chain_name_remedy(err);
-	return block;
-}
-
-struct block *chain_read_block(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
-{
-	return read_block(chain, entry, node_of(entry)->bodies.size != 0, err);
-}
-
-struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
-{
-	return read_block(chain, entry, false, err);
-}
-
-bool chain_has_blob(const struct chain *chain, const uint8_t root[32])
-{
-	return blobs_has(chain->blobs, root);
-}
-
-bool chain_read_blob(struct chain *chain, const uint8_t root[32], struct buf *out, struct errmsg *err)
-{
-	return blobs_read(chain->blobs, root, out, err);
-}
-
-bool chain_coin(struct chain *chain, const struct outpoint *outpoint, struct coin *coin)
-{
-	struct errmsg err;
-
-	switch (coins_get(chain->db, outpoint, coin, &err)) {
-	case DB_FOUND:
-		return true;
-	case DB_MISSING:
-		return false;
-	case DB_FAILED:
-		chain_fail(chain, &err);
-		return false;
-	}
-	return false;
-}
-
-void chain_coin_stats(struct chain *chain, struct coin_stats *stats)
-{
-	*stats = chain->coin_stats;
-}
-
-static struct tx *take_tx(struct block *block, const uint8_t txid[32])
-{
-	for (size_t i = 0; i < block->tx_count; i++) {
-		uint8_t id[32];
-
-		tx_txid(block->txs[i], id);
-		if (memcmp(id, txid, 32) == 0)
-			return tx_copy(block->txs[i]);
-	}
-	return NULL;
-}
-
-const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[32], struct tx **tx)
-{
-	const struct node *node = NULL;
-	uint8_t key[33] = { DB_TX };
-	struct block *block;
-	struct errmsg err;
-	struct buf value;
-
-	memcpy(key + 1, txid, 32);
-	buf_init(&value);
-	if (db_get(chain->db, key, sizeof key, &value, &err) == DB_FOUND && value.size == 32)
-		node = index_find(&chain->index, value.data);
-	buf_clear(&value);
-	if (node == NULL)
-		return NULL;
-	if (tx == NULL)
-		return &node->entry;
-	block = block_records_read(chain->blocks, chain->spec, node, false, &err);
-	*tx = block != NULL ? take_tx(block, txid) : NULL;
-	block_free(block);
-	return *tx != NULL ? &node->entry : NULL;
-}
-
-const struct index_entry *chain_find_proof(struct chain *chain, const uint8_t id[32], size_t *index)
-{
-	const struct node *node = NULL;
-	uint8_t key[33] = { DB_PROOF };
-	struct buf value;
-
-	memcpy(key + 1, id, 32);
-	buf_init(&value);
-	if (db_get(chain->db, key, sizeof key, &value, NULL) == DB_FOUND && value.size == PROOF_PLACE_SIZE) {
-		node = index_find(&chain->index, value.data);
-		*index = read_le32(value.data + 32);
-	}
-	buf_clear(&value);
-	return node != NULL ? &node->entry : NULL;
-}
-
-/* --- locators --- */
-
-size_t chain_locator(const struct chain *chain, const struct index_entry *from, uint8_t (*ids)[32], size_t max)
-{
-	uint32_t step = 1;
-	size_t count = 0;
-
-	(void)chain;
-	while (count < max) {
-		/* The last place is kept for genesis, which every chain of this spec shares. */
-		if (count + 1 == max)
-			from = entry_ancestor(from, 0);
-		memcpy(ids[count++], from->id, 32);
-		if (from->height == 0)
-			break;
-		if (count > 10)
-			step *= 2;
-		from = entry_ancestor(from, from->height > step ? from->height - step : 0);
-	}
-	return count;
-}
-
-const struct index_entry *chain_fork_point(const struct chain *chain, const uint8_t (*ids)[32], size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		const struct index_entry *entry = chain_find(chain, ids[i]);
-
-		if (entry != NULL && chain_is_active(chain, entry))
-			return entry;
-	}
-	return chain_genesis(chain);
 }

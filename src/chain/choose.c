@@ -1,0 +1,140 @@
+/* The choice between branches, and the way from one to the other (doc/protocol.md section 15). */
+
+#include "chain/choose.h"
+
+#include <inttypes.h>
+
+#include "chain/connect.h"
+#include "chain/halt.h"
+#include "chain/internal.h"
+#include "chain/mempool/admit.h"
+#include "chain/tip.h"
+#include "chain/verify/queue.h"
+#include "util/warning.h"
+
+enum { CHAIN_REORG_MAX = 100 /* blocks undone without asking (doc/protocol.md section 15) */ };
+
+/* Whether a switch would undo more than is done without asking. The operator's refusal of the tip is asking enough, and
+ * before the first sync has ended there is nothing to protect. */
+static bool too_deep(struct chain *chain, struct full_entry *best, const struct index_entry *fork)
+{
+	const struct index_entry *tip = chain_tip(chain);
+	uint32_t depth = tip->height - fork->height;
+
+	if (depth <= CHAIN_REORG_MAX || chain->initial_download || tip->status == ENTRY_INVALID)
+		return false;
+	best->refused_deep = true;
+	/* Its ancestors come next: they are told of with it. */
+	if (chain->refused != NULL && u256_compare(chain->refused->entry.chain_work, best->entry.chain_work) > 0)
+		return true;
+	chain->refused = best;
+	warning_set(WARNING_BRANCH,
+		"A branch with more work, verified up to height %" PRIu32 ", leaves the active chain "
+		"%" PRIu32
+		" blocks below its tip: it is not taken without asking (invalidateblock on the active branch does)",
+		best->entry.height, depth);
+	return true;
+}
+
+/* The warning about a branch that is not taken lasts as long as it would be the best one. */
+static void look_at_refused(struct chain *chain)
+{
+	const struct full_entry *refused = chain->refused;
+
+	if (refused == NULL ||
+		(refused->refused_deep && entry_verified(&refused->entry) &&
+			u256_compare(refused->entry.chain_work, chain_tip(chain)->chain_work) > 0))
+		return;
+	chain->refused = NULL;
+	warning_clear(WARNING_BRANCH);
+}
+
+/* Goes from the tip to `best`. False if a block on the way is invalid (it is marked), or the disk failed. */
+static bool switch_to(struct chain *chain, struct full_entry *best, const struct index_entry *fork, struct errmsg *err)
+{
+	struct reject reject;
+
+	while (chain_tip(chain) != fork)
+		if (!connect_undo_tip(chain, err)) {
+			halt_fail(chain, err);
+			return false;
+		}
+	for (uint32_t height = fork->height + 1; height <= best->entry.height; height++) {
+		struct full_entry *full = entry_full(chain_ancestor(&best->entry, height));
+
+		switch (connect_block(chain, full, &reject, err)) {
+		case CONNECT_OK:
+			break;
+		case CONNECT_INVALID:
+			connect_refuse(chain, full, reject.reason);
+			NOTIFY(&chain->notices, block_verdict, &full->entry, &full->source, &reject);
+			return false;
+		case CONNECT_FAILED:
+			halt_fail(chain, err);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* After the last step of a switch: what depended on the old tip. */
+static void tip_changed(struct chain *chain)
+{
+	const struct index_entry *tip = chain_tip(chain);
+	struct errmsg err;
+	struct state *state = states_rebuild(chain->states, entry_full(tip), NULL, &err);
+
+	if (state == NULL) {
+		halt_fail(chain, &err);
+		return;
+	}
+	state_unref(state);
+	states_pin(chain->states, entry_full(tip));
+	proof_cache_new_tip(chain->proofs, tip->id);
+	loose_pool_new_tip(chain);
+	admit_new_tip(chain);
+	tip_end_download(chain);
+	wants_ask_again(chain);
+	NOTIFY(&chain->notices, tip, tip);
+}
+
+static void activate_best(struct chain *chain)
+{
+	const struct index_entry *before = chain_tip(chain), *tip, *fork;
+	struct errmsg err;
+	struct full_entry *best;
+
+	while (!chain->failed) {
+		tip = chain_tip(chain);
+		best = index_best_verified(&chain->index);
+		if (&best->entry == tip)
+			break;
+		fork = index_fork(tip, &best->entry);
+		if (!too_deep(chain, best, fork))
+			switch_to(chain, best, fork, &err);
+	}
+	look_at_refused(chain);
+	if (!chain->failed && chain_tip(chain) != before)
+		tip_changed(chain);
+}
+
+void choose_advance(struct chain *chain)
+{
+	/* A notice may have brought the next block: it is taken up when the notices are over. */
+	chain->again = true;
+	if (chain->advancing || chain->closing)
+		return;
+	chain->advancing = true;
+	while (chain->again && !chain->failed) {
+		chain->again = false;
+		activate_best(chain);
+		queue_start(chain);
+	}
+	chain->advancing = false;
+}
+
+void choose_resume(void *chain)
+{
+	if (((struct chain *)chain)->again)
+		choose_advance(chain);
+}

@@ -1,0 +1,55 @@
+/* Blobs that come in: bytes that a block or a transaction waits for, or that the operator keeps. */
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "chain/choose.h"
+#include "chain/halt.h"
+#include "chain/internal.h"
+#include "chain/mempool/admit.h"
+
+enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
+	bool keep, struct reject *reject)
+{
+	struct blob_want want = { .size = size };
+	struct errmsg err;
+	uint8_t found[32];
+	size_t number;
+	bool needed;
+
+	memcpy(want.root, root, 32);
+	needed = wants_include(chain, &want) || registry_find(chain->registry, root, &number) != NULL;
+	if (chain->failed)
+		return CHAIN_ERROR;
+	if (size > chain->spec->blob_max) {
+		reject_set(reject, REJECT_INVALID, "bad-contrib-size", "%zu bytes, %" PRIu32 " at most", size,
+			chain->spec->blob_max);
+		return CHAIN_REJECTED;
+	}
+	blob_root(data, size, found);
+	if (memcmp(found, root, 32) != 0) {
+		reject_set(reject, REJECT_INVALID, "bad-blob-root", "the bytes do not match the root");
+		return CHAIN_REJECTED;
+	}
+	if (!keep && !needed && !mempool_wants(chain->mempool, root, size)) {
+		reject_set(reject, REJECT_NOT_YET, "blob-not-wanted", "nothing here waits for it");
+		return CHAIN_ORPHAN;
+	}
+	if (blobs_has(chain->blobs, root)) {
+		if (needed || keep)
+			blobs_settle(chain->blobs, root);
+		return CHAIN_KNOWN;
+	}
+	switch (blobs_put(chain->blobs, root, data, size, !keep && !needed, &err)) {
+	case BLOBS_STORED:
+		break;
+	case BLOBS_FULL:
+		reject_set(reject, REJECT_POLICY, "blob-pool-full", "too many unconfirmed blobs are held");
+		return CHAIN_REJECTED;
+	case BLOBS_FAILED:
+		return halt_fail(chain, &err);
+	}
+	admit_blob_arrived(chain);
+	choose_advance(chain);
+	return CHAIN_NEW;
+}

@@ -1,0 +1,202 @@
+/* Blocks that come in, what they were waiting for, and the operator's overrides. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/block_records.h"
+#include "chain/choose.h"
+#include "chain/connect.h"
+#include "chain/halt.h"
+#include "chain/internal.h"
+#include "chain/tip.h"
+#include "chain/verify/queue.h"
+#include "crypto/hash.h"
+
+enum { CHAIN_OLD_FORK = 288 /* deeper forks are stored only if their headers have more work than the tip */ };
+
+/* --- blocks --- */
+
+static bool check_bodies(const struct chain *chain, const struct block *block, struct reject *reject)
+{
+	for (size_t i = 0; block->bodies != NULL && i <= block->loose_count; i++) {
+		const struct header *header = i == 0 ? &block->header : &block->loose[i - 1];
+		uint8_t digest[32];
+
+		sha256(digest, block->bodies[i], block_body_size(chain->spec));
+		if (memcmp(digest, header->digest, 32) != 0)
+			return reject_set(reject, REJECT_INVALID, "bad-proof-body",
+				"the body of proof %zu does not hash to its digest", i);
+	}
+	return true;
+}
+
+/* Whether transactions and loose proofs are those that the header names. If not, the header is not to blame. It names
+ * the coinbase by its txid, which no witness changes: whoever passes the block on could have added one. */
+static bool check_mutated(const struct block *block, struct reject *reject)
+{
+	uint8_t root[32];
+
+	for (size_t i = 0; block->tx_count > 0 && i < block->txs[0]->input_count; i++)
+		if (block->txs[0]->inputs[i].witness_count > 0)
+			return reject_set(reject, REJECT_INVALID, "bad-cb-height", "the coinbase has a witness");
+	block_tx_root(block, root);
+	if (memcmp(root, block->header.tx_root, 32) != 0)
+		return reject_set(reject, REJECT_INVALID, "bad-txnmrklroot", "the transactions are not the header's");
+	block_proofs_root(block, root);
+	if (memcmp(root, block->header.proofs_root, 32) != 0)
+		return reject_set(reject, REJECT_INVALID, "bad-proofs-root", "the loose proofs are not the header's");
+	return true;
+}
+
+/* Old forks are cheap to make: they are stored only if their headers promise more work than the tip has. */
+static bool check_old(const struct chain *chain, const struct full_entry *full, struct reject *reject)
+{
+	const struct index_entry *entry = &full->entry, *tip = chain_tip(chain);
+
+	if (entry->height + CHAIN_OLD_FORK >= tip->height || u256_compare(full->promised_work, tip->chain_work) > 0)
+		return true;
+	return reject_set(reject, REJECT_NOT_YET, "too-little-chainwork", "an old fork with less work than the tip");
+}
+
+/* Rules of the block itself. One that breaks them is refused for good. */
+static enum chain_result check_rules(struct chain *chain, struct full_entry *full, const struct block *block,
+	struct reject *reject)
+{
+	const struct index_entry *parent = full->entry.parent;
+	enum connect_result result = CONNECT_OK;
+	struct parent_view view;
+	struct errmsg err;
+
+	index_parent_view(parent, &view);
+	if (!block_check(chain->spec, block, &view, reject))
+		result = CONNECT_INVALID;
+	else if (parent == chain_tip(chain))
+		result = connect_check(chain, full, block, reject, &err);
+	switch (result) {
+	case CONNECT_OK:
+		return CHAIN_NEW;
+	case CONNECT_INVALID:
+		connect_refuse(chain, full, reject->reason);
+		return CHAIN_REJECTED;
+	case CONNECT_FAILED:
+		return halt_fail(chain, &err);
+	}
+	return CHAIN_ERROR;
+}
+
+/* What this node's operator brings goes to disk at once; a stranger's block when its own proof has been executed. */
+static enum chain_result keep_block(struct chain *chain, struct full_entry *full, const struct block *block,
+	const struct source *source, struct reject *reject)
+{
+	struct errmsg err;
+
+	full->entry.tx_count = (uint32_t)block->tx_count;
+	full->entry.loose_count = (uint32_t)block->loose_count;
+	if (source == NULL) {
+		if (!waiting_store(chain, full, block, &err))
+			return halt_fail(chain, &err);
+		waiting_add(chain, full, block);
+	} else if (!waiting_hold(chain, full, block, source)) {
+		reject_set(reject, REJECT_NOT_YET, "block-pool-full", "blocks that wait take all the room there is");
+		return CHAIN_REJECTED;
+	}
+	return CHAIN_NEW;
+}
+
+/* The operator brings what a stranger brought before: it is his then. */
+static void take_over(struct chain *chain, const struct full_entry *full)
+{
+	if (full->entry.held && !full->in_work)
+		waiting_drop(chain, waiting_find(chain, full));
+}
+
+static enum chain_result add_block(struct chain *chain, const struct block *block, const struct source *source,
+	struct reject *reject)
+{
+	const struct index_entry *entry;
+	enum chain_result result;
+	struct full_entry *full;
+
+	/* Before the header is looked at: damage on the way must not be blamed on it. */
+	if (!check_mutated(block, reject) || !check_bodies(chain, block, reject))
+		return CHAIN_REJECTED;
+	result = chain_add_header(chain, &block->header, &entry, reject);
+	if (result != CHAIN_NEW && result != CHAIN_KNOWN)
+		return result;
+	full = entry_full(entry);
+	if (source == NULL)
+		take_over(chain, full);
+	if (entry->status != ENTRY_HEADER || entry->held)
+		return CHAIN_KNOWN;
+	if (!check_old(chain, full, reject))
+		return CHAIN_REJECTED;
+	result = check_rules(chain, full, block, reject);
+	return result == CHAIN_NEW ? keep_block(chain, full, block, source, reject) : result;
+}
+
+enum chain_result chain_add_block(struct chain *chain, struct block *block, const struct source *source,
+	struct reject *reject)
+{
+	enum chain_result result = chain->failed ? CHAIN_ERROR : add_block(chain, block, source, reject);
+
+	block_free(block);
+	if (result == CHAIN_NEW)
+		choose_advance(chain);
+	return result;
+}
+
+void chain_forget_source(struct chain *chain, const struct source *source, bool discouraged)
+{
+	const struct source_group *group = sources_find(chain->sources, source->group);
+
+	if (group == NULL)
+		return;
+	waiting_forget(chain, group, discouraged);
+	queue_cancel_dropped(chain);
+	loose_pool_forget(chain, group, discouraged);
+	choose_advance(chain);
+}
+
+/* --- the operator --- */
+
+bool chain_invalidate(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+{
+	if (entry->parent == NULL)
+		return errmsg_set(err, "The genesis block cannot be invalidated");
+	if (chain->failed)
+		return errmsg_set(err, "The disk failed: see the log");
+	/* Branches that were too deep to switch to may be what the operator wants. */
+	for (size_t i = 0; i < chain->index.count; i++)
+		chain->index.entries[i]->refused_deep = false;
+	connect_refuse(chain, entry_full(entry), "invalidated");
+	choose_advance(chain);
+	return !chain->failed || errmsg_set(err, "The disk failed: see the log");
+}
+
+bool chain_reconsider(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+{
+	struct db_batch *batch = db_batch_new();
+	bool ok;
+
+	index_reconsider(&chain->index, entry_full(entry), batch);
+	ok = !chain->failed && db_write(chain->db, batch, true, err);
+	db_batch_free(batch);
+	if (!ok)
+		return false;
+	for (size_t i = 0; i < chain->index.count; i++) {
+		struct full_entry *full = chain->index.entries[i];
+		struct block *block;
+
+		if (full->entry.status != ENTRY_STORED || waiting_find(chain, full) != NULL)
+			continue;
+		block = block_records_read(chain->blocks, chain->spec, full, false, err);
+		if (block == NULL) {
+			halt_name_remedy(err);
+			return false;
+		}
+		waiting_add(chain, full, block);
+		block_free(block);
+	}
+	choose_advance(chain);
+	return true;
+}

@@ -1,0 +1,80 @@
+/* Headers that come in: what can be told by them alone, and how many are held. */
+
+#include <string.h>
+
+#include "chain/internal.h"
+#include "chain/tip.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+enum {
+	CHAIN_HEADERS_AHEAD = 4032, /* headers above the tip: digests are free, so header work proves nothing */
+	CHAIN_HEADERS_MAX = 200000, /* headers without block bytes held in memory */
+};
+
+static enum chain_result known_header(const struct full_entry *full, struct reject *reject)
+{
+	if (full->entry.status != ENTRY_INVALID)
+		return CHAIN_KNOWN;
+	reject_set(reject, REJECT_INVALID, full->entry.invalid_reason, "the block was refused before");
+	return CHAIN_REJECTED;
+}
+
+/* Header work proves nothing, so how many are held is bounded. */
+static bool check_room(const struct chain *chain, const struct full_entry *parent, struct reject *reject)
+{
+	if (parent->entry.height >= chain_tip(chain)->height + CHAIN_HEADERS_AHEAD)
+		return reject_set(reject, REJECT_NOT_YET, "too-far-ahead",
+			"the header is more than %d blocks above the tip", (int)CHAIN_HEADERS_AHEAD);
+	if (chain->index.header_only >= CHAIN_HEADERS_MAX)
+		return reject_set(reject, REJECT_NOT_YET, "too-many-headers", "%d headers without blocks are held",
+			(int)CHAIN_HEADERS_MAX);
+	return true;
+}
+
+enum chain_result chain_add_header(struct chain *chain, const struct header *header, const struct index_entry **entry,
+	struct reject *reject)
+{
+	struct parent_view view;
+	struct full_entry *full, *parent;
+	uint8_t id[32];
+
+	if (entry != NULL)
+		*entry = NULL;
+	if (chain->failed)
+		return CHAIN_ERROR;
+	header_id(header, id);
+	full = index_find(&chain->index, id);
+	if (full != NULL) {
+		if (entry != NULL)
+			*entry = &full->entry;
+		return known_header(full, reject);
+	}
+	parent = index_find(&chain->index, header->prev);
+	if (parent == NULL) {
+		reject_set(reject, REJECT_NOT_YET, "prev-blk-not-found", "the parent is not known");
+		return CHAIN_ORPHAN;
+	}
+	if (parent->entry.status == ENTRY_INVALID) {
+		reject_set(reject, REJECT_INVALID, "bad-prevblk", "the parent was refused: %s",
+			parent->entry.invalid_reason);
+		return CHAIN_REJECTED;
+	}
+	index_parent_view(&parent->entry, &view);
+	if (!header_check(chain->spec, header, &view, (uint64_t)clock_wall(), reject) ||
+		!check_room(chain, parent, reject))
+		return CHAIN_REJECTED;
+	full = index_add(&chain->index, header, id);
+	if (entry != NULL)
+		*entry = &full->entry;
+	return CHAIN_NEW;
+}
+
+void chain_forget_headers(struct chain *chain)
+{
+	const size_t before = chain->index.count;
+
+	waiting_prune(chain);
+	index_forget_headers(&chain->index);
+	log_info("[chain] %zu headers without blocks are forgotten", before - chain->index.count);
+}

@@ -1,0 +1,65 @@
+/* Proofs that come by themselves: strangers' loose ones, and all that this node's own miner computed. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/choose.h"
+#include "chain/internal.h"
+#include "chain/tip.h"
+#include "crypto/hash.h"
+#include "util/clock.h"
+
+static enum chain_result add_own_loose(struct chain *chain, const struct header *header, const uint8_t *body,
+	struct reject *reject)
+{
+	struct parent_view view;
+
+	if (memcmp(header->prev, chain_tip(chain)->id, 32) != 0) {
+		reject_set(reject, REJECT_NOT_YET, "bad-proof-parent", "the tip has moved on");
+		return CHAIN_ORPHAN;
+	}
+	index_parent_view(chain_tip(chain), &view);
+	if (!loose_check(chain->spec, header, &view, (uint64_t)clock_wall() + spec_future_limit(chain->spec), reject))
+		return CHAIN_REJECTED;
+	proof_cache_put(chain->proofs, header, PROOF_RIGHT, body);
+	if (!loose_pool_put(chain->loose, header)) {
+		reject_set(reject, REJECT_POLICY, "loose-pool-full", "enough proofs wait for the next block");
+		return CHAIN_REJECTED;
+	}
+	NOTIFY(&chain->notices, proof_verdict, header, &(const struct source){ 0 }, NULL);
+	return CHAIN_NEW;
+}
+
+enum chain_result chain_add_own(struct chain *chain, struct block *block, uint8_t *body, struct reject *reject)
+{
+	const struct header header = block->header;
+	enum chain_result result;
+	uint8_t digest[32], ticket[32];
+	struct u256 target;
+
+	sha256(digest, body, block_body_size(chain->spec));
+	header_ticket(&header, ticket);
+	if (memcmp(digest, header.digest, 32) != 0 || !target_from_compact(header.bits, &target)) {
+		reject_set(reject, REJECT_INVALID, "bad-proof-body", "the body does not hash to the digest");
+		block_free(block);
+		result = CHAIN_REJECTED;
+	} else if (target_met(ticket, target)) {
+		proof_cache_put(chain->proofs, &header, PROOF_RIGHT, body);
+		result = chain_add_block(chain, block, NULL, reject);
+	} else {
+		block_free(block);
+		result = chain->failed ? CHAIN_ERROR : add_own_loose(chain, &header, body, reject);
+	}
+	free(body);
+	return result;
+}
+
+enum chain_result chain_add_loose(struct chain *chain, const struct header *header, const struct source *source,
+	struct reject *reject)
+{
+	enum chain_result result = chain->failed ? CHAIN_ERROR : loose_pool_add(chain, header, source, reject);
+
+	if (result == CHAIN_NEW)
+		choose_advance(chain);
+	return result;
+}

@@ -1,0 +1,22 @@
+/* Policy of the mempool, beyond consensus: at least 1 base unit per virtual byte; at most 100,000 virtual bytes; no
+ * output below 330 units but OP_RETURN ones; at most 25 unconfirmed ancestors and as many descendants, oneself
+ * included; two weeks at most. */
+#ifndef ATELIER_CHAIN_MEMPOOL_POLICY_H
+#define ATELIER_CHAIN_MEMPOOL_POLICY_H
+
+#include "consensus/tx.h"
+
+enum {
+	MEMPOOL_ANCESTORS = 25,
+	MEMPOOL_TX_SIZE = 100000,
+	MEMPOOL_DUST = 330,
+	MEMPOOL_SECONDS = 14 * 86400,
+};
+
+/* What the transaction alone tells; `size` are its virtual bytes. */
+bool policy_check(const struct tx *tx, size_t size, struct reject *reject);
+/* What it pays, while those that paid `floor_rate` had to go for want of room (0: none had to). */
+bool policy_check_fee(int64_t fee, size_t size, int64_t floor_rate, struct reject *reject);
+int64_t policy_rate(int64_t fee, size_t size); /* units per 1000 virtual bytes */
+
+#endif

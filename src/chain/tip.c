@@ -1,0 +1,94 @@
+/* Look-ups in the index, the tip first; and locators. */
+
+#include "chain/tip.h"
+
+#include <string.h>
+
+#include "chain/internal.h"
+#include "util/clock.h"
+
+enum { DOWNLOAD_AGE = 86400 };
+
+struct full_entry *tip_full(const struct chain *chain)
+{
+	return chain->index.active[chain->index.active_count - 1];
+}
+
+const struct index_entry *chain_genesis(const struct chain *chain)
+{
+	return &chain->index.entries[0]->entry;
+}
+
+const struct index_entry *chain_tip(const struct chain *chain)
+{
+	return &tip_full(chain)->entry;
+}
+
+const struct index_entry *chain_best_header(const struct chain *chain)
+{
+	return &chain->index.best_header->entry;
+}
+
+const struct index_entry *chain_find(const struct chain *chain, const uint8_t id[32])
+{
+	const struct full_entry *full = index_find(&chain->index, id);
+
+	return full != NULL ? &full->entry : NULL;
+}
+
+const struct index_entry *chain_at(const struct chain *chain, uint32_t height)
+{
+	return height < chain->index.active_count ? &chain->index.active[height]->entry : NULL;
+}
+
+bool chain_is_active(const struct chain *chain, const struct index_entry *entry)
+{
+	return index_is_active(&chain->index, entry);
+}
+
+size_t chain_tips(const struct chain *chain, const struct index_entry **out, size_t max)
+{
+	return index_tips(&chain->index, out, max);
+}
+
+void tip_end_download(struct chain *chain)
+{
+	const struct index_entry *tip = chain_tip(chain);
+
+	if (chain->initial_download &&
+		(chain->spec->spacing == 0 || (int64_t)tip->header.time + DOWNLOAD_AGE > clock_wall()))
+		chain->initial_download = false;
+}
+
+/* --- locators --- */
+
+size_t chain_locator(const struct chain *chain, const struct index_entry *from, uint8_t (*ids)[32], size_t max)
+{
+	uint32_t step = 1;
+	size_t count = 0;
+
+	(void)chain;
+	while (count < max) {
+		/* The last place is kept for genesis, which every chain of this spec shares. */
+		if (count + 1 == max)
+			from = chain_ancestor(from, 0);
+		memcpy(ids[count++], from->id, 32);
+		if (from->height == 0)
+			break;
+		if (count > 10)
+			step *= 2;
+		from = chain_ancestor(from, from->height > step ? from->height - step : 0);
+	}
+	return count;
+}
+
+const struct index_entry *chain_fork_point(const struct chain *chain, const uint8_t (*ids)[32], size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct index_entry *entry = chain_find(chain, ids[i]);
+
+		if (entry != NULL && chain_is_active(chain, entry))
+			return entry;
+	}
+	return chain_genesis(chain);
+}

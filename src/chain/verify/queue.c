@@ -1,0 +1,130 @@
+/* The queue of verification: picking, starting, cancelling. */
+
+#include "chain/verify/queue.h"
+
+#include <stdlib.h>
+
+#include "chain/internal.h"
+#include "chain/tip.h"
+#include "chain/verify/block_job.h"
+#include "util/clock.h"
+#include "util/mem.h"
+
+struct state_request {
+	struct full_entry *full;
+	struct chain *chain;
+	struct source_turn turn;
+};
+
+static void state_ready(void *context, struct state *state)
+{
+	struct state_request *request = context;
+	struct chain *chain = request->chain;
+
+	/* Without the parent's state the block cannot be verified in this run; the log says why. */
+	request->full->stuck = state == NULL;
+	request->full->in_work = false;
+	chain->request_count--;
+	sources_turn_end(&request->turn);
+	state_unref(state);
+	free(request);
+	chain->again = true;
+}
+
+static void request_state(struct chain *chain, struct full_entry *full)
+{
+	struct state_request *request = mem_alloc(sizeof *request);
+
+	request->full = full;
+	request->chain = chain;
+	sources_turn_begin(&request->turn, chain->sources, waiting_find(chain, full)->group, clock_wall());
+	full->in_work = true;
+	chain->request_count++;
+	states_request(chain->states, entry_parent(full), state_ready, request);
+}
+
+static bool is_ready(const struct chain *chain, const struct waiting_block *waiting)
+{
+	const struct full_entry *full = waiting->full;
+
+	return !full->in_work && !full->stuck && !waiting->dropped && entry_waits(full) &&
+		entry_verified(full->entry.parent) && (waiting->group->own || waiting->group->blocks == 0) &&
+		u256_compare(full->promised_work, chain_tip(chain)->chain_work) >= 0 && wants_met(chain, waiting);
+}
+
+static void take_stock(const struct chain *chain, struct workload *load)
+{
+	*load = (struct workload){
+		.workers = workers_threads(chain->workers),
+		.blocks = chain->job_count + chain->request_count,
+		.strangers_blocks = sources_strangers(chain->sources),
+		.loose = loose_pool_running(chain->loose),
+	};
+}
+
+/* The ready block that goes first, if a worker may be had for it. */
+static struct full_entry *pick_block(struct chain *chain)
+{
+	const int64_t now = clock_wall();
+	struct contender best;
+	struct full_entry *found = NULL;
+	struct workload load;
+
+	waiting_prune(chain);
+	take_stock(chain, &load);
+	for (size_t i = 0; i < chain->waiting_count; i++) {
+		const struct waiting_block *waiting = &chain->waiting[i];
+		const struct index_entry *parent = waiting->full->entry.parent;
+		const struct contender contender = {
+			.proven = parent->chain_work,
+			.on_tip = parent == chain_tip(chain),
+			.standing = sources_standing(waiting->group, now),
+			.served = waiting->group->served,
+			.order = waiting->order,
+		};
+
+		if (!schedule_block_fits(&load, contender.standing) || !is_ready(chain, waiting) ||
+			(found != NULL && !schedule_before(&contender, &best)))
+			continue;
+		best = contender;
+		found = waiting->full;
+	}
+	return found;
+}
+
+void queue_start(struct chain *chain)
+{
+	struct full_entry *full;
+	struct workload load;
+
+	while (!chain->failed && !chain->closing && (full = pick_block(chain)) != NULL) {
+		struct state *parent = states_get(chain->states, entry_parent(full));
+
+		if (parent != NULL)
+			block_job_start(chain, full, parent);
+		else
+			request_state(chain, full);
+	}
+	take_stock(chain, &load);
+	loose_pool_start(chain, &load);
+}
+
+void queue_cancel_dropped(struct chain *chain)
+{
+	for (struct block_job *job = chain->jobs; job != NULL; job = job->next) {
+		const struct waiting_block *waiting = waiting_find(chain, job->full);
+
+		if (waiting != NULL && waiting->dropped)
+			atomic_store(&job->verify.cancel, true);
+	}
+}
+
+void queue_stop(struct chain *chain)
+{
+	for (struct block_job *job = chain->jobs; job != NULL; job = job->next)
+		atomic_store(&job->verify.cancel, true);
+	while (chain->job_count > 0) {
+		workers_wait(chain->workers);
+		workers_drain(chain->workers);
+	}
+}

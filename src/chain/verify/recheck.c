@@ -1,0 +1,36 @@
+/* Rechecking what was verified before. */
+
+#include <stdlib.h>
+
+#include "chain/block_records.h"
+#include "chain/halt.h"
+#include "chain/internal.h"
+#include "chain/verify/step_inputs.h"
+#include "util/mem.h"
+
+struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct state *parent,
+	struct errmsg *err)
+{
+	const struct full_entry *full = entry_full(entry);
+	struct block_outcome outcome;
+	struct verify_job *job;
+	struct block *block;
+
+	if (entry->parent == NULL || !entry_verified(entry)) {
+		errmsg_set(err, "The block has not been verified");
+		return NULL;
+	}
+	/* The bodies will be made again, but that those on disk are what they should be is part of the audit. */
+	block = block_records_read(chain->blocks, chain->spec, full, full->bodies.size != 0, err);
+	if (block == NULL) {
+		halt_name_remedy(err);
+		return NULL;
+	}
+	job = mem_calloc(1, sizeof *job);
+	if (!step_inputs_block(chain, full, block, state_ref(parent), false, job, &outcome, NULL, err)) {
+		free(job);
+		job = NULL;
+	}
+	block_free(block);
+	return job;
+}

@@ -1,0 +1,101 @@
+/* Which blobs are missing, and telling of them. */
+
+#include "chain/verify/wants.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/internal.h"
+#include "util/mem.h"
+
+bool wants_here(const struct blobs *blobs, const struct blob_want *want)
+{
+	return blobs_size(blobs, want->root) == want->size;
+}
+
+size_t wants_of_block(const struct block *block, struct blob_want **wants)
+{
+	size_t count = 0;
+
+	*wants = NULL;
+	for (size_t i = 1; i < block->tx_count; i++) {
+		for (size_t j = 0; j < block->txs[i]->output_count; j++) {
+			struct contribution data;
+
+			if (contribution_parse(&block->txs[i]->outputs[j].script, &data) != CONTRIBUTION_DATA)
+				continue;
+			*wants = mem_realloc(*wants, (count + 1) * sizeof **wants);
+			memcpy((*wants)[count].root, data.root, 32);
+			(*wants)[count++].size = data.size;
+		}
+	}
+	return count;
+}
+
+void wants_add(struct waiting_block *waiting, const struct blob_want *missing)
+{
+	waiting->wants = mem_realloc(waiting->wants, (waiting->want_count + 1) * sizeof *waiting->wants);
+	waiting->wants[waiting->want_count++] = *missing;
+}
+
+/* The first of the blobs it needs for its next job. */
+static size_t first_want(const struct waiting_block *waiting)
+{
+	return waiting->full->proven ? 0 : waiting->registered_count;
+}
+
+bool wants_met(const struct chain *chain, const struct waiting_block *waiting)
+{
+	for (size_t i = first_want(waiting); i < waiting->want_count; i++)
+		if (!wants_here(chain->blobs, &waiting->wants[i]))
+			return false;
+	return true;
+}
+
+bool wants_include(const struct chain *chain, const struct blob_want *want)
+{
+	for (size_t i = 0; i < chain->waiting_count; i++) {
+		const struct waiting_block *waiting = &chain->waiting[i];
+
+		for (size_t j = first_want(waiting); j < waiting->want_count; j++)
+			if (memcmp(waiting->wants[j].root, want->root, 32) == 0 && waiting->wants[j].size == want->size)
+				return true;
+	}
+	return false;
+}
+
+/* --- telling --- */
+
+/* From a copy: whoever is told may bring a blob or a block at once, and the list changes. */
+void wants_ask(struct chain *chain, const struct waiting_block *waiting)
+{
+	const size_t first = first_want(waiting), count = waiting->want_count - first;
+	const uint64_t peer = waiting->full->source.peer;
+	struct blob_want *wants;
+
+	if (count == 0)
+		return;
+	wants = mem_dup(waiting->wants + first, count * sizeof *wants);
+	for (size_t i = 0; i < count; i++)
+		if (!wants_here(chain->blobs, &wants[i]))
+			NOTIFY(&chain->notices, blob_wanted, wants[i].root, wants[i].size, peer);
+	free(wants);
+}
+
+void wants_tell(const struct chain *chain, const struct chain_events *events)
+{
+	for (size_t i = 0; events->blob_wanted != NULL && i < chain->waiting_count; i++) {
+		const struct waiting_block *waiting = &chain->waiting[i];
+
+		for (size_t j = first_want(waiting); j < waiting->want_count; j++)
+			if (!wants_here(chain->blobs, &waiting->wants[j]))
+				events->blob_wanted(events->context, waiting->wants[j].root, waiting->wants[j].size,
+					waiting->full->source.peer);
+	}
+}
+
+void wants_ask_again(struct chain *chain)
+{
+	for (size_t i = 0; i < chain->waiting_count; i++)
+		wants_ask(chain, &chain->waiting[i]);
+}
