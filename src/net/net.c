@@ -1,48 +1,27 @@
+/* The net put together: what comes from peers, from the chain and from the loop goes to the parts.
+ *
+ * Who knows what of a block: sync_headers what branches peers have, sync_blocks who was asked for which block,
+ * relay_blocks who has been told of it. blob_fetch, relay_tx and relay_proofs each ask for and pass on a thing of their
+ * own, serve answers. No part calls this file; what it needs of another it is given when it is made. What the operator
+ * asks and does is in net_control.c. */
 #include "net/net.h"
 
-#include <errno.h>
-#include <event2/listener.h>
+#include <event2/event.h>
 #include <event2/util.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "net/blob_fetch.h"
-#include "net/listen.h"
-#include "net/outbound.h"
-#include "net/relay_proofs.h"
-#include "net/relay_tx.h"
+#include "net/net_state.h"
 #include "net/serve.h"
-#include "net/sync_blocks.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { TICK_MS = 250, LISTEN_QUEUE = 64, ACCEPT_PAUSE_MS = 1000 };
+enum { TICK_MS = 250 };
 
-struct net {
-	struct peers peers;
-	struct sync_headers *headers;
-	struct sync_blocks *blocks;
-	struct blob_fetch *fetch;
-	struct relay_blocks *news;
-	struct relay_tx *txs;
-	struct relay_proofs *proofs;
-	struct outbound outbound;
-	struct ban_list bans;
-	struct evconnlistener *listener;
-	struct event *tick;
-	uint16_t port;
-	size_t max_peers, max_per_address, max_open;
-	bool active;
-	int64_t accept_after; /* nothing could be accepted: the listener rests until then; 0: it does not */
-	struct log_limit accept_log;
-	bool accept_told; /* the log says that nothing can be accepted */
-};
-
-/* Messages. */
+/* --- Messages --- */
 
 /* What of it is to be asked for goes back in one getdata, as the items came. No more proofs are asked for than the peer
  * may have waiting here. */
@@ -141,6 +120,8 @@ static void on_message(void *context, struct peer *peer, enum message_kind kind,
 	}
 }
 
+/* --- The life of a peer --- */
+
 static void on_opened(void *context, struct peer *peer)
 {
 	(void)context;
@@ -192,13 +173,13 @@ static void on_misbehaved(void *context, const struct source *source)
 
 	if (source->chosen || !ban_discourage(&net->bans, source->group, clock_wall()))
 		return;
-	for (struct peer *p = net->peers.first; p; p = p->next)
+	for (struct peer *p = net->peers.first; p != NULL; p = p->next)
 		if (memcmp(p->source.group, source->group, SOURCE_GROUP) == 0)
 			peer_disconnect(p, "its address is discouraged");
 	chain_forget_source(net->peers.chain, source, true);
 }
 
-/* The chain's notices. */
+/* --- The chain's notices --- */
 
 static void on_tip(void *context, const struct index_entry *tip)
 {
@@ -246,7 +227,7 @@ static void on_blob_wanted(void *context, const uint8_t root[32], uint64_t size,
 	blob_fetch_wanted(net->fetch, root, size, source);
 }
 
-/* The loop. */
+/* --- The loop --- */
 
 /* The entries that go then are named here by nobody any more: each part that keeps some lets go first. */
 static void start_headers_anew(struct net *net)
@@ -280,22 +261,22 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	for (struct peer *p = net->peers.first; p; p = p->next)
+	for (struct peer *p = net->peers.first; p != NULL; p = p->next)
 		peer_tick(p, now);
 	if (net->active)
 		outbound_tick(&net->outbound, now);
-	if (net->accept_after && now >= net->accept_after) {
-		net->accept_after = 0;
-		evconnlistener_enable(net->listener);
-	}
+	if (net->listen != NULL)
+		listen_tick(net->listen, now);
 	peers_work(&net->peers);
 }
+
+/* --- Places --- */
 
 static size_t open_peers(const struct net *net)
 {
 	size_t count = 0;
 
-	for (const struct peer *p = net->peers.first; p; p = p->next)
+	for (const struct peer *p = net->peers.first; p != NULL; p = p->next)
 		count += !p->closing;
 	return count;
 }
@@ -304,7 +285,7 @@ static size_t inbound_from(const struct net *net, const struct netaddr *address)
 {
 	size_t count = 0;
 
-	for (const struct peer *p = net->peers.first; p; p = p->next)
+	for (const struct peer *p = net->peers.first; p != NULL; p = p->next)
 		count += !p->closing && !peer_outbound(p) && netaddr_same_group(&p->address, address);
 	return count;
 }
@@ -317,7 +298,7 @@ static bool may_connect(void *context, const struct netaddr *address)
 }
 
 /* Why a connection from there is not taken, or NULL. */
-static const char *refusal(struct net *net, const struct netaddr *address)
+static const char *why_refused(struct net *net, const struct netaddr *address)
 {
 	size_t count = open_peers(net);
 
@@ -332,65 +313,18 @@ static const char *refusal(struct net *net, const struct netaddr *address)
 	return NULL;
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int size,
-	void *context)
+static void on_accepted(void *context, int fd, const struct netaddr *from)
 {
 	struct net *net = context;
-	struct netaddr address;
-	const char *why = netaddr_from_sockaddr(&address, from) ? refusal(net, &address) : "unknown address family";
+	const char *why = why_refused(net, from);
 
-	(void)listener;
-	(void)size;
-	if (net->accept_told)
-		log_info("Connections are accepted again");
-	net->accept_told = false;
 	if (why != NULL)
 		log_debug(LOG_NET, "A connection is refused: %s", why);
-	if (why != NULL || peer_new(&net->peers, PEER_INBOUND, &address, NULL, fd) == NULL)
+	if (why != NULL || peer_new(&net->peers, PEER_INBOUND, from, NULL, fd) == NULL)
 		evutil_closesocket(fd);
 }
 
-/* Most likely no file descriptor is left: without a pause the loop would try again at once, for ever. */
-static void on_accept_error(struct evconnlistener *listener, void *context)
-{
-	struct net *net = context;
-	const char *why = evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR());
-
-	if (log_limit_allows(&net->accept_log)) {
-		log_warn("Connections cannot be accepted now, and wait: %s", why);
-		net->accept_told = true;
-	}
-	evconnlistener_disable(listener);
-	net->accept_after = clock_mono_ms() + ACCEPT_PAUSE_MS;
-}
-
-/* Opening and closing. */
-
-static bool start_listening(struct net *net, const struct net_options *options, struct errmsg *err)
-{
-	struct sockaddr_storage end;
-	socklen_t size = sizeof end;
-	struct netaddr address;
-	char text[NETADDR_TEXT];
-	int fd = listen_socket(options->bind, options->port, err);
-
-	if (fd < 0)
-		return false;
-	net->listener = evconnlistener_new(net->peers.base, on_accept, net,
-		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, LISTEN_QUEUE, fd);
-	if (net->listener == NULL) {
-		close(fd);
-		return errmsg_set(err, "Cannot listen: %s", strerror(errno));
-	}
-	evconnlistener_set_error_cb(net->listener, on_accept_error);
-	if (getsockname(fd, (struct sockaddr *)&end, &size) != 0 ||
-		!netaddr_from_sockaddr(&address, (struct sockaddr *)&end))
-		return errmsg_set(err, "Cannot tell the port that was bound: %s", strerror(errno));
-	net->port = address.port;
-	netaddr_format(&address, text);
-	log_info("Listening for peers on %s", text);
-	return true;
-}
+/* --- Opening and closing --- */
 
 static bool add_names(struct net *net, const char *const *names, size_t count, struct errmsg *err)
 {
@@ -436,7 +370,7 @@ static void init_peers(struct net *net, struct event_base *base, struct chain *c
 	peers->work = mem_check(event_new(base, -1, 0, on_work, net));
 }
 
-static void subscribe(struct net *net)
+static void subscribe_to_chain(struct net *net)
 {
 	const struct chain_events events = {
 		.context = net,
@@ -474,27 +408,29 @@ struct net *net_open(struct event_base *base, struct chain *chain, const struct 
 	net->outbound.context = net;
 	net->tick = mem_check(event_new(base, -1, EV_PERSIST, on_tick, net));
 	event_add(net->tick, &interval);
-	if ((options->listen && !start_listening(net, options, err)) ||
+	if (options->listen)
+		net->listen = listen_open(base, options->bind, options->port, on_accepted, net, err);
+	if ((options->listen && net->listen == NULL) ||
 		!add_names(net, options->connect, options->connect_count, err) ||
 		!add_names(net, options->addnode, options->addnode_count, err)) {
 		net_close(net);
 		return NULL;
 	}
-	subscribe(net);
+	subscribe_to_chain(net);
 	return net;
 }
 
 static void disconnect_all(struct net *net, const char *why)
 {
-	for (struct peer *p = net->peers.first; p; p = p->next)
+	for (struct peer *p = net->peers.first; p != NULL; p = p->next)
 		peer_disconnect(p, "%s", why);
 }
 
 void net_close(struct net *net)
 {
 	chain_unsubscribe(net->peers.chain, net);
-	if (net->listener != NULL)
-		evconnlistener_free(net->listener);
+	if (net->listen != NULL)
+		listen_close(net->listen);
 	disconnect_all(net, "shutting down");
 	peers_reap(&net->peers);
 	outbound_clear(&net->outbound);
@@ -512,7 +448,7 @@ void net_close(struct net *net)
 
 uint16_t net_port(const struct net *net)
 {
-	return net->port;
+	return net->listen != NULL ? listen_port(net->listen) : 0;
 }
 
 void net_set_active(struct net *net, bool active)
@@ -525,169 +461,4 @@ void net_set_active(struct net *net, bool active)
 bool net_active(const struct net *net)
 {
 	return net->active;
-}
-
-/* What the RPC asks. */
-
-enum net_node_result net_add_node(struct net *net, const char *name)
-{
-	if (outbound_find(&net->outbound, name) != NULL)
-		return NET_NODE_KNOWN;
-	return outbound_add(&net->outbound, name, false) != NULL ? NET_NODE_OK : NET_NODE_MALFORMED;
-}
-
-enum net_node_result net_remove_node(struct net *net, const char *name)
-{
-	struct outbound_peer *node = outbound_find(&net->outbound, name);
-
-	if (node == NULL)
-		return NET_NODE_UNKNOWN;
-	outbound_remove(&net->outbound, node);
-	return NET_NODE_OK;
-}
-
-enum net_node_result net_onetry(struct net *net, const char *name)
-{
-	return outbound_add(&net->outbound, name, true) != NULL ? NET_NODE_OK : NET_NODE_MALFORMED;
-}
-
-void net_each_node(const struct net *net, void (*fn)(void *context, const char *name, uint64_t peer), void *context)
-{
-	for (const struct outbound_peer *node = net->outbound.first; node; node = node->next)
-		if (!node->once)
-			fn(context, node->name, node->peer);
-}
-
-bool net_disconnect(struct net *net, uint64_t id)
-{
-	struct peer *peer = peers_find(&net->peers, id);
-
-	if (peer == NULL)
-		return false;
-	peer_disconnect(peer, "the operator asked for it");
-	return true;
-}
-
-bool net_disconnect_address(struct net *net, const char *address)
-{
-	char text[NETADDR_TEXT];
-
-	for (struct peer *p = net->peers.first; p; p = p->next) {
-		netaddr_format(&p->address, text);
-		if (!p->closing && (strcmp(text, address) == 0 || strcmp(p->name, address) == 0))
-			return net_disconnect(net, p->id);
-	}
-	return false;
-}
-
-void net_ping_all(struct net *net)
-{
-	for (struct peer *p = net->peers.first; p; p = p->next)
-		if (peer_usable(p))
-			peer_ping(p);
-}
-
-void net_counts(const struct net *net, struct net_counts *counts)
-{
-	*counts = (struct net_counts){ .bytes_sent = net->peers.bytes_sent,
-		.bytes_received = net->peers.bytes_received };
-	for (const struct peer *p = net->peers.first; p; p = p->next) {
-		const struct transport_counts *wire = transport_counts(p->wire);
-
-		counts->bytes_sent += wire->bytes_sent;
-		counts->bytes_received += wire->bytes_received;
-		if (!peer_usable(p))
-			continue;
-		if (peer_outbound(p))
-			counts->outbound++;
-		else
-			counts->inbound++;
-	}
-}
-
-static void show_peer(const struct peer *p, void (*fn)(void *context, const struct net_peer_info *info), void *context)
-{
-	const struct transport_counts *counts = transport_counts(p->wire);
-	const struct index_entry *common = sync_headers_common(p);
-	char address[NETADDR_TEXT];
-	struct net_peer_info info = {
-		.id = p->id,
-		.address = address,
-		.local = p->local,
-		.name = p->name,
-		.inbound = !peer_outbound(p),
-		.manual = p->kind == PEER_MANUAL,
-		.ready = p->ready,
-		.version = p->version.version,
-		.services = p->version.services,
-		.agent = p->version.agent,
-		.start_height = p->version.height,
-		.relays_transactions = p->version.relay,
-		.connected_at = p->connected_at,
-		.last_sent = counts->last_sent,
-		.last_received = counts->last_received,
-		.time_offset = p->time_offset,
-		.bytes_sent = counts->bytes_sent,
-		.bytes_received = counts->bytes_received,
-		.messages_sent = counts->messages_sent,
-		.messages_received = counts->messages_received,
-		.ping_ms = p->ping_ms,
-		.ping_min_ms = p->ping_min_ms,
-		.ping_wait_ms = p->ping_nonce ? clock_mono_ms() - p->ping_sent : -1,
-		.synced_headers = common != NULL ? (int64_t)sync_headers_best(p)->height : -1,
-		.synced_blocks = common != NULL ? (int64_t)common->height : -1,
-		.blobs_asked = blob_fetch_asked(p),
-		.proofs_valid = p->proofs_valid,
-		.proofs_false = p->proofs_false,
-	};
-
-	netaddr_format(&p->address, address);
-	info.inflight_count = sync_blocks_asked(p, info.inflight);
-	fn(context, &info);
-}
-
-void net_each_peer(const struct net *net, void (*fn)(void *context, const struct net_peer_info *info), void *context)
-{
-	for (const struct peer *p = net->peers.first; p; p = p->next)
-		if (!p->closing && transport_connected(p->wire))
-			show_peer(p, fn, context);
-}
-
-enum net_node_result net_ban(struct net *net, const char *subnet, int64_t until)
-{
-	struct ban ban = { .created = clock_wall(), .until = until };
-
-	if (!netaddr_parse_subnet(ban.ip, &ban.prefix, subnet))
-		return NET_NODE_MALFORMED;
-	if (ban_given(&net->bans, ban.ip, ban.prefix, ban.created))
-		return NET_NODE_KNOWN;
-	ban_add(&net->bans, &ban);
-	for (struct peer *p = net->peers.first; p; p = p->next)
-		if (netaddr_in_subnet(&p->address, ban.ip, ban.prefix))
-			peer_disconnect(p, "its address was banned");
-	return NET_NODE_OK;
-}
-
-enum net_node_result net_unban(struct net *net, const char *subnet)
-{
-	uint8_t ip[16];
-	unsigned prefix;
-
-	if (!netaddr_parse_subnet(ip, &prefix, subnet))
-		return NET_NODE_MALFORMED;
-	return ban_remove(&net->bans, ip, prefix) ? NET_NODE_OK : NET_NODE_UNKNOWN;
-}
-
-void net_clear_bans(struct net *net)
-{
-	ban_clear(&net->bans);
-}
-
-void net_each_ban(struct net *net, void (*fn)(void *context, const struct ban *ban), void *context)
-{
-	int64_t now = clock_wall();
-
-	for (size_t i = 0; i < net->bans.count; i++)
-		if (net->bans.bans[i].until > now)
-			fn(context, &net->bans.bans[i]);
 }
