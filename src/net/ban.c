@@ -63,6 +63,7 @@ void ban_add(struct ban_list *list, const struct ban *ban)
 	*place = *ban;
 }
 
+/* The last one takes its place: the list has no order. */
 bool ban_remove(struct ban_list *list, const uint8_t ip[16], unsigned prefix)
 {
 	struct ban *ban = find_ban(list, ip, prefix);
@@ -79,6 +80,7 @@ const struct ban *ban_find(struct ban_list *list, const uint8_t ip[16], unsigned
 	return find_ban(list, ip, prefix);
 }
 
+/* What the node itself has discouraged does not count: the operator may still connect there, and ban it for longer. */
 bool ban_given(struct ban_list *list, const uint8_t ip[16], unsigned prefix, int64_t now)
 {
 	struct netaddr address = { .port = 0 };

@@ -76,6 +76,8 @@ void blob_fetch_free(struct blob_fetch *fetch)
 	free(fetch);
 }
 
+/* Also called for a blob that is wanted already: the chain tells again as time goes, and then the day begins anew. What
+ * is beyond WANTED_MAX waits for such a repetition. */
 void blob_fetch_wanted(struct blob_fetch *fetch, const uint8_t root[32], uint64_t size, uint64_t source)
 {
 	struct wanted_blob *wanted = map_get(&fetch->wanted, root);
@@ -135,6 +137,8 @@ static size_t find_tried(const struct wanted_blob *wanted, uint64_t id)
 	return at;
 }
 
+/* It has just sent what names the blob, so it becomes the source, and whether it was asked in vain before is forgotten:
+ * it may have got the bytes since. Not while it still owes them. */
 void blob_fetch_offered(struct blob_fetch *fetch, const struct peer *peer, const uint8_t root[32])
 {
 	struct wanted_blob *wanted = map_get(&fetch->wanted, root);
@@ -158,6 +162,7 @@ static void request_ended(struct wanted_blob *wanted, struct blob_request *reque
 	memmove(request, request + 1, (size_t)(wanted->asked + --wanted->asked_count - request) * sizeof *request);
 }
 
+/* Those who are asked for it may still send it: their credit stays. */
 static void forget_wanted(struct blob_fetch *fetch, const uint8_t root[32])
 {
 	struct wanted_blob *wanted = map_remove(&fetch->wanted, root);
@@ -239,6 +244,7 @@ void blob_fetch_on_blob(struct blob_fetch *fetch, struct peer *peer, const uint8
 	change_credit(peer, false);
 	peer->blobs->heard = clock_mono_ms();
 	wanted = map_get(&fetch->wanted, root);
+	/* Somebody else was faster, or nobody wanted it: it costs the sender his credit and us nothing more. */
 	if (wanted == NULL)
 		return;
 	request = find_request(wanted, peer);
@@ -257,6 +263,7 @@ static bool is_silent(const struct peer *peer, int64_t now)
 	return peer->blobs->asked > 0 && peer_is_silent(peer, peer->blobs->heard, now);
 }
 
+/* Everybody was asked in vain, or nobody is there: the next round asks all again. */
 static void start_round(struct wanted_blob *wanted, int64_t now)
 {
 	buf_reset(&wanted->tried);

@@ -100,6 +100,7 @@ static void on_accept_error(struct evconnlistener *wire, void *context)
 	listener->rests_until = clock_mono_ms() + ACCEPT_PAUSE_MS;
 }
 
+/* Port 0 was any that is free; this is the one it became. */
 static bool note_port(struct listen *listener, int fd, struct errmsg *err)
 {
 	struct sockaddr_storage end;

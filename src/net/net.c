@@ -150,6 +150,9 @@ static void on_drained(void *context, struct peer *peer)
 	serve_continue(net->news, peer);
 }
 
+/* Before the parts let go, the chain forgets what this peer brought and nobody can be blamed for any more: unless
+ * others of its address are still here. Its parts then clear it from all their lists; the tx relay may ask others
+ * meanwhile. */
 static void on_closed(void *context, struct peer *peer)
 {
 	struct net *net = context;
@@ -244,6 +247,8 @@ static void on_work(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
+	/* First, so that nobody below comes upon a peer that is closing since the last turn, or asks it for anything.
+	 */
 	peers_reap(&net->peers);
 	if (sync_headers_full(net->headers))
 		start_headers_anew(net);
@@ -254,6 +259,9 @@ static void on_work(evutil_socket_t fd, short what, void *context)
 	relay_tx_work(net->txs, now);
 }
 
+/* Four times a second, as nobody's silence makes an event: timeouts of connections here, those of the parts in the turn
+ * that peers_work asks for.
+ */
 static void on_tick(evutil_socket_t fd, short what, void *context)
 {
 	struct net *net = context;
@@ -281,6 +289,7 @@ static size_t open_peers(const struct net *net)
 	return count;
 }
 
+/* Of one owner, most likely: an IPv6 host has a /64 to choose from. */
 static size_t inbound_from(const struct net *net, const struct netaddr *address)
 {
 	size_t count = 0;
@@ -290,6 +299,7 @@ static size_t inbound_from(const struct net *net, const struct netaddr *address)
 	return count;
 }
 
+/* A ban of the operator holds for connections of his own too; what the node discouraged by itself does not. */
 static bool may_connect(void *context, const struct netaddr *address)
 {
 	struct net *net = context;
@@ -426,6 +436,8 @@ static void disconnect_all(struct net *net, const char *why)
 		peer_disconnect(p, "%s", why);
 }
 
+/* No notice comes any more before the parts are gone; peers go through the same two strokes as ever, so that `closed`
+ * is called for each while its parts are there. */
 void net_close(struct net *net)
 {
 	chain_unsubscribe(net->peers.chain, net);

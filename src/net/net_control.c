@@ -85,6 +85,7 @@ void net_counts(const struct net *net, struct net_counts *counts)
 	}
 }
 
+/* Heights are of the branch the peer has shown: how far it goes, and how much of it is connected here. */
 static void show_peer(const struct peer *p, void (*fn)(void *context, const struct net_peer_info *info), void *context)
 {
 	const struct transport_counts *counts = transport_counts(p->wire);
@@ -135,6 +136,7 @@ void net_each_peer(const struct net *net, void (*fn)(void *context, const struct
 
 /* --- Bans --- */
 
+/* An address inside a banned subnet is known already; a subnet only if it is the same. */
 enum net_node_result net_ban(struct net *net, const char *subnet, int64_t until)
 {
 	struct ban ban = { .created = clock_wall(), .until = until };

@@ -56,6 +56,8 @@ struct outbound_peer *outbound_add(struct outbound *outbound, const char *name, 
 	return node;
 }
 
+/* The resolver cannot be told to forget a question, and its answer names the node: so a node that is being resolved
+ * lives on, off the list, until the answer comes. */
 void outbound_remove(struct outbound *outbound, struct outbound_peer *node)
 {
 	struct outbound_peer **at = &outbound->first;
@@ -80,6 +82,8 @@ static void try_later(struct outbound_peer *node)
 	node->pause = node->pause * 2 < LAST_PAUSE_MS ? node->pause * 2 : LAST_PAUSE_MS;
 }
 
+/* A connection that got as far as a handshake was worth having: tried again soon. One that misbehaved is left alone for
+ * ten minutes; it was named by the operator, so it is never given up. */
 void outbound_peer_gone(struct outbound *outbound, const struct peer *peer)
 {
 	for (struct outbound_peer *node = outbound->first; node; node = node->next) {
@@ -170,6 +174,7 @@ void outbound_tick(struct outbound *outbound, int64_t now)
 	for (struct outbound_peer *node = outbound->first, *next; node; node = next) {
 		struct netaddr address;
 
+		/* Connecting may fail at once, which frees a node that was to be tried once. */
 		next = node->next;
 		if (node->peer || node->resolving || now < node->not_before)
 			continue;

@@ -41,6 +41,7 @@ static void note_peer(const struct peer *peer, const char *format, ...)
 
 /* --- Ending --- */
 
+/* Nothing is freed: whoever called us may hold the peer, walk the set, or be a message of it. */
 static void close_peer(struct peer *peer)
 {
 	peer->closing = true;
@@ -89,6 +90,7 @@ void peer_punish(struct peer *peer, const char *format, ...)
 	punish_source(peer->set, &peer->source, why);
 }
 
+/* The verdict over a block or proof may come long after its sender has left: its address is still to blame. */
 void peers_punish(struct peers *peers, const struct source *source, const char *format, ...)
 {
 	char why[512];
@@ -176,6 +178,7 @@ static void send_version(struct peer *peer)
 	peer->version_sent = true;
 }
 
+/* One ping is out at a time; another one asked for meanwhile (by RPC) takes its place, and the clock starts anew. */
 void peer_ping(struct peer *peer)
 {
 	struct buf payload;
@@ -191,6 +194,7 @@ void peer_ping(struct peer *peer)
 
 /* --- The handshake, and the messages that are about the connection itself --- */
 
+/* Our own version message, come back: only outbound ones can have sent it, and only this process knows their nonces. */
 static bool own_nonce(const struct peers *peers, uint64_t nonce)
 {
 	for (const struct peer *p = peers->first; p; p = p->next)
@@ -199,6 +203,7 @@ static bool own_nonce(const struct peers *peers, uint64_t nonce)
 	return false;
 }
 
+/* A second version message is ignored, as the first counts for the whole connection. */
 static void on_version(struct peer *peer, const uint8_t *payload, size_t size)
 {
 	if (peer->version_known)
@@ -240,6 +245,7 @@ static void on_verack(struct peer *peer)
 	peer->set->hooks.ready(peer->set->hooks.context, peer);
 }
 
+/* A pong that answers no ping of ours, or an old one, is ignored. */
 static void on_ping(struct peer *peer, enum message_kind kind, const uint8_t *payload, size_t size)
 {
 	struct buf answer;
@@ -384,6 +390,8 @@ struct peer *peer_new(struct peers *peers, enum peer_kind kind, const struct net
 	return peer;
 }
 
+/* Parts of one long message count, as far as transport_look sees them: they may be what is waited for. Whole messages
+ * of other kinds do not. */
 bool peer_is_silent(const struct peer *peer, int64_t since, int64_t now)
 {
 	int64_t progress = transport_progress(peer->wire);
@@ -392,6 +400,8 @@ bool peer_is_silent(const struct peer *peer, int64_t since, int64_t now)
 	return now - heard > peer->set->timeouts.silence;
 }
 
+/* Two timeouts end a connection by themselves: no handshake, and no answer to a ping. What the peer owes beside that is
+ * for the parts to count. */
 void peer_tick(struct peer *peer, int64_t now)
 {
 	const struct peer_timeouts *limit = &peer->set->timeouts;

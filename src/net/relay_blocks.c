@@ -76,6 +76,8 @@ static bool peer_has(const struct peer *peer, const struct index_entry *entry)
 		sync_headers_is_on_branch(entry, peer->news->announced);
 }
 
+/* From the block down, until one that the peer has: those in between, in one message. If there are too many of them, or
+ * it never asked for headers, the id alone: it asks for what it lacks. */
 static void announce_to(struct peer *peer, const struct index_entry *entry)
 {
 	struct header headers[ANNOUNCE_HEADERS];
@@ -106,6 +108,8 @@ static void announce_to_all(struct relay_blocks *relay, const struct index_entry
 			announce_to(p, entry);
 }
 
+/* The first announcement, before anybody knows whether the loose proofs in the block are right: so that a block crosses
+ * the network in one execution's time at each node, not in all that it holds. */
 void relay_blocks_proven(struct relay_blocks *relay, const struct index_entry *entry, const struct source *source)
 {
 	struct peer *peer = peers_find(relay->peers, source->peer);
@@ -117,6 +121,7 @@ void relay_blocks_proven(struct relay_blocks *relay, const struct index_entry *e
 		announce_to_all(relay, entry);
 }
 
+/* For those who have not been told since its proof was found right: they came later, or it beat no tip then. */
 void relay_blocks_tip(struct relay_blocks *relay, const struct index_entry *tip)
 {
 	announce_to_all(relay, tip);

@@ -159,6 +159,7 @@ static void next_proof(struct relay_proofs *relay, struct peer *peer)
 	}
 }
 
+/* The same proof may come again from the same peer, unasked; it gets no second place. */
 static bool is_queued(const struct relay_proofs_peer *state, const uint8_t id[32])
 {
 	uint8_t other[32];
@@ -177,6 +178,7 @@ static void enqueue_proof(struct relay_proofs *relay, struct peer *peer, const s
 
 	if (state->count == RELAY_PROOFS_QUEUE) {
 		log_debug(LOG_NET, "peer=%" PRIu64 " sends proofs faster than they can be executed", peer->id);
+		/* The oldest that is not being executed: the newest is likeliest to be for the tip. */
 		drop_proof(state, state->deadline != 0);
 	}
 	state->queue[state->count++] = *header;
@@ -195,6 +197,7 @@ void relay_proofs_on_proof(struct relay_proofs *relay, struct peer *peer, const 
 	}
 	header_id(&header, id);
 	known_add(&peer->known, id);
+	/* Who passes on a proof that was found false has not executed it, or did not care. */
 	if (known_has(&relay->false_proofs, id)) {
 		peer->proofs_false++;
 		peer_punish(peer, "a proof already found false");
@@ -205,6 +208,8 @@ void relay_proofs_on_proof(struct relay_proofs *relay, struct peer *peer, const 
 
 /* --- Verdicts --- */
 
+/* Unasked and whole: a proof is as long as a header, and every second counts while a block could still take it in. Who
+ * has it, or brought it, is known by `known`. */
 static void flood_proof(struct relay_proofs *relay, const struct header *header, const uint8_t id[32])
 {
 	struct buf payload;
@@ -218,6 +223,7 @@ static void flood_proof(struct relay_proofs *relay, const struct header *header,
 	}
 }
 
+/* Its turn is over, whatever came of it. (After a new tip, or VERDICT_MS, it may stand in the queue no more.) */
 static void judge_sender(struct peer *peer, const uint8_t id[32], const struct reject *reject)
 {
 	struct relay_proofs_peer *state = peer->proofs;

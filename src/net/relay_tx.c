@@ -84,6 +84,8 @@ void relay_tx_peer_opened(struct peer *peer)
 
 /* --- Asking --- */
 
+/* An answer to any of its requests counts for all of them, as they go out one behind the other; what it was asked after
+ * that counts from then. */
 static bool is_silent(const struct offer *offer, int64_t now)
 {
 	const struct relay_tx_peer *state = offer->peer->txs;
@@ -106,6 +108,8 @@ static void drop_offer(struct tx_request *request, struct offer *offer)
 	memmove(offer, offer + 1, (size_t)(request->offers + --request->count - offer) * sizeof *offer);
 }
 
+/* False: it is on the list already, or the peer's own list is full. Nobody else's offers are touched by that: a flood
+ * of ids fills the place of who floods. */
 static bool add_offer(struct tx_request *request, struct peer *peer)
 {
 	if (peer->txs->request_count >= RELAY_TX_REQUESTS_MAX || find_offer(request, peer) != NULL)
@@ -153,11 +157,13 @@ static struct offer *next_offer(struct tx_request *request, int64_t now)
 	}
 	if (next == NULL || asked < ASKED_MAX)
 		return next;
+	/* Dropping moves what stands behind it one place forward, `next` too if it does. */
 	next -= next > eldest;
 	drop_offer(request, eldest);
 	return next;
 }
 
+/* The offer stays on the list while it is asked, as the mark that this peer may still answer. */
 static void ask_next(struct tx_request *request, const uint8_t wtxid[32], int64_t now)
 {
 	struct offer *offer = next_offer(request, now);
@@ -168,11 +174,14 @@ static void ask_next(struct tx_request *request, const uint8_t wtxid[32], int64_
 	peer_send_item(offer->peer, MESSAGE_GETDATA, INVENTORY_TX, wtxid);
 }
 
+/* The refused are remembered for the present tip alone: another may allow them. */
 static bool wanted_tx(struct relay_tx *relay, const uint8_t wtxid[32])
 {
 	return chain_mempool_find_wtxid(relay->peers->chain, wtxid) == NULL && !known_has(&relay->refused, wtxid);
 }
 
+/* The first to offer it is asked at once, together with all else of the same inv (`ask`); a later one only if nobody is
+ * left who might send it. */
 void relay_tx_on_offer(struct relay_tx *relay, struct peer *peer, const uint8_t wtxid[32], struct buf *ask)
 {
 	struct tx_request *request;
@@ -227,11 +236,13 @@ static void move_on(struct relay_tx *relay, const struct peer *gone, int64_t now
 		if (request->count == 0)
 			buf_put(&dead, wtxid, 32);
 	}
+	/* After the walk: a map must not lose members under it. */
 	for (size_t i = 0; i < dead.size; i += 32)
 		forget_request(relay, dead.data + i);
 	buf_clear(&dead);
 }
 
+/* Whoever has it no more is no longer silent either: it has answered. */
 void relay_tx_on_notfound(struct relay_tx *relay, struct peer *peer, const uint8_t wtxid[32])
 {
 	struct tx_request *request = map_get(&relay->requests, wtxid);
@@ -342,6 +353,7 @@ static void queue_announcement(struct peer *peer, const uint8_t wtxid[32])
 		buf_put(queue, wtxid, 32);
 }
 
+/* Told in the next turn of the loop, in one message for all that came meanwhile; who has sent it is not told. */
 void relay_tx_added(struct relay_tx *relay, const struct tx *tx, uint64_t source)
 {
 	uint8_t wtxid[32];

@@ -37,6 +37,8 @@ static bool may_send(const struct peer *peer)
 	return !peer->closing && transport_backlog(peer->wire) < TRANSPORT_DRAINED;
 }
 
+/* What the locator and we have in common, at worst genesis, and from there up, the active chain alone. Without a
+ * locator the one header that `stop` names, as in Bitcoin. */
 static void answer_headers(struct peer *peer)
 {
 	struct chain *chain = peer->set->chain;
@@ -97,6 +99,7 @@ static bool serve_block(const struct relay_blocks *relay, struct peer *peer, con
 	return true;
 }
 
+/* Read whole: its size is bounded by the spec, and one is in memory for each peer that reads. */
 static bool serve_blob(struct peer *peer, const uint8_t root[32])
 {
 	struct chain *chain = peer->set->chain;
@@ -118,6 +121,7 @@ static bool serve_blob(struct peer *peer, const uint8_t root[32])
 	return true;
 }
 
+/* The mempool's; what is in a block is asked for with the block. */
 static bool serve_tx(struct peer *peer, const uint8_t wtxid[32])
 {
 	const struct mempool_entry *entry = chain_mempool_find_wtxid(peer->set->chain, wtxid);
@@ -131,6 +135,7 @@ static bool serve_tx(struct peer *peer, const uint8_t wtxid[32])
 	return true;
 }
 
+/* Those of the pool, which holds what a block may still take in: looked through, as there are few. */
 static bool serve_proof(struct peer *peer, const uint8_t id[32])
 {
 	const struct chain *chain = peer->set->chain;
@@ -203,6 +208,7 @@ void serve_on_getdata(const struct relay_blocks *relay, struct peer *peer, const
 		peer_disconnect(peer, "it asks for more than it takes");
 		return;
 	}
+	/* What is left goes first. Both lists are in one allocation then, of MESSAGE_MAX_INVENTORY items at most. */
 	if (left > 0) {
 		items = mem_realloc(items, (left + count) * sizeof *items);
 		memmove(items + left, items, count * sizeof *items);

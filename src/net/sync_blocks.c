@@ -122,12 +122,14 @@ static bool take_place(struct sync_blocks *sync, struct peer *peer, const uint8_
 		awaited = mem_calloc(1, sizeof *awaited);
 		map_put(&sync->in_flight, id, awaited);
 	} else if (awaited->count == ASKED_MAX) {
+		/* It goes on owing the block, and what it sends is taken; it only keeps nobody from being asked. */
 		leave_place(awaited, awaited->peers[0]);
 	}
 	awaited->peers[awaited->count++] = peer;
 	return true;
 }
 
+/* The peer owes the block no more, however that came: both sides of the account. */
 static void forget_request(struct sync_blocks *sync, struct peer *peer, size_t index)
 {
 	struct sync_blocks_peer *state = peer->blocks;
@@ -165,6 +167,7 @@ static bool request_answered(struct sync_blocks *sync, struct peer *peer, const 
 		return false;
 	answered = state->owed[i].entry;
 	forget_request(sync, peer, i);
+	/* The others get new time, whatever their place in the queue was; one below what came has been passed over. */
 	for (i = 0; i < state->count; i++) {
 		struct block_request *request = &state->owed[i];
 
@@ -252,6 +255,8 @@ static void blame_sender(struct sync_blocks *sync, const struct source *source, 
 		peer_disconnect(peer, "invalid block: %s (%s)", reject->reason, reject->detail);
 }
 
+/* The chain takes the block, and judges it later (sync_blocks_verdict). What it cannot take now is no fault, but asking
+ * this peer on would bring the same again: it rests. */
 static void hand_over(struct sync_blocks *sync, struct peer *peer, struct block *block, const uint8_t id[32])
 {
 	struct reject reject = { .reason = "" };
@@ -337,6 +342,8 @@ static size_t room_for_blocks(const struct sync_blocks *sync, const struct peer 
 	return count < SYNC_BLOCKS_MAX ? count : SYNC_BLOCKS_MAX;
 }
 
+/* One getdata for all that may be asked of the peer now. Whatever keeps it from being asked (it rests, is silent, owes
+ * its eight) leaves its blocks to the others, who are asked in the same turn if they have them. */
 static void ask_blocks(struct sync_blocks *sync, struct peer *peer, int64_t now)
 {
 	const struct index_entry *path[WINDOW], *best = sync_headers_best(peer);
@@ -367,6 +374,8 @@ static void ask_blocks(struct sync_blocks *sync, struct peer *peer, int64_t now)
 	buf_clear(&items);
 }
 
+/* Silence is noted at once, and costs the peer the choice; a deadline that passes costs it a minute, and the third its
+ * place. */
 static void let_run_out(struct sync_blocks *sync, struct peer *peer, int64_t now)
 {
 	bool late = false;

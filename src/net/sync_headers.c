@@ -157,6 +157,8 @@ static void prune_introduced(struct sync_headers_peer *state)
 	state->introduced_count = kept;
 }
 
+/* Pruning goes through the whole list, so it is done only when it is full: at most once for as many new headers as it
+ * frees, and while it frees none nothing is taken. */
 static bool may_introduce(struct sync_headers_peer *state)
 {
 	if (state->introduced_count < INTRODUCED_MAX)
@@ -262,6 +264,8 @@ const struct index_entry *sync_headers_take(struct sync_headers *sync, struct pe
 	return entry;
 }
 
+/* Looked at before any is taken: what does not hang together is a fault by itself, whatever its first header is.
+ */
 static bool is_run(const struct header *headers, size_t count)
 {
 	uint8_t id[32];
@@ -284,6 +288,7 @@ void sync_headers_on_headers(struct sync_headers *sync, struct peer *peer, const
 		peer_disconnect(peer, "malformed headers message");
 		return;
 	}
+	/* Any headers message ends the wait, one that was not asked for too: they cannot be told apart. */
 	peer->headers->deadline = 0;
 	if (!is_run(headers, count)) {
 		peer_punish(peer, "headers that do not follow each other");
@@ -291,6 +296,7 @@ void sync_headers_on_headers(struct sync_headers *sync, struct peer *peer, const
 		last = take_headers(sync, peer, headers, count);
 		if (last != NULL)
 			update_best(peer, last);
+		/* A full message has a next one, unless this one was cut off: that is asked for later. */
 		if (last != NULL && count == MESSAGE_MAX_HEADERS && !peer->headers->wanted)
 			ask_headers(sync, peer, last);
 	}
@@ -298,6 +304,7 @@ void sync_headers_on_headers(struct sync_headers *sync, struct peer *peer, const
 	peers_work(sync->peers);
 }
 
+/* Nothing is known of it but its id: asking from our tip brings it, and what lies between. */
 void sync_headers_on_announced(struct sync_headers *sync, struct peer *peer, const uint8_t id[32])
 {
 	const struct index_entry *entry = chain_find(sync->peers->chain, id);
@@ -341,6 +348,8 @@ bool sync_headers_full(const struct sync_headers *sync)
 	return sync->full;
 }
 
+/* Whoever filled the chain does so again as fast as before, but no faster than all others bring theirs: they are asked
+ * in the same breath, and their blocks are fetched meanwhile. */
 void sync_headers_start_anew(struct sync_headers *sync)
 {
 	for (struct peer *p = sync->peers->first; p != NULL; p = p->next) {
@@ -355,6 +364,8 @@ void sync_headers_start_anew(struct sync_headers *sync)
 			ask_from_tip(sync, p);
 }
 
+/* Not held against the peer: it may have nothing to say, or a long way to say it. It is asked again as if it had been
+ * cut off. */
 static void let_run_out(struct peer *peer, int64_t now)
 {
 	struct sync_headers_peer *state = peer->headers;

@@ -73,6 +73,10 @@ static bool command_sound(const uint8_t command[COMMAND_SIZE])
 	return true;
 }
 
+/*      0      4              16     20         24
+ *      magic  command, zeros  size  checksum   payload
+ *
+ * The size is held against the bound of the kind here, so that nobody waits for a payload that would be refused. */
 const char *message_header_read(struct message_header *header, const uint8_t in[MESSAGE_HEADER_SIZE],
 	const struct message_limits *limits)
 {
@@ -92,6 +96,7 @@ const char *message_header_read(struct message_header *header, const uint8_t in[
 	return NULL;
 }
 
+/* Four bytes against damage on the way, not against anybody: who alters a message makes them anew. */
 bool message_checksum_ok(const struct message_header *header, const uint8_t *payload)
 {
 	uint8_t hash[32];
@@ -112,6 +117,8 @@ void message_header_write(uint8_t out[MESSAGE_HEADER_SIZE], const uint8_t magic[
 	memcpy(out + 20, hash, 4);
 }
 
+/* The two addresses in it are nobody's business: 26 bytes each, skipped here and zeros when written. What stands behind
+ * the last field is of a later version, and not looked at. */
 bool message_read_version(struct message_version *version, const void *data, size_t size)
 {
 	struct reader r;
@@ -163,6 +170,7 @@ void message_write_nonce(struct buf *out, uint64_t nonce)
 	buf_put_le64(out, nonce);
 }
 
+/* The count must be what the bytes hold, to the byte, before memory is taken for it; headers likewise. */
 bool message_read_inventory(struct inventory_item **items, size_t *count, const void *data, size_t size)
 {
 	struct reader r;
@@ -258,6 +266,7 @@ void message_write_proof(struct buf *out, const struct header *header)
 	header_write(buf_extend(out, HEADER_SIZE), header);
 }
 
+/* Borrowed: a blob is copied once, by who stores it. */
 bool message_read_blob(const uint8_t **root, const uint8_t **bytes, size_t *count, const void *data, size_t size)
 {
 	struct reader r;

@@ -36,6 +36,8 @@ static bool is_name(const char *host)
 	return host[strspn(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_")] == 0;
 }
 
+/* Brackets part an address from its port, and so does a single colon; two colons are an IPv6 address without a port.
+ * What stands in brackets or has a colon left must be a numeric address: no name has one. */
 bool netaddr_split(const char *text, uint16_t default_port, char host[NETADDR_HOST], uint16_t *port)
 {
 	const char *start = text, *end = text + strlen(text), *colon = strrchr(text, ':');
@@ -129,6 +131,7 @@ unsigned netaddr_group_prefix(const uint8_t group[16])
 	return is_v4(group) ? 128 : 64;
 }
 
+/* A home or a rented server gets a whole /64, so an address of it says nothing; an IPv4 address costs money. */
 void netaddr_group(const struct netaddr *address, uint8_t group[16])
 {
 	memset(group, 0, 16);
@@ -144,6 +147,7 @@ bool netaddr_same_group(const struct netaddr *a, const struct netaddr *b)
 	return memcmp(first, second, 16) == 0;
 }
 
+/* Whole bytes first, then the bits that are left of the next one; 0xff00 >> rest puts `rest` ones on top of a byte. */
 bool netaddr_in_subnet(const struct netaddr *address, const uint8_t ip[16], unsigned prefix)
 {
 	unsigned whole = prefix / 8, rest = prefix % 8;
@@ -153,6 +157,7 @@ bool netaddr_in_subnet(const struct netaddr *address, const uint8_t ip[16], unsi
 	return rest == 0 || ((address->ip[whole] ^ ip[whole]) & (0xff00u >> rest) & 0xff) == 0;
 }
 
+/* By memcpy: what the caller has may be aligned for another family. */
 bool netaddr_from_sockaddr(struct netaddr *address, const struct sockaddr *from)
 {
 	struct sockaddr_in v4;

@@ -181,6 +181,8 @@ static bool read_step(struct transport *transport, struct evbuffer *in)
 	return true;
 }
 
+/* Everything that is whole is taken, as libevent calls again only when new bytes come. A watermark of 1 while bytes are
+ * skipped: they are thrown away as they come, and never add up. */
 static void on_read(struct bufferevent *wire, void *context)
 {
 	struct transport *transport = context;
@@ -223,6 +225,7 @@ int64_t transport_progress(const struct transport *transport)
 
 /* --- Connecting --- */
 
+/* Most messages are short, and somebody waits for each: they are not held back for more to come. */
 static void note_connected(struct transport *transport)
 {
 	int one = 1;
