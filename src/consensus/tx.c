@@ -246,12 +246,12 @@ void tx_write(struct buf *out, const struct tx *tx, bool with_witness)
 
 static size_t bytes_size(const struct bytes *bytes)
 {
-	return compact_size(bytes->size) + bytes->size;
+	return buf_compact_size(bytes->size) + bytes->size;
 }
 
 size_t tx_size(const struct tx *tx, bool with_witness)
 {
-	size_t size = 8 + compact_size(tx->input_count) + compact_size(tx->output_count);
+	size_t size = 8 + buf_compact_size(tx->input_count) + buf_compact_size(tx->output_count);
 
 	for (size_t i = 0; i < tx->input_count; i++)
 		size += INPUT_MIN - 1 + bytes_size(&tx->inputs[i].script);
@@ -261,7 +261,7 @@ size_t tx_size(const struct tx *tx, bool with_witness)
 		return size;
 	size += 2;
 	for (size_t i = 0; i < tx->input_count; i++) {
-		size += compact_size(tx->inputs[i].witness_count);
+		size += buf_compact_size(tx->inputs[i].witness_count);
 		for (size_t j = 0; j < tx->inputs[i].witness_count; j++)
 			size += bytes_size(&tx->inputs[i].witness[j]);
 	}

@@ -1,3 +1,4 @@
+/* The growable writer and the bounded reader of the wire format. */
 #include "util/buf.h"
 
 #include <stdlib.h>
@@ -22,6 +23,8 @@ void buf_reset(struct buf *b)
 	b->size = 0;
 }
 
+/* Growth doubles, so that appending costs the same for each byte, however many there are. A buffer never shrinks: one
+ * that is reset and filled again comes to rest. */
 void buf_reserve(struct buf *b, size_t more)
 {
 	size_t cap = b->cap < 32 ? 32 : b->cap;
@@ -42,12 +45,14 @@ uint8_t *buf_extend(struct buf *b, size_t size)
 {
 	uint8_t *at;
 
+	/* One byte at least: data is then not NULL, and what was asked for is a pointer that memcpy takes. */
 	buf_reserve(b, size ? size : 1);
 	at = b->data + b->size;
 	b->size += size;
 	return at;
 }
 
+/* buf_extend may move the bytes: data inside b would then point to memory that is free. */
 void buf_put(struct buf *b, const void *data, size_t size)
 {
 	if (size)
@@ -99,13 +104,14 @@ char *buf_take_text(struct buf *b)
 {
 	char *text;
 
+	/* The memory changes hands: the buffer forgets it, and the caller frees it. */
 	buf_put_u8(b, 0);
 	text = (char *)b->data;
 	buf_init(b);
 	return text;
 }
 
-size_t compact_size(uint64_t v)
+size_t buf_compact_size(uint64_t v)
 {
 	return v < 0xfd ? 1 : v <= 0xffff ? 3 : v <= 0xffffffff ? 5 : 9;
 }
@@ -118,6 +124,8 @@ void reader_init(struct reader *r, const void *data, size_t size)
 	r->ok = true;
 }
 
+/* All reads go through here: here alone is the bound. p <= end holds always, and size is compared with the rest, since
+ * p + size may lie behind the end of memory. */
 const uint8_t *reader_bytes(struct reader *r, size_t size)
 {
 	const uint8_t *at = r->p;
@@ -134,6 +142,7 @@ bool reader_copy(struct reader *r, void *out, size_t size)
 {
 	const uint8_t *at = reader_bytes(r, size);
 
+	/* memcpy of nothing still wants pointers; out may be NULL then. */
 	if (size == 0)
 		return at != NULL;
 	if (at == NULL)
@@ -171,6 +180,7 @@ uint64_t reader_le64(struct reader *r)
 	return at != NULL ? read_le64(at) : 0;
 }
 
+/* A number has one form, the shortest: with two, the same transaction could be sent as different bytes. */
 uint64_t reader_compact_any(struct reader *r)
 {
 	uint8_t first = reader_u8(r);
@@ -183,7 +193,7 @@ uint64_t reader_compact_any(struct reader *r)
 		v = reader_le32(r);
 	else if (size == 9)
 		v = reader_le64(r);
-	if (r->ok && compact_size(v) != size)
+	if (r->ok && buf_compact_size(v) != size)
 		r->ok = false;
 	return r->ok ? v : 0;
 }
@@ -192,6 +202,7 @@ size_t reader_compact(struct reader *r)
 {
 	uint64_t v = reader_compact_any(r);
 
+	/* A count above what any message holds is refused before somebody takes memory for it. */
 	if (v > READER_COMPACT_MAX) {
 		r->ok = false;
 		return 0;

@@ -36,7 +36,7 @@ void buf_put_compact(struct buf *b, uint64_t v);
 char *buf_take_text(struct buf *b);
 
 /* How many bytes CompactSize takes for v: 1, 3, 5 or 9. */
-size_t compact_size(uint64_t v);
+size_t buf_compact_size(uint64_t v);
 
 struct reader {
 	const uint8_t *p, *end; /* borrowed: the bytes must outlive the reader */

@@ -1,10 +1,12 @@
+/* Text of bytes: hexadecimal digits in both orders, and base64. */
 #include "util/bytes.h"
 
 #include <string.h>
 
 static const char digits[] = "0123456789abcdef";
 
-static int digit(char c)
+/* The value of a digit, or -1. isxdigit would ask the locale. */
+static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -26,10 +28,11 @@ void hex_encode(char *out, const uint8_t *data, size_t size)
 
 bool hex_decode(uint8_t *out, size_t size, const char *text)
 {
+	/* The length first: the loop below then reads no digit behind the end. */
 	if (strlen(text) != 2 * size)
 		return false;
 	for (size_t i = 0; i < size; i++) {
-		int hi = digit(text[2 * i]), lo = digit(text[2 * i + 1]);
+		int hi = hex_digit(text[2 * i]), lo = hex_digit(text[2 * i + 1]);
 
 		if (hi < 0 || lo < 0)
 			return false;
@@ -38,7 +41,7 @@ bool hex_decode(uint8_t *out, size_t size, const char *text)
 	return true;
 }
 
-static void reverse(uint8_t *p, size_t size)
+static void reverse_bytes(uint8_t *p, size_t size)
 {
 	for (size_t i = 0; i < size / 2; i++) {
 		uint8_t t = p[i];
@@ -61,7 +64,7 @@ bool hex_decode_reversed(uint8_t *out, size_t size, const char *text)
 {
 	if (!hex_decode(out, size, text))
 		return false;
-	reverse(out, size);
+	reverse_bytes(out, size);
 	return true;
 }
 
@@ -69,6 +72,8 @@ void base64_encode(char *out, const uint8_t *data, size_t size)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+	/* Three bytes are 24 bits, four letters of 6; what is missing in the last group counts as zero and is shown as
+	 * =. */
 	for (size_t i = 0; i < size; i += 3, out += 4) {
 		uint32_t bits = (uint32_t)data[i] << 16;
 

@@ -1,8 +1,10 @@
+/* The two clocks, and what tests make them say. */
 #include "util/clock.h"
 
 #include <stdatomic.h>
 #include <time.h>
 
+/* 0: the real clock. Atomic: any thread asks, while RPC sets it. */
 static _Atomic int64_t mock, mock_mono;
 
 int64_t clock_wall(void)

@@ -1,3 +1,4 @@
+/* Files: reading with a bound, replacing so that a crash loses nothing, locks, folders, names. */
 #include "util/file.h"
 
 #include <errno.h>
@@ -12,7 +13,8 @@
 
 #include "util/mem.h"
 
-static bool fail(struct errmsg *err, const char *path, const char *what)
+/* The system's reason is in errno: to be called before anything else is. */
+static bool file_fail(struct errmsg *err, const char *path, const char *what)
 {
 	return errmsg_set(err, "%s: %s: %s", path, what, strerror(errno));
 }
@@ -32,12 +34,13 @@ bool file_read_at(int fd, uint64_t offset, void *out, size_t size, const char *n
 	uint8_t *at = out;
 
 	while (size) {
+		/* Short reads and writes are no failure: the rest is asked for again, and then the reason comes. */
 		ssize_t got = pread(fd, at, size, (off_t)offset);
 
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return fail(err, name, "cannot be read");
+			return file_fail(err, name, "cannot be read");
 		if (got == 0)
 			return errmsg_set(err, "%s: ends too early", name);
 		at += got;
@@ -57,7 +60,7 @@ bool file_write_at(int fd, uint64_t offset, const void *data, size_t size, const
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put < 0)
-			return fail(err, name, "cannot be written");
+			return file_fail(err, name, "cannot be written");
 		at += put;
 		offset += (uint64_t)put;
 		size -= (size_t)put;
@@ -65,7 +68,8 @@ bool file_write_at(int fd, uint64_t offset, const void *data, size_t size, const
 	return true;
 }
 
-/* The size that fstat tells is no promise: pipes, /proc, growing files. */
+/* The size that fstat tells is no promise: pipes, /proc, growing files. So it reads until nothing comes, and stops once
+ * there is more than max_size: at most 64 KiB too many are held. On failure b is as it was. */
 bool file_read_rest(int fd, size_t max_size, struct buf *b, const char *name, struct errmsg *err)
 {
 	size_t before = b->size;
@@ -79,7 +83,7 @@ bool file_read_rest(int fd, size_t max_size, struct buf *b, const char *name, st
 			continue;
 		if (got < 0) {
 			b->size = before;
-			return fail(err, name, "cannot be read");
+			return file_fail(err, name, "cannot be read");
 		}
 		if (got == 0)
 			return true;
@@ -98,7 +102,7 @@ int file_open(const char *path, struct errmsg *err)
 	struct stat info;
 
 	if (fd < 0)
-		fail(err, path, "cannot be opened");
+		file_fail(err, path, "cannot be opened");
 	else if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
 		return fd;
 	else
@@ -120,7 +124,8 @@ bool file_read(const char *path, size_t max_size, struct buf *b, struct errmsg *
 	return ok;
 }
 
-/* Writes and syncs a file that must not exist before. */
+/* Writes and syncs a file that must not exist before: O_EXCL follows no link that somebody has put there. What is left
+ * of an earlier attempt that died is removed. close can be what tells of a full disk (NFS): it counts. */
 static bool write_new(const char *path, const void *data, size_t size, unsigned mode, struct errmsg *err)
 {
 	int fd;
@@ -129,12 +134,12 @@ static bool write_new(const char *path, const void *data, size_t size, unsigned 
 	unlink(path);
 	fd = open_again(path, O_WRONLY | O_CREAT | O_EXCL, mode);
 	if (fd < 0)
-		return fail(err, path, "cannot be created");
+		return file_fail(err, path, "cannot be created");
 	ok = file_write_at(fd, 0, data, size, path, err);
 	if (ok && fsync(fd) != 0)
-		ok = fail(err, path, "cannot be synced");
+		ok = file_fail(err, path, "cannot be synced");
 	if (close(fd) != 0 && ok)
-		ok = fail(err, path, "cannot be closed");
+		ok = file_fail(err, path, "cannot be closed");
 	return ok;
 }
 
@@ -160,6 +165,9 @@ bool file_replaceable(const char *path, struct errmsg *err)
 		errmsg_set(err, "%s: is not a regular file", path);
 }
 
+/* Invariant: at each moment `path` names the old bytes or the new ones, whole. The new ones are on the disk before
+ * their name is (fsync, then rename); the name is before we say so (fsync of the folder). A crash leaves at most a
+ * ".new" beside it, which the next write removes. */
 bool file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, struct errmsg *err)
 {
 	size_t length = strlen(path);
@@ -174,7 +182,7 @@ bool file_write_atomic(const char *path, const void *data, size_t size, unsigned
 	memcpy(temporary + length, ".new", 5);
 	ok = write_new(temporary, data, size, mode, err);
 	if (ok && rename(temporary, path) != 0)
-		ok = fail(err, path, "cannot be replaced");
+		ok = file_fail(err, path, "cannot be replaced");
 	if (!ok)
 		unlink(temporary);
 	else
@@ -196,7 +204,7 @@ bool file_size(const char *path, uint64_t *size, struct errmsg *err)
 	struct stat info;
 
 	if (stat(path, &info) != 0)
-		return fail(err, path, "cannot be examined");
+		return file_fail(err, path, "cannot be examined");
 	*size = (uint64_t)info.st_size;
 	return true;
 }
@@ -204,20 +212,21 @@ bool file_size(const char *path, uint64_t *size, struct errmsg *err)
 bool file_remove(const char *path, struct errmsg *err)
 {
 	if (unlink(path) != 0 && errno != ENOENT)
-		return fail(err, path, "cannot be removed");
+		return file_fail(err, path, "cannot be removed");
 	return true;
 }
 
+/* A new name is in the folder's own data: syncing the file alone would not keep it. */
 bool file_sync_dir(const char *path, struct errmsg *err)
 {
 	int fd = open_again(path, O_RDONLY | O_DIRECTORY, 0);
 	bool ok = true;
 
 	if (fd < 0)
-		return fail(err, path, "cannot be opened");
+		return file_fail(err, path, "cannot be opened");
 	/* Some file systems do not sync folders and say so with EINVAL. */
 	if (fsync(fd) != 0 && errno != EINVAL)
-		ok = fail(err, path, "cannot be synced");
+		ok = file_fail(err, path, "cannot be synced");
 	close(fd);
 	return ok;
 }
@@ -227,14 +236,14 @@ int file_lock(const char *path, struct errmsg *err)
 	int fd = open_again(path, O_RDWR | O_CREAT, 0600);
 
 	if (fd < 0) {
-		fail(err, path, "cannot be opened");
+		file_fail(err, path, "cannot be opened");
 		return -1;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		if (errno == EWOULDBLOCK)
 			errmsg_set(err, "%s: is locked by another process", path);
 		else
-			fail(err, path, "cannot be locked");
+			file_fail(err, path, "cannot be locked");
 		close(fd);
 		return -1;
 	}
@@ -257,7 +266,7 @@ static bool make_one(const char *path, struct errmsg *err)
 			return true;
 		return errmsg_set(err, "%s: is not a folder", path);
 	}
-	return fail(err, path, "cannot be created");
+	return file_fail(err, path, "cannot be created");
 }
 
 bool dir_make(const char *path, struct errmsg *err)
@@ -318,6 +327,7 @@ bool path_inside(const char *path, const char *folder)
 	if (stat(folder, &wanted) != 0)
 		return false;
 	at = nearest_folder(path, &found);
+	/* Upwards by "..", which the system resolves: links have no say. The root is its own parent, and ends it. */
 	while (!found && stat(at, &here) == 0) {
 		found = same_file(&here, &wanted);
 		up = path_join(at, "..");

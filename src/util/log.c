@@ -1,3 +1,4 @@
+/* The log: where lines go, which are wanted, and how a line is made safe. */
 #include "util/log.h"
 
 #include <errno.h>
@@ -15,6 +16,8 @@
 #include "util/clock.h"
 #include "util/mem.h"
 
+/* One line is one write, under the lock: lines of two threads do not mix, and none goes to a file that log_reopen has
+ * closed. The mask is read without it, for each line that is not wanted would otherwise wait for those that are. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *log_path; /* guarded by lock, as are the next two; NULL: no file */
 static int log_fd = -1;
@@ -47,6 +50,7 @@ static int open_file(const char *path, struct errmsg *err)
 		errmsg_set(err, "The log file %s cannot be opened: %s", path, strerror(errno));
 		return -1;
 	}
+	/* O_NONBLOCK was for the opening alone: a write to a terminal may wait. */
 	if (fd >= 0 && fstat(fd, &info) == 0 && (S_ISREG(info.st_mode) || S_ISCHR(info.st_mode)) &&
 		fcntl(fd, F_SETFL, O_APPEND) == 0)
 		return fd;
@@ -56,8 +60,8 @@ static int open_file(const char *path, struct errmsg *err)
 	return -1;
 }
 
-/* Puts the file in place of the one before. */
-static void replace(char *path, int fd)
+/* Puts the file in place of the one before; path is the log's from now on. */
+static void log_replace(char *path, int fd)
 {
 	pthread_mutex_lock(&lock);
 	if (log_fd >= 0)
@@ -77,7 +81,7 @@ bool log_init(const char *path, bool console, unsigned mask, struct errmsg *err)
 		if (fd < 0)
 			return false;
 	}
-	replace(path != NULL ? mem_strdup(path) : NULL, fd);
+	log_replace(path != NULL ? mem_strdup(path) : NULL, fd);
 	pthread_mutex_lock(&lock);
 	to_console = console;
 	pthread_mutex_unlock(&lock);
@@ -95,18 +99,20 @@ bool log_reopen(struct errmsg *err)
 	pthread_mutex_unlock(&lock);
 	if (path == NULL)
 		return true;
+	/* Opened outside the lock: a slow disk holds up nobody who logs. Where it fails the old file goes on being
+	 * written. */
 	fd = open_file(path, err);
 	if (fd < 0) {
 		free(path);
 		return false;
 	}
-	replace(path, fd);
+	log_replace(path, fd);
 	return true;
 }
 
 void log_close(void)
 {
-	replace(NULL, -1);
+	log_replace(NULL, -1);
 }
 
 void log_set_categories(unsigned mask)
@@ -152,7 +158,7 @@ const char *log_category_name(unsigned i, unsigned *mask)
 }
 
 /* Copies text to out, at most room bytes, control characters (C1 in UTF-8 too) as \xNN; returns the bytes written. */
-static size_t escape(char *out, size_t room, const char *text)
+static size_t log_escape(char *out, size_t room, const char *text)
 {
 	static const char digits[] = "0123456789abcdef";
 	size_t size = 0;
@@ -162,6 +168,7 @@ static size_t escape(char *out, size_t room, const char *text)
 		unsigned char c = (unsigned char)*text;
 		bool control = c < 0x20 || c == 0x7f || (before == 0xc2 && c >= 0x80 && c < 0xa0);
 
+		/* An escape whole or not at all; size <= room holds. */
 		if (room - size < (control ? 4 : 1))
 			break;
 		if (control) {
@@ -172,6 +179,7 @@ static size_t escape(char *out, size_t room, const char *text)
 		} else {
 			out[size++] = (char)c;
 		}
+		/* U+0080 to U+009F are 0xc2 and then this byte: a terminal may obey them. */
 		before = c;
 	}
 	return size;
@@ -184,8 +192,9 @@ static void write_line(int fd, const char *line, size_t size)
 		;
 }
 
-static void __attribute__((format(printf, 2, 0))) put(const char *tag, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0))) log_put(const char *tag, const char *format, va_list args)
 {
+	/* Two buffers of the stack: a line is made without memory of the heap, which may be what it reports on. */
 	char text[LOG_LINE_MAX], line[LOG_LINE_MAX];
 	time_t now = time(NULL);
 	struct tm utc;
@@ -193,9 +202,10 @@ static void __attribute__((format(printf, 2, 0))) put(const char *tag, const cha
 
 	gmtime_r(&now, &utc);
 	size = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%SZ ", &utc);
-	size += escape(line + size, sizeof line - 1 - size, tag);
+	size += log_escape(line + size, sizeof line - 1 - size, tag);
 	vsnprintf(text, sizeof text, format, args);
-	size += escape(line + size, sizeof line - 1 - size, text);
+	size += log_escape(line + size, sizeof line - 1 - size, text);
+	/* One byte was kept for it above. */
 	line[size++] = '\n';
 
 	pthread_mutex_lock(&lock);
@@ -213,7 +223,7 @@ void log_info(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	put("", format, args);
+	log_put("", format, args);
 	va_end(args);
 }
 
@@ -222,7 +232,7 @@ void log_warn(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	put("Warning: ", format, args);
+	log_put("Warning: ", format, args);
 	va_end(args);
 }
 
@@ -231,7 +241,7 @@ void log_error(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	put("Error: ", format, args);
+	log_put("Error: ", format, args);
 	va_end(args);
 }
 
@@ -246,10 +256,12 @@ void log_debug(enum log_category category, const char *format, ...)
 		if (categories[i].category == category)
 			snprintf(tag, sizeof tag, "[%s] ", categories[i].name);
 	va_start(args, format);
-	put(tag, format, args);
+	log_put(tag, format, args);
 	va_end(args);
 }
 
+/* Whoever causes the lines decides when they come, not how many: one for each limit in LOG_LIMIT_MS. The monotonic
+ * clock, since the other may be set back by a year. */
 bool log_limit_allows(struct log_limit *limit)
 {
 	int64_t now = clock_mono_ms();

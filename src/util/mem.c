@@ -1,3 +1,4 @@
+/* Memory that is there or ends the process; large arrays on large pages. */
 #include "util/mem.h"
 
 #include <stdint.h>
@@ -6,7 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static void *check(void *p, size_t size)
+/* abort, not exit: no destructor runs, and a core shows who asked for so much. stderr, since the log is above this. */
+static void *check_size(void *p, size_t size)
 {
 	if (p == NULL) {
 		fprintf(stderr, "Out of memory: %zu bytes could not be had\n", size);
@@ -26,17 +28,18 @@ void *mem_check(void *made)
 
 void *mem_alloc(size_t size)
 {
-	return check(malloc(size ? size : 1), size);
+	/* malloc(0) may give NULL, which would look like a failure. */
+	return check_size(malloc(size ? size : 1), size);
 }
 
 void *mem_calloc(size_t count, size_t size)
 {
-	return check(calloc(count ? count : 1, size ? size : 1), count * size);
+	return check_size(calloc(count ? count : 1, size ? size : 1), count * size);
 }
 
 void *mem_realloc(void *old, size_t size)
 {
-	return check(realloc(old, size ? size : 1), size);
+	return check_size(realloc(old, size ? size : 1), size);
 }
 
 void *mem_dup(const void *data, size_t size)
@@ -74,9 +77,10 @@ void *mem_align(size_t size)
 	size_t alignment = alignment_of(size);
 	void *memory;
 
+	/* aligned_alloc wants a multiple of the alignment; one that wraps would be small. */
 	if (size > SIZE_MAX - (alignment - 1))
-		check(NULL, size);
-	memory = check(aligned_alloc(alignment, mem_aligned_size(size)), size);
+		check_size(NULL, size);
+	memory = check_size(aligned_alloc(alignment, mem_aligned_size(size)), size);
 #ifdef MADV_HUGEPAGE
 	/* Advice: where it is not taken, all works as before. */
 	if (alignment == LARGE_PAGE)

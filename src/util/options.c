@@ -1,3 +1,7 @@
+/* Options: reading the command line and the file into lists, deciding between them, printing the help.
+ *
+ * Nothing is decided while they are read: each setting is kept with where it stood, since the section that counts is
+ * known only once all sources are read. */
 #include "util/options.h"
 
 #include <errno.h>
@@ -80,7 +84,7 @@ void options_free(struct options *o)
 	free(o);
 }
 
-static const struct option_spec *find(const struct options *o, const char *name, size_t size)
+static const struct option_spec *find_spec(const struct options *o, const char *name, size_t size)
 {
 	for (size_t t = 0; t < o->table_count; t++)
 		for (const struct option_spec *s = o->tables[t]; s->name; s++)
@@ -90,9 +94,9 @@ static const struct option_spec *find(const struct options *o, const char *name,
 }
 
 /* For the getters: asking for an option that no table has is a mistake in the program. */
-static const struct option_spec *known(const struct options *o, const char *name)
+static const struct option_spec *known_spec(const struct options *o, const char *name)
 {
-	const struct option_spec *spec = find(o, name, strlen(name));
+	const struct option_spec *spec = find_spec(o, name, strlen(name));
 
 	if (spec == NULL) {
 		fprintf(stderr, "No option table has -%s\n", name);
@@ -101,13 +105,14 @@ static const struct option_spec *known(const struct options *o, const char *name
 	return spec;
 }
 
-/* The option of a name as it was written; *negated if it was written as -noname. NULL: none. */
+/* The option of a name as it was written; *negated if it was written as -noname. NULL: none. A name that is in a table
+ * beats its reading as a negation: an option may begin with "no". */
 static const struct option_spec *find_written(const struct options *o, const char *name, size_t size, bool *negated)
 {
-	const struct option_spec *spec = find(o, name, size);
+	const struct option_spec *spec = find_spec(o, name, size);
 
 	*negated = spec == NULL && size > 2 && memcmp(name, "no", 2) == 0;
-	return *negated ? find(o, name + 2, size - 2) : spec;
+	return *negated ? find_spec(o, name + 2, size - 2) : spec;
 }
 
 /* Makes a setting of a name and a value (NULL: none was written). `where` tells the place, for errors. */
@@ -124,6 +129,7 @@ static bool make_setting(const struct options *o, const char *name, size_t size,
 			out->spec->name, out->spec->argument);
 	if (out->spec->argument == NULL && value != NULL && strcmp(value, "0") != 0 && strcmp(value, "1") != 0)
 		return errmsg_set(err, "%s: the option %s must be 0 or 1, not '%.64s'", where, out->spec->name, value);
+	/* From here on value is what the getters give; only a multi option asks whether it was negated. */
 	/* -noname=0 negates twice. */
 	out->negated = negated && (value == NULL || strcmp(value, "0") != 0);
 	if (negated)
@@ -162,7 +168,7 @@ static bool is_blank(char c)
 }
 
 /* Cuts blanks off both ends of text[*start..*end). */
-static void trim(const char *text, size_t *start, size_t *end)
+static void trim_blanks(const char *text, size_t *start, size_t *end)
 {
 	while (*start < *end && is_blank(text[*start]))
 		++*start;
@@ -179,7 +185,7 @@ static size_t without_comment(const char *text, size_t start, size_t end)
 	return end;
 }
 
-static char *slice(const char *text, size_t start, size_t end)
+static char *slice_text(const char *text, size_t start, size_t end)
 {
 	char *copy = mem_alloc(end - start + 1);
 
@@ -201,29 +207,31 @@ static bool parse_setting(struct options *o, const char *text, size_t start, siz
 		return errmsg_set(err, "%s: a line must have the form name=value", where);
 	name_end = (size_t)(equals - text);
 	value_start = name_end + 1;
-	trim(text, &start, &name_end);
-	trim(text, &value_start, &end);
+	trim_blanks(text, &start, &name_end);
+	trim_blanks(text, &value_start, &end);
 	if (o->skip_unknown && find_written(o, text + start, name_end - start, &negated) == NULL)
 		return true;
-	value = slice(text, value_start, end);
+	value = slice_text(text, value_start, end);
 	ok = make_setting(o, text + start, name_end - start, value, where, &item, err);
 	free(value);
 	if (!ok)
 		return false;
 	item.section = section != NULL ? mem_strdup(section) : NULL;
+	/* Into the list even where it is refused: the list owns its texts, and frees them. */
 	list_add(&o->file, item);
 	if (item.spec->flags & OPTION_COMMAND_LINE)
 		return errmsg_set(err, "%s: the option %s is for the command line only", where, item.spec->name);
 	return true;
 }
 
-/* One line without its line break; *section is replaced by a section's head. */
+/* One line without its line break: blanks off, the comment off, and the blanks before the comment off. *section is
+ * replaced by a section's head. */
 static bool parse_line(struct options *o, const char *text, size_t start, size_t end, char **section, const char *where,
 	struct errmsg *err)
 {
-	trim(text, &start, &end);
+	trim_blanks(text, &start, &end);
 	end = without_comment(text, start, end);
-	trim(text, &start, &end);
+	trim_blanks(text, &start, &end);
 	if (start == end)
 		return true;
 	if (text[start] != '[')
@@ -231,7 +239,7 @@ static bool parse_line(struct options *o, const char *text, size_t start, size_t
 	if (text[end - 1] != ']' || end - start < 3)
 		return errmsg_set(err, "%s: a section must have the form [name]", where);
 	free(*section);
-	*section = slice(text, start + 1, end - 1);
+	*section = slice_text(text, start + 1, end - 1);
 	return true;
 }
 
@@ -280,11 +288,11 @@ void options_set_section(struct options *o, const char *section)
 
 void options_set(struct options *o, const char *name, const char *value)
 {
-	list_add(&o->args, (struct setting){ known(o, name), mem_strdup(value), NULL, false });
+	list_add(&o->args, (struct setting){ known_spec(o, name), mem_strdup(value), NULL, false });
 }
 
 /* Does the item count: right option, and in the file the right part of it? */
-static bool counts(const struct options *o, const struct setting *item, const struct option_spec *spec,
+static bool setting_counts(const struct options *o, const struct setting *item, const struct option_spec *spec,
 	bool own_section)
 {
 	if (item->spec != spec)
@@ -294,28 +302,31 @@ static bool counts(const struct options *o, const struct setting *item, const st
 	return item->section != NULL && o->section != NULL && strcmp(item->section, o->section) == 0;
 }
 
-/* The setting that decides for an option with one value. */
-static const struct setting *decide(const struct options *o, const struct option_spec *spec)
+/* The setting that decides for an option with one value: the last argument of the command line; else the file's first
+ * line in the section that counts; else its first line before all sections. Last there and first here, as Bitcoin Core
+ * has it: a later argument corrects an earlier one, while a file is read from above. */
+static const struct setting *find_deciding(const struct options *o, const struct option_spec *spec)
 {
 	for (size_t i = o->args.count; i > 0; i--)
+		/* What options_set added stands behind all arguments, and so wins. */
 		if (o->args.items[i - 1].spec == spec)
 			return &o->args.items[i - 1];
 	for (int general = 0; general < 2; general++)
 		for (size_t i = 0; i < o->file.count; i++)
-			if (counts(o, &o->file.items[i], spec, !general))
+			if (setting_counts(o, &o->file.items[i], spec, !general))
 				return &o->file.items[i];
 	return NULL;
 }
 
 bool options_is_set(const struct options *o, const char *name)
 {
-	return decide(o, known(o, name)) != NULL;
+	return find_deciding(o, known_spec(o, name)) != NULL;
 }
 
 const char *options_string(const struct options *o, const char *name)
 {
-	const struct option_spec *spec = known(o, name);
-	const struct setting *item = decide(o, spec);
+	const struct option_spec *spec = known_spec(o, name);
+	const struct setting *item = find_deciding(o, spec);
 
 	return item != NULL ? item->value : spec->fallback;
 }
@@ -338,6 +349,7 @@ bool options_int(const struct options *o, const char *name, int64_t min, int64_t
 		*value = 0;
 		return true;
 	}
+	/* strtoll takes blanks and a plus in front: the first character is checked too. */
 	errno = 0;
 	number = strtoll(text, &end, 10);
 	if (!((text[0] >= '0' && text[0] <= '9') || text[0] == '-') || end == text || *end || errno)
@@ -351,33 +363,36 @@ bool options_int(const struct options *o, const char *name, int64_t min, int64_t
 
 /* Walks one source's values of a multi option, after its last negation. Counts *index down; returns the value where it
  * reaches zero. *negated is set if this source forgets those behind it. */
-static const char *walk(const struct options *o, const struct list *l, const struct option_spec *spec, bool own_section,
-	size_t *index, bool *negated)
+static const char *walk_values(const struct options *o, const struct list *l, const struct option_spec *spec,
+	bool own_section, size_t *index, bool *negated)
 {
 	size_t start = 0;
 
 	for (size_t i = 0; i < l->count; i++) {
-		if (counts(o, &l->items[i], spec, own_section) && l->items[i].negated) {
+		if (setting_counts(o, &l->items[i], spec, own_section) && l->items[i].negated) {
 			start = i + 1;
 			*negated = true;
 		}
 	}
 	for (size_t i = start; i < l->count; i++)
-		if (counts(o, &l->items[i], spec, own_section) && (*index)-- == 0)
+		if (setting_counts(o, &l->items[i], spec, own_section) && (*index)-- == 0)
 			return l->items[i].value;
 	return NULL;
 }
 
+/* The values of all sources as one row: the command line's, the section's, those before the sections. A negation ends
+ * the row behind its source and drops what its source had before it: -nox -x=1 leaves 1 alone, whatever the file says.
+ */
 const char *options_value(const struct options *o, const char *name, size_t index)
 {
-	const struct option_spec *spec = known(o, name);
+	const struct option_spec *spec = known_spec(o, name);
 	bool negated = false;
-	const char *value = walk(o, &o->args, spec, false, &index, &negated);
+	const char *value = walk_values(o, &o->args, spec, false, &index, &negated);
 
 	if (value == NULL && !negated)
-		value = walk(o, &o->file, spec, true, &index, &negated);
+		value = walk_values(o, &o->file, spec, true, &index, &negated);
 	if (value == NULL && !negated)
-		value = walk(o, &o->file, spec, false, &index, &negated);
+		value = walk_values(o, &o->file, spec, false, &index, &negated);
 	return value;
 }
 

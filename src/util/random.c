@@ -1,3 +1,4 @@
+/* Randomness of the system, alone: there is no generator of our own that could be predicted or forked. */
 #include "util/random.h"
 
 #include <errno.h>
@@ -11,6 +12,8 @@ void random_bytes(void *out, size_t size)
 	uint8_t *at = out;
 
 	while (size) {
+		/* Waits once, early at boot, until the system has gathered enough; later never. A signal cuts it short.
+		 */
 		ssize_t got = getrandom(at, size, 0);
 
 		if (got < 0 && errno == EINTR)

@@ -1,3 +1,8 @@
+/* A team: threads that wait for a round, take its tasks by a counter, and report when no task is left.
+ *
+ * What holds: busy counts the others that have not ended the present round, and team_run returns at 0. So between two
+ * calls of team_run each of them waits, or has not begun yet, and the round (task, arg, count, next) may be written
+ * without asking. */
 #include "util/team.h"
 
 #include <pthread.h>
@@ -9,7 +14,7 @@
 
 #include "util/mem.h"
 
-struct member {
+struct team_member {
 	struct team *team;
 	unsigned index;
 	pthread_t thread;
@@ -26,9 +31,11 @@ struct team {
 	size_t count;
 	atomic_size_t next; /* the first task that nobody has taken */
 	unsigned members;
-	struct member others[];
+	struct team_member others[];
 };
 
+/* Tasks are taken one at a time by whoever is free: a slow core takes fewer. The order of memory is the lock's
+ * business: the counter only makes each number appear once. It may pass count by one for each member, no further. */
 static void take_tasks(struct team *t, unsigned member)
 {
 	size_t task;
@@ -37,9 +44,11 @@ static void take_tasks(struct team *t, unsigned member)
 		t->task(t->arg, task, member);
 }
 
-static void *work(void *arg)
+/* A member other than the caller: sleeps until the number of rounds is one it has not seen. It cannot miss a round,
+ * since the next one begins only when it has reported the end of this. */
+static void *team_work(void *arg)
 {
-	struct member *self = arg;
+	struct team_member *self = arg;
 	struct team *t = self->team;
 	uint64_t seen = 0;
 
@@ -75,10 +84,11 @@ struct team *team_new(unsigned members)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (t->members = 1; t->members < members; t->members++) {
-		struct member *other = &t->others[t->members - 1];
+		struct team_member *other = &t->others[t->members - 1];
 
-		*other = (struct member){ .team = t, .index = t->members };
-		if (pthread_create(&other->thread, NULL, work, other) != 0)
+		*other = (struct team_member){ .team = t, .index = t->members };
+		/* Fewer than asked for is a slower team, not a wrong one: `members` says how many there are. */
+		if (pthread_create(&other->thread, NULL, team_work, other) != 0)
 			break;
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -118,6 +128,7 @@ void team_run(struct team *t, team_task *task, void *arg, size_t count)
 	t->arg = arg;
 	t->count = count;
 	atomic_store_explicit(&t->next, 0, memory_order_relaxed);
+	/* All of them report, those too who find no task left: that is what makes the next round safe. */
 	t->busy = t->members - 1;
 	t->rounds++;
 	pthread_cond_broadcast(&t->start);

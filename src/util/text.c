@@ -1,3 +1,4 @@
+/* Breaking text at blanks. */
 #include "util/text.h"
 
 #include <string.h>
@@ -7,6 +8,7 @@ void text_wrap(struct buf *out, const char *text, unsigned indent, unsigned hang
 	size_t column = hang; /* 0: at the beginning of a line */
 	bool first = true;    /* in its line */
 
+	/* A word is put when it is known to fit with its blank, or when it is the first of its line. */
 	while (*text) {
 		size_t word = strcspn(text, " ");
 

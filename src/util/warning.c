@@ -1,3 +1,4 @@
+/* The warnings that stand, one text for each kind. */
 #include "util/warning.h"
 
 #include <pthread.h>
@@ -21,6 +22,7 @@ void warning_set(enum warning kind, const char *format, ...)
 	fresh = texts[kind].text[0] == '\0';
 	texts[kind] = text;
 	pthread_mutex_unlock(&lock);
+	/* One line when it begins, whatever the text does later; outside the lock, since the log has its own. */
 	if (fresh)
 		log_warn("%s", text.text);
 }

@@ -1,3 +1,4 @@
+/* Worker threads with a queue of two ranks; results wait until the loop takes them. */
 #include "util/workers.h"
 
 #include <pthread.h>

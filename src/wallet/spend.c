@@ -57,7 +57,7 @@ static enum spend_result check_outputs(struct plan *plan, struct errmsg *err)
 			return SPEND_REFUSED;
 		}
 		plan->target += output->amount;
-		plan->outputs_size += 8 + compact_size(output->script.size) + output->script.size;
+		plan->outputs_size += 8 + buf_compact_size(output->script.size) + output->script.size;
 	}
 	return SPEND_OK;
 }
@@ -91,7 +91,7 @@ static void find_coins(struct plan *plan, const struct ledger *ledger)
 
 static size_t weight_of(const struct plan *plan, bool with_change)
 {
-	size_t counts = compact_size(plan->taken) + compact_size(plan->request->count + with_change);
+	size_t counts = buf_compact_size(plan->taken) + buf_compact_size(plan->request->count + with_change);
 	size_t size = 4 + 4 + counts + plan->outputs_size + (with_change ? CHANGE_SIZE : 0); /* version, locktime */
 
 	return 4 * size + 2 + plan->taken * INPUT_WEIGHT; /* marker and flag of the witness */

@@ -44,7 +44,7 @@ static void test_compact(void **state)
 		buf_init(&b);
 		buf_put_compact(&b, cases[i].v);
 		assert_int_equal(b.size, cases[i].size);
-		assert_int_equal(compact_size(cases[i].v), cases[i].size);
+		assert_int_equal(buf_compact_size(cases[i].v), cases[i].size);
 		reader_init(&r, b.data, b.size);
 		assert_true(reader_compact_any(&r) == cases[i].v);
 		assert_true(reader_done(&r));
