@@ -1,3 +1,4 @@
+/* The wrapped calls: each asks whether the fault is meant for it, and fails, tears or kills as it says. */
 #define _GNU_SOURCE
 #include "faults.h"
 

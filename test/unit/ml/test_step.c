@@ -204,18 +204,53 @@ static void test_known_answers(void **state)
 	assert_answer("tiny-update", state_root(next));
 	assert_values("tiny-values", &outcome);
 	assert_true(outcome.loss_after < outcome.loss_before);
+	state_unref(next);
+}
 
-	/* From a state with momentum, and with a slot of harmful work: both deltas turned around. */
-	uint8_t *harmful[2] = { turned_around(f->deltas[0]), turned_around(f->deltas[1]) };
-	struct update_proof proofs[4] = { { f->deltas[1], 0 }, { harmful[0], 1 }, { f->deltas[0], 0 },
-		{ harmful[1], 1 } };
+/* An update from a state with momentum, and with a slot of harmful work: both deltas turned around. */
+struct harmful {
+	struct state *parent;
+	uint8_t *deltas[2];
+	struct update_proof proofs[4];
+	struct update_job job;
+};
 
-	job.parent = next;
-	job.benchmark = benchmark_new(f->step, next, f->benchmark_windows, f->ticket, NULL);
-	job.proofs = proofs;
-	job.proof_count = 4;
-	job.leave_out = true;
-	struct state *last = update_execute(f->step, &job, &outcome);
+static void harmful_init(struct harmful *h, const struct fixture *f)
+{
+	struct update_outcome outcome;
+
+	h->job = update_job(f);
+	h->parent = update_execute(f->step, &h->job, &outcome);
+	for (int i = 0; i < 2; i++)
+		h->deltas[i] = turned_around(f->deltas[i]);
+	h->proofs[0] = (struct update_proof){ f->deltas[1], 0 };
+	h->proofs[1] = (struct update_proof){ h->deltas[0], 1 };
+	h->proofs[2] = (struct update_proof){ f->deltas[0], 0 };
+	h->proofs[3] = (struct update_proof){ h->deltas[1], 1 };
+	h->job.parent = h->parent;
+	h->job.benchmark = benchmark_new(f->step, h->parent, f->benchmark_windows, f->ticket, NULL);
+	h->job.proofs = h->proofs;
+	h->job.proof_count = 4;
+	h->job.leave_out = true;
+}
+
+static void harmful_clear(struct harmful *h)
+{
+	state_unref(h->parent);
+	benchmark_unref(h->job.benchmark);
+	for (int i = 0; i < 2; i++)
+		free(h->deltas[i]);
+}
+
+/* Harmful work is left out, and a replay needs the outcome alone to come to the same. */
+static void test_known_left_out(void **state)
+{
+	struct fixture *f = *state;
+	struct update_outcome outcome;
+	struct harmful h;
+
+	harmful_init(&h, f);
+	struct state *last = update_execute(f->step, &h.job, &outcome);
 
 	assert_false(outcome.is_void);
 	assert_int_equal(outcome.slots[0].state, UPDATE_USED);
@@ -225,30 +260,36 @@ static void test_known_answers(void **state)
 	assert_answer("tiny-left-out", state_root(last));
 	assert_values("tiny-left-out-values", &outcome);
 
-	/* A replay needs the outcome alone. */
-	struct state *replayed = update_replay(&tiny, &job, &outcome);
+	struct state *replayed = update_replay(&tiny, &h.job, &outcome);
 
 	assert_memory_equal(state_root(replayed), state_root(last), 32);
 	state_unref(replayed);
+	state_unref(last);
+	harmful_clear(&h);
+}
 
-	/* A threshold that the value does not fall below keeps the slot, and so does one without records. */
-	state_unref(last);
-	job.leave_out = false;
-	last = update_execute(f->step, &job, &outcome);
+/* A threshold that the value does not fall below keeps the slot, and so does one without records. */
+static void test_harmful_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct update_outcome outcome;
+	struct harmful h;
+	struct state *last, *replayed;
+
+	harmful_init(&h, f);
+	h.job.leave_out = false;
+	last = update_execute(f->step, &h.job, &outcome);
 	assert_int_equal(outcome.slots[1].state, UPDATE_USED);
 	state_unref(last);
-	job.leave_out = true;
-	job.v_ref = -outcome.slots[1].value;
-	last = update_execute(f->step, &job, &outcome);
+	h.job.leave_out = true;
+	h.job.v_ref = -outcome.slots[1].value;
+	last = update_execute(f->step, &h.job, &outcome);
 	assert_int_equal(outcome.slots[1].state, UPDATE_USED);
-	replayed = update_replay(&tiny, &job, &outcome);
+	replayed = update_replay(&tiny, &h.job, &outcome);
 	assert_memory_equal(state_root(replayed), state_root(last), 32);
 	state_unref(replayed);
 	state_unref(last);
-	state_unref(next);
-	benchmark_unref(job.benchmark);
-	free(harmful[0]);
-	free(harmful[1]);
+	harmful_clear(&h);
 }
 
 static void test_engines_agree(void **state)
@@ -526,6 +567,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_known_answers),
+		cmocka_unit_test(test_known_left_out),
+		cmocka_unit_test(test_harmful_kept),
 		cmocka_unit_test(test_engines_agree),
 		cmocka_unit_test(test_step_reuse),
 		cmocka_unit_test(test_step_failures),

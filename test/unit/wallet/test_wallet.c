@@ -1,5 +1,5 @@
-#define _GNU_SOURCE /* memmem */
 /* A wallet on disk: what it acknowledges comes back, blocks come and go, locking, building and signing. */
+#define _GNU_SOURCE /* memmem */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
