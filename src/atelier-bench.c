@@ -28,7 +28,8 @@ static const struct option_spec options_table[] = {
 	{ "version", NULL, "Prints the version and ends.", "Options", NULL, OPTION_COMMAND_LINE },
 	{ "spec", "<name>", "Chain: regtest, test or main; all of them if not given.", "Options", NULL, 0 },
 	{ "engine", "<name>",
-		"Who multiplies: openblas, onednn, reference, or auto, the fastest. train knows plain too: no rounding.",
+		"Who multiplies: openblas, onednn, reference, or auto, the fastest. "
+		"train knows plain too: no rounding.",
 		"Options", "openblas", 0 },
 	{ "threads", "<n>", "Threads that share a step; its result is the same.", "Options", "1", 0 },
 	{ "enginethreads", "<n>", "Threads of the engine's own within each; 0: as many as it likes.", "Options", "1",
@@ -36,8 +37,8 @@ static const struct option_spec options_table[] = {
 	{ "rounds", "<n>", "How often everything is measured.", "Options", "5", 0 },
 	{ "iterations", "<n>", "Iterations of a measured step, at most the chain's.", "Options", "1", 0 },
 	{ "folder", "<folder>",
-		"Where connect keeps its chains while it measures. Every block is synced to that disk several times: in /dev/shm "
-		"nothing waits for a disk.",
+		"Where connect keeps its chains while it measures. Every block is synced to that disk several times: "
+		"in /dev/shm nothing waits for a disk.",
 		"Options", "/tmp", 0 },
 	{ "json", NULL, "Print JSON.", "Options", NULL, 0 },
 	{ NULL, NULL, NULL, NULL, NULL, 0 },
@@ -152,7 +153,8 @@ int main(int argc, char **argv)
 	} else if (options_bool(o, "help") || (!options_bool(o, "version") && command == NULL)) {
 		char *help = options_help(o);
 
-		printf("Usage: atelier-bench digest|start|step|product|encode|value|verify|refuse|connect|train [options]\n\n%s",
+		printf("Usage: atelier-bench "
+		       "digest|start|step|product|encode|value|verify|refuse|connect|train [options]\n\n%s",
 			help);
 		free(help);
 		status = options_bool(o, "help") ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -25,8 +25,8 @@ static const struct option_spec options_table[] = {
 	{ "version", NULL, "Prints the version and ends.", "Client", NULL, OPTION_COMMAND_LINE },
 	{ "named", NULL, "Arguments are given as name=value.", "Client", NULL, 0 },
 	{ "stdin", NULL,
-		"Reads further arguments from standard input, one a line, until its end: for what other users of the machine "
-		"must not see, for what is too long for a command line, and for texts with a byte 0.",
+		"Reads further arguments from standard input, one a line, until its end: for what other users of the "
+		"machine must not see, for what is too long for a command line, and for texts with a byte 0.",
 		"Client", NULL, OPTION_COMMAND_LINE },
 	{ "rpcconnect", "<host>", "Where the node is, as <host> or <host>:<port>.", "Client", "127.0.0.1", 0 },
 	{ "rpcwallet", "<name>", "The wallet that the call is for.", "Client", NULL, 0 },

@@ -65,7 +65,8 @@ static void print_sizes(const struct spec *spec, size_t count)
 	const struct model_config *c = &t->model;
 
 	printf("{\"chain\": \"%s\", \"d\": %u, \"layers\": %u, \"heads\": %u, \"ff\": %u, \"ctx\": %u, \"batch\": %u, "
-	       "\"iterations\": %u, \"lr_ppm\": %u, \"wd_ppm\": %u, \"vocabulary\": %d, \"skipped\": %d, \"parameters\": %zu}\n",
+	       "\"iterations\": %u, \"lr_ppm\": %u, \"wd_ppm\": %u, \"vocabulary\": %d, \"skipped\": %d, "
+	       "\"parameters\": %zu}\n",
 		spec->name, c->d, c->layers, c->heads, c->ff, c->ctx, t->batch, t->iterations, t->lr_ppm, t->wd_ppm,
 		MODEL_VOCABULARY, MODEL_SKIPPED, count);
 }

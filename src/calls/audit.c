@@ -313,16 +313,19 @@ static const char block_result[] =
 
 static const struct rpc_method methods[] = {
 	{ "auditproof", "Training", auditproof, auditproof_args,
-		"Executes a proof's training step again, from the model state before its block, and compares the digests.",
+		"Executes a proof's training step again, from the model state before its "
+		"block, and compares the digests.",
 		proof_result, "\"id\"", 0 },
 	{ "auditblock", "Training", auditblock, auditblock_args,
-		"Executes all proofs of a block again, and its update of the model, and compares with what the chain states.",
+		"Executes all proofs of a block again, and its update of the model, "
+		"and compares with what the chain states.",
 		block_result, "\"hash\"", 0 },
 	{ "auditchain", "Training", auditchain, auditchain_args,
-		"Audits blocks that are drawn at random, each unit of the chain's work being as likely as any other. The log tells "
-		"how far it is.",
+		"Audits blocks that are drawn at random, each unit of the chain's work being as likely as "
+		"any other. The log tells how far it is.",
 		"{\"valid\": bool, \"samples\": points drawn, \"checked\": blocks they fell on, \"invalid\": n,\n"
-		" \"blocks\": [auditblock's objects; where there is no audit: {\"blockhash\", \"height\", \"valid\": false,\n"
+		" \"blocks\": [auditblock's objects; where there is no audit: {\"blockhash\", "
+		"\"height\", \"valid\": false,\n"
 		"             \"error\": \"why\"}],\n"
 		" \"summary\": {\"blocks_checked\": n, \"blocks_right\": n, \"blocks_false\": n,\n"
 		"             \"proofs_executed\": n, \"proofs_right\": n, \"proofs_false\": n,\n"

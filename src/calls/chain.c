@@ -95,7 +95,8 @@ static const struct rpc_arg getblock_args[] = {
 		.type = RPC_VERBOSITY,
 		.fallback = "1",
 		.max = 2,
-		.help = "0: the serialised block as hexadecimal text. 1: an object. 2: the same, with whole transactions." },
+		.help = "0: the serialised block as hexadecimal text. 1: an object. 2: the same, "
+			"with whole transactions." },
 	{ .name = "bodies",
 		.type = RPC_BOOL,
 		.fallback = "false",
@@ -263,7 +264,8 @@ static const char block_result[] =
 	"{                            (verbosity 1 and 2) getblockheader's fields, and:\n"
 	"  \"size\": n, \"weight\": n, \"tx\": [ids, or with verbosity 2 decoded transactions],\n"
 	"  \"proofs\": [                the block's own first\n"
-	"    {\"id\", \"seed\", \"slot\", \"ticket\", \"digest\", \"miner\", \"time\", \"dataset\": n, \"reward\": amount}],\n"
+	"    {\"id\", \"seed\", \"slot\", \"ticket\", \"digest\", \"miner\", \"time\", "
+	"\"dataset\": n, \"reward\": amount}],\n"
 	"  \"data_payments\": [         for the parent's slots\n"
 	"    {\"owner\": \"address\", \"amount\": amount}],\n"
 	"  \"loss_before\": nats, \"loss_after\": nats,   this and what follows once it is verified\n"
@@ -281,8 +283,10 @@ static const struct rpc_method methods[] = {
 	{ "getblockhash", "Blockchain", getblockhash, getblockhash_args,
 		"Gives the id of the active chain's block at a height.", "\"hex\"  (string)", "1000", 0 },
 	{ "getblockchaininfo", "Blockchain", getblockchaininfo, NULL, "Tells how the chain stands.",
-		"{\"chain\", \"blocks\", \"headers\", \"bestblockhash\", \"bits\", \"difficulty\", \"time\", \"mediantime\",\n"
-		" \"verificationprogress\", \"initialblockdownload\", \"chainwork\", \"model_root\", \"pruned\", \"warnings\"}",
+		"{\"chain\", \"blocks\", \"headers\", \"bestblockhash\", \"bits\", "
+		"\"difficulty\", \"time\", \"mediantime\",\n"
+		" \"verificationprogress\", \"initialblockdownload\", \"chainwork\", "
+		"\"model_root\", \"pruned\", \"warnings\"}",
 		NULL, 0 },
 	{ "getdifficulty", "Blockchain", getdifficulty, NULL,
 		"Tells how many times harder than the easiest a block is.", "n  (number)", NULL, 0 },

@@ -180,7 +180,8 @@ static enum rpc_outcome getproof(struct rpc_request *r, void *context)
 static const char dataset_result[] =
 	"{\n"
 	"  \"number\": n, \"root\": \"hex\", \"size\": n, \"licence\": \"text\", \"title\": \"text\",\n"
-	"  \"owner\": \"address\", \"txid\": \"hex\", \"vout\": n, \"height\": n,  where it was registered; not for the genesis corpus\n"
+	"  \"owner\": \"address\", \"txid\": \"hex\", \"vout\": n, \"height\": n,  "
+	"where it was registered; not for the genesis corpus\n"
 	"  \"status\": \"active\", \"waiting\" or \"quarantine\", \"quarantined_until\": height,\n"
 	"  \"total_draws\": n, \"total_paid\": amount,\n"
 	"  \"draws\": n, \"mean_value\": nats      of the present period of observation\n"
@@ -195,7 +196,8 @@ static const struct rpc_method methods[] = {
 	{ "getblob", "Data", getblob, getblob_args, "Gives bytes of a contribution.", "\"hex\"  (string)",
 		"\"root\" 0 100", 0 },
 	{ "getproof", "Training", getproof, getproof_args, "Gives a proof of training on the active chain.",
-		"{\"id\", \"seed\", \"slot\", \"ticket\", \"digest\", \"miner\", \"time\", \"dataset\", \"header\", \"blockhash\", \"height\",\n"
+		"{\"id\", \"seed\", \"slot\", \"ticket\", \"digest\", \"miner\", \"time\", \"dataset\", "
+		"\"header\", \"blockhash\", \"height\",\n"
 		" \"index\", \"confirmations\", \"body\"}  (object) index 0 is the block's own proof",
 		"\"id\"", 0 },
 };

@@ -121,15 +121,18 @@ static enum rpc_outcome generatetoaddress(struct rpc_request *r, void *context)
 
 static const struct rpc_method methods[] = {
 	{ "getmininginfo", "Mining", getmininginfo, NULL, "Tells how mining goes.",
-		"{\"blocks\": n, \"difficulty\": n, \"mining\": bool, \"address\": \"address\", \"paused\": \"why\", \"threads\": n,\n"
-		" \"running\": n, \"attempts\": n, \"shares\": n, \"blocks_found\": n, \"failed\": n, \"steps_per_second\": n,\n"
-		" \"tokens_per_second\": n, \"pooledtx\": n, \"loose_proofs\": n, \"chain\": \"name\", \"warnings\": []}",
+		"{\"blocks\": n, \"difficulty\": n, \"mining\": bool, \"address\": \"address\", "
+		"\"paused\": \"why\", \"threads\": n,\n"
+		" \"running\": n, \"attempts\": n, \"shares\": n, \"blocks_found\": n, "
+		"\"failed\": n, \"steps_per_second\": n,\n"
+		" \"tokens_per_second\": n, \"pooledtx\": n, \"loose_proofs\": n, "
+		"\"chain\": \"name\", \"warnings\": []}",
 		NULL, 0 },
 	{ "setmining", "Mining", setmining, setmining_args,
 		"Starts or stops mining until the node ends; -mine begins with it at the start.", NULL, "true 2", 0 },
 	{ "generatetoaddress", "Mining", generatetoaddress, generatetoaddress_args,
-		"Mines blocks at once, by training, and answers when they are connected. Proofs that are found on the way and make "
-		"no block go into the blocks.",
+		"Mines blocks at once, by training, and answers when they are connected. Proofs that are found on the "
+		"way and make no block go into the blocks.",
 		"[\"hash\", ...]  ids of the blocks", "10 \"address\"", 0 },
 };
 

@@ -201,13 +201,13 @@ static const struct rpc_arg exportmodel_args[] = {
 	{ .name = "path",
 		.type = RPC_TEXT,
 		.max = 4000,
-		.help = "Where to: a folder for safetensors, else a file. A relative one lies in the folder exports of the "
-			"chain's data folder; the rest of the data directory is the node's own." },
+		.help = "Where to: a folder for safetensors, else a file. A relative one lies in the folder exports of "
+			"the chain's data folder; the rest of the data directory is the node's own." },
 	{ .name = "format",
 		.type = RPC_TEXT,
 		.fallback = "\"safetensors\"",
-		.help = "safetensors: 32-bit weights with configuration and tokenizer, for Hugging Face's transformers. gguf, "
-			"gguf-q8_0: one file for llama.cpp, with 32-bit or with 8-bit weights." },
+		.help = "safetensors: 32-bit weights with configuration and tokenizer, for Hugging Face's "
+			"transformers. gguf, gguf-q8_0: one file for llama.cpp, with 32-bit or with 8-bit weights." },
 	{ .name = "overwrite",
 		.type = RPC_BOOL,
 		.fallback = "false",
@@ -312,11 +312,14 @@ static enum rpc_outcome getlogits(struct rpc_request *r, void *context)
 
 static const struct rpc_method methods[] = {
 	{ "exportmodel", "Training", exportmodel, exportmodel_args,
-		"Writes the present model's weights for the tools that people use. Token b of its vocabulary is byte b.",
-		"{\"path\": \"text\", \"format\": \"text\", \"bytes\": n, \"parameters\": n, \"height\": n, \"model_root\": \"hex\"}",
+		"Writes the present model's weights for the tools that people use. "
+		"Token b of its vocabulary is byte b.",
+		"{\"path\": \"text\", \"format\": \"text\", \"bytes\": n, \"parameters\": n, "
+		"\"height\": n, \"model_root\": \"hex\"}",
 		"model.gguf gguf", 0 },
 	{ "getlogits", "Training", getlogits, getlogits_args,
-		"What the present model makes of a text: a number for each byte that may follow, the likeliest has the largest.",
+		"What the present model makes of a text: a number for each byte that may follow, "
+		"the likeliest has the largest.",
 		"{\"logits\": [n, ...], \"height\": n, \"model_root\": \"hex\"}  (256 numbers)", "546865", 0 },
 };
 

@@ -262,15 +262,19 @@ static const struct rpc_method methods[] = {
 	{ "getconnectioncount", "Network", getconnectioncount, NULL, "Counts the connections to other nodes.",
 		"n  (number)", NULL, 0 },
 	{ "getnetworkinfo", "Network", getnetworkinfo, NULL, "Tells how this node stands in the network.",
-		"{\"version\", \"subversion\", \"protocolversion\", \"networkactive\", \"port\", \"connections\", \"connections_in\",\n"
+		"{\"version\", \"subversion\", \"protocolversion\", \"networkactive\", \"port\", "
+		"\"connections\", \"connections_in\",\n"
 		" \"connections_out\", \"warnings\"}",
 		NULL, 0 },
 	{ "getnettotals", "Network", getnettotals, NULL, "Counts the traffic.",
 		"{\"totalbytesrecv\", \"totalbytessent\", \"timemillis\"}", NULL, 0 },
 	{ "getpeerinfo", "Network", getpeerinfo, NULL, "Lists the connections to other nodes.",
-		"[{\"id\", \"addr\", \"addrlocal\", \"name\", \"inbound\", \"connection_type\", \"handshake_done\", \"version\",\n"
-		"  \"subver\", \"services\", \"relaytxes\", \"startingheight\", \"conntime\", \"lastsend\", \"lastrecv\", \"timeoffset\",\n"
-		"  \"bytessent\", \"bytesrecv\", \"messages_sent\", \"messages_received\", \"pingtime\", \"minping\", \"pingwait\",\n"
+		"[{\"id\", \"addr\", \"addrlocal\", \"name\", \"inbound\", \"connection_type\", "
+		"\"handshake_done\", \"version\",\n"
+		"  \"subver\", \"services\", \"relaytxes\", \"startingheight\", \"conntime\", \"lastsend\", "
+		"\"lastrecv\", \"timeoffset\",\n"
+		"  \"bytessent\", \"bytesrecv\", \"messages_sent\", \"messages_received\", "
+		"\"pingtime\", \"minping\", \"pingwait\",\n"
 		"  \"synced_headers\", \"synced_blocks\", \"inflight\": [heights], \"blobs_asked\",\n"
 		"  \"proofs_valid\", \"proofs_false\"}]   proofs it sent, by what executing them gave",
 		NULL, 0 },

@@ -208,14 +208,15 @@ static enum rpc_outcome reconsiderblock(struct rpc_request *r, void *context)
 
 static const struct rpc_method methods[] = {
 	{ "reconsiderblock", "Blockchain", reconsiderblock, reconsiderblock_args,
-		"Takes invalidateblock back, for the block, its ancestors and its descendants. Their proofs are executed again; the "
-		"answer comes when the chain has switched to them, or will not.",
+		"Takes invalidateblock back, for the block, its ancestors and its descendants. Their proofs are "
+		"executed again; the answer comes when the chain has switched to them, or will not.",
 		NULL, "\"hash\"", 0 },
 	{ "submitblock", "Mining", submitblock, submitblock_args,
-		"Offers a block to this node and waits for the verdict: all its proofs are executed. The reason's details are in "
-		"the log.",
+		"Offers a block to this node and waits for the verdict: all its proofs are executed. "
+		"The reason's details are in the log.",
 		"null        if the block was taken and is on the active chain\n"
-		"\"reason\"    (string) why it was not, \"duplicate\", or \"inconclusive\" where it is on a side branch",
+		"\"reason\"    (string) why it was not, \"duplicate\", "
+		"or \"inconclusive\" where it is on a side branch",
 		"\"hex\"", 0 },
 };
 

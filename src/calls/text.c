@@ -80,8 +80,8 @@ static const struct rpc_arg generatetext_args[] = {
 	{ .name = "seed",
 		.type = RPC_U64,
 		.optional = true,
-		.help = "Same seed, same text on one machine; drawn if left out. Below 2^64; above 2^53 better as a string, which no "
-			"client takes for a double." },
+		.help = "Same seed, same text on one machine; drawn if left out. Below 2^64; above 2^53 better as a "
+			"string, which no client takes for a double." },
 	{ .name = "top_k",
 		.type = RPC_INT,
 		.fallback = "0",

@@ -117,13 +117,16 @@ static const struct rpc_method methods[] = {
 		"  \"next_slots\": [{\"dataset\": n, \"title\": \"text\"}],   what the next block trains on\n"
 		"  \"loose_proofs\": n,           waiting for the next block\n"
 		"  \"steps_per_second\": n, \"tokens_per_second\": n,   of this node's miner\n"
-		"  \"verification\": {\"blocks_waiting\", \"blocks_verifying\", \"proofs_verifying\", \"steps_done\", \"steps_total\",\n"
+		"  \"verification\": {\"blocks_waiting\", \"blocks_verifying\", \"proofs_verifying\", "
+		"\"steps_done\", \"steps_total\",\n"
 		"                   \"proofs_executed\", \"proofs_false\"},\n"
-		"  \"blocks\": [{\"height\", \"hash\", \"proofs\", \"loss_before\", \"loss_after\", \"outcome\", \"model_root_after\"}]\n"
+		"  \"blocks\": [{\"height\", \"hash\", \"proofs\", \"loss_before\", \"loss_after\", "
+		"\"outcome\", \"model_root_after\"}]\n"
 		"}",
 		"20", 0 },
 	{ "getmodelinfo", "Training", getmodelinfo, NULL, "Gives the model's sizes and where it stands.",
-		"{\"architecture\", \"parameters\", \"d\", \"layers\", \"heads\", \"ff\", \"ctx\", \"vocabulary\", \"tokens_per_step\",\n"
+		"{\"architecture\", \"parameters\", \"d\", \"layers\", \"heads\", \"ff\", \"ctx\", "
+		"\"vocabulary\", \"tokens_per_step\",\n"
 		" \"state_bytes\", \"body_bytes\", \"height\", \"bestblockhash\", \"model_root\"}",
 		NULL, 0 },
 };

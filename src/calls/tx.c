@@ -353,7 +353,8 @@ static const char entry_result[] =
 static const struct rpc_method methods[] = {
 	{ "getrawtransaction", "Rawtransactions", getrawtransaction, getrawtransaction_args,
 		"Gives a transaction of the mempool or of the active chain.",
-		"\"hex\" or {\"txid\", \"hash\", \"size\", ..., \"vin\", \"vout\", \"hex\", \"blockhash\", \"confirmations\"}",
+		"\"hex\" or {\"txid\", \"hash\", \"size\", ..., \"vin\", \"vout\", \"hex\", "
+		"\"blockhash\", \"confirmations\"}",
 		"\"txid\" 1", 0 },
 	{ "decoderawtransaction", "Rawtransactions", decoderawtransaction, decoderawtransaction_args,
 		"Shows what a serialised transaction says.", "{\"txid\", \"hash\", \"size\", ..., \"vin\", \"vout\"}",

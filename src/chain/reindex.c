@@ -223,9 +223,8 @@ bool reindex_rest(struct chain *chain, const struct chain_options *options, stru
 	if (!read_files(chain, options, &last, &taken, err))
 		return false;
 	if (taken > 0)
-		log_warn(
-			"[chain] %zu blocks of the files are not in the index, which has lost its last writes: they will be "
-			"verified again",
+		log_warn("[chain] %zu blocks of the files are not in the index, "
+			 "which has lost its last writes: they will be verified again",
 			taken);
 	return true;
 }

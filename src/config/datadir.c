@@ -19,7 +19,8 @@ const struct option_spec datadir_options[] = {
 	{ "regtest", NULL, "The same as -chain=regtest.", "Chain and files", NULL, 0 },
 	{ "chainspec", "<file>", "A private chain: the file that describes it.", "Chain and files", NULL, OPTION_PATH },
 	{ "rpcport", "<port>",
-		"Port of the JSON-RPC server (default: 9432, test 19432, regtest 29432, private chains as their spec says).",
+		"Port of the JSON-RPC server (default: 9432, test 19432, regtest 29432, "
+		"private chains as their spec says).",
 		"JSON-RPC", NULL, 0 },
 	{ "rpcuser", "<name>", "User name for JSON-RPC, where -rpcpassword is set.", "JSON-RPC", NULL, 0 },
 	{ "rpcpassword", "<word>", "Password for JSON-RPC; without one the cookie file gives access.", "JSON-RPC", NULL,

@@ -528,8 +528,8 @@ static void on_entered(void *context, evutil_socket_t fd, const struct sockaddr 
 	}
 	if (first != NULL) {
 		if (!first->trusted && log_limit_allows(&server->full))
-			log_warn(
-				"RPC: all %zu connections are taken; the oldest without credentials, from %s, is closed",
+			log_warn("RPC: all %zu connections are taken; "
+				 "the oldest without credentials, from %s, is closed",
 				server->most, first->host);
 		connection_free(first);
 	}

@@ -105,8 +105,10 @@ bool fuzz_seed(size_t index, struct buf *out)
 {
 	static const char *const texts[] = {
 		"{}",
-		"{\"name\":\"a-1\",\"hrp\":\"x\",\"d\":16,\"layers\":1,\"heads\":1,\"ff\":16,\"ctx\":32,\"corpus\":\"embedded\"}",
-		"{\"d\":16,\"layers\":1,\"heads\":1,\"k\":64,\"subsidy\":1000000000000,\"halving\":1050,\"bench_bytes\":9000}",
+		"{\"name\":\"a-1\",\"hrp\":\"x\",\"d\":16,\"layers\":1,\"heads\":1,\"ff\":16,\"ctx\":32,"
+		"\"corpus\":\"embedded\"}",
+		"{\"d\":16,\"layers\":1,\"heads\":1,\"k\":64,\"subsidy\":1000000000000,\"halving\":1050,"
+		"\"bench_bytes\":9000}",
 		"{\"corpus\":\"file.txt\",\"spacing\":86400,\"rpc_port\":1,\"p2p_port\":65535,\"v_0\":140737488355328}",
 		"{\"d\":16,\"layers\":1,\"heads\":1,\"initial_state\":\"weights.gguf\"}",
 		"{\"blob_min\":1024,\"blob_max\":1024,\"blob_budget\":1024}",

@@ -16,6 +16,7 @@ SIZEOF = re.compile(rf"\bsizeof\s*\(\s*(?!{TYPE})[^\n)]*\)?")
 # At a line's end; before or between tabs that indent; a tab that does not indent.
 BLANKS = re.compile(r"[ \t\r\f\v]+$|^\t* +\t|(?<=[^\t\n])\t", re.M)
 OPENING = re.compile(r"\s*(?:/\*.*?\*/|//[^\n]*(?:\n//[^\n]*)*)[^\n]*\n?", re.S)
+TAB, COLUMNS = 8, 120
 FORMATTER = 14
 BATCH = 20
 
@@ -73,6 +74,19 @@ def check_blanks(tree):
     for source in tree.files:
         for match in BLANKS.finditer(source.text):
             yield Violation(source.place(match.start()), (source.path,), f"{match.group()!r} has no place here")
+
+
+@rule("width", ({
+    "src/a.c": f"\tchar *s = \"{'a' * (COLUMNS - TAB - 13)}\";\n\tchar *s = \"{'a' * (COLUMNS - TAB - 12)}\";\n",
+    "src/a.h": f"/* {'ä' * (COLUMNS - 6)} */\n",
+    "test/a.c": f"/* {'a' * (COLUMNS - 5)} */\n",
+}, ["src/a.c:2: ", "test/a.c:1: "]))
+def check_width(tree):
+    """No line is wider than 120 columns: the formatter leaves a string that is too long to whoever writes it."""
+    for source in tree.files:
+        for number, line in enumerate(source.text.splitlines(), 1):
+            if len(line.expandtabs(TAB)) > COLUMNS:
+                yield Violation(f"{source.path}:{number}", (source.path,), f"{len(line.expandtabs(TAB))} columns")
 
 
 @rule("opening", ({

@@ -334,7 +334,8 @@ static const struct rpc_method methods[] = {
 		NULL, 0 },
 	{ "listunspent", "Wallet", listunspent, listunspent_args,
 		"Lists coins that can be spent, rewards once they are mature.",
-		"[\n  {\n    \"txid\": \"hex\",\n    \"vout\": n,\n    \"address\": \"text\",\n    \"label\": \"text\",\n"
+		"[\n  {\n    \"txid\": \"hex\",\n    \"vout\": n,\n    \"address\": \"text\",\n"
+		"    \"label\": \"text\",\n"
 		"    \"scriptPubKey\": \"hex\",\n    \"amount\": x,\n    \"confirmations\": n,\n    "
 		"\"spendable\": true|false,\n"
 		"    \"solvable\": true,\n    \"safe\": true|false\n  }, ...\n]",

@@ -171,10 +171,11 @@ static enum rpc_outcome contributedata(struct rpc_request *r, void *context)
 
 static const struct rpc_method methods[] = {
 	{ "contributedata", "Data", contributedata, contributedata_args,
-		"Registers a file as training data: the wallet sends a transaction that names the data, their licence and their "
-		"owner, and burns burn_rate base units a byte (getchainspec). The bytes become public. When the model is trained on "
-		"them and improves by it, the owner is paid.",
-		"{\"txid\": \"hex\", \"root\": \"hex\", \"size\": n, \"owner\": \"address\", \"burned\": amount, \"fee\": amount}",
+		"Registers a file as training data: the wallet sends a transaction that names the data, their licence "
+		"and their owner, and burns burn_rate base units a byte (getchainspec). The bytes become public. When "
+		"the model is trained on them and improves by it, the owner is paid.",
+		"{\"txid\": \"hex\", \"root\": \"hex\", \"size\": n, \"owner\": \"address\", "
+		"\"burned\": amount, \"fee\": amount}",
 		"/usr/share/common-licenses/GPL-3 GPL-3.0 \"GNU GPL version 3\"", 0 },
 };
 

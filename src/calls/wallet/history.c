@@ -263,14 +263,16 @@ static enum rpc_outcome abandontransaction(struct rpc_request *r, void *context)
 
 static const struct rpc_method methods[] = {
 	{ "listtransactions", "Wallet", listtransactions, listtransactions_args,
-		"Lists the newest transactions, the newest last. Category \"generate\" is a miner's reward, \"data\" the "
-		"reward of a dataset's owner, \"immature\" either before it can be spent, \"orphan\" one whose block is no "
-		"longer in the chain.",
-		"[\n  {\n    \"address\": \"text\",\n    \"category\": \"send|receive|generate|data|immature|orphan\",\n"
+		"Lists the newest transactions, the newest last. Category \"generate\" is a miner's reward, \"data\" "
+		"the reward of a dataset's owner, \"immature\" either before it can be spent, \"orphan\" one whose "
+		"block is no longer in the chain.",
+		"[\n  {\n    \"address\": \"text\",\n"
+		"    \"category\": \"send|receive|generate|data|immature|orphan\",\n"
 		"    \"amount\": x,\n    \"label\": \"text\",\n    \"vout\": n,\n    "
 		"\"fee\": x,                (numeric, only sent)\n"
 		"    \"contribution\": \"hex\",   (string, only where it registers data) root of the data\n"
-		"    \"confirmations\": n,\n    \"blockhash\": \"hex\",\n    \"blockheight\": n,\n    \"blocktime\": n,\n"
+		"    \"confirmations\": n,\n    \"blockhash\": \"hex\",\n    \"blockheight\": n,\n"
+		"    \"blocktime\": n,\n"
 		"    \"txid\": \"hex\",\n    \"time\": n,\n    \"timereceived\": n,\n    \"abandoned\": true|false\n"
 		"  }, ...\n]",
 		NULL, 0 },
@@ -278,7 +280,8 @@ static const struct rpc_method methods[] = {
 		"Tells all about a transaction of the wallet's.",
 		"{\n  \"amount\": x,          (numeric) what it brought, without the fee\n  \"fee\": x,\n"
 		"  \"confirmations\": n,\n"
-		"  \"blockhash\": \"hex\",\n  \"blockheight\": n,\n  \"blocktime\": n,\n  \"txid\": \"hex\",\n  \"time\": n,\n"
+		"  \"blockhash\": \"hex\",\n  \"blockheight\": n,\n  \"blocktime\": n,\n  \"txid\": \"hex\",\n"
+		"  \"time\": n,\n"
 		"  \"details\": [...],     as in listtransactions\n  \"hex\": \"hex\",\n  "
 		"\"decoded\": {...}      only with verbose\n}",
 		NULL, 0 },

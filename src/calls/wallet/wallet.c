@@ -398,7 +398,8 @@ static const struct rpc_method methods[] = {
 		"{\n  \"wallets\": [{\"name\": \"text\"}, ...]\n}", NULL, 0 },
 	{ "getwalletinfo", "Wallet", getwalletinfo, NULL,
 		"Tells about a wallet: balances, keys, how far it has looked.",
-		"{\n  \"walletname\": \"text\",\n  \"walletversion\": n,\n  \"format\": \"leveldb\",\n  \"balance\": x,\n"
+		"{\n  \"walletname\": \"text\",\n  \"walletversion\": n,\n  \"format\": \"leveldb\",\n"
+		"  \"balance\": x,\n"
 		"  \"unconfirmed_balance\": x,\n  \"immature_balance\": x,\n  \"txcount\": n,\n"
 		"  \"keypoolsize\": n,         (numeric) addresses looked for beyond the last one used\n"
 		"  \"unlocked_until\": n,      (numeric, only with a passphrase) Unix seconds; 0: locked\n"
@@ -411,14 +412,15 @@ static const struct rpc_method methods[] = {
 		"Unlocks a wallet for a time: needed to send and to see the words.", NULL, "\"my passphrase\" 60", 0 },
 	{ "walletlock", "Wallet", walletlock, NULL, "Locks a wallet at once.", NULL, NULL, 0 },
 	{ "encryptwallet", "Wallet", encryptwallet, encryptwallet_args,
-		"Gives a passphrase to a wallet that has none, and locks it. Copies of its files made before stay readable.",
+		"Gives a passphrase to a wallet that has none, and locks it. "
+		"Copies of its files made before stay readable.",
 		NULL, "\"my passphrase\"", 0 },
 	{ "walletpassphrasechange", "Wallet", walletpassphrasechange, walletpassphrasechange_args,
 		"Changes the passphrase. Copies of the files made before keep the old one.", NULL,
 		"\"old one\" \"new one\"", 0 },
 	{ "dumpmnemonic", "Wallet", dumpmnemonic, NULL,
-		"Gives the words from which the wallet can be restored (BIP39, without a passphrase of its own). Who has "
-		"them can spend everything.",
+		"Gives the words from which the wallet can be restored (BIP39, without a passphrase of its own). "
+		"Who has them can spend everything.",
 		"\"text\"  (string) the words", NULL, 0 },
 };
 

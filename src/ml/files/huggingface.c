@@ -51,7 +51,8 @@ void huggingface_tokenizer(struct buf *out)
 	buf_put_text(out, byte_level);
 	buf_put_text(out,
 		",\n  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
-		"    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": false,\n"
+		"    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
+		"    \"fuse_unk\": false,\n"
 		"    \"byte_fallback\": false,\n    \"vocab\": {");
 	for (unsigned byte = 0; byte < MODEL_VOCABULARY; byte++) {
 		char name[3], text[24];

@@ -75,7 +75,8 @@ static void test_round_trips(void **state)
 	assert_round_trip("!", "A title");
 	assert_round_trip("CC-BY-SA-4.0~~~~", "1234567890123456789012345678901234567890123456789012345678901234");
 	assert_round_trip("x",
-		"\xc2\xa0 \xdf\xbf \xe0\xa0\x80 \xed\x9f\xbf \xee\x80\x80 \xef\xbf\xbf \xf0\x90\x80\x80 \xf4\x8f\xbf\xbf");
+		"\xc2\xa0 \xdf\xbf \xe0\xa0\x80 \xed\x9f\xbf \xee\x80\x80 \xef\xbf\xbf "
+		"\xf0\x90\x80\x80 \xf4\x8f\xbf\xbf");
 }
 
 /* Replaces the licence and title part of a valid script (from byte 79 on) by raw bytes. */

@@ -147,7 +147,8 @@ static void test_raw(void **state)
 	close(fd);
 	fd = raw_connect(f, "GET / HTTP/1.1\r\n\r\n");
 	raw_expect(f, fd,
-		"\r\nConnection: close\r\nContent-Type: text/plain\r\nAllow: POST\r\nContent-Length: 10\r\n\r\nPOST only\n");
+		"\r\nConnection: close\r\nContent-Type: text/plain\r\nAllow: POST\r\nContent-Length: 10\r\n\r\n"
+		"POST only\n");
 	close(fd);
 	place_authorization(f, header);
 	raw_check(f, "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", "401");

@@ -162,7 +162,8 @@ static void test_errors(void **state)
 
 	(void)state;
 	check(table, "{\"method\":\"wrong\",\"id\":1}", 500,
-		"{\"result\":null,\"error\":{\"code\":-5,\"message\":\"No such thing, with \\\"quotes\\\"\"},\"id\":1}\n");
+		"{\"result\":null,\"error\":{\"code\":-5,\"message\":\"No such thing, "
+		"with \\\"quotes\\\"\"},\"id\":1}\n");
 	check(table, "{\"jsonrpc\":\"2.0\",\"method\":\"wrong\",\"id\":1}", 200,
 		"{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-5,\"message\":\"No such thing, with "
 		"\\\"quotes\\\"\"},\"id\":1}\n");
@@ -201,7 +202,8 @@ static void test_batch(void **state)
 	(void)state;
 	check(table, "[]", 200, "[]\n");
 	check(table,
-		"[{\"method\":\"nothing\",\"id\":1},{\"jsonrpc\":\"2.0\",\"method\":\"nothing\"},5,{\"method\":\"x\",\"id\":2}]",
+		"[{\"method\":\"nothing\",\"id\":1},{\"jsonrpc\":\"2.0\",\"method\":\"nothing\"},5,{\"method\":\"x\","
+		"\"id\":2}]",
 		200,
 		"[{\"result\":null,\"error\":null,\"id\":1},"
 		"{\"result\":null,\"error\":{\"code\":-32600,\"message\":\"Invalid Request object\"},\"id\":null},"
@@ -229,7 +231,8 @@ static void test_arguments(void **state)
 	(void)state;
 	check_show(table, "[\"a\"]", 200,
 		"{\"text\":\"a\",\"count\":7,\"amount\":null,\"flag\":true,\"id\":0,\"list\":0,\"verbosity\":0,"
-		"\"scale\":50000000,\"hex\":0,\"key\":0,\"options\":0,\"any\":null,\"bytes\":\"\",\"seed\":\"0\",\"wallet\":\"w\"}");
+		"\"scale\":50000000,\"hex\":0,\"key\":0,\"options\":0,\"any\":null,\"bytes\":\"\",\"seed\":\"0\","
+		"\"wallet\":\"w\"}");
 	assert_int_equal(context_seen, 42);
 	check_show(table,
 		"[5,9,\"0.29\",false,\"ab" DIGITS "\",[1,2],true,2,\"0102\",\"cd" DIGITS "\",{\"x\":1},[1.50],"
@@ -372,7 +375,8 @@ static void test_help(void **state)
 	(void)state;
 	assert_string_equal(text,
 		"== Control ==\nhelp ( \"command\" )\nuptime\n\n== Show ==\n"
-		"show \"text\" ( count amount flag \"id\" list verbosity scale \"hex\" \"key\" options any \"bytes\" seed )\n"
+		"show \"text\" ( count amount flag \"id\" list verbosity scale \"hex\" "
+		"\"key\" options any \"bytes\" seed )\n"
 		"wrong\n\n== Wait ==\nlater\n");
 	free(text);
 	text = help_of(table, "\"show\"");

@@ -213,7 +213,8 @@ static void test_help(void **state)
 {
 	static const struct option_spec more[] = {
 		{ "mine", NULL,
-			"Trains and mines in the background, with as many threads as are given, whenever the node is synced.",
+			"Trains and mines in the background, with as many threads as are given, "
+			"whenever the node is synced.",
 			"Mining", NULL, 0 },
 		{ NULL, NULL, NULL, NULL, NULL, 0 },
 	};
