@@ -1,7 +1,6 @@
-/* Files of weights: both formats back and forth, and files that are broken. */
-#define _GNU_SOURCE /* memmem */
 /* Files of weights: what is written is read again bit for bit, and a file that does not fit says which tensor
  * and why. */
+#define _GNU_SOURCE /* memmem */
 #include <math.h>
 
 #include "ml/files/gguf.h"
