@@ -101,7 +101,8 @@ struct chain_options {
 	size_t held_bytes;          /* for blocks whose proof has not been executed; 0: 64 MiB */
 	bool reindex;               /* forget index and coins, read the block files again */
 	void (*progress)(void *context, const char *what, uint32_t done,
-		uint32_t total); /* long start-ups; may be NULL */
+		uint32_t total); /* long start-ups; may be NULL. Told while no worker has a job, so that it may turn the
+				  * loop */
 	void *progress_context;
 	/* Set from outside, by a signal handler too: chain_open and chain_import give up within a moment, and what they
 	 * have done so far is kept or done again by the next start. May be NULL. */

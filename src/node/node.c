@@ -1,3 +1,4 @@
+/* The daemon's life: signals, parts opened in order, the loop, parts closed in reverse. */
 #include "config.h"
 
 #include "node/node.h"
@@ -43,7 +44,7 @@ enum { SIGNALS = 3, NAMED_ROOM = 2 * SETTINGS_LIST_MAX, PID_TEXT_MAX = 32 };
 enum { IMPORT_PAUSE = 60 }; /* seconds until a file is read again at the earliest */
 
 /* All parts; NULL where not open. */
-struct node {
+struct daemon {
 	const struct settings *settings;
 	int lock;
 	bool logging;   /* the log is open */
@@ -107,9 +108,12 @@ static bool hear_signals(struct errmsg *err)
 	return true;
 }
 
-static void end_loop(void *context)
+/* The call `stop`: as a signal, it may come while the chain is being opened, in a turn of the loop after which no loop
+ * is left to be ended. The flag tells chain_open, and node_run. */
+static void on_stop_call(void *context)
 {
-	struct node *node = context;
+	struct daemon *node = context;
+	atomic_store(&end_asked, true);
 	event_base_loopexit(node->base, NULL);
 }
 
@@ -118,7 +122,7 @@ static void on_end_asked(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	log_info("A signal asks for it: the node ends");
-	end_loop(arg);
+	on_stop_call(arg);
 }
 
 static void on_reopen_signal(evutil_socket_t number, short what, void *arg)
@@ -133,15 +137,15 @@ static void on_reopen_signal(evutil_socket_t number, short what, void *arg)
 
 static void on_fatal(void *context, const char *why)
 {
-	struct node *node = context;
+	struct daemon *node = context;
 	errmsg_set(&node->failure, "%s", why);
-	end_loop(node);
+	event_base_loopexit(node->base, NULL);
 }
 
 /* === Once a second === */
 
 /* -loadblock: files that are due; some of their blocks may have been too new before. */
-static bool import_blocks(struct node *node, struct errmsg *err)
+static bool import_blocks(struct daemon *node, struct errmsg *err)
 {
 	for (size_t i = 0; i < node->settings->loadblock.count; i++) {
 		const char *path = node->settings->loadblock.values[i];
@@ -163,7 +167,7 @@ static bool import_blocks(struct node *node, struct errmsg *err)
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
-	struct node *node = arg;
+	struct daemon *node = arg;
 	(void)fd;
 	(void)what;
 	struct errmsg err;
@@ -179,7 +183,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 /* === Opening === */
 
-static bool open_folder(struct node *node, struct errmsg *err)
+static bool open_folder(struct daemon *node, struct errmsg *err)
 {
 	const struct settings *s = node->settings;
 	char *lock = path_join(s->datadir.data, ".lock");
@@ -212,7 +216,7 @@ static bool check_pid_file(const char *path, struct errmsg *err)
 	return ok || errmsg_wrap(err, "The process id cannot be written");
 }
 
-static bool write_pid(struct node *node, struct errmsg *err)
+static bool write_pid(struct daemon *node, struct errmsg *err)
 {
 	char text[PID_TEXT_MAX],
 		*path = path_join(node->settings->datadir.data, options_string(node->settings->options, "pid"));
@@ -224,7 +228,7 @@ static bool write_pid(struct node *node, struct errmsg *err)
 	return node->pid_path != NULL;
 }
 
-static bool choose_engine(const struct node *node, struct errmsg *err)
+static bool choose_engine(const struct daemon *node, struct errmsg *err)
 {
 	const char *name = options_string(node->settings->options, "engine");
 	enum engine engine;
@@ -237,7 +241,7 @@ static bool choose_engine(const struct node *node, struct errmsg *err)
 	return true;
 }
 
-static bool open_loop(struct node *node, struct errmsg *err)
+static bool open_loop(struct daemon *node, struct errmsg *err)
 {
 	if (evthread_use_pthreads() != 0 || (node->base = event_base_new()) == NULL)
 		return errmsg_set(err, "The event loop cannot be made");
@@ -250,7 +254,7 @@ static bool open_loop(struct node *node, struct errmsg *err)
 }
 
 /* The nodes that the operator names are not counted in -maxconnections, and have room too. */
-static void share_descriptors(struct node *node)
+static void share_descriptors(struct daemon *node)
 {
 	size_t wanted = node->settings->max_peers + NAMED_ROOM;
 	size_t limit = descriptors_raise(wanted + DESCRIPTORS_NODE + DESCRIPTORS_RPC);
@@ -263,10 +267,13 @@ static void share_descriptors(struct node *node)
 		node->max_open = 1;
 }
 
-static bool open_server(struct node *node, struct errmsg *err)
+static bool open_server(struct daemon *node, struct errmsg *err)
 {
 	const struct settings *s = node->settings;
 	node->table = rpc_table_new();
+	node->control = (struct calls_control){ .spec = &s->spec, .stop = on_stop_call, .stop_context = node };
+	calls_control_add(node->table, &node->control);
+	rpc_table_set_warmup(node->table, "Loading block index");
 	if (!options_bool(s->options, "server"))
 		return true;
 	char *cookie = datadir_cookie(&s->datadir);
@@ -285,18 +292,28 @@ static bool open_server(struct node *node, struct errmsg *err)
 	return node->server != NULL;
 }
 
-/* Comes for every block; a line a second is enough to watch. */
+/* Comes for every block of a long start; a line a second is enough to watch.
+ *
+ * Here the loop turns once, within chain_open, so that whoever asks hears how far it is. That is sound because nothing
+ * in the loop knows the chain yet: the table lets no call through but those with RPC_EARLY, nobody is subscribed,
+ * nothing ticks, the network is closed, and chain_open gives the workers no job before it has told its last progress.
+ * An end that is asked for in this turn is in end_asked when it is over. */
 static void on_progress(void *context, const char *what, uint32_t done, uint32_t total)
 {
-	struct node *node = context;
+	struct daemon *node = context;
 	int64_t now = clock_mono_ms();
+	char text[128];
+
+	snprintf(text, sizeof text, "%s: %u of %u", what, done, total);
+	rpc_table_set_warmup(node->table, text);
+	event_base_loop(node->base, EVLOOP_NONBLOCK);
 	if (now < node->progress_due)
 		return;
 	node->progress_due = now + 1000;
-	log_info("%s: %u of %u", what, done, total);
+	log_info("%s", text);
 }
 
-static bool open_chain(struct node *node, struct errmsg *err)
+static bool open_chain(struct daemon *node, struct errmsg *err)
 {
 	const struct settings *s = node->settings;
 	struct chain_options options = {
@@ -318,7 +335,7 @@ static bool open_chain(struct node *node, struct errmsg *err)
 	return true;
 }
 
-static bool open_wallets(struct node *node, struct errmsg *err)
+static bool open_wallets(struct daemon *node, struct errmsg *err)
 {
 	const struct settings *s = node->settings;
 	char *folder = path_join(s->datadir.data, "wallets");
@@ -341,7 +358,7 @@ static bool connects(const struct settings *s)
 	return s->connect.count > 1 || (s->connect.count == 1 && strcmp(s->connect.values[0], "0") != 0);
 }
 
-static bool open_net(struct node *node, struct errmsg *err)
+static bool open_net(struct daemon *node, struct errmsg *err)
 {
 	const struct settings *s = node->settings;
 	bool listen = options_is_set(s->options, "listen") ?
@@ -369,7 +386,7 @@ static bool open_net(struct node *node, struct errmsg *err)
 
 static bool new_mining_key(void *context, uint8_t key[32], struct errmsg *err)
 {
-	struct node *node = context;
+	struct daemon *node = context;
 	if (node->settings->has_mine_key) {
 		memcpy(key, node->settings->mine_key, 32);
 		return true;
@@ -382,7 +399,7 @@ static bool new_mining_key(void *context, uint8_t key[32], struct errmsg *err)
 	return wallet_new_address(wallets_at(node->wallets, 0), ACCOUNT_RECEIVE, "mining", key, err);
 }
 
-static bool open_work(struct node *node, struct errmsg *err)
+static bool open_work(struct daemon *node, struct errmsg *err)
 {
 	const struct settings *s = node->settings;
 	uint8_t key[32];
@@ -408,7 +425,7 @@ static bool open_work(struct node *node, struct errmsg *err)
 	return true;
 }
 
-static void add_calls(struct node *node)
+static void add_calls(struct daemon *node)
 {
 	calls_chain_add(node->table, node->chain);
 	calls_tx_add(node->table, node->chain);
@@ -427,11 +444,10 @@ static void add_calls(struct node *node)
 	calls_audit_add(node->table, &node->audit);
 	node->text = calls_text_new(node->table, node->chain, node->base);
 	node->model = calls_model_new(node->table, node->chain, node->base, node->settings);
-	node->control = (struct calls_control){ .spec = &node->settings->spec, .stop = end_loop, .stop_context = node };
-	calls_control_add(node->table, &node->control);
+	rpc_table_set_warmup(node->table, NULL);
 }
 
-static bool node_open(struct node *node, struct errmsg *err)
+static bool node_open(struct daemon *node, struct errmsg *err)
 {
 	if (!open_folder(node, err))
 		return false;
@@ -447,7 +463,7 @@ static bool node_open(struct node *node, struct errmsg *err)
 /* === Closing === */
 
 /* First whatever works or answers: nobody may wait for an answer when its table goes. */
-static void close_work(struct node *node)
+static void close_work(struct daemon *node)
 {
 	if (node->server != NULL)
 		http_server_close(node->server);
@@ -467,7 +483,7 @@ static void close_work(struct node *node)
 		net_close(node->net);
 }
 
-static void free_work(struct node *node)
+static void free_work(struct daemon *node)
 {
 	if (node->miner != NULL)
 		miner_free(node->miner);
@@ -483,7 +499,7 @@ static void free_work(struct node *node)
 		rpc_table_free(node->table);
 }
 
-static void close_loop(struct node *node)
+static void close_loop(struct daemon *node)
 {
 	loop_workers_clear(&node->workers);
 	if (node->tick != NULL)
@@ -496,7 +512,7 @@ static void close_loop(struct node *node)
 		event_base_free(node->base);
 }
 
-static void node_close(struct node *node)
+static void node_close(struct daemon *node)
 {
 	close_work(node);
 	if (node->wallets != NULL)
@@ -517,14 +533,16 @@ static void node_close(struct node *node)
 
 bool node_run(const struct settings *settings, struct errmsg *err)
 {
-	struct node node = { .settings = settings, .lock = -1 };
+	struct daemon node = { .settings = settings, .lock = -1 };
 	umask(077); /* libraries make files too: the wallets', and what else is here, are nobody else's */
 	bool ok = hear_signals(err) && node_open(&node, err);
 	if (!ok && atomic_load(&end_asked)) {
-		log_info("A signal asked the start to end: %s", err->text);
+		log_info("The start was asked to end: %s", err->text);
 		ok = true;
 	} else if (ok) {
-		event_base_dispatch(node.base);
+		/* What asked for the end during the start has been heard, and does not come again. */
+		if (!atomic_load(&end_asked))
+			event_base_dispatch(node.base);
 		ok = node.failure.text[0] == '\0' || errmsg_set(err, "%s", node.failure.text);
 	}
 	if (!ok && node.logging)

@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """A signal to end is heard while the node starts: during the replay of the model, -loadblock and -reindex; nothing is lost."""
 
-import glob
-import json
 import os
 import re
 import signal
@@ -12,14 +10,9 @@ import time
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
-from framework.node import KEYS, PATIENCE, Node, wait_until
-from reference.transactions import address
+from framework.heavy import BLOCKS as HEAVY_BLOCKS, heavy_node
+from framework.node import PATIENCE, Node, wait_until
 
-# A model whose replay takes a while, by steps that do not.
-HEAVY = {"name": "heavy", "hrp": "hvy", "genesis_time": 1795219200, "k": 2, "slots": 1, "d": 192, "layers": 4, "heads": 2,
-         "ff": 512, "ctx": 32, "batch": 1, "iterations": 1, "bench_rows": 1, "bench_bytes": 512, "maturity": 3,
-         "corpus": "corpus.txt"}
-HEAVY_BLOCKS = 25
 BLOCKS = 100
 
 
@@ -39,20 +32,8 @@ def end_when(node, condition, what):
 
 def during_replay():
     """SIGTERM while the model is replayed"""
-    node = Node(chain="heavy", start=False)
-    spec = os.path.join(node.root, "spec.json")
-    with open(spec, "w", encoding="utf-8") as file:
-        json.dump(HEAVY, file)
-    with open(os.path.join(node.root, HEAVY["corpus"]), "wb") as file:
-        file.write(bytes(i * i % 251 for i in range(4096)))
-    node.options = [f"-chainspec={spec}"]
+    node, tip, root = heavy_node()
     with node:
-        node.start()
-        node.rpc.generatetoaddress(HEAVY_BLOCKS, address("hvy", bytes.fromhex(KEYS[0])))
-        tip, root = node.tip(), node.model_root()
-        node.stop()
-        for path in glob.glob(os.path.join(node.chaindir, "model", "*")):
-            os.remove(path)
         since = len(node.log())
         node.launch()
         end_when(node, lambda: "Replaying the model" in new_log(node, since), "during the replay")
