@@ -20,7 +20,8 @@
 
 #include "bench/bench.h"
 #include "bench/train.h"
-#include "ml/kernel/selftest.h"
+#include "ml/backend_cpu.h"
+#include "ml/selftest.h"
 #include "util/options.h"
 
 static const struct option_spec options_table[] = {
@@ -113,16 +114,16 @@ static int run_command(const struct options *o, const char *command)
 	b.rounds = (size_t)rounds;
 	b.iterations = (uint32_t)iterations;
 	engine_init((int)within);
-	if (trains && strcmp(options_string(o, "engine"), engine_name(ENGINE_PLAIN)) == 0)
-		b.engine = ENGINE_PLAIN;
-	else if (!selftest_choose(options_string(o, "engine"), &b.engine, &err))
+	if (trains && strcmp(options_string(o, "engine"), backend_cpu(ENGINE_PLAIN)->name) == 0)
+		b.kind = backend_cpu(ENGINE_PLAIN);
+	else if (!selftest_choose(options_string(o, "engine"), &b.kind, &err))
 		return print_error(err.text);
-	engine_select(b.engine);
+	backend_select(b.kind);
 	b.folder = options_string(o, "folder");
 	if (function == bench_connect)
 		return bench_connect(&b) ? EXIT_SUCCESS : EXIT_FAILURE;
 	if (trains)
-		return train_run(o, b.engine, b.threads, &err) ? EXIT_SUCCESS : print_error(err.text);
+		return train_run(o, b.kind, b.threads, &err) ? EXIT_SUCCESS : print_error(err.text);
 	return run_chains(function, &b, options_string(o, "spec"), &err) ? EXIT_SUCCESS : print_error(err.text);
 }
 

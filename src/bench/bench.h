@@ -11,12 +11,13 @@
 
 #include "bench/report.h"
 #include "consensus/spec.h"
+#include "ml/backend.h"
 
 struct bench {
 	struct line line;
 	const char *chain;
 	struct spec spec;
-	enum engine engine;
+	const struct backend_kind *kind;
 	unsigned threads; /* that share a step */
 	size_t rounds;
 	uint32_t iterations; /* of each measured step; not more than the chain's */

@@ -14,7 +14,7 @@
 bool bench_value(struct bench *b)
 {
 	struct timing *times = mem_calloc(2, sizeof *times);
-	struct step *step = step_new(&b->spec.train, b->engine, b->threads);
+	struct backend *backend = backend_new(b->kind, &b->spec.train, b->threads);
 	uint8_t seed[32], *delta = mem_alloc(step_delta_size(&b->spec.train));
 	uint8_t *benchmark = mem_alloc(window_benchmark_size(&b->spec));
 	bool ok = true;
@@ -25,22 +25,22 @@ bool bench_value(struct bench *b)
 
 	window_gather_benchmark(&b->spec, seed, benchmark);
 	/* The first finds cold memory and does not count. */
-	benchmark_unref(benchmark_new(step, state, benchmark, seed, NULL));
+	benchmark_unref(benchmark_new(backend, state, benchmark, seed, NULL));
 	for (size_t round = 0; ok && round < b->rounds; round++) {
 		struct step_job job = { .state = state, .seed = seed, .windows = windows };
 
 		timing_start(&times[0]);
-		struct benchmark *at_state = benchmark_new(step, state, benchmark, seed, NULL);
+		struct benchmark *at_state = benchmark_new(backend, state, benchmark, seed, NULL);
 
 		timing_stop(&times[0]);
 		ok = at_state != NULL;
 		benchmark_unref(at_state);
 		timing_start(&times[1]);
-		ok = ok && step_execute(step, &job, delta) == STEP_OK;
+		ok = ok && backend_execute(backend, &job, delta) == STEP_OK;
 		timing_stop(&times[1]);
 	}
 	if (ok) {
-		line_begin(&b->line, "value", b->chain, engine_name(b->engine));
+		line_begin(&b->line, "value", b->chain, b->kind->name);
 		line_add_times(&b->line, &times[0]);
 		line_add(&b->line, "step_ms", timing_best(&times[1]) * 1e3);
 		line_add(&b->line, "part_of_step", timing_best(&times[0]) / timing_best(&times[1]));
@@ -49,7 +49,7 @@ bool bench_value(struct bench *b)
 		line_end(&b->line);
 	}
 	state_unref(state);
-	step_free(step);
+	backend_free(backend);
 	free(times);
 	free(delta);
 	free(benchmark);
@@ -60,7 +60,7 @@ bool bench_value(struct bench *b)
 /* === Verification === */
 
 /* A proof as a miner makes it: its header states the digest of its step. */
-static bool make_proof(struct bench *b, struct step *step, const struct state *state, uint64_t number,
+static bool make_proof(struct bench *b, struct backend *backend, const struct state *state, uint64_t number,
 	struct verify_proof *proof)
 {
 	uint8_t *delta = mem_alloc(step_delta_size(&b->spec.train));
@@ -70,7 +70,7 @@ static bool make_proof(struct bench *b, struct step *step, const struct state *s
 	proof->slot = window_slot(&b->spec, proof->seed);
 	proof->windows = bench_windows(&b->spec, proof->seed);
 	struct step_job job = { .state = state, .seed = proof->seed, .windows = proof->windows };
-	bool ok = step_execute(step, &job, delta) == STEP_OK;
+	bool ok = backend_execute(backend, &job, delta) == STEP_OK;
 
 	sha256(proof->header.digest, delta, step_delta_size(&b->spec.train));
 	header_id(&proof->header, proof->id);
@@ -83,7 +83,7 @@ bool bench_verify(struct bench *b)
 {
 	size_t proofs = b->spec.k + 1;
 	struct timing *t = mem_calloc(1, sizeof *t);
-	struct step *step = step_new(&b->spec.train, b->engine, b->threads);
+	struct backend *backend = backend_new(b->kind, &b->spec.train, b->threads);
 	struct verify_job job = {
 		.spec = &b->spec,
 		.parent = spec_initial_state(&b->spec),
@@ -98,8 +98,8 @@ bool bench_verify(struct bench *b)
 	memcpy(job.ticket, b->spec.genesis_ticket, 32);
 	window_gather_benchmark(&b->spec, job.ticket, job.benchmark);
 	for (size_t i = 0; ok && i < proofs; i++)
-		ok = make_proof(b, step, job.parent, i, &job.proofs[i]);
-	step_free(step);
+		ok = make_proof(b, backend, job.parent, i, &job.proofs[i]);
+	backend_free(backend);
 	for (size_t round = 0; ok && round < b->rounds; round++) {
 		struct verdict verdict;
 
@@ -116,7 +116,7 @@ bool bench_verify(struct bench *b)
 		state_unref(verdict.state);
 	}
 	if (ok) {
-		line_begin(&b->line, "verify", b->chain, engine_name(b->engine));
+		line_begin(&b->line, "verify", b->chain, b->kind->name);
 		line_add_times(&b->line, t);
 		line_add(&b->line, "steps", (double)proofs);
 		if (b->spec.spacing > 0)
@@ -149,18 +149,18 @@ static bool time_proof(struct bench *b, const struct state *parent, struct verif
 bool bench_refuse(struct bench *b)
 {
 	struct timing *times = mem_calloc(2, sizeof *times);
-	struct step *step = step_new(&b->spec.train, b->engine, b->threads);
+	struct backend *backend = backend_new(b->kind, &b->spec.train, b->threads);
 	struct state *parent = spec_initial_state(&b->spec);
 	struct verify_proof right = { .delta = NULL }, wrong;
-	bool ok = make_proof(b, step, parent, 0, &right);
+	bool ok = make_proof(b, backend, parent, 0, &right);
 
-	step_free(step);
+	backend_free(backend);
 	wrong = right;
 	wrong.header.digest[0] ^= 1;
 	for (size_t round = 0; ok && round < b->rounds; round++)
 		ok = time_proof(b, parent, &right, &times[0]) && !time_proof(b, parent, &wrong, &times[1]);
 	if (ok) {
-		line_begin(&b->line, "refuse", b->chain, engine_name(b->engine));
+		line_begin(&b->line, "refuse", b->chain, b->kind->name);
 		line_add_times(&b->line, &times[1]);
 		line_add(&b->line, "step_ms", timing_best(&times[0]) * 1e3);
 		line_add_ratio(&b->line, "steps", &times[1], &times[0]);

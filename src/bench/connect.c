@@ -11,7 +11,7 @@
 #include "consensus/sighash.h"
 #include "crypto/hash.h"
 #include "crypto/schnorr.h"
-#include "ml/step.h"
+#include "ml/backend.h"
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/file.h"
@@ -104,7 +104,7 @@ static bool connect_add(struct connect *c, struct block *block, const uint8_t *b
 /* Tries nonces until the proof is a block's. NULL: a step has no result. */
 static uint8_t *connect_solve(struct connect *c, struct block *block)
 {
-	struct step *step = step_new(&c->spec.train, c->b->engine, c->b->threads);
+	struct backend *backend = backend_new(c->b->kind, &c->spec.train, c->b->threads);
 	uint8_t *body = mem_alloc(block_body_size(&c->spec)), seed[32], ticket[32];
 	struct state *state = chain_state(c->chain);
 	struct u256 target;
@@ -119,14 +119,14 @@ static uint8_t *connect_solve(struct connect *c, struct block *block)
 		header_seed(&block->header, seed);
 		windows = chain_attempt_windows(c->chain, &block->header, &slot, &dataset);
 		job.windows = windows;
-		ok = windows != NULL && step_execute(step, &job, body) == STEP_OK;
+		ok = windows != NULL && backend_execute(backend, &job, body) == STEP_OK;
 		free(windows);
 		sha256(block->header.digest, body, block_body_size(&c->spec));
 		header_ticket(&block->header, ticket);
 		found = ok && target_met(ticket, target);
 	}
 	state_unref(state);
-	step_free(step);
+	backend_free(backend);
 	if (ok)
 		return body;
 	free(body);
@@ -314,7 +314,7 @@ static void connect_report(const struct connect *c, bool relayed, struct timing 
 {
 	const struct bench *b = c->b;
 
-	line_begin(&b->line, "connect", "private", engine_name(b->engine));
+	line_begin(&b->line, "connect", "private", b->kind->name);
 	line_add_text(&b->line, "payments", relayed ? "relayed" : "new");
 	line_add_times(&b->line, whole);
 	line_add(&b->line, "blocks_per_second", BLOCKS / timing_median(whole));

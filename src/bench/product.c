@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "bench/bench.h"
+#include "ml/backend_cpu.h"
 #include "ml/delta.h"
 #include "ml/kernel/exact.h"
 #include "util/mem.h"
@@ -11,7 +12,7 @@
 /* y [m][n] = a [m][k] b [n][k]: rounding and product, as often as the model rounds. */
 static bool time_product(struct bench *b, const char *name, size_t m, size_t n, size_t k)
 {
-	const enum engine engines[2] = { b->engine, ENGINE_PLAIN };
+	const enum engine engines[2] = { backend_cpu_engine(b->kind), ENGINE_PLAIN };
 	struct timing *times = mem_calloc(2, sizeof *times);
 	float *x = mem_align(m * k * sizeof(float)), *w = mem_align(n * k * sizeof(float));
 	float *y = mem_align(m * n * sizeof(float));
@@ -45,7 +46,7 @@ static bool time_product(struct bench *b, const char *name, size_t m, size_t n, 
 		if (round < 2)
 			timing_reset(&times[round]);
 	}
-	line_begin(&b->line, name, b->chain, engine_name(b->engine));
+	line_begin(&b->line, name, b->chain, b->kind->name);
 	line_add(&b->line, "m", (double)m);
 	line_add(&b->line, "n", (double)n);
 	line_add(&b->line, "k", (double)k);

@@ -1,6 +1,4 @@
 /* What measured steps start from, their digests, and iterations in turns on several engines. */
-#include "ml/step.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -9,6 +7,7 @@
 #include "bench/bench.h"
 #include "consensus/window.h"
 #include "crypto/hash.h"
+#include "ml/backend_cpu.h"
 #include "ml/files/tensorfile.h"
 #include "util/bytes.h"
 #include "util/mem.h"
@@ -40,10 +39,10 @@ bool bench_digest(struct bench *b)
 
 	bench_seed(&b->spec, seed);
 	struct state *state = spec_initial_state(&b->spec);
-	struct step *step = step_new(&b->spec.train, b->engine, b->threads);
+	struct backend *backend = backend_new(b->kind, &b->spec.train, b->threads);
 	uint8_t *windows = bench_windows(&b->spec, seed);
 	struct step_job job = { .state = state, .seed = seed, .windows = windows };
-	bool ok = step_execute(step, &job, delta) == STEP_OK;
+	bool ok = backend_execute(backend, &job, delta) == STEP_OK;
 
 	if (ok) {
 		sha256(digest, delta, step_delta_size(&b->spec.train));
@@ -51,7 +50,7 @@ bool bench_digest(struct bench *b)
 		printf("%s %s\n", b->chain, text);
 		fflush(stdout);
 	}
-	step_free(step);
+	backend_free(backend);
 	state_unref(state);
 	free(windows);
 	free(delta);
@@ -95,8 +94,8 @@ bool bench_start(struct bench *b)
 
 /* One engine's turns. */
 struct turns {
-	enum engine engine;
-	struct step *step;
+	const struct backend_kind *kind;
+	struct backend *backend;
 	struct timing timing;
 	struct profile profile;
 	uint8_t digest[32]; /* of the last */
@@ -121,14 +120,14 @@ static void print_step(const struct bench *b, struct turns *turns)
 	double sum = 0;
 	char digest[65];
 
-	line_begin(&b->line, "step", b->chain, engine_name(turns->engine));
+	line_begin(&b->line, "step", b->chain, turns->kind->name);
 	line_add_times(&b->line, &turns->timing);
 	line_add(&b->line, "tokens_per_s", train->batch * train->model.ctx / timing_median(&turns->timing));
 	for (int kind = 0; kind < PROFILE_KINDS; kind++)
 		sum += (double)turns->profile.nanoseconds[kind];
 	for (int kind = 0; kind < PROFILE_KINDS; kind++)
 		line_add(&b->line, kinds[kind], (double)turns->profile.nanoseconds[kind] / sum);
-	line_add(&b->line, "memory_bytes", (double)step_memory(train, b->threads));
+	line_add(&b->line, "memory_bytes", (double)backend_memory(turns->kind, train, b->threads));
 	line_add(&b->line, "loss", turns->loss);
 	hex_encode(digest, turns->digest, sizeof turns->digest);
 	line_add_text(&b->line, "digest", digest);
@@ -158,14 +157,14 @@ static size_t resident_peak_bytes(void)
 /* The first turn of each finds cold memory and does not count. */
 static bool take_turn(struct turns *turns, struct step_job *job, bool counts)
 {
-	size_t size = step_delta_size(step_config(turns->step));
+	size_t size = step_delta_size(&turns->backend->config);
 	uint8_t *delta = mem_alloc(size);
 
 	job->progress = take_iteration;
 	job->progress_context = turns;
-	model_set_profile(step_model(turns->step), counts ? &turns->profile : NULL);
+	model_set_profile(backend_cpu_model(turns->backend), counts ? &turns->profile : NULL);
 	timing_start(&turns->timing);
-	bool ok = step_execute(turns->step, job, delta) == STEP_OK;
+	bool ok = backend_execute(turns->backend, job, delta) == STEP_OK;
 
 	if (!counts)
 		timing_reset(&turns->timing);
@@ -182,10 +181,10 @@ static size_t turns_init(const struct bench *b, struct turns turns[TURNS_MAX])
 {
 	size_t count = 0;
 
-	turns[count++].engine = b->engine;
-	if (b->engine != ENGINE_OPENBLAS)
-		turns[count++].engine = ENGINE_OPENBLAS;
-	turns[count++].engine = ENGINE_PLAIN;
+	turns[count++].kind = b->kind;
+	if (b->kind != backend_cpu(ENGINE_OPENBLAS))
+		turns[count++].kind = backend_cpu(ENGINE_OPENBLAS);
+	turns[count++].kind = backend_cpu(ENGINE_PLAIN);
 	return count;
 }
 
@@ -223,7 +222,7 @@ bool bench_step(struct bench *b)
 	size_t before = resident_bytes();
 
 	for (size_t i = 0; i < count; i++) {
-		turns[i].step = step_new(&config, turns[i].engine, b->threads);
+		turns[i].backend = backend_new(turns[i].kind, &config, b->threads);
 		ok = ok && take_turn(&turns[i], &job, false);
 		if (i == 0)
 			peak = resident_peak_bytes() - before;
@@ -234,7 +233,7 @@ bool bench_step(struct bench *b)
 	if (ok)
 		print_turns(b, turns, count, peak);
 	for (size_t i = 0; i < count; i++)
-		step_free(turns[i].step);
+		backend_free(turns[i].backend);
 	state_unref(state);
 	free(windows);
 	free(turns);

@@ -8,13 +8,12 @@
 
 #include "consensus/spec.h"
 #include "crypto/hash.h"
+#include "ml/backend_cpu.h"
 #include "ml/kernel/adamw.h"
 #include "ml/kernel/float.h"
 #include "ml/kernel/math.h"
 #include "ml/kernel/noise.h"
-#include "ml/model.h"
 #include "ml/pass.h"
-#include "ml/step.h"
 #include "ml/update.h"
 #include "util/file.h"
 #include "util/mem.h"
@@ -44,7 +43,7 @@ struct train_data {
 
 struct training {
 	struct spec spec;
-	enum engine engine;
+	const struct backend_kind *kind;
 	unsigned threads;
 	enum mode mode;
 	bool json, decays;
@@ -53,7 +52,7 @@ struct training {
 	struct train_data datasets[DATASETS_MAX];
 	size_t dataset_count;
 	uint8_t *validation;
-	struct step *step; /* its model works for every mode */
+	struct backend *backend; /* its model works for every mode */
 	/* Since the last line: */
 	double loss_sum;
 	int64_t loss_count;
@@ -125,13 +124,13 @@ static bool report_loss(struct training *t, const float *theta, const struct upd
 	if (t->done < t->next && t->done < t->total)
 		return true;
 	t->next = t->done + t->every;
-	if (!pass_loss(step_model(t->step), theta, t->validation, VALIDATION_ROWS, NULL, &loss))
+	if (!pass_loss(backend_cpu_model(t->backend), theta, t->validation, VALIDATION_ROWS, NULL, &loss))
 		return false;
 	printf(t->json ? "{\"measurement\": \"train\", \"chain\": \"%s\", \"engine\": \"%s\", \"mode\": \"%s\", "
 			 "\"iterations\": %lld, \"loss\": %.5f, \"validation\": %.5f" :
 			 "train    %-8s %-9s %-8s  iterations %lld  loss %.4f  validation %.4f",
-		t->spec.name, engine_name(t->engine), modes[t->mode], (long long)t->done,
-		t->loss_sum / (double)t->loss_count, (double)loss);
+		t->spec.name, t->kind->name, modes[t->mode], (long long)t->done, t->loss_sum / (double)t->loss_count,
+		(double)loss);
 	if (outcome != NULL) {
 		printf(t->json ? ", \"void\": %d" : "  void %d", t->void_blocks);
 		print_values(t, outcome);
@@ -193,8 +192,8 @@ static bool train_alone(struct training *t, struct optimiser *o, uint32_t steps)
 				windows + i * step_windows_size(train));
 		const struct pass_dither dither = { seed, (uint32_t)(part * rows) };
 
-		ok = pass_gradient(step_model(t->step), o->w, windows + part * rows * window_size(t), rows, dither,
-			     NULL, o->gradient, &loss) &&
+		ok = pass_gradient(backend_cpu_model(t->backend), o->w, windows + part * rows * window_size(t), rows,
+			     dither, NULL, o->gradient, &loss) &&
 			float_is_finite(loss);
 		if (!ok)
 			break;
@@ -257,7 +256,7 @@ static bool run_block(struct training *t, int64_t number, struct network_block *
 
 		b->proofs[i].delta = delta;
 		draw_step(t, number * proofs + i, seed, &b->proofs[i].slot, b->windows);
-		if (step_execute(t->step, &job, delta) != STEP_OK)
+		if (backend_execute(t->backend, &job, delta) != STEP_OK)
 			return false;
 	}
 	const uint8_t *benchmark = spec_benchmark(&t->spec, &size);
@@ -266,13 +265,13 @@ static bool run_block(struct training *t, int64_t number, struct network_block *
 	noise_gather(seed, NOISE_BENCHMARK, train->bench_rows, benchmark, size, train->model.ctx, b->benchmark);
 	struct update_job job = {
 		.parent = *state,
-		.benchmark = benchmark_new(t->step, *state, b->benchmark, seed, NULL),
+		.benchmark = benchmark_new(t->backend, *state, b->benchmark, seed, NULL),
 		.windows = b->benchmark,
 		.proofs = b->proofs,
 		.proof_count = proofs,
 		.slots = t->spec.slots,
 	};
-	struct state *after = update_execute(t->step, &job, &outcome);
+	struct state *after = update_execute(t->backend, &job, &outcome);
 
 	benchmark_unref(job.benchmark);
 	state_unref(*state);
@@ -397,19 +396,19 @@ static bool run_training(struct training *t)
 	struct state *state = state_new_initial(&t->spec.train.model, key);
 
 	t->next = t->every;
-	t->step = step_new(&t->spec.train, t->engine, t->threads);
+	t->backend = backend_new(t->kind, &t->spec.train, t->threads);
 	bool ok = t->mode == MODE_NETWORK ? run_network(t, &state) : run_alone(t, state);
 
-	step_free(t->step);
+	backend_free(t->backend);
 	state_unref(state);
 	return ok;
 }
 
-bool train_run(const struct options *o, enum engine engine, unsigned threads, struct errmsg *err)
+bool train_run(const struct options *o, const struct backend_kind *kind, unsigned threads, struct errmsg *err)
 {
 	struct training *t = mem_calloc(1, sizeof *t);
 
-	t->engine = engine;
+	t->kind = kind;
 	t->threads = threads;
 	bool ok = set_up(t, o, err) && (run_training(t) || errmsg_set(err, "An iteration has no result."));
 

@@ -5,7 +5,7 @@
 
 #include "crypto/hash.h"
 #include "ml/delta.h"
-#include "ml/kernel/selftest.h"
+#include "ml/selftest.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 
@@ -15,32 +15,32 @@ struct runner {
 	const struct state *parent;
 	atomic_bool *cancel;
 	unsigned threads;
-	struct step *fast, *reference;
+	struct backend *fast, *reference;
 };
 
 static void runner_clear(struct runner *runner)
 {
-	step_free(runner->fast);
-	step_free(runner->reference);
+	backend_free(runner->fast);
+	backend_free(runner->reference);
 }
 
-static struct step *step_of(struct runner *runner, enum engine engine)
+static struct backend *backend_of(struct runner *runner, const struct backend_kind *kind)
 {
-	struct step **step = engine == ENGINE_REFERENCE ? &runner->reference : &runner->fast;
+	struct backend **backend = kind->reference == NULL ? &runner->reference : &runner->fast;
 
-	if (*step == NULL)
-		*step = step_new(&runner->spec->train, engine, runner->threads > 0 ? runner->threads : 1);
-	return *step;
+	if (*backend == NULL)
+		*backend = backend_new(kind, &runner->spec->train, runner->threads > 0 ? runner->threads : 1);
+	return *backend;
 }
 
 /* === Proofs === */
 
 enum finding { FINDING_RIGHT, FINDING_FALSE, FINDING_CANCELLED, FINDING_MISCALCULATED };
 
-/* Executes the step on one engine, its products checked if asked; found gets the digest, zeros where the step has no
- * result. */
-static enum finding execute(struct runner *runner, enum engine engine, bool checked, const struct verify_proof *proof,
-	uint8_t *delta, uint8_t found[32])
+/* Executes the step on one kind of backend, its products checked if asked; found gets the digest, zeros where the step
+ * has no result. */
+static enum finding execute(struct runner *runner, const struct backend_kind *kind, bool checked,
+	const struct verify_proof *proof, uint8_t *delta, uint8_t found[32])
 {
 	const struct step_job job = {
 		.state = runner->parent,
@@ -51,7 +51,7 @@ static enum finding execute(struct runner *runner, enum engine engine, bool chec
 	};
 
 	memset(found, 0, 32);
-	switch (step_execute(step_of(runner, engine), &job, delta)) {
+	switch (backend_execute(backend_of(runner, kind), &job, delta)) {
 	case STEP_OK:
 		sha256(found, delta, step_delta_size(&runner->spec->train));
 		return memcmp(found, proof->header.digest, 32) == 0 ? FINDING_RIGHT : FINDING_FALSE;
@@ -68,49 +68,49 @@ static enum finding execute(struct runner *runner, enum engine engine, bool chec
 /* The engine proved wrong. What it computed says nothing, so the reference engine, which knows no BLAS, will compute
  * everything from now on. Where even that fails its check there is no verdict, the job is cancelled, and the node ends:
  * false. */
-static bool replace_engine(struct runner *runner, enum engine engine, const char *found_out)
+static bool replace_backend(struct runner *runner, const struct backend_kind *kind, const char *found_out)
 {
 	struct errmsg err;
 
-	engine_distrust(engine, found_out);
-	if (selftest_run(ENGINE_REFERENCE, &err))
+	backend_distrust(kind, found_out);
+	if (selftest_run(kind->reference, &err))
 		return true;
-	engine_distrust(ENGINE_REFERENCE, err.text);
+	backend_distrust(kind->reference, err.text);
 	if (runner->cancel != NULL)
 		atomic_store(runner->cancel, true);
 	return false;
 }
 
-static enum finding execute_instead(struct runner *runner, enum engine engine, const char *found_out,
+static enum finding execute_instead(struct runner *runner, const struct backend_kind *kind, const char *found_out,
 	const struct verify_proof *proof, uint8_t *delta, uint8_t found[32])
 {
-	if (replace_engine(runner, engine, found_out))
-		return execute(runner, ENGINE_REFERENCE, false, proof, delta, found);
+	if (replace_backend(runner, kind, found_out))
+		return execute(runner, kind->reference, false, proof, delta, found);
 	return FINDING_CANCELLED;
 }
 
 /* Before somebody is blamed for what an engine found, it executes the step once more with every product checked, and
  * passes its start-up check again, which sees what is not a product. A digest that is found after all is right, whoever
  * found it. */
-static enum finding repeat(struct runner *runner, enum engine engine, const struct verify_proof *proof, uint8_t *delta,
-	uint8_t found[32])
+static enum finding repeat(struct runner *runner, const struct backend_kind *kind, const struct verify_proof *proof,
+	uint8_t *delta, uint8_t found[32])
 {
 	uint8_t before[32];
 	enum finding finding;
 	struct errmsg err;
 
 	memcpy(before, found, 32);
-	finding = execute(runner, engine, true, proof, delta, found);
+	finding = execute(runner, kind, true, proof, delta, found);
 	if (finding == FINDING_MISCALCULATED)
-		return execute_instead(runner, engine, "a product is wrong", proof, delta, found);
+		return execute_instead(runner, kind, "a product is wrong", proof, delta, found);
 	if (finding == FINDING_RIGHT)
-		engine_distrust(engine, "a step gave one result and then another");
+		backend_distrust(kind, "a step gave one result and then another");
 	if (finding != FINDING_FALSE)
 		return finding;
 	if (memcmp(before, found, 32) != 0)
-		return execute_instead(runner, engine, "a step gave one result and then another", proof, delta, found);
-	if (!selftest_again(engine, &err))
-		return execute_instead(runner, engine, err.text, proof, delta, found);
+		return execute_instead(runner, kind, "a step gave one result and then another", proof, delta, found);
+	if (!selftest_again(kind, &err))
+		return execute_instead(runner, kind, err.text, proof, delta, found);
 	return FINDING_FALSE;
 }
 
@@ -135,11 +135,11 @@ static enum finding run_proof(struct runner *runner, struct verify_proof *proof,
 	struct reject *reject)
 {
 	uint8_t *delta = mem_alloc(step_delta_size(&runner->spec->train));
-	enum engine engine = engine_selected();
-	enum finding finding = execute(runner, engine, false, proof, delta, found);
+	const struct backend_kind *kind = backend_selected();
+	enum finding finding = execute(runner, kind, false, proof, delta, found);
 
-	if (finding == FINDING_FALSE && engine != ENGINE_REFERENCE)
-		finding = repeat(runner, engine, proof, delta, found);
+	if (finding == FINDING_FALSE && kind->reference != NULL)
+		finding = repeat(runner, kind, proof, delta, found);
 	if (finding == FINDING_RIGHT) {
 		free(proof->delta);
 		proof->delta = delta;
@@ -217,17 +217,17 @@ static void state_outcome(const struct update_outcome *update, uint32_t slots, s
 	}
 }
 
-/* The update as one engine computes it, with every product checked: nobody would notice a wrong loss or value before
- * the next block is refused for what it states of this one. NULL if cancelled, or if a product is *wrong. */
-static struct state *measure_update(struct runner *runner, enum engine engine, struct verify_job *job,
+/* The update as one kind of backend computes it, with every product checked: nobody would notice a wrong loss or value
+ * before the next block is refused for what it states of this one. NULL if cancelled, or if a product is *wrong. */
+static struct state *measure_update(struct runner *runner, const struct backend_kind *kind, struct verify_job *job,
 	const struct update_proof *proofs, struct update_outcome *outcome, bool *wrong)
 {
-	struct step *step = step_of(runner, engine);
+	struct backend *backend = backend_of(runner, kind);
 	struct state *state = NULL;
 
-	model_check(step_model(step), engine != ENGINE_REFERENCE);
+	backend_check(backend, kind->reference != NULL);
 	if (job->parent_benchmark == NULL)
-		job->parent_benchmark = benchmark_new(step, job->parent, job->benchmark, job->ticket, &job->cancel);
+		job->parent_benchmark = benchmark_new(backend, job->parent, job->benchmark, job->ticket, &job->cancel);
 	if (job->parent_benchmark != NULL) {
 		const struct update_job update = {
 			.parent = job->parent,
@@ -241,10 +241,10 @@ static struct state *measure_update(struct runner *runner, enum engine engine, s
 			.cancel = &job->cancel,
 		};
 
-		state = update_execute(step, &update, outcome);
+		state = update_execute(backend, &update, outcome);
 	}
-	*wrong = model_wrong(step_model(step));
-	model_check(step_model(step), false);
+	*wrong = backend_wrong(backend);
+	backend_check(backend, false);
 	if (*wrong) {
 		state_unref(state);
 		benchmark_unref(job->parent_benchmark);
@@ -258,15 +258,15 @@ static struct state *measure_update(struct runner *runner, enum engine engine, s
 static bool run_update(struct runner *runner, struct verify_job *job, struct verdict *verdict)
 {
 	struct update_proof *proofs = mem_alloc(job->proof_count * sizeof *proofs);
-	enum engine engine = engine_selected();
+	const struct backend_kind *kind = backend_selected();
 	struct update_outcome outcome;
 	bool wrong;
 
 	for (size_t i = 0; i < job->proof_count; i++)
 		proofs[i] = (struct update_proof){ .delta = job->proofs[i].delta, .slot = job->proofs[i].slot };
-	verdict->state = measure_update(runner, engine, job, proofs, &outcome, &wrong);
-	if (wrong && replace_engine(runner, engine, "a product is wrong"))
-		verdict->state = measure_update(runner, ENGINE_REFERENCE, job, proofs, &outcome, &wrong);
+	verdict->state = measure_update(runner, kind, job, proofs, &outcome, &wrong);
+	if (wrong && replace_backend(runner, kind, "a product is wrong"))
+		verdict->state = measure_update(runner, kind->reference, job, proofs, &outcome, &wrong);
 	free(proofs);
 	if (verdict->state == NULL)
 		return false;

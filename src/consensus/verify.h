@@ -47,7 +47,7 @@ struct verdict {
 void verify_job_clear(struct verify_job *job);
 /* Runs on any thread. Executes proofs without delta (own first). Before a digest that differs counts as false, its step
  * is executed once more with every product checked (ml/kernel/freivalds.h) and the engine passes its start-up check
- * again: about two steps in all. An engine that proves wrong thereby is trusted no more (engine_distrust), nobody is
+ * again: about two steps in all. An engine that proves wrong thereby is trusted no more (backend_distrust), nobody is
  * blamed for it, and the reference engine executes the step; if that fails its start-up check too, the job is
  * cancelled. A delta that is given must hash to its header's digest. Then the update, always with every product
  * checked: of a wrong value nobody would know before the next block is refused for it. The caller owns verdict->state,

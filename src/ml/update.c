@@ -7,74 +7,11 @@
 #include "ml/delta.h"
 #include "ml/kernel/float.h"
 #include "ml/kernel/math.h"
-#include "ml/pass.h"
 #include "util/mem.h"
-
-/* ---- The benchmark at one state ---- */
-
-struct benchmark {
-	bool fails; /* the pass fails, or its loss or gradient is not finite */
-	float loss;
-	float *gradient; /* [n] */
-	uint8_t ticket[32];
-	atomic_size_t references;
-};
 
 static bool is_cancelled(const atomic_bool *cancel)
 {
 	return cancel != NULL && atomic_load(cancel);
-}
-
-static bool all_finite(const float *x, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!float_is_finite(x[i]))
-			return false;
-	return true;
-}
-
-/* Loss and gradient number `which`, 0 at the parent's state and 1 at the proposed one. False if the pass fails, is
- * cancelled, or gives anything that is not finite. */
-static bool measure_state(struct step *s, const float *theta, const uint8_t *windows, const uint8_t ticket[32],
-	uint32_t which, const atomic_bool *cancel, float *gradient, float *loss)
-{
-	const struct train_config *config = step_config(s);
-	const struct pass_dither dither = { ticket, which * config->bench_rows };
-
-	return pass_gradient(step_model(s), theta, windows, config->bench_rows, dither, cancel, gradient, loss) &&
-		float_is_finite(*loss) && all_finite(gradient, model_count(&config->model));
-}
-
-struct benchmark *benchmark_new(struct step *s, const struct state *state, const uint8_t *windows,
-	const uint8_t ticket[32], const atomic_bool *cancel)
-{
-	struct benchmark *b = mem_alloc(sizeof *b);
-
-	fesetenv(FE_DFL_ENV);
-	b->gradient = mem_align(model_count(state_config(state)) * sizeof(float));
-	b->loss = NAN;
-	atomic_init(&b->references, 1);
-	memcpy(b->ticket, ticket, 32);
-	b->fails = !measure_state(s, state_theta(state), windows, ticket, 0, cancel, b->gradient, &b->loss);
-	if (is_cancelled(cancel)) {
-		benchmark_unref(b);
-		return NULL;
-	}
-	return b;
-}
-
-struct benchmark *benchmark_ref(struct benchmark *b)
-{
-	atomic_fetch_add_explicit(&b->references, 1, memory_order_relaxed);
-	return b;
-}
-
-void benchmark_unref(struct benchmark *b)
-{
-	if (b == NULL || atomic_fetch_sub_explicit(&b->references, 1, memory_order_acq_rel) > 1)
-		return;
-	free(b->gradient);
-	free(b);
 }
 
 /* ---- The proposal: from deltas to theta', v' ---- */
@@ -132,24 +69,25 @@ static void propose_range(const struct proposal *p, size_t first, size_t count)
 	}
 }
 
-/* propose(U) over the slots that are UPDATE_USED (one at least) into theta and v. */
-static void propose_state(const struct train_config *config, const struct update_job *job,
-	const struct update_slot *slots, float *theta, float *v)
+/* propose(U) over the slots that are UPDATE_USED, one at least. */
+static struct state *propose_state(const struct train_config *config, const struct update_job *job,
+	const struct update_slot *slots)
 {
+	size_t n = model_count(&config->model);
 	struct proposal p = {
 		.job = job,
 		.slots = slots,
-		.theta = theta,
-		.v = v,
+		.theta = mem_align(n * sizeof(float)),
+		.v = mem_align(n * sizeof(float)),
 		.mu = (float)config->mu_ppm / 1000000.0f,
 		.eta = (float)config->eta_ppm / 1000000.0f,
 	};
-	size_t n = model_count(&config->model);
 
 	for (uint32_t i = 0; i < job->slots; i++)
 		p.used += slots[i].state == UPDATE_USED;
 	for (size_t first = 0; first < n; first += RANGE)
 		propose_range(&p, first, n - first < RANGE ? n - first : RANGE);
+	return state_new(&config->model, p.theta, p.v);
 }
 
 static void count_proofs(const struct update_job *job, struct update_slot *slots)
@@ -231,67 +169,77 @@ static bool any_used(const struct update_job *job, const struct update_slot *slo
 	return false;
 }
 
-/* Fills theta and v with the final state and the outcome's slots. False if the block is void (or cancelled). */
-static bool try_update(struct step *s, const struct update_job *job, float *theta, float *v, float *slope,
-	struct update_outcome *outcome)
+/* Whether a proposal with this loss becomes the next state: it does not predict the benchmark worse than the gate
+ * allows, and can be computed with. */
+static bool is_accepted(const struct train_config *config, const struct benchmark *before, const struct state *proposed,
+	float after)
 {
-	const struct train_config *config = step_config(s);
 	size_t n = model_count(&config->model);
-	float after;
 
-	propose_state(config, job, outcome->slots, theta, v);
+	return after <= before->loss * ((float)config->gate_ppm / 1000000.0f) &&
+		float_all_finite(state_theta(proposed), n) && float_all_finite(state_momentum(proposed), n);
+}
+
+/* Measures *proposed and judges its slots; where some are left out, *proposed becomes what the others propose. False if
+ * there is no loss *after it. */
+static bool judge_proposal(struct backend *b, const struct update_job *job, struct update_slot *slots, float *slope,
+	struct state **proposed, float *after)
+{
+	size_t n = model_count(&b->config.model);
+
 	if (job->benchmark->fails ||
-		!measure_state(s, theta, job->windows, job->benchmark->ticket, 1, job->cancel, slope, &after))
+		!benchmark_measure(job->benchmark, b, *proposed, job->windows, job->cancel, slope, after))
 		return false;
+	/* The mean of both gradients: a value is the trapezoid's area under the slope from one state to the other. */
 	for (size_t i = 0; i < n; i++)
 		slope[i] = (job->benchmark->gradient[i] + slope[i]) * 0.5f;
-	if (judge_slots(job, slope, n, outcome->slots) > 0) {
-		if (!any_used(job, outcome->slots))
-			return false;
-		propose_state(config, job, outcome->slots, theta, v);
-		if (!pass_loss(step_model(s), theta, job->windows, config->bench_rows, job->cancel, &after) ||
-			!float_is_finite(after))
-			return false;
-	}
-	outcome->loss_after = after;
-	return after <= job->benchmark->loss * ((float)config->gate_ppm / 1000000.0f) && all_finite(theta, n) &&
-		all_finite(v, n);
+	if (judge_slots(job, slope, n, slots) == 0)
+		return true;
+	if (!any_used(job, slots))
+		return false;
+	state_unref(*proposed);
+	*proposed = propose_state(&b->config, job, slots);
+	const struct backend_batch batch = { *proposed, job->windows, b->config.bench_rows, job->cancel };
+
+	return backend_loss(b, &batch, after) && float_is_finite(*after);
 }
 
 /* What a void block leaves: the parent's parameters without momentum. */
-static struct state *void_state(const struct state *parent, float *theta, float *v)
+static struct state *void_state(const struct state *parent)
 {
 	size_t bytes = model_count(state_config(parent)) * sizeof(float);
+	float *theta = mem_align(bytes), *v = mem_align(bytes);
 
 	memcpy(theta, state_theta(parent), bytes);
 	memset(v, 0, bytes);
 	return state_new(state_config(parent), theta, v);
 }
 
-struct state *update_execute(struct step *s, const struct update_job *job, struct update_outcome *outcome)
+struct state *update_execute(struct backend *b, const struct update_job *job, struct update_outcome *outcome)
 {
-	const struct model_config *config = state_config(job->parent);
-	size_t bytes = model_count(config) * sizeof(float);
-	float *theta = mem_align(bytes), *v = mem_align(bytes), *slope = mem_align(bytes);
+	float *slope = mem_align(model_count(&b->config.model) * sizeof(float)), after;
+	struct state *proposed;
 
 	fesetenv(FE_DFL_ENV);
 	*outcome = (struct update_outcome){ .loss_before = job->benchmark->loss, .loss_after = NAN };
 	count_proofs(job, outcome->slots);
-	outcome->is_void = !try_update(s, job, theta, v, slope, outcome);
-	free(slope);
-	if (is_cancelled(job->cancel)) {
-		free(theta);
-		free(v);
-		return NULL;
+	proposed = propose_state(&b->config, job, outcome->slots);
+	if (judge_proposal(b, job, outcome->slots, slope, &proposed, &after)) {
+		outcome->loss_after = after;
+		outcome->is_void = !is_accepted(&b->config, job->benchmark, proposed, after);
+	} else {
+		outcome->is_void = true;
 	}
-	return outcome->is_void ? void_state(job->parent, theta, v) : state_new(config, theta, v);
+	free(slope);
+	if (!outcome->is_void && !is_cancelled(job->cancel))
+		return proposed;
+	state_unref(proposed);
+	return is_cancelled(job->cancel) ? NULL : void_state(job->parent);
 }
 
 struct state *update_replay(const struct train_config *config, const struct update_job *job,
 	const struct update_outcome *outcome)
 {
-	size_t bytes = model_count(&config->model) * sizeof(float);
-	float *theta = mem_align(bytes), *v = mem_align(bytes);
 	struct update_slot slots[UPDATE_SLOTS_MAX] = { 0 };
 
 	fesetenv(FE_DFL_ENV);
@@ -300,7 +248,6 @@ struct state *update_replay(const struct train_config *config, const struct upda
 		if (slots[i].state == UPDATE_USED && outcome->slots[i].state == UPDATE_LEFT_OUT)
 			slots[i].state = UPDATE_LEFT_OUT;
 	if (outcome->is_void || !any_used(job, slots))
-		return void_state(job->parent, theta, v);
-	propose_state(config, job, slots, theta, v);
-	return state_new(&config->model, theta, v);
+		return void_state(job->parent);
+	return propose_state(config, job, slots);
 }

@@ -1,8 +1,7 @@
 /* What a block does to the model state, and what its proofs are worth (doc/protocol.md section 10).
  *
  * A pure function of the parent's state, the benchmark windows, the deltas of the block's proofs and the threshold
- * below which a slot is left out. The benchmark's loss and gradient at the parent's state are the same for every child:
- * a `struct benchmark` keeps them, so that several candidates at one height pay for them once. */
+ * below which a slot is left out. */
 #ifndef ATELIER_ML_UPDATE_H
 #define ATELIER_ML_UPDATE_H
 
@@ -11,21 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ml/state.h"
-#include "ml/step.h"
+#include "ml/backend.h"
+#include "ml/benchmark.h"
 
 enum { UPDATE_SLOTS_MAX = 16 };
-
-/* Immutable and reference-counted: (l0, G0) at a state over bench_rows windows [bench_rows][ctx + 1], dithered with the
- * ticket of the block that the state is after, as G1 will be. */
-struct benchmark;
-
-/* NULL only if cancelled (cancel may be NULL). A pass that fails by protocol gives a benchmark that voids
- * its blocks. */
-struct benchmark *benchmark_new(struct step *s, const struct state *state, const uint8_t *windows,
-	const uint8_t ticket[32], const atomic_bool *cancel);
-struct benchmark *benchmark_ref(struct benchmark *b); /* returns b */
-void benchmark_unref(struct benchmark *b);            /* NULL is allowed */
 
 struct update_proof {
 	const uint8_t *delta; /* borrowed; step_delta_size bytes that delta_check accepted */
@@ -60,7 +48,7 @@ struct update_outcome {
 };
 
 /* Returns the new state (a reference, the caller's) and fills outcome; NULL only if cancelled. */
-struct state *update_execute(struct step *s, const struct update_job *job, struct update_outcome *outcome);
+struct state *update_execute(struct backend *b, const struct update_job *job, struct update_outcome *outcome);
 
 /* Nats as an integer of 2^-32 nats: nearest, ties to even, clamped to +-2^47; -2^47 if x is not finite. */
 int64_t update_value(float x);

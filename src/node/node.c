@@ -21,8 +21,9 @@
 #include "calls/wallet/wallet.h"
 #include "chain/chain.h"
 #include "http/server.h"
+#include "ml/backend.h"
 #include "ml/kernel/engine.h"
-#include "ml/kernel/selftest.h"
+#include "ml/selftest.h"
 #include "net/net.h"
 #include "operator/journal.h"
 #include "operator/watch.h"
@@ -171,7 +172,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	struct errmsg err;
-	if (engine_trust() == ENGINE_NONE)
+	if (backend_trust() == BACKEND_NONE)
 		on_fatal(node, "This machine computes wrongly: nothing can be verified on it");
 	watch_look(&node->watch);
 	journal_tick(&node->journal);
@@ -231,13 +232,13 @@ static bool write_pid(struct daemon *node, struct errmsg *err)
 static bool choose_engine(const struct daemon *node, struct errmsg *err)
 {
 	const char *name = options_string(node->settings->options, "engine");
-	enum engine engine;
+	const struct backend_kind *kind;
 	engine_init(1);
-	if (!selftest_choose(name, &engine, err))
+	if (!selftest_choose(name, &kind, err))
 		return errmsg_wrap(err,
 			"-engine=%.20s: without exact products this node would accept and make false proofs", name);
-	engine_select(engine);
-	log_info("Products are computed by %s", engine_name(engine));
+	backend_select(kind);
+	log_info("Products are computed by %s", kind->name);
 	return true;
 }
 

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "ml/kernel/engine.h"
+#include "ml/backend.h"
 #include "util/clock.h"
 #include "util/warning.h"
 
@@ -94,7 +94,7 @@ static void look_at_peers(struct watch *watch)
 static const char *mining_obstacle(const struct watch *watch)
 {
 	struct chain_activity activity;
-	if (engine_trust() != ENGINE_TRUSTED)
+	if (backend_trust() != BACKEND_TRUSTED)
 		return "this machine computes wrongly";
 	if (chain_clock_lag(watch->chain) > 0)
 		return "the chain's time is ahead of this machine's clock";

@@ -31,19 +31,17 @@ void attempt_reset(struct attempt *attempt)
 void attempt_clear(struct attempt *attempt)
 {
 	attempt_reset(attempt);
-	if (attempt->step != NULL)
-		step_free(attempt->step);
-	attempt->step = NULL;
+	backend_free(attempt->backend);
+	attempt->backend = NULL;
 }
 
 void attempt_run(struct attempt *attempt)
 {
 	loop_give_way();
-	enum engine engine = engine_selected();
-	if (attempt->step == NULL || attempt->engine != engine) {
-		step_free(attempt->step);
-		attempt->step = step_new(&attempt->spec->train, engine, 1);
-		attempt->engine = engine;
+	const struct backend_kind *kind = backend_selected();
+	if (attempt->backend == NULL || attempt->backend->kind != kind) {
+		backend_free(attempt->backend);
+		attempt->backend = backend_new(kind, &attempt->spec->train, 1);
 	}
 	struct header *header = &attempt->block->header;
 	uint8_t seed[32];
@@ -56,7 +54,7 @@ void attempt_run(struct attempt *attempt)
 		.windows = attempt->windows,
 		.cancel = &attempt->cancel,
 	};
-	attempt->result = step_execute(attempt->step, &job, attempt->body);
+	attempt->result = backend_execute(attempt->backend, &job, attempt->body);
 	if (attempt->result == STEP_OK)
 		sha256(header->digest, attempt->body, size);
 }

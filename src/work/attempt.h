@@ -9,8 +9,7 @@
 
 #include "consensus/block.h"
 #include "consensus/spec.h"
-#include "ml/state.h"
-#include "ml/step.h"
+#include "ml/backend.h"
 
 enum attempt_worth {
 	ATTEMPT_NOTHING,
@@ -20,8 +19,7 @@ enum attempt_worth {
 
 struct attempt {
 	const struct spec *spec;
-	struct step *step; /* made by the first run on its engine */
-	enum engine engine;
+	struct backend *backend; /* made by the first run on its kind */
 	atomic_bool cancel;
 	/* Of the run in hand; owned until attempt_reset, which the loop calls before the next. */
 	struct block *block; /* the template; attempt_run completes header.digest */

@@ -19,6 +19,7 @@
 #include "adversary.h"
 #include "consensus/window.h"
 #include "crypto/hash.h"
+#include "ml/backend_cpu.h"
 #include "savings.h"
 #include "util/mem.h"
 #include "util/options.h"
@@ -75,14 +76,15 @@ static struct finding findings[KINDS];
 
 /* ---- One kind of data ---- */
 
-static bool node_digest(struct step *step, const struct setting *setting, const uint8_t seed[32], uint8_t digest[32])
+static bool node_digest(struct backend *backend, const struct setting *setting, const uint8_t seed[32],
+	uint8_t digest[32])
 {
 	size_t size = step_delta_size(&setting->spec.train);
 	uint8_t *windows = mem_alloc(window_step_size(&setting->spec)), *delta = mem_alloc(size);
 	struct step_job job = { .state = setting->state, .seed = seed, .windows = windows };
 
 	window_gather_step(&setting->spec, seed, setting->data, setting->size, windows);
-	bool ok = step_execute(step, &job, delta) == STEP_OK;
+	bool ok = backend_execute(backend, &job, delta) == STEP_OK;
 
 	if (ok)
 		sha256(digest, delta, size);
@@ -99,14 +101,14 @@ static bool check_shadow(struct adversary_memory *memory, const uint8_t seed[32]
 	return adversary_honest(memory, seed, own) && memcmp(own, digest, 32) == 0;
 }
 
-static bool try_seeds(struct finding *f, const struct setting *setting, struct step *step,
+static bool try_seeds(struct finding *f, const struct setting *setting, struct backend *backend,
 	struct adversary_memory *memory)
 {
 	for (uint32_t i = 0; i < f->tries; i++) {
 		uint8_t seed[32], digest[32], stated[32];
 
 		setting_seed(setting, i, seed);
-		if (!node_digest(step, setting, seed, digest) || (i == 0 && !check_shadow(memory, seed, digest)))
+		if (!node_digest(backend, setting, seed, digest) || (i == 0 && !check_shadow(memory, seed, digest)))
 			return false;
 		for (size_t a = 0; a < ADVERSARIES; a++) {
 			double saved;
@@ -133,13 +135,13 @@ static void work_on(void *arg, size_t task, unsigned member)
 	setting_init(&setting, f->chain, f->kind, f->model, f->training);
 	f->loss = setting.loss;
 	f->sure = setting.sure;
-	struct step *step = step_new(&setting.spec.train, ENGINE_OPENBLAS, 1);
+	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &setting.spec.train, 1);
 	struct adversary_memory *memory = adversary_memory_new(&setting);
 
-	f->ran = try_seeds(f, &setting, step, memory) &&
+	f->ran = try_seeds(f, &setting, backend, memory) &&
 		savings_measure(&setting, f->tries < 4 ? f->tries : 4, &f->savings);
 	adversary_memory_free(memory);
-	step_free(step);
+	backend_free(backend);
 	setting_clear(&setting);
 }
 

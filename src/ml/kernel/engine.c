@@ -1,6 +1,5 @@
 /* The engines: cblas_sgemm, plain C, oneDNN. */
 #include <cblas.h>
-#include <stdatomic.h>
 
 #include "ml/kernel/float.h"
 #ifdef HAVE_ONEDNN
@@ -8,14 +7,11 @@
 #endif
 
 #include "ml/kernel/engine.h"
-#include "util/warning.h"
 
 /* Only OpenBLAS has the first; the second is there if a library brings OpenMP with it. */
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
 extern void omp_set_num_threads(int threads) __attribute__((weak));
 
-static _Atomic enum engine selected = ENGINE_OPENBLAS;
-static _Atomic enum engine_trust trust = ENGINE_TRUSTED;
 static int library_threads;
 
 void engine_init(int threads)
@@ -23,42 +19,6 @@ void engine_init(int threads)
 	library_threads = threads;
 	if (openblas_set_num_threads && threads > 0)
 		openblas_set_num_threads(threads);
-}
-
-void engine_select(enum engine engine)
-{
-	atomic_store(&selected, engine);
-	atomic_store(&trust, ENGINE_TRUSTED);
-}
-
-enum engine engine_selected(void)
-{
-	return atomic_load(&selected);
-}
-
-void engine_distrust(enum engine engine, const char *found_out)
-{
-	if (engine == ENGINE_REFERENCE) {
-		atomic_store(&trust, ENGINE_NONE);
-		warning_set(WARNING_ENGINE,
-			"This machine computes wrongly without a BLAS too (%.60s): its memory or processor is at "
-			"fault, and nothing can be verified on it",
-			found_out);
-		return;
-	}
-	atomic_store(&selected, ENGINE_REFERENCE);
-	if (atomic_load(&trust) == ENGINE_NONE)
-		return;
-	atomic_store(&trust, ENGINE_REPLACED);
-	warning_set(WARNING_ENGINE,
-		"The engine %s computes wrongly on this machine (%.60s): the slow reference engine verifies, "
-		"and nothing is mined. Test memory and processor, or restart with another -engine",
-		engine_name(engine), found_out);
-}
-
-enum engine_trust engine_trust(void)
-{
-	return atomic_load(&trust);
 }
 
 enum engine_form engine_form(enum engine engine)
@@ -73,13 +33,6 @@ enum engine_form engine_form(enum engine engine)
 		break;
 	}
 	return ENGINE_UNROUNDED;
-}
-
-const char *engine_name(enum engine engine)
-{
-	static const char *const names[] = { "openblas", "reference", "onednn", "plain" };
-
-	return names[engine];
 }
 
 /* Before these instructions, x86 processors multiply bytes into pairs of 16 bits that saturate. */

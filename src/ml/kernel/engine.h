@@ -6,8 +6,8 @@
  *
  *     ENGINE_OPENBLAS   floats: cblas_sgemm of whatever BLAS is linked
  *     ENGINE_REFERENCE  integers, plain C: slow, for tests and in place of an engine that proved wrong
- *     ENGINE_ONEDNN     integers, oneDNN's int8 product: if built with it, and on processors that add without
- * saturation ENGINE_PLAIN      cblas_sgemm without any rounding: inexact, to measure against; never for a proof */
+ *     ENGINE_ONEDNN     integers, oneDNN's int8 product: if built with it, on processors that add without saturating
+ *     ENGINE_PLAIN      cblas_sgemm without any rounding: inexact, to measure against; never for a proof */
 #ifndef ATELIER_ML_KERNEL_ENGINE_H
 #define ATELIER_ML_KERNEL_ENGINE_H
 
@@ -23,10 +23,7 @@ enum engine_form { ENGINE_FLOATS, ENGINE_INTEGERS, ENGINE_UNROUNDED };
 
 enum engine_form engine_form(enum engine engine);
 
-/* "openblas", "reference", "onednn", "plain". */
-const char *engine_name(enum engine engine);
-
-/* Whether this build and this processor have the engine; else false with the reason. ml/kernel/selftest.h tests what
+/* Whether this build and this processor have the engine; else false with the reason. ml/selftest.h tests what
  * is there. */
 bool engine_usable(enum engine engine, struct errmsg *err);
 
@@ -34,17 +31,6 @@ bool engine_usable(enum engine engine, struct errmsg *err);
  * pool of workers wants, unless `threads` asks for more (0 leaves the libraries' own choice). Without effect on a BLAS
  * that takes OpenBLAS's place. */
 void engine_init(int threads);
-
-/* The engine of this process's steps: ENGINE_OPENBLAS until engine_select, which is called before other
- * threads start. */
-void engine_select(enum engine engine);
-enum engine engine_selected(void); /* any thread; may change to ENGINE_REFERENCE at any time */
-
-/* The engine proved wrong while it was used: this process computes with ENGINE_REFERENCE from now on, and its operator
- * is warned as long as it runs. If it was that one, there is nothing left to compute with. Any thread. */
-enum engine_trust { ENGINE_TRUSTED, ENGINE_REPLACED, ENGINE_NONE };
-void engine_distrust(enum engine engine, const char *found_out);
-enum engine_trust engine_trust(void);
 
 /* Y[i][j] = sum over k of A(i, k) * B(j, k), for i < m, j < n; added to what is there if `add`. A(i, k) is a[i * lda +
  * k], or a[k * lda + i] if a_transposed; B(j, k) likewise. The elements of a and b are floats, or int8_t for an engine

@@ -11,6 +11,7 @@
 #endif
 
 #include <float.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -57,6 +58,14 @@ ML_INLINE float float_from_bits(uint32_t bits)
 ML_INLINE int float_is_finite(float x)
 {
 	return (float_bits(x) & 0x7fffffffu) < 0x7f800000u;
+}
+
+ML_INLINE int float_all_finite(const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!float_is_finite(x[i]))
+			return 0;
+	return 1;
 }
 
 #endif

@@ -8,7 +8,7 @@
 #include "consensus/window.h"
 #include "crypto/hash.h"
 #include "crypto/schnorr.h"
-#include "ml/step.h"
+#include "ml/backend_cpu.h"
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/mem.h"
@@ -38,6 +38,7 @@ struct spec *helper_spec(void)
 	if (made)
 		return &spec;
 	engine_init(1);
+	backend_select(backend_cpu(ENGINE_OPENBLAS));
 	assert_true(spec_parse(&spec, spec_text, sizeof spec_text - 1, &path, &err));
 	free(path);
 	helper_bytes(corpus, sizeof corpus, 1);
@@ -241,7 +242,7 @@ void helper_settle(struct helper *h)
 
 uint8_t *helper_solve(struct helper *h, struct block *block, bool loose)
 {
-	struct step *step = step_new(&h->spec->train, ENGINE_OPENBLAS, 1);
+	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &h->spec->train, 1);
 	uint8_t *body = mem_alloc(block_body_size(h->spec));
 	struct state *state = chain_state(h->chain);
 	struct u256 target;
@@ -260,7 +261,7 @@ uint8_t *helper_solve(struct helper *h, struct block *block, bool loose)
 		windows = chain_attempt_windows(h->chain, &block->header, &slot, &dataset);
 		assert_non_null(windows);
 		job.windows = windows;
-		if (step_execute(step, &job, body) == STEP_OK) {
+		if (backend_execute(backend, &job, body) == STEP_OK) {
 			sha256(block->header.digest, body, block_body_size(h->spec));
 			header_ticket(&block->header, ticket);
 			found = target_met(ticket, target) != loose;
@@ -268,7 +269,7 @@ uint8_t *helper_solve(struct helper *h, struct block *block, bool loose)
 		free(windows);
 	}
 	state_unref(state);
-	step_free(step);
+	backend_free(backend);
 	return body;
 }
 

@@ -6,6 +6,7 @@
 #include "consensus/window.h"
 #include "crypto/hash.h"
 #include "crypto/merkle.h"
+#include "ml/backend_cpu.h"
 #include "ml/delta.h"
 #include "ml/kernel/exact.h"
 #include "ml/kernel/math.h"
@@ -58,7 +59,7 @@ static void hash_floats(const float *x, size_t n, uint8_t hash[32])
 static void execute(const struct spec *spec, const uint8_t seed[32], struct example_step *out)
 {
 	const struct train_config *train = &spec->train;
-	struct step *worker = step_new(train, ENGINE_OPENBLAS, 1);
+	struct backend *worker = backend_new(backend_cpu(ENGINE_OPENBLAS), train, 1);
 	struct state *state = spec_initial_state(spec);
 	float *gradient = mem_align(model_count(&train->model) * sizeof(float));
 	const struct pass_dither dither = { seed, 0 };
@@ -67,14 +68,14 @@ static void execute(const struct spec *spec, const uint8_t seed[32], struct exam
 	out->body = mem_alloc(block_body_size(spec));
 	const struct step_job job = { .state = state, .seed = seed, .windows = out->windows };
 
-	assert_int_equal(step_execute(worker, &job, out->body), STEP_OK);
-	assert_true(pass_gradient(step_model(worker), state_theta(state), out->windows, train->batch, dither, NULL,
-		gradient, &out->loss));
+	assert_int_equal(backend_execute(worker, &job, out->body), STEP_OK);
+	assert_true(pass_gradient(backend_cpu_model(worker), state_theta(state), out->windows, train->batch, dither,
+		NULL, gradient, &out->loss));
 	out->square = math_dot16(gradient, gradient, model_count(&train->model));
 	hash_floats(gradient, model_count(&train->model), out->gradient);
 	free(gradient);
 	state_unref(state);
-	step_free(worker);
+	backend_free(worker);
 }
 
 static void example_step_clear(struct example_step *e)
@@ -834,5 +835,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_document) };
 
+	backend_select(backend_cpu(ENGINE_OPENBLAS));
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

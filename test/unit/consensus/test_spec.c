@@ -2,8 +2,8 @@
 #include "consensus/corpus.h"
 #include "consensus/spec.h"
 #include "consensus/window.h"
+#include "ml/backend_cpu.h"
 #include "ml/files/safetensors.h"
-#include "ml/step.h"
 #include "unit.h"
 #include "util/bytes.h"
 #include "util/file.h"
@@ -73,7 +73,8 @@ static void test_builtin(void **state)
 	assert_true(spec_subsidy(&spec, 33 * 210000) == 0);
 	assert_true(spec_subsidy(&spec, UINT32_MAX) == 0);
 	/* A step with its windows and its delta must fit small machines, several times. */
-	assert_true(step_memory(&spec.train, 1) + step_windows_size(&spec.train) + step_delta_size(&spec.train) <
+	assert_true(backend_memory(backend_cpu(ENGINE_OPENBLAS), &spec.train, 1) + step_windows_size(&spec.train) +
+			step_delta_size(&spec.train) <
 		200000000);
 	spec_clear(&spec);
 	assert_true(spec_builtin(&spec, "test"));

@@ -2,23 +2,25 @@
  * it.
  *
  * Includes verify.c and an engine that can be made faulty, so that a machine which computes wrongly can be played. */
+#include "ml/backend_cpu.h"
 #include "ml/faulty_engine.h"
-#include "ml/kernel/selftest.h"
-#include "ml/step.h"
+#include "ml/selftest.h"
 #include "unit.h"
+#include "util/warning.h"
 
-static enum step_result watched_execute(struct step *s, const struct step_job *job, uint8_t *delta);
-static struct step *watched_new(const struct train_config *config, enum engine engine, unsigned threads);
-static bool watched_again(enum engine engine, struct errmsg *err);
-static bool watched_run(enum engine engine, struct errmsg *err);
+static enum step_result watched_execute(struct backend *b, const struct step_job *job, uint8_t *delta);
+static struct backend *watched_new(const struct backend_kind *kind, const struct train_config *config,
+	unsigned threads);
+static bool watched_again(const struct backend_kind *kind, struct errmsg *err);
+static bool watched_run(const struct backend_kind *kind, struct errmsg *err);
 
-#define step_execute watched_execute
-#define step_new watched_new
+#define backend_execute watched_execute
+#define backend_new watched_new
 #define selftest_again watched_again
 #define selftest_run watched_run
 #include "consensus/verify.c"
-#undef step_execute
-#undef step_new
+#undef backend_execute
+#undef backend_new
 #undef selftest_again
 #undef selftest_run
 
@@ -30,15 +32,15 @@ static int reference_engines, steps_executed, steps_checked, selftests;
 static int wrong_steps; /* the first so many of a job end with a wrong bit that is no product's */
 static bool fails_selftest, reference_fails_selftest;
 
-static struct step *watched_new(const struct train_config *config, enum engine engine, unsigned threads)
+static struct backend *watched_new(const struct backend_kind *kind, const struct train_config *config, unsigned threads)
 {
-	reference_engines += engine == ENGINE_REFERENCE;
-	return step_new(config, engine, threads);
+	reference_engines += kind == backend_cpu(ENGINE_REFERENCE);
+	return backend_new(kind, config, threads);
 }
 
-static enum step_result watched_execute(struct step *s, const struct step_job *job, uint8_t *delta)
+static enum step_result watched_execute(struct backend *b, const struct step_job *job, uint8_t *delta)
 {
-	enum step_result result = step_execute(s, job, delta);
+	enum step_result result = backend_execute(b, job, delta);
 
 	steps_executed++;
 	steps_checked += job->checked;
@@ -47,16 +49,16 @@ static enum step_result watched_execute(struct step *s, const struct step_job *j
 	return result;
 }
 
-static bool watched_again(enum engine engine, struct errmsg *err)
+static bool watched_again(const struct backend_kind *kind, struct errmsg *err)
 {
 	selftests++;
-	assert_int_equal(engine, ENGINE_OPENBLAS);
+	assert_ptr_equal(kind, backend_cpu(ENGINE_OPENBLAS));
 	return !fails_selftest || errmsg_set(err, "a played fault");
 }
 
-static bool watched_run(enum engine engine, struct errmsg *err)
+static bool watched_run(const struct backend_kind *kind, struct errmsg *err)
 {
-	assert_int_equal(engine, ENGINE_REFERENCE);
+	assert_ptr_equal(kind, backend_cpu(ENGINE_REFERENCE));
 	return !reference_fails_selftest || errmsg_set(err, "a played fault");
 }
 
@@ -94,19 +96,20 @@ static void reset(void)
 	engine_fault(FAULT_LAST_BIT, SIZE_MAX, SIZE_MAX);
 	fails_selftest = reference_fails_selftest = false;
 	reference_engines = steps_executed = steps_checked = selftests = wrong_steps = 0;
-	engine_select(ENGINE_OPENBLAS);
+	backend_select(backend_cpu(ENGINE_OPENBLAS));
 	warning_clear(WARNING_ENGINE);
 	assert_false(warning_get(WARNING_ENGINE, &warning));
 }
 
 /* What the operator and the rest of the node see of it. */
-static void assert_trust(enum engine_trust wanted, const char *words)
+static void assert_trust(enum backend_trust wanted, const char *words)
 {
 	struct errmsg warning;
 
-	assert_int_equal(engine_trust(), wanted);
-	assert_int_equal(engine_selected(), wanted == ENGINE_TRUSTED ? ENGINE_OPENBLAS : ENGINE_REFERENCE);
-	assert_int_equal(warning_get(WARNING_ENGINE, &warning), wanted != ENGINE_TRUSTED);
+	assert_int_equal(backend_trust(), wanted);
+	assert_ptr_equal(backend_selected(),
+		backend_cpu(wanted == BACKEND_TRUSTED ? ENGINE_OPENBLAS : ENGINE_REFERENCE));
+	assert_int_equal(warning_get(WARNING_ENGINE, &warning), wanted != BACKEND_TRUSTED);
 	if (words != NULL && strstr(warning.text, words) == NULL)
 		fail_msg("no '%s' in: %s", words, warning.text);
 }
@@ -129,7 +132,7 @@ static void gather(struct verify_proof *proof, uint32_t number)
 /* What a miner does: the step, and the header that states its digest. The first nonce that gives the slot wanted. */
 static void mine(struct verify_proof *proof, const struct state *parent, uint32_t slot)
 {
-	struct step *step = step_new(&spec.train, ENGINE_OPENBLAS, 1);
+	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &spec.train, 1);
 	struct step_job job = { .state = parent, .seed = proof->seed };
 	uint8_t *delta = mem_alloc(step_delta_size(&spec.train));
 
@@ -141,11 +144,11 @@ static void mine(struct verify_proof *proof, const struct state *parent, uint32_
 	} while (proof->slot != slot);
 	gather(proof, proof->slot);
 	job.windows = proof->windows;
-	assert_int_equal(step_execute(step, &job, delta), STEP_OK);
+	assert_int_equal(backend_execute(backend, &job, delta), STEP_OK);
 	sha256(proof->header.digest, delta, step_delta_size(&spec.train));
 	header_id(&proof->header, proof->id);
 	free(delta);
-	step_free(step);
+	backend_free(backend);
 }
 
 static void job_init(struct verify_job *job)
@@ -230,7 +233,7 @@ static void test_true_block(void **state)
 	}
 	for (int i = 0; i < PROOFS; i++)
 		assert_non_null(job.proofs[i].delta);
-	assert_trust(ENGINE_TRUSTED, NULL);
+	assert_trust(BACKEND_TRUSTED, NULL);
 	assert_non_null(job.parent_benchmark);
 	assert_true(verdict.loss_before > 0 && verdict.loss_after > 0);
 	assert_memory_not_equal(state_root(verdict.state), state_root(job.parent), 32);
@@ -272,7 +275,7 @@ static void test_false_digest(void **state)
 			assert_false_proof(&job, i, "bad-proof-digest");
 			assert_int_equal(atomic_load(&job.steps_done), i);
 			assert_int_equal(reference_engines, 0);
-			assert_trust(ENGINE_TRUSTED, NULL);
+			assert_trust(BACKEND_TRUSTED, NULL);
 			job.proofs[i].header.digest[bit / 8] ^= (uint8_t)(1 << bit % 8);
 			forget(&job);
 		}
@@ -378,7 +381,7 @@ static void test_false_is_cheap(void **state)
 	assert_int_equal(steps_executed, 2);
 	assert_int_equal(steps_checked, 1);
 	assert_int_equal(selftests, 1);
-	assert_trust(ENGINE_TRUSTED, NULL);
+	assert_trust(BACKEND_TRUSTED, NULL);
 	verify_job_clear(&job);
 }
 
@@ -396,7 +399,7 @@ static void test_broken_engine(void **state)
 	engine_fault(FAULT_LARGE, 0, SIZE_MAX);
 	assert_valid(&job, root);
 	assert_memory_equal(root, sound, 32);
-	assert_trust(ENGINE_REPLACED, "a product is wrong");
+	assert_trust(BACKEND_REPLACED, "a product is wrong");
 	assert_int_equal(reference_engines, 1);
 	assert_int_equal(steps_executed, 2 + PROOFS); /* the first one, once more, and then none with that engine */
 	assert_int_equal(selftests, 0);
@@ -404,7 +407,7 @@ static void test_broken_engine(void **state)
 	forget(&job);
 	engine_fault(FAULT_LARGE, 0, SIZE_MAX);
 	assert_false_proof(&job, 1, "bad-proof-digest");
-	assert_trust(ENGINE_REPLACED, NULL);
+	assert_trust(BACKEND_REPLACED, NULL);
 	verify_job_clear(&job);
 }
 
@@ -428,7 +431,7 @@ static void test_engine_wrong_once(void **state)
 			continue;
 		harmful++;
 		assert_int_equal(steps_executed, PROOFS + 1);
-		assert_trust(ENGINE_REPLACED, "one result and then another");
+		assert_trust(BACKEND_REPLACED, "one result and then another");
 	}
 	assert_true(harmful > 5);
 	verify_job_clear(&job);
@@ -457,7 +460,7 @@ static void test_measured_wrong_once(void **state)
 		assert_true(found.loss_before == sound.loss_before && found.loss_after == sound.loss_after);
 		assert_memory_equal(&found.outcome, &sound.outcome, sizeof sound.outcome);
 		assert_memory_equal(state_root(found.state), state_root(sound.state), 32);
-		assert_trust(faulty.spoiled > 0 ? ENGINE_REPLACED : ENGINE_TRUSTED,
+		assert_trust(faulty.spoiled > 0 ? BACKEND_REPLACED : BACKEND_TRUSTED,
 			faulty.spoiled > 0 ? "a product is wrong" : NULL);
 		harmful += faulty.spoiled;
 		state_unref(found.state);
@@ -478,7 +481,7 @@ static void test_broken_otherwise(void **state)
 	wrong_steps = 1;
 	job.proofs[0].header.digest[0] ^= 1;
 	assert_false(verify_one(&spec, job.parent, &job.proofs[0], 1, NULL, NULL, &reject));
-	assert_trust(ENGINE_REPLACED, "one result and then another");
+	assert_trust(BACKEND_REPLACED, "one result and then another");
 	assert_int_equal(reference_engines, 1);
 	job.proofs[0].header.digest[0] ^= 1;
 
@@ -486,7 +489,7 @@ static void test_broken_otherwise(void **state)
 	wrong_steps = 2;
 	fails_selftest = true;
 	assert_true(verify_one(&spec, job.parent, &job.proofs[0], 1, NULL, NULL, &reject));
-	assert_trust(ENGINE_REPLACED, "a played fault");
+	assert_trust(BACKEND_REPLACED, "a played fault");
 	assert_int_equal(steps_executed, 3);
 	assert_int_equal(reference_engines, 1);
 	verify_job_clear(&job);
@@ -507,7 +510,7 @@ static void test_broken_machine(void **state)
 	assert_false(verdict.valid);
 	assert_true(verdict.false_proof == SIZE_MAX);
 	assert_true(atomic_load(&job.cancel));
-	assert_trust(ENGINE_NONE, "nothing can be verified");
+	assert_trust(BACKEND_NONE, "nothing can be verified");
 	reset();
 	verify_job_clear(&job);
 }
@@ -572,7 +575,7 @@ static void test_overflow_is_no_fault(void **state)
 		verify_run(&job, &verdict);
 		assert_true(verdict.valid);
 		voids += verdict.outcome.is_void;
-		assert_trust(ENGINE_TRUSTED, NULL);
+		assert_trust(BACKEND_TRUSTED, NULL);
 		state_unref(verdict.state);
 	}
 	assert_true(voids > 2 && voids < rounds);

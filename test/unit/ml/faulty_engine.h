@@ -4,6 +4,9 @@
 #ifndef ATELIER_TEST_FAULTY_ENGINE_H
 #define ATELIER_TEST_FAULTY_ENGINE_H
 
+#include "ml/kernel/engine.h"
+
+void sound_multiply(enum engine engine, const struct engine_product *p);
 #define engine_multiply sound_multiply
 #include "ml/kernel/engine.c"
 #undef engine_multiply
@@ -63,7 +66,6 @@ static void spoil(const struct engine_product *p, bool floats)
 	}
 }
 
-void engine_multiply(enum engine engine, const struct engine_product *p);
 void engine_multiply(enum engine engine, const struct engine_product *p)
 {
 	sound_multiply(engine, p);

@@ -24,7 +24,8 @@
 #pragma clang attribute pop
 #endif
 
-#include "ml/kernel/selftest.h"
+#include "ml/backend_cpu.h"
+#include "ml/selftest.h"
 #include "unit.h"
 
 /* Whether there is something to find. */
@@ -48,7 +49,7 @@ static void test_found_out(void **state)
 	(void)state;
 	if (!contracts())
 		skip();
-	assert_false(selftest_run(ENGINE_REFERENCE, &err));
+	assert_false(selftest_run(backend_cpu(ENGINE_REFERENCE), &err));
 	assert_non_null(strstr(err.text, "other bits"));
 }
 

@@ -14,8 +14,8 @@ static void chosen_bytes(void *out, size_t size);
 #include "ml/kernel/freivalds.c"
 #undef random_bytes
 
+#include "ml/backend_cpu.h"
 #include "ml/kernel/noise.h"
-#include "ml/step.h"
 #include "util/mem.h"
 
 /* === Randomness === */
@@ -56,7 +56,7 @@ struct fixture {
 	const struct train_config *config;
 	enum engine engine;
 	struct state *state;
-	struct step *step;
+	struct backend *backend;
 	uint8_t *windows, *expected, *delta;
 };
 
@@ -66,7 +66,7 @@ static enum step_result execute(struct fixture *f, bool checked)
 {
 	struct step_job job = { .state = f->state, .seed = seed, .windows = f->windows, .checked = checked };
 
-	return step_execute(f->step, &job, f->delta);
+	return backend_execute(f->backend, &job, f->delta);
 }
 
 static void set_up(struct fixture *f, const struct train_config *config, enum engine engine, unsigned threads)
@@ -79,7 +79,7 @@ static void set_up(struct fixture *f, const struct train_config *config, enum en
 		.config = config,
 		.engine = engine,
 		.state = state_new_initial(&config->model, seed),
-		.step = step_new(config, engine, threads),
+		.backend = backend_new(backend_cpu(engine), config, threads),
 		.windows = mem_alloc(step_windows_size(config)),
 		.expected = mem_alloc(step_delta_size(config)),
 		.delta = mem_alloc(step_delta_size(config)),
@@ -95,7 +95,7 @@ static void set_up(struct fixture *f, const struct train_config *config, enum en
 static void tear_down(struct fixture *f)
 {
 	state_unref(f->state);
-	step_free(f->step);
+	backend_free(f->backend);
 	free(f->windows);
 	free(f->expected);
 	free(f->delta);
@@ -144,12 +144,12 @@ static void check_fault(struct fixture *f, enum fault fault, size_t products, si
 		enum step_result result = execute(f, true);
 
 		if (result == STEP_MISCALCULATED ? faulty.spoiled == 0 : result != STEP_OK || !as_expected(f))
-			fail_msg("%s: fault %d in product %zu of %zu: result %d", engine_name(f->engine), fault, at,
-				products, result);
+			fail_msg("%s: fault %d in product %zu of %zu: result %d", backend_cpu(f->engine)->name, fault,
+				at, products, result);
 		found += result == STEP_MISCALCULATED;
 		spoiled += faulty.spoiled;
 	}
-	printf("# %s, fault %d: %zu of %zu found\n", engine_name(f->engine), fault, found, spoiled);
+	printf("# %s, fault %d: %zu of %zu found\n", backend_cpu(f->engine)->name, fault, found, spoiled);
 	assert_true(found > 0 && 2 * found >= spoiled);
 }
 

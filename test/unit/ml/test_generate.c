@@ -1,11 +1,11 @@
 /* Sampling text: a model that learned a pattern goes on with it, and the options do what they say. */
 #include <math.h>
 
+#include "ml/backend_cpu.h"
 #include "ml/delta.h"
 #include "ml/generate.h"
 #include "ml/kernel/float.h"
 #include "ml/kernel/noise.h"
-#include "ml/step.h"
 #include "unit.h"
 #include "util/mem.h"
 
@@ -29,7 +29,7 @@ static int set_up(void **state)
 	uint8_t key[32] = { 1 }, dataset[4000];
 	uint8_t *windows = mem_alloc(step_windows_size(&config)), *delta = mem_alloc(step_delta_size(&config));
 	struct state *initial = state_new_initial(&config.model, key);
-	struct step *step = step_new(&config, ENGINE_OPENBLAS, 1);
+	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &config, 1);
 	struct step_job job = { .state = initial, .seed = key, .windows = windows };
 	float *theta = mem_align(n * sizeof(float));
 
@@ -38,13 +38,13 @@ static int set_up(void **state)
 		dataset[i] = (uint8_t)pattern[i % 20];
 	noise_gather(key, NOISE_WINDOW, (size_t)config.iterations * config.batch, dataset, sizeof dataset,
 		config.model.ctx, windows);
-	assert_int_equal(step_execute(step, &job, delta), STEP_OK);
+	assert_int_equal(backend_execute(backend, &job, delta), STEP_OK);
 	delta_decode(delta, 0, n, theta);
 	for (size_t i = 0; i < n; i++)
 		theta[i] += state_theta(initial)[i];
 	trained = state_new(&config.model, theta, mem_calloc(n, sizeof(float)));
 	state_unref(initial);
-	step_free(step);
+	backend_free(backend);
 	free(windows);
 	free(delta);
 	return 0;

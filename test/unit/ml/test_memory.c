@@ -7,9 +7,9 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "ml/backend_cpu.h"
 #include "ml/kernel/noise.h"
-#include "ml/kernel/selftest.h"
-#include "ml/step.h"
+#include "ml/selftest.h"
 #include "unit.h"
 #include "util/mem.h"
 
@@ -164,12 +164,12 @@ static const struct train_config config = {
 	.bench_rows = 2,
 };
 
-static void run_counted(struct step *step, const struct step_job *job, uint8_t *delta, struct counts *counts)
+static void run_counted(struct backend *backend, const struct step_job *job, uint8_t *delta, struct counts *counts)
 {
 	enum step_result result;
 
 	begin_counting();
-	result = step_execute(step, job, delta);
+	result = backend_execute(backend, job, delta);
 	*counts = end_counting();
 	assert_int_equal(result, STEP_OK);
 	assert_int_equal(counts->own, 0);
@@ -184,7 +184,7 @@ static void check_step(enum engine engine, unsigned threads)
 			    *delta = mem_alloc(step_delta_size(&config));
 	struct state *initial = state_new_initial(&config.model, seed);
 	struct step_job job = { .state = initial, .seed = seed, .windows = windows };
-	size_t stated = step_memory(&config, threads);
+	size_t stated = backend_memory(backend_cpu(engine), &config, threads);
 	struct counts counts;
 
 	for (size_t i = 0; i < sizeof text; i++)
@@ -192,19 +192,19 @@ static void check_step(enum engine engine, unsigned threads)
 	noise_gather(seed, NOISE_WINDOW, (size_t)config.iterations * config.batch, text, sizeof text, config.model.ctx,
 		windows);
 	begin_counting();
-	struct step *step = step_new(&config, engine, threads);
+	struct backend *backend = backend_new(backend_cpu(engine), &config, threads);
 
 	counts = end_counting();
 	/* Beside it there are a few structs that point into it. */
 	if (counts.own_bytes < stated || counts.own_bytes > stated + (1 << 14))
-		fail_msg("%s takes %zu bytes and says %zu", engine_name(engine), counts.own_bytes, stated);
-	run_counted(step, &job, delta, &counts);
-	run_counted(step, &job, delta, &counts);
-	printf("# %s, %u threads: %zu allocations of libraries in a later step\n", engine_name(engine), threads,
+		fail_msg("%s takes %zu bytes and says %zu", backend_cpu(engine)->name, counts.own_bytes, stated);
+	run_counted(backend, &job, delta, &counts);
+	run_counted(backend, &job, delta, &counts);
+	printf("# %s, %u threads: %zu allocations of libraries in a later step\n", backend_cpu(engine)->name, threads,
 		counts.libraries);
 	if (engine != ENGINE_ONEDNN && threads == 1)
 		assert_int_equal(counts.libraries, 0);
-	step_free(step);
+	backend_free(backend);
 	state_unref(initial);
 	free(windows);
 	free(delta);

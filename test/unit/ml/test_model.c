@@ -1,6 +1,7 @@
 /* The whole model: limits, layout, and its gradient against differences of its own loss. */
 #include <math.h>
 
+#include "ml/backend_cpu.h"
 #include "ml/kernel/float.h"
 #include "ml/kernel/noise.h"
 #include "ml/model.h"
@@ -228,7 +229,8 @@ static void check_slopes(enum engine engine, const float *theta, const uint8_t *
 			square += (double)gradient[j] * (double)gradient[j];
 		slope = plain_slope(plain, &t, gradient, windows, rows);
 		if (!(fabs(slope / square - 1) <= (t.kind == MODEL_NORM ? norms : bound)))
-			fail_msg("%s, %s: slope %g, gradient says %g", engine_name(engine), t.name, slope, square);
+			fail_msg("%s, %s: slope %g, gradient says %g", backend_cpu(engine)->name, t.name, slope,
+				square);
 	}
 	free(gradient);
 	free(plain);

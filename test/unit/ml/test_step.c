@@ -3,10 +3,11 @@
 #include <math.h>
 
 #include "crypto/hash.h"
+#include "ml/backend_cpu.h"
 #include "ml/delta.h"
 #include "ml/kernel/float.h"
 #include "ml/kernel/noise.h"
-#include "ml/kernel/selftest.h"
+#include "ml/selftest.h"
 #include "ml/update.h"
 #include "unit.h"
 #include "util/bytes.h"
@@ -28,7 +29,7 @@ enum { DATASET = 1000, TRAINING = 600, PROOFS = 2 };
 
 /* What most tests start from: the state, and two executed proofs. */
 struct fixture {
-	struct step *step;
+	struct backend *backend;
 	struct state *initial;
 	uint8_t dataset[DATASET];
 	uint8_t seeds[PROOFS][32];
@@ -50,11 +51,11 @@ static void hash_name(uint8_t out[32], const char *text, int i)
 	sha256(out, bytes, size);
 }
 
-static enum step_result execute(struct step *s, const struct fixture *f, int proof, uint8_t *delta)
+static enum step_result execute(struct backend *s, const struct fixture *f, int proof, uint8_t *delta)
 {
 	struct step_job job = { .state = f->initial, .seed = f->seeds[proof], .windows = f->windows[proof] };
 
-	return step_execute(s, &job, delta);
+	return backend_execute(s, &job, delta);
 }
 
 static int set_up(void **state)
@@ -66,21 +67,21 @@ static int set_up(void **state)
 		f->dataset[i] = (uint8_t)(i * 7 + i / 11 * 3);
 	hash_name(key, "atelier initial statetiny", -1);
 	f->initial = state_new_initial(&tiny.model, key);
-	f->step = step_new(&tiny, ENGINE_OPENBLAS, 1);
+	f->backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &tiny, 1);
 	for (int i = 0; i < PROOFS; i++) {
 		hash_name(f->seeds[i], "atelier digesttiny", i);
 		f->windows[i] = mem_alloc(step_windows_size(&tiny));
 		f->deltas[i] = mem_alloc(step_delta_size(&tiny));
 		noise_gather(f->seeds[i], NOISE_WINDOW, (size_t)tiny.iterations * tiny.batch, f->dataset, TRAINING,
 			tiny.model.ctx, f->windows[i]);
-		assert_int_equal(execute(f->step, f, i, f->deltas[i]), STEP_OK);
+		assert_int_equal(execute(f->backend, f, i, f->deltas[i]), STEP_OK);
 		f->proofs[i] = (struct update_proof){ f->deltas[i], noise_slot(f->seeds[i], 2) };
 	}
 	hash_name(f->ticket, "tiny ticket", -1);
 	f->benchmark_windows = mem_alloc(tiny.bench_rows * (tiny.model.ctx + 1));
 	noise_gather(f->ticket, NOISE_BENCHMARK, tiny.bench_rows, f->dataset + TRAINING, DATASET - TRAINING,
 		tiny.model.ctx, f->benchmark_windows);
-	f->benchmark = benchmark_new(f->step, f->initial, f->benchmark_windows, f->ticket, NULL);
+	f->benchmark = benchmark_new(f->backend, f->initial, f->benchmark_windows, f->ticket, NULL);
 	*state = f;
 	return 0;
 }
@@ -96,7 +97,7 @@ static int tear_down(void **state)
 	free(f->benchmark_windows);
 	benchmark_unref(f->benchmark);
 	state_unref(f->initial);
-	step_free(f->step);
+	backend_free(f->backend);
 	free(f);
 	return 0;
 }
@@ -179,7 +180,7 @@ static void quiet_step(const struct fixture *f, uint8_t digest[32])
 	struct step_job job = { .state = quiet, .seed = f->seeds[0], .windows = f->windows[0] };
 	uint8_t *delta = mem_alloc(step_delta_size(&tiny));
 
-	assert_int_equal(step_execute(f->step, &job, delta), STEP_OK);
+	assert_int_equal(backend_execute(f->backend, &job, delta), STEP_OK);
 	sha256(digest, delta, step_delta_size(&tiny));
 	state_unref(quiet);
 	free(delta);
@@ -198,7 +199,7 @@ static void test_known_answers(void **state)
 	quiet_step(f, digest);
 	assert_answer("tiny-quiet-step", digest);
 
-	struct state *next = update_execute(f->step, &job, &outcome);
+	struct state *next = update_execute(f->backend, &job, &outcome);
 
 	assert_false(outcome.is_void);
 	assert_answer("tiny-update", state_root(next));
@@ -220,7 +221,7 @@ static void harmful_init(struct harmful *h, const struct fixture *f)
 	struct update_outcome outcome;
 
 	h->job = update_job(f);
-	h->parent = update_execute(f->step, &h->job, &outcome);
+	h->parent = update_execute(f->backend, &h->job, &outcome);
 	for (int i = 0; i < 2; i++)
 		h->deltas[i] = turned_around(f->deltas[i]);
 	h->proofs[0] = (struct update_proof){ f->deltas[1], 0 };
@@ -228,7 +229,7 @@ static void harmful_init(struct harmful *h, const struct fixture *f)
 	h->proofs[2] = (struct update_proof){ f->deltas[0], 0 };
 	h->proofs[3] = (struct update_proof){ h->deltas[1], 1 };
 	h->job.parent = h->parent;
-	h->job.benchmark = benchmark_new(f->step, h->parent, f->benchmark_windows, f->ticket, NULL);
+	h->job.benchmark = benchmark_new(f->backend, h->parent, f->benchmark_windows, f->ticket, NULL);
 	h->job.proofs = h->proofs;
 	h->job.proof_count = 4;
 	h->job.leave_out = true;
@@ -250,7 +251,7 @@ static void test_known_left_out(void **state)
 	struct harmful h;
 
 	harmful_init(&h, f);
-	struct state *last = update_execute(f->step, &h.job, &outcome);
+	struct state *last = update_execute(f->backend, &h.job, &outcome);
 
 	assert_false(outcome.is_void);
 	assert_int_equal(outcome.slots[0].state, UPDATE_USED);
@@ -278,12 +279,12 @@ static void test_harmful_kept(void **state)
 
 	harmful_init(&h, f);
 	h.job.leave_out = false;
-	last = update_execute(f->step, &h.job, &outcome);
+	last = update_execute(f->backend, &h.job, &outcome);
 	assert_int_equal(outcome.slots[1].state, UPDATE_USED);
 	state_unref(last);
 	h.job.leave_out = true;
 	h.job.v_ref = -outcome.slots[1].value;
-	last = update_execute(f->step, &h.job, &outcome);
+	last = update_execute(f->backend, &h.job, &outcome);
 	assert_int_equal(outcome.slots[1].state, UPDATE_USED);
 	replayed = update_replay(&tiny, &h.job, &outcome);
 	assert_memory_equal(state_root(replayed), state_root(last), 32);
@@ -295,12 +296,12 @@ static void test_harmful_kept(void **state)
 static void test_engines_agree(void **state)
 {
 	struct fixture *f = *state;
-	struct step *plain = step_new(&tiny, ENGINE_REFERENCE, 1);
+	struct backend *plain = backend_new(backend_cpu(ENGINE_REFERENCE), &tiny, 1);
 	uint8_t *delta = mem_alloc(step_delta_size(&tiny));
 
 	assert_int_equal(execute(plain, f, 0, delta), STEP_OK);
 	assert_memory_equal(delta, f->deltas[0], step_delta_size(&tiny));
-	step_free(plain);
+	backend_free(plain);
 	free(delta);
 }
 
@@ -324,13 +325,15 @@ static void test_shared_step(void **state)
 	(void)state;
 	for (size_t i = 0; i < step_windows_size(&large); i++)
 		windows[i] = (uint8_t)(i * i % 251);
-	assert_true(step_memory(&large, 3) > step_memory(&large, 1));
-	assert_int_equal(step_memory(&tiny, 3), step_memory(&tiny, 1));
+	assert_true(backend_memory(backend_cpu(ENGINE_OPENBLAS), &large, 3) >
+		backend_memory(backend_cpu(ENGINE_OPENBLAS), &large, 1));
+	assert_int_equal(backend_memory(backend_cpu(ENGINE_OPENBLAS), &tiny, 3),
+		backend_memory(backend_cpu(ENGINE_OPENBLAS), &tiny, 1));
 	for (unsigned i = 0; i < 2; i++) {
-		struct step *step = step_new(&large, ENGINE_OPENBLAS, 1 + 2 * i);
+		struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &large, 1 + 2 * i);
 
-		assert_int_equal(step_execute(step, &job, deltas[i]), STEP_OK);
-		step_free(step);
+		assert_int_equal(backend_execute(backend, &job, deltas[i]), STEP_OK);
+		backend_free(backend);
 	}
 	assert_memory_equal(deltas[0], deltas[1], size);
 	free(windows);
@@ -362,7 +365,7 @@ static void test_step_reuse(void **state)
 
 	/* The workspace has run other steps: nothing of them may be left. The mode of the thread is put right. */
 	fesetround(FE_UPWARD);
-	assert_int_equal(step_execute(f->step, &job, delta), STEP_OK);
+	assert_int_equal(backend_execute(f->backend, &job, delta), STEP_OK);
 	assert_int_equal(fegetround(), FE_TONEAREST);
 	assert_memory_equal(delta, f->deltas[1], step_delta_size(&tiny));
 	assert_int_equal(told, 1 + 2);
@@ -383,12 +386,12 @@ static struct state *changed_state(const struct fixture *f, size_t index, float 
 static enum step_result execute_changed(struct fixture *f, const struct train_config *config, size_t index, float value)
 {
 	struct state *s = changed_state(f, index, value);
-	struct step *step = step_new(config, ENGINE_OPENBLAS, 1);
+	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), config, 1);
 	uint8_t *delta = mem_alloc(step_delta_size(config));
 	struct step_job job = { .state = s, .seed = f->seeds[0], .windows = f->windows[0] };
-	enum step_result result = step_execute(step, &job, delta);
+	enum step_result result = backend_execute(backend, &job, delta);
 
-	step_free(step);
+	backend_free(backend);
 	state_unref(s);
 	free(delta);
 	return result;
@@ -435,22 +438,22 @@ static void test_step_cancel(void **state)
 	struct update_job update = update_job(f);
 	struct update_outcome outcome;
 
-	assert_int_equal(step_execute(f->step, &job, delta), STEP_CANCELLED);
-	assert_null(benchmark_new(f->step, f->initial, f->benchmark_windows, f->ticket, &cancel));
+	assert_int_equal(backend_execute(f->backend, &job, delta), STEP_CANCELLED);
+	assert_null(benchmark_new(f->backend, f->initial, f->benchmark_windows, f->ticket, &cancel));
 	update.cancel = &cancel;
-	assert_null(update_execute(f->step, &update, &outcome));
+	assert_null(update_execute(f->backend, &update, &outcome));
 	cancel = false;
-	assert_int_equal(step_execute(f->step, &job, delta), STEP_OK);
+	assert_int_equal(backend_execute(f->backend, &job, delta), STEP_OK);
 	free(delta);
 }
 
 /* ---- How a block is void ---- */
 
-static void assert_void(struct step *step, const struct update_job *job)
+static void assert_void(struct backend *backend, const struct update_job *job)
 {
 	size_t n = model_count(&tiny.model);
 	struct update_outcome outcome;
-	struct state *next = update_execute(step, job, &outcome), *replayed;
+	struct state *next = update_execute(backend, job, &outcome), *replayed;
 
 	assert_true(outcome.is_void);
 	assert_int_equal(outcome.slots[0].count + outcome.slots[1].count, job->proof_count);
@@ -470,10 +473,10 @@ static void test_void_by_gate(void **state)
 	struct update_job job = update_job(f);
 
 	strict.gate_ppm = 1;
-	struct step *step = step_new(&strict, ENGINE_OPENBLAS, 1);
+	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &strict, 1);
 
-	assert_void(step, &job);
-	step_free(step);
+	assert_void(backend, &job);
+	backend_free(backend);
 }
 
 static void test_void_without_slots(void **state)
@@ -486,7 +489,7 @@ static void test_void_without_slots(void **state)
 	job.proofs = &proof;
 	job.proof_count = 1;
 	job.leave_out = true;
-	assert_void(f->step, &job);
+	assert_void(f->backend, &job);
 	free(harmful);
 }
 
@@ -498,16 +501,16 @@ static void test_void_by_overflow(void **state)
 	struct state *broken = changed_state(f, model_count(&tiny.model) - 1, 0x1p60f);
 
 	job.parent = broken;
-	job.benchmark = benchmark_new(f->step, broken, f->benchmark_windows, f->ticket, NULL);
-	assert_void(f->step, &job);
+	job.benchmark = benchmark_new(f->backend, broken, f->benchmark_windows, f->ticket, NULL);
+	assert_void(f->backend, &job);
 	/* Only the parent's benchmark fails. */
 	job.parent = f->initial;
-	assert_void(f->step, &job);
+	assert_void(f->backend, &job);
 	/* Only the proposal fails: the benchmark is that of a state that does not. */
 	benchmark_unref(job.benchmark);
 	job.parent = broken;
 	job.benchmark = f->benchmark;
-	assert_void(f->step, &job);
+	assert_void(f->backend, &job);
 	state_unref(broken);
 	/* And only a value of the result that no window reads. */
 	size_t row = 0;
@@ -520,7 +523,7 @@ static void test_void_by_overflow(void **state)
 	broken = changed_state(f, row * tiny.model.d, NAN);
 	job.parent = broken;
 	struct update_outcome outcome;
-	struct state *next = update_execute(f->step, &job, &outcome);
+	struct state *next = update_execute(f->backend, &job, &outcome);
 
 	assert_true(outcome.is_void);
 	state_unref(next);
@@ -559,8 +562,8 @@ static void test_selftest(void **state)
 	struct errmsg err;
 
 	(void)state;
-	assert_true(selftest_run(ENGINE_OPENBLAS, &err));
-	assert_true(selftest_run(ENGINE_REFERENCE, &err));
+	assert_true(selftest_run(backend_cpu(ENGINE_OPENBLAS), &err));
+	assert_true(selftest_run(backend_cpu(ENGINE_REFERENCE), &err));
 }
 
 int main(void)

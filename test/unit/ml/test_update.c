@@ -1,4 +1,5 @@
 /* What only the inside of the module shows: the integers that values become, and a benchmark that failed. */
+#include "ml/backend_cpu.h"
 #include "ml/update.c"
 #include "unit.h"
 
@@ -59,12 +60,12 @@ static void test_failed_benchmark(void **state)
 	};
 	uint8_t key[32] = { 0 }, windows[33] = { 0 };
 	uint8_t *delta = mem_calloc(step_delta_size(&config), 1);
-	struct step *step = step_new(&config, ENGINE_REFERENCE, 1);
+	struct backend *backend = backend_new(backend_cpu(ENGINE_REFERENCE), &config, 1);
 	struct state *parent = state_new_initial(&config.model, key), *next;
 	struct update_proof proof = { delta, 0 };
 	struct update_job job = {
 		.parent = parent,
-		.benchmark = benchmark_new(step, parent, windows, key, NULL),
+		.benchmark = benchmark_new(backend, parent, windows, key, NULL),
 		.windows = windows,
 		.proofs = &proof,
 		.proof_count = 1,
@@ -75,13 +76,13 @@ static void test_failed_benchmark(void **state)
 	(void)state;
 	for (int fails = 0; fails < 2; fails++) {
 		job.benchmark->fails = fails;
-		next = update_execute(step, &job, &outcome);
+		next = update_execute(backend, &job, &outcome);
 		assert_int_equal(outcome.is_void, fails);
 		state_unref(next);
 	}
 	benchmark_unref(job.benchmark);
 	state_unref(parent);
-	step_free(step);
+	backend_free(backend);
 	free(delta);
 }
 

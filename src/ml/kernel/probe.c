@@ -1,24 +1,16 @@
-/* The start-up check: everything that must be the same everywhere, in one digest. */
-#include "ml/kernel/selftest.h"
+/* Products and operations on awkward operands: what a start-up check hashes first. */
+#include "ml/kernel/probe.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
-#include "crypto/hash.h"
 #include "ml/kernel/adamw.h"
 #include "ml/kernel/attention.h"
 #include "ml/kernel/exact.h"
 #include "ml/kernel/float.h"
 #include "ml/kernel/noise.h"
 #include "ml/kernel/ops.h"
-#include "ml/pass.h"
-#include "ml/update.h"
 #include "util/bytes.h"
-#include "util/clock.h"
 #include "util/mem.h"
-
-/* What an exact engine gives, found with the plain C one. */
-static const char expected_digest[] = "4909d2c58fad0e8c93e933c13300b174fbc465ba3ca2e85b58278fbdfdb7afca";
 
 static const uint8_t key[32] = "atelier start-up check";
 
@@ -52,7 +44,7 @@ static void fill_awkward(float *x, size_t count, uint32_t product)
 	}
 }
 
-static void hash_floats(struct sha256 *hash, const float *x, size_t count)
+void probe_floats(const float *x, size_t count, struct sha256 *hash)
 {
 	for (size_t i = 0; i < count; i++) {
 		uint8_t bytes[4];
@@ -109,7 +101,7 @@ static void check_product(enum engine engine, uint32_t index, struct sha256 *has
 
 		if (ok)
 			exact_multiply(engine, &p, scratch);
-		hash_floats(hash, y, ok ? m * n : 0);
+		probe_floats(y, ok ? m * n : 0, hash);
 	}
 	free(a);
 	free(b);
@@ -144,7 +136,7 @@ static float *ordinary_floats(size_t count, uint32_t number)
 
 static void hash_and_free(struct sha256 *hash, float *x, size_t count)
 {
-	hash_floats(hash, x, count);
+	probe_floats(x, count, hash);
 	free(x);
 }
 
@@ -158,12 +150,12 @@ static void check_norm(struct sha256 *hash)
 	float squares = ops_squares(x, ALL);
 
 	ops_rmsnorm(x, gain, TOKENS, WIDTH, y, r);
-	hash_floats(hash, y, ALL);
+	probe_floats(y, ALL, hash);
 	ops_rmsnorm_backward(x, gain, r, dy, residual, TOKENS, WIDTH, dx, y);
 	ops_rmsnorm_backward_gain(x, r, dy, TOKENS, WIDTH, 0, WIDTH, dgain);
-	hash_floats(hash, &squares, 1);
-	hash_floats(hash, r, TOKENS);
-	hash_floats(hash, dgain, WIDTH);
+	probe_floats(&squares, 1, hash);
+	probe_floats(r, TOKENS, hash);
+	probe_floats(dgain, WIDTH, hash);
 	hash_and_free(hash, y, ALL);
 	hash_and_free(hash, dx, ALL);
 	free(x);
@@ -180,10 +172,10 @@ static void check_rotation(struct sha256 *hash)
 
 	ops_rotary_table(TOKENS, HEAD, cosine, sine);
 	ops_rotate(&rotary, qkv, TOKENS, false);
-	hash_floats(hash, qkv, ALL);
+	probe_floats(qkv, ALL, hash);
 	ops_rotate(&rotary, qkv, TOKENS, true);
-	hash_floats(hash, cosine, TABLE);
-	hash_floats(hash, sine, TABLE);
+	probe_floats(cosine, TABLE, hash);
+	probe_floats(sine, TABLE, hash);
 	hash_and_free(hash, qkv, ALL);
 }
 
@@ -194,7 +186,7 @@ static void check_gate(struct sha256 *hash)
 	float *b = mem_align(ALL * sizeof(float)), *dgu = mem_align(2 * ALL * sizeof(float));
 
 	ops_gate(gu, TOKENS, HIDDEN, b);
-	hash_floats(hash, b, ALL);
+	probe_floats(b, ALL, hash);
 	ops_gate_backward(gu, db, TOKENS, HIDDEN, dgu, b);
 	hash_and_free(hash, b, ALL);
 	hash_and_free(hash, dgu, 2 * ALL);
@@ -212,8 +204,8 @@ static void check_losses(struct sha256 *hash)
 		window[i] = (uint8_t)(i * 37);
 	ops_cross_entropy(logits, window, 1, TOKENS, 1.0f / (TOKENS - MODEL_SKIPPED), true, losses);
 	ops_sum_losses(losses, 1, TOKENS, lane);
-	hash_floats(hash, losses, TOKENS);
-	hash_floats(hash, lane, 16);
+	probe_floats(losses, TOKENS, hash);
+	probe_floats(lane, 16, hash);
 	hash_and_free(hash, logits, ALL);
 }
 
@@ -259,182 +251,14 @@ static void check_optimizer(struct sha256 *hash)
 	hash_and_free(hash, v, ALL);
 }
 
-/* ---- Everything together ---- */
-
-static const struct train_config small = {
-	.model = { .d = WIDTH, .layers = 1, .heads = HEADS, .ff = HIDDEN, .ctx = TOKENS },
-	.batch = 3,
-	.iterations = 2,
-	.lr_ppm = 5000,
-	.wd_ppm = 10000,
-	.bench_rows = 2,
-	.mu_ppm = 900000,
-	.eta_ppm = 700000,
-	.gate_ppm = 2000000,
-};
-
-static void gather_windows(enum noise_domain domain, size_t count, uint8_t *windows)
+void probe_run(enum engine engine, struct sha256 *hash)
 {
-	uint8_t dataset[256];
-
-	for (size_t i = 0; i < sizeof dataset; i++)
-		dataset[i] = (uint8_t)(i * i);
-	noise_gather(key, domain, count, dataset, sizeof dataset, small.model.ctx, windows);
-}
-
-/* The state after a block of this one proof; takes the reference to its parent. */
-static struct state *run_block(struct step *step, struct state *parent, const uint8_t *delta, struct sha256 *hash)
-{
-	uint8_t *windows = mem_alloc((size_t)small.bench_rows * (small.model.ctx + 1)), value[8];
-	struct update_proof proof = { .delta = delta };
-	struct update_outcome outcome;
-
-	gather_windows(NOISE_BENCHMARK, small.bench_rows, windows);
-	struct benchmark *benchmark = benchmark_new(step, parent, windows, key, NULL);
-	struct update_job job = {
-		.parent = parent,
-		.benchmark = benchmark,
-		.windows = windows,
-		.proofs = &proof,
-		.proof_count = 1,
-		.slots = 1,
-	};
-	struct state *next = update_execute(step, &job, &outcome);
-
-	write_le64(value, (uint64_t)outcome.slots[0].value);
-	sha256_update(hash, value, sizeof value);
-	hash_floats(hash, &outcome.loss_before, 1);
-	hash_floats(hash, &outcome.loss_after, 1);
-	sha256_update(hash, state_root(next), 32);
-	benchmark_unref(benchmark);
-	state_unref(parent);
-	free(windows);
-	return next;
-}
-
-/* A step of a small model of odd shape, and two blocks of it: in the second there is momentum. */
-static void check_step(enum engine engine, struct sha256 *hash)
-{
-	struct state *state = state_new_initial(&small.model, key);
-	struct step *step = step_new(&small, engine, 1);
-	uint8_t *windows = mem_alloc(step_windows_size(&small)), *delta = mem_alloc(step_delta_size(&small));
-	struct step_job job = { .state = state, .seed = key, .windows = windows };
-
-	gather_windows(NOISE_WINDOW, (size_t)small.iterations * small.batch, windows);
-	if (step_execute(step, &job, delta) == STEP_OK) {
-		sha256_update(hash, delta, step_delta_size(&small));
-		for (int block = 0; block < 2; block++)
-			state = run_block(step, state, delta, hash);
-	}
-	state_unref(state);
-	step_free(step);
-	free(windows);
-	free(delta);
-}
-
-bool selftest_run(enum engine engine, struct errmsg *err)
-{
-	struct sha256 hash;
-	uint8_t digest[32];
-	char text[65];
-
-	if (!engine_usable(engine, err))
-		return false;
-	sha256_init(&hash);
 	for (uint32_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-		check_product(engine, i, &hash);
-	check_norm(&hash);
-	check_rotation(&hash);
-	check_gate(&hash);
-	check_losses(&hash);
-	check_attention(&hash);
-	check_optimizer(&hash);
-	check_step(engine, &hash);
-	sha256_final(&hash, digest);
-	hex_encode(text, digest, sizeof digest);
-	if (strcmp(text, expected_digest) != 0)
-		return errmsg_set(err,
-			"this build or machine computes other bits than it should: check digest %s, "
-			"expected %s",
-			text, expected_digest);
-	return true;
-}
-
-bool selftest_again(enum engine engine, struct errmsg *err)
-{
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static int64_t next; /* both guarded by lock */
-	static bool passed;
-	bool result;
-
-	pthread_mutex_lock(&lock);
-	if (clock_mono_ms() >= next) {
-		passed = selftest_run(engine, err);
-		next = clock_mono_ms() + SELFTEST_PAUSE_MS;
-	} else if (!passed) {
-		errmsg_set(err, "it failed its check a moment ago");
-	}
-	result = passed;
-	pthread_mutex_unlock(&lock);
-	return result;
-}
-
-/* ---- The choice of an engine ---- */
-
-/* Nanoseconds of a gradient of a small model, the better of two. */
-static int64_t time_gradient(enum engine engine)
-{
-	const struct model_config config = { .d = 128, .layers = 1, .heads = 4, .ff = 256, .ctx = 128 };
-	struct state *state = state_new_initial(&config, key);
-	struct model *model = model_new(&config, engine, NULL);
-	float *gradient = mem_align(model_count(&config) * sizeof(float)), loss;
-	uint8_t windows[4 * (128 + 1)] = { 0 };
-	int64_t best = INT64_MAX;
-
-	for (int round = 0; round < 2; round++) {
-		struct profile profile = { 0 };
-		int64_t sum = 0;
-
-		model_set_profile(model, &profile);
-		pass_gradient(model, state_theta(state), windows, 4, (struct pass_dither){ key, 0 }, NULL, gradient,
-			&loss);
-		for (int kind = 0; kind < PROFILE_KINDS; kind++)
-			sum += profile.nanoseconds[kind];
-		best = sum < best ? sum : best;
-	}
-	free(gradient);
-	model_free(model);
-	state_unref(state);
-	return best;
-}
-
-static bool choose_fastest(enum engine *engine, struct errmsg *err)
-{
-	static const enum engine candidates[] = { ENGINE_OPENBLAS, ENGINE_ONEDNN };
-	int64_t best = INT64_MAX;
-
-	for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
-		int64_t time = selftest_run(candidates[i], err) ? time_gradient(candidates[i]) : INT64_MAX;
-
-		if (time < best) {
-			best = time;
-			*engine = candidates[i];
-		}
-	}
-	return best < INT64_MAX;
-}
-
-bool selftest_choose(const char *name, enum engine *engine, struct errmsg *err)
-{
-	static const enum engine exact[] = { ENGINE_OPENBLAS, ENGINE_ONEDNN, ENGINE_REFERENCE };
-
-	if (strcmp(name, "auto") == 0)
-		return choose_fastest(engine, err);
-	for (size_t i = 0; i < sizeof exact / sizeof exact[0]; i++) {
-		if (strcmp(name, engine_name(exact[i])) == 0) {
-			*engine = exact[i];
-			return selftest_run(*engine, err);
-		}
-	}
-	return errmsg_set(err, "the engine is openblas, onednn, reference or auto, not %.40s", name);
+		check_product(engine, i, hash);
+	check_norm(hash);
+	check_rotation(hash);
+	check_gate(hash);
+	check_losses(hash);
+	check_attention(hash);
+	check_optimizer(hash);
 }

@@ -1,0 +1,193 @@
+/* The start-up check: everything that must be the same everywhere, in one digest; and the choice of who computes. */
+#include "ml/selftest.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/hash.h"
+#include "ml/backend_cpu.h"
+#include "ml/kernel/noise.h"
+#include "ml/kernel/probe.h"
+#include "ml/profile.h"
+#include "ml/update.h"
+#include "util/bytes.h"
+#include "util/clock.h"
+#include "util/mem.h"
+
+/* What an exact engine gives, found with the plain C one. */
+static const char expected_digest[] = "4909d2c58fad0e8c93e933c13300b174fbc465ba3ca2e85b58278fbdfdb7afca";
+
+static const uint8_t key[32] = "atelier start-up check";
+
+static const struct train_config small = {
+	.model = { .d = 48, .layers = 1, .heads = 3, .ff = 80, .ctx = 48 },
+	.batch = 3,
+	.iterations = 2,
+	.lr_ppm = 5000,
+	.wd_ppm = 10000,
+	.bench_rows = 2,
+	.mu_ppm = 900000,
+	.eta_ppm = 700000,
+	.gate_ppm = 2000000,
+};
+
+static void gather_windows(enum noise_domain domain, size_t count, uint8_t *windows)
+{
+	uint8_t dataset[256];
+
+	for (size_t i = 0; i < sizeof dataset; i++)
+		dataset[i] = (uint8_t)(i * i);
+	noise_gather(key, domain, count, dataset, sizeof dataset, small.model.ctx, windows);
+}
+
+/* The state after a block of this one proof; takes the reference to its parent. */
+static struct state *run_block(struct backend *backend, struct state *parent, const uint8_t *delta, struct sha256 *hash)
+{
+	uint8_t *windows = mem_alloc((size_t)small.bench_rows * (small.model.ctx + 1)), value[8];
+	struct update_proof proof = { .delta = delta };
+	struct update_outcome outcome;
+
+	gather_windows(NOISE_BENCHMARK, small.bench_rows, windows);
+	struct benchmark *benchmark = benchmark_new(backend, parent, windows, key, NULL);
+	struct update_job job = {
+		.parent = parent,
+		.benchmark = benchmark,
+		.windows = windows,
+		.proofs = &proof,
+		.proof_count = 1,
+		.slots = 1,
+	};
+	struct state *next = update_execute(backend, &job, &outcome);
+
+	write_le64(value, (uint64_t)outcome.slots[0].value);
+	sha256_update(hash, value, sizeof value);
+	probe_floats(&outcome.loss_before, 1, hash);
+	probe_floats(&outcome.loss_after, 1, hash);
+	sha256_update(hash, state_root(next), 32);
+	benchmark_unref(benchmark);
+	state_unref(parent);
+	free(windows);
+	return next;
+}
+
+/* A step of a small model of odd shape, and two blocks of it: in the second there is momentum. */
+static void check_step(const struct backend_kind *kind, struct sha256 *hash)
+{
+	struct state *state = state_new_initial(&small.model, key);
+	struct backend *backend = backend_new(kind, &small, 1);
+	uint8_t *windows = mem_alloc(step_windows_size(&small)), *delta = mem_alloc(step_delta_size(&small));
+	struct step_job job = { .state = state, .seed = key, .windows = windows };
+
+	gather_windows(NOISE_WINDOW, (size_t)small.iterations * small.batch, windows);
+	if (backend_execute(backend, &job, delta) == STEP_OK) {
+		sha256_update(hash, delta, step_delta_size(&small));
+		for (int block = 0; block < 2; block++)
+			state = run_block(backend, state, delta, hash);
+	}
+	state_unref(state);
+	backend_free(backend);
+	free(windows);
+	free(delta);
+}
+
+bool selftest_run(const struct backend_kind *kind, struct errmsg *err)
+{
+	struct sha256 hash;
+	uint8_t digest[32];
+	char text[65];
+
+	if (!backend_usable(kind, err))
+		return false;
+	sha256_init(&hash);
+	backend_probe(kind, &hash);
+	check_step(kind, &hash);
+	sha256_final(&hash, digest);
+	hex_encode(text, digest, sizeof digest);
+	if (strcmp(text, expected_digest) != 0)
+		return errmsg_set(err,
+			"this build or machine computes other bits than it should: check digest %s, "
+			"expected %s",
+			text, expected_digest);
+	return true;
+}
+
+bool selftest_again(const struct backend_kind *kind, struct errmsg *err)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static int64_t next; /* both guarded by lock */
+	static bool passed;
+	bool result;
+
+	pthread_mutex_lock(&lock);
+	if (clock_mono_ms() >= next) {
+		passed = selftest_run(kind, err);
+		next = clock_mono_ms() + SELFTEST_PAUSE_MS;
+	} else if (!passed) {
+		errmsg_set(err, "it failed its check a moment ago");
+	}
+	result = passed;
+	pthread_mutex_unlock(&lock);
+	return result;
+}
+
+/* ---- The choice of a kind ---- */
+
+/* Nanoseconds of a gradient of a small model, the better of two. */
+static int64_t time_gradient(const struct backend_kind *kind)
+{
+	const struct train_config config = {
+		.model = { .d = 128, .layers = 1, .heads = 4, .ff = 256, .ctx = 128 },
+		.batch = 4,
+	};
+	struct state *state = state_new_initial(&config.model, key);
+	struct backend *backend = backend_new(kind, &config, 1);
+	float *gradient = mem_align(model_count(&config.model) * sizeof(float)), loss;
+	uint8_t windows[4 * (128 + 1)] = { 0 };
+	const struct backend_batch batch = { state, windows, config.batch, NULL };
+	int64_t best = INT64_MAX;
+
+	for (int round = 0; round < 2; round++) {
+		struct profile profile = { 0 };
+
+		profile_begin(&profile);
+		backend_gradient(backend, &batch, (struct pass_dither){ key, 0 }, gradient, &loss);
+		profile_count(&profile, PROFILE_PRODUCT);
+		best = profile.nanoseconds[PROFILE_PRODUCT] < best ? profile.nanoseconds[PROFILE_PRODUCT] : best;
+	}
+	free(gradient);
+	backend_free(backend);
+	state_unref(state);
+	return best;
+}
+
+static bool choose_fastest(const struct backend_kind **kind, struct errmsg *err)
+{
+	static const enum engine candidates[] = { ENGINE_OPENBLAS, ENGINE_ONEDNN };
+	int64_t best = INT64_MAX;
+
+	for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
+		const struct backend_kind *candidate = backend_cpu(candidates[i]);
+		int64_t time = selftest_run(candidate, err) ? time_gradient(candidate) : INT64_MAX;
+
+		if (time < best) {
+			best = time;
+			*kind = candidate;
+		}
+	}
+	return best < INT64_MAX;
+}
+
+bool selftest_choose(const char *name, const struct backend_kind **kind, struct errmsg *err)
+{
+	static const enum engine exact[] = { ENGINE_OPENBLAS, ENGINE_ONEDNN, ENGINE_REFERENCE };
+
+	if (strcmp(name, "auto") == 0)
+		return choose_fastest(kind, err);
+	for (size_t i = 0; i < sizeof exact / sizeof exact[0]; i++) {
+		*kind = backend_cpu(exact[i]);
+		if (strcmp(name, (*kind)->name) == 0)
+			return selftest_run(*kind, err);
+	}
+	return errmsg_set(err, "the engine is openblas, onednn, reference or auto, not %.40s", name);
+}
