@@ -89,7 +89,7 @@ static void connect_settle(struct connect *c)
 }
 
 /* Hands over a block that this node mined: its proof is known, as by any miner, and all other rules are checked. */
-static bool connect_add(struct connect *c, struct block *block, const uint8_t *body)
+static bool connect_add(struct connect *c, const struct block *block, const uint8_t *body)
 {
 	const uint32_t height = chain_tip(c->chain)->height;
 	struct reject reject = { .reason = "no verdict" };
@@ -141,12 +141,12 @@ static bool connect_mine(struct connect *c)
 
 	kept->body = connect_solve(c, block);
 	if (kept->body == NULL) {
-		block_free(block);
+		block_unref(block);
 		return connect_complain("a block cannot be mined", "a step has no result");
 	}
 	block_write(&kept->bytes, &c->spec, block, false);
 	c->count++;
-	return connect_add(c, block, kept->body);
+	return connect_add(c, block_seal(block), kept->body);
 }
 
 static void connect_pay(struct tx *tx, int64_t amount, const uint8_t key[32])
@@ -158,7 +158,7 @@ static void connect_pay(struct tx *tx, int64_t amount, const uint8_t key[32])
 }
 
 /* Signs the one input, which spends so much of our own, and hands the transaction over. */
-static bool connect_send(struct connect *c, struct tx *tx, int64_t spent)
+static bool connect_send(struct connect *c, struct tx *tx, int64_t spent, uint8_t txid[32])
 {
 	static const uint8_t aux[32];
 	uint8_t script[P2TR_BYTES] = { 0x51, 0x20 }, hash[32], signature[64];
@@ -170,10 +170,11 @@ static bool connect_send(struct connect *c, struct tx *tx, int64_t spent)
 	sighash_init(&cache, tx, &output);
 	if (!sighash_taproot(&cache, 0, SIGHASH_DEFAULT, NULL, hash) ||
 		!schnorr_sign(signature, hash, c->secret, aux)) {
-		tx_free(tx);
+		tx_unref(tx);
 		return connect_complain("a payment", "cannot be signed");
 	}
-	tx_set_witness(&tx->inputs[0], signature, sizeof signature);
+	tx_set_witness(tx, 0, signature, sizeof signature);
+	memcpy(txid, tx_txid(tx_seal(tx)), 32);
 	return chain_add_tx(c->chain, tx, NULL, &reject) == CHAIN_NEW || connect_complain("a payment", reject.reason);
 }
 
@@ -181,28 +182,29 @@ static bool connect_send(struct connect *c, struct tx *tx, int64_t spent)
 static bool connect_split(struct connect *c)
 {
 	struct errmsg err = { "" };
-	struct block *block = chain_read_block(c->chain, chain_at(c->chain, 1), &err);
+	const struct block *block = chain_read_block(c->chain, chain_at(c->chain, 1), &err);
 	struct outpoint prev = { .index = 0 };
 	struct tx *tx = tx_new();
 	int64_t amount;
 
 	if (block == NULL) {
-		tx_free(tx);
+		tx_unref(tx);
 		return connect_complain("block 1", err.text);
 	}
-	tx_txid(block->txs[0], prev.txid);
+	memcpy(prev.txid, tx_txid(block->txs[0]), 32);
 	amount = block->txs[0]->outputs[0].amount;
-	block_free(block);
+	block_unref(block);
 	c->amount = amount / PAYMENTS - FEE;
 	tx_add_input(tx, &prev, 0xffffffff);
 	for (uint32_t i = 0; i < PAYMENTS; i++)
 		connect_pay(tx, c->amount, c->key);
-	tx_txid(tx, prev.txid);
+	if (!connect_send(c, tx, amount, prev.txid))
+		return false;
 	for (uint32_t i = 0; i < PAYMENTS; i++) {
 		c->coins[i] = prev;
 		c->coins[i].index = i;
 	}
-	return connect_send(c, tx, amount);
+	return true;
 }
 
 /* Everybody pays somebody, and has the change. */
@@ -217,9 +219,8 @@ static bool connect_pay_all(struct connect *c)
 		tx_add_input(tx, &c->coins[i], 0xffffffff);
 		connect_pay(tx, change, c->key);
 		connect_pay(tx, PAID, c->payee);
-		tx_txid(tx, c->coins[i].txid);
+		ok = connect_send(c, tx, c->amount, c->coins[i].txid);
 		c->coins[i].index = 0;
-		ok = connect_send(c, tx, c->amount);
 	}
 	c->amount = change;
 	return ok;
@@ -246,7 +247,7 @@ static bool connect_prepare(struct connect *c)
 
 /* --- the measurement --- */
 
-static struct block *connect_read(const struct connect *c, size_t i, struct reject *reject)
+static const struct block *connect_read(const struct connect *c, size_t i, struct reject *reject)
 {
 	struct reader reader;
 
@@ -258,12 +259,12 @@ static struct block *connect_read(const struct connect *c, size_t i, struct reje
 static bool connect_relay(struct connect *c, size_t i)
 {
 	struct reject reject = { .reason = "" };
-	struct block *block = connect_read(c, i, &reject);
+	const struct block *block = connect_read(c, i, &reject);
 	bool ok = block != NULL;
 
 	for (size_t j = 1; ok && j < block->tx_count; j++)
-		ok = chain_add_tx(c->chain, tx_copy(block->txs[j]), NULL, &reject) == CHAIN_NEW;
-	block_free(block);
+		ok = chain_add_tx(c->chain, tx_ref(block->txs[j]), NULL, &reject) == CHAIN_NEW;
+	block_unref(block);
 	return ok || connect_complain("a payment", reject.reason);
 }
 
@@ -272,7 +273,7 @@ static bool connect_one(struct connect *c, size_t i, struct timing *t, clock_t *
 {
 	struct reject reject = { .reason = "" };
 	clock_t before = clock();
-	struct block *block;
+	const struct block *block;
 	bool ok;
 
 	timing_start(t);

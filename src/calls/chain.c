@@ -117,7 +117,7 @@ static enum rpc_outcome getblock(struct rpc_request *r, void *context)
 			rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)",
 				entry->height == 0 ? "genesis is a header alone" : "not downloaded");
 	bool bodies = rpc_int(r, "verbosity") == 0 && rpc_bool(r, "bodies");
-	struct block *block = bodies ? chain_read_block(chain, entry, &err) : chain_read_bare(chain, entry, &err);
+	const struct block *block = bodies ? chain_read_block(chain, entry, &err) : chain_read_bare(chain, entry, &err);
 	if (block == NULL)
 		return rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)", err.text);
 	json_t *result;
@@ -130,7 +130,7 @@ static enum rpc_outcome getblock(struct rpc_request *r, void *context)
 		result = json_hex(raw.data, raw.size);
 		buf_clear(&raw);
 	}
-	block_free(block);
+	block_unref(block);
 	return rpc_reply(r, result);
 }
 

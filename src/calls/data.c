@@ -139,7 +139,7 @@ static json_t *show_found(struct chain *chain, const struct index_entry *entry, 
 	bool with_body)
 {
 	const struct spec *spec = chain_spec(chain);
-	const struct header *header = index == 0 ? &block->header : &block->loose[index - 1];
+	const struct header *header = block_proof(block, index);
 	uint8_t raw[HEADER_SIZE], seed[32];
 	json_t *object = show_proof(spec, header);
 	header_seed(header, seed);
@@ -165,15 +165,15 @@ static enum rpc_outcome getproof(struct rpc_request *r, void *context)
 	const struct index_entry *entry = chain_find_proof(chain, id, &index);
 	if (entry == NULL)
 		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "No such proof on the active chain");
-	struct block *block = chain_read_block(chain, entry, &err);
+	const struct block *block = chain_read_block(chain, entry, &err);
 	if (block == NULL)
 		return rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)", err.text);
 	if (index > block->loose_count) {
-		block_free(block);
+		block_unref(block);
 		return rpc_fail(r, RPC_DATABASE_ERROR, "The proof is not where the index says");
 	}
 	json_t *object = show_found(chain, entry, block, index, rpc_bool(r, "body"));
-	block_free(block);
+	block_unref(block);
 	return rpc_reply(r, object);
 }
 

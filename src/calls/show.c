@@ -77,13 +77,10 @@ static json_t *show_input(const struct tx *tx, size_t i)
 
 json_t *show_tx(const struct spec *spec, const struct tx *tx)
 {
-	uint8_t txid[32], wtxid[32];
 	json_t *object = json_object(), *inputs = json_array(), *outputs = json_array();
-	tx_txid(tx, txid);
-	tx_wtxid(tx, wtxid);
 	size_t weight = tx_weight(tx);
-	json_object_set_new(object, "txid", json_hash(txid));
-	json_object_set_new(object, "hash", json_hash(wtxid));
+	json_object_set_new(object, "txid", json_hash(tx_txid(tx)));
+	json_object_set_new(object, "hash", json_hash(tx_wtxid(tx)));
 	json_object_set_new(object, "version", json_integer(tx->version));
 	json_object_set_new(object, "size", json_integer((json_int_t)tx_size(tx, true)));
 	json_object_set_new(object, "vsize", json_integer((json_int_t)((weight + 3) / 4)));
@@ -287,7 +284,7 @@ static bool pays(const struct tx_output *output, const uint8_t key[32])
  * is the output that comes next. */
 static int64_t take_reward(const struct block *block, size_t i, size_t *at)
 {
-	const struct header *header = i == 0 ? &block->header : &block->loose[i - 1];
+	const struct header *header = block_proof(block, i);
 	const struct tx *coinbase = block->txs[0];
 	bool paid = *at < coinbase->output_count && pays(&coinbase->outputs[*at], header->miner);
 	return paid ? coinbase->outputs[(*at)++].amount : 0;
@@ -312,7 +309,7 @@ static void add_rewards(json_t *object, const struct spec *spec, const struct in
 	bool known = entry->status == ENTRY_VERIFIED || entry->status == ENTRY_CONNECTED;
 	size_t at = 0;
 	for (size_t i = 0; i <= block->loose_count; i++) {
-		const struct header *header = i == 0 ? &block->header : &block->loose[i - 1];
+		const struct header *header = block_proof(block, i);
 		json_t *proof = show_proof(spec, header);
 		uint8_t seed[32];
 		header_seed(header, seed);
@@ -343,10 +340,9 @@ json_t *show_block(struct chain *chain, const struct index_entry *entry, const s
 	buf_init(&raw);
 	block_write(&raw, spec, block, false);
 	for (size_t i = 0; i < block->tx_count; i++) {
-		uint8_t txid[32];
-		weight += tx_weight(block->txs[i]);
-		tx_txid(block->txs[i], txid);
-		json_array_append_new(txs, verbosity >= 2 ? show_tx(spec, block->txs[i]) : json_hash(txid));
+		const struct tx *tx = block->txs[i];
+		weight += tx_weight(tx);
+		json_array_append_new(txs, verbosity >= 2 ? show_tx(spec, tx) : json_hash(tx_txid(tx)));
 	}
 	json_object_set_new(object, "size", json_integer((json_int_t)raw.size));
 	json_object_set_new(object, "weight", json_integer((json_int_t)weight));

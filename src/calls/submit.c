@@ -177,14 +177,14 @@ static enum rpc_outcome submitblock(struct rpc_request *r, void *context)
 	if (!ok)
 		reject_set(&reject, REJECT_MALFORMED, "bad-hex", "the text is not hexadecimal");
 	reader_init(&reader, raw.data, raw.size);
-	struct block *block = ok ? block_read(chain_spec(submit->chain), &reader, &reject) : NULL;
+	const struct block *block = ok ? block_read(chain_spec(submit->chain), &reader, &reject) : NULL;
 	buf_clear(&raw);
 	if (block == NULL && reject.code == REJECT_INVALID)
 		return rpc_reply(r, json_string(reject.reason));
 	if (block == NULL)
 		return rpc_fail(r, RPC_DESERIALIZATION_ERROR, "Block decode failed: %s (%s)", reject.reason,
 			reject.detail);
-	header_id(&block->header, id);
+	memcpy(id, block_id(block), 32);
 	enum chain_result result = chain_add_block(submit->chain, block, NULL, &reject);
 	return answer_result(submit, r, result, id, &reject);
 }

@@ -18,18 +18,14 @@ static const struct rpc_arg getrawtransaction_args[] = {
 };
 
 /* The transaction out of one block; NULL: not there, or the block's bytes are not. */
-static struct tx *tx_of_block(struct chain *chain, const struct index_entry *entry, const uint8_t txid[32])
+static const struct tx *tx_of_block(struct chain *chain, const struct index_entry *entry, const uint8_t txid[32])
 {
-	struct block *block = entry->height == 0 ? NULL : chain_read_bare(chain, entry, NULL);
-	struct tx *found = NULL;
-	for (size_t i = 0; block != NULL && found == NULL && i < block->tx_count; i++) {
-		uint8_t id[32];
-		tx_txid(block->txs[i], id);
-		if (memcmp(id, txid, 32) == 0)
-			found = tx_copy(block->txs[i]);
-	}
-	if (block != NULL)
-		block_free(block);
+	const struct block *block = entry->height == 0 ? NULL : chain_read_bare(chain, entry, NULL);
+	const struct tx *found = NULL;
+	for (size_t i = 0; block != NULL && found == NULL && i < block->tx_count; i++)
+		if (memcmp(tx_txid(block->txs[i]), txid, 32) == 0)
+			found = tx_ref(block->txs[i]);
+	block_unref(block);
 	return found;
 }
 
@@ -38,7 +34,7 @@ static enum rpc_outcome getrawtransaction(struct rpc_request *r, void *context)
 	struct chain *chain = context;
 	const struct index_entry *entry = NULL;
 	const struct mempool_entry *waiting = NULL;
-	struct tx *tx = NULL;
+	const struct tx *tx = NULL;
 	uint8_t txid[32];
 	rpc_hash(r, "txid", txid);
 	if (rpc_has(r, "blockhash")) {
@@ -50,17 +46,17 @@ static enum rpc_outcome getrawtransaction(struct rpc_request *r, void *context)
 			return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY,
 				"No such transaction found in the provided block");
 	} else if ((waiting = chain_mempool_find(chain, txid)) != NULL) {
-		tx = tx_copy(waiting->tx);
+		tx = tx_ref(waiting->tx);
 	} else if ((entry = chain_find_tx(chain, txid, &tx)) == NULL) {
 		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "No such mempool or blockchain transaction");
 	}
 	json_t *hex = show_tx_hex(tx);
 	if (rpc_int(r, "verbosity") == 0) {
-		tx_free(tx);
+		tx_unref(tx);
 		return rpc_reply(r, hex);
 	}
 	json_t *object = show_tx(chain_spec(chain), tx);
-	tx_free(tx);
+	tx_unref(tx);
 	json_object_set_new(object, "hex", hex);
 	if (entry != NULL) {
 		json_object_set_new(object, "in_active_chain", json_boolean(chain_is_active(chain, entry)));
@@ -73,16 +69,16 @@ static enum rpc_outcome getrawtransaction(struct rpc_request *r, void *context)
 }
 
 /* The transaction of the argument `hexstring`, or NULL. */
-static struct tx *parse_tx(const struct rpc_request *r)
+static const struct tx *parse_tx(const struct rpc_request *r)
 {
 	struct buf raw;
 	struct reader reader;
 	buf_init(&raw);
 	bool ok = calls_chain_raw(r, "hexstring", &raw);
 	reader_init(&reader, raw.data, raw.size);
-	struct tx *tx = ok ? tx_read(&reader) : NULL;
+	const struct tx *tx = ok ? tx_read(&reader) : NULL;
 	if (tx != NULL && !reader_done(&reader)) {
-		tx_free(tx);
+		tx_unref(tx);
 		tx = NULL;
 	}
 	buf_clear(&raw);
@@ -99,11 +95,11 @@ static const struct rpc_arg decoderawtransaction_args[] = {
 
 static enum rpc_outcome decoderawtransaction(struct rpc_request *r, void *context)
 {
-	struct tx *tx = parse_tx(r);
+	const struct tx *tx = parse_tx(r);
 	if (tx == NULL)
 		return rpc_fail(r, RPC_DESERIALIZATION_ERROR, "TX decode failed");
 	json_t *object = show_tx(chain_spec(context), tx);
-	tx_free(tx);
+	tx_unref(tx);
 	return rpc_reply(r, object);
 }
 
@@ -163,18 +159,18 @@ static enum rpc_outcome sendrawtransaction(struct rpc_request *r, void *context)
 	struct chain *chain = context;
 	struct reject reject = { 0 };
 	uint8_t txid[32];
-	struct tx *tx = parse_tx(r), *confirmed = NULL;
+	const struct tx *tx = parse_tx(r), *confirmed = NULL;
 	if (tx == NULL)
 		return rpc_fail(r, RPC_DESERIALIZATION_ERROR,
 			"TX decode failed. Make sure the tx has at least one input.");
-	tx_txid(tx, txid);
+	memcpy(txid, tx_txid(tx), 32);
 	if (chain_find_tx(chain, txid, &confirmed) != NULL) {
-		tx_free(confirmed);
-		tx_free(tx);
+		tx_unref(confirmed);
+		tx_unref(tx);
 		return rpc_fail(r, RPC_VERIFY_ALREADY_IN_CHAIN, "Transaction already in block chain");
 	}
 	if (fee_too_high(chain, tx, rpc_int(r, "maxfeerate"))) {
-		tx_free(tx);
+		tx_unref(tx);
 		return rpc_fail(r, RPC_VERIFY_ERROR, "Fee exceeds maximum configured by user (maxfeerate)");
 	}
 	switch (chain_add_tx(chain, tx, NULL, &reject)) {

@@ -22,50 +22,54 @@ static void name_block(const struct record_file *blocks, const struct full_entry
 	free(path);
 }
 
-static bool take_bodies(struct block *block, const struct spec *spec, const struct full_entry *full,
+/* Whether the record holds a body for each proof of the block, the right one. */
+static bool check_bodies(const struct block *block, const struct spec *spec, const struct full_entry *full,
 	const struct buf *record, struct errmsg *err)
 {
 	const size_t size = block_body_size(spec), count = 1 + block->loose_count;
 
 	if (record->size != 32 + count * size || memcmp(record->data, full->entry.id, 32) != 0)
 		return errmsg_set(err, "its bodies are not where the index says");
-	block->bodies = mem_calloc(count, sizeof *block->bodies);
 	for (size_t i = 0; i < count; i++) {
-		const struct header *header = i == 0 ? &block->header : &block->loose[i - 1];
-		const uint8_t *body = record->data + 32 + i * size;
 		uint8_t digest[32];
 
-		sha256(digest, body, size);
-		if (memcmp(digest, header->digest, 32) != 0)
+		sha256(digest, record->data + 32 + i * size, size);
+		if (memcmp(digest, block_proof(block, i)->digest, 32) != 0)
 			return errmsg_set(err, "the body of proof %zu does not hash to its digest", i);
-		block->bodies[i] = mem_dup(body, size);
 	}
 	return true;
 }
 
-static bool read_bodies(struct block *block, const struct record_file *blocks, const struct spec *spec,
-	const struct full_entry *full, struct errmsg *err)
+/* The block with its bodies; NULL: they are not there, and the block stays the caller's. */
+static const struct block *join_bodies(const struct block *block, const struct record_file *blocks,
+	const struct spec *spec, const struct full_entry *full, struct errmsg *err)
 {
+	const size_t size = block_body_size(spec), count = 1 + block->loose_count;
+	uint8_t **bodies = NULL;
 	struct buf record;
-	bool ok;
 
-	if (full->bodies.size == 0)
-		return errmsg_set(err, "its bodies are not known yet");
+	if (full->bodies.size == 0) {
+		errmsg_set(err, "its bodies are not known yet");
+		return NULL;
+	}
 	buf_init(&record);
-	ok = record_file_read(blocks, RECORD_BODIES, &full->bodies, &record, err) &&
-		take_bodies(block, spec, full, &record, err);
+	if (record_file_read(blocks, RECORD_BODIES, &full->bodies, &record, err) &&
+		check_bodies(block, spec, full, &record, err)) {
+		bodies = mem_calloc(count, sizeof *bodies);
+		for (size_t i = 0; i < count; i++)
+			bodies[i] = mem_dup(record.data + 32 + i * size, size);
+	}
 	buf_clear(&record);
-	return ok;
+	return bodies != NULL ? block_join(block, bodies) : NULL;
 }
 
-struct block *block_records_read(const struct record_file *blocks, const struct spec *spec,
+const struct block *block_records_read(const struct record_file *blocks, const struct spec *spec,
 	const struct full_entry *full, bool with_bodies, struct errmsg *err)
 {
-	struct block *block = NULL;
+	const struct block *block = NULL;
 	struct reject reject;
 	struct reader reader;
 	struct buf record;
-	uint8_t id[32];
 
 	if (full->block.size == 0) {
 		errmsg_set(err, "The block's bytes are not here");
@@ -80,15 +84,13 @@ struct block *block_records_read(const struct record_file *blocks, const struct 
 	}
 	buf_clear(&record);
 	if (block != NULL) {
-		header_id(&block->header, id);
-		if (memcmp(id, full->entry.id, 32) == 0 &&
-			(!with_bodies || read_bodies(block, blocks, spec, full, err)))
-			return block;
-		if (memcmp(id, full->entry.id, 32) != 0)
+		if (memcmp(block_id(block), full->entry.id, 32) != 0)
 			errmsg_set(err, "another block is where the index says");
+		else if (!with_bodies || join_bodies(block, blocks, spec, full, err) != NULL)
+			return block;
 	}
 	name_block(blocks, full, block != NULL && with_bodies ? &full->bodies : &full->block, err);
-	block_free(block);
+	block_unref(block);
 	return NULL;
 }
 

@@ -7,7 +7,7 @@
 /* Reads the block of an entry that is ENTRY_STORED at least; the caller's. With bodies: the entry must have been
  * verified, and every body is compared with its digest. NULL with an error that names block, proof and file. Any
  * thread. */
-struct block *block_records_read(const struct record_file *blocks, const struct spec *spec,
+const struct block *block_records_read(const struct record_file *blocks, const struct spec *spec,
 	const struct full_entry *full, bool with_bodies, struct errmsg *err);
 
 /* Appends the record of a block, or that of its bodies, and notes the position in the entry. */

@@ -154,7 +154,7 @@ void chain_forget_headers(struct chain *chain);
  * (source NULL) is stored at once. Bodies that came along are compared with their digests and dropped: execution gives
  * them anew. ORPHAN: the parent is not known. REJECTED with REJECT_NOT_YET, "block-pool-full": there is no room for it
  * now. A block that is held may have to make room later: then it is a header alone again. */
-enum chain_result chain_add_block(struct chain *chain, struct block *block, const struct source *source,
+enum chain_result chain_add_block(struct chain *chain, const struct block *block, const struct source *source,
 	struct reject *reject);
 /* Bytes of blocks that may come from there before any must make room. */
 size_t chain_room(struct chain *chain, const struct source *source);
@@ -169,20 +169,22 @@ enum chain_result chain_add_loose(struct chain *chain, const struct header *head
 void chain_forget_source(struct chain *chain, const struct source *source, bool discouraged);
 /* A proof this node's own miner computed: its body is known to be right. Ticket decides: pool, or block (then `block`
  * is the template it was mined on, which is taken). */
-enum chain_result chain_add_own(struct chain *chain, struct block *block, uint8_t *body, struct reject *reject);
+enum chain_result chain_add_own(struct chain *chain, const struct block *block, uint8_t *body, struct reject *reject);
 /* ORPHAN: an input is not known (the transaction is dropped), or the blob of a contribution is missing (reason
  * "missing-blob": the transaction is kept, blob_wanted is told, and it enters the mempool when the blob comes). Source
  * NULL: this node's own. */
-enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct source *source, struct reject *reject);
+enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const struct source *source,
+	struct reject *reject);
 /* Stores a blob's bytes if something waits for it or `keep` (the wallet's own). REJECTED: bytes do not match the root,
  * or too many unconfirmed blobs are held. ORPHAN: nobody asked for it. */
 enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
 	bool keep, struct reject *reject);
 
 /* What is here to be served. */
-struct block *chain_read_block(struct chain *chain, const struct index_entry *entry,
+const struct block *chain_read_block(struct chain *chain, const struct index_entry *entry,
 	struct errmsg *err); /* with bodies */
-struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err); /* without */
+const struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry,
+	struct errmsg *err); /* without */
 bool chain_has_blob(const struct chain *chain, const uint8_t root[32]);
 bool chain_read_blob(struct chain *chain, const uint8_t root[32], struct buf *out, struct errmsg *err);
 
@@ -200,13 +202,13 @@ struct coin_stats {
 };
 void chain_coin_stats(struct chain *chain, struct coin_stats *stats);
 /* Where a confirmed transaction of the active chain is (kept for every transaction). */
-const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[32], struct tx **tx);
+const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[32], const struct tx **tx);
 /* The block of the active chain that holds a proof, and its place there: 0 is the block's own, then the loose ones. */
 const struct index_entry *chain_find_proof(struct chain *chain, const uint8_t id[32], size_t *index);
 
 /* The mempool. */
 struct mempool_entry {
-	struct tx *tx;
+	const struct tx *tx;
 	uint8_t txid[32], wtxid[32];
 	int64_t fee;
 	size_t weight;

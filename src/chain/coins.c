@@ -187,12 +187,12 @@ void coin_view_add(struct coin_view *view, const struct outpoint *outpoint, cons
 	held->unspent = true;
 }
 
-void coin_view_add_tx(struct coin_view *view, const struct tx *tx, const uint8_t txid[32], uint32_t height)
+void coin_view_add_tx(struct coin_view *view, const struct tx *tx, uint32_t height)
 {
 	struct coin coin = { .height = height, .coinbase = tx_is_coinbase(tx) };
 	struct outpoint outpoint;
 
-	memcpy(outpoint.txid, txid, 32);
+	memcpy(outpoint.txid, tx_txid(tx), 32);
 	for (size_t i = 0; i < tx->output_count; i++) {
 		if (!coin_is_output(&tx->outputs[i]))
 			continue;
@@ -202,12 +202,12 @@ void coin_view_add_tx(struct coin_view *view, const struct tx *tx, const uint8_t
 	}
 }
 
-bool coin_view_remove_tx(struct coin_view *view, const struct tx *tx, const uint8_t txid[32], struct errmsg *err)
+bool coin_view_remove_tx(struct coin_view *view, const struct tx *tx, struct errmsg *err)
 {
 	struct outpoint outpoint;
 	bool failed = false;
 
-	memcpy(outpoint.txid, txid, 32);
+	memcpy(outpoint.txid, tx_txid(tx), 32);
 	for (size_t i = 0; i < tx->output_count; i++) {
 		if (!coin_is_output(&tx->outputs[i]))
 			continue;

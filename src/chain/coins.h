@@ -32,9 +32,9 @@ const struct coin *coin_view_get(struct coin_view *view, const struct outpoint *
 void coin_view_spend(struct coin_view *view, const struct outpoint *outpoint);
 void coin_view_add(struct coin_view *view, const struct outpoint *outpoint, const struct coin *coin); /* copies */
 /* All outputs of a transaction. */
-void coin_view_add_tx(struct coin_view *view, const struct tx *tx, const uint8_t txid[32], uint32_t height);
+void coin_view_add_tx(struct coin_view *view, const struct tx *tx, uint32_t height);
 /* Takes them away again; they must be there. */
-bool coin_view_remove_tx(struct coin_view *view, const struct tx *tx, const uint8_t txid[32], struct errmsg *err);
+bool coin_view_remove_tx(struct coin_view *view, const struct tx *tx, struct errmsg *err);
 /* Puts every change into the batch and into the statistics. */
 void coin_view_flush(const struct coin_view *view, struct db_batch *batch, struct coin_stats *stats);
 

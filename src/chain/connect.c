@@ -41,7 +41,6 @@ static void effect_clear(struct block_effect *effect)
 /* One transaction while it is checked: the coins its inputs spend. */
 struct spending {
 	const struct tx *tx;
-	uint8_t txid[32];
 	struct tx_output *outputs; /* what each input spends; scripts borrowed from the view */
 	uint32_t *heights, *times; /* for relative locks */
 	int64_t in;
@@ -51,7 +50,6 @@ static void spending_init(struct spending *spending, const struct tx *tx)
 {
 	memset(spending, 0, sizeof *spending);
 	spending->tx = tx;
-	tx_txid(tx, spending->txid);
 	spending->outputs = mem_calloc(tx->input_count, sizeof *spending->outputs);
 	spending->heights = mem_calloc(tx->input_count, sizeof *spending->heights);
 	spending->times = mem_calloc(tx->input_count, sizeof *spending->times);
@@ -70,7 +68,7 @@ static enum connect_result missing_input(bool failed, const struct spending *spe
 
 	if (failed)
 		return CONNECT_FAILED;
-	hex_encode_reversed(id, spending->txid, 32);
+	hex_encode_reversed(id, tx_txid(spending->tx), 32);
 	reject_set(reject, REJECT_INVALID, "bad-txns-inputs-missingorspent", "transaction %s", id);
 	return CONNECT_INVALID;
 }
@@ -129,12 +127,9 @@ static bool check_amounts(const struct spending *spending, struct block_effect *
 static bool check_signatures(const struct chain *chain, const struct full_entry *full, const struct spending *spending,
 	struct reject *reject)
 {
-	uint8_t wtxid[32];
-
 	if (full->scripts_checked)
 		return true;
-	tx_wtxid(spending->tx, wtxid);
-	return mempool_find_wtxid(chain->mempool, wtxid) != NULL ||
+	return mempool_find_wtxid(chain->mempool, tx_wtxid(spending->tx)) != NULL ||
 		sighash_verify(spending->tx, spending->outputs, reject);
 }
 
@@ -155,7 +150,7 @@ static enum connect_result check_tx(struct chain *chain, const struct full_entry
 		(!check_amounts(&spending, effect, reject) || !check_signatures(chain, full, &spending, reject)))
 		result = CONNECT_INVALID;
 	if (result == CONNECT_OK)
-		coin_view_add_tx(effect->view, tx, spending.txid, height);
+		coin_view_add_tx(effect->view, tx, height);
 	spending_clear(&spending);
 	return result;
 }
@@ -173,7 +168,6 @@ static enum connect_result check_block(struct chain *chain, struct full_entry *f
 		.registry = chain->registry,
 		.parent = parent->height > 0 ? &parent->outcome : NULL,
 	};
-	uint8_t txid[32];
 
 	if (!registry_check_block(chain->registry, block, reject))
 		return CONNECT_INVALID;
@@ -187,8 +181,7 @@ static enum connect_result check_block(struct chain *chain, struct full_entry *f
 	if (!coinbase_check(chain->spec, block->txs[0], &facts, reject))
 		return CONNECT_INVALID;
 	full->scripts_checked = true;
-	tx_txid(block->txs[0], txid);
-	coin_view_add_tx(effect->view, block->txs[0], txid, full->entry.height);
+	coin_view_add_tx(effect->view, block->txs[0], full->entry.height);
 	return CONNECT_OK;
 }
 
@@ -228,7 +221,7 @@ static void save_txs(struct db_batch *batch, const struct block *block, const ui
 	uint8_t key[33] = { DB_TX };
 
 	for (size_t i = 0; i < block->tx_count; i++) {
-		tx_txid(block->txs[i], key + 1);
+		memcpy(key + 1, tx_txid(block->txs[i]), 32);
 		if (id != NULL)
 			db_batch_put(batch, key, sizeof key, id, 32);
 		else
@@ -242,7 +235,7 @@ static void save_proofs(struct db_batch *batch, const struct block *block, const
 	uint8_t key[33] = { DB_PROOF }, value[PROOF_PLACE_SIZE];
 
 	for (size_t i = 0; i <= block->loose_count; i++) {
-		header_id(i == 0 ? &block->header : &block->loose[i - 1], key + 1);
+		memcpy(key + 1, block_proof_id(block, i), 32);
 		if (id == NULL) {
 			db_batch_delete(batch, key, sizeof key);
 			continue;
@@ -309,7 +302,7 @@ static bool commit_block(struct chain *chain, struct full_entry *full, const str
 enum connect_result connect_block(struct chain *chain, struct full_entry *full, struct reject *reject,
 	struct errmsg *err)
 {
-	struct block *block = block_records_read(chain->blocks, chain->spec, full, false, err);
+	const struct block *block = block_records_read(chain->blocks, chain->spec, full, false, err);
 	struct block_effect effect;
 	enum connect_result result;
 
@@ -327,7 +320,7 @@ enum connect_result connect_block(struct chain *chain, struct full_entry *full, 
 		mempool_block_connected(chain, block);
 		NOTIFY(&chain->notices, connected, &full->entry, block);
 	}
-	block_free(block);
+	block_unref(block);
 	return result;
 }
 
@@ -349,10 +342,8 @@ static bool undo_coins(struct coin_view *view, const struct block *block, struct
 		ok = errmsg_set(err, "The undo data of a block are damaged: start with -reindex");
 	for (size_t i = block->tx_count; ok && i-- > 0;) {
 		const struct tx *tx = block->txs[i];
-		uint8_t txid[32];
 
-		tx_txid(tx, txid);
-		ok = coin_view_remove_tx(view, tx, txid, err);
+		ok = coin_view_remove_tx(view, tx, err);
 		for (size_t j = i > 0 ? tx->input_count : 0; ok && j-- > 0;)
 			coin_view_add(view, &tx->inputs[j].prev, &coins[--at]);
 	}
@@ -385,7 +376,7 @@ static bool write_disconnected(struct chain *chain, struct full_entry *full, con
 bool connect_undo_tip(struct chain *chain, struct errmsg *err)
 {
 	struct full_entry *full = tip_full(chain);
-	struct block *block = block_records_read(chain->blocks, chain->spec, full, false, err);
+	const struct block *block = block_records_read(chain->blocks, chain->spec, full, false, err);
 	struct coin_view *view = coin_view_new(chain->db);
 	struct registry_undo *undo = NULL;
 	struct reader record_reader, spent;
@@ -417,7 +408,7 @@ bool connect_undo_tip(struct chain *chain, struct errmsg *err)
 	registry_undo_free(undo);
 	buf_clear(&record);
 	coin_view_free(view);
-	block_free(block);
+	block_unref(block);
 	return ok;
 }
 

@@ -206,11 +206,11 @@ static bool check_files(const struct chain *chain, struct errmsg *err)
 static void resume_block(struct chain *chain, struct full_entry *full)
 {
 	struct errmsg err;
-	struct block *block = block_records_read(chain->blocks, chain->spec, full, false, &err);
+	const struct block *block = block_records_read(chain->blocks, chain->spec, full, false, &err);
 
 	if (block != NULL) {
 		waiting_add(chain, full, block);
-		block_free(block);
+		block_unref(block);
 		return;
 	}
 	log_warn("[chain] %s", err.text);

@@ -40,15 +40,16 @@ struct state *chain_state_at(struct chain *chain, const struct index_entry *entr
 
 /* --- what is on disk --- */
 
-static struct block *read_block(struct chain *chain, const struct index_entry *entry, bool with_bodies,
+static const struct block *read_block(struct chain *chain, const struct index_entry *entry, bool with_bodies,
 	struct errmsg *err)
 {
-	struct block *block;
+	const struct block *block;
+	struct block *genesis;
 
 	if (entry->parent == NULL) {
-		block = block_new();
-		block->header = entry->header;
-		return block;
+		genesis = block_new();
+		genesis->header = entry->header;
+		return block_seal(genesis);
 	}
 	block = block_records_read(chain->blocks, chain->spec, entry_full(entry), with_bodies, err);
 	if (block == NULL && entry_full(entry)->block.size != 0)
@@ -56,12 +57,12 @@ static struct block *read_block(struct chain *chain, const struct index_entry *e
 	return block;
 }
 
-struct block *chain_read_block(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+const struct block *chain_read_block(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
 {
 	return read_block(chain, entry, entry_full(entry)->bodies.size != 0, err);
 }
 
-struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+const struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
 {
 	return read_block(chain, entry, false, err);
 }
@@ -97,23 +98,19 @@ void chain_coin_stats(struct chain *chain, struct coin_stats *stats)
 	*stats = chain->coin_stats;
 }
 
-static struct tx *take_tx(struct block *block, const uint8_t txid[32])
+static const struct tx *take_tx(const struct block *block, const uint8_t txid[32])
 {
-	for (size_t i = 0; i < block->tx_count; i++) {
-		uint8_t id[32];
-
-		tx_txid(block->txs[i], id);
-		if (memcmp(id, txid, 32) == 0)
-			return tx_copy(block->txs[i]);
-	}
+	for (size_t i = 0; i < block->tx_count; i++)
+		if (memcmp(tx_txid(block->txs[i]), txid, 32) == 0)
+			return tx_ref(block->txs[i]);
 	return NULL;
 }
 
-const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[32], struct tx **tx)
+const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[32], const struct tx **tx)
 {
 	const struct full_entry *full = NULL;
 	uint8_t key[33] = { DB_TX };
-	struct block *block;
+	const struct block *block;
 	struct errmsg err;
 	struct buf value;
 
@@ -128,7 +125,7 @@ const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[
 		return &full->entry;
 	block = block_records_read(chain->blocks, chain->spec, full, false, &err);
 	*tx = block != NULL ? take_tx(block, txid) : NULL;
-	block_free(block);
+	block_unref(block);
 	return *tx != NULL ? &full->entry : NULL;
 }
 

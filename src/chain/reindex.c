@@ -118,7 +118,7 @@ static void enter_block(struct reindex *reindex, struct found_block *found, stru
 	struct full_entry *full, probe = { .block = found->block };
 	struct parent_view view;
 	struct reject reject;
-	struct block *block;
+	const struct block *block;
 	struct errmsg err;
 
 	found->done = true;
@@ -133,7 +133,7 @@ static void enter_block(struct reindex *reindex, struct found_block *found, stru
 	if (!header_check(chain->spec, &found->header, &view, found->header.time, &reject) ||
 		!block_check(chain->spec, block, &view, &reject)) {
 		log_warn("[chain] left out: block %" PRIu32 ": %s, %s", view.height + 1, reject.reason, reject.detail);
-		block_free(block);
+		block_unref(block);
 		return;
 	}
 	full = index_find(&chain->index, found->id);
@@ -146,7 +146,7 @@ static void enter_block(struct reindex *reindex, struct found_block *found, stru
 	index_set_status(&chain->index, full, ENTRY_STORED);
 	index_save(batch, full);
 	reindex->taken++;
-	block_free(block);
+	block_unref(block);
 }
 
 /* Children may lie before their parents: rounds until one brings nothing new. */

@@ -68,7 +68,7 @@ struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 		spec->blob_budget, &count);
 	block->txs = mem_calloc(count + 1, sizeof *block->txs);
 	for (size_t i = 0; i < count; i++) {
-		block->txs[i + 1] = tx_copy(selected[i]->entry.tx);
+		block->txs[i + 1] = tx_ref(selected[i]->entry.tx);
 		facts.fees += selected[i]->entry.fee;
 	}
 	free(selected);
@@ -76,8 +76,7 @@ struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 	facts.loose = block->loose;
 	facts.loose_count = block->loose_count;
 	block->txs[0] = coinbase_build(spec, &facts);
-	block_tx_root(block, block->header.tx_root);
-	block_proofs_root(block, block->header.proofs_root);
+	block_set_roots(block);
 	return block;
 }
 

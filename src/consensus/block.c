@@ -1,3 +1,4 @@
+/* Blocks: building and sealing, bytes, roots, and the rules that need the parent at most. */
 #include "consensus/block.h"
 
 #include <stdlib.h>
@@ -13,31 +14,83 @@
 
 enum { TX_MIN = 60 /* one input, one output, nothing in their scripts */ };
 
+/* --- building, sealing, holding --- */
+
 struct block *block_new(void)
 {
-	return mem_calloc(1, sizeof(struct block));
+	struct block *block = mem_calloc(1, sizeof *block);
+
+	atomic_init(&block->seal.references, 1);
+	return block;
 }
 
-static void free_bodies(struct block *block)
+const struct header *block_proof(const struct block *block, size_t index)
 {
+	return index == 0 ? &block->header : &block->loose[index - 1];
+}
+
+const struct block *block_seal(struct block *block)
+{
+	if (block->seal.ids != NULL)
+		abort();
+	block->seal.ids = mem_calloc(1 + block->loose_count, sizeof *block->seal.ids);
+	for (size_t i = 0; i <= block->loose_count; i++)
+		header_id(block_proof(block, i), block->seal.ids[i]);
+	return block;
+}
+
+const uint8_t *block_proof_id(const struct block *block, size_t index)
+{
+	if (block->seal.ids == NULL)
+		abort();
+	return block->seal.ids[index];
+}
+
+const uint8_t *block_id(const struct block *block)
+{
+	return block_proof_id(block, 0);
+}
+
+/* The count is no part of what is const: it belongs to the holders together. */
+static atomic_size_t *references_of(const struct block *block)
+{
+	return (atomic_size_t *)&block->seal.references;
+}
+
+const struct block *block_ref(const struct block *block)
+{
+	if (block->seal.ids == NULL)
+		abort();
+	atomic_fetch_add_explicit(references_of(block), 1, memory_order_relaxed);
+	return block;
+}
+
+void block_unref(const struct block *block)
+{
+	if (block == NULL || atomic_fetch_sub_explicit(references_of(block), 1, memory_order_acq_rel) > 1)
+		return;
+	for (size_t i = 0; i < block->tx_count; i++)
+		tx_unref(block->txs[i]);
 	for (size_t i = 0; block->bodies != NULL && i <= block->loose_count; i++)
 		free(block->bodies[i]);
 	free(block->bodies);
-}
-
-void block_free(struct block *block)
-{
-	if (block == NULL)
-		return;
-	for (size_t i = 0; i < block->tx_count; i++)
-		tx_free(block->txs[i]);
-	free_bodies(block);
 	free(block->txs);
 	free(block->loose);
-	free(block);
+	free(block->seal.ids);
+	free((struct block *)block);
 }
 
-/* === Bytes === */
+const struct block *block_join(const struct block *block, uint8_t **bodies)
+{
+	struct block *joined = (struct block *)block;
+
+	if (atomic_load(references_of(block)) != 1 || block->bodies != NULL)
+		abort();
+	joined->bodies = bodies;
+	return joined;
+}
+
+/* --- bytes --- */
 
 size_t block_body_size(const struct spec *spec)
 {
@@ -64,7 +117,7 @@ static bool read_txs(const struct spec *spec, struct reader *reader, struct bloc
 		return malformed(reject, "the number of transactions");
 	block->txs = mem_calloc(count, sizeof *block->txs);
 	while (block->tx_count < count) {
-		struct tx *tx = tx_read(&txs);
+		const struct tx *tx = tx_read(&txs);
 
 		if (tx == NULL && cut)
 			return reject_set(reject, REJECT_INVALID, "bad-blk-weight",
@@ -120,7 +173,7 @@ static bool read_bodies(const struct spec *spec, struct reader *reader, struct b
 	for (size_t i = 0; i < count; i++) {
 		const uint8_t *body = reader_bytes(reader, size);
 
-		if (!body_is_right(spec, body, i ? &block->loose[i - 1] : &block->header))
+		if (!body_is_right(spec, body, block_proof(block, i)))
 			return reject_set(reject, REJECT_MALFORMED, "bad-proof-body",
 				"body %zu is not what its header commits to", i);
 		block->bodies[i] = mem_dup(body, size);
@@ -128,7 +181,7 @@ static bool read_bodies(const struct spec *spec, struct reader *reader, struct b
 	return true;
 }
 
-struct block *block_read(const struct spec *spec, struct reader *reader, struct reject *reject)
+const struct block *block_read(const struct spec *spec, struct reader *reader, struct reject *reject)
 {
 	struct block *block = block_new();
 	uint8_t raw[HEADER_SIZE];
@@ -137,9 +190,9 @@ struct block *block_read(const struct spec *spec, struct reader *reader, struct 
 	header_read(&block->header, raw);
 	if (ok && read_txs(spec, reader, block, reject) && read_loose(spec, reader, block, reject) &&
 		read_bodies(spec, reader, block, reject))
-		return block;
+		return block_seal(block);
 	reader_fail(reader);
-	block_free(block);
+	block_unref(block);
 	return NULL;
 }
 
@@ -163,21 +216,15 @@ void block_write(struct buf *out, const struct spec *spec, const struct block *b
 		buf_put(out, block->bodies[i], block_body_size(spec));
 }
 
-/* === Roots === */
+/* --- roots --- */
 
 void block_tx_root(const struct block *block, uint8_t root[32])
 {
 	struct merkle tree;
-	uint8_t id[32];
 
 	merkle_init(&tree);
-	for (size_t i = 0; i < block->tx_count; i++) {
-		if (i == 0) /* the coinbase has no witness */
-			tx_txid(block->txs[i], id);
-		else
-			tx_wtxid(block->txs[i], id);
-		merkle_add(&tree, id, 32);
-	}
+	for (size_t i = 0; i < block->tx_count; i++) /* the coinbase's leaf covers no witness: it has none */
+		merkle_add(&tree, i == 0 ? tx_txid(block->txs[i]) : tx_wtxid(block->txs[i]), 32);
 	merkle_final(&tree, root);
 }
 
@@ -187,14 +234,23 @@ void block_proofs_root(const struct block *block, uint8_t root[32])
 	uint8_t id[32];
 
 	merkle_init(&tree);
-	for (size_t i = 0; i < block->loose_count; i++) {
-		header_id(&block->loose[i], id);
+	for (size_t i = 1; i <= block->loose_count; i++) {
+		if (block->seal.ids != NULL)
+			memcpy(id, block->seal.ids[i], 32);
+		else /* its header is not complete before this root is in it */
+			header_id(block_proof(block, i), id);
 		merkle_add(&tree, id, 32);
 	}
 	merkle_final(&tree, root);
 }
 
-/* === Rules === */
+void block_set_roots(struct block *block)
+{
+	block_tx_root(block, block->header.tx_root);
+	block_proofs_root(block, block->header.proofs_root);
+}
+
+/* --- rules --- */
 
 bool header_check(const struct spec *spec, const struct header *header, const struct parent_view *parent, uint64_t now,
 	struct reject *reject)

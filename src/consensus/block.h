@@ -1,4 +1,8 @@
-/* A block: a proof with its transactions and the loose proofs of others (doc/protocol.md section 8). */
+/* A block: a proof with its transactions and the loose proofs of others (doc/protocol.md section 8).
+ *
+ * Built, then sealed and counted, as a transaction is (consensus/tx.h): a `struct block *` has one owner, who may
+ * change it; a `const struct block *` that was read or sealed knows the ids of its proofs, never changes, and any
+ * thread may hold a reference to it. Its transactions are sealed before it is. */
 #ifndef ATELIER_CONSENSUS_BLOCK_H
 #define ATELIER_CONSENSUS_BLOCK_H
 
@@ -10,20 +14,40 @@ enum { BLOCK_MAX_LOOSE = 256 }; /* 4k at k = 64 */
 
 struct block {
 	struct header header;
-	struct tx **txs;
+	const struct tx **txs; /* a reference to each */
 	size_t tx_count;
 	struct header *loose;
 	size_t loose_count;
 	/* Bodies (delta code) of the own proof and the loose proofs in order, or NULL: not here. */
 	uint8_t **bodies;
+	/* What sealing adds, for block_id, block_proof_id and the count of references. */
+	struct {
+		uint8_t (*ids)[32]; /* of the own proof and the loose proofs in order; NULL: not sealed */
+		atomic_size_t references;
+	} seal;
 };
 
 struct block *block_new(void);
-void block_free(struct block *block);
+/* The builder's next to last step: the roots of transactions, all sealed, and loose proofs go into the header. */
+void block_set_roots(struct block *block);
+const struct block *block_seal(struct block *block); /* the same, with the builder's reference */
 
-/* Reads a serialised block (section 8) to the end of the reader; NULL with the reject filled if it is not one. A body
- * that is there is checked against its digest. */
-struct block *block_read(const struct spec *spec, struct reader *reader, struct reject *reject);
+/* Holding: block_ref returns its argument. block_unref takes one that is not sealed too, and NULL. */
+const struct block *block_ref(const struct block *block);
+void block_unref(const struct block *block);
+
+/* Its proofs, 0 being its own, then the loose ones; and their ids, 32 bytes, of a sealed block only. */
+const struct header *block_proof(const struct block *block, size_t index);
+const uint8_t *block_proof_id(const struct block *block, size_t index);
+const uint8_t *block_id(const struct block *block);
+
+/* Reads a serialised block (section 8) to the end of the reader, sealed; NULL with the reject filled if it is not one.
+ * A body that is there is checked against its digest. */
+const struct block *block_read(const struct spec *spec, struct reader *reader, struct reject *reject);
+/* Gives a block that was read without bodies its bodies, one a proof, in order: for who keeps them apart. They, the
+ * array and the caller's reference, which must be the only one, go into the block returned. Their digests are the
+ * caller's to check. */
+const struct block *block_join(const struct block *block, uint8_t **bodies);
 void block_write(struct buf *out, const struct spec *spec, const struct block *block, bool with_bodies);
 size_t block_body_size(const struct spec *spec);
 

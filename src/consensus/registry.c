@@ -346,7 +346,7 @@ static void register_tx(struct registry *registry, const struct tx *tx)
 		memcpy(dataset.licence, data.licence, sizeof dataset.licence);
 		memcpy(dataset.title, data.title, sizeof dataset.title);
 		dataset.size = data.size;
-		tx_txid(tx, dataset.txid);
+		memcpy(dataset.txid, tx_txid(tx), 32);
 		registry_append(registry, &dataset);
 	}
 }

@@ -123,7 +123,7 @@ static void add_outcome(struct tx *tx, const struct coinbase_facts *facts)
 	buf_clear(&script);
 }
 
-struct tx *coinbase_build(const struct spec *spec, const struct coinbase_facts *facts)
+const struct tx *coinbase_build(const struct spec *spec, const struct coinbase_facts *facts)
 {
 	struct tx *tx = tx_new();
 
@@ -132,7 +132,7 @@ struct tx *coinbase_build(const struct spec *spec, const struct coinbase_facts *
 	add_compute(tx, spec, facts);
 	add_data(tx, spec, facts);
 	add_outcome(tx, facts);
-	return tx;
+	return tx_seal(tx);
 }
 
 /* === Checking === */
@@ -191,9 +191,9 @@ static bool check_outputs(const struct tx *found, const struct tx *right, struct
 bool coinbase_check(const struct spec *spec, const struct tx *coinbase, const struct coinbase_facts *facts,
 	struct reject *reject)
 {
-	struct tx *right = coinbase_build(spec, facts);
+	const struct tx *right = coinbase_build(spec, facts);
 	bool ok = check_input(coinbase, right, reject) && check_outputs(coinbase, right, reject);
 
-	tx_free(right);
+	tx_unref(right);
 	return ok;
 }

@@ -25,7 +25,7 @@ struct coinbase_facts {
 };
 
 /* The one coinbase that such a block must have. */
-struct tx *coinbase_build(const struct spec *spec, const struct coinbase_facts *facts);
+const struct tx *coinbase_build(const struct spec *spec, const struct coinbase_facts *facts);
 /* Compares a block's coinbase with it and names the first difference. */
 bool coinbase_check(const struct spec *spec, const struct tx *coinbase, const struct coinbase_facts *facts,
 	struct reject *reject);

@@ -1,3 +1,4 @@
+/* Transactions: building and sealing, bytes, and the rules that need no context. */
 #include "consensus/tx.h"
 
 #include <stdlib.h>
@@ -25,14 +26,22 @@ enum {
 
 static const uint8_t zeros[32];
 
-/* === Building === */
+/* --- building --- */
 
 struct tx *tx_new(void)
 {
 	struct tx *tx = mem_calloc(1, sizeof *tx);
 
 	tx->version = 2;
+	atomic_init(&tx->seal.references, 1);
 	return tx;
+}
+
+/* Ids were handed out: whoever holds one of them may rely on what it names. */
+static void must_be_open(const struct tx *tx)
+{
+	if (tx->seal.done)
+		abort();
 }
 
 static void clear_witness(struct tx_input *input)
@@ -42,21 +51,6 @@ static void clear_witness(struct tx_input *input)
 	free(input->witness);
 	input->witness = NULL;
 	input->witness_count = 0;
-}
-
-void tx_free(struct tx *tx)
-{
-	if (tx == NULL)
-		return;
-	for (size_t i = 0; i < tx->input_count; i++) {
-		clear_witness(&tx->inputs[i]);
-		free(tx->inputs[i].script.data);
-	}
-	for (size_t i = 0; i < tx->output_count; i++)
-		free(tx->outputs[i].script.data);
-	free(tx->inputs);
-	free(tx->outputs);
-	free(tx);
 }
 
 /* Nothing is held for no bytes: a witness of many empty elements costs no more than its array. */
@@ -69,6 +63,7 @@ struct tx_input *tx_add_input(struct tx *tx, const struct outpoint *prev, uint32
 {
 	struct tx_input *input;
 
+	must_be_open(tx);
 	tx->inputs = mem_realloc(tx->inputs, (tx->input_count + 1) * sizeof *tx->inputs);
 	input = &tx->inputs[tx->input_count++];
 	*input = (struct tx_input){ .prev = *prev, .sequence = sequence };
@@ -79,18 +74,22 @@ struct tx_output *tx_add_output(struct tx *tx, int64_t amount, const uint8_t *sc
 {
 	struct tx_output *output;
 
+	must_be_open(tx);
 	tx->outputs = mem_realloc(tx->outputs, (tx->output_count + 1) * sizeof *tx->outputs);
 	output = &tx->outputs[tx->output_count++];
 	*output = (struct tx_output){ amount, bytes_copy(script, size) };
 	return output;
 }
 
-void tx_set_witness(struct tx_input *input, const uint8_t *item, size_t size)
+void tx_set_witness(struct tx *tx, size_t input, const uint8_t *item, size_t size)
 {
-	clear_witness(input);
-	input->witness = mem_alloc(sizeof *input->witness);
-	input->witness[0] = bytes_copy(item, size);
-	input->witness_count = 1;
+	struct tx_input *at = &tx->inputs[input];
+
+	must_be_open(tx);
+	clear_witness(at);
+	at->witness = mem_alloc(sizeof *at->witness);
+	at->witness[0] = bytes_copy(item, size);
+	at->witness_count = 1;
 }
 
 struct tx *tx_copy(const struct tx *tx)
@@ -114,7 +113,77 @@ struct tx *tx_copy(const struct tx *tx)
 	return copy;
 }
 
-/* === Bytes === */
+/* --- sealing and holding --- */
+
+static void hash_tx(const struct tx *tx, bool with_witness, uint8_t hash[32])
+{
+	struct buf raw;
+
+	buf_init(&raw);
+	buf_reserve(&raw, tx_size(tx, with_witness));
+	tx_write(&raw, tx, with_witness);
+	sha256d(hash, raw.data, raw.size);
+	buf_clear(&raw);
+}
+
+const struct tx *tx_seal(struct tx *tx)
+{
+	must_be_open(tx);
+	tx->seal.size = tx_size(tx, true);
+	tx->seal.size_bare = tx_size(tx, false);
+	hash_tx(tx, false, tx->seal.txid);
+	if (tx->seal.size == tx->seal.size_bare) /* no witness: the same bytes */
+		memcpy(tx->seal.wtxid, tx->seal.txid, 32);
+	else
+		hash_tx(tx, true, tx->seal.wtxid);
+	tx->seal.done = true;
+	return tx;
+}
+
+const uint8_t *tx_txid(const struct tx *tx)
+{
+	if (!tx->seal.done)
+		abort();
+	return tx->seal.txid;
+}
+
+const uint8_t *tx_wtxid(const struct tx *tx)
+{
+	if (!tx->seal.done)
+		abort();
+	return tx->seal.wtxid;
+}
+
+/* The count is no part of what is const: it belongs to the holders together. */
+static atomic_size_t *references_of(const struct tx *tx)
+{
+	return (atomic_size_t *)&tx->seal.references;
+}
+
+const struct tx *tx_ref(const struct tx *tx)
+{
+	if (!tx->seal.done)
+		abort();
+	atomic_fetch_add_explicit(references_of(tx), 1, memory_order_relaxed);
+	return tx;
+}
+
+void tx_unref(const struct tx *tx)
+{
+	if (tx == NULL || atomic_fetch_sub_explicit(references_of(tx), 1, memory_order_acq_rel) > 1)
+		return;
+	for (size_t i = 0; i < tx->input_count; i++) {
+		clear_witness(&tx->inputs[i]);
+		free(tx->inputs[i].script.data);
+	}
+	for (size_t i = 0; i < tx->output_count; i++)
+		free(tx->outputs[i].script.data);
+	free(tx->inputs);
+	free(tx->outputs);
+	free((struct tx *)tx);
+}
+
+/* --- bytes --- */
 
 static struct bytes read_bytes(struct reader *reader)
 {
@@ -185,7 +254,7 @@ static void read_witnesses(struct reader *reader, struct tx *tx)
 		reader_fail(reader);
 }
 
-struct tx *tx_read(struct reader *reader)
+const struct tx *tx_read(struct reader *reader)
 {
 	struct tx *tx = tx_new();
 	bool witness;
@@ -205,8 +274,8 @@ struct tx *tx_read(struct reader *reader)
 		read_witnesses(reader, tx);
 	tx->locktime = reader_le32(reader);
 	if (reader->ok)
-		return tx;
-	tx_free(tx);
+		return tx_seal(tx);
+	tx_unref(tx);
 	return NULL;
 }
 
@@ -253,6 +322,8 @@ size_t tx_size(const struct tx *tx, bool with_witness)
 {
 	size_t size = 8 + buf_compact_size(tx->input_count) + buf_compact_size(tx->output_count);
 
+	if (tx->seal.done)
+		return with_witness ? tx->seal.size : tx->seal.size_bare;
 	for (size_t i = 0; i < tx->input_count; i++)
 		size += INPUT_MIN - 1 + bytes_size(&tx->inputs[i].script);
 	for (size_t i = 0; i < tx->output_count; i++)
@@ -273,28 +344,7 @@ size_t tx_weight(const struct tx *tx)
 	return 3 * tx_size(tx, false) + tx_size(tx, true);
 }
 
-static void hash_tx(const struct tx *tx, bool with_witness, uint8_t hash[32])
-{
-	struct buf raw;
-
-	buf_init(&raw);
-	buf_reserve(&raw, tx_size(tx, with_witness));
-	tx_write(&raw, tx, with_witness);
-	sha256d(hash, raw.data, raw.size);
-	buf_clear(&raw);
-}
-
-void tx_txid(const struct tx *tx, uint8_t txid[32])
-{
-	hash_tx(tx, false, txid);
-}
-
-void tx_wtxid(const struct tx *tx, uint8_t wtxid[32])
-{
-	hash_tx(tx, true, wtxid);
-}
-
-/* === Rules === */
+/* --- rules --- */
 
 static bool outpoint_is_null(const struct outpoint *outpoint)
 {

@@ -292,7 +292,7 @@ static void note_blobs(struct relay_tx *relay, const struct peer *peer, const st
 			blob_fetch_offered(relay->fetch, peer, data.root);
 }
 
-static void take_tx(struct relay_tx *relay, struct peer *peer, struct tx *tx, const uint8_t wtxid[32])
+static void take_tx(struct relay_tx *relay, struct peer *peer, const struct tx *tx, const uint8_t wtxid[32])
 {
 	struct reject reject = { .reason = "" };
 
@@ -319,23 +319,23 @@ void relay_tx_on_tx(struct relay_tx *relay, struct peer *peer, const uint8_t *pa
 {
 	struct reject reject = { .reason = "" };
 	struct reader reader;
-	struct tx *tx;
+	const struct tx *tx;
 	uint8_t wtxid[32];
 
 	reader_init(&reader, payload, size);
 	tx = tx_read(&reader);
 	if (tx == NULL || !reader_done(&reader)) {
-		tx_free(tx);
+		tx_unref(tx);
 		peer_disconnect(peer, "malformed tx message");
 		return;
 	}
-	tx_wtxid(tx, wtxid);
+	memcpy(wtxid, tx_wtxid(tx), 32);
 	known_add(&peer->known, wtxid);
 	request_answered(relay, peer, wtxid);
 	if (!wanted_tx(relay, wtxid)) {
-		tx_free(tx);
+		tx_unref(tx);
 	} else if (!tx_check(tx, &reject)) {
-		tx_free(tx);
+		tx_unref(tx);
 		peer_punish(peer, "invalid transaction: %s", reject.reason);
 	} else {
 		note_blobs(relay, peer, tx);
@@ -356,12 +356,9 @@ static void queue_announcement(struct peer *peer, const uint8_t wtxid[32])
 /* Told in the next turn of the loop, in one message for all that came meanwhile; who has sent it is not told. */
 void relay_tx_added(struct relay_tx *relay, const struct tx *tx, uint64_t source)
 {
-	uint8_t wtxid[32];
-
-	tx_wtxid(tx, wtxid);
 	for (struct peer *p = relay->peers->first; p; p = p->next)
 		if (peer_usable(p) && p->id != source)
-			queue_announcement(p, wtxid);
+			queue_announcement(p, tx_wtxid(tx));
 	peers_work(relay->peers);
 }
 

@@ -82,7 +82,7 @@ static bool serve_block(const struct relay_blocks *relay, struct peer *peer, con
 	struct chain *chain = peer->set->chain;
 	const struct index_entry *entry = chain_find(chain, id);
 	struct errmsg err;
-	struct block *block;
+	const struct block *block;
 	struct buf payload;
 
 	if (entry == NULL || entry->parent == NULL || !relay_blocks_may_serve(relay, entry))
@@ -94,7 +94,7 @@ static bool serve_block(const struct relay_blocks *relay, struct peer *peer, con
 	}
 	buf_init(&payload);
 	block_write(&payload, chain_spec(chain), block, false);
-	block_free(block);
+	block_unref(block);
 	peer_send(peer, MESSAGE_BLOCK, &payload);
 	return true;
 }

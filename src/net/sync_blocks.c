@@ -257,7 +257,7 @@ static void blame_sender(struct sync_blocks *sync, const struct source *source, 
 
 /* The chain takes the block, and judges it later (sync_blocks_verdict). What it cannot take now is no fault, but asking
  * this peer on would bring the same again: it rests. */
-static void hand_over(struct sync_blocks *sync, struct peer *peer, struct block *block, const uint8_t id[32])
+static void hand_over(struct sync_blocks *sync, struct peer *peer, const struct block *block, const uint8_t id[32])
 {
 	struct reject reject = { .reason = "" };
 
@@ -285,7 +285,7 @@ void sync_blocks_on_block(struct sync_blocks *sync, struct peer *peer, const uin
 {
 	struct reject reject = { .reason = "" };
 	struct reader reader;
-	struct block *block;
+	const struct block *block;
 	uint8_t id[32];
 
 	reader_init(&reader, payload, size);
@@ -294,11 +294,11 @@ void sync_blocks_on_block(struct sync_blocks *sync, struct peer *peer, const uin
 		peer_disconnect(peer, "malformed block message: %s (%s)", reject.reason, reject.detail);
 		return;
 	}
-	header_id(&block->header, id);
+	memcpy(id, block_id(block), 32);
 	if (wanted_entry(sync, peer, block, id) != NULL)
 		hand_over(sync, peer, block, id);
 	else
-		block_free(block);
+		block_unref(block);
 	peers_work(sync->peers);
 }
 

@@ -39,7 +39,7 @@ void ledger_clear(struct ledger *ledger)
 	}
 	for (at = 0; map_next(&ledger->txs, &at, &key, &value);) {
 		entry = value;
-		tx_free(entry->tx);
+		tx_unref(entry->tx);
 		free(entry->mine);
 		free(entry);
 	}
@@ -141,20 +141,18 @@ struct ledger_tx *ledger_add(struct ledger *ledger, const struct tx *tx, uint64_
 {
 	struct ledger_script *script;
 	struct ledger_tx *entry;
-	uint8_t txid[32];
 	size_t i;
 
-	tx_txid(tx, txid);
-	entry = map_get(&ledger->txs, txid);
+	entry = map_get(&ledger->txs, tx_txid(tx));
 	if (entry == NULL) {
 		entry = mem_calloc(1, sizeof *entry);
-		entry->tx = tx_copy(tx);
-		memcpy(entry->txid, txid, 32);
+		entry->tx = tx_ref(tx);
+		memcpy(entry->txid, tx_txid(tx), 32);
 		entry->time = time;
 		entry->order = ++ledger->next_order;
 		entry->coinbase = tx_is_coinbase(tx);
 		entry->mine = mem_calloc(tx->output_count, sizeof *entry->mine);
-		map_put(&ledger->txs, txid, entry);
+		map_put(&ledger->txs, entry->txid, entry);
 		add_spends(ledger, entry);
 	}
 	for (i = 0; i < tx->output_count; i++) {

@@ -26,7 +26,7 @@ struct ledger_script {
 };
 
 struct ledger_tx {
-	struct tx *tx;
+	const struct tx *tx;
 	uint8_t txid[32];
 	uint32_t height;     /* 0: in no block of the active chain */
 	uint8_t block[32];   /* its id, where height is not 0 */
@@ -61,7 +61,7 @@ struct ledger_script *ledger_output_script(const struct ledger *ledger, const st
 
 bool ledger_concerns(const struct ledger *ledger, const struct tx *tx);
 
-/* Takes in a copy of tx, in no block and not in the mempool until the caller says so; one that is there already is
+/* Takes in a reference to tx, in no block and not in the mempool until the caller says so; one that is there already is
  * looked at again for scripts that were added meanwhile. */
 struct ledger_tx *ledger_add(struct ledger *ledger, const struct tx *tx, uint64_t time);
 struct ledger_tx *ledger_find(const struct ledger *ledger, const uint8_t txid[32]);

@@ -210,7 +210,7 @@ static bool sign(struct tx *tx, const struct plan *plan, struct wallet *wallet)
 			sighash_taproot(&cache, i, SIGHASH_DEFAULT, NULL, hash) &&
 			schnorr_sign(signature, hash, secret, aux);
 		if (ok)
-			tx_set_witness(&tx->inputs[i], signature, sizeof signature);
+			tx_set_witness(tx, i, signature, sizeof signature);
 	}
 	ok = ok && sighash_verify(tx, spent, NULL);
 	wipe(secret, sizeof secret);
@@ -244,11 +244,12 @@ static enum spend_result make(struct plan *plan, struct wallet *wallet, struct t
 	return SPEND_OK;
 }
 
-enum spend_result spend_build(struct wallet *wallet, const struct spend_request *request, struct tx **tx, int64_t *fee,
-	struct errmsg *err)
+enum spend_result spend_build(struct wallet *wallet, const struct spend_request *request, const struct tx **tx,
+	int64_t *fee, struct errmsg *err)
 {
 	struct plan plan = { .request = request, .rate = request->rate ? request->rate : SPEND_RATE_MIN };
 	enum spend_result result;
+	struct tx *built;
 
 	if (!wallet_is_unlocked(wallet)) {
 		errmsg_set(err, "The wallet is locked: unlock it with walletpassphrase first");
@@ -264,12 +265,12 @@ enum spend_result spend_build(struct wallet *wallet, const struct spend_request 
 	find_coins(&plan, wallet_ledger(wallet));
 	result = choose(&plan, err);
 	if (result == SPEND_OK) {
-		*tx = tx_new();
-		result = make(&plan, wallet, *tx, err);
-		if (result != SPEND_OK) {
-			tx_free(*tx);
-			*tx = NULL;
-		}
+		built = tx_new();
+		result = make(&plan, wallet, built, err);
+		if (result == SPEND_OK)
+			*tx = tx_seal(built);
+		else
+			tx_unref(built);
 	}
 	free(plan.coins);
 	*fee = plan.fee;

@@ -35,7 +35,7 @@ struct spend_request {
 };
 
 /* On SPEND_OK *tx is the caller's and fee what it pays. */
-enum spend_result spend_build(struct wallet *wallet, const struct spend_request *request, struct tx **tx, int64_t *fee,
-	struct errmsg *err);
+enum spend_result spend_build(struct wallet *wallet, const struct spend_request *request, const struct tx **tx,
+	int64_t *fee, struct errmsg *err);
 
 #endif

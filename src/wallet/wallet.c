@@ -121,7 +121,7 @@ static bool visit_tx(void *context, const uint8_t *key, size_t key_size, const u
 	struct reader reader;
 	struct ledger_tx head;
 	uint64_t highest;
-	struct tx *tx;
+	const struct tx *tx;
 
 	(void)key;
 	(void)key_size;
@@ -146,7 +146,7 @@ static bool visit_tx(void *context, const uint8_t *key, size_t key_size, const u
 	entry->abandoned = head.abandoned;
 	entry->recorded = true;
 	wallet->ledger.next_order = highest > head.order ? highest : head.order;
-	tx_free(tx);
+	tx_unref(tx);
 	return true;
 }
 
@@ -530,10 +530,8 @@ bool wallet_mempool_added(struct wallet *wallet, const struct tx *tx, struct err
 void wallet_mempool_removed(struct wallet *wallet, const struct tx *tx)
 {
 	struct ledger_tx *entry;
-	uint8_t txid[32];
 
-	tx_txid(tx, txid);
-	entry = ledger_find(&wallet->ledger, txid);
+	entry = ledger_find(&wallet->ledger, tx_txid(tx));
 	if (entry != NULL)
 		entry->in_mempool = false;
 }

@@ -195,11 +195,10 @@ static bool go_on(struct wallets *wallets, struct loaded *loaded)
 	const struct index_entry *entry = chain_at(wallets->chain, wallet_synced(loaded->wallet)->height + 1);
 	struct wallet_place place = place_of(entry);
 	struct errmsg err;
-	struct block *block = chain_read_bare(wallets->chain, entry, &err);
+	const struct block *block = chain_read_bare(wallets->chain, entry, &err);
 	bool ok = block != NULL && wallet_connect(loaded->wallet, &place, block, &err);
 
-	if (block != NULL)
-		block_free(block);
+	block_unref(block);
 	if (!ok) {
 		loaded->stuck = true;
 		log_error("Wallet %s stops at block %u: %s", wallet_name(loaded->wallet), place.height, err.text);
@@ -238,7 +237,7 @@ static void offer(struct wallets *wallets, struct wallet *wallet)
 		if (list[i]->height != 0 || list[i]->in_mempool || list[i]->abandoned || list[i]->coinbase ||
 			!ledger_from_us(ledger, list[i]) || ledger_conflicted(ledger, list[i]))
 			continue;
-		if (chain_add_tx(wallets->chain, tx_copy(list[i]->tx), NULL, &reject) == CHAIN_REJECTED)
+		if (chain_add_tx(wallets->chain, tx_ref(list[i]->tx), NULL, &reject) == CHAIN_REJECTED)
 			log_debug(LOG_WALLET, "Wallet %s: a transaction is not taken: %s", wallet_name(wallet),
 				reject.reason);
 	}
@@ -579,16 +578,16 @@ static void give_up(struct loaded *loaded, const uint8_t txid[32])
 		log_error("%s", err.text);
 }
 
-enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, struct tx *tx, struct reject *reject,
-	struct errmsg *err)
+enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, const struct tx *tx,
+	struct reject *reject, struct errmsg *err)
 {
 	struct loaded *loaded = find(wallets, wallet_name(wallet));
 	enum chain_result result = CHAIN_ERROR;
 	uint8_t txid[32];
 
-	tx_txid(tx, txid);
+	memcpy(txid, tx_txid(tx), 32);
 	if (!wallet_record_payment(wallet, tx, err)) {
-		tx_free(tx);
+		tx_unref(tx);
 	} else {
 		errmsg_set(err, "The chain's disk failed: see the log");
 		result = chain_add_tx(wallets->chain, tx, NULL, reject);

@@ -70,7 +70,7 @@ bool wallets_is_level(const struct wallets *wallets, const struct wallet *wallet
 /* Writes a payment down, then hands it to the mempool: what goes out is on disk, and is offered again by the next
  * process if this one is killed in between. One that cannot be written is not handed on, and one that the mempool
  * refuses is abandoned. Takes tx. On CHAIN_ERROR the reason is in err. */
-enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, struct tx *tx, struct reject *reject,
-	struct errmsg *err);
+enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, const struct tx *tx,
+	struct reject *reject, struct errmsg *err);
 
 #endif

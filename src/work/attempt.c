@@ -17,7 +17,7 @@ void attempt_init(struct attempt *attempt, const struct spec *spec)
 void attempt_reset(struct attempt *attempt)
 {
 	if (attempt->block != NULL)
-		block_free(attempt->block);
+		block_unref(attempt->block);
 	state_unref(attempt->state);
 	free(attempt->windows);
 	free(attempt->body);

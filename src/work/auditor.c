@@ -84,14 +84,14 @@ static void read_statement(struct chain *chain, struct audit_report *report)
 {
 	const struct index_entry *entry = report->entry;
 	const struct index_entry *child = chain_is_active(chain, entry) ? chain_at(chain, entry->height + 1) : NULL;
-	struct block *block = child == NULL ? NULL : chain_read_bare(chain, child, NULL);
+	const struct block *block = child == NULL ? NULL : chain_read_bare(chain, child, NULL);
 	uint32_t slots = chain_spec(chain)->slots;
 	if (block != NULL) {
 		const struct tx *coinbase = block->txs[0];
 		report->has_stated = coinbase->output_count > 0 &&
 			outcome_parse(&coinbase->outputs[coinbase->output_count - 1].script, slots, &report->stated);
 		memcpy(report->stated_root, child->header.model_root, 32);
-		block_free(block);
+		block_unref(block);
 		return;
 	}
 	report->stated = entry->outcome.outcome;

@@ -152,16 +152,17 @@ static bool block_under_way(struct miner *miner)
 static void offer(struct miner *miner, struct attempt *attempt)
 {
 	const struct spec *spec = chain_spec(miner->chain);
-	struct block *block = attempt->block;
+	const struct block *block;
 	uint8_t *body = attempt->body;
-	enum attempt_worth worth = attempt_worth(spec, &block->header);
+	enum attempt_worth worth = attempt_worth(spec, &attempt->block->header);
 	uint8_t id[32];
 	struct reject reject = { 0 };
-	if (worth == ATTEMPT_NOTHING || memcmp(block->header.prev, chain_tip(miner->chain)->id, 32) != 0)
+	if (worth == ATTEMPT_NOTHING || memcmp(attempt->block->header.prev, chain_tip(miner->chain)->id, 32) != 0)
 		return;
 	if (worth == ATTEMPT_BLOCK && block_under_way(miner))
 		return; /* two threads were lucky on the same parent: one block is enough */
-	header_id(&block->header, id);
+	block = block_seal(attempt->block);
+	memcpy(id, block_id(block), 32);
 	attempt->block = NULL; /* the chain's from here on */
 	attempt->body = NULL;
 	enum chain_result result = chain_add_own(miner->chain, block, body, &reject);

@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct reject reject = { .reason = NULL };
 	struct reader reader;
-	struct block *block;
+	const struct block *block;
 	struct buf again;
 
 	reader_init(&reader, data, size);
@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_PROMISE(again.size == size && memcmp(again.data, data, size) == 0);
 	buf_clear(&again);
 	check_rules(block);
-	block_free(block);
+	block_unref(block);
 	return 0;
 }
 
@@ -57,13 +57,13 @@ static void add_tx(struct block *block, uint8_t from)
 	struct outpoint prev = { { from }, from ? 0 : UINT32_MAX };
 	uint8_t script[P2TR_SIZE] = { 0x51, 32, 7 };
 	struct tx *tx = tx_new();
-	struct tx_input *input = tx_add_input(tx, &prev, 0xffffffff);
 
+	tx_add_input(tx, &prev, 0xffffffff);
 	if (from)
-		tx_set_witness(input, script, sizeof script);
+		tx_set_witness(tx, 0, script, sizeof script);
 	tx_add_output(tx, 5 * COIN, script, sizeof script);
 	block->txs = mem_realloc(block->txs, (block->tx_count + 1) * sizeof *block->txs);
-	block->txs[block->tx_count++] = tx;
+	block->txs[block->tx_count++] = tx_seal(tx);
 }
 
 static void add_bodies(struct block *block)
@@ -82,7 +82,7 @@ bool fuzz_seed(size_t index, struct buf *out)
 	struct block *block = block_new();
 
 	if (index > 3) {
-		block_free(block);
+		block_unref(block);
 		return false;
 	}
 	block->header = (struct header){ .version = 1, .time = 1000060, .bits = 0x20400000 };
@@ -96,9 +96,8 @@ bool fuzz_seed(size_t index, struct buf *out)
 	}
 	if (index == 2)
 		add_bodies(block);
-	block_tx_root(block, block->header.tx_root);
-	block_proofs_root(block, block->header.proofs_root);
+	block_set_roots(block);
 	block_write(out, &spec, block, true);
-	block_free(block);
+	block_unref(block);
 	return true;
 }

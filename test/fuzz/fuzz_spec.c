@@ -98,7 +98,7 @@ static void seed_registry(struct buf *out, bool undo_wanted)
 		registry_write(out, registry);
 	registry_undo_free(undo);
 	registry_free(registry);
-	block_free(block);
+	block_unref(block);
 }
 
 bool fuzz_seed(size_t index, struct buf *out)

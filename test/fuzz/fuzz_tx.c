@@ -18,7 +18,7 @@ static void check_bytes(const struct tx *tx, const uint8_t *data, size_t size)
 	FUZZ_PROMISE(tx_size(tx, true) == size && tx_size(tx, false) <= size);
 	FUZZ_PROMISE(tx_weight(tx) == 3 * tx_size(tx, false) + size);
 	buf_clear(&again);
-	tx_free(copy);
+	tx_unref(copy);
 }
 
 static void check_rules(const struct tx *tx)
@@ -52,7 +52,7 @@ static void check_spends(const struct tx *tx)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct reader reader;
-	struct tx *tx;
+	const struct tx *tx;
 
 	reader_init(&reader, data, size);
 	tx = tx_read(&reader);
@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_rules(tx);
 		check_spends(tx);
 	}
-	tx_free(tx);
+	tx_unref(tx);
 	return 0;
 }
 
@@ -73,14 +73,13 @@ bool fuzz_seed(size_t index, struct buf *out)
 	size_t inputs = index + 1;
 
 	if (index > 3) {
-		tx_free(tx);
+		tx_unref(tx);
 		return false;
 	}
 	for (size_t i = 0; i < inputs; i++) {
-		struct tx_input *input = tx_add_input(tx, &(struct outpoint){ { 9 }, (uint32_t)i }, 0xfffffffe);
-
+		tx_add_input(tx, &(struct outpoint){ { 9 }, (uint32_t)i }, 0xfffffffe);
 		if (index > 0)
-			tx_set_witness(input, script, 30 + i);
+			tx_set_witness(tx, i, script, 30 + i);
 	}
 	tx_add_output(tx, 5 * COIN, script, sizeof script);
 	tx_add_output(tx, 0,
@@ -88,6 +87,6 @@ bool fuzz_seed(size_t index, struct buf *out)
 				 "atl\x02z",
 		7);
 	tx_write(out, tx, true);
-	tx_free(tx);
+	tx_unref(tx);
 	return true;
 }

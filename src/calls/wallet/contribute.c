@@ -119,7 +119,7 @@ static enum rpc_outcome register_blob(struct rpc_request *r, struct wallets *wal
 	const struct spend_request request = { .outputs = &burn, .count = 1, .rate = calls_wallet_rate(r, "fee_rate") };
 	struct reject reject = { .reason = "", .detail = "" };
 	uint8_t txid[32];
-	struct tx *tx;
+	const struct tx *tx;
 	int64_t fee;
 	size_t number;
 
@@ -135,14 +135,14 @@ static enum rpc_outcome register_blob(struct rpc_request *r, struct wallets *wal
 		break;
 	case CHAIN_ORPHAN:
 	case CHAIN_REJECTED:
-		tx_free(tx);
+		tx_unref(tx);
 		return rpc_fail(r, RPC_VERIFY_REJECTED, "The data are not taken: %s (%s)", reject.reason,
 			reject.detail);
 	case CHAIN_ERROR:
-		tx_free(tx);
+		tx_unref(tx);
 		return rpc_fail(r, RPC_DATABASE_ERROR, "The data could not be stored: see the log");
 	}
-	tx_txid(tx, txid);
+	memcpy(txid, tx_txid(tx), 32);
 	if (!calls_wallet_send(r, wallets, wallet, tx))
 		return RPC_DONE;
 	return rpc_reply(r,

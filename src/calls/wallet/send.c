@@ -13,10 +13,10 @@ int64_t calls_wallet_rate(const struct rpc_request *r, const char *name)
 	return (rpc_int(r, name) + 99999) / 100000; /* from 10^-8 units a byte to units for 1000 bytes, rounded up */
 }
 
-struct tx *calls_wallet_build(struct rpc_request *r, struct wallet *wallet, const struct spend_request *request,
+const struct tx *calls_wallet_build(struct rpc_request *r, struct wallet *wallet, const struct spend_request *request,
 	int64_t *fee)
 {
-	struct tx *tx = NULL;
+	const struct tx *tx = NULL;
 	struct errmsg err;
 
 	switch (spend_build(wallet, request, &tx, fee, &err)) {
@@ -35,7 +35,7 @@ struct tx *calls_wallet_build(struct rpc_request *r, struct wallet *wallet, cons
 	return tx;
 }
 
-bool calls_wallet_send(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet, struct tx *tx)
+bool calls_wallet_send(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet, const struct tx *tx)
 {
 	struct reject reject = { .reason = "", .detail = "" };
 	struct errmsg err;
@@ -58,11 +58,11 @@ bool calls_wallet_send(struct rpc_request *r, struct wallets *wallets, struct wa
 bool calls_wallet_spend(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet,
 	const struct spend_request *request, uint8_t txid[32], int64_t *fee)
 {
-	struct tx *tx = calls_wallet_build(r, wallet, request, fee);
+	const struct tx *tx = calls_wallet_build(r, wallet, request, fee);
 
 	if (tx == NULL)
 		return false;
-	tx_txid(tx, txid);
+	memcpy(txid, tx_txid(tx), 32);
 	return calls_wallet_send(r, wallets, wallet, tx);
 }
 

@@ -24,9 +24,9 @@ bool calls_wallet_spend(struct rpc_request *r, struct wallets *wallets, struct w
 	const struct spend_request *request, uint8_t txid[32], int64_t *fee);
 
 /* The same in two steps, for who must do something between them. */
-struct tx *calls_wallet_build(struct rpc_request *r, struct wallet *wallet, const struct spend_request *request,
+const struct tx *calls_wallet_build(struct rpc_request *r, struct wallet *wallet, const struct spend_request *request,
 	int64_t *fee);
-bool calls_wallet_send(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet, struct tx *tx);
+bool calls_wallet_send(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet, const struct tx *tx);
 
 /* A fee rate argument, in base units for each virtual byte with up to three decimals, as spend_request wants it; 0: not
  * given. */

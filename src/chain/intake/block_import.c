@@ -15,7 +15,7 @@ enum { IMPORT_HEAD = 8, IMPORT_WAITING = 64, IMPORT_LOOK_MS = 200 };
 
 bool chain_export_block(struct chain *chain, const struct index_entry *entry, struct buf *out, struct errmsg *err)
 {
-	struct block *block;
+	const struct block *block;
 	size_t start = out->size;
 
 	if (entry->parent == NULL || !entry_verified(entry))
@@ -28,7 +28,7 @@ bool chain_export_block(struct chain *chain, const struct index_entry *entry, st
 	buf_put(out, chain->spec->magic, 4);
 	buf_put_le32(out, 0);
 	block_write(out, chain->spec, block, true);
-	block_free(block);
+	block_unref(block);
 	if (out->size - start - IMPORT_HEAD > UINT32_MAX) {
 		out->size = start;
 		return errmsg_set(err, "The block is too large for a file of serialised blocks");
@@ -77,7 +77,7 @@ static bool import_record(struct block_import *import, struct errmsg *err)
 	struct reject reject;
 	uint8_t head[IMPORT_HEAD];
 	struct header header;
-	struct block *block;
+	const struct block *block;
 	uint32_t size;
 
 	import->at += 4;

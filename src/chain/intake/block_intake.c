@@ -19,7 +19,7 @@ enum { CHAIN_OLD_FORK = 288 /* deeper forks are stored only if their headers hav
 static bool check_bodies(const struct chain *chain, const struct block *block, struct reject *reject)
 {
 	for (size_t i = 0; block->bodies != NULL && i <= block->loose_count; i++) {
-		const struct header *header = i == 0 ? &block->header : &block->loose[i - 1];
+		const struct header *header = block_proof(block, i);
 		uint8_t digest[32];
 
 		sha256(digest, block->bodies[i], block_body_size(chain->spec));
@@ -134,12 +134,12 @@ static enum chain_result add_block(struct chain *chain, const struct block *bloc
 	return result == CHAIN_NEW ? keep_block(chain, full, block, source, reject) : result;
 }
 
-enum chain_result chain_add_block(struct chain *chain, struct block *block, const struct source *source,
+enum chain_result chain_add_block(struct chain *chain, const struct block *block, const struct source *source,
 	struct reject *reject)
 {
 	enum chain_result result = chain->failed ? CHAIN_ERROR : add_block(chain, block, source, reject);
 
-	block_free(block);
+	block_unref(block);
 	if (result == CHAIN_NEW)
 		choose_advance(chain);
 	return result;
@@ -185,7 +185,7 @@ bool chain_reconsider(struct chain *chain, const struct index_entry *entry, stru
 		return false;
 	for (size_t i = 0; i < chain->index.count; i++) {
 		struct full_entry *full = chain->index.entries[i];
-		struct block *block;
+		const struct block *block;
 
 		if (full->entry.status != ENTRY_STORED || waiting_find(chain, full) != NULL)
 			continue;
@@ -195,7 +195,7 @@ bool chain_reconsider(struct chain *chain, const struct index_entry *entry, stru
 			return false;
 		}
 		waiting_add(chain, full, block);
-		block_free(block);
+		block_unref(block);
 	}
 	choose_advance(chain);
 	return true;

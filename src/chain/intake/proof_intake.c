@@ -30,7 +30,7 @@ static enum chain_result add_own_loose(struct chain *chain, const struct header 
 	return CHAIN_NEW;
 }
 
-enum chain_result chain_add_own(struct chain *chain, struct block *block, uint8_t *body, struct reject *reject)
+enum chain_result chain_add_own(struct chain *chain, const struct block *block, uint8_t *body, struct reject *reject)
 {
 	const struct header header = block->header;
 	enum chain_result result;
@@ -41,13 +41,13 @@ enum chain_result chain_add_own(struct chain *chain, struct block *block, uint8_
 	header_ticket(&header, ticket);
 	if (memcmp(digest, header.digest, 32) != 0 || !target_from_compact(header.bits, &target)) {
 		reject_set(reject, REJECT_INVALID, "bad-proof-body", "the body does not hash to the digest");
-		block_free(block);
+		block_unref(block);
 		result = CHAIN_REJECTED;
 	} else if (target_met(ticket, target)) {
 		proof_cache_put(chain->proofs, &header, PROOF_RIGHT, body);
 		result = chain_add_block(chain, block, NULL, reject);
 	} else {
-		block_free(block);
+		block_unref(block);
 		result = chain->failed ? CHAIN_ERROR : add_own_loose(chain, &header, body, reject);
 	}
 	free(body);

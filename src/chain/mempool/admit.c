@@ -183,13 +183,14 @@ static enum chain_result judge_tx(struct chain *chain, struct judgement *judgeme
 	return CHAIN_NEW;
 }
 
-static struct mempool_tx *mempool_tx_new(const struct chain *chain, struct tx *tx, const struct judgement *judgement)
+static struct mempool_tx *mempool_tx_new(const struct chain *chain, const struct tx *tx,
+	const struct judgement *judgement)
 {
 	struct mempool_tx *held = mem_calloc(1, sizeof *held);
 
 	held->entry.tx = tx;
-	tx_txid(tx, held->entry.txid);
-	tx_wtxid(tx, held->entry.wtxid);
+	memcpy(held->entry.txid, tx_txid(tx), 32);
+	memcpy(held->entry.wtxid, tx_wtxid(tx), 32);
 	held->entry.fee = judgement->fee;
 	held->entry.weight = judgement->weight;
 	held->entry.time = (uint64_t)clock_wall();
@@ -231,14 +232,14 @@ static bool blobs_complete(const struct chain *chain, const struct tx *tx)
 	return complete;
 }
 
-static enum chain_result wait_for_blob(struct chain *chain, struct tx *tx, const struct source *source,
+static enum chain_result wait_for_blob(struct chain *chain, const struct tx *tx, const struct source *source,
 	struct reject *reject)
 {
 	struct blob_want *wants;
 	size_t count;
 
 	if (!places_take(&chain->mempool->places, tx, source, reject)) {
-		tx_free(tx);
+		tx_unref(tx);
 		return CHAIN_REJECTED;
 	}
 	reject_set(reject, REJECT_NOT_YET, "missing-blob", "the bytes it registers are not here");
@@ -254,16 +255,11 @@ static enum chain_result wait_for_blob(struct chain *chain, struct tx *tx, const
 
 static bool is_known(const struct mempool *mempool, const struct tx *tx)
 {
-	uint8_t id[32];
-
-	tx_txid(tx, id);
-	if (mempool_find(mempool, id) != NULL)
-		return true;
-	tx_wtxid(tx, id);
-	return places_hold(&mempool->places, id);
+	return mempool_find(mempool, tx_txid(tx)) != NULL || places_hold(&mempool->places, tx_wtxid(tx));
 }
 
-enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct source *source, struct reject *reject)
+enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const struct source *source,
+	struct reject *reject)
 {
 	struct judgement judgement;
 	enum chain_result result;
@@ -271,7 +267,7 @@ enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct 
 	uint8_t txid[32];
 
 	if (chain->failed || is_known(chain->mempool, tx)) {
-		tx_free(tx);
+		tx_unref(tx);
 		return chain->failed ? CHAIN_ERROR : CHAIN_KNOWN;
 	}
 	judgement_init(&judgement, tx);
@@ -279,7 +275,7 @@ enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct 
 	held = result == CHAIN_NEW && blobs_complete(chain, tx) ? mempool_tx_new(chain, tx, &judgement) : NULL;
 	judgement_clear(&judgement);
 	if (result != CHAIN_NEW) {
-		tx_free(tx);
+		tx_unref(tx);
 		return result;
 	}
 	if (held == NULL)
@@ -331,7 +327,7 @@ static bool admit_again(struct chain *chain, struct mempool_tx *held, struct rej
 static void enter_again(struct chain *chain)
 {
 	struct mempool *mempool = chain->mempool;
-	struct tx **returned = mempool->returned;
+	const struct tx **returned = mempool->returned;
 	const size_t returned_count = mempool->returned_count;
 	struct reject reject;
 	size_t count;

@@ -25,7 +25,7 @@ struct mempool *mempool_new(size_t bytes_max)
 
 void mempool_tx_free(struct mempool_tx *held)
 {
-	tx_free(held->entry.tx);
+	tx_unref(held->entry.tx);
 	free(held);
 }
 
@@ -40,7 +40,7 @@ void mempool_free(struct mempool *mempool)
 	while (map_next(&mempool->by_txid, &at, &key, &value))
 		mempool_tx_free(value);
 	for (size_t i = 0; i < mempool->returned_count; i++)
-		tx_free(mempool->returned[i]);
+		tx_unref(mempool->returned[i]);
 	free(mempool->returned);
 	map_clear(&mempool->by_txid);
 	map_clear(&mempool->by_wtxid);
@@ -108,7 +108,7 @@ static size_t mark_relatives(const struct mempool *mempool, const struct tx *tx,
 	struct outpoint outpoint;
 
 	if (!ancestors)
-		tx_txid(tx, outpoint.txid);
+		memcpy(outpoint.txid, tx_txid(tx), 32);
 	for (size_t i = 0; i < links && count < max; i++) {
 		struct mempool_tx *at;
 
@@ -333,11 +333,9 @@ void mempool_block_connected(struct chain *chain, const struct block *block)
 	for (size_t i = 1; i < block->tx_count; i++) {
 		const struct tx *tx = block->txs[i];
 		struct mempool_tx *held;
-		uint8_t txid[32];
 
 		places_drop_conflicts(&mempool->places, tx);
-		tx_txid(tx, txid);
-		held = map_get(&mempool->by_txid, txid);
+		held = map_get(&mempool->by_txid, tx_txid(tx));
 		if (held != NULL) {
 			mempool_remove(chain, held, NULL, false);
 			continue;
@@ -362,9 +360,10 @@ void mempool_block_disconnected(struct chain *chain, const struct block *block)
 
 	mempool->undone = true;
 	/* Earlier blocks come later and go in front: parents before children. */
-	mempool->returned = mem_realloc(mempool->returned, (mempool->returned_count + more) * sizeof(struct tx *));
-	memmove(mempool->returned + more, mempool->returned, mempool->returned_count * sizeof(struct tx *));
+	mempool->returned = mem_realloc(mempool->returned,
+		(mempool->returned_count + more) * sizeof *mempool->returned);
+	memmove(mempool->returned + more, mempool->returned, mempool->returned_count * sizeof *mempool->returned);
 	for (size_t i = 0; i < more; i++)
-		mempool->returned[i] = tx_copy(block->txs[i + 1]);
+		mempool->returned[i] = tx_ref(block->txs[i + 1]);
 	mempool->returned_count += more;
 }

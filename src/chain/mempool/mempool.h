@@ -30,7 +30,7 @@ struct mempool {
 	struct places places;
 	/* A switch of branches under way: what the blocks undone held, parents first. */
 	bool undone;
-	struct tx **returned;
+	const struct tx **returned;
 	size_t returned_count;
 };
 

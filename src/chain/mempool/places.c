@@ -18,7 +18,7 @@ void places_init(struct places *places)
 void places_clear(struct places *places)
 {
 	for (size_t i = 0; i < places->count; i++)
-		tx_free(places->waiting[i].tx);
+		tx_unref(places->waiting[i].tx);
 	map_clear(&places->spenders);
 }
 
@@ -34,7 +34,7 @@ void places_remove(struct places *places, size_t i)
 	memmove(&places->waiting[i], &places->waiting[i + 1], (--places->count - i) * sizeof places->waiting[0]);
 }
 
-static void add_place(struct places *places, struct tx *tx, const struct source *source)
+static void add_place(struct places *places, const struct tx *tx, const struct source *source)
 {
 	struct waiting_tx *waiting = &places->waiting[places->count++];
 	uint8_t key[32];
@@ -42,19 +42,18 @@ static void add_place(struct places *places, struct tx *tx, const struct source 
 	*waiting = (struct waiting_tx){ .tx = tx, .since = (uint64_t)clock_wall() };
 	if (source != NULL)
 		waiting->source = *source;
-	tx_wtxid(tx, waiting->wtxid);
 	for (size_t i = 0; i < tx->input_count; i++) {
 		coin_key(&tx->inputs[i].prev, key);
-		map_put(&places->spenders, key, tx);
+		map_put(&places->spenders, key, (void *)tx);
 	}
 }
 
 static void drop_place(struct places *places, size_t i)
 {
-	struct tx *tx = places->waiting[i].tx;
+	const struct tx *tx = places->waiting[i].tx;
 
 	places_remove(places, i);
-	tx_free(tx);
+	tx_unref(tx);
 }
 
 void places_drop_conflicts(struct places *places, const struct tx *tx)
@@ -120,7 +119,7 @@ static bool check_place(const struct places *places, const struct tx *tx, struct
 	return true;
 }
 
-bool places_take(struct places *places, struct tx *tx, const struct source *source, struct reject *reject)
+bool places_take(struct places *places, const struct tx *tx, const struct source *source, struct reject *reject)
 {
 	while (places->count > 0 && places->waiting[0].since + WAITING_SECONDS < (uint64_t)clock_wall())
 		drop_place(places, 0);
@@ -133,7 +132,7 @@ bool places_take(struct places *places, struct tx *tx, const struct source *sour
 bool places_hold(const struct places *places, const uint8_t wtxid[32])
 {
 	for (size_t i = 0; i < places->count; i++)
-		if (memcmp(places->waiting[i].wtxid, wtxid, 32) == 0)
+		if (memcmp(tx_wtxid(places->waiting[i].tx), wtxid, 32) == 0)
 			return true;
 	return false;
 }

@@ -10,8 +10,7 @@
 enum { MEMPOOL_WAITING = 64 };
 
 struct waiting_tx {
-	struct tx *tx;
-	uint8_t wtxid[32];
+	const struct tx *tx;
 	struct source source;
 	uint64_t since;
 };
@@ -27,7 +26,7 @@ void places_clear(struct places *places);
 
 /* A place for one more of this source (NULL: this node's own), and the transaction, which is taken, in it. False: it
  * stays the caller's. Those that have waited for an hour go first. */
-bool places_take(struct places *places, struct tx *tx, const struct source *source, struct reject *reject);
+bool places_take(struct places *places, const struct tx *tx, const struct source *source, struct reject *reject);
 /* Takes it out of its place; the transaction is the caller's then. */
 void places_remove(struct places *places, size_t i);
 /* Those that wait in vain: a block has what they spend. */

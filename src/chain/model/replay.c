@@ -69,7 +69,7 @@ static void outcome_for_update(const struct outcome *from, struct update_outcome
 static struct state *replay_block(const struct replay *replay, const struct full_entry *full,
 	const struct state *parent, struct errmsg *err)
 {
-	struct block *block = block_records_read(replay->blocks, replay->spec, full, true, err);
+	const struct block *block = block_records_read(replay->blocks, replay->spec, full, true, err);
 	struct update_job job = { .parent = parent, .slots = replay->spec->slots, .cancel = replay->stop };
 	struct update_outcome outcome;
 	struct update_proof *proofs;
@@ -84,13 +84,13 @@ static struct state *replay_block(const struct replay *replay, const struct full
 	for (size_t i = 0; i < job.proof_count; i++) {
 		uint8_t seed[32];
 
-		header_seed(i == 0 ? &block->header : &block->loose[i - 1], seed);
+		header_seed(block_proof(block, i), seed);
 		proofs[i] = (struct update_proof){ block->bodies[i], window_slot(replay->spec, seed) };
 	}
 	outcome_for_update(&full->entry.outcome.outcome, &outcome);
 	state = update_replay(&replay->spec->train, &job, &outcome);
 	free(proofs);
-	block_free(block);
+	block_unref(block);
 	if (state != NULL && memcmp(state_root(state), full->entry.model_root_after, 32) == 0)
 		return state;
 	errmsg_set(err,

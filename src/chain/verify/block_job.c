@@ -29,7 +29,7 @@ static void job_free(struct block_job *job)
 	job->full->in_work = false;
 	sources_turn_end(&job->turn);
 	verify_job_clear(&job->verify);
-	block_free(job->block);
+	block_unref(job->block);
 	free(job);
 }
 
@@ -219,10 +219,7 @@ static bool check_first(struct chain *chain, struct full_entry *full, const stru
 		return reject_set(reject, REJECT_INVALID, "bad-model-root",
 			"the model root is not that of the state after the parent");
 	for (size_t i = 0; i <= block->loose_count; i++) {
-		uint8_t id[32];
-
-		header_id(i == 0 ? &block->header : &block->loose[i - 1], id);
-		if (proof_cache_verdict(chain->proofs, id) != PROOF_FALSE)
+		if (proof_cache_verdict(chain->proofs, block_proof_id(block, i)) != PROOF_FALSE)
 			continue;
 		reject_set(reject, REJECT_INVALID, "bad-proof-digest",
 			"proof %zu was executed before, and its digest was not what the step gives", i);
@@ -282,7 +279,7 @@ void block_job_start(struct chain *chain, struct full_entry *full, struct state 
 	struct blob_want missing = { .size = 0 };
 	struct block_job *job;
 	struct reject reject;
-	struct block *block;
+	const struct block *block;
 	struct errmsg err;
 
 	block = waiting_read(chain, waiting_find(chain, full), &err);
@@ -294,7 +291,7 @@ void block_job_start(struct chain *chain, struct full_entry *full, struct state 
 			waiting_drop(chain, waiting_find(chain, full));
 			refuse_block(chain, full, &reject);
 		}
-		block_free(block);
+		block_unref(block);
 		return;
 	}
 	job = mem_calloc(1, sizeof *job);
@@ -305,7 +302,7 @@ void block_job_start(struct chain *chain, struct full_entry *full, struct state 
 	job->began = clock_mono_ms();
 	if (!step_inputs_block(chain, full, block, parent, true, &job->verify, &job->outcome, &missing, &err)) {
 		want_more(chain, full, &missing, &err);
-		block_free(block);
+		block_unref(block);
 		free(job);
 		return;
 	}

@@ -17,7 +17,7 @@ struct block_job {
 	struct chain *chain;
 	struct full_entry *full;
 	struct source_turn turn;
-	struct block *block;
+	const struct block *block;
 	struct block_outcome outcome;
 	struct verify_job verify;
 	struct verdict verdict;

@@ -39,7 +39,7 @@ static bool undo_one(struct chain *chain, struct registry *registry, const struc
 
 static bool apply_one(struct chain *chain, struct registry *registry, const struct full_entry *full, struct errmsg *err)
 {
-	struct block *block = block_records_read(chain->blocks, chain->spec, full, false, err);
+	const struct block *block = block_records_read(chain->blocks, chain->spec, full, false, err);
 	const struct index_entry *parent = full->entry.parent;
 
 	if (block == NULL) {
@@ -47,7 +47,7 @@ static bool apply_one(struct chain *chain, struct registry *registry, const stru
 		return false;
 	}
 	registry_undo_free(registry_apply(registry, block, parent->height > 0 ? &parent->outcome : NULL));
-	block_free(block);
+	block_unref(block);
 	return true;
 }
 

@@ -14,7 +14,7 @@ struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry
 	const struct full_entry *full = entry_full(entry);
 	struct block_outcome outcome;
 	struct verify_job *job;
-	struct block *block;
+	const struct block *block;
 
 	if (entry->parent == NULL || !entry_verified(entry)) {
 		errmsg_set(err, "The block has not been verified");
@@ -31,6 +31,6 @@ struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry
 		free(job);
 		job = NULL;
 	}
-	block_free(block);
+	block_unref(block);
 	return job;
 }

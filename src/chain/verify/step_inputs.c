@@ -91,8 +91,7 @@ bool step_inputs_block(struct chain *chain, const struct full_entry *full, const
 		job->proofs = mem_calloc(job->proof_count, sizeof *job->proofs);
 	}
 	for (size_t i = 0; ok && i < job->proof_count; i++)
-		ok = inputs_of_proof(chain, &draw, i == 0 ? &block->header : &block->loose[i - 1], known,
-			&job->proofs[i], missing, err);
+		ok = inputs_of_proof(chain, &draw, block_proof(block, i), known, &job->proofs[i], missing, err);
 	if (!ok)
 		verify_job_clear(job);
 	return ok;

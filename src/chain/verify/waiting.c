@@ -98,11 +98,11 @@ bool waiting_store(struct chain *chain, struct full_entry *full, const struct bl
 	return ok;
 }
 
-struct block *waiting_read(const struct chain *chain, const struct waiting_block *waiting, struct errmsg *err)
+const struct block *waiting_read(const struct chain *chain, const struct waiting_block *waiting, struct errmsg *err)
 {
 	struct reader reader;
 	struct reject reject;
-	struct block *block;
+	const struct block *block;
 
 	if (!waiting->full->entry.held)
 		return block_records_read(chain->blocks, chain->spec, waiting->full, false, err);

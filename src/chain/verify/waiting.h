@@ -31,7 +31,7 @@ void waiting_add(struct chain *chain, struct full_entry *full, const struct bloc
 bool waiting_hold(struct chain *chain, struct full_entry *full, const struct block *block, const struct source *source);
 /* Writes the block, held or not, and its entry, which then is ENTRY_STORED. */
 bool waiting_store(struct chain *chain, struct full_entry *full, const struct block *block, struct errmsg *err);
-struct block *waiting_read(const struct chain *chain, const struct waiting_block *waiting, struct errmsg *err);
+const struct block *waiting_read(const struct chain *chain, const struct waiting_block *waiting, struct errmsg *err);
 struct waiting_block *waiting_find(const struct chain *chain, const struct full_entry *full); /* NULL: none */
 void waiting_drop(struct chain *chain, struct waiting_block *waiting);
 /* Lets go of what a group has here, but for what is in work; that only if `discouraged`, when its job ends. */

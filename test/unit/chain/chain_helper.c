@@ -276,7 +276,7 @@ uint8_t *helper_solve(struct helper *h, struct block *block, bool loose)
 enum chain_result helper_offer(struct helper *h, struct block *block, struct reject *reject)
 {
 	uint8_t *body = helper_solve(h, block, false);
-	enum chain_result result = chain_add_own(h->chain, block, body, reject);
+	enum chain_result result = chain_add_own(h->chain, block_seal(block), body, reject);
 
 	helper_settle(h);
 	return result;
@@ -301,7 +301,7 @@ void helper_mine_loose(struct helper *h)
 	struct reject reject;
 	uint8_t *body = helper_solve(h, block, true);
 
-	assert_int_equal(chain_add_own(h->chain, block, body, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_own(h->chain, block_seal(block), body, &reject), CHAIN_NEW);
 }
 
 const struct source *helper_source(uint8_t number)
@@ -317,7 +317,7 @@ void helper_feed(struct helper *to, struct helper *from, uint32_t first, uint32_
 	for (uint32_t height = first; height <= last; height++) {
 		struct errmsg err = { "" };
 		struct reject reject = { .reason = "" };
-		struct block *block = chain_read_block(from->chain, chain_at(from->chain, height), &err);
+		const struct block *block = chain_read_block(from->chain, chain_at(from->chain, height), &err);
 
 		if (block == NULL)
 			fail_msg("%s", err.text);
@@ -330,14 +330,14 @@ void helper_feed(struct helper *to, struct helper *from, uint32_t first, uint32_
 
 int64_t helper_coinbase(struct helper *h, uint32_t height, struct outpoint *outpoint)
 {
-	struct block *block = chain_read_block(h->chain, chain_at(h->chain, height), NULL);
+	const struct block *block = chain_read_block(h->chain, chain_at(h->chain, height), NULL);
 	int64_t amount;
 
 	assert_non_null(block);
-	tx_txid(block->txs[0], outpoint->txid);
+	memcpy(outpoint->txid, tx_txid(block->txs[0]), 32);
 	outpoint->index = 0;
 	amount = block->txs[0]->outputs[0].amount;
-	block_free(block);
+	block_unref(block);
 	return amount;
 }
 
@@ -355,12 +355,12 @@ void helper_sign(struct helper *h, struct tx *tx, int64_t amount)
 	for (size_t i = 0; i < tx->input_count; i++) {
 		assert_true(sighash_taproot(&cache, i, SIGHASH_DEFAULT, NULL, hash));
 		assert_true(schnorr_sign(signature, hash, h->secret, aux));
-		tx_set_witness(&tx->inputs[i], signature, sizeof signature);
+		tx_set_witness(tx, i, signature, sizeof signature);
 	}
 	free(spent);
 }
 
-struct tx *helper_spend(struct helper *h, const struct outpoint *outpoint, int64_t amount, int64_t fee,
+const struct tx *helper_spend(struct helper *h, const struct outpoint *outpoint, int64_t amount, int64_t fee,
 	const uint8_t *data, size_t size)
 {
 	struct tx *tx = tx_new();
@@ -382,7 +382,7 @@ struct tx *helper_spend(struct helper *h, const struct outpoint *outpoint, int64
 		buf_clear(&out);
 	}
 	helper_sign(h, tx, amount);
-	return tx;
+	return tx_seal(tx);
 }
 
 /* --- files --- */

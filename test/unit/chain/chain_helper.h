@@ -55,9 +55,9 @@ void helper_feed(struct helper *to, struct helper *from, uint32_t first, uint32_
 
 /* The outpoint of the first output of the coinbase at that height, and its amount. */
 int64_t helper_coinbase(struct helper *h, uint32_t height, struct outpoint *outpoint);
-/* A signed transaction: one input of `amount`, `fee` less in one output to the same key, and, if data is not NULL, a
- * contribution of it with its burn. */
-struct tx *helper_spend(struct helper *h, const struct outpoint *outpoint, int64_t amount, int64_t fee,
+/* A signed and sealed transaction: one input of `amount`, `fee` less in one output to the same key, and, if data is not
+ * NULL, a contribution of it with its burn. */
+const struct tx *helper_spend(struct helper *h, const struct outpoint *outpoint, int64_t amount, int64_t fee,
 	const uint8_t *data, size_t size);
 /* Signs all inputs, each of which spends `amount`. */
 void helper_sign(struct helper *h, struct tx *tx, int64_t amount);

@@ -1,5 +1,6 @@
 /* Blocks on, blocks off: connecting, reorganising, refusing, and what a restart finds. */
 #include "chain/chain_helper.h"
+#include "consensus/change.h"
 #include "ml/state.h"
 #include "util/mem.h"
 #include "util/warning.h"
@@ -86,7 +87,7 @@ static void test_reorganise(void **unused)
 	struct outpoint outpoint;
 	struct reject reject;
 	uint8_t txid[32];
-	struct tx *tx;
+	const struct tx *tx;
 	int64_t amount;
 
 	(void)unused;
@@ -99,7 +100,7 @@ static void test_reorganise(void **unused)
 	helper_settle(&b);
 	amount = helper_coinbase(&a, 1, &outpoint);
 	tx = helper_spend(&a, &outpoint, amount, 10000, NULL, 0);
-	tx_txid(tx, txid);
+	memcpy(txid, tx_txid(tx), 32);
 	assert_int_equal(chain_add_tx(a.chain, tx, NULL, &reject), CHAIN_NEW);
 	helper_mine(&a, 2);
 	assert_int_equal(chain_mempool_count(a.chain), 0);
@@ -142,7 +143,7 @@ static void test_find_proofs(void **unused)
 {
 	struct helper a, b;
 	uint8_t id[32];
-	struct block *block;
+	const struct block *block;
 	struct errmsg err;
 	size_t index;
 
@@ -165,7 +166,7 @@ static void test_find_proofs(void **unused)
 	helper_settle(&a);
 	assert_memory_equal(chain_tip(a.chain)->id, chain_tip(b.chain)->id, 32);
 	assert_null(chain_find_proof(a.chain, id, &index));
-	block_free(block);
+	block_unref(block);
 	helper_stop(&a);
 	helper_stop(&b);
 }
@@ -259,10 +260,12 @@ static void test_coinbase_witness(void **unused)
 		if (height == 2)
 			assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, 1)->header, NULL, &reject),
 				CHAIN_NEW);
-		block = chain_read_block(a.chain, chain_at(a.chain, height), NULL);
-		assert_non_null(block);
-		tx_set_witness(&block->txs[0]->inputs[0], (const uint8_t *)"added", 5);
-		assert_int_equal(chain_add_block(b.chain, block, helper_source(7), &reject), CHAIN_REJECTED);
+		block = change_block(chain_read_block(a.chain, chain_at(a.chain, height), NULL),
+			block_body_size(a.spec));
+		tx_set_witness(change_tx(block, 0), 0, (const uint8_t *)"added", 5);
+		change_end(block);
+		assert_int_equal(chain_add_block(b.chain, block_seal(block), helper_source(7), &reject),
+			CHAIN_REJECTED);
 		assert_string_equal(reject.reason, "bad-cb-height");
 	}
 	helper_feed(&b, &a, 1, 2);
@@ -316,14 +319,14 @@ static void expect_refusal(struct helper *h, struct block *block, const char *re
 	uint32_t height = chain_tip(h->chain)->height;
 	struct reject reject = { .reason = "" };
 
-	block_tx_root(block, block->header.tx_root);
-	block_proofs_root(block, block->header.proofs_root);
+	change_end(block);
+	block_set_roots(block);
 	assert_int_equal(helper_offer(h, block, &reject), CHAIN_REJECTED);
 	assert_string_equal(reject.reason, reason);
 	assert_int_equal(chain_tip(h->chain)->height, height);
 }
 
-static void append_tx(struct block *block, struct tx *tx)
+static void append_tx(struct block *block, const struct tx *tx)
 {
 	block->txs = mem_realloc(block->txs, (block->tx_count + 1) * sizeof *block->txs);
 	block->txs[block->tx_count++] = tx;
@@ -345,7 +348,7 @@ static void test_refused_blocks(void **unused)
 	helper_coinbase(&h, 3, &late);
 
 	block = chain_template(h.chain, h.key);
-	block->txs[0]->outputs[0].amount++;
+	change_tx(block, 0)->outputs[0].amount++;
 	expect_refusal(&h, block, "bad-cb-outputs");
 
 	block = chain_template(h.chain, h.key);
@@ -363,21 +366,19 @@ static void test_refused_blocks(void **unused)
 	expect_refusal(&h, block, "bad-txns-inputs-missingorspent");
 
 	block = chain_template(h.chain, h.key);
-	tx = helper_spend(&h, &first, amount, -1, NULL, 0);
-	append_tx(block, tx);
+	append_tx(block, helper_spend(&h, &first, amount, -1, NULL, 0));
 	expect_refusal(&h, block, "bad-txns-in-belowout");
 
 	block = chain_template(h.chain, h.key);
-	tx = helper_spend(&h, &first, amount, 0, NULL, 0);
-	tx->inputs[0].witness[0].data[5] ^= 1;
-	append_tx(block, tx);
+	append_tx(block, helper_spend(&h, &first, amount, 0, NULL, 0));
+	change_tx(block, 1)->inputs[0].witness[0].data[5] ^= 1;
 	expect_refusal(&h, block, "bad-txns-signature");
 
 	block = chain_template(h.chain, h.key);
-	tx = helper_spend(&h, &first, amount, 0, NULL, 0);
+	append_tx(block, helper_spend(&h, &first, amount, 0, NULL, 0));
+	tx = change_tx(block, 1);
 	tx->inputs[0].sequence = 5;
 	helper_sign(&h, tx, amount);
-	append_tx(block, tx);
 	expect_refusal(&h, block, "bad-txns-nonfinal");
 
 	/* After all of it a good block still connects, and what it spends cannot be spent again. */
@@ -415,12 +416,12 @@ static void test_bad_branch(void **unused)
 	outpoint.txid[3] ^= 1;
 	block = chain_template(b.chain, b.key);
 	append_tx(block, helper_spend(&a, &outpoint, amount, 0, NULL, 0));
-	block_tx_root(block, block->header.tx_root);
+	block_set_roots(block);
 	free(helper_solve(&b, block, false));
 	header_id(&block->header, bad);
 	helper_feed(&a, &b, 5, 5);
 	helper_forget(&a);
-	assert_int_equal(chain_add_block(a.chain, block, helper_source(5), &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_block(a.chain, block_seal(block), helper_source(5), &reject), CHAIN_NEW);
 	helper_settle(&a);
 	assert_memory_equal(chain_tip(a.chain)->id, tip, 32);
 	assert_string_equal(a.reason, "bad-txns-inputs-missingorspent");
@@ -465,7 +466,8 @@ static void test_flipped_bits(void **unused)
 {
 	struct helper a, b;
 	struct reject reject;
-	struct block *block;
+	const struct block *block;
+	struct block *damaged;
 	struct buf bytes;
 
 	(void)unused;
@@ -480,7 +482,7 @@ static void test_flipped_bits(void **unused)
 	block = chain_read_block(a.chain, chain_at(a.chain, 2), NULL);
 	assert_non_null(block);
 	block_write(&bytes, a.spec, block, true);
-	block_free(block);
+	block_unref(block);
 	/* Every byte of the first part (header, coinbase, loose proofs are in it), then every 97th of the bodies. */
 	for (size_t at = 0; at < bytes.size; at += at < 600 ? 1 : 97) {
 		struct reader reader;
@@ -502,9 +504,9 @@ static void test_flipped_bits(void **unused)
 		bytes.data[at] ^= (uint8_t)(1 << at % 8);
 	}
 	/* A body damaged after it was read. */
-	block = chain_read_block(a.chain, chain_at(a.chain, 2), NULL);
-	block->bodies[1][9] ^= 4;
-	assert_int_equal(chain_add_block(b.chain, block, helper_source(3), &reject), CHAIN_REJECTED);
+	damaged = change_block(chain_read_block(a.chain, chain_at(a.chain, 2), NULL), block_body_size(a.spec));
+	damaged->bodies[1][9] ^= 4;
+	assert_int_equal(chain_add_block(b.chain, block_seal(damaged), helper_source(3), &reject), CHAIN_REJECTED);
 	assert_string_equal(reject.reason, "bad-proof-body");
 	/* The block itself still goes. */
 	helper_feed(&b, &a, 2, 2);
@@ -532,7 +534,7 @@ static void test_headers_first(void **unused)
 	assert_int_equal(chain_best_header(b.chain)->height, 4);
 	for (uint32_t height = 4; height >= 1; height--) {
 		struct errmsg err;
-		struct block *block = chain_read_block(a.chain, chain_at(a.chain, height), &err);
+		const struct block *block = chain_read_block(a.chain, chain_at(a.chain, height), &err);
 
 		assert_int_equal(chain_tip(b.chain)->height, 0);
 		/* The operator's own are stored at once. */
@@ -582,7 +584,7 @@ static void test_deep_reorganisation(void **unused)
 {
 	struct helper a, b;
 	struct reject reject;
-	struct block *block;
+	const struct block *block;
 	struct errmsg err;
 	uint8_t tip[32];
 

@@ -7,7 +7,7 @@
 
 enum { BLOB_SIZE = 2000 };
 
-static struct tx *contribute(struct helper *h, uint32_t height, unsigned number, uint8_t *data, uint8_t root[32])
+static const struct tx *contribute(struct helper *h, uint32_t height, unsigned number, uint8_t *data, uint8_t root[32])
 {
 	struct outpoint outpoint;
 	int64_t amount = helper_coinbase(h, height, &outpoint);
@@ -102,7 +102,7 @@ static void test_blob_taken_away(void **unused)
 	helper_start(&a);
 	helper_start(&b);
 	helper_mine(&a, 4);
-	tx_free(contribute(&a, 1, 5, data, root));
+	tx_unref(contribute(&a, 1, 5, data, root));
 	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
 	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
 	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), NULL, &reject), CHAIN_NEW);
@@ -146,7 +146,7 @@ static void test_false_registration(void **unused)
 	helper_mine(&a, 4);
 	helper_feed(&b, &a, 1, 4);
 	helper_settle(&b);
-	tx_free(contribute(&a, 1, 5, data, root));
+	tx_unref(contribute(&a, 1, 5, data, root));
 	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
 	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), NULL, &reject), CHAIN_NEW);
 	block = chain_template(a.chain, a.key);
@@ -157,7 +157,7 @@ static void test_false_registration(void **unused)
 		header_ticket(&block->header, ticket);
 	} while (!target_met(ticket, target));
 	helper_forget(&b);
-	assert_int_equal(chain_add_block(b.chain, block, helper_source(7), &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_block(b.chain, block_seal(block), helper_source(7), &reject), CHAIN_NEW);
 	helper_settle(&b);
 	assert_int_equal(b.refused, 1);
 	assert_string_equal(b.reason, "bad-proof-digest");
@@ -199,7 +199,7 @@ static void test_dataset_lives(void **unused)
 	helper_start(&a);
 	helper_start(&b);
 	helper_mine(&a, 4);
-	tx_free(contribute(&a, 1, 5, data, root));
+	tx_unref(contribute(&a, 1, 5, data, root));
 	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
 	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), NULL, &reject), CHAIN_NEW);
 	for (int i = 0; i < 12; i++) {
@@ -260,7 +260,7 @@ static struct header loose_header(struct helper *h, bool right)
 		} while (target_met(ticket, target));
 	}
 	header = block->header;
-	block_free(block);
+	block_unref(block);
 	return header;
 }
 
@@ -326,7 +326,7 @@ static void test_false_blocks(void **unused)
 		block->header.digest[0]++;
 		header_ticket(&block->header, ticket);
 	} while (!target_met(ticket, target));
-	assert_int_equal(chain_add_block(b.chain, block, helper_source(9), &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_block(b.chain, block_seal(block), helper_source(9), &reject), CHAIN_NEW);
 	helper_settle(&b);
 	assert_int_equal(b.refused, 1);
 	assert_int_equal(b.proven, 0);
@@ -341,7 +341,7 @@ static void test_false_blocks(void **unused)
 	block = chain_template(a.chain, a.key);
 	assert_int_equal(block->loose_count, 1);
 	free(helper_solve(&a, block, false));
-	assert_int_equal(chain_add_block(b.chain, block, helper_source(9), &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_block(b.chain, block_seal(block), helper_source(9), &reject), CHAIN_NEW);
 	helper_settle(&b);
 	assert_int_equal(b.proven, 1);
 	assert_int_equal(b.refused, 1);

@@ -244,7 +244,7 @@ static void test_damaged_body(void **unused)
 {
 	struct helper h;
 	struct errmsg err;
-	struct block *block;
+	const struct block *block;
 
 	(void)unused;
 	helper_start(&h);
@@ -256,7 +256,7 @@ static void test_damaged_body(void **unused)
 	assert_int_equal(chain_tip(h.chain)->height, 3);
 	block = chain_read_block(h.chain, chain_at(h.chain, 2), &err);
 	assert_non_null(block);
-	block_free(block);
+	block_unref(block);
 	assert_null(chain_read_block(h.chain, chain_tip(h.chain), &err));
 	assert_non_null(strstr(err.text, "blk00000.dat"));
 	assert_non_null(strstr(err.text, "body of proof 0"));
@@ -272,7 +272,7 @@ static void test_damaged_body(void **unused)
 	assert_int_equal(chain_tip(h.chain)->height, 3);
 	block = chain_read_block(h.chain, chain_tip(h.chain), &err);
 	assert_non_null(block);
-	block_free(block);
+	block_unref(block);
 	helper_stop(&h);
 }
 
@@ -521,7 +521,7 @@ static void test_disk_full(void **unused)
 	tight.rlim_cur = (rlim_t)stats.st_size + 10;
 	signal(SIGXFSZ, SIG_IGN);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
-	assert_int_equal(chain_add_block(h.chain, block, NULL, &reject), CHAIN_ERROR);
+	assert_int_equal(chain_add_block(h.chain, block_seal(block), NULL, &reject), CHAIN_ERROR);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 	assert_int_equal(h.fatals, 1);
 	assert_int_equal(chain_add_block(h.chain, block_new(), NULL, &reject), CHAIN_ERROR);

@@ -2,6 +2,7 @@
 #include "chain/chain_helper.h"
 #include "chain/mempool/mempool.h"
 #include "chain/mempool/policy.h"
+#include "consensus/change.h"
 #include "consensus/contribution.h"
 
 /* A chain whose first `count` coinbases can be spent. */
@@ -11,7 +12,7 @@ static void start(struct helper *h, size_t count)
 	helper_mine(h, count + 2);
 }
 
-static struct tx *spend_coinbase(struct helper *h, uint32_t height, int64_t fee)
+static const struct tx *spend_coinbase(struct helper *h, uint32_t height, int64_t fee)
 {
 	struct outpoint outpoint;
 	int64_t amount = helper_coinbase(h, height, &outpoint);
@@ -20,15 +21,16 @@ static struct tx *spend_coinbase(struct helper *h, uint32_t height, int64_t fee)
 }
 
 /* Spends the first output of a transaction; the parent is borrowed. */
-static struct tx *spend_tx(struct helper *h, const struct tx *parent, int64_t fee)
+static const struct tx *spend_tx(struct helper *h, const struct tx *parent, int64_t fee)
 {
 	struct outpoint outpoint = { .index = 0 };
 
-	tx_txid(parent, outpoint.txid);
+	memcpy(outpoint.txid, tx_txid(parent), 32);
 	return helper_spend(h, &outpoint, parent->outputs[0].amount, fee, NULL, 0);
 }
 
-static void expect_from(struct helper *h, uint8_t number, struct tx *tx, enum chain_result result, const char *reason)
+static void expect_from(struct helper *h, uint8_t number, const struct tx *tx, enum chain_result result,
+	const char *reason)
 {
 	const struct source source = { .peer = number, .group = { number } };
 	struct reject reject = { .reason = "" };
@@ -37,7 +39,7 @@ static void expect_from(struct helper *h, uint8_t number, struct tx *tx, enum ch
 	assert_string_equal(reject.reason, reason);
 }
 
-static void expect(struct helper *h, struct tx *tx, enum chain_result result, const char *reason)
+static void expect(struct helper *h, const struct tx *tx, enum chain_result result, const char *reason)
 {
 	expect_from(h, 1, tx, result, reason);
 }
@@ -57,25 +59,25 @@ static void test_rules(void **unused)
 	expect(&h, spend_coinbase(&h, 1, -1), CHAIN_REJECTED, "bad-txns-in-belowout");
 	expect(&h, spend_coinbase(&h, 1, amount - 100), CHAIN_REJECTED, "dust");
 
-	tx = spend_coinbase(&h, 1, 1000);
+	tx = change_open(spend_coinbase(&h, 1, 1000));
 	tx->inputs[0].witness[0].data[0] ^= 1;
-	expect(&h, tx, CHAIN_REJECTED, "bad-txns-signature");
+	expect(&h, tx_seal(tx), CHAIN_REJECTED, "bad-txns-signature");
 
-	tx = spend_coinbase(&h, 1, 1000);
+	tx = change_open(spend_coinbase(&h, 1, 1000));
 	tx->version = 3;
 	helper_sign(&h, tx, amount);
-	expect(&h, tx, CHAIN_REJECTED, "version");
+	expect(&h, tx_seal(tx), CHAIN_REJECTED, "version");
 
-	tx = spend_coinbase(&h, 1, 1000);
+	tx = change_open(spend_coinbase(&h, 1, 1000));
 	tx->locktime = chain_tip(h.chain)->height + 1;
 	tx->inputs[0].sequence = 0;
 	helper_sign(&h, tx, amount);
-	expect(&h, tx, CHAIN_REJECTED, "non-final");
+	expect(&h, tx_seal(tx), CHAIN_REJECTED, "non-final");
 
-	tx = spend_coinbase(&h, 1, 1000);
+	tx = change_open(spend_coinbase(&h, 1, 1000));
 	tx->inputs[0].sequence = 100;
 	helper_sign(&h, tx, amount);
-	expect(&h, tx, CHAIN_REJECTED, "non-BIP68-final");
+	expect(&h, tx_seal(tx), CHAIN_REJECTED, "non-BIP68-final");
 
 	outpoint.txid[0] ^= 1;
 	expect(&h, helper_spend(&h, &outpoint, amount, 1000, NULL, 0), CHAIN_ORPHAN, "bad-txns-inputs-missingorspent");
@@ -93,7 +95,7 @@ static void test_rules(void **unused)
 
 static void test_long_chains(void **unused)
 {
-	struct tx *tx, *next;
+	const struct tx *tx, *next;
 	struct helper h;
 
 	(void)unused;
@@ -115,45 +117,44 @@ static void test_long_chains(void **unused)
 /* Two chains, neither too long, whose common child would have too many ancestors. */
 static void test_two_chains(void **unused)
 {
-	struct tx *ends[2], *both;
+	const struct tx *ends[2];
+	struct tx *both;
 	struct helper h;
-	uint8_t txid[32];
 
 	(void)unused;
 	start(&h, 2);
 	for (int side = 0; side < 2; side++) {
-		struct tx *tx = spend_coinbase(&h, 1 + (uint32_t)side, 1000);
+		const struct tx *tx = spend_coinbase(&h, 1 + (uint32_t)side, 1000);
 
 		for (int i = 1; i < 13; i++) {
-			struct tx *next = spend_tx(&h, tx, 1000);
+			const struct tx *next = spend_tx(&h, tx, 1000);
 
 			expect(&h, tx, CHAIN_NEW, "");
 			tx = next;
 		}
-		ends[side] = tx_copy(tx);
+		ends[side] = tx_ref(tx);
 		expect(&h, tx, CHAIN_NEW, "");
 	}
 	assert_int_equal(ends[0]->outputs[0].amount, ends[1]->outputs[0].amount);
-	both = spend_tx(&h, ends[0], 1000);
-	tx_txid(ends[1], txid);
+	both = change_open(spend_tx(&h, ends[0], 1000));
 	struct outpoint other = { .index = 0 };
 
-	memcpy(other.txid, txid, 32);
+	memcpy(other.txid, tx_txid(ends[1]), 32);
 	tx_add_input(both, &other, 0xffffffff);
 	helper_sign(&h, both, ends[0]->outputs[0].amount);
-	expect(&h, both, CHAIN_REJECTED, "too-long-mempool-chain");
-	tx_free(ends[0]);
-	tx_free(ends[1]);
+	expect(&h, tx_seal(both), CHAIN_REJECTED, "too-long-mempool-chain");
+	tx_unref(ends[0]);
+	tx_unref(ends[1]);
 	helper_stop(&h);
 }
 
 /* A grandchild that pays well brings its poor ancestors in front of one that pays better alone. */
 static void test_selection(void **unused)
 {
-	struct tx *poor, *between, *child, *middle;
+	const struct tx *poor, *between, *child, *middle;
 	struct block *block;
 	struct helper h;
-	uint8_t ids[4][32], id[32];
+	uint8_t ids[4][32];
 
 	(void)unused;
 	start(&h, 2);
@@ -161,23 +162,21 @@ static void test_selection(void **unused)
 	between = spend_tx(&h, poor, 200);
 	child = spend_tx(&h, between, 20000);
 	middle = spend_coinbase(&h, 2, 2000);
-	tx_txid(poor, ids[0]);
-	tx_txid(between, ids[1]);
-	tx_txid(child, ids[2]);
-	tx_txid(middle, ids[3]);
+	memcpy(ids[0], tx_txid(poor), 32);
+	memcpy(ids[1], tx_txid(between), 32);
+	memcpy(ids[2], tx_txid(child), 32);
+	memcpy(ids[3], tx_txid(middle), 32);
 	expect(&h, middle, CHAIN_NEW, "");
 	expect(&h, poor, CHAIN_NEW, "");
 	expect(&h, between, CHAIN_NEW, "");
 	expect(&h, child, CHAIN_NEW, "");
 	block = chain_template(h.chain, h.key);
 	assert_int_equal(block->tx_count, 5);
-	for (size_t i = 0; i < 4; i++) {
-		tx_txid(block->txs[i + 1], id);
-		assert_memory_equal(id, ids[i], 32);
-	}
+	for (size_t i = 0; i < 4; i++)
+		assert_memory_equal(tx_txid(block->txs[i + 1]), ids[i], 32);
 	/* Its fees are the miner's. */
 	assert_int_equal(block->txs[0]->outputs[0].amount - 22400, h.spec->subsidy * 7 / 10 / h.spec->k);
-	block_free(block);
+	block_unref(block);
 	helper_stop(&h);
 }
 
@@ -191,7 +190,7 @@ static void test_block_conflict(void **unused)
 	helper_feed(&b, &a, 1, 3);
 	helper_settle(&b);
 	expect(&a, spend_coinbase(&a, 1, 1000), CHAIN_NEW, "");
-	struct tx *other = spend_coinbase(&b, 1, 2000), *child = spend_tx(&b, other, 2000);
+	const struct tx *other = spend_coinbase(&b, 1, 2000), *child = spend_tx(&b, other, 2000);
 
 	expect(&b, other, CHAIN_NEW, "");
 	expect(&b, child, CHAIN_NEW, "");
@@ -211,7 +210,7 @@ static void test_full(void **unused)
 	struct helper h;
 	struct reject reject;
 	uint8_t best[32];
-	struct tx *tx;
+	const struct tx *tx;
 
 	(void)unused;
 	helper_start(&h);
@@ -220,7 +219,7 @@ static void test_full(void **unused)
 	h.mempool_bytes = 1000; /* a spend has about 111 */
 	helper_open(&h);
 	tx = spend_coinbase(&h, 1, 50000);
-	tx_txid(tx, best);
+	memcpy(best, tx_txid(tx), 32);
 	expect(&h, tx, CHAIN_NEW, "");
 	for (uint32_t height = 2; height <= 9; height++)
 		expect(&h, spend_coinbase(&h, height, 1000 * height), CHAIN_NEW, "");
@@ -238,7 +237,7 @@ static void test_full(void **unused)
 static void test_reorganised(void **unused)
 {
 	struct helper a, b;
-	struct tx *tx;
+	const struct tx *tx;
 
 	(void)unused;
 	helper_start(&a);
@@ -246,7 +245,7 @@ static void test_reorganised(void **unused)
 	helper_mine(&a, 6);
 	tx = spend_coinbase(&a, 1, 1000);
 	expect(&a, spend_tx(&a, tx, 1000), CHAIN_ORPHAN, "bad-txns-inputs-missingorspent");
-	struct tx *child = spend_tx(&a, tx, 1000);
+	const struct tx *child = spend_tx(&a, tx, 1000);
 
 	expect(&a, tx, CHAIN_NEW, "");
 	expect(&a, child, CHAIN_NEW, "");
@@ -278,10 +277,10 @@ static void test_contributions(void **unused)
 	helper_bytes(data, sizeof data, 3);
 	blob_root(data, sizeof data, root);
 	assert_int_equal(chain_add_blob(h.chain, root, data, sizeof data, true, &reject), CHAIN_NEW);
-	tx = helper_spend(&h, &one, first, 1000, data, sizeof data);
+	tx = change_open(helper_spend(&h, &one, first, 1000, data, sizeof data));
 	tx->outputs[1].amount--;
 	helper_sign(&h, tx, first);
-	expect(&h, tx, CHAIN_REJECTED, "bad-contrib-burn");
+	expect(&h, tx_seal(tx), CHAIN_REJECTED, "bad-contrib-burn");
 	expect(&h, helper_spend(&h, &one, first, 1000, data, 1000), CHAIN_REJECTED, "bad-contrib-size");
 	expect(&h, helper_spend(&h, &one, first, 1000, data, sizeof data), CHAIN_NEW, "");
 	expect(&h, helper_spend(&h, &two, second, 1000, data, sizeof data), CHAIN_REJECTED, "txn-mempool-conflict");
@@ -291,7 +290,7 @@ static void test_contributions(void **unused)
 }
 
 /* A contribution whose bytes are `number`'s, from the coinbase at that height. */
-static struct tx *contribute(struct helper *h, uint32_t height, unsigned number, uint8_t data[1500])
+static const struct tx *contribute(struct helper *h, uint32_t height, unsigned number, uint8_t data[1500])
 {
 	struct outpoint outpoint;
 	int64_t amount = helper_coinbase(h, height, &outpoint);

@@ -17,7 +17,7 @@ static uint64_t disk(const struct helper *h)
 }
 
 /* A block on the tip whose digest is made up, each number another one. */
-static struct block *false_block(struct helper *h, uint32_t number)
+static const struct block *false_block(struct helper *h, uint32_t number)
 {
 	struct block *block;
 	struct u256 target;
@@ -31,15 +31,15 @@ static struct block *false_block(struct helper *h, uint32_t number)
 		block->header.digest[1] += block->header.digest[0] == 0;
 		header_ticket(&block->header, ticket);
 	} while (!target_met(ticket, target));
-	return block;
+	return block_seal(block);
 }
 
-static const struct index_entry *offer(struct helper *h, struct block *block, const struct source *source)
+static const struct index_entry *offer(struct helper *h, const struct block *block, const struct source *source)
 {
 	struct reject reject = { .reason = "" };
 	uint8_t id[32];
 
-	header_id(&block->header, id);
+	memcpy(id, block_id(block), 32);
 	if (chain_add_block(h->chain, block, source, &reject) != CHAIN_NEW)
 		fail_msg("%s: %s", reject.reason, reject.detail);
 	return chain_find(h->chain, id);
@@ -101,7 +101,7 @@ static void test_room(void **unused)
 {
 	struct reject reject = { .reason = "" };
 	struct helper a, b;
-	struct block *block;
+	const struct block *block;
 	struct errmsg err;
 	size_t room;
 
@@ -175,7 +175,7 @@ static void test_departed(void **unused)
 {
 	const struct index_entry *first, *second;
 	struct reject reject;
-	struct block *third;
+	const struct block *third;
 	struct helper h;
 
 	(void)unused;
@@ -262,7 +262,7 @@ static struct header false_loose(struct helper *h, uint32_t number)
 		header_ticket(&block->header, ticket);
 	} while (target_met(ticket, target) || !target_met(ticket, target_share(target, h->spec->k)));
 	header = block->header;
-	block_free(block);
+	block_unref(block);
 	return header;
 }
 

@@ -36,11 +36,13 @@ static inline struct block *example_block(size_t loose, const struct contributio
 	struct block *block = block_new();
 
 	block->txs = mem_alloc((1 + count) * sizeof *block->txs);
-	block->txs[block->tx_count++] = tx_new();
+	block->txs[block->tx_count++] = tx_seal(tx_new());
 	for (size_t i = 0; i < count; i++) {
-		block->txs[block->tx_count] = tx_new();
-		block->txs[block->tx_count]->locktime = (uint32_t)i;
-		add_data_output(block->txs[block->tx_count++], &data[i]);
+		struct tx *tx = tx_new();
+
+		tx->locktime = (uint32_t)i;
+		add_data_output(tx, &data[i]);
+		block->txs[block->tx_count++] = tx_seal(tx);
 	}
 	block->loose = mem_calloc(loose, sizeof *block->loose);
 	block->loose_count = loose;
@@ -54,7 +56,7 @@ static inline void apply(struct registry *registry, size_t loose, const struct c
 	struct block *block = example_block(loose, data, count);
 
 	registry_undo_free(registry_apply(registry, block, parent));
-	block_free(block);
+	block_unref(block);
 }
 
 /* One slot with a proof, of one dataset; the other slots empty. */

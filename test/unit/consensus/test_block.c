@@ -1,5 +1,6 @@
 /* Blocks: bytes there and back, and each rule broken alone on a block that is otherwise valid. */
 #include "consensus/block.h"
+#include "consensus/change.h"
 #include "consensus/contribution.h"
 #include "consensus/target.h"
 #include "crypto/hash.h"
@@ -91,7 +92,7 @@ static void add_contribution(struct tx *tx, uint64_t size)
 	buf_clear(&script);
 }
 
-static struct tx *make_coinbase(void)
+static const struct tx *make_coinbase(void)
 {
 	struct tx *tx = tx_new();
 	uint8_t script[P2TR_SIZE];
@@ -104,19 +105,19 @@ static struct tx *make_coinbase(void)
 		(const uint8_t *)"\x6a\x05"
 				 "atl\x00\x01",
 		7);
-	return tx;
+	return tx_seal(tx);
 }
 
-static struct tx *make_spend(uint8_t which)
+static const struct tx *make_spend(uint8_t which)
 {
 	struct tx *tx = tx_new();
 	uint8_t script[P2TR_SIZE];
 
 	tx_add_input(tx, &(struct outpoint){ { which }, 0 }, 0xfffffffe);
-	tx_set_witness(&tx->inputs[0], key, 32);
+	tx_set_witness(tx, 0, key, 32);
 	script_p2tr(script, key);
 	tx_add_output(tx, 50, script, sizeof script);
-	return tx;
+	return tx_seal(tx);
 }
 
 /* A block whose roots and tickets are still to be made: seal() does that. */
@@ -128,7 +129,7 @@ static struct block *make(void)
 	block->txs[block->tx_count++] = make_coinbase();
 	block->txs[block->tx_count++] = make_spend(7);
 	block->txs[block->tx_count++] = make_spend(8);
-	add_contribution(block->txs[2], 4096);
+	add_contribution(change_tx(block, 2), 4096);
 	block->loose = mem_alloc(LOOSE * sizeof *block->loose);
 	for (size_t i = 0; i < LOOSE; i++) {
 		block->loose[i] = place(1000000 * (i + 1));
@@ -142,8 +143,8 @@ static struct block *make(void)
 static void seal(struct block *block)
 {
 	qsort(block->loose, block->loose_count, sizeof *block->loose, by_seed);
-	block_tx_root(block, block->header.tx_root);
-	block_proofs_root(block, block->header.proofs_root);
+	change_end(block);
+	block_set_roots(block);
 	grind(&block->header, true);
 }
 
@@ -160,7 +161,7 @@ static void assert_verdict(struct block *block, const char *reason)
 	} else if (reason != NULL) {
 		fail_msg("passes instead of %s", reason);
 	}
-	block_free(block);
+	block_unref(block);
 }
 
 static void assert_sealed(struct block *block, const char *reason)
@@ -386,14 +387,14 @@ static void test_coinbases(void **state)
 	struct block *block = make();
 
 	(void)state;
-	block->txs[1]->inputs[0].prev = (struct outpoint){ { 0 }, UINT32_MAX };
+	change_tx(block, 1)->inputs[0].prev = (struct outpoint){ { 0 }, UINT32_MAX };
 	assert_sealed(block, "bad-cb-multiple");
 	block = make();
-	block->txs[0]->inputs[0].prev.index = 0;
+	change_tx(block, 0)->inputs[0].prev.index = 0;
 	assert_sealed(block, "bad-cb-missing");
 	block = make();
 	while (block->tx_count)
-		tx_free(block->txs[--block->tx_count]);
+		tx_unref(block->txs[--block->tx_count]);
 	assert_sealed(block, "bad-cb-missing");
 }
 
@@ -415,7 +416,7 @@ static void test_weight(void **state)
 static void test_roots(void **state)
 {
 	struct block *block = make();
-	struct tx *swap;
+	const struct tx *swap;
 
 	(void)state;
 	seal(block);
@@ -425,7 +426,8 @@ static void test_roots(void **state)
 	assert_verdict(block, "bad-txnmrklroot");
 	block = make();
 	seal(block);
-	block->txs[1]->inputs[0].witness[0].data[0]++; /* roots cover witnesses */
+	change_tx(block, 1)->inputs[0].witness[0].data[0]++; /* roots cover witnesses */
+	change_end(block);
 	assert_verdict(block, "bad-txnmrklroot");
 	block = make();
 	seal(block);
@@ -448,17 +450,17 @@ static void test_txs(void **state)
 	struct block *block = make();
 
 	(void)state;
-	block->txs[2]->outputs[0].amount = -1;
+	change_tx(block, 2)->outputs[0].amount = -1;
 	assert_sealed(block, "bad-txns-vout-negative");
 	block = make();
-	block->txs[1]->locktime = parent.height + 1;
+	change_tx(block, 1)->locktime = parent.height + 1;
 	assert_sealed(block, "bad-txns-nonfinal");
 	block = make();
-	block->txs[1]->locktime = parent.height;
+	change_tx(block, 1)->locktime = parent.height;
 	assert_sealed(block, NULL);
 	block = make();
-	block->txs[1]->inputs[0].sequence = 0xffffffff;
-	block->txs[1]->locktime = parent.height + 1;
+	change_tx(block, 1)->inputs[0].sequence = 0xffffffff;
+	change_tx(block, 1)->locktime = parent.height + 1;
 	assert_sealed(block, NULL);
 }
 
@@ -467,16 +469,16 @@ static void test_contributions(void **state)
 	struct block *block = make();
 
 	(void)state;
-	block->txs[2]->outputs[1].amount--;
+	change_tx(block, 2)->outputs[1].amount--;
 	assert_sealed(block, "bad-contrib-burn");
 	block = make();
-	add_contribution(block->txs[1], 16385);
+	add_contribution(change_tx(block, 1), 16385);
 	assert_sealed(block, "bad-contrib-size");
 	block = make();
-	add_contribution(block->txs[1], 20000 - 4096);
+	add_contribution(change_tx(block, 1), 20000 - 4096);
 	assert_sealed(block, NULL);
 	block = make();
-	add_contribution(block->txs[1], 20001 - 4096);
+	add_contribution(change_tx(block, 1), 20001 - 4096);
 	assert_sealed(block, "bad-contrib-budget");
 }
 
@@ -491,13 +493,46 @@ static void test_empty_roots(void **state)
 	block_proofs_root(block, root);
 	assert_memory_equal(root, zeros, 32);
 	while (block->tx_count > 1)
-		tx_free(block->txs[--block->tx_count]);
-	tx_set_witness(&block->txs[0]->inputs[0], key, 32); /* the coinbase's leaf is its txid all the same */
-	tx_txid(block->txs[0], leaf + 1);
+		tx_unref(block->txs[--block->tx_count]);
+	tx_set_witness(change_tx(block, 0), 0, key, 32); /* the coinbase's leaf is its txid all the same */
+	change_end(block);
+	memcpy(leaf + 1, tx_txid(block->txs[0]), 32);
 	sha256(want, leaf, sizeof leaf);
 	block_tx_root(block, root);
 	assert_memory_equal(root, want, 32);
-	block_free(block);
+	block_unref(block);
+}
+
+/* === Sealing === */
+
+static void test_sealed(void **state)
+{
+	struct block *open = make();
+	const struct block *block, *held;
+	uint8_t id[32], **bodies;
+	size_t size = block_body_size(&spec);
+
+	(void)state;
+	seal(open);
+	block = block_seal(open);
+	for (size_t i = 0; i <= LOOSE; i++) {
+		assert_ptr_equal(block_proof(block, i), i == 0 ? &block->header : &block->loose[i - 1]);
+		header_id(block_proof(block, i), id);
+		assert_memory_equal(block_proof_id(block, i), id, 32);
+	}
+	assert_ptr_equal(block_id(block), block_proof_id(block, 0));
+	block_proofs_root(block, id);
+	assert_memory_equal(id, block->header.proofs_root, 32);
+	bodies = mem_calloc(1 + LOOSE, sizeof *bodies);
+	for (size_t i = 0; i <= LOOSE; i++)
+		bodies[i] = mem_calloc(1, size);
+	assert_ptr_equal(block_join(block, bodies), block);
+	assert_ptr_equal(block->bodies, bodies);
+	held = block_ref(block);
+	block_unref(block);
+	assert_memory_equal(block_proof_id(held, 0), block_id(held), 32);
+	block_unref(held);
+	block_unref(NULL);
 }
 
 /* === Bytes === */
@@ -521,7 +556,7 @@ static const char *read_reason(const uint8_t *data, size_t size)
 	static struct reject reject;
 	uint8_t *exact = mem_dup(data, size);
 	struct reader reader;
-	struct block *block;
+	const struct block *block;
 
 	reader_init(&reader, exact, size);
 	block = block_read(&spec, &reader, &reject);
@@ -530,7 +565,7 @@ static const char *read_reason(const uint8_t *data, size_t size)
 	if (block == NULL)
 		return reject.reason;
 	assert_true(reader_done(&reader));
-	block_free(block);
+	block_unref(block);
 	return "read";
 }
 
@@ -538,7 +573,7 @@ static void assert_round_trip(const struct block *block, bool bodies)
 {
 	struct buf raw, again;
 	struct reader reader;
-	struct block *back;
+	const struct block *back;
 
 	buf_init(&raw);
 	buf_init(&again);
@@ -552,7 +587,7 @@ static void assert_round_trip(const struct block *block, bool bodies)
 	block_write(&again, &spec, back, bodies);
 	assert_int_equal(again.size, raw.size);
 	assert_memory_equal(again.data, raw.data, raw.size);
-	block_free(back);
+	block_unref(back);
 	if (!bodies)
 		for (size_t i = 0; i < raw.size; i++)
 			assert_string_equal(read_reason(raw.data, i), "bad-block-format");
@@ -572,7 +607,7 @@ static void test_round_trip(void **state)
 	add_bodies(block);
 	assert_round_trip(block, true);
 	assert_round_trip(block, false);
-	block_free(block);
+	block_unref(block);
 }
 
 static void test_bodies(void **state)
@@ -602,7 +637,7 @@ static void test_bodies(void **state)
 	block_write(&raw, &spec, block, true);
 	assert_string_equal(read_reason(raw.data, raw.size), "bad-proof-body");
 	buf_clear(&raw);
-	block_free(block);
+	block_unref(block);
 }
 
 static void test_hostile(void **state)
@@ -629,15 +664,15 @@ static void test_hostile(void **state)
 	/* Transactions that run past what could be a block's weight are not read to their end. */
 	buf_init(&whole);
 	memset(raw, 0x6a, sizeof raw);
-	tx_add_output(block->txs[1], 0, raw, 30000);
+	tx_add_output(change_tx(block, 1), 0, raw, 30000);
 	block_write(&whole, &spec, block, false);
 	assert_string_equal(read_reason(whole.data, whole.size), "read");
-	tx_add_output(block->txs[1], 0, raw, 10000);
+	tx_add_output(change_tx(block, 1), 0, raw, 10000);
 	buf_reset(&whole);
 	block_write(&whole, &spec, block, false);
 	assert_string_equal(read_reason(whole.data, whole.size), "bad-blk-weight");
 	buf_clear(&whole);
-	block_free(block);
+	block_unref(block);
 }
 
 int main(void)
@@ -656,6 +691,7 @@ int main(void)
 		cmocka_unit_test(test_txs),
 		cmocka_unit_test(test_contributions),
 		cmocka_unit_test(test_empty_roots),
+		cmocka_unit_test(test_sealed),
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_hostile),

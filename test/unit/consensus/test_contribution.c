@@ -294,7 +294,7 @@ static const char *check(uint64_t size, int64_t burnt, uint64_t *registered)
 	tx_add_output(tx, burnt, script.data, script.size);
 	ok = contribution_check(&spec, tx, registered, &reject);
 	buf_clear(&script);
-	tx_free(tx);
+	tx_unref(tx);
 	return ok ? "valid" : reject.reason;
 }
 

@@ -639,7 +639,7 @@ static void answer_datasets(const char *arguments, char *out)
 	registry_free(registry);
 }
 
-static struct tx *make_coinbase(void)
+static const struct tx *make_coinbase(void)
 {
 	struct contribution data = example_data(1, 70000);
 	struct registry *registry = registry_new(&regtest);
@@ -657,7 +657,7 @@ static struct tx *make_coinbase(void)
 		.registry = registry,
 		.parent = &parent,
 	};
-	struct tx *tx;
+	const struct tx *tx;
 
 	for (size_t i = 0; i < 2; i++)
 		assert_true(hex_decode(loose[i].miner, 32, keys[1 + i]));
@@ -669,7 +669,7 @@ static struct tx *make_coinbase(void)
 
 static void answer_coinbase(const char *arguments, char *out)
 {
-	struct tx *tx = make_coinbase();
+	const struct tx *tx = make_coinbase();
 	struct buf raw;
 
 	(void)arguments;
@@ -677,18 +677,16 @@ static void answer_coinbase(const char *arguments, char *out)
 	tx_write(&raw, tx, true);
 	put_hex(out, raw.data, raw.size);
 	buf_clear(&raw);
-	tx_free(tx);
+	tx_unref(tx);
 }
 
 static void answer_txid(const char *arguments, char *out)
 {
-	struct tx *tx = make_coinbase();
-	uint8_t txid[32];
+	const struct tx *tx = make_coinbase();
 
 	(void)arguments;
-	tx_txid(tx, txid);
-	hex_encode_reversed(out, txid, 32);
-	tx_free(tx);
+	hex_encode_reversed(out, tx_txid(tx), 32);
+	tx_unref(tx);
 }
 
 /* The block of the example proofs with the example coinbase for its only transaction. */
@@ -734,7 +732,7 @@ static void answer_block(const char *arguments, char *out)
 		put_hex(out, found, 64);
 	}
 	buf_clear(&raw);
-	block_free(block);
+	block_unref(block);
 }
 
 /* === The document === */

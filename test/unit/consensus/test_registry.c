@@ -43,7 +43,7 @@ static void test_register(void **state)
 	struct registry *registry = registry_new(&spec);
 	const struct dataset *dataset;
 	struct block *block = example_block(0, data, 2);
-	uint8_t root[32], txid[32];
+	uint8_t root[32];
 	size_t number, size;
 
 	(void)state;
@@ -69,11 +69,10 @@ static void test_register(void **state)
 	assert_string_equal(dataset->title, "number 1");
 	assert_string_equal(dataset->licence, "CC0-1.0");
 	assert_memory_equal(dataset->owner, data[1].owner, 32);
-	tx_txid(block->txs[2], txid);
-	assert_memory_equal(dataset->txid, txid, 32);
+	assert_memory_equal(dataset->txid, tx_txid(block->txs[2]), 32);
 	data[1].root[31] ^= 1;
 	assert_null(registry_find(registry, data[1].root, NULL));
-	block_free(block);
+	block_unref(block);
 	registry_free(registry);
 }
 
@@ -91,7 +90,7 @@ static void test_duplicates(void **state)
 	assert_false(registry_check_block(registry, block, &reject));
 	assert_string_equal(reject.reason, "bad-contrib-duplicate");
 	assert_int_equal(reject.code, REJECT_INVALID);
-	tx_free(block->txs[--block->tx_count]);
+	tx_unref(block->txs[--block->tx_count]);
 	assert_true(registry_check_block(registry, block, &reject));
 	apply(registry, 0, data, 1, NULL);
 	assert_false(registry_check_block(registry, block, &reject));
@@ -105,12 +104,12 @@ static void test_duplicates(void **state)
 	assert_false(registry_check_tx(registry, twice, &reject));
 	assert_int_equal(reject.code, REJECT_INVALID);
 	corpus_root(data[0].root); /* nobody is paid for the genesis corpus */
-	tx_free(twice);
+	tx_unref(twice);
 	twice = tx_new();
 	add_data_output(twice, &data[0]);
 	assert_false(registry_check_tx(registry, twice, &reject));
-	tx_free(twice);
-	block_free(block);
+	tx_unref(twice);
+	block_unref(block);
 	registry_free(registry);
 }
 
@@ -464,7 +463,7 @@ static struct registry_undo *random_block(struct registry *registry, uint32_t *r
 		data[i] = example_data((*registered)++, 4096 + dice(1 << 20));
 	block = example_block(dice(16), data, count);
 	undo = registry_apply(registry, block, registry_height(registry) ? &parent : NULL);
-	block_free(block);
+	block_unref(block);
 	return through_bytes(undo);
 }
 

@@ -1,4 +1,5 @@
 /* Rewards computed by hand, and the coinbase that follows from them: nothing in it can be changed. */
+#include "consensus/change.h"
 #include "consensus/registry_fixture.h"
 
 /* === Amounts === */
@@ -170,6 +171,12 @@ static void assert_refused(const struct example *e, const struct tx *tx, const c
 	assert_int_equal(reject.code, REJECT_INVALID);
 }
 
+/* The coinbase, to be changed. */
+static struct tx *build_open(const struct example *e)
+{
+	return change_open(coinbase_build(&e->spec, &e->facts));
+}
+
 static void test_build(void **state)
 {
 	struct example e;
@@ -178,7 +185,7 @@ static void test_build(void **state)
 
 	(void)state;
 	example_init(&e);
-	tx = coinbase_build(&e.spec, &e.facts);
+	tx = build_open(&e);
 	assert_true(coinbase_check(&e.spec, tx, &e.facts, NULL));
 	assert_true(tx_check(tx, NULL));
 	assert_true(tx_is_coinbase(tx));
@@ -194,7 +201,7 @@ static void test_build(void **state)
 	assert_int_equal(tx->outputs[4].amount, 0);
 	assert_int_equal(tx->inputs[0].script.size, 2);
 	assert_memory_equal(tx->inputs[0].script.data, "\x01\x05", 2);
-	tx_free(tx);
+	tx_unref(tx);
 	example_clear(&e);
 }
 
@@ -209,22 +216,22 @@ static void test_build_void(void **state)
 	example_init(&e);
 	e.parent.outcome.is_void = true;
 	for (int i = 0; i < 2; i++) {
-		tx = coinbase_build(&e.spec, &e.facts);
+		tx = build_open(&e);
 		assert_int_equal(tx->output_count, 4);
 		assert_true(outcome_parse(&tx->outputs[3].script, 2, &stated));
 		assert_true(stated.is_void);
-		tx_free(tx);
+		tx_unref(tx);
 		e.facts.parent = NULL;
 	}
 	e.spec.subsidy = 0; /* amounts of zero are left out */
-	tx = coinbase_build(&e.spec, &e.facts);
+	tx = build_open(&e);
 	assert_int_equal(tx->output_count, 2);
 	assert_pays(&tx->outputs[0], 1234, miner);
 	e.facts.fees = 0;
-	tx_free(tx);
-	tx = coinbase_build(&e.spec, &e.facts);
+	tx_unref(tx);
+	tx = build_open(&e);
 	assert_int_equal(tx->output_count, 1);
-	tx_free(tx);
+	tx_unref(tx);
 	example_clear(&e);
 }
 
@@ -238,10 +245,10 @@ static void test_build_halving(void **state)
 	example_init(&e);
 	e.facts.height = 150;
 	e.facts.loose_count = 0;
-	tx = coinbase_build(&e.spec, &e.facts);
+	tx = build_open(&e);
 	assert_pays(&tx->outputs[0], 437500000 + 1234, miner);
 	assert_pays(&tx->outputs[1], 187499956, registry_get(e.registry, 1)->owner);
-	tx_free(tx);
+	tx_unref(tx);
 	example_clear(&e);
 }
 
@@ -272,10 +279,10 @@ static void test_height_push(void **state)
 		struct tx *tx;
 
 		e.facts.height = cases[i].height;
-		tx = coinbase_build(&e.spec, &e.facts);
+		tx = build_open(&e);
 		assert_int_equal(tx->inputs[0].script.size, cases[i].size);
 		assert_memory_equal(tx->inputs[0].script.data, cases[i].script, cases[i].size);
-		tx_free(tx);
+		tx_unref(tx);
 	}
 	example_clear(&e);
 }
@@ -315,13 +322,13 @@ static void test_every_bit(void **state)
 
 	(void)state;
 	example_init(&e);
-	tx = coinbase_build(&e.spec, &e.facts);
+	tx = build_open(&e);
 	for (size_t i = 0; i < tx->output_count; i++) {
 		flip_amount_bits(&e, tx, i);
 		flip_script_bits(&e, tx, i);
 	}
 	assert_true(coinbase_check(&e.spec, tx, &e.facts, NULL));
-	tx_free(tx);
+	tx_unref(tx);
 	example_clear(&e);
 }
 
@@ -333,7 +340,7 @@ static void test_outputs_moved(void **state)
 
 	(void)state;
 	example_init(&e);
-	tx = coinbase_build(&e.spec, &e.facts);
+	tx = build_open(&e);
 	output = tx->outputs[1];
 	tx->outputs[1] = tx->outputs[2];
 	tx->outputs[2] = output;
@@ -350,7 +357,7 @@ static void test_outputs_moved(void **state)
 	assert_refused(&e, tx, "bad-cb-outputs");
 	tx->output_count = 5;
 	assert_true(coinbase_check(&e.spec, tx, &e.facts, NULL));
-	tx_free(tx);
+	tx_unref(tx);
 	example_clear(&e);
 }
 
@@ -361,7 +368,7 @@ static void test_input(void **state)
 
 	(void)state;
 	example_init(&e);
-	tx = coinbase_build(&e.spec, &e.facts);
+	tx = build_open(&e);
 	tx->version = 2;
 	assert_refused(&e, tx, "bad-cb-height");
 	tx->version = 1;
@@ -386,9 +393,9 @@ static void test_input(void **state)
 	tx_add_input(tx, &(struct outpoint){ .index = UINT32_MAX }, UINT32_MAX);
 	assert_refused(&e, tx, "bad-cb-height");
 	tx->input_count--;
-	tx_set_witness(&tx->inputs[0], miner, 32); /* which no txid covers */
+	tx_set_witness(tx, 0, miner, 32); /* which no txid covers */
 	assert_refused(&e, tx, "bad-cb-height");
-	tx_free(tx);
+	tx_unref(tx);
 	example_clear(&e);
 }
 

@@ -1,6 +1,7 @@
 /* Key-path spends against the vectors of BIP341 and of Bitcoin Core. */
 #include <jansson.h>
 
+#include "consensus/change.h"
 #include "consensus/sighash.h"
 #include "crypto/schnorr.h"
 #include "util/mem.h"
@@ -14,11 +15,11 @@ static struct bytes from_hex(const char *hex)
 	return bytes;
 }
 
-static struct tx *parse_tx(const char *hex)
+static const struct tx *parse_tx(const char *hex)
 {
 	struct bytes raw = from_hex(hex);
 	struct reader reader;
-	struct tx *tx;
+	const struct tx *tx;
 
 	reader_init(&reader, raw.data, raw.size);
 	tx = tx_read(&reader);
@@ -76,7 +77,7 @@ static struct tx_output *read_spent(const struct vectors *vectors, size_t count)
 
 static void test_wallet_vectors(void **state)
 {
-	struct tx *tx, *signed_tx;
+	const struct tx *tx, *signed_tx;
 	struct sighash_cache cache;
 	struct vectors vectors;
 	struct tx_output *spent;
@@ -100,8 +101,8 @@ static void test_wallet_vectors(void **state)
 	}
 	assert_int_equal(inputs, 7);
 	free_outputs(spent, tx->input_count);
-	tx_free(tx);
-	tx_free(signed_tx);
+	tx_unref(tx);
+	tx_unref(signed_tx);
 }
 
 /* === Bitcoin Core === */
@@ -161,7 +162,7 @@ static void check_spend(const json_t *line, const char *which, struct tx *tx, co
 
 	if (witness == NULL)
 		return;
-	tx_set_witness(input, NULL, 0);
+	tx_set_witness(tx, index, NULL, 0);
 	input->witness_count = json_array_size(witness);
 	input->witness = mem_realloc(input->witness, input->witness_count * sizeof *input->witness);
 	for (size_t i = 0; i < input->witness_count; i++)
@@ -185,7 +186,7 @@ static void check_spend(const json_t *line, const char *which, struct tx *tx, co
 static void check_line(const char *text, struct spend_counts *counts)
 {
 	json_t *line = parse_json(text), *item;
-	struct tx *tx = parse_tx(text_at(line, "tx"));
+	struct tx *tx = change_open(parse_tx(text_at(line, "tx")));
 	struct tx_output *spent = mem_calloc(tx->input_count, sizeof *spent);
 	size_t i;
 
@@ -204,7 +205,7 @@ static void check_line(const char *text, struct spend_counts *counts)
 	check_spend(line, "success", tx, spent, counts);
 	check_spend(line, "failure", tx, spent, counts);
 	free_outputs(spent, tx->input_count);
-	tx_free(tx);
+	tx_unref(tx);
 	json_decref(line);
 }
 
@@ -234,7 +235,7 @@ static void sign(struct tx *tx, struct sighash_cache *cache, uint8_t hash_type, 
 
 	assert_true(sighash_taproot(cache, 0, hash_type, annex, hash));
 	assert_true(schnorr_sign(signature, hash, secret, aux));
-	tx_set_witness(&tx->inputs[0], signature, size);
+	tx_set_witness(tx, 0, signature, size);
 	if (annex != NULL) {
 		tx->inputs[0].witness = mem_realloc(tx->inputs[0].witness, 2 * sizeof(struct bytes));
 		tx->inputs[0].witness[1] = (struct bytes){ mem_dup(annex->data, annex->size), annex->size };
@@ -301,7 +302,7 @@ static void test_witness_forms(void **state)
 	assert_string_equal(verdict(&cache), "bad-txns-script");
 	free(spent[0].script.data);
 	free(spent[1].script.data);
-	tx_free(tx);
+	tx_unref(tx);
 }
 
 int main(void)

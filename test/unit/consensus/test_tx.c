@@ -1,4 +1,9 @@
 /* Transactions: bytes there and back, every truncation, hostile lengths, and each context-free rule broken alone. */
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "consensus/contribution.h"
 #include "consensus/tx.h"
 #include "unit.h"
@@ -20,16 +25,16 @@ static const char bip143[] =
 	"4c4518331561406f90300e8f3358f51928d43c212a8caed02de67eebee0121025476c2e83188368da1ff3e292e7acafcdb3566bb0ad253"
 	"f62fc70f07aeee635711000000";
 
-static struct tx *parse(const uint8_t *data, size_t size)
+static const struct tx *parse(const uint8_t *data, size_t size)
 {
 	struct reader reader;
-	struct tx *tx;
+	const struct tx *tx;
 
 	reader_init(&reader, data, size);
 	tx = tx_read(&reader);
 	assert_int_equal(tx != NULL, reader.ok);
 	if (tx != NULL && !reader_done(&reader)) {
-		tx_free(tx);
+		tx_unref(tx);
 		return NULL;
 	}
 	return tx;
@@ -63,23 +68,22 @@ static void assert_round_trip(const struct tx *tx, const uint8_t *raw, size_t si
 static void check_known(const char *hex, const char *txid, const char *wtxid, size_t weight)
 {
 	size_t size;
-	uint8_t *raw = from_hex(hex, &size), hash[32];
-	struct tx *tx = parse(raw, size), *copy;
+	uint8_t *raw = from_hex(hex, &size);
+	const struct tx *tx = parse(raw, size);
+	struct tx *copy;
 	char text[65];
 
 	assert_non_null(tx);
 	assert_round_trip(tx, raw, size);
 	copy = tx_copy(tx);
 	assert_round_trip(copy, raw, size);
-	tx_free(copy);
-	tx_txid(tx, hash);
-	hex_encode_reversed(text, hash, 32);
+	tx_unref(copy);
+	hex_encode_reversed(text, tx_txid(tx), 32);
 	assert_string_equal(text, txid);
-	tx_wtxid(tx, hash);
-	hex_encode_reversed(text, hash, 32);
+	hex_encode_reversed(text, tx_wtxid(tx), 32);
 	assert_string_equal(text, wtxid);
 	assert_int_equal(tx_weight(tx), weight);
-	tx_free(tx);
+	tx_unref(tx);
 	/* No part of it is a transaction, nor is anything longer. */
 	for (size_t i = 0; i < size; i++) {
 		uint8_t *part = mem_dup(raw, i); /* exactly as long, so that a sanitizer sees a step too far */
@@ -107,7 +111,7 @@ static void assert_refused(const char *what, const char *hex)
 {
 	size_t size;
 	uint8_t *raw = from_hex(hex, &size);
-	struct tx *tx = parse(raw, size);
+	const struct tx *tx = parse(raw, size);
 
 	if (tx != NULL)
 		fail_msg("taken: %s", what);
@@ -185,13 +189,119 @@ static void test_empty_parts(void **state)
 	for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
 		size_t size;
 		uint8_t *raw = from_hex(whole[i], &size);
-		struct tx *tx = parse(raw, size);
+		const struct tx *tx = parse(raw, size);
 
 		assert_non_null(tx);
 		assert_round_trip(tx, raw, size);
-		tx_free(tx);
+		tx_unref(tx);
 		free(raw);
 	}
+}
+
+/* === Sealing === */
+
+static struct tx *valid(void);
+
+static void ask_open_for_txid(struct tx *tx)
+{
+	tx_txid(tx);
+}
+
+static void ask_open_for_wtxid(struct tx *tx)
+{
+	tx_wtxid(tx);
+}
+
+static void hold_open(struct tx *tx)
+{
+	tx_ref(tx);
+}
+
+static void add_input_to_sealed(struct tx *tx)
+{
+	tx_seal(tx);
+	tx_add_input(tx, &(struct outpoint){ { 3 }, 0 }, 0);
+}
+
+static void add_output_to_sealed(struct tx *tx)
+{
+	tx_seal(tx);
+	tx_add_output(tx, 1, NULL, 0);
+}
+
+static void sign_sealed(struct tx *tx)
+{
+	tx_seal(tx);
+	tx_set_witness(tx, 0, (const uint8_t *)"x", 1);
+}
+
+static void seal_sealed(struct tx *tx)
+{
+	tx_seal(tx);
+	tx_seal(tx);
+}
+
+/* Whether it ends the process, which must not be this one. */
+static void assert_aborts(void (*misuse)(struct tx *))
+{
+	struct rlimit none = { 0 };
+	pid_t child = fork();
+	int status;
+
+	assert_int_not_equal(child, -1);
+	if (child == 0) {
+		setrlimit(RLIMIT_CORE, &none);
+		signal(SIGABRT, SIG_DFL);
+		misuse(valid());
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static void test_misuse(void **state)
+{
+	(void)state;
+	assert_aborts(ask_open_for_txid);
+	assert_aborts(ask_open_for_wtxid);
+	assert_aborts(hold_open);
+	assert_aborts(add_input_to_sealed);
+	assert_aborts(add_output_to_sealed);
+	assert_aborts(sign_sealed);
+	assert_aborts(seal_sealed);
+}
+
+/* A sealed one lives as long as anybody holds it; its copy is open, and another one. */
+static void test_sealed(void **state)
+{
+	const struct tx *tx, *held;
+	struct tx *open, *copy;
+	uint8_t txid[32];
+	size_t bare;
+
+	(void)state;
+	open = valid();
+	bare = tx_size(open, true);
+	tx_set_witness(open, 1, (const uint8_t *)"witness", 7);
+	tx = tx_seal(open);
+	assert_ptr_equal(tx, open);
+	assert_int_equal(tx_size(tx, false), bare);
+	assert_int_equal(tx_size(tx, true), bare + 2 + 1 + 1 + 8);
+	assert_memory_not_equal(tx_txid(tx), tx_wtxid(tx), 32);
+	memcpy(txid, tx_txid(tx), 32);
+	held = tx_ref(tx);
+	assert_ptr_equal(held, tx);
+	tx_unref(tx);
+	assert_memory_equal(tx_txid(held), txid, 32);
+	copy = tx_copy(held);
+	tx_set_witness(copy, 1, (const uint8_t *)"other", 5);
+	assert_int_equal(tx_size(copy, true), bare + 2 + 1 + 1 + 6);
+	tx_seal(copy);
+	assert_memory_equal(tx_txid(copy), txid, 32); /* which no witness changes */
+	assert_memory_not_equal(tx_wtxid(copy), tx_wtxid(held), 32);
+	tx_unref(copy);
+	tx_unref(held);
+	tx_unref(NULL);
 }
 
 /* === Rules === */
@@ -220,7 +330,7 @@ static void assert_check(struct tx *tx, const char *reason)
 		assert_string_equal(reject.reason, reason ? reason : "none");
 		assert_int_equal(reject.code, REJECT_INVALID);
 	}
-	tx_free(tx);
+	tx_unref(tx);
 }
 
 static void set_script(struct bytes *script, const void *data, size_t size)
@@ -341,7 +451,7 @@ static void test_coinbase(void **state)
 	assert_false(tx_is_coinbase(tx));
 	tx->inputs[0].prev = (struct outpoint){ { 0, 1 }, UINT32_MAX };
 	assert_false(tx_is_coinbase(tx));
-	tx_free(tx);
+	tx_unref(tx);
 }
 
 static void test_final(void **state)
@@ -362,7 +472,7 @@ static void test_final(void **state)
 	assert_false(tx_is_final(tx, 0, 500000000));
 	tx->inputs[0].sequence = 0xffffffff;
 	assert_true(tx_is_final(tx, 0, 0));
-	tx_free(tx);
+	tx_unref(tx);
 }
 
 static void test_sequence_locks(void **state)
@@ -386,7 +496,7 @@ static void test_sequence_locks(void **state)
 	tx->inputs[1].sequence = 0;
 	assert_false(tx_sequence_locks_met(tx, heights, times, 199, 0));
 	assert_true(tx_sequence_locks_met(tx, heights, times, 200, 0));
-	tx_free(tx);
+	tx_unref(tx);
 }
 
 int main(void)
@@ -395,6 +505,8 @@ int main(void)
 		cmocka_unit_test(test_known),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_empty_parts),
+		cmocka_unit_test(test_sealed),
+		cmocka_unit_test(test_misuse),
 		cmocka_unit_test(test_inputs),
 		cmocka_unit_test(test_outputs),
 		cmocka_unit_test(test_amounts),

@@ -87,7 +87,7 @@ void fake_chain_free(struct chain *chain)
 	for (size_t at = 0; map_next(&chain->blobs, &at, &key, &value);)
 		free(value);
 	for (size_t i = 0; i < chain->mempool_count; i++)
-		tx_free(chain->mempool[i].tx);
+		tx_unref(chain->mempool[i].tx);
 	map_clear(&chain->entries);
 	map_clear(&chain->blobs);
 	free(chain);
@@ -233,15 +233,15 @@ void chain_forget_headers(struct chain *chain)
 	}
 }
 
-enum chain_result chain_add_block(struct chain *chain, struct block *block, const struct source *source,
+enum chain_result chain_add_block(struct chain *chain, const struct block *block, const struct source *source,
 	struct reject *reject)
 {
 	uint8_t id[32];
 	struct index_entry *entry;
 
 	(void)reject;
-	header_id(&block->header, id);
-	block_free(block);
+	memcpy(id, block_id(block), 32);
+	block_unref(block);
 	entry = map_get(&chain->entries, id);
 	if (entry == NULL)
 		return CHAIN_ORPHAN;
@@ -253,7 +253,7 @@ enum chain_result chain_add_block(struct chain *chain, struct block *block, cons
 	return CHAIN_NEW;
 }
 
-struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+const struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
 {
 	struct block *block;
 
@@ -263,7 +263,7 @@ struct block *chain_read_bare(struct chain *chain, const struct index_entry *ent
 	}
 	block = block_new();
 	block->header = entry->header;
-	return block;
+	return block_seal(block);
 }
 
 size_t chain_room(struct chain *chain, const struct source *source)
@@ -326,14 +326,15 @@ bool chain_loose_known(const struct chain *chain, const uint8_t id[32])
 	return false;
 }
 
-enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct source *source, struct reject *reject)
+enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const struct source *source,
+	struct reject *reject)
 {
 	struct mempool_entry *entry = &chain->mempool[chain->mempool_count++];
 
 	(void)reject;
 	entry->tx = tx;
-	tx_txid(tx, entry->txid);
-	tx_wtxid(tx, entry->wtxid);
+	memcpy(entry->txid, tx_txid(tx), 32);
+	memcpy(entry->wtxid, tx_wtxid(tx), 32);
 	if (chain->events.tx_added != NULL)
 		chain->events.tx_added(chain->events.context, tx, source != NULL ? source->peer : 0);
 	return CHAIN_NEW;
@@ -454,7 +455,7 @@ struct header fake_chain_prove(struct chain *chain, uint8_t salt, uint8_t kind)
 	return header;
 }
 
-static struct tx *make_spend(uint8_t salt, uint8_t wtxid[32])
+static const struct tx *make_spend(uint8_t salt, uint8_t wtxid[32])
 {
 	struct tx *tx = tx_new();
 	struct outpoint prev = { .index = salt };
@@ -462,15 +463,16 @@ static struct tx *make_spend(uint8_t salt, uint8_t wtxid[32])
 
 	memset(prev.txid, 7, 32);
 	memset(script + 2, 9, 32);
-	tx_set_witness(tx_add_input(tx, &prev, 0xffffffff), signature, sizeof signature);
+	tx_add_input(tx, &prev, 0xffffffff);
+	tx_set_witness(tx, 0, signature, sizeof signature);
 	tx_add_output(tx, 1000, script, sizeof script);
-	tx_wtxid(tx, wtxid);
+	memcpy(wtxid, tx_wtxid(tx_seal(tx)), 32);
 	return tx;
 }
 
 void fake_chain_make_spend(uint8_t salt, uint8_t wtxid[32])
 {
-	tx_free(make_spend(salt, wtxid));
+	tx_unref(make_spend(salt, wtxid));
 }
 
 void fake_chain_spend(struct chain *chain, uint8_t salt, uint8_t wtxid[32])

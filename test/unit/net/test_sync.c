@@ -522,7 +522,7 @@ static void send_block(int fd, const struct header *header)
 	block->header = *header;
 	buf_init(&payload);
 	block_write(&payload, fake_spec(), block, false);
-	block_free(block);
+	block_unref(block);
 	say(fd, MESSAGE_BLOCK, &payload);
 }
 

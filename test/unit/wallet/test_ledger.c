@@ -75,21 +75,26 @@ static struct ledger_tx *receive(struct world *world, const uint8_t key[32], int
 	tx_add_input(tx, &outpoint, 0xffffffff);
 	pay(tx, key, amount);
 	assert_true(ledger_concerns(&world->ledger, tx));
-	entry = ledger_add(&world->ledger, tx, 5);
+	entry = ledger_add(&world->ledger, tx_seal(tx), 5);
 	entry->height = height;
 	entry->in_mempool = height == 0;
-	tx_free(tx);
+	tx_unref(tx);
 	return entry;
 }
 
-static struct ledger_tx *take(struct world *world, struct tx *tx)
+static struct ledger_tx *take_sealed(struct world *world, const struct tx *tx)
 {
 	struct ledger_tx *entry;
 
 	assert_true(ledger_concerns(&world->ledger, tx));
 	entry = ledger_add(&world->ledger, tx, 6);
-	tx_free(tx);
+	tx_unref(tx);
 	return entry;
+}
+
+static struct ledger_tx *take(struct world *world, struct tx *tx)
+{
+	return take_sealed(world, tx_seal(tx));
 }
 
 static void assert_balance(const struct world *world, int64_t trusted, int64_t pending, int64_t immature)
@@ -122,7 +127,7 @@ static void test_receiving(void **state)
 	assert_false(ledger_from_us(&world->ledger, entry));
 	pay(foreign, world->other, 5);
 	assert_false(ledger_concerns(&world->ledger, foreign));
-	tx_free(foreign);
+	tx_unref(foreign);
 }
 
 static void test_spending(void **state)
@@ -246,12 +251,12 @@ static void test_any_order(void **state)
 
 	tx_add_input(coin, &outside, 0xffffffff);
 	pay(coin, world->own[0], 400);
-	tx_txid(coin, unknown.txid);
+	memcpy(unknown.txid, tx_txid(tx_seal(coin)), 32);
 	tx = spending(&unknown, 0);
 	pay(tx, world->own[1], 390);
 	take(world, tx)->height = 60;
 	assert_balance(world, 390, 0, 0);
-	late = take(world, coin);
+	late = take_sealed(world, coin);
 	late->height = 59;
 	assert_balance(world, 390, 0, 0);
 }
@@ -292,14 +297,14 @@ static void test_later_script(void **state)
 	tx_add_input(tx, &outside, 0xffffffff);
 	pay(tx, world->own[0], 100);
 	pay(tx, world->other, 50);
-	entry = ledger_add(&world->ledger, tx, 1);
+	entry = ledger_add(&world->ledger, tx_seal(tx), 1);
 	entry->height = 10;
 	assert_balance(world, 100, 0, 0);
 	ledger_add_script(&world->ledger, world->other, ACCOUNT_CHANGE, 3);
 	assert_ptr_equal(ledger_add(&world->ledger, tx, 2), entry);
 	assert_balance(world, 150, 0, 0);
 	assert_int_equal(entry->time, 1);
-	tx_free(tx);
+	tx_unref(tx);
 }
 
 static void test_list(void **state)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "consensus/change.h"
 #include "consensus/contribution.h"
 #include "consensus/sighash.h"
 #include "crypto/address.h"
@@ -104,7 +105,7 @@ static void pay(struct tx *tx, const uint8_t key[32], int64_t amount)
 }
 
 /* A transaction from outside that pays key, or, with key NULL, nobody we know. */
-static struct tx *payment(struct world *world, const uint8_t *key, int64_t amount)
+static const struct tx *payment(struct world *world, const uint8_t *key, int64_t amount)
 {
 	static const uint8_t nobody[32] = { 1 };
 	struct outpoint outpoint = { .txid = { 9 }, .index = ++world->serial };
@@ -112,30 +113,31 @@ static struct tx *payment(struct world *world, const uint8_t *key, int64_t amoun
 
 	tx_add_input(tx, &outpoint, 0xffffffff);
 	pay(tx, key != NULL ? key : nobody, amount);
-	return tx;
+	return tx_seal(tx);
 }
 
 /* A block of a coinbase that pays miner and loose proofs' keys, and of tx (taken; may be NULL). */
-static struct block *block_of(const uint8_t *miner, const uint8_t *loose, const uint8_t *owner, struct tx *tx)
+static struct block *block_of(const uint8_t *miner, const uint8_t *loose, const uint8_t *owner, const struct tx *tx)
 {
 	struct outpoint null = { .index = 0xffffffff };
 	struct block *block = block_new();
+	struct tx *coinbase = tx_new();
 
 	block->txs = mem_calloc(2, sizeof *block->txs);
-	block->txs[block->tx_count++] = tx_new();
-	tx_add_input(block->txs[0], &null, 0xffffffff);
+	tx_add_input(coinbase, &null, 0xffffffff);
 	if (miner != NULL) {
 		memcpy(block->header.miner, miner, 32);
-		pay(block->txs[0], miner, 50 * COIN);
+		pay(coinbase, miner, 50 * COIN);
 	}
 	if (loose != NULL) {
 		block->loose = mem_calloc(1, sizeof *block->loose);
 		block->loose_count = 1;
 		memcpy(block->loose[0].miner, loose, 32);
-		pay(block->txs[0], loose, 20 * COIN);
+		pay(coinbase, loose, 20 * COIN);
 	}
 	if (owner != NULL)
-		pay(block->txs[0], owner, 3 * COIN);
+		pay(coinbase, owner, 3 * COIN);
+	block->txs[block->tx_count++] = tx_seal(coinbase);
 	if (tx != NULL)
 		block->txs[block->tx_count++] = tx;
 	block->header.time = 12345;
@@ -147,7 +149,7 @@ static void connect(struct world *world, uint32_t height, uint8_t branch, struct
 	struct wallet_place place = place_at(height, branch);
 
 	assert_true(wallet_connect(world->wallet, &place, block, NULL));
-	block_free(block);
+	block_unref(block);
 }
 
 static void connect_empty(struct world *world, uint32_t from, uint32_t to)
@@ -258,7 +260,7 @@ static void test_gap(void **state)
 	uint8_t inside[32];
 	uint8_t beyond[32];
 	uint8_t far[32];
-	struct tx *tx = payment(world, NULL, 5);
+	struct tx *tx = change_open(payment(world, NULL, 5));
 
 	assert_true(account_key(wallet_account(world->wallet), ACCOUNT_RECEIVE, 19, inside));
 	assert_true(account_key(wallet_account(world->wallet), ACCOUNT_RECEIVE, 38, beyond));
@@ -267,7 +269,7 @@ static void test_gap(void **state)
 	assert_balance(world, 0, 0, 0);
 	pay(tx, far, 100);
 	pay(tx, inside, 10);
-	connect(world, 2, 0, block_of(beyond, NULL, NULL, tx));
+	connect(world, 2, 0, block_of(beyond, NULL, NULL, tx_seal(tx)));
 	assert_balance(world, 10, 0, 50 * COIN);
 	assert_int_equal(wallet_next_index(world->wallet, ACCOUNT_RECEIVE), 39);
 	reopen(world);
@@ -277,7 +279,7 @@ static void test_gap(void **state)
 static void test_mempool(void **state)
 {
 	struct world *world = *state;
-	struct tx *tx;
+	const struct tx *tx;
 	uint8_t key[32];
 
 	assert_true(wallet_new_address(world->wallet, ACCOUNT_RECEIVE, NULL, key, NULL));
@@ -451,7 +453,7 @@ static void test_building(void **state)
 	struct world *world = *state;
 	uint8_t script[P2TR_SIZE];
 	struct spend_request request = { .count = 1, .rate = 2500 };
-	struct tx *tx;
+	const struct tx *tx;
 	int64_t fee;
 
 	fund(world, amounts, 3);
@@ -464,13 +466,13 @@ static void test_building(void **state)
 	assert_true(wallet_mempool_added(world->wallet, tx, NULL));
 	assert_balance(world, 8 * COIN - fee, 0, 0);
 	assert_int_equal(wallet_next_index(world->wallet, ACCOUNT_CHANGE), 1);
-	tx_free(tx);
+	tx_unref(tx);
 	request.outputs = payee(7 * COIN, script);
 	request.rate = 0;
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, NULL), SPEND_OK);
 	assert_int_equal(tx->input_count, 3);
 	check_built(world, tx, fee, SPEND_RATE_MIN);
-	tx_free(tx);
+	tx_unref(tx);
 	request.outputs = payee(8 * COIN, script);
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, NULL), SPEND_FUNDS);
 }
@@ -481,7 +483,7 @@ static void test_no_change(void **state)
 	struct world *world = *state;
 	uint8_t script[P2TR_SIZE];
 	struct spend_request request = { .count = 1 };
-	struct tx *tx;
+	const struct tx *tx;
 	int64_t fee;
 
 	fund(world, amounts, 1);
@@ -490,16 +492,16 @@ static void test_no_change(void **state)
 	assert_int_equal(tx->output_count, 1);
 	assert_int_equal(fee, 111 + 329 + 43);
 	check_built(world, tx, fee, 0);
-	tx_free(tx);
+	tx_unref(tx);
 	request.outputs = payee(100000 - 111 - 330 - 43, script);
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, NULL), SPEND_OK);
 	assert_int_equal(tx->output_count, 2);
 	check_built(world, tx, fee, SPEND_RATE_MIN);
-	tx_free(tx);
+	tx_unref(tx);
 	request.outputs = payee(100000 - 111, script);
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, NULL), SPEND_OK);
 	check_built(world, tx, fee, SPEND_RATE_MIN);
-	tx_free(tx);
+	tx_unref(tx);
 	request.outputs = payee(100000 - 110, script);
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, NULL), SPEND_FUNDS);
 }
@@ -513,7 +515,7 @@ static void test_subtract_fee(void **state)
 	struct tx_output outputs[3];
 	bool pays[3] = { false, true, true };
 	struct spend_request request = { .outputs = outputs, .count = 3, .pays_fee = pays };
-	struct tx *tx;
+	const struct tx *tx;
 	int64_t fee;
 	size_t i;
 
@@ -528,7 +530,7 @@ static void test_subtract_fee(void **state)
 	assert_int_equal(tx->outputs[0].amount, 1000);
 	assert_int_equal(tx->outputs[1].amount, 50000 - fee / 2 - fee % 2);
 	assert_int_equal(tx->outputs[2].amount, 49000 - fee / 2);
-	tx_free(tx);
+	tx_unref(tx);
 	outputs[1].amount = 20000;
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, NULL), SPEND_OK);
 	assert_int_equal(tx->output_count, 4);
@@ -537,7 +539,7 @@ static void test_subtract_fee(void **state)
 		if (tx->outputs[i].script.size == P2TR_SIZE &&
 			memcmp(tx->outputs[i].script.data, script, P2TR_SIZE) != 0)
 			assert_int_equal(tx->outputs[i].amount, 30000);
-	tx_free(tx);
+	tx_unref(tx);
 	pays[2] = false;
 	outputs[2].amount = 20000;
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, NULL), SPEND_OK);
@@ -545,7 +547,7 @@ static void test_subtract_fee(void **state)
 	for (i = 0; i < 4; i++)
 		assert_true(tx->outputs[i].amount == 1000 || tx->outputs[i].amount == 20000 - fee ||
 			tx->outputs[i].amount == 20000 || tx->outputs[i].amount == 59000);
-	tx_free(tx);
+	tx_unref(tx);
 	outputs[1].amount = 340; /* 330 and more, but not after its share */
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, NULL), SPEND_REFUSED);
 	request.count = 1; /* nobody to pay it */
@@ -561,7 +563,7 @@ static void test_refusals(void **state)
 	struct tx_output many[24];
 	struct errmsg err;
 	uint8_t key[32];
-	struct tx *tx;
+	const struct tx *tx;
 	int64_t fee;
 	bool wrong;
 	size_t i;
@@ -571,14 +573,14 @@ static void test_refusals(void **state)
 	connect(world, 1, 0, block_of(key, NULL, NULL, NULL));
 	tx = payment(world, key, 50 * COIN);
 	assert_true(wallet_mempool_added(world->wallet, tx, NULL));
-	tx_free(tx);
+	tx_unref(tx);
 	request.outputs = payee(COIN, script);
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, NULL), SPEND_FUNDS);
 	connect_empty(world, 2, 9);
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, NULL), SPEND_FUNDS);
 	connect_empty(world, 10, 10); /* block 11 may spend block 1's */
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, NULL), SPEND_OK);
-	tx_free(tx);
+	tx_unref(tx);
 
 	fund(world, amounts, 1);
 	request.outputs = payee(SPEND_DUST - 1, script);
@@ -589,7 +591,7 @@ static void test_refusals(void **state)
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, &err), SPEND_REFUSED);
 	request.rate = SPEND_FEE_MAX;
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, &err), SPEND_OK);
-	tx_free(tx);
+	tx_unref(tx);
 	for (i = 0; i < 24; i++)
 		many[i] = *payee(COIN, script);
 	request.outputs = many;
@@ -608,7 +610,7 @@ static void test_refusals(void **state)
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, &err), SPEND_LOCKED);
 	assert_true(wallet_unlock(world->wallet, "sesame", 60));
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, &err), SPEND_OK);
-	tx_free(tx);
+	tx_unref(tx);
 }
 
 static void test_abandoning(void **state)
@@ -621,12 +623,12 @@ static void test_abandoning(void **state)
 	struct ledger_tx *entry;
 	struct errmsg err;
 	uint8_t txid[32];
-	struct tx *tx;
+	const struct tx *tx;
 	int64_t fee;
 
 	fund(world, amounts, 1);
 	assert_int_equal(spend_build(world->wallet, &request, &tx, &fee, NULL), SPEND_OK);
-	tx_txid(tx, txid);
+	memcpy(txid, tx_txid(tx), 32);
 	assert_true(wallet_mempool_added(world->wallet, tx, NULL));
 	entry = ledger_find(wallet_ledger(world->wallet), txid);
 	assert_false(wallet_abandon(world->wallet, entry, &err));

@@ -26,7 +26,7 @@ struct chain {
 	struct index_entry *active[BLOCKS_MAX];
 	uint32_t height;
 	struct chain_events events;
-	struct tx *mempool[8];
+	const struct tx *mempool[8];
 	size_t mempool_count;
 	bool unreadable;          /* no block can be read */
 	bool dropping;            /* a transaction is taken into the mempool, and dropped for want of room */
@@ -70,7 +70,7 @@ bool chain_is_active(const struct chain *chain, const struct index_entry *entry)
 	return chain_at(chain, entry->height) == entry;
 }
 
-struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+const struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
 {
 	const struct block *held = chain->blocks[entry - chain->entries];
 	struct block *block;
@@ -84,8 +84,8 @@ struct block *chain_read_bare(struct chain *chain, const struct index_entry *ent
 	block->header = held->header;
 	block->txs = mem_calloc(held->tx_count, sizeof *block->txs);
 	for (block->tx_count = 0; block->tx_count < held->tx_count; block->tx_count++)
-		block->txs[block->tx_count] = tx_copy(held->txs[block->tx_count]);
-	return block;
+		block->txs[block->tx_count] = tx_ref(held->txs[block->tx_count]);
+	return block_seal(block);
 }
 
 void chain_mempool_each(const struct chain *chain, void (*fn)(void *context, const struct mempool_entry *entry),
@@ -99,7 +99,8 @@ void chain_mempool_each(const struct chain *chain, void (*fn)(void *context, con
 	}
 }
 
-enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct source *source, struct reject *reject)
+enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const struct source *source,
+	struct reject *reject)
 {
 	enum chain_result answer = chain->answer;
 
@@ -113,7 +114,7 @@ enum chain_result chain_add_tx(struct chain *chain, struct tx *tx, const struct 
 	if (answer == CHAIN_NEW)
 		chain->mempool[chain->mempool_count++] = tx;
 	else
-		tx_free(tx);
+		tx_unref(tx);
 	return answer;
 }
 
@@ -152,8 +153,8 @@ static struct index_entry *add_block(struct world *world, struct index_entry *pa
 	entry->parent = parent;
 	entry->height = parent != NULL ? parent->height + 1 : 0;
 	block->txs = mem_calloc(2, sizeof *block->txs);
-	block->txs[block->tx_count++] = payment(world, NULL, 0);
-	block->txs[block->tx_count++] = payment(world, key, amount);
+	block->txs[block->tx_count++] = tx_seal(payment(world, NULL, 0));
+	block->txs[block->tx_count++] = tx_seal(payment(world, key, amount));
 	chain->blocks[chain->count++] = block;
 	return entry;
 }
@@ -214,9 +215,9 @@ static int teardown(void **state)
 	faults_set(NULL);
 	wallets_free(world->wallets);
 	for (size_t i = 0; i < world->chain.count; i++)
-		block_free(world->chain.blocks[i]);
+		block_unref(world->chain.blocks[i]);
 	for (size_t i = 0; i < world->chain.mempool_count; i++)
-		tx_free(world->chain.mempool[i]);
+		tx_unref(world->chain.mempool[i]);
 	scratch_remove(world->folder);
 	free(world);
 	return 0;
@@ -390,7 +391,7 @@ static void test_mempool(void **state)
 
 	new_key(wallet, key);
 	wallets_unload(world->wallets, wallet);
-	chain->mempool[chain->mempool_count++] = payment(world, key, 70);
+	chain->mempool[chain->mempool_count++] = tx_seal(payment(world, key, 70));
 	wallet = load_again(world, "w");
 	assert_funds(wallet, 0, 70);
 	chain->events.tx_removed(chain->events.context, chain->mempool[0], "expired");
@@ -403,7 +404,7 @@ static void test_mempool(void **state)
 	assert_funds(wallet, 0, 70);
 }
 
-static struct tx *build(struct world *world, struct wallet *wallet, int64_t amount)
+static const struct tx *build(struct world *world, struct wallet *wallet, int64_t amount)
 {
 	const struct ledger *ledger = wallet_ledger(wallet);
 	struct ledger_coin *coins;
@@ -414,7 +415,7 @@ static struct tx *build(struct world *world, struct wallet *wallet, int64_t amou
 	assert_int_equal(count, 1);
 	tx->inputs[0].prev = coins[0].outpoint;
 	free(coins);
-	return tx;
+	return tx_seal(tx);
 }
 
 static void test_sending(void **state)
@@ -467,7 +468,7 @@ static void test_offering(void **state)
 	wallets_tick(world->wallets);
 	assert_int_equal(chain->offered, 1); /* it is in the mempool */
 	chain->events.tx_removed(chain->events.context, chain->mempool[--chain->mempool_count], "expired");
-	tx_free(chain->mempool[chain->mempool_count]);
+	tx_unref(chain->mempool[chain->mempool_count]);
 	wallets_tick(world->wallets);
 	assert_int_equal(chain->offered, 1);
 	mine(world, NULL, 0);
@@ -518,13 +519,13 @@ static void test_written_payment(void **state)
 	struct world *world = *state;
 	struct wallet *wallet = create(world, "w", NULL);
 	uint8_t key[32];
-	struct tx *tx;
+	const struct tx *tx;
 
 	new_key(wallet, key);
 	mine(world, key, 1000);
 	tx = build(world, wallet, 900);
 	assert_true(wallet_record_payment(wallet, tx, NULL));
-	tx_free(tx);
+	tx_unref(tx);
 	wallets_free(world->wallets);
 	open_wallets(world);
 	assert_int_equal(world->chain.offered, 0);
@@ -626,7 +627,7 @@ static void pay_somebody(struct world *world, struct wallet *wallet, struct told
 	if (count > 0) {
 		tx = payment(world, NULL, world->serial); /* each another */
 		tx->inputs[0].prev = coins[0].outpoint;
-		tx_txid(tx, txid);
+		memcpy(txid, tx_txid(tx_seal(tx)), 32);
 		if (wallets_send(world->wallets, wallet, tx, &reject, &err) == CHAIN_NEW)
 			memcpy(told->paid[told->paid_count++], txid, 32);
 		else
