@@ -20,7 +20,7 @@
 
 /* Before the measured blocks: until the first coinbase may be spent, and the one that splits it for everybody. */
 enum { PAYMENTS = 50, BLOCKS = 200, MATURITY = 2, BEFORE = MATURITY + 1, ALL = BEFORE + BLOCKS };
-enum { P2TR_BYTES = 34, OPEN_FILES = 16 };
+enum { OPEN_FILES = 16 };
 
 static const int64_t PAID = 10000, FEE = 1000;
 
@@ -151,9 +151,9 @@ static bool connect_mine(struct connect *c)
 
 static void connect_pay(struct tx *tx, int64_t amount, const uint8_t key[32])
 {
-	uint8_t script[P2TR_BYTES] = { 0x51, 0x20 };
+	uint8_t script[P2TR_SIZE];
 
-	memcpy(script + 2, key, 32);
+	script_p2tr(script, key);
 	tx_add_output(tx, amount, script, sizeof script);
 }
 
@@ -161,12 +161,12 @@ static void connect_pay(struct tx *tx, int64_t amount, const uint8_t key[32])
 static bool connect_send(struct connect *c, struct tx *tx, int64_t spent, uint8_t txid[32])
 {
 	static const uint8_t aux[32];
-	uint8_t script[P2TR_BYTES] = { 0x51, 0x20 }, hash[32], signature[64];
+	uint8_t script[P2TR_SIZE], hash[32], signature[64];
 	const struct tx_output output = { .amount = spent, .script = { script, sizeof script } };
 	struct sighash_cache cache;
 	struct reject reject;
 
-	memcpy(script + 2, c->key, 32);
+	script_p2tr(script, c->key);
 	sighash_init(&cache, tx, &output);
 	if (!sighash_taproot(&cache, 0, SIGHASH_DEFAULT, NULL, hash) ||
 		!schnorr_sign(signature, hash, c->secret, aux)) {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
 #include "consensus/window.h"
 #include "crypto/address.h"
 #include "util/warning.h"
@@ -39,14 +39,14 @@ static json_t *show_script(const struct spec *spec, const struct bytes *script)
 	json_t *object = json_object();
 	struct contribution data;
 	json_object_set_new(object, "hex", json_hex(script->data, script->size));
-	if (script->size == P2TR_SIZE && script->data[0] == 0x51 && script->data[1] == 32) {
-		json_object_set_new(object, "address", show_address(spec, script->data + 2));
+	const uint8_t *key = script_p2tr_key(script);
+	if (key != NULL) {
+		json_object_set_new(object, "address", show_address(spec, key));
 		json_object_set_new(object, "type", json_string("witness_v1_taproot"));
 		return object;
 	}
-	bool nulldata = script->size > 0 && script->data[0] == 0x6a;
-	json_object_set_new(object, "type", json_string(nulldata ? "nulldata" : "nonstandard"));
-	if (contribution_parse(script, &data) == CONTRIBUTION_DATA)
+	json_object_set_new(object, "type", json_string(script_is_op_return(script) ? "nulldata" : "nonstandard"));
+	if (contribution_parse(script, &data))
 		json_object_set_new(object, "contribution", show_contribution(spec, &data));
 	return object;
 }
@@ -271,13 +271,6 @@ json_t *show_proof(const struct spec *spec, const struct header *header)
 	return object;
 }
 
-static bool pays(const struct tx_output *output, const uint8_t key[32])
-{
-	uint8_t script[P2TR_SIZE];
-	script_p2tr(script, key);
-	return output->script.size == P2TR_SIZE && memcmp(output->script.data, script, P2TR_SIZE) == 0;
-}
-
 /* Proofs with what the coinbase paid them, then what it paid for data. Amounts of zero have no output, so each output
  * belongs to the next proof whose key it pays. */
 /* The reward of proof `i`, 0 being the block's own. The coinbase pays those that earned something in their order: `at`
@@ -286,7 +279,7 @@ static int64_t take_reward(const struct block *block, size_t i, size_t *at)
 {
 	const struct header *header = block_proof(block, i);
 	const struct tx *coinbase = block->txs[0];
-	bool paid = *at < coinbase->output_count && pays(&coinbase->outputs[*at], header->miner);
+	bool paid = *at < coinbase->output_count && script_pays(&coinbase->outputs[*at].script, header->miner);
 	return paid ? coinbase->outputs[(*at)++].amount : 0;
 }
 
@@ -321,9 +314,9 @@ static void add_rewards(json_t *object, const struct spec *spec, const struct in
 	}
 	for (; at + 1 < coinbase->output_count; at++) {
 		json_t *payment = json_object();
-		const struct bytes *script = &coinbase->outputs[at].script;
-		if (script->size == P2TR_SIZE)
-			json_object_set_new(payment, "owner", show_address(spec, script->data + 2));
+		const uint8_t *owner = script_p2tr_key(&coinbase->outputs[at].script);
+		if (owner != NULL)
+			json_object_set_new(payment, "owner", show_address(spec, owner));
 		json_object_set_new(payment, "amount", json_amount(coinbase->outputs[at].amount));
 		json_array_append_new(data, payment);
 	}

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
 #include "ml/kernel/noise.h"
 #include "util/bytes.h"
 #include "util/clock.h"

@@ -21,7 +21,7 @@
 #include <stdatomic.h>
 
 #include "consensus/block.h"
-#include "consensus/registry.h"
+#include "consensus/branch/registry.h"
 #include "consensus/target.h"
 #include "consensus/verify.h"
 #include "ml/state.h"

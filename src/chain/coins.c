@@ -55,7 +55,7 @@ void coin_key(const struct outpoint *outpoint, uint8_t key[32])
 
 bool coin_is_output(const struct tx_output *output)
 {
-	return output->script.size == P2TR_SIZE && output->script.data[0] == 0x51;
+	return script_p2tr_key(&output->script) != NULL;
 }
 
 static void coin_db_key(const struct outpoint *outpoint, uint8_t key[COIN_KEY_SIZE])

@@ -10,7 +10,7 @@
 #include "chain/halt.h"
 #include "chain/internal.h"
 #include "chain/tip.h"
-#include "consensus/reward.h"
+#include "consensus/coinbase.h"
 #include "consensus/sighash.h"
 #include "util/bytes.h"
 #include "util/log.h"

@@ -7,7 +7,7 @@
 #include "chain/mempool/select.h"
 #include "chain/tip.h"
 #include "chain/verify/step_inputs.h"
-#include "consensus/reward.h"
+#include "consensus/coinbase.h"
 #include "util/clock.h"
 #include "util/mem.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
 #include "consensus/target.h"
 #include "crypto/hash.h"
 #include "crypto/merkle.h"

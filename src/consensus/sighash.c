@@ -5,7 +5,7 @@
 #include "crypto/hash.h"
 #include "crypto/schnorr.h"
 
-enum { SIGHASH_OUTPUT_MASK = 3, SIGNATURE_SIZE = 64 };
+enum { SIGHASH_OUTPUT_MASK = 3, SIGNATURE_SIZE = 64, ANNEX_TAG = 0x50 };
 
 static void put_bytes(struct buf *out, const struct bytes *bytes)
 {
@@ -143,10 +143,11 @@ static const struct bytes *split_witness(const struct tx_input *input, size_t in
 
 bool sighash_verify_input(const struct sighash_cache *cache, size_t input, struct reject *reject)
 {
-	const struct bytes *signature, *annex, *script = &cache->spent[input].script;
+	const uint8_t *key = script_p2tr_key(&cache->spent[input].script);
+	const struct bytes *signature, *annex;
 	uint8_t hash_type = SIGHASH_DEFAULT, hash[32];
 
-	if (script->size != P2TR_SIZE)
+	if (key == NULL)
 		return reject_set(reject, REJECT_INVALID, "bad-txns-script", "input %zu spends what is not P2TR",
 			input);
 	signature = split_witness(&cache->tx->inputs[input], input, &annex, reject);
@@ -161,7 +162,7 @@ bool sighash_verify_input(const struct sighash_cache *cache, size_t input, struc
 	if (!sighash_taproot(cache, input, hash_type, annex, hash))
 		return reject_set(reject, REJECT_INVALID, "bad-txns-signature",
 			"hash type 0x%02x of input %zu signs nothing", hash_type, input);
-	if (!schnorr_verify(signature->data, hash, script->data + 2))
+	if (!schnorr_verify(signature->data, hash, key))
 		return reject_set(reject, REJECT_INVALID, "bad-txns-signature", "the signature of input %zu is false",
 			input);
 	return true;

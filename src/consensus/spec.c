@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consensus/contribution.h"
 #include "consensus/corpus.h"
+#include "consensus/payload/contribution.h"
+#include "consensus/payload/outcome.h"
 #include "consensus/spec_fields.h"
 #include "consensus/target.h"
+#include "consensus/tx.h"
 #include "crypto/hash.h"
 #include "ml/files/weights.h"
 #include "util/bytes.h"

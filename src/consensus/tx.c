@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consensus/contribution.h"
+#include "consensus/payload/payload.h"
 #include "crypto/hash.h"
 #include "util/mem.h"
 
@@ -12,8 +12,6 @@ enum {
 	INPUT_MIN = 41, /* outpoint, empty script, sequence */
 	OUTPUT_MIN = 9, /* amount, empty script */
 	WITNESS_FLAG = 1,
-	OP_1 = 0x51,
-	OP_RETURN = 0x6a,
 	RELATIVE_LOCK_VERSION = 2,
 };
 
@@ -402,22 +400,7 @@ static bool check_inputs(const struct tx *tx, struct reject *reject)
 
 static bool script_is_allowed(const struct bytes *script)
 {
-	if (script->size == P2TR_SIZE && script->data[0] == OP_1 && script->data[1] == 32)
-		return true;
-	return script->size > 0 && script->size <= OP_RETURN_MAX && script->data[0] == OP_RETURN;
-}
-
-static bool check_contribution(const struct tx *tx, size_t index, struct reject *reject)
-{
-	enum contribution_kind kind = contribution_parse(&tx->outputs[index].script, NULL);
-
-	if (kind == CONTRIBUTION_BAD)
-		return reject_set(reject, REJECT_INVALID, "bad-contrib-format",
-			"output %zu is no well-formed contribution", index);
-	if (kind == CONTRIBUTION_OUTCOME && !tx_is_coinbase(tx))
-		return reject_set(reject, REJECT_INVALID, "bad-contrib-format",
-			"output %zu states an outcome outside a coinbase", index);
-	return true;
+	return script_p2tr_key(script) != NULL || (script_is_op_return(script) && script->size <= OP_RETURN_MAX);
 }
 
 static bool check_outputs(const struct tx *tx, struct reject *reject)
@@ -442,7 +425,7 @@ static bool check_outputs(const struct tx *tx, struct reject *reject)
 		if (!script_is_allowed(&output->script))
 			return reject_set(reject, REJECT_INVALID, "bad-txns-script",
 				"output %zu is neither P2TR nor an OP_RETURN of at most %d bytes", i, OP_RETURN_MAX);
-		if (!check_contribution(tx, i, reject))
+		if (!payload_check(&output->script, i, tx_is_coinbase(tx), reject))
 			return false;
 	}
 	return true;

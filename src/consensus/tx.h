@@ -18,21 +18,14 @@
 #include <stdint.h>
 
 #include "consensus/reject.h"
-#include "util/buf.h"
+#include "consensus/script.h"
 
 #define COIN INT64_C(100000000)
 #define MAX_MONEY (INT64_C(21000000) * COIN)
 
-enum { P2TR_SIZE = 34, OP_RETURN_MAX = 520, ANNEX_TAG = 0x50 };
-
 struct outpoint {
 	uint8_t txid[32];
 	uint32_t index;
-};
-
-struct bytes {
-	uint8_t *data;
-	size_t size;
 };
 
 struct tx_input {

@@ -5,7 +5,7 @@
 
 #include <stdatomic.h>
 
-#include "consensus/registry.h"
+#include "consensus/branch/registry.h"
 #include "ml/state.h"
 #include "ml/update.h"
 

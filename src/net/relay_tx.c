@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -288,7 +288,7 @@ static void note_blobs(struct relay_tx *relay, const struct peer *peer, const st
 	struct contribution data;
 
 	for (size_t i = 0; i < tx->output_count; i++)
-		if (contribution_parse(&tx->outputs[i].script, &data) == CONTRIBUTION_DATA)
+		if (contribution_parse(&tx->outputs[i].script, &data))
 			blob_fetch_offered(relay->fetch, peer, data.root);
 }
 

@@ -75,11 +75,9 @@ struct ledger_script *ledger_script(const struct ledger *ledger, const uint8_t k
 
 struct ledger_script *ledger_output_script(const struct ledger *ledger, const struct tx_output *output)
 {
-	const struct bytes *script = &output->script;
+	const uint8_t *key = script_p2tr_key(&output->script);
 
-	if (script->size != P2TR_SIZE || script->data[0] != 0x51 || script->data[1] != 32)
-		return NULL;
-	return map_get(&ledger->scripts, script->data + 2);
+	return key != NULL ? map_get(&ledger->scripts, key) : NULL;
 }
 
 static void outpoint_key(uint8_t key[32], const struct outpoint *outpoint)

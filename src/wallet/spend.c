@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consensus/contribution.h"
+#include "consensus/script.h"
 #include "consensus/sighash.h"
 #include "crypto/schnorr.h"
 #include "crypto/wipe.h"
@@ -31,11 +31,6 @@ struct plan {
 	int64_t change; /* 0: none */
 };
 
-static bool is_payment(const struct tx_output *output)
-{
-	return output->script.size == P2TR_SIZE && output->script.data[0] == 0x51;
-}
-
 static enum spend_result check_outputs(struct plan *plan, struct errmsg *err)
 {
 	const struct spend_request *request = plan->request;
@@ -48,7 +43,7 @@ static enum spend_result check_outputs(struct plan *plan, struct errmsg *err)
 	}
 	for (i = 0; i < request->count; i++) {
 		output = &request->outputs[i];
-		if (is_payment(output) && output->amount < SPEND_DUST) {
+		if (script_p2tr_key(&output->script) != NULL && output->amount < SPEND_DUST) {
 			errmsg_set(err, "An amount is below %d base units: spending it would cost more", SPEND_DUST);
 			return SPEND_REFUSED;
 		}

@@ -415,12 +415,7 @@ const struct wallet_place *wallet_synced(const struct wallet *wallet)
 
 static bool pays(const struct tx *tx, size_t output, const uint8_t key[32])
 {
-	const struct bytes *script;
-
-	if (output >= tx->output_count)
-		return false;
-	script = &tx->outputs[output].script;
-	return script->size == P2TR_SIZE && memcmp(script->data + 2, key, 32) == 0;
+	return output < tx->output_count && script_pays(&tx->outputs[output].script, key);
 }
 
 /* A coinbase pays its own miner, the loose proofs' miners in order, then the owners of datasets; zero amounts are

@@ -1,7 +1,9 @@
 /* OP_RETURN scripts: one script says one thing, and what was read is written back as it was. */
 #include <string.h>
 
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
+#include "consensus/payload/outcome.h"
+#include "consensus/payload/payload.h"
 #include "fuzz.h"
 #include "util/bytes.h"
 #include "util/mem.h"
@@ -15,20 +17,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes script = { mem_dup(data, size), size };
 	struct contribution contribution;
-	enum contribution_kind kind = contribution_parse(&script, &contribution);
+	enum payload_kind kind = payload_kind(&script);
 	struct outcome outcome;
 	struct buf again;
 
-	FUZZ_PROMISE(kind == contribution_parse(&script, NULL));
+	FUZZ_PROMISE(contribution_parse(&script, &contribution) == (kind == PAYLOAD_DATA));
 	buf_init(&again);
-	if (kind == CONTRIBUTION_DATA) {
+	if (kind == PAYLOAD_DATA) {
 		FUZZ_PROMISE(contribution_text_is_valid(&contribution));
 		contribution_script(&again, &contribution);
 		promise_same(&again, data, size);
 	}
 	for (uint32_t slots = 0; slots <= OUTCOME_MAX_SLOTS; slots++)
 		if (outcome_parse(&script, slots, &outcome)) {
-			FUZZ_PROMISE(kind == CONTRIBUTION_OUTCOME);
+			FUZZ_PROMISE(kind == PAYLOAD_OUTCOME);
 			buf_reset(&again);
 			outcome_script(&again, &outcome);
 			promise_same(&again, data, size);

@@ -2,7 +2,7 @@
  * a registry, an undo or an outcome is read or refused. */
 #include <string.h>
 
-#include "consensus/registry.h"
+#include "consensus/branch/registry.h"
 #include "consensus/spec_fields.h"
 #include "fuzz.h"
 #include "util/mem.h"

@@ -1,7 +1,7 @@
 /* Transactions: what parses is written back byte for byte, and every rule gives a verdict on it. */
 #include <string.h>
 
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
 #include "consensus/sighash.h"
 #include "consensus/spec.h"
 #include "fuzz.h"

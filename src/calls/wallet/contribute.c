@@ -5,7 +5,8 @@
 
 #include "calls/show.h"
 #include "calls/wallet/wallet.h"
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
+#include "consensus/payload/payload.h"
 #include "rpc/convert.h"
 #include "util/file.h"
 
@@ -99,7 +100,7 @@ static bool describe(struct rpc_request *r, struct wallet *wallet, const struct 
 		return false;
 	contribution_script(script, data);
 	written = (struct bytes){ script->data, script->size };
-	if (contribution_parse(&written, NULL) == CONTRIBUTION_DATA)
+	if (payload_kind(&written) == PAYLOAD_DATA)
 		return true;
 	rpc_fail(r, RPC_INVALID_PARAMETER,
 		"The licence tag must be 1 to 16 printable characters without spaces, the title "

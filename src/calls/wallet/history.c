@@ -4,7 +4,7 @@
 
 #include "calls/show.h"
 #include "calls/wallet/wallet.h"
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
 
 enum {
 	LIST_MAX = 100000,
@@ -65,12 +65,13 @@ static const char *category_of(const struct ledger *ledger, const struct ledger_
 static json_t *show_output(const struct spec *spec, const struct ledger_tx *entry, size_t output)
 {
 	const struct tx_output *out = &entry->tx->outputs[output];
+	const uint8_t *key = script_p2tr_key(&out->script);
 	struct contribution contribution;
 	json_t *object = json_object();
 
-	if (out->script.size == P2TR_SIZE && out->script.data[0] == 0x51)
-		json_object_set_new(object, "address", show_address(spec, out->script.data + 2));
-	else if (contribution_parse(&out->script, &contribution) == CONTRIBUTION_DATA)
+	if (key != NULL)
+		json_object_set_new(object, "address", show_address(spec, key));
+	else if (contribution_parse(&out->script, &contribution))
 		json_object_set_new(object, "contribution", json_hex(contribution.root, 32));
 	if (entry->mine[output] != NULL)
 		json_object_set_new(object, "label",

@@ -4,7 +4,7 @@
 
 #include "calls/show.h"
 #include "calls/wallet/wallet.h"
-#include "consensus/contribution.h"
+#include "consensus/script.h"
 #include "rpc/convert.h"
 #include "util/mem.h"
 

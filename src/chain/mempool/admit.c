@@ -56,7 +56,7 @@ static bool check_conflicts(const struct chain *chain, const struct tx *tx, stru
 	for (size_t i = 0; i < tx->output_count; i++) {
 		struct contribution data;
 
-		if (contribution_parse(&tx->outputs[i].script, &data) == CONTRIBUTION_DATA &&
+		if (contribution_parse(&tx->outputs[i].script, &data) &&
 			map_get(&chain->mempool->roots, data.root) != NULL)
 			return reject_set(reject, REJECT_POLICY, "txn-mempool-conflict",
 				"a transaction of the mempool registers the same blob");
@@ -211,7 +211,7 @@ static size_t missing_blobs(const struct chain *chain, const struct tx *tx, stru
 		struct contribution data;
 		struct blob_want want;
 
-		if (contribution_parse(&tx->outputs[i].script, &data) != CONTRIBUTION_DATA)
+		if (!contribution_parse(&tx->outputs[i].script, &data))
 			continue;
 		memcpy(want.root, data.root, 32);
 		want.size = data.size;

@@ -66,7 +66,7 @@ static void index_tx(struct mempool *mempool, struct mempool_tx *held, bool add)
 			map_remove(&mempool->spenders, key);
 	}
 	for (size_t i = 0; i < tx->output_count; i++) {
-		if (contribution_parse(&tx->outputs[i].script, &data) != CONTRIBUTION_DATA)
+		if (!contribution_parse(&tx->outputs[i].script, &data))
 			continue;
 		if (add)
 			map_put(&mempool->roots, data.root, held);
@@ -144,7 +144,7 @@ static void remove_one(struct chain *chain, struct mempool_tx *held, const char 
 			struct contribution data;
 			size_t number;
 
-			if (contribution_parse(&held->entry.tx->outputs[i].script, &data) == CONTRIBUTION_DATA &&
+			if (contribution_parse(&held->entry.tx->outputs[i].script, &data) &&
 				registry_find(chain->registry, data.root, &number) == NULL)
 				blobs_drop(chain->blobs, data.root);
 		}
@@ -346,7 +346,7 @@ void mempool_block_connected(struct chain *chain, const struct block *block)
 		for (size_t j = 0; j < tx->output_count; j++) {
 			struct contribution data;
 
-			if (contribution_parse(&tx->outputs[j].script, &data) == CONTRIBUTION_DATA &&
+			if (contribution_parse(&tx->outputs[j].script, &data) &&
 				(held = map_get(&mempool->roots, data.root)) != NULL)
 				mempool_remove(chain, held, "conflict", true);
 		}

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "chain/coins.h"
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
 #include "util/clock.h"
 
 enum { WAITING_SECONDS = 3600 };
@@ -145,8 +145,8 @@ bool places_want(const struct places *places, const uint8_t root[32], uint64_t s
 		for (size_t j = 0; j < tx->output_count; j++) {
 			struct contribution data;
 
-			if (contribution_parse(&tx->outputs[j].script, &data) == CONTRIBUTION_DATA &&
-				memcmp(data.root, root, 32) == 0 && data.size == size)
+			if (contribution_parse(&tx->outputs[j].script, &data) && memcmp(data.root, root, 32) == 0 &&
+				data.size == size)
 				return true;
 		}
 	}

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 
 #include "chain/coins.h"
-#include "consensus/contribution.h"
+#include "consensus/payload/payload.h"
 
 enum { VERSION_MAX = 2 };
 
@@ -18,7 +18,7 @@ bool policy_check(const struct tx *tx, size_t size, struct reject *reject)
 		return reject_set(reject, REJECT_POLICY, "tx-size", "%zu virtual bytes, %d at most", size,
 			(int)MEMPOOL_TX_SIZE);
 	for (size_t i = 0; i < tx->output_count; i++) {
-		if (contribution_parse(&tx->outputs[i].script, NULL) == CONTRIBUTION_RESERVED)
+		if (payload_kind(&tx->outputs[i].script) == PAYLOAD_RESERVED)
 			return reject_set(reject, REJECT_POLICY, "contrib-reserved", "output %zu is of a reserved kind",
 				i);
 		if (coin_is_output(&tx->outputs[i]) && tx->outputs[i].amount < MEMPOOL_DUST)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "chain/mempool/policy.h"
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
 #include "util/mem.h"
 
 /* A transaction with its unconfirmed ancestors: what they pay together decides. */
@@ -47,7 +47,7 @@ static uint64_t registered_by(const struct tx *tx)
 	for (size_t i = 0; i < tx->output_count; i++) {
 		struct contribution data;
 
-		if (contribution_parse(&tx->outputs[i].script, &data) == CONTRIBUTION_DATA)
+		if (contribution_parse(&tx->outputs[i].script, &data))
 			registered += data.size;
 	}
 	return registered;

@@ -22,7 +22,7 @@ size_t wants_of_block(const struct block *block, struct blob_want **wants)
 		for (size_t j = 0; j < block->txs[i]->output_count; j++) {
 			struct contribution data;
 
-			if (contribution_parse(&block->txs[i]->outputs[j].script, &data) != CONTRIBUTION_DATA)
+			if (!contribution_parse(&block->txs[i]->outputs[j].script, &data))
 				continue;
 			*wants = mem_realloc(*wants, (count + 1) * sizeof **wants);
 			memcpy((*wants)[count].root, data.root, 32);

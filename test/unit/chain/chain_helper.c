@@ -3,7 +3,7 @@
 
 #include <glob.h>
 
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
 #include "consensus/sighash.h"
 #include "consensus/window.h"
 #include "crypto/hash.h"

@@ -1,7 +1,7 @@
 /* Contributions and their blobs, the pool of loose proofs, and proofs that are false. */
 #include "chain/chain_helper.h"
 #include "chain/internal.h"
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
 #include "consensus/window.h"
 #include "util/mem.h"
 

@@ -3,7 +3,7 @@
 #include "chain/mempool/mempool.h"
 #include "chain/mempool/policy.h"
 #include "consensus/change.h"
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
 
 /* A chain whose first `count` coinbases can be spent. */
 static void start(struct helper *h, size_t count)

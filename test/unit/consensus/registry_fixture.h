@@ -2,7 +2,8 @@
 #ifndef ATELIER_TEST_REGISTRY_FIXTURE_H
 #define ATELIER_TEST_REGISTRY_FIXTURE_H
 
-#include "consensus/registry.h"
+#include "consensus/branch/registry.h"
+#include "consensus/coinbase.h"
 #include "consensus/reward.h"
 #include "unit.h"
 #include "util/bytes.h"

@@ -1,7 +1,7 @@
 /* Blocks: bytes there and back, and each rule broken alone on a block that is otherwise valid. */
 #include "consensus/block.h"
 #include "consensus/change.h"
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
 #include "consensus/target.h"
 #include "crypto/hash.h"
 #include "crypto/schnorr.h"

@@ -1,5 +1,7 @@
 /* OP_RETURN payloads: data contributions and outcomes, there and back, and malformed in every way. */
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
+#include "consensus/payload/outcome.h"
+#include "consensus/payload/payload.h"
 #include "consensus/spec.h"
 #include "crypto/hash.h"
 #include "unit.h"
@@ -21,11 +23,13 @@ static struct contribution example(const char *licence, const char *title)
 	return data;
 }
 
-static enum contribution_kind parse(const void *script, size_t size, struct contribution *data)
+static enum payload_kind parse(const void *script, size_t size, struct contribution *data)
 {
 	struct bytes exact = { mem_dup(script, size), size }; /* exactly as long: a sanitizer sees a step too far */
-	enum contribution_kind kind = contribution_parse(&exact, data);
+	enum payload_kind kind = payload_kind(&exact);
+	struct contribution found;
 
+	assert_int_equal(contribution_parse(&exact, data != NULL ? data : &found), kind == PAYLOAD_DATA);
 	free(exact.data);
 	return kind;
 }
@@ -38,8 +42,8 @@ static void assert_round_trip(const char *licence, const char *title)
 	buf_init(&script);
 	contribution_script(&script, &data);
 	assert_true(contribution_text_is_valid(&data));
-	assert_int_equal(parse(script.data, script.size, &back), CONTRIBUTION_DATA);
-	assert_int_equal(parse(script.data, script.size, NULL), CONTRIBUTION_DATA);
+	assert_int_equal(parse(script.data, script.size, &back), PAYLOAD_DATA);
+	assert_int_equal(parse(script.data, script.size, NULL), PAYLOAD_DATA);
 	assert_memory_equal(back.root, data.root, 32);
 	assert_memory_equal(back.owner, data.owner, 32);
 	assert_true(back.size == data.size);
@@ -80,11 +84,11 @@ static void test_round_trips(void **state)
 }
 
 /* Replaces the licence and title part of a valid script (from byte 79 on) by raw bytes. */
-static enum contribution_kind parse_with_tail(const void *tail, size_t size)
+static enum payload_kind parse_with_tail(const void *tail, size_t size)
 {
 	struct contribution data = example("MIT", "");
 	struct buf script;
-	enum contribution_kind kind;
+	enum payload_kind kind;
 
 	buf_init(&script);
 	contribution_script(&script, &data);
@@ -96,15 +100,15 @@ static enum contribution_kind parse_with_tail(const void *tail, size_t size)
 	return kind;
 }
 
-static enum contribution_kind parse_with_title(const char *title)
+static enum payload_kind parse_with_title(const char *title)
 {
 	char tail[100];
 	int size = snprintf(tail, sizeof tail, "\x01x%c%s", (char)strlen(title), title);
 	struct contribution data = example("x", title);
-	enum contribution_kind kind = parse_with_tail(tail, (size_t)size);
+	enum payload_kind kind = parse_with_tail(tail, (size_t)size);
 
 	if (strlen(title) <= 64)
-		assert_int_equal(contribution_text_is_valid(&data), kind == CONTRIBUTION_DATA);
+		assert_int_equal(contribution_text_is_valid(&data), kind == PAYLOAD_DATA);
 	return kind;
 }
 
@@ -146,11 +150,11 @@ static void test_titles(void **state)
 	};
 
 	(void)state;
-	assert_int_equal(parse_with_title("\xc3\xa9t\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 ~ "), CONTRIBUTION_DATA);
+	assert_int_equal(parse_with_title("\xc3\xa9t\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 ~ "), PAYLOAD_DATA);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		if (parse_with_title(bad[i]) != CONTRIBUTION_BAD)
+		if (parse_with_title(bad[i]) != PAYLOAD_BAD)
 			fail_msg("title %zu is taken", i);
-	assert_int_equal(parse_with_tail("\x01x\x01\x00", 4), CONTRIBUTION_BAD); /* a zero byte */
+	assert_int_equal(parse_with_tail("\x01x\x01\x00", 4), PAYLOAD_BAD); /* a zero byte */
 }
 
 static void test_licences(void **state)
@@ -158,26 +162,26 @@ static void test_licences(void **state)
 	struct contribution data = example("", "");
 
 	(void)state;
-	assert_int_equal(parse_with_tail("\x01~\x00", 3), CONTRIBUTION_DATA);
+	assert_int_equal(parse_with_tail("\x01~\x00", 3), PAYLOAD_DATA);
 	assert_int_equal(parse_with_tail("\x10"
 					 "1234567890123456\x00",
 				 18),
-		CONTRIBUTION_DATA);
+		PAYLOAD_DATA);
 	assert_int_equal(parse_with_tail("\x11"
 					 "12345678901234567\x00",
 				 19),
-		CONTRIBUTION_BAD);
-	assert_int_equal(parse_with_tail("\x00\x00", 2), CONTRIBUTION_BAD);
+		PAYLOAD_BAD);
+	assert_int_equal(parse_with_tail("\x00\x00", 2), PAYLOAD_BAD);
 	assert_int_equal(parse_with_tail("\x03"
 					 "a b\x00",
 				 5),
-		CONTRIBUTION_BAD);
-	assert_int_equal(parse_with_tail("\x01\x7f\x00", 3), CONTRIBUTION_BAD);
-	assert_int_equal(parse_with_tail("\x01\xe9\x00", 3), CONTRIBUTION_BAD);
+		PAYLOAD_BAD);
+	assert_int_equal(parse_with_tail("\x01\x7f\x00", 3), PAYLOAD_BAD);
+	assert_int_equal(parse_with_tail("\x01\xe9\x00", 3), PAYLOAD_BAD);
 	assert_int_equal(parse_with_tail("\x02"
 					 "a\x00\x00",
 				 4),
-		CONTRIBUTION_BAD);
+		PAYLOAD_BAD);
 	assert_false(contribution_text_is_valid(&data));
 	data = example("a b", "");
 	assert_false(contribution_text_is_valid(&data));
@@ -199,26 +203,26 @@ static void test_malformed(void **state)
 	for (size_t size = 0; size < script.size; size++) {
 		uint8_t *cut = mem_dup(script.data, size);
 
-		assert_int_equal(parse(cut, size, NULL), CONTRIBUTION_NONE); /* the push is broken */
-		if (size > 3 + 75) {                                         /* the push says how much there is */
+		assert_int_equal(parse(cut, size, NULL), PAYLOAD_NONE); /* the push is broken */
+		if (size > 3 + 75) {                                    /* the push says how much there is */
 			cut[2] = (uint8_t)(size - 3);
-			assert_int_equal(parse(cut, size, NULL), CONTRIBUTION_BAD);
+			assert_int_equal(parse(cut, size, NULL), PAYLOAD_BAD);
 		} else if (size >= 3 + 4) {
 			memmove(cut + 2, cut + 3, size - 3);
 			cut[1] = (uint8_t)(size - 3);
-			assert_int_equal(parse(cut, size - 1, NULL), CONTRIBUTION_BAD);
+			assert_int_equal(parse(cut, size - 1, NULL), PAYLOAD_BAD);
 		}
 		free(cut);
 	}
 	buf_put_u8(&script, 0); /* a byte behind the push, then in it */
-	assert_int_equal(parse(script.data, script.size, NULL), CONTRIBUTION_NONE);
+	assert_int_equal(parse(script.data, script.size, NULL), PAYLOAD_NONE);
 	script.data[2]++;
-	assert_int_equal(parse(script.data, script.size, NULL), CONTRIBUTION_BAD);
+	assert_int_equal(parse(script.data, script.size, NULL), PAYLOAD_BAD);
 	script.data[2]--;
 	script.size--;
-	assert_int_equal(parse(script.data, script.size, NULL), CONTRIBUTION_DATA);
+	assert_int_equal(parse(script.data, script.size, NULL), PAYLOAD_DATA);
 	memset(script.data + 3 + 4 + 40, 0xff, 32); /* no x coordinate */
-	assert_int_equal(parse(script.data, script.size, NULL), CONTRIBUTION_BAD);
+	assert_int_equal(parse(script.data, script.size, NULL), PAYLOAD_BAD);
 	buf_clear(&script);
 }
 
@@ -232,48 +236,48 @@ static void test_kinds(void **state)
 	assert_int_equal(parse("\x6a\x04"
 			       "atl\x00",
 				 6, NULL),
-		CONTRIBUTION_OUTCOME);
+		PAYLOAD_OUTCOME);
 	assert_int_equal(parse("\x6a\x04"
 			       "atl\x01",
 				 6, NULL),
-		CONTRIBUTION_BAD);
+		PAYLOAD_BAD);
 	assert_int_equal(parse("\x6a\x04"
 			       "atl\x02",
 				 6, NULL),
-		CONTRIBUTION_RESERVED);
+		PAYLOAD_RESERVED);
 	assert_int_equal(parse("\x6a\x04"
 			       "atl\xff",
 				 6, NULL),
-		CONTRIBUTION_RESERVED);
+		PAYLOAD_RESERVED);
 	assert_int_equal(parse("\x6a\x03"
 			       "atl",
 				 5, NULL),
-		CONTRIBUTION_NONE);
+		PAYLOAD_NONE);
 	assert_int_equal(parse("\x6a\x04"
 			       "atL\x01",
 				 6, NULL),
-		CONTRIBUTION_NONE);
+		PAYLOAD_NONE);
 	assert_int_equal(parse("\x6a\x05"
 			       "atl\x01",
 				 6, NULL),
-		CONTRIBUTION_NONE);
+		PAYLOAD_NONE);
 	assert_int_equal(parse("\x6a\x4c\x04"
 			       "atl\x01",
 				 7, NULL),
-		CONTRIBUTION_NONE); /* not minimal */
-	assert_int_equal(parse(direct, sizeof direct, NULL), CONTRIBUTION_RESERVED);
-	assert_int_equal(parse(longer, sizeof longer, NULL), CONTRIBUTION_NONE);
+		PAYLOAD_NONE); /* not minimal */
+	assert_int_equal(parse(direct, sizeof direct, NULL), PAYLOAD_RESERVED);
+	assert_int_equal(parse(longer, sizeof longer, NULL), PAYLOAD_NONE);
 	assert_int_equal(parse("\x6a\x4d\x04\x00"
 			       "atl\x01",
 				 8, NULL),
-		CONTRIBUTION_NONE);
-	assert_int_equal(parse("\x6a\x4c", 2, NULL), CONTRIBUTION_NONE);
-	assert_int_equal(parse("\x6a", 1, NULL), CONTRIBUTION_NONE);
-	assert_int_equal(parse("", 0, NULL), CONTRIBUTION_NONE);
+		PAYLOAD_NONE);
+	assert_int_equal(parse("\x6a\x4c", 2, NULL), PAYLOAD_NONE);
+	assert_int_equal(parse("\x6a", 1, NULL), PAYLOAD_NONE);
+	assert_int_equal(parse("", 0, NULL), PAYLOAD_NONE);
 	assert_int_equal(parse("\x51\x04"
 			       "atl\x01",
 				 6, NULL),
-		CONTRIBUTION_NONE);
+		PAYLOAD_NONE);
 }
 
 /* === Size and burn === */
@@ -379,7 +383,7 @@ static void test_outcome(void **state)
 		whole = (struct bytes){ out.data, out.size };
 		assert_true(outcome_parse(&whole, OUTCOME_MAX_SLOTS, &back));
 		assert_memory_equal(&back.slot, &outcome.slot, sizeof back.slot);
-		assert_int_equal(parse(out.data, out.size, NULL), CONTRIBUTION_OUTCOME);
+		assert_int_equal(parse(out.data, out.size, NULL), PAYLOAD_OUTCOME);
 		buf_clear(&out);
 	}
 }

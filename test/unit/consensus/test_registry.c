@@ -1,6 +1,6 @@
 /* The registry: registering, drawing, v_ref, quarantine, undo of random histories, and its byte forms. */
+#include "consensus/branch/registry_state.h"
 #include "consensus/registry_fixture.h"
-#include "consensus/registry_state.h"
 #include "crypto/hash.h"
 
 static struct spec spec;

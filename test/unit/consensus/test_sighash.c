@@ -259,11 +259,13 @@ static void test_witness_forms(void **state)
 	struct tx_output spent[2] = { { 7, { mem_calloc(1, 34), 34 } }, { 8, { mem_calloc(1, 34), 34 } } };
 	struct tx *tx = tx_new();
 	struct sighash_cache cache;
-	uint8_t hash[32];
+	uint8_t hash[32], key[32];
 	struct reject reject;
 
 	(void)state;
-	assert_true(schnorr_key(spent[0].script.data + 2, secret));
+	assert_true(schnorr_key(key, secret));
+	script_p2tr(spent[0].script.data, key);
+	script_p2tr(spent[1].script.data, key);
 	for (size_t i = 0; i < 2; i++)
 		tx_add_input(tx, &(struct outpoint){ { 1 }, (uint32_t)i }, 5);
 	tx_add_output(tx, 1, spent[0].script.data, 34);

@@ -4,7 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "consensus/contribution.h"
+#include "consensus/script.h"
 #include "consensus/tx.h"
 #include "unit.h"
 #include "util/bytes.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "consensus/contribution.h"
+#include "consensus/script.h"
 #include "wallet/ledger.h"
 
 enum {

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "consensus/change.h"
-#include "consensus/contribution.h"
+#include "consensus/script.h"
 #include "consensus/sighash.h"
 #include "crypto/address.h"
 #include "util/bytes.h"

@@ -3,7 +3,7 @@
  * The calls of the chain are defined here, in place of src/chain's. */
 #include <errno.h>
 
-#include "consensus/contribution.h"
+#include "consensus/script.h"
 #include "faults.h"
 #include "unit.h"
 #include "util/file.h"

@@ -1,11 +1,12 @@
 /* The datasets of a chain and what the past says of them (doc/protocol.md section 14), and the reward bucket and the
  * record of slot values (section 13): everything of a branch that is neither coins nor model. A plain value: the chain
  * keeps one for its tip, and derives one for a side branch by undoing and applying blocks on a copy. */
-#ifndef ATELIER_CONSENSUS_REGISTRY_H
-#define ATELIER_CONSENSUS_REGISTRY_H
+#ifndef ATELIER_CONSENSUS_BRANCH_REGISTRY_H
+#define ATELIER_CONSENSUS_BRANCH_REGISTRY_H
 
 #include "consensus/block.h"
-#include "consensus/contribution.h"
+#include "consensus/payload/contribution.h"
+#include "consensus/payload/outcome.h"
 
 struct dataset {
 	uint8_t root[32], owner[32];

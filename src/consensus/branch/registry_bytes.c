@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consensus/registry_state.h"
+#include "consensus/branch/registry_state.h"
 #include "util/mem.h"
 
 enum { FORM = 1 };

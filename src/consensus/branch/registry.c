@@ -1,9 +1,9 @@
-#include "consensus/registry.h"
+#include "consensus/branch/registry.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "consensus/registry_state.h"
+#include "consensus/branch/registry_state.h"
 #include "consensus/reward.h"
 #include "ml/kernel/noise.h"
 #include "util/mem.h"
@@ -339,7 +339,7 @@ static void register_tx(struct registry *registry, const struct tx *tx)
 	for (size_t i = 0; i < tx->output_count; i++) {
 		struct dataset dataset = { .output = (uint32_t)i, .height = registry->height };
 
-		if (contribution_parse(&tx->outputs[i].script, &data) != CONTRIBUTION_DATA)
+		if (!contribution_parse(&tx->outputs[i].script, &data))
 			continue;
 		memcpy(dataset.root, data.root, 32);
 		memcpy(dataset.owner, data.owner, 32);
@@ -419,7 +419,7 @@ static void collect_roots(struct roots *roots, const struct tx *tx)
 	struct contribution data;
 
 	for (size_t i = 0; i < tx->output_count; i++)
-		if (contribution_parse(&tx->outputs[i].script, &data) == CONTRIBUTION_DATA) {
+		if (contribution_parse(&tx->outputs[i].script, &data)) {
 			roots->root = mem_realloc(roots->root, (roots->count + 1) * sizeof *roots->root);
 			memcpy(roots->root[roots->count++], data.root, 32);
 		}

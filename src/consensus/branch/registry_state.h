@@ -1,8 +1,8 @@
 /* What a registry is made of. Private to registry.c and registry_bytes.c. */
-#ifndef ATELIER_CONSENSUS_REGISTRY_STATE_H
-#define ATELIER_CONSENSUS_REGISTRY_STATE_H
+#ifndef ATELIER_CONSENSUS_BRANCH_REGISTRY_STATE_H
+#define ATELIER_CONSENSUS_BRANCH_REGISTRY_STATE_H
 
-#include "consensus/registry.h"
+#include "consensus/branch/registry.h"
 
 enum {
 	WINDOW_BLOCKS = 2016,                /* v_ref looks this far back ... */

@@ -1,0 +1,25 @@
+/* The coinbase (doc/protocol.md section 13). A block leaves no choice in it: it is built from facts that every node has
+ * before the block, and a block's own is compared with that, so who pays whom is a rule in one place. */
+#ifndef ATELIER_CONSENSUS_COINBASE_H
+#define ATELIER_CONSENSUS_COINBASE_H
+
+#include "consensus/branch/registry.h"
+
+/* What of a block the coinbase depends on. */
+struct coinbase_facts {
+	uint32_t height;
+	int64_t fees;
+	const uint8_t *miner; /* 32 bytes */
+	const struct header *loose;
+	size_t loose_count;
+	const struct registry *registry;    /* after the parent */
+	const struct block_outcome *parent; /* NULL for block 1 */
+};
+
+/* The one coinbase that such a block must have. */
+const struct tx *coinbase_build(const struct spec *spec, const struct coinbase_facts *facts);
+/* Compares a block's coinbase with it and names the first difference. */
+bool coinbase_check(const struct spec *spec, const struct tx *coinbase, const struct coinbase_facts *facts,
+	struct reject *reject);
+
+#endif

@@ -1,0 +1,33 @@
+/* Data contributions: blobs that a transaction registers, and burns money for (doc/protocol.md section 12). */
+#ifndef ATELIER_CONSENSUS_PAYLOAD_CONTRIBUTION_H
+#define ATELIER_CONSENSUS_PAYLOAD_CONTRIBUTION_H
+
+#include "consensus/tx.h"
+
+struct contribution {
+	uint8_t root[32];
+	uint64_t size;
+	uint8_t owner[32];
+	char licence[17], title[65];
+};
+
+struct spec;
+
+/* Whether the script is a well-formed data contribution; fills `data`, of which nothing is to be used if it is not. */
+bool contribution_parse(const struct bytes *script, struct contribution *data);
+/* The same of what follows the kind, for the table of payloads. */
+bool contribution_formed(struct reader *payload);
+/* Appends the script; licence and title must be valid. */
+void contribution_script(struct buf *out, const struct contribution *data);
+/* Whether licence (1..16 visible ASCII characters) and title (at most 64 bytes of UTF-8 without control characters) can
+ * be registered. */
+bool contribution_text_is_valid(const struct contribution *data);
+
+/* Size and burn of every data contribution of a transaction that passed tx_check. Adds the sizes to *registered, for
+ * the block's budget. */
+bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *registered, struct reject *reject);
+
+/* root of a blob: Merkle over 4 KiB pages. */
+void blob_root(const uint8_t *data, size_t size, uint8_t root[32]);
+
+#endif

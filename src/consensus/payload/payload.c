@@ -1,0 +1,63 @@
+/* The table of payload kinds, and the rules that follow from it. */
+#include "consensus/payload/payload.h"
+
+#include "consensus/payload/contribution.h"
+
+struct payload_row {
+	uint8_t byte;
+	enum payload_kind kind;
+	bool coinbase_only;
+	/* Reads what follows the kind to its end. NULL: any form will do here, because who pays attention to this kind
+	 * compares it byte by byte with what it must be (coinbase_check). */
+	bool (*formed)(struct reader *payload);
+	const char *outside, *malformed; /* what is wrong, after "output 3 " */
+};
+
+static const struct payload_row rows[] = {
+	{ PAYLOAD_BYTE_OUTCOME, PAYLOAD_OUTCOME, .coinbase_only = true,
+		.outside = "states an outcome outside a coinbase" },
+	{ PAYLOAD_BYTE_DATA, PAYLOAD_DATA, .formed = contribution_formed,
+		.malformed = "is no well-formed contribution" },
+};
+
+/* The row of the script's payload; NULL with *kind NONE or RESERVED. */
+static const struct payload_row *payload_row(const struct bytes *script, enum payload_kind *kind)
+{
+	struct reader payload;
+	uint8_t byte;
+
+	*kind = PAYLOAD_NONE;
+	if (!script_read_payload(script, &payload))
+		return NULL;
+	byte = reader_u8(&payload);
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		if (rows[i].byte != byte)
+			continue;
+		*kind = rows[i].formed == NULL || rows[i].formed(&payload) ? rows[i].kind : PAYLOAD_BAD;
+		return &rows[i];
+	}
+	*kind = PAYLOAD_RESERVED;
+	return NULL;
+}
+
+enum payload_kind payload_kind(const struct bytes *script)
+{
+	enum payload_kind kind;
+
+	payload_row(script, &kind);
+	return kind;
+}
+
+bool payload_check(const struct bytes *script, size_t index, bool in_coinbase, struct reject *reject)
+{
+	enum payload_kind kind;
+	const struct payload_row *row = payload_row(script, &kind);
+
+	if (row == NULL)
+		return true;
+	if (kind == PAYLOAD_BAD)
+		return reject_set(reject, REJECT_INVALID, "bad-contrib-format", "output %zu %s", index, row->malformed);
+	if (row->coinbase_only && !in_coinbase)
+		return reject_set(reject, REJECT_INVALID, "bad-contrib-format", "output %zu %s", index, row->outside);
+	return true;
+}
