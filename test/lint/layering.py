@@ -11,6 +11,7 @@ import os
 import sys
 
 # The rules put themselves into the list by being loaded.
+import rules_doc  # noqa: F401  pylint: disable=unused-import
 import rules_layers  # noqa: F401  pylint: disable=unused-import
 import rules_names  # noqa: F401  pylint: disable=unused-import
 import rules_shape  # noqa: F401  pylint: disable=unused-import
