@@ -4,8 +4,8 @@
 #include <time.h>
 
 #include "bench/bench.h"
+#include "consensus/spec.h"
 #include "consensus/verify.h"
-#include "consensus/window.h"
 #include "crypto/hash.h"
 #include "util/mem.h"
 
@@ -14,16 +14,16 @@
 bool bench_value(struct bench *b)
 {
 	struct timing *times = mem_calloc(2, sizeof *times);
-	struct backend *backend = backend_new(b->kind, &b->spec.train, b->threads);
-	uint8_t seed[32], *delta = mem_alloc(step_delta_size(&b->spec.train));
-	uint8_t *benchmark = mem_alloc(window_benchmark_size(&b->spec));
+	struct backend *backend = backend_new(b->kind, &spec_course(&b->spec)->train, b->threads);
+	uint8_t seed[32], *delta = mem_alloc(step_delta_size(&spec_course(&b->spec)->train));
+	uint8_t *benchmark = mem_alloc(course_benchmark_size(spec_course(&b->spec)));
 	bool ok = true;
 
 	bench_seed(&b->spec, seed);
 	struct state *state = spec_initial_state(&b->spec);
 	uint8_t *windows = bench_windows(&b->spec, seed);
 
-	window_gather_benchmark(&b->spec, seed, benchmark);
+	course_gather_benchmark(spec_course(&b->spec), seed, benchmark);
 	/* The first finds cold memory and does not count. */
 	benchmark_unref(benchmark_new(backend, state, benchmark, seed, NULL));
 	for (size_t round = 0; ok && round < b->rounds; round++) {
@@ -45,7 +45,7 @@ bool bench_value(struct bench *b)
 		line_add(&b->line, "step_ms", timing_best(&times[1]) * 1e3);
 		line_add(&b->line, "part_of_step", timing_best(&times[0]) / timing_best(&times[1]));
 		line_add(&b->line, "iterations",
-			timing_best(&times[0]) / timing_best(&times[1]) * b->spec.train.iterations);
+			timing_best(&times[0]) / timing_best(&times[1]) * spec_course(&b->spec)->train.iterations);
 		line_end(&b->line);
 	}
 	state_unref(state);
@@ -63,16 +63,16 @@ bool bench_value(struct bench *b)
 static bool make_proof(struct bench *b, struct backend *backend, const struct state *state, uint64_t number,
 	struct verify_proof *proof)
 {
-	uint8_t *delta = mem_alloc(step_delta_size(&b->spec.train));
+	uint8_t *delta = mem_alloc(step_delta_size(&spec_course(&b->spec)->train));
 
 	proof->header.nonce = number;
 	header_seed(&proof->header, proof->seed);
-	proof->slot = window_slot(&b->spec, proof->seed);
+	proof->slot = spec_slot(&b->spec, proof->seed);
 	proof->windows = bench_windows(&b->spec, proof->seed);
 	struct step_job job = { .state = state, .seed = proof->seed, .windows = proof->windows };
 	bool ok = backend_execute(backend, &job, delta) == STEP_OK;
 
-	sha256(proof->header.digest, delta, step_delta_size(&b->spec.train));
+	sha256(proof->header.digest, delta, step_delta_size(&spec_course(&b->spec)->train));
 	header_id(&proof->header, proof->id);
 	free(delta);
 	return ok;
@@ -83,11 +83,11 @@ bool bench_verify(struct bench *b)
 {
 	size_t proofs = b->spec.k + 1;
 	struct timing *t = mem_calloc(1, sizeof *t);
-	struct backend *backend = backend_new(b->kind, &b->spec.train, b->threads);
+	struct backend *backend = backend_new(b->kind, &spec_course(&b->spec)->train, b->threads);
 	struct verify_job job = {
 		.spec = &b->spec,
 		.parent = spec_initial_state(&b->spec),
-		.benchmark = mem_alloc(window_benchmark_size(&b->spec)),
+		.benchmark = mem_alloc(course_benchmark_size(spec_course(&b->spec))),
 		.v_ref = b->spec.v_0,
 		.proofs = mem_calloc(proofs, sizeof *job.proofs),
 		.proof_count = proofs,
@@ -96,7 +96,7 @@ bool bench_verify(struct bench *b)
 	bool ok = true;
 
 	memcpy(job.ticket, b->spec.genesis_ticket, 32);
-	window_gather_benchmark(&b->spec, job.ticket, job.benchmark);
+	course_gather_benchmark(spec_course(&b->spec), job.ticket, job.benchmark);
 	for (size_t i = 0; ok && i < proofs; i++)
 		ok = make_proof(b, backend, job.parent, i, &job.proofs[i]);
 	backend_free(backend);
@@ -149,7 +149,7 @@ static bool time_proof(struct bench *b, const struct state *parent, struct verif
 bool bench_refuse(struct bench *b)
 {
 	struct timing *times = mem_calloc(2, sizeof *times);
-	struct backend *backend = backend_new(b->kind, &b->spec.train, b->threads);
+	struct backend *backend = backend_new(b->kind, &spec_course(&b->spec)->train, b->threads);
 	struct state *parent = spec_initial_state(&b->spec);
 	struct verify_proof right = { .delta = NULL }, wrong;
 	bool ok = make_proof(b, backend, parent, 0, &right);

@@ -104,7 +104,7 @@ static bool connect_add(struct connect *c, const struct block *block, const uint
 /* Tries nonces until the proof is a block's. NULL: a step has no result. */
 static uint8_t *connect_solve(struct connect *c, struct block *block)
 {
-	struct backend *backend = backend_new(c->b->kind, &c->spec.train, c->b->threads);
+	struct backend *backend = backend_new(c->b->kind, &spec_course(&c->spec)->train, c->b->threads);
 	uint8_t *body = mem_alloc(block_body_size(&c->spec)), seed[32], ticket[32];
 	struct state *state = chain_state(c->chain);
 	struct u256 target;

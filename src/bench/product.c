@@ -66,8 +66,10 @@ static bool time_product(struct bench *b, const char *name, size_t m, size_t n, 
 
 bool bench_product(struct bench *b)
 {
-	const struct model_config *c = &b->spec.train.model;
-	size_t rows = EXACT_CHUNK / c->ctx, tokens = (rows < b->spec.train.batch ? rows : b->spec.train.batch) * c->ctx;
+	const struct model_config *c = &spec_course(&b->spec)->train.model;
+	size_t rows = EXACT_CHUNK / c->ctx,
+	       tokens = (rows < spec_course(&b->spec)->train.batch ? rows : spec_course(&b->spec)->train.batch) *
+		c->ctx;
 
 	return time_product(b, "qkv", tokens, 3 * c->d, c->d) && time_product(b, "out", tokens, c->d, c->d) &&
 		time_product(b, "gate_up", tokens, 2 * c->ff, c->d) && time_product(b, "down", tokens, c->d, c->ff) &&
@@ -78,7 +80,7 @@ bool bench_product(struct bench *b)
 
 bool bench_encode(struct bench *b)
 {
-	size_t count = model_count(&b->spec.train.model);
+	size_t count = model_count(&spec_course(&b->spec)->train.model);
 	struct timing *times = mem_calloc(2, sizeof *times);
 	uint8_t seed[32], *delta = mem_alloc(delta_size(count));
 	float *x = mem_align(count * sizeof(float));

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
-#include "consensus/window.h"
+#include "consensus/spec.h"
 #include "crypto/hash.h"
 #include "ml/backend_cpu.h"
 #include "ml/files/tensorfile.h"
@@ -16,11 +16,11 @@
 
 uint8_t *bench_windows(const struct spec *spec, const uint8_t seed[32])
 {
-	uint8_t *windows = mem_alloc(window_step_size(spec));
+	uint8_t *windows = mem_alloc(step_windows_size(&spec_course(spec)->train));
 	size_t size;
-	const uint8_t *training = spec_training(spec, &size);
+	const uint8_t *training = course_training(spec_course(spec), &size);
 
-	window_gather_step(spec, seed, training, size, windows);
+	course_gather_step(spec_course(spec), seed, training, size, windows);
 	return windows;
 }
 
@@ -34,18 +34,18 @@ void bench_seed(const struct spec *spec, uint8_t seed[32])
 
 bool bench_digest(struct bench *b)
 {
-	uint8_t seed[32], digest[32], *delta = mem_alloc(step_delta_size(&b->spec.train));
+	uint8_t seed[32], digest[32], *delta = mem_alloc(step_delta_size(&spec_course(&b->spec)->train));
 	char text[65];
 
 	bench_seed(&b->spec, seed);
 	struct state *state = spec_initial_state(&b->spec);
-	struct backend *backend = backend_new(b->kind, &b->spec.train, b->threads);
+	struct backend *backend = backend_new(b->kind, &spec_course(&b->spec)->train, b->threads);
 	uint8_t *windows = bench_windows(&b->spec, seed);
 	struct step_job job = { .state = state, .seed = seed, .windows = windows };
 	bool ok = backend_execute(backend, &job, delta) == STEP_OK;
 
 	if (ok) {
-		sha256(digest, delta, step_delta_size(&b->spec.train));
+		sha256(digest, delta, step_delta_size(&spec_course(&b->spec)->train));
 		hex_encode(text, digest, sizeof digest);
 		printf("%s %s\n", b->chain, text);
 		fflush(stdout);
@@ -60,7 +60,7 @@ bool bench_digest(struct bench *b)
 /* The JSON line that says what follows. */
 static void print_sizes(const struct spec *spec, size_t count)
 {
-	const struct train_config *t = &spec->train;
+	const struct train_config *t = &spec_course(spec)->train;
 	const struct model_config *c = &t->model;
 
 	printf("{\"chain\": \"%s\", \"d\": %u, \"layers\": %u, \"heads\": %u, \"ff\": %u, \"ctx\": %u, \"batch\": %u, "
@@ -72,7 +72,7 @@ static void print_sizes(const struct spec *spec, size_t count)
 
 bool bench_start(struct bench *b)
 {
-	size_t count = model_count(&b->spec.train.model);
+	size_t count = model_count(&spec_course(&b->spec)->train.model);
 	uint8_t seed[32], *bytes = mem_alloc(count * sizeof(float));
 
 	bench_seed(&b->spec, seed);
@@ -82,7 +82,8 @@ bool bench_start(struct bench *b)
 	tensorfile_row_write(state_theta(state), count, bytes);
 	print_sizes(&b->spec, count);
 	bool ok = fwrite(bytes, sizeof(float), count, stdout) == count &&
-		fwrite(windows, window_step_size(&b->spec), 1, stdout) == 1 && fflush(stdout) == 0;
+		fwrite(windows, step_windows_size(&spec_course(&b->spec)->train), 1, stdout) == 1 &&
+		fflush(stdout) == 0;
 
 	state_unref(state);
 	free(windows);
@@ -116,7 +117,7 @@ static void take_iteration(void *context, uint32_t done, float loss)
 static void print_step(const struct bench *b, struct turns *turns)
 {
 	static const char *const kinds[] = { "quantise", "product", "attention", "elementwise", "optimizer" };
-	const struct train_config *train = &b->spec.train;
+	const struct train_config *train = &spec_course(&b->spec)->train;
 	double sum = 0;
 	char digest[65];
 
@@ -205,7 +206,7 @@ static void print_turns(const struct bench *b, struct turns turns[TURNS_MAX], si
 
 bool bench_step(struct bench *b)
 {
-	struct train_config config = b->spec.train;
+	struct train_config config = spec_course(&b->spec)->train;
 	struct turns *turns = mem_calloc(TURNS_MAX, sizeof *turns);
 	uint8_t seed[32];
 	size_t count = turns_init(b, turns), peak = 0;

@@ -74,13 +74,13 @@ static void key_of(const struct training *t, const char *what, int64_t number, u
 
 static size_t window_size(const struct training *t)
 {
-	return t->spec.train.model.ctx + 1;
+	return spec_course(&t->spec)->train.model.ctx + 1;
 }
 
 /* A step's windows, C * B of them; slot gets the slot that its seed draws. */
 static void draw_step(const struct training *t, int64_t number, uint8_t seed[32], uint32_t *slot, uint8_t *windows)
 {
-	const struct train_config *train = &t->spec.train;
+	const struct train_config *train = &spec_course(&t->spec)->train;
 
 	key_of(t, "step", number, seed);
 	*slot = noise_slot(seed, t->spec.slots);
@@ -151,7 +151,7 @@ struct optimiser {
 
 static void optimise_weights(const struct training *t, struct optimiser *o, unsigned iteration, float lr)
 {
-	const struct train_config *train = &t->spec.train;
+	const struct train_config *train = &spec_course(&t->spec)->train;
 	float norm = sqrtf(math_dot16(o->gradient, o->gradient, model_count(&train->model)));
 	struct adamw a = { .lr = lr, .gradient_scale = norm > 1.0f ? 1.0f / norm : 1.0f };
 
@@ -169,7 +169,7 @@ static void optimise_weights(const struct training *t, struct optimiser *o, unsi
 
 static float rate_at(const struct training *t)
 {
-	float lr = (float)t->spec.train.lr_ppm / 1000000.0f;
+	float lr = (float)spec_course(&t->spec)->train.lr_ppm / 1000000.0f;
 
 	return t->decays ? lr * (1.0f - (float)t->done / (float)t->total) : lr;
 }
@@ -177,7 +177,7 @@ static float rate_at(const struct training *t)
 /* Minibatches of `steps` times a step's windows, or of B windows if 0. */
 static bool train_alone(struct training *t, struct optimiser *o, uint32_t steps)
 {
-	const struct train_config *train = &t->spec.train;
+	const struct train_config *train = &spec_course(&t->spec)->train;
 	uint32_t gathered = steps > 0 ? steps : 1, parts = steps > 0 ? 1 : train->iterations;
 	size_t rows = (size_t)gathered * train->iterations * train->batch / parts;
 	uint8_t *windows = mem_alloc(gathered * step_windows_size(train)), seed[32];
@@ -208,7 +208,7 @@ static bool train_alone(struct training *t, struct optimiser *o, uint32_t steps)
 
 static bool run_alone(struct training *t, const struct state *initial)
 {
-	size_t count = model_count(&t->spec.train.model), bytes = count * sizeof(float);
+	size_t count = model_count(&spec_course(&t->spec)->train.model), bytes = count * sizeof(float);
 	struct optimiser o = {
 		.w = mem_align(bytes),
 		.m = mem_align(bytes),
@@ -238,7 +238,7 @@ struct network_block {
 /* Its proofs from *state; then *state is the one after it. */
 static bool run_block(struct training *t, int64_t number, struct network_block *b, struct state **state)
 {
-	const struct train_config *train = &t->spec.train;
+	const struct train_config *train = &spec_course(&t->spec)->train;
 	uint32_t proofs = t->spec.k + 1;
 	struct update_outcome outcome;
 	uint8_t seed[32];
@@ -259,7 +259,7 @@ static bool run_block(struct training *t, int64_t number, struct network_block *
 		if (backend_execute(t->backend, &job, delta) != STEP_OK)
 			return false;
 	}
-	const uint8_t *benchmark = spec_benchmark(&t->spec, &size);
+	const uint8_t *benchmark = course_benchmark(spec_course(&t->spec), &size);
 
 	key_of(t, "block", number, seed);
 	noise_gather(seed, NOISE_BENCHMARK, train->bench_rows, benchmark, size, train->model.ctx, b->benchmark);
@@ -284,7 +284,7 @@ static bool run_block(struct training *t, int64_t number, struct network_block *
 /* *state is the initial one, and in the end the last. */
 static bool run_network(struct training *t, struct state **state)
 {
-	const struct train_config *train = &t->spec.train;
+	const struct train_config *train = &spec_course(&t->spec)->train;
 	struct network_block b = {
 		.proofs = mem_calloc(t->spec.k + 1, sizeof *b.proofs),
 		.deltas = mem_alloc((t->spec.k + 1) * step_delta_size(train)),
@@ -338,7 +338,7 @@ static bool read_spec(struct training *t, const struct options *o, struct errmsg
 static bool read_corpus(struct training *t, const char *path, struct errmsg *err)
 {
 	static const uint8_t fixed[32] = { 0 };
-	uint32_t ctx = t->spec.train.model.ctx;
+	uint32_t ctx = spec_course(&t->spec)->train.model.ctx;
 
 	if (path == NULL)
 		return errmsg_set(err, "train needs -corpus=<file>");
@@ -351,11 +351,11 @@ static bool read_corpus(struct training *t, const char *path, struct errmsg *err
 	spec_set_corpus(&t->spec, t->corpus.data, training);
 	if (!spec_finish(&t->spec, err))
 		return false;
-	if ((t->spec.k + 1) * step_windows_size(&t->spec.train) > BLOCK_MAX)
+	if ((t->spec.k + 1) * step_windows_size(&spec_course(&t->spec)->train) > BLOCK_MAX)
 		return errmsg_set(err, "a block's windows would take more than %d bytes", BLOCK_MAX);
 	t->validation = mem_alloc(VALIDATION_ROWS * window_size(t));
 	noise_gather(fixed, NOISE_BENCHMARK, VALIDATION_ROWS, t->corpus.data + training, rest, ctx, t->validation);
-	t->datasets[0].data = spec_training(&t->spec, &t->datasets[0].size);
+	t->datasets[0].data = course_training(spec_course(&t->spec), &t->datasets[0].size);
 	t->dataset_count = 1;
 	return true;
 }
@@ -369,7 +369,7 @@ static bool read_others(struct training *t, const struct options *o, struct errm
 			return errmsg_set(err, "-data may be given %d times", DATASETS_MAX - 1);
 		if (!file_read(path, FILE_MAX, &t->others[i], err))
 			return false;
-		if (t->others[i].size < t->spec.train.model.ctx)
+		if (t->others[i].size < spec_course(&t->spec)->train.model.ctx)
 			return errmsg_set(err, "%s is too small", path);
 		t->datasets[t->dataset_count++] = (struct train_data){ t->others[i].data, t->others[i].size };
 	}
@@ -393,10 +393,10 @@ static bool run_training(struct training *t)
 
 	fesetenv(FE_DFL_ENV);
 	key_of(t, "initial", 0, key);
-	struct state *state = state_new_initial(&t->spec.train.model, key);
+	struct state *state = state_new_initial(&spec_course(&t->spec)->train.model, key);
 
 	t->next = t->every;
-	t->backend = backend_new(t->kind, &t->spec.train, t->threads);
+	t->backend = backend_new(t->kind, &spec_course(&t->spec)->train, t->threads);
 	bool ok = t->mode == MODE_NETWORK ? run_network(t, &state) : run_alone(t, state);
 
 	backend_free(t->backend);

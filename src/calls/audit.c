@@ -13,7 +13,7 @@ static json_t *show_audited(const struct spec *spec, const struct audit_proof *p
 {
 	json_t *object = show_proof(spec, &proof->header);
 	json_object_set_new(object, "dataset", json_integer(proof->dataset));
-	json_object_set_new(object, "iterations", json_integer(spec->train.iterations));
+	json_object_set_new(object, "iterations", json_integer(spec_course(spec)->train.iterations));
 	if (executed)
 		json_object_set_new(object, "found_digest", json_hex(proof->found, 32));
 	json_object_set_new(object, "valid", json_boolean(proof->right));

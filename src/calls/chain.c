@@ -181,7 +181,7 @@ static enum rpc_outcome getchaintips(struct rpc_request *r, void *context)
 static enum rpc_outcome getchainspec(struct rpc_request *r, void *context)
 {
 	const struct spec *spec = chain_spec(context);
-	const struct train_config *train = &spec->train;
+	const struct train_config *train = &spec_course(spec)->train;
 	json_t *object = json_object();
 	const struct {
 		const char *name;
@@ -199,7 +199,7 @@ static enum rpc_outcome getchainspec(struct rpc_request *r, void *context)
 		{ "iterations", train->iterations },
 		{ "slots", spec->slots },
 		{ "bench_rows", train->bench_rows },
-		{ "bench_bytes", spec->bench_bytes },
+		{ "bench_bytes", spec_course(spec)->bench_bytes },
 		{ "lr_ppm", train->lr_ppm },
 		{ "wd_ppm", train->wd_ppm },
 		{ "mu_ppm", train->mu_ppm },
@@ -216,7 +216,7 @@ static enum rpc_outcome getchainspec(struct rpc_request *r, void *context)
 		{ "blob_max", spec->blob_max },
 		{ "blob_budget", spec->blob_budget },
 		{ "block_weight", spec->block_weight },
-		{ "corpus_size", spec->corpus_size },
+		{ "corpus_size", spec_course(spec)->corpus_size },
 		{ "p2p_port", spec->p2p_port },
 		{ "rpc_port", spec->rpc_port },
 	};

@@ -2,7 +2,7 @@
 
 #include "calls/chain.h"
 #include "calls/show.h"
-#include "consensus/window.h"
+#include "consensus/spec.h"
 #include "util/bytes.h"
 
 /* Whether the dataset may be drawn for the tip's child. */
@@ -144,7 +144,7 @@ static json_t *show_found(struct chain *chain, const struct index_entry *entry, 
 	json_t *object = show_proof(spec, header);
 	header_seed(header, seed);
 	header_write(raw, header);
-	json_object_set_new(object, "dataset", json_integer(entry->outcome.dataset[window_slot(spec, seed)]));
+	json_object_set_new(object, "dataset", json_integer(entry->outcome.dataset[spec_slot(spec, seed)]));
 	json_object_set_new(object, "header", json_hex(raw, HEADER_SIZE));
 	json_object_set_new(object, "blockhash", json_hash(entry->id));
 	json_object_set_new(object, "height", json_integer(entry->height));

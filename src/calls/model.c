@@ -288,7 +288,7 @@ static const struct rpc_arg getlogits_args[] = {
 static enum rpc_outcome getlogits(struct rpc_request *r, void *context)
 {
 	struct calls_model *calls = context;
-	uint32_t most = chain_spec(calls->chain)->train.model.ctx;
+	uint32_t most = spec_course(chain_spec(calls->chain))->train.model.ctx;
 	if (!has_room(calls, r))
 		return RPC_DONE;
 	struct question *q = mem_calloc(1, sizeof *q);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "consensus/payload/contribution.h"
-#include "consensus/window.h"
+#include "consensus/spec.h"
 #include "crypto/address.h"
 #include "util/warning.h"
 
@@ -262,7 +262,7 @@ json_t *show_proof(const struct spec *spec, const struct header *header)
 	json_object_set_new(object, "id", json_hash(hash));
 	header_seed(header, hash);
 	json_object_set_new(object, "seed", json_hash(hash));
-	json_object_set_new(object, "slot", json_integer(window_slot(spec, hash)));
+	json_object_set_new(object, "slot", json_integer(spec_slot(spec, hash)));
 	header_ticket(header, hash);
 	json_object_set_new(object, "ticket", json_hash(hash));
 	json_object_set_new(object, "digest", json_hex(header->digest, 32));
@@ -308,7 +308,7 @@ static void add_rewards(json_t *object, const struct spec *spec, const struct in
 		header_seed(header, seed);
 		if (known)
 			json_object_set_new(proof, "dataset",
-				json_integer(entry->outcome.dataset[window_slot(spec, seed)]));
+				json_integer(entry->outcome.dataset[spec_slot(spec, seed)]));
 		json_object_set_new(proof, "reward", json_amount(take_reward(block, i, &at)));
 		json_array_append_new(proofs, proof);
 	}

@@ -87,7 +87,7 @@ static enum rpc_outcome getmodelinfo(struct rpc_request *r, void *context)
 {
 	struct calls_training *training = context;
 	const struct index_entry *tip = chain_tip(training->chain);
-	const struct train_config *train = &chain_spec(training->chain)->train;
+	const struct train_config *train = &spec_course(chain_spec(training->chain))->train;
 	const struct model_config *model = &train->model;
 	json_t *object = json_object();
 	json_object_set_new(object, "architecture", json_string("llama, byte level"));

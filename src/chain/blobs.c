@@ -221,8 +221,8 @@ bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *out, st
 static bool gather_ranges(int fd, const struct spec *spec, const uint8_t seed[32], uint64_t size, const char *path,
 	uint8_t *out, struct errmsg *err)
 {
-	const uint32_t ctx = spec->train.model.ctx;
-	const uint32_t count = spec->train.iterations * spec->train.batch;
+	const uint32_t ctx = spec_course(spec)->train.model.ctx;
+	const uint32_t count = spec_course(spec)->train.iterations * spec_course(spec)->train.batch;
 
 	for (uint32_t i = 0; i < count; i++, out += ctx + 1) {
 		struct noise_window window;
@@ -252,7 +252,7 @@ bool blobs_gather(struct blobs *blobs, const struct spec *spec, const uint8_t ro
 		if (!ok)
 			return false;
 	}
-	if (blob == NULL || blob->size < spec->train.model.ctx)
+	if (blob == NULL || blob->size < spec_course(spec)->train.model.ctx)
 		return errmsg_set(err, "The blob of a dataset is not here");
 	path = blob_path(blobs, root);
 	fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -181,12 +181,12 @@ bool settings_read_corpus(struct spec *spec, const char *spec_path, const char *
 
 static bool read_initial_state(struct spec *spec, const char *spec_path, struct errmsg *err)
 {
-	const char *wrong = model_config_check(&spec->train.model), *name = spec->initial_state_path;
+	const char *wrong = model_config_check(&spec_course(spec)->train.model), *name = spec->initial_state_path;
 	struct buf weights;
 	if (wrong != NULL)
 		return errmsg_set(err, "%s", wrong);
 	buf_init(&weights);
-	bool ok = read_beside(spec_path, name, weights_size_max(&spec->train.model), &weights, err) &&
+	bool ok = read_beside(spec_path, name, weights_size_max(&spec_course(spec)->train.model), &weights, err) &&
 		(spec_set_initial_state(spec, weights.data, weights.size, err) ||
 			errmsg_wrap(err, "initial_state %.64s", name));
 	buf_clear(&weights);

@@ -94,7 +94,7 @@ const struct block *block_join(const struct block *block, uint8_t **bodies)
 
 size_t block_body_size(const struct spec *spec)
 {
-	return step_delta_size(&spec->train);
+	return step_delta_size(&spec_course(spec)->train);
 }
 
 static bool malformed(struct reject *reject, const char *what)
@@ -157,7 +157,7 @@ static bool body_is_right(const struct spec *spec, const uint8_t *body, const st
 
 	sha256(digest, body, block_body_size(spec));
 	return memcmp(digest, header->digest, 32) == 0 &&
-		delta_check(body, block_body_size(spec), model_count(&spec->train.model));
+		delta_check(body, block_body_size(spec), model_count(&spec_course(spec)->train.model));
 }
 
 static bool read_bodies(const struct spec *spec, struct reader *reader, struct block *block, struct reject *reject)

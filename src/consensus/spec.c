@@ -11,6 +11,7 @@
 #include "consensus/tx.h"
 #include "crypto/hash.h"
 #include "ml/files/weights.h"
+#include "ml/kernel/noise.h"
 #include "util/bytes.h"
 #include "util/mem.h"
 
@@ -36,21 +37,21 @@ const struct spec_field spec_fields[] = {
 	FIELD("genesis_time", genesis_time, 1, UINT32_MAX),
 	FIELD("spacing", spacing, 0, 86400),
 	FIELD("k", k, 1, 64),
-	FIELD("d", train.model.d, 16, 4096),
-	FIELD("layers", train.model.layers, 1, 64),
-	FIELD("heads", train.model.heads, 1, 256),
-	FIELD("ff", train.model.ff, 16, 16384),
-	FIELD("ctx", train.model.ctx, 32, MODEL_CTX_MAX),
-	FIELD("batch", train.batch, 1, 1024),
-	FIELD("iterations", train.iterations, 1, 1024),
+	FIELD("d", courses[0].train.model.d, 16, 4096),
+	FIELD("layers", courses[0].train.model.layers, 1, 64),
+	FIELD("heads", courses[0].train.model.heads, 1, 256),
+	FIELD("ff", courses[0].train.model.ff, 16, 16384),
+	FIELD("ctx", courses[0].train.model.ctx, 32, MODEL_CTX_MAX),
+	FIELD("batch", courses[0].train.batch, 1, 1024),
+	FIELD("iterations", courses[0].train.iterations, 1, 1024),
 	FIELD("slots", slots, 1, OUTCOME_MAX_SLOTS),
-	FIELD("bench_rows", train.bench_rows, 1, 1024),
-	FIELD("bench_bytes", bench_bytes, 33, SPEC_CORPUS_MAX),
-	FIELD("lr_ppm", train.lr_ppm, 1, PPM_MAX),
-	FIELD("wd_ppm", train.wd_ppm, 0, PPM_MAX),
-	FIELD("mu_ppm", train.mu_ppm, 0, PPM_MAX),
-	FIELD("eta_ppm", train.eta_ppm, 0, PPM_MAX),
-	FIELD("gate_ppm", train.gate_ppm, 0, PPM_MAX),
+	FIELD("bench_rows", courses[0].train.bench_rows, 1, 1024),
+	FIELD("bench_bytes", courses[0].bench_bytes, 33, SPEC_CORPUS_MAX),
+	FIELD("lr_ppm", courses[0].train.lr_ppm, 1, PPM_MAX),
+	FIELD("wd_ppm", courses[0].train.wd_ppm, 0, PPM_MAX),
+	FIELD("mu_ppm", courses[0].train.mu_ppm, 0, PPM_MAX),
+	FIELD("eta_ppm", courses[0].train.eta_ppm, 0, PPM_MAX),
+	FIELD("gate_ppm", courses[0].train.gate_ppm, 0, PPM_MAX),
 	FIELD("v_0", v_0, 1, VALUE_MAX),
 	FIELD("v_min", v_min, 1, VALUE_MAX),
 	FIELD("subsidy", subsidy, 0, UINT64_C(1000000000000)),
@@ -62,7 +63,7 @@ const struct spec_field spec_fields[] = {
 	FIELD("blob_max", blob_max, 1024, 1u << 24),
 	FIELD("blob_budget", blob_budget, 1024, 1u << 30),
 	FIELD("block_weight", block_weight, 4000, 16000000),
-	DERIVED("corpus_size", corpus_size, 66, SPEC_CORPUS_MAX),
+	DERIVED("corpus_size", courses[0].corpus_size, 66, SPEC_CORPUS_MAX),
 	LOCAL("p2p_port", p2p_port, 1, UINT16_MAX),
 	LOCAL("rpc_port", rpc_port, 1, UINT16_MAX),
 	{ 0 },
@@ -133,12 +134,12 @@ bool spec_hrp_check(const char *hrp, struct errmsg *err)
 static const struct spec regtest = {
 	.name = "regtest", .hrp = "ratl",
 	.genesis_time = 1795219200, .spacing = 0, .k = 4, .slots = 2,
-	.train = {
+	.course_count = 1, .courses = { { .bench_bytes = 8192, .train = {
 		.model = { .d = 32, .layers = 2, .heads = 2, .ff = 96, .ctx = 32 },
 		.batch = 4, .iterations = 2, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
 		.gate_ppm = 1050000, .bench_rows = 4,
-	},
-	.bench_bytes = 8192, .v_0 = 85899346, .v_min = 2147484,
+	} } },
+	.v_0 = 85899346, .v_min = 2147484,
 	.subsidy = 5000000000, .halving = 150, .maturity = 10, .data_delay = 1, .burn_rate = 10,
 	.blob_min = 4096, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
 	.p2p_port = 29433, .rpc_port = 29432,
@@ -147,12 +148,12 @@ static const struct spec regtest = {
 static const struct spec test = {
 	.name = "test", .hrp = "tatl",
 	.genesis_time = 1795219200, .spacing = 60, .k = 8, .slots = 4,
-	.train = {
+	.course_count = 1, .courses = { { .bench_bytes = 8192, .train = {
 		.model = { .d = 128, .layers = 4, .heads = 4, .ff = 352, .ctx = 128 },
 		.batch = 8, .iterations = 8, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
 		.gate_ppm = 1050000, .bench_rows = 8,
-	},
-	.bench_bytes = 8192, .v_0 = 85899346, .v_min = 2147484,
+	} } },
+	.v_0 = 85899346, .v_min = 2147484,
 	.subsidy = 5000000000, .halving = 210000, .maturity = 100, .data_delay = 100, .burn_rate = 10,
 	.blob_min = 65536, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
 	.p2p_port = 19433, .rpc_port = 19432, .is_public = true,
@@ -161,12 +162,12 @@ static const struct spec test = {
 static const struct spec main_chain = {
 	.name = "main", .hrp = "atl",
 	.genesis_time = 1795219200, .spacing = 600, .k = 8, .slots = 8,
-	.train = {
+	.course_count = 1, .courses = { { .bench_bytes = 8192, .train = {
 		.model = { .d = 192, .layers = 6, .heads = 6, .ff = 512, .ctx = 256 },
 		.batch = 16, .iterations = 8, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
 		.gate_ppm = 1050000, .bench_rows = 16,
-	},
-	.bench_bytes = 8192, .v_0 = 85899346, .v_min = 2147484,
+	} } },
+	.v_0 = 85899346, .v_min = 2147484,
 	.subsidy = 5000000000, .halving = 210000, .maturity = 100, .data_delay = 100, .burn_rate = 100,
 	.blob_min = 65536, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
 	.p2p_port = 9433, .rpc_port = 9432, .is_public = true,
@@ -175,8 +176,8 @@ static const struct spec main_chain = {
 static void begin(struct spec *spec, const struct spec *from)
 {
 	*spec = *from;
-	spec->corpus = corpus_embedded;
-	spec->corpus_size = corpus_embedded_size;
+	spec->courses[0].corpus = corpus_embedded;
+	spec->courses[0].corpus_size = corpus_embedded_size;
 }
 
 bool spec_builtin(struct spec *spec, const char *name)
@@ -205,13 +206,13 @@ void spec_set_corpus(struct spec *spec, const uint8_t *data, size_t size)
 {
 	free(spec->owned);
 	spec->owned = mem_dup(data, size);
-	spec->corpus = spec->owned;
-	spec->corpus_size = size;
+	spec->courses[0].corpus = spec->owned;
+	spec->courses[0].corpus_size = size;
 }
 
 bool spec_set_initial_state(struct spec *spec, const uint8_t *data, size_t size, struct errmsg *err)
 {
-	const struct model_config *config = &spec->train.model;
+	const struct model_config *config = &spec_course(spec)->train.model;
 	const char *wrong = model_config_check(config);
 
 	if (wrong != NULL)
@@ -229,31 +230,32 @@ void spec_clear(struct spec *spec)
 	memset(spec, 0, sizeof *spec);
 }
 
-static bool check_corpus(const struct spec *spec, struct errmsg *err)
+static bool check_course(const struct course *course, struct errmsg *err)
 {
-	uint32_t least = spec->train.model.ctx + 1;
+	uint32_t least = course->train.model.ctx + 1;
+	const char *wrong = course_check(&course->train);
 
-	if (spec->bench_bytes < least)
-		return errmsg_set(err, "bench_bytes is %u, and must be ctx + 1 = %u at least", spec->bench_bytes,
+	if (wrong != NULL)
+		return errmsg_set(err, "%s", wrong);
+	if (course->bench_bytes < least)
+		return errmsg_set(err, "bench_bytes is %u, and must be ctx + 1 = %u at least", course->bench_bytes,
 			least);
-	if (spec->corpus_size < (size_t)spec->bench_bytes + least)
+	if (course->corpus_size < (size_t)course->bench_bytes + least)
 		return errmsg_set(err, "corpus has %zu bytes, and needs bench_bytes + ctx + 1 = %zu at least",
-			spec->corpus_size, (size_t)spec->bench_bytes + least);
+			course->corpus_size, (size_t)course->bench_bytes + least);
 	return true;
 }
 
 static bool check_limits(const struct spec *spec, struct errmsg *err)
 {
-	const char *wrong;
-
 	if (!spec_name_check(spec->name, err) || !spec_hrp_check(spec->hrp, err))
 		return false;
 	for (const struct spec_field *field = spec_fields; field->name; field++)
 		if (!spec_field_check(field, spec_field_get(spec, field), err))
 			return false;
-	wrong = train_config_check(&spec->train);
-	if (wrong != NULL)
-		return errmsg_set(err, "%s", wrong);
+	for (uint32_t i = 0; i < spec->course_count; i++)
+		if (!check_course(&spec->courses[i], err))
+			return false;
 	if (spec->blob_min > spec->blob_max)
 		return errmsg_set(err, "blob_min is %u, above blob_max, which is %u", spec->blob_min, spec->blob_max);
 	if (spec->blob_budget < spec->blob_max)
@@ -261,7 +263,7 @@ static bool check_limits(const struct spec *spec, struct errmsg *err)
 			spec->blob_max);
 	if (spec->subsidy > MAX_MONEY / 2 / spec->halving)
 		return errmsg_set(err, "subsidy * halving must be %lld at most", (long long)MAX_MONEY / 2);
-	return check_corpus(spec, err);
+	return true;
 }
 
 static void put_text(struct buf *out, const char *text)
@@ -274,7 +276,7 @@ static void compute_commitment(struct spec *spec)
 {
 	struct buf all;
 
-	blob_root(spec->corpus, spec->corpus_size, spec->corpus_root);
+	blob_root(spec_course(spec)->corpus, spec_course(spec)->corpus_size, spec->corpus_root);
 	buf_init(&all);
 	buf_put_le64(&all, SPEC_RULES);
 	put_text(&all, spec->name);
@@ -347,19 +349,17 @@ struct state *spec_initial_state(const struct spec *spec)
 	if (spec->initial_state != NULL)
 		return state_ref(spec->initial_state);
 	spec_init_key(spec, key);
-	return state_new_initial(&spec->train.model, key);
+	return state_new_initial(&spec_course(spec)->train.model, key);
 }
 
-const uint8_t *spec_training(const struct spec *spec, size_t *size)
+const struct course *spec_course(const struct spec *spec)
 {
-	*size = spec->corpus_size - spec->bench_bytes;
-	return spec->corpus;
+	return &spec->courses[0];
 }
 
-const uint8_t *spec_benchmark(const struct spec *spec, size_t *size)
+uint32_t spec_slot(const struct spec *spec, const uint8_t seed[32])
 {
-	*size = spec->bench_bytes;
-	return spec->corpus + spec->corpus_size - spec->bench_bytes;
+	return noise_slot(seed, spec->slots);
 }
 
 uint32_t spec_future_limit(const struct spec *spec)

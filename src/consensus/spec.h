@@ -10,17 +10,21 @@
 #include <stdint.h>
 
 #include "consensus/header.h"
+#include "ml/course.h"
 #include "ml/state.h"
 #include "ml/step.h"
 #include "util/error.h"
+
+/* Models that a chain trains at most. */
+enum { SPEC_COURSES = 1 };
 
 struct spec {
 	char name[17], hrp[9];
 	uint64_t genesis_time;
 	uint32_t spacing; /* seconds; 0: constant bits */
 	uint32_t k, slots;
-	struct train_config train; /* model sizes, batch, iterations, rates, bench_rows: what ml knows */
-	uint32_t bench_bytes;
+	struct course courses[SPEC_COURSES]; /* the models that are trained */
+	uint32_t course_count;
 	int64_t v_0, v_min; /* 2^-32 nats */
 	int64_t subsidy;
 	uint32_t halving, maturity, data_delay;
@@ -30,9 +34,6 @@ struct spec {
 	/* Not committed to: */
 	uint16_t p2p_port, rpc_port;
 	bool is_public; /* built in "main" or "test": mining needs peers */
-	/* The genesis corpus, owned by the spec (or static): dataset 0, then bench_bytes of benchmark. */
-	const uint8_t *corpus;
-	size_t corpus_size;
 	/* What the chain begins with, where it is not drawn; owned. The path is what spec_parse found. */
 	char *initial_state_path;
 	struct state *initial_state;
@@ -44,7 +45,7 @@ struct spec {
 	uint8_t genesis_id[32], genesis_ticket[32];
 	uint32_t limit_bits;
 	uint8_t magic[4];
-	uint8_t *owned; /* what spec_clear releases */
+	uint8_t *owned; /* the corpus, if it is not static */
 };
 
 /* Number of the rules that these nodes agree on (doc/protocol.md). It is in every chain's commitment and grows with
@@ -83,9 +84,11 @@ struct state *spec_initial_state(const struct spec *spec);
 /* Key of the initial state's draws: H("atelier initial state" | name). */
 void spec_init_key(const struct spec *spec, uint8_t key[32]);
 
-/* Dataset 0 and the benchmark: borrowed ranges of the corpus. */
-const uint8_t *spec_training(const struct spec *spec, size_t *size);
-const uint8_t *spec_benchmark(const struct spec *spec, size_t *size);
+/* The course of a chain that has one. */
+const struct course *spec_course(const struct spec *spec);
+
+/* Slot that a seed picks. */
+uint32_t spec_slot(const struct spec *spec, const uint8_t seed[32]);
 
 /* Seconds a block may be ahead of the node's clock. */
 uint32_t spec_future_limit(const struct spec *spec);

@@ -29,7 +29,8 @@ static struct backend *backend_of(struct runner *runner, const struct backend_ki
 	struct backend **backend = kind->reference == NULL ? &runner->reference : &runner->fast;
 
 	if (*backend == NULL)
-		*backend = backend_new(kind, &runner->spec->train, runner->threads > 0 ? runner->threads : 1);
+		*backend = backend_new(kind, &spec_course(runner->spec)->train,
+			runner->threads > 0 ? runner->threads : 1);
 	return *backend;
 }
 
@@ -53,7 +54,7 @@ static enum finding execute(struct runner *runner, const struct backend_kind *ki
 	memset(found, 0, 32);
 	switch (backend_execute(backend_of(runner, kind), &job, delta)) {
 	case STEP_OK:
-		sha256(found, delta, step_delta_size(&runner->spec->train));
+		sha256(found, delta, step_delta_size(&spec_course(runner->spec)->train));
 		return memcmp(found, proof->header.digest, 32) == 0 ? FINDING_RIGHT : FINDING_FALSE;
 	case STEP_FAILED:
 		return FINDING_FALSE;
@@ -134,7 +135,7 @@ static enum finding refuse_digest(const struct verify_proof *proof, const uint8_
 static enum finding run_proof(struct runner *runner, struct verify_proof *proof, uint8_t found[32],
 	struct reject *reject)
 {
-	uint8_t *delta = mem_alloc(step_delta_size(&runner->spec->train));
+	uint8_t *delta = mem_alloc(step_delta_size(&spec_course(runner->spec)->train));
 	const struct backend_kind *kind = backend_selected();
 	enum finding finding = execute(runner, kind, false, proof, delta, found);
 
@@ -153,7 +154,7 @@ static enum finding run_proof(struct runner *runner, struct verify_proof *proof,
 static enum finding check_body(const struct runner *runner, const struct verify_proof *proof, uint8_t found[32],
 	struct reject *reject)
 {
-	const struct train_config *train = &runner->spec->train;
+	const struct train_config *train = &spec_course(runner->spec)->train;
 
 	sha256(found, proof->delta, step_delta_size(train));
 	if (memcmp(found, proof->header.digest, 32) == 0 &&

@@ -14,7 +14,7 @@ struct verify_proof {
 	struct header header;
 	uint8_t id[32], seed[32];
 	uint32_t slot;
-	uint8_t *windows; /* owned; window_step_size bytes; NULL if delta is given */
+	uint8_t *windows; /* owned; step_windows_size bytes; NULL if delta is given */
 	uint8_t *delta;   /* owned; block_body_size bytes: the body, if this node already executed the proof; else NULL,
 			     filled by the job where the proof is right */
 };

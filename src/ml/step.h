@@ -3,8 +3,8 @@
  * A step starts from a model state and a seed, trains for `iterations` minibatches with fresh AdamW moments, and
  * encodes what it changed as a delta. It depends on nothing else: whoever repeats it gets the same bytes.
  *
- * Here: what goes into it and what comes out. The caller draws the windows (ml/kernel/noise.h tells where they lie) and
- * gathers their bytes; a backend executes it (ml/backend.h). */
+ * Here: what goes into it and what comes out. The caller gathers the windows (ml/course.h); a backend executes it
+ * (ml/backend.h). */
 #ifndef ATELIER_ML_STEP_H
 #define ATELIER_ML_STEP_H
 
@@ -12,20 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ml/model.h"
+#include "ml/course.h"
 #include "ml/state.h"
-
-/* Everything of a chain spec that ml knows. Rates are parts per million. */
-struct train_config {
-	struct model_config model;
-	uint32_t batch, iterations;    /* B windows an iteration, C iterations a step */
-	uint32_t lr_ppm, wd_ppm;       /* AdamW */
-	uint32_t mu_ppm, eta_ppm;      /* outer Nesterov momentum, ml/update.h */
-	uint32_t gate_ppm, bench_rows; /* ml/update.h */
-};
-
-/* NULL if all fields are within the limits of protocol section 16, else what is wrong (static text). */
-const char *train_config_check(const struct train_config *config);
 
 /* Bytes of a step's windows [iterations][batch][ctx + 1], and of the delta it gives. */
 size_t step_windows_size(const struct train_config *config);

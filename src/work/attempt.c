@@ -41,7 +41,7 @@ void attempt_run(struct attempt *attempt)
 	const struct backend_kind *kind = backend_selected();
 	if (attempt->backend == NULL || attempt->backend->kind != kind) {
 		backend_free(attempt->backend);
-		attempt->backend = backend_new(kind, &attempt->spec->train, 1);
+		attempt->backend = backend_new(kind, &spec_course(attempt->spec)->train, 1);
 	}
 	struct header *header = &attempt->block->header;
 	uint8_t seed[32];

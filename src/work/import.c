@@ -192,7 +192,7 @@ static bool write_files(const struct import *i, struct errmsg *err)
 
 static json_t *describe(const struct import *i)
 {
-	const struct model_config *sizes = &i->spec.train.model;
+	const struct model_config *sizes = &spec_course(&i->spec)->train.model;
 	json_t *object = json_object();
 	json_object_set_new(object, "spec", json_text(i->spec_path, strlen(i->spec_path)));
 	json_object_set_new(object, "initial_state", json_text(i->target, strlen(i->target)));

@@ -420,7 +420,7 @@ void miner_generate(struct miner *miner, size_t count, const uint8_t key[32], ui
 
 void miner_stats(const struct miner *miner, struct miner_stats *stats)
 {
-	const struct train_config *train = &chain_spec(miner->chain)->train;
+	const struct train_config *train = &spec_course(chain_spec(miner->chain))->train;
 	uint64_t tokens = (uint64_t)train->iterations * train->batch * train->model.ctx;
 	memset(stats, 0, sizeof *stats);
 	stats->mining = miner->mining;

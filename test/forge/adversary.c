@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consensus/window.h"
+#include "consensus/spec.h"
 #include "crypto/hash.h"
 #include "ml/delta.h"
 #include "ml/kernel/exact.h"
@@ -43,7 +43,7 @@ struct adversary {
 
 struct adversary_memory *adversary_memory_new(const struct setting *setting)
 {
-	const struct train_config *config = &setting->spec.train;
+	const struct train_config *config = &spec_course(&setting->spec)->train;
 	struct adversary_memory *m = mem_calloc(1, sizeof *m);
 
 	m->setting = setting;
@@ -56,7 +56,7 @@ struct adversary_memory *adversary_memory_new(const struct setting *setting)
 	m->gradient = mem_align(m->count * sizeof(float));
 	m->first = mem_align(m->count * sizeof(float));
 	m->moved = mem_align(m->count * sizeof(float));
-	m->windows = mem_alloc(window_step_size(&setting->spec));
+	m->windows = mem_alloc(step_windows_size(&spec_course(&setting->spec)->train));
 	m->delta = mem_alloc(step_delta_size(config));
 	m->copy = mem_calloc(config->batch, sizeof *m->copy);
 	return m;
@@ -236,7 +236,7 @@ static void begin(struct attempt *a)
 
 	memcpy(a->m->w, state_theta(setting->state), a->m->count * sizeof(float));
 	shadow_optimizer_reset(&a->m->optimizer, a->m->config);
-	window_gather_step(&setting->spec, a->seed, setting->data, setting->size, a->m->windows);
+	course_gather_step(spec_course(&setting->spec), a->seed, setting->data, setting->size, a->m->windows);
 }
 
 static bool finish(struct attempt *a, float *difference, uint8_t digest[32])

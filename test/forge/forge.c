@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "adversary.h"
-#include "consensus/window.h"
+#include "consensus/spec.h"
 #include "crypto/hash.h"
 #include "ml/backend_cpu.h"
 #include "savings.h"
@@ -79,11 +79,11 @@ static struct finding findings[KINDS];
 static bool node_digest(struct backend *backend, const struct setting *setting, const uint8_t seed[32],
 	uint8_t digest[32])
 {
-	size_t size = step_delta_size(&setting->spec.train);
-	uint8_t *windows = mem_alloc(window_step_size(&setting->spec)), *delta = mem_alloc(size);
+	size_t size = step_delta_size(&spec_course(&setting->spec)->train);
+	uint8_t *windows = mem_alloc(step_windows_size(&spec_course(&setting->spec)->train)), *delta = mem_alloc(size);
 	struct step_job job = { .state = setting->state, .seed = seed, .windows = windows };
 
-	window_gather_step(&setting->spec, seed, setting->data, setting->size, windows);
+	course_gather_step(spec_course(&setting->spec), seed, setting->data, setting->size, windows);
 	bool ok = backend_execute(backend, &job, delta) == STEP_OK;
 
 	if (ok)
@@ -135,7 +135,7 @@ static void work_on(void *arg, size_t task, unsigned member)
 	setting_init(&setting, f->chain, f->kind, f->model, f->training);
 	f->loss = setting.loss;
 	f->sure = setting.sure;
-	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &setting.spec.train, 1);
+	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &spec_course(&setting.spec)->train, 1);
 	struct adversary_memory *memory = adversary_memory_new(&setting);
 
 	f->ran = try_seeds(f, &setting, backend, memory) &&

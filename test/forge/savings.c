@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consensus/window.h"
+#include "consensus/spec.h"
 #include "util/mem.h"
 
 /* Hashes of rows that were multiplied already, in order. */
@@ -125,14 +125,14 @@ static void count_product(void *context, const struct shadow_product *p)
 static bool run_step(const struct setting *setting, struct shadow *shadow, struct counter *c, uint32_t number,
 	struct shadow_optimizer *o, float *w, float *gradient, uint8_t *windows)
 {
-	const struct train_config *config = &setting->spec.train;
+	const struct train_config *config = &spec_course(&setting->spec)->train;
 	size_t minibatch = config->batch * ((size_t)config->model.ctx + 1);
 	uint8_t seed[32];
 
 	setting_seed(setting, number, seed);
 	memcpy(w, state_theta(setting->state), model_count(&config->model) * sizeof(float));
 	shadow_optimizer_reset(o, config);
-	window_gather_step(&setting->spec, seed, setting->data, setting->size, windows);
+	course_gather_step(spec_course(&setting->spec), seed, setting->data, setting->size, windows);
 	for (uint32_t t = 0; t < config->iterations; t++) {
 		c->first = t == 0;
 		if (!shadow_gradient(shadow, w, windows + t * minibatch, config->batch, seed, t, gradient, NULL))
@@ -161,12 +161,12 @@ static void counter_clear(struct counter *c)
 
 bool savings_measure(const struct setting *setting, uint32_t steps, struct savings *savings)
 {
-	const struct train_config *config = &setting->spec.train;
+	const struct train_config *config = &spec_course(&setting->spec)->train;
 	size_t bytes = model_count(&config->model) * sizeof(float);
 	struct shadow *shadow = shadow_new(config, ENGINE_OPENBLAS);
 	struct shadow_optimizer o = shadow_optimizer_new(config);
 	float *w = mem_align(bytes), *gradient = mem_align(bytes);
-	uint8_t *windows = mem_alloc(window_step_size(&setting->spec));
+	uint8_t *windows = mem_alloc(step_windows_size(&spec_course(&setting->spec)->train));
 	struct counter c;
 	bool ok = true;
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consensus/window.h"
+#include "consensus/spec.h"
 #include "crypto/hash.h"
 #include "ml/kernel/noise.h"
 #include "ml/state.h"
@@ -50,7 +50,7 @@ static void count_pages(uint8_t *data, size_t size)
 static void fill(struct setting *s)
 {
 	size_t corpus_size;
-	const uint8_t *corpus = spec_training(&s->spec, &corpus_size);
+	const uint8_t *corpus = course_training(spec_course(&s->spec), &corpus_size);
 	uint8_t key[32] = { 1 };
 
 	s->size = s->kind == KIND_CORPUS ? corpus_size : SETTING_DATA;
@@ -109,13 +109,14 @@ static const float certain = 1e-7f;
 /* A step's windows; every second is of the corpus where the model is mixed. */
 static void gather(const struct setting *s, uint32_t number, uint8_t *windows)
 {
-	size_t window = s->spec.train.model.ctx + 1, count = window_step_size(&s->spec) / window, size;
-	uint8_t seed[32], *corpus = mem_alloc(window_step_size(&s->spec));
-	const uint8_t *training = spec_training(&s->spec, &size);
+	size_t window = spec_course(&s->spec)->train.model.ctx + 1,
+	       count = step_windows_size(&spec_course(&s->spec)->train) / window, size;
+	uint8_t seed[32], *corpus = mem_alloc(step_windows_size(&spec_course(&s->spec)->train));
+	const uint8_t *training = course_training(spec_course(&s->spec), &size);
 
 	setting_seed(s, TRAINING_SEEDS + number, seed);
-	window_gather_step(&s->spec, seed, s->data, s->size, windows);
-	window_gather_step(&s->spec, seed, training, size, corpus);
+	course_gather_step(spec_course(&s->spec), seed, s->data, s->size, windows);
+	course_gather_step(spec_course(&s->spec), seed, training, size, corpus);
 	for (size_t i = 0; s->model == MODEL_MIXED && i < count; i += 2)
 		memcpy(windows + i * window, corpus + i * window, window);
 	free(corpus);
@@ -123,15 +124,16 @@ static void gather(const struct setting *s, uint32_t number, uint8_t *windows)
 
 static float rate(const struct setting *s)
 {
-	float chain = (float)s->spec.train.lr_ppm / 1000000.0f;
+	float chain = (float)spec_course(&s->spec)->train.lr_ppm / 1000000.0f;
 
-	return s->model == MODEL_MIXED ? 2 * chain : (s->spec.train.model.d < 100 ? 16 * chain : 6 * chain);
+	return s->model == MODEL_MIXED ? 2 * chain :
+					 (spec_course(&s->spec)->train.model.d < 100 ? 16 * chain : 6 * chain);
 }
 
 static void train(const struct setting *s, struct shadow *shadow, uint32_t iterations, float *w, float *gradient,
 	uint8_t *windows)
 {
-	const struct train_config *config = &s->spec.train;
+	const struct train_config *config = &spec_course(&s->spec)->train;
 	struct shadow_optimizer o = shadow_optimizer_new(config);
 	size_t minibatch = config->batch * ((size_t)config->model.ctx + 1);
 	uint8_t seed[32];
@@ -153,13 +155,13 @@ static void train(const struct setting *s, struct shadow *shadow, uint32_t itera
 /* Loss and certainty over one minibatch. */
 static void judge(struct setting *s, struct shadow *shadow, const float *w, float *gradient, uint8_t *windows)
 {
-	const struct train_config *config = &s->spec.train;
+	const struct train_config *config = &spec_course(&s->spec)->train;
 	size_t tokens = config->batch * (size_t)config->model.ctx, counted = 0;
 	float *losses = mem_alloc(tokens * sizeof(float));
 	uint8_t seed[32];
 
 	setting_seed(s, TRAINING_SEEDS - 1, seed);
-	window_gather_step(&s->spec, seed, s->data, s->size, windows);
+	course_gather_step(spec_course(&s->spec), seed, s->data, s->size, windows);
 	s->loss = s->sure = 0;
 	if (shadow_gradient(shadow, w, windows, config->batch, seed, 0, gradient, losses)) {
 		for (size_t t = 0; t < tokens; t++) {
@@ -178,7 +180,7 @@ static void judge(struct setting *s, struct shadow *shadow, const float *w, floa
 /* What a model predicts right it predicts more surely with a larger head: as long training would bring it. */
 static void sharpen(struct setting *s, struct shadow *shadow, float *w, float *gradient, uint8_t *windows)
 {
-	const struct model_config *c = &s->spec.train.model;
+	const struct model_config *c = &spec_course(&s->spec)->train.model;
 	struct model_tensor head;
 
 	model_tensor(c, model_tensors(c) - 1, &head);
@@ -199,13 +201,13 @@ static void sharpen(struct setting *s, struct shadow *shadow, float *w, float *g
 
 static void learn(struct setting *s, uint32_t iterations)
 {
-	const struct model_config *c = &s->spec.train.model;
+	const struct model_config *c = &spec_course(&s->spec)->train.model;
 	size_t bytes = model_count(c) * sizeof(float);
 	struct state *initial = spec_initial_state(&s->spec);
-	struct shadow *exact = shadow_new(&s->spec.train, ENGINE_OPENBLAS),
-		      *plain = shadow_new(&s->spec.train, ENGINE_PLAIN);
+	struct shadow *exact = shadow_new(&spec_course(&s->spec)->train, ENGINE_OPENBLAS),
+		      *plain = shadow_new(&spec_course(&s->spec)->train, ENGINE_PLAIN);
 	float *w = mem_align(bytes), *gradient = mem_align(bytes), *v = mem_align(bytes);
-	uint8_t *windows = mem_alloc(window_step_size(&s->spec));
+	uint8_t *windows = mem_alloc(step_windows_size(&spec_course(&s->spec)->train));
 
 	memcpy(w, state_theta(initial), bytes);
 	memset(v, 0, bytes);
@@ -231,7 +233,7 @@ void setting_init(struct setting *s, const char *chain, enum setting_kind kind, 
 	fill(s);
 	learn(s, iterations);
 	if (slow)
-		s->spec.train.lr_ppm = 1;
+		s->spec.courses[0].train.lr_ppm = 1;
 }
 
 void setting_clear(struct setting *s)

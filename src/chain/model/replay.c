@@ -7,7 +7,7 @@
 
 #include "chain/block_records.h"
 #include "chain/model/snapshots.h"
-#include "consensus/window.h"
+#include "consensus/spec.h"
 #include "ml/update.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -85,10 +85,10 @@ static struct state *replay_block(const struct replay *replay, const struct full
 		uint8_t seed[32];
 
 		header_seed(block_proof(block, i), seed);
-		proofs[i] = (struct update_proof){ block->bodies[i], window_slot(replay->spec, seed) };
+		proofs[i] = (struct update_proof){ block->bodies[i], spec_slot(replay->spec, seed) };
 	}
 	outcome_for_update(&full->entry.outcome.outcome, &outcome);
-	state = update_replay(&replay->spec->train, &job, &outcome);
+	state = update_replay(&spec_course(replay->spec)->train, &job, &outcome);
 	free(proofs);
 	block_unref(block);
 	if (state != NULL && memcmp(state_root(state), full->entry.model_root_after, 32) == 0)

@@ -40,7 +40,7 @@ bool snapshots_write(const char *path, const uint8_t id[32], uint32_t height, co
 struct state *snapshots_read(const char *path, const struct spec *spec, const struct index_entry *entry,
 	struct errmsg *err)
 {
-	const size_t size = state_size(&spec->train.model);
+	const size_t size = state_size(&spec_course(spec)->train.model);
 	struct state *state = NULL;
 	struct buf file;
 
@@ -51,7 +51,7 @@ struct state *snapshots_read(const char *path, const struct spec *spec, const st
 	}
 	if (file.size == SNAPSHOT_HEAD + size && memcmp(file.data, snapshot_magic, 8) == 0 &&
 		read_le32(file.data + 8) == SNAPSHOT_VERSION && memcmp(file.data + 16, entry->id, 32) == 0)
-		state = state_deserialise(&spec->train.model, file.data + SNAPSHOT_HEAD, size);
+		state = state_deserialise(&spec_course(spec)->train.model, file.data + SNAPSHOT_HEAD, size);
 	buf_clear(&file);
 	if (state != NULL && memcmp(state_root(state), entry->model_root_after, 32) == 0)
 		return state;

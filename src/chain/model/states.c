@@ -297,7 +297,7 @@ void states_request(struct states *states, const struct full_entry *full,
 
 struct states *states_open(const struct states_options *options, struct errmsg *err)
 {
-	const size_t size = state_size(&options->spec->train.model);
+	const size_t size = state_size(&spec_course(options->spec)->train.model);
 	struct states *states;
 
 	if (!dir_make(options->folder, err))

@@ -6,7 +6,7 @@
 
 #include "chain/internal.h"
 #include "chain/verify/branch.h"
-#include "consensus/window.h"
+#include "consensus/spec.h"
 #include "util/mem.h"
 
 void step_inputs_draw(const struct spec *spec, const struct registry *registry, const struct index_entry *parent,
@@ -20,17 +20,17 @@ void step_inputs_draw(const struct spec *spec, const struct registry *registry, 
 uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const struct draw *draw,
 	const struct header *header, uint32_t *slot, struct blob_want *missing, struct errmsg *err)
 {
-	uint8_t *windows = mem_alloc(window_step_size(spec));
+	uint8_t *windows = mem_alloc(step_windows_size(&spec_course(spec)->train));
 	const struct dataset *dataset;
 	uint8_t seed[32];
 	size_t size;
 
 	header_seed(header, seed);
-	*slot = window_slot(spec, seed);
+	*slot = spec_slot(spec, seed);
 	if (draw->dataset[*slot] == 0) {
-		const uint8_t *data = spec_training(spec, &size);
+		const uint8_t *data = course_training(spec_course(spec), &size);
 
-		window_gather_step(spec, seed, data, size, windows);
+		course_gather_step(spec_course(spec), seed, data, size, windows);
 		return windows;
 	}
 	dataset = registry_get(draw->registry, draw->dataset[*slot]);
@@ -53,7 +53,7 @@ static bool inputs_of_proof(struct chain *chain, const struct draw *draw, const 
 	proof->header = *header;
 	header_id(header, proof->id);
 	header_seed(header, proof->seed);
-	proof->slot = window_slot(chain->spec, proof->seed);
+	proof->slot = spec_slot(chain->spec, proof->seed);
 	body = known ? proof_cache_body(chain->proofs, proof->id) : NULL;
 	if (body != NULL) {
 		proof->delta = mem_dup(body, block_body_size(chain->spec));
@@ -85,8 +85,8 @@ bool step_inputs_block(struct chain *chain, const struct full_entry *full, const
 			&job->v_ref);
 		outcome->v_ref = job->v_ref;
 		memcpy(job->ticket, above->ticket, 32);
-		job->benchmark = mem_alloc(window_benchmark_size(chain->spec));
-		window_gather_benchmark(chain->spec, above->ticket, job->benchmark);
+		job->benchmark = mem_alloc(course_benchmark_size(spec_course(chain->spec)));
+		course_gather_benchmark(spec_course(chain->spec), above->ticket, job->benchmark);
 		job->proof_count = 1 + block->loose_count;
 		job->proofs = mem_calloc(job->proof_count, sizeof *job->proofs);
 	}

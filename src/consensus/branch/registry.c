@@ -23,7 +23,7 @@ struct registry *registry_alloc(const struct spec *spec)
 	struct registry *registry = mem_calloc(1, sizeof *registry);
 	struct dataset corpus = { .title = "genesis corpus" };
 	size_t size;
-	const uint8_t *bytes = spec_training(spec, &size);
+	const uint8_t *bytes = course_training(spec_course(spec), &size);
 
 	registry->spec = spec;
 	blob_root(bytes, size, corpus.root);

@@ -5,7 +5,7 @@
 
 #include "consensus/payload/contribution.h"
 #include "consensus/sighash.h"
-#include "consensus/window.h"
+#include "consensus/spec.h"
 #include "crypto/hash.h"
 #include "crypto/schnorr.h"
 #include "ml/backend_cpu.h"
@@ -242,7 +242,7 @@ void helper_settle(struct helper *h)
 
 uint8_t *helper_solve(struct helper *h, struct block *block, bool loose)
 {
-	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &h->spec->train, 1);
+	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &spec_course(h->spec)->train, 1);
 	uint8_t *body = mem_alloc(block_body_size(h->spec));
 	struct state *state = chain_state(h->chain);
 	struct u256 target;

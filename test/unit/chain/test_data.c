@@ -2,7 +2,7 @@
 #include "chain/chain_helper.h"
 #include "chain/internal.h"
 #include "consensus/payload/contribution.h"
-#include "consensus/window.h"
+#include "consensus/spec.h"
 #include "util/mem.h"
 
 enum { BLOB_SIZE = 2000 };

@@ -20,7 +20,12 @@ static struct spec spec = {
 	.spacing = 60,
 	.k = 4,
 	.slots = 2,
-	.train = { .model = { 16, 1, 1, 16, 32 }, .batch = 1, .iterations = 1, .lr_ppm = 1, .bench_rows = 1 },
+	.course_count = 1,
+	.courses = { { .train = { .model = { 16, 1, 1, 16, 32 },
+			       .batch = 1,
+			       .iterations = 1,
+			       .lr_ppm = 1,
+			       .bench_rows = 1 } } },
 	.blob_min = 4096,
 	.blob_max = 16384,
 	.blob_budget = 20000,
@@ -617,7 +622,7 @@ static void test_bodies(void **state)
 	struct buf raw;
 
 	(void)state;
-	assert_int_equal(size, delta_size(model_count(&spec.train.model)));
+	assert_int_equal(size, delta_size(model_count(&spec_course(&spec)->train.model)));
 	add_bodies(block);
 	buf_init(&raw);
 	block_write(&raw, &spec, block, true);

@@ -1,9 +1,9 @@
 /* The known answers of doc/protocol.md section 18: every line, read from the document itself. The document's other
  * reader is test/functional/consensus/known_answers.py. */
 #include "consensus/registry_fixture.h"
+#include "consensus/spec.h"
 #include "consensus/target.h"
 #include "consensus/verify.h"
-#include "consensus/window.h"
 #include "crypto/hash.h"
 #include "crypto/merkle.h"
 #include "ml/backend_cpu.h"
@@ -37,12 +37,12 @@ static uint8_t *delta[PROOFS];
 
 static uint8_t *gather(const struct spec *spec, const uint8_t seed[32])
 {
-	uint8_t *windows = mem_alloc(window_step_size(spec));
+	uint8_t *windows = mem_alloc(step_windows_size(&spec_course(spec)->train));
 	const uint8_t *data;
 	size_t size;
 
-	data = spec_training(spec, &size);
-	window_gather_step(spec, seed, data, size, windows);
+	data = course_training(spec_course(spec), &size);
+	course_gather_step(spec_course(spec), seed, data, size, windows);
 	return windows;
 }
 
@@ -58,7 +58,7 @@ static void hash_floats(const float *x, size_t n, uint8_t hash[32])
 
 static void execute(const struct spec *spec, const uint8_t seed[32], struct example_step *out)
 {
-	const struct train_config *train = &spec->train;
+	const struct train_config *train = &spec_course(spec)->train;
 	struct backend *worker = backend_new(backend_cpu(ENGINE_OPENBLAS), train, 1);
 	struct state *state = spec_initial_state(spec);
 	float *gradient = mem_align(model_count(&train->model) * sizeof(float));
@@ -274,9 +274,9 @@ static void odd_spec(struct spec *spec)
 	assert_true(spec_builtin(spec, "regtest"));
 	strcpy(spec->name, "odd");
 	strcpy(spec->hrp, "rodd");
-	spec->train.model = (struct model_config){ .d = 48, .layers = 1, .heads = 3, .ff = 528, .ctx = 96 };
-	spec->train.batch = spec->train.bench_rows = 13;
-	spec->train.iterations = 1;
+	spec->courses[0].train.model = (struct model_config){ .d = 48, .layers = 1, .heads = 3, .ff = 528, .ctx = 96 };
+	spec->courses[0].train.batch = spec->courses[0].train.bench_rows = 13;
+	spec->courses[0].train.iterations = 1;
 	assert_true(spec_finish(spec, &err));
 }
 
@@ -373,8 +373,8 @@ static void answer_window(const char *arguments, char *out)
 
 	digest_step(arguments, &arguments, &spec, &example);
 	assert_int_equal(sscanf(arguments, "%u %u", &iteration, &row), 2);
-	size = spec.train.model.ctx + 1;
-	put_hex(out, example.windows + (iteration * spec.train.batch + row) * size, size);
+	size = spec_course(&spec)->train.model.ctx + 1;
+	put_hex(out, example.windows + (iteration * spec_course(&spec)->train.batch + row) * size, size);
 	example_step_clear(&example);
 	spec_clear(&spec);
 }
@@ -427,7 +427,7 @@ static void answer_slot(const char *arguments, char *out)
 	uint8_t seed[32];
 
 	header_seed(example(arguments), seed);
-	snprintf(out, ANSWER_MAX, "%u", window_slot(&regtest, seed));
+	snprintf(out, ANSWER_MAX, "%u", spec_slot(&regtest, seed));
 }
 
 static void answer_step(const char *arguments, char *out)
@@ -501,7 +501,7 @@ static uint32_t variant_slot(const char *variant, size_t i, const uint8_t seed[3
 {
 	if (strcmp(variant, "again") == 0)
 		return 0;
-	return strcmp(variant, "three-slots") == 0 ? (uint32_t)i : window_slot(&regtest, seed);
+	return strcmp(variant, "three-slots") == 0 ? (uint32_t)i : spec_slot(&regtest, seed);
 }
 
 /* Runs the verify job of a block of the example proofs, which executes them again, or takes the variant's bodies. */
@@ -520,11 +520,11 @@ static void verify_example(const char *variant, struct verdict *verdict)
 	if (strcmp(variant, "three-slots") == 0)
 		spec.slots = PROOFS;
 	if (strcmp(variant, "still") == 0)
-		spec.train.gate_ppm = 1000000;
+		spec.courses[0].train.gate_ppm = 1000000;
 	loose_order(order + 1);
-	job.benchmark = mem_alloc(window_benchmark_size(&regtest));
+	job.benchmark = mem_alloc(course_benchmark_size(spec_course(&regtest)));
 	memcpy(job.ticket, regtest.genesis_ticket, 32);
-	window_gather_benchmark(&regtest, job.ticket, job.benchmark);
+	course_gather_benchmark(spec_course(&regtest), job.ticket, job.benchmark);
 	job.proofs = mem_calloc(PROOFS, sizeof *job.proofs);
 	for (size_t i = 0; i < PROOFS; i++) {
 		struct verify_proof *p = &job.proofs[i];

@@ -8,7 +8,7 @@ static struct spec spec;
 static void corpus_root(uint8_t root[32])
 {
 	size_t size;
-	const uint8_t *bytes = spec_training(&spec, &size);
+	const uint8_t *bytes = course_training(spec_course(&spec), &size);
 
 	blob_root(bytes, size, root);
 }
@@ -51,7 +51,7 @@ static void test_register(void **state)
 	assert_int_equal(registry_height(registry), 0);
 	assert_true(registry_bucket(registry) == 0);
 	corpus_root(root);
-	spec_training(&spec, &size);
+	course_training(spec_course(&spec), &size);
 	dataset = registry_find(registry, root, &number);
 	assert_ptr_equal(dataset, registry_get(registry, 0));
 	assert_int_equal(number, 0);

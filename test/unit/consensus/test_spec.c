@@ -1,7 +1,6 @@
 /* Chain specs: the built-in ones' known answers, private ones' JSON with every kind of mistake, and windows. */
 #include "consensus/corpus.h"
 #include "consensus/spec.h"
-#include "consensus/window.h"
 #include "ml/backend_cpu.h"
 #include "ml/files/safetensors.h"
 #include "unit.h"
@@ -62,8 +61,9 @@ static void test_builtin(void **state)
 	assert_true(spec_builtin(&spec, "main"));
 	assert_true(spec.is_public);
 	assert_int_equal(spec_future_limit(&spec), 7200);
-	assert_ptr_equal(spec_training(&spec, &training), corpus_embedded);
-	assert_ptr_equal(spec_benchmark(&spec, &benchmark), corpus_embedded + corpus_embedded_size - 8192);
+	assert_ptr_equal(course_training(spec_course(&spec), &training), corpus_embedded);
+	assert_ptr_equal(course_benchmark(spec_course(&spec), &benchmark),
+		corpus_embedded + corpus_embedded_size - 8192);
 	assert_int_equal(benchmark, 8192);
 	assert_int_equal(training + benchmark, corpus_embedded_size);
 	assert_true(spec_subsidy(&spec, 0) == 5000000000);
@@ -73,8 +73,8 @@ static void test_builtin(void **state)
 	assert_true(spec_subsidy(&spec, 33 * 210000) == 0);
 	assert_true(spec_subsidy(&spec, UINT32_MAX) == 0);
 	/* A step with its windows and its delta must fit small machines, several times. */
-	assert_true(backend_memory(backend_cpu(ENGINE_OPENBLAS), &spec.train, 1) + step_windows_size(&spec.train) +
-			step_delta_size(&spec.train) <
+	assert_true(backend_memory(backend_cpu(ENGINE_OPENBLAS), &spec_course(&spec)->train, 1) +
+			step_windows_size(&spec_course(&spec)->train) + step_delta_size(&spec_course(&spec)->train) <
 		200000000);
 	spec_clear(&spec);
 	assert_true(spec_builtin(&spec, "test"));
@@ -127,8 +127,8 @@ static void test_private(void **state)
 	assert_string_equal(spec.name, "ward7");
 	assert_string_equal(spec.hrp, "wrd");
 	assert_int_equal(spec.spacing, 60);
-	assert_int_equal(spec.train.model.d, 64);
-	assert_int_equal(spec.train.model.heads, 4);
+	assert_int_equal(spec_course(&spec)->train.model.d, 64);
+	assert_int_equal(spec_course(&spec)->train.model.heads, 4);
 	assert_int_equal(spec.blob_min, 5000);
 	assert_int_equal(spec.rpc_port, 4000);
 	assert_int_equal(spec.p2p_port, 39433);
@@ -314,22 +314,22 @@ static void test_windows(void **state)
 
 	(void)state;
 	assert_true(spec_builtin(&spec, "regtest"));
-	ctx = spec.train.model.ctx;
-	assert_int_equal(window_step_size(&spec), 2 * 4 * 33);
+	ctx = spec_course(&spec)->train.model.ctx;
+	assert_int_equal(step_windows_size(&spec_course(&spec)->train), 2 * 4 * 33);
 	data = malloc(ctx - 7); /* the least there can be, and a sanitizer sees a byte more */
-	out = malloc(window_step_size(&spec));
+	out = malloc(step_windows_size(&spec_course(&spec)->train));
 	for (uint32_t i = 0; i < ctx - 7; i++)
 		data[i] = (uint8_t)(i + 1);
 	for (int i = 0; i < 200; i++) {
 		seed[0] = (uint8_t)i;
-		window_gather_step(&spec, seed, data, ctx - 7, out);
+		course_gather_step(spec_course(&spec), seed, data, ctx - 7, out);
 		for (size_t row = 0; row < 8; row++) {
 			assert_memory_equal(out + row * (ctx + 1) + 8, data, ctx - 7);
 			if (row)
 				assert_memory_not_equal(out + row * (ctx + 1), out, 8);
 		}
-		assert_true(window_slot(&spec, seed) < spec.slots);
-		seen |= 1u << window_slot(&spec, seed);
+		assert_true(spec_slot(&spec, seed) < spec.slots);
+		seen |= 1u << spec_slot(&spec, seed);
 	}
 	assert_int_equal(seen, 3);
 	free(data);
@@ -346,13 +346,13 @@ static void test_window_offsets(void **state)
 
 	(void)state;
 	assert_true(spec_builtin(&spec, "regtest"));
-	size = spec.train.model.ctx - 7 + 1;
+	size = spec_course(&spec)->train.model.ctx - 7 + 1;
 	data = malloc(size);
-	out = malloc(window_step_size(&spec));
+	out = malloc(step_windows_size(&spec_course(&spec)->train));
 	for (size_t i = 0; i < size; i++)
 		data[i] = (uint8_t)i;
 	for (; seed[1] < 100; seed[1]++) {
-		window_gather_step(&spec, seed, data, size, out);
+		course_gather_step(spec_course(&spec), seed, data, size, out);
 		for (size_t row = 0; row < 8; row++, total++) {
 			uint8_t offset = out[row * 33 + 8];
 
@@ -375,12 +375,12 @@ static void test_benchmark_windows(void **state)
 
 	(void)state;
 	assert_true(spec_builtin(&spec, "regtest"));
-	size = window_benchmark_size(&spec);
+	size = course_benchmark_size(spec_course(&spec));
 	assert_int_equal(size, 4 * 33);
 	out = malloc(size);
-	window_gather_benchmark(&spec, ticket, out);
+	course_gather_benchmark(spec_course(&spec), ticket, out);
 	for (size_t row = 0; row < 4; row++) {
-		const uint8_t *benchmark = spec_benchmark(&spec, &size);
+		const uint8_t *benchmark = course_benchmark(spec_course(&spec), &size);
 		bool found = false;
 
 		for (size_t i = 0; i + 25 <= size && !found; i++)
@@ -402,7 +402,7 @@ static bool put(void *context, const void *data, size_t size, struct errmsg *err
 static void write_weights(const struct spec *spec, struct buf *out)
 {
 	struct state *initial = spec_initial_state(spec);
-	struct tensorfile_source source = { &spec->train.model, state_theta(initial), "", "" };
+	struct tensorfile_source source = { &spec_course(spec)->train.model, state_theta(initial), "", "" };
 	struct tensorfile_sink sink = { put, out };
 
 	assert_true(safetensors_write(&source, &sink, NULL));

@@ -24,7 +24,7 @@ static bool watched_run(const struct backend_kind *kind, struct errmsg *err);
 #undef selftest_again
 #undef selftest_run
 
-#include "consensus/window.h"
+#include "consensus/spec.h"
 
 /* === A machine that computes wrongly === */
 
@@ -119,33 +119,33 @@ static struct state *initial_state(void)
 	uint8_t key[32];
 
 	spec_init_key(&spec, key);
-	return state_new_initial(&spec.train.model, key);
+	return state_new_initial(&spec_course(&spec)->train.model, key);
 }
 
 static void gather(struct verify_proof *proof, uint32_t number)
 {
 	free(proof->windows);
-	proof->windows = mem_alloc(window_step_size(&spec));
-	window_gather_step(&spec, proof->seed, dataset[number], sizeof dataset[number], proof->windows);
+	proof->windows = mem_alloc(step_windows_size(&spec_course(&spec)->train));
+	course_gather_step(spec_course(&spec), proof->seed, dataset[number], sizeof dataset[number], proof->windows);
 }
 
 /* What a miner does: the step, and the header that states its digest. The first nonce that gives the slot wanted. */
 static void mine(struct verify_proof *proof, const struct state *parent, uint32_t slot)
 {
-	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &spec.train, 1);
+	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &spec_course(&spec)->train, 1);
 	struct step_job job = { .state = parent, .seed = proof->seed };
-	uint8_t *delta = mem_alloc(step_delta_size(&spec.train));
+	uint8_t *delta = mem_alloc(step_delta_size(&spec_course(&spec)->train));
 
 	memcpy(proof->header.prev, spec.genesis_id, 32);
 	do {
 		proof->header.nonce++;
 		header_seed(&proof->header, proof->seed);
-		proof->slot = window_slot(&spec, proof->seed);
+		proof->slot = spec_slot(&spec, proof->seed);
 	} while (proof->slot != slot);
 	gather(proof, proof->slot);
 	job.windows = proof->windows;
 	assert_int_equal(backend_execute(backend, &job, delta), STEP_OK);
-	sha256(proof->header.digest, delta, step_delta_size(&spec.train));
+	sha256(proof->header.digest, delta, step_delta_size(&spec_course(&spec)->train));
 	header_id(&proof->header, proof->id);
 	free(delta);
 	backend_free(backend);
@@ -157,9 +157,9 @@ static void job_init(struct verify_job *job)
 	memset(job, 0, sizeof *job);
 	job->spec = &spec;
 	job->parent = initial_state();
-	job->benchmark = mem_alloc(window_benchmark_size(&spec));
+	job->benchmark = mem_alloc(course_benchmark_size(spec_course(&spec)));
 	memcpy(job->ticket, spec.genesis_ticket, 32);
-	window_gather_benchmark(&spec, job->ticket, job->benchmark);
+	course_gather_benchmark(spec_course(&spec), job->ticket, job->benchmark);
 	job->v_ref = spec.v_0;
 	job->proofs = mem_calloc(PROOFS, sizeof *job->proofs);
 	job->proof_count = PROOFS;
@@ -292,7 +292,7 @@ static void test_false_delta(void **state)
 	job_init(&job);
 	assert_valid(&job, root);
 	job.proofs[2].delta[5] ^= 1;
-	sha256(job.proofs[2].header.digest, job.proofs[2].delta, step_delta_size(&spec.train));
+	sha256(job.proofs[2].header.digest, job.proofs[2].delta, step_delta_size(&spec_course(&spec)->train));
 	forget(&job);
 	assert_false_proof(&job, 2, "bad-proof-digest");
 	verify_job_clear(&job);
@@ -319,7 +319,7 @@ static void test_false_inputs(void **state)
 	assert_valid(&job, root);
 
 	parent = job.parent; /* started from another state */
-	job.parent = state_new_initial(&spec.train.model, root);
+	job.parent = state_new_initial(&spec_course(&spec)->train.model, root);
 	forget(&job);
 	assert_false_proof(&job, 0, "bad-proof-digest");
 	state_unref(job.parent);
@@ -519,12 +519,12 @@ static void test_void_block(void **state)
 {
 	struct verify_job job;
 	struct verdict verdict;
-	uint32_t gate = spec.train.gate_ppm;
-	size_t bytes = model_count(&spec.train.model) * 4, counted = 0;
+	uint32_t gate = spec_course(&spec)->train.gate_ppm;
+	size_t bytes = model_count(&spec_course(&spec)->train.model) * 4, counted = 0;
 	uint8_t *zeros = mem_calloc(1, bytes);
 
 	(void)state;
-	spec.train.gate_ppm = 1; /* no loss falls to a millionth */
+	spec.courses[0].train.gate_ppm = 1; /* no loss falls to a millionth */
 	job_init(&job);
 	verify_run(&job, &verdict);
 	assert_true(verdict.valid);
@@ -536,7 +536,7 @@ static void test_void_block(void **state)
 	assert_int_equal(counted, PROOFS);
 	assert_memory_equal(state_theta(verdict.state), state_theta(job.parent), bytes);
 	assert_memory_equal(state_momentum(verdict.state), zeros, bytes);
-	spec.train.gate_ppm = gate;
+	spec.courses[0].train.gate_ppm = gate;
 	state_unref(verdict.state);
 	verify_job_clear(&job);
 	free(zeros);
@@ -552,7 +552,7 @@ static float *copy_floats(const float *x, size_t n)
 /* Whatever weights a chain has come to, what fails by protocol is no fault of the engine. */
 static void test_overflow_is_no_fault(void **state)
 {
-	const size_t n = model_count(&spec.train.model);
+	const size_t n = model_count(&spec_course(&spec)->train.model);
 	struct verify_job job;
 	uint8_t root[32];
 	float *theta;
@@ -571,7 +571,7 @@ static void test_overflow_is_no_fault(void **state)
 		state_unref(job.parent);
 		benchmark_unref(job.parent_benchmark);
 		job.parent_benchmark = NULL;
-		job.parent = state_new(&spec.train.model, copy_floats(theta, n), v);
+		job.parent = state_new(&spec_course(&spec)->train.model, copy_floats(theta, n), v);
 		verify_run(&job, &verdict);
 		assert_true(verdict.valid);
 		voids += verdict.outcome.is_void;

@@ -537,8 +537,8 @@ static void test_config_limits(void **state)
 	struct train_config c = tiny;
 
 	(void)state;
-	assert_null(train_config_check(&c));
-#define REJECT(field, value) (c.field = (value), assert_non_null(train_config_check(&c)), c.field = tiny.field)
+	assert_null(course_check(&c));
+#define REJECT(field, value) (c.field = (value), assert_non_null(course_check(&c)), c.field = tiny.field)
 	REJECT(batch, 0);
 	REJECT(batch, 1025);
 	REJECT(iterations, 0);

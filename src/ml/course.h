@@ -1,0 +1,45 @@
+/* A course: everything of one trained model that a chain's nodes agree on beforehand (doc/protocol.md sections 7, 16).
+ *
+ * Here: sizes and rates, the corpus with its benchmark, and the windows that are gathered from bytes. Not here: the
+ * state that training has come to (ml/state.h), and who pays for what. */
+#ifndef ATELIER_ML_COURSE_H
+#define ATELIER_ML_COURSE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ml/model.h"
+
+/* What a step and an update compute with. Rates are parts per million. */
+struct train_config {
+	struct model_config model;
+	uint32_t batch, iterations;    /* B windows an iteration, C iterations a step */
+	uint32_t lr_ppm, wd_ppm;       /* AdamW */
+	uint32_t mu_ppm, eta_ppm;      /* outer Nesterov momentum, ml/update.h */
+	uint32_t gate_ppm, bench_rows; /* ml/update.h */
+};
+
+struct course {
+	struct train_config train;
+	uint32_t bench_bytes;
+	const uint8_t *corpus; /* borrowed: dataset 0, then bench_bytes of benchmark */
+	size_t corpus_size;    /* bench_bytes + ctx + 1 at least */
+};
+
+/* NULL if all fields are within the limits of protocol section 16, else what is wrong (static text). */
+const char *course_check(const struct train_config *config);
+
+/* Dataset 0 and the benchmark: borrowed ranges of the corpus. */
+const uint8_t *course_training(const struct course *course, size_t *size);
+const uint8_t *course_benchmark(const struct course *course, size_t *size);
+
+/* Gathers a step's windows (step_windows_size bytes, ml/step.h) from the dataset that its slot trains on, of ctx - 7
+ * bytes at least. */
+void course_gather_step(const struct course *course, const uint8_t seed[32], const uint8_t *data, size_t size,
+	uint8_t *out);
+
+/* The windows drawn by a parent's ticket from the benchmark: bench_rows * (ctx + 1) bytes. */
+size_t course_benchmark_size(const struct course *course);
+void course_gather_benchmark(const struct course *course, const uint8_t ticket[32], uint8_t *out);
+
+#endif
