@@ -118,7 +118,8 @@ size_t buf_compact_size(uint64_t v)
 
 void reader_init(struct reader *r, const void *data, size_t size)
 {
-	/* An empty input may come with NULL; readers still hand out pointers that are not NULL. */
+	/* An empty input may come with NULL; readers still hand out pointers that are not NULL, so that NULL means
+	 * failure. */
 	r->p = size ? data : (const uint8_t *)"";
 	r->end = r->p + size;
 	r->ok = true;

@@ -51,6 +51,7 @@ static void reverse_bytes(uint8_t *p, size_t size)
 	}
 }
 
+/* Straight from the end: no copy of the bytes is turned round. */
 void hex_encode_reversed(char *out, const uint8_t *data, size_t size)
 {
 	for (size_t i = 0; i < size; i++) {

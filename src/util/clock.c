@@ -24,6 +24,7 @@ int64_t clock_mono_ms(void)
 	int64_t pretended = atomic_load(&mock_mono);
 	struct timespec now;
 
+	/* Not time(): somebody who sets the clock would let timeouts pass, or never come. */
 	if (pretended)
 		return pretended;
 	clock_gettime(CLOCK_MONOTONIC, &now);

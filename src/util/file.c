@@ -54,6 +54,7 @@ bool file_write_at(int fd, uint64_t offset, const void *data, size_t size, const
 {
 	const uint8_t *at = data;
 
+	/* With the offset in the call no two threads share a position, and readers need no lock. */
 	while (size) {
 		ssize_t put = pwrite(fd, at, size, (off_t)offset);
 
@@ -157,6 +158,7 @@ static char *folder_of(const char *path)
 	return folder;
 }
 
+/* lstat: of a link, the link itself is what goes. A name that cannot be looked at is left to the rename to judge. */
 bool file_replaceable(const char *path, struct errmsg *err)
 {
 	struct stat info;
@@ -231,6 +233,9 @@ bool file_sync_dir(const char *path, struct errmsg *err)
 	return ok;
 }
 
+/* flock and not fcntl: its lock belongs to this opening of the file, so that a second node within one process is held
+ * off too, and closing some other descriptor of the file does not let go of it. The file stays: to remove it would let
+ * two hold locks on two files of one name. */
 int file_lock(const char *path, struct errmsg *err)
 {
 	int fd = open_again(path, O_RDWR | O_CREAT, 0600);
@@ -255,6 +260,7 @@ void file_unlock(int fd)
 	close(fd);
 }
 
+/* Tried first and looked at afterwards: somebody else may make it at the same time. */
 static bool make_one(const char *path, struct errmsg *err)
 {
 	struct stat info;
@@ -318,6 +324,8 @@ static char *nearest_folder(const char *path, bool *unsure)
 	return folder;
 }
 
+/* By device and inode, upwards from the nearest folder there is: text can spell one folder in many ways. Where a ".."
+ * follows what does not exist yet, nobody can say where it will lead: the answer is then yes, the careful one. */
 bool path_inside(const char *path, const char *folder)
 {
 	struct stat wanted, here, above;

@@ -208,6 +208,7 @@ static void __attribute__((format(printf, 2, 0))) log_put(const char *tag, const
 	/* One byte was kept for it above. */
 	line[size++] = '\n';
 
+	/* One write() under the lock, to a file opened with O_APPEND: lines stay whole among processes too. */
 	pthread_mutex_lock(&lock);
 	if (log_fd >= 0)
 		write_line(log_fd, line, size);
@@ -252,6 +253,7 @@ void log_debug(enum log_category category, const char *format, ...)
 
 	if (!log_wants(category))
 		return;
+	/* Each category is in the table, so the tag is set. */
 	for (size_t i = 0; i < CATEGORY_COUNT; i++)
 		if (categories[i].category == category)
 			snprintf(tag, sizeof tag, "[%s] ", categories[i].name);

@@ -140,6 +140,8 @@ static bool make_setting(const struct options *o, const char *name, size_t size,
 	return true;
 }
 
+/* The first argument that does not begin with a dash ends the options; "-" alone is an operand, as programs have it
+ * that read standard input. What was read before a mistake stays in the list: the program ends then. */
 bool options_parse_args(struct options *o, int argc, char *const argv[], int *operands, struct errmsg *err)
 {
 	int i;
@@ -253,6 +255,7 @@ bool options_parse_text(struct options *o, const char *name, const char *text, s
 		const char *newline = memchr(text + at, '\n', size - at);
 		size_t end = newline != NULL ? (size_t)(newline - text) : size;
 
+		/* Each message has the place: a file may have hundreds of lines, and an option several names. */
 		snprintf(where, sizeof where, "%.120s:%zu", name, line);
 		if (memchr(text + at, 0, end - at) != NULL)
 			ok = errmsg_set(err, "%s: the line contains a zero byte", where);
@@ -354,6 +357,7 @@ bool options_int(const struct options *o, const char *name, int64_t min, int64_t
 	number = strtoll(text, &end, 10);
 	if (!((text[0] >= '0' && text[0] <= '9') || text[0] == '-') || end == text || *end || errno)
 		return errmsg_set(err, "The option %s must be a whole number, not '%.64s'", name, text);
+	/* Out of range, of strtoll (errno above) or of the option: never cut to what would fit. */
 	if (number < min || number > max)
 		return errmsg_set(err, "The option %s must be between %lld and %lld, not %.32s", name, (long long)min,
 			(long long)max, text);
@@ -374,6 +378,7 @@ static const char *walk_values(const struct options *o, const struct list *l, co
 			*negated = true;
 		}
 	}
+	/* *index counts down over all sources: what is left of it is the index within the next. */
 	for (size_t i = start; i < l->count; i++)
 		if (setting_counts(o, &l->items[i], spec, own_section) && (*index)-- == 0)
 			return l->items[i].value;

@@ -27,6 +27,7 @@ void warning_set(enum warning kind, const char *format, ...)
 		log_warn("%s", text.text);
 }
 
+/* The text is taken and deleted in one stroke: of two threads that clear it, one tells. */
 void warning_clear(enum warning kind)
 {
 	struct errmsg text;
