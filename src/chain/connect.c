@@ -12,6 +12,7 @@
 #include "chain/tip.h"
 #include "consensus/coinbase.h"
 #include "consensus/sighash.h"
+#include "consensus/spending.h"
 #include "util/bytes.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -38,30 +39,6 @@ static void effect_clear(struct block_effect *effect)
 	buf_clear(&effect->spent);
 }
 
-/* One transaction while it is checked: the coins its inputs spend. */
-struct spending {
-	const struct tx *tx;
-	struct tx_output *outputs; /* what each input spends; scripts borrowed from the view */
-	uint32_t *heights, *times; /* for relative locks */
-	int64_t in;
-};
-
-static void spending_init(struct spending *spending, const struct tx *tx)
-{
-	memset(spending, 0, sizeof *spending);
-	spending->tx = tx;
-	spending->outputs = mem_calloc(tx->input_count, sizeof *spending->outputs);
-	spending->heights = mem_calloc(tx->input_count, sizeof *spending->heights);
-	spending->times = mem_calloc(tx->input_count, sizeof *spending->times);
-}
-
-static void spending_clear(struct spending *spending)
-{
-	free(spending->outputs);
-	free(spending->heights);
-	free(spending->times);
-}
-
 static enum connect_result missing_input(bool failed, const struct spending *spending, struct reject *reject)
 {
 	char id[65];
@@ -73,12 +50,33 @@ static enum connect_result missing_input(bool failed, const struct spending *spe
 	return CONNECT_INVALID;
 }
 
+static bool add_coin(const struct chain *chain, const struct full_entry *full, struct spending *spending,
+	const struct coin *coin, struct reject *reject)
+{
+	const struct spending_coin added = {
+		.output = coin->output,
+		.height = coin->height,
+		.coinbase = coin->coinbase,
+		.time = chain_ancestor(full->entry.parent, spending_time_height(spending, coin->height))->median_time,
+	};
+
+	switch (spending_add(spending, &added, chain->spec->maturity)) {
+	case SPENDING_OK:
+		return true;
+	case SPENDING_IMMATURE:
+		return reject_set(reject, REJECT_INVALID, "bad-txns-premature-spend-of-coinbase",
+			"coinbase of height %u spent at height %u", (unsigned)coin->height,
+			(unsigned)full->entry.height);
+	case SPENDING_TOO_MUCH:
+		break;
+	}
+	return reject_set(reject, REJECT_INVALID, "bad-txns-inputvalues-outofrange", "sum of the inputs");
+}
+
 /* Takes the coins of all inputs out of the view. */
 static enum connect_result take_inputs(struct chain *chain, const struct full_entry *full, struct spending *spending,
 	struct block_effect *effect, struct reject *reject, struct errmsg *err)
 {
-	const struct index_entry *parent = full->entry.parent;
-
 	for (size_t i = 0; i < spending->tx->input_count; i++) {
 		const struct outpoint *prev = &spending->tx->inputs[i].prev;
 		bool failed = false;
@@ -86,22 +84,8 @@ static enum connect_result take_inputs(struct chain *chain, const struct full_en
 
 		if (coin == NULL)
 			return missing_input(failed, spending, reject);
-		if (coin->coinbase && full->entry.height - coin->height < chain->spec->maturity) {
-			reject_set(reject, REJECT_INVALID, "bad-txns-premature-spend-of-coinbase",
-				"coinbase of height %u spent at height %u", (unsigned)coin->height,
-				(unsigned)full->entry.height);
+		if (!add_coin(chain, full, spending, coin, reject))
 			return CONNECT_INVALID;
-		}
-		spending->outputs[i] = coin->output;
-		spending->heights[i] = coin->height;
-		spending->times[i] = chain_ancestor(parent,
-			coin->height > 0 && coin->height <= parent->height ? coin->height - 1 : parent->height)
-					     ->median_time;
-		spending->in += coin->output.amount;
-		if (!amount_valid(spending->in)) {
-			reject_set(reject, REJECT_INVALID, "bad-txns-inputvalues-outofrange", "sum of the inputs");
-			return CONNECT_INVALID;
-		}
 		coin_write(&effect->spent, coin);
 		coin_view_spend(effect->view, prev);
 	}
@@ -110,15 +94,12 @@ static enum connect_result take_inputs(struct chain *chain, const struct full_en
 
 static bool check_amounts(const struct spending *spending, struct block_effect *effect, struct reject *reject)
 {
-	int64_t out = 0;
+	const int64_t fee = spending_fee(spending);
 
-	/* tx_check held: the outputs' sum is in range. */
-	for (size_t i = 0; i < spending->tx->output_count; i++)
-		out += spending->tx->outputs[i].amount;
-	if (spending->in < out)
+	if (fee < 0)
 		return reject_set(reject, REJECT_INVALID, "bad-txns-in-belowout", "%" PRId64 " < %" PRId64,
-			spending->in, out);
-	effect->fees += spending->in - out;
+			spending->in, spending->in - fee);
+	effect->fees += fee;
 	return amount_valid(effect->fees) ||
 		reject_set(reject, REJECT_INVALID, "bad-txns-accumulated-fee-outofrange", "sum of the block's fees");
 }
@@ -140,9 +121,9 @@ static enum connect_result check_tx(struct chain *chain, const struct full_entry
 	enum connect_result result;
 	struct spending spending;
 
-	spending_init(&spending, tx);
+	spending_init(&spending, tx, height);
 	result = take_inputs(chain, full, &spending, effect, reject, err);
-	if (result == CONNECT_OK && !tx_sequence_locks_met(tx, spending.heights, spending.times, height, median)) {
+	if (result == CONNECT_OK && !spending_locks_met(&spending, median)) {
 		reject_set(reject, REJECT_INVALID, "bad-txns-nonfinal", "a relative lock is not met");
 		result = CONNECT_INVALID;
 	}

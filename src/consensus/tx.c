@@ -12,15 +12,10 @@ enum {
 	INPUT_MIN = 41, /* outpoint, empty script, sequence */
 	OUTPUT_MIN = 9, /* amount, empty script */
 	WITNESS_FLAG = 1,
-	RELATIVE_LOCK_VERSION = 2,
 };
 
 #define LOCKTIME_THRESHOLD 500000000u /* below it is a height, from it on a time */
 #define SEQUENCE_FINAL 0xffffffffu
-#define SEQUENCE_DISABLE 0x80000000u
-#define SEQUENCE_TIME 0x00400000u
-#define SEQUENCE_MASK 0x0000ffffu
-#define SEQUENCE_TIME_SHIFT 9 /* units of 512 seconds */
 
 static const uint8_t zeros[32];
 
@@ -443,26 +438,5 @@ bool tx_is_final(const struct tx *tx, uint32_t height, uint32_t median_time)
 	for (size_t i = 0; i < tx->input_count; i++)
 		if (tx->inputs[i].sequence != SEQUENCE_FINAL)
 			return false;
-	return true;
-}
-
-bool tx_sequence_locks_met(const struct tx *tx, const uint32_t *coin_height, const uint32_t *coin_time, uint32_t height,
-	uint32_t median_time)
-{
-	if (tx->version < RELATIVE_LOCK_VERSION)
-		return true;
-	for (size_t i = 0; i < tx->input_count; i++) {
-		uint32_t sequence = tx->inputs[i].sequence;
-		uint64_t lock = sequence & SEQUENCE_MASK;
-
-		if (sequence & SEQUENCE_DISABLE)
-			continue;
-		if (sequence & SEQUENCE_TIME) {
-			if (median_time < coin_time[i] + (lock << SEQUENCE_TIME_SHIFT))
-				return false;
-		} else if (height < coin_height[i] + lock) {
-			return false;
-		}
-	}
 	return true;
 }

@@ -85,9 +85,4 @@ bool tx_check(const struct tx *tx, struct reject *reject);
 /* nLockTime against the block's height and the parent's median time. */
 bool tx_is_final(const struct tx *tx, uint32_t height, uint32_t median_time);
 
-/* BIP68: the least height and median time at which every relative lock is met. coin_height[i] and coin_time[i] (median
- * time of the block before the coin's) for each input. */
-bool tx_sequence_locks_met(const struct tx *tx, const uint32_t *coin_height, const uint32_t *coin_time, uint32_t height,
-	uint32_t median_time);
-
 #endif

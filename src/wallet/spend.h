@@ -8,13 +8,14 @@
 #ifndef ATELIER_WALLET_SPEND_H
 #define ATELIER_WALLET_SPEND_H
 
+#include "chain/mempool/policy.h"
 #include "wallet/wallet.h"
 
 enum {
-	SPEND_DUST = 330,         /* base units: a P2TR output below costs more than it is worth to spend */
-	SPEND_RATE_MIN = 1000,    /* base units for 1000 virtual bytes: 1 a byte */
+	SPEND_DUST = POLICY_DUST, /* base units: a P2TR output below costs more than it is worth to spend */
+	SPEND_RATE_MIN = POLICY_RATE_MIN,
 	SPEND_FEE_MAX = 10000000, /* 0.1 ATL: more is taken for a mistake */
-	SPEND_WEIGHT_MAX = 400000,
+	SPEND_WEIGHT_MAX = 4 * POLICY_TX_SIZE,
 	SPEND_OUTPUTS_MAX = 2500,
 };
 

@@ -4,6 +4,7 @@
 #include "consensus/payload/contribution.h"
 #include "consensus/sighash.h"
 #include "consensus/spec.h"
+#include "consensus/spending.h"
 #include "fuzz.h"
 #include "util/mem.h"
 
@@ -24,7 +25,8 @@ static void check_bytes(const struct tx *tx, const uint8_t *data, size_t size)
 static void check_rules(const struct tx *tx)
 {
 	struct spec spec = { .blob_min = 4096, .blob_max = 1 << 24, .burn_rate = 1000000 };
-	uint32_t *zeros = mem_calloc(tx->input_count, sizeof *zeros);
+	const struct spending_coin coin = { .height = 1 };
+	struct spending spending;
 	struct reject reject = { .reason = NULL };
 	uint64_t registered = 0;
 
@@ -33,8 +35,11 @@ static void check_rules(const struct tx *tx)
 	else
 		FUZZ_PROMISE(reject.reason);
 	tx_is_final(tx, 100, 1000000000);
-	tx_sequence_locks_met(tx, zeros, zeros, 100, 1000000000);
-	free(zeros);
+	spending_init(&spending, tx, 100);
+	for (size_t i = 0; i < tx->input_count; i++)
+		spending_add(&spending, &coin, 0);
+	spending_locks_met(&spending, 1000000000);
+	spending_clear(&spending);
 }
 
 static void check_spends(const struct tx *tx)

@@ -11,29 +11,27 @@
 #include "chain/internal.h"
 #include "chain/mempool/policy.h"
 #include "consensus/sighash.h"
+#include "consensus/spending.h"
 #include "util/clock.h"
 #include "util/mem.h"
 
 /* What judging finds out about a transaction. */
 struct judgement {
 	const struct tx *tx;
-	struct tx_output *outputs; /* what its inputs spend; scripts owned by coins */
-	struct coin *coins;
-	uint32_t *heights, *times;
+	struct spending spending;
+	struct coin *coins; /* what its inputs spend */
 	int64_t fee;
 	size_t weight, size;
 };
 
-static void judgement_init(struct judgement *judgement, const struct tx *tx)
+static void judgement_init(struct judgement *judgement, const struct chain *chain, const struct tx *tx)
 {
 	memset(judgement, 0, sizeof *judgement);
 	judgement->tx = tx;
 	judgement->weight = tx_weight(tx);
 	judgement->size = (judgement->weight + 3) / 4;
-	judgement->outputs = mem_calloc(tx->input_count, sizeof *judgement->outputs);
+	spending_init(&judgement->spending, tx, chain_tip(chain)->height + 1);
 	judgement->coins = mem_calloc(tx->input_count, sizeof *judgement->coins);
-	judgement->heights = mem_calloc(tx->input_count, sizeof *judgement->heights);
-	judgement->times = mem_calloc(tx->input_count, sizeof *judgement->times);
 }
 
 static void judgement_clear(struct judgement *judgement)
@@ -41,9 +39,7 @@ static void judgement_clear(struct judgement *judgement)
 	for (size_t i = 0; i < judgement->tx->input_count; i++)
 		chain_coin_clear(&judgement->coins[i]);
 	free(judgement->coins);
-	free(judgement->outputs);
-	free(judgement->heights);
-	free(judgement->times);
+	spending_clear(&judgement->spending);
 }
 
 /* Nobody held may spend the same or register the same. */
@@ -86,12 +82,32 @@ static enum db_result find_coin(struct chain *chain, const struct outpoint *outp
 	return DB_FOUND;
 }
 
+static bool add_coin(struct chain *chain, struct spending *spending, const struct coin *coin, struct reject *reject)
+{
+	const struct spending_coin added = {
+		.output = coin->output,
+		.height = coin->height,
+		.coinbase = coin->coinbase,
+		.time = chain_at(chain, spending_time_height(spending, coin->height))->median_time,
+	};
+
+	switch (spending_add(spending, &added, chain->spec->maturity)) {
+	case SPENDING_OK:
+		return true;
+	case SPENDING_IMMATURE:
+		return reject_set(reject, REJECT_NOT_YET, "bad-txns-premature-spend-of-coinbase",
+			"coinbase of height %u", (unsigned)coin->height);
+	case SPENDING_TOO_MUCH:
+		break;
+	}
+	return reject_set(reject, REJECT_INVALID, "bad-txns-inputvalues-outofrange", "sum of the inputs");
+}
+
 static enum chain_result find_inputs(struct chain *chain, struct judgement *judgement, struct reject *reject)
 {
-	const struct index_entry *tip = chain_tip(chain);
+	struct spending *spending = &judgement->spending;
 	const struct tx *tx = judgement->tx;
 	struct errmsg err;
-	int64_t in = 0;
 
 	for (size_t i = 0; i < tx->input_count; i++) {
 		struct coin *coin = &judgement->coins[i];
@@ -105,23 +121,13 @@ static enum chain_result find_inputs(struct chain *chain, struct judgement *judg
 		case DB_FAILED:
 			return halt_fail(chain, &err);
 		}
-		if (coin->coinbase && tip->height + 1 - coin->height < chain->spec->maturity) {
-			reject_set(reject, REJECT_NOT_YET, "bad-txns-premature-spend-of-coinbase",
-				"coinbase of height %u", (unsigned)coin->height);
+		if (!add_coin(chain, spending, coin, reject))
 			return CHAIN_REJECTED;
-		}
-		in += coin->output.amount;
-		judgement->outputs[i] = coin->output;
-		judgement->heights[i] = coin->height;
-		judgement->times[i] = chain_at(chain, coin->height > tip->height ? tip->height : coin->height - 1)
-					      ->median_time;
 	}
-	for (size_t i = 0; i < tx->output_count; i++)
-		in -= tx->outputs[i].amount;
-	judgement->fee = in;
-	if (in >= 0)
+	judgement->fee = spending_fee(spending);
+	if (judgement->fee >= 0)
 		return CHAIN_NEW;
-	reject_set(reject, REJECT_INVALID, "bad-txns-in-belowout", "%" PRId64 " are missing", -in);
+	reject_set(reject, REJECT_INVALID, "bad-txns-in-belowout", "%" PRId64 " are missing", -judgement->fee);
 	return CHAIN_REJECTED;
 }
 
@@ -163,7 +169,6 @@ static bool check_alone(struct chain *chain, const struct tx *tx, size_t size, s
 static enum chain_result judge_tx(struct chain *chain, struct judgement *judgement, bool signatures,
 	struct reject *reject)
 {
-	const struct index_entry *tip = chain_tip(chain);
 	const struct tx *tx = judgement->tx;
 	enum chain_result result;
 
@@ -172,13 +177,13 @@ static enum chain_result judge_tx(struct chain *chain, struct judgement *judgeme
 	result = find_inputs(chain, judgement, reject);
 	if (result != CHAIN_NEW)
 		return result;
-	if (!tx_sequence_locks_met(tx, judgement->heights, judgement->times, tip->height + 1, tip->median_time)) {
+	if (!spending_locks_met(&judgement->spending, chain_tip(chain)->median_time)) {
 		reject_set(reject, REJECT_NOT_YET, "non-BIP68-final", "a relative lock is not met");
 		return CHAIN_REJECTED;
 	}
 	if (!policy_check_fee(judgement->fee, judgement->size, chain->mempool->floor_rate, reject) ||
 		!check_family(chain->mempool, tx, reject) ||
-		(signatures && !sighash_verify(tx, judgement->outputs, reject)))
+		(signatures && !sighash_verify(tx, judgement->spending.outputs, reject)))
 		return CHAIN_REJECTED;
 	return CHAIN_NEW;
 }
@@ -270,7 +275,7 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 		tx_unref(tx);
 		return chain->failed ? CHAIN_ERROR : CHAIN_KNOWN;
 	}
-	judgement_init(&judgement, tx);
+	judgement_init(&judgement, chain, tx);
 	result = judge_tx(chain, &judgement, true, reject);
 	held = result == CHAIN_NEW && blobs_complete(chain, tx) ? mempool_tx_new(chain, tx, &judgement) : NULL;
 	judgement_clear(&judgement);
@@ -314,7 +319,7 @@ static bool admit_again(struct chain *chain, struct mempool_tx *held, struct rej
 	struct judgement judgement;
 	bool taken;
 
-	judgement_init(&judgement, held->entry.tx);
+	judgement_init(&judgement, chain, held->entry.tx);
 	taken = judge_tx(chain, &judgement, false, reject) == CHAIN_NEW;
 	judgement_clear(&judgement);
 	if (taken)

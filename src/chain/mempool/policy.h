@@ -8,8 +8,9 @@
 
 enum {
 	MEMPOOL_ANCESTORS = 25,
-	MEMPOOL_TX_SIZE = 100000,
-	MEMPOOL_DUST = 330,
+	POLICY_TX_SIZE = 100000, /* virtual bytes */
+	POLICY_DUST = 330,       /* base units */
+	POLICY_RATE_MIN = 1000,  /* base units for 1000 virtual bytes */
 	MEMPOOL_SECONDS = 14 * 86400,
 };
 

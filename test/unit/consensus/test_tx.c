@@ -475,30 +475,6 @@ static void test_final(void **state)
 	tx_unref(tx);
 }
 
-static void test_sequence_locks(void **state)
-{
-	static const uint32_t heights[2] = { 100, 200 }, times[2] = { 1000, 5000 };
-	struct tx *tx = valid();
-
-	(void)state;
-	tx->inputs[0].sequence = 10;
-	tx->inputs[1].sequence = 0x80000000 | 0xffff; /* no lock */
-	assert_false(tx_sequence_locks_met(tx, heights, times, 109, 0));
-	assert_true(tx_sequence_locks_met(tx, heights, times, 110, 0));
-	tx->version = 1;
-	assert_true(tx_sequence_locks_met(tx, heights, times, 109, 0));
-	tx->version = 0xffffffff;
-	assert_false(tx_sequence_locks_met(tx, heights, times, 109, 0));
-	tx->inputs[0].sequence = 0xffffffff;
-	tx->inputs[1].sequence = 0x00400000 | 3 | 0x00010000; /* bits that mean nothing */
-	assert_false(tx_sequence_locks_met(tx, heights, times, 0, 5000 + 3 * 512 - 1));
-	assert_true(tx_sequence_locks_met(tx, heights, times, 0, 5000 + 3 * 512));
-	tx->inputs[1].sequence = 0;
-	assert_false(tx_sequence_locks_met(tx, heights, times, 199, 0));
-	assert_true(tx_sequence_locks_met(tx, heights, times, 200, 0));
-	tx_unref(tx);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -513,7 +489,6 @@ int main(void)
 		cmocka_unit_test(test_contributions),
 		cmocka_unit_test(test_coinbase),
 		cmocka_unit_test(test_final),
-		cmocka_unit_test(test_sequence_locks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
