@@ -74,13 +74,15 @@ static bool run_chains(bool (*command)(struct bench *b), struct bench *b, const 
 	bool known = false;
 
 	for (int i = 0; i < CHAINS; i++) {
+		bool ok;
+
 		if (only != NULL && strcmp(only, chains[i]) != 0)
 			continue;
 		known = true;
 		b->chain = chains[i];
 		if (!spec_builtin(&b->spec, chains[i]))
 			return errmsg_set(err, "The chain %s cannot be read.", chains[i]);
-		bool ok = command(b);
+		ok = command(b);
 
 		spec_clear(&b->spec);
 		if (!ok)
@@ -95,11 +97,12 @@ static int run_command(const struct options *o, const char *command)
 	bool (*function)(struct bench * b) = NULL;
 	struct errmsg err;
 	int64_t threads, within, rounds, iterations;
+	bool trains;
 
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
 		if (strcmp(command, commands[i].name) == 0)
 			function = commands[i].run;
-	bool trains = strcmp(command, "train") == 0;
+	trains = strcmp(command, "train") == 0;
 
 	if (function == NULL && !trains)
 		return print_error(

@@ -36,7 +36,7 @@ static const struct option_spec options_table[] = {
 	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
-static int complain(const char *what)
+static int complain_of(const char *what)
 {
 	fprintf(stderr, "error: %s\n", what);
 	return EXIT_FAILURE;
@@ -45,7 +45,7 @@ static int complain(const char *what)
 /* Arguments. What reads as a number, true, false, null, an array or an object is sent as that; all else as text. The
  * server takes a number's own text where it wants text. */
 
-static json_t *argument(const char *text, size_t size)
+static json_t *read_argument(const char *text, size_t size)
 {
 	json_t *value = json_parse(text, size, NULL);
 
@@ -60,7 +60,7 @@ static bool add_argument(json_t *params, const char *text, size_t size, struct e
 {
 	const char *equals = strchr(text, '=');
 	size_t skip = json_is_object(params) && equals ? (size_t)(equals + 1 - text) : 0;
-	json_t *value = argument(text + skip, size - skip);
+	json_t *value = read_argument(text + skip, size - skip);
 	char *name;
 
 	if (value == NULL)
@@ -198,7 +198,7 @@ static int print_answer(const struct buf *body, int status, bool *retry)
 /* The call */
 
 /* What opens the door: user and password, or the cookie. A new string, or NULL. */
-static char *credentials(const struct options *options, const struct datadir *datadir, struct errmsg *err)
+static char *find_credentials(const struct options *options, const struct datadir *datadir, struct errmsg *err)
 {
 	const char *user = options_string(options, "rpcuser"), *password = options_string(options, "rpcpassword");
 	struct buf text;
@@ -251,7 +251,7 @@ static bool split_host(const struct options *options, const struct datadir *data
 }
 
 /* One attempt. Returns the exit code; *retry tells whether waiting may help, and stays false if it was not allowed. */
-static int attempt(const struct options *options, const struct datadir *datadir, struct client_target *target,
+static int call_once(const struct options *options, const struct datadir *datadir, struct client_target *target,
 	const struct buf *request, bool *retry)
 {
 	char *secret;
@@ -259,9 +259,9 @@ static int attempt(const struct options *options, const struct datadir *datadir,
 	struct errmsg err;
 	int status, code = EXIT_FAILURE;
 
-	secret = credentials(options, datadir, &err);
+	secret = find_credentials(options, datadir, &err);
 	if (secret == NULL)
-		return *retry ? EXIT_FAILURE : complain(err.text);
+		return *retry ? EXIT_FAILURE : complain_of(err.text);
 	buf_init(&body);
 	target->credentials = secret;
 	switch (client_call(target, request->data, request->size, &status, &body, &err)) {
@@ -270,7 +270,7 @@ static int attempt(const struct options *options, const struct datadir *datadir,
 		break;
 	case CLIENT_UNREACHABLE:
 		if (!*retry) {
-			complain(err.text);
+			complain_of(err.text);
 			fprintf(stderr, "Is atelierd running, with the same chain and ports?\n");
 		}
 		break;
@@ -278,7 +278,7 @@ static int attempt(const struct options *options, const struct datadir *datadir,
 		/* An old cookie is refused until the starting node has written its own. */
 		if (!*retry || status != 401) {
 			*retry = false;
-			complain(err.text);
+			complain_of(err.text);
 		}
 		break;
 	}
@@ -287,14 +287,14 @@ static int attempt(const struct options *options, const struct datadir *datadir,
 	return code;
 }
 
-static int call(const struct options *options, const struct datadir *datadir, struct client_target *target,
+static int call_node(const struct options *options, const struct datadir *datadir, struct client_target *target,
 	const struct buf *request, int64_t wait_limit)
 {
 	bool wait = options_bool(options, "rpcwait");
 
 	for (int64_t waited = 0;; waited += WAIT_SECONDS) {
 		bool retry = wait && (wait_limit == 0 || waited < wait_limit);
-		int code = attempt(options, datadir, target, request, &retry);
+		int code = call_once(options, datadir, target, request, &retry);
 
 		if (!retry)
 			return code;
@@ -302,7 +302,7 @@ static int call(const struct options *options, const struct datadir *datadir, st
 	}
 }
 
-static int run(const struct options *options, const struct datadir *datadir, int argc, char **argv)
+static int run_client(const struct options *options, const struct datadir *datadir, int argc, char **argv)
 {
 	char *path = endpoint_path(options_string(options, "rpcwallet"));
 	struct client_target target = { .path = path, .type = RPC_CONTENT_TYPE };
@@ -317,12 +317,12 @@ static int run(const struct options *options, const struct datadir *datadir, int
 		!options_int(options, "rpcwaittimeout", 0, 1000000, &wait_limit, &err) ||
 		!split_host(options, datadir, &host, &port, &err) ||
 		!make_request(options, argc, argv, &request, &err)) {
-		code = complain(err.text);
+		code = complain_of(err.text);
 	} else {
 		target.host = host;
 		target.port = (uint16_t)port;
 		target.timeout = (unsigned)timeout;
-		code = call(options, datadir, &target, &request, wait_limit);
+		code = call_node(options, datadir, &target, &request, wait_limit);
 	}
 	free(host);
 	free(path);
@@ -330,7 +330,7 @@ static int run(const struct options *options, const struct datadir *datadir, int
 	return code;
 }
 
-static void usage(const struct options *options)
+static void print_usage(const struct options *options)
 {
 	char *text = options_help(options);
 
@@ -352,15 +352,15 @@ int main(int argc, char **argv)
 	options_add_table(options, datadir_options);
 	options_skip_unknown(options);
 	if (!options_parse_args(options, argc, argv, &first, &err))
-		code = complain(err.text);
+		code = complain_of(err.text);
 	else if (options_bool(options, "help"))
-		usage(options);
+		print_usage(options);
 	else if (options_bool(options, "version"))
 		printf("atelier-cli %s\n", VERSION);
 	else if (!datadir_find(&datadir, options, &err))
-		code = complain(err.text);
+		code = complain_of(err.text);
 	else
-		code = run(options, &datadir, argc - first, argv + first);
+		code = run_client(options, &datadir, argc - first, argv + first);
 	datadir_clear(&datadir);
 	options_free(options);
 	return code;

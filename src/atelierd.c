@@ -9,17 +9,19 @@
 #include "rpc/json.h"
 #include "work/import.h"
 
-static void usage(const struct options *options)
+static void print_usage(const struct options *options)
 {
 	char *text = options_help(options);
+
 	printf("atelierd %s\n\nUsage: atelierd [options]\n\n%s", VERSION, text);
 	free(text);
 }
 
-static bool import(const struct settings *settings, struct errmsg *err)
+static bool import_weights(const struct settings *settings, struct errmsg *err)
 {
 	json_t *made = import_model(settings->import_weights, settings->import_spec, err);
 	struct buf text;
+
 	if (made == NULL)
 		return false;
 	buf_init(&text);
@@ -35,15 +37,16 @@ int main(int argc, char **argv)
 	struct settings settings;
 	struct errmsg err = { "" };
 	bool ok = true;
+
 	switch (settings_read(&settings, argc, argv, &err)) {
 	case SETTINGS_HELP:
-		usage(settings.options);
+		print_usage(settings.options);
 		break;
 	case SETTINGS_VERSION:
 		printf("Atelier %s\n", VERSION);
 		break;
 	case SETTINGS_IMPORT:
-		ok = import(&settings, &err);
+		ok = import_weights(&settings, &err);
 		break;
 	case SETTINGS_RUN:
 		ok = node_run(&settings, &err);

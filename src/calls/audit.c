@@ -1,8 +1,9 @@
+/* Audits: proofs and blocks are executed again, one after the other. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "calls/argument.h"
 #include "calls/calls.h"
-#include "calls/chain.h"
 #include "calls/show.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -12,6 +13,7 @@
 static json_t *show_audited(const struct spec *spec, const struct audit_proof *proof, bool executed)
 {
 	json_t *object = show_proof(spec, &proof->header);
+
 	json_object_set_new(object, "dataset", json_integer(proof->dataset));
 	json_object_set_new(object, "iterations", json_integer(spec_course(spec)->train.iterations));
 	if (executed)
@@ -25,10 +27,12 @@ static json_t *show_audited(const struct spec *spec, const struct audit_proof *p
 static json_t *show_statement(const struct outcome *outcome)
 {
 	json_t *object = json_object(), *slots = json_array();
+
 	json_object_set_new(object, "void", json_boolean(outcome->is_void));
 	for (uint32_t s = 0; !outcome->is_void && s < outcome->slots; s++) {
 		json_t *slot = json_object();
 		bool some = outcome->slot[s].count > 0;
+
 		json_object_set_new(slot, "has_proofs", json_boolean(some));
 		json_object_set_new(slot, "left_out", json_boolean(some && outcome->slot[s].left_out));
 		json_object_set_new(slot, "value", show_value(some ? outcome->slot[s].value : 0));
@@ -41,6 +45,7 @@ static json_t *show_statement(const struct outcome *outcome)
 static json_t *show_report(const struct spec *spec, const struct audit_report *report)
 {
 	json_t *object = json_object(), *proofs = json_array();
+
 	json_object_set_new(object, "blockhash", json_hash(report->entry->id));
 	json_object_set_new(object, "height", json_integer(report->entry->height));
 	json_object_set_new(object, "valid", json_boolean(report->valid));
@@ -74,10 +79,12 @@ struct single {
 static void on_single(void *context, const struct audit_report *report)
 {
 	struct single *single = context;
+
 	if (report->error[0] != '\0') {
 		rpc_fail(single->request, RPC_MISC_ERROR, "The audit could not be made: %s", report->error);
 	} else if (single->proof) {
 		json_t *object = show_audited(single->spec, &report->proofs[0], true);
+
 		json_object_set_new(object, "blockhash", json_hash(report->entry->id));
 		json_object_set_new(object, "height", json_integer(report->entry->height));
 		rpc_reply(single->request, object);
@@ -87,15 +94,16 @@ static void on_single(void *context, const struct audit_report *report)
 	free(single);
 }
 
-static struct single *single_new(struct rpc_request *r, const struct calls_audit *calls, bool proof)
+static struct single *single_new(struct rpc_request *r, const struct calls_parts *calls, bool proof)
 {
 	struct single *single = mem_alloc(sizeof *single);
+
 	*single = (struct single){ .request = r, .spec = chain_spec(calls->chain), .proof = proof };
 	return single;
 }
 
 /* Whether the block can be audited; if not, the request has been answered. */
-static bool auditable(struct rpc_request *r, const struct index_entry *entry)
+static bool is_auditable(struct rpc_request *r, const struct index_entry *entry)
 {
 	if (entry->height == 0)
 		rpc_fail(r, RPC_INVALID_PARAMETER, "The genesis block has no proofs");
@@ -111,11 +119,12 @@ static const struct rpc_arg auditblock_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome auditblock(struct rpc_request *r, void *context)
+static enum rpc_outcome call_auditblock(struct rpc_request *r, void *context)
 {
-	struct calls_audit *calls = context;
-	const struct index_entry *entry = calls_chain_entry(r, calls->chain, "blockhash");
-	if (entry == NULL || !auditable(r, entry))
+	struct calls_parts *calls = context;
+	const struct index_entry *entry = argument_entry(r, calls->chain, "blockhash");
+
+	if (entry == NULL || !is_auditable(r, entry))
 		return RPC_DONE;
 	auditor_block(calls->auditor, entry, on_single, single_new(r, calls, false));
 	return RPC_PENDING;
@@ -132,21 +141,23 @@ static const struct rpc_arg auditproof_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome auditproof(struct rpc_request *r, void *context)
+static enum rpc_outcome call_auditproof(struct rpc_request *r, void *context)
 {
-	struct calls_audit *calls = context;
+	struct calls_parts *calls = context;
 	uint8_t id[32];
 	size_t index = 0;
+	const struct index_entry *entry;
+
 	rpc_hash(r, "id", id);
 	/* A block's id is the id of its own proof. */
-	const struct index_entry *entry = chain_find(calls->chain, id);
+	entry = chain_find(calls->chain, id);
 	if (entry == NULL && !rpc_has(r, "index"))
 		entry = chain_find_proof(calls->chain, id, &index);
 	else if (rpc_has(r, "index"))
 		index = (size_t)rpc_int(r, "index");
 	if (entry == NULL)
 		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "No such proof or block");
-	if (!auditable(r, entry))
+	if (!is_auditable(r, entry))
 		return RPC_DONE;
 	if (index > entry->loose_count)
 		return rpc_fail(r, RPC_INVALID_PARAMETER, "The block has %u proofs", entry->loose_count + 1);
@@ -159,7 +170,7 @@ enum { SAMPLES_MAX = 1000, PROGRESS_MS = 5000 };
 /* A request that waits for one block after the other. */
 struct series {
 	struct rpc_request *request;
-	struct calls_audit *calls;
+	struct calls_parts *calls;
 	const struct index_entry *entries[SAMPLES_MAX];
 	uint32_t count, at, samples;
 	uint32_t right, false_blocks, skipped;
@@ -181,6 +192,7 @@ static void count_skipped(struct series *series, const char *why)
 	json_t *text = json_text(why, strlen(why));
 	const char *name = json_string_value(text);
 	json_int_t before = json_integer_value(json_object_get(series->reasons, name));
+
 	json_object_set_new(series->reasons, name, json_integer(before + 1));
 	json_decref(text);
 	series->skipped++;
@@ -207,6 +219,7 @@ static void count_report(struct series *series, const struct audit_report *repor
 static void log_progress(struct series *series)
 {
 	int64_t now = clock_mono_ms();
+
 	if (now < series->progress_due && series->at < series->count)
 		return;
 	series->progress_due = now + PROGRESS_MS;
@@ -220,6 +233,7 @@ static void log_progress(struct series *series)
 static json_t *show_summary(const struct series *series)
 {
 	json_t *object = json_object();
+
 	json_object_set_new(object, "blocks_checked", json_integer(series->right + series->false_blocks));
 	json_object_set_new(object, "blocks_right", json_integer(series->right));
 	json_object_set_new(object, "blocks_false", json_integer(series->false_blocks));
@@ -236,6 +250,9 @@ static json_t *show_summary(const struct series *series)
 static void on_series(void *context, const struct audit_report *report)
 {
 	struct series *series = context;
+	json_t *object;
+	uint32_t wrong;
+
 	if (report->closing) {
 		rpc_fail(series->request, RPC_MISC_ERROR, "The audit could not be finished: %s", report->error);
 		series_free(series);
@@ -248,8 +265,8 @@ static void on_series(void *context, const struct audit_report *report)
 		auditor_block(series->calls->auditor, series->entries[series->at], on_series, series);
 		return;
 	}
-	json_t *object = json_object();
-	uint32_t wrong = series->false_blocks + series->skipped;
+	object = json_object();
+	wrong = series->false_blocks + series->skipped;
 	json_object_set_new(object, "valid", json_boolean(wrong == 0));
 	json_object_set_new(object, "samples", json_integer(series->samples));
 	json_object_set_new(object, "checked", json_integer(series->count));
@@ -275,14 +292,16 @@ static const struct rpc_arg auditchain_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome auditchain(struct rpc_request *r, void *context)
+static enum rpc_outcome call_auditchain(struct rpc_request *r, void *context)
 {
-	struct calls_audit *calls = context;
+	struct calls_parts *calls = context;
 	const struct index_entry *tip = chain_tip(calls->chain);
 	uint32_t heights[SAMPLES_MAX];
+	struct series *series;
+
 	if (tip->height == 0)
 		return rpc_fail(r, RPC_MISC_ERROR, "There is no block to audit yet");
-	struct series *series = mem_calloc(1, sizeof *series);
+	series = mem_calloc(1, sizeof *series);
 	series->request = r;
 	series->calls = calls;
 	series->samples = (uint32_t)rpc_int(r, "samples");
@@ -312,15 +331,15 @@ static const char block_result[] =
 	"}";
 
 static const struct rpc_method methods[] = {
-	{ "auditproof", "Training", auditproof, auditproof_args,
+	{ "auditproof", "Training", call_auditproof, auditproof_args,
 		"Executes a proof's training step again, from the model state before its "
 		"block, and compares the digests.",
 		proof_result, "\"id\"", 0 },
-	{ "auditblock", "Training", auditblock, auditblock_args,
+	{ "auditblock", "Training", call_auditblock, auditblock_args,
 		"Executes all proofs of a block again, and its update of the model, "
 		"and compares with what the chain states.",
 		block_result, "\"hash\"", 0 },
-	{ "auditchain", "Training", auditchain, auditchain_args,
+	{ "auditchain", "Training", call_auditchain, auditchain_args,
 		"Audits blocks that are drawn at random, each unit of the chain's work being as likely as "
 		"any other. The log tells how far it is.",
 		"{\"valid\": bool, \"samples\": points drawn, \"checked\": blocks they fell on, \"invalid\": n,\n"
@@ -333,7 +352,7 @@ static const struct rpc_method methods[] = {
 		"10", 0 },
 };
 
-void calls_audit_add(struct rpc_table *table, struct calls_audit *context)
+void calls_audit_add(struct rpc_table *table, struct calls_parts *parts)
 {
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, context);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, parts);
 }

@@ -1,7 +1,7 @@
-/* The calls that need the node's own parts: miner, auditor, model, the daemon itself.
+/* All RPC methods, by topic: each .c here and in wallet/ is one, and adds its own to the table.
  *
- * Each table is registered with its context; those that keep requests waiting end in two strokes, as the parts below
- * them do: `close` answers all before the chain is closed, `free` comes after. */
+ * Calls that keep requests waiting (submit, text, model) end in two strokes, as the parts below them do: `close`
+ * answers all before the chain is closed, `free` comes after. */
 #ifndef ATELIER_CALLS_CALLS_H
 #define ATELIER_CALLS_CALLS_H
 
@@ -9,53 +9,71 @@
 
 #include "chain/chain.h"
 #include "config/settings.h"
+#include "net/net.h"
 #include "rpc/table.h"
+#include "wallet/wallets.h"
 #include "work/auditor.h"
 #include "work/miner.h"
 
-/* calls_mining.c: getmininginfo, setmining, generatetoaddress. `new_key` asks for a key to be paid where no address was
- * given; false with the error set if there is none to be had. */
-struct calls_mining {
+/* What calls stand on; borrowed. */
+struct calls_parts {
+	struct event_base *base;
+	const struct settings *settings;
 	struct chain *chain;
+	struct net *net;
+	struct wallets *wallets;
 	struct miner *miner;
+	struct auditor *auditor;
+	/* Asks for a key to be paid where no address was given; false with the error set if there is none to be had. */
 	bool (*new_key)(void *context, uint8_t key[32], struct errmsg *err);
 	void *new_key_context;
 };
-void calls_mining_add(struct rpc_table *table, struct calls_mining *context);
 
-/* calls_training.c: gettraininginfo, getmodelinfo. */
-struct calls_training {
-	struct chain *chain;
-	const struct miner *miner;
-};
-void calls_training_add(struct rpc_table *table, struct calls_training *context);
+/* All calls but those of calls_control_add, which need no chain. */
+struct calls;
+struct calls *calls_new(struct rpc_table *table, const struct calls_parts *parts);
+void calls_close(struct calls *calls);
+void calls_free(struct calls *calls);
 
-/* calls_text.c: generatetext, on a worker of its own. */
-struct calls_text;
-struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, struct event_base *base);
-void calls_text_close(struct calls_text *calls);
-void calls_text_free(struct calls_text *calls);
-
-/* calls_model.c: exportmodel and getlogits, on a worker of their own. */
-struct calls_model;
-struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct event_base *base,
-	const struct settings *settings);
-void calls_model_close(struct calls_model *calls);
-void calls_model_free(struct calls_model *calls);
-
-/* calls_audit.c: auditblock, auditproof, auditchain. */
-struct calls_audit {
-	struct chain *chain;
-	struct auditor *auditor;
-};
-void calls_audit_add(struct rpc_table *table, struct calls_audit *context);
-
-/* calls_control.c: stop, logging, setmocktime. */
+/* stop, logging, setmocktime. */
 struct calls_control {
 	const struct spec *spec;
 	void (*stop)(void *context); /* called when the client has its answer */
 	void *stop_context;
 };
 void calls_control_add(struct rpc_table *table, struct calls_control *context);
+
+/* The topics, for calls_new. */
+void calls_chain_add(struct rpc_table *table, struct chain *chain);
+void calls_tx_add(struct rpc_table *table, struct chain *chain);
+void calls_data_add(struct rpc_table *table, struct chain *chain);
+void calls_network_add(struct rpc_table *table, struct net *net);
+void calls_training_add(struct rpc_table *table, struct calls_parts *parts);
+void calls_mining_add(struct rpc_table *table, struct calls_parts *parts);
+void calls_audit_add(struct rpc_table *table, struct calls_parts *parts);
+void calls_wallet_add(struct rpc_table *table, struct wallets *wallets);
+void calls_address_add(struct rpc_table *table, struct wallets *wallets);
+void calls_history_add(struct rpc_table *table, struct wallets *wallets);
+void calls_send_add(struct rpc_table *table, struct wallets *wallets);
+void calls_contribute_add(struct rpc_table *table, struct wallets *wallets);
+
+/* submitblock and reconsiderblock, which answer when verdicts are there. */
+struct calls_submit;
+struct calls_submit *calls_submit_new(struct rpc_table *table, struct chain *chain, struct event_base *base);
+void calls_submit_close(struct calls_submit *submit);
+void calls_submit_free(struct calls_submit *submit);
+
+/* generatetext, on a worker of its own. */
+struct calls_text;
+struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, struct event_base *base);
+void calls_text_close(struct calls_text *calls);
+void calls_text_free(struct calls_text *calls);
+
+/* exportmodel and getlogits, on a worker of their own. */
+struct calls_model;
+struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct event_base *base,
+	const struct settings *settings);
+void calls_model_close(struct calls_model *calls);
+void calls_model_free(struct calls_model *calls);
 
 #endif

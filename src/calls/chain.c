@@ -1,34 +1,18 @@
-#include "calls/chain.h"
-
+/* The chain: blocks, headers, tips, and what an operator says against a block. */
 #include <stdio.h>
 #include <string.h>
 
+#include "calls/argument.h"
+#include "calls/calls.h"
 #include "calls/show.h"
 #include "util/bytes.h"
 
-const struct index_entry *calls_chain_entry(struct rpc_request *r, const struct chain *chain, const char *name)
-{
-	uint8_t id[32];
-	rpc_hash(r, name, id);
-	const struct index_entry *entry = chain_find(chain, id);
-	if (entry == NULL)
-		rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "Block not found");
-	return entry;
-}
-
-bool calls_chain_raw(const struct rpc_request *r, const char *name, struct buf *raw)
-{
-	const char *text = rpc_text(r, name);
-	size_t size = strlen(text) / 2;
-	return hex_decode(buf_extend(raw, size), size, text);
-}
-
-static enum rpc_outcome getblockcount(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getblockcount(struct rpc_request *r, void *context)
 {
 	return rpc_reply(r, json_integer(chain_tip(context)->height));
 }
 
-static enum rpc_outcome getbestblockhash(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getbestblockhash(struct rpc_request *r, void *context)
 {
 	return rpc_reply(r, json_hash(chain_tip(context)->id));
 }
@@ -42,35 +26,39 @@ static const struct rpc_arg getblockhash_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome getblockhash(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getblockhash(struct rpc_request *r, void *context)
 {
 	int64_t height = rpc_int(r, "height");
 	const struct index_entry *entry = height < 0 ? NULL : chain_at(context, (uint32_t)height);
+
 	if (entry == NULL)
 		return rpc_fail(r, RPC_INVALID_PARAMETER, "Block height out of range");
 	return rpc_reply(r, json_hash(entry->id));
 }
 
-static enum rpc_outcome getdifficulty(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getdifficulty(struct rpc_request *r, void *context)
 {
 	return rpc_reply(r, show_difficulty(chain_spec(context), chain_tip(context)->header.bits));
 }
 
 /* How far the connected blocks are on the way to the best header, with 6 decimals. */
-static json_t *progress(const struct chain *chain)
+static json_t *show_progress(const struct chain *chain)
 {
 	int64_t height = chain_tip(chain)->height, best = chain_best_header(chain)->height;
+
 	return json_fixed(best <= height ? 1000000 : height * 1000000 / best, 6);
 }
 
-static enum rpc_outcome getblockchaininfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getblockchaininfo(struct rpc_request *r, void *context)
 {
 	struct chain *chain = context;
 	const struct index_entry *tip = chain_tip(chain);
 	struct chain_activity activity;
-	chain_activity(chain, &activity);
-	json_t *object = json_object();
+	json_t *object;
 	char bits[9];
+
+	chain_activity(chain, &activity);
+	object = json_object();
 	snprintf(bits, sizeof bits, "%08x", tip->header.bits);
 	json_object_set_new(object, "chain", json_string(chain_spec(chain)->name));
 	json_object_set_new(object, "blocks", json_integer(tip->height));
@@ -80,7 +68,7 @@ static enum rpc_outcome getblockchaininfo(struct rpc_request *r, void *context)
 	json_object_set_new(object, "difficulty", show_difficulty(chain_spec(chain), tip->header.bits));
 	json_object_set_new(object, "time", json_integer(tip->header.time));
 	json_object_set_new(object, "mediantime", json_integer(tip->median_time));
-	json_object_set_new(object, "verificationprogress", progress(chain));
+	json_object_set_new(object, "verificationprogress", show_progress(chain));
 	json_object_set_new(object, "initialblockdownload", json_boolean(activity.initial_download));
 	json_object_set_new(object, "chainwork", show_u256(tip->chain_work));
 	json_object_set_new(object, "model_root", json_hash(tip->model_root_after));
@@ -104,11 +92,15 @@ static const struct rpc_arg getblock_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome getblock(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getblock(struct rpc_request *r, void *context)
 {
 	struct chain *chain = context;
 	struct errmsg err;
-	const struct index_entry *entry = calls_chain_entry(r, chain, "blockhash");
+	const struct index_entry *entry = argument_entry(r, chain, "blockhash");
+	bool bodies;
+	const struct block *block;
+	json_t *result;
+
 	if (entry == NULL)
 		return RPC_DONE;
 	if (entry->height == 0 || entry->status == ENTRY_HEADER)
@@ -116,15 +108,15 @@ static enum rpc_outcome getblock(struct rpc_request *r, void *context)
 			rpc_reply(r, show_entry(chain, entry)) :
 			rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)",
 				entry->height == 0 ? "genesis is a header alone" : "not downloaded");
-	bool bodies = rpc_int(r, "verbosity") == 0 && rpc_bool(r, "bodies");
-	const struct block *block = bodies ? chain_read_block(chain, entry, &err) : chain_read_bare(chain, entry, &err);
+	bodies = rpc_int(r, "verbosity") == 0 && rpc_bool(r, "bodies");
+	block = bodies ? chain_read_block(chain, entry, &err) : chain_read_bare(chain, entry, &err);
 	if (block == NULL)
 		return rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)", err.text);
-	json_t *result;
 	if (rpc_int(r, "verbosity") > 0) {
 		result = show_block(chain, entry, block, (int)rpc_int(r, "verbosity"));
 	} else {
 		struct buf raw;
+
 		buf_init(&raw);
 		block_write(&raw, chain_spec(chain), block, bodies && block->bodies != NULL);
 		result = json_hex(raw.data, raw.size);
@@ -143,31 +135,35 @@ static const struct rpc_arg getblockheader_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome getblockheader(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getblockheader(struct rpc_request *r, void *context)
 {
-	const struct index_entry *entry = calls_chain_entry(r, context, "blockhash");
+	const struct index_entry *entry = argument_entry(r, context, "blockhash");
+	uint8_t raw[HEADER_SIZE];
+
 	if (entry == NULL)
 		return RPC_DONE;
 	if (rpc_bool(r, "verbose"))
 		return rpc_reply(r, show_entry(context, entry));
-	uint8_t raw[HEADER_SIZE];
 	header_write(raw, &entry->header);
 	return rpc_reply(r, json_hex(raw, HEADER_SIZE));
 }
 
 enum { TIPS_MAX = 1000 };
 
-static enum rpc_outcome getchaintips(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getchaintips(struct rpc_request *r, void *context)
 {
 	struct chain *chain = context;
 	const struct index_entry *tips[TIPS_MAX];
 	size_t count = chain_tips(chain, tips, TIPS_MAX);
 	json_t *array = json_array();
+
 	for (size_t i = 0; i < count; i++) {
 		const struct index_entry *fork = tips[i];
+		json_t *object;
+
 		while (!chain_is_active(chain, fork))
 			fork = fork->parent;
-		json_t *object = json_object();
+		object = json_object();
 		json_object_set_new(object, "height", json_integer(tips[i]->height));
 		json_object_set_new(object, "hash", json_hash(tips[i]->id));
 		json_object_set_new(object, "branchlen", json_integer(tips[i]->height - fork->height));
@@ -178,7 +174,7 @@ static enum rpc_outcome getchaintips(struct rpc_request *r, void *context)
 	return rpc_reply(r, array);
 }
 
-static enum rpc_outcome getchainspec(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getchainspec(struct rpc_request *r, void *context)
 {
 	const struct spec *spec = chain_spec(context);
 	const struct train_config *train = &spec_course(spec)->train;
@@ -220,6 +216,7 @@ static enum rpc_outcome getchainspec(struct rpc_request *r, void *context)
 		{ "p2p_port", spec->p2p_port },
 		{ "rpc_port", spec->rpc_port },
 	};
+
 	json_object_set_new(object, "name", json_string(spec->name));
 	json_object_set_new(object, "hrp", json_string(spec->hrp));
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
@@ -235,10 +232,11 @@ static const struct rpc_arg blockhash_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome invalidateblock(struct rpc_request *r, void *context)
+static enum rpc_outcome call_invalidateblock(struct rpc_request *r, void *context)
 {
 	struct errmsg err;
-	const struct index_entry *entry = calls_chain_entry(r, context, "blockhash");
+	const struct index_entry *entry = argument_entry(r, context, "blockhash");
+
 	if (entry == NULL)
 		return RPC_DONE;
 	if (!chain_invalidate(context, entry, &err))
@@ -276,28 +274,29 @@ static const char block_result[] =
 	"}";
 
 static const struct rpc_method methods[] = {
-	{ "getblockcount", "Blockchain", getblockcount, NULL, "Gives the height of the active chain; genesis is 0.",
-		"n  (number)", NULL, 0 },
-	{ "getbestblockhash", "Blockchain", getbestblockhash, NULL, "Gives the id of the tip.", "\"hex\"  (string)",
-		NULL, 0 },
-	{ "getblockhash", "Blockchain", getblockhash, getblockhash_args,
+	{ "getblockcount", "Blockchain", call_getblockcount, NULL,
+		"Gives the height of the active chain; genesis is 0.", "n  (number)", NULL, 0 },
+	{ "getbestblockhash", "Blockchain", call_getbestblockhash, NULL, "Gives the id of the tip.",
+		"\"hex\"  (string)", NULL, 0 },
+	{ "getblockhash", "Blockchain", call_getblockhash, getblockhash_args,
 		"Gives the id of the active chain's block at a height.", "\"hex\"  (string)", "1000", 0 },
-	{ "getblockchaininfo", "Blockchain", getblockchaininfo, NULL, "Tells how the chain stands.",
+	{ "getblockchaininfo", "Blockchain", call_getblockchaininfo, NULL, "Tells how the chain stands.",
 		"{\"chain\", \"blocks\", \"headers\", \"bestblockhash\", \"bits\", "
 		"\"difficulty\", \"time\", \"mediantime\",\n"
 		" \"verificationprogress\", \"initialblockdownload\", \"chainwork\", "
 		"\"model_root\", \"pruned\", \"warnings\"}",
 		NULL, 0 },
-	{ "getdifficulty", "Blockchain", getdifficulty, NULL,
+	{ "getdifficulty", "Blockchain", call_getdifficulty, NULL,
 		"Tells how many times harder than the easiest a block is.", "n  (number)", NULL, 0 },
-	{ "getblock", "Blockchain", getblock, getblock_args, "Gives a block.", block_result, "\"hash\" 2", 0 },
-	{ "getblockheader", "Blockchain", getblockheader, getblockheader_args, "Gives a block's header.", header_result,
-		"\"hash\"", 0 },
-	{ "getchaintips", "Blockchain", getchaintips, NULL, "Lists the ends of all branches.",
+	{ "getblock", "Blockchain", call_getblock, getblock_args, "Gives a block.", block_result, "\"hash\" 2", 0 },
+	{ "getblockheader", "Blockchain", call_getblockheader, getblockheader_args, "Gives a block's header.",
+		header_result, "\"hash\"", 0 },
+	{ "getchaintips", "Blockchain", call_getchaintips, NULL, "Lists the ends of all branches.",
 		"[{\"height\", \"hash\", \"branchlen\", \"status\"}]", NULL, 0 },
-	{ "getchainspec", "Blockchain", getchainspec, NULL, "Gives the rules in which this chain differs from others.",
+	{ "getchainspec", "Blockchain", call_getchainspec, NULL,
+		"Gives the rules in which this chain differs from others.",
 		"{\"name\", \"hrp\", ...}  (object) the fields of a chain spec, and genesis", NULL, 0 },
-	{ "invalidateblock", "Blockchain", invalidateblock, blockhash_args,
+	{ "invalidateblock", "Blockchain", call_invalidateblock, blockhash_args,
 		"Refuses a block and all that build on it, as if it broke a rule.", NULL, "\"hash\"", 0 },
 };
 

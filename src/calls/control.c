@@ -1,10 +1,12 @@
+/* The daemon itself: its end, its log, its clock. */
 #include "calls/calls.h"
 #include "util/clock.h"
 #include "util/log.h"
 
-static enum rpc_outcome stop(struct rpc_request *r, void *context)
+static enum rpc_outcome call_stop(struct rpc_request *r, void *context)
 {
 	struct calls_control *control = context;
+
 	rpc_on_sent(r, control->stop, control->stop_context);
 	return rpc_reply(r, json_string("Atelier is stopping"));
 }
@@ -20,10 +22,12 @@ static bool read_categories(struct rpc_request *r, const char *name, unsigned *m
 {
 	json_t *list = rpc_has(r, name) ? rpc_json(r, name) : NULL, *item;
 	size_t i;
+
 	*mask = 0;
 	json_array_foreach(list, i, item) {
 		unsigned bit;
 		const char *text = json_is_text(item) ? json_string_value(item) : NULL;
+
 		if (text == NULL || !log_category_parse(text, &bit)) {
 			rpc_fail(r, RPC_INVALID_PARAMETER, "unknown logging category %s", text != NULL ? text : "");
 			return false;
@@ -33,15 +37,17 @@ static bool read_categories(struct rpc_request *r, const char *name, unsigned *m
 	return true;
 }
 
-static enum rpc_outcome logging(struct rpc_request *r, void *context)
+static enum rpc_outcome call_logging(struct rpc_request *r, void *context)
 {
 	unsigned include, exclude, mask;
 	const char *name;
+	json_t *object;
+
 	(void)context;
 	if (!read_categories(r, "include", &include) || !read_categories(r, "exclude", &exclude))
 		return RPC_DONE;
 	log_set_categories((log_categories() | include) & ~exclude);
-	json_t *object = json_object();
+	object = json_object();
 	for (unsigned i = 0; (name = log_category_name(i, &mask)) != NULL; i++)
 		json_object_set_new(object, name, json_boolean((log_categories() & mask) != 0));
 	return rpc_reply(r, object);
@@ -56,9 +62,10 @@ static const struct rpc_arg setmocktime_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome setmocktime(struct rpc_request *r, void *context)
+static enum rpc_outcome call_setmocktime(struct rpc_request *r, void *context)
 {
 	struct calls_control *control = context;
+
 	if (control->spec->is_public)
 		return rpc_fail(r, RPC_MISC_ERROR, "setmocktime is for regtest and private chains only");
 	clock_set_mock(rpc_int(r, "timestamp"));
@@ -66,10 +73,10 @@ static enum rpc_outcome setmocktime(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{ "stop", "Control", stop, NULL, "Ends the node.", "\"text\"  (string)", NULL, RPC_EARLY },
-	{ "logging", "Control", logging, logging_args, "Shows and changes which debug messages are logged.",
+	{ "stop", "Control", call_stop, NULL, "Ends the node.", "\"text\"  (string)", NULL, RPC_EARLY },
+	{ "logging", "Control", call_logging, logging_args, "Shows and changes which debug messages are logged.",
 		"{\"category\": bool, ...}", "'[\"net\"]' '[\"rpc\"]'", 0 },
-	{ "setmocktime", "Control", setmocktime, setmocktime_args, "Pretends another time, for tests.", NULL,
+	{ "setmocktime", "Control", call_setmocktime, setmocktime_args, "Pretends another time, for tests.", NULL,
 		"1795219200", RPC_HIDDEN },
 };
 

@@ -1,6 +1,7 @@
+/* Datasets, blobs and proofs. */
 #include <string.h>
 
-#include "calls/chain.h"
+#include "calls/calls.h"
 #include "calls/show.h"
 #include "consensus/spec.h"
 #include "util/bytes.h"
@@ -9,6 +10,7 @@
 static const char *dataset_status(const struct chain *chain, const struct dataset *dataset, size_t number)
 {
 	uint32_t next = chain_tip(chain)->height + 1;
+
 	if (number > 0 && dataset->height + chain_spec(chain)->data_delay > next)
 		return "waiting";
 	return dataset->quarantined_until >= next ? "quarantine" : "active";
@@ -19,6 +21,7 @@ static json_t *show_dataset(const struct chain *chain, size_t number)
 	const struct spec *spec = chain_spec(chain);
 	const struct dataset *dataset = registry_get(chain_registry(chain), number);
 	json_t *object = json_object();
+
 	json_object_set_new(object, "number", json_integer((json_int_t)number));
 	json_object_set_new(object, "root", json_hex(dataset->root, 32));
 	json_object_set_new(object, "size", json_integer((json_int_t)dataset->size));
@@ -53,11 +56,12 @@ static const struct rpc_arg listdatasets_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome listdatasets(struct rpc_request *r, void *context)
+static enum rpc_outcome call_listdatasets(struct rpc_request *r, void *context)
 {
 	size_t total = registry_count(chain_registry(context));
 	size_t first = (size_t)rpc_int(r, "skip"), count = (size_t)rpc_int(r, "count");
 	json_t *array = json_array();
+
 	for (size_t i = first; i < total && i - first < count; i++)
 		json_array_append_new(array, show_dataset(context, i));
 	return rpc_reply(r, array);
@@ -71,10 +75,11 @@ static const struct rpc_arg getdataset_args[] = {
 /* The number a text means, be it a number or a root; false: no such dataset. */
 static bool find_dataset(const struct registry *registry, const char *text, size_t *number)
 {
+	size_t length = strlen(text), value = 0;
 	uint8_t root[32];
+
 	if (hex_decode(root, 32, text))
 		return registry_find(registry, root, number) != NULL;
-	size_t length = strlen(text), value = 0;
 	if (length == 0 || length > 9 || strspn(text, "0123456789") != length)
 		return false;
 	for (; *text != '\0'; text++)
@@ -83,13 +88,16 @@ static bool find_dataset(const struct registry *registry, const char *text, size
 	return value < registry_count(registry);
 }
 
-static enum rpc_outcome getdataset(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getdataset(struct rpc_request *r, void *context)
 {
 	size_t number;
+	json_t *object;
+	const struct dataset *dataset;
+
 	if (!find_dataset(chain_registry(context), rpc_text(r, "dataset"), &number))
 		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "No such dataset");
-	json_t *object = show_dataset(context, number);
-	const struct dataset *dataset = registry_get(chain_registry(context), number);
+	object = show_dataset(context, number);
+	dataset = registry_get(chain_registry(context), number);
 	json_object_set_new(object, "available", json_boolean(number == 0 || chain_has_blob(context, dataset->root)));
 	return rpc_reply(r, object);
 }
@@ -106,11 +114,14 @@ static const struct rpc_arg getblob_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome getblob(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getblob(struct rpc_request *r, void *context)
 {
 	uint8_t root[32];
 	struct buf blob;
 	struct errmsg err;
+	size_t offset, size;
+	json_t *hex;
+
 	rpc_key(r, "root", root);
 	if (!chain_has_blob(context, root))
 		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "Blob not found");
@@ -119,12 +130,13 @@ static enum rpc_outcome getblob(struct rpc_request *r, void *context)
 		buf_clear(&blob);
 		return rpc_fail(r, RPC_DATABASE_ERROR, "%s", err.text);
 	}
-	size_t offset = (size_t)rpc_int(r, "offset"), size = (size_t)rpc_int(r, "size");
+	offset = (size_t)rpc_int(r, "offset");
+	size = (size_t)rpc_int(r, "size");
 	if (offset > blob.size)
 		offset = blob.size;
 	if (size > blob.size - offset)
 		size = blob.size - offset;
-	json_t *hex = json_hex(blob.data + offset, size);
+	hex = json_hex(blob.data + offset, size);
 	buf_clear(&blob);
 	return rpc_reply(r, hex);
 }
@@ -142,6 +154,7 @@ static json_t *show_found(struct chain *chain, const struct index_entry *entry, 
 	const struct header *header = block_proof(block, index);
 	uint8_t raw[HEADER_SIZE], seed[32];
 	json_t *object = show_proof(spec, header);
+
 	header_seed(header, seed);
 	header_write(raw, header);
 	json_object_set_new(object, "dataset", json_integer(entry->outcome.dataset[spec_slot(spec, seed)]));
@@ -155,24 +168,28 @@ static json_t *show_found(struct chain *chain, const struct index_entry *entry, 
 	return object;
 }
 
-static enum rpc_outcome getproof(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getproof(struct rpc_request *r, void *context)
 {
 	struct chain *chain = context;
 	uint8_t id[32];
 	size_t index;
 	struct errmsg err;
+	const struct index_entry *entry;
+	const struct block *block;
+	json_t *object;
+
 	rpc_hash(r, "id", id);
-	const struct index_entry *entry = chain_find_proof(chain, id, &index);
+	entry = chain_find_proof(chain, id, &index);
 	if (entry == NULL)
 		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "No such proof on the active chain");
-	const struct block *block = chain_read_block(chain, entry, &err);
+	block = chain_read_block(chain, entry, &err);
 	if (block == NULL)
 		return rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)", err.text);
 	if (index > block->loose_count) {
 		block_unref(block);
 		return rpc_fail(r, RPC_DATABASE_ERROR, "The proof is not where the index says");
 	}
-	json_t *object = show_found(chain, entry, block, index, rpc_bool(r, "body"));
+	object = show_found(chain, entry, block, index, rpc_bool(r, "body"));
 	block_unref(block);
 	return rpc_reply(r, object);
 }
@@ -188,14 +205,14 @@ static const char dataset_result[] =
 	"}";
 
 static const struct rpc_method methods[] = {
-	{ "listdatasets", "Data", listdatasets, listdatasets_args,
+	{ "listdatasets", "Data", call_listdatasets, listdatasets_args,
 		"Lists the datasets the chain trains on: the genesis corpus, which is number 0, and the contributions.",
 		"[getdataset's objects]", NULL, 0 },
-	{ "getdataset", "Data", getdataset, getdataset_args,
+	{ "getdataset", "Data", call_getdataset, getdataset_args,
 		"Gives one dataset, with what it was worth and paid so far.", dataset_result, "1", 0 },
-	{ "getblob", "Data", getblob, getblob_args, "Gives bytes of a contribution.", "\"hex\"  (string)",
+	{ "getblob", "Data", call_getblob, getblob_args, "Gives bytes of a contribution.", "\"hex\"  (string)",
 		"\"root\" 0 100", 0 },
-	{ "getproof", "Training", getproof, getproof_args, "Gives a proof of training on the active chain.",
+	{ "getproof", "Training", call_getproof, getproof_args, "Gives a proof of training on the active chain.",
 		"{\"id\", \"seed\", \"slot\", \"ticket\", \"digest\", \"miner\", \"time\", \"dataset\", "
 		"\"header\", \"blockhash\", \"height\",\n"
 		" \"index\", \"confirmations\", \"body\"}  (object) index 0 is the block's own proof",

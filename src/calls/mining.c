@@ -1,18 +1,22 @@
+/* Mining: how it goes, on and off, and blocks on demand. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "calls/argument.h"
 #include "calls/calls.h"
 #include "calls/show.h"
 #include "util/mem.h"
 
-static enum rpc_outcome getmininginfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getmininginfo(struct rpc_request *r, void *context)
 {
-	struct calls_mining *mining = context;
+	struct calls_parts *mining = context;
 	const struct index_entry *tip = chain_tip(mining->chain);
 	const struct spec *spec = chain_spec(mining->chain);
 	struct miner_stats stats;
+	json_t *object;
+
 	miner_stats(mining->miner, &stats);
-	json_t *object = json_object();
+	object = json_object();
 	json_object_set_new(object, "blocks", json_integer(tip->height));
 	json_object_set_new(object, "difficulty",
 		show_difficulty(spec, target_next_bits(spec, tip->height, tip->header.time)));
@@ -53,17 +57,18 @@ static const struct rpc_arg setmining_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome setmining(struct rpc_request *r, void *context)
+static enum rpc_outcome call_setmining(struct rpc_request *r, void *context)
 {
-	struct calls_mining *mining = context;
+	struct calls_parts *mining = context;
 	struct miner_stats stats;
 	struct rpc_error error;
 	struct errmsg err;
 	uint8_t key[32];
+
 	miner_stats(mining->miner, &stats);
 	memcpy(key, stats.key, 32);
 	if (rpc_has(r, "address")) {
-		if (!show_address_parse(chain_spec(mining->chain), rpc_text(r, "address"), key, &error))
+		if (!argument_address(chain_spec(mining->chain), rpc_text(r, "address"), key, &error))
 			return rpc_fail_with(r, &error);
 	} else if (rpc_bool(r, "mine") && !stats.mining && !mining->new_key(mining->new_key_context, key, &err)) {
 		return rpc_fail(r, RPC_MISC_ERROR, "%s", err.text);
@@ -92,26 +97,29 @@ static const struct rpc_arg generatetoaddress_args[] = {
 static void on_generated(void *context, const uint8_t (*ids)[32], size_t count, const char *reason)
 {
 	struct rpc_request *r = context;
+	json_t *array;
+
 	if (reason != NULL) {
 		rpc_fail(r, RPC_INTERNAL_ERROR, "Mining stopped after %zu blocks: %s", count, reason);
 		return;
 	}
-	json_t *array = json_array();
+	array = json_array();
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(array, json_hash(ids[i]));
 	rpc_reply(r, array);
 }
 
-static enum rpc_outcome generatetoaddress(struct rpc_request *r, void *context)
+static enum rpc_outcome call_generatetoaddress(struct rpc_request *r, void *context)
 {
-	struct calls_mining *mining = context;
+	struct calls_parts *mining = context;
 	struct rpc_error error;
 	uint8_t key[32];
 	size_t count = (size_t)rpc_int(r, "nblocks");
+
 	if (chain_spec(mining->chain)->is_public)
 		return rpc_fail(r, RPC_MISC_ERROR,
 			"generatetoaddress is for regtest and private chains; use setmining");
-	if (!show_address_parse(chain_spec(mining->chain), rpc_text(r, "address"), key, &error))
+	if (!argument_address(chain_spec(mining->chain), rpc_text(r, "address"), key, &error))
 		return rpc_fail_with(r, &error);
 	if (count == 0)
 		return rpc_reply(r, json_array());
@@ -120,7 +128,7 @@ static enum rpc_outcome generatetoaddress(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{ "getmininginfo", "Mining", getmininginfo, NULL, "Tells how mining goes.",
+	{ "getmininginfo", "Mining", call_getmininginfo, NULL, "Tells how mining goes.",
 		"{\"blocks\": n, \"difficulty\": n, \"mining\": bool, \"address\": \"address\", "
 		"\"paused\": \"why\", \"threads\": n,\n"
 		" \"running\": n, \"attempts\": n, \"shares\": n, \"blocks_found\": n, "
@@ -128,15 +136,15 @@ static const struct rpc_method methods[] = {
 		" \"tokens_per_second\": n, \"pooledtx\": n, \"loose_proofs\": n, "
 		"\"chain\": \"name\", \"warnings\": []}",
 		NULL, 0 },
-	{ "setmining", "Mining", setmining, setmining_args,
+	{ "setmining", "Mining", call_setmining, setmining_args,
 		"Starts or stops mining until the node ends; -mine begins with it at the start.", NULL, "true 2", 0 },
-	{ "generatetoaddress", "Mining", generatetoaddress, generatetoaddress_args,
+	{ "generatetoaddress", "Mining", call_generatetoaddress, generatetoaddress_args,
 		"Mines blocks at once, by training, and answers when they are connected. Proofs that are found on the "
 		"way and make no block go into the blocks.",
 		"[\"hash\", ...]  ids of the blocks", "10 \"address\"", 0 },
 };
 
-void calls_mining_add(struct rpc_table *table, struct calls_mining *context)
+void calls_mining_add(struct rpc_table *table, struct calls_parts *parts)
 {
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, context);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, parts);
 }

@@ -1,3 +1,4 @@
+/* The model itself: weights as files, and what it makes of a text. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,7 @@ struct export
 static bool put_weights(void *context, const void *data, size_t size, struct errmsg *err)
 {
 	struct export *e = context;
+
 	if (atomic_load(&e->calls->cancel))
 		return errmsg_set(err, "The node is shutting down");
 	if (!out_file_put(&e->files[e->file_count - 1], data, size, err))
@@ -89,6 +91,7 @@ static bool may_write(const struct export *e, const char *name, struct errmsg *e
 {
 	char *path = file_path(e, name);
 	bool ok = exports_check(e->calls->settings, path, err);
+
 	free(path);
 	return ok;
 }
@@ -97,6 +100,7 @@ static bool open_next(struct export *e, const char *name, struct errmsg *err)
 {
 	char *path = file_path(e, name);
 	bool ok = out_file_open(&e->files[e->file_count++], path, e->overwrite, err);
+
 	free(path);
 	return ok;
 }
@@ -105,8 +109,10 @@ static bool write_json_files(struct export *e, struct errmsg *err)
 {
 	const struct model_config *config = state_config(e->state);
 	bool ok = true;
+
 	for (size_t i = 0; i < FILES_MAX - 1 && ok; i++) {
 		struct buf text;
+
 		buf_init(&text);
 		if (i == 0)
 			huggingface_config(config, &text);
@@ -125,6 +131,7 @@ static bool write_weights(struct export *e, struct errmsg *err)
 	char root[65];
 	struct tensorfile_source source = { state_config(e->state), state_theta(e->state), e->name, root };
 	struct tensorfile_sink sink = { put_weights, e };
+
 	hex_encode_reversed(root, state_root(e->state), 32);
 	switch (e->format) {
 	case SAFETENSORS:
@@ -146,6 +153,7 @@ static bool write_weights(struct export *e, struct errmsg *err)
 static bool write_files(struct export *e, struct errmsg *err)
 {
 	bool is_folder = e->format == SAFETENSORS;
+
 	for (size_t i = 0; i < (is_folder ? FILES_MAX : 1); i++)
 		if (!may_write(e, is_folder ? file_names[i] : NULL, err))
 			return false;
@@ -162,15 +170,17 @@ static bool write_files(struct export *e, struct errmsg *err)
 static void export_run(void *arg)
 {
 	struct export *e = arg;
+
 	loop_give_way();
 	e->ok = write_files(e, &e->err);
 	for (size_t i = 0; i < e->file_count; i++)
 		out_file_clear(&e->files[i]);
 }
 
-static json_t *describe(const struct export *e)
+static json_t *describe_file(const struct export *e)
 {
 	json_t *object = json_object();
+
 	json_object_set_new(object, "path", json_text(e->path, strlen(e->path)));
 	json_object_set_new(object, "format", json_string(format_names[e->format]));
 	json_object_set_new(object, "bytes", json_integer((json_int_t)e->progress.done));
@@ -183,13 +193,14 @@ static json_t *describe(const struct export *e)
 static void export_done(void *arg, bool cancelled)
 {
 	struct export *e = arg;
+
 	if (cancelled)
 		rpc_fail(e->request, RPC_MISC_ERROR, "The node is shutting down");
 	else if (!e->ok)
 		rpc_fail(e->request, RPC_MISC_ERROR, "%s", e->err.text);
 	else {
 		log_info("Exported the model of height %u to %s", e->height, e->path);
-		rpc_reply(e->request, describe(e));
+		rpc_reply(e->request, describe_file(e));
 	}
 	e->calls->running--;
 	state_unref(e->state);
@@ -215,10 +226,12 @@ static const struct rpc_arg exportmodel_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome exportmodel(struct rpc_request *r, void *context)
+static enum rpc_outcome call_exportmodel(struct rpc_request *r, void *context)
 {
 	struct calls_model *calls = context;
 	enum format format = SAFETENSORS;
+	struct export *e;
+
 	while (format < FORMATS && strcmp(rpc_text(r, "format"), format_names[format]) != 0)
 		format++;
 	if (format == FORMATS)
@@ -227,7 +240,7 @@ static enum rpc_outcome exportmodel(struct rpc_request *r, void *context)
 		return rpc_fail(r, RPC_INVALID_PARAMETER, "path is empty");
 	if (!has_room(calls, r))
 		return RPC_DONE;
-	struct export *e = mem_calloc(1, sizeof *e);
+	e = mem_calloc(1, sizeof *e);
 	e->calls = calls;
 	e->request = r;
 	e->state = chain_state(calls->chain);
@@ -255,6 +268,7 @@ struct question {
 static void question_run(void *arg)
 {
 	struct question *q = arg;
+
 	loop_give_way();
 	generate_logits(q->state, q->text.data, q->text.size, &q->logits);
 }
@@ -262,10 +276,12 @@ static void question_run(void *arg)
 static void question_done(void *arg, bool cancelled)
 {
 	struct question *q = arg;
+
 	if (cancelled) {
 		rpc_fail(q->request, RPC_MISC_ERROR, "The node is shutting down");
 	} else {
 		json_t *object = json_object();
+
 		json_object_set_new(object, "logits", show_logits(&q->logits));
 		json_object_set_new(object, "height", json_integer(q->height));
 		json_object_set_new(object, "model_root", json_hash(state_root(q->state)));
@@ -285,18 +301,21 @@ static const struct rpc_arg getlogits_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome getlogits(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getlogits(struct rpc_request *r, void *context)
 {
 	struct calls_model *calls = context;
 	uint32_t most = spec_course(chain_spec(calls->chain))->train.model.ctx;
+	struct question *q;
+
 	if (!has_room(calls, r))
 		return RPC_DONE;
-	struct question *q = mem_calloc(1, sizeof *q);
+	q = mem_calloc(1, sizeof *q);
 	buf_init(&q->text);
 	rpc_hex(r, "text", &q->text);
 	if (q->text.size < 1 || q->text.size > most) {
 		enum rpc_outcome outcome = rpc_fail(r, RPC_INVALID_PARAMETER,
 			"text has %zu bytes, and must have 1 to %u", q->text.size, most);
+
 		buf_clear(&q->text);
 		free(q);
 		return outcome;
@@ -311,13 +330,13 @@ static enum rpc_outcome getlogits(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{ "exportmodel", "Training", exportmodel, exportmodel_args,
+	{ "exportmodel", "Training", call_exportmodel, exportmodel_args,
 		"Writes the present model's weights for the tools that people use. "
 		"Token b of its vocabulary is byte b.",
 		"{\"path\": \"text\", \"format\": \"text\", \"bytes\": n, \"parameters\": n, "
 		"\"height\": n, \"model_root\": \"hex\"}",
 		"model.gguf gguf", 0 },
-	{ "getlogits", "Training", getlogits, getlogits_args,
+	{ "getlogits", "Training", call_getlogits, getlogits_args,
 		"What the present model makes of a text: a number for each byte that may follow, "
 		"the likeliest has the largest.",
 		"{\"logits\": [n, ...], \"height\": n, \"model_root\": \"hex\"}  (256 numbers)", "546865", 0 },
@@ -327,6 +346,7 @@ struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain
 	const struct settings *settings)
 {
 	struct calls_model *calls = mem_calloc(1, sizeof *calls);
+
 	calls->chain = chain;
 	calls->settings = settings;
 	loop_workers_init(&calls->workers, base, 1);

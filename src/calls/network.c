@@ -1,26 +1,28 @@
+/* The network: peers, named nodes, bans. */
 #include "config.h"
-
-#include "calls/network.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "calls/calls.h"
 #include "calls/show.h"
 #include "net/wire/message.h"
 #include "util/clock.h"
 
-static enum rpc_outcome getconnectioncount(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getconnectioncount(struct rpc_request *r, void *context)
 {
 	struct net_counts counts;
+
 	net_counts(context, &counts);
 	return rpc_reply(r, json_integer((json_int_t)(counts.inbound + counts.outbound)));
 }
 
-static enum rpc_outcome getnetworkinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getnetworkinfo(struct rpc_request *r, void *context)
 {
 	struct net *net = context;
 	struct net_counts counts;
 	json_t *object = json_object();
+
 	net_counts(net, &counts);
 	json_object_set_new(object, "version", json_integer(100));
 	json_object_set_new(object, "subversion", json_string("/atelier:" VERSION "/"));
@@ -34,10 +36,11 @@ static enum rpc_outcome getnetworkinfo(struct rpc_request *r, void *context)
 	return rpc_reply(r, object);
 }
 
-static enum rpc_outcome getnettotals(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getnettotals(struct rpc_request *r, void *context)
 {
 	struct net_counts counts;
 	json_t *object = json_object();
+
 	net_counts(context, &counts);
 	json_object_set_new(object, "totalbytesrecv", json_integer((json_int_t)counts.bytes_received));
 	json_object_set_new(object, "totalbytessent", json_integer((json_int_t)counts.bytes_sent));
@@ -56,6 +59,7 @@ static void show_peer(void *context, const struct net_peer_info *info)
 {
 	json_t *object = json_object(), *inflight = json_array();
 	char services[17];
+
 	snprintf(services, sizeof services, "%016llx", (unsigned long long)info->services);
 	json_object_set_new(object, "id", json_integer((json_int_t)info->id));
 	json_object_set_new(object, "addr", json_string(info->address));
@@ -95,9 +99,10 @@ static void show_peer(void *context, const struct net_peer_info *info)
 	json_array_append_new(context, object);
 }
 
-static enum rpc_outcome getpeerinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getpeerinfo(struct rpc_request *r, void *context)
 {
 	json_t *array = json_array();
+
 	net_each_peer(context, show_peer, array);
 	return rpc_reply(r, array);
 }
@@ -111,10 +116,11 @@ static const struct rpc_arg addnode_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome addnode(struct rpc_request *r, void *context)
+static enum rpc_outcome call_addnode(struct rpc_request *r, void *context)
 {
 	const char *node = rpc_text(r, "node"), *command = rpc_text(r, "command");
 	enum net_node_result result;
+
 	if (strcmp(command, "add") == 0)
 		result = net_add_node(context, node);
 	else if (strcmp(command, "remove") == 0)
@@ -140,14 +146,16 @@ static enum rpc_outcome addnode(struct rpc_request *r, void *context)
 static void show_node(void *context, const char *name, uint64_t peer)
 {
 	json_t *object = json_object();
+
 	json_object_set_new(object, "addednode", json_text(name, strlen(name)));
 	json_object_set_new(object, "connected", json_boolean(peer != 0));
 	json_array_append_new(context, object);
 }
 
-static enum rpc_outcome getaddednodeinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getaddednodeinfo(struct rpc_request *r, void *context)
 {
 	json_t *array = json_array();
+
 	net_each_node(context, show_node, array);
 	return rpc_reply(r, array);
 }
@@ -158,13 +166,15 @@ static const struct rpc_arg disconnectnode_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome disconnectnode(struct rpc_request *r, void *context)
+static enum rpc_outcome call_disconnectnode(struct rpc_request *r, void *context)
 {
 	const char *address = rpc_text(r, "address");
+	bool found;
+
 	if ((address[0] != '\0') == rpc_has(r, "nodeid"))
 		return rpc_fail(r, RPC_INVALID_PARAMETER, "Only one of address and nodeid should be provided.");
-	bool found = rpc_has(r, "nodeid") ? net_disconnect(context, (uint64_t)rpc_int(r, "nodeid")) :
-					    net_disconnect_address(context, address);
+	found = rpc_has(r, "nodeid") ? net_disconnect(context, (uint64_t)rpc_int(r, "nodeid")) :
+				       net_disconnect_address(context, address);
 	return found ? rpc_reply(r, NULL) : rpc_fail(r, RPC_NODE_NOT_CONNECTED, "Node not found in connected nodes");
 }
 
@@ -173,13 +183,13 @@ static const struct rpc_arg setnetworkactive_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome setnetworkactive(struct rpc_request *r, void *context)
+static enum rpc_outcome call_setnetworkactive(struct rpc_request *r, void *context)
 {
 	net_set_active(context, rpc_bool(r, "state"));
 	return rpc_reply(r, json_boolean(net_active(context)));
 }
 
-static enum rpc_outcome ping(struct rpc_request *r, void *context)
+static enum rpc_outcome call_ping(struct rpc_request *r, void *context)
 {
 	net_ping_all(context);
 	return rpc_reply(r, NULL);
@@ -215,10 +225,11 @@ static enum rpc_outcome answer_ban(struct rpc_request *r, enum net_node_result r
 	return rpc_fail(r, RPC_INVALID_IP_OR_SUBNET, "Error: Invalid IP/Subnet");
 }
 
-static enum rpc_outcome setban(struct rpc_request *r, void *context)
+static enum rpc_outcome call_setban(struct rpc_request *r, void *context)
 {
 	const char *subnet = rpc_text(r, "subnet"), *command = rpc_text(r, "command");
 	int64_t time = rpc_int(r, "bantime");
+
 	if (strcmp(command, "remove") == 0)
 		return answer_ban(r, net_unban(context, subnet));
 	if (strcmp(command, "add") != 0)
@@ -236,6 +247,7 @@ static void show_ban(void *context, const struct ban *ban)
 {
 	json_t *object = json_object();
 	char subnet[NETADDR_TEXT];
+
 	netaddr_format_subnet(ban->ip, ban->prefix, subnet);
 	json_object_set_new(object, "address", json_string(subnet));
 	json_object_set_new(object, "ban_created", json_integer(ban->created));
@@ -245,30 +257,31 @@ static void show_ban(void *context, const struct ban *ban)
 	json_array_append_new(context, object);
 }
 
-static enum rpc_outcome listbanned(struct rpc_request *r, void *context)
+static enum rpc_outcome call_listbanned(struct rpc_request *r, void *context)
 {
 	json_t *array = json_array();
+
 	net_each_ban(context, show_ban, array);
 	return rpc_reply(r, array);
 }
 
-static enum rpc_outcome clearbanned(struct rpc_request *r, void *context)
+static enum rpc_outcome call_clearbanned(struct rpc_request *r, void *context)
 {
 	net_clear_bans(context);
 	return rpc_reply(r, NULL);
 }
 
 static const struct rpc_method methods[] = {
-	{ "getconnectioncount", "Network", getconnectioncount, NULL, "Counts the connections to other nodes.",
+	{ "getconnectioncount", "Network", call_getconnectioncount, NULL, "Counts the connections to other nodes.",
 		"n  (number)", NULL, 0 },
-	{ "getnetworkinfo", "Network", getnetworkinfo, NULL, "Tells how this node stands in the network.",
+	{ "getnetworkinfo", "Network", call_getnetworkinfo, NULL, "Tells how this node stands in the network.",
 		"{\"version\", \"subversion\", \"protocolversion\", \"networkactive\", \"port\", "
 		"\"connections\", \"connections_in\",\n"
 		" \"connections_out\", \"warnings\"}",
 		NULL, 0 },
-	{ "getnettotals", "Network", getnettotals, NULL, "Counts the traffic.",
+	{ "getnettotals", "Network", call_getnettotals, NULL, "Counts the traffic.",
 		"{\"totalbytesrecv\", \"totalbytessent\", \"timemillis\"}", NULL, 0 },
-	{ "getpeerinfo", "Network", getpeerinfo, NULL, "Lists the connections to other nodes.",
+	{ "getpeerinfo", "Network", call_getpeerinfo, NULL, "Lists the connections to other nodes.",
 		"[{\"id\", \"addr\", \"addrlocal\", \"name\", \"inbound\", \"connection_type\", "
 		"\"handshake_done\", \"version\",\n"
 		"  \"subver\", \"services\", \"relaytxes\", \"startingheight\", \"conntime\", \"lastsend\", "
@@ -278,20 +291,21 @@ static const struct rpc_method methods[] = {
 		"  \"synced_headers\", \"synced_blocks\", \"inflight\": [heights], \"blobs_asked\",\n"
 		"  \"proofs_valid\", \"proofs_false\"}]   proofs it sent, by what executing them gave",
 		NULL, 0 },
-	{ "addnode", "Network", addnode, addnode_args, "Adds, removes or tries a node to connect to.", NULL,
+	{ "addnode", "Network", call_addnode, addnode_args, "Adds, removes or tries a node to connect to.", NULL,
 		"\"192.168.0.6:29433\" \"add\"", 0 },
-	{ "getaddednodeinfo", "Network", getaddednodeinfo, NULL, "Lists the nodes that were named.",
+	{ "getaddednodeinfo", "Network", call_getaddednodeinfo, NULL, "Lists the nodes that were named.",
 		"[{\"addednode\", \"connected\"}]", NULL, 0 },
-	{ "disconnectnode", "Network", disconnectnode, disconnectnode_args, "Ends a connection.", NULL,
+	{ "disconnectnode", "Network", call_disconnectnode, disconnectnode_args, "Ends a connection.", NULL,
 		"\"192.168.0.6:29433\"", 0 },
-	{ "setnetworkactive", "Network", setnetworkactive, setnetworkactive_args, "Switches all connections off or on.",
-		"bool", "false", 0 },
-	{ "ping", "Network", ping, NULL, "Measures the way to all peers; see getpeerinfo's pingtime.", NULL, NULL, 0 },
-	{ "setban", "Network", setban, setban_args, "Bans an address or subnet, or no longer does.", NULL,
+	{ "setnetworkactive", "Network", call_setnetworkactive, setnetworkactive_args,
+		"Switches all connections off or on.", "bool", "false", 0 },
+	{ "ping", "Network", call_ping, NULL, "Measures the way to all peers; see getpeerinfo's pingtime.", NULL, NULL,
+		0 },
+	{ "setban", "Network", call_setban, setban_args, "Bans an address or subnet, or no longer does.", NULL,
 		"\"192.168.0.6\" \"add\" 86400", 0 },
-	{ "listbanned", "Network", listbanned, NULL, "Lists whom this node does not talk to.",
+	{ "listbanned", "Network", call_listbanned, NULL, "Lists whom this node does not talk to.",
 		"[{\"address\", \"ban_created\", \"banned_until\", \"ban_duration\", \"discouraged\"}]", NULL, 0 },
-	{ "clearbanned", "Network", clearbanned, NULL, "Lifts all bans.", NULL, NULL, 0 },
+	{ "clearbanned", "Network", call_clearbanned, NULL, "Lifts all bans.", NULL, NULL, 0 },
 };
 
 void calls_network_add(struct rpc_table *table, struct net *net)

@@ -1,3 +1,4 @@
+/* Objects of answers, field by field: transactions, entries of the index, blocks, proofs, warnings. */
 #include "calls/show.h"
 
 #include <stdio.h>
@@ -15,17 +16,10 @@ json_t *show_address(const struct spec *spec, const uint8_t key[32])
 	return address_from_key(text, spec->hrp, key) ? json_string(text) : json_null();
 }
 
-bool show_address_parse(const struct spec *spec, const char *text, uint8_t key[32], struct rpc_error *error)
-{
-	struct errmsg err;
-
-	return address_to_key(key, spec->hrp, text, &err) ||
-		rpc_error_set(error, RPC_INVALID_ADDRESS_OR_KEY, "Invalid address: %s", err.text);
-}
-
 static json_t *show_contribution(const struct spec *spec, const struct contribution *data)
 {
 	json_t *object = json_object();
+
 	json_object_set_new(object, "root", json_hex(data->root, 32));
 	json_object_set_new(object, "size", json_integer((json_int_t)data->size));
 	json_object_set_new(object, "owner", show_address(spec, data->owner));
@@ -38,8 +32,10 @@ static json_t *show_script(const struct spec *spec, const struct bytes *script)
 {
 	json_t *object = json_object();
 	struct contribution data;
+	const uint8_t *key;
+
 	json_object_set_new(object, "hex", json_hex(script->data, script->size));
-	const uint8_t *key = script_p2tr_key(script);
+	key = script_p2tr_key(script);
 	if (key != NULL) {
 		json_object_set_new(object, "address", show_address(spec, key));
 		json_object_set_new(object, "type", json_string("witness_v1_taproot"));
@@ -55,10 +51,12 @@ static json_t *show_input(const struct tx *tx, size_t i)
 {
 	const struct tx_input *input = &tx->inputs[i];
 	json_t *object = json_object();
+
 	if (tx_is_coinbase(tx)) {
 		json_object_set_new(object, "coinbase", json_hex(input->script.data, input->script.size));
 	} else {
 		json_t *script = json_object();
+
 		json_object_set_new(object, "txid", json_hash(input->prev.txid));
 		json_object_set_new(object, "vout", json_integer(input->prev.index));
 		json_object_set_new(script, "asm", json_string(""));
@@ -67,6 +65,7 @@ static json_t *show_input(const struct tx *tx, size_t i)
 	}
 	if (input->witness_count > 0) {
 		json_t *witness = json_array();
+
 		for (size_t w = 0; w < input->witness_count; w++)
 			json_array_append_new(witness, json_hex(input->witness[w].data, input->witness[w].size));
 		json_object_set_new(object, "txinwitness", witness);
@@ -79,6 +78,7 @@ json_t *show_tx(const struct spec *spec, const struct tx *tx)
 {
 	json_t *object = json_object(), *inputs = json_array(), *outputs = json_array();
 	size_t weight = tx_weight(tx);
+
 	json_object_set_new(object, "txid", json_hash(tx_txid(tx)));
 	json_object_set_new(object, "hash", json_hash(tx_wtxid(tx)));
 	json_object_set_new(object, "version", json_integer(tx->version));
@@ -90,6 +90,7 @@ json_t *show_tx(const struct spec *spec, const struct tx *tx)
 		json_array_append_new(inputs, show_input(tx, i));
 	for (size_t i = 0; i < tx->output_count; i++) {
 		json_t *output = json_object();
+
 		json_object_set_new(output, "value", json_amount(tx->outputs[i].amount));
 		json_object_set_new(output, "n", json_integer((json_int_t)i));
 		json_object_set_new(output, "scriptPubKey", show_script(spec, &tx->outputs[i].script));
@@ -103,9 +104,11 @@ json_t *show_tx(const struct spec *spec, const struct tx *tx)
 json_t *show_tx_hex(const struct tx *tx)
 {
 	struct buf raw;
+	json_t *hex;
+
 	buf_init(&raw);
 	tx_write(&raw, tx, true);
-	json_t *hex = json_hex(raw.data, raw.size);
+	hex = json_hex(raw.data, raw.size);
 	buf_clear(&raw);
 	return hex;
 }
@@ -113,6 +116,7 @@ json_t *show_tx_hex(const struct tx *tx)
 json_t *show_u256(struct u256 number)
 {
 	char text[65];
+
 	u256_hex(number, text);
 	return json_string(text);
 }
@@ -120,6 +124,9 @@ json_t *show_u256(struct u256 number)
 json_t *show_difficulty(const struct spec *spec, uint32_t bits)
 {
 	struct u256 target, limit = target_limit(spec->k);
+	struct u256 scaled;
+	bool huge;
+
 	if (!target_from_compact(bits, &target))
 		return json_integer(0);
 	/* Room above both for the eight decimals; a target that small is not met by anyone. */
@@ -127,8 +134,8 @@ json_t *show_difficulty(const struct spec *spec, uint32_t bits)
 	target = u256_shift_right(target, 32);
 	if (u256_compare(target, (struct u256){ { 0 } }) == 0)
 		target = (struct u256){ { 1 } };
-	struct u256 scaled = u256_div(u256_mul_u64(limit, 100000000, NULL), target);
-	bool huge = scaled.limb[1] != 0 || scaled.limb[2] != 0 || scaled.limb[3] != 0 || scaled.limb[0] > INT64_MAX;
+	scaled = u256_div(u256_mul_u64(limit, 100000000, NULL), target);
+	huge = scaled.limb[1] != 0 || scaled.limb[2] != 0 || scaled.limb[3] != 0 || scaled.limb[0] > INT64_MAX;
 	return json_fixed(huge ? INT64_MAX : (int64_t)scaled.limb[0], 8);
 }
 
@@ -143,9 +150,11 @@ json_t *show_loss(float loss)
 json_t *show_logits(const struct logits *logits)
 {
 	json_t *array = json_array();
+
 	for (size_t i = 0; i < sizeof logits->of / sizeof *logits->of; i++) {
 		float x = logits->of[i];
 		bool shown = x > -1e6f && x < 1e6f;
+
 		json_array_append_new(array,
 			shown ? json_fixed((int64_t)(x * 1e6 + (x < 0 ? -0.5 : 0.5)), 6) : json_null());
 	}
@@ -188,6 +197,7 @@ static void add_header(json_t *object, const struct spec *spec, const struct hea
 {
 	char bits[9];
 	uint8_t hash[32];
+
 	snprintf(bits, sizeof bits, "%08x", header->bits);
 	json_object_set_new(object, "version", json_integer(header->version));
 	json_object_set_new(object, "merkleroot", json_hash(header->tx_root));
@@ -208,6 +218,7 @@ static void add_header(json_t *object, const struct spec *spec, const struct hea
 json_t *show_entry(struct chain *chain, const struct index_entry *entry)
 {
 	json_t *object = json_object();
+
 	json_object_set_new(object, "hash", json_hash(entry->id));
 	json_object_set_new(object, "confirmations", json_integer(show_confirmations(chain, entry)));
 	json_object_set_new(object, "height", json_integer(entry->height));
@@ -228,10 +239,12 @@ json_t *show_entry(struct chain *chain, const struct index_entry *entry)
 static json_t *show_outcome(const struct block_outcome *block)
 {
 	json_t *object = json_object(), *slots = json_array();
+
 	json_object_set_new(object, "void", json_boolean(block->outcome.is_void));
 	json_object_set_new(object, "v_ref", show_value(block->v_ref));
 	for (uint32_t s = 0; s < block->outcome.slots; s++) {
 		json_t *slot = json_object();
+
 		json_object_set_new(slot, "dataset", json_integer(block->dataset[s]));
 		json_object_set_new(slot, "proofs", json_integer(block->outcome.slot[s].count));
 		if (block->outcome.slot[s].count > 0 && !block->outcome.is_void) {
@@ -258,6 +271,7 @@ json_t *show_proof(const struct spec *spec, const struct header *header)
 {
 	uint8_t hash[32];
 	json_t *object = json_object();
+
 	header_id(header, hash);
 	json_object_set_new(object, "id", json_hash(hash));
 	header_seed(header, hash);
@@ -280,12 +294,14 @@ static int64_t take_reward(const struct block *block, size_t i, size_t *at)
 	const struct header *header = block_proof(block, i);
 	const struct tx *coinbase = block->txs[0];
 	bool paid = *at < coinbase->output_count && script_pays(&coinbase->outputs[*at].script, header->miner);
+
 	return paid ? coinbase->outputs[(*at)++].amount : 0;
 }
 
 void show_sum_payments(const struct block *block, struct show_payments *payments)
 {
 	size_t at = 0;
+
 	*payments = (struct show_payments){ 0, 0 };
 	for (size_t i = 0; i <= block->loose_count; i++)
 		payments->miners += take_reward(block, i, &at);
@@ -301,10 +317,12 @@ static void add_rewards(json_t *object, const struct spec *spec, const struct in
 	json_t *proofs = json_array(), *data = json_array();
 	bool known = entry->status == ENTRY_VERIFIED || entry->status == ENTRY_CONNECTED;
 	size_t at = 0;
+
 	for (size_t i = 0; i <= block->loose_count; i++) {
 		const struct header *header = block_proof(block, i);
 		json_t *proof = show_proof(spec, header);
 		uint8_t seed[32];
+
 		header_seed(header, seed);
 		if (known)
 			json_object_set_new(proof, "dataset",
@@ -315,6 +333,7 @@ static void add_rewards(json_t *object, const struct spec *spec, const struct in
 	for (; at + 1 < coinbase->output_count; at++) {
 		json_t *payment = json_object();
 		const uint8_t *owner = script_p2tr_key(&coinbase->outputs[at].script);
+
 		if (owner != NULL)
 			json_object_set_new(payment, "owner", show_address(spec, owner));
 		json_object_set_new(payment, "amount", json_amount(coinbase->outputs[at].amount));
@@ -330,10 +349,12 @@ json_t *show_block(struct chain *chain, const struct index_entry *entry, const s
 	json_t *object = show_entry(chain, entry), *txs = json_array();
 	struct buf raw;
 	size_t weight = 0;
+
 	buf_init(&raw);
 	block_write(&raw, spec, block, false);
 	for (size_t i = 0; i < block->tx_count; i++) {
 		const struct tx *tx = block->txs[i];
+
 		weight += tx_weight(tx);
 		json_array_append_new(txs, verbosity >= 2 ? show_tx(spec, tx) : json_hash(tx_txid(tx)));
 	}
@@ -351,6 +372,7 @@ json_t *show_warnings(void)
 {
 	json_t *array = json_array();
 	struct errmsg text;
+
 	for (int kind = 0; kind < WARNING_KINDS; kind++) {
 		if (warning_get((enum warning)kind, &text))
 			json_array_append_new(array, json_text(text.text, strlen(text.text)));

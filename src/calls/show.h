@@ -13,9 +13,6 @@
 /* The address of an x-only key on this chain. */
 json_t *show_address(const struct spec *spec, const uint8_t key[32]);
 
-/* The key behind an address of this chain; false with RPC_INVALID_ADDRESS_OR_KEY. */
-bool show_address_parse(const struct spec *spec, const char *text, uint8_t key[32], struct rpc_error *error);
-
 /* decoderawtransaction's object. */
 json_t *show_tx(const struct spec *spec, const struct tx *tx);
 json_t *show_tx_hex(const struct tx *tx);

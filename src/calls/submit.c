@@ -1,8 +1,10 @@
+/* Blocks that are handed in, and those that an operator takes back into favour: the answer is the verdict. */
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "calls/chain.h"
+#include "calls/argument.h"
+#include "calls/calls.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -50,9 +52,10 @@ static bool try_answer(struct calls_submit *submit, struct waiting *w)
 }
 
 /* The highest block on the way to a tip whose bytes are all here, down to the first that is verified. */
-static const struct index_entry *reachable(const struct index_entry *tip)
+static const struct index_entry *best_reachable(const struct index_entry *tip)
 {
 	const struct index_entry *best = tip;
+
 	for (const struct index_entry *at = tip; at->status != ENTRY_VERIFIED && at->status != ENTRY_CONNECTED;
 		at = at->parent) {
 		if (at->status != ENTRY_STORED)
@@ -62,14 +65,17 @@ static const struct index_entry *reachable(const struct index_entry *tip)
 }
 
 /* Whether a branch from this block may still become the best: verdicts are missing. */
-static bool undecided(const struct chain *chain, const struct index_entry *entry)
+static bool is_undecided(const struct chain *chain, const struct index_entry *entry)
 {
 	const struct index_entry *tips[TIPS_MAX];
 	size_t count = chain_tips(chain, tips, TIPS_MAX);
+
 	for (size_t i = 0; i < count; i++) {
+		const struct index_entry *best;
+
 		if (tips[i]->height < entry->height || chain_ancestor(tips[i], entry->height) != entry)
 			continue;
-		const struct index_entry *best = reachable(tips[i]);
+		best = best_reachable(tips[i]);
 		if (best->status == ENTRY_STORED && u256_compare(best->chain_work, chain_tip(chain)->chain_work) > 0)
 			return true;
 	}
@@ -78,7 +84,7 @@ static bool undecided(const struct chain *chain, const struct index_entry *entry
 
 static bool try_branch(const struct calls_submit *submit, const struct waiting *w)
 {
-	if (undecided(submit->chain, w->entry))
+	if (is_undecided(submit->chain, w->entry))
 		return false;
 	rpc_reply(w->request, NULL);
 	return true;
@@ -87,10 +93,12 @@ static bool try_branch(const struct calls_submit *submit, const struct waiting *
 static void on_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct calls_submit *submit = arg;
+
 	(void)fd;
 	(void)what;
 	for (struct waiting **at = &submit->waiting; *at != NULL;) {
 		struct waiting *w = *at;
+
 		if (!(w->branch ? try_branch(submit, w) : try_answer(submit, w))) {
 			at = &w->next;
 			continue;
@@ -127,6 +135,7 @@ static enum rpc_outcome wait_for(struct calls_submit *submit, struct rpc_request
 	bool branch)
 {
 	struct waiting *w = mem_alloc(sizeof *w);
+
 	*w = (struct waiting){ .next = submit->waiting, .entry = entry, .request = r, .branch = branch };
 	submit->waiting = w;
 	event_active(submit->look, EV_TIMEOUT, 0);
@@ -137,6 +146,7 @@ static enum rpc_outcome answer_result(struct calls_submit *submit, struct rpc_re
 	const uint8_t id[32], const struct reject *reject)
 {
 	const struct index_entry *entry = chain_find(submit->chain, id);
+
 	switch (result) {
 	case CHAIN_NEW:
 		return entry == NULL ? rpc_reply(r, json_string("inconclusive")) : wait_for(submit, r, entry, false);
@@ -165,19 +175,23 @@ static const struct rpc_arg submitblock_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome submitblock(struct rpc_request *r, void *context)
+static enum rpc_outcome call_submitblock(struct rpc_request *r, void *context)
 {
 	struct calls_submit *submit = context;
 	struct buf raw;
 	struct reader reader;
 	struct reject reject = { 0 };
 	uint8_t id[32];
+	bool ok;
+	const struct block *block;
+	enum chain_result result;
+
 	buf_init(&raw);
-	bool ok = calls_chain_raw(r, "hexdata", &raw);
+	ok = argument_raw(r, "hexdata", &raw);
 	if (!ok)
 		reject_set(&reject, REJECT_MALFORMED, "bad-hex", "the text is not hexadecimal");
 	reader_init(&reader, raw.data, raw.size);
-	const struct block *block = ok ? block_read(chain_spec(submit->chain), &reader, &reject) : NULL;
+	block = ok ? block_read(chain_spec(submit->chain), &reader, &reject) : NULL;
 	buf_clear(&raw);
 	if (block == NULL && reject.code == REJECT_INVALID)
 		return rpc_reply(r, json_string(reject.reason));
@@ -185,7 +199,7 @@ static enum rpc_outcome submitblock(struct rpc_request *r, void *context)
 		return rpc_fail(r, RPC_DESERIALIZATION_ERROR, "Block decode failed: %s (%s)", reject.reason,
 			reject.detail);
 	memcpy(id, block_id(block), 32);
-	enum chain_result result = chain_add_block(submit->chain, block, NULL, &reject);
+	result = chain_add_block(submit->chain, block, NULL, &reject);
 	return answer_result(submit, r, result, id, &reject);
 }
 
@@ -194,11 +208,12 @@ static const struct rpc_arg reconsiderblock_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome reconsiderblock(struct rpc_request *r, void *context)
+static enum rpc_outcome call_reconsiderblock(struct rpc_request *r, void *context)
 {
 	struct calls_submit *submit = context;
 	struct errmsg err;
-	const struct index_entry *entry = calls_chain_entry(r, submit->chain, "blockhash");
+	const struct index_entry *entry = argument_entry(r, submit->chain, "blockhash");
+
 	if (entry == NULL)
 		return RPC_DONE;
 	if (!chain_reconsider(submit->chain, entry, &err))
@@ -207,11 +222,11 @@ static enum rpc_outcome reconsiderblock(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{ "reconsiderblock", "Blockchain", reconsiderblock, reconsiderblock_args,
+	{ "reconsiderblock", "Blockchain", call_reconsiderblock, reconsiderblock_args,
 		"Takes invalidateblock back, for the block, its ancestors and its descendants. Their proofs are "
 		"executed again; the answer comes when the chain has switched to them, or will not.",
 		NULL, "\"hash\"", 0 },
-	{ "submitblock", "Mining", submitblock, submitblock_args,
+	{ "submitblock", "Mining", call_submitblock, submitblock_args,
 		"Offers a block to this node and waits for the verdict: all its proofs are executed. "
 		"The reason's details are in the log.",
 		"null        if the block was taken and is on the active chain\n"
@@ -223,6 +238,7 @@ static const struct rpc_method methods[] = {
 struct calls_submit *calls_submit_new(struct rpc_table *table, struct chain *chain, struct event_base *base)
 {
 	struct calls_submit *submit = mem_calloc(1, sizeof *submit);
+
 	submit->chain = chain;
 	submit->look = mem_check(event_new(base, -1, 0, on_look, submit));
 	chain_subscribe(chain, &(struct chain_events){ .context = submit, .block_verdict = on_verdict, .tip = on_tip });
@@ -236,6 +252,7 @@ void calls_submit_close(struct calls_submit *submit)
 	event_free(submit->look);
 	while (submit->waiting != NULL) {
 		struct waiting *w = submit->waiting;
+
 		submit->waiting = w->next;
 		rpc_fail(w->request, RPC_MISC_ERROR, "The node is shutting down");
 		free(w);

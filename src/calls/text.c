@@ -1,3 +1,4 @@
+/* Text from the model, on a worker of its own. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,7 @@ enum { GENERATE_MAX = 65536, GENERATE_RUNNING_MAX = 16 };
 static void generate_run(void *arg)
 {
 	struct generation *g = arg;
+
 	loop_give_way();
 	g->size = generate_text(g->state, (const uint8_t *)g->prompt, g->prompt_size, &g->options, g->text, g->wanted);
 }
@@ -40,10 +42,12 @@ static void generate_run(void *arg)
 static void generate_done(void *arg, bool cancelled)
 {
 	struct generation *g = arg;
+
 	if (cancelled || atomic_load(&g->calls->cancel)) {
 		rpc_fail(g->request, RPC_MISC_ERROR, "The node is shutting down");
 	} else {
 		json_t *object = json_object();
+
 		json_object_set_new(object, "prompt", json_text(g->prompt, g->prompt_size));
 		json_object_set_new(object, "text", json_text((const char *)g->text, g->size));
 		json_object_set_new(object, "hex", json_hex(g->text, g->size));
@@ -91,19 +95,22 @@ static const struct rpc_arg generatetext_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome generatetext(struct rpc_request *r, void *context)
+static enum rpc_outcome call_generatetext(struct rpc_request *r, void *context)
 {
 	struct calls_text *calls = context;
+	struct generation *g;
+	const char *prompt;
+
 	if (calls->running >= GENERATE_RUNNING_MAX)
 		return rpc_fail(r, RPC_MISC_ERROR, "%d texts are being generated already", GENERATE_RUNNING_MAX);
-	struct generation *g = mem_calloc(1, sizeof *g);
+	g = mem_calloc(1, sizeof *g);
 	g->calls = calls;
 	g->request = r;
 	g->state = chain_state(calls->chain);
 	g->height = chain_tip(calls->chain)->height;
 	g->wanted = (size_t)rpc_int(r, "bytes");
 	g->text = mem_alloc(g->wanted);
-	const char *prompt = rpc_bytes(r, "prompt", &g->prompt_size);
+	prompt = rpc_bytes(r, "prompt", &g->prompt_size);
 	g->prompt = mem_dup(prompt, g->prompt_size);
 	g->options.temperature = rpc_int(r, "temperature") * 1e-8f;
 	g->options.top_k = (uint32_t)rpc_int(r, "top_k");
@@ -115,7 +122,7 @@ static enum rpc_outcome generatetext(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{ "generatetext", "Training", generatetext, generatetext_args, "Lets the present model continue a text.",
+	{ "generatetext", "Training", call_generatetext, generatetext_args, "Lets the present model continue a text.",
 		"{\"prompt\": \"text\",\n"
 		" \"text\": \"text\",             what the model wrote; bytes that are no UTF-8 are shown as U+FFFD\n"
 		" \"hex\": \"hex\",               the same, byte for byte\n"
@@ -126,6 +133,7 @@ static const struct rpc_method methods[] = {
 struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, struct event_base *base)
 {
 	struct calls_text *calls = mem_calloc(1, sizeof *calls);
+
 	calls->chain = chain;
 	loop_workers_init(&calls->workers, base, 1);
 	rpc_table_add(table, methods, sizeof methods / sizeof *methods, calls);

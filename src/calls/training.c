@@ -1,3 +1,4 @@
+/* How the training of the model goes. */
 #include <string.h>
 
 #include "calls/calls.h"
@@ -10,10 +11,12 @@ static json_t *show_next_slots(const struct chain *chain)
 	const struct registry *registry = chain_registry(chain);
 	uint32_t dataset[OUTCOME_MAX_SLOTS];
 	json_t *array = json_array();
+
 	registry_draw(registry, chain_tip(chain)->ticket, spec->slots, dataset);
 	for (uint32_t s = 0; s < spec->slots; s++) {
 		const struct dataset *drawn = registry_get(registry, dataset[s]);
 		json_t *slot = json_object();
+
 		json_object_set_new(slot, "dataset", json_integer(dataset[s]));
 		json_object_set_new(slot, "title", json_text(drawn->title, strlen(drawn->title)));
 		json_array_append_new(array, slot);
@@ -25,8 +28,10 @@ static json_t *show_recent(const struct chain *chain, uint32_t count)
 {
 	json_t *array = json_array();
 	const struct index_entry *entry = chain_tip(chain);
+
 	for (; count > 0 && entry->height > 0; count--, entry = entry->parent) {
 		json_t *block = json_object();
+
 		json_object_set_new(block, "height", json_integer(entry->height));
 		json_object_set_new(block, "hash", json_hash(entry->id));
 		json_object_set_new(block, "proofs", json_integer(1 + (json_int_t)entry->loose_count));
@@ -40,6 +45,7 @@ static json_t *show_activity(struct chain *chain)
 {
 	struct chain_activity activity;
 	json_t *object = json_object();
+
 	chain_activity(chain, &activity);
 	json_object_set_new(object, "blocks_waiting", json_integer((json_int_t)activity.blocks_waiting));
 	json_object_set_new(object, "blocks_verifying", json_integer((json_int_t)activity.blocks_verifying));
@@ -61,13 +67,15 @@ static const struct rpc_arg gettraininginfo_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome gettraininginfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_gettraininginfo(struct rpc_request *r, void *context)
 {
-	struct calls_training *training = context;
+	struct calls_parts *training = context;
 	const struct index_entry *tip = chain_tip(training->chain);
 	struct miner_stats stats;
+	json_t *object;
+
 	miner_stats(training->miner, &stats);
-	json_t *object = json_object();
+	object = json_object();
 	json_object_set_new(object, "height", json_integer(tip->height));
 	json_object_set_new(object, "model_root", json_hash(tip->model_root_after));
 	json_object_set_new(object, "loss",
@@ -83,13 +91,14 @@ static enum rpc_outcome gettraininginfo(struct rpc_request *r, void *context)
 	return rpc_reply(r, object);
 }
 
-static enum rpc_outcome getmodelinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getmodelinfo(struct rpc_request *r, void *context)
 {
-	struct calls_training *training = context;
+	struct calls_parts *training = context;
 	const struct index_entry *tip = chain_tip(training->chain);
 	const struct train_config *train = &spec_course(chain_spec(training->chain))->train;
 	const struct model_config *model = &train->model;
 	json_t *object = json_object();
+
 	json_object_set_new(object, "architecture", json_string("llama, byte level"));
 	json_object_set_new(object, "parameters", json_integer((json_int_t)model_count(model)));
 	json_object_set_new(object, "d", json_integer(model->d));
@@ -109,7 +118,7 @@ static enum rpc_outcome getmodelinfo(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{ "gettraininginfo", "Training", gettraininginfo, gettraininginfo_args,
+	{ "gettraininginfo", "Training", call_gettraininginfo, gettraininginfo_args,
 		"Tells how the training of the model goes.",
 		"{\n"
 		"  \"height\": n, \"model_root\": \"hex\",\n"
@@ -124,14 +133,14 @@ static const struct rpc_method methods[] = {
 		"\"outcome\", \"model_root_after\"}]\n"
 		"}",
 		"20", 0 },
-	{ "getmodelinfo", "Training", getmodelinfo, NULL, "Gives the model's sizes and where it stands.",
+	{ "getmodelinfo", "Training", call_getmodelinfo, NULL, "Gives the model's sizes and where it stands.",
 		"{\"architecture\", \"parameters\", \"d\", \"layers\", \"heads\", \"ff\", \"ctx\", "
 		"\"vocabulary\", \"tokens_per_step\",\n"
 		" \"state_bytes\", \"body_bytes\", \"height\", \"bestblockhash\", \"model_root\"}",
 		NULL, 0 },
 };
 
-void calls_training_add(struct rpc_table *table, struct calls_training *context)
+void calls_training_add(struct rpc_table *table, struct calls_parts *parts)
 {
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, context);
+	rpc_table_add(table, methods, sizeof methods / sizeof *methods, parts);
 }

@@ -1,6 +1,8 @@
+/* Transactions: raw ones, outputs, the mempool. */
 #include <string.h>
 
-#include "calls/chain.h"
+#include "calls/argument.h"
+#include "calls/calls.h"
 #include "calls/show.h"
 #include "util/bytes.h"
 
@@ -22,6 +24,7 @@ static const struct tx *tx_of_block(struct chain *chain, const struct index_entr
 {
 	const struct block *block = entry->height == 0 ? NULL : chain_read_bare(chain, entry, NULL);
 	const struct tx *found = NULL;
+
 	for (size_t i = 0; block != NULL && found == NULL && i < block->tx_count; i++)
 		if (memcmp(tx_txid(block->txs[i]), txid, 32) == 0)
 			found = tx_ref(block->txs[i]);
@@ -29,16 +32,19 @@ static const struct tx *tx_of_block(struct chain *chain, const struct index_entr
 	return found;
 }
 
-static enum rpc_outcome getrawtransaction(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getrawtransaction(struct rpc_request *r, void *context)
 {
 	struct chain *chain = context;
 	const struct index_entry *entry = NULL;
 	const struct mempool_entry *waiting = NULL;
 	const struct tx *tx = NULL;
 	uint8_t txid[32];
+	json_t *hex;
+	json_t *object;
+
 	rpc_hash(r, "txid", txid);
 	if (rpc_has(r, "blockhash")) {
-		entry = calls_chain_entry(r, chain, "blockhash");
+		entry = argument_entry(r, chain, "blockhash");
 		if (entry == NULL)
 			return RPC_DONE;
 		tx = tx_of_block(chain, entry, txid);
@@ -50,12 +56,12 @@ static enum rpc_outcome getrawtransaction(struct rpc_request *r, void *context)
 	} else if ((entry = chain_find_tx(chain, txid, &tx)) == NULL) {
 		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "No such mempool or blockchain transaction");
 	}
-	json_t *hex = show_tx_hex(tx);
+	hex = show_tx_hex(tx);
 	if (rpc_int(r, "verbosity") == 0) {
 		tx_unref(tx);
 		return rpc_reply(r, hex);
 	}
-	json_t *object = show_tx(chain_spec(chain), tx);
+	object = show_tx(chain_spec(chain), tx);
 	tx_unref(tx);
 	json_object_set_new(object, "hex", hex);
 	if (entry != NULL) {
@@ -73,10 +79,13 @@ static const struct tx *parse_tx(const struct rpc_request *r)
 {
 	struct buf raw;
 	struct reader reader;
+	bool ok;
+	const struct tx *tx;
+
 	buf_init(&raw);
-	bool ok = calls_chain_raw(r, "hexstring", &raw);
+	ok = argument_raw(r, "hexstring", &raw);
 	reader_init(&reader, raw.data, raw.size);
-	const struct tx *tx = ok ? tx_read(&reader) : NULL;
+	tx = ok ? tx_read(&reader) : NULL;
 	if (tx != NULL && !reader_done(&reader)) {
 		tx_unref(tx);
 		tx = NULL;
@@ -93,12 +102,14 @@ static const struct rpc_arg decoderawtransaction_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome decoderawtransaction(struct rpc_request *r, void *context)
+static enum rpc_outcome call_decoderawtransaction(struct rpc_request *r, void *context)
 {
 	const struct tx *tx = parse_tx(r);
+	json_t *object;
+
 	if (tx == NULL)
 		return rpc_fail(r, RPC_DESERIALIZATION_ERROR, "TX decode failed");
-	json_t *object = show_tx(chain_spec(context), tx);
+	object = show_tx(chain_spec(context), tx);
 	tx_unref(tx);
 	return rpc_reply(r, object);
 }
@@ -125,6 +136,7 @@ static bool input_sum(struct chain *chain, const struct tx *tx, int64_t *sum)
 		const struct outpoint *prev = &tx->inputs[i].prev;
 		const struct mempool_entry *waiting = chain_mempool_find(chain, prev->txid);
 		struct coin coin;
+
 		if (waiting != NULL && prev->index < waiting->tx->output_count) {
 			*sum += waiting->tx->outputs[prev->index].amount;
 		} else if (chain_coin(chain, prev, &coin)) {
@@ -142,6 +154,8 @@ static bool input_sum(struct chain *chain, const struct tx *tx, int64_t *sum)
 static bool fee_too_high(struct chain *chain, const struct tx *tx, int64_t max_rate)
 {
 	int64_t in, out = 0;
+	int64_t vsize;
+
 	if (max_rate == 0 || !input_sum(chain, tx, &in))
 		return false;
 	/* Burning for a contribution is no fee: it is an output like any other. */
@@ -150,16 +164,17 @@ static bool fee_too_high(struct chain *chain, const struct tx *tx, int64_t max_r
 			return false;
 		out += tx->outputs[i].amount;
 	}
-	int64_t vsize = (int64_t)((tx_weight(tx) + 3) / 4);
+	vsize = (int64_t)((tx_weight(tx) + 3) / 4);
 	return (__int128)(in - out) * 1000 > (__int128)max_rate * vsize;
 }
 
-static enum rpc_outcome sendrawtransaction(struct rpc_request *r, void *context)
+static enum rpc_outcome call_sendrawtransaction(struct rpc_request *r, void *context)
 {
 	struct chain *chain = context;
 	struct reject reject = { 0 };
 	uint8_t txid[32];
 	const struct tx *tx = parse_tx(r), *confirmed = NULL;
+
 	if (tx == NULL)
 		return rpc_fail(r, RPC_DESERIALIZATION_ERROR,
 			"TX decode failed. Make sure the tx has at least one input.");
@@ -203,6 +218,7 @@ static json_t *show_coin(struct chain *chain, const struct tx_output *output, in
 	struct tx alone = { .outputs = (struct tx_output *)(uintptr_t)output, .output_count = 1 };
 	json_t *shown = show_tx(chain_spec(chain), &alone), *object = json_object();
 	json_t *first = json_array_get(json_object_get(shown, "vout"), 0);
+
 	json_object_set_new(object, "bestblock", json_hash(chain_tip(chain)->id));
 	json_object_set_new(object, "confirmations", json_integer(confirmations));
 	json_object_set_new(object, "value", json_amount(output->amount));
@@ -212,15 +228,18 @@ static json_t *show_coin(struct chain *chain, const struct tx_output *output, in
 	return object;
 }
 
-static enum rpc_outcome gettxout(struct rpc_request *r, void *context)
+static enum rpc_outcome call_gettxout(struct rpc_request *r, void *context)
 {
 	struct chain *chain = context;
 	struct outpoint outpoint;
 	struct coin coin;
+	json_t *object;
+
 	rpc_hash(r, "txid", outpoint.txid);
 	outpoint.index = (uint32_t)rpc_int(r, "n");
 	if (rpc_bool(r, "include_mempool")) {
 		const struct mempool_entry *waiting = chain_mempool_find(chain, outpoint.txid);
+
 		if (chain_mempool_spender(chain, &outpoint) != NULL)
 			return rpc_reply(r, NULL);
 		if (waiting != NULL && outpoint.index < waiting->tx->output_count)
@@ -228,17 +247,18 @@ static enum rpc_outcome gettxout(struct rpc_request *r, void *context)
 	}
 	if (!chain_coin(chain, &outpoint, &coin))
 		return rpc_reply(r, NULL);
-	json_t *object = show_coin(chain, &coin.output, (int64_t)chain_tip(chain)->height - coin.height + 1,
-		coin.coinbase);
+	object = show_coin(chain, &coin.output, (int64_t)chain_tip(chain)->height - coin.height + 1, coin.coinbase);
 	chain_coin_clear(&coin);
 	return rpc_reply(r, object);
 }
 
-static enum rpc_outcome gettxoutsetinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_gettxoutsetinfo(struct rpc_request *r, void *context)
 {
 	struct coin_stats stats;
+	json_t *object;
+
 	chain_coin_stats(context, &stats);
-	json_t *object = json_object();
+	object = json_object();
 	json_object_set_new(object, "height", json_integer(chain_tip(context)->height));
 	json_object_set_new(object, "bestblock", json_hash(chain_tip(context)->id));
 	json_object_set_new(object, "txouts", json_integer((json_int_t)stats.coins));
@@ -251,11 +271,13 @@ static void add_fee(void *context, const struct mempool_entry *entry)
 	*(int64_t *)context += entry->fee;
 }
 
-static enum rpc_outcome getmempoolinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getmempoolinfo(struct rpc_request *r, void *context)
 {
 	int64_t fees = 0;
+	json_t *object;
+
 	chain_mempool_each(context, add_fee, &fees);
-	json_t *object = json_object();
+	object = json_object();
 	json_object_set_new(object, "loaded", json_true());
 	json_object_set_new(object, "size", json_integer((json_int_t)chain_mempool_count(context)));
 	json_object_set_new(object, "bytes", json_integer((json_int_t)chain_mempool_bytes(context)));
@@ -267,6 +289,7 @@ static enum rpc_outcome getmempoolinfo(struct rpc_request *r, void *context)
 static json_t *show_mempool_entry(const struct chain *chain, const struct mempool_entry *entry)
 {
 	json_t *object = json_object(), *fees = json_object(), *depends = json_array(), *spent_by = json_array();
+
 	json_object_set_new(object, "vsize", json_integer((json_int_t)((entry->weight + 3) / 4)));
 	json_object_set_new(object, "weight", json_integer((json_int_t)entry->weight));
 	json_object_set_new(object, "time", json_integer((json_int_t)entry->time));
@@ -276,13 +299,16 @@ static json_t *show_mempool_entry(const struct chain *chain, const struct mempoo
 	json_object_set_new(object, "fees", fees);
 	for (size_t i = 0; i < entry->tx->input_count; i++) {
 		const uint8_t *prev = entry->tx->inputs[i].prev.txid;
+
 		if (chain_mempool_find(chain, prev) != NULL)
 			json_array_append_new(depends, json_hash(prev));
 	}
 	for (uint32_t i = 0; i < entry->tx->output_count; i++) {
 		struct outpoint outpoint = { .index = i };
+		const struct mempool_entry *spender;
+
 		memcpy(outpoint.txid, entry->txid, 32);
-		const struct mempool_entry *spender = chain_mempool_spender(chain, &outpoint);
+		spender = chain_mempool_spender(chain, &outpoint);
 		if (spender != NULL)
 			json_array_append_new(spent_by, json_hash(spender->txid));
 	}
@@ -300,6 +326,7 @@ static void list_entry(void *context, const struct mempool_entry *entry)
 {
 	struct listing *listing = context;
 	char id[65];
+
 	if (listing->ids != NULL) {
 		json_array_append_new(listing->ids, json_hash(entry->txid));
 		return;
@@ -316,9 +343,10 @@ static const struct rpc_arg getrawmempool_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome getrawmempool(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getrawmempool(struct rpc_request *r, void *context)
 {
 	struct listing listing = { .chain = context };
+
 	if (rpc_bool(r, "verbose"))
 		listing.entries = json_object();
 	else
@@ -332,11 +360,13 @@ static const struct rpc_arg getmempoolentry_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome getmempoolentry(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getmempoolentry(struct rpc_request *r, void *context)
 {
 	uint8_t txid[32];
+	const struct mempool_entry *entry;
+
 	rpc_hash(r, "txid", txid);
-	const struct mempool_entry *entry = chain_mempool_find(context, txid);
+	entry = chain_mempool_find(context, txid);
 	if (entry == NULL)
 		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "Transaction not in mempool");
 	return rpc_reply(r, show_mempool_entry(context, entry));
@@ -347,25 +377,26 @@ static const char entry_result[] =
 	" \"depends\": [ids], \"spentby\": [ids]}";
 
 static const struct rpc_method methods[] = {
-	{ "getrawtransaction", "Rawtransactions", getrawtransaction, getrawtransaction_args,
+	{ "getrawtransaction", "Rawtransactions", call_getrawtransaction, getrawtransaction_args,
 		"Gives a transaction of the mempool or of the active chain.",
 		"\"hex\" or {\"txid\", \"hash\", \"size\", ..., \"vin\", \"vout\", \"hex\", "
 		"\"blockhash\", \"confirmations\"}",
 		"\"txid\" 1", 0 },
-	{ "decoderawtransaction", "Rawtransactions", decoderawtransaction, decoderawtransaction_args,
+	{ "decoderawtransaction", "Rawtransactions", call_decoderawtransaction, decoderawtransaction_args,
 		"Shows what a serialised transaction says.", "{\"txid\", \"hash\", \"size\", ..., \"vin\", \"vout\"}",
 		"\"hex\"", 0 },
-	{ "sendrawtransaction", "Rawtransactions", sendrawtransaction, sendrawtransaction_args,
+	{ "sendrawtransaction", "Rawtransactions", call_sendrawtransaction, sendrawtransaction_args,
 		"Puts a transaction into the mempool and offers it to the peers.", "\"txid\"  (string)", "\"hex\"", 0 },
-	{ "gettxout", "Blockchain", gettxout, gettxout_args, "Gives an unspent output; null if there is none.",
+	{ "gettxout", "Blockchain", call_gettxout, gettxout_args, "Gives an unspent output; null if there is none.",
 		"{\"bestblock\", \"confirmations\", \"value\", \"scriptPubKey\", \"coinbase\"}", "\"txid\" 0", 0 },
-	{ "gettxoutsetinfo", "Blockchain", gettxoutsetinfo, NULL, "Counts the unspent outputs.",
+	{ "gettxoutsetinfo", "Blockchain", call_gettxoutsetinfo, NULL, "Counts the unspent outputs.",
 		"{\"height\", \"bestblock\", \"txouts\", \"total_amount\"}", NULL, 0 },
-	{ "getmempoolinfo", "Blockchain", getmempoolinfo, NULL, "Tells how full the mempool is.",
+	{ "getmempoolinfo", "Blockchain", call_getmempoolinfo, NULL, "Tells how full the mempool is.",
 		"{\"loaded\", \"size\", \"bytes\", \"total_fee\", \"loose_proofs\"}", NULL, 0 },
-	{ "getrawmempool", "Blockchain", getrawmempool, getrawmempool_args, "Lists the transactions of the mempool.",
+	{ "getrawmempool", "Blockchain", call_getrawmempool, getrawmempool_args,
+		"Lists the transactions of the mempool.",
 		"[\"txid\", ...] or {\"txid\": getmempoolentry's object, ...}", NULL, 0 },
-	{ "getmempoolentry", "Blockchain", getmempoolentry, getmempoolentry_args,
+	{ "getmempoolentry", "Blockchain", call_getmempoolentry, getmempoolentry_args,
 		"Gives a transaction's place in the mempool.", entry_result, "\"txid\"", 0 },
 };
 

@@ -1,3 +1,4 @@
+/* Where files lie and which chain is meant: found from options, the configuration file and a private spec. */
 #include "config/datadir.h"
 
 #include <stdlib.h>

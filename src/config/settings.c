@@ -1,3 +1,4 @@
+/* The daemon's options, and how each is checked. */
 #include "config/settings.h"
 
 #include <stdlib.h>
@@ -77,7 +78,7 @@ static const struct option_spec table[] = {
 	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
-static bool wants(const struct options *options, const char *name)
+static bool is_asked(const struct options *options, const char *name)
 {
 	return options_is_set(options, name) && options_bool(options, name);
 }
@@ -85,6 +86,7 @@ static bool wants(const struct options *options, const char *name)
 static bool read_list(const struct options *options, const char *name, struct settings_list *list, struct errmsg *err)
 {
 	size_t count = options_count(options, name);
+
 	if (count > SETTINGS_LIST_MAX)
 		return errmsg_set(err, "-%s is given %zu times; %d are allowed", name, count, SETTINGS_LIST_MAX);
 	for (size_t i = 0; i < count; i++)
@@ -98,9 +100,11 @@ static bool read_threads(const struct options *options, const char *name, int64_
 	struct errmsg *err)
 {
 	int64_t value;
+	long cores;
+
 	if (!options_int(options, name, 0, max, &value, err))
 		return false;
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	cores = sysconf(_SC_NPROCESSORS_ONLN);
 	if (value == 0)
 		value = cores < 1 ? 1 : cores > max ? max : cores;
 	*threads = (unsigned)value;
@@ -111,6 +115,7 @@ static bool read_port(const struct options *options, const char *name, uint16_t 
 	struct errmsg *err)
 {
 	int64_t value;
+
 	if (!options_int(options, name, 1, 65535, &value, err))
 		return false;
 	*port = options_is_set(options, name) ? (uint16_t)value : fallback;
@@ -121,6 +126,7 @@ static bool read_numbers(struct settings *s, struct errmsg *err)
 {
 	const struct options *o = s->options;
 	int64_t snapshots, mempool, peers, per_address, mock, status, timeout;
+
 	if (!read_threads(o, "par", THREADS_MAX, &s->verify_threads, err) ||
 		!read_threads(o, "threads", SETTINGS_MINER_THREADS, &s->mine_threads, err) ||
 		!read_port(o, "port", s->datadir.p2p_port, &s->port, err) ||
@@ -148,6 +154,7 @@ static bool read_lists(struct settings *s, struct errmsg *err)
 	for (size_t i = 0; i < options_count(s->options, "debug"); i++) {
 		const char *name = options_value(s->options, "debug", i);
 		unsigned mask;
+
 		if (!log_category_parse(name, &mask))
 			return errmsg_set(err, "-debug=%.64s: there is no such category", name);
 		s->log_categories |= mask;
@@ -164,6 +171,7 @@ static bool read_beside(const char *spec_path, const char *name, size_t max, str
 {
 	char *path = path_beside(spec_path, name);
 	bool ok = file_read(path, max, out, err);
+
 	free(path);
 	return ok;
 }
@@ -171,8 +179,10 @@ static bool read_beside(const char *spec_path, const char *name, size_t max, str
 bool settings_read_corpus(struct spec *spec, const char *spec_path, const char *name, struct errmsg *err)
 {
 	struct buf corpus;
+	bool ok;
+
 	buf_init(&corpus);
-	bool ok = read_beside(spec_path, name, SPEC_CORPUS_MAX, &corpus, err);
+	ok = read_beside(spec_path, name, SPEC_CORPUS_MAX, &corpus, err);
 	if (ok)
 		spec_set_corpus(spec, corpus.data, corpus.size);
 	buf_clear(&corpus);
@@ -183,10 +193,12 @@ static bool read_initial_state(struct spec *spec, const char *spec_path, struct 
 {
 	const char *wrong = model_config_check(&spec_course(spec)->train.model), *name = spec->initial_state_path;
 	struct buf weights;
+	bool ok;
+
 	if (wrong != NULL)
 		return errmsg_set(err, "%s", wrong);
 	buf_init(&weights);
-	bool ok = read_beside(spec_path, name, weights_size_max(&spec_course(spec)->train.model), &weights, err) &&
+	ok = read_beside(spec_path, name, weights_size_max(&spec_course(spec)->train.model), &weights, err) &&
 		(spec_set_initial_state(spec, weights.data, weights.size, err) ||
 			errmsg_wrap(err, "initial_state %.64s", name));
 	buf_clear(&weights);
@@ -199,8 +211,10 @@ static bool read_private_spec(struct settings *s, struct errmsg *err)
 	struct spec *spec = &s->spec;
 	struct buf text;
 	char *corpus = NULL;
+	bool ok;
+
 	buf_init(&text);
-	bool ok = file_read(path, SPEC_FILE_MAX, &text, err) &&
+	ok = file_read(path, SPEC_FILE_MAX, &text, err) &&
 		spec_parse(spec, (const char *)text.data, text.size, &corpus, err) &&
 		(corpus == NULL || settings_read_corpus(spec, path, corpus, err)) &&
 		(spec->initial_state_path == NULL || read_initial_state(spec, path, err)) && spec_finish(spec, err);
@@ -245,9 +259,9 @@ enum settings_result settings_read(struct settings *settings, int argc, char *co
 	options_add_table(settings->options, datadir_options);
 	if (!options_parse_args(settings->options, argc, argv, NULL, err))
 		return SETTINGS_WRONG;
-	if (wants(settings->options, "help") || wants(settings->options, "h") || wants(settings->options, "?"))
+	if (is_asked(settings->options, "help") || is_asked(settings->options, "h") || is_asked(settings->options, "?"))
 		return SETTINGS_HELP;
-	if (wants(settings->options, "version"))
+	if (is_asked(settings->options, "version"))
 		return SETTINGS_VERSION;
 	if (options_is_set(settings->options, "importmodel")) {
 		settings->import_weights = options_string(settings->options, "importmodel");

@@ -16,9 +16,6 @@
 #include <unistd.h>
 
 #include "calls/calls.h"
-#include "calls/chain.h"
-#include "calls/network.h"
-#include "calls/wallet/wallet.h"
 #include "chain/chain.h"
 #include "http/server.h"
 #include "ml/backend.h"
@@ -61,15 +58,10 @@ struct daemon {
 	size_t max_open; /* connections to peers, of any kind */
 	struct miner *miner;
 	struct auditor *auditor;
-	struct calls_submit *submit;
 	struct watch watch;
 	struct journal journal;
-	struct calls_training training;
-	struct calls_mining mining;
-	struct calls_audit audit;
 	struct calls_control control;
-	struct calls_text *text;
-	struct calls_model *model;
+	struct calls *calls;
 	int64_t import_due[SETTINGS_LIST_MAX]; /* of each -loadblock: the Unix time from when on to read it, or
 						  IMPORT_OVER */
 	int64_t progress_due;                  /* when start-up tells next how far it is */
@@ -86,8 +78,10 @@ static int end_pipe[2] = { -1, -1 };
 static void on_end_signal(int number)
 {
 	int before = errno;
+	ssize_t told;
+
 	atomic_store(&end_asked, true);
-	ssize_t told = write(end_pipe[1], "", 1); /* a full pipe wakes the loop as well */
+	told = write(end_pipe[1], "", 1); /* a full pipe wakes the loop as well */
 	(void)number;
 	(void)told;
 	errno = before;
@@ -96,6 +90,7 @@ static void on_end_signal(int number)
 static bool hear_signals(struct errmsg *err)
 {
 	struct sigaction action = { .sa_handler = on_end_signal, .sa_flags = SA_RESTART };
+
 	atomic_store(&end_asked, false);
 	if (pipe(end_pipe) != 0 || evutil_make_socket_nonblocking(end_pipe[0]) != 0 ||
 		evutil_make_socket_nonblocking(end_pipe[1]) != 0 || evutil_make_socket_closeonexec(end_pipe[0]) != 0 ||
@@ -114,6 +109,7 @@ static bool hear_signals(struct errmsg *err)
 static void on_stop_call(void *context)
 {
 	struct daemon *node = context;
+
 	atomic_store(&end_asked, true);
 	event_base_loopexit(node->base, NULL);
 }
@@ -129,6 +125,7 @@ static void on_end_asked(evutil_socket_t fd, short what, void *arg)
 static void on_reopen_signal(evutil_socket_t number, short what, void *arg)
 {
 	struct errmsg err;
+
 	(void)number;
 	(void)what;
 	(void)arg;
@@ -139,6 +136,7 @@ static void on_reopen_signal(evutil_socket_t number, short what, void *arg)
 static void on_fatal(void *context, const char *why)
 {
 	struct daemon *node = context;
+
 	errmsg_set(&node->failure, "%s", why);
 	event_base_loopexit(node->base, NULL);
 }
@@ -151,6 +149,7 @@ static bool import_blocks(struct daemon *node, struct errmsg *err)
 	for (size_t i = 0; i < node->settings->loadblock.count; i++) {
 		const char *path = node->settings->loadblock.values[i];
 		struct import_result result;
+
 		if (node->import_due[i] == IMPORT_OVER || clock_wall() < node->import_due[i])
 			continue;
 		node->import_due[i] = IMPORT_OVER;
@@ -169,9 +168,10 @@ static bool import_blocks(struct daemon *node, struct errmsg *err)
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *node = arg;
+	struct errmsg err;
+
 	(void)fd;
 	(void)what;
-	struct errmsg err;
 	if (backend_trust() == BACKEND_NONE)
 		on_fatal(node, "This machine computes wrongly: nothing can be verified on it");
 	watch_look(&node->watch);
@@ -192,6 +192,7 @@ static bool open_folder(struct daemon *node, struct errmsg *err)
 	bool console = options_is_set(s->options, "printtoconsole") ? options_bool(s->options, "printtoconsole") :
 								      isatty(STDOUT_FILENO) == 1;
 	bool ok = dir_make(s->datadir.data, err);
+
 	if (ok) {
 		node->lock = file_lock(lock, err);
 		ok = node->lock >= 0 || errmsg_wrap(err, "Another node may be running on this data directory");
@@ -207,6 +208,7 @@ static bool check_pid_file(const char *path, struct errmsg *err)
 {
 	struct buf text;
 	bool ok = true;
+
 	if (!file_exists(path))
 		return true;
 	buf_init(&text);
@@ -222,6 +224,7 @@ static bool write_pid(struct daemon *node, struct errmsg *err)
 	char text[PID_TEXT_MAX],
 		*path = path_join(node->settings->datadir.data, options_string(node->settings->options, "pid"));
 	int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+
 	if (check_pid_file(path, err) && file_write_atomic(path, text, (size_t)size, 0644, err))
 		node->pid_path = path;
 	else
@@ -233,6 +236,7 @@ static bool choose_engine(const struct daemon *node, struct errmsg *err)
 {
 	const char *name = options_string(node->settings->options, "engine");
 	const struct backend_kind *kind;
+
 	engine_init(1);
 	if (!selftest_choose(name, &kind, err))
 		return errmsg_wrap(err,
@@ -271,12 +275,6 @@ static void share_descriptors(struct daemon *node)
 static bool open_server(struct daemon *node, struct errmsg *err)
 {
 	const struct settings *s = node->settings;
-	node->table = rpc_table_new();
-	node->control = (struct calls_control){ .spec = &s->spec, .stop = on_stop_call, .stop_context = node };
-	calls_control_add(node->table, &node->control);
-	rpc_table_set_warmup(node->table, "Loading block index");
-	if (!options_bool(s->options, "server"))
-		return true;
 	char *cookie = datadir_cookie(&s->datadir);
 	struct http_server_config config = {
 		.binds = s->rpcbind.values,
@@ -286,11 +284,18 @@ static bool open_server(struct daemon *node, struct errmsg *err)
 		.user = options_string(s->options, "rpcuser"),
 		.password = options_string(s->options, "rpcpassword"),
 		.cookie_path = cookie,
-		.endpoint = endpoint_of(node->table),
 	};
-	node->server = http_server_new(node->base, &config, err);
+	bool serves = options_bool(s->options, "server");
+
+	node->table = rpc_table_new();
+	node->control = (struct calls_control){ .spec = &s->spec, .stop = on_stop_call, .stop_context = node };
+	calls_control_add(node->table, &node->control);
+	rpc_table_set_warmup(node->table, "Loading block index");
+	config.endpoint = endpoint_of(node->table);
+	if (serves)
+		node->server = http_server_new(node->base, &config, err);
 	free(cookie);
-	return node->server != NULL;
+	return !serves || node->server != NULL;
 }
 
 /* Comes for every block of a long start; a line a second is enough to watch.
@@ -328,6 +333,7 @@ static bool open_chain(struct daemon *node, struct errmsg *err)
 		.progress_context = node,
 		.stop = &end_asked,
 	};
+
 	node->chain = chain_open(&options, err);
 	if (node->chain == NULL)
 		return false;
@@ -340,6 +346,7 @@ static bool open_wallets(struct daemon *node, struct errmsg *err)
 {
 	const struct settings *s = node->settings;
 	char *folder = path_join(s->datadir.data, "wallets");
+
 	node->wallets = wallets_new(node->chain, folder);
 	free(folder);
 	wallets_load_startup(node->wallets);
@@ -347,6 +354,7 @@ static bool open_wallets(struct daemon *node, struct errmsg *err)
 		struct wallet *wallet;
 		struct errmsg why = { "there is none of this name" };
 		enum wallets_result result = wallets_load(node->wallets, s->wallet.values[i], &wallet, &why);
+
 		if (result != WALLETS_OK && result != WALLETS_LOADED)
 			return errmsg_set(err, "The wallet %.64s cannot be loaded: %s", s->wallet.values[i], why.text);
 	}
@@ -354,7 +362,7 @@ static bool open_wallets(struct daemon *node, struct errmsg *err)
 }
 
 /* Nodes to connect to were named; "0" names none. */
-static bool connects(const struct settings *s)
+static bool names_nodes(const struct settings *s)
 {
 	return s->connect.count > 1 || (s->connect.count == 1 && strcmp(s->connect.values[0], "0") != 0);
 }
@@ -373,11 +381,12 @@ static bool open_net(struct daemon *node, struct errmsg *err)
 		.max_per_address = s->max_per_address,
 		.max_open = node->max_open,
 		.connect = s->connect.values,
-		.connect_count = connects(s) ? s->connect.count : 0,
+		.connect_count = names_nodes(s) ? s->connect.count : 0,
 		.addnode = s->addnode.values,
 		.addnode_count = s->addnode.count,
 		.agent = "/atelier:" VERSION "/",
 	};
+
 	node->net = net_open(node->base, node->chain, &options, err);
 	if (node->net == NULL)
 		return false;
@@ -388,6 +397,7 @@ static bool open_net(struct daemon *node, struct errmsg *err)
 static bool new_mining_key(void *context, uint8_t key[32], struct errmsg *err)
 {
 	struct daemon *node = context;
+
 	if (node->settings->has_mine_key) {
 		memcpy(key, node->settings->mine_key, 32);
 		return true;
@@ -404,6 +414,7 @@ static bool open_work(struct daemon *node, struct errmsg *err)
 {
 	const struct settings *s = node->settings;
 	uint8_t key[32];
+
 	node->miner = miner_new(node->chain, node->base, s->mine_threads);
 	node->auditor = auditor_new(node->chain, node->base);
 	node->tick = mem_check(event_new(node->base, -1, EV_PERSIST, on_tick, node));
@@ -412,7 +423,7 @@ static bool open_work(struct daemon *node, struct errmsg *err)
 		.net = node->net,
 		.miner = node->miner,
 		.mine_alone = s->mine_alone,
-		.wants_peers = s->spec.is_public || connects(s) || s->addnode.count > 0 };
+		.wants_peers = s->spec.is_public || names_nodes(s) || s->addnode.count > 0 };
 	node->journal = (struct journal){ .chain = node->chain,
 		.net = node->net,
 		.miner = node->miner,
@@ -428,24 +439,19 @@ static bool open_work(struct daemon *node, struct errmsg *err)
 
 static void add_calls(struct daemon *node)
 {
-	calls_chain_add(node->table, node->chain);
-	calls_tx_add(node->table, node->chain);
-	calls_data_add(node->table, node->chain);
-	calls_network_add(node->table, node->net);
-	calls_wallet_add(node->table, node->wallets);
-	node->submit = calls_submit_new(node->table, node->chain, node->base);
-	node->training = (struct calls_training){ .chain = node->chain, .miner = node->miner };
-	calls_training_add(node->table, &node->training);
-	node->mining = (struct calls_mining){ .chain = node->chain,
+	const struct calls_parts parts = {
+		.base = node->base,
+		.settings = node->settings,
+		.chain = node->chain,
+		.net = node->net,
+		.wallets = node->wallets,
 		.miner = node->miner,
+		.auditor = node->auditor,
 		.new_key = new_mining_key,
-		.new_key_context = node };
-	calls_mining_add(node->table, &node->mining);
-	node->audit = (struct calls_audit){ .chain = node->chain, .auditor = node->auditor };
-	calls_audit_add(node->table, &node->audit);
-	node->text = calls_text_new(node->table, node->chain, node->base);
-	node->model = calls_model_new(node->table, node->chain, node->base, node->settings);
-	rpc_table_set_warmup(node->table, NULL);
+		.new_key_context = node,
+	};
+
+	node->calls = calls_new(node->table, &parts);
 }
 
 static bool node_open(struct daemon *node, struct errmsg *err)
@@ -458,6 +464,7 @@ static bool node_open(struct daemon *node, struct errmsg *err)
 		!open_chain(node, err) || !open_wallets(node, err) || !open_net(node, err) || !open_work(node, err))
 		return false;
 	add_calls(node);
+	rpc_table_set_warmup(node->table, NULL);
 	return import_blocks(node, err);
 }
 
@@ -472,12 +479,8 @@ static void close_work(struct daemon *node)
 		miner_close(node->miner);
 	if (node->auditor != NULL)
 		auditor_close(node->auditor);
-	if (node->submit != NULL)
-		calls_submit_close(node->submit);
-	if (node->text != NULL)
-		calls_text_close(node->text);
-	if (node->model != NULL)
-		calls_model_close(node->model);
+	if (node->calls != NULL)
+		calls_close(node->calls);
 	if (node->server != NULL)
 		http_server_free(node->server);
 	if (node->net != NULL)
@@ -490,12 +493,8 @@ static void free_work(struct daemon *node)
 		miner_free(node->miner);
 	if (node->auditor != NULL)
 		auditor_free(node->auditor);
-	if (node->submit != NULL)
-		calls_submit_free(node->submit);
-	if (node->text != NULL)
-		calls_text_free(node->text);
-	if (node->model != NULL)
-		calls_model_free(node->model);
+	if (node->calls != NULL)
+		calls_free(node->calls);
 	if (node->table != NULL)
 		rpc_table_free(node->table);
 }
@@ -535,8 +534,10 @@ static void node_close(struct daemon *node)
 bool node_run(const struct settings *settings, struct errmsg *err)
 {
 	struct daemon node = { .settings = settings, .lock = -1 };
+	bool ok;
+
 	umask(077); /* libraries make files too: the wallets', and what else is here, are nobody else's */
-	bool ok = hear_signals(err) && node_open(&node, err);
+	ok = hear_signals(err) && node_open(&node, err);
 	if (!ok && atomic_load(&end_asked)) {
 		log_info("The start was asked to end: %s", err->text);
 		ok = true;

@@ -1,3 +1,4 @@
+/* Lines of the log about blocks, progress and rest. */
 #include "operator/journal.h"
 
 #include <inttypes.h>
@@ -18,7 +19,7 @@ static const char *amount_text(int64_t amount, char text[AMOUNT_TEXT])
 	return text;
 }
 
-static const char *plural(size_t count)
+static const char *plural_of(size_t count)
 {
 	return count == 1 ? "" : "s";
 }
@@ -28,6 +29,7 @@ static const char *plural(size_t count)
 static void put_loss(struct buf *line, const struct block_outcome *outcome)
 {
 	json_t *loss = show_loss(outcome->outcome.is_void ? outcome->loss_before : outcome->loss_after);
+
 	json_print(loss, 0, line);
 	json_decref(loss);
 	buf_put_text(line, outcome->outcome.is_void ? " (its update is void)" : "");
@@ -36,6 +38,7 @@ static void put_loss(struct buf *line, const struct block_outcome *outcome)
 static void put_datasets(struct buf *line, const struct block_outcome *outcome)
 {
 	char text[16];
+
 	for (uint32_t slot = 0; slot < outcome->outcome.slots; slot++) {
 		if (outcome->outcome.slot[slot].count == 0)
 			continue;
@@ -49,6 +52,7 @@ static void tell_block(const struct index_entry *entry, const struct block *bloc
 	char id[65], miners[AMOUNT_TEXT], data[AMOUNT_TEXT], taken[TIME_TEXT] = "";
 	struct show_payments paid;
 	struct buf loss, datasets;
+
 	hex_encode_reversed(id, entry->id, 32);
 	show_sum_payments(block, &paid);
 	buf_init(&loss);
@@ -60,7 +64,7 @@ static void tell_block(const struct index_entry *entry, const struct block *bloc
 			entry->verify_ms / 100 % 10);
 	log_info("block %" PRIu32 " %s: loss %.*s, %zu proof%s, datasets%.*s, paid %s to miners and %s to data%s",
 		entry->height, id, (int)loss.size, (const char *)loss.data, block->loose_count + 1,
-		plural(block->loose_count + 1), (int)datasets.size, (const char *)datasets.data,
+		plural_of(block->loose_count + 1), (int)datasets.size, (const char *)datasets.data,
 		amount_text(paid.miners, miners), amount_text(paid.data, data), taken);
 	buf_clear(&loss);
 	buf_clear(&datasets);
@@ -71,6 +75,7 @@ static void tell_block(const struct index_entry *entry, const struct block *bloc
 static void time_text(int64_t seconds, char text[TIME_TEXT])
 {
 	int64_t minutes = (seconds + 30) / 60, hours = (minutes + 30) / 60;
+
 	if (seconds < 100)
 		snprintf(text, TIME_TEXT, "%" PRId64 " seconds", seconds);
 	else if (minutes < 100)
@@ -83,6 +88,7 @@ static void tell_sync(const struct journal *journal, const struct index_entry *e
 {
 	uint32_t done = entry->height - journal->sync_from;
 	char text[TIME_TEXT] = "";
+
 	if (done > 0)
 		time_text((now - journal->sync_began) * (goal - entry->height) / done / 1000, text);
 	log_info("syncing: block %" PRIu32 " of %" PRIu32 " (%" PRIu64 " %%)%s%s%s", entry->height, goal,
@@ -94,6 +100,7 @@ static void on_connected(void *context, const struct index_entry *entry, const s
 	struct journal *journal = context;
 	uint32_t goal = chain_best_header(journal->chain)->height;
 	int64_t now = clock_mono_ms();
+
 	if (entry->height + 1 >= goal) {
 		journal->sync_began = 0;
 		journal->last = now;
@@ -114,6 +121,7 @@ static void on_disconnected(void *context, const struct index_entry *entry, cons
 {
 	struct journal *journal = context;
 	char id[65];
+
 	(void)block;
 	hex_encode_reversed(id, entry->id, 32);
 	journal->last = clock_mono_ms();
@@ -129,6 +137,7 @@ static void tell_idle(const struct journal *journal)
 	char mining[128] = "not mining";
 	struct miner_stats stats;
 	struct net_counts counts;
+
 	net_counts(journal->net, &counts);
 	peers = counts.inbound + counts.outbound;
 	miner_stats(journal->miner, &stats);
@@ -138,13 +147,14 @@ static void tell_idle(const struct journal *journal)
 		snprintf(mining, sizeof mining, "mining %" PRIu64 ".%03" PRIu64 " steps/s",
 			stats.steps_per_1000_seconds / 1000, stats.steps_per_1000_seconds % 1000);
 	log_info("height %" PRIu32 ", %zu peer%s, %zu transaction%s and %zu proof%s wait, %s",
-		chain_tip(journal->chain)->height, peers, plural(peers), txs, plural(txs), proofs, plural(proofs),
-		mining);
+		chain_tip(journal->chain)->height, peers, plural_of(peers), txs, plural_of(txs), proofs,
+		plural_of(proofs), mining);
 }
 
 void journal_tick(struct journal *journal)
 {
 	int64_t now = clock_mono_ms();
+
 	if (journal->idle_ms == 0 || now - journal->last < journal->idle_ms)
 		return;
 	journal->last = now;

@@ -1,3 +1,4 @@
+/* Clock, peers and mining, looked at once a second. */
 #include "operator/watch.h"
 
 #include <inttypes.h>
@@ -20,24 +21,27 @@ struct offsets {
 static void take_offset(void *context, const struct net_peer_info *info)
 {
 	struct offsets *offsets = context;
+
 	if (info->ready && !info->inbound && offsets->count < OFFSETS_MAX)
 		offsets->seconds[offsets->count++] = info->time_offset;
 }
 
-static int compare(const void *a, const void *b)
+static int compare_offsets(const void *a, const void *b)
 {
 	const int64_t *x = a, *y = b;
+
 	return (*x > *y) - (*x < *y);
 }
 
 static int64_t median_offset(const struct net *net, size_t *count)
 {
 	struct offsets offsets = { .count = 0 };
+
 	net_each_peer(net, take_offset, &offsets);
 	*count = offsets.count;
 	if (offsets.count == 0)
 		return 0;
-	qsort(offsets.seconds, offsets.count, sizeof *offsets.seconds, compare);
+	qsort(offsets.seconds, offsets.count, sizeof *offsets.seconds, compare_offsets);
 	return offsets.seconds[offsets.count / 2];
 }
 
@@ -48,6 +52,7 @@ static void look_at_clock(const struct watch *watch)
 	int64_t ahead = (int64_t)tip->header.time - clock_wall(), tolerance = limit / 2;
 	size_t count;
 	int64_t offset = median_offset(watch->net, &count);
+
 	if (tolerance > CLOCK_TOLERANCE)
 		tolerance = CLOCK_TOLERANCE;
 	if (ahead > limit || chain_clock_lag(watch->chain) > 0)
@@ -65,9 +70,10 @@ static void look_at_clock(const struct watch *watch)
 
 /* === Peers === */
 
-static size_t connections(const struct watch *watch)
+static size_t count_connections(const struct watch *watch)
 {
 	struct net_counts counts;
+
 	net_counts(watch->net, &counts);
 	return counts.inbound + counts.outbound;
 }
@@ -75,7 +81,8 @@ static size_t connections(const struct watch *watch)
 static void look_at_peers(struct watch *watch)
 {
 	int64_t now = clock_mono_ms();
-	if (!watch->wants_peers || connections(watch) > 0) {
+
+	if (!watch->wants_peers || count_connections(watch) > 0) {
 		watch->alone_since = 0;
 		warning_clear(WARNING_ISOLATED);
 		return;
@@ -94,13 +101,14 @@ static void look_at_peers(struct watch *watch)
 static const char *mining_obstacle(const struct watch *watch)
 {
 	struct chain_activity activity;
+
 	if (backend_trust() != BACKEND_TRUSTED)
 		return "this machine computes wrongly";
 	if (chain_clock_lag(watch->chain) > 0)
 		return "the chain's time is ahead of this machine's clock";
 	if (!chain_spec(watch->chain)->is_public || watch->mine_alone)
 		return NULL;
-	if (connections(watch) == 0)
+	if (count_connections(watch) == 0)
 		return "no connection to another node";
 	chain_activity(watch->chain, &activity);
 	return activity.initial_download ? "the chain is being fetched" : NULL;
@@ -110,6 +118,7 @@ static void look_at_mining(const struct watch *watch)
 {
 	const char *obstacle = mining_obstacle(watch);
 	struct miner_stats stats;
+
 	miner_pause(watch->miner, obstacle);
 	miner_stats(watch->miner, &stats);
 	if (stats.mining && obstacle != NULL)

@@ -1,3 +1,4 @@
+/* Parameters of a request, bound to a method's arguments: by place or name, types and ranges checked. */
 #include "rpc/bind.h"
 
 #include <stdio.h>
@@ -20,12 +21,12 @@ void bind_clear(struct bound *bound)
 	*bound = (struct bound){ 0 };
 }
 
-static int64_t lowest(const struct rpc_arg *arg)
+static int64_t lowest_of(const struct rpc_arg *arg)
 {
 	return arg->min || arg->max ? arg->min : INT64_MIN;
 }
 
-static int64_t highest(const struct rpc_arg *arg)
+static int64_t highest_of(const struct rpc_arg *arg)
 {
 	return arg->min || arg->max ? arg->max : INT64_MAX;
 }
@@ -86,19 +87,19 @@ static json_t *bind_number(const struct rpc_arg *arg, json_t *value, struct rpc_
 	if (arg->type == RPC_U64)
 		return convert_u64(value, arg->name, &whole, error) ? json_incref(value) : NULL;
 	if (arg->type != RPC_DECIMAL) {
-		ok = convert_int(value, arg->name, lowest(arg), highest(arg), &number, error);
+		ok = convert_int(value, arg->name, lowest_of(arg), highest_of(arg), &number, error);
 		return ok ? json_integer(number) : NULL;
 	}
 	if (!convert_decimal(value, arg->name, &number, error))
 		return NULL;
-	if (number < lowest(arg) || number > highest(arg)) {
+	if (number < lowest_of(arg) || number > highest_of(arg)) {
 		rpc_error_set(error, RPC_INVALID_PARAMETER, "%s is out of range", arg->name);
 		return NULL;
 	}
 	return json_integer(number);
 }
 
-static json_t *expect(const struct rpc_arg *arg, json_t *value, const char *type, struct rpc_error *error)
+static json_t *expect_type(const struct rpc_arg *arg, json_t *value, const char *type, struct rpc_error *error)
 {
 	if (strcmp(json_type_name(value), type) == 0)
 		return json_incref(value);
@@ -123,18 +124,18 @@ static json_t *bind_one(const struct rpc_arg *arg, json_t *value, struct rpc_err
 	case RPC_VERBOSITY:
 		return bind_number(arg, value, error);
 	case RPC_BOOL:
-		return expect(arg, value, "bool", error);
+		return expect_type(arg, value, "bool", error);
 	case RPC_ARRAY:
-		return expect(arg, value, "array", error);
+		return expect_type(arg, value, "array", error);
 	case RPC_OBJECT:
-		return expect(arg, value, "object", error);
+		return expect_type(arg, value, "object", error);
 	case RPC_ANY:
 		return json_incref(value);
 	}
 	return NULL;
 }
 
-static json_t *fallback(const struct rpc_arg *arg)
+static json_t *fallback_of(const struct rpc_arg *arg)
 {
 	json_t *value = json_parse(arg->fallback, strlen(arg->fallback), NULL);
 
@@ -156,7 +157,7 @@ static enum bind_result bind_all(struct bound *bound, const struct rpc_method *m
 		json_t *value = given[i] != NULL && !json_is_null(given[i]) ? json_incref(given[i]) : NULL;
 
 		if (value == NULL && arg->fallback != NULL)
-			value = fallback(arg);
+			value = fallback_of(arg);
 		else if (value == NULL && arg->optional)
 			continue;
 		else if (value == NULL)

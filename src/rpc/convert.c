@@ -1,3 +1,4 @@
+/* JSON values as numbers, amounts, bytes: exact, or refused with Bitcoin Core's words. */
 #include "rpc/convert.h"
 
 #include <errno.h>
@@ -40,7 +41,7 @@ static char *number_text(const json_t *value)
 }
 
 /* The exponent behind the digits of a number, limited to what can make a difference. */
-static int64_t exponent(const char *p)
+static int64_t read_exponent(const char *p)
 {
 	long long e = *p ? strtoll(p + 1, NULL, 10) : 0;
 
@@ -72,7 +73,7 @@ static bool parse_fixed(const char *text, int64_t *units)
 			value *= 10;
 		value = value * 10 + (*p - '0');
 	}
-	scale += exponent(p) + (int64_t)zeros;
+	scale += read_exponent(p) + (int64_t)zeros;
 	if (value == 0) {
 		*units = 0;
 		return true;

@@ -1,3 +1,4 @@
+/* Errors with their codes. */
 #include "rpc/error.h"
 
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* Help texts, laid out from the methods' tables. */
 #include "rpc/help.h"
 
 #include <stdio.h>
@@ -78,7 +79,7 @@ void help_line(const struct rpc_method *method, struct buf *out)
 		buf_put_text(out, " )");
 }
 
-static void argument(size_t number, const struct rpc_arg *arg, struct buf *out)
+static void put_argument(size_t number, const struct rpc_arg *arg, struct buf *out)
 {
 	char head[128], *text;
 	struct buf what;
@@ -101,7 +102,7 @@ static void argument(size_t number, const struct rpc_arg *arg, struct buf *out)
 	free(text);
 }
 
-static void example(const struct rpc_method *method, struct buf *out)
+static void put_example(const struct rpc_method *method, struct buf *out)
 {
 	buf_put_text(out, "\nExample:\n> atelier-cli ");
 	buf_put_text(out, method->name);
@@ -123,12 +124,12 @@ char *help_method(const struct rpc_method *method)
 	for (size_t i = 0; i < count; i++) {
 		if (i == 0)
 			buf_put_text(&out, "\nArguments:\n");
-		argument(i + 1, &method->args[i], &out);
+		put_argument(i + 1, &method->args[i], &out);
 	}
 	buf_put_text(&out, "\nResult:\n");
 	buf_put_text(&out, method->result != NULL ? method->result : "null");
 	buf_put_u8(&out, '\n');
 	if (method->example != NULL)
-		example(method, &out);
+		put_example(method, &out);
 	return buf_take_text(&out);
 }

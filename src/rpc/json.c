@@ -1,3 +1,4 @@
+/* JSON read and written over jansson's values: numbers keep their own text, strings may hold any bytes. */
 #include "rpc/json.h"
 
 #include <inttypes.h>
@@ -21,7 +22,7 @@ struct parser {
 
 static json_t *parse_value(struct parser *s);
 
-static json_t *fail(struct parser *s, const char *what)
+static json_t *parse_fail(struct parser *s, const char *what)
 {
 	errmsg_set(s->err, "%s at byte %zu", what, (size_t)(s->p - s->start));
 	return NULL;
@@ -34,7 +35,7 @@ static void skip_blanks(struct parser *s)
 }
 
 /* Takes the character if it is next, blanks before it skipped. */
-static bool take(struct parser *s, char c)
+static bool take_byte(struct parser *s, char c)
 {
 	skip_blanks(s);
 	if (s->p == s->end || *s->p != c)
@@ -110,7 +111,7 @@ static json_t *parse_number(struct parser *s)
 	json_t *value;
 
 	if (end == NULL)
-		return fail(s, "Not a number");
+		return parse_fail(s, "Not a number");
 	value = make_number(s->p, (size_t)(end - s->p));
 	s->p = end;
 	return value;
@@ -194,7 +195,7 @@ static bool parse_text(struct parser *s, struct buf *out)
 {
 	while (s->p < s->end && *s->p != '"') {
 		if ((unsigned char)*s->p < 0x20) {
-			fail(s, "Control character in a string");
+			parse_fail(s, "Control character in a string");
 			return false;
 		}
 		if (*s->p != '\\') {
@@ -203,12 +204,12 @@ static bool parse_text(struct parser *s, struct buf *out)
 		}
 		s->p++;
 		if (!parse_escape(s, out)) {
-			fail(s, "Bad escape in a string");
+			parse_fail(s, "Bad escape in a string");
 			return false;
 		}
 	}
 	if (s->p == s->end) {
-		fail(s, "String without an end");
+		parse_fail(s, "String without an end");
 		return false;
 	}
 	s->p++;
@@ -225,7 +226,7 @@ static json_t *parse_string(struct parser *s)
 		buf_reserve(&text, 1);
 		value = json_stringn((const char *)text.data, text.size);
 		if (value == NULL)
-			fail(s, "String that is not UTF-8");
+			parse_fail(s, "String that is not UTF-8");
 	}
 	buf_clear(&text);
 	return value;
@@ -235,7 +236,7 @@ static json_t *parse_array(struct parser *s)
 {
 	json_t *array = json_array();
 
-	if (take(s, ']'))
+	if (take_byte(s, ']'))
 		return array;
 	do {
 		json_t *item = parse_value(s);
@@ -243,10 +244,10 @@ static json_t *parse_array(struct parser *s)
 		if (item == NULL)
 			goto bad;
 		json_array_append_new(array, item);
-	} while (take(s, ','));
-	if (take(s, ']'))
+	} while (take_byte(s, ','));
+	if (take_byte(s, ']'))
 		return array;
-	fail(s, "Expected ',' or ']'");
+	parse_fail(s, "Expected ',' or ']'");
 bad:
 	json_decref(array);
 	return NULL;
@@ -257,18 +258,18 @@ static bool parse_member(struct parser *s, json_t *object)
 	json_t *key = NULL, *value;
 	bool ok = false;
 
-	if (take(s, '"'))
+	if (take_byte(s, '"'))
 		key = parse_string(s);
 	else
-		fail(s, "Expected a name in quotes");
+		parse_fail(s, "Expected a name in quotes");
 	if (key == NULL)
 		return false;
 	if (!json_is_text(key)) {
-		fail(s, "Name with a byte 0");
+		parse_fail(s, "Name with a byte 0");
 	} else if (json_object_get(object, json_string_value(key)) != NULL) {
-		fail(s, "Name that is there already");
-	} else if (!take(s, ':')) {
-		fail(s, "Expected ':'");
+		parse_fail(s, "Name that is there already");
+	} else if (!take_byte(s, ':')) {
+		parse_fail(s, "Expected ':'");
 	} else {
 		value = parse_value(s);
 		ok = value != NULL && json_object_set_new(object, json_string_value(key), value) == 0;
@@ -281,15 +282,15 @@ static json_t *parse_object(struct parser *s)
 {
 	json_t *object = json_object();
 
-	if (take(s, '}'))
+	if (take_byte(s, '}'))
 		return object;
 	do {
 		if (!parse_member(s, object))
 			goto bad;
-	} while (take(s, ','));
-	if (take(s, '}'))
+	} while (take_byte(s, ','));
+	if (take_byte(s, '}'))
 		return object;
-	fail(s, "Expected ',' or '}'");
+	parse_fail(s, "Expected ',' or '}'");
 bad:
 	json_decref(object);
 	return NULL;
@@ -307,7 +308,7 @@ static json_t *parse_word(struct parser *s)
 			return i == 0 ? json_null() : json_boolean(i == 1);
 		}
 	}
-	return fail(s, "Not a JSON value");
+	return parse_fail(s, "Not a JSON value");
 }
 
 static json_t *parse_nested(struct parser *s)
@@ -316,7 +317,7 @@ static json_t *parse_nested(struct parser *s)
 	json_t *value;
 
 	if (s->depth == JSON_DEPTH_MAX)
-		return fail(s, "Nested too deeply");
+		return parse_fail(s, "Nested too deeply");
 	s->depth++;
 	value = is_array ? parse_array(s) : parse_object(s);
 	s->depth--;
@@ -327,9 +328,9 @@ static json_t *parse_value(struct parser *s)
 {
 	skip_blanks(s);
 	if (s->p == s->end)
-		return fail(s, "Value missing");
+		return parse_fail(s, "Value missing");
 	if (++s->values > JSON_VALUES_MAX)
-		return fail(s, "Too many values");
+		return parse_fail(s, "Too many values");
 	if (*s->p == '[' || *s->p == '{')
 		return parse_nested(s);
 	if (*s->p == '"') {
@@ -353,7 +354,7 @@ json_t *json_parse(const char *text, size_t size, struct errmsg *err)
 	skip_blanks(&s);
 	if (value != NULL && s.p != s.end) {
 		json_decref(value);
-		return fail(&s, "Text behind the value");
+		return parse_fail(&s, "Text behind the value");
 	}
 	return value;
 }
@@ -367,7 +368,7 @@ static const char *decimal_text(const json_t *value)
 	return text != NULL && text[0] == DECIMAL_MARK ? text + 1 : NULL;
 }
 
-static int append(const char *data, size_t size, void *out)
+static int append_text(const char *data, size_t size, void *out)
 {
 	buf_put(out, data, size);
 	return 0;
@@ -456,7 +457,7 @@ static void print_at(const json_t *value, unsigned indent, unsigned depth, struc
 	else if (json_is_string(value))
 		print_text(json_string_value(value), json_string_length(value), out);
 	else
-		json_dump_callback(value, append, out, JSON_ENCODE_ANY | JSON_REAL_PRECISION(16));
+		json_dump_callback(value, append_text, out, JSON_ENCODE_ANY | JSON_REAL_PRECISION(16));
 }
 
 void json_print(const json_t *value, unsigned indent, struct buf *out)

@@ -1,3 +1,4 @@
+/* A text's way: calls and batches, methods, answers put together again. */
 #include "rpc/table.h"
 
 #include <stdarg.h>
@@ -14,14 +15,14 @@
 #define GROUPS_MAX 32
 
 /* Methods that share a context. */
-struct group {
+struct method_group {
 	const struct rpc_method *methods;
 	size_t count;
 	void *context;
 };
 
 struct rpc_table {
-	struct group groups[GROUPS_MAX];
+	struct method_group groups[GROUPS_MAX];
 	size_t group_count;
 	char *warmup;
 	int64_t started; /* clock_mono_ms */
@@ -52,8 +53,8 @@ struct rpc_request {
 
 /* The table */
 
-static enum rpc_outcome help(struct rpc_request *r, void *context);
-static enum rpc_outcome uptime(struct rpc_request *r, void *context);
+static enum rpc_outcome call_help(struct rpc_request *r, void *context);
+static enum rpc_outcome call_uptime(struct rpc_request *r, void *context);
 
 static const struct rpc_arg help_args[] = {
 	{ .name = "command", .type = RPC_TEXT, .optional = true, .help = "The call to explain." },
@@ -61,9 +62,9 @@ static const struct rpc_arg help_args[] = {
 };
 
 static const struct rpc_method own_methods[] = {
-	{ "help", "Control", help, help_args, "Lists all calls, or explains one.", "\"text\"    (string) The help",
+	{ "help", "Control", call_help, help_args, "Lists all calls, or explains one.", "\"text\"    (string) The help",
 		"getblock", RPC_EARLY },
-	{ "uptime", "Control", uptime, NULL, "Tells for how long the node has been running.",
+	{ "uptime", "Control", call_uptime, NULL, "Tells for how long the node has been running.",
 		"n    (integer) Seconds since the start", "", RPC_EARLY },
 };
 
@@ -97,7 +98,7 @@ void rpc_table_add(struct rpc_table *table, const struct rpc_method *methods, si
 			abort();
 		}
 	}
-	table->groups[table->group_count++] = (struct group){ methods, count, context };
+	table->groups[table->group_count++] = (struct method_group){ methods, count, context };
 }
 
 void rpc_table_set_warmup(struct rpc_table *table, const char *what)
@@ -108,7 +109,7 @@ void rpc_table_set_warmup(struct rpc_table *table, const char *what)
 	table->warmup = copy;
 }
 
-static const struct rpc_method *find(const struct rpc_table *table, const char *name, void **context)
+static const struct rpc_method *find_method(const struct rpc_table *table, const char *name, void **context)
 {
 	for (size_t g = 0; g < table->group_count; g++) {
 		for (size_t i = 0; i < table->groups[g].count; i++) {
@@ -178,7 +179,7 @@ static int status_of(const struct rpc_request *r, enum rpc_code code)
 }
 
 /* Writes the answer and ends the request. result and error are borrowed; one of them is NULL, or both. */
-static enum rpc_outcome answer(struct rpc_request *r, const json_t *result, const json_t *error)
+static enum rpc_outcome answer_request(struct rpc_request *r, const json_t *result, const json_t *error)
 {
 	struct call *call = r->call;
 
@@ -203,7 +204,7 @@ static enum rpc_outcome answer(struct rpc_request *r, const json_t *result, cons
 
 enum rpc_outcome rpc_reply(struct rpc_request *r, json_t *result)
 {
-	answer(r, result, NULL);
+	answer_request(r, result, NULL);
 	json_decref(result);
 	return RPC_DONE;
 }
@@ -219,7 +220,7 @@ static enum rpc_outcome fail_text(struct rpc_request *r, enum rpc_code code, con
 		r->id = json_null();
 	if (!r->call->is_batch)
 		r->call->status = status_of(r, code);
-	answer(r, NULL, error);
+	answer_request(r, NULL, error);
 	json_decref(error);
 	return RPC_DONE;
 }
@@ -253,14 +254,14 @@ const char *rpc_wallet(const struct rpc_request *r)
 
 /* Calling */
 
-static enum rpc_outcome run(struct rpc_request *r, const char *name, json_t *params)
+static enum rpc_outcome run_request(struct rpc_request *r, const char *name, json_t *params)
 {
 	const struct rpc_table *table = r->call->table;
 	struct rpc_error error;
 	void *context = NULL;
 	char *usage;
 
-	r->method = find(table, name, &context);
+	r->method = find_method(table, name, &context);
 	if (table->warmup != NULL && !(r->method != NULL && r->method->flags & RPC_EARLY))
 		return rpc_fail(r, RPC_IN_WARMUP, "%s", table->warmup);
 	if (r->method == NULL)
@@ -294,7 +295,7 @@ static bool read_version(struct rpc_request *r, const json_t *request)
 }
 
 /* Reads one request and runs it; whatever is wrong with it is its answer. */
-static void start(struct call *call, size_t index, json_t *request)
+static void start_request(struct call *call, size_t index, json_t *request)
 {
 	struct rpc_request *r = mem_calloc(1, sizeof *r);
 	json_t *id = json_object_get(request, "id"), *params = json_object_get(request, "params");
@@ -320,11 +321,11 @@ static void start(struct call *call, size_t index, json_t *request)
 	else if (params != NULL && !json_is_array(params) && !json_is_object(params) && !json_is_null(params))
 		rpc_fail(r, RPC_INVALID_REQUEST, "Params must be an array or object");
 	else
-		run(r, json_string_value(method), params);
+		run_request(r, json_string_value(method), params);
 }
 
 /* What cannot even be told apart into requests is answered as one request without an id. */
-static void refuse(struct call *call, enum rpc_code code, const char *what)
+static void refuse_call(struct call *call, enum rpc_code code, const char *what)
 {
 	struct rpc_request *r = mem_calloc(1, sizeof *r);
 
@@ -342,18 +343,18 @@ static void start_all(struct call *call, json_t *json)
 	size_t count = json_is_array(json) ? json_array_size(json) : 1;
 
 	if (!json_is_array(json) && !json_is_object(json)) {
-		refuse(call, RPC_PARSE_ERROR, "Top-level object parse error");
+		refuse_call(call, RPC_PARSE_ERROR, "Top-level object parse error");
 		return;
 	}
 	if (count > RPC_BATCH_MAX) {
-		refuse(call, RPC_INVALID_REQUEST, "Too many calls in a batch");
+		refuse_call(call, RPC_INVALID_REQUEST, "Too many calls in a batch");
 		return;
 	}
 	call->is_batch = json_is_array(json);
 	call->count = count;
 	call->answers = mem_calloc(count, sizeof *call->answers);
 	for (size_t i = 0; i < count; i++)
-		start(call, i, call->is_batch ? json_array_get(json, i) : json);
+		start_request(call, i, call->is_batch ? json_array_get(json, i) : json);
 }
 
 void rpc_table_execute(struct rpc_table *table, const char *text, size_t size, const char *wallet,
@@ -376,7 +377,7 @@ void rpc_table_execute(struct rpc_table *table, const char *text, size_t size, c
 		char what[sizeof err.text + 16];
 
 		snprintf(what, sizeof what, "Parse error: %s", err.text);
-		refuse(call, RPC_PARSE_ERROR, what);
+		refuse_call(call, RPC_PARSE_ERROR, what);
 	}
 	call_close(call);
 }
@@ -396,7 +397,7 @@ static json_t *value_of(const struct rpc_request *r, const char *name, const str
 }
 
 /* The argument's value; it must have one of the types of the bits in `types`. */
-static json_t *typed(const struct rpc_request *r, const char *name, unsigned types)
+static json_t *typed_value(const struct rpc_request *r, const char *name, unsigned types)
 {
 	const struct rpc_arg *arg;
 	json_t *value = value_of(r, name, &arg);
@@ -417,12 +418,12 @@ bool rpc_has(const struct rpc_request *r, const char *name)
 
 const char *rpc_text(const struct rpc_request *r, const char *name)
 {
-	return json_string_value(typed(r, name, 1u << RPC_TEXT));
+	return json_string_value(typed_value(r, name, 1u << RPC_TEXT));
 }
 
 const char *rpc_bytes(const struct rpc_request *r, const char *name, size_t *size)
 {
-	const json_t *value = typed(r, name, 1u << RPC_BYTES);
+	const json_t *value = typed_value(r, name, 1u << RPC_BYTES);
 
 	*size = json_string_length(value);
 	return json_string_value(value);
@@ -430,7 +431,7 @@ const char *rpc_bytes(const struct rpc_request *r, const char *name, size_t *siz
 
 uint64_t rpc_u64(const struct rpc_request *r, const char *name)
 {
-	json_t *value = typed(r, name, 1u << RPC_U64);
+	json_t *value = typed_value(r, name, 1u << RPC_U64);
 	uint64_t number = 0;
 
 	if (value != NULL)
@@ -441,17 +442,17 @@ uint64_t rpc_u64(const struct rpc_request *r, const char *name)
 int64_t rpc_int(const struct rpc_request *r, const char *name)
 {
 	return json_integer_value(
-		typed(r, name, 1u << RPC_INT | 1u << RPC_VERBOSITY | 1u << RPC_AMOUNT | 1u << RPC_DECIMAL));
+		typed_value(r, name, 1u << RPC_INT | 1u << RPC_VERBOSITY | 1u << RPC_AMOUNT | 1u << RPC_DECIMAL));
 }
 
 bool rpc_bool(const struct rpc_request *r, const char *name)
 {
-	return json_is_true(typed(r, name, 1u << RPC_BOOL));
+	return json_is_true(typed_value(r, name, 1u << RPC_BOOL));
 }
 
 void rpc_hash(const struct rpc_request *r, const char *name, uint8_t hash[32])
 {
-	json_t *value = typed(r, name, 1u << RPC_HASH);
+	json_t *value = typed_value(r, name, 1u << RPC_HASH);
 
 	memset(hash, 0, 32);
 	if (value != NULL)
@@ -460,7 +461,7 @@ void rpc_hash(const struct rpc_request *r, const char *name, uint8_t hash[32])
 
 void rpc_key(const struct rpc_request *r, const char *name, uint8_t key[32])
 {
-	json_t *value = typed(r, name, 1u << RPC_KEY);
+	json_t *value = typed_value(r, name, 1u << RPC_KEY);
 
 	memset(key, 0, 32);
 	if (value != NULL)
@@ -469,7 +470,7 @@ void rpc_key(const struct rpc_request *r, const char *name, uint8_t key[32])
 
 void rpc_hex(const struct rpc_request *r, const char *name, struct buf *out)
 {
-	json_t *value = typed(r, name, 1u << RPC_HEX);
+	json_t *value = typed_value(r, name, 1u << RPC_HEX);
 
 	if (value != NULL)
 		convert_hex(value, name, SIZE_MAX, out, NULL);
@@ -477,7 +478,7 @@ void rpc_hex(const struct rpc_request *r, const char *name, struct buf *out)
 
 json_t *rpc_json(const struct rpc_request *r, const char *name)
 {
-	return typed(r, name, 1u << RPC_ARRAY | 1u << RPC_OBJECT | 1u << RPC_ANY);
+	return typed_value(r, name, 1u << RPC_ARRAY | 1u << RPC_OBJECT | 1u << RPC_ANY);
 }
 
 /* The methods of every table */
@@ -520,7 +521,7 @@ static char *list_all(const struct rpc_table *table)
 	return buf_take_text(&out);
 }
 
-static enum rpc_outcome help(struct rpc_request *r, void *context)
+static enum rpc_outcome call_help(struct rpc_request *r, void *context)
 {
 	const char *name = rpc_text(r, "command");
 	const struct rpc_method *method;
@@ -531,7 +532,7 @@ static enum rpc_outcome help(struct rpc_request *r, void *context)
 	if (name == NULL) {
 		text = list_all(context);
 	} else {
-		method = find(context, name, &unused);
+		method = find_method(context, name, &unused);
 		if (method == NULL)
 			return rpc_fail(r, RPC_METHOD_NOT_FOUND, "help: unknown command: %s", name);
 		text = help_method(method);
@@ -541,7 +542,7 @@ static enum rpc_outcome help(struct rpc_request *r, void *context)
 	return rpc_reply(r, result);
 }
 
-static enum rpc_outcome uptime(struct rpc_request *r, void *context)
+static enum rpc_outcome call_uptime(struct rpc_request *r, void *context)
 {
 	const struct rpc_table *table = context;
 

@@ -2,8 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calls/argument.h"
+#include "calls/calls.h"
 #include "calls/show.h"
-#include "calls/wallet/wallet.h"
+#include "calls/wallet/which.h"
 #include "consensus/script.h"
 #include "crypto/bech32.h"
 
@@ -25,7 +27,7 @@ static const struct rpc_arg getnewaddress_args[] = {
 static enum rpc_outcome new_address(struct rpc_request *r, struct wallets *wallets, enum account_branch branch,
 	const char *label)
 {
-	struct wallet *wallet = calls_wallet_named(r, wallets);
+	struct wallet *wallet = which_wallet(r, wallets);
 	struct errmsg err;
 	uint8_t key[32];
 
@@ -39,7 +41,7 @@ static enum rpc_outcome new_address(struct rpc_request *r, struct wallets *walle
 	return rpc_reply(r, show_address(wallet_spec(wallet), key));
 }
 
-static enum rpc_outcome getnewaddress(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getnewaddress(struct rpc_request *r, void *context)
 {
 	return new_address(r, context, ACCOUNT_RECEIVE, rpc_text(r, "label"));
 }
@@ -52,7 +54,7 @@ static const struct rpc_arg getrawchangeaddress_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome getrawchangeaddress(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getrawchangeaddress(struct rpc_request *r, void *context)
 {
 	return new_address(r, context, ACCOUNT_CHANGE, "");
 }
@@ -76,14 +78,14 @@ static void add_script(json_t *answer, const uint8_t key[32])
 	json_object_set_new(answer, "witness_program", json_hex(key, 32));
 }
 
-static enum rpc_outcome validateaddress(struct rpc_request *r, void *context)
+static enum rpc_outcome call_validateaddress(struct rpc_request *r, void *context)
 {
 	const struct spec *spec = chain_spec(wallets_chain(context));
 	json_t *answer = json_object();
 	struct rpc_error error;
 	uint8_t key[32];
 
-	if (show_address_parse(spec, rpc_text(r, "address"), key, &error)) {
+	if (argument_address(spec, rpc_text(r, "address"), key, &error)) {
 		json_object_set_new(answer, "isvalid", json_true());
 		json_object_set_new(answer, "address", show_address(spec, key));
 		add_script(answer, key);
@@ -94,9 +96,9 @@ static enum rpc_outcome validateaddress(struct rpc_request *r, void *context)
 	return rpc_reply(r, answer);
 }
 
-static enum rpc_outcome getaddressinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getaddressinfo(struct rpc_request *r, void *context)
 {
-	struct wallet *wallet = calls_wallet_named(r, context);
+	struct wallet *wallet = which_wallet(r, context);
 	const struct ledger_script *script;
 	struct rpc_error error;
 	json_t *answer;
@@ -106,7 +108,7 @@ static enum rpc_outcome getaddressinfo(struct rpc_request *r, void *context)
 
 	if (wallet == NULL)
 		return RPC_DONE;
-	if (!show_address_parse(wallet_spec(wallet), rpc_text(r, "address"), key, &error))
+	if (!argument_address(wallet_spec(wallet), rpc_text(r, "address"), key, &error))
 		return rpc_fail_with(r, &error);
 	script = ledger_script(wallet_ledger(wallet), key);
 	answer = json_object();
@@ -134,9 +136,9 @@ static const struct rpc_arg setlabel_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome setlabel(struct rpc_request *r, void *context)
+static enum rpc_outcome call_setlabel(struct rpc_request *r, void *context)
 {
-	struct wallet *wallet = calls_wallet_named(r, context);
+	struct wallet *wallet = which_wallet(r, context);
 	struct ledger_script *script;
 	struct rpc_error error;
 	struct errmsg err;
@@ -144,7 +146,7 @@ static enum rpc_outcome setlabel(struct rpc_request *r, void *context)
 
 	if (wallet == NULL)
 		return RPC_DONE;
-	if (!show_address_parse(wallet_spec(wallet), rpc_text(r, "address"), key, &error))
+	if (!argument_address(wallet_spec(wallet), rpc_text(r, "address"), key, &error))
 		return rpc_fail_with(r, &error);
 	script = ledger_script(wallet_ledger(wallet), key);
 	if (script == NULL)
@@ -167,9 +169,9 @@ static const struct rpc_arg getbalance_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome getbalance(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getbalance(struct rpc_request *r, void *context)
 {
-	struct wallet *wallet = calls_wallet_named(r, context);
+	struct wallet *wallet = which_wallet(r, context);
 	struct ledger_coin *coins;
 	int64_t sum = 0;
 	size_t count;
@@ -187,9 +189,9 @@ static enum rpc_outcome getbalance(struct rpc_request *r, void *context)
 	return rpc_reply(r, json_amount(sum));
 }
 
-static enum rpc_outcome getbalances(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getbalances(struct rpc_request *r, void *context)
 {
-	struct wallet *wallet = calls_wallet_named(r, context);
+	struct wallet *wallet = which_wallet(r, context);
 	struct ledger_balance balance;
 	json_t *mine;
 	json_t *last;
@@ -228,7 +230,7 @@ static const struct rpc_arg listunspent_args[] = {
 };
 
 /* Whether the address is in the list; an empty list names all. */
-static bool wanted(const json_t *addresses, const json_t *address)
+static bool is_wanted(const json_t *addresses, const json_t *address)
 {
 	const json_t *entry;
 	size_t i;
@@ -266,15 +268,15 @@ static bool check_addresses(const struct spec *spec, const json_t *addresses, st
 	json_array_foreach(addresses, i, entry) {
 		if (!json_is_text(entry))
 			return rpc_error_set(error, RPC_TYPE_ERROR, "addresses: each must be a string");
-		if (!show_address_parse(spec, json_string_value(entry), key, error))
+		if (!argument_address(spec, json_string_value(entry), key, error))
 			return false;
 	}
 	return true;
 }
 
-static enum rpc_outcome listunspent(struct rpc_request *r, void *context)
+static enum rpc_outcome call_listunspent(struct rpc_request *r, void *context)
 {
-	struct wallet *wallet = calls_wallet_named(r, context);
+	struct wallet *wallet = which_wallet(r, context);
 	struct ledger_coin *coins;
 	struct rpc_error error;
 	json_t *addresses;
@@ -295,7 +297,7 @@ static enum rpc_outcome listunspent(struct rpc_request *r, void *context)
 			coins[i].depth > rpc_int(r, "maxconf") || (!coins[i].trusted && !rpc_bool(r, "include_unsafe")))
 			continue;
 		address = show_address(wallet_spec(wallet), coins[i].script->key);
-		if (wanted(addresses, address))
+		if (is_wanted(addresses, address))
 			json_array_append_new(list, show_coin(&coins[i], address));
 		json_decref(address);
 	}
@@ -304,35 +306,35 @@ static enum rpc_outcome listunspent(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{ "getnewaddress", "Wallet", getnewaddress, getnewaddress_args,
+	{ "getnewaddress", "Wallet", call_getnewaddress, getnewaddress_args,
 		"Gives an address that has not been given out before. Miners and contributors of data are paid to such "
 		"addresses too.",
 		"\"text\"  (string) the address", NULL, 0 },
-	{ "getrawchangeaddress", "Wallet", getrawchangeaddress, getrawchangeaddress_args,
+	{ "getrawchangeaddress", "Wallet", call_getrawchangeaddress, getrawchangeaddress_args,
 		"Gives a new address for change.", "\"text\"  (string) the address", NULL, 0 },
-	{ "getaddressinfo", "Wallet", getaddressinfo, address_args, "Tells what the wallet knows of an address.",
+	{ "getaddressinfo", "Wallet", call_getaddressinfo, address_args, "Tells what the wallet knows of an address.",
 		"{\n  \"address\": \"text\",\n  \"scriptPubKey\": \"hex\",\n  \"ismine\": true|false,\n"
 		"  \"ischange\": true|false,\n  \"hdkeypath\": \"text\",  (string, only the wallet's own)\n"
 		"  \"labels\": [\"text\"],\n  ...\n}",
 		"\"ratl1...\"", 0 },
-	{ "setlabel", "Wallet", setlabel, setlabel_args, "Names an address of the wallet.", NULL,
+	{ "setlabel", "Wallet", call_setlabel, setlabel_args, "Names an address of the wallet.", NULL,
 		"\"ratl1...\" \"shop\"", 0 },
-	{ "validateaddress", "Util", validateaddress, address_args,
+	{ "validateaddress", "Util", call_validateaddress, address_args,
 		"Tells whether an address of this chain is right, or what is wrong with it.",
 		"{\n  \"isvalid\": true|false,\n  \"error\": \"text\",         (string, only if it is not)\n"
 		"  \"address\": \"text\",       (string, and the others, only if it is)\n  \"scriptPubKey\": \"hex\",\n"
 		"  \"witness_version\": 1,\n  \"witness_program\": \"hex\",\n  ...\n}",
 		"\"ratl1...\"", 0 },
-	{ "getbalance", "Wallet", getbalance, getbalance_args,
+	{ "getbalance", "Wallet", call_getbalance, getbalance_args,
 		"Gives what can be spent: mature coins in blocks, and unconfirmed change of the wallet's own.",
 		"x  (numeric)", NULL, 0 },
-	{ "getbalances", "Wallet", getbalances, NULL, "Gives all balances of a wallet.",
+	{ "getbalances", "Wallet", call_getbalances, NULL, "Gives all balances of a wallet.",
 		"{\n  \"mine\": {\n    \"trusted\": x,            (numeric) can be spent\n"
 		"    \"untrusted_pending\": x,  (numeric) from others, in no block yet\n"
 		"    \"immature\": x            (numeric) rewards that cannot be spent yet\n  },\n"
 		"  \"lastprocessedblock\": {\"hash\": \"hex\", \"height\": n}\n}",
 		NULL, 0 },
-	{ "listunspent", "Wallet", listunspent, listunspent_args,
+	{ "listunspent", "Wallet", call_listunspent, listunspent_args,
 		"Lists coins that can be spent, rewards once they are mature.",
 		"[\n  {\n    \"txid\": \"hex\",\n    \"vout\": n,\n    \"address\": \"text\",\n"
 		"    \"label\": \"text\",\n"

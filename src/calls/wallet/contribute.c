@@ -3,8 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calls/argument.h"
+#include "calls/calls.h"
 #include "calls/show.h"
-#include "calls/wallet/wallet.h"
+#include "calls/wallet/pay.h"
+#include "calls/wallet/which.h"
 #include "consensus/payload/contribution.h"
 #include "consensus/payload/payload.h"
 #include "rpc/convert.h"
@@ -75,7 +78,7 @@ static bool choose_owner(struct rpc_request *r, struct wallet *wallet, uint8_t k
 	struct errmsg err;
 
 	if (rpc_has(r, "owner")) {
-		if (show_address_parse(wallet_spec(wallet), rpc_text(r, "owner"), key, &error))
+		if (argument_address(wallet_spec(wallet), rpc_text(r, "owner"), key, &error))
 			return true;
 		rpc_fail_with(r, &error);
 		return false;
@@ -87,8 +90,8 @@ static bool choose_owner(struct rpc_request *r, struct wallet *wallet, uint8_t k
 }
 
 /* The payload's script, proven to parse; false: the request has been answered. */
-static bool describe(struct rpc_request *r, struct wallet *wallet, const struct buf *blob, struct contribution *data,
-	struct buf *script)
+static bool describe_data(struct rpc_request *r, struct wallet *wallet, const struct buf *blob,
+	struct contribution *data, struct buf *script)
 {
 	struct bytes written;
 
@@ -117,7 +120,7 @@ static enum rpc_outcome register_blob(struct rpc_request *r, struct wallets *wal
 		.amount = (int64_t)blob->size * chain_spec(chain)->burn_rate,
 		.script = { script->data, script->size },
 	};
-	const struct spend_request request = { .outputs = &burn, .count = 1, .rate = calls_wallet_rate(r, "fee_rate") };
+	const struct spend_request request = { .outputs = &burn, .count = 1, .rate = pay_rate(r, "fee_rate") };
 	struct reject reject = { .reason = "", .detail = "" };
 	uint8_t txid[32];
 	const struct tx *tx;
@@ -127,7 +130,7 @@ static enum rpc_outcome register_blob(struct rpc_request *r, struct wallets *wal
 	if (registry_find(chain_registry(chain), data->root, &number) != NULL)
 		return rpc_fail(r, RPC_VERIFY_ALREADY_IN_CHAIN,
 			"These bytes are registered on the chain already, as dataset %zu", number);
-	tx = calls_wallet_build(r, wallet, &request, &fee);
+	tx = pay_build(r, wallet, &request, &fee);
 	if (tx == NULL)
 		return RPC_DONE;
 	switch (chain_add_blob(chain, data->root, blob->data, blob->size, true, &reject)) {
@@ -144,7 +147,7 @@ static enum rpc_outcome register_blob(struct rpc_request *r, struct wallets *wal
 		return rpc_fail(r, RPC_DATABASE_ERROR, "The data could not be stored: see the log");
 	}
 	memcpy(txid, tx_txid(tx), 32);
-	if (!calls_wallet_send(r, wallets, wallet, tx))
+	if (!pay_send(r, wallets, wallet, tx))
 		return RPC_DONE;
 	return rpc_reply(r,
 		json_pack("{s:o,s:o,s:I,s:o,s:o,s:o}", "txid", json_hash(txid), "root", json_hex(data->root, 32),
@@ -152,9 +155,9 @@ static enum rpc_outcome register_blob(struct rpc_request *r, struct wallets *wal
 			"burned", json_amount(burn.amount), "fee", json_amount(fee)));
 }
 
-static enum rpc_outcome contributedata(struct rpc_request *r, void *context)
+static enum rpc_outcome call_contributedata(struct rpc_request *r, void *context)
 {
-	struct wallet *wallet = calls_wallet_named(r, context);
+	struct wallet *wallet = which_wallet(r, context);
 	struct contribution data = { .size = 0 };
 	enum rpc_outcome outcome = RPC_DONE;
 	struct buf blob, script;
@@ -163,7 +166,7 @@ static enum rpc_outcome contributedata(struct rpc_request *r, void *context)
 		return RPC_DONE;
 	buf_init(&blob);
 	buf_init(&script);
-	if (read_blob(r, wallet_spec(wallet), &blob) && describe(r, wallet, &blob, &data, &script))
+	if (read_blob(r, wallet_spec(wallet), &blob) && describe_data(r, wallet, &blob, &data, &script))
 		outcome = register_blob(r, context, wallet, &blob, &data, &script);
 	buf_clear(&blob);
 	buf_clear(&script);
@@ -171,7 +174,7 @@ static enum rpc_outcome contributedata(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{ "contributedata", "Data", contributedata, contributedata_args,
+	{ "contributedata", "Data", call_contributedata, contributedata_args,
 		"Registers a file as training data: the wallet sends a transaction that names the data, their licence "
 		"and their owner, and burns burn_rate base units a byte (getchainspec). The bytes become public. When "
 		"the model is trained on them and improves by it, the owner is paid.",

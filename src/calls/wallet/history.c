@@ -2,8 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calls/calls.h"
 #include "calls/show.h"
-#include "calls/wallet/wallet.h"
+#include "calls/wallet/which.h"
 #include "consensus/payload/contribution.h"
 
 enum {
@@ -145,9 +146,9 @@ static void take_labelled(json_t *newest_first, json_t *details, const char *lab
 	}
 }
 
-static enum rpc_outcome listtransactions(struct rpc_request *r, void *context)
+static enum rpc_outcome call_listtransactions(struct rpc_request *r, void *context)
 {
-	struct wallet *wallet = calls_wallet_named(r, context);
+	struct wallet *wallet = which_wallet(r, context);
 	struct ledger_tx **txs;
 	json_t *newest_first;
 	json_t *details;
@@ -206,9 +207,9 @@ static struct ledger_tx *find_tx(struct rpc_request *r, struct wallet *wallet)
 	return entry;
 }
 
-static enum rpc_outcome gettransaction(struct rpc_request *r, void *context)
+static enum rpc_outcome call_gettransaction(struct rpc_request *r, void *context)
 {
-	struct wallet *wallet = calls_wallet_named(r, context);
+	struct wallet *wallet = which_wallet(r, context);
 	const struct ledger *ledger;
 	struct ledger_tx *entry;
 	int64_t fee = 0;
@@ -246,9 +247,9 @@ static const struct rpc_arg abandontransaction_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome abandontransaction(struct rpc_request *r, void *context)
+static enum rpc_outcome call_abandontransaction(struct rpc_request *r, void *context)
 {
-	struct wallet *wallet = calls_wallet_named(r, context);
+	struct wallet *wallet = which_wallet(r, context);
 	struct ledger_tx *entry;
 	struct errmsg err;
 
@@ -263,7 +264,7 @@ static enum rpc_outcome abandontransaction(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{ "listtransactions", "Wallet", listtransactions, listtransactions_args,
+	{ "listtransactions", "Wallet", call_listtransactions, listtransactions_args,
 		"Lists the newest transactions, the newest last. Category \"generate\" is a miner's reward, \"data\" "
 		"the reward of a dataset's owner, \"immature\" either before it can be spent, \"orphan\" one whose "
 		"block is no longer in the chain.",
@@ -277,7 +278,7 @@ static const struct rpc_method methods[] = {
 		"    \"txid\": \"hex\",\n    \"time\": n,\n    \"timereceived\": n,\n    \"abandoned\": true|false\n"
 		"  }, ...\n]",
 		NULL, 0 },
-	{ "gettransaction", "Wallet", gettransaction, gettransaction_args,
+	{ "gettransaction", "Wallet", call_gettransaction, gettransaction_args,
 		"Tells all about a transaction of the wallet's.",
 		"{\n  \"amount\": x,          (numeric) what it brought, without the fee\n  \"fee\": x,\n"
 		"  \"confirmations\": n,\n"
@@ -286,7 +287,7 @@ static const struct rpc_method methods[] = {
 		"  \"details\": [...],     as in listtransactions\n  \"hex\": \"hex\",\n  "
 		"\"decoded\": {...}      only with verbose\n}",
 		NULL, 0 },
-	{ "abandontransaction", "Wallet", abandontransaction, abandontransaction_args,
+	{ "abandontransaction", "Wallet", call_abandontransaction, abandontransaction_args,
 		"Gives up a transaction that is in no block and not in the mempool: what it spends can be spent again.",
 		NULL, NULL, 0 },
 };

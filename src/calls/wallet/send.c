@@ -1,70 +1,14 @@
-/* Payments: sendtoaddress and sendmany, and what other calls that spend stand on. */
+/* Payments: sendtoaddress and sendmany. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "calls/show.h"
-#include "calls/wallet/wallet.h"
+#include "calls/argument.h"
+#include "calls/calls.h"
+#include "calls/wallet/pay.h"
+#include "calls/wallet/which.h"
 #include "consensus/script.h"
 #include "rpc/convert.h"
 #include "util/mem.h"
-
-int64_t calls_wallet_rate(const struct rpc_request *r, const char *name)
-{
-	return (rpc_int(r, name) + 99999) / 100000; /* from 10^-8 units a byte to units for 1000 bytes, rounded up */
-}
-
-const struct tx *calls_wallet_build(struct rpc_request *r, struct wallet *wallet, const struct spend_request *request,
-	int64_t *fee)
-{
-	const struct tx *tx = NULL;
-	struct errmsg err;
-
-	switch (spend_build(wallet, request, &tx, fee, &err)) {
-	case SPEND_OK:
-		break;
-	case SPEND_LOCKED:
-		rpc_fail(r, RPC_UNLOCK_NEEDED, "%s", err.text);
-		break;
-	case SPEND_FUNDS:
-		rpc_fail(r, RPC_INSUFFICIENT_FUNDS, "%s", err.text);
-		break;
-	case SPEND_REFUSED:
-		rpc_fail(r, RPC_INVALID_PARAMETER, "%s", err.text);
-		break;
-	}
-	return tx;
-}
-
-bool calls_wallet_send(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet, const struct tx *tx)
-{
-	struct reject reject = { .reason = "", .detail = "" };
-	struct errmsg err;
-
-	switch (wallets_send(wallets, wallet, tx, &reject, &err)) {
-	case CHAIN_NEW:
-	case CHAIN_KNOWN:
-		return true;
-	case CHAIN_ORPHAN:
-	case CHAIN_REJECTED:
-		rpc_fail(r, RPC_WALLET_ERROR, "The transaction is not taken: %s (%s)", reject.reason, reject.detail);
-		break;
-	case CHAIN_ERROR:
-		rpc_fail(r, RPC_DATABASE_ERROR, "Nothing was sent: %s", err.text);
-		break;
-	}
-	return false;
-}
-
-bool calls_wallet_spend(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet,
-	const struct spend_request *request, uint8_t txid[32], int64_t *fee)
-{
-	const struct tx *tx = calls_wallet_build(r, wallet, request, fee);
-
-	if (tx == NULL)
-		return false;
-	memcpy(txid, tx_txid(tx), 32);
-	return calls_wallet_send(r, wallets, wallet, tx);
-}
 
 /* Outputs of a request while it is put together. */
 struct payees {
@@ -103,20 +47,20 @@ static void payees_add(struct payees *payees, const uint8_t key[32], int64_t amo
 }
 
 /* Pays, answers, and releases payees. */
-static enum rpc_outcome pay(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet,
+static enum rpc_outcome pay_payees(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet,
 	struct payees *payees)
 {
 	struct spend_request request = {
 		.outputs = payees->outputs,
 		.count = payees->count,
-		.rate = calls_wallet_rate(r, "fee_rate"),
+		.rate = pay_rate(r, "fee_rate"),
 		.pays_fee = payees->any_pays ? payees->pays_fee : NULL,
 	};
 	uint8_t txid[32];
 	int64_t fee;
 	bool ok;
 
-	ok = calls_wallet_spend(r, wallets, wallet, &request, txid, &fee);
+	ok = pay_spend(r, wallets, wallet, &request, txid, &fee);
 	payees_clear(payees);
 	if (!ok)
 		return RPC_DONE;
@@ -143,20 +87,20 @@ static const struct rpc_arg sendtoaddress_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome sendtoaddress(struct rpc_request *r, void *context)
+static enum rpc_outcome call_sendtoaddress(struct rpc_request *r, void *context)
 {
-	struct wallet *wallet = calls_wallet_named(r, context);
+	struct wallet *wallet = which_wallet(r, context);
 	struct rpc_error error;
 	struct payees payees;
 	uint8_t key[32];
 
 	if (wallet == NULL)
 		return RPC_DONE;
-	if (!show_address_parse(wallet_spec(wallet), rpc_text(r, "address"), key, &error))
+	if (!argument_address(wallet_spec(wallet), rpc_text(r, "address"), key, &error))
 		return rpc_fail_with(r, &error);
 	payees_init(&payees, 1);
 	payees_add(&payees, key, rpc_int(r, "amount"), rpc_bool(r, "subtractfeefromamount"));
-	return pay(r, context, wallet, &payees);
+	return pay_payees(r, context, wallet, &payees);
 }
 
 static const struct rpc_arg sendmany_args[] = {
@@ -177,7 +121,7 @@ static const struct rpc_arg sendmany_args[] = {
 };
 
 /* Whether the array names the address. */
-static bool names(const json_t *array, const char *address)
+static bool names_address(const json_t *array, const char *address)
 {
 	const json_t *entry;
 	size_t i;
@@ -210,16 +154,16 @@ static bool add_amounts(struct payees *payees, const struct spec *spec, json_t *
 	int64_t amount;
 
 	json_object_foreach(amounts, address, value) {
-		if (!show_address_parse(spec, address, key, error) || !convert_amount(value, address, &amount, error))
+		if (!argument_address(spec, address, key, error) || !convert_amount(value, address, &amount, error))
 			return false;
-		payees_add(payees, key, amount, names(fee_payers, address));
+		payees_add(payees, key, amount, names_address(fee_payers, address));
 	}
 	return check_fee_payers(fee_payers, amounts, error);
 }
 
-static enum rpc_outcome sendmany(struct rpc_request *r, void *context)
+static enum rpc_outcome call_sendmany(struct rpc_request *r, void *context)
 {
-	struct wallet *wallet = calls_wallet_named(r, context);
+	struct wallet *wallet = which_wallet(r, context);
 	struct rpc_error error;
 	struct payees payees;
 	json_t *amounts;
@@ -236,14 +180,14 @@ static enum rpc_outcome sendmany(struct rpc_request *r, void *context)
 		payees_clear(&payees);
 		return rpc_fail_with(r, &error);
 	}
-	return pay(r, context, wallet, &payees);
+	return pay_payees(r, context, wallet, &payees);
 }
 
 static const struct rpc_method methods[] = {
-	{ "sendtoaddress", "Wallet", sendtoaddress, sendtoaddress_args, "Pays an amount to an address.",
+	{ "sendtoaddress", "Wallet", call_sendtoaddress, sendtoaddress_args, "Pays an amount to an address.",
 		"\"hex\"  (string) the transaction's id; with verbose {\"txid\": \"hex\", \"fee\": x}",
 		"\"ratl1...\" 0.5", 0 },
-	{ "sendmany", "Wallet", sendmany, sendmany_args, "Pays several addresses with one transaction.",
+	{ "sendmany", "Wallet", call_sendmany, sendmany_args, "Pays several addresses with one transaction.",
 		"\"hex\"  (string) the transaction's id; with verbose {\"txid\": \"hex\", \"fee\": x}",
 		"\"\" '{\"ratl1...\": 0.5, \"ratl1...\": 2}'", 0 },
 };

@@ -1,8 +1,9 @@
-#include "calls/wallet/wallet.h"
-
+/* Wallets as such: made, loaded, locked, told about. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "calls/calls.h"
+#include "calls/wallet/which.h"
 #include "crypto/wipe.h"
 #include "util/clock.h"
 
@@ -11,35 +12,8 @@ enum {
 	TEXT_MAX = 1024,
 };
 
-struct wallet *calls_wallet_named(struct rpc_request *r, struct wallets *wallets)
-{
-	const char *name = rpc_wallet(r), *down;
-	struct wallet *wallet = NULL;
-	size_t count;
-
-	wallets_mend(wallets);
-	count = wallets_count(wallets);
-	down = wallets_down(wallets, name);
-	if (down != NULL && (name != NULL || count == 0)) {
-		rpc_fail(r, RPC_WALLET_ERROR, "The wallet is down until it can be opened again: %s", down);
-	} else if (name != NULL) {
-		wallet = wallets_find(wallets, name);
-		if (wallet == NULL)
-			rpc_fail(r, RPC_WALLET_NOT_FOUND, "Requested wallet does not exist or is not loaded");
-	} else if (count == 1 && down == NULL) {
-		wallet = wallets_at(wallets, 0);
-	} else if (count == 0) {
-		rpc_fail(r, RPC_WALLET_NOT_FOUND,
-			"No wallet is loaded. Load a wallet using loadwallet or create a new one with createwallet.");
-	} else {
-		rpc_fail(r, RPC_WALLET_NOT_SPECIFIED,
-			"Several wallets are loaded: name one in the address, /wallet/<name>");
-	}
-	return wallet;
-}
-
 /* Answers a failure of creating or loading. */
-static enum rpc_outcome fail(struct rpc_request *r, enum wallets_result result, const struct errmsg *err)
+static enum rpc_outcome fail_wallets(struct rpc_request *r, enum wallets_result result, const struct errmsg *err)
 {
 	enum rpc_code code = RPC_WALLET_ERROR;
 
@@ -121,7 +95,7 @@ static const struct rpc_arg createwallet_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome createwallet(struct rpc_request *r, void *context)
+static enum rpc_outcome call_createwallet(struct rpc_request *r, void *context)
 {
 	const char *passphrase = rpc_has(r, "passphrase") ? rpc_text(r, "passphrase") : NULL;
 	struct wallets *wallets = context;
@@ -137,7 +111,7 @@ static enum rpc_outcome createwallet(struct rpc_request *r, void *context)
 	result = wallets_create(wallets, rpc_text(r, "wallet_name"), passphrase != NULL ? passphrase : "",
 		rpc_text(r, "mnemonic"), &wallet, &err);
 	if (result != WALLETS_OK)
-		return fail(r, result, &err);
+		return fail_wallets(r, result, &err);
 	answer = json_object();
 	json_object_set_new(answer, "name", json_string(wallet_name(wallet)));
 	if (passphrase != NULL && *passphrase == 0)
@@ -155,7 +129,7 @@ static const struct rpc_arg loadwallet_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome loadwallet(struct rpc_request *r, void *context)
+static enum rpc_outcome call_loadwallet(struct rpc_request *r, void *context)
 {
 	enum wallets_result result;
 	struct wallet *wallet;
@@ -164,7 +138,7 @@ static enum rpc_outcome loadwallet(struct rpc_request *r, void *context)
 
 	result = wallets_load(context, rpc_text(r, "filename"), &wallet, &err);
 	if (result != WALLETS_OK)
-		return fail(r, result, &err);
+		return fail_wallets(r, result, &err);
 	answer = json_pack("{s:s}", "name", wallet_name(wallet));
 	heed_startup(r, context, wallet_name(wallet), answer);
 	return rpc_reply(r, answer);
@@ -180,7 +154,7 @@ static const struct rpc_arg unloadwallet_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome unloadwallet(struct rpc_request *r, void *context)
+static enum rpc_outcome call_unloadwallet(struct rpc_request *r, void *context)
 {
 	const char *named = rpc_has(r, "wallet_name") ? rpc_text(r, "wallet_name") : rpc_wallet(r);
 	struct wallets *wallets = context;
@@ -188,7 +162,7 @@ static enum rpc_outcome unloadwallet(struct rpc_request *r, void *context)
 	json_t *answer;
 
 	wallets_mend(wallets);
-	wallet = named != NULL ? wallets_find(wallets, named) : calls_wallet_named(r, wallets);
+	wallet = named != NULL ? wallets_find(wallets, named) : which_wallet(r, wallets);
 	if (wallet == NULL && named == NULL)
 		return RPC_DONE;
 	if (wallet == NULL && wallets_down(wallets, named) == NULL)
@@ -202,7 +176,7 @@ static enum rpc_outcome unloadwallet(struct rpc_request *r, void *context)
 	return rpc_reply(r, answer);
 }
 
-static enum rpc_outcome listwallets(struct rpc_request *r, void *context)
+static enum rpc_outcome call_listwallets(struct rpc_request *r, void *context)
 {
 	struct wallets *wallets = context;
 	json_t *names = json_array();
@@ -214,7 +188,7 @@ static enum rpc_outcome listwallets(struct rpc_request *r, void *context)
 	return rpc_reply(r, names);
 }
 
-static enum rpc_outcome listwalletdir(struct rpc_request *r, void *context)
+static enum rpc_outcome call_listwalletdir(struct rpc_request *r, void *context)
 {
 	json_t *list = json_array();
 	char **names;
@@ -248,9 +222,9 @@ static void add_scanning(json_t *answer, struct wallets *wallets, struct wallet 
 		json_pack("{s:o,s:I}", "hash", json_hash(wallet_synced(wallet)->id), "height", (json_int_t)height));
 }
 
-static enum rpc_outcome getwalletinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getwalletinfo(struct rpc_request *r, void *context)
 {
-	struct wallet *wallet = calls_wallet_named(r, context);
+	struct wallet *wallet = which_wallet(r, context);
 	const struct account *account;
 	struct ledger_balance balance;
 	char xpub[BIP32_TEXT_MAX + 1];
@@ -296,7 +270,7 @@ static const struct rpc_arg walletpassphrase_args[] = {
 /* The wallet that is meant, if it has a passphrase or, with has false, none. */
 static struct wallet *wallet_with(struct rpc_request *r, struct wallets *wallets, bool has)
 {
-	struct wallet *wallet = calls_wallet_named(r, wallets);
+	struct wallet *wallet = which_wallet(r, wallets);
 
 	if (wallet == NULL || wallet_account(wallet)->has_passphrase == has)
 		return wallet;
@@ -306,7 +280,7 @@ static struct wallet *wallet_with(struct rpc_request *r, struct wallets *wallets
 	return NULL;
 }
 
-static enum rpc_outcome walletpassphrase(struct rpc_request *r, void *context)
+static enum rpc_outcome call_walletpassphrase(struct rpc_request *r, void *context)
 {
 	struct wallet *wallet = wallet_with(r, context, true);
 
@@ -317,7 +291,7 @@ static enum rpc_outcome walletpassphrase(struct rpc_request *r, void *context)
 	return rpc_reply(r, NULL);
 }
 
-static enum rpc_outcome walletlock(struct rpc_request *r, void *context)
+static enum rpc_outcome call_walletlock(struct rpc_request *r, void *context)
 {
 	struct wallet *wallet = wallet_with(r, context, true);
 
@@ -345,7 +319,7 @@ static const struct rpc_arg encryptwallet_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome encryptwallet(struct rpc_request *r, void *context)
+static enum rpc_outcome call_encryptwallet(struct rpc_request *r, void *context)
 {
 	struct wallet *wallet = wallet_with(r, context, false);
 
@@ -358,7 +332,7 @@ static const struct rpc_arg walletpassphrasechange_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome walletpassphrasechange(struct rpc_request *r, void *context)
+static enum rpc_outcome call_walletpassphrasechange(struct rpc_request *r, void *context)
 {
 	struct wallet *wallet = wallet_with(r, context, true);
 
@@ -367,9 +341,9 @@ static enum rpc_outcome walletpassphrasechange(struct rpc_request *r, void *cont
 	return change_passphrase(r, wallet, rpc_text(r, "oldpassphrase"), rpc_text(r, "newpassphrase"));
 }
 
-static enum rpc_outcome dumpmnemonic(struct rpc_request *r, void *context)
+static enum rpc_outcome call_dumpmnemonic(struct rpc_request *r, void *context)
 {
-	struct wallet *wallet = calls_wallet_named(r, context);
+	struct wallet *wallet = which_wallet(r, context);
 	char words[BIP39_TEXT_MAX + 1];
 	json_t *answer;
 
@@ -384,19 +358,19 @@ static enum rpc_outcome dumpmnemonic(struct rpc_request *r, void *context)
 }
 
 static const struct rpc_method methods[] = {
-	{ "createwallet", "Wallet", createwallet, createwallet_args,
+	{ "createwallet", "Wallet", call_createwallet, createwallet_args,
 		"Makes a wallet from 24 new words, or restores one from its words, and loads it. Write the words down "
 		"(dumpmnemonic): they are all one needs to restore the wallet.",
 		"{\n  \"name\": \"text\",\n  \"warning\": \"text\"  (string, optional)\n}", "\"alice\"", 0 },
-	{ "loadwallet", "Wallet", loadwallet, loadwallet_args, "Loads a wallet from the folder of wallets.",
+	{ "loadwallet", "Wallet", call_loadwallet, loadwallet_args, "Loads a wallet from the folder of wallets.",
 		"{\n  \"name\": \"text\",\n  \"warning\": \"text\"  (string, optional)\n}", "\"alice\" true", 0 },
-	{ "unloadwallet", "Wallet", unloadwallet, unloadwallet_args, "Unloads a wallet.",
+	{ "unloadwallet", "Wallet", call_unloadwallet, unloadwallet_args, "Unloads a wallet.",
 		"{\n  \"warning\": \"text\"  (string, optional)\n}", "\"alice\"", 0 },
-	{ "listwallets", "Wallet", listwallets, NULL, "Names the wallets that are loaded.", "[\"text\", ...]", NULL,
-		0 },
-	{ "listwalletdir", "Wallet", listwalletdir, NULL, "Names the wallets in the folder of wallets.",
+	{ "listwallets", "Wallet", call_listwallets, NULL, "Names the wallets that are loaded.", "[\"text\", ...]",
+		NULL, 0 },
+	{ "listwalletdir", "Wallet", call_listwalletdir, NULL, "Names the wallets in the folder of wallets.",
 		"{\n  \"wallets\": [{\"name\": \"text\"}, ...]\n}", NULL, 0 },
-	{ "getwalletinfo", "Wallet", getwalletinfo, NULL,
+	{ "getwalletinfo", "Wallet", call_getwalletinfo, NULL,
 		"Tells about a wallet: balances, keys, how far it has looked.",
 		"{\n  \"walletname\": \"text\",\n  \"walletversion\": n,\n  \"format\": \"leveldb\",\n"
 		"  \"balance\": x,\n"
@@ -408,17 +382,17 @@ static const struct rpc_method methods[] = {
 		"  \"scanning\": false,        (boolean or object) {\"progress\": x} while it looks through the chain\n"
 		"  \"lastprocessedblock\": {\"hash\": \"hex\", \"height\": n}\n}",
 		NULL, 0 },
-	{ "walletpassphrase", "Wallet", walletpassphrase, walletpassphrase_args,
+	{ "walletpassphrase", "Wallet", call_walletpassphrase, walletpassphrase_args,
 		"Unlocks a wallet for a time: needed to send and to see the words.", NULL, "\"my passphrase\" 60", 0 },
-	{ "walletlock", "Wallet", walletlock, NULL, "Locks a wallet at once.", NULL, NULL, 0 },
-	{ "encryptwallet", "Wallet", encryptwallet, encryptwallet_args,
+	{ "walletlock", "Wallet", call_walletlock, NULL, "Locks a wallet at once.", NULL, NULL, 0 },
+	{ "encryptwallet", "Wallet", call_encryptwallet, encryptwallet_args,
 		"Gives a passphrase to a wallet that has none, and locks it. "
 		"Copies of its files made before stay readable.",
 		NULL, "\"my passphrase\"", 0 },
-	{ "walletpassphrasechange", "Wallet", walletpassphrasechange, walletpassphrasechange_args,
+	{ "walletpassphrasechange", "Wallet", call_walletpassphrasechange, walletpassphrasechange_args,
 		"Changes the passphrase. Copies of the files made before keep the old one.", NULL,
 		"\"old one\" \"new one\"", 0 },
-	{ "dumpmnemonic", "Wallet", dumpmnemonic, NULL,
+	{ "dumpmnemonic", "Wallet", call_dumpmnemonic, NULL,
 		"Gives the words from which the wallet can be restored (BIP39, without a passphrase of its own). "
 		"Who has them can spend everything.",
 		"\"text\"  (string) the words", NULL, 0 },
@@ -427,8 +401,4 @@ static const struct rpc_method methods[] = {
 void calls_wallet_add(struct rpc_table *table, struct wallets *wallets)
 {
 	rpc_table_add(table, methods, sizeof methods / sizeof *methods, wallets);
-	calls_address_add(table, wallets);
-	calls_history_add(table, wallets);
-	calls_send_add(table, wallets);
-	calls_contribute_add(table, wallets);
 }

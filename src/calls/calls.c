@@ -1,0 +1,57 @@
+/* Who registers: every topic in its turn. The order is that of `help` within a category. */
+#include "calls/calls.h"
+
+#include <stdlib.h>
+
+#include "util/mem.h"
+
+struct calls {
+	struct calls_parts parts; /* handlers hold its address */
+	struct calls_submit *submit;
+	struct calls_text *text;
+	struct calls_model *model;
+};
+
+static void add_wallet_calls(struct rpc_table *table, struct wallets *wallets)
+{
+	calls_wallet_add(table, wallets);
+	calls_address_add(table, wallets);
+	calls_history_add(table, wallets);
+	calls_send_add(table, wallets);
+	calls_contribute_add(table, wallets);
+}
+
+struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given)
+{
+	struct calls *calls = mem_calloc(1, sizeof *calls);
+	struct calls_parts *parts = &calls->parts;
+
+	*parts = *given;
+	calls_chain_add(table, parts->chain);
+	calls_tx_add(table, parts->chain);
+	calls_data_add(table, parts->chain);
+	calls_network_add(table, parts->net);
+	add_wallet_calls(table, parts->wallets);
+	calls->submit = calls_submit_new(table, parts->chain, parts->base);
+	calls_training_add(table, parts);
+	calls_mining_add(table, parts);
+	calls_audit_add(table, parts);
+	calls->text = calls_text_new(table, parts->chain, parts->base);
+	calls->model = calls_model_new(table, parts->chain, parts->base, parts->settings);
+	return calls;
+}
+
+void calls_close(struct calls *calls)
+{
+	calls_submit_close(calls->submit);
+	calls_text_close(calls->text);
+	calls_model_close(calls->model);
+}
+
+void calls_free(struct calls *calls)
+{
+	calls_submit_free(calls->submit);
+	calls_text_free(calls->text);
+	calls_model_free(calls->model);
+	free(calls);
+}
