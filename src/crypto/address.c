@@ -32,7 +32,7 @@ bool address_encode(char *out, const char *hrp, int version, const uint8_t *prog
 }
 
 /* Eight bits at a time out of five; what is left over must be fewer than five bits, all zero. */
-static bool regroup(uint8_t *program, size_t *size, const uint8_t *values, size_t count, struct errmsg *err)
+static bool regroup_bits(uint8_t *program, size_t *size, const uint8_t *values, size_t count, struct errmsg *err)
 {
 	uint32_t held = 0;
 	int bits = 0;
@@ -71,7 +71,7 @@ bool address_decode(int *version, uint8_t *program, size_t *size, const char *hr
 	*version = values[0];
 	if (form != (*version == 0 ? BECH32_FIRST : BECH32_M))
 		return errmsg_set(err, "The address's checksum is of the wrong kind for its witness version");
-	if (!regroup(program, size, values + 1, count - 1, err))
+	if (!regroup_bits(program, size, values + 1, count - 1, err))
 		return false;
 	if (!size_fits(*version, *size))
 		return errmsg_set(err, "The address's program has a wrong length");

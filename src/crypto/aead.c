@@ -1,3 +1,4 @@
+/* AES-256-GCM of libcrypto: nonce, text and tag in one piece. */
 #include "crypto/aead.h"
 
 #include <openssl/evp.h>

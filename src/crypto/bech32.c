@@ -1,3 +1,4 @@
+/* The text of bech32: one alphabet, one checksum, two constants that it may end in. */
 #include "crypto/bech32.h"
 
 #include <string.h>
@@ -9,7 +10,7 @@ enum {
 };
 
 /* Runs over one value: the remainder by the BCH code's generator (BIP173). */
-static uint32_t step(uint32_t sum, uint32_t value)
+static uint32_t checksum_step(uint32_t sum, uint32_t value)
 {
 	static const uint32_t generator[5] = { 0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3 };
 	uint32_t top = sum >> 25;
@@ -28,10 +29,10 @@ static uint32_t checksum_hrp(const char *hrp)
 	size_t i;
 
 	for (i = 0; hrp[i]; i++)
-		sum = step(sum, (uint32_t)hrp[i] >> 5);
-	sum = step(sum, 0);
+		sum = checksum_step(sum, (uint32_t)hrp[i] >> 5);
+	sum = checksum_step(sum, 0);
 	for (i = 0; hrp[i]; i++)
-		sum = step(sum, hrp[i] & 31);
+		sum = checksum_step(sum, hrp[i] & 31);
 	return sum;
 }
 
@@ -58,11 +59,11 @@ bool bech32_encode(char *out, const char *hrp, const uint8_t *values, size_t cou
 	for (i = 0; i < count; i++) {
 		if (values[i] > 31)
 			return false;
-		sum = step(sum, values[i]);
+		sum = checksum_step(sum, values[i]);
 		*out++ = charset[values[i]];
 	}
 	for (i = 0; i < CHECKSUM_SIZE; i++)
-		sum = step(sum, 0);
+		sum = checksum_step(sum, 0);
 	sum ^= constant_of(form);
 	for (i = 0; i < CHECKSUM_SIZE; i++)
 		*out++ = charset[sum >> 5 * (5 - i) & 31];
@@ -122,7 +123,7 @@ bool bech32_decode(char *hrp, uint8_t *values, size_t *count, enum bech32_form *
 		found = strchr(charset, separator[1 + i]);
 		if (found == NULL)
 			return errmsg_set(err, "The address has a character that bech32 does not use");
-		sum = step(sum, (uint32_t)(found - charset));
+		sum = checksum_step(sum, (uint32_t)(found - charset));
 		if (i < *count)
 			values[i] = (uint8_t)(found - charset);
 	}

@@ -1,3 +1,4 @@
+/* Digests of libcrypto, fetched once: fetching each time would cost more than most of what is hashed. */
 #include "crypto/hash.h"
 
 #include <openssl/evp.h>
@@ -11,7 +12,7 @@ static pthread_key_t thread_context;
 static EVP_MD *md_sha256;
 static EVP_MD *md_ripemd160;
 
-static void require(int ok, const char *what)
+static void require_libcrypto(int ok, const char *what)
 {
 	if (!ok) {
 		fprintf(stderr, "libcrypto cannot provide %s\n", what);
@@ -24,22 +25,22 @@ static void free_context(void *context)
 	EVP_MD_CTX_free(context);
 }
 
-static void fetch(void)
+static void fetch_digests(void)
 {
 	md_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	md_ripemd160 = EVP_MD_fetch(NULL, "RIPEMD160", NULL);
-	require(md_sha256 != NULL, "SHA-256");
-	require(md_ripemd160 != NULL, "RIPEMD-160");
-	require(pthread_key_create(&thread_context, free_context) == 0, "a context for each thread");
+	require_libcrypto(md_sha256 != NULL, "SHA-256");
+	require_libcrypto(md_ripemd160 != NULL, "RIPEMD-160");
+	require_libcrypto(pthread_key_create(&thread_context, free_context) == 0, "a context for each thread");
 }
 
 static EVP_MD_CTX *new_context(void)
 {
 	EVP_MD_CTX *context;
 
-	pthread_once(&once, fetch);
+	pthread_once(&once, fetch_digests);
 	context = EVP_MD_CTX_new();
-	require(context != NULL, "a hashing context");
+	require_libcrypto(context != NULL, "a hashing context");
 	return context;
 }
 
@@ -47,28 +48,28 @@ static EVP_MD_CTX *context_of_thread(void)
 {
 	EVP_MD_CTX *context;
 
-	pthread_once(&once, fetch);
+	pthread_once(&once, fetch_digests);
 	context = pthread_getspecific(thread_context);
 	if (context == NULL) {
 		context = new_context();
-		require(pthread_setspecific(thread_context, context) == 0, "a context for each thread");
+		require_libcrypto(pthread_setspecific(thread_context, context) == 0, "a context for each thread");
 	}
 	return context;
 }
 
-static void start(EVP_MD_CTX *context, const EVP_MD *md)
+static void start_digest(EVP_MD_CTX *context, const EVP_MD *md)
 {
-	require(EVP_DigestInit_ex2(context, md, NULL), "a digest");
+	require_libcrypto(EVP_DigestInit_ex2(context, md, NULL), "a digest");
 }
 
-static void feed(EVP_MD_CTX *context, const void *data, size_t size)
+static void feed_digest(EVP_MD_CTX *context, const void *data, size_t size)
 {
-	require(EVP_DigestUpdate(context, data, size), "a digest");
+	require_libcrypto(EVP_DigestUpdate(context, data, size), "a digest");
 }
 
-static void finish(EVP_MD_CTX *context, uint8_t *out)
+static void finish_digest(EVP_MD_CTX *context, uint8_t *out)
 {
-	require(EVP_DigestFinal_ex(context, out, NULL), "a digest");
+	require_libcrypto(EVP_DigestFinal_ex(context, out, NULL), "a digest");
 }
 
 static void start_tagged(EVP_MD_CTX *context, const char *tag)
@@ -76,18 +77,18 @@ static void start_tagged(EVP_MD_CTX *context, const char *tag)
 	uint8_t digest[32];
 
 	sha256(digest, tag, strlen(tag));
-	start(context, md_sha256);
-	feed(context, digest, sizeof digest);
-	feed(context, digest, sizeof digest);
+	start_digest(context, md_sha256);
+	feed_digest(context, digest, sizeof digest);
+	feed_digest(context, digest, sizeof digest);
 }
 
 void sha256(uint8_t out[32], const void *data, size_t size)
 {
 	EVP_MD_CTX *context = context_of_thread();
 
-	start(context, md_sha256);
-	feed(context, data, size);
-	finish(context, out);
+	start_digest(context, md_sha256);
+	feed_digest(context, data, size);
+	finish_digest(context, out);
 }
 
 void sha256d(uint8_t out[32], const void *data, size_t size)
@@ -100,9 +101,9 @@ void ripemd160(uint8_t out[20], const void *data, size_t size)
 {
 	EVP_MD_CTX *context = context_of_thread();
 
-	start(context, md_ripemd160);
-	feed(context, data, size);
-	finish(context, out);
+	start_digest(context, md_ripemd160);
+	feed_digest(context, data, size);
+	finish_digest(context, out);
 }
 
 void hash160(uint8_t out[20], const void *data, size_t size)
@@ -115,7 +116,8 @@ void hash160(uint8_t out[20], const void *data, size_t size)
 
 void hmac_sha512(uint8_t out[64], const void *key, size_t key_size, const void *data, size_t size)
 {
-	require(EVP_Q_mac(NULL, "HMAC", NULL, "SHA512", NULL, key, key_size, data, size, out, 64, NULL) != NULL,
+	require_libcrypto(EVP_Q_mac(NULL, "HMAC", NULL, "SHA512", NULL, key, key_size, data, size, out, 64, NULL) !=
+			NULL,
 		"HMAC-SHA512");
 }
 
@@ -124,14 +126,14 @@ void tagged_hash(uint8_t out[32], const char *tag, const void *data, size_t size
 	EVP_MD_CTX *context = context_of_thread();
 
 	start_tagged(context, tag);
-	feed(context, data, size);
-	finish(context, out);
+	feed_digest(context, data, size);
+	finish_digest(context, out);
 }
 
 void sha256_init(struct sha256 *hash)
 {
 	hash->context = new_context();
-	start(hash->context, md_sha256);
+	start_digest(hash->context, md_sha256);
 }
 
 void sha256_init_tagged(struct sha256 *hash, const char *tag)
@@ -142,12 +144,12 @@ void sha256_init_tagged(struct sha256 *hash, const char *tag)
 
 void sha256_update(struct sha256 *hash, const void *data, size_t size)
 {
-	feed(hash->context, data, size);
+	feed_digest(hash->context, data, size);
 }
 
 void sha256_final(struct sha256 *hash, uint8_t out[32])
 {
-	finish(hash->context, out);
+	finish_digest(hash->context, out);
 	sha256_clear(hash);
 }
 

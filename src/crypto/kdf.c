@@ -1,3 +1,4 @@
+/* scrypt and PBKDF2 of libcrypto. */
 #include "crypto/kdf.h"
 
 #include <openssl/evp.h>

@@ -1,10 +1,11 @@
+/* Trees grown leaf by leaf: what is held is the complete subtrees, one of a size, as in a binary number. */
 #include "crypto/merkle.h"
 
 #include <string.h>
 
 #include "crypto/hash.h"
 
-static void node(uint8_t out[32], const uint8_t left[32], const uint8_t right[32])
+static void hash_node(uint8_t out[32], const uint8_t left[32], const uint8_t right[32])
 {
 	uint8_t joined[65];
 
@@ -44,7 +45,7 @@ void merkle_add_hash(struct merkle *tree, const uint8_t leaf[32])
 
 	memcpy(up, leaf, 32);
 	for (level = 0; tree->count >> level & 1; level++)
-		node(up, tree->nodes[level], up);
+		hash_node(up, tree->nodes[level], up);
 	memcpy(tree->nodes[level], up, 32);
 	tree->count++;
 }
@@ -68,7 +69,7 @@ void merkle_final(const struct merkle *tree, uint8_t root[32])
 		if (!(tree->count >> level & 1))
 			continue;
 		if (found)
-			node(root, tree->nodes[level], root);
+			hash_node(root, tree->nodes[level], root);
 		else
 			memcpy(root, tree->nodes[level], 32);
 		found = 1;

@@ -1,3 +1,4 @@
+/* libsecp256k1, with one context for all threads: it is only read once it is blinded. */
 #include "crypto/schnorr.h"
 
 #include <pthread.h>
@@ -15,7 +16,7 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static secp256k1_context *shared;
 
-static void create(void)
+static void create_shared(void)
 {
 	uint8_t seed[32];
 
@@ -28,9 +29,9 @@ static void create(void)
 	wipe(seed, sizeof seed);
 }
 
-static const secp256k1_context *context(void)
+static const secp256k1_context *shared_context(void)
 {
-	pthread_once(&once, create);
+	pthread_once(&once, create_shared);
 	return shared;
 }
 
@@ -38,8 +39,8 @@ bool schnorr_verify_bytes(const uint8_t signature[64], const void *message, size
 {
 	secp256k1_xonly_pubkey parsed;
 
-	return secp256k1_xonly_pubkey_parse(context(), &parsed, key) &&
-		secp256k1_schnorrsig_verify(context(), signature, message, size, &parsed);
+	return secp256k1_xonly_pubkey_parse(shared_context(), &parsed, key) &&
+		secp256k1_schnorrsig_verify(shared_context(), signature, message, size, &parsed);
 }
 
 bool schnorr_verify(const uint8_t signature[64], const uint8_t message[32], const uint8_t key[32])
@@ -50,8 +51,8 @@ bool schnorr_verify(const uint8_t signature[64], const uint8_t message[32], cons
 bool schnorr_sign(uint8_t signature[64], const uint8_t message[32], const uint8_t secret[32], const uint8_t aux[32])
 {
 	secp256k1_keypair pair;
-	bool ok = secp256k1_keypair_create(context(), &pair, secret) &&
-		secp256k1_schnorrsig_sign32(context(), signature, message, &pair, aux);
+	bool ok = secp256k1_keypair_create(shared_context(), &pair, secret) &&
+		secp256k1_schnorrsig_sign32(shared_context(), signature, message, &pair, aux);
 
 	wipe(&pair, sizeof pair);
 	return ok;
@@ -71,7 +72,7 @@ bool schnorr_key_valid(const uint8_t key[32])
 {
 	secp256k1_xonly_pubkey parsed;
 
-	return secp256k1_xonly_pubkey_parse(context(), &parsed, key);
+	return secp256k1_xonly_pubkey_parse(shared_context(), &parsed, key);
 }
 
 static void output_tweak(uint8_t tweak[32], const uint8_t internal[32], const uint8_t *merkle_root)
@@ -92,10 +93,10 @@ bool schnorr_output_key(uint8_t key[32], int *parity, const uint8_t internal[32]
 	uint8_t tweak[32];
 
 	output_tweak(tweak, internal, merkle_root);
-	return secp256k1_xonly_pubkey_parse(context(), &parsed, internal) &&
-		secp256k1_xonly_pubkey_tweak_add(context(), &point, &parsed, tweak) &&
-		secp256k1_xonly_pubkey_from_pubkey(context(), &output, parity, &point) &&
-		secp256k1_xonly_pubkey_serialize(context(), key, &output);
+	return secp256k1_xonly_pubkey_parse(shared_context(), &parsed, internal) &&
+		secp256k1_xonly_pubkey_tweak_add(shared_context(), &point, &parsed, tweak) &&
+		secp256k1_xonly_pubkey_from_pubkey(shared_context(), &output, parity, &point) &&
+		secp256k1_xonly_pubkey_serialize(shared_context(), key, &output);
 }
 
 bool schnorr_output_secret(uint8_t out[32], const uint8_t secret[32], const uint8_t *merkle_root)
@@ -107,9 +108,9 @@ bool schnorr_output_secret(uint8_t out[32], const uint8_t secret[32], const uint
 
 	if (schnorr_key(internal, secret)) {
 		output_tweak(tweak, internal, merkle_root);
-		ok = secp256k1_keypair_create(context(), &pair, secret) &&
-			secp256k1_keypair_xonly_tweak_add(context(), &pair, tweak) &&
-			secp256k1_keypair_sec(context(), out, &pair);
+		ok = secp256k1_keypair_create(shared_context(), &pair, secret) &&
+			secp256k1_keypair_xonly_tweak_add(shared_context(), &pair, tweak) &&
+			secp256k1_keypair_sec(shared_context(), out, &pair);
 		wipe(&pair, sizeof pair);
 	}
 	return ok;
@@ -119,45 +120,45 @@ bool schnorr_tweak_check(const uint8_t key[32], int parity, const uint8_t intern
 {
 	secp256k1_xonly_pubkey parsed;
 
-	return secp256k1_xonly_pubkey_parse(context(), &parsed, internal) &&
-		secp256k1_xonly_pubkey_tweak_add_check(context(), key, parity, &parsed, tweak);
+	return secp256k1_xonly_pubkey_parse(shared_context(), &parsed, internal) &&
+		secp256k1_xonly_pubkey_tweak_add_check(shared_context(), key, parity, &parsed, tweak);
 }
 
-static bool serialize(uint8_t public_key[33], const secp256k1_pubkey *point)
+static bool serialize_point(uint8_t public_key[33], const secp256k1_pubkey *point)
 {
 	size_t size = 33;
 
-	return secp256k1_ec_pubkey_serialize(context(), public_key, &size, point, SECP256K1_EC_COMPRESSED);
+	return secp256k1_ec_pubkey_serialize(shared_context(), public_key, &size, point, SECP256K1_EC_COMPRESSED);
 }
 
 bool schnorr_public(uint8_t public_key[33], const uint8_t secret[32])
 {
 	secp256k1_pubkey point;
 
-	return secp256k1_ec_pubkey_create(context(), &point, secret) && serialize(public_key, &point);
+	return secp256k1_ec_pubkey_create(shared_context(), &point, secret) && serialize_point(public_key, &point);
 }
 
 bool schnorr_public_valid(const uint8_t public_key[33])
 {
 	secp256k1_pubkey point;
 
-	return secp256k1_ec_pubkey_parse(context(), &point, public_key, 33);
+	return secp256k1_ec_pubkey_parse(shared_context(), &point, public_key, 33);
 }
 
 bool schnorr_public_add(uint8_t public_key[33], const uint8_t tweak[32])
 {
 	secp256k1_pubkey point;
 
-	return secp256k1_ec_pubkey_parse(context(), &point, public_key, 33) &&
-		secp256k1_ec_pubkey_tweak_add(context(), &point, tweak) && serialize(public_key, &point);
+	return secp256k1_ec_pubkey_parse(shared_context(), &point, public_key, 33) &&
+		secp256k1_ec_pubkey_tweak_add(shared_context(), &point, tweak) && serialize_point(public_key, &point);
 }
 
 bool schnorr_secret_valid(const uint8_t secret[32])
 {
-	return secp256k1_ec_seckey_verify(context(), secret);
+	return secp256k1_ec_seckey_verify(shared_context(), secret);
 }
 
 bool schnorr_secret_add(uint8_t secret[32], const uint8_t tweak[32])
 {
-	return secp256k1_ec_seckey_tweak_add(context(), secret, tweak);
+	return secp256k1_ec_seckey_tweak_add(shared_context(), secret, tweak);
 }

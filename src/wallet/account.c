@@ -1,3 +1,8 @@
+/* The seed and what is derived from it; sealing and opening it.
+ *
+ * Two states. Locked, the account knows its public half and the sealed entropy; unlocked, the entropy and the private
+ * half too. Nothing else of the seed is ever kept: words, seed, master key and the passphrase's key live on the stack
+ * of one function, and are wiped before it returns. */
 #include "wallet/account.h"
 
 #include <stdio.h>

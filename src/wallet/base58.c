@@ -1,3 +1,4 @@
+/* Base 58 with a guard of four bytes: long division by hand, over at most BASE58_DATA_MAX bytes. */
 #include "wallet/base58.h"
 
 #include <string.h>
@@ -25,7 +26,7 @@ static bool multiply_add(uint8_t *number, size_t size, uint32_t factor, uint32_t
 }
 
 /* number = number / 58; returns the remainder. */
-static unsigned divide(uint8_t *number, size_t size)
+static unsigned divide_by_58(uint8_t *number, size_t size)
 {
 	unsigned rest = 0;
 	size_t i;
@@ -53,7 +54,7 @@ void base58_encode(char *out, const uint8_t *data, size_t size)
 	for (; first < total && number[first] == 0; first++)
 		*out++ = digits[0];
 	while (first < total) {
-		reversed[count++] = digits[divide(number + first, total - first)];
+		reversed[count++] = digits[divide_by_58(number + first, total - first)];
 		while (first < total && number[first] == 0)
 			first++;
 	}

@@ -1,3 +1,4 @@
+/* Derivation of keys, and their text. */
 #include "wallet/bip32.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* Words for entropy, and the seed they give. */
 #include "wallet/bip39.h"
 
 #include <ctype.h>
@@ -20,7 +21,7 @@ static bool size_fits(size_t size)
 	return size >= 16 && size <= BIP39_ENTROPY_MAX && size % 4 == 0;
 }
 
-static unsigned bit(const uint8_t *bytes, size_t i)
+static unsigned bit_at(const uint8_t *bytes, size_t i)
 {
 	return bytes[i / 8] >> (7 - i % 8) & 1;
 }
@@ -36,7 +37,7 @@ bool bip39_encode(char *out, const uint8_t *entropy, size_t size)
 	memcpy(bytes, entropy, size);
 	sha256(bytes + size, entropy, size); /* of which the first bit for every four bytes counts */
 	for (word = 0, i = 0; i < size * 8 + size / 4; i++) {
-		word = word << 1 | bit(bytes, i);
+		word = word << 1 | bit_at(bytes, i);
 		if (i % WORD_BITS == WORD_BITS - 1) {
 			if (i >= WORD_BITS)
 				*out++ = ' ';
@@ -101,7 +102,7 @@ bool bip39_decode(uint8_t *entropy, size_t *size, const char *text, struct errms
 	*size = count / 3 * 4;
 	sha256(hash, bytes, *size);
 	for (i = 0; i < *size / 4; i++)
-		ok = ok && bit(bytes, *size * 8 + i) == bit(hash, i);
+		ok = ok && bit_at(bytes, *size * 8 + i) == bit_at(hash, i);
 	memcpy(entropy, bytes, *size);
 	wipe(bytes, sizeof bytes);
 	wipe(numbers, sizeof numbers);

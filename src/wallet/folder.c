@@ -1,3 +1,13 @@
+/* Drafts and exchanges of folders, by renames that are synced one by one.
+ *
+ *                          NAME    .NAME.new  .NAME.old
+ *      before              old     -          -
+ *      folder_begin        old     draft      -          killed here: the draft goes
+ *      first rename        -       draft      old        killed here: old gets its name back, the draft goes
+ *      second rename       new     -          old        killed here: old goes
+ *      folder_install      new     -          -
+ *
+ * So of the two wallets one has the name, or .NAME.old says that none had it at that moment. */
 #include "wallet/folder.h"
 
 #include <dirent.h>
@@ -36,7 +46,7 @@ static char *parent_of(const char *path)
 }
 
 /* "dir/.NAME.ending" for "dir/NAME". */
-static char *sibling(const char *path, const char *ending)
+static char *sibling_path(const char *path, const char *ending)
 {
 	size_t size = strlen(path) + ENDING_SIZE + 2;
 	char *joined = mem_alloc(size);
@@ -47,7 +57,7 @@ static char *sibling(const char *path, const char *ending)
 
 char *folder_draft(const char *path)
 {
-	return sibling(path, new_ending);
+	return sibling_path(path, new_ending);
 }
 
 static bool has_file(const char *path, const char *name)
@@ -121,7 +131,7 @@ enum folder_state folder_look(const char *path, struct errmsg *err)
 }
 
 /* Renames, and is not content before it will last. */
-static bool move(const char *from, const char *to, struct errmsg *err)
+static bool move_folder(const char *from, const char *to, struct errmsg *err)
 {
 	char *parent = parent_of(to);
 	bool ok = rename(from, to) == 0 ||
@@ -132,7 +142,7 @@ static bool move(const char *from, const char *to, struct errmsg *err)
 	return ok;
 }
 
-static bool destroy(const char *path, struct errmsg *err)
+static bool destroy_folder(const char *path, struct errmsg *err)
 {
 	return db_destroy(path, err) &&
 		(!file_exists(path) ||
@@ -143,7 +153,7 @@ static void destroy_or_tell(const char *path)
 {
 	struct errmsg err;
 
-	if (!destroy(path, &err))
+	if (!destroy_folder(path, &err))
 		log_error("%s. The next start tries again", err.text);
 }
 
@@ -155,10 +165,10 @@ static bool settle_old(const char *path, const char *old, struct errmsg *err)
 	switch (folder_look(path, err)) {
 	case FOLDER_FREE:
 		log_warn("Renaming %s, left by a process that ended too early, to %s", old, name_of(path));
-		return move(old, path, err);
+		return move_folder(old, path, err);
 	case FOLDER_WALLET:
 		log_info("Removing %s, which %s has replaced", old, name_of(path));
-		return destroy(old, err);
+		return destroy_folder(old, err);
 	case FOLDER_BROKEN:
 		break;
 	}
@@ -167,12 +177,12 @@ static bool settle_old(const char *path, const char *old, struct errmsg *err)
 
 bool folder_settle(const char *path, struct errmsg *err)
 {
-	char *old = sibling(path, old_ending), *draft = folder_draft(path);
+	char *old = sibling_path(path, old_ending), *draft = folder_draft(path);
 	bool ok = settle_old(path, old, err);
 
 	if (ok && file_exists(draft)) {
 		log_warn("Removing %s, left by a process that ended too early", draft);
-		ok = destroy(draft, err);
+		ok = destroy_folder(draft, err);
 	}
 	free(old);
 	free(draft);
@@ -215,22 +225,22 @@ bool folder_begin(const char *path, struct errmsg *err)
 }
 
 /* The steps between the old one and the new one; undone if one fails. */
-static bool exchange(const char *path, const char *draft, const char *old, struct errmsg *err)
+static bool exchange_folders(const char *path, const char *draft, const char *old, struct errmsg *err)
 {
 	bool had = folder_look(path, err) == FOLDER_WALLET;
 
 	if (!file_sync_dir(draft, err))
 		return false;
-	if (had && !move(path, old, err)) {
-		move(old, path, NULL); /* where only the sync failed */
+	if (had && !move_folder(path, old, err)) {
+		move_folder(old, path, NULL); /* where only the sync failed */
 		return false;
 	}
-	if (move(draft, path, err))
+	if (move_folder(draft, path, err))
 		return true;
 	if (had || !file_exists(draft))
-		move(path, draft, NULL);
+		move_folder(path, draft, NULL);
 	if (had)
-		move(old, path, NULL);
+		move_folder(old, path, NULL);
 	if (had && !file_exists(path))
 		log_error("%s is left as %s. The next start tries again", path, name_of(old));
 	return false;
@@ -238,8 +248,8 @@ static bool exchange(const char *path, const char *draft, const char *old, struc
 
 bool folder_install(const char *path, struct errmsg *err)
 {
-	char *old = sibling(path, old_ending), *draft = folder_draft(path);
-	bool ok = exchange(path, draft, old, err);
+	char *old = sibling_path(path, old_ending), *draft = folder_draft(path);
+	bool ok = exchange_folders(path, draft, old, err);
 
 	if (!ok)
 		destroy_or_tell(draft);
@@ -263,7 +273,7 @@ void folder_withdraw(const char *path)
 	char *draft = folder_draft(path);
 	struct errmsg err;
 
-	if (move(path, draft, &err))
+	if (move_folder(path, draft, &err))
 		destroy_or_tell(draft);
 	else
 		log_error("%s", err.text);

@@ -1,3 +1,8 @@
+/* Transactions and who spends what, in three maps.
+ *
+ * Nothing is ever undone here. A block that goes takes the height from its transactions (wallet_rewind), and what was
+ * spent by them is free or spent as the rest says. That is why no coin is marked spent: it is asked each time whether a
+ * transaction that counts spends it. */
 #include "wallet/ledger.h"
 
 #include <stdlib.h>

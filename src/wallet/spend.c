@@ -1,3 +1,4 @@
+/* Coins, fee, change and signatures of one payment, in this order; nothing outside the plan changes. */
 #include "wallet/spend.h"
 
 #include <stdlib.h>
@@ -101,7 +102,7 @@ static int64_t fee_of(const struct plan *plan, bool with_change)
 }
 
 /* Whether the coins taken are enough; then fee and change are set. */
-static bool settle(struct plan *plan)
+static bool settle_fee(struct plan *plan)
 {
 	bool subtract = plan->request->pays_fee != NULL;
 	int64_t rest = plan->sum - plan->target;
@@ -122,9 +123,9 @@ static bool settle(struct plan *plan)
 	return true;
 }
 
-static enum spend_result choose(struct plan *plan, struct errmsg *err)
+static enum spend_result choose_coins(struct plan *plan, struct errmsg *err)
 {
-	while (!settle(plan)) {
+	while (!settle_fee(plan)) {
 		if (plan->taken == plan->coin_count) {
 			errmsg_set(err, "Insufficient funds");
 			return SPEND_FUNDS;
@@ -185,7 +186,7 @@ static void add_change(struct tx *tx, const struct plan *plan, const struct wall
 	tx->outputs[place] = last;
 }
 
-static bool sign(struct tx *tx, const struct plan *plan, struct wallet *wallet)
+static bool sign_inputs(struct tx *tx, const struct plan *plan, struct wallet *wallet)
 {
 	struct tx_output *spent = mem_calloc(plan->taken, sizeof *spent);
 	struct sighash_cache cache;
@@ -213,7 +214,7 @@ static bool sign(struct tx *tx, const struct plan *plan, struct wallet *wallet)
 	return ok;
 }
 
-static enum spend_result make(struct plan *plan, struct wallet *wallet, struct tx *tx, struct errmsg *err)
+static enum spend_result make_tx(struct plan *plan, struct wallet *wallet, struct tx *tx, struct errmsg *err)
 {
 	const struct tx_output *output;
 	enum spend_result result;
@@ -232,7 +233,7 @@ static enum spend_result make(struct plan *plan, struct wallet *wallet, struct t
 		add_change(tx, plan, wallet);
 	for (i = 0; i < plan->taken; i++)
 		tx_add_input(tx, &plan->coins[i].outpoint, sequence);
-	if (!sign(tx, plan, wallet)) {
+	if (!sign_inputs(tx, plan, wallet)) {
 		errmsg_set(err, "The transaction could not be signed");
 		return SPEND_LOCKED;
 	}
@@ -258,10 +259,10 @@ enum spend_result spend_build(struct wallet *wallet, const struct spend_request 
 	if (result != SPEND_OK)
 		return result;
 	find_coins(&plan, wallet_ledger(wallet));
-	result = choose(&plan, err);
+	result = choose_coins(&plan, err);
 	if (result == SPEND_OK) {
 		built = tx_new();
-		result = make(&plan, wallet, built, err);
+		result = make_tx(&plan, wallet, built, err);
 		if (result == SPEND_OK)
 			*tx = tx_seal(built);
 		else

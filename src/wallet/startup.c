@@ -1,3 +1,4 @@
+/* A file of names, one a line, replaced as a whole. */
 #include "wallet/startup.h"
 
 #include <stdlib.h>
@@ -22,7 +23,7 @@ static void free_names(char **names, size_t count)
 }
 
 /* The lines that are not empty. */
-static char **split(char *text, size_t *count)
+static char **split_lines(char *text, size_t *count)
 {
 	char **names = mem_alloc(0), *rest = NULL;
 
@@ -43,7 +44,7 @@ char **startup_read(const char *dir, size_t *count, struct errmsg *err)
 	*count = 0;
 	if (!file_exists(path) || file_read(path, FILE_MAX, &data, err)) {
 		text = buf_take_text(&data);
-		names = split(text, count);
+		names = split_lines(text, count);
 	}
 	if (names != NULL && *count > STARTUP_MAX) {
 		free_names(names, *count);

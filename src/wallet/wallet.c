@@ -1,3 +1,8 @@
+/* The wallet between its database and its memory.
+ *
+ * Every change is made in memory first (ledger, next indices, labels) and then written in one batch. Where that fails
+ * memory is ahead of the disk; db.h takes no further write then, wallet_is_sound says so, and the holder opens it
+ * again. Batches are synced but for blocks that hold nothing of the wallet: those are told again after a crash. */
 #include "wallet/wallet.h"
 
 #include <stdlib.h>
@@ -37,7 +42,7 @@ struct wallet {
 	int64_t lock_at_wall;
 };
 
-/* Records */
+/* --- Records --- */
 
 static void put_record(struct db_batch *batch, uint8_t kind, const uint8_t *id, const struct buf *value)
 {
@@ -211,7 +216,7 @@ static bool load_heads(struct wallet *wallet, struct buf *value, struct errmsg *
 	return reader_done(&reader) || errmsg_set(err, "The record of the last block is damaged");
 }
 
-/* Scripts */
+/* --- Scripts --- */
 
 /* Derives up to the gap ahead; true if there were any to derive. An index without a key (one in 2^127) is passed
  * over. */
@@ -244,7 +249,7 @@ static bool note_used(struct wallet *wallet, const struct ledger_tx *entry)
 	return derive_ahead(wallet);
 }
 
-/* Making and opening */
+/* --- Making and opening --- */
 
 static struct wallet *wallet_new(const char *path, const char *name, const struct spec *spec)
 {
@@ -327,7 +332,7 @@ struct wallet *wallet_create(const char *path, const char *name, const struct sp
 	return wallet;
 }
 
-static bool load(struct wallet *wallet, struct errmsg *err)
+static bool load_wallet(struct wallet *wallet, struct errmsg *err)
 {
 	struct buf value;
 	bool ok;
@@ -356,7 +361,7 @@ struct wallet *wallet_open(const char *path, const char *name, const struct spec
 {
 	struct wallet *wallet = wallet_new(path, name, spec);
 
-	if (folder_settle(path, err) && load(wallet, err))
+	if (folder_settle(path, err) && load_wallet(wallet, err))
 		return wallet;
 	errmsg_wrap(err, "Wallet %s", name);
 	wallet_close(wallet);
@@ -374,7 +379,7 @@ void wallet_close(struct wallet *wallet)
 	free(wallet);
 }
 
-/* Looking */
+/* --- Looking --- */
 
 bool wallet_is_sound(const struct wallet *wallet)
 {
@@ -411,9 +416,9 @@ const struct wallet_place *wallet_synced(const struct wallet *wallet)
 	return &wallet->synced;
 }
 
-/* Following the chain */
+/* --- Following the chain --- */
 
-static bool pays(const struct tx *tx, size_t output, const uint8_t key[32])
+static bool pays_key(const struct tx *tx, size_t output, const uint8_t key[32])
 {
 	return output < tx->output_count && script_pays(&tx->outputs[output].script, key);
 }
@@ -426,9 +431,9 @@ static uint32_t first_data_output(const struct block *block)
 	uint32_t at = 0;
 	size_t i;
 
-	at += pays(coinbase, at, block->header.miner);
+	at += pays_key(coinbase, at, block->header.miner);
 	for (i = 0; i < block->loose_count; i++)
-		at += pays(coinbase, at, block->loose[i].miner);
+		at += pays_key(coinbase, at, block->loose[i].miner);
 	return at;
 }
 
@@ -494,7 +499,7 @@ bool wallet_rewind(struct wallet *wallet, const struct wallet_place *place, stru
 }
 
 /* Writes down a transaction that counts from now on. */
-static bool record(struct wallet *wallet, struct ledger_tx *entry, struct errmsg *err)
+static bool record_tx(struct wallet *wallet, struct ledger_tx *entry, struct errmsg *err)
 {
 	struct db_batch *batch = db_batch_new();
 
@@ -508,7 +513,7 @@ static bool record(struct wallet *wallet, struct ledger_tx *entry, struct errmsg
 
 bool wallet_record_payment(struct wallet *wallet, const struct tx *tx, struct errmsg *err)
 {
-	return record(wallet, ledger_add(&wallet->ledger, tx, (uint64_t)clock_wall()), err);
+	return record_tx(wallet, ledger_add(&wallet->ledger, tx, (uint64_t)clock_wall()), err);
 }
 
 bool wallet_mempool_added(struct wallet *wallet, const struct tx *tx, struct errmsg *err)
@@ -519,7 +524,7 @@ bool wallet_mempool_added(struct wallet *wallet, const struct tx *tx, struct err
 		return true;
 	entry = ledger_add(&wallet->ledger, tx, (uint64_t)clock_wall());
 	entry->in_mempool = entry->height == 0;
-	return (entry->recorded && !entry->abandoned) || record(wallet, entry, err);
+	return (entry->recorded && !entry->abandoned) || record_tx(wallet, entry, err);
 }
 
 void wallet_mempool_removed(struct wallet *wallet, const struct tx *tx)
@@ -543,7 +548,7 @@ bool wallet_abandon(struct wallet *wallet, struct ledger_tx *entry, struct errms
 	return write_batch(wallet, batch, true, err);
 }
 
-/* Addresses */
+/* --- Addresses --- */
 
 static bool check_label(const char *label, struct errmsg *err)
 {
@@ -605,7 +610,7 @@ bool wallet_set_label(struct wallet *wallet, struct ledger_script *script, const
 	return write_batch(wallet, batch, true, err);
 }
 
-/* Locking */
+/* --- Locking --- */
 
 bool wallet_unlock(struct wallet *wallet, const char *passphrase, int64_t seconds)
 {
@@ -679,7 +684,7 @@ static bool copy_to_draft(struct wallet *wallet, struct errmsg *err)
 
 /* A new database takes the old one's place, with the account as it is in memory. LevelDB keeps what is overwritten for
  * a while, so in the same one the seed could still be opened with the old passphrase. */
-static bool rewrite(struct wallet *wallet, struct errmsg *err)
+static bool rewrite_database(struct wallet *wallet, struct errmsg *err)
 {
 	struct errmsg why;
 	bool ok;
@@ -710,7 +715,7 @@ bool wallet_change_passphrase(struct wallet *wallet, const char *old, const char
 		return errmsg_set(err, "The passphrase is not right");
 	}
 	account_seal(&wallet->account, fresh);
-	ok = rewrite(wallet, err);
+	ok = rewrite_database(wallet, err);
 	if (!ok)
 		wallet->account = before;
 	else if (!was_unlocked || *old == 0)

@@ -1,3 +1,8 @@
+/* Wallets that are loaded, level or behind, sound or down.
+ *
+ * A wallet is told of a block only if it is at that block's parent, so one that is behind simply hears nothing until
+ * catch_up has brought it to the tip. One that cannot write hears nothing either, and is opened again (mend_all): it is
+ * then where its disk is, and catches up from there. */
 #include "wallet/wallets.h"
 
 #include <dirent.h>
@@ -57,13 +62,13 @@ static bool is_at(const struct wallet *wallet, const struct index_entry *entry)
 	return memcmp(wallet_synced(wallet)->id, entry->id, 32) == 0;
 }
 
-static void report(bool ok, const struct errmsg *err)
+static void report_failure(bool ok, const struct errmsg *err)
 {
 	if (!ok)
 		log_error("%s", err->text);
 }
 
-/* Notices */
+/* --- Notices --- */
 
 static void on_connected(void *context, const struct index_entry *entry, const struct block *block)
 {
@@ -75,7 +80,7 @@ static void on_connected(void *context, const struct index_entry *entry, const s
 	for (i = 0; i < wallets->count; i++)
 		if (entry->parent != NULL && is_sound(&wallets->loaded[i]) &&
 			is_at(wallets->loaded[i].wallet, entry->parent))
-			report(wallet_connect(wallets->loaded[i].wallet, &place, block, &err), &err);
+			report_failure(wallet_connect(wallets->loaded[i].wallet, &place, block, &err), &err);
 }
 
 static void on_disconnected(void *context, const struct index_entry *entry, const struct block *block)
@@ -90,7 +95,7 @@ static void on_disconnected(void *context, const struct index_entry *entry, cons
 		if (!is_sound(&wallets->loaded[i]) || !is_at(wallets->loaded[i].wallet, entry))
 			continue;
 		place = place_of(entry->parent);
-		report(wallet_rewind(wallets->loaded[i].wallet, &place, &err), &err);
+		report_failure(wallet_rewind(wallets->loaded[i].wallet, &place, &err), &err);
 		wallets->loaded[i].mempool_due = true;
 	}
 }
@@ -114,7 +119,7 @@ static void on_tx_added(void *context, const struct tx *tx, uint64_t source)
 	(void)source;
 	for (i = 0; i < wallets->count; i++)
 		if (is_sound(&wallets->loaded[i]))
-			report(wallet_mempool_added(wallets->loaded[i].wallet, tx, &err), &err);
+			report_failure(wallet_mempool_added(wallets->loaded[i].wallet, tx, &err), &err);
 }
 
 static void on_tx_removed(void *context, const struct tx *tx, const char *reason)
@@ -147,7 +152,7 @@ struct wallets *wallets_new(struct chain *chain, const char *dir)
 	return wallets;
 }
 
-static void drop(struct wallets *wallets, size_t at)
+static void drop_loaded(struct wallets *wallets, size_t at)
 {
 	if (wallets->loaded[at].wallet != NULL)
 		wallet_close(wallets->loaded[at].wallet);
@@ -159,20 +164,20 @@ static void drop(struct wallets *wallets, size_t at)
 void wallets_free(struct wallets *wallets)
 {
 	while (wallets->count > 0)
-		drop(wallets, wallets->count - 1);
+		drop_loaded(wallets, wallets->count - 1);
 	free(wallets->loaded);
 	free(wallets->dir);
 	free(wallets);
 }
 
-/* Catching up */
+/* --- Catching up --- */
 
 static void look_at(void *context, const struct mempool_entry *entry)
 {
 	struct errmsg err;
 
 	if (wallet_is_sound(context))
-		report(wallet_mempool_added(context, entry->tx, &err), &err);
+		report_failure(wallet_mempool_added(context, entry->tx, &err), &err);
 }
 
 /* Back to where the wallet's branch and the active chain part; a block nobody knows any more counts as none. */
@@ -186,7 +191,7 @@ static void go_back(struct wallets *wallets, struct wallet *wallet)
 		entry = entry->parent;
 	place = place_of(entry != NULL ? entry : chain_genesis(wallets->chain));
 	if (memcmp(place.id, wallet_synced(wallet)->id, 32) != 0)
-		report(wallet_rewind(wallet, &place, &err), &err);
+		report_failure(wallet_rewind(wallet, &place, &err), &err);
 }
 
 /* One block further; false if that cannot be. */
@@ -224,7 +229,7 @@ static bool catch_up(struct wallets *wallets, struct loaded *loaded, int64_t unt
 }
 
 /* A transaction that nobody has taken into a block yet may have been dropped from all mempools. */
-static void offer(struct wallets *wallets, struct wallet *wallet)
+static void offer_unconfirmed(struct wallets *wallets, struct wallet *wallet)
 {
 	const struct ledger *ledger = wallet_ledger(wallet);
 	struct ledger_tx **list;
@@ -244,10 +249,10 @@ static void offer(struct wallets *wallets, struct wallet *wallet)
 	free(list);
 }
 
-/* Opening again */
+/* --- Opening again --- */
 
 /* The warning says what is down, as long as something is. */
-static void warn(const struct wallets *wallets)
+static void warn_of_down(const struct wallets *wallets)
 {
 	const char *down = wallets_down(wallets, NULL);
 
@@ -291,7 +296,7 @@ static void open_again(struct wallets *wallets, struct loaded *loaded)
 	loaded->offer_due = true;
 }
 
-static void mend(struct wallets *wallets, bool patient)
+static void mend_all(struct wallets *wallets, bool patient)
 {
 	struct loaded *loaded;
 
@@ -300,12 +305,12 @@ static void mend(struct wallets *wallets, bool patient)
 		if (!is_sound(loaded) && (!patient || loaded->wallet != NULL || clock_mono_ms() >= loaded->retry_at))
 			open_again(wallets, loaded);
 	}
-	warn(wallets);
+	warn_of_down(wallets);
 }
 
 void wallets_mend(struct wallets *wallets)
 {
-	mend(wallets, false);
+	mend_all(wallets, false);
 }
 
 const char *wallets_down(const struct wallets *wallets, const char *name)
@@ -320,8 +325,8 @@ bool wallets_forget(struct wallets *wallets, const char *name)
 {
 	for (size_t i = 0; i < wallets->count; i++)
 		if (wallets->loaded[i].wallet == NULL && strcmp(wallets->loaded[i].name, name) == 0) {
-			drop(wallets, i);
-			warn(wallets);
+			drop_loaded(wallets, i);
+			warn_of_down(wallets);
 			return true;
 		}
 	return false;
@@ -339,7 +344,7 @@ static bool look_after(struct wallets *wallets, struct loaded *loaded, int64_t u
 		chain_mempool_each(wallets->chain, look_at, loaded->wallet);
 	loaded->mempool_due = false;
 	if (loaded->offer_due && is_sound(loaded))
-		offer(wallets, loaded->wallet);
+		offer_unconfirmed(wallets, loaded->wallet);
 	loaded->offer_due = false;
 	return true;
 }
@@ -350,14 +355,14 @@ bool wallets_tick(struct wallets *wallets)
 	bool more = false;
 	size_t i;
 
-	mend(wallets, true);
+	mend_all(wallets, true);
 	for (i = 0; i < wallets->count; i++)
 		if (!look_after(wallets, &wallets->loaded[i], until))
 			more = true;
 	return more;
 }
 
-/* Creating, loading, unloading */
+/* --- Creating, loading, unloading --- */
 
 static bool name_is_valid(const char *name, struct errmsg *err)
 {
@@ -371,7 +376,7 @@ static bool name_is_valid(const char *name, struct errmsg *err)
 		WALLETS_NAME_MAX);
 }
 
-static void adopt(struct wallets *wallets, struct wallet *wallet)
+static void adopt_wallet(struct wallets *wallets, struct wallet *wallet)
 {
 	wallets->loaded = mem_realloc(wallets->loaded, (wallets->count + 1) * sizeof *wallets->loaded);
 	wallets->loaded[wallets->count++] = (struct loaded){ .name = mem_strdup(wallet_name(wallet)),
@@ -381,8 +386,8 @@ static void adopt(struct wallets *wallets, struct wallet *wallet)
 	wallets_tick(wallets);
 }
 
-static enum wallets_result create(struct wallets *wallets, const char *path, const char *name, const char *passphrase,
-	const char *words, struct wallet **wallet, struct errmsg *err)
+static enum wallets_result create_wallet(struct wallets *wallets, const char *path, const char *name,
+	const char *passphrase, const char *words, struct wallet **wallet, struct errmsg *err)
 {
 	const struct index_entry *birth = words != NULL ? chain_genesis(wallets->chain) : chain_tip(wallets->chain);
 	struct wallet_place place = place_of(birth);
@@ -422,14 +427,14 @@ enum wallets_result wallets_create(struct wallets *wallets, const char *name, co
 	if (!name_is_valid(name, err))
 		return WALLETS_BAD_NAME;
 	path = path_join(wallets->dir, name);
-	result = create(wallets, path, name, passphrase, words, wallet, err);
+	result = create_wallet(wallets, path, name, passphrase, words, wallet, err);
 	free(path);
 	if (result == WALLETS_OK)
-		adopt(wallets, *wallet);
+		adopt_wallet(wallets, *wallet);
 	return result;
 }
 
-static enum wallets_result load(struct wallets *wallets, const char *path, const char *name, struct wallet **wallet,
+static enum wallets_result load_one(struct wallets *wallets, const char *path, const char *name, struct wallet **wallet,
 	struct errmsg *err)
 {
 	if (!folder_settle(path, err))
@@ -459,10 +464,10 @@ enum wallets_result wallets_load(struct wallets *wallets, const char *name, stru
 		return WALLETS_FAILED;
 	}
 	path = path_join(wallets->dir, name);
-	result = load(wallets, path, name, wallet, err);
+	result = load_one(wallets, path, name, wallet, err);
 	free(path);
 	if (result == WALLETS_OK)
-		adopt(wallets, *wallet);
+		adopt_wallet(wallets, *wallet);
 	return result;
 }
 
@@ -472,7 +477,7 @@ void wallets_unload(struct wallets *wallets, struct wallet *wallet)
 
 	while (wallets->loaded[i].wallet != wallet)
 		i++;
-	drop(wallets, i);
+	drop_loaded(wallets, i);
 }
 
 void wallets_load_startup(struct wallets *wallets)
@@ -518,7 +523,7 @@ struct wallet *wallets_at(const struct wallets *wallets, size_t index)
 	return wallets->loaded[i].wallet;
 }
 
-static struct loaded *find(const struct wallets *wallets, const char *name)
+static struct loaded *find_loaded(const struct wallets *wallets, const char *name)
 {
 	for (size_t i = 0; i < wallets->count; i++)
 		if (strcmp(wallets->loaded[i].name, name) == 0)
@@ -528,7 +533,7 @@ static struct loaded *find(const struct wallets *wallets, const char *name)
 
 struct wallet *wallets_find(const struct wallets *wallets, const char *name)
 {
-	const struct loaded *loaded = find(wallets, name);
+	const struct loaded *loaded = find_loaded(wallets, name);
 
 	return loaded != NULL ? loaded->wallet : NULL;
 }
@@ -565,7 +570,7 @@ char **wallets_on_disk(const struct wallets *wallets, size_t *count)
 	return names;
 }
 
-/* Sending */
+/* --- Sending --- */
 
 /* What the mempool did not take must not go out later, when it has been reported as failed. */
 static void give_up(struct loaded *loaded, const uint8_t txid[32])
@@ -581,7 +586,7 @@ static void give_up(struct loaded *loaded, const uint8_t txid[32])
 enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, const struct tx *tx,
 	struct reject *reject, struct errmsg *err)
 {
-	struct loaded *loaded = find(wallets, wallet_name(wallet));
+	struct loaded *loaded = find_loaded(wallets, wallet_name(wallet));
 	enum chain_result result = CHAIN_ERROR;
 	uint8_t txid[32];
 

@@ -1,3 +1,4 @@
+/* Entries in a map, verdicts when a test asks for one. */
 /* The chain that tests of the network link in place of the real one: blocks in a map, verdicts by the test. */
 #include "net/fake_chain.h"
 
