@@ -5,6 +5,7 @@
 
 #include "crypto/schnorr.h"
 
+/* BIP141: 2 to 40 bytes, and of version 0 only the two that it defines. */
 static bool size_fits(int version, size_t size)
 {
 	return size >= 2 && size <= ADDRESS_PROGRAM_MAX && (version != 0 || size == 20 || size == 32);

@@ -22,6 +22,7 @@ void aead_seal(uint8_t *out, const uint8_t key[32], const void *plain, size_t si
 	int got = 0;
 	bool ok;
 
+	/* Never given by the caller: a nonce used twice under one key gives both texts away. */
 	random_bytes(out, NONCE_SIZE);
 	ok = context != NULL && EVP_EncryptInit_ex2(context, EVP_aes_256_gcm(), key, out, NULL) &&
 		EVP_EncryptUpdate(context, NULL, &got, extra, (int)extra_size) &&
@@ -54,6 +55,7 @@ bool aead_open(uint8_t *out, const uint8_t key[32], const uint8_t *sealed, size_
 		EVP_DecryptUpdate(context, out, &got, sealed + NONCE_SIZE, (int)plain_size) &&
 		EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, TAG_SIZE, tag) &&
 		EVP_DecryptFinal_ex(context, out + got, &got) == 1;
+	/* What was written before the tag was checked may be anything, a forger's choice too: nobody gets to see it. */
 	EVP_CIPHER_CTX_free(context);
 	if (!ok)
 		wipe(out, plain_size);

@@ -23,6 +23,7 @@ static uint32_t checksum_step(uint32_t sum, uint32_t value)
 	return sum;
 }
 
+/* The prefix counts as its characters' high bits, a zero, and their low bits: so it is covered by the checksum too. */
 static uint32_t checksum_hrp(const char *hrp)
 {
 	uint32_t sum = 1;
@@ -107,6 +108,7 @@ bool bech32_decode(char *hrp, uint8_t *values, size_t *count, enum bech32_form *
 
 	if (!to_lower(lower, &size, text, err))
 		return false;
+	/* The last 1: the prefix may hold others, the values none. */
 	separator = strrchr(lower, '1');
 	hrp_size = separator == NULL ? 0 : (size_t)(separator - lower);
 	if (hrp_size < 1)

@@ -34,6 +34,7 @@ static void fetch_digests(void)
 	require_libcrypto(pthread_key_create(&thread_context, free_context) == 0, "a context for each thread");
 }
 
+/* For those who hash piece by piece: theirs until they are done, as a thread may have two hashes under way. */
 static EVP_MD_CTX *new_context(void)
 {
 	EVP_MD_CTX *context;
@@ -44,6 +45,8 @@ static EVP_MD_CTX *new_context(void)
 	return context;
 }
 
+/* For the one-call functions, each of which leaves it ready for the next: none of them calls another while it has it in
+ * use. Freed by the key's destructor when the thread ends. */
 static EVP_MD_CTX *context_of_thread(void)
 {
 	EVP_MD_CTX *context;
@@ -72,6 +75,7 @@ static void finish_digest(EVP_MD_CTX *context, uint8_t *out)
 	require_libcrypto(EVP_DigestFinal_ex(context, out, NULL), "a digest");
 }
 
+/* The tag's digest fills one block of SHA-256 with its double, so that nothing hashed without a tag begins alike. */
 static void start_tagged(EVP_MD_CTX *context, const char *tag)
 {
 	uint8_t digest[32];

@@ -6,6 +6,7 @@
 
 static const uint64_t scrypt_memory_max = 1 << 30;
 
+/* The bound is on memory, since the parameters may come from a file that somebody else has written. */
 bool kdf_scrypt(uint8_t *out, size_t out_size, const char *passphrase, const uint8_t *salt, size_t salt_size,
 	uint64_t n, uint32_t r, uint32_t p)
 {

@@ -16,6 +16,7 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static secp256k1_context *shared;
 
+/* Blinded with fresh randomness: one guard more against keys that leak by time or power. */
 static void create_shared(void)
 {
 	uint8_t seed[32];
@@ -75,6 +76,7 @@ bool schnorr_key_valid(const uint8_t key[32])
 	return secp256k1_xonly_pubkey_parse(shared_context(), &parsed, key);
 }
 
+/* BIP341: without a script tree the key alone is hashed, which is not the same as with a root of zeros. */
 static void output_tweak(uint8_t tweak[32], const uint8_t internal[32], const uint8_t *merkle_root)
 {
 	uint8_t joined[64];

@@ -25,6 +25,8 @@ uint32_t account_coin(const char *chain)
 	return strcmp(chain, "main") == 0 ? ACCOUNT_COIN_MAIN : ACCOUNT_COIN_TEST;
 }
 
+/* From entropy to the account's private key, by way of words and seed, as every other wallet does: 2048 rounds of
+ * PBKDF2 each time. */
 static bool derive_node(struct bip32_key *node, const uint8_t *entropy, size_t size, uint32_t coin)
 {
 	char words[BIP39_TEXT_MAX + 1];
@@ -50,6 +52,8 @@ static bool passphrase_key(uint8_t key[32], const struct account *account, const
 		(uint64_t)1 << account->scrypt_log_n, account->scrypt_r, account->scrypt_p);
 }
 
+/* A new salt each time, so each sealing has a key of its own and the random nonce is used once under it. The account's
+ * public key is sealed along: a sealed seed that was put beside another public key does not open. */
 void account_seal(struct account *account, const char *passphrase)
 {
 	uint8_t key[32];
@@ -129,6 +133,7 @@ bool account_read(struct account *account, struct reader *reader)
 	return reader->ok;
 }
 
+/* Derives before it takes anything over: so an account is never unlocked by half. */
 bool account_unlock(struct account *account, const char *passphrase)
 {
 	uint8_t entropy[BIP39_ENTROPY_MAX];
@@ -166,6 +171,7 @@ bool account_key(const struct account *account, enum account_branch branch, uint
 		schnorr_output_key(key, NULL, child.public_key + 1, NULL);
 }
 
+/* The key of the address, tweaked as BIP86 says: the output key has a secret of its own. */
 bool account_secret(const struct account *account, enum account_branch branch, uint32_t index, uint8_t secret[32])
 {
 	struct bip32_key child;

@@ -39,6 +39,7 @@ static unsigned divide_by_58(uint8_t *number, size_t size)
 	return rest;
 }
 
+/* Leading zero bytes are a digit "1" each, as a number would lose them. */
 void base58_encode(char *out, const uint8_t *data, size_t size)
 {
 	uint8_t number[BASE58_DATA_MAX + GUARD_SIZE];
@@ -64,6 +65,7 @@ void base58_encode(char *out, const uint8_t *data, size_t size)
 	wipe(reversed, sizeof reversed);
 }
 
+/* All zeros in front must be "1"s, and no more of these than zeros: one text for one number of bytes. */
 bool base58_decode(uint8_t *out, size_t size, const char *text)
 {
 	uint8_t number[BASE58_DATA_MAX + GUARD_SIZE] = { 0 };

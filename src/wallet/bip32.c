@@ -41,6 +41,9 @@ bool bip32_master(struct bip32_key *key, const uint8_t *seed, size_t size)
 	return schnorr_public(key->public_key, key->secret);
 }
 
+/* What is hashed with the parent's chain code is its secret (hardened: only who has the secret can derive) or its
+ * public key (so public keys derive from public keys). With chance 2^-127 the sum is no key: that index has no child.
+ * child and parent may be the same. */
 bool bip32_child(struct bip32_key *child, const struct bip32_key *parent, uint32_t index)
 {
 	struct bip32_key made = *parent;
@@ -135,6 +138,7 @@ void bip32_encode(char *out, const struct bip32_key *key)
 	wipe(data, sizeof data);
 }
 
+/* BIP32's vectors of what must be refused: a secret out of range, a point off the curve, a master with a parent. */
 static bool read_key(struct bip32_key *key, const uint8_t *data, struct errmsg *err)
 {
 	uint32_t version = read_be32(data);

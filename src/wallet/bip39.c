@@ -83,6 +83,7 @@ static bool find_words(unsigned *numbers, size_t *count, const char *text, struc
 	}
 }
 
+/* Three words are 33 bits: 32 of the entropy and one of the checksum, whose bits all stand at the end. */
 bool bip39_decode(uint8_t *entropy, size_t *size, const char *text, struct errmsg *err)
 {
 	uint8_t bytes[WORDS_MAX * WORD_BITS / 8] = { 0 };
@@ -109,6 +110,8 @@ bool bip39_decode(uint8_t *entropy, size_t *size, const char *text, struct errms
 	return ok || errmsg_set(err, "The words' checksum is wrong: a word is wrong, or two have changed places");
 }
 
+/* The words as text, not the entropy, are what is stretched; in any language they would be normalised first, and
+ * English ones are as they are. */
 void bip39_seed(uint8_t seed[64], const char *words, const char *passphrase)
 {
 	size_t size = strlen(passphrase);

@@ -215,6 +215,7 @@ void folder_settle_all(const char *dir)
 		closedir(stream);
 }
 
+/* Settled first: a draft or an old one that was left behind would be in the way of this exchange. */
 bool folder_begin(const char *path, struct errmsg *err)
 {
 	char *draft = folder_draft(path);
@@ -237,6 +238,7 @@ static bool exchange_folders(const char *path, const char *draft, const char *ol
 	}
 	if (move_folder(draft, path, err))
 		return true;
+	/* The new one may have its name by now, and only not for sure: it goes back, or there would be two. */
 	if (had || !file_exists(draft))
 		move_folder(path, draft, NULL);
 	if (had)

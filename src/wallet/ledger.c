@@ -85,6 +85,7 @@ struct ledger_script *ledger_output_script(const struct ledger *ledger, const st
 	return key != NULL ? map_get(&ledger->scripts, key) : NULL;
 }
 
+/* Maps have keys of 32 bytes, an outpoint has 36. */
 static void outpoint_key(uint8_t key[32], const struct outpoint *outpoint)
 {
 	uint8_t bytes[36];
@@ -125,6 +126,8 @@ bool ledger_concerns(const struct ledger *ledger, const struct tx *tx)
 	return false;
 }
 
+/* Conflicting spenders stand in one list, the one learnt last first; which of them counts is asked in ledger_spender. A
+ * coinbase spends nothing. */
 static void add_spends(struct ledger *ledger, struct ledger_tx *entry)
 {
 	struct spend *spend;
@@ -140,6 +143,7 @@ static void add_spends(struct ledger *ledger, struct ledger_tx *entry)
 	}
 }
 
+/* A second copy of a transaction adds nothing but scripts: the first one's bytes stay, whatever the witness. */
 struct ledger_tx *ledger_add(struct ledger *ledger, const struct tx *tx, uint64_t time)
 {
 	struct ledger_script *script;
@@ -250,6 +254,7 @@ bool ledger_conflicted(const struct ledger *ledger, const struct ledger_tx *entr
 	return conflict_of(ledger, entry) != NULL;
 }
 
+/* As old as the block of the conflict, but below zero: so "six deep" means the same for both. */
 int64_t ledger_depth(const struct ledger *ledger, const struct ledger_tx *entry)
 {
 	const struct ledger_tx *conflict;
@@ -301,6 +306,9 @@ int64_t ledger_credit(const struct ledger_tx *entry)
 	return sum;
 }
 
+/* A spender counts if it is in a block or in the mempool; or if it is the wallet's own and may still get into one: else
+ * what it spends could be spent twice by the wallet itself, once it is offered again. Others' that left the mempool are
+ * as good as never seen. */
 const struct ledger_tx *ledger_spender(const struct ledger *ledger, const struct outpoint *outpoint)
 {
 	const struct spend *spend;
@@ -327,6 +335,8 @@ static bool is_coin(const struct ledger *ledger, const struct ledger_tx *entry, 
 	return ledger_spender(ledger, &outpoint) == NULL;
 }
 
+/* Of transactions that are in a block or in the mempool alone: change of a payment that waits outside is no coin,
+ * though what the payment spends is none either. */
 struct ledger_coin *ledger_coins(const struct ledger *ledger, size_t *count)
 {
 	struct ledger_coin *coins = NULL;

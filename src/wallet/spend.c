@@ -58,6 +58,7 @@ static enum spend_result check_outputs(struct plan *plan, struct errmsg *err)
 	return SPEND_OK;
 }
 
+/* A total order, down to the outpoint: the same coins give the same choice, whatever the order of the ledger's map. */
 static int compare_coins(const void *a, const void *b)
 {
 	const struct ledger_coin *left = a;
@@ -123,6 +124,8 @@ static bool settle_fee(struct plan *plan)
 	return true;
 }
 
+/* One coin more until it is enough. Each adds to the fee too, by its input: where it is worth less than that, the sum
+ * is further from enough than before, and the next one is taken as well. */
 static enum spend_result choose_coins(struct plan *plan, struct errmsg *err)
 {
 	while (!settle_fee(plan)) {
@@ -170,6 +173,8 @@ static enum spend_result subtract_fee(struct tx *tx, const struct plan *plan, st
 	return first ? SPEND_REFUSED : SPEND_OK;
 }
 
+/* The address is only looked up: it is given out when the payment is recorded, and two payments built before that share
+ * it. */
 static void add_change(struct tx *tx, const struct plan *plan, const struct wallet *wallet)
 {
 	uint8_t script[P2TR_SIZE];
@@ -186,6 +191,8 @@ static void add_change(struct tx *tx, const struct plan *plan, const struct wall
 	tx->outputs[place] = last;
 }
 
+/* Checked at once by the rules of consensus: a signature that is wrong, by a bug or a fault of memory, is not sent.
+ */
 static bool sign_inputs(struct tx *tx, const struct plan *plan, struct wallet *wallet)
 {
 	struct tx_output *spent = mem_calloc(plan->taken, sizeof *spent);

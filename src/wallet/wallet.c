@@ -118,6 +118,8 @@ static bool write_batch(struct wallet *wallet, struct db_batch *batch, bool sync
 	return ok || errmsg_wrap(err, "Wallet %s", wallet->name);
 }
 
+/* Scripts are derived before transactions are read, for an entry to know which of its outputs are the wallet's. They
+ * come in the order of their ids, not in that in which they were learnt: this is part of the record. */
 static bool visit_tx(void *context, const uint8_t *key, size_t key_size, const uint8_t *value, size_t size,
 	struct errmsg *err)
 {
@@ -463,6 +465,10 @@ static bool take_block(struct wallet *wallet, struct db_batch *batch, const stru
 	return grown;
 }
 
+/* A block that pays the 20th script ahead makes 20 more known, and may pay these as well, in a transaction that was
+ * already passed over: hence the passes, until one finds nothing new. What is written several times is written alike.
+ *
+ * Not synced if nothing of the block is the wallet's: after a crash it is told of such blocks again. */
 bool wallet_connect(struct wallet *wallet, const struct wallet_place *place, const struct block *block,
 	struct errmsg *err)
 {
@@ -477,6 +483,8 @@ bool wallet_connect(struct wallet *wallet, const struct wallet_place *place, con
 	return write_batch(wallet, batch, concerned, err);
 }
 
+/* Its transactions stay, in no block. Of those from others and of coinbases the chain gives notice if they come again;
+ * the wallet's own are offered to the mempool (wallets.c). */
 bool wallet_rewind(struct wallet *wallet, const struct wallet_place *place, struct errmsg *err)
 {
 	struct db_batch *batch = db_batch_new();
@@ -516,6 +524,7 @@ bool wallet_record_payment(struct wallet *wallet, const struct tx *tx, struct er
 	return record_tx(wallet, ledger_add(&wallet->ledger, tx, (uint64_t)clock_wall()), err);
 }
 
+/* One that was abandoned and is in the mempool after all counts again. */
 bool wallet_mempool_added(struct wallet *wallet, const struct tx *tx, struct errmsg *err)
 {
 	struct ledger_tx *entry;
@@ -612,6 +621,7 @@ bool wallet_set_label(struct wallet *wallet, struct ledger_script *script, const
 
 /* --- Locking --- */
 
+/* The steady clock locks, the wall clock is for showing: setting it changes nothing. */
 bool wallet_unlock(struct wallet *wallet, const char *passphrase, int64_t seconds)
 {
 	if (!account_unlock(&wallet->account, passphrase))
@@ -703,6 +713,8 @@ static bool rewrite_database(struct wallet *wallet, struct errmsg *err)
 	return ok;
 }
 
+/* The account is sealed anew in memory and goes to a new database. If that fails, memory is what it was before, copied
+ * here with its secrets: hence the wiping. */
 bool wallet_change_passphrase(struct wallet *wallet, const char *old, const char *fresh, bool *wrong,
 	struct errmsg *err)
 {

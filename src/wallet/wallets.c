@@ -70,6 +70,7 @@ static void report_failure(bool ok, const struct errmsg *err)
 
 /* --- Notices --- */
 
+/* To those at its parent: those behind read it themselves when they come to it. */
 static void on_connected(void *context, const struct index_entry *entry, const struct block *block)
 {
 	struct wallet_place place = place_of(entry);
@@ -83,6 +84,8 @@ static void on_connected(void *context, const struct index_entry *entry, const s
 			report_failure(wallet_connect(wallets->loaded[i].wallet, &place, block, &err), &err);
 }
 
+/* What was in the block may be in the mempool again, and the notice of that may have come while the wallet held it to
+ * be in the block: so the mempool is looked through later. */
 static void on_disconnected(void *context, const struct index_entry *entry, const struct block *block)
 {
 	struct wallets *wallets = context;
@@ -274,6 +277,7 @@ static bool abandon_refused(struct loaded *loaded, struct errmsg *err)
 	return true;
 }
 
+/* From the disk, as if the node had just started: memory was ahead of it, and is not trusted in anything. */
 static void open_again(struct wallets *wallets, struct loaded *loaded)
 {
 	char *path = path_join(wallets->dir, loaded->name);
@@ -333,6 +337,7 @@ bool wallets_forget(struct wallets *wallets, const char *name)
 }
 
 /* What is due once a second for one of them; true when it is level with the chain, or must not be told more. */
+/* In this order: locking cannot wait; a wallet that is behind must not offer what a block it has not seen yet holds. */
 static bool look_after(struct wallets *wallets, struct loaded *loaded, int64_t until)
 {
 	if (!is_sound(loaded))
