@@ -32,6 +32,7 @@ static unsigned members_of(const struct train_config *c, unsigned threads)
 	return (uint64_t)c->batch * c->model.ctx * model_count(&c->model) >= SHARED_MIN ? threads : 1;
 }
 
+/* A kind's functions are given nothing but what its own create_cpu made. */
 static struct cpu *cpu_of(struct backend *b)
 {
 	return (struct cpu *)b;
@@ -94,7 +95,9 @@ static void optimise_tensor(void *arg, size_t task, unsigned member)
 	adamw_apply(&a, s->gradient + t.offset, t.rows * t.cols, s->w + t.offset, s->m + t.offset, s->v + t.offset);
 }
 
-/* One iteration, t from 1; false if the step fails or was cancelled. */
+/* One iteration, t from 1. Its rows are numbered on from the iterations before, so that no two of a step are dithered
+ * alike. The gradient is not divided by its norm but scaled within AdamW, in the one product the protocol has. False if
+ * the step fails or was cancelled. */
 static bool run_iteration(struct cpu *s, const struct step_job *job, uint32_t t, float powers[2], float *loss)
 {
 	const uint8_t *windows = job->windows + (t - 1) * (size_t)s->base.config.batch * (s->base.config.model.ctx + 1);

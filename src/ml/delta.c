@@ -35,6 +35,9 @@ ML_INLINE int block_exponent(const float x[DELTA_BLOCK])
 	return e > 0 ? 1 : e;
 }
 
+/* With u uniform in [0, 1), floor(y + u) is y on average: small changes are not lost, they are rounded up now and then.
+ * |y| <= 126 by the choice of e, so q is -126 .. 127 and fits; scaling by 2^-e, e <= 0, is exact. The cast rounds to
+ * zero, and the next line makes a floor of it. */
 ML_INLINE void block_encode(const float x[DELTA_BLOCK], int e, const uint32_t noise[DELTA_BLOCK], uint8_t *out)
 {
 	float scale = power_of_two(-e);
@@ -49,6 +52,7 @@ ML_INLINE void block_encode(const float x[DELTA_BLOCK], int e, const uint32_t no
 	}
 }
 
+/* A block's noise is 16 draws, numbered by the place of the block's values among all: four values a draw. */
 ML_CLONES bool delta_encode(const float *x, size_t n, const uint8_t seed[32], uint8_t *out)
 {
 	for (size_t first = 0; first < n; first += DELTA_BLOCK, out += DELTA_BLOCK_SIZE) {
@@ -67,6 +71,8 @@ ML_CLONES bool delta_encode(const float *x, size_t n, const uint8_t seed[32], ui
 	return true;
 }
 
+/* One body for one list of values: padding that could be anything would make many bodies of one, with digests of their
+ * own. Exponents within range keep what is decoded within 2^7, so sums of deltas are finite. */
 bool delta_check(const uint8_t *delta, size_t size, size_t n)
 {
 	if (size != delta_size(n))

@@ -237,7 +237,8 @@ static size_t place_arrays(struct model *m)
 	return used;
 }
 
-/* The sizes alone, without memory. */
+/* The sizes alone, without memory. A chunk has as many windows as fit into the 1024 tokens that a gradient contracts
+ * over without rounding; a tile as many as a core's own cache likes. */
 static struct model measure_sizes(const struct model_config *config, unsigned members)
 {
 	size_t windows = EXACT_CHUNK / config->ctx, tile = size_max(1, TILE_TOKENS / config->ctx);
@@ -302,6 +303,8 @@ struct profile *model_profile(const struct model *m)
 
 /* ---- Checks ---- */
 
+/* Vectors are drawn anew each time, after whoever made the operands has fixed them: so nobody can fit a fault to them.
+ * A member's balance is its own, so threads do not meet here. */
 void model_check(struct model *m, bool on)
 {
 	if (on)

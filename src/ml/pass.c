@@ -339,7 +339,8 @@ static void attention_backward_tile(void *arg, size_t task, unsigned member)
 	measure_rows(&k, m->z + at, d, 0, k.tokens, m->z_largest);
 }
 
-/* The larger of all tiles' numbers, [tiles][width], column by column. */
+/* The larger of all tiles' numbers, [tiles][width], column by column. A maximum does not depend on how windows were
+ * parted into tiles, nor a grid, which follows from it: that is why tiles may follow the number of threads. */
 static void merge_largest(const struct pass *pass, const int32_t *largest, size_t width, int32_t *merged)
 {
 	memcpy(merged, largest, width * sizeof *merged);
@@ -369,6 +370,8 @@ static size_t tasks_of(size_t total, size_t per_task)
 	return (total + per_task - 1) / per_task;
 }
 
+/* The gradient of some rows of a matrix contracts over the whole chunk, so all tiles have come before. Rows are nobody
+ * else's: tasks write to places of their own. */
 static void gradient_rows(struct pass *pass, const struct product *product, size_t task, struct pass_member *member)
 {
 	const struct linear *w = product->w;

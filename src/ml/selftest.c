@@ -71,7 +71,8 @@ static struct state *run_block(struct backend *backend, struct state *parent, co
 	return next;
 }
 
-/* A step of a small model of odd shape, and two blocks of it: in the second there is momentum. */
+/* A step of a small model of odd shape, and two blocks of it: in the second there is momentum. A step that fails feeds
+ * nothing, and the digest differs by that. */
 static void check_step(const struct backend_kind *kind, struct sha256 *hash)
 {
 	struct state *state = state_new_initial(&small.model, key);
@@ -112,6 +113,9 @@ bool selftest_run(const struct backend_kind *kind, struct errmsg *err)
 	return true;
 }
 
+/* A flood of false proofs asks for this as often as it likes: the check's tens of milliseconds are spent once in a
+ * while, and all who ask in between wait for it or are told what it found. The lock is held meanwhile on purpose: two
+ * threads in doubt need one answer. */
 bool selftest_again(const struct backend_kind *kind, struct errmsg *err)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

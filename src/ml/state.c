@@ -13,6 +13,7 @@
 
 enum { PAGE = 65536, PAGE_FLOATS = PAGE / 4 };
 
+/* Nothing but the count of references changes after state_new, so threads read it without a lock. */
 struct state {
 	struct model_config config;
 	float *theta, *v;
@@ -26,6 +27,8 @@ static float value_at(const struct state *s, size_t count, size_t index)
 	return index < count ? s->theta[index] : s->v[index - count];
 }
 
+/* Pages are cut from the serialised state, so one of them may hold the end of theta and the beginning of v. Computed
+ * here, once, on the thread that made the state (most often a worker): a root is asked for on the loop. */
 static void compute_root(struct state *s)
 {
 	size_t count = model_count(&s->config);
@@ -56,6 +59,8 @@ struct state *state_new(const struct model_config *config, float *theta, float *
 	return s;
 }
 
+/* A parameter depends on its place in theta alone: draw i / 4, word i % 4, 24 bits of it as a number in [-1, 1),
+ * exactly; then one rounded product with the amplitude. */
 static void draw_tensor(const struct model_tensor *t, const uint8_t key[32], float amplitude, float *theta)
 {
 	uint32_t words[4] = { 0 };
@@ -122,6 +127,8 @@ struct state *state_deserialise(const struct model_config *config, const uint8_t
 	return state_new(config, theta, v);
 }
 
+/* Who takes a reference has one already, so the count cannot reach zero meanwhile: no order is needed. Who gives the
+ * last one back must see all that others read before they gave theirs: acquire and release. */
 struct state *state_ref(struct state *s)
 {
 	atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);

@@ -27,7 +27,7 @@ struct proposal {
 	uint32_t used; /* slots that count */
 };
 
-/* mean = (x_1 + x_2 + ...) / count over one slot's proofs. */
+/* mean = (x_1 + x_2 + ...) / count over one slot's proofs, in the block's order: sums of floats have one. */
 static void slot_mean(const struct update_job *job, uint32_t slot, uint32_t proofs, size_t first, size_t count,
 	float *mean)
 {
@@ -140,7 +140,9 @@ static float proof_value(const uint8_t *delta, const float *slope, size_t n)
 	return -math_fold16(lane);
 }
 
-/* Fills the slots' values, and leaves out those below the threshold. Returns how many are left out. */
+/* A proof's value is rounded to an integer before it is summed up, so the order of proofs does not matter from here on,
+ * and what a coinbase states is what everybody adds. Fills the slots' values, and leaves out those below the threshold.
+ * Returns how many are left out. */
 static uint32_t judge_slots(const struct update_job *job, const float *slope, size_t n, struct update_slot *slots)
 {
 	uint32_t left_out = 0;

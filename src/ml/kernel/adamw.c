@@ -7,6 +7,7 @@
 #define BETA1 0.9f
 #define BETA2 0.99f
 
+/* The powers are chains of products from t = 1 on, as the protocol has them. */
 void adamw_corrections(unsigned t, float powers[2], struct adamw *a)
 {
 	powers[0] = t == 1 ? BETA1 : powers[0] * BETA1;
@@ -15,6 +16,8 @@ void adamw_corrections(unsigned t, float powers[2], struct adamw *a)
 	a->c2 = 1.0f / (1.0f - powers[1]);
 }
 
+/* Each element alone, so the vector's width and who takes which part of theta change nothing. Square roots
+ * and quotients are correctly rounded, as IEEE 754 wants them. */
 ML_CLONES void adamw_apply(const struct adamw *a, const float *restrict g, size_t n, float *restrict w,
 	float *restrict m, float *restrict v)
 {

@@ -53,6 +53,7 @@ typedef float lanes8 __attribute__((vector_size(32), aligned(4)));
 		}                                                                                  \
 	}
 
+/* A lane is one output and its chain never leaves it, so 8 lanes or 16, 8 rows or 16, are the same bits. */
 DEFINE_CHAINS(chains_wide, lanes16, 16)
 DEFINE_CHAINS(chains_narrow, lanes8, 8)
 
@@ -220,6 +221,9 @@ ML_INLINE void softmax(float *restrict s, size_t keys, float scale)
 			s[j * TILE + i] = s[j * TILE + i] * sum[i];
 }
 
+/* Tile by tile of queries, top down. Keys and values are packed as the tiles come: what tile i needs are the rows
+ * packed so far, so every row is packed once, and the scores of a tile are as wide as it sees. Keys of its own tile
+ * that come after a query are computed too and masked: sixteen lanes of work are cheaper than a ragged edge. */
 ML_CLONES void attention_forward(const struct attention *s, const float *q, const float *k, const float *v, float *p,
 	float *a)
 {
@@ -261,6 +265,10 @@ ML_INLINE void softmax_backward(const float *restrict p, float *restrict ds, siz
 			ds[j * TILE + i] = (p[j * TILE + i] * (ds[j * TILE + i] - sum[i])) * scale;
 }
 
+/* Again tile by tile of queries, so each dq is one chain over its keys. dk and dv are sums over queries: they grow in
+ * sum_k and sum_v, where a tile's last keys are its own and begin there (`more` is false), and those before go on. So
+ * their chains run over queries ascending, as the protocol says, and only in the end go to where the caller wants them,
+ * which may have another stride. */
 ML_CLONES void attention_backward(const struct attention *s, const float *q, const float *k, const float *v,
 	const float *p, const float *da, float *dq, float *dk, float *dv)
 {

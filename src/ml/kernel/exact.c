@@ -4,7 +4,14 @@
 #include "ml/kernel/float.h"
 #include "ml/kernel/ops.h"
 
-/* ---- Grids ---- */
+/* ---- Grids ----
+ *
+ * Why no sum is ever rounded: along one chunk a row's values are q * step, |q| <= 127, step a power of two. So a
+ * product is an integer of at most 127^2 times both steps, and a sum of up to 1024 of them is smaller than 1024 * 127^2
+ * < 2^24 such units, whatever is added first: binary32 holds every partial sum exactly, and int32 all the more. Steps
+ * are 2^-63 at least, so a unit is 2^-126 at least, a normal number: who flushes subnormals to zero flushes nothing
+ * here. They are 2^50 at most, so a sum is below 2^124: nothing overflows. What is rounded are the operands, before,
+ * each value on its own; and the addition of one chunk's sum to the next, in the order of the chunks. */
 
 /* (x + magic) - magic is x rounded to the grid, ties to even: magic is 1.5 * 2^23 grid steps, so its last place is one.
  * The low byte of x + magic is the number of steps, in two's complement. */
@@ -89,7 +96,8 @@ void exact_largest(const float *x, size_t rows, size_t cols, int32_t *largest)
 
 /* ---- Rounding: to floats if y is given, to integers if q is ---- */
 
-/* One row of a chunk. */
+/* One row of a chunk. A value that no grid reaches gives some number: the caller is told by grid_exists at the end, and
+ * throws the operand away, so that these loops have no branch. */
 ML_INLINE void round_row(const float *restrict x, size_t count, int32_t largest, float *restrict y, int8_t *restrict q,
 	float *restrict grid)
 {
@@ -193,6 +201,9 @@ ML_CLONES static bool columns_to_integers(struct columns c, int8_t *q, float *gr
 
 /* ---- Dither ---- */
 
+/* The two halves of a word are uniform, so their difference has a triangular density over one step to each side: added
+ * before rounding it makes the error's mean zero, and its variance the same, for every x. `shift` has 17 bits and part
+ * is a power of two: their product is exact. */
 ML_CLONES void exact_dither(float *restrict x, const uint32_t *restrict noise, size_t n, float largest)
 {
 	uint32_t exponent = exact_exponent(float_bits(largest));
@@ -431,6 +442,8 @@ static void add_rows(float *y, size_t ldy, const float *x, size_t m, size_t n)
 		ops_add(y + i * ldy, x + i * n, n);
 }
 
+/* The first chunk's sums are y, the others' come to scratch and are added: one rounding a chunk, k ascending, as the
+ * protocol says. The check looks at a chunk's sums before that addition, while they are multiples of both grids. */
 static void multiply_floats(enum engine engine, const struct exact_product *p, float *scratch)
 {
 	for (size_t k = 0; k < p->k; k += EXACT_CHUNK) {
@@ -447,6 +460,9 @@ static void multiply_floats(enum engine engine, const struct exact_product *p, f
 	}
 }
 
+/* The same bits: an int32 sum below 2^24 becomes a float exactly, and times the two grids' steps, powers of two, it is
+ * what the floats' sum would be. A chunk of A is expected once, its sums are
+ * deducted tile by tile. */
 static void multiply_integers(enum engine engine, const struct exact_product *p, int32_t *sums)
 {
 	for (size_t k = 0; k < p->k; k += EXACT_CHUNK) {
@@ -511,6 +527,8 @@ static struct engine_product part_with_sums(enum engine engine, const struct exa
 	return part;
 }
 
+/* Within a chunk the parts' sums are exact, so what is added to what is already there is not rounded: a chunk in parts
+ * gives the bits of a chunk at once. */
 void exact_add_part(enum engine engine, const struct exact_product *p, bool first, bool add, void *scratch)
 {
 	struct engine_product part = part_with_sums(engine, p, add, scratch);

@@ -15,6 +15,7 @@ ML_INLINE int64_t modulo(int64_t x)
 	return rest < 0 ? rest + P : rest;
 }
 
+/* Numbers below 2^31: a product has 62 bits and is reduced at once, so the sum of up to 2^32 of them fits. */
 static int64_t dot_modulo(const int32_t *x, const int32_t *y, size_t n)
 {
 	int64_t sum = 0;
@@ -141,7 +142,8 @@ CLONES static void across_floats(const struct matrix *m, struct freivalds_pair w
 	sum_across(FLOATS, m, w.v[0], w.v[1], out);
 }
 
-/* out[.][j] = sum over i of M(i, j) w[.][i], of an operand: its integers have 7 bits. */
+/* out[.][j] = sum over i of M(i, j) w[.][i], of an operand: its integers have 7 bits, w has 31, and a matrix at most
+ * 2^15 rows: 53 bits in all, so one reduction in the end is enough. */
 ML_INLINE void sum_down(enum kind kind, const struct matrix *m, struct freivalds_pair w, struct freivalds_pair out)
 {
 	for (size_t left = 0; left < m->cols; left += PIECE) {
@@ -216,6 +218,9 @@ static struct freivalds_pair from_row(struct freivalds_pair pair, size_t row)
 	return (struct freivalds_pair){ { pair.v[0] + row, pair.v[1] + row } };
 }
 
+/* The balance is s A B r - s C r, modulo p. A r' with r' = B r known, or s A first where A lies transposed: either is a
+ * vector of at most FREIVALDS_ROWS, and one dot product makes the number of it. Parts are just added up, each smaller
+ * than p: 2^32 of them could be under way. */
 void freivalds_expect(struct freivalds *f, const struct freivalds_operand *a, struct freivalds_pair projected,
 	size_t row)
 {
@@ -228,7 +233,8 @@ void freivalds_expect(struct freivalds *f, const struct freivalds_operand *a, st
 		f->balance[i] += dot_modulo(inner.v[i], a->transposed ? projected.v[i] : s.v[i], m.rows);
 }
 
-/* Whether every float has the bits of the integer that is read in it. */
+/* Whether every float has the bits of the integer that is read in it: else the balance, which is made of those
+ * integers, would say nothing of the floats that the model goes on with. */
 ML_CLONES static bool are_whole(const struct matrix *m)
 {
 	uint32_t differ = 0;
@@ -248,6 +254,7 @@ ML_CLONES static bool are_whole(const struct matrix *m)
 	return differ == 0;
 }
 
+/* Sums within 2^24 that are equal modulo p are equal. A larger one may be wrong and right modulo p. */
 ML_CLONES static bool are_small(const struct matrix *m)
 {
 	const int32_t most = 1 << 24;
@@ -282,6 +289,8 @@ void freivalds_deduct(struct freivalds *f, const struct freivalds_sums *c)
 		f->balance[i] -= dot_modulo(sums.v[i], s.v[i], c->m);
 }
 
+/* A wrong product passes with a probability of p^-1 for its r and as much for its s, of two pairs: 2^-60 in all. Wrong
+ * ones that were summed up in one balance are no likelier to cancel: nobody knows r and s. */
 void freivalds_settle(struct freivalds *f)
 {
 	for (int i = 0; i < 2; i++) {

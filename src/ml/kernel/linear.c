@@ -22,6 +22,8 @@ size_t linear_scratch_size(size_t tokens, size_t widest)
 	return exact_scratch_size(size_max(tokens, LINEAR_ROWS), widest);
 }
 
+/* W is rounded along both of its sides, for it contracts over its columns forward and over its rows back: two operands
+ * with grids of their own. */
 bool linear_round(struct linear *l, enum engine engine, const float *theta, bool backward)
 {
 	l->by_rows = exact_rows(engine, theta + l->offset, l->out, l->in, l->memory[0]);
@@ -99,7 +101,8 @@ bool linear_backward(const struct linear *l, enum engine engine, const struct li
 		});
 }
 
-/* One part's rows and tokens of the gradient; p->b is x's. */
+/* One part's rows and tokens of the gradient; p->b is x's. The grids come from the whole chunk's largest sizes, not the
+ * part's: so a part's integers are those of the chunk, and the way it is parted changes no bit. */
 static bool add_part(const struct linear *l, enum engine engine, const struct linear_work *work,
 	const struct linear_chunk *c, struct exact_product *p, size_t row, size_t token, bool add, float *sums)
 {
@@ -114,6 +117,9 @@ static bool add_part(const struct linear *l, enum engine engine, const struct li
 	return true;
 }
 
+/* Tokens outside, rows inside: x is rounded once for all rows, and its projection, which the check needs, is made once.
+ * The sums of all rows are under way at the same time, each at its own place in scratch, and so are their checks: what
+ * was expected of all parts is settled together in the end. */
 bool linear_gradient(const struct linear *l, enum engine engine, const struct linear_work *work,
 	const struct linear_chunk *c, size_t first, size_t count, bool add, float *gradient)
 {

@@ -46,13 +46,17 @@ void noise_many(const uint8_t key[32], enum noise_domain domain, uint32_t first,
 	draw_many(key, first, 1, (uint32_t)domain, 0, out);
 }
 
+/* Draw i of a token has the counter (token, NOISE_DITHER + 256 i): no other domain is a multiple of 256 away, so no two
+ * draws of one key meet. A token's number counts from the first minibatch of the step on, 2^30 at most (protocol
+ * section 16): no two tokens meet either. The key is the seed, which a proof's header commits to, or the ticket: what a
+ * forger has seen of one step's noise says nothing of another's. */
 void noise_dither(const uint8_t key[32], uint32_t token, uint32_t out[MODEL_VOCABULARY])
 {
 	for (uint32_t draw = 0; draw < MODEL_VOCABULARY / 4; draw += NOISE_MANY)
 		draw_many(key, token, 0, NOISE_DITHER + (draw << 8), 1 << 8, out + (size_t)4 * draw);
 }
 
-/* floor(r * n / 2^64). */
+/* floor(r * n / 2^64): below n for every r, and as uniform as 2^64 values over n can be. */
 static uint64_t multiply_high(uint64_t r, uint64_t n)
 {
 	return (uint64_t)((unsigned __int128)r * n >> 64);

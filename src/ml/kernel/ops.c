@@ -30,7 +30,8 @@ ML_CLONES void ops_rmsnorm(const float *restrict x, const float *restrict gain, 
 	}
 }
 
-/* One token; without a residual, dx is added to +0. */
+/* One token; without a residual, dx is added to +0. With y = x r g and r = (mean x^2 + e)^-1/2, the derivative of r is
+ * -x r^3 / d: so dx = r (dy g - x c), c = r^2 / d * sum of dy g x. The sum's sixteen lanes are the protocol's. */
 ML_INLINE void rmsnorm_backward(const float *restrict x, const float *restrict gain, float r, const float *restrict dy,
 	const float *restrict residual, size_t d, float *restrict dx, float *restrict y)
 {
@@ -71,6 +72,8 @@ ML_CLONES void ops_rmsnorm_backward_gain(const float *restrict x, const float *r
 	}
 }
 
+/* Frequencies fall from 1 by the factor rho = 10000^(-2 / head): each is a product with the one before, so that nothing
+ * asks for a power of any libm. */
 void ops_rotary_table(size_t ctx, size_t head, float *cosine, float *sine)
 {
 	float rho = math_exp(-((2.0f / (float)head) * 9.210340371976184f)), frequency = 1.0f;
@@ -166,9 +169,9 @@ ML_CLONES void ops_gate_backward(const float *restrict gu, const float *restrict
 	}
 }
 
-/* One token: its loss; x becomes its gradient. The sum Z is 1 at least, since the largest term is exp(0) = 1, and no
- * logit is NaN, as an exact product of the sizes that model_config_check allows cannot overflow: so math_log's domain
- * holds. */
+/* One token: its loss; x becomes its gradient, softmax less one at the target. The largest logit is taken away first,
+ * so no exponential exceeds 1. The sum Z is 1 at least, since the largest term is exp(0) = 1, and no logit is NaN, as
+ * an exact product of the sizes that model_config_check allows cannot overflow: so math_log's domain holds. */
 ML_INLINE float token_loss(float *restrict x, uint8_t target, float inv)
 {
 	float largest = math_max(x, MODEL_VOCABULARY), at_target = x[target] - largest;
@@ -213,6 +216,8 @@ void ops_embed(const float *embedding, const uint8_t *windows, size_t rows, size
 				d * sizeof(float));
 }
 
+/* Rows of the gradient repeat wherever a byte does: a sum over tokens in their order, so it is parted by columns only.
+ */
 ML_CLONES void ops_embed_backward(const float *dh, const uint8_t *windows, size_t rows, size_t ctx, size_t d,
 	size_t first, size_t count, float *dembedding)
 {

@@ -54,7 +54,8 @@ void probe_floats(const float *x, size_t count, struct sha256 *hash)
 	}
 }
 
-/* Shapes around the tiles of common kernels, contractions around the chunk. */
+/* Shapes around the tiles of common kernels, contractions around the chunk: a kernel's edges are where it errs, and a
+ * sum over two chunks or three is where its order shows. */
 static const struct {
 	uint16_t m, n, k;
 } shapes[] = {
