@@ -138,7 +138,8 @@ struct state *chain_state_at(struct chain *chain, const struct index_entry *entr
 	void (*ready)(void *context, struct state *state), void *context);
 
 /* ORPHAN: nothing wrong, but something it needs is missing; `reject` then says what (REJECT_NOT_YET). ERROR: the disk
- * failed; the log and the fatal notice say how. Whatever the result, what was handed in belongs to the chain. */
+ * failed; the log, the fatal notice and `reject` (REJECT_NOT_YET, "disk-failed") say how. Whatever the result, what was
+ * handed in belongs to the chain. */
 enum chain_result { CHAIN_NEW, CHAIN_KNOWN, CHAIN_ORPHAN, CHAIN_REJECTED, CHAIN_ERROR };
 
 /* ORPHAN: the parent is not known. */

@@ -1,5 +1,4 @@
 /* The choice between branches, and the way from one to the other (doc/protocol.md section 15). */
-
 #include "chain/choose.h"
 
 #include <inttypes.h>

@@ -1,5 +1,4 @@
 /* Connecting and disconnecting single blocks (doc/protocol.md sections 11 to 14). */
-
 #include "chain/connect.h"
 
 #include <inttypes.h>

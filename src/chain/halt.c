@@ -1,6 +1,5 @@
 /* The end of the work. After a failed write nobody knows what is on disk (store/db.h), so nothing more is written:
  * every way in looks at `failed` first. */
-
 #include "chain/halt.h"
 
 #include "chain/internal.h"
@@ -13,16 +12,22 @@ void halt_name_remedy(struct errmsg *err)
 
 enum chain_result halt_fail(struct chain *chain, const struct errmsg *err)
 {
-	struct errmsg why = *err;
-
 	if (!chain->failed) {
 		chain->failed = true;
-		if (db_is_damage(&why))
-			halt_name_remedy(&why);
-		log_error("[chain] %s: nothing more is taken", why.text);
-		NOTIFY(&chain->notices, fatal, why.text);
+		chain->failure = *err;
+		if (db_is_damage(err))
+			halt_name_remedy(&chain->failure);
+		log_error("[chain] %s: nothing more is taken", chain->failure.text);
+		NOTIFY(&chain->notices, fatal, chain->failure.text);
 	}
 	return CHAIN_ERROR;
+}
+
+enum chain_result halt_explain(const struct chain *chain, enum chain_result result, struct reject *reject)
+{
+	if (result == CHAIN_ERROR)
+		reject_set(reject, REJECT_NOT_YET, "disk-failed", "%s", chain->failure.text);
+	return result;
 }
 
 bool halt_asked(const struct chain *chain)

@@ -57,7 +57,8 @@ struct chain {
 	bool again;     /* there may be a better branch, or something to verify: choose_advance looks */
 	bool closing;
 	bool initial_download;
-	bool failed;             /* the disk did */
+	bool failed; /* the disk did, and how */
+	struct errmsg failure;
 	const atomic_bool *stop; /* asks chain_open and chain_import to give up; NULL: nobody does */
 };
 

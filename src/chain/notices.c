@@ -1,5 +1,4 @@
 /* The list of subscribers. */
-
 #include "chain/notices.h"
 
 #include <stdlib.h>

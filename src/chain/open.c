@@ -1,5 +1,4 @@
 /* Opening and closing: files, database, model, and the blocks that still waited when the last run ended. */
-
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,4 @@
 /* What others ask of the chain: states, blocks, coins, transactions, how verification stands. */
-
 #include <string.h>
 
 #include "chain/block_records.h"

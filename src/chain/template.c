@@ -1,5 +1,4 @@
 /* What a miner works on: a block on the tip, all but nonce and digest. */
-
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,4 @@
 /* Look-ups in the index, the tip first; and locators. */
-
 #include "chain/tip.h"
 
 #include <string.h>

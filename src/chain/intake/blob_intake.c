@@ -1,5 +1,4 @@
 /* Blobs that come in: bytes that a block or a transaction waits for, or that the operator keeps. */
-
 #include <inttypes.h>
 #include <string.h>
 
@@ -20,7 +19,7 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 	memcpy(want.root, root, 32);
 	needed = wants_include(chain, &want) || registry_find(chain->registry, root, &number) != NULL;
 	if (chain->failed)
-		return CHAIN_ERROR;
+		return halt_explain(chain, CHAIN_ERROR, reject);
 	if (size > chain->spec->blob_max) {
 		reject_set(reject, REJECT_INVALID, "bad-contrib-size", "%zu bytes, %" PRIu32 " at most", size,
 			chain->spec->blob_max);
@@ -47,7 +46,7 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 		reject_set(reject, REJECT_POLICY, "blob-pool-full", "too many unconfirmed blobs are held");
 		return CHAIN_REJECTED;
 	case BLOBS_FAILED:
-		return halt_fail(chain, &err);
+		return halt_explain(chain, halt_fail(chain, &err), reject);
 	}
 	admit_blob_arrived(chain);
 	choose_advance(chain);

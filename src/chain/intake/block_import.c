@@ -1,5 +1,4 @@
 /* Blocks in and out as files of serialised blocks (-loadblock, exportblock). */
-
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

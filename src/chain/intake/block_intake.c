@@ -1,5 +1,4 @@
 /* Blocks that come in, what they were waiting for, and the operator's overrides. */
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,7 +141,7 @@ enum chain_result chain_add_block(struct chain *chain, const struct block *block
 	block_unref(block);
 	if (result == CHAIN_NEW)
 		choose_advance(chain);
-	return result;
+	return halt_explain(chain, result, reject);
 }
 
 void chain_forget_source(struct chain *chain, const struct source *source, bool discouraged)

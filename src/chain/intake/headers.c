@@ -1,7 +1,7 @@
 /* Headers that come in: what can be told by them alone, and how many are held. */
-
 #include <string.h>
 
+#include "chain/halt.h"
 #include "chain/internal.h"
 #include "chain/tip.h"
 #include "util/clock.h"
@@ -42,7 +42,7 @@ enum chain_result chain_add_header(struct chain *chain, const struct header *hea
 	if (entry != NULL)
 		*entry = NULL;
 	if (chain->failed)
-		return CHAIN_ERROR;
+		return halt_explain(chain, CHAIN_ERROR, reject);
 	header_id(header, id);
 	full = index_find(&chain->index, id);
 	if (full != NULL) {

@@ -1,9 +1,9 @@
 /* Proofs that come by themselves: strangers' loose ones, and all that this node's own miner computed. */
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "chain/choose.h"
+#include "chain/halt.h"
 #include "chain/internal.h"
 #include "chain/tip.h"
 #include "crypto/hash.h"
@@ -51,7 +51,7 @@ enum chain_result chain_add_own(struct chain *chain, const struct block *block, 
 		result = chain->failed ? CHAIN_ERROR : add_own_loose(chain, &header, body, reject);
 	}
 	free(body);
-	return result;
+	return halt_explain(chain, result, reject);
 }
 
 enum chain_result chain_add_loose(struct chain *chain, const struct header *header, const struct source *source,
@@ -61,5 +61,5 @@ enum chain_result chain_add_loose(struct chain *chain, const struct header *head
 
 	if (result == CHAIN_NEW)
 		choose_advance(chain);
-	return result;
+	return halt_explain(chain, result, reject);
 }

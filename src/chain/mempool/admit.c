@@ -1,5 +1,4 @@
 /* Judging transactions. */
-
 #include "chain/mempool/admit.h"
 
 #include <inttypes.h>
@@ -273,7 +272,7 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 
 	if (chain->failed || is_known(chain->mempool, tx)) {
 		tx_unref(tx);
-		return chain->failed ? CHAIN_ERROR : CHAIN_KNOWN;
+		return halt_explain(chain, chain->failed ? CHAIN_ERROR : CHAIN_KNOWN, reject);
 	}
 	judgement_init(&judgement, chain, tx);
 	result = judge_tx(chain, &judgement, true, reject);
@@ -281,7 +280,7 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 	judgement_clear(&judgement);
 	if (result != CHAIN_NEW) {
 		tx_unref(tx);
-		return result;
+		return halt_explain(chain, result, reject);
 	}
 	if (held == NULL)
 		return wait_for_blob(chain, tx, source, reject);

@@ -1,5 +1,4 @@
 /* The pool itself: four tables of what it holds, families, and what goes when room or time is short. */
-
 #include "chain/mempool/mempool.h"
 
 #include <stdlib.h>

@@ -1,5 +1,4 @@
 /* Who has a place, and who gives one up. */
-
 #include "chain/mempool/places.h"
 
 #include <string.h>

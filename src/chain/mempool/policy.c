@@ -1,5 +1,4 @@
 /* Policy that needs no pool. */
-
 #include "chain/mempool/policy.h"
 
 #include <inttypes.h>

@@ -1,5 +1,4 @@
 /* The choice goes by what a transaction and its unconfirmed ancestors pay together. */
-
 #include "chain/mempool/select.h"
 
 #include <stdlib.h>

@@ -1,5 +1,4 @@
 /* Replaying updates, block by block. */
-
 #include "chain/model/replay.h"
 
 #include <stdlib.h>

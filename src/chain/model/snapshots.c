@@ -1,5 +1,4 @@
 /* The list of snapshots, and single files. */
-
 #include "chain/model/snapshots.h"
 
 #include <dirent.h>

@@ -1,5 +1,4 @@
 /* The cache of states, and the jobs that write snapshots and rebuild states. */
-
 #include "chain/model/states.h"
 
 #include <inttypes.h>
@@ -12,11 +11,18 @@
 #include "util/mem.h"
 
 enum { STATES_INTERVAL = 64, STATES_COUNT = 64, STATES_BYTES = 192 << 20, SNAPSHOT_BASES = 64 };
+/* Each as large as the model's parameters. Candidates compete at the tip, and perhaps on two branches near it. */
+enum { STATES_BENCHMARKS = 4 };
 
 struct cached {
 	const struct full_entry *full;
 	struct state *state;
 	uint64_t used;
+};
+
+struct measured {
+	const struct full_entry *full;
+	struct benchmark *benchmark;
 };
 
 struct states {
@@ -27,6 +33,8 @@ struct states {
 	struct cached cached[STATES_COUNT];
 	size_t cached_count, cached_max;
 	uint64_t clock;
+	struct measured measured[STATES_BENCHMARKS]; /* a ring: the oldest makes room */
+	size_t measured_next;
 	const struct full_entry *pinned;
 	struct snapshots snapshots;
 	struct rebuild *rebuilds; /* jobs under way */
@@ -88,6 +96,26 @@ void states_put(struct states *states, const struct full_entry *full, struct sta
 void states_pin(struct states *states, const struct full_entry *full)
 {
 	states->pinned = full;
+}
+
+void states_keep_benchmark(struct states *states, const struct full_entry *full, struct benchmark *benchmark)
+{
+	struct measured *place = &states->measured[states->measured_next];
+
+	for (size_t i = 0; i < STATES_BENCHMARKS; i++)
+		if (states->measured[i].full == full)
+			return;
+	benchmark_unref(place->benchmark);
+	*place = (struct measured){ full, benchmark_ref(benchmark) };
+	states->measured_next = (states->measured_next + 1) % STATES_BENCHMARKS;
+}
+
+struct benchmark *states_benchmark(const struct states *states, const struct full_entry *full)
+{
+	for (size_t i = 0; i < STATES_BENCHMARKS; i++)
+		if (states->measured[i].full == full)
+			return benchmark_ref(states->measured[i].benchmark);
+	return NULL;
 }
 
 /* --- snapshots --- */
@@ -330,6 +358,8 @@ void states_close(struct states *states)
 	}
 	for (size_t i = 0; i < states->cached_count; i++)
 		state_unref(states->cached[i].state);
+	for (size_t i = 0; i < STATES_BENCHMARKS; i++)
+		benchmark_unref(states->measured[i].benchmark);
 	snapshots_clear(&states->snapshots);
 	free(states);
 }

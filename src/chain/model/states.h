@@ -7,6 +7,7 @@
 #define ATELIER_CHAIN_MODEL_STATES_H
 
 #include "chain/model/replay.h"
+#include "ml/update.h"
 #include "util/workers.h"
 
 struct states;
@@ -30,6 +31,12 @@ void states_put(struct states *states, const struct full_entry *full,
 	struct state *state); /* takes a reference of its own */
 /* This node is the tip: its state stays. It must be in memory. */
 void states_pin(struct states *states, const struct full_entry *full);
+
+/* The benchmark at a state is the same for all of its children (ml/update.h): those of the states measured last are
+ * kept, so that a second candidate at a height does not pay for it again. keep takes a reference of its own; the other
+ * gives a new one, or NULL. */
+void states_keep_benchmark(struct states *states, const struct full_entry *full, struct benchmark *benchmark);
+struct benchmark *states_benchmark(const struct states *states, const struct full_entry *full);
 
 /* From memory, or replayed at once: a new reference, NULL with the error set if it cannot be had. Of the options (NULL:
  * none) it takes `progress` and `stop`. */

@@ -1,5 +1,4 @@
 /* The verification of one block: how its job begins, what the workers do, and what the verdict means. */
-
 #include "chain/verify/block_job.h"
 
 #include <inttypes.h>
@@ -81,6 +80,7 @@ static bool accept_block(struct chain *chain, struct block_job *job, struct errm
 	entry->verify_ms = (uint32_t)(clock_mono_ms() - job->began) + 1;
 	index_set_status(&chain->index, job->full, ENTRY_VERIFIED);
 	states_put(chain->states, job->full, job->verdict.state);
+	states_keep_benchmark(chain->states, entry_parent(job->full), job->verify.parent_benchmark);
 	/* Not synced by itself: if a crash loses it, the block is verified again; and connecting it syncs. */
 	batch = db_batch_new();
 	index_save(batch, job->full);

@@ -1,5 +1,4 @@
 /* Walking a registry from one block to another: back over undo records, forward over blocks. */
-
 #include "chain/verify/branch.h"
 
 #include <stdlib.h>

@@ -1,5 +1,4 @@
 /* The pool of loose proofs, and the jobs that execute them. */
-
 #include "chain/verify/loose_pool.h"
 
 #include <stdlib.h>

@@ -1,5 +1,4 @@
 /* The queue of verification: picking, starting, cancelling. */
-
 #include "chain/verify/queue.h"
 
 #include <stdlib.h>

@@ -1,5 +1,4 @@
 /* Rechecking what was verified before. */
-
 #include <stdlib.h>
 
 #include "chain/block_records.h"

@@ -78,6 +78,7 @@ bool step_inputs_block(struct chain *chain, const struct full_entry *full, const
 	atomic_init(&job->steps_done, 0);
 	job->spec = chain->spec;
 	job->parent = parent;
+	job->parent_benchmark = known ? states_benchmark(chain->states, entry_full(above)) : NULL;
 	if (ok) {
 		step_inputs_draw(chain->spec, registry, above, &draw);
 		memcpy(outcome->dataset, draw.dataset, sizeof outcome->dataset);

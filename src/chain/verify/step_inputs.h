@@ -19,7 +19,8 @@ void step_inputs_draw(const struct spec *spec, const struct registry *registry, 
 uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const struct draw *draw,
 	const struct header *header, uint32_t *slot, struct blob_want *missing, struct errmsg *err);
 /* A whole block's job: takes the reference to the parent's state. With `known`, bodies of proofs that were executed
- * before are used again. Fills dataset and v_ref of the outcome. On failure the job is cleared. */
+ * before and the parent's benchmark are used again. Fills dataset and v_ref of the outcome. On failure the job is
+ * cleared. */
 bool step_inputs_block(struct chain *chain, const struct full_entry *full, const struct block *block,
 	struct state *parent, bool known, struct verify_job *job, struct block_outcome *outcome,
 	struct blob_want *missing, struct errmsg *err);

@@ -1,5 +1,4 @@
 /* The list of blocks that wait, and the room that those held in memory take. */
-
 #include "chain/verify/waiting.h"
 
 #include <stdlib.h>

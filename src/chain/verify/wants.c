@@ -1,5 +1,4 @@
 /* Which blobs are missing, and telling of them. */
-
 #include "chain/verify/wants.h"
 
 #include <stdlib.h>

@@ -1,5 +1,7 @@
 /* Blocks on, blocks off: connecting, reorganising, refusing, and what a restart finds. */
 #include "chain/chain_helper.h"
+#include "chain/internal.h"
+#include "chain/verify/step_inputs.h"
 #include "consensus/change.h"
 #include "ml/state.h"
 #include "util/mem.h"
@@ -679,6 +681,49 @@ static void test_snapshots(void **unused)
 	helper_stop(&h);
 }
 
+/* What verifying a block found out about its parent's state serves the next candidate at that height, with the same
+ * verdict; a recheck finds it out anew. */
+static void test_benchmark_kept(void **unused)
+{
+	const struct index_entry *parent;
+	struct block_outcome outcome;
+	struct benchmark *benchmark;
+	struct verify_job job;
+	const struct block *block;
+	struct helper a, b;
+	struct errmsg err;
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 3);
+	helper_feed(&b, &a, 1, 2);
+	helper_settle(&b);
+	helper_key(&b, 0x77);
+	helper_mine(&b, 1);
+	parent = chain_at(a.chain, 2);
+	block = chain_read_bare(b.chain, chain_tip(b.chain), &err);
+	assert_non_null(block);
+	benchmark = states_benchmark(a.chain->states, entry_full(parent));
+	assert_non_null(benchmark);
+	for (int known = 0; known < 2; known++) {
+		assert_true(step_inputs_block(a.chain, entry_full(chain_tip(a.chain)), block,
+			states_get(a.chain->states, entry_full(parent)), known, &job, &outcome, NULL, &err));
+		assert_ptr_equal(job.parent_benchmark, known ? benchmark : NULL);
+		verify_job_clear(&job);
+	}
+	benchmark_unref(benchmark);
+	block_unref(block);
+	helper_forget(&a);
+	helper_feed(&a, &b, 3, 3);
+	helper_settle(&a);
+	assert_int_equal(a.verified, 1);
+	assert_memory_equal(chain_find(a.chain, chain_tip(b.chain)->id)->model_root_after,
+		chain_tip(b.chain)->model_root_after, 32);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
 static void count_tip(void *context, const struct index_entry *tip)
 {
 	(void)tip;
@@ -723,6 +768,7 @@ int main(void)
 		cmocka_unit_test(test_deep_reorganisation),
 		cmocka_unit_test(test_bare_headers),
 		cmocka_unit_test(test_snapshots),
+		cmocka_unit_test(test_benchmark_kept),
 		cmocka_unit_test(test_many_subscribers),
 	};
 

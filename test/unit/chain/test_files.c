@@ -497,6 +497,32 @@ static void test_import(void **unused)
 	helper_stop(&b);
 }
 
+static void assert_disk_failed(struct reject *reject)
+{
+	assert_string_equal(reject->reason, "disk-failed");
+	assert_non_null(strstr(reject->detail, "blk00000.dat"));
+	memset(reject, 0, sizeof *reject);
+}
+
+/* Once the disk has failed every way in says so, and how it did. */
+static void assert_refused_all(struct helper *h)
+{
+	const struct header header = chain_tip(h->chain)->header;
+	const uint8_t root[32] = { 1 };
+	struct reject reject = { .reason = "" };
+
+	assert_int_equal(chain_add_block(h->chain, block_new(), NULL, &reject), CHAIN_ERROR);
+	assert_disk_failed(&reject);
+	assert_int_equal(chain_add_header(h->chain, &header, NULL, &reject), CHAIN_ERROR);
+	assert_disk_failed(&reject);
+	assert_int_equal(chain_add_loose(h->chain, &header, NULL, &reject), CHAIN_ERROR);
+	assert_disk_failed(&reject);
+	assert_int_equal(chain_add_tx(h->chain, tx_new(), NULL, &reject), CHAIN_ERROR);
+	assert_disk_failed(&reject);
+	assert_int_equal(chain_add_blob(h->chain, root, root, sizeof root, true, &reject), CHAIN_ERROR);
+	assert_disk_failed(&reject);
+}
+
 /* A disk that is full: an error, a notice, nothing damaged. */
 static void test_disk_full(void **unused)
 {
@@ -524,7 +550,8 @@ static void test_disk_full(void **unused)
 	assert_int_equal(chain_add_block(h.chain, block_seal(block), NULL, &reject), CHAIN_ERROR);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 	assert_int_equal(h.fatals, 1);
-	assert_int_equal(chain_add_block(h.chain, block_new(), NULL, &reject), CHAIN_ERROR);
+	assert_disk_failed(&reject);
+	assert_refused_all(&h);
 	assert_int_equal(h.fatals, 1);
 	helper_close(&h);
 	helper_open(&h);
