@@ -127,7 +127,7 @@ void choose_advance(struct chain *chain)
 	while (chain->again && !chain->failed) {
 		chain->again = false;
 		activate_best(chain);
-		queue_start(chain);
+		verify_queue_start(chain);
 	}
 	chain->advancing = false;
 }

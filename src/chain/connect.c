@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chain/block_records.h"
 #include "chain/halt.h"
 #include "chain/internal.h"
 #include "chain/tip.h"
@@ -25,17 +24,22 @@ struct block_effect {
 	int64_t fees;
 };
 
-static void effect_init(struct block_effect *effect, struct db *db)
+static struct block_effect *effect_new(struct db *db)
 {
+	struct block_effect *effect = mem_calloc(1, sizeof *effect);
+
 	effect->view = coin_view_new(db);
 	buf_init(&effect->spent);
-	effect->fees = 0;
+	return effect;
 }
 
-static void effect_clear(struct block_effect *effect)
+static void effect_free(struct block_effect *effect)
 {
+	if (effect == NULL)
+		return;
 	coin_view_free(effect->view);
 	buf_clear(&effect->spent);
+	free(effect);
 }
 
 static enum connect_result missing_input(bool failed, const struct spending *spending, struct reject *reject)
@@ -149,6 +153,7 @@ static enum connect_result check_block(struct chain *chain, struct full_entry *f
 		.parent = parent->height > 0 ? &parent->outcome : NULL,
 	};
 
+	chain->counts.checked++;
 	if (!registry_check_block(chain->registry, block, reject))
 		return CONNECT_INVALID;
 	for (size_t i = 1; i < block->tx_count; i++) {
@@ -165,16 +170,43 @@ static enum connect_result check_block(struct chain *chain, struct full_entry *f
 	return CONNECT_OK;
 }
 
+static struct checked_block *find_checked(struct chain *chain, const struct full_entry *full)
+{
+	for (size_t i = 0; i < CONNECT_CHECKED; i++)
+		if (chain->checked[i].effect != NULL && memcmp(chain->checked[i].id, full->entry.id, 32) == 0)
+			return &chain->checked[i];
+	return NULL;
+}
+
+void connect_forget(struct chain *chain)
+{
+	for (size_t i = 0; i < CONNECT_CHECKED; i++) {
+		effect_free(chain->checked[i].effect);
+		chain->checked[i].effect = NULL;
+	}
+}
+
 enum connect_result connect_check(struct chain *chain, struct full_entry *full, const struct block *block,
 	struct reject *reject, struct errmsg *err)
 {
+	struct checked_block *place = find_checked(chain, full);
 	enum connect_result result;
-	struct block_effect effect;
+	struct block_effect *effect;
 
-	effect_init(&effect, chain->db);
-	result = check_block(chain, full, block, &effect, reject, err);
-	effect_clear(&effect);
-	return result;
+	if (place != NULL)
+		return CONNECT_OK;
+	effect = effect_new(chain->db);
+	result = check_block(chain, full, block, effect, reject, err);
+	if (result != CONNECT_OK) {
+		effect_free(effect);
+		return result;
+	}
+	place = &chain->checked[chain->checked_next];
+	chain->checked_next = (chain->checked_next + 1) % CONNECT_CHECKED;
+	effect_free(place->effect);
+	place->effect = effect;
+	memcpy(place->id, full->entry.id, 32);
+	return CONNECT_OK;
 }
 
 /* --- one block on --- */
@@ -282,19 +314,18 @@ static bool commit_block(struct chain *chain, struct full_entry *full, const str
 enum connect_result connect_block(struct chain *chain, struct full_entry *full, struct reject *reject,
 	struct errmsg *err)
 {
-	const struct block *block = block_records_read(chain->blocks, chain->spec, full, false, err);
-	struct block_effect effect;
+	const struct block *block = kept_read(chain, full, err);
 	enum connect_result result;
 
 	if (block == NULL) {
 		halt_name_remedy(err);
 		return CONNECT_FAILED;
 	}
-	effect_init(&effect, chain->db);
-	result = check_block(chain, full, block, &effect, reject, err);
-	if (result == CONNECT_OK && !commit_block(chain, full, block, &effect, err))
+	result = connect_check(chain, full, block, reject, err);
+	if (result == CONNECT_OK && !commit_block(chain, full, block, find_checked(chain, full)->effect, err))
 		result = CONNECT_FAILED;
-	effect_clear(&effect);
+	if (result != CONNECT_INVALID)
+		connect_forget(chain);
 	if (result == CONNECT_OK) {
 		states_connected(chain->states, full);
 		mempool_block_connected(chain, block);
@@ -356,7 +387,7 @@ static bool write_disconnected(struct chain *chain, struct full_entry *full, con
 bool connect_undo_tip(struct chain *chain, struct errmsg *err)
 {
 	struct full_entry *full = tip_full(chain);
-	const struct block *block = block_records_read(chain->blocks, chain->spec, full, false, err);
+	const struct block *block = kept_read(chain, full, err);
 	struct coin_view *view = coin_view_new(chain->db);
 	struct registry_undo *undo = NULL;
 	struct reader record_reader, spent;
@@ -381,6 +412,7 @@ bool connect_undo_tip(struct chain *chain, struct errmsg *err)
 		(registry_undo(chain->registry, undo) ||
 			errmsg_set(err, "The undo data of a block are another block's: start with -reindex"));
 	ok = ok && write_disconnected(chain, full, block, view, err);
+	connect_forget(chain);
 	if (ok) {
 		mempool_block_disconnected(chain, block);
 		NOTIFY(&chain->notices, disconnected, &full->entry, block);

@@ -8,7 +8,9 @@
 #include "chain/blobs.h"
 #include "chain/chain.h"
 #include "chain/coins.h"
+#include "chain/connect.h"
 #include "chain/index.h"
+#include "chain/kept.h"
 #include "chain/mempool/mempool.h"
 #include "chain/model/states.h"
 #include "chain/notices.h"
@@ -49,10 +51,21 @@ struct chain {
 	struct waiting_block *waiting;
 	size_t waiting_count, waiting_cap;
 	uint64_t waiting_order; /* the last one given */
-	size_t held, held_max;  /* bytes of blocks in memory */
+	/* Bytes of memory: of blocks that wait and are on no disk. With what is kept beside they stay within the most.
+	 */
+	size_t held, held_max;
+	struct kept_blocks kept;
+	struct checked_block checked[CONNECT_CHECKED]; /* a ring: the oldest makes room */
+	size_t checked_next;
 	struct block_job *jobs;
 	size_t job_count, request_count; /* jobs, and those that wait for a state */
 	uint64_t proofs_executed, proofs_false;
+	/* What a block costs on its way, for tests: each is parsed where it comes in, and then no more. */
+	struct {
+		uint64_t read;    /* from disk, and parsed */
+		uint64_t parsed;  /* from bytes held in memory */
+		uint64_t checked; /* against the coins */
+	} counts;
 	bool advancing; /* choose_advance is at work */
 	bool again;     /* there may be a better branch, or something to verify: choose_advance looks */
 	bool closing;

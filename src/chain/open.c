@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chain/block_records.h"
 #include "chain/choose.h"
 #include "chain/halt.h"
 #include "chain/internal.h"
@@ -205,7 +204,7 @@ static bool check_files(const struct chain *chain, struct errmsg *err)
 static void resume_block(struct chain *chain, struct full_entry *full)
 {
 	struct errmsg err;
-	const struct block *block = block_records_read(chain->blocks, chain->spec, full, false, &err);
+	const struct block *block = kept_read(chain, full, &err);
 
 	if (block != NULL) {
 		waiting_add(chain, full, block);
@@ -303,9 +302,10 @@ void chain_close(struct chain *chain)
 		return;
 	chain->closing = true;
 	workers_after_drain(chain->workers, NULL, NULL);
-	queue_stop(chain);
+	verify_queue_stop(chain);
 	loose_pool_stop(chain);
 	waiting_clear(chain);
+	connect_forget(chain);
 	last_snapshot(chain);
 	states_close(chain->states);
 	blobs_close(chain->blobs);

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chain/block_records.h"
 #include "chain/choose.h"
 #include "chain/connect.h"
 #include "chain/halt.h"
@@ -151,7 +150,7 @@ void chain_forget_source(struct chain *chain, const struct source *source, bool 
 	if (group == NULL)
 		return;
 	waiting_forget(chain, group, discouraged);
-	queue_cancel_dropped(chain);
+	verify_queue_cancel_dropped(chain);
 	loose_pool_forget(chain, group, discouraged);
 	choose_advance(chain);
 }
@@ -188,7 +187,7 @@ bool chain_reconsider(struct chain *chain, const struct index_entry *entry, stru
 
 		if (full->entry.status != ENTRY_STORED || waiting_find(chain, full) != NULL)
 			continue;
-		block = block_records_read(chain->blocks, chain->spec, full, false, err);
+		block = kept_read(chain, full, err);
 		if (block == NULL) {
 			halt_name_remedy(err);
 			return false;

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "chain/block_records.h"
 #include "chain/halt.h"
 #include "chain/internal.h"
 #include "chain/tip.h"
@@ -38,7 +37,7 @@ static bool undo_one(struct chain *chain, struct registry *registry, const struc
 
 static bool apply_one(struct chain *chain, struct registry *registry, const struct full_entry *full, struct errmsg *err)
 {
-	const struct block *block = block_records_read(chain->blocks, chain->spec, full, false, err);
+	const struct block *block = kept_read(chain, full, err);
 	const struct index_entry *parent = full->entry.parent;
 
 	if (block == NULL) {

@@ -98,9 +98,18 @@ const uint8_t *proof_cache_body(const struct proof_cache *proofs, const uint8_t 
 	return known != NULL && known->verdict == PROOF_RIGHT ? known->body : NULL;
 }
 
+/* Bodies are those of the newest proofs: from there backwards until none is left. */
 void proof_cache_new_tip(struct proof_cache *proofs, const uint8_t tip[32])
 {
-	for (size_t i = 0; i < PROOFS_MAX; i++)
-		if (proofs->ring[i].body != NULL && memcmp(proofs->ring[i].prev, tip, 32) != 0)
-			drop_body(proofs, &proofs->ring[i]);
+	size_t left = proofs->body_count;
+
+	for (size_t i = 1; left > 0; i++) {
+		struct known_proof *known = &proofs->ring[(proofs->next + PROOFS_MAX - i) % PROOFS_MAX];
+
+		if (known->body == NULL)
+			continue;
+		left--;
+		if (memcmp(known->prev, tip, 32) != 0)
+			drop_body(proofs, known);
+	}
 }

@@ -91,7 +91,7 @@ static struct full_entry *pick_block(struct chain *chain)
 	return found;
 }
 
-void queue_start(struct chain *chain)
+void verify_queue_start(struct chain *chain)
 {
 	struct full_entry *full;
 	struct workload load;
@@ -108,7 +108,7 @@ void queue_start(struct chain *chain)
 	loose_pool_start(chain, &load);
 }
 
-void queue_cancel_dropped(struct chain *chain)
+void verify_queue_cancel_dropped(struct chain *chain)
 {
 	for (struct block_job *job = chain->jobs; job != NULL; job = job->next) {
 		const struct waiting_block *waiting = waiting_find(chain, job->full);
@@ -118,7 +118,7 @@ void queue_cancel_dropped(struct chain *chain)
 	}
 }
 
-void queue_stop(struct chain *chain)
+void verify_queue_stop(struct chain *chain)
 {
 	for (struct block_job *job = chain->jobs; job != NULL; job = job->next)
 		atomic_store(&job->verify.cancel, true);

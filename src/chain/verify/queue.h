@@ -8,8 +8,8 @@
 
 #include "chain/chain.h"
 
-void queue_start(struct chain *chain); /* as much as workers may be had for */
-void queue_cancel_dropped(struct chain *chain);
-void queue_stop(struct chain *chain); /* cancels all and waits */
+void verify_queue_start(struct chain *chain); /* as much as workers may be had for */
+void verify_queue_cancel_dropped(struct chain *chain);
+void verify_queue_stop(struct chain *chain); /* cancels all and waits */
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "chain/block_records.h"
 #include "chain/internal.h"
+#include "chain/kept.h"
 #include "util/clock.h"
 #include "util/mem.h"
 
@@ -38,24 +39,22 @@ static struct waiting_block *add_waiting(struct chain *chain, struct full_entry 
 	memset(waiting, 0, sizeof *waiting);
 	waiting->full = full;
 	waiting->group = sources_take(chain->sources, source);
+	buf_init(&waiting->bytes);
 	waiting->order = ++chain->waiting_order;
 	waiting->want_count = waiting->registered_count = wants_of_block(block, &waiting->wants);
 	full->source = source != NULL ? *source : (struct source){ 0 };
 	return waiting;
 }
 
-static size_t held_size(const struct waiting_block *waiting)
-{
-	return waiting->bytes.size + HELD_OVERHEAD;
-}
-
 static void let_go(struct chain *chain, struct waiting_block *waiting)
 {
 	if (!waiting->full->entry.held)
 		return;
-	chain->held -= held_size(waiting);
-	waiting->group->held -= held_size(waiting);
+	chain->held -= waiting->cost;
+	waiting->group->held -= waiting->cost;
 	waiting->full->entry.held = false;
+	block_unref(waiting->block);
+	waiting->block = NULL;
 	buf_clear(&waiting->bytes);
 }
 
@@ -76,6 +75,7 @@ static void settle_blobs(const struct chain *chain, const struct waiting_block *
 void waiting_add(struct chain *chain, struct full_entry *full, const struct block *block)
 {
 	settle_blobs(chain, add_waiting(chain, full, block, NULL));
+	kept_put(chain, full, block);
 }
 
 bool waiting_store(struct chain *chain, struct full_entry *full, const struct block *block, struct errmsg *err)
@@ -92,19 +92,24 @@ bool waiting_store(struct chain *chain, struct full_entry *full, const struct bl
 		ok = db_write(chain->db, batch, false, err);
 	}
 	db_batch_free(batch);
-	if (ok && waiting != NULL)
+	if (ok && waiting != NULL) {
 		settle_blobs(chain, waiting);
+		kept_put(chain, full, block);
+	}
 	return ok;
 }
 
-const struct block *waiting_read(const struct chain *chain, const struct waiting_block *waiting, struct errmsg *err)
+const struct block *waiting_read(struct chain *chain, const struct waiting_block *waiting, struct errmsg *err)
 {
 	struct reader reader;
 	struct reject reject;
 	const struct block *block;
 
 	if (!waiting->full->entry.held)
-		return block_records_read(chain->blocks, chain->spec, waiting->full, false, err);
+		return kept_read(chain, waiting->full, err);
+	if (waiting->block != NULL)
+		return block_ref(waiting->block);
+	chain->counts.parsed++;
 	reader_init(&reader, waiting->bytes.data, waiting->bytes.size);
 	block = block_read(chain->spec, &reader, &reject);
 	if (block == NULL)
@@ -158,8 +163,23 @@ static void make_room(struct chain *chain, const struct source_group *group)
 
 	while (group->held > group_bytes(chain))
 		waiting_drop(chain, worst_lodger(chain, group, now));
+	while (chain->held + chain->kept.bytes > chain->held_max && kept_drop(chain))
+		;
 	while (chain->held > chain->held_max)
 		waiting_drop(chain, worst_lodger(chain, NULL, now));
+}
+
+/* Parsed a block takes more room than its bytes do, and a stranger may make one for which that is many times as much.
+ * So it is held parsed as long as half of its address's room is enough for that, and as bytes beyond. */
+static void hold_block(const struct chain *chain, struct waiting_block *waiting, const struct block *block)
+{
+	waiting->cost = kept_cost(block) + HELD_OVERHEAD;
+	if (waiting->group->held + waiting->cost <= group_bytes(chain) / 2) {
+		waiting->block = kept_bare(block);
+		return;
+	}
+	block_write(&waiting->bytes, chain->spec, block, false);
+	waiting->cost = waiting->bytes.size + HELD_OVERHEAD;
 }
 
 bool waiting_hold(struct chain *chain, struct full_entry *full, const struct block *block, const struct source *source)
@@ -167,11 +187,10 @@ bool waiting_hold(struct chain *chain, struct full_entry *full, const struct blo
 	struct waiting_block *waiting = add_waiting(chain, full, block, source);
 	struct source_group *group = waiting->group;
 
-	buf_init(&waiting->bytes);
-	block_write(&waiting->bytes, chain->spec, block, false);
+	hold_block(chain, waiting, block);
 	full->entry.held = true;
-	chain->held += held_size(waiting);
-	group->held += held_size(waiting);
+	chain->held += waiting->cost;
+	group->held += waiting->cost;
 	group->uses++;
 	make_room(chain, group);
 	sources_release(group);
@@ -235,6 +254,8 @@ void waiting_clear(struct chain *chain)
 {
 	while (chain->waiting_count > 0)
 		waiting_drop(chain, &chain->waiting[chain->waiting_count - 1]);
+	while (kept_drop(chain))
+		;
 	free(chain->waiting);
 	chain->waiting = NULL;
 	sources_free(chain->sources);

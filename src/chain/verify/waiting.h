@@ -15,7 +15,9 @@
 struct waiting_block {
 	struct full_entry *full;
 	struct source_group *group; /* who brought it */
-	struct buf bytes;           /* while it is held */
+	const struct block *block;  /* while it is held: a reference; or, where room is short, ... */
+	struct buf bytes;           /* ... its bytes, which take less */
+	size_t cost;                /* what it counts for, while it is held */
 	uint64_t order;             /* of arrival */
 	bool dropped;               /* nobody stands for it any more: it goes when its job has ended */
 	struct blob_want *wants;    /* blobs it cannot do without: those it registers, then those its proofs train on */
@@ -31,7 +33,8 @@ void waiting_add(struct chain *chain, struct full_entry *full, const struct bloc
 bool waiting_hold(struct chain *chain, struct full_entry *full, const struct block *block, const struct source *source);
 /* Writes the block, held or not, and its entry, which then is ENTRY_STORED. */
 bool waiting_store(struct chain *chain, struct full_entry *full, const struct block *block, struct errmsg *err);
-const struct block *waiting_read(const struct chain *chain, const struct waiting_block *waiting, struct errmsg *err);
+/* A reference of the caller's. */
+const struct block *waiting_read(struct chain *chain, const struct waiting_block *waiting, struct errmsg *err);
 struct waiting_block *waiting_find(const struct chain *chain, const struct full_entry *full); /* NULL: none */
 void waiting_drop(struct chain *chain, struct waiting_block *waiting);
 /* Lets go of what a group has here, but for what is in work; that only if `discouraged`, when its job ends. */

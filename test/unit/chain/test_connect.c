@@ -681,6 +681,135 @@ static void test_snapshots(void **unused)
 	helper_stop(&h);
 }
 
+static void assert_counts(const struct helper *h, uint64_t read, uint64_t parsed, uint64_t checked)
+{
+	assert_int_equal(h->chain->counts.read, read);
+	assert_int_equal(h->chain->counts.parsed, parsed);
+	assert_int_equal(h->chain->counts.checked, checked);
+}
+
+/* A block that has been parsed by whoever brought it is not read or parsed again on its way to the tip, and its coins
+ * are looked at once: a stranger's, one that came before its parent, one's own. */
+static void test_parsed_once(void **unused)
+{
+	struct helper a, b;
+	struct outpoint outpoint;
+	int64_t amount;
+	struct reject reject;
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 4);
+	assert_counts(&a, 0, 0, 4);
+	amount = helper_coinbase(&a, 1, &outpoint);
+	assert_int_equal(chain_add_tx(a.chain, helper_spend(&a, &outpoint, amount, 1000, NULL, 0), NULL, &reject),
+		CHAIN_NEW);
+	helper_mine(&a, 4);
+	assert_int_equal(chain_at(a.chain, 5)->tx_count, 2);
+	assert_counts(&a, 0, 0, 8);
+	helper_feed(&b, &a, 1, 1);
+	helper_settle(&b);
+	assert_counts(&b, 0, 0, 1);
+	for (uint32_t height = 2; height <= 8; height++)
+		assert_int_equal(chain_add_header(b.chain, &chain_at(a.chain, height)->header, NULL, &reject),
+			CHAIN_NEW);
+	for (uint32_t height = 8; height >= 2; height--)
+		helper_feed(&b, &a, height, height);
+	helper_settle(&b);
+	assert_memory_equal(chain_tip(b.chain)->id, chain_tip(a.chain)->id, 32);
+	assert_counts(&b, 0, 0, 8);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
+/* What a former run stored is read once, whatever it waits for. */
+static void test_read_once(void **unused)
+{
+	const struct index_entry *entry;
+	const struct block *block;
+	struct helper a, b;
+	struct reject reject;
+	struct errmsg err;
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 2);
+	block = chain_read_bare(a.chain, chain_at(a.chain, 1), &err);
+	entry = chain_at(a.chain, 1);
+	/* The operator's block is stored at once; the run ends before its verdict. */
+	assert_int_equal(chain_add_block(b.chain, block, NULL, &reject), CHAIN_NEW);
+	chain_invalidate(b.chain, chain_find(b.chain, entry->id), &err);
+	helper_settle(&b);
+	assert_int_equal(chain_tip(b.chain)->height, 0);
+	helper_close(&b);
+	helper_open(&b);
+	assert_counts(&b, 0, 0, 0);
+	assert_true(chain_reconsider(b.chain, chain_find(b.chain, entry->id), &err));
+	helper_settle(&b);
+	assert_int_equal(chain_tip(b.chain)->height, 1);
+	assert_counts(&b, 1, 0, 1);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
+/* Where there is no room for what parsed blocks take their bytes are held, and parsed when their turn has come. */
+static void test_little_room(void **unused)
+{
+	struct helper a, b;
+
+	(void)unused;
+	helper_start(&a);
+	helper_mine(&a, 2);
+	helper_start(&b);
+	helper_close(&b);
+	b.held_bytes = 4 * 10000;
+	helper_open(&b);
+	helper_feed(&b, &a, 1, 2);
+	helper_settle(&b);
+	assert_memory_equal(chain_tip(b.chain)->id, chain_tip(a.chain)->id, 32);
+	assert_true(b.chain->counts.parsed > 0);
+	assert_int_equal(b.chain->counts.checked, 2);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
+/* What was found out about a block's coins holds for the tip it was found out on, and no other: of two that spend the
+ * same coin each is right on its own branch. */
+static void test_checked_again(void **unused)
+{
+	struct helper a, b;
+	struct errmsg err;
+	uint8_t first[32];
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 2);
+	helper_feed(&b, &a, 1, 1);
+	helper_settle(&b);
+	helper_key(&b, 0x99);
+	helper_mine(&b, 1);
+	memcpy(first, chain_tip(a.chain)->id, 32);
+	/* The sibling is checked when it comes only if its parent is the tip: it is not. */
+	helper_feed(&a, &b, 2, 2);
+	helper_settle(&a);
+	assert_memory_equal(chain_tip(a.chain)->id, first, 32);
+	assert_counts(&a, 0, 0, 2);
+	assert_true(chain_invalidate(a.chain, chain_tip(a.chain), &err));
+	helper_settle(&a);
+	assert_memory_equal(chain_tip(a.chain)->id, chain_tip(b.chain)->id, 32);
+	assert_counts(&a, 0, 0, 3);
+	assert_true(chain_reconsider(a.chain, chain_find(a.chain, first), &err));
+	assert_true(chain_invalidate(a.chain, chain_tip(a.chain), &err));
+	helper_settle(&a);
+	assert_memory_equal(chain_tip(a.chain)->id, first, 32);
+	assert_int_equal(a.fatals, 0);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
 /* What verifying a block found out about its parent's state serves the next candidate at that height, with the same
  * verdict; a recheck finds it out anew. */
 static void test_benchmark_kept(void **unused)
@@ -768,6 +897,10 @@ int main(void)
 		cmocka_unit_test(test_deep_reorganisation),
 		cmocka_unit_test(test_bare_headers),
 		cmocka_unit_test(test_snapshots),
+		cmocka_unit_test(test_parsed_once),
+		cmocka_unit_test(test_read_once),
+		cmocka_unit_test(test_little_room),
+		cmocka_unit_test(test_checked_again),
 		cmocka_unit_test(test_benchmark_kept),
 		cmocka_unit_test(test_many_subscribers),
 	};
