@@ -109,6 +109,7 @@ bool block_records_append_block(struct record_file *blocks, const struct spec *s
 	return ok;
 }
 
+/* The id goes first: a body record that lies where the index says must be this block's. */
 bool block_records_append_bodies(struct record_file *blocks, const struct spec *spec, struct full_entry *full,
 	uint8_t *const bodies[], size_t count, struct errmsg *err)
 {

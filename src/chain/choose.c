@@ -97,6 +97,7 @@ static void tip_changed(struct chain *chain)
 	NOTIFY(&chain->notices, tip, tip);
 }
 
+/* Ends because each round connects more work or marks a branch refused, and there are finitely many of both. */
 static void activate_best(struct chain *chain)
 {
 	const struct index_entry *before = chain_tip(chain), *tip, *fork;
@@ -117,6 +118,8 @@ static void activate_best(struct chain *chain)
 		tip_changed(chain);
 }
 
+/* Verified blocks first, since they may make a tip whose children can be verified then. Not reentrant: notices call
+ * back into the chain, and a switch of branches must not begin in the middle of another. */
 void choose_advance(struct chain *chain)
 {
 	/* A notice may have brought the next block: it is taken up when the notices are over. */
@@ -132,6 +135,7 @@ void choose_advance(struct chain *chain)
 	chain->advancing = false;
 }
 
+/* Once for all results that came in together: two blocks that were verified meanwhile are one switch. */
 void choose_resume(void *chain)
 {
 	if (((struct chain *)chain)->again)

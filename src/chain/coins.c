@@ -47,6 +47,7 @@ bool coin_read(struct reader *reader, struct coin *coin)
 	return true;
 }
 
+/* The index goes into the first four bytes, which are as random as the rest. */
 void coin_key(const struct outpoint *outpoint, uint8_t key[32])
 {
 	memcpy(key, outpoint->txid, 32);
@@ -65,6 +66,7 @@ static void coin_db_key(const struct outpoint *outpoint, uint8_t key[COIN_KEY_SI
 	write_le32(key + 33, outpoint->index);
 }
 
+/* Damage is told as a failure of the disk, never as a coin that is not there: that would refuse good blocks. */
 enum db_result coins_get(struct db *db, const struct outpoint *outpoint, struct coin *coin, struct errmsg *err)
 {
 	uint8_t key[COIN_KEY_SIZE];
@@ -128,6 +130,7 @@ void coin_view_free(struct coin_view *view)
 	free(view);
 }
 
+/* At most one for each outpoint that the block touches. */
 static struct view_coin *view_find(struct coin_view *view, const struct outpoint *outpoint)
 {
 	uint8_t key[32];
@@ -147,6 +150,8 @@ static struct view_coin *view_put(struct coin_view *view, const struct outpoint 
 	return held;
 }
 
+/* Each coin is read from the database once, however often it is asked for. One that is not there is not noted: it is
+ * the end of its block. */
 const struct coin *coin_view_get(struct coin_view *view, const struct outpoint *outpoint, bool *failed,
 	struct errmsg *err)
 {
@@ -170,6 +175,7 @@ const struct coin *coin_view_get(struct coin_view *view, const struct outpoint *
 	return held->unspent ? &held->coin : NULL;
 }
 
+/* It stays in the view as spent: it must be deleted in the database, or, made by this same block, never be written. */
 void coin_view_spend(struct coin_view *view, const struct outpoint *outpoint)
 {
 	view_find(view, outpoint)->unspent = false;
@@ -219,6 +225,8 @@ bool coin_view_remove_tx(struct coin_view *view, const struct tx *tx, struct err
 	return true;
 }
 
+/* What was made and spent within the view is never written; the sums count what is, so they cannot drift from the
+ * coins. */
 void coin_view_flush(const struct coin_view *view, struct db_batch *batch, struct coin_stats *stats)
 {
 	const uint8_t *map_key;

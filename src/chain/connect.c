@@ -42,6 +42,7 @@ static void effect_free(struct block_effect *effect)
 	free(effect);
 }
 
+/* A coin that is not there is the block's fault; one that could not be read is the disk's. */
 static enum connect_result missing_input(bool failed, const struct spending *spending, struct reject *reject)
 {
 	char id[65];
@@ -117,6 +118,8 @@ static bool check_signatures(const struct chain *chain, const struct full_entry 
 		sighash_verify(spending->tx, spending->outputs, reject);
 }
 
+/* Order decides which reason a bad transaction is refused for, and with it who is blamed: coins, maturity, locks,
+ * sums, signatures. Signatures come last, since they cost most by far. */
 static enum connect_result check_tx(struct chain *chain, const struct full_entry *full, const struct tx *tx,
 	struct block_effect *effect, struct reject *reject, struct errmsg *err)
 {
@@ -170,6 +173,7 @@ static enum connect_result check_block(struct chain *chain, struct full_entry *f
 	return CONNECT_OK;
 }
 
+/* By id: a kept effect must never be taken for another block's. */
 static struct checked_block *find_checked(struct chain *chain, const struct full_entry *full)
 {
 	for (size_t i = 0; i < CONNECT_CHECKED; i++)
@@ -178,6 +182,7 @@ static struct checked_block *find_checked(struct chain *chain, const struct full
 	return NULL;
 }
 
+/* Every change of the tip makes these worthless: the coins that they stand on are others then. */
 void connect_forget(struct chain *chain)
 {
 	for (size_t i = 0; i < CONNECT_CHECKED; i++) {
@@ -186,6 +191,8 @@ void connect_forget(struct chain *chain)
 	}
 }
 
+/* What it finds out stays for connect_block. The oldest of the few makes room: who sends many blocks for one tip makes
+ * this node check its next one twice, no more. */
 enum connect_result connect_check(struct chain *chain, struct full_entry *full, const struct block *block,
 	struct reject *reject, struct errmsg *err)
 {
@@ -211,6 +218,8 @@ enum connect_result connect_check(struct chain *chain, struct full_entry *full, 
 
 /* --- one block on --- */
 
+/* Tip, sums and registry change together with the coins, in one batch: whatever kills the process, the database is
+ * after one block or after the next. */
 static void save_tip(const struct chain *chain, struct db_batch *batch, const struct full_entry *tip,
 	const struct coin_stats *stats)
 {
@@ -278,6 +287,10 @@ static bool append_undo(struct chain *chain, struct full_entry *full, const stru
 	return ok;
 }
 
+/* The one place where a block becomes part of the active chain. Invariant: files before the index that names places in
+ * them, then everything in one synced batch, and memory last. The registry is the exception, since its undo record
+ * must be written first: it goes back if the write fails. Coins need not: they are in the view alone until the batch
+ * is through. */
 static bool commit_block(struct chain *chain, struct full_entry *full, const struct block *block,
 	struct block_effect *effect, struct errmsg *err)
 {
@@ -311,6 +324,7 @@ static bool commit_block(struct chain *chain, struct full_entry *full, const str
 	return ok;
 }
 
+/* Notices come after the write: whoever acts on one acts on what is durable. */
 enum connect_result connect_block(struct chain *chain, struct full_entry *full, struct reject *reject,
 	struct errmsg *err)
 {
@@ -364,6 +378,8 @@ static bool undo_coins(struct coin_view *view, const struct block *block, struct
 	return ok;
 }
 
+/* The entry keeps its status and its undo record: it was connected once, and may be again. The order of first
+ * connection is what decides ties then (chain/index.h). */
 static bool write_disconnected(struct chain *chain, struct full_entry *full, const struct block *block,
 	const struct coin_view *view, struct errmsg *err)
 {
@@ -384,6 +400,8 @@ static bool write_disconnected(struct chain *chain, struct full_entry *full, con
 	return ok;
 }
 
+/* The mirror of commit_block: the undo record gives back the coins that the block spent and the registry before it.
+ * What it says is compared with what is there, coin by coin: a record of another block must not make money. */
 bool connect_undo_tip(struct chain *chain, struct errmsg *err)
 {
 	struct full_entry *full = tip_full(chain);
@@ -426,6 +444,8 @@ bool connect_undo_tip(struct chain *chain, struct errmsg *err)
 
 /* --- refusal --- */
 
+/* For good, and with all that descends from it: none of these can be right any more. What is in the database is marked
+ * there too, so that a restart does not verify it again; the root of the branch is enough (index_load). */
 void connect_refuse(struct chain *chain, struct full_entry *full, const char *reason)
 {
 	bool stored = full->entry.status != ENTRY_HEADER;

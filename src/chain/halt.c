@@ -10,6 +10,8 @@ void halt_name_remedy(struct errmsg *err)
 	errmsg_wrap(err, "Start with -reindex");
 }
 
+/* The first failure counts: what fails after it does so because of it. The notice comes last, when `failed` is set:
+ * whoever is told may call the chain at once, and must be refused. */
 enum chain_result halt_fail(struct chain *chain, const struct errmsg *err)
 {
 	if (!chain->failed) {
@@ -30,6 +32,7 @@ enum chain_result halt_explain(const struct chain *chain, enum chain_result resu
 	return result;
 }
 
+/* A signal handler may have set it: nothing but this flag is shared with it. */
 bool halt_asked(const struct chain *chain)
 {
 	return chain->stop != NULL && atomic_load(chain->stop);

@@ -11,6 +11,8 @@ enum { MEDIAN_SPAN = 11, REASON_MAX = 64, INDEX_KEY_SIZE = 33 };
 
 /* --- entries and walks --- */
 
+/* A skip may lead past the height that is asked for; then one step up, where the next skip is another. About log2 of
+ * the distance steps in all. */
 const struct index_entry *chain_ancestor(const struct index_entry *entry, uint32_t height)
 {
 	const struct full_entry *at = entry_full(entry);
@@ -130,6 +132,7 @@ static void index_insert(struct index *index, struct full_entry *full)
 	consider_best_header(index, full);
 }
 
+/* Under a parent that was refused it is refused from the beginning: the invariant holds for what comes later too. */
 struct full_entry *index_add(struct index *index, const struct header *header, const uint8_t id[32])
 {
 	struct full_entry *full = mem_calloc(1, sizeof *full);
@@ -176,6 +179,8 @@ void index_clear(struct index *index)
 
 /* --- status --- */
 
+/* Changes go one way, HEADER, STORED, VERIFIED, CONNECTED, but for two: INVALID from any of them, and back to what is
+ * certain by the operator's word or when bytes were lost. */
 void index_set_status(struct index *index, struct full_entry *full, enum entry_status status)
 {
 	index->header_only -= full->entry.status == ENTRY_HEADER;
@@ -200,6 +205,7 @@ static void weigh_headers(struct index *index)
 	}
 }
 
+/* Parents stand before children, so one walk finds all descendants. */
 void index_invalidate(struct index *index, struct full_entry *full, const char *reason)
 {
 	index_set_status(index, full, ENTRY_INVALID);
@@ -228,6 +234,7 @@ static void revive_entry(struct index *index, struct full_entry *full, struct db
 		index_save(batch, full);
 }
 
+/* Ancestors too: an entry cannot count while one of them is refused. */
 void index_reconsider(struct index *index, struct full_entry *full, struct db_batch *batch)
 {
 	for (struct full_entry *at = full; at != NULL; at = entry_parent(at))
@@ -250,6 +257,7 @@ static void forget_entry(struct index *index, struct full_entry *full)
 	free(full);
 }
 
+/* Whoever is told to forget must have let go of them: their memory goes. */
 void index_forget_headers(struct index *index)
 {
 	size_t kept = 1;
@@ -275,6 +283,8 @@ void index_forget_headers(struct index *index)
 	weigh_headers(index);
 }
 
+/* A tie is the first connected one's, whoever was verified first: so a restart, which verifies nothing, comes to the
+ * same tip. */
 struct full_entry *index_best_verified(const struct index *index)
 {
 	struct full_entry *best = index->entries[0];
@@ -295,6 +305,7 @@ struct full_entry *index_best_verified(const struct index *index)
 
 /* --- the active chain --- */
 
+/* From the tip down to where the branch joins what was active already: as many steps as the switch has blocks. */
 void index_set_active(struct index *index, struct full_entry *tip)
 {
 	size_t count = (size_t)tip->entry.height + 1;
@@ -375,6 +386,8 @@ static void index_write(struct db_batch *batch, struct full_entry *full)
 	full->saved = true;
 }
 
+/* Ancestors that were headers alone when they came are written with it, so that every entry of the database has its
+ * parent there. */
 void index_save(struct db_batch *batch, struct full_entry *full)
 {
 	index_write(batch, full);
@@ -393,6 +406,8 @@ static const char *keep_reason(struct index *index, const char *text, size_t siz
 	return index->reasons[index->reason_count++];
 }
 
+/* What the database says is checked as a stranger's bytes are: it may be damaged in ways that its checksums do not
+ * show. */
 static struct full_entry *index_read(struct index *index, const uint8_t id[32], struct reader *reader)
 {
 	struct full_entry *full = mem_calloc(1, sizeof *full);
@@ -457,6 +472,7 @@ static int compare_heights(const void *a, const void *b)
 	return ((*x)->entry.height > (*y)->entry.height) - ((*x)->entry.height < (*y)->entry.height);
 }
 
+/* By height, so that parents come before children, which index_insert relies on. */
 bool index_load(struct index *index, struct db *db, struct errmsg *err)
 {
 	const uint8_t prefix = DB_INDEX;

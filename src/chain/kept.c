@@ -51,6 +51,7 @@ static size_t tx_cost(const struct tx *tx)
 	return cost;
 }
 
+/* One walk over what parsing made, against hashing all of it: nothing beside what the block has cost already. */
 size_t kept_cost(const struct block *block)
 {
 	size_t cost = piece_cost(1, sizeof *block) + piece_cost(block->tx_count, sizeof *block->txs) +
@@ -76,6 +77,7 @@ bool kept_drop(struct chain *chain)
 	return true;
 }
 
+/* From the newest: that is who is asked for. */
 static const struct block *find_kept(const struct kept_blocks *kept, const uint8_t id[32])
 {
 	for (size_t i = kept->count; i-- > 0;)
@@ -102,6 +104,7 @@ void kept_put(struct chain *chain, const struct full_entry *full, const struct b
 	kept->bytes += cost;
 }
 
+/* What was read is kept as well: verification reads it now, and connecting will in a moment. */
 const struct block *kept_read(struct chain *chain, const struct full_entry *full, struct errmsg *err)
 {
 	const struct block *block = find_kept(&chain->kept, full->entry.id);

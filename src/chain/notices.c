@@ -15,6 +15,8 @@ void notices_add(struct notices *notices, const struct chain_events *events)
 	notices->events[notices->count++] = *events;
 }
 
+/* From within a notice too: the last subscriber takes the place that becomes free. So it may miss the notice that is
+ * being told just now, but never one that comes later. */
 void notices_remove(struct notices *notices, const void *context)
 {
 	for (size_t i = 0; i < notices->count; i++)

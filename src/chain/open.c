@@ -111,6 +111,8 @@ static bool open_models(struct chain *chain, const struct chain_options *options
 	return chain->states != NULL;
 }
 
+/* The tip is what the last synced batch said. Coins, registry, and the index entries up to it are from that same batch
+ * or older ones: a batch is there whole or not at all. */
 static bool load_tip(struct chain *chain, struct errmsg *err)
 {
 	const uint8_t key = DB_TIP;
@@ -140,6 +142,8 @@ static bool load_tip(struct chain *chain, struct errmsg *err)
 	return true;
 }
 
+/* Written in the same batch as the tip, so its height is the tip's; another height means that somebody has mixed two
+ * databases. */
 static bool load_registry(struct chain *chain, struct errmsg *err)
 {
 	const uint8_t key = DB_REGISTRY;
@@ -242,6 +246,8 @@ static bool resume_waiting(struct chain *chain, struct errmsg *err)
 	return true;
 }
 
+/* The tip's state is needed for everything that follows, so its replay is waited for; snapshots bound how long that
+ * takes. */
 static bool open_state(struct chain *chain, const struct chain_options *options, struct errmsg *err)
 {
 	struct state *state = states_rebuild(chain->states, tip_full(chain), options, err);
@@ -253,6 +259,8 @@ static bool open_state(struct chain *chain, const struct chain_options *options,
 	return true;
 }
 
+/* The order is that of need: files before the database that names places in them, the index before what walks it, the
+ * model before blocks that are verified with it. A reindex comes between: it writes the index that is loaded next. */
 struct chain *chain_open(const struct chain_options *options, struct errmsg *err)
 {
 	struct chain *chain = mem_calloc(1, sizeof *chain);
@@ -296,6 +304,7 @@ static void last_snapshot(struct chain *chain)
 	state_unref(state);
 }
 
+/* Jobs first: they hold references to everything below. `closing` keeps their ends from starting others. */
 void chain_close(struct chain *chain)
 {
 	if (chain == NULL)

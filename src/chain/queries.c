@@ -23,6 +23,8 @@ struct state *chain_state(struct chain *chain)
 	return states_get(chain->states, tip_full(chain));
 }
 
+/* `ready` is called later or never at once with a state: exactly one of the two ways answers. An entry that is not
+ * verified has no state, and that is told through `ready`, so that a caller has one place for failure. */
 struct state *chain_state_at(struct chain *chain, const struct index_entry *entry,
 	void (*ready)(void *context, struct state *state), void *context)
 {
@@ -39,6 +41,7 @@ struct state *chain_state_at(struct chain *chain, const struct index_entry *entr
 
 /* --- what is on disk --- */
 
+/* Genesis is no block of the files: it is a header that the spec makes. */
 static const struct block *read_block(struct chain *chain, const struct index_entry *entry, bool with_bodies,
 	struct errmsg *err)
 {
@@ -105,6 +108,7 @@ static const struct tx *take_tx(const struct block *block, const uint8_t txid[32
 	return NULL;
 }
 
+/* The database names the block; which of its transactions it is, the block itself tells. */
 const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[32], const struct tx **tx)
 {
 	const struct full_entry *full = NULL;
@@ -146,6 +150,7 @@ const struct index_entry *chain_find_proof(struct chain *chain, const uint8_t id
 
 /* --- how it goes --- */
 
+/* Of the jobs the newest is told of: its steps are what an operator sees move. */
 void chain_activity(const struct chain *chain, struct chain_activity *activity)
 {
 	memset(activity, 0, sizeof *activity);

@@ -62,6 +62,7 @@ static bool remove_marker(const struct chain *chain, struct errmsg *err)
 	return ok;
 }
 
+/* A block and its bodies are two records: whichever comes first makes the place for both. */
 static struct found_block *found_block(struct reindex *reindex, const uint8_t id[32])
 {
 	struct found_block *found = map_get(&reindex->by_id, id);
@@ -79,6 +80,7 @@ static struct found_block *found_block(struct reindex *reindex, const uint8_t id
 	return found;
 }
 
+/* Of a block that was stored twice the later record counts; both hold the same bytes. */
 static bool visit_record(void *context, enum record_kind kind, const struct file_position *position,
 	const uint8_t *payload, uint64_t done, uint64_t total)
 {
@@ -191,6 +193,7 @@ static bool read_files(struct chain *chain, const struct chain_options *options,
 	return ok;
 }
 
+/* The marker goes when the database is whole: a start that is cut short begins it anew. */
 bool reindex_run(struct chain *chain, const struct chain_options *options, struct errmsg *err)
 {
 	const struct file_position before_all = { 0 };
@@ -211,6 +214,8 @@ static void keep_later(struct file_position *last, const struct file_position *p
 		*last = *position;
 }
 
+/* From the last place that the index names: what lies before it is known, so this reads nothing on an ordinary start.
+ */
 bool reindex_rest(struct chain *chain, const struct chain_options *options, struct errmsg *err)
 {
 	struct file_position last = { 0 };

@@ -40,6 +40,8 @@ int64_t chain_clock_lag(const struct chain *chain)
 	return lag > 0 ? lag : 0;
 }
 
+/* Its time is the clock's, unless that is behind the median. The coinbase comes last, when it is known what the others
+ * pay; room for it was set aside before they were chosen. */
 struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 {
 	const struct index_entry *tip = chain_tip(chain);
@@ -79,6 +81,7 @@ struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 	return block;
 }
 
+/* For the tip's child alone: a miner whose template is old takes a new one. */
 uint8_t *chain_attempt_windows(struct chain *chain, const struct header *header, uint32_t *slot, uint32_t *dataset)
 {
 	const struct index_entry *tip = chain_tip(chain);

@@ -50,6 +50,7 @@ size_t chain_tips(const struct chain *chain, const struct index_entry **out, siz
 	return index_tips(&chain->index, out, max);
 }
 
+/* Never back again: a node that has caught up once and falls behind (its machine slept) has branches to protect. */
 void tip_end_download(struct chain *chain)
 {
 	const struct index_entry *tip = chain_tip(chain);
@@ -61,6 +62,8 @@ void tip_end_download(struct chain *chain)
 
 /* --- locators --- */
 
+/* Ten steps of one, then each twice as wide: about 10 + log2(height) ids, and the two sides find a block in common at
+ * most as far below the fork as the fork is below the tip. */
 size_t chain_locator(const struct chain *chain, const struct index_entry *from, uint8_t (*ids)[32], size_t max)
 {
 	uint32_t step = 1;
@@ -81,6 +84,8 @@ size_t chain_locator(const struct chain *chain, const struct index_entry *from, 
 	return count;
 }
 
+/* The first that is on the active chain: the ids come from the tip down. Genesis is everybody's, so there is always
+ * one. */
 const struct index_entry *chain_fork_point(const struct chain *chain, const uint8_t (*ids)[32], size_t count)
 {
 	for (size_t i = 0; i < count; i++) {

@@ -126,6 +126,7 @@ bool db_destroy(const char *path, struct errmsg *err)
 	return reason == NULL || db_failed(err, path, "remove", reason);
 }
 
+/* Checksums are verified on each read: damage is found where it matters, and told as what it is. */
 enum db_result db_get(struct db *db, const void *key, size_t key_size, struct buf *value, struct errmsg *err)
 {
 	char *reason = NULL;
@@ -191,6 +192,7 @@ void db_batch_delete(struct db_batch *batch, const void *key, size_t key_size)
 	leveldb_writebatch_delete(batch->handle, key, key_size);
 }
 
+/* After a failure nothing more: store/db.h says why. */
 bool db_write(struct db *db, const struct db_batch *batch, bool sync, struct errmsg *err)
 {
 	char *reason = NULL;

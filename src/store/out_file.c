@@ -79,6 +79,7 @@ static bool sync_folder(const char *path, struct errmsg *err)
 	return ok;
 }
 
+/* Synced before it gets its name: the name never stands for half a file. */
 bool out_file_commit(struct out_file *out, struct errmsg *err)
 {
 	bool closed;

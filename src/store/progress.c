@@ -8,6 +8,7 @@ void progress_init(struct progress *p, const char *what, const char *path, uint6
 	*p = (struct progress){ .what = what, .path = path, .size = size };
 }
 
+/* By tenths: ten lines however large the file is. */
 void progress_add(struct progress *p, uint64_t bytes)
 {
 	uint64_t before = p->done;

@@ -122,6 +122,8 @@ static bool append_parts(int fd, uint64_t offset, const struct file_part *parts,
 	return true;
 }
 
+/* Written behind the end, synced, and only then part of the file as far as anybody else knows. The name of a new file
+ * is synced with its folder. */
 bool record_file_append(struct record_file *files, enum record_kind kind, const struct file_part *parts, size_t count,
 	struct file_position *position, struct errmsg *err)
 {

@@ -7,6 +7,9 @@
 #include "chain/internal.h"
 #include "chain/mempool/admit.h"
 
+/* Bytes that nobody waits for are not stored: a stranger could fill the disk with them. Those that a block on disk
+ * needs stay; those for the mempool alone count against the budget of pending ones (chain/blobs.h) until a block
+ * registers them. */
 enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
 	bool keep, struct reject *reject)
 {

@@ -108,6 +108,9 @@ static void take_over(struct chain *chain, const struct full_entry *full)
 		waiting_drop(chain, waiting_find(chain, full));
 }
 
+/* A block passes here once. Until the roots have been compared nothing is the header's fault: whoever passed the block
+ * on could have changed what the header names. From then on a broken rule refuses the header for good, and nobody
+ * needs to send it again. */
 static enum chain_result add_block(struct chain *chain, const struct block *block, const struct source *source,
 	struct reject *reject)
 {
@@ -143,6 +146,8 @@ enum chain_result chain_add_block(struct chain *chain, const struct block *block
 	return halt_explain(chain, result, reject);
 }
 
+/* Its places are free for others at once; of what is being executed for it only what is known to be worth nothing
+ * ends. */
 void chain_forget_source(struct chain *chain, const struct source *source, bool discouraged)
 {
 	const struct source_group *group = sources_find(chain->sources, source->group);
@@ -171,6 +176,8 @@ bool chain_invalidate(struct chain *chain, const struct index_entry *entry, stru
 	return !chain->failed || errmsg_set(err, "The disk failed: see the log");
 }
 
+/* Blocks that were stored and not verified wait again. What is read here is read once: it stays at hand for its
+ * verification. */
 bool chain_reconsider(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
 {
 	struct db_batch *batch = db_batch_new();

@@ -32,6 +32,8 @@ static bool check_room(const struct chain *chain, const struct full_entry *paren
 	return true;
 }
 
+/* Nothing is written for a header: it is asked for again after a restart. Known ones come first, since peers send the
+ * same header again and again; then what costs one look-up; the rules, whose price is a hash or two, last. */
 enum chain_result chain_add_header(struct chain *chain, const struct header *header, const struct index_entry **entry,
 	struct reject *reject)
 {
@@ -70,6 +72,7 @@ enum chain_result chain_add_header(struct chain *chain, const struct header *hea
 	return CHAIN_NEW;
 }
 
+/* Blocks that wait no more are dropped first, since they hold on to their headers. */
 void chain_forget_headers(struct chain *chain)
 {
 	const size_t before = chain->index.count;

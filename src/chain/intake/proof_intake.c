@@ -9,6 +9,7 @@
 #include "crypto/hash.h"
 #include "util/clock.h"
 
+/* Our own step needs no execution: the body is what it gave. The pool may be full all the same. */
 static enum chain_result add_own_loose(struct chain *chain, const struct header *header, const uint8_t *body,
 	struct reject *reject)
 {
@@ -30,6 +31,8 @@ static enum chain_result add_own_loose(struct chain *chain, const struct header 
 	return CHAIN_NEW;
 }
 
+/* The ticket tells a block from a loose proof. A block goes the way of all blocks from here, and finds its own proof
+ * among those executed. */
 enum chain_result chain_add_own(struct chain *chain, const struct block *block, uint8_t *body, struct reject *reject)
 {
 	const struct header header = block->header;
@@ -54,6 +57,7 @@ enum chain_result chain_add_own(struct chain *chain, const struct block *block, 
 	return halt_explain(chain, result, reject);
 }
 
+/* The pool takes it, and the loop begins it if a worker may be had. */
 enum chain_result chain_add_loose(struct chain *chain, const struct header *header, const struct source *source,
 	struct reject *reject)
 {

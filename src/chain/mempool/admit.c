@@ -102,6 +102,8 @@ static bool add_coin(struct chain *chain, struct spending *spending, const struc
 	return reject_set(reject, REJECT_INVALID, "bad-txns-inputvalues-outofrange", "sum of the inputs");
 }
 
+/* Maturity and locks are judged as for the next block, since that is the first that could hold it. A coin of the
+ * mempool counts as made in that block. */
 static enum chain_result find_inputs(struct chain *chain, struct judgement *judgement, struct reject *reject)
 {
 	struct spending *spending = &judgement->spending;
@@ -147,6 +149,7 @@ static bool check_family(const struct mempool *mempool, const struct tx *tx, str
 	return true;
 }
 
+/* What needs no coin, and so no look at the disk, comes first. */
 static bool check_alone(struct chain *chain, const struct tx *tx, size_t size, struct reject *reject)
 {
 	const struct index_entry *tip = chain_tip(chain);
@@ -165,6 +168,8 @@ static bool check_alone(struct chain *chain, const struct tx *tx, size_t size, s
 	return check_conflicts(chain, tx, reject) && registry_check_tx(chain->registry, tx, reject);
 }
 
+/* Cheap before dear, and signatures last. They are verified once: a block that holds the transaction later relies on
+ * it being here (chain/connect.c), since its coins and its bytes cannot have changed. */
 static enum chain_result judge_tx(struct chain *chain, struct judgement *judgement, bool signatures,
 	struct reject *reject)
 {
@@ -262,6 +267,8 @@ static bool is_known(const struct mempool *mempool, const struct tx *tx)
 	return mempool_find(mempool, tx_txid(tx)) != NULL || places_hold(&mempool->places, tx_wtxid(tx));
 }
 
+/* After the notice the transaction may be gone: the pool is trimmed, and a subscriber may have brought a block. So its
+ * id is what is asked for in the end. */
 enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const struct source *source,
 	struct reject *reject)
 {
@@ -294,6 +301,7 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 	return CHAIN_REJECTED;
 }
 
+/* Entering may free other places, or bring blobs: each round looks at the list as it is. */
 void admit_blob_arrived(struct chain *chain)
 {
 	struct places *places = &chain->mempool->places;
@@ -353,6 +361,8 @@ static void enter_again(struct chain *chain)
 	free(all);
 }
 
+/* Only after blocks were undone is anything judged anew: a block on top of the tip takes away what it conflicts with,
+ * and nothing else can have become wrong. */
 void admit_new_tip(struct chain *chain)
 {
 	chain->mempool->floor_rate = 0;

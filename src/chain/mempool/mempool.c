@@ -51,6 +51,8 @@ void mempool_free(struct mempool *mempool)
 
 /* --- the four tables --- */
 
+/* Invariant: a transaction is in all of the tables or in none; each coin has one spender here, each root one
+ * transaction. */
 static void index_tx(struct mempool *mempool, struct mempool_tx *held, bool add)
 {
 	const struct tx *tx = held->entry.tx;
@@ -134,6 +136,7 @@ size_t mempool_relatives(const struct mempool *mempool, const struct tx *tx, boo
 	return count;
 }
 
+/* A reason means that no block holds it: then bytes that only it asked for go too. */
 static void remove_one(struct chain *chain, struct mempool_tx *held, const char *reason)
 {
 	index_tx(chain->mempool, held, false);
@@ -302,6 +305,7 @@ void mempool_trim(struct chain *chain)
 	free(all);
 }
 
+/* Ids first: descendants leave with what they spend, and pointers with them. */
 void mempool_expire(struct chain *chain)
 {
 	const uint64_t now = (uint64_t)clock_wall();
@@ -325,6 +329,8 @@ void mempool_expire(struct chain *chain)
 
 /* --- blocks come and go --- */
 
+/* What the block holds leaves without a word; what it makes impossible leaves as a conflict, with all that descends
+ * from it. */
 void mempool_block_connected(struct chain *chain, const struct block *block)
 {
 	struct mempool *mempool = chain->mempool;
@@ -352,6 +358,7 @@ void mempool_block_connected(struct chain *chain, const struct block *block)
 	}
 }
 
+/* Kept until the switch is over: whether they may enter again depends on the new tip. */
 void mempool_block_disconnected(struct chain *chain, const struct block *block)
 {
 	struct mempool *mempool = chain->mempool;

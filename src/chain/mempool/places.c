@@ -47,6 +47,7 @@ static void add_place(struct places *places, const struct tx *tx, const struct s
 	}
 }
 
+/* Its blob has not come; whoever wants the transaction sends it again. */
 static void drop_place(struct places *places, size_t i)
 {
 	const struct tx *tx = places->waiting[i].tx;
@@ -118,6 +119,7 @@ static bool check_place(const struct places *places, const struct tx *tx, struct
 	return true;
 }
 
+/* Own transactions are one address's as well: this node does not push out everybody else. */
 bool places_take(struct places *places, const struct tx *tx, const struct source *source, struct reject *reject)
 {
 	while (places->count > 0 && places->waiting[0].since + WAITING_SECONDS < (uint64_t)clock_wall())

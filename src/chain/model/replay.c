@@ -42,6 +42,8 @@ void replay_free(struct replay *replay)
 	free(replay);
 }
 
+/* Whichever it is, what comes of it is compared with the index after each block: a base that lies is found out at
+ * once. */
 static struct state *base_state(const struct replay *replay, const struct replay_base *base, struct errmsg *err)
 {
 	if (base->state != NULL)
@@ -101,6 +103,7 @@ static struct state *replay_block(const struct replay *replay, const struct full
 	return NULL;
 }
 
+/* States on the way are let go one by one: two at a time is all this takes. */
 static struct state *replay_from(struct replay *replay, const struct replay_base *base, struct state *state)
 {
 	const struct index_entry *target = &replay->target->entry;
@@ -122,6 +125,8 @@ static struct state *replay_from(struct replay *replay, const struct replay_base
 	return state;
 }
 
+/* A base that is damaged is passed over for one further back. From one that is sound, a block that cannot be replayed
+ * is the end: no other base would help. */
 void replay_run(struct replay *replay)
 {
 	for (size_t i = 0; i < replay->base_count; i++) {

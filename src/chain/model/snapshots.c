@@ -36,6 +36,7 @@ bool snapshots_write(const char *path, const uint8_t id[32], uint32_t height, co
 	return ok;
 }
 
+/* The root in the index decides, not the one in the file. */
 struct state *snapshots_read(const char *path, const struct spec *spec, const struct index_entry *entry,
 	struct errmsg *err)
 {
@@ -70,6 +71,7 @@ char *snapshots_path(const struct snapshots *snapshots, uint32_t height, const u
 	return path_join(snapshots->folder, name);
 }
 
+/* Highest first, as whoever looks for a base wants them. */
 static void snapshot_insert(struct snapshots *snapshots, uint32_t height, const uint8_t id[32])
 {
 	size_t at = 0;
@@ -132,6 +134,7 @@ void snapshots_add(struct snapshots *snapshots, uint32_t height, const uint8_t i
 	snapshots_thin(snapshots);
 }
 
+/* What is not named exactly so is not ours, and is left alone. */
 static bool snapshot_name(const char *name, uint32_t *height, uint8_t id[32])
 {
 	char hex[65] = "", end[8] = "";

@@ -44,6 +44,7 @@ struct states {
 
 /* --- the cache --- */
 
+/* At most STATES_COUNT: a walk is as good as a table. */
 static struct cached *cache_find(struct states *states, const struct full_entry *full)
 {
 	for (size_t i = 0; i < states->cached_count; i++)
@@ -76,6 +77,7 @@ static struct cached *cache_victim(struct states *states)
 	return victim;
 }
 
+/* The state itself is shared: the cache holds a reference, and whoever computes with it another. */
 void states_put(struct states *states, const struct full_entry *full, struct state *state)
 {
 	struct cached *place = cache_find(states, full);
@@ -98,6 +100,7 @@ void states_pin(struct states *states, const struct full_entry *full)
 	states->pinned = full;
 }
 
+/* By entry: it is verified, so it lives as long as the chain. */
 void states_keep_benchmark(struct states *states, const struct full_entry *full, struct benchmark *benchmark)
 {
 	struct measured *place = &states->measured[states->measured_next];
@@ -170,6 +173,8 @@ static struct snapshot_job *snapshot_job_new(struct states *states, const struct
 	return job;
 }
 
+/* One at a time: a worker that writes holds its state for as long as the disk takes, and a slow disk must not hold
+ * many. */
 void states_connected(struct states *states, const struct full_entry *full)
 {
 	if (full->entry.height % states->snapshots.interval != 0 || states->writing ||
@@ -178,6 +183,7 @@ void states_connected(struct states *states, const struct full_entry *full)
 	workers_post(states->workers, snapshot_run, snapshot_done, snapshot_job_new(states, full), false);
 }
 
+/* At the end of a run, when no worker is left to wait for. */
 bool states_snapshot(struct states *states, const struct full_entry *full, struct errmsg *err)
 {
 	struct snapshot_job *job;
@@ -232,6 +238,8 @@ static struct replay *plan_replay(struct states *states, const struct full_entry
 	return replay;
 }
 
+/* On the loop, which waits for it: at the start, and after a switch whose end is not at hand. Blocks are verified with
+ * the states of their parents at hand, so a new tip's state is in the cache but for these. */
 struct state *states_rebuild(struct states *states, const struct full_entry *full, const struct chain_options *options,
 	struct errmsg *err)
 {
@@ -276,6 +284,8 @@ static void rebuild_run(void *arg)
 	replay_run(rebuild->replay);
 }
 
+/* All who asked get a reference of their own, or NULL; the job is off the list before, since they may ask for the next
+ * state at once. */
 static void rebuild_done(void *arg, bool cancelled)
 {
 	struct rebuild *rebuild = arg, **link;
@@ -298,6 +308,7 @@ static void rebuild_done(void *arg, bool cancelled)
 	free(rebuild);
 }
 
+/* Who asks for a state that is being rebuilt waits with those who asked before. */
 void states_request(struct states *states, const struct full_entry *full,
 	void (*ready)(void *context, struct state *state), void *context)
 {
@@ -345,6 +356,7 @@ struct states *states_open(const struct states_options *options, struct errmsg *
 	return NULL;
 }
 
+/* Waiters are answered, with NULL: they release what they hold. */
 void states_close(struct states *states)
 {
 	if (states == NULL)

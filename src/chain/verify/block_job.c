@@ -89,6 +89,9 @@ static bool accept_block(struct chain *chain, struct block_job *job, struct errm
 	return ok;
 }
 
+/* On the loop again. Between post and here the operator may have refused the block, the disk may have failed, or the
+ * chain may be closing: the verdict counts only for an entry that still waits for it. What the proofs showed is kept
+ * either way. */
 static void rest_done(void *arg, bool cancelled)
 {
 	struct block_job *job = arg;
@@ -175,6 +178,8 @@ static void own_run(void *arg)
 		job->verify.threads, &job->verify.cancel, NULL, &job->verdict.reject);
 }
 
+/* Exactly one of three ways on: right, and the job goes on; false, and it ends as a refused block does; cancelled, and
+ * it ends without a word. */
 static void own_done(void *arg, bool cancelled)
 {
 	struct block_job *job = arg;
@@ -274,6 +279,8 @@ static void start_work(struct block_job *job)
 		workers_post(chain->workers, own_run, own_done, job, true);
 }
 
+/* Every reason not to begin comes before the first step is executed, the cheapest first: a block costs its sender as
+ * much as it costs us, or it costs nothing. */
 void block_job_start(struct chain *chain, struct full_entry *full, struct state *parent)
 {
 	struct blob_want missing = { .size = 0 };

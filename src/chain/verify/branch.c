@@ -35,6 +35,7 @@ static bool undo_one(struct chain *chain, struct registry *registry, const struc
 			(unsigned)full->entry.height);
 }
 
+/* Forward it takes the block; its outcome is the parent's, as everywhere. */
 static bool apply_one(struct chain *chain, struct registry *registry, const struct full_entry *full, struct errmsg *err)
 {
 	const struct block *block = kept_read(chain, full, err);
@@ -61,6 +62,8 @@ static bool side_is_nearer(const struct chain *chain, const struct full_entry *f
 	return chain_ancestor(&full->entry, side->height) == side && full->entry.height - side->height <= from_tip;
 }
 
+/* Back to the fork, then forward. Blocks of one branch come one after the other, so the registry derived last is
+ * nearly always the parent's: one block to apply. */
 const struct registry *branch_registry(struct chain *chain, const struct full_entry *full, struct errmsg *err)
 {
 	const struct index_entry *tip = chain_tip(chain), *from = tip, *fork;

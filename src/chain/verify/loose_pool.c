@@ -154,6 +154,8 @@ static void job_run(void *arg)
 	job->right = verify_one(job->chain->spec, job->state, &job->proof, 1, &job->cancel, NULL, &job->reject);
 }
 
+/* The verdict is about the proof, not the job: it is remembered even if the pool is full by now, and the job is gone
+ * before anybody is told, who may hand in the next proof at once. */
 static void job_done(void *arg, bool cancelled)
 {
 	struct loose_job *job = arg;
@@ -181,6 +183,8 @@ static void job_done(void *arg, bool cancelled)
 	chain->again = true;
 }
 
+/* The dataset may be missing, or the tip's state not at hand: then the proof is dropped, not refused. Its sender may
+ * try again. */
 static bool start_job(struct chain *chain, struct loose_job *job)
 {
 	const struct index_entry *tip = chain_tip(chain);
@@ -327,6 +331,8 @@ static enum chain_result queue_job(struct chain *chain, const struct header *hea
 	return CHAIN_NEW;
 }
 
+/* From what is known to what must be computed: an id that was judged, one that is in work, then the rules, then a look
+ * at the seed. A proof gets no further than this until a worker is free. */
 enum chain_result loose_pool_add(struct chain *chain, const struct header *header, const struct source *source,
 	struct reject *reject)
 {

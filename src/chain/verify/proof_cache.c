@@ -59,6 +59,7 @@ static void drop_body(struct proof_cache *proofs, struct known_proof *known)
 	proofs->body_count--;
 }
 
+/* A verdict never changes: an id commits to all that decides it. A body may come later than its verdict. */
 void proof_cache_put(struct proof_cache *proofs, const struct header *header, enum proof_verdict verdict,
 	const uint8_t *body)
 {

@@ -15,6 +15,8 @@ struct state_request {
 	struct source_turn turn;
 };
 
+/* The parent's state came back from a replay, or did not. The block is picked again as any other: much may have
+ * happened meanwhile. */
 static void state_ready(void *context, struct state *state)
 {
 	struct state_request *request = context;
@@ -30,6 +32,7 @@ static void state_ready(void *context, struct state *state)
 	chain->again = true;
 }
 
+/* It counts as a block in work, its address's too: a replay takes a worker as well. */
 static void request_state(struct chain *chain, struct full_entry *full)
 {
 	struct state_request *request = mem_alloc(sizeof *request);
@@ -42,6 +45,8 @@ static void request_state(struct chain *chain, struct full_entry *full)
 	states_request(chain->states, entry_parent(full), state_ready, request);
 }
 
+/* The branch must promise as much work as the tip has, by headers: they are free to make, but without that much
+ * nothing that is verified could ever become the best. */
 static bool is_ready(const struct chain *chain, const struct waiting_block *waiting)
 {
 	const struct full_entry *full = waiting->full;
@@ -51,6 +56,7 @@ static bool is_ready(const struct chain *chain, const struct waiting_block *wait
 		u256_compare(full->promised_work, chain_tip(chain)->chain_work) >= 0 && wants_met(chain, waiting);
 }
 
+/* Counted anew each time, as each start changes it. */
 static void take_stock(const struct chain *chain, struct workload *load)
 {
 	*load = (struct workload){
@@ -91,6 +97,7 @@ static struct full_entry *pick_block(struct chain *chain)
 	return found;
 }
 
+/* Ends because every block that is picked is in work afterwards, or gone from the list, or stuck. */
 void verify_queue_start(struct chain *chain)
 {
 	struct full_entry *full;
@@ -108,6 +115,7 @@ void verify_queue_start(struct chain *chain)
 	loose_pool_start(chain, &load);
 }
 
+/* A worker looks at the flag between products: it ends within a moment, and its job with it. */
 void verify_queue_cancel_dropped(struct chain *chain)
 {
 	for (struct block_job *job = chain->jobs; job != NULL; job = job->next) {
@@ -118,6 +126,7 @@ void verify_queue_cancel_dropped(struct chain *chain)
 	}
 }
 
+/* Jobs that queue come back cancelled, those that run see the flag; none starts another while `closing` is set. */
 void verify_queue_stop(struct chain *chain)
 {
 	for (struct block_job *job = chain->jobs; job != NULL; job = job->next)

@@ -58,6 +58,8 @@ static bool matters_less(const struct source_group *a, const struct source_group
 	return a->credit != b->credit ? a->credit < b->credit : a->served < b->served;
 }
 
+/* Only records that nothing refers to: what is in work must find its group again. If all are in use there are more
+ * than SOURCES_MAX for a while; what each may have here bounds that. */
 static void make_room(struct sources *sources)
 {
 	struct source_group *least = NULL;
@@ -115,6 +117,7 @@ void sources_serve(struct sources *sources, struct source_group *group)
 	group->served = ++sources->turns;
 }
 
+/* Its standing may change before the end: what was counted is what is taken back. */
 void sources_turn_begin(struct source_turn *turn, struct sources *sources, struct source_group *group, int64_t now)
 {
 	*turn = (struct source_turn){ sources, group, sources_standing(group, now) };
@@ -145,6 +148,7 @@ static void halve_credit(struct source_group *group, int64_t now)
 	group->credit_day = day;
 }
 
+/* One false proof and all credit is gone: to earn it back costs as many right ones. */
 void sources_proved(struct source_group *group, bool right, int64_t now)
 {
 	halve_credit(group, now);

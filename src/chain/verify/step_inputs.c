@@ -9,6 +9,7 @@
 #include "consensus/spec.h"
 #include "util/mem.h"
 
+/* The draw is the parent ticket's: nobody can choose what to train on without finding another parent. */
 void step_inputs_draw(const struct spec *spec, const struct registry *registry, const struct index_entry *parent,
 	struct draw *draw)
 {
@@ -17,6 +18,7 @@ void step_inputs_draw(const struct spec *spec, const struct registry *registry, 
 	registry_draw(registry, parent->ticket, spec->slots, draw->dataset);
 }
 
+/* Dataset 0 is the spec's own corpus, which is always here. */
 uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const struct draw *draw,
 	const struct header *header, uint32_t *slot, struct blob_want *missing, struct errmsg *err)
 {
@@ -45,6 +47,7 @@ uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const
 	return NULL;
 }
 
+/* A body that is at hand needs no windows: what they give is known. */
 static bool inputs_of_proof(struct chain *chain, const struct draw *draw, const struct header *header, bool known,
 	struct verify_proof *proof, struct blob_want *missing, struct errmsg *err)
 {
@@ -63,6 +66,7 @@ static bool inputs_of_proof(struct chain *chain, const struct draw *draw, const 
 	return proof->windows != NULL;
 }
 
+/* All that the job needs is copied or counted: it runs on a worker, where neither registry nor index may be touched. */
 bool step_inputs_block(struct chain *chain, const struct full_entry *full, const struct block *block,
 	struct state *parent, bool known, struct verify_job *job, struct block_outcome *outcome,
 	struct blob_want *missing, struct errmsg *err)

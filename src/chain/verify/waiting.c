@@ -26,6 +26,7 @@ struct waiting_block *waiting_find(const struct chain *chain, const struct full_
 	return NULL;
 }
 
+/* The list may move: no pointer to a place in it is kept beyond the next addition. */
 static struct waiting_block *add_waiting(struct chain *chain, struct full_entry *full, const struct block *block,
 	const struct source *source)
 {
@@ -58,6 +59,7 @@ static void let_go(struct chain *chain, struct waiting_block *waiting)
 	buf_clear(&waiting->bytes);
 }
 
+/* The last takes its place. */
 void waiting_drop(struct chain *chain, struct waiting_block *waiting)
 {
 	let_go(chain, waiting);
@@ -78,6 +80,8 @@ void waiting_add(struct chain *chain, struct full_entry *full, const struct bloc
 	kept_put(chain, full, block);
 }
 
+/* Bytes first, synced; then the index that names them. Only then does the block count as kept rather than held: there
+ * is a copy on disk now, and memory is free to forget it. */
 bool waiting_store(struct chain *chain, struct full_entry *full, const struct block *block, struct errmsg *err)
 {
 	struct waiting_block *waiting = waiting_find(chain, full);
@@ -197,6 +201,7 @@ bool waiting_hold(struct chain *chain, struct full_entry *full, const struct blo
 	return full->entry.held;
 }
 
+/* What is kept beside is on disk, and gives way: it takes nothing from this room. */
 size_t chain_room(struct chain *chain, const struct source *source)
 {
 	const struct source_group *group = sources_find(chain->sources, source->group);
@@ -209,6 +214,7 @@ size_t chain_room(struct chain *chain, const struct source *source)
 
 /* --- who has left --- */
 
+/* A job that runs keeps its block: its end drops it (waiting_prune), and finds group and place as they were. */
 void waiting_forget(struct chain *chain, const struct source_group *group, bool discouraged)
 {
 	for (size_t i = 0; i < chain->waiting_count;) {

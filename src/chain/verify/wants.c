@@ -12,6 +12,7 @@ bool wants_here(const struct blobs *blobs, const struct blob_want *want)
 	return blobs_size(blobs, want->root) == want->size;
 }
 
+/* Bounded by the block: each is an output of it. */
 size_t wants_of_block(const struct block *block, struct blob_want **wants)
 {
 	size_t count = 0;
@@ -51,6 +52,7 @@ bool wants_met(const struct chain *chain, const struct waiting_block *waiting)
 	return true;
 }
 
+/* Linear in blocks that wait, which are few: it is asked once for each blob that comes. */
 bool wants_include(const struct chain *chain, const struct blob_want *want)
 {
 	for (size_t i = 0; i < chain->waiting_count; i++) {
