@@ -28,7 +28,7 @@ static json_t *show_contribution(const struct spec *spec, const struct contribut
 	return object;
 }
 
-static json_t *show_script(const struct spec *spec, const struct bytes *script)
+json_t *show_script(const struct spec *spec, const struct bytes *script)
 {
 	json_t *object = json_object();
 	struct contribution data;

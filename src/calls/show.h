@@ -13,6 +13,9 @@
 /* The address of an x-only key on this chain. */
 json_t *show_address(const struct spec *spec, const uint8_t key[32]);
 
+/* An output's script: hexadecimal, what kind it is, and whom it pays or which data it registers. */
+json_t *show_script(const struct spec *spec, const struct bytes *script);
+
 /* decoderawtransaction's object. */
 json_t *show_tx(const struct spec *spec, const struct tx *tx);
 json_t *show_tx_hex(const struct tx *tx);

@@ -214,17 +214,13 @@ static const struct rpc_arg gettxout_args[] = {
 
 static json_t *show_coin(struct chain *chain, const struct tx_output *output, int64_t confirmations, bool coinbase)
 {
-	/* Shown as the output of a transaction, so that the script looks the same everywhere. */
-	struct tx alone = { .outputs = (struct tx_output *)(uintptr_t)output, .output_count = 1 };
-	json_t *shown = show_tx(chain_spec(chain), &alone), *object = json_object();
-	json_t *first = json_array_get(json_object_get(shown, "vout"), 0);
+	json_t *object = json_object();
 
 	json_object_set_new(object, "bestblock", json_hash(chain_tip(chain)->id));
 	json_object_set_new(object, "confirmations", json_integer(confirmations));
 	json_object_set_new(object, "value", json_amount(output->amount));
-	json_object_set(object, "scriptPubKey", json_object_get(first, "scriptPubKey"));
+	json_object_set_new(object, "scriptPubKey", show_script(chain_spec(chain), &output->script));
 	json_object_set_new(object, "coinbase", json_boolean(coinbase));
-	json_decref(shown);
 	return object;
 }
 
