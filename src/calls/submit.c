@@ -189,7 +189,7 @@ static enum rpc_outcome call_submitblock(struct rpc_request *r, void *context)
 	buf_init(&raw);
 	ok = argument_raw(r, "hexdata", &raw);
 	if (!ok)
-		reject_set(&reject, REJECT_MALFORMED, "bad-hex", "the text is not hexadecimal");
+		reject_set(&reject, REASON_BAD_HEX, "the text is not hexadecimal");
 	reader_init(&reader, raw.data, raw.size);
 	block = ok ? block_read(chain_spec(submit->chain), &reader, &reject) : NULL;
 	buf_clear(&raw);

@@ -50,7 +50,7 @@ static enum connect_result missing_input(bool failed, const struct spending *spe
 	if (failed)
 		return CONNECT_FAILED;
 	hex_encode_reversed(id, tx_txid(spending->tx), 32);
-	reject_set(reject, REJECT_INVALID, "bad-txns-inputs-missingorspent", "transaction %s", id);
+	reject_set(reject, REASON_BAD_TXNS_INPUTS_MISSINGORSPENT, "transaction %s", id);
 	return CONNECT_INVALID;
 }
 
@@ -68,13 +68,13 @@ static bool add_coin(const struct chain *chain, const struct full_entry *full, s
 	case SPENDING_OK:
 		return true;
 	case SPENDING_IMMATURE:
-		return reject_set(reject, REJECT_INVALID, "bad-txns-premature-spend-of-coinbase",
+		return reject_set(reject, REASON_BAD_TXNS_PREMATURE_SPEND_OF_COINBASE,
 			"coinbase of height %u spent at height %u", (unsigned)coin->height,
 			(unsigned)full->entry.height);
 	case SPENDING_TOO_MUCH:
 		break;
 	}
-	return reject_set(reject, REJECT_INVALID, "bad-txns-inputvalues-outofrange", "sum of the inputs");
+	return reject_set(reject, REASON_BAD_TXNS_INPUTVALUES_OUTOFRANGE, "sum of the inputs");
 }
 
 /* Takes the coins of all inputs out of the view. */
@@ -101,11 +101,11 @@ static bool check_amounts(const struct spending *spending, struct block_effect *
 	const int64_t fee = spending_fee(spending);
 
 	if (fee < 0)
-		return reject_set(reject, REJECT_INVALID, "bad-txns-in-belowout", "%" PRId64 " < %" PRId64,
-			spending->in, spending->in - fee);
+		return reject_set(reject, REASON_BAD_TXNS_IN_BELOWOUT, "%" PRId64 " < %" PRId64, spending->in,
+			spending->in - fee);
 	effect->fees += fee;
 	return amount_valid(effect->fees) ||
-		reject_set(reject, REJECT_INVALID, "bad-txns-accumulated-fee-outofrange", "sum of the block's fees");
+		reject_set(reject, REASON_BAD_TXNS_ACCUMULATED_FEE_OUTOFRANGE, "sum of the block's fees");
 }
 
 /* Signatures, unless they were held against these very coins before: at the first check, or in the mempool. */
@@ -130,7 +130,7 @@ static enum connect_result check_tx(struct chain *chain, const struct full_entry
 	spending_init(&spending, tx, height);
 	result = take_inputs(chain, full, &spending, effect, reject, err);
 	if (result == CONNECT_OK && !spending_locks_met(&spending, median)) {
-		reject_set(reject, REJECT_INVALID, "bad-txns-nonfinal", "a relative lock is not met");
+		reject_set(reject, REASON_BAD_TXNS_NONFINAL, "a relative lock is not met");
 		result = CONNECT_INVALID;
 	}
 	if (result == CONNECT_OK &&

@@ -28,7 +28,7 @@ enum chain_result halt_fail(struct chain *chain, const struct errmsg *err)
 enum chain_result halt_explain(const struct chain *chain, enum chain_result result, struct reject *reject)
 {
 	if (result == CHAIN_ERROR)
-		reject_set(reject, REJECT_NOT_YET, "disk-failed", "%s", chain->failure.text);
+		reject_set(reject, REASON_DISK_FAILED, "%s", chain->failure.text);
 	return result;
 }
 

@@ -142,7 +142,7 @@ struct full_entry *index_add(struct index *index, const struct header *header, c
 	full->entry.parent = &index_find(index, header->prev)->entry;
 	if (full->entry.parent->status == ENTRY_INVALID) {
 		full->entry.status = ENTRY_INVALID;
-		full->entry.invalid_reason = "bad-prevblk";
+		full->entry.invalid_reason = reasons_row(REASON_BAD_PREVBLK)->text;
 	}
 	index_insert(index, full);
 	return full;
@@ -217,7 +217,7 @@ void index_invalidate(struct index *index, struct full_entry *full, const char *
 			at->entry.parent->status != ENTRY_INVALID)
 			continue;
 		index_set_status(index, at, ENTRY_INVALID);
-		at->entry.invalid_reason = "bad-prevblk";
+		at->entry.invalid_reason = reasons_row(REASON_BAD_PREVBLK)->text;
 	}
 	weigh_headers(index);
 }
@@ -498,7 +498,7 @@ bool index_load(struct index *index, struct db *db, struct errmsg *err)
 		/* Of a refused branch only the entry at its root was written. */
 		if (parent->entry.status == ENTRY_INVALID && full->entry.status != ENTRY_INVALID) {
 			full->entry.status = ENTRY_INVALID;
-			full->entry.invalid_reason = "bad-prevblk";
+			full->entry.invalid_reason = reasons_row(REASON_BAD_PREVBLK)->text;
 		}
 		index_insert(index, full);
 		if (full->entry.connect_order > index->connect_order)

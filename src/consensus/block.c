@@ -99,7 +99,7 @@ size_t block_body_size(const struct spec *spec)
 
 static bool malformed(struct reject *reject, const char *what)
 {
-	return reject_set(reject, REJECT_MALFORMED, "bad-block-format", "%s", what);
+	return reject_set(reject, REASON_BAD_BLOCK_FORMAT, "%s", what);
 }
 
 /* Weight counts every byte at least once, so nothing behind block_weight bytes can be a transaction of a
@@ -120,8 +120,8 @@ static bool read_txs(const struct spec *spec, struct reader *reader, struct bloc
 		const struct tx *tx = tx_read(&txs);
 
 		if (tx == NULL && cut)
-			return reject_set(reject, REJECT_INVALID, "bad-blk-weight",
-				"transactions do not end within %u bytes", spec->block_weight);
+			return reject_set(reject, REASON_BAD_BLK_WEIGHT, "transactions do not end within %u bytes",
+				spec->block_weight);
 		if (tx == NULL)
 			return malformed(reject, "a transaction");
 		block->txs[block->tx_count++] = tx;
@@ -140,8 +140,8 @@ static bool read_loose(const struct spec *spec, struct reader *reader, struct bl
 	size_t count = reader_compact(reader);
 
 	if (count > loose_max(spec))
-		return reject_set(reject, REJECT_INVALID, "bad-proof-count", "%zu loose proofs where %zu are the most",
-			count, loose_max(spec));
+		return reject_set(reject, REASON_BAD_PROOF_COUNT, "%zu loose proofs where %zu are the most", count,
+			loose_max(spec));
 	if (!reader->ok || count > reader_left(reader) / HEADER_SIZE)
 		return malformed(reject, "loose proofs");
 	block->loose = mem_alloc(count * sizeof *block->loose);
@@ -174,7 +174,7 @@ static bool read_bodies(const struct spec *spec, struct reader *reader, struct b
 		const uint8_t *body = reader_bytes(reader, size);
 
 		if (!body_is_right(spec, body, block_proof(block, i)))
-			return reject_set(reject, REJECT_MALFORMED, "bad-proof-body",
+			return reject_as(reject, REJECT_MALFORMED, REASON_BAD_PROOF_BODY,
 				"body %zu is not what its header commits to", i);
 		block->bodies[i] = mem_dup(body, size);
 	}
@@ -261,25 +261,24 @@ bool header_check(const struct spec *spec, const struct header *header, const st
 	struct u256 target;
 
 	if (header->version != HEADER_VERSION)
-		return reject_set(reject, REJECT_INVALID, "bad-version", "version %u instead of %d", header->version,
+		return reject_set(reject, REASON_BAD_VERSION, "version %u instead of %d", header->version,
 			HEADER_VERSION);
 	if (header->bits != bits || !target_from_compact(bits, &target))
-		return reject_set(reject, REJECT_INVALID, "bad-diffbits", "bits %08x instead of %08x", header->bits,
-			bits);
+		return reject_set(reject, REASON_BAD_DIFFBITS, "bits %08x instead of %08x", header->bits, bits);
 	if (header->time <= parent->median_time)
-		return reject_set(reject, REJECT_INVALID, "time-too-old", "time %u is not after the median time %u",
-			header->time, parent->median_time);
+		return reject_set(reject, REASON_TIME_TOO_OLD, "time %u is not after the median time %u", header->time,
+			parent->median_time);
 	if (header->time > limit)
-		return reject_set(reject, REJECT_NOT_YET, "time-too-new", "time %u is after %llu", header->time,
+		return reject_set(reject, REASON_TIME_TOO_NEW, "time %u is after %llu", header->time,
 			(unsigned long long)limit);
 	header_ticket(header, ticket);
 	if (!target_met(ticket, target))
-		return reject_set(reject, REJECT_INVALID, "high-hash", "the ticket is above the block target");
+		return reject_set(reject, REASON_HIGH_HASH, "the ticket is above the block target");
 	if (parent->has_model_root && memcmp(header->model_root, parent->model_root, 32) != 0)
-		return reject_set(reject, REJECT_INVALID, "bad-model-root",
+		return reject_set(reject, REASON_BAD_MODEL_ROOT,
 			"model_root is not that of the state after the parent");
 	if (!schnorr_key_valid(header->miner))
-		return reject_set(reject, REJECT_INVALID, "bad-proof-key", "the miner's key is not on the curve");
+		return reject_set(reject, REASON_BAD_PROOF_KEY, "the miner's key is not on the curve");
 	return true;
 }
 
@@ -292,22 +291,21 @@ bool loose_check(const struct spec *spec, const struct header *header, const str
 
 	if (header->version != HEADER_VERSION || memcmp(header->prev, parent->id, 32) != 0 || header->bits != bits ||
 		(parent->has_model_root && memcmp(header->model_root, parent->model_root, 32) != 0))
-		return reject_set(reject, REJECT_INVALID, "bad-proof-parent",
+		return reject_set(reject, REASON_BAD_PROOF_PARENT,
 			"version, prev, bits or model_root of a loose proof is not that of its place");
 	if (header->time <= parent->median_time)
-		return reject_set(reject, REJECT_INVALID, "bad-proof-time",
+		return reject_set(reject, REASON_BAD_PROOF_TIME,
 			"time %u of a loose proof is not after the median time %u", header->time, parent->median_time);
 	if (header->time > time_limit)
-		return reject_set(reject, REJECT_NOT_YET, "bad-proof-time", "time %u of a loose proof is after %llu",
-			header->time, (unsigned long long)time_limit);
+		return reject_as(reject, REJECT_NOT_YET, REASON_BAD_PROOF_TIME,
+			"time %u of a loose proof is after %llu", header->time, (unsigned long long)time_limit);
 	header_ticket(header, ticket);
 	if (!target_from_compact(bits, &target) || target_met(ticket, target) ||
 		!target_met(ticket, target_share(target, spec->k)))
-		return reject_set(reject, REJECT_INVALID, "bad-proof-ticket",
+		return reject_set(reject, REASON_BAD_PROOF_TICKET,
 			"the ticket of a loose proof is not between block and share target");
 	if (!schnorr_key_valid(header->miner))
-		return reject_set(reject, REJECT_INVALID, "bad-proof-key",
-			"the key of a loose proof's miner is not on the curve");
+		return reject_set(reject, REASON_BAD_PROOF_KEY, "the key of a loose proof's miner is not on the curve");
 	return true;
 }
 
@@ -323,21 +321,19 @@ static bool check_loose(const struct spec *spec, const struct block *block, cons
 	memcpy(place.model_root, block->header.model_root, 32);
 	place.has_model_root = true;
 	if (block->loose_count > loose_max(spec))
-		return reject_set(reject, REJECT_INVALID, "bad-proof-count", "%zu loose proofs where %zu are the most",
+		return reject_set(reject, REASON_BAD_PROOF_COUNT, "%zu loose proofs where %zu are the most",
 			block->loose_count, loose_max(spec));
 	header_seed(&block->header, own);
 	for (size_t i = 0; i < block->loose_count; i++) {
 		header_seed(&block->loose[i], seed);
 		if (memcmp(seed, own, 32) == 0 || (i && memcmp(last, seed, 32) >= 0))
-			return reject_set(reject, REJECT_INVALID, "bad-proof-order",
-				"loose proof %zu does not ascend by seed", i);
+			return reject_set(reject, REASON_BAD_PROOF_ORDER, "loose proof %zu does not ascend by seed", i);
 		memcpy(last, seed, 32);
 		if (loose_check(spec, &block->loose[i], &place, time_limit, reject))
 			continue;
 		/* What bounds the time is in the block: waiting does not make it right. */
 		if (reject != NULL && reject->code == REJECT_NOT_YET)
-			reject_set(reject, REJECT_INVALID, "bad-proof-time",
-				"loose proof %zu is too far after the block", i);
+			reject_set(reject, REASON_BAD_PROOF_TIME, "loose proof %zu is too far after the block", i);
 		return false;
 	}
 	return true;
@@ -346,11 +342,10 @@ static bool check_loose(const struct spec *spec, const struct block *block, cons
 static bool check_coinbases(const struct block *block, struct reject *reject)
 {
 	if (block->tx_count == 0 || !tx_is_coinbase(block->txs[0]))
-		return reject_set(reject, REJECT_INVALID, "bad-cb-missing", "the first transaction is no coinbase");
+		return reject_set(reject, REASON_BAD_CB_MISSING, "the first transaction is no coinbase");
 	for (size_t i = 1; i < block->tx_count; i++)
 		if (tx_is_coinbase(block->txs[i]))
-			return reject_set(reject, REJECT_INVALID, "bad-cb-multiple",
-				"transaction %zu is a second coinbase", i);
+			return reject_set(reject, REASON_BAD_CB_MULTIPLE, "transaction %zu is a second coinbase", i);
 	return true;
 }
 
@@ -361,7 +356,7 @@ static bool check_weight(const struct spec *spec, const struct block *block, str
 	for (size_t i = 0; i < block->tx_count; i++)
 		weight += tx_weight(block->txs[i]);
 	return weight <= spec->block_weight ||
-		reject_set(reject, REJECT_INVALID, "bad-blk-weight", "weight %zu where %u is the most", weight,
+		reject_set(reject, REASON_BAD_BLK_WEIGHT, "weight %zu where %u is the most", weight,
 			spec->block_weight);
 }
 
@@ -376,12 +371,12 @@ static bool check_txs(const struct spec *spec, const struct block *block, const 
 		if (!tx_check(tx, reject))
 			return false;
 		if (!tx_is_final(tx, parent->height + 1, parent->median_time))
-			return reject_set(reject, REJECT_INVALID, "bad-txns-nonfinal", "transaction %zu is locked", i);
+			return reject_set(reject, REASON_BAD_TXNS_NONFINAL, "transaction %zu is locked", i);
 		if (!contribution_check(spec, tx, &registered, reject))
 			return false;
 	}
 	return registered <= spec->blob_budget ||
-		reject_set(reject, REJECT_INVALID, "bad-contrib-budget", "%llu bytes of blobs where %u is the most",
+		reject_set(reject, REASON_BAD_CONTRIB_BUDGET, "%llu bytes of blobs where %u is the most",
 			(unsigned long long)registered, spec->blob_budget);
 }
 
@@ -394,12 +389,11 @@ bool block_check(const struct spec *spec, const struct block *block, const struc
 		return false;
 	block_tx_root(block, root);
 	if (memcmp(root, block->header.tx_root, 32) != 0)
-		return reject_set(reject, REJECT_INVALID, "bad-txnmrklroot", "tx_root is not that of the transactions");
+		return reject_set(reject, REASON_BAD_TXNMRKLROOT, "tx_root is not that of the transactions");
 	if (!check_loose(spec, block, parent, reject))
 		return false;
 	block_proofs_root(block, root);
 	if (memcmp(root, block->header.proofs_root, 32) != 0)
-		return reject_set(reject, REJECT_INVALID, "bad-proofs-root",
-			"proofs_root is not that of the loose proofs");
+		return reject_set(reject, REASON_BAD_PROOFS_ROOT, "proofs_root is not that of the loose proofs");
 	return check_txs(spec, block, parent, reject);
 }

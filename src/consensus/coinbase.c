@@ -102,9 +102,9 @@ static bool bytes_equal(const struct bytes *a, const struct bytes *b)
 	return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
 }
 
-static bool refuse_coinbase(struct reject *reject, const char *reason, const char *detail)
+static bool refuse_coinbase(struct reject *reject, enum reason why, const char *detail)
 {
-	return reject_set(reject, REJECT_INVALID, reason, "%s", detail);
+	return reject_set(reject, why, "%s", detail);
 }
 
 static bool check_input(const struct tx *found, const struct tx *right, struct reject *reject)
@@ -112,23 +112,23 @@ static bool check_input(const struct tx *found, const struct tx *right, struct r
 	const struct tx_input *a = found->inputs, *b = right->inputs;
 
 	if (found->version != right->version || found->locktime != right->locktime)
-		return refuse_coinbase(reject, "bad-cb-height", "version or locktime of the coinbase");
+		return refuse_coinbase(reject, REASON_BAD_CB_HEIGHT, "version or locktime of the coinbase");
 	if (found->input_count != 1 || memcmp(a->prev.txid, b->prev.txid, 32) != 0 || a->prev.index != b->prev.index ||
 		a->sequence != b->sequence || a->witness_count != 0)
-		return refuse_coinbase(reject, "bad-cb-height",
+		return refuse_coinbase(reject, REASON_BAD_CB_HEIGHT,
 			"the coinbase's one input: outpoint, sequence or a witness");
 	if (!bytes_equal(&a->script, &b->script))
-		return refuse_coinbase(reject, "bad-cb-height", "the coinbase does not push this block's height");
+		return refuse_coinbase(reject, REASON_BAD_CB_HEIGHT, "the coinbase does not push this block's height");
 	return true;
 }
 
 static bool check_amount(size_t i, const struct tx_output *found, const struct tx_output *right, struct reject *reject)
 {
 	if (found->amount != right->amount)
-		return reject_set(reject, REJECT_INVALID, "bad-cb-outputs", "output %zu pays %lld instead of %lld", i,
+		return reject_set(reject, REASON_BAD_CB_OUTPUTS, "output %zu pays %lld instead of %lld", i,
 			(long long)found->amount, (long long)right->amount);
 	if (!bytes_equal(&found->script, &right->script))
-		return reject_set(reject, REJECT_INVALID, "bad-cb-outputs", "output %zu pays another key", i);
+		return reject_set(reject, REASON_BAD_CB_OUTPUTS, "output %zu pays another key", i);
 	return true;
 }
 
@@ -140,11 +140,11 @@ static bool check_outputs(const struct tx *found, const struct tx *right, struct
 		if (!check_amount(i, &found->outputs[i], &right->outputs[i], reject))
 			return false;
 	if (found->output_count != right->output_count)
-		return reject_set(reject, REJECT_INVALID, "bad-cb-outputs", "%zu outputs instead of %zu",
-			found->output_count, right->output_count);
+		return reject_set(reject, REASON_BAD_CB_OUTPUTS, "%zu outputs instead of %zu", found->output_count,
+			right->output_count);
 	if (found->outputs[last].amount != 0 ||
 		!bytes_equal(&found->outputs[last].script, &right->outputs[last].script))
-		return refuse_coinbase(reject, "bad-cb-outcome",
+		return refuse_coinbase(reject, REASON_BAD_CB_OUTCOME,
 			"the last output does not state what the parent did to the model");
 	return true;
 }

@@ -125,7 +125,7 @@ static const struct bytes *split_witness(const struct tx_input *input, size_t in
 {
 	size_t count = input->witness_count;
 	const struct bytes *last = count ? &input->witness[count - 1] : NULL;
-	const char *reason = "bad-txns-witness";
+	enum reason why = REASON_BAD_TXNS_WITNESS;
 
 	*annex = NULL;
 	if (count >= 2 && last->size && last->data[0] == ANNEX_TAG) {
@@ -135,9 +135,8 @@ static const struct bytes *split_witness(const struct tx_input *input, size_t in
 	if (count == 1 && (input->witness[0].size == SIGNATURE_SIZE || input->witness[0].size == SIGNATURE_SIZE + 1))
 		return &input->witness[0];
 	if (count > 1)
-		reason = "bad-txns-scriptpath";
-	reject_set(reject, REJECT_INVALID, reason, "the witness of input %zu is no signature (%zu elements)", index,
-		count);
+		why = REASON_BAD_TXNS_SCRIPTPATH;
+	reject_set(reject, why, "the witness of input %zu is no signature (%zu elements)", index, count);
 	return NULL;
 }
 
@@ -148,23 +147,21 @@ bool sighash_verify_input(const struct sighash_cache *cache, size_t input, struc
 	uint8_t hash_type = SIGHASH_DEFAULT, hash[32];
 
 	if (key == NULL)
-		return reject_set(reject, REJECT_INVALID, "bad-txns-script", "input %zu spends what is not P2TR",
-			input);
+		return reject_set(reject, REASON_BAD_TXNS_SCRIPT, "input %zu spends what is not P2TR", input);
 	signature = split_witness(&cache->tx->inputs[input], input, &annex, reject);
 	if (signature == NULL)
 		return false;
 	if (signature->size > SIGNATURE_SIZE) {
 		hash_type = signature->data[SIGNATURE_SIZE];
 		if (hash_type == SIGHASH_DEFAULT) /* has a shorter form */
-			return reject_set(reject, REJECT_INVALID, "bad-txns-signature",
-				"input %zu states the default hash type", input);
+			return reject_set(reject, REASON_BAD_TXNS_SIGNATURE, "input %zu states the default hash type",
+				input);
 	}
 	if (!sighash_taproot(cache, input, hash_type, annex, hash))
-		return reject_set(reject, REJECT_INVALID, "bad-txns-signature",
-			"hash type 0x%02x of input %zu signs nothing", hash_type, input);
+		return reject_set(reject, REASON_BAD_TXNS_SIGNATURE, "hash type 0x%02x of input %zu signs nothing",
+			hash_type, input);
 	if (!schnorr_verify(signature->data, hash, key))
-		return reject_set(reject, REJECT_INVALID, "bad-txns-signature", "the signature of input %zu is false",
-			input);
+		return reject_set(reject, REASON_BAD_TXNS_SIGNATURE, "the signature of input %zu is false", input);
 	return true;
 }
 

@@ -373,22 +373,20 @@ static bool check_duplicates(const struct tx *tx, struct reject *reject)
 	for (size_t i = 1; i < tx->input_count && ok; i++)
 		ok = compare_outpoints(&prevs[i - 1], &prevs[i]) != 0;
 	free(prevs);
-	return ok ||
-		reject_set(reject, REJECT_INVALID, "bad-txns-inputs-duplicate", "two inputs spend the same output");
+	return ok || reject_set(reject, REASON_BAD_TXNS_INPUTS_DUPLICATE, "two inputs spend the same output");
 }
 
 static bool check_inputs(const struct tx *tx, struct reject *reject)
 {
 	if (tx->input_count == 0)
-		return reject_set(reject, REJECT_INVALID, "bad-txns-vin-empty", "no inputs");
+		return reject_set(reject, REASON_BAD_TXNS_VIN_EMPTY, "no inputs");
 	if (tx_is_coinbase(tx))
 		return true;
 	for (size_t i = 0; i < tx->input_count; i++) {
 		if (outpoint_is_null(&tx->inputs[i].prev))
-			return reject_set(reject, REJECT_INVALID, "bad-txns-prevout-null", "input %zu spends nothing",
-				i);
+			return reject_set(reject, REASON_BAD_TXNS_PREVOUT_NULL, "input %zu spends nothing", i);
 		if (tx->inputs[i].script.size)
-			return reject_set(reject, REJECT_INVALID, "bad-txns-scriptsig", "input %zu has a scriptSig", i);
+			return reject_set(reject, REASON_BAD_TXNS_SCRIPTSIG, "input %zu has a scriptSig", i);
 	}
 	return check_duplicates(tx, reject);
 }
@@ -403,22 +401,19 @@ static bool check_outputs(const struct tx *tx, struct reject *reject)
 	int64_t sum = 0;
 
 	if (tx->output_count == 0)
-		return reject_set(reject, REJECT_INVALID, "bad-txns-vout-empty", "no outputs");
+		return reject_set(reject, REASON_BAD_TXNS_VOUT_EMPTY, "no outputs");
 	for (size_t i = 0; i < tx->output_count; i++) {
 		const struct tx_output *output = &tx->outputs[i];
 
 		if (output->amount < 0)
-			return reject_set(reject, REJECT_INVALID, "bad-txns-vout-negative", "output %zu is negative",
-				i);
+			return reject_set(reject, REASON_BAD_TXNS_VOUT_NEGATIVE, "output %zu is negative", i);
 		if (output->amount > MAX_MONEY)
-			return reject_set(reject, REJECT_INVALID, "bad-txns-vout-toolarge",
-				"output %zu exceeds all money", i);
+			return reject_set(reject, REASON_BAD_TXNS_VOUT_TOOLARGE, "output %zu exceeds all money", i);
 		sum += output->amount;
 		if (sum > MAX_MONEY)
-			return reject_set(reject, REJECT_INVALID, "bad-txns-txouttotal-toolarge",
-				"outputs exceed all money");
+			return reject_set(reject, REASON_BAD_TXNS_TXOUTTOTAL_TOOLARGE, "outputs exceed all money");
 		if (!script_is_allowed(&output->script))
-			return reject_set(reject, REJECT_INVALID, "bad-txns-script",
+			return reject_set(reject, REASON_BAD_TXNS_SCRIPT,
 				"output %zu is neither P2TR nor an OP_RETURN of at most %d bytes", i, OP_RETURN_MAX);
 		if (!payload_check(&output->script, i, tx_is_coinbase(tx), reject))
 			return false;

@@ -124,10 +124,10 @@ static enum finding refuse_digest(const struct verify_proof *proof, const uint8_
 	hex_encode(stated, proof->header.digest, 32);
 	hex_encode(given, found, 32);
 	if (memcmp(found, no_result, 32) == 0)
-		reject_set(reject, REJECT_INVALID, "bad-proof-digest",
+		reject_set(reject, REASON_BAD_PROOF_DIGEST,
 			"proof %.16s...: its step has no result, the header states %.16s...", id, stated);
 	else
-		reject_set(reject, REJECT_INVALID, "bad-proof-digest",
+		reject_set(reject, REASON_BAD_PROOF_DIGEST,
 			"proof %.16s...: its step gives %.16s..., the header states %.16s...", id, given, stated);
 	return FINDING_FALSE;
 }
@@ -160,7 +160,7 @@ static enum finding check_body(const struct runner *runner, const struct verify_
 	if (memcmp(found, proof->header.digest, 32) == 0 &&
 		delta_check(proof->delta, step_delta_size(train), model_count(&train->model)))
 		return FINDING_RIGHT;
-	reject_set(reject, REJECT_INVALID, "bad-proof-body", "a body is not what its header commits to");
+	reject_set(reject, REASON_BAD_PROOF_BODY, "a body is not what its header commits to");
 	return FINDING_FALSE;
 }
 
@@ -176,7 +176,7 @@ bool verify_one(const struct spec *spec, const struct state *parent, struct veri
 	finding = run_proof(&runner, proof, found, reject);
 	runner_clear(&runner);
 	if (finding == FINDING_CANCELLED)
-		return reject_set(reject, REJECT_NOT_YET, "cancelled", "the execution was cancelled");
+		return reject_set(reject, REASON_CANCELLED, "the execution was cancelled");
 	return finding == FINDING_RIGHT;
 }
 

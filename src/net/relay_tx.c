@@ -275,14 +275,6 @@ static void request_answered(struct relay_tx *relay, struct peer *peer, const ui
 
 /* --- Taking --- */
 
-/* Whether an honest node could have passed this on: not if it breaks a rule that depends on nothing but itself and the
- * coins it names. What hangs on the tip (spent coins, locks, fees) may look different from there. */
-static bool knew_better(const struct reject *reject)
-{
-	return reject->code == REJECT_INVALID &&
-		(strcmp(reject->reason, "bad-txns-signature") == 0 || strcmp(reject->reason, "bad-txns-witness") == 0);
-}
-
 static void note_blobs(struct relay_tx *relay, const struct peer *peer, const struct tx *tx)
 {
 	struct contribution data;
@@ -306,7 +298,7 @@ static void take_tx(struct relay_tx *relay, struct peer *peer, const struct tx *
 			reject.detail);
 		if (reject.code != REJECT_NOT_YET)
 			known_add(&relay->refused, wtxid);
-		if (knew_better(&reject))
+		if (reject_blames_tx(&reject))
 			peer_punish(peer, "invalid transaction: %s", reject.reason);
 		break;
 	case CHAIN_ERROR:

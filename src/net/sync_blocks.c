@@ -241,15 +241,10 @@ static const struct index_entry *wanted_entry(struct sync_blocks *sync, struct p
 static void blame_sender(struct sync_blocks *sync, const struct source *source, const struct reject *reject)
 {
 	struct peer *peer = peers_find(sync->peers, source->peer);
-	static const char *const by_place[] = { "bad-cb-", "bad-txns-", "bad-contrib-" };
-	bool knew_better = reject->ban_score >= 100;
 
 	if (source->peer == 0 || reject->code == REJECT_NOT_YET)
 		return;
-	for (size_t i = 0; i < sizeof by_place / sizeof by_place[0]; i++)
-		if (strncmp(reject->reason, by_place[i], strlen(by_place[i])) == 0)
-			knew_better = false;
-	if (knew_better)
+	if (reject_blames_block(reject))
 		peers_punish(sync->peers, source, "invalid block: %s (%s)", reject->reason, reject->detail);
 	else if (peer != NULL)
 		peer_disconnect(peer, "invalid block: %s (%s)", reject->reason, reject->detail);
@@ -311,7 +306,7 @@ void sync_blocks_verdict(struct sync_blocks *sync, const struct index_entry *ent
 		sync_headers_log_refused(sync->headers, peer, "block", entry->id, reject);
 	if (reject != NULL && !relay_blocks_is_proven(sync->relay, entry)) {
 		if (peer != NULL)
-			peer->proofs_false += strcmp(reject->reason, "bad-proof-digest") == 0;
+			peer->proofs_false += reject->why == REASON_BAD_PROOF_DIGEST;
 		blame_sender(sync, source, reject);
 	}
 	peers_work(sync->peers);

@@ -207,7 +207,7 @@ static const struct index_entry *take_new(struct sync_headers *sync, struct peer
 		return NULL;
 	case CHAIN_REJECTED:
 		sync_headers_log_refused(sync, peer, "header", id, &reject);
-		sync->full = sync->full || strcmp(reject.reason, "too-many-headers") == 0;
+		sync->full = sync->full || reject.why == REASON_TOO_MANY_HEADERS;
 		if (reject.ban_score >= 100)
 			peer_punish(peer, "invalid header: %s", reject.reason);
 		return NULL;

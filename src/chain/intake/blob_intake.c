@@ -24,17 +24,17 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 	if (chain->failed)
 		return halt_explain(chain, CHAIN_ERROR, reject);
 	if (size > chain->spec->blob_max) {
-		reject_set(reject, REJECT_INVALID, "bad-contrib-size", "%zu bytes, %" PRIu32 " at most", size,
+		reject_set(reject, REASON_BAD_CONTRIB_SIZE, "%zu bytes, %" PRIu32 " at most", size,
 			chain->spec->blob_max);
 		return CHAIN_REJECTED;
 	}
 	blob_root(data, size, found);
 	if (memcmp(found, root, 32) != 0) {
-		reject_set(reject, REJECT_INVALID, "bad-blob-root", "the bytes do not match the root");
+		reject_set(reject, REASON_BAD_BLOB_ROOT, "the bytes do not match the root");
 		return CHAIN_REJECTED;
 	}
 	if (!keep && !needed && !mempool_wants(chain->mempool, root, size)) {
-		reject_set(reject, REJECT_NOT_YET, "blob-not-wanted", "nothing here waits for it");
+		reject_set(reject, REASON_BLOB_NOT_WANTED, "nothing here waits for it");
 		return CHAIN_ORPHAN;
 	}
 	if (blobs_has(chain->blobs, root)) {
@@ -46,7 +46,7 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 	case BLOBS_STORED:
 		break;
 	case BLOBS_FULL:
-		reject_set(reject, REJECT_POLICY, "blob-pool-full", "too many unconfirmed blobs are held");
+		reject_set(reject, REASON_BLOB_POOL_FULL, "too many unconfirmed blobs are held");
 		return CHAIN_REJECTED;
 	case BLOBS_FAILED:
 		return halt_explain(chain, halt_fail(chain, &err), reject);

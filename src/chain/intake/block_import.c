@@ -107,7 +107,7 @@ static bool import_record(struct block_import *import, struct errmsg *err)
 		return true;
 	case CHAIN_ORPHAN:
 	case CHAIN_REJECTED:
-		if (strcmp(reject.reason, "time-too-new") == 0)
+		if (reject.why == REASON_TIME_TOO_NEW)
 			note_too_new(import, &header);
 		log_warn("[chain] %s: the block at offset %llu is not taken: %s, %s", import->path,
 			(unsigned long long)at, reject.reason, reject.detail);

@@ -22,7 +22,7 @@ static bool check_bodies(const struct chain *chain, const struct block *block, s
 
 		sha256(digest, block->bodies[i], block_body_size(chain->spec));
 		if (memcmp(digest, header->digest, 32) != 0)
-			return reject_set(reject, REJECT_INVALID, "bad-proof-body",
+			return reject_set(reject, REASON_BAD_PROOF_BODY,
 				"the body of proof %zu does not hash to its digest", i);
 	}
 	return true;
@@ -36,13 +36,13 @@ static bool check_mutated(const struct block *block, struct reject *reject)
 
 	for (size_t i = 0; block->tx_count > 0 && i < block->txs[0]->input_count; i++)
 		if (block->txs[0]->inputs[i].witness_count > 0)
-			return reject_set(reject, REJECT_INVALID, "bad-cb-height", "the coinbase has a witness");
+			return reject_set(reject, REASON_BAD_CB_HEIGHT, "the coinbase has a witness");
 	block_tx_root(block, root);
 	if (memcmp(root, block->header.tx_root, 32) != 0)
-		return reject_set(reject, REJECT_INVALID, "bad-txnmrklroot", "the transactions are not the header's");
+		return reject_set(reject, REASON_BAD_TXNMRKLROOT, "the transactions are not the header's");
 	block_proofs_root(block, root);
 	if (memcmp(root, block->header.proofs_root, 32) != 0)
-		return reject_set(reject, REJECT_INVALID, "bad-proofs-root", "the loose proofs are not the header's");
+		return reject_set(reject, REASON_BAD_PROOFS_ROOT, "the loose proofs are not the header's");
 	return true;
 }
 
@@ -53,7 +53,7 @@ static bool check_old(const struct chain *chain, const struct full_entry *full, 
 
 	if (entry->height + CHAIN_OLD_FORK >= tip->height || u256_compare(full->promised_work, tip->chain_work) > 0)
 		return true;
-	return reject_set(reject, REJECT_NOT_YET, "too-little-chainwork", "an old fork with less work than the tip");
+	return reject_set(reject, REASON_TOO_LITTLE_CHAINWORK, "an old fork with less work than the tip");
 }
 
 /* Rules of the block itself. One that breaks them is refused for good. */
@@ -95,7 +95,7 @@ static enum chain_result keep_block(struct chain *chain, struct full_entry *full
 			return halt_fail(chain, &err);
 		waiting_add(chain, full, block);
 	} else if (!waiting_hold(chain, full, block, source)) {
-		reject_set(reject, REJECT_NOT_YET, "block-pool-full", "blocks that wait take all the room there is");
+		reject_set(reject, REASON_BLOCK_POOL_FULL, "blocks that wait take all the room there is");
 		return CHAIN_REJECTED;
 	}
 	return CHAIN_NEW;
@@ -171,7 +171,7 @@ bool chain_invalidate(struct chain *chain, const struct index_entry *entry, stru
 	/* Branches that were too deep to switch to may be what the operator wants. */
 	for (size_t i = 0; i < chain->index.count; i++)
 		chain->index.entries[i]->refused_deep = false;
-	connect_refuse(chain, entry_full(entry), "invalidated");
+	connect_refuse(chain, entry_full(entry), reasons_row(REASON_INVALIDATED)->text);
 	choose_advance(chain);
 	return !chain->failed || errmsg_set(err, "The disk failed: see the log");
 }

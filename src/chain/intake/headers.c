@@ -16,7 +16,7 @@ static enum chain_result known_header(const struct full_entry *full, struct reje
 {
 	if (full->entry.status != ENTRY_INVALID)
 		return CHAIN_KNOWN;
-	reject_set(reject, REJECT_INVALID, full->entry.invalid_reason, "the block was refused before");
+	reject_again(reject, full->entry.invalid_reason, "the block was refused before");
 	return CHAIN_REJECTED;
 }
 
@@ -24,10 +24,10 @@ static enum chain_result known_header(const struct full_entry *full, struct reje
 static bool check_room(const struct chain *chain, const struct full_entry *parent, struct reject *reject)
 {
 	if (parent->entry.height >= chain_tip(chain)->height + CHAIN_HEADERS_AHEAD)
-		return reject_set(reject, REJECT_NOT_YET, "too-far-ahead",
-			"the header is more than %d blocks above the tip", (int)CHAIN_HEADERS_AHEAD);
+		return reject_set(reject, REASON_TOO_FAR_AHEAD, "the header is more than %d blocks above the tip",
+			(int)CHAIN_HEADERS_AHEAD);
 	if (chain->index.header_only >= CHAIN_HEADERS_MAX)
-		return reject_set(reject, REJECT_NOT_YET, "too-many-headers", "%d headers without blocks are held",
+		return reject_set(reject, REASON_TOO_MANY_HEADERS, "%d headers without blocks are held",
 			(int)CHAIN_HEADERS_MAX);
 	return true;
 }
@@ -54,12 +54,11 @@ enum chain_result chain_add_header(struct chain *chain, const struct header *hea
 	}
 	parent = index_find(&chain->index, header->prev);
 	if (parent == NULL) {
-		reject_set(reject, REJECT_NOT_YET, "prev-blk-not-found", "the parent is not known");
+		reject_set(reject, REASON_PREV_BLK_NOT_FOUND, "the parent is not known");
 		return CHAIN_ORPHAN;
 	}
 	if (parent->entry.status == ENTRY_INVALID) {
-		reject_set(reject, REJECT_INVALID, "bad-prevblk", "the parent was refused: %s",
-			parent->entry.invalid_reason);
+		reject_set(reject, REASON_BAD_PREVBLK, "the parent was refused: %s", parent->entry.invalid_reason);
 		return CHAIN_REJECTED;
 	}
 	index_parent_view(&parent->entry, &view);

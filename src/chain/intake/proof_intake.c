@@ -16,7 +16,7 @@ static enum chain_result add_own_loose(struct chain *chain, const struct header 
 	struct parent_view view;
 
 	if (memcmp(header->prev, chain_tip(chain)->id, 32) != 0) {
-		reject_set(reject, REJECT_NOT_YET, "bad-proof-parent", "the tip has moved on");
+		reject_as(reject, REJECT_NOT_YET, REASON_BAD_PROOF_PARENT, "the tip has moved on");
 		return CHAIN_ORPHAN;
 	}
 	index_parent_view(chain_tip(chain), &view);
@@ -24,7 +24,7 @@ static enum chain_result add_own_loose(struct chain *chain, const struct header 
 		return CHAIN_REJECTED;
 	proof_cache_put(chain->proofs, header, PROOF_RIGHT, body);
 	if (!loose_pool_put(chain->loose, header)) {
-		reject_set(reject, REJECT_POLICY, "loose-pool-full", "enough proofs wait for the next block");
+		reject_set(reject, REASON_LOOSE_POOL_FULL, "enough proofs wait for the next block");
 		return CHAIN_REJECTED;
 	}
 	NOTIFY(&chain->notices, proof_verdict, header, &(const struct source){ 0 }, NULL);
@@ -43,7 +43,7 @@ enum chain_result chain_add_own(struct chain *chain, const struct block *block, 
 	sha256(digest, body, block_body_size(chain->spec));
 	header_ticket(&header, ticket);
 	if (memcmp(digest, header.digest, 32) != 0 || !target_from_compact(header.bits, &target)) {
-		reject_set(reject, REJECT_INVALID, "bad-proof-body", "the body does not hash to the digest");
+		reject_set(reject, REASON_BAD_PROOF_BODY, "the body does not hash to the digest");
 		block_unref(block);
 		result = CHAIN_REJECTED;
 	} else if (target_met(ticket, target)) {

@@ -46,14 +46,14 @@ static bool check_conflicts(const struct chain *chain, const struct tx *tx, stru
 {
 	for (size_t i = 0; i < tx->input_count; i++)
 		if (mempool_spender(chain->mempool, &tx->inputs[i].prev) != NULL)
-			return reject_set(reject, REJECT_POLICY, "txn-mempool-conflict",
+			return reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT,
 				"input %zu is spent by a transaction of the mempool", i);
 	for (size_t i = 0; i < tx->output_count; i++) {
 		struct contribution data;
 
 		if (contribution_parse(&tx->outputs[i].script, &data) &&
 			map_get(&chain->mempool->roots, data.root) != NULL)
-			return reject_set(reject, REJECT_POLICY, "txn-mempool-conflict",
+			return reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT,
 				"a transaction of the mempool registers the same blob");
 	}
 	return true;
@@ -94,12 +94,12 @@ static bool add_coin(struct chain *chain, struct spending *spending, const struc
 	case SPENDING_OK:
 		return true;
 	case SPENDING_IMMATURE:
-		return reject_set(reject, REJECT_NOT_YET, "bad-txns-premature-spend-of-coinbase",
+		return reject_as(reject, REJECT_NOT_YET, REASON_BAD_TXNS_PREMATURE_SPEND_OF_COINBASE,
 			"coinbase of height %u", (unsigned)coin->height);
 	case SPENDING_TOO_MUCH:
 		break;
 	}
-	return reject_set(reject, REJECT_INVALID, "bad-txns-inputvalues-outofrange", "sum of the inputs");
+	return reject_set(reject, REASON_BAD_TXNS_INPUTVALUES_OUTOFRANGE, "sum of the inputs");
 }
 
 /* Maturity and locks are judged as for the next block, since that is the first that could hold it. A coin of the
@@ -117,7 +117,7 @@ static enum chain_result find_inputs(struct chain *chain, struct judgement *judg
 		case DB_FOUND:
 			break;
 		case DB_MISSING:
-			reject_set(reject, REJECT_NOT_YET, "bad-txns-inputs-missingorspent", "input %zu", i);
+			reject_as(reject, REJECT_NOT_YET, REASON_BAD_TXNS_INPUTS_MISSINGORSPENT, "input %zu", i);
 			return CHAIN_ORPHAN;
 		case DB_FAILED:
 			return halt_fail(chain, &err);
@@ -128,7 +128,7 @@ static enum chain_result find_inputs(struct chain *chain, struct judgement *judg
 	judgement->fee = spending_fee(spending);
 	if (judgement->fee >= 0)
 		return CHAIN_NEW;
-	reject_set(reject, REJECT_INVALID, "bad-txns-in-belowout", "%" PRId64 " are missing", -judgement->fee);
+	reject_set(reject, REASON_BAD_TXNS_IN_BELOWOUT, "%" PRId64 " are missing", -judgement->fee);
 	return CHAIN_REJECTED;
 }
 
@@ -139,12 +139,12 @@ static bool check_family(const struct mempool *mempool, const struct tx *tx, str
 	size_t count = mempool_relatives(mempool, tx, true, ancestors, MEMPOOL_ANCESTORS);
 
 	if (count >= MEMPOOL_ANCESTORS)
-		return reject_set(reject, REJECT_POLICY, "too-long-mempool-chain", "more than %d unconfirmed ancestors",
+		return reject_set(reject, REASON_TOO_LONG_MEMPOOL_CHAIN, "more than %d unconfirmed ancestors",
 			MEMPOOL_ANCESTORS - 1);
 	for (size_t i = 0; i < count; i++)
 		if (mempool_relatives(mempool, ancestors[i]->entry.tx, false, descendants, MEMPOOL_ANCESTORS) >=
 			MEMPOOL_ANCESTORS - 1)
-			return reject_set(reject, REJECT_POLICY, "too-long-mempool-chain",
+			return reject_set(reject, REASON_TOO_LONG_MEMPOOL_CHAIN,
 				"an ancestor has %d unconfirmed descendants", MEMPOOL_ANCESTORS - 1);
 	return true;
 }
@@ -158,13 +158,13 @@ static bool check_alone(struct chain *chain, const struct tx *tx, size_t size, s
 	if (!tx_check(tx, reject) || !contribution_check(chain->spec, tx, &registered, reject))
 		return false;
 	if (tx_is_coinbase(tx))
-		return reject_set(reject, REJECT_INVALID, "coinbase", "a coinbase by itself");
+		return reject_set(reject, REASON_COINBASE, "a coinbase by itself");
 	if (registered > chain->spec->blob_budget)
-		return reject_set(reject, REJECT_INVALID, "bad-contrib-budget", "it registers more than a block may");
+		return reject_set(reject, REASON_BAD_CONTRIB_BUDGET, "it registers more than a block may");
 	if (!policy_check(tx, size, reject))
 		return false;
 	if (!tx_is_final(tx, tip->height + 1, tip->median_time))
-		return reject_set(reject, REJECT_NOT_YET, "non-final", "its locktime has not come");
+		return reject_set(reject, REASON_NON_FINAL, "its locktime has not come");
 	return check_conflicts(chain, tx, reject) && registry_check_tx(chain->registry, tx, reject);
 }
 
@@ -182,7 +182,7 @@ static enum chain_result judge_tx(struct chain *chain, struct judgement *judgeme
 	if (result != CHAIN_NEW)
 		return result;
 	if (!spending_locks_met(&judgement->spending, chain_tip(chain)->median_time)) {
-		reject_set(reject, REJECT_NOT_YET, "non-BIP68-final", "a relative lock is not met");
+		reject_set(reject, REASON_NON_BIP68_FINAL, "a relative lock is not met");
 		return CHAIN_REJECTED;
 	}
 	if (!policy_check_fee(judgement->fee, judgement->size, chain->mempool->floor_rate, reject) ||
@@ -251,7 +251,7 @@ static enum chain_result wait_for_blob(struct chain *chain, const struct tx *tx,
 		tx_unref(tx);
 		return CHAIN_REJECTED;
 	}
-	reject_set(reject, REJECT_NOT_YET, "missing-blob", "the bytes it registers are not here");
+	reject_set(reject, REASON_MISSING_BLOB, "the bytes it registers are not here");
 	/* A blob may come at once, and take the transaction with it: it is not touched any more. */
 	count = missing_blobs(chain, tx, &wants);
 	for (size_t i = 0; i < count; i++)
@@ -297,7 +297,7 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 	mempool_trim(chain);
 	if (mempool_find(chain->mempool, txid) != NULL)
 		return CHAIN_NEW;
-	reject_set(reject, REJECT_POLICY, "mempool full", "it pays less than what is held");
+	reject_set(reject, REASON_MEMPOOL_FULL, "it pays less than what is held");
 	return CHAIN_REJECTED;
 }
 

@@ -100,7 +100,8 @@ static bool make_place(struct places *places, const struct source *source, struc
 		}
 	}
 	if (eldest == MEMPOOL_WAITING)
-		return reject_set(reject, REJECT_POLICY, "missing-blob", "too many contributions wait for their blobs");
+		return reject_as(reject, REJECT_POLICY, REASON_MISSING_BLOB,
+			"too many contributions wait for their blobs");
 	drop_place(places, eldest);
 	return true;
 }
@@ -113,7 +114,7 @@ static bool check_place(const struct places *places, const struct tx *tx, struct
 	for (size_t i = 0; i < tx->input_count; i++) {
 		coin_key(&tx->inputs[i].prev, key);
 		if (map_get(&places->spenders, key) != NULL)
-			return reject_set(reject, REJECT_POLICY, "txn-mempool-conflict",
+			return reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT,
 				"input %zu is spent by a contribution that waits for its blob", i);
 	}
 	return true;

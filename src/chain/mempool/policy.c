@@ -12,16 +12,14 @@ enum { VERSION_MAX = 2 };
 bool policy_check(const struct tx *tx, size_t size, struct reject *reject)
 {
 	if (tx->version < 1 || tx->version > VERSION_MAX)
-		return reject_set(reject, REJECT_POLICY, "version", "version %" PRIu32, tx->version);
+		return reject_set(reject, REASON_VERSION, "version %" PRIu32, tx->version);
 	if (size > POLICY_TX_SIZE)
-		return reject_set(reject, REJECT_POLICY, "tx-size", "%zu virtual bytes, %d at most", size,
-			(int)POLICY_TX_SIZE);
+		return reject_set(reject, REASON_TX_SIZE, "%zu virtual bytes, %d at most", size, (int)POLICY_TX_SIZE);
 	for (size_t i = 0; i < tx->output_count; i++) {
 		if (payload_kind(&tx->outputs[i].script) == PAYLOAD_RESERVED)
-			return reject_set(reject, REJECT_POLICY, "contrib-reserved", "output %zu is of a reserved kind",
-				i);
+			return reject_set(reject, REASON_CONTRIB_RESERVED, "output %zu is of a reserved kind", i);
 		if (coin_is_output(&tx->outputs[i]) && tx->outputs[i].amount < POLICY_DUST)
-			return reject_set(reject, REJECT_POLICY, "dust", "output %zu is below %d", i, (int)POLICY_DUST);
+			return reject_set(reject, REASON_DUST, "output %zu is below %d", i, (int)POLICY_DUST);
 	}
 	return true;
 }
@@ -35,9 +33,9 @@ int64_t policy_rate(int64_t fee, size_t size)
 bool policy_check_fee(int64_t fee, size_t size, int64_t floor_rate, struct reject *reject)
 {
 	if (fee * 1000 < POLICY_RATE_MIN * (int64_t)size)
-		return reject_set(reject, REJECT_POLICY, "min relay fee not met", "%" PRId64 " < %zu", fee, size);
+		return reject_set(reject, REASON_MIN_RELAY_FEE_NOT_MET, "%" PRId64 " < %zu", fee, size);
 	if (floor_rate > 0 && policy_rate(fee, size) <= floor_rate)
-		return reject_set(reject, REJECT_POLICY, "mempool min fee not met", "%" PRId64 " per 1000 bytes asked",
+		return reject_set(reject, REASON_MEMPOOL_MIN_FEE_NOT_MET, "%" PRId64 " per 1000 bytes asked",
 			floor_rate);
 	return true;
 }

@@ -221,12 +221,12 @@ static bool check_first(struct chain *chain, struct full_entry *full, const stru
 	struct errmsg err;
 
 	if (memcmp(full->entry.header.model_root, parent->model_root_after, 32) != 0)
-		return reject_set(reject, REJECT_INVALID, "bad-model-root",
+		return reject_set(reject, REASON_BAD_MODEL_ROOT,
 			"the model root is not that of the state after the parent");
 	for (size_t i = 0; i <= block->loose_count; i++) {
 		if (proof_cache_verdict(chain->proofs, block_proof_id(block, i)) != PROOF_FALSE)
 			continue;
-		reject_set(reject, REJECT_INVALID, "bad-proof-digest",
+		reject_set(reject, REASON_BAD_PROOF_DIGEST,
 			"proof %zu was executed before, and its digest was not what the step gives", i);
 		/* Whoever passes a block on has executed its own proof, not yet the others. */
 		if (i > 0)

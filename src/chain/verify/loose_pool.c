@@ -177,7 +177,7 @@ static void job_done(void *arg, bool cancelled)
 	job_free(job);
 	if (right && !loose_pool_put(chain->loose, &header)) {
 		right = false;
-		reject_set(&reject, REJECT_POLICY, "loose-pool-full", "enough proofs wait for the next block");
+		reject_set(&reject, REASON_LOOSE_POOL_FULL, "enough proofs wait for the next block");
 	}
 	NOTIFY(&chain->notices, proof_verdict, &header, &source, right ? NULL : &reject);
 	chain->again = true;
@@ -293,12 +293,12 @@ static bool has_place(const struct loose_pool *loose, struct source_group *group
 	const int64_t now = clock_wall();
 
 	if (!group->own && group->loose > 0)
-		return reject_set(reject, REJECT_NOT_YET, "loose-one-at-a-time",
-			"its address has a proof here that waits");
+		return reject_set(reject, REASON_LOOSE_ONE_AT_A_TIME, "its address has a proof here that waits");
 	if (loose->count == loose->max ||
 		!schedule_queue_fits(loose->max, loose->job_count, strangers_waiting(loose, now),
 			sources_standing(group, now)))
-		return reject_set(reject, REJECT_NOT_YET, "loose-pool-full", "enough proofs wait for the next block");
+		return reject_as(reject, REJECT_NOT_YET, REASON_LOOSE_POOL_FULL,
+			"enough proofs wait for the next block");
 	return true;
 }
 
@@ -345,7 +345,7 @@ enum chain_result loose_pool_add(struct chain *chain, const struct header *heade
 
 	header_id(header, id);
 	if (proof_cache_verdict(chain->proofs, id) == PROOF_FALSE) {
-		reject_set(reject, REJECT_INVALID, "bad-proof-digest", "this proof was executed before");
+		reject_set(reject, REASON_BAD_PROOF_DIGEST, "this proof was executed before");
 		return CHAIN_REJECTED;
 	}
 	if (chain_loose_known(chain, id))
@@ -354,11 +354,11 @@ enum chain_result loose_pool_add(struct chain *chain, const struct header *heade
 	if (job != NULL && source != NULL && memcmp(job->group->key, source->group, SOURCE_GROUP) == 0)
 		return CHAIN_KNOWN;
 	if (job != NULL) {
-		reject_set(reject, REJECT_NOT_YET, "loose-in-work", "the same proof has no verdict yet");
+		reject_set(reject, REASON_LOOSE_IN_WORK, "the same proof has no verdict yet");
 		return CHAIN_REJECTED;
 	}
 	if (memcmp(header->prev, tip->id, 32) != 0) {
-		reject_set(reject, REJECT_NOT_YET, "bad-proof-parent", "the proof is not for the present tip");
+		reject_as(reject, REJECT_NOT_YET, REASON_BAD_PROOF_PARENT, "the proof is not for the present tip");
 		return CHAIN_ORPHAN;
 	}
 	index_parent_view(tip, &view);
@@ -367,7 +367,7 @@ enum chain_result loose_pool_add(struct chain *chain, const struct header *heade
 	header_seed(header, seed);
 	if (pool_find(chain->loose, seed, &at)) {
 		/* Another digest for a seed whose digest has been found: it cannot be right. */
-		reject_set(reject, REJECT_INVALID, "bad-proof-digest", "another digest of this seed is right");
+		reject_set(reject, REASON_BAD_PROOF_DIGEST, "another digest of this seed is right");
 		return CHAIN_REJECTED;
 	}
 	return queue_job(chain, header, id, source, reject);

@@ -440,10 +440,9 @@ static bool check_roots(const struct registry *registry, struct roots *roots, en
 		qsort(roots->root, roots->count, sizeof *roots->root, compare_roots);
 	for (size_t i = 0; ok && i < roots->count; i++) {
 		if (i && memcmp(roots->root[i - 1], roots->root[i], 32) == 0)
-			ok = reject_set(reject, REJECT_INVALID, "bad-contrib-duplicate",
-				"a root is registered twice at once");
+			ok = reject_set(reject, REASON_BAD_CONTRIB_DUPLICATE, "a root is registered twice at once");
 		else if (registry_find(registry, roots->root[i], NULL) != NULL)
-			ok = reject_set(reject, code_registered, "bad-contrib-duplicate",
+			ok = reject_as(reject, code_registered, REASON_BAD_CONTRIB_DUPLICATE,
 				"a root is registered already");
 	}
 	free(roots->root);

@@ -134,13 +134,11 @@ bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *
 		if (!contribution_parse(&tx->outputs[i].script, &data))
 			continue;
 		if (data.size < spec->blob_min || data.size > spec->blob_max)
-			return reject_set(reject, REJECT_INVALID, "bad-contrib-size",
-				"a blob of %llu bytes; %u to %u are allowed", (unsigned long long)data.size,
-				spec->blob_min, spec->blob_max);
+			return reject_set(reject, REASON_BAD_CONTRIB_SIZE, "a blob of %llu bytes; %u to %u are allowed",
+				(unsigned long long)data.size, spec->blob_min, spec->blob_max);
 		if (tx->outputs[i].amount < spec->burn_rate * (int64_t)data.size)
-			return reject_set(reject, REJECT_INVALID, "bad-contrib-burn",
-				"output %zu burns %lld instead of %lld", i, (long long)tx->outputs[i].amount,
-				(long long)(spec->burn_rate * (int64_t)data.size));
+			return reject_set(reject, REASON_BAD_CONTRIB_BURN, "output %zu burns %lld instead of %lld", i,
+				(long long)tx->outputs[i].amount, (long long)(spec->burn_rate * (int64_t)data.size));
 		*registered += data.size;
 	}
 	return true;

@@ -56,8 +56,8 @@ bool payload_check(const struct bytes *script, size_t index, bool in_coinbase, s
 	if (row == NULL)
 		return true;
 	if (kind == PAYLOAD_BAD)
-		return reject_set(reject, REJECT_INVALID, "bad-contrib-format", "output %zu %s", index, row->malformed);
+		return reject_set(reject, REASON_BAD_CONTRIB_FORMAT, "output %zu %s", index, row->malformed);
 	if (row->coinbase_only && !in_coinbase)
-		return reject_set(reject, REJECT_INVALID, "bad-contrib-format", "output %zu %s", index, row->outside);
+		return reject_set(reject, REASON_BAD_CONTRIB_FORMAT, "output %zu %s", index, row->outside);
 	return true;
 }

@@ -68,19 +68,25 @@ static void test_reject(void **state)
 	(void)state;
 	memset(longer, 'x', sizeof longer - 1);
 	longer[sizeof longer - 1] = 0;
-	assert_false(reject_set(&reject, REJECT_INVALID, "bad-thing", "found %d", 7));
+	assert_false(reject_set(&reject, REASON_BAD_VERSION, "found %d", 7));
 	assert_int_equal(reject.code, REJECT_INVALID);
-	assert_string_equal(reject.reason, "bad-thing");
+	assert_string_equal(reject.reason, "bad-version");
+	assert_int_equal(reject.why, REASON_BAD_VERSION);
 	assert_string_equal(reject.detail, "found 7");
 	assert_int_equal(reject.ban_score, 100);
-	reject_set(&reject, REJECT_MALFORMED, "r", "%s", longer);
+	reject_set(&reject, REASON_BAD_BLOCK_FORMAT, "%s", longer);
+	assert_int_equal(reject.code, REJECT_MALFORMED);
 	assert_int_equal(reject.ban_score, 100);
 	assert_int_equal(strlen(reject.detail), sizeof reject.detail - 1);
-	reject_set(&reject, REJECT_POLICY, "r", "d");
+	reject_set(&reject, REASON_DUST, "d");
+	assert_int_equal(reject.code, REJECT_POLICY);
 	assert_int_equal(reject.ban_score, 0);
-	reject_set(&reject, REJECT_NOT_YET, "r", "d");
+	reject_as(&reject, REJECT_NOT_YET, REASON_BAD_PROOF_TIME, "d");
+	assert_int_equal(reject.code, REJECT_NOT_YET);
 	assert_int_equal(reject.ban_score, 0);
-	assert_false(reject_set(NULL, REJECT_INVALID, "r", "d"));
+	assert_false(reject_set(NULL, REASON_DUST, "d"));
+	assert_false(reject_as(NULL, REJECT_INVALID, REASON_DUST, "d"));
+	assert_false(reject_again(NULL, "dust", "d"));
 }
 
 int main(void)

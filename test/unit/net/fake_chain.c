@@ -210,7 +210,7 @@ enum chain_result chain_add_header(struct chain *chain, const struct header *hea
 
 	*entry = NULL;
 	if (chain->headers_full) {
-		reject_set(reject, REJECT_NOT_YET, "too-many-headers", "as the test wants");
+		reject_set(reject, REASON_TOO_MANY_HEADERS, "as the test wants");
 		return CHAIN_REJECTED;
 	}
 	*entry = parent != NULL ? insert(chain, header, parent) : NULL;
@@ -363,7 +363,7 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 
 	(void)keep;
 	if (size == 0) {
-		reject_set(reject, REJECT_INVALID, "bad-blob", "empty");
+		reject_set(reject, REASON_BAD_BLOB_ROOT, "empty");
 		return CHAIN_REJECTED;
 	}
 	text = mem_calloc(size + 1, 1);
@@ -406,7 +406,7 @@ static void judge_block(struct chain *chain, size_t place)
 		return;
 	}
 	entry->status = ENTRY_INVALID;
-	reject_set(&reject, REJECT_INVALID, "bad-proof-digest", "as the test wants");
+	reject_set(&reject, REASON_BAD_PROOF_DIGEST, "as the test wants");
 	events->block_verdict(events->context, entry, source, &reject);
 }
 
@@ -423,7 +423,7 @@ static void judge_proof(struct chain *chain)
 		events->proof_verdict(events->context, &header, &source, NULL);
 		return;
 	}
-	reject_set(&reject, REJECT_INVALID, "bad-proof-digest", "as the test wants");
+	reject_set(&reject, REASON_BAD_PROOF_DIGEST, "as the test wants");
 	events->proof_verdict(events->context, &header, &source, &reject);
 }
 

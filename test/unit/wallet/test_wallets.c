@@ -110,7 +110,7 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 	if (chain->dropping)
 		chain->events.tx_removed(chain->events.context, tx, "mempool full");
 	if (answer == CHAIN_REJECTED)
-		reject_set(reject, REJECT_POLICY, "mempool full", "it pays less than what is held");
+		reject_set(reject, REASON_MEMPOOL_FULL, "it pays less than what is held");
 	if (answer == CHAIN_NEW)
 		chain->mempool[chain->mempool_count++] = tx;
 	else
