@@ -1,28 +1,12 @@
 /* The datasets of a chain and what the past says of them (doc/protocol.md section 14), and the reward bucket and the
- * record of slot values (section 13): everything of a branch that is neither coins nor model. A plain value: the chain
+ * record of slot values (section 13): everything of a branch that is neither coins nor model, as the
+ * sum of parts (consensus/branch/part.h). A plain value: the chain
  * keeps one for its tip, and derives one for a side branch by undoing and applying blocks on a copy. */
 #ifndef ATELIER_CONSENSUS_BRANCH_REGISTRY_H
 #define ATELIER_CONSENSUS_BRANCH_REGISTRY_H
 
-#include "consensus/block.h"
+#include "consensus/branch/datasets.h"
 #include "consensus/payload/contribution.h"
-#include "consensus/payload/outcome.h"
-
-struct dataset {
-	uint8_t root[32], owner[32];
-	uint64_t size;
-	char licence[17], title[65];
-	uint8_t txid[32];
-	uint32_t output, height; /* where it was registered */
-	/* Of the current observation period: */
-	uint32_t draws;
-	int64_t sum;                /* of x = floor(V / 65536), |x| <= 2^31 */
-	unsigned __int128 squares;  /* of x^2; draws <= 2^20, so 82 bits hold it */
-	uint32_t quarantined_until; /* last height it may not be drawn for; 0: none */
-	/* For people, not consensus: */
-	uint32_t total_draws; /* slots with a proof that it has had */
-	int64_t total_paid;   /* base units */
-};
 
 struct registry;      /* opaque: datasets, bucket, values of the last 2016 blocks */
 struct registry_undo; /* opaque: what one applied block changed */
@@ -50,15 +34,6 @@ bool registry_v_ref(const struct registry *registry, const struct outcome *paren
 
 int64_t registry_bucket(const struct registry *registry);
 
-/* A block's view of its parents' outcome needed to pay data and to update statistics at the next block: which dataset
- * each slot had, proof counts, v_ref. The chain keeps one per verified block in its index. */
-struct block_outcome {
-	struct outcome outcome;
-	uint32_t dataset[OUTCOME_MAX_SLOTS];
-	int64_t v_ref;
-	float loss_before, loss_after; /* for people; not consensus */
-};
-
 /* Applies a block (height = registry_height + 1) whose checks all held: registers its contributions, applies the
  * outcome of its parent (NULL for block 1) to statistics and values, updates the bucket. The undo is the caller's. */
 struct registry_undo *registry_apply(struct registry *registry, const struct block *block,
@@ -78,7 +53,5 @@ void registry_write(struct buf *out, const struct registry *registry);
 struct registry *registry_read(const struct spec *spec, struct reader *reader);
 void registry_undo_write(struct buf *out, const struct registry_undo *undo);
 struct registry_undo *registry_undo_read(struct reader *reader);
-void block_outcome_write(struct buf *out, const struct block_outcome *outcome);
-bool block_outcome_read(struct reader *reader, struct block_outcome *outcome);
 
 #endif

@@ -364,24 +364,24 @@ static void test_observation_extremes(void **state)
 	int64_t most = INT64_C(1) << 47, x = INT64_C(1) << 31;
 	struct registry *registry = one_dataset();
 	struct block_outcome outcome = example_outcome(2, 1, most);
-	struct dataset *dataset = &registry->datasets[1];
+	struct dataset *dataset = &registry->datasets.list[1];
 
 	(void)state;
-	dataset->draws = DRAWS_MAX - 2;
-	dataset->sum = (DRAWS_MAX - 2) * x;
-	dataset->squares = (unsigned __int128)(DRAWS_MAX - 2) * (uint64_t)x * (uint64_t)x;
+	dataset->draws = DATASETS_DRAWS_MAX - 2;
+	dataset->sum = (DATASETS_DRAWS_MAX - 2) * x;
+	dataset->squares = (unsigned __int128)(DATASETS_DRAWS_MAX - 2) * (uint64_t)x * (uint64_t)x;
 	apply(registry, 0, NULL, 0, &outcome);
 	apply(registry, 0, NULL, 0, &outcome);
-	assert_int_equal(dataset->draws, DRAWS_MAX);
-	assert_true(dataset->sum == DRAWS_MAX * x);
+	assert_int_equal(dataset->draws, DATASETS_DRAWS_MAX);
+	assert_true(dataset->sum == DATASETS_DRAWS_MAX * x);
 	apply(registry, 0, NULL, 0, &outcome); /* nothing more is counted */
-	assert_int_equal(dataset->draws, DRAWS_MAX);
-	assert_true(dataset->sum == DRAWS_MAX * x);
+	assert_int_equal(dataset->draws, DATASETS_DRAWS_MAX);
+	assert_true(dataset->sum == DATASETS_DRAWS_MAX * x);
 	assert_int_equal(dataset->total_draws, 3);
 
-	dataset->draws = DRAWS_MAX - 1;
-	dataset->sum = (DRAWS_MAX - 1) * -x;
-	dataset->squares = (unsigned __int128)(DRAWS_MAX - 1) * (uint64_t)x * (uint64_t)x;
+	dataset->draws = DATASETS_DRAWS_MAX - 1;
+	dataset->sum = (DATASETS_DRAWS_MAX - 1) * -x;
+	dataset->squares = (unsigned __int128)(DATASETS_DRAWS_MAX - 1) * (uint64_t)x * (uint64_t)x;
 	outcome.outcome.slot[0].value = -most;
 	apply(registry, 0, NULL, 0, &outcome);
 	assert_false(registry_can_draw(registry, 1));

@@ -1,0 +1,37 @@
+/* The bucket: one amount. It is clipped where it is filled, so what was before cannot be computed and is kept. */
+#include "consensus/branch/bucket.h"
+
+#include "consensus/reward.h"
+
+void bucket_apply(struct bucket *bucket, const struct branch_block *block, struct bucket_undo *undo)
+{
+	undo->before = bucket->amount;
+	reward_proof(block->spec, block->height, bucket->amount, block->block->loose_count, &bucket->amount);
+}
+
+void bucket_undo(struct bucket *bucket, const struct bucket_undo *undo)
+{
+	bucket->amount = undo->before;
+}
+
+void bucket_write(struct buf *out, const struct bucket *bucket)
+{
+	buf_put_le64(out, (uint64_t)bucket->amount);
+}
+
+bool bucket_read(struct bucket *bucket, struct reader *reader)
+{
+	bucket->amount = (int64_t)reader_le64(reader);
+	return reader->ok;
+}
+
+void bucket_undo_write(struct buf *out, const struct bucket_undo *undo)
+{
+	buf_put_le64(out, (uint64_t)undo->before);
+}
+
+bool bucket_undo_read(struct bucket_undo *undo, struct reader *reader)
+{
+	undo->before = (int64_t)reader_le64(reader);
+	return reader->ok;
+}

@@ -1,0 +1,63 @@
+/* The datasets of a branch and what the past says of them (doc/protocol.md section 14). */
+#ifndef ATELIER_CONSENSUS_BRANCH_DATASETS_H
+#define ATELIER_CONSENSUS_BRANCH_DATASETS_H
+
+#include "consensus/branch/part.h"
+
+enum { DATASETS_DRAWS_MAX = 1 << 20 };
+
+struct dataset {
+	uint8_t root[32], owner[32];
+	uint64_t size;
+	char licence[17], title[65];
+	uint8_t txid[32];
+	uint32_t output, height; /* where it was registered */
+	/* Of the current observation period: */
+	uint32_t draws;
+	int64_t sum;                /* of x = floor(V / 65536), |x| <= 2^31 */
+	unsigned __int128 squares;  /* of x^2; draws <= 2^20, so 82 bits hold it */
+	uint32_t quarantined_until; /* last height it may not be drawn for; 0: none */
+	/* For people, not consensus: */
+	uint32_t total_draws; /* slots with a proof that it has had */
+	int64_t total_paid;   /* base units */
+};
+
+struct datasets {
+	struct dataset *list; /* by number */
+	uint32_t *by_root;    /* numbers, ascending by root */
+	size_t count;
+};
+
+/* Of a dataset, what an outcome changes. */
+struct datasets_record {
+	uint32_t number;
+	uint32_t draws, quarantined_until, total_draws;
+	int64_t sum, total_paid;
+	unsigned __int128 squares;
+};
+
+struct datasets_undo {
+	size_t count; /* before */
+	struct datasets_record changed[OUTCOME_MAX_SLOTS];
+	uint32_t changed_count;
+};
+
+const struct dataset *datasets_find(const struct datasets *datasets, const uint8_t root[32], size_t *number);
+/* Whether the dataset can be drawn for the block at `height`, and the datasets of its slots. */
+bool datasets_can_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height, size_t number);
+void datasets_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height, const uint8_t ticket[32],
+	uint32_t slots, uint32_t dataset[]);
+
+/* The contract of consensus/branch/part.h. After genesis, and before read, dataset 0 alone is there. */
+void datasets_init(struct datasets *datasets, const struct spec *spec);
+void datasets_copy(struct datasets *to, const struct datasets *from);
+void datasets_clear(struct datasets *datasets);
+void datasets_apply(struct datasets *datasets, const struct branch_block *block, struct datasets_undo *undo);
+bool datasets_undo_fits(const struct datasets *datasets, const struct datasets_undo *undo);
+void datasets_undo(struct datasets *datasets, const struct datasets_undo *undo);
+void datasets_write(struct buf *out, const struct datasets *datasets);
+bool datasets_read(struct datasets *datasets, struct reader *reader);
+void datasets_undo_write(struct buf *out, const struct datasets_undo *undo);
+bool datasets_undo_read(struct datasets_undo *undo, struct reader *reader);
+
+#endif

@@ -1,0 +1,29 @@
+/* The facts of a branch lie in parts, each a plain value with one contract (here for a part `x`):
+ *
+ *   x_init(x, spec)              after genesis
+ *   x_copy(to, from), x_clear    a value of its own; from stays as it is
+ *   x_apply(x, block, undo)      the block's effect; undo tells what it changed
+ *   x_undo_fits(x, undo)         whether undo can be what the last apply left: bytes on disk may be another block's
+ *   x_undo(x, undo)              exactly what was before, if it fits
+ *   x_write, x_read              byte form, for the database; read leaves a part to be cleared, also where it fails
+ *   x_undo_write, x_undo_read    the same of an undo
+ *
+ * Invariants, of any sequence of blocks: undo(apply(x)) = x and read(write(x)) = x, to the byte. Nothing but the
+ * arguments goes in: no part knows another, and all of them see the same block, so their order does not matter. A new
+ * kind of fact is a new part, and a line in registry.c for each line above. */
+#ifndef ATELIER_CONSENSUS_BRANCH_PART_H
+#define ATELIER_CONSENSUS_BRANCH_PART_H
+
+#include "consensus/block.h"
+#include "consensus/branch/block_outcome.h"
+
+/* A block whose checks all held, on top of what the parts know. */
+struct branch_block {
+	const struct spec *spec;
+	uint32_t height;
+	const struct block *block;
+	const struct block_outcome
+		*parent; /* of the block at height - 1, which this one's coinbase states; NULL: none */
+};
+
+#endif

@@ -1,0 +1,172 @@
+/* The window of values: recording, dropping, v_ref, bytes. */
+#include "consensus/branch/values.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "consensus/branch/pieces.h"
+#include "util/mem.h"
+
+enum { V_REF_RECORDS = 64 };
+
+/* --- v_ref --- */
+
+/* The positive slot values of an outcome; returns how many. */
+static uint32_t positive_values(const struct outcome *outcome, int64_t out[OUTCOME_MAX_SLOTS])
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; !outcome->is_void && i < outcome->slots; i++)
+		if (outcome->slot[i].count > 0 && outcome->slot[i].value > 0)
+			out[count++] = outcome->slot[i].value;
+	return count;
+}
+
+static int compare_values(const void *a, const void *b)
+{
+	int64_t x, y;
+
+	memcpy(&x, a, sizeof x);
+	memcpy(&y, b, sizeof y);
+	return (x > y) - (x < y);
+}
+
+bool values_ref(const struct values *values, const struct spec *spec, const struct outcome *newest_outcome,
+	int64_t *v_ref)
+{
+	int64_t newest[OUTCOME_MAX_SLOTS], *all;
+	size_t added = newest_outcome != NULL ? positive_values(newest_outcome, newest) : 0;
+	size_t count = values->count + added;
+
+	*v_ref = spec->v_0;
+	/* The lower median, so that it is a value that was there, and an integer. */
+	if (count < V_REF_RECORDS)
+		return false;
+	all = mem_alloc(count * sizeof *all);
+	memcpy(all, values->list, values->count * sizeof *all);
+	memcpy(all + values->count, newest, added * sizeof *all);
+	qsort(all, count, sizeof *all, compare_values);
+	*v_ref = all[(count - 1) / 2];
+	if (*v_ref < spec->v_min)
+		*v_ref = spec->v_min;
+	free(all);
+	return true;
+}
+
+/* --- blocks --- */
+
+static void drop_oldest(struct values *values, struct values_undo *undo)
+{
+	undo->has_dropped = true;
+	undo->dropped_count = values->counts[0];
+	memcpy(undo->dropped, values->list, undo->dropped_count * sizeof *undo->dropped);
+	values->count -= undo->dropped_count;
+	memmove(values->list, values->list + undo->dropped_count, values->count * sizeof *values->list);
+	values->recorded--;
+	memmove(values->counts, values->counts + 1, values->recorded);
+}
+
+static void record_values(struct values *values, const struct outcome *outcome, struct values_undo *undo)
+{
+	int64_t added[OUTCOME_MAX_SLOTS];
+	uint32_t count = positive_values(outcome, added);
+
+	if (values->recorded == VALUES_RECORDED)
+		drop_oldest(values, undo);
+	undo->has_record = true;
+	values->counts[values->recorded++] = (uint8_t)count;
+	values->list = mem_realloc(values->list, (values->count + count) * sizeof *added);
+	memcpy(values->list + values->count, added, count * sizeof *added);
+	values->count += count;
+}
+
+void values_undo(struct values *values, const struct values_undo *undo)
+{
+	size_t more = undo->dropped_count;
+
+	if (!undo->has_record)
+		return;
+	values->count -= values->counts[--values->recorded];
+	if (!undo->has_dropped)
+		return;
+	values->list = mem_realloc(values->list, (values->count + more) * sizeof *values->list);
+	memmove(values->list + more, values->list, values->count * sizeof *values->list);
+	memcpy(values->list, undo->dropped, more * sizeof *values->list);
+	values->count += more;
+	memmove(values->counts + 1, values->counts, values->recorded++);
+	values->counts[0] = (uint8_t)more;
+}
+
+void values_apply(struct values *values, const struct branch_block *block, struct values_undo *undo)
+{
+	if (block->parent != NULL)
+		record_values(values, &block->parent->outcome, undo);
+}
+
+bool values_undo_fits(const struct values *values, const struct values_undo *undo)
+{
+	return !undo->has_record ||
+		(values->recorded > 0 && (!undo->has_dropped || values->recorded == VALUES_RECORDED));
+}
+
+void values_copy(struct values *to, const struct values *from)
+{
+	*to = *from;
+	to->list = mem_dup(from->list, from->count * sizeof *from->list);
+}
+
+void values_clear(struct values *values)
+{
+	free(values->list);
+}
+
+/* --- bytes --- */
+
+void values_write(struct buf *out, const struct values *values)
+{
+	buf_put_le32(out, values->recorded);
+	buf_put(out, values->counts, values->recorded);
+	for (size_t i = 0; i < values->count; i++)
+		buf_put_le64(out, (uint64_t)values->list[i]);
+}
+
+bool values_read(struct values *values, struct reader *reader)
+{
+	size_t count = 0;
+
+	values->recorded = pieces_count(reader, VALUES_RECORDED);
+	reader_copy(reader, values->counts, values->recorded);
+	for (uint32_t i = 0; i < values->recorded; i++) {
+		if (values->counts[i] > OUTCOME_MAX_SLOTS)
+			reader_fail(reader);
+		count += values->counts[i];
+	}
+	if (count > reader_left(reader) / 8)
+		reader_fail(reader);
+	if (!reader->ok)
+		return false;
+	values->list = mem_alloc(count * sizeof *values->list);
+	values->count = count;
+	for (size_t i = 0; i < count; i++)
+		values->list[i] = (int64_t)reader_le64(reader);
+	return reader->ok;
+}
+
+void values_undo_write(struct buf *out, const struct values_undo *undo)
+{
+	buf_put_u8(out, undo->has_record);
+	buf_put_u8(out, undo->has_dropped);
+	buf_put_le32(out, undo->dropped_count);
+	for (uint32_t i = 0; i < undo->dropped_count; i++)
+		buf_put_le64(out, (uint64_t)undo->dropped[i]);
+}
+
+bool values_undo_read(struct values_undo *undo, struct reader *reader)
+{
+	undo->has_record = pieces_bool(reader);
+	undo->has_dropped = pieces_bool(reader);
+	undo->dropped_count = pieces_count(reader, OUTCOME_MAX_SLOTS);
+	for (uint32_t i = 0; i < undo->dropped_count; i++)
+		undo->dropped[i] = (int64_t)reader_le64(reader);
+	return reader->ok;
+}

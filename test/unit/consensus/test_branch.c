@@ -1,0 +1,309 @@
+/* The contract of the parts of a branch, each part alone against the same random blocks: undo(apply(x)) = x and
+ * read(write(x)) = x, to the byte; a copy is a value of its own; an undo goes through its bytes. */
+#include "consensus/branch/bucket.h"
+#include "consensus/branch/datasets.h"
+#include "consensus/branch/values.h"
+#include "consensus/registry_fixture.h"
+
+enum { BACK = 30, BLOCKS = 2200, SLOTS = 4 };
+
+/* A part and its undo as bytes; the functions that the contract names. */
+struct part {
+	const char *name;
+	size_t size, undo_size;
+	void (*init)(void *part);
+	void (*copy)(void *to, const void *from);
+	void (*clear)(void *part);
+	void (*apply)(void *part, const struct branch_block *block, void *undo);
+	bool (*undo_fits)(const void *part, const void *undo);
+	void (*undo)(void *part, const void *undo);
+	void (*write)(struct buf *out, const void *part);
+	bool (*read)(void *part, struct reader *reader);
+	void (*undo_write)(struct buf *out, const void *undo);
+	bool (*undo_read)(void *undo, struct reader *reader);
+};
+
+static struct spec spec;
+
+/* What all parts have, with the types taken off. */
+#define PART(x)                                                                              \
+	static void x##_part_apply(void *part, const struct branch_block *block, void *undo) \
+	{                                                                                    \
+		x##_apply(part, block, undo);                                                \
+	}                                                                                    \
+	static void x##_part_undo(void *part, const void *undo)                              \
+	{                                                                                    \
+		x##_undo(part, undo);                                                        \
+	}                                                                                    \
+	static void x##_part_write(struct buf *out, const void *part)                        \
+	{                                                                                    \
+		x##_write(out, part);                                                        \
+	}                                                                                    \
+	static bool x##_part_read(void *part, struct reader *reader)                         \
+	{                                                                                    \
+		return x##_read(part, reader);                                               \
+	}                                                                                    \
+	static void x##_part_undo_write(struct buf *out, const void *undo)                   \
+	{                                                                                    \
+		x##_undo_write(out, undo);                                                   \
+	}                                                                                    \
+	static bool x##_part_undo_read(void *undo, struct reader *reader)                    \
+	{                                                                                    \
+		return x##_undo_read(undo, reader);                                          \
+	}
+
+#define PART_ROW(x)                                                                                               \
+	.name = #x, .size = sizeof(struct x), .undo_size = sizeof(struct x##_undo), .apply = x##_part_apply,      \
+	.undo = x##_part_undo, .write = x##_part_write, .read = x##_part_read, .undo_write = x##_part_undo_write, \
+	.undo_read = x##_part_undo_read
+
+PART(bucket)
+PART(values)
+PART(datasets)
+
+static void values_part_copy(void *to, const void *from)
+{
+	values_copy(to, from);
+}
+
+static void values_part_clear(void *part)
+{
+	values_clear(part);
+}
+
+static bool values_part_undo_fits(const void *part, const void *undo)
+{
+	return values_undo_fits(part, undo);
+}
+
+static void datasets_part_init(void *part)
+{
+	datasets_init(part, &spec);
+}
+
+static void datasets_part_copy(void *to, const void *from)
+{
+	datasets_copy(to, from);
+}
+
+static void datasets_part_clear(void *part)
+{
+	datasets_clear(part);
+}
+
+static bool datasets_part_undo_fits(const void *part, const void *undo)
+{
+	return datasets_undo_fits(part, undo);
+}
+
+static const struct part parts[] = {
+	{ PART_ROW(bucket) },
+	{ PART_ROW(values), .copy = values_part_copy, .clear = values_part_clear, .undo_fits = values_part_undo_fits },
+	{ PART_ROW(datasets), .init = datasets_part_init, .copy = datasets_part_copy, .clear = datasets_part_clear,
+		.undo_fits = datasets_part_undo_fits },
+};
+
+/* --- a part by its row --- */
+
+static void *part_new(const struct part *part)
+{
+	void *made = mem_calloc(1, part->size);
+
+	if (part->init != NULL)
+		part->init(made);
+	return made;
+}
+
+static void *part_copy(const struct part *part, const void *from)
+{
+	void *copy = mem_dup(from, part->size);
+
+	if (part->copy != NULL)
+		part->copy(copy, from);
+	return copy;
+}
+
+static void part_free(const struct part *part, void *made)
+{
+	if (part->clear != NULL)
+		part->clear(made);
+	free(made);
+}
+
+static struct buf part_bytes(const struct part *part, const void *made)
+{
+	struct buf out;
+
+	buf_init(&out);
+	part->write(&out, made);
+	return out;
+}
+
+static void assert_same(const struct part *part, const struct buf *a, const struct buf *b)
+{
+	if (a->size != b->size || memcmp(a->data, b->data, a->size) != 0)
+		fail_msg("%s is not what it was", part->name);
+}
+
+/* --- blocks --- */
+
+static uint64_t dice_state;
+
+static uint32_t dice(uint32_t n)
+{
+	dice_state ^= dice_state << 13;
+	dice_state ^= dice_state >> 7;
+	dice_state ^= dice_state << 17;
+	return (uint32_t)((dice_state >> 32) % n);
+}
+
+/* What the blocks are made of, the same for each part. */
+struct world {
+	uint32_t height, registered;
+};
+
+static struct block_outcome random_outcome(uint32_t datasets)
+{
+	struct block_outcome outcome = { .outcome.slots = SLOTS, .v_ref = 1 + dice(1 << 30) };
+
+	outcome.outcome.is_void = dice(10) == 0;
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		outcome.dataset[i] = dice(1 + datasets);
+		outcome.outcome.slot[i].count = dice(3);
+		if (outcome.outcome.slot[i].count == 0)
+			continue;
+		outcome.outcome.slot[i].value = ((int64_t)dice(1 << 30) - (1 << 29)) * (int64_t)(1 + dice(1 << 10));
+		outcome.outcome.slot[i].left_out = dice(5) == 0;
+	}
+	return outcome;
+}
+
+/* The undo went through its bytes, which are as long as they say. */
+static void *apply_random(const struct part *part, void *made, struct world *world)
+{
+	struct block_outcome parent = random_outcome(world->registered);
+	struct contribution data[3];
+	uint32_t count = dice(20) == 0 ? 1 + dice(3) : 0;
+	void *undo = mem_calloc(1, part->undo_size), *back = mem_calloc(1, part->undo_size);
+	struct branch_block block = { .spec = &spec, .height = ++world->height };
+	struct block *built;
+	struct reader reader;
+	struct buf bytes, again;
+
+	for (uint32_t i = 0; i < count; i++)
+		data[i] = example_data(world->registered++, 4096 + dice(1 << 20));
+	built = example_block(dice(16), data, count);
+	block.block = built;
+	block.parent = world->height > 1 ? &parent : NULL;
+	part->apply(made, &block, undo);
+	block_unref(built);
+	buf_init(&bytes);
+	part->undo_write(&bytes, undo);
+	reader_init(&reader, bytes.data, bytes.size);
+	assert_true(part->undo_read(back, &reader));
+	assert_true(reader_done(&reader));
+	buf_init(&again);
+	part->undo_write(&again, back);
+	assert_same(part, &bytes, &again);
+	buf_clear(&bytes);
+	buf_clear(&again);
+	free(undo);
+	return back;
+}
+
+/* --- the two invariants --- */
+
+static void check_bytes(const struct part *part, const void *made)
+{
+	struct buf bytes = part_bytes(part, made), again;
+	struct reader reader;
+	void *back = part_new(part);
+
+	reader_init(&reader, bytes.data, bytes.size);
+	assert_true(part->read(back, &reader));
+	assert_true(reader_done(&reader));
+	again = part_bytes(part, back);
+	assert_same(part, &bytes, &again);
+	part_free(part, back);
+	buf_clear(&again);
+	back = part_new(part);
+	reader_init(&reader, bytes.data, bytes.size - 1);
+	assert_false(part->read(back, &reader));
+	part_free(part, back);
+	buf_clear(&bytes);
+}
+
+/* So many blocks forward and all of them back. */
+static void check_undo(const struct part *part, void *made, struct world *world, uint32_t depth)
+{
+	const struct world start = *world;
+	struct buf before[BACK], after;
+	void *undo[BACK];
+
+	for (uint32_t i = 0; i < depth; i++) {
+		before[i] = part_bytes(part, made);
+		undo[i] = apply_random(part, made, world);
+	}
+	for (uint32_t i = depth; i-- > 0;) {
+		assert_true(part->undo_fits == NULL || part->undo_fits(made, undo[i]));
+		part->undo(made, undo[i]);
+		after = part_bytes(part, made);
+		assert_same(part, &before[i], &after);
+		buf_clear(&before[i]);
+		buf_clear(&after);
+		free(undo[i]);
+	}
+	*world = start;
+}
+
+static void check_part(const struct part *part)
+{
+	struct world world = { 0 };
+	void *made = part_new(part), *copy;
+	struct buf before, after;
+
+	dice_state = 88172645463325252u;
+	while (world.height < BLOCKS) {
+		check_undo(part, made, &world, 1 + dice(BACK));
+		copy = part_copy(part, made);
+		before = part_bytes(part, copy);
+		for (uint32_t i = 0; i < 40; i++)
+			free(apply_random(part, made, &world));
+		after = part_bytes(part, copy); /* untouched by what its original did since */
+		assert_same(part, &before, &after);
+		buf_clear(&before);
+		buf_clear(&after);
+		part_free(part, copy);
+		check_bytes(part, made);
+	}
+	part_free(part, made);
+}
+
+static void test_parts(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		check_part(&parts[i]);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return spec_builtin(&spec, "regtest") ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	spec_clear(&spec);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parts),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
