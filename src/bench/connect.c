@@ -40,7 +40,7 @@ struct connect {
 	struct bench *b;
 	struct spec spec;
 	char folder[256];
-	struct workers *workers;
+	struct queue *queue;
 	struct chain *chain;
 	uint8_t secret[32], key[32], payee[32];
 	struct outpoint coins[PAYMENTS]; /* what the next payments spend */
@@ -64,8 +64,8 @@ static bool connect_open(struct connect *c, const char *name)
 	struct chain_options options = { .datadir = path, .spec = &c->spec, .snapshot_interval = 1000000 };
 	struct errmsg err = { "" };
 
-	c->workers = workers_new(1, NULL, NULL);
-	options.workers = c->workers;
+	c->queue = queue_new(1, NULL, NULL);
+	options.queue = c->queue;
 	c->chain = chain_open(&options, &err);
 	free(path);
 	return c->chain != NULL || connect_complain("the chain cannot be opened", err.text);
@@ -74,17 +74,17 @@ static bool connect_open(struct connect *c, const char *name)
 static void connect_close(struct connect *c)
 {
 	chain_close(c->chain);
-	workers_free(c->workers);
+	queue_free(c->queue);
 	c->chain = NULL;
-	c->workers = NULL;
+	c->queue = NULL;
 }
 
 /* Until the verdict is there and nothing is left to do. */
 static void connect_settle(struct connect *c)
 {
-	while (workers_pending(c->workers) > 0) {
-		workers_wait(c->workers);
-		workers_drain(c->workers);
+	while (queue_pending(c->queue) > 0) {
+		queue_wait(c->queue, 0);
+		queue_drain(c->queue);
 	}
 }
 

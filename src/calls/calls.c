@@ -36,8 +36,8 @@ struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given
 	calls_training_add(table, parts);
 	calls_mining_add(table, parts);
 	calls_audit_add(table, parts);
-	calls->text = calls_text_new(table, parts->chain, parts->base);
-	calls->model = calls_model_new(table, parts->chain, parts->base, parts->settings);
+	calls->text = calls_text_new(table, parts->chain, parts->queue);
+	calls->model = calls_model_new(table, parts->chain, parts->queue, parts->settings);
 	return calls;
 }
 

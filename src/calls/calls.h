@@ -11,6 +11,7 @@
 #include "config/settings.h"
 #include "net/net.h"
 #include "rpc/table.h"
+#include "util/queue.h"
 #include "wallet/wallets.h"
 #include "work/auditor.h"
 #include "work/miner.h"
@@ -18,6 +19,7 @@
 /* What calls stand on; borrowed. */
 struct calls_parts {
 	struct event_base *base;
+	struct queue *queue;
 	const struct settings *settings;
 	struct chain *chain;
 	struct net *net;
@@ -63,15 +65,15 @@ struct calls_submit *calls_submit_new(struct rpc_table *table, struct chain *cha
 void calls_submit_close(struct calls_submit *submit);
 void calls_submit_free(struct calls_submit *submit);
 
-/* generatetext, on a worker of its own. */
+/* generatetext, as jobs of the queue. */
 struct calls_text;
-struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, struct event_base *base);
+struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, struct queue *queue);
 void calls_text_close(struct calls_text *calls);
 void calls_text_free(struct calls_text *calls);
 
-/* exportmodel and getlogits, on a worker of their own. */
+/* exportmodel and getlogits, as jobs of the queue. */
 struct calls_model;
-struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct event_base *base,
+struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct queue *queue,
 	const struct settings *settings);
 void calls_model_close(struct calls_model *calls);
 void calls_model_free(struct calls_model *calls);

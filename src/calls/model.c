@@ -16,14 +16,13 @@
 #include "util/log.h"
 #include "util/mem.h"
 #include "work/exports.h"
-#include "work/loop.h"
 
 enum { RUNNING_MAX = 16 };
 
 struct calls_model {
 	struct chain *chain;
 	const struct settings *settings;
-	struct loop_workers workers;
+	struct queue *queue;
 	atomic_bool cancel;
 	size_t running;
 };
@@ -171,7 +170,6 @@ static void export_run(void *arg)
 {
 	struct export *e = arg;
 
-	loop_give_way();
 	e->ok = write_files(e, &e->err);
 	for (size_t i = 0; i < e->file_count; i++)
 		out_file_clear(&e->files[i]);
@@ -250,7 +248,14 @@ static enum rpc_outcome call_exportmodel(struct rpc_request *r, void *context)
 	e->overwrite = rpc_bool(r, "overwrite");
 	snprintf(e->name, sizeof e->name, "Atelier %s height %u", chain_spec(calls->chain)->name, e->height);
 	calls->running++;
-	workers_post(calls->workers.workers, export_run, export_done, e, false);
+	queue_post(calls->queue,
+		&(struct queue_job){
+			.kind = QUEUE_FILE,
+			.owner = calls,
+			.run = export_run,
+			.done = export_done,
+			.arg = e,
+		});
 	return RPC_PENDING;
 }
 
@@ -269,7 +274,6 @@ static void question_run(void *arg)
 {
 	struct question *q = arg;
 
-	loop_give_way();
 	generate_logits(q->state, q->text.data, q->text.size, &q->logits);
 }
 
@@ -325,7 +329,14 @@ static enum rpc_outcome call_getlogits(struct rpc_request *r, void *context)
 	q->state = chain_state(calls->chain);
 	q->height = chain_tip(calls->chain)->height;
 	calls->running++;
-	workers_post(calls->workers.workers, question_run, question_done, q, false);
+	queue_post(calls->queue,
+		&(struct queue_job){
+			.kind = QUEUE_GENERATE,
+			.owner = calls,
+			.run = question_run,
+			.done = question_done,
+			.arg = q,
+		});
 	return RPC_PENDING;
 }
 
@@ -342,14 +353,14 @@ static const struct rpc_method methods[] = {
 		"{\"logits\": [n, ...], \"height\": n, \"model_root\": \"hex\"}  (256 numbers)", "546865", 0 },
 };
 
-struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct event_base *base,
+struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct queue *queue,
 	const struct settings *settings)
 {
 	struct calls_model *calls = mem_calloc(1, sizeof *calls);
 
 	calls->chain = chain;
 	calls->settings = settings;
-	loop_workers_init(&calls->workers, base, 1);
+	calls->queue = queue;
 	rpc_table_add(table, methods, sizeof methods / sizeof *methods, calls);
 	return calls;
 }
@@ -357,7 +368,7 @@ struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain
 void calls_model_close(struct calls_model *calls)
 {
 	atomic_store(&calls->cancel, true);
-	loop_workers_clear(&calls->workers);
+	queue_leave(calls->queue, calls);
 }
 
 void calls_model_free(struct calls_model *calls)

@@ -1,4 +1,4 @@
-/* Text from the model, on a worker of its own. */
+/* Text from the model, as jobs of the queue. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,6 @@
 #include "ml/generate.h"
 #include "util/mem.h"
 #include "util/random.h"
-#include "work/loop.h"
 
 /* Text being generated for a client. */
 struct generation {
@@ -24,7 +23,7 @@ struct generation {
 
 struct calls_text {
 	struct chain *chain;
-	struct loop_workers workers;
+	struct queue *queue;
 	atomic_bool cancel;
 	size_t running;
 };
@@ -35,7 +34,6 @@ static void generate_run(void *arg)
 {
 	struct generation *g = arg;
 
-	loop_give_way();
 	g->size = generate_text(g->state, (const uint8_t *)g->prompt, g->prompt_size, &g->options, g->text, g->wanted);
 }
 
@@ -117,7 +115,14 @@ static enum rpc_outcome call_generatetext(struct rpc_request *r, void *context)
 	g->options.seed = rpc_has(r, "seed") ? rpc_u64(r, "seed") : random_u64();
 	g->options.cancel = &calls->cancel;
 	calls->running++;
-	workers_post(calls->workers.workers, generate_run, generate_done, g, false);
+	queue_post(calls->queue,
+		&(struct queue_job){
+			.kind = QUEUE_GENERATE,
+			.owner = calls,
+			.run = generate_run,
+			.done = generate_done,
+			.arg = g,
+		});
 	return RPC_PENDING;
 }
 
@@ -130,12 +135,12 @@ static const struct rpc_method methods[] = {
 		"\"The \" 300", 0 },
 };
 
-struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, struct event_base *base)
+struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, struct queue *queue)
 {
 	struct calls_text *calls = mem_calloc(1, sizeof *calls);
 
 	calls->chain = chain;
-	loop_workers_init(&calls->workers, base, 1);
+	calls->queue = queue;
 	rpc_table_add(table, methods, sizeof methods / sizeof *methods, calls);
 	return calls;
 }
@@ -143,7 +148,7 @@ struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, 
 void calls_text_close(struct calls_text *calls)
 {
 	atomic_store(&calls->cancel, true);
-	loop_workers_clear(&calls->workers);
+	queue_leave(calls->queue, calls);
 }
 
 void calls_text_free(struct calls_text *calls)

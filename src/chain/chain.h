@@ -1,7 +1,7 @@
 /* The chain: which blocks there are, which are connected, and the one tip that counts.
  *
- * Everything here runs on the loop thread; long work goes to the worker pool as pure jobs and comes back through
- * workers_drain. A block takes this way:
+ * Everything here runs on the loop thread; long work goes to the queue as pure jobs and comes back through
+ * queue_drain. A block takes this way:
  *
  *   chain_add_header   header known: parent known, bits, times, ticket right
  *   chain_add_block    bytes here: structure right; held in memory until its parent's verdict
@@ -26,7 +26,7 @@
 #include "consensus/verify.h"
 #include "ml/state.h"
 #include "util/error.h"
-#include "util/workers.h"
+#include "util/queue.h"
 
 struct chain;
 
@@ -95,7 +95,8 @@ struct chain_events {
 struct chain_options {
 	const char *datadir;        /* the network's own directory; made if missing */
 	const struct spec *spec;    /* outlives the chain */
-	struct workers *workers;    /* verify jobs */
+	struct queue *queue;        /* of all long work; outlives the chain */
+	unsigned threads;           /* of it that verify at most; 0: all */
 	uint32_t snapshot_interval; /* blocks between model snapshots; 0: the default */
 	size_t mempool_bytes;       /* 0: 64 MiB */
 	size_t held_bytes;          /* for blocks whose proof has not been executed; 0: 64 MiB */

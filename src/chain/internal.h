@@ -27,7 +27,8 @@ struct block_job;
 
 struct chain {
 	const struct spec *spec;
-	struct workers *workers;
+	struct queue *queue;
+	unsigned threads; /* of the queue's, for a block */
 	char *datadir;
 	int lock;
 	struct db *db;

@@ -99,7 +99,7 @@ static bool open_models(struct chain *chain, const struct chain_options *options
 		.spec = chain->spec,
 		.index = &chain->index,
 		.blocks = chain->blocks,
-		.workers = chain->workers,
+		.queue = chain->queue,
 		.interval = options->snapshot_interval,
 	};
 
@@ -267,7 +267,10 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	bool reindex;
 
 	chain->spec = options->spec;
-	chain->workers = options->workers;
+	chain->queue = options->queue;
+	chain->threads = queue_capacity(chain->queue);
+	if (options->threads > 0 && options->threads < chain->threads)
+		chain->threads = options->threads;
 	chain->stop = options->stop;
 	chain->datadir = mem_strdup(options->datadir);
 	chain->initial_download = true;
@@ -285,7 +288,7 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	}
 	tip_end_download(chain);
 	choose_advance(chain);
-	workers_after_drain(chain->workers, choose_resume, chain);
+	queue_after_drain(chain->queue, choose_resume, chain);
 	log_info("[chain] tip is block %" PRIu32 ", %zu headers known", chain_tip(chain)->height, chain->index.count);
 	return chain;
 }
@@ -310,7 +313,7 @@ void chain_close(struct chain *chain)
 	if (chain == NULL)
 		return;
 	chain->closing = true;
-	workers_after_drain(chain->workers, NULL, NULL);
+	queue_after_drain(chain->queue, NULL, NULL);
 	verify_queue_stop(chain);
 	loose_pool_stop(chain);
 	waiting_clear(chain);

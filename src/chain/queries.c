@@ -33,7 +33,7 @@ struct state *chain_state_at(struct chain *chain, const struct index_entry *entr
 	if (state != NULL)
 		return state;
 	if (entry_verified(entry))
-		states_request(chain->states, entry_full(entry), ready, context);
+		states_request(chain->states, entry_full(entry), QUEUE_AUDIT, 0, ready, context);
 	else
 		ready(context, NULL);
 	return NULL;

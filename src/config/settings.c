@@ -11,6 +11,7 @@
 #include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/queue.h"
 
 enum { SPEC_FILE_MAX = 1 << 20, THREADS_MAX = 64 };
 
@@ -21,7 +22,10 @@ static const struct option_spec table[] = {
 	{ "version", NULL, "Prints the version and ends.", "General", NULL, OPTION_COMMAND_LINE },
 	{ "pid", "<file>", "Where to write the process id; a relative path is relative to the chain's folder.",
 		"General", "atelierd.pid", OPTION_PATH },
-	{ "par", "<n>", "Threads that verify blocks and proofs (0: one a core).", "General", "0", 0 },
+	{ "par", "<n>",
+		"Threads that verify a block (0: one a core). All work together, mining and audits too, takes as many "
+		"as the larger of -par and -threads says, never more than there are cores. Verification goes first.",
+		"General", "0", 0 },
 	{ "engine", "<name>",
 		"Who multiplies matrices: openblas, onednn, reference, or auto, the fastest; all give the same bits.",
 		"General", "openblas", 0 },
@@ -95,20 +99,37 @@ static bool read_list(const struct options *options, const char *name, struct se
 	return true;
 }
 
+static unsigned count_cores(void)
+{
+	const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cores < 1 ? 1 : cores > QUEUE_CAPACITY_MAX ? QUEUE_CAPACITY_MAX : (unsigned)cores;
+}
+
 /* 0 stands for the number of cores. */
 static bool read_threads(const struct options *options, const char *name, int64_t max, unsigned *threads,
 	struct errmsg *err)
 {
+	const int64_t cores = count_cores();
 	int64_t value;
-	long cores;
 
 	if (!options_int(options, name, 0, max, &value, err))
 		return false;
-	cores = sysconf(_SC_NPROCESSORS_ONLN);
 	if (value == 0)
-		value = cores < 1 ? 1 : cores > max ? max : cores;
+		value = cores > max ? max : cores;
 	*threads = (unsigned)value;
 	return true;
+}
+
+/* What is not verified at a time may be mined and the other way round, so the larger of both options is what the node
+ * is given; more threads than cores would only take turns. */
+static void share_cores(struct settings *s)
+{
+	const unsigned cores = count_cores();
+
+	s->threads = s->verify_threads > s->mine_threads ? s->verify_threads : s->mine_threads;
+	if (s->threads > cores)
+		s->threads = cores;
 }
 
 static bool read_port(const struct options *options, const char *name, uint16_t fallback, uint16_t *port,
@@ -146,6 +167,7 @@ static bool read_numbers(struct settings *s, struct errmsg *err)
 	s->status_interval = (uint32_t)status;
 	s->rpc_timeout = (unsigned)timeout;
 	s->mock_time = mock;
+	share_cores(s);
 	return true;
 }
 

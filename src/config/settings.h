@@ -20,7 +20,8 @@ struct settings {
 	struct datadir datadir;
 	struct spec spec;
 	unsigned log_categories;
-	unsigned verify_threads, mine_threads;
+	unsigned verify_threads, mine_threads; /* -par, -threads */
+	unsigned threads;                      /* of all work together: the larger of both, no more than cores */
 	uint16_t port, rpc_port;
 	unsigned rpc_timeout;       /* seconds */
 	uint32_t snapshot_interval; /* 0: the default */

@@ -10,6 +10,7 @@
 #include "ml/kernel/ops.h"
 #include "util/bytes.h"
 #include "util/mem.h"
+#include "util/queue.h"
 
 /* The model, one position at a time. Keys and values of the positions before are kept, so a byte costs one pass over
  * the parameters. */
@@ -206,6 +207,7 @@ size_t generate_text(const struct state *state, const uint8_t *prompt, size_t pr
 	for (; done < count; done++) {
 		uint32_t words[4];
 
+		queue_pause(options->cancel);
 		if (options->cancel != NULL && atomic_load(options->cancel))
 			break;
 		noise_words(key, NOISE_INIT, (uint32_t)done, words);

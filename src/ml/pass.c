@@ -9,6 +9,7 @@
 #include "ml/kernel/noise.h"
 #include "ml/kernel/ops.h"
 #include "ml/workspace.h"
+#include "util/queue.h"
 
 /* A chunk's way through the model. The team's members take its tasks; which of them takes which makes no difference. */
 struct pass {
@@ -42,9 +43,12 @@ struct tile {
 	size_t index, row, rows, token, tokens;
 };
 
-/* Whether there is still a reason to go on. */
+/* Whether there is still a reason to go on. A pass of one thread also lets go first here who is in more of a hurry,
+ * some milliseconds after he has come; one of a team does that between its chunks, when its other members rest. */
 static bool goes_on(struct pass *pass)
 {
+	if (pass->m->team == NULL)
+		queue_pause(pass->cancel);
 	if (pass->cancel != NULL && atomic_load_explicit(pass->cancel, memory_order_relaxed))
 		atomic_store_explicit(&pass->failed, true, memory_order_relaxed);
 	return !atomic_load_explicit(&pass->failed, memory_order_relaxed);
@@ -532,6 +536,7 @@ static bool run_batch(struct model *m, const float *theta, const uint8_t *window
 	team_run(m->team, round_matrix, &pass, LAYER_MATRICES * (size_t)m->config.layers + 1);
 	profile_lap(m->profile, PROFILE_QUANTISE);
 	for (size_t done = 0; done < rows && goes_on(&pass); done += pass.rows) {
+		queue_pause(cancel);
 		pass.windows = windows + done * (ctx + 1);
 		pass.rows = size_min(rows - done, m->windows);
 		pass.tokens = pass.rows * ctx;

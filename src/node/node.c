@@ -49,7 +49,7 @@ struct daemon {
 	char *pid_path; /* of the file that was written; it goes at the end */
 	struct event_base *base;
 	struct event *reopen, *end, *tick;
-	struct loop_workers workers; /* verification */
+	struct loop_queue work; /* all that takes long */
 	struct rpc_table *table;
 	struct http_server *server;
 	struct chain *chain;
@@ -254,7 +254,7 @@ static bool open_loop(struct daemon *node, struct errmsg *err)
 	node->end = mem_check(event_new(node->base, end_pipe[0], EV_READ, on_end_asked, node));
 	if (event_add(node->reopen, NULL) != 0 || event_add(node->end, NULL) != 0)
 		return errmsg_set(err, "Signals cannot be handled");
-	loop_workers_init(&node->workers, node->base, node->settings->verify_threads);
+	loop_queue_init(&node->work, node->base, node->settings->threads);
 	return true;
 }
 
@@ -302,7 +302,7 @@ static bool open_server(struct daemon *node, struct errmsg *err)
  *
  * Here the loop turns once, within chain_open, so that whoever asks hears how far it is. That is sound because nothing
  * in the loop knows the chain yet: the table lets no call through but those with RPC_EARLY, nobody is subscribed,
- * nothing ticks, the network is closed, and chain_open gives the workers no job before it has told its last progress.
+ * nothing ticks, the network is closed, and chain_open gives the queue no job before it has told its last progress.
  * An end that is asked for in this turn is in end_asked when it is over. */
 static void on_progress(void *context, const char *what, uint32_t done, uint32_t total)
 {
@@ -325,7 +325,8 @@ static bool open_chain(struct daemon *node, struct errmsg *err)
 	struct chain_options options = {
 		.datadir = s->datadir.data,
 		.spec = &s->spec,
-		.workers = node->workers.workers,
+		.queue = node->work.queue,
+		.threads = s->verify_threads,
 		.snapshot_interval = s->snapshot_interval,
 		.mempool_bytes = s->mempool_bytes,
 		.reindex = options_bool(s->options, "reindex"),
@@ -415,8 +416,8 @@ static bool open_work(struct daemon *node, struct errmsg *err)
 	const struct settings *s = node->settings;
 	uint8_t key[32];
 
-	node->miner = miner_new(node->chain, node->base, s->mine_threads);
-	node->auditor = auditor_new(node->chain, node->base);
+	node->miner = miner_new(node->chain, node->work.queue, node->base, s->mine_threads);
+	node->auditor = auditor_new(node->chain, node->work.queue, node->base);
 	node->tick = mem_check(event_new(node->base, -1, EV_PERSIST, on_tick, node));
 	event_add(node->tick, &(struct timeval){ .tv_sec = 1 });
 	node->watch = (struct watch){ .chain = node->chain,
@@ -441,6 +442,7 @@ static void add_calls(struct daemon *node)
 {
 	const struct calls_parts parts = {
 		.base = node->base,
+		.queue = node->work.queue,
 		.settings = node->settings,
 		.chain = node->chain,
 		.net = node->net,
@@ -501,7 +503,7 @@ static void free_work(struct daemon *node)
 
 static void close_loop(struct daemon *node)
 {
-	loop_workers_clear(&node->workers);
+	loop_queue_clear(&node->work);
 	if (node->tick != NULL)
 		event_free(node->tick);
 	if (node->reopen != NULL)

@@ -1,8 +1,8 @@
 /* The node: opens its parts in order, runs the loop, and closes them in reverse.
  *
- * Everything runs on the loop's thread; three pools of workers take the long jobs: verification, mining, and what
- * people ask for (audits, text). SIGINT, SIGTERM and the call `stop` end the loop; running jobs are cancelled then.
- * SIGHUP opens the log anew. When the disk fails, the chain says so, and the node ends too: what was acknowledged
+ * Everything runs on the loop's thread; one queue takes all that is long (util/queue.h): verification, mining, and
+ * what people ask for (audits, text). SIGINT, SIGTERM and the call `stop` end the loop; running jobs are cancelled
+ * then. SIGHUP opens the log anew. When the disk fails, the chain says so, and the node ends too: what was acknowledged
  * before is safe. */
 #ifndef ATELIER_NODE_NODE_H
 #define ATELIER_NODE_NODE_H

@@ -22,6 +22,7 @@ struct task {
 	struct task *next;
 	unsigned slots; /* held, or lent while it pauses */
 	bool paused;
+	bool leaving; /* its owner waits for its end: it pauses no more */
 };
 
 struct task_list {
@@ -39,9 +40,9 @@ struct crew {
 
 /* Invariants, under the lock:
  *   used = sum of slots over the tasks in `running` that do not pause; used <= capacity, but for tasks that were
- * cancelled in a pause and go on to their end; of each urgency no more slots are held or lent than there are: so a crew
- * has a thread for each that may start; a task is in exactly one of waiting[its kind], running, finished; in `waiting`
- * by rank, then as they came. */
+ * cancelled, or left by their owner, in a pause and go on to their end; of each urgency no more slots are held or lent
+ * than there are: so a crew has a thread for each that may start; a task is in exactly one of waiting[its kind],
+ * running, finished; in `waiting` by rank, then as they came. */
 struct queue {
 	pthread_mutex_t lock;
 	pthread_cond_t work;   /* something may start or go on: a job was posted, slots came free, the end */
@@ -51,10 +52,13 @@ struct queue {
 	struct task_list finished;
 	unsigned capacity, used, files;
 	bool stopping;
+	atomic_bool is_awaited; /* somebody waits for slots: what queue_pause looks at without the lock */
 	struct crew crews[2];
 	size_t pending; /* the loop thread's own, as is all below */
 	queue_notify *notify;
 	void *context;
+	queue_after *after;
+	void *after_context;
 };
 
 /* The task that this thread runs, and its queue. */
@@ -163,6 +167,19 @@ static struct task *most_urgent(const struct queue *q)
 	return first;
 }
 
+/* After every change of who waits. Under the lock. */
+static void note_waiting(struct queue *q)
+{
+	atomic_store_explicit(&q->is_awaited, most_urgent(q) != NULL, memory_order_relaxed);
+}
+
+/* Something has changed that others may wait for: they look again. Under the lock. */
+static void queue_stir(struct queue *q)
+{
+	note_waiting(q);
+	pthread_cond_broadcast(&q->work);
+}
+
 /* Slots that it waits for. */
 static unsigned slots_awaited(const struct queue *q, const struct task *task)
 {
@@ -180,6 +197,7 @@ static struct task *task_start(struct queue *q, const struct crew *crew)
 		task = list_take(&q->waiting[task->job.kind], NULL);
 		task->slots = slots;
 		q->used += slots;
+		note_waiting(q);
 		return task;
 	}
 	if (crew->back && q->files < QUEUE_FILES && (task = list_take(&q->waiting[QUEUE_FILE], NULL)) != NULL) {
@@ -198,7 +216,7 @@ static void task_finish(struct queue *q, struct task *task)
 	q->files -= task->job.kind == QUEUE_FILE;
 	list_push(&q->finished, task);
 	pthread_cond_broadcast(&q->result);
-	pthread_cond_broadcast(&q->work);
+	queue_stir(q);
 }
 
 static void task_run(struct queue *q, struct task *task)
@@ -328,7 +346,7 @@ void queue_post(struct queue *q, const struct queue_job *job)
 	pthread_mutex_lock(&q->lock);
 	list_insert(&q->waiting[job->kind], task);
 	crew_grow(&q->crews[kind_is_back(job->kind)]);
-	pthread_cond_broadcast(&q->work);
+	queue_stir(q);
 	pthread_mutex_unlock(&q->lock);
 }
 
@@ -352,7 +370,7 @@ static struct task *task_take(struct queue *q, const void *owner, bool finished)
 	for (int kind = 0; !finished && task == NULL && kind < QUEUE_KINDS; kind++)
 		task = list_take(&q->waiting[kind], owner);
 	/* What goes may have been what others waited behind. */
-	pthread_cond_broadcast(&q->work);
+	queue_stir(q);
 	pthread_mutex_unlock(&q->lock);
 	return task;
 }
@@ -366,7 +384,15 @@ size_t queue_drain(struct queue *q)
 		task_done(q, task, false);
 		count++;
 	}
+	if (count > 0 && q->after != NULL)
+		q->after(q->after_context);
 	return count;
+}
+
+void queue_after_drain(struct queue *q, queue_after *after, void *context)
+{
+	q->after = after;
+	q->after_context = context;
 }
 
 static bool list_has(const struct task *task, const void *owner)
@@ -374,6 +400,16 @@ static bool list_has(const struct task *task, const void *owner)
 	while (task != NULL && task->job.owner != owner)
 		task = task->next;
 	return task != NULL;
+}
+
+/* Those of an owner that run go on to their end, beyond the slots where they must: else the loop, which waits for them
+ * here, would wait for whatever they wait for. */
+static void owner_hurry(struct queue *q, const void *owner)
+{
+	for (struct task *task = q->running; task != NULL; task = task->next)
+		if (task->job.owner == owner)
+			task->leaving = true;
+	pthread_cond_broadcast(&q->work);
 }
 
 /* Whether there is a task of the owner; where all that there are run, it waits for a result first. */
@@ -387,6 +423,7 @@ static bool owner_is_busy(struct queue *q, const void *owner)
 		busy = busy || list_has(q->waiting[kind].first, owner);
 	if (!busy && list_has(q->running, owner)) {
 		busy = true;
+		owner_hurry(q, owner);
 		pthread_cond_wait(&q->result, &q->lock);
 	}
 	pthread_mutex_unlock(&q->lock);
@@ -483,22 +520,22 @@ void queue_pause(const atomic_bool *cancel)
 	struct task *task = own_task;
 	struct timespec look;
 
-	if (task == NULL || task->slots == 0)
+	if (task == NULL || task->slots == 0 || !atomic_load_explicit(&q->is_awaited, memory_order_relaxed))
 		return;
 	pthread_mutex_lock(&q->lock);
-	if (is_in_the_way(q, task)) {
+	if (!task->leaving && is_in_the_way(q, task)) {
 		task->paused = true;
 		q->used -= task->slots;
-		pthread_cond_broadcast(&q->work);
+		queue_stir(q);
 		/* A cancelled job has little left to do, and the end waits for it: it goes on beyond the slots. */
-		while (!q->stopping && (cancel == NULL || !atomic_load(cancel)) &&
+		while (!q->stopping && !task->leaving && (cancel == NULL || !atomic_load(cancel)) &&
 			(most_urgent(q) != task || slots_free(q) < task->slots)) {
 			add_ms(&look, PAUSE_LOOK_MS);
 			pthread_cond_timedwait(&q->work, &q->lock, &look);
 		}
 		task->paused = false;
 		q->used += task->slots;
-		pthread_cond_broadcast(&q->work);
+		queue_stir(q);
 	}
 	pthread_mutex_unlock(&q->lock);
 }

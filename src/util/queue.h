@@ -56,14 +56,21 @@ void queue_post(struct queue *q, const struct queue_job *job);
  * as more urgent ones leave, for as long as it runs. 1 outside a job. */
 unsigned queue_threads(void);
 /* Lets more urgent jobs go first, if any lack slots. Returns when they are done, or *cancel (NULL allowed) is set.
- * Outside a job it does nothing. */
+ * Costs next to nothing where nobody waits. Outside a job it does nothing, nor on other threads that a job has made:
+ * the job's own thread calls it, at a point where those rest. */
 void queue_pause(const atomic_bool *cancel);
 
 /* Calls done for every job that has finished; returns how many. */
 size_t queue_drain(struct queue *q);
 
-/* Drops the jobs of an owner that only wait, waits for those that run (which the caller has told to cancel), and calls
- * done for all of them (cancelled for the dropped), for nobody else's. done may post again: that is dropped too. */
+/* From now on queue_drain ends with a call of `after` if any job was done in it: for what is better looked at once than
+ * after each result. NULL: nothing more is called. */
+typedef void queue_after(void *context);
+void queue_after_drain(struct queue *q, queue_after *after, void *context);
+
+/* Drops the jobs of an owner that only wait, waits for those that run (which the caller has told to cancel; they pause
+ * no more), and calls done for all of them (cancelled for the dropped), for nobody else's. done may post again: that is
+ * dropped too. */
 void queue_leave(struct queue *q, const void *owner);
 
 /* Blocks until at least one result waits or nothing is pending, or for so many milliseconds at most (0: no limit). */

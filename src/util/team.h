@@ -1,6 +1,6 @@
 /* A team: threads that share the tasks of one caller, who works with them and waits for the last.
  *
- * For work that is cut into tasks of some hundred microseconds and more. A pool (util/workers.h) takes jobs of their
+ * For work that is cut into tasks of some hundred microseconds and more. The queue (util/queue.h) takes jobs of their
  * own; a team lives inside one. It is used by one caller at a time. NULL stands for a team of nobody but the caller. */
 #ifndef ATELIER_UTIL_TEAM_H
 #define ATELIER_UTIL_TEAM_H

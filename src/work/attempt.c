@@ -1,3 +1,4 @@
+/* One training step on one template, and what its ticket is worth. */
 #include "work/attempt.h"
 
 #include <stdlib.h>
@@ -6,7 +7,6 @@
 #include "consensus/target.h"
 #include "crypto/hash.h"
 #include "util/mem.h"
-#include "work/loop.h"
 
 void attempt_init(struct attempt *attempt, const struct spec *spec)
 {
@@ -35,25 +35,32 @@ void attempt_clear(struct attempt *attempt)
 	attempt->backend = NULL;
 }
 
+/* The workspace, made on the worker that fills it. Another one where its kind proved wrong since the last run. */
+static void take_backend(struct attempt *attempt)
+{
+	const struct backend_kind *kind = backend_selected();
+
+	if (attempt->backend != NULL && attempt->backend->kind == kind)
+		return;
+	backend_free(attempt->backend);
+	attempt->backend = backend_new(kind, &spec_course(attempt->spec)->train, 1);
+}
+
 void attempt_run(struct attempt *attempt)
 {
-	loop_give_way();
-	const struct backend_kind *kind = backend_selected();
-	if (attempt->backend == NULL || attempt->backend->kind != kind) {
-		backend_free(attempt->backend);
-		attempt->backend = backend_new(kind, &spec_course(attempt->spec)->train, 1);
-	}
+	const size_t size = block_body_size(attempt->spec);
 	struct header *header = &attempt->block->header;
 	uint8_t seed[32];
-	header_seed(header, seed);
-	size_t size = block_body_size(attempt->spec);
-	attempt->body = mem_alloc(size);
-	struct step_job job = {
+	const struct step_job job = {
 		.state = attempt->state,
 		.seed = seed,
 		.windows = attempt->windows,
 		.cancel = &attempt->cancel,
 	};
+
+	take_backend(attempt);
+	header_seed(header, seed);
+	attempt->body = mem_alloc(size);
 	attempt->result = backend_execute(attempt->backend, &job, attempt->body);
 	if (attempt->result == STEP_OK)
 		sha256(header->digest, attempt->body, size);
@@ -63,6 +70,7 @@ enum attempt_worth attempt_worth(const struct spec *spec, const struct header *h
 {
 	struct u256 target;
 	uint8_t ticket[32];
+
 	if (!target_from_compact(header->bits, &target))
 		return ATTEMPT_NOTHING;
 	header_ticket(header, ticket);

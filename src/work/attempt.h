@@ -1,4 +1,4 @@
-/* An attempt: one training step on one template, as a job for a worker (doc/protocol.md section 8).
+/* An attempt: one training step on one template, as a job for the queue (doc/protocol.md section 8).
  *
  * The loop fills in everything the step needs, posts attempt_run, and reads the result when it is back. Nothing here
  * knows the chain. The workspace of the step stays with the attempt, which is used again and again by one miner. */
@@ -33,7 +33,7 @@ void attempt_init(struct attempt *attempt, const struct spec *spec);
 void attempt_clear(struct attempt *attempt);
 void attempt_reset(struct attempt *attempt);
 
-/* The job: runs on a worker. */
+/* The job: runs on a worker, and pauses for what is more urgent (queue_pause). */
 void attempt_run(struct attempt *attempt);
 
 /* What a finished header's ticket is worth. */

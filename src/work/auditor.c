@@ -1,3 +1,4 @@
+/* Audits: what is executed again, and how it compares with what the chain states. */
 #include "work/auditor.h"
 
 #include <stdio.h>
@@ -6,7 +7,6 @@
 
 #include "util/log.h"
 #include "util/mem.h"
-#include "work/loop.h"
 
 struct audit {
 	struct audit *next;
@@ -22,13 +22,13 @@ struct audit {
 
 struct auditor {
 	struct chain *chain;
-	struct loop_workers workers;
+	struct queue *queue;
 	struct audit *audits; /* all that are not answered; a state asked for may still come to them */
 	struct event *begin;  /* starts those that are new */
 	bool closed;
 };
 
-static void release(struct audit *audit)
+static void audit_release(struct audit *audit)
 {
 	if (audit->job != NULL) {
 		verify_job_clear(audit->job);
@@ -39,36 +39,38 @@ static void release(struct audit *audit)
 	audit->verdict.state = NULL;
 }
 
-static void answer(struct audit *audit)
+static void audit_answer(struct audit *audit)
 {
 	struct audit **at = &audit->auditor->audits;
+
 	while (*at != audit)
 		at = &(*at)->next;
 	*at = audit->next;
-	release(audit);
+	audit_release(audit);
 	audit->done(audit->context, &audit->report);
 	free(audit->report.proofs);
 	free(audit);
 }
 
-static void fail(struct audit *audit, const char *why)
+static void audit_fail(struct audit *audit, const char *why)
 {
 	snprintf(audit->report.error, sizeof audit->report.error, "%s", why);
 	audit->report.closing = audit->auditor->closed;
-	answer(audit);
+	audit_answer(audit);
 }
 
 /* On the worker. */
-static void run(void *arg)
+static void audit_run(void *arg)
 {
 	struct audit *audit = arg;
 	struct verify_job *job = audit->job;
 	struct audit_report *report = &audit->report;
-	loop_give_way();
+
 	report->proofs_right = true;
 	for (size_t i = 0; i < report->proof_count && !atomic_load(&job->cancel); i++) {
 		struct audit_proof *proof = &report->proofs[i];
 		struct reject reject = { 0 };
+
 		proof->right = verify_one(job->spec, job->parent,
 			&job->proofs[audit->only == SIZE_MAX ? i : audit->only], 1, &job->cancel, proof->found,
 			&reject);
@@ -86,8 +88,10 @@ static void read_statement(struct chain *chain, struct audit_report *report)
 	const struct index_entry *child = chain_is_active(chain, entry) ? chain_at(chain, entry->height + 1) : NULL;
 	const struct block *block = child == NULL ? NULL : chain_read_bare(chain, child, NULL);
 	uint32_t slots = chain_spec(chain)->slots;
+
 	if (block != NULL) {
 		const struct tx *coinbase = block->txs[0];
+
 		report->has_stated = coinbase->output_count > 0 &&
 			outcome_parse(&coinbase->outputs[coinbase->output_count - 1].script, slots, &report->stated);
 		memcpy(report->stated_root, child->header.model_root, 32);
@@ -107,6 +111,7 @@ static bool outcomes_agree(const struct outcome *stated, const struct outcome *f
 		return false;
 	for (uint32_t s = 0; s < found->slots; s++) {
 		bool some = found->slot[s].count > 0;
+
 		if ((stated->slot[s].count > 0) != some)
 			return false;
 		if (some &&
@@ -117,19 +122,21 @@ static bool outcomes_agree(const struct outcome *stated, const struct outcome *f
 	return true;
 }
 
-static void on_done(void *arg, bool cancelled)
+static void audit_done(void *arg, bool cancelled)
 {
 	struct audit *audit = arg;
 	struct audit_report *report = &audit->report;
+
 	if (cancelled || audit->auditor->closed || atomic_load(&audit->job->cancel)) {
-		fail(audit, "the node is shutting down");
+		audit_fail(audit, "the node is shutting down");
 		return;
 	}
 	report->valid = report->proofs_right;
 	if (audit->only == SIZE_MAX && report->proofs_right) {
 		const struct verdict *verdict = &audit->verdict;
+
 		if (!verdict->valid || verdict->state == NULL) {
-			fail(audit, verdict->reject.detail);
+			audit_fail(audit, verdict->reject.detail);
 			return;
 		}
 		report->whole = true;
@@ -142,7 +149,7 @@ static void on_done(void *arg, bool cancelled)
 	}
 	if (!report->valid)
 		log_warn("audit of block %u found a difference", report->entry->height);
-	answer(audit);
+	audit_answer(audit);
 }
 
 static void fill_proofs(struct audit *audit)
@@ -150,11 +157,13 @@ static void fill_proofs(struct audit *audit)
 	const struct verify_job *job = audit->job;
 	struct audit_report *report = &audit->report;
 	bool one = audit->only != SIZE_MAX;
+
 	report->proof_count = one ? 1 : job->proof_count;
 	report->proofs = mem_calloc(report->proof_count, sizeof *report->proofs);
 	for (size_t i = 0; i < report->proof_count; i++) {
 		const struct verify_proof *from = &job->proofs[one ? audit->only : i];
 		struct audit_proof *to = &report->proofs[i];
+
 		to->header = from->header;
 		memcpy(to->id, from->id, 32);
 		memcpy(to->seed, from->seed, 32);
@@ -169,9 +178,10 @@ static void on_state(void *context, struct state *state)
 	struct audit *audit = context;
 	struct auditor *auditor = audit->auditor;
 	struct errmsg err = { "" };
+
 	if (state == NULL || auditor->closed) {
 		state_unref(state);
-		fail(audit,
+		audit_fail(audit,
 			auditor->closed ? "the node is shutting down" :
 					  "the model state before the block cannot be had");
 		return;
@@ -179,42 +189,53 @@ static void on_state(void *context, struct state *state)
 	audit->job = chain_audit_job(auditor->chain, audit->report.entry, state, &err);
 	state_unref(state);
 	if (audit->job == NULL) {
-		fail(audit, err.text);
+		audit_fail(audit, err.text);
 		return;
 	}
 	if (audit->only != SIZE_MAX && audit->only >= audit->job->proof_count) {
-		fail(audit, "the block has fewer proofs");
+		audit_fail(audit, "the block has fewer proofs");
 		return;
 	}
 	fill_proofs(audit);
-	workers_post(auditor->workers.workers, run, on_done, audit, false);
+	queue_post(auditor->queue,
+		&(struct queue_job){
+			.kind = QUEUE_AUDIT,
+			.owner = auditor,
+			.run = audit_run,
+			.done = audit_done,
+			.arg = audit,
+		});
 }
 
 static void on_begin(evutil_socket_t fd, short what, void *arg)
 {
 	struct auditor *auditor = arg;
+
 	(void)fd;
 	(void)what;
 	/* The list may change with every audit that is answered at once: begin again until none is new. */
 	for (struct audit *audit = auditor->audits; audit != NULL;) {
+		struct state *state;
+
 		if (audit->begun) {
 			audit = audit->next;
 			continue;
 		}
 		audit->begun = true;
-		struct state *state = chain_state_at(auditor->chain, audit->report.entry->parent, on_state, audit);
+		state = chain_state_at(auditor->chain, audit->report.entry->parent, on_state, audit);
 		if (state != NULL)
 			on_state(audit, state);
 		audit = auditor->audits;
 	}
 }
 
-struct auditor *auditor_new(struct chain *chain, struct event_base *base)
+struct auditor *auditor_new(struct chain *chain, struct queue *queue, struct event_base *base)
 {
 	struct auditor *auditor = mem_calloc(1, sizeof *auditor);
+
 	auditor->chain = chain;
+	auditor->queue = queue;
 	auditor->begin = mem_check(event_new(base, -1, 0, on_begin, auditor));
-	loop_workers_init(&auditor->workers, base, 1);
 	return auditor;
 }
 
@@ -225,7 +246,7 @@ void auditor_close(struct auditor *auditor)
 		if (audit->job != NULL)
 			atomic_store(&audit->job->cancel, true);
 	}
-	loop_workers_clear(&auditor->workers);
+	queue_leave(auditor->queue, auditor);
 	event_free(auditor->begin);
 }
 
@@ -233,14 +254,15 @@ void auditor_free(struct auditor *auditor)
 {
 	/* What still waited for a state when the chain closed. */
 	while (auditor->audits != NULL)
-		fail(auditor->audits, "the node is shutting down");
+		audit_fail(auditor->audits, "the node is shutting down");
 	free(auditor);
 }
 
-static void add(struct auditor *auditor, const struct index_entry *entry, size_t only, auditor_done *done,
+static void audit_add(struct auditor *auditor, const struct index_entry *entry, size_t only, auditor_done *done,
 	void *context)
 {
 	struct audit *audit = mem_calloc(1, sizeof *audit), **last = &auditor->audits;
+
 	audit->auditor = auditor;
 	audit->only = only;
 	audit->report.entry = entry;
@@ -254,11 +276,11 @@ static void add(struct auditor *auditor, const struct index_entry *entry, size_t
 
 void auditor_block(struct auditor *auditor, const struct index_entry *entry, auditor_done *done, void *context)
 {
-	add(auditor, entry, SIZE_MAX, done, context);
+	audit_add(auditor, entry, SIZE_MAX, done, context);
 }
 
 void auditor_proof(struct auditor *auditor, const struct index_entry *entry, size_t index, auditor_done *done,
 	void *context)
 {
-	add(auditor, entry, index, done, context);
+	audit_add(auditor, entry, index, done, context);
 }

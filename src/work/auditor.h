@@ -1,7 +1,7 @@
 /* The auditor: does again, on demand, what made a block valid, and says what it found.
  *
- * A block's audit re-executes all its proofs and the update from the state after its parent, on a worker of a pool of
- * its own (one thread, low priority: an audit never holds up verification), and compares with what the chain states:
+ * A block's audit re-executes all its proofs and the update from the state after its parent, as a job of the queue on
+ * one thread (an audit never holds up verification), and compares with what the chain states:
  * each proof's digest, the outcome in the child's coinbase, the model root in the child's header. Nothing changes on
  * the chain whatever is found.
  *
@@ -12,6 +12,7 @@
 #include <event2/event.h>
 
 #include "chain/chain.h"
+#include "util/queue.h"
 
 struct auditor;
 
@@ -42,7 +43,7 @@ struct audit_report {
 
 typedef void auditor_done(void *context, const struct audit_report *report);
 
-struct auditor *auditor_new(struct chain *chain, struct event_base *base);
+struct auditor *auditor_new(struct chain *chain, struct queue *queue, struct event_base *base);
 /* Cancels what runs, waits for it, and answers all; called before the chain is closed. auditor_free comes after. */
 void auditor_close(struct auditor *auditor);
 void auditor_free(struct auditor *auditor);

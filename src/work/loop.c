@@ -1,51 +1,41 @@
+/* Wakes the event loop when the queue has results. */
 #include "work/loop.h"
 
-#include <stdbool.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <stddef.h>
 
-#include "util/log.h"
 #include "util/mem.h"
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
-	struct loop_workers *loop = arg;
+	struct loop_queue *loop = arg;
+
 	(void)fd;
 	(void)what;
-	workers_drain(loop->workers);
+	queue_drain(loop->queue);
 }
 
-static void wake(void *context)
+/* On a worker, and at the same time on several: event_active is the one thing of the loop that they may touch. Wakings
+ * that come together are one, which is enough since on_wake takes all there is. */
+static void wake_loop(void *context)
 {
-	struct loop_workers *loop = context;
+	struct loop_queue *loop = context;
+
 	event_active(loop->wake, EV_READ, 0);
 }
 
-void loop_workers_init(struct loop_workers *loop, struct event_base *base, unsigned threads)
+void loop_queue_init(struct loop_queue *loop, struct event_base *base, unsigned capacity)
 {
 	loop->wake = mem_check(event_new(base, -1, EV_PERSIST, on_wake, loop));
-	loop->workers = workers_new(threads, wake, loop);
+	loop->queue = queue_new(capacity, wake_loop, loop);
 }
 
-void loop_workers_clear(struct loop_workers *loop)
+void loop_queue_clear(struct loop_queue *loop)
 {
-	if (loop->workers == NULL)
+	if (loop->queue == NULL)
 		return;
-	workers_free(loop->workers);
+	/* The threads first: they wake. */
+	queue_free(loop->queue);
 	event_free(loop->wake);
-	loop->workers = NULL;
+	loop->queue = NULL;
 	loop->wake = NULL;
-}
-
-void loop_give_way(void)
-{
-	static _Thread_local bool done;
-	if (done)
-		return;
-	done = true;
-	/* On Linux a thread has a priority of its own. Refused: it runs as all others do. */
-	if (setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10) != 0)
-		log_debug(LOG_MINER, "cannot lower a worker's priority");
 }

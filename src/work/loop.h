@@ -1,26 +1,23 @@
-/* A worker pool whose results come back through the event loop.
+/* The queue whose results come back through the event loop.
  *
- * Workers post their results; the loop is woken, and calls each job's `done` on its own thread (util/workers.h). The
- * base must have been made after evthread_use_pthreads(). */
+ * Where a job ends the loop is woken, and calls its `done` on its own thread (util/queue.h). The base must have been
+ * made after evthread_use_pthreads(). */
 #ifndef ATELIER_WORK_LOOP_H
 #define ATELIER_WORK_LOOP_H
 
 #include <event2/event.h>
 
-#include "util/workers.h"
+#include "util/queue.h"
 
-struct loop_workers {
-	struct workers *workers;
+struct loop_queue {
+	struct queue *queue; /* NULL: not open */
 	struct event *wake;
 };
 
-void loop_workers_init(struct loop_workers *loop, struct event_base *base, unsigned threads);
+/* capacity: as queue_new's. */
+void loop_queue_init(struct loop_queue *loop, struct event_base *base, unsigned capacity);
 
-/* Waits for the jobs that run; every `done` is called before it returns (workers_free). */
-void loop_workers_clear(struct loop_workers *loop);
-
-/* Lets the calling thread give way to the rest of the machine (nice 10). Once a thread; for long jobs of
- * little hurry. */
-void loop_give_way(void);
+/* Waits for the jobs that run; every `done` is called before it returns (queue_free). Nothing if it is not open. */
+void loop_queue_clear(struct loop_queue *loop);
 
 #endif

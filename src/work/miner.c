@@ -1,3 +1,4 @@
+/* The miner: which attempts are begun, for whom, and what becomes of their tickets. */
 #include "work/miner.h"
 
 #include <stdlib.h>
@@ -8,13 +9,12 @@
 #include "util/mem.h"
 #include "util/random.h"
 #include "work/attempt.h"
-#include "work/loop.h"
 
-/* One thread's worth of attempts. */
-struct bench {
+/* Room for one attempt after the other. What its job reads belongs to it from the posting to the done. */
+struct seat {
 	struct miner *miner;
 	struct attempt attempt;
-	bool busy;
+	bool busy; /* its attempt is in the queue: waits, runs or pauses */
 };
 
 struct request {
@@ -37,12 +37,11 @@ struct rate {
 
 struct miner {
 	struct chain *chain;
-	struct event_base *base;
-	struct loop_workers workers;
+	struct queue *queue;
 	struct event *tick; /* runs miner_work once a second, and when asked */
-	struct bench *benches;
-	unsigned threads, running;
-	bool closed;
+	struct seat *seats;
+	unsigned threads, running; /* seats, and those that are busy */
+	bool closed;               /* nothing is begun any more, for now or for good */
 
 	bool mining;
 	uint8_t key[32];
@@ -56,6 +55,8 @@ struct miner {
 	struct rate rate;
 };
 
+/* --- how fast it goes --- */
+
 static void rate_reset(struct rate *rate)
 {
 	memset(rate, 0, sizeof *rate);
@@ -65,6 +66,7 @@ static void rate_reset(struct rate *rate)
 static void rate_count(struct rate *rate)
 {
 	int64_t now = clock_mono_ms();
+
 	if (now - rate->start >= 2 * RATE_PERIOD_MS) {
 		rate_reset(rate); /* idle since: that is no rate */
 	} else if (now - rate->start >= RATE_PERIOD_MS) {
@@ -79,19 +81,23 @@ static void rate_count(struct rate *rate)
 static uint64_t rate_per_1000_seconds(const struct rate *rate)
 {
 	int64_t now = clock_mono_ms(), elapsed = now - rate->before_start;
+
 	if (elapsed <= 0 || now - rate->start >= 2 * RATE_PERIOD_MS)
 		return 0; /* nothing finished lately */
 	return (rate->before + rate->now) * 1000000 / (uint64_t)elapsed;
 }
 
+/* Those that run look at it several times a second, those in a pause too; those that wait end as soon as they begin. */
 static void cancel_all(struct miner *miner)
 {
 	for (unsigned i = 0; i < miner->threads; i++)
-		atomic_store(&miner->benches[i].attempt.cancel, true);
+		atomic_store(&miner->seats[i].attempt.cancel, true);
 }
 
+/* --- who waits for blocks --- */
+
 /* The tick runs from the loop, soon: a callback of the chain is no place to begin new things in. */
-static void wake(struct miner *miner)
+static void miner_wake(struct miner *miner)
 {
 	if (!miner->closed)
 		event_active(miner->tick, EV_TIMEOUT, 0);
@@ -101,6 +107,7 @@ static void wake(struct miner *miner)
 static void finish_request(struct miner *miner, const char *reason)
 {
 	struct request *request = miner->requests, **last = &miner->finished;
+
 	miner->requests = request->next;
 	request->next = NULL;
 	request->reason = reason;
@@ -108,19 +115,22 @@ static void finish_request(struct miner *miner, const char *reason)
 		last = &(*last)->next;
 	*last = request;
 	cancel_all(miner);
-	wake(miner);
+	miner_wake(miner);
 }
 
 static void answer_finished(struct miner *miner)
 {
 	while (miner->finished != NULL) {
 		struct request *request = miner->finished;
+
 		miner->finished = request->next;
 		request->done(request->context, (const uint8_t(*)[32])request->ids, request->found, request->reason);
 		free(request->ids);
 		free(request);
 	}
 }
+
+/* --- attempts --- */
 
 /* Who is paid for the next attempt; NULL: there is none to make. */
 static const uint8_t *current_key(const struct miner *miner)
@@ -133,15 +143,19 @@ static const uint8_t *current_key(const struct miner *miner)
 /* Whether our own last block may still become the tip. */
 static bool block_under_way(struct miner *miner)
 {
+	const struct index_entry *entry;
+	bool refused;
+
 	if (!miner->pending)
 		return false;
-	const struct index_entry *entry = chain_find(miner->chain, miner->pending_id);
-	bool refused = entry == NULL || entry->status == ENTRY_INVALID;
+	entry = chain_find(miner->chain, miner->pending_id);
+	refused = entry == NULL || entry->status == ENTRY_INVALID;
 	if (!refused && entry->status != ENTRY_CONNECTED && entry->parent == chain_tip(miner->chain))
 		return true;
 	miner->pending = false;
 	if (refused) {
 		const char *reason = entry != NULL && entry->invalid_reason != NULL ? entry->invalid_reason : "refused";
+
 		log_error("a block of this node's own was refused: %s", reason);
 		if (miner->requests != NULL)
 			finish_request(miner, reason);
@@ -149,14 +163,16 @@ static bool block_under_way(struct miner *miner)
 	return false;
 }
 
-static void offer(struct miner *miner, struct attempt *attempt)
+static void offer_proof(struct miner *miner, struct attempt *attempt)
 {
 	const struct spec *spec = chain_spec(miner->chain);
 	const struct block *block;
 	uint8_t *body = attempt->body;
 	enum attempt_worth worth = attempt_worth(spec, &attempt->block->header);
-	uint8_t id[32];
 	struct reject reject = { 0 };
+	enum chain_result result;
+	uint8_t id[32];
+
 	if (worth == ATTEMPT_NOTHING || memcmp(attempt->block->header.prev, chain_tip(miner->chain)->id, 32) != 0)
 		return;
 	if (worth == ATTEMPT_BLOCK && block_under_way(miner))
@@ -165,7 +181,7 @@ static void offer(struct miner *miner, struct attempt *attempt)
 	memcpy(id, block_id(block), 32);
 	attempt->block = NULL; /* the chain's from here on */
 	attempt->body = NULL;
-	enum chain_result result = chain_add_own(miner->chain, block, body, &reject);
+	result = chain_add_own(miner->chain, block, body, &reject);
 	if (result != CHAIN_NEW) {
 		log_debug(LOG_MINER, "a proof of this node's own was not taken: %s",
 			reject.reason != NULL ? reject.reason : "known");
@@ -183,18 +199,20 @@ static void offer(struct miner *miner, struct attempt *attempt)
 
 static void miner_work(struct miner *miner);
 
-static void run(void *arg)
+static void seat_run(void *arg)
 {
-	struct bench *bench = arg;
-	attempt_run(&bench->attempt);
+	struct seat *seat = arg;
+
+	attempt_run(&seat->attempt);
 }
 
-static void on_done(void *arg, bool cancelled)
+static void seat_done(void *arg, bool cancelled)
 {
-	struct bench *bench = arg;
-	struct miner *miner = bench->miner;
-	struct attempt *attempt = &bench->attempt;
-	bench->busy = false;
+	struct seat *seat = arg;
+	struct miner *miner = seat->miner;
+	struct attempt *attempt = &seat->attempt;
+
+	seat->busy = false;
 	miner->running--;
 	if (!cancelled && !miner->closed && attempt->result != STEP_CANCELLED) {
 		miner->attempts++;
@@ -202,18 +220,26 @@ static void on_done(void *arg, bool cancelled)
 		if (attempt->result == STEP_FAILED)
 			miner->failed++;
 		else
-			offer(miner, attempt);
+			offer_proof(miner, attempt);
 	}
 	attempt_reset(attempt);
 	if (!miner->closed)
 		miner_work(miner);
 }
 
-static bool begin(struct bench *bench, const uint8_t key[32])
+static bool seat_begin(struct seat *seat, const uint8_t key[32])
 {
-	struct miner *miner = bench->miner;
-	struct attempt *attempt = &bench->attempt;
+	struct miner *miner = seat->miner;
+	struct attempt *attempt = &seat->attempt;
+	const struct queue_job job = {
+		.kind = QUEUE_ATTEMPT,
+		.owner = miner,
+		.run = seat_run,
+		.done = seat_done,
+		.arg = seat,
+	};
 	uint32_t slot, dataset;
+
 	attempt_reset(attempt);
 	attempt->block = chain_template(miner->chain, key);
 	if (attempt->block == NULL)
@@ -225,9 +251,9 @@ static bool begin(struct bench *bench, const uint8_t key[32])
 		log_debug(LOG_MINER, "no attempt: what a step needs is not here yet");
 		return false;
 	}
-	bench->busy = true;
+	seat->busy = true;
 	miner->running++;
-	workers_post(miner->workers.workers, run, on_done, bench, false);
+	queue_post(miner->queue, &job);
 	return true;
 }
 
@@ -249,6 +275,7 @@ static void miner_work(struct miner *miner)
 		return;
 	for (unsigned i = 0; i < miner->threads; i++) {
 		const uint8_t *key = current_key(miner);
+
 		if (key == NULL)
 			return;
 		if (miner->requests != NULL && miner->requests->tries == 0) {
@@ -257,18 +284,21 @@ static void miner_work(struct miner *miner)
 				finish_request(miner, NULL);
 			return;
 		}
-		if (miner->benches[i].busy)
+		if (miner->seats[i].busy)
 			continue;
-		if (!begin(&miner->benches[i], key))
+		if (!seat_begin(&miner->seats[i], key))
 			return;
 		if (miner->requests != NULL)
 			miner->requests->tries--;
 	}
 }
 
+/* --- what it hears --- */
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct miner *miner = arg;
+
 	(void)fd;
 	(void)what;
 	answer_finished(miner);
@@ -279,6 +309,7 @@ static void on_connected(void *context, const struct index_entry *entry, const s
 {
 	struct miner *miner = context;
 	struct request *request = miner->requests;
+
 	if (!miner->pending || memcmp(entry->id, miner->pending_id, 32) != 0 || request == NULL ||
 		memcmp(block->header.miner, request->key, 32) != 0)
 		return;
@@ -288,11 +319,12 @@ static void on_connected(void *context, const struct index_entry *entry, const s
 static void on_tip(void *context, const struct index_entry *tip)
 {
 	struct miner *miner = context;
+
 	(void)tip;
 	cancel_all(miner);
 	if (miner->requests != NULL && miner->requests->found == miner->requests->wanted)
 		finish_request(miner, NULL);
-	wake(miner);
+	miner_wake(miner);
 }
 
 static void on_block_verdict(void *context, const struct index_entry *entry, const struct source *source,
@@ -301,40 +333,42 @@ static void on_block_verdict(void *context, const struct index_entry *entry, con
 	(void)entry;
 	(void)source;
 	if (reject != NULL)
-		wake(context);
+		miner_wake(context);
 }
 
-static void make_benches(struct miner *miner, unsigned threads)
+/* --- beginning, end, and what can be asked --- */
+
+static void seats_make(struct miner *miner, unsigned threads)
 {
 	miner->threads = threads;
-	miner->benches = mem_calloc(threads, sizeof *miner->benches);
+	miner->seats = mem_calloc(threads, sizeof *miner->seats);
 	for (unsigned i = 0; i < threads; i++) {
-		miner->benches[i].miner = miner;
-		attempt_init(&miner->benches[i].attempt, chain_spec(miner->chain));
+		miner->seats[i].miner = miner;
+		attempt_init(&miner->seats[i].attempt, chain_spec(miner->chain));
 	}
-	loop_workers_init(&miner->workers, miner->base, threads);
 }
 
-static void free_benches(struct miner *miner)
+static void seats_free(struct miner *miner)
 {
 	cancel_all(miner);
-	loop_workers_clear(&miner->workers);
+	queue_leave(miner->queue, miner);
 	for (unsigned i = 0; i < miner->threads; i++)
-		attempt_clear(&miner->benches[i].attempt);
-	free(miner->benches);
-	miner->benches = NULL;
+		attempt_clear(&miner->seats[i].attempt);
+	free(miner->seats);
+	miner->seats = NULL;
 	miner->threads = 0;
 }
 
-struct miner *miner_new(struct chain *chain, struct event_base *base, unsigned threads)
+struct miner *miner_new(struct chain *chain, struct queue *queue, struct event_base *base, unsigned threads)
 {
 	struct miner *miner = mem_calloc(1, sizeof *miner);
+
 	miner->chain = chain;
-	miner->base = base;
+	miner->queue = queue;
 	miner->tick = mem_check(event_new(base, -1, EV_PERSIST, on_tick, miner));
 	event_add(miner->tick, &(struct timeval){ .tv_sec = 1 });
 	rate_reset(&miner->rate);
-	make_benches(miner, threads);
+	seats_make(miner, threads);
 	chain_subscribe(chain,
 		&(struct chain_events){
 			.context = miner,
@@ -349,7 +383,7 @@ void miner_close(struct miner *miner)
 {
 	miner->closed = true;
 	miner->mining = false;
-	free_benches(miner);
+	seats_free(miner);
 	event_free(miner->tick);
 	while (miner->requests != NULL)
 		finish_request(miner, "the node is shutting down");
@@ -367,7 +401,7 @@ void miner_start(struct miner *miner, const uint8_t key[32])
 		rate_reset(&miner->rate);
 	miner->mining = true;
 	memcpy(miner->key, key, 32);
-	wake(miner);
+	miner_wake(miner);
 }
 
 void miner_stop(struct miner *miner)
@@ -381,29 +415,31 @@ void miner_set_threads(struct miner *miner, unsigned threads)
 {
 	if (threads == miner->threads)
 		return;
-	/* The dones that come while the old pool ends must not post to it. */
+	/* The dones that come meanwhile must not begin anew. */
 	miner->closed = true;
-	free_benches(miner);
+	seats_free(miner);
 	miner->closed = false;
-	make_benches(miner, threads);
+	seats_make(miner, threads);
 	rate_reset(&miner->rate);
-	wake(miner);
+	miner_wake(miner);
 }
 
 void miner_pause(struct miner *miner, const char *why)
 {
 	bool was = miner->paused != NULL;
+
 	miner->paused = why;
 	if (why != NULL && !was && miner->requests == NULL)
 		cancel_all(miner);
 	if (why == NULL && was)
-		wake(miner);
+		miner_wake(miner);
 }
 
 void miner_generate(struct miner *miner, size_t count, const uint8_t key[32], uint64_t tries, miner_generated *done,
 	void *context)
 {
 	struct request *request = mem_calloc(1, sizeof *request), **last = &miner->requests;
+
 	memcpy(request->key, key, 32);
 	request->wanted = count;
 	request->tries = tries;
@@ -415,13 +451,14 @@ void miner_generate(struct miner *miner, size_t count, const uint8_t key[32], ui
 	*last = request;
 	if (miner->requests == request)
 		cancel_all(miner); /* what runs is for another key */
-	wake(miner);
+	miner_wake(miner);
 }
 
 void miner_stats(const struct miner *miner, struct miner_stats *stats)
 {
 	const struct train_config *train = &spec_course(chain_spec(miner->chain))->train;
 	uint64_t tokens = (uint64_t)train->iterations * train->batch * train->model.ctx;
+
 	memset(stats, 0, sizeof *stats);
 	stats->mining = miner->mining;
 	stats->paused = miner->paused;

@@ -1,7 +1,7 @@
 /* The miner: trains attempt after attempt, and hands what comes of it to the chain.
  *
- * An attempt takes the newest template and a random nonce, executes its step on a worker of the miner's own pool (one
- * a thread, at low priority), and looks at the ticket: a loose proof goes to the chain's pool of proofs (and from there
+ * An attempt takes the newest template and a random nonce, executes its step as a job of the queue, which lets
+ * everything else go first, and looks at the ticket: a loose proof goes to the chain's pool of proofs (and from there
  * to the peers), a block goes to the chain. Attempts have no memory: a new tip cancels them at once, and while a block
  * of our own is being connected nothing is tried, as it would be for a parent that is about to be superseded.
  *
@@ -17,14 +17,15 @@
 #include <stdint.h>
 
 #include "chain/chain.h"
+#include "util/queue.h"
 
 struct miner;
 
 enum { MINER_MAX_GENERATE = 100000 };
 
-/* Subscribes to the chain's events, so it ends in two strokes: miner_close cancels the attempts and waits for them, and
- * answers what waits to be generated; miner_free comes after chain_close. */
-struct miner *miner_new(struct chain *chain, struct event_base *base, unsigned threads);
+/* threads: attempts at a time. Subscribes to the chain's events, so it ends in two strokes: miner_close cancels the
+ * attempts and waits for them, and answers what waits to be generated; miner_free comes after chain_close. */
+struct miner *miner_new(struct chain *chain, struct queue *queue, struct event_base *base, unsigned threads);
 void miner_close(struct miner *miner);
 void miner_free(struct miner *miner);
 
@@ -47,9 +48,10 @@ void miner_generate(struct miner *miner, size_t count, const uint8_t key[32], ui
 	void *context);
 
 struct miner_stats {
-	bool mining;               /* miner_start is in force */
-	const char *paused;        /* why it does not go on; NULL: it does */
-	unsigned threads, running; /* attempts in work */
+	bool mining;        /* miner_start is in force */
+	const char *paused; /* why it does not go on; NULL: it does */
+	unsigned threads,
+		running; /* attempts at a time, and how many are in work: some may wait, or pause for others */
 	uint64_t attempts, failed; /* finished steps; those that failed by protocol */
 	uint64_t shares, blocks;
 	uint64_t steps_per_1000_seconds; /* over the last minute or less */

@@ -51,8 +51,8 @@ struct block_import {
 static void let_verification_catch_up(struct chain *chain)
 {
 	while (chain->waiting_count > IMPORT_WAITING && chain->job_count > 0 && !halt_asked(chain)) {
-		workers_wait_for(chain->workers, IMPORT_LOOK_MS);
-		workers_drain(chain->workers);
+		queue_wait(chain->queue, IMPORT_LOOK_MS);
+		queue_drain(chain->queue);
 	}
 }
 

@@ -10,6 +10,7 @@
 #include "ml/update.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/queue.h"
 
 struct replay *replay_new(const struct spec *spec, const struct record_file *blocks, const struct full_entry *target)
 {
@@ -112,6 +113,7 @@ static struct state *replay_from(struct replay *replay, const struct replay_base
 	for (uint32_t height = first + 1; state != NULL && height <= target->height; height++) {
 		struct state *next = NULL;
 
+		queue_pause(replay->stop);
 		if (atomic_load(replay->stop))
 			errmsg_set(&replay->err, "cancelled");
 		else

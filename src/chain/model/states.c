@@ -29,7 +29,7 @@ struct states {
 	const struct spec *spec;
 	const struct index *index;
 	const struct record_file *blocks;
-	struct workers *workers;
+	struct queue *queue;
 	struct cached cached[STATES_COUNT];
 	size_t cached_count, cached_max;
 	uint64_t clock;
@@ -38,7 +38,6 @@ struct states {
 	const struct full_entry *pinned;
 	struct snapshots snapshots;
 	struct rebuild *rebuilds; /* jobs under way */
-	size_t jobs;
 	bool writing, closing;
 };
 
@@ -146,7 +145,6 @@ static void snapshot_done(void *arg, bool cancelled)
 	struct snapshot_job *job = arg;
 	struct states *states = job->states;
 
-	states->jobs--;
 	states->writing = false;
 	if (job->ok) {
 		snapshots_add(&states->snapshots, job->height, job->id);
@@ -168,7 +166,6 @@ static struct snapshot_job *snapshot_job_new(struct states *states, const struct
 	job->height = full->entry.height;
 	memcpy(job->id, full->entry.id, 32);
 	job->path = snapshots_path(&states->snapshots, job->height, job->id);
-	states->jobs++;
 	states->writing = true;
 	return job;
 }
@@ -180,7 +177,14 @@ void states_connected(struct states *states, const struct full_entry *full)
 	if (full->entry.height % states->snapshots.interval != 0 || states->writing ||
 		snapshots_known(&states->snapshots, full->entry.id) || cache_find(states, full) == NULL)
 		return;
-	workers_post(states->workers, snapshot_run, snapshot_done, snapshot_job_new(states, full), false);
+	queue_post(states->queue,
+		&(struct queue_job){
+			.kind = QUEUE_FILE,
+			.owner = states,
+			.run = snapshot_run,
+			.done = snapshot_done,
+			.arg = snapshot_job_new(states, full),
+		});
 }
 
 /* At the end of a run, when no worker is left to wait for. */
@@ -273,6 +277,7 @@ struct rebuild {
 	struct rebuild *next;
 	struct states *states;
 	struct replay *replay;
+	struct queue_job job;
 	struct waiter *waiters;
 	size_t waiter_count;
 };
@@ -295,7 +300,6 @@ static void rebuild_done(void *arg, bool cancelled)
 	for (link = &states->rebuilds; *link != rebuild; link = &(*link)->next)
 		;
 	*link = rebuild->next;
-	states->jobs--;
 	if (state != NULL)
 		states_put(states, rebuild->replay->target, state);
 	else if (!cancelled && !states->closing)
@@ -308,28 +312,41 @@ static void rebuild_done(void *arg, bool cancelled)
 	free(rebuild);
 }
 
+/* Whether a job that is under way already comes as soon as a new one would. */
+static bool is_soon_enough(const struct rebuild *rebuild, enum queue_kind kind, unsigned rank)
+{
+	return rebuild->job.kind < kind || (rebuild->job.kind == kind && rebuild->job.rank >= rank);
+}
+
 /* Who asks for a state that is being rebuilt waits with those who asked before. */
-void states_request(struct states *states, const struct full_entry *full,
+void states_request(struct states *states, const struct full_entry *full, enum queue_kind kind, unsigned rank,
 	void (*ready)(void *context, struct state *state), void *context)
 {
 	struct rebuild *rebuild = states->rebuilds;
 	bool fresh;
 
-	while (rebuild != NULL && rebuild->replay->target != full)
+	while (rebuild != NULL && (rebuild->replay->target != full || !is_soon_enough(rebuild, kind, rank)))
 		rebuild = rebuild->next;
 	fresh = rebuild == NULL;
 	if (fresh) {
 		rebuild = mem_calloc(1, sizeof *rebuild);
 		rebuild->states = states;
 		rebuild->replay = plan_replay(states, full);
+		rebuild->job = (struct queue_job){
+			.kind = kind,
+			.rank = rank,
+			.owner = states,
+			.run = rebuild_run,
+			.done = rebuild_done,
+			.arg = rebuild,
+		};
 		rebuild->next = states->rebuilds;
 		states->rebuilds = rebuild;
-		states->jobs++;
 	}
 	rebuild->waiters = mem_realloc(rebuild->waiters, (rebuild->waiter_count + 1) * sizeof *rebuild->waiters);
 	rebuild->waiters[rebuild->waiter_count++] = (struct waiter){ ready, context };
 	if (fresh)
-		workers_post(states->workers, rebuild_run, rebuild_done, rebuild, false);
+		queue_post(states->queue, &rebuild->job);
 }
 
 /* --- opening and closing --- */
@@ -345,7 +362,7 @@ struct states *states_open(const struct states_options *options, struct errmsg *
 	states->spec = options->spec;
 	states->index = options->index;
 	states->blocks = options->blocks;
-	states->workers = options->workers;
+	states->queue = options->queue;
 	states->cached_max = STATES_BYTES / size < 3 ? 3 : STATES_BYTES / size;
 	if (states->cached_max > STATES_COUNT)
 		states->cached_max = STATES_COUNT;
@@ -364,10 +381,7 @@ void states_close(struct states *states)
 	states->closing = true;
 	for (struct rebuild *at = states->rebuilds; at != NULL; at = at->next)
 		atomic_store(&at->replay->cancel, true);
-	while (states->jobs > 0) {
-		workers_wait(states->workers);
-		workers_drain(states->workers);
-	}
+	queue_leave(states->queue, states);
 	for (size_t i = 0; i < states->cached_count; i++)
 		state_unref(states->cached[i].state);
 	for (size_t i = 0; i < STATES_BENCHMARKS; i++)

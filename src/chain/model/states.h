@@ -8,7 +8,7 @@
 
 #include "chain/model/replay.h"
 #include "ml/update.h"
-#include "util/workers.h"
+#include "util/queue.h"
 
 struct states;
 
@@ -17,7 +17,7 @@ struct states_options {
 	const struct spec *spec;
 	const struct index *index;
 	const struct record_file *blocks;
-	struct workers *workers;
+	struct queue *queue;
 	uint32_t interval; /* 0: the default */
 };
 
@@ -42,8 +42,9 @@ struct benchmark *states_benchmark(const struct states *states, const struct ful
  * none) it takes `progress` and `stop`. */
 struct state *states_rebuild(struct states *states, const struct full_entry *full, const struct chain_options *options,
 	struct errmsg *err);
-/* Replays on a worker; `ready` is called later, on the loop, with a reference of its own to release, or NULL. */
-void states_request(struct states *states, const struct full_entry *full,
+/* Replays as a job of that kind and rank; `ready` is called later, on the loop, with a reference of its own to release,
+ * or NULL. Who asks for what somebody less urgent has asked for before does not wait for that one's job. */
+void states_request(struct states *states, const struct full_entry *full, enum queue_kind kind, unsigned rank,
 	void (*ready)(void *context, struct state *state), void *context);
 
 /* A block of the active chain has been connected: a snapshot is begun if one is due. */

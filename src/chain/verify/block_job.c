@@ -1,4 +1,4 @@
-/* The verification of one block: how its job begins, what the workers do, and what the verdict means. */
+/* The verification of one block: how its job begins, what it does on its worker, and what the verdict means. */
 #include "chain/verify/block_job.h"
 
 #include <inttypes.h>
@@ -125,25 +125,30 @@ static void rest_run(void *arg)
 {
 	struct block_job *job = arg;
 
+	job->verify.threads = queue_threads();
 	verify_run(&job->verify, &job->verdict);
 }
 
-/* All threads for one block, since everybody waits for the one at the tip. Where branches compete each has a worker of
- * the pool: there must not be so many threads for every one of them, but a stranger's does not keep them
- * from others. */
-static unsigned threads_for(const struct block_job *job)
+/* All threads for one block, since everybody waits for the one at the tip. Of several that are verified at a time the
+ * queue gives them to the one whose bringer stands highest, in the middle of another's too; of equals, to the first. */
+static void post_part(struct block_job *job, queue_run *run, queue_done *done)
 {
-	for (const struct block_job *other = job->chain->jobs; other != NULL; other = other->next)
-		if (other != job && other->verify.threads > 1 && other->turn.standing >= job->turn.standing)
-			return 1;
-	return workers_threads(job->chain->workers);
+	queue_post(job->chain->queue,
+		&(struct queue_job){
+			.kind = QUEUE_BLOCK,
+			.rank = job->turn.standing,
+			.threads = job->chain->threads,
+			.owner = job->chain,
+			.run = run,
+			.done = done,
+			.arg = job,
+		});
 }
 
 static void post_rest(struct block_job *job)
 {
 	NOTIFY(&job->chain->notices, block_proven, &job->full->entry, &job->full->source);
-	job->verify.threads = threads_for(job);
-	workers_post(job->chain->workers, rest_run, rest_done, job, true);
+	post_part(job, rest_run, rest_done);
 }
 
 /* The own proof is right: the block goes to disk, and may ask for its blobs; the rest waits for them. */
@@ -174,8 +179,8 @@ static void own_run(void *arg)
 {
 	struct block_job *job = arg;
 
-	job->verdict.valid = verify_one(job->verify.spec, job->verify.parent, &job->verify.proofs[0],
-		job->verify.threads, &job->verify.cancel, NULL, &job->verdict.reject);
+	job->verdict.valid = verify_one(job->verify.spec, job->verify.parent, &job->verify.proofs[0], queue_threads(),
+		&job->verify.cancel, NULL, &job->verdict.reject);
 }
 
 /* Exactly one of three ways on: right, and the job goes on; false, and it ends as a refused block does; cancelled, and
@@ -268,7 +273,6 @@ static void start_work(struct block_job *job)
 	struct chain *chain = job->chain;
 
 	sources_turn_begin(&job->turn, chain->sources, waiting_find(chain, job->full)->group, clock_wall());
-	job->verify.threads = threads_for(job);
 	job->next = chain->jobs;
 	chain->jobs = job;
 	chain->job_count++;
@@ -276,7 +280,7 @@ static void start_work(struct block_job *job)
 	if (job->verify.proofs[0].delta != NULL)
 		own_right(job);
 	else
-		workers_post(chain->workers, own_run, own_done, job, true);
+		post_part(job, own_run, own_done);
 }
 
 /* Every reason not to begin comes before the first step is executed, the cheapest first: a block costs its sender as

@@ -1,4 +1,4 @@
-/* The verification of one block, as a job of the workers.
+/* The verification of one block, as jobs of the queue.
  *
  * The own proof is executed by itself, before the block is written and before anybody is asked for the blobs that it
  * registers: a false block costs one step and no disk, and cannot make the node wait for blobs that do not exist. Once

@@ -202,7 +202,14 @@ static bool start_job(struct chain *chain, struct loose_job *job)
 	job->running = true;
 	chain->loose->running++;
 	sources_serve(chain->sources, job->group);
-	workers_post(chain->workers, job_run, job_done, job, false);
+	queue_post(chain->queue,
+		&(struct queue_job){
+			.kind = QUEUE_LOOSE,
+			.owner = chain->loose,
+			.run = job_run,
+			.done = job_done,
+			.arg = job,
+		});
 	return true;
 }
 
@@ -271,10 +278,7 @@ void loose_pool_new_tip(struct chain *chain)
 void loose_pool_stop(struct chain *chain)
 {
 	cancel_jobs(chain, NULL, true);
-	while (chain->loose->job_count > 0) {
-		workers_wait(chain->workers);
-		workers_drain(chain->workers);
-	}
+	queue_leave(chain->queue, chain->loose);
 }
 
 /* --- from outside --- */

@@ -1,4 +1,4 @@
-/* The queue of verification: picking, starting, cancelling. */
+/* What the queue is given to verify: picking, starting, cancelling. */
 #include "chain/verify/queue.h"
 
 #include <stdlib.h>
@@ -42,7 +42,7 @@ static void request_state(struct chain *chain, struct full_entry *full)
 	sources_turn_begin(&request->turn, chain->sources, waiting_find(chain, full)->group, clock_wall());
 	full->in_work = true;
 	chain->request_count++;
-	states_request(chain->states, entry_parent(full), state_ready, request);
+	states_request(chain->states, entry_parent(full), QUEUE_BLOCK, request->turn.standing, state_ready, request);
 }
 
 /* The branch must promise as much work as the tip has, by headers: they are free to make, but without that much
@@ -60,7 +60,7 @@ static bool is_ready(const struct chain *chain, const struct waiting_block *wait
 static void take_stock(const struct chain *chain, struct workload *load)
 {
 	*load = (struct workload){
-		.workers = workers_threads(chain->workers),
+		.workers = chain->threads,
 		.blocks = chain->job_count + chain->request_count,
 		.strangers_blocks = sources_strangers(chain->sources),
 		.loose = loose_pool_running(chain->loose),
@@ -131,8 +131,5 @@ void verify_queue_stop(struct chain *chain)
 {
 	for (struct block_job *job = chain->jobs; job != NULL; job = job->next)
 		atomic_store(&job->verify.cancel, true);
-	while (chain->job_count > 0) {
-		workers_wait(chain->workers);
-		workers_drain(chain->workers);
-	}
+	queue_leave(chain->queue, chain);
 }

@@ -1,4 +1,4 @@
-/* Verification of blocks and loose proofs: which one next, on which worker.
+/* Verification of blocks and loose proofs: which one is handed to the node's queue next (util/queue.h).
  *
  * A block is taken up when its parent is verified and its branch could become the best, by the headers known: branches
  * with less work than the tip cost nothing. Which goes first says chain/verify/schedule.h; each address has one block

@@ -1,4 +1,4 @@
-/* What comes first where strangers compete for workers, places and memory: pure rules, no state.
+/* What comes first where strangers compete for threads, places and memory: pure rules, no state.
  *
  * A header, and a block whose proof has not been executed, cost next to nothing to make, and an address not much more.
  * So what is executed next goes by work that has been executed already, never by work that headers promise; then by the
@@ -28,9 +28,10 @@ struct contender {
 /* Whether a is executed before b. */
 bool schedule_before(const struct contender *a, const struct contender *b);
 
-/* What the workers do: each block and each loose proof has one of them (a block may have all of their time). */
+/* What the threads of verification have to do: there are as many blocks and loose proofs in work at a time as would
+ * have one each, though the queue may give all of them to the block that matters most. */
 struct workload {
-	size_t workers;
+	size_t workers; /* threads that may verify */
 	size_t blocks, strangers_blocks, loose;
 };
 

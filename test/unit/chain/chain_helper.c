@@ -190,8 +190,8 @@ void helper_open(struct helper *h)
 	};
 	struct errmsg err = { "" };
 
-	h->workers = workers_new(h->threads ? h->threads : 2, NULL, NULL);
-	options.workers = h->workers;
+	h->queue = queue_new(h->threads ? h->threads : 2, NULL, NULL);
+	options.queue = h->queue;
 	h->chain = chain_open(&options, &err);
 	if (h->chain == NULL)
 		fail_msg("%s", err.text);
@@ -202,9 +202,9 @@ void helper_open(struct helper *h)
 void helper_close(struct helper *h)
 {
 	chain_close(h->chain);
-	workers_free(h->workers);
+	queue_free(h->queue);
 	h->chain = NULL;
-	h->workers = NULL;
+	h->queue = NULL;
 }
 
 void helper_key(struct helper *h, uint32_t number)
@@ -232,9 +232,9 @@ void helper_stop(struct helper *h)
 
 void helper_settle(struct helper *h)
 {
-	while (workers_pending(h->workers) > 0) {
-		workers_wait(h->workers);
-		workers_drain(h->workers);
+	while (queue_pending(h->queue) > 0) {
+		queue_wait(h->queue, 0);
+		queue_drain(h->queue);
 	}
 }
 

@@ -8,12 +8,12 @@
 
 struct helper {
 	struct spec *spec;
-	struct workers *workers;
+	struct queue *queue;
 	struct chain *chain;
 	char *folder;
 	bool reindex; /* of the next open */
 	size_t mempool_bytes, held_bytes;
-	unsigned threads;            /* workers; 0: two */
+	unsigned threads;            /* of the queue; 0: two */
 	uint8_t secret[32], key[32]; /* whom blocks pay */
 	/* What the chain told since the last helper_forget: */
 	size_t proven, verified, refused, connected, disconnected, tips;

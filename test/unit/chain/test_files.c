@@ -228,10 +228,10 @@ static bool opens_with(struct helper *h, struct chain_options options, struct er
 
 	options.datadir = h->folder;
 	options.spec = h->spec;
-	options.workers = workers_new(1, NULL, NULL);
+	options.queue = queue_new(1, NULL, NULL);
 	chain = chain_open(&options, err);
 	chain_close(chain);
-	workers_free(options.workers);
+	queue_free(options.queue);
 	return chain != NULL;
 }
 

@@ -274,6 +274,71 @@ static void test_leave(void **state)
 	queue_free(q);
 }
 
+static void *open_later(void *arg)
+{
+	struct probe *probe = arg;
+
+	usleep(50000);
+	atomic_store(&probe->gate, true);
+	return NULL;
+}
+
+static atomic_int afters;
+
+static void after(void *context)
+{
+	assert_ptr_equal(context, &afters);
+	atomic_fetch_add(&afters, 1);
+}
+
+/* What comes after a drain comes once, however many results there were, and not where there was none. */
+static void test_after(void **state)
+{
+	struct probe probes[3] = { { .is_open = true }, { .is_open = true }, { .is_open = true } };
+	struct queue *q = queue_new(1, NULL, NULL);
+	int drains = 0;
+
+	(void)state;
+	setup_loop();
+	atomic_store(&afters, 0);
+	queue_after_drain(q, after, &afters);
+	queue_drain(q);
+	for (int i = 0; i < 3; i++)
+		post(q, &probes[i], QUEUE_LOOSE, 0, 1);
+	for (int i = 0; i < 3; i++)
+		wait_until(&probes[i].ended);
+	while (queue_pending(q) > 0) {
+		queue_wait(q, 0);
+		drains += queue_drain(q) > 0;
+	}
+	assert_int_equal(atomic_load(&afters), drains);
+	queue_after_drain(q, NULL, NULL);
+	queue_free(q);
+}
+
+/* Whoever leaves waits for no other's job: his own that pauses goes on beside it, though nobody cancelled it. */
+static void test_leave_from_pause(void **state)
+{
+	struct probe mine = { .pauses = true }, theirs = { 0 };
+	struct queue *q = queue_new(1, NULL, NULL);
+	pthread_t opening;
+
+	(void)state;
+	setup_loop();
+	mine.queue = q;
+	post(q, &mine, QUEUE_AUDIT, 0, 1);
+	wait_until(&mine.ran);
+	post(q, &theirs, QUEUE_BLOCK, 0, 1);
+	wait_until(&theirs.ran);
+	assert_int_equal(pthread_create(&opening, NULL, open_later, &mine), 0);
+	queue_leave(q, &mine);
+	pthread_join(opening, NULL);
+	assert_true(mine.done && !mine.cancelled && !theirs.ended);
+	atomic_store(&theirs.gate, true);
+	drain_all(q);
+	queue_free(q);
+}
+
 /* A wait with an end comes back without a result, and at once with one. */
 static void test_wait(void **state)
 {
@@ -299,15 +364,6 @@ static void done_and_post(void *arg, bool cancelled)
 {
 	done(arg, cancelled);
 	post(reposting, &reposted, QUEUE_BLOCK, 0, 1);
-}
-
-static void *open_later(void *arg)
-{
-	struct probe *probe = arg;
-
-	usleep(50000);
-	atomic_store(&probe->gate, true);
-	return NULL;
 }
 
 static void test_end(void **state)
@@ -344,6 +400,8 @@ int main(void)
 		cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_rank),
 		cmocka_unit_test(test_leave),
+		cmocka_unit_test(test_leave_from_pause),
+		cmocka_unit_test(test_after),
 		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_end),
 	};
