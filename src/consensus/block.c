@@ -97,7 +97,7 @@ size_t block_body_size(const struct spec *spec)
 	return step_delta_size(&spec_course(spec)->train);
 }
 
-static bool malformed(struct reject *reject, const char *what)
+static bool set_malformed(struct reject *reject, const char *what)
 {
 	return reject_set(reject, REASON_BAD_BLOCK_FORMAT, "%s", what);
 }
@@ -114,7 +114,7 @@ static bool read_txs(const struct spec *spec, struct reader *reader, struct bloc
 		txs.end = txs.p + spec->block_weight;
 	count = reader_compact(&txs);
 	if (!txs.ok || count > reader_left(&txs) / TX_MIN)
-		return malformed(reject, "the number of transactions");
+		return set_malformed(reject, "the number of transactions");
 	block->txs = mem_calloc(count, sizeof *block->txs);
 	while (block->tx_count < count) {
 		const struct tx *tx = tx_read(&txs);
@@ -123,7 +123,7 @@ static bool read_txs(const struct spec *spec, struct reader *reader, struct bloc
 			return reject_set(reject, REASON_BAD_BLK_WEIGHT, "transactions do not end within %u bytes",
 				spec->block_weight);
 		if (tx == NULL)
-			return malformed(reject, "a transaction");
+			return set_malformed(reject, "a transaction");
 		block->txs[block->tx_count++] = tx;
 	}
 	reader->p = txs.p;
@@ -135,6 +135,7 @@ static size_t loose_max(const struct spec *spec)
 	return 4 * (size_t)spec->k;
 }
 
+/* The count is bounded before memory is taken: by the rule, and by the bytes that are there. */
 static bool read_loose(const struct spec *spec, struct reader *reader, struct block *block, struct reject *reject)
 {
 	size_t count = reader_compact(reader);
@@ -143,7 +144,7 @@ static bool read_loose(const struct spec *spec, struct reader *reader, struct bl
 		return reject_set(reject, REASON_BAD_PROOF_COUNT, "%zu loose proofs where %zu are the most", count,
 			loose_max(spec));
 	if (!reader->ok || count > reader_left(reader) / HEADER_SIZE)
-		return malformed(reject, "loose proofs");
+		return set_malformed(reject, "loose proofs");
 	block->loose = mem_alloc(count * sizeof *block->loose);
 	block->loose_count = count;
 	for (size_t i = 0; i < count; i++)
@@ -166,7 +167,7 @@ static bool read_bodies(const struct spec *spec, struct reader *reader, struct b
 	uint8_t present = reader_u8(reader);
 
 	if (!reader->ok || present > 1 || reader_left(reader) != (present ? count * size : 0))
-		return malformed(reject, "bodies, or bytes behind the end");
+		return set_malformed(reject, "bodies, or bytes behind the end");
 	if (!present)
 		return true;
 	block->bodies = mem_calloc(count, sizeof *block->bodies);
@@ -185,7 +186,7 @@ const struct block *block_read(const struct spec *spec, struct reader *reader, s
 {
 	struct block *block = block_new();
 	uint8_t raw[HEADER_SIZE];
-	bool ok = reader_copy(reader, raw, sizeof raw) || malformed(reject, "the header");
+	bool ok = reader_copy(reader, raw, sizeof raw) || set_malformed(reject, "the header");
 
 	header_read(&block->header, raw);
 	if (ok && read_txs(spec, reader, block, reject) && read_loose(spec, reader, block, reject) &&

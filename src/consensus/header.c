@@ -1,3 +1,4 @@
+/* A header's 212 bytes, and the three hashes that are taken of them. */
 #include "consensus/header.h"
 
 #include <string.h>
@@ -33,6 +34,8 @@ void header_read(struct header *header, const uint8_t in[HEADER_SIZE])
 	memcpy(header->digest, in + HEADER_SEED_SIZE, 32);
 }
 
+/* The seed covers all that is fixed before the work: of what comes out of it (the digest) it knows nothing, so a miner
+ * who wants other draws needs another nonce, and the whole step again. */
 void header_seed(const struct header *header, uint8_t seed[32])
 {
 	uint8_t raw[HEADER_SIZE];
@@ -41,6 +44,7 @@ void header_seed(const struct header *header, uint8_t seed[32])
 	sha256d(seed, raw, HEADER_SEED_SIZE);
 }
 
+/* What the target is held against covers the digest too: the work is the step, not the hash. */
 void header_ticket(const struct header *header, uint8_t ticket[32])
 {
 	uint8_t both[64];

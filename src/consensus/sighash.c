@@ -1,3 +1,4 @@
+/* What a signature of a taproot key path signs (BIP341), and whether it does. */
 #include "consensus/sighash.h"
 
 #include <string.h>
@@ -32,6 +33,8 @@ static void take_hash(struct buf *part, uint8_t hash[32])
 	buf_reset(part);
 }
 
+/* The hashes that all inputs share, once for the transaction: with n inputs, signing over all of them would hash n * n
+ * of them. They are over what is spent too (amounts, scripts), so a signer cannot be told a wrong amount. */
 void sighash_init(struct sighash_cache *cache, const struct tx *tx, const struct tx_output *spent)
 {
 	struct buf part;
@@ -140,6 +143,9 @@ static const struct bytes *split_witness(const struct tx_input *input, size_t in
 	return NULL;
 }
 
+/* One witness has one reading: a signature of 64 bytes is of the default type, one of 65 of another, named in the last.
+ * Other lengths, and the default type written out, are no signatures, so nobody on the way can give a transaction
+ * another wtxid by writing it another way. */
 bool sighash_verify_input(const struct sighash_cache *cache, size_t input, struct reject *reject)
 {
 	const uint8_t *key = script_p2tr_key(&cache->spent[input].script);

@@ -1,3 +1,4 @@
+/* A private chain's spec from JSON: the names are those of the table of fields. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>

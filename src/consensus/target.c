@@ -1,3 +1,4 @@
+/* 256-bit integers, targets and their compact form, work, and the target that comes next (ASERT). */
 #include "consensus/target.h"
 
 #include <stddef.h>
@@ -43,7 +44,7 @@ struct u256 u256_add(struct u256 a, struct u256 b)
 	return a;
 }
 
-static struct u256 complement(struct u256 a)
+static struct u256 u256_not(struct u256 a)
 {
 	for (int i = 0; i < 4; i++)
 		a.limb[i] = ~a.limb[i];
@@ -58,13 +59,14 @@ static bool is_zero(struct u256 a)
 	return !(a.limb[0] | a.limb[1] | a.limb[2] | a.limb[3]);
 }
 
+/* a - b = a + ~b + 1 modulo 2^256. */
 struct u256 u256_sub(struct u256 a, struct u256 b)
 {
-	return u256_add(a, u256_add(complement(b), one));
+	return u256_add(a, u256_add(u256_not(b), one));
 }
 
 /* Returns the fifth limb of the product, the other four in *low. */
-static uint64_t multiply(struct u256 a, uint64_t b, struct u256 *low)
+static uint64_t multiply_wide(struct u256 a, uint64_t b, struct u256 *low)
 {
 	unsigned __int128 carry = 0;
 
@@ -79,7 +81,7 @@ static uint64_t multiply(struct u256 a, uint64_t b, struct u256 *low)
 struct u256 u256_mul_u64(struct u256 a, uint64_t b, bool *overflow)
 {
 	struct u256 low;
-	uint64_t high = multiply(a, b, &low);
+	uint64_t high = multiply_wide(a, b, &low);
 
 	if (overflow != NULL)
 		*overflow = high != 0;
@@ -158,6 +160,8 @@ bool target_from_compact(uint32_t bits, struct u256 *target)
 	return !is_zero(*target) && (size <= 3 || bit_length(word) + 8 * (size - 3) <= 256);
 }
 
+/* Keeps the highest bits, 23 at most: a target becomes smaller by that, never larger, so whoever meets the compact one
+ * meets the exact one. */
 uint32_t target_to_compact(struct u256 target)
 {
 	unsigned size = (bit_length(target) + 7) / 8;
@@ -197,7 +201,7 @@ struct u256 target_work(struct u256 target)
 	if (u256_compare(target, largest) == 0)
 		return one;
 	/* 2^256 / (T + 1) = (2^256 - (T + 1)) / (T + 1) + 1, and ~T = 2^256 - (T + 1). */
-	return u256_add(u256_div(complement(target), u256_add(target, one)), one);
+	return u256_add(u256_div(u256_not(target), u256_add(target, one)), one);
 }
 
 bool target_met(const uint8_t ticket[32], struct u256 target)
@@ -206,7 +210,7 @@ bool target_met(const uint8_t ticket[32], struct u256 target)
 }
 
 /* (high * 2^256 + low) * 2^shift, or `limit` where that is more than 256 bits. */
-static struct u256 scale(uint64_t high, struct u256 low, int64_t shift, struct u256 limit)
+static struct u256 scale_target(uint64_t high, struct u256 low, int64_t shift, struct u256 limit)
 {
 	unsigned bits = high ? 320 - (unsigned)__builtin_clzll(high) : bit_length(low);
 	struct u256 top = { { high, 0, 0, 0 } };
@@ -221,6 +225,10 @@ static struct u256 scale(uint64_t high, struct u256 low, int64_t shift, struct u
 	return u256_add(low, top);
 }
 
+/* anchor_target * 2^(late / half_life), in integers alone: the exponent has 16 bits behind the point; its whole part is
+ * a shift, and 2^f of the rest is the cubic 1 + 0.6955 f + 0.2262 f^2 + 0.0783 f^3, in 2^-16 (its sum is below 2^64).
+ * The division truncates, the shift of the exponent floors, for late blocks and early ones alike: both are part of the
+ * rule. The product has up to 273 bits, hence a fifth limb. */
 struct u256 target_asert(struct u256 anchor_target, int64_t spacing, int64_t half_life, int64_t time_delta,
 	int64_t height_delta, struct u256 limit)
 {
@@ -233,9 +241,9 @@ struct u256 target_asert(struct u256 anchor_target, int64_t spacing, int64_t hal
 			 (UINT64_C(1) << 47)) >>
 			48);
 	struct u256 low, target;
-	uint64_t high = multiply(anchor_target, factor, &low);
+	uint64_t high = multiply_wide(anchor_target, factor, &low);
 
-	target = scale(high, low, shifts - 16, limit);
+	target = scale_target(high, low, shifts - 16, limit);
 	if (is_zero(target))
 		return one;
 	return u256_compare(target, limit) > 0 ? limit : target;

@@ -1,3 +1,10 @@
+/* Executing a block: its proofs, then its update.
+ *
+ * The rule of blame: an engine may be wrong (hardware, BLAS, compiler), and then what it says of others is worth
+ * nothing. So no proof is called false before the engine has computed the step once more with every product checked,
+ * has come to the same result, and has passed its start-up check again; where it fails at any of this, the reference
+ * engine computes instead. A digest that is found is right whoever found it: to agree by accident is as hard as to
+ * break H. */
 #include "consensus/verify.h"
 
 #include <stdlib.h>
@@ -40,7 +47,7 @@ enum finding { FINDING_RIGHT, FINDING_FALSE, FINDING_CANCELLED, FINDING_MISCALCU
 
 /* Executes the step on one kind of backend, its products checked if asked; found gets the digest, zeros where the step
  * has no result. */
-static enum finding execute(struct runner *runner, const struct backend_kind *kind, bool checked,
+static enum finding execute_step(struct runner *runner, const struct backend_kind *kind, bool checked,
 	const struct verify_proof *proof, uint8_t *delta, uint8_t found[32])
 {
 	const struct step_job job = {
@@ -86,22 +93,22 @@ static enum finding execute_instead(struct runner *runner, const struct backend_
 	const struct verify_proof *proof, uint8_t *delta, uint8_t found[32])
 {
 	if (replace_backend(runner, kind, found_out))
-		return execute(runner, kind->reference, false, proof, delta, found);
+		return execute_step(runner, kind->reference, false, proof, delta, found);
 	return FINDING_CANCELLED;
 }
 
 /* Before somebody is blamed for what an engine found, it executes the step once more with every product checked, and
  * passes its start-up check again, which sees what is not a product. A digest that is found after all is right, whoever
  * found it. */
-static enum finding repeat(struct runner *runner, const struct backend_kind *kind, const struct verify_proof *proof,
-	uint8_t *delta, uint8_t found[32])
+static enum finding repeat_step(struct runner *runner, const struct backend_kind *kind,
+	const struct verify_proof *proof, uint8_t *delta, uint8_t found[32])
 {
 	uint8_t before[32];
 	enum finding finding;
 	struct errmsg err;
 
 	memcpy(before, found, 32);
-	finding = execute(runner, kind, true, proof, delta, found);
+	finding = execute_step(runner, kind, true, proof, delta, found);
 	if (finding == FINDING_MISCALCULATED)
 		return execute_instead(runner, kind, "a product is wrong", proof, delta, found);
 	if (finding == FINDING_RIGHT)
@@ -137,10 +144,10 @@ static enum finding run_proof(struct runner *runner, struct verify_proof *proof,
 {
 	uint8_t *delta = mem_alloc(step_delta_size(&spec_course(runner->spec)->train));
 	const struct backend_kind *kind = backend_selected();
-	enum finding finding = execute(runner, kind, false, proof, delta, found);
+	enum finding finding = execute_step(runner, kind, false, proof, delta, found);
 
 	if (finding == FINDING_FALSE && kind->reference != NULL)
-		finding = repeat(runner, kind, proof, delta, found);
+		finding = repeat_step(runner, kind, proof, delta, found);
 	if (finding == FINDING_RIGHT) {
 		free(proof->delta);
 		proof->delta = delta;

@@ -55,6 +55,8 @@ bool values_ref(const struct values *values, const struct spec *spec, const stru
 
 /* --- blocks --- */
 
+/* Invariant: counts[i] says how many of the values, from where those of block i - 1 end, are block i's; their sum is
+ * count. So the oldest block's values are the first counts[0] of the list, and no index is kept. */
 static void drop_oldest(struct values *values, struct values_undo *undo)
 {
 	undo->has_dropped = true;
