@@ -135,7 +135,7 @@ static bool make_request(const struct options *options, int argc, char **argv, s
 	return ok;
 }
 
-/* Answers */
+/* --- answers --- */
 
 static void print_value(const json_t *value, FILE *file)
 {
@@ -195,7 +195,7 @@ static int print_answer(const struct buf *body, int status, bool *retry)
 	return code;
 }
 
-/* The call */
+/* --- the call --- */
 
 /* What opens the door: user and password, or the cookie. A new string, or NULL. */
 static char *find_credentials(const struct options *options, const struct datadir *datadir, struct errmsg *err)

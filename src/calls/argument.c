@@ -21,6 +21,7 @@ const struct index_entry *argument_entry(struct rpc_request *r, const struct cha
 bool argument_raw(const struct rpc_request *r, const char *name, struct buf *raw)
 {
 	const char *text = rpc_text(r, name);
+	/* An odd digit makes hex_decode fail: it wants twice as many digits as bytes. */
 	size_t size = strlen(text) / 2;
 
 	return hex_decode(buf_extend(raw, size), size, text);

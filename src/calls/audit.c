@@ -253,6 +253,7 @@ static void on_series(void *context, const struct audit_report *report)
 	json_t *object;
 	uint32_t wrong;
 
+	/* The auditor ends: no other audit would be begun. Any other error is the block's, and the next one follows. */
 	if (report->closing) {
 		rpc_fail(series->request, RPC_MISC_ERROR, "The audit could not be finished: %s", report->error);
 		series_free(series);
@@ -261,6 +262,7 @@ static void on_series(void *context, const struct audit_report *report)
 	json_array_append_new(series->blocks, show_report(chain_spec(series->calls->chain), report));
 	count_report(series, report);
 	log_progress(series);
+	/* One at a time: a single audit that somebody asks for meanwhile comes between two blocks. */
 	if (series->at < series->count) {
 		auditor_block(series->calls->auditor, series->entries[series->at], on_series, series);
 		return;

@@ -66,6 +66,7 @@ static enum rpc_outcome call_setmining(struct rpc_request *r, void *context)
 	uint8_t key[32];
 
 	miner_stats(mining->miner, &stats);
+	/* Who is paid already stays, unless another address is given. */
 	memcpy(key, stats.key, 32);
 	if (rpc_has(r, "address")) {
 		if (!argument_address(chain_spec(mining->chain), rpc_text(r, "address"), key, &error))

@@ -36,7 +36,7 @@ static bool has_room(const struct calls_model *calls, struct rpc_request *r)
 	return false;
 }
 
-/* === exportmodel === */
+/* --- exportmodel --- */
 
 enum format { SAFETENSORS, GGUF, GGUF_8_BITS, FORMATS };
 static const char *const format_names[FORMATS] = { "safetensors", "gguf", "gguf-q8_0" };
@@ -166,6 +166,7 @@ static bool write_files(struct export *e, struct errmsg *err)
 	return true;
 }
 
+/* On the worker. What has no name yet when it ends (an error, the end of the node) is removed. */
 static void export_run(void *arg)
 {
 	struct export *e = arg;
@@ -259,7 +260,7 @@ static enum rpc_outcome call_exportmodel(struct rpc_request *r, void *context)
 	return RPC_PENDING;
 }
 
-/* === getlogits === */
+/* --- getlogits --- */
 
 struct question {
 	struct calls_model *calls;
@@ -270,6 +271,7 @@ struct question {
 	struct logits logits;
 };
 
+/* On the worker, as export_run. */
 static void question_run(void *arg)
 {
 	struct question *q = arg;

@@ -29,6 +29,7 @@ struct calls_submit {
 /* Answers if the block's fate is known. A block that holds but is on no better branch is "inconclusive", as in Core. */
 static bool try_answer(struct calls_submit *submit, struct waiting *w)
 {
+	/* CONNECTED means that it once was on the active chain; INVALID may come from an ancestor. */
 	switch (w->entry->status) {
 	case ENTRY_HEADER:
 	case ENTRY_STORED:
@@ -90,6 +91,8 @@ static bool try_branch(const struct calls_submit *submit, const struct waiting *
 	return true;
 }
 
+/* Runs from the loop, and not within the notice that wakes it: there the verdict is known, but what follows from it
+ * (the new tip, a branch that is given up) has not happened yet. */
 static void on_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct calls_submit *submit = arg;
@@ -248,6 +251,7 @@ struct calls_submit *calls_submit_new(struct rpc_table *table, struct chain *cha
 
 void calls_submit_close(struct calls_submit *submit)
 {
+	/* chain_close still tells of verdicts: from here on nobody looks. */
 	submit->closed = true;
 	event_free(submit->look);
 	while (submit->waiting != NULL) {

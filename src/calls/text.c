@@ -24,12 +24,16 @@ struct generation {
 struct calls_text {
 	struct chain *chain;
 	struct queue *queue;
+	/* Set by the loop, read by the worker, which then ends in the middle of its text. */
 	atomic_bool cancel;
+	/* On the loop's thread alone, as all that is not the worker's. */
 	size_t running;
 };
 
 enum { GENERATE_MAX = 65536, GENERATE_RUNNING_MAX = 16 };
 
+/* On the worker: it reads the state, of which it has a reference, and writes text and size, which nobody else touches
+ * until generate_done. */
 static void generate_run(void *arg)
 {
 	struct generation *g = arg;

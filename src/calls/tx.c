@@ -156,6 +156,7 @@ static bool fee_too_high(struct chain *chain, const struct tx *tx, int64_t max_r
 	int64_t in, out = 0;
 	int64_t vsize;
 
+	/* Inputs that are not known are for chain_add_tx to judge. */
 	if (max_rate == 0 || !input_sum(chain, tx, &in))
 		return false;
 	/* Burning for a contribution is no fee: it is an output like any other. */
@@ -188,6 +189,7 @@ static enum rpc_outcome call_sendrawtransaction(struct rpc_request *r, void *con
 		tx_unref(tx);
 		return rpc_fail(r, RPC_VERIFY_ERROR, "Fee exceeds maximum configured by user (maxfeerate)");
 	}
+	/* The transaction is the chain's from here on, whatever it says. */
 	switch (chain_add_tx(chain, tx, NULL, &reject)) {
 	case CHAIN_NEW:
 	case CHAIN_KNOWN:

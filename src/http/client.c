@@ -59,8 +59,10 @@ static enum client_result judge_reply(const struct reply *reply, const struct cl
 		errmsg_set(err, "%s port %u refuses these credentials", target->host, target->port);
 		return CLIENT_FAILED;
 	}
+	/* Any other status has an answer in its body. */
 	if (reply->status)
 		return CLIENT_OK;
+	/* libevent tells of an error only once there is a connection. */
 	if (!reply->failed) {
 		errmsg_set(err, "Nobody answers at %s port %u", target->host, target->port);
 		return CLIENT_UNREACHABLE;

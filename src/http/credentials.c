@@ -31,6 +31,7 @@ static bool write_cookie(struct credentials *credentials, const char *path, stru
 	random_bytes(secret, sizeof secret);
 	hex_encode(digits, secret, sizeof secret);
 	size = snprintf(text, sizeof text, "__cookie__:%s", digits);
+	/* Whole or not at all: a client that reads the file meanwhile finds the old cookie or the new one. */
 	credentials->field = credentials_field(text);
 	if (!file_write_atomic(path, text, (size_t)size, 0600, err))
 		return errmsg_wrap(err, "The RPC cookie cannot be written");

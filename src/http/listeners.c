@@ -55,6 +55,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 	doors->entered(doors->context, fd, from);
 }
 
+/* No descriptor left, most likely: the socket stays readable, and accepting again at once would take all of the
+ * processor. */
 static void on_error(struct evconnlistener *listener, void *arg)
 {
 	struct listeners *doors = arg;

@@ -68,7 +68,7 @@ struct daemon {
 	struct errmsg failure;                 /* why it cannot go on; "" while it can */
 };
 
-/* === The end === */
+/* --- the end --- */
 
 /* Signals are heard from the beginning on, while the loop does not run yet or does something that takes long: what
  * takes long looks at the flag, and the pipe wakes the loop. */
@@ -141,7 +141,7 @@ static void on_fatal(void *context, const char *why)
 	event_base_loopexit(node->base, NULL);
 }
 
-/* === Once a second === */
+/* --- once a second --- */
 
 /* -loadblock: files that are due; some of their blocks may have been too new before. */
 static bool import_blocks(struct daemon *node, struct errmsg *err)
@@ -182,7 +182,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		event_active(node->tick, EV_TIMEOUT, 0);
 }
 
-/* === Opening === */
+/* --- opening --- */
 
 static bool open_folder(struct daemon *node, struct errmsg *err)
 {
@@ -456,6 +456,8 @@ static void add_calls(struct daemon *node)
 	node->calls = calls_new(node->table, &parts);
 }
 
+/* In the order in which they need each other. RPC listens before all that takes long, and answers when its turn comes;
+ * what fails leaves the parts before it open, for node_close. */
 static bool node_open(struct daemon *node, struct errmsg *err)
 {
 	if (!open_folder(node, err))
@@ -470,7 +472,7 @@ static bool node_open(struct daemon *node, struct errmsg *err)
 	return import_blocks(node, err);
 }
 
-/* === Closing === */
+/* --- closing --- */
 
 /* First whatever works or answers: nobody may wait for an answer when its table goes. */
 static void close_work(struct daemon *node)
@@ -489,6 +491,7 @@ static void close_work(struct daemon *node)
 		net_close(node->net);
 }
 
+/* What the chain's notices could still have reached while it closed. */
 static void free_work(struct daemon *node)
 {
 	if (node->miner != NULL)
@@ -501,6 +504,7 @@ static void free_work(struct daemon *node)
 		rpc_table_free(node->table);
 }
 
+/* Last: what was freed above had events here. */
 static void close_loop(struct daemon *node)
 {
 	loop_queue_clear(&node->work);

@@ -24,7 +24,7 @@ static const char *plural_of(size_t count)
 	return count == 1 ? "" : "s";
 }
 
-/* === A block === */
+/* --- a block --- */
 
 static void put_loss(struct buf *line, const struct block_outcome *outcome)
 {
@@ -70,7 +70,7 @@ static void tell_block(const struct index_entry *entry, const struct block *bloc
 	buf_clear(&datasets);
 }
 
-/* === Many blocks === */
+/* --- many blocks --- */
 
 static void time_text(int64_t seconds, char text[TIME_TEXT])
 {
@@ -129,7 +129,7 @@ static void on_disconnected(void *context, const struct index_entry *entry, cons
 		id);
 }
 
-/* === Nothing new === */
+/* --- nothing new --- */
 
 static void tell_idle(const struct journal *journal)
 {

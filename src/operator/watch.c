@@ -10,7 +10,7 @@
 
 enum { OFFSETS_MAX = 64, CLOCK_TOLERANCE = 600 };
 
-/* === The clock === */
+/* --- the clock --- */
 
 /* What the clocks of peers differ from ours. Whoever connects to us could say anything: only those we chose count. */
 struct offsets {
@@ -68,7 +68,7 @@ static void look_at_clock(const struct watch *watch)
 		warning_clear(WARNING_CLOCK);
 }
 
-/* === Peers === */
+/* --- peers --- */
 
 static size_t count_connections(const struct watch *watch)
 {
@@ -87,6 +87,7 @@ static void look_at_peers(struct watch *watch)
 		warning_clear(WARNING_ISOLATED);
 		return;
 	}
+	/* A connection that is lost and made again within the time is no reason to warn. */
 	if (watch->alone_since == 0)
 		watch->alone_since = now;
 	if (now - watch->alone_since >= ISOLATED_MS)
@@ -95,7 +96,7 @@ static void look_at_peers(struct watch *watch)
 			net_active(watch->net) ? "" : " (the network is switched off)");
 }
 
-/* === Mining === */
+/* --- mining --- */
 
 /* Why a miner had better wait, or NULL. */
 static const char *mining_obstacle(const struct watch *watch)

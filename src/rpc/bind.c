@@ -164,6 +164,7 @@ static enum bind_result bind_all(struct bound *bound, const struct rpc_method *m
 			return BIND_USAGE;
 		bound->values[i] = bind_one(arg, value, error);
 		json_decref(value);
+		/* Those before it stay in `bound`: bind_clear is due whatever the result. */
 		if (bound->values[i] == NULL)
 			return BIND_WRONG;
 	}

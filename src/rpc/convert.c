@@ -49,6 +49,8 @@ static int64_t read_exponent(const char *p)
 }
 
 /* A JSON number's text in units of 10^-8; false if it has more decimals than that, or is too large. */
+/* The value is (digits read) * 10^scale. Zeros are held back until another digit follows, so that 1.500000000 has one
+ * decimal: what is counted is what the number says, not how it is written. */
 static bool parse_fixed(const char *text, int64_t *units)
 {
 	bool negative = *text == '-', behind_point = false;

@@ -75,6 +75,7 @@ void help_line(const struct rpc_method *method, struct buf *out)
 		buf_put_text(out, arg->name);
 		buf_put_text(out, quote);
 	}
+	/* Arguments that may be left out stand in one pair of parentheses for each run of them. */
 	if (open)
 		buf_put_text(out, " )");
 }

@@ -11,7 +11,7 @@
 
 #define DECIMAL_MARK '\xff'
 
-/* Parsing */
+/* --- parsing --- */
 
 struct parser {
 	const char *start, *p, *end;
@@ -87,6 +87,7 @@ static json_t *make_number(const char *text, size_t size)
 	json_t *value;
 	int64_t integer;
 
+	/* "-0", "1.0", "1e3" and what exceeds int64_t print as something else, and so stay as they are. */
 	if (size < sizeof shortest) {
 		char copy[24];
 
@@ -159,6 +160,7 @@ static bool parse_unicode(struct parser *s, struct buf *out)
 
 	if (!parse_hex4(s, &c) || (c >= 0xdc00 && c <= 0xdfff))
 		return false;
+	/* The first half of a pair must be followed by the second; either one alone is no character. */
 	if (c >= 0xd800 && c <= 0xdbff) {
 		if (s->end - s->p < 2 || s->p[0] != '\\' || s->p[1] != 'u')
 			return false;
@@ -316,6 +318,7 @@ static json_t *parse_nested(struct parser *s)
 	bool is_array = *s->p++ == '[';
 	json_t *value;
 
+	/* Each level is a frame or two of the stack, here and where values are printed or freed. */
 	if (s->depth == JSON_DEPTH_MAX)
 		return parse_fail(s, "Nested too deeply");
 	s->depth++;
@@ -329,6 +332,7 @@ static json_t *parse_value(struct parser *s)
 	skip_blanks(s);
 	if (s->p == s->end)
 		return parse_fail(s, "Value missing");
+	/* A value of two bytes of text takes a hundred of memory: the text's length is no bound of it. */
 	if (++s->values > JSON_VALUES_MAX)
 		return parse_fail(s, "Too many values");
 	if (*s->p == '[' || *s->p == '{')
@@ -359,7 +363,7 @@ json_t *json_parse(const char *text, size_t size, struct errmsg *err)
 	return value;
 }
 
-/* Printing */
+/* --- printing --- */
 
 static const char *decimal_text(const json_t *value)
 {
@@ -465,7 +469,7 @@ void json_print(const json_t *value, unsigned indent, struct buf *out)
 	print_at(value, indent, 0, out);
 }
 
-/* New values */
+/* --- new values --- */
 
 json_t *json_fixed(int64_t value, unsigned decimals)
 {
@@ -550,7 +554,7 @@ json_t *json_text(const char *text, size_t size)
 	return value;
 }
 
-/* Looking at values */
+/* --- looking at values --- */
 
 bool json_is_any_number(const json_t *value)
 {

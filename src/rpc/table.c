@@ -51,7 +51,7 @@ struct rpc_request {
 	bool is_v2;
 };
 
-/* The table */
+/* --- the table --- */
 
 static enum rpc_outcome call_help(struct rpc_request *r, void *context);
 static enum rpc_outcome call_uptime(struct rpc_request *r, void *context);
@@ -122,7 +122,7 @@ static const struct rpc_method *find_method(const struct rpc_table *table, const
 	return NULL;
 }
 
-/* Answering */
+/* --- answering --- */
 
 static void call_free(struct call *call)
 {
@@ -144,6 +144,7 @@ static void call_close(struct call *call)
 		return;
 	for (size_t i = 0; i < call->count; i++)
 		any = any || call->answers[i].size;
+	/* In the order of the requests, whichever was answered first: each has a place of its own. */
 	if (any && call->is_batch)
 		buf_put_u8(&answer.body, '[');
 	for (size_t i = 0; i < call->count; i++) {
@@ -195,6 +196,8 @@ static enum rpc_outcome answer_request(struct rpc_request *r, const json_t *resu
 		print_member(",\"id\":", r->id, r->answer);
 		buf_put_u8(r->answer, '}');
 	}
+	/* All that the handler borrowed goes here, and with the last answer of a batch the call itself. Who started
+	 * this request holds one of `open`, and touches neither again. */
 	bind_clear(&r->bound);
 	json_decref(r->id);
 	free(r);
@@ -252,7 +255,7 @@ const char *rpc_wallet(const struct rpc_request *r)
 	return r->call->wallet;
 }
 
-/* Calling */
+/* --- calling --- */
 
 static enum rpc_outcome run_request(struct rpc_request *r, const char *name, json_t *params)
 {
@@ -261,6 +264,7 @@ static enum rpc_outcome run_request(struct rpc_request *r, const char *name, jso
 	void *context = NULL;
 	char *usage;
 
+	/* While the node starts no name is known to be wrong: most calls are not in the table yet. */
 	r->method = find_method(table, name, &context);
 	if (table->warmup != NULL && !(r->method != NULL && r->method->flags & RPC_EARLY))
 		return rpc_fail(r, RPC_IN_WARMUP, "%s", table->warmup);
@@ -369,6 +373,7 @@ void rpc_table_execute(struct rpc_table *table, const char *text, size_t size, c
 	call->status = 200;
 	call->answered = answered;
 	call->context = context;
+	/* One more than there are requests, until all are started: those that are answered at once must not end it. */
 	call->open = 1;
 	if (json != NULL) {
 		start_all(call, json);
@@ -382,7 +387,7 @@ void rpc_table_execute(struct rpc_table *table, const char *text, size_t size, c
 	call_close(call);
 }
 
-/* Arguments */
+/* --- arguments --- */
 
 static json_t *value_of(const struct rpc_request *r, const char *name, const struct rpc_arg **arg)
 {
@@ -481,7 +486,7 @@ json_t *rpc_json(const struct rpc_request *r, const char *name)
 	return typed_value(r, name, 1u << RPC_ARRAY | 1u << RPC_OBJECT | 1u << RPC_ANY);
 }
 
-/* The methods of every table */
+/* --- the methods of every table --- */
 
 static void list_category(const struct rpc_table *table, const char *category, struct buf *out)
 {

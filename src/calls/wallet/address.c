@@ -13,7 +13,7 @@ enum {
 	CONFIRMATIONS_MAX = 9999999,
 };
 
-/* getnewaddress, getrawchangeaddress */
+/* --- getnewaddress, getrawchangeaddress --- */
 
 static const struct rpc_arg getnewaddress_args[] = {
 	{ .name = "label", .type = RPC_TEXT, .fallback = "\"\"", .max = WALLET_LABEL_MAX, .help = "A name for it." },
@@ -59,7 +59,7 @@ static enum rpc_outcome call_getrawchangeaddress(struct rpc_request *r, void *co
 	return new_address(r, context, ACCOUNT_CHANGE, "");
 }
 
-/* getaddressinfo, validateaddress, setlabel */
+/* --- getaddressinfo, validateaddress, setlabel --- */
 
 static const struct rpc_arg address_args[] = {
 	{ .name = "address", .type = RPC_TEXT, .max = 200, .help = "The address." },
@@ -156,7 +156,7 @@ static enum rpc_outcome call_setlabel(struct rpc_request *r, void *context)
 	return rpc_reply(r, NULL);
 }
 
-/* getbalance, getbalances */
+/* --- getbalance, getbalances --- */
 
 static const struct rpc_arg getbalance_args[] = {
 	{ .name = "dummy", .type = RPC_TEXT, .fallback = "\"*\"", .help = "\"*\", as in Bitcoin Core." },
@@ -206,7 +206,7 @@ static enum rpc_outcome call_getbalances(struct rpc_request *r, void *context)
 	return rpc_reply(r, json_pack("{s:o,s:o}", "mine", mine, "lastprocessedblock", last));
 }
 
-/* listunspent */
+/* --- listunspent --- */
 
 static const struct rpc_arg listunspent_args[] = {
 	{ .name = "minconf",

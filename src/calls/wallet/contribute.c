@@ -130,6 +130,8 @@ static enum rpc_outcome register_blob(struct rpc_request *r, struct wallets *wal
 	if (registry_find(chain_registry(chain), data->root, &number) != NULL)
 		return rpc_fail(r, RPC_VERIFY_ALREADY_IN_CHAIN,
 			"These bytes are registered on the chain already, as dataset %zu", number);
+	/* First the transaction, which may fail for want of coins, and then the bytes, and last the sending: nothing is
+	 * kept that is not paid for, and no transaction is known whose bytes nobody has. */
 	tx = pay_build(r, wallet, &request, &fee);
 	if (tx == NULL)
 		return RPC_DONE;

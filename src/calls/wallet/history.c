@@ -112,7 +112,7 @@ static void append_details(json_t *list, struct wallet *wallet, const struct led
 	}
 }
 
-/* listtransactions */
+/* --- listtransactions --- */
 
 static const struct rpc_arg listtransactions_args[] = {
 	{ .name = "label",
@@ -165,6 +165,7 @@ static enum rpc_outcome call_listtransactions(struct rpc_request *r, void *conte
 	room = (size_t)rpc_int(r, "count") + skip;
 	newest_first = json_array();
 	txs = ledger_list(wallet_ledger(wallet), &count);
+	/* From the newest on, and no further than the answer goes: a wallet may have many thousands. */
 	while (count > 0 && json_array_size(newest_first) < room) {
 		count--;
 		details = json_array();
@@ -183,7 +184,7 @@ static enum rpc_outcome call_listtransactions(struct rpc_request *r, void *conte
 	return rpc_reply(r, list);
 }
 
-/* gettransaction */
+/* --- gettransaction --- */
 
 static const struct rpc_arg gettransaction_args[] = {
 	{ .name = "txid", .type = RPC_HASH, .help = "Id of a transaction of the wallet's." },
@@ -240,7 +241,7 @@ static enum rpc_outcome call_gettransaction(struct rpc_request *r, void *context
 	return rpc_reply(r, answer);
 }
 
-/* abandontransaction */
+/* --- abandontransaction --- */
 
 static const struct rpc_arg abandontransaction_args[] = {
 	{ .name = "txid", .type = RPC_HASH, .help = "Id of a transaction of the wallet's." },

@@ -38,7 +38,7 @@ static enum rpc_outcome fail_wallets(struct rpc_request *r, enum wallets_result 
 	return rpc_fail(r, code, "%s", err->text);
 }
 
-/* Whether the wallet is loaded when the node starts */
+/* --- whether the wallet is loaded when the node starts --- */
 
 #define STARTUP_ARG                                                                                          \
 	{                                                                                                    \
@@ -65,7 +65,7 @@ static void heed_startup(struct rpc_request *r, struct wallets *wallets, const c
 		set_startup(wallets, name, rpc_bool(r, "load_on_startup"), answer);
 }
 
-/* createwallet */
+/* --- createwallet --- */
 
 static const struct rpc_arg createwallet_args[] = {
 	{ .name = "wallet_name",
@@ -121,7 +121,7 @@ static enum rpc_outcome call_createwallet(struct rpc_request *r, void *context)
 	return rpc_reply(r, answer);
 }
 
-/* loadwallet, unloadwallet, listwallets, listwalletdir */
+/* --- loadwallet, unloadwallet, listwallets, listwalletdir --- */
 
 static const struct rpc_arg loadwallet_args[] = {
 	{ .name = "filename", .type = RPC_TEXT, .max = 64, .help = "The wallet's name." },
@@ -204,7 +204,7 @@ static enum rpc_outcome call_listwalletdir(struct rpc_request *r, void *context)
 	return rpc_reply(r, json_pack("{s:o}", "wallets", list));
 }
 
-/* getwalletinfo */
+/* --- getwalletinfo --- */
 
 static void add_scanning(json_t *answer, struct wallets *wallets, struct wallet *wallet)
 {
@@ -255,7 +255,7 @@ static enum rpc_outcome call_getwalletinfo(struct rpc_request *r, void *context)
 	return rpc_reply(r, answer);
 }
 
-/* Passphrases and words */
+/* --- passphrases and words --- */
 
 static const struct rpc_arg walletpassphrase_args[] = {
 	{ .name = "passphrase", .type = RPC_TEXT, .max = TEXT_MAX, .help = "The wallet's passphrase." },

@@ -7,9 +7,12 @@ struct wallet *which_wallet(struct rpc_request *r, struct wallets *wallets)
 	struct wallet *wallet = NULL;
 	size_t count;
 
+	/* A wallet whose disk failed is opened again as soon as it can be: before anything is said about it. */
 	wallets_mend(wallets);
 	count = wallets_count(wallets);
 	down = wallets_down(wallets, name);
+	/* One that is down is not to be taken for one that is not there; and while one is down another is not taken for
+	 * it because it is the only one left. */
 	if (down != NULL && (name != NULL || count == 0)) {
 		rpc_fail(r, RPC_WALLET_ERROR, "The wallet is down until it can be opened again: %s", down);
 	} else if (name != NULL) {
