@@ -39,6 +39,7 @@ static void audit_release(struct audit *audit)
 	audit->verdict.state = NULL;
 }
 
+/* Unlinked first: `done` may ask for the next audit. */
 static void audit_answer(struct audit *audit)
 {
 	struct audit **at = &audit->auditor->audits;
@@ -59,7 +60,8 @@ static void audit_fail(struct audit *audit, const char *why)
 	audit_answer(audit);
 }
 
-/* On the worker. */
+/* On the worker. Every proof is executed, whatever the chain keeps of it; then the update, which needs them all right.
+ */
 static void audit_run(void *arg)
 {
 	struct audit *audit = arg;
@@ -122,6 +124,8 @@ static bool outcomes_agree(const struct outcome *stated, const struct outcome *f
 	return true;
 }
 
+/* An audit in which an engine proved wrong was cancelled by itself (consensus/verify.h): the node is about to end then.
+ */
 static void audit_done(void *arg, bool cancelled)
 {
 	struct audit *audit = arg;

@@ -1,3 +1,4 @@
+/* Which paths a model may be exported to. */
 #include "work/exports.h"
 
 #include <stdlib.h>
@@ -11,6 +12,7 @@ char *exports_path(const struct settings *settings, const char *given)
 {
 	char *expanded = path_expand(given), *folder = path_join(settings->datadir.data, "exports");
 	char *path = path_join(folder, expanded);
+
 	free(folder);
 	free(expanded);
 	return path;
@@ -21,6 +23,7 @@ static bool inside_own(const struct settings *settings, const char *path, const 
 {
 	char *folder = path_join(settings->datadir.data, name);
 	bool inside = path_inside(path, folder);
+
 	free(folder);
 	return inside;
 }
@@ -39,6 +42,7 @@ static bool is_option(const struct settings *settings, const char *path, const c
 {
 	char *named = path_join(settings->datadir.data, options_string(settings->options, option));
 	bool same = file_same(path, named);
+
 	free(named);
 	return same;
 }
@@ -52,6 +56,7 @@ static bool is_own(const struct settings *settings, const char *path)
 		is_option(settings, path, "pid") || (spec != NULL && file_same(path, spec)) ||
 		(settings->corpus_path != NULL && file_same(path, settings->corpus_path)) ||
 		(initial != NULL && file_same(path, initial));
+
 	for (size_t i = 0; i < settings->loadblock.count && !own; i++)
 		own = file_same(path, settings->loadblock.values[i]);
 	free(initial);
@@ -62,6 +67,7 @@ bool exports_check(const struct settings *settings, const char *path, struct err
 {
 	char *folder = path_join(settings->datadir.data, "exports");
 	bool ok = dir_make(folder, err);
+
 	free(folder);
 	if (!ok)
 		return false;

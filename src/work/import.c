@@ -1,3 +1,4 @@
+/* The spec and the initial state of a chain that begins with weights there are. */
 #include "work/import.h"
 
 #include <stdio.h>
@@ -33,7 +34,7 @@ struct import {
 	char root[65];
 };
 
-/* === What there is === */
+/* --- what there is --- */
 
 static bool read_weights(struct import *i, const char *path, struct errmsg *err)
 {
@@ -46,12 +47,15 @@ static bool read_weights(struct import *i, const char *path, struct errmsg *err)
 	return file_read(i->weights_path, WEIGHTS_FILE_MAX, &i->weights, err);
 }
 
+/* Of safetensors alone: what their shapes do not tell. */
 static bool read_config(const struct import *i, struct model_config *sizes, struct errmsg *err)
 {
 	char *path = path_beside(i->weights_path, "config.json");
 	struct buf text;
+	bool ok;
+
 	buf_init(&text);
-	bool ok = !file_exists(path) ||
+	ok = !file_exists(path) ||
 		(file_read(path, CONFIG_FILE_MAX, &text, err) &&
 			huggingface_read((const char *)text.data, text.size, sizes, err));
 	buf_clear(&text);
@@ -63,6 +67,8 @@ static bool read_sizes(const struct import *i, struct model_config *sizes, struc
 {
 	bool ok = weights_sizes(i->weights.data, i->weights.size, sizes, err) &&
 		(gguf_is(i->weights.data, i->weights.size) || read_config(i, sizes, err));
+
+	/* A model may be made for more: what it knows of shorter texts is what the chain trains on. */
 	if (sizes->ctx > MODEL_CTX_MAX)
 		sizes->ctx = MODEL_CTX_MAX;
 	return ok || errmsg_wrap(err, "%s", i->weights_path);
@@ -71,13 +77,15 @@ static bool read_sizes(const struct import *i, struct model_config *sizes, struc
 /* The spec there is, or the beginning of one. */
 static bool read_spec(struct import *i, struct errmsg *err)
 {
+	bool ok;
+
 	if (!file_exists(i->spec_path)) {
 		i->json = json_object();
 		json_object_set_new(i->json, "name", json_text(i->name, strlen(i->name)));
 		json_object_set_new(i->json, "genesis_time", json_integer(clock_wall()));
 		return true;
 	}
-	bool ok = file_read(i->spec_path, SPEC_TEXT_MAX, &i->text, err);
+	ok = file_read(i->spec_path, SPEC_TEXT_MAX, &i->text, err);
 	if (ok)
 		i->json = json_parse((const char *)i->text.data, i->text.size, err);
 	buf_reset(&i->text);
@@ -86,12 +94,13 @@ static bool read_spec(struct import *i, struct errmsg *err)
 	return (ok && i->json != NULL) || errmsg_wrap(err, "%s", i->spec_path);
 }
 
-/* === The spec to be === */
+/* --- the spec to be --- */
 
 /* A size of the spec and of the weights must agree, unless one of them does not tell, or the spec may choose. */
-static bool settle(struct import *i, const char *name, uint32_t told, bool free_choice, struct errmsg *err)
+static bool settle_size(struct import *i, const char *name, uint32_t told, bool free_choice, struct errmsg *err)
 {
 	const json_t *value = json_object_get(i->json, name);
+
 	if (value == NULL && told == 0)
 		return errmsg_set(err,
 			"%s does not tell \"%s\" of its model: put config.json beside it, or \"%s\" into %s",
@@ -104,12 +113,14 @@ static bool settle(struct import *i, const char *name, uint32_t told, bool free_
 	return true;
 }
 
-static bool compose(struct import *i, struct errmsg *err)
+static bool compose_spec(struct import *i, struct errmsg *err)
 {
 	struct model_config sizes;
-	if (!read_sizes(i, &sizes, err) || !read_spec(i, err) || !settle(i, "d", sizes.d, false, err) ||
-		!settle(i, "layers", sizes.layers, false, err) || !settle(i, "heads", sizes.heads, false, err) ||
-		!settle(i, "ff", sizes.ff, false, err) || !settle(i, "ctx", sizes.ctx, true, err))
+
+	if (!read_sizes(i, &sizes, err) || !read_spec(i, err) || !settle_size(i, "d", sizes.d, false, err) ||
+		!settle_size(i, "layers", sizes.layers, false, err) ||
+		!settle_size(i, "heads", sizes.heads, false, err) || !settle_size(i, "ff", sizes.ff, false, err) ||
+		!settle_size(i, "ctx", sizes.ctx, true, err))
 		return false;
 	if (json_object_get(i->json, "initial_state") != NULL)
 		return errmsg_set(err, "%s has an initial_state already", i->spec_path);
@@ -117,9 +128,10 @@ static bool compose(struct import *i, struct errmsg *err)
 	return true;
 }
 
-static bool parse(struct import *i, char **corpus, struct errmsg *err)
+static bool parse_spec(struct import *i, char **corpus, struct errmsg *err)
 {
 	struct spec *spec = &i->spec;
+
 	buf_reset(&i->text);
 	json_print(i->json, 2, &i->text);
 	buf_put_u8(&i->text, '\n');
@@ -131,11 +143,13 @@ static bool parse(struct import *i, char **corpus, struct errmsg *err)
 }
 
 /* The spec as a node would read it; then its root goes in, which takes nothing away from that. */
-static bool build(struct import *i, struct errmsg *err)
+static bool build_spec(struct import *i, struct errmsg *err)
 {
 	char *corpus = NULL;
+	bool ok;
+
 	json_object_del(i->json, "initial_root");
-	bool ok = parse(i, &corpus, err) || errmsg_wrap(err, "%s", i->spec_path);
+	ok = parse_spec(i, &corpus, err) || errmsg_wrap(err, "%s", i->spec_path);
 	free(corpus);
 	if (!ok)
 		return false;
@@ -152,16 +166,17 @@ static bool build(struct import *i, struct errmsg *err)
 	return true;
 }
 
-/* === Writing === */
+/* --- writing --- */
 
 struct writing {
 	struct out_file file;
 	struct progress progress;
 };
 
-static bool put(void *context, const void *data, size_t size, struct errmsg *err)
+static bool put_bytes(void *context, const void *data, size_t size, struct errmsg *err)
 {
 	struct writing *w = context;
+
 	if (!out_file_put(&w->file, data, size, err))
 		return false;
 	progress_add(&w->progress, size);
@@ -174,26 +189,31 @@ static bool write_spec(const struct import *i, struct errmsg *err)
 	struct out_file file;
 	bool ok = out_file_open(&file, i->spec_path, true, err) &&
 		out_file_put(&file, i->text.data, i->text.size, err) && out_file_commit(&file, err);
+
 	out_file_clear(&file);
 	return ok;
 }
 
+/* The weights first: a spec that names a file which is not there would keep every node from starting. */
 static bool write_files(const struct import *i, struct errmsg *err)
 {
 	struct tensorfile_source source = { state_config(i->state), state_theta(i->state), i->spec.name, i->root };
 	struct writing w;
-	struct tensorfile_sink sink = { put, &w };
+	struct tensorfile_sink sink = { put_bytes, &w };
+	bool ok;
+
 	progress_init(&w.progress, "Writing", i->target, safetensors_size(&source));
-	bool ok = out_file_open(&w.file, i->target, false, err) && safetensors_write(&source, &sink, err) &&
+	ok = out_file_open(&w.file, i->target, false, err) && safetensors_write(&source, &sink, err) &&
 		out_file_commit(&w.file, err) && write_spec(i, err);
 	out_file_clear(&w.file);
 	return ok;
 }
 
-static json_t *describe(const struct import *i)
+static json_t *describe_import(const struct import *i)
 {
 	const struct model_config *sizes = &spec_course(&i->spec)->train.model;
 	json_t *object = json_object();
+
 	json_object_set_new(object, "spec", json_text(i->spec_path, strlen(i->spec_path)));
 	json_object_set_new(object, "initial_state", json_text(i->target, strlen(i->target)));
 	json_object_set_new(object, "d", json_integer(sizes->d));
@@ -207,23 +227,24 @@ static json_t *describe(const struct import *i)
 	return object;
 }
 
-/* === The whole === */
+/* --- the whole --- */
 
-static void begin(struct import *i, const char *spec_path)
+static void import_begin(struct import *i, const char *spec_path)
 {
 	const char *slash = strrchr(spec_path, '/'), *name = slash == NULL ? spec_path : slash + 1;
 	size_t size = strlen(name);
+
 	*i = (struct import){ .spec_path = spec_path, .name = mem_strdup(name) };
 	if (size > 5 && strcmp(name + size - 5, ".json") == 0)
 		i->name[size - 5] = '\0';
-	i->target_name = mem_alloc(size + sizeof(".safetensors"));
+	i->target_name = mem_alloc(size + sizeof ".safetensors");
 	sprintf(i->target_name, "%s.safetensors", i->name);
 	i->target = path_beside(spec_path, i->target_name);
 	buf_init(&i->weights);
 	buf_init(&i->text);
 }
 
-static void end(struct import *i)
+static void import_end(struct import *i)
 {
 	free(i->weights_path);
 	free(i->name);
@@ -238,10 +259,14 @@ static void end(struct import *i)
 
 json_t *import_model(const char *weights_path, const char *spec_path, struct errmsg *err)
 {
+	json_t *description;
 	struct import i;
-	begin(&i, spec_path);
-	bool ok = read_weights(&i, weights_path, err) && compose(&i, err) && build(&i, err) && write_files(&i, err);
-	json_t *description = ok ? describe(&i) : NULL;
-	end(&i);
+	bool ok;
+
+	import_begin(&i, spec_path);
+	ok = read_weights(&i, weights_path, err) && compose_spec(&i, err) && build_spec(&i, err) &&
+		write_files(&i, err);
+	description = ok ? describe_import(&i) : NULL;
+	import_end(&i);
 	return description;
 }

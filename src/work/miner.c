@@ -163,6 +163,8 @@ static bool block_under_way(struct miner *miner)
 	return false;
 }
 
+/* Between the step's beginning and now the tip may have changed without the flag being seen: what is for another parent
+ * is worth nothing. What has been handed to the chain is sealed and the chain's, so the seat lets go of it first. */
 static void offer_proof(struct miner *miner, struct attempt *attempt)
 {
 	const struct spec *spec = chain_spec(miner->chain);
@@ -206,6 +208,8 @@ static void seat_run(void *arg)
 	attempt_run(&seat->attempt);
 }
 
+/* Also of an attempt that was cancelled, or dropped before it began: those count nowhere. The seat is used again at
+ * once, unless the miner closes: queue_leave calls this too, and would never come to an end. */
 static void seat_done(void *arg, bool cancelled)
 {
 	struct seat *seat = arg;
@@ -227,6 +231,8 @@ static void seat_done(void *arg, bool cancelled)
 		miner_work(miner);
 }
 
+/* All that a step needs is gathered here, on the loop; the job sees the attempt alone. Each seat draws a nonce of its
+ * own, so no two work on the same step. False: nothing can be begun now, and the tick tries again. */
 static bool seat_begin(struct seat *seat, const uint8_t key[32])
 {
 	struct miner *miner = seat->miner;
@@ -268,7 +274,8 @@ static bool ahead_of_clock(struct miner *miner)
 	return true;
 }
 
-/* Starts what can be started. */
+/* Starts what can be started: a seat that is free gets the newest template. Tries are counted when they begin, so a
+ * request never has more of them than it was given, and it ends only when the last one is back. */
 static void miner_work(struct miner *miner)
 {
 	if (block_under_way(miner) || ahead_of_clock(miner))
@@ -305,6 +312,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	miner_work(miner);
 }
 
+/* A block of ours counts for the request that is served, unless its attempt was begun for another: then it pays
+ * somebody else. */
 static void on_connected(void *context, const struct index_entry *entry, const struct block *block)
 {
 	struct miner *miner = context;
@@ -316,6 +325,7 @@ static void on_connected(void *context, const struct index_entry *entry, const s
 	memcpy(request->ids[request->found++], entry->id, 32);
 }
 
+/* Every attempt is for the old tip now. Those that pause or wait end without another product. */
 static void on_tip(void *context, const struct index_entry *tip)
 {
 	struct miner *miner = context;
@@ -327,6 +337,7 @@ static void on_tip(void *context, const struct index_entry *tip)
 	miner_wake(miner);
 }
 
+/* Refused: block_under_way takes note of it. */
 static void on_block_verdict(void *context, const struct index_entry *entry, const struct source *source,
 	const struct reject *reject)
 {
