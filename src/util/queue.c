@@ -14,7 +14,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { PAUSE_LOOK_MS = 20, NICE_BACK = 10 };
+enum { PAUSE_LOOK_MS = 20, NICE_BACK = 10, PATIENCE_MS = 2000, FAVOUR_MS = 200 };
 
 /* A job from its posting to its done. */
 struct task {
@@ -22,7 +22,8 @@ struct task {
 	struct task *next;
 	unsigned slots; /* held, or lent while it pauses */
 	bool paused;
-	bool leaving; /* its owner waits for its end: it pauses no more */
+	bool leaving;  /* its owner waits for its end: it pauses no more */
+	int64_t since; /* when it was posted, or paused last */
 };
 
 struct task_list {
@@ -42,7 +43,7 @@ struct crew {
  *   used = sum of slots over the tasks in `running` that do not pause; used <= capacity, but for tasks that were
  * cancelled, or left by their owner, in a pause and go on to their end; of each urgency no more slots are held or lent
  * than there are: so a crew has a thread for each that may start; a task is in exactly one of waiting[its kind],
- * running, finished; in `waiting` by rank, then as they came. */
+ * running, finished; in `waiting` by rank, then as they came; `favoured` is in one of the first two. */
 struct queue {
 	pthread_mutex_t lock;
 	pthread_cond_t work;   /* something may start or go on: a job was posted, slots came free, the end */
@@ -52,7 +53,9 @@ struct queue {
 	struct task_list finished;
 	unsigned capacity, used, files;
 	bool stopping;
-	atomic_bool is_awaited; /* somebody waits for slots: what queue_pause looks at without the lock */
+	struct task *favoured;              /* goes before all others for now: it has waited too long; NULL: none */
+	int64_t favour_until, favour_again; /* once it runs; and when there may be the next */
+	atomic_bool is_awaited;             /* somebody waits for slots: what queue_pause looks at without the lock */
 	struct crew crews[2];
 	size_t pending; /* the loop thread's own, as is all below */
 	queue_notify *notify;
@@ -136,13 +139,13 @@ static unsigned slots_free(const struct queue *q)
 }
 
 /* Slots that a waiting task gets once all that is less urgent has lent its own: what it asks for, as far as
- * those at least as urgent leave it. 0: they leave nothing. */
-static unsigned slots_due(const struct queue *q, const struct task *task)
+ * those at least as urgent leave it. 0: they leave nothing. One that is favoured has its own kind beside it alone. */
+static unsigned slots_due(const struct queue *q, const struct task *task, bool favoured)
 {
 	unsigned held = 0, wanted = task->job.threads > 0 ? task->job.threads : 1;
 
 	for (const struct task *other = q->running; other != NULL; other = other->next)
-		if (!is_before(&task->job, &other->job))
+		if (favoured ? other->job.kind == task->job.kind : !is_before(&task->job, &other->job))
 			held += other->slots;
 	if (held >= q->capacity)
 		return 0;
@@ -155,6 +158,8 @@ static struct task *most_urgent(const struct queue *q)
 {
 	struct task *first = NULL;
 
+	if (q->favoured != NULL && (q->favoured->paused || q->favoured->slots == 0))
+		return q->favoured;
 	for (struct task *task = q->running; task != NULL; task = task->next)
 		if (task->paused && (first == NULL || is_before(&task->job, &first->job)))
 			first = task;
@@ -183,20 +188,76 @@ static void queue_stir(struct queue *q)
 /* Slots that it waits for. */
 static unsigned slots_awaited(const struct queue *q, const struct task *task)
 {
-	return task->paused ? task->slots : slots_due(q, task);
+	return task->paused ? task->slots : slots_due(q, task, task == q->favoured);
 }
+
+/* --- who has waited too long --- */
+
+/* For audits and texts somebody waits. Whatever is more urgent may have no end (a first sync; proofs of a whole network
+ * on a slow machine), and they shall come to theirs: who has waited for PATIENCE_MS goes first for FAVOUR_MS, one at a
+ * time, and then as long again nobody. So verification loses a tenth at most, and a block waits FAVOUR_MS more. */
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void longer_waiting(const struct queue *q, struct task *task, struct task **longest)
+{
+	if (task != NULL && (*longest == NULL || task->since < (*longest)->since) &&
+		(task->paused || slots_due(q, task, true) > 0))
+		*longest = task;
+}
+
+/* Whoever runs calls this now and then: where nobody runs, nobody starves. */
+static void favour_choose(struct queue *q)
+{
+	const int64_t now = now_ms();
+	struct task *longest = NULL;
+
+	if (q->favoured != NULL || now < q->favour_again)
+		return;
+	for (struct task *task = q->running; task != NULL; task = task->next)
+		if (task->paused && (task->job.kind == QUEUE_AUDIT || task->job.kind == QUEUE_GENERATE))
+			longer_waiting(q, task, &longest);
+	longer_waiting(q, q->waiting[QUEUE_AUDIT].first, &longest);
+	longer_waiting(q, q->waiting[QUEUE_GENERATE].first, &longest);
+	if (longest != NULL && now - longest->since >= PATIENCE_MS)
+		q->favoured = longest;
+}
+
+/* It has got its slots. */
+static void favour_begin(struct queue *q, const struct task *task)
+{
+	if (task == q->favoured)
+		q->favour_until = now_ms() + FAVOUR_MS;
+}
+
+static void favour_end(struct queue *q, const struct task *task)
+{
+	if (task == NULL || task != q->favoured)
+		return;
+	q->favoured = NULL;
+	q->favour_again = now_ms() + PATIENCE_MS;
+}
+
+/* --- threads --- */
 
 /* The next task for a thread of this crew, taken out of its list; NULL: nothing may start now. Nothing overtakes the
  * most urgent one, or many small jobs would keep the slots from it for ever. */
 static struct task *task_start(struct queue *q, const struct crew *crew)
 {
 	struct task *task = most_urgent(q);
-	unsigned slots = task != NULL && !task->paused ? slots_due(q, task) : 0;
+	unsigned slots = task != NULL && !task->paused ? slots_awaited(q, task) : 0;
 
 	if (slots > 0 && kind_is_back(task->job.kind) == crew->back && slots_free(q) >= slots) {
 		task = list_take(&q->waiting[task->job.kind], NULL);
 		task->slots = slots;
 		q->used += slots;
+		favour_begin(q, task);
 		note_waiting(q);
 		return task;
 	}
@@ -207,11 +268,11 @@ static struct task *task_start(struct queue *q, const struct crew *crew)
 	return NULL;
 }
 
-/* --- threads --- */
-
 static void task_finish(struct queue *q, struct task *task)
 {
 	running_remove(q, task);
+	favour_end(q, task);
+	favour_choose(q);
 	q->used -= task->slots;
 	q->files -= task->job.kind == QUEUE_FILE;
 	list_push(&q->finished, task);
@@ -342,6 +403,7 @@ void queue_post(struct queue *q, const struct queue_job *job)
 	struct task *task = mem_calloc(1, sizeof *task);
 
 	task->job = *job;
+	task->since = now_ms();
 	q->pending++;
 	pthread_mutex_lock(&q->lock);
 	list_insert(&q->waiting[job->kind], task);
@@ -370,6 +432,7 @@ static struct task *task_take(struct queue *q, const void *owner, bool finished)
 	for (int kind = 0; !finished && task == NULL && kind < QUEUE_KINDS; kind++)
 		task = list_take(&q->waiting[kind], owner);
 	/* What goes may have been what others waited behind. */
+	favour_end(q, task);
 	queue_stir(q);
 	pthread_mutex_unlock(&q->lock);
 	return task;
@@ -511,7 +574,8 @@ static bool is_in_the_way(const struct queue *q, const struct task *task)
 {
 	const struct task *first = most_urgent(q);
 
-	return first != NULL && is_before(&first->job, &task->job) && slots_awaited(q, first) > slots_free(q);
+	return first != NULL && (first == q->favoured || is_before(&first->job, &task->job)) &&
+		slots_awaited(q, first) > slots_free(q);
 }
 
 void queue_pause(const atomic_bool *cancel)
@@ -523,8 +587,12 @@ void queue_pause(const atomic_bool *cancel)
 	if (task == NULL || task->slots == 0 || !atomic_load_explicit(&q->is_awaited, memory_order_relaxed))
 		return;
 	pthread_mutex_lock(&q->lock);
-	if (!task->leaving && is_in_the_way(q, task)) {
+	if (now_ms() >= q->favour_until)
+		favour_end(q, task);
+	favour_choose(q);
+	if (!task->leaving && task != q->favoured && is_in_the_way(q, task)) {
 		task->paused = true;
+		task->since = now_ms();
 		q->used -= task->slots;
 		queue_stir(q);
 		/* A cancelled job has little left to do, and the end waits for it: it goes on beyond the slots. */
@@ -535,6 +603,7 @@ void queue_pause(const atomic_bool *cancel)
 		}
 		task->paused = false;
 		q->used += task->slots;
+		favour_begin(q, task);
 		queue_stir(q);
 	}
 	pthread_mutex_unlock(&q->lock);

@@ -316,6 +316,35 @@ static void test_after(void **state)
 	queue_free(q);
 }
 
+/* Whatever is urgent has no end, and yet who waits for an audit or a text gets it, a little at a time; the others too,
+ * who lend their slots meanwhile. */
+static void test_patience(void **state)
+{
+	struct probe block = { .pauses = true }, loose = { .pauses = true };
+	struct probe audit = { .pauses = true }, text = { .pauses = true };
+	struct queue *q = queue_new(2, NULL, NULL);
+
+	(void)state;
+	setup_loop();
+	post(q, &text, QUEUE_GENERATE, 0, 1);
+	wait_until(&text.ran);
+	post(q, &block, QUEUE_BLOCK, 2, 2);
+	wait_until(&block.ran);
+	post(q, &loose, QUEUE_LOOSE, 0, 1);
+	post(q, &audit, QUEUE_AUDIT, 0, 1);
+	atomic_store(&text.gate, true);
+	wait_until(&text.ended);
+	wait_until(&audit.ran);
+	assert_false(atomic_load(&block.ended) || atomic_load(&loose.ran) || atomic_load(&audit.ended));
+	atomic_store(&audit.gate, true);
+	wait_until(&audit.ended);
+	atomic_store(&block.gate, true);
+	atomic_store(&loose.gate, true);
+	drain_all(q);
+	assert_true(loose.ran && block.ended);
+	queue_free(q);
+}
+
 /* Whoever leaves waits for no other's job: his own that pauses goes on beside it, though nobody cancelled it. */
 static void test_leave_from_pause(void **state)
 {
@@ -400,6 +429,7 @@ int main(void)
 		cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_rank),
 		cmocka_unit_test(test_leave),
+		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_leave_from_pause),
 		cmocka_unit_test(test_after),
 		cmocka_unit_test(test_wait),
