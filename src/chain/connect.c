@@ -7,9 +7,9 @@
 
 #include "chain/halt.h"
 #include "chain/internal.h"
+#include "chain/signatures.h"
 #include "chain/tip.h"
 #include "consensus/coinbase.h"
-#include "consensus/sighash.h"
 #include "consensus/spending.h"
 #include "util/bytes.h"
 #include "util/log.h"
@@ -108,20 +108,15 @@ static bool check_amounts(const struct spending *spending, struct block_effect *
 		reject_set(reject, REASON_BAD_TXNS_ACCUMULATED_FEE_OUTOFRANGE, "sum of the block's fees");
 }
 
-/* Signatures, unless they were held against these very coins before: at the first check, or in the mempool. */
-static bool check_signatures(const struct chain *chain, const struct full_entry *full, const struct spending *spending,
-	struct reject *reject)
+/* Whether signatures were held against these very coins before: at the first check, or in the mempool. */
+static bool is_signed(const struct chain *chain, const struct full_entry *full, const struct tx *tx)
 {
-	if (full->scripts_checked)
-		return true;
-	return mempool_find_wtxid(chain->mempool, tx_wtxid(spending->tx)) != NULL ||
-		sighash_verify(spending->tx, spending->outputs, reject);
+	return full->scripts_checked || mempool_find_wtxid(chain->mempool, tx_wtxid(tx)) != NULL;
 }
 
-/* Order decides which reason a bad transaction is refused for, and with it who is blamed: coins, maturity, locks,
- * sums, signatures. Signatures come last, since they cost most by far. */
+/* All but its signatures, which are put aside. */
 static enum connect_result check_tx(struct chain *chain, const struct full_entry *full, const struct tx *tx,
-	struct block_effect *effect, struct reject *reject, struct errmsg *err)
+	struct block_effect *effect, struct signatures *signatures, struct reject *reject, struct errmsg *err)
 {
 	const uint32_t height = full->entry.height, median = full->entry.parent->median_time;
 	enum connect_result result;
@@ -133,12 +128,32 @@ static enum connect_result check_tx(struct chain *chain, const struct full_entry
 		reject_set(reject, REASON_BAD_TXNS_NONFINAL, "a relative lock is not met");
 		result = CONNECT_INVALID;
 	}
-	if (result == CONNECT_OK &&
-		(!check_amounts(&spending, effect, reject) || !check_signatures(chain, full, &spending, reject)))
+	if (result == CONNECT_OK && !check_amounts(&spending, effect, reject))
 		result = CONNECT_INVALID;
 	if (result == CONNECT_OK)
 		coin_view_add_tx(effect->view, tx, height);
-	spending_clear(&spending);
+	if (result == CONNECT_OK && !is_signed(chain, full, tx))
+		signatures_put(signatures, &spending);
+	else
+		spending_clear(&spending);
+	return result;
+}
+
+/* Order decides which reason a bad block is refused for, and with it who is blamed: transaction by transaction coins,
+ * maturity, locks, sums, signatures. Signatures cost most by far, so they are checked together, when all else held or
+ * one transaction failed; what is wrong with the signatures of those before it comes first. */
+static enum connect_result check_txs(struct chain *chain, const struct full_entry *full, const struct block *block,
+	struct block_effect *effect, struct reject *reject, struct errmsg *err)
+{
+	enum connect_result result = CONNECT_OK;
+	struct signatures signatures;
+
+	signatures_init(&signatures);
+	for (size_t i = 1; result == CONNECT_OK && i < block->tx_count; i++)
+		result = check_tx(chain, full, block->txs[i], effect, &signatures, reject, err);
+	if (result != CONNECT_FAILED && !signatures_check(&signatures, chain->signers, reject))
+		result = CONNECT_INVALID;
+	signatures_clear(&signatures);
 	return result;
 }
 
@@ -155,16 +170,14 @@ static enum connect_result check_block(struct chain *chain, struct full_entry *f
 		.registry = chain->registry,
 		.parent = parent->height > 0 ? &parent->outcome : NULL,
 	};
+	enum connect_result result;
 
 	chain->counts.checked++;
 	if (!registry_check_block(chain->registry, block, reject))
 		return CONNECT_INVALID;
-	for (size_t i = 1; i < block->tx_count; i++) {
-		enum connect_result result = check_tx(chain, full, block->txs[i], effect, reject, err);
-
-		if (result != CONNECT_OK)
-			return result;
-	}
+	result = check_txs(chain, full, block, effect, reject, err);
+	if (result != CONNECT_OK)
+		return result;
 	facts.fees = effect->fees;
 	if (!coinbase_check(chain->spec, block->txs[0], &facts, reject))
 		return CONNECT_INVALID;

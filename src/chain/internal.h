@@ -20,6 +20,7 @@
 #include "chain/verify/waiting.h"
 #include "store/db.h"
 #include "store/record_file.h"
+#include "util/team.h"
 
 enum { PROOF_PLACE_SIZE = 36 }; /* value of a DB_PROOF key */
 
@@ -28,7 +29,8 @@ struct block_job;
 struct chain {
 	const struct spec *spec;
 	struct queue *queue;
-	unsigned threads; /* of the queue's, for a block */
+	unsigned threads;     /* of the queue's, for a block */
+	struct team *signers; /* who check signatures with the loop\'s thread (chain/signatures.h) */
 	char *datadir;
 	int lock;
 	struct db *db;

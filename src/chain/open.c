@@ -271,6 +271,7 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	chain->threads = queue_capacity(chain->queue);
 	if (options->threads > 0 && options->threads < chain->threads)
 		chain->threads = options->threads;
+	chain->signers = team_new(chain->threads);
 	chain->stop = options->stop;
 	chain->datadir = mem_strdup(options->datadir);
 	chain->initial_download = true;
@@ -326,6 +327,7 @@ void chain_close(struct chain *chain)
 	proof_cache_free(chain->proofs);
 	registry_free(chain->registry);
 	registry_free(chain->side_registry);
+	team_free(chain->signers);
 	notices_clear(&chain->notices);
 	index_clear(&chain->index);
 	db_close(chain->db);
