@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bench/bench.h"
 #include "chain/chain.h"
@@ -58,13 +59,21 @@ static bool connect_complain(const char *what, const char *why)
 
 /* --- a chain in a folder of its own --- */
 
+/* As a node by itself would: one a core. */
+static unsigned connect_threads(void)
+{
+	const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cores < 1 ? 1 : cores > QUEUE_CAPACITY_MAX ? QUEUE_CAPACITY_MAX : (unsigned)cores;
+}
+
 static bool connect_open(struct connect *c, const char *name)
 {
 	char *path = path_join(c->folder, name);
 	struct chain_options options = { .datadir = path, .spec = &c->spec, .snapshot_interval = 1000000 };
 	struct errmsg err = { "" };
 
-	c->queue = queue_new(1, NULL, NULL);
+	c->queue = queue_new(connect_threads(), NULL, NULL);
 	options.queue = c->queue;
 	c->chain = chain_open(&options, &err);
 	free(path);

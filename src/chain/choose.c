@@ -122,6 +122,8 @@ static void activate_best(struct chain *chain)
  * back into the chain, and a switch of branches must not begin in the middle of another. */
 void choose_advance(struct chain *chain)
 {
+	struct errmsg err;
+
 	/* A notice may have brought the next block: it is taken up when the notices are over. */
 	chain->again = true;
 	if (chain->advancing || chain->closing)
@@ -132,6 +134,9 @@ void choose_advance(struct chain *chain)
 		activate_best(chain);
 		verify_queue_start(chain);
 	}
+	/* Verified and not connected: a branch beside the tip. */
+	if (!chain->failed && !connect_save_verified(chain, &err))
+		halt_fail(chain, &err);
 	chain->advancing = false;
 }
 

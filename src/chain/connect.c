@@ -300,6 +300,68 @@ static bool append_undo(struct chain *chain, struct full_entry *full, const stru
 	return ok;
 }
 
+/* --- what must be on disk first --- */
+
+void connect_note_verified(struct chain *chain, struct full_entry *full)
+{
+	if (chain->unsaved_count == chain->unsaved_cap) {
+		chain->unsaved_cap = chain->unsaved_cap > 0 ? 2 * chain->unsaved_cap : 4;
+		chain->unsaved = mem_realloc(chain->unsaved, chain->unsaved_cap * sizeof(struct full_entry *));
+	}
+	chain->unsaved[chain->unsaved_count++] = full;
+}
+
+static void save_unsaved(const struct chain *chain, struct db_batch *batch, const struct full_entry *but)
+{
+	for (size_t i = 0; i < chain->unsaved_count; i++)
+		if (chain->unsaved[i] != but)
+			index_save(batch, chain->unsaved[i]);
+}
+
+struct file_sync {
+	struct record_file *files;
+	bool ok;
+	struct errmsg err;
+};
+
+static void sync_one(void *arg, size_t task, unsigned member)
+{
+	struct file_sync *sync = &((struct file_sync *)arg)[task];
+
+	(void)member;
+	sync->ok = record_file_sync(sync->files, &sync->err);
+}
+
+/* Both at a time: the disk takes one turn for two. */
+static bool sync_records(struct chain *chain, struct errmsg *err)
+{
+	struct file_sync syncs[2] = { { .files = chain->blocks }, { .files = chain->undos } };
+
+	team_run(chain->signers, sync_one, syncs, 2);
+	for (int i = 0; i < 2; i++)
+		if (!syncs[i].ok) {
+			*err = syncs[i].err;
+			return false;
+		}
+	return true;
+}
+
+bool connect_save_verified(struct chain *chain, struct errmsg *err)
+{
+	struct db_batch *batch;
+	bool ok;
+
+	if (chain->unsaved_count == 0)
+		return true;
+	batch = db_batch_new();
+	save_unsaved(chain, batch, NULL);
+	ok = sync_records(chain, err) && db_write(chain->db, batch, false, err);
+	db_batch_free(batch);
+	if (ok)
+		chain->unsaved_count = 0;
+	return ok;
+}
+
 /* The one place where a block becomes part of the active chain. Invariant: files before the index that names places in
  * them, then everything in one synced batch, and memory last. The registry is the exception, since its undo record
  * must be written first: it goes back if the write fails. Coins need not: they are in the view alone until the batch
@@ -314,7 +376,7 @@ static bool commit_block(struct chain *chain, struct full_entry *full, const str
 	bool ok;
 
 	undo = registry_apply(chain->registry, block, parent->height > 0 ? &parent->outcome : NULL);
-	ok = append_undo(chain, full, &effect->spent, undo, err);
+	ok = append_undo(chain, full, &effect->spent, undo, err) && sync_records(chain, err);
 	if (ok) {
 		coin_view_flush(effect->view, batch, &stats);
 		save_txs(batch, block, full->entry.id);
@@ -323,10 +385,12 @@ static bool commit_block(struct chain *chain, struct full_entry *full, const str
 		index_set_status(&chain->index, full, ENTRY_CONNECTED);
 		if (full->entry.connect_order == 0)
 			full->entry.connect_order = ++chain->index.connect_order;
+		save_unsaved(chain, batch, full);
 		index_save(batch, full);
 		ok = db_write(chain->db, batch, true, err);
 	}
 	if (ok) {
+		chain->unsaved_count = 0;
 		chain->coin_stats = stats;
 		index_set_active(&chain->index, full);
 	} else {

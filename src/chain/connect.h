@@ -19,6 +19,11 @@ struct checked_block {
 enum { CONNECT_CHECKED = 4 };
 
 /* The rules for a block on the tip; nothing changes. FAILED: the disk did, `err` says how. */
+/* A verified block whose bodies were appended: the index on disk will know it with the next block that is connected, or
+ * after connect_save_verified, which syncs what was appended first. */
+void connect_note_verified(struct chain *chain, struct full_entry *full);
+bool connect_save_verified(struct chain *chain, struct errmsg *err);
+
 enum connect_result connect_check(struct chain *chain, struct full_entry *full, const struct block *block,
 	struct reject *reject, struct errmsg *err);
 /* Makes a verified child of the tip the tip. */

@@ -60,6 +60,10 @@ struct chain {
 	struct kept_blocks kept;
 	struct checked_block checked[CONNECT_CHECKED]; /* a ring: the oldest makes room */
 	size_t checked_next;
+	/* Verified, and the index on disk does not know it yet, as their bodies are not synced: saved with the next
+	 * block that is connected, or when choose_advance has ended. */
+	struct full_entry **unsaved;
+	size_t unsaved_count, unsaved_cap;
 	struct block_job *jobs;
 	size_t job_count, request_count; /* jobs, and those that wait for a state */
 	uint64_t proofs_executed, proofs_false;

@@ -308,6 +308,15 @@ static void last_snapshot(struct chain *chain)
 	state_unref(state);
 }
 
+/* What was verified while the chain closed need not be verified again. */
+static void save_last(struct chain *chain)
+{
+	struct errmsg err;
+
+	if (!chain->failed && !connect_save_verified(chain, &err))
+		log_warn("[chain] %s", err.text);
+}
+
 /* Jobs first: they hold references to everything below. `closing` keeps their ends from starting others. */
 void chain_close(struct chain *chain)
 {
@@ -319,6 +328,7 @@ void chain_close(struct chain *chain)
 	loose_pool_stop(chain);
 	waiting_clear(chain);
 	connect_forget(chain);
+	save_last(chain);
 	last_snapshot(chain);
 	states_close(chain->states);
 	blobs_close(chain->blobs);
@@ -328,6 +338,7 @@ void chain_close(struct chain *chain)
 	registry_free(chain->registry);
 	registry_free(chain->side_registry);
 	team_free(chain->signers);
+	free(chain->unsaved);
 	notices_clear(&chain->notices);
 	index_clear(&chain->index);
 	db_close(chain->db);

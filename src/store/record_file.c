@@ -28,6 +28,8 @@ struct record_file {
 	uint8_t magic[4];
 	uint32_t last; /* the file that is appended to */
 	uint64_t end;  /* its size */
+	int fd;        /* of that file, while it has what is not synced; else -1 */
+	bool is_new;   /* its name is not synced */
 };
 
 char *record_file_path(const struct record_file *files, uint32_t file)
@@ -78,6 +80,7 @@ struct record_file *record_file_open(const char *folder, const char *name, const
 	files->folder = mem_strdup(folder);
 	snprintf(files->name, sizeof files->name, "%s", name);
 	memcpy(files->magic, magic, 4);
+	files->fd = -1;
 	find_last(files);
 	return files;
 }
@@ -89,8 +92,12 @@ bool record_file_is_empty(const struct record_file *files)
 
 void record_file_close(struct record_file *files)
 {
+	struct errmsg err;
+
 	if (files == NULL)
 		return;
+	if (!record_file_sync(files, &err))
+		log_warn("[chain] %s", err.text);
 	free(files->folder);
 	free(files);
 }
@@ -108,8 +115,7 @@ static void frame_sum(const uint8_t head[9], const struct file_part *parts, size
 	memcpy(sum, digest, FRAME_SUM);
 }
 
-/* Whether the file is new, its folder must be synced too: else a crash could lose its name. */
-static bool append_parts(int fd, uint64_t offset, const struct file_part *parts, size_t count, const char *path,
+static bool write_parts(int fd, uint64_t offset, const struct file_part *parts, size_t count, const char *path,
 	struct errmsg *err)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -117,13 +123,51 @@ static bool append_parts(int fd, uint64_t offset, const struct file_part *parts,
 			return false;
 		offset += parts[i].size;
 	}
-	if (fdatasync(fd) != 0)
-		return errmsg_set(err, "Cannot sync %s: %s", path, strerror(errno));
 	return true;
 }
 
-/* Written behind the end, synced, and only then part of the file as far as anybody else knows. The name of a new file
- * is synced with its folder. */
+/* The descriptor that writes is the one that syncs: an error that the system met meanwhile is told to it. It is given
+ * up whatever comes of it, since a second try would find nothing left to write and say that all is well. If the file is
+ * new, its folder must be synced too: else a crash could lose its name. */
+bool record_file_sync(struct record_file *files, struct errmsg *err)
+{
+	char *path;
+	bool ok;
+
+	if (files->fd < 0)
+		return true;
+	path = record_file_path(files, files->last);
+	ok = fdatasync(files->fd) == 0 || errmsg_set(err, "Cannot sync %s: %s", path, strerror(errno));
+	ok = ok && (!files->is_new || file_sync_dir(files->folder, err));
+	close(files->fd);
+	files->fd = -1;
+	files->is_new = files->is_new && !ok;
+	free(path);
+	return ok;
+}
+
+/* The next file, if the last is full: what that one has is synced first. */
+static bool turn_over(struct record_file *files, struct errmsg *err)
+{
+	if (files->end < RECORD_FILE_ROLL)
+		return true;
+	if (!record_file_sync(files, err))
+		return false;
+	files->last++;
+	files->end = 0;
+	return true;
+}
+
+static bool open_last(struct record_file *files, const char *path, struct errmsg *err)
+{
+	if (files->fd >= 0)
+		return true;
+	files->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	files->is_new = files->is_new || files->end == 0;
+	return files->fd >= 0 || errmsg_set(err, "Cannot open %s: %s", path, strerror(errno));
+}
+
+/* Written behind the end, and only then part of the file as far as anybody else knows. */
 bool record_file_append(struct record_file *files, enum record_kind kind, const struct file_part *parts, size_t count,
 	struct file_position *position, struct errmsg *err)
 {
@@ -132,35 +176,24 @@ bool record_file_append(struct record_file *files, enum record_kind kind, const 
 	uint64_t size = 0;
 	char *path;
 	bool ok;
-	int fd;
 
 	for (size_t i = 0; i < count; i++)
 		size += parts[i].size;
-	if (files->end >= RECORD_FILE_ROLL) {
-		files->last++;
-		files->end = 0;
-	}
+	if (!turn_over(files, err))
+		return false;
 	memcpy(frame, files->magic, 4);
 	frame[4] = (uint8_t)kind;
 	write_le64(frame + 5, size);
 	frame_sum(frame + 4, parts, count, frame + 13);
 	path = record_file_path(files, files->last);
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		errmsg_set(err, "Cannot open %s: %s", path, strerror(errno));
-		free(path);
-		return false;
-	}
-	ok = file_write_at(fd, files->end, head.data, head.size, path, err) &&
-		append_parts(fd, files->end + FRAME_SIZE, parts, count, path, err) &&
-		(files->end > 0 || file_sync_dir(files->folder, err));
+	ok = open_last(files, path, err) && write_parts(files->fd, files->end, &head, 1, path, err) &&
+		write_parts(files->fd, files->end + FRAME_SIZE, parts, count, path, err);
 	if (ok) {
 		*position = (struct file_position){ files->last, files->end + FRAME_SIZE, size };
 		files->end += FRAME_SIZE + size;
-	} else if (ftruncate(fd, (off_t)files->end) != 0) {
+	} else if (files->fd >= 0 && ftruncate(files->fd, (off_t)files->end) != 0) {
 		log_warn("[chain] %s keeps the torn end of a failed write: %s", path, strerror(errno));
 	}
-	close(fd);
 	free(path);
 	return ok;
 }

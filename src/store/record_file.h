@@ -3,8 +3,9 @@
  *
  * A record is  magic 4 | u8 kind | u64 payload size | first 8 bytes of H(kind | size | payload) | payload.
  * The magic is the chain's (spec.magic). A file that reaches 128 MiB is left alone and the next one begun. Records are
- * only ever appended; whoever names one in the index has its bytes on disk, because an append returns after fsync. What
- * a crash leaves behind the last whole record is skipped: appends go behind it, and a scan looks for the next magic.
+ * only ever appended. An append is safe from the end of this process, and from that of the machine after
+ * record_file_sync: whoever names a record where it must be found again syncs first. What a crash leaves behind the
+ * last whole record is skipped: appends go behind it, and a scan looks for the next magic.
  *
  * A block is stored when it arrives, without bodies (RECORD_BLOCK: doc/protocol.md section 8 with b = 0). Its bodies
  * become known when its proofs have been executed and make a record of their own (RECORD_BODIES: block id 32, then the
@@ -39,13 +40,16 @@ void record_file_close(struct record_file *files);
 /* Whether there is no file. */
 bool record_file_is_empty(const struct record_file *files);
 
-/* Appends a payload given in `count` parts and syncs it. After a failure (disk full) the file is as it was. */
+/* Appends a payload given in `count` parts. After a failure (disk full) the file is as it was. */
 struct file_part {
 	const void *data;
 	size_t size;
 };
 bool record_file_append(struct record_file *files, enum record_kind kind, const struct file_part *parts, size_t count,
 	struct file_position *position, struct errmsg *err);
+
+/* All that was appended is on the disk when this returns true. Any one thread, while no other appends. */
+bool record_file_sync(struct record_file *files, struct errmsg *err);
 
 /* Appends the payload to out. False if the record is not there whole, is of another kind, or (unless it is
  * RECORD_BODIES, whose hashes the headers hold) its checksum differs; the message names file and offset. */

@@ -61,7 +61,6 @@ static bool accept_block(struct chain *chain, struct block_job *job, struct errm
 	const size_t count = job->verify.proof_count;
 	struct index_entry *entry = &job->full->entry;
 	uint8_t **bodies = mem_calloc(count, sizeof *bodies);
-	struct db_batch *batch;
 	bool ok = true;
 
 	for (size_t i = 0; i < count; i++)
@@ -81,12 +80,9 @@ static bool accept_block(struct chain *chain, struct block_job *job, struct errm
 	index_set_status(&chain->index, job->full, ENTRY_VERIFIED);
 	states_put(chain->states, job->full, job->verdict.state);
 	states_keep_benchmark(chain->states, entry_parent(job->full), job->verify.parent_benchmark);
-	/* Not synced by itself: if a crash loses it, the block is verified again; and connecting it syncs. */
-	batch = db_batch_new();
-	index_save(batch, job->full);
-	ok = db_write(chain->db, batch, false, err);
-	db_batch_free(batch);
-	return ok;
+	/* The index on disk is told in a moment; if a crash comes before, the block is verified again. */
+	connect_note_verified(chain, job->full);
+	return true;
 }
 
 /* On the loop again. Between post and here the operator may have refused the block, the disk may have failed, or the

@@ -80,8 +80,9 @@ void waiting_add(struct chain *chain, struct full_entry *full, const struct bloc
 	kept_put(chain, full, block);
 }
 
-/* Bytes first, synced; then the index that names them. Only then does the block count as kept rather than held: there
- * is a copy on disk now, and memory is free to forget it. */
+/* Bytes first, then the index that names them. Only then does the block count as kept rather than held: there is a copy
+ * on disk now, and memory is free to forget it. Nothing is synced: should the machine end before the bytes are whole,
+ * the next start finds that out and fetches the block again (chain/open.c). */
 bool waiting_store(struct chain *chain, struct full_entry *full, const struct block *block, struct errmsg *err)
 {
 	struct waiting_block *waiting = waiting_find(chain, full);

@@ -393,6 +393,63 @@ static void test_refused_blocks(void **unused)
 	helper_stop(&h);
 }
 
+/* Signatures are checked together and last, and what is said is what one after the other would say: the first fault in
+ * the order of the block, whether in a signature or in what a later transaction spends. */
+static void test_signatures_in_order(void **unused)
+{
+	enum { SPENDS = 12 };
+	struct outpoint outpoint, unknown = { .index = 0 };
+	struct block *block;
+	struct helper h;
+
+	(void)unused;
+	helper_start(&h);
+	helper_mine(&h, SPENDS + 2);
+	memset(unknown.txid, 9, 32);
+	for (int bad = 0; bad < 3; bad++) {
+		block = chain_template(h.chain, h.key);
+		for (uint32_t i = 1; i <= SPENDS; i++) {
+			int64_t amount = helper_coinbase(&h, i, &outpoint);
+
+			append_tx(block, helper_spend(&h, i == 11 ? &unknown : &outpoint, amount, 0, NULL, 0));
+		}
+		/* The coin that is missing is the eleventh's: what stands before it comes first. */
+		if (bad != 1)
+			change_tx(block, bad == 0 ? 3 : 12)->inputs[0].witness[0].data[5] ^= 1;
+		expect_refusal(&h, block, bad == 0 ? "bad-txns-signature" : "bad-txns-inputs-missingorspent");
+	}
+	helper_stop(&h);
+}
+
+/* A branch beside the tip is verified, and known to be after a restart; its proofs are not executed again. */
+static void test_verified_branch_stays(void **unused)
+{
+	const struct index_entry *side;
+	struct helper a, b;
+	uint8_t id[32];
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_key(&b, 0x22);
+	helper_mine(&a, 2);
+	helper_mine(&b, 2);
+	helper_feed(&a, &b, 1, 2);
+	helper_settle(&a);
+	memcpy(id, chain_at(b.chain, 2)->id, 32);
+	assert_int_equal(chain_find(a.chain, id)->status, ENTRY_VERIFIED);
+	assert_int_equal(a.disconnected, 0);
+	helper_close(&a);
+	helper_open(&a);
+	side = chain_find(a.chain, id);
+	assert_non_null(side);
+	assert_int_equal(side->status, ENTRY_VERIFIED);
+	helper_settle(&a);
+	assert_int_equal(a.chain->proofs_executed, 0);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
 /* A switch to a branch whose coins are wrong: the branch is marked, and the old one is back. */
 static void test_bad_branch(void **unused)
 {
@@ -889,6 +946,8 @@ int main(void)
 		cmocka_unit_test(test_find_proofs),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_refused_blocks),
+		cmocka_unit_test(test_signatures_in_order),
+		cmocka_unit_test(test_verified_branch_stays),
 		cmocka_unit_test(test_bad_branch),
 		cmocka_unit_test(test_invalidate),
 		cmocka_unit_test(test_flipped_bits),
