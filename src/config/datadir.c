@@ -8,6 +8,7 @@
 #include "util/file.h"
 #include "util/mem.h"
 
+/* Bytes of a private spec's text. settings.c reads the same file again for consensus, whose own bound is tighter. */
 #define SPEC_MAX (1 << 20)
 
 const struct option_spec datadir_options[] = {
@@ -29,12 +30,14 @@ const struct option_spec datadir_options[] = {
 	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
+/* Each chain has ports of its own, so that a node of each can run on one machine side by side. */
 static const struct {
 	const char *name;
 	uint16_t rpc_port, p2p_port;
 } builtin[] = { { "main", 9432, 9433 }, { "test", 19432, 19433 }, { "regtest", 29432, 29433 } };
 
 #define BUILTIN_COUNT (sizeof builtin / sizeof builtin[0])
+/* One pair for all private chains whose spec names no ports: two of these at once need -port and -rpcport. */
 #define PRIVATE_RPC_PORT 39432
 #define PRIVATE_P2P_PORT 39433
 
@@ -55,6 +58,8 @@ static char *find_base(const struct options *options, struct errmsg *err)
 	return base;
 }
 
+/* A configuration file is welcome to be missing at its default place; one that was named must be there, or a typing
+ * error in -conf would start a node with other settings than its operator wrote. */
 static bool read_conf(const struct datadir *l, struct options *options, struct errmsg *err)
 {
 	if (!options_is_set(options, "conf") && !file_exists(l->conf))
@@ -86,6 +91,8 @@ bool datadir_name_taken(const char *name)
 	return false;
 }
 
+/* The name becomes a folder under the data directory and a section of the configuration file: no slash, no dot and no
+ * upper case, which some file systems do not tell from lower. 16 characters are what chain[] has room for. */
 static bool name_valid(const char *name)
 {
 	size_t size = strlen(name);
@@ -144,6 +151,8 @@ static bool choose_private(struct datadir *l, const char *path, struct errmsg *e
 
 static bool choose_chain(struct datadir *l, const struct options *options, struct errmsg *err)
 {
+	/* Said twice is said once too often even where both mean the same chain: which one counts would depend on where
+	 * it stands. bitcoind refuses that too. */
 	bool test = options_bool(options, "testnet"), regtest = options_bool(options, "regtest");
 	const char *spec = options_string(options, "chainspec");
 
@@ -163,6 +172,8 @@ bool datadir_find(struct datadir *l, struct options *options, struct errmsg *err
 	l->conf = path_join(l->base, options_string(options, "conf"));
 	if (!read_conf(l, options, err) || !choose_chain(l, options, err))
 		return false;
+	/* Only now is it known whose section counts, so -chain, -testnet and the like have no effect within one. Before
+	 * this the getters saw the command line and the lines above the first section alone. */
 	options_set_section(options, l->chain);
 	l->data = strcmp(l->chain, "main") == 0 ? mem_strdup(l->base) : path_join(l->base, l->chain);
 	return true;

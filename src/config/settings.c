@@ -13,6 +13,7 @@
 #include "util/mem.h"
 #include "util/queue.h"
 
+/* Bytes of a spec's text, as datadir.c reads it; -par's largest value. */
 enum { SPEC_FILE_MAX = 1 << 20, THREADS_MAX = 64 };
 
 static const struct option_spec table[] = {
@@ -82,11 +83,13 @@ static const struct option_spec table[] = {
 	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
+/* -nohelp and -help=0 ask for nothing, though they set the option. */
 static bool is_asked(const struct options *options, const char *name)
 {
 	return options_is_set(options, name) && options_bool(options, name);
 }
 
+/* The values stay the options' own: settings_clear releases those last. */
 static bool read_list(const struct options *options, const char *name, struct settings_list *list, struct errmsg *err)
 {
 	size_t count = options_count(options, name);
@@ -99,6 +102,7 @@ static bool read_list(const struct options *options, const char *name, struct se
 	return true;
 }
 
+/* Those that are online, not those the process may use: under taskset or a container's limit -par says better. */
 static unsigned count_cores(void)
 {
 	const long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -139,12 +143,17 @@ static bool read_port(const struct options *options, const char *name, uint16_t 
 
 	if (!options_int(options, name, 1, 65535, &value, err))
 		return false;
+	/* options_int gives 0 for what is not set; the chain's own port is known only since its spec has been
+	 * placed. */
 	*port = options_is_set(options, name) ? (uint16_t)value : fallback;
 	return true;
 }
 
 static bool read_numbers(struct settings *s, struct errmsg *err)
 {
+	/* A bound for each, so that what follows can count in the types of struct settings without looking again: no
+	 * mempool of 0 bytes, no timeout that overflows as milliseconds, no time that a header's 32 bits cannot
+	 * hold. */
 	const struct options *o = s->options;
 	int64_t snapshots, mempool, peers, per_address, mock, status, timeout;
 
@@ -213,6 +222,8 @@ bool settings_read_corpus(struct spec *spec, const char *spec_path, const char *
 
 static bool read_initial_state(struct spec *spec, const char *spec_path, struct errmsg *err)
 {
+	/* The sizes are checked before the file is read: its own bound, and so the memory it takes, is computed from
+	 * them. */
 	const char *wrong = model_config_check(&spec_course(spec)->train.model), *name = spec->initial_state_path;
 	struct buf weights;
 	bool ok;
@@ -236,6 +247,8 @@ static bool read_private_spec(struct settings *s, struct errmsg *err)
 	bool ok;
 
 	buf_init(&text);
+	/* The order is the spec's own: the text names corpus and weights, and both go into what spec_finish computes,
+	 * commitment and genesis block. Any change to them makes another chain, not a broken one. */
 	ok = file_read(path, SPEC_FILE_MAX, &text, err) &&
 		spec_parse(spec, (const char *)text.data, text.size, &corpus, err) &&
 		(corpus == NULL || settings_read_corpus(spec, path, corpus, err)) &&
@@ -253,6 +266,7 @@ static bool read_spec(struct settings *s, struct errmsg *err)
 	return spec_builtin(&s->spec, s->datadir.chain) || errmsg_set(err, "There is no chain '%s'", s->datadir.chain);
 }
 
+/* On a public chain a false clock would let its operator's node take blocks from the future, and mine such. */
 static bool read_clock(const struct settings *s, struct errmsg *err)
 {
 	if (s->mock_time != 0 && s->spec.is_public)
@@ -278,6 +292,8 @@ enum settings_result settings_read(struct settings *settings, int argc, char *co
 {
 	memset(settings, 0, sizeof *settings);
 	settings->options = options_new(table);
+	/* The command line first, since it says where the configuration file lies; datadir_find reads that one, and all
+	 * numbers are looked at after it. Help and version come before anything that could be wrong with a file. */
 	options_add_table(settings->options, datadir_options);
 	if (!options_parse_args(settings->options, argc, argv, NULL, err))
 		return SETTINGS_WRONG;
@@ -300,6 +316,7 @@ enum settings_result settings_read(struct settings *settings, int argc, char *co
 	return SETTINGS_RUN;
 }
 
+/* Strings of the lists and of the import are the options' own, and gone with them. */
 void settings_clear(struct settings *settings)
 {
 	spec_clear(&settings->spec);

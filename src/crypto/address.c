@@ -19,10 +19,13 @@ bool address_encode(char *out, const char *hrp, int version, const uint8_t *prog
 	int bits = 0;
 	size_t i;
 
+	/* BIP350: version 0 keeps the first checksum, all later ones have bech32m, which an inserted or removed q
+	 * before a last p does not fool. */
 	if (version < 0 || version > 16 || !size_fits(version, size))
 		return false;
 	values[0] = (uint8_t)version;
 	for (i = 0; i < size; i++) {
+		/* At most four bits are still due from before: twelve hold all that matters, and nothing overflows. */
 		held = (held << 8 | program[i]) & 0xfff;
 		for (bits += 8; bits >= 5; bits -= 5)
 			values[count++] = held >> (bits - 5) & 31;
@@ -39,6 +42,7 @@ static bool regroup_bits(uint8_t *program, size_t *size, const uint8_t *values, 
 	int bits = 0;
 	size_t i;
 
+	/* Before a byte is written: `program` has room for no more, and the text is whatever somebody typed. */
 	if (count * 5 / 8 > ADDRESS_PROGRAM_MAX)
 		return errmsg_set(err, "The address's program has a wrong length");
 	*size = 0;
@@ -64,6 +68,8 @@ bool address_decode(int *version, uint8_t *program, size_t *size, const char *hr
 
 	if (!bech32_decode(found, values, &count, &form, text, err))
 		return false;
+	/* Told as what it is, before anything that may be wrong with the program: an address of another network is
+	 * well-formed, and the mistake that would cost money. */
 	if (strcmp(found, hrp) != 0)
 		return errmsg_set(err, "The address is of another network: its prefix is not this chain's");
 	if (count < 1 || values[0] > 16)
@@ -92,6 +98,8 @@ bool address_to_key(uint8_t key[32], const char *hrp, const char *text, struct e
 
 	if (!address_decode(&version, program, &size, hrp, text, err))
 		return false;
+	/* This chain's wallets and miners are paid to taproot keys alone (BIP341). A program that is no point could
+	 * never be spent from, by nobody: refused here, although consensus lets it be paid to. */
 	if (version != 1 || size != 32)
 		return errmsg_set(err, "it is no taproot address");
 	if (!schnorr_key_valid(program))

@@ -30,6 +30,8 @@ void aead_seal(uint8_t *out, const uint8_t key[32], const void *plain, size_t si
 		EVP_EncryptFinal_ex(context, text + got, &got) &&
 		EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, TAG_SIZE, text + size);
 	EVP_CIPHER_CTX_free(context);
+	/* Only a library without the cipher, or without memory, fails here; a wallet must not go on and write its
+	 * secrets unsealed. */
 	if (!ok) {
 		fprintf(stderr, "libcrypto cannot provide AES-256-GCM\n");
 		abort();
@@ -48,6 +50,7 @@ bool aead_open(uint8_t *out, const uint8_t key[32], const uint8_t *sealed, size_
 	if (size < AEAD_OVERHEAD)
 		return false;
 	plain_size = size - AEAD_OVERHEAD;
+	/* A copy, as libcrypto takes the tag by a pointer that is not const. */
 	memcpy(tag, sealed + NONCE_SIZE + plain_size, TAG_SIZE);
 	context = EVP_CIPHER_CTX_new();
 	ok = context != NULL && EVP_DecryptInit_ex2(context, EVP_aes_256_gcm(), key, sealed, NULL) &&

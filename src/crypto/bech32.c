@@ -50,6 +50,7 @@ bool bech32_encode(char *out, const char *hrp, const uint8_t *values, size_t cou
 
 	if (hrp_size < 1 || hrp_size > BECH32_HRP_MAX || count > BECH32_TEXT_MAX - CHECKSUM_SIZE - 1 - hrp_size)
 		return false;
+	/* BIP173: printable ASCII. Upper case is refused, since the checksum is that of the lower-case form. */
 	for (i = 0; i < hrp_size; i++)
 		if (hrp[i] < 33 || hrp[i] > 126 || (hrp[i] >= 'A' && hrp[i] <= 'Z'))
 			return false;
@@ -65,6 +66,8 @@ bool bech32_encode(char *out, const char *hrp, const uint8_t *values, size_t cou
 	}
 	for (i = 0; i < CHECKSUM_SIZE; i++)
 		sum = checksum_step(sum, 0);
+	/* What the text ends in makes the remainder of the whole this constant, which is how a reader tells the forms
+	 * apart. */
 	sum ^= constant_of(form);
 	for (i = 0; i < CHECKSUM_SIZE; i++)
 		*out++ = charset[sum >> 5 * (5 - i) & 31];
@@ -129,6 +132,7 @@ bool bech32_decode(char *hrp, uint8_t *values, size_t *count, enum bech32_form *
 		if (i < *count)
 			values[i] = (uint8_t)(found - charset);
 	}
+	/* Which of both it must be depends on the witness version, which is the caller's to read. */
 	if (sum != constant_of(BECH32_FIRST) && sum != constant_of(BECH32_M))
 		return errmsg_set(err, "The address has a wrong checksum: it was mistyped");
 	*form = sum == constant_of(BECH32_M) ? BECH32_M : BECH32_FIRST;

@@ -12,6 +12,8 @@ static pthread_key_t thread_context;
 static EVP_MD *md_sha256;
 static EVP_MD *md_ripemd160;
 
+/* A node that cannot hash can neither verify nor keep anything: it ends here, as with memory that is not to be had, and
+ * no caller has to carry a failure that never happens. */
 static void require_libcrypto(int ok, const char *what)
 {
 	if (!ok) {
@@ -25,9 +27,11 @@ static void free_context(void *context)
 	EVP_MD_CTX_free(context);
 }
 
+/* Never freed: they live as long as the process, and other threads may still hash while it ends. */
 static void fetch_digests(void)
 {
 	md_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	/* OpenSSL 3 had moved it to the legacy provider until 3.0.7: there a node stops at once, with a reason. */
 	md_ripemd160 = EVP_MD_fetch(NULL, "RIPEMD160", NULL);
 	require_libcrypto(md_sha256 != NULL, "SHA-256");
 	require_libcrypto(md_ripemd160 != NULL, "RIPEMD-160");
@@ -95,6 +99,7 @@ void sha256(uint8_t out[32], const void *data, size_t size)
 	finish_digest(context, out);
 }
 
+/* `out` may be the input of the second hash: the digest is written when all input has been read. */
 void sha256d(uint8_t out[32], const void *data, size_t size)
 {
 	sha256(out, data, size);
@@ -151,6 +156,7 @@ void sha256_update(struct sha256 *hash, const void *data, size_t size)
 	feed_digest(hash->context, data, size);
 }
 
+/* A hash that is begun owns a context until sha256_final or sha256_clear, one of which is due on every way out. */
 void sha256_final(struct sha256 *hash, uint8_t out[32])
 {
 	finish_digest(hash->context, out);

@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
+/* Bytes of scrypt's table, 128 * r * n. */
 static const uint64_t scrypt_memory_max = 1 << 30;
 
 /* The bound is on memory, since the parameters may come from a file that somebody else has written. */

@@ -5,6 +5,9 @@
 
 #include "crypto/hash.h"
 
+/* The first byte tells a node (1) from a leaf (0), as in RFC 6962: else the two hashes below a node could be passed off
+ * as a leaf's 64 bytes. An odd node is not paired with itself as in Bitcoin, whose lists with a doubled end have the
+ * same root (CVE-2012-2459). */
 static void hash_node(uint8_t out[32], const uint8_t left[32], const uint8_t right[32])
 {
 	uint8_t joined[65];
@@ -64,6 +67,7 @@ void merkle_final(const struct merkle *tree, uint8_t root[32])
 	int level;
 	int found = 0;
 
+	/* The root of nothing: no leaf has this hash. */
 	memset(root, 0, 32);
 	for (level = 0; level < 64; level++) {
 		if (!(tree->count >> level & 1))

@@ -36,6 +36,7 @@ static const secp256k1_context *shared_context(void)
 	return shared;
 }
 
+/* From any thread, as all that only reads the context. */
 bool schnorr_verify_bytes(const uint8_t signature[64], const void *message, size_t size, const uint8_t key[32])
 {
 	secp256k1_xonly_pubkey parsed;
@@ -49,6 +50,8 @@ bool schnorr_verify(const uint8_t signature[64], const uint8_t message[32], cons
 	return schnorr_verify_bytes(signature, message, 32, key);
 }
 
+/* `aux` is mixed into the nonce (BIP340): fresh randomness guards against faults and side channels; a signature is as
+ * unforgeable with zeros. A secret that is 0 or not below the order fails. */
 bool schnorr_sign(uint8_t signature[64], const uint8_t message[32], const uint8_t secret[32], const uint8_t aux[32])
 {
 	secp256k1_keypair pair;
@@ -69,6 +72,7 @@ bool schnorr_key(uint8_t key[32], const uint8_t secret[32])
 	return true;
 }
 
+/* Half of all strings of 32 bytes are no point's x, and nobody can spend what is paid to such a key. */
 bool schnorr_key_valid(const uint8_t key[32])
 {
 	secp256k1_xonly_pubkey parsed;
@@ -101,6 +105,8 @@ bool schnorr_output_key(uint8_t key[32], int *parity, const uint8_t internal[32]
 		secp256k1_xonly_pubkey_serialize(shared_context(), key, &output);
 }
 
+/* The internal secret is negated first if its point has an odd y, since BIP341 tweaks the x-only key; the library does
+ * that within the keypair. */
 bool schnorr_output_secret(uint8_t out[32], const uint8_t secret[32], const uint8_t *merkle_root)
 {
 	secp256k1_keypair pair;
@@ -147,6 +153,8 @@ bool schnorr_public_valid(const uint8_t public_key[33])
 	return secp256k1_ec_pubkey_parse(shared_context(), &point, public_key, 33);
 }
 
+/* BIP32 without the private key. The sum is the point at infinity, or the tweak too large, in one of 2^127 cases: it
+ * fails, and BIP32 takes the next index. */
 bool schnorr_public_add(uint8_t public_key[33], const uint8_t tweak[32])
 {
 	secp256k1_pubkey point;

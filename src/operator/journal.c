@@ -26,6 +26,7 @@ static const char *plural_of(size_t count)
 
 /* --- a block --- */
 
+/* A void update leaves the model as it was, and so its loss. */
 static void put_loss(struct buf *line, const struct block_outcome *outcome)
 {
 	json_t *loss = show_loss(outcome->outcome.is_void ? outcome->loss_before : outcome->loss_after);
@@ -35,6 +36,7 @@ static void put_loss(struct buf *line, const struct block_outcome *outcome)
 	buf_put_text(line, outcome->outcome.is_void ? " (its update is void)" : "");
 }
 
+/* Only of slots that somebody trained on: a slot without proofs has drawn a dataset too, and done nothing with it. */
 static void put_datasets(struct buf *line, const struct block_outcome *outcome)
 {
 	char text[16];
@@ -59,6 +61,7 @@ static void tell_block(const struct index_entry *entry, const struct block *bloc
 	put_loss(&loss, &entry->outcome);
 	buf_init(&datasets);
 	put_datasets(&datasets, &entry->outcome);
+	/* Zero where an earlier run has verified it: the time is not kept on disk. */
 	if (entry->verify_ms > 0)
 		snprintf(taken, sizeof taken, ", %" PRIu32 ".%" PRIu32 " s", entry->verify_ms / 1000,
 			entry->verify_ms / 100 % 10);
@@ -84,6 +87,8 @@ static void time_text(int64_t seconds, char text[TIME_TEXT])
 		snprintf(text, TIME_TEXT, "%" PRId64 " hours", hours);
 }
 
+/* A guess from this sync's own blocks so far: blocks cost about the same on one machine, whatever their age. done is 0
+ * for the first line, which can guess nothing. */
 static void tell_sync(const struct journal *journal, const struct index_entry *entry, uint32_t goal, int64_t now)
 {
 	uint32_t done = entry->height - journal->sync_from;
@@ -101,6 +106,7 @@ static void on_connected(void *context, const struct index_entry *entry, const s
 	uint32_t goal = chain_best_header(journal->chain)->height;
 	int64_t now = clock_mono_ms();
 
+	/* One behind counts as following: while a block is verified its successor's header is often here already. */
 	if (entry->height + 1 >= goal) {
 		journal->sync_began = 0;
 		journal->last = now;
@@ -117,6 +123,8 @@ static void on_connected(void *context, const struct index_entry *entry, const s
 	tell_sync(journal, entry, goal, now);
 }
 
+/* A line for each, the highest block first, though connected ones share lines while the node catches up: a
+ * reorganisation is rare, and an operator wants to see it whole. */
 static void on_disconnected(void *context, const struct index_entry *entry, const struct block *block)
 {
 	struct journal *journal = context;

@@ -8,6 +8,8 @@
 #include "util/clock.h"
 #include "util/warning.h"
 
+/* Peers that are looked at; seconds, Bitcoin Core's bound for a clock that peers contradict. On chains with a shorter
+ * future limit half of that limit counts instead: beyond it the node would soon refuse good blocks. */
 enum { OFFSETS_MAX = 64, CLOCK_TOLERANCE = 600 };
 
 /* --- the clock --- */
@@ -42,6 +44,8 @@ static int64_t median_offset(const struct net *net, size_t *count)
 	if (offsets.count == 0)
 		return 0;
 	qsort(offsets.seconds, offsets.count, sizeof *offsets.seconds, compare_offsets);
+	/* The median, so that a minority of liars among those we chose cannot make the operator set a good clock wrong.
+	 * It only warns: unlike early Bitcoin's adjusted time, it moves no rule. */
 	return offsets.seconds[offsets.count / 2];
 }
 
@@ -55,6 +59,7 @@ static void look_at_clock(const struct watch *watch)
 
 	if (tolerance > CLOCK_TOLERANCE)
 		tolerance = CLOCK_TOLERANCE;
+	/* The tip comes first: work stands behind its time, and behind a peer's clock nothing does. */
 	if (ahead > limit || chain_clock_lag(watch->chain) > 0)
 		warning_set(WARNING_CLOCK,
 			"The tip's time is %" PRId64 " seconds ahead of this machine's clock: set the clock right",
@@ -103,6 +108,8 @@ static const char *mining_obstacle(const struct watch *watch)
 {
 	struct chain_activity activity;
 
+	/* What would waste work for certain comes first. On a private chain a node may well be alone, and mines:
+	 * somebody has to begin. */
 	if (backend_trust() != BACKEND_TRUSTED)
 		return "this machine computes wrongly";
 	if (chain_clock_lag(watch->chain) > 0)
@@ -120,6 +127,7 @@ static void look_at_mining(const struct watch *watch)
 	const char *obstacle = mining_obstacle(watch);
 	struct miner_stats stats;
 
+	/* Told each second, also where nothing is mined: mining that is switched on later begins paused. */
 	miner_pause(watch->miner, obstacle);
 	miner_stats(watch->miner, &stats);
 	if (stats.mining && obstacle != NULL)

@@ -21,6 +21,7 @@ void bind_clear(struct bound *bound)
 	*bound = (struct bound){ 0 };
 }
 
+/* Both bounds 0 mean none: an argument that can only be 0 would be no argument. */
 static int64_t lowest_of(const struct rpc_arg *arg)
 {
 	return arg->min || arg->max ? arg->min : INT64_MIN;
@@ -40,6 +41,8 @@ static json_t *bind_text(const struct rpc_arg *arg, json_t *value, struct rpc_er
 		bound = json_incref(value);
 	} else {
 		text = convert_text(value, arg->name, error);
+		/* A number or a boolean is taken by its own text, since atelier-cli cannot know which type a call wants
+		 * and sends 1 where a wallet is named "1". Bitcoin Core's client has a table of arguments for that. */
 		bound = text != NULL ? json_string(text) : NULL;
 		free(text);
 	}
@@ -51,7 +54,8 @@ static json_t *bind_text(const struct rpc_arg *arg, json_t *value, struct rpc_er
 	return NULL;
 }
 
-/* Digits: kept as text once they are known to be good. */
+/* Digits: kept as text once they are known to be good. It is read again when a handler asks for it: binding keeps one
+ * JSON value an argument, whatever its type. */
 static json_t *bind_digits(const struct rpc_arg *arg, const json_t *value, struct rpc_error *error)
 {
 	uint8_t fixed[32];
@@ -80,6 +84,7 @@ static json_t *bind_number(const struct rpc_arg *arg, json_t *value, struct rpc_
 	uint64_t whole;
 	bool ok;
 
+	/* What was a switch once and became a level: false is 0 and true is 1, as in Bitcoin Core. */
 	if (arg->type == RPC_VERBOSITY && json_is_boolean(value))
 		return json_integer(json_is_true(value));
 	if (arg->type == RPC_AMOUNT)
@@ -140,6 +145,7 @@ static json_t *fallback_of(const struct rpc_arg *arg)
 	json_t *value = json_parse(arg->fallback, strlen(arg->fallback), NULL);
 
 	if (value == NULL) {
+		/* A mistake in a method's table, which no client can bring about. */
 		fprintf(stderr, "The fallback of the RPC argument %s is no JSON: %s\n", arg->name, arg->fallback);
 		abort();
 	}
@@ -173,6 +179,7 @@ static enum bind_result bind_all(struct bound *bound, const struct rpc_method *m
 
 static bool place_list(json_t **given, size_t count, const json_t *list)
 {
+	/* More values than arguments is a mistake in the call, and answered with its usage; fewer may be right. */
 	if (json_array_size(list) > count)
 		return false;
 	for (size_t i = 0; i < json_array_size(list); i++)
@@ -218,6 +225,8 @@ static enum bind_result place_named(json_t **given, const struct rpc_method *met
 enum bind_result bind_params(struct bound *bound, const struct rpc_method *method, json_t *params,
 	struct rpc_error *error)
 {
+	/* Borrowed from `params`, which its owner keeps until the call is bound; rpc_table_add has seen to it that no
+	 * method has more arguments. */
 	json_t *given[RPC_ARGS_MAX] = { NULL };
 	enum bind_result result = BIND_OK;
 

@@ -10,6 +10,7 @@
 #include "util/mem.h"
 
 #define DECIMALS 8
+/* Bitcoin's bound, 21 million coins in units of 10^-8, for amounts in a request. */
 #define AMOUNT_MAX (INT64_C(21000000) * 100000000)
 #define DIGITS_MAX 18 /* fit int64_t whatever they are */
 
@@ -18,7 +19,9 @@ static bool wrong_type(const json_t *value, const char *name, const char *expect
 	return rpc_error_set(error, RPC_TYPE_ERROR, "%s must be a %s, not %s", name, expected, json_type_name(value));
 }
 
-/* A number's text, also that of a string which contains one. A new string, or NULL. */
+/* A number's text, also that of a string which contains one. A new string, or NULL.
+ * Strings are numbers here too since many JSON libraries have but doubles, in which 0.1 is already another amount.
+ * Bitcoin Core takes them for amounts as well. */
 static char *number_text(const json_t *value)
 {
 	const char *text;
@@ -69,17 +72,21 @@ static bool parse_fixed(const char *text, int64_t *units)
 			continue;
 		}
 		digits += zeros + 1;
+		/* However many zeros a text begins with, none has been counted: `value` was 0. */
 		if (digits > DIGITS_MAX)
 			return false;
 		for (; zeros; zeros--)
 			value *= 10;
 		value = value * 10 + (*p - '0');
 	}
+	/* Zeros at the end were held back: behind the point each has lowered the scale, before it each is a factor of
+	 * ten. Both come back here. */
 	scale += read_exponent(p) + (int64_t)zeros;
 	if (value == 0) {
 		*units = 0;
 		return true;
 	}
+	/* Also what keeps the loop below short whatever the exponent, as in 1e1000000000. */
 	if (scale < 0 || (int64_t)digits + scale > DIGITS_MAX)
 		return false;
 	while (scale--)
@@ -137,6 +144,7 @@ bool convert_u64(const json_t *value, const char *name, uint64_t *out, struct rp
 {
 	char *text = number_text(value), *end = NULL;
 	unsigned long long number = 0;
+	/* strtoull alone would take a sign and wrap "-1" around to the largest number. */
 	bool ok = text != NULL && text[strspn(text, "0123456789")] == 0;
 
 	if (text == NULL && !json_is_text(value))
@@ -178,6 +186,7 @@ static char *text_of_32(const json_t *value, const char *name, struct rpc_error 
 
 	if (text == NULL)
 		return NULL;
+	/* Bitcoin Core's words, which scripts look for; it repeats the whole value, which is cut here. */
 	if (strlen(text) != 64)
 		rpc_error_set(error, RPC_INVALID_PARAMETER, "%s must be of length 64 (not %zu, for '%.80s')", name,
 			strlen(text), text);
@@ -189,6 +198,8 @@ static char *text_of_32(const json_t *value, const char *name, struct rpc_error 
 	return NULL;
 }
 
+/* Ids are shown with their bytes reversed, as in Bitcoin; keys and roots of blobs are not. Mixed up, either is a valid
+ * text of the other: no check can find it. */
 bool convert_hash(const json_t *value, const char *name, uint8_t hash[32], struct rpc_error *error)
 {
 	char *text = text_of_32(value, name, error);

@@ -7,6 +7,7 @@
 
 #include "util/mem.h"
 
+/* Bytes of the name after decoding. */
 enum { WALLET_NAME_MAX = 128 };
 
 static const char wallet_prefix[] = "/wallet/";
@@ -37,12 +38,15 @@ static char *wallet_of(const char *path)
 	if (strncmp(path, wallet_prefix, sizeof wallet_prefix - 1) != 0)
 		return NULL;
 	name = evhttp_uridecode(path + sizeof wallet_prefix - 1, 0, &size);
+	/* The length tells whether %00 ended the name early: two paths must not mean one wallet. A name with slashes or
+	 * dots leads nowhere: it is looked up among the wallets that are loaded, and opens no file. */
 	if (name != NULL && size <= WALLET_NAME_MAX && strlen(name) == size)
 		copy = mem_strdup(name);
 	free(name);
 	return copy;
 }
 
+/* The server asks this first and answers 404 itself: handle_request is called for paths that wallet_of knows, alone. */
 static bool has_path(const char *path)
 {
 	char *wallet = wallet_of(path);

@@ -7,6 +7,7 @@
 #include "rpc/bind.h"
 #include "util/text.h"
 
+/* Columns for the names of arguments, in which nearly all of them fit; a longer one pushes its text along. */
 #define NAME_WIDTH 16
 
 static bool is_optional(const struct rpc_arg *arg)

@@ -101,6 +101,7 @@ static json_t *make_number(const char *text, size_t size)
 	marked = mem_alloc(size + 1);
 	marked[0] = DECIMAL_MARK;
 	memcpy(marked + 1, text, size);
+	/* Without jansson's check for UTF-8, which the mark is there to fail. */
 	value = json_stringn_nocheck(marked, size + 1);
 	free(marked);
 	return value;
@@ -225,6 +226,7 @@ static json_t *parse_string(struct parser *s)
 
 	buf_init(&text);
 	if (parse_text(s, &text)) {
+		/* An empty buffer has no memory: jansson takes NULL for a failure and not for "". */
 		buf_reserve(&text, 1);
 		value = json_stringn((const char *)text.data, text.size);
 		if (value == NULL)
@@ -269,6 +271,7 @@ static bool parse_member(struct parser *s, json_t *object)
 	if (!json_is_text(key)) {
 		parse_fail(s, "Name with a byte 0");
 	} else if (json_object_get(object, json_string_value(key)) != NULL) {
+		/* With one name twice a filter in front of the node and the node could read different values. */
 		parse_fail(s, "Name that is there already");
 	} else if (!take_byte(s, ':')) {
 		parse_fail(s, "Expected ':'");
@@ -300,6 +303,7 @@ bad:
 
 static json_t *parse_word(struct parser *s)
 {
+	/* What follows a word ("nullx") is the caller's to refuse: no value may stand there without a comma. */
 	static const char *const words[] = { "null", "true", "false" };
 
 	for (size_t i = 0; i < 3; i++) {
@@ -378,6 +382,7 @@ static int append_text(const char *data, size_t size, void *out)
 	return 0;
 }
 
+/* `indent` is the program's own, and the depth bounded where a value was parsed or built: the product is small. */
 static void new_line(unsigned indent, unsigned depth, struct buf *out)
 {
 	if (indent == 0)
@@ -400,6 +405,8 @@ static void print_text(const char *text, size_t size, struct buf *out)
 			buf_put_u8(out, '\\');
 			buf_put_u8(out, (uint8_t)named[1]);
 		} else if (c < 0x20 || c == 0x7f) {
+			/* DEL as well, which JSON would allow, as by Bitcoin Core: answers are printed on terminals,
+			 * and hold what strangers wrote. */
 			buf_put_text(out, "\\u00");
 			buf_put_u8(out, (uint8_t)digits[c >> 4]);
 			buf_put_u8(out, (uint8_t)digits[c & 15]);
@@ -457,6 +464,7 @@ static void print_at(const json_t *value, unsigned indent, unsigned depth, struc
 	else if (json_is_array(value))
 		print_array(value, indent, depth, out);
 	else if (json_is_object(value))
+		/* json_object_foreach wants an object that is not const, and changes nothing. */
 		print_object((json_t *)(uintptr_t)value, indent, depth, out);
 	else if (json_is_string(value))
 		print_text(json_string_value(value), json_string_length(value), out);
@@ -474,6 +482,7 @@ void json_print(const json_t *value, unsigned indent, struct buf *out)
 json_t *json_fixed(int64_t value, unsigned decimals)
 {
 	char text[48], *p = text + sizeof text;
+	/* Negated as unsigned: INT64_MIN has no positive twin. */
 	uint64_t left = value < 0 ? -(uint64_t)value : (uint64_t)value;
 
 	/* Digits from the last on; one at least stands before the point. */

@@ -12,6 +12,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
+/* Each topic adds one when the node starts: there are not so many. */
 #define GROUPS_MAX 32
 
 /* Methods that share a context. */
@@ -109,6 +110,7 @@ void rpc_table_set_warmup(struct rpc_table *table, const char *what)
 	table->warmup = copy;
 }
 
+/* By walking: all names are compared sooner than the text that holds one is parsed. */
 static const struct rpc_method *find_method(const struct rpc_table *table, const char *name, void **context)
 {
 	for (size_t g = 0; g < table->group_count; g++) {
@@ -138,6 +140,8 @@ static void call_close(struct call *call)
 {
 	struct rpc_answer answer = { call->status, { 0 }, call->sent, call->sent_context };
 	const char *separator = "";
+	/* An empty batch is answered with an empty one, as by Bitcoin Core; a batch of notifications alone with
+	 * nothing. */
 	bool any = call->is_batch && call->count == 0;
 
 	if (--call->open)
@@ -172,6 +176,8 @@ static void print_member(const char *name, const json_t *value, struct buf *out)
 		buf_put_text(out, "null");
 }
 
+/* Bitcoin Core's legacy form: a client of JSON-RPC 1.0 learns from HTTP that its call failed. With 2.0 the call got
+ * through to us, so it is 200 whatever came of it. */
 static int status_of(const struct rpc_request *r, enum rpc_code code)
 {
 	if (r->is_v2)
@@ -184,6 +190,8 @@ static enum rpc_outcome answer_request(struct rpc_request *r, const json_t *resu
 {
 	struct call *call = r->call;
 
+	/* Only 2.0 has notifications: there a request without an id gets no answer. Before it, the id is null and
+	 * answered. */
 	if (r->id != NULL || !r->is_v2) {
 		if (r->is_v2)
 			print_member(error != NULL ? "{\"jsonrpc\":\"2.0\",\"error\":" :
@@ -221,6 +229,7 @@ static enum rpc_outcome fail_text(struct rpc_request *r, enum rpc_code code, con
 	/* What is no request is no notification either. */
 	if (code == RPC_INVALID_REQUEST && r->id == NULL)
 		r->id = json_null();
+	/* In a batch some calls may do well and others not, so that no one's code can stand for all: 200. */
 	if (!r->call->is_batch)
 		r->call->status = status_of(r, code);
 	answer_request(r, NULL, error);
@@ -230,6 +239,7 @@ static enum rpc_outcome fail_text(struct rpc_request *r, enum rpc_code code, con
 
 enum rpc_outcome rpc_fail(struct rpc_request *r, enum rpc_code code, const char *format, ...)
 {
+	/* Cut if longer: reasons quote what strangers wrote. */
 	char text[1024];
 	va_list args;
 
@@ -244,6 +254,7 @@ enum rpc_outcome rpc_fail_with(struct rpc_request *r, const struct rpc_error *er
 	return fail_text(r, error->code, error->message.text);
 }
 
+/* One for the whole call: in a batch the last one counts. */
 void rpc_on_sent(struct rpc_request *r, rpc_sent *sent, void *context)
 {
 	r->call->sent = sent;
@@ -270,6 +281,8 @@ static enum rpc_outcome run_request(struct rpc_request *r, const char *name, jso
 		return rpc_fail(r, RPC_IN_WARMUP, "%s", table->warmup);
 	if (r->method == NULL)
 		return rpc_fail(r, RPC_METHOD_NOT_FOUND, "Method not found");
+	/* The name alone: parameters may hold passphrases, and logs are passed around. Not a name that is in no table
+	 * either, which would let whoever has credentials write lines of his own. */
 	log_debug(LOG_RPC, "method=%s", r->method->name);
 	switch (bind_params(&r->bound, r->method, params, &error)) {
 	case BIND_OK:
@@ -350,6 +363,7 @@ static void start_all(struct call *call, json_t *json)
 		refuse_call(call, RPC_PARSE_ERROR, "Top-level object parse error");
 		return;
 	}
+	/* Each call of a batch has its own answer in memory until the last is there. */
 	if (count > RPC_BATCH_MAX) {
 		refuse_call(call, RPC_INVALID_REQUEST, "Too many calls in a batch");
 		return;
@@ -397,6 +411,8 @@ static json_t *value_of(const struct rpc_request *r, const char *name, const str
 			return r->bound.values[i];
 		}
 	}
+	/* A handler that asks for what its table does not have would fail in some call years later: it fails in the
+	 * first. */
 	fprintf(stderr, "The RPC method %s has no argument %s\n", r->method->name, name);
 	abort();
 }
@@ -444,6 +460,7 @@ uint64_t rpc_u64(const struct rpc_request *r, const char *name)
 	return number;
 }
 
+/* An argument that was left out reads as 0, in the other getters as NULL or false: rpc_has tells which. */
 int64_t rpc_int(const struct rpc_request *r, const char *name)
 {
 	return json_integer_value(
@@ -508,6 +525,7 @@ static void list_category(const struct rpc_table *table, const char *category, s
 /* All calls, under their categories in the order in which these first came. */
 static char *list_all(const struct rpc_table *table)
 {
+	/* Used as a set; its order is not: the tables' own order decides. */
 	json_t *seen = json_object();
 	struct buf out;
 

@@ -8,6 +8,8 @@
 
 #include "util/mem.h"
 
+/* Bytes; files held open, out of the process's descriptors, which connections need too; bits of filter a key, at which
+ * one look-up in a hundred for a coin that does not exist reads a block in vain. */
 enum { DB_CACHE_BYTES = 16 << 20, DB_WRITE_BUFFER = 8 << 20, DB_OPEN_FILES = 128, DB_BLOOM_BITS = 10 };
 
 struct db {
@@ -89,6 +91,8 @@ bool db_has_files(const char *path)
 	return found;
 }
 
+/* LevelDB's C interface gives text and no code. Its words for a damaged, a foreign and a lost file are told apart here
+ * from a full disk or a lock held by another node, where removing the database would be the wrong cure. */
 bool db_is_damage(const struct errmsg *err)
 {
 	static const char *const words[] = { ": Corruption: ", ": Invalid argument: ", ": No such file or directory" };
@@ -103,6 +107,7 @@ void db_close(struct db *db)
 {
 	if (db == NULL)
 		return;
+	/* The handle first: LevelDB uses cache, filter and options until it is closed. */
 	if (db->handle != NULL)
 		leveldb_close(db->handle);
 	leveldb_writeoptions_destroy(db->write_sync);
@@ -159,6 +164,7 @@ bool db_each(struct db *db, const void *prefix, size_t prefix_size, db_visit *fn
 			break;
 		ok = fn(context, (const uint8_t *)key, key_size, (const uint8_t *)value, value_size, err);
 	}
+	/* An iterator that meets damage just ends: without this question the rest would seem not to be there. */
 	leveldb_iter_get_error(at, &reason);
 	leveldb_iter_destroy(at);
 	if (reason != NULL)

@@ -11,6 +11,7 @@
 #include "util/file.h"
 #include "util/mem.h"
 
+/* Bytes that are gathered before they are written: a small piece costs no call of the system. */
 enum { PIECE = 1 << 20 };
 
 static bool fail_out(struct errmsg *err, const char *path, const char *what)
@@ -40,6 +41,7 @@ bool out_file_open(struct out_file *out, const char *path, bool replace, struct 
 		return false;
 	out->temporary = mem_alloc(length + 8);
 	memcpy(out->temporary, path, length);
+	/* Beside the name it will get, since rename does not cross file systems. */
 	memcpy(out->temporary + length, ".XXXXXX", 8);
 	out->fd = mkstemp(out->temporary);
 	if (out->fd < 0) {
@@ -48,6 +50,7 @@ bool out_file_open(struct out_file *out, const char *path, bool replace, struct 
 		out->temporary = NULL;
 		return false;
 	}
+	/* mkstemp gives 0600: an export is for other programs, perhaps other users', to read. */
 	return fchmod(out->fd, 0644) == 0 || fail_out(err, path, "cannot be made readable");
 }
 
@@ -92,6 +95,7 @@ bool out_file_commit(struct out_file *out, struct errmsg *err)
 	out->fd = -1;
 	if (!closed)
 		return fail_out(err, out->path, "cannot be closed");
+	/* The second look, since writing takes long: what somebody put there meanwhile stays. */
 	if (!check_free(out, err))
 		return false;
 	if (rename(out->temporary, out->path) != 0)

@@ -18,6 +18,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
+/* Bytes after which the next file is begun (Bitcoin Core's size), and the most that a record's frame may claim. */
 #define RECORD_FILE_ROLL (UINT64_C(128) << 20)
 #define RECORD_FILE_LARGEST (UINT64_C(1) << 38)
 
@@ -102,6 +103,8 @@ void record_file_close(struct record_file *files)
 	free(files);
 }
 
+/* Over kind and size too: damage to either makes the record unsound, and a scan searches on instead of trusting a
+ * length that is wrong. */
 static void frame_sum(const uint8_t head[9], const struct file_part *parts, size_t count, uint8_t sum[FRAME_SUM])
 {
 	struct sha256 hash;
@@ -149,6 +152,8 @@ bool record_file_sync(struct record_file *files, struct errmsg *err)
 /* The next file, if the last is full: what that one has is synced first. */
 static bool turn_over(struct record_file *files, struct errmsg *err)
 {
+	/* Looked at before a record, not after: files grow beyond the mark by their last one, and no record is ever
+	 * split. */
 	if (files->end < RECORD_FILE_ROLL)
 		return true;
 	if (!record_file_sync(files, err))
@@ -162,6 +167,7 @@ static bool open_last(struct record_file *files, const char *path, struct errmsg
 {
 	if (files->fd >= 0)
 		return true;
+	/* O_APPEND would write behind a torn end that could not be cut off; offsets of our own go over it. */
 	files->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	files->is_new = files->is_new || files->end == 0;
 	return files->fd >= 0 || errmsg_set(err, "Cannot open %s: %s", path, strerror(errno));
@@ -235,6 +241,7 @@ static bool read_record(const struct record_file *files, enum record_kind kind, 
 		out->size = before;
 		return false;
 	}
+	/* Bodies are by far the most bytes, and the headers hold their hashes. */
 	if (kind == RECORD_BODIES)
 		return true;
 	frame_sum(frame + 4, &part, 1, sum);
@@ -286,6 +293,7 @@ uint64_t record_file_find_magic(int fd, const uint8_t magic[4], uint64_t from, u
 		hit = memmem(window, room, magic, 4);
 		if (hit != NULL)
 			found = from + (uint64_t)(hit - window);
+		/* The last three bytes are looked at again: a magic may lie across two windows. */
 		from += room - 3;
 	}
 	free(window);
@@ -323,6 +331,8 @@ static void warn_damaged(const char *path, enum record_kind kind, const struct f
 /* One file, from an offset. Damage is stepped over: the scan goes on at the next magic that begins a sound record. */
 static bool scan_file(struct scan *scan, uint32_t file, int fd, uint64_t at, uint64_t size, const char *path)
 {
+	/* A payload may hold the magic by chance, or a whole frame by a stranger's will. Within a sound record neither
+	 * is looked for; what stands in a torn one may be visited, and is judged by the visitor like anything else. */
 	while ((at = record_file_find_magic(fd, scan->files->magic, at, size, path)) + FRAME_SIZE <= size) {
 		struct file_position position = { file, at + FRAME_SIZE, 0 };
 		uint8_t frame[FRAME_SIZE], sum[FRAME_SUM];
