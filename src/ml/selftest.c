@@ -14,6 +14,7 @@
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/mem.h"
+#include "util/queue.h"
 
 /* What an exact engine gives, found with the plain C one. */
 static const char expected_digest[] = "4909d2c58fad0e8c93e933c13300b174fbc465ba3ca2e85b58278fbdfdb7afca";
@@ -115,7 +116,8 @@ bool selftest_run(const struct backend_kind *kind, struct errmsg *err)
 
 /* A flood of false proofs asks for this as often as it likes: the check's tens of milliseconds are spent once in a
  * while, and all who ask in between wait for it or are told what it found. The lock is held meanwhile on purpose: two
- * threads in doubt need one answer. */
+ * threads in doubt need one answer. And so the check must not pause for a more urgent job, which may be in doubt too.
+ */
 bool selftest_again(const struct backend_kind *kind, struct errmsg *err)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -123,6 +125,7 @@ bool selftest_again(const struct backend_kind *kind, struct errmsg *err)
 	static bool passed;
 	bool result;
 
+	queue_hold(true);
 	pthread_mutex_lock(&lock);
 	if (clock_mono_ms() >= next) {
 		passed = selftest_run(kind, err);
@@ -132,6 +135,7 @@ bool selftest_again(const struct backend_kind *kind, struct errmsg *err)
 	}
 	result = passed;
 	pthread_mutex_unlock(&lock);
+	queue_hold(false);
 	return result;
 }
 

@@ -67,6 +67,7 @@ struct queue {
 /* The task that this thread runs, and its queue. */
 static _Thread_local struct queue *own_queue;
 static _Thread_local struct task *own_task;
+static _Thread_local bool own_hold; /* it holds what others may wait for */
 
 /* --- lists --- */
 
@@ -578,13 +579,18 @@ static bool is_in_the_way(const struct queue *q, const struct task *task)
 		slots_awaited(q, first) > slots_free(q);
 }
 
+void queue_hold(bool on)
+{
+	own_hold = on;
+}
+
 void queue_pause(const atomic_bool *cancel)
 {
 	struct queue *q = own_queue;
 	struct task *task = own_task;
 	struct timespec look;
 
-	if (task == NULL || task->slots == 0 || !atomic_load_explicit(&q->is_awaited, memory_order_relaxed))
+	if (task == NULL || task->slots == 0 || own_hold || !atomic_load_explicit(&q->is_awaited, memory_order_relaxed))
 		return;
 	pthread_mutex_lock(&q->lock);
 	if (now_ms() >= q->favour_until)

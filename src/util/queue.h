@@ -60,6 +60,9 @@ unsigned queue_threads(void);
  * Costs next to nothing where nobody waits. Outside a job it does nothing, nor on other threads that a job has made:
  * the job's own thread calls it, at a point where those rest. */
 void queue_pause(const atomic_bool *cancel);
+/* While a job holds what others may wait for, a lock, queue_pause does nothing: else those would wait for it and it for
+ * them. On and off in pairs, not nested. */
+void queue_hold(bool on);
 
 /* Calls done for every job that has finished; returns how many. */
 size_t queue_drain(struct queue *q);

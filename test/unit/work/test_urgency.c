@@ -8,6 +8,7 @@
 #include "chain/chain_helper.h"
 #include "ml/backend.h"
 #include "ml/generate.h"
+#include "ml/selftest.h"
 #include "util/mem.h"
 #include "work/auditor.h"
 #include "work/miner.h"
@@ -290,9 +291,59 @@ static void test_closing_waits_for_nobody(void **state)
 	bed_stop(&bed);
 }
 
+/* Asks whether its engine can be trusted, as who finds a proof false does. */
+struct doubt {
+	atomic_bool began;
+	size_t passed;
+};
+
+static void doubt_run(void *arg)
+{
+	struct doubt *doubt = arg;
+	struct errmsg err;
+
+	atomic_store(&doubt->began, true);
+	doubt->passed = selftest_again(backend_selected(), &err);
+}
+
+static void doubt_done(void *arg, bool cancelled)
+{
+	(void)arg;
+	assert_false(cancelled);
+}
+
+/* Both need one answer: who is found out first does not pause with the lock in his hands for the other, who is more
+ * urgent and waits for it. */
+static void test_two_in_doubt(void **state)
+{
+	struct doubt doubts[2] = { { .passed = 0 }, { .passed = 0 } };
+	struct bed bed;
+
+	(void)state;
+	bed_start(&bed);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct queue_job job = {
+			.kind = QUEUE_BLOCK,
+			.rank = i,
+			.owner = doubts,
+			.run = doubt_run,
+			.done = doubt_done,
+			.arg = &doubts[i],
+		};
+
+		queue_post(bed.helper.queue, &job);
+		for (int j = 0; i == 0 && j < ROUNDS_MAX && !atomic_load(&doubts[0].began); j++)
+			usleep(100);
+	}
+	bed_until(&bed, &doubts[1].passed, 1);
+	bed_until(&bed, &doubts[0].passed, 1);
+	bed_stop(&bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_two_in_doubt), /* first: the check runs once in a while only */
 		cmocka_unit_test(test_verification_first),
 		cmocka_unit_test(test_everybody_comes_on),
 		cmocka_unit_test(test_closing_waits_for_nobody),
