@@ -161,7 +161,7 @@ static bool fee_too_high(struct chain *chain, const struct tx *tx, int64_t max_r
 		return false;
 	/* Burning for a contribution is no fee: it is an output like any other. */
 	for (size_t i = 0; i < tx->output_count; i++) {
-		if (!amount_valid(tx->outputs[i].amount) || out > MAX_MONEY)
+		if (!tx_amount_valid(tx->outputs[i].amount) || out > MAX_MONEY)
 			return false;
 		out += tx->outputs[i].amount;
 	}

@@ -183,7 +183,7 @@ static bool root_matches(const struct buf *out, size_t before, const uint8_t roo
 {
 	uint8_t found[32];
 
-	blob_root(out->data + before, out->size - before, found);
+	contribution_root(out->data + before, out->size - before, found);
 	return memcmp(found, root, 32) == 0;
 }
 

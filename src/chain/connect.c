@@ -104,7 +104,7 @@ static bool check_amounts(const struct spending *spending, struct block_effect *
 		return reject_set(reject, REASON_BAD_TXNS_IN_BELOWOUT, "%" PRId64 " < %" PRId64, spending->in,
 			spending->in - fee);
 	effect->fees += fee;
-	return amount_valid(effect->fees) ||
+	return tx_amount_valid(effect->fees) ||
 		reject_set(reject, REASON_BAD_TXNS_ACCUMULATED_FEE_OUTOFRANGE, "sum of the block's fees");
 }
 

@@ -132,7 +132,7 @@ static void enter_block(struct reindex *reindex, struct found_block *found, stru
 	}
 	index_parent_view(&parent->entry, &view);
 	/* The clock allowed this block when it came. If it goes slow by now, that is no reason to lose it. */
-	if (!header_check(chain->spec, &found->header, &view, found->header.time, &reject) ||
+	if (!block_check_header(chain->spec, &found->header, &view, found->header.time, &reject) ||
 		!block_check(chain->spec, block, &view, &reject)) {
 		log_warn("[chain] left out: block %" PRIu32 ": %s, %s", view.height + 1, reject.reason, reject.detail);
 		block_unref(block);

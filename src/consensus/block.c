@@ -253,8 +253,8 @@ void block_set_roots(struct block *block)
 
 /* --- rules --- */
 
-bool header_check(const struct spec *spec, const struct header *header, const struct parent_view *parent, uint64_t now,
-	struct reject *reject)
+bool block_check_header(const struct spec *spec, const struct header *header, const struct parent_view *parent,
+	uint64_t now, struct reject *reject)
 {
 	uint32_t bits = target_next_bits(spec, parent->height, parent->time);
 	uint64_t limit = now + spec_future_limit(spec);
@@ -283,7 +283,7 @@ bool header_check(const struct spec *spec, const struct header *header, const st
 	return true;
 }
 
-bool loose_check(const struct spec *spec, const struct header *header, const struct parent_view *parent,
+bool block_check_loose(const struct spec *spec, const struct header *header, const struct parent_view *parent,
 	uint64_t time_limit, struct reject *reject)
 {
 	uint32_t bits = target_next_bits(spec, parent->height, parent->time);
@@ -330,7 +330,7 @@ static bool check_loose(const struct spec *spec, const struct block *block, cons
 		if (memcmp(seed, own, 32) == 0 || (i && memcmp(last, seed, 32) >= 0))
 			return reject_set(reject, REASON_BAD_PROOF_ORDER, "loose proof %zu does not ascend by seed", i);
 		memcpy(last, seed, 32);
-		if (loose_check(spec, &block->loose[i], &place, time_limit, reject))
+		if (block_check_loose(spec, &block->loose[i], &place, time_limit, reject))
 			continue;
 		/* What bounds the time is in the block: waiting does not make it right. */
 		if (reject != NULL && reject->code == REJECT_NOT_YET)

@@ -64,15 +64,15 @@ struct parent_view {
 
 /* Header alone: version, bits, times, ticket under the block target, key; model_root if known. `parent` is the block
  * that header->prev names; `now` is Unix time. Only time-too-new is REJECT_NOT_YET. */
-bool header_check(const struct spec *spec, const struct header *header, const struct parent_view *parent, uint64_t now,
-	struct reject *reject);
+bool block_check_header(const struct spec *spec, const struct header *header, const struct parent_view *parent,
+	uint64_t now, struct reject *reject);
 
-/* A loose proof for the pool: as header_check, but ticket between block and share target, `time_limit` its latest time
- * (a later one is REJECT_NOT_YET), and the reasons of loose proofs. */
-bool loose_check(const struct spec *spec, const struct header *header, const struct parent_view *parent,
+/* A loose proof for the pool: as block_check_header, but ticket between block and share target, `time_limit` its latest
+ * time (a later one is REJECT_NOT_YET), and the reasons of loose proofs. */
+bool block_check_loose(const struct spec *spec, const struct header *header, const struct parent_view *parent,
 	uint64_t time_limit, struct reject *reject);
 
-/* All of section 8 that follows from the block, its spec and its parent, header_check apart: roots, loose proofs,
+/* All of section 8 that follows from the block, its spec and its parent, block_check_header apart: roots, loose proofs,
  * weight, each tx_check and locktime, contribution sizes, burn and budget. Not: coins, relative locks, signatures,
  * coinbase amounts, registered roots, execution. */
 bool block_check(const struct spec *spec, const struct block *block, const struct parent_view *parent,

@@ -1,3 +1,5 @@
+/* Specs: the table of their fields, the chains that are built in, and what finishing one derives: the commitment to its
+ * rules, its genesis and its magic. No I/O, so that a spec means the same wherever its bytes came from. */
 #include "consensus/spec.h"
 
 #include <stdlib.h>
@@ -173,7 +175,7 @@ static const struct spec main_chain = {
 	.p2p_port = 9433, .rpc_port = 9432, .is_public = true,
 };
 
-static void begin(struct spec *spec, const struct spec *from)
+static void begin_spec(struct spec *spec, const struct spec *from)
 {
 	*spec = *from;
 	spec->courses[0].corpus = corpus_embedded;
@@ -187,7 +189,7 @@ bool spec_builtin(struct spec *spec, const char *name)
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
 		if (strcmp(all[i]->name, name) != 0)
 			continue;
-		begin(spec, all[i]);
+		begin_spec(spec, all[i]);
 		return spec_finish(spec, NULL);
 	}
 	return false;
@@ -195,7 +197,7 @@ bool spec_builtin(struct spec *spec, const char *name)
 
 void spec_defaults(struct spec *spec)
 {
-	begin(spec, &regtest);
+	begin_spec(spec, &regtest);
 	spec->p2p_port = 39433;
 	spec->rpc_port = 39432;
 }
@@ -276,7 +278,7 @@ static void compute_commitment(struct spec *spec)
 {
 	struct buf all;
 
-	blob_root(spec_course(spec)->corpus, spec_course(spec)->corpus_size, spec->corpus_root);
+	contribution_root(spec_course(spec)->corpus, spec_course(spec)->corpus_size, spec->corpus_root);
 	buf_init(&all);
 	buf_put_le64(&all, SPEC_RULES);
 	put_text(&all, spec->name);

@@ -42,7 +42,7 @@ enum spending_fault spending_add(struct spending *spending, const struct spendin
 	spending->heights[i] = coin->height;
 	spending->times[i] = coin->time;
 	spending->in += coin->output.amount;
-	return amount_valid(spending->in) ? SPENDING_OK : SPENDING_TOO_MUCH;
+	return tx_amount_valid(spending->in) ? SPENDING_OK : SPENDING_TOO_MUCH;
 }
 
 /* A coin of the spender's own block has for the block before it the spender's parent, as has one of the mempool; there

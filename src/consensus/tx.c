@@ -349,7 +349,7 @@ bool tx_is_coinbase(const struct tx *tx)
 	return tx->input_count == 1 && outpoint_is_null(&tx->inputs[0].prev);
 }
 
-bool amount_valid(int64_t amount)
+bool tx_amount_valid(int64_t amount)
 {
 	return amount >= 0 && amount <= MAX_MONEY;
 }

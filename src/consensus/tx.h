@@ -77,7 +77,7 @@ const uint8_t *tx_txid(const struct tx *tx); /* 32 bytes, as long as the transac
 const uint8_t *tx_wtxid(const struct tx *tx);
 bool tx_is_coinbase(const struct tx *tx);
 
-bool amount_valid(int64_t amount);
+bool tx_amount_valid(int64_t amount);
 
 /* Every rule that needs no context, contributions' own included (sections 11 and 12 but for sizes, burn and budget). */
 bool tx_check(const struct tx *tx, struct reject *reject);

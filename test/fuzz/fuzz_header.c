@@ -41,9 +41,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	parent.median_time = header.time - 1;
 	bits = target_next_bits(&spec, (uint32_t)header.nonce, header.time);
 	FUZZ_PROMISE(target_from_compact(bits, &(struct u256){ { 0 } }));
-	if (!header_check(&spec, &header, &parent, header.time, &reject))
+	if (!block_check_header(&spec, &header, &parent, header.time, &reject))
 		FUZZ_PROMISE(reject.reason != NULL && reject.code != REJECT_MALFORMED);
-	if (!loose_check(&spec, &header, &parent, header.time, &reject))
+	if (!block_check_loose(&spec, &header, &parent, header.time, &reject))
 		FUZZ_PROMISE(reject.reason != NULL && reject.code != REJECT_MALFORMED);
 	return 0;
 }

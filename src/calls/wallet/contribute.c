@@ -95,7 +95,7 @@ static bool describe_data(struct rpc_request *r, struct wallet *wallet, const st
 {
 	struct bytes written;
 
-	blob_root(blob->data, blob->size, data->root);
+	contribution_root(blob->data, blob->size, data->root);
 	data->size = blob->size;
 	snprintf(data->licence, sizeof data->licence, "%s", rpc_text(r, "licence"));
 	snprintf(data->title, sizeof data->title, "%s", rpc_text(r, "title"));

@@ -28,7 +28,7 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 			chain->spec->blob_max);
 		return CHAIN_REJECTED;
 	}
-	blob_root(data, size, found);
+	contribution_root(data, size, found);
 	if (memcmp(found, root, 32) != 0) {
 		reject_set(reject, REASON_BAD_BLOB_ROOT, "the bytes do not match the root");
 		return CHAIN_REJECTED;

@@ -62,7 +62,7 @@ enum chain_result chain_add_header(struct chain *chain, const struct header *hea
 		return CHAIN_REJECTED;
 	}
 	index_parent_view(&parent->entry, &view);
-	if (!header_check(chain->spec, header, &view, (uint64_t)clock_wall(), reject) ||
+	if (!block_check_header(chain->spec, header, &view, (uint64_t)clock_wall(), reject) ||
 		!check_room(chain, parent, reject))
 		return CHAIN_REJECTED;
 	full = index_add(&chain->index, header, id);

@@ -20,7 +20,8 @@ static enum chain_result add_own_loose(struct chain *chain, const struct header 
 		return CHAIN_ORPHAN;
 	}
 	index_parent_view(chain_tip(chain), &view);
-	if (!loose_check(chain->spec, header, &view, (uint64_t)clock_wall() + spec_future_limit(chain->spec), reject))
+	if (!block_check_loose(chain->spec, header, &view, (uint64_t)clock_wall() + spec_future_limit(chain->spec),
+		    reject))
 		return CHAIN_REJECTED;
 	proof_cache_put(chain->proofs, header, PROOF_RIGHT, body);
 	if (!loose_pool_put(chain->loose, header)) {

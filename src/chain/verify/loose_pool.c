@@ -366,7 +366,7 @@ enum chain_result loose_pool_add(struct chain *chain, const struct header *heade
 		return CHAIN_ORPHAN;
 	}
 	index_parent_view(tip, &view);
-	if (!loose_check(chain->spec, header, &view, now + spec_future_limit(chain->spec), reject))
+	if (!block_check_loose(chain->spec, header, &view, now + spec_future_limit(chain->spec), reject))
 		return CHAIN_REJECTED;
 	header_seed(header, seed);
 	if (pool_find(chain->loose, seed, &at)) {

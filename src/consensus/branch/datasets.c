@@ -77,7 +77,7 @@ void datasets_init(struct datasets *datasets, const struct spec *spec)
 	const uint8_t *bytes = course_training(spec_course(spec), &size);
 
 	*datasets = (struct datasets){ 0 };
-	blob_root(bytes, size, corpus.root);
+	contribution_root(bytes, size, corpus.root);
 	corpus.size = size;
 	append_dataset(datasets, &corpus);
 }

@@ -146,7 +146,7 @@ bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *
 
 /* --- blobs --- */
 
-void blob_root(const uint8_t *data, size_t size, uint8_t root[32])
+void contribution_root(const uint8_t *data, size_t size, uint8_t root[32])
 {
 	merkle_root_pages(root, data, size, BLOB_PAGE);
 }

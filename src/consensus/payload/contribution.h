@@ -28,6 +28,6 @@ bool contribution_text_is_valid(const struct contribution *data);
 bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *registered, struct reject *reject);
 
 /* root of a blob: Merkle over 4 KiB pages. */
-void blob_root(const uint8_t *data, size_t size, uint8_t root[32]);
+void contribution_root(const uint8_t *data, size_t size, uint8_t root[32]);
 
 #endif

@@ -374,7 +374,7 @@ const struct tx *helper_spend(struct helper *h, const struct outpoint *outpoint,
 		struct contribution contribution = { .size = size, .licence = "CC0-1.0", .title = "a test" };
 		struct buf out;
 
-		blob_root(data, size, contribution.root);
+		contribution_root(data, size, contribution.root);
 		memcpy(contribution.owner, h->key, 32);
 		buf_init(&out);
 		contribution_script(&out, &contribution);

@@ -13,7 +13,7 @@ static const struct tx *contribute(struct helper *h, uint32_t height, unsigned n
 	int64_t amount = helper_coinbase(h, height, &outpoint);
 
 	helper_bytes(data, BLOB_SIZE, number);
-	blob_root(data, BLOB_SIZE, root);
+	contribution_root(data, BLOB_SIZE, root);
 	return helper_spend(h, &outpoint, amount, 10000, data, BLOB_SIZE);
 }
 
@@ -52,7 +52,7 @@ static void test_blob_missing(void **unused)
 	assert_int_equal(chain_mempool_count(a.chain), 0);
 	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), &stranger, &reject), CHAIN_KNOWN);
 	/* Bytes that nobody asked for, and bytes of another root. */
-	blob_root(data, BLOB_SIZE - 1, wrong);
+	contribution_root(data, BLOB_SIZE - 1, wrong);
 	assert_int_equal(chain_add_blob(a.chain, wrong, data, BLOB_SIZE - 1, false, &reject), CHAIN_ORPHAN);
 	assert_int_equal(chain_add_blob(a.chain, wrong, data, BLOB_SIZE, true, &reject), CHAIN_REJECTED);
 	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE - 1, false, &reject), CHAIN_REJECTED);

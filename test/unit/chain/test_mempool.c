@@ -275,7 +275,7 @@ static void test_contributions(void **unused)
 	first = helper_coinbase(&h, 1, &one);
 	second = helper_coinbase(&h, 2, &two);
 	helper_bytes(data, sizeof data, 3);
-	blob_root(data, sizeof data, root);
+	contribution_root(data, sizeof data, root);
 	assert_int_equal(chain_add_blob(h.chain, root, data, sizeof data, true, &reject), CHAIN_NEW);
 	tx = change_open(helper_spend(&h, &one, first, 1000, data, sizeof data));
 	tx->outputs[1].amount--;
@@ -304,7 +304,7 @@ static void give_blob(struct helper *h, const uint8_t data[1500])
 	struct reject reject;
 	uint8_t root[32];
 
-	blob_root(data, 1500, root);
+	contribution_root(data, 1500, root);
 	assert_int_equal(chain_add_blob(h->chain, root, data, 1500, false, &reject), CHAIN_NEW);
 }
 

@@ -158,7 +158,7 @@ static void assert_verdict(struct block *block, const char *reason)
 {
 	struct reject reject = { .reason = "none" };
 
-	if (!header_check(&spec, &block->header, &parent, NOW + 60, &reject) ||
+	if (!block_check_header(&spec, &block->header, &parent, NOW + 60, &reject) ||
 		!block_check(&spec, block, &parent, &reject)) {
 		assert_string_equal(reject.reason, reason ? reason : "none");
 		assert_int_equal(reject.code, REJECT_INVALID);
@@ -188,7 +188,7 @@ static const char *header_reason(struct header header, uint64_t now, enum reject
 	static struct reject reject;
 
 	grind(&header, true);
-	if (header_check(&spec, &header, &parent, now, &reject))
+	if (block_check_header(&spec, &header, &parent, now, &reject))
 		return "valid";
 	assert_int_equal(reject.code, code);
 	return reject.reason;
@@ -219,7 +219,7 @@ static void test_header(void **state)
 	assert_string_equal(header_reason(header, NOW, REJECT_NOT_YET), "time-too-new");
 	header = place(0);
 	grind(&header, false);
-	assert_false(header_check(&spec, &header, &parent, NOW, &reject));
+	assert_false(block_check_header(&spec, &header, &parent, NOW, &reject));
 	assert_string_equal(reject.reason, "high-hash");
 	header = place(0);
 	header.model_root[0]++;
@@ -241,7 +241,7 @@ static const char *loose_reason(struct header header, uint64_t time_limit, enum 
 	static struct reject reject;
 
 	grind(&header, false);
-	if (loose_check(&spec, &header, &parent, time_limit, &reject))
+	if (block_check_loose(&spec, &header, &parent, time_limit, &reject))
 		return "valid";
 	assert_int_equal(reject.code, code);
 	return reject.reason;
@@ -280,14 +280,14 @@ static void test_loose(void **state)
 	/* A block's ticket, and one above the share target. */
 	header = place(0);
 	grind(&header, true);
-	assert_false(loose_check(&spec, &header, &parent, NOW + 60, &reject));
+	assert_false(block_check_loose(&spec, &header, &parent, NOW + 60, &reject));
 	assert_string_equal(reject.reason, "bad-proof-ticket");
 	assert_true(target_from_compact(BITS, &target));
 	do {
 		header.nonce++;
 		header_ticket(&header, ticket);
 	} while (target_met(ticket, target_share(target, spec.k)));
-	assert_false(loose_check(&spec, &header, &parent, NOW + 60, &reject));
+	assert_false(block_check_loose(&spec, &header, &parent, NOW + 60, &reject));
 	assert_string_equal(reject.reason, "bad-proof-ticket");
 }
 

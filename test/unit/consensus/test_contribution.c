@@ -447,12 +447,12 @@ static void test_blob_root(void **state)
 	leaf[0] = 0;
 	memcpy(leaf + 1, blob, 4096);
 	sha256(node + 1, leaf, 4097);
-	blob_root(blob, 4096, root);
+	contribution_root(blob, 4096, root);
 	assert_memory_equal(root, node + 1, 32);
 	leaf[1] = blob[4096];
 	sha256(node + 33, leaf, 2);
 	sha256(want, node, 65);
-	blob_root(blob, 4097, root);
+	contribution_root(blob, 4097, root);
 	assert_memory_equal(root, want, 32);
 }
 

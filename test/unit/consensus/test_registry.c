@@ -10,7 +10,7 @@ static void corpus_root(uint8_t root[32])
 	size_t size;
 	const uint8_t *bytes = course_training(spec_course(&spec), &size);
 
-	blob_root(bytes, size, root);
+	contribution_root(bytes, size, root);
 }
 
 static int setup(void **state)

@@ -409,10 +409,10 @@ static void test_outputs(void **state)
 static void test_amounts(void **state)
 {
 	(void)state;
-	assert_false(amount_valid(-1));
-	assert_true(amount_valid(0));
-	assert_true(amount_valid(MAX_MONEY));
-	assert_false(amount_valid(MAX_MONEY + 1));
+	assert_false(tx_amount_valid(-1));
+	assert_true(tx_amount_valid(0));
+	assert_true(tx_amount_valid(MAX_MONEY));
+	assert_false(tx_amount_valid(MAX_MONEY + 1));
 }
 
 static void test_contributions(void **state)
