@@ -29,6 +29,7 @@ const struct header *block_proof(const struct block *block, size_t index)
 	return index == 0 ? &block->header : &block->loose[index - 1];
 }
 
+/* Ids are hashed here, once: relay, pools, caches and the roots all ask for them, from several threads. */
 const struct block *block_seal(struct block *block)
 {
 	if (block->seal.ids != NULL)
@@ -80,6 +81,8 @@ void block_unref(const struct block *block)
 	free((struct block *)block);
 }
 
+/* Changing one that is const is right here alone: nobody else holds it, and neither its ids nor its roots cover the
+ * bodies. */
 const struct block *block_join(const struct block *block, uint8_t **bodies)
 {
 	struct block *joined = (struct block *)block;
@@ -119,6 +122,8 @@ static bool read_txs(const struct spec *spec, struct reader *reader, struct bloc
 	while (block->tx_count < count) {
 		const struct tx *tx = tx_read(&txs);
 
+		/* It was cut where it is too heavy to be valid, so weight is the reason, on every node, and not the
+		 * form. */
 		if (tx == NULL && cut)
 			return reject_set(reject, REASON_BAD_BLK_WEIGHT, "transactions do not end within %u bytes",
 				spec->block_weight);
@@ -152,6 +157,8 @@ static bool read_loose(const struct spec *spec, struct reader *reader, struct bl
 	return true;
 }
 
+/* The hash alone is not enough: a miner can commit to bytes that no step gives, and who decodes them relies on their
+ * exponents and padding. */
 static bool body_is_right(const struct spec *spec, const uint8_t *body, const struct header *header)
 {
 	uint8_t digest[32];
@@ -175,6 +182,8 @@ static bool read_bodies(const struct spec *spec, struct reader *reader, struct b
 		const uint8_t *body = reader_bytes(reader, size);
 
 		if (!body_is_right(spec, body, block_proof(block, i)))
+			/* Malformed, not invalid: no id covers the bodies, so the same block with others may be
+			 * valid. */
 			return reject_as(reject, REJECT_MALFORMED, REASON_BAD_PROOF_BODY,
 				"body %zu is not what its header commits to", i);
 		block->bodies[i] = mem_dup(body, size);
@@ -219,6 +228,7 @@ void block_write(struct buf *out, const struct spec *spec, const struct block *b
 
 /* --- roots --- */
 
+/* Over wtxids: the header covers the witnesses, and the coinbase need not commit to them as BIP141's does. */
 void block_tx_root(const struct block *block, uint8_t root[32])
 {
 	struct merkle tree;
@@ -253,6 +263,9 @@ void block_set_roots(struct block *block)
 
 /* --- rules --- */
 
+/* In the order of doc/protocol.md section 8, so that every node gives the same reason. A ticket that meets the target
+ * is no proof of work yet: who states a digest that no step gave can draw another ticket for the price of two hashes,
+ * until somebody executes. So a header alone buys little, and how many are held is bounded (chain/intake/headers.c). */
 bool block_check_header(const struct spec *spec, const struct header *header, const struct parent_view *parent,
 	uint64_t now, struct reject *reject)
 {
@@ -283,6 +296,7 @@ bool block_check_header(const struct spec *spec, const struct header *header, co
 	return true;
 }
 
+/* Between the targets: what meets the block target is no share but a block, and competes as one. */
 bool block_check_loose(const struct spec *spec, const struct header *header, const struct parent_view *parent,
 	uint64_t time_limit, struct reject *reject)
 {
@@ -310,6 +324,8 @@ bool block_check_loose(const struct spec *spec, const struct header *header, con
 	return true;
 }
 
+/* Strictly by seed, and not by id: one step has one seed, so no work is paid twice, be it under two digests or beside
+ * the block's own. */
 static bool check_loose(const struct spec *spec, const struct block *block, const struct parent_view *parent,
 	struct reject *reject)
 {
@@ -361,6 +377,7 @@ static bool check_weight(const struct spec *spec, const struct block *block, str
 			spec->block_weight);
 }
 
+/* registered cannot wrap: a contribution adds blob_max at most, and the weight bounds how many there are. */
 static bool check_txs(const struct spec *spec, const struct block *block, const struct parent_view *parent,
 	struct reject *reject)
 {
@@ -381,6 +398,7 @@ static bool check_txs(const struct spec *spec, const struct block *block, const 
 			(unsigned long long)registered, spec->blob_budget);
 }
 
+/* Rules of section 8 in its order; what is cheap comes before the hash and the square root of every loose proof. */
 bool block_check(const struct spec *spec, const struct block *block, const struct parent_view *parent,
 	struct reject *reject)
 {

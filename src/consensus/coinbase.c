@@ -9,7 +9,9 @@ enum { TENDER_SHARE = 16 }; /* the block's miner gets 1 / this of each loose pro
 
 /* --- building --- */
 
-/* A direct push of the height as a minimal little-endian signed integer. */
+/* A direct push of the height as a minimal little-endian signed integer. As in BIP34, so that no two coinbases have one
+ * txid; the highest bit is a sign, hence the byte behind it. Heights below 17 are pushed like the others (section
+ * 13). */
 static void height_script(struct buf *script, uint32_t height)
 {
 	uint8_t number[5];
@@ -31,9 +33,11 @@ static void add_input(struct tx *tx, uint32_t height)
 
 	buf_init(&script);
 	height_script(&script, height);
+	/* The input owns the bytes now. */
 	input->script = (struct bytes){ script.data, script.size };
 }
 
+/* No output for nothing (section 13): every coin is worth something, also when the subsidy has ended. */
 static void pay_key(struct tx *tx, int64_t amount, const uint8_t key[32])
 {
 	uint8_t script[P2TR_SIZE];
@@ -44,6 +48,8 @@ static void pay_key(struct tx *tx, int64_t amount, const uint8_t key[32])
 	tx_add_output(tx, amount, script, sizeof script);
 }
 
+/* The share is why a miner includes what others have found. It is rounded down once, and what a loose proof's miner
+ * gets is the rest, so the sum is what the bucket gave. */
 static void add_compute(struct tx *tx, const struct spec *spec, const struct coinbase_facts *facts)
 {
 	int64_t bucket_after;
@@ -56,6 +62,8 @@ static void add_compute(struct tx *tx, const struct spec *spec, const struct coi
 		pay_key(tx, worth - share, facts->loose[i].miner);
 }
 
+/* One block late: what data was worth is known when a block has been executed, and its miner states its coinbase before
+ * that. The subsidy is that of the block that used the data. What dataset 0 would earn is not minted. */
 static void add_data(struct tx *tx, const struct spec *spec, const struct coinbase_facts *facts)
 {
 	const struct block_outcome *parent = facts->parent;
@@ -132,6 +140,8 @@ static bool check_amount(size_t i, const struct tx_output *found, const struct t
 	return true;
 }
 
+/* Payments before their number: the first that is wrong tells more. The last output of the right one is the outcome,
+ * which is there always, so last is never below 0. */
 static bool check_outputs(const struct tx *found, const struct tx *right, struct reject *reject)
 {
 	size_t last = right->output_count - 1;

@@ -6,6 +6,8 @@
 #include "crypto/hash.h"
 #include "util/bytes.h"
 
+/* The order is that of doc/protocol.md section 8: what is known before the work comes first, so that its first
+ * HEADER_SEED_SIZE bytes are what the seed covers, and the digest last. */
 void header_write(uint8_t out[HEADER_SIZE], const struct header *header)
 {
 	write_le32(out, header->version);
@@ -54,6 +56,8 @@ void header_ticket(const struct header *header, uint8_t ticket[32])
 	sha256d(ticket, both, sizeof both);
 }
 
+/* The id covers the digest, which the seed does not: a header that was copied with a false digest has an id of its own,
+ * and being refused for it does not stand in the way of the true one. */
 void header_id(const struct header *header, uint8_t id[32])
 {
 	uint8_t raw[HEADER_SIZE];

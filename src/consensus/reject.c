@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+/* What will never be valid may cost its sender the connection (reject_blames_block); what hangs on time, room or policy
+ * costs him nothing, as two honest nodes can differ in it. */
 static void fill_reject(struct reject *reject, enum reject_code code, enum reason why, const char *reason)
 {
 	reject->code = code;

@@ -20,6 +20,8 @@ void script_p2tr(uint8_t out[P2TR_SIZE], const uint8_t key[32])
 	memcpy(out + 2, key, KEY_SIZE);
 }
 
+/* Whether the key is a point is not asked: that would cost a square root an output, and who pays to one that is none
+ * has lost his own money only. */
 const uint8_t *script_p2tr_key(const struct bytes *script)
 {
 	if (script->size != P2TR_SIZE || script->data[0] != OP_1 || script->data[1] != KEY_SIZE)
@@ -34,6 +36,7 @@ bool script_pays(const struct bytes *script, const uint8_t key[32])
 	return paid != NULL && memcmp(paid, key, KEY_SIZE) == 0;
 }
 
+/* One byte is enough: whatever follows it, nobody can spend it. */
 bool script_is_op_return(const struct bytes *script)
 {
 	return script->size > 0 && script->data[0] == OP_RETURN;
@@ -69,6 +72,7 @@ void script_begin_payload(struct buf *payload, uint8_t kind)
 	buf_put_u8(payload, kind);
 }
 
+/* One byte of length is enough: the longest payload, a contribution with the longest texts, has 158 bytes. */
 void script_end_payload(struct buf *payload, struct buf *script)
 {
 	buf_put_u8(script, OP_RETURN);

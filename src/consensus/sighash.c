@@ -60,6 +60,8 @@ void sighash_init(struct sighash_cache *cache, const struct tx *tx, const struct
 	buf_clear(&part);
 }
 
+/* 0x00 to 0x03, 0x81 to 0x83. 0x80 alone is none, as the default has no variant, and all others are left for later
+ * rules (BIP341). */
 static bool hash_type_is_defined(uint8_t hash_type)
 {
 	uint8_t output_type = hash_type & (uint8_t)~SIGHASH_ANYONECANPAY;
@@ -67,7 +69,8 @@ static bool hash_type_is_defined(uint8_t hash_type)
 	return hash_type == SIGHASH_DEFAULT || (output_type >= SIGHASH_ALL && output_type <= SIGHASH_SINGLE);
 }
 
-/* What the message says of the input itself. */
+/* What the message says of the input itself. With ANYONECANPAY it speaks for itself, and its place among the inputs is
+ * free. */
 static void put_input(struct buf *message, const struct sighash_cache *cache, size_t index, uint8_t hash_type)
 {
 	const struct tx_input *input = &cache->tx->inputs[index];
@@ -81,6 +84,8 @@ static void put_input(struct buf *message, const struct sighash_cache *cache, si
 	}
 }
 
+/* Fields and order are BIP341's. SINGLE without an output of the same place has no message: before taproot it signed
+ * the number 1, and such a signature could be used again for any other transaction. */
 bool sighash_taproot(const struct sighash_cache *cache, size_t input, uint8_t hash_type, const struct bytes *annex,
 	uint8_t hash[32])
 {
@@ -122,7 +127,8 @@ bool sighash_taproot(const struct sighash_cache *cache, size_t input, uint8_t ha
 	return true;
 }
 
-/* The signature of a key-path witness, and its annex or NULL; NULL if it is no such witness. */
+/* The signature of a key-path witness, and its annex or NULL; NULL if it is no such witness. An annex means nothing
+ * yet, but it is signed: nobody on the way can add one, take it off or change it. */
 static const struct bytes *split_witness(const struct tx_input *input, size_t index, const struct bytes **annex,
 	struct reject *reject)
 {

@@ -19,9 +19,13 @@
 
 /* === Fields === */
 
+/* Rates are used as (float)ppm / 1000000: below 2^24 the first of these is exact on every machine. */
 #define PPM_MAX ((1u << 24) - 1)
+/* Values are clamped to it (doc/protocol.md section 10), so a reference above could not be reached. */
 #define VALUE_MAX (UINT64_C(1) << 47)
 
+/* In the commitment and from JSON; DERIVED follows from the corpus and cannot be stated; LOCAL is this machine's, and
+ * nodes may differ in it. Members have 2, 4 or 8 bytes, which spec_field_get and spec_field_set tell by their size. */
 #define FIELD(name, member, min, max)                                                                             \
 	{                                                                                                         \
 		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, true, false \
@@ -35,6 +39,8 @@
 		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, false, false \
 	}
 
+/* The order is consensus: it is that of the numbers in the commitment. To move a line gives every chain another
+ * genesis. */
 const struct spec_field spec_fields[] = {
 	FIELD("genesis_time", genesis_time, 1, UINT32_MAX),
 	FIELD("spacing", spacing, 0, 86400),
@@ -133,6 +139,7 @@ bool spec_hrp_check(const char *hrp, struct errmsg *err)
 
 /* === The built-in chains === */
 
+/* Without spacing: bits stay as they are, and a test need not wait for a clock. */
 static const struct spec regtest = {
 	.name = "regtest", .hrp = "ratl",
 	.genesis_time = 1795219200, .spacing = 0, .k = 4, .slots = 2,
@@ -175,6 +182,7 @@ static const struct spec main_chain = {
 	.p2p_port = 9433, .rpc_port = 9432, .is_public = true,
 };
 
+/* The size of the embedded corpus is no constant expression, so no static spec can hold it. */
 static void begin_spec(struct spec *spec, const struct spec *from)
 {
 	*spec = *from;
@@ -195,6 +203,7 @@ bool spec_builtin(struct spec *spec, const char *name)
 	return false;
 }
 
+/* Ports of its own: a private chain's node runs beside one of regtest. */
 void spec_defaults(struct spec *spec)
 {
 	begin_spec(spec, &regtest);
@@ -232,6 +241,7 @@ void spec_clear(struct spec *spec)
 	memset(spec, 0, sizeof *spec);
 }
 
+/* Both ends of the corpus, what is trained on and the benchmark behind it, have room for a window. */
 static bool check_course(const struct course *course, struct errmsg *err)
 {
 	uint32_t least = course->train.model.ctx + 1;
@@ -263,6 +273,8 @@ static bool check_limits(const struct spec *spec, struct errmsg *err)
 	if (spec->blob_budget < spec->blob_max)
 		return errmsg_set(err, "blob_budget is %u, below blob_max, which is %u", spec->blob_budget,
 			spec->blob_max);
+	/* All halvings together mint less than two first ones, so no sum of coins ever leaves the range of an amount.
+	 * Divided, because the product could overflow. */
 	if (spec->subsidy > MAX_MONEY / 2 / spec->halving)
 		return errmsg_set(err, "subsidy * halving must be %lld at most", (long long)MAX_MONEY / 2);
 	return true;
@@ -274,6 +286,8 @@ static void put_text(struct buf *out, const char *text)
 	buf_put_text(out, text);
 }
 
+/* What all nodes of a chain agree on, in one hash (section 16). Texts have their length in front, so that no two specs
+ * write the same bytes. */
 static void compute_commitment(struct spec *spec)
 {
 	struct buf all;
@@ -291,6 +305,8 @@ static void compute_commitment(struct spec *spec)
 	buf_clear(&all);
 }
 
+/* Its digest is the commitment instead of a step's: so the id of every block stands on the rules, and so does the
+ * magic, by which nodes of other rules do not even read each other's messages. */
 static void compute_genesis(struct spec *spec)
 {
 	struct state *initial = spec_initial_state(spec);
@@ -364,6 +380,7 @@ uint32_t spec_slot(const struct spec *spec, const uint8_t seed[32])
 	return noise_slot(seed, spec->slots);
 }
 
+/* Bitcoin's two hours, less where blocks come fast: a time that lies ahead makes the next target easier. */
 uint32_t spec_future_limit(const struct spec *spec)
 {
 	uint32_t spacings = 12 * spec->spacing;
@@ -371,6 +388,7 @@ uint32_t spec_future_limit(const struct spec *spec)
 	return spacings == 0 || spacings > 7200 ? 7200 : spacings;
 }
 
+/* A shift by 64 or more would be undefined; there is nothing left by then. */
 int64_t spec_subsidy(const struct spec *spec, uint32_t height)
 {
 	uint32_t halvings = height / spec->halving;

@@ -10,6 +10,7 @@
 static const struct spec_field *find_field(const char *name)
 {
 	for (const struct spec_field *field = spec_fields; field->name; field++)
+		/* A derived one is unknown here: it follows from the corpus, and stating it could only contradict. */
 		if (!field->is_derived && strcmp(field->name, name) == 0)
 			return field;
 	return NULL;
@@ -112,11 +113,13 @@ bool spec_parse(struct spec *spec, const char *json, size_t size, char **corpus_
 	*corpus_path = NULL;
 	if (size > SPEC_TEXT_MAX)
 		return errmsg_set(err, "a spec must have %d bytes at most", SPEC_TEXT_MAX);
+	/* Of a field given twice, two readers could take different values, and be on two chains. */
 	root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &where);
 	if (root == NULL)
 		return errmsg_set(err, "line %d: %s", where.line, where.text);
 	ok = take_all(spec, root, corpus_path, err);
 	json_decref(root);
+	/* The caller has nothing to release; what the spec itself holds by now goes with spec_clear. */
 	if (!ok) {
 		free(*corpus_path);
 		*corpus_path = NULL;

@@ -54,6 +54,8 @@ uint32_t spending_time_height(const struct spending *spending, uint32_t coin_hei
 	return coin_height > 0 && coin_height <= parent ? coin_height - 1 : parent;
 }
 
+/* BIP68, met from the sum on (its "- 1" is in the comparison). The coin's time and the block's are both medians of
+ * eleven, which no single miner sets. lock has 64 bits, so that neither sum wraps. */
 bool spending_locks_met(const struct spending *spending, uint32_t median_time)
 {
 	if (spending->tx->version < RELATIVE_LOCK_VERSION)

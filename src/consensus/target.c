@@ -32,6 +32,7 @@ int u256_compare(struct u256 a, struct u256 b)
 	return 0;
 }
 
+/* Modulo 2^256: u256_sub counts on the last carry getting lost. */
 struct u256 u256_add(struct u256 a, struct u256 b)
 {
 	unsigned __int128 carry = 0;
@@ -94,6 +95,8 @@ struct u256 u256_shift_left(struct u256 a, unsigned bits)
 	unsigned limbs = bits / 64, rest = bits % 64;
 
 	for (unsigned i = limbs; i < 4; i++) {
+		/* By whole limbs, then by bits: where none are left over, the neighbour has no part in it, and a shift
+		 * by 64 bits would be undefined. Whoever shifts by 256 or more gets 0. */
 		out.limb[i] = a.limb[i - limbs] << rest;
 		if (rest && i > limbs)
 			out.limb[i] |= a.limb[i - limbs - 1] >> (64 - rest);
@@ -114,6 +117,7 @@ struct u256 u256_shift_right(struct u256 a, unsigned bits)
 	return out;
 }
 
+/* 0 for 0, where __builtin_clzll is undefined. */
 static unsigned bit_length(struct u256 a)
 {
 	for (int i = 3; i >= 0; i--)
@@ -149,6 +153,8 @@ void u256_hex(struct u256 a, char out[65])
 	hex_encode_reversed(out, le, sizeof le);
 }
 
+/* Negative, zero and overflowing forms are no targets (doc/protocol.md section 9). Several forms may give one target;
+ * that harms nothing, as a header's bits are compared with the one right form and never by what they give. */
 bool target_from_compact(uint32_t bits, struct u256 *target)
 {
 	unsigned size = bits >> 24;
@@ -182,12 +188,14 @@ struct u256 target_limit(uint32_t k)
 {
 	struct u256 divisor = { { k, 0, 0, 0 } };
 
+	/* 2^256 itself has no place in 256 bits. */
 	if (k == 1)
 		return largest;
 	/* 2^256 = (2^256 - k) + k, and the first of these fits. */
 	return u256_add(u256_div(u256_sub((struct u256){ { 0 } }, divisor), divisor), one);
 }
 
+/* At the limit, k times the target is 2^256 where k is a power of two: then every ticket is a share. */
 struct u256 target_share(struct u256 target, uint32_t k)
 {
 	bool overflow;
@@ -198,12 +206,14 @@ struct u256 target_share(struct u256 target, uint32_t k)
 
 struct u256 target_work(struct u256 target)
 {
+	/* T + 1 would be 0 below, and nothing can be divided by that. */
 	if (u256_compare(target, largest) == 0)
 		return one;
 	/* 2^256 / (T + 1) = (2^256 - (T + 1)) / (T + 1) + 1, and ~T = 2^256 - (T + 1). */
 	return u256_add(u256_div(u256_not(target), u256_add(target, one)), one);
 }
 
+/* A ticket is a little-endian number, as Bitcoin's block hashes are. */
 bool target_met(const uint8_t ticket[32], struct u256 target)
 {
 	return u256_compare(u256_from_bytes(ticket), target) <= 0;
@@ -232,6 +242,8 @@ static struct u256 scale_target(uint64_t high, struct u256 low, int64_t shift, s
 struct u256 target_asert(struct u256 anchor_target, int64_t spacing, int64_t half_life, int64_t time_delta,
 	int64_t height_delta, struct u256 limit)
 {
+	/* Up to 2^32 blocks of 86400 seconds, times 2^16: beyond 64 bits before the division, within them after it, as
+	 * a half-life is 288 spacings. */
 	__int128 late = time_delta - (__int128)spacing * (height_delta + 1);
 	int64_t exponent = (int64_t)(late * 65536 / half_life);
 	int64_t shifts = exponent >> 16;
@@ -244,11 +256,14 @@ struct u256 target_asert(struct u256 anchor_target, int64_t spacing, int64_t hal
 	uint64_t high = multiply_wide(anchor_target, factor, &low);
 
 	target = scale_target(high, low, shifts - 16, limit);
+	/* A target of 0 could never be met, nor written. */
 	if (is_zero(target))
 		return one;
 	return u256_compare(target, limit) > 0 ? limit : target;
 }
 
+/* Of height and time of the parent alone: what a miner writes into his own header's time changes the target of the next
+ * block, and not of his. */
 uint32_t target_next_bits(const struct spec *spec, uint32_t height, uint32_t time)
 {
 	int64_t spacing = spec->spacing;

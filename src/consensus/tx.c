@@ -161,6 +161,8 @@ const struct tx *tx_ref(const struct tx *tx)
 	return tx;
 }
 
+/* A reference may be taken in any order, as its taker has another that keeps the transaction alive. Giving one back is
+ * ordered: whatever the other holders read, they have read before the last one frees it. */
 void tx_unref(const struct tx *tx)
 {
 	if (tx == NULL || atomic_fetch_sub_explicit(references_of(tx), 1, memory_order_acq_rel) > 1)
@@ -186,7 +188,8 @@ static struct bytes read_bytes(struct reader *reader)
 	return data != NULL ? bytes_copy(data, size) : (struct bytes){ NULL, 0 };
 }
 
-/* A count of items that take item_min bytes each at least; fails if they cannot all be there. */
+/* A count of items that take item_min bytes each at least; fails if they cannot all be there. So the memory taken is a
+ * small multiple of the bytes received: the worst, empty elements of a witness, take 16 bytes for each one. */
 static size_t read_count(struct reader *reader, size_t item_min)
 {
 	size_t count = reader_compact(reader);
@@ -201,6 +204,8 @@ static size_t read_count(struct reader *reader, size_t item_min)
 static void read_inputs(struct reader *reader, struct tx *tx, size_t count)
 {
 	tx->inputs = mem_calloc(count, sizeof *tx->inputs);
+	/* Before they are read: where the bytes end early, tx_unref finds zeroed ones and frees nothing that is not
+	 * there. */
 	tx->input_count = count;
 	for (size_t i = 0; i < count && reader->ok; i++) {
 		struct tx_input *input = &tx->inputs[i];
@@ -255,6 +260,7 @@ const struct tx *tx_read(struct reader *reader)
 
 	tx->version = reader_le32(reader);
 	count = read_count(reader, INPUT_MIN);
+	/* BIP144: no inputs would be invalid anyway, so where their count is 0 it is the marker of the other form. */
 	witness = count == 0;
 	if (witness) {
 		if (reader_u8(reader) != WITNESS_FLAG)
@@ -332,6 +338,7 @@ size_t tx_size(const struct tx *tx, bool with_witness)
 	return size;
 }
 
+/* BIP141: four for each byte outside witnesses, one for each byte of them. */
 size_t tx_weight(const struct tx *tx)
 {
 	return 3 * tx_size(tx, false) + tx_size(tx, true);
@@ -362,6 +369,8 @@ static int compare_outpoints(const void *a, const void *b)
 	return order ? order : (x->index > y->index) - (x->index < y->index);
 }
 
+/* Sorted, and not each compared with each: a block of the default weight has room for some 24,000 inputs, whose pairs
+ * would keep every node busy for who sends it. */
 static bool check_duplicates(const struct tx *tx, struct reject *reject)
 {
 	struct outpoint *prevs = mem_alloc(tx->input_count * sizeof *prevs);
@@ -380,6 +389,7 @@ static bool check_inputs(const struct tx *tx, struct reject *reject)
 {
 	if (tx->input_count == 0)
 		return reject_set(reject, REASON_BAD_TXNS_VIN_EMPTY, "no inputs");
+	/* Its script pushes the height; coinbase_check compares the whole of it. */
 	if (tx_is_coinbase(tx))
 		return true;
 	for (size_t i = 0; i < tx->input_count; i++) {
@@ -391,6 +401,8 @@ static bool check_inputs(const struct tx *tx, struct reject *reject)
 	return check_duplicates(tx, reject);
 }
 
+/* What cannot be spent by the rules of this version cannot be made either, but for what says at once that nobody ever
+ * will. */
 static bool script_is_allowed(const struct bytes *script)
 {
 	return script_p2tr_key(script) != NULL || (script_is_op_return(script) && script->size <= OP_RETURN_MAX);
@@ -409,6 +421,7 @@ static bool check_outputs(const struct tx *tx, struct reject *reject)
 			return reject_set(reject, REASON_BAD_TXNS_VOUT_NEGATIVE, "output %zu is negative", i);
 		if (output->amount > MAX_MONEY)
 			return reject_set(reject, REASON_BAD_TXNS_VOUT_TOOLARGE, "output %zu exceeds all money", i);
+		/* Neither of the two is above MAX_MONEY here, so this does not overflow. */
 		sum += output->amount;
 		if (sum > MAX_MONEY)
 			return reject_set(reject, REASON_BAD_TXNS_TXOUTTOTAL_TOOLARGE, "outputs exceed all money");
@@ -426,6 +439,8 @@ bool tx_check(const struct tx *tx, struct reject *reject)
 	return check_inputs(tx, reject) && check_outputs(tx, reject);
 }
 
+/* A time is compared with the parent's median (BIP113), not with the block's own, which its miner could set ahead to
+ * take fees of what is still locked. */
 bool tx_is_final(const struct tx *tx, uint32_t height, uint32_t median_time)
 {
 	if (tx->locktime == 0 || tx->locktime < (tx->locktime < LOCKTIME_THRESHOLD ? height : median_time))

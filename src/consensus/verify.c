@@ -139,6 +139,9 @@ static enum finding refuse_digest(const struct verify_proof *proof, const uint8_
 	return FINDING_FALSE;
 }
 
+/* The body of a right one is kept: the update needs all bodies, and nobody executes a step twice for it. FALSE comes
+ * only from an engine that was doubted and held (repeat_step), or from the reference engine, which nothing is left to
+ * doubt with. */
 static enum finding run_proof(struct runner *runner, struct verify_proof *proof, uint8_t found[32],
 	struct reject *reject)
 {
@@ -205,6 +208,7 @@ static bool check_proofs(struct runner *runner, struct verify_job *job, struct v
 			verdict->false_proof = i;
 			return false;
 		case FINDING_CANCELLED:
+		/* run_proof has no other verdict left: an engine that miscalculates was replaced there. */
 		case FINDING_MISCALCULATED:
 			verdict->cancelled = true;
 			return false;
@@ -213,6 +217,7 @@ static bool check_proofs(struct runner *runner, struct verify_job *job, struct v
 	return true;
 }
 
+/* A void block states no values (section 13), whatever was computed before it was found to be one. */
 static void state_outcome(const struct update_outcome *update, uint32_t slots, struct outcome *outcome)
 {
 	*outcome = (struct outcome){ .is_void = update->is_void, .slots = slots };
@@ -253,6 +258,7 @@ static struct state *measure_update(struct runner *runner, const struct backend_
 	}
 	*wrong = backend_wrong(backend);
 	backend_check(backend, false);
+	/* Not even the benchmark of the parent may stay: siblings of the block would be measured against it. */
 	if (*wrong) {
 		state_unref(state);
 		benchmark_unref(job->parent_benchmark);
@@ -262,7 +268,8 @@ static struct state *measure_update(struct runner *runner, const struct backend_
 	return state;
 }
 
-/* False if cancelled. */
+/* False if cancelled. Nobody is to blame any more: whatever the update does to the model, the block is valid, void at
+ * worst (section 10). */
 static bool run_update(struct runner *runner, struct verify_job *job, struct verdict *verdict)
 {
 	struct update_proof *proofs = mem_alloc(job->proof_count * sizeof *proofs);
@@ -302,6 +309,7 @@ void verify_run(struct verify_job *job, struct verdict *verdict)
 	runner_clear(&runner);
 }
 
+/* Leaves a job that may be cleared once more. */
 void verify_job_clear(struct verify_job *job)
 {
 	for (size_t i = 0; i < job->proof_count; i++) {

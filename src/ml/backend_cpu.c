@@ -52,6 +52,7 @@ static struct backend *create_cpu(const struct backend_kind *kind, const struct 
 	return &s->base;
 }
 
+/* What create_cpu takes: the queue of jobs counts with it before it lets one begin. */
 static size_t cpu_memory(const struct backend_kind *kind, const struct train_config *config, unsigned threads)
 {
 	(void)kind;
@@ -197,7 +198,7 @@ static void probe_cpu(const struct backend_kind *kind, struct sha256 *hash)
 		.gradient = measure_gradient, .loss = measure_loss, .check = check_model, .wrong = model_is_wrong, \
 	}
 
-/* An engine's kind has its number. */
+/* An engine's kind has its number. Declared first, as rows point at each other. */
 static const struct backend_kind kinds[ENGINE_PLAIN + 1];
 
 static const struct backend_kind kinds[ENGINE_PLAIN + 1] = {

@@ -31,6 +31,7 @@ struct benchmark *benchmark_new(struct backend *b, const struct state *state, co
 	benchmark->loss = NAN;
 	atomic_init(&benchmark->references, 1);
 	memcpy(benchmark->ticket, ticket, 32);
+	/* One that fails is kept all the same: a block on this parent is void by it, and so is each of its siblings. */
 	benchmark->fails = !measure_state(b, &batch, ticket, 0, benchmark->gradient, &benchmark->loss);
 	if (cancel != NULL && atomic_load(cancel)) {
 		benchmark_unref(benchmark);

@@ -5,6 +5,8 @@
 
 enum { ITERATIONS_MAX = 1024, ROWS_MAX = 1024, PPM_LIMIT = 1 << 24 };
 
+/* With these bounds a step has 2^30 tokens at most, so that no two have one number in the dither (noise_dither); and
+ * rates below 2^24 are exact as floats. */
 const char *course_check(const struct train_config *c)
 {
 	const char *wrong = model_config_check(&c->model);

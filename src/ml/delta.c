@@ -30,6 +30,7 @@ ML_INLINE int block_exponent(const float x[DELTA_BLOCK])
 	int e = (largest >> 23) - 127 - 7;
 
 	e = e < DELTA_EXPONENT_MIN ? DELTA_EXPONENT_MIN : e;
+	/* Negated, so that NaN and infinity find no exponent either. */
 	while (e <= 0 && !(float_from_bits((uint32_t)largest) * power_of_two(-e) <= 126.0f))
 		e++;
 	return e > 0 ? 1 : e;
@@ -97,6 +98,7 @@ static void block_decode(const uint8_t *restrict block, size_t count, float *res
 		out[i] = (float)(int8_t)block[1 + i] * scale;
 }
 
+/* first is the first of a block: ranges that are decoded apart are multiples of them. */
 void delta_decode(const uint8_t *delta, size_t first, size_t count, float *out)
 {
 	const uint8_t *block = delta + first / DELTA_BLOCK * DELTA_BLOCK_SIZE;

@@ -134,7 +134,8 @@ static void feed_byte(struct session *s, uint8_t byte)
 	s->position++;
 }
 
-/* Where the context is full, begins again with the last half of it. */
+/* Where the context is full, begins again with the last half of it. The kept half is fed anew, because its keys were
+ * turned by positions that it no longer has. */
 static void make_room(struct session *s)
 {
 	size_t kept = s->config->ctx / 2;
@@ -147,7 +148,8 @@ static void make_room(struct session *s)
 		feed_byte(s, s->text[i]);
 }
 
-/* The smallest logit that is among the top_k largest. */
+/* The smallest logit that is among the top_k largest. Without sorting: 2^16 comparisons are nothing beside the pass
+ * before. */
 static float least_logit(const float *logits, uint32_t top_k)
 {
 	for (int i = 0; i < MODEL_VOCABULARY; i++) {
@@ -178,6 +180,7 @@ static uint8_t sample_byte(const float *logits, const struct generate_options *o
 		weights[i] = logits[i] >= least ? weights[i] : 0;
 		sum += weights[i];
 	}
+	/* Where rounding leaves random at 0 or above behind the last weight, the last byte that can be drawn is. */
 	random *= sum;
 	for (int i = 0; i < MODEL_VOCABULARY; i++) {
 		if (!(weights[i] > 0))

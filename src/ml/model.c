@@ -15,6 +15,7 @@
 enum { WIDTH_MAX = 4096, HIDDEN_MAX = 16384, LAYERS_MAX = 64 };
 #define COUNT_MAX ((size_t)1 << 28)
 
+/* Multiples of 16 because sums run in sixteen lanes and attention in tiles of sixteen: no loop has a ragged edge. */
 const char *model_config_check(const struct model_config *c)
 {
 	if (c->layers < 1 || c->layers > LAYERS_MAX)
@@ -32,6 +33,7 @@ const char *model_config_check(const struct model_config *c)
 	return NULL;
 }
 
+/* The order of theta is consensus (doc/protocol.md section 4): model_root is over its bytes. */
 static struct layout layout_of(const struct model_config *c)
 {
 	size_t d = c->d, ff = c->ff;
@@ -115,7 +117,8 @@ static size_t widest_of(const struct model_config *c)
 	return size_max(size_max(3 * (size_t)c->d, 2 * (size_t)c->ff), MODEL_VOCABULARY);
 }
 
-/* Matrix `index` of a layer, or the head, which comes after them all. */
+/* Matrix `index` of a layer, or the head, which comes after them all. Q, K and V are one matrix, and gate and up
+ * another: one product for all that starts from the same input. */
 static struct linear matrix_of(const struct model_config *c, size_t index)
 {
 	size_t d = c->d, ff = c->ff;
@@ -194,7 +197,8 @@ static void place_member(const struct model *m, size_t *used, struct pass_member
 }
 
 /* Places every array in the arena and returns how many bytes that takes. Called with no arena first, to measure: then
- * the counts of layers and members say how many there will be. */
+ * the counts of layers and members say how many there will be. One list for both, so what is promised (model_memory)
+ * and what is used cannot part. */
 static size_t place_arrays(struct model *m)
 {
 	const struct model_config *c = &m->config;

@@ -59,6 +59,7 @@ static void fail_pass(struct pass *pass)
 	atomic_store_explicit(&pass->failed, true, memory_order_relaxed);
 }
 
+/* Arrays of the chunk are indexed by its token, a member's own from 0 on. */
 static struct tile tile_of(struct pass *pass, size_t index, unsigned member)
 {
 	struct model *m = pass->m;
@@ -207,7 +208,8 @@ static void attend_tile_backward(const struct tile *k, const struct layer *l, co
 
 /* ---- Forward, and back through the head: tiles on their own ---- */
 
-/* From l->h to `out`, the next layer's h. */
+/* From l->h to `out`, the next layer's h. What the way back needs (h, qkv, p, a, h_mlp, gu and the norms' scales) stays
+ * in the layer; the rest is computed again there. */
 static bool layer_forward(const struct tile *k, size_t index, float *out)
 {
 	struct model *m = k->m;
@@ -268,6 +270,7 @@ static bool head_forward_backward(const struct tile *k)
 		k->pass->gradient != NULL, m->losses + k->token);
 	if (k->pass->gradient == NULL)
 		return true;
+	/* The plain engine rounds nothing, so it has no grid to be dithered on. */
 	if (m->engine != ENGINE_PLAIN)
 		dither_logits(k, logits);
 	if (!multiply_rows_back(k, head_matrix(m), logits, m->dz + at, m->dy_largest))
@@ -444,6 +447,8 @@ static void head_gradients(struct pass *pass)
 	run_gradients(pass);
 }
 
+/* Twice the same: tiles first, then matrices, which contract over all tokens. dh[0] and dh[1] take turns, and dy, z and
+ * b hold one half of the layer at a time: so no task may run ahead into the next half. */
 static void layer_backward(struct pass *pass, size_t index)
 {
 	struct model *m = pass->m;
@@ -508,7 +513,8 @@ static void round_matrix(void *arg, size_t task, unsigned member)
 		fail_pass(pass);
 }
 
-/* Blocks are no larger than memory allows, and as many as there are members if there are windows enough. */
+/* Blocks are no larger than memory allows, and as many as there are members if there are windows enough. The number of
+ * tiles changes no bit (merge_largest), so it may follow the machine. */
 static void choose_tiles(struct pass *pass)
 {
 	size_t members = pass->m->member_count;
@@ -528,6 +534,7 @@ static bool run_batch(struct model *m, const float *theta, const uint8_t *window
 		.theta = theta,
 		.gradient = gradient,
 		.cancel = cancel,
+		/* Over the whole batch, so chunks just add up. */
 		.inv = 1.0f / (float)(rows * (ctx - MODEL_SKIPPED)),
 	};
 

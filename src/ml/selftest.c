@@ -141,7 +141,8 @@ bool selftest_again(const struct backend_kind *kind, struct errmsg *err)
 
 /* ---- The choice of a kind ---- */
 
-/* Nanoseconds of a gradient of a small model, the better of two. */
+/* Nanoseconds of a gradient of a small model, the better of two. In the first round a library still makes its threads
+ * and buffers. */
 static int64_t time_gradient(const struct backend_kind *kind)
 {
 	const struct train_config config = {
@@ -169,6 +170,8 @@ static int64_t time_gradient(const struct backend_kind *kind)
 	return best;
 }
 
+/* Only what passes the check is a candidate, so no speed buys a wrong bit. The reference is asked for by name alone: it
+ * is slow enough to make a node useless for mining. */
 static bool choose_fastest(const struct backend_kind **kind, struct errmsg *err)
 {
 	static const enum engine candidates[] = { ENGINE_OPENBLAS, ENGINE_ONEDNN };

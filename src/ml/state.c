@@ -92,6 +92,8 @@ struct state *state_new_initial(const struct model_config *config, const uint8_t
 			draw_tensor(&t, key, 0.034f, theta);
 			break;
 		case MODEL_RESIDUAL:
+			/* What adds to the residual stream does so 2 * layers times; divided by the root of that, its
+			 * sum is as wide as one. */
 			draw_tensor(&t, key, 0.034f / sqrtf((float)(2 * config->layers)), theta);
 			break;
 		}
@@ -119,6 +121,8 @@ struct state *state_deserialise(const struct model_config *config, const uint8_t
 		return NULL;
 	float *theta = mem_align(bytes), *v = mem_align(bytes);
 
+	/* From a value that is not finite no step has a result: such a state could only stop the chain that begins with
+	 * it. */
 	if (!read_floats(data, count, theta) || !read_floats(data + bytes, count, v)) {
 		free(theta);
 		free(v);

@@ -142,7 +142,7 @@ static float proof_value(const uint8_t *delta, const float *slope, size_t n)
 
 /* A proof's value is rounded to an integer before it is summed up, so the order of proofs does not matter from here on,
  * and what a coinbase states is what everybody adds. Fills the slots' values, and leaves out those below the threshold.
- * Returns how many are left out. */
+ * Returns how many are left out. 257 values of 2^47 at most: their sum is far from 64 bits. */
 static uint32_t judge_slots(const struct update_job *job, const float *slope, size_t n, struct update_slot *slots)
 {
 	uint32_t left_out = 0;
@@ -172,7 +172,7 @@ static bool any_used(const struct update_job *job, const struct update_slot *slo
 }
 
 /* Whether a proposal with this loss becomes the next state: it does not predict the benchmark worse than the gate
- * allows, and can be computed with. */
+ * allows, and can be computed with. A loss that is no number passes no gate: the comparison is false. */
 static bool is_accepted(const struct train_config *config, const struct benchmark *before, const struct state *proposed,
 	float after)
 {
@@ -233,12 +233,14 @@ struct state *update_execute(struct backend *b, const struct update_job *job, st
 		outcome->is_void = true;
 	}
 	free(slope);
+	/* Asked last of all: a pass that was cancelled looks like one that failed, and must not make a block void. */
 	if (!outcome->is_void && !is_cancelled(job->cancel))
 		return proposed;
 	state_unref(proposed);
 	return is_cancelled(job->cancel) ? NULL : void_state(job->parent);
 }
 
+/* Nothing is measured: the outcome says what came of it, so a state is rebuilt from the bodies without a gradient. */
 struct state *update_replay(const struct train_config *config, const struct update_job *job,
 	const struct update_outcome *outcome)
 {

@@ -26,7 +26,7 @@ uint32_t account_coin(const char *chain)
 }
 
 /* From entropy to the account's private key, by way of words and seed, as every other wallet does: 2048 rounds of
- * PBKDF2 each time. */
+ * PBKDF2 each time. BIP39's own passphrase stays empty: the words alone bring everything back. */
 static bool derive_node(struct bip32_key *node, const uint8_t *entropy, size_t size, uint32_t coin)
 {
 	char words[BIP39_TEXT_MAX + 1];
@@ -46,6 +46,8 @@ static bool derive_node(struct bip32_key *node, const uint8_t *entropy, size_t s
 	return ok;
 }
 
+/* False where scrypt has no such parameters or not the memory: they are the record's, and an old record may have others
+ * than new ones. */
 static bool passphrase_key(uint8_t key[32], const struct account *account, const char *passphrase)
 {
 	return kdf_scrypt(key, 32, passphrase, account->salt, sizeof account->salt,
@@ -107,6 +109,8 @@ void account_write(struct buf *out, const struct account *account)
 	buf_put(out, account->sealed, account->entropy_size + AEAD_OVERHEAD);
 }
 
+/* The record may be damaged, or come from somebody else: log_n is bounded here and the memory that scrypt asks for in
+ * kdf_scrypt, and what is sealed has the size of its field at most. */
 bool account_read(struct account *account, struct reader *reader)
 {
 	memset(account, 0, sizeof *account);
@@ -163,6 +167,8 @@ void account_lock(struct account *account)
 	wipe(&account->private_node, sizeof account->private_node);
 }
 
+/* No step is hardened below the account, so its public half is enough, locked or not. The first byte of a compressed
+ * key tells its parity, which taproot does not use. */
 bool account_key(const struct account *account, enum account_branch branch, uint32_t index, uint8_t key[32])
 {
 	struct bip32_key child;
@@ -171,7 +177,8 @@ bool account_key(const struct account *account, enum account_branch branch, uint
 		schnorr_output_key(key, NULL, child.public_key + 1, NULL);
 }
 
-/* The key of the address, tweaked as BIP86 says: the output key has a secret of its own. */
+/* The key of the address, tweaked as BIP86 says: the output key has a secret of its own. Derived for each signature,
+ * not kept: while unlocked one private key is in memory, and not one for each address. */
 bool account_secret(const struct account *account, enum account_branch branch, uint32_t index, uint8_t secret[32])
 {
 	struct bip32_key child;

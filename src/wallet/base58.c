@@ -12,7 +12,8 @@ enum {
 	GUARD_SIZE = 4,
 };
 
-/* number (big-endian) = number * factor + add; false if it outgrows its size. */
+/* number (big-endian) = number * factor + add; false if it outgrows its size. What add carries from byte to byte stays
+ * below 58. */
 static bool multiply_add(uint8_t *number, size_t size, uint32_t factor, uint32_t add)
 {
 	size_t i;
@@ -56,6 +57,7 @@ void base58_encode(char *out, const uint8_t *data, size_t size)
 		*out++ = digits[0];
 	while (first < total) {
 		reversed[count++] = digits[divide_by_58(number + first, total - first)];
+		/* The number grows shorter as it is divided: each digit costs fewer bytes than the one before. */
 		while (first < total && number[first] == 0)
 			first++;
 	}
@@ -76,6 +78,7 @@ bool base58_decode(uint8_t *out, size_t size, const char *text)
 	bool ok = true;
 	size_t i;
 
+	/* Bounded before anything is multiplied: each digit goes over the whole number, and the text is anybody's. */
 	for (i = 0; text[i]; i++)
 		zeros += text[i] == digits[0] && zeros == i;
 	if (i > BASE58_TEXT_MAX)
@@ -87,6 +90,7 @@ bool base58_decode(uint8_t *out, size_t size, const char *text)
 	for (i = 0; i < total && number[i] == 0;)
 		i++;
 	sha256d(guard, number, size);
+	/* The guard catches what is mistyped, all but one in 2^32; whoever forges one only fools himself. */
 	ok = ok && i == zeros && memcmp(guard, number + size, GUARD_SIZE) == 0;
 	if (ok)
 		memcpy(out, number, size);

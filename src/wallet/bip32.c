@@ -28,6 +28,7 @@ static uint32_t read_be32(const uint8_t *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+/* The text is BIP32's, of every chain: the same words give the same master key in any wallet. */
 bool bip32_master(struct bip32_key *key, const uint8_t *seed, size_t size)
 {
 	uint8_t hash[64];
@@ -46,12 +47,15 @@ bool bip32_master(struct bip32_key *key, const uint8_t *seed, size_t size)
  * child and parent may be the same. */
 bool bip32_child(struct bip32_key *child, const struct bip32_key *parent, uint32_t index)
 {
+	/* Where child is parent, it stays readable until the end. */
 	struct bip32_key made = *parent;
 	uint8_t data[37] = { 0 };
 	uint8_t identity[20];
 	uint8_t hash[64];
 	bool ok;
 
+	/* The serialised depth has one byte; and hardened children hang on the secret, so that an xpub and one child's
+	 * secret do not give away the parent's. */
 	if (parent->depth == 255 || (index >= BIP32_HARDENED && !parent->is_private))
 		return false;
 	if (index >= BIP32_HARDENED)
@@ -82,6 +86,7 @@ static bool parse_step(const char **at, uint32_t *index)
 	uint64_t value = 0;
 	const char *p = *at;
 
+	/* Stops at the first number that is too large, so value cannot wrap. */
 	for (; *p >= '0' && *p <= '9' && value < BIP32_HARDENED; p++)
 		value = value * 10 + (uint64_t)(*p - '0');
 	if (p == *at || value >= BIP32_HARDENED)
@@ -95,6 +100,8 @@ static bool parse_step(const char **at, uint32_t *index)
 	return true;
 }
 
+/* Every key on the way is a secret that leads to all below it, hence the wiping, also where a step fails. out may be
+ * key. */
 bool bip32_derive(struct bip32_key *out, const struct bip32_key *key, const char *path, struct errmsg *err)
 {
 	struct bip32_key current = *key;
@@ -155,6 +162,7 @@ static bool read_key(struct bip32_key *key, const uint8_t *data, struct errmsg *
 		return errmsg_set(err, "The extended key claims to be a master key and to have a parent");
 	if (key->is_private) {
 		memcpy(key->secret, data + 46, 32);
+		/* 33 bytes as a public key has, so the first is there to be 0. */
 		if (data[45] != 0 || !schnorr_public(key->public_key, key->secret))
 			return errmsg_set(err, "The extended key holds no valid secret");
 		return true;

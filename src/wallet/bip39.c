@@ -35,6 +35,7 @@ bool bip39_encode(char *out, const uint8_t *entropy, size_t size)
 	if (!size_fits(size))
 		return false;
 	memcpy(bytes, entropy, size);
+	/* The whole hash stands behind; the loop ends within its first byte. */
 	sha256(bytes + size, entropy, size); /* of which the first bit for every four bytes counts */
 	for (word = 0, i = 0; i < size * 8 + size / 4; i++) {
 		word = word << 1 | bit_at(bytes, i);
@@ -54,7 +55,9 @@ static int compare_word(const void *key, const void *element)
 	return strcmp(key, *(const char *const *)element);
 }
 
-/* Reads the words of text into numbers; *count is how many there are. */
+/* Reads the words of text into numbers; *count is how many there are. Errors name the place and never the word: they
+ * end in logs and on screens, and a word that is nearly right is most of a secret. The longest word has eight
+ * letters. */
 static bool find_words(unsigned *numbers, size_t *count, const char *text, struct errmsg *err)
 {
 	const char *const *found;
@@ -103,6 +106,7 @@ bool bip39_decode(uint8_t *entropy, size_t *size, const char *text, struct errms
 	*size = count / 3 * 4;
 	sha256(hash, bytes, *size);
 	for (i = 0; i < *size / 4; i++)
+		/* One wrong word in sixteen passes with twelve words, in 256 with 24: a guard against slips alone. */
 		ok = ok && bit_at(bytes, *size * 8 + i) == bit_at(hash, i);
 	memcpy(entropy, bytes, *size);
 	wipe(bytes, sizeof bytes);

@@ -34,7 +34,7 @@ static const char *name_of(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
-/* The folder that the wallet lies in. */
+/* The folder that the wallet lies in. A path without a slash lies in the working directory. */
 static char *parent_of(const char *path)
 {
 	size_t size = (size_t)(name_of(path) - path);
@@ -106,6 +106,7 @@ static enum folder_state look_for_log(const char *path, struct errmsg *err)
 	return found != NULL ? FOLDER_WALLET : FOLDER_BROKEN;
 }
 
+/* lstat first: a link that leads nowhere is something that has the name, not a free place. */
 enum folder_state folder_look(const char *path, struct errmsg *err)
 {
 	struct stat info;
@@ -130,7 +131,7 @@ enum folder_state folder_look(const char *path, struct errmsg *err)
 	return FOLDER_BROKEN;
 }
 
-/* Renames, and is not content before it will last. */
+/* Renames, and is not content before it will last. Both names lie in one folder, so one sync is enough for both. */
 static bool move_folder(const char *from, const char *to, struct errmsg *err)
 {
 	char *parent = parent_of(to);
@@ -142,6 +143,7 @@ static bool move_folder(const char *from, const char *to, struct errmsg *err)
 	return ok;
 }
 
+/* LevelDB removes its own files alone: whatever else somebody put there is kept, and the folder with it. */
 static bool destroy_folder(const char *path, struct errmsg *err)
 {
 	return db_destroy(path, err) &&
@@ -157,7 +159,8 @@ static void destroy_or_tell(const char *path)
 		log_error("%s. The next start tries again", err.text);
 }
 
-/* NAME and ".NAME.old": the new one took its place. ".NAME.old" alone: it was about to. */
+/* NAME and ".NAME.old": the new one took its place. ".NAME.old" alone: it was about to. A wallet that is broken decides
+ * nothing: of the two the old one may be the only whole one, and both are left for a person. */
 static bool settle_old(const char *path, const char *old, struct errmsg *err)
 {
 	if (!file_exists(old))
@@ -206,6 +209,7 @@ void folder_settle_all(const char *dir)
 		if (strcmp(ending, new_ending) != 0 && strcmp(ending, old_ending) != 0)
 			continue;
 		path = path_join(dir, found->d_name + 1);
+		/* ".NAME.new" is named after NAME: the dot in front and the ending go. */
 		path[strlen(path) - ENDING_SIZE] = 0;
 		if (!folder_settle(path, &err))
 			log_error("%s", err.text);
@@ -282,6 +286,8 @@ void folder_withdraw(const char *path)
 	free(draft);
 }
 
+/* A wallet that was copied or restored may be open to others; it is opened all the same, with a warning where that
+ * cannot be mended. */
 static void restrict_to(const char *path, mode_t mode)
 {
 	struct stat info;

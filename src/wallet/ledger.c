@@ -12,7 +12,8 @@
 #include "util/bytes.h"
 #include "util/mem.h"
 
-/* The transactions that spend one outpoint: more than one if they conflict. */
+/* The transactions that spend one outpoint: more than one if they conflict. Chained by outpoint, and never taken out: a
+ * spender that is gone simply does not count. */
 struct spend {
 	struct ledger_tx *by;
 	struct spend *next;
@@ -103,7 +104,8 @@ static const struct spend *spends_of(const struct ledger *ledger, const struct o
 	return map_get(&ledger->spends, key);
 }
 
-/* The wallet's transaction whose output, paying the wallet, this outpoint is; else NULL. */
+/* The wallet's transaction whose output, paying the wallet, this outpoint is; else NULL. The index comes from
+ * somebody's input, and can be anything. */
 static const struct ledger_tx *coin_of(const struct ledger *ledger, const struct outpoint *outpoint)
 {
 	const struct ledger_tx *entry = map_get(&ledger->txs, outpoint->txid);
@@ -113,6 +115,8 @@ static const struct ledger_tx *coin_of(const struct ledger *ledger, const struct
 	return entry;
 }
 
+/* Asked of every transaction of every block, so a lookup an output and one an input, and nothing that grows with the
+ * wallet. */
 bool ledger_concerns(const struct ledger *ledger, const struct tx *tx)
 {
 	size_t i;
@@ -265,12 +269,15 @@ int64_t ledger_depth(const struct ledger *ledger, const struct ledger_tx *entry)
 	return conflict == NULL ? 0 : -ledger_depth(ledger, conflict);
 }
 
-/* Consensus lets the next block, at tip + 1, spend it once that is maturity blocks above its own. */
+/* Consensus lets the next block, at tip + 1, spend it once that is maturity blocks above its own. The mempool takes a
+ * spend for the next block, so this is what it would say. */
 bool ledger_immature(const struct ledger *ledger, const struct ledger_tx *entry)
 {
 	return entry->coinbase && entry->height != 0 && ledger->tip_height + 1 < entry->height + ledger->maturity;
 }
 
+/* Every input, not one: where somebody else has signed as well, he can spend his coin elsewhere and this one never
+ * confirms. */
 bool ledger_from_us(const struct ledger *ledger, const struct ledger_tx *entry)
 {
 	size_t i;
@@ -281,6 +288,7 @@ bool ledger_from_us(const struct ledger *ledger, const struct ledger_tx *entry)
 	return true;
 }
 
+/* Coins are in range one by one and in sum (consensus), so neither this nor the credit overflows. */
 int64_t ledger_debit(const struct ledger *ledger, const struct ledger_tx *entry)
 {
 	const struct ledger_tx *parent;
@@ -368,6 +376,7 @@ struct ledger_coin *ledger_coins(const struct ledger *ledger, size_t *count)
 			coin->entry = entry;
 			coin->depth = ledger_depth(ledger, entry);
 			coin->immature = ledger_immature(ledger, entry);
+			/* From others it could be replaced by another spend of theirs before a block has it. */
 			coin->trusted = entry->height != 0 || ledger_from_us(ledger, entry);
 		}
 	}

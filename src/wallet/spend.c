@@ -32,6 +32,8 @@ struct plan {
 	int64_t change; /* 0: none */
 };
 
+/* Compared with what is left of MAX_MONEY, so that the sum cannot overflow. An OP_RETURN may hold less than dust: it is
+ * burnt, not spent. */
 static enum spend_result check_outputs(struct plan *plan, struct errmsg *err)
 {
 	const struct spend_request *request = plan->request;
@@ -94,7 +96,8 @@ static size_t weight_of(const struct plan *plan, bool with_change)
 	return 4 * size + 2 + plan->taken * INPUT_WEIGHT; /* marker and flag of the witness */
 }
 
-/* Rate times virtual size, both rounded up. */
+/* Rate times virtual size, both rounded up. Up, or a node that asks for just this rate would refuse it. With a rate of
+ * SPEND_FEE_MAX at most, the product would need 10^11 bytes to overflow. */
 static int64_t fee_of(const struct plan *plan, bool with_change)
 {
 	int64_t size = (int64_t)(weight_of(plan, with_change) + 3) / 4;
@@ -102,7 +105,8 @@ static int64_t fee_of(const struct plan *plan, bool with_change)
 	return (size * plan->rate + 999) / 1000;
 }
 
-/* Whether the coins taken are enough; then fee and change are set. */
+/* Whether the coins taken are enough; then fee and change are set. rest is what the coins hold beyond what was asked
+ * for. Where the payees pay, coins that reach the target are enough; else they must reach the fee as well. */
 static bool settle_fee(struct plan *plan)
 {
 	bool subtract = plan->request->pays_fee != NULL;
@@ -147,6 +151,8 @@ static enum spend_result choose_coins(struct plan *plan, struct errmsg *err)
 	return SPEND_OK;
 }
 
+/* Equal parts; the first payee bears what cannot be divided. Before change is added and moved about, while outputs
+ * stand where the request has them. */
 static enum spend_result subtract_fee(struct tx *tx, const struct plan *plan, struct errmsg *err)
 {
 	/* What the coins hold beyond outputs and change already goes to the fee. */
@@ -208,6 +214,8 @@ static bool sign_inputs(struct tx *tx, const struct plan *plan, struct wallet *w
 		spent[i] = plan->coins[i].entry->tx->outputs[plan->coins[i].outpoint.index];
 	sighash_init(&cache, tx, spent);
 	for (i = 0; i < plan->taken && ok; i++) {
+		/* BIP340's auxiliary randomness: a fault in one of two signatures of a message does not give the secret
+		 * away. */
 		random_bytes(aux, sizeof aux);
 		ok = wallet_secret(wallet, plan->coins[i].script, secret) &&
 			sighash_taproot(&cache, i, SIGHASH_DEFAULT, NULL, hash) &&
@@ -254,6 +262,7 @@ enum spend_result spend_build(struct wallet *wallet, const struct spend_request 
 	enum spend_result result;
 	struct tx *built;
 
+	/* First of all, so that a locked wallet says so and not that it has no coins. */
 	if (!wallet_is_unlocked(wallet)) {
 		errmsg_set(err, "The wallet is locked: unlock it with walletpassphrase first");
 		return SPEND_LOCKED;

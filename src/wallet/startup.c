@@ -42,6 +42,7 @@ char **startup_read(const char *dir, size_t *count, struct errmsg *err)
 
 	buf_init(&data);
 	*count = 0;
+	/* No file is an empty list: a node that never was asked to load any has none. */
 	if (!file_exists(path) || file_read(path, FILE_MAX, &data, err)) {
 		text = buf_take_text(&data);
 		names = split_lines(text, count);
@@ -57,6 +58,7 @@ char **startup_read(const char *dir, size_t *count, struct errmsg *err)
 	return names;
 }
 
+/* Whole or not at all: a node that is killed meanwhile loads the wallets of before or those of now. */
 static bool write_names(const char *dir, char **names, size_t count, struct errmsg *err)
 {
 	char *path = path_of(dir);

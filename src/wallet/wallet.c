@@ -144,6 +144,8 @@ static bool visit_tx(void *context, const uint8_t *key, size_t key_size, const u
 	tx = tx_read(&reader);
 	if (tx == NULL)
 		return errmsg_set(err, "A transaction record is damaged");
+	/* ledger_add gives it a number of this run; its own, of the record, counts, and the next new one comes after
+	 * all of them. */
 	highest = wallet->ledger.next_order;
 	entry = ledger_add(&wallet->ledger, tx, head.time);
 	entry->height = head.height;
@@ -164,6 +166,7 @@ static bool visit_label(void *context, const uint8_t *key, size_t key_size, cons
 	struct ledger_script *script = key_size == 33 ? ledger_script(&wallet->ledger, key + 1) : NULL;
 
 	(void)err;
+	/* A label is for people: one without its address is no reason not to open the wallet. */
 	if (script == NULL || size > WALLET_LABEL_MAX)
 		return true;
 	free(script->label);
@@ -237,7 +240,8 @@ static bool derive_ahead(struct wallet *wallet)
 	return grown;
 }
 
-/* Moves the next indices behind what the transaction uses, and derives; true if there are new scripts. */
+/* Moves the next indices behind what the transaction uses, and derives; true if there are new scripts. Also addresses
+ * that this file never gave out: the same words may be at work elsewhere, or were before the wallet was restored. */
 static bool note_used(struct wallet *wallet, const struct ledger_tx *entry)
 {
 	const struct ledger_script *script;
@@ -302,6 +306,7 @@ static bool write_draft(const char *path, const char *name, const struct spec *s
 	}
 	ok = ok && wallet->db != NULL;
 	free(draft);
+	/* Before the draft gets its name: no database may be open while folders are renamed. */
 	wallet_close(wallet);
 	return ok;
 }
@@ -328,6 +333,7 @@ struct wallet *wallet_create(const char *path, const char *name, const struct sp
 	}
 	if (!folder_install(path, err))
 		return NULL;
+	/* Made is what can be read back; anything else is withdrawn, before somebody is paid to its addresses. */
 	wallet = wallet_open(path, name, spec, err);
 	if (wallet == NULL)
 		folder_withdraw(path);
@@ -484,7 +490,7 @@ bool wallet_connect(struct wallet *wallet, const struct wallet_place *place, con
 }
 
 /* Its transactions stay, in no block. Of those from others and of coinbases the chain gives notice if they come again;
- * the wallet's own are offered to the mempool (wallets.c). */
+ * the wallet's own are offered to the mempool (wallets.c). By height, in one write for any number of blocks. */
 bool wallet_rewind(struct wallet *wallet, const struct wallet_place *place, struct errmsg *err)
 {
 	struct db_batch *batch = db_batch_new();
@@ -532,6 +538,7 @@ bool wallet_mempool_added(struct wallet *wallet, const struct tx *tx, struct err
 	if (!ledger_concerns(&wallet->ledger, tx))
 		return true;
 	entry = ledger_add(&wallet->ledger, tx, (uint64_t)clock_wall());
+	/* The wallet may have seen it in a block meanwhile. */
 	entry->in_mempool = entry->height == 0;
 	return (entry->recorded && !entry->abandoned) || record_tx(wallet, entry, err);
 }
@@ -545,6 +552,8 @@ void wallet_mempool_removed(struct wallet *wallet, const struct tx *tx)
 		entry->in_mempool = false;
 }
 
+/* While somebody could still put it into a block from a mempool of his own, what it spends is free for another payment:
+ * the chain takes one of the two, and the wallet follows. */
 bool wallet_abandon(struct wallet *wallet, struct ledger_tx *entry, struct errmsg *err)
 {
 	struct db_batch *batch;
@@ -585,6 +594,7 @@ bool wallet_new_address(struct wallet *wallet, enum account_branch branch, const
 	if (label != NULL && !check_label(label, err))
 		return false;
 	wallet_peek_address(wallet, branch, key);
+	/* There for sure: scripts are derived WALLET_GAP beyond the next index. */
 	script = ledger_script(&wallet->ledger, key);
 	wallet->next[branch] = script->index + 1;
 	derive_ahead(wallet);
@@ -661,6 +671,7 @@ static bool copy_record(void *context, const uint8_t *key, size_t key_size, cons
 {
 	struct copy *copy = context;
 
+	/* The old seal never gets into the new database; its own is put there last. */
 	if (key_size == 1 && key[0] == KEY_ACCOUNT)
 		return true;
 	db_batch_put(copy->batch, key, key_size, value, size);

@@ -103,6 +103,7 @@ static void on_disconnected(void *context, const struct index_entry *entry, cons
 	}
 }
 
+/* Once a block at most: what the mempool dropped is worth another try when its place or the fees may have changed. */
 static void on_tip(void *context, const struct index_entry *tip)
 {
 	struct wallets *wallets = context;
@@ -136,6 +137,7 @@ static void on_tx_removed(void *context, const struct tx *tx, const char *reason
 			wallet_mempool_removed(wallets->loaded[i].wallet, tx);
 }
 
+/* Folders are settled before any wallet can be open in them. */
 struct wallets *wallets_new(struct chain *chain, const char *dir)
 {
 	struct wallets *wallets = mem_calloc(1, sizeof *wallets);
@@ -219,7 +221,7 @@ bool wallets_is_level(const struct wallets *wallets, const struct wallet *wallet
 	return is_at(wallet, chain_tip(wallets->chain));
 }
 
-/* True when level. */
+/* True when level. In slices, as it is the loop's thread that reads the blocks: peers and callers wait meanwhile. */
 static bool catch_up(struct wallets *wallets, struct loaded *loaded, int64_t until)
 {
 	if (loaded->stuck)
@@ -240,6 +242,8 @@ static void offer_unconfirmed(struct wallets *wallets, struct wallet *wallet)
 	size_t count;
 	size_t i;
 
+	/* In the order they were learnt, so parents come before what spends them; and a list of its own, since each
+	 * that is taken comes back as a notice. */
 	list = ledger_list(ledger, &count);
 	for (i = 0; i < count; i++) {
 		if (list[i]->height != 0 || list[i]->in_mempool || list[i]->abandoned || list[i]->coinbase ||
@@ -336,8 +340,8 @@ bool wallets_forget(struct wallets *wallets, const char *name)
 	return false;
 }
 
-/* What is due once a second for one of them; true when it is level with the chain, or must not be told more. */
-/* In this order: locking cannot wait; a wallet that is behind must not offer what a block it has not seen yet holds. */
+/* What is due once a second for one of them; true when it is level with the chain, or must not be told more. In this
+ * order: locking cannot wait; a wallet that is behind must not offer what a block it has not seen yet holds. */
 static bool look_after(struct wallets *wallets, struct loaded *loaded, int64_t until)
 {
 	if (!is_sound(loaded))
@@ -369,6 +373,8 @@ bool wallets_tick(struct wallets *wallets)
 
 /* --- Creating, loading, unloading --- */
 
+/* The name is a folder's: no slash and no dot in front, so no caller of RPC gets out of the wallets' folder or at what
+ * a draft is called. */
 static bool name_is_valid(const char *name, struct errmsg *err)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
@@ -381,6 +387,7 @@ static bool name_is_valid(const char *name, struct errmsg *err)
 		WALLETS_NAME_MAX);
 }
 
+/* The first slice at once: a wallet that is only a little behind answers its first question from the tip. */
 static void adopt_wallet(struct wallets *wallets, struct wallet *wallet)
 {
 	wallets->loaded = mem_realloc(wallets->loaded, (wallets->count + 1) * sizeof *wallets->loaded);
@@ -394,6 +401,7 @@ static void adopt_wallet(struct wallets *wallets, struct wallet *wallet)
 static enum wallets_result create_wallet(struct wallets *wallets, const char *path, const char *name,
 	const char *passphrase, const char *words, struct wallet **wallet, struct errmsg *err)
 {
+	/* Old words may have been paid at any height; new ones by nobody yet. */
 	const struct index_entry *birth = words != NULL ? chain_genesis(wallets->chain) : chain_tip(wallets->chain);
 	struct wallet_place place = place_of(birth);
 	uint8_t entropy[BIP39_ENTROPY_MAX];
@@ -459,6 +467,7 @@ enum wallets_result wallets_load(struct wallets *wallets, const char *name, stru
 
 	if (!name_is_valid(name, err))
 		return WALLETS_BAD_NAME;
+	/* So that one that can be opened again is not called down below. */
 	wallets_mend(wallets);
 	if (wallets_find(wallets, name) != NULL) {
 		errmsg_set(err, "The wallet %s is loaded already", name);
@@ -595,6 +604,7 @@ enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, c
 	enum chain_result result = CHAIN_ERROR;
 	uint8_t txid[32];
 
+	/* Kept apart: the chain takes the transaction, and may release it. */
 	memcpy(txid, tx_txid(tx), 32);
 	if (!wallet_record_payment(wallet, tx, err)) {
 		tx_unref(tx);

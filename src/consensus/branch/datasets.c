@@ -53,7 +53,8 @@ const struct dataset *datasets_find(const struct datasets *datasets, const uint8
 	return found;
 }
 
-/* False if its root is there already. */
+/* False if its root is there already. A checked block brings no such root (registry_check_block); bytes of a damaged
+ * database may. */
 static bool append_dataset(struct datasets *datasets, const struct dataset *dataset)
 {
 	size_t place;
@@ -132,6 +133,7 @@ void datasets_draw(const struct datasets *datasets, const struct spec *spec, uin
 		dataset[slot] = 0;
 		if (count == 0)
 			continue;
+		/* Ends in time: left is below total, which is the sum of the candidates' weights. */
 		while (left >= weight_of(&datasets->list[candidates[at]]))
 			left -= weight_of(&datasets->list[candidates[at++]]);
 		dataset[slot] = candidates[at];
@@ -170,7 +172,8 @@ static void restore_record(struct datasets *datasets, const struct datasets_reco
 	dataset->squares = before->squares;
 }
 
-/* Mean plus two standard errors is negative. Within 128 bits: draws <= 2^20, |sum| <= 2^51, squares <= 2^82. */
+/* Mean plus two standard errors is negative. Within 128 bits: draws <= 2^20, |sum| <= 2^51, squares <= 2^82. In
+ * integers, without a root: both sides are squared, which is right as the mean is below 0. */
 static bool is_harmful(const struct dataset *dataset)
 {
 	unsigned __int128 draws = dataset->draws,
@@ -180,6 +183,8 @@ static bool is_harmful(const struct dataset *dataset)
 		sum * sum * (draws - 1) > 4 * (draws * dataset->squares - sum * sum);
 }
 
+/* Past the most draws statistics stand still, or is_harmful would leave its 128 bits. Quarantine begins a new period:
+ * data is judged again by what it does then, as the model has gone on meanwhile. */
 static void observe_value(struct dataset *dataset, int64_t value, uint32_t height)
 {
 	int64_t x = value >> OBSERVATION_SHIFT; /* rounds toward minus infinity */
@@ -211,6 +216,8 @@ static void apply_outcome(struct datasets *datasets, const struct branch_block *
 			continue;
 		undo->changed[undo->changed_count++] = record_of(datasets, parent->dataset[i]);
 		dataset->total_draws++;
+		/* Nobody is paid for the corpus, and nothing can put it into quarantine: a slot can always be filled
+		 * with it. */
 		if (parent->dataset[i] == 0)
 			continue;
 		dataset->total_paid += reward_slot(block->spec, block->height - 1, outcome->slot[i].count,
@@ -240,6 +247,8 @@ static void register_tx(struct datasets *datasets, uint32_t height, const struct
 	}
 }
 
+/* The outcome first: it is about datasets that were there when the parent was drawn for. The coinbase registers
+ * nothing. */
 void datasets_apply(struct datasets *datasets, const struct branch_block *block, struct datasets_undo *undo)
 {
 	undo->count = datasets->count;
@@ -259,6 +268,7 @@ bool datasets_undo_fits(const struct datasets *datasets, const struct datasets_u
 	return true;
 }
 
+/* The numbers that stay keep their order by root, so nothing is sorted again. */
 static void forget_datasets(struct datasets *datasets, size_t count)
 {
 	size_t kept = 0;
@@ -325,6 +335,7 @@ void datasets_write(struct buf *out, const struct datasets *datasets)
 		put_dataset(out, &datasets->list[i]);
 }
 
+/* The count takes no memory by itself: the list grows by datasets that are there. */
 bool datasets_read(struct datasets *datasets, struct reader *reader)
 {
 	struct dataset dataset;

@@ -82,6 +82,7 @@ bool registry_v_ref(const struct registry *registry, const struct outcome *paren
 
 /* --- blocks --- */
 
+/* The parts may be taken in any order: each sees the block, and none of them another (consensus/branch/part.h). */
 struct registry_undo *registry_apply(struct registry *registry, const struct block *block,
 	const struct block_outcome *parent_outcome)
 {
@@ -137,7 +138,7 @@ static int compare_roots(const void *a, const void *b)
 	return memcmp(a, b, 32);
 }
 
-/* Ends with roots released. */
+/* Ends with roots released. Sorted, so that twins stand side by side: a block may name hundreds of roots. */
 static bool check_roots(const struct registry *registry, struct roots *roots, enum reject_code code_registered,
 	struct reject *reject)
 {
@@ -156,6 +157,7 @@ static bool check_roots(const struct registry *registry, struct roots *roots, en
 	return ok;
 }
 
+/* Policy, not a verdict: on another branch the root may be free. */
 bool registry_check_tx(const struct registry *registry, const struct tx *tx, struct reject *reject)
 {
 	struct roots roots = { 0 };

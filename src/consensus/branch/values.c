@@ -46,6 +46,7 @@ bool values_ref(const struct values *values, const struct spec *spec, const stru
 	memcpy(all, values->list, values->count * sizeof *all);
 	memcpy(all + values->count, newest, added * sizeof *all);
 	qsort(all, count, sizeof *all, compare_values);
+	/* v_min holds it above 0, by which pay is divided, however little the last blocks were worth. */
 	*v_ref = all[(count - 1) / 2];
 	if (*v_ref < spec->v_min)
 		*v_ref = spec->v_min;
@@ -82,6 +83,7 @@ static void record_values(struct values *values, const struct outcome *outcome, 
 	values->count += count;
 }
 
+/* The way back, from the end: what was appended goes, and only then is there room in counts for what was dropped. */
 void values_undo(struct values *values, const struct values_undo *undo)
 {
 	size_t more = undo->dropped_count;
@@ -105,6 +107,7 @@ void values_apply(struct values *values, const struct branch_block *block, struc
 		record_values(values, &block->parent->outcome, undo);
 }
 
+/* Values are dropped where the window is full, and it is full again afterwards: else this undo is another block's. */
 bool values_undo_fits(const struct values *values, const struct values_undo *undo)
 {
 	return !undo->has_record ||
@@ -143,6 +146,7 @@ bool values_read(struct values *values, struct reader *reader)
 			reader_fail(reader);
 		count += values->counts[i];
 	}
+	/* Before memory is taken: the counts add up to what must still be there. */
 	if (count > reader_left(reader) / 8)
 		reader_fail(reader);
 	if (!reader->ok)

@@ -16,7 +16,9 @@ enum {
 
 /* --- the payload --- */
 
-/* Length of the UTF-8 character at p if it is one (shortest form, no surrogate) and no control character, else 0. */
+/* Length of the UTF-8 character at p if it is one (shortest form, no surrogate) and no control character, else 0.
+ * Titles come from anybody and end in logs and terminals: with shortest forms and no controls, a title reads one way
+ * everywhere, and cannot speak to a terminal. No zero byte either, so the field is a C string. */
 static size_t printable_length(const uint8_t *p, size_t left)
 {
 	static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -101,6 +103,7 @@ bool contribution_parse(const struct bytes *script, struct contribution *data)
 		read_data(&payload, data);
 }
 
+/* strnlen: what the wallet's caller filled in may lack its zero. */
 bool contribution_text_is_valid(const struct contribution *data)
 {
 	size_t licence = strnlen(data->licence, sizeof data->licence), title = strnlen(data->title, sizeof data->title);
@@ -136,6 +139,7 @@ bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *
 		if (data.size < spec->blob_min || data.size > spec->blob_max)
 			return reject_set(reject, REASON_BAD_CONTRIB_SIZE, "a blob of %llu bytes; %u to %u are allowed",
 				(unsigned long long)data.size, spec->blob_min, spec->blob_max);
+		/* A rate up to 10^6 and a size up to 2^24 (section 16): far from 64 bits. */
 		if (tx->outputs[i].amount < spec->burn_rate * (int64_t)data.size)
 			return reject_set(reject, REASON_BAD_CONTRIB_BURN, "output %zu burns %lld instead of %lld", i,
 				(long long)tx->outputs[i].amount, (long long)(spec->burn_rate * (int64_t)data.size));

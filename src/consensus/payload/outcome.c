@@ -20,6 +20,7 @@ void outcome_script(struct buf *out, const struct outcome *outcome)
 	script_end_payload(&payload, out);
 }
 
+/* A count is not stated, only whether there was one: a slot with proofs is read back as one of a single proof. */
 static bool read_slot(struct reader *payload, struct outcome *outcome, uint32_t slot)
 {
 	uint8_t state = reader_u8(payload);

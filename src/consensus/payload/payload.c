@@ -20,7 +20,8 @@ static const struct payload_row rows[] = {
 		.malformed = "is no well-formed contribution" },
 };
 
-/* The row of the script's payload; NULL with *kind NONE or RESERVED. */
+/* The row of the script's payload; NULL with *kind NONE or RESERVED. A payload of a kind without a row is valid, or a
+ * later version could not give it rules without splitting the chain. */
 static const struct payload_row *payload_row(const struct bytes *script, enum payload_kind *kind)
 {
 	struct reader payload;

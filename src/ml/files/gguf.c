@@ -65,7 +65,8 @@ static enum tensorfile_part tensor_name(const struct model_config *config, size_
 	return part;
 }
 
-/* Which row of ours is row `row` of the file's tensor. */
+/* Which row of ours is row `row` of the file's tensor. Who reads GGUF rotates neighbours, rows 2j and 2j + 1 of a head;
+ * here the pair is j and j + head / 2 (section 16). Only queries and keys are rotated. */
 static size_t our_row(const struct model_config *config, enum tensorfile_part part, size_t row)
 {
 	size_t head = config->d / config->heads, within = row % head;
@@ -80,6 +81,7 @@ static size_t align_size(size_t size, size_t alignment)
 	return (size + alignment - 1) / alignment * alignment;
 }
 
+/* Norms stay as they are, being small, and so does what cannot be cut into whole blocks. */
 static enum gguf_type type_of(const struct model_tensor *t, enum gguf_type wanted)
 {
 	return t->kind == MODEL_NORM || t->cols % BLOCK != 0 ? GGUF_F32 : wanted;
@@ -188,6 +190,7 @@ static void put_keys(struct buf *out, const struct tensorfile_source *source, en
 	put_vocabulary(out);
 }
 
+/* The header states the number before the keys come: put_keys' own, the architecture's, the vocabulary's. */
 enum { KEYS = 6 + 10 + 9 };
 
 /* Everything before the tensors' bytes. *size: of the whole file. */
@@ -268,6 +271,7 @@ static bool put_block(const float *x, uint8_t *out)
 	write_le16(out, half);
 	for (int i = 0; i < BLOCK; i++)
 		out[2 + i] = (uint8_t)(scale > 0 ? (int)roundf(x[i] / scale) : 0);
+	/* From there on the scale would be infinite as a half. */
 	return half < 0x7c00;
 }
 
@@ -356,6 +360,7 @@ struct string {
 	size_t size;
 };
 
+/* The length has 64 bits of the file's choosing: compared before it becomes a size_t. */
 static struct string take_string(struct reader *reader)
 {
 	uint64_t size = reader_le64(reader);
@@ -472,6 +477,8 @@ static bool read_keys(struct parse *p, uint64_t count, struct errmsg *err)
 	return true;
 }
 
+/* Sizes show in the shapes of tensors; the number of heads shows nowhere else, and rows would be taken from the wrong
+ * places. 0 of keys: not stated, as many. */
 static bool check_heads(const struct parse *p, struct errmsg *err)
 {
 	uint32_t heads = p->told.heads, wanted = p->config->heads;
@@ -481,7 +488,8 @@ static bool check_heads(const struct parse *p, struct errmsg *err)
 	return errmsg_set(err, "the GGUF file has %u heads (%u of keys), the model %u", heads, p->key_heads, wanted);
 }
 
-/* The index of a tensor of that name, or model_tensors. */
+/* The index of a tensor of that name, or model_tensors. Each tensor against each name: some 600 at most, once a
+ * file. */
 static size_t find_tensor(const struct model_config *config, struct string name)
 {
 	char text[TENSORFILE_NAME_MAX];
@@ -565,6 +573,7 @@ static bool read_tensor(struct parse *p, size_t index, const uint8_t *data, size
 
 	if (!place->found)
 		return errmsg_set(err, "tensor %s is missing", name);
+	/* Compared by subtraction, because offset plus bytes could wrap. */
 	if (place->offset % p->alignment != 0 || bytes > size || place->offset > size - bytes)
 		return errmsg_set(err, "tensor %s does not lie where its bytes could be", name);
 	for (size_t i = 0; i < t.rows; i++)
@@ -592,6 +601,8 @@ static bool read_all(struct parse *p, size_t size, float *theta, struct errmsg *
 
 	if (!read_head(p, &tensors, err) || !check_heads(p, err))
 		return false;
+	/* The number is not trusted and takes no memory: a name that is unknown or there twice ends the list, as does
+	 * the end of the file. */
 	for (uint64_t i = 0; i < tensors; i++)
 		if (!read_place(p, err))
 			return false;

@@ -9,6 +9,7 @@
 #include "util/bytes.h"
 #include "util/mem.h"
 
+/* A header is a tree in memory before anything of it is known, so its size is bounded first. */
 enum { HEADER_MAX = 1 << 20 };
 
 static const char *const parts[] = {
@@ -162,6 +163,7 @@ static bool read_tensor(const struct model_tensor *t, const char *name, const js
 		return errmsg_set(err, "tensor %s has no offsets", name);
 	json_int_t begin = json_integer_value(first), end = json_integer_value(last);
 
+	/* Tensors may overlap in a file that somebody made so: they are only read, each within the contents. */
 	if (begin < 0 || end < begin || (uint64_t)end > contents->size ||
 		(uint64_t)(end - begin) != tensorfile_row_bytes(type, count))
 		return errmsg_set(err, "tensor %s does not lie where its bytes could be", name);
@@ -264,6 +266,7 @@ static bool take_size(const json_t *header, const char *name, size_t index, uint
 	return true;
 }
 
+/* Ends at the first gap; a tensor behind it is found later to be none of the model's. */
 static uint32_t count_layers(const json_t *header)
 {
 	char name[TENSORFILE_NAME_MAX];

@@ -23,6 +23,8 @@ void tensorfile_row_write(const float *row, size_t count, uint8_t *out)
 		write_le32(out + 4 * i, float_bits(row[i]));
 }
 
+/* Every half is a float exactly: a normal one by moving the exponent's bias from 15 to 127, a subnormal one as a
+ * multiple of 2^-24. */
 float tensorfile_half(uint16_t half)
 {
 	uint32_t sign = (uint32_t)(half & 0x8000) << 16, magnitude = half & 0x7fff;
@@ -50,6 +52,7 @@ size_t tensorfile_row_bytes(enum tensorfile_type type, size_t count)
 	return count % TENSORFILE_BLOCK == 0 ? count / TENSORFILE_BLOCK * TENSORFILE_BLOCK_BYTES : 0;
 }
 
+/* A half has 11 bits and the factor 8: the product is exact. */
 static float block_value(const uint8_t *data, size_t index)
 {
 	const uint8_t *block = data + index / TENSORFILE_BLOCK * TENSORFILE_BLOCK_BYTES;
@@ -81,6 +84,7 @@ bool tensorfile_row_read(enum tensorfile_type type, const uint8_t *data, size_t 
 	return finite;
 }
 
+/* The name is a stranger's, and goes into a log or onto a terminal. */
 void tensorfile_printable(const void *text, size_t size, char out[TENSORFILE_NAME_MAX])
 {
 	const uint8_t *from = text;
@@ -96,6 +100,8 @@ static bool stands_for_itself(unsigned byte)
 	return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
 }
 
+/* The alphabet that GPT-2's tokenizer spells bytes with: printable ones as themselves, the others from U+0100 on in
+ * their order. So every byte is one token and no merge is needed. */
 void tensorfile_byte_text(uint8_t byte, char out[3])
 {
 	unsigned point = byte;

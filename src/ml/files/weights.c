@@ -10,6 +10,7 @@
 
 enum { HEADER_ROOM = 1 << 20 };
 
+/* F32 is the widest type that is read; the rest is for headers, names and padding. */
 size_t weights_size_max(const struct model_config *config)
 {
 	return sizeof(float) * model_count(config) + HEADER_ROOM;

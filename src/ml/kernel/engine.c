@@ -14,6 +14,8 @@ extern void omp_set_num_threads(int threads) __attribute__((weak));
 
 static int library_threads;
 
+/* Called once, before there are threads to race for the number. The team shares work out itself; a library that does so
+ * too would only add threads. */
 void engine_init(int threads)
 {
 	library_threads = threads;

@@ -46,6 +46,8 @@ void linear_take(struct linear_work *work, enum engine engine, const float *x, s
 		work->refused = false;
 	if (first == 0 && largest != NULL)
 		memset(largest, 0, width * sizeof *largest);
+	/* Remembered until the product is asked for: rows come in strips, and a value without a grid may be in any of
+	 * them. */
 	if (!exact_some_rows(engine, x, tokens, width, first, count, work->rounded, largest))
 		work->refused = true;
 	profile_lap(work->profile, PROFILE_QUANTISE);

@@ -11,6 +11,7 @@ ML_CLONES void ops_add(float *restrict y, const float *restrict x, size_t n)
 		y[i] = y[i] + x[i];
 }
 
+/* The squared norm of a gradient, by which it is clipped: one dot product of the protocol's order. */
 ML_CLONES float ops_squares(const float *x, size_t n)
 {
 	return math_dot16(x, x, n);
@@ -85,6 +86,8 @@ void ops_rotary_table(size_t ctx, size_t head, float *cosine, float *sine)
 	}
 }
 
+/* Queries and keys, not values. The way back is the inverse, as a rotation's transpose is. Value i is paired with i +
+ * half, as doc/protocol.md has it, and not with its neighbour. */
 ML_CLONES void ops_rotate(const struct ops_rotary *rotary, float *qkv, size_t tokens, bool inverse)
 {
 	size_t half = rotary->head / 2, width = 3 * rotary->heads * rotary->head;
@@ -193,6 +196,7 @@ ML_CLONES void ops_cross_entropy(float *restrict logits, const uint8_t *restrict
 		const uint8_t *target = windows + row * (ctx + 1) + 1;
 		float *x = logits + row * ctx * MODEL_VOCABULARY;
 
+		/* Positions that are skipped have no loss, and push the logits nowhere. */
 		if (backward)
 			memset(x, 0, (size_t)MODEL_SKIPPED * MODEL_VOCABULARY * sizeof(float));
 		for (size_t t = MODEL_SKIPPED; t < ctx; t++)
