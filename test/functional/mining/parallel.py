@@ -92,6 +92,27 @@ def parallel():
         tap.true(peer.rpc.auditchain(4)["valid"], "the chain")
 
 
+def one_thread():
+    """On one thread: three attempts at a time, a peer's blocks, audits and texts, all again and again; and the end"""
+    with Node("-threads=1", "-par=1") as node, Node("-threads=1", "-par=1", connect=[node]) as peer:
+        node.rpc.setmining(True, 3, PAYEES[0])
+        peer.rpc.setmining(True, 1, PAYEES[1])
+        for _ in range(3):
+            before = node.height()
+            wait_until(lambda before=before: node.height() > before, "a block is connected")
+            tap.equal(len(node.rpc.generatetext("The ", 4)["hex"]), 8, "the text")
+            tap.true(node.rpc.auditblock(node.rpc.getblockhash(1))["valid"], "the block")
+        attempts = node.rpc.getmininginfo()["attempts"]
+        wait_until(lambda: node.rpc.getmininginfo()["attempts"] > attempts, "attempts end")
+        tap.true(node.rpc.getmininginfo()["running"] <= 3, "no more attempts than were asked for")
+        node.restart()
+        peer.rpc.setmining(False)
+        wait_until(lambda: peer.rpc.getmininginfo()["running"] == 0, "the miner rests")
+        wait_until(lambda: node.height() == peer.height(), "the node has what came meanwhile")
+        node.generate(1)  # both may have found the last block: the next one decides
+        wait_for_same_tip(node, peer)
+
+
 def ends():
     """A node that is told to end while all its threads work ends in order"""
     with Node("-threads=4", "-par=2", f"-mineraddress={PAYEES[0]}", "-mine") as node:
@@ -112,4 +133,4 @@ def shared():
     tap.equal(digests[1], digests[0], "digest")
 
 
-tap.main(parallel, ends, shared)
+tap.main(parallel, one_thread, ends, shared)
