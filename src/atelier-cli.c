@@ -16,6 +16,7 @@
 #include "util/mem.h"
 #include "util/options.h"
 
+/* Bytes: about what the server takes as a request; a cookie's line, with room; seconds between attempts. */
 #define STDIN_MAX (32u << 20)
 #define COOKIE_MAX 1024
 #define WAIT_SECONDS 1
@@ -167,6 +168,7 @@ static int print_error(const json_t *error)
 		json_string_value(message));
 	if (json_integer_value(code) == RPC_WALLET_NOT_SPECIFIED)
 		fprintf(stderr, "Try adding \"-rpcwallet=<name>\" to the command line.\n");
+	/* As bitcoin-cli ends: the shell sees the code without its sign, modulo 256. */
 	return abs((int)json_integer_value(code));
 }
 
@@ -259,6 +261,7 @@ static int call_once(const struct options *options, const struct datadir *datadi
 	struct errmsg err;
 	int status, code = EXIT_FAILURE;
 
+	/* Anew for each attempt: a node that starts meanwhile writes another cookie. */
 	secret = find_credentials(options, datadir, &err);
 	if (secret == NULL)
 		return *retry ? EXIT_FAILURE : complain_of(err.text);
@@ -348,8 +351,10 @@ int main(int argc, char **argv)
 	struct errmsg err;
 	int first, code = EXIT_SUCCESS;
 
+	/* A server that hangs up is an error with a text, not the end without a word. */
 	signal(SIGPIPE, SIG_IGN);
 	options_add_table(options, datadir_options);
+	/* The configuration file is the daemon's too, whose options no table here knows. */
 	options_skip_unknown(options);
 	if (!options_parse_args(options, argc, argv, &first, &err))
 		code = complain_of(err.text);

@@ -65,6 +65,8 @@ static bool make_proof(struct bench *b, struct backend *backend, const struct st
 {
 	uint8_t *delta = mem_alloc(step_delta_size(&spec_course(&b->spec)->train));
 
+	/* The first nonce will do, whatever its ticket: verify_run executes, and leaves targets to the checks of
+	 * headers. */
 	proof->header.nonce = number;
 	header_seed(&proof->header, proof->seed);
 	proof->slot = spec_slot(&b->spec, proof->seed);
@@ -104,6 +106,7 @@ bool bench_verify(struct bench *b)
 		struct verdict verdict;
 
 		for (size_t i = 0; i < proofs; i++) {
+			/* What a round has found out would be taken as known by the next. */
 			free(job.proofs[i].delta);
 			job.proofs[i].delta = NULL;
 		}
@@ -155,6 +158,7 @@ bool bench_refuse(struct bench *b)
 	bool ok = make_proof(b, backend, parent, 0, &right);
 
 	backend_free(backend);
+	/* Windows are borrowed. Neither has a delta yet, and a proof that is refused gets none. */
 	wrong = right;
 	wrong.header.digest[0] ^= 1;
 	for (size_t round = 0; ok && round < b->rounds; round++)

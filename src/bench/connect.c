@@ -23,6 +23,7 @@
 enum { PAYMENTS = 50, BLOCKS = 200, MATURITY = 2, BEFORE = MATURITY + 1, ALL = BEFORE + BLOCKS };
 enum { OPEN_FILES = 16 };
 
+/* In units of 10^-8: above dust and the least fee, and so little that no coin runs out in all blocks. */
 static const int64_t PAID = 10000, FEE = 1000;
 
 /* As small a model as there is: its update belongs to every block, and is not what is measured. */
@@ -70,6 +71,7 @@ static unsigned connect_threads(void)
 static bool connect_open(struct connect *c, const char *name)
 {
 	char *path = path_join(c->folder, name);
+	/* A snapshot of the model would be one more thing to write, and none is due in so few blocks. */
 	struct chain_options options = { .datadir = path, .spec = &c->spec, .snapshot_interval = 1000000 };
 	struct errmsg err = { "" };
 
@@ -169,6 +171,7 @@ static void connect_pay(struct tx *tx, int64_t amount, const uint8_t key[32])
 /* Signs the one input, which spends so much of our own, and hands the transaction over. */
 static bool connect_send(struct connect *c, struct tx *tx, int64_t spent, uint8_t txid[32])
 {
+	/* No randomness in signatures: the same transactions, and so the same tip, in every run. */
 	static const uint8_t aux[32];
 	uint8_t script[P2TR_SIZE], hash[32], signature[64];
 	const struct tx_output output = { .amount = spent, .script = { script, sizeof script } };

@@ -21,6 +21,7 @@ static bool time_product(struct bench *b, const char *name, size_t m, size_t n, 
 	bool ok = true;
 
 	for (size_t i = 0; i < m * k; i++)
+		/* Both periods are prime, so that no row of a power of two's length is like the one before it. */
 		x[i] = (float)(i % 1021) / 1021.0f - 0.5f;
 	for (size_t i = 0; i < n * k; i++)
 		w[i] = (float)(i % 509) / 509.0f - 0.5f;
@@ -51,6 +52,7 @@ static bool time_product(struct bench *b, const char *name, size_t m, size_t n, 
 	line_add(&b->line, "n", (double)n);
 	line_add(&b->line, "k", (double)k);
 	line_add_times(&b->line, &times[0]);
+	/* A multiplication and an addition for each of m n k, though exact products do more than that inside. */
 	line_add(&b->line, "gflops", 2e-9 * (double)m * (double)n * (double)k / timing_best(&times[0]));
 	line_add_ratio(&b->line, "ratio", &times[0], &times[1]);
 	line_end(&b->line);

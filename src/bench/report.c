@@ -11,6 +11,7 @@ static double clock_seconds(void)
 {
 	struct timespec now;
 
+	/* Not the clock of util/clock.h: that one counts milliseconds, and can be mocked. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
@@ -47,6 +48,7 @@ double timing_best(struct timing *t)
 double timing_median(struct timing *t)
 {
 	qsort(t->took, t->count, sizeof t->took[0], compare_times);
+	/* The upper one of two in the middle: never a time that was not measured. */
 	return t->took[t->count / 2];
 }
 

@@ -149,6 +149,8 @@ struct optimiser {
 	float powers[2];
 };
 
+/* As the step's own optimiser does it (ml/backend_cpu.c): gradients clipped to length 1, no decay for norms and
+ * embedding. So the modes differ in nothing but how they spend windows. */
 static void optimise_weights(const struct training *t, struct optimiser *o, unsigned iteration, float lr)
 {
 	const struct train_config *train = &spec_course(&t->spec)->train;
@@ -337,6 +339,7 @@ static bool read_spec(struct training *t, const struct options *o, struct errmsg
 /* Nine tenths become the spec's corpus, the last one the windows to validate on. */
 static bool read_corpus(struct training *t, const char *path, struct errmsg *err)
 {
+	/* Not from -seed: runs with other seeds are judged by the same windows. */
 	static const uint8_t fixed[32] = { 0 };
 	uint32_t ctx = spec_course(&t->spec)->train.model.ctx;
 
@@ -391,6 +394,7 @@ static bool run_training(struct training *t)
 {
 	uint8_t key[32];
 
+	/* As a node's workers do: what a library left of rounding modes must not reach the numbers. */
 	fesetenv(FE_DFL_ENV);
 	key_of(t, "initial", 0, key);
 	struct state *state = state_new_initial(&spec_course(&t->spec)->train.model, key);

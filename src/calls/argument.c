@@ -6,6 +6,8 @@
 #include "crypto/address.h"
 #include "util/bytes.h"
 
+/* Any entry of the index, on whatever branch and in whatever state, refused ones too: what may be done with it is for
+ * each call to say. */
 const struct index_entry *argument_entry(struct rpc_request *r, const struct chain *chain, const char *name)
 {
 	uint8_t id[32];
@@ -21,7 +23,9 @@ const struct index_entry *argument_entry(struct rpc_request *r, const struct cha
 bool argument_raw(const struct rpc_request *r, const char *name, struct buf *raw)
 {
 	const char *text = rpc_text(r, name);
-	/* An odd digit makes hex_decode fail: it wants twice as many digits as bytes. */
+	/* An odd digit makes hex_decode fail: it wants twice as many digits as bytes.
+	 * No bound of its own where the argument has none: the request's body has one, RPC_BODY_MAX, and this is half
+	 * of it. */
 	size_t size = strlen(text) / 2;
 
 	return hex_decode(buf_extend(raw, size), size, text);

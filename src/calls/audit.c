@@ -102,7 +102,9 @@ static struct single *single_new(struct rpc_request *r, const struct calls_parts
 	return single;
 }
 
-/* Whether the block can be audited; if not, the request has been answered. */
+/* Whether the block can be audited; if not, the request has been answered.
+ * What consensus refused, or did not look at yet, nobody can have executed by asking for an audit; and only behind a
+ * verified block is the state known that its steps start from. */
 static bool is_auditable(struct rpc_request *r, const struct index_entry *entry)
 {
 	if (entry->height == 0)
@@ -165,12 +167,16 @@ static enum rpc_outcome call_auditproof(struct rpc_request *r, void *context)
 	return RPC_PENDING;
 }
 
+/* Points that one request may draw, since it keeps its answer in memory until the last block is done; time between two
+ * lines of the log. */
 enum { SAMPLES_MAX = 1000, PROGRESS_MS = 5000 };
 
 /* A request that waits for one block after the other. */
 struct series {
 	struct rpc_request *request;
 	struct calls_parts *calls;
+	/* Drawn once: blocks that a reorganisation takes off the active chain meanwhile stay in the index, and are
+	 * audited. */
 	const struct index_entry *entries[SAMPLES_MAX];
 	uint32_t count, at, samples;
 	uint32_t right, false_blocks, skipped;
@@ -189,6 +195,7 @@ static void series_free(struct series *series)
 
 static void count_skipped(struct series *series, const char *why)
 {
+	/* A reason may name a file, whose name may be any bytes: as the name of a member it must be UTF-8. */
 	json_t *text = json_text(why, strlen(why));
 	const char *name = json_string_value(text);
 	json_int_t before = json_integer_value(json_object_get(series->reasons, name));
@@ -268,6 +275,8 @@ static void on_series(void *context, const struct audit_report *report)
 		return;
 	}
 	object = json_object();
+	/* What could not be looked at is not known to be right: whoever asks whether the chain holds must not be told
+	 * that it does. */
 	wrong = series->false_blocks + series->skipped;
 	json_object_set_new(object, "valid", json_boolean(wrong == 0));
 	json_object_set_new(object, "samples", json_integer(series->samples));

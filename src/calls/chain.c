@@ -26,6 +26,8 @@ static const struct rpc_arg getblockhash_args[] = {
 	{ 0 },
 };
 
+/* Heights below 0 come through to here, so that they get Bitcoin Core's answer and not one about the range of 32
+ * bits. */
 static enum rpc_outcome call_getblockhash(struct rpc_request *r, void *context)
 {
 	int64_t height = rpc_int(r, "height");
@@ -108,6 +110,7 @@ static enum rpc_outcome call_getblock(struct rpc_request *r, void *context)
 			rpc_reply(r, show_entry(chain, entry)) :
 			rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)",
 				entry->height == 0 ? "genesis is a header alone" : "not downloaded");
+	/* Bodies are read where they are shown alone: they are most of a block's bytes, and kept apart from it. */
 	bodies = rpc_int(r, "verbosity") == 0 && rpc_bool(r, "bodies");
 	block = bodies ? chain_read_block(chain, entry, &err) : chain_read_bare(chain, entry, &err);
 	if (block == NULL)
@@ -148,6 +151,7 @@ static enum rpc_outcome call_getblockheader(struct rpc_request *r, void *context
 	return rpc_reply(r, json_hex(raw, HEADER_SIZE));
 }
 
+/* Where more branches have been grown the answer is cut: how many there are is up to strangers. */
 enum { TIPS_MAX = 1000 };
 
 static enum rpc_outcome call_getchaintips(struct rpc_request *r, void *context)
@@ -161,6 +165,7 @@ static enum rpc_outcome call_getchaintips(struct rpc_request *r, void *context)
 		const struct index_entry *fork = tips[i];
 		json_t *object;
 
+		/* Ends: genesis is on every branch, and always active. */
 		while (!chain_is_active(chain, fork))
 			fork = fork->parent;
 		object = json_object();
@@ -179,6 +184,7 @@ static enum rpc_outcome call_getchainspec(struct rpc_request *r, void *context)
 	const struct spec *spec = chain_spec(context);
 	const struct train_config *train = &spec_course(spec)->train;
 	json_t *object = json_object();
+	/* Of several widths, and some signed: those have their sign back by the cast below. */
 	const struct {
 		const char *name;
 		uint64_t value;

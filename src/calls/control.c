@@ -7,6 +7,7 @@ static enum rpc_outcome call_stop(struct rpc_request *r, void *context)
 {
 	struct calls_control *control = context;
 
+	/* After the answer: the node's end closes the server that is to send it. */
 	rpc_on_sent(r, control->stop, control->stop_context);
 	return rpc_reply(r, json_string("Atelier is stopping"));
 }
@@ -46,6 +47,8 @@ static enum rpc_outcome call_logging(struct rpc_request *r, void *context)
 	(void)context;
 	if (!read_categories(r, "include", &include) || !read_categories(r, "exclude", &exclude))
 		return RPC_DONE;
+	/* Only when both lists are good: a typing error changes nothing. What stands in both is off, as in Bitcoin
+	 * Core. */
 	log_set_categories((log_categories() | include) & ~exclude);
 	object = json_object();
 	for (unsigned i = 0; (name = log_category_name(i, &mask)) != NULL; i++)

@@ -6,7 +6,9 @@
 #include "consensus/spec.h"
 #include "util/bytes.h"
 
-/* Whether the dataset may be drawn for the tip's child. */
+/* Whether the dataset may be drawn for the tip's child.
+ * The corpus, number 0, was never registered and has nothing to wait for. A quarantine's height is the last one in
+ * it. */
 static const char *dataset_status(const struct chain *chain, const struct dataset *dataset, size_t number)
 {
 	uint32_t next = chain_tip(chain)->height + 1;
@@ -78,6 +80,8 @@ static bool find_dataset(const struct registry *registry, const char *text, size
 	size_t length = strlen(text), value = 0;
 	uint8_t root[32];
 
+	/* A text of 64 digits is a root, whatever number it would be: numbers have 9 digits at most, which no product
+	 * here overflows, so no text means both. */
 	if (hex_decode(root, 32, text))
 		return registry_find(registry, root, number) != NULL;
 	if (length == 0 || length > 9 || strspn(text, "0123456789") != length)
@@ -126,6 +130,7 @@ static enum rpc_outcome call_getblob(struct rpc_request *r, void *context)
 	if (!chain_has_blob(context, root))
 		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "Blob not found");
 	buf_init(&blob);
+	/* The whole blob for each piece of it: blob_max bounds it, and only who has credentials can ask. */
 	if (!chain_read_blob(context, root, &blob, &err)) {
 		buf_clear(&blob);
 		return rpc_fail(r, RPC_DATABASE_ERROR, "%s", err.text);
@@ -185,6 +190,8 @@ static enum rpc_outcome call_getproof(struct rpc_request *r, void *context)
 	block = chain_read_block(chain, entry, &err);
 	if (block == NULL)
 		return rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)", err.text);
+	/* The database and the block's file are not one: where a crash or a hand let them differ, it must not be read
+	 * beyond the block's proofs. */
 	if (index > block->loose_count) {
 		block_unref(block);
 		return rpc_fail(r, RPC_DATABASE_ERROR, "The proof is not where the index says");

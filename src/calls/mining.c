@@ -18,6 +18,7 @@ static enum rpc_outcome call_getmininginfo(struct rpc_request *r, void *context)
 	miner_stats(mining->miner, &stats);
 	object = json_object();
 	json_object_set_new(object, "blocks", json_integer(tip->height));
+	/* Of the block that is being mined; Bitcoin Core shows the tip's here. */
 	json_object_set_new(object, "difficulty",
 		show_difficulty(spec, target_next_bits(spec, tip->height, tip->header.time)));
 	json_object_set_new(object, "mining", json_boolean(stats.mining));
@@ -74,6 +75,7 @@ static enum rpc_outcome call_setmining(struct rpc_request *r, void *context)
 	} else if (rpc_bool(r, "mine") && !stats.mining && !mining->new_key(mining->new_key_context, key, &err)) {
 		return rpc_fail(r, RPC_MISC_ERROR, "%s", err.text);
 	}
+	/* From here on nothing can fail: a call that is refused has changed nothing. */
 	if (rpc_has(r, "threads"))
 		miner_set_threads(mining->miner, (unsigned)rpc_int(r, "threads"));
 	if (rpc_bool(r, "mine"))
@@ -95,6 +97,7 @@ static const struct rpc_arg generatetoaddress_args[] = {
 	{ 0 },
 };
 
+/* The blocks that were found before are on the chain all the same: the error says how many. */
 static void on_generated(void *context, const uint8_t (*ids)[32], size_t count, const char *reason)
 {
 	struct rpc_request *r = context;
@@ -117,6 +120,8 @@ static enum rpc_outcome call_generatetoaddress(struct rpc_request *r, void *cont
 	uint8_t key[32];
 	size_t count = (size_t)rpc_int(r, "nblocks");
 
+	/* It mines even where setmining's mining pauses: alone, or on a chain that is half fetched. For tests that is
+	 * right. */
 	if (chain_spec(mining->chain)->is_public)
 		return rpc_fail(r, RPC_MISC_ERROR,
 			"generatetoaddress is for regtest and private chains; use setmining");

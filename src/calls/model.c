@@ -17,6 +17,7 @@
 #include "util/mem.h"
 #include "work/exports.h"
 
+/* Each call that waits holds on to a state, and so to all of its memory, however far the chain moves on meanwhile. */
 enum { RUNNING_MAX = 16 };
 
 struct calls_model {
@@ -72,6 +73,7 @@ static bool put_weights(void *context, const void *data, size_t size, struct err
 {
 	struct export *e = context;
 
+	/* calls_model_close waits for this worker: an export that takes minutes ends with the piece it is at. */
 	if (atomic_load(&e->calls->cancel))
 		return errmsg_set(err, "The node is shutting down");
 	if (!out_file_put(&e->files[e->file_count - 1], data, size, err))
@@ -98,6 +100,7 @@ static bool may_write(const struct export *e, const char *name, struct errmsg *e
 static bool open_next(struct export *e, const char *name, struct errmsg *err)
 {
 	char *path = file_path(e, name);
+	/* Counted whether it opens or not: export_run clears all that are counted. */
 	bool ok = out_file_open(&e->files[e->file_count++], path, e->overwrite, err);
 
 	free(path);
@@ -153,6 +156,7 @@ static bool write_files(struct export *e, struct errmsg *err)
 {
 	bool is_folder = e->format == SAFETENSORS;
 
+	/* All names first: an export that is refused leaves nothing behind. */
 	for (size_t i = 0; i < (is_folder ? FILES_MAX : 1); i++)
 		if (!may_write(e, is_folder ? file_names[i] : NULL, err))
 			return false;
@@ -242,6 +246,7 @@ static enum rpc_outcome call_exportmodel(struct rpc_request *r, void *context)
 	e = mem_calloc(1, sizeof *e);
 	e->calls = calls;
 	e->request = r;
+	/* State and height of one tip: the loop takes both before any other block can come. */
 	e->state = chain_state(calls->chain);
 	e->height = chain_tip(calls->chain)->height;
 	e->format = format;
@@ -302,6 +307,7 @@ static void question_done(void *arg, bool cancelled)
 static const struct rpc_arg getlogits_args[] = {
 	{ .name = "text",
 		.type = RPC_HEX,
+		/* The largest of any chain; this chain's is not known to a table, and is looked at in the call. */
 		.max = MODEL_CTX_MAX,
 		.help = "1 byte at least, as many as the context at most." },
 	{ 0 },

@@ -60,6 +60,7 @@ static void show_peer(void *context, const struct net_peer_info *info)
 	json_t *object = json_object(), *inflight = json_array();
 	char services[17];
 
+	/* Digits and not a number, as in Bitcoin Core: 64 bits do not survive a client that has doubles. */
 	snprintf(services, sizeof services, "%016llx", (unsigned long long)info->services);
 	json_object_set_new(object, "id", json_integer((json_int_t)info->id));
 	json_object_set_new(object, "addr", json_string(info->address));
@@ -73,6 +74,7 @@ static void show_peer(void *context, const struct net_peer_info *info)
 					       "outbound"));
 	json_object_set_new(object, "handshake_done", json_boolean(info->ready));
 	json_object_set_new(object, "version", json_integer(info->version));
+	/* What a peer calls itself may be any bytes; json_text makes UTF-8 of them, and printing escapes the rest. */
 	json_object_set_new(object, "subver", json_text(info->agent, strlen(info->agent)));
 	json_object_set_new(object, "services", json_string(services));
 	json_object_set_new(object, "relaytxes", json_boolean(info->relays_transactions));
@@ -171,6 +173,7 @@ static enum rpc_outcome call_disconnectnode(struct rpc_request *r, void *context
 	const char *address = rpc_text(r, "address");
 	bool found;
 
+	/* Both or neither, in Bitcoin Core's words, which are the same for either. */
 	if ((address[0] != '\0') == rpc_has(r, "nodeid"))
 		return rpc_fail(r, RPC_INVALID_PARAMETER, "Only one of address and nodeid should be provided.");
 	found = rpc_has(r, "nodeid") ? net_disconnect(context, (uint64_t)rpc_int(r, "nodeid")) :
@@ -234,6 +237,8 @@ static enum rpc_outcome call_setban(struct rpc_request *r, void *context)
 		return answer_ban(r, net_unban(context, subnet));
 	if (strcmp(command, "add") != 0)
 		return rpc_fail(r, RPC_INVALID_PARAMETER, "command must be add or remove");
+	/* Either way a duration from now on, of which one question tells whether it is past; 0 is a day, absolute or
+	 * not. */
 	if (time == 0)
 		time = BAN_DEFAULT_SECONDS;
 	else if (rpc_bool(r, "absolute"))

@@ -41,6 +41,7 @@ json_t *show_script(const struct spec *spec, const struct bytes *script)
 		json_object_set_new(object, "type", json_string("witness_v1_taproot"));
 		return object;
 	}
+	/* No output on this chain is nonstandard: it takes decoderawtransaction to be given one. */
 	json_object_set_new(object, "type", json_string(script_is_op_return(script) ? "nulldata" : "nonstandard"));
 	if (contribution_parse(script, &data))
 		json_object_set_new(object, "contribution", show_contribution(spec, &data));
@@ -59,6 +60,7 @@ static json_t *show_input(const struct tx *tx, size_t i)
 
 		json_object_set_new(object, "txid", json_hash(input->prev.txid));
 		json_object_set_new(object, "vout", json_integer(input->prev.index));
+		/* Consensus refuses a scriptSig: the object stands here, always empty, for clients that expect it. */
 		json_object_set_new(script, "asm", json_string(""));
 		json_object_set_new(script, "hex", json_hex(input->script.data, input->script.size));
 		json_object_set_new(object, "scriptSig", script);
@@ -83,6 +85,7 @@ json_t *show_tx(const struct spec *spec, const struct tx *tx)
 	json_object_set_new(object, "hash", json_hash(tx_wtxid(tx)));
 	json_object_set_new(object, "version", json_integer(tx->version));
 	json_object_set_new(object, "size", json_integer((json_int_t)tx_size(tx, true)));
+	/* BIP141: a quarter of the weight, rounded up. */
 	json_object_set_new(object, "vsize", json_integer((json_int_t)((weight + 3) / 4)));
 	json_object_set_new(object, "weight", json_integer((json_int_t)weight));
 	json_object_set_new(object, "locktime", json_integer(tx->locktime));
@@ -165,9 +168,11 @@ json_t *show_value(int64_t value)
 {
 	/* |value| <= 2^47: the whole nats are at most 2^15. */
 	__int128 scaled = (__int128)value * 10000000000;
+	/* Cut towards 0 at the tenth decimal, which is finer than 2^-32. */
 	return json_fixed((int64_t)(scaled / ((__int128)1 << 32)), 10);
 }
 
+/* Bitcoin Core's words for getchaintips; "valid-proofs" is ours: executed and found right, and not connected yet. */
 const char *show_status(enum entry_status status)
 {
 	switch (status) {
@@ -324,6 +329,7 @@ static void add_rewards(json_t *object, const struct spec *spec, const struct in
 		uint8_t seed[32];
 
 		header_seed(header, seed);
+		/* Which dataset a slot had is part of the outcome, and known from verification on. */
 		if (known)
 			json_object_set_new(proof, "dataset",
 				json_integer(entry->outcome.dataset[spec_slot(spec, seed)]));
@@ -351,6 +357,8 @@ json_t *show_block(struct chain *chain, const struct index_entry *entry, const s
 	size_t weight = 0;
 
 	buf_init(&raw);
+	/* Without the bodies, as a block is stored and sent; so "size" is comparable whether a block has been verified
+	 * or not. The weight is that of its transactions, which is what block_weight bounds. */
 	block_write(&raw, spec, block, false);
 	for (size_t i = 0; i < block->tx_count; i++) {
 		const struct tx *tx = block->txs[i];

@@ -57,6 +57,7 @@ static const struct index_entry *best_reachable(const struct index_entry *tip)
 {
 	const struct index_entry *best = tip;
 
+	/* Ends at genesis at the latest, which is CONNECTED from the beginning. */
 	for (const struct index_entry *at = tip; at->status != ENTRY_VERIFIED && at->status != ENTRY_CONNECTED;
 		at = at->parent) {
 		if (at->status != ENTRY_STORED)
@@ -85,6 +86,8 @@ static bool is_undecided(const struct chain *chain, const struct index_entry *en
 
 static bool try_branch(const struct calls_submit *submit, const struct waiting *w)
 {
+	/* No verdict of its own: reconsidering succeeds even if the branch loses. What the client wants to know is
+	 * when. */
 	if (is_undecided(submit->chain, w->entry))
 		return false;
 	rpc_reply(w->request, NULL);
@@ -141,6 +144,7 @@ static enum rpc_outcome wait_for(struct calls_submit *submit, struct rpc_request
 
 	*w = (struct waiting){ .next = submit->waiting, .entry = entry, .request = r, .branch = branch };
 	submit->waiting = w;
+	/* Looked at once in any case: the block may have been judged before, or never be, and then no notice comes. */
 	event_active(submit->look, EV_TIMEOUT, 0);
 	return RPC_PENDING;
 }
@@ -154,6 +158,7 @@ static enum rpc_outcome answer_result(struct calls_submit *submit, struct rpc_re
 	case CHAIN_NEW:
 		return entry == NULL ? rpc_reply(r, json_string("inconclusive")) : wait_for(submit, r, entry, false);
 	case CHAIN_KNOWN:
+		/* BIP22's words, which tell a mistake from a block that somebody else brought first. */
 		if (entry != NULL && entry->status == ENTRY_INVALID)
 			return rpc_reply(r, json_string("duplicate-invalid"));
 		if (entry != NULL && entry->status != ENTRY_CONNECTED)
@@ -196,11 +201,14 @@ static enum rpc_outcome call_submitblock(struct rpc_request *r, void *context)
 	reader_init(&reader, raw.data, raw.size);
 	block = ok ? block_read(chain_spec(submit->chain), &reader, &reject) : NULL;
 	buf_clear(&raw);
+	/* Bytes that break a rule have a verdict, which BIP22 gives as a result; bytes that are no block at all are an
+	 * error. */
 	if (block == NULL && reject.code == REJECT_INVALID)
 		return rpc_reply(r, json_string(reject.reason));
 	if (block == NULL)
 		return rpc_fail(r, RPC_DESERIALIZATION_ERROR, "Block decode failed: %s (%s)", reject.reason,
 			reject.detail);
+	/* chain_add_block takes the block: nothing of it may be read after. */
 	memcpy(id, block_id(block), 32);
 	result = chain_add_block(submit->chain, block, NULL, &reject);
 	return answer_result(submit, r, result, id, &reject);

@@ -30,6 +30,8 @@ struct calls_text {
 	size_t running;
 };
 
+/* Bytes of a prompt, and of a text: at most so long a worker is kept. Texts at a time, each of which keeps a state in
+ * memory. */
 enum { GENERATE_MAX = 65536, GENERATE_RUNNING_MAX = 16 };
 
 /* On the worker: it reads the state, of which it has a reference, and writes text and size, which nobody else touches
@@ -45,6 +47,7 @@ static void generate_done(void *arg, bool cancelled)
 {
 	struct generation *g = arg;
 
+	/* A text that the node's end cut short must not pass for a whole one. */
 	if (cancelled || atomic_load(&g->calls->cancel)) {
 		rpc_fail(g->request, RPC_MISC_ERROR, "The node is shutting down");
 	} else {
@@ -116,6 +119,7 @@ static enum rpc_outcome call_generatetext(struct rpc_request *r, void *context)
 	g->prompt = mem_dup(prompt, g->prompt_size);
 	g->options.temperature = rpc_int(r, "temperature") * 1e-8f;
 	g->options.top_k = (uint32_t)rpc_int(r, "top_k");
+	/* Drawn here and told with the text, so that any text can be had again while the state is the same. */
 	g->options.seed = rpc_has(r, "seed") ? rpc_u64(r, "seed") : random_u64();
 	g->options.cancel = &calls->cancel;
 	calls->running++;
@@ -152,6 +156,8 @@ struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, 
 void calls_text_close(struct calls_text *calls)
 {
 	atomic_store(&calls->cancel, true);
+	/* Every request is answered when this returns, from generate_done: after that nothing here holds a state or a
+	 * request. */
 	queue_leave(calls->queue, calls);
 }
 

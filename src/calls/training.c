@@ -12,6 +12,8 @@ static json_t *show_next_slots(const struct chain *chain)
 	uint32_t dataset[OUTCOME_MAX_SLOTS];
 	json_t *array = json_array();
 
+	/* From the tip's ticket, which nobody knew before the tip was found: whoever contributes data cannot choose who
+	 * trains on it when. */
 	registry_draw(registry, chain_tip(chain)->ticket, spec->slots, dataset);
 	for (uint32_t s = 0; s < spec->slots; s++) {
 		const struct dataset *drawn = registry_get(registry, dataset[s]);
@@ -35,6 +37,8 @@ static json_t *show_recent(const struct chain *chain, uint32_t count)
 		json_object_set_new(block, "height", json_integer(entry->height));
 		json_object_set_new(block, "hash", json_hash(entry->id));
 		json_object_set_new(block, "proofs", json_integer(1 + (json_int_t)entry->loose_count));
+		/* From the index, which keeps what was found when the block was verified: no block is read from disk
+		 * for this. */
 		show_add_result(block, entry);
 		json_array_append_new(array, block);
 	}

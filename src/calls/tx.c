@@ -6,6 +6,7 @@
 #include "calls/show.h"
 #include "util/bytes.h"
 
+/* Digits of 4,000,000 bytes, as many as fill a block of a built-in chain with witnesses. */
 enum { TX_TEXT_MAX = 8000000 };
 
 static const struct rpc_arg getrawtransaction_args[] = {
@@ -54,6 +55,7 @@ static enum rpc_outcome call_getrawtransaction(struct rpc_request *r, void *cont
 	} else if ((waiting = chain_mempool_find(chain, txid)) != NULL) {
 		tx = tx_ref(waiting->tx);
 	} else if ((entry = chain_find_tx(chain, txid, &tx)) == NULL) {
+		/* It is on no block of the active chain: all of those are found, as with Bitcoin Core's -txindex. */
 		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "No such mempool or blockchain transaction");
 	}
 	hex = show_tx_hex(tx);
@@ -86,6 +88,7 @@ static const struct tx *parse_tx(const struct rpc_request *r)
 	ok = argument_raw(r, "hexstring", &raw);
 	reader_init(&reader, raw.data, raw.size);
 	tx = ok ? tx_read(&reader) : NULL;
+	/* With bytes left over it is no transaction: who sent them meant something else than what would be taken. */
 	if (tx != NULL && !reader_done(&reader)) {
 		tx_unref(tx);
 		tx = NULL;
@@ -145,6 +148,8 @@ static bool input_sum(struct chain *chain, const struct tx *tx, int64_t *sum)
 		} else {
 			return false;
 		}
+		/* After each addition, so that the sum never leaves the range of 64 bits however many inputs there
+		 * are. */
 		if (*sum > MAX_MONEY)
 			return false;
 	}
@@ -166,6 +171,7 @@ static bool fee_too_high(struct chain *chain, const struct tx *tx, int64_t max_r
 		out += tx->outputs[i].amount;
 	}
 	vsize = (int64_t)((tx_weight(tx) + 3) / 4);
+	/* Multiplied out: a division would round, and let a fee pass that is above the rate. */
 	return (__int128)(in - out) * 1000 > (__int128)max_rate * vsize;
 }
 
@@ -180,6 +186,8 @@ static enum rpc_outcome call_sendrawtransaction(struct rpc_request *r, void *con
 		return rpc_fail(r, RPC_DESERIALIZATION_ERROR,
 			"TX decode failed. Make sure the tx has at least one input.");
 	memcpy(txid, tx_txid(tx), 32);
+	/* By the index of transactions, where Bitcoin Core looks for unspent outputs: one whose outputs are spent is
+	 * found too. */
 	if (chain_find_tx(chain, txid, &confirmed) != NULL) {
 		tx_unref(confirmed);
 		tx_unref(tx);
@@ -193,6 +201,7 @@ static enum rpc_outcome call_sendrawtransaction(struct rpc_request *r, void *con
 	switch (chain_add_tx(chain, tx, NULL, &reject)) {
 	case CHAIN_NEW:
 	case CHAIN_KNOWN:
+		/* Known is no error, as in Bitcoin Core: a wallet that is not sure sends again. */
 		return rpc_reply(r, json_hash(txid));
 	case CHAIN_ORPHAN:
 		return rpc_fail(r, RPC_VERIFY_ERROR, "%s", reject.reason);
@@ -238,6 +247,7 @@ static enum rpc_outcome call_gettxout(struct rpc_request *r, void *context)
 	if (rpc_bool(r, "include_mempool")) {
 		const struct mempool_entry *waiting = chain_mempool_find(chain, outpoint.txid);
 
+		/* Before the coin itself: one that a waiting transaction spends is still in the database. */
 		if (chain_mempool_spender(chain, &outpoint) != NULL)
 			return rpc_reply(r, NULL);
 		if (waiting != NULL && outpoint.index < waiting->tx->output_count)
@@ -255,6 +265,7 @@ static enum rpc_outcome call_gettxoutsetinfo(struct rpc_request *r, void *contex
 	struct coin_stats stats;
 	json_t *object;
 
+	/* Kept up to date block by block, where Bitcoin Core walks the whole set: this answers at once. */
 	chain_coin_stats(context, &stats);
 	object = json_object();
 	json_object_set_new(object, "height", json_integer(chain_tip(context)->height));
