@@ -56,7 +56,8 @@ static const char *skip_digits(const char *p, const char *end)
 	return p;
 }
 
-/* The end of the number that starts at p, or NULL if none does. */
+/* The end of the number that starts at p, or NULL if none does.
+ * RFC 8259's grammar, narrower than strtod's: no "+1", "01", ".5", "1." or "0x10", which JSON does not have. */
 static const char *number_end(const char *p, const char *end)
 {
 	if (p < end && *p == '-')

@@ -298,6 +298,8 @@ static enum rpc_outcome run_request(struct rpc_request *r, const char *name, jso
 	return r->method->handler(r, context);
 }
 
+/* As by Bitcoin Core, no version and "1.0" mean the old form; here "1.1" does too. Of any other the rules for errors
+ * and notifications are not known, and it is refused. */
 static bool read_version(struct rpc_request *r, const json_t *request)
 {
 	const json_t *version = json_object_get(request, "jsonrpc");

@@ -9,6 +9,7 @@
 #include "consensus/script.h"
 #include "crypto/bech32.h"
 
+/* Bitcoin Core's maxconf where none is given: more than any chain has blocks. */
 enum {
 	CONFIRMATIONS_MAX = 9999999,
 };
@@ -36,6 +37,7 @@ static enum rpc_outcome new_address(struct rpc_request *r, struct wallets *walle
 	if (strcmp(rpc_text(r, "address_type"), "bech32m") != 0)
 		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "Unknown address type '%s'",
 			rpc_text(r, "address_type"));
+	/* Written down before it is answered: an address that was given out is not given out again after a restart. */
 	if (!wallet_new_address(wallet, branch, *label != 0 ? label : NULL, key, &err))
 		return rpc_fail(r, RPC_DATABASE_ERROR, "%s", err.text);
 	return rpc_reply(r, show_address(wallet_spec(wallet), key));
@@ -66,6 +68,7 @@ static const struct rpc_arg address_args[] = {
 	{ 0 },
 };
 
+/* A taproot output counts as "script" to Bitcoin Core, although a key is all that this wallet puts into it. */
 static void add_script(json_t *answer, const uint8_t key[32])
 {
 	uint8_t script[P2TR_SIZE];
@@ -85,6 +88,7 @@ static enum rpc_outcome call_validateaddress(struct rpc_request *r, void *contex
 	struct rpc_error error;
 	uint8_t key[32];
 
+	/* A wrong address is the answer here, and not a failure of the call. */
 	if (argument_address(spec, rpc_text(r, "address"), key, &error)) {
 		json_object_set_new(answer, "isvalid", json_true());
 		json_object_set_new(answer, "address", show_address(spec, key));
@@ -120,6 +124,7 @@ static enum rpc_outcome call_getaddressinfo(struct rpc_request *r, void *context
 	json_object_set_new(answer, "iswatchonly", json_false());
 	json_object_set_new(answer, "ischange", json_boolean(script != NULL && script->branch == ACCOUNT_CHANGE));
 	if (script != NULL) {
+		/* BIP86: other wallets that are given the words find the same keys under this path. */
 		snprintf(path, sizeof path, "m/86'/%u'/0'/%d/%u", wallet_account(wallet)->coin, (int)script->branch,
 			script->index);
 		json_object_set_new(answer, "hdkeypath", json_string(path));
@@ -183,6 +188,8 @@ static enum rpc_outcome call_getbalance(struct rpc_request *r, void *context)
 		return rpc_fail(r, RPC_METHOD_NOT_FOUND, "dummy first argument must be excluded or set to \"*\".");
 	coins = ledger_coins(wallet_ledger(wallet), &count);
 	for (i = 0; i < count; i++)
+		/* Trusted: in a block, or the wallet's own and in the mempool. What a stranger sent may never be
+		 * confirmed. */
 		if (coins[i].trusted && !coins[i].immature && coins[i].depth >= rpc_int(r, "minconf"))
 			sum += coins[i].amount;
 	free(coins);
@@ -259,6 +266,7 @@ static json_t *show_coin(const struct ledger_coin *coin, json_t *address)
 	return object;
 }
 
+/* All are checked first: an address that is mistyped would else seem to hold no coins. */
 static bool check_addresses(const struct spec *spec, const json_t *addresses, struct rpc_error *error)
 {
 	const json_t *entry;

@@ -95,6 +95,8 @@ static bool describe_data(struct rpc_request *r, struct wallet *wallet, const st
 {
 	struct bytes written;
 
+	/* The root stands for the bytes from here on: it is what the chain registers, and by which peers check what
+	 * they fetch. */
 	contribution_root(blob->data, blob->size, data->root);
 	data->size = blob->size;
 	snprintf(data->licence, sizeof data->licence, "%s", rpc_text(r, "licence"));
@@ -103,6 +105,8 @@ static bool describe_data(struct rpc_request *r, struct wallet *wallet, const st
 		return false;
 	contribution_script(script, data);
 	written = (struct bytes){ script->data, script->size };
+	/* Read again by consensus' own parser: what it would not take must not be paid for. All else that can be wrong
+	 * has been checked, so only the texts are left. */
 	if (payload_kind(&written) == PAYLOAD_DATA)
 		return true;
 	rpc_fail(r, RPC_INVALID_PARAMETER,
@@ -117,6 +121,8 @@ static enum rpc_outcome register_blob(struct rpc_request *r, struct wallets *wal
 {
 	struct chain *chain = wallets_chain(wallets);
 	struct tx_output burn = {
+		/* Burned, not paid to anybody: to fill the chain with worthless data costs a miner too, to whom a fee
+		 * would come back. */
 		.amount = (int64_t)blob->size * chain_spec(chain)->burn_rate,
 		.script = { script->data, script->size },
 	};
@@ -127,6 +133,8 @@ static enum rpc_outcome register_blob(struct rpc_request *r, struct wallets *wal
 	int64_t fee;
 	size_t number;
 
+	/* Somebody may register the same bytes while this waits in the mempool; which of both is right is settled by
+	 * the chain. */
 	if (registry_find(chain_registry(chain), data->root, &number) != NULL)
 		return rpc_fail(r, RPC_VERIFY_ALREADY_IN_CHAIN,
 			"These bytes are registered on the chain already, as dataset %zu", number);

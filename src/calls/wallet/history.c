@@ -11,6 +11,7 @@ enum {
 	LIST_MAX = 100000,
 };
 
+/* Change only if the wallet paid something in: somebody who was told a change address and pays to it is a payer. */
 static bool is_change(const struct ledger *ledger, const struct ledger_tx *entry, size_t output)
 {
 	return entry->mine[output] != NULL && entry->mine[output]->branch == ACCOUNT_CHANGE &&
@@ -36,6 +37,7 @@ static void add_common(json_t *object, struct wallets *wallets, const struct led
 	json_object_set_new(object, "confirmations", json_integer(ledger_depth(ledger, entry)));
 	if (entry->coinbase)
 		json_object_set_new(object, "generated", json_true());
+	/* Height and block are the ledger's own: a chain that is built anew may not know the block yet. */
 	if (entry->height != 0) {
 		block = chain_find(wallets_chain(wallets), entry->block);
 		json_object_set_new(object, "blockhash", json_hash(entry->block));
@@ -59,6 +61,7 @@ static const char *category_of(const struct ledger *ledger, const struct ledger_
 		return "orphan";
 	if (ledger_immature(ledger, entry))
 		return "immature";
+	/* The coinbase pays proofs first and data after: where the second begins is known from its block. */
 	return output >= entry->first_data ? "data" : "generate";
 }
 
@@ -96,6 +99,7 @@ static void append_details(json_t *list, struct wallet *wallet, const struct led
 		object = show_output(wallet_spec(wallet), entry, i);
 		json_object_set_new(object, "category", json_string("send"));
 		json_object_set_new(object, "amount", json_amount(-entry->tx->outputs[i].amount));
+		/* Only where all inputs are the wallet's: of somebody else's it does not know what they are worth. */
 		if (from_us)
 			json_object_set_new(object, "fee", json_amount(output_sum(entry) - debit));
 		json_object_set_new(object, "abandoned", json_boolean(entry->abandoned));
@@ -136,6 +140,7 @@ static void take_labelled(json_t *newest_first, json_t *details, const char *lab
 	json_t *object;
 	size_t i;
 
+	/* Backwards, as the list is turned around at the end: within a transaction the sent ones stand first again. */
 	for (i = json_array_size(details); i-- > 0 && json_array_size(newest_first) < room;) {
 		object = json_array_get(details, i);
 		found = json_string_value(json_object_get(object, "label"));
@@ -230,6 +235,7 @@ static enum rpc_outcome call_gettransaction(struct rpc_request *r, void *context
 	answer = json_object();
 	details = json_array();
 	append_details(details, wallet, entry);
+	/* As Bitcoin Core counts: fee is negative, and so what the wallet lost is shown without it. */
 	json_object_set_new(answer, "amount", json_amount(ledger_credit(entry) - debit - fee));
 	if (ledger_from_us(ledger, entry))
 		json_object_set_new(answer, "fee", json_amount(fee));

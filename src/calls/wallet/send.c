@@ -10,7 +10,8 @@
 #include "rpc/convert.h"
 #include "util/mem.h"
 
-/* Outputs of a request while it is put together. */
+/* Outputs of a request while it is put together. The scripts are owned; what is paid in all, and whether it can be, is
+ * for the wallet to find out. */
 struct payees {
 	struct tx_output *outputs;
 	bool *pays_fee;
@@ -54,6 +55,7 @@ static enum rpc_outcome pay_payees(struct rpc_request *r, struct wallets *wallet
 		.outputs = payees->outputs,
 		.count = payees->count,
 		.rate = pay_rate(r, "fee_rate"),
+		/* NULL: the wallet pays the fee on top. Else those marked share it, out of what they get. */
 		.pays_fee = payees->any_pays ? payees->pays_fee : NULL,
 	};
 	uint8_t txid[32];
@@ -69,6 +71,8 @@ static enum rpc_outcome pay_payees(struct rpc_request *r, struct wallets *wallet
 	return rpc_reply(r, json_pack("{s:o,s:o}", "txid", json_hash(txid), "fee", json_amount(fee)));
 }
 
+/* Bitcoin Core's arguments that have no meaning here stand in their places all the same: a client that gives them by
+ * number must not have another argument taken for one. */
 #define IGNORED "Ignored; here for Bitcoin Core's order of arguments."
 #define FEE_RATE_HELP "Base units for each virtual byte, up to three decimals; at least 1, the default."
 
@@ -132,7 +136,8 @@ static bool names_address(const json_t *array, const char *address)
 	return false;
 }
 
-/* Every address that is to pay the fee must be one that is paid. */
+/* Every address that is to pay the fee must be one that is paid: another would be overlooked, and the payer would be
+ * charged with a fee that somebody else was meant to bear. */
 static bool check_fee_payers(const json_t *array, const json_t *amounts, struct rpc_error *error)
 {
 	const json_t *entry;
@@ -153,6 +158,8 @@ static bool add_amounts(struct payees *payees, const struct spec *spec, json_t *
 	uint8_t key[32];
 	int64_t amount;
 
+	/* Names of an object are different from each other, but one address has two spellings, in upper case too: such
+	 * pays it twice, in two outputs, where Bitcoin Core refuses. */
 	json_object_foreach(amounts, address, value) {
 		if (!argument_address(spec, address, key, error) || !convert_amount(value, address, &amount, error))
 			return false;
@@ -175,6 +182,7 @@ static enum rpc_outcome call_sendmany(struct rpc_request *r, void *context)
 		return rpc_fail(r, RPC_INVALID_PARAMETER, "Dummy value must be set to \"\"");
 	if (json_object_size(amounts) > SPEND_OUTPUTS_MAX)
 		return rpc_fail(r, RPC_INVALID_PARAMETER, "A transaction has at most %d payees", SPEND_OUTPUTS_MAX);
+	/* The bound above is looked at first: the object may have as many members as fit into a request. */
 	payees_init(&payees, json_object_size(amounts));
 	if (!add_amounts(&payees, wallet_spec(wallet), amounts, rpc_json(r, "subtractfeefrom"), &error)) {
 		payees_clear(&payees);

@@ -7,6 +7,7 @@
 #include "crypto/wipe.h"
 #include "util/clock.h"
 
+/* Bitcoin Core's longest time to stay unlocked, about three years; bytes of a passphrase and of words. */
 enum {
 	UNLOCK_SECONDS_MAX = 100000000,
 	TEXT_MAX = 1024,
@@ -114,6 +115,8 @@ static enum rpc_outcome call_createwallet(struct rpc_request *r, void *context)
 		return fail_wallets(r, result, &err);
 	answer = json_object();
 	json_object_set_new(answer, "name", json_string(wallet_name(wallet)));
+	/* In Bitcoin Core's words, whose createwallet warns of this too: "" was perhaps meant to be a variable of a
+	 * script. */
 	if (passphrase != NULL && *passphrase == 0)
 		json_object_set_new(answer, "warning",
 			json_string("Empty string given as passphrase, wallet will not be encrypted."));
@@ -168,10 +171,13 @@ static enum rpc_outcome call_unloadwallet(struct rpc_request *r, void *context)
 	if (wallet == NULL && wallets_down(wallets, named) == NULL)
 		return rpc_fail(r, RPC_WALLET_NOT_FOUND, "Requested wallet does not exist or is not loaded");
 	answer = json_object();
+	/* Before the wallet goes, whose name it is. */
 	heed_startup(r, wallets, wallet != NULL ? wallet_name(wallet) : named, answer);
 	if (wallet != NULL)
 		wallets_unload(wallets, wallet);
 	else
+		/* One that is down is unloaded too: else it would be tried again for ever, and its operator told of
+		 * it. */
 		wallets_forget(wallets, named);
 	return rpc_reply(r, answer);
 }
@@ -206,6 +212,7 @@ static enum rpc_outcome call_listwalletdir(struct rpc_request *r, void *context)
 
 /* --- getwalletinfo --- */
 
+/* In parts of the way to the tip by height; it stays an object until the wallet is told of blocks as they come. */
 static void add_scanning(json_t *answer, struct wallets *wallets, struct wallet *wallet)
 {
 	uint32_t height = wallet_synced(wallet)->height;
@@ -235,6 +242,7 @@ static enum rpc_outcome call_getwalletinfo(struct rpc_request *r, void *context)
 		return RPC_DONE;
 	account = wallet_account(wallet);
 	ledger_balance(wallet_ledger(wallet), &balance);
+	/* Who has it sees all that the wallet gets and spends, and can spend nothing: it is shown without unlocking. */
 	bip32_encode(xpub, &account->node);
 	snprintf(path, sizeof path, "m/86'/%u'/0'", account->coin);
 	answer = json_object();
@@ -286,6 +294,8 @@ static enum rpc_outcome call_walletpassphrase(struct rpc_request *r, void *conte
 
 	if (wallet == NULL)
 		return RPC_DONE;
+	/* Guesses are slowed down by scrypt alone, on the loop's thread: whoever may call has the node's credentials
+	 * already. */
 	if (!wallet_unlock(wallet, rpc_text(r, "passphrase"), rpc_int(r, "timeout")))
 		return rpc_fail(r, RPC_PASSPHRASE_INCORRECT, "Error: The wallet passphrase entered was incorrect.");
 	return rpc_reply(r, NULL);
@@ -307,6 +317,7 @@ static enum rpc_outcome change_passphrase(struct rpc_request *r, struct wallet *
 	struct errmsg err;
 	bool wrong;
 
+	/* No way back to a wallet without one: it would write the seed as it is, by a slip of a script. */
 	if (*fresh == 0)
 		return rpc_fail(r, RPC_INVALID_PARAMETER, "passphrase cannot be empty");
 	if (wallet_change_passphrase(wallet, old, fresh, &wrong, &err))
@@ -353,6 +364,7 @@ static enum rpc_outcome call_dumpmnemonic(struct rpc_request *r, void *context)
 		return rpc_fail(r, RPC_UNLOCK_NEEDED,
 			"Error: Please enter the wallet passphrase with walletpassphrase first.");
 	answer = json_string(words);
+	/* The answer holds them still, on its way to the client: who asks for them has them in his terminal next. */
 	wipe(words, sizeof words);
 	return rpc_reply(r, answer);
 }
