@@ -52,6 +52,8 @@ static struct blob *blob_add(struct blobs *blobs, const uint8_t root[32], uint64
 	return blob;
 }
 
+/* All count as pending until the chain settles those that it needs (chain/open.c); the bytes are hashed when one is
+ * first used, not here. */
 struct blobs *blobs_open(const char *folder, struct errmsg *err)
 {
 	struct blobs *blobs;
@@ -118,6 +120,8 @@ enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const u
 			blobs_settle(blobs, root);
 		return BLOBS_STORED;
 	}
+	/* A contribution is cheap as long as no block holds it, so the disk that such ones take is bounded for all of
+	 * them together. */
 	if (pending && blobs->pending_bytes + size > BLOBS_PENDING_BUDGET)
 		return BLOBS_FULL;
 	path = blob_path(blobs, root);
@@ -139,6 +143,7 @@ void blobs_settle(struct blobs *blobs, const uint8_t root[32])
 	blobs->pending_bytes -= blob->size;
 }
 
+/* Settled first, for it to leave the budget of the pending ones. */
 static void blob_remove(struct blobs *blobs, const uint8_t root[32])
 {
 	struct blob *blob;
@@ -243,6 +248,7 @@ bool blobs_gather(struct blobs *blobs, const struct spec *spec, const uint8_t ro
 	char *path;
 	int fd;
 
+	/* Once in a run the whole is hashed, as ranges by themselves cannot be held against the root. */
 	if (blob != NULL && !blob->checked) {
 		struct buf whole;
 

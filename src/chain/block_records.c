@@ -22,7 +22,8 @@ static void name_block(const struct record_file *blocks, const struct full_entry
 	free(path);
 }
 
-/* Whether the record holds a body for each proof of the block, the right one. */
+/* Whether the record holds a body for each proof of the block, the right one. Hashes alone: that they are delta codes
+ * was found out before they were written, of these very bytes. */
 static bool check_bodies(const struct block *block, const struct spec *spec, const struct full_entry *full,
 	const struct buf *record, struct errmsg *err)
 {

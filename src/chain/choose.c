@@ -48,7 +48,9 @@ static void look_at_refused(struct chain *chain)
 	warning_clear(WARNING_BRANCH);
 }
 
-/* Goes from the tip to `best`. False if a block on the way is invalid (it is marked), or the disk failed. */
+/* Goes from the tip to `best`. False if a block on the way is invalid (it is marked), or the disk failed. Where it ends
+ * half way the tip is a sound one all the same, and the next round of activate_best goes on from there: back to the old
+ * branch, if that is the best again. */
 static bool switch_to(struct chain *chain, struct full_entry *best, const struct index_entry *fork, struct errmsg *err)
 {
 	struct reject reject;
@@ -76,7 +78,8 @@ static bool switch_to(struct chain *chain, struct full_entry *best, const struct
 	return true;
 }
 
-/* After the last step of a switch: what depended on the old tip. */
+/* After the last step of a switch: what depended on the old tip. The state first, without which nothing more can be
+ * verified; those outside last, when all in here is the new tip's. */
 static void tip_changed(struct chain *chain)
 {
 	const struct index_entry *tip = chain_tip(chain);

@@ -47,13 +47,15 @@ bool coin_read(struct reader *reader, struct coin *coin)
 	return true;
 }
 
-/* The index goes into the first four bytes, which are as random as the rest. */
+/* The index goes into the first four bytes, which are as random as the rest. Two outpoints of one key need txids that
+ * agree in their other 28 bytes, which nobody can make. */
 void coin_key(const struct outpoint *outpoint, uint8_t key[32])
 {
 	memcpy(key, outpoint->txid, 32);
 	write_le32(key, read_le32(key) ^ outpoint->index);
 }
 
+/* An OP_RETURN is never a coin: nobody can spend it, so nothing keeps it. */
 bool coin_is_output(const struct tx_output *output)
 {
 	return script_p2tr_key(&output->script) != NULL;
@@ -208,6 +210,8 @@ void coin_view_add_tx(struct coin_view *view, const struct tx *tx, uint32_t heig
 	}
 }
 
+/* What a block made is unspent when it is undone, since blocks go from the tip down and transactions from the last one:
+ * else this is not the chain that the coins are of. */
 bool coin_view_remove_tx(struct coin_view *view, const struct tx *tx, struct errmsg *err)
 {
 	struct outpoint outpoint;

@@ -77,7 +77,8 @@ static bool add_coin(const struct chain *chain, const struct full_entry *full, s
 	return reject_set(reject, REASON_BAD_TXNS_INPUTVALUES_OUTOFRANGE, "sum of the inputs");
 }
 
-/* Takes the coins of all inputs out of the view. */
+/* Takes the coins of all inputs out of the view. Each coin is gone from the view before the next input looks, so
+ * nothing is spent twice, by one transaction or by two of the block. */
 static enum connect_result take_inputs(struct chain *chain, const struct full_entry *full, struct spending *spending,
 	struct block_effect *effect, struct reject *reject, struct errmsg *err)
 {
@@ -108,7 +109,8 @@ static bool check_amounts(const struct spending *spending, struct block_effect *
 		reject_set(reject, REASON_BAD_TXNS_ACCUMULATED_FEE_OUTOFRANGE, "sum of the block's fees");
 }
 
-/* Whether signatures were held against these very coins before: at the first check, or in the mempool. */
+/* Whether signatures were held against these very coins before: at the first check, or in the mempool. By wtxid, which
+ * covers the witness: the same txid with another signature has not been looked at. */
 static bool is_signed(const struct chain *chain, const struct full_entry *full, const struct tx *tx)
 {
 	return full->scripts_checked || mempool_find_wtxid(chain->mempool, tx_wtxid(tx)) != NULL;

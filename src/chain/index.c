@@ -95,6 +95,7 @@ static void note_promise(struct full_entry *full)
 		return;
 	for (struct full_entry *at = entry_parent(full); at != NULL && !entry_verified(&at->entry);
 		at = entry_parent(at)) {
+		/* Those above it promise as much at least. */
 		if (u256_compare(at->promised_work, full->promised_work) >= 0)
 			return;
 		at->promised_work = full->promised_work;
@@ -116,6 +117,8 @@ static void index_insert(struct index *index, struct full_entry *full)
 
 		entry->height = height;
 		entry->chain_work = u256_add(entry->chain_work, parent->chain_work);
+		/* To the height without its lowest bit, which depends on the height alone: so entries of one height
+		 * skip to one height, as index_fork needs it. */
 		full->skip = entry_full(chain_ancestor(parent, height & (height - 1)));
 		entry_full(parent)->has_child = true;
 	}
@@ -395,6 +398,8 @@ void index_save(struct db_batch *batch, struct full_entry *full)
 		index_write(batch, at);
 }
 
+/* An entry points to its reason, and many have the same; a text of another version of this program has no row in the
+ * table. */
 static const char *keep_reason(struct index *index, const char *text, size_t size)
 {
 	for (size_t i = 0; i < index->reason_count; i++)

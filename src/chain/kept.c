@@ -12,6 +12,7 @@ enum {
 	KEPT_ALLOCATION = 16 /* what the allocator adds to each piece */
 };
 
+/* Bodies are what a block is large by, and whoever needs them reads them from disk. */
 const struct block *kept_bare(const struct block *block)
 {
 	struct block *bare;

@@ -63,6 +63,7 @@ static bool open_database(struct chain *chain, const char *folder, bool anew, st
 {
 	const bool old = !anew && (!record_file_is_empty(chain->blocks) || db_has_files(folder));
 
+	/* The marker is on disk before anything is destroyed: a process that ends in between finds it, and goes on. */
 	if (anew && (!reindex_begin(chain, err) || !db_destroy(folder, err) || !dir_make(folder, err)))
 		return false;
 	chain->db = old ? db_open_existing(folder, err) : db_open(folder, err);
@@ -72,6 +73,7 @@ static bool open_database(struct chain *chain, const char *folder, bool anew, st
 	return chain->db != NULL;
 }
 
+/* The lock before anything is read: two nodes on one folder would each overwrite what the other has written. */
 static bool open_files(struct chain *chain, bool reindex, struct errmsg *err)
 {
 	char *lock = path_join(chain->datadir, ".chain.lock"), *blocks = NULL, *database = NULL;

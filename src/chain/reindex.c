@@ -80,7 +80,8 @@ static struct found_block *found_block(struct reindex *reindex, const uint8_t id
 	return found;
 }
 
-/* Of a block that was stored twice the later record counts; both hold the same bytes. */
+/* Of a block that was stored twice the later record counts; both hold the same bytes. Only places are kept: the blocks
+ * themselves are read one by one later. */
 static bool visit_record(void *context, enum record_kind kind, const struct file_position *position,
 	const uint8_t *payload, uint64_t done, uint64_t total)
 {
@@ -123,6 +124,7 @@ static void enter_block(struct reindex *reindex, struct found_block *found, stru
 	const struct block *block;
 	struct errmsg err;
 
+	/* Whatever comes of it: one that is left out is not read again in each round. */
 	found->done = true;
 	memcpy(probe.entry.id, found->id, 32);
 	block = block_records_read(chain->blocks, chain->spec, &probe, false, &err);

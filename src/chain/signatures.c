@@ -23,6 +23,7 @@ void signatures_clear(struct signatures *signatures)
 	signatures_init(signatures);
 }
 
+/* What the spending owns is the list's from here on. */
 void signatures_put(struct signatures *signatures, const struct spending *spending)
 {
 	if (signatures->count == signatures->cap) {
@@ -48,6 +49,7 @@ static void check_one(void *arg, size_t task, unsigned member)
 	struct reject reject;
 
 	(void)member;
+	/* An old value here costs a needless verification, never a verdict. */
 	if (task > atomic_load_explicit(&check->first, memory_order_relaxed) ||
 		sighash_verify(spending->tx, spending->outputs, &reject))
 		return;

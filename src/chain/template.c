@@ -10,8 +10,8 @@
 #include "util/clock.h"
 #include "util/mem.h"
 
-/* The most a coinbase can weigh: everything outside its outputs, the outcome's statement, an output a proof
- * and slot. */
+/* The most a coinbase can weigh: everything outside its outputs, the outcome's statement, an output a proof and slot.
+ * Four for each byte, as a coinbase has no witness. */
 static size_t coinbase_weight(const struct spec *spec, size_t loose)
 {
 	return 4 * (80 + 64 + 9 * (size_t)spec->slots + 43 * (1 + loose + spec->slots));
@@ -23,6 +23,7 @@ static void add_loose(const struct chain *chain, struct block *block)
 	const uint64_t latest = (uint64_t)block->header.time + spec_future_limit(chain->spec);
 	const size_t count = chain_loose_count(chain);
 
+	/* The pool is ascending by seed, as a block's loose proofs must be. */
 	block->loose = mem_calloc(count, sizeof *block->loose);
 	for (size_t i = 0; i < count; i++) {
 		const struct header *loose = chain_loose_get(chain, i);

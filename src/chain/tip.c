@@ -50,7 +50,8 @@ size_t chain_tips(const struct chain *chain, const struct index_entry **out, siz
 	return index_tips(&chain->index, out, max);
 }
 
-/* Never back again: a node that has caught up once and falls behind (its machine slept) has branches to protect. */
+/* Never back again: a node that has caught up once and falls behind (its machine slept) has branches to protect. Where
+ * blocks have no spacing their times say nothing of now. */
 void tip_end_download(struct chain *chain)
 {
 	const struct index_entry *tip = chain_tip(chain);

@@ -177,6 +177,7 @@ bool sighash_verify_input(const struct sighash_cache *cache, size_t input, struc
 	return true;
 }
 
+/* spent[i] is what input i spends: as many as there are inputs. */
 bool sighash_verify(const struct tx *tx, const struct tx_output *spent, struct reject *reject)
 {
 	struct sighash_cache cache;

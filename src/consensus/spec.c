@@ -325,6 +325,7 @@ static void compute_genesis(struct spec *spec)
 	state_unref(initial);
 }
 
+/* A file that was swapped or damaged would give another genesis, and a node alone on a chain of its own. */
 static bool check_initial_root(const struct spec *spec, struct errmsg *err)
 {
 	char wanted[65], found[65];
@@ -336,6 +337,7 @@ static bool check_initial_root(const struct spec *spec, struct errmsg *err)
 	return errmsg_set(err, "initial_root is %s, but the initial state has %s", wanted, found);
 }
 
+/* In this order: genesis holds the commitment as its digest, and the root of the state that it begins with. */
 bool spec_finish(struct spec *spec, struct errmsg *err)
 {
 	if (!check_limits(spec, err))

@@ -52,7 +52,7 @@ static struct backend *create_cpu(const struct backend_kind *kind, const struct 
 	return &s->base;
 }
 
-/* What create_cpu takes: the queue of jobs counts with it before it lets one begin. */
+/* What create_cpu will take, told before it does; the threads' own stacks aside. */
 static size_t cpu_memory(const struct backend_kind *kind, const struct train_config *config, unsigned threads)
 {
 	(void)kind;

@@ -46,6 +46,8 @@ static void slot_mean(const struct update_job *job, uint32_t slot, uint32_t proo
 		mean[j] = mean[j] / (float)proofs;
 }
 
+/* Element by element, so the range's size changes no bit; slots ascending, as the sum's order is the protocol's
+ * (section 10). */
 static void propose_range(const struct proposal *p, size_t first, size_t count)
 {
 	const float *theta = state_theta(p->job->parent) + first, *v = state_momentum(p->job->parent) + first;
@@ -206,7 +208,8 @@ static bool judge_proposal(struct backend *b, const struct update_job *job, stru
 	return backend_loss(b, &batch, after) && float_is_finite(*after);
 }
 
-/* What a void block leaves: the parent's parameters without momentum. */
+/* What a void block leaves: the parent's parameters without momentum. Theta is untouched, so a void block costs the
+ * model nothing but a step's time and its momentum. */
 static struct state *void_state(const struct state *parent)
 {
 	size_t bytes = model_count(state_config(parent)) * sizeof(float);

@@ -25,6 +25,7 @@ bool known_has(const struct known *known, const uint8_t id[32])
 	return map_get(&known->places, id) != NULL;
 }
 
+/* The ring is taken with the first id: a peer that offers nothing costs none. */
 bool known_add(struct known *known, const uint8_t id[32])
 {
 	uint8_t *place;

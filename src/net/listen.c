@@ -65,6 +65,7 @@ static int listen_socket(const char *bind_to, uint16_t port, struct errmsg *err)
 	fd = bind_socket(&address, true, err);
 	if (fd >= 0)
 		return fd;
+	/* 0.0.0.0, as IPv6 writes it. */
 	address.ip[10] = address.ip[11] = 0xff;
 	return bind_socket(&address, true, err);
 }

@@ -71,7 +71,8 @@ void outbound_remove(struct outbound *outbound, struct outbound_peer *node)
 		free(node);
 }
 
-/* No connection came of it, or it has ended. One that was to be tried once is forgotten. */
+/* No connection came of it, or it has ended. One that was to be tried once is forgotten. Twice as long each time, up to
+ * a minute: a node that is down is not called all the time, and one that is back not missed for long. */
 static void try_later(struct outbound_peer *node)
 {
 	if (node->once) {

@@ -194,7 +194,8 @@ void peer_ping(struct peer *peer)
 
 /* --- The handshake, and the messages that are about the connection itself --- */
 
-/* Our own version message, come back: only outbound ones can have sent it, and only this process knows their nonces. */
+/* Our own version message, come back: only outbound ones can have sent it, and only this process knows their nonces.
+ * Without it a node that is named its own address would fill its places with itself. */
 static bool own_nonce(const struct peers *peers, uint64_t nonce)
 {
 	for (const struct peer *p = peers->first; p; p = p->next)
@@ -221,12 +222,15 @@ static void on_version(struct peer *peer, const uint8_t *payload, size_t size)
 		return;
 	}
 	peer->version_known = true;
+	/* Unsigned, as the stranger's time may be anything and a signed difference could overflow. For people alone: no
+	 * rule uses it. */
 	peer->time_offset = (int64_t)((uint64_t)peer->version.time - (uint64_t)clock_wall());
 	if (!peer->version_sent)
 		send_version(peer);
 	peer_send_empty(peer, MESSAGE_VERACK);
 }
 
+/* Only now may it send what takes memory or work. */
 static void on_verack(struct peer *peer)
 {
 	if (!peer->version_known || !peer->version_sent) {

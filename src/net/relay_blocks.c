@@ -70,6 +70,7 @@ void relay_blocks_let_go(struct relay_blocks *relay)
 
 /* --- Announcing --- */
 
+/* Told counts as having: who was told asks, and is not told again. */
 static bool peer_has(const struct peer *peer, const struct index_entry *entry)
 {
 	return sync_headers_is_on_branch(entry, sync_headers_best(peer)) ||
@@ -133,6 +134,8 @@ bool relay_blocks_is_proven(const struct relay_blocks *relay, const struct index
 	return known_has(&relay->proven, entry->id);
 }
 
+/* Never before its own proof was executed: whoever sends a false one on is taken for its maker (doc/protocol.md section
+ * 17). */
 bool relay_blocks_may_serve(const struct relay_blocks *relay, const struct index_entry *entry)
 {
 	switch (entry->status) {

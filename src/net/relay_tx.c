@@ -284,6 +284,8 @@ static void note_blobs(struct relay_tx *relay, const struct peer *peer, const st
 			blob_fetch_offered(relay->fetch, peer, data.root);
 }
 
+/* What may be right at another time is not remembered as refused. Of the rest only what its sender could see for
+ * himself is held against him. */
 static void take_tx(struct relay_tx *relay, struct peer *peer, const struct tx *tx, const uint8_t wtxid[32])
 {
 	struct reject reject = { .reason = "" };
@@ -326,6 +328,7 @@ void relay_tx_on_tx(struct relay_tx *relay, struct peer *peer, const uint8_t *pa
 	request_answered(relay, peer, wtxid);
 	if (!wanted_tx(relay, wtxid)) {
 		tx_unref(tx);
+		/* Rules without context: no node can have passed it on in good faith. */
 	} else if (!tx_check(tx, &reject)) {
 		tx_unref(tx);
 		peer_punish(peer, "invalid transaction: %s", reject.reason);
@@ -380,6 +383,7 @@ void relay_tx_tip(struct relay_tx *relay)
 	peers_work(relay->peers);
 }
 
+/* Looked up again: some may have left the mempool since they were queued, or have come from this very peer. */
 static void send_announcements(struct relay_tx *relay, struct peer *peer)
 {
 	struct buf *queue = &peer->txs->announce;

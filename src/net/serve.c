@@ -54,6 +54,7 @@ static void answer_headers(struct peer *peer)
 		entry = chain_at(chain, chain_fork_point(chain, request->ids, request->count)->height + 1);
 	while (entry != NULL && count < MESSAGE_MAX_HEADERS) {
 		headers[count++] = entry->header;
+		/* The peer has it now, so a child of it can be announced as a header. */
 		relay_blocks_header_sent(peer, entry);
 		if (entry == stop)
 			break;

@@ -104,6 +104,7 @@ bool sync_headers_is_bare(const struct index_entry *entry)
 	return entry != NULL && (entry->status == ENTRY_HEADER || entry->status == ENTRY_INVALID);
 }
 
+/* By the work that headers promise: it decides what is asked for and from whom, never what is believed. */
 static void update_best(struct peer *peer, const struct index_entry *entry)
 {
 	const struct index_entry *best = peer->headers->best;

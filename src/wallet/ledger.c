@@ -237,7 +237,7 @@ static const struct ledger_tx *walk_step(const struct ledger *ledger, struct wal
 }
 
 /* The transaction of a block that spends what the transaction, or one of its unconfirmed ancestors, spends. NULL: no
- * conflict. */
+ * conflict. `met` is false everywhere before and after: one walk at a time. */
 static const struct ledger_tx *conflict_of(const struct ledger *ledger, const struct ledger_tx *entry)
 {
 	const struct ledger_tx *found = NULL;

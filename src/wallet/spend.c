@@ -198,7 +198,7 @@ static void add_change(struct tx *tx, const struct plan *plan, const struct wall
 }
 
 /* Checked at once by the rules of consensus: a signature that is wrong, by a bug or a fault of memory, is not sent.
- */
+ * Signatures come last, when nothing changes any more: each covers all inputs and outputs. */
 static bool sign_inputs(struct tx *tx, const struct plan *plan, struct wallet *wallet)
 {
 	struct tx_output *spent = mem_calloc(plan->taken, sizeof *spent);

@@ -76,6 +76,7 @@ static bool write_names(const char *dir, char **names, size_t count, struct errm
 	return ok;
 }
 
+/* Nothing is written where nothing changes: to be asked twice is no error. */
 bool startup_set(const char *dir, const char *name, bool wanted, struct errmsg *err)
 {
 	size_t count, at = 0;

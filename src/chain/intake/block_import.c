@@ -79,6 +79,8 @@ static bool import_record(struct block_import *import, struct errmsg *err)
 	const struct block *block;
 	uint32_t size;
 
+	/* Behind this magic, unless it turns out to be a record: after damage the next one is found wherever it
+	 * begins. */
 	import->at += 4;
 	if (!file_read_at(import->fd, at, head, sizeof head, import->path, err))
 		return false;
@@ -97,6 +99,7 @@ static bool import_record(struct block_import *import, struct errmsg *err)
 		return true;
 	}
 	import->at = at + IMPORT_HEAD + size;
+	/* Copied, as the block is the chain's from the next call on. */
 	header = block->header;
 	switch (chain_add_block(import->chain, block, NULL, &reject)) {
 	case CHAIN_NEW:

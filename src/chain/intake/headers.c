@@ -20,7 +20,8 @@ static enum chain_result known_header(const struct full_entry *full, struct reje
 	return CHAIN_REJECTED;
 }
 
-/* Header work proves nothing, so how many are held is bounded. */
+/* Header work proves nothing, so how many are held is bounded. Neither is the sender's fault: an honest one on a longer
+ * branch meets the same bounds. */
 static bool check_room(const struct chain *chain, const struct full_entry *parent, struct reject *reject)
 {
 	if (parent->entry.height >= chain_tip(chain)->height + CHAIN_HEADERS_AHEAD)

@@ -74,6 +74,7 @@ static enum db_result find_coin(struct chain *chain, const struct outpoint *outp
 	if (!coin_is_output(output))
 		return DB_MISSING;
 	memset(coin, 0, sizeof *coin);
+	/* No coinbase: those come with blocks alone, so maturity is not asked of it. */
 	coin->height = chain_tip(chain)->height + 1;
 	coin->output.amount = output->amount;
 	coin->output.script.data = mem_dup(output->script.data, output->script.size);
@@ -132,7 +133,9 @@ static enum chain_result find_inputs(struct chain *chain, struct judgement *judg
 	return CHAIN_REJECTED;
 }
 
-/* How long chains of unconfirmed transactions may become: for the newcomer, and for each of its ancestors. */
+/* How long chains of unconfirmed transactions may become: for the newcomer, and for each of its ancestors. What is done
+ * for a transaction later (a block's choice, its removal) goes through its family: a long one would make that dear for
+ * all. The walks end at the limit themselves. */
 static bool check_family(const struct mempool *mempool, const struct tx *tx, struct reject *reject)
 {
 	struct mempool_tx *ancestors[MEMPOOL_ANCESTORS], *descendants[MEMPOOL_ANCESTORS];

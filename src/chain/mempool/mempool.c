@@ -124,6 +124,8 @@ static size_t mark_relatives(const struct mempool *mempool, const struct tx *tx,
 	return count;
 }
 
+/* Breadth first, each once by its mark, however they hang together; the marks are gone again at the end, so no two
+ * walks meet. */
 size_t mempool_relatives(const struct mempool *mempool, const struct tx *tx, bool ancestors, struct mempool_tx **out,
 	size_t max)
 {
@@ -297,6 +299,8 @@ void mempool_trim(struct chain *chain)
 
 		if (held == NULL)
 			continue;
+		/* Who pays no more than what had to go stays out until the next tip: else cheap transactions would take
+		 * turns, and be relayed by everybody for nothing. */
 		mempool->floor_rate = rates[i];
 		mempool_remove(chain, held, "mempool full", true);
 	}

@@ -33,6 +33,7 @@ void places_remove(struct places *places, size_t i)
 	memmove(&places->waiting[i], &places->waiting[i + 1], (--places->count - i) * sizeof places->waiting[0]);
 }
 
+/* The reference to tx is the place's from here on. */
 static void add_place(struct places *places, const struct tx *tx, const struct source *source)
 {
 	struct waiting_tx *waiting = &places->waiting[places->count++];
@@ -83,7 +84,8 @@ static size_t places_of(const struct places *places, const uint8_t group[SOURCE_
 	return count;
 }
 
-/* A place for one more of this group. Whoever has most gives up his eldest, but not to one who has as many. */
+/* A place for one more of this group. Whoever has most gives up his eldest, but not to one who has as many. A
+ * contribution that waits has paid nothing yet, so places are what one address could take from all others. */
 static bool make_place(struct places *places, const struct source *source, struct reject *reject)
 {
 	static const uint8_t own[SOURCE_GROUP];

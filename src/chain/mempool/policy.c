@@ -32,6 +32,7 @@ int64_t policy_rate(int64_t fee, size_t size)
 
 bool policy_check_fee(int64_t fee, size_t size, int64_t floor_rate, struct reject *reject)
 {
+	/* Multiplied and not divided: a rate rounded up would let in what pays a little less. */
 	if (fee * 1000 < POLICY_RATE_MIN * (int64_t)size)
 		return reject_set(reject, REASON_MIN_RELAY_FEE_NOT_MET, "%" PRId64 " < %zu", fee, size);
 	if (floor_rate > 0 && policy_rate(fee, size) <= floor_rate)

@@ -52,7 +52,8 @@ static uint64_t registered_by(const struct tx *tx)
 	return registered;
 }
 
-/* Takes the transaction and those of its ancestors that are not in yet, if all of them fit. */
+/* Takes the transaction and those of its ancestors that are not in yet, if all of them fit. In the order of entry,
+ * which has parents before children, as a block needs it. */
 static void take_family(struct selection *selection, const struct mempool_tx *held, struct mempool_tx **family)
 {
 	const struct mempool *mempool = selection->mempool;

@@ -54,6 +54,7 @@ static struct state *base_state(const struct replay *replay, const struct replay
 	return spec_initial_state(replay->spec);
 }
 
+/* The index keeps what was measured then: nothing of it is measured again. */
 static void outcome_for_update(const struct outcome *from, struct update_outcome *to)
 {
 	memset(to, 0, sizeof *to);

@@ -93,7 +93,8 @@ bool snapshots_known(const struct snapshots *snapshots, const uint8_t id[32])
 	return false;
 }
 
-/* Which power of two of intervals a snapshot is old: one a bucket is kept. */
+/* Which power of two of intervals a snapshot is old: one a bucket is kept. So their number grows with the logarithm of
+ * the height. */
 static unsigned age_bucket(const struct snapshots *snapshots, const struct snapshot *snapshot)
 {
 	uint32_t age = (snapshots->list[0].height - snapshot->height) / snapshots->interval;
@@ -134,7 +135,8 @@ void snapshots_add(struct snapshots *snapshots, uint32_t height, const uint8_t i
 	snapshots_thin(snapshots);
 }
 
-/* What is not named exactly so is not ours, and is left alone. */
+/* What is not named exactly so is not ours, and is left alone. 79 characters: 8 of the height, "-", 64 of the id,
+ * ".state". */
 static bool snapshot_name(const char *name, uint32_t *height, uint8_t id[32])
 {
 	char hex[65] = "", end[8] = "";

@@ -52,6 +52,7 @@ static struct cached *cache_find(struct states *states, const struct full_entry 
 	return NULL;
 }
 
+/* The reference is the caller's, so what is being computed with outlives its place here. */
 struct state *states_get(struct states *states, const struct full_entry *full)
 {
 	struct cached *cached = cache_find(states, full);
@@ -88,6 +89,7 @@ void states_put(struct states *states, const struct full_entry *full, struct sta
 	if (states->cached_count < states->cached_max) {
 		place = &states->cached[states->cached_count++];
 	} else {
+		/* There is one: at least three have a place, and one at most is pinned. */
 		place = cache_victim(states);
 		state_unref(place->state);
 	}

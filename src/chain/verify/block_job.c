@@ -64,6 +64,7 @@ static bool accept_block(struct chain *chain, struct block_job *job, struct errm
 	bool ok = true;
 
 	for (size_t i = 0; i < count; i++)
+		/* Borrowed: the job frees them. */
 		bodies[i] = job->verify.proofs[i].delta;
 	if (job->full->bodies.size == 0)
 		ok = block_records_append_bodies(chain->blocks, chain->spec, job->full, bodies, count, err);

@@ -292,6 +292,8 @@ static size_t strangers_waiting(const struct loose_pool *loose, int64_t now)
 	return count;
 }
 
+/* A proof costs its sender nothing to state and this node a step to refuse: so one for each address, and never more
+ * than a block could take. */
 static bool has_place(const struct loose_pool *loose, struct source_group *group, struct reject *reject)
 {
 	const int64_t now = clock_wall();

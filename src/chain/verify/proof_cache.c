@@ -99,7 +99,8 @@ const uint8_t *proof_cache_body(const struct proof_cache *proofs, const uint8_t 
 	return known != NULL && known->verdict == PROOF_RIGHT ? known->body : NULL;
 }
 
-/* Bodies are those of the newest proofs: from there backwards until none is left. */
+/* Bodies are those of the newest proofs: from there backwards until none is left. Bodies serve the blocks that come
+ * next, which are the tip's children; verdicts stay, as the same proof may be sent again at any time. */
 void proof_cache_new_tip(struct proof_cache *proofs, const uint8_t tip[32])
 {
 	size_t left = proofs->body_count;

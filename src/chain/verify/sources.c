@@ -58,8 +58,9 @@ static bool matters_less(const struct source_group *a, const struct source_group
 	return a->credit != b->credit ? a->credit < b->credit : a->served < b->served;
 }
 
-/* Only records that nothing refers to: what is in work must find its group again. If all are in use there are more
- * than SOURCES_MAX for a while; what each may have here bounds that. */
+/* Only records that nothing refers to: what is in work must find its group again. If all are in use there are more than
+ * SOURCES_MAX for a while; what each may have here bounds that. Addresses are cheap, credit is not: a flood of new ones
+ * pushes out others of no credit, and only in the end who has some. */
 static void make_room(struct sources *sources)
 {
 	struct source_group *least = NULL;
@@ -139,6 +140,8 @@ size_t sources_strangers(const struct sources *sources)
 	return sources->strangers;
 }
 
+/* Half of it a day: standing is for who is useful now, and cannot be saved up for an attack. A shift by 32 or more is 0
+ * by then, or would be undefined. */
 static void halve_credit(struct source_group *group, int64_t now)
 {
 	const int64_t day = now / DAY, days = day - group->credit_day;

@@ -65,6 +65,7 @@ void waiting_drop(struct chain *chain, struct waiting_block *waiting)
 	let_go(chain, waiting);
 	sources_release(waiting->group);
 	free(waiting->wants);
+	/* Who walks the list must look at this place once more. */
 	*waiting = chain->waiting[--chain->waiting_count];
 }
 

@@ -5,6 +5,7 @@
 
 #include "consensus/branch/pieces.h"
 
+/* Losses by their bits: what is read back is what was written, NaN too. */
 void block_outcome_write(struct buf *out, const struct block_outcome *outcome)
 {
 	uint32_t before, after;

@@ -22,6 +22,7 @@ void pieces_put_text(struct buf *out, const char *text)
 	buf_put_text(out, text);
 }
 
+/* A zero within would make the C string shorter than what is written back, and two byte forms of one value. */
 void pieces_text(struct reader *reader, char *text, size_t max)
 {
 	size_t size = reader_u8(reader);

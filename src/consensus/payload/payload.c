@@ -49,6 +49,7 @@ enum payload_kind payload_kind(const struct bytes *script)
 	return kind;
 }
 
+/* A contribution in a coinbase passes here; coinbase_check leaves no place for one. */
 bool payload_check(const struct bytes *script, size_t index, bool in_coinbase, struct reject *reject)
 {
 	enum payload_kind kind;

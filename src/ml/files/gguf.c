@@ -259,6 +259,7 @@ uint16_t gguf_half(float x)
 	return (uint16_t)(sign | shift_rounded((magnitude & 0x7fffff) | 0x800000, 126 - (magnitude >> 23)));
 }
 
+/* Values are divided by the scale as it is before it becomes a half: so does who defined the format. */
 static bool put_block(const float *x, uint8_t *out)
 {
 	float largest = 0;

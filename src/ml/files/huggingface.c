@@ -95,6 +95,7 @@ static bool check_false(const json_t *config, const char *name, struct errmsg *e
 		errmsg_set(err, "config.json: %s is set", name);
 }
 
+/* What is not there has the default that this model has too. */
 static bool check_number(const json_t *config, const char *name, double wanted, struct errmsg *err)
 {
 	const json_t *value = json_object_get(config, name);

@@ -184,7 +184,8 @@ static bool is_known(const struct model_config *config, const char *key)
 	return strcmp(key, "__metadata__") == 0;
 }
 
-/* Called when all of the model's tensors are there: what is more is too much. */
+/* Called when all of the model's tensors are there: what is more is too much. A model with more to it than this one
+ * computes something else, and would be loaded as if it did not. */
 static bool check_others(const struct model_config *config, json_t *header, struct errmsg *err)
 {
 	size_t wanted = model_tensors(config) + (json_object_get(header, "__metadata__") != NULL);

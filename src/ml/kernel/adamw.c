@@ -16,8 +16,9 @@ void adamw_corrections(unsigned t, float powers[2], struct adamw *a)
 	a->c2 = 1.0f / (1.0f - powers[1]);
 }
 
-/* Each element alone, so the vector's width and who takes which part of theta change nothing. Square roots
- * and quotients are correctly rounded, as IEEE 754 wants them. */
+/* Each element alone, so the vector's width and who takes which part of theta change nothing. Square roots and
+ * quotients are correctly rounded, as IEEE 754 wants them. Every operation is one rounding, in the protocol's order
+ * (section 5): the build forbids the compiler to fuse or reorder them. */
 ML_CLONES void adamw_apply(const struct adamw *a, const float *restrict g, size_t n, float *restrict w,
 	float *restrict m, float *restrict v)
 {

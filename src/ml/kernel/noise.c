@@ -86,8 +86,8 @@ void noise_window(const uint8_t key[32], enum noise_domain domain, uint32_t inde
 	out->offset = multiply_high(o[2] | (uint64_t)o[3] << 32, size - (ctx - 7) + 1);
 }
 
-/* The drawn prefix makes windows of one offset differ: work on a small dataset cannot be reused from one seed to the
- * next. */
+/* The drawn prefix makes windows of one offset differ: what was computed for one seed on a small dataset is of no use
+ * for the next. */
 void noise_gather(const uint8_t key[32], enum noise_domain domain, size_t count, const uint8_t *dataset, uint64_t size,
 	uint32_t ctx, uint8_t *out)
 {

@@ -14,7 +14,9 @@
 
 static const uint8_t key[32] = "atelier start-up check";
 
-/* A value of an awkward kind: zeros of both signs, subnormals, ties, the largest mantissas, and ordinary ones. */
+/* A value of an awkward kind: zeros of both signs, subnormals, ties, the largest mantissas, and ordinary ones. What
+ * kernels differ in: the sign of zero, subnormals that a library flushes, halves that round to even, values at a grid's
+ * end. */
 static float awkward_value(uint32_t word)
 {
 	uint32_t sign = word & 0x80000000u, kind = word >> 24 & 7, rest = word & 0x7fffff;

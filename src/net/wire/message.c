@@ -137,6 +137,7 @@ bool message_read_version(struct message_version *version, const void *data, siz
 	reader_copy(&r, version->agent, length);
 	for (size_t i = 0; i < length; i++)
 		if (version->agent[i] < 0x20 || version->agent[i] > 0x7e)
+			/* It is shown to people, in logs and by RPC. */
 			version->agent[i] = '?';
 	version->height = reader_le32(&r);
 	version->relay = reader_left(&r) == 0 || reader_u8(&r) != 0;
@@ -206,6 +207,7 @@ void message_add_item(struct buf *items, enum inventory_type type, const uint8_t
 	buf_put(items, &item, sizeof item);
 }
 
+/* The count bounds an array of fixed size, so it is looked at before any id is. */
 bool message_read_getheaders(struct message_getheaders *request, const void *data, size_t size)
 {
 	struct reader r;

@@ -42,6 +42,7 @@ struct transport {
 
 /* --- Ending --- */
 
+/* It may be called from within one of its own callbacks: nothing is freed, and no further one comes. */
 void transport_close(struct transport *transport)
 {
 	transport->closed = true;
@@ -123,6 +124,7 @@ void transport_accept(struct transport *transport, enum message_kind kind, bool 
 		transport->accepted &= ~(UINT32_C(1) << kind);
 }
 
+/* A kind that is not accepted now is not held, whatever its length: its payload is thrown away as it comes. */
 static void read_header(struct transport *transport, struct evbuffer *in)
 {
 	uint8_t bytes[MESSAGE_HEADER_SIZE];
