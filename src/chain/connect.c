@@ -97,6 +97,8 @@ static enum connect_result take_inputs(struct chain *chain, const struct full_en
 	return CONNECT_OK;
 }
 
+/* Fees are added up over the block, for its coinbase; both terms are in range, so the sum is looked at after the
+ * addition. */
 static bool check_amounts(const struct spending *spending, struct block_effect *effect, struct reject *reject)
 {
 	const int64_t fee = spending_fee(spending);
@@ -252,6 +254,7 @@ static void save_tip(const struct chain *chain, struct db_batch *batch, const st
 	buf_clear(&value);
 }
 
+/* In the same batch as the tip, so that look-ups never name a block that is not active. */
 static void save_txs(struct db_batch *batch, const struct block *block, const uint8_t *id)
 {
 	uint8_t key[33] = { DB_TX };
@@ -282,6 +285,8 @@ static void save_proofs(struct db_batch *batch, const struct block *block, const
 	}
 }
 
+/* The coins that were spent, in the order of the inputs, then what the registry forgot: all that the block itself does
+ * not say. */
 static bool append_undo(struct chain *chain, struct full_entry *full, const struct buf *spent,
 	const struct registry_undo *undo, struct errmsg *err)
 {
@@ -313,6 +318,7 @@ void connect_note_verified(struct chain *chain, struct full_entry *full)
 	chain->unsaved[chain->unsaved_count++] = full;
 }
 
+/* Along with the block that is connected; what is left then is connect_save_verified's. */
 static void save_unsaved(const struct chain *chain, struct db_batch *batch, const struct full_entry *but)
 {
 	for (size_t i = 0; i < chain->unsaved_count; i++)

@@ -52,6 +52,7 @@ static int compare_times(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
+/* Eleven with the block itself, fewer near genesis: then the element floor(n / 2) (doc/protocol.md section 8). */
 static uint32_t median_time(const struct index_entry *entry)
 {
 	uint32_t times[MEDIAN_SPAN];
@@ -80,6 +81,7 @@ struct full_entry *index_find(const struct index *index, const uint8_t id[32])
 	return map_get(&index->by_id, id);
 }
 
+/* By promised work alone, for people and for what to fetch: no rule follows from it. */
 static void consider_best_header(struct index *index, struct full_entry *full)
 {
 	if (full->entry.status != ENTRY_INVALID &&

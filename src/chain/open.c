@@ -207,6 +207,7 @@ static bool check_files(const struct chain *chain, struct errmsg *err)
 	return true;
 }
 
+/* Bytes that a crash cut off show here: waiting_store does not sync. */
 static void resume_block(struct chain *chain, struct full_entry *full)
 {
 	struct errmsg err;
@@ -276,6 +277,7 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	chain->signers = team_new(chain->threads);
 	chain->stop = options->stop;
 	chain->datadir = mem_strdup(options->datadir);
+	/* Until the tip is a day old at most (tip_end_download). */
 	chain->initial_download = true;
 	chain->proofs = proof_cache_new(chain->spec);
 	chain->loose = loose_pool_new(chain->spec);

@@ -100,6 +100,7 @@ void chain_coin_stats(struct chain *chain, struct coin_stats *stats)
 	*stats = chain->coin_stats;
 }
 
+/* The caller's own reference, as the block goes. */
 static const struct tx *take_tx(const struct block *block, const uint8_t txid[32])
 {
 	for (size_t i = 0; i < block->tx_count; i++)

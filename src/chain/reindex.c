@@ -195,7 +195,8 @@ static bool read_files(struct chain *chain, const struct chain_options *options,
 	return ok;
 }
 
-/* The marker goes when the database is whole: a start that is cut short begins it anew. */
+/* The marker goes when the database is whole: a start that is cut short begins it anew. Every block will be verified
+ * again: that a record reads well says nothing of its proofs. */
 bool reindex_run(struct chain *chain, const struct chain_options *options, struct errmsg *err)
 {
 	const struct file_position before_all = { 0 };

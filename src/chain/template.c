@@ -82,7 +82,8 @@ struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 	return block;
 }
 
-/* For the tip's child alone: a miner whose template is old takes a new one. */
+/* For the tip's child alone: a miner whose template is old takes a new one. The windows are copied and the caller's:
+ * the step runs on a worker, where neither registry nor blobs may be touched. */
 uint8_t *chain_attempt_windows(struct chain *chain, const struct header *header, uint32_t *slot, uint32_t *dataset)
 {
 	const struct index_entry *tip = chain_tip(chain);

@@ -255,6 +255,7 @@ void block_proofs_root(const struct block *block, uint8_t root[32])
 	merkle_final(&tree, root);
 }
 
+/* Before the work, as the seed covers both roots. */
 void block_set_roots(struct block *block)
 {
 	block_tx_root(block, block->header.tx_root);

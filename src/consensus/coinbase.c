@@ -115,6 +115,7 @@ static bool refuse_coinbase(struct reject *reject, enum reason why, const char *
 	return reject_set(reject, why, "%s", detail);
 }
 
+/* No witness: the coinbase's leaf in tx_root is its txid, so whoever passes the block on could add one. */
 static bool check_input(const struct tx *found, const struct tx *right, struct reject *reject)
 {
 	const struct tx_input *a = found->inputs, *b = right->inputs;

@@ -108,6 +108,7 @@ struct tx *tx_copy(const struct tx *tx)
 
 /* --- sealing and holding --- */
 
+/* Written out once more rather than hashed as read: so an id is always that of the one form there is. */
 static void hash_tx(const struct tx *tx, bool with_witness, uint8_t hash[32])
 {
 	struct buf raw;

@@ -70,7 +70,8 @@ static void normalise_token(const struct session *s, const float *gain)
 	ops_rmsnorm(s->h, gain, 1, s->config->d, s->z, &r);
 }
 
-/* One head at s->position: s->a from its query and the keys and values so far. */
+/* One head at s->position: s->a from its query and the keys and values so far. As in training but unrounded, and in no
+ * order that nodes must agree on. */
 static void attend_head(struct session *s, size_t layer, size_t head)
 {
 	size_t d = s->config->d, size = d / s->config->heads, count = s->position + 1;

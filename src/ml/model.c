@@ -164,6 +164,7 @@ static struct freivalds_pair take_pair(const struct model *m, size_t *used, size
 	return (struct freivalds_pair){ { first, take_integers(m, used, count) } };
 }
 
+/* For a whole chunk: what forward leaves here is what the way back reads. */
 static void place_layer(const struct model *m, size_t *used, struct layer *l)
 {
 	const struct model_config *c = &m->config;
@@ -180,6 +181,7 @@ static void place_layer(const struct model *m, size_t *used, struct layer *l)
 	l->a_largest = take_integers(m, used, m->windows * d);
 }
 
+/* For one tile: nobody else looks at it. */
 static void place_member(const struct model *m, size_t *used, struct pass_member *member)
 {
 	const struct model_config *c = &m->config;

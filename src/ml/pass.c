@@ -477,6 +477,8 @@ static void layer_backward(struct pass *pass, size_t index)
 	run_gradients(pass);
 }
 
+/* By columns, as several tokens add to one row: two members never write to the same place, and each sum runs over
+ * tokens in their order. */
 static void embedding_task(void *arg, size_t task, unsigned member)
 {
 	const struct pass *pass = arg;
@@ -489,6 +491,7 @@ static void embedding_task(void *arg, size_t task, unsigned member)
 		pass->gradient);
 }
 
+/* Each team_run is a wall: what it wrote is whole before the next one reads it. */
 static void run_backward(struct pass *pass)
 {
 	struct model *m = pass->m;

@@ -42,7 +42,8 @@ static void gather_windows(enum noise_domain domain, size_t count, uint8_t *wind
 	noise_gather(key, domain, count, dataset, sizeof dataset, small.model.ctx, windows);
 }
 
-/* The state after a block of this one proof; takes the reference to its parent. */
+/* The state after a block of this one proof; takes the reference to its parent. All that nodes compare: value, losses,
+ * root. */
 static struct state *run_block(struct backend *backend, struct state *parent, const uint8_t *delta, struct sha256 *hash)
 {
 	uint8_t *windows = mem_alloc((size_t)small.bench_rows * (small.model.ctx + 1)), value[8];

@@ -25,6 +25,7 @@ static struct ban *find_ban(struct ban_list *list, const uint8_t ip[16], unsigne
 	return NULL;
 }
 
+/* Before each look, so that nobody needs a timer for it. */
 static void drop_expired(struct ban_list *list, int64_t now)
 {
 	for (size_t i = 0; i < list->count;)

@@ -190,6 +190,7 @@ void blob_fetch_peer_closed(struct blob_fetch *fetch, struct peer *peer)
 	peers_work(fetch->peers);
 }
 
+/* It stays among those that were tried: it is asked again when everybody was, or when it offers the blob anew. */
 void blob_fetch_on_notfound(struct blob_fetch *fetch, struct peer *peer, const uint8_t root[32])
 {
 	struct wanted_blob *wanted = map_get(&fetch->wanted, root);
@@ -203,7 +204,8 @@ void blob_fetch_on_notfound(struct blob_fetch *fetch, struct peer *peer, const u
 	peers_work(fetch->peers);
 }
 
-/* True if the blob need not be asked for any more. */
+/* True if the blob need not be asked for any more. A blob that the chain does not want any more is as good as stored:
+ * either way nobody is asked again. */
 static bool store_blob(struct blob_fetch *fetch, struct peer *peer, const uint8_t root[32], const uint8_t *bytes,
 	size_t count)
 {

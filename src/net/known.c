@@ -25,7 +25,8 @@ bool known_has(const struct known *known, const uint8_t id[32])
 	return map_get(&known->places, id) != NULL;
 }
 
-/* The ring is taken with the first id: a peer that offers nothing costs none. */
+/* The ring is taken with the first id: a peer that offers nothing costs none. The oldest id makes room: who remembers a
+ * flood of new ones forgets, at worst, that he has told of something. */
 bool known_add(struct known *known, const uint8_t id[32])
 {
 	uint8_t *place;

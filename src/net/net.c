@@ -307,7 +307,8 @@ static bool may_connect(void *context, const struct netaddr *address)
 	return net->active && open_peers(net) < net->max_open && !ban_given(&net->bans, address->ip, 128, clock_wall());
 }
 
-/* Why a connection from there is not taken, or NULL. */
+/* Why a connection from there is not taken, or NULL. Before a peer is made of it, so that a flood of connections costs
+ * a descriptor each, for a moment. */
 static const char *why_refused(struct net *net, const struct netaddr *address)
 {
 	size_t count = open_peers(net);
@@ -330,6 +331,7 @@ static void on_accepted(void *context, int fd, const struct netaddr *from)
 
 	if (why != NULL)
 		log_debug(LOG_NET, "A connection is refused: %s", why);
+	/* On failure the descriptor is still ours. */
 	if (why != NULL || peer_new(&net->peers, PEER_INBOUND, from, NULL, fd) == NULL)
 		evutil_closesocket(fd);
 }
@@ -362,6 +364,7 @@ static void init_peers(struct net *net, struct event_base *base, struct chain *c
 		.ping = or_default(options->ping_timeout, 1200000),
 		.headers = 60000,
 		.block = or_default(options->block_timeout, 60000),
+		/* Shorter than what drops a request: it is the time that a whole branch waits. */
 		.withheld = or_default(options->block_timeout, 60000) / 2,
 		.blob_start = or_default(options->block_timeout, 15000),
 		.blob = or_default(options->block_timeout, 60000),
@@ -426,6 +429,7 @@ struct net *net_open(struct event_base *base, struct chain *chain, const struct 
 		net_close(net);
 		return NULL;
 	}
+	/* Last, as notices may come at once (a blob that is wanted) and find all parts there. */
 	subscribe_to_chain(net);
 	return net;
 }

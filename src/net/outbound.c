@@ -100,6 +100,7 @@ void outbound_peer_gone(struct outbound *outbound, const struct peer *peer)
 	}
 }
 
+/* By id, not by pointer: a peer that is gone is found by nobody, and its memory may be another's. */
 static void connect_to(struct outbound_peer *node, const struct netaddr *address)
 {
 	struct outbound *outbound = node->set;

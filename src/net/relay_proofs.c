@@ -209,7 +209,8 @@ void relay_proofs_on_proof(struct relay_proofs *relay, struct peer *peer, const 
 /* --- Verdicts --- */
 
 /* Unasked and whole: a proof is as long as a header, and every second counts while a block could still take it in. Who
- * has it, or brought it, is known by `known`. */
+ * has it, or brought it, is known by `known`. Only after it was executed here: whoever passes on a false one is taken
+ * for its maker. */
 static void flood_proof(struct relay_proofs *relay, const struct header *header, const uint8_t id[32])
 {
 	struct buf payload;

@@ -78,6 +78,7 @@ void serve_on_getheaders(const struct relay_blocks *relay, struct peer *peer, co
 	serve_continue(relay, peer);
 }
 
+/* Without bodies, which are many times as large: who re-executes makes them himself. */
 static bool serve_block(const struct relay_blocks *relay, struct peer *peer, const uint8_t id[32])
 {
 	struct chain *chain = peer->set->chain;

@@ -193,6 +193,7 @@ void sync_blocks_peer_closed(struct sync_blocks *sync, struct peer *peer)
 	peers_work(sync->peers);
 }
 
+/* Requests point at entries of the index, which are about to be freed. */
 void sync_blocks_let_go(struct sync_blocks *sync)
 {
 	for (struct peer *p = sync->peers->first; p != NULL; p = p->next)
@@ -276,6 +277,7 @@ static void hand_over(struct sync_blocks *sync, struct peer *peer, const struct 
 	}
 }
 
+/* A block that does not read ends the connection but blames no address: damage is no lie. */
 void sync_blocks_on_block(struct sync_blocks *sync, struct peer *peer, const uint8_t *payload, size_t size)
 {
 	struct reject reject = { .reason = "" };
@@ -297,6 +299,8 @@ void sync_blocks_on_block(struct sync_blocks *sync, struct peer *peer, const uin
 	peers_work(sync->peers);
 }
 
+/* Once the own proof was found right the sender has done what was his to do: for what is wrong with the rest he is not
+ * blamed (doc/protocol.md section 17). */
 void sync_blocks_verdict(struct sync_blocks *sync, const struct index_entry *entry, const struct source *source,
 	const struct reject *reject)
 {
@@ -329,7 +333,8 @@ static size_t next_blocks(const struct peer *peer, const struct index_entry *out
 	return count;
 }
 
-/* Blocks that the chain surely has room for, those on the way included. */
+/* Blocks that the chain surely has room for, those on the way included. Each is counted as the largest that there may
+ * be: nobody knows before it is here. */
 static size_t room_for_blocks(const struct sync_blocks *sync, const struct peer *peer)
 {
 	size_t count = chain_room(sync->peers->chain, &peer->source) / sync->peers->limits.size[MESSAGE_BLOCK];

@@ -168,6 +168,7 @@ static bool may_introduce(struct sync_headers_peer *state)
 	return state->introduced_count < INTRODUCED_MAX;
 }
 
+/* At most INTRODUCED_MAX: may_introduce was asked. */
 static void add_introduced(struct sync_headers_peer *state, const struct index_entry *entry)
 {
 	if (state->introduced_count == state->introduced_cap) {

@@ -91,6 +91,7 @@ static void put_progress(struct db_batch *batch, const struct wallet *wallet)
 	buf_clear(&value);
 }
 
+/* Whether it is in the mempool is not written: that mempool is gone with the process. */
 static void put_tx(struct db_batch *batch, const struct ledger_tx *entry)
 {
 	struct buf value;
@@ -340,6 +341,7 @@ struct wallet *wallet_create(const char *path, const char *name, const struct sp
 	return wallet;
 }
 
+/* Scripts before labels and transactions, which are looked up among them. */
 static bool load_wallet(struct wallet *wallet, struct errmsg *err)
 {
 	struct buf value;
@@ -647,6 +649,7 @@ void wallet_lock(struct wallet *wallet)
 		account_lock(&wallet->account);
 }
 
+/* Asked before each use of a secret, so that a timer that is late unlocks nothing for longer. */
 bool wallet_is_unlocked(struct wallet *wallet)
 {
 	if (wallet->account.unlocked && wallet->account.has_passphrase && clock_mono_ms() >= wallet->lock_at)

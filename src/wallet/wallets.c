@@ -281,7 +281,8 @@ static bool abandon_refused(struct loaded *loaded, struct errmsg *err)
 	return true;
 }
 
-/* From the disk, as if the node had just started: memory was ahead of it, and is not trusted in anything. */
+/* From the disk, as if the node had just started: memory was ahead of it, and is not trusted in anything. What the
+ * caller held of the old one is void from here on. */
 static void open_again(struct wallets *wallets, struct loaded *loaded)
 {
 	char *path = path_join(wallets->dir, loaded->name);
@@ -494,6 +495,7 @@ void wallets_unload(struct wallets *wallets, struct wallet *wallet)
 	drop_loaded(wallets, i);
 }
 
+/* A node must not fail to start for one damaged wallet. */
 void wallets_load_startup(struct wallets *wallets)
 {
 	struct errmsg err = { "" };

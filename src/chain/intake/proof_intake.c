@@ -33,7 +33,7 @@ static enum chain_result add_own_loose(struct chain *chain, const struct header 
 }
 
 /* The ticket tells a block from a loose proof. A block goes the way of all blocks from here, and finds its own proof
- * among those executed. */
+ * among those executed. Takes block and body, whatever comes of them. */
 enum chain_result chain_add_own(struct chain *chain, const struct block *block, uint8_t *body, struct reject *reject)
 {
 	const struct header header = block->header;

@@ -41,7 +41,8 @@ static void judgement_clear(struct judgement *judgement)
 	spending_clear(&judgement->spending);
 }
 
-/* Nobody held may spend the same or register the same. */
+/* Nobody held may spend the same or register the same. First come, first held: there is no replacement by fee, so
+ * nobody can have a payment that is waiting taken back. */
 static bool check_conflicts(const struct chain *chain, const struct tx *tx, struct reject *reject)
 {
 	for (size_t i = 0; i < tx->input_count; i++)

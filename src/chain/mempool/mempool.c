@@ -138,7 +138,8 @@ size_t mempool_relatives(const struct mempool *mempool, const struct tx *tx, boo
 	return count;
 }
 
-/* A reason means that no block holds it: then bytes that only it asked for go too. */
+/* A reason means that no block holds it: then bytes that only it asked for go too. Out of the tables before anybody is
+ * told, who may ask or add at once. */
 static void remove_one(struct chain *chain, struct mempool_tx *held, const char *reason)
 {
 	index_tx(chain->mempool, held, false);

@@ -18,6 +18,7 @@ static const char snapshot_magic[9] = "ATLSTATE";
 
 /* --- one file --- */
 
+/* Whole or not at all: one that is cut short by a crash never gets its name. */
 bool snapshots_write(const char *path, const uint8_t id[32], uint32_t height, const struct state *state,
 	struct errmsg *err)
 {

@@ -189,7 +189,7 @@ void states_connected(struct states *states, const struct full_entry *full)
 		});
 }
 
-/* At the end of a run, when no worker is left to wait for. */
+/* At the end of a run, when no worker is left to wait for. Genesis needs none: the spec makes its state. */
 bool states_snapshot(struct states *states, const struct full_entry *full, struct errmsg *err)
 {
 	struct snapshot_job *job;
@@ -210,7 +210,8 @@ bool states_snapshot(struct states *states, const struct full_entry *full, struc
 
 /* --- rebuilding --- */
 
-/* Bases for a state: the nearest ancestor in memory, the snapshots of ancestors below it, genesis. */
+/* Bases for a state: the nearest ancestor in memory, the snapshots of ancestors below it, genesis. Several, as a
+ * snapshot may be damaged: replay_run takes the first that reads. */
 static struct replay *plan_replay(struct states *states, const struct full_entry *target)
 {
 	struct replay *replay = replay_new(states->spec, states->blocks, target);

@@ -17,6 +17,7 @@
 
 /* --- the end of a job --- */
 
+/* The turn ends with it, so the address may have its next block verified. */
 static void job_free(struct block_job *job)
 {
 	struct block_job **link = &job->chain->jobs;
@@ -38,7 +39,8 @@ static void refuse_block(struct chain *chain, struct full_entry *full, const str
 	NOTIFY(&chain->notices, block_verdict, &full->entry, &full->source, reject);
 }
 
-/* Remembers every proof that was executed, whatever became of the block. */
+/* Remembers every proof that was executed, whatever became of the block. A proof's verdict is about the proof: the same
+ * one, loose or in a sibling, is not executed again. */
 static void keep_proofs(struct chain *chain, const struct block_job *job)
 {
 	for (size_t i = 0; i < job->verify.proof_count; i++) {

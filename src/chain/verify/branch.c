@@ -50,7 +50,8 @@ static bool apply_one(struct chain *chain, struct registry *registry, const stru
 	return true;
 }
 
-/* Whether the way to the entry from the side registry is shorter than that from the tip. */
+/* Whether the way to the entry from the side registry is shorter than that from the tip. Only forward: the side
+ * registry's undo records were not kept. */
 static bool side_is_nearer(const struct chain *chain, const struct full_entry *full, const struct index_entry *fork)
 {
 	const struct index_entry *side;

@@ -88,6 +88,7 @@ static bool pool_find(const struct loose_pool *loose, const uint8_t seed[32], si
 	return false;
 }
 
+/* As many as a block may take: more would only wait to be forgotten with the tip. */
 bool loose_pool_put(struct loose_pool *loose, const struct header *header)
 {
 	uint8_t seed[32];
@@ -269,6 +270,7 @@ void loose_pool_forget(struct chain *chain, const struct source_group *group, bo
 	cancel_jobs(chain, group, discouraged);
 }
 
+/* All were for a child of the old tip, and no block can take them in any more. */
 void loose_pool_new_tip(struct chain *chain)
 {
 	cancel_jobs(chain, NULL, true);

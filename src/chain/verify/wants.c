@@ -38,7 +38,9 @@ void wants_add(struct waiting_block *waiting, const struct blob_want *missing)
 	waiting->wants[waiting->want_count++] = *missing;
 }
 
-/* The first of the blobs it needs for its next job. */
+/* The first of the blobs it needs for its next job. Blobs that the block registers are asked for only when its own
+ * proof was executed: until then a stranger could have this node fetch anything. Those of datasets that its step trains
+ * on stand behind them, and are needed first. */
 static size_t first_want(const struct waiting_block *waiting)
 {
 	return waiting->full->proven ? 0 : waiting->registered_count;

@@ -229,6 +229,7 @@ static size_t grids_offset(size_t rows, size_t cols)
 	return (rows * cols * sizeof(float) + 63) / 64 * 64;
 }
 
+/* Enough for either side: whether it is rounded by rows or by columns, as floats or as bytes. */
 size_t exact_operand_size(size_t rows, size_t cols)
 {
 	size_t by_rows = rows * chunks_of(cols), by_columns = cols * chunks_of(rows);
@@ -294,6 +295,7 @@ struct exact_operand exact_part(enum engine engine, const float *x, size_t ld, s
 	return (struct exact_operand){ memory, cols, grids };
 }
 
+/* A grid is a column's within a chunk of rows, along which the product contracts. */
 struct exact_operand exact_columns(enum engine engine, const float *x, size_t rows, size_t cols, void *memory)
 {
 	float *grids = grids_of(memory, rows, cols);
@@ -515,7 +517,8 @@ void exact_multiply(enum engine engine, const struct exact_product *p, void *scr
 	}
 }
 
-/* Floats that are not to be added to y are summed there, and only the others in scratch. */
+/* Floats that are not to be added to y are summed there, and only the others in scratch. What is to be added must be a
+ * chunk's whole sum first: one rounding a chunk, and the check sees it before. */
 static struct engine_product part_with_sums(enum engine engine, const struct exact_product *p, bool add, void *scratch)
 {
 	enum engine_form form = engine_form(engine);

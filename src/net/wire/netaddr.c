@@ -9,11 +9,13 @@
 
 static const uint8_t v4_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
+/* IPv4 lives inside IPv6 (RFC 4291): one form to compare, ban and store. */
 static bool is_v4(const uint8_t ip[16])
 {
 	return memcmp(ip, v4_prefix, sizeof v4_prefix) == 0;
 }
 
+/* Digits alone, where strtoul takes signs and blanks too; five of them cannot overflow. */
 static bool parse_number(const char *text, unsigned long max, unsigned long *value)
 {
 	size_t length = strspn(text, "0123456789");
@@ -91,6 +93,7 @@ bool netaddr_parse_subnet(uint8_t ip[16], unsigned *prefix, const char *text)
 	if (!parse_number(slash + 1, is_v4(ip) ? 32 : 128, &bits))
 		return false;
 	*prefix = (unsigned)bits + (is_v4(ip) ? 96 : 0);
+	/* A subnet has one form, so that the same one is found however it was written. */
 	for (unsigned bit = *prefix; bit < 128; bit++)
 		ip[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
 	return true;
