@@ -179,6 +179,7 @@ static bool enter_all(struct reindex *reindex, struct errmsg *err)
 	return ok;
 }
 
+/* What is found is named in the index and never appended again, but a run that was killed may have left it unsynced. */
 static bool read_files(struct chain *chain, const struct chain_options *options, const struct file_position *after,
 	size_t *taken, struct errmsg *err)
 {
@@ -186,7 +187,8 @@ static bool read_files(struct chain *chain, const struct chain_options *options,
 	bool ok;
 
 	map_init(&reindex.by_id);
-	ok = record_file_scan(chain->blocks, after, visit_record, &reindex, err) && enter_all(&reindex, err);
+	ok = record_file_sync(chain->blocks, err) &&
+		record_file_scan(chain->blocks, after, visit_record, &reindex, err) && enter_all(&reindex, err);
 	for (size_t i = 0; i < reindex.count; i++)
 		free(reindex.blocks[i]);
 	free(reindex.blocks);

@@ -29,8 +29,9 @@ struct record_file {
 	uint8_t magic[4];
 	uint32_t last; /* the file that is appended to */
 	uint64_t end;  /* its size */
-	int fd;        /* of that file, while it has what is not synced; else -1 */
+	int fd;        /* of that file, while it has what this run has not synced; else -1 */
 	bool is_new;   /* its name is not synced */
+	bool is_left;  /* it is as another run left it, which may have been killed before it synced */
 };
 
 char *record_file_path(const struct record_file *files, uint32_t file)
@@ -83,6 +84,7 @@ struct record_file *record_file_open(const char *folder, const char *name, const
 	memcpy(files->magic, magic, 4);
 	files->fd = -1;
 	find_last(files);
+	files->is_left = files->is_new = !record_file_is_empty(files);
 	return files;
 }
 
@@ -129,6 +131,16 @@ static bool write_parts(int fd, uint64_t offset, const struct file_part *parts, 
 	return true;
 }
 
+static bool open_last(struct record_file *files, const char *path, struct errmsg *err)
+{
+	if (files->fd >= 0)
+		return true;
+	/* O_APPEND would write behind a torn end that could not be cut off; offsets of our own go over it. */
+	files->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	files->is_new = files->is_new || files->end == 0;
+	return files->fd >= 0 || errmsg_set(err, "Cannot open %s: %s", path, strerror(errno));
+}
+
 /* The descriptor that writes is the one that syncs: an error that the system met meanwhile is told to it. It is given
  * up whatever comes of it, since a second try would find nothing left to write and say that all is well. If the file is
  * new, its folder must be synced too: else a crash could lose its name. */
@@ -137,13 +149,16 @@ bool record_file_sync(struct record_file *files, struct errmsg *err)
 	char *path;
 	bool ok;
 
-	if (files->fd < 0)
+	if (files->fd < 0 && !files->is_left)
 		return true;
 	path = record_file_path(files, files->last);
-	ok = fdatasync(files->fd) == 0 || errmsg_set(err, "Cannot sync %s: %s", path, strerror(errno));
+	ok = open_last(files, path, err) &&
+		(fdatasync(files->fd) == 0 || errmsg_set(err, "Cannot sync %s: %s", path, strerror(errno)));
 	ok = ok && (!files->is_new || file_sync_dir(files->folder, err));
-	close(files->fd);
+	if (files->fd >= 0)
+		close(files->fd);
 	files->fd = -1;
+	files->is_left = false;
 	files->is_new = files->is_new && !ok;
 	free(path);
 	return ok;
@@ -161,16 +176,6 @@ static bool turn_over(struct record_file *files, struct errmsg *err)
 	files->last++;
 	files->end = 0;
 	return true;
-}
-
-static bool open_last(struct record_file *files, const char *path, struct errmsg *err)
-{
-	if (files->fd >= 0)
-		return true;
-	/* O_APPEND would write behind a torn end that could not be cut off; offsets of our own go over it. */
-	files->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	files->is_new = files->is_new || files->end == 0;
-	return files->fd >= 0 || errmsg_set(err, "Cannot open %s: %s", path, strerror(errno));
 }
 
 /* Written behind the end, and only then part of the file as far as anybody else knows. */

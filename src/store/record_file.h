@@ -48,7 +48,8 @@ struct file_part {
 bool record_file_append(struct record_file *files, enum record_kind kind, const struct file_part *parts, size_t count,
 	struct file_position *position, struct errmsg *err);
 
-/* All that was appended is on the disk when this returns true. Any one thread, while no other appends. */
+/* All that was appended, by this run or one before, is on the disk when this returns true. Any one thread, while no
+ * other appends. */
 bool record_file_sync(struct record_file *files, struct errmsg *err);
 
 /* Appends the payload to out. False if the record is not there whole, is of another kind, or (unless it is

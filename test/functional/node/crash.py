@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """A miner is killed again and again while it mines, pays and registers data: it loses nothing that it acknowledged."""
 
+import errno
+import os
 import random
+import signal
 import sys
 import time
 
@@ -11,6 +14,8 @@ from framework import tap
 from framework.node import Node, RpcError, wait_for_same_tip, wait_until
 
 ROUNDS = 20
+FAULTS = os.path.join(os.environ.get("ATELIER_BUILDDIR", "."), "test", "functional", "faults.so")
+SYNC, KILL = 2, -1  # test/unit/faults.h
 
 
 def start_mining(node):
@@ -144,4 +149,34 @@ def killed_while_reindexing():
         tap.true(node.rpc.auditchain(5)["valid"], "audit")
 
 
-tap.main(killed_while_mining, killed_while_starting, killed_while_reindexing)
+def killed_before_a_sync():
+    """Killed between writing a block and syncing it: no start names the block in the index before it is synced"""
+    with Node(start=False) as node:
+        control = os.path.join(node.root, "faults")
+        node.environment = {"LD_PRELOAD": FAULTS, "FAULTS": control}
+
+        def set_fault(error):
+            with open(control, "w", encoding="utf-8") as file:
+                file.write(f"{SYNC} {error} 0 0 0 /blocks/blk\n" if error else "")
+
+        node.start()
+        node.generate(5)
+        set_fault(KILL)
+        try:
+            node.generate(1)
+        except OSError:
+            pass  # it answers no more
+        tap.equal(node.wait_for_exit(), -signal.SIGKILL, "how it ended")
+        for options in ([], ["-reindex"]):
+            set_fault(errno.EIO)
+            node.launch(*options)
+            tap.equal(node.wait_for_exit(), 1, f"exit status of a start {options} that cannot sync")
+            with open(node.output_path, encoding="utf-8") as file:
+                tap.true("Cannot sync" in file.read().splitlines()[-1], "it does not say why")
+        set_fault(None)
+        node.start()
+        node.wait_for_height(6)
+        tap.true(node.rpc.auditchain(5)["valid"], "audit")
+
+
+tap.main(killed_while_mining, killed_while_starting, killed_while_reindexing, killed_before_a_sync)
