@@ -30,6 +30,18 @@ static void last_words(void (*act)(void), char words[256])
 	words[WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT ? size : 0] = 0;
 }
 
+/* The address sanitizer ends the process itself, with words of its own. */
+#if defined(__SANITIZE_ADDRESS__)
+#define OWN_ALLOCATOR 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define OWN_ALLOCATOR 0
+#endif
+#endif
+#ifndef OWN_ALLOCATOR
+#define OWN_ALLOCATOR 1
+#endif
+
 static void ask_for_too_much(void)
 {
 	free(mem_calloc(SIZE_MAX / 2, 4));
@@ -52,8 +64,10 @@ static void test_out_of_memory(void **state)
 	char words[256];
 
 	(void)state;
-	last_words(ask_for_too_much, words);
-	assert_memory_equal(words, "Out of memory: ", 15);
+	if (OWN_ALLOCATOR) {
+		last_words(ask_for_too_much, words);
+		assert_memory_equal(words, "Out of memory: ", 15);
+	}
 	last_words(check_nothing, words);
 	assert_string_equal(words, "Out of memory: a library could not make what was asked of it\n");
 	last_words(check_something, words);
