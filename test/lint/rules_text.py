@@ -22,7 +22,7 @@ BATCH = 20
 
 # The share of the lines of all .c files below their opening comment that hold a comment.
 COMMENTS_MIN, COMMENTS_MAX = 0.06, 0.12
-COMMENTS_ON = False  # until it holds
+COMMENTS_ON = True
 
 
 def find(sources, pattern, what):
