@@ -13,6 +13,11 @@ void backend_probe(const struct backend_kind *kind, struct sha256 *hash)
 	kind->probe(kind, hash);
 }
 
+unsigned backend_threads(const struct backend_kind *kind, const struct train_config *config, unsigned threads)
+{
+	return kind->threads(kind, config, threads);
+}
+
 size_t backend_memory(const struct backend_kind *kind, const struct train_config *config, unsigned threads)
 {
 	return kind->memory(kind, config, threads);

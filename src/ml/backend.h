@@ -31,6 +31,7 @@ struct backend_kind {
 	const struct backend_kind *reference; /* who has the last word where this one is in doubt; NULL: it has it */
 	bool (*usable)(const struct backend_kind *kind, struct errmsg *err);
 	void (*probe)(const struct backend_kind *kind, struct sha256 *hash);
+	unsigned (*threads)(const struct backend_kind *kind, const struct train_config *config, unsigned threads);
 	size_t (*memory)(const struct backend_kind *kind, const struct train_config *config, unsigned threads);
 	struct backend *(*create)(const struct backend_kind *kind, const struct train_config *config, unsigned threads);
 	void (*free)(struct backend *b);
@@ -53,6 +54,9 @@ bool backend_usable(const struct backend_kind *kind, struct errmsg *err);
 
 /* Feeds the hash with what its products and operations give on the operands of ml/kernel/probe.h. */
 void backend_probe(const struct backend_kind *kind, struct sha256 *hash);
+
+/* How many of so many threads work on a step; the others would wait. */
+unsigned backend_threads(const struct backend_kind *kind, const struct train_config *config, unsigned threads);
 
 /* Bytes of memory that backend_new takes. */
 size_t backend_memory(const struct backend_kind *kind, const struct train_config *config, unsigned threads);

@@ -27,8 +27,9 @@ struct cpu {
 /* Tokens times parameters from which an iteration takes long enough (milliseconds) to share it out. */
 #define SHARED_MIN ((uint64_t)1 << 26)
 
-static unsigned members_of(const struct train_config *c, unsigned threads)
+static unsigned cpu_threads(const struct backend_kind *kind, const struct train_config *c, unsigned threads)
 {
+	(void)kind;
 	return (uint64_t)c->batch * c->model.ctx * model_count(&c->model) >= SHARED_MIN ? threads : 1;
 }
 
@@ -42,7 +43,7 @@ static struct backend *create_cpu(const struct backend_kind *kind, const struct 
 {
 	struct cpu *s = mem_alloc(sizeof *s);
 
-	s->team = team_new(members_of(config, threads));
+	s->team = team_new(cpu_threads(kind, config, threads));
 	s->model = model_new(&config->model, backend_cpu_engine(kind), s->team);
 	s->count = model_count(&config->model);
 	s->w = mem_align(s->count * sizeof(float));
@@ -55,8 +56,7 @@ static struct backend *create_cpu(const struct backend_kind *kind, const struct 
 /* What create_cpu will take, told before it does; the threads' own stacks aside. */
 static size_t cpu_memory(const struct backend_kind *kind, const struct train_config *config, unsigned threads)
 {
-	(void)kind;
-	return mem_aligned_size(model_memory(&config->model, members_of(config, threads))) +
+	return mem_aligned_size(model_memory(&config->model, cpu_threads(kind, config, threads))) +
 		4 * mem_aligned_size(model_count(&config->model) * sizeof(float));
 }
 
@@ -191,11 +191,12 @@ static void probe_cpu(const struct backend_kind *kind, struct sha256 *hash)
 	probe_run(backend_cpu_engine(kind), hash);
 }
 
-#define CPU_KIND(kind_name, kind_reference)                                                                        \
-	{                                                                                                          \
-		.name = (kind_name), .reference = (kind_reference), .usable = cpu_usable, .probe = probe_cpu,      \
-		.memory = cpu_memory, .create = create_cpu, .free = free_cpu, .execute = run_step,                 \
-		.gradient = measure_gradient, .loss = measure_loss, .check = check_model, .wrong = model_is_wrong, \
+#define CPU_KIND(kind_name, kind_reference)                                                                    \
+	{                                                                                                      \
+		.name = (kind_name), .reference = (kind_reference), .usable = cpu_usable, .probe = probe_cpu,  \
+		.threads = cpu_threads, .memory = cpu_memory, .create = create_cpu, .free = free_cpu,          \
+		.execute = run_step, .gradient = measure_gradient, .loss = measure_loss, .check = check_model, \
+		.wrong = model_is_wrong,                                                                       \
 	}
 
 /* An engine's kind has its number. Declared first, as rows point at each other. */

@@ -14,7 +14,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { PAUSE_LOOK_MS = 20, NICE_BACK = 10, PATIENCE_MS = 2000, FAVOUR_MS = 200 };
+enum { PAUSE_LOOK_MS = 20, NICE_BACK = 10, PATIENCE_MS = 2000, FAVOUR_MS = 500 };
 
 /* A job from its posting to its done. */
 struct task {
@@ -196,7 +196,7 @@ static unsigned slots_awaited(const struct queue *q, const struct task *task)
 
 /* For audits and texts somebody waits. Whatever is more urgent may have no end (a first sync; proofs of a whole network
  * on a slow machine), and they shall come to theirs: who has waited for PATIENCE_MS goes first for FAVOUR_MS, one at a
- * time, and then as long again nobody. So verification loses a tenth at most, and a block waits FAVOUR_MS more. */
+ * time, and then as long again nobody. So verification loses a fifth at most, and a block waits FAVOUR_MS more. */
 
 static int64_t now_ms(void)
 {

@@ -8,7 +8,7 @@
  * are slots. What is more urgent goes first, by kind, then by rank; then what came first. A job that is long stops for
  * more urgent ones: it calls queue_pause at points where it can wait, and where a more urgent job lacks slots, its own
  * are lent to that one until it is done. So a block never waits longer than from one such point to the next, and
- * nothing is thrown away. An audit or a text that has waited for two seconds goes before everybody for a fifth of one,
+ * nothing is thrown away. An audit or a text that has waited for two seconds goes before everybody for half a second,
  * one at a time: somebody waits for it, however long the node is busy.
  *
  * Two sets of threads run the jobs: those for verification at the usual priority, those for the rest (from QUEUE_AUDIT

@@ -11,6 +11,7 @@
 #include "chain/internal.h"
 #include "chain/tip.h"
 #include "chain/verify/step_inputs.h"
+#include "ml/backend.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -128,15 +129,17 @@ static void rest_run(void *arg)
 	verify_run(&job->verify, &job->verdict);
 }
 
-/* All threads for one block, since everybody waits for the one at the tip. Of several that are verified at a time the
- * queue gives them to the one whose bringer stands highest, in the middle of another's too; of equals, to the first. */
+/* All threads for one block, as far as a step of this model can use them, since everybody waits for the one at the tip.
+ * Of several that are verified at a time the queue gives them to the one whose bringer stands highest, in the middle of
+ * another's too; of equals, to the first. */
 static void post_part(struct block_job *job, queue_run *run, queue_done *done)
 {
 	queue_post(job->chain->queue,
 		&(struct queue_job){
 			.kind = QUEUE_BLOCK,
 			.rank = job->turn.standing,
-			.threads = job->chain->threads,
+			.threads = backend_threads(backend_selected(), &spec_course(job->chain->spec)->train,
+				job->chain->threads),
 			.owner = job->chain,
 			.run = run,
 			.done = done,
