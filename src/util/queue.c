@@ -14,7 +14,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { PAUSE_LOOK_MS = 20, NICE_BACK = 10, PATIENCE_MS = 2000, FAVOUR_MS = 500 };
+enum { PAUSE_LOOK_MS = 20, NICE_BACK = 10, PATIENCE_MS = 2000, MINER_PATIENCE_MS = 5000, FAVOUR_MS = 500 };
 
 /* A job from its posting to its done. */
 struct task {
@@ -195,8 +195,9 @@ static unsigned slots_awaited(const struct queue *q, const struct task *task)
 /* --- who has waited too long --- */
 
 /* For audits and texts somebody waits. Whatever is more urgent may have no end (a first sync; proofs of a whole network
- * on a slow machine), and they shall come to theirs: who has waited for PATIENCE_MS goes first for FAVOUR_MS, one at a
- * time, and then as long again nobody. So verification loses a fifth at most, and a block waits FAVOUR_MS more. */
+ * on a slow machine; false blocks, which cost strangers nothing), and they shall come to theirs: who has waited for
+ * PATIENCE_MS goes first for FAVOUR_MS, one at a time, and then as long again nobody. So verification loses a fifth at
+ * most, and a block waits FAVOUR_MS more. An attempt has to be more patient, and nobody can stop a miner for good. */
 
 static int64_t now_ms(void)
 {
@@ -206,9 +207,11 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void longer_waiting(const struct queue *q, struct task *task, struct task **longest)
+static void longer_waiting(const struct queue *q, struct task *task, int64_t now, struct task **longest)
 {
-	if (task != NULL && (*longest == NULL || task->since < (*longest)->since) &&
+	const int64_t patience = task != NULL && task->job.kind == QUEUE_ATTEMPT ? MINER_PATIENCE_MS : PATIENCE_MS;
+
+	if (task != NULL && now - task->since >= patience && (*longest == NULL || task->since < (*longest)->since) &&
 		(task->paused || slots_due(q, task, true) > 0))
 		*longest = task;
 }
@@ -222,12 +225,11 @@ static void favour_choose(struct queue *q)
 	if (q->favoured != NULL || now < q->favour_again)
 		return;
 	for (struct task *task = q->running; task != NULL; task = task->next)
-		if (task->paused && (task->job.kind == QUEUE_AUDIT || task->job.kind == QUEUE_GENERATE))
-			longer_waiting(q, task, &longest);
-	longer_waiting(q, q->waiting[QUEUE_AUDIT].first, &longest);
-	longer_waiting(q, q->waiting[QUEUE_GENERATE].first, &longest);
-	if (longest != NULL && now - longest->since >= PATIENCE_MS)
-		q->favoured = longest;
+		if (task->paused && kind_is_back(task->job.kind))
+			longer_waiting(q, task, now, &longest);
+	for (int kind = QUEUE_AUDIT; kind < QUEUE_FILE; kind++)
+		longer_waiting(q, q->waiting[kind].first, now, &longest);
+	q->favoured = longest;
 }
 
 /* It has got its slots. */

@@ -9,7 +9,8 @@
  * more urgent ones: it calls queue_pause at points where it can wait, and where a more urgent job lacks slots, its own
  * are lent to that one until it is done. So a block never waits longer than from one such point to the next, and
  * nothing is thrown away. An audit or a text that has waited for two seconds goes before everybody for half a second,
- * one at a time: somebody waits for it, however long the node is busy.
+ * one at a time: somebody waits for it, however long the node is busy. So does an attempt that has waited for five: no
+ * stranger can stop a miner for good.
  *
  * Two sets of threads run the jobs: those for verification at the usual priority, those for the rest (from QUEUE_AUDIT
  * on) at a lower one, so that mining gives way to whatever else the machine does. */

@@ -316,12 +316,12 @@ static void test_after(void **state)
 	queue_free(q);
 }
 
-/* Whatever is urgent has no end, and yet who waits for an audit or a text gets it, a little at a time; the others too,
- * who lend their slots meanwhile. */
+/* Whatever is urgent has no end, and yet who waits for an audit or a text gets it, a little at a time, and a miner's
+ * attempt after a while; the others too, who lend their slots meanwhile. */
 static void test_patience(void **state)
 {
 	struct probe block = { .pauses = true }, loose = { .pauses = true };
-	struct probe audit = { .pauses = true }, text = { .pauses = true };
+	struct probe audit = { .pauses = true }, text = { .pauses = true }, attempt = { .pauses = true };
 	struct queue *q = queue_new(2, NULL, NULL);
 
 	(void)state;
@@ -338,6 +338,11 @@ static void test_patience(void **state)
 	assert_false(atomic_load(&block.ended) || atomic_load(&loose.ran) || atomic_load(&audit.ended));
 	atomic_store(&audit.gate, true);
 	wait_until(&audit.ended);
+	post(q, &attempt, QUEUE_ATTEMPT, 0, 1);
+	wait_until(&attempt.ran);
+	assert_false(atomic_load(&block.ended) || atomic_load(&loose.ran));
+	atomic_store(&attempt.gate, true);
+	wait_until(&attempt.ended);
 	atomic_store(&block.gate, true);
 	atomic_store(&loose.gate, true);
 	drain_all(q);
