@@ -8,7 +8,7 @@
 #include "chain/internal.h"
 #include "chain/mempool/admit.h"
 #include "chain/tip.h"
-#include "chain/verify/queue.h"
+#include "chain/verify/dispatch.h"
 #include "util/warning.h"
 
 enum { CHAIN_REORG_MAX = 100 /* blocks undone without asking (doc/protocol.md section 15) */ };
@@ -135,7 +135,7 @@ void choose_advance(struct chain *chain)
 	while (chain->again && !chain->failed) {
 		chain->again = false;
 		activate_best(chain);
-		verify_queue_start(chain);
+		dispatch_start(chain);
 	}
 	/* Verified and not connected: a branch beside the tip. */
 	if (!chain->failed && !connect_save_verified(chain, &err))

@@ -49,7 +49,7 @@ struct chain {
 	struct registry *side_registry;
 	const struct full_entry
 		*refused; /* the best branch that is too deep to switch to; NULL: none, and no warning */
-	/* Verification (chain/verify/waiting.h, chain/verify/queue.h). */
+	/* Verification (chain/verify/waiting.h, chain/verify/dispatch.h). */
 	struct sources *sources;
 	struct waiting_block *waiting;
 	size_t waiting_count, waiting_cap;

@@ -8,7 +8,7 @@
 #include "chain/internal.h"
 #include "chain/reindex.h"
 #include "chain/tip.h"
-#include "chain/verify/queue.h"
+#include "chain/verify/dispatch.h"
 #include "util/bytes.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -328,7 +328,7 @@ void chain_close(struct chain *chain)
 		return;
 	chain->closing = true;
 	queue_after_drain(chain->queue, NULL, NULL);
-	verify_queue_stop(chain);
+	dispatch_stop(chain);
 	loose_pool_stop(chain);
 	waiting_clear(chain);
 	connect_forget(chain);

@@ -7,7 +7,7 @@
 #include "chain/halt.h"
 #include "chain/internal.h"
 #include "chain/tip.h"
-#include "chain/verify/queue.h"
+#include "chain/verify/dispatch.h"
 #include "crypto/hash.h"
 
 enum { CHAIN_OLD_FORK = 288 /* deeper forks are stored only if their headers have more work than the tip */ };
@@ -155,7 +155,7 @@ void chain_forget_source(struct chain *chain, const struct source *source, bool 
 	if (group == NULL)
 		return;
 	waiting_forget(chain, group, discouraged);
-	verify_queue_cancel_dropped(chain);
+	dispatch_cancel_dropped(chain);
 	loose_pool_forget(chain, group, discouraged);
 	choose_advance(chain);
 }

@@ -439,6 +439,7 @@ static void test_verified_branch_stays(void **unused)
 	memcpy(id, chain_at(b.chain, 2)->id, 32);
 	assert_int_equal(chain_find(a.chain, id)->status, ENTRY_VERIFIED);
 	assert_int_equal(a.disconnected, 0);
+	assert_int_equal(a.chain->unsaved_count, 0); /* the index on disk knows it already, not only from closing on */
 	helper_close(&a);
 	helper_open(&a);
 	side = chain_find(a.chain, id);

@@ -329,6 +329,9 @@ static void test_shared_step(void **state)
 		backend_memory(backend_cpu(ENGINE_OPENBLAS), &large, 1));
 	assert_int_equal(backend_memory(backend_cpu(ENGINE_OPENBLAS), &tiny, 3),
 		backend_memory(backend_cpu(ENGINE_OPENBLAS), &tiny, 1));
+	/* Who asks for a step's threads asks for no more than work on it. */
+	assert_int_equal(backend_threads(backend_cpu(ENGINE_OPENBLAS), &large, 3), 3);
+	assert_int_equal(backend_threads(backend_cpu(ENGINE_OPENBLAS), &tiny, 3), 1);
 	for (unsigned i = 0; i < 2; i++) {
 		struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &large, 1 + 2 * i);
 

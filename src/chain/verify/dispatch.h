@@ -3,13 +3,13 @@
  * A block is taken up when its parent is verified and its branch could become the best, by the headers known: branches
  * with less work than the tip cost nothing. Which goes first says chain/verify/schedule.h; each address has one block
  * in work at most, so that no peer fills the workers. What happens to it then: chain/verify/block_job.h. */
-#ifndef ATELIER_CHAIN_VERIFY_QUEUE_H
-#define ATELIER_CHAIN_VERIFY_QUEUE_H
+#ifndef ATELIER_CHAIN_VERIFY_DISPATCH_H
+#define ATELIER_CHAIN_VERIFY_DISPATCH_H
 
 #include "chain/chain.h"
 
-void verify_queue_start(struct chain *chain); /* as much as workers may be had for */
-void verify_queue_cancel_dropped(struct chain *chain);
-void verify_queue_stop(struct chain *chain); /* cancels all and waits */
+void dispatch_start(struct chain *chain); /* as much as workers may be had for */
+void dispatch_cancel_dropped(struct chain *chain);
+void dispatch_stop(struct chain *chain); /* cancels all and waits */
 
 #endif

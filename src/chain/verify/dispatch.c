@@ -1,5 +1,5 @@
 /* What the queue is given to verify: picking, starting, cancelling. */
-#include "chain/verify/queue.h"
+#include "chain/verify/dispatch.h"
 
 #include <stdlib.h>
 
@@ -98,7 +98,7 @@ static struct full_entry *pick_block(struct chain *chain)
 }
 
 /* Ends because every block that is picked is in work afterwards, or gone from the list, or stuck. */
-void verify_queue_start(struct chain *chain)
+void dispatch_start(struct chain *chain)
 {
 	struct full_entry *full;
 	struct workload load;
@@ -116,7 +116,7 @@ void verify_queue_start(struct chain *chain)
 }
 
 /* A worker looks at the flag between products: it ends within a moment, and its job with it. */
-void verify_queue_cancel_dropped(struct chain *chain)
+void dispatch_cancel_dropped(struct chain *chain)
 {
 	for (struct block_job *job = chain->jobs; job != NULL; job = job->next) {
 		const struct waiting_block *waiting = waiting_find(chain, job->full);
@@ -127,7 +127,7 @@ void verify_queue_cancel_dropped(struct chain *chain)
 }
 
 /* Jobs that queue come back cancelled, those that run see the flag; none starts another while `closing` is set. */
-void verify_queue_stop(struct chain *chain)
+void dispatch_stop(struct chain *chain)
 {
 	for (struct block_job *job = chain->jobs; job != NULL; job = job->next)
 		atomic_store(&job->verify.cancel, true);
