@@ -12,7 +12,7 @@
 #include "ml/delta.h"
 #include "util/mem.h"
 
-enum { TX_MIN = 60 /* one input, one output, nothing in their scripts */ };
+enum { BLOCK_TX_MIN = 60 /* one input, one output, nothing in their scripts */ };
 
 /* --- building, sealing, holding --- */
 
@@ -53,7 +53,7 @@ const uint8_t *block_id(const struct block *block)
 }
 
 /* The count is no part of what is const: it belongs to the holders together. */
-static atomic_size_t *references_of(const struct block *block)
+static atomic_size_t *block_references(const struct block *block)
 {
 	return (atomic_size_t *)&block->seal.references;
 }
@@ -62,13 +62,13 @@ const struct block *block_ref(const struct block *block)
 {
 	if (block->seal.ids == NULL)
 		abort();
-	atomic_fetch_add_explicit(references_of(block), 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(block_references(block), 1, memory_order_relaxed);
 	return block;
 }
 
 void block_unref(const struct block *block)
 {
-	if (block == NULL || atomic_fetch_sub_explicit(references_of(block), 1, memory_order_acq_rel) > 1)
+	if (block == NULL || atomic_fetch_sub_explicit(block_references(block), 1, memory_order_acq_rel) > 1)
 		return;
 	for (size_t i = 0; i < block->tx_count; i++)
 		tx_unref(block->txs[i]);
@@ -87,7 +87,7 @@ const struct block *block_join(const struct block *block, uint8_t **bodies)
 {
 	struct block *joined = (struct block *)block;
 
-	if (atomic_load(references_of(block)) != 1 || block->bodies != NULL)
+	if (atomic_load(block_references(block)) != 1 || block->bodies != NULL)
 		abort();
 	joined->bodies = bodies;
 	return joined;
@@ -100,126 +100,131 @@ size_t block_body_size(const struct spec *spec)
 	return step_delta_size(&spec_course(spec)->train);
 }
 
-static bool set_malformed(struct reject *reject, const char *what)
+static bool block_malformed(struct reject *reject, const char *what)
 {
 	return reject_set(reject, REASON_BAD_BLOCK_FORMAT, "%s", what);
 }
 
 /* Weight counts every byte at least once, so nothing behind block_weight bytes can be a transaction of a
  * valid block. */
-static bool read_txs(const struct spec *spec, struct reader *reader, struct block *block, struct reject *reject)
+static bool block_read_txs(const struct spec *spec, struct reader *block_reader, struct block *block,
+	struct reject *reject)
 {
-	struct reader txs = *reader;
-	bool cut = reader_left(reader) > spec->block_weight;
-	size_t count;
+	struct reader txs_reader = *block_reader;
+	bool txs_cut = reader_left(block_reader) > spec->block_weight;
+	size_t tx_count;
 
-	if (cut)
-		txs.end = txs.p + spec->block_weight;
-	count = reader_compact(&txs);
-	if (!txs.ok || count > reader_left(&txs) / TX_MIN)
-		return set_malformed(reject, "the number of transactions");
-	block->txs = mem_calloc(count, sizeof *block->txs);
-	while (block->tx_count < count) {
-		const struct tx *tx = tx_read(&txs);
+	if (txs_cut)
+		txs_reader.end = txs_reader.p + spec->block_weight;
+	tx_count = reader_compact(&txs_reader);
+	if (!txs_reader.ok || tx_count > reader_left(&txs_reader) / BLOCK_TX_MIN)
+		return block_malformed(reject, "the number of transactions");
+	block->txs = mem_calloc(tx_count, sizeof *block->txs);
+	while (block->tx_count < tx_count) {
+		const struct tx *tx = tx_read(&txs_reader);
 
 		/* It was cut where it is too heavy to be valid, so weight is the reason, on every node, and not the
 		 * form. */
-		if (tx == NULL && cut)
+		if (tx == NULL && txs_cut)
 			return reject_set(reject, REASON_BAD_BLK_WEIGHT, "transactions do not end within %u bytes",
 				spec->block_weight);
 		if (tx == NULL)
-			return set_malformed(reject, "a transaction");
+			return block_malformed(reject, "a transaction");
 		block->txs[block->tx_count++] = tx;
 	}
-	reader->p = txs.p;
+	block_reader->p = txs_reader.p;
 	return true;
 }
 
-static size_t loose_max(const struct spec *spec)
+static size_t block_loose_max(const struct spec *spec)
 {
 	return 4 * (size_t)spec->k;
 }
 
 /* The count is bounded before memory is taken: by the rule, and by the bytes that are there. */
-static bool read_loose(const struct spec *spec, struct reader *reader, struct block *block, struct reject *reject)
+static bool block_read_loose(const struct spec *spec, struct reader *block_reader, struct block *block,
+	struct reject *reject)
 {
-	size_t count = reader_compact(reader);
+	size_t loose_count = reader_compact(block_reader);
 
-	if (count > loose_max(spec))
-		return reject_set(reject, REASON_BAD_PROOF_COUNT, "%zu loose proofs where %zu are the most", count,
-			loose_max(spec));
-	if (!reader->ok || count > reader_left(reader) / HEADER_SIZE)
-		return set_malformed(reject, "loose proofs");
-	block->loose = mem_alloc(count * sizeof *block->loose);
-	block->loose_count = count;
-	for (size_t i = 0; i < count; i++)
-		header_read(&block->loose[i], reader_bytes(reader, HEADER_SIZE));
+	if (loose_count > block_loose_max(spec))
+		return reject_set(reject, REASON_BAD_PROOF_COUNT, "%zu loose proofs where %zu are the most",
+			loose_count, block_loose_max(spec));
+	if (!block_reader->ok || loose_count > reader_left(block_reader) / HEADER_SIZE)
+		return block_malformed(reject, "loose proofs");
+	block->loose = mem_alloc(loose_count * sizeof *block->loose);
+	block->loose_count = loose_count;
+	for (size_t i = 0; i < loose_count; i++)
+		header_read(&block->loose[i], reader_bytes(block_reader, HEADER_SIZE));
 	return true;
 }
 
 /* The hash alone is not enough: a miner can commit to bytes that no step gives, and who decodes them relies on their
  * exponents and padding. */
-static bool body_is_right(const struct spec *spec, const uint8_t *body, const struct header *header)
+static bool block_body_is_right(const struct spec *spec, const uint8_t *body, const struct header *header)
 {
-	uint8_t digest[32];
+	uint8_t body_digest[32];
 
-	sha256(digest, body, block_body_size(spec));
-	return memcmp(digest, header->digest, 32) == 0 &&
+	sha256(body_digest, body, block_body_size(spec));
+	return memcmp(body_digest, header->digest, 32) == 0 &&
 		delta_check(body, block_body_size(spec), model_count(&spec_course(spec)->train.model));
 }
 
-static bool read_bodies(const struct spec *spec, struct reader *reader, struct block *block, struct reject *reject)
+static bool block_read_bodies(const struct spec *spec, struct reader *block_reader, struct block *block,
+	struct reject *reject)
 {
-	size_t size = block_body_size(spec), count = 1 + block->loose_count;
-	uint8_t present = reader_u8(reader);
+	size_t body_size = block_body_size(spec), body_count = 1 + block->loose_count;
+	uint8_t bodies_present = reader_u8(block_reader);
 
-	if (!reader->ok || present > 1 || reader_left(reader) != (present ? count * size : 0))
-		return set_malformed(reject, "bodies, or bytes behind the end");
-	if (!present)
+	if (!block_reader->ok || bodies_present > 1 ||
+		reader_left(block_reader) != (bodies_present ? body_count * body_size : 0))
+		return block_malformed(reject, "bodies, or bytes behind the end");
+	if (!bodies_present)
 		return true;
-	block->bodies = mem_calloc(count, sizeof *block->bodies);
-	for (size_t i = 0; i < count; i++) {
-		const uint8_t *body = reader_bytes(reader, size);
+	block->bodies = mem_calloc(body_count, sizeof *block->bodies);
+	for (size_t i = 0; i < body_count; i++) {
+		const uint8_t *body = reader_bytes(block_reader, body_size);
 
-		if (!body_is_right(spec, body, block_proof(block, i)))
+		if (!block_body_is_right(spec, body, block_proof(block, i)))
 			/* Malformed, not invalid: no id covers the bodies, so the same block with others may be
 			 * valid. */
 			return reject_as(reject, REJECT_MALFORMED, REASON_BAD_PROOF_BODY,
 				"body %zu is not what its header commits to", i);
-		block->bodies[i] = mem_dup(body, size);
+		block->bodies[i] = mem_dup(body, body_size);
 	}
 	return true;
 }
 
-const struct block *block_read(const struct spec *spec, struct reader *reader, struct reject *reject)
+const struct block *block_read(const struct spec *spec, struct reader *block_reader, struct reject *reject)
 {
 	struct block *block = block_new();
-	uint8_t raw[HEADER_SIZE];
-	bool ok = reader_copy(reader, raw, sizeof raw) || set_malformed(reject, "the header");
+	uint8_t raw_header[HEADER_SIZE];
+	bool ok = reader_copy(block_reader, raw_header, sizeof raw_header) || block_malformed(reject, "the header");
 
-	header_read(&block->header, raw);
-	if (ok && read_txs(spec, reader, block, reject) && read_loose(spec, reader, block, reject) &&
-		read_bodies(spec, reader, block, reject))
+	header_read(&block->header, raw_header);
+	if (ok && block_read_txs(spec, block_reader, block, reject) &&
+		block_read_loose(spec, block_reader, block, reject) &&
+		block_read_bodies(spec, block_reader, block, reject))
 		return block_seal(block);
-	reader_fail(reader);
+	reader_fail(block_reader);
 	block_unref(block);
 	return NULL;
 }
 
-static void put_header(struct buf *out, const struct header *header)
+static void block_put_header(struct buf *out, const struct header *header)
 {
 	header_write(buf_extend(out, HEADER_SIZE), header);
 }
 
 void block_write(struct buf *out, const struct spec *spec, const struct block *block, bool with_bodies)
 {
-	put_header(out, &block->header);
+	block_put_header(out, &block->header);
 	buf_put_compact(out, block->tx_count);
 	for (size_t i = 0; i < block->tx_count; i++)
 		tx_write(out, block->txs[i], true);
 	buf_put_compact(out, block->loose_count);
 	for (size_t i = 0; i < block->loose_count; i++)
-		put_header(out, &block->loose[i]);
+		block_put_header(out, &block->loose[i]);
 	with_bodies = with_bodies && block->bodies != NULL;
 	buf_put_u8(out, with_bodies);
 	for (size_t i = 0; with_bodies && i <= block->loose_count; i++)
@@ -231,28 +236,28 @@ void block_write(struct buf *out, const struct spec *spec, const struct block *b
 /* Over wtxids: the header covers the witnesses, and the coinbase need not commit to them as BIP141's does. */
 void block_tx_root(const struct block *block, uint8_t root[32])
 {
-	struct merkle tree;
+	struct merkle tx_tree;
 
-	merkle_init(&tree);
+	merkle_init(&tx_tree);
 	for (size_t i = 0; i < block->tx_count; i++) /* the coinbase's leaf covers no witness: it has none */
-		merkle_add(&tree, i == 0 ? tx_txid(block->txs[i]) : tx_wtxid(block->txs[i]), 32);
-	merkle_final(&tree, root);
+		merkle_add(&tx_tree, i == 0 ? tx_txid(block->txs[i]) : tx_wtxid(block->txs[i]), 32);
+	merkle_final(&tx_tree, root);
 }
 
 void block_proofs_root(const struct block *block, uint8_t root[32])
 {
-	struct merkle tree;
-	uint8_t id[32];
+	struct merkle proofs_tree;
+	uint8_t proof_id[32];
 
-	merkle_init(&tree);
+	merkle_init(&proofs_tree);
 	for (size_t i = 1; i <= block->loose_count; i++) {
 		if (block->seal.ids != NULL)
-			memcpy(id, block->seal.ids[i], 32);
+			memcpy(proof_id, block->seal.ids[i], 32);
 		else /* its header is not complete before this root is in it */
-			header_id(block_proof(block, i), id);
-		merkle_add(&tree, id, 32);
+			header_id(block_proof(block, i), proof_id);
+		merkle_add(&proofs_tree, proof_id, 32);
 	}
-	merkle_final(&tree, root);
+	merkle_final(&proofs_tree, root);
 }
 
 /* Before the work, as the seed covers both roots. */
@@ -270,24 +275,24 @@ void block_set_roots(struct block *block)
 bool block_check_header(const struct spec *spec, const struct header *header, const struct parent_view *parent,
 	uint64_t now, struct reject *reject)
 {
-	uint32_t bits = target_next_bits(spec, parent->height, parent->time);
-	uint64_t limit = now + spec_future_limit(spec);
+	uint32_t block_bits = target_next_bits(spec, parent->height, parent->time);
+	uint64_t time_limit = now + spec_future_limit(spec);
 	uint8_t ticket[32];
-	struct u256 target;
+	struct u256 block_target;
 
 	if (header->version != HEADER_VERSION)
 		return reject_set(reject, REASON_BAD_VERSION, "version %u instead of %d", header->version,
 			HEADER_VERSION);
-	if (header->bits != bits || !target_from_compact(bits, &target))
-		return reject_set(reject, REASON_BAD_DIFFBITS, "bits %08x instead of %08x", header->bits, bits);
+	if (header->bits != block_bits || !target_from_compact(block_bits, &block_target))
+		return reject_set(reject, REASON_BAD_DIFFBITS, "bits %08x instead of %08x", header->bits, block_bits);
 	if (header->time <= parent->median_time)
 		return reject_set(reject, REASON_TIME_TOO_OLD, "time %u is not after the median time %u", header->time,
 			parent->median_time);
-	if (header->time > limit)
+	if (header->time > time_limit)
 		return reject_set(reject, REASON_TIME_TOO_NEW, "time %u is after %llu", header->time,
-			(unsigned long long)limit);
+			(unsigned long long)time_limit);
 	header_ticket(header, ticket);
-	if (!target_met(ticket, target))
+	if (!target_met(ticket, block_target))
 		return reject_set(reject, REASON_HIGH_HASH, "the ticket is above the block target");
 	if (parent->has_model_root && memcmp(header->model_root, parent->model_root, 32) != 0)
 		return reject_set(reject, REASON_BAD_MODEL_ROOT,
@@ -301,11 +306,12 @@ bool block_check_header(const struct spec *spec, const struct header *header, co
 bool block_check_loose(const struct spec *spec, const struct header *header, const struct parent_view *parent,
 	uint64_t time_limit, struct reject *reject)
 {
-	uint32_t bits = target_next_bits(spec, parent->height, parent->time);
+	uint32_t block_bits = target_next_bits(spec, parent->height, parent->time);
 	uint8_t ticket[32];
-	struct u256 target;
+	struct u256 block_target;
 
-	if (header->version != HEADER_VERSION || memcmp(header->prev, parent->id, 32) != 0 || header->bits != bits ||
+	if (header->version != HEADER_VERSION || memcmp(header->prev, parent->id, 32) != 0 ||
+		header->bits != block_bits ||
 		(parent->has_model_root && memcmp(header->model_root, parent->model_root, 32) != 0))
 		return reject_set(reject, REASON_BAD_PROOF_PARENT,
 			"version, prev, bits or model_root of a loose proof is not that of its place");
@@ -316,8 +322,8 @@ bool block_check_loose(const struct spec *spec, const struct header *header, con
 		return reject_as(reject, REJECT_NOT_YET, REASON_BAD_PROOF_TIME,
 			"time %u of a loose proof is after %llu", header->time, (unsigned long long)time_limit);
 	header_ticket(header, ticket);
-	if (!target_from_compact(bits, &target) || target_met(ticket, target) ||
-		!target_met(ticket, target_share(target, spec->k)))
+	if (!target_from_compact(block_bits, &block_target) || target_met(ticket, block_target) ||
+		!target_met(ticket, target_share(block_target, spec->k)))
 		return reject_set(reject, REASON_BAD_PROOF_TICKET,
 			"the ticket of a loose proof is not between block and share target");
 	if (!schnorr_key_valid(header->miner))
@@ -327,27 +333,27 @@ bool block_check_loose(const struct spec *spec, const struct header *header, con
 
 /* Strictly by seed, and not by id: one step has one seed, so no work is paid twice, be it under two digests or beside
  * the block's own. */
-static bool check_loose(const struct spec *spec, const struct block *block, const struct parent_view *parent,
+static bool block_check_all_loose(const struct spec *spec, const struct block *block, const struct parent_view *parent,
 	struct reject *reject)
 {
 	uint64_t time_limit = (uint64_t)block->header.time + spec_future_limit(spec);
-	struct parent_view place = *parent;
-	uint8_t own[32], last[32], seed[32];
+	struct parent_view loose_place = *parent;
+	uint8_t own_seed[32], last_seed[32], seed[32];
 
 	/* Loose proofs start from the state that the block starts from, whether this node knows its root by now
 	 * or not. */
-	memcpy(place.model_root, block->header.model_root, 32);
-	place.has_model_root = true;
-	if (block->loose_count > loose_max(spec))
+	memcpy(loose_place.model_root, block->header.model_root, 32);
+	loose_place.has_model_root = true;
+	if (block->loose_count > block_loose_max(spec))
 		return reject_set(reject, REASON_BAD_PROOF_COUNT, "%zu loose proofs where %zu are the most",
-			block->loose_count, loose_max(spec));
-	header_seed(&block->header, own);
+			block->loose_count, block_loose_max(spec));
+	header_seed(&block->header, own_seed);
 	for (size_t i = 0; i < block->loose_count; i++) {
 		header_seed(&block->loose[i], seed);
-		if (memcmp(seed, own, 32) == 0 || (i && memcmp(last, seed, 32) >= 0))
+		if (memcmp(seed, own_seed, 32) == 0 || (i && memcmp(last_seed, seed, 32) >= 0))
 			return reject_set(reject, REASON_BAD_PROOF_ORDER, "loose proof %zu does not ascend by seed", i);
-		memcpy(last, seed, 32);
-		if (block_check_loose(spec, &block->loose[i], &place, time_limit, reject))
+		memcpy(last_seed, seed, 32);
+		if (block_check_loose(spec, &block->loose[i], &loose_place, time_limit, reject))
 			continue;
 		/* What bounds the time is in the block: waiting does not make it right. */
 		if (reject != NULL && reject->code == REJECT_NOT_YET)
@@ -357,7 +363,7 @@ static bool check_loose(const struct spec *spec, const struct block *block, cons
 	return true;
 }
 
-static bool check_coinbases(const struct block *block, struct reject *reject)
+static bool block_check_coinbases(const struct block *block, struct reject *reject)
 {
 	if (block->tx_count == 0 || !tx_is_coinbase(block->txs[0]))
 		return reject_set(reject, REASON_BAD_CB_MISSING, "the first transaction is no coinbase");
@@ -367,7 +373,7 @@ static bool check_coinbases(const struct block *block, struct reject *reject)
 	return true;
 }
 
-static bool check_weight(const struct spec *spec, const struct block *block, struct reject *reject)
+static bool block_check_weight(const struct spec *spec, const struct block *block, struct reject *reject)
 {
 	size_t weight = 0;
 
@@ -379,7 +385,7 @@ static bool check_weight(const struct spec *spec, const struct block *block, str
 }
 
 /* registered cannot wrap: a contribution adds blob_max at most, and the weight bounds how many there are. */
-static bool check_txs(const struct spec *spec, const struct block *block, const struct parent_view *parent,
+static bool block_check_txs(const struct spec *spec, const struct block *block, const struct parent_view *parent,
 	struct reject *reject)
 {
 	uint64_t registered = 0;
@@ -405,15 +411,15 @@ bool block_check(const struct spec *spec, const struct block *block, const struc
 {
 	uint8_t root[32];
 
-	if (!check_coinbases(block, reject) || !check_weight(spec, block, reject))
+	if (!block_check_coinbases(block, reject) || !block_check_weight(spec, block, reject))
 		return false;
 	block_tx_root(block, root);
 	if (memcmp(root, block->header.tx_root, 32) != 0)
 		return reject_set(reject, REASON_BAD_TXNMRKLROOT, "tx_root is not that of the transactions");
-	if (!check_loose(spec, block, parent, reject))
+	if (!block_check_all_loose(spec, block, parent, reject))
 		return false;
 	block_proofs_root(block, root);
 	if (memcmp(root, block->header.proofs_root, 32) != 0)
 		return reject_set(reject, REASON_BAD_PROOFS_ROOT, "proofs_root is not that of the loose proofs");
-	return check_txs(spec, block, parent, reject);
+	return block_check_txs(spec, block, parent, reject);
 }

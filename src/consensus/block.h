@@ -43,7 +43,7 @@ const uint8_t *block_id(const struct block *block);
 
 /* Reads a serialised block (section 8) to the end of the reader, sealed; NULL with the reject filled if it is not one.
  * A body that is there is checked against its digest. */
-const struct block *block_read(const struct spec *spec, struct reader *reader, struct reject *reject);
+const struct block *block_read(const struct spec *spec, struct reader *block_reader, struct reject *reject);
 /* Gives a block that was read without bodies its bodies, one a proof, in order: for who keeps them apart. They, the
  * array and the caller's reference, which must be the only one, go into the block returned. Their digests are the
  * caller's to check. */

@@ -18,8 +18,8 @@ struct header {
 	uint8_t digest[32];
 };
 
-void header_write(uint8_t out[HEADER_SIZE], const struct header *header);
-void header_read(struct header *header, const uint8_t in[HEADER_SIZE]);
+void header_write(uint8_t header_bytes[HEADER_SIZE], const struct header *header);
+void header_read(struct header *header, const uint8_t header_bytes[HEADER_SIZE]);
 
 void header_seed(const struct header *header, uint8_t seed[32]);     /* before the work */
 void header_ticket(const struct header *header, uint8_t ticket[32]); /* HH(seed | digest) */

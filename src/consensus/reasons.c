@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const struct reasons_row rows[REASON_COUNT] = { [REASON_NONE] = { "", REJECT_INVALID, BLAME_SENDER },
+static const struct reasons_row reasons_rows[REASON_COUNT] = { [REASON_NONE] = { "", REJECT_INVALID, BLAME_SENDER },
 #define REASONS_ROW(name, text, code, blame) [REASON_##name] = { text, REJECT_##code, BLAME_##blame },
 	REASONS(REASONS_ROW)
 #undef REASONS_ROW
@@ -11,13 +11,13 @@ static const struct reasons_row rows[REASON_COUNT] = { [REASON_NONE] = { "", REJ
 
 const struct reasons_row *reasons_row(enum reason reason)
 {
-	return &rows[reason];
+	return &reasons_rows[reason];
 }
 
 enum reason reasons_find(const char *text)
 {
 	for (enum reason i = REASON_NONE + 1; i < REASON_COUNT; i++)
-		if (strcmp(rows[i].text, text) == 0)
+		if (strcmp(reasons_rows[i].text, text) == 0)
 			return i;
 	return REASON_NONE;
 }

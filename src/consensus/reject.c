@@ -7,7 +7,7 @@
 
 /* What will never be valid may cost its sender the connection (reject_blames_block); what hangs on time, room or policy
  * costs him nothing, as two honest nodes can differ in it. */
-static void fill_reject(struct reject *reject, enum reject_code code, enum reason why, const char *reason)
+static void reject_fill(struct reject *reject, enum reject_code code, enum reason why, const char *reason)
 {
 	reject->code = code;
 	reject->why = why;
@@ -17,28 +17,28 @@ static void fill_reject(struct reject *reject, enum reject_code code, enum reaso
 
 bool reject_set(struct reject *reject, enum reason why, const char *format, ...)
 {
-	const struct reasons_row *row = reasons_row(why);
-	va_list args;
+	const struct reasons_row *reason_row = reasons_row(why);
+	va_list reject_args;
 
 	if (reject == NULL)
 		return false;
-	fill_reject(reject, row->code, why, row->text);
-	va_start(args, format);
-	vsnprintf(reject->detail, sizeof reject->detail, format, args);
-	va_end(args);
+	reject_fill(reject, reason_row->code, why, reason_row->text);
+	va_start(reject_args, format);
+	vsnprintf(reject->detail, sizeof reject->detail, format, reject_args);
+	va_end(reject_args);
 	return false;
 }
 
 bool reject_as(struct reject *reject, enum reject_code code, enum reason why, const char *format, ...)
 {
-	va_list args;
+	va_list reject_args;
 
 	if (reject == NULL)
 		return false;
-	fill_reject(reject, code, why, reasons_row(why)->text);
-	va_start(args, format);
-	vsnprintf(reject->detail, sizeof reject->detail, format, args);
-	va_end(args);
+	reject_fill(reject, code, why, reasons_row(why)->text);
+	va_start(reject_args, format);
+	vsnprintf(reject->detail, sizeof reject->detail, format, reject_args);
+	va_end(reject_args);
 	return false;
 }
 
@@ -46,7 +46,7 @@ bool reject_again(struct reject *reject, const char *reason, const char *detail)
 {
 	if (reject == NULL)
 		return false;
-	fill_reject(reject, REJECT_INVALID, reasons_find(reason), reason);
+	reject_fill(reject, REJECT_INVALID, reasons_find(reason), reason);
 	snprintf(reject->detail, sizeof reject->detail, "%s", detail);
 	return false;
 }

@@ -1,11 +1,11 @@
 /* What is paid: integer amounts that every node computes alike. */
 #include "consensus/reward.h"
 
-enum { BUCKET_BLOCKS = 16 }; /* the bucket holds the compute part of so many blocks */
+enum { REWARD_BUCKET_BLOCKS = 16 }; /* the bucket holds the compute part of so many blocks */
 
-static int64_t least_of(int64_t a, int64_t b)
+static int64_t reward_least(int64_t reward, int64_t limit)
 {
-	return a < b ? a : b;
+	return reward < limit ? reward : limit;
 }
 
 /* Seven tenths, rounded down; the data part is what is left, so no unit of the subsidy gets lost between the two. */
@@ -24,25 +24,25 @@ int64_t reward_data_part(const struct spec *spec, uint32_t height)
  * sending many. Its bound keeps a long quiet time from being worth more than so many blocks. */
 int64_t reward_proof(const struct spec *spec, uint32_t height, int64_t bucket, size_t loose, int64_t *bucket_after)
 {
-	int64_t part = reward_compute_part(spec, height), proofs = 1 + (int64_t)loose, worth;
+	int64_t compute_part = reward_compute_part(spec, height), proof_count = 1 + (int64_t)loose, proof_worth;
 
-	bucket = least_of(bucket + part, BUCKET_BLOCKS * part);
-	worth = least_of(part / spec->k, bucket / proofs);
-	*bucket_after = bucket - worth * proofs;
-	return worth;
+	bucket = reward_least(bucket + compute_part, REWARD_BUCKET_BLOCKS * compute_part);
+	proof_worth = reward_least(compute_part / spec->k, bucket / proof_count);
+	*bucket_after = bucket - proof_worth * proof_count;
+	return proof_worth;
 }
 
 /* All of a slot's pay only for one that had its part of k proofs and was worth v_ref at least; v_ref is v_min or v_0, 1
  * at least, so nothing is divided by 0. */
-int64_t reward_slot(const struct spec *spec, uint32_t height, uint32_t count, int64_t value, int64_t v_ref)
+int64_t reward_slot(const struct spec *spec, uint32_t height, uint32_t proof_count, int64_t slot_value, int64_t v_ref)
 {
-	uint64_t proofs = (uint64_t)spec->slots * count;
-	__int128 pay = reward_data_part(spec, height) / spec->slots;
+	uint64_t slot_proofs = (uint64_t)spec->slots * proof_count;
+	__int128 slot_pay = reward_data_part(spec, height) / spec->slots;
 
-	if (value <= 0)
+	if (slot_value <= 0)
 		return 0;
 	/* Below 2^40 * 2^6 * 2^47. */
-	pay *= proofs < spec->k ? (int64_t)proofs : (int64_t)spec->k;
-	pay *= least_of(v_ref, value);
-	return (int64_t)(pay / ((__int128)spec->k * v_ref));
+	slot_pay *= slot_proofs < spec->k ? (int64_t)slot_proofs : (int64_t)spec->k;
+	slot_pay *= reward_least(v_ref, slot_value);
+	return (int64_t)(slot_pay / ((__int128)spec->k * v_ref));
 }

@@ -11,6 +11,6 @@ int64_t reward_data_part(const struct spec *spec, uint32_t height);    /* R_d */
 int64_t reward_proof(const struct spec *spec, uint32_t height, int64_t bucket, size_t loose, int64_t *bucket_after);
 
 /* Pay of one slot of the block at `height`; 0 if it earned nothing. */
-int64_t reward_slot(const struct spec *spec, uint32_t height, uint32_t count, int64_t value, int64_t v_ref);
+int64_t reward_slot(const struct spec *spec, uint32_t height, uint32_t proof_count, int64_t slot_value, int64_t v_ref);
 
 #endif

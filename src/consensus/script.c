@@ -7,33 +7,33 @@ enum {
 	OP_1 = 0x51,
 	OP_RETURN = 0x6a,
 	OP_PUSHDATA1 = 0x4c,
-	DIRECT_PUSH_MAX = 75,
-	KEY_SIZE = 32,
+	SCRIPT_DIRECT_PUSH_MAX = 75,
+	SCRIPT_KEY_SIZE = 32,
 };
 
-static const uint8_t magic[3] = { 'a', 't', 'l' };
+static const uint8_t payload_magic[3] = { 'a', 't', 'l' };
 
-void script_p2tr(uint8_t out[P2TR_SIZE], const uint8_t key[32])
+void script_p2tr(uint8_t script[P2TR_SIZE], const uint8_t key[32])
 {
-	out[0] = OP_1;
-	out[1] = KEY_SIZE;
-	memcpy(out + 2, key, KEY_SIZE);
+	script[0] = OP_1;
+	script[1] = SCRIPT_KEY_SIZE;
+	memcpy(script + 2, key, SCRIPT_KEY_SIZE);
 }
 
 /* Whether the key is a point is not asked: that would cost a square root an output, and who pays to one that is none
  * has lost his own money only. */
 const uint8_t *script_p2tr_key(const struct bytes *script)
 {
-	if (script->size != P2TR_SIZE || script->data[0] != OP_1 || script->data[1] != KEY_SIZE)
+	if (script->size != P2TR_SIZE || script->data[0] != OP_1 || script->data[1] != SCRIPT_KEY_SIZE)
 		return NULL;
 	return script->data + 2;
 }
 
 bool script_pays(const struct bytes *script, const uint8_t key[32])
 {
-	const uint8_t *paid = script_p2tr_key(script);
+	const uint8_t *paid_key = script_p2tr_key(script);
 
-	return paid != NULL && memcmp(paid, key, KEY_SIZE) == 0;
+	return paid_key != NULL && memcmp(paid_key, key, SCRIPT_KEY_SIZE) == 0;
 }
 
 /* One byte is enough: whatever follows it, nobody can spend it. */
@@ -46,29 +46,31 @@ bool script_is_op_return(const struct bytes *script)
  * in two ways would be one to some readers and none to others. */
 bool script_read_payload(const struct bytes *script, struct reader *payload)
 {
-	const uint8_t *p = script->data;
-	size_t start;
+	const uint8_t *opcodes = script->data;
+	size_t push_start;
 
-	if (script->size < 2 || p[0] != OP_RETURN)
+	if (script->size < 2 || opcodes[0] != OP_RETURN)
 		return false;
-	if (p[1] <= DIRECT_PUSH_MAX)
-		start = 2;
-	else if (p[1] == OP_PUSHDATA1 && script->size >= 3 && p[2] > DIRECT_PUSH_MAX)
-		start = 3;
+	if (opcodes[1] <= SCRIPT_DIRECT_PUSH_MAX)
+		push_start = 2;
+	else if (opcodes[1] == OP_PUSHDATA1 && script->size >= 3 && opcodes[2] > SCRIPT_DIRECT_PUSH_MAX)
+		push_start = 3;
 	else
 		return false;
-	if (script->size - start != p[start - 1] || script->size - start < sizeof magic + 1)
+	if (script->size - push_start != opcodes[push_start - 1] ||
+		script->size - push_start < sizeof payload_magic + 1)
 		return false;
-	if (memcmp(p + start, magic, sizeof magic) != 0)
+	if (memcmp(opcodes + push_start, payload_magic, sizeof payload_magic) != 0)
 		return false;
-	reader_init(payload, p + start + sizeof magic, script->size - start - sizeof magic);
+	reader_init(payload, opcodes + push_start + sizeof payload_magic,
+		script->size - push_start - sizeof payload_magic);
 	return true;
 }
 
 void script_begin_payload(struct buf *payload, uint8_t kind)
 {
 	buf_init(payload);
-	buf_put(payload, magic, sizeof magic);
+	buf_put(payload, payload_magic, sizeof payload_magic);
 	buf_put_u8(payload, kind);
 }
 
@@ -76,7 +78,7 @@ void script_begin_payload(struct buf *payload, uint8_t kind)
 void script_end_payload(struct buf *payload, struct buf *script)
 {
 	buf_put_u8(script, OP_RETURN);
-	if (payload->size > DIRECT_PUSH_MAX)
+	if (payload->size > SCRIPT_DIRECT_PUSH_MAX)
 		buf_put_u8(script, OP_PUSHDATA1);
 	buf_put_u8(script, (uint8_t)payload->size);
 	buf_put(script, payload->data, payload->size);

@@ -19,7 +19,7 @@ struct bytes {
 	size_t size;
 };
 
-void script_p2tr(uint8_t out[P2TR_SIZE], const uint8_t key[32]);
+void script_p2tr(uint8_t script[P2TR_SIZE], const uint8_t key[32]);
 /* The 32 bytes of the key that a P2TR script pays, within the script; NULL: it is not P2TR. */
 const uint8_t *script_p2tr_key(const struct bytes *script);
 bool script_pays(const struct bytes *script, const uint8_t key[32]);

@@ -13,15 +13,15 @@ struct sighash_cache {
 	const struct tx_output *spent;
 	uint8_t prevouts[32], amounts[32], scripts[32], sequences[32], outputs[32];
 };
-void sighash_init(struct sighash_cache *cache, const struct tx *tx, const struct tx_output *spent);
+void sighash_init(struct sighash_cache *sighash, const struct tx *tx, const struct tx_output *spent);
 
 /* Key-path message of an input; annex NULL if there is none. False for a hash type that is not defined, or
  * SIGHASH_SINGLE without its output. */
-bool sighash_taproot(const struct sighash_cache *cache, size_t input, uint8_t hash_type, const struct bytes *annex,
+bool sighash_taproot(const struct sighash_cache *sighash, size_t input, uint8_t hash_type, const struct bytes *annex,
 	uint8_t hash[32]);
 
 /* Checks the witness of one input against the P2TR output it spends. */
-bool sighash_verify_input(const struct sighash_cache *cache, size_t input, struct reject *reject);
+bool sighash_verify_input(const struct sighash_cache *sighash, size_t input, struct reject *reject);
 /* All inputs. */
 bool sighash_verify(const struct tx *tx, const struct tx_output *spent, struct reject *reject);
 

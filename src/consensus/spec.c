@@ -20,21 +20,21 @@
 /* === Fields === */
 
 /* Rates are used as (float)ppm / 1000000: below 2^24 the first of these is exact on every machine. */
-#define PPM_MAX ((1u << 24) - 1)
+#define SPEC_PPM_MAX ((1u << 24) - 1)
 /* Values are clamped to it (doc/protocol.md section 10), so a reference above could not be reached. */
-#define VALUE_MAX (UINT64_C(1) << 47)
+#define SPEC_VALUE_MAX (UINT64_C(1) << 47)
 
 /* In the commitment and from JSON; DERIVED follows from the corpus and cannot be stated; LOCAL is this machine's, and
  * nodes may differ in it. Members have 2, 4 or 8 bytes, which spec_field_get and spec_field_set tell by their size. */
-#define FIELD(name, member, min, max)                                                                             \
+#define SPEC_FIELD(name, member, min, max)                                                                        \
 	{                                                                                                         \
 		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, true, false \
 	}
-#define DERIVED(name, member, min, max)                                                                          \
+#define SPEC_DERIVED(name, member, min, max)                                                                     \
 	{                                                                                                        \
 		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, true, true \
 	}
-#define LOCAL(name, member, min, max)                                                                              \
+#define SPEC_LOCAL(name, member, min, max)                                                                         \
 	{                                                                                                          \
 		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, false, false \
 	}
@@ -42,72 +42,72 @@
 /* The order is consensus: it is that of the numbers in the commitment. To move a line gives every chain another
  * genesis. */
 const struct spec_field spec_fields[] = {
-	FIELD("genesis_time", genesis_time, 1, UINT32_MAX),
-	FIELD("spacing", spacing, 0, 86400),
-	FIELD("k", k, 1, 64),
-	FIELD("d", courses[0].train.model.d, 16, 4096),
-	FIELD("layers", courses[0].train.model.layers, 1, 64),
-	FIELD("heads", courses[0].train.model.heads, 1, 256),
-	FIELD("ff", courses[0].train.model.ff, 16, 16384),
-	FIELD("ctx", courses[0].train.model.ctx, 32, MODEL_CTX_MAX),
-	FIELD("batch", courses[0].train.batch, 1, 1024),
-	FIELD("iterations", courses[0].train.iterations, 1, 1024),
-	FIELD("slots", slots, 1, OUTCOME_MAX_SLOTS),
-	FIELD("bench_rows", courses[0].train.bench_rows, 1, 1024),
-	FIELD("bench_bytes", courses[0].bench_bytes, 33, SPEC_CORPUS_MAX),
-	FIELD("lr_ppm", courses[0].train.lr_ppm, 1, PPM_MAX),
-	FIELD("wd_ppm", courses[0].train.wd_ppm, 0, PPM_MAX),
-	FIELD("mu_ppm", courses[0].train.mu_ppm, 0, PPM_MAX),
-	FIELD("eta_ppm", courses[0].train.eta_ppm, 0, PPM_MAX),
-	FIELD("gate_ppm", courses[0].train.gate_ppm, 0, PPM_MAX),
-	FIELD("v_0", v_0, 1, VALUE_MAX),
-	FIELD("v_min", v_min, 1, VALUE_MAX),
-	FIELD("subsidy", subsidy, 0, UINT64_C(1000000000000)),
-	FIELD("halving", halving, 1, 1000000),
-	FIELD("maturity", maturity, 1, 1000000),
-	FIELD("data_delay", data_delay, 1, 1000000),
-	FIELD("burn_rate", burn_rate, 0, 1000000),
-	FIELD("blob_min", blob_min, 1024, 1u << 24),
-	FIELD("blob_max", blob_max, 1024, 1u << 24),
-	FIELD("blob_budget", blob_budget, 1024, 1u << 30),
-	FIELD("block_weight", block_weight, 4000, 16000000),
-	DERIVED("corpus_size", courses[0].corpus_size, 66, SPEC_CORPUS_MAX),
-	LOCAL("p2p_port", p2p_port, 1, UINT16_MAX),
-	LOCAL("rpc_port", rpc_port, 1, UINT16_MAX),
+	SPEC_FIELD("genesis_time", genesis_time, 1, UINT32_MAX),
+	SPEC_FIELD("spacing", spacing, 0, 86400),
+	SPEC_FIELD("k", k, 1, 64),
+	SPEC_FIELD("d", courses[0].train.model.d, 16, 4096),
+	SPEC_FIELD("layers", courses[0].train.model.layers, 1, 64),
+	SPEC_FIELD("heads", courses[0].train.model.heads, 1, 256),
+	SPEC_FIELD("ff", courses[0].train.model.ff, 16, 16384),
+	SPEC_FIELD("ctx", courses[0].train.model.ctx, 32, MODEL_CTX_MAX),
+	SPEC_FIELD("batch", courses[0].train.batch, 1, 1024),
+	SPEC_FIELD("iterations", courses[0].train.iterations, 1, 1024),
+	SPEC_FIELD("slots", slots, 1, OUTCOME_MAX_SLOTS),
+	SPEC_FIELD("bench_rows", courses[0].train.bench_rows, 1, 1024),
+	SPEC_FIELD("bench_bytes", courses[0].bench_bytes, 33, SPEC_CORPUS_MAX),
+	SPEC_FIELD("lr_ppm", courses[0].train.lr_ppm, 1, SPEC_PPM_MAX),
+	SPEC_FIELD("wd_ppm", courses[0].train.wd_ppm, 0, SPEC_PPM_MAX),
+	SPEC_FIELD("mu_ppm", courses[0].train.mu_ppm, 0, SPEC_PPM_MAX),
+	SPEC_FIELD("eta_ppm", courses[0].train.eta_ppm, 0, SPEC_PPM_MAX),
+	SPEC_FIELD("gate_ppm", courses[0].train.gate_ppm, 0, SPEC_PPM_MAX),
+	SPEC_FIELD("v_0", v_0, 1, SPEC_VALUE_MAX),
+	SPEC_FIELD("v_min", v_min, 1, SPEC_VALUE_MAX),
+	SPEC_FIELD("subsidy", subsidy, 0, UINT64_C(1000000000000)),
+	SPEC_FIELD("halving", halving, 1, 1000000),
+	SPEC_FIELD("maturity", maturity, 1, 1000000),
+	SPEC_FIELD("data_delay", data_delay, 1, 1000000),
+	SPEC_FIELD("burn_rate", burn_rate, 0, 1000000),
+	SPEC_FIELD("blob_min", blob_min, 1024, 1u << 24),
+	SPEC_FIELD("blob_max", blob_max, 1024, 1u << 24),
+	SPEC_FIELD("blob_budget", blob_budget, 1024, 1u << 30),
+	SPEC_FIELD("block_weight", block_weight, 4000, 16000000),
+	SPEC_DERIVED("corpus_size", courses[0].corpus_size, 66, SPEC_CORPUS_MAX),
+	SPEC_LOCAL("p2p_port", p2p_port, 1, UINT16_MAX),
+	SPEC_LOCAL("rpc_port", rpc_port, 1, UINT16_MAX),
 	{ 0 },
 };
 
 uint64_t spec_field_get(const struct spec *spec, const struct spec_field *field)
 {
-	const uint8_t *member = (const uint8_t *)spec + field->offset;
-	uint64_t wide;
-	uint32_t middle;
-	uint16_t narrow;
+	const uint8_t *spec_member = (const uint8_t *)spec + field->offset;
+	uint64_t field_wide;
+	uint32_t field_middle;
+	uint16_t field_narrow;
 
-	if (field->size == sizeof wide) {
-		memcpy(&wide, member, sizeof wide);
-		return wide;
+	if (field->size == sizeof field_wide) {
+		memcpy(&field_wide, spec_member, sizeof field_wide);
+		return field_wide;
 	}
-	if (field->size == sizeof middle) {
-		memcpy(&middle, member, sizeof middle);
-		return middle;
+	if (field->size == sizeof field_middle) {
+		memcpy(&field_middle, spec_member, sizeof field_middle);
+		return field_middle;
 	}
-	memcpy(&narrow, member, sizeof narrow);
-	return narrow;
+	memcpy(&field_narrow, spec_member, sizeof field_narrow);
+	return field_narrow;
 }
 
 void spec_field_set(struct spec *spec, const struct spec_field *field, uint64_t value)
 {
-	uint8_t *member = (uint8_t *)spec + field->offset;
-	uint32_t middle = (uint32_t)value;
-	uint16_t narrow = (uint16_t)value;
+	uint8_t *spec_member = (uint8_t *)spec + field->offset;
+	uint32_t field_middle = (uint32_t)value;
+	uint16_t field_narrow = (uint16_t)value;
 
 	if (field->size == sizeof value)
-		memcpy(member, &value, sizeof value);
-	else if (field->size == sizeof middle)
-		memcpy(member, &middle, sizeof middle);
+		memcpy(spec_member, &value, sizeof value);
+	else if (field->size == sizeof field_middle)
+		memcpy(spec_member, &field_middle, sizeof field_middle);
 	else
-		memcpy(member, &narrow, sizeof narrow);
+		memcpy(spec_member, &field_narrow, sizeof field_narrow);
 }
 
 bool spec_field_check(const struct spec_field *field, uint64_t value, struct errmsg *err)
@@ -118,29 +118,29 @@ bool spec_field_check(const struct spec_field *field, uint64_t value, struct err
 		(unsigned long long)field->min, (unsigned long long)field->max);
 }
 
-static bool consists_of(const char *text, size_t max, const char *allowed)
+static bool spec_consists_of(const char *spec_text, size_t max, const char *allowed)
 {
-	size_t size = strlen(text);
+	size_t size = strlen(spec_text);
 
-	return size >= 1 && size <= max && strspn(text, allowed) == size;
+	return size >= 1 && size <= max && strspn(spec_text, allowed) == size;
 }
 
 bool spec_name_check(const char *name, struct errmsg *err)
 {
-	return consists_of(name, 16, "abcdefghijklmnopqrstuvwxyz0123456789-") ||
+	return spec_consists_of(name, 16, "abcdefghijklmnopqrstuvwxyz0123456789-") ||
 		errmsg_set(err, "name must have 1 to 16 characters of a-z, 0-9 and -");
 }
 
 bool spec_hrp_check(const char *hrp, struct errmsg *err)
 {
-	return consists_of(hrp, 8, "abcdefghijklmnopqrstuvwxyz") ||
+	return spec_consists_of(hrp, 8, "abcdefghijklmnopqrstuvwxyz") ||
 		errmsg_set(err, "hrp must have 1 to 8 characters of a-z");
 }
 
 /* === The built-in chains === */
 
 /* Without spacing: bits stay as they are, and a test need not wait for a clock. */
-static const struct spec regtest = {
+static const struct spec spec_regtest = {
 	.name = "regtest", .hrp = "ratl",
 	.genesis_time = 1795219200, .spacing = 0, .k = 4, .slots = 2,
 	.course_count = 1, .courses = { { .bench_bytes = 8192, .train = {
@@ -154,7 +154,7 @@ static const struct spec regtest = {
 	.p2p_port = 29433, .rpc_port = 29432,
 };
 
-static const struct spec test = {
+static const struct spec spec_test = {
 	.name = "test", .hrp = "tatl",
 	.genesis_time = 1795219200, .spacing = 60, .k = 8, .slots = 4,
 	.course_count = 1, .courses = { { .bench_bytes = 8192, .train = {
@@ -168,7 +168,7 @@ static const struct spec test = {
 	.p2p_port = 19433, .rpc_port = 19432, .is_public = true,
 };
 
-static const struct spec main_chain = {
+static const struct spec spec_main = {
 	.name = "main", .hrp = "atl",
 	.genesis_time = 1795219200, .spacing = 600, .k = 8, .slots = 8,
 	.course_count = 1, .courses = { { .bench_bytes = 8192, .train = {
@@ -183,7 +183,7 @@ static const struct spec main_chain = {
 };
 
 /* The size of the embedded corpus is no constant expression, so no static spec can hold it. */
-static void begin_spec(struct spec *spec, const struct spec *from)
+static void spec_begin(struct spec *spec, const struct spec *from)
 {
 	*spec = *from;
 	spec->courses[0].corpus = corpus_embedded;
@@ -192,12 +192,12 @@ static void begin_spec(struct spec *spec, const struct spec *from)
 
 bool spec_builtin(struct spec *spec, const char *name)
 {
-	static const struct spec *const all[] = { &main_chain, &test, &regtest };
+	static const struct spec *const built_in[] = { &spec_main, &spec_test, &spec_regtest };
 
-	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-		if (strcmp(all[i]->name, name) != 0)
+	for (size_t i = 0; i < sizeof built_in / sizeof built_in[0]; i++) {
+		if (strcmp(built_in[i]->name, name) != 0)
 			continue;
-		begin_spec(spec, all[i]);
+		spec_begin(spec, built_in[i]);
 		return spec_finish(spec, NULL);
 	}
 	return false;
@@ -206,30 +206,30 @@ bool spec_builtin(struct spec *spec, const char *name)
 /* Ports of its own: a private chain's node runs beside one of regtest. */
 void spec_defaults(struct spec *spec)
 {
-	begin_spec(spec, &regtest);
+	spec_begin(spec, &spec_regtest);
 	spec->p2p_port = 39433;
 	spec->rpc_port = 39432;
 }
 
 /* === Finishing === */
 
-void spec_set_corpus(struct spec *spec, const uint8_t *data, size_t size)
+void spec_set_corpus(struct spec *spec, const uint8_t *corpus, size_t corpus_size)
 {
 	free(spec->owned);
-	spec->owned = mem_dup(data, size);
+	spec->owned = mem_dup(corpus, corpus_size);
 	spec->courses[0].corpus = spec->owned;
-	spec->courses[0].corpus_size = size;
+	spec->courses[0].corpus_size = corpus_size;
 }
 
-bool spec_set_initial_state(struct spec *spec, const uint8_t *data, size_t size, struct errmsg *err)
+bool spec_set_initial_state(struct spec *spec, const uint8_t *weights, size_t weights_size, struct errmsg *err)
 {
 	const struct model_config *config = &spec_course(spec)->train.model;
-	const char *wrong = model_config_check(config);
+	const char *wrong_size = model_config_check(config);
 
-	if (wrong != NULL)
-		return errmsg_set(err, "%s", wrong);
+	if (wrong_size != NULL)
+		return errmsg_set(err, "%s", wrong_size);
 	state_unref(spec->initial_state);
-	spec->initial_state = weights_state(config, data, size, err);
+	spec->initial_state = weights_state(config, weights, weights_size, err);
 	return spec->initial_state != NULL;
 }
 
@@ -242,13 +242,13 @@ void spec_clear(struct spec *spec)
 }
 
 /* Both ends of the corpus, what is trained on and the benchmark behind it, have room for a window. */
-static bool check_course(const struct course *course, struct errmsg *err)
+static bool spec_check_course(const struct course *course, struct errmsg *err)
 {
 	uint32_t least = course->train.model.ctx + 1;
-	const char *wrong = course_check(&course->train);
+	const char *wrong_course = course_check(&course->train);
 
-	if (wrong != NULL)
-		return errmsg_set(err, "%s", wrong);
+	if (wrong_course != NULL)
+		return errmsg_set(err, "%s", wrong_course);
 	if (course->bench_bytes < least)
 		return errmsg_set(err, "bench_bytes is %u, and must be ctx + 1 = %u at least", course->bench_bytes,
 			least);
@@ -258,7 +258,7 @@ static bool check_course(const struct course *course, struct errmsg *err)
 	return true;
 }
 
-static bool check_limits(const struct spec *spec, struct errmsg *err)
+static bool spec_check_limits(const struct spec *spec, struct errmsg *err)
 {
 	if (!spec_name_check(spec->name, err) || !spec_hrp_check(spec->hrp, err))
 		return false;
@@ -266,7 +266,7 @@ static bool check_limits(const struct spec *spec, struct errmsg *err)
 		if (!spec_field_check(field, spec_field_get(spec, field), err))
 			return false;
 	for (uint32_t i = 0; i < spec->course_count; i++)
-		if (!check_course(&spec->courses[i], err))
+		if (!spec_check_course(&spec->courses[i], err))
 			return false;
 	if (spec->blob_min > spec->blob_max)
 		return errmsg_set(err, "blob_min is %u, above blob_max, which is %u", spec->blob_min, spec->blob_max);
@@ -280,7 +280,7 @@ static bool check_limits(const struct spec *spec, struct errmsg *err)
 	return true;
 }
 
-static void put_text(struct buf *out, const char *text)
+static void spec_put_text(struct buf *out, const char *text)
 {
 	buf_put_compact(out, strlen(text));
 	buf_put_text(out, text);
@@ -288,28 +288,28 @@ static void put_text(struct buf *out, const char *text)
 
 /* What all nodes of a chain agree on, in one hash (section 16). Texts have their length in front, so that no two specs
  * write the same bytes. */
-static void compute_commitment(struct spec *spec)
+static void spec_compute_commitment(struct spec *spec)
 {
-	struct buf all;
+	struct buf committed;
 
 	contribution_root(spec_course(spec)->corpus, spec_course(spec)->corpus_size, spec->corpus_root);
-	buf_init(&all);
-	buf_put_le64(&all, SPEC_RULES);
-	put_text(&all, spec->name);
-	put_text(&all, spec->hrp);
+	buf_init(&committed);
+	buf_put_le64(&committed, SPEC_RULES);
+	spec_put_text(&committed, spec->name);
+	spec_put_text(&committed, spec->hrp);
 	for (const struct spec_field *field = spec_fields; field->name; field++)
 		if (field->is_committed)
-			buf_put_le64(&all, spec_field_get(spec, field));
-	buf_put(&all, spec->corpus_root, 32);
-	sha256(spec->commitment, all.data, all.size);
-	buf_clear(&all);
+			buf_put_le64(&committed, spec_field_get(spec, field));
+	buf_put(&committed, spec->corpus_root, 32);
+	sha256(spec->commitment, committed.data, committed.size);
+	buf_clear(&committed);
 }
 
 /* Its digest is the commitment instead of a step's: so the id of every block stands on the rules, and so does the
  * magic, by which nodes of other rules do not even read each other's messages. */
-static void compute_genesis(struct spec *spec)
+static void spec_compute_genesis(struct spec *spec)
 {
-	struct state *initial = spec_initial_state(spec);
+	struct state *initial_state = spec_initial_state(spec);
 
 	spec->limit_bits = target_to_compact(target_limit(spec->k));
 	spec->genesis = (struct header){
@@ -317,59 +317,59 @@ static void compute_genesis(struct spec *spec)
 		.time = (uint32_t)spec->genesis_time,
 		.bits = spec->limit_bits,
 	};
-	memcpy(spec->genesis.model_root, state_root(initial), 32);
+	memcpy(spec->genesis.model_root, state_root(initial_state), 32);
 	memcpy(spec->genesis.digest, spec->commitment, 32);
 	header_id(&spec->genesis, spec->genesis_id);
 	header_ticket(&spec->genesis, spec->genesis_ticket);
 	memcpy(spec->magic, spec->genesis_id, sizeof spec->magic);
-	state_unref(initial);
+	state_unref(initial_state);
 }
 
 /* A file that was swapped or damaged would give another genesis, and a node alone on a chain of its own. */
-static bool check_initial_root(const struct spec *spec, struct errmsg *err)
+static bool spec_check_initial_root(const struct spec *spec, struct errmsg *err)
 {
-	char wanted[65], found[65];
+	char wanted_root[65], found_root[65];
 
 	if (!spec->has_initial_root || memcmp(spec->genesis.model_root, spec->initial_root, 32) == 0)
 		return true;
-	hex_encode_reversed(wanted, spec->initial_root, 32);
-	hex_encode_reversed(found, spec->genesis.model_root, 32);
-	return errmsg_set(err, "initial_root is %s, but the initial state has %s", wanted, found);
+	hex_encode_reversed(wanted_root, spec->initial_root, 32);
+	hex_encode_reversed(found_root, spec->genesis.model_root, 32);
+	return errmsg_set(err, "initial_root is %s, but the initial state has %s", wanted_root, found_root);
 }
 
 /* In this order: genesis holds the commitment as its digest, and the root of the state that it begins with. */
 bool spec_finish(struct spec *spec, struct errmsg *err)
 {
-	if (!check_limits(spec, err))
+	if (!spec_check_limits(spec, err))
 		return false;
 	if (spec->initial_state_path != NULL && spec->initial_state == NULL)
 		return errmsg_set(err, "initial_state names a file that was not read");
-	compute_commitment(spec);
-	compute_genesis(spec);
-	return check_initial_root(spec, err);
+	spec_compute_commitment(spec);
+	spec_compute_genesis(spec);
+	return spec_check_initial_root(spec, err);
 }
 
 /* === What follows from a spec === */
 
 void spec_init_key(const struct spec *spec, uint8_t key[32])
 {
-	struct buf text;
+	struct buf init_text;
 
-	buf_init(&text);
-	buf_put_text(&text, "atelier initial state");
-	buf_put_text(&text, spec->name);
-	sha256(key, text.data, text.size);
-	buf_clear(&text);
+	buf_init(&init_text);
+	buf_put_text(&init_text, "atelier initial state");
+	buf_put_text(&init_text, spec->name);
+	sha256(key, init_text.data, init_text.size);
+	buf_clear(&init_text);
 }
 
 struct state *spec_initial_state(const struct spec *spec)
 {
-	uint8_t key[32];
+	uint8_t init_key[32];
 
 	if (spec->initial_state != NULL)
 		return state_ref(spec->initial_state);
-	spec_init_key(spec, key);
-	return state_new_initial(&spec_course(spec)->train.model, key);
+	spec_init_key(spec, init_key);
+	return state_new_initial(&spec_course(spec)->train.model, init_key);
 }
 
 const struct course *spec_course(const struct spec *spec)

@@ -70,11 +70,11 @@ bool spec_parse(struct spec *spec, const char *json, size_t size, char **corpus_
 
 /* Copies the corpus. Then spec_finish checks every limit (those between two fields too) and fills the derived fields
  * (this computes the initial state once, for genesis' model_root). */
-void spec_set_corpus(struct spec *spec, const uint8_t *data, size_t size);
+void spec_set_corpus(struct spec *spec, const uint8_t *corpus, size_t corpus_size);
 
 /* Takes the initial parameters from a file of weights (ml/files/weights.h); the outer momentum begins at zero. False
  * if the sizes are impossible, or the file does not fit them. After spec_parse, before spec_finish. */
-bool spec_set_initial_state(struct spec *spec, const uint8_t *data, size_t size, struct errmsg *err);
+bool spec_set_initial_state(struct spec *spec, const uint8_t *weights, size_t weights_size, struct errmsg *err);
 bool spec_finish(struct spec *spec, struct errmsg *err);
 void spec_clear(struct spec *spec);
 

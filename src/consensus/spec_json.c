@@ -7,97 +7,99 @@
 #include "util/bytes.h"
 #include "util/mem.h"
 
-static const struct spec_field *find_field(const char *name)
+static const struct spec_field *spec_json_find_field(const char *field_name)
 {
 	for (const struct spec_field *field = spec_fields; field->name; field++)
 		/* A derived one is unknown here: it follows from the corpus, and stating it could only contradict. */
-		if (!field->is_derived && strcmp(field->name, name) == 0)
+		if (!field->is_derived && strcmp(field->name, field_name) == 0)
 			return field;
 	return NULL;
 }
 
-static bool take_number(struct spec *spec, const struct spec_field *field, const json_t *value, struct errmsg *err)
+static bool spec_json_take_number(struct spec *spec, const struct spec_field *field, const json_t *field_value,
+	struct errmsg *err)
 {
-	json_int_t number = json_integer_value(value);
+	json_int_t field_number = json_integer_value(field_value);
 
-	if (!json_is_integer(value))
+	if (!json_is_integer(field_value))
 		return errmsg_set(err, "%s must be an integer", field->name);
-	if (number < 0)
+	if (field_number < 0)
 		return errmsg_set(err, "%s is negative", field->name);
-	if (!spec_field_check(field, (uint64_t)number, err))
+	if (!spec_field_check(field, (uint64_t)field_number, err))
 		return false;
-	spec_field_set(spec, field, (uint64_t)number);
+	spec_field_set(spec, field, (uint64_t)field_number);
 	return true;
 }
 
-static bool take_corpus(const char *text, char **corpus_path, struct errmsg *err)
+static bool spec_json_take_corpus(const char *field_text, char **corpus_path, struct errmsg *err)
 {
-	if (*text == 0)
+	if (*field_text == 0)
 		return errmsg_set(err, "corpus must be \"embedded\" or the name of a file");
-	if (strcmp(text, "embedded") != 0)
-		*corpus_path = mem_strdup(text);
+	if (strcmp(field_text, "embedded") != 0)
+		*corpus_path = mem_strdup(field_text);
 	return true;
 }
 
-static bool take_initial_state(struct spec *spec, const char *text, struct errmsg *err)
+static bool spec_json_take_initial_state(struct spec *spec, const char *field_text, struct errmsg *err)
 {
-	if (*text == 0)
+	if (*field_text == 0)
 		return errmsg_set(err, "initial_state must be the name of a file");
-	spec->initial_state_path = mem_strdup(text);
+	spec->initial_state_path = mem_strdup(field_text);
 	return true;
 }
 
-static bool take_initial_root(struct spec *spec, const char *text, struct errmsg *err)
+static bool spec_json_take_initial_root(struct spec *spec, const char *field_text, struct errmsg *err)
 {
-	spec->has_initial_root = hex_decode_reversed(spec->initial_root, 32, text);
+	spec->has_initial_root = hex_decode_reversed(spec->initial_root, 32, field_text);
 	return spec->has_initial_root || errmsg_set(err, "initial_root must be a model_root: 64 hexadecimal digits");
 }
 
-static bool take_name(struct spec *spec, const char *text, struct errmsg *err)
+static bool spec_json_take_name(struct spec *spec, const char *field_text, struct errmsg *err)
 {
-	if (!spec_name_check(text, err))
+	if (!spec_name_check(field_text, err))
 		return false;
-	if (strcmp(text, "main") == 0 || strcmp(text, "test") == 0)
-		return errmsg_set(err, "name \"%s\" belongs to a built-in chain", text);
-	strcpy(spec->name, text);
+	if (strcmp(field_text, "main") == 0 || strcmp(field_text, "test") == 0)
+		return errmsg_set(err, "name \"%s\" belongs to a built-in chain", field_text);
+	strcpy(spec->name, field_text);
 	return true;
 }
 
-static bool take_text(struct spec *spec, const char *name, const json_t *value, char **corpus_path, struct errmsg *err)
+static bool spec_json_take_text(struct spec *spec, const char *field_name, const json_t *field_value,
+	char **corpus_path, struct errmsg *err)
 {
-	const char *text = json_string_value(value);
+	const char *field_text = json_string_value(field_value);
 
-	if (strcmp(name, "name") != 0 && strcmp(name, "hrp") != 0 && strcmp(name, "corpus") != 0 &&
-		strcmp(name, "initial_state") != 0 && strcmp(name, "initial_root") != 0)
-		return errmsg_set(err, "unknown field \"%s\"", name);
-	if (text == NULL)
-		return errmsg_set(err, "%s must be a string", name);
-	if (strcmp(name, "corpus") == 0)
-		return take_corpus(text, corpus_path, err);
-	if (strcmp(name, "initial_state") == 0)
-		return take_initial_state(spec, text, err);
-	if (strcmp(name, "initial_root") == 0)
-		return take_initial_root(spec, text, err);
-	if (strcmp(name, "name") == 0)
-		return take_name(spec, text, err);
-	if (!spec_hrp_check(text, err))
+	if (strcmp(field_name, "name") != 0 && strcmp(field_name, "hrp") != 0 && strcmp(field_name, "corpus") != 0 &&
+		strcmp(field_name, "initial_state") != 0 && strcmp(field_name, "initial_root") != 0)
+		return errmsg_set(err, "unknown field \"%s\"", field_name);
+	if (field_text == NULL)
+		return errmsg_set(err, "%s must be a string", field_name);
+	if (strcmp(field_name, "corpus") == 0)
+		return spec_json_take_corpus(field_text, corpus_path, err);
+	if (strcmp(field_name, "initial_state") == 0)
+		return spec_json_take_initial_state(spec, field_text, err);
+	if (strcmp(field_name, "initial_root") == 0)
+		return spec_json_take_initial_root(spec, field_text, err);
+	if (strcmp(field_name, "name") == 0)
+		return spec_json_take_name(spec, field_text, err);
+	if (!spec_hrp_check(field_text, err))
 		return false;
-	strcpy(spec->hrp, text);
+	strcpy(spec->hrp, field_text);
 	return true;
 }
 
-static bool take_all(struct spec *spec, json_t *root, char **corpus_path, struct errmsg *err)
+static bool spec_json_take_all(struct spec *spec, json_t *spec_object, char **corpus_path, struct errmsg *err)
 {
-	const char *name;
-	json_t *value;
+	const char *field_name;
+	json_t *field_value;
 
-	if (!json_is_object(root))
+	if (!json_is_object(spec_object))
 		return errmsg_set(err, "a spec must be a JSON object");
-	json_object_foreach(root, name, value) {
-		const struct spec_field *field = find_field(name);
+	json_object_foreach(spec_object, field_name, field_value) {
+		const struct spec_field *field = spec_json_find_field(field_name);
 
-		if (!(field != NULL ? take_number(spec, field, value, err) :
-				      take_text(spec, name, value, corpus_path, err)))
+		if (!(field != NULL ? spec_json_take_number(spec, field, field_value, err) :
+				      spec_json_take_text(spec, field_name, field_value, corpus_path, err)))
 			return false;
 	}
 	return true;
@@ -105,24 +107,24 @@ static bool take_all(struct spec *spec, json_t *root, char **corpus_path, struct
 
 bool spec_parse(struct spec *spec, const char *json, size_t size, char **corpus_path, struct errmsg *err)
 {
-	json_error_t where;
-	json_t *root;
-	bool ok;
+	json_error_t json_error;
+	json_t *spec_object;
+	bool taken;
 
 	spec_defaults(spec);
 	*corpus_path = NULL;
 	if (size > SPEC_TEXT_MAX)
 		return errmsg_set(err, "a spec must have %d bytes at most", SPEC_TEXT_MAX);
 	/* Of a field given twice, two readers could take different values, and be on two chains. */
-	root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &where);
-	if (root == NULL)
-		return errmsg_set(err, "line %d: %s", where.line, where.text);
-	ok = take_all(spec, root, corpus_path, err);
-	json_decref(root);
+	spec_object = json_loadb(json, size, JSON_REJECT_DUPLICATES, &json_error);
+	if (spec_object == NULL)
+		return errmsg_set(err, "line %d: %s", json_error.line, json_error.text);
+	taken = spec_json_take_all(spec, spec_object, corpus_path, err);
+	json_decref(spec_object);
 	/* The caller has nothing to release; what the spec itself holds by now goes with spec_clear. */
-	if (!ok) {
+	if (!taken) {
 		free(*corpus_path);
 		*corpus_path = NULL;
 	}
-	return ok;
+	return taken;
 }

@@ -7,7 +7,7 @@
 #include "consensus/spec.h"
 #include "util/bytes.h"
 
-enum { ASERT_HALF_LIFE_SPACINGS = 288 };
+enum { TARGET_HALF_LIFE_SPACINGS = 288 };
 
 struct u256 u256_from_bytes(const uint8_t le[32])
 {
@@ -35,12 +35,12 @@ int u256_compare(struct u256 a, struct u256 b)
 /* Modulo 2^256: u256_sub counts on the last carry getting lost. */
 struct u256 u256_add(struct u256 a, struct u256 b)
 {
-	unsigned __int128 carry = 0;
+	unsigned __int128 limb_carry = 0;
 
 	for (int i = 0; i < 4; i++) {
-		carry += (unsigned __int128)a.limb[i] + b.limb[i];
-		a.limb[i] = (uint64_t)carry;
-		carry >>= 64;
+		limb_carry += (unsigned __int128)a.limb[i] + b.limb[i];
+		a.limb[i] = (uint64_t)limb_carry;
+		limb_carry >>= 64;
 	}
 	return a;
 }
@@ -52,10 +52,10 @@ static struct u256 u256_not(struct u256 a)
 	return a;
 }
 
-static const struct u256 one = { { 1, 0, 0, 0 } };
-static const struct u256 largest = { { UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX } };
+static const struct u256 u256_one = { { 1, 0, 0, 0 } };
+static const struct u256 u256_largest = { { UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX } };
 
-static bool is_zero(struct u256 a)
+static bool u256_is_zero(struct u256 a)
 {
 	return !(a.limb[0] | a.limb[1] | a.limb[2] | a.limb[3]);
 }
@@ -63,62 +63,62 @@ static bool is_zero(struct u256 a)
 /* a - b = a + ~b + 1 modulo 2^256. */
 struct u256 u256_sub(struct u256 a, struct u256 b)
 {
-	return u256_add(a, u256_add(u256_not(b), one));
+	return u256_add(a, u256_add(u256_not(b), u256_one));
 }
 
 /* Returns the fifth limb of the product, the other four in *low. */
-static uint64_t multiply_wide(struct u256 a, uint64_t b, struct u256 *low)
+static uint64_t u256_multiply_wide(struct u256 a, uint64_t b, struct u256 *low_limbs)
 {
-	unsigned __int128 carry = 0;
+	unsigned __int128 limb_carry = 0;
 
 	for (int i = 0; i < 4; i++) {
-		carry += (unsigned __int128)a.limb[i] * b;
-		low->limb[i] = (uint64_t)carry;
-		carry >>= 64;
+		limb_carry += (unsigned __int128)a.limb[i] * b;
+		low_limbs->limb[i] = (uint64_t)limb_carry;
+		limb_carry >>= 64;
 	}
-	return (uint64_t)carry;
+	return (uint64_t)limb_carry;
 }
 
 struct u256 u256_mul_u64(struct u256 a, uint64_t b, bool *overflow)
 {
-	struct u256 low;
-	uint64_t high = multiply_wide(a, b, &low);
+	struct u256 low_limbs;
+	uint64_t fifth_limb = u256_multiply_wide(a, b, &low_limbs);
 
 	if (overflow != NULL)
-		*overflow = high != 0;
-	return low;
+		*overflow = fifth_limb != 0;
+	return low_limbs;
 }
 
 struct u256 u256_shift_left(struct u256 a, unsigned bits)
 {
-	struct u256 out = { { 0 } };
-	unsigned limbs = bits / 64, rest = bits % 64;
+	struct u256 shifted = { { 0 } };
+	unsigned limb_shift = bits / 64, bit_shift = bits % 64;
 
-	for (unsigned i = limbs; i < 4; i++) {
+	for (unsigned i = limb_shift; i < 4; i++) {
 		/* By whole limbs, then by bits: where none are left over, the neighbour has no part in it, and a shift
 		 * by 64 bits would be undefined. Whoever shifts by 256 or more gets 0. */
-		out.limb[i] = a.limb[i - limbs] << rest;
-		if (rest && i > limbs)
-			out.limb[i] |= a.limb[i - limbs - 1] >> (64 - rest);
+		shifted.limb[i] = a.limb[i - limb_shift] << bit_shift;
+		if (bit_shift && i > limb_shift)
+			shifted.limb[i] |= a.limb[i - limb_shift - 1] >> (64 - bit_shift);
 	}
-	return out;
+	return shifted;
 }
 
 struct u256 u256_shift_right(struct u256 a, unsigned bits)
 {
-	struct u256 out = { { 0 } };
-	unsigned limbs = bits / 64, rest = bits % 64;
+	struct u256 shifted = { { 0 } };
+	unsigned limb_shift = bits / 64, bit_shift = bits % 64;
 
-	for (unsigned i = 0; i + limbs < 4; i++) {
-		out.limb[i] = a.limb[i + limbs] >> rest;
-		if (rest && i + limbs + 1 < 4)
-			out.limb[i] |= a.limb[i + limbs + 1] << (64 - rest);
+	for (unsigned i = 0; i + limb_shift < 4; i++) {
+		shifted.limb[i] = a.limb[i + limb_shift] >> bit_shift;
+		if (bit_shift && i + limb_shift + 1 < 4)
+			shifted.limb[i] |= a.limb[i + limb_shift + 1] << (64 - bit_shift);
 	}
-	return out;
+	return shifted;
 }
 
 /* 0 for 0, where __builtin_clzll is undefined. */
-static unsigned bit_length(struct u256 a)
+static unsigned u256_bit_length(struct u256 a)
 {
 	for (int i = 3; i >= 0; i--)
 		if (a.limb[i])
@@ -130,15 +130,15 @@ static unsigned bit_length(struct u256 a)
 struct u256 u256_div(struct u256 a, struct u256 b)
 {
 	struct u256 quotient = { { 0 } };
-	unsigned a_bits = bit_length(a), b_bits = bit_length(b);
+	unsigned a_bits = u256_bit_length(a), b_bits = u256_bit_length(b);
 
 	if (a_bits < b_bits)
 		return quotient;
 	for (unsigned shift = a_bits - b_bits + 1; shift-- > 0;) {
-		struct u256 part = u256_shift_left(b, shift);
+		struct u256 multiple = u256_shift_left(b, shift);
 
-		if (u256_compare(a, part) >= 0) {
-			a = u256_sub(a, part);
+		if (u256_compare(a, multiple) >= 0) {
+			a = u256_sub(a, multiple);
 			quotient.limb[shift / 64] |= UINT64_C(1) << shift % 64;
 		}
 	}
@@ -157,31 +157,32 @@ void u256_hex(struct u256 a, char out[65])
  * that harms nothing, as a header's bits are compared with the one right form and never by what they give. */
 bool target_from_compact(uint32_t bits, struct u256 *target)
 {
-	unsigned size = bits >> 24;
-	struct u256 word = { { bits & 0x7fffff, 0, 0, 0 } };
+	unsigned target_size = bits >> 24;
+	struct u256 mantissa = { { bits & 0x7fffff, 0, 0, 0 } };
 
 	if (bits & 0x800000)
 		return false;
-	*target = size <= 3 ? u256_shift_right(word, 8 * (3 - size)) : u256_shift_left(word, 8 * (size - 3));
-	return !is_zero(*target) && (size <= 3 || bit_length(word) + 8 * (size - 3) <= 256);
+	*target = target_size <= 3 ? u256_shift_right(mantissa, 8 * (3 - target_size)) :
+				     u256_shift_left(mantissa, 8 * (target_size - 3));
+	return !u256_is_zero(*target) && (target_size <= 3 || u256_bit_length(mantissa) + 8 * (target_size - 3) <= 256);
 }
 
 /* Keeps the highest bits, 23 at most: a target becomes smaller by that, never larger, so whoever meets the compact one
  * meets the exact one. */
 uint32_t target_to_compact(struct u256 target)
 {
-	unsigned size = (bit_length(target) + 7) / 8;
-	uint32_t word;
+	unsigned target_size = (u256_bit_length(target) + 7) / 8;
+	uint32_t mantissa;
 
-	if (size <= 3)
-		word = (uint32_t)target.limb[0] << 8 * (3 - size);
+	if (target_size <= 3)
+		mantissa = (uint32_t)target.limb[0] << 8 * (3 - target_size);
 	else
-		word = (uint32_t)u256_shift_right(target, 8 * (size - 3)).limb[0];
-	if (word & 0x800000) { /* that bit is a sign */
-		word >>= 8;
-		size++;
+		mantissa = (uint32_t)u256_shift_right(target, 8 * (target_size - 3)).limb[0];
+	if (mantissa & 0x800000) { /* that bit is a sign */
+		mantissa >>= 8;
+		target_size++;
 	}
-	return (uint32_t)size << 24 | word;
+	return (uint32_t)target_size << 24 | mantissa;
 }
 
 struct u256 target_limit(uint32_t k)
@@ -190,27 +191,27 @@ struct u256 target_limit(uint32_t k)
 
 	/* 2^256 itself has no place in 256 bits. */
 	if (k == 1)
-		return largest;
+		return u256_largest;
 	/* 2^256 = (2^256 - k) + k, and the first of these fits. */
-	return u256_add(u256_div(u256_sub((struct u256){ { 0 } }, divisor), divisor), one);
+	return u256_add(u256_div(u256_sub((struct u256){ { 0 } }, divisor), divisor), u256_one);
 }
 
 /* At the limit, k times the target is 2^256 where k is a power of two: then every ticket is a share. */
 struct u256 target_share(struct u256 target, uint32_t k)
 {
 	bool overflow;
-	struct u256 share = u256_mul_u64(target, k, &overflow);
+	struct u256 share_target = u256_mul_u64(target, k, &overflow);
 
-	return overflow ? largest : share;
+	return overflow ? u256_largest : share_target;
 }
 
 struct u256 target_work(struct u256 target)
 {
 	/* T + 1 would be 0 below, and nothing can be divided by that. */
-	if (u256_compare(target, largest) == 0)
-		return one;
+	if (u256_compare(target, u256_largest) == 0)
+		return u256_one;
 	/* 2^256 / (T + 1) = (2^256 - (T + 1)) / (T + 1) + 1, and ~T = 2^256 - (T + 1). */
-	return u256_add(u256_div(u256_not(target), u256_add(target, one)), one);
+	return u256_add(u256_div(u256_not(target), u256_add(target, u256_one)), u256_one);
 }
 
 /* A ticket is a little-endian number, as Bitcoin's block hashes are. */
@@ -220,19 +221,19 @@ bool target_met(const uint8_t ticket[32], struct u256 target)
 }
 
 /* (high * 2^256 + low) * 2^shift, or `limit` where that is more than 256 bits. */
-static struct u256 scale_target(uint64_t high, struct u256 low, int64_t shift, struct u256 limit)
+static struct u256 target_scale(uint64_t fifth_limb, struct u256 low_limbs, int64_t shift, struct u256 limit)
 {
-	unsigned bits = high ? 320 - (unsigned)__builtin_clzll(high) : bit_length(low);
-	struct u256 top = { { high, 0, 0, 0 } };
+	unsigned product_bits = fifth_limb ? 320 - (unsigned)__builtin_clzll(fifth_limb) : u256_bit_length(low_limbs);
+	struct u256 product_top = { { fifth_limb, 0, 0, 0 } };
 
-	if (shift > 256 - (int64_t)bits)
+	if (shift > 256 - (int64_t)product_bits)
 		return limit;
 	if (shift >= 0)
-		return u256_shift_left(low, (unsigned)shift);
-	low = u256_shift_right(low, (unsigned)-shift);
-	top = shift < -256 ? u256_shift_right(top, (unsigned)(-shift - 256)) :
-			     u256_shift_left(top, (unsigned)(256 + shift));
-	return u256_add(low, top);
+		return u256_shift_left(low_limbs, (unsigned)shift);
+	low_limbs = u256_shift_right(low_limbs, (unsigned)-shift);
+	product_top = shift < -256 ? u256_shift_right(product_top, (unsigned)(-shift - 256)) :
+				     u256_shift_left(product_top, (unsigned)(256 + shift));
+	return u256_add(low_limbs, product_top);
 }
 
 /* anchor_target * 2^(late / half_life), in integers alone: the exponent has 16 bits behind the point; its whole part is
@@ -247,18 +248,18 @@ struct u256 target_asert(struct u256 anchor_target, int64_t spacing, int64_t hal
 	__int128 late = time_delta - (__int128)spacing * (height_delta + 1);
 	int64_t exponent = (int64_t)(late * 65536 / half_life);
 	int64_t shifts = exponent >> 16;
-	uint64_t f = (uint64_t)exponent & 0xffff;
-	uint64_t factor = 65536 +
-		((UINT64_C(195766423245049) * f + UINT64_C(971821376) * f * f + UINT64_C(5127) * f * f * f +
-			 (UINT64_C(1) << 47)) >>
+	uint64_t fraction = (uint64_t)exponent & 0xffff;
+	uint64_t asert_factor = 65536 +
+		((UINT64_C(195766423245049) * fraction + UINT64_C(971821376) * fraction * fraction +
+			 UINT64_C(5127) * fraction * fraction * fraction + (UINT64_C(1) << 47)) >>
 			48);
-	struct u256 low, target;
-	uint64_t high = multiply_wide(anchor_target, factor, &low);
+	struct u256 low_limbs, target;
+	uint64_t fifth_limb = u256_multiply_wide(anchor_target, asert_factor, &low_limbs);
 
-	target = scale_target(high, low, shifts - 16, limit);
+	target = target_scale(fifth_limb, low_limbs, shifts - 16, limit);
 	/* A target of 0 could never be met, nor written. */
-	if (is_zero(target))
-		return one;
+	if (u256_is_zero(target))
+		return u256_one;
 	return u256_compare(target, limit) > 0 ? limit : target;
 }
 
@@ -268,11 +269,11 @@ uint32_t target_next_bits(const struct spec *spec, uint32_t height, uint32_t tim
 {
 	int64_t spacing = spec->spacing;
 	int64_t time_delta = (int64_t)time - ((int64_t)spec->genesis_time - spacing);
-	struct u256 anchor;
+	struct u256 anchor_target;
 
 	/* A limit of a finished spec has a compact form that decodes. */
-	if (spacing == 0 || !target_from_compact(spec->limit_bits, &anchor))
+	if (spacing == 0 || !target_from_compact(spec->limit_bits, &anchor_target))
 		return spec->limit_bits;
-	return target_to_compact(target_asert(anchor, spacing, ASERT_HALF_LIFE_SPACINGS * spacing, time_delta, height,
-		target_limit(spec->k)));
+	return target_to_compact(target_asert(anchor_target, spacing, TARGET_HALF_LIFE_SPACINGS * spacing, time_delta,
+		height, target_limit(spec->k)));
 }

@@ -68,9 +68,9 @@ const struct tx *tx_seal(struct tx *tx); /* the same, with the builder's referen
 const struct tx *tx_ref(const struct tx *tx);
 void tx_unref(const struct tx *tx);
 
-/* Reads one transaction, sealed; NULL (and reader->ok false) if the bytes are not one. */
-const struct tx *tx_read(struct reader *reader);
-void tx_write(struct buf *out, const struct tx *tx, bool with_witness);
+/* Reads one transaction, sealed; NULL (and tx_reader->ok false) if the bytes are not one. */
+const struct tx *tx_read(struct reader *tx_reader);
+void tx_write(struct buf *raw_tx, const struct tx *tx, bool with_witness);
 size_t tx_size(const struct tx *tx, bool with_witness);
 size_t tx_weight(const struct tx *tx);
 const uint8_t *tx_txid(const struct tx *tx); /* 32 bytes, as long as the transaction; sealed ones only */

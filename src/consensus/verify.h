@@ -44,7 +44,7 @@ struct verdict {
 };
 
 /* Releases what the job owns, its references too. */
-void verify_job_clear(struct verify_job *job);
+void verify_job_clear(struct verify_job *verify_job);
 /* Runs on any thread. Executes proofs without delta (own first). Before a digest that differs counts as false, its step
  * is executed once more with every product checked (ml/kernel/freivalds.h) and the engine passes its start-up check
  * again: about two steps in all. An engine that proves wrong thereby is trusted no more (backend_distrust), nobody is
@@ -52,12 +52,12 @@ void verify_job_clear(struct verify_job *job);
  * cancelled. A delta that is given must hash to its header's digest. Then the update, always with every product
  * checked: of a wrong value nobody would know before the next block is refused for it. The caller owns verdict->state,
  * which is NULL unless the block is valid. */
-void verify_run(struct verify_job *job, struct verdict *verdict);
+void verify_run(struct verify_job *verify_job, struct verdict *verdict);
 
 /* One proof alone (a loose one, or an audit), executed whether its delta is given or not: true if the step gives its
- * digest, and proof->delta is its body. found (NULL allowed) is the digest of what the step gives, zero if it has no
- * result. So many threads share the step. Cancelled: false, REJECT_NOT_YET. */
+ * digest, and proof->delta is its body. found_digest (NULL allowed) is the digest of what the step gives, zero if it
+ * has no result. So many threads share the step. Cancelled: false, REJECT_NOT_YET. */
 bool verify_one(const struct spec *spec, const struct state *parent, struct verify_proof *proof, unsigned threads,
-	atomic_bool *cancel, uint8_t found[32], struct reject *reject);
+	atomic_bool *cancel, uint8_t found_digest[32], struct reject *reject);
 
 #endif

@@ -6,42 +6,42 @@
 #include "consensus/branch/pieces.h"
 
 /* Losses by their bits: what is read back is what was written, NaN too. */
-void block_outcome_write(struct buf *out, const struct block_outcome *outcome)
+void block_outcome_write(struct buf *out, const struct block_outcome *block_outcome)
 {
-	uint32_t before, after;
+	uint32_t loss_before_bits, loss_after_bits;
 
-	memcpy(&before, &outcome->loss_before, sizeof before);
-	memcpy(&after, &outcome->loss_after, sizeof after);
-	buf_put_u8(out, outcome->outcome.is_void);
-	buf_put_le32(out, outcome->outcome.slots);
-	for (uint32_t i = 0; i < outcome->outcome.slots; i++) {
-		buf_put_le32(out, outcome->outcome.slot[i].count);
-		buf_put_u8(out, outcome->outcome.slot[i].left_out);
-		buf_put_le64(out, (uint64_t)outcome->outcome.slot[i].value);
-		buf_put_le32(out, outcome->dataset[i]);
+	memcpy(&loss_before_bits, &block_outcome->loss_before, sizeof loss_before_bits);
+	memcpy(&loss_after_bits, &block_outcome->loss_after, sizeof loss_after_bits);
+	buf_put_u8(out, block_outcome->outcome.is_void);
+	buf_put_le32(out, block_outcome->outcome.slots);
+	for (uint32_t i = 0; i < block_outcome->outcome.slots; i++) {
+		buf_put_le32(out, block_outcome->outcome.slot[i].count);
+		buf_put_u8(out, block_outcome->outcome.slot[i].left_out);
+		buf_put_le64(out, (uint64_t)block_outcome->outcome.slot[i].value);
+		buf_put_le32(out, block_outcome->dataset[i]);
 	}
-	buf_put_le64(out, (uint64_t)outcome->v_ref);
-	buf_put_le32(out, before);
-	buf_put_le32(out, after);
+	buf_put_le64(out, (uint64_t)block_outcome->v_ref);
+	buf_put_le32(out, loss_before_bits);
+	buf_put_le32(out, loss_after_bits);
 }
 
-bool block_outcome_read(struct reader *reader, struct block_outcome *outcome)
+bool block_outcome_read(struct reader *outcome_reader, struct block_outcome *block_outcome)
 {
-	uint32_t before, after;
+	uint32_t loss_before_bits, loss_after_bits;
 
-	memset(outcome, 0, sizeof *outcome);
-	outcome->outcome.is_void = pieces_bool(reader);
-	outcome->outcome.slots = pieces_count(reader, OUTCOME_MAX_SLOTS);
-	for (uint32_t i = 0; i < outcome->outcome.slots; i++) {
-		outcome->outcome.slot[i].count = reader_le32(reader);
-		outcome->outcome.slot[i].left_out = pieces_bool(reader);
-		outcome->outcome.slot[i].value = (int64_t)reader_le64(reader);
-		outcome->dataset[i] = reader_le32(reader);
+	memset(block_outcome, 0, sizeof *block_outcome);
+	block_outcome->outcome.is_void = pieces_bool(outcome_reader);
+	block_outcome->outcome.slots = pieces_count(outcome_reader, OUTCOME_MAX_SLOTS);
+	for (uint32_t i = 0; i < block_outcome->outcome.slots; i++) {
+		block_outcome->outcome.slot[i].count = reader_le32(outcome_reader);
+		block_outcome->outcome.slot[i].left_out = pieces_bool(outcome_reader);
+		block_outcome->outcome.slot[i].value = (int64_t)reader_le64(outcome_reader);
+		block_outcome->dataset[i] = reader_le32(outcome_reader);
 	}
-	outcome->v_ref = (int64_t)reader_le64(reader);
-	before = reader_le32(reader);
-	after = reader_le32(reader);
-	memcpy(&outcome->loss_before, &before, sizeof before);
-	memcpy(&outcome->loss_after, &after, sizeof after);
-	return reader->ok;
+	block_outcome->v_ref = (int64_t)reader_le64(outcome_reader);
+	loss_before_bits = reader_le32(outcome_reader);
+	loss_after_bits = reader_le32(outcome_reader);
+	memcpy(&block_outcome->loss_before, &loss_before_bits, sizeof loss_before_bits);
+	memcpy(&block_outcome->loss_after, &loss_after_bits, sizeof loss_after_bits);
+	return outcome_reader->ok;
 }

@@ -14,7 +14,7 @@ struct block_outcome {
 };
 
 /* Byte form, for the index. read returns false on damaged bytes. */
-void block_outcome_write(struct buf *out, const struct block_outcome *outcome);
-bool block_outcome_read(struct reader *reader, struct block_outcome *outcome);
+void block_outcome_write(struct buf *out, const struct block_outcome *block_outcome);
+bool block_outcome_read(struct reader *outcome_reader, struct block_outcome *block_outcome);
 
 #endif

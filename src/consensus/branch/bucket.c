@@ -5,13 +5,13 @@
 
 void bucket_apply(struct bucket *bucket, const struct branch_block *block, struct bucket_undo *undo)
 {
-	undo->before = bucket->amount;
+	undo->amount_before = bucket->amount;
 	reward_proof(block->spec, block->height, bucket->amount, block->block->loose_count, &bucket->amount);
 }
 
 void bucket_undo(struct bucket *bucket, const struct bucket_undo *undo)
 {
-	bucket->amount = undo->before;
+	bucket->amount = undo->amount_before;
 }
 
 void bucket_write(struct buf *out, const struct bucket *bucket)
@@ -19,19 +19,19 @@ void bucket_write(struct buf *out, const struct bucket *bucket)
 	buf_put_le64(out, (uint64_t)bucket->amount);
 }
 
-bool bucket_read(struct bucket *bucket, struct reader *reader)
+bool bucket_read(struct bucket *bucket, struct reader *bucket_reader)
 {
-	bucket->amount = (int64_t)reader_le64(reader);
-	return reader->ok;
+	bucket->amount = (int64_t)reader_le64(bucket_reader);
+	return bucket_reader->ok;
 }
 
 void bucket_undo_write(struct buf *out, const struct bucket_undo *undo)
 {
-	buf_put_le64(out, (uint64_t)undo->before);
+	buf_put_le64(out, (uint64_t)undo->amount_before);
 }
 
-bool bucket_undo_read(struct bucket_undo *undo, struct reader *reader)
+bool bucket_undo_read(struct bucket_undo *undo, struct reader *bucket_reader)
 {
-	undo->before = (int64_t)reader_le64(reader);
-	return reader->ok;
+	undo->amount_before = (int64_t)reader_le64(bucket_reader);
+	return bucket_reader->ok;
 }

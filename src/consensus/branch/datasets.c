@@ -14,59 +14,59 @@
 #include "util/mem.h"
 
 enum {
-	WEIGHT_MAX = 1 << 24,
-	QUARANTINE_BLOCKS = 2016,
-	QUARANTINE_DRAWS = 8,
-	OBSERVATION_SHIFT = 16, /* statistics count values in 2^-16 nats */
+	DATASET_WEIGHT_MAX = 1 << 24,
+	DATASET_QUARANTINE_BLOCKS = 2016,
+	DATASET_QUARANTINE_DRAWS = 8,
+	DATASET_OBSERVATION_SHIFT = 16, /* statistics count values in 2^-16 nats */
 };
 
 /* --- the list --- */
 
 /* Place in by_root of the first root that is not below this one. */
-static size_t place_of(const struct datasets *datasets, const uint8_t root[32])
+static size_t datasets_place(const struct datasets *datasets, const uint8_t root[32])
 {
-	size_t low = 0, high = datasets->count;
+	size_t low_place = 0, high_place = datasets->count;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+	while (low_place < high_place) {
+		size_t middle_place = low_place + (high_place - low_place) / 2;
 
-		if (memcmp(datasets->list[datasets->by_root[middle]].root, root, 32) < 0)
-			low = middle + 1;
+		if (memcmp(datasets->list[datasets->by_root[middle_place]].root, root, 32) < 0)
+			low_place = middle_place + 1;
 		else
-			high = middle;
+			high_place = middle_place;
 	}
-	return low;
+	return low_place;
 }
 
 const struct dataset *datasets_find(const struct datasets *datasets, const uint8_t root[32], size_t *number)
 {
-	size_t place = place_of(datasets, root);
-	const struct dataset *found;
+	size_t root_place = datasets_place(datasets, root);
+	const struct dataset *found_dataset;
 
-	if (place == datasets->count)
+	if (root_place == datasets->count)
 		return NULL;
-	found = &datasets->list[datasets->by_root[place]];
-	if (memcmp(found->root, root, 32) != 0)
+	found_dataset = &datasets->list[datasets->by_root[root_place]];
+	if (memcmp(found_dataset->root, root, 32) != 0)
 		return NULL;
 	if (number != NULL)
-		*number = datasets->by_root[place];
-	return found;
+		*number = datasets->by_root[root_place];
+	return found_dataset;
 }
 
 /* False if its root is there already. A checked block brings no such root (registry_check_block); bytes of a damaged
  * database may. */
-static bool append_dataset(struct datasets *datasets, const struct dataset *dataset)
+static bool datasets_append(struct datasets *datasets, const struct dataset *dataset)
 {
-	size_t place;
+	size_t root_place;
 
 	if (datasets_find(datasets, dataset->root, NULL) != NULL)
 		return false;
-	place = place_of(datasets, dataset->root);
+	root_place = datasets_place(datasets, dataset->root);
 	datasets->list = mem_realloc(datasets->list, (datasets->count + 1) * sizeof *datasets->list);
 	datasets->by_root = mem_realloc(datasets->by_root, (datasets->count + 1) * sizeof *datasets->by_root);
-	memmove(datasets->by_root + place + 1, datasets->by_root + place,
-		(datasets->count - place) * sizeof *datasets->by_root);
-	datasets->by_root[place] = (uint32_t)datasets->count;
+	memmove(datasets->by_root + root_place + 1, datasets->by_root + root_place,
+		(datasets->count - root_place) * sizeof *datasets->by_root);
+	datasets->by_root[root_place] = (uint32_t)datasets->count;
 	datasets->list[datasets->count++] = *dataset;
 	return true;
 }
@@ -74,13 +74,13 @@ static bool append_dataset(struct datasets *datasets, const struct dataset *data
 void datasets_init(struct datasets *datasets, const struct spec *spec)
 {
 	struct dataset corpus = { .title = "genesis corpus" };
-	size_t size;
-	const uint8_t *bytes = course_training(spec_course(spec), &size);
+	size_t corpus_size;
+	const uint8_t *corpus_bytes = course_training(spec_course(spec), &corpus_size);
 
 	*datasets = (struct datasets){ 0 };
-	contribution_root(bytes, size, corpus.root);
-	corpus.size = size;
-	append_dataset(datasets, &corpus);
+	contribution_root(corpus_bytes, corpus_size, corpus.root);
+	corpus.size = corpus_size;
+	datasets_append(datasets, &corpus);
 }
 
 void datasets_copy(struct datasets *to, const struct datasets *from)
@@ -107,9 +107,9 @@ bool datasets_can_draw(const struct datasets *datasets, const struct spec *spec,
 	return (uint64_t)dataset->height + spec->data_delay <= height && height > dataset->quarantined_until;
 }
 
-static uint64_t weight_of(const struct dataset *dataset)
+static uint64_t dataset_weight(const struct dataset *dataset)
 {
-	return dataset->size < WEIGHT_MAX ? dataset->size : WEIGHT_MAX;
+	return dataset->size < DATASET_WEIGHT_MAX ? dataset->size : DATASET_WEIGHT_MAX;
 }
 
 /* Without replacement: a dataset that a slot has got is no candidate for the next, and its weight leaves the total.
@@ -118,34 +118,34 @@ void datasets_draw(const struct datasets *datasets, const struct spec *spec, uin
 	uint32_t slots, uint32_t dataset[])
 {
 	uint32_t *candidates = mem_alloc(datasets->count * sizeof *candidates);
-	size_t count = 0;
-	uint64_t total = 0;
+	size_t candidate_count = 0;
+	uint64_t weight_total = 0;
 
 	for (size_t i = 0; i < datasets->count; i++)
 		if (datasets_can_draw(datasets, spec, height, i)) {
-			candidates[count++] = (uint32_t)i;
-			total += weight_of(&datasets->list[i]);
+			candidates[candidate_count++] = (uint32_t)i;
+			weight_total += dataset_weight(&datasets->list[i]);
 		}
 	for (uint32_t slot = 0; slot < slots; slot++) {
-		uint64_t left = noise_uniform(ticket, NOISE_DATASET, slot, total);
-		size_t at = 0;
+		uint64_t weight_left = noise_uniform(ticket, NOISE_DATASET, slot, weight_total);
+		size_t drawn = 0;
 
 		dataset[slot] = 0;
-		if (count == 0)
+		if (candidate_count == 0)
 			continue;
-		/* Ends in time: left is below total, which is the sum of the candidates' weights. */
-		while (left >= weight_of(&datasets->list[candidates[at]]))
-			left -= weight_of(&datasets->list[candidates[at++]]);
-		dataset[slot] = candidates[at];
-		total -= weight_of(&datasets->list[candidates[at]]);
-		memmove(candidates + at, candidates + at + 1, (--count - at) * sizeof *candidates);
+		/* Ends in time: weight_left is below weight_total, which is the sum of the candidates' weights. */
+		while (weight_left >= dataset_weight(&datasets->list[candidates[drawn]]))
+			weight_left -= dataset_weight(&datasets->list[candidates[drawn++]]);
+		dataset[slot] = candidates[drawn];
+		weight_total -= dataset_weight(&datasets->list[candidates[drawn]]);
+		memmove(candidates + drawn, candidates + drawn + 1, (--candidate_count - drawn) * sizeof *candidates);
 	}
 	free(candidates);
 }
 
 /* --- statistics --- */
 
-static struct datasets_record record_of(const struct datasets *datasets, uint32_t number)
+static struct datasets_record dataset_record_of(const struct datasets *datasets, uint32_t number)
 {
 	const struct dataset *dataset = &datasets->list[number];
 
@@ -160,43 +160,43 @@ static struct datasets_record record_of(const struct datasets *datasets, uint32_
 	};
 }
 
-static void restore_record(struct datasets *datasets, const struct datasets_record *before)
+static void dataset_restore_record(struct datasets *datasets, const struct datasets_record *dataset_before)
 {
-	struct dataset *dataset = &datasets->list[before->number];
+	struct dataset *dataset = &datasets->list[dataset_before->number];
 
-	dataset->draws = before->draws;
-	dataset->quarantined_until = before->quarantined_until;
-	dataset->total_draws = before->total_draws;
-	dataset->sum = before->sum;
-	dataset->total_paid = before->total_paid;
-	dataset->squares = before->squares;
+	dataset->draws = dataset_before->draws;
+	dataset->quarantined_until = dataset_before->quarantined_until;
+	dataset->total_draws = dataset_before->total_draws;
+	dataset->sum = dataset_before->sum;
+	dataset->total_paid = dataset_before->total_paid;
+	dataset->squares = dataset_before->squares;
 }
 
 /* Mean plus two standard errors is negative. Within 128 bits: draws <= 2^20, |sum| <= 2^51, squares <= 2^82. In
  * integers, without a root: both sides are squared, which is right as the mean is below 0. */
-static bool is_harmful(const struct dataset *dataset)
+static bool dataset_is_harmful(const struct dataset *dataset)
 {
 	unsigned __int128 draws = dataset->draws,
-			  sum = dataset->sum < 0 ? (uint64_t)-dataset->sum : (uint64_t)dataset->sum;
+			  value_sum = dataset->sum < 0 ? (uint64_t)-dataset->sum : (uint64_t)dataset->sum;
 
-	return draws >= QUARANTINE_DRAWS && dataset->sum < 0 &&
-		sum * sum * (draws - 1) > 4 * (draws * dataset->squares - sum * sum);
+	return draws >= DATASET_QUARANTINE_DRAWS && dataset->sum < 0 &&
+		value_sum * value_sum * (draws - 1) > 4 * (draws * dataset->squares - value_sum * value_sum);
 }
 
-/* Past the most draws statistics stand still, or is_harmful would leave its 128 bits. Quarantine begins a new period:
- * data is judged again by what it does then, as the model has gone on meanwhile. */
-static void observe_value(struct dataset *dataset, int64_t value, uint32_t height)
+/* Past the most draws statistics stand still, or dataset_is_harmful would leave its 128 bits. Quarantine begins a new
+ * period: data is judged again by what it does then, as the model has gone on meanwhile. */
+static void dataset_observe_value(struct dataset *dataset, int64_t value, uint32_t height)
 {
-	int64_t x = value >> OBSERVATION_SHIFT; /* rounds toward minus infinity */
+	int64_t observation = value >> DATASET_OBSERVATION_SHIFT; /* rounds toward minus infinity */
 
 	if (dataset->draws == DATASETS_DRAWS_MAX)
 		return;
 	dataset->draws++;
-	dataset->sum += x;
-	dataset->squares += (unsigned __int128)((__int128)x * x);
-	if (!is_harmful(dataset))
+	dataset->sum += observation;
+	dataset->squares += (unsigned __int128)((__int128)observation * observation);
+	if (!dataset_is_harmful(dataset))
 		return;
-	dataset->quarantined_until = height + QUARANTINE_BLOCKS;
+	dataset->quarantined_until = height + DATASET_QUARANTINE_BLOCKS;
 	dataset->draws = 0;
 	dataset->sum = 0;
 	dataset->squares = 0;
@@ -204,7 +204,8 @@ static void observe_value(struct dataset *dataset, int64_t value, uint32_t heigh
 
 /* The outcome of the block at height - 1. A void one changes nothing here. What a slot changes is kept as it was before
  * that slot: two slots may have had the corpus, so the undo goes backwards. */
-static void apply_outcome(struct datasets *datasets, const struct branch_block *block, struct datasets_undo *undo)
+static void datasets_apply_outcome(struct datasets *datasets, const struct branch_block *block,
+	struct datasets_undo *undo)
 {
 	const struct block_outcome *parent = block->parent;
 	const struct outcome *outcome = &parent->outcome;
@@ -214,7 +215,7 @@ static void apply_outcome(struct datasets *datasets, const struct branch_block *
 
 		if (outcome->slot[i].count == 0)
 			continue;
-		undo->changed[undo->changed_count++] = record_of(datasets, parent->dataset[i]);
+		undo->changed[undo->changed_count++] = dataset_record_of(datasets, parent->dataset[i]);
 		dataset->total_draws++;
 		/* Nobody is paid for the corpus, and nothing can put it into quarantine: a slot can always be filled
 		 * with it. */
@@ -222,28 +223,28 @@ static void apply_outcome(struct datasets *datasets, const struct branch_block *
 			continue;
 		dataset->total_paid += reward_slot(block->spec, block->height - 1, outcome->slot[i].count,
 			outcome->slot[i].value, parent->v_ref);
-		observe_value(dataset, outcome->slot[i].value, block->height);
+		dataset_observe_value(dataset, outcome->slot[i].value, block->height);
 	}
 }
 
 /* --- blocks --- */
 
-static void register_tx(struct datasets *datasets, uint32_t height, const struct tx *tx)
+static void datasets_register_tx(struct datasets *datasets, uint32_t height, const struct tx *tx)
 {
-	struct contribution data;
+	struct contribution contribution;
 
 	for (size_t i = 0; i < tx->output_count; i++) {
 		struct dataset dataset = { .output = (uint32_t)i, .height = height };
 
-		if (!contribution_parse(&tx->outputs[i].script, &data))
+		if (!contribution_parse(&tx->outputs[i].script, &contribution))
 			continue;
-		memcpy(dataset.root, data.root, 32);
-		memcpy(dataset.owner, data.owner, 32);
-		memcpy(dataset.licence, data.licence, sizeof dataset.licence);
-		memcpy(dataset.title, data.title, sizeof dataset.title);
-		dataset.size = data.size;
+		memcpy(dataset.root, contribution.root, 32);
+		memcpy(dataset.owner, contribution.owner, 32);
+		memcpy(dataset.licence, contribution.licence, sizeof dataset.licence);
+		memcpy(dataset.title, contribution.title, sizeof dataset.title);
+		dataset.size = contribution.size;
 		memcpy(dataset.txid, tx_txid(tx), 32);
-		append_dataset(datasets, &dataset);
+		datasets_append(datasets, &dataset);
 	}
 }
 
@@ -253,9 +254,9 @@ void datasets_apply(struct datasets *datasets, const struct branch_block *block,
 {
 	undo->count = datasets->count;
 	if (block->parent != NULL)
-		apply_outcome(datasets, block, undo);
+		datasets_apply_outcome(datasets, block, undo);
 	for (size_t i = 1; i < block->block->tx_count; i++)
-		register_tx(datasets, block->height, block->block->txs[i]);
+		datasets_register_tx(datasets, block->height, block->block->txs[i]);
 }
 
 bool datasets_undo_fits(const struct datasets *datasets, const struct datasets_undo *undo)
@@ -269,26 +270,26 @@ bool datasets_undo_fits(const struct datasets *datasets, const struct datasets_u
 }
 
 /* The numbers that stay keep their order by root, so nothing is sorted again. */
-static void forget_datasets(struct datasets *datasets, size_t count)
+static void datasets_forget(struct datasets *datasets, size_t count_before)
 {
-	size_t kept = 0;
+	size_t numbers_kept = 0;
 
 	for (size_t i = 0; i < datasets->count; i++)
-		if (datasets->by_root[i] < count)
-			datasets->by_root[kept++] = datasets->by_root[i];
-	datasets->count = count;
+		if (datasets->by_root[i] < count_before)
+			datasets->by_root[numbers_kept++] = datasets->by_root[i];
+	datasets->count = count_before;
 }
 
 void datasets_undo(struct datasets *datasets, const struct datasets_undo *undo)
 {
-	forget_datasets(datasets, undo->count);
+	datasets_forget(datasets, undo->count);
 	for (uint32_t i = undo->changed_count; i > 0; i--)
-		restore_record(datasets, &undo->changed[i - 1]);
+		dataset_restore_record(datasets, &undo->changed[i - 1]);
 }
 
 /* --- bytes --- */
 
-static void put_dataset(struct buf *out, const struct dataset *dataset)
+static void dataset_put(struct buf *out, const struct dataset *dataset)
 {
 	buf_put(out, dataset->root, 32);
 	buf_put(out, dataset->owner, 32);
@@ -306,24 +307,24 @@ static void put_dataset(struct buf *out, const struct dataset *dataset)
 	pieces_put_wide(out, dataset->squares);
 }
 
-static bool take_dataset(struct reader *reader, struct dataset *dataset)
+static bool dataset_take(struct reader *dataset_reader, struct dataset *dataset)
 {
 	memset(dataset, 0, sizeof *dataset);
-	reader_copy(reader, dataset->root, 32);
-	reader_copy(reader, dataset->owner, 32);
-	dataset->size = reader_le64(reader);
-	pieces_text(reader, dataset->licence, sizeof dataset->licence - 1);
-	pieces_text(reader, dataset->title, sizeof dataset->title - 1);
-	reader_copy(reader, dataset->txid, 32);
-	dataset->output = reader_le32(reader);
-	dataset->height = reader_le32(reader);
-	dataset->draws = pieces_count(reader, DATASETS_DRAWS_MAX);
-	dataset->quarantined_until = reader_le32(reader);
-	dataset->total_draws = reader_le32(reader);
-	dataset->sum = (int64_t)reader_le64(reader);
-	dataset->total_paid = (int64_t)reader_le64(reader);
-	dataset->squares = pieces_wide(reader);
-	return reader->ok;
+	reader_copy(dataset_reader, dataset->root, 32);
+	reader_copy(dataset_reader, dataset->owner, 32);
+	dataset->size = reader_le64(dataset_reader);
+	pieces_text(dataset_reader, dataset->licence, sizeof dataset->licence - 1);
+	pieces_text(dataset_reader, dataset->title, sizeof dataset->title - 1);
+	reader_copy(dataset_reader, dataset->txid, 32);
+	dataset->output = reader_le32(dataset_reader);
+	dataset->height = reader_le32(dataset_reader);
+	dataset->draws = pieces_count(dataset_reader, DATASETS_DRAWS_MAX);
+	dataset->quarantined_until = reader_le32(dataset_reader);
+	dataset->total_draws = reader_le32(dataset_reader);
+	dataset->sum = (int64_t)reader_le64(dataset_reader);
+	dataset->total_paid = (int64_t)reader_le64(dataset_reader);
+	dataset->squares = pieces_wide(dataset_reader);
+	return dataset_reader->ok;
 }
 
 /* Of dataset 0 only what blocks change: the rest is the spec's. */
@@ -332,21 +333,21 @@ void datasets_write(struct buf *out, const struct datasets *datasets)
 	buf_put_le32(out, datasets->list[0].total_draws);
 	buf_put_le32(out, (uint32_t)(datasets->count - 1));
 	for (size_t i = 1; i < datasets->count; i++)
-		put_dataset(out, &datasets->list[i]);
+		dataset_put(out, &datasets->list[i]);
 }
 
 /* The count takes no memory by itself: the list grows by datasets that are there. */
-bool datasets_read(struct datasets *datasets, struct reader *reader)
+bool datasets_read(struct datasets *datasets, struct reader *dataset_reader)
 {
 	struct dataset dataset;
-	uint32_t count;
+	uint32_t dataset_count;
 
-	datasets->list[0].total_draws = reader_le32(reader);
-	count = reader_le32(reader);
-	for (uint32_t i = 0; i < count; i++)
-		if (!take_dataset(reader, &dataset) || !append_dataset(datasets, &dataset))
+	datasets->list[0].total_draws = reader_le32(dataset_reader);
+	dataset_count = reader_le32(dataset_reader);
+	for (uint32_t i = 0; i < dataset_count; i++)
+		if (!dataset_take(dataset_reader, &dataset) || !datasets_append(datasets, &dataset))
 			return false;
-	return reader->ok;
+	return dataset_reader->ok;
 }
 
 void datasets_undo_write(struct buf *out, const struct datasets_undo *undo)
@@ -364,22 +365,22 @@ void datasets_undo_write(struct buf *out, const struct datasets_undo *undo)
 	}
 }
 
-static void take_record(struct reader *reader, struct datasets_record *record)
+static void dataset_take_record(struct reader *dataset_reader, struct datasets_record *dataset_record)
 {
-	record->number = reader_le32(reader);
-	record->draws = pieces_count(reader, DATASETS_DRAWS_MAX);
-	record->quarantined_until = reader_le32(reader);
-	record->total_draws = reader_le32(reader);
-	record->sum = (int64_t)reader_le64(reader);
-	record->total_paid = (int64_t)reader_le64(reader);
-	record->squares = pieces_wide(reader);
+	dataset_record->number = reader_le32(dataset_reader);
+	dataset_record->draws = pieces_count(dataset_reader, DATASETS_DRAWS_MAX);
+	dataset_record->quarantined_until = reader_le32(dataset_reader);
+	dataset_record->total_draws = reader_le32(dataset_reader);
+	dataset_record->sum = (int64_t)reader_le64(dataset_reader);
+	dataset_record->total_paid = (int64_t)reader_le64(dataset_reader);
+	dataset_record->squares = pieces_wide(dataset_reader);
 }
 
-bool datasets_undo_read(struct datasets_undo *undo, struct reader *reader)
+bool datasets_undo_read(struct datasets_undo *undo, struct reader *dataset_reader)
 {
-	undo->count = reader_le32(reader);
-	undo->changed_count = pieces_count(reader, OUTCOME_MAX_SLOTS);
+	undo->count = reader_le32(dataset_reader);
+	undo->changed_count = pieces_count(dataset_reader, OUTCOME_MAX_SLOTS);
 	for (uint32_t i = 0; i < undo->changed_count; i++)
-		take_record(reader, &undo->changed[i]);
-	return reader->ok;
+		dataset_take_record(dataset_reader, &undo->changed[i]);
+	return dataset_reader->ok;
 }

@@ -56,8 +56,8 @@ void datasets_apply(struct datasets *datasets, const struct branch_block *block,
 bool datasets_undo_fits(const struct datasets *datasets, const struct datasets_undo *undo);
 void datasets_undo(struct datasets *datasets, const struct datasets_undo *undo);
 void datasets_write(struct buf *out, const struct datasets *datasets);
-bool datasets_read(struct datasets *datasets, struct reader *reader);
+bool datasets_read(struct datasets *datasets, struct reader *dataset_reader);
 void datasets_undo_write(struct buf *out, const struct datasets_undo *undo);
-bool datasets_undo_read(struct datasets_undo *undo, struct reader *reader);
+bool datasets_undo_read(struct datasets_undo *undo, struct reader *dataset_reader);
 
 #endif

@@ -3,54 +3,54 @@
 
 #include <string.h>
 
-void pieces_put_wide(struct buf *out, unsigned __int128 v)
+void pieces_put_wide(struct buf *piece_out, unsigned __int128 wide)
 {
-	buf_put_le64(out, (uint64_t)v);
-	buf_put_le64(out, (uint64_t)(v >> 64));
+	buf_put_le64(piece_out, (uint64_t)wide);
+	buf_put_le64(piece_out, (uint64_t)(wide >> 64));
 }
 
-unsigned __int128 pieces_wide(struct reader *reader)
+unsigned __int128 pieces_wide(struct reader *piece_reader)
 {
-	unsigned __int128 low = reader_le64(reader);
+	unsigned __int128 low_half = reader_le64(piece_reader);
 
-	return low | (unsigned __int128)reader_le64(reader) << 64;
+	return low_half | (unsigned __int128)reader_le64(piece_reader) << 64;
 }
 
-void pieces_put_text(struct buf *out, const char *text)
+void pieces_put_text(struct buf *piece_out, const char *text)
 {
-	buf_put_u8(out, (uint8_t)strlen(text));
-	buf_put_text(out, text);
+	buf_put_u8(piece_out, (uint8_t)strlen(text));
+	buf_put_text(piece_out, text);
 }
 
 /* A zero within would make the C string shorter than what is written back, and two byte forms of one value. */
-void pieces_text(struct reader *reader, char *text, size_t max)
+void pieces_text(struct reader *piece_reader, char *text, size_t max)
 {
-	size_t size = reader_u8(reader);
+	size_t text_size = reader_u8(piece_reader);
 
-	if (size > max) {
-		reader_fail(reader);
+	if (text_size > max) {
+		reader_fail(piece_reader);
 		return;
 	}
-	reader_copy(reader, text, size);
-	text[size] = 0;
-	if (strlen(text) != size)
-		reader_fail(reader);
+	reader_copy(piece_reader, text, text_size);
+	text[text_size] = 0;
+	if (strlen(text) != text_size)
+		reader_fail(piece_reader);
 }
 
-bool pieces_bool(struct reader *reader)
+bool pieces_bool(struct reader *piece_reader)
 {
-	uint8_t v = reader_u8(reader);
+	uint8_t piece_byte = reader_u8(piece_reader);
 
-	if (v > 1)
-		reader_fail(reader);
-	return v == 1;
+	if (piece_byte > 1)
+		reader_fail(piece_reader);
+	return piece_byte == 1;
 }
 
-uint32_t pieces_count(struct reader *reader, uint32_t max)
+uint32_t pieces_count(struct reader *piece_reader, uint32_t max)
 {
-	uint32_t count = reader_le32(reader);
+	uint32_t piece_count = reader_le32(piece_reader);
 
-	if (count > max)
-		reader_fail(reader);
-	return reader->ok ? count : 0;
+	if (piece_count > max)
+		reader_fail(piece_reader);
+	return piece_reader->ok ? piece_count : 0;
 }

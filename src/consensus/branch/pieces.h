@@ -4,14 +4,14 @@
 
 #include "util/buf.h"
 
-bool pieces_bool(struct reader *reader);
-uint32_t pieces_count(struct reader *reader, uint32_t max); /* 0 if it fails */
+bool pieces_bool(struct reader *piece_reader);
+uint32_t pieces_count(struct reader *piece_reader, uint32_t max); /* 0 if it fails */
 
-void pieces_put_wide(struct buf *out, unsigned __int128 v);
-unsigned __int128 pieces_wide(struct reader *reader);
+void pieces_put_wide(struct buf *piece_out, unsigned __int128 wide);
+unsigned __int128 pieces_wide(struct reader *piece_reader);
 
 /* Text of at most max bytes, without zeros, its length in front; text has max + 1. */
-void pieces_put_text(struct buf *out, const char *text);
-void pieces_text(struct reader *reader, char *text, size_t max);
+void pieces_put_text(struct buf *piece_out, const char *text);
+void pieces_text(struct reader *piece_reader, char *text, size_t max);
 
 #endif

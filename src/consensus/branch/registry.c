@@ -7,7 +7,7 @@
 #include "consensus/branch/registry_state.h"
 #include "util/mem.h"
 
-enum { FORM = 1 }; /* of the byte forms */
+enum { REGISTRY_FORM = 1 }; /* of the byte forms */
 
 /* --- life --- */
 
@@ -117,108 +117,110 @@ void registry_undo_free(struct registry_undo *undo)
 
 /* --- rules --- */
 
-struct roots {
+struct registry_roots {
 	uint8_t (*root)[32];
 	size_t count;
 };
 
-static void collect_roots(struct roots *roots, const struct tx *tx)
+static void registry_collect_roots(struct registry_roots *roots, const struct tx *tx)
 {
-	struct contribution data;
+	struct contribution contribution;
 
 	for (size_t i = 0; i < tx->output_count; i++)
-		if (contribution_parse(&tx->outputs[i].script, &data)) {
+		if (contribution_parse(&tx->outputs[i].script, &contribution)) {
 			roots->root = mem_realloc(roots->root, (roots->count + 1) * sizeof *roots->root);
-			memcpy(roots->root[roots->count++], data.root, 32);
+			memcpy(roots->root[roots->count++], contribution.root, 32);
 		}
 }
 
-static int compare_roots(const void *a, const void *b)
+static int registry_compare_roots(const void *root, const void *other_root)
 {
-	return memcmp(a, b, 32);
+	return memcmp(root, other_root, 32);
 }
 
 /* Ends with roots released. Sorted, so that twins stand side by side: a block may name hundreds of roots. */
-static bool check_roots(const struct registry *registry, struct roots *roots, enum reject_code code_registered,
-	struct reject *reject)
+static bool registry_check_roots(const struct registry *registry, struct registry_roots *roots,
+	enum reject_code code_registered, struct reject *reject)
 {
-	bool ok = true;
+	bool roots_free = true;
 
 	if (roots->count)
-		qsort(roots->root, roots->count, sizeof *roots->root, compare_roots);
-	for (size_t i = 0; ok && i < roots->count; i++) {
+		qsort(roots->root, roots->count, sizeof *roots->root, registry_compare_roots);
+	for (size_t i = 0; roots_free && i < roots->count; i++) {
 		if (i && memcmp(roots->root[i - 1], roots->root[i], 32) == 0)
-			ok = reject_set(reject, REASON_BAD_CONTRIB_DUPLICATE, "a root is registered twice at once");
+			roots_free = reject_set(reject, REASON_BAD_CONTRIB_DUPLICATE,
+				"a root is registered twice at once");
 		else if (registry_find(registry, roots->root[i], NULL) != NULL)
-			ok = reject_as(reject, code_registered, REASON_BAD_CONTRIB_DUPLICATE,
+			roots_free = reject_as(reject, code_registered, REASON_BAD_CONTRIB_DUPLICATE,
 				"a root is registered already");
 	}
 	free(roots->root);
-	return ok;
+	return roots_free;
 }
 
 /* Policy, not a verdict: on another branch the root may be free. */
 bool registry_check_tx(const struct registry *registry, const struct tx *tx, struct reject *reject)
 {
-	struct roots roots = { 0 };
+	struct registry_roots roots = { 0 };
 
-	collect_roots(&roots, tx);
-	return check_roots(registry, &roots, REJECT_POLICY, reject);
+	registry_collect_roots(&roots, tx);
+	return registry_check_roots(registry, &roots, REJECT_POLICY, reject);
 }
 
 bool registry_check_block(const struct registry *registry, const struct block *block, struct reject *reject)
 {
-	struct roots roots = { 0 };
+	struct registry_roots roots = { 0 };
 
 	for (size_t i = 1; i < block->tx_count; i++)
-		collect_roots(&roots, block->txs[i]);
-	return check_roots(registry, &roots, REJECT_INVALID, reject);
+		registry_collect_roots(&roots, block->txs[i]);
+	return registry_check_roots(registry, &roots, REJECT_INVALID, reject);
 }
 
 /* --- bytes: for the database alone, nothing here is consensus --- */
 
 void registry_write(struct buf *out, const struct registry *registry)
 {
-	buf_put_u8(out, FORM);
+	buf_put_u8(out, REGISTRY_FORM);
 	buf_put_le32(out, registry->height);
 	bucket_write(out, &registry->bucket);
 	values_write(out, &registry->values);
 	datasets_write(out, &registry->datasets);
 }
 
-struct registry *registry_read(const struct spec *spec, struct reader *reader)
+struct registry *registry_read(const struct spec *spec, struct reader *registry_reader)
 {
 	struct registry *registry = registry_new(spec);
 
-	if (reader_u8(reader) == FORM) {
-		registry->height = reader_le32(reader);
-		if (bucket_read(&registry->bucket, reader) && values_read(&registry->values, reader) &&
-			datasets_read(&registry->datasets, reader))
+	if (reader_u8(registry_reader) == REGISTRY_FORM) {
+		registry->height = reader_le32(registry_reader);
+		if (bucket_read(&registry->bucket, registry_reader) &&
+			values_read(&registry->values, registry_reader) &&
+			datasets_read(&registry->datasets, registry_reader))
 			return registry;
 	}
-	reader_fail(reader);
+	reader_fail(registry_reader);
 	registry_free(registry);
 	return NULL;
 }
 
 void registry_undo_write(struct buf *out, const struct registry_undo *undo)
 {
-	buf_put_u8(out, FORM);
+	buf_put_u8(out, REGISTRY_FORM);
 	buf_put_le32(out, undo->height);
 	bucket_undo_write(out, &undo->bucket);
 	datasets_undo_write(out, &undo->datasets);
 	values_undo_write(out, &undo->values);
 }
 
-struct registry_undo *registry_undo_read(struct reader *reader)
+struct registry_undo *registry_undo_read(struct reader *registry_reader)
 {
 	struct registry_undo *undo = mem_calloc(1, sizeof *undo);
 
-	if (reader_u8(reader) != FORM)
-		reader_fail(reader);
-	undo->height = reader_le32(reader);
-	if (bucket_undo_read(&undo->bucket, reader) && datasets_undo_read(&undo->datasets, reader) &&
-		values_undo_read(&undo->values, reader))
+	if (reader_u8(registry_reader) != REGISTRY_FORM)
+		reader_fail(registry_reader);
+	undo->height = reader_le32(registry_reader);
+	if (bucket_undo_read(&undo->bucket, registry_reader) && datasets_undo_read(&undo->datasets, registry_reader) &&
+		values_undo_read(&undo->values, registry_reader))
 		return undo;
 	registry_undo_free(undo);
 	return NULL;

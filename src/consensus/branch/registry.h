@@ -50,8 +50,8 @@ bool registry_check_block(const struct registry *registry, const struct block *b
 
 /* Byte forms, for the database. read returns NULL on damaged bytes. */
 void registry_write(struct buf *out, const struct registry *registry);
-struct registry *registry_read(const struct spec *spec, struct reader *reader);
+struct registry *registry_read(const struct spec *spec, struct reader *registry_reader);
 void registry_undo_write(struct buf *out, const struct registry_undo *undo);
-struct registry_undo *registry_undo_read(struct reader *reader);
+struct registry_undo *registry_undo_read(struct reader *registry_reader);
 
 #endif

@@ -7,50 +7,50 @@
 #include "consensus/branch/pieces.h"
 #include "util/mem.h"
 
-enum { V_REF_RECORDS = 64 };
+enum { VALUES_REF_RECORDS = 64 };
 
 /* --- v_ref --- */
 
 /* The positive slot values of an outcome; returns how many. */
-static uint32_t positive_values(const struct outcome *outcome, int64_t out[OUTCOME_MAX_SLOTS])
+static uint32_t values_positive(const struct outcome *outcome, int64_t positive[OUTCOME_MAX_SLOTS])
 {
-	uint32_t count = 0;
+	uint32_t positive_count = 0;
 
 	for (uint32_t i = 0; !outcome->is_void && i < outcome->slots; i++)
 		if (outcome->slot[i].count > 0 && outcome->slot[i].value > 0)
-			out[count++] = outcome->slot[i].value;
-	return count;
+			positive[positive_count++] = outcome->slot[i].value;
+	return positive_count;
 }
 
-static int compare_values(const void *a, const void *b)
+static int values_compare(const void *a, const void *b)
 {
-	int64_t x, y;
+	int64_t left_value, right_value;
 
-	memcpy(&x, a, sizeof x);
-	memcpy(&y, b, sizeof y);
-	return (x > y) - (x < y);
+	memcpy(&left_value, a, sizeof left_value);
+	memcpy(&right_value, b, sizeof right_value);
+	return (left_value > right_value) - (left_value < right_value);
 }
 
 bool values_ref(const struct values *values, const struct spec *spec, const struct outcome *newest_outcome,
 	int64_t *v_ref)
 {
-	int64_t newest[OUTCOME_MAX_SLOTS], *all;
-	size_t added = newest_outcome != NULL ? positive_values(newest_outcome, newest) : 0;
-	size_t count = values->count + added;
+	int64_t newest_values[OUTCOME_MAX_SLOTS], *all_values;
+	size_t newest_count = newest_outcome != NULL ? values_positive(newest_outcome, newest_values) : 0;
+	size_t value_count = values->count + newest_count;
 
 	*v_ref = spec->v_0;
 	/* The lower median, so that it is a value that was there, and an integer. */
-	if (count < V_REF_RECORDS)
+	if (value_count < VALUES_REF_RECORDS)
 		return false;
-	all = mem_alloc(count * sizeof *all);
-	memcpy(all, values->list, values->count * sizeof *all);
-	memcpy(all + values->count, newest, added * sizeof *all);
-	qsort(all, count, sizeof *all, compare_values);
+	all_values = mem_alloc(value_count * sizeof *all_values);
+	memcpy(all_values, values->list, values->count * sizeof *all_values);
+	memcpy(all_values + values->count, newest_values, newest_count * sizeof *all_values);
+	qsort(all_values, value_count, sizeof *all_values, values_compare);
 	/* v_min holds it above 0, by which pay is divided, however little the last blocks were worth. */
-	*v_ref = all[(count - 1) / 2];
+	*v_ref = all_values[(value_count - 1) / 2];
 	if (*v_ref < spec->v_min)
 		*v_ref = spec->v_min;
-	free(all);
+	free(all_values);
 	return true;
 }
 
@@ -58,7 +58,7 @@ bool values_ref(const struct values *values, const struct spec *spec, const stru
 
 /* Invariant: counts[i] says how many of the values, from where those of block i - 1 end, are block i's; their sum is
  * count. So the oldest block's values are the first counts[0] of the list, and no index is kept. */
-static void drop_oldest(struct values *values, struct values_undo *undo)
+static void values_drop_oldest(struct values *values, struct values_undo *undo)
 {
 	undo->has_dropped = true;
 	undo->dropped_count = values->counts[0];
@@ -69,42 +69,42 @@ static void drop_oldest(struct values *values, struct values_undo *undo)
 	memmove(values->counts, values->counts + 1, values->recorded);
 }
 
-static void record_values(struct values *values, const struct outcome *outcome, struct values_undo *undo)
+static void values_record(struct values *values, const struct outcome *outcome, struct values_undo *undo)
 {
-	int64_t added[OUTCOME_MAX_SLOTS];
-	uint32_t count = positive_values(outcome, added);
+	int64_t added_values[OUTCOME_MAX_SLOTS];
+	uint32_t added_count = values_positive(outcome, added_values);
 
 	if (values->recorded == VALUES_RECORDED)
-		drop_oldest(values, undo);
+		values_drop_oldest(values, undo);
 	undo->has_record = true;
-	values->counts[values->recorded++] = (uint8_t)count;
-	values->list = mem_realloc(values->list, (values->count + count) * sizeof *added);
-	memcpy(values->list + values->count, added, count * sizeof *added);
-	values->count += count;
+	values->counts[values->recorded++] = (uint8_t)added_count;
+	values->list = mem_realloc(values->list, (values->count + added_count) * sizeof *added_values);
+	memcpy(values->list + values->count, added_values, added_count * sizeof *added_values);
+	values->count += added_count;
 }
 
 /* The way back, from the end: what was appended goes, and only then is there room in counts for what was dropped. */
 void values_undo(struct values *values, const struct values_undo *undo)
 {
-	size_t more = undo->dropped_count;
+	size_t dropped_count = undo->dropped_count;
 
 	if (!undo->has_record)
 		return;
 	values->count -= values->counts[--values->recorded];
 	if (!undo->has_dropped)
 		return;
-	values->list = mem_realloc(values->list, (values->count + more) * sizeof *values->list);
-	memmove(values->list + more, values->list, values->count * sizeof *values->list);
-	memcpy(values->list, undo->dropped, more * sizeof *values->list);
-	values->count += more;
+	values->list = mem_realloc(values->list, (values->count + dropped_count) * sizeof *values->list);
+	memmove(values->list + dropped_count, values->list, values->count * sizeof *values->list);
+	memcpy(values->list, undo->dropped, dropped_count * sizeof *values->list);
+	values->count += dropped_count;
 	memmove(values->counts + 1, values->counts, values->recorded++);
-	values->counts[0] = (uint8_t)more;
+	values->counts[0] = (uint8_t)dropped_count;
 }
 
 void values_apply(struct values *values, const struct branch_block *block, struct values_undo *undo)
 {
 	if (block->parent != NULL)
-		record_values(values, &block->parent->outcome, undo);
+		values_record(values, &block->parent->outcome, undo);
 }
 
 /* Values are dropped where the window is full, and it is full again afterwards: else this undo is another block's. */
@@ -135,27 +135,27 @@ void values_write(struct buf *out, const struct values *values)
 		buf_put_le64(out, (uint64_t)values->list[i]);
 }
 
-bool values_read(struct values *values, struct reader *reader)
+bool values_read(struct values *values, struct reader *values_reader)
 {
-	size_t count = 0;
+	size_t value_count = 0;
 
-	values->recorded = pieces_count(reader, VALUES_RECORDED);
-	reader_copy(reader, values->counts, values->recorded);
+	values->recorded = pieces_count(values_reader, VALUES_RECORDED);
+	reader_copy(values_reader, values->counts, values->recorded);
 	for (uint32_t i = 0; i < values->recorded; i++) {
 		if (values->counts[i] > OUTCOME_MAX_SLOTS)
-			reader_fail(reader);
-		count += values->counts[i];
+			reader_fail(values_reader);
+		value_count += values->counts[i];
 	}
 	/* Before memory is taken: the counts add up to what must still be there. */
-	if (count > reader_left(reader) / 8)
-		reader_fail(reader);
-	if (!reader->ok)
+	if (value_count > reader_left(values_reader) / 8)
+		reader_fail(values_reader);
+	if (!values_reader->ok)
 		return false;
-	values->list = mem_alloc(count * sizeof *values->list);
-	values->count = count;
-	for (size_t i = 0; i < count; i++)
-		values->list[i] = (int64_t)reader_le64(reader);
-	return reader->ok;
+	values->list = mem_alloc(value_count * sizeof *values->list);
+	values->count = value_count;
+	for (size_t i = 0; i < value_count; i++)
+		values->list[i] = (int64_t)reader_le64(values_reader);
+	return values_reader->ok;
 }
 
 void values_undo_write(struct buf *out, const struct values_undo *undo)
@@ -167,12 +167,12 @@ void values_undo_write(struct buf *out, const struct values_undo *undo)
 		buf_put_le64(out, (uint64_t)undo->dropped[i]);
 }
 
-bool values_undo_read(struct values_undo *undo, struct reader *reader)
+bool values_undo_read(struct values_undo *undo, struct reader *values_reader)
 {
-	undo->has_record = pieces_bool(reader);
-	undo->has_dropped = pieces_bool(reader);
-	undo->dropped_count = pieces_count(reader, OUTCOME_MAX_SLOTS);
+	undo->has_record = pieces_bool(values_reader);
+	undo->has_dropped = pieces_bool(values_reader);
+	undo->dropped_count = pieces_count(values_reader, OUTCOME_MAX_SLOTS);
 	for (uint32_t i = 0; i < undo->dropped_count; i++)
-		undo->dropped[i] = (int64_t)reader_le64(reader);
-	return reader->ok;
+		undo->dropped[i] = (int64_t)reader_le64(values_reader);
+	return values_reader->ok;
 }

@@ -37,8 +37,8 @@ void values_apply(struct values *values, const struct branch_block *block, struc
 bool values_undo_fits(const struct values *values, const struct values_undo *undo);
 void values_undo(struct values *values, const struct values_undo *undo);
 void values_write(struct buf *out, const struct values *values);
-bool values_read(struct values *values, struct reader *reader);
+bool values_read(struct values *values, struct reader *values_reader);
 void values_undo_write(struct buf *out, const struct values_undo *undo);
-bool values_undo_read(struct values_undo *undo, struct reader *reader);
+bool values_undo_read(struct values_undo *undo, struct reader *values_reader);
 
 #endif

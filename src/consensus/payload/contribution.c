@@ -9,51 +9,55 @@
 #include "crypto/schnorr.h"
 
 enum {
-	LICENCE_MAX = 16,
-	TITLE_MAX = 64,
-	BLOB_PAGE = 4096,
+	CONTRIBUTION_LICENCE_MAX = 16,
+	CONTRIBUTION_TITLE_MAX = 64,
+	CONTRIBUTION_PAGE = 4096,
 };
 
 /* --- the payload --- */
 
-/* Length of the UTF-8 character at p if it is one (shortest form, no surrogate) and no control character, else 0.
+/* Length of the UTF-8 character at utf8 if it is one (shortest form, no surrogate) and no control character, else 0.
  * Titles come from anybody and end in logs and terminals: with shortest forms and no controls, a title reads one way
  * everywhere, and cannot speak to a terminal. No zero byte either, so the field is a C string. */
-static size_t printable_length(const uint8_t *p, size_t left)
+static size_t contribution_character_length(const uint8_t *utf8, size_t left)
 {
-	static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t length = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 : p[0] >> 3 == 30 ? 4 : 0;
-	uint32_t c;
+	static const uint32_t utf8_least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t length = utf8[0] < 0x80 ? 1 :
+		utf8[0] >> 5 == 6      ? 2 :
+		utf8[0] >> 4 == 14     ? 3 :
+		utf8[0] >> 3 == 30     ? 4 :
+					 0;
+	uint32_t code_point;
 
 	if (length == 0 || length > left)
 		return 0;
-	c = length == 1 ? p[0] : p[0] & (0x7fu >> length);
+	code_point = length == 1 ? utf8[0] : utf8[0] & (0x7fu >> length);
 	for (size_t i = 1; i < length; i++) {
-		if (p[i] >> 6 != 2)
+		if (utf8[i] >> 6 != 2)
 			return 0;
-		c = c << 6 | (p[i] & 0x3f);
+		code_point = code_point << 6 | (utf8[i] & 0x3f);
 	}
-	if (c < least[length] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+	if (code_point < utf8_least[length] || code_point > 0x10ffff || (code_point >= 0xd800 && code_point <= 0xdfff))
 		return 0;
-	return c < 0x20 || (c >= 0x7f && c <= 0x9f) ? 0 : length;
+	return code_point < 0x20 || (code_point >= 0x7f && code_point <= 0x9f) ? 0 : length;
 }
 
-static bool title_is_valid(const char *title, size_t size)
+static bool contribution_title_is_valid(const char *title, size_t size)
 {
-	const uint8_t *p = (const uint8_t *)title;
+	const uint8_t *utf8 = (const uint8_t *)title;
 
 	while (size) {
-		size_t length = printable_length(p, size);
+		size_t length = contribution_character_length(utf8, size);
 
 		if (length == 0)
 			return false;
-		p += length;
+		utf8 += length;
 		size -= length;
 	}
 	return true;
 }
 
-static bool licence_is_valid(const char *licence, size_t size)
+static bool contribution_licence_is_valid(const char *licence, size_t size)
 {
 	for (size_t i = 0; i < size; i++)
 		if (licence[i] < 0x21 || licence[i] > 0x7e)
@@ -62,7 +66,7 @@ static bool licence_is_valid(const char *licence, size_t size)
 }
 
 /* A string with its length in front, into a field of max + 1 bytes. */
-static size_t read_text(struct reader *reader, char *text, size_t max)
+static size_t contribution_read_text(struct reader *reader, char *text, size_t max)
 {
 	size_t size = reader_u8(reader);
 
@@ -75,82 +79,85 @@ static size_t read_text(struct reader *reader, char *text, size_t max)
 	return size;
 }
 
-static bool read_data(struct reader *payload, struct contribution *data)
+static bool contribution_read(struct reader *payload, struct contribution *contribution)
 {
-	size_t licence, title;
+	size_t licence_size, title_size;
 
-	reader_copy(payload, data->root, 32);
-	data->size = reader_le64(payload);
-	reader_copy(payload, data->owner, 32);
-	licence = read_text(payload, data->licence, LICENCE_MAX);
-	title = read_text(payload, data->title, TITLE_MAX);
-	return reader_done(payload) && licence_is_valid(data->licence, licence) && title_is_valid(data->title, title) &&
-		schnorr_key_valid(data->owner);
+	reader_copy(payload, contribution->root, 32);
+	contribution->size = reader_le64(payload);
+	reader_copy(payload, contribution->owner, 32);
+	licence_size = contribution_read_text(payload, contribution->licence, CONTRIBUTION_LICENCE_MAX);
+	title_size = contribution_read_text(payload, contribution->title, CONTRIBUTION_TITLE_MAX);
+	return reader_done(payload) && contribution_licence_is_valid(contribution->licence, licence_size) &&
+		contribution_title_is_valid(contribution->title, title_size) && schnorr_key_valid(contribution->owner);
 }
 
 bool contribution_formed(struct reader *payload)
 {
-	struct contribution unwanted;
+	struct contribution unwanted_contribution;
 
-	return read_data(payload, &unwanted);
+	return contribution_read(payload, &unwanted_contribution);
 }
 
-bool contribution_parse(const struct bytes *script, struct contribution *data)
+bool contribution_parse(const struct bytes *script, struct contribution *contribution)
 {
 	struct reader payload;
 
 	return script_read_payload(script, &payload) && reader_u8(&payload) == PAYLOAD_BYTE_DATA &&
-		read_data(&payload, data);
+		contribution_read(&payload, contribution);
 }
 
 /* strnlen: what the wallet's caller filled in may lack its zero. */
-bool contribution_text_is_valid(const struct contribution *data)
+bool contribution_text_is_valid(const struct contribution *contribution)
 {
-	size_t licence = strnlen(data->licence, sizeof data->licence), title = strnlen(data->title, sizeof data->title);
+	size_t licence_size = strnlen(contribution->licence, sizeof contribution->licence),
+	       title_size = strnlen(contribution->title, sizeof contribution->title);
 
-	return licence <= LICENCE_MAX && title <= TITLE_MAX && licence_is_valid(data->licence, licence) &&
-		title_is_valid(data->title, title);
+	return licence_size <= CONTRIBUTION_LICENCE_MAX && title_size <= CONTRIBUTION_TITLE_MAX &&
+		contribution_licence_is_valid(contribution->licence, licence_size) &&
+		contribution_title_is_valid(contribution->title, title_size);
 }
 
-void contribution_script(struct buf *out, const struct contribution *data)
+void contribution_script(struct buf *out, const struct contribution *contribution)
 {
 	struct buf payload;
 
 	script_begin_payload(&payload, PAYLOAD_BYTE_DATA);
-	buf_put(&payload, data->root, 32);
-	buf_put_le64(&payload, data->size);
-	buf_put(&payload, data->owner, 32);
-	buf_put_u8(&payload, (uint8_t)strlen(data->licence));
-	buf_put_text(&payload, data->licence);
-	buf_put_u8(&payload, (uint8_t)strlen(data->title));
-	buf_put_text(&payload, data->title);
+	buf_put(&payload, contribution->root, 32);
+	buf_put_le64(&payload, contribution->size);
+	buf_put(&payload, contribution->owner, 32);
+	buf_put_u8(&payload, (uint8_t)strlen(contribution->licence));
+	buf_put_text(&payload, contribution->licence);
+	buf_put_u8(&payload, (uint8_t)strlen(contribution->title));
+	buf_put_text(&payload, contribution->title);
 	script_end_payload(&payload, out);
 }
 
 /* --- rules --- */
 
-bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *registered, struct reject *reject)
+bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *registered_bytes, struct reject *reject)
 {
-	struct contribution data;
+	struct contribution contribution;
 
 	for (size_t i = 0; i < tx->output_count; i++) {
-		if (!contribution_parse(&tx->outputs[i].script, &data))
+		if (!contribution_parse(&tx->outputs[i].script, &contribution))
 			continue;
-		if (data.size < spec->blob_min || data.size > spec->blob_max)
+		if (contribution.size < spec->blob_min || contribution.size > spec->blob_max)
 			return reject_set(reject, REASON_BAD_CONTRIB_SIZE, "a blob of %llu bytes; %u to %u are allowed",
-				(unsigned long long)data.size, spec->blob_min, spec->blob_max);
+				(unsigned long long)contribution.size, spec->blob_min, spec->blob_max);
 		/* A rate up to 10^6 and a size up to 2^24 (section 16): far from 64 bits. */
-		if (tx->outputs[i].amount < spec->burn_rate * (int64_t)data.size)
+		if (tx->outputs[i].amount < spec->burn_rate * (int64_t)contribution.size)
 			return reject_set(reject, REASON_BAD_CONTRIB_BURN, "output %zu burns %lld instead of %lld", i,
-				(long long)tx->outputs[i].amount, (long long)(spec->burn_rate * (int64_t)data.size));
-		*registered += data.size;
+				(long long)tx->outputs[i].amount,
+				(long long)(spec->burn_rate * (int64_t)contribution.size));
+		*registered_bytes += contribution.size;
 	}
 	return true;
 }
 
 /* --- blobs --- */
 
-void contribution_root(const uint8_t *data, size_t size, uint8_t root[32])
+void contribution_root(const uint8_t *blob, size_t size, uint8_t root[32])
 {
-	merkle_root_pages(root, data, size, BLOB_PAGE);
+	merkle_root_pages(root, blob, size, CONTRIBUTION_PAGE);
 }

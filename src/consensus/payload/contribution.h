@@ -13,21 +13,23 @@ struct contribution {
 
 struct spec;
 
-/* Whether the script is a well-formed data contribution; fills `data`, of which nothing is to be used if it is not. */
-bool contribution_parse(const struct bytes *script, struct contribution *data);
+/* Whether the script is a well-formed data contribution; fills `contribution`, of which nothing is to be used if it is
+ * not. */
+bool contribution_parse(const struct bytes *script, struct contribution *contribution);
 /* The same of what follows the kind, for the table of payloads. */
 bool contribution_formed(struct reader *payload);
 /* Appends the script; licence and title must be valid. */
-void contribution_script(struct buf *out, const struct contribution *data);
+void contribution_script(struct buf *out, const struct contribution *contribution);
 /* Whether licence (1..16 visible ASCII characters) and title (at most 64 bytes of UTF-8 without control characters) can
  * be registered. */
-bool contribution_text_is_valid(const struct contribution *data);
+bool contribution_text_is_valid(const struct contribution *contribution);
 
 /* Size and burn of every data contribution of a transaction that passed tx_check. Adds the sizes to *registered, for
  * the block's budget. */
-bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *registered, struct reject *reject);
+bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *registered_bytes,
+	struct reject *reject);
 
 /* root of a blob: Merkle over 4 KiB pages. */
-void contribution_root(const uint8_t *data, size_t size, uint8_t root[32]);
+void contribution_root(const uint8_t *blob, size_t size, uint8_t root[32]);
 
 #endif

@@ -3,52 +3,55 @@
 
 #include "consensus/payload/payload.h"
 
-enum { SLOT_EMPTY = 0, SLOT_USED = 1, SLOT_LEFT_OUT = 2 };
+enum { OUTCOME_EMPTY = 0, OUTCOME_USED = 1, OUTCOME_LEFT_OUT = 2 };
 
 void outcome_script(struct buf *out, const struct outcome *outcome)
 {
-	struct buf payload;
+	struct buf statement;
 
-	script_begin_payload(&payload, PAYLOAD_BYTE_OUTCOME);
-	buf_put_u8(&payload, outcome->is_void);
+	script_begin_payload(&statement, PAYLOAD_BYTE_OUTCOME);
+	buf_put_u8(&statement, outcome->is_void);
 	for (uint32_t i = 0; !outcome->is_void && i < outcome->slots; i++) {
 		bool empty = outcome->slot[i].count == 0;
 
-		buf_put_u8(&payload, empty ? SLOT_EMPTY : outcome->slot[i].left_out ? SLOT_LEFT_OUT : SLOT_USED);
-		buf_put_le64(&payload, empty ? 0 : (uint64_t)outcome->slot[i].value);
+		buf_put_u8(&statement,
+			empty                             ? OUTCOME_EMPTY :
+				outcome->slot[i].left_out ? OUTCOME_LEFT_OUT :
+							    OUTCOME_USED);
+		buf_put_le64(&statement, empty ? 0 : (uint64_t)outcome->slot[i].value);
 	}
-	script_end_payload(&payload, out);
+	script_end_payload(&statement, out);
 }
 
 /* A count is not stated, only whether there was one: a slot with proofs is read back as one of a single proof. */
-static bool read_slot(struct reader *payload, struct outcome *outcome, uint32_t slot)
+static bool outcome_read_slot(struct reader *statement, struct outcome *outcome, uint32_t slot)
 {
-	uint8_t state = reader_u8(payload);
-	int64_t value = (int64_t)reader_le64(payload);
+	uint8_t slot_state = reader_u8(statement);
+	int64_t slot_value = (int64_t)reader_le64(statement);
 
-	outcome->slot[slot].count = state != SLOT_EMPTY;
-	outcome->slot[slot].left_out = state == SLOT_LEFT_OUT;
-	outcome->slot[slot].value = value;
-	if (state == SLOT_EMPTY)
-		return value == 0;
-	return state <= SLOT_LEFT_OUT && value >= -OUTCOME_VALUE_MAX && value <= OUTCOME_VALUE_MAX;
+	outcome->slot[slot].count = slot_state != OUTCOME_EMPTY;
+	outcome->slot[slot].left_out = slot_state == OUTCOME_LEFT_OUT;
+	outcome->slot[slot].value = slot_value;
+	if (slot_state == OUTCOME_EMPTY)
+		return slot_value == 0;
+	return slot_state <= OUTCOME_LEFT_OUT && slot_value >= -OUTCOME_VALUE_MAX && slot_value <= OUTCOME_VALUE_MAX;
 }
 
 bool outcome_parse(const struct bytes *script, uint32_t slots, struct outcome *outcome)
 {
-	struct reader payload;
+	struct reader statement;
 	uint8_t is_void;
 
 	*outcome = (struct outcome){ .slots = slots };
-	if (slots > OUTCOME_MAX_SLOTS || !script_read_payload(script, &payload) ||
-		reader_u8(&payload) != PAYLOAD_BYTE_OUTCOME)
+	if (slots > OUTCOME_MAX_SLOTS || !script_read_payload(script, &statement) ||
+		reader_u8(&statement) != PAYLOAD_BYTE_OUTCOME)
 		return false;
-	is_void = reader_u8(&payload);
+	is_void = reader_u8(&statement);
 	if (is_void > 1)
 		return false;
 	outcome->is_void = is_void;
 	for (uint32_t i = 0; !is_void && i < slots; i++)
-		if (!read_slot(&payload, outcome, i))
+		if (!outcome_read_slot(&statement, outcome, i))
 			return false;
-	return reader_done(&payload);
+	return reader_done(&statement);
 }

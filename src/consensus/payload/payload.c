@@ -4,7 +4,7 @@
 #include "consensus/payload/contribution.h"
 
 struct payload_row {
-	uint8_t byte;
+	uint8_t kind_byte;
 	enum payload_kind kind;
 	bool coinbase_only;
 	/* Reads what follows the kind to its end. NULL: any form will do here, because who pays attention to this kind
@@ -13,7 +13,7 @@ struct payload_row {
 	const char *outside, *malformed; /* what is wrong, after "output 3 " */
 };
 
-static const struct payload_row rows[] = {
+static const struct payload_row payload_rows[] = {
 	{ PAYLOAD_BYTE_OUTCOME, PAYLOAD_OUTCOME, .coinbase_only = true,
 		.outside = "states an outcome outside a coinbase" },
 	{ PAYLOAD_BYTE_DATA, PAYLOAD_DATA, .formed = contribution_formed,
@@ -25,17 +25,18 @@ static const struct payload_row rows[] = {
 static const struct payload_row *payload_row(const struct bytes *script, enum payload_kind *kind)
 {
 	struct reader payload;
-	uint8_t byte;
+	uint8_t kind_byte;
 
 	*kind = PAYLOAD_NONE;
 	if (!script_read_payload(script, &payload))
 		return NULL;
-	byte = reader_u8(&payload);
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		if (rows[i].byte != byte)
+	kind_byte = reader_u8(&payload);
+	for (size_t i = 0; i < sizeof payload_rows / sizeof payload_rows[0]; i++) {
+		if (payload_rows[i].kind_byte != kind_byte)
 			continue;
-		*kind = rows[i].formed == NULL || rows[i].formed(&payload) ? rows[i].kind : PAYLOAD_BAD;
-		return &rows[i];
+		*kind = payload_rows[i].formed == NULL || payload_rows[i].formed(&payload) ? payload_rows[i].kind :
+											     PAYLOAD_BAD;
+		return &payload_rows[i];
 	}
 	*kind = PAYLOAD_RESERVED;
 	return NULL;
@@ -53,13 +54,13 @@ enum payload_kind payload_kind(const struct bytes *script)
 bool payload_check(const struct bytes *script, size_t index, bool in_coinbase, struct reject *reject)
 {
 	enum payload_kind kind;
-	const struct payload_row *row = payload_row(script, &kind);
+	const struct payload_row *kind_row = payload_row(script, &kind);
 
-	if (row == NULL)
+	if (kind_row == NULL)
 		return true;
 	if (kind == PAYLOAD_BAD)
-		return reject_set(reject, REASON_BAD_CONTRIB_FORMAT, "output %zu %s", index, row->malformed);
-	if (row->coinbase_only && !in_coinbase)
-		return reject_set(reject, REASON_BAD_CONTRIB_FORMAT, "output %zu %s", index, row->outside);
+		return reject_set(reject, REASON_BAD_CONTRIB_FORMAT, "output %zu %s", index, kind_row->malformed);
+	if (kind_row->coinbase_only && !in_coinbase)
+		return reject_set(reject, REASON_BAD_CONTRIB_FORMAT, "output %zu %s", index, kind_row->outside);
 	return true;
 }
