@@ -55,7 +55,7 @@ bool account_init(struct account *account, const uint8_t *entropy, size_t size, 
 void account_clear(struct account *account);
 
 /* The record a wallet stores, without anything that is only there while unlocked. Reading bounds every field. */
-void account_write(struct buf *out, const struct account *account);
+void account_write(struct buf *account_record, const struct account *account);
 bool account_read(struct account *account, struct reader *reader);
 
 /* False if the passphrase is wrong; the account is then as it was. */
@@ -71,7 +71,7 @@ bool account_key(const struct account *account, enum account_branch branch, uint
 /* The secret that signs for it; false while locked. The caller wipes it. */
 bool account_secret(const struct account *account, enum account_branch branch, uint32_t index, uint8_t secret[32]);
 
-/* The words; out holds BIP39_TEXT_MAX + 1 characters and is the caller's to wipe. False while locked. */
-bool account_words(const struct account *account, char *out);
+/* words holds BIP39_TEXT_MAX + 1 characters and is the caller's to wipe. False while locked. */
+bool account_words(const struct account *account, char *words);
 
 #endif

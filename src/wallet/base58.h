@@ -11,10 +11,10 @@ enum {
 	BASE58_TEXT_MAX = 138, /* characters that many bytes and the guard take at most */
 };
 
-/* out holds BASE58_TEXT_MAX + 1 characters; size is at most BASE58_DATA_MAX. */
-void base58_encode(char *out, const uint8_t *data, size_t size);
+/* text holds BASE58_TEXT_MAX + 1 characters; size is at most BASE58_DATA_MAX. */
+void base58_encode(char *text, const uint8_t *bytes, size_t size);
 
 /* Reads exactly size bytes; false if the text has another length or character, or a wrong guard. */
-bool base58_decode(uint8_t *out, size_t size, const char *text);
+bool base58_decode(uint8_t *bytes, size_t size, const char *text);
 
 #endif

@@ -25,20 +25,20 @@ struct bip32_key {
 };
 
 /* The master key of a seed of 16 to 64 bytes; false for the one seed in 2^127 that gives none. */
-bool bip32_master(struct bip32_key *key, const uint8_t *seed, size_t size);
+bool bip32_master(struct bip32_key *master, const uint8_t *seed, size_t size);
 
 /* False if index is hardened and parent is not private, at depth 255, and for the one index in 2^127 that has no child.
  * child may be parent. */
 bool bip32_child(struct bip32_key *child, const struct bip32_key *parent, uint32_t index);
 
 /* Follows a path such as "m/86'/0'/0'/0/1" ("h" for "'" too) from key. */
-bool bip32_derive(struct bip32_key *out, const struct bip32_key *key, const char *path, struct errmsg *err);
+bool bip32_derive(struct bip32_key *derived, const struct bip32_key *key, const char *path, struct errmsg *err);
 
 /* Forgets the secret. */
-void bip32_make_public(struct bip32_key *key);
+void bip32_make_public(struct bip32_key *extended);
 
-/* "xprv..." or "xpub...", as the key is; out holds BIP32_TEXT_MAX + 1 characters. */
-void bip32_encode(char *out, const struct bip32_key *key);
-bool bip32_decode(struct bip32_key *key, const char *text, struct errmsg *err);
+/* "xprv..." or "xpub...", as the key is; text holds BIP32_TEXT_MAX + 1 characters. */
+void bip32_encode(char *text, const struct bip32_key *extended);
+bool bip32_decode(struct bip32_key *extended, const char *text, struct errmsg *err);
 
 #endif

@@ -20,12 +20,12 @@ enum {
 /* The standard's 2048 words, ascending. */
 extern const char *const bip39_words[2048];
 
-/* out holds BIP39_TEXT_MAX + 1 characters: the words with one blank between them. False for another entropy size. */
-bool bip39_encode(char *out, const uint8_t *entropy, size_t size);
+/* words holds BIP39_TEXT_MAX + 1 characters: the words with one blank between them. False for another entropy size. */
+bool bip39_encode(char *words, const uint8_t *entropy, size_t entropy_size);
 
 /* Reads words in lower case with any white space between them. entropy holds BIP39_ENTROPY_MAX bytes. The error says
  * the number of a word that is not in the list, never a word: errors are logged. */
-bool bip39_decode(uint8_t *entropy, size_t *size, const char *text, struct errmsg *err);
+bool bip39_decode(uint8_t *entropy, size_t *entropy_size, const char *words, struct errmsg *err);
 
 /* words as bip39_encode writes them; passphrase may be "". */
 void bip39_seed(uint8_t seed[64], const char *words, const char *passphrase);

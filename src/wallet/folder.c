@@ -22,12 +22,12 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-static const char new_ending[] = ".new";
-static const char old_ending[] = ".old";
+static const char folder_new_ending[] = ".new";
+static const char folder_old_ending[] = ".old";
 
-enum { ENDING_SIZE = 4 };
+enum { FOLDER_ENDING_SIZE = 4 };
 
-static const char *name_of(const char *path)
+static const char *folder_name_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -35,143 +35,145 @@ static const char *name_of(const char *path)
 }
 
 /* The folder that the wallet lies in. A path without a slash lies in the working directory. */
-static char *parent_of(const char *path)
+static char *folder_parent_of(const char *path)
 {
-	size_t size = (size_t)(name_of(path) - path);
-	char *parent = mem_strdup(size > 0 ? path : ".");
+	size_t parent_size = (size_t)(folder_name_of(path) - path);
+	char *parent_folder = mem_strdup(parent_size > 0 ? path : ".");
 
-	if (size > 0)
-		parent[size] = 0;
-	return parent;
+	if (parent_size > 0)
+		parent_folder[parent_size] = 0;
+	return parent_folder;
 }
 
 /* "dir/.NAME.ending" for "dir/NAME". */
-static char *sibling_path(const char *path, const char *ending)
+static char *folder_sibling_path(const char *path, const char *ending)
 {
-	size_t size = strlen(path) + ENDING_SIZE + 2;
-	char *joined = mem_alloc(size);
+	size_t sibling_size = strlen(path) + FOLDER_ENDING_SIZE + 2;
+	char *sibling = mem_alloc(sibling_size);
 
-	snprintf(joined, size, "%.*s.%s%s", (int)(name_of(path) - path), path, name_of(path), ending);
-	return joined;
+	snprintf(sibling, sibling_size, "%.*s.%s%s", (int)(folder_name_of(path) - path), path, folder_name_of(path),
+		ending);
+	return sibling;
 }
 
 char *folder_draft(const char *path)
 {
-	return sibling_path(path, new_ending);
+	return folder_sibling_path(path, folder_new_ending);
 }
 
-static bool has_file(const char *path, const char *name)
+static bool folder_has_file(const char *path, const char *name)
 {
-	char *file = path_join(path, name);
-	bool found = file_exists(file);
+	char *member = path_join(path, name);
+	bool is_there = file_exists(member);
 
-	free(file);
-	return found;
+	free(member);
+	return is_there;
 }
 
-static bool ends_with(const char *text, const char *end)
+static bool folder_ends_with(const char *entry_name, const char *name_end)
 {
-	size_t size = strlen(text), end_size = strlen(end);
+	size_t name_size = strlen(entry_name), end_size = strlen(name_end);
 
-	return size >= end_size && strcmp(text + size - end_size, end) == 0;
+	return name_size >= end_size && strcmp(entry_name + name_size - end_size, name_end) == 0;
 }
 
 /* The name of anything in the folder that ends so; the caller frees it. NULL: there is none, or no folder. */
-static char *any_entry(const char *path, const char *end)
+static char *folder_any_entry(const char *path, const char *name_end)
 {
-	DIR *dir = opendir(path);
-	struct dirent *found = NULL;
-	char *name = NULL;
+	DIR *folder_stream = opendir(path);
+	struct dirent *folder_entry = NULL;
+	char *entry_name = NULL;
 
-	while (dir != NULL && name == NULL && (found = readdir(dir)) != NULL)
-		if (strcmp(found->d_name, ".") != 0 && strcmp(found->d_name, "..") != 0 &&
-			ends_with(found->d_name, end))
-			name = mem_strdup(found->d_name);
-	if (dir != NULL)
-		closedir(dir);
-	return name;
+	while (folder_stream != NULL && entry_name == NULL && (folder_entry = readdir(folder_stream)) != NULL)
+		if (strcmp(folder_entry->d_name, ".") != 0 && strcmp(folder_entry->d_name, "..") != 0 &&
+			folder_ends_with(folder_entry->d_name, name_end))
+			entry_name = mem_strdup(folder_entry->d_name);
+	if (folder_stream != NULL)
+		closedir(folder_stream);
+	return entry_name;
 }
 
 /* LevelDB keeps a log at any moment, and takes one that is gone for one that was empty. */
-static enum folder_state look_for_log(const char *path, struct errmsg *err)
+static enum folder_state folder_look_for_log(const char *path, struct errmsg *err)
 {
-	char *found = any_entry(path, ".log");
+	char *log_file = folder_any_entry(path, ".log");
 
-	if (found == NULL)
+	if (log_file == NULL)
 		errmsg_set(err,
 			"The log is missing in %s, and what was written last with it: the wallet is neither opened nor "
 			"overwritten. Put the .log file back; an empty one, 999999.log, opens the wallet without it",
 			path);
-	free(found);
-	return found != NULL ? FOLDER_WALLET : FOLDER_BROKEN;
+	free(log_file);
+	return log_file != NULL ? FOLDER_WALLET : FOLDER_BROKEN;
 }
 
 /* lstat first: a link that leads nowhere is something that has the name, not a free place. */
 enum folder_state folder_look(const char *path, struct errmsg *err)
 {
-	struct stat info;
-	char *found;
+	struct stat folder_stat;
+	char *other_file;
 
-	if (lstat(path, &info) != 0 && errno == ENOENT)
+	if (lstat(path, &folder_stat) != 0 && errno == ENOENT)
 		return FOLDER_FREE;
-	if (has_file(path, "CURRENT"))
-		return look_for_log(path, err);
-	if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) {
+	if (folder_has_file(path, "CURRENT"))
+		return folder_look_for_log(path, err);
+	if (stat(path, &folder_stat) != 0 || !S_ISDIR(folder_stat.st_mode)) {
 		errmsg_set(err, "%s is no folder that can be looked into", path);
 		return FOLDER_BROKEN;
 	}
-	found = any_entry(path, "");
-	if (found == NULL)
+	other_file = folder_any_entry(path, "");
+	if (other_file == NULL)
 		return FOLDER_FREE;
 	errmsg_set(err,
 		"The file CURRENT is missing in %s, beside %s: the wallet is neither opened nor overwritten. CURRENT "
 		"is one line, the name of the newest MANIFEST file",
-		path, found);
-	free(found);
+		path, other_file);
+	free(other_file);
 	return FOLDER_BROKEN;
 }
 
 /* Renames, and is not content before it will last. Both names lie in one folder, so one sync is enough for both. */
-static bool move_folder(const char *from, const char *to, struct errmsg *err)
+static bool folder_move(const char *from, const char *to, struct errmsg *err)
 {
-	char *parent = parent_of(to);
-	bool ok = rename(from, to) == 0 ||
-		errmsg_set(err, "%s cannot be renamed to %s: %s", from, name_of(to), strerror(errno));
+	char *parent_folder = folder_parent_of(to);
+	bool is_moved = rename(from, to) == 0 ||
+		errmsg_set(err, "%s cannot be renamed to %s: %s", from, folder_name_of(to), strerror(errno));
 
-	ok = ok && file_sync_dir(parent, err);
-	free(parent);
-	return ok;
+	is_moved = is_moved && file_sync_dir(parent_folder, err);
+	free(parent_folder);
+	return is_moved;
 }
 
 /* LevelDB removes its own files alone: whatever else somebody put there is kept, and the folder with it. */
-static bool destroy_folder(const char *path, struct errmsg *err)
+static bool folder_destroy(const char *path, struct errmsg *err)
 {
 	return db_destroy(path, err) &&
 		(!file_exists(path) ||
 			errmsg_set(err, "%s cannot be removed: it has files that are no wallet's", path));
 }
 
-static void destroy_or_tell(const char *path)
+static void folder_destroy_or_tell(const char *path)
 {
 	struct errmsg err;
 
-	if (!destroy_folder(path, &err))
+	if (!folder_destroy(path, &err))
 		log_error("%s. The next start tries again", err.text);
 }
 
 /* NAME and ".NAME.old": the new one took its place. ".NAME.old" alone: it was about to. A wallet that is broken decides
  * nothing: of the two the old one may be the only whole one, and both are left for a person. */
-static bool settle_old(const char *path, const char *old, struct errmsg *err)
+static bool folder_settle_old(const char *path, const char *old_folder, struct errmsg *err)
 {
-	if (!file_exists(old))
+	if (!file_exists(old_folder))
 		return true;
 	switch (folder_look(path, err)) {
 	case FOLDER_FREE:
-		log_warn("Renaming %s, left by a process that ended too early, to %s", old, name_of(path));
-		return move_folder(old, path, err);
+		log_warn("Renaming %s, left by a process that ended too early, to %s", old_folder,
+			folder_name_of(path));
+		return folder_move(old_folder, path, err);
 	case FOLDER_WALLET:
-		log_info("Removing %s, which %s has replaced", old, name_of(path));
-		return destroy_folder(old, err);
+		log_info("Removing %s, which %s has replaced", old_folder, folder_name_of(path));
+		return folder_destroy(old_folder, err);
 	case FOLDER_BROKEN:
 		break;
 	}
@@ -180,136 +182,136 @@ static bool settle_old(const char *path, const char *old, struct errmsg *err)
 
 bool folder_settle(const char *path, struct errmsg *err)
 {
-	char *old = sibling_path(path, old_ending), *draft = folder_draft(path);
-	bool ok = settle_old(path, old, err);
+	char *old_folder = folder_sibling_path(path, folder_old_ending), *draft_folder = folder_draft(path);
+	bool is_settled = folder_settle_old(path, old_folder, err);
 
-	if (ok && file_exists(draft)) {
-		log_warn("Removing %s, left by a process that ended too early", draft);
-		ok = destroy_folder(draft, err);
+	if (is_settled && file_exists(draft_folder)) {
+		log_warn("Removing %s, left by a process that ended too early", draft_folder);
+		is_settled = folder_destroy(draft_folder, err);
 	}
-	free(old);
-	free(draft);
-	return ok;
+	free(old_folder);
+	free(draft_folder);
+	return is_settled;
 }
 
 void folder_settle_all(const char *dir)
 {
-	DIR *stream = opendir(dir);
-	struct dirent *found;
+	DIR *folder_stream = opendir(dir);
+	struct dirent *folder_entry;
 	struct errmsg err;
 	const char *ending;
-	char *path;
+	char *wallet_folder;
 
-	while (stream != NULL && (found = readdir(stream)) != NULL) {
-		size_t size = strlen(found->d_name);
+	while (folder_stream != NULL && (folder_entry = readdir(folder_stream)) != NULL) {
+		size_t name_size = strlen(folder_entry->d_name);
 
-		if (size < ENDING_SIZE + 2 || found->d_name[0] != '.')
+		if (name_size < FOLDER_ENDING_SIZE + 2 || folder_entry->d_name[0] != '.')
 			continue;
-		ending = found->d_name + size - ENDING_SIZE;
-		if (strcmp(ending, new_ending) != 0 && strcmp(ending, old_ending) != 0)
+		ending = folder_entry->d_name + name_size - FOLDER_ENDING_SIZE;
+		if (strcmp(ending, folder_new_ending) != 0 && strcmp(ending, folder_old_ending) != 0)
 			continue;
-		path = path_join(dir, found->d_name + 1);
+		wallet_folder = path_join(dir, folder_entry->d_name + 1);
 		/* ".NAME.new" is named after NAME: the dot in front and the ending go. */
-		path[strlen(path) - ENDING_SIZE] = 0;
-		if (!folder_settle(path, &err))
+		wallet_folder[strlen(wallet_folder) - FOLDER_ENDING_SIZE] = 0;
+		if (!folder_settle(wallet_folder, &err))
 			log_error("%s", err.text);
-		free(path);
+		free(wallet_folder);
 	}
-	if (stream != NULL)
-		closedir(stream);
+	if (folder_stream != NULL)
+		closedir(folder_stream);
 }
 
 /* Settled first: a draft or an old one that was left behind would be in the way of this exchange. */
 bool folder_begin(const char *path, struct errmsg *err)
 {
-	char *draft = folder_draft(path);
-	bool ok = folder_settle(path, err) && dir_make(draft, err);
+	char *draft_folder = folder_draft(path);
+	bool has_begun = folder_settle(path, err) && dir_make(draft_folder, err);
 
-	free(draft);
-	return ok;
+	free(draft_folder);
+	return has_begun;
 }
 
 /* The steps between the old one and the new one; undone if one fails. */
-static bool exchange_folders(const char *path, const char *draft, const char *old, struct errmsg *err)
+static bool folder_exchange(const char *path, const char *draft_folder, const char *old_folder, struct errmsg *err)
 {
-	bool had = folder_look(path, err) == FOLDER_WALLET;
+	bool had_wallet = folder_look(path, err) == FOLDER_WALLET;
 
-	if (!file_sync_dir(draft, err))
+	if (!file_sync_dir(draft_folder, err))
 		return false;
-	if (had && !move_folder(path, old, err)) {
-		move_folder(old, path, NULL); /* where only the sync failed */
+	if (had_wallet && !folder_move(path, old_folder, err)) {
+		folder_move(old_folder, path, NULL); /* where only the sync failed */
 		return false;
 	}
-	if (move_folder(draft, path, err))
+	if (folder_move(draft_folder, path, err))
 		return true;
 	/* The new one may have its name by now, and only not for sure: it goes back, or there would be two. */
-	if (had || !file_exists(draft))
-		move_folder(path, draft, NULL);
-	if (had)
-		move_folder(old, path, NULL);
-	if (had && !file_exists(path))
-		log_error("%s is left as %s. The next start tries again", path, name_of(old));
+	if (had_wallet || !file_exists(draft_folder))
+		folder_move(path, draft_folder, NULL);
+	if (had_wallet)
+		folder_move(old_folder, path, NULL);
+	if (had_wallet && !file_exists(path))
+		log_error("%s is left as %s. The next start tries again", path, folder_name_of(old_folder));
 	return false;
 }
 
 bool folder_install(const char *path, struct errmsg *err)
 {
-	char *old = sibling_path(path, old_ending), *draft = folder_draft(path);
-	bool ok = exchange_folders(path, draft, old, err);
+	char *old_folder = folder_sibling_path(path, folder_old_ending), *draft_folder = folder_draft(path);
+	bool is_installed = folder_exchange(path, draft_folder, old_folder, err);
 
-	if (!ok)
-		destroy_or_tell(draft);
-	else if (file_exists(old))
-		destroy_or_tell(old);
-	free(old);
-	free(draft);
-	return ok;
+	if (!is_installed)
+		folder_destroy_or_tell(draft_folder);
+	else if (file_exists(old_folder))
+		folder_destroy_or_tell(old_folder);
+	free(old_folder);
+	free(draft_folder);
+	return is_installed;
 }
 
 void folder_give_up(const char *path)
 {
-	char *draft = folder_draft(path);
+	char *draft_folder = folder_draft(path);
 
-	destroy_or_tell(draft);
-	free(draft);
+	folder_destroy_or_tell(draft_folder);
+	free(draft_folder);
 }
 
 void folder_withdraw(const char *path)
 {
-	char *draft = folder_draft(path);
+	char *draft_folder = folder_draft(path);
 	struct errmsg err;
 
-	if (move_folder(path, draft, &err))
-		destroy_or_tell(draft);
+	if (folder_move(path, draft_folder, &err))
+		folder_destroy_or_tell(draft_folder);
 	else
 		log_error("%s", err.text);
-	free(draft);
+	free(draft_folder);
 }
 
 /* A wallet that was copied or restored may be open to others; it is opened all the same, with a warning where that
  * cannot be mended. */
-static void restrict_to(const char *path, mode_t mode)
+static void folder_restrict(const char *path, mode_t mode)
 {
-	struct stat info;
+	struct stat folder_stat;
 
-	if (stat(path, &info) == 0 && (info.st_mode & 0777) != mode && chmod(path, mode) != 0)
+	if (stat(path, &folder_stat) == 0 && (folder_stat.st_mode & 0777) != mode && chmod(path, mode) != 0)
 		log_warn("The mode of %s cannot be changed to %o: %s", path, (unsigned)mode, strerror(errno));
 }
 
 void folder_make_private(const char *path)
 {
-	DIR *dir = opendir(path);
-	struct dirent *found;
-	char *file;
+	DIR *folder_stream = opendir(path);
+	struct dirent *folder_entry;
+	char *member;
 
-	restrict_to(path, 0700);
-	while (dir != NULL && (found = readdir(dir)) != NULL) {
-		if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
+	folder_restrict(path, 0700);
+	while (folder_stream != NULL && (folder_entry = readdir(folder_stream)) != NULL) {
+		if (strcmp(folder_entry->d_name, ".") == 0 || strcmp(folder_entry->d_name, "..") == 0)
 			continue;
-		file = path_join(path, found->d_name);
-		restrict_to(file, 0600);
-		free(file);
+		member = path_join(path, folder_entry->d_name);
+		folder_restrict(member, 0600);
+		free(member);
 	}
-	if (dir != NULL)
-		closedir(dir);
+	if (folder_stream != NULL)
+		closedir(folder_stream);
 }

@@ -70,14 +70,14 @@ struct ledger_tx *ledger_find(const struct ledger *ledger, const uint8_t txid[32
 struct ledger_tx **ledger_list(const struct ledger *ledger, size_t *count);
 
 /* Confirmations: 0 in no block, 1 at the tip, -n where a transaction n blocks deep conflicts. */
-int64_t ledger_depth(const struct ledger *ledger, const struct ledger_tx *entry);
-bool ledger_conflicted(const struct ledger *ledger, const struct ledger_tx *entry);
-bool ledger_immature(const struct ledger *ledger, const struct ledger_tx *entry);
+int64_t ledger_depth(const struct ledger *ledger, const struct ledger_tx *ledger_tx);
+bool ledger_conflicted(const struct ledger *ledger, const struct ledger_tx *ledger_tx);
+bool ledger_immature(const struct ledger *ledger, const struct ledger_tx *ledger_tx);
 /* Whether every input spends a coin of the wallet. */
-bool ledger_from_us(const struct ledger *ledger, const struct ledger_tx *entry);
+bool ledger_from_us(const struct ledger *ledger, const struct ledger_tx *ledger_tx);
 /* What its inputs take from the wallet and its outputs bring. */
-int64_t ledger_debit(const struct ledger *ledger, const struct ledger_tx *entry);
-int64_t ledger_credit(const struct ledger_tx *entry);
+int64_t ledger_debit(const struct ledger *ledger, const struct ledger_tx *ledger_tx);
+int64_t ledger_credit(const struct ledger_tx *ledger_tx);
 /* The spender of an output that counts, or NULL. */
 const struct ledger_tx *ledger_spender(const struct ledger *ledger, const struct outpoint *outpoint);
 

@@ -17,14 +17,14 @@
 #include "wallet/folder.h"
 
 enum {
-	KEY_ACCOUNT = 'a',
-	KEY_CHAIN = 'g',
-	KEY_NEXT = 'n',
-	KEY_SYNCED = 's',
-	KEY_TX = 't',
-	KEY_LABEL = 'l',
-	TX_RECORD_VERSION = 1,
-	COPY_BYTES = 1 << 20, /* of records, for one write */
+	WALLET_KEY_ACCOUNT = 'a',
+	WALLET_KEY_CHAIN = 'g',
+	WALLET_KEY_NEXT = 'n',
+	WALLET_KEY_SYNCED = 's',
+	WALLET_KEY_TX = 't',
+	WALLET_KEY_LABEL = 'l',
+	WALLET_TX_VERSION = 1,
+	WALLET_COPY_BYTES = 1 << 20, /* of records, for one write */
 };
 
 struct wallet {
@@ -44,149 +44,150 @@ struct wallet {
 
 /* --- Records --- */
 
-static void put_record(struct db_batch *batch, uint8_t kind, const uint8_t *id, const struct buf *value)
+static void wallet_put_record(struct db_batch *wallet_batch, uint8_t record_kind, const uint8_t *id,
+	const struct buf *wallet_record)
 {
-	uint8_t key[33];
+	uint8_t record_key[33];
 
-	key[0] = kind;
+	record_key[0] = record_kind;
 	if (id != NULL)
-		memcpy(key + 1, id, 32);
-	db_batch_put(batch, key, id != NULL ? 33 : 1, value->data, value->size);
+		memcpy(record_key + 1, id, 32);
+	db_batch_put(wallet_batch, record_key, id != NULL ? 33 : 1, wallet_record->data, wallet_record->size);
 }
 
-static void put_account(struct db_batch *batch, const struct wallet *wallet)
+static void wallet_put_account(struct db_batch *wallet_batch, const struct wallet *wallet)
 {
-	struct buf value;
+	struct buf wallet_record;
 
-	buf_init(&value);
-	account_write(&value, &wallet->account);
-	put_record(batch, KEY_ACCOUNT, NULL, &value);
-	buf_clear(&value);
+	buf_init(&wallet_record);
+	account_write(&wallet_record, &wallet->account);
+	wallet_put_record(wallet_batch, WALLET_KEY_ACCOUNT, NULL, &wallet_record);
+	buf_clear(&wallet_record);
 }
 
-static void put_chain(struct db_batch *batch, const struct wallet *wallet)
+static void wallet_put_chain(struct db_batch *wallet_batch, const struct wallet *wallet)
 {
-	struct buf value;
+	struct buf wallet_record;
 
-	buf_init(&value);
-	buf_put(&value, wallet->spec->genesis_id, 32);
-	buf_put_le64(&value, wallet->birth_time);
-	put_record(batch, KEY_CHAIN, NULL, &value);
-	buf_clear(&value);
+	buf_init(&wallet_record);
+	buf_put(&wallet_record, wallet->spec->genesis_id, 32);
+	buf_put_le64(&wallet_record, wallet->birth_time);
+	wallet_put_record(wallet_batch, WALLET_KEY_CHAIN, NULL, &wallet_record);
+	buf_clear(&wallet_record);
 }
 
 /* What nearly every change changes: the next indices and the synced block. */
-static void put_progress(struct db_batch *batch, const struct wallet *wallet)
+static void wallet_put_progress(struct db_batch *wallet_batch, const struct wallet *wallet)
 {
-	struct buf value;
+	struct buf wallet_record;
 
-	buf_init(&value);
-	buf_put_le32(&value, wallet->next[ACCOUNT_RECEIVE]);
-	buf_put_le32(&value, wallet->next[ACCOUNT_CHANGE]);
-	put_record(batch, KEY_NEXT, NULL, &value);
-	buf_reset(&value);
-	buf_put(&value, wallet->synced.id, 32);
-	buf_put_le32(&value, wallet->synced.height);
-	put_record(batch, KEY_SYNCED, NULL, &value);
-	buf_clear(&value);
+	buf_init(&wallet_record);
+	buf_put_le32(&wallet_record, wallet->next[ACCOUNT_RECEIVE]);
+	buf_put_le32(&wallet_record, wallet->next[ACCOUNT_CHANGE]);
+	wallet_put_record(wallet_batch, WALLET_KEY_NEXT, NULL, &wallet_record);
+	buf_reset(&wallet_record);
+	buf_put(&wallet_record, wallet->synced.id, 32);
+	buf_put_le32(&wallet_record, wallet->synced.height);
+	wallet_put_record(wallet_batch, WALLET_KEY_SYNCED, NULL, &wallet_record);
+	buf_clear(&wallet_record);
 }
 
 /* Whether it is in the mempool is not written: that mempool is gone with the process. */
-static void put_tx(struct db_batch *batch, const struct ledger_tx *entry)
+static void wallet_put_tx(struct db_batch *wallet_batch, const struct ledger_tx *wallet_tx)
 {
-	struct buf value;
+	struct buf wallet_record;
 
-	buf_init(&value);
-	buf_put_u8(&value, TX_RECORD_VERSION);
-	buf_put_le32(&value, entry->height);
-	buf_put(&value, entry->block, 32);
-	buf_put_le64(&value, entry->time);
-	buf_put_le64(&value, entry->order);
-	buf_put_le32(&value, entry->first_data);
-	buf_put_u8(&value, entry->abandoned);
-	tx_write(&value, entry->tx, true);
-	put_record(batch, KEY_TX, entry->txid, &value);
-	buf_clear(&value);
+	buf_init(&wallet_record);
+	buf_put_u8(&wallet_record, WALLET_TX_VERSION);
+	buf_put_le32(&wallet_record, wallet_tx->height);
+	buf_put(&wallet_record, wallet_tx->block, 32);
+	buf_put_le64(&wallet_record, wallet_tx->time);
+	buf_put_le64(&wallet_record, wallet_tx->order);
+	buf_put_le32(&wallet_record, wallet_tx->first_data);
+	buf_put_u8(&wallet_record, wallet_tx->abandoned);
+	tx_write(&wallet_record, wallet_tx->tx, true);
+	wallet_put_record(wallet_batch, WALLET_KEY_TX, wallet_tx->txid, &wallet_record);
+	buf_clear(&wallet_record);
 }
 
 /* Writes and releases the batch. */
-static bool write_batch(struct wallet *wallet, struct db_batch *batch, bool sync, struct errmsg *err)
+static bool wallet_write_batch(struct wallet *wallet, struct db_batch *wallet_batch, bool sync, struct errmsg *err)
 {
-	bool ok = wallet->db != NULL ? db_write(wallet->db, batch, sync, err) :
-				       errmsg_set(err, "Its database could not be opened again: see the log");
+	bool is_written = wallet->db != NULL ? db_write(wallet->db, wallet_batch, sync, err) :
+					       errmsg_set(err, "Its database could not be opened again: see the log");
 
-	db_batch_free(batch);
-	return ok || errmsg_wrap(err, "Wallet %s", wallet->name);
+	db_batch_free(wallet_batch);
+	return is_written || errmsg_wrap(err, "Wallet %s", wallet->name);
 }
 
 /* Scripts are derived before transactions are read, for an entry to know which of its outputs are the wallet's. They
  * come in the order of their ids, not in that in which they were learnt: this is part of the record. */
-static bool visit_tx(void *context, const uint8_t *key, size_t key_size, const uint8_t *value, size_t size,
-	struct errmsg *err)
+static bool wallet_visit_tx(void *context, const uint8_t *key, size_t key_size, const uint8_t *wallet_record,
+	size_t size, struct errmsg *err)
 {
 	struct wallet *wallet = context;
-	struct ledger_tx *entry;
-	struct reader reader;
-	struct ledger_tx head;
-	uint64_t highest;
+	struct ledger_tx *wallet_tx;
+	struct reader tx_reader;
+	struct ledger_tx tx_head;
+	uint64_t highest_order;
 	const struct tx *tx;
 
 	(void)key;
 	(void)key_size;
-	reader_init(&reader, value, size);
-	if (reader_u8(&reader) != TX_RECORD_VERSION)
-		reader_fail(&reader);
-	head.height = reader_le32(&reader);
-	reader_copy(&reader, head.block, 32);
-	head.time = reader_le64(&reader);
-	head.order = reader_le64(&reader);
-	head.first_data = reader_le32(&reader);
-	head.abandoned = reader_u8(&reader) != 0;
-	tx = tx_read(&reader);
+	reader_init(&tx_reader, wallet_record, size);
+	if (reader_u8(&tx_reader) != WALLET_TX_VERSION)
+		reader_fail(&tx_reader);
+	tx_head.height = reader_le32(&tx_reader);
+	reader_copy(&tx_reader, tx_head.block, 32);
+	tx_head.time = reader_le64(&tx_reader);
+	tx_head.order = reader_le64(&tx_reader);
+	tx_head.first_data = reader_le32(&tx_reader);
+	tx_head.abandoned = reader_u8(&tx_reader) != 0;
+	tx = tx_read(&tx_reader);
 	if (tx == NULL)
 		return errmsg_set(err, "A transaction record is damaged");
 	/* ledger_add gives it a number of this run; its own, of the record, counts, and the next new one comes after
 	 * all of them. */
-	highest = wallet->ledger.next_order;
-	entry = ledger_add(&wallet->ledger, tx, head.time);
-	entry->height = head.height;
-	memcpy(entry->block, head.block, 32);
-	entry->order = head.order;
-	entry->first_data = head.first_data;
-	entry->abandoned = head.abandoned;
-	entry->recorded = true;
-	wallet->ledger.next_order = highest > head.order ? highest : head.order;
+	highest_order = wallet->ledger.next_order;
+	wallet_tx = ledger_add(&wallet->ledger, tx, tx_head.time);
+	wallet_tx->height = tx_head.height;
+	memcpy(wallet_tx->block, tx_head.block, 32);
+	wallet_tx->order = tx_head.order;
+	wallet_tx->first_data = tx_head.first_data;
+	wallet_tx->abandoned = tx_head.abandoned;
+	wallet_tx->recorded = true;
+	wallet->ledger.next_order = highest_order > tx_head.order ? highest_order : tx_head.order;
 	tx_unref(tx);
 	return true;
 }
 
-static bool visit_label(void *context, const uint8_t *key, size_t key_size, const uint8_t *value, size_t size,
-	struct errmsg *err)
+static bool wallet_visit_label(void *context, const uint8_t *key, size_t key_size, const uint8_t *wallet_record,
+	size_t size, struct errmsg *err)
 {
 	struct wallet *wallet = context;
-	struct ledger_script *script = key_size == 33 ? ledger_script(&wallet->ledger, key + 1) : NULL;
+	struct ledger_script *wallet_script = key_size == 33 ? ledger_script(&wallet->ledger, key + 1) : NULL;
 
 	(void)err;
 	/* A label is for people: one without its address is no reason not to open the wallet. */
-	if (script == NULL || size > WALLET_LABEL_MAX)
+	if (wallet_script == NULL || size > WALLET_LABEL_MAX)
 		return true;
-	free(script->label);
-	script->label = mem_alloc(size + 1);
-	memcpy(script->label, value, size);
-	script->label[size] = 0;
+	free(wallet_script->label);
+	wallet_script->label = mem_alloc(size + 1);
+	memcpy(wallet_script->label, wallet_record, size);
+	wallet_script->label[size] = 0;
 	return true;
 }
 
-static bool get_record(struct wallet *wallet, uint8_t kind, struct buf *value, struct reader *reader,
-	struct errmsg *err)
+static bool wallet_get_record(struct wallet *wallet, uint8_t record_kind, struct buf *wallet_record,
+	struct reader *record_reader, struct errmsg *err)
 {
-	buf_reset(value);
-	switch (db_get(wallet->db, &kind, 1, value, err)) {
+	buf_reset(wallet_record);
+	switch (db_get(wallet->db, &record_kind, 1, wallet_record, err)) {
 	case DB_FOUND:
-		reader_init(reader, value->data, value->size);
+		reader_init(record_reader, wallet_record->data, wallet_record->size);
 		return true;
 	case DB_MISSING:
-		return errmsg_set(err, "The record \"%c\" is missing", kind);
+		return errmsg_set(err, "The record \"%c\" is missing", record_kind);
 	case DB_FAILED:
 		break;
 	}
@@ -194,66 +195,66 @@ static bool get_record(struct wallet *wallet, uint8_t kind, struct buf *value, s
 }
 
 /* Everything but scripts and what hangs on them. */
-static bool load_heads(struct wallet *wallet, struct buf *value, struct errmsg *err)
+static bool wallet_load_heads(struct wallet *wallet, struct buf *wallet_record, struct errmsg *err)
 {
-	struct reader reader;
-	uint8_t genesis[32];
+	struct reader record_reader;
+	uint8_t wallet_genesis[32];
 
-	if (!get_record(wallet, KEY_ACCOUNT, value, &reader, err))
+	if (!wallet_get_record(wallet, WALLET_KEY_ACCOUNT, wallet_record, &record_reader, err))
 		return false;
-	if (!account_read(&wallet->account, &reader))
+	if (!account_read(&wallet->account, &record_reader))
 		return errmsg_set(err, "The account record is damaged");
-	if (!get_record(wallet, KEY_CHAIN, value, &reader, err))
+	if (!wallet_get_record(wallet, WALLET_KEY_CHAIN, wallet_record, &record_reader, err))
 		return false;
-	reader_copy(&reader, genesis, 32);
-	wallet->birth_time = reader_le64(&reader);
-	if (memcmp(genesis, wallet->spec->genesis_id, 32) != 0)
+	reader_copy(&record_reader, wallet_genesis, 32);
+	wallet->birth_time = reader_le64(&record_reader);
+	if (memcmp(wallet_genesis, wallet->spec->genesis_id, 32) != 0)
 		return errmsg_set(err, "It belongs to another chain");
-	if (!get_record(wallet, KEY_NEXT, value, &reader, err))
+	if (!wallet_get_record(wallet, WALLET_KEY_NEXT, wallet_record, &record_reader, err))
 		return false;
-	wallet->next[ACCOUNT_RECEIVE] = reader_le32(&reader);
-	wallet->next[ACCOUNT_CHANGE] = reader_le32(&reader);
-	if (!reader_done(&reader))
+	wallet->next[ACCOUNT_RECEIVE] = reader_le32(&record_reader);
+	wallet->next[ACCOUNT_CHANGE] = reader_le32(&record_reader);
+	if (!reader_done(&record_reader))
 		return errmsg_set(err, "The record of the next addresses is damaged");
-	if (!get_record(wallet, KEY_SYNCED, value, &reader, err))
+	if (!wallet_get_record(wallet, WALLET_KEY_SYNCED, wallet_record, &record_reader, err))
 		return false;
-	reader_copy(&reader, wallet->synced.id, 32);
-	wallet->synced.height = reader_le32(&reader);
-	return reader_done(&reader) || errmsg_set(err, "The record of the last block is damaged");
+	reader_copy(&record_reader, wallet->synced.id, 32);
+	wallet->synced.height = reader_le32(&record_reader);
+	return reader_done(&record_reader) || errmsg_set(err, "The record of the last block is damaged");
 }
 
 /* --- Scripts --- */
 
 /* Derives up to the gap ahead; true if there were any to derive. An index without a key (one in 2^127) is passed
  * over. */
-static bool derive_ahead(struct wallet *wallet)
+static bool wallet_derive_ahead(struct wallet *wallet)
 {
 	enum account_branch branch;
-	bool grown = false;
-	uint8_t key[32];
+	bool scripts_grown = false;
+	uint8_t script_key[32];
 
 	for (branch = ACCOUNT_RECEIVE; branch <= ACCOUNT_CHANGE; branch++)
 		for (; wallet->derived[branch] < wallet->next[branch] + WALLET_GAP; wallet->derived[branch]++) {
-			if (account_key(&wallet->account, branch, wallet->derived[branch], key))
-				ledger_add_script(&wallet->ledger, key, branch, wallet->derived[branch]);
-			grown = true;
+			if (account_key(&wallet->account, branch, wallet->derived[branch], script_key))
+				ledger_add_script(&wallet->ledger, script_key, branch, wallet->derived[branch]);
+			scripts_grown = true;
 		}
-	return grown;
+	return scripts_grown;
 }
 
 /* Moves the next indices behind what the transaction uses, and derives; true if there are new scripts. Also addresses
  * that this file never gave out: the same words may be at work elsewhere, or were before the wallet was restored. */
-static bool note_used(struct wallet *wallet, const struct ledger_tx *entry)
+static bool wallet_note_used(struct wallet *wallet, const struct ledger_tx *wallet_tx)
 {
-	const struct ledger_script *script;
+	const struct ledger_script *wallet_script;
 	size_t i;
 
-	for (i = 0; i < entry->tx->output_count; i++) {
-		script = entry->mine[i];
-		if (script != NULL && script->index >= wallet->next[script->branch])
-			wallet->next[script->branch] = script->index + 1;
+	for (i = 0; i < wallet_tx->tx->output_count; i++) {
+		wallet_script = wallet_tx->mine[i];
+		if (wallet_script != NULL && wallet_script->index >= wallet->next[wallet_script->branch])
+			wallet->next[wallet_script->branch] = wallet_script->index + 1;
 	}
-	return derive_ahead(wallet);
+	return wallet_derive_ahead(wallet);
 }
 
 /* --- Making and opening --- */
@@ -269,47 +270,47 @@ static struct wallet *wallet_new(const char *path, const char *name, const struc
 	return wallet;
 }
 
-static bool make_account(struct wallet *wallet, const char *passphrase, const char *words, struct errmsg *err)
+static bool wallet_make_account(struct wallet *wallet, const char *passphrase, const char *words, struct errmsg *err)
 {
 	uint8_t entropy[BIP39_ENTROPY_MAX];
-	size_t size = sizeof entropy;
-	bool ok;
+	size_t entropy_size = sizeof entropy;
+	bool has_keys;
 
 	if (words == NULL)
-		random_bytes(entropy, size);
-	else if (!bip39_decode(entropy, &size, words, err))
+		random_bytes(entropy, entropy_size);
+	else if (!bip39_decode(entropy, &entropy_size, words, err))
 		return false;
-	ok = account_init(&wallet->account, entropy, size, account_coin(wallet->spec->name), passphrase);
+	has_keys = account_init(&wallet->account, entropy, entropy_size, account_coin(wallet->spec->name), passphrase);
 	wipe(entropy, sizeof entropy);
-	return ok || errmsg_set(err, "These words give no keys");
+	return has_keys || errmsg_set(err, "These words give no keys");
 }
 
 /* A wallet that is new, in the draft of its folder. */
-static bool write_draft(const char *path, const char *name, const struct spec *spec, const char *passphrase,
+static bool wallet_write_draft(const char *path, const char *name, const struct spec *spec, const char *passphrase,
 	const char *words, const struct wallet_place *birth, struct errmsg *err)
 {
 	struct wallet *wallet = wallet_new(path, name, spec);
-	char *draft = folder_draft(path);
-	struct db_batch *batch;
-	bool ok;
+	char *draft_path = folder_draft(path);
+	struct db_batch *wallet_batch;
+	bool is_made;
 
 	wallet->synced = *birth;
 	wallet->birth_time = (uint64_t)clock_wall();
-	ok = make_account(wallet, passphrase, words, err);
-	if (ok)
-		wallet->db = db_open(draft, err);
+	is_made = wallet_make_account(wallet, passphrase, words, err);
+	if (is_made)
+		wallet->db = db_open(draft_path, err);
 	if (wallet->db != NULL) {
-		batch = db_batch_new();
-		put_account(batch, wallet);
-		put_chain(batch, wallet);
-		put_progress(batch, wallet);
-		ok = write_batch(wallet, batch, true, err);
+		wallet_batch = db_batch_new();
+		wallet_put_account(wallet_batch, wallet);
+		wallet_put_chain(wallet_batch, wallet);
+		wallet_put_progress(wallet_batch, wallet);
+		is_made = wallet_write_batch(wallet, wallet_batch, true, err);
 	}
-	ok = ok && wallet->db != NULL;
-	free(draft);
+	is_made = is_made && wallet->db != NULL;
+	free(draft_path);
 	/* Before the draft gets its name: no database may be open while folders are renamed. */
 	wallet_close(wallet);
-	return ok;
+	return is_made;
 }
 
 struct wallet *wallet_create(const char *path, const char *name, const struct spec *spec, const char *passphrase,
@@ -328,7 +329,7 @@ struct wallet *wallet_create(const char *path, const char *name, const struct sp
 	case FOLDER_FREE:
 		break;
 	}
-	if (!folder_begin(path, err) || !write_draft(path, name, spec, passphrase, words, birth, err)) {
+	if (!folder_begin(path, err) || !wallet_write_draft(path, name, spec, passphrase, words, birth, err)) {
 		folder_give_up(path);
 		return NULL;
 	}
@@ -342,10 +343,10 @@ struct wallet *wallet_create(const char *path, const char *name, const struct sp
 }
 
 /* Scripts before labels and transactions, which are looked up among them. */
-static bool load_wallet(struct wallet *wallet, struct errmsg *err)
+static bool wallet_load(struct wallet *wallet, struct errmsg *err)
 {
-	struct buf value;
-	bool ok;
+	struct buf wallet_record;
+	bool has_heads;
 
 	if (folder_look(wallet->path, err) == FOLDER_BROKEN)
 		return false;
@@ -353,15 +354,15 @@ static bool load_wallet(struct wallet *wallet, struct errmsg *err)
 	wallet->db = db_open_existing(wallet->path, err);
 	if (wallet->db == NULL)
 		return false;
-	buf_init(&value);
-	ok = load_heads(wallet, &value, err);
-	buf_clear(&value);
-	if (!ok)
+	buf_init(&wallet_record);
+	has_heads = wallet_load_heads(wallet, &wallet_record, err);
+	buf_clear(&wallet_record);
+	if (!has_heads)
 		return false;
 	wallet->ledger.tip_height = wallet->synced.height;
-	derive_ahead(wallet);
-	if (!db_each(wallet->db, (uint8_t[]){ KEY_LABEL }, 1, visit_label, wallet, err) ||
-		!db_each(wallet->db, (uint8_t[]){ KEY_TX }, 1, visit_tx, wallet, err))
+	wallet_derive_ahead(wallet);
+	if (!db_each(wallet->db, (uint8_t[]){ WALLET_KEY_LABEL }, 1, wallet_visit_label, wallet, err) ||
+		!db_each(wallet->db, (uint8_t[]){ WALLET_KEY_TX }, 1, wallet_visit_tx, wallet, err))
 		return false;
 	return wallet->account.has_passphrase || account_unlock(&wallet->account, "") ||
 		errmsg_set(err, "The account record is damaged: its seed cannot be read");
@@ -371,7 +372,7 @@ struct wallet *wallet_open(const char *path, const char *name, const struct spec
 {
 	struct wallet *wallet = wallet_new(path, name, spec);
 
-	if (folder_settle(path, err) && load_wallet(wallet, err))
+	if (folder_settle(path, err) && wallet_load(wallet, err))
 		return wallet;
 	errmsg_wrap(err, "Wallet %s", name);
 	wallet_close(wallet);
@@ -428,49 +429,49 @@ const struct wallet_place *wallet_synced(const struct wallet *wallet)
 
 /* --- Following the chain --- */
 
-static bool pays_key(const struct tx *tx, size_t output, const uint8_t key[32])
+static bool wallet_pays_key(const struct tx *tx, size_t output, const uint8_t key[32])
 {
 	return output < tx->output_count && script_pays(&tx->outputs[output].script, key);
 }
 
 /* A coinbase pays its own miner, the loose proofs' miners in order, then the owners of datasets; zero amounts are
  * left out (doc/protocol.md section 13). */
-static uint32_t first_data_output(const struct block *block)
+static uint32_t wallet_first_data(const struct block *block)
 {
 	const struct tx *coinbase = block->txs[0];
-	uint32_t at = 0;
+	uint32_t coinbase_at = 0;
 	size_t i;
 
-	at += pays_key(coinbase, at, block->header.miner);
+	coinbase_at += wallet_pays_key(coinbase, coinbase_at, block->header.miner);
 	for (i = 0; i < block->loose_count; i++)
-		at += pays_key(coinbase, at, block->loose[i].miner);
-	return at;
+		coinbase_at += wallet_pays_key(coinbase, coinbase_at, block->loose[i].miner);
+	return coinbase_at;
 }
 
 /* One pass over the block; true if it made new scripts known, which may be paid earlier in the same block. */
-static bool take_block(struct wallet *wallet, struct db_batch *batch, const struct wallet_place *place,
+static bool wallet_take_block(struct wallet *wallet, struct db_batch *wallet_batch, const struct wallet_place *place,
 	const struct block *block, bool *concerned)
 {
-	struct ledger_tx *entry;
-	bool grown = false;
+	struct ledger_tx *wallet_tx;
+	bool scripts_grown = false;
 	size_t i;
 
 	for (i = 0; i < block->tx_count; i++) {
 		if (!ledger_concerns(&wallet->ledger, block->txs[i]))
 			continue;
-		entry = ledger_add(&wallet->ledger, block->txs[i], block->header.time);
-		entry->height = place->height;
-		memcpy(entry->block, place->id, 32);
-		entry->in_mempool = false;
-		entry->abandoned = false;
-		if (entry->coinbase)
-			entry->first_data = first_data_output(block);
-		if (note_used(wallet, entry))
-			grown = true;
-		put_tx(batch, entry);
+		wallet_tx = ledger_add(&wallet->ledger, block->txs[i], block->header.time);
+		wallet_tx->height = place->height;
+		memcpy(wallet_tx->block, place->id, 32);
+		wallet_tx->in_mempool = false;
+		wallet_tx->abandoned = false;
+		if (wallet_tx->coinbase)
+			wallet_tx->first_data = wallet_first_data(block);
+		if (wallet_note_used(wallet, wallet_tx))
+			scripts_grown = true;
+		wallet_put_tx(wallet_batch, wallet_tx);
 		*concerned = true;
 	}
-	return grown;
+	return scripts_grown;
 }
 
 /* A block that pays the 20th script ahead makes 20 more known, and may pay these as well, in a transaction that was
@@ -480,131 +481,131 @@ static bool take_block(struct wallet *wallet, struct db_batch *batch, const stru
 bool wallet_connect(struct wallet *wallet, const struct wallet_place *place, const struct block *block,
 	struct errmsg *err)
 {
-	struct db_batch *batch = db_batch_new();
+	struct db_batch *wallet_batch = db_batch_new();
 	bool concerned = false;
 
-	while (take_block(wallet, batch, place, block, &concerned))
+	while (wallet_take_block(wallet, wallet_batch, place, block, &concerned))
 		continue;
 	wallet->synced = *place;
 	wallet->ledger.tip_height = place->height;
-	put_progress(batch, wallet);
-	return write_batch(wallet, batch, concerned, err);
+	wallet_put_progress(wallet_batch, wallet);
+	return wallet_write_batch(wallet, wallet_batch, concerned, err);
 }
 
 /* Its transactions stay, in no block. Of those from others and of coinbases the chain gives notice if they come again;
  * the wallet's own are offered to the mempool (wallets.c). By height, in one write for any number of blocks. */
 bool wallet_rewind(struct wallet *wallet, const struct wallet_place *place, struct errmsg *err)
 {
-	struct db_batch *batch = db_batch_new();
-	struct ledger_tx *entry;
-	const uint8_t *key;
-	size_t at = 0;
-	void *value;
+	struct db_batch *wallet_batch = db_batch_new();
+	struct ledger_tx *wallet_tx;
+	const uint8_t *map_key;
+	size_t map_at = 0;
+	void *mapped;
 
-	while (map_next(&wallet->ledger.txs, &at, &key, &value)) {
-		entry = value;
-		if (entry->height > place->height) {
-			entry->height = 0;
-			put_tx(batch, entry);
+	while (map_next(&wallet->ledger.txs, &map_at, &map_key, &mapped)) {
+		wallet_tx = mapped;
+		if (wallet_tx->height > place->height) {
+			wallet_tx->height = 0;
+			wallet_put_tx(wallet_batch, wallet_tx);
 		}
 	}
 	wallet->synced = *place;
 	wallet->ledger.tip_height = place->height;
-	put_progress(batch, wallet);
-	return write_batch(wallet, batch, true, err);
+	wallet_put_progress(wallet_batch, wallet);
+	return wallet_write_batch(wallet, wallet_batch, true, err);
 }
 
 /* Writes down a transaction that counts from now on. */
-static bool record_tx(struct wallet *wallet, struct ledger_tx *entry, struct errmsg *err)
+static bool wallet_record_tx(struct wallet *wallet, struct ledger_tx *wallet_tx, struct errmsg *err)
 {
-	struct db_batch *batch = db_batch_new();
+	struct db_batch *wallet_batch = db_batch_new();
 
-	entry->abandoned = false;
-	note_used(wallet, entry);
-	put_tx(batch, entry);
-	put_progress(batch, wallet);
-	entry->recorded = write_batch(wallet, batch, true, err);
-	return entry->recorded;
+	wallet_tx->abandoned = false;
+	wallet_note_used(wallet, wallet_tx);
+	wallet_put_tx(wallet_batch, wallet_tx);
+	wallet_put_progress(wallet_batch, wallet);
+	wallet_tx->recorded = wallet_write_batch(wallet, wallet_batch, true, err);
+	return wallet_tx->recorded;
 }
 
 bool wallet_record_payment(struct wallet *wallet, const struct tx *tx, struct errmsg *err)
 {
-	return record_tx(wallet, ledger_add(&wallet->ledger, tx, (uint64_t)clock_wall()), err);
+	return wallet_record_tx(wallet, ledger_add(&wallet->ledger, tx, (uint64_t)clock_wall()), err);
 }
 
 /* One that was abandoned and is in the mempool after all counts again. */
 bool wallet_mempool_added(struct wallet *wallet, const struct tx *tx, struct errmsg *err)
 {
-	struct ledger_tx *entry;
+	struct ledger_tx *wallet_tx;
 
 	if (!ledger_concerns(&wallet->ledger, tx))
 		return true;
-	entry = ledger_add(&wallet->ledger, tx, (uint64_t)clock_wall());
+	wallet_tx = ledger_add(&wallet->ledger, tx, (uint64_t)clock_wall());
 	/* The wallet may have seen it in a block meanwhile. */
-	entry->in_mempool = entry->height == 0;
-	return (entry->recorded && !entry->abandoned) || record_tx(wallet, entry, err);
+	wallet_tx->in_mempool = wallet_tx->height == 0;
+	return (wallet_tx->recorded && !wallet_tx->abandoned) || wallet_record_tx(wallet, wallet_tx, err);
 }
 
 void wallet_mempool_removed(struct wallet *wallet, const struct tx *tx)
 {
-	struct ledger_tx *entry;
+	struct ledger_tx *wallet_tx;
 
-	entry = ledger_find(&wallet->ledger, tx_txid(tx));
-	if (entry != NULL)
-		entry->in_mempool = false;
+	wallet_tx = ledger_find(&wallet->ledger, tx_txid(tx));
+	if (wallet_tx != NULL)
+		wallet_tx->in_mempool = false;
 }
 
 /* While somebody could still put it into a block from a mempool of his own, what it spends is free for another payment:
  * the chain takes one of the two, and the wallet follows. */
-bool wallet_abandon(struct wallet *wallet, struct ledger_tx *entry, struct errmsg *err)
+bool wallet_abandon(struct wallet *wallet, struct ledger_tx *wallet_tx, struct errmsg *err)
 {
-	struct db_batch *batch;
+	struct db_batch *wallet_batch;
 
-	if (entry->height != 0 || entry->in_mempool)
+	if (wallet_tx->height != 0 || wallet_tx->in_mempool)
 		return errmsg_set(err, "The transaction is in a block or in the mempool: it cannot be abandoned");
-	entry->abandoned = true;
-	batch = db_batch_new();
-	put_tx(batch, entry);
-	return write_batch(wallet, batch, true, err);
+	wallet_tx->abandoned = true;
+	wallet_batch = db_batch_new();
+	wallet_put_tx(wallet_batch, wallet_tx);
+	return wallet_write_batch(wallet, wallet_batch, true, err);
 }
 
 /* --- Addresses --- */
 
-static bool check_label(const char *label, struct errmsg *err)
+static bool wallet_check_label(const char *label, struct errmsg *err)
 {
 	return strlen(label) <= WALLET_LABEL_MAX || errmsg_set(err, "A label has at most %d bytes", WALLET_LABEL_MAX);
 }
 
-static void put_label(struct db_batch *batch, struct ledger_script *script, const char *label)
+static void wallet_put_label(struct db_batch *wallet_batch, struct ledger_script *wallet_script, const char *label)
 {
-	struct buf value;
+	struct buf wallet_record;
 
-	buf_init(&value);
-	buf_put_text(&value, label);
-	put_record(batch, KEY_LABEL, script->key, &value);
-	buf_clear(&value);
-	free(script->label);
-	script->label = mem_strdup(label);
+	buf_init(&wallet_record);
+	buf_put_text(&wallet_record, label);
+	wallet_put_record(wallet_batch, WALLET_KEY_LABEL, wallet_script->key, &wallet_record);
+	buf_clear(&wallet_record);
+	free(wallet_script->label);
+	wallet_script->label = mem_strdup(label);
 }
 
 bool wallet_new_address(struct wallet *wallet, enum account_branch branch, const char *label, uint8_t key[32],
 	struct errmsg *err)
 {
-	struct ledger_script *script;
-	struct db_batch *batch;
+	struct ledger_script *wallet_script;
+	struct db_batch *wallet_batch;
 
-	if (label != NULL && !check_label(label, err))
+	if (label != NULL && !wallet_check_label(label, err))
 		return false;
 	wallet_peek_address(wallet, branch, key);
 	/* There for sure: scripts are derived WALLET_GAP beyond the next index. */
-	script = ledger_script(&wallet->ledger, key);
-	wallet->next[branch] = script->index + 1;
-	derive_ahead(wallet);
-	batch = db_batch_new();
-	put_progress(batch, wallet);
+	wallet_script = ledger_script(&wallet->ledger, key);
+	wallet->next[branch] = wallet_script->index + 1;
+	wallet_derive_ahead(wallet);
+	wallet_batch = db_batch_new();
+	wallet_put_progress(wallet_batch, wallet);
 	if (label != NULL)
-		put_label(batch, script, label);
-	return write_batch(wallet, batch, true, err);
+		wallet_put_label(wallet_batch, wallet_script, label);
+	return wallet_write_batch(wallet, wallet_batch, true, err);
 }
 
 void wallet_peek_address(const struct wallet *wallet, enum account_branch branch, uint8_t key[32])
@@ -620,15 +621,15 @@ uint32_t wallet_next_index(const struct wallet *wallet, enum account_branch bran
 	return wallet->next[branch];
 }
 
-bool wallet_set_label(struct wallet *wallet, struct ledger_script *script, const char *label, struct errmsg *err)
+bool wallet_set_label(struct wallet *wallet, struct ledger_script *wallet_script, const char *label, struct errmsg *err)
 {
-	struct db_batch *batch;
+	struct db_batch *wallet_batch;
 
-	if (!check_label(label, err))
+	if (!wallet_check_label(label, err))
 		return false;
-	batch = db_batch_new();
-	put_label(batch, script, label);
-	return write_batch(wallet, batch, true, err);
+	wallet_batch = db_batch_new();
+	wallet_put_label(wallet_batch, wallet_script, label);
+	return wallet_write_batch(wallet, wallet_batch, true, err);
 }
 
 /* --- Locking --- */
@@ -663,68 +664,68 @@ int64_t wallet_unlocked_until(struct wallet *wallet)
 }
 
 /* The records on their way to another database. */
-struct copy {
+struct wallet_copy {
 	struct db *to;
 	struct db_batch *batch;
 	size_t bytes; /* in the batch */
 };
 
-static bool copy_record(void *context, const uint8_t *key, size_t key_size, const uint8_t *value, size_t size,
-	struct errmsg *err)
+static bool wallet_copy_record(void *context, const uint8_t *key, size_t key_size, const uint8_t *wallet_record,
+	size_t size, struct errmsg *err)
 {
-	struct copy *copy = context;
+	struct wallet_copy *wallet_copy = context;
 
 	/* The old seal never gets into the new database; its own is put there last. */
-	if (key_size == 1 && key[0] == KEY_ACCOUNT)
+	if (key_size == 1 && key[0] == WALLET_KEY_ACCOUNT)
 		return true;
-	db_batch_put(copy->batch, key, key_size, value, size);
-	copy->bytes += key_size + size;
-	if (copy->bytes < COPY_BYTES)
+	db_batch_put(wallet_copy->batch, key, key_size, wallet_record, size);
+	wallet_copy->bytes += key_size + size;
+	if (wallet_copy->bytes < WALLET_COPY_BYTES)
 		return true;
-	if (!db_write(copy->to, copy->batch, true, err))
+	if (!db_write(wallet_copy->to, wallet_copy->batch, true, err))
 		return false;
-	db_batch_free(copy->batch);
-	copy->batch = db_batch_new();
-	copy->bytes = 0;
+	db_batch_free(wallet_copy->batch);
+	wallet_copy->batch = db_batch_new();
+	wallet_copy->bytes = 0;
 	return true;
 }
 
 /* All records as they are on disk, and the account as it is in memory. */
-static bool copy_to_draft(struct wallet *wallet, struct errmsg *err)
+static bool wallet_copy_to_draft(struct wallet *wallet, struct errmsg *err)
 {
-	char *draft = folder_draft(wallet->path);
-	struct copy copy = { .to = db_open(draft, err), .batch = db_batch_new() };
-	bool ok = copy.to != NULL && db_each(wallet->db, "", 0, copy_record, &copy, err);
+	char *draft_path = folder_draft(wallet->path);
+	struct wallet_copy wallet_copy = { .to = db_open(draft_path, err), .batch = db_batch_new() };
+	bool is_copied = wallet_copy.to != NULL && db_each(wallet->db, "", 0, wallet_copy_record, &wallet_copy, err);
 
-	if (ok) {
-		put_account(copy.batch, wallet);
-		ok = db_write(copy.to, copy.batch, true, err);
+	if (is_copied) {
+		wallet_put_account(wallet_copy.batch, wallet);
+		is_copied = db_write(wallet_copy.to, wallet_copy.batch, true, err);
 	}
-	db_batch_free(copy.batch);
-	db_close(copy.to);
-	free(draft);
-	return ok;
+	db_batch_free(wallet_copy.batch);
+	db_close(wallet_copy.to);
+	free(draft_path);
+	return is_copied;
 }
 
 /* A new database takes the old one's place, with the account as it is in memory. LevelDB keeps what is overwritten for
  * a while, so in the same one the seed could still be opened with the old passphrase. */
-static bool rewrite_database(struct wallet *wallet, struct errmsg *err)
+static bool wallet_rewrite(struct wallet *wallet, struct errmsg *err)
 {
-	struct errmsg why;
-	bool ok;
+	struct errmsg reopen_err;
+	bool is_installed;
 
 	if (!wallet_is_sound(wallet))
 		return errmsg_set(err, "Wallet %s takes no write until it is opened again", wallet->name);
-	if (!folder_begin(wallet->path, err) || !copy_to_draft(wallet, err)) {
+	if (!folder_begin(wallet->path, err) || !wallet_copy_to_draft(wallet, err)) {
 		folder_give_up(wallet->path);
 		return errmsg_wrap(err, "Wallet %s", wallet->name);
 	}
 	db_close(wallet->db);
-	ok = folder_install(wallet->path, err) || errmsg_wrap(err, "Wallet %s", wallet->name);
-	wallet->db = db_open_existing(wallet->path, &why);
+	is_installed = folder_install(wallet->path, err) || errmsg_wrap(err, "Wallet %s", wallet->name);
+	wallet->db = db_open_existing(wallet->path, &reopen_err);
 	if (wallet->db == NULL)
-		log_error("Wallet %s: %s", wallet->name, why.text);
-	return ok;
+		log_error("Wallet %s: %s", wallet->name, reopen_err.text);
+	return is_installed;
 }
 
 /* The account is sealed anew in memory and goes to a new database. If that fails, memory is what it was before, copied
@@ -732,25 +733,26 @@ static bool rewrite_database(struct wallet *wallet, struct errmsg *err)
 bool wallet_change_passphrase(struct wallet *wallet, const char *old, const char *fresh, bool *wrong,
 	struct errmsg *err)
 {
-	bool was_unlocked = wallet_is_unlocked(wallet), ok;
-	struct account before = wallet->account;
+	bool was_unlocked = wallet_is_unlocked(wallet), is_rewritten;
+	struct account account_before = wallet->account;
 
 	*wrong = !account_unlock(&wallet->account, old);
 	if (*wrong) {
-		wipe(&before, sizeof before);
+		wipe(&account_before, sizeof account_before);
 		return errmsg_set(err, "The passphrase is not right");
 	}
 	account_seal(&wallet->account, fresh);
-	ok = rewrite_database(wallet, err);
-	if (!ok)
-		wallet->account = before;
+	is_rewritten = wallet_rewrite(wallet, err);
+	if (!is_rewritten)
+		wallet->account = account_before;
 	else if (!was_unlocked || *old == 0)
 		wallet_lock(wallet);
-	wipe(&before, sizeof before);
-	return ok;
+	wipe(&account_before, sizeof account_before);
+	return is_rewritten;
 }
 
-bool wallet_secret(struct wallet *wallet, const struct ledger_script *script, uint8_t secret[32])
+bool wallet_secret(struct wallet *wallet, const struct ledger_script *wallet_script, uint8_t secret[32])
 {
-	return wallet_is_unlocked(wallet) && account_secret(&wallet->account, script->branch, script->index, secret);
+	return wallet_is_unlocked(wallet) &&
+		account_secret(&wallet->account, wallet_script->branch, wallet_script->index, secret);
 }

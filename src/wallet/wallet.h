@@ -70,7 +70,7 @@ bool wallet_mempool_added(struct wallet *wallet, const struct tx *tx, struct err
 void wallet_mempool_removed(struct wallet *wallet, const struct tx *tx);
 
 /* Gives up an own transaction that is in no block and not in the mempool: what it spends is free again. */
-bool wallet_abandon(struct wallet *wallet, struct ledger_tx *entry, struct errmsg *err);
+bool wallet_abandon(struct wallet *wallet, struct ledger_tx *wallet_tx, struct errmsg *err);
 
 /* The next address that was neither given out nor used; its key is the witness program. label may be NULL. */
 bool wallet_new_address(struct wallet *wallet, enum account_branch branch, const char *label, uint8_t key[32],
@@ -78,7 +78,8 @@ bool wallet_new_address(struct wallet *wallet, enum account_branch branch, const
 /* The same without giving it out: until a transaction uses it, it may be returned again. */
 void wallet_peek_address(const struct wallet *wallet, enum account_branch branch, uint8_t key[32]);
 uint32_t wallet_next_index(const struct wallet *wallet, enum account_branch branch);
-bool wallet_set_label(struct wallet *wallet, struct ledger_script *script, const char *label, struct errmsg *err);
+bool wallet_set_label(struct wallet *wallet, struct ledger_script *wallet_script, const char *label,
+	struct errmsg *err);
 
 /* A wallet without a passphrase is always unlocked; others for that many seconds from wallet_unlock. False: wrong. */
 bool wallet_unlock(struct wallet *wallet, const char *passphrase, int64_t seconds);

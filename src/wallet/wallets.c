@@ -1,8 +1,8 @@
 /* Wallets that are loaded, level or behind, sound or down.
  *
  * A wallet is told of a block only if it is at that block's parent, so one that is behind simply hears nothing until
- * catch_up has brought it to the tip. One that cannot write hears nothing either, and is opened again (mend_all): it is
- * then where its disk is, and catches up from there. */
+ * wallets_catch_up has brought it to the tip. One that cannot write hears nothing either, and is opened again
+ * (wallets_mend_all): it is then where its disk is, and catches up from there. */
 #include "wallet/wallets.h"
 
 #include <dirent.h>
@@ -19,11 +19,11 @@
 #include "wallet/startup.h"
 
 enum {
-	SLICE_MS = 250,
-	RETRY_MS = 5000,
+	WALLETS_SLICE_MS = 250,
+	WALLETS_RETRY_MS = 5000,
 };
 
-struct loaded {
+struct wallets_loaded {
 	char *name;
 	struct wallet *wallet; /* NULL: it is down */
 	struct errmsg why;     /* it is down */
@@ -38,31 +38,31 @@ struct loaded {
 struct wallets {
 	struct chain *chain;
 	char *dir;
-	struct loaded *loaded;
+	struct wallets_loaded *loaded;
 	size_t count;
 };
 
 /* Whether it may be told something. */
-static bool is_sound(const struct loaded *loaded)
+static bool wallets_is_sound(const struct wallets_loaded *loaded)
 {
 	return loaded->wallet != NULL && wallet_is_sound(loaded->wallet);
 }
 
-static struct wallet_place place_of(const struct index_entry *entry)
+static struct wallet_place wallets_place_of(const struct index_entry *entry)
 {
-	struct wallet_place place;
+	struct wallet_place synced_place;
 
-	memcpy(place.id, entry->id, 32);
-	place.height = entry->height;
-	return place;
+	memcpy(synced_place.id, entry->id, 32);
+	synced_place.height = entry->height;
+	return synced_place;
 }
 
-static bool is_at(const struct wallet *wallet, const struct index_entry *entry)
+static bool wallets_is_at(const struct wallet *wallet, const struct index_entry *entry)
 {
 	return memcmp(wallet_synced(wallet)->id, entry->id, 32) == 0;
 }
 
-static void report_failure(bool ok, const struct errmsg *err)
+static void wallets_report_failure(bool ok, const struct errmsg *err)
 {
 	if (!ok)
 		log_error("%s", err->text);
@@ -71,40 +71,41 @@ static void report_failure(bool ok, const struct errmsg *err)
 /* --- Notices --- */
 
 /* To those at its parent: those behind read it themselves when they come to it. */
-static void on_connected(void *context, const struct index_entry *entry, const struct block *block)
+static void wallets_on_connected(void *context, const struct index_entry *entry, const struct block *block)
 {
-	struct wallet_place place = place_of(entry);
+	struct wallet_place synced_place = wallets_place_of(entry);
 	struct wallets *wallets = context;
 	struct errmsg err;
 	size_t i;
 
 	for (i = 0; i < wallets->count; i++)
-		if (entry->parent != NULL && is_sound(&wallets->loaded[i]) &&
-			is_at(wallets->loaded[i].wallet, entry->parent))
-			report_failure(wallet_connect(wallets->loaded[i].wallet, &place, block, &err), &err);
+		if (entry->parent != NULL && wallets_is_sound(&wallets->loaded[i]) &&
+			wallets_is_at(wallets->loaded[i].wallet, entry->parent))
+			wallets_report_failure(wallet_connect(wallets->loaded[i].wallet, &synced_place, block, &err),
+				&err);
 }
 
 /* What was in the block may be in the mempool again, and the notice of that may have come while the wallet held it to
  * be in the block: so the mempool is looked through later. */
-static void on_disconnected(void *context, const struct index_entry *entry, const struct block *block)
+static void wallets_on_disconnected(void *context, const struct index_entry *entry, const struct block *block)
 {
 	struct wallets *wallets = context;
-	struct wallet_place place;
+	struct wallet_place synced_place;
 	struct errmsg err;
 	size_t i;
 
 	(void)block;
 	for (i = 0; i < wallets->count; i++) {
-		if (!is_sound(&wallets->loaded[i]) || !is_at(wallets->loaded[i].wallet, entry))
+		if (!wallets_is_sound(&wallets->loaded[i]) || !wallets_is_at(wallets->loaded[i].wallet, entry))
 			continue;
-		place = place_of(entry->parent);
-		report_failure(wallet_rewind(wallets->loaded[i].wallet, &place, &err), &err);
+		synced_place = wallets_place_of(entry->parent);
+		wallets_report_failure(wallet_rewind(wallets->loaded[i].wallet, &synced_place, &err), &err);
 		wallets->loaded[i].mempool_due = true;
 	}
 }
 
 /* Once a block at most: what the mempool dropped is worth another try when its place or the fees may have changed. */
-static void on_tip(void *context, const struct index_entry *tip)
+static void wallets_on_tip(void *context, const struct index_entry *tip)
 {
 	struct wallets *wallets = context;
 	size_t i;
@@ -114,7 +115,7 @@ static void on_tip(void *context, const struct index_entry *tip)
 		wallets->loaded[i].offer_due = true;
 }
 
-static void on_tx_added(void *context, const struct tx *tx, uint64_t source)
+static void wallets_on_tx_added(void *context, const struct tx *tx, uint64_t source)
 {
 	struct wallets *wallets = context;
 	struct errmsg err;
@@ -122,18 +123,18 @@ static void on_tx_added(void *context, const struct tx *tx, uint64_t source)
 
 	(void)source;
 	for (i = 0; i < wallets->count; i++)
-		if (is_sound(&wallets->loaded[i]))
-			report_failure(wallet_mempool_added(wallets->loaded[i].wallet, tx, &err), &err);
+		if (wallets_is_sound(&wallets->loaded[i]))
+			wallets_report_failure(wallet_mempool_added(wallets->loaded[i].wallet, tx, &err), &err);
 }
 
-static void on_tx_removed(void *context, const struct tx *tx, const char *reason)
+static void wallets_on_tx_removed(void *context, const struct tx *tx, const char *reason)
 {
 	struct wallets *wallets = context;
 	size_t i;
 
 	(void)reason;
 	for (i = 0; i < wallets->count; i++)
-		if (is_sound(&wallets->loaded[i]))
+		if (wallets_is_sound(&wallets->loaded[i]))
 			wallet_mempool_removed(wallets->loaded[i].wallet, tx);
 }
 
@@ -141,23 +142,23 @@ static void on_tx_removed(void *context, const struct tx *tx, const char *reason
 struct wallets *wallets_new(struct chain *chain, const char *dir)
 {
 	struct wallets *wallets = mem_calloc(1, sizeof *wallets);
-	struct chain_events events = {
+	struct chain_events wallets_events = {
 		.context = wallets,
-		.disconnected = on_disconnected,
-		.connected = on_connected,
-		.tip = on_tip,
-		.tx_added = on_tx_added,
-		.tx_removed = on_tx_removed,
+		.disconnected = wallets_on_disconnected,
+		.connected = wallets_on_connected,
+		.tip = wallets_on_tip,
+		.tx_added = wallets_on_tx_added,
+		.tx_removed = wallets_on_tx_removed,
 	};
 
 	wallets->chain = chain;
 	wallets->dir = mem_strdup(dir);
 	folder_settle_all(dir);
-	chain_subscribe(chain, &events);
+	chain_subscribe(chain, &wallets_events);
 	return wallets;
 }
 
-static void drop_loaded(struct wallets *wallets, size_t at)
+static void wallets_drop_loaded(struct wallets *wallets, size_t at)
 {
 	if (wallets->loaded[at].wallet != NULL)
 		wallet_close(wallets->loaded[at].wallet);
@@ -169,7 +170,7 @@ static void drop_loaded(struct wallets *wallets, size_t at)
 void wallets_free(struct wallets *wallets)
 {
 	while (wallets->count > 0)
-		drop_loaded(wallets, wallets->count - 1);
+		wallets_drop_loaded(wallets, wallets->count - 1);
 	free(wallets->loaded);
 	free(wallets->dir);
 	free(wallets);
@@ -177,89 +178,91 @@ void wallets_free(struct wallets *wallets)
 
 /* --- Catching up --- */
 
-static void look_at(void *context, const struct mempool_entry *entry)
+static void wallets_look_at(void *context, const struct mempool_entry *entry)
 {
 	struct errmsg err;
 
 	if (wallet_is_sound(context))
-		report_failure(wallet_mempool_added(context, entry->tx, &err), &err);
+		wallets_report_failure(wallet_mempool_added(context, entry->tx, &err), &err);
 }
 
 /* Back to where the wallet's branch and the active chain part; a block nobody knows any more counts as none. */
-static void go_back(struct wallets *wallets, struct wallet *wallet)
+static void wallets_go_back(struct wallets *wallets, struct wallet *wallet)
 {
-	const struct index_entry *entry = chain_find(wallets->chain, wallet_synced(wallet)->id);
-	struct wallet_place place;
+	const struct index_entry *forked_entry = chain_find(wallets->chain, wallet_synced(wallet)->id);
+	struct wallet_place synced_place;
 	struct errmsg err;
 
-	while (entry != NULL && !chain_is_active(wallets->chain, entry))
-		entry = entry->parent;
-	place = place_of(entry != NULL ? entry : chain_genesis(wallets->chain));
-	if (memcmp(place.id, wallet_synced(wallet)->id, 32) != 0)
-		report_failure(wallet_rewind(wallet, &place, &err), &err);
+	while (forked_entry != NULL && !chain_is_active(wallets->chain, forked_entry))
+		forked_entry = forked_entry->parent;
+	synced_place = wallets_place_of(forked_entry != NULL ? forked_entry : chain_genesis(wallets->chain));
+	if (memcmp(synced_place.id, wallet_synced(wallet)->id, 32) != 0)
+		wallets_report_failure(wallet_rewind(wallet, &synced_place, &err), &err);
 }
 
 /* One block further; false if that cannot be. */
-static bool go_on(struct wallets *wallets, struct loaded *loaded)
+static bool wallets_go_on(struct wallets *wallets, struct wallets_loaded *loaded)
 {
-	const struct index_entry *entry = chain_at(wallets->chain, wallet_synced(loaded->wallet)->height + 1);
-	struct wallet_place place = place_of(entry);
+	const struct index_entry *next_entry = chain_at(wallets->chain, wallet_synced(loaded->wallet)->height + 1);
+	struct wallet_place synced_place = wallets_place_of(next_entry);
 	struct errmsg err;
-	const struct block *block = chain_read_bare(wallets->chain, entry, &err);
-	bool ok = block != NULL && wallet_connect(loaded->wallet, &place, block, &err);
+	const struct block *next_block = chain_read_bare(wallets->chain, next_entry, &err);
+	bool is_connected = next_block != NULL && wallet_connect(loaded->wallet, &synced_place, next_block, &err);
 
-	block_unref(block);
-	if (!ok) {
+	block_unref(next_block);
+	if (!is_connected) {
 		loaded->stuck = true;
-		log_error("Wallet %s stops at block %u: %s", wallet_name(loaded->wallet), place.height, err.text);
+		log_error("Wallet %s stops at block %u: %s", wallet_name(loaded->wallet), synced_place.height,
+			err.text);
 	}
-	return ok;
+	return is_connected;
 }
 
 bool wallets_is_level(const struct wallets *wallets, const struct wallet *wallet)
 {
-	return is_at(wallet, chain_tip(wallets->chain));
+	return wallets_is_at(wallet, chain_tip(wallets->chain));
 }
 
 /* True when level. In slices, as it is the loop's thread that reads the blocks: peers and callers wait meanwhile. */
-static bool catch_up(struct wallets *wallets, struct loaded *loaded, int64_t until)
+static bool wallets_catch_up(struct wallets *wallets, struct wallets_loaded *loaded, int64_t slice_end)
 {
 	if (loaded->stuck)
 		return false;
-	go_back(wallets, loaded->wallet);
+	wallets_go_back(wallets, loaded->wallet);
 	while (!wallets_is_level(wallets, loaded->wallet))
-		if (clock_mono_ms() >= until || !go_on(wallets, loaded))
+		if (clock_mono_ms() >= slice_end || !wallets_go_on(wallets, loaded))
 			return false;
 	return true;
 }
 
 /* A transaction that nobody has taken into a block yet may have been dropped from all mempools. */
-static void offer_unconfirmed(struct wallets *wallets, struct wallet *wallet)
+static void wallets_offer_unconfirmed(struct wallets *wallets, struct wallet *wallet)
 {
 	const struct ledger *ledger = wallet_ledger(wallet);
-	struct ledger_tx **list;
-	struct reject reject;
-	size_t count;
+	struct ledger_tx **own_txs;
+	struct reject offer_reject;
+	size_t own_count;
 	size_t i;
 
 	/* In the order they were learnt, so parents come before what spends them; and a list of its own, since each
 	 * that is taken comes back as a notice. */
-	list = ledger_list(ledger, &count);
-	for (i = 0; i < count; i++) {
-		if (list[i]->height != 0 || list[i]->in_mempool || list[i]->abandoned || list[i]->coinbase ||
-			!ledger_from_us(ledger, list[i]) || ledger_conflicted(ledger, list[i]))
+	own_txs = ledger_list(ledger, &own_count);
+	for (i = 0; i < own_count; i++) {
+		if (own_txs[i]->height != 0 || own_txs[i]->in_mempool || own_txs[i]->abandoned ||
+			own_txs[i]->coinbase || !ledger_from_us(ledger, own_txs[i]) ||
+			ledger_conflicted(ledger, own_txs[i]))
 			continue;
-		if (chain_add_tx(wallets->chain, tx_ref(list[i]->tx), NULL, &reject) == CHAIN_REJECTED)
+		if (chain_add_tx(wallets->chain, tx_ref(own_txs[i]->tx), NULL, &offer_reject) == CHAIN_REJECTED)
 			log_debug(LOG_WALLET, "Wallet %s: a transaction is not taken: %s", wallet_name(wallet),
-				reject.reason);
+				offer_reject.reason);
 	}
-	free(list);
+	free(own_txs);
 }
 
 /* --- Opening again --- */
 
 /* The warning says what is down, as long as something is. */
-static void warn_of_down(const struct wallets *wallets)
+static void wallets_warn_of_down(const struct wallets *wallets)
 {
 	const char *down = wallets_down(wallets, NULL);
 
@@ -270,12 +273,12 @@ static void warn_of_down(const struct wallets *wallets)
 }
 
 /* A payment that was answered with an error must not go out now. */
-static bool abandon_refused(struct loaded *loaded, struct errmsg *err)
+static bool wallets_abandon_refused(struct wallets_loaded *loaded, struct errmsg *err)
 {
-	struct ledger_tx *entry = ledger_find(wallet_ledger(loaded->wallet), loaded->refused);
+	struct ledger_tx *refused_tx = ledger_find(wallet_ledger(loaded->wallet), loaded->refused);
 
-	if (loaded->has_refused && entry != NULL && entry->height == 0 && !entry->in_mempool && !entry->abandoned &&
-		!wallet_abandon(loaded->wallet, entry, err))
+	if (loaded->has_refused && refused_tx != NULL && refused_tx->height == 0 && !refused_tx->in_mempool &&
+		!refused_tx->abandoned && !wallet_abandon(loaded->wallet, refused_tx, err))
 		return false;
 	loaded->has_refused = false;
 	return true;
@@ -283,19 +286,19 @@ static bool abandon_refused(struct loaded *loaded, struct errmsg *err)
 
 /* From the disk, as if the node had just started: memory was ahead of it, and is not trusted in anything. What the
  * caller held of the old one is void from here on. */
-static void open_again(struct wallets *wallets, struct loaded *loaded)
+static void wallets_open_again(struct wallets *wallets, struct wallets_loaded *loaded)
 {
-	char *path = path_join(wallets->dir, loaded->name);
+	char *wallet_path = path_join(wallets->dir, loaded->name);
 
 	if (loaded->wallet != NULL)
 		wallet_close(loaded->wallet);
-	loaded->wallet = wallet_open(path, loaded->name, chain_spec(wallets->chain), &loaded->why);
-	free(path);
-	if (loaded->wallet != NULL && !abandon_refused(loaded, &loaded->why)) {
+	loaded->wallet = wallet_open(wallet_path, loaded->name, chain_spec(wallets->chain), &loaded->why);
+	free(wallet_path);
+	if (loaded->wallet != NULL && !wallets_abandon_refused(loaded, &loaded->why)) {
 		wallet_close(loaded->wallet);
 		loaded->wallet = NULL;
 	}
-	loaded->retry_at = clock_mono_ms() + RETRY_MS;
+	loaded->retry_at = clock_mono_ms() + WALLETS_RETRY_MS;
 	if (loaded->wallet == NULL)
 		return;
 	log_warn("Wallet %s: opened again after a write that failed; nothing that was acknowledged is lost",
@@ -305,21 +308,22 @@ static void open_again(struct wallets *wallets, struct loaded *loaded)
 	loaded->offer_due = true;
 }
 
-static void mend_all(struct wallets *wallets, bool patient)
+static void wallets_mend_all(struct wallets *wallets, bool patient)
 {
-	struct loaded *loaded;
+	struct wallets_loaded *loaded;
 
 	for (size_t i = 0; i < wallets->count; i++) {
 		loaded = &wallets->loaded[i];
-		if (!is_sound(loaded) && (!patient || loaded->wallet != NULL || clock_mono_ms() >= loaded->retry_at))
-			open_again(wallets, loaded);
+		if (!wallets_is_sound(loaded) &&
+			(!patient || loaded->wallet != NULL || clock_mono_ms() >= loaded->retry_at))
+			wallets_open_again(wallets, loaded);
 	}
-	warn_of_down(wallets);
+	wallets_warn_of_down(wallets);
 }
 
 void wallets_mend(struct wallets *wallets)
 {
-	mend_all(wallets, false);
+	wallets_mend_all(wallets, false);
 }
 
 const char *wallets_down(const struct wallets *wallets, const char *name)
@@ -334,8 +338,8 @@ bool wallets_forget(struct wallets *wallets, const char *name)
 {
 	for (size_t i = 0; i < wallets->count; i++)
 		if (wallets->loaded[i].wallet == NULL && strcmp(wallets->loaded[i].name, name) == 0) {
-			drop_loaded(wallets, i);
-			warn_of_down(wallets);
+			wallets_drop_loaded(wallets, i);
+			wallets_warn_of_down(wallets);
 			return true;
 		}
 	return false;
@@ -343,45 +347,45 @@ bool wallets_forget(struct wallets *wallets, const char *name)
 
 /* What is due once a second for one of them; true when it is level with the chain, or must not be told more. In this
  * order: locking cannot wait; a wallet that is behind must not offer what a block it has not seen yet holds. */
-static bool look_after(struct wallets *wallets, struct loaded *loaded, int64_t until)
+static bool wallets_look_after(struct wallets *wallets, struct wallets_loaded *loaded, int64_t slice_end)
 {
-	if (!is_sound(loaded))
+	if (!wallets_is_sound(loaded))
 		return true;
 	wallet_is_unlocked(loaded->wallet);
-	if (!catch_up(wallets, loaded, until))
+	if (!wallets_catch_up(wallets, loaded, slice_end))
 		return loaded->stuck;
 	if (loaded->mempool_due)
-		chain_mempool_each(wallets->chain, look_at, loaded->wallet);
+		chain_mempool_each(wallets->chain, wallets_look_at, loaded->wallet);
 	loaded->mempool_due = false;
-	if (loaded->offer_due && is_sound(loaded))
-		offer_unconfirmed(wallets, loaded->wallet);
+	if (loaded->offer_due && wallets_is_sound(loaded))
+		wallets_offer_unconfirmed(wallets, loaded->wallet);
 	loaded->offer_due = false;
 	return true;
 }
 
 bool wallets_tick(struct wallets *wallets)
 {
-	int64_t until = clock_mono_ms() + SLICE_MS;
-	bool more = false;
+	int64_t slice_end = clock_mono_ms() + WALLETS_SLICE_MS;
+	bool more_to_catch_up = false;
 	size_t i;
 
-	mend_all(wallets, true);
+	wallets_mend_all(wallets, true);
 	for (i = 0; i < wallets->count; i++)
-		if (!look_after(wallets, &wallets->loaded[i], until))
-			more = true;
-	return more;
+		if (!wallets_look_after(wallets, &wallets->loaded[i], slice_end))
+			more_to_catch_up = true;
+	return more_to_catch_up;
 }
 
 /* --- Creating, loading, unloading --- */
 
 /* The name is a folder's: no slash and no dot in front, so no caller of RPC gets out of the wallets' folder or at what
  * a draft is called. */
-static bool name_is_valid(const char *name, struct errmsg *err)
+static bool wallets_name_is_valid(const char *name, struct errmsg *err)
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-	size_t size = strlen(name);
+	static const char name_letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+	size_t name_size = strlen(name);
 
-	if (size >= 1 && size <= WALLETS_NAME_MAX && strspn(name, letters) == size && *name != '.')
+	if (name_size >= 1 && name_size <= WALLETS_NAME_MAX && strspn(name, name_letters) == name_size && *name != '.')
 		return true;
 	return errmsg_set(err,
 		"A wallet's name has 1 to %d letters, digits, \"-\", \"_\" and \".\", and no \".\" first",
@@ -389,29 +393,29 @@ static bool name_is_valid(const char *name, struct errmsg *err)
 }
 
 /* The first slice at once: a wallet that is only a little behind answers its first question from the tip. */
-static void adopt_wallet(struct wallets *wallets, struct wallet *wallet)
+static void wallets_adopt(struct wallets *wallets, struct wallet *wallet)
 {
 	wallets->loaded = mem_realloc(wallets->loaded, (wallets->count + 1) * sizeof *wallets->loaded);
-	wallets->loaded[wallets->count++] = (struct loaded){ .name = mem_strdup(wallet_name(wallet)),
+	wallets->loaded[wallets->count++] = (struct wallets_loaded){ .name = mem_strdup(wallet_name(wallet)),
 		.wallet = wallet,
 		.mempool_due = true,
 		.offer_due = true };
 	wallets_tick(wallets);
 }
 
-static enum wallets_result create_wallet(struct wallets *wallets, const char *path, const char *name,
+static enum wallets_result wallets_create_in(struct wallets *wallets, const char *wallet_path, const char *name,
 	const char *passphrase, const char *words, struct wallet **wallet, struct errmsg *err)
 {
 	/* Old words may have been paid at any height; new ones by nobody yet. */
 	const struct index_entry *birth = words != NULL ? chain_genesis(wallets->chain) : chain_tip(wallets->chain);
-	struct wallet_place place = place_of(birth);
-	uint8_t entropy[BIP39_ENTROPY_MAX];
-	size_t size;
-	bool ok = true;
+	struct wallet_place synced_place = wallets_place_of(birth);
+	uint8_t words_entropy[BIP39_ENTROPY_MAX];
+	size_t words_entropy_size;
+	bool are_words = true;
 
-	if (!folder_settle(path, err))
+	if (!folder_settle(wallet_path, err))
 		return WALLETS_FAILED;
-	switch (folder_look(path, err)) {
+	switch (folder_look(wallet_path, err)) {
 	case FOLDER_WALLET:
 		errmsg_set(err, "There is a wallet %s already", name);
 		return WALLETS_EXISTS;
@@ -421,52 +425,52 @@ static enum wallets_result create_wallet(struct wallets *wallets, const char *pa
 		break;
 	}
 	if (words != NULL) {
-		ok = bip39_decode(entropy, &size, words, err);
-		wipe(entropy, sizeof entropy);
+		are_words = bip39_decode(words_entropy, &words_entropy_size, words, err);
+		wipe(words_entropy, sizeof words_entropy);
 	}
-	if (!ok)
+	if (!are_words)
 		return WALLETS_BAD_WORDS;
 	if (!dir_make(wallets->dir, err))
 		return WALLETS_FAILED;
-	*wallet = wallet_create(path, name, chain_spec(wallets->chain), passphrase, words, &place, err);
+	*wallet = wallet_create(wallet_path, name, chain_spec(wallets->chain), passphrase, words, &synced_place, err);
 	return *wallet != NULL ? WALLETS_OK : WALLETS_FAILED;
 }
 
 enum wallets_result wallets_create(struct wallets *wallets, const char *name, const char *passphrase, const char *words,
 	struct wallet **wallet, struct errmsg *err)
 {
-	enum wallets_result result;
-	char *path;
+	enum wallets_result create_result;
+	char *wallet_path;
 
-	if (!name_is_valid(name, err))
+	if (!wallets_name_is_valid(name, err))
 		return WALLETS_BAD_NAME;
-	path = path_join(wallets->dir, name);
-	result = create_wallet(wallets, path, name, passphrase, words, wallet, err);
-	free(path);
-	if (result == WALLETS_OK)
-		adopt_wallet(wallets, *wallet);
-	return result;
+	wallet_path = path_join(wallets->dir, name);
+	create_result = wallets_create_in(wallets, wallet_path, name, passphrase, words, wallet, err);
+	free(wallet_path);
+	if (create_result == WALLETS_OK)
+		wallets_adopt(wallets, *wallet);
+	return create_result;
 }
 
-static enum wallets_result load_one(struct wallets *wallets, const char *path, const char *name, struct wallet **wallet,
-	struct errmsg *err)
+static enum wallets_result wallets_load_from(struct wallets *wallets, const char *wallet_path, const char *name,
+	struct wallet **wallet, struct errmsg *err)
 {
-	if (!folder_settle(path, err))
+	if (!folder_settle(wallet_path, err))
 		return WALLETS_FAILED;
-	if (folder_look(path, err) == FOLDER_FREE) {
+	if (folder_look(wallet_path, err) == FOLDER_FREE) {
 		errmsg_set(err, "There is no wallet %s", name);
 		return WALLETS_MISSING;
 	}
-	*wallet = wallet_open(path, name, chain_spec(wallets->chain), err);
+	*wallet = wallet_open(wallet_path, name, chain_spec(wallets->chain), err);
 	return *wallet != NULL ? WALLETS_OK : WALLETS_FAILED;
 }
 
 enum wallets_result wallets_load(struct wallets *wallets, const char *name, struct wallet **wallet, struct errmsg *err)
 {
-	enum wallets_result result;
-	char *path;
+	enum wallets_result load_result;
+	char *wallet_path;
 
-	if (!name_is_valid(name, err))
+	if (!wallets_name_is_valid(name, err))
 		return WALLETS_BAD_NAME;
 	/* So that one that can be opened again is not called down below. */
 	wallets_mend(wallets);
@@ -478,12 +482,12 @@ enum wallets_result wallets_load(struct wallets *wallets, const char *name, stru
 		errmsg_set(err, "%s", wallets_down(wallets, name));
 		return WALLETS_FAILED;
 	}
-	path = path_join(wallets->dir, name);
-	result = load_one(wallets, path, name, wallet, err);
-	free(path);
-	if (result == WALLETS_OK)
-		adopt_wallet(wallets, *wallet);
-	return result;
+	wallet_path = path_join(wallets->dir, name);
+	load_result = wallets_load_from(wallets, wallet_path, name, wallet, err);
+	free(wallet_path);
+	if (load_result == WALLETS_OK)
+		wallets_adopt(wallets, *wallet);
+	return load_result;
 }
 
 void wallets_unload(struct wallets *wallets, struct wallet *wallet)
@@ -492,7 +496,7 @@ void wallets_unload(struct wallets *wallets, struct wallet *wallet)
 
 	while (wallets->loaded[i].wallet != wallet)
 		i++;
-	drop_loaded(wallets, i);
+	wallets_drop_loaded(wallets, i);
 }
 
 /* A node must not fail to start for one damaged wallet. */
@@ -500,20 +504,20 @@ void wallets_load_startup(struct wallets *wallets)
 {
 	struct errmsg err = { "" };
 	struct wallet *wallet;
-	size_t count;
-	char **names = startup_read(wallets->dir, &count, &err);
+	size_t startup_count;
+	char **startup_names = startup_read(wallets->dir, &startup_count, &err);
 
-	if (names == NULL)
+	if (startup_names == NULL)
 		log_error("The list of the wallets to load cannot be read: %s", err.text);
-	for (size_t i = 0; i < count; i++) {
-		if (wallets_load(wallets, names[i], &wallet, &err) == WALLETS_OK)
-			log_info("Wallet %s is loaded", names[i]);
+	for (size_t i = 0; i < startup_count; i++) {
+		if (wallets_load(wallets, startup_names[i], &wallet, &err) == WALLETS_OK)
+			log_info("Wallet %s is loaded", startup_names[i]);
 		else
-			log_error("The wallet %s, of the list to load at the start, is not loaded: %s", names[i],
-				err.text);
-		free(names[i]);
+			log_error("The wallet %s, of the list to load at the start, is not loaded: %s",
+				startup_names[i], err.text);
+		free(startup_names[i]);
 	}
-	free(names);
+	free(startup_names);
 }
 
 bool wallets_set_startup(struct wallets *wallets, const char *name, bool wanted, struct errmsg *err)
@@ -523,11 +527,11 @@ bool wallets_set_startup(struct wallets *wallets, const char *name, bool wanted,
 
 size_t wallets_count(const struct wallets *wallets)
 {
-	size_t count = 0;
+	size_t sound_count = 0;
 
 	for (size_t i = 0; i < wallets->count; i++)
-		count += wallets->loaded[i].wallet != NULL;
-	return count;
+		sound_count += wallets->loaded[i].wallet != NULL;
+	return sound_count;
 }
 
 struct wallet *wallets_at(const struct wallets *wallets, size_t index)
@@ -539,7 +543,7 @@ struct wallet *wallets_at(const struct wallets *wallets, size_t index)
 	return wallets->loaded[i].wallet;
 }
 
-static struct loaded *find_loaded(const struct wallets *wallets, const char *name)
+static struct wallets_loaded *wallets_find_loaded(const struct wallets *wallets, const char *name)
 {
 	for (size_t i = 0; i < wallets->count; i++)
 		if (strcmp(wallets->loaded[i].name, name) == 0)
@@ -549,7 +553,7 @@ static struct loaded *find_loaded(const struct wallets *wallets, const char *nam
 
 struct wallet *wallets_find(const struct wallets *wallets, const char *name)
 {
-	const struct loaded *loaded = find_loaded(wallets, name);
+	const struct wallets_loaded *loaded = wallets_find_loaded(wallets, name);
 
 	return loaded != NULL ? loaded->wallet : NULL;
 }
@@ -559,62 +563,63 @@ struct chain *wallets_chain(const struct wallets *wallets)
 	return wallets->chain;
 }
 
-static int compare_names(const void *a, const void *b)
+static int wallets_compare_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-char **wallets_on_disk(const struct wallets *wallets, size_t *count)
+char **wallets_on_disk(const struct wallets *wallets, size_t *name_count)
 {
-	DIR *dir = opendir(wallets->dir);
-	char **names = mem_alloc(0);
-	struct dirent *found;
-	char *path;
+	DIR *wallets_dir = opendir(wallets->dir);
+	char **wallet_names = mem_alloc(0);
+	struct dirent *wallet_folder;
+	char *wallet_path;
 
-	*count = 0;
-	while (dir != NULL && (found = readdir(dir)) != NULL) {
-		path = path_join(wallets->dir, found->d_name);
-		if (name_is_valid(found->d_name, NULL) && folder_look(path, NULL) == FOLDER_WALLET) {
-			names = mem_realloc(names, (*count + 1) * sizeof *names);
-			names[(*count)++] = mem_strdup(found->d_name);
+	*name_count = 0;
+	while (wallets_dir != NULL && (wallet_folder = readdir(wallets_dir)) != NULL) {
+		wallet_path = path_join(wallets->dir, wallet_folder->d_name);
+		if (wallets_name_is_valid(wallet_folder->d_name, NULL) &&
+			folder_look(wallet_path, NULL) == FOLDER_WALLET) {
+			wallet_names = mem_realloc(wallet_names, (*name_count + 1) * sizeof *wallet_names);
+			wallet_names[(*name_count)++] = mem_strdup(wallet_folder->d_name);
 		}
-		free(path);
+		free(wallet_path);
 	}
-	if (dir != NULL)
-		closedir(dir);
-	qsort(names, *count, sizeof *names, compare_names);
-	return names;
+	if (wallets_dir != NULL)
+		closedir(wallets_dir);
+	qsort(wallet_names, *name_count, sizeof *wallet_names, wallets_compare_names);
+	return wallet_names;
 }
 
 /* --- Sending --- */
 
 /* What the mempool did not take must not go out later, when it has been reported as failed. */
-static void give_up(struct loaded *loaded, const uint8_t txid[32])
+static void wallets_give_up(struct wallets_loaded *loaded, const uint8_t refused_txid[32])
 {
 	struct errmsg err;
 
-	memcpy(loaded->refused, txid, 32);
+	memcpy(loaded->refused, refused_txid, 32);
 	loaded->has_refused = true;
-	if (is_sound(loaded) && !abandon_refused(loaded, &err))
+	if (wallets_is_sound(loaded) && !wallets_abandon_refused(loaded, &err))
 		log_error("%s", err.text);
 }
 
 enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, const struct tx *tx,
 	struct reject *reject, struct errmsg *err)
 {
-	struct loaded *loaded = find_loaded(wallets, wallet_name(wallet));
-	enum chain_result result = CHAIN_ERROR;
-	uint8_t txid[32];
+	struct wallets_loaded *loaded = wallets_find_loaded(wallets, wallet_name(wallet));
+	enum chain_result send_result = CHAIN_ERROR;
+	uint8_t payment_txid[32];
 
 	/* Kept apart: the chain takes the transaction, and may release it. */
-	memcpy(txid, tx_txid(tx), 32);
+	memcpy(payment_txid, tx_txid(tx), 32);
 	if (!wallet_record_payment(wallet, tx, err)) {
 		tx_unref(tx);
 	} else {
 		errmsg_set(err, "The chain's disk failed: see the log");
-		result = chain_add_tx(wallets->chain, tx, NULL, reject);
+		send_result = chain_add_tx(wallets->chain, tx, NULL, reject);
 	}
-	if (result != CHAIN_NEW && result != CHAIN_KNOWN)
-		give_up(loaded, txid);
-	return result;
+	if (send_result != CHAIN_NEW && send_result != CHAIN_KNOWN)
+		wallets_give_up(loaded, payment_txid);
+	return send_result;
 }
