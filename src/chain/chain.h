@@ -221,7 +221,7 @@ size_t chain_mempool_count(const struct chain *chain);
 size_t chain_mempool_bytes(const struct chain *chain);
 const struct mempool_entry *chain_mempool_find(const struct chain *chain, const uint8_t txid[32]);
 const struct mempool_entry *chain_mempool_find_wtxid(const struct chain *chain, const uint8_t wtxid[32]);
-void chain_mempool_each(const struct chain *chain, void (*fn)(void *context, const struct mempool_entry *entry),
+void chain_mempool_each(const struct chain *chain, void (*visit)(void *context, const struct mempool_entry *entry),
 	void *context);
 /* The mempool transaction that spends this output, or NULL. */
 const struct mempool_entry *chain_mempool_spender(const struct chain *chain, const struct outpoint *outpoint);

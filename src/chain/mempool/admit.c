@@ -15,7 +15,7 @@
 #include "util/mem.h"
 
 /* What judging finds out about a transaction. */
-struct judgement {
+struct admission {
 	const struct tx *tx;
 	struct spending spending;
 	struct coin *coins; /* what its inputs spend */
@@ -23,37 +23,37 @@ struct judgement {
 	size_t weight, size;
 };
 
-static void judgement_init(struct judgement *judgement, const struct chain *chain, const struct tx *tx)
+static void admission_init(struct admission *admission, const struct chain *chain, const struct tx *newcomer)
 {
-	memset(judgement, 0, sizeof *judgement);
-	judgement->tx = tx;
-	judgement->weight = tx_weight(tx);
-	judgement->size = (judgement->weight + 3) / 4;
-	spending_init(&judgement->spending, tx, chain_tip(chain)->height + 1);
-	judgement->coins = mem_calloc(tx->input_count, sizeof *judgement->coins);
+	memset(admission, 0, sizeof *admission);
+	admission->tx = newcomer;
+	admission->weight = tx_weight(newcomer);
+	admission->size = (admission->weight + 3) / 4;
+	spending_init(&admission->spending, newcomer, chain_tip(chain)->height + 1);
+	admission->coins = mem_calloc(newcomer->input_count, sizeof *admission->coins);
 }
 
-static void judgement_clear(struct judgement *judgement)
+static void admission_clear(struct admission *admission)
 {
-	for (size_t i = 0; i < judgement->tx->input_count; i++)
-		chain_coin_clear(&judgement->coins[i]);
-	free(judgement->coins);
-	spending_clear(&judgement->spending);
+	for (size_t i = 0; i < admission->tx->input_count; i++)
+		chain_coin_clear(&admission->coins[i]);
+	free(admission->coins);
+	spending_clear(&admission->spending);
 }
 
 /* Nobody held may spend the same or register the same. First come, first held: there is no replacement by fee, so
  * nobody can have a payment that is waiting taken back. */
-static bool check_conflicts(const struct chain *chain, const struct tx *tx, struct reject *reject)
+static bool admit_check_conflicts(const struct chain *chain, const struct tx *newcomer, struct reject *reject)
 {
-	for (size_t i = 0; i < tx->input_count; i++)
-		if (mempool_spender(chain->mempool, &tx->inputs[i].prev) != NULL)
+	for (size_t i = 0; i < newcomer->input_count; i++)
+		if (mempool_spender(chain->mempool, &newcomer->inputs[i].prev) != NULL)
 			return reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT,
 				"input %zu is spent by a transaction of the mempool", i);
-	for (size_t i = 0; i < tx->output_count; i++) {
-		struct contribution data;
+	for (size_t i = 0; i < newcomer->output_count; i++) {
+		struct contribution registered;
 
-		if (contribution_parse(&tx->outputs[i].script, &data) &&
-			map_get(&chain->mempool->roots, data.root) != NULL)
+		if (contribution_parse(&newcomer->outputs[i].script, &registered) &&
+			map_get(&chain->mempool->roots, registered.root) != NULL)
 			return reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT,
 				"a transaction of the mempool registers the same blob");
 	}
@@ -61,43 +61,44 @@ static bool check_conflicts(const struct chain *chain, const struct tx *tx, stru
 }
 
 /* The coin an input spends: of the mempool, as if its transaction were in the next block, or of the chain. */
-static enum db_result find_coin(struct chain *chain, const struct outpoint *outpoint, struct coin *coin,
+static enum db_result admit_find_coin(struct chain *chain, const struct outpoint *outpoint, struct coin *input_coin,
 	struct errmsg *err)
 {
 	const struct mempool_tx *parent = mempool_find(chain->mempool, outpoint->txid);
-	const struct tx_output *output;
+	const struct tx_output *parent_output;
 
 	if (parent == NULL)
-		return coins_get(chain->db, outpoint, coin, err);
+		return coins_get(chain->db, outpoint, input_coin, err);
 	if (outpoint->index >= parent->entry.tx->output_count)
 		return DB_MISSING;
-	output = &parent->entry.tx->outputs[outpoint->index];
-	if (!coin_is_output(output))
+	parent_output = &parent->entry.tx->outputs[outpoint->index];
+	if (!coin_is_output(parent_output))
 		return DB_MISSING;
-	memset(coin, 0, sizeof *coin);
+	memset(input_coin, 0, sizeof *input_coin);
 	/* No coinbase: those come with blocks alone, so maturity is not asked of it. */
-	coin->height = chain_tip(chain)->height + 1;
-	coin->output.amount = output->amount;
-	coin->output.script.data = mem_dup(output->script.data, output->script.size);
-	coin->output.script.size = output->script.size;
+	input_coin->height = chain_tip(chain)->height + 1;
+	input_coin->output.amount = parent_output->amount;
+	input_coin->output.script.data = mem_dup(parent_output->script.data, parent_output->script.size);
+	input_coin->output.script.size = parent_output->script.size;
 	return DB_FOUND;
 }
 
-static bool add_coin(struct chain *chain, struct spending *spending, const struct coin *coin, struct reject *reject)
+static bool admit_add_coin(struct chain *chain, struct spending *input_spending, const struct coin *input_coin,
+	struct reject *reject)
 {
 	const struct spending_coin added = {
-		.output = coin->output,
-		.height = coin->height,
-		.coinbase = coin->coinbase,
-		.time = chain_at(chain, spending_time_height(spending, coin->height))->median_time,
+		.output = input_coin->output,
+		.height = input_coin->height,
+		.coinbase = input_coin->coinbase,
+		.time = chain_at(chain, spending_time_height(input_spending, input_coin->height))->median_time,
 	};
 
-	switch (spending_add(spending, &added, chain->spec->maturity)) {
+	switch (spending_add(input_spending, &added, chain->spec->maturity)) {
 	case SPENDING_OK:
 		return true;
 	case SPENDING_IMMATURE:
 		return reject_as(reject, REJECT_NOT_YET, REASON_BAD_TXNS_PREMATURE_SPEND_OF_COINBASE,
-			"coinbase of height %u", (unsigned)coin->height);
+			"coinbase of height %u", (unsigned)input_coin->height);
 	case SPENDING_TOO_MUCH:
 		break;
 	}
@@ -106,16 +107,16 @@ static bool add_coin(struct chain *chain, struct spending *spending, const struc
 
 /* Maturity and locks are judged as for the next block, since that is the first that could hold it. A coin of the
  * mempool counts as made in that block. */
-static enum chain_result find_inputs(struct chain *chain, struct judgement *judgement, struct reject *reject)
+static enum chain_result admit_find_inputs(struct chain *chain, struct admission *admission, struct reject *reject)
 {
-	struct spending *spending = &judgement->spending;
-	const struct tx *tx = judgement->tx;
+	struct spending *newcomer_spending = &admission->spending;
+	const struct tx *newcomer = admission->tx;
 	struct errmsg err;
 
-	for (size_t i = 0; i < tx->input_count; i++) {
-		struct coin *coin = &judgement->coins[i];
+	for (size_t i = 0; i < newcomer->input_count; i++) {
+		struct coin *input_coin = &admission->coins[i];
 
-		switch (find_coin(chain, &tx->inputs[i].prev, coin, &err)) {
+		switch (admit_find_coin(chain, &newcomer->inputs[i].prev, input_coin, &err)) {
 		case DB_FOUND:
 			break;
 		case DB_MISSING:
@@ -124,151 +125,153 @@ static enum chain_result find_inputs(struct chain *chain, struct judgement *judg
 		case DB_FAILED:
 			return halt_fail(chain, &err);
 		}
-		if (!add_coin(chain, spending, coin, reject))
+		if (!admit_add_coin(chain, newcomer_spending, input_coin, reject))
 			return CHAIN_REJECTED;
 	}
-	judgement->fee = spending_fee(spending);
-	if (judgement->fee >= 0)
+	admission->fee = spending_fee(newcomer_spending);
+	if (admission->fee >= 0)
 		return CHAIN_NEW;
-	reject_set(reject, REASON_BAD_TXNS_IN_BELOWOUT, "%" PRId64 " are missing", -judgement->fee);
+	reject_set(reject, REASON_BAD_TXNS_IN_BELOWOUT, "%" PRId64 " are missing", -admission->fee);
 	return CHAIN_REJECTED;
 }
 
 /* How long chains of unconfirmed transactions may become: for the newcomer, and for each of its ancestors. What is done
  * for a transaction later (a block's choice, its removal) goes through its family: a long one would make that dear for
  * all. The walks end at the limit themselves. */
-static bool check_family(const struct mempool *mempool, const struct tx *tx, struct reject *reject)
+static bool admit_check_family(const struct mempool *mempool, const struct tx *newcomer, struct reject *reject)
 {
-	struct mempool_tx *ancestors[MEMPOOL_ANCESTORS], *descendants[MEMPOOL_ANCESTORS];
-	size_t count = mempool_relatives(mempool, tx, true, ancestors, MEMPOOL_ANCESTORS);
+	struct mempool_tx *ancestors[POLICY_ANCESTORS], *descendants[POLICY_ANCESTORS];
+	size_t ancestor_count = mempool_relatives(mempool, newcomer, true, ancestors, POLICY_ANCESTORS);
 
-	if (count >= MEMPOOL_ANCESTORS)
+	if (ancestor_count >= POLICY_ANCESTORS)
 		return reject_set(reject, REASON_TOO_LONG_MEMPOOL_CHAIN, "more than %d unconfirmed ancestors",
-			MEMPOOL_ANCESTORS - 1);
-	for (size_t i = 0; i < count; i++)
-		if (mempool_relatives(mempool, ancestors[i]->entry.tx, false, descendants, MEMPOOL_ANCESTORS) >=
-			MEMPOOL_ANCESTORS - 1)
+			POLICY_ANCESTORS - 1);
+	for (size_t i = 0; i < ancestor_count; i++)
+		if (mempool_relatives(mempool, ancestors[i]->entry.tx, false, descendants, POLICY_ANCESTORS) >=
+			POLICY_ANCESTORS - 1)
 			return reject_set(reject, REASON_TOO_LONG_MEMPOOL_CHAIN,
-				"an ancestor has %d unconfirmed descendants", MEMPOOL_ANCESTORS - 1);
+				"an ancestor has %d unconfirmed descendants", POLICY_ANCESTORS - 1);
 	return true;
 }
 
 /* What needs no coin, and so no look at the disk, comes first. */
-static bool check_alone(struct chain *chain, const struct tx *tx, size_t size, struct reject *reject)
+static bool admit_check_alone(struct chain *chain, const struct tx *newcomer, size_t newcomer_size,
+	struct reject *reject)
 {
-	const struct index_entry *tip = chain_tip(chain);
+	const struct index_entry *admit_tip = chain_tip(chain);
 	uint64_t registered = 0;
 
-	if (!tx_check(tx, reject) || !contribution_check(chain->spec, tx, &registered, reject))
+	if (!tx_check(newcomer, reject) || !contribution_check(chain->spec, newcomer, &registered, reject))
 		return false;
-	if (tx_is_coinbase(tx))
+	if (tx_is_coinbase(newcomer))
 		return reject_set(reject, REASON_COINBASE, "a coinbase by itself");
 	if (registered > chain->spec->blob_budget)
 		return reject_set(reject, REASON_BAD_CONTRIB_BUDGET, "it registers more than a block may");
-	if (!policy_check(tx, size, reject))
+	if (!policy_check(newcomer, newcomer_size, reject))
 		return false;
-	if (!tx_is_final(tx, tip->height + 1, tip->median_time))
+	if (!tx_is_final(newcomer, admit_tip->height + 1, admit_tip->median_time))
 		return reject_set(reject, REASON_NON_FINAL, "its locktime has not come");
-	return check_conflicts(chain, tx, reject) && registry_check_tx(chain->registry, tx, reject);
+	return admit_check_conflicts(chain, newcomer, reject) && registry_check_tx(chain->registry, newcomer, reject);
 }
 
 /* Cheap before dear, and signatures last. They are verified once: a block that holds the transaction later relies on
  * it being here (chain/connect.c), since its coins and its bytes cannot have changed. */
-static enum chain_result judge_tx(struct chain *chain, struct judgement *judgement, bool signatures,
+static enum chain_result admit_judge(struct chain *chain, struct admission *admission, bool signatures,
 	struct reject *reject)
 {
-	const struct tx *tx = judgement->tx;
-	enum chain_result result;
+	const struct tx *newcomer = admission->tx;
+	enum chain_result judged;
 
-	if (!check_alone(chain, tx, judgement->size, reject))
+	if (!admit_check_alone(chain, newcomer, admission->size, reject))
 		return CHAIN_REJECTED;
-	result = find_inputs(chain, judgement, reject);
-	if (result != CHAIN_NEW)
-		return result;
-	if (!spending_locks_met(&judgement->spending, chain_tip(chain)->median_time)) {
+	judged = admit_find_inputs(chain, admission, reject);
+	if (judged != CHAIN_NEW)
+		return judged;
+	if (!spending_locks_met(&admission->spending, chain_tip(chain)->median_time)) {
 		reject_set(reject, REASON_NON_BIP68_FINAL, "a relative lock is not met");
 		return CHAIN_REJECTED;
 	}
-	if (!policy_check_fee(judgement->fee, judgement->size, chain->mempool->floor_rate, reject) ||
-		!check_family(chain->mempool, tx, reject) ||
-		(signatures && !sighash_verify(tx, judgement->spending.outputs, reject)))
+	if (!policy_check_fee(admission->fee, admission->size, chain->mempool->floor_rate, reject) ||
+		!admit_check_family(chain->mempool, newcomer, reject) ||
+		(signatures && !sighash_verify(newcomer, admission->spending.outputs, reject)))
 		return CHAIN_REJECTED;
 	return CHAIN_NEW;
 }
 
-static struct mempool_tx *mempool_tx_new(const struct chain *chain, const struct tx *tx,
-	const struct judgement *judgement)
+static struct mempool_tx *admit_tx_new(const struct chain *chain, const struct tx *newcomer,
+	const struct admission *admission)
 {
-	struct mempool_tx *held = mem_calloc(1, sizeof *held);
+	struct mempool_tx *admitted = mem_calloc(1, sizeof *admitted);
 
-	held->entry.tx = tx;
-	memcpy(held->entry.txid, tx_txid(tx), 32);
-	memcpy(held->entry.wtxid, tx_wtxid(tx), 32);
-	held->entry.fee = judgement->fee;
-	held->entry.weight = judgement->weight;
-	held->entry.time = (uint64_t)clock_wall();
-	held->entry.height = chain_tip(chain)->height;
-	held->size = judgement->size;
-	return held;
+	admitted->entry.tx = newcomer;
+	memcpy(admitted->entry.txid, tx_txid(newcomer), 32);
+	memcpy(admitted->entry.wtxid, tx_wtxid(newcomer), 32);
+	admitted->entry.fee = admission->fee;
+	admitted->entry.weight = admission->weight;
+	admitted->entry.time = (uint64_t)clock_wall();
+	admitted->entry.height = chain_tip(chain)->height;
+	admitted->size = admission->size;
+	return admitted;
 }
 
 /* --- contributions whose blob is missing --- */
 
 /* Blobs the transaction registers that are not here; the array is the caller's. */
-static size_t missing_blobs(const struct chain *chain, const struct tx *tx, struct blob_want **wants)
+static size_t admit_missing_blobs(const struct chain *chain, const struct tx *newcomer, struct blob_want **missing)
 {
-	size_t count = 0;
+	size_t missing_count = 0;
 
-	*wants = NULL;
-	for (size_t i = 0; i < tx->output_count; i++) {
-		struct contribution data;
-		struct blob_want want;
+	*missing = NULL;
+	for (size_t i = 0; i < newcomer->output_count; i++) {
+		struct contribution registered;
+		struct blob_want missing_want;
 
-		if (!contribution_parse(&tx->outputs[i].script, &data))
+		if (!contribution_parse(&newcomer->outputs[i].script, &registered))
 			continue;
-		memcpy(want.root, data.root, 32);
-		want.size = data.size;
-		if (wants_here(chain->blobs, &want))
+		memcpy(missing_want.root, registered.root, 32);
+		missing_want.size = registered.size;
+		if (wants_here(chain->blobs, &missing_want))
 			continue;
-		*wants = mem_realloc(*wants, (count + 1) * sizeof **wants);
-		(*wants)[count++] = want;
+		*missing = mem_realloc(*missing, (missing_count + 1) * sizeof **missing);
+		(*missing)[missing_count++] = missing_want;
 	}
-	return count;
+	return missing_count;
 }
 
-static bool blobs_complete(const struct chain *chain, const struct tx *tx)
+static bool admit_blobs_complete(const struct chain *chain, const struct tx *newcomer)
 {
-	struct blob_want *wants;
-	bool complete = missing_blobs(chain, tx, &wants) == 0;
+	struct blob_want *missing;
+	bool complete = admit_missing_blobs(chain, newcomer, &missing) == 0;
 
-	free(wants);
+	free(missing);
 	return complete;
 }
 
-static enum chain_result wait_for_blob(struct chain *chain, const struct tx *tx, const struct source *source,
-	struct reject *reject)
+static enum chain_result admit_wait_for_blob(struct chain *chain, const struct tx *newcomer,
+	const struct source *source, struct reject *reject)
 {
-	struct blob_want *wants;
-	size_t count;
+	struct blob_want *missing;
+	size_t missing_count;
 
-	if (!places_take(&chain->mempool->places, tx, source, reject)) {
-		tx_unref(tx);
+	if (!places_take(&chain->mempool->places, newcomer, source, reject)) {
+		tx_unref(newcomer);
 		return CHAIN_REJECTED;
 	}
 	reject_set(reject, REASON_MISSING_BLOB, "the bytes it registers are not here");
 	/* A blob may come at once, and take the transaction with it: it is not touched any more. */
-	count = missing_blobs(chain, tx, &wants);
-	for (size_t i = 0; i < count; i++)
-		NOTIFY(&chain->notices, blob_wanted, wants[i].root, wants[i].size, source != NULL ? source->peer : 0);
-	free(wants);
+	missing_count = admit_missing_blobs(chain, newcomer, &missing);
+	for (size_t i = 0; i < missing_count; i++)
+		NOTIFY(&chain->notices, blob_wanted, missing[i].root, missing[i].size,
+			source != NULL ? source->peer : 0);
+	free(missing);
 	return CHAIN_ORPHAN;
 }
 
 /* --- from outside --- */
 
-static bool is_known(const struct mempool *mempool, const struct tx *tx)
+static bool admit_knows(const struct mempool *mempool, const struct tx *newcomer)
 {
-	return mempool_find(mempool, tx_txid(tx)) != NULL || places_hold(&mempool->places, tx_wtxid(tx));
+	return mempool_find(mempool, tx_txid(newcomer)) != NULL || places_hold(&mempool->places, tx_wtxid(newcomer));
 }
 
 /* After the notice the transaction may be gone: the pool is trimmed, and a subscriber may have brought a block. So its
@@ -276,27 +279,27 @@ static bool is_known(const struct mempool *mempool, const struct tx *tx)
 enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const struct source *source,
 	struct reject *reject)
 {
-	struct judgement judgement;
-	enum chain_result result;
-	struct mempool_tx *held;
+	struct admission admission;
+	enum chain_result judged;
+	struct mempool_tx *admitted;
 	uint8_t txid[32];
 
-	if (chain->failed || is_known(chain->mempool, tx)) {
+	if (chain->failed || admit_knows(chain->mempool, tx)) {
 		tx_unref(tx);
 		return halt_explain(chain, chain->failed ? CHAIN_ERROR : CHAIN_KNOWN, reject);
 	}
-	judgement_init(&judgement, chain, tx);
-	result = judge_tx(chain, &judgement, true, reject);
-	held = result == CHAIN_NEW && blobs_complete(chain, tx) ? mempool_tx_new(chain, tx, &judgement) : NULL;
-	judgement_clear(&judgement);
-	if (result != CHAIN_NEW) {
+	admission_init(&admission, chain, tx);
+	judged = admit_judge(chain, &admission, true, reject);
+	admitted = judged == CHAIN_NEW && admit_blobs_complete(chain, tx) ? admit_tx_new(chain, tx, &admission) : NULL;
+	admission_clear(&admission);
+	if (judged != CHAIN_NEW) {
 		tx_unref(tx);
-		return halt_explain(chain, result, reject);
+		return halt_explain(chain, judged, reject);
 	}
-	if (held == NULL)
-		return wait_for_blob(chain, tx, source, reject);
-	mempool_insert(chain->mempool, held);
-	memcpy(txid, held->entry.txid, 32);
+	if (admitted == NULL)
+		return admit_wait_for_blob(chain, tx, source, reject);
+	mempool_insert(chain->mempool, admitted);
+	memcpy(txid, admitted->entry.txid, 32);
 	NOTIFY(&chain->notices, tx_added, tx, source != NULL ? source->peer : 0);
 	mempool_trim(chain);
 	if (mempool_find(chain->mempool, txid) != NULL)
@@ -311,58 +314,58 @@ void admit_blob_arrived(struct chain *chain)
 	struct places *places = &chain->mempool->places;
 
 	for (size_t i = 0; i < places->count;) {
-		const struct waiting_tx waiting = places->waiting[i];
+		const struct waiting_place place = places->waiting[i];
 		struct reject reject;
 
-		if (!blobs_complete(chain, waiting.tx)) {
+		if (!admit_blobs_complete(chain, place.tx)) {
 			i++;
 			continue;
 		}
 		places_remove(places, i);
-		chain_add_tx(chain, waiting.tx, &waiting.source, &reject);
+		chain_add_tx(chain, place.tx, &place.source, &reject);
 	}
 }
 
 /* --- a new tip --- */
 
-static bool admit_again(struct chain *chain, struct mempool_tx *held, struct reject *reject)
+static bool admit_again(struct chain *chain, struct mempool_tx *admitted, struct reject *reject)
 {
-	struct judgement judgement;
+	struct admission admission;
 	bool taken;
 
-	judgement_init(&judgement, chain, held->entry.tx);
-	taken = judge_tx(chain, &judgement, false, reject) == CHAIN_NEW;
-	judgement_clear(&judgement);
+	admission_init(&admission, chain, admitted->entry.tx);
+	taken = admit_judge(chain, &admission, false, reject) == CHAIN_NEW;
+	admission_clear(&admission);
 	if (taken)
-		mempool_insert(chain->mempool, held);
+		mempool_insert(chain->mempool, admitted);
 	return taken;
 }
 
 /* After blocks were undone nothing is taken for granted: the pool is emptied, and all of it has to enter again, what
  * the undone blocks held first. */
-static void enter_again(struct chain *chain)
+static void admit_all_again(struct chain *chain)
 {
 	struct mempool *mempool = chain->mempool;
 	const struct tx **returned = mempool->returned;
 	const size_t returned_count = mempool->returned_count;
 	struct reject reject;
-	size_t count;
-	struct mempool_tx **all = mempool_empty(mempool, &count);
+	size_t former_count;
+	struct mempool_tx **former = mempool_empty(mempool, &former_count);
 
 	mempool->undone = false;
 	mempool->returned = NULL;
 	mempool->returned_count = 0;
 	for (size_t i = 0; i < returned_count; i++)
 		chain_add_tx(chain, returned[i], NULL, &reject);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < former_count; i++) {
 		reject.reason = "conflict";
-		if (!admit_again(chain, all[i], &reject)) {
-			NOTIFY(&chain->notices, tx_removed, all[i]->entry.tx, reject.reason);
-			mempool_tx_free(all[i]);
+		if (!admit_again(chain, former[i], &reject)) {
+			NOTIFY(&chain->notices, tx_removed, former[i]->entry.tx, reject.reason);
+			mempool_tx_free(former[i]);
 		}
 	}
 	free(returned);
-	free(all);
+	free(former);
 }
 
 /* Only after blocks were undone is anything judged anew: a block on top of the tip takes away what it conflicts with,
@@ -371,7 +374,7 @@ void admit_new_tip(struct chain *chain)
 {
 	chain->mempool->floor_rate = 0;
 	if (chain->mempool->undone)
-		enter_again(chain);
+		admit_all_again(chain);
 	mempool_expire(chain);
 	mempool_trim(chain);
 }

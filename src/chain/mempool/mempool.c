@@ -22,22 +22,22 @@ struct mempool *mempool_new(size_t bytes_max)
 	return mempool;
 }
 
-void mempool_tx_free(struct mempool_tx *held)
+void mempool_tx_free(struct mempool_tx *pool_tx)
 {
-	tx_unref(held->entry.tx);
-	free(held);
+	tx_unref(pool_tx->entry.tx);
+	free(pool_tx);
 }
 
 void mempool_free(struct mempool *mempool)
 {
-	const uint8_t *key;
-	size_t at = 0;
-	void *value;
+	const uint8_t *pool_txid;
+	size_t pool_at = 0;
+	void *pool_item;
 
 	if (mempool == NULL)
 		return;
-	while (map_next(&mempool->by_txid, &at, &key, &value))
-		mempool_tx_free(value);
+	while (map_next(&mempool->by_txid, &pool_at, &pool_txid, &pool_item))
+		mempool_tx_free(pool_item);
 	for (size_t i = 0; i < mempool->returned_count; i++)
 		tx_unref(mempool->returned[i]);
 	free(mempool->returned);
@@ -53,126 +53,127 @@ void mempool_free(struct mempool *mempool)
 
 /* Invariant: a transaction is in all of the tables or in none; each coin has one spender here, each root one
  * transaction. */
-static void index_tx(struct mempool *mempool, struct mempool_tx *held, bool add)
+static void mempool_index_tx(struct mempool *mempool, struct mempool_tx *pool_tx, bool add)
 {
-	const struct tx *tx = held->entry.tx;
-	struct contribution data;
-	uint8_t key[32];
+	const struct tx *indexed = pool_tx->entry.tx;
+	struct contribution contribution;
+	uint8_t spender_key[32];
 
-	for (size_t i = 0; i < tx->input_count; i++) {
-		coin_key(&tx->inputs[i].prev, key);
+	for (size_t i = 0; i < indexed->input_count; i++) {
+		coin_key(&indexed->inputs[i].prev, spender_key);
 		if (add)
-			map_put(&mempool->spenders, key, held);
+			map_put(&mempool->spenders, spender_key, pool_tx);
 		else
-			map_remove(&mempool->spenders, key);
+			map_remove(&mempool->spenders, spender_key);
 	}
-	for (size_t i = 0; i < tx->output_count; i++) {
-		if (!contribution_parse(&tx->outputs[i].script, &data))
+	for (size_t i = 0; i < indexed->output_count; i++) {
+		if (!contribution_parse(&indexed->outputs[i].script, &contribution))
 			continue;
 		if (add)
-			map_put(&mempool->roots, data.root, held);
+			map_put(&mempool->roots, contribution.root, pool_tx);
 		else
-			map_remove(&mempool->roots, data.root);
+			map_remove(&mempool->roots, contribution.root);
 	}
 	if (add) {
-		map_put(&mempool->by_txid, held->entry.txid, held);
-		map_put(&mempool->by_wtxid, held->entry.wtxid, held);
-		mempool->bytes += held->size;
+		map_put(&mempool->by_txid, pool_tx->entry.txid, pool_tx);
+		map_put(&mempool->by_wtxid, pool_tx->entry.wtxid, pool_tx);
+		mempool->bytes += pool_tx->size;
 	} else {
-		map_remove(&mempool->by_txid, held->entry.txid);
-		map_remove(&mempool->by_wtxid, held->entry.wtxid);
-		mempool->bytes -= held->size;
+		map_remove(&mempool->by_txid, pool_tx->entry.txid);
+		map_remove(&mempool->by_wtxid, pool_tx->entry.wtxid);
+		mempool->bytes -= pool_tx->size;
 	}
 }
 
-void mempool_insert(struct mempool *mempool, struct mempool_tx *held)
+void mempool_insert(struct mempool *mempool, struct mempool_tx *pool_tx)
 {
-	held->order = ++mempool->order;
-	index_tx(mempool, held, true);
+	pool_tx->order = ++mempool->order;
+	mempool_index_tx(mempool, pool_tx, true);
 }
 
 struct mempool_tx *mempool_spender(const struct mempool *mempool, const struct outpoint *outpoint)
 {
-	uint8_t key[32];
+	uint8_t spender_key[32];
 
-	coin_key(outpoint, key);
-	return map_get(&mempool->spenders, key);
+	coin_key(outpoint, spender_key);
+	return map_get(&mempool->spenders, spender_key);
 }
 
 /* --- families --- */
 
 /* Unmarked relatives of one transaction are marked and appended. */
-static size_t mark_relatives(const struct mempool *mempool, const struct tx *tx, bool ancestors,
-	struct mempool_tx **out, size_t count, size_t max)
+static size_t mempool_mark_relatives(const struct mempool *mempool, const struct tx *tx, bool ancestors,
+	struct mempool_tx **relatives, size_t relative_count, size_t relatives_max)
 {
-	size_t links = ancestors ? tx->input_count : tx->output_count;
-	struct outpoint outpoint;
+	size_t link_count = ancestors ? tx->input_count : tx->output_count;
+	struct outpoint child_link;
 
 	if (!ancestors)
-		memcpy(outpoint.txid, tx_txid(tx), 32);
-	for (size_t i = 0; i < links && count < max; i++) {
-		struct mempool_tx *at;
+		memcpy(child_link.txid, tx_txid(tx), 32);
+	for (size_t i = 0; i < link_count && relative_count < relatives_max; i++) {
+		struct mempool_tx *relative;
 
-		outpoint.index = (uint32_t)i;
-		at = ancestors ? map_get(&mempool->by_txid, tx->inputs[i].prev.txid) :
-				 mempool_spender(mempool, &outpoint);
-		if (at == NULL || at->marked)
+		child_link.index = (uint32_t)i;
+		relative = ancestors ? map_get(&mempool->by_txid, tx->inputs[i].prev.txid) :
+				       mempool_spender(mempool, &child_link);
+		if (relative == NULL || relative->marked)
 			continue;
-		at->marked = true;
-		out[count++] = at;
+		relative->marked = true;
+		relatives[relative_count++] = relative;
 	}
-	return count;
+	return relative_count;
 }
 
 /* Breadth first, each once by its mark, however they hang together; the marks are gone again at the end, so no two
  * walks meet. */
-size_t mempool_relatives(const struct mempool *mempool, const struct tx *tx, bool ancestors, struct mempool_tx **out,
-	size_t max)
+size_t mempool_relatives(const struct mempool *mempool, const struct tx *tx, bool ancestors,
+	struct mempool_tx **relatives, size_t relatives_max)
 {
-	size_t count = mark_relatives(mempool, tx, ancestors, out, 0, max);
+	size_t relative_count = mempool_mark_relatives(mempool, tx, ancestors, relatives, 0, relatives_max);
 
-	for (size_t i = 0; i < count; i++)
-		count = mark_relatives(mempool, out[i]->entry.tx, ancestors, out, count, max);
-	for (size_t i = 0; i < count; i++)
-		out[i]->marked = false;
-	return count;
+	for (size_t i = 0; i < relative_count; i++)
+		relative_count = mempool_mark_relatives(mempool, relatives[i]->entry.tx, ancestors, relatives,
+			relative_count, relatives_max);
+	for (size_t i = 0; i < relative_count; i++)
+		relatives[i]->marked = false;
+	return relative_count;
 }
 
 /* A reason means that no block holds it: then bytes that only it asked for go too. Out of the tables before anybody is
  * told, who may ask or add at once. */
-static void remove_one(struct chain *chain, struct mempool_tx *held, const char *reason)
+static void mempool_remove_one(struct chain *chain, struct mempool_tx *pool_tx, const char *reason)
 {
-	index_tx(chain->mempool, held, false);
+	mempool_index_tx(chain->mempool, pool_tx, false);
 	if (reason != NULL) {
-		NOTIFY(&chain->notices, tx_removed, held->entry.tx, reason);
-		for (size_t i = 0; i < held->entry.tx->output_count; i++) {
-			struct contribution data;
-			size_t number;
+		NOTIFY(&chain->notices, tx_removed, pool_tx->entry.tx, reason);
+		for (size_t i = 0; i < pool_tx->entry.tx->output_count; i++) {
+			struct contribution contribution;
+			size_t dataset_number;
 
-			if (contribution_parse(&held->entry.tx->outputs[i].script, &data) &&
-				registry_find(chain->registry, data.root, &number) == NULL)
-				blobs_drop(chain->blobs, data.root);
+			if (contribution_parse(&pool_tx->entry.tx->outputs[i].script, &contribution) &&
+				registry_find(chain->registry, contribution.root, &dataset_number) == NULL)
+				blobs_drop(chain->blobs, contribution.root);
 		}
 	}
-	mempool_tx_free(held);
+	mempool_tx_free(pool_tx);
 }
 
-void mempool_remove(struct chain *chain, struct mempool_tx *held, const char *reason, bool descendants)
+void mempool_remove(struct chain *chain, struct mempool_tx *pool_tx, const char *reason, bool descendants)
 {
-	struct mempool_tx **out = NULL;
-	size_t count = 0;
+	struct mempool_tx **family = NULL;
+	size_t family_count = 0;
 
 	if (descendants) {
 		/* Limits are looked at when a transaction enters; returned blocks may have made longer chains. */
-		size_t max = chain->mempool->by_txid.count;
+		size_t family_max = chain->mempool->by_txid.count;
 
-		out = mem_calloc(max, sizeof *out);
-		count = mempool_relatives(chain->mempool, held->entry.tx, false, out, max);
+		family = mem_calloc(family_max, sizeof *family);
+		family_count = mempool_relatives(chain->mempool, pool_tx->entry.tx, false, family, family_max);
 	}
-	while (count > 0)
-		remove_one(chain, out[--count], reason);
-	remove_one(chain, held, reason);
-	free(out);
+	while (family_count > 0)
+		mempool_remove_one(chain, family[--family_count], reason);
+	mempool_remove_one(chain, pool_tx, reason);
+	free(family);
 }
 
 /* --- queries --- */
@@ -194,9 +195,9 @@ struct mempool_tx *mempool_find(const struct mempool *mempool, const uint8_t txi
 
 const struct mempool_entry *chain_mempool_find(const struct chain *chain, const uint8_t txid[32])
 {
-	const struct mempool_tx *held = mempool_find(chain->mempool, txid);
+	const struct mempool_tx *pool_tx = mempool_find(chain->mempool, txid);
 
-	return held != NULL ? &held->entry : NULL;
+	return pool_tx != NULL ? &pool_tx->entry : NULL;
 }
 
 struct mempool_tx *mempool_find_wtxid(const struct mempool *mempool, const uint8_t wtxid[32])
@@ -206,58 +207,58 @@ struct mempool_tx *mempool_find_wtxid(const struct mempool *mempool, const uint8
 
 const struct mempool_entry *chain_mempool_find_wtxid(const struct chain *chain, const uint8_t wtxid[32])
 {
-	const struct mempool_tx *held = mempool_find_wtxid(chain->mempool, wtxid);
+	const struct mempool_tx *pool_tx = mempool_find_wtxid(chain->mempool, wtxid);
 
-	return held != NULL ? &held->entry : NULL;
+	return pool_tx != NULL ? &pool_tx->entry : NULL;
 }
 
 const struct mempool_entry *chain_mempool_spender(const struct chain *chain, const struct outpoint *outpoint)
 {
-	const struct mempool_tx *held = mempool_spender(chain->mempool, outpoint);
+	const struct mempool_tx *pool_tx = mempool_spender(chain->mempool, outpoint);
 
-	return held != NULL ? &held->entry : NULL;
+	return pool_tx != NULL ? &pool_tx->entry : NULL;
 }
 
-static int compare_order(const void *a, const void *b)
+static int mempool_compare_order(const void *left, const void *right)
 {
-	const struct mempool_tx *const *x = a, *const *y = b;
+	const struct mempool_tx *const *pool_tx = left, *const *other_tx = right;
 
-	return ((*x)->order > (*y)->order) - ((*x)->order < (*y)->order);
+	return ((*pool_tx)->order > (*other_tx)->order) - ((*pool_tx)->order < (*other_tx)->order);
 }
 
-struct mempool_tx **mempool_list(const struct mempool *mempool, size_t *count)
+struct mempool_tx **mempool_list(const struct mempool *mempool, size_t *pool_count)
 {
-	struct mempool_tx **all = mem_calloc(mempool->by_txid.count, sizeof *all);
-	const uint8_t *key;
-	size_t at = 0;
-	void *value;
+	struct mempool_tx **pool_txs = mem_calloc(mempool->by_txid.count, sizeof *pool_txs);
+	const uint8_t *pool_txid;
+	size_t pool_at = 0;
+	void *pool_item;
 
-	*count = 0;
-	while (map_next(&mempool->by_txid, &at, &key, &value))
-		all[(*count)++] = value;
-	if (*count > 1)
-		qsort(all, *count, sizeof *all, compare_order);
-	return all;
+	*pool_count = 0;
+	while (map_next(&mempool->by_txid, &pool_at, &pool_txid, &pool_item))
+		pool_txs[(*pool_count)++] = pool_item;
+	if (*pool_count > 1)
+		qsort(pool_txs, *pool_count, sizeof *pool_txs, mempool_compare_order);
+	return pool_txs;
 }
 
-void chain_mempool_each(const struct chain *chain, void (*fn)(void *context, const struct mempool_entry *entry),
+void chain_mempool_each(const struct chain *chain, void (*visit)(void *context, const struct mempool_entry *entry),
 	void *context)
 {
-	size_t count;
-	struct mempool_tx **all = mempool_list(chain->mempool, &count);
+	size_t pool_count;
+	struct mempool_tx **pool_txs = mempool_list(chain->mempool, &pool_count);
 
-	for (size_t i = 0; i < count; i++)
-		fn(context, &all[i]->entry);
-	free(all);
+	for (size_t i = 0; i < pool_count; i++)
+		visit(context, &pool_txs[i]->entry);
+	free(pool_txs);
 }
 
-struct mempool_tx **mempool_empty(struct mempool *mempool, size_t *count)
+struct mempool_tx **mempool_empty(struct mempool *mempool, size_t *pool_count)
 {
-	struct mempool_tx **all = mempool_list(mempool, count);
+	struct mempool_tx **pool_txs = mempool_list(mempool, pool_count);
 
-	for (size_t i = 0; i < *count; i++)
-		index_tx(mempool, all[i], false);
-	return all;
+	for (size_t i = 0; i < *pool_count; i++)
+		mempool_index_tx(mempool, pool_txs[i], false);
+	return pool_txs;
 }
 
 bool mempool_wants(const struct mempool *mempool, const uint8_t root[32], uint64_t size)
@@ -267,69 +268,71 @@ bool mempool_wants(const struct mempool *mempool, const uint8_t root[32], uint64
 
 /* --- what goes --- */
 
-static int compare_rates(const void *a, const void *b)
+static int mempool_compare_rates(const void *left, const void *right)
 {
-	const struct mempool_tx *const *x = a, *const *y = b;
-	int64_t left = policy_rate((*x)->entry.fee, (*x)->size), right = policy_rate((*y)->entry.fee, (*y)->size);
+	const struct mempool_tx *const *pool_tx = left, *const *other_tx = right;
+	int64_t left_rate = policy_rate((*pool_tx)->entry.fee, (*pool_tx)->size),
+		right_rate = policy_rate((*other_tx)->entry.fee, (*other_tx)->size);
 
-	return left != right ? (left > right) - (left < right) : compare_order(a, b);
+	return left_rate != right_rate ? (left_rate > right_rate) - (left_rate < right_rate) :
+					 mempool_compare_order(left, right);
 }
 
 /* The cheapest go until a tenth of the room is free, so that a full pool is not sorted for each newcomer. */
 void mempool_trim(struct chain *chain)
 {
 	struct mempool *mempool = chain->mempool;
-	const size_t wanted = mempool->bytes_max - mempool->bytes_max / 10;
-	struct mempool_tx **all;
-	size_t count;
+	const size_t bytes_wanted = mempool->bytes_max - mempool->bytes_max / 10;
+	struct mempool_tx **pool_txs;
+	size_t pool_count;
 
 	if (mempool->bytes <= mempool->bytes_max)
 		return;
-	all = mempool_list(mempool, &count);
-	qsort(all, count, sizeof *all, compare_rates);
+	pool_txs = mempool_list(mempool, &pool_count);
+	qsort(pool_txs, pool_count, sizeof *pool_txs, mempool_compare_rates);
 	/* Ids, since descendants leave with what they spend. */
-	uint8_t(*ids)[32] = mem_calloc(count, 32);
-	int64_t *rates = mem_calloc(count, sizeof *rates);
+	uint8_t(*pool_txids)[32] = mem_calloc(pool_count, 32);
+	int64_t *pool_rates = mem_calloc(pool_count, sizeof *pool_rates);
 
-	for (size_t i = 0; i < count; i++) {
-		memcpy(ids[i], all[i]->entry.txid, 32);
-		rates[i] = policy_rate(all[i]->entry.fee, all[i]->size);
+	for (size_t i = 0; i < pool_count; i++) {
+		memcpy(pool_txids[i], pool_txs[i]->entry.txid, 32);
+		pool_rates[i] = policy_rate(pool_txs[i]->entry.fee, pool_txs[i]->size);
 	}
-	for (size_t i = 0; i < count && mempool->bytes > wanted; i++) {
-		struct mempool_tx *held = map_get(&mempool->by_txid, ids[i]);
+	for (size_t i = 0; i < pool_count && mempool->bytes > bytes_wanted; i++) {
+		struct mempool_tx *pool_tx = map_get(&mempool->by_txid, pool_txids[i]);
 
-		if (held == NULL)
+		if (pool_tx == NULL)
 			continue;
 		/* Who pays no more than what had to go stays out until the next tip: else cheap transactions would take
 		 * turns, and be relayed by everybody for nothing. */
-		mempool->floor_rate = rates[i];
-		mempool_remove(chain, held, "mempool full", true);
+		mempool->floor_rate = pool_rates[i];
+		mempool_remove(chain, pool_tx, "mempool full", true);
 	}
-	free(ids);
-	free(rates);
-	free(all);
+	free(pool_txids);
+	free(pool_rates);
+	free(pool_txs);
 }
 
 /* Ids first: descendants leave with what they spend, and pointers with them. */
 void mempool_expire(struct chain *chain)
 {
 	const uint64_t now = (uint64_t)clock_wall();
-	size_t count;
-	struct mempool_tx **all = mempool_list(chain->mempool, &count);
-	uint8_t(*ids)[32] = mem_calloc(count, 32);
-	size_t old = 0;
+	size_t pool_count;
+	struct mempool_tx **pool_txs = mempool_list(chain->mempool, &pool_count);
+	uint8_t(*expired_txids)[32] = mem_calloc(pool_count, 32);
+	size_t expired_count = 0;
 
-	for (size_t i = 0; i < count; i++)
-		if (all[i]->entry.time + MEMPOOL_SECONDS < now)
-			memcpy(ids[old++], all[i]->entry.txid, 32);
-	for (size_t i = 0; i < old; i++) {
-		struct mempool_tx *held = map_get(&chain->mempool->by_txid, ids[i]);
+	for (size_t i = 0; i < pool_count; i++)
+		if (pool_txs[i]->entry.time + POLICY_SECONDS < now)
+			memcpy(expired_txids[expired_count++], pool_txs[i]->entry.txid, 32);
+	for (size_t i = 0; i < expired_count; i++) {
+		struct mempool_tx *pool_tx = map_get(&chain->mempool->by_txid, expired_txids[i]);
 
-		if (held != NULL)
-			mempool_remove(chain, held, "expired", true);
+		if (pool_tx != NULL)
+			mempool_remove(chain, pool_tx, "expired", true);
 	}
-	free(ids);
-	free(all);
+	free(expired_txids);
+	free(pool_txs);
 }
 
 /* --- blocks come and go --- */
@@ -341,24 +344,24 @@ void mempool_block_connected(struct chain *chain, const struct block *block)
 	struct mempool *mempool = chain->mempool;
 
 	for (size_t i = 1; i < block->tx_count; i++) {
-		const struct tx *tx = block->txs[i];
-		struct mempool_tx *held;
+		const struct tx *confirmed_tx = block->txs[i];
+		struct mempool_tx *pool_tx;
 
-		places_drop_conflicts(&mempool->places, tx);
-		held = map_get(&mempool->by_txid, tx_txid(tx));
-		if (held != NULL) {
-			mempool_remove(chain, held, NULL, false);
+		places_drop_conflicts(&mempool->places, confirmed_tx);
+		pool_tx = map_get(&mempool->by_txid, tx_txid(confirmed_tx));
+		if (pool_tx != NULL) {
+			mempool_remove(chain, pool_tx, NULL, false);
 			continue;
 		}
-		for (size_t j = 0; j < tx->input_count; j++)
-			if ((held = mempool_spender(mempool, &tx->inputs[j].prev)) != NULL)
-				mempool_remove(chain, held, "conflict", true);
-		for (size_t j = 0; j < tx->output_count; j++) {
-			struct contribution data;
+		for (size_t j = 0; j < confirmed_tx->input_count; j++)
+			if ((pool_tx = mempool_spender(mempool, &confirmed_tx->inputs[j].prev)) != NULL)
+				mempool_remove(chain, pool_tx, "conflict", true);
+		for (size_t j = 0; j < confirmed_tx->output_count; j++) {
+			struct contribution contribution;
 
-			if (contribution_parse(&tx->outputs[j].script, &data) &&
-				(held = map_get(&mempool->roots, data.root)) != NULL)
-				mempool_remove(chain, held, "conflict", true);
+			if (contribution_parse(&confirmed_tx->outputs[j].script, &contribution) &&
+				(pool_tx = map_get(&mempool->roots, contribution.root)) != NULL)
+				mempool_remove(chain, pool_tx, "conflict", true);
 		}
 	}
 }
@@ -367,14 +370,15 @@ void mempool_block_connected(struct chain *chain, const struct block *block)
 void mempool_block_disconnected(struct chain *chain, const struct block *block)
 {
 	struct mempool *mempool = chain->mempool;
-	const size_t more = block->tx_count - 1;
+	const size_t undone_count = block->tx_count - 1;
 
 	mempool->undone = true;
 	/* Earlier blocks come later and go in front: parents before children. */
 	mempool->returned = mem_realloc(mempool->returned,
-		(mempool->returned_count + more) * sizeof *mempool->returned);
-	memmove(mempool->returned + more, mempool->returned, mempool->returned_count * sizeof *mempool->returned);
-	for (size_t i = 0; i < more; i++)
+		(mempool->returned_count + undone_count) * sizeof *mempool->returned);
+	memmove(mempool->returned + undone_count, mempool->returned,
+		mempool->returned_count * sizeof *mempool->returned);
+	for (size_t i = 0; i < undone_count; i++)
 		mempool->returned[i] = tx_ref(block->txs[i + 1]);
-	mempool->returned_count += more;
+	mempool->returned_count += undone_count;
 }

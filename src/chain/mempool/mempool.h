@@ -45,16 +45,16 @@ bool mempool_wants(const struct mempool *mempool, const uint8_t root[32], uint64
 /* All of them, parents before children; the array is the caller's. */
 struct mempool_tx **mempool_list(const struct mempool *mempool, size_t *count);
 /* Relatives of a transaction (itself not among them), each once, nearest first; at most max. Returns how many. */
-size_t mempool_relatives(const struct mempool *mempool, const struct tx *tx, bool ancestors, struct mempool_tx **out,
-	size_t max);
+size_t mempool_relatives(const struct mempool *mempool, const struct tx *tx, bool ancestors,
+	struct mempool_tx **relatives, size_t relatives_max);
 
 /* Takes what has been judged (chain/mempool/admit.h). */
-void mempool_insert(struct mempool *mempool, struct mempool_tx *held);
+void mempool_insert(struct mempool *mempool, struct mempool_tx *pool_tx);
 /* Takes all out of the tables, in order, to be judged anew; the array and what is in it are the caller's. */
 struct mempool_tx **mempool_empty(struct mempool *mempool, size_t *count);
-void mempool_tx_free(struct mempool_tx *held);
+void mempool_tx_free(struct mempool_tx *pool_tx);
 /* Removes it and all that descends from it; reason NULL: a block holds it, nobody is told. */
-void mempool_remove(struct chain *chain, struct mempool_tx *held, const char *reason, bool descendants);
+void mempool_remove(struct chain *chain, struct mempool_tx *pool_tx, const char *reason, bool descendants);
 void mempool_trim(struct chain *chain);   /* what is over its bytes */
 void mempool_expire(struct chain *chain); /* what is too old */
 

@@ -7,7 +7,7 @@
 #include "consensus/payload/contribution.h"
 #include "util/clock.h"
 
-enum { WAITING_SECONDS = 3600 };
+enum { PLACE_SECONDS = 3600 };
 
 void places_init(struct places *places)
 {
@@ -23,52 +23,52 @@ void places_clear(struct places *places)
 
 void places_remove(struct places *places, size_t i)
 {
-	const struct tx *tx = places->waiting[i].tx;
-	uint8_t key[32];
+	const struct tx *waiting_tx = places->waiting[i].tx;
+	uint8_t spent_key[32];
 
-	for (size_t j = 0; j < tx->input_count; j++) {
-		coin_key(&tx->inputs[j].prev, key);
-		map_remove(&places->spenders, key);
+	for (size_t j = 0; j < waiting_tx->input_count; j++) {
+		coin_key(&waiting_tx->inputs[j].prev, spent_key);
+		map_remove(&places->spenders, spent_key);
 	}
 	memmove(&places->waiting[i], &places->waiting[i + 1], (--places->count - i) * sizeof places->waiting[0]);
 }
 
 /* The reference to tx is the place's from here on. */
-static void add_place(struct places *places, const struct tx *tx, const struct source *source)
+static void places_add(struct places *places, const struct tx *waiting_tx, const struct source *source)
 {
-	struct waiting_tx *waiting = &places->waiting[places->count++];
-	uint8_t key[32];
+	struct waiting_place *place = &places->waiting[places->count++];
+	uint8_t spent_key[32];
 
-	*waiting = (struct waiting_tx){ .tx = tx, .since = (uint64_t)clock_wall() };
+	*place = (struct waiting_place){ .tx = waiting_tx, .since = (uint64_t)clock_wall() };
 	if (source != NULL)
-		waiting->source = *source;
-	for (size_t i = 0; i < tx->input_count; i++) {
-		coin_key(&tx->inputs[i].prev, key);
-		map_put(&places->spenders, key, (void *)tx);
+		place->source = *source;
+	for (size_t i = 0; i < waiting_tx->input_count; i++) {
+		coin_key(&waiting_tx->inputs[i].prev, spent_key);
+		map_put(&places->spenders, spent_key, (void *)waiting_tx);
 	}
 }
 
 /* Its blob has not come; whoever wants the transaction sends it again. */
-static void drop_place(struct places *places, size_t i)
+static void places_vacate(struct places *places, size_t i)
 {
-	const struct tx *tx = places->waiting[i].tx;
+	const struct tx *waiting_tx = places->waiting[i].tx;
 
 	places_remove(places, i);
-	tx_unref(tx);
+	tx_unref(waiting_tx);
 }
 
-void places_drop_conflicts(struct places *places, const struct tx *tx)
+void places_drop_conflicts(struct places *places, const struct tx *confirmed_tx)
 {
-	uint8_t key[32];
+	uint8_t spent_key[32];
 
-	for (size_t i = 0; i < tx->input_count; i++) {
-		const struct tx *waiting;
+	for (size_t i = 0; i < confirmed_tx->input_count; i++) {
+		const struct tx *waiting_tx;
 
-		coin_key(&tx->inputs[i].prev, key);
-		waiting = map_get(&places->spenders, key);
-		for (size_t at = 0; waiting != NULL && at < places->count; at++)
-			if (places->waiting[at].tx == waiting) {
-				drop_place(places, at);
+		coin_key(&confirmed_tx->inputs[i].prev, spent_key);
+		waiting_tx = map_get(&places->spenders, spent_key);
+		for (size_t place_at = 0; waiting_tx != NULL && place_at < places->count; place_at++)
+			if (places->waiting[place_at].tx == waiting_tx) {
+				places_vacate(places, place_at);
 				break;
 			}
 	}
@@ -77,45 +77,45 @@ void places_drop_conflicts(struct places *places, const struct tx *tx)
 /* Places that one group has; all of this node's own are one's too. */
 static size_t places_of(const struct places *places, const uint8_t group[SOURCE_GROUP])
 {
-	size_t count = 0;
+	size_t group_places = 0;
 
 	for (size_t i = 0; i < places->count; i++)
-		count += memcmp(places->waiting[i].source.group, group, SOURCE_GROUP) == 0;
-	return count;
+		group_places += memcmp(places->waiting[i].source.group, group, SOURCE_GROUP) == 0;
+	return group_places;
 }
 
 /* A place for one more of this group. Whoever has most gives up his eldest, but not to one who has as many. A
  * contribution that waits has paid nothing yet, so places are what one address could take from all others. */
-static bool make_place(struct places *places, const struct source *source, struct reject *reject)
+static bool places_make_room(struct places *places, const struct source *source, struct reject *reject)
 {
-	static const uint8_t own[SOURCE_GROUP];
-	size_t most = places_of(places, source != NULL ? source->group : own), eldest = MEMPOOL_WAITING;
+	static const uint8_t own_group[SOURCE_GROUP];
+	size_t most_places = places_of(places, source != NULL ? source->group : own_group), eldest_place = PLACES_MAX;
 
-	if (places->count < MEMPOOL_WAITING)
+	if (places->count < PLACES_MAX)
 		return true;
-	for (size_t i = 0; i < MEMPOOL_WAITING; i++) {
-		size_t count = places_of(places, places->waiting[i].source.group);
+	for (size_t i = 0; i < PLACES_MAX; i++) {
+		size_t group_places = places_of(places, places->waiting[i].source.group);
 
-		if (count > most) {
-			most = count;
-			eldest = i;
+		if (group_places > most_places) {
+			most_places = group_places;
+			eldest_place = i;
 		}
 	}
-	if (eldest == MEMPOOL_WAITING)
+	if (eldest_place == PLACES_MAX)
 		return reject_as(reject, REJECT_POLICY, REASON_MISSING_BLOB,
 			"too many contributions wait for their blobs");
-	drop_place(places, eldest);
+	places_vacate(places, eldest_place);
 	return true;
 }
 
 /* Whether none that waits spends the same. */
-static bool check_place(const struct places *places, const struct tx *tx, struct reject *reject)
+static bool places_check(const struct places *places, const struct tx *waiting_tx, struct reject *reject)
 {
-	uint8_t key[32];
+	uint8_t spent_key[32];
 
-	for (size_t i = 0; i < tx->input_count; i++) {
-		coin_key(&tx->inputs[i].prev, key);
-		if (map_get(&places->spenders, key) != NULL)
+	for (size_t i = 0; i < waiting_tx->input_count; i++) {
+		coin_key(&waiting_tx->inputs[i].prev, spent_key);
+		if (map_get(&places->spenders, spent_key) != NULL)
 			return reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT,
 				"input %zu is spent by a contribution that waits for its blob", i);
 	}
@@ -123,13 +123,13 @@ static bool check_place(const struct places *places, const struct tx *tx, struct
 }
 
 /* Own transactions are one address's as well: this node does not push out everybody else. */
-bool places_take(struct places *places, const struct tx *tx, const struct source *source, struct reject *reject)
+bool places_take(struct places *places, const struct tx *waiting_tx, const struct source *source, struct reject *reject)
 {
-	while (places->count > 0 && places->waiting[0].since + WAITING_SECONDS < (uint64_t)clock_wall())
-		drop_place(places, 0);
-	if (!check_place(places, tx, reject) || !make_place(places, source, reject))
+	while (places->count > 0 && places->waiting[0].since + PLACE_SECONDS < (uint64_t)clock_wall())
+		places_vacate(places, 0);
+	if (!places_check(places, waiting_tx, reject) || !places_make_room(places, source, reject))
 		return false;
-	add_place(places, tx, source);
+	places_add(places, waiting_tx, source);
 	return true;
 }
 
@@ -144,13 +144,13 @@ bool places_hold(const struct places *places, const uint8_t wtxid[32])
 bool places_want(const struct places *places, const uint8_t root[32], uint64_t size)
 {
 	for (size_t i = 0; i < places->count; i++) {
-		const struct tx *tx = places->waiting[i].tx;
+		const struct tx *waiting_tx = places->waiting[i].tx;
 
-		for (size_t j = 0; j < tx->output_count; j++) {
-			struct contribution data;
+		for (size_t j = 0; j < waiting_tx->output_count; j++) {
+			struct contribution registered;
 
-			if (contribution_parse(&tx->outputs[j].script, &data) && memcmp(data.root, root, 32) == 0 &&
-				data.size == size)
+			if (contribution_parse(&waiting_tx->outputs[j].script, &registered) &&
+				memcmp(registered.root, root, 32) == 0 && registered.size == size)
 				return true;
 		}
 	}

@@ -7,17 +7,17 @@
 #include "consensus/tx.h"
 
 enum {
-	MEMPOOL_ANCESTORS = 25,
+	POLICY_ANCESTORS = 25,
 	POLICY_TX_SIZE = 100000, /* virtual bytes */
 	POLICY_DUST = 330,       /* base units */
 	POLICY_RATE_MIN = 1000,  /* base units for 1000 virtual bytes */
-	MEMPOOL_SECONDS = 14 * 86400,
+	POLICY_SECONDS = 14 * 86400,
 };
 
-/* What the transaction alone tells; `size` are its virtual bytes. */
-bool policy_check(const struct tx *tx, size_t size, struct reject *reject);
+/* What the transaction alone tells. */
+bool policy_check(const struct tx *tx, size_t virtual_size, struct reject *reject);
 /* What it pays, while those that paid `floor_rate` had to go for want of room (0: none had to). */
-bool policy_check_fee(int64_t fee, size_t size, int64_t floor_rate, struct reject *reject);
-int64_t policy_rate(int64_t fee, size_t size); /* units per 1000 virtual bytes */
+bool policy_check_fee(int64_t fee, size_t virtual_size, int64_t floor_rate, struct reject *reject);
+int64_t policy_rate(int64_t fee, size_t virtual_size); /* units per 1000 virtual bytes */
 
 #endif

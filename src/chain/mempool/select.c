@@ -9,18 +9,18 @@
 #include "util/mem.h"
 
 /* A transaction with its unconfirmed ancestors: what they pay together decides. */
-struct candidate {
+struct select_candidate {
 	const struct mempool_tx *held;
 	int64_t rate;
 };
 
-static int compare_candidates(const void *a, const void *b)
+static int select_compare_candidates(const void *left, const void *right)
 {
-	const struct candidate *x = a, *y = b;
+	const struct select_candidate *candidate = left, *other = right;
 
-	if (x->rate != y->rate)
-		return x->rate > y->rate ? -1 : 1;
-	return (x->held->order > y->held->order) - (x->held->order < y->held->order);
+	if (candidate->rate != other->rate)
+		return candidate->rate > other->rate ? -1 : 1;
+	return (candidate->held->order > other->held->order) - (candidate->held->order < other->held->order);
 }
 
 struct selection {
@@ -32,89 +32,90 @@ struct selection {
 	struct map taken; /* by txid */
 };
 
-static int compare_orders(const void *a, const void *b)
+static int select_compare_orders(const void *left, const void *right)
 {
-	const struct mempool_tx *const *x = a, *const *y = b;
+	const struct mempool_tx *const *selected = left, *const *other = right;
 
-	return ((*x)->order > (*y)->order) - ((*x)->order < (*y)->order);
+	return ((*selected)->order > (*other)->order) - ((*selected)->order < (*other)->order);
 }
 
-static uint64_t registered_by(const struct tx *tx)
+static uint64_t select_registered_bytes(const struct tx *tx)
 {
-	uint64_t registered = 0;
+	uint64_t registered_bytes = 0;
 
 	for (size_t i = 0; i < tx->output_count; i++) {
-		struct contribution data;
+		struct contribution contribution;
 
-		if (contribution_parse(&tx->outputs[i].script, &data))
-			registered += data.size;
+		if (contribution_parse(&tx->outputs[i].script, &contribution))
+			registered_bytes += contribution.size;
 	}
-	return registered;
+	return registered_bytes;
 }
 
 /* Takes the transaction and those of its ancestors that are not in yet, if all of them fit. In the order of entry,
  * which has parents before children, as a block needs it. */
-static void take_family(struct selection *selection, const struct mempool_tx *held, struct mempool_tx **family)
+static void select_family(struct selection *selection, const struct mempool_tx *child, struct mempool_tx **family)
 {
 	const struct mempool *mempool = selection->mempool;
-	size_t count, kept = 0, weight = 0;
-	uint64_t registered = 0;
+	size_t relatives, family_count = 0, family_weight = 0;
+	uint64_t family_bytes = 0;
 
-	if (map_get(&selection->taken, held->entry.txid) != NULL)
+	if (map_get(&selection->taken, child->entry.txid) != NULL)
 		return;
-	count = mempool_relatives(mempool, held->entry.tx, true, family, mempool->by_txid.count);
-	family[count++] = map_get(&mempool->by_txid, held->entry.txid);
-	for (size_t i = 0; i < count; i++) {
+	relatives = mempool_relatives(mempool, child->entry.tx, true, family, mempool->by_txid.count);
+	family[relatives++] = map_get(&mempool->by_txid, child->entry.txid);
+	for (size_t i = 0; i < relatives; i++) {
 		if (map_get(&selection->taken, family[i]->entry.txid) != NULL)
 			continue;
-		weight += family[i]->entry.weight;
-		registered += registered_by(family[i]->entry.tx);
-		family[kept++] = family[i];
+		family_weight += family[i]->entry.weight;
+		family_bytes += select_registered_bytes(family[i]->entry.tx);
+		family[family_count++] = family[i];
 	}
-	if (selection->weight + weight > selection->weight_max ||
-		selection->registered + registered > selection->blob_budget)
+	if (selection->weight + family_weight > selection->weight_max ||
+		selection->registered + family_bytes > selection->blob_budget)
 		return;
-	qsort(family, kept, sizeof *family, compare_orders);
-	for (size_t i = 0; i < kept; i++) {
+	qsort(family, family_count, sizeof *family, select_compare_orders);
+	for (size_t i = 0; i < family_count; i++) {
 		selection->txs[selection->count++] = family[i];
 		map_put(&selection->taken, family[i]->entry.txid, family[i]);
 	}
-	selection->weight += weight;
-	selection->registered += registered;
+	selection->weight += family_weight;
+	selection->registered += family_bytes;
 }
 
 /* By the rate of a whole family: a child that pays much brings its parents in. That is judged once, before any is
  * taken: a family that shares members with one taken before pays a little more than is thought, which costs nothing
  * but order. */
 const struct mempool_tx **mempool_select(const struct mempool *mempool, size_t weight_max, uint64_t blob_budget,
-	size_t *count)
+	size_t *selected_count)
 {
 	struct selection selection = { .mempool = mempool, .weight_max = weight_max, .blob_budget = blob_budget };
-	struct mempool_tx **all = mempool_list(mempool, count);
-	struct mempool_tx **family = mem_calloc(*count + 1, sizeof *family);
-	struct candidate *candidates = mem_calloc(*count, sizeof *candidates);
+	struct mempool_tx **pool_txs = mempool_list(mempool, selected_count);
+	struct mempool_tx **family = mem_calloc(*selected_count + 1, sizeof *family);
+	struct select_candidate *candidates = mem_calloc(*selected_count, sizeof *candidates);
 
-	selection.txs = mem_calloc(*count, sizeof *selection.txs);
+	selection.txs = mem_calloc(*selected_count, sizeof *selection.txs);
 	map_init(&selection.taken);
-	for (size_t i = 0; i < *count; i++) {
-		size_t relatives = mempool_relatives(mempool, all[i]->entry.tx, true, family, *count);
-		int64_t fee = all[i]->entry.fee;
-		size_t size = all[i]->size;
+	for (size_t i = 0; i < *selected_count; i++) {
+		size_t ancestor_count = mempool_relatives(mempool, pool_txs[i]->entry.tx, true, family,
+			*selected_count);
+		int64_t family_fee = pool_txs[i]->entry.fee;
+		size_t family_size = pool_txs[i]->size;
 
-		for (size_t j = 0; j < relatives; j++) {
-			fee += family[j]->entry.fee;
-			size += family[j]->size;
+		for (size_t j = 0; j < ancestor_count; j++) {
+			family_fee += family[j]->entry.fee;
+			family_size += family[j]->size;
 		}
-		candidates[i] = (struct candidate){ all[i], policy_rate(fee, size) };
+		candidates[i] = (struct select_candidate){ pool_txs[i], policy_rate(family_fee, family_size) };
 	}
-	if (*count > 1)
-		qsort(candidates, *count, sizeof *candidates, compare_candidates);
-	for (size_t i = 0; i < *count; i++)
-		take_family(&selection, candidates[i].held, family);
-	*count = selection.count;
+	if (*selected_count > 1)
+		qsort(candidates, *selected_count, sizeof *candidates, select_compare_candidates);
+	for (size_t i = 0; i < *selected_count; i++)
+		select_family(&selection, candidates[i].held, family);
+	*selected_count = selection.count;
 	map_clear(&selection.taken);
 	free(candidates);
 	free(family);
-	free(all);
+	free(pool_txs);
 	return selection.txs;
 }

@@ -101,7 +101,7 @@ static void test_long_chains(void **unused)
 	(void)unused;
 	start(&h, 1);
 	tx = spend_coinbase(&h, 1, 1000);
-	for (int i = 0; i < MEMPOOL_ANCESTORS; i++) {
+	for (int i = 0; i < POLICY_ANCESTORS; i++) {
 		next = spend_tx(&h, tx, 1000);
 		expect(&h, tx, CHAIN_NEW, "");
 		tx = next;
@@ -109,7 +109,7 @@ static void test_long_chains(void **unused)
 	expect(&h, tx, CHAIN_REJECTED, "too-long-mempool-chain");
 	/* All of the chain goes into one block, parents first. */
 	helper_mine(&h, 1);
-	assert_int_equal(chain_tip(h.chain)->tx_count, 1 + MEMPOOL_ANCESTORS);
+	assert_int_equal(chain_tip(h.chain)->tx_count, 1 + POLICY_ANCESTORS);
 	assert_int_equal(chain_mempool_count(h.chain), 0);
 	helper_stop(&h);
 }
@@ -317,7 +317,7 @@ static void test_waiting_of_one_coin(void **unused)
 	(void)unused;
 	start(&h, 2);
 	expect(&h, contribute(&h, 1, 0, data), CHAIN_ORPHAN, "missing-blob");
-	for (unsigned i = 1; i <= MEMPOOL_WAITING; i++)
+	for (unsigned i = 1; i <= PLACES_MAX; i++)
 		expect(&h, contribute(&h, 1, i, data), CHAIN_REJECTED, "txn-mempool-conflict");
 	expect_from(&h, 2, contribute(&h, 2, 100, data), CHAIN_ORPHAN, "missing-blob");
 	give_blob(&h, data);
@@ -334,15 +334,15 @@ static void test_waiting_of_one_address(void **unused)
 	struct helper h;
 
 	(void)unused;
-	start(&h, MEMPOOL_WAITING + 3);
-	for (unsigned i = 1; i <= MEMPOOL_WAITING; i++)
+	start(&h, PLACES_MAX + 3);
+	for (unsigned i = 1; i <= PLACES_MAX; i++)
 		expect_from(&h, GREEDY, contribute(&h, i, i, data), CHAIN_ORPHAN, "missing-blob");
-	expect_from(&h, GREEDY, contribute(&h, MEMPOOL_WAITING + 1, 100, data), CHAIN_REJECTED, "missing-blob");
+	expect_from(&h, GREEDY, contribute(&h, PLACES_MAX + 1, 100, data), CHAIN_REJECTED, "missing-blob");
 	expect_from(&h, FIRST, spend_coinbase(&h, 1, 1000), CHAIN_NEW, "");
 	helper_mine(&h, 1);
-	expect_from(&h, GREEDY, contribute(&h, MEMPOOL_WAITING + 1, 100, data), CHAIN_ORPHAN, "missing-blob");
-	expect_from(&h, FIRST, contribute(&h, MEMPOOL_WAITING + 2, 101, first), CHAIN_ORPHAN, "missing-blob");
-	expect_from(&h, SECOND, contribute(&h, MEMPOOL_WAITING + 3, 102, second), CHAIN_ORPHAN, "missing-blob");
+	expect_from(&h, GREEDY, contribute(&h, PLACES_MAX + 1, 100, data), CHAIN_ORPHAN, "missing-blob");
+	expect_from(&h, FIRST, contribute(&h, PLACES_MAX + 2, 101, first), CHAIN_ORPHAN, "missing-blob");
+	expect_from(&h, SECOND, contribute(&h, PLACES_MAX + 3, 102, second), CHAIN_ORPHAN, "missing-blob");
 	expect_from(&h, GREEDY, contribute(&h, 2, 2, data), CHAIN_REJECTED, "missing-blob"); /* it had made room */
 	give_blob(&h, first);
 	give_blob(&h, second);
