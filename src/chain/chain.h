@@ -263,7 +263,7 @@ struct import_result {
 };
 bool chain_import(struct chain *chain, const char *path, struct import_result *result, struct errmsg *err);
 /* Appends such a record of a verified block, bodies included. */
-bool chain_export_block(struct chain *chain, const struct index_entry *entry, struct buf *out, struct errmsg *err);
+bool chain_export_block(struct chain *chain, const struct index_entry *entry, struct buf *exported, struct errmsg *err);
 
 /* How verification stands, for gettraininginfo. */
 struct chain_activity {

@@ -13,14 +13,14 @@
 enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
 	bool keep, struct reject *reject)
 {
-	struct blob_want want = { .size = size };
+	struct blob_want blob_want = { .size = size };
 	struct errmsg err;
-	uint8_t found[32];
-	size_t number;
-	bool needed;
+	uint8_t blob_root[32];
+	size_t dataset_number;
+	bool blob_needed;
 
-	memcpy(want.root, root, 32);
-	needed = wants_include(chain, &want) || registry_find(chain->registry, root, &number) != NULL;
+	memcpy(blob_want.root, root, 32);
+	blob_needed = wants_include(chain, &blob_want) || registry_find(chain->registry, root, &dataset_number) != NULL;
 	if (chain->failed)
 		return halt_explain(chain, CHAIN_ERROR, reject);
 	if (size > chain->spec->blob_max) {
@@ -28,21 +28,21 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 			chain->spec->blob_max);
 		return CHAIN_REJECTED;
 	}
-	contribution_root(data, size, found);
-	if (memcmp(found, root, 32) != 0) {
+	contribution_root(data, size, blob_root);
+	if (memcmp(blob_root, root, 32) != 0) {
 		reject_set(reject, REASON_BAD_BLOB_ROOT, "the bytes do not match the root");
 		return CHAIN_REJECTED;
 	}
-	if (!keep && !needed && !mempool_wants(chain->mempool, root, size)) {
+	if (!keep && !blob_needed && !mempool_wants(chain->mempool, root, size)) {
 		reject_set(reject, REASON_BLOB_NOT_WANTED, "nothing here waits for it");
 		return CHAIN_ORPHAN;
 	}
 	if (blobs_has(chain->blobs, root)) {
-		if (needed || keep)
+		if (blob_needed || keep)
 			blobs_settle(chain->blobs, root);
 		return CHAIN_KNOWN;
 	}
-	switch (blobs_put(chain->blobs, root, data, size, !keep && !needed, &err)) {
+	switch (blobs_put(chain->blobs, root, data, size, !keep && !blob_needed, &err)) {
 	case BLOBS_STORED:
 		break;
 	case BLOBS_FULL:

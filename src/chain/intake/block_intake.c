@@ -10,18 +10,18 @@
 #include "chain/verify/dispatch.h"
 #include "crypto/hash.h"
 
-enum { CHAIN_OLD_FORK = 288 /* deeper forks are stored only if their headers have more work than the tip */ };
+enum { INTAKE_OLD_FORK = 288 /* deeper forks are stored only if their headers have more work than the tip */ };
 
 /* --- blocks --- */
 
-static bool check_bodies(const struct chain *chain, const struct block *block, struct reject *reject)
+static bool intake_check_bodies(const struct chain *chain, const struct block *block, struct reject *reject)
 {
 	for (size_t i = 0; block->bodies != NULL && i <= block->loose_count; i++) {
-		const struct header *header = block_proof(block, i);
-		uint8_t digest[32];
+		const struct header *proof_header = block_proof(block, i);
+		uint8_t body_digest[32];
 
-		sha256(digest, block->bodies[i], block_body_size(chain->spec));
-		if (memcmp(digest, header->digest, 32) != 0)
+		sha256(body_digest, block->bodies[i], block_body_size(chain->spec));
+		if (memcmp(body_digest, proof_header->digest, 32) != 0)
 			return reject_set(reject, REASON_BAD_PROOF_BODY,
 				"the body of proof %zu does not hash to its digest", i);
 	}
@@ -30,47 +30,47 @@ static bool check_bodies(const struct chain *chain, const struct block *block, s
 
 /* Whether transactions and loose proofs are those that the header names. If not, the header is not to blame. It names
  * the coinbase by its txid, which no witness changes: whoever passes the block on could have added one. */
-static bool check_mutated(const struct block *block, struct reject *reject)
+static bool intake_check_mutated(const struct block *block, struct reject *reject)
 {
-	uint8_t root[32];
+	uint8_t block_root[32];
 
 	for (size_t i = 0; block->tx_count > 0 && i < block->txs[0]->input_count; i++)
 		if (block->txs[0]->inputs[i].witness_count > 0)
 			return reject_set(reject, REASON_BAD_CB_HEIGHT, "the coinbase has a witness");
-	block_tx_root(block, root);
-	if (memcmp(root, block->header.tx_root, 32) != 0)
+	block_tx_root(block, block_root);
+	if (memcmp(block_root, block->header.tx_root, 32) != 0)
 		return reject_set(reject, REASON_BAD_TXNMRKLROOT, "the transactions are not the header's");
-	block_proofs_root(block, root);
-	if (memcmp(root, block->header.proofs_root, 32) != 0)
+	block_proofs_root(block, block_root);
+	if (memcmp(block_root, block->header.proofs_root, 32) != 0)
 		return reject_set(reject, REASON_BAD_PROOFS_ROOT, "the loose proofs are not the header's");
 	return true;
 }
 
 /* Old forks are cheap to make: they are stored only if their headers promise more work than the tip has. */
-static bool check_old(const struct chain *chain, const struct full_entry *full, struct reject *reject)
+static bool intake_check_old_fork(const struct chain *chain, const struct full_entry *full, struct reject *reject)
 {
 	const struct index_entry *entry = &full->entry, *tip = chain_tip(chain);
 
-	if (entry->height + CHAIN_OLD_FORK >= tip->height || u256_compare(full->promised_work, tip->chain_work) > 0)
+	if (entry->height + INTAKE_OLD_FORK >= tip->height || u256_compare(full->promised_work, tip->chain_work) > 0)
 		return true;
 	return reject_set(reject, REASON_TOO_LITTLE_CHAINWORK, "an old fork with less work than the tip");
 }
 
 /* Rules of the block itself. One that breaks them is refused for good. */
-static enum chain_result check_rules(struct chain *chain, struct full_entry *full, const struct block *block,
+static enum chain_result intake_check_rules(struct chain *chain, struct full_entry *full, const struct block *block,
 	struct reject *reject)
 {
 	const struct index_entry *parent = full->entry.parent;
-	enum connect_result result = CONNECT_OK;
-	struct parent_view view;
+	enum connect_result intake_rules = CONNECT_OK;
+	struct parent_view parent_view;
 	struct errmsg err;
 
-	index_parent_view(parent, &view);
-	if (!block_check(chain->spec, block, &view, reject))
-		result = CONNECT_INVALID;
+	index_parent_view(parent, &parent_view);
+	if (!block_check(chain->spec, block, &parent_view, reject))
+		intake_rules = CONNECT_INVALID;
 	else if (parent == chain_tip(chain))
-		result = connect_check(chain, full, block, reject, &err);
-	switch (result) {
+		intake_rules = connect_check(chain, full, block, reject, &err);
+	switch (intake_rules) {
 	case CONNECT_OK:
 		return CHAIN_NEW;
 	case CONNECT_INVALID:
@@ -83,7 +83,7 @@ static enum chain_result check_rules(struct chain *chain, struct full_entry *ful
 }
 
 /* What this node's operator brings goes to disk at once; a stranger's block when its own proof has been executed. */
-static enum chain_result keep_block(struct chain *chain, struct full_entry *full, const struct block *block,
+static enum chain_result intake_keep_block(struct chain *chain, struct full_entry *full, const struct block *block,
 	const struct source *source, struct reject *reject)
 {
 	struct errmsg err;
@@ -102,7 +102,7 @@ static enum chain_result keep_block(struct chain *chain, struct full_entry *full
 }
 
 /* The operator brings what a stranger brought before: it is his then. */
-static void take_over(struct chain *chain, const struct full_entry *full)
+static void intake_take_over(struct chain *chain, const struct full_entry *full)
 {
 	if (full->entry.held && !full->in_work)
 		waiting_drop(chain, waiting_find(chain, full));
@@ -111,39 +111,39 @@ static void take_over(struct chain *chain, const struct full_entry *full)
 /* A block passes here once. Until the roots have been compared nothing is the header's fault: whoever passed the block
  * on could have changed what the header names. From then on a broken rule refuses the header for good, and nobody
  * needs to send it again. */
-static enum chain_result add_block(struct chain *chain, const struct block *block, const struct source *source,
+static enum chain_result intake_add_block(struct chain *chain, const struct block *block, const struct source *source,
 	struct reject *reject)
 {
 	const struct index_entry *entry;
-	enum chain_result result;
+	enum chain_result intake_result;
 	struct full_entry *full;
 
 	/* Before the header is looked at: damage on the way must not be blamed on it. */
-	if (!check_mutated(block, reject) || !check_bodies(chain, block, reject))
+	if (!intake_check_mutated(block, reject) || !intake_check_bodies(chain, block, reject))
 		return CHAIN_REJECTED;
-	result = chain_add_header(chain, &block->header, &entry, reject);
-	if (result != CHAIN_NEW && result != CHAIN_KNOWN)
-		return result;
+	intake_result = chain_add_header(chain, &block->header, &entry, reject);
+	if (intake_result != CHAIN_NEW && intake_result != CHAIN_KNOWN)
+		return intake_result;
 	full = entry_full(entry);
 	if (source == NULL)
-		take_over(chain, full);
+		intake_take_over(chain, full);
 	if (entry->status != ENTRY_HEADER || entry->held)
 		return CHAIN_KNOWN;
-	if (!check_old(chain, full, reject))
+	if (!intake_check_old_fork(chain, full, reject))
 		return CHAIN_REJECTED;
-	result = check_rules(chain, full, block, reject);
-	return result == CHAIN_NEW ? keep_block(chain, full, block, source, reject) : result;
+	intake_result = intake_check_rules(chain, full, block, reject);
+	return intake_result == CHAIN_NEW ? intake_keep_block(chain, full, block, source, reject) : intake_result;
 }
 
 enum chain_result chain_add_block(struct chain *chain, const struct block *block, const struct source *source,
 	struct reject *reject)
 {
-	enum chain_result result = chain->failed ? CHAIN_ERROR : add_block(chain, block, source, reject);
+	enum chain_result intake_result = chain->failed ? CHAIN_ERROR : intake_add_block(chain, block, source, reject);
 
 	block_unref(block);
-	if (result == CHAIN_NEW)
+	if (intake_result == CHAIN_NEW)
 		choose_advance(chain);
-	return halt_explain(chain, result, reject);
+	return halt_explain(chain, intake_result, reject);
 }
 
 /* Its places are free for others at once; of what is being executed for it only what is known to be worth nothing
@@ -180,26 +180,26 @@ bool chain_invalidate(struct chain *chain, const struct index_entry *entry, stru
  * verification. */
 bool chain_reconsider(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
 {
-	struct db_batch *batch = db_batch_new();
-	bool ok;
+	struct db_batch *reconsider_batch = db_batch_new();
+	bool reconsidered;
 
-	index_reconsider(&chain->index, entry_full(entry), batch);
-	ok = !chain->failed && db_write(chain->db, batch, true, err);
-	db_batch_free(batch);
-	if (!ok)
+	index_reconsider(&chain->index, entry_full(entry), reconsider_batch);
+	reconsidered = !chain->failed && db_write(chain->db, reconsider_batch, true, err);
+	db_batch_free(reconsider_batch);
+	if (!reconsidered)
 		return false;
 	for (size_t i = 0; i < chain->index.count; i++) {
-		struct full_entry *full = chain->index.entries[i];
+		struct full_entry *stored = chain->index.entries[i];
 		const struct block *block;
 
-		if (full->entry.status != ENTRY_STORED || waiting_find(chain, full) != NULL)
+		if (stored->entry.status != ENTRY_STORED || waiting_find(chain, stored) != NULL)
 			continue;
-		block = kept_read(chain, full, err);
+		block = kept_read(chain, stored, err);
 		if (block == NULL) {
 			halt_name_remedy(err);
 			return false;
 		}
-		waiting_add(chain, full, block);
+		waiting_add(chain, stored, block);
 		block_unref(block);
 	}
 	choose_advance(chain);

@@ -8,11 +8,11 @@
 #include "util/log.h"
 
 enum {
-	CHAIN_HEADERS_AHEAD = 4032, /* headers above the tip: digests are free, so header work proves nothing */
-	CHAIN_HEADERS_MAX = 200000, /* headers without block bytes held in memory */
+	HEADERS_AHEAD = 4032, /* headers above the tip: digests are free, so header work proves nothing */
+	HEADERS_MAX = 200000, /* headers without block bytes held in memory */
 };
 
-static enum chain_result known_header(const struct full_entry *full, struct reject *reject)
+static enum chain_result headers_known(const struct full_entry *full, struct reject *reject)
 {
 	if (full->entry.status != ENTRY_INVALID)
 		return CHAIN_KNOWN;
@@ -22,14 +22,14 @@ static enum chain_result known_header(const struct full_entry *full, struct reje
 
 /* Header work proves nothing, so how many are held is bounded. Neither is the sender's fault: an honest one on a longer
  * branch meets the same bounds. */
-static bool check_room(const struct chain *chain, const struct full_entry *parent, struct reject *reject)
+static bool headers_check_room(const struct chain *chain, const struct full_entry *parent, struct reject *reject)
 {
-	if (parent->entry.height >= chain_tip(chain)->height + CHAIN_HEADERS_AHEAD)
+	if (parent->entry.height >= chain_tip(chain)->height + HEADERS_AHEAD)
 		return reject_set(reject, REASON_TOO_FAR_AHEAD, "the header is more than %d blocks above the tip",
-			(int)CHAIN_HEADERS_AHEAD);
-	if (chain->index.header_only >= CHAIN_HEADERS_MAX)
+			(int)HEADERS_AHEAD);
+	if (chain->index.header_only >= HEADERS_MAX)
 		return reject_set(reject, REASON_TOO_MANY_HEADERS, "%d headers without blocks are held",
-			(int)CHAIN_HEADERS_MAX);
+			(int)HEADERS_MAX);
 	return true;
 }
 
@@ -38,20 +38,20 @@ static bool check_room(const struct chain *chain, const struct full_entry *paren
 enum chain_result chain_add_header(struct chain *chain, const struct header *header, const struct index_entry **entry,
 	struct reject *reject)
 {
-	struct parent_view view;
+	struct parent_view parent_view;
 	struct full_entry *full, *parent;
-	uint8_t id[32];
+	uint8_t incoming_id[32];
 
 	if (entry != NULL)
 		*entry = NULL;
 	if (chain->failed)
 		return halt_explain(chain, CHAIN_ERROR, reject);
-	header_id(header, id);
-	full = index_find(&chain->index, id);
+	header_id(header, incoming_id);
+	full = index_find(&chain->index, incoming_id);
 	if (full != NULL) {
 		if (entry != NULL)
 			*entry = &full->entry;
-		return known_header(full, reject);
+		return headers_known(full, reject);
 	}
 	parent = index_find(&chain->index, header->prev);
 	if (parent == NULL) {
@@ -62,11 +62,11 @@ enum chain_result chain_add_header(struct chain *chain, const struct header *hea
 		reject_set(reject, REASON_BAD_PREVBLK, "the parent was refused: %s", parent->entry.invalid_reason);
 		return CHAIN_REJECTED;
 	}
-	index_parent_view(&parent->entry, &view);
-	if (!block_check_header(chain->spec, header, &view, (uint64_t)clock_wall(), reject) ||
-		!check_room(chain, parent, reject))
+	index_parent_view(&parent->entry, &parent_view);
+	if (!block_check_header(chain->spec, header, &parent_view, (uint64_t)clock_wall(), reject) ||
+		!headers_check_room(chain, parent, reject))
 		return CHAIN_REJECTED;
-	full = index_add(&chain->index, header, id);
+	full = index_add(&chain->index, header, incoming_id);
 	if (entry != NULL)
 		*entry = &full->entry;
 	return CHAIN_NEW;
@@ -75,9 +75,9 @@ enum chain_result chain_add_header(struct chain *chain, const struct header *hea
 /* Blocks that wait no more are dropped first, since they hold on to their headers. */
 void chain_forget_headers(struct chain *chain)
 {
-	const size_t before = chain->index.count;
+	const size_t headers_before = chain->index.count;
 
 	waiting_prune(chain);
 	index_forget_headers(&chain->index);
-	log_info("[chain] %zu headers without blocks are forgotten", before - chain->index.count);
+	log_info("[chain] %zu headers without blocks are forgotten", headers_before - chain->index.count);
 }

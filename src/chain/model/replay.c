@@ -45,7 +45,7 @@ void replay_free(struct replay *replay)
 
 /* Whichever it is, what comes of it is compared with the index after each block: a base that lies is found out at
  * once. */
-static struct state *base_state(const struct replay *replay, const struct replay_base *base, struct errmsg *err)
+static struct state *replay_base_state(const struct replay *replay, const struct replay_base *base, struct errmsg *err)
 {
 	if (base->state != NULL)
 		return state_ref(base->state);
@@ -55,77 +55,78 @@ static struct state *base_state(const struct replay *replay, const struct replay
 }
 
 /* The index keeps what was measured then: nothing of it is measured again. */
-static void outcome_for_update(const struct outcome *from, struct update_outcome *to)
+static void replay_update_outcome(const struct outcome *stated, struct update_outcome *replayed)
 {
-	memset(to, 0, sizeof *to);
-	to->is_void = from->is_void;
-	for (uint32_t i = 0; i < from->slots; i++) {
-		to->slots[i].count = from->slot[i].count;
-		to->slots[i].value = from->slot[i].value;
-		to->slots[i].state = from->slot[i].count == 0 ? UPDATE_EMPTY :
-			from->slot[i].left_out                ? UPDATE_LEFT_OUT :
-								UPDATE_USED;
+	memset(replayed, 0, sizeof *replayed);
+	replayed->is_void = stated->is_void;
+	for (uint32_t i = 0; i < stated->slots; i++) {
+		replayed->slots[i].count = stated->slot[i].count;
+		replayed->slots[i].value = stated->slot[i].value;
+		replayed->slots[i].state = stated->slot[i].count == 0 ? UPDATE_EMPTY :
+			stated->slot[i].left_out                      ? UPDATE_LEFT_OUT :
+									UPDATE_USED;
 	}
 }
 
 /* The state after one block, from the one before it. */
 static struct state *replay_block(const struct replay *replay, const struct full_entry *full,
-	const struct state *parent, struct errmsg *err)
+	const struct state *parent_state, struct errmsg *err)
 {
 	const struct block *block = block_records_read(replay->blocks, replay->spec, full, true, err);
-	struct update_job job = { .parent = parent, .slots = replay->spec->slots, .cancel = replay->stop };
-	struct update_outcome outcome;
-	struct update_proof *proofs;
-	struct state *state;
+	struct update_job replay_job = { .parent = parent_state, .slots = replay->spec->slots, .cancel = replay->stop };
+	struct update_outcome replayed_outcome;
+	struct update_proof *replay_proofs;
+	struct state *replayed_state;
 
 	if (block == NULL) {
 		errmsg_wrap(err, "Start with -reindex");
 		return NULL;
 	}
-	job.proof_count = 1 + block->loose_count;
-	job.proofs = proofs = mem_calloc(job.proof_count, sizeof *proofs);
-	for (size_t i = 0; i < job.proof_count; i++) {
-		uint8_t seed[32];
+	replay_job.proof_count = 1 + block->loose_count;
+	replay_job.proofs = replay_proofs = mem_calloc(replay_job.proof_count, sizeof *replay_proofs);
+	for (size_t i = 0; i < replay_job.proof_count; i++) {
+		uint8_t proof_seed[32];
 
-		header_seed(block_proof(block, i), seed);
-		proofs[i] = (struct update_proof){ block->bodies[i], spec_slot(replay->spec, seed) };
+		header_seed(block_proof(block, i), proof_seed);
+		replay_proofs[i] = (struct update_proof){ block->bodies[i], spec_slot(replay->spec, proof_seed) };
 	}
-	outcome_for_update(&full->entry.outcome.outcome, &outcome);
-	state = update_replay(&spec_course(replay->spec)->train, &job, &outcome);
-	free(proofs);
+	replay_update_outcome(&full->entry.outcome.outcome, &replayed_outcome);
+	replayed_state = update_replay(&spec_course(replay->spec)->train, &replay_job, &replayed_outcome);
+	free(replay_proofs);
 	block_unref(block);
-	if (state != NULL && memcmp(state_root(state), full->entry.model_root_after, 32) == 0)
-		return state;
+	if (replayed_state != NULL && memcmp(state_root(replayed_state), full->entry.model_root_after, 32) == 0)
+		return replayed_state;
 	errmsg_set(err,
-		state == NULL ? "cancelled" :
-				"Replaying block %u does not give the model state the index has "
-				"for it: start with -reindex",
+		replayed_state == NULL ? "cancelled" :
+					 "Replaying block %u does not give the model state the index has "
+					 "for it: start with -reindex",
 		(unsigned)full->entry.height);
-	state_unref(state);
+	state_unref(replayed_state);
 	return NULL;
 }
 
 /* States on the way are let go one by one: two at a time is all this takes. */
-static struct state *replay_from(struct replay *replay, const struct replay_base *base, struct state *state)
+static struct state *replay_from(struct replay *replay, const struct replay_base *base, struct state *replay_state)
 {
 	const struct index_entry *target = &replay->target->entry;
-	uint32_t first = base->full->entry.height;
+	uint32_t base_height = base->full->entry.height;
 
-	for (uint32_t height = first + 1; state != NULL && height <= target->height; height++) {
-		struct state *next = NULL;
+	for (uint32_t height = base_height + 1; replay_state != NULL && height <= target->height; height++) {
+		struct state *next_state = NULL;
 
 		queue_pause(replay->stop);
 		if (atomic_load(replay->stop))
 			errmsg_set(&replay->err, "cancelled");
 		else
-			next = replay_block(replay, entry_full(chain_ancestor(target, height)), state, &replay->err);
-		state_unref(state);
-		state = next;
+			next_state = replay_block(replay, entry_full(chain_ancestor(target, height)), replay_state,
+				&replay->err);
+		state_unref(replay_state);
+		replay_state = next_state;
 		if (replay->progress != NULL)
-			replay->progress(replay->progress_context, "Replaying the model", height - first,
-				target->height - first);
+			replay->progress(replay->progress_context, "Replaying the model", height - base_height,
+				target->height - base_height);
 	}
-	return state;
+	return replay_state;
 }
 
 /* A base that is damaged is passed over for one further back. From one that is sound, a block that cannot be replayed
@@ -133,7 +134,7 @@ static struct state *replay_from(struct replay *replay, const struct replay_base
 void replay_run(struct replay *replay)
 {
 	for (size_t i = 0; i < replay->base_count; i++) {
-		struct state *state = base_state(replay, &replay->bases[i], &replay->err);
+		struct state *state = replay_base_state(replay, &replay->bases[i], &replay->err);
 
 		if (state == NULL) {
 			log_warn("[chain] %s: going back to an earlier state", replay->err.text);

@@ -22,38 +22,40 @@ static const char snapshot_magic[9] = "ATLSTATE";
 bool snapshots_write(const char *path, const uint8_t id[32], uint32_t height, const struct state *state,
 	struct errmsg *err)
 {
-	struct buf file;
-	bool ok;
+	struct buf snapshot_bytes;
+	bool written;
 
-	buf_init(&file);
-	buf_put(&file, snapshot_magic, 8);
-	buf_put_le32(&file, SNAPSHOT_VERSION);
-	buf_put_le32(&file, height);
-	buf_put(&file, id, 32);
-	buf_put(&file, state_root(state), 32);
-	state_serialise(state, buf_extend(&file, state_size(state_config(state))));
-	ok = file_write_atomic(path, file.data, file.size, 0600, err);
-	buf_clear(&file);
-	return ok;
+	buf_init(&snapshot_bytes);
+	buf_put(&snapshot_bytes, snapshot_magic, 8);
+	buf_put_le32(&snapshot_bytes, SNAPSHOT_VERSION);
+	buf_put_le32(&snapshot_bytes, height);
+	buf_put(&snapshot_bytes, id, 32);
+	buf_put(&snapshot_bytes, state_root(state), 32);
+	state_serialise(state, buf_extend(&snapshot_bytes, state_size(state_config(state))));
+	written = file_write_atomic(path, snapshot_bytes.data, snapshot_bytes.size, 0600, err);
+	buf_clear(&snapshot_bytes);
+	return written;
 }
 
 /* The root in the index decides, not the one in the file. */
 struct state *snapshots_read(const char *path, const struct spec *spec, const struct index_entry *entry,
 	struct errmsg *err)
 {
-	const size_t size = state_size(&spec_course(spec)->train.model);
+	const size_t state_bytes = state_size(&spec_course(spec)->train.model);
 	struct state *state = NULL;
-	struct buf file;
+	struct buf snapshot_bytes;
 
-	buf_init(&file);
-	if (!file_read(path, SNAPSHOT_HEAD + size, &file, err)) {
-		buf_clear(&file);
+	buf_init(&snapshot_bytes);
+	if (!file_read(path, SNAPSHOT_HEAD + state_bytes, &snapshot_bytes, err)) {
+		buf_clear(&snapshot_bytes);
 		return NULL;
 	}
-	if (file.size == SNAPSHOT_HEAD + size && memcmp(file.data, snapshot_magic, 8) == 0 &&
-		read_le32(file.data + 8) == SNAPSHOT_VERSION && memcmp(file.data + 16, entry->id, 32) == 0)
-		state = state_deserialise(&spec_course(spec)->train.model, file.data + SNAPSHOT_HEAD, size);
-	buf_clear(&file);
+	if (snapshot_bytes.size == SNAPSHOT_HEAD + state_bytes && memcmp(snapshot_bytes.data, snapshot_magic, 8) == 0 &&
+		read_le32(snapshot_bytes.data + 8) == SNAPSHOT_VERSION &&
+		memcmp(snapshot_bytes.data + 16, entry->id, 32) == 0)
+		state = state_deserialise(&spec_course(spec)->train.model, snapshot_bytes.data + SNAPSHOT_HEAD,
+			state_bytes);
+	buf_clear(&snapshot_bytes);
 	if (state != NULL && memcmp(state_root(state), entry->model_root_after, 32) == 0)
 		return state;
 	state_unref(state);
@@ -65,24 +67,25 @@ struct state *snapshots_read(const char *path, const struct spec *spec, const st
 
 char *snapshots_path(const struct snapshots *snapshots, uint32_t height, const uint8_t id[32])
 {
-	char hex[65], name[96];
+	char id_hex[65], file_name[96];
 
-	hex_encode_reversed(hex, id, 32);
-	snprintf(name, sizeof name, "%08" PRIu32 "-%s.state", height, hex);
-	return path_join(snapshots->folder, name);
+	hex_encode_reversed(id_hex, id, 32);
+	snprintf(file_name, sizeof file_name, "%08" PRIu32 "-%s.state", height, id_hex);
+	return path_join(snapshots->folder, file_name);
 }
 
 /* Highest first, as whoever looks for a base wants them. */
 static void snapshot_insert(struct snapshots *snapshots, uint32_t height, const uint8_t id[32])
 {
-	size_t at = 0;
+	size_t insert_at = 0;
 
 	snapshots->list = mem_realloc(snapshots->list, (snapshots->count + 1) * sizeof *snapshots->list);
-	while (at < snapshots->count && snapshots->list[at].height > height)
-		at++;
-	memmove(&snapshots->list[at + 1], &snapshots->list[at], (snapshots->count - at) * sizeof *snapshots->list);
-	snapshots->list[at].height = height;
-	memcpy(snapshots->list[at].id, id, 32);
+	while (insert_at < snapshots->count && snapshots->list[insert_at].height > height)
+		insert_at++;
+	memmove(&snapshots->list[insert_at + 1], &snapshots->list[insert_at],
+		(snapshots->count - insert_at) * sizeof *snapshots->list);
+	snapshots->list[insert_at].height = height;
+	memcpy(snapshots->list[insert_at].id, id, 32);
 	snapshots->count++;
 }
 
@@ -96,13 +99,13 @@ bool snapshots_known(const struct snapshots *snapshots, const uint8_t id[32])
 
 /* Which power of two of intervals a snapshot is old: one a bucket is kept. So their number grows with the logarithm of
  * the height. */
-static unsigned age_bucket(const struct snapshots *snapshots, const struct snapshot *snapshot)
+static unsigned snapshot_age_bucket(const struct snapshots *snapshots, const struct snapshot *snapshot)
 {
-	uint32_t age = (snapshots->list[0].height - snapshot->height) / snapshots->interval;
+	uint32_t age_intervals = (snapshots->list[0].height - snapshot->height) / snapshots->interval;
 	unsigned bucket = 0;
 
-	while (age > 1) {
-		age /= 2;
+	while (age_intervals > 1) {
+		age_intervals /= 2;
 		bucket++;
 	}
 	return bucket;
@@ -110,24 +113,25 @@ static unsigned age_bucket(const struct snapshots *snapshots, const struct snaps
 
 static void snapshots_thin(struct snapshots *snapshots)
 {
-	size_t kept = 0;
+	size_t kept_count = 0;
 
 	for (size_t i = 0; i < snapshots->count; i++) {
-		const struct snapshot at = snapshots->list[i];
+		const struct snapshot snapshot = snapshots->list[i];
 		/* The oldest of a bucket stays, so that some always grow old. */
-		bool last = i + 1 == snapshots->count ||
-			age_bucket(snapshots, &at) != age_bucket(snapshots, &snapshots->list[i + 1]);
+		bool oldest_of_bucket = i + 1 == snapshots->count ||
+			snapshot_age_bucket(snapshots, &snapshot) !=
+				snapshot_age_bucket(snapshots, &snapshots->list[i + 1]);
 
-		if (i < SNAPSHOTS_NEWEST || last) {
-			snapshots->list[kept++] = at;
+		if (i < SNAPSHOTS_NEWEST || oldest_of_bucket) {
+			snapshots->list[kept_count++] = snapshot;
 		} else {
-			char *path = snapshots_path(snapshots, at.height, at.id);
+			char *thinned_path = snapshots_path(snapshots, snapshot.height, snapshot.id);
 
-			file_remove(path, NULL);
-			free(path);
+			file_remove(thinned_path, NULL);
+			free(thinned_path);
 		}
 	}
-	snapshots->count = kept;
+	snapshots->count = kept_count;
 }
 
 void snapshots_add(struct snapshots *snapshots, uint32_t height, const uint8_t id[32])
@@ -138,28 +142,29 @@ void snapshots_add(struct snapshots *snapshots, uint32_t height, const uint8_t i
 
 /* What is not named exactly so is not ours, and is left alone. 79 characters: 8 of the height, "-", 64 of the id,
  * ".state". */
-static bool snapshot_name(const char *name, uint32_t *height, uint8_t id[32])
+static bool snapshot_parse_name(const char *file_name, uint32_t *height, uint8_t id[32])
 {
-	char hex[65] = "", end[8] = "";
+	char id_hex[65] = "", suffix[8] = "";
 
-	return strlen(name) == 79 && sscanf(name, "%8" SCNu32 "-%64[0-9a-f]%7s", height, hex, end) == 3 &&
-		strcmp(end, ".state") == 0 && hex_decode_reversed(id, 32, hex);
+	return strlen(file_name) == 79 &&
+		sscanf(file_name, "%8" SCNu32 "-%64[0-9a-f]%7s", height, id_hex, suffix) == 3 &&
+		strcmp(suffix, ".state") == 0 && hex_decode_reversed(id, 32, id_hex);
 }
 
 bool snapshots_init(struct snapshots *snapshots, const char *folder, uint32_t interval, struct errmsg *err)
 {
-	DIR *dir = opendir(folder);
-	struct dirent *item;
+	DIR *snapshot_dir = opendir(folder);
+	struct dirent *snapshot_file;
 	uint32_t height;
 	uint8_t id[32];
 
 	*snapshots = (struct snapshots){ .folder = mem_strdup(folder), .interval = interval };
-	if (dir == NULL)
+	if (snapshot_dir == NULL)
 		return errmsg_set(err, "Cannot read the folder %s: %s", folder, strerror(errno));
-	while ((item = readdir(dir)) != NULL)
-		if (snapshot_name(item->d_name, &height, id))
+	while ((snapshot_file = readdir(snapshot_dir)) != NULL)
+		if (snapshot_parse_name(snapshot_file->d_name, &height, id))
 			snapshot_insert(snapshots, height, id);
-	closedir(dir);
+	closedir(snapshot_dir);
 	return true;
 }
 

@@ -10,17 +10,17 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { STATES_INTERVAL = 64, STATES_COUNT = 64, STATES_BYTES = 192 << 20, SNAPSHOT_BASES = 64 };
+enum { STATES_INTERVAL = 64, STATES_COUNT = 64, STATES_BYTES = 192 << 20, STATES_BASES = 64 };
 /* Each as large as the model's parameters. Candidates compete at the tip, and perhaps on two branches near it. */
 enum { STATES_BENCHMARKS = 4 };
 
-struct cached {
+struct cached_state {
 	const struct full_entry *full;
 	struct state *state;
 	uint64_t used;
 };
 
-struct measured {
+struct measured_state {
 	const struct full_entry *full;
 	struct benchmark *benchmark;
 };
@@ -30,21 +30,21 @@ struct states {
 	const struct index *index;
 	const struct record_file *blocks;
 	struct queue *queue;
-	struct cached cached[STATES_COUNT];
+	struct cached_state cached[STATES_COUNT];
 	size_t cached_count, cached_max;
 	uint64_t clock;
-	struct measured measured[STATES_BENCHMARKS]; /* a ring: the oldest makes room */
+	struct measured_state measured[STATES_BENCHMARKS]; /* a ring: the oldest makes room */
 	size_t measured_next;
 	const struct full_entry *pinned;
 	struct snapshots snapshots;
-	struct rebuild *rebuilds; /* jobs under way */
+	struct state_rebuild *rebuilds; /* jobs under way */
 	bool writing, closing;
 };
 
 /* --- the cache --- */
 
 /* At most STATES_COUNT: a walk is as good as a table. */
-static struct cached *cache_find(struct states *states, const struct full_entry *full)
+static struct cached_state *states_cache_find(struct states *states, const struct full_entry *full)
 {
 	for (size_t i = 0; i < states->cached_count; i++)
 		if (states->cached[i].full == full)
@@ -55,7 +55,7 @@ static struct cached *cache_find(struct states *states, const struct full_entry 
 /* The reference is the caller's, so what is being computed with outlives its place here. */
 struct state *states_get(struct states *states, const struct full_entry *full)
 {
-	struct cached *cached = cache_find(states, full);
+	struct cached_state *cached = states_cache_find(states, full);
 
 	if (cached == NULL)
 		return NULL;
@@ -64,15 +64,15 @@ struct state *states_get(struct states *states, const struct full_entry *full)
 }
 
 /* The place that has not been used for longest and is not the tip's. */
-static struct cached *cache_victim(struct states *states)
+static struct cached_state *states_cache_victim(struct states *states)
 {
-	struct cached *victim = NULL;
+	struct cached_state *victim = NULL;
 
 	for (size_t i = 0; i < states->cached_count; i++) {
-		struct cached *at = &states->cached[i];
+		struct cached_state *cached = &states->cached[i];
 
-		if (at->full != states->pinned && (victim == NULL || at->used < victim->used))
-			victim = at;
+		if (cached->full != states->pinned && (victim == NULL || cached->used < victim->used))
+			victim = cached;
 	}
 	return victim;
 }
@@ -80,20 +80,20 @@ static struct cached *cache_victim(struct states *states)
 /* The state itself is shared: the cache holds a reference, and whoever computes with it another. */
 void states_put(struct states *states, const struct full_entry *full, struct state *state)
 {
-	struct cached *place = cache_find(states, full);
+	struct cached_state *cached_place = states_cache_find(states, full);
 
-	if (place != NULL) {
-		place->used = ++states->clock;
+	if (cached_place != NULL) {
+		cached_place->used = ++states->clock;
 		return;
 	}
 	if (states->cached_count < states->cached_max) {
-		place = &states->cached[states->cached_count++];
+		cached_place = &states->cached[states->cached_count++];
 	} else {
 		/* There is one: at least three have a place, and one at most is pinned. */
-		place = cache_victim(states);
-		state_unref(place->state);
+		cached_place = states_cache_victim(states);
+		state_unref(cached_place->state);
 	}
-	*place = (struct cached){ full, state_ref(state), ++states->clock };
+	*cached_place = (struct cached_state){ full, state_ref(state), ++states->clock };
 }
 
 void states_pin(struct states *states, const struct full_entry *full)
@@ -104,13 +104,13 @@ void states_pin(struct states *states, const struct full_entry *full)
 /* By entry: it is verified, so it lives as long as the chain. */
 void states_keep_benchmark(struct states *states, const struct full_entry *full, struct benchmark *benchmark)
 {
-	struct measured *place = &states->measured[states->measured_next];
+	struct measured_state *measured_place = &states->measured[states->measured_next];
 
 	for (size_t i = 0; i < STATES_BENCHMARKS; i++)
 		if (states->measured[i].full == full)
 			return;
-	benchmark_unref(place->benchmark);
-	*place = (struct measured){ full, benchmark_ref(benchmark) };
+	benchmark_unref(measured_place->benchmark);
+	*measured_place = (struct measured_state){ full, benchmark_ref(benchmark) };
 	states->measured_next = (states->measured_next + 1) % STATES_BENCHMARKS;
 }
 
@@ -124,7 +124,7 @@ struct benchmark *states_benchmark(const struct states *states, const struct ful
 
 /* --- snapshots --- */
 
-struct snapshot_job {
+struct states_snapshot_job {
 	struct states *states;
 	struct state *state;
 	char *path;
@@ -134,42 +134,45 @@ struct snapshot_job {
 	struct errmsg err;
 };
 
-static void snapshot_run(void *arg)
+static void states_snapshot_run(void *job_arg)
 {
-	struct snapshot_job *job = arg;
+	struct states_snapshot_job *snapshot_job = job_arg;
 
-	job->ok = snapshots_write(job->path, job->id, job->height, job->state, &job->err);
+	snapshot_job->ok = snapshots_write(snapshot_job->path, snapshot_job->id, snapshot_job->height,
+		snapshot_job->state, &snapshot_job->err);
 }
 
 /* A snapshot that cannot be written is no reason to stop: only a later start takes longer. */
-static void snapshot_done(void *arg, bool cancelled)
+static void states_snapshot_done(void *job_arg, bool cancelled)
 {
-	struct snapshot_job *job = arg;
-	struct states *states = job->states;
+	struct states_snapshot_job *snapshot_job = job_arg;
+	struct states *states = snapshot_job->states;
 
 	states->writing = false;
-	if (job->ok) {
-		snapshots_add(&states->snapshots, job->height, job->id);
-		log_debug(LOG_MODEL, "[chain] snapshot of the model at height %" PRIu32 " written", job->height);
+	if (snapshot_job->ok) {
+		snapshots_add(&states->snapshots, snapshot_job->height, snapshot_job->id);
+		log_debug(LOG_MODEL, "[chain] snapshot of the model at height %" PRIu32 " written",
+			snapshot_job->height);
 	} else if (!cancelled) {
-		log_warn("[chain] no snapshot of the model at height %" PRIu32 ": %s", job->height, job->err.text);
+		log_warn("[chain] no snapshot of the model at height %" PRIu32 ": %s", snapshot_job->height,
+			snapshot_job->err.text);
 	}
-	state_unref(job->state);
-	free(job->path);
-	free(job);
+	state_unref(snapshot_job->state);
+	free(snapshot_job->path);
+	free(snapshot_job);
 }
 
-static struct snapshot_job *snapshot_job_new(struct states *states, const struct full_entry *full)
+static struct states_snapshot_job *states_snapshot_job_new(struct states *states, const struct full_entry *full)
 {
-	struct snapshot_job *job = mem_calloc(1, sizeof *job);
+	struct states_snapshot_job *snapshot_job = mem_calloc(1, sizeof *snapshot_job);
 
-	job->states = states;
-	job->state = states_get(states, full);
-	job->height = full->entry.height;
-	memcpy(job->id, full->entry.id, 32);
-	job->path = snapshots_path(&states->snapshots, job->height, job->id);
+	snapshot_job->states = states;
+	snapshot_job->state = states_get(states, full);
+	snapshot_job->height = full->entry.height;
+	memcpy(snapshot_job->id, full->entry.id, 32);
+	snapshot_job->path = snapshots_path(&states->snapshots, snapshot_job->height, snapshot_job->id);
 	states->writing = true;
-	return job;
+	return snapshot_job;
 }
 
 /* One at a time: a worker that writes holds its state for as long as the disk takes, and a slow disk must not hold
@@ -177,69 +180,69 @@ static struct snapshot_job *snapshot_job_new(struct states *states, const struct
 void states_connected(struct states *states, const struct full_entry *full)
 {
 	if (full->entry.height % states->snapshots.interval != 0 || states->writing ||
-		snapshots_known(&states->snapshots, full->entry.id) || cache_find(states, full) == NULL)
+		snapshots_known(&states->snapshots, full->entry.id) || states_cache_find(states, full) == NULL)
 		return;
 	queue_post(states->queue,
 		&(struct queue_job){
 			.kind = QUEUE_FILE,
 			.owner = states,
-			.run = snapshot_run,
-			.done = snapshot_done,
-			.arg = snapshot_job_new(states, full),
+			.run = states_snapshot_run,
+			.done = states_snapshot_done,
+			.arg = states_snapshot_job_new(states, full),
 		});
 }
 
 /* At the end of a run, when no worker is left to wait for. Genesis needs none: the spec makes its state. */
 bool states_snapshot(struct states *states, const struct full_entry *full, struct errmsg *err)
 {
-	struct snapshot_job *job;
-	bool ok;
+	struct states_snapshot_job *snapshot_job;
+	bool written;
 
 	if (snapshots_known(&states->snapshots, full->entry.id) || full->entry.height == 0)
 		return true;
-	if (cache_find(states, full) == NULL)
+	if (states_cache_find(states, full) == NULL)
 		return errmsg_set(err, "The model state is not in memory");
-	job = snapshot_job_new(states, full);
-	snapshot_run(job);
-	ok = job->ok;
+	snapshot_job = states_snapshot_job_new(states, full);
+	states_snapshot_run(snapshot_job);
+	written = snapshot_job->ok;
 	if (err != NULL)
-		*err = job->err;
-	snapshot_done(job, false);
-	return ok;
+		*err = snapshot_job->err;
+	states_snapshot_done(snapshot_job, false);
+	return written;
 }
 
 /* --- rebuilding --- */
 
 /* Bases for a state: the nearest ancestor in memory, the snapshots of ancestors below it, genesis. Several, as a
  * snapshot may be damaged: replay_run takes the first that reads. */
-static struct replay *plan_replay(struct states *states, const struct full_entry *target)
+static struct replay *states_plan_replay(struct states *states, const struct full_entry *target)
 {
 	struct replay *replay = replay_new(states->spec, states->blocks, target);
-	const struct cached *nearest = NULL;
+	const struct cached_state *nearest_cached = NULL;
 
 	for (size_t i = 0; i < states->cached_count; i++) {
-		const struct cached *at = &states->cached[i];
+		const struct cached_state *cached = &states->cached[i];
 
-		if (chain_ancestor(&target->entry, at->full->entry.height) == &at->full->entry &&
-			(nearest == NULL || at->full->entry.height > nearest->full->entry.height))
-			nearest = at;
+		if (chain_ancestor(&target->entry, cached->full->entry.height) == &cached->full->entry &&
+			(nearest_cached == NULL || cached->full->entry.height > nearest_cached->full->entry.height))
+			nearest_cached = cached;
 	}
-	for (size_t i = 0; i < states->snapshots.count && replay->base_count < SNAPSHOT_BASES; i++) {
-		const struct snapshot *at = &states->snapshots.list[i];
-		const struct full_entry *full = index_find(states->index, at->id);
-		char *path;
+	for (size_t i = 0; i < states->snapshots.count && replay->base_count < STATES_BASES; i++) {
+		const struct snapshot *snapshot = &states->snapshots.list[i];
+		const struct full_entry *full = index_find(states->index, snapshot->id);
+		char *snapshot_path;
 
-		if (full == NULL || chain_ancestor(&target->entry, at->height) != &full->entry ||
+		if (full == NULL || chain_ancestor(&target->entry, snapshot->height) != &full->entry ||
 			!entry_verified(&full->entry))
 			continue;
-		if (nearest != NULL && nearest->full->entry.height >= at->height)
+		if (nearest_cached != NULL && nearest_cached->full->entry.height >= snapshot->height)
 			break;
-		path = snapshots_path(&states->snapshots, at->height, at->id);
-		replay_add_base(replay, full, NULL, path);
-		free(path);
+		snapshot_path = snapshots_path(&states->snapshots, snapshot->height, snapshot->id);
+		replay_add_base(replay, full, NULL, snapshot_path);
+		free(snapshot_path);
 	}
-	if (nearest != NULL)
-		replay_add_base(replay, nearest->full, state_ref(nearest->state), NULL);
+	if (nearest_cached != NULL)
+		replay_add_base(replay, nearest_cached->full, state_ref(nearest_cached->state), NULL);
 	else
 		replay_add_base(replay, states->index->entries[0], NULL, NULL);
 	return replay;
@@ -250,73 +253,73 @@ static struct replay *plan_replay(struct states *states, const struct full_entry
 struct state *states_rebuild(struct states *states, const struct full_entry *full, const struct chain_options *options,
 	struct errmsg *err)
 {
-	struct state *state = states_get(states, full);
+	struct state *rebuilt = states_get(states, full);
 	struct replay *replay;
 
-	if (state != NULL)
-		return state;
-	replay = plan_replay(states, full);
+	if (rebuilt != NULL)
+		return rebuilt;
+	replay = states_plan_replay(states, full);
 	if (options != NULL) {
 		replay->progress = options->progress;
 		replay->progress_context = options->progress_context;
 		replay->stop = options->stop != NULL ? options->stop : &replay->cancel;
 	}
 	replay_run(replay);
-	state = replay->state;
-	if (state != NULL)
-		states_put(states, full, state);
+	rebuilt = replay->state;
+	if (rebuilt != NULL)
+		states_put(states, full, rebuilt);
 	else if (err != NULL)
 		*err = replay->err;
 	replay_free(replay);
-	return state;
+	return rebuilt;
 }
 
-struct waiter {
+struct state_waiter {
 	void (*ready)(void *context, struct state *state);
 	void *context;
 };
 
-struct rebuild {
-	struct rebuild *next;
+struct state_rebuild {
+	struct state_rebuild *next;
 	struct states *states;
 	struct replay *replay;
 	struct queue_job job;
-	struct waiter *waiters;
+	struct state_waiter *waiters;
 	size_t waiter_count;
 };
 
-static void rebuild_run(void *arg)
+static void states_rebuild_run(void *rebuild_arg)
 {
-	struct rebuild *rebuild = arg;
+	struct state_rebuild *rebuild = rebuild_arg;
 
 	replay_run(rebuild->replay);
 }
 
 /* All who asked get a reference of their own, or NULL; the job is off the list before, since they may ask for the next
  * state at once. */
-static void rebuild_done(void *arg, bool cancelled)
+static void states_rebuild_done(void *rebuild_arg, bool cancelled)
 {
-	struct rebuild *rebuild = arg, **link;
+	struct state_rebuild *rebuild = rebuild_arg, **link;
 	struct states *states = rebuild->states;
-	struct state *state = rebuild->replay->state;
+	struct state *rebuilt = rebuild->replay->state;
 
 	for (link = &states->rebuilds; *link != rebuild; link = &(*link)->next)
 		;
 	*link = rebuild->next;
-	if (state != NULL)
-		states_put(states, rebuild->replay->target, state);
+	if (rebuilt != NULL)
+		states_put(states, rebuild->replay->target, rebuilt);
 	else if (!cancelled && !states->closing)
 		log_error("[chain] a model state cannot be rebuilt: %s", rebuild->replay->err.text);
 	for (size_t i = 0; i < rebuild->waiter_count; i++)
-		rebuild->waiters[i].ready(rebuild->waiters[i].context, state != NULL ? state_ref(state) : NULL);
-	state_unref(state);
+		rebuild->waiters[i].ready(rebuild->waiters[i].context, rebuilt != NULL ? state_ref(rebuilt) : NULL);
+	state_unref(rebuilt);
 	replay_free(rebuild->replay);
 	free(rebuild->waiters);
 	free(rebuild);
 }
 
 /* Whether a job that is under way already comes as soon as a new one would. */
-static bool is_soon_enough(const struct rebuild *rebuild, enum queue_kind kind, unsigned rank)
+static bool states_rebuild_soon_enough(const struct state_rebuild *rebuild, enum queue_kind kind, unsigned rank)
 {
 	return rebuild->job.kind < kind || (rebuild->job.kind == kind && rebuild->job.rank >= rank);
 }
@@ -325,30 +328,30 @@ static bool is_soon_enough(const struct rebuild *rebuild, enum queue_kind kind, 
 void states_request(struct states *states, const struct full_entry *full, enum queue_kind kind, unsigned rank,
 	void (*ready)(void *context, struct state *state), void *context)
 {
-	struct rebuild *rebuild = states->rebuilds;
-	bool fresh;
+	struct state_rebuild *rebuild = states->rebuilds;
+	bool fresh_rebuild;
 
-	while (rebuild != NULL && (rebuild->replay->target != full || !is_soon_enough(rebuild, kind, rank)))
+	while (rebuild != NULL && (rebuild->replay->target != full || !states_rebuild_soon_enough(rebuild, kind, rank)))
 		rebuild = rebuild->next;
-	fresh = rebuild == NULL;
-	if (fresh) {
+	fresh_rebuild = rebuild == NULL;
+	if (fresh_rebuild) {
 		rebuild = mem_calloc(1, sizeof *rebuild);
 		rebuild->states = states;
-		rebuild->replay = plan_replay(states, full);
+		rebuild->replay = states_plan_replay(states, full);
 		rebuild->job = (struct queue_job){
 			.kind = kind,
 			.rank = rank,
 			.owner = states,
-			.run = rebuild_run,
-			.done = rebuild_done,
+			.run = states_rebuild_run,
+			.done = states_rebuild_done,
 			.arg = rebuild,
 		};
 		rebuild->next = states->rebuilds;
 		states->rebuilds = rebuild;
 	}
 	rebuild->waiters = mem_realloc(rebuild->waiters, (rebuild->waiter_count + 1) * sizeof *rebuild->waiters);
-	rebuild->waiters[rebuild->waiter_count++] = (struct waiter){ ready, context };
-	if (fresh)
+	rebuild->waiters[rebuild->waiter_count++] = (struct state_waiter){ ready, context };
+	if (fresh_rebuild)
 		queue_post(states->queue, &rebuild->job);
 }
 
@@ -356,7 +359,7 @@ void states_request(struct states *states, const struct full_entry *full, enum q
 
 struct states *states_open(const struct states_options *options, struct errmsg *err)
 {
-	const size_t size = state_size(&spec_course(options->spec)->train.model);
+	const size_t state_bytes = state_size(&spec_course(options->spec)->train.model);
 	struct states *states;
 
 	if (!dir_make(options->folder, err))
@@ -366,7 +369,7 @@ struct states *states_open(const struct states_options *options, struct errmsg *
 	states->index = options->index;
 	states->blocks = options->blocks;
 	states->queue = options->queue;
-	states->cached_max = STATES_BYTES / size < 3 ? 3 : STATES_BYTES / size;
+	states->cached_max = STATES_BYTES / state_bytes < 3 ? 3 : STATES_BYTES / state_bytes;
 	if (states->cached_max > STATES_COUNT)
 		states->cached_max = STATES_COUNT;
 	if (snapshots_init(&states->snapshots, options->folder, options->interval ? options->interval : STATES_INTERVAL,
@@ -382,8 +385,8 @@ void states_close(struct states *states)
 	if (states == NULL)
 		return;
 	states->closing = true;
-	for (struct rebuild *at = states->rebuilds; at != NULL; at = at->next)
-		atomic_store(&at->replay->cancel, true);
+	for (struct state_rebuild *rebuild = states->rebuilds; rebuild != NULL; rebuild = rebuild->next)
+		atomic_store(&rebuild->replay->cancel, true);
 	queue_leave(states->queue, states);
 	for (size_t i = 0; i < states->cached_count; i++)
 		state_unref(states->cached[i].state);
