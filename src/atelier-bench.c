@@ -24,7 +24,7 @@
 #include "ml/selftest.h"
 #include "util/options.h"
 
-static const struct option_spec options_table[] = {
+static const struct option_spec bench_option_table[] = {
 	{ "help", NULL, "Prints this and ends.", "Options", NULL, OPTION_COMMAND_LINE },
 	{ "version", NULL, "Prints the version and ends.", "Options", NULL, OPTION_COMMAND_LINE },
 	{ "spec", "<name>", "Chain: regtest, test or main; all of them if not given.", "Options", NULL, 0 },
@@ -45,10 +45,10 @@ static const struct option_spec options_table[] = {
 	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
-static const char *const chains[] = { "regtest", "test", "main" };
-enum { CHAINS = sizeof chains / sizeof chains[0], ROUNDS_MAX = 500 };
+static const char *const bench_chains[] = { "regtest", "test", "main" };
+enum { BENCH_CHAINS = sizeof bench_chains / sizeof bench_chains[0], BENCH_ROUNDS_MAX = 500 };
 
-static int print_error(const char *what)
+static int atelier_bench_error(const char *what)
 {
 	fprintf(stderr, "error: %s\n", what);
 	return EXIT_FAILURE;
@@ -56,8 +56,8 @@ static int print_error(const char *what)
 
 static const struct {
 	const char *name;
-	bool (*run)(struct bench *b);
-} commands[] = {
+	bool (*run)(struct bench *bench);
+} bench_commands[] = {
 	{ "digest", bench_digest },
 	{ "start", bench_start },
 	{ "step", bench_step },
@@ -69,105 +69,112 @@ static const struct {
 	{ "connect", bench_connect },
 };
 
-static bool run_chains(bool (*command)(struct bench *b), struct bench *b, const char *only, struct errmsg *err)
+static bool atelier_bench_run_chains(bool (*command)(struct bench *bench), struct bench *bench, const char *only_chain,
+	struct errmsg *err)
 {
-	bool known = false;
+	bool chain_known = false;
 
-	for (int i = 0; i < CHAINS; i++) {
+	for (int i = 0; i < BENCH_CHAINS; i++) {
 		bool ok;
 
-		if (only != NULL && strcmp(only, chains[i]) != 0)
+		if (only_chain != NULL && strcmp(only_chain, bench_chains[i]) != 0)
 			continue;
-		known = true;
-		b->chain = chains[i];
-		if (!spec_builtin(&b->spec, chains[i]))
-			return errmsg_set(err, "The chain %s cannot be read.", chains[i]);
-		ok = command(b);
+		chain_known = true;
+		bench->chain = bench_chains[i];
+		if (!spec_builtin(&bench->spec, bench_chains[i]))
+			return errmsg_set(err, "The chain %s cannot be read.", bench_chains[i]);
+		ok = command(bench);
 
-		spec_clear(&b->spec);
+		spec_clear(&bench->spec);
 		if (!ok)
-			return errmsg_set(err, "There is no result for %s.", chains[i]);
+			return errmsg_set(err, "There is no result for %s.", bench_chains[i]);
 	}
-	return known || errmsg_set(err, "-spec is regtest, test or main.");
+	return chain_known || errmsg_set(err, "-spec is regtest, test or main.");
 }
 
-static int run_command(const struct options *o, const char *command)
+static int atelier_bench_run_command(const struct options *bench_options, const char *command)
 {
-	struct bench b = { .line.json = options_bool(o, "json") };
-	bool (*function)(struct bench * b) = NULL;
+	struct bench bench = { .line.json = options_bool(bench_options, "json") };
+	bool (*bench_function)(struct bench * bench) = NULL;
 	struct errmsg err;
-	int64_t threads, within, rounds, iterations;
-	bool trains;
+	int64_t threads, engine_threads, rounds, iterations;
+	bool is_train;
 
-	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-		if (strcmp(command, commands[i].name) == 0)
-			function = commands[i].run;
-	trains = strcmp(command, "train") == 0;
+	for (size_t i = 0; i < sizeof bench_commands / sizeof bench_commands[0]; i++)
+		if (strcmp(command, bench_commands[i].name) == 0)
+			bench_function = bench_commands[i].run;
+	is_train = strcmp(command, "train") == 0;
 
-	if (function == NULL && !trains)
-		return print_error(
+	if (bench_function == NULL && !is_train)
+		return atelier_bench_error(
 			"The command is digest, start, step, product, encode, value, verify, refuse, connect or train; "
 			"see -help.");
-	if (!options_int(o, "threads", 1, 1024, &threads, &err) ||
-		!options_int(o, "enginethreads", 0, 1024, &within, &err) ||
-		!options_int(o, "rounds", 1, ROUNDS_MAX, &rounds, &err) ||
-		!options_int(o, "iterations", 1, ROUNDS_MAX, &iterations, &err))
-		return print_error(err.text);
-	b.line.threads = b.threads = (unsigned)threads;
-	b.rounds = (size_t)rounds;
-	b.iterations = (uint32_t)iterations;
-	engine_init((int)within);
-	if (trains && strcmp(options_string(o, "engine"), backend_cpu(ENGINE_PLAIN)->name) == 0)
-		b.kind = backend_cpu(ENGINE_PLAIN);
-	else if (!selftest_choose(options_string(o, "engine"), &b.kind, &err))
-		return print_error(err.text);
-	backend_select(b.kind);
-	b.folder = options_string(o, "folder");
-	if (function == bench_connect)
-		return bench_connect(&b) ? EXIT_SUCCESS : EXIT_FAILURE;
-	if (trains)
-		return train_run(o, b.kind, b.threads, &err) ? EXIT_SUCCESS : print_error(err.text);
-	return run_chains(function, &b, options_string(o, "spec"), &err) ? EXIT_SUCCESS : print_error(err.text);
+	if (!options_int(bench_options, "threads", 1, 1024, &threads, &err) ||
+		!options_int(bench_options, "enginethreads", 0, 1024, &engine_threads, &err) ||
+		!options_int(bench_options, "rounds", 1, BENCH_ROUNDS_MAX, &rounds, &err) ||
+		!options_int(bench_options, "iterations", 1, BENCH_ROUNDS_MAX, &iterations, &err))
+		return atelier_bench_error(err.text);
+	bench.line.threads = bench.threads = (unsigned)threads;
+	bench.rounds = (size_t)rounds;
+	bench.iterations = (uint32_t)iterations;
+	engine_init((int)engine_threads);
+	if (is_train && strcmp(options_string(bench_options, "engine"), backend_cpu(ENGINE_PLAIN)->name) == 0)
+		bench.kind = backend_cpu(ENGINE_PLAIN);
+	else if (!selftest_choose(options_string(bench_options, "engine"), &bench.kind, &err))
+		return atelier_bench_error(err.text);
+	backend_select(bench.kind);
+	bench.folder = options_string(bench_options, "folder");
+	if (bench_function == bench_connect)
+		return bench_connect(&bench) ? EXIT_SUCCESS : EXIT_FAILURE;
+	if (is_train)
+		return train_run(bench_options, bench.kind, bench.threads, &err) ? EXIT_SUCCESS :
+										   atelier_bench_error(err.text);
+	return atelier_bench_run_chains(bench_function, &bench, options_string(bench_options, "spec"), &err) ?
+		EXIT_SUCCESS :
+		atelier_bench_error(err.text);
 }
 
 /* Options may stand before and after the command: what follows it is read as if it were a program of its own. */
-static bool read_arguments(struct options *o, int argc, char **argv, const char **command, struct errmsg *err)
+static bool atelier_bench_read_arguments(struct options *bench_options, int argc, char **argv, const char **command,
+	struct errmsg *err)
 {
-	int first, rest;
+	int first_operand, operands_left;
 
 	*command = NULL;
-	if (!options_parse_args(o, argc, argv, &first, err) || first == argc)
+	if (!options_parse_args(bench_options, argc, argv, &first_operand, err) || first_operand == argc)
 		return err->text[0] == 0;
-	*command = argv[first];
-	if (!options_parse_args(o, argc - first, argv + first, &rest, err))
+	*command = argv[first_operand];
+	if (!options_parse_args(bench_options, argc - first_operand, argv + first_operand, &operands_left, err))
 		return false;
-	return first + rest == argc || errmsg_set(err, "Unexpected argument: %s", argv[first + rest]);
+	return first_operand + operands_left == argc ||
+		errmsg_set(err, "Unexpected argument: %s", argv[first_operand + operands_left]);
 }
 
 int main(int argc, char **argv)
 {
-	struct options *o = options_new(options_table);
+	struct options *bench_options = options_new(bench_option_table);
 	struct errmsg err = { "" };
 	const char *command;
-	int status;
+	int exit_code;
 
-	options_add_table(o, train_options);
-	if (!read_arguments(o, argc, argv, &command, &err)) {
-		status = print_error(err.text);
-	} else if (options_bool(o, "help") || (!options_bool(o, "version") && command == NULL)) {
-		char *help = options_help(o);
+	options_add_table(bench_options, train_options);
+	if (!atelier_bench_read_arguments(bench_options, argc, argv, &command, &err)) {
+		exit_code = atelier_bench_error(err.text);
+	} else if (options_bool(bench_options, "help") ||
+		(!options_bool(bench_options, "version") && command == NULL)) {
+		char *help_text = options_help(bench_options);
 
 		printf("Usage: atelier-bench "
 		       "digest|start|step|product|encode|value|verify|refuse|connect|train [options]\n\n%s",
-			help);
-		free(help);
-		status = options_bool(o, "help") ? EXIT_SUCCESS : EXIT_FAILURE;
-	} else if (options_bool(o, "version")) {
+			help_text);
+		free(help_text);
+		exit_code = options_bool(bench_options, "help") ? EXIT_SUCCESS : EXIT_FAILURE;
+	} else if (options_bool(bench_options, "version")) {
 		printf("atelier-bench %s\n", PACKAGE_VERSION);
-		status = EXIT_SUCCESS;
+		exit_code = EXIT_SUCCESS;
 	} else {
-		status = run_command(o, command);
+		exit_code = atelier_bench_run_command(bench_options, command);
 	}
-	options_free(o);
-	return status;
+	options_free(bench_options);
+	return exit_code;
 }

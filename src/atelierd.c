@@ -9,26 +9,26 @@
 #include "rpc/json.h"
 #include "work/import.h"
 
-static void print_usage(const struct options *options)
+static void atelierd_print_usage(const struct options *options)
 {
-	char *text = options_help(options);
+	char *usage = options_help(options);
 
-	printf("atelierd %s\n\nUsage: atelierd [options]\n\n%s", VERSION, text);
-	free(text);
+	printf("atelierd %s\n\nUsage: atelierd [options]\n\n%s", VERSION, usage);
+	free(usage);
 }
 
-static bool import_weights(const struct settings *settings, struct errmsg *err)
+static bool atelierd_import_weights(const struct settings *settings, struct errmsg *err)
 {
-	json_t *made = import_model(settings->import_weights, settings->import_spec, err);
-	struct buf text;
+	json_t *imported = import_model(settings->import_weights, settings->import_spec, err);
+	struct buf imported_text;
 
-	if (made == NULL)
+	if (imported == NULL)
 		return false;
-	buf_init(&text);
-	json_print(made, 2, &text);
-	printf("%.*s\n", (int)text.size, (const char *)text.data);
-	buf_clear(&text);
-	json_decref(made);
+	buf_init(&imported_text);
+	json_print(imported, 2, &imported_text);
+	printf("%.*s\n", (int)imported_text.size, (const char *)imported_text.data);
+	buf_clear(&imported_text);
+	json_decref(imported);
 	return true;
 }
 
@@ -40,13 +40,13 @@ int main(int argc, char **argv)
 
 	switch (settings_read(&settings, argc, argv, &err)) {
 	case SETTINGS_HELP:
-		print_usage(settings.options);
+		atelierd_print_usage(settings.options);
 		break;
 	case SETTINGS_VERSION:
 		printf("Atelier %s\n", VERSION);
 		break;
 	case SETTINGS_IMPORT:
-		ok = import_weights(&settings, &err);
+		ok = atelierd_import_weights(&settings, &err);
 		break;
 	case SETTINGS_RUN:
 		ok = node_run(&settings, &err);

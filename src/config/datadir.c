@@ -9,7 +9,7 @@
 #include "util/mem.h"
 
 /* Bytes of a private spec's text. settings.c reads the same file again for consensus, whose own bound is tighter. */
-#define SPEC_MAX (1 << 20)
+#define DATADIR_SPEC_MAX (1 << 20)
 
 const struct option_spec datadir_options[] = {
 	{ "datadir", "<folder>", "Where configuration, chain and wallets lie (default: ~/.atelier).", "Chain and files",
@@ -34,161 +34,169 @@ const struct option_spec datadir_options[] = {
 static const struct {
 	const char *name;
 	uint16_t rpc_port, p2p_port;
-} builtin[] = { { "main", 9432, 9433 }, { "test", 19432, 19433 }, { "regtest", 29432, 29433 } };
+} datadir_builtin[] = { { "main", 9432, 9433 }, { "test", 19432, 19433 }, { "regtest", 29432, 29433 } };
 
-#define BUILTIN_COUNT (sizeof builtin / sizeof builtin[0])
+#define DATADIR_BUILTIN_COUNT (sizeof datadir_builtin / sizeof datadir_builtin[0])
 /* One pair for all private chains whose spec names no ports: two of these at once need -port and -rpcport. */
-#define PRIVATE_RPC_PORT 39432
-#define PRIVATE_P2P_PORT 39433
+#define DATADIR_PRIVATE_RPC_PORT 39432
+#define DATADIR_PRIVATE_P2P_PORT 39433
 
-static char *find_base(const struct options *options, struct errmsg *err)
+static char *datadir_find_base(const struct options *options, struct errmsg *err)
 {
-	const char *chosen = options_string(options, "datadir");
-	char *home, *base;
+	const char *chosen_datadir = options_string(options, "datadir");
+	char *home_folder, *base_folder;
 
-	if (chosen != NULL && *chosen)
-		return mem_strdup(chosen);
-	home = path_home();
-	if (home == NULL) {
+	if (chosen_datadir != NULL && *chosen_datadir)
+		return mem_strdup(chosen_datadir);
+	home_folder = path_home();
+	if (home_folder == NULL) {
 		errmsg_set(err, "The home folder is not known: use -datadir");
 		return NULL;
 	}
-	base = path_join(home, ".atelier");
-	free(home);
-	return base;
+	base_folder = path_join(home_folder, ".atelier");
+	free(home_folder);
+	return base_folder;
 }
 
 /* A configuration file is welcome to be missing at its default place; one that was named must be there, or a typing
  * error in -conf would start a node with other settings than its operator wrote. */
-static bool read_conf(const struct datadir *l, struct options *options, struct errmsg *err)
+static bool datadir_read_conf(const struct datadir *datadir, struct options *options, struct errmsg *err)
 {
-	if (!options_is_set(options, "conf") && !file_exists(l->conf))
+	if (!options_is_set(options, "conf") && !file_exists(datadir->conf))
 		return true;
-	return options_parse_file(options, l->conf, err);
+	return options_parse_file(options, datadir->conf, err);
 }
 
-static bool choose_builtin(struct datadir *l, const char *name, struct errmsg *err)
+static bool datadir_choose_builtin(struct datadir *datadir, const char *chain_name, struct errmsg *err)
 {
-	for (size_t i = 0; i < BUILTIN_COUNT; i++) {
-		if (strcmp(builtin[i].name, name) == 0) {
-			strcpy(l->chain, name);
-			l->rpc_port = builtin[i].rpc_port;
-			l->p2p_port = builtin[i].p2p_port;
+	for (size_t i = 0; i < DATADIR_BUILTIN_COUNT; i++) {
+		if (strcmp(datadir_builtin[i].name, chain_name) == 0) {
+			strcpy(datadir->chain, chain_name);
+			datadir->rpc_port = datadir_builtin[i].rpc_port;
+			datadir->p2p_port = datadir_builtin[i].p2p_port;
 			return true;
 		}
 	}
-	return errmsg_set(err, "There is no chain '%.32s': -chain is main, test or regtest", name);
+	return errmsg_set(err, "There is no chain '%.32s': -chain is main, test or regtest", chain_name);
 }
 
-bool datadir_name_taken(const char *name)
+bool datadir_name_taken(const char *chain_name)
 {
-	static const char *const taken[] = { "main", "test", "regtest", "blocks", "blobs", "model", "chainstate",
+	static const char *const names_taken[] = { "main", "test", "regtest", "blocks", "blobs", "model", "chainstate",
 		"wallets", "exports" };
 
-	for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
-		if (strcmp(taken[i], name) == 0)
+	for (size_t i = 0; i < sizeof names_taken / sizeof names_taken[0]; i++)
+		if (strcmp(names_taken[i], chain_name) == 0)
 			return true;
 	return false;
 }
 
 /* The name becomes a folder under the data directory and a section of the configuration file: no slash, no dot and no
  * upper case, which some file systems do not tell from lower. 16 characters are what chain[] has room for. */
-static bool name_valid(const char *name)
+static bool datadir_name_valid(const char *chain_name)
 {
-	size_t size = strlen(name);
+	size_t name_size = strlen(chain_name);
 
-	return size >= 1 && size <= 16 && name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")] == 0;
+	return name_size >= 1 && name_size <= 16 &&
+		chain_name[strspn(chain_name, "abcdefghijklmnopqrstuvwxyz0123456789-")] == 0;
 }
 
-static bool read_port(const json_t *spec, const char *name, uint16_t fallback, uint16_t *port, struct errmsg *err)
+static bool datadir_read_port(const json_t *private_spec, const char *name, uint16_t fallback, uint16_t *port,
+	struct errmsg *err)
 {
-	const json_t *value = json_object_get(spec, name);
+	const json_t *port_value = json_object_get(private_spec, name);
 
 	*port = fallback;
-	if (value == NULL)
+	if (port_value == NULL)
 		return true;
-	if (!json_is_integer(value) || json_integer_value(value) < 1 || json_integer_value(value) > 65535)
+	if (!json_is_integer(port_value) || json_integer_value(port_value) < 1 ||
+		json_integer_value(port_value) > 65535)
 		return errmsg_set(err, "%s must be a number from 1 to 65535", name);
-	*port = (uint16_t)json_integer_value(value);
+	*port = (uint16_t)json_integer_value(port_value);
 	return true;
 }
 
 /* Takes from a spec what places a node; all else is for consensus to judge. */
-static bool read_spec(struct datadir *l, const json_t *spec, struct errmsg *err)
+static bool datadir_read_spec(struct datadir *datadir, const json_t *private_spec, struct errmsg *err)
 {
-	const json_t *name = json_object_get(spec, "name");
+	const json_t *chain_name = json_object_get(private_spec, "name");
 
-	if (!json_is_object(spec))
+	if (!json_is_object(private_spec))
 		return errmsg_set(err, "a spec must be a JSON object");
-	if (!json_is_text(name) || !name_valid(json_string_value(name)))
+	if (!json_is_text(chain_name) || !datadir_name_valid(json_string_value(chain_name)))
 		return errmsg_set(err, "name must be 1 to 16 of the characters a-z, 0-9 and -");
-	if (datadir_name_taken(json_string_value(name)))
-		return errmsg_set(err, "the name %s is taken", json_string_value(name));
-	strcpy(l->chain, json_string_value(name));
-	return read_port(spec, "rpc_port", PRIVATE_RPC_PORT, &l->rpc_port, err) &&
-		read_port(spec, "p2p_port", PRIVATE_P2P_PORT, &l->p2p_port, err);
+	if (datadir_name_taken(json_string_value(chain_name)))
+		return errmsg_set(err, "the name %s is taken", json_string_value(chain_name));
+	strcpy(datadir->chain, json_string_value(chain_name));
+	return datadir_read_port(private_spec, "rpc_port", DATADIR_PRIVATE_RPC_PORT, &datadir->rpc_port, err) &&
+		datadir_read_port(private_spec, "p2p_port", DATADIR_PRIVATE_P2P_PORT, &datadir->p2p_port, err);
 }
 
-static bool choose_private(struct datadir *l, const char *path, struct errmsg *err)
+static bool datadir_choose_private(struct datadir *datadir, const char *spec_path, struct errmsg *err)
 {
-	struct buf text;
-	json_t *spec;
+	struct buf spec_text;
+	json_t *private_spec;
 	bool ok = false;
 
-	buf_init(&text);
-	if (file_read(path, SPEC_MAX, &text, err)) {
-		spec = json_parse((const char *)text.data, text.size, err);
-		if (spec != NULL)
-			ok = read_spec(l, spec, err);
-		json_decref(spec);
+	buf_init(&spec_text);
+	if (file_read(spec_path, DATADIR_SPEC_MAX, &spec_text, err)) {
+		private_spec = json_parse((const char *)spec_text.data, spec_text.size, err);
+		if (private_spec != NULL)
+			ok = datadir_read_spec(datadir, private_spec, err);
+		json_decref(private_spec);
 		if (!ok)
-			errmsg_wrap(err, "%s", path);
+			errmsg_wrap(err, "%s", spec_path);
 	}
-	buf_clear(&text);
-	l->chainspec = mem_strdup(path);
+	buf_clear(&spec_text);
+	datadir->chainspec = mem_strdup(spec_path);
 	return ok;
 }
 
-static bool choose_chain(struct datadir *l, const struct options *options, struct errmsg *err)
+static bool datadir_choose_chain(struct datadir *datadir, const struct options *options, struct errmsg *err)
 {
 	/* Said twice is said once too often even where both mean the same chain: which one counts would depend on where
 	 * it stands. bitcoind refuses that too. */
 	bool test = options_bool(options, "testnet"), regtest = options_bool(options, "regtest");
-	const char *spec = options_string(options, "chainspec");
+	const char *spec_path = options_string(options, "chainspec");
 
-	if (test + regtest + options_is_set(options, "chain") + (spec != NULL) > 1)
+	if (test + regtest + options_is_set(options, "chain") + (spec_path != NULL) > 1)
 		return errmsg_set(err, "Only one of -chain, -testnet, -regtest and -chainspec can be chosen");
-	if (spec != NULL)
-		return choose_private(l, spec, err);
-	return choose_builtin(l, test ? "test" : regtest ? "regtest" : options_string(options, "chain"), err);
+	if (spec_path != NULL)
+		return datadir_choose_private(datadir, spec_path, err);
+	return datadir_choose_builtin(datadir,
+		test            ? "test" :
+			regtest ? "regtest" :
+				  options_string(options, "chain"),
+		err);
 }
 
-bool datadir_find(struct datadir *l, struct options *options, struct errmsg *err)
+bool datadir_find(struct datadir *datadir, struct options *options, struct errmsg *err)
 {
-	*l = (struct datadir){ 0 };
-	l->base = find_base(options, err);
-	if (l->base == NULL)
+	*datadir = (struct datadir){ 0 };
+	datadir->base = datadir_find_base(options, err);
+	if (datadir->base == NULL)
 		return false;
-	l->conf = path_join(l->base, options_string(options, "conf"));
-	if (!read_conf(l, options, err) || !choose_chain(l, options, err))
+	datadir->conf = path_join(datadir->base, options_string(options, "conf"));
+	if (!datadir_read_conf(datadir, options, err) || !datadir_choose_chain(datadir, options, err))
 		return false;
 	/* Only now is it known whose section counts, so -chain, -testnet and the like have no effect within one. Before
 	 * this the getters saw the command line and the lines above the first section alone. */
-	options_set_section(options, l->chain);
-	l->data = strcmp(l->chain, "main") == 0 ? mem_strdup(l->base) : path_join(l->base, l->chain);
+	options_set_section(options, datadir->chain);
+	datadir->data = strcmp(datadir->chain, "main") == 0 ? mem_strdup(datadir->base) :
+							      path_join(datadir->base, datadir->chain);
 	return true;
 }
 
-void datadir_clear(struct datadir *l)
+void datadir_clear(struct datadir *datadir)
 {
-	free(l->base);
-	free(l->data);
-	free(l->conf);
-	free(l->chainspec);
-	*l = (struct datadir){ 0 };
+	free(datadir->base);
+	free(datadir->data);
+	free(datadir->conf);
+	free(datadir->chainspec);
+	*datadir = (struct datadir){ 0 };
 }
 
-char *datadir_cookie(const struct datadir *l)
+char *datadir_cookie(const struct datadir *datadir)
 {
-	return path_join(l->data, ".cookie");
+	return path_join(datadir->data, ".cookie");
 }

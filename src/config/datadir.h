@@ -37,14 +37,14 @@ extern const struct option_spec datadir_options[];
 /* Finds all that. The command line must have been parsed; the configuration file is read here, and the section of the
  * chain chosen. A configuration file that is missing is an error only if -conf named it. datadir_clear is due whatever
  * comes back. */
-bool datadir_find(struct datadir *l, struct options *options, struct errmsg *err);
-void datadir_clear(struct datadir *l);
+bool datadir_find(struct datadir *datadir, struct options *options, struct errmsg *err);
+void datadir_clear(struct datadir *datadir);
 
 /* Names that no private chain can have: those of the built-in chains, and of what lies in main's folder, where a
  * private chain's folder would stand too. */
 bool datadir_name_taken(const char *name);
 
 /* The cookie's path; the caller frees it. */
-char *datadir_cookie(const struct datadir *l);
+char *datadir_cookie(const struct datadir *datadir);
 
 #endif

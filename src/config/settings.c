@@ -14,9 +14,9 @@
 #include "util/queue.h"
 
 /* Bytes of a spec's text, as datadir.c reads it; -par's largest value. */
-enum { SPEC_FILE_MAX = 1 << 20, THREADS_MAX = 64 };
+enum { SETTINGS_SPEC_FILE_MAX = 1 << 20, SETTINGS_PAR_MAX = 64 };
 
-static const struct option_spec table[] = {
+static const struct option_spec settings_table[] = {
 	{ "help", NULL, "Prints this and ends.", "General", NULL, OPTION_COMMAND_LINE },
 	{ "h", NULL, "The same as -help.", "General", NULL, OPTION_COMMAND_LINE | OPTION_HIDDEN },
 	{ "?", NULL, "The same as -help.", "General", NULL, OPTION_COMMAND_LINE | OPTION_HIDDEN },
@@ -84,26 +84,27 @@ static const struct option_spec table[] = {
 };
 
 /* -nohelp and -help=0 ask for nothing, though they set the option. */
-static bool is_asked(const struct options *options, const char *name)
+static bool settings_is_asked(const struct options *options, const char *name)
 {
 	return options_is_set(options, name) && options_bool(options, name);
 }
 
 /* The values stay the options' own: settings_clear releases those last. */
-static bool read_list(const struct options *options, const char *name, struct settings_list *list, struct errmsg *err)
+static bool settings_read_list(const struct options *options, const char *name, struct settings_list *settings_list,
+	struct errmsg *err)
 {
-	size_t count = options_count(options, name);
+	size_t values_given = options_count(options, name);
 
-	if (count > SETTINGS_LIST_MAX)
-		return errmsg_set(err, "-%s is given %zu times; %d are allowed", name, count, SETTINGS_LIST_MAX);
-	for (size_t i = 0; i < count; i++)
-		list->values[i] = options_value(options, name, i);
-	list->count = count;
+	if (values_given > SETTINGS_LIST_MAX)
+		return errmsg_set(err, "-%s is given %zu times; %d are allowed", name, values_given, SETTINGS_LIST_MAX);
+	for (size_t i = 0; i < values_given; i++)
+		settings_list->values[i] = options_value(options, name, i);
+	settings_list->count = values_given;
 	return true;
 }
 
 /* Those that are online, not those the process may use: under taskset or a container's limit -par says better. */
-static unsigned count_cores(void)
+static unsigned settings_count_cores(void)
 {
 	const long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -111,195 +112,201 @@ static unsigned count_cores(void)
 }
 
 /* 0 stands for the number of cores. */
-static bool read_threads(const struct options *options, const char *name, int64_t max, unsigned *threads,
+static bool settings_read_threads(const struct options *options, const char *name, int64_t max, unsigned *threads,
 	struct errmsg *err)
 {
-	const int64_t cores = count_cores();
-	int64_t value;
+	const int64_t cores = settings_count_cores();
+	int64_t threads_given;
 
-	if (!options_int(options, name, 0, max, &value, err))
+	if (!options_int(options, name, 0, max, &threads_given, err))
 		return false;
-	if (value == 0)
-		value = cores > max ? max : cores;
-	*threads = (unsigned)value;
+	if (threads_given == 0)
+		threads_given = cores > max ? max : cores;
+	*threads = (unsigned)threads_given;
 	return true;
 }
 
 /* What is not verified at a time may be mined and the other way round, so the larger of both options is what the node
  * is given; more threads than cores would only take turns. */
-static void share_cores(struct settings *s)
+static void settings_share_cores(struct settings *settings)
 {
-	const unsigned cores = count_cores();
+	const unsigned cores = settings_count_cores();
 
-	s->threads = s->verify_threads > s->mine_threads ? s->verify_threads : s->mine_threads;
-	if (s->threads > cores)
-		s->threads = cores;
+	settings->threads = settings->verify_threads > settings->mine_threads ? settings->verify_threads :
+										settings->mine_threads;
+	if (settings->threads > cores)
+		settings->threads = cores;
 }
 
-static bool read_port(const struct options *options, const char *name, uint16_t fallback, uint16_t *port,
+static bool settings_read_port(const struct options *options, const char *name, uint16_t fallback, uint16_t *port,
 	struct errmsg *err)
 {
-	int64_t value;
+	int64_t port_given;
 
-	if (!options_int(options, name, 1, 65535, &value, err))
+	if (!options_int(options, name, 1, 65535, &port_given, err))
 		return false;
 	/* options_int gives 0 for what is not set; the chain's own port is known only since its spec has been
 	 * placed. */
-	*port = options_is_set(options, name) ? (uint16_t)value : fallback;
+	*port = options_is_set(options, name) ? (uint16_t)port_given : fallback;
 	return true;
 }
 
-static bool read_numbers(struct settings *s, struct errmsg *err)
+static bool settings_read_numbers(struct settings *settings, struct errmsg *err)
 {
 	/* A bound for each, so that what follows can count in the types of struct settings without looking again: no
 	 * mempool of 0 bytes, no timeout that overflows as milliseconds, no time that a header's 32 bits cannot
 	 * hold. */
-	const struct options *o = s->options;
+	const struct options *options = settings->options;
 	int64_t snapshots, mempool, peers, per_address, mock, status, timeout;
 
-	if (!read_threads(o, "par", THREADS_MAX, &s->verify_threads, err) ||
-		!read_threads(o, "threads", SETTINGS_MINER_THREADS, &s->mine_threads, err) ||
-		!read_port(o, "port", s->datadir.p2p_port, &s->port, err) ||
-		!read_port(o, "rpcport", s->datadir.rpc_port, &s->rpc_port, err) ||
-		!options_int(o, "snapshotinterval", 0, 1000000, &snapshots, err) ||
-		!options_int(o, "maxmempool", 5, 4096, &mempool, err) ||
-		!options_int(o, "maxconnections", 0, 10000, &peers, err) ||
-		!options_int(o, "maxinboundperaddress", 1, 10000, &per_address, err) ||
-		!options_int(o, "rpcservertimeout", 1, 3600, &timeout, err) ||
-		!options_int(o, "statusinterval", 0, 86400, &status, err) ||
-		!options_int(o, "mocktime", 0, UINT32_MAX, &mock, err))
+	if (!settings_read_threads(options, "par", SETTINGS_PAR_MAX, &settings->verify_threads, err) ||
+		!settings_read_threads(options, "threads", SETTINGS_MINER_THREADS, &settings->mine_threads, err) ||
+		!settings_read_port(options, "port", settings->datadir.p2p_port, &settings->port, err) ||
+		!settings_read_port(options, "rpcport", settings->datadir.rpc_port, &settings->rpc_port, err) ||
+		!options_int(options, "snapshotinterval", 0, 1000000, &snapshots, err) ||
+		!options_int(options, "maxmempool", 5, 4096, &mempool, err) ||
+		!options_int(options, "maxconnections", 0, 10000, &peers, err) ||
+		!options_int(options, "maxinboundperaddress", 1, 10000, &per_address, err) ||
+		!options_int(options, "rpcservertimeout", 1, 3600, &timeout, err) ||
+		!options_int(options, "statusinterval", 0, 86400, &status, err) ||
+		!options_int(options, "mocktime", 0, UINT32_MAX, &mock, err))
 		return false;
-	s->snapshot_interval = (uint32_t)snapshots;
-	s->mempool_bytes = (size_t)mempool << 20;
-	s->max_peers = (size_t)peers;
-	s->max_per_address = (size_t)per_address;
-	s->status_interval = (uint32_t)status;
-	s->rpc_timeout = (unsigned)timeout;
-	s->mock_time = mock;
-	share_cores(s);
+	settings->snapshot_interval = (uint32_t)snapshots;
+	settings->mempool_bytes = (size_t)mempool << 20;
+	settings->max_peers = (size_t)peers;
+	settings->max_per_address = (size_t)per_address;
+	settings->status_interval = (uint32_t)status;
+	settings->rpc_timeout = (unsigned)timeout;
+	settings->mock_time = mock;
+	settings_share_cores(settings);
 	return true;
 }
 
-static bool read_lists(struct settings *s, struct errmsg *err)
+static bool settings_read_lists(struct settings *settings, struct errmsg *err)
 {
-	for (size_t i = 0; i < options_count(s->options, "debug"); i++) {
-		const char *name = options_value(s->options, "debug", i);
-		unsigned mask;
+	for (size_t i = 0; i < options_count(settings->options, "debug"); i++) {
+		const char *category = options_value(settings->options, "debug", i);
+		unsigned category_mask;
 
-		if (!log_category_parse(name, &mask))
-			return errmsg_set(err, "-debug=%.64s: there is no such category", name);
-		s->log_categories |= mask;
+		if (!log_category_parse(category, &category_mask))
+			return errmsg_set(err, "-debug=%.64s: there is no such category", category);
+		settings->log_categories |= category_mask;
 	}
-	return read_list(s->options, "connect", &s->connect, err) &&
-		read_list(s->options, "addnode", &s->addnode, err) &&
-		read_list(s->options, "rpcbind", &s->rpcbind, err) &&
-		read_list(s->options, "wallet", &s->wallet, err) &&
-		read_list(s->options, "loadblock", &s->loadblock, err);
+	return settings_read_list(settings->options, "connect", &settings->connect, err) &&
+		settings_read_list(settings->options, "addnode", &settings->addnode, err) &&
+		settings_read_list(settings->options, "rpcbind", &settings->rpcbind, err) &&
+		settings_read_list(settings->options, "wallet", &settings->wallet, err) &&
+		settings_read_list(settings->options, "loadblock", &settings->loadblock, err);
 }
 
 /* Files that a private spec names lie beside the spec. */
-static bool read_beside(const char *spec_path, const char *name, size_t max, struct buf *out, struct errmsg *err)
+static bool settings_read_beside(const char *spec_path, const char *name, size_t max, struct buf *out,
+	struct errmsg *err)
 {
-	char *path = path_beside(spec_path, name);
-	bool ok = file_read(path, max, out, err);
+	char *beside_path = path_beside(spec_path, name);
+	bool ok = file_read(beside_path, max, out, err);
 
-	free(path);
+	free(beside_path);
 	return ok;
 }
 
-bool settings_read_corpus(struct spec *spec, const char *spec_path, const char *name, struct errmsg *err)
+bool settings_read_corpus(struct spec *spec, const char *spec_path, const char *corpus_name, struct errmsg *err)
 {
 	struct buf corpus;
 	bool ok;
 
 	buf_init(&corpus);
-	ok = read_beside(spec_path, name, SPEC_CORPUS_MAX, &corpus, err);
+	ok = settings_read_beside(spec_path, corpus_name, SPEC_CORPUS_MAX, &corpus, err);
 	if (ok)
 		spec_set_corpus(spec, corpus.data, corpus.size);
 	buf_clear(&corpus);
 	return ok;
 }
 
-static bool read_initial_state(struct spec *spec, const char *spec_path, struct errmsg *err)
+static bool settings_read_initial_state(struct spec *spec, const char *spec_path, struct errmsg *err)
 {
 	/* The sizes are checked before the file is read: its own bound, and so the memory it takes, is computed from
 	 * them. */
-	const char *wrong = model_config_check(&spec_course(spec)->train.model), *name = spec->initial_state_path;
+	const char *wrong = model_config_check(&spec_course(spec)->train.model), *state_name = spec->initial_state_path;
 	struct buf weights;
 	bool ok;
 
 	if (wrong != NULL)
 		return errmsg_set(err, "%s", wrong);
 	buf_init(&weights);
-	ok = read_beside(spec_path, name, weights_size_max(&spec_course(spec)->train.model), &weights, err) &&
+	ok = settings_read_beside(spec_path, state_name, weights_size_max(&spec_course(spec)->train.model), &weights,
+		     err) &&
 		(spec_set_initial_state(spec, weights.data, weights.size, err) ||
-			errmsg_wrap(err, "initial_state %.64s", name));
+			errmsg_wrap(err, "initial_state %.64s", state_name));
 	buf_clear(&weights);
 	return ok;
 }
 
-static bool read_private_spec(struct settings *s, struct errmsg *err)
+static bool settings_read_private_spec(struct settings *settings, struct errmsg *err)
 {
-	const char *path = s->datadir.chainspec;
-	struct spec *spec = &s->spec;
-	struct buf text;
+	const char *spec_path = settings->datadir.chainspec;
+	struct spec *spec = &settings->spec;
+	struct buf spec_text;
 	char *corpus = NULL;
 	bool ok;
 
-	buf_init(&text);
+	buf_init(&spec_text);
 	/* The order is the spec's own: the text names corpus and weights, and both go into what spec_finish computes,
 	 * commitment and genesis block. Any change to them makes another chain, not a broken one. */
-	ok = file_read(path, SPEC_FILE_MAX, &text, err) &&
-		spec_parse(spec, (const char *)text.data, text.size, &corpus, err) &&
-		(corpus == NULL || settings_read_corpus(spec, path, corpus, err)) &&
-		(spec->initial_state_path == NULL || read_initial_state(spec, path, err)) && spec_finish(spec, err);
-	s->corpus_path = corpus == NULL ? NULL : path_beside(path, corpus);
+	ok = file_read(spec_path, SETTINGS_SPEC_FILE_MAX, &spec_text, err) &&
+		spec_parse(spec, (const char *)spec_text.data, spec_text.size, &corpus, err) &&
+		(corpus == NULL || settings_read_corpus(spec, spec_path, corpus, err)) &&
+		(spec->initial_state_path == NULL || settings_read_initial_state(spec, spec_path, err)) &&
+		spec_finish(spec, err);
+	settings->corpus_path = corpus == NULL ? NULL : path_beside(spec_path, corpus);
 	free(corpus);
-	buf_clear(&text);
-	return ok || errmsg_wrap(err, "%s", path);
+	buf_clear(&spec_text);
+	return ok || errmsg_wrap(err, "%s", spec_path);
 }
 
-static bool read_spec(struct settings *s, struct errmsg *err)
+static bool settings_read_spec(struct settings *settings, struct errmsg *err)
 {
-	if (s->datadir.chainspec != NULL)
-		return read_private_spec(s, err);
-	return spec_builtin(&s->spec, s->datadir.chain) || errmsg_set(err, "There is no chain '%s'", s->datadir.chain);
+	if (settings->datadir.chainspec != NULL)
+		return settings_read_private_spec(settings, err);
+	return spec_builtin(&settings->spec, settings->datadir.chain) ||
+		errmsg_set(err, "There is no chain '%s'", settings->datadir.chain);
 }
 
 /* On a public chain a false clock would let its operator's node take blocks from the future, and mine such. */
-static bool read_clock(const struct settings *s, struct errmsg *err)
+static bool settings_read_clock(const struct settings *settings, struct errmsg *err)
 {
-	if (s->mock_time != 0 && s->spec.is_public)
+	if (settings->mock_time != 0 && settings->spec.is_public)
 		return errmsg_set(err, "-mocktime is for regtest and private chains only");
-	clock_set_mock(s->mock_time);
+	clock_set_mock(settings->mock_time);
 	return true;
 }
 
-static bool read_mining(struct settings *s, struct errmsg *err)
+static bool settings_read_mining(struct settings *settings, struct errmsg *err)
 {
-	const char *address = options_string(s->options, "mineraddress");
+	const char *address = options_string(settings->options, "mineraddress");
 	struct errmsg why;
 
-	s->mine = options_bool(s->options, "mine");
-	s->mine_alone = options_bool(s->options, "minealone");
+	settings->mine = options_bool(settings->options, "mine");
+	settings->mine_alone = options_bool(settings->options, "minealone");
 	if (address == NULL)
 		return true;
-	s->has_mine_key = address_to_key(s->mine_key, s->spec.hrp, address, &why);
-	return s->has_mine_key || errmsg_set(err, "-mineraddress: Invalid address: %s", why.text);
+	settings->has_mine_key = address_to_key(settings->mine_key, settings->spec.hrp, address, &why);
+	return settings->has_mine_key || errmsg_set(err, "-mineraddress: Invalid address: %s", why.text);
 }
 
 enum settings_result settings_read(struct settings *settings, int argc, char *const argv[], struct errmsg *err)
 {
 	memset(settings, 0, sizeof *settings);
-	settings->options = options_new(table);
+	settings->options = options_new(settings_table);
 	/* The command line first, since it says where the configuration file lies; datadir_find reads that one, and all
 	 * numbers are looked at after it. Help and version come before anything that could be wrong with a file. */
 	options_add_table(settings->options, datadir_options);
 	if (!options_parse_args(settings->options, argc, argv, NULL, err))
 		return SETTINGS_WRONG;
-	if (is_asked(settings->options, "help") || is_asked(settings->options, "h") || is_asked(settings->options, "?"))
+	if (settings_is_asked(settings->options, "help") || settings_is_asked(settings->options, "h") ||
+		settings_is_asked(settings->options, "?"))
 		return SETTINGS_HELP;
-	if (is_asked(settings->options, "version"))
+	if (settings_is_asked(settings->options, "version"))
 		return SETTINGS_VERSION;
 	if (options_is_set(settings->options, "importmodel")) {
 		settings->import_weights = options_string(settings->options, "importmodel");
@@ -309,9 +316,9 @@ enum settings_result settings_read(struct settings *settings, int argc, char *co
 		errmsg_set(err, "-importmodel needs -chainspec=<file>, which is written");
 		return SETTINGS_WRONG;
 	}
-	if (!datadir_find(&settings->datadir, settings->options, err) || !read_numbers(settings, err) ||
-		!read_lists(settings, err) || !read_spec(settings, err) || !read_clock(settings, err) ||
-		!read_mining(settings, err))
+	if (!datadir_find(&settings->datadir, settings->options, err) || !settings_read_numbers(settings, err) ||
+		!settings_read_lists(settings, err) || !settings_read_spec(settings, err) ||
+		!settings_read_clock(settings, err) || !settings_read_mining(settings, err))
 		return SETTINGS_WRONG;
 	return SETTINGS_RUN;
 }

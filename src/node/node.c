@@ -36,13 +36,13 @@
 #include "work/loop.h"
 #include "work/miner.h"
 
-enum { SIGNALS = 3, NAMED_ROOM = 2 * SETTINGS_LIST_MAX, PID_TEXT_MAX = 32 };
+enum { NODE_NAMED_ROOM = 2 * SETTINGS_LIST_MAX, NODE_PID_TEXT_MAX = 32 };
 
-#define IMPORT_OVER INT64_MAX
-enum { IMPORT_PAUSE = 60 }; /* seconds until a file is read again at the earliest */
+#define NODE_IMPORT_OVER INT64_MAX
+enum { NODE_IMPORT_PAUSE = 60 }; /* seconds until a file is read again at the earliest */
 
 /* All parts; NULL where not open. */
-struct daemon {
+struct node {
 	const struct settings *settings;
 	int lock;
 	bool logging;   /* the log is open */
@@ -63,7 +63,7 @@ struct daemon {
 	struct calls_control control;
 	struct calls *calls;
 	int64_t import_due[SETTINGS_LIST_MAX]; /* of each -loadblock: the Unix time from when on to read it, or
-						  IMPORT_OVER */
+						  NODE_IMPORT_OVER */
 	int64_t progress_due;                  /* when start-up tells next how far it is */
 	struct errmsg failure;                 /* why it cannot go on; "" while it can */
 };
@@ -72,33 +72,34 @@ struct daemon {
 
 /* Signals are heard from the beginning on, while the loop does not run yet or does something that takes long: what
  * takes long looks at the flag, and the pipe wakes the loop. */
-static atomic_bool end_asked;
-static int end_pipe[2] = { -1, -1 };
+static atomic_bool node_end_asked;
+static int node_end_pipe[2] = { -1, -1 };
 
-static void on_end_signal(int number)
+static void node_on_end_signal(int number)
 {
-	int before = errno;
-	ssize_t told;
+	int errno_before = errno;
+	ssize_t end_told;
 
-	atomic_store(&end_asked, true);
-	told = write(end_pipe[1], "", 1); /* a full pipe wakes the loop as well */
+	atomic_store(&node_end_asked, true);
+	end_told = write(node_end_pipe[1], "", 1); /* a full pipe wakes the loop as well */
 	(void)number;
-	(void)told;
-	errno = before;
+	(void)end_told;
+	errno = errno_before;
 }
 
-static bool hear_signals(struct errmsg *err)
+static bool node_hear_signals(struct errmsg *err)
 {
-	struct sigaction action = { .sa_handler = on_end_signal, .sa_flags = SA_RESTART };
+	struct sigaction end_action = { .sa_handler = node_on_end_signal, .sa_flags = SA_RESTART };
 
-	atomic_store(&end_asked, false);
-	if (pipe(end_pipe) != 0 || evutil_make_socket_nonblocking(end_pipe[0]) != 0 ||
-		evutil_make_socket_nonblocking(end_pipe[1]) != 0 || evutil_make_socket_closeonexec(end_pipe[0]) != 0 ||
-		evutil_make_socket_closeonexec(end_pipe[1]) != 0)
+	atomic_store(&node_end_asked, false);
+	if (pipe(node_end_pipe) != 0 || evutil_make_socket_nonblocking(node_end_pipe[0]) != 0 ||
+		evutil_make_socket_nonblocking(node_end_pipe[1]) != 0 ||
+		evutil_make_socket_closeonexec(node_end_pipe[0]) != 0 ||
+		evutil_make_socket_closeonexec(node_end_pipe[1]) != 0)
 		return errmsg_set(err, "Signals cannot be handled");
-	sigemptyset(&action.sa_mask);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	sigemptyset(&end_action.sa_mask);
+	sigaction(SIGINT, &end_action, NULL);
+	sigaction(SIGTERM, &end_action, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on files fails like any other */
 	return true;
@@ -106,23 +107,23 @@ static bool hear_signals(struct errmsg *err)
 
 /* The call `stop`: as a signal, it may come while the chain is being opened, in a turn of the loop after which no loop
  * is left to be ended. The flag tells chain_open, and node_run. */
-static void on_stop_call(void *context)
+static void node_on_stop_call(void *context)
 {
-	struct daemon *node = context;
+	struct node *node = context;
 
-	atomic_store(&end_asked, true);
+	atomic_store(&node_end_asked, true);
 	event_base_loopexit(node->base, NULL);
 }
 
-static void on_end_asked(evutil_socket_t fd, short what, void *arg)
+static void node_on_end_asked(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
 	log_info("A signal asks for it: the node ends");
-	on_stop_call(arg);
+	node_on_stop_call(arg);
 }
 
-static void on_reopen_signal(evutil_socket_t number, short what, void *arg)
+static void node_on_reopen_signal(evutil_socket_t number, short what, void *arg)
 {
 	struct errmsg err;
 
@@ -133,9 +134,9 @@ static void on_reopen_signal(evutil_socket_t number, short what, void *arg)
 		log_error("%s", err.text);
 }
 
-static void on_fatal(void *context, const char *why)
+static void node_on_fatal(void *context, const char *why)
 {
-	struct daemon *node = context;
+	struct node *node = context;
 
 	errmsg_set(&node->failure, "%s", why);
 	event_base_loopexit(node->base, NULL);
@@ -144,39 +145,39 @@ static void on_fatal(void *context, const char *why)
 /* --- once a second --- */
 
 /* -loadblock: files that are due; some of their blocks may have been too new before. */
-static bool import_blocks(struct daemon *node, struct errmsg *err)
+static bool node_import_blocks(struct node *node, struct errmsg *err)
 {
 	for (size_t i = 0; i < node->settings->loadblock.count; i++) {
-		const char *path = node->settings->loadblock.values[i];
-		struct import_result result;
+		const char *import_path = node->settings->loadblock.values[i];
+		struct import_result import_result;
 
-		if (node->import_due[i] == IMPORT_OVER || clock_wall() < node->import_due[i])
+		if (node->import_due[i] == NODE_IMPORT_OVER || clock_wall() < node->import_due[i])
 			continue;
-		node->import_due[i] = IMPORT_OVER;
-		if (!chain_import(node->chain, path, &result, err))
-			return errmsg_wrap(err, "-loadblock=%.100s", path);
-		log_info("%zu new blocks in %s", result.added, path);
-		if (result.due == 0)
+		node->import_due[i] = NODE_IMPORT_OVER;
+		if (!chain_import(node->chain, import_path, &import_result, err))
+			return errmsg_wrap(err, "-loadblock=%.100s", import_path);
+		log_info("%zu new blocks in %s", import_result.added, import_path);
+		if (import_result.due == 0)
 			continue;
-		node->import_due[i] = clock_wall() + IMPORT_PAUSE;
-		if (node->import_due[i] < result.due)
-			node->import_due[i] = result.due;
+		node->import_due[i] = clock_wall() + NODE_IMPORT_PAUSE;
+		if (node->import_due[i] < import_result.due)
+			node->import_due[i] = import_result.due;
 	}
 	return true;
 }
 
-static void on_tick(evutil_socket_t fd, short what, void *arg)
+static void node_on_tick(evutil_socket_t fd, short what, void *arg)
 {
-	struct daemon *node = arg;
+	struct node *node = arg;
 	struct errmsg err;
 
 	(void)fd;
 	(void)what;
 	if (backend_trust() == BACKEND_NONE)
-		on_fatal(node, "This machine computes wrongly: nothing can be verified on it");
+		node_on_fatal(node, "This machine computes wrongly: nothing can be verified on it");
 	watch_look(&node->watch);
 	journal_tick(&node->journal);
-	if (!import_blocks(node, &err))
+	if (!node_import_blocks(node, &err))
 		log_error("%s", err.text);
 	if (wallets_tick(node->wallets))
 		event_active(node->tick, EV_TIMEOUT, 0);
@@ -184,74 +185,77 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 /* --- opening --- */
 
-static bool open_folder(struct daemon *node, struct errmsg *err)
+static bool node_open_folder(struct node *node, struct errmsg *err)
 {
-	const struct settings *s = node->settings;
-	char *lock = path_join(s->datadir.data, ".lock");
-	char *log = path_join(s->datadir.data, options_string(s->options, "debuglogfile"));
-	bool console = options_is_set(s->options, "printtoconsole") ? options_bool(s->options, "printtoconsole") :
-								      isatty(STDOUT_FILENO) == 1;
-	bool ok = dir_make(s->datadir.data, err);
+	const struct settings *node_settings = node->settings;
+	char *lock_path = path_join(node_settings->datadir.data, ".lock");
+	char *log_path = path_join(node_settings->datadir.data, options_string(node_settings->options, "debuglogfile"));
+	bool log_console = options_is_set(node_settings->options, "printtoconsole") ?
+		options_bool(node_settings->options, "printtoconsole") :
+		isatty(STDOUT_FILENO) == 1;
+	bool ok = dir_make(node_settings->datadir.data, err);
 
 	if (ok) {
-		node->lock = file_lock(lock, err);
+		node->lock = file_lock(lock_path, err);
 		ok = node->lock >= 0 || errmsg_wrap(err, "Another node may be running on this data directory");
 	}
-	node->logging = ok && log_init(log, console, s->log_categories, err);
-	free(lock);
-	free(log);
+	node->logging = ok && log_init(log_path, log_console, node_settings->log_categories, err);
+	free(lock_path);
+	free(log_path);
 	return node->logging;
 }
 
 /* Only what holds a process id, or nothing, is replaced: -pid may name any file by mistake. */
-static bool check_pid_file(const char *path, struct errmsg *err)
+static bool node_check_pid_file(const char *pid_path, struct errmsg *err)
 {
-	struct buf text;
+	struct buf pid_text;
 	bool ok = true;
 
-	if (!file_exists(path))
+	if (!file_exists(pid_path))
 		return true;
-	buf_init(&text);
-	ok = file_read(path, PID_TEXT_MAX, &text, err);
-	for (size_t i = 0; i < text.size && ok; i++)
-		ok = strchr("0123456789\n", text.data[i]) != NULL || errmsg_set(err, "%s: holds something else", path);
-	buf_clear(&text);
+	buf_init(&pid_text);
+	ok = file_read(pid_path, NODE_PID_TEXT_MAX, &pid_text, err);
+	for (size_t i = 0; i < pid_text.size && ok; i++)
+		ok = strchr("0123456789\n", pid_text.data[i]) != NULL ||
+			errmsg_set(err, "%s: holds something else", pid_path);
+	buf_clear(&pid_text);
 	return ok || errmsg_wrap(err, "The process id cannot be written");
 }
 
-static bool write_pid(struct daemon *node, struct errmsg *err)
+static bool node_write_pid(struct node *node, struct errmsg *err)
 {
-	char text[PID_TEXT_MAX],
-		*path = path_join(node->settings->datadir.data, options_string(node->settings->options, "pid"));
-	int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+	char pid_text[NODE_PID_TEXT_MAX],
+		*pid_path = path_join(node->settings->datadir.data, options_string(node->settings->options, "pid"));
+	int pid_size = snprintf(pid_text, sizeof pid_text, "%ld\n", (long)getpid());
 
-	if (check_pid_file(path, err) && file_write_atomic(path, text, (size_t)size, 0644, err))
-		node->pid_path = path;
+	if (node_check_pid_file(pid_path, err) && file_write_atomic(pid_path, pid_text, (size_t)pid_size, 0644, err))
+		node->pid_path = pid_path;
 	else
-		free(path);
+		free(pid_path);
 	return node->pid_path != NULL;
 }
 
-static bool choose_engine(const struct daemon *node, struct errmsg *err)
+static bool node_choose_engine(const struct node *node, struct errmsg *err)
 {
-	const char *name = options_string(node->settings->options, "engine");
-	const struct backend_kind *kind;
+	const char *engine_name = options_string(node->settings->options, "engine");
+	const struct backend_kind *engine_kind;
 
 	engine_init(1);
-	if (!selftest_choose(name, &kind, err))
+	if (!selftest_choose(engine_name, &engine_kind, err))
 		return errmsg_wrap(err,
-			"-engine=%.20s: without exact products this node would accept and make false proofs", name);
-	backend_select(kind);
-	log_info("Products are computed by %s", kind->name);
+			"-engine=%.20s: without exact products this node would accept and make false proofs",
+			engine_name);
+	backend_select(engine_kind);
+	log_info("Products are computed by %s", engine_kind->name);
 	return true;
 }
 
-static bool open_loop(struct daemon *node, struct errmsg *err)
+static bool node_open_loop(struct node *node, struct errmsg *err)
 {
 	if (evthread_use_pthreads() != 0 || (node->base = event_base_new()) == NULL)
 		return errmsg_set(err, "The event loop cannot be made");
-	node->reopen = mem_check(evsignal_new(node->base, SIGHUP, on_reopen_signal, node));
-	node->end = mem_check(event_new(node->base, end_pipe[0], EV_READ, on_end_asked, node));
+	node->reopen = mem_check(evsignal_new(node->base, SIGHUP, node_on_reopen_signal, node));
+	node->end = mem_check(event_new(node->base, node_end_pipe[0], EV_READ, node_on_end_asked, node));
 	if (event_add(node->reopen, NULL) != 0 || event_add(node->end, NULL) != 0)
 		return errmsg_set(err, "Signals cannot be handled");
 	loop_queue_init(&node->work, node->base, node->settings->threads);
@@ -259,42 +263,44 @@ static bool open_loop(struct daemon *node, struct errmsg *err)
 }
 
 /* The nodes that the operator names are not counted in -maxconnections, and have room too. */
-static void share_descriptors(struct daemon *node)
+static void node_share_descriptors(struct node *node)
 {
-	size_t wanted = node->settings->max_peers + NAMED_ROOM;
-	size_t limit = descriptors_raise(wanted + DESCRIPTORS_NODE + DESCRIPTORS_RPC);
+	size_t wanted_open = node->settings->max_peers + NODE_NAMED_ROOM;
+	size_t open_limit = descriptors_raise(wanted_open + DESCRIPTORS_NODE + DESCRIPTORS_RPC);
 
-	node->max_open = descriptors_for_peers(limit);
+	node->max_open = descriptors_for_peers(open_limit);
 	if (node->max_open < node->settings->max_peers)
 		log_warn("Only %zu file descriptors may be open (ulimit -n): at most %zu connections instead of %zu",
-			limit, node->max_open, node->settings->max_peers);
+			open_limit, node->max_open, node->settings->max_peers);
 	if (node->max_open == 0)
 		node->max_open = 1;
 }
 
-static bool open_server(struct daemon *node, struct errmsg *err)
+static bool node_open_server(struct node *node, struct errmsg *err)
 {
-	const struct settings *s = node->settings;
-	char *cookie = datadir_cookie(&s->datadir);
-	struct http_server_config config = {
-		.binds = s->rpcbind.values,
-		.bind_count = s->rpcbind.count,
-		.port = s->rpc_port,
-		.timeout = s->rpc_timeout,
-		.user = options_string(s->options, "rpcuser"),
-		.password = options_string(s->options, "rpcpassword"),
-		.cookie_path = cookie,
+	const struct settings *node_settings = node->settings;
+	char *cookie_path = datadir_cookie(&node_settings->datadir);
+	struct http_server_config server_config = {
+		.binds = node_settings->rpcbind.values,
+		.bind_count = node_settings->rpcbind.count,
+		.port = node_settings->rpc_port,
+		.timeout = node_settings->rpc_timeout,
+		.user = options_string(node_settings->options, "rpcuser"),
+		.password = options_string(node_settings->options, "rpcpassword"),
+		.cookie_path = cookie_path,
 	};
-	bool serves = options_bool(s->options, "server");
+	bool serves = options_bool(node_settings->options, "server");
 
 	node->table = rpc_table_new();
-	node->control = (struct calls_control){ .spec = &s->spec, .stop = on_stop_call, .stop_context = node };
+	node->control = (struct calls_control){ .spec = &node_settings->spec,
+		.stop = node_on_stop_call,
+		.stop_context = node };
 	calls_control_add(node->table, &node->control);
 	rpc_table_set_warmup(node->table, "Loading block index");
-	config.endpoint = endpoint_of(node->table);
+	server_config.endpoint = endpoint_of(node->table);
 	if (serves)
-		node->server = http_server_new(node->base, &config, err);
-	free(cookie);
+		node->server = http_server_new(node->base, &server_config, err);
+	free(cookie_path);
 	return !serves || node->server != NULL;
 }
 
@@ -303,104 +309,107 @@ static bool open_server(struct daemon *node, struct errmsg *err)
  * Here the loop turns once, within chain_open, so that whoever asks hears how far it is. That is sound because nothing
  * in the loop knows the chain yet: the table lets no call through but those with RPC_EARLY, nobody is subscribed,
  * nothing ticks, the network is closed, and chain_open gives the queue no job before it has told its last progress.
- * An end that is asked for in this turn is in end_asked when it is over. */
-static void on_progress(void *context, const char *what, uint32_t done, uint32_t total)
+ * An end that is asked for in this turn is in node_end_asked when it is over. */
+static void node_on_progress(void *context, const char *what, uint32_t done, uint32_t total)
 {
-	struct daemon *node = context;
-	int64_t now = clock_mono_ms();
-	char text[128];
+	struct node *node = context;
+	int64_t progress_now = clock_mono_ms();
+	char progress_text[128];
 
-	snprintf(text, sizeof text, "%s: %u of %u", what, done, total);
-	rpc_table_set_warmup(node->table, text);
+	snprintf(progress_text, sizeof progress_text, "%s: %u of %u", what, done, total);
+	rpc_table_set_warmup(node->table, progress_text);
 	event_base_loop(node->base, EVLOOP_NONBLOCK);
-	if (now < node->progress_due)
+	if (progress_now < node->progress_due)
 		return;
-	node->progress_due = now + 1000;
-	log_info("%s", text);
+	node->progress_due = progress_now + 1000;
+	log_info("%s", progress_text);
 }
 
-static bool open_chain(struct daemon *node, struct errmsg *err)
+static bool node_open_chain(struct node *node, struct errmsg *err)
 {
-	const struct settings *s = node->settings;
-	struct chain_options options = {
-		.datadir = s->datadir.data,
-		.spec = &s->spec,
+	const struct settings *node_settings = node->settings;
+	struct chain_options chain_options = {
+		.datadir = node_settings->datadir.data,
+		.spec = &node_settings->spec,
 		.queue = node->work.queue,
-		.threads = s->verify_threads,
-		.snapshot_interval = s->snapshot_interval,
-		.mempool_bytes = s->mempool_bytes,
-		.reindex = options_bool(s->options, "reindex"),
-		.progress = on_progress,
+		.threads = node_settings->verify_threads,
+		.snapshot_interval = node_settings->snapshot_interval,
+		.mempool_bytes = node_settings->mempool_bytes,
+		.reindex = options_bool(node_settings->options, "reindex"),
+		.progress = node_on_progress,
 		.progress_context = node,
-		.stop = &end_asked,
+		.stop = &node_end_asked,
 	};
 
-	node->chain = chain_open(&options, err);
+	node->chain = chain_open(&chain_options, err);
 	if (node->chain == NULL)
 		return false;
-	chain_subscribe(node->chain, &(struct chain_events){ .context = node, .fatal = on_fatal });
-	log_info("chain %s at block %u", s->spec.name, chain_tip(node->chain)->height);
+	chain_subscribe(node->chain, &(struct chain_events){ .context = node, .fatal = node_on_fatal });
+	log_info("chain %s at block %u", node_settings->spec.name, chain_tip(node->chain)->height);
 	return true;
 }
 
-static bool open_wallets(struct daemon *node, struct errmsg *err)
+static bool node_open_wallets(struct node *node, struct errmsg *err)
 {
-	const struct settings *s = node->settings;
-	char *folder = path_join(s->datadir.data, "wallets");
+	const struct settings *node_settings = node->settings;
+	char *wallets_folder = path_join(node_settings->datadir.data, "wallets");
 
-	node->wallets = wallets_new(node->chain, folder);
-	free(folder);
+	node->wallets = wallets_new(node->chain, wallets_folder);
+	free(wallets_folder);
 	wallets_load_startup(node->wallets);
-	for (size_t i = 0; i < s->wallet.count; i++) {
+	for (size_t i = 0; i < node_settings->wallet.count; i++) {
 		struct wallet *wallet;
 		struct errmsg why = { "there is none of this name" };
-		enum wallets_result result = wallets_load(node->wallets, s->wallet.values[i], &wallet, &why);
+		enum wallets_result result = wallets_load(node->wallets, node_settings->wallet.values[i], &wallet,
+			&why);
 
 		if (result != WALLETS_OK && result != WALLETS_LOADED)
-			return errmsg_set(err, "The wallet %.64s cannot be loaded: %s", s->wallet.values[i], why.text);
+			return errmsg_set(err, "The wallet %.64s cannot be loaded: %s", node_settings->wallet.values[i],
+				why.text);
 	}
 	return true;
 }
 
 /* Nodes to connect to were named; "0" names none. */
-static bool names_nodes(const struct settings *s)
+static bool node_names_nodes(const struct settings *node_settings)
 {
-	return s->connect.count > 1 || (s->connect.count == 1 && strcmp(s->connect.values[0], "0") != 0);
+	return node_settings->connect.count > 1 ||
+		(node_settings->connect.count == 1 && strcmp(node_settings->connect.values[0], "0") != 0);
 }
 
-static bool open_net(struct daemon *node, struct errmsg *err)
+static bool node_open_net(struct node *node, struct errmsg *err)
 {
-	const struct settings *s = node->settings;
-	bool listen = options_is_set(s->options, "listen") ?
-		options_bool(s->options, "listen") :
-		s->connect.count == 0 || options_is_set(s->options, "bind");
-	struct net_options options = {
+	const struct settings *node_settings = node->settings;
+	bool listen = options_is_set(node_settings->options, "listen") ?
+		options_bool(node_settings->options, "listen") :
+		node_settings->connect.count == 0 || options_is_set(node_settings->options, "bind");
+	struct net_options net_options = {
 		.listen = listen,
-		.bind = options_string(s->options, "bind"),
-		.port = s->port,
-		.max_peers = s->max_peers,
-		.max_per_address = s->max_per_address,
+		.bind = options_string(node_settings->options, "bind"),
+		.port = node_settings->port,
+		.max_peers = node_settings->max_peers,
+		.max_per_address = node_settings->max_per_address,
 		.max_open = node->max_open,
-		.connect = s->connect.values,
-		.connect_count = names_nodes(s) ? s->connect.count : 0,
-		.addnode = s->addnode.values,
-		.addnode_count = s->addnode.count,
+		.connect = node_settings->connect.values,
+		.connect_count = node_names_nodes(node_settings) ? node_settings->connect.count : 0,
+		.addnode = node_settings->addnode.values,
+		.addnode_count = node_settings->addnode.count,
 		.agent = "/atelier:" VERSION "/",
 	};
 
-	node->net = net_open(node->base, node->chain, &options, err);
+	node->net = net_open(node->base, node->chain, &net_options, err);
 	if (node->net == NULL)
 		return false;
-	net_set_active(node->net, options_bool(s->options, "networkactive"));
+	net_set_active(node->net, options_bool(node_settings->options, "networkactive"));
 	return true;
 }
 
-static bool new_mining_key(void *context, uint8_t key[32], struct errmsg *err)
+static bool node_mining_key(void *context, uint8_t mining_key[32], struct errmsg *err)
 {
-	struct daemon *node = context;
+	struct node *node = context;
 
 	if (node->settings->has_mine_key) {
-		memcpy(key, node->settings->mine_key, 32);
+		memcpy(mining_key, node->settings->mine_key, 32);
 		return true;
 	}
 	wallets_mend(node->wallets);
@@ -408,39 +417,40 @@ static bool new_mining_key(void *context, uint8_t key[32], struct errmsg *err)
 		return errmsg_set(err,
 			"Mining needs somebody to pay: give an address (-mineraddress=<address>), or load a wallet "
 			"(-wallet=<name>; the call createwallet makes one)");
-	return wallet_new_address(wallets_at(node->wallets, 0), ACCOUNT_RECEIVE, "mining", key, err);
+	return wallet_new_address(wallets_at(node->wallets, 0), ACCOUNT_RECEIVE, "mining", mining_key, err);
 }
 
-static bool open_work(struct daemon *node, struct errmsg *err)
+static bool node_open_work(struct node *node, struct errmsg *err)
 {
-	const struct settings *s = node->settings;
-	uint8_t key[32];
+	const struct settings *node_settings = node->settings;
+	uint8_t mining_key[32];
 
-	node->miner = miner_new(node->chain, node->work.queue, node->base, s->mine_threads);
+	node->miner = miner_new(node->chain, node->work.queue, node->base, node_settings->mine_threads);
 	node->auditor = auditor_new(node->chain, node->work.queue, node->base);
-	node->tick = mem_check(event_new(node->base, -1, EV_PERSIST, on_tick, node));
+	node->tick = mem_check(event_new(node->base, -1, EV_PERSIST, node_on_tick, node));
 	event_add(node->tick, &(struct timeval){ .tv_sec = 1 });
 	node->watch = (struct watch){ .chain = node->chain,
 		.net = node->net,
 		.miner = node->miner,
-		.mine_alone = s->mine_alone,
-		.wants_peers = s->spec.is_public || names_nodes(s) || s->addnode.count > 0 };
+		.mine_alone = node_settings->mine_alone,
+		.wants_peers = node_settings->spec.is_public || node_names_nodes(node_settings) ||
+			node_settings->addnode.count > 0 };
 	node->journal = (struct journal){ .chain = node->chain,
 		.net = node->net,
 		.miner = node->miner,
-		.idle_ms = 1000 * (int64_t)s->status_interval };
+		.idle_ms = 1000 * (int64_t)node_settings->status_interval };
 	journal_open(&node->journal);
-	if (s->mine && !new_mining_key(node, key, err))
+	if (node_settings->mine && !node_mining_key(node, mining_key, err))
 		return false;
-	if (s->mine)
-		miner_start(node->miner, key);
+	if (node_settings->mine)
+		miner_start(node->miner, mining_key);
 	watch_look(&node->watch);
 	return true;
 }
 
-static void add_calls(struct daemon *node)
+static void node_add_calls(struct node *node)
 {
-	const struct calls_parts parts = {
+	const struct calls_parts calls_parts = {
 		.base = node->base,
 		.queue = node->work.queue,
 		.settings = node->settings,
@@ -449,33 +459,34 @@ static void add_calls(struct daemon *node)
 		.wallets = node->wallets,
 		.miner = node->miner,
 		.auditor = node->auditor,
-		.new_key = new_mining_key,
+		.new_key = node_mining_key,
 		.new_key_context = node,
 	};
 
-	node->calls = calls_new(node->table, &parts);
+	node->calls = calls_new(node->table, &calls_parts);
 }
 
 /* In the order in which they need each other. RPC listens before all that takes long, and answers when its turn comes;
  * what fails leaves the parts before it open, for node_close. */
-static bool node_open(struct daemon *node, struct errmsg *err)
+static bool node_open(struct node *node, struct errmsg *err)
 {
-	if (!open_folder(node, err))
+	if (!node_open_folder(node, err))
 		return false;
 	log_info("Atelier " VERSION " on %s in %s", node->settings->spec.name, node->settings->datadir.data);
-	share_descriptors(node);
-	if (!write_pid(node, err) || !choose_engine(node, err) || !open_loop(node, err) || !open_server(node, err) ||
-		!open_chain(node, err) || !open_wallets(node, err) || !open_net(node, err) || !open_work(node, err))
+	node_share_descriptors(node);
+	if (!node_write_pid(node, err) || !node_choose_engine(node, err) || !node_open_loop(node, err) ||
+		!node_open_server(node, err) || !node_open_chain(node, err) || !node_open_wallets(node, err) ||
+		!node_open_net(node, err) || !node_open_work(node, err))
 		return false;
-	add_calls(node);
+	node_add_calls(node);
 	rpc_table_set_warmup(node->table, NULL);
-	return import_blocks(node, err);
+	return node_import_blocks(node, err);
 }
 
 /* --- closing --- */
 
 /* First whatever works or answers: nobody may wait for an answer when its table goes. */
-static void close_work(struct daemon *node)
+static void node_close_work(struct node *node)
 {
 	if (node->server != NULL)
 		http_server_close(node->server);
@@ -492,7 +503,7 @@ static void close_work(struct daemon *node)
 }
 
 /* What the chain's notices could still have reached while it closed. */
-static void free_work(struct daemon *node)
+static void node_free_work(struct node *node)
 {
 	if (node->miner != NULL)
 		miner_free(node->miner);
@@ -505,7 +516,7 @@ static void free_work(struct daemon *node)
 }
 
 /* Last: what was freed above had events here. */
-static void close_loop(struct daemon *node)
+static void node_close_loop(struct node *node)
 {
 	loop_queue_clear(&node->work);
 	if (node->tick != NULL)
@@ -518,15 +529,15 @@ static void close_loop(struct daemon *node)
 		event_base_free(node->base);
 }
 
-static void node_close(struct daemon *node)
+static void node_close(struct node *node)
 {
-	close_work(node);
+	node_close_work(node);
 	if (node->wallets != NULL)
 		wallets_free(node->wallets);
 	if (node->chain != NULL)
 		chain_close(node->chain);
-	free_work(node);
-	close_loop(node);
+	node_free_work(node);
+	node_close_loop(node);
 	if (node->pid_path != NULL)
 		file_remove(node->pid_path, NULL);
 	free(node->pid_path);
@@ -539,17 +550,17 @@ static void node_close(struct daemon *node)
 
 bool node_run(const struct settings *settings, struct errmsg *err)
 {
-	struct daemon node = { .settings = settings, .lock = -1 };
+	struct node node = { .settings = settings, .lock = -1 };
 	bool ok;
 
 	umask(077); /* libraries make files too: the wallets', and what else is here, are nobody else's */
-	ok = hear_signals(err) && node_open(&node, err);
-	if (!ok && atomic_load(&end_asked)) {
+	ok = node_hear_signals(err) && node_open(&node, err);
+	if (!ok && atomic_load(&node_end_asked)) {
 		log_info("The start was asked to end: %s", err->text);
 		ok = true;
 	} else if (ok) {
 		/* What asked for the end during the start has been heard, and does not come again. */
-		if (!atomic_load(&end_asked))
+		if (!atomic_load(&node_end_asked))
 			event_base_dispatch(node.base);
 		ok = node.failure.text[0] == '\0' || errmsg_set(err, "%s", node.failure.text);
 	}

@@ -10,16 +10,17 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-enum { SYNC_LINE_MS = 1000, AMOUNT_TEXT = 32, TIME_TEXT = 48 };
-#define UNITS INT64_C(100000000)
+enum { JOURNAL_SYNC_LINE_MS = 1000, JOURNAL_AMOUNT_TEXT = 32, JOURNAL_TIME_TEXT = 48 };
+#define JOURNAL_UNITS INT64_C(100000000)
 
-static const char *amount_text(int64_t amount, char text[AMOUNT_TEXT])
+static const char *journal_amount(int64_t amount, char amount_text[JOURNAL_AMOUNT_TEXT])
 {
-	snprintf(text, AMOUNT_TEXT, "%" PRId64 ".%08" PRId64, amount / UNITS, amount % UNITS);
-	return text;
+	snprintf(amount_text, JOURNAL_AMOUNT_TEXT, "%" PRId64 ".%08" PRId64, amount / JOURNAL_UNITS,
+		amount % JOURNAL_UNITS);
+	return amount_text;
 }
 
-static const char *plural_of(size_t count)
+static const char *journal_plural(size_t count)
 {
 	return count == 1 ? "" : "s";
 }
@@ -27,136 +28,139 @@ static const char *plural_of(size_t count)
 /* --- a block --- */
 
 /* A void update leaves the model as it was, and so its loss. */
-static void put_loss(struct buf *line, const struct block_outcome *outcome)
+static void journal_put_loss(struct buf *journal_line, const struct block_outcome *outcome)
 {
-	json_t *loss = show_loss(outcome->outcome.is_void ? outcome->loss_before : outcome->loss_after);
+	json_t *line_loss = show_loss(outcome->outcome.is_void ? outcome->loss_before : outcome->loss_after);
 
-	json_print(loss, 0, line);
-	json_decref(loss);
-	buf_put_text(line, outcome->outcome.is_void ? " (its update is void)" : "");
+	json_print(line_loss, 0, journal_line);
+	json_decref(line_loss);
+	buf_put_text(journal_line, outcome->outcome.is_void ? " (its update is void)" : "");
 }
 
 /* Only of slots that somebody trained on: a slot without proofs has drawn a dataset too, and done nothing with it. */
-static void put_datasets(struct buf *line, const struct block_outcome *outcome)
+static void journal_put_datasets(struct buf *journal_line, const struct block_outcome *outcome)
 {
-	char text[16];
+	char dataset_text[16];
 
 	for (uint32_t slot = 0; slot < outcome->outcome.slots; slot++) {
 		if (outcome->outcome.slot[slot].count == 0)
 			continue;
-		snprintf(text, sizeof text, " %" PRIu32, outcome->dataset[slot]);
-		buf_put_text(line, text);
+		snprintf(dataset_text, sizeof dataset_text, " %" PRIu32, outcome->dataset[slot]);
+		buf_put_text(journal_line, dataset_text);
 	}
 }
 
-static void tell_block(const struct index_entry *entry, const struct block *block)
+static void journal_tell_block(const struct index_entry *entry, const struct block *block)
 {
-	char id[65], miners[AMOUNT_TEXT], data[AMOUNT_TEXT], taken[TIME_TEXT] = "";
+	char id_text[65], miners_text[JOURNAL_AMOUNT_TEXT], data_text[JOURNAL_AMOUNT_TEXT],
+		taken_text[JOURNAL_TIME_TEXT] = "";
 	struct show_payments paid;
-	struct buf loss, datasets;
+	struct buf loss_text, datasets_text;
 
-	hex_encode_reversed(id, entry->id, 32);
+	hex_encode_reversed(id_text, entry->id, 32);
 	show_sum_payments(block, &paid);
-	buf_init(&loss);
-	put_loss(&loss, &entry->outcome);
-	buf_init(&datasets);
-	put_datasets(&datasets, &entry->outcome);
+	buf_init(&loss_text);
+	journal_put_loss(&loss_text, &entry->outcome);
+	buf_init(&datasets_text);
+	journal_put_datasets(&datasets_text, &entry->outcome);
 	/* Zero where an earlier run has verified it: the time is not kept on disk. */
 	if (entry->verify_ms > 0)
-		snprintf(taken, sizeof taken, ", %" PRIu32 ".%" PRIu32 " s", entry->verify_ms / 1000,
+		snprintf(taken_text, sizeof taken_text, ", %" PRIu32 ".%" PRIu32 " s", entry->verify_ms / 1000,
 			entry->verify_ms / 100 % 10);
 	log_info("block %" PRIu32 " %s: loss %.*s, %zu proof%s, datasets%.*s, paid %s to miners and %s to data%s",
-		entry->height, id, (int)loss.size, (const char *)loss.data, block->loose_count + 1,
-		plural_of(block->loose_count + 1), (int)datasets.size, (const char *)datasets.data,
-		amount_text(paid.miners, miners), amount_text(paid.data, data), taken);
-	buf_clear(&loss);
-	buf_clear(&datasets);
+		entry->height, id_text, (int)loss_text.size, (const char *)loss_text.data, block->loose_count + 1,
+		journal_plural(block->loose_count + 1), (int)datasets_text.size, (const char *)datasets_text.data,
+		journal_amount(paid.miners, miners_text), journal_amount(paid.data, data_text), taken_text);
+	buf_clear(&loss_text);
+	buf_clear(&datasets_text);
 }
 
 /* --- many blocks --- */
 
-static void time_text(int64_t seconds, char text[TIME_TEXT])
+static void journal_time_text(int64_t seconds, char time_left[JOURNAL_TIME_TEXT])
 {
 	int64_t minutes = (seconds + 30) / 60, hours = (minutes + 30) / 60;
 
 	if (seconds < 100)
-		snprintf(text, TIME_TEXT, "%" PRId64 " seconds", seconds);
+		snprintf(time_left, JOURNAL_TIME_TEXT, "%" PRId64 " seconds", seconds);
 	else if (minutes < 100)
-		snprintf(text, TIME_TEXT, "%" PRId64 " minutes", minutes);
+		snprintf(time_left, JOURNAL_TIME_TEXT, "%" PRId64 " minutes", minutes);
 	else
-		snprintf(text, TIME_TEXT, "%" PRId64 " hours", hours);
+		snprintf(time_left, JOURNAL_TIME_TEXT, "%" PRId64 " hours", hours);
 }
 
 /* A guess from this sync's own blocks so far: blocks cost about the same on one machine, whatever their age. done is 0
  * for the first line, which can guess nothing. */
-static void tell_sync(const struct journal *journal, const struct index_entry *entry, uint32_t goal, int64_t now)
+static void journal_tell_sync(const struct journal *journal, const struct index_entry *entry, uint32_t sync_goal,
+	int64_t now)
 {
-	uint32_t done = entry->height - journal->sync_from;
-	char text[TIME_TEXT] = "";
+	uint32_t synced = entry->height - journal->sync_from;
+	char time_left[JOURNAL_TIME_TEXT] = "";
 
-	if (done > 0)
-		time_text((now - journal->sync_began) * (goal - entry->height) / done / 1000, text);
-	log_info("syncing: block %" PRIu32 " of %" PRIu32 " (%" PRIu64 " %%)%s%s%s", entry->height, goal,
-		(uint64_t)entry->height * 100 / goal, done > 0 ? ", about " : "", text, done > 0 ? " left" : "");
+	if (synced > 0)
+		journal_time_text((now - journal->sync_began) * (sync_goal - entry->height) / synced / 1000, time_left);
+	log_info("syncing: block %" PRIu32 " of %" PRIu32 " (%" PRIu64 " %%)%s%s%s", entry->height, sync_goal,
+		(uint64_t)entry->height * 100 / sync_goal, synced > 0 ? ", about " : "", time_left,
+		synced > 0 ? " left" : "");
 }
 
-static void on_connected(void *context, const struct index_entry *entry, const struct block *block)
+static void journal_on_connected(void *context, const struct index_entry *entry, const struct block *block)
 {
 	struct journal *journal = context;
-	uint32_t goal = chain_best_header(journal->chain)->height;
+	uint32_t sync_goal = chain_best_header(journal->chain)->height;
 	int64_t now = clock_mono_ms();
 
 	/* One behind counts as following: while a block is verified its successor's header is often here already. */
-	if (entry->height + 1 >= goal) {
+	if (entry->height + 1 >= sync_goal) {
 		journal->sync_began = 0;
 		journal->last = now;
-		tell_block(entry, block);
+		journal_tell_block(entry, block);
 		return;
 	}
 	if (journal->sync_began == 0) {
 		journal->sync_began = now;
 		journal->sync_from = entry->height;
-	} else if (now - journal->last < SYNC_LINE_MS) {
+	} else if (now - journal->last < JOURNAL_SYNC_LINE_MS) {
 		return;
 	}
 	journal->last = now;
-	tell_sync(journal, entry, goal, now);
+	journal_tell_sync(journal, entry, sync_goal, now);
 }
 
 /* A line for each, the highest block first, though connected ones share lines while the node catches up: a
  * reorganisation is rare, and an operator wants to see it whole. */
-static void on_disconnected(void *context, const struct index_entry *entry, const struct block *block)
+static void journal_on_disconnected(void *context, const struct index_entry *entry, const struct block *block)
 {
 	struct journal *journal = context;
-	char id[65];
+	char id_text[65];
 
 	(void)block;
-	hex_encode_reversed(id, entry->id, 32);
+	hex_encode_reversed(id_text, entry->id, 32);
 	journal->last = clock_mono_ms();
 	log_info("block %" PRIu32 " %s is taken back: another branch has more work, or it was refused", entry->height,
-		id);
+		id_text);
 }
 
 /* --- nothing new --- */
 
-static void tell_idle(const struct journal *journal)
+static void journal_tell_idle(const struct journal *journal)
 {
 	size_t txs = chain_mempool_count(journal->chain), proofs = chain_loose_count(journal->chain), peers;
-	char mining[128] = "not mining";
+	char mining_text[128] = "not mining";
 	struct miner_stats stats;
-	struct net_counts counts;
+	struct net_counts peer_counts;
 
-	net_counts(journal->net, &counts);
-	peers = counts.inbound + counts.outbound;
+	net_counts(journal->net, &peer_counts);
+	peers = peer_counts.inbound + peer_counts.outbound;
 	miner_stats(journal->miner, &stats);
 	if (stats.mining && stats.paused != NULL)
-		snprintf(mining, sizeof mining, "mining pauses: %s", stats.paused);
+		snprintf(mining_text, sizeof mining_text, "mining pauses: %s", stats.paused);
 	else if (stats.mining)
-		snprintf(mining, sizeof mining, "mining %" PRIu64 ".%03" PRIu64 " steps/s",
+		snprintf(mining_text, sizeof mining_text, "mining %" PRIu64 ".%03" PRIu64 " steps/s",
 			stats.steps_per_1000_seconds / 1000, stats.steps_per_1000_seconds % 1000);
 	log_info("height %" PRIu32 ", %zu peer%s, %zu transaction%s and %zu proof%s wait, %s",
-		chain_tip(journal->chain)->height, peers, plural_of(peers), txs, plural_of(txs), proofs,
-		plural_of(proofs), mining);
+		chain_tip(journal->chain)->height, peers, journal_plural(peers), txs, journal_plural(txs), proofs,
+		journal_plural(proofs), mining_text);
 }
 
 void journal_tick(struct journal *journal)
@@ -166,7 +170,7 @@ void journal_tick(struct journal *journal)
 	if (journal->idle_ms == 0 || now - journal->last < journal->idle_ms)
 		return;
 	journal->last = now;
-	tell_idle(journal);
+	journal_tell_idle(journal);
 }
 
 void journal_open(struct journal *journal)
@@ -175,7 +179,7 @@ void journal_open(struct journal *journal)
 	chain_subscribe(journal->chain,
 		&(struct chain_events){
 			.context = journal,
-			.connected = on_connected,
-			.disconnected = on_disconnected,
+			.connected = journal_on_connected,
+			.disconnected = journal_on_disconnected,
 		});
 }

@@ -10,84 +10,84 @@
 
 /* Peers that are looked at; seconds, Bitcoin Core's bound for a clock that peers contradict. On chains with a shorter
  * future limit half of that limit counts instead: beyond it the node would soon refuse good blocks. */
-enum { OFFSETS_MAX = 64, CLOCK_TOLERANCE = 600 };
+enum { WATCH_OFFSETS_MAX = 64, WATCH_CLOCK_TOLERANCE = 600 };
 
 /* --- the clock --- */
 
 /* What the clocks of peers differ from ours. Whoever connects to us could say anything: only those we chose count. */
-struct offsets {
-	int64_t seconds[OFFSETS_MAX];
+struct watch_offsets {
+	int64_t seconds[WATCH_OFFSETS_MAX];
 	size_t count;
 };
 
-static void take_offset(void *context, const struct net_peer_info *info)
+static void watch_take_offset(void *context, const struct net_peer_info *info)
 {
-	struct offsets *offsets = context;
+	struct watch_offsets *clock_offsets = context;
 
-	if (info->ready && !info->inbound && offsets->count < OFFSETS_MAX)
-		offsets->seconds[offsets->count++] = info->time_offset;
+	if (info->ready && !info->inbound && clock_offsets->count < WATCH_OFFSETS_MAX)
+		clock_offsets->seconds[clock_offsets->count++] = info->time_offset;
 }
 
-static int compare_offsets(const void *a, const void *b)
+static int watch_compare_offsets(const void *a, const void *b)
 {
-	const int64_t *x = a, *y = b;
+	const int64_t *first = a, *second = b;
 
-	return (*x > *y) - (*x < *y);
+	return (*first > *second) - (*first < *second);
 }
 
-static int64_t median_offset(const struct net *net, size_t *count)
+static int64_t watch_median_offset(const struct net *net, size_t *count)
 {
-	struct offsets offsets = { .count = 0 };
+	struct watch_offsets clock_offsets = { .count = 0 };
 
-	net_each_peer(net, take_offset, &offsets);
-	*count = offsets.count;
-	if (offsets.count == 0)
+	net_each_peer(net, watch_take_offset, &clock_offsets);
+	*count = clock_offsets.count;
+	if (clock_offsets.count == 0)
 		return 0;
-	qsort(offsets.seconds, offsets.count, sizeof *offsets.seconds, compare_offsets);
+	qsort(clock_offsets.seconds, clock_offsets.count, sizeof *clock_offsets.seconds, watch_compare_offsets);
 	/* The median, so that a minority of liars among those we chose cannot make the operator set a good clock wrong.
 	 * It only warns: unlike early Bitcoin's adjusted time, it moves no rule. */
-	return offsets.seconds[offsets.count / 2];
+	return clock_offsets.seconds[clock_offsets.count / 2];
 }
 
-static void look_at_clock(const struct watch *watch)
+static void watch_look_at_clock(const struct watch *watch)
 {
 	const struct index_entry *tip = chain_tip(watch->chain);
-	uint32_t limit = spec_future_limit(chain_spec(watch->chain));
-	int64_t ahead = (int64_t)tip->header.time - clock_wall(), tolerance = limit / 2;
+	uint32_t future_limit = spec_future_limit(chain_spec(watch->chain));
+	int64_t tip_ahead = (int64_t)tip->header.time - clock_wall(), clock_tolerance = future_limit / 2;
 	size_t count;
-	int64_t offset = median_offset(watch->net, &count);
+	int64_t clock_offset = watch_median_offset(watch->net, &count);
 
-	if (tolerance > CLOCK_TOLERANCE)
-		tolerance = CLOCK_TOLERANCE;
+	if (clock_tolerance > WATCH_CLOCK_TOLERANCE)
+		clock_tolerance = WATCH_CLOCK_TOLERANCE;
 	/* The tip comes first: work stands behind its time, and behind a peer's clock nothing does. */
-	if (ahead > limit || chain_clock_lag(watch->chain) > 0)
+	if (tip_ahead > future_limit || chain_clock_lag(watch->chain) > 0)
 		warning_set(WARNING_CLOCK,
 			"The tip's time is %" PRId64 " seconds ahead of this machine's clock: set the clock right",
-			ahead);
-	else if (offset > tolerance || offset < -tolerance)
+			tip_ahead);
+	else if (clock_offset > clock_tolerance || clock_offset < -clock_tolerance)
 		warning_set(WARNING_CLOCK,
 			"This machine's clock is %" PRId64 " seconds %s those of %zu peer%s: set it right",
-			offset > 0 ? offset : -offset, offset > 0 ? "behind" : "ahead of", count,
-			count == 1 ? "" : "s");
+			clock_offset > 0 ? clock_offset : -clock_offset, clock_offset > 0 ? "behind" : "ahead of",
+			count, count == 1 ? "" : "s");
 	else
 		warning_clear(WARNING_CLOCK);
 }
 
 /* --- peers --- */
 
-static size_t count_connections(const struct watch *watch)
+static size_t watch_count_connections(const struct watch *watch)
 {
-	struct net_counts counts;
+	struct net_counts connections;
 
-	net_counts(watch->net, &counts);
-	return counts.inbound + counts.outbound;
+	net_counts(watch->net, &connections);
+	return connections.inbound + connections.outbound;
 }
 
-static void look_at_peers(struct watch *watch)
+static void watch_look_at_peers(struct watch *watch)
 {
 	int64_t now = clock_mono_ms();
 
-	if (!watch->wants_peers || count_connections(watch) > 0) {
+	if (!watch->wants_peers || watch_count_connections(watch) > 0) {
 		watch->alone_since = 0;
 		warning_clear(WARNING_ISOLATED);
 		return;
@@ -95,7 +95,7 @@ static void look_at_peers(struct watch *watch)
 	/* A connection that is lost and made again within the time is no reason to warn. */
 	if (watch->alone_since == 0)
 		watch->alone_since = now;
-	if (now - watch->alone_since >= ISOLATED_MS)
+	if (now - watch->alone_since >= WATCH_ISOLATED_MS)
 		warning_set(WARNING_ISOLATED,
 			"This node has no connection to another node: it learns of no new block%s",
 			net_active(watch->net) ? "" : " (the network is switched off)");
@@ -104,9 +104,9 @@ static void look_at_peers(struct watch *watch)
 /* --- mining --- */
 
 /* Why a miner had better wait, or NULL. */
-static const char *mining_obstacle(const struct watch *watch)
+static const char *watch_mining_obstacle(const struct watch *watch)
 {
-	struct chain_activity activity;
+	struct chain_activity chain_now;
 
 	/* What would waste work for certain comes first. On a private chain a node may well be alone, and mines:
 	 * somebody has to begin. */
@@ -116,15 +116,15 @@ static const char *mining_obstacle(const struct watch *watch)
 		return "the chain's time is ahead of this machine's clock";
 	if (!chain_spec(watch->chain)->is_public || watch->mine_alone)
 		return NULL;
-	if (count_connections(watch) == 0)
+	if (watch_count_connections(watch) == 0)
 		return "no connection to another node";
-	chain_activity(watch->chain, &activity);
-	return activity.initial_download ? "the chain is being fetched" : NULL;
+	chain_activity(watch->chain, &chain_now);
+	return chain_now.initial_download ? "the chain is being fetched" : NULL;
 }
 
-static void look_at_mining(const struct watch *watch)
+static void watch_look_at_mining(const struct watch *watch)
 {
-	const char *obstacle = mining_obstacle(watch);
+	const char *obstacle = watch_mining_obstacle(watch);
 	struct miner_stats stats;
 
 	/* Told each second, also where nothing is mined: mining that is switched on later begins paused. */
@@ -138,7 +138,7 @@ static void look_at_mining(const struct watch *watch)
 
 void watch_look(struct watch *watch)
 {
-	look_at_clock(watch);
-	look_at_peers(watch);
-	look_at_mining(watch);
+	watch_look_at_clock(watch);
+	watch_look_at_peers(watch);
+	watch_look_at_mining(watch);
 }

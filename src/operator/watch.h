@@ -2,7 +2,7 @@
  *
  *   clock      the tip's time is further ahead of this machine's clock than a new block's may be; or the clocks of the
  *              peers this node chose say another time
- *   isolated   no connection to another node, for ISOLATED_MS, where there should be one
+ *   isolated   no connection to another node, for WATCH_ISOLATED_MS, where there should be one
  *   mining     mining was asked for, and pauses
  *
  * It also tells the miner when to pause. */
@@ -13,7 +13,7 @@
 #include "net/net.h"
 #include "work/miner.h"
 
-enum { ISOLATED_MS = 10000 };
+enum { WATCH_ISOLATED_MS = 10000 };
 
 /* Borrowed parts, and since when there is no peer (clock_mono_ms; 0: there is one). */
 struct watch {

@@ -7,141 +7,141 @@
 #include "util/bytes.h"
 #include "util/mem.h"
 
-void buf_init(struct buf *b)
+void buf_init(struct buf *buf)
 {
-	*b = (struct buf){ 0 };
+	*buf = (struct buf){ 0 };
 }
 
-void buf_clear(struct buf *b)
+void buf_clear(struct buf *buf)
 {
-	free(b->data);
-	buf_init(b);
+	free(buf->data);
+	buf_init(buf);
 }
 
-void buf_reset(struct buf *b)
+void buf_reset(struct buf *buf)
 {
-	b->size = 0;
+	buf->size = 0;
 }
 
 /* Growth doubles, so that appending costs the same for each byte, however many there are. A buffer never shrinks: one
  * that is reset and filled again comes to rest. */
-void buf_reserve(struct buf *b, size_t more)
+void buf_reserve(struct buf *buf, size_t more)
 {
-	size_t cap = b->cap < 32 ? 32 : b->cap;
+	size_t cap = buf->cap < 32 ? 32 : buf->cap;
 
-	if (more <= b->cap - b->size)
+	if (more <= buf->cap - buf->size)
 		return;
 	/* Doubling cannot pass SIZE_MAX before the allocation fails; a sum that wraps asks for what cannot be had. */
-	if (more > SIZE_MAX / 2 - b->size)
+	if (more > SIZE_MAX / 2 - buf->size)
 		cap = SIZE_MAX;
 	else
-		while (cap - b->size < more)
+		while (cap - buf->size < more)
 			cap *= 2;
-	b->data = mem_realloc(b->data, cap);
-	b->cap = cap;
+	buf->data = mem_realloc(buf->data, cap);
+	buf->cap = cap;
 }
 
-uint8_t *buf_extend(struct buf *b, size_t size)
+uint8_t *buf_extend(struct buf *buf, size_t size)
 {
 	uint8_t *at;
 
 	/* One byte at least: data is then not NULL, and what was asked for is a pointer that memcpy takes. */
-	buf_reserve(b, size ? size : 1);
-	at = b->data + b->size;
-	b->size += size;
+	buf_reserve(buf, size ? size : 1);
+	at = buf->data + buf->size;
+	buf->size += size;
 	return at;
 }
 
-/* buf_extend may move the bytes: data inside b would then point to memory that is free. */
-void buf_put(struct buf *b, const void *data, size_t size)
+/* buf_extend may move the bytes: data inside it would then point to memory that is free. */
+void buf_put(struct buf *buf, const void *data, size_t size)
 {
 	if (size)
-		memcpy(buf_extend(b, size), data, size);
+		memcpy(buf_extend(buf, size), data, size);
 }
 
-void buf_put_text(struct buf *b, const char *text)
+void buf_put_text(struct buf *buf, const char *text)
 {
-	buf_put(b, text, strlen(text));
+	buf_put(buf, text, strlen(text));
 }
 
-void buf_put_u8(struct buf *b, uint8_t v)
+void buf_put_u8(struct buf *buf, uint8_t number)
 {
-	*buf_extend(b, 1) = v;
+	*buf_extend(buf, 1) = number;
 }
 
-void buf_put_le16(struct buf *b, uint16_t v)
+void buf_put_le16(struct buf *buf, uint16_t number)
 {
-	write_le16(buf_extend(b, 2), v);
+	write_le16(buf_extend(buf, 2), number);
 }
 
-void buf_put_le32(struct buf *b, uint32_t v)
+void buf_put_le32(struct buf *buf, uint32_t number)
 {
-	write_le32(buf_extend(b, 4), v);
+	write_le32(buf_extend(buf, 4), number);
 }
 
-void buf_put_le64(struct buf *b, uint64_t v)
+void buf_put_le64(struct buf *buf, uint64_t number)
 {
-	write_le64(buf_extend(b, 8), v);
+	write_le64(buf_extend(buf, 8), number);
 }
 
-void buf_put_compact(struct buf *b, uint64_t v)
+void buf_put_compact(struct buf *buf, uint64_t number)
 {
-	if (v < 0xfd) {
-		buf_put_u8(b, (uint8_t)v);
-	} else if (v <= 0xffff) {
-		buf_put_u8(b, 0xfd);
-		buf_put_le16(b, (uint16_t)v);
-	} else if (v <= 0xffffffff) {
-		buf_put_u8(b, 0xfe);
-		buf_put_le32(b, (uint32_t)v);
+	if (number < 0xfd) {
+		buf_put_u8(buf, (uint8_t)number);
+	} else if (number <= 0xffff) {
+		buf_put_u8(buf, 0xfd);
+		buf_put_le16(buf, (uint16_t)number);
+	} else if (number <= 0xffffffff) {
+		buf_put_u8(buf, 0xfe);
+		buf_put_le32(buf, (uint32_t)number);
 	} else {
-		buf_put_u8(b, 0xff);
-		buf_put_le64(b, v);
+		buf_put_u8(buf, 0xff);
+		buf_put_le64(buf, number);
 	}
 }
 
-char *buf_take_text(struct buf *b)
+char *buf_take_text(struct buf *buf)
 {
 	char *text;
 
 	/* The memory changes hands: the buffer forgets it, and the caller frees it. */
-	buf_put_u8(b, 0);
-	text = (char *)b->data;
-	buf_init(b);
+	buf_put_u8(buf, 0);
+	text = (char *)buf->data;
+	buf_init(buf);
 	return text;
 }
 
-size_t buf_compact_size(uint64_t v)
+size_t buf_compact_size(uint64_t number)
 {
-	return v < 0xfd ? 1 : v <= 0xffff ? 3 : v <= 0xffffffff ? 5 : 9;
+	return number < 0xfd ? 1 : number <= 0xffff ? 3 : number <= 0xffffffff ? 5 : 9;
 }
 
-void reader_init(struct reader *r, const void *data, size_t size)
+void reader_init(struct reader *reader, const void *data, size_t size)
 {
 	/* An empty input may come with NULL; readers still hand out pointers that are not NULL, so that NULL means
 	 * failure. */
-	r->p = size ? data : (const uint8_t *)"";
-	r->end = r->p + size;
-	r->ok = true;
+	reader->p = size ? data : (const uint8_t *)"";
+	reader->end = reader->p + size;
+	reader->ok = true;
 }
 
 /* All reads go through here: here alone is the bound. p <= end holds always, and size is compared with the rest, since
  * p + size may lie behind the end of memory. */
-const uint8_t *reader_bytes(struct reader *r, size_t size)
+const uint8_t *reader_bytes(struct reader *reader, size_t size)
 {
-	const uint8_t *at = r->p;
+	const uint8_t *at = reader->p;
 
-	if (!r->ok || size > (size_t)(r->end - r->p)) {
-		r->ok = false;
+	if (!reader->ok || size > (size_t)(reader->end - reader->p)) {
+		reader->ok = false;
 		return NULL;
 	}
-	r->p += size;
+	reader->p += size;
 	return at;
 }
 
-bool reader_copy(struct reader *r, void *out, size_t size)
+bool reader_copy(struct reader *reader, void *out, size_t size)
 {
-	const uint8_t *at = reader_bytes(r, size);
+	const uint8_t *at = reader_bytes(reader, size);
 
 	/* memcpy of nothing still wants pointers; out may be NULL then. */
 	if (size == 0)
@@ -153,75 +153,75 @@ bool reader_copy(struct reader *r, void *out, size_t size)
 	return at != NULL;
 }
 
-uint8_t reader_u8(struct reader *r)
+uint8_t reader_u8(struct reader *reader)
 {
-	const uint8_t *at = reader_bytes(r, 1);
+	const uint8_t *at = reader_bytes(reader, 1);
 
 	return at != NULL ? at[0] : 0;
 }
 
-uint16_t reader_le16(struct reader *r)
+uint16_t reader_le16(struct reader *reader)
 {
-	const uint8_t *at = reader_bytes(r, 2);
+	const uint8_t *at = reader_bytes(reader, 2);
 
 	return at != NULL ? read_le16(at) : 0;
 }
 
-uint32_t reader_le32(struct reader *r)
+uint32_t reader_le32(struct reader *reader)
 {
-	const uint8_t *at = reader_bytes(r, 4);
+	const uint8_t *at = reader_bytes(reader, 4);
 
 	return at != NULL ? read_le32(at) : 0;
 }
 
-uint64_t reader_le64(struct reader *r)
+uint64_t reader_le64(struct reader *reader)
 {
-	const uint8_t *at = reader_bytes(r, 8);
+	const uint8_t *at = reader_bytes(reader, 8);
 
 	return at != NULL ? read_le64(at) : 0;
 }
 
 /* A number has one form, the shortest: with two, the same transaction could be sent as different bytes. */
-uint64_t reader_compact_any(struct reader *r)
+uint64_t reader_compact_any(struct reader *reader)
 {
-	uint8_t first = reader_u8(r);
-	uint64_t v = first;
-	size_t size = first < 0xfd ? 1 : first == 0xfd ? 3 : first == 0xfe ? 5 : 9;
+	uint8_t marker = reader_u8(reader);
+	uint64_t number = marker;
+	size_t size = marker < 0xfd ? 1 : marker == 0xfd ? 3 : marker == 0xfe ? 5 : 9;
 
 	if (size == 3)
-		v = reader_le16(r);
+		number = reader_le16(reader);
 	else if (size == 5)
-		v = reader_le32(r);
+		number = reader_le32(reader);
 	else if (size == 9)
-		v = reader_le64(r);
-	if (r->ok && buf_compact_size(v) != size)
-		r->ok = false;
-	return r->ok ? v : 0;
+		number = reader_le64(reader);
+	if (reader->ok && buf_compact_size(number) != size)
+		reader->ok = false;
+	return reader->ok ? number : 0;
 }
 
-size_t reader_compact(struct reader *r)
+size_t reader_compact(struct reader *reader)
 {
-	uint64_t v = reader_compact_any(r);
+	uint64_t number = reader_compact_any(reader);
 
 	/* A count above what any message holds is refused before somebody takes memory for it. */
-	if (v > READER_COMPACT_MAX) {
-		r->ok = false;
+	if (number > READER_COMPACT_MAX) {
+		reader->ok = false;
 		return 0;
 	}
-	return (size_t)v;
+	return (size_t)number;
 }
 
-size_t reader_left(const struct reader *r)
+size_t reader_left(const struct reader *reader)
 {
-	return r->ok ? (size_t)(r->end - r->p) : 0;
+	return reader->ok ? (size_t)(reader->end - reader->p) : 0;
 }
 
-bool reader_done(const struct reader *r)
+bool reader_done(const struct reader *reader)
 {
-	return r->ok && r->p == r->end;
+	return reader->ok && reader->p == reader->end;
 }
 
-void reader_fail(struct reader *r)
+void reader_fail(struct reader *reader)
 {
-	r->ok = false;
+	reader->ok = false;
 }

@@ -3,89 +3,89 @@
 
 #include <string.h>
 
-static const char digits[] = "0123456789abcdef";
+static const char hex_digits[] = "0123456789abcdef";
 
 /* The value of a digit, or -1. isxdigit would ask the locale. */
-static int hex_digit(char c)
+static int hex_digit(char digit)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
+	if (digit >= '0' && digit <= '9')
+		return digit - '0';
+	if (digit >= 'a' && digit <= 'f')
+		return digit - 'a' + 10;
+	if (digit >= 'A' && digit <= 'F')
+		return digit - 'A' + 10;
 	return -1;
 }
 
-void hex_encode(char *out, const uint8_t *data, size_t size)
+void hex_encode(char *hex, const uint8_t *data, size_t size)
 {
 	for (size_t i = 0; i < size; i++) {
-		out[2 * i] = digits[data[i] >> 4];
-		out[2 * i + 1] = digits[data[i] & 15];
+		hex[2 * i] = hex_digits[data[i] >> 4];
+		hex[2 * i + 1] = hex_digits[data[i] & 15];
 	}
-	out[2 * size] = 0;
+	hex[2 * size] = 0;
 }
 
-bool hex_decode(uint8_t *out, size_t size, const char *text)
+bool hex_decode(uint8_t *bytes, size_t size, const char *text)
 {
 	/* The length first: the loop below then reads no digit behind the end. */
 	if (strlen(text) != 2 * size)
 		return false;
 	for (size_t i = 0; i < size; i++) {
-		int hi = hex_digit(text[2 * i]), lo = hex_digit(text[2 * i + 1]);
+		int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
 
-		if (hi < 0 || lo < 0)
+		if (high < 0 || low < 0)
 			return false;
-		out[i] = (uint8_t)(hi << 4 | lo);
+		bytes[i] = (uint8_t)(high << 4 | low);
 	}
 	return true;
 }
 
-static void reverse_bytes(uint8_t *p, size_t size)
+static void reverse_bytes(uint8_t *bytes, size_t size)
 {
 	for (size_t i = 0; i < size / 2; i++) {
-		uint8_t t = p[i];
+		uint8_t byte = bytes[i];
 
-		p[i] = p[size - 1 - i];
-		p[size - 1 - i] = t;
+		bytes[i] = bytes[size - 1 - i];
+		bytes[size - 1 - i] = byte;
 	}
 }
 
 /* Straight from the end: no copy of the bytes is turned round. */
-void hex_encode_reversed(char *out, const uint8_t *data, size_t size)
+void hex_encode_reversed(char *hex, const uint8_t *data, size_t size)
 {
 	for (size_t i = 0; i < size; i++) {
-		out[2 * i] = digits[data[size - 1 - i] >> 4];
-		out[2 * i + 1] = digits[data[size - 1 - i] & 15];
+		hex[2 * i] = hex_digits[data[size - 1 - i] >> 4];
+		hex[2 * i + 1] = hex_digits[data[size - 1 - i] & 15];
 	}
-	out[2 * size] = 0;
+	hex[2 * size] = 0;
 }
 
-bool hex_decode_reversed(uint8_t *out, size_t size, const char *text)
+bool hex_decode_reversed(uint8_t *bytes, size_t size, const char *text)
 {
-	if (!hex_decode(out, size, text))
+	if (!hex_decode(bytes, size, text))
 		return false;
-	reverse_bytes(out, size);
+	reverse_bytes(bytes, size);
 	return true;
 }
 
-void base64_encode(char *out, const uint8_t *data, size_t size)
+void base64_encode(char *base64, const uint8_t *data, size_t size)
 {
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char base64_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 	/* Three bytes are 24 bits, four letters of 6; what is missing in the last group counts as zero and is shown as
 	 * =. */
-	for (size_t i = 0; i < size; i += 3, out += 4) {
-		uint32_t bits = (uint32_t)data[i] << 16;
+	for (size_t i = 0; i < size; i += 3, base64 += 4) {
+		uint32_t base64_bits = (uint32_t)data[i] << 16;
 
 		if (i + 1 < size)
-			bits |= (uint32_t)data[i + 1] << 8;
+			base64_bits |= (uint32_t)data[i + 1] << 8;
 		if (i + 2 < size)
-			bits |= data[i + 2];
-		out[0] = letters[bits >> 18];
-		out[1] = letters[bits >> 12 & 63];
-		out[2] = i + 1 < size ? letters[bits >> 6 & 63] : '=';
-		out[3] = i + 2 < size ? letters[bits & 63] : '=';
+			base64_bits |= data[i + 2];
+		base64[0] = base64_letters[base64_bits >> 18];
+		base64[1] = base64_letters[base64_bits >> 12 & 63];
+		base64[2] = i + 1 < size ? base64_letters[base64_bits >> 6 & 63] : '=';
+		base64[3] = i + 2 < size ? base64_letters[base64_bits & 63] : '=';
 	}
-	*out = 0;
+	*base64 = 0;
 }

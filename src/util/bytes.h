@@ -9,46 +9,46 @@
 #include <stddef.h>
 #include <stdint.h>
 
-static inline uint16_t read_le16(const uint8_t *p)
+static inline uint16_t read_le16(const uint8_t *bytes)
 {
-	return (uint16_t)(p[0] | p[1] << 8);
+	return (uint16_t)(bytes[0] | bytes[1] << 8);
 }
-static inline uint32_t read_le32(const uint8_t *p)
+static inline uint32_t read_le32(const uint8_t *bytes)
 {
-	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+	return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
 }
-static inline uint64_t read_le64(const uint8_t *p)
+static inline uint64_t read_le64(const uint8_t *bytes)
 {
-	return read_le32(p) | (uint64_t)read_le32(p + 4) << 32;
+	return read_le32(bytes) | (uint64_t)read_le32(bytes + 4) << 32;
 }
-static inline void write_le16(uint8_t *p, uint16_t v)
+static inline void write_le16(uint8_t *bytes, uint16_t number)
 {
-	p[0] = (uint8_t)v;
-	p[1] = (uint8_t)(v >> 8);
+	bytes[0] = (uint8_t)number;
+	bytes[1] = (uint8_t)(number >> 8);
 }
-static inline void write_le32(uint8_t *p, uint32_t v)
+static inline void write_le32(uint8_t *bytes, uint32_t number)
 {
-	write_le16(p, (uint16_t)v);
-	write_le16(p + 2, (uint16_t)(v >> 16));
+	write_le16(bytes, (uint16_t)number);
+	write_le16(bytes + 2, (uint16_t)(number >> 16));
 }
-static inline void write_le64(uint8_t *p, uint64_t v)
+static inline void write_le64(uint8_t *bytes, uint64_t number)
 {
-	write_le32(p, (uint32_t)v);
-	write_le32(p + 4, (uint32_t)(v >> 32));
+	write_le32(bytes, (uint32_t)number);
+	write_le32(bytes + 4, (uint32_t)(number >> 32));
 }
 
-/* Writes 2 * size lower-case digits and a terminating zero to out. */
-void hex_encode(char *out, const uint8_t *data, size_t size);
+/* Writes 2 * size lower-case digits and a terminating zero. */
+void hex_encode(char *hex, const uint8_t *data, size_t size);
 
 /* Reads exactly 2 * size digits of either case; false if text is of another length or holds another character. */
-bool hex_decode(uint8_t *out, size_t size, const char *text);
+bool hex_decode(uint8_t *bytes, size_t size, const char *text);
 
 /* Hashes and ids are shown with their bytes reversed, as Bitcoin does; keys and blob roots are not. */
-void hex_encode_reversed(char *out, const uint8_t *data, size_t size);
-bool hex_decode_reversed(uint8_t *out, size_t size, const char *text);
+void hex_encode_reversed(char *hex, const uint8_t *data, size_t size);
+bool hex_decode_reversed(uint8_t *bytes, size_t size, const char *text);
 
-/* Writes BASE64_SIZE(size) characters (RFC 4648, padded) and a terminating zero to out. */
+/* Writes BASE64_SIZE(size) characters (RFC 4648, padded) and a terminating zero. */
 #define BASE64_SIZE(size) (((size) + 2) / 3 * 4)
-void base64_encode(char *out, const uint8_t *data, size_t size);
+void base64_encode(char *base64, const uint8_t *data, size_t size);
 
 #endif

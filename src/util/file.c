@@ -19,7 +19,7 @@ static bool file_fail(struct errmsg *err, const char *path, const char *what)
 	return errmsg_set(err, "%s: %s: %s", path, what, strerror(errno));
 }
 
-static int open_again(const char *path, int flags, unsigned mode)
+static int file_open_again(const char *path, int flags, unsigned mode)
 {
 	int fd;
 
@@ -35,17 +35,17 @@ bool file_read_at(int fd, uint64_t offset, void *out, size_t size, const char *n
 
 	while (size) {
 		/* Short reads and writes are no failure: the rest is asked for again, and then the reason comes. */
-		ssize_t got = pread(fd, at, size, (off_t)offset);
+		ssize_t bytes_read = pread(fd, at, size, (off_t)offset);
 
-		if (got < 0 && errno == EINTR)
+		if (bytes_read < 0 && errno == EINTR)
 			continue;
-		if (got < 0)
+		if (bytes_read < 0)
 			return file_fail(err, name, "cannot be read");
-		if (got == 0)
+		if (bytes_read == 0)
 			return errmsg_set(err, "%s: ends too early", name);
-		at += got;
-		offset += (uint64_t)got;
-		size -= (size_t)got;
+		at += bytes_read;
+		offset += (uint64_t)bytes_read;
+		size -= (size_t)bytes_read;
 	}
 	return true;
 }
@@ -56,41 +56,41 @@ bool file_write_at(int fd, uint64_t offset, const void *data, size_t size, const
 
 	/* With the offset in the call no two threads share a position, and readers need no lock. */
 	while (size) {
-		ssize_t put = pwrite(fd, at, size, (off_t)offset);
+		ssize_t bytes_written = pwrite(fd, at, size, (off_t)offset);
 
-		if (put < 0 && errno == EINTR)
+		if (bytes_written < 0 && errno == EINTR)
 			continue;
-		if (put < 0)
+		if (bytes_written < 0)
 			return file_fail(err, name, "cannot be written");
-		at += put;
-		offset += (uint64_t)put;
-		size -= (size_t)put;
+		at += bytes_written;
+		offset += (uint64_t)bytes_written;
+		size -= (size_t)bytes_written;
 	}
 	return true;
 }
 
 /* The size that fstat tells is no promise: pipes, /proc, growing files. So it reads until nothing comes, and stops once
- * there is more than max_size: at most 64 KiB too many are held. On failure b is as it was. */
-bool file_read_rest(int fd, size_t max_size, struct buf *b, const char *name, struct errmsg *err)
+ * there is more than max_size: at most 64 KiB too many are held. On failure buf is as it was. */
+bool file_read_rest(int fd, size_t max_size, struct buf *buf, const char *name, struct errmsg *err)
 {
-	size_t before = b->size;
+	size_t size_before = buf->size;
 
 	for (;;) {
-		uint8_t *at = buf_extend(b, 65536);
-		ssize_t got = read(fd, at, 65536);
+		uint8_t *at = buf_extend(buf, 65536);
+		ssize_t bytes_read = read(fd, at, 65536);
 
-		b->size -= 65536;
-		if (got < 0 && errno == EINTR)
+		buf->size -= 65536;
+		if (bytes_read < 0 && errno == EINTR)
 			continue;
-		if (got < 0) {
-			b->size = before;
+		if (bytes_read < 0) {
+			buf->size = size_before;
 			return file_fail(err, name, "cannot be read");
 		}
-		if (got == 0)
+		if (bytes_read == 0)
 			return true;
-		b->size += (size_t)got;
-		if (b->size - before > max_size) {
-			b->size = before;
+		buf->size += (size_t)bytes_read;
+		if (buf->size - size_before > max_size) {
+			buf->size = size_before;
 			return errmsg_set(err, "%s: is larger than %zu bytes", name, max_size);
 		}
 	}
@@ -99,12 +99,12 @@ bool file_read_rest(int fd, size_t max_size, struct buf *b, const char *name, st
 int file_open(const char *path, struct errmsg *err)
 {
 	/* Without O_NONBLOCK a pipe would keep us here until somebody writes to it. */
-	int fd = open_again(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-	struct stat info;
+	int fd = file_open_again(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	struct stat file_info;
 
 	if (fd < 0)
 		file_fail(err, path, "cannot be opened");
-	else if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
+	else if (fstat(fd, &file_info) == 0 && S_ISREG(file_info.st_mode))
 		return fd;
 	else
 		errmsg_set(err, "%s: is not a regular file", path);
@@ -113,27 +113,27 @@ int file_open(const char *path, struct errmsg *err)
 	return -1;
 }
 
-bool file_read(const char *path, size_t max_size, struct buf *b, struct errmsg *err)
+bool file_read(const char *path, size_t max_size, struct buf *buf, struct errmsg *err)
 {
 	int fd = file_open(path, err);
 	bool ok;
 
 	if (fd < 0)
 		return false;
-	ok = file_read_rest(fd, max_size, b, path, err);
+	ok = file_read_rest(fd, max_size, buf, path, err);
 	close(fd);
 	return ok;
 }
 
 /* Writes and syncs a file that must not exist before: O_EXCL follows no link that somebody has put there. What is left
  * of an earlier attempt that died is removed. close can be what tells of a full disk (NFS): it counts. */
-static bool write_new(const char *path, const void *data, size_t size, unsigned mode, struct errmsg *err)
+static bool file_write_new(const char *path, const void *data, size_t size, unsigned mode, struct errmsg *err)
 {
 	int fd;
 	bool ok;
 
 	unlink(path);
-	fd = open_again(path, O_WRONLY | O_CREAT | O_EXCL, mode);
+	fd = file_open_again(path, O_WRONLY | O_CREAT | O_EXCL, mode);
 	if (fd < 0)
 		return file_fail(err, path, "cannot be created");
 	ok = file_write_at(fd, 0, data, size, path, err);
@@ -144,7 +144,7 @@ static bool write_new(const char *path, const void *data, size_t size, unsigned 
 	return ok;
 }
 
-static char *folder_of(const char *path)
+static char *path_folder(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char *folder;
@@ -161,9 +161,9 @@ static char *folder_of(const char *path)
 /* lstat: of a link, the link itself is what goes. A name that cannot be looked at is left to the rename to judge. */
 bool file_replaceable(const char *path, struct errmsg *err)
 {
-	struct stat info;
+	struct stat file_info;
 
-	return lstat(path, &info) != 0 || S_ISREG(info.st_mode) || S_ISLNK(info.st_mode) ||
+	return lstat(path, &file_info) != 0 || S_ISREG(file_info.st_mode) || S_ISLNK(file_info.st_mode) ||
 		errmsg_set(err, "%s: is not a regular file", path);
 }
 
@@ -172,17 +172,17 @@ bool file_replaceable(const char *path, struct errmsg *err)
  * ".new" beside it, which the next write removes. */
 bool file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, struct errmsg *err)
 {
-	size_t length = strlen(path);
+	size_t path_size = strlen(path);
 	char *temporary, *folder;
 	bool ok;
 
 	if (!file_replaceable(path, err))
 		return false;
-	temporary = mem_alloc(length + 5);
-	folder = folder_of(path);
-	memcpy(temporary, path, length);
-	memcpy(temporary + length, ".new", 5);
-	ok = write_new(temporary, data, size, mode, err);
+	temporary = mem_alloc(path_size + 5);
+	folder = path_folder(path);
+	memcpy(temporary, path, path_size);
+	memcpy(temporary + path_size, ".new", 5);
+	ok = file_write_new(temporary, data, size, mode, err);
 	if (ok && rename(temporary, path) != 0)
 		ok = file_fail(err, path, "cannot be replaced");
 	if (!ok)
@@ -196,18 +196,18 @@ bool file_write_atomic(const char *path, const void *data, size_t size, unsigned
 
 bool file_exists(const char *path)
 {
-	struct stat info;
+	struct stat file_info;
 
-	return stat(path, &info) == 0;
+	return stat(path, &file_info) == 0;
 }
 
 bool file_size(const char *path, uint64_t *size, struct errmsg *err)
 {
-	struct stat info;
+	struct stat file_info;
 
-	if (stat(path, &info) != 0)
+	if (stat(path, &file_info) != 0)
 		return file_fail(err, path, "cannot be examined");
-	*size = (uint64_t)info.st_size;
+	*size = (uint64_t)file_info.st_size;
 	return true;
 }
 
@@ -221,7 +221,7 @@ bool file_remove(const char *path, struct errmsg *err)
 /* A new name is in the folder's own data: syncing the file alone would not keep it. */
 bool file_sync_dir(const char *path, struct errmsg *err)
 {
-	int fd = open_again(path, O_RDONLY | O_DIRECTORY, 0);
+	int fd = file_open_again(path, O_RDONLY | O_DIRECTORY, 0);
 	bool ok = true;
 
 	if (fd < 0)
@@ -238,7 +238,7 @@ bool file_sync_dir(const char *path, struct errmsg *err)
  * two hold locks on two files of one name. */
 int file_lock(const char *path, struct errmsg *err)
 {
-	int fd = open_again(path, O_RDWR | O_CREAT, 0600);
+	int fd = file_open_again(path, O_RDWR | O_CREAT, 0600);
 
 	if (fd < 0) {
 		file_fail(err, path, "cannot be opened");
@@ -261,14 +261,14 @@ void file_unlock(int fd)
 }
 
 /* Tried first and looked at afterwards: somebody else may make it at the same time. */
-static bool make_one(const char *path, struct errmsg *err)
+static bool dir_make_one(const char *path, struct errmsg *err)
 {
-	struct stat info;
+	struct stat file_info;
 
 	if (mkdir(path, 0700) == 0)
 		return true;
 	if (errno == EEXIST) {
-		if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+		if (stat(path, &file_info) == 0 && S_ISDIR(file_info.st_mode))
 			return true;
 		return errmsg_set(err, "%s: is not a folder", path);
 	}
@@ -283,41 +283,42 @@ bool dir_make(const char *path, struct errmsg *err)
 	for (char *slash = copy[0] ? strchr(copy + 1, '/') : NULL; slash != NULL && ok;
 		slash = strchr(slash + 1, '/')) {
 		*slash = 0;
-		ok = make_one(copy, err);
+		ok = dir_make_one(copy, err);
 		*slash = '/';
 	}
 	if (ok)
-		ok = make_one(path, err);
+		ok = dir_make_one(path, err);
 	free(copy);
 	return ok;
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
+static bool file_same_inode(const struct stat *this_file, const struct stat *other_file)
 {
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+	return this_file->st_dev == other_file->st_dev && this_file->st_ino == other_file->st_ino;
 }
 
-bool file_same(const char *a, const char *b)
+bool file_same(const char *path, const char *other_path)
 {
-	struct stat one, other;
+	struct stat this_file, other_file;
 
-	return stat(a, &one) == 0 && stat(b, &other) == 0 && same_file(&one, &other);
+	return stat(path, &this_file) == 0 && stat(other_path, &other_file) == 0 &&
+		file_same_inode(&this_file, &other_file);
 }
 
 /* The folder of a path, or the next one above it that exists; the caller frees it. *unsure: a ".." was passed on the
  * way. */
-static char *nearest_folder(const char *path, bool *unsure)
+static char *path_nearest_folder(const char *path, bool *unsure)
 {
-	char *folder = folder_of(path), *above;
-	struct stat info;
+	char *folder = path_folder(path), *above;
+	struct stat file_info;
 
 	*unsure = false;
-	while ((stat(folder, &info) != 0 || !S_ISDIR(info.st_mode)) && strcmp(folder, ".") != 0) {
+	while ((stat(folder, &file_info) != 0 || !S_ISDIR(file_info.st_mode)) && strcmp(folder, ".") != 0) {
 		size_t size = strlen(folder);
 
 		if (size >= 2 && strcmp(folder + size - 2, "..") == 0)
 			*unsure = true;
-		above = folder_of(folder);
+		above = path_folder(folder);
 		free(folder);
 		folder = above;
 	}
@@ -328,33 +329,33 @@ static char *nearest_folder(const char *path, bool *unsure)
  * follows what does not exist yet, nobody can say where it will lead: the answer is then yes, the careful one. */
 bool path_inside(const char *path, const char *folder)
 {
-	struct stat wanted, here, above;
+	struct stat folder_info, inner_info, outer_info;
 	bool found;
-	char *at, *up;
+	char *inner, *outer;
 
-	if (stat(folder, &wanted) != 0)
+	if (stat(folder, &folder_info) != 0)
 		return false;
-	at = nearest_folder(path, &found);
+	inner = path_nearest_folder(path, &found);
 	/* Upwards by "..", which the system resolves: links have no say. The root is its own parent, and ends it. */
-	while (!found && stat(at, &here) == 0) {
-		found = same_file(&here, &wanted);
-		up = path_join(at, "..");
-		free(at);
-		at = up;
-		if (stat(at, &above) != 0 || same_file(&above, &here))
+	while (!found && stat(inner, &inner_info) == 0) {
+		found = file_same_inode(&inner_info, &folder_info);
+		outer = path_join(inner, "..");
+		free(inner);
+		inner = outer;
+		if (stat(inner, &outer_info) != 0 || file_same_inode(&outer_info, &inner_info))
 			break;
 	}
-	free(at);
+	free(inner);
 	return found;
 }
 
-char *path_beside(const char *a, const char *b)
+char *path_beside(const char *path, const char *name)
 {
-	const char *slash = strrchr(a, '/');
-	char *folder = mem_strdup(a), *result;
+	const char *slash = strrchr(path, '/');
+	char *folder = mem_strdup(path), *result;
 
-	folder[slash == NULL ? 0 : slash - a + 1] = 0;
-	result = path_join(folder, b);
+	folder[slash == NULL ? 0 : slash - path + 1] = 0;
+	result = path_join(folder, name);
 	free(folder);
 	return result;
 }
@@ -382,17 +383,17 @@ char *path_expand(const char *path)
 	return result;
 }
 
-char *path_join(const char *a, const char *b)
+char *path_join(const char *path, const char *name)
 {
-	size_t size = strlen(a), more = strlen(b);
+	size_t path_size = strlen(path), name_size = strlen(name);
 	char *joined;
 
-	if (size == 0 || b[0] == '/')
-		return mem_strdup(b);
-	joined = mem_alloc(size + more + 2);
-	memcpy(joined, a, size);
-	if (a[size - 1] != '/')
-		joined[size++] = '/';
-	memcpy(joined + size, b, more + 1);
+	if (path_size == 0 || name[0] == '/')
+		return mem_strdup(name);
+	joined = mem_alloc(path_size + name_size + 2);
+	memcpy(joined, path, path_size);
+	if (path[path_size - 1] != '/')
+		joined[path_size++] = '/';
+	memcpy(joined + path_size, name, name_size + 1);
 	return joined;
 }

@@ -17,8 +17,8 @@ int file_open(const char *path, struct errmsg *err);
 
 /* Appends the whole file, which must be a regular one, to b; fails if it is larger than max_size (b is then as it was).
  * file_read_rest does so from where an open descriptor stands, whatever it leads to: a program's standard input. */
-bool file_read(const char *path, size_t max_size, struct buf *b, struct errmsg *err);
-bool file_read_rest(int fd, size_t max_size, struct buf *b, const char *name, struct errmsg *err);
+bool file_read(const char *path, size_t max_size, struct buf *buf, struct errmsg *err);
+bool file_read_rest(int fd, size_t max_size, struct buf *buf, const char *name, struct errmsg *err);
 
 /* Replaces the file's contents so that a crash at any moment leaves the old or the new ones: temporary file beside it,
  * fsync, rename, fsync of the folder. mode is that of the new file, such as 0600. */
@@ -47,17 +47,17 @@ bool dir_make(const char *path, struct errmsg *err);
 
 /* Whether two names lead to one file or folder, as different as they are: links, hard links, dots. False if one leads
  * nowhere. */
-bool file_same(const char *a, const char *b);
+bool file_same(const char *path, const char *other_path);
 
 /* Whether a new file of this name would come to lie in the folder, or below it, through whatever links and dots the
  * name leads there. Folders of the name that are missing count as new too; where ".." follows one of them, the answer
  * is yes. False if there is no such folder. */
 bool path_inside(const char *path, const char *folder);
 
-/* "a/b"; an absolute b is returned alone, and so is b where a is empty. path_beside: b in the folder of the file a. The
- * caller frees both. */
-char *path_join(const char *a, const char *b);
-char *path_beside(const char *a, const char *b);
+/* "path/name"; an absolute name is returned alone, and so is name where path is empty. path_beside: name in the folder
+ * of the file path. The caller frees both. */
+char *path_join(const char *path, const char *name);
+char *path_beside(const char *path, const char *name);
 
 /* The user's home folder, or NULL. path_expand: the path, with that for a leading ~ where no shell has done so. The
  * caller frees both. */

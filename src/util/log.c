@@ -18,16 +18,16 @@
 
 /* One line is one write, under the lock: lines of two threads do not mix, and none goes to a file that log_reopen has
  * closed. The mask is read without it, for each line that is not wanted would otherwise wait for those that are. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char *log_path; /* guarded by lock, as are the next two; NULL: no file */
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+static char *log_path; /* guarded by log_lock, as are the next two; NULL: no file */
 static int log_fd = -1;
-static bool to_console;
-static atomic_uint wanted;
+static bool log_to_console;
+static atomic_uint log_wanted;
 
 static const struct {
 	const char *name;
 	enum log_category category;
-} categories[] = {
+} log_names[] = {
 	{ "net", LOG_NET },
 	{ "chain", LOG_CHAIN },
 	{ "mempool", LOG_MEMPOOL },
@@ -38,75 +38,75 @@ static const struct {
 	{ "data", LOG_DATA },
 	{ "model", LOG_MODEL },
 };
-#define CATEGORY_COUNT (sizeof categories / sizeof categories[0])
+#define LOG_CATEGORY_COUNT (sizeof log_names / sizeof log_names[0])
 
 /* A pipe would keep us here until somebody reads it, and later hold up whoever writes a line; /dev/null is fine. */
-static int open_file(const char *path, struct errmsg *err)
+static int log_open_file(const char *log_file, struct errmsg *err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
-	struct stat info;
+	int log_new_fd = open(log_file, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	struct stat log_stat;
 
-	if (fd < 0 && errno != ENXIO) {
-		errmsg_set(err, "The log file %s cannot be opened: %s", path, strerror(errno));
+	if (log_new_fd < 0 && errno != ENXIO) {
+		errmsg_set(err, "The log file %s cannot be opened: %s", log_file, strerror(errno));
 		return -1;
 	}
 	/* O_NONBLOCK was for the opening alone: a write to a terminal may wait. */
-	if (fd >= 0 && fstat(fd, &info) == 0 && (S_ISREG(info.st_mode) || S_ISCHR(info.st_mode)) &&
-		fcntl(fd, F_SETFL, O_APPEND) == 0)
-		return fd;
-	errmsg_set(err, "The log file %s is not a regular file", path);
-	if (fd >= 0)
-		close(fd);
+	if (log_new_fd >= 0 && fstat(log_new_fd, &log_stat) == 0 &&
+		(S_ISREG(log_stat.st_mode) || S_ISCHR(log_stat.st_mode)) && fcntl(log_new_fd, F_SETFL, O_APPEND) == 0)
+		return log_new_fd;
+	errmsg_set(err, "The log file %s is not a regular file", log_file);
+	if (log_new_fd >= 0)
+		close(log_new_fd);
 	return -1;
 }
 
 /* Puts the file in place of the one before; path is the log's from now on. */
-static void log_replace(char *path, int fd)
+static void log_replace(char *log_file, int log_new_fd)
 {
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&log_lock);
 	if (log_fd >= 0)
 		close(log_fd);
 	free(log_path);
-	log_path = path;
-	log_fd = fd;
-	pthread_mutex_unlock(&lock);
+	log_path = log_file;
+	log_fd = log_new_fd;
+	pthread_mutex_unlock(&log_lock);
 }
 
-bool log_init(const char *path, bool console, unsigned mask, struct errmsg *err)
+bool log_init(const char *log_file, bool console, unsigned log_mask, struct errmsg *err)
 {
-	int fd = -1;
+	int log_new_fd = -1;
 
-	if (path != NULL) {
-		fd = open_file(path, err);
-		if (fd < 0)
+	if (log_file != NULL) {
+		log_new_fd = log_open_file(log_file, err);
+		if (log_new_fd < 0)
 			return false;
 	}
-	log_replace(path != NULL ? mem_strdup(path) : NULL, fd);
-	pthread_mutex_lock(&lock);
-	to_console = console;
-	pthread_mutex_unlock(&lock);
-	atomic_store(&wanted, mask);
+	log_replace(log_file != NULL ? mem_strdup(log_file) : NULL, log_new_fd);
+	pthread_mutex_lock(&log_lock);
+	log_to_console = console;
+	pthread_mutex_unlock(&log_lock);
+	atomic_store(&log_wanted, log_mask);
 	return true;
 }
 
 bool log_reopen(struct errmsg *err)
 {
-	char *path;
-	int fd;
+	char *log_file;
+	int log_new_fd;
 
-	pthread_mutex_lock(&lock);
-	path = log_path != NULL ? mem_strdup(log_path) : NULL;
-	pthread_mutex_unlock(&lock);
-	if (path == NULL)
+	pthread_mutex_lock(&log_lock);
+	log_file = log_path != NULL ? mem_strdup(log_path) : NULL;
+	pthread_mutex_unlock(&log_lock);
+	if (log_file == NULL)
 		return true;
 	/* Opened outside the lock: a slow disk holds up nobody who logs. Where it fails the old file goes on being
 	 * written. */
-	fd = open_file(path, err);
-	if (fd < 0) {
-		free(path);
+	log_new_fd = log_open_file(log_file, err);
+	if (log_new_fd < 0) {
+		free(log_file);
 		return false;
 	}
-	log_replace(path, fd);
+	log_replace(log_file, log_new_fd);
 	return true;
 }
 
@@ -115,161 +115,161 @@ void log_close(void)
 	log_replace(NULL, -1);
 }
 
-void log_set_categories(unsigned mask)
+void log_set_categories(unsigned log_mask)
 {
-	atomic_store(&wanted, mask);
+	atomic_store(&log_wanted, log_mask);
 }
 
 unsigned log_categories(void)
 {
-	return atomic_load(&wanted);
+	return atomic_load(&log_wanted);
 }
 
 bool log_wants(enum log_category category)
 {
-	return atomic_load(&wanted) & category;
+	return atomic_load(&log_wanted) & category;
 }
 
-bool log_category_parse(const char *name, unsigned *mask)
+bool log_category_parse(const char *name, unsigned *log_mask)
 {
 	if (strcmp(name, "all") == 0 || strcmp(name, "1") == 0) {
-		*mask = LOG_ALL;
+		*log_mask = LOG_ALL;
 		return true;
 	}
 	if (strcmp(name, "none") == 0 || strcmp(name, "0") == 0) {
-		*mask = 0;
+		*log_mask = 0;
 		return true;
 	}
-	for (size_t i = 0; i < CATEGORY_COUNT; i++) {
-		if (strcmp(name, categories[i].name) == 0) {
-			*mask = categories[i].category;
+	for (size_t i = 0; i < LOG_CATEGORY_COUNT; i++) {
+		if (strcmp(name, log_names[i].name) == 0) {
+			*log_mask = log_names[i].category;
 			return true;
 		}
 	}
 	return false;
 }
 
-const char *log_category_name(unsigned i, unsigned *mask)
+const char *log_category_name(unsigned i, unsigned *log_mask)
 {
-	if (i >= CATEGORY_COUNT)
+	if (i >= LOG_CATEGORY_COUNT)
 		return NULL;
-	*mask = categories[i].category;
-	return categories[i].name;
+	*log_mask = log_names[i].category;
+	return log_names[i].name;
 }
 
 /* Copies text to out, at most room bytes, control characters (C1 in UTF-8 too) as \xNN; returns the bytes written. */
-static size_t log_escape(char *out, size_t room, const char *text)
+static size_t log_escape(char *escaped, size_t room, const char *raw)
 {
-	static const char digits[] = "0123456789abcdef";
-	size_t size = 0;
-	unsigned char before = 0;
+	static const char escape_digits[] = "0123456789abcdef";
+	size_t escaped_size = 0;
+	unsigned char byte_before = 0;
 
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-		bool control = c < 0x20 || c == 0x7f || (before == 0xc2 && c >= 0x80 && c < 0xa0);
+	for (; *raw; raw++) {
+		unsigned char byte = (unsigned char)*raw;
+		bool is_control = byte < 0x20 || byte == 0x7f || (byte_before == 0xc2 && byte >= 0x80 && byte < 0xa0);
 
 		/* An escape whole or not at all; size <= room holds. */
-		if (room - size < (control ? 4 : 1))
+		if (room - escaped_size < (is_control ? 4 : 1))
 			break;
-		if (control) {
-			out[size++] = '\\';
-			out[size++] = 'x';
-			out[size++] = digits[c >> 4];
-			out[size++] = digits[c & 15];
+		if (is_control) {
+			escaped[escaped_size++] = '\\';
+			escaped[escaped_size++] = 'x';
+			escaped[escaped_size++] = escape_digits[byte >> 4];
+			escaped[escaped_size++] = escape_digits[byte & 15];
 		} else {
-			out[size++] = (char)c;
+			escaped[escaped_size++] = (char)byte;
 		}
 		/* U+0080 to U+009F are 0xc2 and then this byte: a terminal may obey them. */
-		before = c;
+		byte_before = byte;
 	}
-	return size;
+	return escaped_size;
 }
 
-static void write_line(int fd, const char *line, size_t size)
+static void log_write_line(int log_new_fd, const char *log_line, size_t line_size)
 {
 	/* A signal may interrupt before anything is written; a short or failed write loses the rest, see the header. */
-	while (write(fd, line, size) < 0 && errno == EINTR)
+	while (write(log_new_fd, log_line, line_size) < 0 && errno == EINTR)
 		;
 }
 
-static void __attribute__((format(printf, 2, 0))) log_put(const char *tag, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0))) log_put(const char *log_tag, const char *format, va_list log_args)
 {
 	/* Two buffers of the stack: a line is made without memory of the heap, which may be what it reports on. */
-	char text[LOG_LINE_MAX], line[LOG_LINE_MAX];
-	time_t now = time(NULL);
-	struct tm utc;
-	size_t size;
+	char log_text[LOG_LINE_MAX], log_line[LOG_LINE_MAX];
+	time_t log_time = time(NULL);
+	struct tm log_utc;
+	size_t line_size;
 
-	gmtime_r(&now, &utc);
-	size = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%SZ ", &utc);
-	size += log_escape(line + size, sizeof line - 1 - size, tag);
-	vsnprintf(text, sizeof text, format, args);
-	size += log_escape(line + size, sizeof line - 1 - size, text);
+	gmtime_r(&log_time, &log_utc);
+	line_size = strftime(log_line, sizeof log_line, "%Y-%m-%dT%H:%M:%SZ ", &log_utc);
+	line_size += log_escape(log_line + line_size, sizeof log_line - 1 - line_size, log_tag);
+	vsnprintf(log_text, sizeof log_text, format, log_args);
+	line_size += log_escape(log_line + line_size, sizeof log_line - 1 - line_size, log_text);
 	/* One byte was kept for it above. */
-	line[size++] = '\n';
+	log_line[line_size++] = '\n';
 
 	/* One write() under the lock, to a file opened with O_APPEND: lines stay whole among processes too. */
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&log_lock);
 	if (log_fd >= 0)
-		write_line(log_fd, line, size);
+		log_write_line(log_fd, log_line, line_size);
 	if (log_fd < 0)
-		write_line(STDERR_FILENO, line, size);
-	else if (to_console)
-		write_line(STDOUT_FILENO, line, size);
-	pthread_mutex_unlock(&lock);
+		log_write_line(STDERR_FILENO, log_line, line_size);
+	else if (log_to_console)
+		log_write_line(STDOUT_FILENO, log_line, line_size);
+	pthread_mutex_unlock(&log_lock);
 }
 
 void log_info(const char *format, ...)
 {
-	va_list args;
+	va_list log_args;
 
-	va_start(args, format);
-	log_put("", format, args);
-	va_end(args);
+	va_start(log_args, format);
+	log_put("", format, log_args);
+	va_end(log_args);
 }
 
 void log_warn(const char *format, ...)
 {
-	va_list args;
+	va_list log_args;
 
-	va_start(args, format);
-	log_put("Warning: ", format, args);
-	va_end(args);
+	va_start(log_args, format);
+	log_put("Warning: ", format, log_args);
+	va_end(log_args);
 }
 
 void log_error(const char *format, ...)
 {
-	va_list args;
+	va_list log_args;
 
-	va_start(args, format);
-	log_put("Error: ", format, args);
-	va_end(args);
+	va_start(log_args, format);
+	log_put("Error: ", format, log_args);
+	va_end(log_args);
 }
 
 void log_debug(enum log_category category, const char *format, ...)
 {
-	char tag[32];
-	va_list args;
+	char log_tag[32];
+	va_list log_args;
 
 	if (!log_wants(category))
 		return;
 	/* Each category is in the table, so the tag is set. */
-	for (size_t i = 0; i < CATEGORY_COUNT; i++)
-		if (categories[i].category == category)
-			snprintf(tag, sizeof tag, "[%s] ", categories[i].name);
-	va_start(args, format);
-	log_put(tag, format, args);
-	va_end(args);
+	for (size_t i = 0; i < LOG_CATEGORY_COUNT; i++)
+		if (log_names[i].category == category)
+			snprintf(log_tag, sizeof log_tag, "[%s] ", log_names[i].name);
+	va_start(log_args, format);
+	log_put(log_tag, format, log_args);
+	va_end(log_args);
 }
 
 /* Whoever causes the lines decides when they come, not how many: one for each limit in LOG_LIMIT_MS. The monotonic
  * clock, since the other may be set back by a year. */
-bool log_limit_allows(struct log_limit *limit)
+bool log_limit_allows(struct log_limit *log_limit)
 {
 	int64_t now = clock_mono_ms();
 
-	if (now < limit->next)
+	if (now < log_limit->next)
 		return false;
-	limit->next = now + LOG_LIMIT_MS;
+	log_limit->next = now + LOG_LIMIT_MS;
 	return true;
 }

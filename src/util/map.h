@@ -17,14 +17,14 @@ struct map {
 	size_t count, cap;
 };
 
-void map_init(struct map *m);
-void map_clear(struct map *m); /* releases the table, not the values */
+void map_init(struct map *map);
+void map_clear(struct map *map); /* releases the table, not the values */
 
-void *map_get(const struct map *m, const uint8_t key[32]);        /* NULL if it is not there */
-void *map_put(struct map *m, const uint8_t key[32], void *value); /* returns the value replaced, or NULL */
-void *map_remove(struct map *m, const uint8_t key[32]);           /* returns the value removed, or NULL */
+void *map_get(const struct map *map, const uint8_t key[32]);        /* NULL if it is not there */
+void *map_put(struct map *map, const uint8_t key[32], void *value); /* returns the value replaced, or NULL */
+void *map_remove(struct map *map, const uint8_t key[32]);           /* returns the value removed, or NULL */
 
 /* Walks all entries in no order: start with *at = 0, until false. The map must not change meanwhile. */
-bool map_next(const struct map *m, size_t *at, const uint8_t **key, void **value);
+bool map_next(const struct map *map, size_t *at, const uint8_t **key, void **value);
 
 #endif

@@ -8,13 +8,13 @@
 #include <sys/mman.h>
 
 /* abort, not exit: no destructor runs, and a core shows who asked for so much. stderr, since the log is above this. */
-static void *check_size(void *p, size_t size)
+static void *mem_check_size(void *memory, size_t size)
 {
-	if (p == NULL) {
+	if (memory == NULL) {
 		fprintf(stderr, "Out of memory: %zu bytes could not be had\n", size);
 		abort();
 	}
-	return p;
+	return memory;
 }
 
 void *mem_check(void *made)
@@ -29,26 +29,26 @@ void *mem_check(void *made)
 void *mem_alloc(size_t size)
 {
 	/* malloc(0) may give NULL, which would look like a failure. */
-	return check_size(malloc(size ? size : 1), size);
+	return mem_check_size(malloc(size ? size : 1), size);
 }
 
 void *mem_calloc(size_t count, size_t size)
 {
-	return check_size(calloc(count ? count : 1, size ? size : 1), count * size);
+	return mem_check_size(calloc(count ? count : 1, size ? size : 1), count * size);
 }
 
 void *mem_realloc(void *old, size_t size)
 {
-	return check_size(realloc(old, size ? size : 1), size);
+	return mem_check_size(realloc(old, size ? size : 1), size);
 }
 
 void *mem_dup(const void *data, size_t size)
 {
-	void *p = mem_alloc(size);
+	void *copy = mem_alloc(size);
 
 	if (size)
-		memcpy(p, data, size);
-	return p;
+		memcpy(copy, data, size);
+	return copy;
 }
 
 char *mem_strdup(const char *text)
@@ -58,32 +58,32 @@ char *mem_strdup(const char *text)
 
 /* Arrays of many megabytes lie on large pages where the system has them: walking page tables costs a pass over them as
  * much as the memory does, in a virtual machine more. */
-#define LARGE_PAGE ((size_t)2 << 20)
+#define MEM_LARGE_PAGE ((size_t)2 << 20)
 
-static size_t alignment_of(size_t size)
+static size_t mem_alignment(size_t size)
 {
-	return size >= LARGE_PAGE ? LARGE_PAGE : 64;
+	return size >= MEM_LARGE_PAGE ? MEM_LARGE_PAGE : 64;
 }
 
 size_t mem_aligned_size(size_t size)
 {
-	size_t alignment = alignment_of(size);
+	size_t alignment = mem_alignment(size);
 
 	return (size + alignment - 1) / alignment * alignment + (size == 0) * alignment;
 }
 
 void *mem_align(size_t size)
 {
-	size_t alignment = alignment_of(size);
+	size_t alignment = mem_alignment(size);
 	void *memory;
 
 	/* aligned_alloc wants a multiple of the alignment; one that wraps would be small. */
 	if (size > SIZE_MAX - (alignment - 1))
-		check_size(NULL, size);
-	memory = check_size(aligned_alloc(alignment, mem_aligned_size(size)), size);
+		mem_check_size(NULL, size);
+	memory = mem_check_size(aligned_alloc(alignment, mem_aligned_size(size)), size);
 #ifdef MADV_HUGEPAGE
 	/* Advice: where it is not taken, all works as before. */
-	if (alignment == LARGE_PAGE)
+	if (alignment == MEM_LARGE_PAGE)
 		madvise(memory, mem_aligned_size(size), MADV_HUGEPAGE);
 #endif
 	return memory;

@@ -14,148 +14,153 @@
 #include "util/mem.h"
 #include "util/text.h"
 
-#define FILE_MAX (1 << 20)
-#define TABLES_MAX 8
-#define HELP_INDENT 7
+#define OPTIONS_FILE_MAX (1 << 20)
+#define OPTIONS_TABLES_MAX 8
+#define OPTIONS_HELP_INDENT 7
 
 /* One setting as it was given. */
-struct setting {
-	const struct option_spec *spec;
+struct option_setting {
+	const struct option_spec *option;
 	char *value;
 	char *section; /* of the file; NULL: before the first section, or the command line */
 	bool negated;
 };
 
-struct list {
-	struct setting *items;
+struct option_list {
+	struct option_setting *items;
 	size_t count, cap;
 };
 
 struct options {
-	const struct option_spec *tables[TABLES_MAX];
+	const struct option_spec *tables[OPTIONS_TABLES_MAX];
 	size_t table_count;
-	struct list args, file;
+	struct option_list args, file;
 	char *section; /* the network's; NULL: none chosen */
 	bool skip_unknown;
 };
 
-static void list_add(struct list *l, struct setting item)
+static void option_list_add(struct option_list *list, struct option_setting setting)
 {
-	if (l->count == l->cap) {
-		l->cap = l->cap ? 2 * l->cap : 16;
-		l->items = mem_realloc(l->items, l->cap * sizeof *l->items);
+	if (list->count == list->cap) {
+		list->cap = list->cap ? 2 * list->cap : 16;
+		list->items = mem_realloc(list->items, list->cap * sizeof *list->items);
 	}
-	l->items[l->count++] = item;
+	list->items[list->count++] = setting;
 }
 
-static void list_clear(struct list *l)
+static void option_list_clear(struct option_list *list)
 {
-	for (size_t i = 0; i < l->count; i++) {
-		free(l->items[i].value);
-		free(l->items[i].section);
+	for (size_t i = 0; i < list->count; i++) {
+		free(list->items[i].value);
+		free(list->items[i].section);
 	}
-	free(l->items);
+	free(list->items);
 }
 
 struct options *options_new(const struct option_spec *table)
 {
-	struct options *o = mem_calloc(1, sizeof *o);
+	struct options *options = mem_calloc(1, sizeof *options);
 
-	options_add_table(o, table);
-	return o;
+	options_add_table(options, table);
+	return options;
 }
 
-void options_add_table(struct options *o, const struct option_spec *table)
+void options_add_table(struct options *options, const struct option_spec *table)
 {
-	if (o->table_count == TABLES_MAX) {
-		fprintf(stderr, "More than %d option tables\n", TABLES_MAX);
+	if (options->table_count == OPTIONS_TABLES_MAX) {
+		fprintf(stderr, "More than %d option tables\n", OPTIONS_TABLES_MAX);
 		abort();
 	}
-	o->tables[o->table_count++] = table;
+	options->tables[options->table_count++] = table;
 }
 
-void options_free(struct options *o)
+void options_free(struct options *options)
 {
-	if (o == NULL)
+	if (options == NULL)
 		return;
-	list_clear(&o->args);
-	list_clear(&o->file);
-	free(o->section);
-	free(o);
+	option_list_clear(&options->args);
+	option_list_clear(&options->file);
+	free(options->section);
+	free(options);
 }
 
-static const struct option_spec *find_spec(const struct options *o, const char *name, size_t size)
+static const struct option_spec *option_find(const struct options *options, const char *name, size_t size)
 {
-	for (size_t t = 0; t < o->table_count; t++)
-		for (const struct option_spec *s = o->tables[t]; s->name; s++)
-			if (strlen(s->name) == size && memcmp(s->name, name, size) == 0)
-				return s;
+	for (size_t i = 0; i < options->table_count; i++)
+		for (const struct option_spec *option = options->tables[i]; option->name; option++)
+			if (strlen(option->name) == size && memcmp(option->name, name, size) == 0)
+				return option;
 	return NULL;
 }
 
 /* For the getters: asking for an option that no table has is a mistake in the program. */
-static const struct option_spec *known_spec(const struct options *o, const char *name)
+static const struct option_spec *option_known(const struct options *options, const char *name)
 {
-	const struct option_spec *spec = find_spec(o, name, strlen(name));
+	const struct option_spec *option = option_find(options, name, strlen(name));
 
-	if (spec == NULL) {
+	if (option == NULL) {
 		fprintf(stderr, "No option table has -%s\n", name);
 		abort();
 	}
-	return spec;
+	return option;
 }
 
 /* The option of a name as it was written; *negated if it was written as -noname. NULL: none. A name that is in a table
  * beats its reading as a negation: an option may begin with "no". */
-static const struct option_spec *find_written(const struct options *o, const char *name, size_t size, bool *negated)
+static const struct option_spec *option_find_written(const struct options *options, const char *name, size_t size,
+	bool *negated)
 {
-	const struct option_spec *spec = find_spec(o, name, size);
+	const struct option_spec *option = option_find(options, name, size);
 
-	*negated = spec == NULL && size > 2 && memcmp(name, "no", 2) == 0;
-	return *negated ? find_spec(o, name + 2, size - 2) : spec;
+	*negated = option == NULL && size > 2 && memcmp(name, "no", 2) == 0;
+	return *negated ? option_find(options, name + 2, size - 2) : option;
 }
 
-/* Makes a setting of a name and a value (NULL: none was written). `where` tells the place, for errors. */
-static bool make_setting(const struct options *o, const char *name, size_t size, const char *value, const char *where,
-	struct setting *out, struct errmsg *err)
+/* Makes a setting of a name and a value (NULL: none was written). `option_place` says where it stood, for errors. */
+static bool option_make_setting(const struct options *options, const char *name, size_t size, const char *option_value,
+	const char *option_place, struct option_setting *setting, struct errmsg *err)
 {
 	bool negated;
 
-	out->spec = find_written(o, name, size, &negated);
-	if (out->spec == NULL)
-		return errmsg_set(err, "%s: there is no option %.*s", where, (int)(size < 64 ? size : 64), name);
-	if (!negated && value == NULL && out->spec->argument != NULL && out->spec->argument[0] == '<')
-		return errmsg_set(err, "%s: the option %s needs a value: -%s=%s", where, out->spec->name,
-			out->spec->name, out->spec->argument);
-	if (out->spec->argument == NULL && value != NULL && strcmp(value, "0") != 0 && strcmp(value, "1") != 0)
-		return errmsg_set(err, "%s: the option %s must be 0 or 1, not '%.64s'", where, out->spec->name, value);
-	/* From here on value is what the getters give; only a multi option asks whether it was negated. */
+	setting->option = option_find_written(options, name, size, &negated);
+	if (setting->option == NULL)
+		return errmsg_set(err, "%s: there is no option %.*s", option_place, (int)(size < 64 ? size : 64), name);
+	if (!negated && option_value == NULL && setting->option->argument != NULL &&
+		setting->option->argument[0] == '<')
+		return errmsg_set(err, "%s: the option %s needs a value: -%s=%s", option_place, setting->option->name,
+			setting->option->name, setting->option->argument);
+	if (setting->option->argument == NULL && option_value != NULL && strcmp(option_value, "0") != 0 &&
+		strcmp(option_value, "1") != 0)
+		return errmsg_set(err, "%s: the option %s must be 0 or 1, not '%.64s'", option_place,
+			setting->option->name, option_value);
+	/* From here on option_value is what the getters give; only a multi option asks whether it was negated. */
 	/* -noname=0 negates twice. */
-	out->negated = negated && (value == NULL || strcmp(value, "0") != 0);
+	setting->negated = negated && (option_value == NULL || strcmp(option_value, "0") != 0);
 	if (negated)
-		value = out->negated ? "0" : "1";
-	value = value != NULL ? value : "1";
-	out->value = out->spec->flags & OPTION_PATH ? path_expand(value) : mem_strdup(value);
-	out->section = NULL;
+		option_value = setting->negated ? "0" : "1";
+	option_value = option_value != NULL ? option_value : "1";
+	setting->value = setting->option->flags & OPTION_PATH ? path_expand(option_value) : mem_strdup(option_value);
+	setting->section = NULL;
 	return true;
 }
 
 /* The first argument that does not begin with a dash ends the options; "-" alone is an operand, as programs have it
  * that read standard input. What was read before a mistake stays in the list: the program ends then. */
-bool options_parse_args(struct options *o, int argc, char *const argv[], int *operands, struct errmsg *err)
+bool options_parse_args(struct options *options, int argc, char *const argv[], int *operands, struct errmsg *err)
 {
 	int i;
 
 	for (i = 1; i < argc && argv[i][0] == '-' && argv[i][1] != 0; i++) {
 		const char *name = argv[i] + (argv[i][1] == '-' ? 2 : 1), *equals = strchr(name, '=');
 		size_t size = equals != NULL ? (size_t)(equals - name) : strlen(name);
-		char where[128];
-		struct setting item;
+		char option_place[128];
+		struct option_setting setting;
 
-		snprintf(where, sizeof where, "Argument %.100s", argv[i]);
-		if (!make_setting(o, name, size, equals != NULL ? equals + 1 : NULL, where, &item, err))
+		snprintf(option_place, sizeof option_place, "Argument %.100s", argv[i]);
+		if (!option_make_setting(options, name, size, equals != NULL ? equals + 1 : NULL, option_place,
+			    &setting, err))
 			return false;
-		list_add(&o->args, item);
+		option_list_add(&options->args, setting);
 	}
 	if (operands != NULL)
 		*operands = i;
@@ -164,294 +169,301 @@ bool options_parse_args(struct options *o, int argc, char *const argv[], int *op
 	return true;
 }
 
-static bool is_blank(char c)
+static bool conf_is_blank(char letter)
 {
-	return c == ' ' || c == '\t' || c == '\r';
+	return letter == ' ' || letter == '\t' || letter == '\r';
 }
 
-/* Cuts blanks off both ends of text[*start..*end). */
-static void trim_blanks(const char *text, size_t *start, size_t *end)
+/* Cuts blanks off both ends of conf_text[*conf_start..*conf_end). */
+static void conf_trim(const char *conf_text, size_t *conf_start, size_t *conf_end)
 {
-	while (*start < *end && is_blank(text[*start]))
-		++*start;
-	while (*end > *start && is_blank(text[*end - 1]))
-		--*end;
+	while (*conf_start < *conf_end && conf_is_blank(conf_text[*conf_start]))
+		++*conf_start;
+	while (*conf_end > *conf_start && conf_is_blank(conf_text[*conf_end - 1]))
+		--*conf_end;
 }
 
 /* A comment starts at the beginning of a line or after a blank, so a password may contain '#'. */
-static size_t without_comment(const char *text, size_t start, size_t end)
+static size_t conf_without_comment(const char *conf_text, size_t conf_start, size_t conf_end)
 {
-	for (size_t i = start; i < end; i++)
-		if (text[i] == '#' && (i == start || is_blank(text[i - 1])))
+	for (size_t i = conf_start; i < conf_end; i++)
+		if (conf_text[i] == '#' && (i == conf_start || conf_is_blank(conf_text[i - 1])))
 			return i;
-	return end;
+	return conf_end;
 }
 
-static char *slice_text(const char *text, size_t start, size_t end)
+static char *conf_slice_text(const char *conf_text, size_t conf_start, size_t conf_end)
 {
-	char *copy = mem_alloc(end - start + 1);
+	char *conf_slice = mem_alloc(conf_end - conf_start + 1);
 
-	memcpy(copy, text + start, end - start);
-	copy[end - start] = 0;
-	return copy;
+	memcpy(conf_slice, conf_text + conf_start, conf_end - conf_start);
+	conf_slice[conf_end - conf_start] = 0;
+	return conf_slice;
 }
 
-static bool parse_setting(struct options *o, const char *text, size_t start, size_t end, const char *section,
-	const char *where, struct errmsg *err)
+static bool conf_parse_setting(struct options *options, const char *conf_text, size_t conf_start, size_t conf_end,
+	const char *conf_section, const char *option_place, struct errmsg *err)
 {
-	const char *equals = memchr(text + start, '=', end - start);
+	const char *equals = memchr(conf_text + conf_start, '=', conf_end - conf_start);
 	size_t name_end, value_start;
-	char *value;
-	struct setting item;
+	char *option_value;
+	struct option_setting setting;
 	bool ok, negated;
 
 	if (equals == NULL)
-		return errmsg_set(err, "%s: a line must have the form name=value", where);
-	name_end = (size_t)(equals - text);
+		return errmsg_set(err, "%s: a line must have the form name=value", option_place);
+	name_end = (size_t)(equals - conf_text);
 	value_start = name_end + 1;
-	trim_blanks(text, &start, &name_end);
-	trim_blanks(text, &value_start, &end);
-	if (o->skip_unknown && find_written(o, text + start, name_end - start, &negated) == NULL)
+	conf_trim(conf_text, &conf_start, &name_end);
+	conf_trim(conf_text, &value_start, &conf_end);
+	if (options->skip_unknown &&
+		option_find_written(options, conf_text + conf_start, name_end - conf_start, &negated) == NULL)
 		return true;
-	value = slice_text(text, value_start, end);
-	ok = make_setting(o, text + start, name_end - start, value, where, &item, err);
-	free(value);
+	option_value = conf_slice_text(conf_text, value_start, conf_end);
+	ok = option_make_setting(options, conf_text + conf_start, name_end - conf_start, option_value, option_place,
+		&setting, err);
+	free(option_value);
 	if (!ok)
 		return false;
-	item.section = section != NULL ? mem_strdup(section) : NULL;
+	setting.section = conf_section != NULL ? mem_strdup(conf_section) : NULL;
 	/* Into the list even where it is refused: the list owns its texts, and frees them. */
-	list_add(&o->file, item);
-	if (item.spec->flags & OPTION_COMMAND_LINE)
-		return errmsg_set(err, "%s: the option %s is for the command line only", where, item.spec->name);
+	option_list_add(&options->file, setting);
+	if (setting.option->flags & OPTION_COMMAND_LINE)
+		return errmsg_set(err, "%s: the option %s is for the command line only", option_place,
+			setting.option->name);
 	return true;
 }
 
-/* One line without its line break: blanks off, the comment off, and the blanks before the comment off. *section is
+/* One line without its line break: blanks off, the comment off, and the blanks before the comment off. *conf_section is
  * replaced by a section's head. */
-static bool parse_line(struct options *o, const char *text, size_t start, size_t end, char **section, const char *where,
+static bool conf_parse_line(struct options *options, const char *conf_text, size_t conf_start, size_t conf_end,
+	char **conf_section, const char *option_place, struct errmsg *err)
+{
+	conf_trim(conf_text, &conf_start, &conf_end);
+	conf_end = conf_without_comment(conf_text, conf_start, conf_end);
+	conf_trim(conf_text, &conf_start, &conf_end);
+	if (conf_start == conf_end)
+		return true;
+	if (conf_text[conf_start] != '[')
+		return conf_parse_setting(options, conf_text, conf_start, conf_end, *conf_section, option_place, err);
+	if (conf_text[conf_end - 1] != ']' || conf_end - conf_start < 3)
+		return errmsg_set(err, "%s: a section must have the form [name]", option_place);
+	free(*conf_section);
+	*conf_section = conf_slice_text(conf_text, conf_start + 1, conf_end - 1);
+	return true;
+}
+
+bool options_parse_text(struct options *options, const char *name, const char *conf_text, size_t size,
 	struct errmsg *err)
 {
-	trim_blanks(text, &start, &end);
-	end = without_comment(text, start, end);
-	trim_blanks(text, &start, &end);
-	if (start == end)
-		return true;
-	if (text[start] != '[')
-		return parse_setting(o, text, start, end, *section, where, err);
-	if (text[end - 1] != ']' || end - start < 3)
-		return errmsg_set(err, "%s: a section must have the form [name]", where);
-	free(*section);
-	*section = slice_text(text, start + 1, end - 1);
-	return true;
-}
-
-bool options_parse_text(struct options *o, const char *name, const char *text, size_t size, struct errmsg *err)
-{
-	char *section = NULL, where[160];
+	char *conf_section = NULL, option_place[160];
 	size_t line = 1;
 	bool ok = true;
 
 	for (size_t at = 0; ok && at < size; line++) {
-		const char *newline = memchr(text + at, '\n', size - at);
-		size_t end = newline != NULL ? (size_t)(newline - text) : size;
+		const char *newline = memchr(conf_text + at, '\n', size - at);
+		size_t conf_end = newline != NULL ? (size_t)(newline - conf_text) : size;
 
 		/* Each message has the place: a file may have hundreds of lines, and an option several names. */
-		snprintf(where, sizeof where, "%.120s:%zu", name, line);
-		if (memchr(text + at, 0, end - at) != NULL)
-			ok = errmsg_set(err, "%s: the line contains a zero byte", where);
+		snprintf(option_place, sizeof option_place, "%.120s:%zu", name, line);
+		if (memchr(conf_text + at, 0, conf_end - at) != NULL)
+			ok = errmsg_set(err, "%s: the line contains a zero byte", option_place);
 		else
-			ok = parse_line(o, text, at, end, &section, where, err);
-		at = end + 1;
+			ok = conf_parse_line(options, conf_text, at, conf_end, &conf_section, option_place, err);
+		at = conf_end + 1;
 	}
-	free(section);
+	free(conf_section);
 	return ok;
 }
 
-bool options_parse_file(struct options *o, const char *path, struct errmsg *err)
+bool options_parse_file(struct options *options, const char *path, struct errmsg *err)
 {
-	struct buf b;
+	struct buf conf_text;
 	bool ok;
 
-	buf_init(&b);
-	ok = file_read(path, FILE_MAX, &b, err) && options_parse_text(o, path, (const char *)b.data, b.size, err);
-	buf_clear(&b);
+	buf_init(&conf_text);
+	ok = file_read(path, OPTIONS_FILE_MAX, &conf_text, err) &&
+		options_parse_text(options, path, (const char *)conf_text.data, conf_text.size, err);
+	buf_clear(&conf_text);
 	return ok;
 }
 
-void options_skip_unknown(struct options *o)
+void options_skip_unknown(struct options *options)
 {
-	o->skip_unknown = true;
+	options->skip_unknown = true;
 }
 
-void options_set_section(struct options *o, const char *section)
+void options_set_section(struct options *options, const char *section)
 {
-	free(o->section);
-	o->section = section != NULL ? mem_strdup(section) : NULL;
+	free(options->section);
+	options->section = section != NULL ? mem_strdup(section) : NULL;
 }
 
-void options_set(struct options *o, const char *name, const char *value)
+void options_set(struct options *options, const char *name, const char *value)
 {
-	list_add(&o->args, (struct setting){ known_spec(o, name), mem_strdup(value), NULL, false });
+	option_list_add(&options->args,
+		(struct option_setting){ option_known(options, name), mem_strdup(value), NULL, false });
 }
 
 /* Does the item count: right option, and in the file the right part of it? */
-static bool setting_counts(const struct options *o, const struct setting *item, const struct option_spec *spec,
-	bool own_section)
+static bool option_setting_counts(const struct options *options, const struct option_setting *setting,
+	const struct option_spec *option, bool own_section)
 {
-	if (item->spec != spec)
+	if (setting->option != option)
 		return false;
 	if (!own_section)
-		return item->section == NULL;
-	return item->section != NULL && o->section != NULL && strcmp(item->section, o->section) == 0;
+		return setting->section == NULL;
+	return setting->section != NULL && options->section != NULL && strcmp(setting->section, options->section) == 0;
 }
 
 /* The setting that decides for an option with one value: the last argument of the command line; else the file's first
  * line in the section that counts; else its first line before all sections. Last there and first here, as Bitcoin Core
  * has it: a later argument corrects an earlier one, while a file is read from above. */
-static const struct setting *find_deciding(const struct options *o, const struct option_spec *spec)
+static const struct option_setting *option_deciding(const struct options *options, const struct option_spec *option)
 {
-	for (size_t i = o->args.count; i > 0; i--)
+	for (size_t i = options->args.count; i > 0; i--)
 		/* What options_set added stands behind all arguments, and so wins. */
-		if (o->args.items[i - 1].spec == spec)
-			return &o->args.items[i - 1];
+		if (options->args.items[i - 1].option == option)
+			return &options->args.items[i - 1];
 	for (int general = 0; general < 2; general++)
-		for (size_t i = 0; i < o->file.count; i++)
-			if (setting_counts(o, &o->file.items[i], spec, !general))
-				return &o->file.items[i];
+		for (size_t i = 0; i < options->file.count; i++)
+			if (option_setting_counts(options, &options->file.items[i], option, !general))
+				return &options->file.items[i];
 	return NULL;
 }
 
-bool options_is_set(const struct options *o, const char *name)
+bool options_is_set(const struct options *options, const char *name)
 {
-	return find_deciding(o, known_spec(o, name)) != NULL;
+	return option_deciding(options, option_known(options, name)) != NULL;
 }
 
-const char *options_string(const struct options *o, const char *name)
+const char *options_string(const struct options *options, const char *name)
 {
-	const struct option_spec *spec = known_spec(o, name);
-	const struct setting *item = find_deciding(o, spec);
+	const struct option_spec *option = option_known(options, name);
+	const struct option_setting *setting = option_deciding(options, option);
 
-	return item != NULL ? item->value : spec->fallback;
+	return setting != NULL ? setting->value : option->fallback;
 }
 
-bool options_bool(const struct options *o, const char *name)
+bool options_bool(const struct options *options, const char *name)
 {
-	const char *value = options_string(o, name);
+	const char *option_value = options_string(options, name);
 
-	return value != NULL && strcmp(value, "0") != 0;
+	return option_value != NULL && strcmp(option_value, "0") != 0;
 }
 
-bool options_int(const struct options *o, const char *name, int64_t min, int64_t max, int64_t *value,
+bool options_int(const struct options *options, const char *name, int64_t min, int64_t max, int64_t *value,
 	struct errmsg *err)
 {
-	const char *text = options_string(o, name);
-	char *end;
-	long long number;
+	const char *option_text = options_string(options, name);
+	char *option_end;
+	long long option_number;
 
-	if (text == NULL) {
+	if (option_text == NULL) {
 		*value = 0;
 		return true;
 	}
 	/* strtoll takes blanks and a plus in front: the first character is checked too. */
 	errno = 0;
-	number = strtoll(text, &end, 10);
-	if (!((text[0] >= '0' && text[0] <= '9') || text[0] == '-') || end == text || *end || errno)
-		return errmsg_set(err, "The option %s must be a whole number, not '%.64s'", name, text);
+	option_number = strtoll(option_text, &option_end, 10);
+	if (!((option_text[0] >= '0' && option_text[0] <= '9') || option_text[0] == '-') || option_end == option_text ||
+		*option_end || errno)
+		return errmsg_set(err, "The option %s must be a whole number, not '%.64s'", name, option_text);
 	/* Out of range, of strtoll (errno above) or of the option: never cut to what would fit. */
-	if (number < min || number > max)
+	if (option_number < min || option_number > max)
 		return errmsg_set(err, "The option %s must be between %lld and %lld, not %.32s", name, (long long)min,
-			(long long)max, text);
-	*value = number;
+			(long long)max, option_text);
+	*value = option_number;
 	return true;
 }
 
 /* Walks one source's values of a multi option, after its last negation. Counts *index down; returns the value where it
  * reaches zero. *negated is set if this source forgets those behind it. */
-static const char *walk_values(const struct options *o, const struct list *l, const struct option_spec *spec,
-	bool own_section, size_t *index, bool *negated)
+static const char *option_walk_values(const struct options *options, const struct option_list *list,
+	const struct option_spec *option, bool own_section, size_t *index, bool *negated)
 {
-	size_t start = 0;
+	size_t walk_start = 0;
 
-	for (size_t i = 0; i < l->count; i++) {
-		if (setting_counts(o, &l->items[i], spec, own_section) && l->items[i].negated) {
-			start = i + 1;
+	for (size_t i = 0; i < list->count; i++) {
+		if (option_setting_counts(options, &list->items[i], option, own_section) && list->items[i].negated) {
+			walk_start = i + 1;
 			*negated = true;
 		}
 	}
 	/* *index counts down over all sources: what is left of it is the index within the next. */
-	for (size_t i = start; i < l->count; i++)
-		if (setting_counts(o, &l->items[i], spec, own_section) && (*index)-- == 0)
-			return l->items[i].value;
+	for (size_t i = walk_start; i < list->count; i++)
+		if (option_setting_counts(options, &list->items[i], option, own_section) && (*index)-- == 0)
+			return list->items[i].value;
 	return NULL;
 }
 
 /* The values of all sources as one row: the command line's, the section's, those before the sections. A negation ends
  * the row behind its source and drops what its source had before it: -nox -x=1 leaves 1 alone, whatever the file says.
  */
-const char *options_value(const struct options *o, const char *name, size_t index)
+const char *options_value(const struct options *options, const char *name, size_t index)
 {
-	const struct option_spec *spec = known_spec(o, name);
+	const struct option_spec *option = option_known(options, name);
 	bool negated = false;
-	const char *value = walk_values(o, &o->args, spec, false, &index, &negated);
+	const char *option_value = option_walk_values(options, &options->args, option, false, &index, &negated);
 
-	if (value == NULL && !negated)
-		value = walk_values(o, &o->file, spec, true, &index, &negated);
-	if (value == NULL && !negated)
-		value = walk_values(o, &o->file, spec, false, &index, &negated);
-	return value;
+	if (option_value == NULL && !negated)
+		option_value = option_walk_values(options, &options->file, option, true, &index, &negated);
+	if (option_value == NULL && !negated)
+		option_value = option_walk_values(options, &options->file, option, false, &index, &negated);
+	return option_value;
 }
 
-size_t options_count(const struct options *o, const char *name)
+size_t options_count(const struct options *options, const char *name)
 {
-	size_t count = 0;
+	size_t value_count = 0;
 
-	while (options_value(o, name, count) != NULL)
-		count++;
-	return count;
+	while (options_value(options, name, value_count) != NULL)
+		value_count++;
+	return value_count;
 }
 
-static void help_one(struct buf *b, const struct option_spec *s)
+static void option_help(struct buf *help_lines, const struct option_spec *option)
 {
-	struct buf text;
-	char *joined;
+	struct buf help_text;
+	char *help_joined;
 
-	buf_put_text(b, "  -");
-	buf_put_text(b, s->name);
-	if (s->argument != NULL && s->argument[0] == '<')
-		buf_put_u8(b, '=');
-	if (s->argument != NULL)
-		buf_put_text(b, s->argument);
-	buf_put_u8(b, '\n');
-	buf_init(&text);
-	buf_put_text(&text, s->help);
-	if (s->fallback != NULL) {
-		buf_put_text(&text, " (default: ");
-		buf_put_text(&text, s->fallback);
-		buf_put_text(&text, ")");
+	buf_put_text(help_lines, "  -");
+	buf_put_text(help_lines, option->name);
+	if (option->argument != NULL && option->argument[0] == '<')
+		buf_put_u8(help_lines, '=');
+	if (option->argument != NULL)
+		buf_put_text(help_lines, option->argument);
+	buf_put_u8(help_lines, '\n');
+	buf_init(&help_text);
+	buf_put_text(&help_text, option->help);
+	if (option->fallback != NULL) {
+		buf_put_text(&help_text, " (default: ");
+		buf_put_text(&help_text, option->fallback);
+		buf_put_text(&help_text, ")");
 	}
-	joined = buf_take_text(&text);
-	text_wrap(b, joined, HELP_INDENT, 0);
-	free(joined);
+	help_joined = buf_take_text(&help_text);
+	text_wrap(help_lines, help_joined, OPTIONS_HELP_INDENT, 0);
+	free(help_joined);
 }
 
-char *options_help(const struct options *o)
+char *options_help(const struct options *options)
 {
-	struct buf b;
-	const char *group = "";
+	struct buf help_lines;
+	const char *help_group = "";
 
-	buf_init(&b);
-	for (size_t t = 0; t < o->table_count; t++) {
-		for (const struct option_spec *s = o->tables[t]; s->name; s++) {
-			if (s->flags & OPTION_HIDDEN)
+	buf_init(&help_lines);
+	for (size_t i = 0; i < options->table_count; i++) {
+		for (const struct option_spec *option = options->tables[i]; option->name; option++) {
+			if (option->flags & OPTION_HIDDEN)
 				continue;
-			if (strcmp(group, s->group) != 0) {
-				buf_put_text(&b, b.size ? "\n" : "");
-				buf_put_text(&b, s->group);
-				buf_put_text(&b, ":\n\n");
-				group = s->group;
+			if (strcmp(help_group, option->group) != 0) {
+				buf_put_text(&help_lines, help_lines.size ? "\n" : "");
+				buf_put_text(&help_lines, option->group);
+				buf_put_text(&help_lines, ":\n\n");
+				help_group = option->group;
 			}
-			help_one(&b, s);
+			option_help(&help_lines, option);
 		}
 	}
-	return buf_take_text(&b);
+	return buf_take_text(&help_lines);
 }

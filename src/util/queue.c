@@ -14,25 +14,31 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { PAUSE_LOOK_MS = 20, NICE_BACK = 10, PATIENCE_MS = 2000, MINER_PATIENCE_MS = 5000, FAVOUR_MS = 500 };
+enum {
+	QUEUE_PAUSE_LOOK_MS = 20,
+	QUEUE_NICE_BACK = 10,
+	QUEUE_PATIENCE_MS = 2000,
+	QUEUE_MINER_PATIENCE_MS = 5000,
+	QUEUE_FAVOUR_MS = 500
+};
 
 /* A job from its posting to its done. */
-struct task {
+struct queue_task {
 	struct queue_job job;
-	struct task *next;
+	struct queue_task *next;
 	unsigned slots; /* held, or lent while it pauses */
 	bool paused;
 	bool leaving;  /* its owner waits for its end: it pauses no more */
 	int64_t since; /* when it was posted, or paused last */
 };
 
-struct task_list {
-	struct task *first, **last;
+struct queue_list {
+	struct queue_task *first, **last;
 };
 
 /* Threads of one priority. The front ones verify; the back ones do what can wait, at a lower priority, which a thread
  * cannot leave again: hence two sets. */
-struct crew {
+struct queue_crew {
 	struct queue *queue;
 	bool back;
 	unsigned max, started, idle;
@@ -48,15 +54,15 @@ struct queue {
 	pthread_mutex_t lock;
 	pthread_cond_t work;   /* something may start or go on: a job was posted, slots came free, the end */
 	pthread_cond_t result; /* a task has finished */
-	struct task_list waiting[QUEUE_KINDS];
-	struct task *running; /* in no order */
-	struct task_list finished;
+	struct queue_list waiting[QUEUE_KINDS];
+	struct queue_task *running; /* in no order */
+	struct queue_list finished;
 	unsigned capacity, used, files;
 	bool stopping;
-	struct task *favoured;              /* goes before all others for now: it has waited too long; NULL: none */
+	struct queue_task *favoured;        /* goes before all others for now: it has waited too long; NULL: none */
 	int64_t favour_until, favour_again; /* once it runs; and when there may be the next */
 	atomic_bool is_awaited;             /* somebody waits for slots: what queue_pause looks at without the lock */
-	struct crew crews[2];
+	struct queue_crew crews[2];
 	size_t pending; /* the loop thread's own, as is all below */
 	queue_notify *notify;
 	void *context;
@@ -65,57 +71,57 @@ struct queue {
 };
 
 /* The task that this thread runs, and its queue. */
-static _Thread_local struct queue *own_queue;
-static _Thread_local struct task *own_task;
-static _Thread_local bool own_hold; /* it holds what others may wait for */
+static _Thread_local struct queue *queue_own;
+static _Thread_local struct queue_task *queue_own_task;
+static _Thread_local bool queue_own_hold; /* it holds what others may wait for */
 
 /* --- lists --- */
 
-static void list_init(struct task_list *list)
+static void queue_list_init(struct queue_list *tasks)
 {
-	list->first = NULL;
-	list->last = &list->first;
+	tasks->first = NULL;
+	tasks->last = &tasks->first;
 }
 
-static void list_push(struct task_list *list, struct task *task)
+static void queue_list_push(struct queue_list *tasks, struct queue_task *task)
 {
 	task->next = NULL;
-	*list->last = task;
-	list->last = &task->next;
+	*tasks->last = task;
+	tasks->last = &task->next;
 }
 
 /* Behind all that are as urgent, before those that are less. */
-static void list_insert(struct task_list *list, struct task *task)
+static void queue_list_insert(struct queue_list *tasks, struct queue_task *task)
 {
-	struct task **link = &list->first;
+	struct queue_task **link = &tasks->first;
 
 	while (*link != NULL && (*link)->job.rank >= task->job.rank)
 		link = &(*link)->next;
 	task->next = *link;
 	*link = task;
 	if (task->next == NULL)
-		list->last = &task->next;
+		tasks->last = &task->next;
 }
 
 /* The first task, or (owner not NULL) the first of that owner. */
-static struct task *list_take(struct task_list *list, const void *owner)
+static struct queue_task *queue_list_take(struct queue_list *tasks, const void *owner)
 {
-	for (struct task **link = &list->first; *link != NULL; link = &(*link)->next) {
-		struct task *task = *link;
+	for (struct queue_task **link = &tasks->first; *link != NULL; link = &(*link)->next) {
+		struct queue_task *task = *link;
 
 		if (owner != NULL && task->job.owner != owner)
 			continue;
 		*link = task->next;
 		if (*link == NULL)
-			list->last = link;
+			tasks->last = link;
 		return task;
 	}
 	return NULL;
 }
 
-static void running_remove(struct queue *q, struct task *task)
+static void queue_running_remove(struct queue *queue, struct queue_task *task)
 {
-	struct task **link = &q->running;
+	struct queue_task **link = &queue->running;
 
 	while (*link != task)
 		link = &(*link)->next;
@@ -124,254 +130,260 @@ static void running_remove(struct queue *q, struct task *task)
 
 /* --- who may start --- */
 
-static bool kind_is_back(enum queue_kind kind)
+static bool queue_kind_is_back(enum queue_kind kind)
 {
 	return kind >= QUEUE_AUDIT;
 }
 
-static bool is_before(const struct queue_job *a, const struct queue_job *b)
+static bool queue_is_before(const struct queue_job *a, const struct queue_job *b)
 {
 	return a->kind != b->kind ? a->kind < b->kind : a->rank > b->rank;
 }
 
-static unsigned slots_free(const struct queue *q)
+static unsigned queue_slots_free(const struct queue *queue)
 {
-	return q->used < q->capacity ? q->capacity - q->used : 0;
+	return queue->used < queue->capacity ? queue->capacity - queue->used : 0;
 }
 
 /* Slots that a waiting task gets once all that is less urgent has lent its own: what it asks for, as far as
  * those at least as urgent leave it. 0: they leave nothing. One that is favoured has its own kind beside it alone. */
-static unsigned slots_due(const struct queue *q, const struct task *task, bool favoured)
+static unsigned queue_slots_due(const struct queue *queue, const struct queue_task *task, bool favoured)
 {
-	unsigned held = 0, wanted = task->job.threads > 0 ? task->job.threads : 1;
+	unsigned slots_held = 0, slots_wanted = task->job.threads > 0 ? task->job.threads : 1;
 
-	for (const struct task *other = q->running; other != NULL; other = other->next)
-		if (favoured ? other->job.kind == task->job.kind : !is_before(&task->job, &other->job))
-			held += other->slots;
-	if (held >= q->capacity)
+	for (const struct queue_task *other = queue->running; other != NULL; other = other->next)
+		if (favoured ? other->job.kind == task->job.kind : !queue_is_before(&task->job, &other->job))
+			slots_held += other->slots;
+	if (slots_held >= queue->capacity)
 		return 0;
-	return wanted < q->capacity - held ? wanted : q->capacity - held;
+	return slots_wanted < queue->capacity - slots_held ? slots_wanted : queue->capacity - slots_held;
 }
 
 /* The most urgent task that waits for slots, before it starts or in a pause; of those as urgent the ones in a pause go
  * first. */
-static struct task *most_urgent(const struct queue *q)
+static struct queue_task *queue_most_urgent(const struct queue *queue)
 {
-	struct task *first = NULL;
+	struct queue_task *urgent = NULL;
 
-	if (q->favoured != NULL && (q->favoured->paused || q->favoured->slots == 0))
-		return q->favoured;
-	for (struct task *task = q->running; task != NULL; task = task->next)
-		if (task->paused && (first == NULL || is_before(&task->job, &first->job)))
-			first = task;
+	if (queue->favoured != NULL && (queue->favoured->paused || queue->favoured->slots == 0))
+		return queue->favoured;
+	for (struct queue_task *task = queue->running; task != NULL; task = task->next)
+		if (task->paused && (urgent == NULL || queue_is_before(&task->job, &urgent->job)))
+			urgent = task;
 	for (int kind = 0; kind < QUEUE_FILE; kind++) {
-		struct task *task = q->waiting[kind].first;
+		struct queue_task *task = queue->waiting[kind].first;
 
 		if (task != NULL)
-			return first == NULL || is_before(&task->job, &first->job) ? task : first;
+			return urgent == NULL || queue_is_before(&task->job, &urgent->job) ? task : urgent;
 	}
-	return first;
+	return urgent;
 }
 
 /* After every change of who waits. Under the lock. */
-static void note_waiting(struct queue *q)
+static void queue_note_waiting(struct queue *queue)
 {
-	atomic_store_explicit(&q->is_awaited, most_urgent(q) != NULL, memory_order_relaxed);
+	atomic_store_explicit(&queue->is_awaited, queue_most_urgent(queue) != NULL, memory_order_relaxed);
 }
 
 /* Something has changed that others may wait for: they look again. Under the lock. */
-static void queue_stir(struct queue *q)
+static void queue_stir(struct queue *queue)
 {
-	note_waiting(q);
-	pthread_cond_broadcast(&q->work);
+	queue_note_waiting(queue);
+	pthread_cond_broadcast(&queue->work);
 }
 
 /* Slots that it waits for. */
-static unsigned slots_awaited(const struct queue *q, const struct task *task)
+static unsigned queue_slots_awaited(const struct queue *queue, const struct queue_task *task)
 {
-	return task->paused ? task->slots : slots_due(q, task, task == q->favoured);
+	return task->paused ? task->slots : queue_slots_due(queue, task, task == queue->favoured);
 }
 
 /* --- who has waited too long --- */
 
 /* For audits and texts somebody waits. Whatever is more urgent may have no end (a first sync; proofs of a whole network
  * on a slow machine; false blocks, which cost strangers nothing), and they shall come to theirs: who has waited for
- * PATIENCE_MS goes first for FAVOUR_MS, one at a time, and then as long again nobody. So verification loses a fifth at
- * most, and a block waits FAVOUR_MS more. An attempt has to be more patient, and nobody can stop a miner for good. */
+ * QUEUE_PATIENCE_MS goes first for QUEUE_FAVOUR_MS, one at a time, and then as long again nobody. So verification loses
+ * a fifth at most, and a block waits QUEUE_FAVOUR_MS more. An attempt has to be more patient, and nobody can stop a
+ * miner for good. */
 
-static int64_t now_ms(void)
+static int64_t queue_now_ms(void)
 {
-	struct timespec now;
+	struct timespec queue_now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	clock_gettime(CLOCK_MONOTONIC, &queue_now);
+	return (int64_t)queue_now.tv_sec * 1000 + queue_now.tv_nsec / 1000000;
 }
 
-static void longer_waiting(const struct queue *q, struct task *task, int64_t now, struct task **longest)
+static void queue_longer_waiting(const struct queue *queue, struct queue_task *task, int64_t queue_now,
+	struct queue_task **longest)
 {
-	const int64_t patience = task != NULL && task->job.kind == QUEUE_ATTEMPT ? MINER_PATIENCE_MS : PATIENCE_MS;
+	const int64_t queue_patience = task != NULL && task->job.kind == QUEUE_ATTEMPT ? QUEUE_MINER_PATIENCE_MS :
+											 QUEUE_PATIENCE_MS;
 
-	if (task != NULL && now - task->since >= patience && (*longest == NULL || task->since < (*longest)->since) &&
-		(task->paused || slots_due(q, task, true) > 0))
+	if (task != NULL && queue_now - task->since >= queue_patience &&
+		(*longest == NULL || task->since < (*longest)->since) &&
+		(task->paused || queue_slots_due(queue, task, true) > 0))
 		*longest = task;
 }
 
 /* Whoever runs calls this now and then: where nobody runs, nobody starves. */
-static void favour_choose(struct queue *q)
+static void queue_favour_choose(struct queue *queue)
 {
-	const int64_t now = now_ms();
-	struct task *longest = NULL;
+	const int64_t queue_now = queue_now_ms();
+	struct queue_task *longest = NULL;
 
-	if (q->favoured != NULL || now < q->favour_again)
+	if (queue->favoured != NULL || queue_now < queue->favour_again)
 		return;
-	for (struct task *task = q->running; task != NULL; task = task->next)
-		if (task->paused && kind_is_back(task->job.kind))
-			longer_waiting(q, task, now, &longest);
+	for (struct queue_task *task = queue->running; task != NULL; task = task->next)
+		if (task->paused && queue_kind_is_back(task->job.kind))
+			queue_longer_waiting(queue, task, queue_now, &longest);
 	for (int kind = QUEUE_AUDIT; kind < QUEUE_FILE; kind++)
-		longer_waiting(q, q->waiting[kind].first, now, &longest);
-	q->favoured = longest;
+		queue_longer_waiting(queue, queue->waiting[kind].first, queue_now, &longest);
+	queue->favoured = longest;
 }
 
 /* It has got its slots. */
-static void favour_begin(struct queue *q, const struct task *task)
+static void queue_favour_begin(struct queue *queue, const struct queue_task *task)
 {
-	if (task == q->favoured)
-		q->favour_until = now_ms() + FAVOUR_MS;
+	if (task == queue->favoured)
+		queue->favour_until = queue_now_ms() + QUEUE_FAVOUR_MS;
 }
 
-static void favour_end(struct queue *q, const struct task *task)
+static void queue_favour_end(struct queue *queue, const struct queue_task *task)
 {
-	if (task == NULL || task != q->favoured)
+	if (task == NULL || task != queue->favoured)
 		return;
-	q->favoured = NULL;
-	q->favour_again = now_ms() + PATIENCE_MS;
+	queue->favoured = NULL;
+	queue->favour_again = queue_now_ms() + QUEUE_PATIENCE_MS;
 }
 
 /* --- threads --- */
 
 /* The next task for a thread of this crew, taken out of its list; NULL: nothing may start now. Nothing overtakes the
  * most urgent one, or many small jobs would keep the slots from it for ever. */
-static struct task *task_start(struct queue *q, const struct crew *crew)
+static struct queue_task *queue_task_start(struct queue *queue, const struct queue_crew *crew)
 {
-	struct task *task = most_urgent(q);
-	unsigned slots = task != NULL && !task->paused ? slots_awaited(q, task) : 0;
+	struct queue_task *task = queue_most_urgent(queue);
+	unsigned start_slots = task != NULL && !task->paused ? queue_slots_awaited(queue, task) : 0;
 
-	if (slots > 0 && kind_is_back(task->job.kind) == crew->back && slots_free(q) >= slots) {
-		task = list_take(&q->waiting[task->job.kind], NULL);
-		task->slots = slots;
-		q->used += slots;
-		favour_begin(q, task);
-		note_waiting(q);
+	if (start_slots > 0 && queue_kind_is_back(task->job.kind) == crew->back &&
+		queue_slots_free(queue) >= start_slots) {
+		task = queue_list_take(&queue->waiting[task->job.kind], NULL);
+		task->slots = start_slots;
+		queue->used += start_slots;
+		queue_favour_begin(queue, task);
+		queue_note_waiting(queue);
 		return task;
 	}
-	if (crew->back && q->files < QUEUE_FILES && (task = list_take(&q->waiting[QUEUE_FILE], NULL)) != NULL) {
-		q->files++;
+	if (crew->back && queue->files < QUEUE_FILES &&
+		(task = queue_list_take(&queue->waiting[QUEUE_FILE], NULL)) != NULL) {
+		queue->files++;
 		return task;
 	}
 	return NULL;
 }
 
-static void task_finish(struct queue *q, struct task *task)
+static void queue_task_finish(struct queue *queue, struct queue_task *task)
 {
-	running_remove(q, task);
-	favour_end(q, task);
-	favour_choose(q);
-	q->used -= task->slots;
-	q->files -= task->job.kind == QUEUE_FILE;
-	list_push(&q->finished, task);
-	pthread_cond_broadcast(&q->result);
-	queue_stir(q);
+	queue_running_remove(queue, task);
+	queue_favour_end(queue, task);
+	queue_favour_choose(queue);
+	queue->used -= task->slots;
+	queue->files -= task->job.kind == QUEUE_FILE;
+	queue_list_push(&queue->finished, task);
+	pthread_cond_broadcast(&queue->result);
+	queue_stir(queue);
 }
 
-static void task_run(struct queue *q, struct task *task)
+static void queue_task_run(struct queue *queue, struct queue_task *task)
 {
-	bool tell;
+	bool must_notify;
 
-	task->next = q->running;
-	q->running = task;
-	pthread_mutex_unlock(&q->lock);
-	own_queue = q;
-	own_task = task;
+	task->next = queue->running;
+	queue->running = task;
+	pthread_mutex_unlock(&queue->lock);
+	queue_own = queue;
+	queue_own_task = task;
 	task->job.run(task->job.arg);
-	own_task = NULL;
-	pthread_mutex_lock(&q->lock);
-	task_finish(q, task);
-	tell = q->notify != NULL && !q->stopping;
+	queue_own_task = NULL;
+	pthread_mutex_lock(&queue->lock);
+	queue_task_finish(queue, task);
+	must_notify = queue->notify != NULL && !queue->stopping;
 	/* Outside the lock: notify may take locks of its own that the loop holds while it posts. */
-	if (tell) {
-		pthread_mutex_unlock(&q->lock);
-		q->notify(q->context);
-		pthread_mutex_lock(&q->lock);
+	if (must_notify) {
+		pthread_mutex_unlock(&queue->lock);
+		queue->notify(queue->context);
+		pthread_mutex_lock(&queue->lock);
 	}
 }
 
-static void crew_give_way(void)
+static void queue_crew_give_way(void)
 {
 	/* On Linux a thread has a priority of its own. Refused: it runs as all others do. */
-	if (setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE_BACK) != 0)
+	if (setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), QUEUE_NICE_BACK) != 0)
 		log_debug(LOG_MINER, "cannot lower a worker's priority");
 }
 
-static void *crew_work(void *arg)
+static void *queue_crew_work(void *arg)
 {
-	struct crew *crew = arg;
-	struct queue *q = crew->queue;
+	struct queue_crew *crew = arg;
+	struct queue *queue = crew->queue;
 
 	if (crew->back)
-		crew_give_way();
-	pthread_mutex_lock(&q->lock);
-	while (!q->stopping) {
-		struct task *task = task_start(q, crew);
+		queue_crew_give_way();
+	pthread_mutex_lock(&queue->lock);
+	while (!queue->stopping) {
+		struct queue_task *task = queue_task_start(queue, crew);
 
 		if (task == NULL) {
 			crew->idle++;
-			pthread_cond_wait(&q->work, &q->lock);
+			pthread_cond_wait(&queue->work, &queue->lock);
 			crew->idle--;
 			continue;
 		}
-		task_run(q, task);
+		queue_task_run(queue, task);
 	}
-	pthread_mutex_unlock(&q->lock);
+	pthread_mutex_unlock(&queue->lock);
 	return NULL;
 }
 
 /* Tasks that wait for a thread of the crew. */
-static size_t crew_waiting(const struct crew *crew)
+static size_t queue_crew_waiting(const struct queue_crew *crew)
 {
-	size_t count = 0;
+	size_t crew_count = 0;
 
 	for (int kind = 0; kind < QUEUE_KINDS; kind++)
-		if (kind_is_back(kind) == crew->back)
-			for (const struct task *task = crew->queue->waiting[kind].first; task != NULL;
+		if (queue_kind_is_back(kind) == crew->back)
+			for (const struct queue_task *task = crew->queue->waiting[kind].first; task != NULL;
 				task = task->next)
-				count++;
-	return count;
+				crew_count++;
+	return crew_count;
 }
 
 /* One thread more, if more tasks wait than threads. Under the lock. */
-static void crew_grow(struct crew *crew)
+static void queue_crew_grow(struct queue_crew *crew)
 {
-	sigset_t all, before;
-	int error;
+	sigset_t crew_signals, signals_before;
+	int crew_error;
 
-	if (crew->idle >= crew_waiting(crew) || crew->started == crew->max)
+	if (crew->idle >= queue_crew_waiting(crew) || crew->started == crew->max)
 		return;
 	/* Signals belong to the loop's thread: the workers inherit a mask that blocks them all. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&crew->threads[crew->started], NULL, crew_work, crew);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error == 0) {
+	sigfillset(&crew_signals);
+	pthread_sigmask(SIG_SETMASK, &crew_signals, &signals_before);
+	crew_error = pthread_create(&crew->threads[crew->started], NULL, queue_crew_work, crew);
+	pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
+	if (crew_error == 0) {
 		crew->started++;
 	} else if (crew->started == 0) {
-		fprintf(stderr, "A worker thread cannot be started: %s\n", strerror(error));
+		fprintf(stderr, "A worker thread cannot be started: %s\n", strerror(crew_error));
 		abort();
 	}
 }
 
-static void crew_init(struct crew *crew, struct queue *q, bool back, unsigned max)
+static void queue_crew_init(struct queue_crew *crew, struct queue *queue, bool back, unsigned max)
 {
-	*crew = (struct crew){ .queue = q, .back = back, .max = max };
+	*crew = (struct queue_crew){ .queue = queue, .back = back, .max = max };
 	crew->threads = mem_calloc(max, sizeof *crew->threads);
 }
 
@@ -379,89 +391,89 @@ static void crew_init(struct crew *crew, struct queue *q, bool back, unsigned ma
 
 struct queue *queue_new(unsigned capacity, queue_notify *notify, void *context)
 {
-	struct queue *q = mem_calloc(1, sizeof *q);
-	pthread_condattr_t monotonic;
+	struct queue *queue = mem_calloc(1, sizeof *queue);
+	pthread_condattr_t queue_clock;
 
-	pthread_mutex_init(&q->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&q->work, &monotonic);
-	pthread_cond_init(&q->result, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	pthread_mutex_init(&queue->lock, NULL);
+	pthread_condattr_init(&queue_clock);
+	pthread_condattr_setclock(&queue_clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&queue->work, &queue_clock);
+	pthread_cond_init(&queue->result, &queue_clock);
+	pthread_condattr_destroy(&queue_clock);
 	for (int kind = 0; kind < QUEUE_KINDS; kind++)
-		list_init(&q->waiting[kind]);
-	list_init(&q->finished);
-	q->capacity = capacity;
-	q->notify = notify;
-	q->context = context;
+		queue_list_init(&queue->waiting[kind]);
+	queue_list_init(&queue->finished);
+	queue->capacity = capacity;
+	queue->notify = notify;
+	queue->context = context;
 	/* Of each urgency so many may run or pause: three ranks of blocks and the loose proofs in front, three kinds at
 	 * the back. */
-	crew_init(&q->crews[0], q, false, (QUEUE_RANKS + 1) * capacity);
-	crew_init(&q->crews[1], q, true, 3 * capacity + QUEUE_FILES);
-	return q;
+	queue_crew_init(&queue->crews[0], queue, false, (QUEUE_RANKS + 1) * capacity);
+	queue_crew_init(&queue->crews[1], queue, true, 3 * capacity + QUEUE_FILES);
+	return queue;
 }
 
-void queue_post(struct queue *q, const struct queue_job *job)
+void queue_post(struct queue *queue, const struct queue_job *job)
 {
-	struct task *task = mem_calloc(1, sizeof *task);
+	struct queue_task *task = mem_calloc(1, sizeof *task);
 
 	task->job = *job;
-	task->since = now_ms();
-	q->pending++;
-	pthread_mutex_lock(&q->lock);
-	list_insert(&q->waiting[job->kind], task);
-	crew_grow(&q->crews[kind_is_back(job->kind)]);
-	queue_stir(q);
-	pthread_mutex_unlock(&q->lock);
+	task->since = queue_now_ms();
+	queue->pending++;
+	pthread_mutex_lock(&queue->lock);
+	queue_list_insert(&queue->waiting[job->kind], task);
+	queue_crew_grow(&queue->crews[queue_kind_is_back(job->kind)]);
+	queue_stir(queue);
+	pthread_mutex_unlock(&queue->lock);
 }
 
-static void task_done(struct queue *q, struct task *task, bool cancelled)
+static void queue_task_done(struct queue *queue, struct queue_task *task, bool cancelled)
 {
 	const struct queue_job job = task->job;
 
 	free(task);
-	q->pending--;
+	queue->pending--;
 	job.done(job.arg, cancelled);
 }
 
 /* The next that has finished (of an owner, or of all), or (finished false) that only waits. */
-static struct task *task_take(struct queue *q, const void *owner, bool finished)
+static struct queue_task *queue_task_take(struct queue *queue, const void *owner, bool finished)
 {
-	struct task *task = NULL;
+	struct queue_task *task = NULL;
 
-	pthread_mutex_lock(&q->lock);
+	pthread_mutex_lock(&queue->lock);
 	if (finished)
-		task = list_take(&q->finished, owner);
+		task = queue_list_take(&queue->finished, owner);
 	for (int kind = 0; !finished && task == NULL && kind < QUEUE_KINDS; kind++)
-		task = list_take(&q->waiting[kind], owner);
+		task = queue_list_take(&queue->waiting[kind], owner);
 	/* What goes may have been what others waited behind. */
-	favour_end(q, task);
-	queue_stir(q);
-	pthread_mutex_unlock(&q->lock);
+	queue_favour_end(queue, task);
+	queue_stir(queue);
+	pthread_mutex_unlock(&queue->lock);
 	return task;
 }
 
-size_t queue_drain(struct queue *q)
+size_t queue_drain(struct queue *queue)
 {
-	struct task *task;
-	size_t count = 0;
+	struct queue_task *task;
+	size_t drained = 0;
 
-	while ((task = task_take(q, NULL, true)) != NULL) {
-		task_done(q, task, false);
-		count++;
+	while ((task = queue_task_take(queue, NULL, true)) != NULL) {
+		queue_task_done(queue, task, false);
+		drained++;
 	}
-	if (count > 0 && q->after != NULL)
-		q->after(q->after_context);
-	return count;
+	if (drained > 0 && queue->after != NULL)
+		queue->after(queue->after_context);
+	return drained;
 }
 
-void queue_after_drain(struct queue *q, queue_after *after, void *context)
+void queue_after_drain(struct queue *queue, queue_after *after, void *context)
 {
-	q->after = after;
-	q->after_context = context;
+	queue->after = after;
+	queue->after_context = context;
 }
 
-static bool list_has(const struct task *task, const void *owner)
+static bool queue_list_has(const struct queue_task *task, const void *owner)
 {
 	while (task != NULL && task->job.owner != owner)
 		task = task->next;
@@ -470,149 +482,150 @@ static bool list_has(const struct task *task, const void *owner)
 
 /* Those of an owner that run go on to their end, beyond the slots where they must: else the loop, which waits for them
  * here, would wait for whatever they wait for. */
-static void owner_hurry(struct queue *q, const void *owner)
+static void queue_owner_hurry(struct queue *queue, const void *owner)
 {
-	for (struct task *task = q->running; task != NULL; task = task->next)
+	for (struct queue_task *task = queue->running; task != NULL; task = task->next)
 		if (task->job.owner == owner)
 			task->leaving = true;
-	pthread_cond_broadcast(&q->work);
+	pthread_cond_broadcast(&queue->work);
 }
 
 /* Whether there is a task of the owner; where all that there are run, it waits for a result first. */
-static bool owner_is_busy(struct queue *q, const void *owner)
+static bool queue_owner_is_busy(struct queue *queue, const void *owner)
 {
-	bool busy;
+	bool owner_busy;
 
-	pthread_mutex_lock(&q->lock);
-	busy = list_has(q->finished.first, owner);
+	pthread_mutex_lock(&queue->lock);
+	owner_busy = queue_list_has(queue->finished.first, owner);
 	for (int kind = 0; kind < QUEUE_KINDS; kind++)
-		busy = busy || list_has(q->waiting[kind].first, owner);
-	if (!busy && list_has(q->running, owner)) {
-		busy = true;
-		owner_hurry(q, owner);
-		pthread_cond_wait(&q->result, &q->lock);
+		owner_busy = owner_busy || queue_list_has(queue->waiting[kind].first, owner);
+	if (!owner_busy && queue_list_has(queue->running, owner)) {
+		owner_busy = true;
+		queue_owner_hurry(queue, owner);
+		pthread_cond_wait(&queue->result, &queue->lock);
 	}
-	pthread_mutex_unlock(&q->lock);
-	return busy;
+	pthread_mutex_unlock(&queue->lock);
+	return owner_busy;
 }
 
-void queue_leave(struct queue *q, const void *owner)
+void queue_leave(struct queue *queue, const void *owner)
 {
-	struct task *task;
+	struct queue_task *task;
 
-	while (owner_is_busy(q, owner)) {
-		while ((task = task_take(q, owner, false)) != NULL)
-			task_done(q, task, true);
-		while ((task = task_take(q, owner, true)) != NULL)
-			task_done(q, task, false);
-	}
-}
-
-static void add_ms(struct timespec *time, unsigned ms)
-{
-	clock_gettime(CLOCK_MONOTONIC, time);
-	time->tv_sec += ms / 1000;
-	time->tv_nsec += (long)(ms % 1000) * 1000000;
-	if (time->tv_nsec >= 1000000000) {
-		time->tv_sec++;
-		time->tv_nsec -= 1000000000;
+	while (queue_owner_is_busy(queue, owner)) {
+		while ((task = queue_task_take(queue, owner, false)) != NULL)
+			queue_task_done(queue, task, true);
+		while ((task = queue_task_take(queue, owner, true)) != NULL)
+			queue_task_done(queue, task, false);
 	}
 }
 
-void queue_wait(struct queue *q, unsigned ms)
+static void queue_deadline(struct timespec *deadline, unsigned ms)
 {
-	struct timespec end;
-	int late = 0;
-
-	add_ms(&end, ms);
-	pthread_mutex_lock(&q->lock);
-	while (q->finished.first == NULL && q->pending > 0 && late == 0)
-		late = ms > 0 ? pthread_cond_timedwait(&q->result, &q->lock, &end) :
-				pthread_cond_wait(&q->result, &q->lock);
-	pthread_mutex_unlock(&q->lock);
+	clock_gettime(CLOCK_MONOTONIC, deadline);
+	deadline->tv_sec += ms / 1000;
+	deadline->tv_nsec += (long)(ms % 1000) * 1000000;
+	if (deadline->tv_nsec >= 1000000000) {
+		deadline->tv_sec++;
+		deadline->tv_nsec -= 1000000000;
+	}
 }
 
-size_t queue_pending(const struct queue *q)
+void queue_wait(struct queue *queue, unsigned ms)
 {
-	return q->pending;
+	struct timespec wait_end;
+	int wait_late = 0;
+
+	queue_deadline(&wait_end, ms);
+	pthread_mutex_lock(&queue->lock);
+	while (queue->finished.first == NULL && queue->pending > 0 && wait_late == 0)
+		wait_late = ms > 0 ? pthread_cond_timedwait(&queue->result, &queue->lock, &wait_end) :
+				     pthread_cond_wait(&queue->result, &queue->lock);
+	pthread_mutex_unlock(&queue->lock);
 }
 
-unsigned queue_capacity(const struct queue *q)
+size_t queue_pending(const struct queue *queue)
 {
-	return q->capacity;
+	return queue->pending;
 }
 
-void queue_free(struct queue *q)
+unsigned queue_capacity(const struct queue *queue)
 {
-	struct task *task;
+	return queue->capacity;
+}
 
-	pthread_mutex_lock(&q->lock);
-	q->stopping = true;
-	pthread_cond_broadcast(&q->work);
-	pthread_mutex_unlock(&q->lock);
+void queue_free(struct queue *queue)
+{
+	struct queue_task *task;
+
+	pthread_mutex_lock(&queue->lock);
+	queue->stopping = true;
+	pthread_cond_broadcast(&queue->work);
+	pthread_mutex_unlock(&queue->lock);
 	for (int i = 0; i < 2; i++) {
-		for (unsigned j = 0; j < q->crews[i].started; j++)
-			pthread_join(q->crews[i].threads[j], NULL);
-		free(q->crews[i].threads);
-		q->crews[i].max = q->crews[i].started = 0;
+		for (unsigned j = 0; j < queue->crews[i].started; j++)
+			pthread_join(queue->crews[i].threads[j], NULL);
+		free(queue->crews[i].threads);
+		queue->crews[i].max = queue->crews[i].started = 0;
 	}
-	queue_drain(q);
-	while ((task = task_take(q, NULL, false)) != NULL)
-		task_done(q, task, true);
-	pthread_cond_destroy(&q->result);
-	pthread_cond_destroy(&q->work);
-	pthread_mutex_destroy(&q->lock);
-	free(q);
+	queue_drain(queue);
+	while ((task = queue_task_take(queue, NULL, false)) != NULL)
+		queue_task_done(queue, task, true);
+	pthread_cond_destroy(&queue->result);
+	pthread_cond_destroy(&queue->work);
+	pthread_mutex_destroy(&queue->lock);
+	free(queue);
 }
 
 /* --- a job's side --- */
 
 unsigned queue_threads(void)
 {
-	return own_task != NULL && own_task->slots > 0 ? own_task->slots : 1;
+	return queue_own_task != NULL && queue_own_task->slots > 0 ? queue_own_task->slots : 1;
 }
 
 /* Whether somebody more urgent than the task waits, and what slots are free do not suffice. */
-static bool is_in_the_way(const struct queue *q, const struct task *task)
+static bool queue_is_in_the_way(const struct queue *queue, const struct queue_task *task)
 {
-	const struct task *first = most_urgent(q);
+	const struct queue_task *urgent = queue_most_urgent(queue);
 
-	return first != NULL && (first == q->favoured || is_before(&first->job, &task->job)) &&
-		slots_awaited(q, first) > slots_free(q);
+	return urgent != NULL && (urgent == queue->favoured || queue_is_before(&urgent->job, &task->job)) &&
+		queue_slots_awaited(queue, urgent) > queue_slots_free(queue);
 }
 
 void queue_hold(bool on)
 {
-	own_hold = on;
+	queue_own_hold = on;
 }
 
 void queue_pause(const atomic_bool *cancel)
 {
-	struct queue *q = own_queue;
-	struct task *task = own_task;
-	struct timespec look;
+	struct queue *queue = queue_own;
+	struct queue_task *task = queue_own_task;
+	struct timespec pause_look;
 
-	if (task == NULL || task->slots == 0 || own_hold || !atomic_load_explicit(&q->is_awaited, memory_order_relaxed))
+	if (task == NULL || task->slots == 0 || queue_own_hold ||
+		!atomic_load_explicit(&queue->is_awaited, memory_order_relaxed))
 		return;
-	pthread_mutex_lock(&q->lock);
-	if (now_ms() >= q->favour_until)
-		favour_end(q, task);
-	favour_choose(q);
-	if (!task->leaving && task != q->favoured && is_in_the_way(q, task)) {
+	pthread_mutex_lock(&queue->lock);
+	if (queue_now_ms() >= queue->favour_until)
+		queue_favour_end(queue, task);
+	queue_favour_choose(queue);
+	if (!task->leaving && task != queue->favoured && queue_is_in_the_way(queue, task)) {
 		task->paused = true;
-		task->since = now_ms();
-		q->used -= task->slots;
-		queue_stir(q);
+		task->since = queue_now_ms();
+		queue->used -= task->slots;
+		queue_stir(queue);
 		/* A cancelled job has little left to do, and the end waits for it: it goes on beyond the slots. */
-		while (!q->stopping && !task->leaving && (cancel == NULL || !atomic_load(cancel)) &&
-			(most_urgent(q) != task || slots_free(q) < task->slots)) {
-			add_ms(&look, PAUSE_LOOK_MS);
-			pthread_cond_timedwait(&q->work, &q->lock, &look);
+		while (!queue->stopping && !task->leaving && (cancel == NULL || !atomic_load(cancel)) &&
+			(queue_most_urgent(queue) != task || queue_slots_free(queue) < task->slots)) {
+			queue_deadline(&pause_look, QUEUE_PAUSE_LOOK_MS);
+			pthread_cond_timedwait(&queue->work, &queue->lock, &pause_look);
 		}
 		task->paused = false;
-		q->used += task->slots;
-		favour_begin(q, task);
-		queue_stir(q);
+		queue->used += task->slots;
+		queue_favour_begin(queue, task);
+		queue_stir(queue);
 	}
-	pthread_mutex_unlock(&q->lock);
+	pthread_mutex_unlock(&queue->lock);
 }

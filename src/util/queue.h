@@ -52,7 +52,7 @@ struct queue_job {
 	queue_done *done;
 	void *arg;
 };
-void queue_post(struct queue *q, const struct queue_job *job);
+void queue_post(struct queue *queue, const struct queue_job *job);
 
 /* Of a job that runs, on its own thread. How many threads it may use, its own among them: as many as it asked for, or
  * as more urgent ones leave, for as long as it runs. 1 outside a job. */
@@ -66,27 +66,27 @@ void queue_pause(const atomic_bool *cancel);
 void queue_hold(bool on);
 
 /* Calls done for every job that has finished; returns how many. */
-size_t queue_drain(struct queue *q);
+size_t queue_drain(struct queue *queue);
 
 /* From now on queue_drain ends with a call of `after` if any job was done in it: for what is better looked at once than
  * after each result. NULL: nothing more is called. */
 typedef void queue_after(void *context);
-void queue_after_drain(struct queue *q, queue_after *after, void *context);
+void queue_after_drain(struct queue *queue, queue_after *after, void *context);
 
 /* Drops the jobs of an owner that only wait, waits for those that run (which the caller has told to cancel; they pause
  * no more), and calls done for all of them (cancelled for the dropped), for nobody else's. done may post again: that is
  * dropped too. */
-void queue_leave(struct queue *q, const void *owner);
+void queue_leave(struct queue *queue, const void *owner);
 
 /* Blocks until at least one result waits or nothing is pending, or for so many milliseconds at most (0: no limit). */
-void queue_wait(struct queue *q, unsigned ms);
+void queue_wait(struct queue *queue, unsigned ms);
 
 /* Jobs posted whose done has not been called yet. */
-size_t queue_pending(const struct queue *q);
-unsigned queue_capacity(const struct queue *q);
+size_t queue_pending(const struct queue *queue);
+unsigned queue_capacity(const struct queue *queue);
 
 /* Waits for the jobs that run, drops those that only wait, calls done for all (cancelled for the dropped), ends the
  * threads. Jobs that a done posts meanwhile are dropped too. notify is not called any more once this has returned. */
-void queue_free(struct queue *q);
+void queue_free(struct queue *queue);
 
 #endif

@@ -9,39 +9,39 @@
 
 void random_bytes(void *out, size_t size)
 {
-	uint8_t *at = out;
+	uint8_t *random_at = out;
 
 	while (size) {
 		/* Waits once, early at boot, until the system has gathered enough; later never. A signal cuts it short.
 		 */
-		ssize_t got = getrandom(at, size, 0);
+		ssize_t random_got = getrandom(random_at, size, 0);
 
-		if (got < 0 && errno == EINTR)
+		if (random_got < 0 && errno == EINTR)
 			continue;
-		if (got <= 0) {
+		if (random_got <= 0) {
 			fprintf(stderr, "The system gives no randomness: %s\n", strerror(errno));
 			abort();
 		}
-		at += got;
-		size -= (size_t)got;
+		random_at += random_got;
+		size -= (size_t)random_got;
 	}
 }
 
 uint64_t random_u64(void)
 {
-	uint64_t v;
+	uint64_t random_draw;
 
-	random_bytes(&v, sizeof v);
-	return v;
+	random_bytes(&random_draw, sizeof random_draw);
+	return random_draw;
 }
 
 uint64_t random_below(uint64_t bound)
 {
 	/* The first 2^64 mod bound values would make small results likelier. */
-	uint64_t skip = -bound % bound, v;
+	uint64_t random_skip = -bound % bound, random_draw;
 
 	do
-		v = random_u64();
-	while (v < skip);
-	return v % bound;
+		random_draw = random_u64();
+	while (random_draw < random_skip);
+	return random_draw % bound;
 }

@@ -36,106 +36,106 @@ struct team {
 
 /* Tasks are taken one at a time by whoever is free: a slow core takes fewer. The order of memory is the lock's
  * business: the counter only makes each number appear once. It may pass count by one for each member, no further. */
-static void take_tasks(struct team *t, unsigned member)
+static void team_take_tasks(struct team *team, unsigned member)
 {
 	size_t task;
 
-	while ((task = atomic_fetch_add_explicit(&t->next, 1, memory_order_relaxed)) < t->count)
-		t->task(t->arg, task, member);
+	while ((task = atomic_fetch_add_explicit(&team->next, 1, memory_order_relaxed)) < team->count)
+		team->task(team->arg, task, member);
 }
 
 /* A member other than the caller: sleeps until the number of rounds is one it has not seen. It cannot miss a round,
  * since the next one begins only when it has reported the end of this. */
 static void *team_work(void *arg)
 {
-	struct team_member *self = arg;
-	struct team *t = self->team;
-	uint64_t seen = 0;
+	struct team_member *team_self = arg;
+	struct team *team = team_self->team;
+	uint64_t rounds_seen = 0;
 
-	pthread_mutex_lock(&t->lock);
+	pthread_mutex_lock(&team->lock);
 	for (;;) {
-		while (t->rounds == seen && !t->stopping)
-			pthread_cond_wait(&t->start, &t->lock);
-		if (t->stopping)
+		while (team->rounds == rounds_seen && !team->stopping)
+			pthread_cond_wait(&team->start, &team->lock);
+		if (team->stopping)
 			break;
-		seen = t->rounds;
-		pthread_mutex_unlock(&t->lock);
-		take_tasks(t, self->index);
-		pthread_mutex_lock(&t->lock);
-		if (--t->busy == 0)
-			pthread_cond_signal(&t->end);
+		rounds_seen = team->rounds;
+		pthread_mutex_unlock(&team->lock);
+		team_take_tasks(team, team_self->index);
+		pthread_mutex_lock(&team->lock);
+		if (--team->busy == 0)
+			pthread_cond_signal(&team->end);
 	}
-	pthread_mutex_unlock(&t->lock);
+	pthread_mutex_unlock(&team->lock);
 	return NULL;
 }
 
 struct team *team_new(unsigned members)
 {
-	struct team *t;
-	sigset_t all, before;
+	struct team *team;
+	sigset_t team_signals, signals_before;
 
 	if (members <= 1)
 		return NULL;
-	t = mem_calloc(1, sizeof *t + (members - 1) * sizeof t->others[0]);
-	pthread_mutex_init(&t->lock, NULL);
-	pthread_cond_init(&t->start, NULL);
-	pthread_cond_init(&t->end, NULL);
+	team = mem_calloc(1, sizeof *team + (members - 1) * sizeof team->others[0]);
+	pthread_mutex_init(&team->lock, NULL);
+	pthread_cond_init(&team->start, NULL);
+	pthread_cond_init(&team->end, NULL);
 	/* Signals belong to the process's first thread. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	for (t->members = 1; t->members < members; t->members++) {
-		struct team_member *other = &t->others[t->members - 1];
+	sigfillset(&team_signals);
+	pthread_sigmask(SIG_SETMASK, &team_signals, &signals_before);
+	for (team->members = 1; team->members < members; team->members++) {
+		struct team_member *other = &team->others[team->members - 1];
 
-		*other = (struct team_member){ .team = t, .index = t->members };
+		*other = (struct team_member){ .team = team, .index = team->members };
 		/* Fewer than asked for is a slower team, not a wrong one: `members` says how many there are. */
 		if (pthread_create(&other->thread, NULL, team_work, other) != 0)
 			break;
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return t;
+	pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
+	return team;
 }
 
-void team_free(struct team *t)
+void team_free(struct team *team)
 {
-	if (t == NULL)
+	if (team == NULL)
 		return;
-	pthread_mutex_lock(&t->lock);
-	t->stopping = true;
-	pthread_cond_broadcast(&t->start);
-	pthread_mutex_unlock(&t->lock);
-	for (unsigned i = 0; i + 1 < t->members; i++)
-		pthread_join(t->others[i].thread, NULL);
-	pthread_cond_destroy(&t->end);
-	pthread_cond_destroy(&t->start);
-	pthread_mutex_destroy(&t->lock);
-	free(t);
+	pthread_mutex_lock(&team->lock);
+	team->stopping = true;
+	pthread_cond_broadcast(&team->start);
+	pthread_mutex_unlock(&team->lock);
+	for (unsigned i = 0; i + 1 < team->members; i++)
+		pthread_join(team->others[i].thread, NULL);
+	pthread_cond_destroy(&team->end);
+	pthread_cond_destroy(&team->start);
+	pthread_mutex_destroy(&team->lock);
+	free(team);
 }
 
-unsigned team_members(const struct team *t)
+unsigned team_members(const struct team *team)
 {
-	return t != NULL ? t->members : 1;
+	return team != NULL ? team->members : 1;
 }
 
-void team_run(struct team *t, team_task *task, void *arg, size_t count)
+void team_run(struct team *team, team_task *task, void *arg, size_t count)
 {
-	if (t == NULL || count <= 1) {
+	if (team == NULL || count <= 1) {
 		for (size_t i = 0; i < count; i++)
 			task(arg, i, 0);
 		return;
 	}
-	pthread_mutex_lock(&t->lock);
-	t->task = task;
-	t->arg = arg;
-	t->count = count;
-	atomic_store_explicit(&t->next, 0, memory_order_relaxed);
+	pthread_mutex_lock(&team->lock);
+	team->task = task;
+	team->arg = arg;
+	team->count = count;
+	atomic_store_explicit(&team->next, 0, memory_order_relaxed);
 	/* All of them report, those too who find no task left: that is what makes the next round safe. */
-	t->busy = t->members - 1;
-	t->rounds++;
-	pthread_cond_broadcast(&t->start);
-	pthread_mutex_unlock(&t->lock);
-	take_tasks(t, 0);
-	pthread_mutex_lock(&t->lock);
-	while (t->busy > 0)
-		pthread_cond_wait(&t->end, &t->lock);
-	pthread_mutex_unlock(&t->lock);
+	team->busy = team->members - 1;
+	team->rounds++;
+	pthread_cond_broadcast(&team->start);
+	pthread_mutex_unlock(&team->lock);
+	team_take_tasks(team, 0);
+	pthread_mutex_lock(&team->lock);
+	while (team->busy > 0)
+		pthread_cond_wait(&team->end, &team->lock);
+	pthread_mutex_unlock(&team->lock);
 }

@@ -14,10 +14,10 @@ typedef void team_task(void *arg, size_t task, unsigned member);
 
 /* Starts members - 1 threads, or as many as the system gives; NULL for one member. */
 struct team *team_new(unsigned members);
-void team_free(struct team *t);
-unsigned team_members(const struct team *t);
+void team_free(struct team *team);
+unsigned team_members(const struct team *team);
 
 /* Returns when all tasks are done; what they wrote is visible to the caller then. */
-void team_run(struct team *t, team_task *task, void *arg, size_t count);
+void team_run(struct team *team, team_task *task, void *arg, size_t count);
 
 #endif

@@ -36,19 +36,19 @@ void attempt_clear(struct attempt *attempt)
 }
 
 /* The workspace, made on the worker that fills it. Another one where its kind proved wrong since the last run. */
-static void take_backend(struct attempt *attempt)
+static void attempt_take_backend(struct attempt *attempt)
 {
-	const struct backend_kind *kind = backend_selected();
+	const struct backend_kind *attempt_kind = backend_selected();
 
-	if (attempt->backend != NULL && attempt->backend->kind == kind)
+	if (attempt->backend != NULL && attempt->backend->kind == attempt_kind)
 		return;
 	backend_free(attempt->backend);
-	attempt->backend = backend_new(kind, &spec_course(attempt->spec)->train, 1);
+	attempt->backend = backend_new(attempt_kind, &spec_course(attempt->spec)->train, 1);
 }
 
 void attempt_run(struct attempt *attempt)
 {
-	const size_t size = block_body_size(attempt->spec);
+	const size_t body_size = block_body_size(attempt->spec);
 	struct header *header = &attempt->block->header;
 	uint8_t seed[32];
 	const struct step_job job = {
@@ -58,12 +58,12 @@ void attempt_run(struct attempt *attempt)
 		.cancel = &attempt->cancel,
 	};
 
-	take_backend(attempt);
+	attempt_take_backend(attempt);
 	header_seed(header, seed);
-	attempt->body = mem_alloc(size);
+	attempt->body = mem_alloc(body_size);
 	attempt->result = backend_execute(attempt->backend, &job, attempt->body);
 	if (attempt->result == STEP_OK)
-		sha256(header->digest, attempt->body, size);
+		sha256(header->digest, attempt->body, body_size);
 }
 
 enum attempt_worth attempt_worth(const struct spec *spec, const struct header *header)

@@ -42,11 +42,11 @@ static void audit_release(struct audit *audit)
 /* Unlinked first: `done` may ask for the next audit. */
 static void audit_answer(struct audit *audit)
 {
-	struct audit **at = &audit->auditor->audits;
+	struct audit **audit_link = &audit->auditor->audits;
 
-	while (*at != audit)
-		at = &(*at)->next;
-	*at = audit->next;
+	while (*audit_link != audit)
+		audit_link = &(*audit_link)->next;
+	*audit_link = audit->next;
 	audit_release(audit);
 	audit->done(audit->context, &audit->report);
 	free(audit->report.proofs);
@@ -66,59 +66,61 @@ static void audit_run(void *arg)
 {
 	struct audit *audit = arg;
 	struct verify_job *job = audit->job;
-	struct audit_report *report = &audit->report;
+	struct audit_report *audit_report = &audit->report;
 
-	report->proofs_right = true;
-	for (size_t i = 0; i < report->proof_count && !atomic_load(&job->cancel); i++) {
-		struct audit_proof *proof = &report->proofs[i];
-		struct reject reject = { 0 };
+	audit_report->proofs_right = true;
+	for (size_t i = 0; i < audit_report->proof_count && !atomic_load(&job->cancel); i++) {
+		struct audit_proof *audit_proof = &audit_report->proofs[i];
+		struct reject audit_reject = { 0 };
 
-		proof->right = verify_one(job->spec, job->parent,
-			&job->proofs[audit->only == SIZE_MAX ? i : audit->only], 1, &job->cancel, proof->found,
-			&reject);
-		snprintf(proof->detail, sizeof proof->detail, "%s", proof->right ? "" : reject.detail);
-		report->proofs_right = report->proofs_right && proof->right;
+		audit_proof->right = verify_one(job->spec, job->parent,
+			&job->proofs[audit->only == SIZE_MAX ? i : audit->only], 1, &job->cancel, audit_proof->found,
+			&audit_reject);
+		snprintf(audit_proof->detail, sizeof audit_proof->detail, "%s",
+			audit_proof->right ? "" : audit_reject.detail);
+		audit_report->proofs_right = audit_report->proofs_right && audit_proof->right;
 	}
-	if (audit->only == SIZE_MAX && report->proofs_right && !atomic_load(&job->cancel))
+	if (audit->only == SIZE_MAX && audit_report->proofs_right && !atomic_load(&job->cancel))
 		verify_run(job, &audit->verdict);
 }
 
 /* The coinbase of the active child states the outcome; its header, the root. */
-static void read_statement(struct chain *chain, struct audit_report *report)
+static void audit_read_statement(struct chain *chain, struct audit_report *audit_report)
 {
-	const struct index_entry *entry = report->entry;
-	const struct index_entry *child = chain_is_active(chain, entry) ? chain_at(chain, entry->height + 1) : NULL;
-	const struct block *block = child == NULL ? NULL : chain_read_bare(chain, child, NULL);
-	uint32_t slots = chain_spec(chain)->slots;
+	const struct index_entry *audited = audit_report->entry;
+	const struct index_entry *child = chain_is_active(chain, audited) ? chain_at(chain, audited->height + 1) : NULL;
+	const struct block *child_block = child == NULL ? NULL : chain_read_bare(chain, child, NULL);
+	uint32_t stated_slots = chain_spec(chain)->slots;
 
-	if (block != NULL) {
-		const struct tx *coinbase = block->txs[0];
+	if (child_block != NULL) {
+		const struct tx *coinbase = child_block->txs[0];
 
-		report->has_stated = coinbase->output_count > 0 &&
-			outcome_parse(&coinbase->outputs[coinbase->output_count - 1].script, slots, &report->stated);
-		memcpy(report->stated_root, child->header.model_root, 32);
-		block_unref(block);
+		audit_report->has_stated = coinbase->output_count > 0 &&
+			outcome_parse(&coinbase->outputs[coinbase->output_count - 1].script, stated_slots,
+				&audit_report->stated);
+		memcpy(audit_report->stated_root, child->header.model_root, 32);
+		block_unref(child_block);
 		return;
 	}
-	report->stated = entry->outcome.outcome;
-	report->has_stated = true;
-	memcpy(report->stated_root, entry->model_root_after, 32);
+	audit_report->stated = audited->outcome.outcome;
+	audit_report->has_stated = true;
+	memcpy(audit_report->stated_root, audited->model_root_after, 32);
 }
 
-static bool outcomes_agree(const struct outcome *stated, const struct outcome *found)
+static bool audit_outcomes_agree(const struct outcome *stated, const struct outcome *found)
 {
 	if (stated->is_void || found->is_void)
 		return stated->is_void == found->is_void;
 	if (stated->slots != found->slots)
 		return false;
-	for (uint32_t s = 0; s < found->slots; s++) {
-		bool some = found->slot[s].count > 0;
+	for (uint32_t slot = 0; slot < found->slots; slot++) {
+		bool slot_counts = found->slot[slot].count > 0;
 
-		if ((stated->slot[s].count > 0) != some)
+		if ((stated->slot[slot].count > 0) != slot_counts)
 			return false;
-		if (some &&
-			(stated->slot[s].left_out != found->slot[s].left_out ||
-				stated->slot[s].value != found->slot[s].value))
+		if (slot_counts &&
+			(stated->slot[slot].left_out != found->slot[slot].left_out ||
+				stated->slot[slot].value != found->slot[slot].value))
 			return false;
 	}
 	return true;
@@ -129,69 +131,70 @@ static bool outcomes_agree(const struct outcome *stated, const struct outcome *f
 static void audit_done(void *arg, bool cancelled)
 {
 	struct audit *audit = arg;
-	struct audit_report *report = &audit->report;
+	struct audit_report *audit_report = &audit->report;
 
 	if (cancelled || audit->auditor->closed || atomic_load(&audit->job->cancel)) {
 		audit_fail(audit, "the node is shutting down");
 		return;
 	}
-	report->valid = report->proofs_right;
-	if (audit->only == SIZE_MAX && report->proofs_right) {
+	audit_report->valid = audit_report->proofs_right;
+	if (audit->only == SIZE_MAX && audit_report->proofs_right) {
 		const struct verdict *verdict = &audit->verdict;
 
 		if (!verdict->valid || verdict->state == NULL) {
 			audit_fail(audit, verdict->reject.detail);
 			return;
 		}
-		report->whole = true;
-		report->found = verdict->outcome;
-		memcpy(report->found_root, state_root(verdict->state), 32);
-		read_statement(audit->auditor->chain, report);
-		report->outcome_right = report->has_stated && outcomes_agree(&report->stated, &report->found);
-		report->root_right = memcmp(report->found_root, report->stated_root, 32) == 0;
-		report->valid = report->outcome_right && report->root_right;
+		audit_report->whole = true;
+		audit_report->found = verdict->outcome;
+		memcpy(audit_report->found_root, state_root(verdict->state), 32);
+		audit_read_statement(audit->auditor->chain, audit_report);
+		audit_report->outcome_right = audit_report->has_stated &&
+			audit_outcomes_agree(&audit_report->stated, &audit_report->found);
+		audit_report->root_right = memcmp(audit_report->found_root, audit_report->stated_root, 32) == 0;
+		audit_report->valid = audit_report->outcome_right && audit_report->root_right;
 	}
-	if (!report->valid)
-		log_warn("audit of block %u found a difference", report->entry->height);
+	if (!audit_report->valid)
+		log_warn("audit of block %u found a difference", audit_report->entry->height);
 	audit_answer(audit);
 }
 
-static void fill_proofs(struct audit *audit)
+static void audit_fill_proofs(struct audit *audit)
 {
 	const struct verify_job *job = audit->job;
-	struct audit_report *report = &audit->report;
-	bool one = audit->only != SIZE_MAX;
+	struct audit_report *audit_report = &audit->report;
+	bool one_proof = audit->only != SIZE_MAX;
 
-	report->proof_count = one ? 1 : job->proof_count;
-	report->proofs = mem_calloc(report->proof_count, sizeof *report->proofs);
-	for (size_t i = 0; i < report->proof_count; i++) {
-		const struct verify_proof *from = &job->proofs[one ? audit->only : i];
-		struct audit_proof *to = &report->proofs[i];
+	audit_report->proof_count = one_proof ? 1 : job->proof_count;
+	audit_report->proofs = mem_calloc(audit_report->proof_count, sizeof *audit_report->proofs);
+	for (size_t i = 0; i < audit_report->proof_count; i++) {
+		const struct verify_proof *verify_proof = &job->proofs[one_proof ? audit->only : i];
+		struct audit_proof *audit_proof = &audit_report->proofs[i];
 
-		to->header = from->header;
-		memcpy(to->id, from->id, 32);
-		memcpy(to->seed, from->seed, 32);
-		to->slot = from->slot;
-		to->dataset = report->entry->outcome.dataset[from->slot];
+		audit_proof->header = verify_proof->header;
+		memcpy(audit_proof->id, verify_proof->id, 32);
+		memcpy(audit_proof->seed, verify_proof->seed, 32);
+		audit_proof->slot = verify_proof->slot;
+		audit_proof->dataset = audit_report->entry->outcome.dataset[verify_proof->slot];
 	}
 }
 
 /* The parent's state, a reference of ours. */
-static void on_state(void *context, struct state *state)
+static void audit_on_state(void *context, struct state *parent_state)
 {
 	struct audit *audit = context;
 	struct auditor *auditor = audit->auditor;
 	struct errmsg err = { "" };
 
-	if (state == NULL || auditor->closed) {
-		state_unref(state);
+	if (parent_state == NULL || auditor->closed) {
+		state_unref(parent_state);
 		audit_fail(audit,
 			auditor->closed ? "the node is shutting down" :
 					  "the model state before the block cannot be had");
 		return;
 	}
-	audit->job = chain_audit_job(auditor->chain, audit->report.entry, state, &err);
-	state_unref(state);
+	audit->job = chain_audit_job(auditor->chain, audit->report.entry, parent_state, &err);
+	state_unref(parent_state);
 	if (audit->job == NULL) {
 		audit_fail(audit, err.text);
 		return;
@@ -200,7 +203,7 @@ static void on_state(void *context, struct state *state)
 		audit_fail(audit, "the block has fewer proofs");
 		return;
 	}
-	fill_proofs(audit);
+	audit_fill_proofs(audit);
 	queue_post(auditor->queue,
 		&(struct queue_job){
 			.kind = QUEUE_AUDIT,
@@ -211,7 +214,7 @@ static void on_state(void *context, struct state *state)
 		});
 }
 
-static void on_begin(evutil_socket_t fd, short what, void *arg)
+static void auditor_on_begin(evutil_socket_t fd, short what, void *arg)
 {
 	struct auditor *auditor = arg;
 
@@ -219,16 +222,16 @@ static void on_begin(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	/* The list may change with every audit that is answered at once: begin again until none is new. */
 	for (struct audit *audit = auditor->audits; audit != NULL;) {
-		struct state *state;
+		struct state *parent_state;
 
 		if (audit->begun) {
 			audit = audit->next;
 			continue;
 		}
 		audit->begun = true;
-		state = chain_state_at(auditor->chain, audit->report.entry->parent, on_state, audit);
-		if (state != NULL)
-			on_state(audit, state);
+		parent_state = chain_state_at(auditor->chain, audit->report.entry->parent, audit_on_state, audit);
+		if (parent_state != NULL)
+			audit_on_state(audit, parent_state);
 		audit = auditor->audits;
 	}
 }
@@ -239,7 +242,7 @@ struct auditor *auditor_new(struct chain *chain, struct queue *queue, struct eve
 
 	auditor->chain = chain;
 	auditor->queue = queue;
-	auditor->begin = mem_check(event_new(base, -1, 0, on_begin, auditor));
+	auditor->begin = mem_check(event_new(base, -1, 0, auditor_on_begin, auditor));
 	return auditor;
 }
 
@@ -265,16 +268,16 @@ void auditor_free(struct auditor *auditor)
 static void audit_add(struct auditor *auditor, const struct index_entry *entry, size_t only, auditor_done *done,
 	void *context)
 {
-	struct audit *audit = mem_calloc(1, sizeof *audit), **last = &auditor->audits;
+	struct audit *audit = mem_calloc(1, sizeof *audit), **last_audit = &auditor->audits;
 
 	audit->auditor = auditor;
 	audit->only = only;
 	audit->report.entry = entry;
 	audit->done = done;
 	audit->context = context;
-	while (*last != NULL)
-		last = &(*last)->next;
-	*last = audit;
+	while (*last_audit != NULL)
+		last_audit = &(*last_audit)->next;
+	*last_audit = audit;
 	event_active(auditor->begin, EV_TIMEOUT, 0);
 }
 

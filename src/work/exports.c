@@ -5,76 +5,78 @@
 
 #include "util/file.h"
 
-static const char *const own_folders[] = { "blocks", "blobs", "chainstate", "model", "wallets" };
-enum { OWN_FOLDERS = sizeof own_folders / sizeof *own_folders };
+static const char *const exports_own_folders[] = { "blocks", "blobs", "chainstate", "model", "wallets" };
+enum { EXPORTS_OWN_FOLDERS = sizeof exports_own_folders / sizeof *exports_own_folders };
 
 char *exports_path(const struct settings *settings, const char *given)
 {
-	char *expanded = path_expand(given), *folder = path_join(settings->datadir.data, "exports");
-	char *path = path_join(folder, expanded);
+	char *export_given = path_expand(given), *exports_folder = path_join(settings->datadir.data, "exports");
+	char *export_path = path_join(exports_folder, export_given);
 
-	free(folder);
-	free(expanded);
-	return path;
+	free(exports_folder);
+	free(export_given);
+	return export_path;
 }
 
 /* A path that lies in the chain's data folder by this name. */
-static bool inside_own(const struct settings *settings, const char *path, const char *name)
+static bool exports_inside_own(const struct settings *settings, const char *export_path, const char *name)
 {
-	char *folder = path_join(settings->datadir.data, name);
-	bool inside = path_inside(path, folder);
+	char *own_folder = path_join(settings->datadir.data, name);
+	bool is_inside = path_inside(export_path, own_folder);
 
-	free(folder);
-	return inside;
+	free(own_folder);
+	return is_inside;
 }
 
 /* The folders may be links to other disks, and `exports` too: so each is asked for by itself. */
-static bool among_own(const struct settings *settings, const char *path)
+static bool exports_among_own(const struct settings *settings, const char *export_path)
 {
-	for (size_t i = 0; i < OWN_FOLDERS; i++)
-		if (inside_own(settings, path, own_folders[i]))
+	for (size_t i = 0; i < EXPORTS_OWN_FOLDERS; i++)
+		if (exports_inside_own(settings, export_path, exports_own_folders[i]))
 			return true;
-	return (path_inside(path, settings->datadir.base) || path_inside(path, settings->datadir.data)) &&
-		!inside_own(settings, path, "exports");
+	return (path_inside(export_path, settings->datadir.base) || path_inside(export_path, settings->datadir.data)) &&
+		!exports_inside_own(settings, export_path, "exports");
 }
 
-static bool is_option(const struct settings *settings, const char *path, const char *option)
+static bool exports_is_option(const struct settings *settings, const char *export_path, const char *option)
 {
-	char *named = path_join(settings->datadir.data, options_string(settings->options, option));
-	bool same = file_same(path, named);
+	char *option_file = path_join(settings->datadir.data, options_string(settings->options, option));
+	bool is_same_file = file_same(export_path, option_file);
 
-	free(named);
-	return same;
+	free(option_file);
+	return is_same_file;
 }
 
 /* Files that the operator has elsewhere. */
-static bool is_own(const struct settings *settings, const char *path)
+static bool exports_is_own(const struct settings *settings, const char *export_path)
 {
 	const char *spec = settings->datadir.chainspec, *weights = settings->spec.initial_state_path;
 	char *initial = spec == NULL || weights == NULL ? NULL : path_beside(spec, weights);
-	bool own = file_same(path, settings->datadir.conf) || is_option(settings, path, "debuglogfile") ||
-		is_option(settings, path, "pid") || (spec != NULL && file_same(path, spec)) ||
-		(settings->corpus_path != NULL && file_same(path, settings->corpus_path)) ||
-		(initial != NULL && file_same(path, initial));
+	bool own = file_same(export_path, settings->datadir.conf) ||
+		exports_is_option(settings, export_path, "debuglogfile") ||
+		exports_is_option(settings, export_path, "pid") || (spec != NULL && file_same(export_path, spec)) ||
+		(settings->corpus_path != NULL && file_same(export_path, settings->corpus_path)) ||
+		(initial != NULL && file_same(export_path, initial));
 
 	for (size_t i = 0; i < settings->loadblock.count && !own; i++)
-		own = file_same(path, settings->loadblock.values[i]);
+		own = file_same(export_path, settings->loadblock.values[i]);
 	free(initial);
 	return own;
 }
 
-bool exports_check(const struct settings *settings, const char *path, struct errmsg *err)
+bool exports_check(const struct settings *settings, const char *export_path, struct errmsg *err)
 {
-	char *folder = path_join(settings->datadir.data, "exports");
-	bool ok = dir_make(folder, err);
+	char *exports_folder = path_join(settings->datadir.data, "exports");
+	bool ok = dir_make(exports_folder, err);
 
-	free(folder);
+	free(exports_folder);
 	if (!ok)
 		return false;
-	if (among_own(settings, path))
+	if (exports_among_own(settings, export_path))
 		return errmsg_set(err,
 			"%s: lies among the node's own files; of its data directory only the folder exports of "
 			"the chain is for this",
-			path);
-	return !is_own(settings, path) || errmsg_set(err, "%s: is one of the node's own files", path);
+			export_path);
+	return !exports_is_own(settings, export_path) ||
+		errmsg_set(err, "%s: is one of the node's own files", export_path);
 }

@@ -12,6 +12,6 @@
 char *exports_path(const struct settings *settings, const char *given);
 
 /* Whether a file of this path may be made, or replaced. Creates the folder `exports` before it looks. */
-bool exports_check(const struct settings *settings, const char *path, struct errmsg *err);
+bool exports_check(const struct settings *settings, const char *export_path, struct errmsg *err);
 
 #endif

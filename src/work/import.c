@@ -19,8 +19,8 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { CONFIG_FILE_MAX = 1 << 20 };
-#define WEIGHTS_FILE_MAX (((size_t)1 << 30) + (1 << 20)) /* 2^28 parameters and a header */
+enum { IMPORT_CONFIG_MAX = 1 << 20 };
+#define IMPORT_WEIGHTS_MAX (((size_t)1 << 30) + (1 << 20)) /* 2^28 parameters and a header */
 
 struct import {
 	const char *spec_path;
@@ -36,237 +36,241 @@ struct import {
 
 /* --- what there is --- */
 
-static bool read_weights(struct import *i, const char *path, struct errmsg *err)
+static bool import_read_weights(struct import *import, const char *path, struct errmsg *err)
 {
-	i->weights_path = path_join(path, "model.safetensors");
-	if (!file_exists(i->weights_path)) {
-		free(i->weights_path);
-		i->weights_path = mem_strdup(path);
+	import->weights_path = path_join(path, "model.safetensors");
+	if (!file_exists(import->weights_path)) {
+		free(import->weights_path);
+		import->weights_path = mem_strdup(path);
 	}
-	log_info("Reading %s", i->weights_path);
-	return file_read(i->weights_path, WEIGHTS_FILE_MAX, &i->weights, err);
+	log_info("Reading %s", import->weights_path);
+	return file_read(import->weights_path, IMPORT_WEIGHTS_MAX, &import->weights, err);
 }
 
 /* Of safetensors alone: what their shapes do not tell. */
-static bool read_config(const struct import *i, struct model_config *sizes, struct errmsg *err)
+static bool import_read_config(const struct import *import, struct model_config *import_sizes, struct errmsg *err)
 {
-	char *path = path_beside(i->weights_path, "config.json");
-	struct buf text;
+	char *config_path = path_beside(import->weights_path, "config.json");
+	struct buf config_text;
 	bool ok;
 
-	buf_init(&text);
-	ok = !file_exists(path) ||
-		(file_read(path, CONFIG_FILE_MAX, &text, err) &&
-			huggingface_read((const char *)text.data, text.size, sizes, err));
-	buf_clear(&text);
-	free(path);
+	buf_init(&config_text);
+	ok = !file_exists(config_path) ||
+		(file_read(config_path, IMPORT_CONFIG_MAX, &config_text, err) &&
+			huggingface_read((const char *)config_text.data, config_text.size, import_sizes, err));
+	buf_clear(&config_text);
+	free(config_path);
 	return ok;
 }
 
-static bool read_sizes(const struct import *i, struct model_config *sizes, struct errmsg *err)
+static bool import_read_sizes(const struct import *import, struct model_config *import_sizes, struct errmsg *err)
 {
-	bool ok = weights_sizes(i->weights.data, i->weights.size, sizes, err) &&
-		(gguf_is(i->weights.data, i->weights.size) || read_config(i, sizes, err));
+	bool ok = weights_sizes(import->weights.data, import->weights.size, import_sizes, err) &&
+		(gguf_is(import->weights.data, import->weights.size) || import_read_config(import, import_sizes, err));
 
 	/* A model may be made for more: what it knows of shorter texts is what the chain trains on. */
-	if (sizes->ctx > MODEL_CTX_MAX)
-		sizes->ctx = MODEL_CTX_MAX;
-	return ok || errmsg_wrap(err, "%s", i->weights_path);
+	if (import_sizes->ctx > MODEL_CTX_MAX)
+		import_sizes->ctx = MODEL_CTX_MAX;
+	return ok || errmsg_wrap(err, "%s", import->weights_path);
 }
 
 /* The spec there is, or the beginning of one. */
-static bool read_spec(struct import *i, struct errmsg *err)
+static bool import_read_spec(struct import *import, struct errmsg *err)
 {
 	bool ok;
 
-	if (!file_exists(i->spec_path)) {
-		i->json = json_object();
-		json_object_set_new(i->json, "name", json_text(i->name, strlen(i->name)));
-		json_object_set_new(i->json, "genesis_time", json_integer(clock_wall()));
+	if (!file_exists(import->spec_path)) {
+		import->json = json_object();
+		json_object_set_new(import->json, "name", json_text(import->name, strlen(import->name)));
+		json_object_set_new(import->json, "genesis_time", json_integer(clock_wall()));
 		return true;
 	}
-	ok = file_read(i->spec_path, SPEC_TEXT_MAX, &i->text, err);
+	ok = file_read(import->spec_path, SPEC_TEXT_MAX, &import->text, err);
 	if (ok)
-		i->json = json_parse((const char *)i->text.data, i->text.size, err);
-	buf_reset(&i->text);
-	if (ok && i->json != NULL && !json_is_object(i->json))
+		import->json = json_parse((const char *)import->text.data, import->text.size, err);
+	buf_reset(&import->text);
+	if (ok && import->json != NULL && !json_is_object(import->json))
 		ok = errmsg_set(err, "a spec must be a JSON object");
-	return (ok && i->json != NULL) || errmsg_wrap(err, "%s", i->spec_path);
+	return (ok && import->json != NULL) || errmsg_wrap(err, "%s", import->spec_path);
 }
 
 /* --- the spec to be --- */
 
 /* A size of the spec and of the weights must agree, unless one of them does not tell, or the spec may choose. */
-static bool settle_size(struct import *i, const char *name, uint32_t told, bool free_choice, struct errmsg *err)
+static bool import_settle_size(struct import *import, const char *size_name, uint32_t told, bool free_choice,
+	struct errmsg *err)
 {
-	const json_t *value = json_object_get(i->json, name);
+	const json_t *spec_value = json_object_get(import->json, size_name);
 
-	if (value == NULL && told == 0)
+	if (spec_value == NULL && told == 0)
 		return errmsg_set(err,
 			"%s does not tell \"%s\" of its model: put config.json beside it, or \"%s\" into %s",
-			i->weights_path, name, name, i->spec_path);
-	if (value == NULL)
-		json_object_set_new(i->json, name, json_integer(told));
-	else if (told != 0 && !free_choice && (!json_is_integer(value) || json_integer_value(value) != told))
-		return errmsg_set(err, "%s is %u in %s, and something else in %s", name, told, i->weights_path,
-			i->spec_path);
+			import->weights_path, size_name, size_name, import->spec_path);
+	if (spec_value == NULL)
+		json_object_set_new(import->json, size_name, json_integer(told));
+	else if (told != 0 && !free_choice && (!json_is_integer(spec_value) || json_integer_value(spec_value) != told))
+		return errmsg_set(err, "%s is %u in %s, and something else in %s", size_name, told,
+			import->weights_path, import->spec_path);
 	return true;
 }
 
-static bool compose_spec(struct import *i, struct errmsg *err)
+static bool import_compose_spec(struct import *import, struct errmsg *err)
 {
-	struct model_config sizes;
+	struct model_config import_sizes;
 
-	if (!read_sizes(i, &sizes, err) || !read_spec(i, err) || !settle_size(i, "d", sizes.d, false, err) ||
-		!settle_size(i, "layers", sizes.layers, false, err) ||
-		!settle_size(i, "heads", sizes.heads, false, err) || !settle_size(i, "ff", sizes.ff, false, err) ||
-		!settle_size(i, "ctx", sizes.ctx, true, err))
+	if (!import_read_sizes(import, &import_sizes, err) || !import_read_spec(import, err) ||
+		!import_settle_size(import, "d", import_sizes.d, false, err) ||
+		!import_settle_size(import, "layers", import_sizes.layers, false, err) ||
+		!import_settle_size(import, "heads", import_sizes.heads, false, err) ||
+		!import_settle_size(import, "ff", import_sizes.ff, false, err) ||
+		!import_settle_size(import, "ctx", import_sizes.ctx, true, err))
 		return false;
-	if (json_object_get(i->json, "initial_state") != NULL)
-		return errmsg_set(err, "%s has an initial_state already", i->spec_path);
-	json_object_set_new(i->json, "initial_state", json_text(i->target_name, strlen(i->target_name)));
+	if (json_object_get(import->json, "initial_state") != NULL)
+		return errmsg_set(err, "%s has an initial_state already", import->spec_path);
+	json_object_set_new(import->json, "initial_state", json_text(import->target_name, strlen(import->target_name)));
 	return true;
 }
 
-static bool parse_spec(struct import *i, char **corpus, struct errmsg *err)
+static bool import_parse_spec(struct import *import, char **corpus, struct errmsg *err)
 {
-	struct spec *spec = &i->spec;
+	struct spec *spec = &import->spec;
 
-	buf_reset(&i->text);
-	json_print(i->json, 2, &i->text);
-	buf_put_u8(&i->text, '\n');
-	if (!spec_parse(spec, (const char *)i->text.data, i->text.size, corpus, err))
+	buf_reset(&import->text);
+	json_print(import->json, 2, &import->text);
+	buf_put_u8(&import->text, '\n');
+	if (!spec_parse(spec, (const char *)import->text.data, import->text.size, corpus, err))
 		return false;
 	if (datadir_name_taken(spec->name))
 		return errmsg_set(err, "the name %s is taken", spec->name);
-	return *corpus == NULL || settings_read_corpus(spec, i->spec_path, *corpus, err);
+	return *corpus == NULL || settings_read_corpus(spec, import->spec_path, *corpus, err);
 }
 
 /* The spec as a node would read it; then its root goes in, which takes nothing away from that. */
-static bool build_spec(struct import *i, struct errmsg *err)
+static bool import_build_spec(struct import *import, struct errmsg *err)
 {
 	char *corpus = NULL;
 	bool ok;
 
-	json_object_del(i->json, "initial_root");
-	ok = parse_spec(i, &corpus, err) || errmsg_wrap(err, "%s", i->spec_path);
+	json_object_del(import->json, "initial_root");
+	ok = import_parse_spec(import, &corpus, err) || errmsg_wrap(err, "%s", import->spec_path);
 	free(corpus);
 	if (!ok)
 		return false;
-	if (!spec_set_initial_state(&i->spec, i->weights.data, i->weights.size, err))
-		return errmsg_wrap(err, "%s", i->weights_path);
-	if (!spec_finish(&i->spec, err))
-		return errmsg_wrap(err, "%s", i->spec_path);
-	i->state = spec_initial_state(&i->spec);
-	hex_encode_reversed(i->root, state_root(i->state), 32);
-	json_object_set_new(i->json, "initial_root", json_string(i->root));
-	buf_reset(&i->text);
-	json_print(i->json, 2, &i->text);
-	buf_put_u8(&i->text, '\n');
+	if (!spec_set_initial_state(&import->spec, import->weights.data, import->weights.size, err))
+		return errmsg_wrap(err, "%s", import->weights_path);
+	if (!spec_finish(&import->spec, err))
+		return errmsg_wrap(err, "%s", import->spec_path);
+	import->state = spec_initial_state(&import->spec);
+	hex_encode_reversed(import->root, state_root(import->state), 32);
+	json_object_set_new(import->json, "initial_root", json_string(import->root));
+	buf_reset(&import->text);
+	json_print(import->json, 2, &import->text);
+	buf_put_u8(&import->text, '\n');
 	return true;
 }
 
 /* --- writing --- */
 
-struct writing {
+struct import_writing {
 	struct out_file file;
 	struct progress progress;
 };
 
-static bool put_bytes(void *context, const void *data, size_t size, struct errmsg *err)
+static bool import_put_bytes(void *context, const void *data, size_t size, struct errmsg *err)
 {
-	struct writing *w = context;
+	struct import_writing *writing = context;
 
-	if (!out_file_put(&w->file, data, size, err))
+	if (!out_file_put(&writing->file, data, size, err))
 		return false;
-	progress_add(&w->progress, size);
+	progress_add(&writing->progress, size);
 	return true;
 }
 
 /* Not file_write_atomic: what lies beside it by the name of its temporary file is somebody's. */
-static bool write_spec(const struct import *i, struct errmsg *err)
+static bool import_write_spec(const struct import *import, struct errmsg *err)
 {
-	struct out_file file;
-	bool ok = out_file_open(&file, i->spec_path, true, err) &&
-		out_file_put(&file, i->text.data, i->text.size, err) && out_file_commit(&file, err);
+	struct out_file spec_file;
+	bool ok = out_file_open(&spec_file, import->spec_path, true, err) &&
+		out_file_put(&spec_file, import->text.data, import->text.size, err) && out_file_commit(&spec_file, err);
 
-	out_file_clear(&file);
+	out_file_clear(&spec_file);
 	return ok;
 }
 
 /* The weights first: a spec that names a file which is not there would keep every node from starting. */
-static bool write_files(const struct import *i, struct errmsg *err)
+static bool import_write_files(const struct import *import, struct errmsg *err)
 {
-	struct tensorfile_source source = { state_config(i->state), state_theta(i->state), i->spec.name, i->root };
-	struct writing w;
-	struct tensorfile_sink sink = { put_bytes, &w };
+	struct tensorfile_source source = { state_config(import->state), state_theta(import->state), import->spec.name,
+		import->root };
+	struct import_writing writing;
+	struct tensorfile_sink sink = { import_put_bytes, &writing };
 	bool ok;
 
-	progress_init(&w.progress, "Writing", i->target, safetensors_size(&source));
-	ok = out_file_open(&w.file, i->target, false, err) && safetensors_write(&source, &sink, err) &&
-		out_file_commit(&w.file, err) && write_spec(i, err);
-	out_file_clear(&w.file);
+	progress_init(&writing.progress, "Writing", import->target, safetensors_size(&source));
+	ok = out_file_open(&writing.file, import->target, false, err) && safetensors_write(&source, &sink, err) &&
+		out_file_commit(&writing.file, err) && import_write_spec(import, err);
+	out_file_clear(&writing.file);
 	return ok;
 }
 
-static json_t *describe_import(const struct import *i)
+static json_t *import_describe(const struct import *import)
 {
-	const struct model_config *sizes = &spec_course(&i->spec)->train.model;
-	json_t *object = json_object();
+	const struct model_config *import_sizes = &spec_course(&import->spec)->train.model;
+	json_t *described = json_object();
 
-	json_object_set_new(object, "spec", json_text(i->spec_path, strlen(i->spec_path)));
-	json_object_set_new(object, "initial_state", json_text(i->target, strlen(i->target)));
-	json_object_set_new(object, "d", json_integer(sizes->d));
-	json_object_set_new(object, "layers", json_integer(sizes->layers));
-	json_object_set_new(object, "heads", json_integer(sizes->heads));
-	json_object_set_new(object, "ff", json_integer(sizes->ff));
-	json_object_set_new(object, "ctx", json_integer(sizes->ctx));
-	json_object_set_new(object, "parameters", json_integer((json_int_t)model_count(sizes)));
-	json_object_set_new(object, "model_root", json_hash(state_root(i->state)));
-	json_object_set_new(object, "genesis", json_hash(i->spec.genesis_id));
-	return object;
+	json_object_set_new(described, "spec", json_text(import->spec_path, strlen(import->spec_path)));
+	json_object_set_new(described, "initial_state", json_text(import->target, strlen(import->target)));
+	json_object_set_new(described, "d", json_integer(import_sizes->d));
+	json_object_set_new(described, "layers", json_integer(import_sizes->layers));
+	json_object_set_new(described, "heads", json_integer(import_sizes->heads));
+	json_object_set_new(described, "ff", json_integer(import_sizes->ff));
+	json_object_set_new(described, "ctx", json_integer(import_sizes->ctx));
+	json_object_set_new(described, "parameters", json_integer((json_int_t)model_count(import_sizes)));
+	json_object_set_new(described, "model_root", json_hash(state_root(import->state)));
+	json_object_set_new(described, "genesis", json_hash(import->spec.genesis_id));
+	return described;
 }
 
 /* --- the whole --- */
 
-static void import_begin(struct import *i, const char *spec_path)
+static void import_begin(struct import *import, const char *spec_path)
 {
-	const char *slash = strrchr(spec_path, '/'), *name = slash == NULL ? spec_path : slash + 1;
-	size_t size = strlen(name);
+	const char *spec_slash = strrchr(spec_path, '/'), *spec_name = spec_slash == NULL ? spec_path : spec_slash + 1;
+	size_t name_size = strlen(spec_name);
 
-	*i = (struct import){ .spec_path = spec_path, .name = mem_strdup(name) };
-	if (size > 5 && strcmp(name + size - 5, ".json") == 0)
-		i->name[size - 5] = '\0';
-	i->target_name = mem_alloc(size + sizeof ".safetensors");
-	sprintf(i->target_name, "%s.safetensors", i->name);
-	i->target = path_beside(spec_path, i->target_name);
-	buf_init(&i->weights);
-	buf_init(&i->text);
+	*import = (struct import){ .spec_path = spec_path, .name = mem_strdup(spec_name) };
+	if (name_size > 5 && strcmp(spec_name + name_size - 5, ".json") == 0)
+		import->name[name_size - 5] = '\0';
+	import->target_name = mem_alloc(name_size + sizeof ".safetensors");
+	sprintf(import->target_name, "%s.safetensors", import->name);
+	import->target = path_beside(spec_path, import->target_name);
+	buf_init(&import->weights);
+	buf_init(&import->text);
 }
 
-static void import_end(struct import *i)
+static void import_end(struct import *import)
 {
-	free(i->weights_path);
-	free(i->name);
-	free(i->target_name);
-	free(i->target);
-	buf_clear(&i->weights);
-	buf_clear(&i->text);
-	json_decref(i->json);
-	state_unref(i->state);
-	spec_clear(&i->spec);
+	free(import->weights_path);
+	free(import->name);
+	free(import->target_name);
+	free(import->target);
+	buf_clear(&import->weights);
+	buf_clear(&import->text);
+	json_decref(import->json);
+	state_unref(import->state);
+	spec_clear(&import->spec);
 }
 
 json_t *import_model(const char *weights_path, const char *spec_path, struct errmsg *err)
 {
 	json_t *description;
-	struct import i;
+	struct import import;
 	bool ok;
 
-	import_begin(&i, spec_path);
-	ok = read_weights(&i, weights_path, err) && compose_spec(&i, err) && build_spec(&i, err) &&
-		write_files(&i, err);
-	description = ok ? describe_import(&i) : NULL;
-	import_end(&i);
+	import_begin(&import, spec_path);
+	ok = import_read_weights(&import, weights_path, err) && import_compose_spec(&import, err) &&
+		import_build_spec(&import, err) && import_write_files(&import, err);
+	description = ok ? import_describe(&import) : NULL;
+	import_end(&import);
 	return description;
 }

@@ -5,7 +5,7 @@
 
 #include "util/mem.h"
 
-static void on_wake(evutil_socket_t fd, short what, void *arg)
+static void loop_on_wake(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop_queue *loop = arg;
 
@@ -15,8 +15,8 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 }
 
 /* On a worker, and at the same time on several: event_active is the one thing of the loop that they may touch. Wakings
- * that come together are one, which is enough since on_wake takes all there is. */
-static void wake_loop(void *context)
+ * that come together are one, which is enough since loop_on_wake takes all there is. */
+static void loop_wake(void *context)
 {
 	struct loop_queue *loop = context;
 
@@ -25,8 +25,8 @@ static void wake_loop(void *context)
 
 void loop_queue_init(struct loop_queue *loop, struct event_base *base, unsigned capacity)
 {
-	loop->wake = mem_check(event_new(base, -1, EV_PERSIST, on_wake, loop));
-	loop->queue = queue_new(capacity, wake_loop, loop);
+	loop->wake = mem_check(event_new(base, -1, EV_PERSIST, loop_on_wake, loop));
+	loop->queue = queue_new(capacity, loop_wake, loop);
 }
 
 void loop_queue_clear(struct loop_queue *loop)
