@@ -10,7 +10,7 @@
 #include "util/mem.h"
 
 /* What came of a call, filled by the callbacks. */
-struct reply {
+struct client_reply {
 	struct event_base *base;
 	int status; /* 0: no answer */
 	bool failed;
@@ -18,17 +18,17 @@ struct reply {
 	struct buf *out;
 };
 
-static void on_error(enum evhttp_request_error failure, void *arg)
+static void client_on_error(enum evhttp_request_error failure, void *arg)
 {
-	struct reply *reply = arg;
+	struct client_reply *reply = arg;
 
 	reply->failed = true;
 	reply->failure = failure;
 }
 
-static void on_done(struct evhttp_request *request, void *arg)
+static void client_on_done(struct evhttp_request *request, void *arg)
 {
-	struct reply *reply = arg;
+	struct client_reply *reply = arg;
 
 	if (request != NULL && evhttp_request_get_response_code(request)) {
 		struct evbuffer *body = evhttp_request_get_input_buffer(request);
@@ -41,19 +41,20 @@ static void on_done(struct evhttp_request *request, void *arg)
 	event_base_loopbreak(reply->base);
 }
 
-static void add_headers(struct evhttp_request *request, const struct client_target *target)
+static void client_add_headers(struct evhttp_request *request, const struct client_target *target)
 {
-	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-	char *field = credentials_field(target->credentials);
+	struct evkeyvalq *reply_headers = evhttp_request_get_output_headers(request);
+	char *authorization = credentials_field(target->credentials);
 
-	evhttp_add_header(headers, "Host", target->host);
-	evhttp_add_header(headers, "Connection", "close");
-	evhttp_add_header(headers, "Content-Type", target->type);
-	evhttp_add_header(headers, "Authorization", field);
-	free(field);
+	evhttp_add_header(reply_headers, "Host", target->host);
+	evhttp_add_header(reply_headers, "Connection", "close");
+	evhttp_add_header(reply_headers, "Content-Type", target->type);
+	evhttp_add_header(reply_headers, "Authorization", authorization);
+	free(authorization);
 }
 
-static enum client_result judge_reply(const struct reply *reply, const struct client_target *target, struct errmsg *err)
+static enum client_result client_judge_reply(const struct client_reply *reply, const struct client_target *target,
+	struct errmsg *err)
 {
 	if (reply->status == 401) {
 		errmsg_set(err, "%s port %u refuses these credentials", target->host, target->port);
@@ -77,22 +78,22 @@ static enum client_result judge_reply(const struct reply *reply, const struct cl
 enum client_result client_call(const struct client_target *target, const void *body, size_t size, int *status,
 	struct buf *out, struct errmsg *err)
 {
-	struct reply reply = { mem_check(event_base_new()), 0, false, EVREQ_HTTP_TIMEOUT, out };
-	struct evhttp_connection *connection = mem_check(
+	struct client_reply reply = { mem_check(event_base_new()), 0, false, EVREQ_HTTP_TIMEOUT, out };
+	struct evhttp_connection *client_connection = mem_check(
 		evhttp_connection_base_new(reply.base, NULL, target->host, target->port));
-	struct evhttp_request *request = mem_check(evhttp_request_new(on_done, &reply));
-	enum client_result result;
+	struct evhttp_request *client_request = mem_check(evhttp_request_new(client_on_done, &reply));
+	enum client_result call_result;
 
-	evhttp_request_set_error_cb(request, on_error);
-	add_headers(request, target);
-	evbuffer_add(evhttp_request_get_output_buffer(request), body, size);
-	evhttp_connection_set_timeout(connection, target->timeout ? (int)target->timeout : -1);
+	evhttp_request_set_error_cb(client_request, client_on_error);
+	client_add_headers(client_request, target);
+	evbuffer_add(evhttp_request_get_output_buffer(client_request), body, size);
+	evhttp_connection_set_timeout(client_connection, target->timeout ? (int)target->timeout : -1);
 	/* The connection owns the request from here on. */
-	if (evhttp_make_request(connection, request, EVHTTP_REQ_POST, target->path) == 0)
+	if (evhttp_make_request(client_connection, client_request, EVHTTP_REQ_POST, target->path) == 0)
 		event_base_dispatch(reply.base);
-	result = judge_reply(&reply, target, err);
+	call_result = client_judge_reply(&reply, target, err);
 	*status = reply.status;
-	evhttp_connection_free(connection);
+	evhttp_connection_free(client_connection);
 	event_base_free(reply.base);
-	return result;
+	return call_result;
 }

@@ -13,27 +13,27 @@
 
 char *credentials_field(const char *plain)
 {
-	static const char scheme[] = "Basic ";
-	size_t size = strlen(plain);
-	char *field = mem_alloc(sizeof scheme + BASE64_SIZE(size));
+	static const char basic_scheme[] = "Basic ";
+	size_t plain_size = strlen(plain);
+	char *field = mem_alloc(sizeof basic_scheme + BASE64_SIZE(plain_size));
 
-	memcpy(field, scheme, sizeof scheme);
-	base64_encode(field + sizeof scheme - 1, (const uint8_t *)plain, size);
+	memcpy(field, basic_scheme, sizeof basic_scheme);
+	base64_encode(field + sizeof basic_scheme - 1, (const uint8_t *)plain, plain_size);
 	return field;
 }
 
-static bool write_cookie(struct credentials *credentials, const char *path, struct errmsg *err)
+static bool credentials_write_cookie(struct credentials *credentials, const char *path, struct errmsg *err)
 {
-	uint8_t secret[32];
-	char digits[65], text[96];
-	int size;
+	uint8_t cookie_secret[32];
+	char cookie_digits[65], cookie[96];
+	int cookie_size;
 
-	random_bytes(secret, sizeof secret);
-	hex_encode(digits, secret, sizeof secret);
-	size = snprintf(text, sizeof text, "__cookie__:%s", digits);
+	random_bytes(cookie_secret, sizeof cookie_secret);
+	hex_encode(cookie_digits, cookie_secret, sizeof cookie_secret);
+	cookie_size = snprintf(cookie, sizeof cookie, "__cookie__:%s", cookie_digits);
 	/* Whole or not at all: a client that reads the file meanwhile finds the old cookie or the new one. */
-	credentials->field = credentials_field(text);
-	if (!file_write_atomic(path, text, (size_t)size, 0600, err))
+	credentials->field = credentials_field(cookie);
+	if (!file_write_atomic(path, cookie, (size_t)cookie_size, 0600, err))
 		return errmsg_wrap(err, "The RPC cookie cannot be written");
 	credentials->cookie_path = mem_strdup(path);
 	return true;
@@ -43,18 +43,18 @@ bool credentials_init(struct credentials *credentials, const char *user, const c
 	struct errmsg *err)
 {
 	struct buf plain;
-	char *text;
+	char *plain_text;
 
 	*credentials = (struct credentials){ 0 };
 	if (password == NULL || *password == 0)
-		return write_cookie(credentials, cookie_path, err);
+		return credentials_write_cookie(credentials, cookie_path, err);
 	buf_init(&plain);
 	buf_put_text(&plain, user != NULL ? user : "");
 	buf_put_u8(&plain, ':');
 	buf_put_text(&plain, password);
-	text = buf_take_text(&plain);
-	credentials->field = credentials_field(text);
-	free(text);
+	plain_text = buf_take_text(&plain);
+	credentials->field = credentials_field(plain_text);
+	free(plain_text);
 	return true;
 }
 
@@ -69,19 +69,19 @@ void credentials_clear(struct credentials *credentials)
 
 /* No byte ends the comparison, so that an answer's time does not tell how many were right: a field could be found out
  * byte by byte otherwise. Only the length shows, which is no secret. */
-static bool is_same_text(const char *a, const char *b)
+static bool credentials_same(const char *given, const char *right)
 {
-	size_t size = strlen(a);
+	size_t given_size = strlen(given);
 	unsigned char difference = 0;
 
-	if (strlen(b) != size)
+	if (strlen(right) != given_size)
 		return false;
-	for (size_t i = 0; i < size; i++)
-		difference |= (unsigned char)(a[i] ^ b[i]);
+	for (size_t i = 0; i < given_size; i++)
+		difference |= (unsigned char)(given[i] ^ right[i]);
 	return difference == 0;
 }
 
 bool credentials_match(const struct credentials *credentials, const char *given)
 {
-	return given != NULL && is_same_text(given, credentials->field);
+	return given != NULL && credentials_same(given, credentials->field);
 }

@@ -7,7 +7,7 @@
 
 #include "util/mem.h"
 
-enum { LENGTH_DIGITS_MAX = 18 }; /* fit whatever they are */
+enum { HEAD_LENGTH_DIGITS = 18 }; /* fit whatever they are */
 
 void http_head_init(struct http_head *head)
 {
@@ -22,37 +22,38 @@ void http_head_clear(struct http_head *head)
 	http_head_init(head);
 }
 
-static int read_request_line(struct http_head *head, const char *line)
+static int head_read_request_line(struct http_head *head, const char *request_line)
 {
-	const char *target = strchr(line, ' '), *version = target != NULL ? strchr(target + 1, ' ') : NULL;
+	const char *request_target = strchr(request_line, ' '),
+		   *http_version = request_target != NULL ? strchr(request_target + 1, ' ') : NULL;
 
-	if (version == NULL || version == target + 1 || strncmp(version, " HTTP/", 6) != 0)
+	if (http_version == NULL || http_version == request_target + 1 || strncmp(http_version, " HTTP/", 6) != 0)
 		return 400;
-	version += 6;
-	if (strlen(version) != 3 || version[1] != '.' || version[2] < '0' || version[2] > '9')
+	http_version += 6;
+	if (strlen(http_version) != 3 || http_version[1] != '.' || http_version[2] < '0' || http_version[2] > '9')
 		return 400;
-	if (version[0] != '1')
+	if (http_version[0] != '1')
 		return 505;
 	head->begun = true;
-	head->method = mem_dup(line, (size_t)(target - line) + 1);
-	head->method[target - line] = 0;
-	head->keep_alive = version[2] != '0';
-	head->target = mem_strdup(target + 1);
+	head->method = mem_dup(request_line, (size_t)(request_target - request_line) + 1);
+	head->method[request_target - request_line] = 0;
+	head->keep_alive = http_version[2] != '0';
+	head->target = mem_strdup(request_target + 1);
 	*strchr(head->target, ' ') = 0;
 	return HTTP_MORE;
 }
 
 /* Said twice it must be the same: who believes the other one takes a part of the body for a request. */
-static int read_length(struct http_head *head, const char *value)
+static int head_read_length(struct http_head *head, const char *field_value)
 {
-	size_t digits = strspn(value, "0123456789");
+	size_t length_digits = strspn(field_value, "0123456789");
 	uint64_t length;
 
-	if (digits == 0 || value[digits] != 0)
+	if (length_digits == 0 || field_value[length_digits] != 0)
 		return 400;
-	if (digits > LENGTH_DIGITS_MAX)
+	if (length_digits > HEAD_LENGTH_DIGITS)
 		return 413;
-	length = strtoull(value, NULL, 10);
+	length = strtoull(field_value, NULL, 10);
 	if (head->has_length && length != head->length)
 		return 400;
 	head->has_length = true;
@@ -61,73 +62,74 @@ static int read_length(struct http_head *head, const char *value)
 }
 
 /* Whether one of the words, which commas separate, is this one. */
-static bool has_word(const char *list, const char *word)
+static bool head_has_word(const char *field_value, const char *word)
 {
-	size_t size = strlen(word);
+	size_t word_size = strlen(word);
 
-	for (const char *p = list; *p; p += strcspn(p, ",")) {
-		p += strspn(p, ", \t");
+	for (const char *field_word = field_value; *field_word; field_word += strcspn(field_word, ",")) {
+		field_word += strspn(field_word, ", \t");
 		/* strchr finds the end as well. */
-		if (strncasecmp(p, word, size) == 0 && strchr(", \t", p[size]) != NULL)
+		if (strncasecmp(field_word, word, word_size) == 0 && strchr(", \t", field_word[word_size]) != NULL)
 			return true;
 	}
 	return false;
 }
 
-static int read_field(struct http_head *head, const char *name, const char *value)
+static int head_read_field(struct http_head *head, const char *field_name, const char *field_value)
 {
-	if (strcasecmp(name, "Content-Length") == 0)
-		return read_length(head, value);
-	if (strcasecmp(name, "Transfer-Encoding") == 0)
+	if (strcasecmp(field_name, "Content-Length") == 0)
+		return head_read_length(head, field_value);
+	if (strcasecmp(field_name, "Transfer-Encoding") == 0)
 		head->encoded = true;
-	if (strcasecmp(name, "Connection") == 0)
-		head->keep_alive = !has_word(value, "close") && (head->keep_alive || has_word(value, "keep-alive"));
-	if (strcasecmp(name, "Expect") == 0) {
-		head->expects = strcasecmp(value, "100-continue") == 0;
+	if (strcasecmp(field_name, "Connection") == 0)
+		head->keep_alive = !head_has_word(field_value, "close") &&
+			(head->keep_alive || head_has_word(field_value, "keep-alive"));
+	if (strcasecmp(field_name, "Expect") == 0) {
+		head->expects = strcasecmp(field_value, "100-continue") == 0;
 		return head->expects ? HTTP_MORE : 417;
 	}
-	if (strcasecmp(name, "Authorization") == 0) {
+	if (strcasecmp(field_name, "Authorization") == 0) {
 		if (head->authorization != NULL)
 			return 400;
-		head->authorization = mem_strdup(value);
+		head->authorization = mem_strdup(field_value);
 	}
 	return HTTP_MORE;
 }
 
 /* A blank before the colon, or at the line's beginning (a folded line), is where servers read one head differently: it
  * is refused, so that no proxy in between lets a second request through within a first. */
-static int split_field(struct http_head *head, char *line)
+static int head_split_field(struct http_head *head, char *field_line)
 {
-	char *colon = strchr(line, ':'), *value, *end;
+	char *colon = strchr(field_line, ':'), *field_value, *field_end;
 
-	if (colon == NULL || colon == line || strcspn(line, " \t") < (size_t)(colon - line))
+	if (colon == NULL || colon == field_line || strcspn(field_line, " \t") < (size_t)(colon - field_line))
 		return 400;
 	*colon = 0;
-	value = colon + 1 + strspn(colon + 1, " \t");
-	end = value + strlen(value);
-	while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
-		*--end = 0;
-	return read_field(head, line, value);
+	field_value = colon + 1 + strspn(colon + 1, " \t");
+	field_end = field_value + strlen(field_value);
+	while (field_end > field_value && (field_end[-1] == ' ' || field_end[-1] == '\t'))
+		*--field_end = 0;
+	return head_read_field(head, field_line, field_value);
 }
 
-int http_head_line(struct http_head *head, const char *line, size_t size)
+int http_head_line(struct http_head *head, const char *line, size_t line_size)
 {
-	char *copy;
+	char *field_line;
 	int status;
 
-	head->size += size + 2;
+	head->size += line_size + 2;
 	if (head->size > HTTP_HEAD_MAX)
 		return 431;
-	if (strlen(line) != size)
+	if (strlen(line) != line_size)
 		return 400;
 	/* An empty line before the request is what some clients send after a body. */
-	if (size == 0)
+	if (line_size == 0)
 		return head->begun ? HTTP_WHOLE : HTTP_MORE;
 	if (!head->begun)
-		return read_request_line(head, line);
-	copy = mem_strdup(line);
-	status = split_field(head, copy);
-	free(copy);
+		return head_read_request_line(head, line);
+	field_line = mem_strdup(line);
+	status = head_split_field(head, field_line);
+	free(field_line);
 	return status;
 }
 
@@ -136,7 +138,7 @@ const char *http_head_reason(int status)
 	static const struct {
 		int status;
 		const char *reason;
-	} reasons[] = {
+	} head_reasons[] = {
 		{ 200, "OK" },
 		{ 204, "No Content" },
 		{ 400, "Bad Request" },
@@ -152,8 +154,8 @@ const char *http_head_reason(int status)
 		{ 505, "HTTP Version Not Supported" },
 	};
 
-	for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
-		if (reasons[i].status == status)
-			return reasons[i].reason;
+	for (size_t i = 0; i < sizeof head_reasons / sizeof head_reasons[0]; i++)
+		if (head_reasons[i].status == status)
+			return head_reasons[i].reason;
 	return "Unknown";
 }

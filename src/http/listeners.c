@@ -11,9 +11,9 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { QUEUE = 128 };
+enum { DOOR_QUEUE = 128 };
 
-static const struct timeval pause_after_error = { 1, 0 };
+static const struct timeval listeners_error_pause = { 1, 0 };
 
 struct listeners {
 	struct event_base *base;
@@ -27,7 +27,7 @@ struct listeners {
 };
 
 /* Switches all of them to what owner and errors allow. */
-static void apply_state(struct listeners *doors)
+static void listeners_apply(struct listeners *doors)
 {
 	bool on = doors->open && !event_pending(doors->resume, EV_TIMEOUT, NULL);
 
@@ -39,34 +39,35 @@ static void apply_state(struct listeners *doors)
 	}
 }
 
-static void on_resume(evutil_socket_t fd, short what, void *arg)
+static void listeners_on_resume(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	apply_state(arg);
+	listeners_apply(arg);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int size, void *arg)
+static void listeners_on_accept(struct evconnlistener *door, evutil_socket_t fd, struct sockaddr *from,
+	int address_size, void *arg)
 {
 	struct listeners *doors = arg;
 
-	(void)listener;
-	(void)size;
+	(void)door;
+	(void)address_size;
 	doors->entered(doors->context, fd, from);
 }
 
 /* No descriptor left, most likely: the socket stays readable, and accepting again at once would take all of the
  * processor. */
-static void on_error(struct evconnlistener *listener, void *arg)
+static void listeners_on_error(struct evconnlistener *door, void *arg)
 {
 	struct listeners *doors = arg;
 	const char *why = evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR());
 
-	(void)listener;
+	(void)door;
 	if (log_limit_allows(&doors->errors))
 		log_warn("An RPC connection cannot be accepted: %s", why);
-	event_add(doors->resume, &pause_after_error);
-	apply_state(doors);
+	event_add(doors->resume, &listeners_error_pause);
+	listeners_apply(doors);
 }
 
 struct listeners *listeners_new(struct event_base *base, listeners_entered *entered, void *context)
@@ -74,7 +75,7 @@ struct listeners *listeners_new(struct event_base *base, listeners_entered *ente
 	struct listeners *doors = mem_calloc(1, sizeof *doors);
 
 	*doors = (struct listeners){ .base = base, .entered = entered, .context = context, .open = true };
-	doors->resume = mem_check(evtimer_new(base, on_resume, doors));
+	doors->resume = mem_check(evtimer_new(base, listeners_on_resume, doors));
 	return doors;
 }
 
@@ -91,33 +92,35 @@ void listeners_free(struct listeners *doors)
 
 bool listeners_bind(struct listeners *doors, const char *host, uint16_t port, struct errmsg *err)
 {
-	struct evconnlistener *listener;
-	struct sockaddr_storage address;
-	int size = sizeof address;
-	in_port_t *place; /* of the port, in either kind of address */
-	char text[64];
+	struct evconnlistener *door;
+	struct sockaddr_storage door_address;
+	int address_size = sizeof door_address;
+	in_port_t *door_port; /* of the port, in either kind of address */
+	char door_text[64];
 
-	if (evutil_parse_sockaddr_port(host, (struct sockaddr *)&address, &size) != 0)
+	if (evutil_parse_sockaddr_port(host, (struct sockaddr *)&door_address, &address_size) != 0)
 		return errmsg_set(err, "%s is no address that RPC can be bound to", host);
-	if (address.ss_family == AF_INET6) {
-		evutil_inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&address)->sin6_addr, text, sizeof text);
-		place = &((struct sockaddr_in6 *)&address)->sin6_port;
+	if (door_address.ss_family == AF_INET6) {
+		evutil_inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&door_address)->sin6_addr, door_text,
+			sizeof door_text);
+		door_port = &((struct sockaddr_in6 *)&door_address)->sin6_port;
 	} else {
-		evutil_inet_ntop(AF_INET, &((struct sockaddr_in *)&address)->sin_addr, text, sizeof text);
-		place = &((struct sockaddr_in *)&address)->sin_port;
+		evutil_inet_ntop(AF_INET, &((struct sockaddr_in *)&door_address)->sin_addr, door_text,
+			sizeof door_text);
+		door_port = &((struct sockaddr_in *)&door_address)->sin_port;
 	}
-	if (*place == 0)
-		*place = htons(port);
-	port = ntohs(*place);
-	listener = evconnlistener_new_bind(doors->base, on_accept, doors,
-		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, QUEUE, (struct sockaddr *)&address,
-		size);
-	if (listener == NULL)
-		return errmsg_set(err, "RPC cannot be bound to %s port %u: %s", text, port, strerror(errno));
-	evconnlistener_set_error_cb(listener, on_error);
+	if (*door_port == 0)
+		*door_port = htons(port);
+	port = ntohs(*door_port);
+	door = evconnlistener_new_bind(doors->base, listeners_on_accept, doors,
+		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, DOOR_QUEUE,
+		(struct sockaddr *)&door_address, address_size);
+	if (door == NULL)
+		return errmsg_set(err, "RPC cannot be bound to %s port %u: %s", door_text, port, strerror(errno));
+	evconnlistener_set_error_cb(door, listeners_on_error);
 	doors->listeners = mem_realloc(doors->listeners, (doors->count + 1) * sizeof *doors->listeners);
-	doors->listeners[doors->count++] = listener;
-	log_info("RPC listens at %s port %u", text, port);
+	doors->listeners[doors->count++] = door;
+	log_info("RPC listens at %s port %u", door_text, port);
 	return true;
 }
 
@@ -126,5 +129,5 @@ void listeners_set_open(struct listeners *doors, bool open)
 	if (doors->open == open)
 		return;
 	doors->open = open;
-	apply_state(doors);
+	listeners_apply(doors);
 }

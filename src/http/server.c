@@ -22,33 +22,33 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { AHEAD_MAX = 2 * HTTP_HEAD_MAX }; /* bytes read before they are asked for */
+enum { SERVER_AHEAD_MAX = 2 * HTTP_HEAD_MAX }; /* bytes read before they are asked for */
 
-static const struct timeval refusal_delay = { 0, 250000 };
-static const struct timeval sent_delay = { 0, 100000 };
-static const struct timeval end_delay = { 2, 0 };
+static const struct timeval server_refusal_delay = { 0, 250000 };
+static const struct timeval server_sent_delay = { 0, 100000 };
+static const struct timeval server_end_delay = { 2, 0 };
 
-enum stage {
-	STAGE_HEAD,    /* the head of a request is awaited */
-	STAGE_BODY,    /* the body, of one who may call */
-	STAGE_BUSY,    /* the endpoint works */
-	STAGE_REFUSED, /* wrong credentials: the answer waits a moment */
-	STAGE_ANSWER,  /* the answer is on its way */
-	STAGE_END,     /* the last answer has left; what still comes is thrown away until the client closes */
+enum http_stage {
+	HTTP_STAGE_HEAD,    /* the head of a request is awaited */
+	HTTP_STAGE_BODY,    /* the body, of one who may call */
+	HTTP_STAGE_BUSY,    /* the endpoint works */
+	HTTP_STAGE_REFUSED, /* wrong credentials: the answer waits a moment */
+	HTTP_STAGE_ANSWER,  /* the answer is on its way */
+	HTTP_STAGE_END,     /* the last answer has left; what still comes is thrown away until the client closes */
 };
 
-struct connection {
+struct http_connection {
 	struct http_server *server;
 	struct bufferevent *wire;
 	struct event *deadline;
-	enum stage stage;
+	enum http_stage stage;
 	bool trusted;  /* has shown the credentials */
 	bool finished; /* will send nothing more */
 	struct http_head head;
 	char *path;                     /* of the request; NULL before it is known */
-	struct http_exchange *exchange; /* in STAGE_BUSY */
+	struct http_exchange *exchange; /* in HTTP_STAGE_BUSY */
 	char host[64];
-	struct connection *next, **link; /* the server's list, oldest first */
+	struct http_connection *next, **link; /* the server's list, oldest first */
 };
 
 /* It outlives whoever goes first. The endpoint holds it until it answers, whatever has become of the connection (NULL
@@ -57,7 +57,7 @@ struct connection {
  * these: by the answer if there is no server or nothing more to call, else by the timer, else by the server's end. */
 struct http_exchange {
 	struct http_server *server;
-	struct connection *connection;
+	struct http_connection *connection;
 	struct event *timer;
 	void (*sent)(void *context);
 	void *sent_context;
@@ -70,7 +70,7 @@ struct http_server {
 	struct event *admit; /* somebody came, went or is busy: looks again whether the doors may be open */
 	struct http_endpoint endpoint;
 	struct credentials credentials;
-	struct connection *connections, **last;
+	struct http_connection *connections, **last;
 	size_t count, most;
 	struct timeval timeout;
 	struct http_exchange *exchanges;
@@ -80,172 +80,177 @@ struct http_server {
 
 /* --- places --- */
 
-static void set_stage(struct connection *c, enum stage stage)
+static void server_set_stage(struct http_connection *connection, enum http_stage stage)
 {
-	c->stage = stage;
-	event_active(c->server->admit, EV_TIMEOUT, 0);
+	connection->stage = stage;
+	event_active(connection->server->admit, EV_TIMEOUT, 0);
 }
 
-static void connection_free(struct connection *c)
+static void http_connection_free(struct http_connection *connection)
 {
-	*c->link = c->next;
-	if (c->next != NULL)
-		c->next->link = c->link;
+	*connection->link = connection->next;
+	if (connection->next != NULL)
+		connection->next->link = connection->link;
 	else
-		c->server->last = c->link;
-	c->server->count--;
-	event_active(c->server->admit, EV_TIMEOUT, 0);
-	if (c->exchange != NULL)
-		c->exchange->connection = NULL;
-	event_free(c->deadline);
-	bufferevent_free(c->wire);
-	http_head_clear(&c->head);
-	free(c->path);
-	free(c);
+		connection->server->last = connection->link;
+	connection->server->count--;
+	event_active(connection->server->admit, EV_TIMEOUT, 0);
+	if (connection->exchange != NULL)
+		connection->exchange->connection = NULL;
+	event_free(connection->deadline);
+	bufferevent_free(connection->wire);
+	http_head_clear(&connection->head);
+	free(connection->path);
+	free(connection);
 }
 
 /* Who goes first when the places are taken: the oldest stranger; if there is none, the oldest who asks for nothing or
  * has most likely gone. Strangers fall in the order in which they came, so that one who knows the password always gets
  * in: he is the youngest, and has as many turns of the loop as there are places to show it. Whoever waits for an
  * answer never falls: an endpoint's work is not to be had for the asking by whoever comes next. */
-static struct connection *find_expendable(const struct http_server *server)
+static struct http_connection *server_find_expendable(const struct http_server *server)
 {
-	struct connection *idle = NULL;
+	struct http_connection *idle_connection = NULL;
 
-	for (struct connection *c = server->connections; c != NULL; c = c->next) {
-		if (!c->trusted)
-			return c;
-		if (idle == NULL && (c->stage == STAGE_HEAD || c->stage == STAGE_END || c->finished))
-			idle = c;
+	for (struct http_connection *connection = server->connections; connection != NULL;
+		connection = connection->next) {
+		if (!connection->trusted)
+			return connection;
+		if (idle_connection == NULL &&
+			(connection->stage == HTTP_STAGE_HEAD || connection->stage == HTTP_STAGE_END ||
+				connection->finished))
+			idle_connection = connection;
 	}
-	return idle;
+	return idle_connection;
 }
 
 /* With all places taken by clients at work the next one waits outside. */
-static void on_admit(evutil_socket_t fd, short what, void *arg)
+static void server_on_admit(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_server *server = arg;
 
 	(void)fd;
 	(void)what;
-	listeners_set_open(server->doors, server->count < server->most || find_expendable(server) != NULL);
+	listeners_set_open(server->doors, server->count < server->most || server_find_expendable(server) != NULL);
 }
 
 /* Bytes of a stage: none is told of before `low` are there, and not many more are read. */
-static void await_bytes(struct connection *c, size_t low)
+static void server_await_bytes(struct http_connection *connection, size_t low)
 {
-	bufferevent_setwatermark(c->wire, EV_READ, low, low + AHEAD_MAX);
+	bufferevent_setwatermark(connection->wire, EV_READ, low, low + SERVER_AHEAD_MAX);
 }
 
 /* The head has its deadline as a whole, and not from byte to byte: who sends one now and then holds no place. */
-static void await_head(struct connection *c)
+static void server_await_head(struct http_connection *connection)
 {
-	http_head_clear(&c->head);
-	free(c->path);
-	c->path = NULL;
-	bufferevent_set_timeouts(c->wire, NULL, &c->server->timeout);
-	event_add(c->deadline, &c->server->timeout);
-	await_bytes(c, 0);
-	set_stage(c, STAGE_HEAD);
+	http_head_clear(&connection->head);
+	free(connection->path);
+	connection->path = NULL;
+	bufferevent_set_timeouts(connection->wire, NULL, &connection->server->timeout);
+	event_add(connection->deadline, &connection->server->timeout);
+	server_await_bytes(connection, 0);
+	server_set_stage(connection, HTTP_STAGE_HEAD);
 }
 
 /* --- answers --- */
 
 /* Writes what the loop would write, were it still running. */
-static void flush_wire(struct bufferevent *wire)
+static void server_flush_wire(struct bufferevent *wire)
 {
-	struct evbuffer *out = bufferevent_get_output(wire);
+	struct evbuffer *answer_bytes = bufferevent_get_output(wire);
 
-	evbuffer_unfreeze(out, 1);
-	evbuffer_write(out, bufferevent_getfd(wire));
-	evbuffer_freeze(out, 1);
+	evbuffer_unfreeze(answer_bytes, 1);
+	evbuffer_write(answer_bytes, bufferevent_getfd(wire));
+	evbuffer_freeze(answer_bytes, 1);
 }
 
 /* `fields` are lines of the head, each with its end. The body is emptied. The connection lives on: what ends it comes
- * from the loop (on_write), so callers may go on using it. */
-static void send_answer(struct connection *c, int status, const char *fields, struct evbuffer *body)
+ * from the loop (server_on_write), so callers may go on using it. */
+static void server_send_answer(struct http_connection *connection, int answer_status, const char *fields,
+	struct evbuffer *answer_body)
 {
-	struct evbuffer *out = bufferevent_get_output(c->wire);
+	struct evbuffer *answer_bytes = bufferevent_get_output(connection->wire);
 	time_t now = time(NULL);
 	char date[64];
 	struct tm utc;
 
-	if (c->finished || c->server->closing)
-		c->head.keep_alive = false;
+	if (connection->finished || connection->server->closing)
+		connection->head.keep_alive = false;
 	gmtime_r(&now, &utc);
 	strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &utc);
-	evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n%s", status, http_head_reason(status),
-		date, c->head.keep_alive ? "keep-alive" : "close", fields);
-	if (status != 204)
-		evbuffer_add_printf(out, "Content-Length: %zu\r\n", evbuffer_get_length(body));
-	evbuffer_add(out, "\r\n", 2);
-	evbuffer_add_buffer(out, body);
-	event_del(c->deadline);
-	bufferevent_set_timeouts(c->wire, NULL, &c->server->timeout);
-	set_stage(c, STAGE_ANSWER);
-	if (c->server->closing)
-		flush_wire(c->wire);
+	evbuffer_add_printf(answer_bytes, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n%s", answer_status,
+		http_head_reason(answer_status), date, connection->head.keep_alive ? "keep-alive" : "close", fields);
+	if (answer_status != 204)
+		evbuffer_add_printf(answer_bytes, "Content-Length: %zu\r\n", evbuffer_get_length(answer_body));
+	evbuffer_add(answer_bytes, "\r\n", 2);
+	evbuffer_add_buffer(answer_bytes, answer_body);
+	event_del(connection->deadline);
+	bufferevent_set_timeouts(connection->wire, NULL, &connection->server->timeout);
+	server_set_stage(connection, HTTP_STAGE_ANSWER);
+	if (connection->server->closing)
+		server_flush_wire(connection->wire);
 }
 
 /* What is no request for the endpoint. Whatever body comes with it is not read, so nothing can follow it. */
-static void refuse_request(struct connection *c, int status, const char *fields, const char *text)
+static void server_refuse_request(struct http_connection *connection, int refusal_status, const char *fields,
+	const char *refusal_text)
 {
-	struct evbuffer *body = mem_check(evbuffer_new());
-	char all[128];
+	struct evbuffer *refusal = mem_check(evbuffer_new());
+	char refusal_fields[128];
 
-	snprintf(all, sizeof all, "Content-Type: text/plain\r\n%s", fields);
-	evbuffer_add(body, text, strlen(text));
-	c->head.keep_alive = false;
-	send_answer(c, status, all, body);
-	evbuffer_free(body);
+	snprintf(refusal_fields, sizeof refusal_fields, "Content-Type: text/plain\r\n%s", fields);
+	evbuffer_add(refusal, refusal_text, strlen(refusal_text));
+	connection->head.keep_alive = false;
+	server_send_answer(connection, refusal_status, refusal_fields, refusal);
+	evbuffer_free(refusal);
 }
 
 /* --- exchanges --- */
 
-static struct http_exchange *exchange_new(struct connection *c)
+static struct http_exchange *http_exchange_new(struct http_connection *connection)
 {
-	struct http_server *server = c->server;
-	struct http_exchange *e = mem_calloc(1, sizeof *e);
+	struct http_server *server = connection->server;
+	struct http_exchange *exchange = mem_calloc(1, sizeof *exchange);
 
-	e->server = server;
-	e->connection = c;
-	c->exchange = e;
-	e->next = server->exchanges;
-	e->link = &server->exchanges;
-	if (e->next != NULL)
-		e->next->link = &e->next;
-	server->exchanges = e;
-	return e;
+	exchange->server = server;
+	exchange->connection = connection;
+	connection->exchange = exchange;
+	exchange->next = server->exchanges;
+	exchange->link = &server->exchanges;
+	if (exchange->next != NULL)
+		exchange->next->link = &exchange->next;
+	server->exchanges = exchange;
+	return exchange;
 }
 
 /* The client waits no more. */
-static void exchange_settle(struct http_exchange *e)
+static void http_exchange_settle(struct http_exchange *exchange)
 {
-	if (e->connection != NULL)
-		e->connection->exchange = NULL;
-	e->connection = NULL;
+	if (exchange->connection != NULL)
+		exchange->connection->exchange = NULL;
+	exchange->connection = NULL;
 }
 
-static void exchange_unlink(struct http_exchange *e)
+static void http_exchange_unlink(struct http_exchange *exchange)
 {
-	exchange_settle(e);
-	if (e->server == NULL)
+	http_exchange_settle(exchange);
+	if (exchange->server == NULL)
 		return;
-	*e->link = e->next;
-	if (e->next != NULL)
-		e->next->link = e->link;
-	e->server = NULL;
+	*exchange->link = exchange->next;
+	if (exchange->next != NULL)
+		exchange->next->link = exchange->link;
+	exchange->server = NULL;
 }
 
-static void exchange_free(struct http_exchange *e)
+static void http_exchange_free(struct http_exchange *exchange)
 {
-	exchange_unlink(e);
-	if (e->timer != NULL)
-		event_free(e->timer);
-	free(e);
+	http_exchange_unlink(exchange);
+	if (exchange->timer != NULL)
+		event_free(exchange->timer);
+	free(exchange);
 }
 
-static void release_body(const void *data, size_t size, void *unused)
+static void server_release_body(const void *data, size_t size, void *unused)
 {
 	(void)size;
 	(void)unused;
@@ -253,273 +258,277 @@ static void release_body(const void *data, size_t size, void *unused)
 }
 
 /* What is to be done may free the server: the exchange is gone before. */
-static void after_sent(evutil_socket_t fd, short what, void *arg)
+static void server_after_sent(evutil_socket_t fd, short what, void *arg)
 {
-	struct http_exchange *e = arg;
-	void (*sent)(void *context) = e->sent;
-	void *context = e->sent_context;
+	struct http_exchange *exchange = arg;
+	void (*sent)(void *context) = exchange->sent;
+	void *context = exchange->sent_context;
 
 	(void)fd;
 	(void)what;
-	exchange_free(e);
+	http_exchange_free(exchange);
 	sent(context);
 }
 
 /* Megabytes are handed over, not copied. */
-static void send_body(struct connection *c, struct http_answer *answer)
+static void server_send_body(struct http_connection *connection, struct http_answer *answer)
 {
-	struct evbuffer *body = mem_check(evbuffer_new());
+	struct evbuffer *answer_body = mem_check(evbuffer_new());
 	char fields[128] = "";
 
 	if (answer->body.size) {
-		evbuffer_add_reference(body, answer->body.data, answer->body.size, release_body, NULL);
+		evbuffer_add_reference(answer_body, answer->body.data, answer->body.size, server_release_body, NULL);
 		buf_init(&answer->body);
 	}
 	if (answer->type != NULL)
 		snprintf(fields, sizeof fields, "Content-Type: %s\r\n", answer->type);
-	send_answer(c, answer->status, fields, body);
-	evbuffer_free(body);
+	server_send_answer(connection, answer->status, fields, answer_body);
+	evbuffer_free(answer_body);
 }
 
-void http_server_answer(struct http_exchange *e, struct http_answer *answer)
+void http_server_answer(struct http_exchange *exchange, struct http_answer *answer)
 {
-	struct connection *c = e->connection;
+	struct http_connection *connection = exchange->connection;
 
-	exchange_settle(e);
-	if (c != NULL)
-		send_body(c, answer);
+	http_exchange_settle(exchange);
+	if (connection != NULL)
+		server_send_body(connection, answer);
 	buf_clear(&answer->body);
-	if (e->server == NULL || answer->sent == NULL) {
-		exchange_free(e);
+	if (exchange->server == NULL || answer->sent == NULL) {
+		http_exchange_free(exchange);
 		return;
 	}
-	e->sent = answer->sent;
-	e->sent_context = answer->sent_context;
-	e->timer = mem_check(evtimer_new(e->server->base, after_sent, e));
-	evtimer_add(e->timer, &sent_delay);
+	exchange->sent = answer->sent;
+	exchange->sent_context = answer->sent_context;
+	exchange->timer = mem_check(evtimer_new(exchange->server->base, server_after_sent, exchange));
+	evtimer_add(exchange->timer, &server_sent_delay);
 }
 
 /* --- who may --- */
 
-static void refuse_stranger(struct connection *c)
+static void server_refuse_stranger(struct http_connection *connection)
 {
-	refuse_request(c, 401, "WWW-Authenticate: Basic realm=\"jsonrpc\"\r\n", "Unauthorized\n");
+	server_refuse_request(connection, 401, "WWW-Authenticate: Basic realm=\"jsonrpc\"\r\n", "Unauthorized\n");
 }
 
 /* Whether the client may. If not it is answered, or will be: whoever guesses shall not guess fast. */
-static bool is_authorized(struct connection *c)
+static bool server_is_authorized(struct http_connection *connection)
 {
-	const char *given = c->head.authorization;
+	const char *given = connection->head.authorization;
 
-	if (credentials_match(&c->server->credentials, given))
+	if (credentials_match(&connection->server->credentials, given))
 		return true;
 	if (given == NULL) {
-		refuse_stranger(c);
+		server_refuse_stranger(connection);
 		return false;
 	}
-	if (log_limit_allows(&c->server->guesses))
-		log_warn("RPC: wrong credentials from %s", c->host);
-	event_add(c->deadline, &refusal_delay);
-	set_stage(c, STAGE_REFUSED);
+	if (log_limit_allows(&connection->server->guesses))
+		log_warn("RPC: wrong credentials from %s", connection->host);
+	event_add(connection->deadline, &server_refusal_delay);
+	server_set_stage(connection, HTTP_STAGE_REFUSED);
 	return false;
 }
 
 /* --- requests --- */
 
 /* The path of what a request line names, be that a path or a whole address; a new string, NULL if it is neither. */
-static char *path_of(const char *target)
+static char *server_path_of(const char *target)
 {
 	struct evhttp_uri *uri = evhttp_uri_parse(target);
 	const char *path;
-	char *copy;
+	char *path_copy;
 
 	if (uri == NULL)
 		return NULL;
 	path = evhttp_uri_get_path(uri);
-	copy = mem_strdup(path != NULL ? path : "");
+	path_copy = mem_strdup(path != NULL ? path : "");
 	evhttp_uri_free(uri);
-	return copy;
+	return path_copy;
 }
 
-static void read_body(struct connection *c)
+static void server_read_body(struct http_connection *connection)
 {
-	const struct http_endpoint *endpoint = &c->server->endpoint;
-	struct evbuffer *in = bufferevent_get_input(c->wire);
-	size_t size = (size_t)c->head.length;
-	struct http_request request = { .path = c->path, .size = size };
+	const struct http_endpoint *endpoint = &connection->server->endpoint;
+	struct evbuffer *request_bytes = bufferevent_get_input(connection->wire);
+	size_t body_size = (size_t)connection->head.length;
+	struct http_request request = { .path = connection->path, .size = body_size };
 
-	if (evbuffer_get_length(in) < size)
+	if (evbuffer_get_length(request_bytes) < body_size)
 		return;
-	request.body = size ? (const char *)evbuffer_pullup(in, (ev_ssize_t)size) : NULL;
+	request.body = body_size ? (const char *)evbuffer_pullup(request_bytes, (ev_ssize_t)body_size) : NULL;
 	/* However long the work takes. */
-	bufferevent_set_timeouts(c->wire, NULL, &c->server->timeout);
-	await_bytes(c, 0);
-	set_stage(c, STAGE_BUSY);
+	bufferevent_set_timeouts(connection->wire, NULL, &connection->server->timeout);
+	server_await_bytes(connection, 0);
+	server_set_stage(connection, HTTP_STAGE_BUSY);
 	/* The body stays where it lies until the handler has read it. The connection is still there then: no handler
 	 * runs the loop, and nothing else ends connections. */
-	endpoint->handle(endpoint->context, &request, exchange_new(c));
-	evbuffer_drain(in, size);
+	endpoint->handle(endpoint->context, &request, http_exchange_new(connection));
+	evbuffer_drain(request_bytes, body_size);
 }
 
 /* The head is whole: only now, and only for one who may call, the body is read. */
-static void take_head(struct connection *c)
+static void server_take_head(struct http_connection *connection)
 {
-	const struct http_endpoint *endpoint = &c->server->endpoint;
-	const struct http_head *head = &c->head;
+	const struct http_endpoint *endpoint = &connection->server->endpoint;
+	const struct http_head *head = &connection->head;
 	char allow[64];
 
 	if (strcmp(head->method, endpoint->method) != 0) {
 		snprintf(allow, sizeof allow, "Allow: %s\r\n", endpoint->method);
-		refuse_request(c, 405, allow, endpoint->only);
+		server_refuse_request(connection, 405, allow, endpoint->only);
 		return;
 	}
-	if (!is_authorized(c))
+	if (!server_is_authorized(connection))
 		return;
-	c->trusted = true;
-	c->path = path_of(head->target);
-	if (c->path == NULL || !endpoint->has_path(c->path)) {
-		refuse_request(c, 404, "", "Not found\n");
+	connection->trusted = true;
+	connection->path = server_path_of(head->target);
+	if (connection->path == NULL || !endpoint->has_path(connection->path)) {
+		server_refuse_request(connection, 404, "", "Not found\n");
 	} else if (head->encoded) {
-		refuse_request(c, 411, "", "A Content-Length is needed\n");
+		server_refuse_request(connection, 411, "", "A Content-Length is needed\n");
 	} else if (head->length > endpoint->body_max) {
-		refuse_request(c, 413, "", "The request is too large\n");
+		server_refuse_request(connection, 413, "", "The request is too large\n");
 	} else {
 		if (head->expects)
-			evbuffer_add_printf(bufferevent_get_output(c->wire), "HTTP/1.1 100 Continue\r\n\r\n");
-		event_del(c->deadline);
-		bufferevent_set_timeouts(c->wire, &c->server->timeout, &c->server->timeout);
-		await_bytes(c, (size_t)head->length);
-		set_stage(c, STAGE_BODY);
-		read_body(c);
+			evbuffer_add_printf(bufferevent_get_output(connection->wire), "HTTP/1.1 100 Continue\r\n\r\n");
+		event_del(connection->deadline);
+		bufferevent_set_timeouts(connection->wire, &connection->server->timeout, &connection->server->timeout);
+		server_await_bytes(connection, (size_t)head->length);
+		server_set_stage(connection, HTTP_STAGE_BODY);
+		server_read_body(connection);
 	}
 }
 
-static void read_head(struct connection *c)
+static void server_read_head(struct http_connection *connection)
 {
-	struct evbuffer *in = bufferevent_get_input(c->wire);
-	int result = HTTP_MORE;
-	size_t size;
-	char *line;
+	struct evbuffer *request_bytes = bufferevent_get_input(connection->wire);
+	int head_result = HTTP_MORE;
+	size_t line_size;
+	char *head_line;
 
-	while (result == HTTP_MORE && (line = evbuffer_readln(in, &size, EVBUFFER_EOL_CRLF)) != NULL) {
-		result = http_head_line(&c->head, line, size);
-		free(line);
+	while (head_result == HTTP_MORE &&
+		(head_line = evbuffer_readln(request_bytes, &line_size, EVBUFFER_EOL_CRLF)) != NULL) {
+		head_result = http_head_line(&connection->head, head_line, line_size);
+		free(head_line);
 	}
-	if (result == HTTP_MORE && c->head.size + evbuffer_get_length(in) > HTTP_HEAD_MAX)
-		result = 431;
-	if (result == HTTP_WHOLE)
-		take_head(c);
-	else if (result != HTTP_MORE)
-		refuse_request(c, result, "", "Bad request\n");
+	if (head_result == HTTP_MORE && connection->head.size + evbuffer_get_length(request_bytes) > HTTP_HEAD_MAX)
+		head_result = 431;
+	if (head_result == HTTP_WHOLE)
+		server_take_head(connection);
+	else if (head_result != HTTP_MORE)
+		server_refuse_request(connection, head_result, "", "Bad request\n");
 }
 
 /* --- what the loop tells of a connection --- */
 
-static void on_read(struct bufferevent *wire, void *arg)
+static void server_on_read(struct bufferevent *wire, void *arg)
 {
-	struct connection *c = arg;
+	struct http_connection *connection = arg;
 
-	switch (c->stage) {
-	case STAGE_HEAD:
-		read_head(c);
+	switch (connection->stage) {
+	case HTTP_STAGE_HEAD:
+		server_read_head(connection);
 		break;
-	case STAGE_BODY:
-		read_body(c);
+	case HTTP_STAGE_BODY:
+		server_read_body(connection);
 		break;
-	case STAGE_END:
+	case HTTP_STAGE_END:
 		evbuffer_drain(bufferevent_get_input(wire), SIZE_MAX);
 		break;
-	case STAGE_BUSY:
-	case STAGE_REFUSED:
-	case STAGE_ANSWER:
+	case HTTP_STAGE_BUSY:
+	case HTTP_STAGE_REFUSED:
+	case HTTP_STAGE_ANSWER:
 		break; /* the next request waits */
 	}
 }
 
 /* Closing at once could take the answer from a client that is still sending: the system answers bytes that nobody reads
  * with a reset, and that drops what the client has not read yet. */
-static void end_connection(struct connection *c)
+static void server_end_connection(struct http_connection *connection)
 {
-	if (c->finished) {
-		connection_free(c);
+	if (connection->finished) {
+		http_connection_free(connection);
 		return;
 	}
-	shutdown(bufferevent_getfd(c->wire), SHUT_WR);
-	event_add(c->deadline, &end_delay);
-	await_bytes(c, 0);
-	set_stage(c, STAGE_END);
-	evbuffer_drain(bufferevent_get_input(c->wire), SIZE_MAX);
+	shutdown(bufferevent_getfd(connection->wire), SHUT_WR);
+	event_add(connection->deadline, &server_end_delay);
+	server_await_bytes(connection, 0);
+	server_set_stage(connection, HTTP_STAGE_END);
+	evbuffer_drain(bufferevent_get_input(connection->wire), SIZE_MAX);
 }
 
 /* All that was to be sent has left. It may have been no more than a "100 Continue". */
-static void on_write(struct bufferevent *wire, void *arg)
+static void server_on_write(struct bufferevent *wire, void *arg)
 {
-	struct connection *c = arg;
+	struct http_connection *connection = arg;
 
 	(void)wire;
-	if (c->stage != STAGE_ANSWER)
+	if (connection->stage != HTTP_STAGE_ANSWER)
 		return;
-	if (!c->head.keep_alive) {
-		end_connection(c);
+	if (!connection->head.keep_alive) {
+		server_end_connection(connection);
 		return;
 	}
 	/* The next request may be here already, and then no byte comes that would tell of it. */
-	await_head(c);
-	read_head(c);
+	server_await_head(connection);
+	server_read_head(connection);
 }
 
 /* Who has sent his last byte may still wait for an answer. */
-static void on_event(struct bufferevent *wire, short what, void *arg)
+static void server_on_event(struct bufferevent *wire, short what, void *arg)
 {
-	struct connection *c = arg;
-	bool waits = c->stage == STAGE_BUSY || c->stage == STAGE_REFUSED || c->stage == STAGE_ANSWER;
+	struct http_connection *connection = arg;
+	bool waits = connection->stage == HTTP_STAGE_BUSY || connection->stage == HTTP_STAGE_REFUSED ||
+		connection->stage == HTTP_STAGE_ANSWER;
 
 	(void)wire;
-	c->finished = true;
+	connection->finished = true;
 	if (!(what & BEV_EVENT_EOF) || !waits)
-		connection_free(c);
+		http_connection_free(connection);
 	else
-		event_active(c->server->admit, EV_TIMEOUT, 0);
+		event_active(connection->server->admit, EV_TIMEOUT, 0);
 }
 
-static void on_deadline(evutil_socket_t fd, short what, void *arg)
+static void server_on_deadline(evutil_socket_t fd, short what, void *arg)
 {
-	struct connection *c = arg;
+	struct http_connection *connection = arg;
 
 	(void)fd;
 	(void)what;
-	if (c->stage == STAGE_REFUSED)
-		refuse_stranger(c);
+	if (connection->stage == HTTP_STAGE_REFUSED)
+		server_refuse_stranger(connection);
 	else
-		connection_free(c);
+		http_connection_free(connection);
 }
 
-static void connection_new(struct http_server *server, evutil_socket_t fd, const struct sockaddr *from)
+static void http_connection_new(struct http_server *server, evutil_socket_t fd, const struct sockaddr *from)
 {
-	struct connection *c = mem_calloc(1, sizeof *c);
-	const void *ip = from->sa_family == AF_INET6 ? (const void *)&((const struct sockaddr_in6 *)from)->sin6_addr :
-						       (const void *)&((const struct sockaddr_in *)from)->sin_addr;
+	struct http_connection *connection = mem_calloc(1, sizeof *connection);
+	const void *client_ip = from->sa_family == AF_INET6 ?
+		(const void *)&((const struct sockaddr_in6 *)from)->sin6_addr :
+		(const void *)&((const struct sockaddr_in *)from)->sin_addr;
 
-	c->server = server;
-	c->link = server->last;
-	*c->link = c;
-	server->last = &c->next;
+	connection->server = server;
+	connection->link = server->last;
+	*connection->link = connection;
+	server->last = &connection->next;
 	server->count++;
-	evutil_inet_ntop(from->sa_family, ip, c->host, sizeof c->host);
-	c->wire = mem_check(bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE));
-	c->deadline = mem_check(evtimer_new(server->base, on_deadline, c));
-	bufferevent_setcb(c->wire, on_read, on_write, on_event, c);
-	bufferevent_enable(c->wire, EV_READ | EV_WRITE);
-	await_head(c);
+	evutil_inet_ntop(from->sa_family, client_ip, connection->host, sizeof connection->host);
+	connection->wire = mem_check(bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE));
+	connection->deadline = mem_check(evtimer_new(server->base, server_on_deadline, connection));
+	bufferevent_setcb(connection->wire, server_on_read, server_on_write, server_on_event, connection);
+	bufferevent_enable(connection->wire, EV_READ | EV_WRITE);
+	server_await_head(connection);
 }
 
-/* With all places taken one comes in at a time: the doors close behind him, and on_admit opens them in the loop's next
- * turn. What those inside have sent is read in between, so nobody falls who has just shown his credentials. */
-static void on_entered(void *context, evutil_socket_t fd, const struct sockaddr *from)
+/* With all places taken one comes in at a time: the doors close behind him, and server_on_admit opens them in the
+ * loop's next turn. What those inside have sent is read in between, so nobody falls who has just shown his credentials.
+ */
+static void server_on_entered(void *context, evutil_socket_t fd, const struct sockaddr *from)
 {
 	struct http_server *server = context;
 	bool full = server->count >= server->most;
-	struct connection *first = full ? find_expendable(server) : NULL;
+	struct http_connection *first = full ? server_find_expendable(server) : NULL;
 
 	/* Some versions of libevent accept what was in the queue when the doors were closed. */
 	if (full && first == NULL) {
@@ -531,16 +540,16 @@ static void on_entered(void *context, evutil_socket_t fd, const struct sockaddr 
 			log_warn("RPC: all %zu connections are taken; "
 				 "the oldest without credentials, from %s, is closed",
 				server->most, first->host);
-		connection_free(first);
+		http_connection_free(first);
 	}
-	connection_new(server, fd, from);
+	http_connection_new(server, fd, from);
 	if (server->count >= server->most)
 		listeners_set_open(server->doors, false);
 }
 
 /* --- starting and stopping --- */
 
-static bool bind_all(struct http_server *server, const struct http_server_config *config, struct errmsg *err)
+static bool server_bind_all(struct http_server *server, const struct http_server_config *config, struct errmsg *err)
 {
 	struct errmsg reason;
 
@@ -567,10 +576,10 @@ struct http_server *http_server_new(struct event_base *base, const struct http_s
 	server->last = &server->connections;
 	server->most = config->connections ? config->connections : descriptors_for_rpc(descriptors_raise(0));
 	server->timeout.tv_sec = config->timeout ? config->timeout : HTTP_TIMEOUT;
-	server->doors = listeners_new(base, on_entered, server);
-	server->admit = mem_check(event_new(base, -1, 0, on_admit, server));
+	server->doors = listeners_new(base, server_on_entered, server);
+	server->admit = mem_check(event_new(base, -1, 0, server_on_admit, server));
 	/* The cookie comes last: that of a node which has the port already stays as it is. */
-	if (!bind_all(server, config, err) ||
+	if (!server_bind_all(server, config, err) ||
 		!credentials_init(&server->credentials, config->user, config->password, config->cookie_path, err)) {
 		http_server_free(server);
 		return NULL;
@@ -579,18 +588,18 @@ struct http_server *http_server_new(struct event_base *base, const struct http_s
 }
 
 /* One that the endpoint still works on stays, without a server, until it answers. */
-static void abandon_exchange(struct http_exchange *e)
+static void server_abandon_exchange(struct http_exchange *exchange)
 {
-	struct evbuffer *nothing = mem_check(evbuffer_new());
-	bool waiting = e->timer == NULL;
+	struct evbuffer *empty_body = mem_check(evbuffer_new());
+	bool endpoint_works = exchange->timer == NULL;
 
-	if (e->connection != NULL)
-		send_answer(e->connection, 503, "", nothing);
-	evbuffer_free(nothing);
-	if (waiting)
-		exchange_unlink(e);
+	if (exchange->connection != NULL)
+		server_send_answer(exchange->connection, 503, "", empty_body);
+	evbuffer_free(empty_body);
+	if (endpoint_works)
+		http_exchange_unlink(exchange);
 	else
-		exchange_free(e);
+		http_exchange_free(exchange);
 }
 
 void http_server_close(struct http_server *server)
@@ -604,9 +613,9 @@ void http_server_free(struct http_server *server)
 		return;
 	http_server_close(server);
 	while (server->exchanges != NULL)
-		abandon_exchange(server->exchanges);
+		server_abandon_exchange(server->exchanges);
 	while (server->connections != NULL)
-		connection_free(server->connections);
+		http_connection_free(server->connections);
 	listeners_free(server->doors);
 	event_free(server->admit);
 	credentials_clear(&server->credentials);

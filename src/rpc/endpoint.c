@@ -8,55 +8,56 @@
 #include "util/mem.h"
 
 /* Bytes of the name after decoding. */
-enum { WALLET_NAME_MAX = 128 };
+enum { ENDPOINT_WALLET_MAX = 128 };
 
-static const char wallet_prefix[] = "/wallet/";
+static const char endpoint_wallet_prefix[] = "/wallet/";
 
 char *endpoint_path(const char *wallet)
 {
-	struct buf path;
-	char *encoded;
+	struct buf wallet_path;
+	char *encoded_wallet;
 
 	if (wallet == NULL)
 		return mem_strdup("/");
-	encoded = evhttp_uriencode(wallet, -1, 0);
-	buf_init(&path);
-	buf_put_text(&path, wallet_prefix);
-	buf_put_text(&path, encoded);
-	free(encoded);
-	return buf_take_text(&path);
+	encoded_wallet = evhttp_uriencode(wallet, -1, 0);
+	buf_init(&wallet_path);
+	buf_put_text(&wallet_path, endpoint_wallet_prefix);
+	buf_put_text(&wallet_path, encoded_wallet);
+	free(encoded_wallet);
+	return buf_take_text(&wallet_path);
 }
 
 /* The wallet that a path names, "" where it names none. A new string, or NULL if the path is none of ours. */
-static char *wallet_of(const char *path)
+static char *endpoint_wallet(const char *path)
 {
-	char *name, *copy = NULL;
-	size_t size;
+	char *wallet_name, *wallet_copy = NULL;
+	size_t name_size;
 
 	if (*path == 0 || strcmp(path, "/") == 0)
 		return mem_strdup("");
-	if (strncmp(path, wallet_prefix, sizeof wallet_prefix - 1) != 0)
+	if (strncmp(path, endpoint_wallet_prefix, sizeof endpoint_wallet_prefix - 1) != 0)
 		return NULL;
-	name = evhttp_uridecode(path + sizeof wallet_prefix - 1, 0, &size);
+	wallet_name = evhttp_uridecode(path + sizeof endpoint_wallet_prefix - 1, 0, &name_size);
 	/* The length tells whether %00 ended the name early: two paths must not mean one wallet. A name with slashes or
 	 * dots leads nowhere: it is looked up among the wallets that are loaded, and opens no file. */
-	if (name != NULL && size <= WALLET_NAME_MAX && strlen(name) == size)
-		copy = mem_strdup(name);
-	free(name);
-	return copy;
+	if (wallet_name != NULL && name_size <= ENDPOINT_WALLET_MAX && strlen(wallet_name) == name_size)
+		wallet_copy = mem_strdup(wallet_name);
+	free(wallet_name);
+	return wallet_copy;
 }
 
-/* The server asks this first and answers 404 itself: handle_request is called for paths that wallet_of knows, alone. */
-static bool has_path(const char *path)
+/* The server asks this first and answers 404 itself: endpoint_handle is called for paths that endpoint_wallet knows,
+ * alone. */
+static bool endpoint_has_path(const char *path)
 {
-	char *wallet = wallet_of(path);
+	char *wallet = endpoint_wallet(path);
 	bool known = wallet != NULL;
 
 	free(wallet);
 	return known;
 }
 
-static void on_answered(void *context, struct rpc_answer *answer)
+static void endpoint_on_answered(void *context, struct rpc_answer *answer)
 {
 	struct http_answer sent = {
 		.status = answer->status,
@@ -69,11 +70,12 @@ static void on_answered(void *context, struct rpc_answer *answer)
 	http_server_answer(context, &sent);
 }
 
-static void handle_request(void *context, const struct http_request *request, struct http_exchange *exchange)
+static void endpoint_handle(void *context, const struct http_request *request, struct http_exchange *exchange)
 {
-	char *wallet = wallet_of(request->path);
+	char *wallet = endpoint_wallet(request->path);
 
-	rpc_table_execute(context, request->body, request->size, *wallet != 0 ? wallet : NULL, on_answered, exchange);
+	rpc_table_execute(context, request->body, request->size, *wallet != 0 ? wallet : NULL, endpoint_on_answered,
+		exchange);
 	free(wallet);
 }
 
@@ -82,9 +84,9 @@ struct http_endpoint endpoint_of(struct rpc_table *table)
 	return (struct http_endpoint){
 		.method = "POST",
 		.only = "The JSON-RPC server takes POST requests only\n",
-		.has_path = has_path,
+		.has_path = endpoint_has_path,
 		.body_max = RPC_BODY_MAX,
-		.handle = handle_request,
+		.handle = endpoint_handle,
 		.context = table,
 	};
 }

@@ -6,14 +6,14 @@
 
 bool rpc_error_set(struct rpc_error *error, enum rpc_code code, const char *format, ...)
 {
-	char text[sizeof error->message.text];
-	va_list args;
+	char error_text[sizeof error->message.text];
+	va_list error_args;
 
 	if (error == NULL)
 		return false;
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
+	va_start(error_args, format);
+	vsnprintf(error_text, sizeof error_text, format, error_args);
+	va_end(error_args);
 	error->code = code;
-	return errmsg_set(&error->message, "%s", text);
+	return errmsg_set(&error->message, "%s", error_text);
 }

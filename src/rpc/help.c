@@ -8,20 +8,20 @@
 #include "util/text.h"
 
 /* Columns for the names of arguments, in which nearly all of them fit; a longer one pushes its text along. */
-#define NAME_WIDTH 16
+#define HELP_NAME_WIDTH 16
 
-static bool is_optional(const struct rpc_arg *arg)
+static bool help_is_optional(const struct rpc_arg *arg)
 {
 	return arg->optional || arg->fallback != NULL;
 }
 
-static bool is_quoted(const struct rpc_arg *arg)
+static bool help_is_quoted(const struct rpc_arg *arg)
 {
 	return arg->type == RPC_TEXT || arg->type == RPC_BYTES || arg->type == RPC_HEX || arg->type == RPC_HASH ||
 		arg->type == RPC_KEY;
 }
 
-static const char *type_name(const struct rpc_arg *arg)
+static const char *help_type_name(const struct rpc_arg *arg)
 {
 	switch (arg->type) {
 	case RPC_TEXT:
@@ -54,84 +54,84 @@ static const char *type_name(const struct rpc_arg *arg)
 	return "";
 }
 
-void help_line(const struct rpc_method *method, struct buf *out)
+void help_line(const struct rpc_method *method, struct buf *help_text)
 {
-	size_t count = bind_count(method);
-	bool open = false;
+	size_t arg_count = bind_count(method);
+	bool parenthesis = false;
 
-	buf_put_text(out, method->name);
-	for (size_t i = 0; i < count; i++) {
+	buf_put_text(help_text, method->name);
+	for (size_t i = 0; i < arg_count; i++) {
 		const struct rpc_arg *arg = &method->args[i];
-		const char *quote = is_quoted(arg) ? "\"" : "";
+		const char *quote = help_is_quoted(arg) ? "\"" : "";
 
-		if (is_optional(arg) && !open) {
-			buf_put_text(out, " (");
-			open = true;
-		} else if (!is_optional(arg) && open) {
-			buf_put_text(out, " )");
-			open = false;
+		if (help_is_optional(arg) && !parenthesis) {
+			buf_put_text(help_text, " (");
+			parenthesis = true;
+		} else if (!help_is_optional(arg) && parenthesis) {
+			buf_put_text(help_text, " )");
+			parenthesis = false;
 		}
-		buf_put_u8(out, ' ');
-		buf_put_text(out, quote);
-		buf_put_text(out, arg->name);
-		buf_put_text(out, quote);
+		buf_put_u8(help_text, ' ');
+		buf_put_text(help_text, quote);
+		buf_put_text(help_text, arg->name);
+		buf_put_text(help_text, quote);
 	}
 	/* Arguments that may be left out stand in one pair of parentheses for each run of them. */
-	if (open)
-		buf_put_text(out, " )");
+	if (parenthesis)
+		buf_put_text(help_text, " )");
 }
 
-static void put_argument(size_t number, const struct rpc_arg *arg, struct buf *out)
+static void help_put_argument(size_t number, const struct rpc_arg *arg, struct buf *help_text)
 {
-	char head[128], *text;
-	struct buf what;
-	int size = snprintf(head, sizeof head, "%zu. %-*s ", number, NAME_WIDTH, arg->name);
+	char argument_head[128], *argument_text;
+	struct buf argument_help;
+	int head_size = snprintf(argument_head, sizeof argument_head, "%zu. %-*s ", number, HELP_NAME_WIDTH, arg->name);
 
-	buf_init(&what);
-	buf_put_text(&what, "(");
-	buf_put_text(&what, type_name(arg));
+	buf_init(&argument_help);
+	buf_put_text(&argument_help, "(");
+	buf_put_text(&argument_help, help_type_name(arg));
 	if (arg->fallback != NULL) {
-		buf_put_text(&what, ", optional, default=");
-		buf_put_text(&what, arg->fallback);
+		buf_put_text(&argument_help, ", optional, default=");
+		buf_put_text(&argument_help, arg->fallback);
 	} else {
-		buf_put_text(&what, arg->optional ? ", optional" : ", required");
+		buf_put_text(&argument_help, arg->optional ? ", optional" : ", required");
 	}
-	buf_put_text(&what, ") ");
-	buf_put_text(&what, arg->help);
-	text = buf_take_text(&what);
-	buf_put_text(out, head);
-	text_wrap(out, text, NAME_WIDTH + 4, (unsigned)size);
-	free(text);
+	buf_put_text(&argument_help, ") ");
+	buf_put_text(&argument_help, arg->help);
+	argument_text = buf_take_text(&argument_help);
+	buf_put_text(help_text, argument_head);
+	text_wrap(help_text, argument_text, HELP_NAME_WIDTH + 4, (unsigned)head_size);
+	free(argument_text);
 }
 
-static void put_example(const struct rpc_method *method, struct buf *out)
+static void help_put_example(const struct rpc_method *method, struct buf *help_text)
 {
-	buf_put_text(out, "\nExample:\n> atelier-cli ");
-	buf_put_text(out, method->name);
+	buf_put_text(help_text, "\nExample:\n> atelier-cli ");
+	buf_put_text(help_text, method->name);
 	if (method->example[0])
-		buf_put_u8(out, ' ');
-	buf_put_text(out, method->example);
-	buf_put_u8(out, '\n');
+		buf_put_u8(help_text, ' ');
+	buf_put_text(help_text, method->example);
+	buf_put_u8(help_text, '\n');
 }
 
 char *help_method(const struct rpc_method *method)
 {
-	size_t count = bind_count(method);
-	struct buf out;
+	size_t arg_count = bind_count(method);
+	struct buf help_text;
 
-	buf_init(&out);
-	help_line(method, &out);
-	buf_put_text(&out, "\n\n");
-	text_wrap(&out, method->help, 0, 0);
-	for (size_t i = 0; i < count; i++) {
+	buf_init(&help_text);
+	help_line(method, &help_text);
+	buf_put_text(&help_text, "\n\n");
+	text_wrap(&help_text, method->help, 0, 0);
+	for (size_t i = 0; i < arg_count; i++) {
 		if (i == 0)
-			buf_put_text(&out, "\nArguments:\n");
-		put_argument(i + 1, &method->args[i], &out);
+			buf_put_text(&help_text, "\nArguments:\n");
+		help_put_argument(i + 1, &method->args[i], &help_text);
 	}
-	buf_put_text(&out, "\nResult:\n");
-	buf_put_text(&out, method->result != NULL ? method->result : "null");
-	buf_put_u8(&out, '\n');
+	buf_put_text(&help_text, "\nResult:\n");
+	buf_put_text(&help_text, method->result != NULL ? method->result : "null");
+	buf_put_u8(&help_text, '\n');
 	if (method->example != NULL)
-		put_example(method, &out);
-	return buf_take_text(&out);
+		help_put_example(method, &help_text);
+	return buf_take_text(&help_text);
 }

@@ -5,7 +5,7 @@
 #include "rpc/method.h"
 
 /* One line: `getblock "blockhash" ( verbosity )`. Appends it. */
-void help_line(const struct rpc_method *method, struct buf *out);
+void help_line(const struct rpc_method *method, struct buf *help_text);
 
 /* All about one method. */
 char *help_method(const struct rpc_method *method);

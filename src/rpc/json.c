@@ -9,492 +9,494 @@
 #include "util/bytes.h"
 #include "util/mem.h"
 
-#define DECIMAL_MARK '\xff'
+#define JSON_DECIMAL_MARK '\xff'
 
 /* --- parsing --- */
 
-struct parser {
-	const char *start, *p, *end;
+struct json_parser {
+	const char *start, *next, *end;
 	unsigned depth;
 	size_t values;
 	struct errmsg *err;
 };
 
-static json_t *parse_value(struct parser *s);
+static json_t *json_parse_value(struct json_parser *parser);
 
-static json_t *parse_fail(struct parser *s, const char *what)
+static json_t *json_parse_fail(struct json_parser *parser, const char *what)
 {
-	errmsg_set(s->err, "%s at byte %zu", what, (size_t)(s->p - s->start));
+	errmsg_set(parser->err, "%s at byte %zu", what, (size_t)(parser->next - parser->start));
 	return NULL;
 }
 
-static void skip_blanks(struct parser *s)
+static void json_skip_blanks(struct json_parser *parser)
 {
-	while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\n' || *s->p == '\r'))
-		s->p++;
+	while (parser->next < parser->end &&
+		(*parser->next == ' ' || *parser->next == '\t' || *parser->next == '\n' || *parser->next == '\r'))
+		parser->next++;
 }
 
 /* Takes the character if it is next, blanks before it skipped. */
-static bool take_byte(struct parser *s, char c)
+static bool json_take_byte(struct json_parser *parser, char byte)
 {
-	skip_blanks(s);
-	if (s->p == s->end || *s->p != c)
+	json_skip_blanks(parser);
+	if (parser->next == parser->end || *parser->next != byte)
 		return false;
-	s->p++;
+	parser->next++;
 	return true;
 }
 
-static bool is_digit(const char *p, const char *end)
+static bool json_is_digit(const char *digit, const char *digits_end)
 {
-	return p < end && *p >= '0' && *p <= '9';
+	return digit < digits_end && *digit >= '0' && *digit <= '9';
 }
 
-static const char *skip_digits(const char *p, const char *end)
+static const char *json_skip_digits(const char *digit, const char *digits_end)
 {
-	while (is_digit(p, end))
-		p++;
-	return p;
+	while (json_is_digit(digit, digits_end))
+		digit++;
+	return digit;
 }
 
-/* The end of the number that starts at p, or NULL if none does.
+/* The end of the number that starts at `digit`, or NULL if none does.
  * RFC 8259's grammar, narrower than strtod's: no "+1", "01", ".5", "1." or "0x10", which JSON does not have. */
-static const char *number_end(const char *p, const char *end)
+static const char *json_number_end(const char *digit, const char *digits_end)
 {
-	if (p < end && *p == '-')
-		p++;
-	if (!is_digit(p, end))
+	if (digit < digits_end && *digit == '-')
+		digit++;
+	if (!json_is_digit(digit, digits_end))
 		return NULL;
-	p = *p == '0' ? p + 1 : skip_digits(p, end);
-	if (p < end && *p == '.') {
-		if (!is_digit(++p, end))
+	digit = *digit == '0' ? digit + 1 : json_skip_digits(digit, digits_end);
+	if (digit < digits_end && *digit == '.') {
+		if (!json_is_digit(++digit, digits_end))
 			return NULL;
-		p = skip_digits(p, end);
+		digit = json_skip_digits(digit, digits_end);
 	}
-	if (p < end && (*p == 'e' || *p == 'E')) {
-		p++;
-		if (p < end && (*p == '+' || *p == '-'))
-			p++;
-		if (!is_digit(p, end))
+	if (digit < digits_end && (*digit == 'e' || *digit == 'E')) {
+		digit++;
+		if (digit < digits_end && (*digit == '+' || *digit == '-'))
+			digit++;
+		if (!json_is_digit(digit, digits_end))
 			return NULL;
-		p = skip_digits(p, end);
+		digit = json_skip_digits(digit, digits_end);
 	}
-	return p;
+	return digit;
 }
 
 /* A number's value: an integer where its text says no more than that, else a decimal with all of the text. */
-static json_t *make_number(const char *text, size_t size)
+static json_t *json_make_number(const char *number, size_t number_size)
 {
 	char shortest[24], *marked;
 	json_t *value;
 	int64_t integer;
 
 	/* "-0", "1.0", "1e3" and what exceeds int64_t print as something else, and so stay as they are. */
-	if (size < sizeof shortest) {
-		char copy[24];
+	if (number_size < sizeof shortest) {
+		char number_copy[24];
 
-		memcpy(copy, text, size);
-		copy[size] = 0;
-		integer = strtoll(copy, NULL, 10);
+		memcpy(number_copy, number, number_size);
+		number_copy[number_size] = 0;
+		integer = strtoll(number_copy, NULL, 10);
 		snprintf(shortest, sizeof shortest, "%lld", (long long)integer);
-		if (strcmp(copy, shortest) == 0)
+		if (strcmp(number_copy, shortest) == 0)
 			return json_integer(integer);
 	}
-	marked = mem_alloc(size + 1);
-	marked[0] = DECIMAL_MARK;
-	memcpy(marked + 1, text, size);
+	marked = mem_alloc(number_size + 1);
+	marked[0] = JSON_DECIMAL_MARK;
+	memcpy(marked + 1, number, number_size);
 	/* Without jansson's check for UTF-8, which the mark is there to fail. */
-	value = json_stringn_nocheck(marked, size + 1);
+	value = json_stringn_nocheck(marked, number_size + 1);
 	free(marked);
 	return value;
 }
 
-static json_t *parse_number(struct parser *s)
+static json_t *json_parse_number(struct json_parser *parser)
 {
-	const char *end = number_end(s->p, s->end);
+	const char *number_end = json_number_end(parser->next, parser->end);
 	json_t *value;
 
-	if (end == NULL)
-		return parse_fail(s, "Not a number");
-	value = make_number(s->p, (size_t)(end - s->p));
-	s->p = end;
+	if (number_end == NULL)
+		return json_parse_fail(parser, "Not a number");
+	value = json_make_number(parser->next, (size_t)(number_end - parser->next));
+	parser->next = number_end;
 	return value;
 }
 
-static bool parse_hex4(struct parser *s, unsigned *out)
+static bool json_parse_hex4(struct json_parser *parser, unsigned *out)
 {
-	char text[5];
-	uint8_t bytes[2];
+	char hex_text[5];
+	uint8_t code_unit[2];
 
-	if (s->end - s->p < 4)
+	if (parser->end - parser->next < 4)
 		return false;
-	memcpy(text, s->p, 4);
-	text[4] = 0;
-	if (!hex_decode(bytes, 2, text))
+	memcpy(hex_text, parser->next, 4);
+	hex_text[4] = 0;
+	if (!hex_decode(code_unit, 2, hex_text))
 		return false;
-	*out = (unsigned)bytes[0] << 8 | bytes[1];
-	s->p += 4;
+	*out = (unsigned)code_unit[0] << 8 | code_unit[1];
+	parser->next += 4;
 	return true;
 }
 
-static void put_utf8(struct buf *b, unsigned c)
+static void json_put_utf8(struct buf *utf8, unsigned character)
 {
-	if (c < 0x80) {
-		buf_put_u8(b, (uint8_t)c);
+	if (character < 0x80) {
+		buf_put_u8(utf8, (uint8_t)character);
 		return;
 	}
-	if (c < 0x800) {
-		buf_put_u8(b, (uint8_t)(0xc0 | c >> 6));
-	} else if (c < 0x10000) {
-		buf_put_u8(b, (uint8_t)(0xe0 | c >> 12));
-		buf_put_u8(b, (uint8_t)(0x80 | (c >> 6 & 0x3f)));
+	if (character < 0x800) {
+		buf_put_u8(utf8, (uint8_t)(0xc0 | character >> 6));
+	} else if (character < 0x10000) {
+		buf_put_u8(utf8, (uint8_t)(0xe0 | character >> 12));
+		buf_put_u8(utf8, (uint8_t)(0x80 | (character >> 6 & 0x3f)));
 	} else {
-		buf_put_u8(b, (uint8_t)(0xf0 | c >> 18));
-		buf_put_u8(b, (uint8_t)(0x80 | (c >> 12 & 0x3f)));
-		buf_put_u8(b, (uint8_t)(0x80 | (c >> 6 & 0x3f)));
+		buf_put_u8(utf8, (uint8_t)(0xf0 | character >> 18));
+		buf_put_u8(utf8, (uint8_t)(0x80 | (character >> 12 & 0x3f)));
+		buf_put_u8(utf8, (uint8_t)(0x80 | (character >> 6 & 0x3f)));
 	}
-	buf_put_u8(b, (uint8_t)(0x80 | (c & 0x3f)));
+	buf_put_u8(utf8, (uint8_t)(0x80 | (character & 0x3f)));
 }
 
 /* What stands behind \u: one code unit, or the two of a surrogate pair. */
-static bool parse_unicode(struct parser *s, struct buf *out)
+static bool json_parse_unicode(struct json_parser *parser, struct buf *string)
 {
-	unsigned c, low;
+	unsigned character, low_surrogate;
 
-	if (!parse_hex4(s, &c) || (c >= 0xdc00 && c <= 0xdfff))
+	if (!json_parse_hex4(parser, &character) || (character >= 0xdc00 && character <= 0xdfff))
 		return false;
 	/* The first half of a pair must be followed by the second; either one alone is no character. */
-	if (c >= 0xd800 && c <= 0xdbff) {
-		if (s->end - s->p < 2 || s->p[0] != '\\' || s->p[1] != 'u')
+	if (character >= 0xd800 && character <= 0xdbff) {
+		if (parser->end - parser->next < 2 || parser->next[0] != '\\' || parser->next[1] != 'u')
 			return false;
-		s->p += 2;
-		if (!parse_hex4(s, &low) || low < 0xdc00 || low > 0xdfff)
+		parser->next += 2;
+		if (!json_parse_hex4(parser, &low_surrogate) || low_surrogate < 0xdc00 || low_surrogate > 0xdfff)
 			return false;
-		c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+		character = 0x10000 + ((character - 0xd800) << 10) + (low_surrogate - 0xdc00);
 	}
-	put_utf8(out, c);
+	json_put_utf8(string, character);
 	return true;
 }
 
-static bool parse_escape(struct parser *s, struct buf *out)
+static bool json_parse_escape(struct json_parser *parser, struct buf *string)
 {
-	static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-	const char *found;
+	static const char escape_names[] = "\"\\/bfnrt", escape_values[] = "\"\\/\b\f\n\r\t";
+	const char *escape;
 
-	if (s->p == s->end)
+	if (parser->next == parser->end)
 		return false;
-	if (*s->p == 'u') {
-		s->p++;
-		return parse_unicode(s, out);
+	if (*parser->next == 'u') {
+		parser->next++;
+		return json_parse_unicode(parser, string);
 	}
-	found = *s->p ? strchr(names, *s->p) : NULL;
-	if (found == NULL)
+	escape = *parser->next ? strchr(escape_names, *parser->next) : NULL;
+	if (escape == NULL)
 		return false;
-	buf_put_u8(out, (uint8_t)values[found - names]);
-	s->p++;
+	buf_put_u8(string, (uint8_t)escape_values[escape - escape_names]);
+	parser->next++;
 	return true;
 }
 
 /* A string's contents; the opening quote has been taken. */
-static bool parse_text(struct parser *s, struct buf *out)
+static bool json_parse_text(struct json_parser *parser, struct buf *string)
 {
-	while (s->p < s->end && *s->p != '"') {
-		if ((unsigned char)*s->p < 0x20) {
-			parse_fail(s, "Control character in a string");
+	while (parser->next < parser->end && *parser->next != '"') {
+		if ((unsigned char)*parser->next < 0x20) {
+			json_parse_fail(parser, "Control character in a string");
 			return false;
 		}
-		if (*s->p != '\\') {
-			buf_put_u8(out, (uint8_t)*s->p++);
+		if (*parser->next != '\\') {
+			buf_put_u8(string, (uint8_t)*parser->next++);
 			continue;
 		}
-		s->p++;
-		if (!parse_escape(s, out)) {
-			parse_fail(s, "Bad escape in a string");
+		parser->next++;
+		if (!json_parse_escape(parser, string)) {
+			json_parse_fail(parser, "Bad escape in a string");
 			return false;
 		}
 	}
-	if (s->p == s->end) {
-		parse_fail(s, "String without an end");
+	if (parser->next == parser->end) {
+		json_parse_fail(parser, "String without an end");
 		return false;
 	}
-	s->p++;
+	parser->next++;
 	return true;
 }
 
-static json_t *parse_string(struct parser *s)
+static json_t *json_parse_string(struct json_parser *parser)
 {
 	struct buf text;
 	json_t *value = NULL;
 
 	buf_init(&text);
-	if (parse_text(s, &text)) {
+	if (json_parse_text(parser, &text)) {
 		/* An empty buffer has no memory: jansson takes NULL for a failure and not for "". */
 		buf_reserve(&text, 1);
 		value = json_stringn((const char *)text.data, text.size);
 		if (value == NULL)
-			parse_fail(s, "String that is not UTF-8");
+			json_parse_fail(parser, "String that is not UTF-8");
 	}
 	buf_clear(&text);
 	return value;
 }
 
-static json_t *parse_array(struct parser *s)
+static json_t *json_parse_array(struct json_parser *parser)
 {
 	json_t *array = json_array();
 
-	if (take_byte(s, ']'))
+	if (json_take_byte(parser, ']'))
 		return array;
 	do {
-		json_t *item = parse_value(s);
+		json_t *item = json_parse_value(parser);
 
 		if (item == NULL)
 			goto bad;
 		json_array_append_new(array, item);
-	} while (take_byte(s, ','));
-	if (take_byte(s, ']'))
+	} while (json_take_byte(parser, ','));
+	if (json_take_byte(parser, ']'))
 		return array;
-	parse_fail(s, "Expected ',' or ']'");
+	json_parse_fail(parser, "Expected ',' or ']'");
 bad:
 	json_decref(array);
 	return NULL;
 }
 
-static bool parse_member(struct parser *s, json_t *object)
+static bool json_parse_member(struct json_parser *parser, json_t *object)
 {
 	json_t *key = NULL, *value;
 	bool ok = false;
 
-	if (take_byte(s, '"'))
-		key = parse_string(s);
+	if (json_take_byte(parser, '"'))
+		key = json_parse_string(parser);
 	else
-		parse_fail(s, "Expected a name in quotes");
+		json_parse_fail(parser, "Expected a name in quotes");
 	if (key == NULL)
 		return false;
 	if (!json_is_text(key)) {
-		parse_fail(s, "Name with a byte 0");
+		json_parse_fail(parser, "Name with a byte 0");
 	} else if (json_object_get(object, json_string_value(key)) != NULL) {
 		/* With one name twice a filter in front of the node and the node could read different values. */
-		parse_fail(s, "Name that is there already");
-	} else if (!take_byte(s, ':')) {
-		parse_fail(s, "Expected ':'");
+		json_parse_fail(parser, "Name that is there already");
+	} else if (!json_take_byte(parser, ':')) {
+		json_parse_fail(parser, "Expected ':'");
 	} else {
-		value = parse_value(s);
+		value = json_parse_value(parser);
 		ok = value != NULL && json_object_set_new(object, json_string_value(key), value) == 0;
 	}
 	json_decref(key);
 	return ok;
 }
 
-static json_t *parse_object(struct parser *s)
+static json_t *json_parse_object(struct json_parser *parser)
 {
 	json_t *object = json_object();
 
-	if (take_byte(s, '}'))
+	if (json_take_byte(parser, '}'))
 		return object;
 	do {
-		if (!parse_member(s, object))
+		if (!json_parse_member(parser, object))
 			goto bad;
-	} while (take_byte(s, ','));
-	if (take_byte(s, '}'))
+	} while (json_take_byte(parser, ','));
+	if (json_take_byte(parser, '}'))
 		return object;
-	parse_fail(s, "Expected ',' or '}'");
+	json_parse_fail(parser, "Expected ',' or '}'");
 bad:
 	json_decref(object);
 	return NULL;
 }
 
-static json_t *parse_word(struct parser *s)
+static json_t *json_parse_word(struct json_parser *parser)
 {
 	/* What follows a word ("nullx") is the caller's to refuse: no value may stand there without a comma. */
 	static const char *const words[] = { "null", "true", "false" };
 
 	for (size_t i = 0; i < 3; i++) {
-		size_t size = strlen(words[i]);
+		size_t word_size = strlen(words[i]);
 
-		if ((size_t)(s->end - s->p) >= size && memcmp(s->p, words[i], size) == 0) {
-			s->p += size;
+		if ((size_t)(parser->end - parser->next) >= word_size &&
+			memcmp(parser->next, words[i], word_size) == 0) {
+			parser->next += word_size;
 			return i == 0 ? json_null() : json_boolean(i == 1);
 		}
 	}
-	return parse_fail(s, "Not a JSON value");
+	return json_parse_fail(parser, "Not a JSON value");
 }
 
-static json_t *parse_nested(struct parser *s)
+static json_t *json_parse_nested(struct json_parser *parser)
 {
-	bool is_array = *s->p++ == '[';
+	bool is_array = *parser->next++ == '[';
 	json_t *value;
 
 	/* Each level is a frame or two of the stack, here and where values are printed or freed. */
-	if (s->depth == JSON_DEPTH_MAX)
-		return parse_fail(s, "Nested too deeply");
-	s->depth++;
-	value = is_array ? parse_array(s) : parse_object(s);
-	s->depth--;
+	if (parser->depth == JSON_DEPTH_MAX)
+		return json_parse_fail(parser, "Nested too deeply");
+	parser->depth++;
+	value = is_array ? json_parse_array(parser) : json_parse_object(parser);
+	parser->depth--;
 	return value;
 }
 
-static json_t *parse_value(struct parser *s)
+static json_t *json_parse_value(struct json_parser *parser)
 {
-	skip_blanks(s);
-	if (s->p == s->end)
-		return parse_fail(s, "Value missing");
+	json_skip_blanks(parser);
+	if (parser->next == parser->end)
+		return json_parse_fail(parser, "Value missing");
 	/* A value of two bytes of text takes a hundred of memory: the text's length is no bound of it. */
-	if (++s->values > JSON_VALUES_MAX)
-		return parse_fail(s, "Too many values");
-	if (*s->p == '[' || *s->p == '{')
-		return parse_nested(s);
-	if (*s->p == '"') {
-		s->p++;
-		return parse_string(s);
+	if (++parser->values > JSON_VALUES_MAX)
+		return json_parse_fail(parser, "Too many values");
+	if (*parser->next == '[' || *parser->next == '{')
+		return json_parse_nested(parser);
+	if (*parser->next == '"') {
+		parser->next++;
+		return json_parse_string(parser);
 	}
-	if (*s->p == '-' || is_digit(s->p, s->end))
-		return parse_number(s);
-	return parse_word(s);
+	if (*parser->next == '-' || json_is_digit(parser->next, parser->end))
+		return json_parse_number(parser);
+	return json_parse_word(parser);
 }
 
 json_t *json_parse(const char *text, size_t size, struct errmsg *err)
 {
-	struct parser s = { .err = err };
+	struct json_parser parser = { .err = err };
 	json_t *value;
 
 	/* An empty text may come as NULL. */
-	s.start = s.p = size ? text : "";
-	s.end = s.p + size;
-	value = parse_value(&s);
-	skip_blanks(&s);
-	if (value != NULL && s.p != s.end) {
+	parser.start = parser.next = size ? text : "";
+	parser.end = parser.next + size;
+	value = json_parse_value(&parser);
+	json_skip_blanks(&parser);
+	if (value != NULL && parser.next != parser.end) {
 		json_decref(value);
-		return parse_fail(&s, "Text behind the value");
+		return json_parse_fail(&parser, "Text behind the value");
 	}
 	return value;
 }
 
 /* --- printing --- */
 
-static const char *decimal_text(const json_t *value)
+static const char *json_decimal_text(const json_t *value)
 {
 	const char *text = json_is_string(value) ? json_string_value(value) : NULL;
 
-	return text != NULL && text[0] == DECIMAL_MARK ? text + 1 : NULL;
+	return text != NULL && text[0] == JSON_DECIMAL_MARK ? text + 1 : NULL;
 }
 
-static int append_text(const char *data, size_t size, void *out)
+static int json_append_text(const char *data, size_t size, void *json_out)
 {
-	buf_put(out, data, size);
+	buf_put(json_out, data, size);
 	return 0;
 }
 
 /* `indent` is the program's own, and the depth bounded where a value was parsed or built: the product is small. */
-static void new_line(unsigned indent, unsigned depth, struct buf *out)
+static void json_new_line(unsigned indent, unsigned depth, struct buf *json_out)
 {
 	if (indent == 0)
 		return;
-	buf_put_u8(out, '\n');
-	memset(buf_extend(out, (size_t)indent * depth), ' ', (size_t)indent * depth);
+	buf_put_u8(json_out, '\n');
+	memset(buf_extend(json_out, (size_t)indent * depth), ' ', (size_t)indent * depth);
 }
 
-static void print_text(const char *text, size_t size, struct buf *out)
+static void json_print_text(const char *text, size_t size, struct buf *json_out)
 {
-	static const char digits[] = "0123456789abcdef";
+	static const char hex_digits[] = "0123456789abcdef";
 
-	buf_put_u8(out, '"');
+	buf_put_u8(json_out, '"');
 	for (size_t i = 0; i < size; i++) {
-		unsigned char c = (unsigned char)text[i];
-		const char *named = c ? strchr("\bb\ff\nn\rr\tt\"\"\\\\", c) : NULL;
+		unsigned char character = (unsigned char)text[i];
+		const char *escape = character ? strchr("\bb\ff\nn\rr\tt\"\"\\\\", character) : NULL;
 
 		/* The pairs above are character and name; a name is found too where it is no character to escape. */
-		if (named != NULL && (c < 0x20 || c == '"' || c == '\\')) {
-			buf_put_u8(out, '\\');
-			buf_put_u8(out, (uint8_t)named[1]);
-		} else if (c < 0x20 || c == 0x7f) {
+		if (escape != NULL && (character < 0x20 || character == '"' || character == '\\')) {
+			buf_put_u8(json_out, '\\');
+			buf_put_u8(json_out, (uint8_t)escape[1]);
+		} else if (character < 0x20 || character == 0x7f) {
 			/* DEL as well, which JSON would allow, as by Bitcoin Core: answers are printed on terminals,
 			 * and hold what strangers wrote. */
-			buf_put_text(out, "\\u00");
-			buf_put_u8(out, (uint8_t)digits[c >> 4]);
-			buf_put_u8(out, (uint8_t)digits[c & 15]);
+			buf_put_text(json_out, "\\u00");
+			buf_put_u8(json_out, (uint8_t)hex_digits[character >> 4]);
+			buf_put_u8(json_out, (uint8_t)hex_digits[character & 15]);
 		} else {
-			buf_put_u8(out, c);
+			buf_put_u8(json_out, character);
 		}
 	}
-	buf_put_u8(out, '"');
+	buf_put_u8(json_out, '"');
 }
 
-static void print_at(const json_t *value, unsigned indent, unsigned depth, struct buf *out);
+static void json_print_at(const json_t *value, unsigned indent, unsigned depth, struct buf *out);
 
-static void print_array(const json_t *array, unsigned indent, unsigned depth, struct buf *out)
+static void json_print_array(const json_t *array, unsigned indent, unsigned depth, struct buf *json_out)
 {
-	size_t i;
+	size_t item_index;
 	json_t *item;
 
-	buf_put_u8(out, '[');
-	json_array_foreach(array, i, item) {
-		if (i)
-			buf_put_u8(out, ',');
-		new_line(indent, depth + 1, out);
-		print_at(item, indent, depth + 1, out);
+	buf_put_u8(json_out, '[');
+	json_array_foreach(array, item_index, item) {
+		if (item_index)
+			buf_put_u8(json_out, ',');
+		json_new_line(indent, depth + 1, json_out);
+		json_print_at(item, indent, depth + 1, json_out);
 	}
 	if (json_array_size(array))
-		new_line(indent, depth, out);
-	buf_put_u8(out, ']');
+		json_new_line(indent, depth, json_out);
+	buf_put_u8(json_out, ']');
 }
 
-static void print_object(json_t *object, unsigned indent, unsigned depth, struct buf *out)
+static void json_print_object(json_t *object, unsigned indent, unsigned depth, struct buf *json_out)
 {
-	const char *key, *comma = "";
+	const char *key, *json_comma = "";
 	json_t *item;
 
-	buf_put_u8(out, '{');
+	buf_put_u8(json_out, '{');
 	json_object_foreach(object, key, item) {
-		buf_put_text(out, comma);
-		comma = ",";
-		new_line(indent, depth + 1, out);
-		print_text(key, strlen(key), out);
-		buf_put_text(out, indent ? ": " : ":");
-		print_at(item, indent, depth + 1, out);
+		buf_put_text(json_out, json_comma);
+		json_comma = ",";
+		json_new_line(indent, depth + 1, json_out);
+		json_print_text(key, strlen(key), json_out);
+		buf_put_text(json_out, indent ? ": " : ":");
+		json_print_at(item, indent, depth + 1, json_out);
 	}
-	if (*comma)
-		new_line(indent, depth, out);
-	buf_put_u8(out, '}');
+	if (*json_comma)
+		json_new_line(indent, depth, json_out);
+	buf_put_u8(json_out, '}');
 }
 
-static void print_at(const json_t *value, unsigned indent, unsigned depth, struct buf *out)
+static void json_print_at(const json_t *value, unsigned indent, unsigned depth, struct buf *json_out)
 {
-	const char *number = decimal_text(value);
+	const char *number = json_decimal_text(value);
 
 	if (number != NULL)
-		buf_put_text(out, number);
+		buf_put_text(json_out, number);
 	else if (json_is_array(value))
-		print_array(value, indent, depth, out);
+		json_print_array(value, indent, depth, json_out);
 	else if (json_is_object(value))
 		/* json_object_foreach wants an object that is not const, and changes nothing. */
-		print_object((json_t *)(uintptr_t)value, indent, depth, out);
+		json_print_object((json_t *)(uintptr_t)value, indent, depth, json_out);
 	else if (json_is_string(value))
-		print_text(json_string_value(value), json_string_length(value), out);
+		json_print_text(json_string_value(value), json_string_length(value), json_out);
 	else
-		json_dump_callback(value, append_text, out, JSON_ENCODE_ANY | JSON_REAL_PRECISION(16));
+		json_dump_callback(value, json_append_text, json_out, JSON_ENCODE_ANY | JSON_REAL_PRECISION(16));
 }
 
-void json_print(const json_t *value, unsigned indent, struct buf *out)
+void json_print(const json_t *value, unsigned indent, struct buf *json_out)
 {
-	print_at(value, indent, 0, out);
+	json_print_at(value, indent, 0, json_out);
 }
 
 /* --- new values --- */
 
 json_t *json_fixed(int64_t value, unsigned decimals)
 {
-	char text[48], *p = text + sizeof text;
+	char decimal[48], *first_digit = decimal + sizeof decimal;
 	/* Negated as unsigned: INT64_MIN has no positive twin. */
-	uint64_t left = value < 0 ? -(uint64_t)value : (uint64_t)value;
+	uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
 
 	/* Digits from the last on; one at least stands before the point. */
-	for (unsigned i = 0; left || i <= decimals; i++, left /= 10) {
+	for (unsigned i = 0; rest || i <= decimals; i++, rest /= 10) {
 		if (i == decimals && i > 0)
-			*--p = '.';
-		*--p = (char)('0' + left % 10);
+			*--first_digit = '.';
+		*--first_digit = (char)('0' + rest % 10);
 	}
 	if (value < 0)
-		*--p = '-';
-	return make_number(p, (size_t)(text + sizeof text - p));
+		*--first_digit = '-';
+	return json_make_number(first_digit, (size_t)(decimal + sizeof decimal - first_digit));
 }
 
 json_t *json_amount(int64_t units)
@@ -504,63 +506,63 @@ json_t *json_amount(int64_t units)
 
 json_t *json_decimal(const char *text)
 {
-	return make_number(text, strlen(text));
+	return json_make_number(text, strlen(text));
 }
 
 json_t *json_hex(const uint8_t *data, size_t size)
 {
-	char *text = mem_alloc(2 * size + 1);
+	char *hex_text = mem_alloc(2 * size + 1);
 	json_t *value;
 
-	hex_encode(text, data, size);
-	value = json_stringn_nocheck(text, 2 * size);
-	free(text);
+	hex_encode(hex_text, data, size);
+	value = json_stringn_nocheck(hex_text, 2 * size);
+	free(hex_text);
 	return value;
 }
 
 json_t *json_u64(uint64_t value)
 {
-	char text[24];
+	char integer_text[24];
 
-	snprintf(text, sizeof text, "%" PRIu64, value);
-	return json_string(text);
+	snprintf(integer_text, sizeof integer_text, "%" PRIu64, value);
+	return json_string(integer_text);
 }
 
 json_t *json_hash(const uint8_t hash[32])
 {
-	char text[65];
+	char hash_text[65];
 
-	hex_encode_reversed(text, hash, 32);
-	return json_stringn_nocheck(text, 64);
+	hex_encode_reversed(hash_text, hash, 32);
+	return json_stringn_nocheck(hash_text, 64);
 }
 
 json_t *json_text(const char *text, size_t size)
 {
 	json_t *value = json_stringn(size ? text : "", size);
-	struct buf fixed;
+	struct buf utf8;
 
 	if (value != NULL)
 		return value;
 	/* Not UTF-8: keep the longest good pieces. A character has 4 bytes at most. */
-	buf_init(&fixed);
+	buf_init(&utf8);
 	for (size_t i = 0; i < size;) {
 		size_t length = 0;
 
-		for (size_t n = 1; n <= 4 && i + n <= size && length == 0; n++) {
-			json_t *piece = json_stringn(text + i, n);
+		for (size_t piece_size = 1; piece_size <= 4 && i + piece_size <= size && length == 0; piece_size++) {
+			json_t *piece = json_stringn(text + i, piece_size);
 
 			if (piece != NULL)
-				length = n;
+				length = piece_size;
 			json_decref(piece);
 		}
 		if (length)
-			buf_put(&fixed, text + i, length);
+			buf_put(&utf8, text + i, length);
 		else
-			buf_put_text(&fixed, "\xef\xbf\xbd");
+			buf_put_text(&utf8, "\xef\xbf\xbd");
 		i += length ? length : 1;
 	}
-	value = json_stringn((const char *)fixed.data, fixed.size);
-	buf_clear(&fixed);
+	value = json_stringn((const char *)utf8.data, utf8.size);
+	buf_clear(&utf8);
 	return value;
 }
 
@@ -568,12 +570,12 @@ json_t *json_text(const char *text, size_t size)
 
 bool json_is_any_number(const json_t *value)
 {
-	return json_is_number(value) || decimal_text(value);
+	return json_is_number(value) || json_decimal_text(value);
 }
 
 bool json_is_any_text(const json_t *value)
 {
-	return json_is_string(value) && decimal_text(value) == NULL;
+	return json_is_string(value) && json_decimal_text(value) == NULL;
 }
 
 bool json_is_text(const json_t *value)
@@ -596,11 +598,11 @@ const char *json_type_name(const json_t *value)
 
 char *json_number_text(const json_t *value)
 {
-	struct buf text;
+	struct buf number_text;
 
 	if (!json_is_any_number(value))
 		return NULL;
-	buf_init(&text);
-	json_print(value, 0, &text);
-	return buf_take_text(&text);
+	buf_init(&number_text);
+	json_print(value, 0, &number_text);
+	return buf_take_text(&number_text);
 }

@@ -28,7 +28,7 @@
 json_t *json_parse(const char *text, size_t size, struct errmsg *err);
 
 /* Appends the value's text. indent 0: one line, without blanks; else that many blanks a level. Keys stay in order. */
-void json_print(const json_t *value, unsigned indent, struct buf *out);
+void json_print(const json_t *value, unsigned indent, struct buf *json_out);
 
 /* New values. */
 json_t *json_amount(int64_t units);                   /* exact coins with 8 decimals: 50.00000000 */

@@ -67,7 +67,7 @@ struct rpc_request;
 
 enum rpc_outcome { RPC_DONE, RPC_PENDING };
 
-typedef enum rpc_outcome rpc_handler(struct rpc_request *r, void *context);
+typedef enum rpc_outcome rpc_handler(struct rpc_request *request, void *context);
 
 enum rpc_method_flag {
 	RPC_EARLY = 1,  /* may be called while the node still starts */
@@ -85,31 +85,31 @@ struct rpc_method {
 };
 
 /* Answers, and takes the reference of result (NULL: null). Returns RPC_DONE. */
-enum rpc_outcome rpc_reply(struct rpc_request *r, json_t *result);
-enum rpc_outcome rpc_fail(struct rpc_request *r, enum rpc_code code, const char *format, ...)
+enum rpc_outcome rpc_reply(struct rpc_request *request, json_t *result);
+enum rpc_outcome rpc_fail(struct rpc_request *request, enum rpc_code code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-enum rpc_outcome rpc_fail_with(struct rpc_request *r, const struct rpc_error *error);
+enum rpc_outcome rpc_fail_with(struct rpc_request *request, const struct rpc_error *error);
 
 /* Was the argument given, or has it a fallback? */
-bool rpc_has(const struct rpc_request *r, const char *name);
+bool rpc_has(const struct rpc_request *request, const char *name);
 
 /* Getters; strings and values are borrowed from the request. */
-const char *rpc_text(const struct rpc_request *r, const char *name); /* NULL if not rpc_has */
-const char *rpc_bytes(const struct rpc_request *r, const char *name, size_t *size);
-int64_t rpc_int(const struct rpc_request *r, const char *name);
-uint64_t rpc_u64(const struct rpc_request *r, const char *name);
-bool rpc_bool(const struct rpc_request *r, const char *name);
-void rpc_hash(const struct rpc_request *r, const char *name, uint8_t hash[32]);
-void rpc_key(const struct rpc_request *r, const char *name, uint8_t key[32]);
-void rpc_hex(const struct rpc_request *r, const char *name, struct buf *out); /* appends */
-json_t *rpc_json(const struct rpc_request *r, const char *name);              /* NULL if not rpc_has */
+const char *rpc_text(const struct rpc_request *request, const char *name); /* NULL if not rpc_has */
+const char *rpc_bytes(const struct rpc_request *request, const char *name, size_t *size);
+int64_t rpc_int(const struct rpc_request *request, const char *name);
+uint64_t rpc_u64(const struct rpc_request *request, const char *name);
+bool rpc_bool(const struct rpc_request *request, const char *name);
+void rpc_hash(const struct rpc_request *request, const char *name, uint8_t hash[32]);
+void rpc_key(const struct rpc_request *request, const char *name, uint8_t key[32]);
+void rpc_hex(const struct rpc_request *request, const char *name, struct buf *out); /* appends */
+json_t *rpc_json(const struct rpc_request *request, const char *name);              /* NULL if not rpc_has */
 
 /* The wallet that the client named in the address (/wallet/NAME), or NULL. Borrowed. */
-const char *rpc_wallet(const struct rpc_request *r);
+const char *rpc_wallet(const struct rpc_request *request);
 
 /* Calls back a moment after the answer has been handed to the client's connection: for `stop`. Not called if the server
  * is freed before. */
 typedef void rpc_sent(void *context);
-void rpc_on_sent(struct rpc_request *r, rpc_sent *sent, void *context);
+void rpc_on_sent(struct rpc_request *request, rpc_sent *sent, void *context);
 
 #endif
