@@ -25,34 +25,34 @@ struct bench {
 };
 
 /* One step, as "<chain> <digest>". */
-bool bench_digest(struct bench *b);
+bool bench_digest(struct bench *bench);
 
 /* What all steps here start from: a line of JSON with the chain's sizes and rates, then theta (binary32) and the
  * windows of a step [iterations][batch][ctx + 1], little-endian; so that other programs can be given the same work. */
-bool bench_start(struct bench *b);
+bool bench_start(struct bench *bench);
 
 /* Iterations: of the engine, of OpenBLAS and with plain sgemm in turns. */
-bool bench_step(struct bench *b);
+bool bench_step(struct bench *bench);
 
 /* The model's matrix products, exact and with plain sgemm. */
-bool bench_product(struct bench *b);
+bool bench_product(struct bench *bench);
 
 /* The delta code. */
-bool bench_encode(struct bench *b);
+bool bench_encode(struct bench *bench);
 
 /* The benchmark gradient, which a block is valued by. */
-bool bench_value(struct bench *b);
+bool bench_value(struct bench *bench);
 
 /* A whole block: k + 1 steps, the benchmark, the update. */
-bool bench_verify(struct bench *b);
+bool bench_verify(struct bench *bench);
 
 /* A false proof: the processor time until it is refused, in steps. */
-bool bench_refuse(struct bench *b);
+bool bench_refuse(struct bench *bench);
 
 /* Blocks of 50 payments, from their bytes to the tip of a chain on disk: all that a node does but the steps, since
  * every proof is known, as of blocks that this node mined. A private chain of its own with the smallest model; `spec`
  * is not looked at. Payments come with their block ("new") or before it ("relayed": their signatures are known). */
-bool bench_connect(struct bench *b);
+bool bench_connect(struct bench *bench);
 
 /* ---- For the commands ---- */
 

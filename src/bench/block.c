@@ -11,46 +11,47 @@
 
 /* === Value === */
 
-bool bench_value(struct bench *b)
+bool bench_value(struct bench *bench)
 {
-	struct timing *times = mem_calloc(2, sizeof *times);
-	struct backend *backend = backend_new(b->kind, &spec_course(&b->spec)->train, b->threads);
-	uint8_t seed[32], *delta = mem_alloc(step_delta_size(&spec_course(&b->spec)->train));
-	uint8_t *benchmark = mem_alloc(course_benchmark_size(spec_course(&b->spec)));
+	struct timing *value_times = mem_calloc(2, sizeof *value_times);
+	struct backend *backend = backend_new(bench->kind, &spec_course(&bench->spec)->train, bench->threads);
+	uint8_t seed[32], *delta = mem_alloc(step_delta_size(&spec_course(&bench->spec)->train));
+	uint8_t *benchmark = mem_alloc(course_benchmark_size(spec_course(&bench->spec)));
 	bool ok = true;
 
-	bench_seed(&b->spec, seed);
-	struct state *state = spec_initial_state(&b->spec);
-	uint8_t *windows = bench_windows(&b->spec, seed);
+	bench_seed(&bench->spec, seed);
+	struct state *state = spec_initial_state(&bench->spec);
+	uint8_t *windows = bench_windows(&bench->spec, seed);
 
-	course_gather_benchmark(spec_course(&b->spec), seed, benchmark);
+	course_gather_benchmark(spec_course(&bench->spec), seed, benchmark);
 	/* The first finds cold memory and does not count. */
 	benchmark_unref(benchmark_new(backend, state, benchmark, seed, NULL));
-	for (size_t round = 0; ok && round < b->rounds; round++) {
+	for (size_t round = 0; ok && round < bench->rounds; round++) {
 		struct step_job job = { .state = state, .seed = seed, .windows = windows };
 
-		timing_start(&times[0]);
+		timing_start(&value_times[0]);
 		struct benchmark *at_state = benchmark_new(backend, state, benchmark, seed, NULL);
 
-		timing_stop(&times[0]);
+		timing_stop(&value_times[0]);
 		ok = at_state != NULL;
 		benchmark_unref(at_state);
-		timing_start(&times[1]);
+		timing_start(&value_times[1]);
 		ok = ok && backend_execute(backend, &job, delta) == STEP_OK;
-		timing_stop(&times[1]);
+		timing_stop(&value_times[1]);
 	}
 	if (ok) {
-		line_begin(&b->line, "value", b->chain, b->kind->name);
-		line_add_times(&b->line, &times[0]);
-		line_add(&b->line, "step_ms", timing_best(&times[1]) * 1e3);
-		line_add(&b->line, "part_of_step", timing_best(&times[0]) / timing_best(&times[1]));
-		line_add(&b->line, "iterations",
-			timing_best(&times[0]) / timing_best(&times[1]) * spec_course(&b->spec)->train.iterations);
-		line_end(&b->line);
+		line_begin(&bench->line, "value", bench->chain, bench->kind->name);
+		line_add_times(&bench->line, &value_times[0]);
+		line_add(&bench->line, "step_ms", timing_best(&value_times[1]) * 1e3);
+		line_add(&bench->line, "part_of_step", timing_best(&value_times[0]) / timing_best(&value_times[1]));
+		line_add(&bench->line, "iterations",
+			timing_best(&value_times[0]) / timing_best(&value_times[1]) *
+				spec_course(&bench->spec)->train.iterations);
+		line_end(&bench->line);
 	}
 	state_unref(state);
 	backend_free(backend);
-	free(times);
+	free(value_times);
 	free(delta);
 	free(benchmark);
 	free(windows);
@@ -60,49 +61,49 @@ bool bench_value(struct bench *b)
 /* === Verification === */
 
 /* A proof as a miner makes it: its header states the digest of its step. */
-static bool make_proof(struct bench *b, struct backend *backend, const struct state *state, uint64_t number,
+static bool bench_make_proof(struct bench *bench, struct backend *backend, const struct state *state, uint64_t number,
 	struct verify_proof *proof)
 {
-	uint8_t *delta = mem_alloc(step_delta_size(&spec_course(&b->spec)->train));
+	uint8_t *delta = mem_alloc(step_delta_size(&spec_course(&bench->spec)->train));
 
 	/* The first nonce will do, whatever its ticket: verify_run executes, and leaves targets to the checks of
 	 * headers. */
 	proof->header.nonce = number;
 	header_seed(&proof->header, proof->seed);
-	proof->slot = spec_slot(&b->spec, proof->seed);
-	proof->windows = bench_windows(&b->spec, proof->seed);
+	proof->slot = spec_slot(&bench->spec, proof->seed);
+	proof->windows = bench_windows(&bench->spec, proof->seed);
 	struct step_job job = { .state = state, .seed = proof->seed, .windows = proof->windows };
 	bool ok = backend_execute(backend, &job, delta) == STEP_OK;
 
-	sha256(proof->header.digest, delta, step_delta_size(&spec_course(&b->spec)->train));
+	sha256(proof->header.digest, delta, step_delta_size(&spec_course(&bench->spec)->train));
 	header_id(&proof->header, proof->id);
 	free(delta);
 	return ok;
 }
 
 /* A block with the k loose proofs that are due, verified by somebody who knows none of them. */
-bool bench_verify(struct bench *b)
+bool bench_verify(struct bench *bench)
 {
-	size_t proofs = b->spec.k + 1;
-	struct timing *t = mem_calloc(1, sizeof *t);
-	struct backend *backend = backend_new(b->kind, &spec_course(&b->spec)->train, b->threads);
+	size_t proofs = bench->spec.k + 1;
+	struct timing *verify_times = mem_calloc(1, sizeof *verify_times);
+	struct backend *backend = backend_new(bench->kind, &spec_course(&bench->spec)->train, bench->threads);
 	struct verify_job job = {
-		.spec = &b->spec,
-		.parent = spec_initial_state(&b->spec),
-		.benchmark = mem_alloc(course_benchmark_size(spec_course(&b->spec))),
-		.v_ref = b->spec.v_0,
+		.spec = &bench->spec,
+		.parent = spec_initial_state(&bench->spec),
+		.benchmark = mem_alloc(course_benchmark_size(spec_course(&bench->spec))),
+		.v_ref = bench->spec.v_0,
 		.proofs = mem_calloc(proofs, sizeof *job.proofs),
 		.proof_count = proofs,
-		.threads = b->threads,
+		.threads = bench->threads,
 	};
 	bool ok = true;
 
-	memcpy(job.ticket, b->spec.genesis_ticket, 32);
-	course_gather_benchmark(spec_course(&b->spec), job.ticket, job.benchmark);
+	memcpy(job.ticket, bench->spec.genesis_ticket, 32);
+	course_gather_benchmark(spec_course(&bench->spec), job.ticket, job.benchmark);
 	for (size_t i = 0; ok && i < proofs; i++)
-		ok = make_proof(b, backend, job.parent, i, &job.proofs[i]);
+		ok = bench_make_proof(bench, backend, job.parent, i, &job.proofs[i]);
 	backend_free(backend);
-	for (size_t round = 0; ok && round < b->rounds; round++) {
+	for (size_t round = 0; ok && round < bench->rounds; round++) {
 		struct verdict verdict;
 
 		for (size_t i = 0; i < proofs; i++) {
@@ -112,22 +113,22 @@ bool bench_verify(struct bench *b)
 		}
 		benchmark_unref(job.parent_benchmark);
 		job.parent_benchmark = NULL;
-		timing_start(t);
+		timing_start(verify_times);
 		verify_run(&job, &verdict);
-		timing_stop(t);
+		timing_stop(verify_times);
 		ok = verdict.valid;
 		state_unref(verdict.state);
 	}
 	if (ok) {
-		line_begin(&b->line, "verify", b->chain, b->kind->name);
-		line_add_times(&b->line, t);
-		line_add(&b->line, "steps", (double)proofs);
-		if (b->spec.spacing > 0)
-			line_add(&b->line, "part_of_spacing", timing_best(t) / b->spec.spacing);
-		line_end(&b->line);
+		line_begin(&bench->line, "verify", bench->chain, bench->kind->name);
+		line_add_times(&bench->line, verify_times);
+		line_add(&bench->line, "steps", (double)proofs);
+		if (bench->spec.spacing > 0)
+			line_add(&bench->line, "part_of_spacing", timing_best(verify_times) / bench->spec.spacing);
+		line_end(&bench->line);
 	}
 	verify_job_clear(&job);
-	free(t);
+	free(verify_times);
 	return ok;
 }
 
@@ -135,7 +136,8 @@ bool bench_verify(struct bench *b)
 
 /* One proof, executed from cold memory as it comes from a peer; true if it was found right. What counts is processor
  * time, which is what a flood of them takes from everything else. */
-static bool time_proof(struct bench *b, const struct state *parent, struct verify_proof *proof, struct timing *t)
+static bool bench_time_proof(struct bench *bench, const struct state *parent, struct verify_proof *proof,
+	struct timing *proof_times)
 {
 	struct reject reject;
 	clock_t start;
@@ -143,35 +145,36 @@ static bool time_proof(struct bench *b, const struct state *parent, struct verif
 	free(proof->delta);
 	proof->delta = NULL;
 	start = clock();
-	bool right = verify_one(&b->spec, parent, proof, b->threads, NULL, NULL, &reject);
+	bool right = verify_one(&bench->spec, parent, proof, bench->threads, NULL, NULL, &reject);
 
-	t->took[t->count++] = (double)(clock() - start) / CLOCKS_PER_SEC;
+	proof_times->took[proof_times->count++] = (double)(clock() - start) / CLOCKS_PER_SEC;
 	return right;
 }
 
-bool bench_refuse(struct bench *b)
+bool bench_refuse(struct bench *bench)
 {
-	struct timing *times = mem_calloc(2, sizeof *times);
-	struct backend *backend = backend_new(b->kind, &spec_course(&b->spec)->train, b->threads);
-	struct state *parent = spec_initial_state(&b->spec);
+	struct timing *refuse_times = mem_calloc(2, sizeof *refuse_times);
+	struct backend *backend = backend_new(bench->kind, &spec_course(&bench->spec)->train, bench->threads);
+	struct state *parent = spec_initial_state(&bench->spec);
 	struct verify_proof right = { .delta = NULL }, wrong;
-	bool ok = make_proof(b, backend, parent, 0, &right);
+	bool ok = bench_make_proof(bench, backend, parent, 0, &right);
 
 	backend_free(backend);
 	/* Windows are borrowed. Neither has a delta yet, and a proof that is refused gets none. */
 	wrong = right;
 	wrong.header.digest[0] ^= 1;
-	for (size_t round = 0; ok && round < b->rounds; round++)
-		ok = time_proof(b, parent, &right, &times[0]) && !time_proof(b, parent, &wrong, &times[1]);
+	for (size_t round = 0; ok && round < bench->rounds; round++)
+		ok = bench_time_proof(bench, parent, &right, &refuse_times[0]) &&
+			!bench_time_proof(bench, parent, &wrong, &refuse_times[1]);
 	if (ok) {
-		line_begin(&b->line, "refuse", b->chain, b->kind->name);
-		line_add_times(&b->line, &times[1]);
-		line_add(&b->line, "step_ms", timing_best(&times[0]) * 1e3);
-		line_add_ratio(&b->line, "steps", &times[1], &times[0]);
-		line_end(&b->line);
+		line_begin(&bench->line, "refuse", bench->chain, bench->kind->name);
+		line_add_times(&bench->line, &refuse_times[1]);
+		line_add(&bench->line, "step_ms", timing_best(&refuse_times[0]) * 1e3);
+		line_add_ratio(&bench->line, "steps", &refuse_times[1], &refuse_times[0]);
+		line_end(&bench->line);
 	}
 	state_unref(parent);
-	free(times);
+	free(refuse_times);
 	free(right.windows);
 	free(right.delta);
 	return ok;

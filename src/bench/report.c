@@ -7,7 +7,7 @@
 
 /* === Times === */
 
-static double clock_seconds(void)
+static double timing_seconds(void)
 {
 	struct timespec now;
 
@@ -16,40 +16,40 @@ static double clock_seconds(void)
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-void timing_start(struct timing *t)
+void timing_start(struct timing *timing)
 {
-	t->last = clock_seconds();
+	timing->last = timing_seconds();
 }
 
-void timing_stop(struct timing *t)
+void timing_stop(struct timing *timing)
 {
-	if (t->count < TIMING_MAX)
-		t->took[t->count++] = clock_seconds() - t->last;
+	if (timing->count < TIMING_MAX)
+		timing->took[timing->count++] = timing_seconds() - timing->last;
 }
 
-void timing_reset(struct timing *t)
+void timing_reset(struct timing *timing)
 {
-	t->count = 0;
+	timing->count = 0;
 }
 
-static int compare_times(const void *a, const void *b)
+static int timing_compare(const void *left, const void *right)
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	double left_time = *(const double *)left, right_time = *(const double *)right;
 
-	return (x > y) - (x < y);
+	return (left_time > right_time) - (left_time < right_time);
 }
 
-double timing_best(struct timing *t)
+double timing_best(struct timing *timing)
 {
-	qsort(t->took, t->count, sizeof t->took[0], compare_times);
-	return t->took[0];
+	qsort(timing->took, timing->count, sizeof timing->took[0], timing_compare);
+	return timing->took[0];
 }
 
-double timing_median(struct timing *t)
+double timing_median(struct timing *timing)
 {
-	qsort(t->took, t->count, sizeof t->took[0], compare_times);
+	qsort(timing->took, timing->count, sizeof timing->took[0], timing_compare);
 	/* The upper one of two in the middle: never a time that was not measured. */
-	return t->took[t->count / 2];
+	return timing->took[timing->count / 2];
 }
 
 /* === Lines === */
@@ -82,18 +82,18 @@ void line_end(const struct line *line)
 	fflush(stdout);
 }
 
-void line_add_times(const struct line *line, struct timing *t)
+void line_add_times(const struct line *line, struct timing *timing)
 {
-	line_add(line, "best_ms", timing_best(t) * 1e3);
-	line_add(line, "median_ms", timing_median(t) * 1e3);
+	line_add(line, "best_ms", timing_best(timing) * 1e3);
+	line_add(line, "median_ms", timing_median(timing) * 1e3);
 }
 
-void line_add_ratio(const struct line *line, const char *name, struct timing *t, struct timing *to)
+void line_add_ratio(const struct line *line, const char *name, struct timing *timing, struct timing *compared)
 {
-	char text[64];
+	char ratio_name[64];
 
-	snprintf(text, sizeof text, "%s_best", name);
-	line_add(line, text, timing_best(t) / timing_best(to));
-	snprintf(text, sizeof text, "%s_median", name);
-	line_add(line, text, timing_median(t) / timing_median(to));
+	snprintf(ratio_name, sizeof ratio_name, "%s_best", name);
+	line_add(line, ratio_name, timing_best(timing) / timing_best(compared));
+	snprintf(ratio_name, sizeof ratio_name, "%s_median", name);
+	line_add(line, ratio_name, timing_median(timing) / timing_median(compared));
 }

@@ -18,13 +18,13 @@ struct timing {
 	double last;
 };
 
-void timing_start(struct timing *t);
-void timing_stop(struct timing *t);
-void timing_reset(struct timing *t);
+void timing_start(struct timing *timing);
+void timing_stop(struct timing *timing);
+void timing_reset(struct timing *timing);
 
 /* In seconds; of something that was timed once at least. Both sort what was collected. */
-double timing_best(struct timing *t);
-double timing_median(struct timing *t);
+double timing_best(struct timing *timing);
+double timing_median(struct timing *timing);
 
 struct line {
 	bool json;
@@ -36,9 +36,9 @@ void line_add(const struct line *line, const char *name, double value);
 /* A text without quotes, backslashes and control characters. */
 void line_add_text(const struct line *line, const char *name, const char *text);
 /* best_ms and median_ms. */
-void line_add_times(const struct line *line, struct timing *t);
+void line_add_times(const struct line *line, struct timing *timing);
 /* <name>_best and <name>_median: a time in proportion to another. */
-void line_add_ratio(const struct line *line, const char *name, struct timing *t, struct timing *to);
+void line_add_ratio(const struct line *line, const char *name, struct timing *timing, struct timing *compared);
 void line_end(const struct line *line);
 
 #endif

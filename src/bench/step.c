@@ -32,22 +32,22 @@ void bench_seed(const struct spec *spec, uint8_t seed[32])
 	sha256(seed, (const uint8_t *)name, (size_t)length);
 }
 
-bool bench_digest(struct bench *b)
+bool bench_digest(struct bench *bench)
 {
-	uint8_t seed[32], digest[32], *delta = mem_alloc(step_delta_size(&spec_course(&b->spec)->train));
+	uint8_t seed[32], digest[32], *delta = mem_alloc(step_delta_size(&spec_course(&bench->spec)->train));
 	char text[65];
 
-	bench_seed(&b->spec, seed);
-	struct state *state = spec_initial_state(&b->spec);
-	struct backend *backend = backend_new(b->kind, &spec_course(&b->spec)->train, b->threads);
-	uint8_t *windows = bench_windows(&b->spec, seed);
+	bench_seed(&bench->spec, seed);
+	struct state *state = spec_initial_state(&bench->spec);
+	struct backend *backend = backend_new(bench->kind, &spec_course(&bench->spec)->train, bench->threads);
+	uint8_t *windows = bench_windows(&bench->spec, seed);
 	struct step_job job = { .state = state, .seed = seed, .windows = windows };
 	bool ok = backend_execute(backend, &job, delta) == STEP_OK;
 
 	if (ok) {
-		sha256(digest, delta, step_delta_size(&spec_course(&b->spec)->train));
+		sha256(digest, delta, step_delta_size(&spec_course(&bench->spec)->train));
 		hex_encode(text, digest, sizeof digest);
-		printf("%s %s\n", b->chain, text);
+		printf("%s %s\n", bench->chain, text);
 		fflush(stdout);
 	}
 	backend_free(backend);
@@ -58,31 +58,31 @@ bool bench_digest(struct bench *b)
 }
 
 /* The JSON line that says what follows. */
-static void print_sizes(const struct spec *spec, size_t count)
+static void step_print_sizes(const struct spec *spec, size_t count)
 {
-	const struct train_config *t = &spec_course(spec)->train;
-	const struct model_config *c = &t->model;
+	const struct train_config *train = &spec_course(spec)->train;
+	const struct model_config *model = &train->model;
 
 	printf("{\"chain\": \"%s\", \"d\": %u, \"layers\": %u, \"heads\": %u, \"ff\": %u, \"ctx\": %u, \"batch\": %u, "
 	       "\"iterations\": %u, \"lr_ppm\": %u, \"wd_ppm\": %u, \"vocabulary\": %d, \"skipped\": %d, "
 	       "\"parameters\": %zu}\n",
-		spec->name, c->d, c->layers, c->heads, c->ff, c->ctx, t->batch, t->iterations, t->lr_ppm, t->wd_ppm,
-		MODEL_VOCABULARY, MODEL_SKIPPED, count);
+		spec->name, model->d, model->layers, model->heads, model->ff, model->ctx, train->batch,
+		train->iterations, train->lr_ppm, train->wd_ppm, MODEL_VOCABULARY, MODEL_SKIPPED, count);
 }
 
-bool bench_start(struct bench *b)
+bool bench_start(struct bench *bench)
 {
-	size_t count = model_count(&spec_course(&b->spec)->train.model);
+	size_t count = model_count(&spec_course(&bench->spec)->train.model);
 	uint8_t seed[32], *bytes = mem_alloc(count * sizeof(float));
 
-	bench_seed(&b->spec, seed);
-	struct state *state = spec_initial_state(&b->spec);
-	uint8_t *windows = bench_windows(&b->spec, seed);
+	bench_seed(&bench->spec, seed);
+	struct state *state = spec_initial_state(&bench->spec);
+	uint8_t *windows = bench_windows(&bench->spec, seed);
 
 	tensorfile_row_write(state_theta(state), count, bytes);
-	print_sizes(&b->spec, count);
+	step_print_sizes(&bench->spec, count);
 	bool ok = fwrite(bytes, sizeof(float), count, stdout) == count &&
-		fwrite(windows, step_windows_size(&spec_course(&b->spec)->train), 1, stdout) == 1 &&
+		fwrite(windows, step_windows_size(&spec_course(&bench->spec)->train), 1, stdout) == 1 &&
 		fflush(stdout) == 0;
 
 	state_unref(state);
@@ -94,7 +94,7 @@ bool bench_start(struct bench *b)
 /* === Timing === */
 
 /* One engine's turns. */
-struct turns {
+struct step_turns {
 	const struct backend_kind *kind;
 	struct backend *backend;
 	struct timing timing;
@@ -104,9 +104,9 @@ struct turns {
 };
 
 /* Each iteration ends a measurement and begins the next. */
-static void take_iteration(void *context, uint32_t done, float loss)
+static void step_take_iteration(void *context, uint32_t done, float loss)
 {
-	struct turns *turns = context;
+	struct step_turns *turns = context;
 
 	(void)done;
 	turns->loss = loss;
@@ -114,41 +114,41 @@ static void take_iteration(void *context, uint32_t done, float loss)
 	timing_start(&turns->timing);
 }
 
-static void print_step(const struct bench *b, struct turns *turns)
+static void step_print(const struct bench *bench, struct step_turns *turns)
 {
 	static const char *const kinds[] = { "quantise", "product", "attention", "elementwise", "optimizer" };
-	const struct train_config *train = &spec_course(&b->spec)->train;
+	const struct train_config *train = &spec_course(&bench->spec)->train;
 	double sum = 0;
 	char digest[65];
 
-	line_begin(&b->line, "step", b->chain, turns->kind->name);
-	line_add_times(&b->line, &turns->timing);
-	line_add(&b->line, "tokens_per_s", train->batch * train->model.ctx / timing_median(&turns->timing));
+	line_begin(&bench->line, "step", bench->chain, turns->kind->name);
+	line_add_times(&bench->line, &turns->timing);
+	line_add(&bench->line, "tokens_per_s", train->batch * train->model.ctx / timing_median(&turns->timing));
 	for (int kind = 0; kind < PROFILE_KINDS; kind++)
 		sum += (double)turns->profile.nanoseconds[kind];
 	for (int kind = 0; kind < PROFILE_KINDS; kind++)
-		line_add(&b->line, kinds[kind], (double)turns->profile.nanoseconds[kind] / sum);
-	line_add(&b->line, "memory_bytes", (double)backend_memory(turns->kind, train, b->threads));
-	line_add(&b->line, "loss", turns->loss);
+		line_add(&bench->line, kinds[kind], (double)turns->profile.nanoseconds[kind] / sum);
+	line_add(&bench->line, "memory_bytes", (double)backend_memory(turns->kind, train, bench->threads));
+	line_add(&bench->line, "loss", turns->loss);
 	hex_encode(digest, turns->digest, sizeof turns->digest);
-	line_add_text(&b->line, "digest", digest);
+	line_add_text(&bench->line, "digest", digest);
 }
 
 /* Resident memory of this process, now and at its peak. */
-static size_t resident_bytes(void)
+static size_t step_resident_bytes(void)
 {
-	FILE *file = fopen("/proc/self/statm", "r");
+	FILE *statm = fopen("/proc/self/statm", "r");
 	long pages = 0;
 
-	if (file == NULL)
+	if (statm == NULL)
 		return 0;
-	if (fscanf(file, "%*d %ld", &pages) != 1)
+	if (fscanf(statm, "%*d %ld", &pages) != 1)
 		pages = 0;
-	fclose(file);
+	fclose(statm);
 	return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-static size_t resident_peak_bytes(void)
+static size_t step_resident_peak(void)
 {
 	struct rusage usage;
 
@@ -156,12 +156,12 @@ static size_t resident_peak_bytes(void)
 }
 
 /* The first turn of each finds cold memory and does not count. */
-static bool take_turn(struct turns *turns, struct step_job *job, bool counts)
+static bool step_take_turn(struct step_turns *turns, struct step_job *job, bool counts)
 {
 	size_t size = step_delta_size(&turns->backend->config);
 	uint8_t *delta = mem_alloc(size);
 
-	job->progress = take_iteration;
+	job->progress = step_take_iteration;
 	job->progress_context = turns;
 	model_set_profile(backend_cpu_model(turns->backend), counts ? &turns->profile : NULL);
 	timing_start(&turns->timing);
@@ -176,63 +176,64 @@ static bool take_turn(struct turns *turns, struct step_job *job, bool counts)
 }
 
 /* The engines that take turns: the one that was asked for, OpenBLAS, plain sgemm. */
-enum { TURNS_MAX = 3 };
+enum { STEP_TURNS_MAX = 3 };
 
-static size_t turns_init(const struct bench *b, struct turns turns[TURNS_MAX])
+static size_t step_turns_init(const struct bench *bench, struct step_turns turns[STEP_TURNS_MAX])
 {
 	size_t count = 0;
 
-	turns[count++].kind = b->kind;
-	if (b->kind != backend_cpu(ENGINE_OPENBLAS))
+	turns[count++].kind = bench->kind;
+	if (bench->kind != backend_cpu(ENGINE_OPENBLAS))
 		turns[count++].kind = backend_cpu(ENGINE_OPENBLAS);
 	turns[count++].kind = backend_cpu(ENGINE_PLAIN);
 	return count;
 }
 
 /* Each with its ratio to plain, the first also with its ratio to OpenBLAS. */
-static void print_turns(const struct bench *b, struct turns turns[TURNS_MAX], size_t count, size_t peak)
+static void step_print_turns(const struct bench *bench, struct step_turns turns[STEP_TURNS_MAX], size_t count,
+	size_t peak)
 {
 	for (size_t i = 0; i < count; i++) {
-		print_step(b, &turns[i]);
+		step_print(bench, &turns[i]);
 		if (i == 0)
-			line_add(&b->line, "peak_rss_bytes", (double)peak);
+			line_add(&bench->line, "peak_rss_bytes", (double)peak);
 		if (i + 1 < count)
-			line_add_ratio(&b->line, "ratio", &turns[i].timing, &turns[count - 1].timing);
+			line_add_ratio(&bench->line, "ratio", &turns[i].timing, &turns[count - 1].timing);
 		if (i + 2 < count)
-			line_add_ratio(&b->line, "openblas_ratio", &turns[i].timing, &turns[1].timing);
-		line_end(&b->line);
+			line_add_ratio(&bench->line, "openblas_ratio", &turns[i].timing, &turns[1].timing);
+		line_end(&bench->line);
 	}
 }
 
-bool bench_step(struct bench *b)
+bool bench_step(struct bench *bench)
 {
-	struct train_config config = spec_course(&b->spec)->train;
-	struct turns *turns = mem_calloc(TURNS_MAX, sizeof *turns);
+	struct train_config config = spec_course(&bench->spec)->train;
+	struct step_turns *turns = mem_calloc(STEP_TURNS_MAX, sizeof *turns);
 	uint8_t seed[32];
-	size_t count = turns_init(b, turns), peak = 0;
+	size_t count = step_turns_init(bench, turns), peak = 0;
 	bool ok = true;
 
-	if (b->iterations < config.iterations)
-		config.iterations = b->iterations;
-	bench_seed(&b->spec, seed);
-	struct state *state = spec_initial_state(&b->spec);
-	uint8_t *windows = bench_windows(&b->spec, seed);
+	if (bench->iterations < config.iterations)
+		config.iterations = bench->iterations;
+	bench_seed(&bench->spec, seed);
+	struct state *state = spec_initial_state(&bench->spec);
+	uint8_t *windows = bench_windows(&bench->spec, seed);
 	struct step_job job = { .state = state, .seed = seed, .windows = windows };
 
 	/* What a whole step adds to the process, libraries and the delta with it, while no other step is there. */
-	size_t before = resident_bytes();
+	size_t before = step_resident_bytes();
 
 	for (size_t i = 0; i < count; i++) {
-		turns[i].backend = backend_new(turns[i].kind, &config, b->threads);
-		ok = ok && take_turn(&turns[i], &job, false);
+		turns[i].backend = backend_new(turns[i].kind, &config, bench->threads);
+		ok = ok && step_take_turn(&turns[i], &job, false);
 		if (i == 0)
-			peak = resident_peak_bytes() - before;
+			peak = step_resident_peak() - before;
 	}
-	for (size_t round = 0; round < b->rounds; round++)
+	for (size_t round = 0; round < bench->rounds; round++)
 		for (size_t i = 0; i < count; i++)
-			ok = ok && take_turn(&turns[i], &job, true);
+			ok = ok && step_take_turn(&turns[i], &job, true);
 	if (ok)
-		print_turns(b, turns, count, peak);
+		step_print_turns(bench, turns, count, peak);
 	for (size_t i = 0; i < count; i++)
 		backend_free(turns[i].backend);
 	state_unref(state);

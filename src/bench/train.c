@@ -32,9 +32,14 @@ const struct option_spec train_options[] = {
 	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
-enum { VALIDATION_ROWS = 128, DATASETS_MAX = 1 + UPDATE_SLOTS_MAX, FILE_MAX = 1 << 26, BLOCK_MAX = 1 << 30 };
+enum {
+	TRAIN_VALIDATION_ROWS = 128,
+	TRAIN_DATASETS_MAX = 1 + UPDATE_SLOTS_MAX,
+	TRAIN_FILE_MAX = 1 << 26,
+	TRAIN_BLOCK_MAX = 1 << 30
+};
 
-enum mode { MODE_ADAMW, MODE_NETWORK, MODE_GRADIENT };
+enum mode { TRAIN_MODE_ADAMW, TRAIN_MODE_NETWORK, TRAIN_MODE_GRADIENT };
 
 struct train_data {
 	const uint8_t *data;
@@ -48,8 +53,8 @@ struct training {
 	enum mode mode;
 	bool json, decays;
 	int64_t seed, total, every;
-	struct buf corpus, others[DATASETS_MAX - 1];
-	struct train_data datasets[DATASETS_MAX];
+	struct buf corpus, others[TRAIN_DATASETS_MAX - 1];
+	struct train_data datasets[TRAIN_DATASETS_MAX];
 	size_t dataset_count;
 	uint8_t *validation;
 	struct backend *backend; /* its model works for every mode */
@@ -63,28 +68,29 @@ struct training {
 
 /* === Draws === */
 
-static void key_of(const struct training *t, const char *what, int64_t number, uint8_t key[32])
+static void train_key(const struct training *training, const char *what, int64_t number, uint8_t key[32])
 {
-	char text[96];
-	int length = snprintf(text, sizeof text, "atelier train %lld %s %lld", (long long)t->seed, what,
-		(long long)number);
+	char key_text[96];
+	int key_length = snprintf(key_text, sizeof key_text, "atelier train %lld %s %lld", (long long)training->seed,
+		what, (long long)number);
 
-	sha256(key, (const uint8_t *)text, (size_t)length);
+	sha256(key, (const uint8_t *)key_text, (size_t)key_length);
 }
 
-static size_t window_size(const struct training *t)
+static size_t train_window_size(const struct training *training)
 {
-	return spec_course(&t->spec)->train.model.ctx + 1;
+	return spec_course(&training->spec)->train.model.ctx + 1;
 }
 
 /* A step's windows, C * B of them; slot gets the slot that its seed draws. */
-static void draw_step(const struct training *t, int64_t number, uint8_t seed[32], uint32_t *slot, uint8_t *windows)
+static void train_draw_step(const struct training *training, int64_t number, uint8_t seed[32], uint32_t *slot,
+	uint8_t *windows)
 {
-	const struct train_config *train = &spec_course(&t->spec)->train;
+	const struct train_config *train = &spec_course(&training->spec)->train;
 
-	key_of(t, "step", number, seed);
-	*slot = noise_slot(seed, t->spec.slots);
-	const struct train_data *from = &t->datasets[*slot % t->dataset_count];
+	train_key(training, "step", number, seed);
+	*slot = noise_slot(seed, training->spec.slots);
+	const struct train_data *from = &training->datasets[*slot % training->dataset_count];
 
 	noise_gather(seed, NOISE_WINDOW, (size_t)train->iterations * train->batch, from->data, from->size,
 		train->model.ctx, windows);
@@ -92,335 +98,349 @@ static void draw_step(const struct training *t, int64_t number, uint8_t seed[32]
 
 /* === Measuring and telling === */
 
-static void count_loss(void *context, uint32_t done, float loss)
+static void train_count_loss(void *context, uint32_t done, float loss)
 {
-	struct training *t = context;
+	struct training *training = context;
 
 	(void)done;
-	t->loss_sum += (double)loss;
-	t->loss_count++;
+	training->loss_sum += (double)loss;
+	training->loss_count++;
 }
 
-static void print_values(const struct training *t, const struct update_outcome *outcome)
+static void train_print_values(const struct training *training, const struct update_outcome *outcome)
 {
 	const char *separator = "";
 
-	fputs(t->json ? ", \"values\": [" : "  values ", stdout);
-	for (uint32_t i = 0; i < t->spec.slots; i++, separator = t->json ? ", " : " ") {
+	fputs(training->json ? ", \"values\": [" : "  values ", stdout);
+	for (uint32_t i = 0; i < training->spec.slots; i++, separator = training->json ? ", " : " ") {
 		if (outcome->is_void || outcome->slots[i].count == 0)
-			printf("%s%s", separator, t->json ? "null" : "-");
+			printf("%s%s", separator, training->json ? "null" : "-");
 		else
 			printf("%s%.5f", separator, (double)outcome->slots[i].value / 4294967296.0);
 	}
-	fputs(t->json ? "]" : "", stdout);
+	fputs(training->json ? "]" : "", stdout);
 }
 
 /* A line if one is due. outcome: of a block of the network, else NULL. */
-static bool report_loss(struct training *t, const float *theta, const struct update_outcome *outcome)
+static bool train_report(struct training *training, const float *theta, const struct update_outcome *outcome)
 {
 	static const char *const modes[] = { "adamw", "network", "gradient" };
 	float loss;
 
-	if (t->done < t->next && t->done < t->total)
+	if (training->done < training->next && training->done < training->total)
 		return true;
-	t->next = t->done + t->every;
-	if (!pass_loss(backend_cpu_model(t->backend), theta, t->validation, VALIDATION_ROWS, NULL, &loss))
+	training->next = training->done + training->every;
+	if (!pass_loss(backend_cpu_model(training->backend), theta, training->validation, TRAIN_VALIDATION_ROWS, NULL,
+		    &loss))
 		return false;
-	printf(t->json ? "{\"measurement\": \"train\", \"chain\": \"%s\", \"engine\": \"%s\", \"mode\": \"%s\", "
-			 "\"iterations\": %lld, \"loss\": %.5f, \"validation\": %.5f" :
-			 "train    %-8s %-9s %-8s  iterations %lld  loss %.4f  validation %.4f",
-		t->spec.name, t->kind->name, modes[t->mode], (long long)t->done, t->loss_sum / (double)t->loss_count,
-		(double)loss);
+	printf(training->json ? "{\"measurement\": \"train\", \"chain\": \"%s\", \"engine\": \"%s\", \"mode\": \"%s\", "
+				"\"iterations\": %lld, \"loss\": %.5f, \"validation\": %.5f" :
+				"train    %-8s %-9s %-8s  iterations %lld  loss %.4f  validation %.4f",
+		training->spec.name, training->kind->name, modes[training->mode], (long long)training->done,
+		training->loss_sum / (double)training->loss_count, (double)loss);
 	if (outcome != NULL) {
-		printf(t->json ? ", \"void\": %d" : "  void %d", t->void_blocks);
-		print_values(t, outcome);
+		printf(training->json ? ", \"void\": %d" : "  void %d", training->void_blocks);
+		train_print_values(training, outcome);
 	}
-	puts(t->json ? "}" : "");
+	puts(training->json ? "}" : "");
 	fflush(stdout);
-	t->loss_sum = 0;
-	t->loss_count = 0;
+	training->loss_sum = 0;
+	training->loss_count = 0;
 	return true;
 }
 
 /* === AdamW without a network === */
 
-struct optimiser {
+struct train_optimiser {
 	float *w, *m, *v, *gradient; /* [count] each */
 	float powers[2];
 };
 
 /* As the step's own optimiser does it (ml/backend_cpu.c): gradients clipped to length 1, no decay for norms and
  * embedding. So the modes differ in nothing but how they spend windows. */
-static void optimise_weights(const struct training *t, struct optimiser *o, unsigned iteration, float lr)
+static void train_optimise(const struct training *training, struct train_optimiser *optimiser, unsigned iteration,
+	float lr)
 {
-	const struct train_config *train = &spec_course(&t->spec)->train;
-	float norm = sqrtf(math_dot16(o->gradient, o->gradient, model_count(&train->model)));
-	struct adamw a = { .lr = lr, .gradient_scale = norm > 1.0f ? 1.0f / norm : 1.0f };
+	const struct train_config *train = &spec_course(&training->spec)->train;
+	float norm = sqrtf(math_dot16(optimiser->gradient, optimiser->gradient, model_count(&train->model)));
+	struct adamw adamw = { .lr = lr, .gradient_scale = norm > 1.0f ? 1.0f / norm : 1.0f };
 
-	adamw_corrections(iteration, o->powers, &a);
+	adamw_corrections(iteration, optimiser->powers, &adamw);
 	for (size_t i = 0; i < model_tensors(&train->model); i++) {
-		struct model_tensor part;
+		struct model_tensor tensor;
 
-		model_tensor(&train->model, i, &part);
-		a.wd = part.kind == MODEL_NORM || part.kind == MODEL_EMBEDDING ? 0.0f :
-										 (float)train->wd_ppm / 1000000.0f;
-		adamw_apply(&a, o->gradient + part.offset, part.rows * part.cols, o->w + part.offset,
-			o->m + part.offset, o->v + part.offset);
+		model_tensor(&train->model, i, &tensor);
+		adamw.wd = tensor.kind == MODEL_NORM || tensor.kind == MODEL_EMBEDDING ?
+			0.0f :
+			(float)train->wd_ppm / 1000000.0f;
+		adamw_apply(&adamw, optimiser->gradient + tensor.offset, tensor.rows * tensor.cols,
+			optimiser->w + tensor.offset, optimiser->m + tensor.offset, optimiser->v + tensor.offset);
 	}
 }
 
-static float rate_at(const struct training *t)
+static float train_rate(const struct training *training)
 {
-	float lr = (float)spec_course(&t->spec)->train.lr_ppm / 1000000.0f;
+	float lr = (float)spec_course(&training->spec)->train.lr_ppm / 1000000.0f;
 
-	return t->decays ? lr * (1.0f - (float)t->done / (float)t->total) : lr;
+	return training->decays ? lr * (1.0f - (float)training->done / (float)training->total) : lr;
 }
 
 /* Minibatches of `steps` times a step's windows, or of B windows if 0. */
-static bool train_alone(struct training *t, struct optimiser *o, uint32_t steps)
+static bool train_alone(struct training *training, struct train_optimiser *optimiser, uint32_t steps)
 {
-	const struct train_config *train = &spec_course(&t->spec)->train;
+	const struct train_config *train = &spec_course(&training->spec)->train;
 	uint32_t gathered = steps > 0 ? steps : 1, parts = steps > 0 ? 1 : train->iterations;
 	size_t rows = (size_t)gathered * train->iterations * train->batch / parts;
 	uint8_t *windows = mem_alloc(gathered * step_windows_size(train)), seed[32];
 	bool ok = true;
 	float loss;
 
-	for (unsigned iteration = 1; ok && t->done < t->total; iteration++) {
+	for (unsigned iteration = 1; ok && training->done < training->total; iteration++) {
 		uint32_t part = (iteration - 1) % parts, slot;
 
 		for (uint32_t i = 0; part == 0 && i < gathered; i++)
-			draw_step(t, t->done / train->iterations + i, seed, &slot,
+			train_draw_step(training, training->done / train->iterations + i, seed, &slot,
 				windows + i * step_windows_size(train));
 		const struct pass_dither dither = { seed, (uint32_t)(part * rows) };
 
-		ok = pass_gradient(backend_cpu_model(t->backend), o->w, windows + part * rows * window_size(t), rows,
-			     dither, NULL, o->gradient, &loss) &&
+		ok = pass_gradient(backend_cpu_model(training->backend), optimiser->w,
+			     windows + part * rows * train_window_size(training), rows, dither, NULL,
+			     optimiser->gradient, &loss) &&
 			float_is_finite(loss);
 		if (!ok)
 			break;
-		optimise_weights(t, o, iteration, rate_at(t));
-		t->done += steps > 0 ? (int64_t)steps * train->iterations : 1;
-		count_loss(t, 0, loss);
-		ok = report_loss(t, o->w, NULL);
+		train_optimise(training, optimiser, iteration, train_rate(training));
+		training->done += steps > 0 ? (int64_t)steps * train->iterations : 1;
+		train_count_loss(training, 0, loss);
+		ok = train_report(training, optimiser->w, NULL);
 	}
 	free(windows);
 	return ok;
 }
 
-static bool run_alone(struct training *t, const struct state *initial)
+static bool train_run_alone(struct training *training, const struct state *initial)
 {
-	size_t count = model_count(&spec_course(&t->spec)->train.model), bytes = count * sizeof(float);
-	struct optimiser o = {
+	size_t count = model_count(&spec_course(&training->spec)->train.model), bytes = count * sizeof(float);
+	struct train_optimiser optimiser = {
 		.w = mem_align(bytes),
 		.m = mem_align(bytes),
 		.v = mem_align(bytes),
 		.gradient = mem_align(bytes),
 	};
 
-	memcpy(o.w, state_theta(initial), bytes);
-	memset(o.m, 0, bytes);
-	memset(o.v, 0, bytes);
-	bool ok = train_alone(t, &o, t->mode == MODE_GRADIENT ? t->spec.k + 1 : 0);
+	memcpy(optimiser.w, state_theta(initial), bytes);
+	memset(optimiser.m, 0, bytes);
+	memset(optimiser.v, 0, bytes);
+	bool ok = train_alone(training, &optimiser, training->mode == TRAIN_MODE_GRADIENT ? training->spec.k + 1 : 0);
 
-	free(o.w);
-	free(o.m);
-	free(o.v);
-	free(o.gradient);
+	free(optimiser.w);
+	free(optimiser.m);
+	free(optimiser.v);
+	free(optimiser.gradient);
 	return ok;
 }
 
 /* === The network === */
 
-struct network_block {
+struct train_network_block {
 	struct update_proof *proofs; /* [k + 1], in deltas */
 	uint8_t *deltas, *windows, *benchmark;
 };
 
 /* Its proofs from *state; then *state is the one after it. */
-static bool run_block(struct training *t, int64_t number, struct network_block *b, struct state **state)
+static bool train_run_block(struct training *training, int64_t number, struct train_network_block *block,
+	struct state **state)
 {
-	const struct train_config *train = &spec_course(&t->spec)->train;
-	uint32_t proofs = t->spec.k + 1;
+	const struct train_config *train = &spec_course(&training->spec)->train;
+	uint32_t proofs = training->spec.k + 1;
 	struct update_outcome outcome;
 	uint8_t seed[32];
 	size_t size;
 
 	for (uint32_t i = 0; i < proofs; i++) {
-		uint8_t *delta = b->deltas + i * step_delta_size(train);
+		uint8_t *delta = block->deltas + i * step_delta_size(train);
 		struct step_job job = {
 			.state = *state,
 			.seed = seed,
-			.windows = b->windows,
-			.progress = count_loss,
-			.progress_context = t,
+			.windows = block->windows,
+			.progress = train_count_loss,
+			.progress_context = training,
 		};
 
-		b->proofs[i].delta = delta;
-		draw_step(t, number * proofs + i, seed, &b->proofs[i].slot, b->windows);
-		if (backend_execute(t->backend, &job, delta) != STEP_OK)
+		block->proofs[i].delta = delta;
+		train_draw_step(training, number * proofs + i, seed, &block->proofs[i].slot, block->windows);
+		if (backend_execute(training->backend, &job, delta) != STEP_OK)
 			return false;
 	}
-	const uint8_t *benchmark = course_benchmark(spec_course(&t->spec), &size);
+	const uint8_t *benchmark = course_benchmark(spec_course(&training->spec), &size);
 
-	key_of(t, "block", number, seed);
-	noise_gather(seed, NOISE_BENCHMARK, train->bench_rows, benchmark, size, train->model.ctx, b->benchmark);
+	train_key(training, "block", number, seed);
+	noise_gather(seed, NOISE_BENCHMARK, train->bench_rows, benchmark, size, train->model.ctx, block->benchmark);
 	struct update_job job = {
 		.parent = *state,
-		.benchmark = benchmark_new(t->backend, *state, b->benchmark, seed, NULL),
-		.windows = b->benchmark,
-		.proofs = b->proofs,
+		.benchmark = benchmark_new(training->backend, *state, block->benchmark, seed, NULL),
+		.windows = block->benchmark,
+		.proofs = block->proofs,
 		.proof_count = proofs,
-		.slots = t->spec.slots,
+		.slots = training->spec.slots,
 	};
-	struct state *after = update_execute(t->backend, &job, &outcome);
+	struct state *after = update_execute(training->backend, &job, &outcome);
 
 	benchmark_unref(job.benchmark);
 	state_unref(*state);
 	*state = after;
-	t->void_blocks += outcome.is_void;
-	t->done += (int64_t)proofs * train->iterations;
-	return report_loss(t, state_theta(after), &outcome);
+	training->void_blocks += outcome.is_void;
+	training->done += (int64_t)proofs * train->iterations;
+	return train_report(training, state_theta(after), &outcome);
 }
 
 /* *state is the initial one, and in the end the last. */
-static bool run_network(struct training *t, struct state **state)
+static bool train_run_network(struct training *training, struct state **state)
 {
-	const struct train_config *train = &spec_course(&t->spec)->train;
-	struct network_block b = {
-		.proofs = mem_calloc(t->spec.k + 1, sizeof *b.proofs),
-		.deltas = mem_alloc((t->spec.k + 1) * step_delta_size(train)),
+	const struct train_config *train = &spec_course(&training->spec)->train;
+	struct train_network_block block = {
+		.proofs = mem_calloc(training->spec.k + 1, sizeof *block.proofs),
+		.deltas = mem_alloc((training->spec.k + 1) * step_delta_size(train)),
 		.windows = mem_alloc(step_windows_size(train)),
-		.benchmark = mem_alloc(train->bench_rows * window_size(t)),
+		.benchmark = mem_alloc(train->bench_rows * train_window_size(training)),
 	};
 	bool ok = true;
 
-	for (int64_t number = 0; ok && t->done < t->total; number++)
-		ok = run_block(t, number, &b, state);
-	free(b.proofs);
-	free(b.deltas);
-	free(b.windows);
-	free(b.benchmark);
+	for (int64_t number = 0; ok && training->done < training->total; number++)
+		ok = train_run_block(training, number, &block, state);
+	free(block.proofs);
+	free(block.deltas);
+	free(block.windows);
+	free(block.benchmark);
 	return ok;
 }
 
 /* === Setting up === */
 
-static bool read_mode(struct training *t, const char *name, struct errmsg *err)
+static bool train_read_mode(struct training *training, const char *name, struct errmsg *err)
 {
-	static const char *const names[] = { "adamw", "network", "gradient" };
+	static const char *const modes[] = { "adamw", "network", "gradient" };
 
-	for (enum mode mode = MODE_ADAMW; mode <= MODE_GRADIENT; mode++) {
-		t->mode = mode;
-		if (strcmp(name, names[mode]) == 0)
+	for (enum mode mode = TRAIN_MODE_ADAMW; mode <= TRAIN_MODE_GRADIENT; mode++) {
+		training->mode = mode;
+		if (strcmp(name, modes[mode]) == 0)
 			return true;
 	}
 	return errmsg_set(err, "-mode is adamw, network or gradient, not %.40s", name);
 }
 
-static bool read_spec(struct training *t, const struct options *o, struct errmsg *err)
+static bool train_read_spec(struct training *training, const struct options *options, struct errmsg *err)
 {
-	const char *path = options_string(o, "chainspec"), *name = options_string(o, "spec");
+	const char *path = options_string(options, "chainspec"), *name = options_string(options, "spec");
 	char *corpus_path = NULL;
-	struct buf text;
+	struct buf spec_text;
 
 	if (path == NULL)
-		return (name != NULL && spec_builtin(&t->spec, name)) ||
+		return (name != NULL && spec_builtin(&training->spec, name)) ||
 			errmsg_set(err, "-spec is regtest, test or main");
-	buf_init(&text);
-	bool ok = file_read(path, SPEC_TEXT_MAX, &text, err) &&
-		spec_parse(&t->spec, (const char *)text.data, text.size, &corpus_path, err);
+	buf_init(&spec_text);
+	bool ok = file_read(path, SPEC_TEXT_MAX, &spec_text, err) &&
+		spec_parse(&training->spec, (const char *)spec_text.data, spec_text.size, &corpus_path, err);
 
 	free(corpus_path);
-	buf_clear(&text);
+	buf_clear(&spec_text);
 	return ok;
 }
 
 /* Nine tenths become the spec's corpus, the last one the windows to validate on. */
-static bool read_corpus(struct training *t, const char *path, struct errmsg *err)
+static bool train_read_corpus(struct training *training, const char *path, struct errmsg *err)
 {
 	/* Not from -seed: runs with other seeds are judged by the same windows. */
 	static const uint8_t fixed[32] = { 0 };
-	uint32_t ctx = spec_course(&t->spec)->train.model.ctx;
+	uint32_t ctx = spec_course(&training->spec)->train.model.ctx;
 
 	if (path == NULL)
 		return errmsg_set(err, "train needs -corpus=<file>");
-	if (!file_read(path, SPEC_CORPUS_MAX, &t->corpus, err))
+	if (!file_read(path, SPEC_CORPUS_MAX, &training->corpus, err))
 		return false;
-	size_t training = t->corpus.size / 10 * 9, rest = t->corpus.size - training;
+	size_t trained_size = training->corpus.size / 10 * 9, validation_size = training->corpus.size - trained_size;
 
-	if (rest < ctx)
+	if (validation_size < ctx)
 		return errmsg_set(err, "%s is too small", path);
-	spec_set_corpus(&t->spec, t->corpus.data, training);
-	if (!spec_finish(&t->spec, err))
+	spec_set_corpus(&training->spec, training->corpus.data, trained_size);
+	if (!spec_finish(&training->spec, err))
 		return false;
-	if ((t->spec.k + 1) * step_windows_size(&spec_course(&t->spec)->train) > BLOCK_MAX)
-		return errmsg_set(err, "a block's windows would take more than %d bytes", BLOCK_MAX);
-	t->validation = mem_alloc(VALIDATION_ROWS * window_size(t));
-	noise_gather(fixed, NOISE_BENCHMARK, VALIDATION_ROWS, t->corpus.data + training, rest, ctx, t->validation);
-	t->datasets[0].data = course_training(spec_course(&t->spec), &t->datasets[0].size);
-	t->dataset_count = 1;
+	if ((training->spec.k + 1) * step_windows_size(&spec_course(&training->spec)->train) > TRAIN_BLOCK_MAX)
+		return errmsg_set(err, "a block's windows would take more than %d bytes", TRAIN_BLOCK_MAX);
+	training->validation = mem_alloc(TRAIN_VALIDATION_ROWS * train_window_size(training));
+	noise_gather(fixed, NOISE_BENCHMARK, TRAIN_VALIDATION_ROWS, training->corpus.data + trained_size,
+		validation_size, ctx, training->validation);
+	training->datasets[0].data = course_training(spec_course(&training->spec), &training->datasets[0].size);
+	training->dataset_count = 1;
 	return true;
 }
 
-static bool read_others(struct training *t, const struct options *o, struct errmsg *err)
+static bool train_read_others(struct training *training, const struct options *options, struct errmsg *err)
 {
-	for (size_t i = 0; i < options_count(o, "data"); i++) {
-		const char *path = options_value(o, "data", i);
+	for (size_t i = 0; i < options_count(options, "data"); i++) {
+		const char *path = options_value(options, "data", i);
 
-		if (i == DATASETS_MAX - 1)
-			return errmsg_set(err, "-data may be given %d times", DATASETS_MAX - 1);
-		if (!file_read(path, FILE_MAX, &t->others[i], err))
+		if (i == TRAIN_DATASETS_MAX - 1)
+			return errmsg_set(err, "-data may be given %d times", TRAIN_DATASETS_MAX - 1);
+		if (!file_read(path, TRAIN_FILE_MAX, &training->others[i], err))
 			return false;
-		if (t->others[i].size < spec_course(&t->spec)->train.model.ctx)
+		if (training->others[i].size < spec_course(&training->spec)->train.model.ctx)
 			return errmsg_set(err, "%s is too small", path);
-		t->datasets[t->dataset_count++] = (struct train_data){ t->others[i].data, t->others[i].size };
+		training->datasets[training->dataset_count++] = (struct train_data){ training->others[i].data,
+			training->others[i].size };
 	}
-	return t->mode == MODE_NETWORK || t->dataset_count == 1 || errmsg_set(err, "-data needs -mode=network");
+	return training->mode == TRAIN_MODE_NETWORK || training->dataset_count == 1 ||
+		errmsg_set(err, "-data needs -mode=network");
 }
 
-static bool set_up(struct training *t, const struct options *o, struct errmsg *err)
+static bool train_set_up(struct training *training, const struct options *options, struct errmsg *err)
 {
-	t->json = options_bool(o, "json");
-	t->decays = options_bool(o, "decay");
-	return read_mode(t, options_string(o, "mode"), err) && options_int(o, "steps", 1, 1 << 30, &t->total, err) &&
-		options_int(o, "every", 1, 1 << 30, &t->every, err) &&
-		options_int(o, "seed", 0, 1 << 30, &t->seed, err) &&
-		(!(t->decays && t->mode == MODE_NETWORK) || errmsg_set(err, "-decay is not for -mode=network")) &&
-		read_spec(t, o, err) && read_corpus(t, options_string(o, "corpus"), err) && read_others(t, o, err);
+	training->json = options_bool(options, "json");
+	training->decays = options_bool(options, "decay");
+	return train_read_mode(training, options_string(options, "mode"), err) &&
+		options_int(options, "steps", 1, 1 << 30, &training->total, err) &&
+		options_int(options, "every", 1, 1 << 30, &training->every, err) &&
+		options_int(options, "seed", 0, 1 << 30, &training->seed, err) &&
+		(!(training->decays && training->mode == TRAIN_MODE_NETWORK) ||
+			errmsg_set(err, "-decay is not for -mode=network")) &&
+		train_read_spec(training, options, err) &&
+		train_read_corpus(training, options_string(options, "corpus"), err) &&
+		train_read_others(training, options, err);
 }
 
-static bool run_training(struct training *t)
+static bool train_run_mode(struct training *training)
 {
 	uint8_t key[32];
 
 	/* As a node's workers do: what a library left of rounding modes must not reach the numbers. */
 	fesetenv(FE_DFL_ENV);
-	key_of(t, "initial", 0, key);
-	struct state *state = state_new_initial(&spec_course(&t->spec)->train.model, key);
+	train_key(training, "initial", 0, key);
+	struct state *state = state_new_initial(&spec_course(&training->spec)->train.model, key);
 
-	t->next = t->every;
-	t->backend = backend_new(t->kind, &spec_course(&t->spec)->train, t->threads);
-	bool ok = t->mode == MODE_NETWORK ? run_network(t, &state) : run_alone(t, state);
+	training->next = training->every;
+	training->backend = backend_new(training->kind, &spec_course(&training->spec)->train, training->threads);
+	bool ok = training->mode == TRAIN_MODE_NETWORK ? train_run_network(training, &state) :
+							 train_run_alone(training, state);
 
-	backend_free(t->backend);
+	backend_free(training->backend);
 	state_unref(state);
 	return ok;
 }
 
-bool train_run(const struct options *o, const struct backend_kind *kind, unsigned threads, struct errmsg *err)
+bool train_run(const struct options *options, const struct backend_kind *kind, unsigned threads, struct errmsg *err)
 {
-	struct training *t = mem_calloc(1, sizeof *t);
+	struct training *training = mem_calloc(1, sizeof *training);
 
-	t->kind = kind;
-	t->threads = threads;
-	bool ok = set_up(t, o, err) && (run_training(t) || errmsg_set(err, "An iteration has no result."));
+	training->kind = kind;
+	training->threads = threads;
+	bool ok = train_set_up(training, options, err) &&
+		(train_run_mode(training) || errmsg_set(err, "An iteration has no result."));
 
-	spec_clear(&t->spec);
-	buf_clear(&t->corpus);
-	for (size_t i = 0; i < DATASETS_MAX - 1; i++)
-		buf_clear(&t->others[i]);
-	free(t->validation);
-	free(t);
+	spec_clear(&training->spec);
+	buf_clear(&training->corpus);
+	for (size_t i = 0; i < TRAIN_DATASETS_MAX - 1; i++)
+		buf_clear(&training->others[i]);
+	free(training->validation);
+	free(training);
 	return ok;
 }

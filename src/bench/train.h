@@ -23,6 +23,6 @@ extern const struct option_spec train_options[];
 
 /* Prints a line each -every iterations, JSON if the option "json" is set. False with a reason if the options or files
  * are no good, or an iteration failed. "spec" names a built-in chain; so many threads share its steps. */
-bool train_run(const struct options *o, const struct backend_kind *kind, unsigned threads, struct errmsg *err);
+bool train_run(const struct options *options, const struct backend_kind *kind, unsigned threads, struct errmsg *err);
 
 #endif

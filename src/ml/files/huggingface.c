@@ -7,11 +7,11 @@
 #include "ml/files/tensorfile.h"
 #include "ml/kernel/float.h"
 
-void huggingface_config(const struct model_config *c, struct buf *out)
+void huggingface_config(const struct model_config *config, struct buf *out)
 {
-	char text[1024];
+	char config_json[1024];
 
-	snprintf(text, sizeof text,
+	snprintf(config_json, sizeof config_json,
 		"{\n"
 		"  \"architectures\": [\"LlamaForCausalLM\"],\n"
 		"  \"model_type\": \"llama\",\n"
@@ -34,8 +34,9 @@ void huggingface_config(const struct model_config *c, struct buf *out)
 		"  \"eos_token_id\": null,\n"
 		"  \"torch_dtype\": \"float32\"\n"
 		"}\n",
-		MODEL_VOCABULARY, c->d, c->ff, c->layers, c->heads, c->heads, c->d / c->heads, c->ctx);
-	buf_put_text(out, text);
+		MODEL_VOCABULARY, config->d, config->ff, config->layers, config->heads, config->heads,
+		config->d / config->heads, config->ctx);
+	buf_put_text(out, config_json);
 }
 
 void huggingface_tokenizer(struct buf *out)
@@ -55,86 +56,91 @@ void huggingface_tokenizer(struct buf *out)
 		"    \"fuse_unk\": false,\n"
 		"    \"byte_fallback\": false,\n    \"vocab\": {");
 	for (unsigned byte = 0; byte < MODEL_VOCABULARY; byte++) {
-		char name[3], text[24];
+		char byte_text[3], vocabulary_entry[24];
 
-		tensorfile_byte_text((uint8_t)byte, name);
-		snprintf(text, sizeof text, "%s\n      \"%s%s\": %u", byte ? "," : "",
-			byte == '"' || byte == '\\' ? "\\" : "", name, byte);
-		buf_put_text(out, text);
+		tensorfile_byte_text((uint8_t)byte, byte_text);
+		snprintf(vocabulary_entry, sizeof vocabulary_entry, "%s\n      \"%s%s\": %u", byte ? "," : "",
+			byte == '"' || byte == '\\' ? "\\" : "", byte_text, byte);
+		buf_put_text(out, vocabulary_entry);
 	}
 	buf_put_text(out, "\n    },\n    \"merges\": []\n  }\n}\n");
 }
 
 void huggingface_tokenizer_config(const struct model_config *config, struct buf *out)
 {
-	char text[256];
+	char tokenizer_json[256];
 
-	snprintf(text, sizeof text,
+	snprintf(tokenizer_json, sizeof tokenizer_json,
 		"{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"model_max_length\": %u,\n"
 		"  \"clean_up_tokenization_spaces\": false\n}\n",
 		config->ctx);
-	buf_put_text(out, text);
+	buf_put_text(out, tokenizer_json);
 }
 
 /* ---- Reading ---- */
 
-static bool check_text(const json_t *config, const char *name, const char *wanted, struct errmsg *err)
+static bool huggingface_check_text(const json_t *config, const char *name, const char *wanted, struct errmsg *err)
 {
-	const json_t *value = json_object_get(config, name);
+	const json_t *config_value = json_object_get(config, name);
 
-	if (value == NULL || (json_is_string(value) && strcmp(json_string_value(value), wanted) == 0))
+	if (config_value == NULL ||
+		(json_is_string(config_value) && strcmp(json_string_value(config_value), wanted) == 0))
 		return true;
 	return errmsg_set(err, "config.json: %s is not \"%s\"", name, wanted);
 }
 
-static bool check_false(const json_t *config, const char *name, struct errmsg *err)
+static bool huggingface_check_false(const json_t *config, const char *name, struct errmsg *err)
 {
-	const json_t *value = json_object_get(config, name);
+	const json_t *config_value = json_object_get(config, name);
 
-	return value == NULL || json_is_false(value) || json_is_null(value) ||
+	return config_value == NULL || json_is_false(config_value) || json_is_null(config_value) ||
 		errmsg_set(err, "config.json: %s is set", name);
 }
 
 /* What is not there has the default that this model has too. */
-static bool check_number(const json_t *config, const char *name, double wanted, struct errmsg *err)
+static bool huggingface_check_number(const json_t *config, const char *name, double wanted, struct errmsg *err)
 {
-	const json_t *value = json_object_get(config, name);
+	const json_t *config_value = json_object_get(config, name);
 
-	if (value == NULL || (json_is_number(value) && json_number_value(value) == wanted))
+	if (config_value == NULL || (json_is_number(config_value) && json_number_value(config_value) == wanted))
 		return true;
 	return errmsg_set(err, "config.json: %s is not %g", name, wanted);
 }
 
 /* A number that must be a size, if it is there. */
-static bool take_size(const json_t *config, const char *name, uint32_t *size, struct errmsg *err)
+static bool huggingface_take_size(const json_t *config, const char *name, uint32_t *size, struct errmsg *err)
 {
-	const json_t *value = json_object_get(config, name);
+	const json_t *config_value = json_object_get(config, name);
 
 	*size = 0;
-	if (value == NULL)
+	if (config_value == NULL)
 		return true;
-	if (!json_is_integer(value) || json_integer_value(value) < 1 || json_integer_value(value) > INT32_MAX)
+	if (!json_is_integer(config_value) || json_integer_value(config_value) < 1 ||
+		json_integer_value(config_value) > INT32_MAX)
 		return errmsg_set(err, "config.json: %s is no possible size", name);
-	*size = (uint32_t)json_integer_value(value);
+	*size = (uint32_t)json_integer_value(config_value);
 	return true;
 }
 
-static bool read_config(const json_t *config, struct model_config *sizes, struct errmsg *err)
+static bool huggingface_read_config(const json_t *config, struct model_config *sizes, struct errmsg *err)
 {
-	static const char *const unset[] = { "tie_word_embeddings", "attention_bias", "mlp_bias", "rope_scaling" };
+	static const char *const config_unset[] = { "tie_word_embeddings", "attention_bias", "mlp_bias",
+		"rope_scaling" };
 	uint32_t heads, key_heads, ctx;
 
 	if (!json_is_object(config))
 		return errmsg_set(err, "config.json is not a JSON object");
-	for (size_t i = 0; i < sizeof unset / sizeof unset[0]; i++)
-		if (!check_false(config, unset[i], err))
+	for (size_t i = 0; i < sizeof config_unset / sizeof config_unset[0]; i++)
+		if (!huggingface_check_false(config, config_unset[i], err))
 			return false;
-	if (!check_text(config, "model_type", "llama", err) || !check_text(config, "hidden_act", "silu", err) ||
-		!check_number(config, "vocab_size", MODEL_VOCABULARY, err) ||
-		!check_number(config, "rms_norm_eps", 1e-5, err) || !check_number(config, "rope_theta", 10000, err) ||
-		!take_size(config, "num_attention_heads", &heads, err) ||
-		!take_size(config, "num_key_value_heads", &key_heads, err) ||
-		!take_size(config, "max_position_embeddings", &ctx, err))
+	if (!huggingface_check_text(config, "model_type", "llama", err) ||
+		!huggingface_check_text(config, "hidden_act", "silu", err) ||
+		!huggingface_check_number(config, "vocab_size", MODEL_VOCABULARY, err) ||
+		!huggingface_check_number(config, "rms_norm_eps", 1e-5, err) ||
+		!huggingface_check_number(config, "rope_theta", 10000, err) ||
+		!huggingface_take_size(config, "num_attention_heads", &heads, err) ||
+		!huggingface_take_size(config, "num_key_value_heads", &key_heads, err) ||
+		!huggingface_take_size(config, "max_position_embeddings", &ctx, err))
 		return false;
 	if (key_heads != 0 && key_heads != heads)
 		return errmsg_set(err, "config.json: the model has %u heads and %u of keys; here they are as many",
@@ -144,12 +150,12 @@ static bool read_config(const json_t *config, struct model_config *sizes, struct
 	return true;
 }
 
-bool huggingface_read(const char *text, size_t size, struct model_config *sizes, struct errmsg *err)
+bool huggingface_read(const char *config_text, size_t size, struct model_config *sizes, struct errmsg *err)
 {
-	json_error_t where;
-	json_t *config = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
-	bool ok = config != NULL ? read_config(config, sizes, err) :
-				   errmsg_set(err, "config.json, line %d: %s", where.line, where.text);
+	json_error_t config_error;
+	json_t *config = json_loadb(config_text, size, JSON_REJECT_DUPLICATES, &config_error);
+	bool ok = config != NULL ? huggingface_read_config(config, sizes, err) :
+				   errmsg_set(err, "config.json, line %d: %s", config_error.line, config_error.text);
 
 	json_decref(config);
 	return ok;

@@ -14,6 +14,6 @@ void huggingface_tokenizer_config(const struct model_config *config, struct buf 
 
 /* Reads a config.json: heads and ctx (max_position_embeddings, MODEL_CTX_MAX at most; 0 if it does not tell). False if
  * it is none, or speaks of a model that computes otherwise than ours. Keys it lacks are no reason. */
-bool huggingface_read(const char *text, size_t size, struct model_config *sizes, struct errmsg *err);
+bool huggingface_read(const char *config_text, size_t size, struct model_config *sizes, struct errmsg *err);
 
 #endif

@@ -17,10 +17,10 @@ enum tensorfile_part tensorfile_part(const struct model_config *config, size_t i
 	return (enum tensorfile_part)((index - 1) % TENSORFILE_LAYER_PARTS);
 }
 
-void tensorfile_row_write(const float *row, size_t count, uint8_t *out)
+void tensorfile_row_write(const float *row, size_t count, uint8_t *stored)
 {
 	for (size_t i = 0; i < count; i++)
-		write_le32(out + 4 * i, float_bits(row[i]));
+		write_le32(stored + 4 * i, float_bits(row[i]));
 }
 
 /* Every half is a float exactly: a normal one by moving the exponent's bias from 15 to 127, a subnormal one as a
@@ -33,9 +33,9 @@ float tensorfile_half(uint16_t half)
 		return float_from_bits(sign | 0x7f800000 | (magnitude & 0x3ff) << 13);
 	if (magnitude >= 0x400)
 		return float_from_bits(sign | ((magnitude << 13) + 0x38000000));
-	float x = (float)magnitude * 0x1p-24f;
+	float value = (float)magnitude * 0x1p-24f;
 
-	return sign ? -x : x;
+	return sign ? -value : value;
 }
 
 size_t tensorfile_row_bytes(enum tensorfile_type type, size_t count)
@@ -53,30 +53,30 @@ size_t tensorfile_row_bytes(enum tensorfile_type type, size_t count)
 }
 
 /* A half has 11 bits and the factor 8: the product is exact. */
-static float block_value(const uint8_t *data, size_t index)
+static float tensorfile_block_value(const uint8_t *stored, size_t index)
 {
-	const uint8_t *block = data + index / TENSORFILE_BLOCK * TENSORFILE_BLOCK_BYTES;
+	const uint8_t *block = stored + index / TENSORFILE_BLOCK * TENSORFILE_BLOCK_BYTES;
 
 	return tensorfile_half(read_le16(block)) * (float)(int8_t)block[2 + index % TENSORFILE_BLOCK];
 }
 
-bool tensorfile_row_read(enum tensorfile_type type, const uint8_t *data, size_t count, float *row)
+bool tensorfile_row_read(enum tensorfile_type type, const uint8_t *stored, size_t count, float *row)
 {
 	bool finite = true;
 
 	for (size_t i = 0; i < count; i++) {
 		switch (type) {
 		case TENSORFILE_F32:
-			row[i] = float_from_bits(read_le32(data + 4 * i));
+			row[i] = float_from_bits(read_le32(stored + 4 * i));
 			break;
 		case TENSORFILE_F16:
-			row[i] = tensorfile_half(read_le16(data + 2 * i));
+			row[i] = tensorfile_half(read_le16(stored + 2 * i));
 			break;
 		case TENSORFILE_BF16:
-			row[i] = float_from_bits((uint32_t)read_le16(data + 2 * i) << 16);
+			row[i] = float_from_bits((uint32_t)read_le16(stored + 2 * i) << 16);
 			break;
 		case TENSORFILE_Q8_0:
-			row[i] = block_value(data, i);
+			row[i] = tensorfile_block_value(stored, i);
 			break;
 		}
 		finite &= float_is_finite(row[i]);
@@ -95,7 +95,7 @@ void tensorfile_printable(const void *text, size_t size, char out[TENSORFILE_NAM
 	out[used] = 0;
 }
 
-static bool stands_for_itself(unsigned byte)
+static bool tensorfile_stands_for_itself(unsigned byte)
 {
 	return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
 }
@@ -104,19 +104,19 @@ static bool stands_for_itself(unsigned byte)
  * their order. So every byte is one token and no merge is needed. */
 void tensorfile_byte_text(uint8_t byte, char out[3])
 {
-	unsigned point = byte;
+	unsigned code_point = byte;
 
-	if (!stands_for_itself(byte)) {
-		point = 256;
+	if (!tensorfile_stands_for_itself(byte)) {
+		code_point = 256;
 		for (unsigned before = 0; before < byte; before++)
-			point += !stands_for_itself(before);
+			code_point += !tensorfile_stands_for_itself(before);
 	}
-	if (point < 0x80) {
-		out[0] = (char)point;
+	if (code_point < 0x80) {
+		out[0] = (char)code_point;
 		out[1] = 0;
 		return;
 	}
-	out[0] = (char)(0xc0 | point >> 6);
-	out[1] = (char)(0x80 | (point & 0x3f));
+	out[0] = (char)(0xc0 | code_point >> 6);
+	out[1] = (char)(0x80 | (code_point & 0x3f));
 	out[2] = 0;
 }

@@ -64,8 +64,8 @@ enum { TENSORFILE_BLOCK = 32, TENSORFILE_BLOCK_BYTES = 34 };
 size_t tensorfile_row_bytes(enum tensorfile_type type, size_t count);
 
 /* One row of floats from its bytes; false if one is not finite. Written they are little-endian binary32. */
-bool tensorfile_row_read(enum tensorfile_type type, const uint8_t *data, size_t count, float *row);
-void tensorfile_row_write(const float *row, size_t count, uint8_t *out);
+bool tensorfile_row_read(enum tensorfile_type type, const uint8_t *stored, size_t count, float *row);
+void tensorfile_row_write(const float *row, size_t count, uint8_t *stored);
 
 /* The value of a binary16. */
 float tensorfile_half(uint16_t half);

@@ -8,12 +8,12 @@
 #include "ml/files/safetensors.h"
 #include "util/mem.h"
 
-enum { HEADER_ROOM = 1 << 20 };
+enum { WEIGHTS_HEADER_ROOM = 1 << 20 };
 
 /* F32 is the widest type that is read; the rest is for headers, names and padding. */
 size_t weights_size_max(const struct model_config *config)
 {
-	return sizeof(float) * model_count(config) + HEADER_ROOM;
+	return sizeof(float) * model_count(config) + WEIGHTS_HEADER_ROOM;
 }
 
 bool weights_read(const struct model_config *config, const uint8_t *data, size_t size, float *theta, struct errmsg *err)
@@ -30,14 +30,14 @@ bool weights_sizes(const uint8_t *data, size_t size, struct model_config *sizes,
 
 struct state *weights_state(const struct model_config *config, const uint8_t *data, size_t size, struct errmsg *err)
 {
-	size_t bytes = model_count(config) * sizeof(float);
-	float *theta = mem_align(bytes), *v = mem_align(bytes);
+	size_t theta_bytes = model_count(config) * sizeof(float);
+	float *theta = mem_align(theta_bytes), *momentum = mem_align(theta_bytes);
 
 	if (!weights_read(config, data, size, theta, err)) {
 		free(theta);
-		free(v);
+		free(momentum);
 		return NULL;
 	}
-	memset(v, 0, bytes);
-	return state_new(config, theta, v);
+	memset(momentum, 0, theta_bytes);
+	return state_new(config, theta, momentum);
 }
