@@ -25,82 +25,82 @@ size_t backend_memory(const struct backend_kind *kind, const struct train_config
 
 struct backend *backend_new(const struct backend_kind *kind, const struct train_config *config, unsigned threads)
 {
-	struct backend *b = kind->create(kind, config, threads);
+	struct backend *backend = kind->create(kind, config, threads);
 
-	b->kind = kind;
-	b->config = *config;
-	return b;
+	backend->kind = kind;
+	backend->config = *config;
+	return backend;
 }
 
-void backend_free(struct backend *b)
+void backend_free(struct backend *backend)
 {
-	if (b != NULL)
-		b->kind->free(b);
+	if (backend != NULL)
+		backend->kind->free(backend);
 }
 
-enum step_result backend_execute(struct backend *b, const struct step_job *job, uint8_t *delta)
+enum step_result backend_execute(struct backend *backend, const struct step_job *job, uint8_t *delta)
 {
 	enum step_result result;
 
-	backend_check(b, job->checked);
-	result = b->kind->execute(b, job, delta);
-	backend_check(b, false);
+	backend_check(backend, job->checked);
+	result = backend->kind->execute(backend, job, delta);
+	backend_check(backend, false);
 	return result;
 }
 
-bool backend_gradient(struct backend *b, const struct backend_batch *batch, struct pass_dither dither, float *gradient,
-	float *loss)
+bool backend_gradient(struct backend *backend, const struct backend_batch *batch, struct pass_dither dither,
+	float *gradient, float *loss)
 {
-	return b->kind->gradient(b, batch, dither, gradient, loss);
+	return backend->kind->gradient(backend, batch, dither, gradient, loss);
 }
 
-bool backend_loss(struct backend *b, const struct backend_batch *batch, float *loss)
+bool backend_loss(struct backend *backend, const struct backend_batch *batch, float *loss)
 {
-	return b->kind->loss(b, batch, loss);
+	return backend->kind->loss(backend, batch, loss);
 }
 
-void backend_check(struct backend *b, bool on)
+void backend_check(struct backend *backend, bool on)
 {
-	b->kind->check(b, on);
+	backend->kind->check(backend, on);
 }
 
-bool backend_wrong(const struct backend *b)
+bool backend_wrong(const struct backend *backend)
 {
-	return b->kind->wrong(b);
+	return backend->kind->wrong(backend);
 }
 
 /* ---- The kind that this process computes with ---- */
 
 /* A worker may find its kind wrong while others go on: they look here before each step, and change then. Trust only
  * falls: what one thread says of a kind after another said that nothing is left changes nothing. */
-static _Atomic(const struct backend_kind *) selected;
-static _Atomic enum backend_trust trust = BACKEND_TRUSTED;
+static _Atomic(const struct backend_kind *) backend_in_use;
+static _Atomic enum backend_trust backend_trust_now = BACKEND_TRUSTED;
 
 void backend_select(const struct backend_kind *kind)
 {
-	atomic_store(&selected, kind);
-	atomic_store(&trust, BACKEND_TRUSTED);
+	atomic_store(&backend_in_use, kind);
+	atomic_store(&backend_trust_now, BACKEND_TRUSTED);
 }
 
 const struct backend_kind *backend_selected(void)
 {
-	return atomic_load(&selected);
+	return atomic_load(&backend_in_use);
 }
 
 void backend_distrust(const struct backend_kind *kind, const char *found_out)
 {
 	if (kind->reference == NULL) {
-		atomic_store(&trust, BACKEND_NONE);
+		atomic_store(&backend_trust_now, BACKEND_NONE);
 		warning_set(WARNING_ENGINE,
 			"This machine computes wrongly without a BLAS too (%.60s): its memory or processor is at "
 			"fault, and nothing can be verified on it",
 			found_out);
 		return;
 	}
-	atomic_store(&selected, kind->reference);
-	if (atomic_load(&trust) == BACKEND_NONE)
+	atomic_store(&backend_in_use, kind->reference);
+	if (atomic_load(&backend_trust_now) == BACKEND_NONE)
 		return;
-	atomic_store(&trust, BACKEND_REPLACED);
+	atomic_store(&backend_trust_now, BACKEND_REPLACED);
 	warning_set(WARNING_ENGINE,
 		"The engine %s computes wrongly on this machine (%.60s): the slow reference engine verifies, "
 		"and nothing is mined. Test memory and processor, or restart with another -engine",
@@ -109,5 +109,5 @@ void backend_distrust(const struct backend_kind *kind, const char *found_out)
 
 enum backend_trust backend_trust(void)
 {
-	return atomic_load(&trust);
+	return atomic_load(&backend_trust_now);
 }

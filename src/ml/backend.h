@@ -34,13 +34,13 @@ struct backend_kind {
 	unsigned (*threads)(const struct backend_kind *kind, const struct train_config *config, unsigned threads);
 	size_t (*memory)(const struct backend_kind *kind, const struct train_config *config, unsigned threads);
 	struct backend *(*create)(const struct backend_kind *kind, const struct train_config *config, unsigned threads);
-	void (*free)(struct backend *b);
-	enum step_result (*execute)(struct backend *b, const struct step_job *job, uint8_t *delta);
-	bool (*gradient)(struct backend *b, const struct backend_batch *batch, struct pass_dither dither,
+	void (*free)(struct backend *backend);
+	enum step_result (*execute)(struct backend *backend, const struct step_job *job, uint8_t *delta);
+	bool (*gradient)(struct backend *backend, const struct backend_batch *batch, struct pass_dither dither,
 		float *gradient, float *loss);
-	bool (*loss)(struct backend *b, const struct backend_batch *batch, float *loss);
-	void (*check)(struct backend *b, bool on);
-	bool (*wrong)(const struct backend *b);
+	bool (*loss)(struct backend *backend, const struct backend_batch *batch, float *loss);
+	void (*check)(struct backend *backend, bool on);
+	bool (*wrong)(const struct backend *backend);
 };
 
 /* Read by all, written by its kind's `create` alone. */
@@ -64,11 +64,11 @@ size_t backend_memory(const struct backend_kind *kind, const struct train_config
 /* threads: how many share a step, the caller's among them, 1 at least; on a model too small to gain by it the caller
  * works alone. The result is the same. */
 struct backend *backend_new(const struct backend_kind *kind, const struct train_config *config, unsigned threads);
-void backend_free(struct backend *b); /* NULL is allowed */
+void backend_free(struct backend *backend); /* NULL is allowed */
 
 /* Executes the step; on STEP_OK delta (step_delta_size bytes) holds its result. Sets the thread's floating-point
  * environment to the default first. */
-enum step_result backend_execute(struct backend *b, const struct step_job *job, uint8_t *delta);
+enum step_result backend_execute(struct backend *backend, const struct step_job *job, uint8_t *delta);
 
 /* Windows [rows][ctx + 1] that a state, of the same model configuration, is measured by. */
 struct backend_batch {
@@ -79,15 +79,15 @@ struct backend_batch {
 };
 
 /* As pass_gradient and pass_loss (ml/pass.h). */
-bool backend_gradient(struct backend *b, const struct backend_batch *batch, struct pass_dither dither, float *gradient,
-	float *loss);
-bool backend_loss(struct backend *b, const struct backend_batch *batch, float *loss);
+bool backend_gradient(struct backend *backend, const struct backend_batch *batch, struct pass_dither dither,
+	float *gradient, float *loss);
+bool backend_loss(struct backend *backend, const struct backend_batch *batch, float *loss);
 
 /* From now on every product of a pass is checked (ml/kernel/freivalds.h), or no more; and whether one was wrong since
  * then: that pass has failed, and what failed it says nothing about the state. A step that is executed is checked or
  * not as its job says, and none after it. */
-void backend_check(struct backend *b, bool on);
-bool backend_wrong(const struct backend *b);
+void backend_check(struct backend *backend, bool on);
+bool backend_wrong(const struct backend *backend);
 
 /* ---- The kind that this process computes with ---- */
 

@@ -25,158 +25,166 @@ struct cpu {
 };
 
 /* Tokens times parameters from which an iteration takes long enough (milliseconds) to share it out. */
-#define SHARED_MIN ((uint64_t)1 << 26)
+#define CPU_SHARED_MIN ((uint64_t)1 << 26)
 
-static unsigned cpu_threads(const struct backend_kind *kind, const struct train_config *c, unsigned threads)
+static unsigned cpu_threads(const struct backend_kind *kind, const struct train_config *config, unsigned threads)
 {
 	(void)kind;
-	return (uint64_t)c->batch * c->model.ctx * model_count(&c->model) >= SHARED_MIN ? threads : 1;
+	return (uint64_t)config->batch * config->model.ctx * model_count(&config->model) >= CPU_SHARED_MIN ? threads :
+													     1;
 }
 
-/* A kind's functions are given nothing but what its own create_cpu made. */
-static struct cpu *cpu_of(struct backend *b)
+/* A kind's functions are given nothing but what its own cpu_create made. */
+static struct cpu *cpu_of(struct backend *backend)
 {
-	return (struct cpu *)b;
+	return (struct cpu *)backend;
 }
 
-static struct backend *create_cpu(const struct backend_kind *kind, const struct train_config *config, unsigned threads)
+static struct backend *cpu_create(const struct backend_kind *kind, const struct train_config *config, unsigned threads)
 {
-	struct cpu *s = mem_alloc(sizeof *s);
+	struct cpu *cpu = mem_alloc(sizeof *cpu);
 
-	s->team = team_new(cpu_threads(kind, config, threads));
-	s->model = model_new(&config->model, backend_cpu_engine(kind), s->team);
-	s->count = model_count(&config->model);
-	s->w = mem_align(s->count * sizeof(float));
-	s->m = mem_align(s->count * sizeof(float));
-	s->v = mem_align(s->count * sizeof(float));
-	s->gradient = mem_align(s->count * sizeof(float));
-	return &s->base;
+	cpu->team = team_new(cpu_threads(kind, config, threads));
+	cpu->model = model_new(&config->model, backend_cpu_engine(kind), cpu->team);
+	cpu->count = model_count(&config->model);
+	cpu->w = mem_align(cpu->count * sizeof(float));
+	cpu->m = mem_align(cpu->count * sizeof(float));
+	cpu->v = mem_align(cpu->count * sizeof(float));
+	cpu->gradient = mem_align(cpu->count * sizeof(float));
+	return &cpu->base;
 }
 
-/* What create_cpu will take, told before it does; the threads' own stacks aside. */
+/* What cpu_create will take, told before it does; the threads' own stacks aside. */
 static size_t cpu_memory(const struct backend_kind *kind, const struct train_config *config, unsigned threads)
 {
 	return mem_aligned_size(model_memory(&config->model, cpu_threads(kind, config, threads))) +
 		4 * mem_aligned_size(model_count(&config->model) * sizeof(float));
 }
 
-static void free_cpu(struct backend *b)
+static void cpu_free(struct backend *backend)
 {
-	struct cpu *s = cpu_of(b);
+	struct cpu *cpu = cpu_of(backend);
 
-	model_free(s->model);
-	team_free(s->team);
-	free(s->w);
-	free(s->m);
-	free(s->v);
-	free(s->gradient);
-	free(s);
+	model_free(cpu->model);
+	team_free(cpu->team);
+	free(cpu->w);
+	free(cpu->m);
+	free(cpu->v);
+	free(cpu->gradient);
+	free(cpu);
 }
 
 /* ---- The step ---- */
 
 /* What the optimizer's tasks share. */
-struct optimisation {
+struct cpu_optimisation {
 	struct cpu *cpu;
 	struct adamw adamw;
 };
 
 /* One part of theta. Norms and the embedding do not decay. */
-static void optimise_tensor(void *arg, size_t task, unsigned member)
+static void cpu_optimise_tensor(void *arg, size_t task, unsigned member)
 {
-	const struct optimisation *o = arg;
-	struct cpu *s = o->cpu;
-	struct adamw a = o->adamw;
-	struct model_tensor t;
+	const struct cpu_optimisation *optimisation = arg;
+	struct cpu *cpu = optimisation->cpu;
+	struct adamw adamw = optimisation->adamw;
+	struct model_tensor tensor;
 
 	(void)member;
 	fesetenv(FE_DFL_ENV);
-	model_tensor(&s->base.config.model, task, &t);
-	a.wd = t.kind == MODEL_NORM || t.kind == MODEL_EMBEDDING ? 0.0f : (float)s->base.config.wd_ppm / 1000000.0f;
-	adamw_apply(&a, s->gradient + t.offset, t.rows * t.cols, s->w + t.offset, s->m + t.offset, s->v + t.offset);
+	model_tensor(&cpu->base.config.model, task, &tensor);
+	adamw.wd = tensor.kind == MODEL_NORM || tensor.kind == MODEL_EMBEDDING ?
+		0.0f :
+		(float)cpu->base.config.wd_ppm / 1000000.0f;
+	adamw_apply(&adamw, cpu->gradient + tensor.offset, tensor.rows * tensor.cols, cpu->w + tensor.offset,
+		cpu->m + tensor.offset, cpu->v + tensor.offset);
 }
 
 /* One iteration, t from 1. Its rows are numbered on from the iterations before, so that no two of a step are dithered
  * alike. The gradient is not divided by its norm but scaled within AdamW, in the one product the protocol has. False if
  * the step fails or was cancelled. */
-static bool run_iteration(struct cpu *s, const struct step_job *job, uint32_t t, float powers[2], float *loss)
+static bool cpu_iteration(struct cpu *cpu, const struct step_job *job, uint32_t iteration, float powers[2], float *loss)
 {
-	const uint8_t *windows = job->windows + (t - 1) * (size_t)s->base.config.batch * (s->base.config.model.ctx + 1);
-	struct optimisation o = { .cpu = s, .adamw = { .lr = (float)s->base.config.lr_ppm / 1000000.0f } };
+	const uint8_t *windows = job->windows +
+		(iteration - 1) * (size_t)cpu->base.config.batch * (cpu->base.config.model.ctx + 1);
+	struct cpu_optimisation optimisation = { .cpu = cpu,
+		.adamw = { .lr = (float)cpu->base.config.lr_ppm / 1000000.0f } };
 
-	const struct pass_dither dither = { job->seed, (t - 1) * s->base.config.batch };
+	const struct pass_dither dither = { job->seed, (iteration - 1) * cpu->base.config.batch };
 
-	if (!pass_gradient(s->model, s->w, windows, s->base.config.batch, dither, job->cancel, s->gradient, loss))
+	if (!pass_gradient(cpu->model, cpu->w, windows, cpu->base.config.batch, dither, job->cancel, cpu->gradient,
+		    loss))
 		return false;
-	float square = ops_squares(s->gradient, s->count);
+	float square = ops_squares(cpu->gradient, cpu->count);
 
 	if (!float_is_finite(*loss) || !float_is_finite(square))
 		return false;
 	float norm = sqrtf(square);
 
-	o.adamw.gradient_scale = norm > 1.0f ? 1.0f / norm : 1.0f;
-	adamw_corrections(t, powers, &o.adamw);
-	team_run(s->team, optimise_tensor, &o, model_tensors(&s->base.config.model));
-	profile_lap(model_profile(s->model), PROFILE_OPTIMIZER);
+	optimisation.adamw.gradient_scale = norm > 1.0f ? 1.0f / norm : 1.0f;
+	adamw_corrections(iteration, powers, &optimisation.adamw);
+	team_run(cpu->team, cpu_optimise_tensor, &optimisation, model_tensors(&cpu->base.config.model));
+	profile_lap(model_profile(cpu->model), PROFILE_OPTIMIZER);
 	return true;
 }
 
-static enum step_result run_step(struct backend *b, const struct step_job *job, uint8_t *delta)
+static enum step_result cpu_step(struct backend *backend, const struct step_job *job, uint8_t *delta)
 {
-	struct cpu *s = cpu_of(b);
+	struct cpu *cpu = cpu_of(backend);
 	const float *theta = state_theta(job->state);
 	float powers[2] = { 0 }, loss;
 
 	/* A library built for speed may have told this thread to flush subnormals. */
 	fesetenv(FE_DFL_ENV);
-	memcpy(s->w, theta, s->count * sizeof(float));
-	memset(s->m, 0, s->count * sizeof(float));
-	memset(s->v, 0, s->count * sizeof(float));
-	for (uint32_t t = 1; t <= s->base.config.iterations; t++) {
-		bool ok = run_iteration(s, job, t, powers, &loss);
+	memcpy(cpu->w, theta, cpu->count * sizeof(float));
+	memset(cpu->m, 0, cpu->count * sizeof(float));
+	memset(cpu->v, 0, cpu->count * sizeof(float));
+	for (uint32_t iteration = 1; iteration <= cpu->base.config.iterations; iteration++) {
+		bool ok = cpu_iteration(cpu, job, iteration, powers, &loss);
 
 		if (job->cancel != NULL && atomic_load(job->cancel))
 			return STEP_CANCELLED;
-		if (model_wrong(s->model))
+		if (model_wrong(cpu->model))
 			return STEP_MISCALCULATED;
 		if (!ok)
 			return STEP_FAILED;
 		if (job->progress != NULL)
-			job->progress(job->progress_context, t, loss);
+			job->progress(job->progress_context, iteration, loss);
 	}
-	for (size_t i = 0; i < s->count; i++)
-		s->gradient[i] = s->w[i] - theta[i];
+	for (size_t i = 0; i < cpu->count; i++)
+		cpu->gradient[i] = cpu->w[i] - theta[i];
 	/* Where a weight is not finite the difference is not either, and that cannot be encoded. */
-	return delta_encode(s->gradient, s->count, job->seed, delta) ? STEP_OK : STEP_FAILED;
+	return delta_encode(cpu->gradient, cpu->count, job->seed, delta) ? STEP_OK : STEP_FAILED;
 }
 
 /* ---- Measuring a state ---- */
 
-static bool measure_gradient(struct backend *b, const struct backend_batch *batch, struct pass_dither dither,
+static bool cpu_gradient(struct backend *backend, const struct backend_batch *batch, struct pass_dither dither,
 	float *gradient, float *loss)
 {
-	return pass_gradient(cpu_of(b)->model, state_theta(batch->state), batch->windows, batch->rows, dither,
+	return pass_gradient(cpu_of(backend)->model, state_theta(batch->state), batch->windows, batch->rows, dither,
 		batch->cancel, gradient, loss);
 }
 
-static bool measure_loss(struct backend *b, const struct backend_batch *batch, float *loss)
+static bool cpu_loss(struct backend *backend, const struct backend_batch *batch, float *loss)
 {
-	return pass_loss(cpu_of(b)->model, state_theta(batch->state), batch->windows, batch->rows, batch->cancel, loss);
+	return pass_loss(cpu_of(backend)->model, state_theta(batch->state), batch->windows, batch->rows, batch->cancel,
+		loss);
 }
 
-static void check_model(struct backend *b, bool on)
+static void cpu_check(struct backend *backend, bool on)
 {
-	model_check(cpu_of(b)->model, on);
+	model_check(cpu_of(backend)->model, on);
 }
 
-static bool model_is_wrong(const struct backend *b)
+static bool cpu_wrong(const struct backend *backend)
 {
-	return model_wrong(((const struct cpu *)b)->model);
+	return model_wrong(((const struct cpu *)backend)->model);
 }
 
-struct model *backend_cpu_model(struct backend *b)
+struct model *backend_cpu_model(struct backend *backend)
 {
-	return cpu_of(b)->model;
+	return cpu_of(backend)->model;
 }
 
 /* ---- The kinds ---- */
@@ -186,35 +194,35 @@ static bool cpu_usable(const struct backend_kind *kind, struct errmsg *err)
 	return engine_usable(backend_cpu_engine(kind), err);
 }
 
-static void probe_cpu(const struct backend_kind *kind, struct sha256 *hash)
+static void cpu_probe(const struct backend_kind *kind, struct sha256 *hash)
 {
 	probe_run(backend_cpu_engine(kind), hash);
 }
 
-#define CPU_KIND(kind_name, kind_reference)                                                                    \
-	{                                                                                                      \
-		.name = (kind_name), .reference = (kind_reference), .usable = cpu_usable, .probe = probe_cpu,  \
-		.threads = cpu_threads, .memory = cpu_memory, .create = create_cpu, .free = free_cpu,          \
-		.execute = run_step, .gradient = measure_gradient, .loss = measure_loss, .check = check_model, \
-		.wrong = model_is_wrong,                                                                       \
+#define CPU_KIND(kind_name, kind_reference)                                                                   \
+	{                                                                                                     \
+		.name = (kind_name), .reference = (kind_reference), .usable = cpu_usable, .probe = cpu_probe, \
+		.threads = cpu_threads, .memory = cpu_memory, .create = cpu_create, .free = cpu_free,         \
+		.execute = cpu_step, .gradient = cpu_gradient, .loss = cpu_loss, .check = cpu_check,          \
+		.wrong = cpu_wrong,                                                                           \
 	}
 
 /* An engine's kind has its number. Declared first, as rows point at each other. */
-static const struct backend_kind kinds[ENGINE_PLAIN + 1];
+static const struct backend_kind cpu_kinds[ENGINE_PLAIN + 1];
 
-static const struct backend_kind kinds[ENGINE_PLAIN + 1] = {
-	[ENGINE_OPENBLAS] = CPU_KIND("openblas", &kinds[ENGINE_REFERENCE]),
+static const struct backend_kind cpu_kinds[ENGINE_PLAIN + 1] = {
+	[ENGINE_OPENBLAS] = CPU_KIND("openblas", &cpu_kinds[ENGINE_REFERENCE]),
 	[ENGINE_REFERENCE] = CPU_KIND("reference", NULL),
-	[ENGINE_ONEDNN] = CPU_KIND("onednn", &kinds[ENGINE_REFERENCE]),
+	[ENGINE_ONEDNN] = CPU_KIND("onednn", &cpu_kinds[ENGINE_REFERENCE]),
 	[ENGINE_PLAIN] = CPU_KIND("plain", NULL),
 };
 
 const struct backend_kind *backend_cpu(enum engine engine)
 {
-	return &kinds[engine];
+	return &cpu_kinds[engine];
 }
 
 enum engine backend_cpu_engine(const struct backend_kind *kind)
 {
-	return (enum engine)(kind - kinds);
+	return (enum engine)(kind - cpu_kinds);
 }

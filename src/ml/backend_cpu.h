@@ -11,6 +11,6 @@ const struct backend_kind *backend_cpu(enum engine engine);
 enum engine backend_cpu_engine(const struct backend_kind *kind);
 
 /* The model in which a backend of such a kind works, for who measures passes of his own. Borrowed. */
-struct model *backend_cpu_model(struct backend *b);
+struct model *backend_cpu_model(struct backend *backend);
 
 #endif

@@ -22,14 +22,14 @@ struct benchmark {
 };
 
 /* NULL only if cancelled (cancel may be NULL). */
-struct benchmark *benchmark_new(struct backend *b, const struct state *state, const uint8_t *windows,
+struct benchmark *benchmark_new(struct backend *backend, const struct state *state, const uint8_t *windows,
 	const uint8_t ticket[32], const atomic_bool *cancel);
-struct benchmark *benchmark_ref(struct benchmark *b); /* returns b */
-void benchmark_unref(struct benchmark *b);            /* NULL is allowed */
+struct benchmark *benchmark_ref(struct benchmark *benchmark); /* returns its argument */
+void benchmark_unref(struct benchmark *benchmark);            /* NULL is allowed */
 
 /* (l1, G1) of a state proposed after the benchmark's, over the same windows. False if the pass fails, is cancelled, or
  * gives anything that is not finite. */
-bool benchmark_measure(const struct benchmark *benchmark, struct backend *b, const struct state *proposed,
+bool benchmark_measure(const struct benchmark *benchmark, struct backend *backend, const struct state *proposed,
 	const uint8_t *windows, const atomic_bool *cancel, float *gradient, float *loss);
 
 #endif

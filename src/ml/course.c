@@ -3,26 +3,27 @@
 
 #include "ml/kernel/noise.h"
 
-enum { ITERATIONS_MAX = 1024, ROWS_MAX = 1024, PPM_LIMIT = 1 << 24 };
+enum { COURSE_ITERATIONS_MAX = 1024, COURSE_ROWS_MAX = 1024, COURSE_PPM_LIMIT = 1 << 24 };
 
 /* With these bounds a step has 2^30 tokens at most, so that no two have one number in the dither (noise_dither); and
  * rates below 2^24 are exact as floats. */
-const char *course_check(const struct train_config *c)
+const char *course_check(const struct train_config *train)
 {
-	const char *wrong = model_config_check(&c->model);
+	const char *wrong = model_config_check(&train->model);
 
 	if (wrong != NULL)
 		return wrong;
-	if (c->iterations < 1 || c->iterations > ITERATIONS_MAX)
+	if (train->iterations < 1 || train->iterations > COURSE_ITERATIONS_MAX)
 		return "iterations must be 1 to 1024";
-	if (c->batch < 1 || c->batch > ROWS_MAX)
+	if (train->batch < 1 || train->batch > COURSE_ROWS_MAX)
 		return "batch must be 1 to 1024";
-	if (c->bench_rows < 1 || c->bench_rows > ROWS_MAX)
+	if (train->bench_rows < 1 || train->bench_rows > COURSE_ROWS_MAX)
 		return "bench_rows must be 1 to 1024";
-	if (c->lr_ppm < 1)
+	if (train->lr_ppm < 1)
 		return "lr_ppm must be 1 at least: nothing would be learned";
-	if (c->lr_ppm >= PPM_LIMIT || c->wd_ppm >= PPM_LIMIT || c->mu_ppm >= PPM_LIMIT || c->eta_ppm >= PPM_LIMIT ||
-		c->gate_ppm >= PPM_LIMIT)
+	if (train->lr_ppm >= COURSE_PPM_LIMIT || train->wd_ppm >= COURSE_PPM_LIMIT ||
+		train->mu_ppm >= COURSE_PPM_LIMIT || train->eta_ppm >= COURSE_PPM_LIMIT ||
+		train->gate_ppm >= COURSE_PPM_LIMIT)
 		return "rates must be below 2^24 parts per million";
 	return NULL;
 }

@@ -11,13 +11,13 @@ size_t delta_size(size_t n)
 	return (n + DELTA_BLOCK - 1) / DELTA_BLOCK * DELTA_BLOCK_SIZE;
 }
 
-ML_INLINE float power_of_two(int e)
+ML_INLINE float delta_power_of_two(int exponent)
 {
-	return float_from_bits((uint32_t)(e + 127) << 23);
+	return float_from_bits((uint32_t)(exponent + 127) << 23);
 }
 
 /* The smallest exponent in range that brings all values to at most 126, or 1 if there is none. */
-ML_INLINE int block_exponent(const float x[DELTA_BLOCK])
+ML_INLINE int delta_block_exponent(const float x[DELTA_BLOCK])
 {
 	int32_t largest = 0;
 
@@ -27,23 +27,24 @@ ML_INLINE int block_exponent(const float x[DELTA_BLOCK])
 		largest = bits > largest ? bits : largest;
 	}
 	/* 126 is below 2^7: no smaller exponent than this one can do. */
-	int e = (largest >> 23) - 127 - 7;
+	int exponent = (largest >> 23) - 127 - 7;
 
-	e = e < DELTA_EXPONENT_MIN ? DELTA_EXPONENT_MIN : e;
+	exponent = exponent < DELTA_EXPONENT_MIN ? DELTA_EXPONENT_MIN : exponent;
 	/* Negated, so that NaN and infinity find no exponent either. */
-	while (e <= 0 && !(float_from_bits((uint32_t)largest) * power_of_two(-e) <= 126.0f))
-		e++;
-	return e > 0 ? 1 : e;
+	while (exponent <= 0 && !(float_from_bits((uint32_t)largest) * delta_power_of_two(-exponent) <= 126.0f))
+		exponent++;
+	return exponent > 0 ? 1 : exponent;
 }
 
 /* With u uniform in [0, 1), floor(y + u) is y on average: small changes are not lost, they are rounded up now and then.
  * |y| <= 126 by the choice of e, so q is -126 .. 127 and fits; scaling by 2^-e, e <= 0, is exact. The cast rounds to
  * zero, and the next line makes a floor of it. */
-ML_INLINE void block_encode(const float x[DELTA_BLOCK], int e, const uint32_t noise[DELTA_BLOCK], uint8_t *out)
+ML_INLINE void delta_block_encode(const float x[DELTA_BLOCK], int exponent, const uint32_t noise[DELTA_BLOCK],
+	uint8_t *out)
 {
-	float scale = power_of_two(-e);
+	float scale = delta_power_of_two(-exponent);
 
-	out[0] = (uint8_t)(int8_t)e;
+	out[0] = (uint8_t)(int8_t)exponent;
 	for (int i = 0; i < DELTA_BLOCK; i++) {
 		float y = x[i] * scale + (float)(int32_t)(noise[i] >> 8) * 0x1p-24f;
 		int32_t q = (int32_t)y;
@@ -62,12 +63,12 @@ ML_CLONES bool delta_encode(const float *x, size_t n, const uint8_t seed[32], ui
 		uint32_t noise[4 * NOISE_MANY];
 
 		memcpy(block, x + first, count * sizeof(float));
-		int e = block_exponent(block);
+		int exponent = delta_block_exponent(block);
 
-		if (e > 0)
+		if (exponent > 0)
 			return false;
 		noise_many(seed, NOISE_ROUNDING, (uint32_t)(first / 4), noise);
-		block_encode(block, e, noise, out);
+		delta_block_encode(block, exponent, noise, out);
 	}
 	return true;
 }
@@ -79,9 +80,9 @@ bool delta_check(const uint8_t *delta, size_t size, size_t n)
 	if (size != delta_size(n))
 		return false;
 	for (size_t at = 0; at < size; at += DELTA_BLOCK_SIZE) {
-		int e = (int8_t)delta[at];
+		int exponent = (int8_t)delta[at];
 
-		if (e < DELTA_EXPONENT_MIN || e > 0)
+		if (exponent < DELTA_EXPONENT_MIN || exponent > 0)
 			return false;
 	}
 	for (size_t i = n % DELTA_BLOCK; i != 0 && i < DELTA_BLOCK; i++)
@@ -90,9 +91,9 @@ bool delta_check(const uint8_t *delta, size_t size, size_t n)
 	return true;
 }
 
-static void block_decode(const uint8_t *restrict block, size_t count, float *restrict out)
+static void delta_block_decode(const uint8_t *restrict block, size_t count, float *restrict out)
 {
-	float scale = power_of_two((int8_t)block[0]);
+	float scale = delta_power_of_two((int8_t)block[0]);
 
 	for (size_t i = 0; i < count; i++)
 		out[i] = (float)(int8_t)block[1 + i] * scale;
@@ -104,5 +105,5 @@ void delta_decode(const uint8_t *delta, size_t first, size_t count, float *out)
 	const uint8_t *block = delta + first / DELTA_BLOCK * DELTA_BLOCK_SIZE;
 
 	for (size_t done = 0; done < count; done += DELTA_BLOCK, block += DELTA_BLOCK_SIZE)
-		block_decode(block, count - done < DELTA_BLOCK ? count - done : DELTA_BLOCK, out + done);
+		delta_block_decode(block, count - done < DELTA_BLOCK ? count - done : DELTA_BLOCK, out + done);
 }

@@ -62,18 +62,18 @@ void model_tensor(const struct model_config *config, size_t index, struct model_
 /* The team is borrowed; NULL: the caller works alone. */
 struct model;
 struct model *model_new(const struct model_config *config, enum engine engine, struct team *team);
-void model_free(struct model *m);
-const struct model_config *model_config(const struct model *m);
+void model_free(struct model *model);
+const struct model_config *model_config(const struct model *model);
 
 /* From now on passes are counted in `profile`, the caller's; NULL: in none. */
-void model_set_profile(struct model *m, struct profile *profile);
-struct profile *model_profile(const struct model *m);
+void model_set_profile(struct model *model, struct profile *profile);
+struct profile *model_profile(const struct model *model);
 
 /* From now on every product of a pass is checked (ml/kernel/freivalds.h) with vectors drawn here, or no more. Not for
  * ENGINE_PLAIN. */
-void model_check(struct model *m, bool on);
+void model_check(struct model *model, bool on);
 
 /* Whether a product was wrong since model_check switched checks on: then the pass failed. */
-bool model_wrong(const struct model *m);
+bool model_wrong(const struct model *model);
 
 #endif

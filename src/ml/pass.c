@@ -13,7 +13,7 @@
 
 /* A chunk's way through the model. The team's members take its tasks; which of them takes which makes no difference. */
 struct pass {
-	struct model *m;
+	struct model *model;
 	const float *theta;
 	float *gradient;        /* NULL: forward only */
 	const uint8_t *windows; /* of this chunk */
@@ -24,7 +24,7 @@ struct pass {
 	const atomic_bool *cancel;
 	atomic_bool failed;
 	size_t layer; /* under way */
-	struct product {
+	struct pass_product {
 		const struct linear *w;
 		const float *dy, *x;
 		const int32_t *dy_largest, *x_largest; /* [tiles][...] */
@@ -35,43 +35,43 @@ struct pass {
 };
 
 /* What a task of one tile works on. */
-struct tile {
+struct pass_tile {
 	struct pass *pass;
-	struct model *m;
-	struct pass_member *member;
+	struct model *model;
+	struct model_member *member;
 	struct profile *profile; /* the caller's share alone is counted */
 	size_t index, row, rows, token, tokens;
 };
 
 /* Whether there is still a reason to go on. A pass of one thread also lets go first here who is in more of a hurry,
  * some milliseconds after he has come; one of a team does that between its chunks, when its other members rest. */
-static bool goes_on(struct pass *pass)
+static bool pass_goes_on(struct pass *pass)
 {
-	if (pass->m->team == NULL)
+	if (pass->model->team == NULL)
 		queue_pause(pass->cancel);
 	if (pass->cancel != NULL && atomic_load_explicit(pass->cancel, memory_order_relaxed))
 		atomic_store_explicit(&pass->failed, true, memory_order_relaxed);
 	return !atomic_load_explicit(&pass->failed, memory_order_relaxed);
 }
 
-static void fail_pass(struct pass *pass)
+static void pass_fail(struct pass *pass)
 {
 	atomic_store_explicit(&pass->failed, true, memory_order_relaxed);
 }
 
 /* Arrays of the chunk are indexed by its token, a member's own from 0 on. */
-static struct tile tile_of(struct pass *pass, size_t index, unsigned member)
+static struct pass_tile pass_tile_of(struct pass *pass, size_t index, unsigned member)
 {
-	struct model *m = pass->m;
-	size_t row = index * pass->tile, rows = size_min(pass->tile, pass->rows - row), ctx = m->config.ctx;
+	struct model *model = pass->model;
+	size_t row = index * pass->tile, rows = size_min(pass->tile, pass->rows - row), ctx = model->config.ctx;
 
 	/* A library built for speed may have told this thread to flush subnormals. */
 	fesetenv(FE_DFL_ENV);
-	return (struct tile){
+	return (struct pass_tile){
 		.pass = pass,
-		.m = m,
-		.member = &m->members[member],
-		.profile = member == 0 ? m->profile : NULL,
+		.model = model,
+		.member = &model->members[member],
+		.profile = member == 0 ? model->profile : NULL,
 		.index = index,
 		.row = row,
 		.rows = rows,
@@ -80,275 +80,291 @@ static struct tile tile_of(struct pass *pass, size_t index, unsigned member)
 	};
 }
 
-static const struct linear *layer_matrix(const struct model *m, size_t layer, size_t matrix)
+static const struct linear *pass_layer_matrix(const struct model *model, size_t layer, size_t matrix)
 {
-	return &m->matrices[layer * LAYER_MATRICES + matrix];
+	return &model->matrices[layer * LAYER_MATRICES + matrix];
 }
 
-static const struct linear *head_matrix(const struct model *m)
+static const struct linear *pass_head_matrix(const struct model *model)
 {
-	return &m->matrices[m->config.layers * LAYER_MATRICES];
+	return &model->matrices[model->config.layers * LAYER_MATRICES];
 }
 
-static size_t layer_offset(const struct model *m, size_t layer)
+static size_t pass_layer_offset(const struct model *model, size_t layer)
 {
-	return m->layout.first_layer + layer * m->layout.layer_size;
+	return model->layout.first_layer + layer * model->layout.layer_size;
 }
 
 /* Tokens that are worked on at a time where one operation's result is the next one's operand. */
-enum { STRIP = 16 };
+enum { PASS_STRIP = 16 };
 
 /* What a product multiplies next: rows of the tile's x [tokens][width]. `largest`: [tiles][width]. */
-static void take_rows(const struct tile *k, const float *x, size_t width, size_t first, size_t count, int32_t *largest)
+static void pass_take_rows(const struct pass_tile *tile, const float *x, size_t width, size_t first, size_t count,
+	int32_t *largest)
 {
-	linear_take(&k->member->work, k->m->engine, x, k->tokens, width, first, count,
-		largest != NULL ? largest + k->index * width : NULL);
+	linear_take(&tile->member->work, tile->model->engine, x, tile->tokens, width, first, count,
+		largest != NULL ? largest + tile->index * width : NULL);
 }
 
 /* The tile's y = x W^T, and dx = dy W. */
-static bool multiply_taken(const struct tile *k, const struct linear *w, const float *x, float *y)
+static bool pass_multiply_taken(const struct pass_tile *tile, const struct linear *w, const float *x, float *y)
 {
-	return linear_forward(w, k->m->engine, &k->member->work, x, k->tokens, y);
+	return linear_forward(w, tile->model->engine, &tile->member->work, x, tile->tokens, y);
 }
 
-static bool multiply_taken_back(const struct tile *k, const struct linear *w, const float *dy, float *dx)
+static bool pass_multiply_taken_back(const struct pass_tile *tile, const struct linear *w, const float *dy, float *dx)
 {
-	return linear_backward(w, k->m->engine, &k->member->work, dy, k->tokens, dx);
+	return linear_backward(w, tile->model->engine, &tile->member->work, dy, tile->tokens, dx);
 }
 
-static bool multiply_rows(const struct tile *k, const struct linear *w, const float *x, float *y, int32_t *largest)
-{
-	take_rows(k, x, w->in, 0, k->tokens, largest);
-	return multiply_taken(k, w, x, y);
-}
-
-static bool multiply_rows_back(const struct tile *k, const struct linear *w, const float *dy, float *dx,
+static bool pass_multiply(const struct pass_tile *tile, const struct linear *w, const float *x, float *y,
 	int32_t *largest)
 {
-	take_rows(k, dy, w->out, 0, k->tokens, largest);
-	return multiply_taken_back(k, w, dy, dx);
+	pass_take_rows(tile, x, w->in, 0, tile->tokens, largest);
+	return pass_multiply_taken(tile, w, x, y);
+}
+
+static bool pass_multiply_back(const struct pass_tile *tile, const struct linear *w, const float *dy, float *dx,
+	int32_t *largest)
+{
+	pass_take_rows(tile, dy, w->out, 0, tile->tokens, largest);
+	return pass_multiply_taken_back(tile, w, dy, dx);
 }
 
 /* The largest sizes among rows of a tile's x, into [tiles][width]; the first rows come first. */
-static void measure_rows(const struct tile *k, const float *x, size_t width, size_t first, size_t count,
+static void pass_measure_rows(const struct pass_tile *tile, const float *x, size_t width, size_t first, size_t count,
 	int32_t *largest)
 {
-	int32_t *of_tile = largest + k->index * width;
+	int32_t *of_tile = largest + tile->index * width;
 
-	if (k->m->engine == ENGINE_PLAIN)
+	if (tile->model->engine == ENGINE_PLAIN)
 		return;
-	profile_lap(k->profile, PROFILE_ELEMENTWISE);
+	profile_lap(tile->profile, PROFILE_ELEMENTWISE);
 	if (first == 0)
 		memset(of_tile, 0, width * sizeof *of_tile);
 	exact_largest(x + first * width, count, width, of_tile);
-	profile_lap(k->profile, PROFILE_QUANTISE);
+	profile_lap(tile->profile, PROFILE_QUANTISE);
 }
 
-static struct ops_rotary rotary_of(const struct model *m)
+static struct ops_rotary pass_rotary(const struct model *model)
 {
-	return (struct ops_rotary){ m->cosine, m->sine, m->config.ctx, m->config.heads, m->config.d / m->config.heads };
+	return (struct ops_rotary){ model->cosine, model->sine, model->config.ctx, model->config.heads,
+		model->config.d / model->config.heads };
 }
 
-static struct attention attention_of(const struct tile *k)
+static struct attention pass_attention(const struct pass_tile *tile)
 {
-	const struct model_config *c = &k->m->config;
+	const struct model_config *config = &tile->model->config;
 
-	return (struct attention){ c->ctx, c->d / c->heads, 3 * (size_t)c->d, c->d, k->member->attention };
+	return (struct attention){ config->ctx, config->d / config->heads, 3 * (size_t)config->d, config->d,
+		tile->member->attention };
 }
 
 /* One head after the other, for each window: where q and a of head i of the tile begin, and its p. */
-struct head {
+struct pass_head {
 	size_t qkv, a, p;
 };
 
-static struct head head_of(const struct tile *k, size_t i)
+static struct pass_head pass_head_of(const struct pass_tile *tile, size_t i)
 {
-	const struct model_config *c = &k->m->config;
-	size_t token = k->token + i / c->heads * c->ctx, column = i % c->heads * (c->d / c->heads);
+	const struct model_config *config = &tile->model->config;
+	size_t token = tile->token + i / config->heads * config->ctx,
+	       column = i % config->heads * (config->d / config->heads);
 
-	return (struct head){
-		.qkv = token * 3 * c->d + column,
-		.a = token * c->d + column,
-		.p = (k->row * c->heads + i) * attention_kept(c->ctx),
+	return (struct pass_head){
+		.qkv = token * 3 * config->d + column,
+		.a = token * config->d + column,
+		.p = (tile->row * config->heads + i) * attention_kept(config->ctx),
 	};
 }
 
-static void attend_tile(const struct tile *k, const struct layer *l)
+static void pass_attend(const struct pass_tile *tile, const struct model_layer *layer)
 {
-	struct attention shape = attention_of(k);
-	size_t d = k->m->config.d;
+	struct attention shape = pass_attention(tile);
+	size_t d = tile->model->config.d;
 
-	profile_lap(k->profile, PROFILE_ELEMENTWISE);
-	for (size_t i = 0; i < k->rows * k->m->config.heads; i++) {
-		struct head head = head_of(k, i);
-		const float *q = l->qkv + head.qkv;
+	profile_lap(tile->profile, PROFILE_ELEMENTWISE);
+	for (size_t i = 0; i < tile->rows * tile->model->config.heads; i++) {
+		struct pass_head head = pass_head_of(tile, i);
+		const float *q = layer->qkv + head.qkv;
 
-		attention_forward(&shape, q, q + d, q + 2 * d, l->p + head.p, l->a + head.a);
+		attention_forward(&shape, q, q + d, q + 2 * d, layer->p + head.p, layer->a + head.a);
 	}
-	profile_lap(k->profile, PROFILE_ATTENTION);
+	profile_lap(tile->profile, PROFILE_ATTENTION);
 }
 
 /* da: of the tile alone. */
-static void attend_tile_backward(const struct tile *k, const struct layer *l, const float *da, float *dqkv)
+static void pass_attend_backward(const struct pass_tile *tile, const struct model_layer *layer, const float *da,
+	float *dqkv)
 {
-	struct attention shape = attention_of(k);
-	size_t d = k->m->config.d;
+	struct attention shape = pass_attention(tile);
+	size_t d = tile->model->config.d;
 
-	profile_lap(k->profile, PROFILE_ELEMENTWISE);
-	for (size_t i = 0; i < k->rows * k->m->config.heads; i++) {
-		struct head head = head_of(k, i);
-		const float *q = l->qkv + head.qkv;
+	profile_lap(tile->profile, PROFILE_ELEMENTWISE);
+	for (size_t i = 0; i < tile->rows * tile->model->config.heads; i++) {
+		struct pass_head head = pass_head_of(tile, i);
+		const float *q = layer->qkv + head.qkv;
 		float *dq = dqkv + head.qkv;
 
-		attention_backward(&shape, q, q + d, q + 2 * d, l->p + head.p, da + head.a - k->token * d, dq, dq + d,
-			dq + 2 * d);
+		attention_backward(&shape, q, q + d, q + 2 * d, layer->p + head.p, da + head.a - tile->token * d, dq,
+			dq + d, dq + 2 * d);
 	}
-	profile_lap(k->profile, PROFILE_ATTENTION);
+	profile_lap(tile->profile, PROFILE_ATTENTION);
 }
 
 /* ---- Forward, and back through the head: tiles on their own ---- */
 
 /* From l->h to `out`, the next layer's h. What the way back needs (h, qkv, p, a, h_mlp, gu and the norms' scales) stays
  * in the layer; the rest is computed again there. */
-static bool layer_forward(const struct tile *k, size_t index, float *out)
+static bool pass_layer_forward(const struct pass_tile *tile, size_t index, float *out)
 {
-	struct model *m = k->m;
-	const struct layer *l = &m->layers[index];
-	size_t d = m->config.d, ff = m->config.ff, at = k->token * d;
-	const float *theta = k->pass->theta + layer_offset(m, index);
-	struct ops_rotary rotary = rotary_of(m);
-	float *x = k->member->x, *qkv = l->qkv + 3 * at, *gu = l->gu + k->token * 2 * ff;
+	struct model *model = tile->model;
+	const struct model_layer *layer = &model->layers[index];
+	size_t d = model->config.d, ff = model->config.ff, at = tile->token * d;
+	const float *theta = tile->pass->theta + pass_layer_offset(model, index);
+	struct ops_rotary rotary = pass_rotary(model);
+	float *x = tile->member->x, *qkv = layer->qkv + 3 * at, *gu = layer->gu + tile->token * 2 * ff;
 
-	ops_rmsnorm(l->h + at, theta + m->layout.norm_attention, k->tokens, d, x, l->r + k->token);
-	if (!multiply_rows(k, layer_matrix(m, index, QKV), x, qkv, NULL))
+	ops_rmsnorm(layer->h + at, theta + model->layout.norm_attention, tile->tokens, d, x, layer->r + tile->token);
+	if (!pass_multiply(tile, pass_layer_matrix(model, index, LAYER_QKV), x, qkv, NULL))
 		return false;
-	ops_rotate(&rotary, qkv, k->tokens, false);
-	attend_tile(k, l);
-	if (!multiply_rows(k, layer_matrix(m, index, OUT), l->a + at, l->h_mlp + at, l->a_largest))
+	ops_rotate(&rotary, qkv, tile->tokens, false);
+	pass_attend(tile, layer);
+	if (!pass_multiply(tile, pass_layer_matrix(model, index, LAYER_OUT), layer->a + at, layer->h_mlp + at,
+		    layer->a_largest))
 		return false;
-	ops_add(l->h_mlp + at, l->h + at, k->tokens * d);
-	ops_rmsnorm(l->h_mlp + at, theta + m->layout.norm_mlp, k->tokens, d, x, l->r_mlp + k->token);
-	if (!multiply_rows(k, layer_matrix(m, index, GATE_UP), x, gu, NULL))
+	ops_add(layer->h_mlp + at, layer->h + at, tile->tokens * d);
+	ops_rmsnorm(layer->h_mlp + at, theta + model->layout.norm_mlp, tile->tokens, d, x, layer->r_mlp + tile->token);
+	if (!pass_multiply(tile, pass_layer_matrix(model, index, LAYER_GATE_UP), x, gu, NULL))
 		return false;
-	for (size_t t = 0; t < k->tokens; t += STRIP) {
-		ops_gate(gu + t * 2 * ff, STRIP, ff, x + t * ff);
-		take_rows(k, x, ff, t, STRIP, NULL);
+	for (size_t token = 0; token < tile->tokens; token += PASS_STRIP) {
+		ops_gate(gu + token * 2 * ff, PASS_STRIP, ff, x + token * ff);
+		pass_take_rows(tile, x, ff, token, PASS_STRIP, NULL);
 	}
-	if (!multiply_taken(k, layer_matrix(m, index, DOWN), x, out + at))
+	if (!pass_multiply_taken(tile, pass_layer_matrix(model, index, LAYER_DOWN), x, out + at))
 		return false;
-	ops_add(out + at, l->h_mlp + at, k->tokens * d);
+	ops_add(out + at, layer->h_mlp + at, tile->tokens * d);
 	return true;
 }
 
 /* The gradient of the tile's logits, of those tokens that are counted: the others' is zero and stays so. */
-static void dither_logits(const struct tile *k, float *logits)
+static void pass_dither_logits(const struct pass_tile *tile, float *logits)
 {
-	const struct pass_dither *dither = &k->pass->dither;
-	size_t ctx = k->m->config.ctx;
+	const struct pass_dither *dither = &tile->pass->dither;
+	size_t ctx = tile->model->config.ctx;
 	_Alignas(64) uint32_t noise[MODEL_VOCABULARY];
 
-	for (size_t t = 0; t < k->tokens; t++) {
-		if (t % ctx < MODEL_SKIPPED)
+	for (size_t token = 0; token < tile->tokens; token++) {
+		if (token % ctx < MODEL_SKIPPED)
 			continue;
-		noise_dither(dither->key, (uint32_t)(dither->first_row * ctx + k->token + t), noise);
-		exact_dither(logits + t * MODEL_VOCABULARY, noise, MODEL_VOCABULARY, k->pass->inv);
+		noise_dither(dither->key, (uint32_t)(dither->first_row * ctx + tile->token + token), noise);
+		exact_dither(logits + token * MODEL_VOCABULARY, noise, MODEL_VOCABULARY, tile->pass->inv);
 	}
 }
 
 /* From the last layer's h to the losses, and on a training pass back to its gradient. */
-static bool head_forward_backward(const struct tile *k)
+static bool pass_head_forward_backward(const struct pass_tile *tile)
 {
-	struct model *m = k->m;
-	size_t d = m->config.d, at = k->token * d;
-	const float *gain = k->pass->theta + m->layout.norm, *h = m->h + at;
-	float *logits = m->logits + k->token * MODEL_VOCABULARY, *x = k->member->x;
+	struct model *model = tile->model;
+	size_t d = model->config.d, at = tile->token * d;
+	const float *gain = tile->pass->theta + model->layout.norm, *h = model->h + at;
+	float *logits = model->logits + tile->token * MODEL_VOCABULARY, *x = tile->member->x;
 
-	ops_rmsnorm(h, gain, k->tokens, d, x, m->r + k->token);
-	if (!multiply_rows(k, head_matrix(m), x, logits, NULL))
+	ops_rmsnorm(h, gain, tile->tokens, d, x, model->r + tile->token);
+	if (!pass_multiply(tile, pass_head_matrix(model), x, logits, NULL))
 		return false;
-	ops_cross_entropy(logits, k->pass->windows + k->row * (m->config.ctx + 1), k->rows, m->config.ctx, k->pass->inv,
-		k->pass->gradient != NULL, m->losses + k->token);
-	if (k->pass->gradient == NULL)
+	ops_cross_entropy(logits, tile->pass->windows + tile->row * (model->config.ctx + 1), tile->rows,
+		model->config.ctx, tile->pass->inv, tile->pass->gradient != NULL, model->losses + tile->token);
+	if (tile->pass->gradient == NULL)
 		return true;
 	/* The plain engine rounds nothing, so it has no grid to be dithered on. */
-	if (m->engine != ENGINE_PLAIN)
-		dither_logits(k, logits);
-	if (!multiply_rows_back(k, head_matrix(m), logits, m->dz + at, m->dy_largest))
+	if (model->engine != ENGINE_PLAIN)
+		pass_dither_logits(tile, logits);
+	if (!pass_multiply_back(tile, pass_head_matrix(model), logits, model->dz + at, model->dy_largest))
 		return false;
-	ops_rmsnorm_backward(h, gain, m->r + k->token, m->dz + at, NULL, k->tokens, d, m->dh[0] + at, m->z + at);
-	measure_rows(k, m->z + at, d, 0, k->tokens, m->z_largest);
+	ops_rmsnorm_backward(h, gain, model->r + tile->token, model->dz + at, NULL, tile->tokens, d, model->dh[0] + at,
+		model->z + at);
+	pass_measure_rows(tile, model->z + at, d, 0, tile->tokens, model->z_largest);
 	return true;
 }
 
-static void forward_tile(void *arg, size_t task, unsigned member)
+static void pass_forward_tile(void *arg, size_t task, unsigned member)
 {
-	struct tile k = tile_of(arg, task, member);
-	struct model *m = k.m;
-	size_t layers = m->config.layers, d = m->config.d, ctx = m->config.ctx;
+	struct pass_tile tile = pass_tile_of(arg, task, member);
+	struct model *model = tile.model;
+	size_t layers = model->config.layers, d = model->config.d, ctx = model->config.ctx;
 
-	ops_embed(k.pass->theta, k.pass->windows + k.row * (ctx + 1), k.rows, ctx, d, m->layers[0].h + k.token * d);
+	ops_embed(tile.pass->theta, tile.pass->windows + tile.row * (ctx + 1), tile.rows, ctx, d,
+		model->layers[0].h + tile.token * d);
 	for (size_t i = 0; i < layers; i++)
-		if (!goes_on(k.pass) || !layer_forward(&k, i, i + 1 < layers ? m->layers[i + 1].h : m->h))
-			return fail_pass(k.pass);
-	if (!head_forward_backward(&k))
-		fail_pass(k.pass);
-	profile_lap(k.profile, PROFILE_ELEMENTWISE);
+		if (!pass_goes_on(tile.pass) ||
+			!pass_layer_forward(&tile, i, i + 1 < layers ? model->layers[i + 1].h : model->h))
+			return pass_fail(tile.pass);
+	if (!pass_head_forward_backward(&tile))
+		pass_fail(tile.pass);
+	profile_lap(tile.profile, PROFILE_ELEMENTWISE);
 }
 
 /* ---- Back: a half of a layer in tiles, then the gradients of its matrices over the whole chunk ---- */
 
 /* The gated unit: dh[0] to dh[1]. */
-static void mlp_backward_tile(void *arg, size_t task, unsigned member)
+static void pass_mlp_backward_tile(void *arg, size_t task, unsigned member)
 {
-	struct tile k = tile_of(arg, task, member);
-	struct model *m = k.m;
-	const struct layer *l = &m->layers[k.pass->layer];
-	size_t d = m->config.d, ff = m->config.ff, at = k.token * d;
-	const float *gain = k.pass->theta + layer_offset(m, k.pass->layer) + m->layout.norm_mlp;
-	const float *gu = l->gu + k.token * 2 * ff;
-	float *db = k.member->dx, *dgu = m->dy + k.token * 2 * ff, *b = m->b + k.token * ff;
+	struct pass_tile tile = pass_tile_of(arg, task, member);
+	struct model *model = tile.model;
+	const struct model_layer *layer = &model->layers[tile.pass->layer];
+	size_t d = model->config.d, ff = model->config.ff, at = tile.token * d;
+	const float *gain = tile.pass->theta + pass_layer_offset(model, tile.pass->layer) + model->layout.norm_mlp;
+	const float *gu = layer->gu + tile.token * 2 * ff;
+	float *db = tile.member->dx, *dgu = model->dy + tile.token * 2 * ff, *b = model->b + tile.token * ff;
 
-	if (!goes_on(k.pass) ||
-		!multiply_rows_back(&k, layer_matrix(m, k.pass->layer, DOWN), m->dh[0] + at, db, m->dh_largest))
-		return fail_pass(k.pass);
-	for (size_t t = 0; t < k.tokens; t += STRIP) {
-		ops_gate_backward(gu + t * 2 * ff, db + t * ff, STRIP, ff, dgu + t * 2 * ff, b + t * ff);
-		measure_rows(&k, b, ff, t, STRIP, m->b_largest);
-		take_rows(&k, dgu, 2 * ff, t, STRIP, m->dy_largest);
+	if (!pass_goes_on(tile.pass) ||
+		!pass_multiply_back(&tile, pass_layer_matrix(model, tile.pass->layer, LAYER_DOWN), model->dh[0] + at,
+			db, model->dh_largest))
+		return pass_fail(tile.pass);
+	for (size_t token = 0; token < tile.tokens; token += PASS_STRIP) {
+		ops_gate_backward(gu + token * 2 * ff, db + token * ff, PASS_STRIP, ff, dgu + token * 2 * ff,
+			b + token * ff);
+		pass_measure_rows(&tile, b, ff, token, PASS_STRIP, model->b_largest);
+		pass_take_rows(&tile, dgu, 2 * ff, token, PASS_STRIP, model->dy_largest);
 	}
-	if (!multiply_taken_back(&k, layer_matrix(m, k.pass->layer, GATE_UP), dgu, m->dz + at))
-		return fail_pass(k.pass);
-	ops_rmsnorm_backward(l->h_mlp + at, gain, l->r_mlp + k.token, m->dz + at, m->dh[0] + at, k.tokens, d,
-		m->dh[1] + at, m->z + at);
-	measure_rows(&k, m->z + at, d, 0, k.tokens, m->z_largest);
+	if (!pass_multiply_taken_back(&tile, pass_layer_matrix(model, tile.pass->layer, LAYER_GATE_UP), dgu,
+		    model->dz + at))
+		return pass_fail(tile.pass);
+	ops_rmsnorm_backward(layer->h_mlp + at, gain, layer->r_mlp + tile.token, model->dz + at, model->dh[0] + at,
+		tile.tokens, d, model->dh[1] + at, model->z + at);
+	pass_measure_rows(&tile, model->z + at, d, 0, tile.tokens, model->z_largest);
 }
 
 /* Attention: dh[1] to dh[0]. */
-static void attention_backward_tile(void *arg, size_t task, unsigned member)
+static void pass_attention_backward_tile(void *arg, size_t task, unsigned member)
 {
-	struct tile k = tile_of(arg, task, member);
-	struct model *m = k.m;
-	const struct layer *l = &m->layers[k.pass->layer];
-	size_t d = m->config.d, at = k.token * d;
-	const float *gain = k.pass->theta + layer_offset(m, k.pass->layer) + m->layout.norm_attention;
-	struct ops_rotary rotary = rotary_of(m);
-	float *da = k.member->dx, *dqkv = m->dy + 3 * at;
+	struct pass_tile tile = pass_tile_of(arg, task, member);
+	struct model *model = tile.model;
+	const struct model_layer *layer = &model->layers[tile.pass->layer];
+	size_t d = model->config.d, at = tile.token * d;
+	const float *gain = tile.pass->theta + pass_layer_offset(model, tile.pass->layer) +
+		model->layout.norm_attention;
+	struct ops_rotary rotary = pass_rotary(model);
+	float *da = tile.member->dx, *dqkv = model->dy + 3 * at;
 
-	if (!goes_on(k.pass) ||
-		!multiply_rows_back(&k, layer_matrix(m, k.pass->layer, OUT), m->dh[1] + at, da, m->dh_largest))
-		return fail_pass(k.pass);
-	attend_tile_backward(&k, l, da, m->dy);
-	ops_rotate(&rotary, dqkv, k.tokens, true);
-	if (!multiply_rows_back(&k, layer_matrix(m, k.pass->layer, QKV), dqkv, m->dz + at, m->dy_largest))
-		return fail_pass(k.pass);
-	ops_rmsnorm_backward(l->h + at, gain, l->r + k.token, m->dz + at, m->dh[1] + at, k.tokens, d, m->dh[0] + at,
-		m->z + at);
-	measure_rows(&k, m->z + at, d, 0, k.tokens, m->z_largest);
+	if (!pass_goes_on(tile.pass) ||
+		!pass_multiply_back(&tile, pass_layer_matrix(model, tile.pass->layer, LAYER_OUT), model->dh[1] + at, da,
+			model->dh_largest))
+		return pass_fail(tile.pass);
+	pass_attend_backward(&tile, layer, da, model->dy);
+	ops_rotate(&rotary, dqkv, tile.tokens, true);
+	if (!pass_multiply_back(&tile, pass_layer_matrix(model, tile.pass->layer, LAYER_QKV), dqkv, model->dz + at,
+		    model->dy_largest))
+		return pass_fail(tile.pass);
+	ops_rmsnorm_backward(layer->h + at, gain, layer->r + tile.token, model->dz + at, model->dh[1] + at, tile.tokens,
+		d, model->dh[0] + at, model->z + at);
+	pass_measure_rows(&tile, model->z + at, d, 0, tile.tokens, model->z_largest);
 }
 
 /* The larger of all tiles' numbers, [tiles][width], column by column. A maximum does not depend on how windows were
  * parted into tiles, nor a grid, which follows from it: that is why tiles may follow the number of threads. */
-static void merge_largest(const struct pass *pass, const int32_t *largest, size_t width, int32_t *merged)
+static void pass_merge_largest(const struct pass *pass, const int32_t *largest, size_t width, int32_t *merged)
 {
 	memcpy(merged, largest, width * sizeof *merged);
 	for (size_t i = 1; i < pass->tiles; i++)
@@ -357,32 +373,33 @@ static void merge_largest(const struct pass *pass, const int32_t *largest, size_
 }
 
 /* Rows of a matrix per task: so that all members have some, and no task more than linear_gradient takes. */
-static size_t rows_per_task(const struct pass *pass, const struct linear *w)
+static size_t pass_rows_per_task(const struct pass *pass, const struct linear *w)
 {
-	size_t parts = size_max((w->out + LINEAR_ROWS - 1) / LINEAR_ROWS, pass->m->member_count);
+	size_t parts = size_max((w->out + LINEAR_ROWS - 1) / LINEAR_ROWS, pass->model->member_count);
 
 	return ((w->out + parts - 1) / parts + 15) / 16 * 16;
 }
 
 /* Columns of a sum over tokens per task. */
-static size_t columns_per_task(const struct pass *pass)
+static size_t pass_columns_per_task(const struct pass *pass)
 {
-	size_t members = pass->m->member_count;
+	size_t members = pass->model->member_count;
 
-	return (pass->m->config.d + 16 * members - 1) / (16 * members) * 16;
+	return (pass->model->config.d + 16 * members - 1) / (16 * members) * 16;
 }
 
-static size_t tasks_of(size_t total, size_t per_task)
+static size_t pass_tasks(size_t total, size_t per_task)
 {
 	return (total + per_task - 1) / per_task;
 }
 
 /* The gradient of some rows of a matrix contracts over the whole chunk, so all tiles have come before. Rows are nobody
  * else's: tasks write to places of their own. */
-static void gradient_rows(struct pass *pass, const struct product *product, size_t task, struct pass_member *member)
+static void pass_gradient_rows(struct pass *pass, const struct pass_product *product, size_t task,
+	struct model_member *member)
 {
 	const struct linear *w = product->w;
-	size_t rows = rows_per_task(pass, w), first = task * rows;
+	size_t rows = pass_rows_per_task(pass, w), first = task * rows;
 	struct linear_chunk chunk = {
 		.dy = product->dy,
 		.x = product->x,
@@ -391,149 +408,152 @@ static void gradient_rows(struct pass *pass, const struct product *product, size
 		.x_largest = member->largest[1],
 	};
 
-	if (pass->m->engine != ENGINE_PLAIN) {
-		merge_largest(pass, product->dy_largest, w->out, member->largest[0]);
-		merge_largest(pass, product->x_largest, w->in, member->largest[1]);
+	if (pass->model->engine != ENGINE_PLAIN) {
+		pass_merge_largest(pass, product->dy_largest, w->out, member->largest[0]);
+		pass_merge_largest(pass, product->x_largest, w->in, member->largest[1]);
 	}
-	if (!linear_gradient(w, pass->m->engine, &member->work, &chunk, first, size_min(rows, w->out - first),
+	if (!linear_gradient(w, pass->model->engine, &member->work, &chunk, first, size_min(rows, w->out - first),
 		    !pass->first, pass->gradient))
-		fail_pass(pass);
+		pass_fail(pass);
 }
 
 /* Tasks are the rows of the matrices, then the columns of the norm's gain. */
-static void gradients_task(void *arg, size_t task, unsigned member)
+static void pass_gradients_task(void *arg, size_t task, unsigned member)
 {
 	struct pass *pass = arg;
-	struct model *m = pass->m;
-	struct profile *profile = member == 0 ? m->profile : NULL;
+	struct model *model = pass->model;
+	struct profile *profile = member == 0 ? model->profile : NULL;
 
 	fesetenv(FE_DFL_ENV);
-	if (!goes_on(pass))
+	if (!pass_goes_on(pass))
 		return;
 	for (size_t i = 0; i < pass->product_count; i++) {
-		size_t tasks = tasks_of(pass->products[i].w->out, rows_per_task(pass, pass->products[i].w));
+		size_t tasks = pass_tasks(pass->products[i].w->out, pass_rows_per_task(pass, pass->products[i].w));
 
 		if (task < tasks)
-			return gradient_rows(pass, &pass->products[i], task, &m->members[member]);
+			return pass_gradient_rows(pass, &pass->products[i], task, &model->members[member]);
 		task -= tasks;
 	}
-	size_t columns = columns_per_task(pass), first = task * columns;
+	size_t columns = pass_columns_per_task(pass), first = task * columns;
 
 	profile_lap(profile, PROFILE_ELEMENTWISE);
-	ops_rmsnorm_backward_gain(pass->norm_x, pass->norm_r, m->dz, pass->tokens, m->config.d, first,
-		size_min(columns, m->config.d - first), pass->gradient + pass->norm_offset);
+	ops_rmsnorm_backward_gain(pass->norm_x, pass->norm_r, model->dz, pass->tokens, model->config.d, first,
+		size_min(columns, model->config.d - first), pass->gradient + pass->norm_offset);
 	profile_lap(profile, PROFILE_ELEMENTWISE);
 }
 
 /* The gradients of pass->products and of the norm before them. */
-static void run_gradients(struct pass *pass)
+static void pass_run_gradients(struct pass *pass)
 {
-	size_t tasks = tasks_of(pass->m->config.d, columns_per_task(pass));
+	size_t tasks = pass_tasks(pass->model->config.d, pass_columns_per_task(pass));
 
 	for (size_t i = 0; i < pass->product_count; i++)
-		tasks += tasks_of(pass->products[i].w->out, rows_per_task(pass, pass->products[i].w));
-	team_run(pass->m->team, gradients_task, pass, tasks);
+		tasks += pass_tasks(pass->products[i].w->out, pass_rows_per_task(pass, pass->products[i].w));
+	team_run(pass->model->team, pass_gradients_task, pass, tasks);
 }
 
-static void head_gradients(struct pass *pass)
+static void pass_head_gradients(struct pass *pass)
 {
-	struct model *m = pass->m;
+	struct model *model = pass->model;
 
 	pass->product_count = 1;
-	pass->products[0] = (struct product){ head_matrix(m), m->logits, m->z, m->dy_largest, m->z_largest };
-	pass->norm_x = m->h;
-	pass->norm_r = m->r;
-	pass->norm_offset = m->layout.norm;
-	run_gradients(pass);
+	pass->products[0] = (struct pass_product){ pass_head_matrix(model), model->logits, model->z, model->dy_largest,
+		model->z_largest };
+	pass->norm_x = model->h;
+	pass->norm_r = model->r;
+	pass->norm_offset = model->layout.norm;
+	pass_run_gradients(pass);
 }
 
 /* Twice the same: tiles first, then matrices, which contract over all tokens. dh[0] and dh[1] take turns, and dy, z and
  * b hold one half of the layer at a time: so no task may run ahead into the next half. */
-static void layer_backward(struct pass *pass, size_t index)
+static void pass_layer_backward(struct pass *pass, size_t index)
 {
-	struct model *m = pass->m;
-	const struct layer *l = &m->layers[index];
-	size_t offset = layer_offset(m, index);
+	struct model *model = pass->model;
+	const struct model_layer *layer = &model->layers[index];
+	size_t offset = pass_layer_offset(model, index);
 
 	pass->layer = index;
 	pass->product_count = 2;
-	team_run(m->team, mlp_backward_tile, pass, pass->tiles);
-	pass->products[0] = (struct product){ layer_matrix(m, index, DOWN), m->dh[0], m->b, m->dh_largest,
-		m->b_largest };
-	pass->products[1] = (struct product){ layer_matrix(m, index, GATE_UP), m->dy, m->z, m->dy_largest,
-		m->z_largest };
-	pass->norm_x = l->h_mlp;
-	pass->norm_r = l->r_mlp;
-	pass->norm_offset = offset + m->layout.norm_mlp;
-	run_gradients(pass);
+	team_run(model->team, pass_mlp_backward_tile, pass, pass->tiles);
+	pass->products[0] = (struct pass_product){ pass_layer_matrix(model, index, LAYER_DOWN), model->dh[0], model->b,
+		model->dh_largest, model->b_largest };
+	pass->products[1] = (struct pass_product){ pass_layer_matrix(model, index, LAYER_GATE_UP), model->dy, model->z,
+		model->dy_largest, model->z_largest };
+	pass->norm_x = layer->h_mlp;
+	pass->norm_r = layer->r_mlp;
+	pass->norm_offset = offset + model->layout.norm_mlp;
+	pass_run_gradients(pass);
 
-	team_run(m->team, attention_backward_tile, pass, pass->tiles);
-	pass->products[0] = (struct product){ layer_matrix(m, index, OUT), m->dh[1], l->a, m->dh_largest,
-		l->a_largest };
-	pass->products[1] = (struct product){ layer_matrix(m, index, QKV), m->dy, m->z, m->dy_largest, m->z_largest };
-	pass->norm_x = l->h;
-	pass->norm_r = l->r;
-	pass->norm_offset = offset + m->layout.norm_attention;
-	run_gradients(pass);
+	team_run(model->team, pass_attention_backward_tile, pass, pass->tiles);
+	pass->products[0] = (struct pass_product){ pass_layer_matrix(model, index, LAYER_OUT), model->dh[1], layer->a,
+		model->dh_largest, layer->a_largest };
+	pass->products[1] = (struct pass_product){ pass_layer_matrix(model, index, LAYER_QKV), model->dy, model->z,
+		model->dy_largest, model->z_largest };
+	pass->norm_x = layer->h;
+	pass->norm_r = layer->r;
+	pass->norm_offset = offset + model->layout.norm_attention;
+	pass_run_gradients(pass);
 }
 
 /* By columns, as several tokens add to one row: two members never write to the same place, and each sum runs over
  * tokens in their order. */
-static void embedding_task(void *arg, size_t task, unsigned member)
+static void pass_embedding_task(void *arg, size_t task, unsigned member)
 {
 	const struct pass *pass = arg;
-	const struct model *m = pass->m;
-	size_t columns = columns_per_task(pass), first = task * columns, d = m->config.d;
+	const struct model *model = pass->model;
+	size_t columns = pass_columns_per_task(pass), first = task * columns, d = model->config.d;
 
 	(void)member;
 	fesetenv(FE_DFL_ENV);
-	ops_embed_backward(m->dh[0], pass->windows, pass->rows, m->config.ctx, d, first, size_min(columns, d - first),
-		pass->gradient);
+	ops_embed_backward(model->dh[0], pass->windows, pass->rows, model->config.ctx, d, first,
+		size_min(columns, d - first), pass->gradient);
 }
 
 /* Each team_run is a wall: what it wrote is whole before the next one reads it. */
-static void run_backward(struct pass *pass)
+static void pass_run_backward(struct pass *pass)
 {
-	struct model *m = pass->m;
+	struct model *model = pass->model;
 
-	head_gradients(pass);
-	for (size_t i = m->config.layers; goes_on(pass) && i-- > 0;)
-		layer_backward(pass, i);
-	if (goes_on(pass))
-		team_run(m->team, embedding_task, pass, tasks_of(m->config.d, columns_per_task(pass)));
-	profile_lap(m->profile, PROFILE_ELEMENTWISE);
+	pass_head_gradients(pass);
+	for (size_t i = model->config.layers; pass_goes_on(pass) && i-- > 0;)
+		pass_layer_backward(pass, i);
+	if (pass_goes_on(pass))
+		team_run(model->team, pass_embedding_task, pass,
+			pass_tasks(model->config.d, pass_columns_per_task(pass)));
+	profile_lap(model->profile, PROFILE_ELEMENTWISE);
 }
 
 /* ---- A batch ---- */
 
-static void round_matrix(void *arg, size_t task, unsigned member)
+static void pass_round_matrix(void *arg, size_t task, unsigned member)
 {
 	struct pass *pass = arg;
 
 	(void)member;
 	fesetenv(FE_DFL_ENV);
-	if (!linear_round(&pass->m->matrices[task], pass->m->engine, pass->theta, pass->gradient != NULL))
-		fail_pass(pass);
+	if (!linear_round(&pass->model->matrices[task], pass->model->engine, pass->theta, pass->gradient != NULL))
+		pass_fail(pass);
 }
 
 /* Blocks are no larger than memory allows, and as many as there are members if there are windows enough. The number of
- * tiles changes no bit (merge_largest), so it may follow the machine. */
-static void choose_tiles(struct pass *pass)
+ * tiles changes no bit (pass_merge_largest), so it may follow the machine. */
+static void pass_choose_tiles(struct pass *pass)
 {
-	size_t members = pass->m->member_count;
+	size_t members = pass->model->member_count;
 
-	pass->tile = size_min(pass->m->tile, (pass->rows + members - 1) / members);
+	pass->tile = size_min(pass->model->tile, (pass->rows + members - 1) / members);
 	pass->tiles = (pass->rows + pass->tile - 1) / pass->tile;
 }
 
 /* As pass_gradient, with a gradient that starts as zeros; as pass_loss if gradient is NULL. */
-static bool run_batch(struct model *m, const float *theta, const uint8_t *windows, size_t rows,
+static bool pass_run(struct model *model, const float *theta, const uint8_t *windows, size_t rows,
 	struct pass_dither dither, const atomic_bool *cancel, float *gradient, float *loss)
 {
-	size_t ctx = m->config.ctx;
+	size_t ctx = model->config.ctx;
 	float lane[16] = { 0 };
 	struct pass pass = {
-		.m = m,
+		.model = model,
 		.theta = theta,
 		.gradient = gradient,
 		.cancel = cancel,
@@ -541,37 +561,37 @@ static bool run_batch(struct model *m, const float *theta, const uint8_t *window
 		.inv = 1.0f / (float)(rows * (ctx - MODEL_SKIPPED)),
 	};
 
-	profile_begin(m->profile);
-	m->members[0].work.profile = m->profile;
-	team_run(m->team, round_matrix, &pass, LAYER_MATRICES * (size_t)m->config.layers + 1);
-	profile_lap(m->profile, PROFILE_QUANTISE);
-	for (size_t done = 0; done < rows && goes_on(&pass); done += pass.rows) {
+	profile_begin(model->profile);
+	model->members[0].work.profile = model->profile;
+	team_run(model->team, pass_round_matrix, &pass, LAYER_MATRICES * (size_t)model->config.layers + 1);
+	profile_lap(model->profile, PROFILE_QUANTISE);
+	for (size_t done = 0; done < rows && pass_goes_on(&pass); done += pass.rows) {
 		queue_pause(cancel);
 		pass.windows = windows + done * (ctx + 1);
-		pass.rows = size_min(rows - done, m->windows);
+		pass.rows = size_min(rows - done, model->windows);
 		pass.tokens = pass.rows * ctx;
 		pass.first = done == 0;
 		pass.dither = (struct pass_dither){ dither.key, dither.first_row + (uint32_t)done };
-		choose_tiles(&pass);
-		team_run(m->team, forward_tile, &pass, pass.tiles);
-		if (gradient != NULL && goes_on(&pass))
-			run_backward(&pass);
-		ops_sum_losses(m->losses, pass.rows, ctx, lane);
+		pass_choose_tiles(&pass);
+		team_run(model->team, pass_forward_tile, &pass, pass.tiles);
+		if (gradient != NULL && pass_goes_on(&pass))
+			pass_run_backward(&pass);
+		ops_sum_losses(model->losses, pass.rows, ctx, lane);
 	}
-	profile_lap(m->profile, PROFILE_ELEMENTWISE);
+	profile_lap(model->profile, PROFILE_ELEMENTWISE);
 	*loss = math_fold16(lane) * pass.inv;
-	return goes_on(&pass);
+	return pass_goes_on(&pass);
 }
 
-bool pass_gradient(struct model *m, const float *theta, const uint8_t *windows, size_t rows, struct pass_dither dither,
-	const atomic_bool *cancel, float *gradient, float *loss)
+bool pass_gradient(struct model *model, const float *theta, const uint8_t *windows, size_t rows,
+	struct pass_dither dither, const atomic_bool *cancel, float *gradient, float *loss)
 {
-	memset(gradient, 0, m->layout.count * sizeof(float));
-	return run_batch(m, theta, windows, rows, dither, cancel, gradient, loss);
+	memset(gradient, 0, model->layout.count * sizeof(float));
+	return pass_run(model, theta, windows, rows, dither, cancel, gradient, loss);
 }
 
-bool pass_loss(struct model *m, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
+bool pass_loss(struct model *model, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
 	float *loss)
 {
-	return run_batch(m, theta, windows, rows, (struct pass_dither){ 0 }, cancel, NULL, loss);
+	return pass_run(model, theta, windows, rows, (struct pass_dither){ 0 }, cancel, NULL, loss);
 }

@@ -22,11 +22,11 @@ struct pass_dither {
 /* Mean cross-entropy over the counted positions of `rows` windows (1 at least), and its gradient in `gradient` (n
  * floats, overwritten). False if the pass fails: an operand cannot be quantised, a checked product is wrong, or *cancel
  * (may be NULL) became true. Then the outputs are undefined. A loss that is not finite is returned as it is. */
-bool pass_gradient(struct model *m, const float *theta, const uint8_t *windows, size_t rows, struct pass_dither dither,
-	const atomic_bool *cancel, float *gradient, float *loss);
+bool pass_gradient(struct model *model, const float *theta, const uint8_t *windows, size_t rows,
+	struct pass_dither dither, const atomic_bool *cancel, float *gradient, float *loss);
 
 /* The same loss, forward only. */
-bool pass_loss(struct model *m, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
+bool pass_loss(struct model *model, const float *theta, const uint8_t *windows, size_t rows, const atomic_bool *cancel,
 	float *loss);
 
 #endif

@@ -5,24 +5,24 @@
 
 #include "ml/kernel/float.h"
 
-static int64_t clock_now(void)
+static int64_t profile_now(void)
 {
-	struct timespec t;
+	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-void profile_begin(struct profile *p)
+void profile_begin(struct profile *profile)
 {
-	if (p != NULL)
-		p->last = clock_now();
+	if (profile != NULL)
+		profile->last = profile_now();
 }
 
-void profile_count(struct profile *p, enum profile_kind kind)
+void profile_count(struct profile *profile, enum profile_kind kind)
 {
-	int64_t time = clock_now();
+	int64_t now = profile_now();
 
-	p->nanoseconds[kind] += time - p->last;
-	p->last = time;
+	profile->nanoseconds[kind] += now - profile->last;
+	profile->last = now;
 }

@@ -24,13 +24,13 @@ struct profile {
 };
 
 /* What passes until the next lap is counted; what passed before is not. */
-void profile_begin(struct profile *p);
-void profile_count(struct profile *p, enum profile_kind kind);
+void profile_begin(struct profile *profile);
+void profile_count(struct profile *profile, enum profile_kind kind);
 
-static inline void profile_lap(struct profile *p, enum profile_kind kind)
+static inline void profile_lap(struct profile *profile, enum profile_kind kind)
 {
-	if (p != NULL)
-		profile_count(p, kind);
+	if (profile != NULL)
+		profile_count(profile, kind);
 }
 
 #endif

@@ -17,11 +17,11 @@
 #include "util/queue.h"
 
 /* What an exact engine gives, found with the plain C one. */
-static const char expected_digest[] = "4909d2c58fad0e8c93e933c13300b174fbc465ba3ca2e85b58278fbdfdb7afca";
+static const char selftest_digest[] = "4909d2c58fad0e8c93e933c13300b174fbc465ba3ca2e85b58278fbdfdb7afca";
 
-static const uint8_t key[32] = "atelier start-up check";
+static const uint8_t selftest_key[32] = "atelier start-up check";
 
-static const struct train_config small = {
+static const struct train_config selftest_config = {
 	.model = { .d = 48, .layers = 1, .heads = 3, .ff = 80, .ctx = 48 },
 	.batch = 3,
 	.iterations = 2,
@@ -33,25 +33,26 @@ static const struct train_config small = {
 	.gate_ppm = 2000000,
 };
 
-static void gather_windows(enum noise_domain domain, size_t count, uint8_t *windows)
+static void selftest_gather(enum noise_domain domain, size_t count, uint8_t *windows)
 {
 	uint8_t dataset[256];
 
 	for (size_t i = 0; i < sizeof dataset; i++)
 		dataset[i] = (uint8_t)(i * i);
-	noise_gather(key, domain, count, dataset, sizeof dataset, small.model.ctx, windows);
+	noise_gather(selftest_key, domain, count, dataset, sizeof dataset, selftest_config.model.ctx, windows);
 }
 
 /* The state after a block of this one proof; takes the reference to its parent. All that nodes compare: value, losses,
  * root. */
-static struct state *run_block(struct backend *backend, struct state *parent, const uint8_t *delta, struct sha256 *hash)
+static struct state *selftest_block(struct backend *backend, struct state *parent, const uint8_t *delta,
+	struct sha256 *hash)
 {
-	uint8_t *windows = mem_alloc((size_t)small.bench_rows * (small.model.ctx + 1)), value[8];
+	uint8_t *windows = mem_alloc((size_t)selftest_config.bench_rows * (selftest_config.model.ctx + 1)), value[8];
 	struct update_proof proof = { .delta = delta };
 	struct update_outcome outcome;
 
-	gather_windows(NOISE_BENCHMARK, small.bench_rows, windows);
-	struct benchmark *benchmark = benchmark_new(backend, parent, windows, key, NULL);
+	selftest_gather(NOISE_BENCHMARK, selftest_config.bench_rows, windows);
+	struct benchmark *benchmark = benchmark_new(backend, parent, windows, selftest_key, NULL);
 	struct update_job job = {
 		.parent = parent,
 		.benchmark = benchmark,
@@ -75,18 +76,19 @@ static struct state *run_block(struct backend *backend, struct state *parent, co
 
 /* A step of a small model of odd shape, and two blocks of it: in the second there is momentum. A step that fails feeds
  * nothing, and the digest differs by that. */
-static void check_step(const struct backend_kind *kind, struct sha256 *hash)
+static void selftest_step(const struct backend_kind *kind, struct sha256 *hash)
 {
-	struct state *state = state_new_initial(&small.model, key);
-	struct backend *backend = backend_new(kind, &small, 1);
-	uint8_t *windows = mem_alloc(step_windows_size(&small)), *delta = mem_alloc(step_delta_size(&small));
-	struct step_job job = { .state = state, .seed = key, .windows = windows };
+	struct state *state = state_new_initial(&selftest_config.model, selftest_key);
+	struct backend *backend = backend_new(kind, &selftest_config, 1);
+	uint8_t *windows = mem_alloc(step_windows_size(&selftest_config)),
+		*delta = mem_alloc(step_delta_size(&selftest_config));
+	struct step_job job = { .state = state, .seed = selftest_key, .windows = windows };
 
-	gather_windows(NOISE_WINDOW, (size_t)small.iterations * small.batch, windows);
+	selftest_gather(NOISE_WINDOW, (size_t)selftest_config.iterations * selftest_config.batch, windows);
 	if (backend_execute(backend, &job, delta) == STEP_OK) {
-		sha256_update(hash, delta, step_delta_size(&small));
+		sha256_update(hash, delta, step_delta_size(&selftest_config));
 		for (int block = 0; block < 2; block++)
-			state = run_block(backend, state, delta, hash);
+			state = selftest_block(backend, state, delta, hash);
 	}
 	state_unref(state);
 	backend_free(backend);
@@ -104,14 +106,14 @@ bool selftest_run(const struct backend_kind *kind, struct errmsg *err)
 		return false;
 	sha256_init(&hash);
 	backend_probe(kind, &hash);
-	check_step(kind, &hash);
+	selftest_step(kind, &hash);
 	sha256_final(&hash, digest);
 	hex_encode(text, digest, sizeof digest);
-	if (strcmp(text, expected_digest) != 0)
+	if (strcmp(text, selftest_digest) != 0)
 		return errmsg_set(err,
 			"this build or machine computes other bits than it should: check digest %s, "
 			"expected %s",
-			text, expected_digest);
+			text, selftest_digest);
 	return true;
 }
 
@@ -121,21 +123,21 @@ bool selftest_run(const struct backend_kind *kind, struct errmsg *err)
  */
 bool selftest_again(const struct backend_kind *kind, struct errmsg *err)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static int64_t next; /* both guarded by lock */
-	static bool passed;
+	static pthread_mutex_t selftest_lock = PTHREAD_MUTEX_INITIALIZER;
+	static int64_t selftest_next; /* both guarded by selftest_lock */
+	static bool selftest_passed;
 	bool result;
 
 	queue_hold(true);
-	pthread_mutex_lock(&lock);
-	if (clock_mono_ms() >= next) {
-		passed = selftest_run(kind, err);
-		next = clock_mono_ms() + SELFTEST_PAUSE_MS;
-	} else if (!passed) {
+	pthread_mutex_lock(&selftest_lock);
+	if (clock_mono_ms() >= selftest_next) {
+		selftest_passed = selftest_run(kind, err);
+		selftest_next = clock_mono_ms() + SELFTEST_PAUSE_MS;
+	} else if (!selftest_passed) {
 		errmsg_set(err, "it failed its check a moment ago");
 	}
-	result = passed;
-	pthread_mutex_unlock(&lock);
+	result = selftest_passed;
+	pthread_mutex_unlock(&selftest_lock);
 	queue_hold(false);
 	return result;
 }
@@ -144,24 +146,24 @@ bool selftest_again(const struct backend_kind *kind, struct errmsg *err)
 
 /* Nanoseconds of a gradient of a small model, the better of two. In the first round a library still makes its threads
  * and buffers. */
-static int64_t time_gradient(const struct backend_kind *kind)
+static int64_t selftest_time(const struct backend_kind *kind)
 {
-	const struct train_config config = {
+	const struct train_config timed = {
 		.model = { .d = 128, .layers = 1, .heads = 4, .ff = 256, .ctx = 128 },
 		.batch = 4,
 	};
-	struct state *state = state_new_initial(&config.model, key);
-	struct backend *backend = backend_new(kind, &config, 1);
-	float *gradient = mem_align(model_count(&config.model) * sizeof(float)), loss;
+	struct state *state = state_new_initial(&timed.model, selftest_key);
+	struct backend *backend = backend_new(kind, &timed, 1);
+	float *gradient = mem_align(model_count(&timed.model) * sizeof(float)), loss;
 	uint8_t windows[4 * (128 + 1)] = { 0 };
-	const struct backend_batch batch = { state, windows, config.batch, NULL };
+	const struct backend_batch batch = { state, windows, timed.batch, NULL };
 	int64_t best = INT64_MAX;
 
 	for (int round = 0; round < 2; round++) {
 		struct profile profile = { 0 };
 
 		profile_begin(&profile);
-		backend_gradient(backend, &batch, (struct pass_dither){ key, 0 }, gradient, &loss);
+		backend_gradient(backend, &batch, (struct pass_dither){ selftest_key, 0 }, gradient, &loss);
 		profile_count(&profile, PROFILE_PRODUCT);
 		best = profile.nanoseconds[PROFILE_PRODUCT] < best ? profile.nanoseconds[PROFILE_PRODUCT] : best;
 	}
@@ -173,14 +175,14 @@ static int64_t time_gradient(const struct backend_kind *kind)
 
 /* Only what passes the check is a candidate, so no speed buys a wrong bit. The reference is asked for by name alone: it
  * is slow enough to make a node useless for mining. */
-static bool choose_fastest(const struct backend_kind **kind, struct errmsg *err)
+static bool selftest_choose_fastest(const struct backend_kind **kind, struct errmsg *err)
 {
 	static const enum engine candidates[] = { ENGINE_OPENBLAS, ENGINE_ONEDNN };
 	int64_t best = INT64_MAX;
 
 	for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
 		const struct backend_kind *candidate = backend_cpu(candidates[i]);
-		int64_t time = selftest_run(candidate, err) ? time_gradient(candidate) : INT64_MAX;
+		int64_t time = selftest_run(candidate, err) ? selftest_time(candidate) : INT64_MAX;
 
 		if (time < best) {
 			best = time;
@@ -195,7 +197,7 @@ bool selftest_choose(const char *name, const struct backend_kind **kind, struct 
 	static const enum engine exact[] = { ENGINE_OPENBLAS, ENGINE_ONEDNN, ENGINE_REFERENCE };
 
 	if (strcmp(name, "auto") == 0)
-		return choose_fastest(kind, err);
+		return selftest_choose_fastest(kind, err);
 	for (size_t i = 0; i < sizeof exact / sizeof exact[0]; i++) {
 		*kind = backend_cpu(exact[i]);
 		if (strcmp(name, (*kind)->name) == 0)

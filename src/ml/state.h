@@ -17,22 +17,22 @@ struct state;
 struct state *state_new_initial(const struct model_config *config, const uint8_t key[32]);
 
 /* Takes ownership of theta and v, both of n floats from mem_align (util/mem.h). */
-struct state *state_new(const struct model_config *config, float *theta, float *v);
+struct state *state_new(const struct model_config *config, float *theta, float *momentum);
 
 /* From serialised bytes. NULL if size is not state_size() or a value is not finite; the root is computed, for the
  * caller to compare. */
-struct state *state_deserialise(const struct model_config *config, const uint8_t *data, size_t size);
+struct state *state_deserialise(const struct model_config *config, const uint8_t *serialised, size_t size);
 
-struct state *state_ref(struct state *s); /* returns s */
-void state_unref(struct state *s);        /* NULL is allowed */
+struct state *state_ref(struct state *state); /* returns its argument */
+void state_unref(struct state *state);        /* NULL is allowed */
 
-const struct model_config *state_config(const struct state *s);
-const float *state_theta(const struct state *s);
-const float *state_momentum(const struct state *s);
-const uint8_t *state_root(const struct state *s); /* 32 bytes */
+const struct model_config *state_config(const struct state *state);
+const float *state_theta(const struct state *state);
+const float *state_momentum(const struct state *state);
+const uint8_t *state_root(const struct state *state); /* 32 bytes */
 
 /* Serialised: theta, then v, little-endian binary32. out has room for state_size bytes. */
 size_t state_size(const struct model_config *config);
-void state_serialise(const struct state *s, uint8_t *out);
+void state_serialise(const struct state *state, uint8_t *serialised);
 
 #endif

@@ -48,10 +48,10 @@ struct update_outcome {
 };
 
 /* Returns the new state (a reference, the caller's) and fills outcome; NULL only if cancelled. */
-struct state *update_execute(struct backend *b, const struct update_job *job, struct update_outcome *outcome);
+struct state *update_execute(struct backend *backend, const struct update_job *job, struct update_outcome *outcome);
 
 /* Nats as an integer of 2^-32 nats: nearest, ties to even, clamped to +-2^47; -2^47 if x is not finite. */
-int64_t update_value(float x);
+int64_t update_value(float nats);
 
 /* The new state alone, from an outcome that a later coinbase stated: no benchmark is computed. For initial sync. Only
  * outcome->is_void and the slots' states are read. */

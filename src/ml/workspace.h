@@ -11,14 +11,14 @@
 #include "util/size.h"
 
 /* Where the parts of one layer, and of the whole, begin in theta. */
-struct layout {
+struct model_layout {
 	size_t norm_attention, wqkv, wo, norm_mlp, wgu, wdown, layer_size; /* within a layer */
 	size_t first_layer, norm, head, count;
 };
 
 /* What the forward pass leaves behind for the backward pass, a layer; T tokens of a chunk. What the norms and the gate
  * give is computed again on the way back: that is cheaper than keeping it. */
-struct layer {
+struct model_layer {
 	float *h;           /* [T][d] what comes in */
 	float *qkv;         /* [T][3d] rotated */
 	float *p;           /* [windows][heads][attention_kept()] */
@@ -30,10 +30,10 @@ struct layer {
 };
 
 /* The matrices of a layer. */
-enum { QKV, OUT, GATE_UP, DOWN, LAYER_MATRICES };
+enum { LAYER_QKV, LAYER_OUT, LAYER_GATE_UP, LAYER_DOWN, LAYER_MATRICES };
 
 /* One thread's memory, for a tile of tokens. */
-struct pass_member {
+struct model_member {
 	struct linear_work work;
 	float *x;  /* [tile][d or ff] what a product takes */
 	float *dx; /* [tile][d or ff] and what comes back from it */
@@ -44,16 +44,16 @@ struct pass_member {
 
 struct model {
 	struct model_config config;
-	struct layout layout;
+	struct model_layout layout;
 	enum engine engine;
 	struct team *team;
 	unsigned member_count; /* of the team */
 	size_t windows, tile;  /* windows of a chunk, of a tile */
 	char *arena;
-	struct layer *layers;
+	struct model_layer *layers;
 	struct linear *matrices; /* [layers][4], and the head */
 	struct freivalds_vectors vectors;
-	struct pass_member *members;
+	struct model_member *members;
 	float *h, *r, *logits, *losses; /* [T][d], [T], [T][256], [T]: after the last layer */
 	float *cosine, *sine;           /* [ctx][head / 2] */
 	/* On the way back, [T][...]: gradients of h before and after the layer's half under way, of the input of its

@@ -13,9 +13,9 @@ struct adamw {
 };
 
 /* Corrections of iteration t = 1, 2, ...: call with t ascending from 1; powers[2] keeps b1^t and b2^t between calls. */
-void adamw_corrections(unsigned t, float powers[2], struct adamw *a);
+void adamw_corrections(unsigned t, float powers[2], struct adamw *adamw);
 
 /* Updates weights w and moments m, v from gradient g, n elements. */
-void adamw_apply(const struct adamw *a, const float *g, size_t n, float *w, float *m, float *v);
+void adamw_apply(const struct adamw *adamw, const float *g, size_t n, float *w, float *m, float *v);
 
 #endif

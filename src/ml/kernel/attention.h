@@ -27,10 +27,11 @@ size_t attention_kept(size_t ctx);
 size_t attention_scratch(size_t ctx, size_t head);
 
 /* a = softmax(q k^T / sqrt(head), causal) v. */
-void attention_forward(const struct attention *s, const float *q, const float *k, const float *v, float *p, float *a);
+void attention_forward(const struct attention *attention, const float *q, const float *k, const float *v, float *p,
+	float *a);
 
 /* From da: dq, dk, dv, overwritten. */
-void attention_backward(const struct attention *s, const float *q, const float *k, const float *v, const float *p,
-	const float *da, float *dq, float *dk, float *dv);
+void attention_backward(const struct attention *attention, const float *q, const float *k, const float *v,
+	const float *p, const float *da, float *dq, float *dk, float *dv);
 
 #endif

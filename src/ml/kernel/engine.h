@@ -47,6 +47,6 @@ struct engine_product {
 /* ENGINE_PLAIN takes any k and any values. For the others k is part of one chunk: along it both operands are on the
  * grids that ml/kernel/exact.h gives them, and `add` adds to sums over other parts of the same chunk, so that they
  * stay exact. */
-void engine_multiply(enum engine engine, const struct engine_product *p);
+void engine_multiply(enum engine engine, const struct engine_product *product);
 
 #endif

@@ -93,11 +93,11 @@ void exact_project(enum engine engine, const struct freivalds_vectors *vectors, 
 size_t exact_scratch_size(size_t m, size_t n);
 
 /* Any k. */
-void exact_multiply(enum engine engine, const struct exact_product *p, void *scratch);
+void exact_multiply(enum engine engine, const struct exact_product *product, void *scratch);
 
 /* A product over one chunk that comes in parts along k, all with the same scratch and y: exact_add_part for each, the
  * first with `first`, then exact_end_parts. The sum is added to y if `add`. A check has to be settled by the caller. */
-void exact_add_part(enum engine engine, const struct exact_product *p, bool first, bool add, void *scratch);
-void exact_end_parts(enum engine engine, const struct exact_product *p, bool add, void *scratch);
+void exact_add_part(enum engine engine, const struct exact_product *product, bool first, bool add, void *scratch);
+void exact_end_parts(enum engine engine, const struct exact_product *product, bool add, void *scratch);
 
 #endif

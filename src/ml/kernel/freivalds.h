@@ -57,7 +57,7 @@ void freivalds_project(const struct freivalds_vectors *vectors, const struct fre
 
 /* The rows of A, of which the first is number `row` of those under way, will be multiplied by a B with this B r
  * [count]. */
-void freivalds_expect(struct freivalds *f, const struct freivalds_operand *a, struct freivalds_pair projected,
+void freivalds_expect(struct freivalds *freivalds, const struct freivalds_operand *a, struct freivalds_pair projected,
 	size_t row);
 
 /* The sums C [m][n] from that row and from column `column` on: floats, or int32_t. */
@@ -67,9 +67,9 @@ struct freivalds_sums {
 	size_t ld, m, n, row, column;
 	const float *grids_a, *grids_b; /* [m], [n]; of floats */
 };
-void freivalds_deduct(struct freivalds *f, const struct freivalds_sums *c);
+void freivalds_deduct(struct freivalds *freivalds, const struct freivalds_sums *sums);
 
 /* Now everything expected has been deducted: if that does not add up, f->wrong becomes true. */
-void freivalds_settle(struct freivalds *f);
+void freivalds_settle(struct freivalds *freivalds);
 
 #endif

@@ -5,7 +5,7 @@
 #include "util/size.h"
 
 /* Rows of W in a part of a gradient. */
-enum { PART_ROWS = 256 };
+enum { LINEAR_PART_ROWS = 256 };
 
 size_t linear_rounded_size(size_t tokens, size_t widest)
 {
@@ -14,7 +14,7 @@ size_t linear_rounded_size(size_t tokens, size_t widest)
 
 size_t linear_part_size(void)
 {
-	return exact_operand_size(LINEAR_TOKENS, PART_ROWS);
+	return exact_operand_size(LINEAR_TOKENS, LINEAR_PART_ROWS);
 }
 
 size_t linear_scratch_size(size_t tokens, size_t widest)
@@ -24,17 +24,20 @@ size_t linear_scratch_size(size_t tokens, size_t widest)
 
 /* W is rounded along both of its sides, for it contracts over its columns forward and over its rows back: two operands
  * with grids of their own. */
-bool linear_round(struct linear *l, enum engine engine, const float *theta, bool backward)
+bool linear_round(struct linear *linear, enum engine engine, const float *theta, bool backward)
 {
-	l->by_rows = exact_rows(engine, theta + l->offset, l->out, l->in, l->memory[0]);
+	linear->by_rows = exact_rows(engine, theta + linear->offset, linear->out, linear->in, linear->memory[0]);
 	if (backward)
-		l->by_columns = exact_columns(engine, theta + l->offset, l->out, l->in, l->memory[1]);
-	if (l->by_rows.values == NULL || (backward && l->by_columns.values == NULL))
+		linear->by_columns = exact_columns(engine, theta + linear->offset, linear->out, linear->in,
+			linear->memory[1]);
+	if (linear->by_rows.values == NULL || (backward && linear->by_columns.values == NULL))
 		return false;
-	if (l->vectors != NULL)
-		exact_project(engine, l->vectors, l->by_rows, l->out, l->in, false, l->projected[0]);
-	if (l->vectors != NULL && backward)
-		exact_project(engine, l->vectors, l->by_columns, l->in, l->out, true, l->projected[1]);
+	if (linear->vectors != NULL)
+		exact_project(engine, linear->vectors, linear->by_rows, linear->out, linear->in, false,
+			linear->projected[0]);
+	if (linear->vectors != NULL && backward)
+		exact_project(engine, linear->vectors, linear->by_columns, linear->in, linear->out, true,
+			linear->projected[1]);
 	return true;
 }
 
@@ -53,68 +56,70 @@ void linear_take(struct linear_work *work, enum engine engine, const float *x, s
 	profile_lap(work->profile, PROFILE_QUANTISE);
 }
 
-static bool is_right(const struct linear_work *work)
+static bool linear_is_right(const struct linear_work *work)
 {
 	return work->check == NULL || !work->check->wrong;
 }
 
-static bool multiply_checked(enum engine engine, const struct linear_work *work, const struct exact_product *p)
+static bool linear_multiply(enum engine engine, const struct linear_work *work, const struct exact_product *product)
 {
 	if (work->refused)
 		return false;
 	profile_lap(work->profile, PROFILE_ELEMENTWISE);
-	exact_multiply(engine, p, work->scratch);
+	exact_multiply(engine, product, work->scratch);
 	profile_lap(work->profile, PROFILE_PRODUCT);
-	return is_right(work);
+	return linear_is_right(work);
 }
 
-bool linear_forward(const struct linear *l, enum engine engine, const struct linear_work *work, const float *x,
+bool linear_forward(const struct linear *linear, enum engine engine, const struct linear_work *work, const float *x,
 	size_t tokens, float *y)
 {
-	return multiply_checked(engine, work,
+	return linear_multiply(engine, work,
 		&(struct exact_product){
 			.m = tokens,
-			.n = l->out,
-			.k = l->in,
-			.a = exact_rows_operand(engine, x, tokens, l->in, work->rounded),
-			.b = l->by_rows,
+			.n = linear->out,
+			.k = linear->in,
+			.a = exact_rows_operand(engine, x, tokens, linear->in, work->rounded),
+			.b = linear->by_rows,
 			.y = y,
-			.ldy = l->out,
+			.ldy = linear->out,
 			.check = work->check,
-			.projected = l->projected[0],
+			.projected = linear->projected[0],
 		});
 }
 
-bool linear_backward(const struct linear *l, enum engine engine, const struct linear_work *work, const float *dy,
+bool linear_backward(const struct linear *linear, enum engine engine, const struct linear_work *work, const float *dy,
 	size_t tokens, float *dx)
 {
-	return multiply_checked(engine, work,
+	return linear_multiply(engine, work,
 		&(struct exact_product){
 			.m = tokens,
-			.n = l->in,
-			.k = l->out,
-			.a = exact_rows_operand(engine, dy, tokens, l->out, work->rounded),
-			.b = l->by_columns,
+			.n = linear->in,
+			.k = linear->out,
+			.a = exact_rows_operand(engine, dy, tokens, linear->out, work->rounded),
+			.b = linear->by_columns,
 			.b_transposed = true,
 			.y = dx,
-			.ldy = l->in,
+			.ldy = linear->in,
 			.check = work->check,
-			.projected = l->projected[1],
+			.projected = linear->projected[1],
 		});
 }
 
 /* One part's rows and tokens of the gradient; p->b is x's. The grids come from the whole chunk's largest sizes, not the
  * part's: so a part's integers are those of the chunk, and the way it is parted changes no bit. */
-static bool add_part(const struct linear *l, enum engine engine, const struct linear_work *work,
-	const struct linear_chunk *c, struct exact_product *p, size_t row, size_t token, bool add, float *sums)
+static bool linear_add_part(const struct linear *linear, enum engine engine, const struct linear_work *work,
+	const struct linear_chunk *chunk, struct exact_product *product, size_t row, size_t token, bool add,
+	float *sums)
 {
-	p->a = exact_part(engine, c->dy + token * l->out + row, l->out, p->k, p->m, c->dy_largest + row, work->part);
+	product->a = exact_part(engine, chunk->dy + token * linear->out + row, linear->out, product->k, product->m,
+		chunk->dy_largest + row, work->part);
 	profile_lap(work->profile, PROFILE_QUANTISE);
-	if (p->a.values == NULL)
+	if (product->a.values == NULL)
 		return false;
-	exact_add_part(engine, p, token == 0, add, sums);
-	if (token + p->k == c->tokens)
-		exact_end_parts(engine, p, add, sums);
+	exact_add_part(engine, product, token == 0, add, sums);
+	if (token + product->k == chunk->tokens)
+		exact_end_parts(engine, product, add, sums);
 	profile_lap(work->profile, PROFILE_PRODUCT);
 	return true;
 }
@@ -122,40 +127,40 @@ static bool add_part(const struct linear *l, enum engine engine, const struct li
 /* Tokens outside, rows inside: x is rounded once for all rows, and its projection, which the check needs, is made once.
  * The sums of all rows are under way at the same time, each at its own place in scratch, and so are their checks: what
  * was expected of all parts is settled together in the end. */
-bool linear_gradient(const struct linear *l, enum engine engine, const struct linear_work *work,
-	const struct linear_chunk *c, size_t first, size_t count, bool add, float *gradient)
+bool linear_gradient(const struct linear *linear, enum engine engine, const struct linear_work *work,
+	const struct linear_chunk *chunk, size_t first, size_t count, bool add, float *gradient)
 {
 	profile_lap(work->profile, PROFILE_ELEMENTWISE);
-	for (size_t token = 0; token < c->tokens; token += LINEAR_TOKENS) {
-		size_t tokens = size_min(c->tokens - token, LINEAR_TOKENS);
-		struct exact_operand x = exact_part(engine, c->x + token * l->in, l->in, tokens, l->in, c->x_largest,
-			work->rounded);
+	for (size_t token = 0; token < chunk->tokens; token += LINEAR_TOKENS) {
+		size_t tokens = size_min(chunk->tokens - token, LINEAR_TOKENS);
+		struct exact_operand x = exact_part(engine, chunk->x + token * linear->in, linear->in, tokens,
+			linear->in, chunk->x_largest, work->rounded);
 
 		if (x.values == NULL)
 			return false;
 		if (work->check != NULL)
-			exact_project(engine, work->check->vectors, x, l->in, tokens, true, work->projected);
-		for (size_t row = 0; row < count; row += PART_ROWS) {
-			struct exact_product p = {
-				.m = size_min(count - row, PART_ROWS),
-				.n = l->in,
+			exact_project(engine, work->check->vectors, x, linear->in, tokens, true, work->projected);
+		for (size_t row = 0; row < count; row += LINEAR_PART_ROWS) {
+			struct exact_product product = {
+				.m = size_min(count - row, LINEAR_PART_ROWS),
+				.n = linear->in,
 				.k = tokens,
 				.a_transposed = true,
 				.b_transposed = true,
 				.b = x,
-				.y = gradient + l->offset + (first + row) * l->in,
-				.ldy = l->in,
+				.y = gradient + linear->offset + (first + row) * linear->in,
+				.ldy = linear->in,
 				.check = work->check,
 				.projected = work->projected,
 				.check_row = row,
 			};
 
-			if (!add_part(l, engine, work, c, &p, first + row, token, add,
-				    (float *)work->scratch + row * l->in))
+			if (!linear_add_part(linear, engine, work, chunk, &product, first + row, token, add,
+				    (float *)work->scratch + row * linear->in))
 				return false;
 		}
 	}
 	if (work->check != NULL)
 		freivalds_settle(work->check);
-	return is_right(work);
+	return linear_is_right(work);
 }

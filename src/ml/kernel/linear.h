@@ -47,7 +47,7 @@ size_t linear_scratch_size(size_t tokens, size_t widest);
 /* All that return bool return false if rounding fails, or the check finds a product wrong. */
 
 /* Rounds W for linear_forward, and for linear_backward too if asked. */
-bool linear_round(struct linear *l, enum engine engine, const float *theta, bool backward);
+bool linear_round(struct linear *linear, enum engine engine, const float *theta, bool backward);
 
 /* Takes rows first .. first + count - 1 of x [tokens][width], what the next product multiplies: best while they are in
  * the cache. The first come first. largest [width], NULL if not wanted, becomes that of all rows as exact_largest has
@@ -56,9 +56,9 @@ void linear_take(struct linear_work *work, enum engine engine, const float *x, s
 	size_t first, size_t count, int32_t *largest);
 
 /* y [tokens][out] = x [tokens][in] W^T, and dx [tokens][in] = dy [tokens][out] W, of an x or dy that was taken. */
-bool linear_forward(const struct linear *l, enum engine engine, const struct linear_work *work, const float *x,
+bool linear_forward(const struct linear *linear, enum engine engine, const struct linear_work *work, const float *x,
 	size_t tokens, float *y);
-bool linear_backward(const struct linear *l, enum engine engine, const struct linear_work *work, const float *dy,
+bool linear_backward(const struct linear *linear, enum engine engine, const struct linear_work *work, const float *dy,
 	size_t tokens, float *dx);
 
 /* A chunk's gradient of W, dy^T x: what it is made of. */
@@ -70,7 +70,7 @@ struct linear_chunk {
 
 /* Rows first .. first + count - 1 (LINEAR_ROWS at most) of the gradient at gradient + offset, overwritten or
  * added to. */
-bool linear_gradient(const struct linear *l, enum engine engine, const struct linear_work *work,
-	const struct linear_chunk *c, size_t first, size_t count, bool add, float *gradient);
+bool linear_gradient(const struct linear *linear, enum engine engine, const struct linear_work *work,
+	const struct linear_chunk *chunk, size_t first, size_t count, bool add, float *gradient);
 
 #endif

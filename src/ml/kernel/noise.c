@@ -15,7 +15,7 @@ void noise_words(const uint8_t key[32], enum noise_domain domain, uint32_t index
 
 /* NOISE_MANY draws side by side, one a lane, so that the compiler makes vectors of them: counters from (index, domain)
  * on, each that much further than the last. */
-ML_CLONES static void draw_many(const uint8_t key[32], uint32_t index, uint32_t index_step, uint32_t domain,
+ML_CLONES static void noise_draw_many(const uint8_t key[32], uint32_t index, uint32_t index_step, uint32_t domain,
 	uint32_t domain_step, uint32_t out[4 * NOISE_MANY])
 {
 	uint32_t c0[NOISE_MANY], c1[NOISE_MANY], c2[NOISE_MANY], c3[NOISE_MANY];
@@ -43,7 +43,7 @@ ML_CLONES static void draw_many(const uint8_t key[32], uint32_t index, uint32_t 
 
 void noise_many(const uint8_t key[32], enum noise_domain domain, uint32_t first, uint32_t out[4 * NOISE_MANY])
 {
-	draw_many(key, first, 1, (uint32_t)domain, 0, out);
+	noise_draw_many(key, first, 1, (uint32_t)domain, 0, out);
 }
 
 /* Draw i of a token has the counter (token, NOISE_DITHER + 256 i): no other domain is a multiple of 256 away, so no two
@@ -53,21 +53,21 @@ void noise_many(const uint8_t key[32], enum noise_domain domain, uint32_t first,
 void noise_dither(const uint8_t key[32], uint32_t token, uint32_t out[MODEL_VOCABULARY])
 {
 	for (uint32_t draw = 0; draw < MODEL_VOCABULARY / 4; draw += NOISE_MANY)
-		draw_many(key, token, 0, NOISE_DITHER + (draw << 8), 1 << 8, out + (size_t)4 * draw);
+		noise_draw_many(key, token, 0, NOISE_DITHER + (draw << 8), 1 << 8, out + (size_t)4 * draw);
 }
 
 /* floor(r * n / 2^64): below n for every r, and as uniform as 2^64 values over n can be. */
-static uint64_t multiply_high(uint64_t r, uint64_t n)
+static uint64_t noise_multiply_high(uint64_t r, uint64_t n)
 {
 	return (uint64_t)((unsigned __int128)r * n >> 64);
 }
 
 uint64_t noise_uniform(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint64_t n)
 {
-	uint32_t o[4];
+	uint32_t words[4];
 
-	noise_words(key, domain, index, o);
-	return multiply_high(o[0] | (uint64_t)o[1] << 32, n);
+	noise_words(key, domain, index, words);
+	return noise_multiply_high(words[0] | (uint64_t)words[1] << 32, n);
 }
 
 uint32_t noise_slot(const uint8_t seed[32], uint32_t slots)
@@ -78,12 +78,12 @@ uint32_t noise_slot(const uint8_t seed[32], uint32_t slots)
 void noise_window(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint64_t size, uint32_t ctx,
 	struct noise_window *out)
 {
-	uint32_t o[4];
+	uint32_t words[4];
 
-	noise_words(key, domain, index, o);
-	write_le32(out->prefix, o[0]);
-	write_le32(out->prefix + 4, o[1]);
-	out->offset = multiply_high(o[2] | (uint64_t)o[3] << 32, size - (ctx - 7) + 1);
+	noise_words(key, domain, index, words);
+	write_le32(out->prefix, words[0]);
+	write_le32(out->prefix + 4, words[1]);
+	out->offset = noise_multiply_high(words[2] | (uint64_t)words[3] << 32, size - (ctx - 7) + 1);
 }
 
 /* The drawn prefix makes windows of one offset differ: what was computed for one seed on a small dataset is of no use

@@ -20,12 +20,12 @@ ML_CLONES float ops_squares(const float *x, size_t n)
 ML_CLONES void ops_rmsnorm(const float *restrict x, const float *restrict gain, size_t tokens, size_t d,
 	float *restrict y, float *restrict r)
 {
-	for (size_t t = 0; t < tokens; t++) {
-		const float *restrict in = x + t * d;
-		float *restrict out = y + t * d;
+	for (size_t token = 0; token < tokens; token++) {
+		const float *restrict in = x + token * d;
+		float *restrict out = y + token * d;
 		float scale = 1.0f / sqrtf(math_dot16(in, in, d) / (float)d + 1e-5f);
 
-		r[t] = scale;
+		r[token] = scale;
 		for (size_t j = 0; j < d; j++)
 			out[j] = (in[j] * scale) * gain[j];
 	}
@@ -33,8 +33,8 @@ ML_CLONES void ops_rmsnorm(const float *restrict x, const float *restrict gain, 
 
 /* One token; without a residual, dx is added to +0. With y = x r g and r = (mean x^2 + e)^-1/2, the derivative of r is
  * -x r^3 / d: so dx = r (dy g - x c), c = r^2 / d * sum of dy g x. The sum's sixteen lanes are the protocol's. */
-ML_INLINE void rmsnorm_backward(const float *restrict x, const float *restrict gain, float r, const float *restrict dy,
-	const float *restrict residual, size_t d, float *restrict dx, float *restrict y)
+ML_INLINE void ops_rmsnorm_backward_token(const float *restrict x, const float *restrict gain, float r,
+	const float *restrict dy, const float *restrict residual, size_t d, float *restrict dx, float *restrict y)
 {
 	float lane[16] = { 0 };
 
@@ -52,24 +52,24 @@ ML_INLINE void rmsnorm_backward(const float *restrict x, const float *restrict g
 ML_CLONES void ops_rmsnorm_backward(const float *x, const float *gain, const float *r, const float *dy,
 	const float *residual, size_t tokens, size_t d, float *dx, float *y)
 {
-	for (size_t t = 0; t < tokens; t++) {
-		size_t at = t * d;
+	for (size_t token = 0; token < tokens; token++) {
+		size_t at = token * d;
 
 		if (residual != NULL)
-			rmsnorm_backward(x + at, gain, r[t], dy + at, residual + at, d, dx + at, y + at);
+			ops_rmsnorm_backward_token(x + at, gain, r[token], dy + at, residual + at, d, dx + at, y + at);
 		else
-			rmsnorm_backward(x + at, gain, r[t], dy + at, NULL, d, dx + at, y + at);
+			ops_rmsnorm_backward_token(x + at, gain, r[token], dy + at, NULL, d, dx + at, y + at);
 	}
 }
 
 ML_CLONES void ops_rmsnorm_backward_gain(const float *restrict x, const float *restrict r, const float *restrict dy,
 	size_t tokens, size_t d, size_t first, size_t count, float *restrict dgain)
 {
-	for (size_t t = 0; t < tokens; t++) {
-		const float *restrict in = x + t * d, *restrict g = dy + t * d;
+	for (size_t token = 0; token < tokens; token++) {
+		const float *restrict in = x + token * d, *restrict g = dy + token * d;
 
 		for (size_t j = first; j < first + count; j++)
-			dgain[j] = dgain[j] + g[j] * (in[j] * r[t]);
+			dgain[j] = dgain[j] + g[j] * (in[j] * r[token]);
 	}
 }
 
@@ -92,12 +92,12 @@ ML_CLONES void ops_rotate(const struct ops_rotary *rotary, float *qkv, size_t to
 {
 	size_t half = rotary->head / 2, width = 3 * rotary->heads * rotary->head;
 
-	for (size_t t = 0; t < tokens; t++) {
-		const float *restrict c = rotary->cosine + (t % rotary->ctx) * half;
-		const float *restrict s = rotary->sine + (t % rotary->ctx) * half;
+	for (size_t token = 0; token < tokens; token++) {
+		const float *restrict c = rotary->cosine + (token % rotary->ctx) * half;
+		const float *restrict s = rotary->sine + (token % rotary->ctx) * half;
 
 		for (size_t h = 0; h < 2 * rotary->heads; h++) {
-			float *restrict a = qkv + t * width + h * rotary->head, *restrict b = a + half;
+			float *restrict a = qkv + token * width + h * rotary->head, *restrict b = a + half;
 
 			for (size_t i = 0; i < half; i++) {
 				float sign = inverse ? -s[i] : s[i];
@@ -111,7 +111,7 @@ ML_CLONES void ops_rotate(const struct ops_rotary *rotary, float *qkv, size_t to
 }
 
 /* s = 1 / (1 + e^-g), n values, up to MATH_EXP_MANY. */
-ML_INLINE void sigmoid(const float *restrict g, size_t n, float *restrict s)
+ML_INLINE void ops_sigmoid(const float *restrict g, size_t n, float *restrict s)
 {
 	for (size_t j = 0; j < n; j++)
 		s[j] = -g[j];
@@ -121,33 +121,33 @@ ML_INLINE void sigmoid(const float *restrict g, size_t n, float *restrict s)
 }
 
 /* n values of one token. */
-ML_INLINE void gate(const float *restrict g, const float *restrict u, size_t n, float *restrict b)
+ML_INLINE void ops_gate_values(const float *restrict g, const float *restrict u, size_t n, float *restrict b)
 {
 	float s[MATH_EXP_MANY];
 
-	sigmoid(g, n, s);
+	ops_sigmoid(g, n, s);
 	for (size_t j = 0; j < n; j++)
 		b[j] = (g[j] * s[j]) * u[j];
 }
 
 ML_CLONES void ops_gate(const float *restrict gu, size_t tokens, size_t ff, float *restrict b)
 {
-	for (size_t t = 0; t < tokens; t++) {
-		const float *g = gu + t * 2 * ff, *u = g + ff;
+	for (size_t token = 0; token < tokens; token++) {
+		const float *g = gu + token * 2 * ff, *u = g + ff;
 		size_t whole = ff - ff % MATH_EXP_MANY;
 
 		for (size_t j = 0; j < whole; j += MATH_EXP_MANY)
-			gate(g + j, u + j, MATH_EXP_MANY, b + t * ff + j);
-		gate(g + whole, u + whole, ff - whole, b + t * ff + whole);
+			ops_gate_values(g + j, u + j, MATH_EXP_MANY, b + token * ff + j);
+		ops_gate_values(g + whole, u + whole, ff - whole, b + token * ff + whole);
 	}
 }
 
-ML_INLINE void gate_backward(const float *restrict g, const float *restrict u, const float *restrict db, size_t n,
-	float *restrict dg, float *restrict du, float *restrict b)
+ML_INLINE void ops_gate_values_backward(const float *restrict g, const float *restrict u, const float *restrict db,
+	size_t n, float *restrict dg, float *restrict du, float *restrict b)
 {
 	float s[MATH_EXP_MANY];
 
-	sigmoid(g, n, s);
+	ops_sigmoid(g, n, s);
 	for (size_t j = 0; j < n; j++) {
 		float gs = g[j] * s[j];
 
@@ -160,14 +160,14 @@ ML_INLINE void gate_backward(const float *restrict g, const float *restrict u, c
 ML_CLONES void ops_gate_backward(const float *restrict gu, const float *restrict db, size_t tokens, size_t ff,
 	float *restrict dgu, float *restrict b)
 {
-	for (size_t t = 0; t < tokens; t++) {
-		const float *g = gu + t * 2 * ff, *u = g + ff;
-		float *dg = dgu + t * 2 * ff, *du = dg + ff;
-		size_t at = t * ff, whole = ff - ff % MATH_EXP_MANY;
+	for (size_t token = 0; token < tokens; token++) {
+		const float *g = gu + token * 2 * ff, *u = g + ff;
+		float *dg = dgu + token * 2 * ff, *du = dg + ff;
+		size_t at = token * ff, whole = ff - ff % MATH_EXP_MANY;
 
 		for (size_t j = 0; j < whole; j += MATH_EXP_MANY)
-			gate_backward(g + j, u + j, db + at + j, MATH_EXP_MANY, dg + j, du + j, b + at + j);
-		gate_backward(g + whole, u + whole, db + at + whole, ff - whole, dg + whole, du + whole,
+			ops_gate_values_backward(g + j, u + j, db + at + j, MATH_EXP_MANY, dg + j, du + j, b + at + j);
+		ops_gate_values_backward(g + whole, u + whole, db + at + whole, ff - whole, dg + whole, du + whole,
 			b + at + whole);
 	}
 }
@@ -175,7 +175,7 @@ ML_CLONES void ops_gate_backward(const float *restrict gu, const float *restrict
 /* One token: its loss; x becomes its gradient, softmax less one at the target. The largest logit is taken away first,
  * so no exponential exceeds 1. The sum Z is 1 at least, since the largest term is exp(0) = 1, and no logit is NaN, as
  * an exact product of the sizes that model_config_check allows cannot overflow: so math_log's domain holds. */
-ML_INLINE float token_loss(float *restrict x, uint8_t target, float inv)
+ML_INLINE float ops_token_loss(float *restrict x, uint8_t target, float inv)
 {
 	float largest = math_max(x, MODEL_VOCABULARY), at_target = x[target] - largest;
 
@@ -199,8 +199,8 @@ ML_CLONES void ops_cross_entropy(float *restrict logits, const uint8_t *restrict
 		/* Positions that are skipped have no loss, and push the logits nowhere. */
 		if (backward)
 			memset(x, 0, (size_t)MODEL_SKIPPED * MODEL_VOCABULARY * sizeof(float));
-		for (size_t t = MODEL_SKIPPED; t < ctx; t++)
-			losses[row * ctx + t] = token_loss(x + t * MODEL_VOCABULARY, target[t], inv);
+		for (size_t token = MODEL_SKIPPED; token < ctx; token++)
+			losses[row * ctx + token] = ops_token_loss(x + token * MODEL_VOCABULARY, target[token], inv);
 	}
 }
 
@@ -208,15 +208,15 @@ void ops_sum_losses(const float *losses, size_t rows, size_t ctx, float lane[16]
 {
 	/* A skipped position's loss is +0, which leaves its lane as it is. */
 	for (size_t row = 0; row < rows; row++)
-		for (size_t t = MODEL_SKIPPED; t < ctx; t++)
-			lane[t % 16] = lane[t % 16] + losses[row * ctx + t];
+		for (size_t token = MODEL_SKIPPED; token < ctx; token++)
+			lane[token % 16] = lane[token % 16] + losses[row * ctx + token];
 }
 
 void ops_embed(const float *embedding, const uint8_t *windows, size_t rows, size_t ctx, size_t d, float *h)
 {
 	for (size_t row = 0; row < rows; row++)
-		for (size_t t = 0; t < ctx; t++)
-			memcpy(h + (row * ctx + t) * d, embedding + windows[row * (ctx + 1) + t] * d,
+		for (size_t token = 0; token < ctx; token++)
+			memcpy(h + (row * ctx + token) * d, embedding + windows[row * (ctx + 1) + token] * d,
 				d * sizeof(float));
 }
 
@@ -226,9 +226,9 @@ ML_CLONES void ops_embed_backward(const float *dh, const uint8_t *windows, size_
 	size_t first, size_t count, float *dembedding)
 {
 	for (size_t row = 0; row < rows; row++) {
-		for (size_t t = 0; t < ctx; t++) {
-			const float *restrict in = dh + (row * ctx + t) * d;
-			float *restrict out = dembedding + windows[row * (ctx + 1) + t] * d;
+		for (size_t token = 0; token < ctx; token++) {
+			const float *restrict in = dh + (row * ctx + token) * d;
+			float *restrict out = dembedding + windows[row * (ctx + 1) + token] * d;
 
 			for (size_t j = first; j < first + count; j++)
 				out[j] = out[j] + in[j];

@@ -12,37 +12,37 @@
 #include "util/bytes.h"
 #include "util/mem.h"
 
-static const uint8_t key[32] = "atelier start-up check";
+static const uint8_t probe_key[32] = "atelier start-up check";
 
 /* A value of an awkward kind: zeros of both signs, subnormals, ties, the largest mantissas, and ordinary ones. What
  * kernels differ in: the sign of zero, subnormals that a library flushes, halves that round to even, values at a grid's
  * end. */
-static float awkward_value(uint32_t word)
+static float probe_awkward_value(uint32_t word)
 {
-	uint32_t sign = word & 0x80000000u, kind = word >> 24 & 7, rest = word & 0x7fffff;
+	uint32_t awkward_sign = word & 0x80000000u, awkward_kind = word >> 24 & 7, awkward_rest = word & 0x7fffff;
 
-	switch (kind) {
+	switch (awkward_kind) {
 	case 0:
-		return float_from_bits(sign);
+		return float_from_bits(awkward_sign);
 	case 1:
-		return float_from_bits(sign | rest);
+		return float_from_bits(awkward_sign | awkward_rest);
 	case 2:
-		return (float)(rest % 127) + (sign ? -0.5f : 0.5f);
+		return (float)(awkward_rest % 127) + (awkward_sign ? -0.5f : 0.5f);
 	case 3:
-		return float_from_bits(sign | 133u << 23 | 0x7e0000u | (rest & 0x1ffff));
+		return float_from_bits(awkward_sign | 133u << 23 | 0x7e0000u | (awkward_rest & 0x1ffff));
 	default:
-		return float_from_bits(sign | (112u + rest % 22) << 23 | rest);
+		return float_from_bits(awkward_sign | (112u + awkward_rest % 22) << 23 | awkward_rest);
 	}
 }
 
-static void fill_awkward(float *x, size_t count, uint32_t product)
+static void probe_fill_awkward(float *x, size_t count, uint32_t product)
 {
 	uint32_t words[4] = { 0 };
 
 	for (size_t i = 0; i < count; i++) {
 		if (i % 4 == 0)
-			noise_words(key, NOISE_INIT, product << 20 | (uint32_t)(i / 4), words);
-		x[i] = awkward_value(words[i % 4]);
+			noise_words(probe_key, NOISE_INIT, product << 20 | (uint32_t)(i / 4), words);
+		x[i] = probe_awkward_value(words[i % 4]);
 	}
 }
 
@@ -60,7 +60,7 @@ void probe_floats(const float *x, size_t count, struct sha256 *hash)
  * sum over two chunks or three is where its order shows. */
 static const struct {
 	uint16_t m, n, k;
-} shapes[] = {
+} probe_shapes[] = {
 	{ 1, 1, 1 },
 	{ 1, 17, 1024 },
 	{ 16, 1, 33 },
@@ -73,21 +73,21 @@ static const struct {
 };
 
 /* One product with each operand lying either way, hashed. */
-static void check_product(enum engine engine, uint32_t index, struct sha256 *hash)
+static void probe_product(enum engine engine, uint32_t index, struct sha256 *hash)
 {
-	size_t m = shapes[index].m, n = shapes[index].n, k = shapes[index].k;
+	size_t m = probe_shapes[index].m, n = probe_shapes[index].n, k = probe_shapes[index].k;
 	float *a = mem_align(m * k * sizeof(float)), *b = mem_align(n * k * sizeof(float));
 	void *rounded_a = mem_align(exact_operand_size(m, k)), *rounded_b = mem_align(exact_operand_size(n, k));
 	float *y = mem_align(m * n * sizeof(float));
 	void *scratch = mem_align(exact_scratch_size(m, n));
 
-	fill_awkward(a, m * k, 2 * index);
+	probe_fill_awkward(a, m * k, 2 * index);
 	/* A row of zeros: its sums of +0 and -0 must be +0. */
 	memset(a, 0, k * sizeof(float));
-	fill_awkward(b, n * k, 2 * index + 1);
+	probe_fill_awkward(b, n * k, 2 * index + 1);
 	for (int way = 0; way < 4; way++) {
 		bool a_transposed = way & 1, b_transposed = way & 2;
-		struct exact_product p = {
+		struct exact_product product = {
 			.m = m,
 			.n = n,
 			.k = k,
@@ -100,10 +100,10 @@ static void check_product(enum engine engine, uint32_t index, struct sha256 *has
 			.b = b_transposed ? exact_columns(engine, b, k, n, rounded_b) :
 					    exact_rows(engine, b, n, k, rounded_b),
 		};
-		bool ok = p.a.values != NULL && p.b.values != NULL;
+		bool ok = product.a.values != NULL && product.b.values != NULL;
 
 		if (ok)
-			exact_multiply(engine, &p, scratch);
+			exact_multiply(engine, &product, scratch);
 		probe_floats(y, ok ? m * n : 0, hash);
 	}
 	free(a);
@@ -121,147 +121,153 @@ static void check_product(enum engine engine, uint32_t index, struct sha256 *has
  * runs alone here, and all bits of its result count. ml/generate.c is not among them: its results are nobody else's
  * business. */
 
-enum { TOKENS = 48, WIDTH = 48, HIDDEN = 80, HEAD = 16, HEADS = WIDTH / HEAD };
+enum {
+	PROBE_TOKENS = 48,
+	PROBE_WIDTH = 48,
+	PROBE_HIDDEN = 80,
+	PROBE_HEAD = 16,
+	PROBE_HEADS = PROBE_WIDTH / PROBE_HEAD
+};
 
 /* count ordinary floats, the caller's. */
-static float *ordinary_floats(size_t count, uint32_t number)
+static float *probe_ordinary_floats(size_t count, uint32_t number)
 {
 	float *x = mem_align(count * sizeof(float));
 	uint32_t words[4] = { 0 };
 
 	for (size_t i = 0; i < count; i++) {
 		if (i % 4 == 0)
-			noise_words(key, NOISE_INIT, (1000 + number) << 20 | (uint32_t)(i / 4), words);
+			noise_words(probe_key, NOISE_INIT, (1000 + number) << 20 | (uint32_t)(i / 4), words);
 		x[i] = (float)((int32_t)(words[i % 4] >> 8) - (1 << 23)) * 0x1p-22f;
 	}
 	return x;
 }
 
-static void hash_and_free(struct sha256 *hash, float *x, size_t count)
+static void probe_hash_and_free(struct sha256 *hash, float *x, size_t count)
 {
 	probe_floats(x, count, hash);
 	free(x);
 }
 
-static void check_norm(struct sha256 *hash)
+static void probe_norm(struct sha256 *hash)
 {
-	enum { ALL = TOKENS * WIDTH };
-	float *x = ordinary_floats(ALL, 0), *gain = ordinary_floats(WIDTH, 1), *dy = ordinary_floats(ALL, 2),
-	      *residual = ordinary_floats(ALL, 3);
-	float *y = mem_align(ALL * sizeof(float)), *dx = mem_align(ALL * sizeof(float)), r[TOKENS],
-	      dgain[WIDTH] = { 0 };
-	float squares = ops_squares(x, ALL);
+	enum { PROBE_ALL = PROBE_TOKENS * PROBE_WIDTH };
+	float *x = probe_ordinary_floats(PROBE_ALL, 0), *gain = probe_ordinary_floats(PROBE_WIDTH, 1),
+	      *dy = probe_ordinary_floats(PROBE_ALL, 2), *residual = probe_ordinary_floats(PROBE_ALL, 3);
+	float *y = mem_align(PROBE_ALL * sizeof(float)), *dx = mem_align(PROBE_ALL * sizeof(float)), r[PROBE_TOKENS],
+	      dgain[PROBE_WIDTH] = { 0 };
+	float squares = ops_squares(x, PROBE_ALL);
 
-	ops_rmsnorm(x, gain, TOKENS, WIDTH, y, r);
-	probe_floats(y, ALL, hash);
-	ops_rmsnorm_backward(x, gain, r, dy, residual, TOKENS, WIDTH, dx, y);
-	ops_rmsnorm_backward_gain(x, r, dy, TOKENS, WIDTH, 0, WIDTH, dgain);
+	ops_rmsnorm(x, gain, PROBE_TOKENS, PROBE_WIDTH, y, r);
+	probe_floats(y, PROBE_ALL, hash);
+	ops_rmsnorm_backward(x, gain, r, dy, residual, PROBE_TOKENS, PROBE_WIDTH, dx, y);
+	ops_rmsnorm_backward_gain(x, r, dy, PROBE_TOKENS, PROBE_WIDTH, 0, PROBE_WIDTH, dgain);
 	probe_floats(&squares, 1, hash);
-	probe_floats(r, TOKENS, hash);
-	probe_floats(dgain, WIDTH, hash);
-	hash_and_free(hash, y, ALL);
-	hash_and_free(hash, dx, ALL);
+	probe_floats(r, PROBE_TOKENS, hash);
+	probe_floats(dgain, PROBE_WIDTH, hash);
+	probe_hash_and_free(hash, y, PROBE_ALL);
+	probe_hash_and_free(hash, dx, PROBE_ALL);
 	free(x);
 	free(gain);
 	free(dy);
 	free(residual);
 }
 
-static void check_rotation(struct sha256 *hash)
+static void probe_rotation(struct sha256 *hash)
 {
-	enum { TABLE = TOKENS * HEAD / 2, ALL = TOKENS * 3 * WIDTH };
-	float cosine[TABLE], sine[TABLE], *qkv = ordinary_floats(ALL, 4);
-	struct ops_rotary rotary = { cosine, sine, TOKENS, HEADS, HEAD };
+	enum { PROBE_TABLE = PROBE_TOKENS * PROBE_HEAD / 2, PROBE_ALL = PROBE_TOKENS * 3 * PROBE_WIDTH };
+	float cosine[PROBE_TABLE], sine[PROBE_TABLE], *qkv = probe_ordinary_floats(PROBE_ALL, 4);
+	struct ops_rotary rotary = { cosine, sine, PROBE_TOKENS, PROBE_HEADS, PROBE_HEAD };
 
-	ops_rotary_table(TOKENS, HEAD, cosine, sine);
-	ops_rotate(&rotary, qkv, TOKENS, false);
-	probe_floats(qkv, ALL, hash);
-	ops_rotate(&rotary, qkv, TOKENS, true);
-	probe_floats(cosine, TABLE, hash);
-	probe_floats(sine, TABLE, hash);
-	hash_and_free(hash, qkv, ALL);
+	ops_rotary_table(PROBE_TOKENS, PROBE_HEAD, cosine, sine);
+	ops_rotate(&rotary, qkv, PROBE_TOKENS, false);
+	probe_floats(qkv, PROBE_ALL, hash);
+	ops_rotate(&rotary, qkv, PROBE_TOKENS, true);
+	probe_floats(cosine, PROBE_TABLE, hash);
+	probe_floats(sine, PROBE_TABLE, hash);
+	probe_hash_and_free(hash, qkv, PROBE_ALL);
 }
 
-static void check_gate(struct sha256 *hash)
+static void probe_gate(struct sha256 *hash)
 {
-	enum { ALL = TOKENS * HIDDEN };
-	float *gu = ordinary_floats(2 * ALL, 5), *db = ordinary_floats(ALL, 6);
-	float *b = mem_align(ALL * sizeof(float)), *dgu = mem_align(2 * ALL * sizeof(float));
+	enum { PROBE_ALL = PROBE_TOKENS * PROBE_HIDDEN };
+	float *gu = probe_ordinary_floats(2 * PROBE_ALL, 5), *db = probe_ordinary_floats(PROBE_ALL, 6);
+	float *b = mem_align(PROBE_ALL * sizeof(float)), *dgu = mem_align(2 * PROBE_ALL * sizeof(float));
 
-	ops_gate(gu, TOKENS, HIDDEN, b);
-	probe_floats(b, ALL, hash);
-	ops_gate_backward(gu, db, TOKENS, HIDDEN, dgu, b);
-	hash_and_free(hash, b, ALL);
-	hash_and_free(hash, dgu, 2 * ALL);
+	ops_gate(gu, PROBE_TOKENS, PROBE_HIDDEN, b);
+	probe_floats(b, PROBE_ALL, hash);
+	ops_gate_backward(gu, db, PROBE_TOKENS, PROBE_HIDDEN, dgu, b);
+	probe_hash_and_free(hash, b, PROBE_ALL);
+	probe_hash_and_free(hash, dgu, 2 * PROBE_ALL);
 	free(gu);
 	free(db);
 }
 
-static void check_losses(struct sha256 *hash)
+static void probe_losses(struct sha256 *hash)
 {
-	enum { ALL = TOKENS * MODEL_VOCABULARY };
-	uint8_t window[TOKENS + 1];
-	float *logits = ordinary_floats(ALL, 7), losses[TOKENS] = { 0 }, lane[16] = { 0 };
+	enum { PROBE_ALL = PROBE_TOKENS * MODEL_VOCABULARY };
+	uint8_t window[PROBE_TOKENS + 1];
+	float *logits = probe_ordinary_floats(PROBE_ALL, 7), losses[PROBE_TOKENS] = { 0 }, lane[16] = { 0 };
 
-	for (int i = 0; i <= TOKENS; i++)
+	for (int i = 0; i <= PROBE_TOKENS; i++)
 		window[i] = (uint8_t)(i * 37);
-	ops_cross_entropy(logits, window, 1, TOKENS, 1.0f / (TOKENS - MODEL_SKIPPED), true, losses);
-	ops_sum_losses(losses, 1, TOKENS, lane);
-	probe_floats(losses, TOKENS, hash);
+	ops_cross_entropy(logits, window, 1, PROBE_TOKENS, 1.0f / (PROBE_TOKENS - MODEL_SKIPPED), true, losses);
+	ops_sum_losses(losses, 1, PROBE_TOKENS, lane);
+	probe_floats(losses, PROBE_TOKENS, hash);
 	probe_floats(lane, 16, hash);
-	hash_and_free(hash, logits, ALL);
+	probe_hash_and_free(hash, logits, PROBE_ALL);
 }
 
-static void check_attention(struct sha256 *hash)
+static void probe_attention(struct sha256 *hash)
 {
-	enum { ALL = TOKENS * HEAD };
-	size_t kept = attention_kept(TOKENS);
-	float *scratch = mem_align(attention_scratch(TOKENS, HEAD) * sizeof(float)),
+	enum { PROBE_ALL = PROBE_TOKENS * PROBE_HEAD };
+	size_t kept = attention_kept(PROBE_TOKENS);
+	float *scratch = mem_align(attention_scratch(PROBE_TOKENS, PROBE_HEAD) * sizeof(float)),
 	      *p = mem_align(kept * sizeof(float));
-	struct attention shape = { TOKENS, HEAD, HEAD, HEAD, scratch };
+	struct attention shape = { PROBE_TOKENS, PROBE_HEAD, PROBE_HEAD, PROBE_HEAD, scratch };
 	float *in[4], *out[4];
 
 	for (uint32_t i = 0; i < 4; i++) {
-		in[i] = ordinary_floats(ALL, 8 + i); /* q, k, v and a's gradient */
-		out[i] = mem_align(ALL * sizeof(float));
+		in[i] = probe_ordinary_floats(PROBE_ALL, 8 + i); /* q, k, v and a's gradient */
+		out[i] = mem_align(PROBE_ALL * sizeof(float));
 	}
 	attention_forward(&shape, in[0], in[1], in[2], p, out[3]);
 	attention_backward(&shape, in[0], in[1], in[2], p, in[3], out[0], out[1], out[2]);
-	hash_and_free(hash, p, kept);
+	probe_hash_and_free(hash, p, kept);
 	for (int i = 0; i < 4; i++) {
-		hash_and_free(hash, out[i], ALL);
+		probe_hash_and_free(hash, out[i], PROBE_ALL);
 		free(in[i]);
 	}
 	free(scratch);
 }
 
-static void check_optimizer(struct sha256 *hash)
+static void probe_optimizer(struct sha256 *hash)
 {
-	enum { ALL = 1000 };
+	enum { PROBE_ALL = 1000 };
 	struct adamw adamw = { .lr = 0.001f, .wd = 0.01f, .gradient_scale = 0.7f };
-	float *w = ordinary_floats(ALL, 12), *m = mem_calloc(ALL, sizeof(float)), *v = mem_calloc(ALL, sizeof(float)),
-	      powers[2];
+	float *w = probe_ordinary_floats(PROBE_ALL, 12), *m = mem_calloc(PROBE_ALL, sizeof(float)),
+	      *v = mem_calloc(PROBE_ALL, sizeof(float)), powers[2];
 
 	for (unsigned t = 1; t <= 3; t++) {
-		float *g = ordinary_floats(ALL, 12 + t);
+		float *g = probe_ordinary_floats(PROBE_ALL, 12 + t);
 
 		adamw_corrections(t, powers, &adamw);
-		adamw_apply(&adamw, g, ALL, w, m, v);
+		adamw_apply(&adamw, g, PROBE_ALL, w, m, v);
 		free(g);
 	}
-	hash_and_free(hash, w, ALL);
-	hash_and_free(hash, m, ALL);
-	hash_and_free(hash, v, ALL);
+	probe_hash_and_free(hash, w, PROBE_ALL);
+	probe_hash_and_free(hash, m, PROBE_ALL);
+	probe_hash_and_free(hash, v, PROBE_ALL);
 }
 
 void probe_run(enum engine engine, struct sha256 *hash)
 {
-	for (uint32_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-		check_product(engine, i, hash);
-	check_norm(hash);
-	check_rotation(hash);
-	check_gate(hash);
-	check_losses(hash);
-	check_attention(hash);
-	check_optimizer(hash);
+	for (uint32_t i = 0; i < sizeof probe_shapes / sizeof probe_shapes[0]; i++)
+		probe_product(engine, i, hash);
+	probe_norm(hash);
+	probe_rotation(hash);
+	probe_gate(hash);
+	probe_losses(hash);
+	probe_attention(hash);
+	probe_optimizer(hash);
 }

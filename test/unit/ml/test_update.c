@@ -15,18 +15,19 @@ static void test_value_integer(void **state)
 	assert_true(update_value(0x1.400002p-31f) == 3 && update_value(-0x1.400002p-31f) == -3);
 	assert_true(update_value(0x1p-149f) == 0);
 	/* 2^47 is 2^15 nats. */
-	assert_true(update_value(32767.998f) < VALUE_MAX && update_value(32768.0f) == VALUE_MAX);
-	assert_true(update_value(1e38f) == VALUE_MAX && update_value(-1e38f) == -VALUE_MAX);
-	assert_true(update_value(-32768.0f) == -VALUE_MAX);
-	assert_true(update_value(INFINITY) == -VALUE_MAX && update_value(-INFINITY) == -VALUE_MAX);
-	assert_true(update_value(NAN) == -VALUE_MAX && update_value(-NAN) == -VALUE_MAX);
+	assert_true(update_value(32767.998f) < UPDATE_VALUE_MAX && update_value(32768.0f) == UPDATE_VALUE_MAX);
+	assert_true(update_value(1e38f) == UPDATE_VALUE_MAX && update_value(-1e38f) == -UPDATE_VALUE_MAX);
+	assert_true(update_value(-32768.0f) == -UPDATE_VALUE_MAX);
+	assert_true(update_value(INFINITY) == -UPDATE_VALUE_MAX && update_value(-INFINITY) == -UPDATE_VALUE_MAX);
+	assert_true(update_value(NAN) == -UPDATE_VALUE_MAX && update_value(-NAN) == -UPDATE_VALUE_MAX);
 }
 
 static void test_floor_divide(void **state)
 {
 	(void)state;
-	assert_true(floor_divide(7, 2) == 3 && floor_divide(-7, 2) == -4);
-	assert_true(floor_divide(-8, 2) == -4 && floor_divide(-1, 257) == -1 && floor_divide(0, 3) == 0);
+	assert_true(update_floor_divide(7, 2) == 3 && update_floor_divide(-7, 2) == -4);
+	assert_true(update_floor_divide(-8, 2) == -4 && update_floor_divide(-1, 257) == -1 &&
+		update_floor_divide(0, 3) == 0);
 }
 
 /* A slot's value is the floored mean of its proofs'. Deltas of whole numbers against a slope of one unit of value. */
@@ -39,8 +40,8 @@ static void test_slot_values(void **state)
 	float slope[DELTA_BLOCK] = { 0x1p-32f };
 
 	(void)state;
-	count_proofs(&job, slots);
-	assert_int_equal(judge_slots(&job, slope, DELTA_BLOCK, slots), 1);
+	update_count_proofs(&job, slots);
+	assert_int_equal(update_judge_slots(&job, slope, DELTA_BLOCK, slots), 1);
 	assert_true(slots[0].count == 1 && slots[0].value == 5 && slots[0].state == UPDATE_USED);
 	assert_true(slots[1].count == 2 && slots[1].value == -2 && slots[1].state == UPDATE_LEFT_OUT);
 	assert_true(slots[2].count == 0 && slots[2].value == 0 && slots[2].state == UPDATE_EMPTY);
