@@ -8,33 +8,33 @@
 
 /* Any entry of the index, on whatever branch and in whatever state, refused ones too: what may be done with it is for
  * each call to say. */
-const struct index_entry *argument_entry(struct rpc_request *r, const struct chain *chain, const char *name)
+const struct index_entry *argument_entry(struct rpc_request *request, const struct chain *chain, const char *name)
 {
-	uint8_t id[32];
-	const struct index_entry *entry;
+	uint8_t block_id[32];
+	const struct index_entry *named_entry;
 
-	rpc_hash(r, name, id);
-	entry = chain_find(chain, id);
-	if (entry == NULL)
-		rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "Block not found");
-	return entry;
+	rpc_hash(request, name, block_id);
+	named_entry = chain_find(chain, block_id);
+	if (named_entry == NULL)
+		rpc_fail(request, RPC_INVALID_ADDRESS_OR_KEY, "Block not found");
+	return named_entry;
 }
 
-bool argument_raw(const struct rpc_request *r, const char *name, struct buf *raw)
+bool argument_raw(const struct rpc_request *request, const char *name, struct buf *raw)
 {
-	const char *text = rpc_text(r, name);
+	const char *hex_text = rpc_text(request, name);
 	/* An odd digit makes hex_decode fail: it wants twice as many digits as bytes.
 	 * No bound of its own where the argument has none: the request's body has one, RPC_BODY_MAX, and this is half
 	 * of it. */
-	size_t size = strlen(text) / 2;
+	size_t raw_size = strlen(hex_text) / 2;
 
-	return hex_decode(buf_extend(raw, size), size, text);
+	return hex_decode(buf_extend(raw, raw_size), raw_size, hex_text);
 }
 
-bool argument_address(const struct spec *spec, const char *text, uint8_t key[32], struct rpc_error *error)
+bool argument_address(const struct spec *spec, const char *address, uint8_t key[32], struct rpc_error *error)
 {
 	struct errmsg err;
 
-	return address_to_key(key, spec->hrp, text, &err) ||
+	return address_to_key(key, spec->hrp, address, &err) ||
 		rpc_error_set(error, RPC_INVALID_ADDRESS_OR_KEY, "Invalid address: %s", err.text);
 }

@@ -10,107 +10,110 @@
 #include "util/mem.h"
 #include "work/sample.h"
 
-static json_t *show_audited(const struct spec *spec, const struct audit_proof *proof, bool executed)
+static json_t *audit_show_proof(const struct spec *spec, const struct audit_proof *proof, bool executed)
 {
-	json_t *object = show_proof(spec, &proof->header);
+	json_t *audit = show_proof(spec, &proof->header);
 
-	json_object_set_new(object, "dataset", json_integer(proof->dataset));
-	json_object_set_new(object, "iterations", json_integer(spec_course(spec)->train.iterations));
+	json_object_set_new(audit, "dataset", json_integer(proof->dataset));
+	json_object_set_new(audit, "iterations", json_integer(spec_course(spec)->train.iterations));
 	if (executed)
-		json_object_set_new(object, "found_digest", json_hex(proof->found, 32));
-	json_object_set_new(object, "valid", json_boolean(proof->right));
+		json_object_set_new(audit, "found_digest", json_hex(proof->found, 32));
+	json_object_set_new(audit, "valid", json_boolean(proof->right));
 	if (!proof->right)
-		json_object_set_new(object, "detail", json_string(proof->detail));
-	return object;
+		json_object_set_new(audit, "detail", json_string(proof->detail));
+	return audit;
 }
 
-static json_t *show_statement(const struct outcome *outcome)
+static json_t *audit_show_statement(const struct outcome *outcome)
 {
-	json_t *object = json_object(), *slots = json_array();
+	json_t *statement = json_object(), *slots = json_array();
 
-	json_object_set_new(object, "void", json_boolean(outcome->is_void));
+	json_object_set_new(statement, "void", json_boolean(outcome->is_void));
 	for (uint32_t s = 0; !outcome->is_void && s < outcome->slots; s++) {
-		json_t *slot = json_object();
+		json_t *slot_statement = json_object();
 		bool some = outcome->slot[s].count > 0;
 
-		json_object_set_new(slot, "has_proofs", json_boolean(some));
-		json_object_set_new(slot, "left_out", json_boolean(some && outcome->slot[s].left_out));
-		json_object_set_new(slot, "value", show_value(some ? outcome->slot[s].value : 0));
-		json_array_append_new(slots, slot);
+		json_object_set_new(slot_statement, "has_proofs", json_boolean(some));
+		json_object_set_new(slot_statement, "left_out", json_boolean(some && outcome->slot[s].left_out));
+		json_object_set_new(slot_statement, "value", show_value(some ? outcome->slot[s].value : 0));
+		json_array_append_new(slots, slot_statement);
 	}
-	json_object_set_new(object, "slots", slots);
-	return object;
+	json_object_set_new(statement, "slots", slots);
+	return statement;
 }
 
-static json_t *show_report(const struct spec *spec, const struct audit_report *report)
+static json_t *audit_show_report(const struct spec *spec, const struct audit_report *report)
 {
-	json_t *object = json_object(), *proofs = json_array();
+	json_t *audit = json_object(), *audited_proofs = json_array();
 
-	json_object_set_new(object, "blockhash", json_hash(report->entry->id));
-	json_object_set_new(object, "height", json_integer(report->entry->height));
-	json_object_set_new(object, "valid", json_boolean(report->valid));
+	json_object_set_new(audit, "blockhash", json_hash(report->entry->id));
+	json_object_set_new(audit, "height", json_integer(report->entry->height));
+	json_object_set_new(audit, "valid", json_boolean(report->valid));
 	if (report->error[0] != '\0') {
-		json_object_set_new(object, "error", json_string(report->error));
-		json_decref(proofs);
-		return object;
+		json_object_set_new(audit, "error", json_string(report->error));
+		json_decref(audited_proofs);
+		return audit;
 	}
 	for (size_t i = 0; i < report->proof_count; i++)
-		json_array_append_new(proofs, show_audited(spec, &report->proofs[i], true));
-	json_object_set_new(object, "proofs", proofs);
+		json_array_append_new(audited_proofs, audit_show_proof(spec, &report->proofs[i], true));
+	json_object_set_new(audit, "proofs", audited_proofs);
 	if (!report->whole)
-		return object;
-	json_object_set_new(object, "outcome_stated",
-		report->has_stated ? show_statement(&report->stated) : json_null());
-	json_object_set_new(object, "outcome_found", show_statement(&report->found));
-	json_object_set_new(object, "outcome_valid", json_boolean(report->outcome_right));
-	json_object_set_new(object, "model_root_stated", json_hash(report->stated_root));
-	json_object_set_new(object, "model_root_found", json_hash(report->found_root));
-	json_object_set_new(object, "model_root_valid", json_boolean(report->root_right));
-	return object;
+		return audit;
+	json_object_set_new(audit, "outcome_stated",
+		report->has_stated ? audit_show_statement(&report->stated) : json_null());
+	json_object_set_new(audit, "outcome_found", audit_show_statement(&report->found));
+	json_object_set_new(audit, "outcome_valid", json_boolean(report->outcome_right));
+	json_object_set_new(audit, "model_root_stated", json_hash(report->stated_root));
+	json_object_set_new(audit, "model_root_found", json_hash(report->found_root));
+	json_object_set_new(audit, "model_root_valid", json_boolean(report->root_right));
+	return audit;
 }
 
 /* A request that waits for one audit. */
-struct single {
+struct audit_single {
 	struct rpc_request *request;
 	const struct spec *spec;
 	bool proof; /* answers with the proof's object */
 };
 
-static void on_single(void *context, const struct audit_report *report)
+static void audit_on_single(void *context, const struct audit_report *report)
 {
-	struct single *single = context;
+	struct audit_single *single = context;
 
 	if (report->error[0] != '\0') {
 		rpc_fail(single->request, RPC_MISC_ERROR, "The audit could not be made: %s", report->error);
 	} else if (single->proof) {
-		json_t *object = show_audited(single->spec, &report->proofs[0], true);
+		json_t *audit = audit_show_proof(single->spec, &report->proofs[0], true);
 
-		json_object_set_new(object, "blockhash", json_hash(report->entry->id));
-		json_object_set_new(object, "height", json_integer(report->entry->height));
-		rpc_reply(single->request, object);
+		json_object_set_new(audit, "blockhash", json_hash(report->entry->id));
+		json_object_set_new(audit, "height", json_integer(report->entry->height));
+		rpc_reply(single->request, audit);
 	} else {
-		rpc_reply(single->request, show_report(single->spec, report));
+		rpc_reply(single->request, audit_show_report(single->spec, report));
 	}
 	free(single);
 }
 
-static struct single *single_new(struct rpc_request *r, const struct calls_parts *calls, bool proof)
+static struct audit_single *audit_single_new(struct rpc_request *audit_request, const struct calls_parts *auditing,
+	bool proof)
 {
-	struct single *single = mem_alloc(sizeof *single);
+	struct audit_single *single = mem_alloc(sizeof *single);
 
-	*single = (struct single){ .request = r, .spec = chain_spec(calls->chain), .proof = proof };
+	*single = (struct audit_single){ .request = audit_request,
+		.spec = chain_spec(auditing->chain),
+		.proof = proof };
 	return single;
 }
 
 /* Whether the block can be audited; if not, the request has been answered.
  * What consensus refused, or did not look at yet, nobody can have executed by asking for an audit; and only behind a
  * verified block is the state known that its steps start from. */
-static bool is_auditable(struct rpc_request *r, const struct index_entry *entry)
+static bool audit_is_possible(struct rpc_request *audit_request, const struct index_entry *audited_entry)
 {
-	if (entry->height == 0)
-		rpc_fail(r, RPC_INVALID_PARAMETER, "The genesis block has no proofs");
-	else if (entry->status != ENTRY_VERIFIED && entry->status != ENTRY_CONNECTED)
-		rpc_fail(r, RPC_MISC_ERROR, "This node has not verified the block");
+	if (audited_entry->height == 0)
+		rpc_fail(audit_request, RPC_INVALID_PARAMETER, "The genesis block has no proofs");
+	else if (audited_entry->status != ENTRY_VERIFIED && audited_entry->status != ENTRY_CONNECTED)
+		rpc_fail(audit_request, RPC_MISC_ERROR, "This node has not verified the block");
 	else
 		return true;
 	return false;
@@ -121,14 +124,15 @@ static const struct rpc_arg auditblock_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_auditblock(struct rpc_request *r, void *context)
+static enum rpc_outcome call_auditblock(struct rpc_request *audit_request, void *context)
 {
-	struct calls_parts *calls = context;
-	const struct index_entry *entry = argument_entry(r, calls->chain, "blockhash");
+	struct calls_parts *auditing = context;
+	const struct index_entry *audited_entry = argument_entry(audit_request, auditing->chain, "blockhash");
 
-	if (entry == NULL || !is_auditable(r, entry))
+	if (audited_entry == NULL || !audit_is_possible(audit_request, audited_entry))
 		return RPC_DONE;
-	auditor_block(calls->auditor, entry, on_single, single_new(r, calls, false));
+	auditor_block(auditing->auditor, audited_entry, audit_on_single,
+		audit_single_new(audit_request, auditing, false));
 	return RPC_PENDING;
 }
 
@@ -143,41 +147,43 @@ static const struct rpc_arg auditproof_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_auditproof(struct rpc_request *r, void *context)
+static enum rpc_outcome call_auditproof(struct rpc_request *audit_request, void *context)
 {
-	struct calls_parts *calls = context;
-	uint8_t id[32];
-	size_t index = 0;
-	const struct index_entry *entry;
+	struct calls_parts *auditing = context;
+	uint8_t proof_id[32];
+	size_t proof_index = 0;
+	const struct index_entry *audited_entry;
 
-	rpc_hash(r, "id", id);
+	rpc_hash(audit_request, "id", proof_id);
 	/* A block's id is the id of its own proof. */
-	entry = chain_find(calls->chain, id);
-	if (entry == NULL && !rpc_has(r, "index"))
-		entry = chain_find_proof(calls->chain, id, &index);
-	else if (rpc_has(r, "index"))
-		index = (size_t)rpc_int(r, "index");
-	if (entry == NULL)
-		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "No such proof or block");
-	if (!is_auditable(r, entry))
+	audited_entry = chain_find(auditing->chain, proof_id);
+	if (audited_entry == NULL && !rpc_has(audit_request, "index"))
+		audited_entry = chain_find_proof(auditing->chain, proof_id, &proof_index);
+	else if (rpc_has(audit_request, "index"))
+		proof_index = (size_t)rpc_int(audit_request, "index");
+	if (audited_entry == NULL)
+		return rpc_fail(audit_request, RPC_INVALID_ADDRESS_OR_KEY, "No such proof or block");
+	if (!audit_is_possible(audit_request, audited_entry))
 		return RPC_DONE;
-	if (index > entry->loose_count)
-		return rpc_fail(r, RPC_INVALID_PARAMETER, "The block has %u proofs", entry->loose_count + 1);
-	auditor_proof(calls->auditor, entry, index, on_single, single_new(r, calls, true));
+	if (proof_index > audited_entry->loose_count)
+		return rpc_fail(audit_request, RPC_INVALID_PARAMETER, "The block has %u proofs",
+			audited_entry->loose_count + 1);
+	auditor_proof(auditing->auditor, audited_entry, proof_index, audit_on_single,
+		audit_single_new(audit_request, auditing, true));
 	return RPC_PENDING;
 }
 
 /* Points that one request may draw, since it keeps its answer in memory until the last block is done; time between two
  * lines of the log. */
-enum { SAMPLES_MAX = 1000, PROGRESS_MS = 5000 };
+enum { AUDIT_SAMPLES_MAX = 1000, AUDIT_PROGRESS_MS = 5000 };
 
 /* A request that waits for one block after the other. */
-struct series {
+struct audit_series {
 	struct rpc_request *request;
-	struct calls_parts *calls;
+	struct calls_parts *auditing;
 	/* Drawn once: blocks that a reorganisation takes off the active chain meanwhile stay in the index, and are
 	 * audited. */
-	const struct index_entry *entries[SAMPLES_MAX];
+	const struct index_entry *entries[AUDIT_SAMPLES_MAX];
 	uint32_t count, at, samples;
 	uint32_t right, false_blocks, skipped;
 	uint64_t proofs_right, proofs_false;
@@ -186,29 +192,29 @@ struct series {
 	json_t *blocks;
 };
 
-static void series_free(struct series *series)
+static void audit_series_free(struct audit_series *series)
 {
 	json_decref(series->reasons);
 	json_decref(series->blocks);
 	free(series);
 }
 
-static void count_skipped(struct series *series, const char *why)
+static void audit_count_skipped(struct audit_series *series, const char *why)
 {
 	/* A reason may name a file, whose name may be any bytes: as the name of a member it must be UTF-8. */
-	json_t *text = json_text(why, strlen(why));
-	const char *name = json_string_value(text);
-	json_int_t before = json_integer_value(json_object_get(series->reasons, name));
+	json_t *reason = json_text(why, strlen(why));
+	const char *reason_name = json_string_value(reason);
+	json_int_t skipped_before = json_integer_value(json_object_get(series->reasons, reason_name));
 
-	json_object_set_new(series->reasons, name, json_integer(before + 1));
-	json_decref(text);
+	json_object_set_new(series->reasons, reason_name, json_integer(skipped_before + 1));
+	json_decref(reason);
 	series->skipped++;
 }
 
-static void count_report(struct series *series, const struct audit_report *report)
+static void audit_count_report(struct audit_series *series, const struct audit_report *report)
 {
 	if (report->error[0] != '\0')
-		count_skipped(series, report->error);
+		audit_count_skipped(series, report->error);
 	else if (report->valid)
 		series->right++;
 	else
@@ -223,13 +229,13 @@ static void count_report(struct series *series, const struct audit_report *repor
 }
 
 /* The first block and the last, and between them a line now and then. */
-static void log_progress(struct series *series)
+static void audit_log_progress(struct audit_series *series)
 {
 	int64_t now = clock_mono_ms();
 
 	if (now < series->progress_due && series->at < series->count)
 		return;
-	series->progress_due = now + PROGRESS_MS;
+	series->progress_due = now + AUDIT_PROGRESS_MS;
 	log_info(
 		"auditchain: %u of %u blocks, %u right, %u false, %u skipped; %llu proofs executed, %llu false; %lld s",
 		series->at, series->count, series->right, series->false_blocks, series->skipped,
@@ -237,58 +243,58 @@ static void log_progress(struct series *series)
 		(unsigned long long)series->proofs_false, (long long)(now - series->started) / 1000);
 }
 
-static json_t *show_summary(const struct series *series)
+static json_t *audit_show_summary(const struct audit_series *series)
 {
-	json_t *object = json_object();
+	json_t *summary = json_object();
 
-	json_object_set_new(object, "blocks_checked", json_integer(series->right + series->false_blocks));
-	json_object_set_new(object, "blocks_right", json_integer(series->right));
-	json_object_set_new(object, "blocks_false", json_integer(series->false_blocks));
-	json_object_set_new(object, "proofs_executed",
+	json_object_set_new(summary, "blocks_checked", json_integer(series->right + series->false_blocks));
+	json_object_set_new(summary, "blocks_right", json_integer(series->right));
+	json_object_set_new(summary, "blocks_false", json_integer(series->false_blocks));
+	json_object_set_new(summary, "proofs_executed",
 		json_integer((json_int_t)(series->proofs_right + series->proofs_false)));
-	json_object_set_new(object, "proofs_right", json_integer((json_int_t)series->proofs_right));
-	json_object_set_new(object, "proofs_false", json_integer((json_int_t)series->proofs_false));
-	json_object_set_new(object, "blocks_skipped", json_integer(series->skipped));
-	json_object_set(object, "skipped", series->reasons);
-	json_object_set_new(object, "seconds", json_fixed(clock_mono_ms() - series->started, 3));
-	return object;
+	json_object_set_new(summary, "proofs_right", json_integer((json_int_t)series->proofs_right));
+	json_object_set_new(summary, "proofs_false", json_integer((json_int_t)series->proofs_false));
+	json_object_set_new(summary, "blocks_skipped", json_integer(series->skipped));
+	json_object_set(summary, "skipped", series->reasons);
+	json_object_set_new(summary, "seconds", json_fixed(clock_mono_ms() - series->started, 3));
+	return summary;
 }
 
-static void on_series(void *context, const struct audit_report *report)
+static void audit_on_series(void *context, const struct audit_report *report)
 {
-	struct series *series = context;
-	json_t *object;
-	uint32_t wrong;
+	struct audit_series *series = context;
+	json_t *audit;
+	uint32_t wrong_blocks;
 
 	/* The auditor ends: no other audit would be begun. Any other error is the block's, and the next one follows. */
 	if (report->closing) {
 		rpc_fail(series->request, RPC_MISC_ERROR, "The audit could not be finished: %s", report->error);
-		series_free(series);
+		audit_series_free(series);
 		return;
 	}
-	json_array_append_new(series->blocks, show_report(chain_spec(series->calls->chain), report));
-	count_report(series, report);
-	log_progress(series);
+	json_array_append_new(series->blocks, audit_show_report(chain_spec(series->auditing->chain), report));
+	audit_count_report(series, report);
+	audit_log_progress(series);
 	/* One at a time: a single audit that somebody asks for meanwhile comes between two blocks. */
 	if (series->at < series->count) {
-		auditor_block(series->calls->auditor, series->entries[series->at], on_series, series);
+		auditor_block(series->auditing->auditor, series->entries[series->at], audit_on_series, series);
 		return;
 	}
-	object = json_object();
+	audit = json_object();
 	/* What could not be looked at is not known to be right: whoever asks whether the chain holds must not be told
 	 * that it does. */
-	wrong = series->false_blocks + series->skipped;
-	json_object_set_new(object, "valid", json_boolean(wrong == 0));
-	json_object_set_new(object, "samples", json_integer(series->samples));
-	json_object_set_new(object, "checked", json_integer(series->count));
-	json_object_set_new(object, "invalid", json_integer(wrong));
-	json_object_set(object, "blocks", series->blocks);
-	json_object_set_new(object, "summary", show_summary(series));
-	rpc_reply(series->request, object);
-	series_free(series);
+	wrong_blocks = series->false_blocks + series->skipped;
+	json_object_set_new(audit, "valid", json_boolean(wrong_blocks == 0));
+	json_object_set_new(audit, "samples", json_integer(series->samples));
+	json_object_set_new(audit, "checked", json_integer(series->count));
+	json_object_set_new(audit, "invalid", json_integer(wrong_blocks));
+	json_object_set(audit, "blocks", series->blocks);
+	json_object_set_new(audit, "summary", audit_show_summary(series));
+	rpc_reply(series->request, audit);
+	audit_series_free(series);
 }
 
-static struct u256 work_at(const void *context, uint32_t height)
+static struct u256 audit_work_at(const void *context, uint32_t height)
 {
 	return chain_at(context, height)->chain_work;
 }
@@ -298,40 +304,41 @@ static const struct rpc_arg auditchain_args[] = {
 		.type = RPC_INT,
 		.fallback = "10",
 		.min = 1,
-		.max = SAMPLES_MAX,
+		.max = AUDIT_SAMPLES_MAX,
 		.help = "Points to draw." },
 	{ 0 },
 };
 
-static enum rpc_outcome call_auditchain(struct rpc_request *r, void *context)
+static enum rpc_outcome call_auditchain(struct rpc_request *audit_request, void *context)
 {
-	struct calls_parts *calls = context;
-	const struct index_entry *tip = chain_tip(calls->chain);
-	uint32_t heights[SAMPLES_MAX];
-	struct series *series;
+	struct calls_parts *auditing = context;
+	const struct index_entry *audited_tip = chain_tip(auditing->chain);
+	uint32_t drawn_heights[AUDIT_SAMPLES_MAX];
+	struct audit_series *series;
 
-	if (tip->height == 0)
-		return rpc_fail(r, RPC_MISC_ERROR, "There is no block to audit yet");
+	if (audited_tip->height == 0)
+		return rpc_fail(audit_request, RPC_MISC_ERROR, "There is no block to audit yet");
 	series = mem_calloc(1, sizeof *series);
-	series->request = r;
-	series->calls = calls;
-	series->samples = (uint32_t)rpc_int(r, "samples");
-	series->count = sample_heights(work_at, calls->chain, tip->height, series->samples, heights);
+	series->request = audit_request;
+	series->auditing = auditing;
+	series->samples = (uint32_t)rpc_int(audit_request, "samples");
+	series->count = sample_heights(audit_work_at, auditing->chain, audited_tip->height, series->samples,
+		drawn_heights);
 	series->started = clock_mono_ms();
 	series->reasons = json_object();
 	series->blocks = json_array();
 	for (uint32_t i = 0; i < series->count; i++)
-		series->entries[i] = chain_at(calls->chain, heights[i]);
-	auditor_block(calls->auditor, series->entries[0], on_series, series);
+		series->entries[i] = chain_at(auditing->chain, drawn_heights[i]);
+	auditor_block(auditing->auditor, series->entries[0], audit_on_series, series);
 	return RPC_PENDING;
 }
 
-static const char proof_result[] =
+static const char auditproof_result[] =
 	"{\"id\", \"seed\", \"slot\", \"ticket\", \"digest\", \"miner\", \"time\", \"dataset\": n, \"iterations\": n,\n"
 	" \"found_digest\": \"hex\",   what executing the step gave\n"
 	" \"valid\": bool, \"blockhash\": \"hex\", \"height\": n}";
 
-static const char block_result[] =
+static const char auditblock_result[] =
 	"{\n"
 	"  \"blockhash\": \"hex\", \"height\": n,\n"
 	"  \"valid\": bool,                     everything below is as stated\n"
@@ -341,15 +348,15 @@ static const char block_result[] =
 	"  \"model_root_stated\": \"hex\", \"model_root_found\": \"hex\", \"model_root_valid\": bool\n"
 	"}";
 
-static const struct rpc_method methods[] = {
+static const struct rpc_method audit_methods[] = {
 	{ "auditproof", "Training", call_auditproof, auditproof_args,
 		"Executes a proof's training step again, from the model state before its "
 		"block, and compares the digests.",
-		proof_result, "\"id\"", 0 },
+		auditproof_result, "\"id\"", 0 },
 	{ "auditblock", "Training", call_auditblock, auditblock_args,
 		"Executes all proofs of a block again, and its update of the model, "
 		"and compares with what the chain states.",
-		block_result, "\"hash\"", 0 },
+		auditblock_result, "\"hash\"", 0 },
 	{ "auditchain", "Training", call_auditchain, auditchain_args,
 		"Audits blocks that are drawn at random, each unit of the chain's work being as likely as "
 		"any other. The log tells how far it is.",
@@ -365,5 +372,5 @@ static const struct rpc_method methods[] = {
 
 void calls_audit_add(struct rpc_table *table, struct calls_parts *parts)
 {
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, parts);
+	rpc_table_add(table, audit_methods, sizeof audit_methods / sizeof *audit_methods, parts);
 }

@@ -12,7 +12,7 @@ struct calls {
 	struct calls_model *model;
 };
 
-static void add_wallet_calls(struct rpc_table *table, struct wallets *wallets)
+static void calls_add_wallets(struct rpc_table *table, struct wallets *wallets)
 {
 	calls_wallet_add(table, wallets);
 	calls_address_add(table, wallets);
@@ -31,7 +31,7 @@ struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given
 	calls_tx_add(table, parts->chain);
 	calls_data_add(table, parts->chain);
 	calls_network_add(table, parts->net);
-	add_wallet_calls(table, parts->wallets);
+	calls_add_wallets(table, parts->wallets);
 	calls->submit = calls_submit_new(table, parts->chain, parts->base);
 	calls_training_add(table, parts);
 	calls_mining_add(table, parts);

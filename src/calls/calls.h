@@ -68,14 +68,14 @@ void calls_submit_free(struct calls_submit *submit);
 /* generatetext, as jobs of the queue. */
 struct calls_text;
 struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, struct queue *queue);
-void calls_text_close(struct calls_text *calls);
-void calls_text_free(struct calls_text *calls);
+void calls_text_close(struct calls_text *text_calls);
+void calls_text_free(struct calls_text *text_calls);
 
 /* exportmodel and getlogits, as jobs of the queue. */
 struct calls_model;
 struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct queue *queue,
 	const struct settings *settings);
-void calls_model_close(struct calls_model *calls);
-void calls_model_free(struct calls_model *calls);
+void calls_model_close(struct calls_model *model_calls);
+void calls_model_free(struct calls_model *model_calls);
 
 #endif

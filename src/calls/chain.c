@@ -7,14 +7,14 @@
 #include "calls/show.h"
 #include "util/bytes.h"
 
-static enum rpc_outcome call_getblockcount(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getblockcount(struct rpc_request *chain_request, void *context)
 {
-	return rpc_reply(r, json_integer(chain_tip(context)->height));
+	return rpc_reply(chain_request, json_integer(chain_tip(context)->height));
 }
 
-static enum rpc_outcome call_getbestblockhash(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getbestblockhash(struct rpc_request *chain_request, void *context)
 {
-	return rpc_reply(r, json_hash(chain_tip(context)->id));
+	return rpc_reply(chain_request, json_hash(chain_tip(context)->id));
 }
 
 static const struct rpc_arg getblockhash_args[] = {
@@ -28,55 +28,55 @@ static const struct rpc_arg getblockhash_args[] = {
 
 /* Heights below 0 come through to here, so that they get Bitcoin Core's answer and not one about the range of 32
  * bits. */
-static enum rpc_outcome call_getblockhash(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getblockhash(struct rpc_request *chain_request, void *context)
 {
-	int64_t height = rpc_int(r, "height");
+	int64_t height = rpc_int(chain_request, "height");
 	const struct index_entry *entry = height < 0 ? NULL : chain_at(context, (uint32_t)height);
 
 	if (entry == NULL)
-		return rpc_fail(r, RPC_INVALID_PARAMETER, "Block height out of range");
-	return rpc_reply(r, json_hash(entry->id));
+		return rpc_fail(chain_request, RPC_INVALID_PARAMETER, "Block height out of range");
+	return rpc_reply(chain_request, json_hash(entry->id));
 }
 
-static enum rpc_outcome call_getdifficulty(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getdifficulty(struct rpc_request *chain_request, void *context)
 {
-	return rpc_reply(r, show_difficulty(chain_spec(context), chain_tip(context)->header.bits));
+	return rpc_reply(chain_request, show_difficulty(chain_spec(context), chain_tip(context)->header.bits));
 }
 
 /* How far the connected blocks are on the way to the best header, with 6 decimals. */
-static json_t *show_progress(const struct chain *chain)
+static json_t *chain_show_progress(const struct chain *chain)
 {
-	int64_t height = chain_tip(chain)->height, best = chain_best_header(chain)->height;
+	int64_t tip_height = chain_tip(chain)->height, best_height = chain_best_header(chain)->height;
 
-	return json_fixed(best <= height ? 1000000 : height * 1000000 / best, 6);
+	return json_fixed(best_height <= tip_height ? 1000000 : tip_height * 1000000 / best_height, 6);
 }
 
-static enum rpc_outcome call_getblockchaininfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getblockchaininfo(struct rpc_request *chain_request, void *context)
 {
 	struct chain *chain = context;
 	const struct index_entry *tip = chain_tip(chain);
 	struct chain_activity activity;
-	json_t *object;
+	json_t *chain_info;
 	char bits[9];
 
 	chain_activity(chain, &activity);
-	object = json_object();
+	chain_info = json_object();
 	snprintf(bits, sizeof bits, "%08x", tip->header.bits);
-	json_object_set_new(object, "chain", json_string(chain_spec(chain)->name));
-	json_object_set_new(object, "blocks", json_integer(tip->height));
-	json_object_set_new(object, "headers", json_integer(chain_best_header(chain)->height));
-	json_object_set_new(object, "bestblockhash", json_hash(tip->id));
-	json_object_set_new(object, "bits", json_string(bits));
-	json_object_set_new(object, "difficulty", show_difficulty(chain_spec(chain), tip->header.bits));
-	json_object_set_new(object, "time", json_integer(tip->header.time));
-	json_object_set_new(object, "mediantime", json_integer(tip->median_time));
-	json_object_set_new(object, "verificationprogress", show_progress(chain));
-	json_object_set_new(object, "initialblockdownload", json_boolean(activity.initial_download));
-	json_object_set_new(object, "chainwork", show_u256(tip->chain_work));
-	json_object_set_new(object, "model_root", json_hash(tip->model_root_after));
-	json_object_set_new(object, "pruned", json_false());
-	json_object_set_new(object, "warnings", show_warnings());
-	return rpc_reply(r, object);
+	json_object_set_new(chain_info, "chain", json_string(chain_spec(chain)->name));
+	json_object_set_new(chain_info, "blocks", json_integer(tip->height));
+	json_object_set_new(chain_info, "headers", json_integer(chain_best_header(chain)->height));
+	json_object_set_new(chain_info, "bestblockhash", json_hash(tip->id));
+	json_object_set_new(chain_info, "bits", json_string(bits));
+	json_object_set_new(chain_info, "difficulty", show_difficulty(chain_spec(chain), tip->header.bits));
+	json_object_set_new(chain_info, "time", json_integer(tip->header.time));
+	json_object_set_new(chain_info, "mediantime", json_integer(tip->median_time));
+	json_object_set_new(chain_info, "verificationprogress", chain_show_progress(chain));
+	json_object_set_new(chain_info, "initialblockdownload", json_boolean(activity.initial_download));
+	json_object_set_new(chain_info, "chainwork", show_u256(tip->chain_work));
+	json_object_set_new(chain_info, "model_root", json_hash(tip->model_root_after));
+	json_object_set_new(chain_info, "pruned", json_false());
+	json_object_set_new(chain_info, "warnings", show_warnings());
+	return rpc_reply(chain_request, chain_info);
 }
 
 static const struct rpc_arg getblock_args[] = {
@@ -94,39 +94,39 @@ static const struct rpc_arg getblock_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_getblock(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getblock(struct rpc_request *chain_request, void *context)
 {
 	struct chain *chain = context;
 	struct errmsg err;
-	const struct index_entry *entry = argument_entry(r, chain, "blockhash");
+	const struct index_entry *entry = argument_entry(chain_request, chain, "blockhash");
 	bool bodies;
 	const struct block *block;
-	json_t *result;
+	json_t *block_shown;
 
 	if (entry == NULL)
 		return RPC_DONE;
 	if (entry->height == 0 || entry->status == ENTRY_HEADER)
-		return entry->height == 0 && rpc_int(r, "verbosity") > 0 ?
-			rpc_reply(r, show_entry(chain, entry)) :
-			rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)",
+		return entry->height == 0 && rpc_int(chain_request, "verbosity") > 0 ?
+			rpc_reply(chain_request, show_entry(chain, entry)) :
+			rpc_fail(chain_request, RPC_MISC_ERROR, "Block not available (%s)",
 				entry->height == 0 ? "genesis is a header alone" : "not downloaded");
 	/* Bodies are read where they are shown alone: they are most of a block's bytes, and kept apart from it. */
-	bodies = rpc_int(r, "verbosity") == 0 && rpc_bool(r, "bodies");
+	bodies = rpc_int(chain_request, "verbosity") == 0 && rpc_bool(chain_request, "bodies");
 	block = bodies ? chain_read_block(chain, entry, &err) : chain_read_bare(chain, entry, &err);
 	if (block == NULL)
-		return rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)", err.text);
-	if (rpc_int(r, "verbosity") > 0) {
-		result = show_block(chain, entry, block, (int)rpc_int(r, "verbosity"));
+		return rpc_fail(chain_request, RPC_MISC_ERROR, "Block not available (%s)", err.text);
+	if (rpc_int(chain_request, "verbosity") > 0) {
+		block_shown = show_block(chain, entry, block, (int)rpc_int(chain_request, "verbosity"));
 	} else {
-		struct buf raw;
+		struct buf raw_block;
 
-		buf_init(&raw);
-		block_write(&raw, chain_spec(chain), block, bodies && block->bodies != NULL);
-		result = json_hex(raw.data, raw.size);
-		buf_clear(&raw);
+		buf_init(&raw_block);
+		block_write(&raw_block, chain_spec(chain), block, bodies && block->bodies != NULL);
+		block_shown = json_hex(raw_block.data, raw_block.size);
+		buf_clear(&raw_block);
 	}
 	block_unref(block);
-	return rpc_reply(r, result);
+	return rpc_reply(chain_request, block_shown);
 }
 
 static const struct rpc_arg getblockheader_args[] = {
@@ -138,57 +138,57 @@ static const struct rpc_arg getblockheader_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_getblockheader(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getblockheader(struct rpc_request *chain_request, void *context)
 {
-	const struct index_entry *entry = argument_entry(r, context, "blockhash");
-	uint8_t raw[HEADER_SIZE];
+	const struct index_entry *entry = argument_entry(chain_request, context, "blockhash");
+	uint8_t raw_header[HEADER_SIZE];
 
 	if (entry == NULL)
 		return RPC_DONE;
-	if (rpc_bool(r, "verbose"))
-		return rpc_reply(r, show_entry(context, entry));
-	header_write(raw, &entry->header);
-	return rpc_reply(r, json_hex(raw, HEADER_SIZE));
+	if (rpc_bool(chain_request, "verbose"))
+		return rpc_reply(chain_request, show_entry(context, entry));
+	header_write(raw_header, &entry->header);
+	return rpc_reply(chain_request, json_hex(raw_header, HEADER_SIZE));
 }
 
 /* Where more branches have been grown the answer is cut: how many there are is up to strangers. */
-enum { TIPS_MAX = 1000 };
+enum { CHAIN_TIPS_MAX = 1000 };
 
-static enum rpc_outcome call_getchaintips(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getchaintips(struct rpc_request *chain_request, void *context)
 {
 	struct chain *chain = context;
-	const struct index_entry *tips[TIPS_MAX];
-	size_t count = chain_tips(chain, tips, TIPS_MAX);
-	json_t *array = json_array();
+	const struct index_entry *tips[CHAIN_TIPS_MAX];
+	size_t tip_count = chain_tips(chain, tips, CHAIN_TIPS_MAX);
+	json_t *branches = json_array();
 
-	for (size_t i = 0; i < count; i++) {
-		const struct index_entry *fork = tips[i];
-		json_t *object;
+	for (size_t i = 0; i < tip_count; i++) {
+		const struct index_entry *fork_entry = tips[i];
+		json_t *branch_shown;
 
 		/* Ends: genesis is on every branch, and always active. */
-		while (!chain_is_active(chain, fork))
-			fork = fork->parent;
-		object = json_object();
-		json_object_set_new(object, "height", json_integer(tips[i]->height));
-		json_object_set_new(object, "hash", json_hash(tips[i]->id));
-		json_object_set_new(object, "branchlen", json_integer(tips[i]->height - fork->height));
-		json_object_set_new(object, "status",
+		while (!chain_is_active(chain, fork_entry))
+			fork_entry = fork_entry->parent;
+		branch_shown = json_object();
+		json_object_set_new(branch_shown, "height", json_integer(tips[i]->height));
+		json_object_set_new(branch_shown, "hash", json_hash(tips[i]->id));
+		json_object_set_new(branch_shown, "branchlen", json_integer(tips[i]->height - fork_entry->height));
+		json_object_set_new(branch_shown, "status",
 			json_string(tips[i] == chain_tip(chain) ? "active" : show_status(tips[i]->status)));
-		json_array_append_new(array, object);
+		json_array_append_new(branches, branch_shown);
 	}
-	return rpc_reply(r, array);
+	return rpc_reply(chain_request, branches);
 }
 
-static enum rpc_outcome call_getchainspec(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getchainspec(struct rpc_request *chain_request, void *context)
 {
 	const struct spec *spec = chain_spec(context);
 	const struct train_config *train = &spec_course(spec)->train;
-	json_t *object = json_object();
+	json_t *spec_shown = json_object();
 	/* Of several widths, and some signed: those have their sign back by the cast below. */
 	const struct {
 		const char *name;
 		uint64_t value;
-	} numbers[] = {
+	} spec_numbers[] = {
 		{ "genesis_time", spec->genesis_time },
 		{ "spacing", spec->spacing },
 		{ "k", spec->k },
@@ -223,14 +223,14 @@ static enum rpc_outcome call_getchainspec(struct rpc_request *r, void *context)
 		{ "rpc_port", spec->rpc_port },
 	};
 
-	json_object_set_new(object, "name", json_string(spec->name));
-	json_object_set_new(object, "hrp", json_string(spec->hrp));
-	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-		json_object_set_new(object, numbers[i].name, json_integer((json_int_t)numbers[i].value));
-	json_object_set_new(object, "corpus_root", json_hex(spec->corpus_root, 32));
-	json_object_set_new(object, "commitment", json_hex(spec->commitment, 32));
-	json_object_set_new(object, "genesis", json_hash(spec->genesis_id));
-	return rpc_reply(r, object);
+	json_object_set_new(spec_shown, "name", json_string(spec->name));
+	json_object_set_new(spec_shown, "hrp", json_string(spec->hrp));
+	for (size_t i = 0; i < sizeof spec_numbers / sizeof *spec_numbers; i++)
+		json_object_set_new(spec_shown, spec_numbers[i].name, json_integer((json_int_t)spec_numbers[i].value));
+	json_object_set_new(spec_shown, "corpus_root", json_hex(spec->corpus_root, 32));
+	json_object_set_new(spec_shown, "commitment", json_hex(spec->commitment, 32));
+	json_object_set_new(spec_shown, "genesis", json_hash(spec->genesis_id));
+	return rpc_reply(chain_request, spec_shown);
 }
 
 static const struct rpc_arg blockhash_args[] = {
@@ -238,19 +238,19 @@ static const struct rpc_arg blockhash_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_invalidateblock(struct rpc_request *r, void *context)
+static enum rpc_outcome call_invalidateblock(struct rpc_request *chain_request, void *context)
 {
 	struct errmsg err;
-	const struct index_entry *entry = argument_entry(r, context, "blockhash");
+	const struct index_entry *entry = argument_entry(chain_request, context, "blockhash");
 
 	if (entry == NULL)
 		return RPC_DONE;
 	if (!chain_invalidate(context, entry, &err))
-		return rpc_fail(r, RPC_DATABASE_ERROR, "%s", err.text);
-	return rpc_reply(r, NULL);
+		return rpc_fail(chain_request, RPC_DATABASE_ERROR, "%s", err.text);
+	return rpc_reply(chain_request, NULL);
 }
 
-static const char header_result[] =
+static const char getblockheader_result[] =
 	"{                            (object)\n"
 	"  \"hash\": \"hex\", \"confirmations\": n, \"height\": n, \"version\": n,\n"
 	"  \"merkleroot\": \"hex\",       root of the transactions\n"
@@ -263,7 +263,7 @@ static const char header_result[] =
 	"  \"previousblockhash\": \"hex\", \"nextblockhash\": \"hex\"\n"
 	"}";
 
-static const char block_result[] =
+static const char getblock_result[] =
 	"\"hex\"                        (verbosity 0) the serialised block\n"
 	"{                            (verbosity 1 and 2) getblockheader's fields, and:\n"
 	"  \"size\": n, \"weight\": n, \"tx\": [ids, or with verbosity 2 decoded transactions],\n"
@@ -279,7 +279,7 @@ static const char block_result[] =
 	"  \"model_root_after\": \"hex\"  state of the model after the block\n"
 	"}";
 
-static const struct rpc_method methods[] = {
+static const struct rpc_method chain_methods[] = {
 	{ "getblockcount", "Blockchain", call_getblockcount, NULL,
 		"Gives the height of the active chain; genesis is 0.", "n  (number)", NULL, 0 },
 	{ "getbestblockhash", "Blockchain", call_getbestblockhash, NULL, "Gives the id of the tip.",
@@ -294,9 +294,9 @@ static const struct rpc_method methods[] = {
 		NULL, 0 },
 	{ "getdifficulty", "Blockchain", call_getdifficulty, NULL,
 		"Tells how many times harder than the easiest a block is.", "n  (number)", NULL, 0 },
-	{ "getblock", "Blockchain", call_getblock, getblock_args, "Gives a block.", block_result, "\"hash\" 2", 0 },
+	{ "getblock", "Blockchain", call_getblock, getblock_args, "Gives a block.", getblock_result, "\"hash\" 2", 0 },
 	{ "getblockheader", "Blockchain", call_getblockheader, getblockheader_args, "Gives a block's header.",
-		header_result, "\"hash\"", 0 },
+		getblockheader_result, "\"hash\"", 0 },
 	{ "getchaintips", "Blockchain", call_getchaintips, NULL, "Lists the ends of all branches.",
 		"[{\"height\", \"hash\", \"branchlen\", \"status\"}]", NULL, 0 },
 	{ "getchainspec", "Blockchain", call_getchainspec, NULL,
@@ -308,5 +308,5 @@ static const struct rpc_method methods[] = {
 
 void calls_chain_add(struct rpc_table *table, struct chain *chain)
 {
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, chain);
+	rpc_table_add(table, chain_methods, sizeof chain_methods / sizeof *chain_methods, chain);
 }

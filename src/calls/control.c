@@ -3,13 +3,13 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-static enum rpc_outcome call_stop(struct rpc_request *r, void *context)
+static enum rpc_outcome call_stop(struct rpc_request *control_request, void *context)
 {
 	struct calls_control *control = context;
 
 	/* After the answer: the node's end closes the server that is to send it. */
-	rpc_on_sent(r, control->stop, control->stop_context);
-	return rpc_reply(r, json_string("Atelier is stopping"));
+	rpc_on_sent(control_request, control->stop, control->stop_context);
+	return rpc_reply(control_request, json_string("Atelier is stopping"));
 }
 
 static const struct rpc_arg logging_args[] = {
@@ -19,41 +19,43 @@ static const struct rpc_arg logging_args[] = {
 };
 
 /* Adds up a list of categories' names; false if one is unknown: then the request has been answered. */
-static bool read_categories(struct rpc_request *r, const char *name, unsigned *mask)
+static bool control_read_categories(struct rpc_request *control_request, const char *name, unsigned *category_mask)
 {
-	json_t *list = rpc_has(r, name) ? rpc_json(r, name) : NULL, *item;
+	json_t *categories = rpc_has(control_request, name) ? rpc_json(control_request, name) : NULL, *category;
 	size_t i;
 
-	*mask = 0;
-	json_array_foreach(list, i, item) {
-		unsigned bit;
-		const char *text = json_is_text(item) ? json_string_value(item) : NULL;
+	*category_mask = 0;
+	json_array_foreach(categories, i, category) {
+		unsigned category_bit;
+		const char *category_name = json_is_text(category) ? json_string_value(category) : NULL;
 
-		if (text == NULL || !log_category_parse(text, &bit)) {
-			rpc_fail(r, RPC_INVALID_PARAMETER, "unknown logging category %s", text != NULL ? text : "");
+		if (category_name == NULL || !log_category_parse(category_name, &category_bit)) {
+			rpc_fail(control_request, RPC_INVALID_PARAMETER, "unknown logging category %s",
+				category_name != NULL ? category_name : "");
 			return false;
 		}
-		*mask |= bit;
+		*category_mask |= category_bit;
 	}
 	return true;
 }
 
-static enum rpc_outcome call_logging(struct rpc_request *r, void *context)
+static enum rpc_outcome call_logging(struct rpc_request *control_request, void *context)
 {
-	unsigned include, exclude, mask;
-	const char *name;
-	json_t *object;
+	unsigned categories_on, categories_off, category_mask;
+	const char *category_name;
+	json_t *categories;
 
 	(void)context;
-	if (!read_categories(r, "include", &include) || !read_categories(r, "exclude", &exclude))
+	if (!control_read_categories(control_request, "include", &categories_on) ||
+		!control_read_categories(control_request, "exclude", &categories_off))
 		return RPC_DONE;
 	/* Only when both lists are good: a typing error changes nothing. What stands in both is off, as in Bitcoin
 	 * Core. */
-	log_set_categories((log_categories() | include) & ~exclude);
-	object = json_object();
-	for (unsigned i = 0; (name = log_category_name(i, &mask)) != NULL; i++)
-		json_object_set_new(object, name, json_boolean((log_categories() & mask) != 0));
-	return rpc_reply(r, object);
+	log_set_categories((log_categories() | categories_on) & ~categories_off);
+	categories = json_object();
+	for (unsigned i = 0; (category_name = log_category_name(i, &category_mask)) != NULL; i++)
+		json_object_set_new(categories, category_name, json_boolean((log_categories() & category_mask) != 0));
+	return rpc_reply(control_request, categories);
 }
 
 static const struct rpc_arg setmocktime_args[] = {
@@ -65,17 +67,17 @@ static const struct rpc_arg setmocktime_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_setmocktime(struct rpc_request *r, void *context)
+static enum rpc_outcome call_setmocktime(struct rpc_request *control_request, void *context)
 {
 	struct calls_control *control = context;
 
 	if (control->spec->is_public)
-		return rpc_fail(r, RPC_MISC_ERROR, "setmocktime is for regtest and private chains only");
-	clock_set_mock(rpc_int(r, "timestamp"));
-	return rpc_reply(r, NULL);
+		return rpc_fail(control_request, RPC_MISC_ERROR, "setmocktime is for regtest and private chains only");
+	clock_set_mock(rpc_int(control_request, "timestamp"));
+	return rpc_reply(control_request, NULL);
 }
 
-static const struct rpc_method methods[] = {
+static const struct rpc_method control_methods[] = {
 	{ "stop", "Control", call_stop, NULL, "Ends the node.", "\"text\"  (string)", NULL, RPC_EARLY },
 	{ "logging", "Control", call_logging, logging_args, "Shows and changes which debug messages are logged.",
 		"{\"category\": bool, ...}", "'[\"net\"]' '[\"rpc\"]'", 0 },
@@ -85,5 +87,5 @@ static const struct rpc_method methods[] = {
 
 void calls_control_add(struct rpc_table *table, struct calls_control *context)
 {
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, context);
+	rpc_table_add(table, control_methods, sizeof control_methods / sizeof *control_methods, context);
 }

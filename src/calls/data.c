@@ -9,42 +9,42 @@
 /* Whether the dataset may be drawn for the tip's child.
  * The corpus, number 0, was never registered and has nothing to wait for. A quarantine's height is the last one in
  * it. */
-static const char *dataset_status(const struct chain *chain, const struct dataset *dataset, size_t number)
+static const char *data_status(const struct chain *chain, const struct dataset *dataset, size_t dataset_number)
 {
 	uint32_t next = chain_tip(chain)->height + 1;
 
-	if (number > 0 && dataset->height + chain_spec(chain)->data_delay > next)
+	if (dataset_number > 0 && dataset->height + chain_spec(chain)->data_delay > next)
 		return "waiting";
 	return dataset->quarantined_until >= next ? "quarantine" : "active";
 }
 
-static json_t *show_dataset(const struct chain *chain, size_t number)
+static json_t *data_show_dataset(const struct chain *chain, size_t dataset_number)
 {
 	const struct spec *spec = chain_spec(chain);
-	const struct dataset *dataset = registry_get(chain_registry(chain), number);
-	json_t *object = json_object();
+	const struct dataset *dataset = registry_get(chain_registry(chain), dataset_number);
+	json_t *dataset_shown = json_object();
 
-	json_object_set_new(object, "number", json_integer((json_int_t)number));
-	json_object_set_new(object, "root", json_hex(dataset->root, 32));
-	json_object_set_new(object, "size", json_integer((json_int_t)dataset->size));
-	json_object_set_new(object, "licence", json_text(dataset->licence, strlen(dataset->licence)));
-	json_object_set_new(object, "title", json_text(dataset->title, strlen(dataset->title)));
-	if (number > 0) {
-		json_object_set_new(object, "owner", show_address(spec, dataset->owner));
-		json_object_set_new(object, "txid", json_hash(dataset->txid));
-		json_object_set_new(object, "vout", json_integer(dataset->output));
-		json_object_set_new(object, "height", json_integer(dataset->height));
+	json_object_set_new(dataset_shown, "number", json_integer((json_int_t)dataset_number));
+	json_object_set_new(dataset_shown, "root", json_hex(dataset->root, 32));
+	json_object_set_new(dataset_shown, "size", json_integer((json_int_t)dataset->size));
+	json_object_set_new(dataset_shown, "licence", json_text(dataset->licence, strlen(dataset->licence)));
+	json_object_set_new(dataset_shown, "title", json_text(dataset->title, strlen(dataset->title)));
+	if (dataset_number > 0) {
+		json_object_set_new(dataset_shown, "owner", show_address(spec, dataset->owner));
+		json_object_set_new(dataset_shown, "txid", json_hash(dataset->txid));
+		json_object_set_new(dataset_shown, "vout", json_integer(dataset->output));
+		json_object_set_new(dataset_shown, "height", json_integer(dataset->height));
 	}
-	json_object_set_new(object, "status", json_string(dataset_status(chain, dataset, number)));
+	json_object_set_new(dataset_shown, "status", json_string(data_status(chain, dataset, dataset_number)));
 	if (dataset->quarantined_until > 0)
-		json_object_set_new(object, "quarantined_until", json_integer(dataset->quarantined_until));
-	json_object_set_new(object, "total_draws", json_integer(dataset->total_draws));
-	json_object_set_new(object, "total_paid", json_amount(dataset->total_paid));
-	json_object_set_new(object, "draws", json_integer(dataset->draws));
+		json_object_set_new(dataset_shown, "quarantined_until", json_integer(dataset->quarantined_until));
+	json_object_set_new(dataset_shown, "total_draws", json_integer(dataset->total_draws));
+	json_object_set_new(dataset_shown, "total_paid", json_amount(dataset->total_paid));
+	json_object_set_new(dataset_shown, "draws", json_integer(dataset->draws));
 	/* Sums are of 2^-16 nats, one draw at most 2^15 of them. */
-	json_object_set_new(object, "mean_value",
+	json_object_set_new(dataset_shown, "mean_value",
 		dataset->draws == 0 ? json_null() : show_value(dataset->sum / (int64_t)dataset->draws * 65536));
-	return object;
+	return dataset_shown;
 }
 
 static const struct rpc_arg listdatasets_args[] = {
@@ -58,15 +58,16 @@ static const struct rpc_arg listdatasets_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_listdatasets(struct rpc_request *r, void *context)
+static enum rpc_outcome call_listdatasets(struct rpc_request *data_request, void *context)
 {
-	size_t total = registry_count(chain_registry(context));
-	size_t first = (size_t)rpc_int(r, "skip"), count = (size_t)rpc_int(r, "count");
-	json_t *array = json_array();
+	size_t dataset_total = registry_count(chain_registry(context));
+	size_t first_dataset = (size_t)rpc_int(data_request, "skip"),
+	       dataset_count = (size_t)rpc_int(data_request, "count");
+	json_t *datasets = json_array();
 
-	for (size_t i = first; i < total && i - first < count; i++)
-		json_array_append_new(array, show_dataset(context, i));
-	return rpc_reply(r, array);
+	for (size_t i = first_dataset; i < dataset_total && i - first_dataset < dataset_count; i++)
+		json_array_append_new(datasets, data_show_dataset(context, i));
+	return rpc_reply(data_request, datasets);
 }
 
 static const struct rpc_arg getdataset_args[] = {
@@ -75,35 +76,36 @@ static const struct rpc_arg getdataset_args[] = {
 };
 
 /* The number a text means, be it a number or a root; false: no such dataset. */
-static bool find_dataset(const struct registry *registry, const char *text, size_t *number)
+static bool data_find_dataset(const struct registry *registry, const char *named_dataset, size_t *dataset_number)
 {
-	size_t length = strlen(text), value = 0;
-	uint8_t root[32];
+	size_t name_length = strlen(named_dataset), number_read = 0;
+	uint8_t dataset_root[32];
 
 	/* A text of 64 digits is a root, whatever number it would be: numbers have 9 digits at most, which no product
 	 * here overflows, so no text means both. */
-	if (hex_decode(root, 32, text))
-		return registry_find(registry, root, number) != NULL;
-	if (length == 0 || length > 9 || strspn(text, "0123456789") != length)
+	if (hex_decode(dataset_root, 32, named_dataset))
+		return registry_find(registry, dataset_root, dataset_number) != NULL;
+	if (name_length == 0 || name_length > 9 || strspn(named_dataset, "0123456789") != name_length)
 		return false;
-	for (; *text != '\0'; text++)
-		value = value * 10 + (size_t)(*text - '0');
-	*number = value;
-	return value < registry_count(registry);
+	for (; *named_dataset != '\0'; named_dataset++)
+		number_read = number_read * 10 + (size_t)(*named_dataset - '0');
+	*dataset_number = number_read;
+	return number_read < registry_count(registry);
 }
 
-static enum rpc_outcome call_getdataset(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getdataset(struct rpc_request *data_request, void *context)
 {
-	size_t number;
-	json_t *object;
+	size_t dataset_number;
+	json_t *dataset_shown;
 	const struct dataset *dataset;
 
-	if (!find_dataset(chain_registry(context), rpc_text(r, "dataset"), &number))
-		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "No such dataset");
-	object = show_dataset(context, number);
-	dataset = registry_get(chain_registry(context), number);
-	json_object_set_new(object, "available", json_boolean(number == 0 || chain_has_blob(context, dataset->root)));
-	return rpc_reply(r, object);
+	if (!data_find_dataset(chain_registry(context), rpc_text(data_request, "dataset"), &dataset_number))
+		return rpc_fail(data_request, RPC_INVALID_ADDRESS_OR_KEY, "No such dataset");
+	dataset_shown = data_show_dataset(context, dataset_number);
+	dataset = registry_get(chain_registry(context), dataset_number);
+	json_object_set_new(dataset_shown, "available",
+		json_boolean(dataset_number == 0 || chain_has_blob(context, dataset->root)));
+	return rpc_reply(data_request, dataset_shown);
 }
 
 static const struct rpc_arg getblob_args[] = {
@@ -118,32 +120,32 @@ static const struct rpc_arg getblob_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_getblob(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getblob(struct rpc_request *data_request, void *context)
 {
-	uint8_t root[32];
+	uint8_t blob_root[32];
 	struct buf blob;
 	struct errmsg err;
-	size_t offset, size;
-	json_t *hex;
+	size_t blob_offset, piece_size;
+	json_t *blob_piece;
 
-	rpc_key(r, "root", root);
-	if (!chain_has_blob(context, root))
-		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "Blob not found");
+	rpc_key(data_request, "root", blob_root);
+	if (!chain_has_blob(context, blob_root))
+		return rpc_fail(data_request, RPC_INVALID_ADDRESS_OR_KEY, "Blob not found");
 	buf_init(&blob);
 	/* The whole blob for each piece of it: blob_max bounds it, and only who has credentials can ask. */
-	if (!chain_read_blob(context, root, &blob, &err)) {
+	if (!chain_read_blob(context, blob_root, &blob, &err)) {
 		buf_clear(&blob);
-		return rpc_fail(r, RPC_DATABASE_ERROR, "%s", err.text);
+		return rpc_fail(data_request, RPC_DATABASE_ERROR, "%s", err.text);
 	}
-	offset = (size_t)rpc_int(r, "offset");
-	size = (size_t)rpc_int(r, "size");
-	if (offset > blob.size)
-		offset = blob.size;
-	if (size > blob.size - offset)
-		size = blob.size - offset;
-	hex = json_hex(blob.data + offset, size);
+	blob_offset = (size_t)rpc_int(data_request, "offset");
+	piece_size = (size_t)rpc_int(data_request, "size");
+	if (blob_offset > blob.size)
+		blob_offset = blob.size;
+	if (piece_size > blob.size - blob_offset)
+		piece_size = blob.size - blob_offset;
+	blob_piece = json_hex(blob.data + blob_offset, piece_size);
 	buf_clear(&blob);
-	return rpc_reply(r, hex);
+	return rpc_reply(data_request, blob_piece);
 }
 
 static const struct rpc_arg getproof_args[] = {
@@ -152,53 +154,53 @@ static const struct rpc_arg getproof_args[] = {
 	{ 0 },
 };
 
-static json_t *show_found(struct chain *chain, const struct index_entry *entry, const struct block *block, size_t index,
-	bool with_body)
+static json_t *data_show_proof(struct chain *chain, const struct index_entry *entry, const struct block *block,
+	size_t proof_index, bool with_body)
 {
 	const struct spec *spec = chain_spec(chain);
-	const struct header *header = block_proof(block, index);
-	uint8_t raw[HEADER_SIZE], seed[32];
-	json_t *object = show_proof(spec, header);
+	const struct header *proof_header = block_proof(block, proof_index);
+	uint8_t raw_header[HEADER_SIZE], proof_seed[32];
+	json_t *proof_shown = show_proof(spec, proof_header);
 
-	header_seed(header, seed);
-	header_write(raw, header);
-	json_object_set_new(object, "dataset", json_integer(entry->outcome.dataset[spec_slot(spec, seed)]));
-	json_object_set_new(object, "header", json_hex(raw, HEADER_SIZE));
-	json_object_set_new(object, "blockhash", json_hash(entry->id));
-	json_object_set_new(object, "height", json_integer(entry->height));
-	json_object_set_new(object, "index", json_integer((json_int_t)index));
-	json_object_set_new(object, "confirmations", json_integer(show_confirmations(chain, entry)));
+	header_seed(proof_header, proof_seed);
+	header_write(raw_header, proof_header);
+	json_object_set_new(proof_shown, "dataset", json_integer(entry->outcome.dataset[spec_slot(spec, proof_seed)]));
+	json_object_set_new(proof_shown, "header", json_hex(raw_header, HEADER_SIZE));
+	json_object_set_new(proof_shown, "blockhash", json_hash(entry->id));
+	json_object_set_new(proof_shown, "height", json_integer(entry->height));
+	json_object_set_new(proof_shown, "index", json_integer((json_int_t)proof_index));
+	json_object_set_new(proof_shown, "confirmations", json_integer(show_confirmations(chain, entry)));
 	if (with_body && block->bodies != NULL)
-		json_object_set_new(object, "body", json_hex(block->bodies[index], block_body_size(spec)));
-	return object;
+		json_object_set_new(proof_shown, "body", json_hex(block->bodies[proof_index], block_body_size(spec)));
+	return proof_shown;
 }
 
-static enum rpc_outcome call_getproof(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getproof(struct rpc_request *data_request, void *context)
 {
 	struct chain *chain = context;
-	uint8_t id[32];
-	size_t index;
+	uint8_t proof_id[32];
+	size_t proof_index;
 	struct errmsg err;
-	const struct index_entry *entry;
-	const struct block *block;
-	json_t *object;
+	const struct index_entry *proof_entry;
+	const struct block *proof_block;
+	json_t *proof_shown;
 
-	rpc_hash(r, "id", id);
-	entry = chain_find_proof(chain, id, &index);
-	if (entry == NULL)
-		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "No such proof on the active chain");
-	block = chain_read_block(chain, entry, &err);
-	if (block == NULL)
-		return rpc_fail(r, RPC_MISC_ERROR, "Block not available (%s)", err.text);
+	rpc_hash(data_request, "id", proof_id);
+	proof_entry = chain_find_proof(chain, proof_id, &proof_index);
+	if (proof_entry == NULL)
+		return rpc_fail(data_request, RPC_INVALID_ADDRESS_OR_KEY, "No such proof on the active chain");
+	proof_block = chain_read_block(chain, proof_entry, &err);
+	if (proof_block == NULL)
+		return rpc_fail(data_request, RPC_MISC_ERROR, "Block not available (%s)", err.text);
 	/* The database and the block's file are not one: where a crash or a hand let them differ, it must not be read
 	 * beyond the block's proofs. */
-	if (index > block->loose_count) {
-		block_unref(block);
-		return rpc_fail(r, RPC_DATABASE_ERROR, "The proof is not where the index says");
+	if (proof_index > proof_block->loose_count) {
+		block_unref(proof_block);
+		return rpc_fail(data_request, RPC_DATABASE_ERROR, "The proof is not where the index says");
 	}
-	object = show_found(chain, entry, block, index, rpc_bool(r, "body"));
-	block_unref(block);
-	return rpc_reply(r, object);
+	proof_shown = data_show_proof(chain, proof_entry, proof_block, proof_index, rpc_bool(data_request, "body"));
+	block_unref(proof_block);
+	return rpc_reply(data_request, proof_shown);
 }
 
 static const char dataset_result[] =
@@ -211,7 +213,7 @@ static const char dataset_result[] =
 	"  \"draws\": n, \"mean_value\": nats      of the present period of observation\n"
 	"}";
 
-static const struct rpc_method methods[] = {
+static const struct rpc_method data_methods[] = {
 	{ "listdatasets", "Data", call_listdatasets, listdatasets_args,
 		"Lists the datasets the chain trains on: the genesis corpus, which is number 0, and the contributions.",
 		"[getdataset's objects]", NULL, 0 },
@@ -228,5 +230,5 @@ static const struct rpc_method methods[] = {
 
 void calls_data_add(struct rpc_table *table, struct chain *chain)
 {
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, chain);
+	rpc_table_add(table, data_methods, sizeof data_methods / sizeof *data_methods, chain);
 }

@@ -7,39 +7,40 @@
 #include "calls/show.h"
 #include "util/mem.h"
 
-static enum rpc_outcome call_getmininginfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getmininginfo(struct rpc_request *mining_request, void *context)
 {
 	struct calls_parts *mining = context;
-	const struct index_entry *tip = chain_tip(mining->chain);
+	const struct index_entry *mining_tip = chain_tip(mining->chain);
 	const struct spec *spec = chain_spec(mining->chain);
-	struct miner_stats stats;
-	json_t *object;
+	struct miner_stats mining_stats;
+	json_t *mining_info;
 
-	miner_stats(mining->miner, &stats);
-	object = json_object();
-	json_object_set_new(object, "blocks", json_integer(tip->height));
+	miner_stats(mining->miner, &mining_stats);
+	mining_info = json_object();
+	json_object_set_new(mining_info, "blocks", json_integer(mining_tip->height));
 	/* Of the block that is being mined; Bitcoin Core shows the tip's here. */
-	json_object_set_new(object, "difficulty",
-		show_difficulty(spec, target_next_bits(spec, tip->height, tip->header.time)));
-	json_object_set_new(object, "mining", json_boolean(stats.mining));
-	if (stats.mining) {
-		json_object_set_new(object, "address", show_address(spec, stats.key));
-		if (stats.paused != NULL)
-			json_object_set_new(object, "paused", json_string(stats.paused));
+	json_object_set_new(mining_info, "difficulty",
+		show_difficulty(spec, target_next_bits(spec, mining_tip->height, mining_tip->header.time)));
+	json_object_set_new(mining_info, "mining", json_boolean(mining_stats.mining));
+	if (mining_stats.mining) {
+		json_object_set_new(mining_info, "address", show_address(spec, mining_stats.key));
+		if (mining_stats.paused != NULL)
+			json_object_set_new(mining_info, "paused", json_string(mining_stats.paused));
 	}
-	json_object_set_new(object, "threads", json_integer(stats.threads));
-	json_object_set_new(object, "running", json_integer(stats.running));
-	json_object_set_new(object, "attempts", json_integer((json_int_t)stats.attempts));
-	json_object_set_new(object, "shares", json_integer((json_int_t)stats.shares));
-	json_object_set_new(object, "blocks_found", json_integer((json_int_t)stats.blocks));
-	json_object_set_new(object, "failed", json_integer((json_int_t)stats.failed));
-	json_object_set_new(object, "steps_per_second", json_fixed((int64_t)stats.steps_per_1000_seconds, 3));
-	json_object_set_new(object, "tokens_per_second", json_integer((json_int_t)stats.tokens_per_second));
-	json_object_set_new(object, "pooledtx", json_integer((json_int_t)chain_mempool_count(mining->chain)));
-	json_object_set_new(object, "loose_proofs", json_integer((json_int_t)chain_loose_count(mining->chain)));
-	json_object_set_new(object, "chain", json_string(spec->name));
-	json_object_set_new(object, "warnings", show_warnings());
-	return rpc_reply(r, object);
+	json_object_set_new(mining_info, "threads", json_integer(mining_stats.threads));
+	json_object_set_new(mining_info, "running", json_integer(mining_stats.running));
+	json_object_set_new(mining_info, "attempts", json_integer((json_int_t)mining_stats.attempts));
+	json_object_set_new(mining_info, "shares", json_integer((json_int_t)mining_stats.shares));
+	json_object_set_new(mining_info, "blocks_found", json_integer((json_int_t)mining_stats.blocks));
+	json_object_set_new(mining_info, "failed", json_integer((json_int_t)mining_stats.failed));
+	json_object_set_new(mining_info, "steps_per_second",
+		json_fixed((int64_t)mining_stats.steps_per_1000_seconds, 3));
+	json_object_set_new(mining_info, "tokens_per_second", json_integer((json_int_t)mining_stats.tokens_per_second));
+	json_object_set_new(mining_info, "pooledtx", json_integer((json_int_t)chain_mempool_count(mining->chain)));
+	json_object_set_new(mining_info, "loose_proofs", json_integer((json_int_t)chain_loose_count(mining->chain)));
+	json_object_set_new(mining_info, "chain", json_string(spec->name));
+	json_object_set_new(mining_info, "warnings", show_warnings());
+	return rpc_reply(mining_request, mining_info);
 }
 
 static const struct rpc_arg setmining_args[] = {
@@ -58,31 +59,33 @@ static const struct rpc_arg setmining_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_setmining(struct rpc_request *r, void *context)
+static enum rpc_outcome call_setmining(struct rpc_request *mining_request, void *context)
 {
 	struct calls_parts *mining = context;
-	struct miner_stats stats;
+	struct miner_stats mining_stats;
 	struct rpc_error error;
 	struct errmsg err;
-	uint8_t key[32];
+	uint8_t miner_key[32];
 
-	miner_stats(mining->miner, &stats);
+	miner_stats(mining->miner, &mining_stats);
 	/* Who is paid already stays, unless another address is given. */
-	memcpy(key, stats.key, 32);
-	if (rpc_has(r, "address")) {
-		if (!argument_address(chain_spec(mining->chain), rpc_text(r, "address"), key, &error))
-			return rpc_fail_with(r, &error);
-	} else if (rpc_bool(r, "mine") && !stats.mining && !mining->new_key(mining->new_key_context, key, &err)) {
-		return rpc_fail(r, RPC_MISC_ERROR, "%s", err.text);
+	memcpy(miner_key, mining_stats.key, 32);
+	if (rpc_has(mining_request, "address")) {
+		if (!argument_address(chain_spec(mining->chain), rpc_text(mining_request, "address"), miner_key,
+			    &error))
+			return rpc_fail_with(mining_request, &error);
+	} else if (rpc_bool(mining_request, "mine") && !mining_stats.mining &&
+		!mining->new_key(mining->new_key_context, miner_key, &err)) {
+		return rpc_fail(mining_request, RPC_MISC_ERROR, "%s", err.text);
 	}
 	/* From here on nothing can fail: a call that is refused has changed nothing. */
-	if (rpc_has(r, "threads"))
-		miner_set_threads(mining->miner, (unsigned)rpc_int(r, "threads"));
-	if (rpc_bool(r, "mine"))
-		miner_start(mining->miner, key);
+	if (rpc_has(mining_request, "threads"))
+		miner_set_threads(mining->miner, (unsigned)rpc_int(mining_request, "threads"));
+	if (rpc_bool(mining_request, "mine"))
+		miner_start(mining->miner, miner_key);
 	else
 		miner_stop(mining->miner);
-	return rpc_reply(r, NULL);
+	return rpc_reply(mining_request, NULL);
 }
 
 static const struct rpc_arg generatetoaddress_args[] = {
@@ -98,42 +101,44 @@ static const struct rpc_arg generatetoaddress_args[] = {
 };
 
 /* The blocks that were found before are on the chain all the same: the error says how many. */
-static void on_generated(void *context, const uint8_t (*ids)[32], size_t count, const char *reason)
+static void mining_on_generated(void *context, const uint8_t (*found_ids)[32], size_t found_count, const char *reason)
 {
-	struct rpc_request *r = context;
-	json_t *array;
+	struct rpc_request *mining_request = context;
+	json_t *found_blocks;
 
 	if (reason != NULL) {
-		rpc_fail(r, RPC_INTERNAL_ERROR, "Mining stopped after %zu blocks: %s", count, reason);
+		rpc_fail(mining_request, RPC_INTERNAL_ERROR, "Mining stopped after %zu blocks: %s", found_count,
+			reason);
 		return;
 	}
-	array = json_array();
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(array, json_hash(ids[i]));
-	rpc_reply(r, array);
+	found_blocks = json_array();
+	for (size_t i = 0; i < found_count; i++)
+		json_array_append_new(found_blocks, json_hash(found_ids[i]));
+	rpc_reply(mining_request, found_blocks);
 }
 
-static enum rpc_outcome call_generatetoaddress(struct rpc_request *r, void *context)
+static enum rpc_outcome call_generatetoaddress(struct rpc_request *mining_request, void *context)
 {
 	struct calls_parts *mining = context;
 	struct rpc_error error;
-	uint8_t key[32];
-	size_t count = (size_t)rpc_int(r, "nblocks");
+	uint8_t miner_key[32];
+	size_t nblocks = (size_t)rpc_int(mining_request, "nblocks");
 
 	/* It mines even where setmining's mining pauses: alone, or on a chain that is half fetched. For tests that is
 	 * right. */
 	if (chain_spec(mining->chain)->is_public)
-		return rpc_fail(r, RPC_MISC_ERROR,
+		return rpc_fail(mining_request, RPC_MISC_ERROR,
 			"generatetoaddress is for regtest and private chains; use setmining");
-	if (!argument_address(chain_spec(mining->chain), rpc_text(r, "address"), key, &error))
-		return rpc_fail_with(r, &error);
-	if (count == 0)
-		return rpc_reply(r, json_array());
-	miner_generate(mining->miner, count, key, (uint64_t)rpc_int(r, "maxtries"), on_generated, r);
+	if (!argument_address(chain_spec(mining->chain), rpc_text(mining_request, "address"), miner_key, &error))
+		return rpc_fail_with(mining_request, &error);
+	if (nblocks == 0)
+		return rpc_reply(mining_request, json_array());
+	miner_generate(mining->miner, nblocks, miner_key, (uint64_t)rpc_int(mining_request, "maxtries"),
+		mining_on_generated, mining_request);
 	return RPC_PENDING;
 }
 
-static const struct rpc_method methods[] = {
+static const struct rpc_method mining_methods[] = {
 	{ "getmininginfo", "Mining", call_getmininginfo, NULL, "Tells how mining goes.",
 		"{\"blocks\": n, \"difficulty\": n, \"mining\": bool, \"address\": \"address\", "
 		"\"paused\": \"why\", \"threads\": n,\n"
@@ -152,5 +157,5 @@ static const struct rpc_method methods[] = {
 
 void calls_mining_add(struct rpc_table *table, struct calls_parts *parts)
 {
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, parts);
+	rpc_table_add(table, mining_methods, sizeof mining_methods / sizeof *mining_methods, parts);
 }

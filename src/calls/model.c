@@ -18,7 +18,7 @@
 #include "work/exports.h"
 
 /* Each call that waits holds on to a state, and so to all of its memory, however far the chain moves on meanwhile. */
-enum { RUNNING_MAX = 16 };
+enum { MODEL_CALLS_MAX = 16 };
 
 struct calls_model {
 	struct chain *chain;
@@ -29,143 +29,148 @@ struct calls_model {
 };
 
 /* Both calls have room for one more job, or the answer is this. */
-static bool has_room(const struct calls_model *calls, struct rpc_request *r)
+static bool model_has_room(const struct calls_model *model_calls, struct rpc_request *model_request)
 {
-	if (calls->running < RUNNING_MAX)
+	if (model_calls->running < MODEL_CALLS_MAX)
 		return true;
-	rpc_fail(r, RPC_MISC_ERROR, "%d calls that read the model are waiting already", RUNNING_MAX);
+	rpc_fail(model_request, RPC_MISC_ERROR, "%d calls that read the model are waiting already", MODEL_CALLS_MAX);
 	return false;
 }
 
 /* --- exportmodel --- */
 
-enum format { SAFETENSORS, GGUF, GGUF_8_BITS, FORMATS };
-static const char *const format_names[FORMATS] = { "safetensors", "gguf", "gguf-q8_0" };
+enum export_format { EXPORT_SAFETENSORS, EXPORT_GGUF, EXPORT_GGUF_8_BITS, EXPORT_FORMATS };
+static const char *const export_format_names[EXPORT_FORMATS] = { "safetensors", "gguf", "gguf-q8_0" };
 
 /* The files of a safetensors folder; the last one holds the weights. A GGUF is one file. */
-enum { FILES_MAX = 4 };
-static const char *const file_names[FILES_MAX] = {
+enum { EXPORT_FILES_MAX = 4 };
+static const char *const export_file_names[EXPORT_FILES_MAX] = {
 	"config.json",
 	"tokenizer.json",
 	"tokenizer_config.json",
 	"model.safetensors",
 };
 
-struct export
-{
-	struct calls_model *calls;
+struct model_export {
+	struct calls_model *model_calls;
 	struct rpc_request *request;
 	struct state *state;
 	uint32_t height;
-	enum format format;
+	enum export_format format;
 	char *path;
 	bool overwrite;
 	char name[64];
 	/* Worker: */
-	struct out_file files[FILES_MAX];
+	struct out_file files[EXPORT_FILES_MAX];
 	size_t file_count;
 	struct progress progress; /* of the weights' file */
 	bool ok;
 	struct errmsg err;
 };
 
-static bool put_weights(void *context, const void *data, size_t size, struct errmsg *err)
+static bool export_put_weights(void *context, const void *data, size_t size, struct errmsg *err)
 {
-	struct export *e = context;
+	struct model_export *exporting = context;
 
 	/* calls_model_close waits for this worker: an export that takes minutes ends with the piece it is at. */
-	if (atomic_load(&e->calls->cancel))
+	if (atomic_load(&exporting->model_calls->cancel))
 		return errmsg_set(err, "The node is shutting down");
-	if (!out_file_put(&e->files[e->file_count - 1], data, size, err))
+	if (!out_file_put(&exporting->files[exporting->file_count - 1], data, size, err))
 		return false;
-	progress_add(&e->progress, size);
+	progress_add(&exporting->progress, size);
 	return true;
 }
 
 /* A file of the export: `name` in the folder, or the path itself. */
-static char *file_path(const struct export *e, const char *name)
+static char *export_file_path(const struct model_export *exporting, const char *name)
 {
-	return name == NULL ? mem_strdup(e->path) : path_join(e->path, name);
+	return name == NULL ? mem_strdup(exporting->path) : path_join(exporting->path, name);
 }
 
-static bool may_write(const struct export *e, const char *name, struct errmsg *err)
+static bool export_may_write(const struct model_export *exporting, const char *name, struct errmsg *err)
 {
-	char *path = file_path(e, name);
-	bool ok = exports_check(e->calls->settings, path, err);
+	char *path = export_file_path(exporting, name);
+	bool ok = exports_check(exporting->model_calls->settings, path, err);
 
 	free(path);
 	return ok;
 }
 
-static bool open_next(struct export *e, const char *name, struct errmsg *err)
+static bool export_open_next(struct model_export *exporting, const char *name, struct errmsg *err)
 {
-	char *path = file_path(e, name);
+	char *path = export_file_path(exporting, name);
 	/* Counted whether it opens or not: export_run clears all that are counted. */
-	bool ok = out_file_open(&e->files[e->file_count++], path, e->overwrite, err);
+	bool ok = out_file_open(&exporting->files[exporting->file_count++], path, exporting->overwrite, err);
 
 	free(path);
 	return ok;
 }
 
-static bool write_json_files(struct export *e, struct errmsg *err)
+static bool export_write_json(struct model_export *exporting, struct errmsg *err)
 {
-	const struct model_config *config = state_config(e->state);
+	const struct model_config *exported_config = state_config(exporting->state);
 	bool ok = true;
 
-	for (size_t i = 0; i < FILES_MAX - 1 && ok; i++) {
-		struct buf text;
+	for (size_t i = 0; i < EXPORT_FILES_MAX - 1 && ok; i++) {
+		struct buf json_text;
 
-		buf_init(&text);
+		buf_init(&json_text);
 		if (i == 0)
-			huggingface_config(config, &text);
+			huggingface_config(exported_config, &json_text);
 		else if (i == 1)
-			huggingface_tokenizer(&text);
+			huggingface_tokenizer(&json_text);
 		else
-			huggingface_tokenizer_config(config, &text);
-		ok = open_next(e, file_names[i], err) && out_file_put(&e->files[i], text.data, text.size, err);
-		buf_clear(&text);
+			huggingface_tokenizer_config(exported_config, &json_text);
+		ok = export_open_next(exporting, export_file_names[i], err) &&
+			out_file_put(&exporting->files[i], json_text.data, json_text.size, err);
+		buf_clear(&json_text);
 	}
 	return ok;
 }
 
-static bool write_weights(struct export *e, struct errmsg *err)
+static bool export_write_weights(struct model_export *exporting, struct errmsg *err)
 {
-	char root[65];
-	struct tensorfile_source source = { state_config(e->state), state_theta(e->state), e->name, root };
-	struct tensorfile_sink sink = { put_weights, e };
+	char root_hex[65];
+	struct tensorfile_source weights_source = { state_config(exporting->state), state_theta(exporting->state),
+		exporting->name, root_hex };
+	struct tensorfile_sink weights_sink = { export_put_weights, exporting };
 
-	hex_encode_reversed(root, state_root(e->state), 32);
-	switch (e->format) {
-	case SAFETENSORS:
-		progress_init(&e->progress, "Exporting the model to", e->path, safetensors_size(&source));
-		return safetensors_write(&source, &sink, err);
-	case GGUF:
-		progress_init(&e->progress, "Exporting the model to", e->path, gguf_size(&source, GGUF_F32));
-		return gguf_write(&source, GGUF_F32, &sink, err);
-	case GGUF_8_BITS:
-		progress_init(&e->progress, "Exporting the model to", e->path, gguf_size(&source, GGUF_Q8_0));
-		return gguf_write(&source, GGUF_Q8_0, &sink, err);
-	case FORMATS:
+	hex_encode_reversed(root_hex, state_root(exporting->state), 32);
+	switch (exporting->format) {
+	case EXPORT_SAFETENSORS:
+		progress_init(&exporting->progress, "Exporting the model to", exporting->path,
+			safetensors_size(&weights_source));
+		return safetensors_write(&weights_source, &weights_sink, err);
+	case EXPORT_GGUF:
+		progress_init(&exporting->progress, "Exporting the model to", exporting->path,
+			gguf_size(&weights_source, GGUF_F32));
+		return gguf_write(&weights_source, GGUF_F32, &weights_sink, err);
+	case EXPORT_GGUF_8_BITS:
+		progress_init(&exporting->progress, "Exporting the model to", exporting->path,
+			gguf_size(&weights_source, GGUF_Q8_0));
+		return gguf_write(&weights_source, GGUF_Q8_0, &weights_sink, err);
+	case EXPORT_FORMATS:
 		break;
 	}
 	return false;
 }
 
 /* Nothing has its name before all is written. */
-static bool write_files(struct export *e, struct errmsg *err)
+static bool export_write_files(struct model_export *exporting, struct errmsg *err)
 {
-	bool is_folder = e->format == SAFETENSORS;
+	bool is_folder = exporting->format == EXPORT_SAFETENSORS;
 
 	/* All names first: an export that is refused leaves nothing behind. */
-	for (size_t i = 0; i < (is_folder ? FILES_MAX : 1); i++)
-		if (!may_write(e, is_folder ? file_names[i] : NULL, err))
+	for (size_t i = 0; i < (is_folder ? EXPORT_FILES_MAX : 1); i++)
+		if (!export_may_write(exporting, is_folder ? export_file_names[i] : NULL, err))
 			return false;
-	if (is_folder && (!dir_make(e->path, err) || !write_json_files(e, err)))
+	if (is_folder && (!dir_make(exporting->path, err) || !export_write_json(exporting, err)))
 		return false;
-	if (!open_next(e, is_folder ? file_names[FILES_MAX - 1] : NULL, err) || !write_weights(e, err))
+	if (!export_open_next(exporting, is_folder ? export_file_names[EXPORT_FILES_MAX - 1] : NULL, err) ||
+		!export_write_weights(exporting, err))
 		return false;
-	for (size_t i = 0; i < e->file_count; i++)
-		if (!out_file_commit(&e->files[i], err))
+	for (size_t i = 0; i < exporting->file_count; i++)
+		if (!out_file_commit(&exporting->files[i], err))
 			return false;
 	return true;
 }
@@ -173,42 +178,43 @@ static bool write_files(struct export *e, struct errmsg *err)
 /* On the worker. What has no name yet when it ends (an error, the end of the node) is removed. */
 static void export_run(void *arg)
 {
-	struct export *e = arg;
+	struct model_export *exporting = arg;
 
-	e->ok = write_files(e, &e->err);
-	for (size_t i = 0; i < e->file_count; i++)
-		out_file_clear(&e->files[i]);
+	exporting->ok = export_write_files(exporting, &exporting->err);
+	for (size_t i = 0; i < exporting->file_count; i++)
+		out_file_clear(&exporting->files[i]);
 }
 
-static json_t *describe_file(const struct export *e)
+static json_t *export_describe(const struct model_export *exporting)
 {
-	json_t *object = json_object();
+	json_t *exported = json_object();
 
-	json_object_set_new(object, "path", json_text(e->path, strlen(e->path)));
-	json_object_set_new(object, "format", json_string(format_names[e->format]));
-	json_object_set_new(object, "bytes", json_integer((json_int_t)e->progress.done));
-	json_object_set_new(object, "parameters", json_integer((json_int_t)model_count(state_config(e->state))));
-	json_object_set_new(object, "height", json_integer(e->height));
-	json_object_set_new(object, "model_root", json_hash(state_root(e->state)));
-	return object;
+	json_object_set_new(exported, "path", json_text(exporting->path, strlen(exporting->path)));
+	json_object_set_new(exported, "format", json_string(export_format_names[exporting->format]));
+	json_object_set_new(exported, "bytes", json_integer((json_int_t)exporting->progress.done));
+	json_object_set_new(exported, "parameters",
+		json_integer((json_int_t)model_count(state_config(exporting->state))));
+	json_object_set_new(exported, "height", json_integer(exporting->height));
+	json_object_set_new(exported, "model_root", json_hash(state_root(exporting->state)));
+	return exported;
 }
 
 static void export_done(void *arg, bool cancelled)
 {
-	struct export *e = arg;
+	struct model_export *exporting = arg;
 
 	if (cancelled)
-		rpc_fail(e->request, RPC_MISC_ERROR, "The node is shutting down");
-	else if (!e->ok)
-		rpc_fail(e->request, RPC_MISC_ERROR, "%s", e->err.text);
+		rpc_fail(exporting->request, RPC_MISC_ERROR, "The node is shutting down");
+	else if (!exporting->ok)
+		rpc_fail(exporting->request, RPC_MISC_ERROR, "%s", exporting->err.text);
 	else {
-		log_info("Exported the model of height %u to %s", e->height, e->path);
-		rpc_reply(e->request, describe_file(e));
+		log_info("Exported the model of height %u to %s", exporting->height, exporting->path);
+		rpc_reply(exporting->request, export_describe(exporting));
 	}
-	e->calls->running--;
-	state_unref(e->state);
-	free(e->path);
-	free(e);
+	exporting->model_calls->running--;
+	state_unref(exporting->state);
+	free(exporting->path);
+	free(exporting);
 }
 
 static const struct rpc_arg exportmodel_args[] = {
@@ -229,46 +235,47 @@ static const struct rpc_arg exportmodel_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_exportmodel(struct rpc_request *r, void *context)
+static enum rpc_outcome call_exportmodel(struct rpc_request *model_request, void *context)
 {
-	struct calls_model *calls = context;
-	enum format format = SAFETENSORS;
-	struct export *e;
+	struct calls_model *model_calls = context;
+	enum export_format format = EXPORT_SAFETENSORS;
+	struct model_export *exporting;
 
-	while (format < FORMATS && strcmp(rpc_text(r, "format"), format_names[format]) != 0)
+	while (format < EXPORT_FORMATS && strcmp(rpc_text(model_request, "format"), export_format_names[format]) != 0)
 		format++;
-	if (format == FORMATS)
-		return rpc_fail(r, RPC_INVALID_PARAMETER, "format must be safetensors, gguf or gguf-q8_0");
-	if (rpc_text(r, "path")[0] == '\0')
-		return rpc_fail(r, RPC_INVALID_PARAMETER, "path is empty");
-	if (!has_room(calls, r))
+	if (format == EXPORT_FORMATS)
+		return rpc_fail(model_request, RPC_INVALID_PARAMETER, "format must be safetensors, gguf or gguf-q8_0");
+	if (rpc_text(model_request, "path")[0] == '\0')
+		return rpc_fail(model_request, RPC_INVALID_PARAMETER, "path is empty");
+	if (!model_has_room(model_calls, model_request))
 		return RPC_DONE;
-	e = mem_calloc(1, sizeof *e);
-	e->calls = calls;
-	e->request = r;
+	exporting = mem_calloc(1, sizeof *exporting);
+	exporting->model_calls = model_calls;
+	exporting->request = model_request;
 	/* State and height of one tip: the loop takes both before any other block can come. */
-	e->state = chain_state(calls->chain);
-	e->height = chain_tip(calls->chain)->height;
-	e->format = format;
-	e->path = exports_path(calls->settings, rpc_text(r, "path"));
-	e->overwrite = rpc_bool(r, "overwrite");
-	snprintf(e->name, sizeof e->name, "Atelier %s height %u", chain_spec(calls->chain)->name, e->height);
-	calls->running++;
-	queue_post(calls->queue,
+	exporting->state = chain_state(model_calls->chain);
+	exporting->height = chain_tip(model_calls->chain)->height;
+	exporting->format = format;
+	exporting->path = exports_path(model_calls->settings, rpc_text(model_request, "path"));
+	exporting->overwrite = rpc_bool(model_request, "overwrite");
+	snprintf(exporting->name, sizeof exporting->name, "Atelier %s height %u", chain_spec(model_calls->chain)->name,
+		exporting->height);
+	model_calls->running++;
+	queue_post(model_calls->queue,
 		&(struct queue_job){
 			.kind = QUEUE_FILE,
-			.owner = calls,
+			.owner = model_calls,
 			.run = export_run,
 			.done = export_done,
-			.arg = e,
+			.arg = exporting,
 		});
 	return RPC_PENDING;
 }
 
 /* --- getlogits --- */
 
-struct question {
-	struct calls_model *calls;
+struct logits_question {
+	struct calls_model *model_calls;
 	struct rpc_request *request;
 	struct state *state;
 	uint32_t height;
@@ -277,31 +284,31 @@ struct question {
 };
 
 /* On the worker, as export_run. */
-static void question_run(void *arg)
+static void logits_question_run(void *arg)
 {
-	struct question *q = arg;
+	struct logits_question *question = arg;
 
-	generate_logits(q->state, q->text.data, q->text.size, &q->logits);
+	generate_logits(question->state, question->text.data, question->text.size, &question->logits);
 }
 
-static void question_done(void *arg, bool cancelled)
+static void logits_question_done(void *arg, bool cancelled)
 {
-	struct question *q = arg;
+	struct logits_question *question = arg;
 
 	if (cancelled) {
-		rpc_fail(q->request, RPC_MISC_ERROR, "The node is shutting down");
+		rpc_fail(question->request, RPC_MISC_ERROR, "The node is shutting down");
 	} else {
-		json_t *object = json_object();
+		json_t *answered = json_object();
 
-		json_object_set_new(object, "logits", show_logits(&q->logits));
-		json_object_set_new(object, "height", json_integer(q->height));
-		json_object_set_new(object, "model_root", json_hash(state_root(q->state)));
-		rpc_reply(q->request, object);
+		json_object_set_new(answered, "logits", show_logits(&question->logits));
+		json_object_set_new(answered, "height", json_integer(question->height));
+		json_object_set_new(answered, "model_root", json_hash(state_root(question->state)));
+		rpc_reply(question->request, answered);
 	}
-	q->calls->running--;
-	state_unref(q->state);
-	buf_clear(&q->text);
-	free(q);
+	question->model_calls->running--;
+	state_unref(question->state);
+	buf_clear(&question->text);
+	free(question);
 }
 
 static const struct rpc_arg getlogits_args[] = {
@@ -313,42 +320,42 @@ static const struct rpc_arg getlogits_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_getlogits(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getlogits(struct rpc_request *model_request, void *context)
 {
-	struct calls_model *calls = context;
-	uint32_t most = spec_course(chain_spec(calls->chain))->train.model.ctx;
-	struct question *q;
+	struct calls_model *model_calls = context;
+	uint32_t text_max = spec_course(chain_spec(model_calls->chain))->train.model.ctx;
+	struct logits_question *question;
 
-	if (!has_room(calls, r))
+	if (!model_has_room(model_calls, model_request))
 		return RPC_DONE;
-	q = mem_calloc(1, sizeof *q);
-	buf_init(&q->text);
-	rpc_hex(r, "text", &q->text);
-	if (q->text.size < 1 || q->text.size > most) {
-		enum rpc_outcome outcome = rpc_fail(r, RPC_INVALID_PARAMETER,
-			"text has %zu bytes, and must have 1 to %u", q->text.size, most);
+	question = mem_calloc(1, sizeof *question);
+	buf_init(&question->text);
+	rpc_hex(model_request, "text", &question->text);
+	if (question->text.size < 1 || question->text.size > text_max) {
+		enum rpc_outcome text_refused = rpc_fail(model_request, RPC_INVALID_PARAMETER,
+			"text has %zu bytes, and must have 1 to %u", question->text.size, text_max);
 
-		buf_clear(&q->text);
-		free(q);
-		return outcome;
+		buf_clear(&question->text);
+		free(question);
+		return text_refused;
 	}
-	q->calls = calls;
-	q->request = r;
-	q->state = chain_state(calls->chain);
-	q->height = chain_tip(calls->chain)->height;
-	calls->running++;
-	queue_post(calls->queue,
+	question->model_calls = model_calls;
+	question->request = model_request;
+	question->state = chain_state(model_calls->chain);
+	question->height = chain_tip(model_calls->chain)->height;
+	model_calls->running++;
+	queue_post(model_calls->queue,
 		&(struct queue_job){
 			.kind = QUEUE_GENERATE,
-			.owner = calls,
-			.run = question_run,
-			.done = question_done,
-			.arg = q,
+			.owner = model_calls,
+			.run = logits_question_run,
+			.done = logits_question_done,
+			.arg = question,
 		});
 	return RPC_PENDING;
 }
 
-static const struct rpc_method methods[] = {
+static const struct rpc_method model_methods[] = {
 	{ "exportmodel", "Training", call_exportmodel, exportmodel_args,
 		"Writes the present model's weights for the tools that people use. "
 		"Token b of its vocabulary is byte b.",
@@ -364,22 +371,22 @@ static const struct rpc_method methods[] = {
 struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct queue *queue,
 	const struct settings *settings)
 {
-	struct calls_model *calls = mem_calloc(1, sizeof *calls);
+	struct calls_model *model_calls = mem_calloc(1, sizeof *model_calls);
 
-	calls->chain = chain;
-	calls->settings = settings;
-	calls->queue = queue;
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, calls);
-	return calls;
+	model_calls->chain = chain;
+	model_calls->settings = settings;
+	model_calls->queue = queue;
+	rpc_table_add(table, model_methods, sizeof model_methods / sizeof *model_methods, model_calls);
+	return model_calls;
 }
 
-void calls_model_close(struct calls_model *calls)
+void calls_model_close(struct calls_model *model_calls)
 {
-	atomic_store(&calls->cancel, true);
-	queue_leave(calls->queue, calls);
+	atomic_store(&model_calls->cancel, true);
+	queue_leave(model_calls->queue, model_calls);
 }
 
-void calls_model_free(struct calls_model *calls)
+void calls_model_free(struct calls_model *model_calls)
 {
-	free(calls);
+	free(model_calls);
 }

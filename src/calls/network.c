@@ -9,104 +9,105 @@
 #include "net/wire/message.h"
 #include "util/clock.h"
 
-static enum rpc_outcome call_getconnectioncount(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getconnectioncount(struct rpc_request *network_request, void *context)
 {
-	struct net_counts counts;
+	struct net_counts peer_counts;
 
-	net_counts(context, &counts);
-	return rpc_reply(r, json_integer((json_int_t)(counts.inbound + counts.outbound)));
+	net_counts(context, &peer_counts);
+	return rpc_reply(network_request, json_integer((json_int_t)(peer_counts.inbound + peer_counts.outbound)));
 }
 
-static enum rpc_outcome call_getnetworkinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getnetworkinfo(struct rpc_request *network_request, void *context)
 {
 	struct net *net = context;
-	struct net_counts counts;
-	json_t *object = json_object();
+	struct net_counts peer_counts;
+	json_t *network_info = json_object();
 
-	net_counts(net, &counts);
-	json_object_set_new(object, "version", json_integer(100));
-	json_object_set_new(object, "subversion", json_string("/atelier:" VERSION "/"));
-	json_object_set_new(object, "protocolversion", json_integer(MESSAGE_PROTOCOL));
-	json_object_set_new(object, "networkactive", json_boolean(net_active(net)));
-	json_object_set_new(object, "port", json_integer(net_port(net)));
-	json_object_set_new(object, "connections", json_integer((json_int_t)(counts.inbound + counts.outbound)));
-	json_object_set_new(object, "connections_in", json_integer((json_int_t)counts.inbound));
-	json_object_set_new(object, "connections_out", json_integer((json_int_t)counts.outbound));
-	json_object_set_new(object, "warnings", show_warnings());
-	return rpc_reply(r, object);
+	net_counts(net, &peer_counts);
+	json_object_set_new(network_info, "version", json_integer(100));
+	json_object_set_new(network_info, "subversion", json_string("/atelier:" VERSION "/"));
+	json_object_set_new(network_info, "protocolversion", json_integer(MESSAGE_PROTOCOL));
+	json_object_set_new(network_info, "networkactive", json_boolean(net_active(net)));
+	json_object_set_new(network_info, "port", json_integer(net_port(net)));
+	json_object_set_new(network_info, "connections",
+		json_integer((json_int_t)(peer_counts.inbound + peer_counts.outbound)));
+	json_object_set_new(network_info, "connections_in", json_integer((json_int_t)peer_counts.inbound));
+	json_object_set_new(network_info, "connections_out", json_integer((json_int_t)peer_counts.outbound));
+	json_object_set_new(network_info, "warnings", show_warnings());
+	return rpc_reply(network_request, network_info);
 }
 
-static enum rpc_outcome call_getnettotals(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getnettotals(struct rpc_request *network_request, void *context)
 {
-	struct net_counts counts;
-	json_t *object = json_object();
+	struct net_counts peer_counts;
+	json_t *traffic = json_object();
 
-	net_counts(context, &counts);
-	json_object_set_new(object, "totalbytesrecv", json_integer((json_int_t)counts.bytes_received));
-	json_object_set_new(object, "totalbytessent", json_integer((json_int_t)counts.bytes_sent));
-	json_object_set_new(object, "timemillis", json_integer(clock_wall() * 1000));
-	return rpc_reply(r, object);
+	net_counts(context, &peer_counts);
+	json_object_set_new(traffic, "totalbytesrecv", json_integer((json_int_t)peer_counts.bytes_received));
+	json_object_set_new(traffic, "totalbytessent", json_integer((json_int_t)peer_counts.bytes_sent));
+	json_object_set_new(traffic, "timemillis", json_integer(clock_wall() * 1000));
+	return rpc_reply(network_request, traffic);
 }
 
 /* Milliseconds as seconds, if there are any. */
-static void add_seconds(json_t *object, const char *name, int64_t ms)
+static void network_add_seconds(json_t *peer_shown, const char *name, int64_t ms)
 {
 	if (ms >= 0)
-		json_object_set_new(object, name, json_fixed(ms, 3));
+		json_object_set_new(peer_shown, name, json_fixed(ms, 3));
 }
 
-static void show_peer(void *context, const struct net_peer_info *info)
+static void network_show_peer(void *peers_shown, const struct net_peer_info *peer_info)
 {
-	json_t *object = json_object(), *inflight = json_array();
-	char services[17];
+	json_t *peer_shown = json_object(), *inflight = json_array();
+	char peer_services[17];
 
 	/* Digits and not a number, as in Bitcoin Core: 64 bits do not survive a client that has doubles. */
-	snprintf(services, sizeof services, "%016llx", (unsigned long long)info->services);
-	json_object_set_new(object, "id", json_integer((json_int_t)info->id));
-	json_object_set_new(object, "addr", json_string(info->address));
-	if (info->local[0] != '\0')
-		json_object_set_new(object, "addrlocal", json_string(info->local));
-	json_object_set_new(object, "name", json_text(info->name, strlen(info->name)));
-	json_object_set_new(object, "inbound", json_boolean(info->inbound));
-	json_object_set_new(object, "connection_type",
-		json_string(info->inbound    ? "inbound" :
-				info->manual ? "manual" :
-					       "outbound"));
-	json_object_set_new(object, "handshake_done", json_boolean(info->ready));
-	json_object_set_new(object, "version", json_integer(info->version));
+	snprintf(peer_services, sizeof peer_services, "%016llx", (unsigned long long)peer_info->services);
+	json_object_set_new(peer_shown, "id", json_integer((json_int_t)peer_info->id));
+	json_object_set_new(peer_shown, "addr", json_string(peer_info->address));
+	if (peer_info->local[0] != '\0')
+		json_object_set_new(peer_shown, "addrlocal", json_string(peer_info->local));
+	json_object_set_new(peer_shown, "name", json_text(peer_info->name, strlen(peer_info->name)));
+	json_object_set_new(peer_shown, "inbound", json_boolean(peer_info->inbound));
+	json_object_set_new(peer_shown, "connection_type",
+		json_string(peer_info->inbound    ? "inbound" :
+				peer_info->manual ? "manual" :
+						    "outbound"));
+	json_object_set_new(peer_shown, "handshake_done", json_boolean(peer_info->ready));
+	json_object_set_new(peer_shown, "version", json_integer(peer_info->version));
 	/* What a peer calls itself may be any bytes; json_text makes UTF-8 of them, and printing escapes the rest. */
-	json_object_set_new(object, "subver", json_text(info->agent, strlen(info->agent)));
-	json_object_set_new(object, "services", json_string(services));
-	json_object_set_new(object, "relaytxes", json_boolean(info->relays_transactions));
-	json_object_set_new(object, "startingheight", json_integer(info->start_height));
-	json_object_set_new(object, "conntime", json_integer(info->connected_at));
-	json_object_set_new(object, "lastsend", json_integer(info->last_sent));
-	json_object_set_new(object, "lastrecv", json_integer(info->last_received));
-	json_object_set_new(object, "timeoffset", json_integer(info->time_offset));
-	json_object_set_new(object, "bytessent", json_integer((json_int_t)info->bytes_sent));
-	json_object_set_new(object, "bytesrecv", json_integer((json_int_t)info->bytes_received));
-	json_object_set_new(object, "messages_sent", json_integer((json_int_t)info->messages_sent));
-	json_object_set_new(object, "messages_received", json_integer((json_int_t)info->messages_received));
-	add_seconds(object, "pingtime", info->ping_ms);
-	add_seconds(object, "minping", info->ping_min_ms);
-	add_seconds(object, "pingwait", info->ping_wait_ms);
-	json_object_set_new(object, "synced_headers", json_integer(info->synced_headers));
-	json_object_set_new(object, "synced_blocks", json_integer(info->synced_blocks));
-	for (size_t i = 0; i < info->inflight_count; i++)
-		json_array_append_new(inflight, json_integer(info->inflight[i]));
-	json_object_set_new(object, "inflight", inflight);
-	json_object_set_new(object, "blobs_asked", json_integer((json_int_t)info->blobs_asked));
-	json_object_set_new(object, "proofs_valid", json_integer((json_int_t)info->proofs_valid));
-	json_object_set_new(object, "proofs_false", json_integer((json_int_t)info->proofs_false));
-	json_array_append_new(context, object);
+	json_object_set_new(peer_shown, "subver", json_text(peer_info->agent, strlen(peer_info->agent)));
+	json_object_set_new(peer_shown, "services", json_string(peer_services));
+	json_object_set_new(peer_shown, "relaytxes", json_boolean(peer_info->relays_transactions));
+	json_object_set_new(peer_shown, "startingheight", json_integer(peer_info->start_height));
+	json_object_set_new(peer_shown, "conntime", json_integer(peer_info->connected_at));
+	json_object_set_new(peer_shown, "lastsend", json_integer(peer_info->last_sent));
+	json_object_set_new(peer_shown, "lastrecv", json_integer(peer_info->last_received));
+	json_object_set_new(peer_shown, "timeoffset", json_integer(peer_info->time_offset));
+	json_object_set_new(peer_shown, "bytessent", json_integer((json_int_t)peer_info->bytes_sent));
+	json_object_set_new(peer_shown, "bytesrecv", json_integer((json_int_t)peer_info->bytes_received));
+	json_object_set_new(peer_shown, "messages_sent", json_integer((json_int_t)peer_info->messages_sent));
+	json_object_set_new(peer_shown, "messages_received", json_integer((json_int_t)peer_info->messages_received));
+	network_add_seconds(peer_shown, "pingtime", peer_info->ping_ms);
+	network_add_seconds(peer_shown, "minping", peer_info->ping_min_ms);
+	network_add_seconds(peer_shown, "pingwait", peer_info->ping_wait_ms);
+	json_object_set_new(peer_shown, "synced_headers", json_integer(peer_info->synced_headers));
+	json_object_set_new(peer_shown, "synced_blocks", json_integer(peer_info->synced_blocks));
+	for (size_t i = 0; i < peer_info->inflight_count; i++)
+		json_array_append_new(inflight, json_integer(peer_info->inflight[i]));
+	json_object_set_new(peer_shown, "inflight", inflight);
+	json_object_set_new(peer_shown, "blobs_asked", json_integer((json_int_t)peer_info->blobs_asked));
+	json_object_set_new(peer_shown, "proofs_valid", json_integer((json_int_t)peer_info->proofs_valid));
+	json_object_set_new(peer_shown, "proofs_false", json_integer((json_int_t)peer_info->proofs_false));
+	json_array_append_new(peers_shown, peer_shown);
 }
 
-static enum rpc_outcome call_getpeerinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getpeerinfo(struct rpc_request *network_request, void *context)
 {
-	json_t *array = json_array();
+	json_t *peers_shown = json_array();
 
-	net_each_peer(context, show_peer, array);
-	return rpc_reply(r, array);
+	net_each_peer(context, network_show_peer, peers_shown);
+	return rpc_reply(network_request, peers_shown);
 }
 
 static const struct rpc_arg addnode_args[] = {
@@ -118,48 +119,48 @@ static const struct rpc_arg addnode_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_addnode(struct rpc_request *r, void *context)
+static enum rpc_outcome call_addnode(struct rpc_request *network_request, void *context)
 {
-	const char *node = rpc_text(r, "node"), *command = rpc_text(r, "command");
-	enum net_node_result result;
+	const char *node = rpc_text(network_request, "node"), *node_command = rpc_text(network_request, "command");
+	enum net_node_result node_result;
 
-	if (strcmp(command, "add") == 0)
-		result = net_add_node(context, node);
-	else if (strcmp(command, "remove") == 0)
-		result = net_remove_node(context, node);
-	else if (strcmp(command, "onetry") == 0)
-		result = net_onetry(context, node);
+	if (strcmp(node_command, "add") == 0)
+		node_result = net_add_node(context, node);
+	else if (strcmp(node_command, "remove") == 0)
+		node_result = net_remove_node(context, node);
+	else if (strcmp(node_command, "onetry") == 0)
+		node_result = net_onetry(context, node);
 	else
-		return rpc_fail(r, RPC_INVALID_PARAMETER, "command must be add, remove or onetry");
-	switch (result) {
+		return rpc_fail(network_request, RPC_INVALID_PARAMETER, "command must be add, remove or onetry");
+	switch (node_result) {
 	case NET_NODE_OK:
-		return rpc_reply(r, NULL);
+		return rpc_reply(network_request, NULL);
 	case NET_NODE_KNOWN:
-		return rpc_fail(r, RPC_NODE_ALREADY_ADDED, "Error: Node already added");
+		return rpc_fail(network_request, RPC_NODE_ALREADY_ADDED, "Error: Node already added");
 	case NET_NODE_UNKNOWN:
-		return rpc_fail(r, RPC_NODE_NOT_ADDED,
+		return rpc_fail(network_request, RPC_NODE_NOT_ADDED,
 			"Error: Node could not be removed. It has not been added previously.");
 	case NET_NODE_MALFORMED:
 		break;
 	}
-	return rpc_fail(r, RPC_INVALID_PARAMETER, "'%.64s' is no address or name", node);
+	return rpc_fail(network_request, RPC_INVALID_PARAMETER, "'%.64s' is no address or name", node);
 }
 
-static void show_node(void *context, const char *name, uint64_t peer)
+static void network_show_node(void *nodes_shown, const char *node_name, uint64_t peer)
 {
-	json_t *object = json_object();
+	json_t *node_shown = json_object();
 
-	json_object_set_new(object, "addednode", json_text(name, strlen(name)));
-	json_object_set_new(object, "connected", json_boolean(peer != 0));
-	json_array_append_new(context, object);
+	json_object_set_new(node_shown, "addednode", json_text(node_name, strlen(node_name)));
+	json_object_set_new(node_shown, "connected", json_boolean(peer != 0));
+	json_array_append_new(nodes_shown, node_shown);
 }
 
-static enum rpc_outcome call_getaddednodeinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getaddednodeinfo(struct rpc_request *network_request, void *context)
 {
-	json_t *array = json_array();
+	json_t *nodes_shown = json_array();
 
-	net_each_node(context, show_node, array);
-	return rpc_reply(r, array);
+	net_each_node(context, network_show_node, nodes_shown);
+	return rpc_reply(network_request, nodes_shown);
 }
 
 static const struct rpc_arg disconnectnode_args[] = {
@@ -168,17 +169,20 @@ static const struct rpc_arg disconnectnode_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_disconnectnode(struct rpc_request *r, void *context)
+static enum rpc_outcome call_disconnectnode(struct rpc_request *network_request, void *context)
 {
-	const char *address = rpc_text(r, "address");
-	bool found;
+	const char *peer_address = rpc_text(network_request, "address");
+	bool was_connected;
 
 	/* Both or neither, in Bitcoin Core's words, which are the same for either. */
-	if ((address[0] != '\0') == rpc_has(r, "nodeid"))
-		return rpc_fail(r, RPC_INVALID_PARAMETER, "Only one of address and nodeid should be provided.");
-	found = rpc_has(r, "nodeid") ? net_disconnect(context, (uint64_t)rpc_int(r, "nodeid")) :
-				       net_disconnect_address(context, address);
-	return found ? rpc_reply(r, NULL) : rpc_fail(r, RPC_NODE_NOT_CONNECTED, "Node not found in connected nodes");
+	if ((peer_address[0] != '\0') == rpc_has(network_request, "nodeid"))
+		return rpc_fail(network_request, RPC_INVALID_PARAMETER,
+			"Only one of address and nodeid should be provided.");
+	was_connected = rpc_has(network_request, "nodeid") ?
+		net_disconnect(context, (uint64_t)rpc_int(network_request, "nodeid")) :
+		net_disconnect_address(context, peer_address);
+	return was_connected ? rpc_reply(network_request, NULL) :
+			       rpc_fail(network_request, RPC_NODE_NOT_CONNECTED, "Node not found in connected nodes");
 }
 
 static const struct rpc_arg setnetworkactive_args[] = {
@@ -186,16 +190,16 @@ static const struct rpc_arg setnetworkactive_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_setnetworkactive(struct rpc_request *r, void *context)
+static enum rpc_outcome call_setnetworkactive(struct rpc_request *network_request, void *context)
 {
-	net_set_active(context, rpc_bool(r, "state"));
-	return rpc_reply(r, json_boolean(net_active(context)));
+	net_set_active(context, rpc_bool(network_request, "state"));
+	return rpc_reply(network_request, json_boolean(net_active(context)));
 }
 
-static enum rpc_outcome call_ping(struct rpc_request *r, void *context)
+static enum rpc_outcome call_ping(struct rpc_request *network_request, void *context)
 {
 	net_ping_all(context);
-	return rpc_reply(r, NULL);
+	return rpc_reply(network_request, NULL);
 }
 
 static const struct rpc_arg setban_args[] = {
@@ -212,71 +216,71 @@ static const struct rpc_arg setban_args[] = {
 };
 
 /* In Bitcoin Core's words. */
-static enum rpc_outcome answer_ban(struct rpc_request *r, enum net_node_result result)
+static enum rpc_outcome network_answer_ban(struct rpc_request *network_request, enum net_node_result ban_result)
 {
-	switch (result) {
+	switch (ban_result) {
 	case NET_NODE_OK:
-		return rpc_reply(r, NULL);
+		return rpc_reply(network_request, NULL);
 	case NET_NODE_KNOWN:
-		return rpc_fail(r, RPC_NODE_ALREADY_ADDED, "Error: IP/Subnet already banned");
+		return rpc_fail(network_request, RPC_NODE_ALREADY_ADDED, "Error: IP/Subnet already banned");
 	case NET_NODE_UNKNOWN:
-		return rpc_fail(r, RPC_INVALID_IP_OR_SUBNET,
+		return rpc_fail(network_request, RPC_INVALID_IP_OR_SUBNET,
 			"Error: Unban failed. Requested address/subnet was not previously manually banned.");
 	case NET_NODE_MALFORMED:
 		break;
 	}
-	return rpc_fail(r, RPC_INVALID_IP_OR_SUBNET, "Error: Invalid IP/Subnet");
+	return rpc_fail(network_request, RPC_INVALID_IP_OR_SUBNET, "Error: Invalid IP/Subnet");
 }
 
-static enum rpc_outcome call_setban(struct rpc_request *r, void *context)
+static enum rpc_outcome call_setban(struct rpc_request *network_request, void *context)
 {
-	const char *subnet = rpc_text(r, "subnet"), *command = rpc_text(r, "command");
-	int64_t time = rpc_int(r, "bantime");
+	const char *subnet = rpc_text(network_request, "subnet"), *ban_command = rpc_text(network_request, "command");
+	int64_t ban_seconds = rpc_int(network_request, "bantime");
 
-	if (strcmp(command, "remove") == 0)
-		return answer_ban(r, net_unban(context, subnet));
-	if (strcmp(command, "add") != 0)
-		return rpc_fail(r, RPC_INVALID_PARAMETER, "command must be add or remove");
+	if (strcmp(ban_command, "remove") == 0)
+		return network_answer_ban(network_request, net_unban(context, subnet));
+	if (strcmp(ban_command, "add") != 0)
+		return rpc_fail(network_request, RPC_INVALID_PARAMETER, "command must be add or remove");
 	/* Either way a duration from now on, of which one question tells whether it is past; 0 is a day, absolute or
 	 * not. */
-	if (time == 0)
-		time = BAN_DEFAULT_SECONDS;
-	else if (rpc_bool(r, "absolute"))
-		time -= clock_wall();
-	if (time <= 0)
-		return rpc_fail(r, RPC_INVALID_PARAMETER, "Error: Absolute timestamp is in the past");
-	return answer_ban(r, net_ban(context, subnet, clock_wall() + time));
+	if (ban_seconds == 0)
+		ban_seconds = BAN_DEFAULT_SECONDS;
+	else if (rpc_bool(network_request, "absolute"))
+		ban_seconds -= clock_wall();
+	if (ban_seconds <= 0)
+		return rpc_fail(network_request, RPC_INVALID_PARAMETER, "Error: Absolute timestamp is in the past");
+	return network_answer_ban(network_request, net_ban(context, subnet, clock_wall() + ban_seconds));
 }
 
-static void show_ban(void *context, const struct ban *ban)
+static void network_show_ban(void *bans_shown, const struct ban *ban)
 {
-	json_t *object = json_object();
-	char subnet[NETADDR_TEXT];
+	json_t *ban_shown = json_object();
+	char banned_subnet[NETADDR_TEXT];
 
-	netaddr_format_subnet(ban->ip, ban->prefix, subnet);
-	json_object_set_new(object, "address", json_string(subnet));
-	json_object_set_new(object, "ban_created", json_integer(ban->created));
-	json_object_set_new(object, "banned_until", json_integer(ban->until));
-	json_object_set_new(object, "ban_duration", json_integer(ban->until - ban->created));
-	json_object_set_new(object, "discouraged", json_boolean(ban->discouraged));
-	json_array_append_new(context, object);
+	netaddr_format_subnet(ban->ip, ban->prefix, banned_subnet);
+	json_object_set_new(ban_shown, "address", json_string(banned_subnet));
+	json_object_set_new(ban_shown, "ban_created", json_integer(ban->created));
+	json_object_set_new(ban_shown, "banned_until", json_integer(ban->until));
+	json_object_set_new(ban_shown, "ban_duration", json_integer(ban->until - ban->created));
+	json_object_set_new(ban_shown, "discouraged", json_boolean(ban->discouraged));
+	json_array_append_new(bans_shown, ban_shown);
 }
 
-static enum rpc_outcome call_listbanned(struct rpc_request *r, void *context)
+static enum rpc_outcome call_listbanned(struct rpc_request *network_request, void *context)
 {
-	json_t *array = json_array();
+	json_t *bans_shown = json_array();
 
-	net_each_ban(context, show_ban, array);
-	return rpc_reply(r, array);
+	net_each_ban(context, network_show_ban, bans_shown);
+	return rpc_reply(network_request, bans_shown);
 }
 
-static enum rpc_outcome call_clearbanned(struct rpc_request *r, void *context)
+static enum rpc_outcome call_clearbanned(struct rpc_request *network_request, void *context)
 {
 	net_clear_bans(context);
-	return rpc_reply(r, NULL);
+	return rpc_reply(network_request, NULL);
 }
 
-static const struct rpc_method methods[] = {
+static const struct rpc_method network_methods[] = {
 	{ "getconnectioncount", "Network", call_getconnectioncount, NULL, "Counts the connections to other nodes.",
 		"n  (number)", NULL, 0 },
 	{ "getnetworkinfo", "Network", call_getnetworkinfo, NULL, "Tells how this node stands in the network.",
@@ -315,5 +319,5 @@ static const struct rpc_method methods[] = {
 
 void calls_network_add(struct rpc_table *table, struct net *net)
 {
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, net);
+	rpc_table_add(table, network_methods, sizeof network_methods / sizeof *network_methods, net);
 }

@@ -11,135 +11,137 @@
 
 json_t *show_address(const struct spec *spec, const uint8_t key[32])
 {
-	char text[BECH32_TEXT_MAX + 1];
+	char address[BECH32_TEXT_MAX + 1];
 
-	return address_from_key(text, spec->hrp, key) ? json_string(text) : json_null();
+	return address_from_key(address, spec->hrp, key) ? json_string(address) : json_null();
 }
 
-static json_t *show_contribution(const struct spec *spec, const struct contribution *data)
+static json_t *show_contribution(const struct spec *spec, const struct contribution *contributed)
 {
-	json_t *object = json_object();
+	json_t *shown = json_object();
 
-	json_object_set_new(object, "root", json_hex(data->root, 32));
-	json_object_set_new(object, "size", json_integer((json_int_t)data->size));
-	json_object_set_new(object, "owner", show_address(spec, data->owner));
-	json_object_set_new(object, "licence", json_text(data->licence, strlen(data->licence)));
-	json_object_set_new(object, "title", json_text(data->title, strlen(data->title)));
-	return object;
+	json_object_set_new(shown, "root", json_hex(contributed->root, 32));
+	json_object_set_new(shown, "size", json_integer((json_int_t)contributed->size));
+	json_object_set_new(shown, "owner", show_address(spec, contributed->owner));
+	json_object_set_new(shown, "licence", json_text(contributed->licence, strlen(contributed->licence)));
+	json_object_set_new(shown, "title", json_text(contributed->title, strlen(contributed->title)));
+	return shown;
 }
 
 json_t *show_script(const struct spec *spec, const struct bytes *script)
 {
-	json_t *object = json_object();
-	struct contribution data;
+	json_t *shown = json_object();
+	struct contribution contributed;
 	const uint8_t *key;
 
-	json_object_set_new(object, "hex", json_hex(script->data, script->size));
+	json_object_set_new(shown, "hex", json_hex(script->data, script->size));
 	key = script_p2tr_key(script);
 	if (key != NULL) {
-		json_object_set_new(object, "address", show_address(spec, key));
-		json_object_set_new(object, "type", json_string("witness_v1_taproot"));
-		return object;
+		json_object_set_new(shown, "address", show_address(spec, key));
+		json_object_set_new(shown, "type", json_string("witness_v1_taproot"));
+		return shown;
 	}
 	/* No output on this chain is nonstandard: it takes decoderawtransaction to be given one. */
-	json_object_set_new(object, "type", json_string(script_is_op_return(script) ? "nulldata" : "nonstandard"));
-	if (contribution_parse(script, &data))
-		json_object_set_new(object, "contribution", show_contribution(spec, &data));
-	return object;
+	json_object_set_new(shown, "type", json_string(script_is_op_return(script) ? "nulldata" : "nonstandard"));
+	if (contribution_parse(script, &contributed))
+		json_object_set_new(shown, "contribution", show_contribution(spec, &contributed));
+	return shown;
 }
 
-static json_t *show_input(const struct tx *tx, size_t i)
+static json_t *show_tx_input(const struct tx *tx, size_t i)
 {
-	const struct tx_input *input = &tx->inputs[i];
-	json_t *object = json_object();
+	const struct tx_input *tx_input = &tx->inputs[i];
+	json_t *shown = json_object();
 
 	if (tx_is_coinbase(tx)) {
-		json_object_set_new(object, "coinbase", json_hex(input->script.data, input->script.size));
+		json_object_set_new(shown, "coinbase", json_hex(tx_input->script.data, tx_input->script.size));
 	} else {
-		json_t *script = json_object();
+		json_t *script_shown = json_object();
 
-		json_object_set_new(object, "txid", json_hash(input->prev.txid));
-		json_object_set_new(object, "vout", json_integer(input->prev.index));
+		json_object_set_new(shown, "txid", json_hash(tx_input->prev.txid));
+		json_object_set_new(shown, "vout", json_integer(tx_input->prev.index));
 		/* Consensus refuses a scriptSig: the object stands here, always empty, for clients that expect it. */
-		json_object_set_new(script, "asm", json_string(""));
-		json_object_set_new(script, "hex", json_hex(input->script.data, input->script.size));
-		json_object_set_new(object, "scriptSig", script);
+		json_object_set_new(script_shown, "asm", json_string(""));
+		json_object_set_new(script_shown, "hex", json_hex(tx_input->script.data, tx_input->script.size));
+		json_object_set_new(shown, "scriptSig", script_shown);
 	}
-	if (input->witness_count > 0) {
-		json_t *witness = json_array();
+	if (tx_input->witness_count > 0) {
+		json_t *witness_shown = json_array();
 
-		for (size_t w = 0; w < input->witness_count; w++)
-			json_array_append_new(witness, json_hex(input->witness[w].data, input->witness[w].size));
-		json_object_set_new(object, "txinwitness", witness);
+		for (size_t item = 0; item < tx_input->witness_count; item++)
+			json_array_append_new(witness_shown,
+				json_hex(tx_input->witness[item].data, tx_input->witness[item].size));
+		json_object_set_new(shown, "txinwitness", witness_shown);
 	}
-	json_object_set_new(object, "sequence", json_integer(input->sequence));
-	return object;
+	json_object_set_new(shown, "sequence", json_integer(tx_input->sequence));
+	return shown;
 }
 
 json_t *show_tx(const struct spec *spec, const struct tx *tx)
 {
-	json_t *object = json_object(), *inputs = json_array(), *outputs = json_array();
+	json_t *shown = json_object(), *inputs_shown = json_array(), *outputs_shown = json_array();
 	size_t weight = tx_weight(tx);
 
-	json_object_set_new(object, "txid", json_hash(tx_txid(tx)));
-	json_object_set_new(object, "hash", json_hash(tx_wtxid(tx)));
-	json_object_set_new(object, "version", json_integer(tx->version));
-	json_object_set_new(object, "size", json_integer((json_int_t)tx_size(tx, true)));
+	json_object_set_new(shown, "txid", json_hash(tx_txid(tx)));
+	json_object_set_new(shown, "hash", json_hash(tx_wtxid(tx)));
+	json_object_set_new(shown, "version", json_integer(tx->version));
+	json_object_set_new(shown, "size", json_integer((json_int_t)tx_size(tx, true)));
 	/* BIP141: a quarter of the weight, rounded up. */
-	json_object_set_new(object, "vsize", json_integer((json_int_t)((weight + 3) / 4)));
-	json_object_set_new(object, "weight", json_integer((json_int_t)weight));
-	json_object_set_new(object, "locktime", json_integer(tx->locktime));
+	json_object_set_new(shown, "vsize", json_integer((json_int_t)((weight + 3) / 4)));
+	json_object_set_new(shown, "weight", json_integer((json_int_t)weight));
+	json_object_set_new(shown, "locktime", json_integer(tx->locktime));
 	for (size_t i = 0; i < tx->input_count; i++)
-		json_array_append_new(inputs, show_input(tx, i));
+		json_array_append_new(inputs_shown, show_tx_input(tx, i));
 	for (size_t i = 0; i < tx->output_count; i++) {
-		json_t *output = json_object();
+		json_t *output_shown = json_object();
 
-		json_object_set_new(output, "value", json_amount(tx->outputs[i].amount));
-		json_object_set_new(output, "n", json_integer((json_int_t)i));
-		json_object_set_new(output, "scriptPubKey", show_script(spec, &tx->outputs[i].script));
-		json_array_append_new(outputs, output);
+		json_object_set_new(output_shown, "value", json_amount(tx->outputs[i].amount));
+		json_object_set_new(output_shown, "n", json_integer((json_int_t)i));
+		json_object_set_new(output_shown, "scriptPubKey", show_script(spec, &tx->outputs[i].script));
+		json_array_append_new(outputs_shown, output_shown);
 	}
-	json_object_set_new(object, "vin", inputs);
-	json_object_set_new(object, "vout", outputs);
-	return object;
+	json_object_set_new(shown, "vin", inputs_shown);
+	json_object_set_new(shown, "vout", outputs_shown);
+	return shown;
 }
 
 json_t *show_tx_hex(const struct tx *tx)
 {
-	struct buf raw;
-	json_t *hex;
+	struct buf raw_tx;
+	json_t *tx_hex;
 
-	buf_init(&raw);
-	tx_write(&raw, tx, true);
-	hex = json_hex(raw.data, raw.size);
-	buf_clear(&raw);
-	return hex;
+	buf_init(&raw_tx);
+	tx_write(&raw_tx, tx, true);
+	tx_hex = json_hex(raw_tx.data, raw_tx.size);
+	buf_clear(&raw_tx);
+	return tx_hex;
 }
 
 json_t *show_u256(struct u256 number)
 {
-	char text[65];
+	char shown_text[65];
 
-	u256_hex(number, text);
-	return json_string(text);
+	u256_hex(number, shown_text);
+	return json_string(shown_text);
 }
 
 json_t *show_difficulty(const struct spec *spec, uint32_t bits)
 {
-	struct u256 target, limit = target_limit(spec->k);
-	struct u256 scaled;
-	bool huge;
+	struct u256 target, easiest_target = target_limit(spec->k);
+	struct u256 difficulty;
+	bool is_huge;
 
 	if (!target_from_compact(bits, &target))
 		return json_integer(0);
 	/* Room above both for the eight decimals; a target that small is not met by anyone. */
-	limit = u256_shift_right(limit, 32);
+	easiest_target = u256_shift_right(easiest_target, 32);
 	target = u256_shift_right(target, 32);
 	if (u256_compare(target, (struct u256){ { 0 } }) == 0)
 		target = (struct u256){ { 1 } };
-	scaled = u256_div(u256_mul_u64(limit, 100000000, NULL), target);
-	huge = scaled.limb[1] != 0 || scaled.limb[2] != 0 || scaled.limb[3] != 0 || scaled.limb[0] > INT64_MAX;
-	return json_fixed(huge ? INT64_MAX : (int64_t)scaled.limb[0], 8);
+	difficulty = u256_div(u256_mul_u64(easiest_target, 100000000, NULL), target);
+	is_huge = difficulty.limb[1] != 0 || difficulty.limb[2] != 0 || difficulty.limb[3] != 0 ||
+		difficulty.limb[0] > INT64_MAX;
+	return json_fixed(is_huge ? INT64_MAX : (int64_t)difficulty.limb[0], 8);
 }
 
 json_t *show_loss(float loss)
@@ -152,16 +154,16 @@ json_t *show_loss(float loss)
 
 json_t *show_logits(const struct logits *logits)
 {
-	json_t *array = json_array();
+	json_t *shown_array = json_array();
 
 	for (size_t i = 0; i < sizeof logits->of / sizeof *logits->of; i++) {
-		float x = logits->of[i];
-		bool shown = x > -1e6f && x < 1e6f;
+		float logit = logits->of[i];
+		bool is_shown = logit > -1e6f && logit < 1e6f;
 
-		json_array_append_new(array,
-			shown ? json_fixed((int64_t)(x * 1e6 + (x < 0 ? -0.5 : 0.5)), 6) : json_null());
+		json_array_append_new(shown_array,
+			is_shown ? json_fixed((int64_t)(logit * 1e6 + (logit < 0 ? -0.5 : 0.5)), 6) : json_null());
 	}
-	return array;
+	return shown_array;
 }
 
 json_t *show_value(int64_t value)
@@ -198,192 +200,194 @@ int64_t show_confirmations(const struct chain *chain, const struct index_entry *
 }
 
 /* The header's own fields. */
-static void add_header(json_t *object, const struct spec *spec, const struct header *header)
+static void show_add_header(json_t *shown, const struct spec *spec, const struct header *header)
 {
-	char bits[9];
-	uint8_t hash[32];
+	char header_bits[9];
+	uint8_t header_hash[32];
 
-	snprintf(bits, sizeof bits, "%08x", header->bits);
-	json_object_set_new(object, "version", json_integer(header->version));
-	json_object_set_new(object, "merkleroot", json_hash(header->tx_root));
-	json_object_set_new(object, "proofs_root", json_hash(header->proofs_root));
-	json_object_set_new(object, "model_root", json_hash(header->model_root));
-	json_object_set_new(object, "miner", show_address(spec, header->miner));
-	json_object_set_new(object, "time", json_integer(header->time));
-	json_object_set_new(object, "nonce", json_u64(header->nonce));
-	json_object_set_new(object, "bits", json_string(bits));
-	json_object_set_new(object, "difficulty", show_difficulty(spec, header->bits));
-	json_object_set_new(object, "digest", json_hex(header->digest, 32));
-	header_seed(header, hash);
-	json_object_set_new(object, "seed", json_hash(hash));
-	header_ticket(header, hash);
-	json_object_set_new(object, "ticket", json_hash(hash));
+	snprintf(header_bits, sizeof header_bits, "%08x", header->bits);
+	json_object_set_new(shown, "version", json_integer(header->version));
+	json_object_set_new(shown, "merkleroot", json_hash(header->tx_root));
+	json_object_set_new(shown, "proofs_root", json_hash(header->proofs_root));
+	json_object_set_new(shown, "model_root", json_hash(header->model_root));
+	json_object_set_new(shown, "miner", show_address(spec, header->miner));
+	json_object_set_new(shown, "time", json_integer(header->time));
+	json_object_set_new(shown, "nonce", json_u64(header->nonce));
+	json_object_set_new(shown, "bits", json_string(header_bits));
+	json_object_set_new(shown, "difficulty", show_difficulty(spec, header->bits));
+	json_object_set_new(shown, "digest", json_hex(header->digest, 32));
+	header_seed(header, header_hash);
+	json_object_set_new(shown, "seed", json_hash(header_hash));
+	header_ticket(header, header_hash);
+	json_object_set_new(shown, "ticket", json_hash(header_hash));
 }
 
 json_t *show_entry(struct chain *chain, const struct index_entry *entry)
 {
-	json_t *object = json_object();
+	json_t *shown = json_object();
 
-	json_object_set_new(object, "hash", json_hash(entry->id));
-	json_object_set_new(object, "confirmations", json_integer(show_confirmations(chain, entry)));
-	json_object_set_new(object, "height", json_integer(entry->height));
-	add_header(object, chain_spec(chain), &entry->header);
-	json_object_set_new(object, "mediantime", json_integer(entry->median_time));
-	json_object_set_new(object, "chainwork", show_u256(entry->chain_work));
-	json_object_set_new(object, "nTx", json_integer(entry->tx_count));
-	json_object_set_new(object, "nproofs",
+	json_object_set_new(shown, "hash", json_hash(entry->id));
+	json_object_set_new(shown, "confirmations", json_integer(show_confirmations(chain, entry)));
+	json_object_set_new(shown, "height", json_integer(entry->height));
+	show_add_header(shown, chain_spec(chain), &entry->header);
+	json_object_set_new(shown, "mediantime", json_integer(entry->median_time));
+	json_object_set_new(shown, "chainwork", show_u256(entry->chain_work));
+	json_object_set_new(shown, "nTx", json_integer(entry->tx_count));
+	json_object_set_new(shown, "nproofs",
 		json_integer(entry->height == 0 ? 0 : 1 + (json_int_t)entry->loose_count));
 	if (entry->parent != NULL)
-		json_object_set_new(object, "previousblockhash", json_hash(entry->parent->id));
+		json_object_set_new(shown, "previousblockhash", json_hash(entry->parent->id));
 	if (chain_is_active(chain, entry) && entry != chain_tip(chain))
-		json_object_set_new(object, "nextblockhash", json_hash(chain_at(chain, entry->height + 1)->id));
-	return object;
+		json_object_set_new(shown, "nextblockhash", json_hash(chain_at(chain, entry->height + 1)->id));
+	return shown;
 }
 
 /* The slots of a block's outcome, each with the dataset it had. */
-static json_t *show_outcome(const struct block_outcome *block)
+static json_t *show_outcome(const struct block_outcome *block_outcome)
 {
-	json_t *object = json_object(), *slots = json_array();
+	json_t *shown = json_object(), *slots_shown = json_array();
 
-	json_object_set_new(object, "void", json_boolean(block->outcome.is_void));
-	json_object_set_new(object, "v_ref", show_value(block->v_ref));
-	for (uint32_t s = 0; s < block->outcome.slots; s++) {
-		json_t *slot = json_object();
+	json_object_set_new(shown, "void", json_boolean(block_outcome->outcome.is_void));
+	json_object_set_new(shown, "v_ref", show_value(block_outcome->v_ref));
+	for (uint32_t slot = 0; slot < block_outcome->outcome.slots; slot++) {
+		json_t *slot_shown = json_object();
 
-		json_object_set_new(slot, "dataset", json_integer(block->dataset[s]));
-		json_object_set_new(slot, "proofs", json_integer(block->outcome.slot[s].count));
-		if (block->outcome.slot[s].count > 0 && !block->outcome.is_void) {
-			json_object_set_new(slot, "left_out", json_boolean(block->outcome.slot[s].left_out));
-			json_object_set_new(slot, "value", show_value(block->outcome.slot[s].value));
+		json_object_set_new(slot_shown, "dataset", json_integer(block_outcome->dataset[slot]));
+		json_object_set_new(slot_shown, "proofs", json_integer(block_outcome->outcome.slot[slot].count));
+		if (block_outcome->outcome.slot[slot].count > 0 && !block_outcome->outcome.is_void) {
+			json_object_set_new(slot_shown, "left_out",
+				json_boolean(block_outcome->outcome.slot[slot].left_out));
+			json_object_set_new(slot_shown, "value", show_value(block_outcome->outcome.slot[slot].value));
 		}
-		json_array_append_new(slots, slot);
+		json_array_append_new(slots_shown, slot_shown);
 	}
-	json_object_set_new(object, "slots", slots);
-	return object;
+	json_object_set_new(shown, "slots", slots_shown);
+	return shown;
 }
 
-void show_add_result(json_t *object, const struct index_entry *entry)
+void show_add_result(json_t *shown, const struct index_entry *entry)
 {
 	if (entry->status != ENTRY_VERIFIED && entry->status != ENTRY_CONNECTED)
 		return;
-	json_object_set_new(object, "loss_before", show_loss(entry->outcome.loss_before));
-	json_object_set_new(object, "loss_after", show_loss(entry->outcome.loss_after));
-	json_object_set_new(object, "outcome", show_outcome(&entry->outcome));
-	json_object_set_new(object, "model_root_after", json_hash(entry->model_root_after));
+	json_object_set_new(shown, "loss_before", show_loss(entry->outcome.loss_before));
+	json_object_set_new(shown, "loss_after", show_loss(entry->outcome.loss_after));
+	json_object_set_new(shown, "outcome", show_outcome(&entry->outcome));
+	json_object_set_new(shown, "model_root_after", json_hash(entry->model_root_after));
 }
 
 json_t *show_proof(const struct spec *spec, const struct header *header)
 {
-	uint8_t hash[32];
-	json_t *object = json_object();
+	uint8_t proof_hash[32];
+	json_t *shown = json_object();
 
-	header_id(header, hash);
-	json_object_set_new(object, "id", json_hash(hash));
-	header_seed(header, hash);
-	json_object_set_new(object, "seed", json_hash(hash));
-	json_object_set_new(object, "slot", json_integer(spec_slot(spec, hash)));
-	header_ticket(header, hash);
-	json_object_set_new(object, "ticket", json_hash(hash));
-	json_object_set_new(object, "digest", json_hex(header->digest, 32));
-	json_object_set_new(object, "miner", show_address(spec, header->miner));
-	json_object_set_new(object, "time", json_integer(header->time));
-	return object;
+	header_id(header, proof_hash);
+	json_object_set_new(shown, "id", json_hash(proof_hash));
+	header_seed(header, proof_hash);
+	json_object_set_new(shown, "seed", json_hash(proof_hash));
+	json_object_set_new(shown, "slot", json_integer(spec_slot(spec, proof_hash)));
+	header_ticket(header, proof_hash);
+	json_object_set_new(shown, "ticket", json_hash(proof_hash));
+	json_object_set_new(shown, "digest", json_hex(header->digest, 32));
+	json_object_set_new(shown, "miner", show_address(spec, header->miner));
+	json_object_set_new(shown, "time", json_integer(header->time));
+	return shown;
 }
 
 /* Proofs with what the coinbase paid them, then what it paid for data. Amounts of zero have no output, so each output
  * belongs to the next proof whose key it pays. */
 /* The reward of proof `i`, 0 being the block's own. The coinbase pays those that earned something in their order: `at`
  * is the output that comes next. */
-static int64_t take_reward(const struct block *block, size_t i, size_t *at)
+static int64_t show_take_reward(const struct block *block, size_t i, size_t *output_at)
 {
-	const struct header *header = block_proof(block, i);
+	const struct header *proof_header = block_proof(block, i);
 	const struct tx *coinbase = block->txs[0];
-	bool paid = *at < coinbase->output_count && script_pays(&coinbase->outputs[*at].script, header->miner);
+	bool is_paid = *output_at < coinbase->output_count &&
+		script_pays(&coinbase->outputs[*output_at].script, proof_header->miner);
 
-	return paid ? coinbase->outputs[(*at)++].amount : 0;
+	return is_paid ? coinbase->outputs[(*output_at)++].amount : 0;
 }
 
 void show_sum_payments(const struct block *block, struct show_payments *payments)
 {
-	size_t at = 0;
+	size_t output_at = 0;
 
 	*payments = (struct show_payments){ 0, 0 };
 	for (size_t i = 0; i <= block->loose_count; i++)
-		payments->miners += take_reward(block, i, &at);
+		payments->miners += show_take_reward(block, i, &output_at);
 	/* The last one pays nobody: it holds the outcome. */
-	for (; at + 1 < block->txs[0]->output_count; at++)
-		payments->data += block->txs[0]->outputs[at].amount;
+	for (; output_at + 1 < block->txs[0]->output_count; output_at++)
+		payments->data += block->txs[0]->outputs[output_at].amount;
 }
 
-static void add_rewards(json_t *object, const struct spec *spec, const struct index_entry *entry,
+static void show_add_rewards(json_t *shown, const struct spec *spec, const struct index_entry *entry,
 	const struct block *block)
 {
 	const struct tx *coinbase = block->txs[0];
-	json_t *proofs = json_array(), *data = json_array();
-	bool known = entry->status == ENTRY_VERIFIED || entry->status == ENTRY_CONNECTED;
-	size_t at = 0;
+	json_t *proofs_shown = json_array(), *data_shown = json_array();
+	bool outcome_known = entry->status == ENTRY_VERIFIED || entry->status == ENTRY_CONNECTED;
+	size_t output_at = 0;
 
 	for (size_t i = 0; i <= block->loose_count; i++) {
-		const struct header *header = block_proof(block, i);
-		json_t *proof = show_proof(spec, header);
-		uint8_t seed[32];
+		const struct header *proof_header = block_proof(block, i);
+		json_t *proof_shown = show_proof(spec, proof_header);
+		uint8_t proof_seed[32];
 
-		header_seed(header, seed);
+		header_seed(proof_header, proof_seed);
 		/* Which dataset a slot had is part of the outcome, and known from verification on. */
-		if (known)
-			json_object_set_new(proof, "dataset",
-				json_integer(entry->outcome.dataset[spec_slot(spec, seed)]));
-		json_object_set_new(proof, "reward", json_amount(take_reward(block, i, &at)));
-		json_array_append_new(proofs, proof);
+		if (outcome_known)
+			json_object_set_new(proof_shown, "dataset",
+				json_integer(entry->outcome.dataset[spec_slot(spec, proof_seed)]));
+		json_object_set_new(proof_shown, "reward", json_amount(show_take_reward(block, i, &output_at)));
+		json_array_append_new(proofs_shown, proof_shown);
 	}
-	for (; at + 1 < coinbase->output_count; at++) {
-		json_t *payment = json_object();
-		const uint8_t *owner = script_p2tr_key(&coinbase->outputs[at].script);
+	for (; output_at + 1 < coinbase->output_count; output_at++) {
+		json_t *payment_shown = json_object();
+		const uint8_t *data_owner = script_p2tr_key(&coinbase->outputs[output_at].script);
 
-		if (owner != NULL)
-			json_object_set_new(payment, "owner", show_address(spec, owner));
-		json_object_set_new(payment, "amount", json_amount(coinbase->outputs[at].amount));
-		json_array_append_new(data, payment);
+		if (data_owner != NULL)
+			json_object_set_new(payment_shown, "owner", show_address(spec, data_owner));
+		json_object_set_new(payment_shown, "amount", json_amount(coinbase->outputs[output_at].amount));
+		json_array_append_new(data_shown, payment_shown);
 	}
-	json_object_set_new(object, "proofs", proofs);
-	json_object_set_new(object, "data_payments", data);
+	json_object_set_new(shown, "proofs", proofs_shown);
+	json_object_set_new(shown, "data_payments", data_shown);
 }
 
 json_t *show_block(struct chain *chain, const struct index_entry *entry, const struct block *block, int verbosity)
 {
 	const struct spec *spec = chain_spec(chain);
-	json_t *object = show_entry(chain, entry), *txs = json_array();
-	struct buf raw;
-	size_t weight = 0;
+	json_t *shown = show_entry(chain, entry), *txs_shown = json_array();
+	struct buf raw_block;
+	size_t txs_weight = 0;
 
-	buf_init(&raw);
+	buf_init(&raw_block);
 	/* Without the bodies, as a block is stored and sent; so "size" is comparable whether a block has been verified
 	 * or not. The weight is that of its transactions, which is what block_weight bounds. */
-	block_write(&raw, spec, block, false);
+	block_write(&raw_block, spec, block, false);
 	for (size_t i = 0; i < block->tx_count; i++) {
 		const struct tx *tx = block->txs[i];
 
-		weight += tx_weight(tx);
-		json_array_append_new(txs, verbosity >= 2 ? show_tx(spec, tx) : json_hash(tx_txid(tx)));
+		txs_weight += tx_weight(tx);
+		json_array_append_new(txs_shown, verbosity >= 2 ? show_tx(spec, tx) : json_hash(tx_txid(tx)));
 	}
-	json_object_set_new(object, "size", json_integer((json_int_t)raw.size));
-	json_object_set_new(object, "weight", json_integer((json_int_t)weight));
-	buf_clear(&raw);
-	json_object_set_new(object, "tx", txs);
+	json_object_set_new(shown, "size", json_integer((json_int_t)raw_block.size));
+	json_object_set_new(shown, "weight", json_integer((json_int_t)txs_weight));
+	buf_clear(&raw_block);
+	json_object_set_new(shown, "tx", txs_shown);
 	if (block->tx_count > 0)
-		add_rewards(object, spec, entry, block);
-	show_add_result(object, entry);
-	return object;
+		show_add_rewards(shown, spec, entry, block);
+	show_add_result(shown, entry);
+	return shown;
 }
 
 json_t *show_warnings(void)
 {
-	json_t *array = json_array();
-	struct errmsg text;
+	json_t *warnings = json_array();
+	struct errmsg warning_text;
 
 	for (int kind = 0; kind < WARNING_KINDS; kind++) {
-		if (warning_get((enum warning)kind, &text))
-			json_array_append_new(array, json_text(text.text, strlen(text.text)));
+		if (warning_get((enum warning)kind, &warning_text))
+			json_array_append_new(warnings, json_text(warning_text.text, strlen(warning_text.text)));
 	}
-	return array;
+	return warnings;
 }

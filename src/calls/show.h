@@ -35,7 +35,7 @@ json_t *show_value(int64_t value);
 /* getblockheader's object. */
 json_t *show_entry(struct chain *chain, const struct index_entry *entry);
 /* Adds what is known from ENTRY_VERIFIED on: losses, outcome and model_root_after. Nothing before. */
-void show_add_result(json_t *object, const struct index_entry *entry);
+void show_add_result(json_t *shown, const struct index_entry *entry);
 
 /* getblock's object; verbosity 1 or 2. */
 json_t *show_block(struct chain *chain, const struct index_entry *entry, const struct block *block, int verbosity);

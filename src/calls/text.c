@@ -10,8 +10,8 @@
 #include "util/random.h"
 
 /* Text being generated for a client. */
-struct generation {
-	struct calls_text *calls;
+struct text_generation {
+	struct calls_text *text_calls;
 	struct rpc_request *request;
 	struct state *state;
 	uint32_t height;
@@ -32,53 +32,54 @@ struct calls_text {
 
 /* Bytes of a prompt, and of a text: at most so long a worker is kept. Texts at a time, each of which keeps a state in
  * memory. */
-enum { GENERATE_MAX = 65536, GENERATE_RUNNING_MAX = 16 };
+enum { TEXT_BYTES_MAX = 65536, TEXT_RUNNING_MAX = 16 };
 
 /* On the worker: it reads the state, of which it has a reference, and writes text and size, which nobody else touches
- * until generate_done. */
-static void generate_run(void *arg)
+ * until text_generate_done. */
+static void text_generate_run(void *arg)
 {
-	struct generation *g = arg;
+	struct text_generation *generation = arg;
 
-	g->size = generate_text(g->state, (const uint8_t *)g->prompt, g->prompt_size, &g->options, g->text, g->wanted);
+	generation->size = generate_text(generation->state, (const uint8_t *)generation->prompt,
+		generation->prompt_size, &generation->options, generation->text, generation->wanted);
 }
 
-static void generate_done(void *arg, bool cancelled)
+static void text_generate_done(void *arg, bool cancelled)
 {
-	struct generation *g = arg;
+	struct text_generation *generation = arg;
 
 	/* A text that the node's end cut short must not pass for a whole one. */
-	if (cancelled || atomic_load(&g->calls->cancel)) {
-		rpc_fail(g->request, RPC_MISC_ERROR, "The node is shutting down");
+	if (cancelled || atomic_load(&generation->text_calls->cancel)) {
+		rpc_fail(generation->request, RPC_MISC_ERROR, "The node is shutting down");
 	} else {
-		json_t *object = json_object();
+		json_t *generated = json_object();
 
-		json_object_set_new(object, "prompt", json_text(g->prompt, g->prompt_size));
-		json_object_set_new(object, "text", json_text((const char *)g->text, g->size));
-		json_object_set_new(object, "hex", json_hex(g->text, g->size));
-		json_object_set_new(object, "seed", json_u64(g->options.seed));
-		json_object_set_new(object, "height", json_integer(g->height));
-		json_object_set_new(object, "model_root", json_hash(state_root(g->state)));
-		rpc_reply(g->request, object);
+		json_object_set_new(generated, "prompt", json_text(generation->prompt, generation->prompt_size));
+		json_object_set_new(generated, "text", json_text((const char *)generation->text, generation->size));
+		json_object_set_new(generated, "hex", json_hex(generation->text, generation->size));
+		json_object_set_new(generated, "seed", json_u64(generation->options.seed));
+		json_object_set_new(generated, "height", json_integer(generation->height));
+		json_object_set_new(generated, "model_root", json_hash(state_root(generation->state)));
+		rpc_reply(generation->request, generated);
 	}
-	g->calls->running--;
-	state_unref(g->state);
-	free(g->prompt);
-	free(g->text);
-	free(g);
+	generation->text_calls->running--;
+	state_unref(generation->state);
+	free(generation->prompt);
+	free(generation->text);
+	free(generation);
 }
 
 static const struct rpc_arg generatetext_args[] = {
 	{ .name = "prompt",
 		.type = RPC_BYTES,
 		.fallback = "\"\"",
-		.max = GENERATE_MAX,
+		.max = TEXT_BYTES_MAX,
 		.help = "What to continue; \\u0000 may be in it." },
 	{ .name = "bytes",
 		.type = RPC_INT,
 		.fallback = "200",
 		.min = 1,
-		.max = GENERATE_MAX,
+		.max = TEXT_BYTES_MAX,
 		.help = "How much to write." },
 	{ .name = "temperature",
 		.type = RPC_DECIMAL,
@@ -100,41 +101,41 @@ static const struct rpc_arg generatetext_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_generatetext(struct rpc_request *r, void *context)
+static enum rpc_outcome call_generatetext(struct rpc_request *text_request, void *context)
 {
-	struct calls_text *calls = context;
-	struct generation *g;
+	struct calls_text *text_calls = context;
+	struct text_generation *generation;
 	const char *prompt;
 
-	if (calls->running >= GENERATE_RUNNING_MAX)
-		return rpc_fail(r, RPC_MISC_ERROR, "%d texts are being generated already", GENERATE_RUNNING_MAX);
-	g = mem_calloc(1, sizeof *g);
-	g->calls = calls;
-	g->request = r;
-	g->state = chain_state(calls->chain);
-	g->height = chain_tip(calls->chain)->height;
-	g->wanted = (size_t)rpc_int(r, "bytes");
-	g->text = mem_alloc(g->wanted);
-	prompt = rpc_bytes(r, "prompt", &g->prompt_size);
-	g->prompt = mem_dup(prompt, g->prompt_size);
-	g->options.temperature = rpc_int(r, "temperature") * 1e-8f;
-	g->options.top_k = (uint32_t)rpc_int(r, "top_k");
+	if (text_calls->running >= TEXT_RUNNING_MAX)
+		return rpc_fail(text_request, RPC_MISC_ERROR, "%d texts are being generated already", TEXT_RUNNING_MAX);
+	generation = mem_calloc(1, sizeof *generation);
+	generation->text_calls = text_calls;
+	generation->request = text_request;
+	generation->state = chain_state(text_calls->chain);
+	generation->height = chain_tip(text_calls->chain)->height;
+	generation->wanted = (size_t)rpc_int(text_request, "bytes");
+	generation->text = mem_alloc(generation->wanted);
+	prompt = rpc_bytes(text_request, "prompt", &generation->prompt_size);
+	generation->prompt = mem_dup(prompt, generation->prompt_size);
+	generation->options.temperature = rpc_int(text_request, "temperature") * 1e-8f;
+	generation->options.top_k = (uint32_t)rpc_int(text_request, "top_k");
 	/* Drawn here and told with the text, so that any text can be had again while the state is the same. */
-	g->options.seed = rpc_has(r, "seed") ? rpc_u64(r, "seed") : random_u64();
-	g->options.cancel = &calls->cancel;
-	calls->running++;
-	queue_post(calls->queue,
+	generation->options.seed = rpc_has(text_request, "seed") ? rpc_u64(text_request, "seed") : random_u64();
+	generation->options.cancel = &text_calls->cancel;
+	text_calls->running++;
+	queue_post(text_calls->queue,
 		&(struct queue_job){
 			.kind = QUEUE_GENERATE,
-			.owner = calls,
-			.run = generate_run,
-			.done = generate_done,
-			.arg = g,
+			.owner = text_calls,
+			.run = text_generate_run,
+			.done = text_generate_done,
+			.arg = generation,
 		});
 	return RPC_PENDING;
 }
 
-static const struct rpc_method methods[] = {
+static const struct rpc_method text_methods[] = {
 	{ "generatetext", "Training", call_generatetext, generatetext_args, "Lets the present model continue a text.",
 		"{\"prompt\": \"text\",\n"
 		" \"text\": \"text\",             what the model wrote; bytes that are no UTF-8 are shown as U+FFFD\n"
@@ -145,23 +146,23 @@ static const struct rpc_method methods[] = {
 
 struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, struct queue *queue)
 {
-	struct calls_text *calls = mem_calloc(1, sizeof *calls);
+	struct calls_text *text_calls = mem_calloc(1, sizeof *text_calls);
 
-	calls->chain = chain;
-	calls->queue = queue;
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, calls);
-	return calls;
+	text_calls->chain = chain;
+	text_calls->queue = queue;
+	rpc_table_add(table, text_methods, sizeof text_methods / sizeof *text_methods, text_calls);
+	return text_calls;
 }
 
-void calls_text_close(struct calls_text *calls)
+void calls_text_close(struct calls_text *text_calls)
 {
-	atomic_store(&calls->cancel, true);
-	/* Every request is answered when this returns, from generate_done: after that nothing here holds a state or a
-	 * request. */
-	queue_leave(calls->queue, calls);
+	atomic_store(&text_calls->cancel, true);
+	/* Every request is answered when this returns, from text_generate_done: after that nothing here holds a state
+	 * or a request. */
+	queue_leave(text_calls->queue, text_calls);
 }
 
-void calls_text_free(struct calls_text *calls)
+void calls_text_free(struct calls_text *text_calls)
 {
-	free(calls);
+	free(text_calls);
 }

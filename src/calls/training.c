@@ -5,60 +5,60 @@
 #include "calls/show.h"
 
 /* Datasets of the slots that the tip's child will train on. */
-static json_t *show_next_slots(const struct chain *chain)
+static json_t *training_show_next_slots(const struct chain *chain)
 {
 	const struct spec *spec = chain_spec(chain);
 	const struct registry *registry = chain_registry(chain);
-	uint32_t dataset[OUTCOME_MAX_SLOTS];
-	json_t *array = json_array();
+	uint32_t next_datasets[OUTCOME_MAX_SLOTS];
+	json_t *next_slots = json_array();
 
 	/* From the tip's ticket, which nobody knew before the tip was found: whoever contributes data cannot choose who
 	 * trains on it when. */
-	registry_draw(registry, chain_tip(chain)->ticket, spec->slots, dataset);
-	for (uint32_t s = 0; s < spec->slots; s++) {
-		const struct dataset *drawn = registry_get(registry, dataset[s]);
-		json_t *slot = json_object();
+	registry_draw(registry, chain_tip(chain)->ticket, spec->slots, next_datasets);
+	for (uint32_t slot = 0; slot < spec->slots; slot++) {
+		const struct dataset *drawn_dataset = registry_get(registry, next_datasets[slot]);
+		json_t *next_slot = json_object();
 
-		json_object_set_new(slot, "dataset", json_integer(dataset[s]));
-		json_object_set_new(slot, "title", json_text(drawn->title, strlen(drawn->title)));
-		json_array_append_new(array, slot);
+		json_object_set_new(next_slot, "dataset", json_integer(next_datasets[slot]));
+		json_object_set_new(next_slot, "title", json_text(drawn_dataset->title, strlen(drawn_dataset->title)));
+		json_array_append_new(next_slots, next_slot);
 	}
-	return array;
+	return next_slots;
 }
 
-static json_t *show_recent(const struct chain *chain, uint32_t count)
+static json_t *training_show_recent(const struct chain *chain, uint32_t recent_count)
 {
-	json_t *array = json_array();
-	const struct index_entry *entry = chain_tip(chain);
+	json_t *recent_blocks = json_array();
+	const struct index_entry *recent_entry = chain_tip(chain);
 
-	for (; count > 0 && entry->height > 0; count--, entry = entry->parent) {
-		json_t *block = json_object();
+	for (; recent_count > 0 && recent_entry->height > 0; recent_count--, recent_entry = recent_entry->parent) {
+		json_t *recent_block = json_object();
 
-		json_object_set_new(block, "height", json_integer(entry->height));
-		json_object_set_new(block, "hash", json_hash(entry->id));
-		json_object_set_new(block, "proofs", json_integer(1 + (json_int_t)entry->loose_count));
+		json_object_set_new(recent_block, "height", json_integer(recent_entry->height));
+		json_object_set_new(recent_block, "hash", json_hash(recent_entry->id));
+		json_object_set_new(recent_block, "proofs", json_integer(1 + (json_int_t)recent_entry->loose_count));
 		/* From the index, which keeps what was found when the block was verified: no block is read from disk
 		 * for this. */
-		show_add_result(block, entry);
-		json_array_append_new(array, block);
+		show_add_result(recent_block, recent_entry);
+		json_array_append_new(recent_blocks, recent_block);
 	}
-	return array;
+	return recent_blocks;
 }
 
-static json_t *show_activity(struct chain *chain)
+static json_t *training_show_activity(struct chain *chain)
 {
 	struct chain_activity activity;
-	json_t *object = json_object();
+	json_t *activity_shown = json_object();
 
 	chain_activity(chain, &activity);
-	json_object_set_new(object, "blocks_waiting", json_integer((json_int_t)activity.blocks_waiting));
-	json_object_set_new(object, "blocks_verifying", json_integer((json_int_t)activity.blocks_verifying));
-	json_object_set_new(object, "proofs_verifying", json_integer((json_int_t)activity.proofs_verifying));
-	json_object_set_new(object, "steps_done", json_integer(activity.steps_done));
-	json_object_set_new(object, "steps_total", json_integer(activity.steps_total));
-	json_object_set_new(object, "proofs_executed", json_integer((json_int_t)activity.proofs_executed));
-	json_object_set_new(object, "proofs_false", json_integer((json_int_t)activity.proofs_false));
-	return object;
+	json_object_set_new(activity_shown, "blocks_waiting", json_integer((json_int_t)activity.blocks_waiting));
+	json_object_set_new(activity_shown, "blocks_verifying", json_integer((json_int_t)activity.blocks_verifying));
+	json_object_set_new(activity_shown, "proofs_verifying", json_integer((json_int_t)activity.proofs_verifying));
+	json_object_set_new(activity_shown, "steps_done", json_integer(activity.steps_done));
+	json_object_set_new(activity_shown, "steps_total", json_integer(activity.steps_total));
+	json_object_set_new(activity_shown, "proofs_executed", json_integer((json_int_t)activity.proofs_executed));
+	json_object_set_new(activity_shown, "proofs_false", json_integer((json_int_t)activity.proofs_false));
+	return activity_shown;
 }
 
 static const struct rpc_arg gettraininginfo_args[] = {
@@ -71,57 +71,61 @@ static const struct rpc_arg gettraininginfo_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_gettraininginfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_gettraininginfo(struct rpc_request *training_request, void *context)
 {
 	struct calls_parts *training = context;
-	const struct index_entry *tip = chain_tip(training->chain);
-	struct miner_stats stats;
-	json_t *object;
+	const struct index_entry *training_tip = chain_tip(training->chain);
+	struct miner_stats miner_now;
+	json_t *training_info;
 
-	miner_stats(training->miner, &stats);
-	object = json_object();
-	json_object_set_new(object, "height", json_integer(tip->height));
-	json_object_set_new(object, "model_root", json_hash(tip->model_root_after));
-	json_object_set_new(object, "loss",
-		tip->height == 0 ?
+	miner_stats(training->miner, &miner_now);
+	training_info = json_object();
+	json_object_set_new(training_info, "height", json_integer(training_tip->height));
+	json_object_set_new(training_info, "model_root", json_hash(training_tip->model_root_after));
+	json_object_set_new(training_info, "loss",
+		training_tip->height == 0 ?
 			json_null() :
-			show_loss(tip->outcome.outcome.is_void ? tip->outcome.loss_before : tip->outcome.loss_after));
-	json_object_set_new(object, "next_slots", show_next_slots(training->chain));
-	json_object_set_new(object, "loose_proofs", json_integer((json_int_t)chain_loose_count(training->chain)));
-	json_object_set_new(object, "steps_per_second", json_fixed((int64_t)stats.steps_per_1000_seconds, 3));
-	json_object_set_new(object, "tokens_per_second", json_integer((json_int_t)stats.tokens_per_second));
-	json_object_set_new(object, "verification", show_activity(training->chain));
-	json_object_set_new(object, "blocks", show_recent(training->chain, (uint32_t)rpc_int(r, "nblocks")));
-	return rpc_reply(r, object);
+			show_loss(training_tip->outcome.outcome.is_void ? training_tip->outcome.loss_before :
+									  training_tip->outcome.loss_after));
+	json_object_set_new(training_info, "next_slots", training_show_next_slots(training->chain));
+	json_object_set_new(training_info, "loose_proofs",
+		json_integer((json_int_t)chain_loose_count(training->chain)));
+	json_object_set_new(training_info, "steps_per_second",
+		json_fixed((int64_t)miner_now.steps_per_1000_seconds, 3));
+	json_object_set_new(training_info, "tokens_per_second", json_integer((json_int_t)miner_now.tokens_per_second));
+	json_object_set_new(training_info, "verification", training_show_activity(training->chain));
+	json_object_set_new(training_info, "blocks",
+		training_show_recent(training->chain, (uint32_t)rpc_int(training_request, "nblocks")));
+	return rpc_reply(training_request, training_info);
 }
 
-static enum rpc_outcome call_getmodelinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getmodelinfo(struct rpc_request *training_request, void *context)
 {
 	struct calls_parts *training = context;
-	const struct index_entry *tip = chain_tip(training->chain);
+	const struct index_entry *training_tip = chain_tip(training->chain);
 	const struct train_config *train = &spec_course(chain_spec(training->chain))->train;
 	const struct model_config *model = &train->model;
-	json_t *object = json_object();
+	json_t *model_info = json_object();
 
-	json_object_set_new(object, "architecture", json_string("llama, byte level"));
-	json_object_set_new(object, "parameters", json_integer((json_int_t)model_count(model)));
-	json_object_set_new(object, "d", json_integer(model->d));
-	json_object_set_new(object, "layers", json_integer(model->layers));
-	json_object_set_new(object, "heads", json_integer(model->heads));
-	json_object_set_new(object, "ff", json_integer(model->ff));
-	json_object_set_new(object, "ctx", json_integer(model->ctx));
-	json_object_set_new(object, "vocabulary", json_integer(MODEL_VOCABULARY));
-	json_object_set_new(object, "tokens_per_step",
+	json_object_set_new(model_info, "architecture", json_string("llama, byte level"));
+	json_object_set_new(model_info, "parameters", json_integer((json_int_t)model_count(model)));
+	json_object_set_new(model_info, "d", json_integer(model->d));
+	json_object_set_new(model_info, "layers", json_integer(model->layers));
+	json_object_set_new(model_info, "heads", json_integer(model->heads));
+	json_object_set_new(model_info, "ff", json_integer(model->ff));
+	json_object_set_new(model_info, "ctx", json_integer(model->ctx));
+	json_object_set_new(model_info, "vocabulary", json_integer(MODEL_VOCABULARY));
+	json_object_set_new(model_info, "tokens_per_step",
 		json_integer((json_int_t)train->iterations * train->batch * model->ctx));
-	json_object_set_new(object, "state_bytes", json_integer((json_int_t)state_size(model)));
-	json_object_set_new(object, "body_bytes", json_integer((json_int_t)step_delta_size(train)));
-	json_object_set_new(object, "height", json_integer(tip->height));
-	json_object_set_new(object, "bestblockhash", json_hash(tip->id));
-	json_object_set_new(object, "model_root", json_hash(tip->model_root_after));
-	return rpc_reply(r, object);
+	json_object_set_new(model_info, "state_bytes", json_integer((json_int_t)state_size(model)));
+	json_object_set_new(model_info, "body_bytes", json_integer((json_int_t)step_delta_size(train)));
+	json_object_set_new(model_info, "height", json_integer(training_tip->height));
+	json_object_set_new(model_info, "bestblockhash", json_hash(training_tip->id));
+	json_object_set_new(model_info, "model_root", json_hash(training_tip->model_root_after));
+	return rpc_reply(training_request, model_info);
 }
 
-static const struct rpc_method methods[] = {
+static const struct rpc_method training_methods[] = {
 	{ "gettraininginfo", "Training", call_gettraininginfo, gettraininginfo_args,
 		"Tells how the training of the model goes.",
 		"{\n"
@@ -146,5 +150,5 @@ static const struct rpc_method methods[] = {
 
 void calls_training_add(struct rpc_table *table, struct calls_parts *parts)
 {
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, parts);
+	rpc_table_add(table, training_methods, sizeof training_methods / sizeof *training_methods, parts);
 }

@@ -21,79 +21,79 @@ static const struct rpc_arg getrawtransaction_args[] = {
 };
 
 /* The transaction out of one block; NULL: not there, or the block's bytes are not. */
-static const struct tx *tx_of_block(struct chain *chain, const struct index_entry *entry, const uint8_t txid[32])
+static const struct tx *tx_in_block(struct chain *chain, const struct index_entry *entry, const uint8_t txid[32])
 {
 	const struct block *block = entry->height == 0 ? NULL : chain_read_bare(chain, entry, NULL);
-	const struct tx *found = NULL;
+	const struct tx *found_tx = NULL;
 
-	for (size_t i = 0; block != NULL && found == NULL && i < block->tx_count; i++)
+	for (size_t i = 0; block != NULL && found_tx == NULL && i < block->tx_count; i++)
 		if (memcmp(tx_txid(block->txs[i]), txid, 32) == 0)
-			found = tx_ref(block->txs[i]);
+			found_tx = tx_ref(block->txs[i]);
 	block_unref(block);
-	return found;
+	return found_tx;
 }
 
-static enum rpc_outcome call_getrawtransaction(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getrawtransaction(struct rpc_request *tx_request, void *context)
 {
 	struct chain *chain = context;
-	const struct index_entry *entry = NULL;
+	const struct index_entry *tx_entry = NULL;
 	const struct mempool_entry *waiting = NULL;
 	const struct tx *tx = NULL;
 	uint8_t txid[32];
-	json_t *hex;
-	json_t *object;
+	json_t *tx_hex;
+	json_t *tx_shown;
 
-	rpc_hash(r, "txid", txid);
-	if (rpc_has(r, "blockhash")) {
-		entry = argument_entry(r, chain, "blockhash");
-		if (entry == NULL)
+	rpc_hash(tx_request, "txid", txid);
+	if (rpc_has(tx_request, "blockhash")) {
+		tx_entry = argument_entry(tx_request, chain, "blockhash");
+		if (tx_entry == NULL)
 			return RPC_DONE;
-		tx = tx_of_block(chain, entry, txid);
+		tx = tx_in_block(chain, tx_entry, txid);
 		if (tx == NULL)
-			return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY,
+			return rpc_fail(tx_request, RPC_INVALID_ADDRESS_OR_KEY,
 				"No such transaction found in the provided block");
 	} else if ((waiting = chain_mempool_find(chain, txid)) != NULL) {
 		tx = tx_ref(waiting->tx);
-	} else if ((entry = chain_find_tx(chain, txid, &tx)) == NULL) {
+	} else if ((tx_entry = chain_find_tx(chain, txid, &tx)) == NULL) {
 		/* It is on no block of the active chain: all of those are found, as with Bitcoin Core's -txindex. */
-		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "No such mempool or blockchain transaction");
+		return rpc_fail(tx_request, RPC_INVALID_ADDRESS_OR_KEY, "No such mempool or blockchain transaction");
 	}
-	hex = show_tx_hex(tx);
-	if (rpc_int(r, "verbosity") == 0) {
+	tx_hex = show_tx_hex(tx);
+	if (rpc_int(tx_request, "verbosity") == 0) {
 		tx_unref(tx);
-		return rpc_reply(r, hex);
+		return rpc_reply(tx_request, tx_hex);
 	}
-	object = show_tx(chain_spec(chain), tx);
+	tx_shown = show_tx(chain_spec(chain), tx);
 	tx_unref(tx);
-	json_object_set_new(object, "hex", hex);
-	if (entry != NULL) {
-		json_object_set_new(object, "in_active_chain", json_boolean(chain_is_active(chain, entry)));
-		json_object_set_new(object, "blockhash", json_hash(entry->id));
-		json_object_set_new(object, "confirmations", json_integer(show_confirmations(chain, entry)));
-		json_object_set_new(object, "time", json_integer(entry->header.time));
-		json_object_set_new(object, "blocktime", json_integer(entry->header.time));
+	json_object_set_new(tx_shown, "hex", tx_hex);
+	if (tx_entry != NULL) {
+		json_object_set_new(tx_shown, "in_active_chain", json_boolean(chain_is_active(chain, tx_entry)));
+		json_object_set_new(tx_shown, "blockhash", json_hash(tx_entry->id));
+		json_object_set_new(tx_shown, "confirmations", json_integer(show_confirmations(chain, tx_entry)));
+		json_object_set_new(tx_shown, "time", json_integer(tx_entry->header.time));
+		json_object_set_new(tx_shown, "blocktime", json_integer(tx_entry->header.time));
 	}
-	return rpc_reply(r, object);
+	return rpc_reply(tx_request, tx_shown);
 }
 
 /* The transaction of the argument `hexstring`, or NULL. */
-static const struct tx *parse_tx(const struct rpc_request *r)
+static const struct tx *tx_parse_argument(const struct rpc_request *tx_request)
 {
-	struct buf raw;
-	struct reader reader;
-	bool ok;
+	struct buf raw_tx;
+	struct reader tx_reader;
+	bool is_hex;
 	const struct tx *tx;
 
-	buf_init(&raw);
-	ok = argument_raw(r, "hexstring", &raw);
-	reader_init(&reader, raw.data, raw.size);
-	tx = ok ? tx_read(&reader) : NULL;
+	buf_init(&raw_tx);
+	is_hex = argument_raw(tx_request, "hexstring", &raw_tx);
+	reader_init(&tx_reader, raw_tx.data, raw_tx.size);
+	tx = is_hex ? tx_read(&tx_reader) : NULL;
 	/* With bytes left over it is no transaction: who sent them meant something else than what would be taken. */
-	if (tx != NULL && !reader_done(&reader)) {
+	if (tx != NULL && !reader_done(&tx_reader)) {
 		tx_unref(tx);
 		tx = NULL;
 	}
-	buf_clear(&raw);
+	buf_clear(&raw_tx);
 	return tx;
 }
 
@@ -105,16 +105,16 @@ static const struct rpc_arg decoderawtransaction_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_decoderawtransaction(struct rpc_request *r, void *context)
+static enum rpc_outcome call_decoderawtransaction(struct rpc_request *tx_request, void *context)
 {
-	const struct tx *tx = parse_tx(r);
-	json_t *object;
+	const struct tx *tx = tx_parse_argument(tx_request);
+	json_t *tx_shown;
 
 	if (tx == NULL)
-		return rpc_fail(r, RPC_DESERIALIZATION_ERROR, "TX decode failed");
-	object = show_tx(chain_spec(context), tx);
+		return rpc_fail(tx_request, RPC_DESERIALIZATION_ERROR, "TX decode failed");
+	tx_shown = show_tx(chain_spec(context), tx);
 	tx_unref(tx);
-	return rpc_reply(r, object);
+	return rpc_reply(tx_request, tx_shown);
 }
 
 static const struct rpc_arg sendrawtransaction_args[] = {
@@ -132,58 +132,58 @@ static const struct rpc_arg sendrawtransaction_args[] = {
 };
 
 /* What the inputs are worth; false if one is not known. */
-static bool input_sum(struct chain *chain, const struct tx *tx, int64_t *sum)
+static bool tx_input_sum(struct chain *chain, const struct tx *tx, int64_t *inputs_sum)
 {
-	*sum = 0;
+	*inputs_sum = 0;
 	for (size_t i = 0; i < tx->input_count; i++) {
-		const struct outpoint *prev = &tx->inputs[i].prev;
-		const struct mempool_entry *waiting = chain_mempool_find(chain, prev->txid);
-		struct coin coin;
+		const struct outpoint *prevout = &tx->inputs[i].prev;
+		const struct mempool_entry *waiting_parent = chain_mempool_find(chain, prevout->txid);
+		struct coin spent_coin;
 
-		if (waiting != NULL && prev->index < waiting->tx->output_count) {
-			*sum += waiting->tx->outputs[prev->index].amount;
-		} else if (chain_coin(chain, prev, &coin)) {
-			*sum += coin.output.amount;
-			chain_coin_clear(&coin);
+		if (waiting_parent != NULL && prevout->index < waiting_parent->tx->output_count) {
+			*inputs_sum += waiting_parent->tx->outputs[prevout->index].amount;
+		} else if (chain_coin(chain, prevout, &spent_coin)) {
+			*inputs_sum += spent_coin.output.amount;
+			chain_coin_clear(&spent_coin);
 		} else {
 			return false;
 		}
 		/* After each addition, so that the sum never leaves the range of 64 bits however many inputs there
 		 * are. */
-		if (*sum > MAX_MONEY)
+		if (*inputs_sum > MAX_MONEY)
 			return false;
 	}
 	return true;
 }
 
-static bool fee_too_high(struct chain *chain, const struct tx *tx, int64_t max_rate)
+static bool tx_fee_too_high(struct chain *chain, const struct tx *tx, int64_t max_rate)
 {
-	int64_t in, out = 0;
-	int64_t vsize;
+	int64_t inputs_sum, outputs_sum = 0;
+	int64_t tx_vsize;
 
 	/* Inputs that are not known are for chain_add_tx to judge. */
-	if (max_rate == 0 || !input_sum(chain, tx, &in))
+	if (max_rate == 0 || !tx_input_sum(chain, tx, &inputs_sum))
 		return false;
 	/* Burning for a contribution is no fee: it is an output like any other. */
 	for (size_t i = 0; i < tx->output_count; i++) {
-		if (!tx_amount_valid(tx->outputs[i].amount) || out > MAX_MONEY)
+		if (!tx_amount_valid(tx->outputs[i].amount) || outputs_sum > MAX_MONEY)
 			return false;
-		out += tx->outputs[i].amount;
+		outputs_sum += tx->outputs[i].amount;
 	}
-	vsize = (int64_t)((tx_weight(tx) + 3) / 4);
+	tx_vsize = (int64_t)((tx_weight(tx) + 3) / 4);
 	/* Multiplied out: a division would round, and let a fee pass that is above the rate. */
-	return (__int128)(in - out) * 1000 > (__int128)max_rate * vsize;
+	return (__int128)(inputs_sum - outputs_sum) * 1000 > (__int128)max_rate * tx_vsize;
 }
 
-static enum rpc_outcome call_sendrawtransaction(struct rpc_request *r, void *context)
+static enum rpc_outcome call_sendrawtransaction(struct rpc_request *tx_request, void *context)
 {
 	struct chain *chain = context;
-	struct reject reject = { 0 };
+	struct reject tx_reject = { 0 };
 	uint8_t txid[32];
-	const struct tx *tx = parse_tx(r), *confirmed = NULL;
+	const struct tx *tx = tx_parse_argument(tx_request), *confirmed = NULL;
 
 	if (tx == NULL)
-		return rpc_fail(r, RPC_DESERIALIZATION_ERROR,
+		return rpc_fail(tx_request, RPC_DESERIALIZATION_ERROR,
 			"TX decode failed. Make sure the tx has at least one input.");
 	memcpy(txid, tx_txid(tx), 32);
 	/* By the index of transactions, where Bitcoin Core looks for unspent outputs: one whose outputs are spent is
@@ -191,26 +191,26 @@ static enum rpc_outcome call_sendrawtransaction(struct rpc_request *r, void *con
 	if (chain_find_tx(chain, txid, &confirmed) != NULL) {
 		tx_unref(confirmed);
 		tx_unref(tx);
-		return rpc_fail(r, RPC_VERIFY_ALREADY_IN_CHAIN, "Transaction already in block chain");
+		return rpc_fail(tx_request, RPC_VERIFY_ALREADY_IN_CHAIN, "Transaction already in block chain");
 	}
-	if (fee_too_high(chain, tx, rpc_int(r, "maxfeerate"))) {
+	if (tx_fee_too_high(chain, tx, rpc_int(tx_request, "maxfeerate"))) {
 		tx_unref(tx);
-		return rpc_fail(r, RPC_VERIFY_ERROR, "Fee exceeds maximum configured by user (maxfeerate)");
+		return rpc_fail(tx_request, RPC_VERIFY_ERROR, "Fee exceeds maximum configured by user (maxfeerate)");
 	}
 	/* The transaction is the chain's from here on, whatever it says. */
-	switch (chain_add_tx(chain, tx, NULL, &reject)) {
+	switch (chain_add_tx(chain, tx, NULL, &tx_reject)) {
 	case CHAIN_NEW:
 	case CHAIN_KNOWN:
 		/* Known is no error, as in Bitcoin Core: a wallet that is not sure sends again. */
-		return rpc_reply(r, json_hash(txid));
+		return rpc_reply(tx_request, json_hash(txid));
 	case CHAIN_ORPHAN:
-		return rpc_fail(r, RPC_VERIFY_ERROR, "%s", reject.reason);
+		return rpc_fail(tx_request, RPC_VERIFY_ERROR, "%s", tx_reject.reason);
 	case CHAIN_REJECTED:
-		return rpc_fail(r, RPC_VERIFY_REJECTED, "%s, %s", reject.reason, reject.detail);
+		return rpc_fail(tx_request, RPC_VERIFY_REJECTED, "%s, %s", tx_reject.reason, tx_reject.detail);
 	case CHAIN_ERROR:
 		break;
 	}
-	return rpc_fail(r, RPC_DATABASE_ERROR, "The transaction could not be taken");
+	return rpc_fail(tx_request, RPC_DATABASE_ERROR, "The transaction could not be taken");
 }
 
 static const struct rpc_arg gettxout_args[] = {
@@ -223,125 +223,128 @@ static const struct rpc_arg gettxout_args[] = {
 	{ 0 },
 };
 
-static json_t *show_coin(struct chain *chain, const struct tx_output *output, int64_t confirmations, bool coinbase)
+static json_t *tx_show_coin(struct chain *chain, const struct tx_output *output, int64_t confirmations, bool coinbase)
 {
-	json_t *object = json_object();
+	json_t *coin_shown = json_object();
 
-	json_object_set_new(object, "bestblock", json_hash(chain_tip(chain)->id));
-	json_object_set_new(object, "confirmations", json_integer(confirmations));
-	json_object_set_new(object, "value", json_amount(output->amount));
-	json_object_set_new(object, "scriptPubKey", show_script(chain_spec(chain), &output->script));
-	json_object_set_new(object, "coinbase", json_boolean(coinbase));
-	return object;
+	json_object_set_new(coin_shown, "bestblock", json_hash(chain_tip(chain)->id));
+	json_object_set_new(coin_shown, "confirmations", json_integer(confirmations));
+	json_object_set_new(coin_shown, "value", json_amount(output->amount));
+	json_object_set_new(coin_shown, "scriptPubKey", show_script(chain_spec(chain), &output->script));
+	json_object_set_new(coin_shown, "coinbase", json_boolean(coinbase));
+	return coin_shown;
 }
 
-static enum rpc_outcome call_gettxout(struct rpc_request *r, void *context)
+static enum rpc_outcome call_gettxout(struct rpc_request *tx_request, void *context)
 {
 	struct chain *chain = context;
 	struct outpoint outpoint;
-	struct coin coin;
-	json_t *object;
+	struct coin unspent_coin;
+	json_t *coin_shown;
 
-	rpc_hash(r, "txid", outpoint.txid);
-	outpoint.index = (uint32_t)rpc_int(r, "n");
-	if (rpc_bool(r, "include_mempool")) {
-		const struct mempool_entry *waiting = chain_mempool_find(chain, outpoint.txid);
+	rpc_hash(tx_request, "txid", outpoint.txid);
+	outpoint.index = (uint32_t)rpc_int(tx_request, "n");
+	if (rpc_bool(tx_request, "include_mempool")) {
+		const struct mempool_entry *waiting_parent = chain_mempool_find(chain, outpoint.txid);
 
 		/* Before the coin itself: one that a waiting transaction spends is still in the database. */
 		if (chain_mempool_spender(chain, &outpoint) != NULL)
-			return rpc_reply(r, NULL);
-		if (waiting != NULL && outpoint.index < waiting->tx->output_count)
-			return rpc_reply(r, show_coin(chain, &waiting->tx->outputs[outpoint.index], 0, false));
+			return rpc_reply(tx_request, NULL);
+		if (waiting_parent != NULL && outpoint.index < waiting_parent->tx->output_count)
+			return rpc_reply(tx_request,
+				tx_show_coin(chain, &waiting_parent->tx->outputs[outpoint.index], 0, false));
 	}
-	if (!chain_coin(chain, &outpoint, &coin))
-		return rpc_reply(r, NULL);
-	object = show_coin(chain, &coin.output, (int64_t)chain_tip(chain)->height - coin.height + 1, coin.coinbase);
-	chain_coin_clear(&coin);
-	return rpc_reply(r, object);
+	if (!chain_coin(chain, &outpoint, &unspent_coin))
+		return rpc_reply(tx_request, NULL);
+	coin_shown = tx_show_coin(chain, &unspent_coin.output,
+		(int64_t)chain_tip(chain)->height - unspent_coin.height + 1, unspent_coin.coinbase);
+	chain_coin_clear(&unspent_coin);
+	return rpc_reply(tx_request, coin_shown);
 }
 
-static enum rpc_outcome call_gettxoutsetinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_gettxoutsetinfo(struct rpc_request *tx_request, void *context)
 {
-	struct coin_stats stats;
-	json_t *object;
+	struct coin_stats coin_totals;
+	json_t *txoutset_info;
 
 	/* Kept up to date block by block, where Bitcoin Core walks the whole set: this answers at once. */
-	chain_coin_stats(context, &stats);
-	object = json_object();
-	json_object_set_new(object, "height", json_integer(chain_tip(context)->height));
-	json_object_set_new(object, "bestblock", json_hash(chain_tip(context)->id));
-	json_object_set_new(object, "txouts", json_integer((json_int_t)stats.coins));
-	json_object_set_new(object, "total_amount", json_amount(stats.amount));
-	return rpc_reply(r, object);
+	chain_coin_stats(context, &coin_totals);
+	txoutset_info = json_object();
+	json_object_set_new(txoutset_info, "height", json_integer(chain_tip(context)->height));
+	json_object_set_new(txoutset_info, "bestblock", json_hash(chain_tip(context)->id));
+	json_object_set_new(txoutset_info, "txouts", json_integer((json_int_t)coin_totals.coins));
+	json_object_set_new(txoutset_info, "total_amount", json_amount(coin_totals.amount));
+	return rpc_reply(tx_request, txoutset_info);
 }
 
-static void add_fee(void *context, const struct mempool_entry *entry)
+static void tx_add_fee(void *mempool_fees, const struct mempool_entry *waiting_tx)
 {
-	*(int64_t *)context += entry->fee;
+	*(int64_t *)mempool_fees += waiting_tx->fee;
 }
 
-static enum rpc_outcome call_getmempoolinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getmempoolinfo(struct rpc_request *tx_request, void *context)
 {
-	int64_t fees = 0;
-	json_t *object;
+	int64_t mempool_fees = 0;
+	json_t *mempool_info;
 
-	chain_mempool_each(context, add_fee, &fees);
-	object = json_object();
-	json_object_set_new(object, "loaded", json_true());
-	json_object_set_new(object, "size", json_integer((json_int_t)chain_mempool_count(context)));
-	json_object_set_new(object, "bytes", json_integer((json_int_t)chain_mempool_bytes(context)));
-	json_object_set_new(object, "total_fee", json_amount(fees));
-	json_object_set_new(object, "loose_proofs", json_integer((json_int_t)chain_loose_count(context)));
-	return rpc_reply(r, object);
+	chain_mempool_each(context, tx_add_fee, &mempool_fees);
+	mempool_info = json_object();
+	json_object_set_new(mempool_info, "loaded", json_true());
+	json_object_set_new(mempool_info, "size", json_integer((json_int_t)chain_mempool_count(context)));
+	json_object_set_new(mempool_info, "bytes", json_integer((json_int_t)chain_mempool_bytes(context)));
+	json_object_set_new(mempool_info, "total_fee", json_amount(mempool_fees));
+	json_object_set_new(mempool_info, "loose_proofs", json_integer((json_int_t)chain_loose_count(context)));
+	return rpc_reply(tx_request, mempool_info);
 }
 
-static json_t *show_mempool_entry(const struct chain *chain, const struct mempool_entry *entry)
+static json_t *tx_show_waiting(const struct chain *chain, const struct mempool_entry *waiting_tx)
 {
-	json_t *object = json_object(), *fees = json_object(), *depends = json_array(), *spent_by = json_array();
+	json_t *waiting_shown = json_object(), *fees_shown = json_object(), *depends = json_array(),
+	       *spent_by = json_array();
 
-	json_object_set_new(object, "vsize", json_integer((json_int_t)((entry->weight + 3) / 4)));
-	json_object_set_new(object, "weight", json_integer((json_int_t)entry->weight));
-	json_object_set_new(object, "time", json_integer((json_int_t)entry->time));
-	json_object_set_new(object, "height", json_integer(entry->height));
-	json_object_set_new(object, "wtxid", json_hash(entry->wtxid));
-	json_object_set_new(fees, "base", json_amount(entry->fee));
-	json_object_set_new(object, "fees", fees);
-	for (size_t i = 0; i < entry->tx->input_count; i++) {
-		const uint8_t *prev = entry->tx->inputs[i].prev.txid;
+	json_object_set_new(waiting_shown, "vsize", json_integer((json_int_t)((waiting_tx->weight + 3) / 4)));
+	json_object_set_new(waiting_shown, "weight", json_integer((json_int_t)waiting_tx->weight));
+	json_object_set_new(waiting_shown, "time", json_integer((json_int_t)waiting_tx->time));
+	json_object_set_new(waiting_shown, "height", json_integer(waiting_tx->height));
+	json_object_set_new(waiting_shown, "wtxid", json_hash(waiting_tx->wtxid));
+	json_object_set_new(fees_shown, "base", json_amount(waiting_tx->fee));
+	json_object_set_new(waiting_shown, "fees", fees_shown);
+	for (size_t i = 0; i < waiting_tx->tx->input_count; i++) {
+		const uint8_t *parent_txid = waiting_tx->tx->inputs[i].prev.txid;
 
-		if (chain_mempool_find(chain, prev) != NULL)
-			json_array_append_new(depends, json_hash(prev));
+		if (chain_mempool_find(chain, parent_txid) != NULL)
+			json_array_append_new(depends, json_hash(parent_txid));
 	}
-	for (uint32_t i = 0; i < entry->tx->output_count; i++) {
-		struct outpoint outpoint = { .index = i };
+	for (uint32_t i = 0; i < waiting_tx->tx->output_count; i++) {
+		struct outpoint made_outpoint = { .index = i };
 		const struct mempool_entry *spender;
 
-		memcpy(outpoint.txid, entry->txid, 32);
-		spender = chain_mempool_spender(chain, &outpoint);
+		memcpy(made_outpoint.txid, waiting_tx->txid, 32);
+		spender = chain_mempool_spender(chain, &made_outpoint);
 		if (spender != NULL)
 			json_array_append_new(spent_by, json_hash(spender->txid));
 	}
-	json_object_set_new(object, "depends", depends);
-	json_object_set_new(object, "spentby", spent_by);
-	return object;
+	json_object_set_new(waiting_shown, "depends", depends);
+	json_object_set_new(waiting_shown, "spentby", spent_by);
+	return waiting_shown;
 }
 
-struct listing {
+struct tx_listing {
 	const struct chain *chain;
 	json_t *ids, *entries; /* one of them */
 };
 
-static void list_entry(void *context, const struct mempool_entry *entry)
+static void tx_list_entry(void *context, const struct mempool_entry *waiting_tx)
 {
-	struct listing *listing = context;
-	char id[65];
+	struct tx_listing *listing = context;
+	char txid_hex[65];
 
 	if (listing->ids != NULL) {
-		json_array_append_new(listing->ids, json_hash(entry->txid));
+		json_array_append_new(listing->ids, json_hash(waiting_tx->txid));
 		return;
 	}
-	hex_encode_reversed(id, entry->txid, 32);
-	json_object_set_new(listing->entries, id, show_mempool_entry(listing->chain, entry));
+	hex_encode_reversed(txid_hex, waiting_tx->txid, 32);
+	json_object_set_new(listing->entries, txid_hex, tx_show_waiting(listing->chain, waiting_tx));
 }
 
 static const struct rpc_arg getrawmempool_args[] = {
@@ -352,16 +355,16 @@ static const struct rpc_arg getrawmempool_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_getrawmempool(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getrawmempool(struct rpc_request *tx_request, void *context)
 {
-	struct listing listing = { .chain = context };
+	struct tx_listing listing = { .chain = context };
 
-	if (rpc_bool(r, "verbose"))
+	if (rpc_bool(tx_request, "verbose"))
 		listing.entries = json_object();
 	else
 		listing.ids = json_array();
-	chain_mempool_each(context, list_entry, &listing);
-	return rpc_reply(r, listing.ids != NULL ? listing.ids : listing.entries);
+	chain_mempool_each(context, tx_list_entry, &listing);
+	return rpc_reply(tx_request, listing.ids != NULL ? listing.ids : listing.entries);
 }
 
 static const struct rpc_arg getmempoolentry_args[] = {
@@ -369,23 +372,23 @@ static const struct rpc_arg getmempoolentry_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_getmempoolentry(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getmempoolentry(struct rpc_request *tx_request, void *context)
 {
 	uint8_t txid[32];
-	const struct mempool_entry *entry;
+	const struct mempool_entry *waiting_tx;
 
-	rpc_hash(r, "txid", txid);
-	entry = chain_mempool_find(context, txid);
-	if (entry == NULL)
-		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "Transaction not in mempool");
-	return rpc_reply(r, show_mempool_entry(context, entry));
+	rpc_hash(tx_request, "txid", txid);
+	waiting_tx = chain_mempool_find(context, txid);
+	if (waiting_tx == NULL)
+		return rpc_fail(tx_request, RPC_INVALID_ADDRESS_OR_KEY, "Transaction not in mempool");
+	return rpc_reply(tx_request, tx_show_waiting(context, waiting_tx));
 }
 
-static const char entry_result[] =
+static const char getmempoolentry_result[] =
 	"{\"vsize\": n, \"weight\": n, \"time\": n, \"height\": n, \"wtxid\": \"hex\", \"fees\": {\"base\": amount},\n"
 	" \"depends\": [ids], \"spentby\": [ids]}";
 
-static const struct rpc_method methods[] = {
+static const struct rpc_method tx_methods[] = {
 	{ "getrawtransaction", "Rawtransactions", call_getrawtransaction, getrawtransaction_args,
 		"Gives a transaction of the mempool or of the active chain.",
 		"\"hex\" or {\"txid\", \"hash\", \"size\", ..., \"vin\", \"vout\", \"hex\", "
@@ -406,10 +409,10 @@ static const struct rpc_method methods[] = {
 		"Lists the transactions of the mempool.",
 		"[\"txid\", ...] or {\"txid\": getmempoolentry's object, ...}", NULL, 0 },
 	{ "getmempoolentry", "Blockchain", call_getmempoolentry, getmempoolentry_args,
-		"Gives a transaction's place in the mempool.", entry_result, "\"txid\"", 0 },
+		"Gives a transaction's place in the mempool.", getmempoolentry_result, "\"txid\"", 0 },
 };
 
 void calls_tx_add(struct rpc_table *table, struct chain *chain)
 {
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, chain);
+	rpc_table_add(table, tx_methods, sizeof tx_methods / sizeof *tx_methods, chain);
 }

@@ -11,7 +11,7 @@
 
 /* Bitcoin Core's maxconf where none is given: more than any chain has blocks. */
 enum {
-	CONFIRMATIONS_MAX = 9999999,
+	ADDRESS_CONFIRMATIONS_MAX = 9999999,
 };
 
 /* --- getnewaddress, getrawchangeaddress --- */
@@ -25,27 +25,27 @@ static const struct rpc_arg getnewaddress_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome new_address(struct rpc_request *r, struct wallets *wallets, enum account_branch branch,
-	const char *label)
+static enum rpc_outcome address_give_new(struct rpc_request *address_request, struct wallets *wallets,
+	enum account_branch branch, const char *label)
 {
-	struct wallet *wallet = which_wallet(r, wallets);
+	struct wallet *wallet = which_wallet(address_request, wallets);
 	struct errmsg err;
-	uint8_t key[32];
+	uint8_t address_key[32];
 
 	if (wallet == NULL)
 		return RPC_DONE;
-	if (strcmp(rpc_text(r, "address_type"), "bech32m") != 0)
-		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "Unknown address type '%s'",
-			rpc_text(r, "address_type"));
+	if (strcmp(rpc_text(address_request, "address_type"), "bech32m") != 0)
+		return rpc_fail(address_request, RPC_INVALID_ADDRESS_OR_KEY, "Unknown address type '%s'",
+			rpc_text(address_request, "address_type"));
 	/* Written down before it is answered: an address that was given out is not given out again after a restart. */
-	if (!wallet_new_address(wallet, branch, *label != 0 ? label : NULL, key, &err))
-		return rpc_fail(r, RPC_DATABASE_ERROR, "%s", err.text);
-	return rpc_reply(r, show_address(wallet_spec(wallet), key));
+	if (!wallet_new_address(wallet, branch, *label != 0 ? label : NULL, address_key, &err))
+		return rpc_fail(address_request, RPC_DATABASE_ERROR, "%s", err.text);
+	return rpc_reply(address_request, show_address(wallet_spec(wallet), address_key));
 }
 
-static enum rpc_outcome call_getnewaddress(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getnewaddress(struct rpc_request *address_request, void *context)
 {
-	return new_address(r, context, ACCOUNT_RECEIVE, rpc_text(r, "label"));
+	return address_give_new(address_request, context, ACCOUNT_RECEIVE, rpc_text(address_request, "label"));
 }
 
 static const struct rpc_arg getrawchangeaddress_args[] = {
@@ -56,9 +56,9 @@ static const struct rpc_arg getrawchangeaddress_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_getrawchangeaddress(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getrawchangeaddress(struct rpc_request *address_request, void *context)
 {
-	return new_address(r, context, ACCOUNT_CHANGE, "");
+	return address_give_new(address_request, context, ACCOUNT_CHANGE, "");
 }
 
 /* --- getaddressinfo, validateaddress, setlabel --- */
@@ -69,70 +69,72 @@ static const struct rpc_arg address_args[] = {
 };
 
 /* A taproot output counts as "script" to Bitcoin Core, although a key is all that this wallet puts into it. */
-static void add_script(json_t *answer, const uint8_t key[32])
+static void address_add_script(json_t *address_shown, const uint8_t address_key[32])
 {
-	uint8_t script[P2TR_SIZE];
+	uint8_t address_p2tr[P2TR_SIZE];
 
-	script_p2tr(script, key);
-	json_object_set_new(answer, "scriptPubKey", json_hex(script, sizeof script));
-	json_object_set_new(answer, "isscript", json_true());
-	json_object_set_new(answer, "iswitness", json_true());
-	json_object_set_new(answer, "witness_version", json_integer(1));
-	json_object_set_new(answer, "witness_program", json_hex(key, 32));
+	script_p2tr(address_p2tr, address_key);
+	json_object_set_new(address_shown, "scriptPubKey", json_hex(address_p2tr, sizeof address_p2tr));
+	json_object_set_new(address_shown, "isscript", json_true());
+	json_object_set_new(address_shown, "iswitness", json_true());
+	json_object_set_new(address_shown, "witness_version", json_integer(1));
+	json_object_set_new(address_shown, "witness_program", json_hex(address_key, 32));
 }
 
-static enum rpc_outcome call_validateaddress(struct rpc_request *r, void *context)
+static enum rpc_outcome call_validateaddress(struct rpc_request *address_request, void *context)
 {
 	const struct spec *spec = chain_spec(wallets_chain(context));
-	json_t *answer = json_object();
+	json_t *address_shown = json_object();
 	struct rpc_error error;
-	uint8_t key[32];
+	uint8_t address_key[32];
 
 	/* A wrong address is the answer here, and not a failure of the call. */
-	if (argument_address(spec, rpc_text(r, "address"), key, &error)) {
-		json_object_set_new(answer, "isvalid", json_true());
-		json_object_set_new(answer, "address", show_address(spec, key));
-		add_script(answer, key);
+	if (argument_address(spec, rpc_text(address_request, "address"), address_key, &error)) {
+		json_object_set_new(address_shown, "isvalid", json_true());
+		json_object_set_new(address_shown, "address", show_address(spec, address_key));
+		address_add_script(address_shown, address_key);
 	} else {
-		json_object_set_new(answer, "isvalid", json_false());
-		json_object_set_new(answer, "error", json_string(error.message.text));
+		json_object_set_new(address_shown, "isvalid", json_false());
+		json_object_set_new(address_shown, "error", json_string(error.message.text));
 	}
-	return rpc_reply(r, answer);
+	return rpc_reply(address_request, address_shown);
 }
 
-static enum rpc_outcome call_getaddressinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getaddressinfo(struct rpc_request *address_request, void *context)
 {
-	struct wallet *wallet = which_wallet(r, context);
-	const struct ledger_script *script;
+	struct wallet *wallet = which_wallet(address_request, context);
+	const struct ledger_script *address_script;
 	struct rpc_error error;
-	json_t *answer;
+	json_t *address_shown;
 	json_t *labels;
-	uint8_t key[32];
-	char path[48];
+	uint8_t address_key[32];
+	char key_path[48];
 
 	if (wallet == NULL)
 		return RPC_DONE;
-	if (!argument_address(wallet_spec(wallet), rpc_text(r, "address"), key, &error))
-		return rpc_fail_with(r, &error);
-	script = ledger_script(wallet_ledger(wallet), key);
-	answer = json_object();
+	if (!argument_address(wallet_spec(wallet), rpc_text(address_request, "address"), address_key, &error))
+		return rpc_fail_with(address_request, &error);
+	address_script = ledger_script(wallet_ledger(wallet), address_key);
+	address_shown = json_object();
 	labels = json_array();
-	json_object_set_new(answer, "address", show_address(wallet_spec(wallet), key));
-	add_script(answer, key);
-	json_object_set_new(answer, "ismine", json_boolean(script != NULL));
-	json_object_set_new(answer, "solvable", json_boolean(script != NULL));
-	json_object_set_new(answer, "iswatchonly", json_false());
-	json_object_set_new(answer, "ischange", json_boolean(script != NULL && script->branch == ACCOUNT_CHANGE));
-	if (script != NULL) {
+	json_object_set_new(address_shown, "address", show_address(wallet_spec(wallet), address_key));
+	address_add_script(address_shown, address_key);
+	json_object_set_new(address_shown, "ismine", json_boolean(address_script != NULL));
+	json_object_set_new(address_shown, "solvable", json_boolean(address_script != NULL));
+	json_object_set_new(address_shown, "iswatchonly", json_false());
+	json_object_set_new(address_shown, "ischange",
+		json_boolean(address_script != NULL && address_script->branch == ACCOUNT_CHANGE));
+	if (address_script != NULL) {
 		/* BIP86: other wallets that are given the words find the same keys under this path. */
-		snprintf(path, sizeof path, "m/86'/%u'/0'/%d/%u", wallet_account(wallet)->coin, (int)script->branch,
-			script->index);
-		json_object_set_new(answer, "hdkeypath", json_string(path));
-		if (script->branch == ACCOUNT_RECEIVE)
-			json_array_append_new(labels, json_string(script->label != NULL ? script->label : ""));
+		snprintf(key_path, sizeof key_path, "m/86'/%u'/0'/%d/%u", wallet_account(wallet)->coin,
+			(int)address_script->branch, address_script->index);
+		json_object_set_new(address_shown, "hdkeypath", json_string(key_path));
+		if (address_script->branch == ACCOUNT_RECEIVE)
+			json_array_append_new(labels,
+				json_string(address_script->label != NULL ? address_script->label : ""));
 	}
-	json_object_set_new(answer, "labels", labels);
-	return rpc_reply(r, answer);
+	json_object_set_new(address_shown, "labels", labels);
+	return rpc_reply(address_request, address_shown);
 }
 
 static const struct rpc_arg setlabel_args[] = {
@@ -141,24 +143,24 @@ static const struct rpc_arg setlabel_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_setlabel(struct rpc_request *r, void *context)
+static enum rpc_outcome call_setlabel(struct rpc_request *address_request, void *context)
 {
-	struct wallet *wallet = which_wallet(r, context);
-	struct ledger_script *script;
+	struct wallet *wallet = which_wallet(address_request, context);
+	struct ledger_script *address_script;
 	struct rpc_error error;
 	struct errmsg err;
-	uint8_t key[32];
+	uint8_t address_key[32];
 
 	if (wallet == NULL)
 		return RPC_DONE;
-	if (!argument_address(wallet_spec(wallet), rpc_text(r, "address"), key, &error))
-		return rpc_fail_with(r, &error);
-	script = ledger_script(wallet_ledger(wallet), key);
-	if (script == NULL)
-		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "The address is not one of this wallet's");
-	if (!wallet_set_label(wallet, script, rpc_text(r, "label"), &err))
-		return rpc_fail(r, RPC_DATABASE_ERROR, "%s", err.text);
-	return rpc_reply(r, NULL);
+	if (!argument_address(wallet_spec(wallet), rpc_text(address_request, "address"), address_key, &error))
+		return rpc_fail_with(address_request, &error);
+	address_script = ledger_script(wallet_ledger(wallet), address_key);
+	if (address_script == NULL)
+		return rpc_fail(address_request, RPC_INVALID_ADDRESS_OR_KEY, "The address is not one of this wallet's");
+	if (!wallet_set_label(wallet, address_script, rpc_text(address_request, "label"), &err))
+		return rpc_fail(address_request, RPC_DATABASE_ERROR, "%s", err.text);
+	return rpc_reply(address_request, NULL);
 }
 
 /* --- getbalance, getbalances --- */
@@ -169,48 +171,50 @@ static const struct rpc_arg getbalance_args[] = {
 		.type = RPC_INT,
 		.fallback = "0",
 		.min = 0,
-		.max = CONFIRMATIONS_MAX,
+		.max = ADDRESS_CONFIRMATIONS_MAX,
 		.help = "Count coins with at least so many confirmations." },
 	{ 0 },
 };
 
-static enum rpc_outcome call_getbalance(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getbalance(struct rpc_request *address_request, void *context)
 {
-	struct wallet *wallet = which_wallet(r, context);
-	struct ledger_coin *coins;
-	int64_t sum = 0;
-	size_t count;
+	struct wallet *wallet = which_wallet(address_request, context);
+	struct ledger_coin *wallet_coins;
+	int64_t balance_sum = 0;
+	size_t coin_count;
 	size_t i;
 
 	if (wallet == NULL)
 		return RPC_DONE;
-	if (strcmp(rpc_text(r, "dummy"), "*") != 0 && *rpc_text(r, "dummy") != 0)
-		return rpc_fail(r, RPC_METHOD_NOT_FOUND, "dummy first argument must be excluded or set to \"*\".");
-	coins = ledger_coins(wallet_ledger(wallet), &count);
-	for (i = 0; i < count; i++)
+	if (strcmp(rpc_text(address_request, "dummy"), "*") != 0 && *rpc_text(address_request, "dummy") != 0)
+		return rpc_fail(address_request, RPC_METHOD_NOT_FOUND,
+			"dummy first argument must be excluded or set to \"*\".");
+	wallet_coins = ledger_coins(wallet_ledger(wallet), &coin_count);
+	for (i = 0; i < coin_count; i++)
 		/* Trusted: in a block, or the wallet's own and in the mempool. What a stranger sent may never be
 		 * confirmed. */
-		if (coins[i].trusted && !coins[i].immature && coins[i].depth >= rpc_int(r, "minconf"))
-			sum += coins[i].amount;
-	free(coins);
-	return rpc_reply(r, json_amount(sum));
+		if (wallet_coins[i].trusted && !wallet_coins[i].immature &&
+			wallet_coins[i].depth >= rpc_int(address_request, "minconf"))
+			balance_sum += wallet_coins[i].amount;
+	free(wallet_coins);
+	return rpc_reply(address_request, json_amount(balance_sum));
 }
 
-static enum rpc_outcome call_getbalances(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getbalances(struct rpc_request *address_request, void *context)
 {
-	struct wallet *wallet = which_wallet(r, context);
-	struct ledger_balance balance;
+	struct wallet *wallet = which_wallet(address_request, context);
+	struct ledger_balance all_balances;
 	json_t *mine;
-	json_t *last;
+	json_t *last_block;
 
 	if (wallet == NULL)
 		return RPC_DONE;
-	ledger_balance(wallet_ledger(wallet), &balance);
-	mine = json_pack("{s:o,s:o,s:o}", "trusted", json_amount(balance.trusted), "untrusted_pending",
-		json_amount(balance.pending), "immature", json_amount(balance.immature));
-	last = json_pack("{s:o,s:I}", "hash", json_hash(wallet_synced(wallet)->id), "height",
+	ledger_balance(wallet_ledger(wallet), &all_balances);
+	mine = json_pack("{s:o,s:o,s:o}", "trusted", json_amount(all_balances.trusted), "untrusted_pending",
+		json_amount(all_balances.pending), "immature", json_amount(all_balances.immature));
+	last_block = json_pack("{s:o,s:I}", "hash", json_hash(wallet_synced(wallet)->id), "height",
 		(json_int_t)wallet_synced(wallet)->height);
-	return rpc_reply(r, json_pack("{s:o,s:o}", "mine", mine, "lastprocessedblock", last));
+	return rpc_reply(address_request, json_pack("{s:o,s:o}", "mine", mine, "lastprocessedblock", last_block));
 }
 
 /* --- listunspent --- */
@@ -220,13 +224,13 @@ static const struct rpc_arg listunspent_args[] = {
 		.type = RPC_INT,
 		.fallback = "1",
 		.min = 0,
-		.max = CONFIRMATIONS_MAX,
+		.max = ADDRESS_CONFIRMATIONS_MAX,
 		.help = "At least so many confirmations." },
 	{ .name = "maxconf",
 		.type = RPC_INT,
 		.fallback = "9999999",
 		.min = 0,
-		.max = CONFIRMATIONS_MAX,
+		.max = ADDRESS_CONFIRMATIONS_MAX,
 		.help = "At most so many." },
 	{ .name = "addresses", .type = RPC_ARRAY, .optional = true, .help = "Only coins of these addresses." },
 	{ .name = "include_unsafe",
@@ -237,83 +241,85 @@ static const struct rpc_arg listunspent_args[] = {
 };
 
 /* Whether the address is in the list; an empty list names all. */
-static bool is_wanted(const json_t *addresses, const json_t *address)
+static bool address_is_wanted(const json_t *addresses, const json_t *address)
 {
-	const json_t *entry;
+	const json_t *listed_address;
 	size_t i;
 
-	json_array_foreach(addresses, i, entry)
-		if (json_equal(entry, address))
+	json_array_foreach(addresses, i, listed_address)
+		if (json_equal(listed_address, address))
 			return true;
 	return json_array_size(addresses) == 0;
 }
 
-static json_t *show_coin(const struct ledger_coin *coin, json_t *address)
+static json_t *address_show_coin(const struct ledger_coin *wallet_coin, json_t *address)
 {
-	const struct bytes *script = &coin->entry->tx->outputs[coin->outpoint.index].script;
-	json_t *object = json_object();
+	const struct bytes *coin_script = &wallet_coin->entry->tx->outputs[wallet_coin->outpoint.index].script;
+	json_t *coin_shown = json_object();
 
-	json_object_set_new(object, "txid", json_hash(coin->outpoint.txid));
-	json_object_set_new(object, "vout", json_integer(coin->outpoint.index));
-	json_object_set(object, "address", address);
-	json_object_set_new(object, "label", json_string(coin->script->label != NULL ? coin->script->label : ""));
-	json_object_set_new(object, "scriptPubKey", json_hex(script->data, script->size));
-	json_object_set_new(object, "amount", json_amount(coin->amount));
-	json_object_set_new(object, "confirmations", json_integer(coin->depth));
-	json_object_set_new(object, "spendable", json_boolean(coin->trusted));
-	json_object_set_new(object, "solvable", json_true());
-	json_object_set_new(object, "safe", json_boolean(coin->trusted));
-	return object;
+	json_object_set_new(coin_shown, "txid", json_hash(wallet_coin->outpoint.txid));
+	json_object_set_new(coin_shown, "vout", json_integer(wallet_coin->outpoint.index));
+	json_object_set(coin_shown, "address", address);
+	json_object_set_new(coin_shown, "label",
+		json_string(wallet_coin->script->label != NULL ? wallet_coin->script->label : ""));
+	json_object_set_new(coin_shown, "scriptPubKey", json_hex(coin_script->data, coin_script->size));
+	json_object_set_new(coin_shown, "amount", json_amount(wallet_coin->amount));
+	json_object_set_new(coin_shown, "confirmations", json_integer(wallet_coin->depth));
+	json_object_set_new(coin_shown, "spendable", json_boolean(wallet_coin->trusted));
+	json_object_set_new(coin_shown, "solvable", json_true());
+	json_object_set_new(coin_shown, "safe", json_boolean(wallet_coin->trusted));
+	return coin_shown;
 }
 
 /* All are checked first: an address that is mistyped would else seem to hold no coins. */
-static bool check_addresses(const struct spec *spec, const json_t *addresses, struct rpc_error *error)
+static bool address_check_all(const struct spec *spec, const json_t *addresses, struct rpc_error *error)
 {
-	const json_t *entry;
-	uint8_t key[32];
+	const json_t *listed_address;
+	uint8_t address_key[32];
 	size_t i;
 
-	json_array_foreach(addresses, i, entry) {
-		if (!json_is_text(entry))
+	json_array_foreach(addresses, i, listed_address) {
+		if (!json_is_text(listed_address))
 			return rpc_error_set(error, RPC_TYPE_ERROR, "addresses: each must be a string");
-		if (!argument_address(spec, json_string_value(entry), key, error))
+		if (!argument_address(spec, json_string_value(listed_address), address_key, error))
 			return false;
 	}
 	return true;
 }
 
-static enum rpc_outcome call_listunspent(struct rpc_request *r, void *context)
+static enum rpc_outcome call_listunspent(struct rpc_request *address_request, void *context)
 {
-	struct wallet *wallet = which_wallet(r, context);
-	struct ledger_coin *coins;
+	struct wallet *wallet = which_wallet(address_request, context);
+	struct ledger_coin *wallet_coins;
 	struct rpc_error error;
 	json_t *addresses;
-	json_t *address;
-	json_t *list;
-	size_t count;
+	json_t *coin_address;
+	json_t *coins_shown;
+	size_t coin_count;
 	size_t i;
 
 	if (wallet == NULL)
 		return RPC_DONE;
-	addresses = rpc_json(r, "addresses");
-	if (!check_addresses(wallet_spec(wallet), addresses, &error))
-		return rpc_fail_with(r, &error);
-	list = json_array();
-	coins = ledger_coins(wallet_ledger(wallet), &count);
-	for (i = 0; i < count; i++) {
-		if (coins[i].immature || coins[i].depth < rpc_int(r, "minconf") ||
-			coins[i].depth > rpc_int(r, "maxconf") || (!coins[i].trusted && !rpc_bool(r, "include_unsafe")))
+	addresses = rpc_json(address_request, "addresses");
+	if (!address_check_all(wallet_spec(wallet), addresses, &error))
+		return rpc_fail_with(address_request, &error);
+	coins_shown = json_array();
+	wallet_coins = ledger_coins(wallet_ledger(wallet), &coin_count);
+	for (i = 0; i < coin_count; i++) {
+		if (wallet_coins[i].immature || wallet_coins[i].depth < rpc_int(address_request, "minconf") ||
+			wallet_coins[i].depth > rpc_int(address_request, "maxconf") ||
+			(!wallet_coins[i].trusted && !rpc_bool(address_request, "include_unsafe")))
 			continue;
-		address = show_address(wallet_spec(wallet), coins[i].script->key);
-		if (is_wanted(addresses, address))
-			json_array_append_new(list, show_coin(&coins[i], address));
-		json_decref(address);
+		coin_address = show_address(wallet_spec(wallet), wallet_coins[i].script->key);
+		if (address_is_wanted(addresses, coin_address))
+			json_array_append_new(coins_shown, address_show_coin(&wallet_coins[i], coin_address));
+		json_decref(coin_address);
 	}
-	free(coins);
-	return rpc_reply(r, list);
+	free(wallet_coins);
+	return rpc_reply(address_request, coins_shown);
 }
 
-static const struct rpc_method methods[] = {
+static const struct rpc_method address_methods[] = {
 	{ "getnewaddress", "Wallet", call_getnewaddress, getnewaddress_args,
 		"Gives an address that has not been given out before. Miners and contributors of data are paid to such "
 		"addresses too.",
@@ -354,5 +360,5 @@ static const struct rpc_method methods[] = {
 
 void calls_address_add(struct rpc_table *table, struct wallets *wallets)
 {
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, wallets);
+	rpc_table_add(table, address_methods, sizeof address_methods / sizeof *address_methods, wallets);
 }

@@ -37,153 +37,163 @@ static const struct rpc_arg contributedata_args[] = {
 	{ 0 },
 };
 
-static bool read_file(const char *name, size_t max_size, struct buf *blob, struct errmsg *err)
+static bool contribute_read_file(const char *file_name, size_t max_size, struct buf *contributed_bytes,
+	struct errmsg *err)
 {
-	char *path = path_expand(name);
-	bool ok = file_read(path, max_size, blob, err);
+	char *file_path = path_expand(file_name);
+	bool is_read = file_read(file_path, max_size, contributed_bytes, err);
 
-	free(path);
-	return ok;
+	free(file_path);
+	return is_read;
 }
 
 /* The blob's bytes; false: the request has been answered. */
-static bool read_blob(struct rpc_request *r, const struct spec *spec, struct buf *blob)
+static bool contribute_read_blob(struct rpc_request *contribute_request, const struct spec *spec,
+	struct buf *contributed_bytes)
 {
-	const char *path = rpc_text(r, "file");
+	const char *file_name = rpc_text(contribute_request, "file");
 	struct errmsg err;
 
-	if (rpc_has(r, "hexdata")) {
-		if (*path != 0) {
-			rpc_fail(r, RPC_INVALID_PARAMETER, "Give either a file or hexdata, not both");
+	if (rpc_has(contribute_request, "hexdata")) {
+		if (*file_name != 0) {
+			rpc_fail(contribute_request, RPC_INVALID_PARAMETER, "Give either a file or hexdata, not both");
 			return false;
 		}
-		rpc_hex(r, "hexdata", blob);
-	} else if (!read_file(path, spec->blob_max, blob, &err)) {
-		rpc_fail(r, RPC_INVALID_PARAMETER, "%s", err.text);
+		rpc_hex(contribute_request, "hexdata", contributed_bytes);
+	} else if (!contribute_read_file(file_name, spec->blob_max, contributed_bytes, &err)) {
+		rpc_fail(contribute_request, RPC_INVALID_PARAMETER, "%s", err.text);
 		return false;
 	}
-	if (blob->size < spec->blob_min || blob->size > spec->blob_max) {
-		rpc_fail(r, RPC_INVALID_PARAMETER,
-			"The data have %zu bytes; on this chain a contribution has %" PRIu32 " to %" PRIu32, blob->size,
-			spec->blob_min, spec->blob_max);
+	if (contributed_bytes->size < spec->blob_min || contributed_bytes->size > spec->blob_max) {
+		rpc_fail(contribute_request, RPC_INVALID_PARAMETER,
+			"The data have %zu bytes; on this chain a contribution has %" PRIu32 " to %" PRIu32,
+			contributed_bytes->size, spec->blob_min, spec->blob_max);
 		return false;
 	}
 	return true;
 }
 
 /* The key that is paid; false: the request has been answered. */
-static bool choose_owner(struct rpc_request *r, struct wallet *wallet, uint8_t key[32])
+static bool contribute_choose_owner(struct rpc_request *contribute_request, struct wallet *wallet,
+	uint8_t owner_key[32])
 {
 	struct rpc_error error;
 	struct errmsg err;
 
-	if (rpc_has(r, "owner")) {
-		if (argument_address(wallet_spec(wallet), rpc_text(r, "owner"), key, &error))
+	if (rpc_has(contribute_request, "owner")) {
+		if (argument_address(wallet_spec(wallet), rpc_text(contribute_request, "owner"), owner_key, &error))
 			return true;
-		rpc_fail_with(r, &error);
+		rpc_fail_with(contribute_request, &error);
 		return false;
 	}
-	if (wallet_new_address(wallet, ACCOUNT_RECEIVE, "data owner", key, &err))
+	if (wallet_new_address(wallet, ACCOUNT_RECEIVE, "data owner", owner_key, &err))
 		return true;
-	rpc_fail(r, RPC_WALLET_ERROR, "%s", err.text);
+	rpc_fail(contribute_request, RPC_WALLET_ERROR, "%s", err.text);
 	return false;
 }
 
 /* The payload's script, proven to parse; false: the request has been answered. */
-static bool describe_data(struct rpc_request *r, struct wallet *wallet, const struct buf *blob,
-	struct contribution *data, struct buf *script)
+static bool contribute_describe(struct rpc_request *contribute_request, struct wallet *wallet,
+	const struct buf *contributed_bytes, struct contribution *contribution, struct buf *payload_script)
 {
 	struct bytes written;
 
 	/* The root stands for the bytes from here on: it is what the chain registers, and by which peers check what
 	 * they fetch. */
-	contribution_root(blob->data, blob->size, data->root);
-	data->size = blob->size;
-	snprintf(data->licence, sizeof data->licence, "%s", rpc_text(r, "licence"));
-	snprintf(data->title, sizeof data->title, "%s", rpc_text(r, "title"));
-	if (!choose_owner(r, wallet, data->owner))
+	contribution_root(contributed_bytes->data, contributed_bytes->size, contribution->root);
+	contribution->size = contributed_bytes->size;
+	snprintf(contribution->licence, sizeof contribution->licence, "%s", rpc_text(contribute_request, "licence"));
+	snprintf(contribution->title, sizeof contribution->title, "%s", rpc_text(contribute_request, "title"));
+	if (!contribute_choose_owner(contribute_request, wallet, contribution->owner))
 		return false;
-	contribution_script(script, data);
-	written = (struct bytes){ script->data, script->size };
+	contribution_script(payload_script, contribution);
+	written = (struct bytes){ payload_script->data, payload_script->size };
 	/* Read again by consensus' own parser: what it would not take must not be paid for. All else that can be wrong
 	 * has been checked, so only the texts are left. */
 	if (payload_kind(&written) == PAYLOAD_DATA)
 		return true;
-	rpc_fail(r, RPC_INVALID_PARAMETER,
+	rpc_fail(contribute_request, RPC_INVALID_PARAMETER,
 		"The licence tag must be 1 to 16 printable characters without spaces, the title "
 		"UTF-8 without control characters");
 	return false;
 }
 
 /* Keeps the blob and sends the transaction that registers it. */
-static enum rpc_outcome register_blob(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet,
-	const struct buf *blob, const struct contribution *data, const struct buf *script)
+static enum rpc_outcome contribute_register(struct rpc_request *contribute_request, struct wallets *wallets,
+	struct wallet *wallet, const struct buf *contributed_bytes, const struct contribution *contribution,
+	const struct buf *payload_script)
 {
 	struct chain *chain = wallets_chain(wallets);
 	struct tx_output burn = {
 		/* Burned, not paid to anybody: to fill the chain with worthless data costs a miner too, to whom a fee
 		 * would come back. */
-		.amount = (int64_t)blob->size * chain_spec(chain)->burn_rate,
-		.script = { script->data, script->size },
+		.amount = (int64_t)contributed_bytes->size * chain_spec(chain)->burn_rate,
+		.script = { payload_script->data, payload_script->size },
 	};
-	const struct spend_request request = { .outputs = &burn, .count = 1, .rate = pay_rate(r, "fee_rate") };
-	struct reject reject = { .reason = "", .detail = "" };
-	uint8_t txid[32];
-	const struct tx *tx;
-	int64_t fee;
-	size_t number;
+	const struct spend_request burn_request = { .outputs = &burn,
+		.count = 1,
+		.rate = pay_rate(contribute_request, "fee_rate") };
+	struct reject blob_reject = { .reason = "", .detail = "" };
+	uint8_t burn_txid[32];
+	const struct tx *burn_tx;
+	int64_t burn_fee;
+	size_t dataset_number;
 
 	/* Somebody may register the same bytes while this waits in the mempool; which of both is right is settled by
 	 * the chain. */
-	if (registry_find(chain_registry(chain), data->root, &number) != NULL)
-		return rpc_fail(r, RPC_VERIFY_ALREADY_IN_CHAIN,
-			"These bytes are registered on the chain already, as dataset %zu", number);
+	if (registry_find(chain_registry(chain), contribution->root, &dataset_number) != NULL)
+		return rpc_fail(contribute_request, RPC_VERIFY_ALREADY_IN_CHAIN,
+			"These bytes are registered on the chain already, as dataset %zu", dataset_number);
 	/* First the transaction, which may fail for want of coins, and then the bytes, and last the sending: nothing is
 	 * kept that is not paid for, and no transaction is known whose bytes nobody has. */
-	tx = pay_build(r, wallet, &request, &fee);
-	if (tx == NULL)
+	burn_tx = pay_build(contribute_request, wallet, &burn_request, &burn_fee);
+	if (burn_tx == NULL)
 		return RPC_DONE;
-	switch (chain_add_blob(chain, data->root, blob->data, blob->size, true, &reject)) {
+	switch (chain_add_blob(chain, contribution->root, contributed_bytes->data, contributed_bytes->size, true,
+		&blob_reject)) {
 	case CHAIN_NEW:
 	case CHAIN_KNOWN:
 		break;
 	case CHAIN_ORPHAN:
 	case CHAIN_REJECTED:
-		tx_unref(tx);
-		return rpc_fail(r, RPC_VERIFY_REJECTED, "The data are not taken: %s (%s)", reject.reason,
-			reject.detail);
+		tx_unref(burn_tx);
+		return rpc_fail(contribute_request, RPC_VERIFY_REJECTED, "The data are not taken: %s (%s)",
+			blob_reject.reason, blob_reject.detail);
 	case CHAIN_ERROR:
-		tx_unref(tx);
-		return rpc_fail(r, RPC_DATABASE_ERROR, "The data could not be stored: see the log");
+		tx_unref(burn_tx);
+		return rpc_fail(contribute_request, RPC_DATABASE_ERROR, "The data could not be stored: see the log");
 	}
-	memcpy(txid, tx_txid(tx), 32);
-	if (!pay_send(r, wallets, wallet, tx))
+	memcpy(burn_txid, tx_txid(burn_tx), 32);
+	if (!pay_send(contribute_request, wallets, wallet, burn_tx))
 		return RPC_DONE;
-	return rpc_reply(r,
-		json_pack("{s:o,s:o,s:I,s:o,s:o,s:o}", "txid", json_hash(txid), "root", json_hex(data->root, 32),
-			"size", (json_int_t)blob->size, "owner", show_address(wallet_spec(wallet), data->owner),
-			"burned", json_amount(burn.amount), "fee", json_amount(fee)));
+	return rpc_reply(contribute_request,
+		json_pack("{s:o,s:o,s:I,s:o,s:o,s:o}", "txid", json_hash(burn_txid), "root",
+			json_hex(contribution->root, 32), "size", (json_int_t)contributed_bytes->size, "owner",
+			show_address(wallet_spec(wallet), contribution->owner), "burned", json_amount(burn.amount),
+			"fee", json_amount(burn_fee)));
 }
 
-static enum rpc_outcome call_contributedata(struct rpc_request *r, void *context)
+static enum rpc_outcome call_contributedata(struct rpc_request *contribute_request, void *context)
 {
-	struct wallet *wallet = which_wallet(r, context);
-	struct contribution data = { .size = 0 };
-	enum rpc_outcome outcome = RPC_DONE;
-	struct buf blob, script;
+	struct wallet *wallet = which_wallet(contribute_request, context);
+	struct contribution contribution = { .size = 0 };
+	enum rpc_outcome contribute_outcome = RPC_DONE;
+	struct buf contributed_bytes, payload_script;
 
 	if (wallet == NULL)
 		return RPC_DONE;
-	buf_init(&blob);
-	buf_init(&script);
-	if (read_blob(r, wallet_spec(wallet), &blob) && describe_data(r, wallet, &blob, &data, &script))
-		outcome = register_blob(r, context, wallet, &blob, &data, &script);
-	buf_clear(&blob);
-	buf_clear(&script);
-	return outcome;
+	buf_init(&contributed_bytes);
+	buf_init(&payload_script);
+	if (contribute_read_blob(contribute_request, wallet_spec(wallet), &contributed_bytes) &&
+		contribute_describe(contribute_request, wallet, &contributed_bytes, &contribution, &payload_script))
+		contribute_outcome = contribute_register(contribute_request, context, wallet, &contributed_bytes,
+			&contribution, &payload_script);
+	buf_clear(&contributed_bytes);
+	buf_clear(&payload_script);
+	return contribute_outcome;
 }
 
-static const struct rpc_method methods[] = {
+static const struct rpc_method contribute_methods[] = {
 	{ "contributedata", "Data", call_contributedata, contributedata_args,
 		"Registers a file as training data: the wallet sends a transaction that names the data, their licence "
 		"and their owner, and burns burn_rate base units a byte (getchainspec). The bytes become public. When "
@@ -195,5 +205,5 @@ static const struct rpc_method methods[] = {
 
 void calls_contribute_add(struct rpc_table *table, struct wallets *wallets)
 {
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, wallets);
+	rpc_table_add(table, contribute_methods, sizeof contribute_methods / sizeof *contribute_methods, wallets);
 }

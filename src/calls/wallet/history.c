@@ -8,111 +8,112 @@
 #include "consensus/payload/contribution.h"
 
 enum {
-	LIST_MAX = 100000,
+	HISTORY_LIST_MAX = 100000,
 };
 
 /* Change only if the wallet paid something in: somebody who was told a change address and pays to it is a payer. */
-static bool is_change(const struct ledger *ledger, const struct ledger_tx *entry, size_t output)
+static bool history_is_change(const struct ledger *ledger, const struct ledger_tx *history_tx, size_t output)
 {
-	return entry->mine[output] != NULL && entry->mine[output]->branch == ACCOUNT_CHANGE &&
-		ledger_debit(ledger, entry) > 0;
+	return history_tx->mine[output] != NULL && history_tx->mine[output]->branch == ACCOUNT_CHANGE &&
+		ledger_debit(ledger, history_tx) > 0;
 }
 
-static int64_t output_sum(const struct ledger_tx *entry)
+static int64_t history_output_sum(const struct ledger_tx *history_tx)
 {
-	int64_t sum = 0;
+	int64_t outputs_sum = 0;
 	size_t i;
 
-	for (i = 0; i < entry->tx->output_count; i++)
-		sum += entry->tx->outputs[i].amount;
-	return sum;
+	for (i = 0; i < history_tx->tx->output_count; i++)
+		outputs_sum += history_tx->tx->outputs[i].amount;
+	return outputs_sum;
 }
 
 /* Fields that do not depend on the output. */
-static void add_common(json_t *object, struct wallets *wallets, const struct ledger *ledger,
-	const struct ledger_tx *entry)
+static void history_add_common(json_t *listed_fields, struct wallets *wallets, const struct ledger *ledger,
+	const struct ledger_tx *history_tx)
 {
-	const struct index_entry *block = NULL;
+	const struct index_entry *block_entry = NULL;
 
-	json_object_set_new(object, "confirmations", json_integer(ledger_depth(ledger, entry)));
-	if (entry->coinbase)
-		json_object_set_new(object, "generated", json_true());
+	json_object_set_new(listed_fields, "confirmations", json_integer(ledger_depth(ledger, history_tx)));
+	if (history_tx->coinbase)
+		json_object_set_new(listed_fields, "generated", json_true());
 	/* Height and block are the ledger's own: a chain that is built anew may not know the block yet. */
-	if (entry->height != 0) {
-		block = chain_find(wallets_chain(wallets), entry->block);
-		json_object_set_new(object, "blockhash", json_hash(entry->block));
-		json_object_set_new(object, "blockheight", json_integer(entry->height));
-		if (block != NULL)
-			json_object_set_new(object, "blocktime", json_integer(block->header.time));
+	if (history_tx->height != 0) {
+		block_entry = chain_find(wallets_chain(wallets), history_tx->block);
+		json_object_set_new(listed_fields, "blockhash", json_hash(history_tx->block));
+		json_object_set_new(listed_fields, "blockheight", json_integer(history_tx->height));
+		if (block_entry != NULL)
+			json_object_set_new(listed_fields, "blocktime", json_integer(block_entry->header.time));
 	} else {
-		json_object_set_new(object, "trusted",
-			json_boolean(entry->in_mempool && ledger_from_us(ledger, entry)));
+		json_object_set_new(listed_fields, "trusted",
+			json_boolean(history_tx->in_mempool && ledger_from_us(ledger, history_tx)));
 	}
-	json_object_set_new(object, "txid", json_hash(entry->txid));
-	json_object_set_new(object, "time", json_integer((json_int_t)entry->time));
-	json_object_set_new(object, "timereceived", json_integer((json_int_t)entry->time));
+	json_object_set_new(listed_fields, "txid", json_hash(history_tx->txid));
+	json_object_set_new(listed_fields, "time", json_integer((json_int_t)history_tx->time));
+	json_object_set_new(listed_fields, "timereceived", json_integer((json_int_t)history_tx->time));
 }
 
-static const char *category_of(const struct ledger *ledger, const struct ledger_tx *entry, size_t output)
+static const char *history_category(const struct ledger *ledger, const struct ledger_tx *history_tx, size_t output)
 {
-	if (!entry->coinbase)
+	if (!history_tx->coinbase)
 		return "receive";
-	if (entry->height == 0)
+	if (history_tx->height == 0)
 		return "orphan";
-	if (ledger_immature(ledger, entry))
+	if (ledger_immature(ledger, history_tx))
 		return "immature";
 	/* The coinbase pays proofs first and data after: where the second begins is known from its block. */
-	return output >= entry->first_data ? "data" : "generate";
+	return output >= history_tx->first_data ? "data" : "generate";
 }
 
 /* Address and label of an output, or which data it registers. */
-static json_t *show_output(const struct spec *spec, const struct ledger_tx *entry, size_t output)
+static json_t *history_show_output(const struct spec *spec, const struct ledger_tx *history_tx, size_t output)
 {
-	const struct tx_output *out = &entry->tx->outputs[output];
-	const uint8_t *key = script_p2tr_key(&out->script);
+	const struct tx_output *tx_output = &history_tx->tx->outputs[output];
+	const uint8_t *output_key = script_p2tr_key(&tx_output->script);
 	struct contribution contribution;
-	json_t *object = json_object();
+	json_t *listed_output = json_object();
 
-	if (key != NULL)
-		json_object_set_new(object, "address", show_address(spec, key));
-	else if (contribution_parse(&out->script, &contribution))
-		json_object_set_new(object, "contribution", json_hex(contribution.root, 32));
-	if (entry->mine[output] != NULL)
-		json_object_set_new(object, "label",
-			json_string(entry->mine[output]->label != NULL ? entry->mine[output]->label : ""));
-	json_object_set_new(object, "vout", json_integer((json_int_t)output));
-	return object;
+	if (output_key != NULL)
+		json_object_set_new(listed_output, "address", show_address(spec, output_key));
+	else if (contribution_parse(&tx_output->script, &contribution))
+		json_object_set_new(listed_output, "contribution", json_hex(contribution.root, 32));
+	if (history_tx->mine[output] != NULL)
+		json_object_set_new(listed_output, "label",
+			json_string(history_tx->mine[output]->label != NULL ? history_tx->mine[output]->label : ""));
+	json_object_set_new(listed_output, "vout", json_integer((json_int_t)output));
+	return listed_output;
 }
 
 /* Appends what the transaction sent and received, an object an output, as Bitcoin Core lists it: sent ones first. */
-static void append_details(json_t *list, struct wallet *wallet, const struct ledger_tx *entry)
+static void history_append_details(json_t *details, struct wallet *wallet, const struct ledger_tx *history_tx)
 {
 	const struct ledger *ledger = wallet_ledger(wallet);
-	int64_t debit = ledger_debit(ledger, entry);
-	bool from_us = ledger_from_us(ledger, entry);
-	json_t *object;
+	int64_t wallet_debit = ledger_debit(ledger, history_tx);
+	bool from_us = ledger_from_us(ledger, history_tx);
+	json_t *listed_output;
 	size_t i;
 
-	for (i = 0; i < entry->tx->output_count && debit > 0; i++) {
-		if (is_change(ledger, entry, i))
+	for (i = 0; i < history_tx->tx->output_count && wallet_debit > 0; i++) {
+		if (history_is_change(ledger, history_tx, i))
 			continue;
-		object = show_output(wallet_spec(wallet), entry, i);
-		json_object_set_new(object, "category", json_string("send"));
-		json_object_set_new(object, "amount", json_amount(-entry->tx->outputs[i].amount));
+		listed_output = history_show_output(wallet_spec(wallet), history_tx, i);
+		json_object_set_new(listed_output, "category", json_string("send"));
+		json_object_set_new(listed_output, "amount", json_amount(-history_tx->tx->outputs[i].amount));
 		/* Only where all inputs are the wallet's: of somebody else's it does not know what they are worth. */
 		if (from_us)
-			json_object_set_new(object, "fee", json_amount(output_sum(entry) - debit));
-		json_object_set_new(object, "abandoned", json_boolean(entry->abandoned));
-		json_array_append_new(list, object);
+			json_object_set_new(listed_output, "fee",
+				json_amount(history_output_sum(history_tx) - wallet_debit));
+		json_object_set_new(listed_output, "abandoned", json_boolean(history_tx->abandoned));
+		json_array_append_new(details, listed_output);
 	}
-	for (i = 0; i < entry->tx->output_count; i++) {
-		if (entry->mine[i] == NULL || is_change(ledger, entry, i))
+	for (i = 0; i < history_tx->tx->output_count; i++) {
+		if (history_tx->mine[i] == NULL || history_is_change(ledger, history_tx, i))
 			continue;
-		object = show_output(wallet_spec(wallet), entry, i);
-		json_object_set_new(object, "category", json_string(category_of(ledger, entry, i)));
-		json_object_set_new(object, "amount", json_amount(entry->tx->outputs[i].amount));
-		json_object_set_new(object, "abandoned", json_boolean(entry->abandoned));
-		json_array_append_new(list, object);
+		listed_output = history_show_output(wallet_spec(wallet), history_tx, i);
+		json_object_set_new(listed_output, "category", json_string(history_category(ledger, history_tx, i)));
+		json_object_set_new(listed_output, "amount", json_amount(history_tx->tx->outputs[i].amount));
+		json_object_set_new(listed_output, "abandoned", json_boolean(history_tx->abandoned));
+		json_array_append_new(details, listed_output);
 	}
 }
 
@@ -123,70 +124,77 @@ static const struct rpc_arg listtransactions_args[] = {
 		.type = RPC_TEXT,
 		.fallback = "\"*\"",
 		.help = "Only outputs to addresses of this label; \"*\": all." },
-	{ .name = "count", .type = RPC_INT, .fallback = "10", .min = 0, .max = LIST_MAX, .help = "How many at most." },
+	{ .name = "count",
+		.type = RPC_INT,
+		.fallback = "10",
+		.min = 0,
+		.max = HISTORY_LIST_MAX,
+		.help = "How many at most." },
 	{ .name = "skip",
 		.type = RPC_INT,
 		.fallback = "0",
 		.min = 0,
-		.max = LIST_MAX,
+		.max = HISTORY_LIST_MAX,
 		.help = "How many of the newest to leave out." },
 	{ 0 },
 };
 
 /* Takes those of details that bear the label into newest_first, until that has `room` of them. */
-static void take_labelled(json_t *newest_first, json_t *details, const char *label, size_t room, json_t *common)
+static void history_take_labelled(json_t *newest_first, json_t *details, const char *label, size_t list_room,
+	json_t *listed_fields)
 {
-	const char *found;
-	json_t *object;
+	const char *output_label;
+	json_t *listed_output;
 	size_t i;
 
 	/* Backwards, as the list is turned around at the end: within a transaction the sent ones stand first again. */
-	for (i = json_array_size(details); i-- > 0 && json_array_size(newest_first) < room;) {
-		object = json_array_get(details, i);
-		found = json_string_value(json_object_get(object, "label"));
-		if (strcmp(label, "*") != 0 && (found == NULL || strcmp(found, label) != 0))
+	for (i = json_array_size(details); i-- > 0 && json_array_size(newest_first) < list_room;) {
+		listed_output = json_array_get(details, i);
+		output_label = json_string_value(json_object_get(listed_output, "label"));
+		if (strcmp(label, "*") != 0 && (output_label == NULL || strcmp(output_label, label) != 0))
 			continue;
-		json_object_update(object, common);
-		json_array_append(newest_first, object);
+		json_object_update(listed_output, listed_fields);
+		json_array_append(newest_first, listed_output);
 	}
 }
 
-static enum rpc_outcome call_listtransactions(struct rpc_request *r, void *context)
+static enum rpc_outcome call_listtransactions(struct rpc_request *history_request, void *context)
 {
-	struct wallet *wallet = which_wallet(r, context);
-	struct ledger_tx **txs;
+	struct wallet *wallet = which_wallet(history_request, context);
+	struct ledger_tx **wallet_txs;
 	json_t *newest_first;
 	json_t *details;
-	json_t *common;
-	json_t *list;
-	size_t count;
-	size_t skip;
-	size_t room;
+	json_t *listed_fields;
+	json_t *oldest_first;
+	size_t tx_count;
+	size_t list_skip;
+	size_t list_room;
 	size_t i;
 
 	if (wallet == NULL)
 		return RPC_DONE;
-	skip = (size_t)rpc_int(r, "skip");
-	room = (size_t)rpc_int(r, "count") + skip;
+	list_skip = (size_t)rpc_int(history_request, "skip");
+	list_room = (size_t)rpc_int(history_request, "count") + list_skip;
 	newest_first = json_array();
-	txs = ledger_list(wallet_ledger(wallet), &count);
+	wallet_txs = ledger_list(wallet_ledger(wallet), &tx_count);
 	/* From the newest on, and no further than the answer goes: a wallet may have many thousands. */
-	while (count > 0 && json_array_size(newest_first) < room) {
-		count--;
+	while (tx_count > 0 && json_array_size(newest_first) < list_room) {
+		tx_count--;
 		details = json_array();
-		common = json_object();
-		append_details(details, wallet, txs[count]);
-		add_common(common, context, wallet_ledger(wallet), txs[count]);
-		take_labelled(newest_first, details, rpc_text(r, "label"), room, common);
+		listed_fields = json_object();
+		history_append_details(details, wallet, wallet_txs[tx_count]);
+		history_add_common(listed_fields, context, wallet_ledger(wallet), wallet_txs[tx_count]);
+		history_take_labelled(newest_first, details, rpc_text(history_request, "label"), list_room,
+			listed_fields);
 		json_decref(details);
-		json_decref(common);
+		json_decref(listed_fields);
 	}
-	free(txs);
-	list = json_array();
-	for (i = json_array_size(newest_first); i-- > skip;)
-		json_array_append(list, json_array_get(newest_first, i));
+	free(wallet_txs);
+	oldest_first = json_array();
+	for (i = json_array_size(newest_first); i-- > list_skip;)
+		json_array_append(oldest_first, json_array_get(newest_first, i));
 	json_decref(newest_first);
-	return rpc_reply(r, list);
+	return rpc_reply(history_request, oldest_first);
 }
 
 /* --- gettransaction --- */
@@ -201,50 +209,51 @@ static const struct rpc_arg gettransaction_args[] = {
 	{ 0 },
 };
 
-static struct ledger_tx *find_tx(struct rpc_request *r, struct wallet *wallet)
+static struct ledger_tx *history_find_tx(struct rpc_request *history_request, struct wallet *wallet)
 {
-	struct ledger_tx *entry;
+	struct ledger_tx *history_tx;
 	uint8_t txid[32];
 
-	rpc_hash(r, "txid", txid);
-	entry = ledger_find(wallet_ledger(wallet), txid);
-	if (entry == NULL)
-		rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "Invalid or non-wallet transaction id");
-	return entry;
+	rpc_hash(history_request, "txid", txid);
+	history_tx = ledger_find(wallet_ledger(wallet), txid);
+	if (history_tx == NULL)
+		rpc_fail(history_request, RPC_INVALID_ADDRESS_OR_KEY, "Invalid or non-wallet transaction id");
+	return history_tx;
 }
 
-static enum rpc_outcome call_gettransaction(struct rpc_request *r, void *context)
+static enum rpc_outcome call_gettransaction(struct rpc_request *history_request, void *context)
 {
-	struct wallet *wallet = which_wallet(r, context);
+	struct wallet *wallet = which_wallet(history_request, context);
 	const struct ledger *ledger;
-	struct ledger_tx *entry;
-	int64_t fee = 0;
-	int64_t debit;
+	struct ledger_tx *history_tx;
+	int64_t tx_fee = 0;
+	int64_t wallet_debit;
 	json_t *details;
-	json_t *answer;
+	json_t *transaction_shown;
 
 	if (wallet == NULL)
 		return RPC_DONE;
-	entry = find_tx(r, wallet);
-	if (entry == NULL)
+	history_tx = history_find_tx(history_request, wallet);
+	if (history_tx == NULL)
 		return RPC_DONE;
 	ledger = wallet_ledger(wallet);
-	debit = ledger_debit(ledger, entry);
-	if (ledger_from_us(ledger, entry))
-		fee = output_sum(entry) - debit;
-	answer = json_object();
+	wallet_debit = ledger_debit(ledger, history_tx);
+	if (ledger_from_us(ledger, history_tx))
+		tx_fee = history_output_sum(history_tx) - wallet_debit;
+	transaction_shown = json_object();
 	details = json_array();
-	append_details(details, wallet, entry);
+	history_append_details(details, wallet, history_tx);
 	/* As Bitcoin Core counts: fee is negative, and so what the wallet lost is shown without it. */
-	json_object_set_new(answer, "amount", json_amount(ledger_credit(entry) - debit - fee));
-	if (ledger_from_us(ledger, entry))
-		json_object_set_new(answer, "fee", json_amount(fee));
-	add_common(answer, context, ledger, entry);
-	json_object_set_new(answer, "details", details);
-	json_object_set_new(answer, "hex", show_tx_hex(entry->tx));
-	if (rpc_bool(r, "verbose"))
-		json_object_set_new(answer, "decoded", show_tx(wallet_spec(wallet), entry->tx));
-	return rpc_reply(r, answer);
+	json_object_set_new(transaction_shown, "amount",
+		json_amount(ledger_credit(history_tx) - wallet_debit - tx_fee));
+	if (ledger_from_us(ledger, history_tx))
+		json_object_set_new(transaction_shown, "fee", json_amount(tx_fee));
+	history_add_common(transaction_shown, context, ledger, history_tx);
+	json_object_set_new(transaction_shown, "details", details);
+	json_object_set_new(transaction_shown, "hex", show_tx_hex(history_tx->tx));
+	if (rpc_bool(history_request, "verbose"))
+		json_object_set_new(transaction_shown, "decoded", show_tx(wallet_spec(wallet), history_tx->tx));
+	return rpc_reply(history_request, transaction_shown);
 }
 
 /* --- abandontransaction --- */
@@ -254,23 +263,23 @@ static const struct rpc_arg abandontransaction_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_abandontransaction(struct rpc_request *r, void *context)
+static enum rpc_outcome call_abandontransaction(struct rpc_request *history_request, void *context)
 {
-	struct wallet *wallet = which_wallet(r, context);
-	struct ledger_tx *entry;
+	struct wallet *wallet = which_wallet(history_request, context);
+	struct ledger_tx *history_tx;
 	struct errmsg err;
 
 	if (wallet == NULL)
 		return RPC_DONE;
-	entry = find_tx(r, wallet);
-	if (entry == NULL)
+	history_tx = history_find_tx(history_request, wallet);
+	if (history_tx == NULL)
 		return RPC_DONE;
-	if (!wallet_abandon(wallet, entry, &err))
-		return rpc_fail(r, RPC_INVALID_ADDRESS_OR_KEY, "%s", err.text);
-	return rpc_reply(r, NULL);
+	if (!wallet_abandon(wallet, history_tx, &err))
+		return rpc_fail(history_request, RPC_INVALID_ADDRESS_OR_KEY, "%s", err.text);
+	return rpc_reply(history_request, NULL);
 }
 
-static const struct rpc_method methods[] = {
+static const struct rpc_method history_methods[] = {
 	{ "listtransactions", "Wallet", call_listtransactions, listtransactions_args,
 		"Lists the newest transactions, the newest last. Category \"generate\" is a miner's reward, \"data\" "
 		"the reward of a dataset's owner, \"immature\" either before it can be spent, \"orphan\" one whose "
@@ -301,5 +310,5 @@ static const struct rpc_method methods[] = {
 
 void calls_history_add(struct rpc_table *table, struct wallets *wallets)
 {
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, wallets);
+	rpc_table_add(table, history_methods, sizeof history_methods / sizeof *history_methods, wallets);
 }

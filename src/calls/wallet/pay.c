@@ -3,60 +3,62 @@
 
 #include <string.h>
 
-int64_t pay_rate(const struct rpc_request *r, const char *name)
+int64_t pay_rate(const struct rpc_request *pay_request, const char *name)
 {
-	return (rpc_int(r, name) + 99999) / 100000; /* from 10^-8 units a byte to units for 1000 bytes, rounded up */
+	/* From 10^-8 units a byte to units for 1000 bytes, rounded up. */
+	return (rpc_int(pay_request, name) + 99999) / 100000;
 }
 
-const struct tx *pay_build(struct rpc_request *r, struct wallet *wallet, const struct spend_request *request,
-	int64_t *fee)
+const struct tx *pay_build(struct rpc_request *pay_request, struct wallet *wallet,
+	const struct spend_request *spend_request, int64_t *paid_fee)
 {
-	const struct tx *tx = NULL;
+	const struct tx *payment = NULL;
 	struct errmsg err;
 
-	switch (spend_build(wallet, request, &tx, fee, &err)) {
+	switch (spend_build(wallet, spend_request, &payment, paid_fee, &err)) {
 	case SPEND_OK:
 		break;
 	case SPEND_LOCKED:
-		rpc_fail(r, RPC_UNLOCK_NEEDED, "%s", err.text);
+		rpc_fail(pay_request, RPC_UNLOCK_NEEDED, "%s", err.text);
 		break;
 	case SPEND_FUNDS:
-		rpc_fail(r, RPC_INSUFFICIENT_FUNDS, "%s", err.text);
+		rpc_fail(pay_request, RPC_INSUFFICIENT_FUNDS, "%s", err.text);
 		break;
 	case SPEND_REFUSED:
-		rpc_fail(r, RPC_INVALID_PARAMETER, "%s", err.text);
+		rpc_fail(pay_request, RPC_INVALID_PARAMETER, "%s", err.text);
 		break;
 	}
-	return tx;
+	return payment;
 }
 
-bool pay_send(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet, const struct tx *tx)
+bool pay_send(struct rpc_request *pay_request, struct wallets *wallets, struct wallet *wallet, const struct tx *payment)
 {
-	struct reject reject = { .reason = "", .detail = "" };
+	struct reject payment_reject = { .reason = "", .detail = "" };
 	struct errmsg err;
 
-	switch (wallets_send(wallets, wallet, tx, &reject, &err)) {
+	switch (wallets_send(wallets, wallet, payment, &payment_reject, &err)) {
 	case CHAIN_NEW:
 	case CHAIN_KNOWN:
 		return true;
 	case CHAIN_ORPHAN:
 	case CHAIN_REJECTED:
-		rpc_fail(r, RPC_WALLET_ERROR, "The transaction is not taken: %s (%s)", reject.reason, reject.detail);
+		rpc_fail(pay_request, RPC_WALLET_ERROR, "The transaction is not taken: %s (%s)", payment_reject.reason,
+			payment_reject.detail);
 		break;
 	case CHAIN_ERROR:
-		rpc_fail(r, RPC_DATABASE_ERROR, "Nothing was sent: %s", err.text);
+		rpc_fail(pay_request, RPC_DATABASE_ERROR, "Nothing was sent: %s", err.text);
 		break;
 	}
 	return false;
 }
 
-bool pay_spend(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet,
-	const struct spend_request *request, uint8_t txid[32], int64_t *fee)
+bool pay_spend(struct rpc_request *pay_request, struct wallets *wallets, struct wallet *wallet,
+	const struct spend_request *spend_request, uint8_t txid[32], int64_t *paid_fee)
 {
-	const struct tx *tx = pay_build(r, wallet, request, fee);
+	const struct tx *payment = pay_build(pay_request, wallet, spend_request, paid_fee);
 
-	if (tx == NULL)
+	if (payment == NULL)
 		return false;
-	memcpy(txid, tx_txid(tx), 32);
-	return pay_send(r, wallets, wallet, tx);
+	memcpy(txid, tx_txid(payment), 32);
+	return pay_send(pay_request, wallets, wallet, payment);
 }

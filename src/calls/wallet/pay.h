@@ -8,17 +8,18 @@
 #include "wallet/wallets.h"
 
 /* Builds, signs and hands over a transaction. False: the request has been answered with the reason. */
-bool pay_spend(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet,
-	const struct spend_request *request, uint8_t txid[32], int64_t *fee);
+bool pay_spend(struct rpc_request *pay_request, struct wallets *wallets, struct wallet *wallet,
+	const struct spend_request *spend_request, uint8_t txid[32], int64_t *paid_fee);
 
 /* The same in two steps, for who must do something between them. pay_build gives the caller a transaction, or NULL;
  * pay_send takes it. */
-const struct tx *pay_build(struct rpc_request *r, struct wallet *wallet, const struct spend_request *request,
-	int64_t *fee);
-bool pay_send(struct rpc_request *r, struct wallets *wallets, struct wallet *wallet, const struct tx *tx);
+const struct tx *pay_build(struct rpc_request *pay_request, struct wallet *wallet,
+	const struct spend_request *spend_request, int64_t *paid_fee);
+bool pay_send(struct rpc_request *pay_request, struct wallets *wallets, struct wallet *wallet,
+	const struct tx *payment);
 
 /* A fee rate argument, in base units for each virtual byte with up to three decimals, as spend_request wants it; 0: not
  * given. */
-int64_t pay_rate(const struct rpc_request *r, const char *name);
+int64_t pay_rate(const struct rpc_request *pay_request, const char *name);
 
 #endif

@@ -9,61 +9,64 @@
 
 /* Bitcoin Core's longest time to stay unlocked, about three years; bytes of a passphrase and of words. */
 enum {
-	UNLOCK_SECONDS_MAX = 100000000,
-	TEXT_MAX = 1024,
+	WALLET_UNLOCK_SECONDS_MAX = 100000000,
+	WALLET_TEXT_MAX = 1024,
 };
 
 /* Answers a failure of creating or loading. */
-static enum rpc_outcome fail_wallets(struct rpc_request *r, enum wallets_result result, const struct errmsg *err)
+static enum rpc_outcome wallet_call_fail(struct rpc_request *wallet_request, enum wallets_result wallets_error,
+	const struct errmsg *err)
 {
-	enum rpc_code code = RPC_WALLET_ERROR;
+	enum rpc_code wallet_error_code = RPC_WALLET_ERROR;
 
-	switch (result) {
+	switch (wallets_error) {
 	case WALLETS_BAD_NAME:
 	case WALLETS_BAD_WORDS:
-		code = RPC_INVALID_PARAMETER;
+		wallet_error_code = RPC_INVALID_PARAMETER;
 		break;
 	case WALLETS_EXISTS:
-		code = RPC_WALLET_ALREADY_EXISTS;
+		wallet_error_code = RPC_WALLET_ALREADY_EXISTS;
 		break;
 	case WALLETS_MISSING:
-		code = RPC_WALLET_NOT_FOUND;
+		wallet_error_code = RPC_WALLET_NOT_FOUND;
 		break;
 	case WALLETS_LOADED:
-		code = RPC_WALLET_ALREADY_LOADED;
+		wallet_error_code = RPC_WALLET_ALREADY_LOADED;
 		break;
 	case WALLETS_OK:
 	case WALLETS_FAILED:
 		break;
 	}
-	return rpc_fail(r, code, "%s", err->text);
+	return rpc_fail(wallet_request, wallet_error_code, "%s", err->text);
 }
 
 /* --- whether the wallet is loaded when the node starts --- */
 
-#define STARTUP_ARG                                                                                          \
+#define LOAD_ON_STARTUP_ARG                                                                                  \
 	{                                                                                                    \
 		.name = "load_on_startup", .type = RPC_BOOL, .optional = true,                               \
 		.help = "Whether the node loads the wallet when it starts, from now on; left out: as it is." \
 	}
 
 /* The wallet itself has been dealt with, so a failure is no more than a warning. */
-static void set_startup(struct wallets *wallets, const char *name, bool load, json_t *answer)
+static void wallet_call_set_startup(struct wallets *wallets, const char *name, bool load, json_t *wallet_answer)
 {
-	char text[sizeof(struct errmsg) + 128];
+	char startup_warning[sizeof(struct errmsg) + 128];
 	struct errmsg err;
 
 	if (wallets_set_startup(wallets, name, load, &err))
 		return;
-	snprintf(text, sizeof text, "The list of the wallets to load at the start could not be changed: %s", err.text);
-	json_object_set_new(answer, "warning", json_string(text));
+	snprintf(startup_warning, sizeof startup_warning,
+		"The list of the wallets to load at the start could not be changed: %s", err.text);
+	json_object_set_new(wallet_answer, "warning", json_string(startup_warning));
 }
 
 /* Does what load_on_startup asks for, if it asks. */
-static void heed_startup(struct rpc_request *r, struct wallets *wallets, const char *name, json_t *answer)
+static void wallet_call_heed_startup(struct rpc_request *wallet_request, struct wallets *wallets, const char *name,
+	json_t *wallet_answer)
 {
-	if (rpc_has(r, "load_on_startup"))
-		set_startup(wallets, name, rpc_bool(r, "load_on_startup"), answer);
+	if (rpc_has(wallet_request, "load_on_startup"))
+		wallet_call_set_startup(wallets, name, rpc_bool(wallet_request, "load_on_startup"), wallet_answer);
 }
 
 /* --- createwallet --- */
@@ -78,12 +81,12 @@ static const struct rpc_arg createwallet_args[] = {
 	{ .name = "passphrase",
 		.type = RPC_TEXT,
 		.optional = true,
-		.max = TEXT_MAX,
+		.max = WALLET_TEXT_MAX,
 		.help = "Encrypts the seed. Without one who can read the file can spend." },
 	{ .name = "mnemonic",
 		.type = RPC_TEXT,
 		.optional = true,
-		.max = TEXT_MAX,
+		.max = WALLET_TEXT_MAX,
 		.help = "Restore the wallet of these BIP39 words; the whole chain is then looked through." },
 	{ .name = "descriptors",
 		.type = RPC_BOOL,
@@ -96,55 +99,57 @@ static const struct rpc_arg createwallet_args[] = {
 	{ 0 },
 };
 
-static enum rpc_outcome call_createwallet(struct rpc_request *r, void *context)
+static enum rpc_outcome call_createwallet(struct rpc_request *wallet_request, void *context)
 {
-	const char *passphrase = rpc_has(r, "passphrase") ? rpc_text(r, "passphrase") : NULL;
+	const char *passphrase = rpc_has(wallet_request, "passphrase") ? rpc_text(wallet_request, "passphrase") : NULL;
 	struct wallets *wallets = context;
-	enum wallets_result result;
+	enum wallets_result create_result;
 	struct wallet *wallet;
 	struct errmsg err;
-	json_t *answer;
+	json_t *wallet_answer;
 
-	if (rpc_bool(r, "disable_private_keys") || rpc_bool(r, "blank"))
-		return rpc_fail(r, RPC_WALLET_ERROR, "Wallets without keys of their own are not supported");
-	if (!rpc_bool(r, "descriptors"))
-		return rpc_fail(r, RPC_WALLET_ERROR, "There are no wallets of Bitcoin Core's older kind");
-	result = wallets_create(wallets, rpc_text(r, "wallet_name"), passphrase != NULL ? passphrase : "",
-		rpc_text(r, "mnemonic"), &wallet, &err);
-	if (result != WALLETS_OK)
-		return fail_wallets(r, result, &err);
-	answer = json_object();
-	json_object_set_new(answer, "name", json_string(wallet_name(wallet)));
+	if (rpc_bool(wallet_request, "disable_private_keys") || rpc_bool(wallet_request, "blank"))
+		return rpc_fail(wallet_request, RPC_WALLET_ERROR,
+			"Wallets without keys of their own are not supported");
+	if (!rpc_bool(wallet_request, "descriptors"))
+		return rpc_fail(wallet_request, RPC_WALLET_ERROR, "There are no wallets of Bitcoin Core's older kind");
+	create_result = wallets_create(wallets, rpc_text(wallet_request, "wallet_name"),
+		passphrase != NULL ? passphrase : "", rpc_text(wallet_request, "mnemonic"), &wallet, &err);
+	if (create_result != WALLETS_OK)
+		return wallet_call_fail(wallet_request, create_result, &err);
+	wallet_answer = json_object();
+	json_object_set_new(wallet_answer, "name", json_string(wallet_name(wallet)));
 	/* In Bitcoin Core's words, whose createwallet warns of this too: "" was perhaps meant to be a variable of a
 	 * script. */
 	if (passphrase != NULL && *passphrase == 0)
-		json_object_set_new(answer, "warning",
+		json_object_set_new(wallet_answer, "warning",
 			json_string("Empty string given as passphrase, wallet will not be encrypted."));
-	set_startup(wallets, wallet_name(wallet), rpc_bool(r, "load_on_startup"), answer);
-	return rpc_reply(r, answer);
+	wallet_call_set_startup(wallets, wallet_name(wallet), rpc_bool(wallet_request, "load_on_startup"),
+		wallet_answer);
+	return rpc_reply(wallet_request, wallet_answer);
 }
 
 /* --- loadwallet, unloadwallet, listwallets, listwalletdir --- */
 
 static const struct rpc_arg loadwallet_args[] = {
 	{ .name = "filename", .type = RPC_TEXT, .max = 64, .help = "The wallet's name." },
-	STARTUP_ARG,
+	LOAD_ON_STARTUP_ARG,
 	{ 0 },
 };
 
-static enum rpc_outcome call_loadwallet(struct rpc_request *r, void *context)
+static enum rpc_outcome call_loadwallet(struct rpc_request *wallet_request, void *context)
 {
-	enum wallets_result result;
+	enum wallets_result load_result;
 	struct wallet *wallet;
 	struct errmsg err;
-	json_t *answer;
+	json_t *wallet_answer;
 
-	result = wallets_load(context, rpc_text(r, "filename"), &wallet, &err);
-	if (result != WALLETS_OK)
-		return fail_wallets(r, result, &err);
-	answer = json_pack("{s:s}", "name", wallet_name(wallet));
-	heed_startup(r, context, wallet_name(wallet), answer);
-	return rpc_reply(r, answer);
+	load_result = wallets_load(context, rpc_text(wallet_request, "filename"), &wallet, &err);
+	if (load_result != WALLETS_OK)
+		return wallet_call_fail(wallet_request, load_result, &err);
+	wallet_answer = json_pack("{s:s}", "name", wallet_name(wallet));
+	wallet_call_heed_startup(wallet_request, context, wallet_name(wallet), wallet_answer);
+	return rpc_reply(wallet_request, wallet_answer);
 }
 
 static const struct rpc_arg unloadwallet_args[] = {
@@ -153,223 +158,232 @@ static const struct rpc_arg unloadwallet_args[] = {
 		.optional = true,
 		.max = 64,
 		.help = "Its name, if not in the address." },
-	STARTUP_ARG,
+	LOAD_ON_STARTUP_ARG,
 	{ 0 },
 };
 
-static enum rpc_outcome call_unloadwallet(struct rpc_request *r, void *context)
+static enum rpc_outcome call_unloadwallet(struct rpc_request *wallet_request, void *context)
 {
-	const char *named = rpc_has(r, "wallet_name") ? rpc_text(r, "wallet_name") : rpc_wallet(r);
+	const char *named = rpc_has(wallet_request, "wallet_name") ? rpc_text(wallet_request, "wallet_name") :
+								     rpc_wallet(wallet_request);
 	struct wallets *wallets = context;
 	struct wallet *wallet;
-	json_t *answer;
+	json_t *wallet_answer;
 
 	wallets_mend(wallets);
-	wallet = named != NULL ? wallets_find(wallets, named) : which_wallet(r, wallets);
+	wallet = named != NULL ? wallets_find(wallets, named) : which_wallet(wallet_request, wallets);
 	if (wallet == NULL && named == NULL)
 		return RPC_DONE;
 	if (wallet == NULL && wallets_down(wallets, named) == NULL)
-		return rpc_fail(r, RPC_WALLET_NOT_FOUND, "Requested wallet does not exist or is not loaded");
-	answer = json_object();
+		return rpc_fail(wallet_request, RPC_WALLET_NOT_FOUND,
+			"Requested wallet does not exist or is not loaded");
+	wallet_answer = json_object();
 	/* Before the wallet goes, whose name it is. */
-	heed_startup(r, wallets, wallet != NULL ? wallet_name(wallet) : named, answer);
+	wallet_call_heed_startup(wallet_request, wallets, wallet != NULL ? wallet_name(wallet) : named, wallet_answer);
 	if (wallet != NULL)
 		wallets_unload(wallets, wallet);
 	else
 		/* One that is down is unloaded too: else it would be tried again for ever, and its operator told of
 		 * it. */
 		wallets_forget(wallets, named);
-	return rpc_reply(r, answer);
+	return rpc_reply(wallet_request, wallet_answer);
 }
 
-static enum rpc_outcome call_listwallets(struct rpc_request *r, void *context)
+static enum rpc_outcome call_listwallets(struct rpc_request *wallet_request, void *context)
 {
 	struct wallets *wallets = context;
-	json_t *names = json_array();
+	json_t *loaded_names = json_array();
 	size_t i;
 
 	wallets_mend(wallets);
 	for (i = 0; i < wallets_count(wallets); i++)
-		json_array_append_new(names, json_string(wallet_name(wallets_at(wallets, i))));
-	return rpc_reply(r, names);
+		json_array_append_new(loaded_names, json_string(wallet_name(wallets_at(wallets, i))));
+	return rpc_reply(wallet_request, loaded_names);
 }
 
-static enum rpc_outcome call_listwalletdir(struct rpc_request *r, void *context)
+static enum rpc_outcome call_listwalletdir(struct rpc_request *wallet_request, void *context)
 {
-	json_t *list = json_array();
-	char **names;
-	size_t count;
+	json_t *wallet_list = json_array();
+	char **wallet_names;
+	size_t wallet_count;
 	size_t i;
 
-	names = wallets_on_disk(context, &count);
-	for (i = 0; i < count; i++) {
-		json_array_append_new(list, json_pack("{s:s}", "name", names[i]));
-		free(names[i]);
+	wallet_names = wallets_on_disk(context, &wallet_count);
+	for (i = 0; i < wallet_count; i++) {
+		json_array_append_new(wallet_list, json_pack("{s:s}", "name", wallet_names[i]));
+		free(wallet_names[i]);
 	}
-	free(names);
-	return rpc_reply(r, json_pack("{s:o}", "wallets", list));
+	free(wallet_names);
+	return rpc_reply(wallet_request, json_pack("{s:o}", "wallets", wallet_list));
 }
 
 /* --- getwalletinfo --- */
 
 /* In parts of the way to the tip by height; it stays an object until the wallet is told of blocks as they come. */
-static void add_scanning(json_t *answer, struct wallets *wallets, struct wallet *wallet)
+static void wallet_call_add_scanning(json_t *wallet_answer, struct wallets *wallets, struct wallet *wallet)
 {
-	uint32_t height = wallet_synced(wallet)->height;
-	uint32_t tip = chain_tip(wallets_chain(wallets))->height;
+	uint32_t synced_height = wallet_synced(wallet)->height;
+	uint32_t tip_height = chain_tip(wallets_chain(wallets))->height;
 	json_t *scanning = json_false();
 
 	if (!wallets_is_level(wallets, wallet)) {
 		scanning = json_object();
 		json_object_set_new(scanning, "progress",
-			json_fixed(tip > height ? (int64_t)height * 10000 / tip : 10000, 4));
+			json_fixed(tip_height > synced_height ? (int64_t)synced_height * 10000 / tip_height : 10000,
+				4));
 	}
-	json_object_set_new(answer, "scanning", scanning);
-	json_object_set_new(answer, "lastprocessedblock",
-		json_pack("{s:o,s:I}", "hash", json_hash(wallet_synced(wallet)->id), "height", (json_int_t)height));
+	json_object_set_new(wallet_answer, "scanning", scanning);
+	json_object_set_new(wallet_answer, "lastprocessedblock",
+		json_pack("{s:o,s:I}", "hash", json_hash(wallet_synced(wallet)->id), "height",
+			(json_int_t)synced_height));
 }
 
-static enum rpc_outcome call_getwalletinfo(struct rpc_request *r, void *context)
+static enum rpc_outcome call_getwalletinfo(struct rpc_request *wallet_request, void *context)
 {
-	struct wallet *wallet = which_wallet(r, context);
+	struct wallet *wallet = which_wallet(wallet_request, context);
 	const struct account *account;
-	struct ledger_balance balance;
+	struct ledger_balance wallet_balance;
 	char xpub[BIP32_TEXT_MAX + 1];
-	json_t *answer;
-	char path[32];
+	json_t *wallet_answer;
+	char account_path[32];
 
 	if (wallet == NULL)
 		return RPC_DONE;
 	account = wallet_account(wallet);
-	ledger_balance(wallet_ledger(wallet), &balance);
+	ledger_balance(wallet_ledger(wallet), &wallet_balance);
 	/* Who has it sees all that the wallet gets and spends, and can spend nothing: it is shown without unlocking. */
 	bip32_encode(xpub, &account->node);
-	snprintf(path, sizeof path, "m/86'/%u'/0'", account->coin);
-	answer = json_object();
-	json_object_set_new(answer, "walletname", json_string(wallet_name(wallet)));
-	json_object_set_new(answer, "walletversion", json_integer(1));
-	json_object_set_new(answer, "format", json_string("leveldb"));
-	json_object_set_new(answer, "balance", json_amount(balance.trusted));
-	json_object_set_new(answer, "unconfirmed_balance", json_amount(balance.pending));
-	json_object_set_new(answer, "immature_balance", json_amount(balance.immature));
-	json_object_set_new(answer, "txcount", json_integer((json_int_t)wallet_ledger(wallet)->txs.count));
-	json_object_set_new(answer, "keypoolsize", json_integer(WALLET_GAP));
+	snprintf(account_path, sizeof account_path, "m/86'/%u'/0'", account->coin);
+	wallet_answer = json_object();
+	json_object_set_new(wallet_answer, "walletname", json_string(wallet_name(wallet)));
+	json_object_set_new(wallet_answer, "walletversion", json_integer(1));
+	json_object_set_new(wallet_answer, "format", json_string("leveldb"));
+	json_object_set_new(wallet_answer, "balance", json_amount(wallet_balance.trusted));
+	json_object_set_new(wallet_answer, "unconfirmed_balance", json_amount(wallet_balance.pending));
+	json_object_set_new(wallet_answer, "immature_balance", json_amount(wallet_balance.immature));
+	json_object_set_new(wallet_answer, "txcount", json_integer((json_int_t)wallet_ledger(wallet)->txs.count));
+	json_object_set_new(wallet_answer, "keypoolsize", json_integer(WALLET_GAP));
 	if (account->has_passphrase)
-		json_object_set_new(answer, "unlocked_until", json_integer(wallet_unlocked_until(wallet)));
-	json_object_set_new(answer, "private_keys_enabled", json_true());
-	json_object_set_new(answer, "birthtime", json_integer((json_int_t)wallet_birth_time(wallet)));
-	json_object_set_new(answer, "account", json_pack("{s:s,s:s}", "path", path, "xpub", xpub));
-	add_scanning(answer, context, wallet);
-	return rpc_reply(r, answer);
+		json_object_set_new(wallet_answer, "unlocked_until", json_integer(wallet_unlocked_until(wallet)));
+	json_object_set_new(wallet_answer, "private_keys_enabled", json_true());
+	json_object_set_new(wallet_answer, "birthtime", json_integer((json_int_t)wallet_birth_time(wallet)));
+	json_object_set_new(wallet_answer, "account", json_pack("{s:s,s:s}", "path", account_path, "xpub", xpub));
+	wallet_call_add_scanning(wallet_answer, context, wallet);
+	return rpc_reply(wallet_request, wallet_answer);
 }
 
 /* --- passphrases and words --- */
 
 static const struct rpc_arg walletpassphrase_args[] = {
-	{ .name = "passphrase", .type = RPC_TEXT, .max = TEXT_MAX, .help = "The wallet's passphrase." },
+	{ .name = "passphrase", .type = RPC_TEXT, .max = WALLET_TEXT_MAX, .help = "The wallet's passphrase." },
 	{ .name = "timeout",
 		.type = RPC_INT,
 		.min = 0,
-		.max = UNLOCK_SECONDS_MAX,
+		.max = WALLET_UNLOCK_SECONDS_MAX,
 		.help = "Seconds to keep it unlocked." },
 	{ 0 },
 };
 
 /* The wallet that is meant, if it has a passphrase or, with has false, none. */
-static struct wallet *wallet_with(struct rpc_request *r, struct wallets *wallets, bool has)
+static struct wallet *wallet_call_which(struct rpc_request *wallet_request, struct wallets *wallets,
+	bool has_passphrase)
 {
-	struct wallet *wallet = which_wallet(r, wallets);
+	struct wallet *wallet = which_wallet(wallet_request, wallets);
 
-	if (wallet == NULL || wallet_account(wallet)->has_passphrase == has)
+	if (wallet == NULL || wallet_account(wallet)->has_passphrase == has_passphrase)
 		return wallet;
-	rpc_fail(r, RPC_WRONG_ENCRYPTION_STATE,
-		has ? "The wallet has no passphrase: encryptwallet gives it one" :
-		      "The wallet has a passphrase already: walletpassphrasechange changes it");
+	rpc_fail(wallet_request, RPC_WRONG_ENCRYPTION_STATE,
+		has_passphrase ? "The wallet has no passphrase: encryptwallet gives it one" :
+				 "The wallet has a passphrase already: walletpassphrasechange changes it");
 	return NULL;
 }
 
-static enum rpc_outcome call_walletpassphrase(struct rpc_request *r, void *context)
+static enum rpc_outcome call_walletpassphrase(struct rpc_request *wallet_request, void *context)
 {
-	struct wallet *wallet = wallet_with(r, context, true);
+	struct wallet *wallet = wallet_call_which(wallet_request, context, true);
 
 	if (wallet == NULL)
 		return RPC_DONE;
 	/* Guesses are slowed down by scrypt alone, on the loop's thread: whoever may call has the node's credentials
 	 * already. */
-	if (!wallet_unlock(wallet, rpc_text(r, "passphrase"), rpc_int(r, "timeout")))
-		return rpc_fail(r, RPC_PASSPHRASE_INCORRECT, "Error: The wallet passphrase entered was incorrect.");
-	return rpc_reply(r, NULL);
+	if (!wallet_unlock(wallet, rpc_text(wallet_request, "passphrase"), rpc_int(wallet_request, "timeout")))
+		return rpc_fail(wallet_request, RPC_PASSPHRASE_INCORRECT,
+			"Error: The wallet passphrase entered was incorrect.");
+	return rpc_reply(wallet_request, NULL);
 }
 
-static enum rpc_outcome call_walletlock(struct rpc_request *r, void *context)
+static enum rpc_outcome call_walletlock(struct rpc_request *wallet_request, void *context)
 {
-	struct wallet *wallet = wallet_with(r, context, true);
+	struct wallet *wallet = wallet_call_which(wallet_request, context, true);
 
 	if (wallet == NULL)
 		return RPC_DONE;
 	wallet_lock(wallet);
-	return rpc_reply(r, NULL);
+	return rpc_reply(wallet_request, NULL);
 }
 
-static enum rpc_outcome change_passphrase(struct rpc_request *r, struct wallet *wallet, const char *old,
-	const char *fresh)
+static enum rpc_outcome wallet_call_change_passphrase(struct rpc_request *wallet_request, struct wallet *wallet,
+	const char *old, const char *fresh)
 {
 	struct errmsg err;
 	bool wrong;
 
 	/* No way back to a wallet without one: it would write the seed as it is, by a slip of a script. */
 	if (*fresh == 0)
-		return rpc_fail(r, RPC_INVALID_PARAMETER, "passphrase cannot be empty");
+		return rpc_fail(wallet_request, RPC_INVALID_PARAMETER, "passphrase cannot be empty");
 	if (wallet_change_passphrase(wallet, old, fresh, &wrong, &err))
-		return rpc_reply(r, NULL);
-	return rpc_fail(r, wrong ? RPC_PASSPHRASE_INCORRECT : RPC_WALLET_ERROR, "%s", err.text);
+		return rpc_reply(wallet_request, NULL);
+	return rpc_fail(wallet_request, wrong ? RPC_PASSPHRASE_INCORRECT : RPC_WALLET_ERROR, "%s", err.text);
 }
 
 static const struct rpc_arg encryptwallet_args[] = {
-	{ .name = "passphrase", .type = RPC_TEXT, .max = TEXT_MAX, .help = "The passphrase from now on." },
+	{ .name = "passphrase", .type = RPC_TEXT, .max = WALLET_TEXT_MAX, .help = "The passphrase from now on." },
 	{ 0 },
 };
 
-static enum rpc_outcome call_encryptwallet(struct rpc_request *r, void *context)
+static enum rpc_outcome call_encryptwallet(struct rpc_request *wallet_request, void *context)
 {
-	struct wallet *wallet = wallet_with(r, context, false);
+	struct wallet *wallet = wallet_call_which(wallet_request, context, false);
 
-	return wallet == NULL ? RPC_DONE : change_passphrase(r, wallet, "", rpc_text(r, "passphrase"));
+	return wallet == NULL ?
+		RPC_DONE :
+		wallet_call_change_passphrase(wallet_request, wallet, "", rpc_text(wallet_request, "passphrase"));
 }
 
 static const struct rpc_arg walletpassphrasechange_args[] = {
-	{ .name = "oldpassphrase", .type = RPC_TEXT, .max = TEXT_MAX, .help = "The passphrase until now." },
-	{ .name = "newpassphrase", .type = RPC_TEXT, .max = TEXT_MAX, .help = "The passphrase from now on." },
+	{ .name = "oldpassphrase", .type = RPC_TEXT, .max = WALLET_TEXT_MAX, .help = "The passphrase until now." },
+	{ .name = "newpassphrase", .type = RPC_TEXT, .max = WALLET_TEXT_MAX, .help = "The passphrase from now on." },
 	{ 0 },
 };
 
-static enum rpc_outcome call_walletpassphrasechange(struct rpc_request *r, void *context)
+static enum rpc_outcome call_walletpassphrasechange(struct rpc_request *wallet_request, void *context)
 {
-	struct wallet *wallet = wallet_with(r, context, true);
+	struct wallet *wallet = wallet_call_which(wallet_request, context, true);
 
 	if (wallet == NULL)
 		return RPC_DONE;
-	return change_passphrase(r, wallet, rpc_text(r, "oldpassphrase"), rpc_text(r, "newpassphrase"));
+	return wallet_call_change_passphrase(wallet_request, wallet, rpc_text(wallet_request, "oldpassphrase"),
+		rpc_text(wallet_request, "newpassphrase"));
 }
 
-static enum rpc_outcome call_dumpmnemonic(struct rpc_request *r, void *context)
+static enum rpc_outcome call_dumpmnemonic(struct rpc_request *wallet_request, void *context)
 {
-	struct wallet *wallet = which_wallet(r, context);
+	struct wallet *wallet = which_wallet(wallet_request, context);
 	char words[BIP39_TEXT_MAX + 1];
-	json_t *answer;
+	json_t *wallet_answer;
 
 	if (wallet == NULL)
 		return RPC_DONE;
 	if (!wallet_is_unlocked(wallet) || !account_words(wallet_account(wallet), words))
-		return rpc_fail(r, RPC_UNLOCK_NEEDED,
+		return rpc_fail(wallet_request, RPC_UNLOCK_NEEDED,
 			"Error: Please enter the wallet passphrase with walletpassphrase first.");
-	answer = json_string(words);
+	wallet_answer = json_string(words);
 	/* The answer holds them still, on its way to the client: who asks for them has them in his terminal next. */
 	wipe(words, sizeof words);
-	return rpc_reply(r, answer);
+	return rpc_reply(wallet_request, wallet_answer);
 }
 
-static const struct rpc_method methods[] = {
+static const struct rpc_method wallet_methods[] = {
 	{ "createwallet", "Wallet", call_createwallet, createwallet_args,
 		"Makes a wallet from 24 new words, or restores one from its words, and loads it. Write the words down "
 		"(dumpmnemonic): they are all one needs to restore the wallet.",
@@ -412,5 +426,5 @@ static const struct rpc_method methods[] = {
 
 void calls_wallet_add(struct rpc_table *table, struct wallets *wallets)
 {
-	rpc_table_add(table, methods, sizeof methods / sizeof *methods, wallets);
+	rpc_table_add(table, wallet_methods, sizeof wallet_methods / sizeof *wallet_methods, wallets);
 }

@@ -7,6 +7,6 @@
 #include "wallet/wallets.h"
 
 /* The wallet, or NULL: then the request has been answered, and is gone with its arguments. */
-struct wallet *which_wallet(struct rpc_request *r, struct wallets *wallets);
+struct wallet *which_wallet(struct rpc_request *request, struct wallets *wallets);
 
 #endif
