@@ -10,17 +10,18 @@
 
 enum { ADDRESS_PROGRAM_MAX = 40 }; /* bytes */
 
-/* Witness version 0 to 16 and its program; out holds BECH32_TEXT_MAX + 1 characters. False if there is no such
+/* Witness version 0 to 16 and its program; address_text holds BECH32_TEXT_MAX + 1 characters. False if there is no such
  * address. */
-bool address_encode(char *out, const char *hrp, int version, const uint8_t *program, size_t size);
+bool address_encode(char *address_text, const char *hrp, int witness_version, const uint8_t *witness_program,
+	size_t program_size);
 
-/* program holds ADDRESS_PROGRAM_MAX bytes. The address must be of the network hrp stands for. */
-bool address_decode(int *version, uint8_t *program, size_t *size, const char *hrp, const char *text,
-	struct errmsg *err);
+/* witness_program holds ADDRESS_PROGRAM_MAX bytes. The address must be of the network hrp stands for. */
+bool address_decode(int *witness_version, uint8_t *witness_program, size_t *program_size, const char *hrp,
+	const char *address_text, struct errmsg *err);
 
-/* The address of an x-only key; out holds BECH32_TEXT_MAX + 1 characters. */
-bool address_from_key(char *out, const char *hrp, const uint8_t key[32]);
+/* The address of an x-only key; address_text holds BECH32_TEXT_MAX + 1 characters. */
+bool address_from_key(char *address_text, const char *hrp, const uint8_t key[32]);
 /* The key behind a taproot address: 32 bytes that are on the curve. */
-bool address_to_key(uint8_t key[32], const char *hrp, const char *text, struct errmsg *err);
+bool address_to_key(uint8_t key[32], const char *hrp, const char *address_text, struct errmsg *err);
 
 #endif

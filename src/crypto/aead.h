@@ -12,12 +12,13 @@
 
 #define AEAD_OVERHEAD 28
 
-/* Writes size + AEAD_OVERHEAD bytes to out, which must not overlap plain. */
-void aead_seal(uint8_t *out, const uint8_t key[32], const void *plain, size_t size, const void *extra,
+/* Writes plain_size + AEAD_OVERHEAD bytes to sealed, which must not overlap plain. */
+void aead_seal(uint8_t *sealed, const uint8_t key[32], const void *plain, size_t plain_size, const void *extra,
 	size_t extra_size);
 
-/* Writes size - AEAD_OVERHEAD bytes to out; false (and out wiped) if key, extra or any byte is not what was sealed. */
-bool aead_open(uint8_t *out, const uint8_t key[32], const uint8_t *sealed, size_t size, const void *extra,
+/* Writes sealed_size - AEAD_OVERHEAD bytes to plain; false (and plain wiped) if key, extra or any byte is not what was
+ * sealed. */
+bool aead_open(uint8_t *plain, const uint8_t key[32], const uint8_t *sealed, size_t sealed_size, const void *extra,
 	size_t extra_size);
 
 #endif

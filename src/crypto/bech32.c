@@ -3,80 +3,81 @@
 
 #include <string.h>
 
-static const char charset[] = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+static const char bech32_charset[] = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 
 enum {
-	CHECKSUM_SIZE = 6,
+	BECH32_CHECKSUM_SIZE = 6,
 };
 
 /* Runs over one value: the remainder by the BCH code's generator (BIP173). */
-static uint32_t checksum_step(uint32_t sum, uint32_t value)
+static uint32_t bech32_checksum_step(uint32_t checksum, uint32_t value)
 {
 	static const uint32_t generator[5] = { 0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3 };
-	uint32_t top = sum >> 25;
+	uint32_t checksum_top = checksum >> 25;
 	int i;
 
-	sum = (sum & 0x1ffffff) << 5 ^ value;
+	checksum = (checksum & 0x1ffffff) << 5 ^ value;
 	for (i = 0; i < 5; i++)
-		if (top >> i & 1)
-			sum ^= generator[i];
-	return sum;
+		if (checksum_top >> i & 1)
+			checksum ^= generator[i];
+	return checksum;
 }
 
 /* The prefix counts as its characters' high bits, a zero, and their low bits: so it is covered by the checksum too. */
-static uint32_t checksum_hrp(const char *hrp)
+static uint32_t bech32_checksum_hrp(const char *hrp)
 {
-	uint32_t sum = 1;
+	uint32_t checksum = 1;
 	size_t i;
 
 	for (i = 0; hrp[i]; i++)
-		sum = checksum_step(sum, (uint32_t)hrp[i] >> 5);
-	sum = checksum_step(sum, 0);
+		checksum = bech32_checksum_step(checksum, (uint32_t)hrp[i] >> 5);
+	checksum = bech32_checksum_step(checksum, 0);
 	for (i = 0; hrp[i]; i++)
-		sum = checksum_step(sum, hrp[i] & 31);
-	return sum;
+		checksum = bech32_checksum_step(checksum, hrp[i] & 31);
+	return checksum;
 }
 
-static uint32_t constant_of(enum bech32_form form)
+static uint32_t bech32_constant(enum bech32_form form)
 {
 	return form == BECH32_M ? 0x2bc830a3 : 1;
 }
 
-bool bech32_encode(char *out, const char *hrp, const uint8_t *values, size_t count, enum bech32_form form)
+bool bech32_encode(char *bech32_text, const char *hrp, const uint8_t *values, size_t value_count, enum bech32_form form)
 {
 	size_t hrp_size = strlen(hrp);
-	uint32_t sum;
+	uint32_t checksum;
 	size_t i;
 
-	if (hrp_size < 1 || hrp_size > BECH32_HRP_MAX || count > BECH32_TEXT_MAX - CHECKSUM_SIZE - 1 - hrp_size)
+	if (hrp_size < 1 || hrp_size > BECH32_HRP_MAX ||
+		value_count > BECH32_TEXT_MAX - BECH32_CHECKSUM_SIZE - 1 - hrp_size)
 		return false;
 	/* BIP173: printable ASCII. Upper case is refused, since the checksum is that of the lower-case form. */
 	for (i = 0; i < hrp_size; i++)
 		if (hrp[i] < 33 || hrp[i] > 126 || (hrp[i] >= 'A' && hrp[i] <= 'Z'))
 			return false;
-	sum = checksum_hrp(hrp);
-	memcpy(out, hrp, hrp_size);
-	out += hrp_size;
-	*out++ = '1';
-	for (i = 0; i < count; i++) {
+	checksum = bech32_checksum_hrp(hrp);
+	memcpy(bech32_text, hrp, hrp_size);
+	bech32_text += hrp_size;
+	*bech32_text++ = '1';
+	for (i = 0; i < value_count; i++) {
 		if (values[i] > 31)
 			return false;
-		sum = checksum_step(sum, values[i]);
-		*out++ = charset[values[i]];
+		checksum = bech32_checksum_step(checksum, values[i]);
+		*bech32_text++ = bech32_charset[values[i]];
 	}
-	for (i = 0; i < CHECKSUM_SIZE; i++)
-		sum = checksum_step(sum, 0);
+	for (i = 0; i < BECH32_CHECKSUM_SIZE; i++)
+		checksum = bech32_checksum_step(checksum, 0);
 	/* What the text ends in makes the remainder of the whole this constant, which is how a reader tells the forms
 	 * apart. */
-	sum ^= constant_of(form);
-	for (i = 0; i < CHECKSUM_SIZE; i++)
-		*out++ = charset[sum >> 5 * (5 - i) & 31];
-	*out = 0;
+	checksum ^= bech32_constant(form);
+	for (i = 0; i < BECH32_CHECKSUM_SIZE; i++)
+		*bech32_text++ = bech32_charset[checksum >> 5 * (5 - i) & 31];
+	*bech32_text = 0;
 	return true;
 }
 
 /* Copies text in lower case; false if it is too long, mixes cases or holds other than printable ASCII. */
-static bool to_lower(char *lower, size_t *size, const char *text, struct errmsg *err)
+static bool bech32_to_lower(char *lower_text, size_t *text_size, const char *text, struct errmsg *err)
 {
 	bool has_lower = false;
 	bool has_upper = false;
@@ -89,52 +90,52 @@ static bool to_lower(char *lower, size_t *size, const char *text, struct errmsg 
 			return errmsg_set(err, "The address has a character that is not printable ASCII");
 		has_lower |= text[i] >= 'a' && text[i] <= 'z';
 		has_upper |= text[i] >= 'A' && text[i] <= 'Z';
-		lower[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + 32) : text[i];
+		lower_text[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] + 32) : text[i];
 	}
-	lower[i] = 0;
-	*size = i;
+	lower_text[i] = 0;
+	*text_size = i;
 	if (has_lower && has_upper)
 		return errmsg_set(err, "The address mixes upper and lower case");
 	return true;
 }
 
-bool bech32_decode(char *hrp, uint8_t *values, size_t *count, enum bech32_form *form, const char *text,
+bool bech32_decode(char *hrp, uint8_t *values, size_t *value_count, enum bech32_form *form, const char *text,
 	struct errmsg *err)
 {
-	char lower[BECH32_TEXT_MAX + 1];
+	char lower_text[BECH32_TEXT_MAX + 1];
 	const char *separator;
-	const char *found;
+	const char *symbol;
 	size_t hrp_size;
-	uint32_t sum;
-	size_t size = 0;
+	uint32_t checksum;
+	size_t text_size = 0;
 	size_t i;
 
-	if (!to_lower(lower, &size, text, err))
+	if (!bech32_to_lower(lower_text, &text_size, text, err))
 		return false;
 	/* The last 1: the prefix may hold others, the values none. */
-	separator = strrchr(lower, '1');
-	hrp_size = separator == NULL ? 0 : (size_t)(separator - lower);
+	separator = strrchr(lower_text, '1');
+	hrp_size = separator == NULL ? 0 : (size_t)(separator - lower_text);
 	if (hrp_size < 1)
 		return errmsg_set(err,
 			separator == NULL ? "The address has no separator 1" :
 					    "The address has no prefix before its 1");
-	if (size - hrp_size - 1 < CHECKSUM_SIZE)
+	if (text_size - hrp_size - 1 < BECH32_CHECKSUM_SIZE)
 		return errmsg_set(err, "The address is too short for its checksum");
-	memcpy(hrp, lower, hrp_size);
+	memcpy(hrp, lower_text, hrp_size);
 	hrp[hrp_size] = 0;
-	sum = checksum_hrp(hrp);
-	*count = size - hrp_size - 1 - CHECKSUM_SIZE;
-	for (i = 0; i < *count + CHECKSUM_SIZE; i++) {
-		found = strchr(charset, separator[1 + i]);
-		if (found == NULL)
+	checksum = bech32_checksum_hrp(hrp);
+	*value_count = text_size - hrp_size - 1 - BECH32_CHECKSUM_SIZE;
+	for (i = 0; i < *value_count + BECH32_CHECKSUM_SIZE; i++) {
+		symbol = strchr(bech32_charset, separator[1 + i]);
+		if (symbol == NULL)
 			return errmsg_set(err, "The address has a character that bech32 does not use");
-		sum = checksum_step(sum, (uint32_t)(found - charset));
-		if (i < *count)
-			values[i] = (uint8_t)(found - charset);
+		checksum = bech32_checksum_step(checksum, (uint32_t)(symbol - bech32_charset));
+		if (i < *value_count)
+			values[i] = (uint8_t)(symbol - bech32_charset);
 	}
 	/* Which of both it must be depends on the witness version, which is the caller's to read. */
-	if (sum != constant_of(BECH32_FIRST) && sum != constant_of(BECH32_M))
+	if (checksum != bech32_constant(BECH32_FIRST) && checksum != bech32_constant(BECH32_M))
 		return errmsg_set(err, "The address has a wrong checksum: it was mistyped");
-	*form = sum == constant_of(BECH32_M) ? BECH32_M : BECH32_FIRST;
+	*form = checksum == bech32_constant(BECH32_M) ? BECH32_M : BECH32_FIRST;
 	return true;
 }

@@ -19,12 +19,13 @@ enum bech32_form {
 	BECH32_M,     /* BIP350 */
 };
 
-/* values are 5-bit integers. out holds BECH32_TEXT_MAX + 1 characters; false if the text would be longer, or if hrp is
- * empty or not lower-case printable ASCII. */
-bool bech32_encode(char *out, const char *hrp, const uint8_t *values, size_t count, enum bech32_form form);
+/* values are 5-bit integers. bech32_text holds BECH32_TEXT_MAX + 1 characters; false if the text would be longer, or if
+ * hrp is empty or not lower-case printable ASCII. */
+bool bech32_encode(char *bech32_text, const char *hrp, const uint8_t *values, size_t value_count,
+	enum bech32_form form);
 
 /* hrp holds BECH32_HRP_MAX + 1 characters and comes in lower case, values BECH32_TEXT_MAX. */
-bool bech32_decode(char *hrp, uint8_t *values, size_t *count, enum bech32_form *form, const char *text,
+bool bech32_decode(char *hrp, uint8_t *values, size_t *value_count, enum bech32_form *form, const char *text,
 	struct errmsg *err);
 
 #endif

@@ -21,10 +21,10 @@ struct merkle {
 	uint8_t nodes[64][32];
 };
 
-void merkle_init(struct merkle *tree);
-void merkle_add(struct merkle *tree, const void *data, size_t size); /* a leaf's x */
-void merkle_add_hash(struct merkle *tree, const uint8_t leaf[32]);   /* a leaf, already hashed by merkle_leaf */
-void merkle_final(const struct merkle *tree, uint8_t root[32]);
+void merkle_init(struct merkle *merkle);
+void merkle_add(struct merkle *merkle, const void *data, size_t size); /* a leaf's x */
+void merkle_add_hash(struct merkle *merkle, const uint8_t leaf[32]);   /* a leaf, already hashed by merkle_leaf */
+void merkle_final(const struct merkle *merkle, uint8_t root[32]);
 
 void merkle_leaf(uint8_t leaf[32], const void *data, size_t size);
 

@@ -24,16 +24,16 @@ static inline void philox_round(uint32_t *c0, uint32_t *c1, uint32_t *c2, uint32
 	*c3 = (uint32_t)a;
 }
 
-static inline void philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2])
+static inline void philox4x32(uint32_t words[4], const uint32_t counter[4], const uint32_t key[2])
 {
 	uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
 
 	for (uint32_t round = 0; round < PHILOX_ROUNDS; round++)
 		philox_round(&c0, &c1, &c2, &c3, key[0] + round * PHILOX_WEYL_0, key[1] + round * PHILOX_WEYL_1);
-	out[0] = c0;
-	out[1] = c1;
-	out[2] = c2;
-	out[3] = c3;
+	words[0] = c0;
+	words[1] = c1;
+	words[2] = c2;
+	words[3] = c3;
 }
 
 #endif

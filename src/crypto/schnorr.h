@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 bool schnorr_verify(const uint8_t signature[64], const uint8_t message[32], const uint8_t key[32]);
-bool schnorr_verify_bytes(const uint8_t signature[64], const void *message, size_t size, const uint8_t key[32]);
+bool schnorr_verify_bytes(const uint8_t signature[64], const void *message, size_t message_size, const uint8_t key[32]);
 
 /* aux: 32 fresh random bytes (BIP340 "aux_rand"), or fixed ones where the signature must be reproducible. */
 bool schnorr_sign(uint8_t signature[64], const uint8_t message[32], const uint8_t secret[32], const uint8_t aux[32]);
@@ -25,13 +25,13 @@ bool schnorr_key_valid(const uint8_t key[32]);
 
 /* BIP341: the output key of internal, for a script tree's root or for none (NULL, as BIP86 wants it), and, where parity
  * is not NULL, whether the output point's y is odd. */
-bool schnorr_output_key(uint8_t key[32], int *parity, const uint8_t internal[32], const uint8_t *merkle_root);
+bool schnorr_output_key(uint8_t key[32], int *parity, const uint8_t internal_key[32], const uint8_t *merkle_root);
 
 /* BIP341: the secret of schnorr_output_key(schnorr_key(secret), merkle_root). */
-bool schnorr_output_secret(uint8_t out[32], const uint8_t secret[32], const uint8_t *merkle_root);
+bool schnorr_output_secret(uint8_t output_secret[32], const uint8_t secret[32], const uint8_t *merkle_root);
 
 /* BIP341 control blocks: whether key, of this parity, is internal + tweak * G. */
-bool schnorr_tweak_check(const uint8_t key[32], int parity, const uint8_t internal[32], const uint8_t tweak[32]);
+bool schnorr_tweak_check(const uint8_t key[32], int parity, const uint8_t internal_key[32], const uint8_t tweak[32]);
 
 /* Plain points, for BIP32. A compressed public key is 33 bytes. The tweaks fail (with chance 2^-128) where the result
  * would be no key. */

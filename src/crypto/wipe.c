@@ -4,13 +4,13 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-void wipe(void *data, size_t size)
+void wipe(void *secret, size_t size)
 {
-	OPENSSL_cleanse(data, size);
+	OPENSSL_cleanse(secret, size);
 }
 
-void wipe_text(char *text)
+void wipe_text(char *secret_text)
 {
-	if (text != NULL)
-		OPENSSL_cleanse(text, strlen(text));
+	if (secret_text != NULL)
+		OPENSSL_cleanse(secret_text, strlen(secret_text));
 }

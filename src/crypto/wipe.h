@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-void wipe(void *data, size_t size);
-void wipe_text(char *text); /* a string up to its end; NULL is nothing to do */
+void wipe(void *secret, size_t size);
+void wipe_text(char *secret_text); /* a string up to its end; NULL is nothing to do */
 
 #endif

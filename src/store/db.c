@@ -28,17 +28,17 @@ struct db_batch {
 };
 
 /* Hands on LevelDB's reason, which is ours to release. */
-static bool db_failed(struct errmsg *err, const char *path, const char *what, char *reason)
+static bool db_failed(struct errmsg *err, const char *path, const char *what, char *leveldb_reason)
 {
-	errmsg_set(err, "Cannot %s the database %s: %s", what, path, reason);
-	leveldb_free(reason);
+	errmsg_set(err, "Cannot %s the database %s: %s", what, path, leveldb_reason);
+	leveldb_free(leveldb_reason);
 	return false;
 }
 
-static struct db *open_at(const char *path, bool make, struct errmsg *err)
+static struct db *db_open_at(const char *path, bool make, struct errmsg *err)
 {
 	struct db *db = mem_calloc(1, sizeof *db);
-	char *reason = NULL;
+	char *leveldb_reason = NULL;
 
 	db->path = mem_strdup(path);
 	db->cache = leveldb_cache_create_lru(DB_CACHE_BYTES);
@@ -55,39 +55,40 @@ static struct db *open_at(const char *path, bool make, struct errmsg *err)
 	db->write = leveldb_writeoptions_create();
 	db->write_sync = leveldb_writeoptions_create();
 	leveldb_writeoptions_set_sync(db->write_sync, 1);
-	db->handle = leveldb_open(db->options, path, &reason);
-	if (reason == NULL)
+	db->handle = leveldb_open(db->options, path, &leveldb_reason);
+	if (leveldb_reason == NULL)
 		return db;
-	db_failed(err, path, "open", reason);
+	db_failed(err, path, "open", leveldb_reason);
 	db_close(db);
 	return NULL;
 }
 
 struct db *db_open(const char *path, struct errmsg *err)
 {
-	return open_at(path, true, err);
+	return db_open_at(path, true, err);
 }
 
 struct db *db_open_existing(const char *path, struct errmsg *err)
 {
-	return open_at(path, false, err);
+	return db_open_at(path, false, err);
 }
 
 /* A first opening that is cut short leaves CURRENT or a manifest alone: nothing has been written to that database. */
 bool db_has_files(const char *path)
 {
-	DIR *folder = opendir(path);
-	struct dirent *item;
+	DIR *db_folder = opendir(path);
+	struct dirent *db_item;
 	bool found = false;
 
-	while (folder != NULL && !found && (item = readdir(folder)) != NULL) {
-		const char *end = strrchr(item->d_name, '.');
+	while (db_folder != NULL && !found && (db_item = readdir(db_folder)) != NULL) {
+		const char *extension = strrchr(db_item->d_name, '.');
 
-		found = end != NULL &&
-			(strcmp(end, ".ldb") == 0 || strcmp(end, ".sst") == 0 || strcmp(end, ".log") == 0);
+		found = extension != NULL &&
+			(strcmp(extension, ".ldb") == 0 || strcmp(extension, ".sst") == 0 ||
+				strcmp(extension, ".log") == 0);
 	}
-	if (folder != NULL)
-		closedir(folder);
+	if (db_folder != NULL)
+		closedir(db_folder);
 	return found;
 }
 
@@ -95,10 +96,11 @@ bool db_has_files(const char *path)
  * from a full disk or a lock held by another node, where removing the database would be the wrong cure. */
 bool db_is_damage(const struct errmsg *err)
 {
-	static const char *const words[] = { ": Corruption: ", ": Invalid argument: ", ": No such file or directory" };
+	static const char *const damage_words[] = { ": Corruption: ", ": Invalid argument: ",
+		": No such file or directory" };
 
-	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		if (strstr(err->text, words[i]) != NULL)
+	for (size_t i = 0; i < sizeof damage_words / sizeof damage_words[0]; i++)
+		if (strstr(err->text, damage_words[i]) != NULL)
 			return true;
 	return false;
 }
@@ -124,52 +126,54 @@ void db_close(struct db *db)
 bool db_destroy(const char *path, struct errmsg *err)
 {
 	leveldb_options_t *options = leveldb_options_create();
-	char *reason = NULL;
+	char *leveldb_reason = NULL;
 
-	leveldb_destroy_db(options, path, &reason);
+	leveldb_destroy_db(options, path, &leveldb_reason);
 	leveldb_options_destroy(options);
-	return reason == NULL || db_failed(err, path, "remove", reason);
+	return leveldb_reason == NULL || db_failed(err, path, "remove", leveldb_reason);
 }
 
 /* Checksums are verified on each read: damage is found where it matters, and told as what it is. */
 enum db_result db_get(struct db *db, const void *key, size_t key_size, struct buf *value, struct errmsg *err)
 {
-	char *reason = NULL;
-	size_t size = 0;
-	char *found = leveldb_get(db->handle, db->read, key, key_size, &size, &reason);
+	char *leveldb_reason = NULL;
+	size_t value_size = 0;
+	char *leveldb_value = leveldb_get(db->handle, db->read, key, key_size, &value_size, &leveldb_reason);
 
-	if (reason != NULL) {
-		db_failed(err, db->path, "read", reason);
+	if (leveldb_reason != NULL) {
+		db_failed(err, db->path, "read", leveldb_reason);
 		return DB_FAILED;
 	}
-	if (found == NULL)
+	if (leveldb_value == NULL)
 		return DB_MISSING;
-	buf_put(value, found, size);
-	leveldb_free(found);
+	buf_put(value, leveldb_value, value_size);
+	leveldb_free(leveldb_value);
 	return DB_FOUND;
 }
 
-bool db_each(struct db *db, const void *prefix, size_t prefix_size, db_visit *fn, void *context, struct errmsg *err)
+bool db_each(struct db *db, const void *key_prefix, size_t key_prefix_size, db_visit *visit, void *visit_context,
+	struct errmsg *err)
 {
-	leveldb_iterator_t *at = leveldb_create_iterator(db->handle, db->read);
-	char *reason = NULL;
-	bool ok = true;
+	leveldb_iterator_t *iterator = leveldb_create_iterator(db->handle, db->read);
+	char *leveldb_reason = NULL;
+	bool go_on = true;
 
-	for (leveldb_iter_seek(at, prefix, prefix_size); ok && leveldb_iter_valid(at); leveldb_iter_next(at)) {
+	for (leveldb_iter_seek(iterator, key_prefix, key_prefix_size); go_on && leveldb_iter_valid(iterator);
+		leveldb_iter_next(iterator)) {
 		size_t key_size, value_size;
-		const char *key = leveldb_iter_key(at, &key_size);
-		const char *value = leveldb_iter_value(at, &value_size);
+		const char *key = leveldb_iter_key(iterator, &key_size);
+		const char *value = leveldb_iter_value(iterator, &value_size);
 
-		if (key_size < prefix_size || memcmp(key, prefix, prefix_size) != 0)
+		if (key_size < key_prefix_size || memcmp(key, key_prefix, key_prefix_size) != 0)
 			break;
-		ok = fn(context, (const uint8_t *)key, key_size, (const uint8_t *)value, value_size, err);
+		go_on = visit(visit_context, (const uint8_t *)key, key_size, (const uint8_t *)value, value_size, err);
 	}
 	/* An iterator that meets damage just ends: without this question the rest would seem not to be there. */
-	leveldb_iter_get_error(at, &reason);
-	leveldb_iter_destroy(at);
-	if (reason != NULL)
-		return db_failed(err, db->path, "read", reason);
-	return ok;
+	leveldb_iter_get_error(iterator, &leveldb_reason);
+	leveldb_iter_destroy(iterator);
+	if (leveldb_reason != NULL)
+		return db_failed(err, db->path, "read", leveldb_reason);
+	return go_on;
 }
 
 struct db_batch *db_batch_new(void)
@@ -201,16 +205,16 @@ void db_batch_delete(struct db_batch *batch, const void *key, size_t key_size)
 /* After a failure nothing more: store/db.h says why. */
 bool db_write(struct db *db, const struct db_batch *batch, bool sync, struct errmsg *err)
 {
-	char *reason = NULL;
+	char *leveldb_reason = NULL;
 
 	if (db->failure != NULL)
 		return errmsg_set(err, "The database takes no write until it is opened again, since one failed: %s",
 			db->failure);
-	leveldb_write(db->handle, sync ? db->write_sync : db->write, batch->handle, &reason);
-	if (reason == NULL)
+	leveldb_write(db->handle, sync ? db->write_sync : db->write, batch->handle, &leveldb_reason);
+	if (leveldb_reason == NULL)
 		return true;
-	db->failure = mem_strdup(reason);
-	return db_failed(err, db->path, "write", reason);
+	db->failure = mem_strdup(leveldb_reason);
+	return db_failed(err, db->path, "write", leveldb_reason);
 }
 
 bool db_is_sound(const struct db *db)

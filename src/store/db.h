@@ -42,11 +42,12 @@ enum db_result { DB_FOUND, DB_MISSING, DB_FAILED };
 /* Appends the value to `value`. */
 enum db_result db_get(struct db *db, const void *key, size_t key_size, struct buf *value, struct errmsg *err);
 
-/* Calls fn for every key that begins with the prefix, ascending, until fn returns false. Key and value are borrowed.
- * False on a read failure, or if fn returned false: then err is what fn left there. */
-typedef bool db_visit(void *context, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size,
+/* Calls visit for every key that begins with the prefix, ascending, until visit returns false. Key and value are
+ * borrowed. False on a read failure, or if visit returned false: then err is what visit left there. */
+typedef bool db_visit(void *visit_context, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size,
 	struct errmsg *err);
-bool db_each(struct db *db, const void *prefix, size_t prefix_size, db_visit *fn, void *context, struct errmsg *err);
+bool db_each(struct db *db, const void *key_prefix, size_t key_prefix_size, db_visit *visit, void *visit_context,
+	struct errmsg *err);
 
 struct db_batch;
 

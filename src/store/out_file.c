@@ -12,106 +12,106 @@
 #include "util/mem.h"
 
 /* Bytes that are gathered before they are written: a small piece costs no call of the system. */
-enum { PIECE = 1 << 20 };
+enum { OUT_FILE_PIECE = 1 << 20 };
 
-static bool fail_out(struct errmsg *err, const char *path, const char *what)
+static bool out_file_fail(struct errmsg *err, const char *path, const char *what)
 {
 	return errmsg_set(err, "%s: %s: %s", path, what, strerror(errno));
 }
 
 /* Anything of that name counts, a link that leads nowhere too. */
-static bool check_free(const struct out_file *out, struct errmsg *err)
+static bool out_file_check_free(const struct out_file *out_file, struct errmsg *err)
 {
-	struct stat info;
+	struct stat file_info;
 
-	if (out->replace)
-		return file_replaceable(out->path, err);
-	if (lstat(out->path, &info) != 0)
+	if (out_file->replace)
+		return file_replaceable(out_file->path, err);
+	if (lstat(out_file->path, &file_info) != 0)
 		return true;
-	return errmsg_set(err, "%s: exists already", out->path);
+	return errmsg_set(err, "%s: exists already", out_file->path);
 }
 
-bool out_file_open(struct out_file *out, const char *path, bool replace, struct errmsg *err)
+bool out_file_open(struct out_file *out_file, const char *path, bool replace, struct errmsg *err)
 {
-	size_t length = strlen(path);
+	size_t path_length = strlen(path);
 
-	*out = (struct out_file){ .path = mem_strdup(path), .replace = replace, .fd = -1 };
-	buf_init(&out->waiting);
-	if (!check_free(out, err))
+	*out_file = (struct out_file){ .path = mem_strdup(path), .replace = replace, .fd = -1 };
+	buf_init(&out_file->waiting);
+	if (!out_file_check_free(out_file, err))
 		return false;
-	out->temporary = mem_alloc(length + 8);
-	memcpy(out->temporary, path, length);
+	out_file->temporary = mem_alloc(path_length + 8);
+	memcpy(out_file->temporary, path, path_length);
 	/* Beside the name it will get, since rename does not cross file systems. */
-	memcpy(out->temporary + length, ".XXXXXX", 8);
-	out->fd = mkstemp(out->temporary);
-	if (out->fd < 0) {
-		fail_out(err, path, "cannot be created");
-		free(out->temporary);
-		out->temporary = NULL;
+	memcpy(out_file->temporary + path_length, ".XXXXXX", 8);
+	out_file->fd = mkstemp(out_file->temporary);
+	if (out_file->fd < 0) {
+		out_file_fail(err, path, "cannot be created");
+		free(out_file->temporary);
+		out_file->temporary = NULL;
 		return false;
 	}
 	/* mkstemp gives 0600: an export is for other programs, perhaps other users', to read. */
-	return fchmod(out->fd, 0644) == 0 || fail_out(err, path, "cannot be made readable");
+	return fchmod(out_file->fd, 0644) == 0 || out_file_fail(err, path, "cannot be made readable");
 }
 
-static bool flush_waiting(struct out_file *out, struct errmsg *err)
+static bool out_file_flush(struct out_file *out_file, struct errmsg *err)
 {
-	if (!file_write_at(out->fd, out->size - out->waiting.size, out->waiting.data, out->waiting.size, out->path,
-		    err))
+	if (!file_write_at(out_file->fd, out_file->size - out_file->waiting.size, out_file->waiting.data,
+		    out_file->waiting.size, out_file->path, err))
 		return false;
-	buf_reset(&out->waiting);
+	buf_reset(&out_file->waiting);
 	return true;
 }
 
-bool out_file_put(struct out_file *out, const void *data, size_t size, struct errmsg *err)
+bool out_file_put(struct out_file *out_file, const void *data, size_t size, struct errmsg *err)
 {
-	buf_put(&out->waiting, data, size);
-	out->size += size;
-	return out->waiting.size < PIECE || flush_waiting(out, err);
+	buf_put(&out_file->waiting, data, size);
+	out_file->size += size;
+	return out_file->waiting.size < OUT_FILE_PIECE || out_file_flush(out_file, err);
 }
 
-static bool sync_folder(const char *path, struct errmsg *err)
+static bool out_file_sync_folder(const char *path, struct errmsg *err)
 {
 	char *folder = mem_strdup(path), *slash = strrchr(folder, '/');
-	bool ok;
+	bool synced;
 
 	if (slash != NULL)
 		slash[slash == folder] = 0;
-	ok = file_sync_dir(slash != NULL ? folder : ".", err);
+	synced = file_sync_dir(slash != NULL ? folder : ".", err);
 	free(folder);
-	return ok;
+	return synced;
 }
 
 /* Synced before it gets its name: the name never stands for half a file. */
-bool out_file_commit(struct out_file *out, struct errmsg *err)
+bool out_file_commit(struct out_file *out_file, struct errmsg *err)
 {
 	bool closed;
 
-	if (!flush_waiting(out, err))
+	if (!out_file_flush(out_file, err))
 		return false;
-	if (fsync(out->fd) != 0)
-		return fail_out(err, out->path, "cannot be synced");
-	closed = close(out->fd) == 0;
-	out->fd = -1;
+	if (fsync(out_file->fd) != 0)
+		return out_file_fail(err, out_file->path, "cannot be synced");
+	closed = close(out_file->fd) == 0;
+	out_file->fd = -1;
 	if (!closed)
-		return fail_out(err, out->path, "cannot be closed");
+		return out_file_fail(err, out_file->path, "cannot be closed");
 	/* The second look, since writing takes long: what somebody put there meanwhile stays. */
-	if (!check_free(out, err))
+	if (!out_file_check_free(out_file, err))
 		return false;
-	if (rename(out->temporary, out->path) != 0)
-		return fail_out(err, out->path, "cannot be given its name");
-	free(out->temporary);
-	out->temporary = NULL;
-	return sync_folder(out->path, err);
+	if (rename(out_file->temporary, out_file->path) != 0)
+		return out_file_fail(err, out_file->path, "cannot be given its name");
+	free(out_file->temporary);
+	out_file->temporary = NULL;
+	return out_file_sync_folder(out_file->path, err);
 }
 
-void out_file_clear(struct out_file *out)
+void out_file_clear(struct out_file *out_file)
 {
-	if (out->fd >= 0)
-		close(out->fd);
-	if (out->temporary != NULL)
-		unlink(out->temporary);
-	free(out->temporary);
-	free(out->path);
-	buf_clear(&out->waiting);
+	if (out_file->fd >= 0)
+		close(out_file->fd);
+	if (out_file->temporary != NULL)
+		unlink(out_file->temporary);
+	free(out_file->temporary);
+	free(out_file->path);
+	buf_clear(&out_file->waiting);
 }

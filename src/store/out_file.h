@@ -21,12 +21,12 @@ struct out_file {
 	struct buf waiting; /* bytes that are not written yet */
 };
 
-/* Fills out, whatever the result; out_file_clear is due. The file will have mode 0644. */
-bool out_file_open(struct out_file *out, const char *path, bool replace, struct errmsg *err);
-bool out_file_put(struct out_file *out, const void *data, size_t size, struct errmsg *err);
-bool out_file_commit(struct out_file *out, struct errmsg *err);
+/* Fills out_file, whatever the result; out_file_clear is due. The file will have mode 0644. */
+bool out_file_open(struct out_file *out_file, const char *path, bool replace, struct errmsg *err);
+bool out_file_put(struct out_file *out_file, const void *data, size_t size, struct errmsg *err);
+bool out_file_commit(struct out_file *out_file, struct errmsg *err);
 
 /* Releases all; what was not committed leaves nothing behind. */
-void out_file_clear(struct out_file *out);
+void out_file_clear(struct out_file *out_file);
 
 #endif

@@ -12,7 +12,7 @@ struct progress {
 	uint64_t size, done;
 };
 
-void progress_init(struct progress *p, const char *what, const char *path, uint64_t size);
-void progress_add(struct progress *p, uint64_t bytes);
+void progress_init(struct progress *progress, const char *what, const char *path, uint64_t size);
+void progress_add(struct progress *progress, uint64_t bytes);
 
 #endif

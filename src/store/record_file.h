@@ -36,41 +36,42 @@ struct record_file;
 
 /* `name` is "blk" or "rev". The folder must exist. */
 struct record_file *record_file_open(const char *folder, const char *name, const uint8_t magic[4]);
-void record_file_close(struct record_file *files);
+void record_file_close(struct record_file *record_files);
 /* Whether there is no file. */
-bool record_file_is_empty(const struct record_file *files);
+bool record_file_is_empty(const struct record_file *record_files);
 
 /* Appends a payload given in `count` parts. After a failure (disk full) the file is as it was. */
 struct file_part {
 	const void *data;
 	size_t size;
 };
-bool record_file_append(struct record_file *files, enum record_kind kind, const struct file_part *parts, size_t count,
-	struct file_position *position, struct errmsg *err);
+bool record_file_append(struct record_file *record_files, enum record_kind kind, const struct file_part *parts,
+	size_t count, struct file_position *position, struct errmsg *err);
 
 /* All that was appended, by this run or one before, is on the disk when this returns true. Any one thread, while no
  * other appends. */
-bool record_file_sync(struct record_file *files, struct errmsg *err);
+bool record_file_sync(struct record_file *record_files, struct errmsg *err);
 
-/* Appends the payload to out. False if the record is not there whole, is of another kind, or (unless it is
+/* Appends the record to payload. False if the record is not there whole, is of another kind, or (unless it is
  * RECORD_BODIES, whose hashes the headers hold) its checksum differs; the message names file and offset. */
-bool record_file_read(const struct record_file *files, enum record_kind kind, const struct file_position *position,
-	struct buf *out, struct errmsg *err);
+bool record_file_read(const struct record_file *record_files, enum record_kind kind,
+	const struct file_position *position, struct buf *payload, struct errmsg *err);
 
 /* Whether the record ends within its file. */
-bool record_file_holds(const struct record_file *files, const struct file_position *position);
+bool record_file_holds(const struct record_file *record_files, const struct file_position *position);
 
 /* Path of a file, the caller's. */
-char *record_file_path(const struct record_file *files, uint32_t file);
+char *record_file_path(const struct record_file *record_files, uint32_t file);
 
-/* Calls fn for every sound record in order that lies behind `after` (size 0: for all), until it returns false. done and
- * total (bytes) tell how far. */
-typedef bool record_file_visit(void *context, enum record_kind kind, const struct file_position *position,
+/* Calls visit for every sound record in order that lies behind `after` (size 0: for all), until it returns false. done
+ * and total (bytes) tell how far. */
+typedef bool record_file_visit(void *visit_context, enum record_kind kind, const struct file_position *position,
 	const uint8_t *payload, uint64_t done, uint64_t total);
-bool record_file_scan(struct record_file *files, const struct file_position *after, record_file_visit *fn,
-	void *context, struct errmsg *err);
+bool record_file_scan(struct record_file *record_files, const struct file_position *after, record_file_visit *visit,
+	void *visit_context, struct errmsg *err);
 
 /* The next offset at or after `from` where the magic stands in an open file, or its size. */
-uint64_t record_file_find_magic(int fd, const uint8_t magic[4], uint64_t from, uint64_t size, const char *path);
+uint64_t record_file_find_magic(int fd, const uint8_t magic[4], uint64_t scan_from, uint64_t size,
+	const char *record_path);
 
 #endif
