@@ -89,13 +89,13 @@ uint8_t *chain_attempt_windows(struct chain *chain, const struct header *header,
 	const struct index_entry *tip = chain_tip(chain);
 	const struct spec *spec = chain->spec;
 	uint8_t *windows;
-	struct draw draw;
+	struct step_draw step_draw;
 
 	if (memcmp(header->prev, tip->id, 32) != 0)
 		return NULL;
-	step_inputs_draw(spec, chain->registry, tip, &draw);
-	windows = step_inputs_windows(spec, chain->blobs, &draw, header, slot, NULL, NULL);
+	step_inputs_draw(spec, chain->registry, tip, &step_draw);
+	windows = step_inputs_windows(spec, chain->blobs, &step_draw, header, slot, NULL, NULL);
 	if (windows != NULL)
-		*dataset = draw.dataset[*slot];
+		*dataset = step_draw.dataset[*slot];
 	return windows;
 }

@@ -19,22 +19,22 @@
 /* --- the end of a job --- */
 
 /* The turn ends with it, so the address may have its next block verified. */
-static void job_free(struct block_job *job)
+static void block_job_free(struct block_job *block_job)
 {
-	struct block_job **link = &job->chain->jobs;
+	struct block_job **link = &block_job->chain->jobs;
 
-	while (*link != job)
+	while (*link != block_job)
 		link = &(*link)->next;
-	*link = job->next;
-	job->chain->job_count--;
-	job->full->in_work = false;
-	sources_turn_end(&job->turn);
-	verify_job_clear(&job->verify);
-	block_unref(job->block);
-	free(job);
+	*link = block_job->next;
+	block_job->chain->job_count--;
+	block_job->full->in_work = false;
+	sources_turn_end(&block_job->turn);
+	verify_job_clear(&block_job->verify);
+	block_unref(block_job->block);
+	free(block_job);
 }
 
-static void refuse_block(struct chain *chain, struct full_entry *full, const struct reject *reject)
+static void block_job_refuse(struct chain *chain, struct full_entry *full, const struct reject *reject)
 {
 	connect_refuse(chain, full, reject->reason);
 	NOTIFY(&chain->notices, block_verdict, &full->entry, &full->source, reject);
@@ -42,12 +42,12 @@ static void refuse_block(struct chain *chain, struct full_entry *full, const str
 
 /* Remembers every proof that was executed, whatever became of the block. A proof's verdict is about the proof: the same
  * one, loose or in a sibling, is not executed again. */
-static void keep_proofs(struct chain *chain, const struct block_job *job)
+static void block_job_keep_proofs(struct chain *chain, const struct block_job *block_job)
 {
-	for (size_t i = 0; i < job->verify.proof_count; i++) {
-		const struct verify_proof *proof = &job->verify.proofs[i];
+	for (size_t i = 0; i < block_job->verify.proof_count; i++) {
+		const struct verify_proof *proof = &block_job->verify.proofs[i];
 
-		if (i == job->verdict.false_proof) {
+		if (i == block_job->verdict.false_proof) {
 			proof_cache_put(chain->proofs, &proof->header, PROOF_FALSE, NULL);
 			chain->proofs_false++;
 		} else if (proof->delta != NULL) {
@@ -59,170 +59,173 @@ static void keep_proofs(struct chain *chain, const struct block_job *job)
 }
 
 /* The block's proofs and its update are right: its bodies go to disk, its outcome into the index. */
-static bool accept_block(struct chain *chain, struct block_job *job, struct errmsg *err)
+static bool block_job_accept(struct chain *chain, struct block_job *block_job, struct errmsg *err)
 {
-	const size_t count = job->verify.proof_count;
-	struct index_entry *entry = &job->full->entry;
-	uint8_t **bodies = mem_calloc(count, sizeof *bodies);
-	bool ok = true;
+	const size_t proof_count = block_job->verify.proof_count;
+	struct index_entry *verified = &block_job->full->entry;
+	uint8_t **proof_bodies = mem_calloc(proof_count, sizeof *proof_bodies);
+	bool accepted = true;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < proof_count; i++)
 		/* Borrowed: the job frees them. */
-		bodies[i] = job->verify.proofs[i].delta;
-	if (job->full->bodies.size == 0)
-		ok = block_records_append_bodies(chain->blocks, chain->spec, job->full, bodies, count, err);
-	free(bodies);
-	if (!ok)
+		proof_bodies[i] = block_job->verify.proofs[i].delta;
+	if (block_job->full->bodies.size == 0)
+		accepted = block_records_append_bodies(chain->blocks, chain->spec, block_job->full, proof_bodies,
+			proof_count, err);
+	free(proof_bodies);
+	if (!accepted)
 		return false;
-	entry->outcome = job->outcome;
-	entry->outcome.outcome = job->verdict.outcome;
-	entry->outcome.loss_before = job->verdict.loss_before;
-	entry->outcome.loss_after = job->verdict.loss_after;
-	memcpy(entry->model_root_after, state_root(job->verdict.state), 32);
+	verified->outcome = block_job->outcome;
+	verified->outcome.outcome = block_job->verdict.outcome;
+	verified->outcome.loss_before = block_job->verdict.loss_before;
+	verified->outcome.loss_after = block_job->verdict.loss_after;
+	memcpy(verified->model_root_after, state_root(block_job->verdict.state), 32);
 	/* One millisecond is the least: 0 says that it was not in this run. */
-	entry->verify_ms = (uint32_t)(clock_mono_ms() - job->began) + 1;
-	index_set_status(&chain->index, job->full, ENTRY_VERIFIED);
-	states_put(chain->states, job->full, job->verdict.state);
-	states_keep_benchmark(chain->states, entry_parent(job->full), job->verify.parent_benchmark);
+	verified->verify_ms = (uint32_t)(clock_mono_ms() - block_job->began) + 1;
+	index_set_status(&chain->index, block_job->full, ENTRY_VERIFIED);
+	states_put(chain->states, block_job->full, block_job->verdict.state);
+	states_keep_benchmark(chain->states, entry_parent(block_job->full), block_job->verify.parent_benchmark);
 	/* The index on disk is told in a moment; if a crash comes before, the block is verified again. */
-	connect_note_verified(chain, job->full);
+	connect_note_verified(chain, block_job->full);
 	return true;
 }
 
 /* On the loop again. Between post and here the operator may have refused the block, the disk may have failed, or the
  * chain may be closing: the verdict counts only for an entry that still waits for it. What the proofs showed is kept
  * either way. */
-static void rest_done(void *arg, bool cancelled)
+static void block_job_rest_done(void *job_arg, bool cancelled)
 {
-	struct block_job *job = arg;
-	struct chain *chain = job->chain;
-	struct full_entry *full = job->full;
+	struct block_job *block_job = job_arg;
+	struct chain *chain = block_job->chain;
+	struct full_entry *full = block_job->full;
 	struct errmsg err;
-	bool ok = true;
+	bool accepted = true;
 
-	cancelled = cancelled || job->verdict.cancelled;
+	cancelled = cancelled || block_job->verdict.cancelled;
 	if (!cancelled)
-		keep_proofs(chain, job);
+		block_job_keep_proofs(chain, block_job);
 	/* A verdict for a block that the operator refused meanwhile is of no use. */
 	if (!cancelled && entry_waits(full) && !chain->failed) {
 		waiting_drop(chain, waiting_find(chain, full));
-		if (!job->verdict.valid) {
-			refuse_block(chain, full, &job->verdict.reject);
+		if (!block_job->verdict.valid) {
+			block_job_refuse(chain, full, &block_job->verdict.reject);
 		} else {
-			ok = accept_block(chain, job, &err);
-			if (ok)
+			accepted = block_job_accept(chain, block_job, &err);
+			if (accepted)
 				NOTIFY(&chain->notices, block_verdict, &full->entry, &full->source, NULL);
 		}
 	}
-	state_unref(job->verdict.state);
-	job_free(job);
-	if (!ok)
+	state_unref(block_job->verdict.state);
+	block_job_free(block_job);
+	if (!accepted)
 		halt_fail(chain, &err);
 	chain->again = true;
 }
 
-static void rest_run(void *arg)
+static void block_job_rest_run(void *job_arg)
 {
-	struct block_job *job = arg;
+	struct block_job *block_job = job_arg;
 
-	job->verify.threads = queue_threads();
-	verify_run(&job->verify, &job->verdict);
+	block_job->verify.threads = queue_threads();
+	verify_run(&block_job->verify, &block_job->verdict);
 }
 
 /* All threads for one block, as far as a step of this model can use them, since everybody waits for the one at the tip.
  * Of several that are verified at a time the queue gives them to the one whose bringer stands highest, in the middle of
  * another's too; of equals, to the first. */
-static void post_part(struct block_job *job, queue_run *run, queue_done *done)
+static void block_job_post(struct block_job *block_job, queue_run *part_run, queue_done *part_done)
 {
-	queue_post(job->chain->queue,
+	queue_post(block_job->chain->queue,
 		&(struct queue_job){
 			.kind = QUEUE_BLOCK,
-			.rank = job->turn.standing,
-			.threads = backend_threads(backend_selected(), &spec_course(job->chain->spec)->train,
-				job->chain->threads),
-			.owner = job->chain,
-			.run = run,
-			.done = done,
-			.arg = job,
+			.rank = block_job->turn.standing,
+			.threads = backend_threads(backend_selected(), &spec_course(block_job->chain->spec)->train,
+				block_job->chain->threads),
+			.owner = block_job->chain,
+			.run = part_run,
+			.done = part_done,
+			.arg = block_job,
 		});
 }
 
-static void post_rest(struct block_job *job)
+static void block_job_post_rest(struct block_job *block_job)
 {
-	NOTIFY(&job->chain->notices, block_proven, &job->full->entry, &job->full->source);
-	post_part(job, rest_run, rest_done);
+	NOTIFY(&block_job->chain->notices, block_proven, &block_job->full->entry, &block_job->full->source);
+	block_job_post(block_job, block_job_rest_run, block_job_rest_done);
 }
 
 /* The own proof is right: the block goes to disk, and may ask for its blobs; the rest waits for them. */
-static void own_right(struct block_job *job)
+static void block_job_own_right(struct block_job *block_job)
 {
-	struct chain *chain = job->chain;
-	struct full_entry *full = job->full;
-	const struct verify_proof *own = &job->verify.proofs[0];
+	struct chain *chain = block_job->chain;
+	struct full_entry *full = block_job->full;
+	const struct verify_proof *own_proof = &block_job->verify.proofs[0];
 	struct errmsg err;
 
 	full->proven = true;
-	if (full->entry.held && !waiting_store(chain, full, job->block, &err)) {
-		job_free(job);
+	if (full->entry.held && !waiting_store(chain, full, block_job->block, &err)) {
+		block_job_free(block_job);
 		halt_fail(chain, &err);
 		return;
 	}
 	if (wants_met(chain, waiting_find(chain, full))) {
-		post_rest(job);
+		block_job_post_rest(block_job);
 		return;
 	}
-	proof_cache_put(chain->proofs, &own->header, PROOF_RIGHT, own->delta);
-	job_free(job);
+	proof_cache_put(chain->proofs, &own_proof->header, PROOF_RIGHT, own_proof->delta);
+	block_job_free(block_job);
 	wants_ask(chain, waiting_find(chain, full));
 	chain->again = true;
 }
 
-static void own_run(void *arg)
+static void block_job_own_run(void *job_arg)
 {
-	struct block_job *job = arg;
+	struct block_job *block_job = job_arg;
 
-	job->verdict.valid = verify_one(job->verify.spec, job->verify.parent, &job->verify.proofs[0], queue_threads(),
-		&job->verify.cancel, NULL, &job->verdict.reject);
+	block_job->verdict.valid = verify_one(block_job->verify.spec, block_job->verify.parent,
+		&block_job->verify.proofs[0], queue_threads(), &block_job->verify.cancel, NULL,
+		&block_job->verdict.reject);
 }
 
 /* Exactly one of three ways on: right, and the job goes on; false, and it ends as a refused block does; cancelled, and
  * it ends without a word. */
-static void own_done(void *arg, bool cancelled)
+static void block_job_own_done(void *job_arg, bool cancelled)
 {
-	struct block_job *job = arg;
+	struct block_job *block_job = job_arg;
 
-	cancelled = cancelled || atomic_load(&job->verify.cancel) || !entry_waits(job->full);
+	cancelled = cancelled || atomic_load(&block_job->verify.cancel) || !entry_waits(block_job->full);
 	if (!cancelled)
-		sources_proved(job->turn.group, job->verdict.valid, clock_wall());
-	if (!cancelled && job->verdict.valid) {
-		own_right(job);
+		sources_proved(block_job->turn.group, block_job->verdict.valid, clock_wall());
+	if (!cancelled && block_job->verdict.valid) {
+		block_job_own_right(block_job);
 		return;
 	}
-	job->verdict.cancelled = cancelled;
-	job->verdict.false_proof = cancelled ? SIZE_MAX : 0;
-	rest_done(job, cancelled);
+	block_job->verdict.cancelled = cancelled;
+	block_job->verdict.false_proof = cancelled ? SIZE_MAX : 0;
+	block_job_rest_done(block_job, cancelled);
 }
 
 /* --- the beginning of a job --- */
 
 /* The bytes of a block are gone or damaged: it must be fetched again. */
-static void lose_block(struct chain *chain, struct full_entry *full, const struct errmsg *err)
+static void block_job_lose(struct chain *chain, struct full_entry *full, const struct errmsg *err)
 {
-	struct db_batch *batch = db_batch_new();
-	struct errmsg failure;
+	struct db_batch *lost_batch = db_batch_new();
+	struct errmsg write_failure;
 
 	log_error("[chain] %s: the block will be fetched again", err->text);
 	waiting_drop(chain, waiting_find(chain, full));
 	index_set_status(&chain->index, full, ENTRY_HEADER);
 	full->block.size = 0;
-	index_save(batch, full);
-	if (!db_write(chain->db, batch, false, &failure))
-		halt_fail(chain, &failure);
-	db_batch_free(batch);
+	index_save(lost_batch, full);
+	if (!db_write(chain->db, lost_batch, false, &write_failure))
+		halt_fail(chain, &write_failure);
+	db_batch_free(lost_batch);
 }
 
 /* What can be said before any step is executed. */
-static bool check_first(struct chain *chain, struct full_entry *full, const struct block *block, struct reject *reject)
+static bool block_job_check_first(struct chain *chain, struct full_entry *full, const struct block *block,
+	struct reject *reject)
 {
 	const struct index_entry *parent = full->entry.parent;
 	struct errmsg err;
@@ -255,7 +258,7 @@ static bool check_first(struct chain *chain, struct full_entry *full, const stru
 }
 
 /* A dataset's bytes turned out to be missing: the block waits for them too. */
-static void want_more(struct chain *chain, struct full_entry *full, const struct blob_want *missing,
+static void block_job_want_more(struct chain *chain, struct full_entry *full, const struct blob_want *missing,
 	const struct errmsg *err)
 {
 	struct waiting_block *waiting = waiting_find(chain, full);
@@ -270,19 +273,19 @@ static void want_more(struct chain *chain, struct full_entry *full, const struct
 }
 
 /* Puts a job to work whose block and inputs are all here. */
-static void start_work(struct block_job *job)
+static void block_job_begin(struct block_job *block_job)
 {
-	struct chain *chain = job->chain;
+	struct chain *chain = block_job->chain;
 
-	sources_turn_begin(&job->turn, chain->sources, waiting_find(chain, job->full)->group, clock_wall());
-	job->next = chain->jobs;
-	chain->jobs = job;
+	sources_turn_begin(&block_job->turn, chain->sources, waiting_find(chain, block_job->full)->group, clock_wall());
+	block_job->next = chain->jobs;
+	chain->jobs = block_job;
 	chain->job_count++;
-	job->full->in_work = true;
-	if (job->verify.proofs[0].delta != NULL)
-		own_right(job);
+	block_job->full->in_work = true;
+	if (block_job->verify.proofs[0].delta != NULL)
+		block_job_own_right(block_job);
 	else
-		post_part(job, own_run, own_done);
+		block_job_post(block_job, block_job_own_run, block_job_own_done);
 }
 
 /* Every reason not to begin comes before the first step is executed, the cheapest first: a block costs its sender as
@@ -290,34 +293,35 @@ static void start_work(struct block_job *job)
 void block_job_start(struct chain *chain, struct full_entry *full, struct state *parent)
 {
 	struct blob_want missing = { .size = 0 };
-	struct block_job *job;
+	struct block_job *block_job;
 	struct reject reject;
 	const struct block *block;
 	struct errmsg err;
 
 	block = waiting_read(chain, waiting_find(chain, full), &err);
-	if (block == NULL || !check_first(chain, full, block, &reject) || chain->failed) {
+	if (block == NULL || !block_job_check_first(chain, full, block, &reject) || chain->failed) {
 		state_unref(parent);
 		if (block == NULL) {
-			lose_block(chain, full, &err);
+			block_job_lose(chain, full, &err);
 		} else if (!chain->failed) {
 			waiting_drop(chain, waiting_find(chain, full));
-			refuse_block(chain, full, &reject);
+			block_job_refuse(chain, full, &reject);
 		}
 		block_unref(block);
 		return;
 	}
-	job = mem_calloc(1, sizeof *job);
-	job->chain = chain;
-	job->full = full;
-	job->block = block;
-	job->verdict.false_proof = SIZE_MAX;
-	job->began = clock_mono_ms();
-	if (!step_inputs_block(chain, full, block, parent, true, &job->verify, &job->outcome, &missing, &err)) {
-		want_more(chain, full, &missing, &err);
+	block_job = mem_calloc(1, sizeof *block_job);
+	block_job->chain = chain;
+	block_job->full = full;
+	block_job->block = block;
+	block_job->verdict.false_proof = SIZE_MAX;
+	block_job->began = clock_mono_ms();
+	if (!step_inputs_block(chain, full, block, parent, true, &block_job->verify, &block_job->outcome, &missing,
+		    &err)) {
+		block_job_want_more(chain, full, &missing, &err);
 		block_unref(block);
-		free(job);
+		free(block_job);
 		return;
 	}
-	start_work(job);
+	block_job_begin(block_job);
 }

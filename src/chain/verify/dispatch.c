@@ -9,7 +9,7 @@
 #include "util/clock.h"
 #include "util/mem.h"
 
-struct state_request {
+struct dispatch_request {
 	struct full_entry *full;
 	struct chain *chain;
 	struct source_turn turn;
@@ -17,9 +17,9 @@ struct state_request {
 
 /* The parent's state came back from a replay, or did not. The block is picked again as any other: much may have
  * happened meanwhile. */
-static void state_ready(void *context, struct state *state)
+static void dispatch_state_ready(void *context, struct state *state)
 {
-	struct state_request *request = context;
+	struct dispatch_request *request = context;
 	struct chain *chain = request->chain;
 
 	/* Without the parent's state the block cannot be verified in this run; the log says why. */
@@ -33,21 +33,22 @@ static void state_ready(void *context, struct state *state)
 }
 
 /* It counts as a block in work, its address's too: a replay takes a worker as well. */
-static void request_state(struct chain *chain, struct full_entry *full)
+static void dispatch_request_state(struct chain *chain, struct full_entry *full)
 {
-	struct state_request *request = mem_alloc(sizeof *request);
+	struct dispatch_request *request = mem_alloc(sizeof *request);
 
 	request->full = full;
 	request->chain = chain;
 	sources_turn_begin(&request->turn, chain->sources, waiting_find(chain, full)->group, clock_wall());
 	full->in_work = true;
 	chain->request_count++;
-	states_request(chain->states, entry_parent(full), QUEUE_BLOCK, request->turn.standing, state_ready, request);
+	states_request(chain->states, entry_parent(full), QUEUE_BLOCK, request->turn.standing, dispatch_state_ready,
+		request);
 }
 
 /* The branch must promise as much work as the tip has, by headers: they are free to make, but without that much
  * nothing that is verified could ever become the best. */
-static bool is_ready(const struct chain *chain, const struct waiting_block *waiting)
+static bool dispatch_is_ready(const struct chain *chain, const struct waiting_block *waiting)
 {
 	const struct full_entry *full = waiting->full;
 
@@ -57,9 +58,9 @@ static bool is_ready(const struct chain *chain, const struct waiting_block *wait
 }
 
 /* Counted anew each time, as each start changes it. */
-static void take_stock(const struct chain *chain, struct workload *load)
+static void dispatch_take_stock(const struct chain *chain, struct workload *workload)
 {
-	*load = (struct workload){
+	*workload = (struct workload){
 		.workers = chain->threads,
 		.blocks = chain->job_count + chain->request_count,
 		.strangers_blocks = sources_strangers(chain->sources),
@@ -68,15 +69,15 @@ static void take_stock(const struct chain *chain, struct workload *load)
 }
 
 /* The ready block that goes first, if a worker may be had for it. */
-static struct full_entry *pick_block(struct chain *chain)
+static struct full_entry *dispatch_pick_block(struct chain *chain)
 {
 	const int64_t now = clock_wall();
-	struct contender best;
-	struct full_entry *found = NULL;
-	struct workload load;
+	struct contender best_contender;
+	struct full_entry *picked = NULL;
+	struct workload workload;
 
 	waiting_prune(chain);
-	take_stock(chain, &load);
+	dispatch_take_stock(chain, &workload);
 	for (size_t i = 0; i < chain->waiting_count; i++) {
 		const struct waiting_block *waiting = &chain->waiting[i];
 		const struct index_entry *parent = waiting->full->entry.parent;
@@ -88,48 +89,48 @@ static struct full_entry *pick_block(struct chain *chain)
 			.order = waiting->order,
 		};
 
-		if (!schedule_block_fits(&load, contender.standing) || !is_ready(chain, waiting) ||
-			(found != NULL && !schedule_before(&contender, &best)))
+		if (!schedule_block_fits(&workload, contender.standing) || !dispatch_is_ready(chain, waiting) ||
+			(picked != NULL && !schedule_before(&contender, &best_contender)))
 			continue;
-		best = contender;
-		found = waiting->full;
+		best_contender = contender;
+		picked = waiting->full;
 	}
-	return found;
+	return picked;
 }
 
 /* Ends because every block that is picked is in work afterwards, or gone from the list, or stuck. */
 void dispatch_start(struct chain *chain)
 {
-	struct full_entry *full;
-	struct workload load;
+	struct full_entry *picked;
+	struct workload workload;
 
-	while (!chain->failed && !chain->closing && (full = pick_block(chain)) != NULL) {
-		struct state *parent = states_get(chain->states, entry_parent(full));
+	while (!chain->failed && !chain->closing && (picked = dispatch_pick_block(chain)) != NULL) {
+		struct state *parent_state = states_get(chain->states, entry_parent(picked));
 
-		if (parent != NULL)
-			block_job_start(chain, full, parent);
+		if (parent_state != NULL)
+			block_job_start(chain, picked, parent_state);
 		else
-			request_state(chain, full);
+			dispatch_request_state(chain, picked);
 	}
-	take_stock(chain, &load);
-	loose_pool_start(chain, &load);
+	dispatch_take_stock(chain, &workload);
+	loose_pool_start(chain, &workload);
 }
 
 /* A worker looks at the flag between products: it ends within a moment, and its job with it. */
 void dispatch_cancel_dropped(struct chain *chain)
 {
-	for (struct block_job *job = chain->jobs; job != NULL; job = job->next) {
-		const struct waiting_block *waiting = waiting_find(chain, job->full);
+	for (struct block_job *running_job = chain->jobs; running_job != NULL; running_job = running_job->next) {
+		const struct waiting_block *waiting = waiting_find(chain, running_job->full);
 
 		if (waiting != NULL && waiting->dropped)
-			atomic_store(&job->verify.cancel, true);
+			atomic_store(&running_job->verify.cancel, true);
 	}
 }
 
 /* Jobs that queue come back cancelled, those that run see the flag; none starts another while `closing` is set. */
 void dispatch_stop(struct chain *chain)
 {
-	for (struct block_job *job = chain->jobs; job != NULL; job = job->next)
-		atomic_store(&job->verify.cancel, true);
+	for (struct block_job *running_job = chain->jobs; running_job != NULL; running_job = running_job->next)
+		atomic_store(&running_job->verify.cancel, true);
 	queue_leave(chain->queue, chain);
 }

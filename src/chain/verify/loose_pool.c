@@ -10,7 +10,7 @@
 #include "util/clock.h"
 #include "util/mem.h"
 
-struct pooled {
+struct pooled_loose {
 	struct header header;
 	uint8_t id[32], seed[32];
 };
@@ -31,7 +31,7 @@ struct loose_job {
 struct loose_pool {
 	const struct spec *spec;
 	size_t max;
-	struct pooled *pool; /* ascending by seed */
+	struct pooled_loose *pool; /* ascending by seed */
 	size_t count;
 	struct loose_job *jobs; /* oldest first */
 	size_t job_count, running;
@@ -67,41 +67,41 @@ size_t loose_pool_running(const struct loose_pool *loose)
 }
 
 /* Where a seed stands or would stand; true if it is there. */
-static bool pool_find(const struct loose_pool *loose, const uint8_t seed[32], size_t *at)
+static bool loose_pool_find(const struct loose_pool *loose, const uint8_t seed[32], size_t *pool_at)
 {
 	size_t low = 0, high = loose->count;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
-		int order = memcmp(loose->pool[middle].seed, seed, 32);
+		int seed_order = memcmp(loose->pool[middle].seed, seed, 32);
 
-		if (order == 0) {
-			*at = middle;
+		if (seed_order == 0) {
+			*pool_at = middle;
 			return true;
 		}
-		if (order < 0)
+		if (seed_order < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	*at = low;
+	*pool_at = low;
 	return false;
 }
 
 /* As many as a block may take: more would only wait to be forgotten with the tip. */
 bool loose_pool_put(struct loose_pool *loose, const struct header *header)
 {
-	uint8_t seed[32];
-	size_t at;
+	uint8_t loose_seed[32];
+	size_t pool_at;
 
-	header_seed(header, seed);
-	if (loose->count == loose->max || pool_find(loose, seed, &at))
+	header_seed(header, loose_seed);
+	if (loose->count == loose->max || loose_pool_find(loose, loose_seed, &pool_at))
 		return false;
-	memmove(&loose->pool[at + 1], &loose->pool[at], (loose->count - at) * sizeof *loose->pool);
+	memmove(&loose->pool[pool_at + 1], &loose->pool[pool_at], (loose->count - pool_at) * sizeof *loose->pool);
 	loose->count++;
-	loose->pool[at].header = *header;
-	memcpy(loose->pool[at].seed, seed, 32);
-	header_id(header, loose->pool[at].id);
+	loose->pool[pool_at].header = *header;
+	memcpy(loose->pool[pool_at].seed, loose_seed, 32);
+	header_id(header, loose->pool[pool_at].id);
 	return true;
 }
 
@@ -115,11 +115,11 @@ const struct header *chain_loose_get(const struct chain *chain, size_t index)
 	return index < chain->loose->count ? &chain->loose->pool[index].header : NULL;
 }
 
-static const struct loose_job *job_find(const struct loose_pool *loose, const uint8_t id[32])
+static const struct loose_job *loose_job_find(const struct loose_pool *loose, const uint8_t id[32])
 {
-	for (const struct loose_job *job = loose->jobs; job != NULL; job = job->next)
-		if (memcmp(job->proof.id, id, 32) == 0)
-			return job;
+	for (const struct loose_job *loose_job = loose->jobs; loose_job != NULL; loose_job = loose_job->next)
+		if (memcmp(loose_job->proof.id, id, 32) == 0)
+			return loose_job;
 	return NULL;
 }
 
@@ -130,210 +130,212 @@ bool chain_loose_known(const struct chain *chain, const uint8_t id[32])
 
 /* --- execution --- */
 
-static void job_free(struct loose_job *job)
+static void loose_job_free(struct loose_job *loose_job)
 {
-	struct loose_pool *loose = job->chain->loose;
+	struct loose_pool *loose = loose_job->chain->loose;
 	struct loose_job **link = &loose->jobs;
 
-	while (*link != job)
+	while (*link != loose_job)
 		link = &(*link)->next;
-	*link = job->next;
+	*link = loose_job->next;
 	loose->job_count--;
-	loose->running -= job->running;
-	job->group->loose--;
-	sources_release(job->group);
-	state_unref(job->state);
-	free(job->proof.windows);
-	free(job->proof.delta);
-	free(job);
+	loose->running -= loose_job->running;
+	loose_job->group->loose--;
+	sources_release(loose_job->group);
+	state_unref(loose_job->state);
+	free(loose_job->proof.windows);
+	free(loose_job->proof.delta);
+	free(loose_job);
 }
 
-static void job_run(void *arg)
+static void loose_job_run(void *job_arg)
 {
-	struct loose_job *job = arg;
+	struct loose_job *loose_job = job_arg;
 
-	job->right = verify_one(job->chain->spec, job->state, &job->proof, 1, &job->cancel, NULL, &job->reject);
+	loose_job->right = verify_one(loose_job->chain->spec, loose_job->state, &loose_job->proof, 1,
+		&loose_job->cancel, NULL, &loose_job->reject);
 }
 
 /* The verdict is about the proof, not the job: it is remembered even if the pool is full by now, and the job is gone
  * before anybody is told, who may hand in the next proof at once. */
-static void job_done(void *arg, bool cancelled)
+static void loose_job_done(void *job_arg, bool cancelled)
 {
-	struct loose_job *job = arg;
-	struct chain *chain = job->chain;
-	const struct header header = job->proof.header;
-	const struct source source = job->source;
-	struct reject reject = job->reject;
-	bool right = job->right;
+	struct loose_job *loose_job = job_arg;
+	struct chain *chain = loose_job->chain;
+	const struct header loose_header = loose_job->proof.header;
+	const struct source loose_source = loose_job->source;
+	struct reject loose_reject = loose_job->reject;
+	bool loose_right = loose_job->right;
 
-	if (cancelled || atomic_load(&job->cancel)) {
+	if (cancelled || atomic_load(&loose_job->cancel)) {
 		chain->again = true;
-		job_free(job);
+		loose_job_free(loose_job);
 		return;
 	}
-	sources_proved(job->group, right, clock_wall());
-	proof_cache_put(chain->proofs, &header, right ? PROOF_RIGHT : PROOF_FALSE, job->proof.delta);
-	chain->proofs_executed += right;
-	chain->proofs_false += !right;
-	job_free(job);
-	if (right && !loose_pool_put(chain->loose, &header)) {
-		right = false;
-		reject_set(&reject, REASON_LOOSE_POOL_FULL, "enough proofs wait for the next block");
+	sources_proved(loose_job->group, loose_right, clock_wall());
+	proof_cache_put(chain->proofs, &loose_header, loose_right ? PROOF_RIGHT : PROOF_FALSE, loose_job->proof.delta);
+	chain->proofs_executed += loose_right;
+	chain->proofs_false += !loose_right;
+	loose_job_free(loose_job);
+	if (loose_right && !loose_pool_put(chain->loose, &loose_header)) {
+		loose_right = false;
+		reject_set(&loose_reject, REASON_LOOSE_POOL_FULL, "enough proofs wait for the next block");
 	}
-	NOTIFY(&chain->notices, proof_verdict, &header, &source, right ? NULL : &reject);
+	NOTIFY(&chain->notices, proof_verdict, &loose_header, &loose_source, loose_right ? NULL : &loose_reject);
 	chain->again = true;
 }
 
 /* The dataset may be missing, or the tip's state not at hand: then the proof is dropped, not refused. Its sender may
  * try again. */
-static bool start_job(struct chain *chain, struct loose_job *job)
+static bool loose_job_start(struct chain *chain, struct loose_job *loose_job)
 {
 	const struct index_entry *tip = chain_tip(chain);
 	struct errmsg err;
-	struct draw draw;
+	struct step_draw loose_draw;
 
-	step_inputs_draw(chain->spec, chain->registry, tip, &draw);
-	job->proof.windows = step_inputs_windows(chain->spec, chain->blobs, &draw, &job->proof.header, &job->proof.slot,
-		NULL, &err);
-	job->state = job->proof.windows != NULL ? states_get(chain->states, entry_full(tip)) : NULL;
-	if (job->state == NULL) {
-		job_free(job);
+	step_inputs_draw(chain->spec, chain->registry, tip, &loose_draw);
+	loose_job->proof.windows = step_inputs_windows(chain->spec, chain->blobs, &loose_draw, &loose_job->proof.header,
+		&loose_job->proof.slot, NULL, &err);
+	loose_job->state = loose_job->proof.windows != NULL ? states_get(chain->states, entry_full(tip)) : NULL;
+	if (loose_job->state == NULL) {
+		loose_job_free(loose_job);
 		return false;
 	}
-	job->running = true;
+	loose_job->running = true;
 	chain->loose->running++;
-	sources_serve(chain->sources, job->group);
+	sources_serve(chain->sources, loose_job->group);
 	queue_post(chain->queue,
 		&(struct queue_job){
 			.kind = QUEUE_LOOSE,
 			.owner = chain->loose,
-			.run = job_run,
-			.done = job_done,
-			.arg = job,
+			.run = loose_job_run,
+			.done = loose_job_done,
+			.arg = loose_job,
 		});
 	return true;
 }
 
 /* All are for the tip's child, so what tells them apart is who brought them, and when. */
-static struct loose_job *next_job(const struct loose_pool *loose)
+static struct loose_job *loose_job_next(const struct loose_pool *loose)
 {
 	const int64_t now = clock_wall();
-	struct loose_job *found = NULL;
-	struct contender best;
+	struct loose_job *next_loose = NULL;
+	struct contender best_contender;
 
-	for (struct loose_job *job = loose->jobs; job != NULL; job = job->next) {
+	for (struct loose_job *loose_job = loose->jobs; loose_job != NULL; loose_job = loose_job->next) {
 		const struct contender contender = {
-			.standing = sources_standing(job->group, now),
-			.served = job->group->served,
-			.order = job->order,
+			.standing = sources_standing(loose_job->group, now),
+			.served = loose_job->group->served,
+			.order = loose_job->order,
 		};
 
-		if (job->running || job->group->blocks > 0 || (found != NULL && !schedule_before(&contender, &best)))
+		if (loose_job->running || loose_job->group->blocks > 0 ||
+			(next_loose != NULL && !schedule_before(&contender, &best_contender)))
 			continue;
-		best = contender;
-		found = job;
+		best_contender = contender;
+		next_loose = loose_job;
 	}
-	return found;
+	return next_loose;
 }
 
 void loose_pool_start(struct chain *chain, struct workload *load)
 {
 	while (!chain->closing && !chain->failed && schedule_loose_fits(load)) {
-		struct loose_job *job = next_job(chain->loose);
+		struct loose_job *loose_job = loose_job_next(chain->loose);
 
-		if (job == NULL)
+		if (loose_job == NULL)
 			return;
-		load->loose += start_job(chain, job);
+		load->loose += loose_job_start(chain, loose_job);
 	}
 }
 
 /* Those of a group, or (NULL) all. */
-static void cancel_jobs(struct chain *chain, const struct source_group *group, bool running)
+static void loose_jobs_cancel(struct chain *chain, const struct source_group *group, bool running)
 {
-	struct loose_job *job = chain->loose->jobs;
+	struct loose_job *loose_job = chain->loose->jobs;
 
-	while (job != NULL) {
-		struct loose_job *next = job->next;
+	while (loose_job != NULL) {
+		struct loose_job *next_loose = loose_job->next;
 
-		if (group == NULL || job->group == group) {
-			if (!job->running)
-				job_free(job);
+		if (group == NULL || loose_job->group == group) {
+			if (!loose_job->running)
+				loose_job_free(loose_job);
 			else if (running)
-				atomic_store(&job->cancel, true);
+				atomic_store(&loose_job->cancel, true);
 		}
-		job = next;
+		loose_job = next_loose;
 	}
 }
 
 void loose_pool_forget(struct chain *chain, const struct source_group *group, bool discouraged)
 {
-	cancel_jobs(chain, group, discouraged);
+	loose_jobs_cancel(chain, group, discouraged);
 }
 
 /* All were for a child of the old tip, and no block can take them in any more. */
 void loose_pool_new_tip(struct chain *chain)
 {
-	cancel_jobs(chain, NULL, true);
+	loose_jobs_cancel(chain, NULL, true);
 	chain->loose->count = 0;
 }
 
 void loose_pool_stop(struct chain *chain)
 {
-	cancel_jobs(chain, NULL, true);
+	loose_jobs_cancel(chain, NULL, true);
 	queue_leave(chain->queue, chain->loose);
 }
 
 /* --- from outside --- */
 
-static size_t strangers_waiting(const struct loose_pool *loose, int64_t now)
+static size_t loose_strangers(const struct loose_pool *loose, int64_t now)
 {
-	size_t count = 0;
+	size_t strangers = 0;
 
-	for (const struct loose_job *job = loose->jobs; job != NULL; job = job->next)
-		count += sources_standing(job->group, now) == STANDING_STRANGER;
-	return count;
+	for (const struct loose_job *loose_job = loose->jobs; loose_job != NULL; loose_job = loose_job->next)
+		strangers += sources_standing(loose_job->group, now) == STANDING_STRANGER;
+	return strangers;
 }
 
 /* A proof costs its sender nothing to state and this node a step to refuse: so one for each address, and never more
  * than a block could take. */
-static bool has_place(const struct loose_pool *loose, struct source_group *group, struct reject *reject)
+static bool loose_has_place(const struct loose_pool *loose, struct source_group *group, struct reject *reject)
 {
 	const int64_t now = clock_wall();
 
 	if (!group->own && group->loose > 0)
 		return reject_set(reject, REASON_LOOSE_ONE_AT_A_TIME, "its address has a proof here that waits");
 	if (loose->count == loose->max ||
-		!schedule_queue_fits(loose->max, loose->job_count, strangers_waiting(loose, now),
+		!schedule_queue_fits(loose->max, loose->job_count, loose_strangers(loose, now),
 			sources_standing(group, now)))
 		return reject_as(reject, REJECT_NOT_YET, REASON_LOOSE_POOL_FULL,
 			"enough proofs wait for the next block");
 	return true;
 }
 
-static enum chain_result queue_job(struct chain *chain, const struct header *header, const uint8_t id[32],
+static enum chain_result loose_job_queue(struct chain *chain, const struct header *header, const uint8_t id[32],
 	const struct source *source, struct reject *reject)
 {
 	struct loose_pool *loose = chain->loose;
 	struct source_group *group = sources_take(chain->sources, source);
-	struct loose_job *job, **link = &loose->jobs;
+	struct loose_job *loose_job, **link = &loose->jobs;
 
-	if (!has_place(loose, group, reject)) {
+	if (!loose_has_place(loose, group, reject)) {
 		sources_release(group);
 		return CHAIN_REJECTED;
 	}
-	job = mem_calloc(1, sizeof *job);
-	job->chain = chain;
-	job->group = group;
-	job->order = ++loose->order;
+	loose_job = mem_calloc(1, sizeof *loose_job);
+	loose_job->chain = chain;
+	loose_job->group = group;
+	loose_job->order = ++loose->order;
 	if (source != NULL)
-		job->source = *source;
-	job->proof.header = *header;
-	memcpy(job->proof.id, id, 32);
-	header_seed(header, job->proof.seed);
-	atomic_init(&job->cancel, false);
+		loose_job->source = *source;
+	loose_job->proof.header = *header;
+	memcpy(loose_job->proof.id, id, 32);
+	header_seed(header, loose_job->proof.seed);
+	atomic_init(&loose_job->cancel, false);
 	while (*link != NULL)
 		link = &(*link)->next;
-	*link = job;
+	*link = loose_job;
 	loose->job_count++;
 	group->loose++;
 	return CHAIN_NEW;
@@ -346,22 +348,22 @@ enum chain_result loose_pool_add(struct chain *chain, const struct header *heade
 {
 	const struct index_entry *tip = chain_tip(chain);
 	const uint64_t now = (uint64_t)clock_wall();
-	const struct loose_job *job;
-	struct parent_view view;
-	uint8_t id[32], seed[32];
-	size_t at;
+	const struct loose_job *loose_job;
+	struct parent_view parent_view;
+	uint8_t loose_id[32], loose_seed[32];
+	size_t pool_at;
 
-	header_id(header, id);
-	if (proof_cache_verdict(chain->proofs, id) == PROOF_FALSE) {
+	header_id(header, loose_id);
+	if (proof_cache_verdict(chain->proofs, loose_id) == PROOF_FALSE) {
 		reject_set(reject, REASON_BAD_PROOF_DIGEST, "this proof was executed before");
 		return CHAIN_REJECTED;
 	}
-	if (chain_loose_known(chain, id))
+	if (chain_loose_known(chain, loose_id))
 		return CHAIN_KNOWN;
-	job = job_find(chain->loose, id);
-	if (job != NULL && source != NULL && memcmp(job->group->key, source->group, SOURCE_GROUP) == 0)
+	loose_job = loose_job_find(chain->loose, loose_id);
+	if (loose_job != NULL && source != NULL && memcmp(loose_job->group->key, source->group, SOURCE_GROUP) == 0)
 		return CHAIN_KNOWN;
-	if (job != NULL) {
+	if (loose_job != NULL) {
 		reject_set(reject, REASON_LOOSE_IN_WORK, "the same proof has no verdict yet");
 		return CHAIN_REJECTED;
 	}
@@ -369,14 +371,14 @@ enum chain_result loose_pool_add(struct chain *chain, const struct header *heade
 		reject_as(reject, REJECT_NOT_YET, REASON_BAD_PROOF_PARENT, "the proof is not for the present tip");
 		return CHAIN_ORPHAN;
 	}
-	index_parent_view(tip, &view);
-	if (!block_check_loose(chain->spec, header, &view, now + spec_future_limit(chain->spec), reject))
+	index_parent_view(tip, &parent_view);
+	if (!block_check_loose(chain->spec, header, &parent_view, now + spec_future_limit(chain->spec), reject))
 		return CHAIN_REJECTED;
-	header_seed(header, seed);
-	if (pool_find(chain->loose, seed, &at)) {
+	header_seed(header, loose_seed);
+	if (loose_pool_find(chain->loose, loose_seed, &pool_at)) {
 		/* Another digest for a seed whose digest has been found: it cannot be right. */
 		reject_set(reject, REASON_BAD_PROOF_DIGEST, "another digest of this seed is right");
 		return CHAIN_REJECTED;
 	}
-	return queue_job(chain, header, id, source, reject);
+	return loose_job_queue(chain, header, loose_id, source, reject);
 }

@@ -12,14 +12,14 @@ enum proof_verdict { PROOF_UNKNOWN, PROOF_RIGHT, PROOF_FALSE };
 struct proof_cache;
 
 struct proof_cache *proof_cache_new(const struct spec *spec);
-void proof_cache_free(struct proof_cache *proofs);
+void proof_cache_free(struct proof_cache *proof_cache);
 
 /* body: copied, NULL if there is none. */
-void proof_cache_put(struct proof_cache *proofs, const struct header *header, enum proof_verdict verdict,
+void proof_cache_put(struct proof_cache *proof_cache, const struct header *header, enum proof_verdict verdict,
 	const uint8_t *body);
-enum proof_verdict proof_cache_verdict(const struct proof_cache *proofs, const uint8_t id[32]);
-const uint8_t *proof_cache_body(const struct proof_cache *proofs, const uint8_t id[32]); /* NULL: not held */
+enum proof_verdict proof_cache_verdict(const struct proof_cache *proof_cache, const uint8_t id[32]);
+const uint8_t *proof_cache_body(const struct proof_cache *proof_cache, const uint8_t id[32]); /* NULL: not held */
 /* Releases the bodies whose header does not name this parent. */
-void proof_cache_new_tip(struct proof_cache *proofs, const uint8_t tip[32]);
+void proof_cache_new_tip(struct proof_cache *proof_cache, const uint8_t tip[32]);
 
 #endif

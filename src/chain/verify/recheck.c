@@ -12,25 +12,25 @@ struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry
 	struct errmsg *err)
 {
 	const struct full_entry *full = entry_full(entry);
-	struct block_outcome outcome;
-	struct verify_job *job;
-	const struct block *block;
+	struct block_outcome audit_outcome;
+	struct verify_job *audit_job;
+	const struct block *audited;
 
 	if (entry->parent == NULL || !entry_verified(entry)) {
 		errmsg_set(err, "The block has not been verified");
 		return NULL;
 	}
 	/* The bodies will be made again, but that those on disk are what they should be is part of the audit. */
-	block = block_records_read(chain->blocks, chain->spec, full, full->bodies.size != 0, err);
-	if (block == NULL) {
+	audited = block_records_read(chain->blocks, chain->spec, full, full->bodies.size != 0, err);
+	if (audited == NULL) {
 		halt_name_remedy(err);
 		return NULL;
 	}
-	job = mem_calloc(1, sizeof *job);
-	if (!step_inputs_block(chain, full, block, state_ref(parent), false, job, &outcome, NULL, err)) {
-		free(job);
-		job = NULL;
+	audit_job = mem_calloc(1, sizeof *audit_job);
+	if (!step_inputs_block(chain, full, audited, state_ref(parent), false, audit_job, &audit_outcome, NULL, err)) {
+		free(audit_job);
+		audit_job = NULL;
 	}
-	block_unref(block);
-	return job;
+	block_unref(audited);
+	return audit_job;
 }

@@ -25,8 +25,8 @@ struct contender {
 	uint64_t order;  /* when it came, likewise */
 };
 
-/* Whether a is executed before b. */
-bool schedule_before(const struct contender *a, const struct contender *b);
+/* Whether it is executed before the rival. */
+bool schedule_before(const struct contender *contender, const struct contender *rival);
 
 /* What the threads of verification have to do: there are as many blocks and loose proofs in work at a time as would
  * have one each, though the queue may give all of them to the block that matters most. */
@@ -53,8 +53,8 @@ struct lodger {
 	uint64_t order;
 };
 
-/* Whether a goes before b when room is short: strangers' before others', then of the address that holds most, what is
- * furthest from being executed. */
-bool schedule_evict_before(const struct lodger *a, const struct lodger *b);
+/* Whether it goes before the rival when room is short: strangers' before others', then of the address that holds most,
+ * what is furthest from being executed. */
+bool schedule_evict_before(const struct lodger *lodger, const struct lodger *rival);
 
 #endif

@@ -7,7 +7,7 @@
 #include "util/map.h"
 #include "util/mem.h"
 
-enum { DAY = 86400, CREDIT_MAX = 1 << 20 };
+enum { SOURCES_DAY = 86400, SOURCES_CREDIT_MAX = 1 << 20 };
 
 struct sources {
 	struct source_group own; /* this node's */
@@ -16,10 +16,10 @@ struct sources {
 	size_t strangers;        /* turns for blocks that strangers have now */
 };
 
-static void pad_key(uint8_t padded[32], const uint8_t key[SOURCE_GROUP])
+static void source_pad_key(uint8_t padded_group[32], const uint8_t key[SOURCE_GROUP])
 {
-	memset(padded, 0, 32);
-	memcpy(padded, key, SOURCE_GROUP);
+	memset(padded_group, 0, 32);
+	memcpy(padded_group, key, SOURCE_GROUP);
 }
 
 struct sources *sources_new(void)
@@ -33,12 +33,12 @@ struct sources *sources_new(void)
 
 void sources_free(struct sources *sources)
 {
-	const uint8_t *key;
+	const uint8_t *group_key;
 	void *group;
 
 	if (sources == NULL)
 		return;
-	for (size_t at = 0; map_next(&sources->groups, &at, &key, &group);)
+	for (size_t group_at = 0; map_next(&sources->groups, &group_at, &group_key, &group);)
 		free(group);
 	map_clear(&sources->groups);
 	free(sources);
@@ -46,52 +46,52 @@ void sources_free(struct sources *sources)
 
 struct source_group *sources_find(const struct sources *sources, const uint8_t key[SOURCE_GROUP])
 {
-	uint8_t padded[32];
+	uint8_t padded_group[32];
 
-	pad_key(padded, key);
-	return map_get(&sources->groups, padded);
+	source_pad_key(padded_group, key);
+	return map_get(&sources->groups, padded_group);
 }
 
 /* Less to lose: less credit, then served longer ago. */
-static bool matters_less(const struct source_group *a, const struct source_group *b)
+static bool source_matters_less(const struct source_group *group, const struct source_group *other)
 {
-	return a->credit != b->credit ? a->credit < b->credit : a->served < b->served;
+	return group->credit != other->credit ? group->credit < other->credit : group->served < other->served;
 }
 
 /* Only records that nothing refers to: what is in work must find its group again. If all are in use there are more than
  * SOURCES_MAX for a while; what each may have here bounds that. Addresses are cheap, credit is not: a flood of new ones
  * pushes out others of no credit, and only in the end who has some. */
-static void make_room(struct sources *sources)
+static void sources_make_room(struct sources *sources)
 {
-	struct source_group *least = NULL;
-	const uint8_t *key;
-	uint8_t padded[32];
-	void *value;
+	struct source_group *least_group = NULL;
+	const uint8_t *group_key;
+	uint8_t padded_group[32];
+	void *group_value;
 
-	for (size_t at = 0; map_next(&sources->groups, &at, &key, &value);) {
-		struct source_group *group = value;
+	for (size_t group_at = 0; map_next(&sources->groups, &group_at, &group_key, &group_value);) {
+		struct source_group *group = group_value;
 
-		if (group->uses == 0 && (least == NULL || matters_less(group, least)))
-			least = group;
+		if (group->uses == 0 && (least_group == NULL || source_matters_less(group, least_group)))
+			least_group = group;
 	}
-	if (least == NULL)
+	if (least_group == NULL)
 		return;
-	pad_key(padded, least->key);
-	map_remove(&sources->groups, padded);
-	free(least);
+	source_pad_key(padded_group, least_group->key);
+	map_remove(&sources->groups, padded_group);
+	free(least_group);
 }
 
-static struct source_group *add_group(struct sources *sources, const struct source *source)
+static struct source_group *sources_add_group(struct sources *sources, const struct source *source)
 {
 	struct source_group *group = mem_calloc(1, sizeof *group);
-	uint8_t padded[32];
+	uint8_t padded_group[32];
 
 	if (sources->groups.count >= SOURCES_MAX)
-		make_room(sources);
+		sources_make_room(sources);
 	memcpy(group->key, source->group, SOURCE_GROUP);
 	group->chosen = source->chosen;
-	pad_key(padded, group->key);
-	map_put(&sources->groups, padded, group);
+	source_pad_key(padded_group, group->key);
+	map_put(&sources->groups, padded_group, group);
 	return group;
 }
 
@@ -102,7 +102,7 @@ struct source_group *sources_take(struct sources *sources, const struct source *
 	if (source != NULL && source->peer != 0) {
 		group = sources_find(sources, source->group);
 		if (group == NULL)
-			group = add_group(sources, source);
+			group = sources_add_group(sources, source);
 	}
 	group->uses++;
 	return group;
@@ -142,28 +142,28 @@ size_t sources_strangers(const struct sources *sources)
 
 /* Half of it a day: standing is for who is useful now, and cannot be saved up for an attack. A shift by 32 or more is 0
  * by then, or would be undefined. */
-static void halve_credit(struct source_group *group, int64_t now)
+static void sources_halve_credit(struct source_group *group, int64_t now)
 {
-	const int64_t day = now / DAY, days = day - group->credit_day;
+	const int64_t credit_day = now / SOURCES_DAY, days_passed = credit_day - group->credit_day;
 
-	if (days > 0)
-		group->credit = days < 32 ? group->credit >> days : 0;
-	group->credit_day = day;
+	if (days_passed > 0)
+		group->credit = days_passed < 32 ? group->credit >> days_passed : 0;
+	group->credit_day = credit_day;
 }
 
 /* One false proof and all credit is gone: to earn it back costs as many right ones. */
 void sources_proved(struct source_group *group, bool right, int64_t now)
 {
-	halve_credit(group, now);
+	sources_halve_credit(group, now);
 	if (!right)
 		group->credit = 0;
-	else if (group->credit < CREDIT_MAX)
+	else if (group->credit < SOURCES_CREDIT_MAX)
 		group->credit++;
 }
 
 enum standing sources_standing(struct source_group *group, int64_t now)
 {
-	halve_credit(group, now);
+	sources_halve_credit(group, now);
 	if (group->own)
 		return STANDING_OWN;
 	return group->chosen || group->credit > 0 ? STANDING_TRUSTED : STANDING_STRANGER;

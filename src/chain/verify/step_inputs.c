@@ -11,93 +11,95 @@
 
 /* The draw is the parent ticket's: nobody can choose what to train on without finding another parent. */
 void step_inputs_draw(const struct spec *spec, const struct registry *registry, const struct index_entry *parent,
-	struct draw *draw)
+	struct step_draw *step_draw)
 {
-	memset(draw, 0, sizeof *draw);
-	draw->registry = registry;
-	registry_draw(registry, parent->ticket, spec->slots, draw->dataset);
+	memset(step_draw, 0, sizeof *step_draw);
+	step_draw->registry = registry;
+	registry_draw(registry, parent->ticket, spec->slots, step_draw->dataset);
 }
 
 /* Dataset 0 is the spec's own corpus, which is always here. */
-uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const struct draw *draw,
+uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const struct step_draw *step_draw,
 	const struct header *header, uint32_t *slot, struct blob_want *missing, struct errmsg *err)
 {
-	uint8_t *windows = mem_alloc(step_windows_size(&spec_course(spec)->train));
-	const struct dataset *dataset;
-	uint8_t seed[32];
-	size_t size;
+	uint8_t *step_windows = mem_alloc(step_windows_size(&spec_course(spec)->train));
+	const struct dataset *drawn_dataset;
+	uint8_t step_seed[32];
+	size_t corpus_size;
 
-	header_seed(header, seed);
-	*slot = spec_slot(spec, seed);
-	if (draw->dataset[*slot] == 0) {
-		const uint8_t *data = course_training(spec_course(spec), &size);
+	header_seed(header, step_seed);
+	*slot = spec_slot(spec, step_seed);
+	if (step_draw->dataset[*slot] == 0) {
+		const uint8_t *corpus = course_training(spec_course(spec), &corpus_size);
 
-		course_gather_step(spec_course(spec), seed, data, size, windows);
-		return windows;
+		course_gather_step(spec_course(spec), step_seed, corpus, corpus_size, step_windows);
+		return step_windows;
 	}
-	dataset = registry_get(draw->registry, draw->dataset[*slot]);
-	if (blobs_gather(blobs, spec, dataset->root, seed, windows, err))
-		return windows;
+	drawn_dataset = registry_get(step_draw->registry, step_draw->dataset[*slot]);
+	if (blobs_gather(blobs, spec, drawn_dataset->root, step_seed, step_windows, err))
+		return step_windows;
 	/* What is here and cannot be read is not mended by asking for it. */
-	if (missing != NULL && !blobs_has(blobs, dataset->root)) {
-		memcpy(missing->root, dataset->root, 32);
-		missing->size = dataset->size;
+	if (missing != NULL && !blobs_has(blobs, drawn_dataset->root)) {
+		memcpy(missing->root, drawn_dataset->root, 32);
+		missing->size = drawn_dataset->size;
 	}
-	free(windows);
+	free(step_windows);
 	return NULL;
 }
 
 /* A body that is at hand needs no windows: what they give is known. */
-static bool inputs_of_proof(struct chain *chain, const struct draw *draw, const struct header *header, bool known,
-	struct verify_proof *proof, struct blob_want *missing, struct errmsg *err)
+static bool step_inputs_proof(struct chain *chain, const struct step_draw *step_draw, const struct header *header,
+	bool known, struct verify_proof *step_proof, struct blob_want *missing_blob, struct errmsg *err)
 {
-	const uint8_t *body;
+	const uint8_t *known_body;
 
-	proof->header = *header;
-	header_id(header, proof->id);
-	header_seed(header, proof->seed);
-	proof->slot = spec_slot(chain->spec, proof->seed);
-	body = known ? proof_cache_body(chain->proofs, proof->id) : NULL;
-	if (body != NULL) {
-		proof->delta = mem_dup(body, block_body_size(chain->spec));
+	step_proof->header = *header;
+	header_id(header, step_proof->id);
+	header_seed(header, step_proof->seed);
+	step_proof->slot = spec_slot(chain->spec, step_proof->seed);
+	known_body = known ? proof_cache_body(chain->proofs, step_proof->id) : NULL;
+	if (known_body != NULL) {
+		step_proof->delta = mem_dup(known_body, block_body_size(chain->spec));
 		return true;
 	}
-	proof->windows = step_inputs_windows(chain->spec, chain->blobs, draw, header, &proof->slot, missing, err);
-	return proof->windows != NULL;
+	step_proof->windows = step_inputs_windows(chain->spec, chain->blobs, step_draw, header, &step_proof->slot,
+		missing_blob, err);
+	return step_proof->windows != NULL;
 }
 
 /* All that the job needs is copied or counted: it runs on a worker, where neither registry nor index may be touched. */
 bool step_inputs_block(struct chain *chain, const struct full_entry *full, const struct block *block,
-	struct state *parent, bool known, struct verify_job *job, struct block_outcome *outcome,
+	struct state *parent_state, bool known, struct verify_job *step_job, struct block_outcome *step_outcome,
 	struct blob_want *missing, struct errmsg *err)
 {
-	const struct index_entry *above = full->entry.parent;
-	const struct registry *registry = branch_registry(chain, entry_full(above), err);
-	bool ok = registry != NULL;
-	struct draw draw;
+	const struct index_entry *step_parent = full->entry.parent;
+	const struct registry *step_registry = branch_registry(chain, entry_full(step_parent), err);
+	bool gathered = step_registry != NULL;
+	struct step_draw step_draw;
 
-	memset(job, 0, sizeof *job);
-	memset(outcome, 0, sizeof *outcome);
-	atomic_init(&job->cancel, false);
-	atomic_init(&job->steps_done, 0);
-	job->spec = chain->spec;
-	job->parent = parent;
-	job->parent_benchmark = known ? states_benchmark(chain->states, entry_full(above)) : NULL;
-	if (ok) {
-		step_inputs_draw(chain->spec, registry, above, &draw);
-		memcpy(outcome->dataset, draw.dataset, sizeof outcome->dataset);
-		job->has_v_ref = registry_v_ref(registry, above->height > 0 ? &above->outcome.outcome : NULL,
-			&job->v_ref);
-		outcome->v_ref = job->v_ref;
-		memcpy(job->ticket, above->ticket, 32);
-		job->benchmark = mem_alloc(course_benchmark_size(spec_course(chain->spec)));
-		course_gather_benchmark(spec_course(chain->spec), above->ticket, job->benchmark);
-		job->proof_count = 1 + block->loose_count;
-		job->proofs = mem_calloc(job->proof_count, sizeof *job->proofs);
+	memset(step_job, 0, sizeof *step_job);
+	memset(step_outcome, 0, sizeof *step_outcome);
+	atomic_init(&step_job->cancel, false);
+	atomic_init(&step_job->steps_done, 0);
+	step_job->spec = chain->spec;
+	step_job->parent = parent_state;
+	step_job->parent_benchmark = known ? states_benchmark(chain->states, entry_full(step_parent)) : NULL;
+	if (gathered) {
+		step_inputs_draw(chain->spec, step_registry, step_parent, &step_draw);
+		memcpy(step_outcome->dataset, step_draw.dataset, sizeof step_outcome->dataset);
+		step_job->has_v_ref = registry_v_ref(step_registry,
+			step_parent->height > 0 ? &step_parent->outcome.outcome : NULL, &step_job->v_ref);
+		step_outcome->v_ref = step_job->v_ref;
+		memcpy(step_job->ticket, step_parent->ticket, 32);
+		step_job->benchmark = mem_alloc(course_benchmark_size(spec_course(chain->spec)));
+		course_gather_benchmark(spec_course(chain->spec), step_parent->ticket, step_job->benchmark);
+		step_job->proof_count = 1 + block->loose_count;
+		step_job->proofs = mem_calloc(step_job->proof_count, sizeof *step_job->proofs);
 	}
-	for (size_t i = 0; ok && i < job->proof_count; i++)
-		ok = inputs_of_proof(chain, &draw, block_proof(block, i), known, &job->proofs[i], missing, err);
-	if (!ok)
-		verify_job_clear(job);
-	return ok;
+	for (size_t i = 0; gathered && i < step_job->proof_count; i++)
+		gathered = step_inputs_proof(chain, &step_draw, block_proof(block, i), known, &step_job->proofs[i],
+			missing, err);
+	if (!gathered)
+		verify_job_clear(step_job);
+	return gathered;
 }

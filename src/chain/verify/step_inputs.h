@@ -7,22 +7,22 @@
 #include "chain/verify/wants.h"
 
 /* What the proofs of a block's children train on: the dataset that each slot draws. */
-struct draw {
+struct step_draw {
 	const struct registry *registry;
 	uint32_t dataset[OUTCOME_MAX_SLOTS];
 };
 
 void step_inputs_draw(const struct spec *spec, const struct registry *registry, const struct index_entry *parent,
-	struct draw *draw);
+	struct step_draw *step_draw);
 /* Windows of a proof, the caller's; NULL if the dataset's bytes are not here: then `missing`, if not NULL,
  * names them. */
-uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const struct draw *draw,
+uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const struct step_draw *step_draw,
 	const struct header *header, uint32_t *slot, struct blob_want *missing, struct errmsg *err);
 /* A whole block's job: takes the reference to the parent's state. With `known`, bodies of proofs that were executed
  * before and the parent's benchmark are used again. Fills dataset and v_ref of the outcome. On failure the job is
  * cleared. */
 bool step_inputs_block(struct chain *chain, const struct full_entry *full, const struct block *block,
-	struct state *parent, bool known, struct verify_job *job, struct block_outcome *outcome,
+	struct state *parent_state, bool known, struct verify_job *step_job, struct block_outcome *step_outcome,
 	struct blob_want *missing, struct errmsg *err);
 
 #endif

@@ -11,9 +11,9 @@
 #include "util/mem.h"
 
 enum {
-	HELD_BYTES = 64 << 20,
-	HELD_SHARE = 4,       /* of it at most a quarter for one address */
-	HELD_OVERHEAD = 4096, /* what a held block costs beside its bytes, rounded up: small ones are bounded too */
+	WAITING_BYTES = 64 << 20,
+	WAITING_SHARE = 4,       /* of it at most a quarter for one address */
+	WAITING_OVERHEAD = 4096, /* what a held block costs beside its bytes, rounded up: small ones are bounded too */
 };
 
 /* --- the list --- */
@@ -27,7 +27,7 @@ struct waiting_block *waiting_find(const struct chain *chain, const struct full_
 }
 
 /* The list may move: no pointer to a place in it is kept beyond the next addition. */
-static struct waiting_block *add_waiting(struct chain *chain, struct full_entry *full, const struct block *block,
+static struct waiting_block *waiting_append(struct chain *chain, struct full_entry *full, const struct block *block,
 	const struct source *source)
 {
 	struct waiting_block *waiting;
@@ -47,7 +47,7 @@ static struct waiting_block *add_waiting(struct chain *chain, struct full_entry 
 	return waiting;
 }
 
-static void let_go(struct chain *chain, struct waiting_block *waiting)
+static void waiting_let_go(struct chain *chain, struct waiting_block *waiting)
 {
 	if (!waiting->full->entry.held)
 		return;
@@ -62,14 +62,14 @@ static void let_go(struct chain *chain, struct waiting_block *waiting)
 /* The last takes its place. */
 void waiting_drop(struct chain *chain, struct waiting_block *waiting)
 {
-	let_go(chain, waiting);
+	waiting_let_go(chain, waiting);
 	sources_release(waiting->group);
 	free(waiting->wants);
 	/* Who walks the list must look at this place once more. */
 	*waiting = chain->waiting[--chain->waiting_count];
 }
 
-static void settle_blobs(const struct chain *chain, const struct waiting_block *waiting)
+static void waiting_settle_blobs(const struct chain *chain, const struct waiting_block *waiting)
 {
 	for (size_t i = 0; i < waiting->want_count; i++)
 		blobs_settle(chain->blobs, waiting->wants[i].root);
@@ -77,7 +77,7 @@ static void settle_blobs(const struct chain *chain, const struct waiting_block *
 
 void waiting_add(struct chain *chain, struct full_entry *full, const struct block *block)
 {
-	settle_blobs(chain, add_waiting(chain, full, block, NULL));
+	waiting_settle_blobs(chain, waiting_append(chain, full, block, NULL));
 	kept_put(chain, full, block);
 }
 
@@ -87,45 +87,45 @@ void waiting_add(struct chain *chain, struct full_entry *full, const struct bloc
 bool waiting_store(struct chain *chain, struct full_entry *full, const struct block *block, struct errmsg *err)
 {
 	struct waiting_block *waiting = waiting_find(chain, full);
-	struct db_batch *batch = db_batch_new();
-	bool ok = block_records_append_block(chain->blocks, chain->spec, full, block, err);
+	struct db_batch *stored_batch = db_batch_new();
+	bool stored = block_records_append_block(chain->blocks, chain->spec, full, block, err);
 
-	if (ok) {
+	if (stored) {
 		if (waiting != NULL)
-			let_go(chain, waiting);
+			waiting_let_go(chain, waiting);
 		index_set_status(&chain->index, full, ENTRY_STORED);
-		index_save(batch, full);
-		ok = db_write(chain->db, batch, false, err);
+		index_save(stored_batch, full);
+		stored = db_write(chain->db, stored_batch, false, err);
 	}
-	db_batch_free(batch);
-	if (ok && waiting != NULL) {
-		settle_blobs(chain, waiting);
+	db_batch_free(stored_batch);
+	if (stored && waiting != NULL) {
+		waiting_settle_blobs(chain, waiting);
 		kept_put(chain, full, block);
 	}
-	return ok;
+	return stored;
 }
 
 const struct block *waiting_read(struct chain *chain, const struct waiting_block *waiting, struct errmsg *err)
 {
-	struct reader reader;
-	struct reject reject;
-	const struct block *block;
+	struct reader held_reader;
+	struct reject held_reject;
+	const struct block *held_block;
 
 	if (!waiting->full->entry.held)
 		return kept_read(chain, waiting->full, err);
 	if (waiting->block != NULL)
 		return block_ref(waiting->block);
 	chain->counts.parsed++;
-	reader_init(&reader, waiting->bytes.data, waiting->bytes.size);
-	block = block_read(chain->spec, &reader, &reject);
-	if (block == NULL)
-		errmsg_set(err, "%s: %s", reject.reason, reject.detail);
-	return block;
+	reader_init(&held_reader, waiting->bytes.data, waiting->bytes.size);
+	held_block = block_read(chain->spec, &held_reader, &held_reject);
+	if (held_block == NULL)
+		errmsg_set(err, "%s: %s", held_reject.reason, held_reject.detail);
+	return held_block;
 }
 
 /* --- room --- */
 
-static struct lodger lodger_of(const struct waiting_block *waiting, int64_t now)
+static struct lodger waiting_lodger(const struct waiting_block *waiting, int64_t now)
 {
 	return (struct lodger){
 		.standing = sources_standing(waiting->group, now),
@@ -137,10 +137,10 @@ static struct lodger lodger_of(const struct waiting_block *waiting, int64_t now)
 }
 
 /* Whoever must make room first: of this group, or (NULL) of all. */
-static struct waiting_block *worst_lodger(struct chain *chain, const struct source_group *group, int64_t now)
+static struct waiting_block *waiting_worst_lodger(struct chain *chain, const struct source_group *group, int64_t now)
 {
-	struct waiting_block *found = NULL;
-	struct lodger found_lodger;
+	struct waiting_block *worst = NULL;
+	struct lodger worst_so_far;
 
 	for (size_t i = 0; i < chain->waiting_count; i++) {
 		struct waiting_block *waiting = &chain->waiting[i];
@@ -148,57 +148,57 @@ static struct waiting_block *worst_lodger(struct chain *chain, const struct sour
 
 		if (!waiting->full->entry.held || waiting->full->in_work || (group != NULL && waiting->group != group))
 			continue;
-		lodger = lodger_of(waiting, now);
-		if (found != NULL && !schedule_evict_before(&lodger, &found_lodger))
+		lodger = waiting_lodger(waiting, now);
+		if (worst != NULL && !schedule_evict_before(&lodger, &worst_so_far))
 			continue;
-		found = waiting;
-		found_lodger = lodger;
+		worst = waiting;
+		worst_so_far = lodger;
 	}
-	return found;
+	return worst;
 }
 
-static size_t group_bytes(const struct chain *chain)
+static size_t waiting_group_bytes(const struct chain *chain)
 {
-	return chain->held_max / HELD_SHARE;
+	return chain->held_max / WAITING_SHARE;
 }
 
 /* The new one is among those that may have to go, so this comes to an end. */
-static void make_room(struct chain *chain, const struct source_group *group)
+static void waiting_make_room(struct chain *chain, const struct source_group *group)
 {
 	const int64_t now = clock_wall();
 
-	while (group->held > group_bytes(chain))
-		waiting_drop(chain, worst_lodger(chain, group, now));
+	while (group->held > waiting_group_bytes(chain))
+		waiting_drop(chain, waiting_worst_lodger(chain, group, now));
 	while (chain->held + chain->kept.bytes > chain->held_max && kept_drop(chain))
 		;
 	while (chain->held > chain->held_max)
-		waiting_drop(chain, worst_lodger(chain, NULL, now));
+		waiting_drop(chain, waiting_worst_lodger(chain, NULL, now));
 }
 
 /* Parsed a block takes more room than its bytes do, and a stranger may make one for which that is many times as much.
  * So it is held parsed as long as half of its address's room is enough for that, and as bytes beyond. */
-static void hold_block(const struct chain *chain, struct waiting_block *waiting, const struct block *block)
+static void waiting_hold_block(const struct chain *chain, struct waiting_block *waiting, const struct block *block)
 {
-	waiting->cost = kept_cost(block) + HELD_OVERHEAD;
-	if (waiting->group->held + waiting->cost <= group_bytes(chain) / 2) {
+	waiting->cost = kept_cost(block) + WAITING_OVERHEAD;
+	if (waiting->group->held + waiting->cost <= waiting_group_bytes(chain) / 2) {
 		waiting->block = kept_bare(block);
 		return;
 	}
 	block_write(&waiting->bytes, chain->spec, block, false);
-	waiting->cost = waiting->bytes.size + HELD_OVERHEAD;
+	waiting->cost = waiting->bytes.size + WAITING_OVERHEAD;
 }
 
 bool waiting_hold(struct chain *chain, struct full_entry *full, const struct block *block, const struct source *source)
 {
-	struct waiting_block *waiting = add_waiting(chain, full, block, source);
+	struct waiting_block *waiting = waiting_append(chain, full, block, source);
 	struct source_group *group = waiting->group;
 
-	hold_block(chain, waiting, block);
+	waiting_hold_block(chain, waiting, block);
 	full->entry.held = true;
 	chain->held += waiting->cost;
 	group->held += waiting->cost;
 	group->uses++;
-	make_room(chain, group);
+	waiting_make_room(chain, group);
 	sources_release(group);
 	return full->entry.held;
 }
@@ -207,11 +207,11 @@ bool waiting_hold(struct chain *chain, struct full_entry *full, const struct blo
 size_t chain_room(struct chain *chain, const struct source *source)
 {
 	const struct source_group *group = sources_find(chain->sources, source->group);
-	const size_t held = group != NULL ? group->held : 0, share = group_bytes(chain);
-	const size_t own = share > held ? share - held : 0;
-	const size_t all = chain->held_max > chain->held ? chain->held_max - chain->held : 0;
+	const size_t group_held = group != NULL ? group->held : 0, group_share = waiting_group_bytes(chain);
+	const size_t group_room = group_share > group_held ? group_share - group_held : 0;
+	const size_t whole_room = chain->held_max > chain->held ? chain->held_max - chain->held : 0;
 
-	return own < all ? own : all;
+	return group_room < whole_room ? group_room : whole_room;
 }
 
 /* --- who has left --- */
@@ -250,11 +250,13 @@ void waiting_prune(struct chain *chain)
 void waiting_init(struct chain *chain, size_t held_bytes)
 {
 	/* One address's share must take any block. */
-	const size_t largest = chain->spec->block_weight + (size_t)(BLOCK_MAX_LOOSE + 2) * HEADER_SIZE + HELD_OVERHEAD;
+	const size_t largest_block = chain->spec->block_weight + (size_t)(BLOCK_MAX_LOOSE + 2) * HEADER_SIZE +
+		WAITING_OVERHEAD;
 
 	chain->sources = sources_new();
 	if (held_bytes == 0)
-		held_bytes = HELD_BYTES > HELD_SHARE * largest ? HELD_BYTES : HELD_SHARE * largest;
+		held_bytes = WAITING_BYTES > WAITING_SHARE * largest_block ? WAITING_BYTES :
+									     WAITING_SHARE * largest_block;
 	chain->held_max = held_bytes;
 }
 

@@ -15,21 +15,21 @@ bool wants_here(const struct blobs *blobs, const struct blob_want *want)
 /* Bounded by the block: each is an output of it. */
 size_t wants_of_block(const struct block *block, struct blob_want **wants)
 {
-	size_t count = 0;
+	size_t want_count = 0;
 
 	*wants = NULL;
 	for (size_t i = 1; i < block->tx_count; i++) {
 		for (size_t j = 0; j < block->txs[i]->output_count; j++) {
-			struct contribution data;
+			struct contribution registered;
 
-			if (!contribution_parse(&block->txs[i]->outputs[j].script, &data))
+			if (!contribution_parse(&block->txs[i]->outputs[j].script, &registered))
 				continue;
-			*wants = mem_realloc(*wants, (count + 1) * sizeof **wants);
-			memcpy((*wants)[count].root, data.root, 32);
-			(*wants)[count++].size = data.size;
+			*wants = mem_realloc(*wants, (want_count + 1) * sizeof **wants);
+			memcpy((*wants)[want_count].root, registered.root, 32);
+			(*wants)[want_count++].size = registered.size;
 		}
 	}
-	return count;
+	return want_count;
 }
 
 void wants_add(struct waiting_block *waiting, const struct blob_want *missing)
@@ -41,14 +41,14 @@ void wants_add(struct waiting_block *waiting, const struct blob_want *missing)
 /* The first of the blobs it needs for its next job. Blobs that the block registers are asked for only when its own
  * proof was executed: until then a stranger could have this node fetch anything. Those of datasets that its step trains
  * on stand behind them, and are needed first. */
-static size_t first_want(const struct waiting_block *waiting)
+static size_t wants_first(const struct waiting_block *waiting)
 {
 	return waiting->full->proven ? 0 : waiting->registered_count;
 }
 
 bool wants_met(const struct chain *chain, const struct waiting_block *waiting)
 {
-	for (size_t i = first_want(waiting); i < waiting->want_count; i++)
+	for (size_t i = wants_first(waiting); i < waiting->want_count; i++)
 		if (!wants_here(chain->blobs, &waiting->wants[i]))
 			return false;
 	return true;
@@ -60,7 +60,7 @@ bool wants_include(const struct chain *chain, const struct blob_want *want)
 	for (size_t i = 0; i < chain->waiting_count; i++) {
 		const struct waiting_block *waiting = &chain->waiting[i];
 
-		for (size_t j = first_want(waiting); j < waiting->want_count; j++)
+		for (size_t j = wants_first(waiting); j < waiting->want_count; j++)
 			if (memcmp(waiting->wants[j].root, want->root, 32) == 0 && waiting->wants[j].size == want->size)
 				return true;
 	}
@@ -72,17 +72,17 @@ bool wants_include(const struct chain *chain, const struct blob_want *want)
 /* From a copy: whoever is told may bring a blob or a block at once, and the list changes. */
 void wants_ask(struct chain *chain, const struct waiting_block *waiting)
 {
-	const size_t first = first_want(waiting), count = waiting->want_count - first;
-	const uint64_t peer = waiting->full->source.peer;
-	struct blob_want *wants;
+	const size_t first_needed = wants_first(waiting), want_count = waiting->want_count - first_needed;
+	const uint64_t wants_peer = waiting->full->source.peer;
+	struct blob_want *asked_wants;
 
-	if (count == 0)
+	if (want_count == 0)
 		return;
-	wants = mem_dup(waiting->wants + first, count * sizeof *wants);
-	for (size_t i = 0; i < count; i++)
-		if (!wants_here(chain->blobs, &wants[i]))
-			NOTIFY(&chain->notices, blob_wanted, wants[i].root, wants[i].size, peer);
-	free(wants);
+	asked_wants = mem_dup(waiting->wants + first_needed, want_count * sizeof *asked_wants);
+	for (size_t i = 0; i < want_count; i++)
+		if (!wants_here(chain->blobs, &asked_wants[i]))
+			NOTIFY(&chain->notices, blob_wanted, asked_wants[i].root, asked_wants[i].size, wants_peer);
+	free(asked_wants);
 }
 
 void wants_tell(const struct chain *chain, const struct chain_events *events)
@@ -90,7 +90,7 @@ void wants_tell(const struct chain *chain, const struct chain_events *events)
 	for (size_t i = 0; events->blob_wanted != NULL && i < chain->waiting_count; i++) {
 		const struct waiting_block *waiting = &chain->waiting[i];
 
-		for (size_t j = first_want(waiting); j < waiting->want_count; j++)
+		for (size_t j = wants_first(waiting); j < waiting->want_count; j++)
 			if (!wants_here(chain->blobs, &waiting->wants[j]))
 				events->blob_wanted(events->context, waiting->wants[j].root, waiting->wants[j].size,
 					waiting->full->source.peer);
