@@ -139,16 +139,16 @@ bool bench_verify(struct bench *bench)
 static bool bench_time_proof(struct bench *bench, const struct state *parent, struct verify_proof *proof,
 	struct timing *proof_times)
 {
-	struct reject reject;
+	struct reject proof_reject;
 	clock_t start;
 
 	free(proof->delta);
 	proof->delta = NULL;
 	start = clock();
-	bool right = verify_one(&bench->spec, parent, proof, bench->threads, NULL, NULL, &reject);
+	bool proof_right = verify_one(&bench->spec, parent, proof, bench->threads, NULL, NULL, &proof_reject);
 
 	proof_times->took[proof_times->count++] = (double)(clock() - start) / CLOCKS_PER_SEC;
-	return right;
+	return proof_right;
 }
 
 bool bench_refuse(struct bench *bench)

@@ -349,15 +349,16 @@ static void connect_report(const struct connect *connect, bool relayed, struct t
 
 static bool connect_measure(struct connect *connect)
 {
-	struct timing *times = mem_calloc(4, sizeof *times);
+	struct timing *connect_times = mem_calloc(4, sizeof *connect_times);
 	bool ok = true;
 
 	for (size_t round = 0; ok && round < connect->bench->rounds; round++)
 		for (int relayed = 0; ok && relayed < 2; relayed++)
-			ok = connect_round(connect, relayed, &times[2 * relayed], &times[2 * relayed + 1]);
+			ok = connect_round(connect, relayed, &connect_times[2 * relayed],
+				&connect_times[2 * relayed + 1]);
 	for (int relayed = 0; ok && relayed < 2; relayed++)
-		connect_report(connect, relayed, &times[2 * relayed], &times[2 * relayed + 1]);
-	free(times);
+		connect_report(connect, relayed, &connect_times[2 * relayed], &connect_times[2 * relayed + 1]);
+	free(connect_times);
 	return ok;
 }
 

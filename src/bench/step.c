@@ -180,26 +180,26 @@ enum { STEP_TURNS_MAX = 3 };
 
 static size_t step_turns_init(const struct bench *bench, struct step_turns turns[STEP_TURNS_MAX])
 {
-	size_t count = 0;
+	size_t turn_count = 0;
 
-	turns[count++].kind = bench->kind;
+	turns[turn_count++].kind = bench->kind;
 	if (bench->kind != backend_cpu(ENGINE_OPENBLAS))
-		turns[count++].kind = backend_cpu(ENGINE_OPENBLAS);
-	turns[count++].kind = backend_cpu(ENGINE_PLAIN);
-	return count;
+		turns[turn_count++].kind = backend_cpu(ENGINE_OPENBLAS);
+	turns[turn_count++].kind = backend_cpu(ENGINE_PLAIN);
+	return turn_count;
 }
 
 /* Each with its ratio to plain, the first also with its ratio to OpenBLAS. */
-static void step_print_turns(const struct bench *bench, struct step_turns turns[STEP_TURNS_MAX], size_t count,
+static void step_print_turns(const struct bench *bench, struct step_turns turns[STEP_TURNS_MAX], size_t turn_count,
 	size_t peak)
 {
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < turn_count; i++) {
 		step_print(bench, &turns[i]);
 		if (i == 0)
 			line_add(&bench->line, "peak_rss_bytes", (double)peak);
-		if (i + 1 < count)
-			line_add_ratio(&bench->line, "ratio", &turns[i].timing, &turns[count - 1].timing);
-		if (i + 2 < count)
+		if (i + 1 < turn_count)
+			line_add_ratio(&bench->line, "ratio", &turns[i].timing, &turns[turn_count - 1].timing);
+		if (i + 2 < turn_count)
 			line_add_ratio(&bench->line, "openblas_ratio", &turns[i].timing, &turns[1].timing);
 		line_end(&bench->line);
 	}
@@ -210,7 +210,7 @@ bool bench_step(struct bench *bench)
 	struct train_config config = spec_course(&bench->spec)->train;
 	struct step_turns *turns = mem_calloc(STEP_TURNS_MAX, sizeof *turns);
 	uint8_t seed[32];
-	size_t count = step_turns_init(bench, turns), peak = 0;
+	size_t turn_count = step_turns_init(bench, turns), peak = 0;
 	bool ok = true;
 
 	if (bench->iterations < config.iterations)
@@ -223,18 +223,18 @@ bool bench_step(struct bench *bench)
 	/* What a whole step adds to the process, libraries and the delta with it, while no other step is there. */
 	size_t before = step_resident_bytes();
 
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < turn_count; i++) {
 		turns[i].backend = backend_new(turns[i].kind, &config, bench->threads);
 		ok = ok && step_take_turn(&turns[i], &job, false);
 		if (i == 0)
 			peak = step_resident_peak() - before;
 	}
 	for (size_t round = 0; round < bench->rounds; round++)
-		for (size_t i = 0; i < count; i++)
+		for (size_t i = 0; i < turn_count; i++)
 			ok = ok && step_take_turn(&turns[i], &job, true);
 	if (ok)
-		step_print_turns(bench, turns, count, peak);
-	for (size_t i = 0; i < count; i++)
+		step_print_turns(bench, turns, turn_count, peak);
+	for (size_t i = 0; i < turn_count; i++)
 		backend_free(turns[i].backend);
 	state_unref(state);
 	free(windows);

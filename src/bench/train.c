@@ -125,19 +125,19 @@ static void train_print_values(const struct training *training, const struct upd
 static bool train_report(struct training *training, const float *theta, const struct update_outcome *outcome)
 {
 	static const char *const modes[] = { "adamw", "network", "gradient" };
-	float loss;
+	float validation_loss;
 
 	if (training->done < training->next && training->done < training->total)
 		return true;
 	training->next = training->done + training->every;
 	if (!pass_loss(backend_cpu_model(training->backend), theta, training->validation, TRAIN_VALIDATION_ROWS, NULL,
-		    &loss))
+		    &validation_loss))
 		return false;
 	printf(training->json ? "{\"measurement\": \"train\", \"chain\": \"%s\", \"engine\": \"%s\", \"mode\": \"%s\", "
 				"\"iterations\": %lld, \"loss\": %.5f, \"validation\": %.5f" :
 				"train    %-8s %-9s %-8s  iterations %lld  loss %.4f  validation %.4f",
 		training->spec.name, training->kind->name, modes[training->mode], (long long)training->done,
-		training->loss_sum / (double)training->loss_count, (double)loss);
+		training->loss_sum / (double)training->loss_count, (double)validation_loss);
 	if (outcome != NULL) {
 		printf(training->json ? ", \"void\": %d" : "  void %d", training->void_blocks);
 		train_print_values(training, outcome);
@@ -193,7 +193,7 @@ static bool train_alone(struct training *training, struct train_optimiser *optim
 	size_t rows = (size_t)gathered * train->iterations * train->batch / parts;
 	uint8_t *windows = mem_alloc(gathered * step_windows_size(train)), seed[32];
 	bool ok = true;
-	float loss;
+	float train_loss;
 
 	for (unsigned iteration = 1; ok && training->done < training->total; iteration++) {
 		uint32_t part = (iteration - 1) % parts, slot;
@@ -205,13 +205,13 @@ static bool train_alone(struct training *training, struct train_optimiser *optim
 
 		ok = pass_gradient(backend_cpu_model(training->backend), optimiser->w,
 			     windows + part * rows * train_window_size(training), rows, dither, NULL,
-			     optimiser->gradient, &loss) &&
-			float_is_finite(loss);
+			     optimiser->gradient, &train_loss) &&
+			float_is_finite(train_loss);
 		if (!ok)
 			break;
 		train_optimise(training, optimiser, iteration, train_rate(training));
 		training->done += steps > 0 ? (int64_t)steps * train->iterations : 1;
-		train_count_loss(training, 0, loss);
+		train_count_loss(training, 0, train_loss);
 		ok = train_report(training, optimiser->w, NULL);
 	}
 	free(windows);

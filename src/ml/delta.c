@@ -42,11 +42,11 @@ ML_INLINE int delta_block_exponent(const float x[DELTA_BLOCK])
 ML_INLINE void delta_block_encode(const float x[DELTA_BLOCK], int exponent, const uint32_t noise[DELTA_BLOCK],
 	uint8_t *out)
 {
-	float scale = delta_power_of_two(-exponent);
+	float block_scale = delta_power_of_two(-exponent);
 
 	out[0] = (uint8_t)(int8_t)exponent;
 	for (int i = 0; i < DELTA_BLOCK; i++) {
-		float y = x[i] * scale + (float)(int32_t)(noise[i] >> 8) * 0x1p-24f;
+		float y = x[i] * block_scale + (float)(int32_t)(noise[i] >> 8) * 0x1p-24f;
 		int32_t q = (int32_t)y;
 
 		q = (float)q > y ? q - 1 : q;
@@ -59,16 +59,16 @@ ML_CLONES bool delta_encode(const float *x, size_t n, const uint8_t seed[32], ui
 {
 	for (size_t first = 0; first < n; first += DELTA_BLOCK, out += DELTA_BLOCK_SIZE) {
 		size_t count = n - first < DELTA_BLOCK ? n - first : DELTA_BLOCK;
-		float block[DELTA_BLOCK] = { 0 };
+		float delta_block[DELTA_BLOCK] = { 0 };
 		uint32_t noise[4 * NOISE_MANY];
 
-		memcpy(block, x + first, count * sizeof(float));
-		int exponent = delta_block_exponent(block);
+		memcpy(delta_block, x + first, count * sizeof(float));
+		int exponent = delta_block_exponent(delta_block);
 
 		if (exponent > 0)
 			return false;
 		noise_many(seed, NOISE_ROUNDING, (uint32_t)(first / 4), noise);
-		delta_block_encode(block, exponent, noise, out);
+		delta_block_encode(delta_block, exponent, noise, out);
 	}
 	return true;
 }
@@ -93,17 +93,17 @@ bool delta_check(const uint8_t *delta, size_t size, size_t n)
 
 static void delta_block_decode(const uint8_t *restrict block, size_t count, float *restrict out)
 {
-	float scale = delta_power_of_two((int8_t)block[0]);
+	float block_scale = delta_power_of_two((int8_t)block[0]);
 
 	for (size_t i = 0; i < count; i++)
-		out[i] = (float)(int8_t)block[1 + i] * scale;
+		out[i] = (float)(int8_t)block[1 + i] * block_scale;
 }
 
 /* first is the first of a block: ranges that are decoded apart are multiples of them. */
 void delta_decode(const uint8_t *delta, size_t first, size_t count, float *out)
 {
-	const uint8_t *block = delta + first / DELTA_BLOCK * DELTA_BLOCK_SIZE;
+	const uint8_t *delta_block = delta + first / DELTA_BLOCK * DELTA_BLOCK_SIZE;
 
-	for (size_t done = 0; done < count; done += DELTA_BLOCK, block += DELTA_BLOCK_SIZE)
-		delta_block_decode(block, count - done < DELTA_BLOCK ? count - done : DELTA_BLOCK, out + done);
+	for (size_t done = 0; done < count; done += DELTA_BLOCK, delta_block += DELTA_BLOCK_SIZE)
+		delta_block_decode(delta_block, count - done < DELTA_BLOCK ? count - done : DELTA_BLOCK, out + done);
 }

@@ -170,25 +170,25 @@ static float generate_least_logit(const float *logits, uint32_t top_k)
 /* Draws a byte; `random` is uniform in [0, 1). */
 static uint8_t generate_sample(const float *logits, const struct generate_options *options, float drawn)
 {
-	float largest = math_max(logits, MODEL_VOCABULARY), weights[MODEL_VOCABULARY], sum = 0;
+	float largest = math_max(logits, MODEL_VOCABULARY), byte_weights[MODEL_VOCABULARY], weight_sum = 0;
 	float least_logit = options->top_k > 0 ? generate_least_logit(logits, options->top_k) : -INFINITY;
 	int drawn_byte = 0;
 
 	for (int i = 0; i < MODEL_VOCABULARY; i++) {
 		bool likeliest = logits[i] == largest;
 
-		weights[i] = options->temperature > 0 ? math_exp((logits[i] - largest) / options->temperature) :
-							likeliest;
-		weights[i] = logits[i] >= least_logit ? weights[i] : 0;
-		sum += weights[i];
+		byte_weights[i] = options->temperature > 0 ? math_exp((logits[i] - largest) / options->temperature) :
+							     likeliest;
+		byte_weights[i] = logits[i] >= least_logit ? byte_weights[i] : 0;
+		weight_sum += byte_weights[i];
 	}
 	/* Where rounding leaves random at 0 or above behind the last weight, the last byte that can be drawn is. */
-	drawn *= sum;
+	drawn *= weight_sum;
 	for (int i = 0; i < MODEL_VOCABULARY; i++) {
-		if (!(weights[i] > 0))
+		if (!(byte_weights[i] > 0))
 			continue;
 		drawn_byte = i;
-		drawn -= weights[i];
+		drawn -= byte_weights[i];
 		if (drawn < 0)
 			break;
 	}

@@ -100,7 +100,7 @@ bool selftest_run(const struct backend_kind *kind, struct errmsg *err)
 {
 	struct sha256 hash;
 	uint8_t digest[32];
-	char text[65];
+	char digest_text[65];
 
 	if (!backend_usable(kind, err))
 		return false;
@@ -108,12 +108,12 @@ bool selftest_run(const struct backend_kind *kind, struct errmsg *err)
 	backend_probe(kind, &hash);
 	selftest_step(kind, &hash);
 	sha256_final(&hash, digest);
-	hex_encode(text, digest, sizeof digest);
-	if (strcmp(text, selftest_digest) != 0)
+	hex_encode(digest_text, digest, sizeof digest);
+	if (strcmp(digest_text, selftest_digest) != 0)
 		return errmsg_set(err,
 			"this build or machine computes other bits than it should: check digest %s, "
 			"expected %s",
-			text, selftest_digest);
+			digest_text, selftest_digest);
 	return true;
 }
 
@@ -157,7 +157,7 @@ static int64_t selftest_time(const struct backend_kind *kind)
 	float *gradient = mem_align(model_count(&timed.model) * sizeof(float)), loss;
 	uint8_t windows[4 * (128 + 1)] = { 0 };
 	const struct backend_batch batch = { state, windows, timed.batch, NULL };
-	int64_t best = INT64_MAX;
+	int64_t best_time = INT64_MAX;
 
 	for (int round = 0; round < 2; round++) {
 		struct profile profile = { 0 };
@@ -165,12 +165,13 @@ static int64_t selftest_time(const struct backend_kind *kind)
 		profile_begin(&profile);
 		backend_gradient(backend, &batch, (struct pass_dither){ selftest_key, 0 }, gradient, &loss);
 		profile_count(&profile, PROFILE_PRODUCT);
-		best = profile.nanoseconds[PROFILE_PRODUCT] < best ? profile.nanoseconds[PROFILE_PRODUCT] : best;
+		best_time = profile.nanoseconds[PROFILE_PRODUCT] < best_time ? profile.nanoseconds[PROFILE_PRODUCT] :
+									       best_time;
 	}
 	free(gradient);
 	backend_free(backend);
 	state_unref(state);
-	return best;
+	return best_time;
 }
 
 /* Only what passes the check is a candidate, so no speed buys a wrong bit. The reference is asked for by name alone: it
@@ -178,18 +179,18 @@ static int64_t selftest_time(const struct backend_kind *kind)
 static bool selftest_choose_fastest(const struct backend_kind **kind, struct errmsg *err)
 {
 	static const enum engine candidates[] = { ENGINE_OPENBLAS, ENGINE_ONEDNN };
-	int64_t best = INT64_MAX;
+	int64_t best_time = INT64_MAX;
 
 	for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
 		const struct backend_kind *candidate = backend_cpu(candidates[i]);
 		int64_t time = selftest_run(candidate, err) ? selftest_time(candidate) : INT64_MAX;
 
-		if (time < best) {
-			best = time;
+		if (time < best_time) {
+			best_time = time;
 			*kind = candidate;
 		}
 	}
-	return best < INT64_MAX;
+	return best_time < INT64_MAX;
 }
 
 bool selftest_choose(const char *name, const struct backend_kind **kind, struct errmsg *err)

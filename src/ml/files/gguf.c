@@ -248,17 +248,17 @@ static uint32_t gguf_shift_rounded(uint32_t value, unsigned bits)
 
 uint16_t gguf_half(float x)
 {
-	uint32_t bits = float_bits(x), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+	uint32_t bits = float_bits(x), half_sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
 
 	if (magnitude > 0x7f800000)
-		return (uint16_t)(sign | 0x7e00);
+		return (uint16_t)(half_sign | 0x7e00);
 	if (magnitude >= 0x477ff000) /* 65520 and above */
-		return (uint16_t)(sign | 0x7c00);
+		return (uint16_t)(half_sign | 0x7c00);
 	if (magnitude >= 0x38800000) /* 2^-14: normal; rounding may carry into the exponent, as it should */
-		return (uint16_t)(sign | gguf_shift_rounded(magnitude - 0x38000000, 13));
+		return (uint16_t)(half_sign | gguf_shift_rounded(magnitude - 0x38000000, 13));
 	if (magnitude < 0x33000000)
-		return (uint16_t)sign;
-	return (uint16_t)(sign | gguf_shift_rounded((magnitude & 0x7fffff) | 0x800000, 126 - (magnitude >> 23)));
+		return (uint16_t)half_sign;
+	return (uint16_t)(half_sign | gguf_shift_rounded((magnitude & 0x7fffff) | 0x800000, 126 - (magnitude >> 23)));
 }
 
 /* Values are divided by the scale as it is before it becomes a half: so does who defined the format. */
@@ -403,16 +403,16 @@ static size_t gguf_value_size(uint32_t type)
 static void gguf_skip_array(struct reader *gguf_reader)
 {
 	uint32_t type = reader_le32(gguf_reader);
-	uint64_t count = reader_le64(gguf_reader);
-	size_t size = gguf_value_size(type);
+	uint64_t value_count = reader_le64(gguf_reader);
+	size_t value_size = gguf_value_size(type);
 
 	if (type == GGUF_VALUE_STRING) {
-		for (uint64_t i = 0; i < count && gguf_reader->ok; i++)
+		for (uint64_t i = 0; i < value_count && gguf_reader->ok; i++)
 			gguf_take_string(gguf_reader);
-	} else if (size == 0 || count > reader_left(gguf_reader) / size) {
+	} else if (value_size == 0 || value_count > reader_left(gguf_reader) / value_size) {
 		reader_fail(gguf_reader);
 	} else {
-		reader_bytes(gguf_reader, (size_t)count * size);
+		reader_bytes(gguf_reader, (size_t)value_count * value_size);
 	}
 }
 
@@ -510,13 +510,14 @@ static size_t gguf_find_tensor(const struct model_config *config, struct gguf_st
 static bool gguf_check_shape(struct reader *gguf_reader, const struct model_tensor *tensor)
 {
 	uint32_t dimensions = reader_le32(gguf_reader);
-	uint64_t sizes[GGUF_DIMENSIONS_MAX] = { 1, 1, 1, 1 };
+	uint64_t dimension_sizes[GGUF_DIMENSIONS_MAX] = { 1, 1, 1, 1 };
 
 	if (dimensions < 1 || dimensions > GGUF_DIMENSIONS_MAX)
 		return false;
 	for (uint32_t i = 0; i < dimensions; i++)
-		sizes[i] = reader_le64(gguf_reader);
-	return sizes[0] == tensor->cols && sizes[1] == tensor->rows && sizes[2] == 1 && sizes[3] == 1;
+		dimension_sizes[i] = reader_le64(gguf_reader);
+	return dimension_sizes[0] == tensor->cols && dimension_sizes[1] == tensor->rows && dimension_sizes[2] == 1 &&
+		dimension_sizes[3] == 1;
 }
 
 /* The format's numbers of types. */
@@ -540,7 +541,7 @@ static bool gguf_find_type(uint32_t number, enum tensorfile_type *type)
 static bool gguf_read_place(struct gguf_parse *gguf, struct errmsg *err)
 {
 	struct gguf_string name = gguf_take_string(&gguf->reader);
-	char text[TENSORFILE_NAME_MAX];
+	char printable[TENSORFILE_NAME_MAX];
 	struct model_tensor tensor;
 	enum tensorfile_type type;
 
@@ -548,16 +549,17 @@ static bool gguf_read_place(struct gguf_parse *gguf, struct errmsg *err)
 		return errmsg_set(err, "the GGUF file ends within its list of tensors");
 	size_t index = gguf_find_tensor(gguf->config, name);
 
-	tensorfile_printable(name.text, name.size, text);
+	tensorfile_printable(name.text, name.size, printable);
 	if (index == model_tensors(gguf->config))
-		return errmsg_set(err, "tensor %s is not part of this model", text);
+		return errmsg_set(err, "tensor %s is not part of this model", printable);
 	if (gguf->places[index].found)
-		return errmsg_set(err, "tensor %s is there twice", text);
+		return errmsg_set(err, "tensor %s is there twice", printable);
 	model_tensor(gguf->config, index, &tensor);
 	if (!gguf_check_shape(&gguf->reader, &tensor))
-		return errmsg_set(err, "tensor %s has another shape than %zu x %zu", text, tensor.rows, tensor.cols);
+		return errmsg_set(err, "tensor %s has another shape than %zu x %zu", printable, tensor.rows,
+			tensor.cols);
 	if (!gguf_find_type(reader_le32(&gguf->reader), &type) || tensorfile_row_bytes(type, tensor.cols) == 0)
-		return errmsg_set(err, "tensor %s is not F32, F16, BF16 or Q8_0", text);
+		return errmsg_set(err, "tensor %s is not F32, F16, BF16 or Q8_0", printable);
 	gguf->places[index] = (struct gguf_place){ reader_le64(&gguf->reader), type, true };
 	if (!gguf->reader.ok)
 		return errmsg_set(err, "the GGUF file ends within its list of tensors");

@@ -87,12 +87,12 @@ bool tensorfile_row_read(enum tensorfile_type type, const uint8_t *stored, size_
 /* The name is a stranger's, and goes into a log or onto a terminal. */
 void tensorfile_printable(const void *text, size_t size, char out[TENSORFILE_NAME_MAX])
 {
-	const uint8_t *from = text;
-	size_t used = size < TENSORFILE_NAME_MAX - 1 ? size : TENSORFILE_NAME_MAX - 1;
+	const uint8_t *name = text;
+	size_t printable_size = size < TENSORFILE_NAME_MAX - 1 ? size : TENSORFILE_NAME_MAX - 1;
 
-	for (size_t i = 0; i < used; i++)
-		out[i] = from[i] > ' ' && from[i] < 0x7f ? (char)from[i] : '?';
-	out[used] = 0;
+	for (size_t i = 0; i < printable_size; i++)
+		out[i] = name[i] > ' ' && name[i] < 0x7f ? (char)name[i] : '?';
+	out[printable_size] = 0;
 }
 
 static bool tensorfile_stands_for_itself(unsigned byte)

@@ -37,12 +37,12 @@ static float probe_awkward_value(uint32_t word)
 
 static void probe_fill_awkward(float *x, size_t count, uint32_t product)
 {
-	uint32_t words[4] = { 0 };
+	uint32_t awkward_words[4] = { 0 };
 
 	for (size_t i = 0; i < count; i++) {
 		if (i % 4 == 0)
-			noise_words(probe_key, NOISE_INIT, product << 20 | (uint32_t)(i / 4), words);
-		x[i] = probe_awkward_value(words[i % 4]);
+			noise_words(probe_key, NOISE_INIT, product << 20 | (uint32_t)(i / 4), awkward_words);
+		x[i] = probe_awkward_value(awkward_words[i % 4]);
 	}
 }
 
@@ -132,15 +132,15 @@ enum {
 /* count ordinary floats, the caller's. */
 static float *probe_ordinary_floats(size_t count, uint32_t number)
 {
-	float *x = mem_align(count * sizeof(float));
-	uint32_t words[4] = { 0 };
+	float *ordinary = mem_align(count * sizeof(float));
+	uint32_t ordinary_words[4] = { 0 };
 
 	for (size_t i = 0; i < count; i++) {
 		if (i % 4 == 0)
-			noise_words(probe_key, NOISE_INIT, (1000 + number) << 20 | (uint32_t)(i / 4), words);
-		x[i] = (float)((int32_t)(words[i % 4] >> 8) - (1 << 23)) * 0x1p-22f;
+			noise_words(probe_key, NOISE_INIT, (1000 + number) << 20 | (uint32_t)(i / 4), ordinary_words);
+		ordinary[i] = (float)((int32_t)(ordinary_words[i % 4] >> 8) - (1 << 23)) * 0x1p-22f;
 	}
-	return x;
+	return ordinary;
 }
 
 static void probe_hash_and_free(struct sha256 *hash, float *x, size_t count)
