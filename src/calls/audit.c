@@ -29,13 +29,14 @@ static json_t *audit_show_statement(const struct outcome *outcome)
 	json_t *statement = json_object(), *slots = json_array();
 
 	json_object_set_new(statement, "void", json_boolean(outcome->is_void));
-	for (uint32_t s = 0; !outcome->is_void && s < outcome->slots; s++) {
+	for (uint32_t slot = 0; !outcome->is_void && slot < outcome->slots; slot++) {
 		json_t *slot_statement = json_object();
-		bool some = outcome->slot[s].count > 0;
+		bool has_proofs = outcome->slot[slot].count > 0;
 
-		json_object_set_new(slot_statement, "has_proofs", json_boolean(some));
-		json_object_set_new(slot_statement, "left_out", json_boolean(some && outcome->slot[s].left_out));
-		json_object_set_new(slot_statement, "value", show_value(some ? outcome->slot[s].value : 0));
+		json_object_set_new(slot_statement, "has_proofs", json_boolean(has_proofs));
+		json_object_set_new(slot_statement, "left_out",
+			json_boolean(has_proofs && outcome->slot[slot].left_out));
+		json_object_set_new(slot_statement, "value", show_value(has_proofs ? outcome->slot[slot].value : 0));
 		json_array_append_new(slots, slot_statement);
 	}
 	json_object_set_new(statement, "slots", slots);

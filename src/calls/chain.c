@@ -31,11 +31,11 @@ static const struct rpc_arg getblockhash_args[] = {
 static enum rpc_outcome call_getblockhash(struct rpc_request *chain_request, void *context)
 {
 	int64_t height = rpc_int(chain_request, "height");
-	const struct index_entry *entry = height < 0 ? NULL : chain_at(context, (uint32_t)height);
+	const struct index_entry *entry_at_height = height < 0 ? NULL : chain_at(context, (uint32_t)height);
 
-	if (entry == NULL)
+	if (entry_at_height == NULL)
 		return rpc_fail(chain_request, RPC_INVALID_PARAMETER, "Block height out of range");
-	return rpc_reply(chain_request, json_hash(entry->id));
+	return rpc_reply(chain_request, json_hash(entry_at_height->id));
 }
 
 static enum rpc_outcome call_getdifficulty(struct rpc_request *chain_request, void *context)
@@ -55,23 +55,23 @@ static enum rpc_outcome call_getblockchaininfo(struct rpc_request *chain_request
 {
 	struct chain *chain = context;
 	const struct index_entry *tip = chain_tip(chain);
-	struct chain_activity activity;
+	struct chain_activity chain_activity_now;
 	json_t *chain_info;
-	char bits[9];
+	char tip_bits[9];
 
-	chain_activity(chain, &activity);
+	chain_activity(chain, &chain_activity_now);
 	chain_info = json_object();
-	snprintf(bits, sizeof bits, "%08x", tip->header.bits);
+	snprintf(tip_bits, sizeof tip_bits, "%08x", tip->header.bits);
 	json_object_set_new(chain_info, "chain", json_string(chain_spec(chain)->name));
 	json_object_set_new(chain_info, "blocks", json_integer(tip->height));
 	json_object_set_new(chain_info, "headers", json_integer(chain_best_header(chain)->height));
 	json_object_set_new(chain_info, "bestblockhash", json_hash(tip->id));
-	json_object_set_new(chain_info, "bits", json_string(bits));
+	json_object_set_new(chain_info, "bits", json_string(tip_bits));
 	json_object_set_new(chain_info, "difficulty", show_difficulty(chain_spec(chain), tip->header.bits));
 	json_object_set_new(chain_info, "time", json_integer(tip->header.time));
 	json_object_set_new(chain_info, "mediantime", json_integer(tip->median_time));
 	json_object_set_new(chain_info, "verificationprogress", chain_show_progress(chain));
-	json_object_set_new(chain_info, "initialblockdownload", json_boolean(activity.initial_download));
+	json_object_set_new(chain_info, "initialblockdownload", json_boolean(chain_activity_now.initial_download));
 	json_object_set_new(chain_info, "chainwork", show_u256(tip->chain_work));
 	json_object_set_new(chain_info, "model_root", json_hash(tip->model_root_after));
 	json_object_set_new(chain_info, "pruned", json_false());
@@ -98,34 +98,35 @@ static enum rpc_outcome call_getblock(struct rpc_request *chain_request, void *c
 {
 	struct chain *chain = context;
 	struct errmsg err;
-	const struct index_entry *entry = argument_entry(chain_request, chain, "blockhash");
+	const struct index_entry *wanted_entry = argument_entry(chain_request, chain, "blockhash");
 	bool bodies;
-	const struct block *block;
+	const struct block *wanted_block;
 	json_t *block_shown;
 
-	if (entry == NULL)
+	if (wanted_entry == NULL)
 		return RPC_DONE;
-	if (entry->height == 0 || entry->status == ENTRY_HEADER)
-		return entry->height == 0 && rpc_int(chain_request, "verbosity") > 0 ?
-			rpc_reply(chain_request, show_entry(chain, entry)) :
+	if (wanted_entry->height == 0 || wanted_entry->status == ENTRY_HEADER)
+		return wanted_entry->height == 0 && rpc_int(chain_request, "verbosity") > 0 ?
+			rpc_reply(chain_request, show_entry(chain, wanted_entry)) :
 			rpc_fail(chain_request, RPC_MISC_ERROR, "Block not available (%s)",
-				entry->height == 0 ? "genesis is a header alone" : "not downloaded");
+				wanted_entry->height == 0 ? "genesis is a header alone" : "not downloaded");
 	/* Bodies are read where they are shown alone: they are most of a block's bytes, and kept apart from it. */
 	bodies = rpc_int(chain_request, "verbosity") == 0 && rpc_bool(chain_request, "bodies");
-	block = bodies ? chain_read_block(chain, entry, &err) : chain_read_bare(chain, entry, &err);
-	if (block == NULL)
+	wanted_block = bodies ? chain_read_block(chain, wanted_entry, &err) :
+				chain_read_bare(chain, wanted_entry, &err);
+	if (wanted_block == NULL)
 		return rpc_fail(chain_request, RPC_MISC_ERROR, "Block not available (%s)", err.text);
 	if (rpc_int(chain_request, "verbosity") > 0) {
-		block_shown = show_block(chain, entry, block, (int)rpc_int(chain_request, "verbosity"));
+		block_shown = show_block(chain, wanted_entry, wanted_block, (int)rpc_int(chain_request, "verbosity"));
 	} else {
 		struct buf raw_block;
 
 		buf_init(&raw_block);
-		block_write(&raw_block, chain_spec(chain), block, bodies && block->bodies != NULL);
+		block_write(&raw_block, chain_spec(chain), wanted_block, bodies && wanted_block->bodies != NULL);
 		block_shown = json_hex(raw_block.data, raw_block.size);
 		buf_clear(&raw_block);
 	}
-	block_unref(block);
+	block_unref(wanted_block);
 	return rpc_reply(chain_request, block_shown);
 }
 
@@ -140,14 +141,14 @@ static const struct rpc_arg getblockheader_args[] = {
 
 static enum rpc_outcome call_getblockheader(struct rpc_request *chain_request, void *context)
 {
-	const struct index_entry *entry = argument_entry(chain_request, context, "blockhash");
+	const struct index_entry *wanted_entry = argument_entry(chain_request, context, "blockhash");
 	uint8_t raw_header[HEADER_SIZE];
 
-	if (entry == NULL)
+	if (wanted_entry == NULL)
 		return RPC_DONE;
 	if (rpc_bool(chain_request, "verbose"))
-		return rpc_reply(chain_request, show_entry(context, entry));
-	header_write(raw_header, &entry->header);
+		return rpc_reply(chain_request, show_entry(context, wanted_entry));
+	header_write(raw_header, &wanted_entry->header);
 	return rpc_reply(chain_request, json_hex(raw_header, HEADER_SIZE));
 }
 
@@ -241,11 +242,11 @@ static const struct rpc_arg blockhash_args[] = {
 static enum rpc_outcome call_invalidateblock(struct rpc_request *chain_request, void *context)
 {
 	struct errmsg err;
-	const struct index_entry *entry = argument_entry(chain_request, context, "blockhash");
+	const struct index_entry *refused_entry = argument_entry(chain_request, context, "blockhash");
 
-	if (entry == NULL)
+	if (refused_entry == NULL)
 		return RPC_DONE;
-	if (!chain_invalidate(context, entry, &err))
+	if (!chain_invalidate(context, refused_entry, &err))
 		return rpc_fail(chain_request, RPC_DATABASE_ERROR, "%s", err.text);
 	return rpc_reply(chain_request, NULL);
 }

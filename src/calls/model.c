@@ -89,29 +89,30 @@ static char *export_file_path(const struct model_export *exporting, const char *
 
 static bool export_may_write(const struct model_export *exporting, const char *name, struct errmsg *err)
 {
-	char *path = export_file_path(exporting, name);
-	bool ok = exports_check(exporting->model_calls->settings, path, err);
+	char *export_path = export_file_path(exporting, name);
+	bool may_be_written = exports_check(exporting->model_calls->settings, export_path, err);
 
-	free(path);
-	return ok;
+	free(export_path);
+	return may_be_written;
 }
 
 static bool export_open_next(struct model_export *exporting, const char *name, struct errmsg *err)
 {
-	char *path = export_file_path(exporting, name);
+	char *export_path = export_file_path(exporting, name);
 	/* Counted whether it opens or not: export_run clears all that are counted. */
-	bool ok = out_file_open(&exporting->files[exporting->file_count++], path, exporting->overwrite, err);
+	bool is_open = out_file_open(&exporting->files[exporting->file_count++], export_path, exporting->overwrite,
+		err);
 
-	free(path);
-	return ok;
+	free(export_path);
+	return is_open;
 }
 
 static bool export_write_json(struct model_export *exporting, struct errmsg *err)
 {
 	const struct model_config *exported_config = state_config(exporting->state);
-	bool ok = true;
+	bool is_written = true;
 
-	for (size_t i = 0; i < EXPORT_FILES_MAX - 1 && ok; i++) {
+	for (size_t i = 0; i < EXPORT_FILES_MAX - 1 && is_written; i++) {
 		struct buf json_text;
 
 		buf_init(&json_text);
@@ -121,11 +122,11 @@ static bool export_write_json(struct model_export *exporting, struct errmsg *err
 			huggingface_tokenizer(&json_text);
 		else
 			huggingface_tokenizer_config(exported_config, &json_text);
-		ok = export_open_next(exporting, export_file_names[i], err) &&
+		is_written = export_open_next(exporting, export_file_names[i], err) &&
 			out_file_put(&exporting->files[i], json_text.data, json_text.size, err);
 		buf_clear(&json_text);
 	}
-	return ok;
+	return is_written;
 }
 
 static bool export_write_weights(struct model_export *exporting, struct errmsg *err)

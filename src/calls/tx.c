@@ -21,15 +21,17 @@ static const struct rpc_arg getrawtransaction_args[] = {
 };
 
 /* The transaction out of one block; NULL: not there, or the block's bytes are not. */
-static const struct tx *tx_in_block(struct chain *chain, const struct index_entry *entry, const uint8_t txid[32])
+static const struct tx *tx_in_block(struct chain *chain, const struct index_entry *searched_entry,
+	const uint8_t txid[32])
 {
-	const struct block *block = entry->height == 0 ? NULL : chain_read_bare(chain, entry, NULL);
+	const struct block *searched_block = searched_entry->height == 0 ? NULL :
+									   chain_read_bare(chain, searched_entry, NULL);
 	const struct tx *found_tx = NULL;
 
-	for (size_t i = 0; block != NULL && found_tx == NULL && i < block->tx_count; i++)
-		if (memcmp(tx_txid(block->txs[i]), txid, 32) == 0)
-			found_tx = tx_ref(block->txs[i]);
-	block_unref(block);
+	for (size_t i = 0; searched_block != NULL && found_tx == NULL && i < searched_block->tx_count; i++)
+		if (memcmp(tx_txid(searched_block->txs[i]), txid, 32) == 0)
+			found_tx = tx_ref(searched_block->txs[i]);
+	block_unref(searched_block);
 	return found_tx;
 }
 
@@ -179,30 +181,30 @@ static enum rpc_outcome call_sendrawtransaction(struct rpc_request *tx_request, 
 {
 	struct chain *chain = context;
 	struct reject tx_reject = { 0 };
-	uint8_t txid[32];
-	const struct tx *tx = tx_parse_argument(tx_request), *confirmed = NULL;
+	uint8_t sent_txid[32];
+	const struct tx *sent_tx = tx_parse_argument(tx_request), *confirmed = NULL;
 
-	if (tx == NULL)
+	if (sent_tx == NULL)
 		return rpc_fail(tx_request, RPC_DESERIALIZATION_ERROR,
 			"TX decode failed. Make sure the tx has at least one input.");
-	memcpy(txid, tx_txid(tx), 32);
+	memcpy(sent_txid, tx_txid(sent_tx), 32);
 	/* By the index of transactions, where Bitcoin Core looks for unspent outputs: one whose outputs are spent is
 	 * found too. */
-	if (chain_find_tx(chain, txid, &confirmed) != NULL) {
+	if (chain_find_tx(chain, sent_txid, &confirmed) != NULL) {
 		tx_unref(confirmed);
-		tx_unref(tx);
+		tx_unref(sent_tx);
 		return rpc_fail(tx_request, RPC_VERIFY_ALREADY_IN_CHAIN, "Transaction already in block chain");
 	}
-	if (tx_fee_too_high(chain, tx, rpc_int(tx_request, "maxfeerate"))) {
-		tx_unref(tx);
+	if (tx_fee_too_high(chain, sent_tx, rpc_int(tx_request, "maxfeerate"))) {
+		tx_unref(sent_tx);
 		return rpc_fail(tx_request, RPC_VERIFY_ERROR, "Fee exceeds maximum configured by user (maxfeerate)");
 	}
 	/* The transaction is the chain's from here on, whatever it says. */
-	switch (chain_add_tx(chain, tx, NULL, &tx_reject)) {
+	switch (chain_add_tx(chain, sent_tx, NULL, &tx_reject)) {
 	case CHAIN_NEW:
 	case CHAIN_KNOWN:
 		/* Known is no error, as in Bitcoin Core: a wallet that is not sure sends again. */
-		return rpc_reply(tx_request, json_hash(txid));
+		return rpc_reply(tx_request, json_hash(sent_txid));
 	case CHAIN_ORPHAN:
 		return rpc_fail(tx_request, RPC_VERIFY_ERROR, "%s", tx_reject.reason);
 	case CHAIN_REJECTED:

@@ -111,7 +111,7 @@ static enum folder_state folder_look_for_log(const char *path, struct errmsg *er
 enum folder_state folder_look(const char *path, struct errmsg *err)
 {
 	struct stat folder_stat;
-	char *other_file;
+	char *stray_file;
 
 	if (lstat(path, &folder_stat) != 0 && errno == ENOENT)
 		return FOLDER_FREE;
@@ -121,14 +121,14 @@ enum folder_state folder_look(const char *path, struct errmsg *err)
 		errmsg_set(err, "%s is no folder that can be looked into", path);
 		return FOLDER_BROKEN;
 	}
-	other_file = folder_any_entry(path, "");
-	if (other_file == NULL)
+	stray_file = folder_any_entry(path, "");
+	if (stray_file == NULL)
 		return FOLDER_FREE;
 	errmsg_set(err,
 		"The file CURRENT is missing in %s, beside %s: the wallet is neither opened nor overwritten. CURRENT "
 		"is one line, the name of the newest MANIFEST file",
-		path, other_file);
-	free(other_file);
+		path, stray_file);
+	free(stray_file);
 	return FOLDER_BROKEN;
 }
 

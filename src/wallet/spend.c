@@ -63,16 +63,16 @@ static enum spend_result spend_check_outputs(struct spend_plan *plan, struct err
 /* A total order, down to the outpoint: the same coins give the same choice, whatever the order of the ledger's map. */
 static int spend_compare_coins(const void *a, const void *b)
 {
-	const struct ledger_coin *left = a;
-	const struct ledger_coin *right = b;
-	bool left_confirmed = left->depth > 0;
-	bool right_confirmed = right->depth > 0;
+	const struct ledger_coin *left_coin = a;
+	const struct ledger_coin *right_coin = b;
+	bool left_confirmed = left_coin->depth > 0;
+	bool right_confirmed = right_coin->depth > 0;
 
 	if (left_confirmed != right_confirmed)
 		return right_confirmed - left_confirmed;
-	if (left->amount != right->amount)
-		return left->amount < right->amount ? 1 : -1;
-	return memcmp(&left->outpoint, &right->outpoint, sizeof left->outpoint);
+	if (left_coin->amount != right_coin->amount)
+		return left_coin->amount < right_coin->amount ? 1 : -1;
+	return memcmp(&left_coin->outpoint, &right_coin->outpoint, sizeof left_coin->outpoint);
 }
 
 static void spend_find_coins(struct spend_plan *plan, const struct ledger *ledger)

@@ -290,7 +290,7 @@ static bool wallet_write_draft(const char *path, const char *name, const struct 
 	const char *words, const struct wallet_place *birth, struct errmsg *err)
 {
 	struct wallet *wallet = wallet_new(path, name, spec);
-	char *draft_path = folder_draft(path);
+	char *wallet_draft = folder_draft(path);
 	struct db_batch *wallet_batch;
 	bool is_made;
 
@@ -298,7 +298,7 @@ static bool wallet_write_draft(const char *path, const char *name, const struct 
 	wallet->birth_time = (uint64_t)clock_wall();
 	is_made = wallet_make_account(wallet, passphrase, words, err);
 	if (is_made)
-		wallet->db = db_open(draft_path, err);
+		wallet->db = db_open(wallet_draft, err);
 	if (wallet->db != NULL) {
 		wallet_batch = db_batch_new();
 		wallet_put_account(wallet_batch, wallet);
@@ -307,7 +307,7 @@ static bool wallet_write_draft(const char *path, const char *name, const struct 
 		is_made = wallet_write_batch(wallet, wallet_batch, true, err);
 	}
 	is_made = is_made && wallet->db != NULL;
-	free(draft_path);
+	free(wallet_draft);
 	/* Before the draft gets its name: no database may be open while folders are renamed. */
 	wallet_close(wallet);
 	return is_made;
@@ -693,8 +693,8 @@ static bool wallet_copy_record(void *context, const uint8_t *key, size_t key_siz
 /* All records as they are on disk, and the account as it is in memory. */
 static bool wallet_copy_to_draft(struct wallet *wallet, struct errmsg *err)
 {
-	char *draft_path = folder_draft(wallet->path);
-	struct wallet_copy wallet_copy = { .to = db_open(draft_path, err), .batch = db_batch_new() };
+	char *wallet_draft = folder_draft(wallet->path);
+	struct wallet_copy wallet_copy = { .to = db_open(wallet_draft, err), .batch = db_batch_new() };
 	bool is_copied = wallet_copy.to != NULL && db_each(wallet->db, "", 0, wallet_copy_record, &wallet_copy, err);
 
 	if (is_copied) {
@@ -703,7 +703,7 @@ static bool wallet_copy_to_draft(struct wallet *wallet, struct errmsg *err)
 	}
 	db_batch_free(wallet_copy.batch);
 	db_close(wallet_copy.to);
-	free(draft_path);
+	free(wallet_draft);
 	return is_copied;
 }
 

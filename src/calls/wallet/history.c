@@ -212,10 +212,10 @@ static const struct rpc_arg gettransaction_args[] = {
 static struct ledger_tx *history_find_tx(struct rpc_request *history_request, struct wallet *wallet)
 {
 	struct ledger_tx *history_tx;
-	uint8_t txid[32];
+	uint8_t history_txid[32];
 
-	rpc_hash(history_request, "txid", txid);
-	history_tx = ledger_find(wallet_ledger(wallet), txid);
+	rpc_hash(history_request, "txid", history_txid);
+	history_tx = ledger_find(wallet_ledger(wallet), history_txid);
 	if (history_tx == NULL)
 		rpc_fail(history_request, RPC_INVALID_ADDRESS_OR_KEY, "Invalid or non-wallet transaction id");
 	return history_tx;
