@@ -29,18 +29,18 @@ bool known_has(const struct known *known, const uint8_t id[32])
  * flood of new ones forgets, at worst, that he has told of something. */
 bool known_add(struct known *known, const uint8_t id[32])
 {
-	uint8_t *place;
+	uint8_t *ring_place;
 
 	if (known_has(known, id))
 		return false;
 	if (known->ring == NULL)
 		known->ring = mem_calloc(known->cap, sizeof *known->ring);
-	place = known->ring[known->next];
+	ring_place = known->ring[known->next];
 	/* A place never used holds zeros, which nothing maps from. */
-	if (map_get(&known->places, place) == place)
-		map_remove(&known->places, place);
-	memcpy(place, id, 32);
-	map_put(&known->places, place, place);
+	if (map_get(&known->places, ring_place) == ring_place)
+		map_remove(&known->places, ring_place);
+	memcpy(ring_place, id, 32);
+	map_put(&known->places, ring_place, ring_place);
 	known->next = (known->next + 1) % known->cap;
 	return true;
 }

@@ -19,37 +19,37 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { TICK_MS = 250 };
+enum { NET_TICK_MS = 250 };
 
 /* --- Messages --- */
 
 /* What of it is to be asked for goes back in one getdata, as the items came. No more proofs are asked for than the peer
  * may have waiting here. */
-static void ask_for_offers(struct net *net, struct peer *peer, const struct inventory_item *items, size_t count)
+static void net_ask_for_offers(struct net *net, struct peer *peer, const struct inventory_item *items, size_t count)
 {
-	size_t proofs = 0;
-	struct buf ask;
+	size_t proofs_asked = 0;
+	struct buf getdata_items;
 
-	buf_init(&ask);
+	buf_init(&getdata_items);
 	for (size_t i = 0; i < count; i++) {
 		if (items[i].type == INVENTORY_TX)
-			relay_tx_on_offer(net->txs, peer, items[i].id, &ask);
-		else if (items[i].type == INVENTORY_PROOF && proofs < RELAY_PROOFS_QUEUE)
-			proofs += relay_proofs_on_offer(net->proofs, peer, items[i].id, &ask);
+			relay_tx_on_offer(net->txs, peer, items[i].id, &getdata_items);
+		else if (items[i].type == INVENTORY_PROOF && proofs_asked < RELAY_PROOFS_QUEUE)
+			proofs_asked += relay_proofs_on_offer(net->proofs, peer, items[i].id, &getdata_items);
 	}
-	peer_send_items(peer, MESSAGE_GETDATA, &ask);
-	buf_clear(&ask);
+	peer_send_items(peer, MESSAGE_GETDATA, &getdata_items);
+	buf_clear(&getdata_items);
 }
 
-static void on_inv(struct net *net, struct peer *peer, const struct inventory_item *items, size_t count)
+static void net_on_inv(struct net *net, struct peer *peer, const struct inventory_item *items, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (items[i].type == INVENTORY_BLOCK)
 			sync_headers_on_announced(net->headers, peer, items[i].id);
-	ask_for_offers(net, peer, items, count);
+	net_ask_for_offers(net, peer, items, count);
 }
 
-static void on_notfound(struct net *net, struct peer *peer, const struct inventory_item *items, size_t count)
+static void net_on_notfound(struct net *net, struct peer *peer, const struct inventory_item *items, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (items[i].type == INVENTORY_BLOCK)
@@ -61,7 +61,7 @@ static void on_notfound(struct net *net, struct peer *peer, const struct invento
 	}
 }
 
-static void on_inventory(struct net *net, struct peer *peer, enum message_kind kind, const uint8_t *payload,
+static void net_on_inventory(struct net *net, struct peer *peer, enum message_kind kind, const uint8_t *payload,
 	size_t size)
 {
 	struct inventory_item *items;
@@ -72,20 +72,21 @@ static void on_inventory(struct net *net, struct peer *peer, enum message_kind k
 		return;
 	}
 	if (kind == MESSAGE_INV)
-		on_inv(net, peer, items, count);
+		net_on_inv(net, peer, items, count);
 	else
-		on_notfound(net, peer, items, count);
+		net_on_notfound(net, peer, items, count);
 	free(items);
 }
 
-static void on_message(void *context, struct peer *peer, enum message_kind kind, const uint8_t *payload, size_t size)
+static void net_on_message(void *context, struct peer *peer, enum message_kind kind, const uint8_t *payload,
+	size_t size)
 {
 	struct net *net = context;
 
 	switch (kind) {
 	case MESSAGE_INV:
 	case MESSAGE_NOTFOUND:
-		on_inventory(net, peer, kind, payload, size);
+		net_on_inventory(net, peer, kind, payload, size);
 		break;
 	case MESSAGE_GETDATA:
 		serve_on_getdata(net->news, peer, payload, size);
@@ -122,7 +123,7 @@ static void on_message(void *context, struct peer *peer, enum message_kind kind,
 
 /* --- The life of a peer --- */
 
-static void on_opened(void *context, struct peer *peer)
+static void net_on_opened(void *context, struct peer *peer)
 {
 	(void)context;
 	sync_headers_peer_opened(peer);
@@ -134,7 +135,7 @@ static void on_opened(void *context, struct peer *peer)
 	serve_peer_opened(peer);
 }
 
-static void on_ready(void *context, struct peer *peer)
+static void net_on_ready(void *context, struct peer *peer)
 {
 	struct net *net = context;
 
@@ -143,7 +144,7 @@ static void on_ready(void *context, struct peer *peer)
 	relay_proofs_peer_ready(net->proofs, peer);
 }
 
-static void on_drained(void *context, struct peer *peer)
+static void net_on_drained(void *context, struct peer *peer)
 {
 	struct net *net = context;
 
@@ -153,7 +154,7 @@ static void on_drained(void *context, struct peer *peer)
 /* Before the parts let go, the chain forgets what this peer brought and nobody can be blamed for any more: unless
  * others of its address are still here. Its parts then clear it from all their lists; the tx relay may ask others
  * meanwhile. */
-static void on_closed(void *context, struct peer *peer)
+static void net_on_closed(void *context, struct peer *peer)
 {
 	struct net *net = context;
 
@@ -170,21 +171,21 @@ static void on_closed(void *context, struct peer *peer)
 }
 
 /* Whoever the operator named, or comes from this machine itself, has lost that connection, and nothing else. */
-static void on_misbehaved(void *context, const struct source *source)
+static void net_on_misbehaved(void *context, const struct source *source)
 {
 	struct net *net = context;
 
 	if (source->chosen || !ban_discourage(&net->bans, source->group, clock_wall()))
 		return;
-	for (struct peer *p = net->peers.first; p != NULL; p = p->next)
-		if (memcmp(p->source.group, source->group, SOURCE_GROUP) == 0)
-			peer_disconnect(p, "its address is discouraged");
+	for (struct peer *peer = net->peers.first; peer != NULL; peer = peer->next)
+		if (memcmp(peer->source.group, source->group, SOURCE_GROUP) == 0)
+			peer_disconnect(peer, "its address is discouraged");
 	chain_forget_source(net->peers.chain, source, true);
 }
 
 /* --- The chain's notices --- */
 
-static void on_tip(void *context, const struct index_entry *tip)
+static void net_on_tip(void *context, const struct index_entry *tip)
 {
 	struct net *net = context;
 
@@ -193,14 +194,14 @@ static void on_tip(void *context, const struct index_entry *tip)
 	relay_proofs_tip(net->proofs);
 }
 
-static void on_block_proven(void *context, const struct index_entry *entry, const struct source *source)
+static void net_on_block_proven(void *context, const struct index_entry *entry, const struct source *source)
 {
 	struct net *net = context;
 
 	relay_blocks_proven(net->news, entry, source);
 }
 
-static void on_block_verdict(void *context, const struct index_entry *entry, const struct source *source,
+static void net_on_block_verdict(void *context, const struct index_entry *entry, const struct source *source,
 	const struct reject *reject)
 {
 	struct net *net = context;
@@ -208,7 +209,7 @@ static void on_block_verdict(void *context, const struct index_entry *entry, con
 	sync_blocks_verdict(net->blocks, entry, source, reject);
 }
 
-static void on_proof_verdict(void *context, const struct header *header, const struct source *source,
+static void net_on_proof_verdict(void *context, const struct header *header, const struct source *source,
 	const struct reject *reject)
 {
 	struct net *net = context;
@@ -216,14 +217,14 @@ static void on_proof_verdict(void *context, const struct header *header, const s
 	relay_proofs_verdict(net->proofs, header, source, reject);
 }
 
-static void on_tx_added(void *context, const struct tx *tx, uint64_t source)
+static void net_on_tx_added(void *context, const struct tx *tx, uint64_t source)
 {
 	struct net *net = context;
 
 	relay_tx_added(net->txs, tx, source);
 }
 
-static void on_blob_wanted(void *context, const uint8_t root[32], uint64_t size, uint64_t source)
+static void net_on_blob_wanted(void *context, const uint8_t root[32], uint64_t size, uint64_t source)
 {
 	struct net *net = context;
 
@@ -233,14 +234,14 @@ static void on_blob_wanted(void *context, const uint8_t root[32], uint64_t size,
 /* --- The loop --- */
 
 /* The entries that go then are named here by nobody any more: each part that keeps some lets go first. */
-static void start_headers_anew(struct net *net)
+static void net_start_headers_anew(struct net *net)
 {
 	sync_blocks_let_go(net->blocks);
 	relay_blocks_let_go(net->news);
 	sync_headers_start_anew(net->headers);
 }
 
-static void on_work(evutil_socket_t fd, short what, void *context)
+static void net_on_work(evutil_socket_t fd, short what, void *context)
 {
 	struct net *net = context;
 	int64_t now = clock_mono_ms();
@@ -251,7 +252,7 @@ static void on_work(evutil_socket_t fd, short what, void *context)
 	 */
 	peers_reap(&net->peers);
 	if (sync_headers_full(net->headers))
-		start_headers_anew(net);
+		net_start_headers_anew(net);
 	sync_headers_work(net->headers, now);
 	sync_blocks_work(net->blocks, now);
 	blob_fetch_work(net->fetch, now);
@@ -262,15 +263,15 @@ static void on_work(evutil_socket_t fd, short what, void *context)
 /* Four times a second, as nobody's silence makes an event: timeouts of connections here, those of the parts in the turn
  * that peers_work asks for.
  */
-static void on_tick(evutil_socket_t fd, short what, void *context)
+static void net_on_tick(evutil_socket_t fd, short what, void *context)
 {
 	struct net *net = context;
 	int64_t now = clock_mono_ms();
 
 	(void)fd;
 	(void)what;
-	for (struct peer *p = net->peers.first; p != NULL; p = p->next)
-		peer_tick(p, now);
+	for (struct peer *peer = net->peers.first; peer != NULL; peer = peer->next)
+		peer_tick(peer, now);
 	if (net->active)
 		outbound_tick(&net->outbound, now);
 	if (net->listen != NULL)
@@ -280,38 +281,39 @@ static void on_tick(evutil_socket_t fd, short what, void *context)
 
 /* --- Places --- */
 
-static size_t open_peers(const struct net *net)
+static size_t net_open_peers(const struct net *net)
 {
 	size_t count = 0;
 
-	for (const struct peer *p = net->peers.first; p != NULL; p = p->next)
-		count += !p->closing;
+	for (const struct peer *peer = net->peers.first; peer != NULL; peer = peer->next)
+		count += !peer->closing;
 	return count;
 }
 
 /* Of one owner, most likely: an IPv6 host has a /64 to choose from. */
-static size_t inbound_from(const struct net *net, const struct netaddr *address)
+static size_t net_inbound_from(const struct net *net, const struct netaddr *address)
 {
 	size_t count = 0;
 
-	for (const struct peer *p = net->peers.first; p != NULL; p = p->next)
-		count += !p->closing && !peer_outbound(p) && netaddr_same_group(&p->address, address);
+	for (const struct peer *peer = net->peers.first; peer != NULL; peer = peer->next)
+		count += !peer->closing && !peer_outbound(peer) && netaddr_same_group(&peer->address, address);
 	return count;
 }
 
 /* A ban of the operator holds for connections of his own too; what the node discouraged by itself does not. */
-static bool may_connect(void *context, const struct netaddr *address)
+static bool net_may_connect(void *context, const struct netaddr *address)
 {
 	struct net *net = context;
 
-	return net->active && open_peers(net) < net->max_open && !ban_given(&net->bans, address->ip, 128, clock_wall());
+	return net->active && net_open_peers(net) < net->max_open &&
+		!ban_given(&net->bans, address->ip, 128, clock_wall());
 }
 
 /* Why a connection from there is not taken, or NULL. Before a peer is made of it, so that a flood of connections costs
  * a descriptor each, for a moment. */
-static const char *why_refused(struct net *net, const struct netaddr *address)
+static const char *net_why_refused(struct net *net, const struct netaddr *address)
 {
-	size_t count = open_peers(net);
+	size_t count = net_open_peers(net);
 
 	if (!net->active)
 		return "the network is switched off";
@@ -319,39 +321,40 @@ static const char *why_refused(struct net *net, const struct netaddr *address)
 		return "the address is banned or discouraged";
 	if (count >= net->max_peers || count >= net->max_open)
 		return "all places are taken";
-	if (inbound_from(net, address) >= net->max_per_address)
+	if (net_inbound_from(net, address) >= net->max_per_address)
 		return "all places of its address are taken";
 	return NULL;
 }
 
-static void on_accepted(void *context, int fd, const struct netaddr *from)
+static void net_on_accepted(void *context, int fd, const struct netaddr *from)
 {
 	struct net *net = context;
-	const char *why = why_refused(net, from);
+	const char *refusal = net_why_refused(net, from);
 
-	if (why != NULL)
-		log_debug(LOG_NET, "A connection is refused: %s", why);
+	if (refusal != NULL)
+		log_debug(LOG_NET, "A connection is refused: %s", refusal);
 	/* On failure the descriptor is still ours. */
-	if (why != NULL || peer_new(&net->peers, PEER_INBOUND, from, NULL, fd) == NULL)
+	if (refusal != NULL || peer_new(&net->peers, PEER_INBOUND, from, NULL, fd) == NULL)
 		evutil_closesocket(fd);
 }
 
 /* --- Opening and closing --- */
 
-static bool add_names(struct net *net, const char *const *names, size_t count, struct errmsg *err)
+static bool net_add_names(struct net *net, const char *const *node_names, size_t count, struct errmsg *err)
 {
 	for (size_t i = 0; i < count; i++)
-		if (net_add_node(net, names[i]) == NET_NODE_MALFORMED)
-			return errmsg_set(err, "Not a node's name or address: \"%s\"", names[i]);
+		if (net_add_node(net, node_names[i]) == NET_NODE_MALFORMED)
+			return errmsg_set(err, "Not a node's name or address: \"%s\"", node_names[i]);
 	return true;
 }
 
-static int64_t or_default(int64_t value, int64_t fallback)
+static int64_t net_or_default(int64_t value, int64_t fallback)
 {
 	return value ? value : fallback;
 }
 
-static void init_peers(struct net *net, struct event_base *base, struct chain *chain, const struct net_options *options)
+static void net_init_peers(struct net *net, struct event_base *base, struct chain *chain,
+	const struct net_options *options)
 {
 	struct peers *peers = &net->peers;
 
@@ -359,52 +362,52 @@ static void init_peers(struct net *net, struct event_base *base, struct chain *c
 	peers->chain = chain;
 	message_limits_init(&peers->limits, chain_spec(chain));
 	peers->timeouts = (struct peer_timeouts){
-		.handshake = or_default(options->handshake_timeout, 60000),
+		.handshake = net_or_default(options->handshake_timeout, 60000),
 		.ping_interval = 120000,
-		.ping = or_default(options->ping_timeout, 1200000),
+		.ping = net_or_default(options->ping_timeout, 1200000),
 		.headers = 60000,
-		.block = or_default(options->block_timeout, 60000),
+		.block = net_or_default(options->block_timeout, 60000),
 		/* Shorter than what drops a request: it is the time that a whole branch waits. */
-		.withheld = or_default(options->block_timeout, 60000) / 2,
-		.blob_start = or_default(options->block_timeout, 15000),
-		.blob = or_default(options->block_timeout, 60000),
+		.withheld = net_or_default(options->block_timeout, 60000) / 2,
+		.blob_start = net_or_default(options->block_timeout, 15000),
+		.blob = net_or_default(options->block_timeout, 60000),
 		.tx = 60000,
 		.write = 120000,
 		.silence = 2000,
 	};
 	peers->hooks = (struct peer_hooks){ .context = net,
-		.opened = on_opened,
-		.ready = on_ready,
-		.message = on_message,
-		.drained = on_drained,
-		.closed = on_closed,
-		.misbehaved = on_misbehaved };
+		.opened = net_on_opened,
+		.ready = net_on_ready,
+		.message = net_on_message,
+		.drained = net_on_drained,
+		.closed = net_on_closed,
+		.misbehaved = net_on_misbehaved };
 	snprintf(peers->agent, sizeof peers->agent, "%s", options->agent != NULL ? options->agent : "/atelier/");
-	peers->work = mem_check(event_new(base, -1, 0, on_work, net));
+	peers->work = mem_check(event_new(base, -1, 0, net_on_work, net));
 }
 
-static void subscribe_to_chain(struct net *net)
+static void net_subscribe(struct net *net)
 {
-	const struct chain_events events = {
+	const struct chain_events notices = {
 		.context = net,
-		.tip = on_tip,
-		.block_proven = on_block_proven,
-		.block_verdict = on_block_verdict,
-		.proof_verdict = on_proof_verdict,
-		.tx_added = on_tx_added,
-		.blob_wanted = on_blob_wanted,
+		.tip = net_on_tip,
+		.block_proven = net_on_block_proven,
+		.block_verdict = net_on_block_verdict,
+		.proof_verdict = net_on_proof_verdict,
+		.tx_added = net_on_tx_added,
+		.blob_wanted = net_on_blob_wanted,
 	};
 
-	chain_subscribe(net->peers.chain, &events);
+	chain_subscribe(net->peers.chain, &notices);
 }
 
 struct net *net_open(struct event_base *base, struct chain *chain, const struct net_options *options,
 	struct errmsg *err)
 {
 	struct net *net = mem_calloc(1, sizeof *net);
-	struct timeval interval = { .tv_usec = TICK_MS * 1000 };
+	struct timeval tick_interval = { .tv_usec = NET_TICK_MS * 1000 };
 
-	init_peers(net, base, chain, options);
+	net_init_peers(net, base, chain, options);
 	net->headers = sync_headers_new(&net->peers);
 	net->news = relay_blocks_new(&net->peers);
 	net->blocks = sync_blocks_new(&net->peers, net->headers, net->news);
@@ -417,27 +420,27 @@ struct net *net_open(struct event_base *base, struct chain *chain, const struct 
 	net->max_open = options->max_open ? options->max_open : SIZE_MAX;
 	ban_init(&net->bans);
 	outbound_init(&net->outbound, &net->peers, chain_spec(chain)->p2p_port);
-	net->outbound.may_connect = may_connect;
+	net->outbound.may_connect = net_may_connect;
 	net->outbound.context = net;
-	net->tick = mem_check(event_new(base, -1, EV_PERSIST, on_tick, net));
-	event_add(net->tick, &interval);
+	net->tick = mem_check(event_new(base, -1, EV_PERSIST, net_on_tick, net));
+	event_add(net->tick, &tick_interval);
 	if (options->listen)
-		net->listen = listen_open(base, options->bind, options->port, on_accepted, net, err);
+		net->listen = listen_open(base, options->bind, options->port, net_on_accepted, net, err);
 	if ((options->listen && net->listen == NULL) ||
-		!add_names(net, options->connect, options->connect_count, err) ||
-		!add_names(net, options->addnode, options->addnode_count, err)) {
+		!net_add_names(net, options->connect, options->connect_count, err) ||
+		!net_add_names(net, options->addnode, options->addnode_count, err)) {
 		net_close(net);
 		return NULL;
 	}
 	/* Last, as notices may come at once (a blob that is wanted) and find all parts there. */
-	subscribe_to_chain(net);
+	net_subscribe(net);
 	return net;
 }
 
-static void disconnect_all(struct net *net, const char *why)
+static void net_disconnect_all(struct net *net, const char *why)
 {
-	for (struct peer *p = net->peers.first; p != NULL; p = p->next)
-		peer_disconnect(p, "%s", why);
+	for (struct peer *peer = net->peers.first; peer != NULL; peer = peer->next)
+		peer_disconnect(peer, "%s", why);
 }
 
 /* No notice comes any more before the parts are gone; peers go through the same two strokes as ever, so that `closed`
@@ -447,7 +450,7 @@ void net_close(struct net *net)
 	chain_unsubscribe(net->peers.chain, net);
 	if (net->listen != NULL)
 		listen_close(net->listen);
-	disconnect_all(net, "shutting down");
+	net_disconnect_all(net, "shutting down");
 	peers_reap(&net->peers);
 	outbound_clear(&net->outbound);
 	event_free(net->tick);
@@ -470,7 +473,7 @@ uint16_t net_port(const struct net *net)
 void net_set_active(struct net *net, bool active)
 {
 	if (!active && net->active)
-		disconnect_all(net, "the network is switched off");
+		net_disconnect_all(net, "the network is switched off");
 	net->active = active;
 }
 

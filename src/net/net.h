@@ -53,8 +53,8 @@ enum net_node_result { NET_NODE_OK, NET_NODE_KNOWN, NET_NODE_UNKNOWN, NET_NODE_M
 enum net_node_result net_add_node(struct net *net, const char *name);    /* KNOWN: it is on the list already */
 enum net_node_result net_remove_node(struct net *net, const char *name); /* UNKNOWN; a connection stays */
 enum net_node_result net_onetry(struct net *net, const char *name);      /* one attempt, not kept on the list */
-/* fn for each named node; peer: its connection's number, 0 if it has none now. */
-void net_each_node(const struct net *net, void (*fn)(void *context, const char *name, uint64_t peer), void *context);
+/* visit is called for each named node; peer: its connection's number, 0 if it has none now. */
+void net_each_node(const struct net *net, void (*visit)(void *context, const char *name, uint64_t peer), void *context);
 
 /* False: no such peer. An address is "ip:port" as in net_peer_info. */
 bool net_disconnect(struct net *net, uint64_t peer);
@@ -89,13 +89,14 @@ struct net_peer_info {
 	size_t blobs_asked;
 	uint64_t proofs_valid, proofs_false; /* received and executed */
 };
-void net_each_peer(const struct net *net, void (*fn)(void *context, const struct net_peer_info *info), void *context);
+void net_each_peer(const struct net *net, void (*visit)(void *context, const struct net_peer_info *info),
+	void *context);
 
 /* Banned by the operator and discouraged by the node itself. `subnet` is "ip" or "ip/bits". Banning ends connections.
  * KNOWN: the operator has banned that subnet already, or one around that address. */
 enum net_node_result net_ban(struct net *net, const char *subnet, int64_t until);
 enum net_node_result net_unban(struct net *net, const char *subnet);
 void net_clear_bans(struct net *net);
-void net_each_ban(struct net *net, void (*fn)(void *context, const struct ban *ban), void *context);
+void net_each_ban(struct net *net, void (*visit)(void *context, const struct ban *ban), void *context);
 
 #endif

@@ -12,7 +12,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { FIRST_PAUSE_MS = 1000, LAST_PAUSE_MS = 60000, PUNISHED_PAUSE_MS = 600000 };
+enum { OUTBOUND_FIRST_PAUSE_MS = 1000, OUTBOUND_LAST_PAUSE_MS = 60000, OUTBOUND_PUNISHED_PAUSE_MS = 600000 };
 
 void outbound_init(struct outbound *outbound, struct peers *peers, uint16_t default_port)
 {
@@ -49,7 +49,7 @@ struct outbound_peer *outbound_add(struct outbound *outbound, const char *name, 
 	snprintf(node->name, sizeof node->name, "%s", name);
 	node->once = once;
 	node->set = outbound;
-	node->pause = FIRST_PAUSE_MS;
+	node->pause = OUTBOUND_FIRST_PAUSE_MS;
 	node->next = outbound->first;
 	outbound->first = node;
 	peers_work(outbound->peers);
@@ -60,11 +60,11 @@ struct outbound_peer *outbound_add(struct outbound *outbound, const char *name, 
  * lives on, off the list, until the answer comes. */
 void outbound_remove(struct outbound *outbound, struct outbound_peer *node)
 {
-	struct outbound_peer **at = &outbound->first;
+	struct outbound_peer **link = &outbound->first;
 
-	while (*at != node)
-		at = &(*at)->next;
-	*at = node->next;
+	while (*link != node)
+		link = &(*link)->next;
+	*link = node->next;
 	if (node->resolving)
 		node->removed = true;
 	else
@@ -73,14 +73,14 @@ void outbound_remove(struct outbound *outbound, struct outbound_peer *node)
 
 /* No connection came of it, or it has ended. One that was to be tried once is forgotten. Twice as long each time, up to
  * a minute: a node that is down is not called all the time, and one that is back not missed for long. */
-static void try_later(struct outbound_peer *node)
+static void outbound_try_later(struct outbound_peer *node)
 {
 	if (node->once) {
 		outbound_remove(node->set, node);
 		return;
 	}
 	node->not_before = clock_mono_ms() + node->pause;
-	node->pause = node->pause * 2 < LAST_PAUSE_MS ? node->pause * 2 : LAST_PAUSE_MS;
+	node->pause = node->pause * 2 < OUTBOUND_LAST_PAUSE_MS ? node->pause * 2 : OUTBOUND_LAST_PAUSE_MS;
 }
 
 /* A connection that got as far as a handshake was worth having: tried again soon. One that misbehaved is left alone for
@@ -92,16 +92,16 @@ void outbound_peer_gone(struct outbound *outbound, const struct peer *peer)
 			continue;
 		node->peer = 0;
 		if (peer->punished)
-			node->pause = PUNISHED_PAUSE_MS;
+			node->pause = OUTBOUND_PUNISHED_PAUSE_MS;
 		else if (peer->ready)
-			node->pause = FIRST_PAUSE_MS;
-		try_later(node);
+			node->pause = OUTBOUND_FIRST_PAUSE_MS;
+		outbound_try_later(node);
 		return;
 	}
 }
 
 /* By id, not by pointer: a peer that is gone is found by nobody, and its memory may be another's. */
-static void connect_to(struct outbound_peer *node, const struct netaddr *address)
+static void outbound_connect(struct outbound_peer *node, const struct netaddr *address)
 {
 	struct outbound *outbound = node->set;
 	struct peer *peer = NULL;
@@ -111,26 +111,26 @@ static void connect_to(struct outbound_peer *node, const struct netaddr *address
 	if (peer != NULL)
 		node->peer = peer->id;
 	else
-		try_later(node);
+		outbound_try_later(node);
 }
 
 /* A name may have several addresses, of which some do not work from here: each attempt takes the next. */
-static bool choose_address(const struct evutil_addrinfo *found, unsigned attempt, struct netaddr *address)
+static bool outbound_choose_address(const struct evutil_addrinfo *candidates, unsigned attempt, struct netaddr *address)
 {
 	unsigned count = 0;
 
-	for (const struct evutil_addrinfo *at = found; at; at = at->ai_next)
+	for (const struct evutil_addrinfo *candidate = candidates; candidate; candidate = candidate->ai_next)
 		count++;
 	for (unsigned skip = count ? attempt % count : 0; skip > 0; skip--)
-		found = found->ai_next;
-	return found != NULL && netaddr_from_sockaddr(address, found->ai_addr);
+		candidates = candidates->ai_next;
+	return candidates != NULL && netaddr_from_sockaddr(address, candidates->ai_addr);
 }
 
-static void on_resolved(int result, struct evutil_addrinfo *found, void *context)
+static void outbound_on_resolved(int result, struct evutil_addrinfo *found, void *context)
 {
 	struct outbound_peer *node = context;
 	struct netaddr address;
-	bool good = result == 0 && choose_address(found, node->attempt++, &address);
+	bool resolved = result == 0 && outbound_choose_address(found, node->attempt++, &address);
 	char host[NETADDR_HOST];
 
 	if (found != NULL)
@@ -140,20 +140,20 @@ static void on_resolved(int result, struct evutil_addrinfo *found, void *context
 		free(node);
 		return;
 	}
-	if (good) {
+	if (resolved) {
 		netaddr_split(node->name, node->set->default_port, host, &address.port);
-		connect_to(node, &address);
+		outbound_connect(node, &address);
 		return;
 	}
 	log_info("The name of node %s cannot be resolved: %s", node->name,
 		result ? evutil_gai_strerror(result) : "no address");
-	try_later(node);
+	outbound_try_later(node);
 }
 
-static void resolve_name(struct outbound_peer *node)
+static void outbound_resolve(struct outbound_peer *node)
 {
 	struct outbound *outbound = node->set;
-	struct evutil_addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+	struct evutil_addrinfo resolver_hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
 	char host[NETADDR_HOST];
 	uint16_t port;
 
@@ -162,13 +162,13 @@ static void resolve_name(struct outbound_peer *node)
 			EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
 	if (outbound->resolver == NULL) {
 		log_warn("Names cannot be resolved: the system's resolver settings are not usable");
-		try_later(node);
+		outbound_try_later(node);
 		return;
 	}
 	netaddr_split(node->name, outbound->default_port, host, &port);
 	node->resolving = true;
 	/* It may answer before it returns, and the node may be gone then. */
-	evdns_getaddrinfo(outbound->resolver, host, NULL, &hints, on_resolved, node);
+	evdns_getaddrinfo(outbound->resolver, host, NULL, &resolver_hints, outbound_on_resolved, node);
 }
 
 void outbound_tick(struct outbound *outbound, int64_t now)
@@ -181,8 +181,8 @@ void outbound_tick(struct outbound *outbound, int64_t now)
 		if (node->peer || node->resolving || now < node->not_before)
 			continue;
 		if (netaddr_parse(&address, node->name, outbound->default_port))
-			connect_to(node, &address);
+			outbound_connect(node, &address);
 		else
-			resolve_name(node);
+			outbound_resolve(node);
 	}
 }

@@ -1,11 +1,11 @@
 /* The life of a connection.
  *
- *   peer_new      in the set, `opened`; its wire takes version and verack alone
- *   on_version    theirs is kept; whoever connected to us gets ours now, whom we connected to has it already
- *   on_verack     ready: the wire takes all kinds but blobs (blob_fetch opens it for those it awaits), hooks are called
- *   peer_tick     ends it if it is not ready in time, or answers no ping
+ *   peer_new          in the set, `opened`; its wire takes version and verack alone
+ *   peer_on_version   theirs is kept; whoever connected to us gets ours now, whom we connected to has it already
+ *   peer_on_verack    ready: the wire takes all kinds but blobs (blob_fetch opens it for those it awaits), hooks called
+ *   peer_tick         ends it if it is not ready in time, or answers no ping
  *   peer_disconnect, peer_punish   the first stroke: closing; nothing is read, sent or scheduled any more
- *   peers_reap    the second: `closed`, freed
+ *   peers_reap        the second: `closed`, freed
  *
  * The first stroke may come from anywhere, in the middle of a walk over the set or of a message of this very peer: that
  * is why the second is left to the loop. */
@@ -24,25 +24,25 @@
 #include "util/random.h"
 
 /* Who comes to us may do so as often as he likes: that fills no log. */
-static void note_peer(const struct peer *peer, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void note_peer(const struct peer *peer, const char *format, ...)
+static void peer_note(const struct peer *peer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void peer_note(const struct peer *peer, const char *format, ...)
 {
-	char text[LOG_LINE_MAX];
-	va_list args;
+	char note[LOG_LINE_MAX];
+	va_list note_args;
 
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
+	va_start(note_args, format);
+	vsnprintf(note, sizeof note, format, note_args);
+	va_end(note_args);
 	if (peer_outbound(peer))
-		log_info("peer=%" PRIu64 " %s %s", peer->id, peer->name, text);
+		log_info("peer=%" PRIu64 " %s %s", peer->id, peer->name, note);
 	else
-		log_debug(LOG_NET, "peer=%" PRIu64 " %s %s", peer->id, peer->name, text);
+		log_debug(LOG_NET, "peer=%" PRIu64 " %s %s", peer->id, peer->name, note);
 }
 
 /* --- Ending --- */
 
 /* Nothing is freed: whoever called us may hold the peer, walk the set, or be a message of it. */
-static void close_peer(struct peer *peer)
+static void peer_close(struct peer *peer)
 {
 	peer->closing = true;
 	transport_close(peer->wire);
@@ -52,25 +52,25 @@ static void close_peer(struct peer *peer)
 void peer_disconnect(struct peer *peer, const char *format, ...)
 {
 	char why[512];
-	va_list args;
+	va_list why_args;
 
 	if (peer->closing)
 		return;
-	va_start(args, format);
-	vsnprintf(why, sizeof why, format, args);
-	va_end(args);
-	note_peer(peer, "disconnected: %s", why);
-	close_peer(peer);
+	va_start(why_args, format);
+	vsnprintf(why, sizeof why, format, why_args);
+	va_end(why_args);
+	peer_note(peer, "disconnected: %s", why);
+	peer_close(peer);
 }
 
-static void punish_source(struct peers *peers, const struct source *source, const char *why)
+static void peer_punish_source(struct peers *peers, const struct source *source, const char *why)
 {
 	struct peer *peer = peers_find(peers, source->peer);
 
 	if (peer != NULL) {
 		log_warn("peer=%" PRIu64 " %s misbehaved and is dropped: %s", peer->id, peer->name, why);
 		peer->punished = true;
-		close_peer(peer);
+		peer_close(peer);
 	} else {
 		log_warn("peer=%" PRIu64 " misbehaved and has left: %s", source->peer, why);
 	}
@@ -80,33 +80,33 @@ static void punish_source(struct peers *peers, const struct source *source, cons
 void peer_punish(struct peer *peer, const char *format, ...)
 {
 	char why[512];
-	va_list args;
+	va_list why_args;
 
 	if (peer->closing)
 		return;
-	va_start(args, format);
-	vsnprintf(why, sizeof why, format, args);
-	va_end(args);
-	punish_source(peer->set, &peer->source, why);
+	va_start(why_args, format);
+	vsnprintf(why, sizeof why, format, why_args);
+	va_end(why_args);
+	peer_punish_source(peer->set, &peer->source, why);
 }
 
 /* The verdict over a block or proof may come long after its sender has left: its address is still to blame. */
 void peers_punish(struct peers *peers, const struct source *source, const char *format, ...)
 {
 	char why[512];
-	va_list args;
+	va_list why_args;
 
-	va_start(args, format);
-	vsnprintf(why, sizeof why, format, args);
-	va_end(args);
-	punish_source(peers, source, why);
+	va_start(why_args, format);
+	vsnprintf(why, sizeof why, format, why_args);
+	va_end(why_args);
+	peer_punish_source(peers, source, why);
 }
 
 /* --- Sending --- */
 
 /* Answers that serve.c holds back while much waits to be sent. All others are written at once, however little is
  * read. */
-static bool is_served(enum message_kind kind)
+static bool peer_kind_is_served(enum message_kind kind)
 {
 	return kind == MESSAGE_BLOCK || kind == MESSAGE_BLOB || kind == MESSAGE_TX || kind == MESSAGE_HEADERS ||
 		kind == MESSAGE_NOTFOUND;
@@ -121,7 +121,7 @@ void peer_send(struct peer *peer, enum message_kind kind, struct buf *payload)
 		buf_clear(payload);
 		return;
 	}
-	within = transport_send(peer->wire, kind, payload, is_served(kind));
+	within = transport_send(peer->wire, kind, payload, peer_kind_is_served(kind));
 	log_debug(LOG_NET, "peer=%" PRIu64 " sent %s, %zu bytes", peer->id, message_command(kind), size);
 	if (!within)
 		peer_disconnect(peer, "it does not read what it asked for");
@@ -129,19 +129,20 @@ void peer_send(struct peer *peer, enum message_kind kind, struct buf *payload)
 
 void peer_send_empty(struct peer *peer, enum message_kind kind)
 {
-	struct buf empty;
+	struct buf empty_payload;
 
-	buf_init(&empty);
-	peer_send(peer, kind, &empty);
+	buf_init(&empty_payload);
+	peer_send(peer, kind, &empty_payload);
 }
 
-static void send_inventory(struct peer *peer, enum message_kind kind, const struct inventory_item *items, size_t count)
+static void peer_send_inventory(struct peer *peer, enum message_kind kind, const struct inventory_item *items,
+	size_t count)
 {
-	struct buf payload;
+	struct buf items_payload;
 
-	buf_init(&payload);
-	message_write_inventory(&payload, items, count);
-	peer_send(peer, kind, &payload);
+	buf_init(&items_payload);
+	message_write_inventory(&items_payload, items, count);
+	peer_send(peer, kind, &items_payload);
 }
 
 void peer_send_item(struct peer *peer, enum message_kind kind, enum inventory_type type, const uint8_t id[32])
@@ -149,17 +150,17 @@ void peer_send_item(struct peer *peer, enum message_kind kind, enum inventory_ty
 	struct inventory_item item = { .type = type };
 
 	memcpy(item.id, id, 32);
-	send_inventory(peer, kind, &item, 1);
+	peer_send_inventory(peer, kind, &item, 1);
 }
 
 void peer_send_items(struct peer *peer, enum message_kind kind, struct buf *items)
 {
 	if (items->size > 0)
-		send_inventory(peer, kind, (const void *)items->data, items->size / sizeof(struct inventory_item));
+		peer_send_inventory(peer, kind, (const void *)items->data, items->size / sizeof(struct inventory_item));
 	buf_reset(items);
 }
 
-static void send_version(struct peer *peer)
+static void peer_send_version(struct peer *peer)
 {
 	struct message_version version = {
 		.version = MESSAGE_PROTOCOL,
@@ -169,51 +170,51 @@ static void send_version(struct peer *peer)
 		.height = chain_tip(peer->set->chain)->height,
 		.relay = true,
 	};
-	struct buf payload;
+	struct buf version_payload;
 
 	memcpy(version.agent, peer->set->agent, sizeof version.agent);
-	buf_init(&payload);
-	message_write_version(&payload, &version);
-	peer_send(peer, MESSAGE_VERSION, &payload);
+	buf_init(&version_payload);
+	message_write_version(&version_payload, &version);
+	peer_send(peer, MESSAGE_VERSION, &version_payload);
 	peer->version_sent = true;
 }
 
 /* One ping is out at a time; another one asked for meanwhile (by RPC) takes its place, and the clock starts anew. */
 void peer_ping(struct peer *peer)
 {
-	struct buf payload;
+	struct buf ping_payload;
 
 	do
 		peer->ping_nonce = random_u64();
 	while (peer->ping_nonce == 0);
 	peer->ping_sent = clock_mono_ms();
-	buf_init(&payload);
-	message_write_nonce(&payload, peer->ping_nonce);
-	peer_send(peer, MESSAGE_PING, &payload);
+	buf_init(&ping_payload);
+	message_write_nonce(&ping_payload, peer->ping_nonce);
+	peer_send(peer, MESSAGE_PING, &ping_payload);
 }
 
 /* --- The handshake, and the messages that are about the connection itself --- */
 
 /* Our own version message, come back: only outbound ones can have sent it, and only this process knows their nonces.
  * Without it a node that is named its own address would fill its places with itself. */
-static bool own_nonce(const struct peers *peers, uint64_t nonce)
+static bool peer_nonce_is_own(const struct peers *peers, uint64_t nonce)
 {
-	for (const struct peer *p = peers->first; p; p = p->next)
-		if (peer_outbound(p) && p->nonce == nonce)
+	for (const struct peer *peer = peers->first; peer; peer = peer->next)
+		if (peer_outbound(peer) && peer->nonce == nonce)
 			return true;
 	return false;
 }
 
 /* A second version message is ignored, as the first counts for the whole connection. */
-static void on_version(struct peer *peer, const uint8_t *payload, size_t size)
+static void peer_on_version(struct peer *peer, const uint8_t *version_payload, size_t size)
 {
 	if (peer->version_known)
 		return;
-	if (!message_read_version(&peer->version, payload, size)) {
+	if (!message_read_version(&peer->version, version_payload, size)) {
 		peer_disconnect(peer, "malformed version message");
 		return;
 	}
-	if (!peer_outbound(peer) && own_nonce(peer->set, peer->version.nonce)) {
+	if (!peer_outbound(peer) && peer_nonce_is_own(peer->set, peer->version.nonce)) {
 		peer_disconnect(peer, "connected to ourselves");
 		return;
 	}
@@ -226,12 +227,12 @@ static void on_version(struct peer *peer, const uint8_t *payload, size_t size)
 	 * rule uses it. */
 	peer->time_offset = (int64_t)((uint64_t)peer->version.time - (uint64_t)clock_wall());
 	if (!peer->version_sent)
-		send_version(peer);
+		peer_send_version(peer);
 	peer_send_empty(peer, MESSAGE_VERACK);
 }
 
 /* Only now may it send what takes memory or work. */
-static void on_verack(struct peer *peer)
+static void peer_on_verack(struct peer *peer)
 {
 	if (!peer->version_known || !peer->version_sent) {
 		peer_disconnect(peer, "verack before version");
@@ -242,7 +243,7 @@ static void on_verack(struct peer *peer)
 	peer->ready = true;
 	for (enum message_kind kind = 0; kind < MESSAGE_UNKNOWN; kind++)
 		transport_accept(peer->wire, kind, kind != MESSAGE_BLOB);
-	note_peer(peer, "connected (%s): version %" PRIu32 ", %s, height %" PRIu32,
+	peer_note(peer, "connected (%s): version %" PRIu32 ", %s, height %" PRIu32,
 		peer_outbound(peer) ? "outbound" : "inbound", peer->version.version, peer->version.agent,
 		peer->version.height);
 	peer_ping(peer);
@@ -250,20 +251,20 @@ static void on_verack(struct peer *peer)
 }
 
 /* A pong that answers no ping of ours, or an old one, is ignored. */
-static void on_ping(struct peer *peer, enum message_kind kind, const uint8_t *payload, size_t size)
+static void peer_on_ping(struct peer *peer, enum message_kind kind, const uint8_t *payload, size_t size)
 {
-	struct buf answer;
-	uint64_t nonce;
+	struct buf pong;
+	uint64_t ping_nonce;
 
-	if (!message_read_nonce(&nonce, payload, size)) {
+	if (!message_read_nonce(&ping_nonce, payload, size)) {
 		peer_disconnect(peer, "malformed %s message", message_command(kind));
 		return;
 	}
 	if (kind == MESSAGE_PING) {
-		buf_init(&answer);
-		message_write_nonce(&answer, nonce);
-		peer_send(peer, MESSAGE_PONG, &answer);
-	} else if (nonce == peer->ping_nonce && nonce != 0) {
+		buf_init(&pong);
+		message_write_nonce(&pong, ping_nonce);
+		peer_send(peer, MESSAGE_PONG, &pong);
+	} else if (ping_nonce == peer->ping_nonce && ping_nonce != 0) {
 		peer->ping_nonce = 0;
 		peer->ping_ms = clock_mono_ms() - peer->ping_sent;
 		if (peer->ping_min_ms < 0 || peer->ping_ms < peer->ping_min_ms)
@@ -271,7 +272,7 @@ static void on_ping(struct peer *peer, enum message_kind kind, const uint8_t *pa
 	}
 }
 
-static void on_message(void *context, const struct message_header *header, const uint8_t *payload)
+static void peer_on_message(void *context, const struct message_header *header, const uint8_t *payload)
 {
 	struct peer *peer = context;
 	enum message_kind kind = header->kind;
@@ -279,16 +280,16 @@ static void on_message(void *context, const struct message_header *header, const
 
 	log_debug(LOG_NET, "peer=%" PRIu64 " received %s, %zu bytes", peer->id, header->command, size);
 	if (kind == MESSAGE_VERSION)
-		on_version(peer, payload, size);
+		peer_on_version(peer, payload, size);
 	else if (kind == MESSAGE_VERACK)
-		on_verack(peer);
+		peer_on_verack(peer);
 	else if (kind == MESSAGE_PING || kind == MESSAGE_PONG)
-		on_ping(peer, kind, payload, size);
+		peer_on_ping(peer, kind, payload, size);
 	else
 		peer->set->hooks.message(peer->set->hooks.context, peer, kind, payload, size);
 }
 
-static void on_skipped(void *context, const struct message_header *header)
+static void peer_on_skipped(void *context, const struct message_header *header)
 {
 	const struct peer *peer = context;
 
@@ -296,7 +297,7 @@ static void on_skipped(void *context, const struct message_header *header)
 		header->size);
 }
 
-static void on_drained(void *context)
+static void peer_on_drained(void *context)
 {
 	struct peer *peer = context;
 
@@ -304,14 +305,14 @@ static void on_drained(void *context)
 		peer->set->hooks.drained(peer->set->hooks.context, peer);
 }
 
-static void on_ended(void *context, const char *why)
+static void peer_on_ended(void *context, const char *why)
 {
 	peer_disconnect(context, "%s", why);
 }
 
 /* --- Birth and death --- */
 
-static void on_connected(void *context)
+static void peer_on_connected(void *context)
 {
 	struct peer *peer = context;
 	struct netaddr local;
@@ -320,20 +321,20 @@ static void on_connected(void *context)
 	if (transport_local(peer->wire, &local))
 		netaddr_format(&local, peer->local);
 	if (peer_outbound(peer))
-		send_version(peer);
+		peer_send_version(peer);
 }
 
-static const struct transport_hooks wire_hooks = {
-	.connected = on_connected,
-	.message = on_message,
-	.skipped = on_skipped,
-	.drained = on_drained,
-	.ended = on_ended,
+static const struct transport_hooks peer_wire_hooks = {
+	.connected = peer_on_connected,
+	.message = peer_on_message,
+	.skipped = peer_on_skipped,
+	.drained = peer_on_drained,
+	.ended = peer_on_ended,
 };
 
 /* Who connected to us is one of his address; whom the operator named stands for himself, whatever else is there (under
  * a multicast address, from where nobody connects). */
-static void name_source(struct peer *peer)
+static void peer_name_source(struct peer *peer)
 {
 	peer->source = (struct source){ .peer = peer->id, .chosen = peer_outbound(peer) };
 	if (!peer_outbound(peer)) {
@@ -345,13 +346,13 @@ static void name_source(struct peer *peer)
 }
 
 /* At the end of the set, so that who came first is asked first. */
-static void append_peer(struct peers *peers, struct peer *peer)
+static void peer_append(struct peers *peers, struct peer *peer)
 {
-	struct peer **at = &peers->first;
+	struct peer **link = &peers->first;
 
-	while (*at != NULL)
-		at = &(*at)->next;
-	*at = peer;
+	while (*link != NULL)
+		link = &(*link)->next;
+	*link = peer;
 	peer->set = peers;
 	peer->id = ++peers->next_id;
 }
@@ -359,23 +360,23 @@ static void append_peer(struct peers *peers, struct peer *peer)
 struct peer *peer_new(struct peers *peers, enum peer_kind kind, const struct netaddr *address, const char *name, int fd)
 {
 	struct peer *peer = mem_calloc(1, sizeof *peer);
-	const struct transport_setup setup = {
+	const struct transport_setup wire_setup = {
 		.base = peers->base,
 		.limits = &peers->limits,
-		.hooks = &wire_hooks,
+		.hooks = &peer_wire_hooks,
 		.context = peer,
 		.write_ms = peers->timeouts.write,
 	};
 
-	peer->wire = transport_new(&setup, fd);
+	peer->wire = transport_new(&wire_setup, fd);
 	if (peer->wire == NULL) {
 		free(peer);
 		return NULL;
 	}
-	append_peer(peers, peer);
+	peer_append(peers, peer);
 	peer->kind = kind;
 	peer->address = *address;
-	name_source(peer);
+	peer_name_source(peer);
 	if (name != NULL)
 		snprintf(peer->name, sizeof peer->name, "%s", name);
 	else
@@ -388,7 +389,7 @@ struct peer *peer_new(struct peers *peers, enum peer_kind kind, const struct net
 	transport_accept(peer->wire, MESSAGE_VERACK, true);
 	peers->hooks.opened(peers->hooks.context, peer);
 	if (fd >= 0)
-		on_connected(peer);
+		peer_on_connected(peer);
 	else
 		transport_connect(peer->wire, address);
 	return peer;
@@ -399,28 +400,28 @@ struct peer *peer_new(struct peers *peers, enum peer_kind kind, const struct net
 bool peer_is_silent(const struct peer *peer, int64_t since, int64_t now)
 {
 	int64_t progress = transport_progress(peer->wire);
-	int64_t heard = since > progress ? since : progress;
+	int64_t heard_at = since > progress ? since : progress;
 
-	return now - heard > peer->set->timeouts.silence;
+	return now - heard_at > peer->set->timeouts.silence;
 }
 
 /* Two timeouts end a connection by themselves: no handshake, and no answer to a ping. What the peer owes beside that is
  * for the parts to count. */
 void peer_tick(struct peer *peer, int64_t now)
 {
-	const struct peer_timeouts *limit = &peer->set->timeouts;
+	const struct peer_timeouts *timeouts = &peer->set->timeouts;
 
 	if (peer->closing)
 		return;
 	transport_look(peer->wire, now);
 	if (!peer->ready) {
-		if (now - peer->started > limit->handshake)
+		if (now - peer->started > timeouts->handshake)
 			peer_disconnect(peer, "no handshake");
 		return;
 	}
-	if (peer->ping_nonce && now - peer->ping_sent > limit->ping)
+	if (peer->ping_nonce && now - peer->ping_sent > timeouts->ping)
 		peer_disconnect(peer, "no answer to a ping");
-	else if (!peer->ping_nonce && now - peer->ping_sent > limit->ping_interval)
+	else if (!peer->ping_nonce && now - peer->ping_sent > timeouts->ping_interval)
 		peer_ping(peer);
 }
 
@@ -428,16 +429,16 @@ void peer_tick(struct peer *peer, int64_t now)
 
 struct peer *peers_find(const struct peers *peers, uint64_t id)
 {
-	for (struct peer *p = peers->first; p; p = p->next)
-		if (p->id == id)
-			return p->closing ? NULL : p;
+	for (struct peer *peer = peers->first; peer; peer = peer->next)
+		if (peer->id == id)
+			return peer->closing ? NULL : peer;
 	return NULL;
 }
 
 bool peers_have_group(const struct peers *peers, const struct source *source)
 {
-	for (const struct peer *p = peers->first; p; p = p->next)
-		if (!p->closing && memcmp(p->source.group, source->group, SOURCE_GROUP) == 0)
+	for (const struct peer *peer = peers->first; peer; peer = peer->next)
+		if (!peer->closing && memcmp(peer->source.group, source->group, SOURCE_GROUP) == 0)
 			return true;
 	return false;
 }
@@ -458,18 +459,18 @@ static void peer_free(struct peer *peer)
  * that owes something. */
 void peers_reap(struct peers *peers)
 {
-	for (struct peer **at = &peers->first; *at != NULL;) {
-		struct peer *peer = *at;
-		const struct transport_counts *counts = transport_counts(peer->wire);
+	for (struct peer **link = &peers->first; *link != NULL;) {
+		struct peer *peer = *link;
+		const struct transport_counts *wire_counts = transport_counts(peer->wire);
 
 		if (!peer->closing) {
-			at = &peer->next;
+			link = &peer->next;
 			continue;
 		}
 		peers->hooks.closed(peers->hooks.context, peer);
-		*at = peer->next;
-		peers->bytes_sent += counts->bytes_sent;
-		peers->bytes_received += counts->bytes_received;
+		*link = peer->next;
+		peers->bytes_sent += wire_counts->bytes_sent;
+		peers->bytes_received += wire_counts->bytes_received;
 		peer_free(peer);
 	}
 }

@@ -3,7 +3,7 @@
  * Of a peer at most RELAY_PROOFS_QUEUE proofs wait. While `deadline` is set the first of them is the chain's: it is
  * being executed, and nothing else of this peer is offered before its verdict. (How many are executed for one address
  * in all the chain bounds itself: it answers REJECT_NOT_YET.) A verdict that never comes, because the tip changed or
- * the machine is slow, ends at the tip's notice or after VERDICT_MS.
+ * the machine is slow, ends at the tip's notice or after RELAY_PROOFS_VERDICT_MS.
  *
  * What the chain does not take now it may take after any verdict, tip or departure. `changes` counts these, so that a
  * queue is gone through once for each and not in every turn of the loop. */
@@ -18,8 +18,8 @@
 #include "util/mem.h"
 
 enum {
-	FALSE_MAX = 4096,
-	VERDICT_MS = 1800000, /* for one proof; then the peer's queue goes on */
+	RELAY_PROOFS_FALSE_MAX = 4096,
+	RELAY_PROOFS_VERDICT_MS = 1800000, /* for one proof; then the peer's queue goes on */
 };
 
 struct relay_proofs {
@@ -37,17 +37,17 @@ struct relay_proofs_peer {
 
 struct relay_proofs *relay_proofs_new(struct peers *peers)
 {
-	struct relay_proofs *relay = mem_calloc(1, sizeof *relay);
+	struct relay_proofs *proof_relay = mem_calloc(1, sizeof *proof_relay);
 
-	relay->peers = peers;
-	known_init(&relay->false_proofs, FALSE_MAX);
-	return relay;
+	proof_relay->peers = peers;
+	known_init(&proof_relay->false_proofs, RELAY_PROOFS_FALSE_MAX);
+	return proof_relay;
 }
 
-void relay_proofs_free(struct relay_proofs *relay)
+void relay_proofs_free(struct relay_proofs *proof_relay)
 {
-	known_clear(&relay->false_proofs);
-	free(relay);
+	known_clear(&proof_relay->false_proofs);
+	free(proof_relay);
 }
 
 void relay_proofs_peer_opened(struct peer *peer)
@@ -56,153 +56,157 @@ void relay_proofs_peer_opened(struct peer *peer)
 }
 
 /* What waits here for a block is news to whoever has just connected. */
-void relay_proofs_peer_ready(struct relay_proofs *relay, struct peer *peer)
+void relay_proofs_peer_ready(struct relay_proofs *proof_relay, struct peer *peer)
 {
-	struct chain *chain = relay->peers->chain;
-	struct buf items;
-	uint8_t id[32];
+	struct chain *chain = proof_relay->peers->chain;
+	struct buf proof_items;
+	uint8_t proof_id[32];
 
-	buf_init(&items);
+	buf_init(&proof_items);
 	for (size_t i = 0; i < chain_loose_count(chain) && i < RELAY_PROOFS_QUEUE; i++) {
-		header_id(chain_loose_get(chain, i), id);
-		message_add_item(&items, INVENTORY_PROOF, id);
+		header_id(chain_loose_get(chain, i), proof_id);
+		message_add_item(&proof_items, INVENTORY_PROOF, proof_id);
 	}
-	peer_send_items(peer, MESSAGE_INV, &items);
-	buf_clear(&items);
-	peers_work(relay->peers);
+	peer_send_items(peer, MESSAGE_INV, &proof_items);
+	buf_clear(&proof_items);
+	peers_work(proof_relay->peers);
 }
 
-void relay_proofs_peer_closed(struct relay_proofs *relay, struct peer *peer)
+void relay_proofs_peer_closed(struct relay_proofs *proof_relay, struct peer *peer)
 {
-	relay->changes++;
+	proof_relay->changes++;
 	free(peer->proofs);
 	peer->proofs = NULL;
 }
 
-bool relay_proofs_on_offer(struct relay_proofs *relay, struct peer *peer, const uint8_t id[32], struct buf *ask)
+bool relay_proofs_on_offer(struct relay_proofs *proof_relay, struct peer *peer, const uint8_t proof_id[32],
+	struct buf *ask)
 {
-	known_add(&peer->known, id);
-	if (chain_loose_known(relay->peers->chain, id))
+	known_add(&peer->known, proof_id);
+	if (chain_loose_known(proof_relay->peers->chain, proof_id))
 		return false;
-	message_add_item(ask, INVENTORY_PROOF, id);
+	message_add_item(ask, INVENTORY_PROOF, proof_id);
 	return true;
 }
 
 /* --- The queue --- */
 
-static void drop_proof(struct relay_proofs_peer *state, size_t at)
+static void relay_proofs_drop(struct relay_proofs_peer *peer_proofs, size_t queue_place)
 {
-	memmove(&state->queue[at], &state->queue[at + 1], (--state->count - at) * sizeof state->queue[0]);
-	if (at == 0)
-		state->deadline = 0;
+	memmove(&peer_proofs->queue[queue_place], &peer_proofs->queue[queue_place + 1],
+		(--peer_proofs->count - queue_place) * sizeof peer_proofs->queue[0]);
+	if (queue_place == 0)
+		peer_proofs->deadline = 0;
 }
 
 /* Its verdict is awaited; only then comes the next of this peer. */
-static void begin_proof(struct relay_proofs_peer *state, size_t at)
+static void relay_proofs_begin(struct relay_proofs_peer *peer_proofs, size_t queue_place)
 {
-	const struct header header = state->queue[at];
+	const struct header proof = peer_proofs->queue[queue_place];
 
-	memmove(&state->queue[1], &state->queue[0], at * sizeof state->queue[0]);
-	state->queue[0] = header;
-	state->deadline = clock_mono_ms() + VERDICT_MS;
+	memmove(&peer_proofs->queue[1], &peer_proofs->queue[0], queue_place * sizeof peer_proofs->queue[0]);
+	peer_proofs->queue[0] = proof;
+	peer_proofs->deadline = clock_mono_ms() + RELAY_PROOFS_VERDICT_MS;
 }
 
 /* Who builds on an older block is late; the tip's child is what counts, and what may become it. */
-static bool is_late(const struct relay_proofs *relay, const struct header *header)
+static bool relay_proofs_is_late(const struct relay_proofs *proof_relay, const struct header *proof)
 {
-	const struct index_entry *parent = chain_find(relay->peers->chain, header->prev);
+	const struct index_entry *parent = chain_find(proof_relay->peers->chain, proof->prev);
 
-	return parent != NULL && parent->height < chain_tip(relay->peers->chain)->height;
+	return parent != NULL && parent->height < chain_tip(proof_relay->peers->chain)->height;
 }
 
 /* Offers the chain one proof of the queue. True: it stays there. */
-static bool offer_proof(struct relay_proofs *relay, struct peer *peer, size_t at)
+static bool relay_proofs_offer(struct relay_proofs *proof_relay, struct peer *peer, size_t queue_place)
 {
-	const struct header header = peer->proofs->queue[at];
-	struct reject reject = { .reason = "" };
+	const struct header proof = peer->proofs->queue[queue_place];
+	struct reject proof_reject = { .reason = "" };
 
-	switch (chain_add_loose(relay->peers->chain, &header, &peer->source, &reject)) {
+	switch (chain_add_loose(proof_relay->peers->chain, &proof, &peer->source, &proof_reject)) {
 	case CHAIN_NEW:
-		begin_proof(peer->proofs, at);
+		relay_proofs_begin(peer->proofs, queue_place);
 		return true;
 	case CHAIN_KNOWN:
 		return false;
 	case CHAIN_ORPHAN:
-		return !is_late(relay, &header);
+		return !relay_proofs_is_late(proof_relay, &proof);
 	case CHAIN_REJECTED:
-		if (reject.code == REJECT_NOT_YET)
+		if (proof_reject.code == REJECT_NOT_YET)
 			return true;
-		log_debug(LOG_NET, "peer=%" PRIu64 " proof refused: %s (%s)", peer->id, reject.reason, reject.detail);
-		if (reject.ban_score >= 100)
-			peer_punish(peer, "invalid proof: %s", reject.reason);
+		log_debug(LOG_NET, "peer=%" PRIu64 " proof refused: %s (%s)", peer->id, proof_reject.reason,
+			proof_reject.detail);
+		if (proof_reject.ban_score >= 100)
+			peer_punish(peer, "invalid proof: %s", proof_reject.reason);
 		return false;
 	case CHAIN_ERROR:
-		log_error("A proof could not be taken: %s", reject.detail);
+		log_error("A proof could not be taken: %s", proof_reject.detail);
 		return false;
 	}
 	return false;
 }
 
 /* Goes through the queue until one is being executed, if anything has changed since the last time. */
-static void next_proof(struct relay_proofs *relay, struct peer *peer)
+static void relay_proofs_next(struct relay_proofs *proof_relay, struct peer *peer)
 {
-	struct relay_proofs_peer *state = peer->proofs;
+	struct relay_proofs_peer *peer_proofs = peer->proofs;
 
-	if (state->changes_seen == relay->changes)
+	if (peer_proofs->changes_seen == proof_relay->changes)
 		return;
-	state->changes_seen = relay->changes;
-	for (size_t i = 0; i < state->count && state->deadline == 0 && !peer->closing;) {
-		if (offer_proof(relay, peer, i))
+	peer_proofs->changes_seen = proof_relay->changes;
+	for (size_t i = 0; i < peer_proofs->count && peer_proofs->deadline == 0 && !peer->closing;) {
+		if (relay_proofs_offer(proof_relay, peer, i))
 			i++;
 		else
-			drop_proof(state, i);
+			relay_proofs_drop(peer_proofs, i);
 	}
 }
 
 /* The same proof may come again from the same peer, unasked; it gets no second place. */
-static bool is_queued(const struct relay_proofs_peer *state, const uint8_t id[32])
+static bool relay_proofs_is_queued(const struct relay_proofs_peer *peer_proofs, const uint8_t proof_id[32])
 {
-	uint8_t other[32];
+	uint8_t queued_id[32];
 
-	for (size_t i = 0; i < state->count; i++) {
-		header_id(&state->queue[i], other);
-		if (memcmp(other, id, 32) == 0)
+	for (size_t i = 0; i < peer_proofs->count; i++) {
+		header_id(&peer_proofs->queue[i], queued_id);
+		if (memcmp(queued_id, proof_id, 32) == 0)
 			return true;
 	}
 	return false;
 }
 
-static void enqueue_proof(struct relay_proofs *relay, struct peer *peer, const struct header *header)
+static void relay_proofs_enqueue(struct relay_proofs *proof_relay, struct peer *peer, const struct header *proof)
 {
-	struct relay_proofs_peer *state = peer->proofs;
+	struct relay_proofs_peer *peer_proofs = peer->proofs;
 
-	if (state->count == RELAY_PROOFS_QUEUE) {
+	if (peer_proofs->count == RELAY_PROOFS_QUEUE) {
 		log_debug(LOG_NET, "peer=%" PRIu64 " sends proofs faster than they can be executed", peer->id);
 		/* The oldest that is not being executed: the newest is likeliest to be for the tip. */
-		drop_proof(state, state->deadline != 0);
+		relay_proofs_drop(peer_proofs, peer_proofs->deadline != 0);
 	}
-	state->queue[state->count++] = *header;
-	if (state->deadline == 0 && !offer_proof(relay, peer, state->count - 1))
-		state->count--;
+	peer_proofs->queue[peer_proofs->count++] = *proof;
+	if (peer_proofs->deadline == 0 && !relay_proofs_offer(proof_relay, peer, peer_proofs->count - 1))
+		peer_proofs->count--;
 }
 
-void relay_proofs_on_proof(struct relay_proofs *relay, struct peer *peer, const uint8_t *payload, size_t size)
+void relay_proofs_on_proof(struct relay_proofs *proof_relay, struct peer *peer, const uint8_t *payload, size_t size)
 {
-	struct header header;
-	uint8_t id[32];
+	struct header proof;
+	uint8_t proof_id[32];
 
-	if (!message_read_proof(&header, payload, size)) {
+	if (!message_read_proof(&proof, payload, size)) {
 		peer_disconnect(peer, "malformed proof message");
 		return;
 	}
-	header_id(&header, id);
-	known_add(&peer->known, id);
+	header_id(&proof, proof_id);
+	known_add(&peer->known, proof_id);
 	/* Who passes on a proof that was found false has not executed it, or did not care. */
-	if (known_has(&relay->false_proofs, id)) {
+	if (known_has(&proof_relay->false_proofs, proof_id)) {
 		peer->proofs_false++;
 		peer_punish(peer, "a proof already found false");
-	} else if (!chain_loose_known(relay->peers->chain, id) && !is_queued(peer->proofs, id)) {
-		enqueue_proof(relay, peer, &header);
+	} else if (!chain_loose_known(proof_relay->peers->chain, proof_id) &&
+		!relay_proofs_is_queued(peer->proofs, proof_id)) {
+		relay_proofs_enqueue(proof_relay, peer, &proof);
 	}
 }
 
@@ -211,74 +215,76 @@ void relay_proofs_on_proof(struct relay_proofs *relay, struct peer *peer, const 
 /* Unasked and whole: a proof is as long as a header, and every second counts while a block could still take it in. Who
  * has it, or brought it, is known by `known`. Only after it was executed here: whoever passes on a false one is taken
  * for its maker. */
-static void flood_proof(struct relay_proofs *relay, const struct header *header, const uint8_t id[32])
+static void relay_proofs_flood(struct relay_proofs *proof_relay, const struct header *proof, const uint8_t proof_id[32])
 {
-	struct buf payload;
+	struct buf proof_payload;
 
-	for (struct peer *p = relay->peers->first; p != NULL; p = p->next) {
-		if (!peer_usable(p) || !known_add(&p->known, id))
+	for (struct peer *peer = proof_relay->peers->first; peer != NULL; peer = peer->next) {
+		if (!peer_usable(peer) || !known_add(&peer->known, proof_id))
 			continue;
-		buf_init(&payload);
-		message_write_proof(&payload, header);
-		peer_send(p, MESSAGE_PROOF, &payload);
+		buf_init(&proof_payload);
+		message_write_proof(&proof_payload, proof);
+		peer_send(peer, MESSAGE_PROOF, &proof_payload);
 	}
 }
 
-/* Its turn is over, whatever came of it. (After a new tip, or VERDICT_MS, it may stand in the queue no more.) */
-static void judge_sender(struct peer *peer, const uint8_t id[32], const struct reject *reject)
+/* Its turn is over, whatever came of it. (After a new tip, or RELAY_PROOFS_VERDICT_MS, it may stand in the queue no
+ * more.) */
+static void relay_proofs_judge_sender(struct peer *peer, const uint8_t proof_id[32], const struct reject *proof_reject)
 {
-	struct relay_proofs_peer *state = peer->proofs;
-	uint8_t first[32];
+	struct relay_proofs_peer *peer_proofs = peer->proofs;
+	uint8_t first_id[32];
 
-	if (state->deadline) {
-		header_id(&state->queue[0], first);
-		if (memcmp(first, id, 32) == 0)
-			drop_proof(state, 0);
+	if (peer_proofs->deadline) {
+		header_id(&peer_proofs->queue[0], first_id);
+		if (memcmp(first_id, proof_id, 32) == 0)
+			relay_proofs_drop(peer_proofs, 0);
 	}
-	if (reject == NULL)
+	if (proof_reject == NULL)
 		peer->proofs_valid++;
-	else if (reject->ban_score >= 100)
+	else if (proof_reject->ban_score >= 100)
 		peer->proofs_false++;
 }
 
-void relay_proofs_verdict(struct relay_proofs *relay, const struct header *header, const struct source *source,
-	const struct reject *reject)
+void relay_proofs_verdict(struct relay_proofs *proof_relay, const struct header *proof, const struct source *source,
+	const struct reject *proof_reject)
 {
-	struct peer *peer = peers_find(relay->peers, source->peer);
-	uint8_t id[32];
+	struct peer *peer = peers_find(proof_relay->peers, source->peer);
+	uint8_t proof_id[32];
 
-	header_id(header, id);
+	header_id(proof, proof_id);
 	if (peer != NULL)
-		judge_sender(peer, id, reject);
-	if (reject == NULL) {
-		flood_proof(relay, header, id);
-	} else if (reject->ban_score >= 100) {
-		known_add(&relay->false_proofs, id);
-		peers_punish(relay->peers, source, "false proof: %s (%s)", reject->reason, reject->detail);
+		relay_proofs_judge_sender(peer, proof_id, proof_reject);
+	if (proof_reject == NULL) {
+		relay_proofs_flood(proof_relay, proof, proof_id);
+	} else if (proof_reject->ban_score >= 100) {
+		known_add(&proof_relay->false_proofs, proof_id);
+		peers_punish(proof_relay->peers, source, "false proof: %s (%s)", proof_reject->reason,
+			proof_reject->detail);
 	}
-	relay->changes++;
-	peers_work(relay->peers);
+	proof_relay->changes++;
+	peers_work(proof_relay->peers);
 }
 
 /* The chain gives no verdict over what it had in work for the tip before; what waited may be for this one. */
-void relay_proofs_tip(struct relay_proofs *relay)
+void relay_proofs_tip(struct relay_proofs *proof_relay)
 {
-	for (struct peer *p = relay->peers->first; p != NULL; p = p->next)
-		if (p->proofs->deadline)
-			drop_proof(p->proofs, 0);
-	relay->changes++;
-	peers_work(relay->peers);
+	for (struct peer *peer = proof_relay->peers->first; peer != NULL; peer = peer->next)
+		if (peer->proofs->deadline)
+			relay_proofs_drop(peer->proofs, 0);
+	proof_relay->changes++;
+	peers_work(proof_relay->peers);
 }
 
-void relay_proofs_work(struct relay_proofs *relay, int64_t now)
+void relay_proofs_work(struct relay_proofs *proof_relay, int64_t now)
 {
-	for (struct peer *p = relay->peers->first; p != NULL; p = p->next) {
-		if (!peer_usable(p))
+	for (struct peer *peer = proof_relay->peers->first; peer != NULL; peer = peer->next) {
+		if (!peer_usable(peer))
 			continue;
-		if (p->proofs->deadline && now > p->proofs->deadline) {
-			drop_proof(p->proofs, 0);
-			relay->changes++;
+		if (peer->proofs->deadline && now > peer->proofs->deadline) {
+			relay_proofs_drop(peer->proofs, 0);
+			proof_relay->changes++;
 		}
-		next_proof(relay, p);
+		relay_proofs_next(proof_relay, peer);
 	}
 }

@@ -14,22 +14,23 @@ enum { RELAY_PROOFS_QUEUE = 32 }; /* of a peer: proofs waiting for their turn */
 struct relay_proofs;
 
 struct relay_proofs *relay_proofs_new(struct peers *peers);
-void relay_proofs_free(struct relay_proofs *relay);
+void relay_proofs_free(struct relay_proofs *proof_relay);
 
 void relay_proofs_peer_opened(struct peer *peer);
-void relay_proofs_peer_ready(struct relay_proofs *relay, struct peer *peer);
-void relay_proofs_peer_closed(struct relay_proofs *relay, struct peer *peer);
+void relay_proofs_peer_ready(struct relay_proofs *proof_relay, struct peer *peer);
+void relay_proofs_peer_closed(struct relay_proofs *proof_relay, struct peer *peer);
 
 /* An item of inv, of which the caller gives no more than RELAY_PROOFS_QUEUE that are put on `ask`. True: it was. */
-bool relay_proofs_on_offer(struct relay_proofs *relay, struct peer *peer, const uint8_t id[32], struct buf *ask);
-void relay_proofs_on_proof(struct relay_proofs *relay, struct peer *peer, const uint8_t *payload, size_t size);
+bool relay_proofs_on_offer(struct relay_proofs *proof_relay, struct peer *peer, const uint8_t proof_id[32],
+	struct buf *ask);
+void relay_proofs_on_proof(struct relay_proofs *proof_relay, struct peer *peer, const uint8_t *payload, size_t size);
 
 /* Notices of the chain. */
-void relay_proofs_verdict(struct relay_proofs *relay, const struct header *header, const struct source *source,
-	const struct reject *reject);
-void relay_proofs_tip(struct relay_proofs *relay);
+void relay_proofs_verdict(struct relay_proofs *proof_relay, const struct header *proof, const struct source *source,
+	const struct reject *proof_reject);
+void relay_proofs_tip(struct relay_proofs *proof_relay);
 
 /* Gives the chain the next of those that wait, lets verdicts run out. */
-void relay_proofs_work(struct relay_proofs *relay, int64_t now);
+void relay_proofs_work(struct relay_proofs *proof_relay, int64_t now);
 
 #endif

@@ -16,22 +16,22 @@ enum {
 struct relay_tx;
 
 struct relay_tx *relay_tx_new(struct peers *peers, struct blob_fetch *fetch);
-void relay_tx_free(struct relay_tx *relay);
+void relay_tx_free(struct relay_tx *tx_relay);
 
 void relay_tx_peer_opened(struct peer *peer);
-void relay_tx_peer_ready(struct relay_tx *relay, struct peer *peer);
-void relay_tx_peer_closed(struct relay_tx *relay, struct peer *peer);
+void relay_tx_peer_ready(struct relay_tx *tx_relay, struct peer *peer);
+void relay_tx_peer_closed(struct relay_tx *tx_relay, struct peer *peer);
 
 /* An item of inv. If the peer is to be asked for it now, it is put on `ask`. */
-void relay_tx_on_offer(struct relay_tx *relay, struct peer *peer, const uint8_t wtxid[32], struct buf *ask);
-void relay_tx_on_notfound(struct relay_tx *relay, struct peer *peer, const uint8_t wtxid[32]);
-void relay_tx_on_tx(struct relay_tx *relay, struct peer *peer, const uint8_t *payload, size_t size);
+void relay_tx_on_offer(struct relay_tx *tx_relay, struct peer *peer, const uint8_t wtxid[32], struct buf *ask);
+void relay_tx_on_notfound(struct relay_tx *tx_relay, struct peer *peer, const uint8_t wtxid[32]);
+void relay_tx_on_tx(struct relay_tx *tx_relay, struct peer *peer, const uint8_t *payload, size_t size);
 
 /* Notices of the chain. */
-void relay_tx_added(struct relay_tx *relay, const struct tx *tx, uint64_t source);
-void relay_tx_tip(struct relay_tx *relay);
+void relay_tx_added(struct relay_tx *tx_relay, const struct tx *tx, uint64_t source);
+void relay_tx_tip(struct relay_tx *tx_relay);
 
 /* Sends announcements, lets requests run out. */
-void relay_tx_work(struct relay_tx *relay, int64_t now);
+void relay_tx_work(struct relay_tx *tx_relay, int64_t now);
 
 #endif

@@ -32,28 +32,28 @@ void serve_peer_closed(struct peer *peer)
 }
 
 /* Nothing is read from disk beyond that: the wire calls again as soon as it has drained so far. */
-static bool may_send(const struct peer *peer)
+static bool serve_may_send(const struct peer *peer)
 {
 	return !peer->closing && transport_backlog(peer->wire) < TRANSPORT_DRAINED;
 }
 
 /* What the locator and we have in common, at worst genesis, and from there up, the active chain alone. Without a
  * locator the one header that `stop` names, as in Bitcoin. */
-static void answer_headers(struct peer *peer)
+static void serve_headers(struct peer *peer)
 {
 	struct chain *chain = peer->set->chain;
-	const struct message_getheaders *request = &peer->serve->headers;
-	const struct index_entry *entry, *stop = chain_find(chain, request->stop);
-	struct header *headers = mem_calloc(MESSAGE_MAX_HEADERS, sizeof *headers);
-	size_t count = 0;
-	struct buf payload;
+	const struct message_getheaders *getheaders = &peer->serve->headers;
+	const struct index_entry *entry, *stop = chain_find(chain, getheaders->stop);
+	struct header *served_headers = mem_calloc(MESSAGE_MAX_HEADERS, sizeof *served_headers);
+	size_t served_count = 0;
+	struct buf headers_payload;
 
-	if (request->count == 0)
+	if (getheaders->count == 0)
 		entry = stop != NULL && chain_is_active(chain, stop) ? stop : NULL;
 	else
-		entry = chain_at(chain, chain_fork_point(chain, request->ids, request->count)->height + 1);
-	while (entry != NULL && count < MESSAGE_MAX_HEADERS) {
-		headers[count++] = entry->header;
+		entry = chain_at(chain, chain_fork_point(chain, getheaders->ids, getheaders->count)->height + 1);
+	while (entry != NULL && served_count < MESSAGE_MAX_HEADERS) {
+		served_headers[served_count++] = entry->header;
 		/* The peer has it now, so a child of it can be announced as a header. */
 		relay_blocks_header_sent(peer, entry);
 		if (entry == stop)
@@ -61,10 +61,10 @@ static void answer_headers(struct peer *peer)
 		entry = chain_at(chain, entry->height + 1);
 	}
 	peer->serve->headers_asked = false;
-	buf_init(&payload);
-	message_write_headers(&payload, headers, count);
-	peer_send(peer, MESSAGE_HEADERS, &payload);
-	free(headers);
+	buf_init(&headers_payload);
+	message_write_headers(&headers_payload, served_headers, served_count);
+	peer_send(peer, MESSAGE_HEADERS, &headers_payload);
+	free(served_headers);
 }
 
 void serve_on_getheaders(const struct relay_blocks *relay, struct peer *peer, const uint8_t *payload, size_t size)
@@ -85,7 +85,7 @@ static bool serve_block(const struct relay_blocks *relay, struct peer *peer, con
 	const struct index_entry *entry = chain_find(chain, id);
 	struct errmsg err;
 	const struct block *block;
-	struct buf payload;
+	struct buf block_payload;
 
 	if (entry == NULL || entry->parent == NULL || !relay_blocks_may_serve(relay, entry))
 		return false;
@@ -94,10 +94,10 @@ static bool serve_block(const struct relay_blocks *relay, struct peer *peer, con
 		log_warn("A peer asked for a block that cannot be read: %s", err.text);
 		return false;
 	}
-	buf_init(&payload);
-	block_write(&payload, chain_spec(chain), block, false);
+	buf_init(&block_payload);
+	block_write(&block_payload, chain_spec(chain), block, false);
 	block_unref(block);
-	peer_send(peer, MESSAGE_BLOCK, &payload);
+	peer_send(peer, MESSAGE_BLOCK, &block_payload);
 	return true;
 }
 
@@ -106,20 +106,20 @@ static bool serve_blob(struct peer *peer, const uint8_t root[32])
 {
 	struct chain *chain = peer->set->chain;
 	struct errmsg err;
-	struct buf payload, bytes;
+	struct buf blob_payload, blob_bytes;
 
 	if (!chain_has_blob(chain, root))
 		return false;
-	buf_init(&bytes);
-	if (!chain_read_blob(chain, root, &bytes, &err)) {
+	buf_init(&blob_bytes);
+	if (!chain_read_blob(chain, root, &blob_bytes, &err)) {
 		log_warn("A peer asked for a blob that cannot be read: %s", err.text);
-		buf_clear(&bytes);
+		buf_clear(&blob_bytes);
 		return false;
 	}
-	buf_init(&payload);
-	message_write_blob(&payload, root, bytes.data, bytes.size);
-	buf_clear(&bytes);
-	peer_send(peer, MESSAGE_BLOB, &payload);
+	buf_init(&blob_payload);
+	message_write_blob(&blob_payload, root, blob_bytes.data, blob_bytes.size);
+	buf_clear(&blob_bytes);
+	peer_send(peer, MESSAGE_BLOB, &blob_payload);
 	return true;
 }
 
@@ -127,13 +127,13 @@ static bool serve_blob(struct peer *peer, const uint8_t root[32])
 static bool serve_tx(struct peer *peer, const uint8_t wtxid[32])
 {
 	const struct mempool_entry *entry = chain_mempool_find_wtxid(peer->set->chain, wtxid);
-	struct buf payload;
+	struct buf tx_payload;
 
 	if (entry == NULL)
 		return false;
-	buf_init(&payload);
-	tx_write(&payload, entry->tx, true);
-	peer_send(peer, MESSAGE_TX, &payload);
+	buf_init(&tx_payload);
+	tx_write(&tx_payload, entry->tx, true);
+	peer_send(peer, MESSAGE_TX, &tx_payload);
 	return true;
 }
 
@@ -141,18 +141,18 @@ static bool serve_tx(struct peer *peer, const uint8_t wtxid[32])
 static bool serve_proof(struct peer *peer, const uint8_t id[32])
 {
 	const struct chain *chain = peer->set->chain;
-	struct buf payload;
-	uint8_t found[32];
+	struct buf proof_payload;
+	uint8_t loose_id[32];
 
 	if (!chain_loose_known(chain, id))
 		return false;
 	for (size_t i = 0; i < chain_loose_count(chain); i++) {
-		header_id(chain_loose_get(chain, i), found);
-		if (memcmp(found, id, 32) != 0)
+		header_id(chain_loose_get(chain, i), loose_id);
+		if (memcmp(loose_id, id, 32) != 0)
 			continue;
-		buf_init(&payload);
-		message_write_proof(&payload, chain_loose_get(chain, i));
-		peer_send(peer, MESSAGE_PROOF, &payload);
+		buf_init(&proof_payload);
+		message_write_proof(&proof_payload, chain_loose_get(chain, i));
+		peer_send(peer, MESSAGE_PROOF, &proof_payload);
 		return true;
 	}
 	return false;
@@ -161,64 +161,64 @@ static bool serve_proof(struct peer *peer, const uint8_t id[32])
 /* Sends the item, or notes it as not found. True if that may have taken long: a turn's worth. */
 static bool serve_item(const struct relay_blocks *relay, struct peer *peer, const struct inventory_item *item)
 {
-	bool found = false, large = false;
+	bool served = false, served_large = false;
 
 	switch (item->type) {
 	case INVENTORY_TX:
-		found = serve_tx(peer, item->id);
+		served = serve_tx(peer, item->id);
 		break;
 	case INVENTORY_BLOCK:
-		found = large = serve_block(relay, peer, item->id);
+		served = served_large = serve_block(relay, peer, item->id);
 		break;
 	case INVENTORY_PROOF:
-		found = large = serve_proof(peer, item->id);
+		served = served_large = serve_proof(peer, item->id);
 		break;
 	case INVENTORY_BLOB:
-		found = large = serve_blob(peer, item->id);
+		served = served_large = serve_blob(peer, item->id);
 		break;
 	}
-	if (!found)
+	if (!served)
 		buf_put(&peer->serve->missing, item, sizeof *item);
-	return large;
+	return served_large;
 }
 
 void serve_continue(const struct relay_blocks *relay, struct peer *peer)
 {
-	struct serve_peer *state = peer->serve;
-	bool large = false;
+	struct serve_peer *serving = peer->serve;
+	bool served_large = false;
 
-	if (state->headers_asked && may_send(peer))
-		answer_headers(peer);
-	while (state->first < state->count && !large && may_send(peer))
-		large = serve_item(relay, peer, &state->items[state->first++]);
-	if (state->first == state->count)
-		peer_send_items(peer, MESSAGE_NOTFOUND, &state->missing);
+	if (serving->headers_asked && serve_may_send(peer))
+		serve_headers(peer);
+	while (serving->first < serving->count && !served_large && serve_may_send(peer))
+		served_large = serve_item(relay, peer, &serving->items[serving->first++]);
+	if (serving->first == serving->count)
+		peer_send_items(peer, MESSAGE_NOTFOUND, &serving->missing);
 }
 
 void serve_on_getdata(const struct relay_blocks *relay, struct peer *peer, const uint8_t *payload, size_t size)
 {
-	struct serve_peer *state = peer->serve;
-	struct inventory_item *items;
-	size_t count, left = state->count - state->first;
+	struct serve_peer *serving = peer->serve;
+	struct inventory_item *asked_items;
+	size_t asked_count, unserved = serving->count - serving->first;
 
-	if (!message_read_inventory(&items, &count, payload, size)) {
+	if (!message_read_inventory(&asked_items, &asked_count, payload, size)) {
 		peer_disconnect(peer, "malformed getdata message");
 		return;
 	}
-	if (left + count > MESSAGE_MAX_INVENTORY) {
-		free(items);
+	if (unserved + asked_count > MESSAGE_MAX_INVENTORY) {
+		free(asked_items);
 		peer_disconnect(peer, "it asks for more than it takes");
 		return;
 	}
 	/* What is left goes first. Both lists are in one allocation then, of MESSAGE_MAX_INVENTORY items at most. */
-	if (left > 0) {
-		items = mem_realloc(items, (left + count) * sizeof *items);
-		memmove(items + left, items, count * sizeof *items);
-		memcpy(items, state->items + state->first, left * sizeof *items);
+	if (unserved > 0) {
+		asked_items = mem_realloc(asked_items, (unserved + asked_count) * sizeof *asked_items);
+		memmove(asked_items + unserved, asked_items, asked_count * sizeof *asked_items);
+		memcpy(asked_items, serving->items + serving->first, unserved * sizeof *asked_items);
 	}
-	free(state->items);
-	state->items = items;
-	state->first = 0;
-	state->count = left + count;
+	free(serving->items);
+	serving->items = asked_items;
+	serving->first = 0;
+	serving->count = unserved + asked_count;
 	serve_continue(relay, peer);
 }

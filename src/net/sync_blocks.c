@@ -1,14 +1,15 @@
 /* From whom blocks are awaited, and when they are given up.
  *
  * Blocks of the best branch that a peer has shown are asked of it, if that branch beats the tip: lowest first, at most
- * WINDOW beyond the last verified one, at most SYNC_BLOCKS_MAX at a time, and no more than the chain has room for; but
- * always the next, for only what can be verified makes room. A block is asked of one peer. When that one is silent a
- * second is asked too, and when both are, a third in the place of the first (ASKED_MAX).
+ * SYNC_BLOCKS_WINDOW beyond the last verified one, at most SYNC_BLOCKS_MAX at a time, and no more than the chain has
+ * room for; but always the next, for only what can be verified makes room. A block is asked of one peer. When that one
+ * is silent a second is asked too, and when both are, a third in the place of the first (SYNC_BLOCKS_ASKED_MAX).
  *
- *   after timeouts.silence   with nothing coming in, or SLOW times that without a whole block, the peer is silent: it
- *                            is asked for nothing more, and others are for what it owes
+ *   after timeouts.silence   with nothing coming in, or SYNC_BLOCKS_SLOW times that without a whole block, the peer is
+ *                            silent: it is asked for nothing more, and others are for what it owes
  *   after timeouts.block     since its last block (each of them gives the others new time) it owes no more, and rests
- *                            as long; the third time it is dropped (STALLS_MAX, counted anew by each block taken)
+ *                            as long; the third time (SYNC_BLOCKS_STALLS_MAX, counted anew by each block taken) it is
+ *                            dropped
  *   after timeouts.withheld  with later blocks of its branch here, but not the next: dropped
  *
  * Invariant: peer p stands in in_flight[id] only while p owes block id. The other way round it may owe a block without
@@ -24,17 +25,17 @@
 #include "util/mem.h"
 
 enum {
-	WINDOW = 64,     /* blocks beyond the last verified one that are asked for */
-	STALLS_MAX = 3,  /* blocks not delivered in time before the peer is dropped */
-	REST_MS = 10000, /* a peer without the block it announced is left alone that long */
-	ASKED_MAX = 2,   /* peers from whom one block is awaited */
-	SLOW = 4,        /* so many times the silence without a block is silence, however much of one has come */
+	SYNC_BLOCKS_WINDOW = 64,     /* blocks beyond the last verified one that are asked for */
+	SYNC_BLOCKS_STALLS_MAX = 3,  /* blocks not delivered in time before the peer is dropped */
+	SYNC_BLOCKS_REST_MS = 10000, /* a peer without the block it announced is left alone that long */
+	SYNC_BLOCKS_ASKED_MAX = 2,   /* peers from whom one block is awaited */
+	SYNC_BLOCKS_SLOW = 4, /* so many times the silence without a block is silence, however much of one has come */
 };
 
 /* From whom a block is awaited, the elder first. A third takes the elder's place when both have gone silent; what that
  * one sends in the end counts all the same. */
 struct awaited_block {
-	struct peer *peers[ASKED_MAX];
+	struct peer *peers[SYNC_BLOCKS_ASKED_MAX];
 	size_t count;
 };
 
@@ -59,24 +60,24 @@ struct sync_blocks_peer {
 
 struct sync_blocks *sync_blocks_new(struct peers *peers, struct sync_headers *headers, const struct relay_blocks *relay)
 {
-	struct sync_blocks *sync = mem_calloc(1, sizeof *sync);
+	struct sync_blocks *block_sync = mem_calloc(1, sizeof *block_sync);
 
-	sync->peers = peers;
-	sync->headers = headers;
-	sync->relay = relay;
-	map_init(&sync->in_flight);
-	return sync;
+	block_sync->peers = peers;
+	block_sync->headers = headers;
+	block_sync->relay = relay;
+	map_init(&block_sync->in_flight);
+	return block_sync;
 }
 
-void sync_blocks_free(struct sync_blocks *sync)
+void sync_blocks_free(struct sync_blocks *block_sync)
 {
 	const uint8_t *id;
-	void *awaited;
+	void *awaited_block;
 
-	for (size_t at = 0; map_next(&sync->in_flight, &at, &id, &awaited);)
-		free(awaited);
-	map_clear(&sync->in_flight);
-	free(sync);
+	for (size_t at = 0; map_next(&block_sync->in_flight, &at, &id, &awaited_block);)
+		free(awaited_block);
+	map_clear(&block_sync->in_flight);
+	free(block_sync);
 }
 
 void sync_blocks_peer_opened(struct peer *peer)
@@ -85,7 +86,7 @@ void sync_blocks_peer_opened(struct peer *peer)
 }
 
 /* Its block is neither here nor known to be wrong. */
-static bool is_missing(const struct index_entry *entry)
+static bool sync_blocks_is_missing(const struct index_entry *entry)
 {
 	return entry->status == ENTRY_HEADER && !entry->held;
 }
@@ -93,111 +94,111 @@ static bool is_missing(const struct index_entry *entry)
 /* --- Who owes what --- */
 
 /* It owes blocks, and does not send them, or only by drops: nobody else would be asked as long as it drips. */
-static bool is_silent(const struct peer *peer, int64_t now)
+static bool sync_blocks_is_silent(const struct peer *peer, int64_t now)
 {
 	return peer->blocks->count > 0 &&
 		(peer_is_silent(peer, peer->blocks->heard, now) ||
-			now - peer->blocks->heard > SLOW * peer->set->timeouts.silence);
+			now - peer->blocks->heard > SYNC_BLOCKS_SLOW * peer->set->timeouts.silence);
 }
 
-static void leave_place(struct awaited_block *awaited, const struct peer *peer)
+static void sync_blocks_leave_place(struct awaited_block *awaited_block, const struct peer *peer)
 {
-	size_t kept = 0;
+	size_t kept_peers = 0;
 
-	for (size_t i = 0; i < awaited->count; i++)
-		if (awaited->peers[i] != peer)
-			awaited->peers[kept++] = awaited->peers[i];
-	awaited->count = kept;
+	for (size_t i = 0; i < awaited_block->count; i++)
+		if (awaited_block->peers[i] != peer)
+			awaited_block->peers[kept_peers++] = awaited_block->peers[i];
+	awaited_block->count = kept_peers;
 }
 
 /* Whether this peer may be asked for the block: nobody else is who might send it. Then it has a place. */
-static bool take_place(struct sync_blocks *sync, struct peer *peer, const uint8_t id[32], int64_t now)
+static bool sync_blocks_take_place(struct sync_blocks *block_sync, struct peer *peer, const uint8_t id[32], int64_t now)
 {
-	struct awaited_block *awaited = map_get(&sync->in_flight, id);
+	struct awaited_block *awaited_block = map_get(&block_sync->in_flight, id);
 
-	for (size_t i = 0; awaited != NULL && i < awaited->count; i++)
-		if (!is_silent(awaited->peers[i], now))
+	for (size_t i = 0; awaited_block != NULL && i < awaited_block->count; i++)
+		if (!sync_blocks_is_silent(awaited_block->peers[i], now))
 			return false;
-	if (awaited == NULL) {
-		awaited = mem_calloc(1, sizeof *awaited);
-		map_put(&sync->in_flight, id, awaited);
-	} else if (awaited->count == ASKED_MAX) {
+	if (awaited_block == NULL) {
+		awaited_block = mem_calloc(1, sizeof *awaited_block);
+		map_put(&block_sync->in_flight, id, awaited_block);
+	} else if (awaited_block->count == SYNC_BLOCKS_ASKED_MAX) {
 		/* It goes on owing the block, and what it sends is taken; it only keeps nobody from being asked. */
-		leave_place(awaited, awaited->peers[0]);
+		sync_blocks_leave_place(awaited_block, awaited_block->peers[0]);
 	}
-	awaited->peers[awaited->count++] = peer;
+	awaited_block->peers[awaited_block->count++] = peer;
 	return true;
 }
 
 /* The peer owes the block no more, however that came: both sides of the account. */
-static void forget_request(struct sync_blocks *sync, struct peer *peer, size_t index)
+static void sync_blocks_forget(struct sync_blocks *block_sync, struct peer *peer, size_t index)
 {
-	struct sync_blocks_peer *state = peer->blocks;
-	const uint8_t *id = state->owed[index].entry->id;
-	struct awaited_block *awaited = map_get(&sync->in_flight, id);
+	struct sync_blocks_peer *peer_blocks = peer->blocks;
+	const uint8_t *id = peer_blocks->owed[index].entry->id;
+	struct awaited_block *awaited_block = map_get(&block_sync->in_flight, id);
 
-	if (awaited != NULL)
-		leave_place(awaited, peer);
-	if (awaited != NULL && awaited->count == 0) {
-		map_remove(&sync->in_flight, id);
-		free(awaited);
+	if (awaited_block != NULL)
+		sync_blocks_leave_place(awaited_block, peer);
+	if (awaited_block != NULL && awaited_block->count == 0) {
+		map_remove(&block_sync->in_flight, id);
+		free(awaited_block);
 	}
-	state->owed[index] = state->owed[--state->count];
+	peer_blocks->owed[index] = peer_blocks->owed[--peer_blocks->count];
 }
 
 /* Its place among what the peer owes; count: it does not. */
-static size_t find_request(const struct sync_blocks_peer *state, const uint8_t id[32])
+static size_t sync_blocks_find_request(const struct sync_blocks_peer *peer_blocks, const uint8_t id[32])
 {
 	size_t i = 0;
 
-	while (i < state->count && memcmp(state->owed[i].entry->id, id, 32) != 0)
+	while (i < peer_blocks->count && memcmp(peer_blocks->owed[i].entry->id, id, 32) != 0)
 		i++;
 	return i;
 }
 
 /* True if the block had been asked of this peer. Its other answers are on the way, one behind the other. */
-static bool request_answered(struct sync_blocks *sync, struct peer *peer, const uint8_t id[32])
+static bool sync_blocks_answered(struct sync_blocks *block_sync, struct peer *peer, const uint8_t id[32])
 {
-	struct sync_blocks_peer *state = peer->blocks;
+	struct sync_blocks_peer *peer_blocks = peer->blocks;
 	int64_t now = clock_mono_ms();
 	const struct index_entry *answered;
-	size_t i = find_request(state, id);
+	size_t i = sync_blocks_find_request(peer_blocks, id);
 
-	if (i == state->count)
+	if (i == peer_blocks->count)
 		return false;
-	answered = state->owed[i].entry;
-	forget_request(sync, peer, i);
+	answered = peer_blocks->owed[i].entry;
+	sync_blocks_forget(block_sync, peer, i);
 	/* The others get new time, whatever their place in the queue was; one below what came has been passed over. */
-	for (i = 0; i < state->count; i++) {
-		struct block_request *request = &state->owed[i];
+	for (i = 0; i < peer_blocks->count; i++) {
+		struct block_request *block_request = &peer_blocks->owed[i];
 
-		request->deadline = now + sync->peers->timeouts.block;
-		if (request->passed == 0 && sync_headers_is_on_branch(request->entry, answered))
-			request->passed = now;
+		block_request->deadline = now + block_sync->peers->timeouts.block;
+		if (block_request->passed == 0 && sync_headers_is_on_branch(block_request->entry, answered))
+			block_request->passed = now;
 	}
-	state->heard = now;
+	peer_blocks->heard = now;
 	return true;
 }
 
-static void forget_requests(struct sync_blocks *sync, struct peer *peer)
+static void sync_blocks_forget_all(struct sync_blocks *block_sync, struct peer *peer)
 {
 	while (peer->blocks->count > 0)
-		forget_request(sync, peer, 0);
+		sync_blocks_forget(block_sync, peer, 0);
 }
 
-void sync_blocks_peer_closed(struct sync_blocks *sync, struct peer *peer)
+void sync_blocks_peer_closed(struct sync_blocks *block_sync, struct peer *peer)
 {
-	forget_requests(sync, peer);
+	sync_blocks_forget_all(block_sync, peer);
 	free(peer->blocks);
 	peer->blocks = NULL;
-	peers_work(sync->peers);
+	peers_work(block_sync->peers);
 }
 
 /* Requests point at entries of the index, which are about to be freed. */
-void sync_blocks_let_go(struct sync_blocks *sync)
+void sync_blocks_let_go(struct sync_blocks *block_sync)
 {
-	for (struct peer *p = sync->peers->first; p != NULL; p = p->next)
-		forget_requests(sync, p);
+	for (struct peer *peer = block_sync->peers->first; peer != NULL; peer = peer->next)
+		sync_blocks_forget_all(block_sync, peer);
 }
 
 size_t sync_blocks_asked(const struct peer *peer, uint32_t heights[SYNC_BLOCKS_MAX])
@@ -207,31 +208,31 @@ size_t sync_blocks_asked(const struct peer *peer, uint32_t heights[SYNC_BLOCKS_M
 	return peer->blocks->count;
 }
 
-void sync_blocks_on_notfound(struct sync_blocks *sync, struct peer *peer, const uint8_t id[32])
+void sync_blocks_on_notfound(struct sync_blocks *block_sync, struct peer *peer, const uint8_t id[32])
 {
-	if (request_answered(sync, peer, id)) {
-		peer->blocks->idle_until = clock_mono_ms() + REST_MS;
-		peers_work(sync->peers);
+	if (sync_blocks_answered(block_sync, peer, id)) {
+		peer->blocks->idle_until = clock_mono_ms() + SYNC_BLOCKS_REST_MS;
+		peers_work(block_sync->peers);
 	}
 }
 
 /* --- Taking --- */
 
 /* The index entry of a block that came, if its bytes are wanted. */
-static const struct index_entry *wanted_entry(struct sync_blocks *sync, struct peer *peer, const struct block *block,
-	const uint8_t id[32])
+static const struct index_entry *sync_blocks_wanted_entry(struct sync_blocks *block_sync, struct peer *peer,
+	const struct block *block, const uint8_t id[32])
 {
-	bool asked = request_answered(sync, peer, id);
-	const struct index_entry *entry = sync_headers_take(sync->headers, peer, &block->header);
+	bool asked = sync_blocks_answered(block_sync, peer, id);
+	const struct index_entry *entry = sync_headers_take(block_sync->headers, peer, &block->header);
 
 	peer->answers = peer->answers || asked;
-	if (entry == NULL || !is_missing(entry))
+	if (entry == NULL || !sync_blocks_is_missing(entry))
 		return NULL;
 	/* A block that nobody asked for is taken only if it can be verified at once: before that it costs next to
 	 * nothing to make. */
 	return asked ||
 			(sync_headers_verified_under(entry->parent) == entry->parent &&
-				sync_headers_beats(entry, chain_tip(sync->peers->chain))) ?
+				sync_headers_beats(entry, chain_tip(block_sync->peers->chain))) ?
 		entry :
 		NULL;
 }
@@ -239,25 +240,28 @@ static const struct index_entry *wanted_entry(struct sync_blocks *sync, struct p
 /* A refused block's sender, who may have left. What depends on coins and on the parent's outcome is checked by an
  * honest node too before it passes a block on, but only if the block is the child of its tip: such a sender is only
  * dropped. */
-static void blame_sender(struct sync_blocks *sync, const struct source *source, const struct reject *reject)
+static void sync_blocks_blame_sender(struct sync_blocks *block_sync, const struct source *source,
+	const struct reject *block_reject)
 {
-	struct peer *peer = peers_find(sync->peers, source->peer);
+	struct peer *peer = peers_find(block_sync->peers, source->peer);
 
-	if (source->peer == 0 || reject->code == REJECT_NOT_YET)
+	if (source->peer == 0 || block_reject->code == REJECT_NOT_YET)
 		return;
-	if (reject_blames_block(reject))
-		peers_punish(sync->peers, source, "invalid block: %s (%s)", reject->reason, reject->detail);
+	if (reject_blames_block(block_reject))
+		peers_punish(block_sync->peers, source, "invalid block: %s (%s)", block_reject->reason,
+			block_reject->detail);
 	else if (peer != NULL)
-		peer_disconnect(peer, "invalid block: %s (%s)", reject->reason, reject->detail);
+		peer_disconnect(peer, "invalid block: %s (%s)", block_reject->reason, block_reject->detail);
 }
 
 /* The chain takes the block, and judges it later (sync_blocks_verdict). What it cannot take now is no fault, but asking
  * this peer on would bring the same again: it rests. */
-static void hand_over(struct sync_blocks *sync, struct peer *peer, const struct block *block, const uint8_t id[32])
+static void sync_blocks_hand_over(struct sync_blocks *block_sync, struct peer *peer, const struct block *block,
+	const uint8_t id[32])
 {
-	struct reject reject = { .reason = "" };
+	struct reject block_reject = { .reason = "" };
 
-	switch (chain_add_block(sync->peers->chain, block, &peer->source, &reject)) {
+	switch (chain_add_block(block_sync->peers->chain, block, &peer->source, &block_reject)) {
 	case CHAIN_NEW:
 		peer->blocks->stalls = 0;
 		break;
@@ -265,148 +269,150 @@ static void hand_over(struct sync_blocks *sync, struct peer *peer, const struct 
 	case CHAIN_ORPHAN:
 		break;
 	case CHAIN_REJECTED:
-		sync_headers_log_refused(sync->headers, peer, "block", id, &reject);
-		blame_sender(sync, &peer->source, &reject);
-		if (reject.code == REJECT_NOT_YET)
-			peer->blocks->idle_until = clock_mono_ms() + REST_MS;
+		sync_headers_log_refused(block_sync->headers, peer, "block", id, &block_reject);
+		sync_blocks_blame_sender(block_sync, &peer->source, &block_reject);
+		if (block_reject.code == REJECT_NOT_YET)
+			peer->blocks->idle_until = clock_mono_ms() + SYNC_BLOCKS_REST_MS;
 		break;
 	case CHAIN_ERROR:
-		log_error("A block could not be stored: %s", reject.detail);
-		peer->blocks->idle_until = clock_mono_ms() + REST_MS;
+		log_error("A block could not be stored: %s", block_reject.detail);
+		peer->blocks->idle_until = clock_mono_ms() + SYNC_BLOCKS_REST_MS;
 		break;
 	}
 }
 
 /* A block that does not read ends the connection but blames no address: damage is no lie. */
-void sync_blocks_on_block(struct sync_blocks *sync, struct peer *peer, const uint8_t *payload, size_t size)
+void sync_blocks_on_block(struct sync_blocks *block_sync, struct peer *peer, const uint8_t *payload, size_t size)
 {
-	struct reject reject = { .reason = "" };
-	struct reader reader;
+	struct reject block_reject = { .reason = "" };
+	struct reader block_reader;
 	const struct block *block;
 	uint8_t id[32];
 
-	reader_init(&reader, payload, size);
-	block = block_read(chain_spec(sync->peers->chain), &reader, &reject);
+	reader_init(&block_reader, payload, size);
+	block = block_read(chain_spec(block_sync->peers->chain), &block_reader, &block_reject);
 	if (block == NULL) {
-		peer_disconnect(peer, "malformed block message: %s (%s)", reject.reason, reject.detail);
+		peer_disconnect(peer, "malformed block message: %s (%s)", block_reject.reason, block_reject.detail);
 		return;
 	}
 	memcpy(id, block_id(block), 32);
-	if (wanted_entry(sync, peer, block, id) != NULL)
-		hand_over(sync, peer, block, id);
+	if (sync_blocks_wanted_entry(block_sync, peer, block, id) != NULL)
+		sync_blocks_hand_over(block_sync, peer, block, id);
 	else
 		block_unref(block);
-	peers_work(sync->peers);
+	peers_work(block_sync->peers);
 }
 
 /* Once the own proof was found right the sender has done what was his to do: for what is wrong with the rest he is not
  * blamed (doc/protocol.md section 17). */
-void sync_blocks_verdict(struct sync_blocks *sync, const struct index_entry *entry, const struct source *source,
-	const struct reject *reject)
+void sync_blocks_verdict(struct sync_blocks *block_sync, const struct index_entry *entry, const struct source *source,
+	const struct reject *block_reject)
 {
-	struct peer *peer = peers_find(sync->peers, source->peer);
+	struct peer *peer = peers_find(block_sync->peers, source->peer);
 
-	if (reject != NULL && peer != NULL)
-		sync_headers_log_refused(sync->headers, peer, "block", entry->id, reject);
-	if (reject != NULL && !relay_blocks_is_proven(sync->relay, entry)) {
+	if (block_reject != NULL && peer != NULL)
+		sync_headers_log_refused(block_sync->headers, peer, "block", entry->id, block_reject);
+	if (block_reject != NULL && !relay_blocks_is_proven(block_sync->relay, entry)) {
 		if (peer != NULL)
-			peer->proofs_false += reject->why == REASON_BAD_PROOF_DIGEST;
-		blame_sender(sync, source, reject);
+			peer->proofs_false += block_reject->why == REASON_BAD_PROOF_DIGEST;
+		sync_blocks_blame_sender(block_sync, source, block_reject);
 	}
-	peers_work(sync->peers);
+	peers_work(block_sync->peers);
 }
 
 /* --- Asking --- */
 
-/* Up to WINDOW blocks of the peer's best branch beyond its last verified one, lowest first. */
-static size_t next_blocks(const struct peer *peer, const struct index_entry *out[WINDOW])
+/* Up to SYNC_BLOCKS_WINDOW blocks of the peer's best branch beyond its last verified one, lowest first. */
+static size_t sync_blocks_next(const struct peer *peer, const struct index_entry *next_path[SYNC_BLOCKS_WINDOW])
 {
 	const struct index_entry *entry = sync_headers_best(peer), *base = sync_headers_verified_under(entry);
 	size_t count = entry->height - base->height;
 
-	if (count > WINDOW) {
-		entry = chain_ancestor(entry, base->height + WINDOW);
-		count = WINDOW;
+	if (count > SYNC_BLOCKS_WINDOW) {
+		entry = chain_ancestor(entry, base->height + SYNC_BLOCKS_WINDOW);
+		count = SYNC_BLOCKS_WINDOW;
 	}
 	for (size_t i = count; i > 0; i--, entry = entry->parent)
-		out[i - 1] = entry;
+		next_path[i - 1] = entry;
 	return count;
 }
 
 /* Blocks that the chain surely has room for, those on the way included. Each is counted as the largest that there may
  * be: nobody knows before it is here. */
-static size_t room_for_blocks(const struct sync_blocks *sync, const struct peer *peer)
+static size_t sync_blocks_room(const struct sync_blocks *block_sync, const struct peer *peer)
 {
-	size_t count = chain_room(sync->peers->chain, &peer->source) / sync->peers->limits.size[MESSAGE_BLOCK];
+	size_t count = chain_room(block_sync->peers->chain, &peer->source) /
+		block_sync->peers->limits.size[MESSAGE_BLOCK];
 
 	return count < SYNC_BLOCKS_MAX ? count : SYNC_BLOCKS_MAX;
 }
 
 /* One getdata for all that may be asked of the peer now. Whatever keeps it from being asked (it rests, is silent, owes
  * its eight) leaves its blocks to the others, who are asked in the same turn if they have them. */
-static void ask_blocks(struct sync_blocks *sync, struct peer *peer, int64_t now)
+static void sync_blocks_ask(struct sync_blocks *block_sync, struct peer *peer, int64_t now)
 {
-	const struct index_entry *path[WINDOW], *best = sync_headers_best(peer);
-	struct sync_blocks_peer *state = peer->blocks;
+	const struct index_entry *next_path[SYNC_BLOCKS_WINDOW], *best = sync_headers_best(peer);
+	struct sync_blocks_peer *peer_blocks = peer->blocks;
 	size_t count, room;
-	struct buf items;
+	struct buf block_items;
 
-	if (best == NULL || !sync_headers_beats(best, chain_tip(sync->peers->chain)) || now < state->idle_until ||
-		is_silent(peer, now))
+	if (best == NULL || !sync_headers_beats(best, chain_tip(block_sync->peers->chain)) ||
+		now < peer_blocks->idle_until || sync_blocks_is_silent(peer, now))
 		return;
-	count = next_blocks(peer, path);
-	room = room_for_blocks(sync, peer);
-	buf_init(&items);
-	for (size_t i = 0; i < count && state->count < SYNC_BLOCKS_MAX; i++) {
+	count = sync_blocks_next(peer, next_path);
+	room = sync_blocks_room(block_sync, peer);
+	buf_init(&block_items);
+	for (size_t i = 0; i < count && peer_blocks->count < SYNC_BLOCKS_MAX; i++) {
 		/* The one that can be verified at once always finds room. */
-		if (path[i]->status == ENTRY_INVALID || (i > 0 && state->count >= room))
+		if (next_path[i]->status == ENTRY_INVALID || (i > 0 && peer_blocks->count >= room))
 			break;
-		if (!is_missing(path[i]) || find_request(state, path[i]->id) < state->count ||
-			!take_place(sync, peer, path[i]->id, now))
+		if (!sync_blocks_is_missing(next_path[i]) ||
+			sync_blocks_find_request(peer_blocks, next_path[i]->id) < peer_blocks->count ||
+			!sync_blocks_take_place(block_sync, peer, next_path[i]->id, now))
 			continue;
-		if (state->count == 0)
-			state->heard = now;
-		state->owed[state->count++] = (struct block_request){ .entry = path[i],
-			.deadline = now + sync->peers->timeouts.block };
-		message_add_item(&items, INVENTORY_BLOCK, path[i]->id);
+		if (peer_blocks->count == 0)
+			peer_blocks->heard = now;
+		peer_blocks->owed[peer_blocks->count++] = (struct block_request){ .entry = next_path[i],
+			.deadline = now + block_sync->peers->timeouts.block };
+		message_add_item(&block_items, INVENTORY_BLOCK, next_path[i]->id);
 	}
-	peer_send_items(peer, MESSAGE_GETDATA, &items);
-	buf_clear(&items);
+	peer_send_items(peer, MESSAGE_GETDATA, &block_items);
+	buf_clear(&block_items);
 }
 
 /* Silence is noted at once, and costs the peer the choice; a deadline that passes costs it a minute, and the third its
  * place. */
-static void let_run_out(struct sync_blocks *sync, struct peer *peer, int64_t now)
+static void sync_blocks_let_run_out(struct sync_blocks *block_sync, struct peer *peer, int64_t now)
 {
 	bool late = false;
 
-	if (is_silent(peer, now))
+	if (sync_blocks_is_silent(peer, now))
 		peer->answers = false;
 	for (size_t i = 0; i < peer->blocks->count;) {
 		if (now <= peer->blocks->owed[i].deadline) {
 			i++;
 			continue;
 		}
-		forget_request(sync, peer, i);
+		sync_blocks_forget(block_sync, peer, i);
 		late = true;
 	}
 	if (!late)
 		return;
 	log_info("peer=%" PRIu64 " did not deliver a block in time", peer->id);
-	peer->blocks->idle_until = now + sync->peers->timeouts.block;
-	if (++peer->blocks->stalls >= STALLS_MAX)
+	peer->blocks->idle_until = now + block_sync->peers->timeouts.block;
+	if (++peer->blocks->stalls >= SYNC_BLOCKS_STALLS_MAX)
 		peer_disconnect(peer, "it does not deliver the blocks it announces");
 }
 
 /* The next block of its own branch has not come since long after later ones came: they wait for it, and would
  * for ever. */
-static void drop_withholder(struct sync_blocks *sync, struct peer *peer, int64_t now)
+static void sync_blocks_drop_withholder(struct sync_blocks *block_sync, struct peer *peer, int64_t now)
 {
 	for (size_t i = 0; i < peer->blocks->count; i++) {
-		const struct block_request *request = &peer->blocks->owed[i];
+		const struct block_request *block_request = &peer->blocks->owed[i];
 
-		if (request->passed && now - request->passed > sync->peers->timeouts.withheld &&
-			sync_headers_verified_under(request->entry->parent) == request->entry->parent) {
+		if (block_request->passed && now - block_request->passed > block_sync->peers->timeouts.withheld &&
+			sync_headers_verified_under(block_request->entry->parent) == block_request->entry->parent) {
 			peer_disconnect(peer, "it withholds the first block of its branch");
 			return;
 		}
@@ -414,21 +420,21 @@ static void drop_withholder(struct sync_blocks *sync, struct peer *peer, int64_t
 }
 
 /* Those who answer have the choice. */
-static void ask_everybody(struct sync_blocks *sync, bool answers, int64_t now)
+static void sync_blocks_ask_everybody(struct sync_blocks *block_sync, bool answers, int64_t now)
 {
-	for (struct peer *p = sync->peers->first; p != NULL; p = p->next)
-		if (peer_usable(p) && p->answers == answers)
-			ask_blocks(sync, p, now);
+	for (struct peer *peer = block_sync->peers->first; peer != NULL; peer = peer->next)
+		if (peer_usable(peer) && peer->answers == answers)
+			sync_blocks_ask(block_sync, peer, now);
 }
 
-void sync_blocks_work(struct sync_blocks *sync, int64_t now)
+void sync_blocks_work(struct sync_blocks *block_sync, int64_t now)
 {
-	for (struct peer *p = sync->peers->first; p != NULL; p = p->next) {
-		if (peer_usable(p))
-			drop_withholder(sync, p, now);
-		if (peer_usable(p))
-			let_run_out(sync, p, now);
+	for (struct peer *peer = block_sync->peers->first; peer != NULL; peer = peer->next) {
+		if (peer_usable(peer))
+			sync_blocks_drop_withholder(block_sync, peer, now);
+		if (peer_usable(peer))
+			sync_blocks_let_run_out(block_sync, peer, now);
 	}
-	ask_everybody(sync, true, now);
-	ask_everybody(sync, false, now);
+	sync_blocks_ask_everybody(block_sync, true, now);
+	sync_blocks_ask_everybody(block_sync, false, now);
 }

@@ -18,23 +18,23 @@ struct sync_blocks;
 
 struct sync_blocks *sync_blocks_new(struct peers *peers, struct sync_headers *headers,
 	const struct relay_blocks *relay);
-void sync_blocks_free(struct sync_blocks *sync);
+void sync_blocks_free(struct sync_blocks *block_sync);
 
 void sync_blocks_peer_opened(struct peer *peer);
-void sync_blocks_peer_closed(struct sync_blocks *sync, struct peer *peer);
+void sync_blocks_peer_closed(struct sync_blocks *block_sync, struct peer *peer);
 
-void sync_blocks_on_block(struct sync_blocks *sync, struct peer *peer, const uint8_t *payload, size_t size);
-void sync_blocks_on_notfound(struct sync_blocks *sync, struct peer *peer, const uint8_t id[32]);
+void sync_blocks_on_block(struct sync_blocks *block_sync, struct peer *peer, const uint8_t *payload, size_t size);
+void sync_blocks_on_notfound(struct sync_blocks *block_sync, struct peer *peer, const uint8_t id[32]);
 
 /* A notice of the chain. */
-void sync_blocks_verdict(struct sync_blocks *sync, const struct index_entry *entry, const struct source *source,
-	const struct reject *reject);
+void sync_blocks_verdict(struct sync_blocks *block_sync, const struct index_entry *entry, const struct source *source,
+	const struct reject *block_reject);
 
 /* Lets requests run out; asks for what is missing and may be asked for. Cheap when there is nothing to do. */
-void sync_blocks_work(struct sync_blocks *sync, int64_t now);
+void sync_blocks_work(struct sync_blocks *block_sync, int64_t now);
 
 /* Before sync_headers_start_anew: forgets what is asked for, and so all entries that are bare. */
-void sync_blocks_let_go(struct sync_blocks *sync);
+void sync_blocks_let_go(struct sync_blocks *block_sync);
 
 /* The heights of the blocks a peer owes; how many. */
 size_t sync_blocks_asked(const struct peer *peer, uint32_t heights[SYNC_BLOCKS_MAX]);

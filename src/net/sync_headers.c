@@ -2,9 +2,9 @@
  *
  * A header proves nothing before its step is executed, and costs its maker nothing. So what one peer can make us hold
  * is bounded twice: its headers are taken no further than SYNC_HEADERS_AHEAD beyond the last verified block of their
- * branch, and of those it was the first to bring no more than INTRODUCED_MAX may be without their block, on whatever
- * branches. What was cut off is `wanted`, and asked for when half of the room is free again. What all peers together
- * bring the chain bounds: when it is full, bare headers go altogether (sync_headers_start_anew).
+ * branch, and of those it was the first to bring no more than SYNC_HEADERS_INTRODUCED_MAX may be without their block,
+ * on whatever branches. What was cut off is `wanted`, and asked for when half of the room is free again. What all peers
+ * together bring the chain bounds: when it is full, bare headers go altogether (sync_headers_start_anew).
  *
  * Of each peer one getheaders is out at a time. A silent peer costs nobody anything here: every peer is asked for his
  * own, and an answer that has not come in time is merely asked for again. */
@@ -20,7 +20,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { INTRODUCED_MAX = 2 * SYNC_HEADERS_AHEAD };
+enum { SYNC_HEADERS_INTRODUCED_MAX = 2 * SYNC_HEADERS_AHEAD };
 
 struct sync_headers {
 	struct peers *peers;
@@ -39,15 +39,15 @@ struct sync_headers_peer {
 
 struct sync_headers *sync_headers_new(struct peers *peers)
 {
-	struct sync_headers *sync = mem_calloc(1, sizeof *sync);
+	struct sync_headers *header_sync = mem_calloc(1, sizeof *header_sync);
 
-	sync->peers = peers;
-	return sync;
+	header_sync->peers = peers;
+	return header_sync;
 }
 
-void sync_headers_free(struct sync_headers *sync)
+void sync_headers_free(struct sync_headers *header_sync)
 {
-	free(sync);
+	free(header_sync);
 }
 
 void sync_headers_peer_opened(struct peer *peer)
@@ -64,13 +64,13 @@ void sync_headers_peer_closed(struct peer *peer)
 
 /* --- Branches --- */
 
-bool sync_headers_beats(const struct index_entry *a, const struct index_entry *b)
+bool sync_headers_beats(const struct index_entry *entry, const struct index_entry *other)
 {
-	return u256_compare(a->chain_work, b->chain_work) > 0;
+	return u256_compare(entry->chain_work, other->chain_work) > 0;
 }
 
 /* The nearest block at or under this one that is connected: genesis at the latest. */
-static const struct index_entry *connected_under(const struct index_entry *entry)
+static const struct index_entry *sync_headers_connected_under(const struct index_entry *entry)
 {
 	while (entry->parent != NULL && entry->status != ENTRY_CONNECTED)
 		entry = entry->parent;
@@ -96,7 +96,7 @@ const struct index_entry *sync_headers_best(const struct peer *peer)
 
 const struct index_entry *sync_headers_common(const struct peer *peer)
 {
-	return peer->headers->best != NULL ? connected_under(peer->headers->best) : NULL;
+	return peer->headers->best != NULL ? sync_headers_connected_under(peer->headers->best) : NULL;
 }
 
 bool sync_headers_is_bare(const struct index_entry *entry)
@@ -105,7 +105,7 @@ bool sync_headers_is_bare(const struct index_entry *entry)
 }
 
 /* By the work that headers promise: it decides what is asked for and from whom, never what is believed. */
-static void update_best(struct peer *peer, const struct index_entry *entry)
+static void sync_headers_update_best(struct peer *peer, const struct index_entry *entry)
 {
 	const struct index_entry *best = peer->headers->best;
 
@@ -116,105 +116,106 @@ static void update_best(struct peer *peer, const struct index_entry *entry)
 
 /* --- Asking --- */
 
-static void ask_headers(struct sync_headers *sync, struct peer *peer, const struct index_entry *from)
+static void sync_headers_ask(struct sync_headers *header_sync, struct peer *peer, const struct index_entry *from)
 {
-	struct message_getheaders request = { .count = 0 };
-	struct buf payload;
+	struct message_getheaders getheaders = { .count = 0 };
+	struct buf getheaders_payload;
 
 	if (peer->headers->deadline)
 		return;
-	request.count = chain_locator(sync->peers->chain, from, request.ids, MESSAGE_MAX_LOCATOR);
-	buf_init(&payload);
-	message_write_getheaders(&payload, &request);
-	peer->headers->deadline = clock_mono_ms() + sync->peers->timeouts.headers;
+	getheaders.count = chain_locator(header_sync->peers->chain, from, getheaders.ids, MESSAGE_MAX_LOCATOR);
+	buf_init(&getheaders_payload);
+	message_write_getheaders(&getheaders_payload, &getheaders);
+	peer->headers->deadline = clock_mono_ms() + header_sync->peers->timeouts.headers;
 	peer->headers->wanted = false;
-	peer_send(peer, MESSAGE_GETHEADERS, &payload);
+	peer_send(peer, MESSAGE_GETHEADERS, &getheaders_payload);
 }
 
 /* From the tip's parent, so that a peer on our tip answers with that one header and shows what it has. */
-static void ask_from_tip(struct sync_headers *sync, struct peer *peer)
+static void sync_headers_ask_from_tip(struct sync_headers *header_sync, struct peer *peer)
 {
-	const struct index_entry *tip = chain_tip(sync->peers->chain);
+	const struct index_entry *tip = chain_tip(header_sync->peers->chain);
 
-	ask_headers(sync, peer, tip->parent != NULL ? tip->parent : tip);
+	sync_headers_ask(header_sync, peer, tip->parent != NULL ? tip->parent : tip);
 }
 
-void sync_headers_peer_ready(struct sync_headers *sync, struct peer *peer)
+void sync_headers_peer_ready(struct sync_headers *header_sync, struct peer *peer)
 {
 	peer_send_empty(peer, MESSAGE_SENDHEADERS);
-	ask_from_tip(sync, peer);
+	sync_headers_ask_from_tip(header_sync, peer);
 }
 
 /* --- Taking --- */
 
 /* Headers that have their block by now no longer count against the peer. */
-static void prune_introduced(struct sync_headers_peer *state)
+static void sync_headers_prune(struct sync_headers_peer *peer_headers)
 {
-	size_t kept = 0;
+	size_t kept_headers = 0;
 
-	for (size_t i = 0; i < state->introduced_count; i++)
-		if (state->introduced[i]->status == ENTRY_HEADER)
-			state->introduced[kept++] = state->introduced[i];
-	state->introduced_count = kept;
+	for (size_t i = 0; i < peer_headers->introduced_count; i++)
+		if (peer_headers->introduced[i]->status == ENTRY_HEADER)
+			peer_headers->introduced[kept_headers++] = peer_headers->introduced[i];
+	peer_headers->introduced_count = kept_headers;
 }
 
 /* Pruning goes through the whole list, so it is done only when it is full: at most once for as many new headers as it
  * frees, and while it frees none nothing is taken. */
-static bool may_introduce(struct sync_headers_peer *state)
+static bool sync_headers_may_introduce(struct sync_headers_peer *peer_headers)
 {
-	if (state->introduced_count < INTRODUCED_MAX)
+	if (peer_headers->introduced_count < SYNC_HEADERS_INTRODUCED_MAX)
 		return true;
-	prune_introduced(state);
-	return state->introduced_count < INTRODUCED_MAX;
+	sync_headers_prune(peer_headers);
+	return peer_headers->introduced_count < SYNC_HEADERS_INTRODUCED_MAX;
 }
 
-/* At most INTRODUCED_MAX: may_introduce was asked. */
-static void add_introduced(struct sync_headers_peer *state, const struct index_entry *entry)
+/* At most SYNC_HEADERS_INTRODUCED_MAX: sync_headers_may_introduce was asked. */
+static void sync_headers_introduce(struct sync_headers_peer *peer_headers, const struct index_entry *entry)
 {
-	if (state->introduced_count == state->introduced_cap) {
-		state->introduced_cap = state->introduced_cap ? 2 * state->introduced_cap : 64;
-		state->introduced = mem_realloc(state->introduced, state->introduced_cap * sizeof *state->introduced);
+	if (peer_headers->introduced_count == peer_headers->introduced_cap) {
+		peer_headers->introduced_cap = peer_headers->introduced_cap ? 2 * peer_headers->introduced_cap : 64;
+		peer_headers->introduced = mem_realloc(peer_headers->introduced,
+			peer_headers->introduced_cap * sizeof *peer_headers->introduced);
 	}
-	state->introduced[state->introduced_count++] = entry;
+	peer_headers->introduced[peer_headers->introduced_count++] = entry;
 }
 
-void sync_headers_log_refused(struct sync_headers *sync, const struct peer *peer, const char *what,
+void sync_headers_log_refused(struct sync_headers *header_sync, const struct peer *peer, const char *what,
 	const uint8_t id[32], const struct reject *reject)
 {
-	char hex[65], text[LOG_LINE_MAX];
+	char id_hex[65], refusal[LOG_LINE_MAX];
 
-	hex_encode_reversed(hex, id, 32);
-	snprintf(text, sizeof text, "peer=%" PRIu64 " %s %s refused: %s (%s)", peer->id, what, hex, reject->reason,
-		reject->detail);
-	if (reject->ban_score >= 100 || log_limit_allows(&sync->refusals))
-		log_info("%s", text);
+	hex_encode_reversed(id_hex, id, 32);
+	snprintf(refusal, sizeof refusal, "peer=%" PRIu64 " %s %s refused: %s (%s)", peer->id, what, id_hex,
+		reject->reason, reject->detail);
+	if (reject->ban_score >= 100 || log_limit_allows(&header_sync->refusals))
+		log_info("%s", refusal);
 	else
-		log_debug(LOG_NET, "%s", text);
+		log_debug(LOG_NET, "%s", refusal);
 }
 
 /* One header that is not in the index. NULL: it was not taken. */
-static const struct index_entry *take_new(struct sync_headers *sync, struct peer *peer, const struct header *header,
-	const uint8_t id[32])
+static const struct index_entry *sync_headers_take_new(struct sync_headers *header_sync, struct peer *peer,
+	const struct header *header, const uint8_t id[32])
 {
 	const struct index_entry *entry = NULL;
-	struct reject reject = { .reason = "" };
+	struct reject header_reject = { .reason = "" };
 
-	switch (chain_add_header(sync->peers->chain, header, &entry, &reject)) {
+	switch (chain_add_header(header_sync->peers->chain, header, &entry, &header_reject)) {
 	case CHAIN_NEW:
-		add_introduced(peer->headers, entry);
+		sync_headers_introduce(peer->headers, entry);
 		return entry;
 	case CHAIN_KNOWN:
 		return entry;
 	case CHAIN_ORPHAN:
 		return NULL;
 	case CHAIN_REJECTED:
-		sync_headers_log_refused(sync, peer, "header", id, &reject);
-		sync->full = sync->full || reject.why == REASON_TOO_MANY_HEADERS;
-		if (reject.ban_score >= 100)
-			peer_punish(peer, "invalid header: %s", reject.reason);
+		sync_headers_log_refused(header_sync, peer, "header", id, &header_reject);
+		header_sync->full = header_sync->full || header_reject.why == REASON_TOO_MANY_HEADERS;
+		if (header_reject.ban_score >= 100)
+			peer_punish(peer, "invalid header: %s", header_reject.reason);
 		return NULL;
 	case CHAIN_ERROR:
-		log_error("A header could not be stored: %s", reject.detail);
+		log_error("A header could not be stored: %s", header_reject.detail);
 		return NULL;
 	}
 	return NULL;
@@ -223,52 +224,54 @@ static const struct index_entry *take_new(struct sync_headers *sync, struct peer
 /* Takes a run of headers, each the child of the one before, as far as it may. `base` is where verification stands under
  * the first new one, found once: what follows hangs on what has just been taken. The last one taken or known, or NULL.
  */
-static const struct index_entry *take_headers(struct sync_headers *sync, struct peer *peer,
+static const struct index_entry *sync_headers_take_run(struct sync_headers *header_sync, struct peer *peer,
 	const struct header *headers, size_t count)
 {
-	const struct index_entry *last = NULL, *base = NULL;
+	const struct index_entry *last_taken = NULL, *base = NULL;
 
 	for (size_t i = 0; i < count; i++) {
 		uint8_t id[32];
 		const struct index_entry *entry, *parent;
 
 		header_id(&headers[i], id);
-		entry = chain_find(sync->peers->chain, id);
+		entry = chain_find(header_sync->peers->chain, id);
 		if (entry == NULL) {
-			parent = chain_find(sync->peers->chain, headers[i].prev);
+			parent = chain_find(header_sync->peers->chain, headers[i].prev);
 			if (parent == NULL) {
-				ask_from_tip(sync, peer);
-				return last;
+				sync_headers_ask_from_tip(header_sync, peer);
+				return last_taken;
 			}
 			if (parent->status == ENTRY_INVALID)
-				return last;
+				return last_taken;
 			if (base == NULL)
 				base = sync_headers_verified_under(parent);
-			if (parent->height - base->height >= SYNC_HEADERS_AHEAD || !may_introduce(peer->headers)) {
+			if (parent->height - base->height >= SYNC_HEADERS_AHEAD ||
+				!sync_headers_may_introduce(peer->headers)) {
 				peer->headers->wanted = true;
-				return last;
+				return last_taken;
 			}
-			entry = take_new(sync, peer, &headers[i], id);
+			entry = sync_headers_take_new(header_sync, peer, &headers[i], id);
 		}
 		if (entry == NULL || entry->status == ENTRY_INVALID)
-			return last;
-		last = entry;
+			return last_taken;
+		last_taken = entry;
 	}
-	return last;
+	return last_taken;
 }
 
-const struct index_entry *sync_headers_take(struct sync_headers *sync, struct peer *peer, const struct header *header)
+const struct index_entry *sync_headers_take(struct sync_headers *header_sync, struct peer *peer,
+	const struct header *header)
 {
-	const struct index_entry *entry = take_headers(sync, peer, header, 1);
+	const struct index_entry *entry = sync_headers_take_run(header_sync, peer, header, 1);
 
 	if (entry != NULL)
-		update_best(peer, entry);
+		sync_headers_update_best(peer, entry);
 	return entry;
 }
 
 /* Looked at before any is taken: what does not hang together is a fault by itself, whatever its first header is.
  */
-static bool is_run(const struct header *headers, size_t count)
+static bool sync_headers_is_run(const struct header *headers, size_t count)
 {
 	uint8_t id[32];
 
@@ -280,9 +283,9 @@ static bool is_run(const struct header *headers, size_t count)
 	return true;
 }
 
-void sync_headers_on_headers(struct sync_headers *sync, struct peer *peer, const uint8_t *payload, size_t size)
+void sync_headers_on_headers(struct sync_headers *header_sync, struct peer *peer, const uint8_t *payload, size_t size)
 {
-	const struct index_entry *last;
+	const struct index_entry *last_taken;
 	struct header *headers;
 	size_t count;
 
@@ -292,99 +295,99 @@ void sync_headers_on_headers(struct sync_headers *sync, struct peer *peer, const
 	}
 	/* Any headers message ends the wait, one that was not asked for too: they cannot be told apart. */
 	peer->headers->deadline = 0;
-	if (!is_run(headers, count)) {
+	if (!sync_headers_is_run(headers, count)) {
 		peer_punish(peer, "headers that do not follow each other");
 	} else if (count > 0) {
-		last = take_headers(sync, peer, headers, count);
-		if (last != NULL)
-			update_best(peer, last);
+		last_taken = sync_headers_take_run(header_sync, peer, headers, count);
+		if (last_taken != NULL)
+			sync_headers_update_best(peer, last_taken);
 		/* A full message has a next one, unless this one was cut off: that is asked for later. */
-		if (last != NULL && count == MESSAGE_MAX_HEADERS && !peer->headers->wanted)
-			ask_headers(sync, peer, last);
+		if (last_taken != NULL && count == MESSAGE_MAX_HEADERS && !peer->headers->wanted)
+			sync_headers_ask(header_sync, peer, last_taken);
 	}
 	free(headers);
-	peers_work(sync->peers);
+	peers_work(header_sync->peers);
 }
 
 /* Nothing is known of it but its id: asking from our tip brings it, and what lies between. */
-void sync_headers_on_announced(struct sync_headers *sync, struct peer *peer, const uint8_t id[32])
+void sync_headers_on_announced(struct sync_headers *header_sync, struct peer *peer, const uint8_t id[32])
 {
-	const struct index_entry *entry = chain_find(sync->peers->chain, id);
+	const struct index_entry *entry = chain_find(header_sync->peers->chain, id);
 
 	if (entry != NULL)
-		update_best(peer, entry);
+		sync_headers_update_best(peer, entry);
 	else
-		ask_from_tip(sync, peer);
-	peers_work(sync->peers);
+		sync_headers_ask_from_tip(header_sync, peer);
+	peers_work(header_sync->peers);
 }
 
 /* --- The loop --- */
 
 /* What was cut off before is asked for again when half of the room is free. */
-static void ask_for_rest(struct sync_headers *sync, struct peer *peer)
+static void sync_headers_ask_rest(struct sync_headers *header_sync, struct peer *peer)
 {
 	const struct index_entry *best = peer->headers->best;
 
 	if (!peer->headers->wanted || peer->headers->deadline)
 		return;
-	prune_introduced(peer->headers);
-	if (peer->headers->introduced_count > INTRODUCED_MAX / 2)
+	sync_headers_prune(peer->headers);
+	if (peer->headers->introduced_count > SYNC_HEADERS_INTRODUCED_MAX / 2)
 		return;
 	if (best == NULL)
-		ask_from_tip(sync, peer);
+		sync_headers_ask_from_tip(header_sync, peer);
 	else if (best->height - sync_headers_verified_under(best)->height < SYNC_HEADERS_AHEAD / 2)
-		ask_headers(sync, peer, best);
+		sync_headers_ask(header_sync, peer, best);
 }
 
 /* A branch that turned out to be invalid: ask what else there is. */
-static void leave_invalid(struct sync_headers *sync, struct peer *peer)
+static void sync_headers_leave_invalid(struct sync_headers *header_sync, struct peer *peer)
 {
 	if (peer->headers->best == NULL || peer->headers->best->status != ENTRY_INVALID)
 		return;
 	peer->headers->best = NULL;
-	ask_from_tip(sync, peer);
+	sync_headers_ask_from_tip(header_sync, peer);
 }
 
-bool sync_headers_full(const struct sync_headers *sync)
+bool sync_headers_full(const struct sync_headers *header_sync)
 {
-	return sync->full;
+	return header_sync->full;
 }
 
 /* Whoever filled the chain does so again as fast as before, but no faster than all others bring theirs: they are asked
  * in the same breath, and their blocks are fetched meanwhile. */
-void sync_headers_start_anew(struct sync_headers *sync)
+void sync_headers_start_anew(struct sync_headers *header_sync)
 {
-	for (struct peer *p = sync->peers->first; p != NULL; p = p->next) {
-		p->headers->introduced_count = 0;
-		if (sync_headers_is_bare(p->headers->best))
-			p->headers->best = NULL;
+	for (struct peer *peer = header_sync->peers->first; peer != NULL; peer = peer->next) {
+		peer->headers->introduced_count = 0;
+		if (sync_headers_is_bare(peer->headers->best))
+			peer->headers->best = NULL;
 	}
-	chain_forget_headers(sync->peers->chain);
-	sync->full = false;
-	for (struct peer *p = sync->peers->first; p != NULL; p = p->next)
-		if (peer_usable(p))
-			ask_from_tip(sync, p);
+	chain_forget_headers(header_sync->peers->chain);
+	header_sync->full = false;
+	for (struct peer *peer = header_sync->peers->first; peer != NULL; peer = peer->next)
+		if (peer_usable(peer))
+			sync_headers_ask_from_tip(header_sync, peer);
 }
 
 /* Not held against the peer: it may have nothing to say, or a long way to say it. It is asked again as if it had been
  * cut off. */
-static void let_run_out(struct peer *peer, int64_t now)
+static void sync_headers_let_run_out(struct peer *peer, int64_t now)
 {
-	struct sync_headers_peer *state = peer->headers;
+	struct sync_headers_peer *peer_headers = peer->headers;
 
-	if (state->deadline == 0 || now <= state->deadline)
+	if (peer_headers->deadline == 0 || now <= peer_headers->deadline)
 		return;
-	state->deadline = 0;
-	state->wanted = true;
+	peer_headers->deadline = 0;
+	peer_headers->wanted = true;
 }
 
-void sync_headers_work(struct sync_headers *sync, int64_t now)
+void sync_headers_work(struct sync_headers *header_sync, int64_t now)
 {
-	for (struct peer *p = sync->peers->first; p != NULL; p = p->next) {
-		if (!peer_usable(p))
+	for (struct peer *peer = header_sync->peers->first; peer != NULL; peer = peer->next) {
+		if (!peer_usable(peer))
 			continue;
-		let_run_out(p, now);
-		leave_invalid(sync, p);
-		ask_for_rest(sync, p);
+		sync_headers_let_run_out(peer, now);
+		sync_headers_leave_invalid(header_sync, peer);
+		sync_headers_ask_rest(header_sync, peer);
 	}
 }

@@ -61,10 +61,10 @@ struct message_limits {
 	uint32_t size[MESSAGE_UNKNOWN + 1];
 };
 void message_limits_init(struct message_limits *limits, const struct spec *spec);
-const char *message_header_read(struct message_header *header, const uint8_t in[MESSAGE_HEADER_SIZE],
+const char *message_header_read(struct message_header *header, const uint8_t header_bytes[MESSAGE_HEADER_SIZE],
 	const struct message_limits *limits);
 bool message_checksum_ok(const struct message_header *header, const uint8_t *payload);
-void message_header_write(uint8_t out[MESSAGE_HEADER_SIZE], const uint8_t magic[4], enum message_kind kind,
+void message_header_write(uint8_t header_bytes[MESSAGE_HEADER_SIZE], const uint8_t magic[4], enum message_kind kind,
 	const uint8_t *payload, size_t size);
 const char *message_command(enum message_kind kind); /* "" for UNKNOWN */
 
@@ -78,12 +78,12 @@ struct message_version {
 	uint32_t height;
 	bool relay; /* wants transactions; true where the message ends before it */
 };
-bool message_read_version(struct message_version *version, const void *data, size_t size);
-void message_write_version(struct buf *out, const struct message_version *version);
+bool message_read_version(struct message_version *version, const void *payload, size_t size);
+void message_write_version(struct buf *payload, const struct message_version *version);
 
 /* ping and pong. */
-bool message_read_nonce(uint64_t *nonce, const void *data, size_t size);
-void message_write_nonce(struct buf *out, uint64_t nonce);
+bool message_read_nonce(uint64_t *nonce, const void *payload, size_t size);
+void message_write_nonce(struct buf *payload, uint64_t nonce);
 
 /* inv, getdata, notfound. Types this version does not know are read as they are. */
 enum inventory_type { INVENTORY_TX = 1, INVENTORY_BLOCK = 2, INVENTORY_PROOF = 3, INVENTORY_BLOB = 4 };
@@ -91,8 +91,8 @@ struct inventory_item {
 	uint32_t type; /* of enum inventory_type, if we know it */
 	uint8_t id[32];
 };
-bool message_read_inventory(struct inventory_item **items, size_t *count, const void *data, size_t size);
-void message_write_inventory(struct buf *out, const struct inventory_item *items, size_t count);
+bool message_read_inventory(struct inventory_item **items, size_t *count, const void *payload, size_t size);
+void message_write_inventory(struct buf *payload, const struct inventory_item *items, size_t count);
 /* Appends an item to a list: a buf that holds nothing else. */
 void message_add_item(struct buf *items, enum inventory_type type, const uint8_t id[32]);
 
@@ -102,18 +102,18 @@ struct message_getheaders {
 	size_t count;
 	uint8_t stop[32];
 };
-bool message_read_getheaders(struct message_getheaders *request, const void *data, size_t size);
-void message_write_getheaders(struct buf *out, const struct message_getheaders *request);
+bool message_read_getheaders(struct message_getheaders *request, const void *payload, size_t size);
+void message_write_getheaders(struct buf *payload, const struct message_getheaders *request);
 
-bool message_read_headers(struct header **headers, size_t *count, const void *data, size_t size);
-void message_write_headers(struct buf *out, const struct header *headers, size_t count);
+bool message_read_headers(struct header **headers, size_t *count, const void *payload, size_t size);
+void message_write_headers(struct buf *payload, const struct header *headers, size_t count);
 
 /* proof: one header. */
-bool message_read_proof(struct header *header, const void *data, size_t size);
-void message_write_proof(struct buf *out, const struct header *header);
+bool message_read_proof(struct header *header, const void *payload, size_t size);
+void message_write_proof(struct buf *payload, const struct header *header);
 
 /* blob: root and bytes; the bytes are borrowed from the payload. */
-bool message_read_blob(const uint8_t **root, const uint8_t **bytes, size_t *count, const void *data, size_t size);
-void message_write_blob(struct buf *out, const uint8_t root[32], const void *bytes, size_t count);
+bool message_read_blob(const uint8_t **root, const uint8_t **bytes, size_t *count, const void *payload, size_t size);
+void message_write_blob(struct buf *payload, const uint8_t root[32], const void *bytes, size_t count);
 
 #endif

@@ -33,7 +33,7 @@ bool netaddr_is_loopback(const struct netaddr *address);
  * have of something scarce is counted by that. */
 void netaddr_group(const struct netaddr *address, uint8_t group[16]);
 unsigned netaddr_group_prefix(const uint8_t group[16]); /* bits of the 128 */
-bool netaddr_same_group(const struct netaddr *a, const struct netaddr *b);
+bool netaddr_same_group(const struct netaddr *address, const struct netaddr *other);
 bool netaddr_in_subnet(const struct netaddr *address, const uint8_t ip[16], unsigned prefix);
 
 /* False for other families than IPv4 and IPv6. */

@@ -1,7 +1,7 @@
 /* Framing over a bufferevent.
  *
  * Reading is driven by the low watermark: a header's length, then its payload's, so that libevent calls when the next
- * thing is whole. The high watermark follows: no more than READ_CHUNK is read ahead of what is needed. */
+ * thing is whole. The high watermark follows: no more than TRANSPORT_READ_CHUNK is read ahead of what is needed. */
 #include "net/wire/transport.h"
 
 #include <errno.h>
@@ -18,8 +18,8 @@
 #include "util/mem.h"
 
 enum {
-	READ_CHUNK = 64 << 10, /* bytes held before a message's length is known */
-	COPIED_MAX = 4 << 10,  /* payloads up to here are copied into the send buffer, longer ones lent to it */
+	TRANSPORT_READ_CHUNK = 64 << 10, /* bytes held before a message's length is known */
+	TRANSPORT_COPIED_MAX = 4 << 10,  /* payloads up to here are copied to be sent, longer ones lent */
 };
 
 struct transport {
@@ -69,7 +69,7 @@ size_t transport_backlog(const struct transport *transport)
 	return evbuffer_get_length(bufferevent_get_output(transport->wire));
 }
 
-static void free_payload(const void *data, size_t size, void *extra)
+static void transport_free_payload(const void *data, size_t size, void *extra)
 {
 	(void)data;
 	(void)size;
@@ -81,7 +81,7 @@ static void free_payload(const void *data, size_t size, void *extra)
  * to pings, announcements, requests; who makes us write those and takes none is found by the second. */
 bool transport_send(struct transport *transport, enum message_kind kind, struct buf *payload, bool in_turn)
 {
-	struct evbuffer *out = bufferevent_get_output(transport->wire);
+	struct evbuffer *to_send = bufferevent_get_output(transport->wire);
 	uint8_t header[MESSAGE_HEADER_SIZE];
 	size_t size = payload->size;
 
@@ -90,12 +90,12 @@ bool transport_send(struct transport *transport, enum message_kind kind, struct 
 		return true;
 	}
 	message_header_write(header, transport->limits->magic, kind, payload->data, size);
-	evbuffer_add(out, header, sizeof header);
-	if (size > COPIED_MAX) {
-		evbuffer_add_reference(out, payload->data, size, free_payload, payload->data);
+	evbuffer_add(to_send, header, sizeof header);
+	if (size > TRANSPORT_COPIED_MAX) {
+		evbuffer_add_reference(to_send, payload->data, size, transport_free_payload, payload->data);
 		buf_init(payload);
 	} else {
-		evbuffer_add(out, payload->data, size);
+		evbuffer_add(to_send, payload->data, size);
 		buf_clear(payload);
 	}
 	transport->counts.messages_sent++;
@@ -105,7 +105,7 @@ bool transport_send(struct transport *transport, enum message_kind kind, struct 
 	return transport_backlog(transport) <= TRANSPORT_BACKLOG_MAX && transport->chatter <= TRANSPORT_CHATTER_MAX;
 }
 
-static void on_write(struct bufferevent *wire, void *context)
+static void transport_on_write(struct bufferevent *wire, void *context)
 {
 	struct transport *transport = context;
 
@@ -125,12 +125,12 @@ void transport_accept(struct transport *transport, enum message_kind kind, bool 
 }
 
 /* A kind that is not accepted now is not held, whatever its length: its payload is thrown away as it comes. */
-static void read_header(struct transport *transport, struct evbuffer *in)
+static void transport_read_header(struct transport *transport, struct evbuffer *received)
 {
 	uint8_t bytes[MESSAGE_HEADER_SIZE];
 	const char *wrong;
 
-	evbuffer_remove(in, bytes, sizeof bytes);
+	evbuffer_remove(received, bytes, sizeof bytes);
 	wrong = message_header_read(&transport->header, bytes, transport->limits);
 	if (wrong != NULL) {
 		transport_end(transport, wrong);
@@ -146,10 +146,10 @@ static void read_header(struct transport *transport, struct evbuffer *in)
 	transport->hooks->skipped(transport->context, &transport->header);
 }
 
-static void read_payload(struct transport *transport, struct evbuffer *in)
+static void transport_read_payload(struct transport *transport, struct evbuffer *received)
 {
 	const struct message_header *header = &transport->header;
-	const uint8_t *payload = evbuffer_pullup(in, (ev_ssize_t)header->size);
+	const uint8_t *payload = evbuffer_pullup(received, (ev_ssize_t)header->size);
 	char why[64];
 
 	transport->have_header = false;
@@ -159,49 +159,49 @@ static void read_payload(struct transport *transport, struct evbuffer *in)
 		snprintf(why, sizeof why, "wrong checksum of a %s message", header->command);
 		transport_end(transport, why);
 	}
-	evbuffer_drain(in, header->size);
+	evbuffer_drain(received, header->size);
 }
 
 /* One step forward: false if more bytes are needed. */
-static bool read_step(struct transport *transport, struct evbuffer *in)
+static bool transport_read_step(struct transport *transport, struct evbuffer *received)
 {
-	size_t held = evbuffer_get_length(in);
+	size_t held_bytes = evbuffer_get_length(received);
 
 	if (transport->skip) {
-		size_t part = transport->skip < held ? transport->skip : held;
+		size_t part = transport->skip < held_bytes ? transport->skip : held_bytes;
 
-		evbuffer_drain(in, part);
+		evbuffer_drain(received, part);
 		transport->skip -= part;
 		return part > 0;
 	}
-	if (held < (transport->have_header ? transport->header.size : MESSAGE_HEADER_SIZE))
+	if (held_bytes < (transport->have_header ? transport->header.size : MESSAGE_HEADER_SIZE))
 		return false;
 	if (transport->have_header)
-		read_payload(transport, in);
+		transport_read_payload(transport, received);
 	else
-		read_header(transport, in);
+		transport_read_header(transport, received);
 	return true;
 }
 
 /* Everything that is whole is taken, as libevent calls again only when new bytes come. A watermark of 1 while bytes are
  * skipped: they are thrown away as they come, and never add up. */
-static void on_read(struct bufferevent *wire, void *context)
+static void transport_on_read(struct bufferevent *wire, void *context)
 {
 	struct transport *transport = context;
-	struct evbuffer *in = bufferevent_get_input(wire);
-	size_t held = evbuffer_get_length(in), need = 1;
+	struct evbuffer *received = bufferevent_get_input(wire);
+	size_t held_bytes = evbuffer_get_length(received), need = 1;
 
 	transport->counts.last_received = clock_wall();
-	while (!transport->closed && read_step(transport, in))
+	while (!transport->closed && transport_read_step(transport, received))
 		;
-	transport->counts.bytes_received += held - evbuffer_get_length(in);
+	transport->counts.bytes_received += held_bytes - evbuffer_get_length(received);
 	if (transport->closed)
 		return;
 	if (transport->have_header)
 		need = transport->header.size;
 	else if (!transport->skip)
 		need = MESSAGE_HEADER_SIZE;
-	bufferevent_setwatermark(wire, EV_READ, need, need > READ_CHUNK ? need : READ_CHUNK);
+	bufferevent_setwatermark(wire, EV_READ, need, need > TRANSPORT_READ_CHUNK ? need : TRANSPORT_READ_CHUNK);
 }
 
 bool transport_receives(const struct transport *transport, enum message_kind kind)
@@ -209,14 +209,14 @@ bool transport_receives(const struct transport *transport, enum message_kind kin
 	return transport->have_header && transport->header.kind == kind;
 }
 
-/* on_read is called only when a payload is whole, so a long one's progress is looked up from outside. */
+/* transport_on_read is called only when a payload is whole, so a long one's progress is looked up from outside. */
 void transport_look(struct transport *transport, int64_t now)
 {
-	size_t held = evbuffer_get_length(bufferevent_get_input(transport->wire));
+	size_t held_bytes = evbuffer_get_length(bufferevent_get_input(transport->wire));
 
-	if (!transport->have_header || held < transport->counted + TRANSPORT_PROGRESS)
+	if (!transport->have_header || held_bytes < transport->counted + TRANSPORT_PROGRESS)
 		return;
-	transport->counted = held;
+	transport->counted = held_bytes;
 	transport->progress = now;
 }
 
@@ -228,21 +228,21 @@ int64_t transport_progress(const struct transport *transport)
 /* --- Connecting --- */
 
 /* Most messages are short, and somebody waits for each: they are not held back for more to come. */
-static void note_connected(struct transport *transport)
+static void transport_note_connected(struct transport *transport)
 {
-	int one = 1;
+	int option_on = 1;
 
 	transport->connected = true;
-	setsockopt(bufferevent_getfd(transport->wire), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	setsockopt(bufferevent_getfd(transport->wire), IPPROTO_TCP, TCP_NODELAY, &option_on, sizeof option_on);
 }
 
-static void on_event(struct bufferevent *wire, short what, void *context)
+static void transport_on_event(struct bufferevent *wire, short what, void *context)
 {
 	struct transport *transport = context;
 
 	(void)wire;
 	if (what & BEV_EVENT_CONNECTED) {
-		note_connected(transport);
+		transport_note_connected(transport);
 		transport->hooks->connected(transport->context);
 	} else if (what & BEV_EVENT_EOF) {
 		transport_end(transport, "closed by the other side");
@@ -266,23 +266,24 @@ struct transport *transport_new(const struct transport_setup *setup, int fd)
 	transport->limits = setup->limits;
 	transport->hooks = setup->hooks;
 	transport->context = setup->context;
-	bufferevent_setcb(wire, on_read, on_write, on_event, transport);
-	bufferevent_setwatermark(wire, EV_READ, MESSAGE_HEADER_SIZE, READ_CHUNK);
+	bufferevent_setcb(wire, transport_on_read, transport_on_write, transport_on_event, transport);
+	bufferevent_setwatermark(wire, EV_READ, MESSAGE_HEADER_SIZE, TRANSPORT_READ_CHUNK);
 	bufferevent_setwatermark(wire, EV_WRITE, TRANSPORT_DRAINED, 0);
 	bufferevent_set_timeouts(wire, NULL, &write_limit);
 	bufferevent_enable(wire, EV_READ | EV_WRITE);
 	if (fd >= 0)
-		note_connected(transport);
+		transport_note_connected(transport);
 	return transport;
 }
 
 void transport_connect(struct transport *transport, const struct netaddr *to)
 {
-	struct sockaddr_storage end;
-	socklen_t size = netaddr_to_sockaddr(to, &end);
+	struct sockaddr_storage to_address;
+	socklen_t address_size = netaddr_to_sockaddr(to, &to_address);
 
-	/* A failure comes back through on_event, or is noted here; whichever comes second finds it closed. */
-	if (bufferevent_socket_connect(transport->wire, (struct sockaddr *)&end, (int)size) != 0 && !transport->closed)
+	/* A failure comes back through transport_on_event, or is noted here; whichever comes second finds it closed. */
+	if (bufferevent_socket_connect(transport->wire, (struct sockaddr *)&to_address, (int)address_size) != 0 &&
+		!transport->closed)
 		transport_end(transport, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
 }
 
