@@ -69,56 +69,56 @@ static const struct {
 	{ "connect", bench_connect },
 };
 
-static bool atelier_bench_run_chains(bool (*command)(struct bench *bench), struct bench *bench, const char *only_chain,
-	struct errmsg *err)
+static bool atelier_bench_run_chains(bool (*bench_command)(struct bench *bench), struct bench *bench,
+	const char *bench_only, struct errmsg *err)
 {
-	bool chain_known = false;
+	bool bench_known = false;
 
 	for (int i = 0; i < BENCH_CHAINS; i++) {
 		bool ok;
 
-		if (only_chain != NULL && strcmp(only_chain, bench_chains[i]) != 0)
+		if (bench_only != NULL && strcmp(bench_only, bench_chains[i]) != 0)
 			continue;
-		chain_known = true;
+		bench_known = true;
 		bench->chain = bench_chains[i];
 		if (!spec_builtin(&bench->spec, bench_chains[i]))
 			return errmsg_set(err, "The chain %s cannot be read.", bench_chains[i]);
-		ok = command(bench);
+		ok = bench_command(bench);
 
 		spec_clear(&bench->spec);
 		if (!ok)
 			return errmsg_set(err, "There is no result for %s.", bench_chains[i]);
 	}
-	return chain_known || errmsg_set(err, "-spec is regtest, test or main.");
+	return bench_known || errmsg_set(err, "-spec is regtest, test or main.");
 }
 
-static int atelier_bench_run_command(const struct options *bench_options, const char *command)
+static int atelier_bench_run_command(const struct options *bench_options, const char *bench_command)
 {
 	struct bench bench = { .line.json = options_bool(bench_options, "json") };
 	bool (*bench_function)(struct bench * bench) = NULL;
 	struct errmsg err;
-	int64_t threads, engine_threads, rounds, iterations;
-	bool is_train;
+	int64_t threads, bench_engine_threads, rounds, iterations;
+	bool bench_trains;
 
 	for (size_t i = 0; i < sizeof bench_commands / sizeof bench_commands[0]; i++)
-		if (strcmp(command, bench_commands[i].name) == 0)
+		if (strcmp(bench_command, bench_commands[i].name) == 0)
 			bench_function = bench_commands[i].run;
-	is_train = strcmp(command, "train") == 0;
+	bench_trains = strcmp(bench_command, "train") == 0;
 
-	if (bench_function == NULL && !is_train)
+	if (bench_function == NULL && !bench_trains)
 		return atelier_bench_error(
 			"The command is digest, start, step, product, encode, value, verify, refuse, connect or train; "
 			"see -help.");
 	if (!options_int(bench_options, "threads", 1, 1024, &threads, &err) ||
-		!options_int(bench_options, "enginethreads", 0, 1024, &engine_threads, &err) ||
+		!options_int(bench_options, "enginethreads", 0, 1024, &bench_engine_threads, &err) ||
 		!options_int(bench_options, "rounds", 1, BENCH_ROUNDS_MAX, &rounds, &err) ||
 		!options_int(bench_options, "iterations", 1, BENCH_ROUNDS_MAX, &iterations, &err))
 		return atelier_bench_error(err.text);
 	bench.line.threads = bench.threads = (unsigned)threads;
 	bench.rounds = (size_t)rounds;
 	bench.iterations = (uint32_t)iterations;
-	engine_init((int)engine_threads);
-	if (is_train && strcmp(options_string(bench_options, "engine"), backend_cpu(ENGINE_PLAIN)->name) == 0)
+	engine_init((int)bench_engine_threads);
+	if (bench_trains && strcmp(options_string(bench_options, "engine"), backend_cpu(ENGINE_PLAIN)->name) == 0)
 		bench.kind = backend_cpu(ENGINE_PLAIN);
 	else if (!selftest_choose(options_string(bench_options, "engine"), &bench.kind, &err))
 		return atelier_bench_error(err.text);
@@ -126,7 +126,7 @@ static int atelier_bench_run_command(const struct options *bench_options, const 
 	bench.folder = options_string(bench_options, "folder");
 	if (bench_function == bench_connect)
 		return bench_connect(&bench) ? EXIT_SUCCESS : EXIT_FAILURE;
-	if (is_train)
+	if (bench_trains)
 		return train_run(bench_options, bench.kind, bench.threads, &err) ? EXIT_SUCCESS :
 										   atelier_bench_error(err.text);
 	return atelier_bench_run_chains(bench_function, &bench, options_string(bench_options, "spec"), &err) ?
@@ -135,46 +135,46 @@ static int atelier_bench_run_command(const struct options *bench_options, const 
 }
 
 /* Options may stand before and after the command: what follows it is read as if it were a program of its own. */
-static bool atelier_bench_read_arguments(struct options *bench_options, int argc, char **argv, const char **command,
-	struct errmsg *err)
+static bool atelier_bench_read_arguments(struct options *bench_options, int argc, char **argv,
+	const char **bench_command, struct errmsg *err)
 {
-	int first_operand, operands_left;
+	int bench_operand, bench_operands_left;
 
-	*command = NULL;
-	if (!options_parse_args(bench_options, argc, argv, &first_operand, err) || first_operand == argc)
+	*bench_command = NULL;
+	if (!options_parse_args(bench_options, argc, argv, &bench_operand, err) || bench_operand == argc)
 		return err->text[0] == 0;
-	*command = argv[first_operand];
-	if (!options_parse_args(bench_options, argc - first_operand, argv + first_operand, &operands_left, err))
+	*bench_command = argv[bench_operand];
+	if (!options_parse_args(bench_options, argc - bench_operand, argv + bench_operand, &bench_operands_left, err))
 		return false;
-	return first_operand + operands_left == argc ||
-		errmsg_set(err, "Unexpected argument: %s", argv[first_operand + operands_left]);
+	return bench_operand + bench_operands_left == argc ||
+		errmsg_set(err, "Unexpected argument: %s", argv[bench_operand + bench_operands_left]);
 }
 
 int main(int argc, char **argv)
 {
 	struct options *bench_options = options_new(bench_option_table);
-	struct errmsg err = { "" };
-	const char *command;
-	int exit_code;
+	struct errmsg bench_err = { "" };
+	const char *bench_command;
+	int bench_exit_code;
 
 	options_add_table(bench_options, train_options);
-	if (!atelier_bench_read_arguments(bench_options, argc, argv, &command, &err)) {
-		exit_code = atelier_bench_error(err.text);
+	if (!atelier_bench_read_arguments(bench_options, argc, argv, &bench_command, &bench_err)) {
+		bench_exit_code = atelier_bench_error(bench_err.text);
 	} else if (options_bool(bench_options, "help") ||
-		(!options_bool(bench_options, "version") && command == NULL)) {
-		char *help_text = options_help(bench_options);
+		(!options_bool(bench_options, "version") && bench_command == NULL)) {
+		char *bench_help = options_help(bench_options);
 
 		printf("Usage: atelier-bench "
 		       "digest|start|step|product|encode|value|verify|refuse|connect|train [options]\n\n%s",
-			help_text);
-		free(help_text);
-		exit_code = options_bool(bench_options, "help") ? EXIT_SUCCESS : EXIT_FAILURE;
+			bench_help);
+		free(bench_help);
+		bench_exit_code = options_bool(bench_options, "help") ? EXIT_SUCCESS : EXIT_FAILURE;
 	} else if (options_bool(bench_options, "version")) {
 		printf("atelier-bench %s\n", PACKAGE_VERSION);
-		exit_code = EXIT_SUCCESS;
+		bench_exit_code = EXIT_SUCCESS;
 	} else {
-		exit_code = atelier_bench_run_command(bench_options, command);
+		bench_exit_code = atelier_bench_run_command(bench_options, bench_command);
 	}
 	options_free(bench_options);
-	return exit_code;
+	return bench_exit_code;
 }

@@ -11,34 +11,34 @@
 
 static void atelierd_print_usage(const struct options *options)
 {
-	char *usage = options_help(options);
+	char *atelierd_usage = options_help(options);
 
-	printf("atelierd %s\n\nUsage: atelierd [options]\n\n%s", VERSION, usage);
-	free(usage);
+	printf("atelierd %s\n\nUsage: atelierd [options]\n\n%s", VERSION, atelierd_usage);
+	free(atelierd_usage);
 }
 
 static bool atelierd_import_weights(const struct settings *settings, struct errmsg *err)
 {
-	json_t *imported = import_model(settings->import_weights, settings->import_spec, err);
-	struct buf imported_text;
+	json_t *atelierd_imported = import_model(settings->import_weights, settings->import_spec, err);
+	struct buf atelierd_text;
 
-	if (imported == NULL)
+	if (atelierd_imported == NULL)
 		return false;
-	buf_init(&imported_text);
-	json_print(imported, 2, &imported_text);
-	printf("%.*s\n", (int)imported_text.size, (const char *)imported_text.data);
-	buf_clear(&imported_text);
-	json_decref(imported);
+	buf_init(&atelierd_text);
+	json_print(atelierd_imported, 2, &atelierd_text);
+	printf("%.*s\n", (int)atelierd_text.size, (const char *)atelierd_text.data);
+	buf_clear(&atelierd_text);
+	json_decref(atelierd_imported);
 	return true;
 }
 
 int main(int argc, char **argv)
 {
 	struct settings settings;
-	struct errmsg err = { "" };
-	bool ok = true;
+	struct errmsg atelierd_err = { "" };
+	bool atelierd_ok = true;
 
-	switch (settings_read(&settings, argc, argv, &err)) {
+	switch (settings_read(&settings, argc, argv, &atelierd_err)) {
 	case SETTINGS_HELP:
 		atelierd_print_usage(settings.options);
 		break;
@@ -46,18 +46,18 @@ int main(int argc, char **argv)
 		printf("Atelier %s\n", VERSION);
 		break;
 	case SETTINGS_IMPORT:
-		ok = atelierd_import_weights(&settings, &err);
+		atelierd_ok = atelierd_import_weights(&settings, &atelierd_err);
 		break;
 	case SETTINGS_RUN:
-		ok = node_run(&settings, &err);
+		atelierd_ok = node_run(&settings, &atelierd_err);
 		break;
 	case SETTINGS_WRONG:
-		ok = false;
+		atelierd_ok = false;
 		break;
 	}
 	settings_clear(&settings);
-	if (ok)
+	if (atelierd_ok)
 		return EXIT_SUCCESS;
-	fprintf(stderr, "Error: %s\n", err.text);
+	fprintf(stderr, "Error: %s\n", atelierd_err.text);
 	return EXIT_FAILURE;
 }

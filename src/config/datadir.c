@@ -44,18 +44,18 @@ static const struct {
 static char *datadir_find_base(const struct options *options, struct errmsg *err)
 {
 	const char *chosen_datadir = options_string(options, "datadir");
-	char *home_folder, *base_folder;
+	char *datadir_home, *datadir_base;
 
 	if (chosen_datadir != NULL && *chosen_datadir)
 		return mem_strdup(chosen_datadir);
-	home_folder = path_home();
-	if (home_folder == NULL) {
+	datadir_home = path_home();
+	if (datadir_home == NULL) {
 		errmsg_set(err, "The home folder is not known: use -datadir");
 		return NULL;
 	}
-	base_folder = path_join(home_folder, ".atelier");
-	free(home_folder);
-	return base_folder;
+	datadir_base = path_join(datadir_home, ".atelier");
+	free(datadir_home);
+	return datadir_base;
 }
 
 /* A configuration file is welcome to be missing at its default place; one that was named must be there, or a typing
@@ -82,11 +82,11 @@ static bool datadir_choose_builtin(struct datadir *datadir, const char *chain_na
 
 bool datadir_name_taken(const char *chain_name)
 {
-	static const char *const names_taken[] = { "main", "test", "regtest", "blocks", "blobs", "model", "chainstate",
-		"wallets", "exports" };
+	static const char *const datadir_names_taken[] = { "main", "test", "regtest", "blocks", "blobs", "model",
+		"chainstate", "wallets", "exports" };
 
-	for (size_t i = 0; i < sizeof names_taken / sizeof names_taken[0]; i++)
-		if (strcmp(names_taken[i], chain_name) == 0)
+	for (size_t i = 0; i < sizeof datadir_names_taken / sizeof datadir_names_taken[0]; i++)
+		if (strcmp(datadir_names_taken[i], chain_name) == 0)
 			return true;
 	return false;
 }
@@ -95,16 +95,16 @@ bool datadir_name_taken(const char *chain_name)
  * upper case, which some file systems do not tell from lower. 16 characters are what chain[] has room for. */
 static bool datadir_name_valid(const char *chain_name)
 {
-	size_t name_size = strlen(chain_name);
+	size_t chain_name_size = strlen(chain_name);
 
-	return name_size >= 1 && name_size <= 16 &&
+	return chain_name_size >= 1 && chain_name_size <= 16 &&
 		chain_name[strspn(chain_name, "abcdefghijklmnopqrstuvwxyz0123456789-")] == 0;
 }
 
-static bool datadir_read_port(const json_t *private_spec, const char *name, uint16_t fallback, uint16_t *port,
+static bool datadir_read_port(const json_t *placed_spec, const char *name, uint16_t fallback, uint16_t *port,
 	struct errmsg *err)
 {
-	const json_t *port_value = json_object_get(private_spec, name);
+	const json_t *port_value = json_object_get(placed_spec, name);
 
 	*port = fallback;
 	if (port_value == NULL)
@@ -117,38 +117,38 @@ static bool datadir_read_port(const json_t *private_spec, const char *name, uint
 }
 
 /* Takes from a spec what places a node; all else is for consensus to judge. */
-static bool datadir_read_spec(struct datadir *datadir, const json_t *private_spec, struct errmsg *err)
+static bool datadir_read_spec(struct datadir *datadir, const json_t *placed_spec, struct errmsg *err)
 {
-	const json_t *chain_name = json_object_get(private_spec, "name");
+	const json_t *chain_name = json_object_get(placed_spec, "name");
 
-	if (!json_is_object(private_spec))
+	if (!json_is_object(placed_spec))
 		return errmsg_set(err, "a spec must be a JSON object");
 	if (!json_is_text(chain_name) || !datadir_name_valid(json_string_value(chain_name)))
 		return errmsg_set(err, "name must be 1 to 16 of the characters a-z, 0-9 and -");
 	if (datadir_name_taken(json_string_value(chain_name)))
 		return errmsg_set(err, "the name %s is taken", json_string_value(chain_name));
 	strcpy(datadir->chain, json_string_value(chain_name));
-	return datadir_read_port(private_spec, "rpc_port", DATADIR_PRIVATE_RPC_PORT, &datadir->rpc_port, err) &&
-		datadir_read_port(private_spec, "p2p_port", DATADIR_PRIVATE_P2P_PORT, &datadir->p2p_port, err);
+	return datadir_read_port(placed_spec, "rpc_port", DATADIR_PRIVATE_RPC_PORT, &datadir->rpc_port, err) &&
+		datadir_read_port(placed_spec, "p2p_port", DATADIR_PRIVATE_P2P_PORT, &datadir->p2p_port, err);
 }
 
-static bool datadir_choose_private(struct datadir *datadir, const char *spec_path, struct errmsg *err)
+static bool datadir_choose_private(struct datadir *datadir, const char *placed_path, struct errmsg *err)
 {
-	struct buf spec_text;
-	json_t *private_spec;
+	struct buf placed_text;
+	json_t *placed_spec;
 	bool ok = false;
 
-	buf_init(&spec_text);
-	if (file_read(spec_path, DATADIR_SPEC_MAX, &spec_text, err)) {
-		private_spec = json_parse((const char *)spec_text.data, spec_text.size, err);
-		if (private_spec != NULL)
-			ok = datadir_read_spec(datadir, private_spec, err);
-		json_decref(private_spec);
+	buf_init(&placed_text);
+	if (file_read(placed_path, DATADIR_SPEC_MAX, &placed_text, err)) {
+		placed_spec = json_parse((const char *)placed_text.data, placed_text.size, err);
+		if (placed_spec != NULL)
+			ok = datadir_read_spec(datadir, placed_spec, err);
+		json_decref(placed_spec);
 		if (!ok)
-			errmsg_wrap(err, "%s", spec_path);
+			errmsg_wrap(err, "%s", placed_path);
 	}
-	buf_clear(&spec_text);
-	datadir->chainspec = mem_strdup(spec_path);
+	buf_clear(&placed_text);
+	datadir->chainspec = mem_strdup(placed_path);
 	return ok;
 }
 
@@ -157,12 +157,12 @@ static bool datadir_choose_chain(struct datadir *datadir, const struct options *
 	/* Said twice is said once too often even where both mean the same chain: which one counts would depend on where
 	 * it stands. bitcoind refuses that too. */
 	bool test = options_bool(options, "testnet"), regtest = options_bool(options, "regtest");
-	const char *spec_path = options_string(options, "chainspec");
+	const char *placed_path = options_string(options, "chainspec");
 
-	if (test + regtest + options_is_set(options, "chain") + (spec_path != NULL) > 1)
+	if (test + regtest + options_is_set(options, "chain") + (placed_path != NULL) > 1)
 		return errmsg_set(err, "Only one of -chain, -testnet, -regtest and -chainspec can be chosen");
-	if (spec_path != NULL)
-		return datadir_choose_private(datadir, spec_path, err);
+	if (placed_path != NULL)
+		return datadir_choose_private(datadir, placed_path, err);
 	return datadir_choose_builtin(datadir,
 		test            ? "test" :
 			regtest ? "regtest" :

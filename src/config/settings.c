@@ -106,23 +106,25 @@ static bool settings_read_list(const struct options *options, const char *name, 
 /* Those that are online, not those the process may use: under taskset or a container's limit -par says better. */
 static unsigned settings_count_cores(void)
 {
-	const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	const long settings_cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-	return cores < 1 ? 1 : cores > QUEUE_CAPACITY_MAX ? QUEUE_CAPACITY_MAX : (unsigned)cores;
+	return settings_cores < 1                   ? 1 :
+		settings_cores > QUEUE_CAPACITY_MAX ? QUEUE_CAPACITY_MAX :
+						      (unsigned)settings_cores;
 }
 
 /* 0 stands for the number of cores. */
 static bool settings_read_threads(const struct options *options, const char *name, int64_t max, unsigned *threads,
 	struct errmsg *err)
 {
-	const int64_t cores = settings_count_cores();
-	int64_t threads_given;
+	const int64_t settings_cores = settings_count_cores();
+	int64_t threads_setting;
 
-	if (!options_int(options, name, 0, max, &threads_given, err))
+	if (!options_int(options, name, 0, max, &threads_setting, err))
 		return false;
-	if (threads_given == 0)
-		threads_given = cores > max ? max : cores;
-	*threads = (unsigned)threads_given;
+	if (threads_setting == 0)
+		threads_setting = settings_cores > max ? max : settings_cores;
+	*threads = (unsigned)threads_setting;
 	return true;
 }
 
@@ -130,24 +132,24 @@ static bool settings_read_threads(const struct options *options, const char *nam
  * is given; more threads than cores would only take turns. */
 static void settings_share_cores(struct settings *settings)
 {
-	const unsigned cores = settings_count_cores();
+	const unsigned settings_cores = settings_count_cores();
 
 	settings->threads = settings->verify_threads > settings->mine_threads ? settings->verify_threads :
 										settings->mine_threads;
-	if (settings->threads > cores)
-		settings->threads = cores;
+	if (settings->threads > settings_cores)
+		settings->threads = settings_cores;
 }
 
 static bool settings_read_port(const struct options *options, const char *name, uint16_t fallback, uint16_t *port,
 	struct errmsg *err)
 {
-	int64_t port_given;
+	int64_t port_setting;
 
-	if (!options_int(options, name, 1, 65535, &port_given, err))
+	if (!options_int(options, name, 1, 65535, &port_setting, err))
 		return false;
 	/* options_int gives 0 for what is not set; the chain's own port is known only since its spec has been
 	 * placed. */
-	*port = options_is_set(options, name) ? (uint16_t)port_given : fallback;
+	*port = options_is_set(options, name) ? (uint16_t)port_setting : fallback;
 	return true;
 }
 
@@ -157,27 +159,27 @@ static bool settings_read_numbers(struct settings *settings, struct errmsg *err)
 	 * mempool of 0 bytes, no timeout that overflows as milliseconds, no time that a header's 32 bits cannot
 	 * hold. */
 	const struct options *options = settings->options;
-	int64_t snapshots, mempool, peers, per_address, mock, status, timeout;
+	int64_t snapshots_set, mempool_set, peers_set, per_address_set, mock_set, status_set, timeout_set;
 
 	if (!settings_read_threads(options, "par", SETTINGS_PAR_MAX, &settings->verify_threads, err) ||
 		!settings_read_threads(options, "threads", SETTINGS_MINER_THREADS, &settings->mine_threads, err) ||
 		!settings_read_port(options, "port", settings->datadir.p2p_port, &settings->port, err) ||
 		!settings_read_port(options, "rpcport", settings->datadir.rpc_port, &settings->rpc_port, err) ||
-		!options_int(options, "snapshotinterval", 0, 1000000, &snapshots, err) ||
-		!options_int(options, "maxmempool", 5, 4096, &mempool, err) ||
-		!options_int(options, "maxconnections", 0, 10000, &peers, err) ||
-		!options_int(options, "maxinboundperaddress", 1, 10000, &per_address, err) ||
-		!options_int(options, "rpcservertimeout", 1, 3600, &timeout, err) ||
-		!options_int(options, "statusinterval", 0, 86400, &status, err) ||
-		!options_int(options, "mocktime", 0, UINT32_MAX, &mock, err))
+		!options_int(options, "snapshotinterval", 0, 1000000, &snapshots_set, err) ||
+		!options_int(options, "maxmempool", 5, 4096, &mempool_set, err) ||
+		!options_int(options, "maxconnections", 0, 10000, &peers_set, err) ||
+		!options_int(options, "maxinboundperaddress", 1, 10000, &per_address_set, err) ||
+		!options_int(options, "rpcservertimeout", 1, 3600, &timeout_set, err) ||
+		!options_int(options, "statusinterval", 0, 86400, &status_set, err) ||
+		!options_int(options, "mocktime", 0, UINT32_MAX, &mock_set, err))
 		return false;
-	settings->snapshot_interval = (uint32_t)snapshots;
-	settings->mempool_bytes = (size_t)mempool << 20;
-	settings->max_peers = (size_t)peers;
-	settings->max_per_address = (size_t)per_address;
-	settings->status_interval = (uint32_t)status;
-	settings->rpc_timeout = (unsigned)timeout;
-	settings->mock_time = mock;
+	settings->snapshot_interval = (uint32_t)snapshots_set;
+	settings->mempool_bytes = (size_t)mempool_set << 20;
+	settings->max_peers = (size_t)peers_set;
+	settings->max_per_address = (size_t)per_address_set;
+	settings->status_interval = (uint32_t)status_set;
+	settings->rpc_timeout = (unsigned)timeout_set;
+	settings->mock_time = mock_set;
 	settings_share_cores(settings);
 	return true;
 }
@@ -186,11 +188,11 @@ static bool settings_read_lists(struct settings *settings, struct errmsg *err)
 {
 	for (size_t i = 0; i < options_count(settings->options, "debug"); i++) {
 		const char *category = options_value(settings->options, "debug", i);
-		unsigned category_mask;
+		unsigned debug_setting;
 
-		if (!log_category_parse(category, &category_mask))
+		if (!log_category_parse(category, &debug_setting))
 			return errmsg_set(err, "-debug=%.64s: there is no such category", category);
-		settings->log_categories |= category_mask;
+		settings->log_categories |= debug_setting;
 	}
 	return settings_read_list(settings->options, "connect", &settings->connect, err) &&
 		settings_read_list(settings->options, "addnode", &settings->addnode, err) &&
@@ -203,23 +205,23 @@ static bool settings_read_lists(struct settings *settings, struct errmsg *err)
 static bool settings_read_beside(const char *spec_path, const char *name, size_t max, struct buf *out,
 	struct errmsg *err)
 {
-	char *beside_path = path_beside(spec_path, name);
-	bool ok = file_read(beside_path, max, out, err);
+	char *beside_spec = path_beside(spec_path, name);
+	bool ok = file_read(beside_spec, max, out, err);
 
-	free(beside_path);
+	free(beside_spec);
 	return ok;
 }
 
 bool settings_read_corpus(struct spec *spec, const char *spec_path, const char *corpus_name, struct errmsg *err)
 {
-	struct buf corpus;
+	struct buf spec_corpus;
 	bool ok;
 
-	buf_init(&corpus);
-	ok = settings_read_beside(spec_path, corpus_name, SPEC_CORPUS_MAX, &corpus, err);
+	buf_init(&spec_corpus);
+	ok = settings_read_beside(spec_path, corpus_name, SPEC_CORPUS_MAX, &spec_corpus, err);
 	if (ok)
-		spec_set_corpus(spec, corpus.data, corpus.size);
-	buf_clear(&corpus);
+		spec_set_corpus(spec, spec_corpus.data, spec_corpus.size);
+	buf_clear(&spec_corpus);
 	return ok;
 }
 
@@ -227,12 +229,13 @@ static bool settings_read_initial_state(struct spec *spec, const char *spec_path
 {
 	/* The sizes are checked before the file is read: its own bound, and so the memory it takes, is computed from
 	 * them. */
-	const char *wrong = model_config_check(&spec_course(spec)->train.model), *state_name = spec->initial_state_path;
+	const char *wrong_size = model_config_check(&spec_course(spec)->train.model),
+		   *state_name = spec->initial_state_path;
 	struct buf weights;
 	bool ok;
 
-	if (wrong != NULL)
-		return errmsg_set(err, "%s", wrong);
+	if (wrong_size != NULL)
+		return errmsg_set(err, "%s", wrong_size);
 	buf_init(&weights);
 	ok = settings_read_beside(spec_path, state_name, weights_size_max(&spec_course(spec)->train.model), &weights,
 		     err) &&
@@ -247,19 +250,19 @@ static bool settings_read_private_spec(struct settings *settings, struct errmsg 
 	const char *spec_path = settings->datadir.chainspec;
 	struct spec *spec = &settings->spec;
 	struct buf spec_text;
-	char *corpus = NULL;
+	char *spec_corpus = NULL;
 	bool ok;
 
 	buf_init(&spec_text);
 	/* The order is the spec's own: the text names corpus and weights, and both go into what spec_finish computes,
 	 * commitment and genesis block. Any change to them makes another chain, not a broken one. */
 	ok = file_read(spec_path, SETTINGS_SPEC_FILE_MAX, &spec_text, err) &&
-		spec_parse(spec, (const char *)spec_text.data, spec_text.size, &corpus, err) &&
-		(corpus == NULL || settings_read_corpus(spec, spec_path, corpus, err)) &&
+		spec_parse(spec, (const char *)spec_text.data, spec_text.size, &spec_corpus, err) &&
+		(spec_corpus == NULL || settings_read_corpus(spec, spec_path, spec_corpus, err)) &&
 		(spec->initial_state_path == NULL || settings_read_initial_state(spec, spec_path, err)) &&
 		spec_finish(spec, err);
-	settings->corpus_path = corpus == NULL ? NULL : path_beside(spec_path, corpus);
-	free(corpus);
+	settings->corpus_path = spec_corpus == NULL ? NULL : path_beside(spec_path, spec_corpus);
+	free(spec_corpus);
 	buf_clear(&spec_text);
 	return ok || errmsg_wrap(err, "%s", spec_path);
 }
@@ -283,14 +286,14 @@ static bool settings_read_clock(const struct settings *settings, struct errmsg *
 
 static bool settings_read_mining(struct settings *settings, struct errmsg *err)
 {
-	const char *address = options_string(settings->options, "mineraddress");
+	const char *miner_address = options_string(settings->options, "mineraddress");
 	struct errmsg why;
 
 	settings->mine = options_bool(settings->options, "mine");
 	settings->mine_alone = options_bool(settings->options, "minealone");
-	if (address == NULL)
+	if (miner_address == NULL)
 		return true;
-	settings->has_mine_key = address_to_key(settings->mine_key, settings->spec.hrp, address, &why);
+	settings->has_mine_key = address_to_key(settings->mine_key, settings->spec.hrp, miner_address, &why);
 	return settings->has_mine_key || errmsg_set(err, "-mineraddress: Invalid address: %s", why.text);
 }
 

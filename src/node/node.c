@@ -77,19 +77,19 @@ static int node_end_pipe[2] = { -1, -1 };
 
 static void node_on_end_signal(int number)
 {
-	int errno_before = errno;
-	ssize_t end_told;
+	int node_errno_before = errno;
+	ssize_t node_told;
 
 	atomic_store(&node_end_asked, true);
-	end_told = write(node_end_pipe[1], "", 1); /* a full pipe wakes the loop as well */
+	node_told = write(node_end_pipe[1], "", 1); /* a full pipe wakes the loop as well */
 	(void)number;
-	(void)end_told;
-	errno = errno_before;
+	(void)node_told;
+	errno = node_errno_before;
 }
 
 static bool node_hear_signals(struct errmsg *err)
 {
-	struct sigaction end_action = { .sa_handler = node_on_end_signal, .sa_flags = SA_RESTART };
+	struct sigaction node_end_action = { .sa_handler = node_on_end_signal, .sa_flags = SA_RESTART };
 
 	atomic_store(&node_end_asked, false);
 	if (pipe(node_end_pipe) != 0 || evutil_make_socket_nonblocking(node_end_pipe[0]) != 0 ||
@@ -97,9 +97,9 @@ static bool node_hear_signals(struct errmsg *err)
 		evutil_make_socket_closeonexec(node_end_pipe[0]) != 0 ||
 		evutil_make_socket_closeonexec(node_end_pipe[1]) != 0)
 		return errmsg_set(err, "Signals cannot be handled");
-	sigemptyset(&end_action.sa_mask);
-	sigaction(SIGINT, &end_action, NULL);
-	sigaction(SIGTERM, &end_action, NULL);
+	sigemptyset(&node_end_action.sa_mask);
+	sigaction(SIGINT, &node_end_action, NULL);
+	sigaction(SIGTERM, &node_end_action, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit on files fails like any other */
 	return true;
@@ -125,13 +125,13 @@ static void node_on_end_asked(evutil_socket_t fd, short what, void *arg)
 
 static void node_on_reopen_signal(evutil_socket_t number, short what, void *arg)
 {
-	struct errmsg err;
+	struct errmsg node_err;
 
 	(void)number;
 	(void)what;
 	(void)arg;
-	if (!log_reopen(&err))
-		log_error("%s", err.text);
+	if (!log_reopen(&node_err))
+		log_error("%s", node_err.text);
 }
 
 static void node_on_fatal(void *context, const char *why)
@@ -149,19 +149,19 @@ static bool node_import_blocks(struct node *node, struct errmsg *err)
 {
 	for (size_t i = 0; i < node->settings->loadblock.count; i++) {
 		const char *import_path = node->settings->loadblock.values[i];
-		struct import_result import_result;
+		struct import_result node_import;
 
 		if (node->import_due[i] == NODE_IMPORT_OVER || clock_wall() < node->import_due[i])
 			continue;
 		node->import_due[i] = NODE_IMPORT_OVER;
-		if (!chain_import(node->chain, import_path, &import_result, err))
+		if (!chain_import(node->chain, import_path, &node_import, err))
 			return errmsg_wrap(err, "-loadblock=%.100s", import_path);
-		log_info("%zu new blocks in %s", import_result.added, import_path);
-		if (import_result.due == 0)
+		log_info("%zu new blocks in %s", node_import.added, import_path);
+		if (node_import.due == 0)
 			continue;
 		node->import_due[i] = clock_wall() + NODE_IMPORT_PAUSE;
-		if (node->import_due[i] < import_result.due)
-			node->import_due[i] = import_result.due;
+		if (node->import_due[i] < node_import.due)
+			node->import_due[i] = node_import.due;
 	}
 	return true;
 }
@@ -169,7 +169,7 @@ static bool node_import_blocks(struct node *node, struct errmsg *err)
 static void node_on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct node *node = arg;
-	struct errmsg err;
+	struct errmsg node_err;
 
 	(void)fd;
 	(void)what;
@@ -177,8 +177,8 @@ static void node_on_tick(evutil_socket_t fd, short what, void *arg)
 		node_on_fatal(node, "This machine computes wrongly: nothing can be verified on it");
 	watch_look(&node->watch);
 	journal_tick(&node->journal);
-	if (!node_import_blocks(node, &err))
-		log_error("%s", err.text);
+	if (!node_import_blocks(node, &node_err))
+		log_error("%s", node_err.text);
 	if (wallets_tick(node->wallets))
 		event_active(node->tick, EV_TIMEOUT, 0);
 }
@@ -188,65 +188,68 @@ static void node_on_tick(evutil_socket_t fd, short what, void *arg)
 static bool node_open_folder(struct node *node, struct errmsg *err)
 {
 	const struct settings *node_settings = node->settings;
-	char *lock_path = path_join(node_settings->datadir.data, ".lock");
-	char *log_path = path_join(node_settings->datadir.data, options_string(node_settings->options, "debuglogfile"));
+	char *node_lock_path = path_join(node_settings->datadir.data, ".lock");
+	char *node_log_path = path_join(node_settings->datadir.data,
+		options_string(node_settings->options, "debuglogfile"));
 	bool log_console = options_is_set(node_settings->options, "printtoconsole") ?
 		options_bool(node_settings->options, "printtoconsole") :
 		isatty(STDOUT_FILENO) == 1;
 	bool ok = dir_make(node_settings->datadir.data, err);
 
 	if (ok) {
-		node->lock = file_lock(lock_path, err);
+		node->lock = file_lock(node_lock_path, err);
 		ok = node->lock >= 0 || errmsg_wrap(err, "Another node may be running on this data directory");
 	}
-	node->logging = ok && log_init(log_path, log_console, node_settings->log_categories, err);
-	free(lock_path);
-	free(log_path);
+	node->logging = ok && log_init(node_log_path, log_console, node_settings->log_categories, err);
+	free(node_lock_path);
+	free(node_log_path);
 	return node->logging;
 }
 
 /* Only what holds a process id, or nothing, is replaced: -pid may name any file by mistake. */
-static bool node_check_pid_file(const char *pid_path, struct errmsg *err)
+static bool node_check_pid_file(const char *node_pid_path, struct errmsg *err)
 {
-	struct buf pid_text;
+	struct buf node_pid;
 	bool ok = true;
 
-	if (!file_exists(pid_path))
+	if (!file_exists(node_pid_path))
 		return true;
-	buf_init(&pid_text);
-	ok = file_read(pid_path, NODE_PID_TEXT_MAX, &pid_text, err);
-	for (size_t i = 0; i < pid_text.size && ok; i++)
-		ok = strchr("0123456789\n", pid_text.data[i]) != NULL ||
-			errmsg_set(err, "%s: holds something else", pid_path);
-	buf_clear(&pid_text);
+	buf_init(&node_pid);
+	ok = file_read(node_pid_path, NODE_PID_TEXT_MAX, &node_pid, err);
+	for (size_t i = 0; i < node_pid.size && ok; i++)
+		ok = strchr("0123456789\n", node_pid.data[i]) != NULL ||
+			errmsg_set(err, "%s: holds something else", node_pid_path);
+	buf_clear(&node_pid);
 	return ok || errmsg_wrap(err, "The process id cannot be written");
 }
 
 static bool node_write_pid(struct node *node, struct errmsg *err)
 {
-	char pid_text[NODE_PID_TEXT_MAX],
-		*pid_path = path_join(node->settings->datadir.data, options_string(node->settings->options, "pid"));
-	int pid_size = snprintf(pid_text, sizeof pid_text, "%ld\n", (long)getpid());
+	char node_pid[NODE_PID_TEXT_MAX],
+		*node_pid_path = path_join(node->settings->datadir.data,
+			options_string(node->settings->options, "pid"));
+	int node_pid_size = snprintf(node_pid, sizeof node_pid, "%ld\n", (long)getpid());
 
-	if (node_check_pid_file(pid_path, err) && file_write_atomic(pid_path, pid_text, (size_t)pid_size, 0644, err))
-		node->pid_path = pid_path;
+	if (node_check_pid_file(node_pid_path, err) &&
+		file_write_atomic(node_pid_path, node_pid, (size_t)node_pid_size, 0644, err))
+		node->pid_path = node_pid_path;
 	else
-		free(pid_path);
+		free(node_pid_path);
 	return node->pid_path != NULL;
 }
 
 static bool node_choose_engine(const struct node *node, struct errmsg *err)
 {
-	const char *engine_name = options_string(node->settings->options, "engine");
-	const struct backend_kind *engine_kind;
+	const char *node_engine_name = options_string(node->settings->options, "engine");
+	const struct backend_kind *node_engine_kind;
 
 	engine_init(1);
-	if (!selftest_choose(engine_name, &engine_kind, err))
+	if (!selftest_choose(node_engine_name, &node_engine_kind, err))
 		return errmsg_wrap(err,
 			"-engine=%.20s: without exact products this node would accept and make false proofs",
-			engine_name);
-	backend_select(engine_kind);
-	log_info("Products are computed by %s", engine_kind->name);
+			node_engine_name);
+	backend_select(node_engine_kind);
+	log_info("Products are computed by %s", node_engine_kind->name);
 	return true;
 }
 
@@ -279,15 +282,15 @@ static void node_share_descriptors(struct node *node)
 static bool node_open_server(struct node *node, struct errmsg *err)
 {
 	const struct settings *node_settings = node->settings;
-	char *cookie_path = datadir_cookie(&node_settings->datadir);
-	struct http_server_config server_config = {
+	char *node_cookie_path = datadir_cookie(&node_settings->datadir);
+	struct http_server_config node_server_config = {
 		.binds = node_settings->rpcbind.values,
 		.bind_count = node_settings->rpcbind.count,
 		.port = node_settings->rpc_port,
 		.timeout = node_settings->rpc_timeout,
 		.user = options_string(node_settings->options, "rpcuser"),
 		.password = options_string(node_settings->options, "rpcpassword"),
-		.cookie_path = cookie_path,
+		.cookie_path = node_cookie_path,
 	};
 	bool serves = options_bool(node_settings->options, "server");
 
@@ -297,10 +300,10 @@ static bool node_open_server(struct node *node, struct errmsg *err)
 		.stop_context = node };
 	calls_control_add(node->table, &node->control);
 	rpc_table_set_warmup(node->table, "Loading block index");
-	server_config.endpoint = endpoint_of(node->table);
+	node_server_config.endpoint = endpoint_of(node->table);
 	if (serves)
-		node->server = http_server_new(node->base, &server_config, err);
-	free(cookie_path);
+		node->server = http_server_new(node->base, &node_server_config, err);
+	free(node_cookie_path);
 	return !serves || node->server != NULL;
 }
 
@@ -313,22 +316,22 @@ static bool node_open_server(struct node *node, struct errmsg *err)
 static void node_on_progress(void *context, const char *what, uint32_t done, uint32_t total)
 {
 	struct node *node = context;
-	int64_t progress_now = clock_mono_ms();
-	char progress_text[128];
+	int64_t node_now = clock_mono_ms();
+	char node_progress[128];
 
-	snprintf(progress_text, sizeof progress_text, "%s: %u of %u", what, done, total);
-	rpc_table_set_warmup(node->table, progress_text);
+	snprintf(node_progress, sizeof node_progress, "%s: %u of %u", what, done, total);
+	rpc_table_set_warmup(node->table, node_progress);
 	event_base_loop(node->base, EVLOOP_NONBLOCK);
-	if (progress_now < node->progress_due)
+	if (node_now < node->progress_due)
 		return;
-	node->progress_due = progress_now + 1000;
-	log_info("%s", progress_text);
+	node->progress_due = node_now + 1000;
+	log_info("%s", node_progress);
 }
 
 static bool node_open_chain(struct node *node, struct errmsg *err)
 {
 	const struct settings *node_settings = node->settings;
-	struct chain_options chain_options = {
+	struct chain_options node_chain_options = {
 		.datadir = node_settings->datadir.data,
 		.spec = &node_settings->spec,
 		.queue = node->work.queue,
@@ -341,7 +344,7 @@ static bool node_open_chain(struct node *node, struct errmsg *err)
 		.stop = &node_end_asked,
 	};
 
-	node->chain = chain_open(&chain_options, err);
+	node->chain = chain_open(&node_chain_options, err);
 	if (node->chain == NULL)
 		return false;
 	chain_subscribe(node->chain, &(struct chain_events){ .context = node, .fatal = node_on_fatal });
@@ -352,20 +355,20 @@ static bool node_open_chain(struct node *node, struct errmsg *err)
 static bool node_open_wallets(struct node *node, struct errmsg *err)
 {
 	const struct settings *node_settings = node->settings;
-	char *wallets_folder = path_join(node_settings->datadir.data, "wallets");
+	char *node_wallets_folder = path_join(node_settings->datadir.data, "wallets");
 
-	node->wallets = wallets_new(node->chain, wallets_folder);
-	free(wallets_folder);
+	node->wallets = wallets_new(node->chain, node_wallets_folder);
+	free(node_wallets_folder);
 	wallets_load_startup(node->wallets);
 	for (size_t i = 0; i < node_settings->wallet.count; i++) {
-		struct wallet *wallet;
-		struct errmsg why = { "there is none of this name" };
-		enum wallets_result result = wallets_load(node->wallets, node_settings->wallet.values[i], &wallet,
-			&why);
+		struct wallet *node_wallet;
+		struct errmsg why_not = { "there is none of this name" };
+		enum wallets_result node_loaded = wallets_load(node->wallets, node_settings->wallet.values[i],
+			&node_wallet, &why_not);
 
-		if (result != WALLETS_OK && result != WALLETS_LOADED)
+		if (node_loaded != WALLETS_OK && node_loaded != WALLETS_LOADED)
 			return errmsg_set(err, "The wallet %.64s cannot be loaded: %s", node_settings->wallet.values[i],
-				why.text);
+				why_not.text);
 	}
 	return true;
 }
@@ -380,11 +383,11 @@ static bool node_names_nodes(const struct settings *node_settings)
 static bool node_open_net(struct node *node, struct errmsg *err)
 {
 	const struct settings *node_settings = node->settings;
-	bool listen = options_is_set(node_settings->options, "listen") ?
+	bool node_listens = options_is_set(node_settings->options, "listen") ?
 		options_bool(node_settings->options, "listen") :
 		node_settings->connect.count == 0 || options_is_set(node_settings->options, "bind");
-	struct net_options net_options = {
-		.listen = listen,
+	struct net_options node_net_options = {
+		.listen = node_listens,
 		.bind = options_string(node_settings->options, "bind"),
 		.port = node_settings->port,
 		.max_peers = node_settings->max_peers,
@@ -397,19 +400,19 @@ static bool node_open_net(struct node *node, struct errmsg *err)
 		.agent = "/atelier:" VERSION "/",
 	};
 
-	node->net = net_open(node->base, node->chain, &net_options, err);
+	node->net = net_open(node->base, node->chain, &node_net_options, err);
 	if (node->net == NULL)
 		return false;
 	net_set_active(node->net, options_bool(node_settings->options, "networkactive"));
 	return true;
 }
 
-static bool node_mining_key(void *context, uint8_t mining_key[32], struct errmsg *err)
+static bool node_mining_key(void *context, uint8_t node_key[32], struct errmsg *err)
 {
 	struct node *node = context;
 
 	if (node->settings->has_mine_key) {
-		memcpy(mining_key, node->settings->mine_key, 32);
+		memcpy(node_key, node->settings->mine_key, 32);
 		return true;
 	}
 	wallets_mend(node->wallets);
@@ -417,13 +420,13 @@ static bool node_mining_key(void *context, uint8_t mining_key[32], struct errmsg
 		return errmsg_set(err,
 			"Mining needs somebody to pay: give an address (-mineraddress=<address>), or load a wallet "
 			"(-wallet=<name>; the call createwallet makes one)");
-	return wallet_new_address(wallets_at(node->wallets, 0), ACCOUNT_RECEIVE, "mining", mining_key, err);
+	return wallet_new_address(wallets_at(node->wallets, 0), ACCOUNT_RECEIVE, "mining", node_key, err);
 }
 
 static bool node_open_work(struct node *node, struct errmsg *err)
 {
 	const struct settings *node_settings = node->settings;
-	uint8_t mining_key[32];
+	uint8_t node_key[32];
 
 	node->miner = miner_new(node->chain, node->work.queue, node->base, node_settings->mine_threads);
 	node->auditor = auditor_new(node->chain, node->work.queue, node->base);
@@ -440,17 +443,17 @@ static bool node_open_work(struct node *node, struct errmsg *err)
 		.miner = node->miner,
 		.idle_ms = 1000 * (int64_t)node_settings->status_interval };
 	journal_open(&node->journal);
-	if (node_settings->mine && !node_mining_key(node, mining_key, err))
+	if (node_settings->mine && !node_mining_key(node, node_key, err))
 		return false;
 	if (node_settings->mine)
-		miner_start(node->miner, mining_key);
+		miner_start(node->miner, node_key);
 	watch_look(&node->watch);
 	return true;
 }
 
 static void node_add_calls(struct node *node)
 {
-	const struct calls_parts calls_parts = {
+	const struct calls_parts node_parts = {
 		.base = node->base,
 		.queue = node->work.queue,
 		.settings = node->settings,
@@ -463,7 +466,7 @@ static void node_add_calls(struct node *node)
 		.new_key_context = node,
 	};
 
-	node->calls = calls_new(node->table, &calls_parts);
+	node->calls = calls_new(node->table, &node_parts);
 }
 
 /* In the order in which they need each other. RPC listens before all that takes long, and answers when its turn comes;

@@ -13,11 +13,11 @@
 enum { JOURNAL_SYNC_LINE_MS = 1000, JOURNAL_AMOUNT_TEXT = 32, JOURNAL_TIME_TEXT = 48 };
 #define JOURNAL_UNITS INT64_C(100000000)
 
-static const char *journal_amount(int64_t amount, char amount_text[JOURNAL_AMOUNT_TEXT])
+static const char *journal_amount(int64_t amount, char journal_text[JOURNAL_AMOUNT_TEXT])
 {
-	snprintf(amount_text, JOURNAL_AMOUNT_TEXT, "%" PRId64 ".%08" PRId64, amount / JOURNAL_UNITS,
+	snprintf(journal_text, JOURNAL_AMOUNT_TEXT, "%" PRId64 ".%08" PRId64, amount / JOURNAL_UNITS,
 		amount % JOURNAL_UNITS);
-	return amount_text;
+	return journal_text;
 }
 
 static const char *journal_plural(size_t count)
@@ -30,49 +30,50 @@ static const char *journal_plural(size_t count)
 /* A void update leaves the model as it was, and so its loss. */
 static void journal_put_loss(struct buf *journal_line, const struct block_outcome *outcome)
 {
-	json_t *line_loss = show_loss(outcome->outcome.is_void ? outcome->loss_before : outcome->loss_after);
+	json_t *journal_loss = show_loss(outcome->outcome.is_void ? outcome->loss_before : outcome->loss_after);
 
-	json_print(line_loss, 0, journal_line);
-	json_decref(line_loss);
+	json_print(journal_loss, 0, journal_line);
+	json_decref(journal_loss);
 	buf_put_text(journal_line, outcome->outcome.is_void ? " (its update is void)" : "");
 }
 
 /* Only of slots that somebody trained on: a slot without proofs has drawn a dataset too, and done nothing with it. */
 static void journal_put_datasets(struct buf *journal_line, const struct block_outcome *outcome)
 {
-	char dataset_text[16];
+	char journal_dataset[16];
 
 	for (uint32_t slot = 0; slot < outcome->outcome.slots; slot++) {
 		if (outcome->outcome.slot[slot].count == 0)
 			continue;
-		snprintf(dataset_text, sizeof dataset_text, " %" PRIu32, outcome->dataset[slot]);
-		buf_put_text(journal_line, dataset_text);
+		snprintf(journal_dataset, sizeof journal_dataset, " %" PRIu32, outcome->dataset[slot]);
+		buf_put_text(journal_line, journal_dataset);
 	}
 }
 
 static void journal_tell_block(const struct index_entry *entry, const struct block *block)
 {
-	char id_text[65], miners_text[JOURNAL_AMOUNT_TEXT], data_text[JOURNAL_AMOUNT_TEXT],
-		taken_text[JOURNAL_TIME_TEXT] = "";
-	struct show_payments paid;
-	struct buf loss_text, datasets_text;
+	char journal_id[65], journal_miners[JOURNAL_AMOUNT_TEXT], journal_data[JOURNAL_AMOUNT_TEXT],
+		journal_seconds[JOURNAL_TIME_TEXT] = "";
+	struct show_payments journal_paid;
+	struct buf journal_loss, journal_datasets;
 
-	hex_encode_reversed(id_text, entry->id, 32);
-	show_sum_payments(block, &paid);
-	buf_init(&loss_text);
-	journal_put_loss(&loss_text, &entry->outcome);
-	buf_init(&datasets_text);
-	journal_put_datasets(&datasets_text, &entry->outcome);
+	hex_encode_reversed(journal_id, entry->id, 32);
+	show_sum_payments(block, &journal_paid);
+	buf_init(&journal_loss);
+	journal_put_loss(&journal_loss, &entry->outcome);
+	buf_init(&journal_datasets);
+	journal_put_datasets(&journal_datasets, &entry->outcome);
 	/* Zero where an earlier run has verified it: the time is not kept on disk. */
 	if (entry->verify_ms > 0)
-		snprintf(taken_text, sizeof taken_text, ", %" PRIu32 ".%" PRIu32 " s", entry->verify_ms / 1000,
-			entry->verify_ms / 100 % 10);
+		snprintf(journal_seconds, sizeof journal_seconds, ", %" PRIu32 ".%" PRIu32 " s",
+			entry->verify_ms / 1000, entry->verify_ms / 100 % 10);
 	log_info("block %" PRIu32 " %s: loss %.*s, %zu proof%s, datasets%.*s, paid %s to miners and %s to data%s",
-		entry->height, id_text, (int)loss_text.size, (const char *)loss_text.data, block->loose_count + 1,
-		journal_plural(block->loose_count + 1), (int)datasets_text.size, (const char *)datasets_text.data,
-		journal_amount(paid.miners, miners_text), journal_amount(paid.data, data_text), taken_text);
-	buf_clear(&loss_text);
-	buf_clear(&datasets_text);
+		entry->height, journal_id, (int)journal_loss.size, (const char *)journal_loss.data,
+		block->loose_count + 1, journal_plural(block->loose_count + 1), (int)journal_datasets.size,
+		(const char *)journal_datasets.data, journal_amount(journal_paid.miners, journal_miners),
+		journal_amount(journal_paid.data, journal_data), journal_seconds);
+	buf_clear(&journal_loss);
+	buf_clear(&journal_datasets);
 }
 
 /* --- many blocks --- */
@@ -92,39 +93,40 @@ static void journal_time_text(int64_t seconds, char time_left[JOURNAL_TIME_TEXT]
 /* A guess from this sync's own blocks so far: blocks cost about the same on one machine, whatever their age. done is 0
  * for the first line, which can guess nothing. */
 static void journal_tell_sync(const struct journal *journal, const struct index_entry *entry, uint32_t sync_goal,
-	int64_t now)
+	int64_t journal_now)
 {
-	uint32_t synced = entry->height - journal->sync_from;
+	uint32_t sync_done = entry->height - journal->sync_from;
 	char time_left[JOURNAL_TIME_TEXT] = "";
 
-	if (synced > 0)
-		journal_time_text((now - journal->sync_began) * (sync_goal - entry->height) / synced / 1000, time_left);
+	if (sync_done > 0)
+		journal_time_text((journal_now - journal->sync_began) * (sync_goal - entry->height) / sync_done / 1000,
+			time_left);
 	log_info("syncing: block %" PRIu32 " of %" PRIu32 " (%" PRIu64 " %%)%s%s%s", entry->height, sync_goal,
-		(uint64_t)entry->height * 100 / sync_goal, synced > 0 ? ", about " : "", time_left,
-		synced > 0 ? " left" : "");
+		(uint64_t)entry->height * 100 / sync_goal, sync_done > 0 ? ", about " : "", time_left,
+		sync_done > 0 ? " left" : "");
 }
 
 static void journal_on_connected(void *context, const struct index_entry *entry, const struct block *block)
 {
 	struct journal *journal = context;
 	uint32_t sync_goal = chain_best_header(journal->chain)->height;
-	int64_t now = clock_mono_ms();
+	int64_t journal_now = clock_mono_ms();
 
 	/* One behind counts as following: while a block is verified its successor's header is often here already. */
 	if (entry->height + 1 >= sync_goal) {
 		journal->sync_began = 0;
-		journal->last = now;
+		journal->last = journal_now;
 		journal_tell_block(entry, block);
 		return;
 	}
 	if (journal->sync_began == 0) {
-		journal->sync_began = now;
+		journal->sync_began = journal_now;
 		journal->sync_from = entry->height;
-	} else if (now - journal->last < JOURNAL_SYNC_LINE_MS) {
+	} else if (journal_now - journal->last < JOURNAL_SYNC_LINE_MS) {
 		return;
 	}
-	journal->last = now;
-	journal_tell_sync(journal, entry, sync_goal, now);
+	journal->last = journal_now;
+	journal_tell_sync(journal, entry, sync_goal, journal_now);
 }
 
 /* A line for each, the highest block first, though connected ones share lines while the node catches up: a
@@ -132,44 +134,44 @@ static void journal_on_connected(void *context, const struct index_entry *entry,
 static void journal_on_disconnected(void *context, const struct index_entry *entry, const struct block *block)
 {
 	struct journal *journal = context;
-	char id_text[65];
+	char journal_id[65];
 
 	(void)block;
-	hex_encode_reversed(id_text, entry->id, 32);
+	hex_encode_reversed(journal_id, entry->id, 32);
 	journal->last = clock_mono_ms();
 	log_info("block %" PRIu32 " %s is taken back: another branch has more work, or it was refused", entry->height,
-		id_text);
+		journal_id);
 }
 
 /* --- nothing new --- */
 
 static void journal_tell_idle(const struct journal *journal)
 {
-	size_t txs = chain_mempool_count(journal->chain), proofs = chain_loose_count(journal->chain), peers;
-	char mining_text[128] = "not mining";
-	struct miner_stats stats;
-	struct net_counts peer_counts;
+	size_t txs = chain_mempool_count(journal->chain), proofs = chain_loose_count(journal->chain), journal_peers;
+	char journal_mining[128] = "not mining";
+	struct miner_stats journal_stats;
+	struct net_counts journal_counts;
 
-	net_counts(journal->net, &peer_counts);
-	peers = peer_counts.inbound + peer_counts.outbound;
-	miner_stats(journal->miner, &stats);
-	if (stats.mining && stats.paused != NULL)
-		snprintf(mining_text, sizeof mining_text, "mining pauses: %s", stats.paused);
-	else if (stats.mining)
-		snprintf(mining_text, sizeof mining_text, "mining %" PRIu64 ".%03" PRIu64 " steps/s",
-			stats.steps_per_1000_seconds / 1000, stats.steps_per_1000_seconds % 1000);
+	net_counts(journal->net, &journal_counts);
+	journal_peers = journal_counts.inbound + journal_counts.outbound;
+	miner_stats(journal->miner, &journal_stats);
+	if (journal_stats.mining && journal_stats.paused != NULL)
+		snprintf(journal_mining, sizeof journal_mining, "mining pauses: %s", journal_stats.paused);
+	else if (journal_stats.mining)
+		snprintf(journal_mining, sizeof journal_mining, "mining %" PRIu64 ".%03" PRIu64 " steps/s",
+			journal_stats.steps_per_1000_seconds / 1000, journal_stats.steps_per_1000_seconds % 1000);
 	log_info("height %" PRIu32 ", %zu peer%s, %zu transaction%s and %zu proof%s wait, %s",
-		chain_tip(journal->chain)->height, peers, journal_plural(peers), txs, journal_plural(txs), proofs,
-		journal_plural(proofs), mining_text);
+		chain_tip(journal->chain)->height, journal_peers, journal_plural(journal_peers), txs,
+		journal_plural(txs), proofs, journal_plural(proofs), journal_mining);
 }
 
 void journal_tick(struct journal *journal)
 {
-	int64_t now = clock_mono_ms();
+	int64_t journal_now = clock_mono_ms();
 
-	if (journal->idle_ms == 0 || now - journal->last < journal->idle_ms)
+	if (journal->idle_ms == 0 || journal_now - journal->last < journal->idle_ms)
 		return;
-	journal->last = now;
+	journal->last = journal_now;
 	journal_tell_idle(journal);
 }
 

@@ -30,9 +30,9 @@ static void watch_take_offset(void *context, const struct net_peer_info *info)
 
 static int watch_compare_offsets(const void *a, const void *b)
 {
-	const int64_t *first = a, *second = b;
+	const int64_t *first_offset = a, *second_offset = b;
 
-	return (*first > *second) - (*first < *second);
+	return (*first_offset > *second_offset) - (*first_offset < *second_offset);
 }
 
 static int64_t watch_median_offset(const struct net *net, size_t *count)
@@ -54,8 +54,8 @@ static void watch_look_at_clock(const struct watch *watch)
 	const struct index_entry *tip = chain_tip(watch->chain);
 	uint32_t future_limit = spec_future_limit(chain_spec(watch->chain));
 	int64_t tip_ahead = (int64_t)tip->header.time - clock_wall(), clock_tolerance = future_limit / 2;
-	size_t count;
-	int64_t clock_offset = watch_median_offset(watch->net, &count);
+	size_t offset_count;
+	int64_t clock_offset = watch_median_offset(watch->net, &offset_count);
 
 	if (clock_tolerance > WATCH_CLOCK_TOLERANCE)
 		clock_tolerance = WATCH_CLOCK_TOLERANCE;
@@ -68,7 +68,7 @@ static void watch_look_at_clock(const struct watch *watch)
 		warning_set(WARNING_CLOCK,
 			"This machine's clock is %" PRId64 " seconds %s those of %zu peer%s: set it right",
 			clock_offset > 0 ? clock_offset : -clock_offset, clock_offset > 0 ? "behind" : "ahead of",
-			count, count == 1 ? "" : "s");
+			offset_count, offset_count == 1 ? "" : "s");
 	else
 		warning_clear(WARNING_CLOCK);
 }
@@ -77,15 +77,15 @@ static void watch_look_at_clock(const struct watch *watch)
 
 static size_t watch_count_connections(const struct watch *watch)
 {
-	struct net_counts connections;
+	struct net_counts watch_counts;
 
-	net_counts(watch->net, &connections);
-	return connections.inbound + connections.outbound;
+	net_counts(watch->net, &watch_counts);
+	return watch_counts.inbound + watch_counts.outbound;
 }
 
 static void watch_look_at_peers(struct watch *watch)
 {
-	int64_t now = clock_mono_ms();
+	int64_t watch_now = clock_mono_ms();
 
 	if (!watch->wants_peers || watch_count_connections(watch) > 0) {
 		watch->alone_since = 0;
@@ -94,8 +94,8 @@ static void watch_look_at_peers(struct watch *watch)
 	}
 	/* A connection that is lost and made again within the time is no reason to warn. */
 	if (watch->alone_since == 0)
-		watch->alone_since = now;
-	if (now - watch->alone_since >= WATCH_ISOLATED_MS)
+		watch->alone_since = watch_now;
+	if (watch_now - watch->alone_since >= WATCH_ISOLATED_MS)
 		warning_set(WARNING_ISOLATED,
 			"This node has no connection to another node: it learns of no new block%s",
 			net_active(watch->net) ? "" : " (the network is switched off)");
@@ -106,7 +106,7 @@ static void watch_look_at_peers(struct watch *watch)
 /* Why a miner had better wait, or NULL. */
 static const char *watch_mining_obstacle(const struct watch *watch)
 {
-	struct chain_activity chain_now;
+	struct chain_activity watch_activity;
 
 	/* What would waste work for certain comes first. On a private chain a node may well be alone, and mines:
 	 * somebody has to begin. */
@@ -118,20 +118,20 @@ static const char *watch_mining_obstacle(const struct watch *watch)
 		return NULL;
 	if (watch_count_connections(watch) == 0)
 		return "no connection to another node";
-	chain_activity(watch->chain, &chain_now);
-	return chain_now.initial_download ? "the chain is being fetched" : NULL;
+	chain_activity(watch->chain, &watch_activity);
+	return watch_activity.initial_download ? "the chain is being fetched" : NULL;
 }
 
 static void watch_look_at_mining(const struct watch *watch)
 {
-	const char *obstacle = watch_mining_obstacle(watch);
-	struct miner_stats stats;
+	const char *mining_obstacle = watch_mining_obstacle(watch);
+	struct miner_stats watch_stats;
 
 	/* Told each second, also where nothing is mined: mining that is switched on later begins paused. */
-	miner_pause(watch->miner, obstacle);
-	miner_stats(watch->miner, &stats);
-	if (stats.mining && obstacle != NULL)
-		warning_set(WARNING_MINING, "Mining pauses: %s", obstacle);
+	miner_pause(watch->miner, mining_obstacle);
+	miner_stats(watch->miner, &watch_stats);
+	if (watch_stats.mining && mining_obstacle != NULL)
+		warning_set(WARNING_MINING, "Mining pauses: %s", mining_obstacle);
 	else
 		warning_clear(WARNING_MINING);
 }

@@ -27,29 +27,29 @@ void buf_reset(struct buf *buf)
  * that is reset and filled again comes to rest. */
 void buf_reserve(struct buf *buf, size_t more)
 {
-	size_t cap = buf->cap < 32 ? 32 : buf->cap;
+	size_t buf_cap = buf->cap < 32 ? 32 : buf->cap;
 
 	if (more <= buf->cap - buf->size)
 		return;
 	/* Doubling cannot pass SIZE_MAX before the allocation fails; a sum that wraps asks for what cannot be had. */
 	if (more > SIZE_MAX / 2 - buf->size)
-		cap = SIZE_MAX;
+		buf_cap = SIZE_MAX;
 	else
-		while (cap - buf->size < more)
-			cap *= 2;
-	buf->data = mem_realloc(buf->data, cap);
-	buf->cap = cap;
+		while (buf_cap - buf->size < more)
+			buf_cap *= 2;
+	buf->data = mem_realloc(buf->data, buf_cap);
+	buf->cap = buf_cap;
 }
 
 uint8_t *buf_extend(struct buf *buf, size_t size)
 {
-	uint8_t *at;
+	uint8_t *buf_at;
 
 	/* One byte at least: data is then not NULL, and what was asked for is a pointer that memcpy takes. */
 	buf_reserve(buf, size ? size : 1);
-	at = buf->data + buf->size;
+	buf_at = buf->data + buf->size;
 	buf->size += size;
-	return at;
+	return buf_at;
 }
 
 /* buf_extend may move the bytes: data inside it would then point to memory that is free. */
@@ -84,36 +84,36 @@ void buf_put_le64(struct buf *buf, uint64_t number)
 	write_le64(buf_extend(buf, 8), number);
 }
 
-void buf_put_compact(struct buf *buf, uint64_t number)
+void buf_put_compact(struct buf *buf, uint64_t compact_number)
 {
-	if (number < 0xfd) {
-		buf_put_u8(buf, (uint8_t)number);
-	} else if (number <= 0xffff) {
+	if (compact_number < 0xfd) {
+		buf_put_u8(buf, (uint8_t)compact_number);
+	} else if (compact_number <= 0xffff) {
 		buf_put_u8(buf, 0xfd);
-		buf_put_le16(buf, (uint16_t)number);
-	} else if (number <= 0xffffffff) {
+		buf_put_le16(buf, (uint16_t)compact_number);
+	} else if (compact_number <= 0xffffffff) {
 		buf_put_u8(buf, 0xfe);
-		buf_put_le32(buf, (uint32_t)number);
+		buf_put_le32(buf, (uint32_t)compact_number);
 	} else {
 		buf_put_u8(buf, 0xff);
-		buf_put_le64(buf, number);
+		buf_put_le64(buf, compact_number);
 	}
 }
 
 char *buf_take_text(struct buf *buf)
 {
-	char *text;
+	char *buf_text;
 
 	/* The memory changes hands: the buffer forgets it, and the caller frees it. */
 	buf_put_u8(buf, 0);
-	text = (char *)buf->data;
+	buf_text = (char *)buf->data;
 	buf_init(buf);
-	return text;
+	return buf_text;
 }
 
-size_t buf_compact_size(uint64_t number)
+size_t buf_compact_size(uint64_t compact_number)
 {
-	return number < 0xfd ? 1 : number <= 0xffff ? 3 : number <= 0xffffffff ? 5 : 9;
+	return compact_number < 0xfd ? 1 : compact_number <= 0xffff ? 3 : compact_number <= 0xffffffff ? 5 : 9;
 }
 
 void reader_init(struct reader *reader, const void *data, size_t size)
@@ -129,86 +129,86 @@ void reader_init(struct reader *reader, const void *data, size_t size)
  * p + size may lie behind the end of memory. */
 const uint8_t *reader_bytes(struct reader *reader, size_t size)
 {
-	const uint8_t *at = reader->p;
+	const uint8_t *reader_at = reader->p;
 
 	if (!reader->ok || size > (size_t)(reader->end - reader->p)) {
 		reader->ok = false;
 		return NULL;
 	}
 	reader->p += size;
-	return at;
+	return reader_at;
 }
 
 bool reader_copy(struct reader *reader, void *out, size_t size)
 {
-	const uint8_t *at = reader_bytes(reader, size);
+	const uint8_t *reader_at = reader_bytes(reader, size);
 
 	/* memcpy of nothing still wants pointers; out may be NULL then. */
 	if (size == 0)
-		return at != NULL;
-	if (at == NULL)
+		return reader_at != NULL;
+	if (reader_at == NULL)
 		memset(out, 0, size);
 	else
-		memcpy(out, at, size);
-	return at != NULL;
+		memcpy(out, reader_at, size);
+	return reader_at != NULL;
 }
 
 uint8_t reader_u8(struct reader *reader)
 {
-	const uint8_t *at = reader_bytes(reader, 1);
+	const uint8_t *reader_at = reader_bytes(reader, 1);
 
-	return at != NULL ? at[0] : 0;
+	return reader_at != NULL ? reader_at[0] : 0;
 }
 
 uint16_t reader_le16(struct reader *reader)
 {
-	const uint8_t *at = reader_bytes(reader, 2);
+	const uint8_t *reader_at = reader_bytes(reader, 2);
 
-	return at != NULL ? read_le16(at) : 0;
+	return reader_at != NULL ? read_le16(reader_at) : 0;
 }
 
 uint32_t reader_le32(struct reader *reader)
 {
-	const uint8_t *at = reader_bytes(reader, 4);
+	const uint8_t *reader_at = reader_bytes(reader, 4);
 
-	return at != NULL ? read_le32(at) : 0;
+	return reader_at != NULL ? read_le32(reader_at) : 0;
 }
 
 uint64_t reader_le64(struct reader *reader)
 {
-	const uint8_t *at = reader_bytes(reader, 8);
+	const uint8_t *reader_at = reader_bytes(reader, 8);
 
-	return at != NULL ? read_le64(at) : 0;
+	return reader_at != NULL ? read_le64(reader_at) : 0;
 }
 
 /* A number has one form, the shortest: with two, the same transaction could be sent as different bytes. */
 uint64_t reader_compact_any(struct reader *reader)
 {
-	uint8_t marker = reader_u8(reader);
-	uint64_t number = marker;
-	size_t size = marker < 0xfd ? 1 : marker == 0xfd ? 3 : marker == 0xfe ? 5 : 9;
+	uint8_t compact_marker = reader_u8(reader);
+	uint64_t compact_number = compact_marker;
+	size_t compact_size = compact_marker < 0xfd ? 1 : compact_marker == 0xfd ? 3 : compact_marker == 0xfe ? 5 : 9;
 
-	if (size == 3)
-		number = reader_le16(reader);
-	else if (size == 5)
-		number = reader_le32(reader);
-	else if (size == 9)
-		number = reader_le64(reader);
-	if (reader->ok && buf_compact_size(number) != size)
+	if (compact_size == 3)
+		compact_number = reader_le16(reader);
+	else if (compact_size == 5)
+		compact_number = reader_le32(reader);
+	else if (compact_size == 9)
+		compact_number = reader_le64(reader);
+	if (reader->ok && buf_compact_size(compact_number) != compact_size)
 		reader->ok = false;
-	return reader->ok ? number : 0;
+	return reader->ok ? compact_number : 0;
 }
 
 size_t reader_compact(struct reader *reader)
 {
-	uint64_t number = reader_compact_any(reader);
+	uint64_t compact_number = reader_compact_any(reader);
 
 	/* A count above what any message holds is refused before somebody takes memory for it. */
-	if (number > READER_COMPACT_MAX) {
+	if (compact_number > READER_COMPACT_MAX) {
 		reader->ok = false;
 		return 0;
 	}
-	return (size_t)number;
+	return (size_t)compact_number;
 }
 
 size_t reader_left(const struct reader *reader)

@@ -30,13 +30,13 @@ void buf_put_u8(struct buf *buf, uint8_t number);
 void buf_put_le16(struct buf *buf, uint16_t number);
 void buf_put_le32(struct buf *buf, uint32_t number);
 void buf_put_le64(struct buf *buf, uint64_t number);
-void buf_put_compact(struct buf *buf, uint64_t number);
+void buf_put_compact(struct buf *buf, uint64_t compact_number);
 
 /* The contents as a zero-terminated string on the heap; b is then empty. Zero bytes inside are kept. */
 char *buf_take_text(struct buf *buf);
 
-/* How many bytes CompactSize takes for v: 1, 3, 5 or 9. */
-size_t buf_compact_size(uint64_t number);
+/* How many bytes CompactSize takes for a number: 1, 3, 5 or 9. */
+size_t buf_compact_size(uint64_t compact_number);
 
 struct reader {
 	const uint8_t *p, *end; /* borrowed: the bytes must outlive the reader */

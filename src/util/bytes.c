@@ -26,17 +26,17 @@ void hex_encode(char *hex, const uint8_t *data, size_t size)
 	hex[2 * size] = 0;
 }
 
-bool hex_decode(uint8_t *bytes, size_t size, const char *text)
+bool hex_decode(uint8_t *bytes, size_t size, const char *hex)
 {
 	/* The length first: the loop below then reads no digit behind the end. */
-	if (strlen(text) != 2 * size)
+	if (strlen(hex) != 2 * size)
 		return false;
 	for (size_t i = 0; i < size; i++) {
-		int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+		int high_digit = hex_digit(hex[2 * i]), low_digit = hex_digit(hex[2 * i + 1]);
 
-		if (high < 0 || low < 0)
+		if (high_digit < 0 || low_digit < 0)
 			return false;
-		bytes[i] = (uint8_t)(high << 4 | low);
+		bytes[i] = (uint8_t)(high_digit << 4 | low_digit);
 	}
 	return true;
 }
@@ -61,9 +61,9 @@ void hex_encode_reversed(char *hex, const uint8_t *data, size_t size)
 	hex[2 * size] = 0;
 }
 
-bool hex_decode_reversed(uint8_t *bytes, size_t size, const char *text)
+bool hex_decode_reversed(uint8_t *bytes, size_t size, const char *hex)
 {
-	if (!hex_decode(bytes, size, text))
+	if (!hex_decode(bytes, size, hex))
 		return false;
 	reverse_bytes(bytes, size);
 	return true;

@@ -41,11 +41,11 @@ static inline void write_le64(uint8_t *bytes, uint64_t number)
 void hex_encode(char *hex, const uint8_t *data, size_t size);
 
 /* Reads exactly 2 * size digits of either case; false if text is of another length or holds another character. */
-bool hex_decode(uint8_t *bytes, size_t size, const char *text);
+bool hex_decode(uint8_t *bytes, size_t size, const char *hex);
 
 /* Hashes and ids are shown with their bytes reversed, as Bitcoin does; keys and blob roots are not. */
 void hex_encode_reversed(char *hex, const uint8_t *data, size_t size);
-bool hex_decode_reversed(uint8_t *bytes, size_t size, const char *text);
+bool hex_decode_reversed(uint8_t *bytes, size_t size, const char *hex);
 
 /* Writes BASE64_SIZE(size) characters (RFC 4648, padded) and a terminating zero. */
 #define BASE64_SIZE(size) (((size) + 2) / 3 * 4)

@@ -31,11 +31,11 @@ static int file_open_again(const char *path, int flags, unsigned mode)
 
 bool file_read_at(int fd, uint64_t offset, void *out, size_t size, const char *name, struct errmsg *err)
 {
-	uint8_t *at = out;
+	uint8_t *read_to = out;
 
 	while (size) {
 		/* Short reads and writes are no failure: the rest is asked for again, and then the reason comes. */
-		ssize_t bytes_read = pread(fd, at, size, (off_t)offset);
+		ssize_t bytes_read = pread(fd, read_to, size, (off_t)offset);
 
 		if (bytes_read < 0 && errno == EINTR)
 			continue;
@@ -43,7 +43,7 @@ bool file_read_at(int fd, uint64_t offset, void *out, size_t size, const char *n
 			return file_fail(err, name, "cannot be read");
 		if (bytes_read == 0)
 			return errmsg_set(err, "%s: ends too early", name);
-		at += bytes_read;
+		read_to += bytes_read;
 		offset += (uint64_t)bytes_read;
 		size -= (size_t)bytes_read;
 	}
@@ -52,17 +52,17 @@ bool file_read_at(int fd, uint64_t offset, void *out, size_t size, const char *n
 
 bool file_write_at(int fd, uint64_t offset, const void *data, size_t size, const char *name, struct errmsg *err)
 {
-	const uint8_t *at = data;
+	const uint8_t *write_from = data;
 
 	/* With the offset in the call no two threads share a position, and readers need no lock. */
 	while (size) {
-		ssize_t bytes_written = pwrite(fd, at, size, (off_t)offset);
+		ssize_t bytes_written = pwrite(fd, write_from, size, (off_t)offset);
 
 		if (bytes_written < 0 && errno == EINTR)
 			continue;
 		if (bytes_written < 0)
 			return file_fail(err, name, "cannot be written");
-		at += bytes_written;
+		write_from += bytes_written;
 		offset += (uint64_t)bytes_written;
 		size -= (size_t)bytes_written;
 	}
@@ -73,24 +73,24 @@ bool file_write_at(int fd, uint64_t offset, const void *data, size_t size, const
  * there is more than max_size: at most 64 KiB too many are held. On failure buf is as it was. */
 bool file_read_rest(int fd, size_t max_size, struct buf *buf, const char *name, struct errmsg *err)
 {
-	size_t size_before = buf->size;
+	size_t buf_size_before = buf->size;
 
 	for (;;) {
-		uint8_t *at = buf_extend(buf, 65536);
-		ssize_t bytes_read = read(fd, at, 65536);
+		uint8_t *read_to = buf_extend(buf, 65536);
+		ssize_t bytes_read = read(fd, read_to, 65536);
 
 		buf->size -= 65536;
 		if (bytes_read < 0 && errno == EINTR)
 			continue;
 		if (bytes_read < 0) {
-			buf->size = size_before;
+			buf->size = buf_size_before;
 			return file_fail(err, name, "cannot be read");
 		}
 		if (bytes_read == 0)
 			return true;
 		buf->size += (size_t)bytes_read;
-		if (buf->size - size_before > max_size) {
-			buf->size = size_before;
+		if (buf->size - buf_size_before > max_size) {
+			buf->size = buf_size_before;
 			return errmsg_set(err, "%s: is larger than %zu bytes", name, max_size);
 		}
 	}
@@ -307,17 +307,17 @@ bool file_same(const char *path, const char *other_path)
 
 /* The folder of a path, or the next one above it that exists; the caller frees it. *unsure: a ".." was passed on the
  * way. */
-static char *path_nearest_folder(const char *path, bool *unsure)
+static char *path_nearest_folder(const char *path, bool *folder_unsure)
 {
 	char *folder = path_folder(path), *above;
 	struct stat file_info;
 
-	*unsure = false;
+	*folder_unsure = false;
 	while ((stat(folder, &file_info) != 0 || !S_ISDIR(file_info.st_mode)) && strcmp(folder, ".") != 0) {
 		size_t size = strlen(folder);
 
 		if (size >= 2 && strcmp(folder + size - 2, "..") == 0)
-			*unsure = true;
+			*folder_unsure = true;
 		above = path_folder(folder);
 		free(folder);
 		folder = above;
@@ -330,70 +330,70 @@ static char *path_nearest_folder(const char *path, bool *unsure)
 bool path_inside(const char *path, const char *folder)
 {
 	struct stat folder_info, inner_info, outer_info;
-	bool found;
-	char *inner, *outer;
+	bool path_found;
+	char *inner_path, *outer_path;
 
 	if (stat(folder, &folder_info) != 0)
 		return false;
-	inner = path_nearest_folder(path, &found);
+	inner_path = path_nearest_folder(path, &path_found);
 	/* Upwards by "..", which the system resolves: links have no say. The root is its own parent, and ends it. */
-	while (!found && stat(inner, &inner_info) == 0) {
-		found = file_same_inode(&inner_info, &folder_info);
-		outer = path_join(inner, "..");
-		free(inner);
-		inner = outer;
-		if (stat(inner, &outer_info) != 0 || file_same_inode(&outer_info, &inner_info))
+	while (!path_found && stat(inner_path, &inner_info) == 0) {
+		path_found = file_same_inode(&inner_info, &folder_info);
+		outer_path = path_join(inner_path, "..");
+		free(inner_path);
+		inner_path = outer_path;
+		if (stat(inner_path, &outer_info) != 0 || file_same_inode(&outer_info, &inner_info))
 			break;
 	}
-	free(inner);
-	return found;
+	free(inner_path);
+	return path_found;
 }
 
 char *path_beside(const char *path, const char *name)
 {
 	const char *slash = strrchr(path, '/');
-	char *folder = mem_strdup(path), *result;
+	char *folder = mem_strdup(path), *path_made;
 
 	folder[slash == NULL ? 0 : slash - path + 1] = 0;
-	result = path_join(folder, name);
+	path_made = path_join(folder, name);
 	free(folder);
-	return result;
+	return path_made;
 }
 
 char *path_home(void)
 {
-	const char *home = getenv("HOME");
-	const struct passwd *user;
+	const char *home_path = getenv("HOME");
+	const struct passwd *passwd_user;
 
-	if (home == NULL || *home == 0) {
-		user = getpwuid(getuid());
-		home = user != NULL ? user->pw_dir : NULL;
+	if (home_path == NULL || *home_path == 0) {
+		passwd_user = getpwuid(getuid());
+		home_path = passwd_user != NULL ? passwd_user->pw_dir : NULL;
 	}
-	return home != NULL ? mem_strdup(home) : NULL;
+	return home_path != NULL ? mem_strdup(home_path) : NULL;
 }
 
 char *path_expand(const char *path)
 {
-	char *home = path[0] == '~' && (path[1] == '/' || path[1] == 0) ? path_home() : NULL, *result;
+	char *home_path = path[0] == '~' && (path[1] == '/' || path[1] == 0) ? path_home() : NULL, *expanded_path;
 
-	if (home == NULL)
+	if (home_path == NULL)
 		return mem_strdup(path);
-	result = path[1] == 0 ? mem_strdup(home) : path_join(home, path + 2);
-	free(home);
-	return result;
+	expanded_path = path[1] == 0 ? mem_strdup(home_path) : path_join(home_path, path + 2);
+	free(home_path);
+	return expanded_path;
 }
 
 char *path_join(const char *path, const char *name)
 {
 	size_t path_size = strlen(path), name_size = strlen(name);
-	char *joined;
+	char *joined_path;
 
 	if (path_size == 0 || name[0] == '/')
 		return mem_strdup(name);
-	joined = mem_alloc(path_size + name_size + 2);
-	memcpy(joined, path, path_size);
+	joined_path = mem_alloc(path_size + name_size + 2);
+	memcpy(joined_path, path, path_size);
 	if (path[path_size - 1] != '/')
-		joined[path_size++] = '/';
-	memcpy(joined + path_size, name, name_size + 1);
-	return joined;
+		joined_path[path_size++] = '/';
+	memcpy(joined_path + path_size, name, name_size + 1);
+	return joined_path;
 }

@@ -72,7 +72,7 @@ static void log_replace(char *log_file, int log_new_fd)
 	pthread_mutex_unlock(&log_lock);
 }
 
-bool log_init(const char *log_file, bool console, unsigned log_mask, struct errmsg *err)
+bool log_init(const char *log_file, bool log_console, unsigned log_mask, struct errmsg *err)
 {
 	int log_new_fd = -1;
 
@@ -83,7 +83,7 @@ bool log_init(const char *log_file, bool console, unsigned log_mask, struct errm
 	}
 	log_replace(log_file != NULL ? mem_strdup(log_file) : NULL, log_new_fd);
 	pthread_mutex_lock(&log_lock);
-	log_to_console = console;
+	log_to_console = log_console;
 	pthread_mutex_unlock(&log_lock);
 	atomic_store(&log_wanted, log_mask);
 	return true;
@@ -162,25 +162,26 @@ static size_t log_escape(char *escaped, size_t room, const char *raw)
 {
 	static const char escape_digits[] = "0123456789abcdef";
 	size_t escaped_size = 0;
-	unsigned char byte_before = 0;
+	unsigned char log_byte_before = 0;
 
 	for (; *raw; raw++) {
-		unsigned char byte = (unsigned char)*raw;
-		bool is_control = byte < 0x20 || byte == 0x7f || (byte_before == 0xc2 && byte >= 0x80 && byte < 0xa0);
+		unsigned char log_byte = (unsigned char)*raw;
+		bool log_control = log_byte < 0x20 || log_byte == 0x7f ||
+			(log_byte_before == 0xc2 && log_byte >= 0x80 && log_byte < 0xa0);
 
 		/* An escape whole or not at all; size <= room holds. */
-		if (room - escaped_size < (is_control ? 4 : 1))
+		if (room - escaped_size < (log_control ? 4 : 1))
 			break;
-		if (is_control) {
+		if (log_control) {
 			escaped[escaped_size++] = '\\';
 			escaped[escaped_size++] = 'x';
-			escaped[escaped_size++] = escape_digits[byte >> 4];
-			escaped[escaped_size++] = escape_digits[byte & 15];
+			escaped[escaped_size++] = escape_digits[log_byte >> 4];
+			escaped[escaped_size++] = escape_digits[log_byte & 15];
 		} else {
-			escaped[escaped_size++] = (char)byte;
+			escaped[escaped_size++] = (char)log_byte;
 		}
 		/* U+0080 to U+009F are 0xc2 and then this byte: a terminal may obey them. */
-		byte_before = byte;
+		log_byte_before = log_byte;
 	}
 	return escaped_size;
 }
@@ -266,10 +267,10 @@ void log_debug(enum log_category category, const char *format, ...)
  * clock, since the other may be set back by a year. */
 bool log_limit_allows(struct log_limit *log_limit)
 {
-	int64_t now = clock_mono_ms();
+	int64_t log_now = clock_mono_ms();
 
-	if (now < log_limit->next)
+	if (log_now < log_limit->next)
 		return false;
-	log_limit->next = now + LOG_LIMIT_MS;
+	log_limit->next = log_now + LOG_LIMIT_MS;
 	return true;
 }

@@ -31,10 +31,10 @@ enum log_category {
 };
 #define LOG_ALL 0x1ffu
 
-/* Starts the log. With path NULL the log is stderr alone; else lines are appended to that file, created with mode 0600
- * where it is missing, and printed on stdout too if console is set. `categories` is the mask of debug lines that are
- * wanted. Before log_init lines go to stderr. Fails if the file cannot be opened; the log then stays as it was. */
-bool log_init(const char *path, bool console, unsigned categories, struct errmsg *err);
+/* Starts the log. With log_file NULL the log is stderr alone; else lines are appended to that file, created with mode
+ * 0600 where it is missing, and printed on stdout too if console is set. `categories` is the mask of debug lines that
+ * are wanted. Before log_init lines go to stderr. Fails if the file cannot be opened; the log then stays as it was. */
+bool log_init(const char *log_file, bool console, unsigned categories, struct errmsg *err);
 
 /* Opens the file again under the same name: after a log rotation (SIGHUP). Not to be called from a signal handler. */
 bool log_reopen(struct errmsg *err);

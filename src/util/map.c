@@ -89,20 +89,20 @@ void *map_get(const struct map *map, const uint8_t key[32])
 void *map_put(struct map *map, const uint8_t key[32], void *value)
 {
 	struct map_entry *map_entry;
-	void *old_value;
+	void *map_old_value;
 
 	/* Grown before the key is looked for, at two thirds: it may turn out to be there already, and the table is then
 	 * large one key early, which costs nothing but memory. */
 	if ((map->count + 1) * 3 > map->cap * 2)
 		map_resize(map, map->cap ? 2 * map->cap : MAP_CAP_MIN);
 	map_entry = map_find(map, key);
-	old_value = map_entry->value;
-	if (old_value == NULL) {
+	map_old_value = map_entry->value;
+	if (map_old_value == NULL) {
 		memcpy(map_entry->key, key, 32);
 		map->count++;
 	}
 	map_entry->value = value;
-	return old_value;
+	return map_old_value;
 }
 
 /* Moves later entries of the run back over the hole, as far as each one's home allows: an entry may move if its home is
@@ -124,20 +124,20 @@ static void map_close_gap(struct map *map, size_t hole)
 void *map_remove(struct map *map, const uint8_t key[32])
 {
 	struct map_entry *map_entry;
-	void *old_value;
+	void *map_old_value;
 
 	if (map->count == 0)
 		return NULL;
 	map_entry = map_find(map, key);
-	old_value = map_entry->value;
-	if (old_value == NULL)
+	map_old_value = map_entry->value;
+	if (map_old_value == NULL)
 		return NULL;
 	map_close_gap(map, (size_t)(map_entry - map->entries));
 	map->count--;
 	/* An eighth, although it grows at two thirds: keys that come and go at one bound do not resize it each time. */
 	if (map->cap > MAP_CAP_MIN && map->count < map->cap / 8)
 		map_resize(map, map->cap / 2);
-	return old_value;
+	return map_old_value;
 }
 
 bool map_next(const struct map *map, size_t *at, const uint8_t **key, void **value)

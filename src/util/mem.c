@@ -17,13 +17,13 @@ static void *mem_check_size(void *memory, size_t size)
 	return memory;
 }
 
-void *mem_check(void *made)
+void *mem_check(void *mem_made)
 {
-	if (made == NULL) {
+	if (mem_made == NULL) {
 		fprintf(stderr, "Out of memory: a library could not make what was asked of it\n");
 		abort();
 	}
-	return made;
+	return mem_made;
 }
 
 void *mem_alloc(size_t size)
@@ -44,11 +44,11 @@ void *mem_realloc(void *old, size_t size)
 
 void *mem_dup(const void *data, size_t size)
 {
-	void *copy = mem_alloc(size);
+	void *mem_copy = mem_alloc(size);
 
 	if (size)
-		memcpy(copy, data, size);
-	return copy;
+		memcpy(mem_copy, data, size);
+	return mem_copy;
 }
 
 char *mem_strdup(const char *text)

@@ -39,22 +39,22 @@ struct options {
 	bool skip_unknown;
 };
 
-static void option_list_add(struct option_list *list, struct option_setting setting)
+static void option_list_add(struct option_list *option_list, struct option_setting setting)
 {
-	if (list->count == list->cap) {
-		list->cap = list->cap ? 2 * list->cap : 16;
-		list->items = mem_realloc(list->items, list->cap * sizeof *list->items);
+	if (option_list->count == option_list->cap) {
+		option_list->cap = option_list->cap ? 2 * option_list->cap : 16;
+		option_list->items = mem_realloc(option_list->items, option_list->cap * sizeof *option_list->items);
 	}
-	list->items[list->count++] = setting;
+	option_list->items[option_list->count++] = setting;
 }
 
-static void option_list_clear(struct option_list *list)
+static void option_list_clear(struct option_list *option_list)
 {
-	for (size_t i = 0; i < list->count; i++) {
-		free(list->items[i].value);
-		free(list->items[i].section);
+	for (size_t i = 0; i < option_list->count; i++) {
+		free(option_list->items[i].value);
+		free(option_list->items[i].section);
 	}
-	free(list->items);
+	free(option_list->items);
 }
 
 struct options *options_new(const struct option_spec *table)
@@ -151,14 +151,16 @@ bool options_parse_args(struct options *options, int argc, char *const argv[], i
 	int i;
 
 	for (i = 1; i < argc && argv[i][0] == '-' && argv[i][1] != 0; i++) {
-		const char *name = argv[i] + (argv[i][1] == '-' ? 2 : 1), *equals = strchr(name, '=');
-		size_t size = equals != NULL ? (size_t)(equals - name) : strlen(name);
+		const char *option_name = argv[i] + (argv[i][1] == '-' ? 2 : 1),
+			   *option_equals = strchr(option_name, '=');
+		size_t option_size = option_equals != NULL ? (size_t)(option_equals - option_name) :
+							     strlen(option_name);
 		char option_place[128];
 		struct option_setting setting;
 
 		snprintf(option_place, sizeof option_place, "Argument %.100s", argv[i]);
-		if (!option_make_setting(options, name, size, equals != NULL ? equals + 1 : NULL, option_place,
-			    &setting, err))
+		if (!option_make_setting(options, option_name, option_size,
+			    option_equals != NULL ? option_equals + 1 : NULL, option_place, &setting, err))
 			return false;
 		option_list_add(&options->args, setting);
 	}
@@ -169,9 +171,9 @@ bool options_parse_args(struct options *options, int argc, char *const argv[], i
 	return true;
 }
 
-static bool conf_is_blank(char letter)
+static bool conf_is_blank(char conf_letter)
 {
-	return letter == ' ' || letter == '\t' || letter == '\r';
+	return conf_letter == ' ' || conf_letter == '\t' || conf_letter == '\r';
 }
 
 /* Cuts blanks off both ends of conf_text[*conf_start..*conf_end). */
@@ -204,24 +206,24 @@ static char *conf_slice_text(const char *conf_text, size_t conf_start, size_t co
 static bool conf_parse_setting(struct options *options, const char *conf_text, size_t conf_start, size_t conf_end,
 	const char *conf_section, const char *option_place, struct errmsg *err)
 {
-	const char *equals = memchr(conf_text + conf_start, '=', conf_end - conf_start);
-	size_t name_end, value_start;
+	const char *option_equals = memchr(conf_text + conf_start, '=', conf_end - conf_start);
+	size_t conf_name_end, conf_value_start;
 	char *option_value;
 	struct option_setting setting;
 	bool ok, negated;
 
-	if (equals == NULL)
+	if (option_equals == NULL)
 		return errmsg_set(err, "%s: a line must have the form name=value", option_place);
-	name_end = (size_t)(equals - conf_text);
-	value_start = name_end + 1;
-	conf_trim(conf_text, &conf_start, &name_end);
-	conf_trim(conf_text, &value_start, &conf_end);
+	conf_name_end = (size_t)(option_equals - conf_text);
+	conf_value_start = conf_name_end + 1;
+	conf_trim(conf_text, &conf_start, &conf_name_end);
+	conf_trim(conf_text, &conf_value_start, &conf_end);
 	if (options->skip_unknown &&
-		option_find_written(options, conf_text + conf_start, name_end - conf_start, &negated) == NULL)
+		option_find_written(options, conf_text + conf_start, conf_name_end - conf_start, &negated) == NULL)
 		return true;
-	option_value = conf_slice_text(conf_text, value_start, conf_end);
-	ok = option_make_setting(options, conf_text + conf_start, name_end - conf_start, option_value, option_place,
-		&setting, err);
+	option_value = conf_slice_text(conf_text, conf_value_start, conf_end);
+	ok = option_make_setting(options, conf_text + conf_start, conf_name_end - conf_start, option_value,
+		option_place, &setting, err);
 	free(option_value);
 	if (!ok)
 		return false;
@@ -257,20 +259,20 @@ bool options_parse_text(struct options *options, const char *name, const char *c
 	struct errmsg *err)
 {
 	char *conf_section = NULL, option_place[160];
-	size_t line = 1;
+	size_t conf_line = 1;
 	bool ok = true;
 
-	for (size_t at = 0; ok && at < size; line++) {
-		const char *newline = memchr(conf_text + at, '\n', size - at);
+	for (size_t conf_at = 0; ok && conf_at < size; conf_line++) {
+		const char *newline = memchr(conf_text + conf_at, '\n', size - conf_at);
 		size_t conf_end = newline != NULL ? (size_t)(newline - conf_text) : size;
 
 		/* Each message has the place: a file may have hundreds of lines, and an option several names. */
-		snprintf(option_place, sizeof option_place, "%.120s:%zu", name, line);
-		if (memchr(conf_text + at, 0, conf_end - at) != NULL)
+		snprintf(option_place, sizeof option_place, "%.120s:%zu", name, conf_line);
+		if (memchr(conf_text + conf_at, 0, conf_end - conf_at) != NULL)
 			ok = errmsg_set(err, "%s: the line contains a zero byte", option_place);
 		else
-			ok = conf_parse_line(options, conf_text, at, conf_end, &conf_section, option_place, err);
-		at = conf_end + 1;
+			ok = conf_parse_line(options, conf_text, conf_at, conf_end, &conf_section, option_place, err);
+		conf_at = conf_end + 1;
 	}
 	free(conf_section);
 	return ok;
@@ -307,11 +309,11 @@ void options_set(struct options *options, const char *name, const char *value)
 
 /* Does the item count: right option, and in the file the right part of it? */
 static bool option_setting_counts(const struct options *options, const struct option_setting *setting,
-	const struct option_spec *option, bool own_section)
+	const struct option_spec *option, bool conf_own_section)
 {
 	if (setting->option != option)
 		return false;
-	if (!own_section)
+	if (!conf_own_section)
 		return setting->section == NULL;
 	return setting->section != NULL && options->section != NULL && strcmp(setting->section, options->section) == 0;
 }
@@ -325,9 +327,9 @@ static const struct option_setting *option_deciding(const struct options *option
 		/* What options_set added stands behind all arguments, and so wins. */
 		if (options->args.items[i - 1].option == option)
 			return &options->args.items[i - 1];
-	for (int general = 0; general < 2; general++)
+	for (int conf_general = 0; conf_general < 2; conf_general++)
 		for (size_t i = 0; i < options->file.count; i++)
-			if (option_setting_counts(options, &options->file.items[i], option, !general))
+			if (option_setting_counts(options, &options->file.items[i], option, !conf_general))
 				return &options->file.items[i];
 	return NULL;
 }
@@ -379,21 +381,22 @@ bool options_int(const struct options *options, const char *name, int64_t min, i
 
 /* Walks one source's values of a multi option, after its last negation. Counts *index down; returns the value where it
  * reaches zero. *negated is set if this source forgets those behind it. */
-static const char *option_walk_values(const struct options *options, const struct option_list *list,
-	const struct option_spec *option, bool own_section, size_t *index, bool *negated)
+static const char *option_walk_values(const struct options *options, const struct option_list *option_list,
+	const struct option_spec *option, bool conf_own_section, size_t *index, bool *negated)
 {
-	size_t walk_start = 0;
+	size_t option_first = 0;
 
-	for (size_t i = 0; i < list->count; i++) {
-		if (option_setting_counts(options, &list->items[i], option, own_section) && list->items[i].negated) {
-			walk_start = i + 1;
+	for (size_t i = 0; i < option_list->count; i++) {
+		if (option_setting_counts(options, &option_list->items[i], option, conf_own_section) &&
+			option_list->items[i].negated) {
+			option_first = i + 1;
 			*negated = true;
 		}
 	}
 	/* *index counts down over all sources: what is left of it is the index within the next. */
-	for (size_t i = walk_start; i < list->count; i++)
-		if (option_setting_counts(options, &list->items[i], option, own_section) && (*index)-- == 0)
-			return list->items[i].value;
+	for (size_t i = option_first; i < option_list->count; i++)
+		if (option_setting_counts(options, &option_list->items[i], option, conf_own_section) && (*index)-- == 0)
+			return option_list->items[i].value;
 	return NULL;
 }
 
@@ -415,11 +418,11 @@ const char *options_value(const struct options *options, const char *name, size_
 
 size_t options_count(const struct options *options, const char *name)
 {
-	size_t value_count = 0;
+	size_t option_values = 0;
 
-	while (options_value(options, name, value_count) != NULL)
-		value_count++;
-	return value_count;
+	while (options_value(options, name, option_values) != NULL)
+		option_values++;
+	return option_values;
 }
 
 static void option_help(struct buf *help_lines, const struct option_spec *option)

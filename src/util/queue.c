@@ -163,20 +163,21 @@ static unsigned queue_slots_due(const struct queue *queue, const struct queue_ta
  * first. */
 static struct queue_task *queue_most_urgent(const struct queue *queue)
 {
-	struct queue_task *urgent = NULL;
+	struct queue_task *urgent_task = NULL;
 
 	if (queue->favoured != NULL && (queue->favoured->paused || queue->favoured->slots == 0))
 		return queue->favoured;
 	for (struct queue_task *task = queue->running; task != NULL; task = task->next)
-		if (task->paused && (urgent == NULL || queue_is_before(&task->job, &urgent->job)))
-			urgent = task;
+		if (task->paused && (urgent_task == NULL || queue_is_before(&task->job, &urgent_task->job)))
+			urgent_task = task;
 	for (int kind = 0; kind < QUEUE_FILE; kind++) {
 		struct queue_task *task = queue->waiting[kind].first;
 
 		if (task != NULL)
-			return urgent == NULL || queue_is_before(&task->job, &urgent->job) ? task : urgent;
+			return urgent_task == NULL || queue_is_before(&task->job, &urgent_task->job) ? task :
+												       urgent_task;
 	}
-	return urgent;
+	return urgent_task;
 }
 
 /* After every change of who waits. Under the lock. */
@@ -297,7 +298,7 @@ static void queue_task_finish(struct queue *queue, struct queue_task *task)
 
 static void queue_task_run(struct queue *queue, struct queue_task *task)
 {
-	bool must_notify;
+	bool queue_must_notify;
 
 	task->next = queue->running;
 	queue->running = task;
@@ -308,9 +309,9 @@ static void queue_task_run(struct queue *queue, struct queue_task *task)
 	queue_own_task = NULL;
 	pthread_mutex_lock(&queue->lock);
 	queue_task_finish(queue, task);
-	must_notify = queue->notify != NULL && !queue->stopping;
+	queue_must_notify = queue->notify != NULL && !queue->stopping;
 	/* Outside the lock: notify may take locks of its own that the loop holds while it posts. */
-	if (must_notify) {
+	if (queue_must_notify) {
 		pthread_mutex_unlock(&queue->lock);
 		queue->notify(queue->context);
 		pthread_mutex_lock(&queue->lock);
@@ -363,16 +364,16 @@ static size_t queue_crew_waiting(const struct queue_crew *crew)
 /* One thread more, if more tasks wait than threads. Under the lock. */
 static void queue_crew_grow(struct queue_crew *crew)
 {
-	sigset_t crew_signals, signals_before;
+	sigset_t crew_signals, crew_signals_before;
 	int crew_error;
 
 	if (crew->idle >= queue_crew_waiting(crew) || crew->started == crew->max)
 		return;
 	/* Signals belong to the loop's thread: the workers inherit a mask that blocks them all. */
 	sigfillset(&crew_signals);
-	pthread_sigmask(SIG_SETMASK, &crew_signals, &signals_before);
+	pthread_sigmask(SIG_SETMASK, &crew_signals, &crew_signals_before);
 	crew_error = pthread_create(&crew->threads[crew->started], NULL, queue_crew_work, crew);
-	pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
+	pthread_sigmask(SIG_SETMASK, &crew_signals_before, NULL);
 	if (crew_error == 0) {
 		crew->started++;
 	} else if (crew->started == 0) {
@@ -456,15 +457,15 @@ static struct queue_task *queue_task_take(struct queue *queue, const void *owner
 size_t queue_drain(struct queue *queue)
 {
 	struct queue_task *task;
-	size_t drained = 0;
+	size_t tasks_drained = 0;
 
 	while ((task = queue_task_take(queue, NULL, true)) != NULL) {
 		queue_task_done(queue, task, false);
-		drained++;
+		tasks_drained++;
 	}
-	if (drained > 0 && queue->after != NULL)
+	if (tasks_drained > 0 && queue->after != NULL)
 		queue->after(queue->after_context);
-	return drained;
+	return tasks_drained;
 }
 
 void queue_after_drain(struct queue *queue, queue_after *after, void *context)
@@ -493,19 +494,19 @@ static void queue_owner_hurry(struct queue *queue, const void *owner)
 /* Whether there is a task of the owner; where all that there are run, it waits for a result first. */
 static bool queue_owner_is_busy(struct queue *queue, const void *owner)
 {
-	bool owner_busy;
+	bool queue_has;
 
 	pthread_mutex_lock(&queue->lock);
-	owner_busy = queue_list_has(queue->finished.first, owner);
+	queue_has = queue_list_has(queue->finished.first, owner);
 	for (int kind = 0; kind < QUEUE_KINDS; kind++)
-		owner_busy = owner_busy || queue_list_has(queue->waiting[kind].first, owner);
-	if (!owner_busy && queue_list_has(queue->running, owner)) {
-		owner_busy = true;
+		queue_has = queue_has || queue_list_has(queue->waiting[kind].first, owner);
+	if (!queue_has && queue_list_has(queue->running, owner)) {
+		queue_has = true;
 		queue_owner_hurry(queue, owner);
 		pthread_cond_wait(&queue->result, &queue->lock);
 	}
 	pthread_mutex_unlock(&queue->lock);
-	return owner_busy;
+	return queue_has;
 }
 
 void queue_leave(struct queue *queue, const void *owner)
@@ -520,27 +521,27 @@ void queue_leave(struct queue *queue, const void *owner)
 	}
 }
 
-static void queue_deadline(struct timespec *deadline, unsigned ms)
+static void queue_deadline(struct timespec *queue_time, unsigned ms)
 {
-	clock_gettime(CLOCK_MONOTONIC, deadline);
-	deadline->tv_sec += ms / 1000;
-	deadline->tv_nsec += (long)(ms % 1000) * 1000000;
-	if (deadline->tv_nsec >= 1000000000) {
-		deadline->tv_sec++;
-		deadline->tv_nsec -= 1000000000;
+	clock_gettime(CLOCK_MONOTONIC, queue_time);
+	queue_time->tv_sec += ms / 1000;
+	queue_time->tv_nsec += (long)(ms % 1000) * 1000000;
+	if (queue_time->tv_nsec >= 1000000000) {
+		queue_time->tv_sec++;
+		queue_time->tv_nsec -= 1000000000;
 	}
 }
 
 void queue_wait(struct queue *queue, unsigned ms)
 {
-	struct timespec wait_end;
-	int wait_late = 0;
+	struct timespec queue_wait_end;
+	int queue_wait_late = 0;
 
-	queue_deadline(&wait_end, ms);
+	queue_deadline(&queue_wait_end, ms);
 	pthread_mutex_lock(&queue->lock);
-	while (queue->finished.first == NULL && queue->pending > 0 && wait_late == 0)
-		wait_late = ms > 0 ? pthread_cond_timedwait(&queue->result, &queue->lock, &wait_end) :
-				     pthread_cond_wait(&queue->result, &queue->lock);
+	while (queue->finished.first == NULL && queue->pending > 0 && queue_wait_late == 0)
+		queue_wait_late = ms > 0 ? pthread_cond_timedwait(&queue->result, &queue->lock, &queue_wait_end) :
+					   pthread_cond_wait(&queue->result, &queue->lock);
 	pthread_mutex_unlock(&queue->lock);
 }
 
@@ -587,10 +588,11 @@ unsigned queue_threads(void)
 /* Whether somebody more urgent than the task waits, and what slots are free do not suffice. */
 static bool queue_is_in_the_way(const struct queue *queue, const struct queue_task *task)
 {
-	const struct queue_task *urgent = queue_most_urgent(queue);
+	const struct queue_task *urgent_task = queue_most_urgent(queue);
 
-	return urgent != NULL && (urgent == queue->favoured || queue_is_before(&urgent->job, &task->job)) &&
-		queue_slots_awaited(queue, urgent) > queue_slots_free(queue);
+	return urgent_task != NULL &&
+		(urgent_task == queue->favoured || queue_is_before(&urgent_task->job, &task->job)) &&
+		queue_slots_awaited(queue, urgent_task) > queue_slots_free(queue);
 }
 
 void queue_hold(bool on)
@@ -602,7 +604,7 @@ void queue_pause(const atomic_bool *cancel)
 {
 	struct queue *queue = queue_own;
 	struct queue_task *task = queue_own_task;
-	struct timespec pause_look;
+	struct timespec queue_look;
 
 	if (task == NULL || task->slots == 0 || queue_own_hold ||
 		!atomic_load_explicit(&queue->is_awaited, memory_order_relaxed))
@@ -619,8 +621,8 @@ void queue_pause(const atomic_bool *cancel)
 		/* A cancelled job has little left to do, and the end waits for it: it goes on beyond the slots. */
 		while (!queue->stopping && !task->leaving && (cancel == NULL || !atomic_load(cancel)) &&
 			(queue_most_urgent(queue) != task || queue_slots_free(queue) < task->slots)) {
-			queue_deadline(&pause_look, QUEUE_PAUSE_LOOK_MS);
-			pthread_cond_timedwait(&queue->work, &queue->lock, &pause_look);
+			queue_deadline(&queue_look, QUEUE_PAUSE_LOOK_MS);
+			pthread_cond_timedwait(&queue->work, &queue->lock, &queue_look);
 		}
 		task->paused = false;
 		queue->used += task->slots;

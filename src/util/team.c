@@ -72,7 +72,7 @@ static void *team_work(void *arg)
 struct team *team_new(unsigned members)
 {
 	struct team *team;
-	sigset_t team_signals, signals_before;
+	sigset_t team_signals, team_signals_before;
 
 	if (members <= 1)
 		return NULL;
@@ -82,7 +82,7 @@ struct team *team_new(unsigned members)
 	pthread_cond_init(&team->end, NULL);
 	/* Signals belong to the process's first thread. */
 	sigfillset(&team_signals);
-	pthread_sigmask(SIG_SETMASK, &team_signals, &signals_before);
+	pthread_sigmask(SIG_SETMASK, &team_signals, &team_signals_before);
 	for (team->members = 1; team->members < members; team->members++) {
 		struct team_member *other = &team->others[team->members - 1];
 
@@ -91,7 +91,7 @@ struct team *team_new(unsigned members)
 		if (pthread_create(&other->thread, NULL, team_work, other) != 0)
 			break;
 	}
-	pthread_sigmask(SIG_SETMASK, &signals_before, NULL);
+	pthread_sigmask(SIG_SETMASK, &team_signals_before, NULL);
 	return team;
 }
 

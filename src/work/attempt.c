@@ -49,32 +49,32 @@ static void attempt_take_backend(struct attempt *attempt)
 void attempt_run(struct attempt *attempt)
 {
 	const size_t body_size = block_body_size(attempt->spec);
-	struct header *header = &attempt->block->header;
-	uint8_t seed[32];
-	const struct step_job job = {
+	struct header *attempt_header = &attempt->block->header;
+	uint8_t attempt_seed[32];
+	const struct step_job attempt_step = {
 		.state = attempt->state,
-		.seed = seed,
+		.seed = attempt_seed,
 		.windows = attempt->windows,
 		.cancel = &attempt->cancel,
 	};
 
 	attempt_take_backend(attempt);
-	header_seed(header, seed);
+	header_seed(attempt_header, attempt_seed);
 	attempt->body = mem_alloc(body_size);
-	attempt->result = backend_execute(attempt->backend, &job, attempt->body);
+	attempt->result = backend_execute(attempt->backend, &attempt_step, attempt->body);
 	if (attempt->result == STEP_OK)
-		sha256(header->digest, attempt->body, body_size);
+		sha256(attempt_header->digest, attempt->body, body_size);
 }
 
 enum attempt_worth attempt_worth(const struct spec *spec, const struct header *header)
 {
-	struct u256 target;
-	uint8_t ticket[32];
+	struct u256 attempt_target;
+	uint8_t attempt_ticket[32];
 
-	if (!target_from_compact(header->bits, &target))
+	if (!target_from_compact(header->bits, &attempt_target))
 		return ATTEMPT_NOTHING;
-	header_ticket(header, ticket);
-	if (target_met(ticket, target))
+	header_ticket(header, attempt_ticket);
+	if (target_met(attempt_ticket, attempt_target))
 		return ATTEMPT_BLOCK;
-	return target_met(ticket, target_share(target, spec->k)) ? ATTEMPT_SHARE : ATTEMPT_NOTHING;
+	return target_met(attempt_ticket, target_share(attempt_target, spec->k)) ? ATTEMPT_SHARE : ATTEMPT_NOTHING;
 }

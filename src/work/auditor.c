@@ -89,17 +89,17 @@ static void audit_read_statement(struct chain *chain, struct audit_report *audit
 {
 	const struct index_entry *audited = audit_report->entry;
 	const struct index_entry *child = chain_is_active(chain, audited) ? chain_at(chain, audited->height + 1) : NULL;
-	const struct block *child_block = child == NULL ? NULL : chain_read_bare(chain, child, NULL);
-	uint32_t stated_slots = chain_spec(chain)->slots;
+	const struct block *audited_child = child == NULL ? NULL : chain_read_bare(chain, child, NULL);
+	uint32_t audited_slots = chain_spec(chain)->slots;
 
-	if (child_block != NULL) {
-		const struct tx *coinbase = child_block->txs[0];
+	if (audited_child != NULL) {
+		const struct tx *audited_coinbase = audited_child->txs[0];
 
-		audit_report->has_stated = coinbase->output_count > 0 &&
-			outcome_parse(&coinbase->outputs[coinbase->output_count - 1].script, stated_slots,
-				&audit_report->stated);
+		audit_report->has_stated = audited_coinbase->output_count > 0 &&
+			outcome_parse(&audited_coinbase->outputs[audited_coinbase->output_count - 1].script,
+				audited_slots, &audit_report->stated);
 		memcpy(audit_report->stated_root, child->header.model_root, 32);
-		block_unref(child_block);
+		block_unref(audited_child);
 		return;
 	}
 	audit_report->stated = audited->outcome.outcome;
@@ -107,20 +107,20 @@ static void audit_read_statement(struct chain *chain, struct audit_report *audit
 	memcpy(audit_report->stated_root, audited->model_root_after, 32);
 }
 
-static bool audit_outcomes_agree(const struct outcome *stated, const struct outcome *found)
+static bool audit_outcomes_agree(const struct outcome *audit_stated, const struct outcome *audit_found)
 {
-	if (stated->is_void || found->is_void)
-		return stated->is_void == found->is_void;
-	if (stated->slots != found->slots)
+	if (audit_stated->is_void || audit_found->is_void)
+		return audit_stated->is_void == audit_found->is_void;
+	if (audit_stated->slots != audit_found->slots)
 		return false;
-	for (uint32_t slot = 0; slot < found->slots; slot++) {
-		bool slot_counts = found->slot[slot].count > 0;
+	for (uint32_t slot = 0; slot < audit_found->slots; slot++) {
+		bool audit_counts = audit_found->slot[slot].count > 0;
 
-		if ((stated->slot[slot].count > 0) != slot_counts)
+		if ((audit_stated->slot[slot].count > 0) != audit_counts)
 			return false;
-		if (slot_counts &&
-			(stated->slot[slot].left_out != found->slot[slot].left_out ||
-				stated->slot[slot].value != found->slot[slot].value))
+		if (audit_counts &&
+			(audit_stated->slot[slot].left_out != audit_found->slot[slot].left_out ||
+				audit_stated->slot[slot].value != audit_found->slot[slot].value))
 			return false;
 	}
 	return true;
@@ -139,15 +139,15 @@ static void audit_done(void *arg, bool cancelled)
 	}
 	audit_report->valid = audit_report->proofs_right;
 	if (audit->only == SIZE_MAX && audit_report->proofs_right) {
-		const struct verdict *verdict = &audit->verdict;
+		const struct verdict *audit_verdict = &audit->verdict;
 
-		if (!verdict->valid || verdict->state == NULL) {
-			audit_fail(audit, verdict->reject.detail);
+		if (!audit_verdict->valid || audit_verdict->state == NULL) {
+			audit_fail(audit, audit_verdict->reject.detail);
 			return;
 		}
 		audit_report->whole = true;
-		audit_report->found = verdict->outcome;
-		memcpy(audit_report->found_root, state_root(verdict->state), 32);
+		audit_report->found = audit_verdict->outcome;
+		memcpy(audit_report->found_root, state_root(audit_verdict->state), 32);
 		audit_read_statement(audit->auditor->chain, audit_report);
 		audit_report->outcome_right = audit_report->has_stated &&
 			audit_outcomes_agree(&audit_report->stated, &audit_report->found);
@@ -180,23 +180,23 @@ static void audit_fill_proofs(struct audit *audit)
 }
 
 /* The parent's state, a reference of ours. */
-static void audit_on_state(void *context, struct state *parent_state)
+static void audit_on_state(void *context, struct state *audited_state)
 {
 	struct audit *audit = context;
 	struct auditor *auditor = audit->auditor;
-	struct errmsg err = { "" };
+	struct errmsg audit_err = { "" };
 
-	if (parent_state == NULL || auditor->closed) {
-		state_unref(parent_state);
+	if (audited_state == NULL || auditor->closed) {
+		state_unref(audited_state);
 		audit_fail(audit,
 			auditor->closed ? "the node is shutting down" :
 					  "the model state before the block cannot be had");
 		return;
 	}
-	audit->job = chain_audit_job(auditor->chain, audit->report.entry, parent_state, &err);
-	state_unref(parent_state);
+	audit->job = chain_audit_job(auditor->chain, audit->report.entry, audited_state, &audit_err);
+	state_unref(audited_state);
 	if (audit->job == NULL) {
-		audit_fail(audit, err.text);
+		audit_fail(audit, audit_err.text);
 		return;
 	}
 	if (audit->only != SIZE_MAX && audit->only >= audit->job->proof_count) {
@@ -222,16 +222,16 @@ static void auditor_on_begin(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	/* The list may change with every audit that is answered at once: begin again until none is new. */
 	for (struct audit *audit = auditor->audits; audit != NULL;) {
-		struct state *parent_state;
+		struct state *audited_state;
 
 		if (audit->begun) {
 			audit = audit->next;
 			continue;
 		}
 		audit->begun = true;
-		parent_state = chain_state_at(auditor->chain, audit->report.entry->parent, audit_on_state, audit);
-		if (parent_state != NULL)
-			audit_on_state(audit, parent_state);
+		audited_state = chain_state_at(auditor->chain, audit->report.entry->parent, audit_on_state, audit);
+		if (audited_state != NULL)
+			audit_on_state(audit, audited_state);
 		audit = auditor->audits;
 	}
 }

@@ -22,10 +22,10 @@ char *exports_path(const struct settings *settings, const char *given)
 static bool exports_inside_own(const struct settings *settings, const char *export_path, const char *name)
 {
 	char *own_folder = path_join(settings->datadir.data, name);
-	bool is_inside = path_inside(export_path, own_folder);
+	bool export_inside = path_inside(export_path, own_folder);
 
 	free(own_folder);
-	return is_inside;
+	return export_inside;
 }
 
 /* The folders may be links to other disks, and `exports` too: so each is asked for by itself. */
@@ -40,28 +40,29 @@ static bool exports_among_own(const struct settings *settings, const char *expor
 
 static bool exports_is_option(const struct settings *settings, const char *export_path, const char *option)
 {
-	char *option_file = path_join(settings->datadir.data, options_string(settings->options, option));
-	bool is_same_file = file_same(export_path, option_file);
+	char *export_option = path_join(settings->datadir.data, options_string(settings->options, option));
+	bool export_is_same = file_same(export_path, export_option);
 
-	free(option_file);
-	return is_same_file;
+	free(export_option);
+	return export_is_same;
 }
 
 /* Files that the operator has elsewhere. */
 static bool exports_is_own(const struct settings *settings, const char *export_path)
 {
-	const char *spec = settings->datadir.chainspec, *weights = settings->spec.initial_state_path;
-	char *initial = spec == NULL || weights == NULL ? NULL : path_beside(spec, weights);
-	bool own = file_same(export_path, settings->datadir.conf) ||
+	const char *own_spec = settings->datadir.chainspec, *own_weights = settings->spec.initial_state_path;
+	char *own_initial = own_spec == NULL || own_weights == NULL ? NULL : path_beside(own_spec, own_weights);
+	bool is_own_file = file_same(export_path, settings->datadir.conf) ||
 		exports_is_option(settings, export_path, "debuglogfile") ||
-		exports_is_option(settings, export_path, "pid") || (spec != NULL && file_same(export_path, spec)) ||
+		exports_is_option(settings, export_path, "pid") ||
+		(own_spec != NULL && file_same(export_path, own_spec)) ||
 		(settings->corpus_path != NULL && file_same(export_path, settings->corpus_path)) ||
-		(initial != NULL && file_same(export_path, initial));
+		(own_initial != NULL && file_same(export_path, own_initial));
 
-	for (size_t i = 0; i < settings->loadblock.count && !own; i++)
-		own = file_same(export_path, settings->loadblock.values[i]);
-	free(initial);
-	return own;
+	for (size_t i = 0; i < settings->loadblock.count && !is_own_file; i++)
+		is_own_file = file_same(export_path, settings->loadblock.values[i]);
+	free(own_initial);
+	return is_own_file;
 }
 
 bool exports_check(const struct settings *settings, const char *export_path, struct errmsg *err)

@@ -50,16 +50,16 @@ static bool import_read_weights(struct import *import, const char *path, struct 
 /* Of safetensors alone: what their shapes do not tell. */
 static bool import_read_config(const struct import *import, struct model_config *import_sizes, struct errmsg *err)
 {
-	char *config_path = path_beside(import->weights_path, "config.json");
-	struct buf config_text;
+	char *import_config_path = path_beside(import->weights_path, "config.json");
+	struct buf import_config;
 	bool ok;
 
-	buf_init(&config_text);
-	ok = !file_exists(config_path) ||
-		(file_read(config_path, IMPORT_CONFIG_MAX, &config_text, err) &&
-			huggingface_read((const char *)config_text.data, config_text.size, import_sizes, err));
-	buf_clear(&config_text);
-	free(config_path);
+	buf_init(&import_config);
+	ok = !file_exists(import_config_path) ||
+		(file_read(import_config_path, IMPORT_CONFIG_MAX, &import_config, err) &&
+			huggingface_read((const char *)import_config.data, import_config.size, import_sizes, err));
+	buf_clear(&import_config);
+	free(import_config_path);
 	return ok;
 }
 
@@ -97,19 +97,20 @@ static bool import_read_spec(struct import *import, struct errmsg *err)
 /* --- the spec to be --- */
 
 /* A size of the spec and of the weights must agree, unless one of them does not tell, or the spec may choose. */
-static bool import_settle_size(struct import *import, const char *size_name, uint32_t told, bool free_choice,
+static bool import_settle_size(struct import *import, const char *import_key, uint32_t import_told, bool free_choice,
 	struct errmsg *err)
 {
-	const json_t *spec_value = json_object_get(import->json, size_name);
+	const json_t *import_value = json_object_get(import->json, import_key);
 
-	if (spec_value == NULL && told == 0)
+	if (import_value == NULL && import_told == 0)
 		return errmsg_set(err,
 			"%s does not tell \"%s\" of its model: put config.json beside it, or \"%s\" into %s",
-			import->weights_path, size_name, size_name, import->spec_path);
-	if (spec_value == NULL)
-		json_object_set_new(import->json, size_name, json_integer(told));
-	else if (told != 0 && !free_choice && (!json_is_integer(spec_value) || json_integer_value(spec_value) != told))
-		return errmsg_set(err, "%s is %u in %s, and something else in %s", size_name, told,
+			import->weights_path, import_key, import_key, import->spec_path);
+	if (import_value == NULL)
+		json_object_set_new(import->json, import_key, json_integer(import_told));
+	else if (import_told != 0 && !free_choice &&
+		(!json_is_integer(import_value) || json_integer_value(import_value) != import_told))
+		return errmsg_set(err, "%s is %u in %s, and something else in %s", import_key, import_told,
 			import->weights_path, import->spec_path);
 	return true;
 }
@@ -131,29 +132,29 @@ static bool import_compose_spec(struct import *import, struct errmsg *err)
 	return true;
 }
 
-static bool import_parse_spec(struct import *import, char **corpus, struct errmsg *err)
+static bool import_parse_spec(struct import *import, char **import_corpus, struct errmsg *err)
 {
-	struct spec *spec = &import->spec;
+	struct spec *import_spec = &import->spec;
 
 	buf_reset(&import->text);
 	json_print(import->json, 2, &import->text);
 	buf_put_u8(&import->text, '\n');
-	if (!spec_parse(spec, (const char *)import->text.data, import->text.size, corpus, err))
+	if (!spec_parse(import_spec, (const char *)import->text.data, import->text.size, import_corpus, err))
 		return false;
-	if (datadir_name_taken(spec->name))
-		return errmsg_set(err, "the name %s is taken", spec->name);
-	return *corpus == NULL || settings_read_corpus(spec, import->spec_path, *corpus, err);
+	if (datadir_name_taken(import_spec->name))
+		return errmsg_set(err, "the name %s is taken", import_spec->name);
+	return *import_corpus == NULL || settings_read_corpus(import_spec, import->spec_path, *import_corpus, err);
 }
 
 /* The spec as a node would read it; then its root goes in, which takes nothing away from that. */
 static bool import_build_spec(struct import *import, struct errmsg *err)
 {
-	char *corpus = NULL;
+	char *import_corpus = NULL;
 	bool ok;
 
 	json_object_del(import->json, "initial_root");
-	ok = import_parse_spec(import, &corpus, err) || errmsg_wrap(err, "%s", import->spec_path);
-	free(corpus);
+	ok = import_parse_spec(import, &import_corpus, err) || errmsg_wrap(err, "%s", import->spec_path);
+	free(import_corpus);
 	if (!ok)
 		return false;
 	if (!spec_set_initial_state(&import->spec, import->weights.data, import->weights.size, err))
@@ -178,22 +179,23 @@ struct import_writing {
 
 static bool import_put_bytes(void *context, const void *data, size_t size, struct errmsg *err)
 {
-	struct import_writing *writing = context;
+	struct import_writing *import_writing = context;
 
-	if (!out_file_put(&writing->file, data, size, err))
+	if (!out_file_put(&import_writing->file, data, size, err))
 		return false;
-	progress_add(&writing->progress, size);
+	progress_add(&import_writing->progress, size);
 	return true;
 }
 
 /* Not file_write_atomic: what lies beside it by the name of its temporary file is somebody's. */
 static bool import_write_spec(const struct import *import, struct errmsg *err)
 {
-	struct out_file spec_file;
-	bool ok = out_file_open(&spec_file, import->spec_path, true, err) &&
-		out_file_put(&spec_file, import->text.data, import->text.size, err) && out_file_commit(&spec_file, err);
+	struct out_file import_file;
+	bool ok = out_file_open(&import_file, import->spec_path, true, err) &&
+		out_file_put(&import_file, import->text.data, import->text.size, err) &&
+		out_file_commit(&import_file, err);
 
-	out_file_clear(&spec_file);
+	out_file_clear(&import_file);
 	return ok;
 }
 
@@ -202,46 +204,48 @@ static bool import_write_files(const struct import *import, struct errmsg *err)
 {
 	struct tensorfile_source source = { state_config(import->state), state_theta(import->state), import->spec.name,
 		import->root };
-	struct import_writing writing;
-	struct tensorfile_sink sink = { import_put_bytes, &writing };
+	struct import_writing import_writing;
+	struct tensorfile_sink sink = { import_put_bytes, &import_writing };
 	bool ok;
 
-	progress_init(&writing.progress, "Writing", import->target, safetensors_size(&source));
-	ok = out_file_open(&writing.file, import->target, false, err) && safetensors_write(&source, &sink, err) &&
-		out_file_commit(&writing.file, err) && import_write_spec(import, err);
-	out_file_clear(&writing.file);
+	progress_init(&import_writing.progress, "Writing", import->target, safetensors_size(&source));
+	ok = out_file_open(&import_writing.file, import->target, false, err) &&
+		safetensors_write(&source, &sink, err) && out_file_commit(&import_writing.file, err) &&
+		import_write_spec(import, err);
+	out_file_clear(&import_writing.file);
 	return ok;
 }
 
 static json_t *import_describe(const struct import *import)
 {
 	const struct model_config *import_sizes = &spec_course(&import->spec)->train.model;
-	json_t *described = json_object();
+	json_t *import_json = json_object();
 
-	json_object_set_new(described, "spec", json_text(import->spec_path, strlen(import->spec_path)));
-	json_object_set_new(described, "initial_state", json_text(import->target, strlen(import->target)));
-	json_object_set_new(described, "d", json_integer(import_sizes->d));
-	json_object_set_new(described, "layers", json_integer(import_sizes->layers));
-	json_object_set_new(described, "heads", json_integer(import_sizes->heads));
-	json_object_set_new(described, "ff", json_integer(import_sizes->ff));
-	json_object_set_new(described, "ctx", json_integer(import_sizes->ctx));
-	json_object_set_new(described, "parameters", json_integer((json_int_t)model_count(import_sizes)));
-	json_object_set_new(described, "model_root", json_hash(state_root(import->state)));
-	json_object_set_new(described, "genesis", json_hash(import->spec.genesis_id));
-	return described;
+	json_object_set_new(import_json, "spec", json_text(import->spec_path, strlen(import->spec_path)));
+	json_object_set_new(import_json, "initial_state", json_text(import->target, strlen(import->target)));
+	json_object_set_new(import_json, "d", json_integer(import_sizes->d));
+	json_object_set_new(import_json, "layers", json_integer(import_sizes->layers));
+	json_object_set_new(import_json, "heads", json_integer(import_sizes->heads));
+	json_object_set_new(import_json, "ff", json_integer(import_sizes->ff));
+	json_object_set_new(import_json, "ctx", json_integer(import_sizes->ctx));
+	json_object_set_new(import_json, "parameters", json_integer((json_int_t)model_count(import_sizes)));
+	json_object_set_new(import_json, "model_root", json_hash(state_root(import->state)));
+	json_object_set_new(import_json, "genesis", json_hash(import->spec.genesis_id));
+	return import_json;
 }
 
 /* --- the whole --- */
 
 static void import_begin(struct import *import, const char *spec_path)
 {
-	const char *spec_slash = strrchr(spec_path, '/'), *spec_name = spec_slash == NULL ? spec_path : spec_slash + 1;
-	size_t name_size = strlen(spec_name);
+	const char *import_slash = strrchr(spec_path, '/'),
+		   *import_name = import_slash == NULL ? spec_path : import_slash + 1;
+	size_t import_name_size = strlen(import_name);
 
-	*import = (struct import){ .spec_path = spec_path, .name = mem_strdup(spec_name) };
-	if (name_size > 5 && strcmp(spec_name + name_size - 5, ".json") == 0)
-		import->name[name_size - 5] = '\0';
-	import->target_name = mem_alloc(name_size + sizeof ".safetensors");
+	*import = (struct import){ .spec_path = spec_path, .name = mem_strdup(import_name) };
+	if (import_name_size > 5 && strcmp(import_name + import_name_size - 5, ".json") == 0)
+		import->name[import_name_size - 5] = '\0';
+	import->target_name = mem_alloc(import_name_size + sizeof ".safetensors");
 	sprintf(import->target_name, "%s.safetensors", import->name);
 	import->target = path_beside(spec_path, import->target_name);
 	buf_init(&import->weights);
@@ -263,14 +267,14 @@ static void import_end(struct import *import)
 
 json_t *import_model(const char *weights_path, const char *spec_path, struct errmsg *err)
 {
-	json_t *description;
+	json_t *import_described;
 	struct import import;
 	bool ok;
 
 	import_begin(&import, spec_path);
 	ok = import_read_weights(&import, weights_path, err) && import_compose_spec(&import, err) &&
 		import_build_spec(&import, err) && import_write_files(&import, err);
-	description = ok ? import_describe(&import) : NULL;
+	import_described = ok ? import_describe(&import) : NULL;
 	import_end(&import);
-	return description;
+	return import_described;
 }

@@ -65,14 +65,14 @@ static void miner_rate_reset(struct miner_rate *miner_rate)
 
 static void miner_rate_count(struct miner_rate *miner_rate)
 {
-	int64_t now = clock_mono_ms();
+	int64_t miner_now = clock_mono_ms();
 
-	if (now - miner_rate->start >= 2 * MINER_RATE_PERIOD_MS) {
+	if (miner_now - miner_rate->start >= 2 * MINER_RATE_PERIOD_MS) {
 		miner_rate_reset(miner_rate); /* idle since: that is no rate */
-	} else if (now - miner_rate->start >= MINER_RATE_PERIOD_MS) {
+	} else if (miner_now - miner_rate->start >= MINER_RATE_PERIOD_MS) {
 		miner_rate->before = miner_rate->now;
 		miner_rate->before_start = miner_rate->start;
-		miner_rate->start = now;
+		miner_rate->start = miner_now;
 		miner_rate->now = 0;
 	}
 	miner_rate->now++;
@@ -80,9 +80,9 @@ static void miner_rate_count(struct miner_rate *miner_rate)
 
 static uint64_t miner_rate_per_1000_seconds(const struct miner_rate *miner_rate)
 {
-	int64_t now = clock_mono_ms(), elapsed = now - miner_rate->before_start;
+	int64_t miner_now = clock_mono_ms(), elapsed = miner_now - miner_rate->before_start;
 
-	if (elapsed <= 0 || now - miner_rate->start >= 2 * MINER_RATE_PERIOD_MS)
+	if (elapsed <= 0 || miner_now - miner_rate->start >= 2 * MINER_RATE_PERIOD_MS)
 		return 0; /* nothing finished lately */
 	return (miner_rate->before + miner_rate->now) * 1000000 / (uint64_t)elapsed;
 }
@@ -106,14 +106,14 @@ static void miner_wake(struct miner *miner)
 /* The first request is over; the tick answers it. */
 static void miner_finish_request(struct miner *miner, const char *reason)
 {
-	struct miner_request *mine_request = miner->requests, **last_finished = &miner->finished;
+	struct miner_request *mine_request = miner->requests, **last_mine_request = &miner->finished;
 
 	miner->requests = mine_request->next;
 	mine_request->next = NULL;
 	mine_request->reason = reason;
-	while (*last_finished != NULL)
-		last_finished = &(*last_finished)->next;
-	*last_finished = mine_request;
+	while (*last_mine_request != NULL)
+		last_mine_request = &(*last_mine_request)->next;
+	*last_mine_request = mine_request;
 	miner_cancel_all(miner);
 	miner_wake(miner);
 }
@@ -144,19 +144,19 @@ static const uint8_t *miner_current_key(const struct miner *miner)
 /* Whether our own last block may still become the tip. */
 static bool miner_block_under_way(struct miner *miner)
 {
-	const struct index_entry *own_entry;
-	bool own_refused;
+	const struct index_entry *mined_entry;
+	bool mined_refused;
 
 	if (!miner->pending)
 		return false;
-	own_entry = chain_find(miner->chain, miner->pending_id);
-	own_refused = own_entry == NULL || own_entry->status == ENTRY_INVALID;
-	if (!own_refused && own_entry->status != ENTRY_CONNECTED && own_entry->parent == chain_tip(miner->chain))
+	mined_entry = chain_find(miner->chain, miner->pending_id);
+	mined_refused = mined_entry == NULL || mined_entry->status == ENTRY_INVALID;
+	if (!mined_refused && mined_entry->status != ENTRY_CONNECTED && mined_entry->parent == chain_tip(miner->chain))
 		return true;
 	miner->pending = false;
-	if (own_refused) {
-		const char *reason = own_entry != NULL && own_entry->invalid_reason != NULL ?
-			own_entry->invalid_reason :
+	if (mined_refused) {
+		const char *reason = mined_entry != NULL && mined_entry->invalid_reason != NULL ?
+			mined_entry->invalid_reason :
 			"refused";
 
 		log_error("a block of this node's own was refused: %s", reason);
@@ -171,35 +171,35 @@ static bool miner_block_under_way(struct miner *miner)
 static void miner_offer_proof(struct miner *miner, struct attempt *seat_attempt)
 {
 	const struct spec *spec = chain_spec(miner->chain);
-	const struct block *own_block;
-	uint8_t *own_body = seat_attempt->body;
-	enum attempt_worth ticket_worth = attempt_worth(spec, &seat_attempt->block->header);
-	struct reject reject = { 0 };
-	enum chain_result own_result;
-	uint8_t own_id[32];
+	const struct block *mined_block;
+	uint8_t *mined_body = seat_attempt->body;
+	enum attempt_worth mined_worth = attempt_worth(spec, &seat_attempt->block->header);
+	struct reject mined_reject = { 0 };
+	enum chain_result mined_result;
+	uint8_t mined_id[32];
 
-	if (ticket_worth == ATTEMPT_NOTHING ||
+	if (mined_worth == ATTEMPT_NOTHING ||
 		memcmp(seat_attempt->block->header.prev, chain_tip(miner->chain)->id, 32) != 0)
 		return;
-	if (ticket_worth == ATTEMPT_BLOCK && miner_block_under_way(miner))
+	if (mined_worth == ATTEMPT_BLOCK && miner_block_under_way(miner))
 		return; /* two threads were lucky on the same parent: one block is enough */
-	own_block = block_seal(seat_attempt->block);
-	memcpy(own_id, block_id(own_block), 32);
+	mined_block = block_seal(seat_attempt->block);
+	memcpy(mined_id, block_id(mined_block), 32);
 	seat_attempt->block = NULL; /* the chain's from here on */
 	seat_attempt->body = NULL;
-	own_result = chain_add_own(miner->chain, own_block, own_body, &reject);
-	if (own_result != CHAIN_NEW) {
+	mined_result = chain_add_own(miner->chain, mined_block, mined_body, &mined_reject);
+	if (mined_result != CHAIN_NEW) {
 		log_debug(LOG_MINER, "a proof of this node's own was not taken: %s",
-			reject.reason != NULL ? reject.reason : "known");
+			mined_reject.reason != NULL ? mined_reject.reason : "known");
 		return;
 	}
-	if (ticket_worth == ATTEMPT_SHARE) {
+	if (mined_worth == ATTEMPT_SHARE) {
 		miner->shares++;
 		return;
 	}
 	miner->blocks++;
 	miner->pending = true;
-	memcpy(miner->pending_id, own_id, 32);
+	memcpy(miner->pending_id, mined_id, 32);
 	miner_cancel_all(miner);
 }
 
@@ -441,19 +441,20 @@ void miner_set_threads(struct miner *miner, unsigned threads)
 
 void miner_pause(struct miner *miner, const char *why)
 {
-	bool was_paused = miner->paused != NULL;
+	bool miner_was_paused = miner->paused != NULL;
 
 	miner->paused = why;
-	if (why != NULL && !was_paused && miner->requests == NULL)
+	if (why != NULL && !miner_was_paused && miner->requests == NULL)
 		miner_cancel_all(miner);
-	if (why == NULL && was_paused)
+	if (why == NULL && miner_was_paused)
 		miner_wake(miner);
 }
 
 void miner_generate(struct miner *miner, size_t count, const uint8_t key[32], uint64_t tries, miner_generated *done,
 	void *context)
 {
-	struct miner_request *mine_request = mem_calloc(1, sizeof *mine_request), **last_request = &miner->requests;
+	struct miner_request *mine_request = mem_calloc(1, sizeof *mine_request),
+			     **last_mine_request = &miner->requests;
 
 	memcpy(mine_request->key, key, 32);
 	mine_request->wanted = count;
@@ -461,9 +462,9 @@ void miner_generate(struct miner *miner, size_t count, const uint8_t key[32], ui
 	mine_request->ids = mem_calloc(count, sizeof *mine_request->ids);
 	mine_request->done = done;
 	mine_request->context = context;
-	while (*last_request != NULL)
-		last_request = &(*last_request)->next;
-	*last_request = mine_request;
+	while (*last_mine_request != NULL)
+		last_mine_request = &(*last_mine_request)->next;
+	*last_mine_request = mine_request;
 	if (miner->requests == mine_request)
 		miner_cancel_all(miner); /* what runs is for another key */
 	miner_wake(miner);

@@ -28,14 +28,14 @@ struct u256 sample_below(struct u256 bound)
 
 uint32_t sample_height(sample_work *work, const void *context, uint32_t tip, struct u256 point)
 {
-	struct u256 wanted_work = u256_add(work(context, 0), point);
+	struct u256 sample_wanted = u256_add(work(context, 0), point);
 	uint32_t low_height = 1, high_height = tip;
 
 	/* The height sought is in low..high all the time. */
 	while (low_height < high_height) {
 		uint32_t middle_height = low_height + (high_height - low_height) / 2;
 
-		if (u256_compare(work(context, middle_height), wanted_work) > 0)
+		if (u256_compare(work(context, middle_height), sample_wanted) > 0)
 			high_height = middle_height;
 		else
 			low_height = middle_height + 1;
@@ -52,15 +52,15 @@ static int sample_compare_heights(const void *a, const void *b)
 
 uint32_t sample_heights(sample_work *work, const void *context, uint32_t tip, uint32_t count, uint32_t *heights)
 {
-	struct u256 total_work = u256_sub(work(context, tip), work(context, 0));
-	uint32_t distinct = 0;
+	struct u256 sample_total = u256_sub(work(context, tip), work(context, 0));
+	uint32_t heights_kept = 0;
 
 	for (uint32_t i = 0; i < count; i++)
-		heights[i] = sample_height(work, context, tip, sample_below(total_work));
+		heights[i] = sample_height(work, context, tip, sample_below(sample_total));
 	qsort(heights, count, sizeof *heights, sample_compare_heights);
 	for (uint32_t i = 0; i < count; i++) {
-		if (distinct == 0 || heights[distinct - 1] != heights[i])
-			heights[distinct++] = heights[i];
+		if (heights_kept == 0 || heights[heights_kept - 1] != heights[i])
+			heights[heights_kept++] = heights[i];
 	}
-	return distinct;
+	return heights_kept;
 }
