@@ -17,7 +17,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { BLOB_LARGEST = 1 << 24 };
+enum { BLOBS_LARGEST = 1 << 24 };
 
 struct blob {
 	uint64_t size;
@@ -33,10 +33,10 @@ struct blobs {
 
 static char *blob_path(const struct blobs *blobs, const uint8_t root[32])
 {
-	char name[65];
+	char hex_root[65];
 
-	hex_encode(name, root, 32);
-	return path_join(blobs->folder, name);
+	hex_encode(hex_root, root, 32);
+	return path_join(blobs->folder, hex_root);
 }
 
 static struct blob *blob_add(struct blobs *blobs, const uint8_t root[32], uint64_t size, int64_t written, bool pending)
@@ -57,41 +57,42 @@ static struct blob *blob_add(struct blobs *blobs, const uint8_t root[32], uint64
 struct blobs *blobs_open(const char *folder, struct errmsg *err)
 {
 	struct blobs *blobs;
-	struct dirent *item;
-	DIR *dir;
+	struct dirent *blob_file;
+	DIR *blobs_dir;
 
 	if (!dir_make(folder, err))
 		return NULL;
-	dir = opendir(folder);
-	if (dir == NULL) {
+	blobs_dir = opendir(folder);
+	if (blobs_dir == NULL) {
 		errmsg_set(err, "Cannot read the folder %s: %s", folder, strerror(errno));
 		return NULL;
 	}
 	blobs = mem_calloc(1, sizeof *blobs);
 	blobs->folder = mem_strdup(folder);
 	map_init(&blobs->by_root);
-	while ((item = readdir(dir)) != NULL) {
-		struct stat stat;
-		uint8_t root[32];
+	while ((blob_file = readdir(blobs_dir)) != NULL) {
+		struct stat blob_stat;
+		uint8_t blob_root[32];
 
-		if (hex_decode(root, 32, item->d_name) && fstatat(dirfd(dir), item->d_name, &stat, 0) == 0 &&
-			stat.st_size > 0 && stat.st_size <= BLOB_LARGEST)
-			blob_add(blobs, root, (uint64_t)stat.st_size, stat.st_mtime, true);
+		if (hex_decode(blob_root, 32, blob_file->d_name) &&
+			fstatat(dirfd(blobs_dir), blob_file->d_name, &blob_stat, 0) == 0 && blob_stat.st_size > 0 &&
+			blob_stat.st_size <= BLOBS_LARGEST)
+			blob_add(blobs, blob_root, (uint64_t)blob_stat.st_size, blob_stat.st_mtime, true);
 	}
-	closedir(dir);
+	closedir(blobs_dir);
 	return blobs;
 }
 
 void blobs_close(struct blobs *blobs)
 {
-	const uint8_t *key;
-	size_t at = 0;
-	void *value;
+	const uint8_t *blob_root;
+	size_t blob_at = 0;
+	void *blob_value;
 
 	if (blobs == NULL)
 		return;
-	while (map_next(&blobs->by_root, &at, &key, &value))
-		free(value);
+	while (map_next(&blobs->by_root, &blob_at, &blob_root, &blob_value))
+		free(blob_value);
 	map_clear(&blobs->by_root);
 	free(blobs->folder);
 	free(blobs);
@@ -109,11 +110,11 @@ uint64_t blobs_size(const struct blobs *blobs, const uint8_t root[32])
 	return blob != NULL ? blob->size : 0;
 }
 
-enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const uint8_t *data, size_t size, bool pending,
-	struct errmsg *err)
+enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const uint8_t *blob_bytes, size_t size,
+	bool pending, struct errmsg *err)
 {
-	char *path;
-	bool ok;
+	char *blob_file;
+	bool stored;
 
 	if (blobs_has(blobs, root)) {
 		if (!pending)
@@ -124,10 +125,10 @@ enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const u
 	 * them together. */
 	if (pending && blobs->pending_bytes + size > BLOBS_PENDING_BUDGET)
 		return BLOBS_FULL;
-	path = blob_path(blobs, root);
-	ok = file_write_atomic(path, data, size, 0600, err);
-	free(path);
-	if (!ok)
+	blob_file = blob_path(blobs, root);
+	stored = file_write_atomic(blob_file, blob_bytes, size, 0600, err);
+	free(blob_file);
+	if (!stored)
 		return BLOBS_FAILED;
 	blob_add(blobs, root, size, clock_wall(), pending)->checked = true;
 	return BLOBS_STORED;
@@ -147,14 +148,14 @@ void blobs_settle(struct blobs *blobs, const uint8_t root[32])
 static void blob_remove(struct blobs *blobs, const uint8_t root[32])
 {
 	struct blob *blob;
-	char *path;
+	char *blob_file;
 
 	blobs_settle(blobs, root);
-	path = blob_path(blobs, root);
+	blob_file = blob_path(blobs, root);
 	blob = map_remove(&blobs->by_root, root);
 	free(blob);
-	file_remove(path, NULL);
-	free(path);
+	file_remove(blob_file, NULL);
+	free(blob_file);
 }
 
 void blobs_drop(struct blobs *blobs, const uint8_t root[32])
@@ -168,108 +169,109 @@ void blobs_drop(struct blobs *blobs, const uint8_t root[32])
 void blobs_drop_old(struct blobs *blobs, int64_t seconds)
 {
 	const int64_t now = clock_wall();
-	uint8_t(*old)[32] = mem_calloc(blobs->by_root.count, 32);
-	size_t count = 0, at = 0;
+	uint8_t(*old_roots)[32] = mem_calloc(blobs->by_root.count, 32);
+	size_t old_count = 0, blob_at = 0;
 	const uint8_t *root;
-	void *value;
+	void *blob_value;
 
-	while (map_next(&blobs->by_root, &at, &root, &value)) {
-		const struct blob *blob = value;
+	while (map_next(&blobs->by_root, &blob_at, &root, &blob_value)) {
+		const struct blob *blob = blob_value;
 
 		if (blob->pending && blob->written + seconds < now)
-			memcpy(old[count++], root, 32);
+			memcpy(old_roots[old_count++], root, 32);
 	}
-	for (size_t i = 0; i < count; i++)
-		blob_remove(blobs, old[i]);
-	free(old);
+	for (size_t i = 0; i < old_count; i++)
+		blob_remove(blobs, old_roots[i]);
+	free(old_roots);
 }
 
-static bool root_matches(const struct buf *out, size_t before, const uint8_t root[32])
+static bool blob_matches_root(const struct buf *blob_bytes, size_t blob_start, const uint8_t root[32])
 {
-	uint8_t found[32];
+	uint8_t computed_root[32];
 
-	contribution_root(out->data + before, out->size - before, found);
-	return memcmp(found, root, 32) == 0;
+	contribution_root(blob_bytes->data + blob_start, blob_bytes->size - blob_start, computed_root);
+	return memcmp(computed_root, root, 32) == 0;
 }
 
-bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *out, struct errmsg *err)
+bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err)
 {
 	struct blob *blob = map_get(&blobs->by_root, root);
-	size_t before = out->size;
-	bool ok, sound;
-	char *path;
+	size_t blob_start = blob_bytes->size;
+	bool blob_read, blob_sound;
+	char *blob_file;
 
 	if (blob == NULL)
 		return errmsg_set(err, "The blob is not here");
-	path = blob_path(blobs, root);
-	ok = file_read(path, BLOB_LARGEST, out, err);
-	if (ok) {
-		ok = sound = root_matches(out, before, root);
-		if (!sound)
-			errmsg_set(err, "%s does not match its root any more", path);
+	blob_file = blob_path(blobs, root);
+	blob_read = file_read(blob_file, BLOBS_LARGEST, blob_bytes, err);
+	if (blob_read) {
+		blob_read = blob_sound = blob_matches_root(blob_bytes, blob_start, root);
+		if (!blob_sound)
+			errmsg_set(err, "%s does not match its root any more", blob_file);
 	} else {
 		/* A file that is there and cannot be opened now (no descriptor is left) may be sound. */
-		sound = file_exists(path);
+		blob_sound = file_exists(blob_file);
 	}
-	if (ok)
+	if (blob_read)
 		blob->checked = true;
 	else
-		out->size = before;
-	if (!sound) {
-		log_error("[chain] removing a damaged blob: %s", path);
+		blob_bytes->size = blob_start;
+	if (!blob_sound) {
+		log_error("[chain] removing a damaged blob: %s", blob_file);
 		blob_remove(blobs, root);
 	}
-	free(path);
-	return ok;
+	free(blob_file);
+	return blob_read;
 }
 
-static bool gather_ranges(int fd, const struct spec *spec, const uint8_t seed[32], uint64_t size, const char *path,
-	uint8_t *out, struct errmsg *err)
+static bool blob_gather_ranges(int blob_fd, const struct spec *spec, const uint8_t seed[32], uint64_t size,
+	const char *blob_file, uint8_t *blob_windows, struct errmsg *err)
 {
-	const uint32_t ctx = spec_course(spec)->train.model.ctx;
-	const uint32_t count = spec_course(spec)->train.iterations * spec_course(spec)->train.batch;
+	const uint32_t window_ctx = spec_course(spec)->train.model.ctx;
+	const uint32_t window_count = spec_course(spec)->train.iterations * spec_course(spec)->train.batch;
 
-	for (uint32_t i = 0; i < count; i++, out += ctx + 1) {
-		struct noise_window window;
+	for (uint32_t i = 0; i < window_count; i++, blob_windows += window_ctx + 1) {
+		struct noise_window blob_window;
 
-		noise_window(seed, NOISE_WINDOW, i, size, ctx, &window);
-		memcpy(out, window.prefix, sizeof window.prefix);
-		if (!file_read_at(fd, window.offset, out + sizeof window.prefix, ctx - 7, path, err))
+		noise_window(seed, NOISE_WINDOW, i, size, window_ctx, &blob_window);
+		memcpy(blob_windows, blob_window.prefix, sizeof blob_window.prefix);
+		if (!file_read_at(blob_fd, blob_window.offset, blob_windows + sizeof blob_window.prefix, window_ctx - 7,
+			    blob_file, err))
 			return false;
 	}
 	return true;
 }
 
 bool blobs_gather(struct blobs *blobs, const struct spec *spec, const uint8_t root[32], const uint8_t seed[32],
-	uint8_t *out, struct errmsg *err)
+	uint8_t *blob_windows, struct errmsg *err)
 {
 	const struct blob *blob = map_get(&blobs->by_root, root);
-	bool ok, gone;
-	char *path;
-	int fd;
+	bool gathered, blob_gone;
+	char *blob_file;
+	int blob_fd;
 
 	/* Once in a run the whole is hashed, as ranges by themselves cannot be held against the root. */
 	if (blob != NULL && !blob->checked) {
-		struct buf whole;
+		struct buf whole_blob;
 
-		buf_init(&whole);
-		ok = blobs_read(blobs, root, &whole, err);
-		buf_clear(&whole);
-		if (!ok)
+		buf_init(&whole_blob);
+		gathered = blobs_read(blobs, root, &whole_blob, err);
+		buf_clear(&whole_blob);
+		if (!gathered)
 			return false;
 	}
 	if (blob == NULL || blob->size < spec_course(spec)->train.model.ctx)
 		return errmsg_set(err, "The blob of a dataset is not here");
-	path = blob_path(blobs, root);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	gone = fd < 0 && errno == ENOENT;
-	ok = fd >= 0 ? gather_ranges(fd, spec, seed, blob->size, path, out, err) :
-		       errmsg_set(err, "Cannot open %s: %s", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
+	blob_file = blob_path(blobs, root);
+	blob_fd = open(blob_file, O_RDONLY | O_CLOEXEC);
+	blob_gone = blob_fd < 0 && errno == ENOENT;
+	gathered = blob_fd >= 0 ? blob_gather_ranges(blob_fd, spec, seed, blob->size, blob_file, blob_windows, err) :
+				  errmsg_set(err, "Cannot open %s: %s", blob_file, strerror(errno));
+	if (blob_fd >= 0)
+		close(blob_fd);
 	/* Somebody took it away or cut it short: it must be fetched again. */
-	if (gone || (fd >= 0 && !ok))
+	if (blob_gone || (blob_fd >= 0 && !gathered))
 		blob_remove(blobs, root);
-	free(path);
-	return ok;
+	free(blob_file);
+	return gathered;
 }

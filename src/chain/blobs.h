@@ -24,8 +24,8 @@ uint64_t blobs_size(const struct blobs *blobs, const uint8_t root[32]);
 
 /* Stores bytes whose root has been compared. `pending`: no block needs them; refused over the budget. */
 enum blobs_result { BLOBS_STORED, BLOBS_FULL, BLOBS_FAILED };
-enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const uint8_t *data, size_t size, bool pending,
-	struct errmsg *err);
+enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const uint8_t *blob_bytes, size_t size,
+	bool pending, struct errmsg *err);
 /* A block needs it now: it counts as pending no longer. */
 void blobs_settle(struct blobs *blobs, const uint8_t root[32]);
 /* Deletes a blob if it is still pending. */
@@ -33,11 +33,11 @@ void blobs_drop(struct blobs *blobs, const uint8_t root[32]);
 /* Deletes what is still pending and was written more than so many seconds ago. For start-up, after settling. */
 void blobs_drop_old(struct blobs *blobs, int64_t seconds);
 
-bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *out, struct errmsg *err);
+bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err);
 
 /* Gathers the windows of a step from a blob, reading only the ranges drawn (doc/protocol.md section 7): out has room
  * for step_windows_size bytes. A file that does not match its root any more is removed: the blob is missing then. */
 bool blobs_gather(struct blobs *blobs, const struct spec *spec, const uint8_t root[32], const uint8_t seed[32],
-	uint8_t *out, struct errmsg *err);
+	uint8_t *blob_windows, struct errmsg *err);
 
 #endif

@@ -11,56 +11,56 @@
 _Static_assert((int)RECORD_BLOCK_HEADER == (int)HEADER_SIZE, "records name damaged blocks by their headers");
 
 /* "block <id> (<file>)" before the reason. */
-static void name_block(const struct record_file *blocks, const struct full_entry *full,
-	const struct file_position *position, struct errmsg *err)
+static void block_record_name(const struct record_file *blocks, const struct full_entry *full,
+	const struct file_position *record_position, struct errmsg *err)
 {
-	char *path = record_file_path(blocks, position->file);
-	char id[65];
+	char *record_path = record_file_path(blocks, record_position->file);
+	char block_hex[65];
 
-	hex_encode_reversed(id, full->entry.id, 32);
-	errmsg_wrap(err, "Block %s in %s", id, path);
-	free(path);
+	hex_encode_reversed(block_hex, full->entry.id, 32);
+	errmsg_wrap(err, "Block %s in %s", block_hex, record_path);
+	free(record_path);
 }
 
 /* Whether the record holds a body for each proof of the block, the right one. Hashes alone: that they are delta codes
  * was found out before they were written, of these very bytes. */
-static bool check_bodies(const struct block *block, const struct spec *spec, const struct full_entry *full,
-	const struct buf *record, struct errmsg *err)
+static bool block_record_check_bodies(const struct block *block, const struct spec *spec, const struct full_entry *full,
+	const struct buf *bodies_record, struct errmsg *err)
 {
-	const size_t size = block_body_size(spec), count = 1 + block->loose_count;
+	const size_t body_size = block_body_size(spec), body_count = 1 + block->loose_count;
 
-	if (record->size != 32 + count * size || memcmp(record->data, full->entry.id, 32) != 0)
+	if (bodies_record->size != 32 + body_count * body_size || memcmp(bodies_record->data, full->entry.id, 32) != 0)
 		return errmsg_set(err, "its bodies are not where the index says");
-	for (size_t i = 0; i < count; i++) {
-		uint8_t digest[32];
+	for (size_t i = 0; i < body_count; i++) {
+		uint8_t body_digest[32];
 
-		sha256(digest, record->data + 32 + i * size, size);
-		if (memcmp(digest, block_proof(block, i)->digest, 32) != 0)
+		sha256(body_digest, bodies_record->data + 32 + i * body_size, body_size);
+		if (memcmp(body_digest, block_proof(block, i)->digest, 32) != 0)
 			return errmsg_set(err, "the body of proof %zu does not hash to its digest", i);
 	}
 	return true;
 }
 
 /* The block with its bodies; NULL: they are not there, and the block stays the caller's. */
-static const struct block *join_bodies(const struct block *block, const struct record_file *blocks,
+static const struct block *block_record_join_bodies(const struct block *block, const struct record_file *blocks,
 	const struct spec *spec, const struct full_entry *full, struct errmsg *err)
 {
-	const size_t size = block_body_size(spec), count = 1 + block->loose_count;
+	const size_t body_size = block_body_size(spec), body_count = 1 + block->loose_count;
 	uint8_t **bodies = NULL;
-	struct buf record;
+	struct buf bodies_record;
 
 	if (full->bodies.size == 0) {
 		errmsg_set(err, "its bodies are not known yet");
 		return NULL;
 	}
-	buf_init(&record);
-	if (record_file_read(blocks, RECORD_BODIES, &full->bodies, &record, err) &&
-		check_bodies(block, spec, full, &record, err)) {
-		bodies = mem_calloc(count, sizeof *bodies);
-		for (size_t i = 0; i < count; i++)
-			bodies[i] = mem_dup(record.data + 32 + i * size, size);
+	buf_init(&bodies_record);
+	if (record_file_read(blocks, RECORD_BODIES, &full->bodies, &bodies_record, err) &&
+		block_record_check_bodies(block, spec, full, &bodies_record, err)) {
+		bodies = mem_calloc(body_count, sizeof *bodies);
+		for (size_t i = 0; i < body_count; i++)
+			bodies[i] = mem_dup(bodies_record.data + 32 + i * body_size, body_size);
 	}
-	buf_clear(&record);
+	buf_clear(&bodies_record);
 	return bodies != NULL ? block_join(block, bodies) : NULL;
 }
 
@@ -68,29 +68,29 @@ const struct block *block_records_read(const struct record_file *blocks, const s
 	const struct full_entry *full, bool with_bodies, struct errmsg *err)
 {
 	const struct block *block = NULL;
-	struct reject reject;
-	struct reader reader;
-	struct buf record;
+	struct reject record_reject;
+	struct reader record_reader;
+	struct buf block_record;
 
 	if (full->block.size == 0) {
 		errmsg_set(err, "The block's bytes are not here");
 		return NULL;
 	}
-	buf_init(&record);
-	if (record_file_read(blocks, RECORD_BLOCK, &full->block, &record, err)) {
-		reader_init(&reader, record.data, record.size);
-		block = block_read(spec, &reader, &reject);
+	buf_init(&block_record);
+	if (record_file_read(blocks, RECORD_BLOCK, &full->block, &block_record, err)) {
+		reader_init(&record_reader, block_record.data, block_record.size);
+		block = block_read(spec, &record_reader, &record_reject);
 		if (block == NULL)
-			errmsg_set(err, "%s: %s", reject.reason, reject.detail);
+			errmsg_set(err, "%s: %s", record_reject.reason, record_reject.detail);
 	}
-	buf_clear(&record);
+	buf_clear(&block_record);
 	if (block != NULL) {
 		if (memcmp(block_id(block), full->entry.id, 32) != 0)
 			errmsg_set(err, "another block is where the index says");
-		else if (!with_bodies || join_bodies(block, blocks, spec, full, err) != NULL)
+		else if (!with_bodies || block_record_join_bodies(block, blocks, spec, full, err) != NULL)
 			return block;
 	}
-	name_block(blocks, full, block != NULL && with_bodies ? &full->bodies : &full->block, err);
+	block_record_name(blocks, full, block != NULL && with_bodies ? &full->bodies : &full->block, err);
 	block_unref(block);
 	return NULL;
 }
@@ -98,29 +98,29 @@ const struct block *block_records_read(const struct record_file *blocks, const s
 bool block_records_append_block(struct record_file *blocks, const struct spec *spec, struct full_entry *full,
 	const struct block *block, struct errmsg *err)
 {
-	struct file_part part;
-	struct buf record;
-	bool ok;
+	struct file_part record_part;
+	struct buf block_record;
+	bool appended;
 
-	buf_init(&record);
-	block_write(&record, spec, block, false);
-	part = (struct file_part){ record.data, record.size };
-	ok = record_file_append(blocks, RECORD_BLOCK, &part, 1, &full->block, err);
-	buf_clear(&record);
-	return ok;
+	buf_init(&block_record);
+	block_write(&block_record, spec, block, false);
+	record_part = (struct file_part){ block_record.data, block_record.size };
+	appended = record_file_append(blocks, RECORD_BLOCK, &record_part, 1, &full->block, err);
+	buf_clear(&block_record);
+	return appended;
 }
 
 /* The id goes first: a body record that lies where the index says must be this block's. */
 bool block_records_append_bodies(struct record_file *blocks, const struct spec *spec, struct full_entry *full,
-	uint8_t *const bodies[], size_t count, struct errmsg *err)
+	uint8_t *const bodies[], size_t body_count, struct errmsg *err)
 {
-	struct file_part *parts = mem_calloc(count + 1, sizeof *parts);
-	bool ok;
+	struct file_part *body_parts = mem_calloc(body_count + 1, sizeof *body_parts);
+	bool appended;
 
-	parts[0] = (struct file_part){ full->entry.id, 32 };
-	for (size_t i = 0; i < count; i++)
-		parts[i + 1] = (struct file_part){ bodies[i], block_body_size(spec) };
-	ok = record_file_append(blocks, RECORD_BODIES, parts, count + 1, &full->bodies, err);
-	free(parts);
-	return ok;
+	body_parts[0] = (struct file_part){ full->entry.id, 32 };
+	for (size_t i = 0; i < body_count; i++)
+		body_parts[i + 1] = (struct file_part){ bodies[i], block_body_size(spec) };
+	appended = record_file_append(blocks, RECORD_BODIES, body_parts, body_count + 1, &full->bodies, err);
+	free(body_parts);
+	return appended;
 }

@@ -14,6 +14,6 @@ const struct block *block_records_read(const struct record_file *blocks, const s
 bool block_records_append_block(struct record_file *blocks, const struct spec *spec, struct full_entry *full,
 	const struct block *block, struct errmsg *err);
 bool block_records_append_bodies(struct record_file *blocks, const struct spec *spec, struct full_entry *full,
-	uint8_t *const bodies[], size_t count, struct errmsg *err);
+	uint8_t *const bodies[], size_t body_count, struct errmsg *err);
 
 #endif

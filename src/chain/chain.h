@@ -243,7 +243,8 @@ uint8_t *chain_attempt_windows(struct chain *chain, const struct header *header,
 
 /* Headers for a peer. A locator is ids from the tip back, sparser and sparser, ending with genesis. */
 size_t chain_locator(const struct chain *chain, const struct index_entry *from, uint8_t (*ids)[32], size_t max);
-const struct index_entry *chain_fork_point(const struct chain *chain, const uint8_t (*ids)[32], size_t count);
+const struct index_entry *chain_fork_point(const struct chain *chain, const uint8_t (*locator_ids)[32],
+	size_t locator_count);
 
 /* Rechecks, for auditblock and auditproof: gathers on the loop what a verify job needs for a verified block whose bytes
  * are here; every proof will be executed again. `parent` is the state after its parent (chain_state_at), of which the

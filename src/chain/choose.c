@@ -11,64 +11,65 @@
 #include "chain/verify/dispatch.h"
 #include "util/warning.h"
 
-enum { CHAIN_REORG_MAX = 100 /* blocks undone without asking (doc/protocol.md section 15) */ };
+enum { CHOOSE_REORG_MAX = 100 /* blocks undone without asking (doc/protocol.md section 15) */ };
 
 /* Whether a switch would undo more than is done without asking. The operator's refusal of the tip is asking enough, and
  * before the first sync has ended there is nothing to protect. */
-static bool too_deep(struct chain *chain, struct full_entry *best, const struct index_entry *fork)
+static bool choose_is_too_deep(struct chain *chain, struct full_entry *best_branch, const struct index_entry *fork)
 {
 	const struct index_entry *tip = chain_tip(chain);
-	uint32_t depth = tip->height - fork->height;
+	uint32_t undone_depth = tip->height - fork->height;
 
-	if (depth <= CHAIN_REORG_MAX || chain->initial_download || tip->status == ENTRY_INVALID)
+	if (undone_depth <= CHOOSE_REORG_MAX || chain->initial_download || tip->status == ENTRY_INVALID)
 		return false;
-	best->refused_deep = true;
+	best_branch->refused_deep = true;
 	/* Its ancestors come next: they are told of with it. */
-	if (chain->refused != NULL && u256_compare(chain->refused->entry.chain_work, best->entry.chain_work) > 0)
+	if (chain->refused != NULL && u256_compare(chain->refused->entry.chain_work, best_branch->entry.chain_work) > 0)
 		return true;
-	chain->refused = best;
+	chain->refused = best_branch;
 	warning_set(WARNING_BRANCH,
 		"A branch with more work, verified up to height %" PRIu32 ", leaves the active chain "
 		"%" PRIu32
 		" blocks below its tip: it is not taken without asking (invalidateblock on the active branch does)",
-		best->entry.height, depth);
+		best_branch->entry.height, undone_depth);
 	return true;
 }
 
 /* The warning about a branch that is not taken lasts as long as it would be the best one. */
-static void look_at_refused(struct chain *chain)
+static void choose_look_at_refused(struct chain *chain)
 {
-	const struct full_entry *refused = chain->refused;
+	const struct full_entry *refused_branch = chain->refused;
 
-	if (refused == NULL ||
-		(refused->refused_deep && entry_verified(&refused->entry) &&
-			u256_compare(refused->entry.chain_work, chain_tip(chain)->chain_work) > 0))
+	if (refused_branch == NULL ||
+		(refused_branch->refused_deep && entry_verified(&refused_branch->entry) &&
+			u256_compare(refused_branch->entry.chain_work, chain_tip(chain)->chain_work) > 0))
 		return;
 	chain->refused = NULL;
 	warning_clear(WARNING_BRANCH);
 }
 
 /* Goes from the tip to `best`. False if a block on the way is invalid (it is marked), or the disk failed. Where it ends
- * half way the tip is a sound one all the same, and the next round of activate_best goes on from there: back to the old
- * branch, if that is the best again. */
-static bool switch_to(struct chain *chain, struct full_entry *best, const struct index_entry *fork, struct errmsg *err)
+ * half way the tip is a sound one all the same, and the next round of choose_activate_best goes on from there: back to
+ * the old branch, if that is the best again. */
+static bool choose_switch_to(struct chain *chain, struct full_entry *best_branch, const struct index_entry *fork,
+	struct errmsg *err)
 {
-	struct reject reject;
+	struct reject switch_reject;
 
 	while (chain_tip(chain) != fork)
 		if (!connect_undo_tip(chain, err)) {
 			halt_fail(chain, err);
 			return false;
 		}
-	for (uint32_t height = fork->height + 1; height <= best->entry.height; height++) {
-		struct full_entry *full = entry_full(chain_ancestor(&best->entry, height));
+	for (uint32_t branch_height = fork->height + 1; branch_height <= best_branch->entry.height; branch_height++) {
+		struct full_entry *next_full = entry_full(chain_ancestor(&best_branch->entry, branch_height));
 
-		switch (connect_block(chain, full, &reject, err)) {
+		switch (connect_block(chain, next_full, &switch_reject, err)) {
 		case CONNECT_OK:
 			break;
 		case CONNECT_INVALID:
-			connect_refuse(chain, full, reject.reason);
-			NOTIFY(&chain->notices, block_verdict, &full->entry, &full->source, &reject);
+			connect_refuse(chain, next_full, switch_reject.reason);
+			NOTIFY(&chain->notices, block_verdict, &next_full->entry, &next_full->source, &switch_reject);
 			return false;
 		case CONNECT_FAILED:
 			halt_fail(chain, err);
@@ -80,17 +81,17 @@ static bool switch_to(struct chain *chain, struct full_entry *best, const struct
 
 /* After the last step of a switch: what depended on the old tip. The state first, without which nothing more can be
  * verified; those outside last, when all in here is the new tip's. */
-static void tip_changed(struct chain *chain)
+static void choose_tip_changed(struct chain *chain)
 {
 	const struct index_entry *tip = chain_tip(chain);
 	struct errmsg err;
-	struct state *state = states_rebuild(chain->states, entry_full(tip), NULL, &err);
+	struct state *tip_state = states_rebuild(chain->states, entry_full(tip), NULL, &err);
 
-	if (state == NULL) {
+	if (tip_state == NULL) {
 		halt_fail(chain, &err);
 		return;
 	}
-	state_unref(state);
+	state_unref(tip_state);
 	states_pin(chain->states, entry_full(tip));
 	proof_cache_new_tip(chain->proofs, tip->id);
 	loose_pool_new_tip(chain);
@@ -101,24 +102,24 @@ static void tip_changed(struct chain *chain)
 }
 
 /* Ends because each round connects more work or marks a branch refused, and there are finitely many of both. */
-static void activate_best(struct chain *chain)
+static void choose_activate_best(struct chain *chain)
 {
-	const struct index_entry *before = chain_tip(chain), *tip, *fork;
+	const struct index_entry *tip_before = chain_tip(chain), *tip, *fork;
 	struct errmsg err;
-	struct full_entry *best;
+	struct full_entry *best_branch;
 
 	while (!chain->failed) {
 		tip = chain_tip(chain);
-		best = index_best_verified(&chain->index);
-		if (&best->entry == tip)
+		best_branch = index_best_verified(&chain->index);
+		if (&best_branch->entry == tip)
 			break;
-		fork = index_fork(tip, &best->entry);
-		if (!too_deep(chain, best, fork))
-			switch_to(chain, best, fork, &err);
+		fork = index_fork(tip, &best_branch->entry);
+		if (!choose_is_too_deep(chain, best_branch, fork))
+			choose_switch_to(chain, best_branch, fork, &err);
 	}
-	look_at_refused(chain);
-	if (!chain->failed && chain_tip(chain) != before)
-		tip_changed(chain);
+	choose_look_at_refused(chain);
+	if (!chain->failed && chain_tip(chain) != tip_before)
+		choose_tip_changed(chain);
 }
 
 /* Verified blocks first, since they may make a tip whose children can be verified then. Not reentrant: notices call
@@ -134,7 +135,7 @@ void choose_advance(struct chain *chain)
 	chain->advancing = true;
 	while (chain->again && !chain->failed) {
 		chain->again = false;
-		activate_best(chain);
+		choose_activate_best(chain);
 		dispatch_start(chain);
 	}
 	/* Verified and not connected: a branch beside the tip. */

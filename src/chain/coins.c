@@ -15,35 +15,35 @@ void chain_coin_clear(struct coin *coin)
 	memset(coin, 0, sizeof *coin);
 }
 
-static void coin_copy(struct coin *to, const struct coin *from)
+static void coin_copy(struct coin *coin_copied, const struct coin *coin_given)
 {
-	*to = *from;
-	to->output.script.data = mem_dup(from->output.script.data, from->output.script.size);
+	*coin_copied = *coin_given;
+	coin_copied->output.script.data = mem_dup(coin_given->output.script.data, coin_given->output.script.size);
 }
 
-void coin_write(struct buf *out, const struct coin *coin)
+void coin_write(struct buf *coin_bytes, const struct coin *coin)
 {
-	buf_put_le32(out, coin->height << 1 | coin->coinbase);
-	buf_put_le64(out, (uint64_t)coin->output.amount);
-	buf_put_compact(out, coin->output.script.size);
-	buf_put(out, coin->output.script.data, coin->output.script.size);
+	buf_put_le32(coin_bytes, coin->height << 1 | coin->coinbase);
+	buf_put_le64(coin_bytes, (uint64_t)coin->output.amount);
+	buf_put_compact(coin_bytes, coin->output.script.size);
+	buf_put(coin_bytes, coin->output.script.data, coin->output.script.size);
 }
 
-bool coin_read(struct reader *reader, struct coin *coin)
+bool coin_read(struct reader *coin_reader, struct coin *coin)
 {
-	uint32_t code = reader_le32(reader);
-	uint64_t amount = reader_le64(reader);
-	size_t size = reader_compact(reader);
-	const uint8_t *script = reader_bytes(reader, size);
+	uint32_t height_code = reader_le32(coin_reader);
+	uint64_t amount = reader_le64(coin_reader);
+	size_t script_size = reader_compact(coin_reader);
+	const uint8_t *coin_script = reader_bytes(coin_reader, script_size);
 
 	memset(coin, 0, sizeof *coin);
-	if (script == NULL)
+	if (coin_script == NULL)
 		return false;
-	coin->height = code >> 1;
-	coin->coinbase = code & 1;
+	coin->height = height_code >> 1;
+	coin->coinbase = height_code & 1;
 	coin->output.amount = (int64_t)amount;
-	coin->output.script.data = mem_dup(script, size);
-	coin->output.script.size = size;
+	coin->output.script.data = mem_dup(coin_script, script_size);
+	coin->output.script.size = script_size;
 	return true;
 }
 
@@ -72,28 +72,28 @@ static void coin_db_key(const struct outpoint *outpoint, uint8_t key[COIN_KEY_SI
 enum db_result coins_get(struct db *db, const struct outpoint *outpoint, struct coin *coin, struct errmsg *err)
 {
 	uint8_t key[COIN_KEY_SIZE];
-	enum db_result result;
-	struct reader reader;
-	struct buf value;
+	enum db_result coin_result;
+	struct reader coin_reader;
+	struct buf coin_bytes;
 
 	coin_db_key(outpoint, key);
-	buf_init(&value);
-	result = db_get(db, key, sizeof key, &value, err);
-	if (result == DB_FOUND) {
-		reader_init(&reader, value.data, value.size);
-		if (!coin_read(&reader, coin) || !reader_done(&reader)) {
+	buf_init(&coin_bytes);
+	coin_result = db_get(db, key, sizeof key, &coin_bytes, err);
+	if (coin_result == DB_FOUND) {
+		reader_init(&coin_reader, coin_bytes.data, coin_bytes.size);
+		if (!coin_read(&coin_reader, coin) || !reader_done(&coin_reader)) {
 			chain_coin_clear(coin);
 			errmsg_set(err, "A coin in the database is damaged: start with -reindex");
-			result = DB_FAILED;
+			coin_result = DB_FAILED;
 		}
 	}
-	buf_clear(&value);
-	return result;
+	buf_clear(&coin_bytes);
+	return coin_result;
 }
 
 /* --- the overlay --- */
 
-struct view_coin {
+struct coin_view_place {
 	struct outpoint outpoint;
 	struct coin coin;
 	bool in_db; /* the database has it: a spend must delete it there */
@@ -107,65 +107,65 @@ struct coin_view {
 
 struct coin_view *coin_view_new(struct db *db)
 {
-	struct coin_view *view = mem_alloc(sizeof *view);
+	struct coin_view *coin_view = mem_alloc(sizeof *coin_view);
 
-	view->db = db;
-	map_init(&view->coins);
-	return view;
+	coin_view->db = db;
+	map_init(&coin_view->coins);
+	return coin_view;
 }
 
-void coin_view_free(struct coin_view *view)
+void coin_view_free(struct coin_view *coin_view)
 {
-	const uint8_t *key;
-	size_t at = 0;
-	void *value;
+	const uint8_t *coin_map_key;
+	size_t coin_at = 0;
+	void *coin_value;
 
-	if (view == NULL)
+	if (coin_view == NULL)
 		return;
-	while (map_next(&view->coins, &at, &key, &value)) {
-		struct view_coin *held = value;
+	while (map_next(&coin_view->coins, &coin_at, &coin_map_key, &coin_value)) {
+		struct coin_view_place *view_coin = coin_value;
 
-		chain_coin_clear(&held->coin);
-		free(held);
+		chain_coin_clear(&view_coin->coin);
+		free(view_coin);
 	}
-	map_clear(&view->coins);
-	free(view);
+	map_clear(&coin_view->coins);
+	free(coin_view);
 }
 
 /* At most one for each outpoint that the block touches. */
-static struct view_coin *view_find(struct coin_view *view, const struct outpoint *outpoint)
+static struct coin_view_place *coin_view_find(struct coin_view *coin_view, const struct outpoint *outpoint)
 {
-	uint8_t key[32];
+	uint8_t coin_map_key[32];
 
-	coin_key(outpoint, key);
-	return map_get(&view->coins, key);
+	coin_key(outpoint, coin_map_key);
+	return map_get(&coin_view->coins, coin_map_key);
 }
 
-static struct view_coin *view_put(struct coin_view *view, const struct outpoint *outpoint)
+static struct coin_view_place *coin_view_put(struct coin_view *coin_view, const struct outpoint *outpoint)
 {
-	struct view_coin *held = mem_calloc(1, sizeof *held);
-	uint8_t key[32];
+	struct coin_view_place *view_coin = mem_calloc(1, sizeof *view_coin);
+	uint8_t coin_map_key[32];
 
-	held->outpoint = *outpoint;
-	coin_key(outpoint, key);
-	map_put(&view->coins, key, held);
-	return held;
+	view_coin->outpoint = *outpoint;
+	coin_key(outpoint, coin_map_key);
+	map_put(&coin_view->coins, coin_map_key, view_coin);
+	return view_coin;
 }
 
 /* Each coin is read from the database once, however often it is asked for. One that is not there is not noted: it is
  * the end of its block. */
-const struct coin *coin_view_get(struct coin_view *view, const struct outpoint *outpoint, bool *failed,
+const struct coin *coin_view_get(struct coin_view *coin_view, const struct outpoint *outpoint, bool *failed,
 	struct errmsg *err)
 {
-	struct view_coin *held = view_find(view, outpoint);
+	struct coin_view_place *view_coin = coin_view_find(coin_view, outpoint);
 	struct coin coin;
 
-	if (held == NULL) {
-		switch (coins_get(view->db, outpoint, &coin, err)) {
+	if (view_coin == NULL) {
+		switch (coins_get(coin_view->db, outpoint, &coin, err)) {
 		case DB_FOUND:
-			held = view_put(view, outpoint);
-			held->coin = coin;
-			held->in_db = held->unspent = true;
+			view_coin = coin_view_put(coin_view, outpoint);
+			view_coin->coin = coin;
+			view_coin->in_db = view_coin->unspent = true;
 			break;
 		case DB_MISSING:
 			return NULL;
@@ -174,88 +174,88 @@ const struct coin *coin_view_get(struct coin_view *view, const struct outpoint *
 			return NULL;
 		}
 	}
-	return held->unspent ? &held->coin : NULL;
+	return view_coin->unspent ? &view_coin->coin : NULL;
 }
 
 /* It stays in the view as spent: it must be deleted in the database, or, made by this same block, never be written. */
-void coin_view_spend(struct coin_view *view, const struct outpoint *outpoint)
+void coin_view_spend(struct coin_view *coin_view, const struct outpoint *outpoint)
 {
-	view_find(view, outpoint)->unspent = false;
+	coin_view_find(coin_view, outpoint)->unspent = false;
 }
 
-void coin_view_add(struct coin_view *view, const struct outpoint *outpoint, const struct coin *coin)
+void coin_view_add(struct coin_view *coin_view, const struct outpoint *outpoint, const struct coin *coin)
 {
-	struct view_coin *held = view_find(view, outpoint);
+	struct coin_view_place *view_coin = coin_view_find(coin_view, outpoint);
 
-	if (held == NULL)
-		held = view_put(view, outpoint);
+	if (view_coin == NULL)
+		view_coin = coin_view_put(coin_view, outpoint);
 	else
-		chain_coin_clear(&held->coin);
-	coin_copy(&held->coin, coin);
-	held->unspent = true;
+		chain_coin_clear(&view_coin->coin);
+	coin_copy(&view_coin->coin, coin);
+	view_coin->unspent = true;
 }
 
-void coin_view_add_tx(struct coin_view *view, const struct tx *tx, uint32_t height)
+void coin_view_add_tx(struct coin_view *coin_view, const struct tx *tx, uint32_t height)
 {
-	struct coin coin = { .height = height, .coinbase = tx_is_coinbase(tx) };
-	struct outpoint outpoint;
+	struct coin made_coin = { .height = height, .coinbase = tx_is_coinbase(tx) };
+	struct outpoint coin_outpoint;
 
-	memcpy(outpoint.txid, tx_txid(tx), 32);
+	memcpy(coin_outpoint.txid, tx_txid(tx), 32);
 	for (size_t i = 0; i < tx->output_count; i++) {
 		if (!coin_is_output(&tx->outputs[i]))
 			continue;
-		outpoint.index = (uint32_t)i;
-		coin.output = tx->outputs[i];
-		coin_view_add(view, &outpoint, &coin);
+		coin_outpoint.index = (uint32_t)i;
+		made_coin.output = tx->outputs[i];
+		coin_view_add(coin_view, &coin_outpoint, &made_coin);
 	}
 }
 
 /* What a block made is unspent when it is undone, since blocks go from the tip down and transactions from the last one:
  * else this is not the chain that the coins are of. */
-bool coin_view_remove_tx(struct coin_view *view, const struct tx *tx, struct errmsg *err)
+bool coin_view_remove_tx(struct coin_view *coin_view, const struct tx *tx, struct errmsg *err)
 {
-	struct outpoint outpoint;
+	struct outpoint coin_outpoint;
 	bool failed = false;
 
-	memcpy(outpoint.txid, tx_txid(tx), 32);
+	memcpy(coin_outpoint.txid, tx_txid(tx), 32);
 	for (size_t i = 0; i < tx->output_count; i++) {
 		if (!coin_is_output(&tx->outputs[i]))
 			continue;
-		outpoint.index = (uint32_t)i;
-		if (coin_view_get(view, &outpoint, &failed, err) == NULL)
+		coin_outpoint.index = (uint32_t)i;
+		if (coin_view_get(coin_view, &coin_outpoint, &failed, err) == NULL)
 			return failed ? false : errmsg_set(err, "The coins do not fit the chain: start with -reindex");
-		coin_view_spend(view, &outpoint);
+		coin_view_spend(coin_view, &coin_outpoint);
 	}
 	return true;
 }
 
 /* What was made and spent within the view is never written; the sums count what is, so they cannot drift from the
  * coins. */
-void coin_view_flush(const struct coin_view *view, struct db_batch *batch, struct coin_stats *stats)
+void coin_view_flush(const struct coin_view *coin_view, struct db_batch *batch, struct coin_stats *coin_stats)
 {
-	const uint8_t *map_key;
-	size_t at = 0;
-	void *value;
+	const uint8_t *coin_map_key;
+	size_t coin_at = 0;
+	void *coin_value;
 
-	while (map_next(&view->coins, &at, &map_key, &value)) {
-		const struct view_coin *held = value;
-		uint8_t key[COIN_KEY_SIZE];
-		struct buf bytes;
+	while (map_next(&coin_view->coins, &coin_at, &coin_map_key, &coin_value)) {
+		const struct coin_view_place *view_coin = coin_value;
+		uint8_t coin_row_key[COIN_KEY_SIZE];
+		struct buf coin_bytes;
 
-		if (held->in_db == held->unspent)
+		if (view_coin->in_db == view_coin->unspent)
 			continue;
-		coin_db_key(&held->outpoint, key);
-		if (held->unspent) {
-			buf_init(&bytes);
-			coin_write(&bytes, &held->coin);
-			db_batch_put(batch, key, sizeof key, bytes.data, bytes.size);
-			buf_clear(&bytes);
-			stats->coins++;
-			stats->amount += held->coin.output.amount;
+		coin_db_key(&view_coin->outpoint, coin_row_key);
+		if (view_coin->unspent) {
+			buf_init(&coin_bytes);
+			coin_write(&coin_bytes, &view_coin->coin);
+			db_batch_put(batch, coin_row_key, sizeof coin_row_key, coin_bytes.data, coin_bytes.size);
+			buf_clear(&coin_bytes);
+			coin_stats->coins++;
+			coin_stats->amount += view_coin->coin.output.amount;
 		} else {
-			db_batch_delete(batch, key, sizeof key);
-			stats->coins--;
-			stats->amount -= held->coin.output.amount;
+			db_batch_delete(batch, coin_row_key, sizeof coin_row_key);
+			coin_stats->coins--;
+			coin_stats->amount -= view_coin->coin.output.amount;
 		}
 	}
 }

@@ -23,23 +23,23 @@ bool coin_is_output(const struct tx_output *output);
 struct coin_view;
 
 struct coin_view *coin_view_new(struct db *db);
-void coin_view_free(struct coin_view *view);
+void coin_view_free(struct coin_view *coin_view);
 
 /* The coin, borrowed until it is spent or the view freed; NULL: none, or, if *failed became true, a read failed. */
-const struct coin *coin_view_get(struct coin_view *view, const struct outpoint *outpoint, bool *failed,
+const struct coin *coin_view_get(struct coin_view *coin_view, const struct outpoint *outpoint, bool *failed,
 	struct errmsg *err);
 /* A coin that get found is one no more. */
-void coin_view_spend(struct coin_view *view, const struct outpoint *outpoint);
-void coin_view_add(struct coin_view *view, const struct outpoint *outpoint, const struct coin *coin); /* copies */
+void coin_view_spend(struct coin_view *coin_view, const struct outpoint *outpoint);
+void coin_view_add(struct coin_view *coin_view, const struct outpoint *outpoint, const struct coin *coin); /* copies */
 /* All outputs of a transaction. */
-void coin_view_add_tx(struct coin_view *view, const struct tx *tx, uint32_t height);
+void coin_view_add_tx(struct coin_view *coin_view, const struct tx *tx, uint32_t height);
 /* Takes them away again; they must be there. */
-bool coin_view_remove_tx(struct coin_view *view, const struct tx *tx, struct errmsg *err);
+bool coin_view_remove_tx(struct coin_view *coin_view, const struct tx *tx, struct errmsg *err);
 /* Puts every change into the batch and into the statistics. */
-void coin_view_flush(const struct coin_view *view, struct db_batch *batch, struct coin_stats *stats);
+void coin_view_flush(const struct coin_view *coin_view, struct db_batch *batch, struct coin_stats *coin_stats);
 
 /* Byte form, also of undo records: a list of the coins a block spent, in the order of its inputs. */
 void coin_write(struct buf *out, const struct coin *coin);
-bool coin_read(struct reader *reader, struct coin *coin);
+bool coin_read(struct reader *coin_reader, struct coin *coin);
 
 #endif

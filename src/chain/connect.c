@@ -24,44 +24,45 @@ struct block_effect {
 	int64_t fees;
 };
 
-static struct block_effect *effect_new(struct db *db)
+static struct block_effect *connect_effect_new(struct db *db)
 {
-	struct block_effect *effect = mem_calloc(1, sizeof *effect);
+	struct block_effect *block_effect = mem_calloc(1, sizeof *block_effect);
 
-	effect->view = coin_view_new(db);
-	buf_init(&effect->spent);
-	return effect;
+	block_effect->view = coin_view_new(db);
+	buf_init(&block_effect->spent);
+	return block_effect;
 }
 
-static void effect_free(struct block_effect *effect)
+static void connect_effect_free(struct block_effect *block_effect)
 {
-	if (effect == NULL)
+	if (block_effect == NULL)
 		return;
-	coin_view_free(effect->view);
-	buf_clear(&effect->spent);
-	free(effect);
+	coin_view_free(block_effect->view);
+	buf_clear(&block_effect->spent);
+	free(block_effect);
 }
 
 /* A coin that is not there is the block's fault; one that could not be read is the disk's. */
-static enum connect_result missing_input(bool failed, const struct spending *spending, struct reject *reject)
+static enum connect_result connect_missing_input(bool failed, const struct spending *spending, struct reject *reject)
 {
-	char id[65];
+	char txid_hex[65];
 
 	if (failed)
 		return CONNECT_FAILED;
-	hex_encode_reversed(id, tx_txid(spending->tx), 32);
-	reject_set(reject, REASON_BAD_TXNS_INPUTS_MISSINGORSPENT, "transaction %s", id);
+	hex_encode_reversed(txid_hex, tx_txid(spending->tx), 32);
+	reject_set(reject, REASON_BAD_TXNS_INPUTS_MISSINGORSPENT, "transaction %s", txid_hex);
 	return CONNECT_INVALID;
 }
 
-static bool add_coin(const struct chain *chain, const struct full_entry *full, struct spending *spending,
-	const struct coin *coin, struct reject *reject)
+static bool connect_add_coin(const struct chain *chain, const struct full_entry *full, struct spending *spending,
+	const struct coin *spent_coin, struct reject *reject)
 {
 	const struct spending_coin added = {
-		.output = coin->output,
-		.height = coin->height,
-		.coinbase = coin->coinbase,
-		.time = chain_ancestor(full->entry.parent, spending_time_height(spending, coin->height))->median_time,
+		.output = spent_coin->output,
+		.height = spent_coin->height,
+		.coinbase = spent_coin->coinbase,
+		.time = chain_ancestor(full->entry.parent, spending_time_height(spending, spent_coin->height))
+				->median_time,
 	};
 
 	switch (spending_add(spending, &added, chain->spec->maturity)) {
@@ -69,7 +70,7 @@ static bool add_coin(const struct chain *chain, const struct full_entry *full, s
 		return true;
 	case SPENDING_IMMATURE:
 		return reject_set(reject, REASON_BAD_TXNS_PREMATURE_SPEND_OF_COINBASE,
-			"coinbase of height %u spent at height %u", (unsigned)coin->height,
+			"coinbase of height %u spent at height %u", (unsigned)spent_coin->height,
 			(unsigned)full->entry.height);
 	case SPENDING_TOO_MUCH:
 		break;
@@ -79,94 +80,95 @@ static bool add_coin(const struct chain *chain, const struct full_entry *full, s
 
 /* Takes the coins of all inputs out of the view. Each coin is gone from the view before the next input looks, so
  * nothing is spent twice, by one transaction or by two of the block. */
-static enum connect_result take_inputs(struct chain *chain, const struct full_entry *full, struct spending *spending,
-	struct block_effect *effect, struct reject *reject, struct errmsg *err)
+static enum connect_result connect_take_inputs(struct chain *chain, const struct full_entry *full,
+	struct spending *spending, struct block_effect *block_effect, struct reject *reject, struct errmsg *err)
 {
 	for (size_t i = 0; i < spending->tx->input_count; i++) {
-		const struct outpoint *prev = &spending->tx->inputs[i].prev;
+		const struct outpoint *spent_outpoint = &spending->tx->inputs[i].prev;
 		bool failed = false;
-		const struct coin *coin = coin_view_get(effect->view, prev, &failed, err);
+		const struct coin *spent_coin = coin_view_get(block_effect->view, spent_outpoint, &failed, err);
 
-		if (coin == NULL)
-			return missing_input(failed, spending, reject);
-		if (!add_coin(chain, full, spending, coin, reject))
+		if (spent_coin == NULL)
+			return connect_missing_input(failed, spending, reject);
+		if (!connect_add_coin(chain, full, spending, spent_coin, reject))
 			return CONNECT_INVALID;
-		coin_write(&effect->spent, coin);
-		coin_view_spend(effect->view, prev);
+		coin_write(&block_effect->spent, spent_coin);
+		coin_view_spend(block_effect->view, spent_outpoint);
 	}
 	return CONNECT_OK;
 }
 
 /* Fees are added up over the block, for its coinbase; both terms are in range, so the sum is looked at after the
  * addition. */
-static bool check_amounts(const struct spending *spending, struct block_effect *effect, struct reject *reject)
+static bool connect_check_amounts(const struct spending *spending, struct block_effect *block_effect,
+	struct reject *reject)
 {
-	const int64_t fee = spending_fee(spending);
+	const int64_t tx_fee = spending_fee(spending);
 
-	if (fee < 0)
+	if (tx_fee < 0)
 		return reject_set(reject, REASON_BAD_TXNS_IN_BELOWOUT, "%" PRId64 " < %" PRId64, spending->in,
-			spending->in - fee);
-	effect->fees += fee;
-	return tx_amount_valid(effect->fees) ||
+			spending->in - tx_fee);
+	block_effect->fees += tx_fee;
+	return tx_amount_valid(block_effect->fees) ||
 		reject_set(reject, REASON_BAD_TXNS_ACCUMULATED_FEE_OUTOFRANGE, "sum of the block's fees");
 }
 
 /* Whether signatures were held against these very coins before: at the first check, or in the mempool. By wtxid, which
  * covers the witness: the same txid with another signature has not been looked at. */
-static bool is_signed(const struct chain *chain, const struct full_entry *full, const struct tx *tx)
+static bool connect_is_signed(const struct chain *chain, const struct full_entry *full, const struct tx *tx)
 {
 	return full->scripts_checked || mempool_find_wtxid(chain->mempool, tx_wtxid(tx)) != NULL;
 }
 
 /* All but its signatures, which are put aside. */
-static enum connect_result check_tx(struct chain *chain, const struct full_entry *full, const struct tx *tx,
-	struct block_effect *effect, struct signatures *signatures, struct reject *reject, struct errmsg *err)
+static enum connect_result connect_check_tx(struct chain *chain, const struct full_entry *full, const struct tx *tx,
+	struct block_effect *block_effect, struct signatures *signatures, struct reject *reject, struct errmsg *err)
 {
-	const uint32_t height = full->entry.height, median = full->entry.parent->median_time;
-	enum connect_result result;
+	const uint32_t height = full->entry.height, parent_median = full->entry.parent->median_time;
+	enum connect_result tx_result;
 	struct spending spending;
 
 	spending_init(&spending, tx, height);
-	result = take_inputs(chain, full, &spending, effect, reject, err);
-	if (result == CONNECT_OK && !spending_locks_met(&spending, median)) {
+	tx_result = connect_take_inputs(chain, full, &spending, block_effect, reject, err);
+	if (tx_result == CONNECT_OK && !spending_locks_met(&spending, parent_median)) {
 		reject_set(reject, REASON_BAD_TXNS_NONFINAL, "a relative lock is not met");
-		result = CONNECT_INVALID;
+		tx_result = CONNECT_INVALID;
 	}
-	if (result == CONNECT_OK && !check_amounts(&spending, effect, reject))
-		result = CONNECT_INVALID;
-	if (result == CONNECT_OK)
-		coin_view_add_tx(effect->view, tx, height);
-	if (result == CONNECT_OK && !is_signed(chain, full, tx))
+	if (tx_result == CONNECT_OK && !connect_check_amounts(&spending, block_effect, reject))
+		tx_result = CONNECT_INVALID;
+	if (tx_result == CONNECT_OK)
+		coin_view_add_tx(block_effect->view, tx, height);
+	if (tx_result == CONNECT_OK && !connect_is_signed(chain, full, tx))
 		signatures_put(signatures, &spending);
 	else
 		spending_clear(&spending);
-	return result;
+	return tx_result;
 }
 
 /* Order decides which reason a bad block is refused for, and with it who is blamed: transaction by transaction coins,
  * maturity, locks, sums, signatures. Signatures cost most by far, so they are checked together, when all else held or
  * one transaction failed; what is wrong with the signatures of those before it comes first. */
-static enum connect_result check_txs(struct chain *chain, const struct full_entry *full, const struct block *block,
-	struct block_effect *effect, struct reject *reject, struct errmsg *err)
+static enum connect_result connect_check_txs(struct chain *chain, const struct full_entry *full,
+	const struct block *block, struct block_effect *block_effect, struct reject *reject, struct errmsg *err)
 {
-	enum connect_result result = CONNECT_OK;
+	enum connect_result txs_result = CONNECT_OK;
 	struct signatures signatures;
 
 	signatures_init(&signatures);
-	for (size_t i = 1; result == CONNECT_OK && i < block->tx_count; i++)
-		result = check_tx(chain, full, block->txs[i], effect, &signatures, reject, err);
-	if (result != CONNECT_FAILED && !signatures_check(&signatures, chain->signers, reject))
-		result = CONNECT_INVALID;
+	for (size_t i = 1; txs_result == CONNECT_OK && i < block->tx_count; i++)
+		txs_result = connect_check_tx(chain, full, block->txs[i], block_effect, &signatures, reject, err);
+	if (txs_result != CONNECT_FAILED && !signatures_check(&signatures, chain->signers, reject))
+		txs_result = CONNECT_INVALID;
 	signatures_clear(&signatures);
-	return result;
+	return txs_result;
 }
 
 /* Everything that needs the parent's coins and registry. The parent must be the tip. */
-static enum connect_result check_block(struct chain *chain, struct full_entry *full, const struct block *block,
-	struct block_effect *effect, struct reject *reject, struct errmsg *err)
+static enum connect_result connect_check_block(struct chain *chain, struct full_entry *full, const struct block *block,
+	struct block_effect *block_effect, struct reject *reject, struct errmsg *err)
 {
 	const struct index_entry *parent = full->entry.parent;
-	struct coinbase_facts facts = {
+	struct coinbase_facts coinbase_facts = {
 		.height = full->entry.height,
 		.miner = block->header.miner,
 		.loose = block->loose,
@@ -174,24 +176,24 @@ static enum connect_result check_block(struct chain *chain, struct full_entry *f
 		.registry = chain->registry,
 		.parent = parent->height > 0 ? &parent->outcome : NULL,
 	};
-	enum connect_result result;
+	enum connect_result block_result;
 
 	chain->counts.checked++;
 	if (!registry_check_block(chain->registry, block, reject))
 		return CONNECT_INVALID;
-	result = check_txs(chain, full, block, effect, reject, err);
-	if (result != CONNECT_OK)
-		return result;
-	facts.fees = effect->fees;
-	if (!coinbase_check(chain->spec, block->txs[0], &facts, reject))
+	block_result = connect_check_txs(chain, full, block, block_effect, reject, err);
+	if (block_result != CONNECT_OK)
+		return block_result;
+	coinbase_facts.fees = block_effect->fees;
+	if (!coinbase_check(chain->spec, block->txs[0], &coinbase_facts, reject))
 		return CONNECT_INVALID;
 	full->scripts_checked = true;
-	coin_view_add_tx(effect->view, block->txs[0], full->entry.height);
+	coin_view_add_tx(block_effect->view, block->txs[0], full->entry.height);
 	return CONNECT_OK;
 }
 
 /* By id: a kept effect must never be taken for another block's. */
-static struct checked_block *find_checked(struct chain *chain, const struct full_entry *full)
+static struct checked_block *connect_find_checked(struct chain *chain, const struct full_entry *full)
 {
 	for (size_t i = 0; i < CONNECT_CHECKED; i++)
 		if (chain->checked[i].effect != NULL && memcmp(chain->checked[i].id, full->entry.id, 32) == 0)
@@ -203,7 +205,7 @@ static struct checked_block *find_checked(struct chain *chain, const struct full
 void connect_forget(struct chain *chain)
 {
 	for (size_t i = 0; i < CONNECT_CHECKED; i++) {
-		effect_free(chain->checked[i].effect);
+		connect_effect_free(chain->checked[i].effect);
 		chain->checked[i].effect = NULL;
 	}
 }
@@ -213,23 +215,23 @@ void connect_forget(struct chain *chain)
 enum connect_result connect_check(struct chain *chain, struct full_entry *full, const struct block *block,
 	struct reject *reject, struct errmsg *err)
 {
-	struct checked_block *place = find_checked(chain, full);
-	enum connect_result result;
-	struct block_effect *effect;
+	struct checked_block *checked_place = connect_find_checked(chain, full);
+	enum connect_result check_result;
+	struct block_effect *block_effect;
 
-	if (place != NULL)
+	if (checked_place != NULL)
 		return CONNECT_OK;
-	effect = effect_new(chain->db);
-	result = check_block(chain, full, block, effect, reject, err);
-	if (result != CONNECT_OK) {
-		effect_free(effect);
-		return result;
+	block_effect = connect_effect_new(chain->db);
+	check_result = connect_check_block(chain, full, block, block_effect, reject, err);
+	if (check_result != CONNECT_OK) {
+		connect_effect_free(block_effect);
+		return check_result;
 	}
-	place = &chain->checked[chain->checked_next];
+	checked_place = &chain->checked[chain->checked_next];
 	chain->checked_next = (chain->checked_next + 1) % CONNECT_CHECKED;
-	effect_free(place->effect);
-	place->effect = effect;
-	memcpy(place->id, full->entry.id, 32);
+	connect_effect_free(checked_place->effect);
+	checked_place->effect = block_effect;
+	memcpy(checked_place->id, full->entry.id, 32);
 	return CONNECT_OK;
 }
 
@@ -237,74 +239,74 @@ enum connect_result connect_check(struct chain *chain, struct full_entry *full, 
 
 /* Tip, sums and registry change together with the coins, in one batch: whatever kills the process, the database is
  * after one block or after the next. */
-static void save_tip(const struct chain *chain, struct db_batch *batch, const struct full_entry *tip,
+static void connect_save_tip(const struct chain *chain, struct db_batch *batch, const struct full_entry *tip,
 	const struct coin_stats *stats)
 {
 	const uint8_t tip_key = DB_TIP, registry_key = DB_REGISTRY;
-	struct buf value;
+	struct buf saved_value;
 
-	buf_init(&value);
-	buf_put(&value, tip->entry.id, 32);
-	buf_put_le64(&value, stats->coins);
-	buf_put_le64(&value, (uint64_t)stats->amount);
-	db_batch_put(batch, &tip_key, 1, value.data, value.size);
-	buf_reset(&value);
-	registry_write(&value, chain->registry);
-	db_batch_put(batch, &registry_key, 1, value.data, value.size);
-	buf_clear(&value);
+	buf_init(&saved_value);
+	buf_put(&saved_value, tip->entry.id, 32);
+	buf_put_le64(&saved_value, stats->coins);
+	buf_put_le64(&saved_value, (uint64_t)stats->amount);
+	db_batch_put(batch, &tip_key, 1, saved_value.data, saved_value.size);
+	buf_reset(&saved_value);
+	registry_write(&saved_value, chain->registry);
+	db_batch_put(batch, &registry_key, 1, saved_value.data, saved_value.size);
+	buf_clear(&saved_value);
 }
 
 /* In the same batch as the tip, so that look-ups never name a block that is not active. */
-static void save_txs(struct db_batch *batch, const struct block *block, const uint8_t *id)
+static void connect_save_txs(struct db_batch *batch, const struct block *block, const uint8_t *id)
 {
-	uint8_t key[33] = { DB_TX };
+	uint8_t tx_key[33] = { DB_TX };
 
 	for (size_t i = 0; i < block->tx_count; i++) {
-		memcpy(key + 1, tx_txid(block->txs[i]), 32);
+		memcpy(tx_key + 1, tx_txid(block->txs[i]), 32);
 		if (id != NULL)
-			db_batch_put(batch, key, sizeof key, id, 32);
+			db_batch_put(batch, tx_key, sizeof tx_key, id, 32);
 		else
-			db_batch_delete(batch, key, sizeof key);
+			db_batch_delete(batch, tx_key, sizeof tx_key);
 	}
 }
 
 /* Where each proof is: in the block `id`, or nowhere (NULL). */
-static void save_proofs(struct db_batch *batch, const struct block *block, const uint8_t *id)
+static void connect_save_proofs(struct db_batch *batch, const struct block *block, const uint8_t *id)
 {
-	uint8_t key[33] = { DB_PROOF }, value[PROOF_PLACE_SIZE];
+	uint8_t proof_key[33] = { DB_PROOF }, proof_place[PROOF_PLACE_SIZE];
 
 	for (size_t i = 0; i <= block->loose_count; i++) {
-		memcpy(key + 1, block_proof_id(block, i), 32);
+		memcpy(proof_key + 1, block_proof_id(block, i), 32);
 		if (id == NULL) {
-			db_batch_delete(batch, key, sizeof key);
+			db_batch_delete(batch, proof_key, sizeof proof_key);
 			continue;
 		}
-		memcpy(value, id, 32);
-		write_le32(value + 32, (uint32_t)i);
-		db_batch_put(batch, key, sizeof key, value, sizeof value);
+		memcpy(proof_place, id, 32);
+		write_le32(proof_place + 32, (uint32_t)i);
+		db_batch_put(batch, proof_key, sizeof proof_key, proof_place, sizeof proof_place);
 	}
 }
 
 /* The coins that were spent, in the order of the inputs, then what the registry forgot: all that the block itself does
  * not say. */
-static bool append_undo(struct chain *chain, struct full_entry *full, const struct buf *spent,
+static bool connect_append_undo(struct chain *chain, struct full_entry *full, const struct buf *spent,
 	const struct registry_undo *undo, struct errmsg *err)
 {
-	struct file_part part;
-	struct buf record;
-	bool ok;
+	struct file_part undo_part;
+	struct buf undo_record;
+	bool undo_appended;
 
 	/* It depends on block and parent alone: one written before still fits. */
 	if (full->undo.size != 0)
 		return true;
-	buf_init(&record);
-	buf_put_compact(&record, spent->size);
-	buf_put(&record, spent->data, spent->size);
-	registry_undo_write(&record, undo);
-	part = (struct file_part){ record.data, record.size };
-	ok = record_file_append(chain->undos, RECORD_UNDO, &part, 1, &full->undo, err);
-	buf_clear(&record);
-	return ok;
+	buf_init(&undo_record);
+	buf_put_compact(&undo_record, spent->size);
+	buf_put(&undo_record, spent->data, spent->size);
+	registry_undo_write(&undo_record, undo);
+	undo_part = (struct file_part){ undo_record.data, undo_record.size };
+	undo_appended = record_file_append(chain->undos, RECORD_UNDO, &undo_part, 1, &full->undo, err);
+	buf_clear(&undo_record);
+	return undo_appended;
 }
 
 /* --- what must be on disk first --- */
@@ -319,36 +321,36 @@ void connect_note_verified(struct chain *chain, struct full_entry *full)
 }
 
 /* Along with the block that is connected; what is left then is connect_save_verified's. */
-static void save_unsaved(const struct chain *chain, struct db_batch *batch, const struct full_entry *but)
+static void connect_save_unsaved(const struct chain *chain, struct db_batch *batch, const struct full_entry *but)
 {
 	for (size_t i = 0; i < chain->unsaved_count; i++)
 		if (chain->unsaved[i] != but)
 			index_save(batch, chain->unsaved[i]);
 }
 
-struct file_sync {
+struct connect_sync {
 	struct record_file *files;
 	bool ok;
 	struct errmsg err;
 };
 
-static void sync_one(void *arg, size_t task, unsigned member)
+static void connect_sync_file(void *syncs_arg, size_t task, unsigned member)
 {
-	struct file_sync *sync = &((struct file_sync *)arg)[task];
+	struct connect_sync *file_sync = &((struct connect_sync *)syncs_arg)[task];
 
 	(void)member;
-	sync->ok = record_file_sync(sync->files, &sync->err);
+	file_sync->ok = record_file_sync(file_sync->files, &file_sync->err);
 }
 
 /* Both at a time: the disk takes one turn for two. */
-static bool sync_records(struct chain *chain, struct errmsg *err)
+static bool connect_sync_records(struct chain *chain, struct errmsg *err)
 {
-	struct file_sync syncs[2] = { { .files = chain->blocks }, { .files = chain->undos } };
+	struct connect_sync file_syncs[2] = { { .files = chain->blocks }, { .files = chain->undos } };
 
-	team_run(chain->signers, sync_one, syncs, 2);
+	team_run(chain->signers, connect_sync_file, file_syncs, 2);
 	for (int i = 0; i < 2; i++)
-		if (!syncs[i].ok) {
-			*err = syncs[i].err;
+		if (!file_syncs[i].ok) {
+			*err = file_syncs[i].err;
 			return false;
 		}
 	return true;
@@ -356,57 +358,58 @@ static bool sync_records(struct chain *chain, struct errmsg *err)
 
 bool connect_save_verified(struct chain *chain, struct errmsg *err)
 {
-	struct db_batch *batch;
-	bool ok;
+	struct db_batch *verified_batch;
+	bool verified_saved;
 
 	if (chain->unsaved_count == 0)
 		return true;
-	batch = db_batch_new();
-	save_unsaved(chain, batch, NULL);
-	ok = sync_records(chain, err) && db_write(chain->db, batch, false, err);
-	db_batch_free(batch);
-	if (ok)
+	verified_batch = db_batch_new();
+	connect_save_unsaved(chain, verified_batch, NULL);
+	verified_saved = connect_sync_records(chain, err) && db_write(chain->db, verified_batch, false, err);
+	db_batch_free(verified_batch);
+	if (verified_saved)
 		chain->unsaved_count = 0;
-	return ok;
+	return verified_saved;
 }
 
 /* The one place where a block becomes part of the active chain. Invariant: files before the index that names places in
  * them, then everything in one synced batch, and memory last. The registry is the exception, since its undo record
  * must be written first: it goes back if the write fails. Coins need not: they are in the view alone until the batch
  * is through. */
-static bool commit_block(struct chain *chain, struct full_entry *full, const struct block *block,
-	struct block_effect *effect, struct errmsg *err)
+static bool connect_commit(struct chain *chain, struct full_entry *full, const struct block *block,
+	struct block_effect *block_effect, struct errmsg *err)
 {
 	const struct index_entry *parent = full->entry.parent;
-	struct coin_stats stats = chain->coin_stats;
-	struct db_batch *batch = db_batch_new();
-	struct registry_undo *undo;
-	bool ok;
+	struct coin_stats stats_after = chain->coin_stats;
+	struct db_batch *commit_batch = db_batch_new();
+	struct registry_undo *block_undo;
+	bool committed;
 
-	undo = registry_apply(chain->registry, block, parent->height > 0 ? &parent->outcome : NULL);
-	ok = append_undo(chain, full, &effect->spent, undo, err) && sync_records(chain, err);
-	if (ok) {
-		coin_view_flush(effect->view, batch, &stats);
-		save_txs(batch, block, full->entry.id);
-		save_proofs(batch, block, full->entry.id);
-		save_tip(chain, batch, full, &stats);
+	block_undo = registry_apply(chain->registry, block, parent->height > 0 ? &parent->outcome : NULL);
+	committed = connect_append_undo(chain, full, &block_effect->spent, block_undo, err) &&
+		connect_sync_records(chain, err);
+	if (committed) {
+		coin_view_flush(block_effect->view, commit_batch, &stats_after);
+		connect_save_txs(commit_batch, block, full->entry.id);
+		connect_save_proofs(commit_batch, block, full->entry.id);
+		connect_save_tip(chain, commit_batch, full, &stats_after);
 		index_set_status(&chain->index, full, ENTRY_CONNECTED);
 		if (full->entry.connect_order == 0)
 			full->entry.connect_order = ++chain->index.connect_order;
-		save_unsaved(chain, batch, full);
-		index_save(batch, full);
-		ok = db_write(chain->db, batch, true, err);
+		connect_save_unsaved(chain, commit_batch, full);
+		index_save(commit_batch, full);
+		committed = db_write(chain->db, commit_batch, true, err);
 	}
-	if (ok) {
+	if (committed) {
 		chain->unsaved_count = 0;
-		chain->coin_stats = stats;
+		chain->coin_stats = stats_after;
 		index_set_active(&chain->index, full);
 	} else {
-		registry_undo(chain->registry, undo);
+		registry_undo(chain->registry, block_undo);
 	}
-	registry_undo_free(undo);
-	db_batch_free(batch);
-	return ok;
+	registry_undo_free(block_undo);
+	db_batch_free(commit_batch);
+	return committed;
 }
 
 /* Notices come after the write: whoever acts on one acts on what is durable. */
@@ -421,7 +424,7 @@ enum connect_result connect_block(struct chain *chain, struct full_entry *full, 
 		return CONNECT_FAILED;
 	}
 	result = connect_check(chain, full, block, reject, err);
-	if (result == CONNECT_OK && !commit_block(chain, full, block, find_checked(chain, full)->effect, err))
+	if (result == CONNECT_OK && !connect_commit(chain, full, block, connect_find_checked(chain, full)->effect, err))
 		result = CONNECT_FAILED;
 	if (result != CONNECT_INVALID)
 		connect_forget(chain);
@@ -437,94 +440,96 @@ enum connect_result connect_block(struct chain *chain, struct full_entry *full, 
 /* --- one block off --- */
 
 /* Takes back what a block did to the coins, last transaction first. */
-static bool undo_coins(struct coin_view *view, const struct block *block, struct reader *spent, struct errmsg *err)
+static bool connect_undo_coins(struct coin_view *undo_view, const struct block *block, struct reader *undo_reader,
+	struct errmsg *err)
 {
-	struct coin *coins = NULL;
-	size_t count = 0, at;
+	struct coin *undone_coins = NULL;
+	size_t undo_count = 0, at;
 	bool ok = true;
 
 	for (size_t i = 1; i < block->tx_count; i++)
-		count += block->txs[i]->input_count;
-	coins = mem_calloc(count, sizeof *coins);
-	for (at = 0; ok && at < count; at++)
-		ok = coin_read(spent, &coins[at]);
-	if (!ok || !reader_done(spent))
+		undo_count += block->txs[i]->input_count;
+	undone_coins = mem_calloc(undo_count, sizeof *undone_coins);
+	for (at = 0; ok && at < undo_count; at++)
+		ok = coin_read(undo_reader, &undone_coins[at]);
+	if (!ok || !reader_done(undo_reader))
 		ok = errmsg_set(err, "The undo data of a block are damaged: start with -reindex");
 	for (size_t i = block->tx_count; ok && i-- > 0;) {
 		const struct tx *tx = block->txs[i];
 
-		ok = coin_view_remove_tx(view, tx, err);
+		ok = coin_view_remove_tx(undo_view, tx, err);
 		for (size_t j = i > 0 ? tx->input_count : 0; ok && j-- > 0;)
-			coin_view_add(view, &tx->inputs[j].prev, &coins[--at]);
+			coin_view_add(undo_view, &tx->inputs[j].prev, &undone_coins[--at]);
 	}
-	for (size_t i = 0; i < count; i++)
-		chain_coin_clear(&coins[i]);
-	free(coins);
+	for (size_t i = 0; i < undo_count; i++)
+		chain_coin_clear(&undone_coins[i]);
+	free(undone_coins);
 	return ok;
 }
 
 /* The entry keeps its status and its undo record: it was connected once, and may be again. The order of first
  * connection is what decides ties then (chain/index.h). */
-static bool write_disconnected(struct chain *chain, struct full_entry *full, const struct block *block,
-	const struct coin_view *view, struct errmsg *err)
+static bool connect_write_disconnected(struct chain *chain, struct full_entry *full, const struct block *block,
+	const struct coin_view *undo_view, struct errmsg *err)
 {
-	struct coin_stats stats = chain->coin_stats;
-	struct db_batch *batch = db_batch_new();
-	bool ok;
+	struct coin_stats stats_before = chain->coin_stats;
+	struct db_batch *disconnect_batch = db_batch_new();
+	bool disconnected;
 
-	coin_view_flush(view, batch, &stats);
-	save_txs(batch, block, NULL);
-	save_proofs(batch, block, NULL);
-	save_tip(chain, batch, entry_parent(full), &stats);
-	ok = db_write(chain->db, batch, true, err);
-	db_batch_free(batch);
-	if (ok) {
-		chain->coin_stats = stats;
+	coin_view_flush(undo_view, disconnect_batch, &stats_before);
+	connect_save_txs(disconnect_batch, block, NULL);
+	connect_save_proofs(disconnect_batch, block, NULL);
+	connect_save_tip(chain, disconnect_batch, entry_parent(full), &stats_before);
+	disconnected = db_write(chain->db, disconnect_batch, true, err);
+	db_batch_free(disconnect_batch);
+	if (disconnected) {
+		chain->coin_stats = stats_before;
 		index_set_active(&chain->index, entry_parent(full));
 	}
-	return ok;
+	return disconnected;
 }
 
-/* The mirror of commit_block: the undo record gives back the coins that the block spent and the registry before it.
+/* The mirror of connect_commit: the undo record gives back the coins that the block spent and the registry before it.
  * What it says is compared with what is there, coin by coin: a record of another block must not make money. */
 bool connect_undo_tip(struct chain *chain, struct errmsg *err)
 {
 	struct full_entry *full = tip_full(chain);
 	const struct block *block = kept_read(chain, full, err);
-	struct coin_view *view = coin_view_new(chain->db);
-	struct registry_undo *undo = NULL;
-	struct reader record_reader, spent;
-	struct buf record;
-	bool ok;
+	struct coin_view *undo_view = coin_view_new(chain->db);
+	struct registry_undo *block_undo = NULL;
+	struct reader record_reader, spent_reader;
+	struct buf undo_record;
+	bool undone;
 
-	buf_init(&record);
-	ok = block != NULL && record_file_read(chain->undos, RECORD_UNDO, &full->undo, &record, err);
-	if (!ok) {
+	buf_init(&undo_record);
+	undone = block != NULL && record_file_read(chain->undos, RECORD_UNDO, &full->undo, &undo_record, err);
+	if (!undone) {
 		halt_name_remedy(err);
 	} else {
-		size_t size;
+		size_t spent_size;
 
-		reader_init(&record_reader, record.data, record.size);
-		size = (size_t)reader_compact_any(&record_reader);
-		reader_init(&spent, reader_bytes(&record_reader, size), record_reader.ok ? size : 0);
-		undo = registry_undo_read(&record_reader);
-		ok = undo != NULL ? undo_coins(view, block, &spent, err) :
-				    errmsg_set(err, "The undo data of a block are damaged: start with -reindex");
+		reader_init(&record_reader, undo_record.data, undo_record.size);
+		spent_size = (size_t)reader_compact_any(&record_reader);
+		reader_init(&spent_reader, reader_bytes(&record_reader, spent_size), record_reader.ok ? spent_size : 0);
+		block_undo = registry_undo_read(&record_reader);
+		undone = block_undo != NULL ?
+			connect_undo_coins(undo_view, block, &spent_reader, err) :
+			errmsg_set(err, "The undo data of a block are damaged: start with -reindex");
 	}
-	ok = ok &&
-		(registry_undo(chain->registry, undo) ||
+	undone = undone &&
+		(registry_undo(chain->registry, block_undo) ||
 			errmsg_set(err, "The undo data of a block are another block's: start with -reindex"));
-	ok = ok && write_disconnected(chain, full, block, view, err);
+	undone = undone && connect_write_disconnected(chain, full, block, undo_view, err);
 	connect_forget(chain);
-	if (ok) {
+	if (undone) {
 		mempool_block_disconnected(chain, block);
 		NOTIFY(&chain->notices, disconnected, &full->entry, block);
 	}
-	registry_undo_free(undo);
-	buf_clear(&record);
-	coin_view_free(view);
+	registry_undo_free(block_undo);
+	buf_clear(&undo_record);
+	coin_view_free(undo_view);
 	block_unref(block);
-	return ok;
+	return undone;
 }
 
 /* --- refusal --- */
@@ -533,20 +538,20 @@ bool connect_undo_tip(struct chain *chain, struct errmsg *err)
  * there too, so that a restart does not verify it again; the root of the branch is enough (index_load). */
 void connect_refuse(struct chain *chain, struct full_entry *full, const char *reason)
 {
-	bool stored = full->entry.status != ENTRY_HEADER;
-	struct db_batch *batch;
+	bool was_stored = full->entry.status != ENTRY_HEADER;
+	struct db_batch *refusal_batch;
 	struct errmsg err;
-	char id[65];
+	char refused_id[65];
 
-	hex_encode_reversed(id, full->entry.id, 32);
-	log_warn("[chain] block %s at height %" PRIu32 " is invalid: %s", id, full->entry.height, reason);
+	hex_encode_reversed(refused_id, full->entry.id, 32);
+	log_warn("[chain] block %s at height %" PRIu32 " is invalid: %s", refused_id, full->entry.height, reason);
 	index_invalidate(&chain->index, full, reason);
 	/* Headers whose bytes were never taken are not kept: they cost nothing to make. */
-	if (!stored || chain->failed)
+	if (!was_stored || chain->failed)
 		return;
-	batch = db_batch_new();
-	index_save(batch, full);
-	if (!db_write(chain->db, batch, false, &err))
+	refusal_batch = db_batch_new();
+	index_save(refusal_batch, full);
+	if (!db_write(chain->db, refusal_batch, false, &err))
 		halt_fail(chain, &err);
-	db_batch_free(batch);
+	db_batch_free(refusal_batch);
 }

@@ -7,7 +7,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { MEDIAN_SPAN = 11, REASON_MAX = 64, INDEX_KEY_SIZE = 33 };
+enum { INDEX_MEDIAN_SPAN = 11, INDEX_REASON_MAX = 64, INDEX_KEY_SIZE = 33 };
 
 /* --- entries and walks --- */
 
@@ -15,65 +15,66 @@ enum { MEDIAN_SPAN = 11, REASON_MAX = 64, INDEX_KEY_SIZE = 33 };
  * the distance steps in all. */
 const struct index_entry *chain_ancestor(const struct index_entry *entry, uint32_t height)
 {
-	const struct full_entry *at = entry_full(entry);
+	const struct full_entry *ancestor = entry_full(entry);
 
 	if (entry == NULL || height > entry->height)
 		return NULL;
-	while (at->entry.height > height)
-		at = at->skip != NULL && at->skip->entry.height >= height ? at->skip : entry_parent(at);
-	return &at->entry;
+	while (ancestor->entry.height > height)
+		ancestor = ancestor->skip != NULL && ancestor->skip->entry.height >= height ? ancestor->skip :
+											      entry_parent(ancestor);
+	return &ancestor->entry;
 }
 
-const struct index_entry *index_fork(const struct index_entry *a, const struct index_entry *b)
+const struct index_entry *index_fork(const struct index_entry *left, const struct index_entry *right)
 {
-	uint32_t height = a->height < b->height ? a->height : b->height;
+	uint32_t height = left->height < right->height ? left->height : right->height;
 
-	a = chain_ancestor(a, height);
-	b = chain_ancestor(b, height);
-	while (a != b) {
-		const struct full_entry *x = entry_full(a), *y = entry_full(b);
+	left = chain_ancestor(left, height);
+	right = chain_ancestor(right, height);
+	while (left != right) {
+		const struct full_entry *left_full = entry_full(left), *right_full = entry_full(right);
 
 		/* Skips of equal heights lead to equal heights; where they still differ, the fork lies below. */
-		if (x->skip != NULL && x->skip != y->skip) {
-			a = &x->skip->entry;
-			b = &y->skip->entry;
+		if (left_full->skip != NULL && left_full->skip != right_full->skip) {
+			left = &left_full->skip->entry;
+			right = &right_full->skip->entry;
 		} else {
-			a = a->parent;
-			b = b->parent;
+			left = left->parent;
+			right = right->parent;
 		}
 	}
-	return a;
+	return left;
 }
 
-static int compare_times(const void *a, const void *b)
+static int index_compare_times(const void *left, const void *right)
 {
-	const uint32_t *x = a, *y = b;
+	const uint32_t *left_time = left, *right_time = right;
 
-	return (*x > *y) - (*x < *y);
+	return (*left_time > *right_time) - (*left_time < *right_time);
 }
 
 /* Eleven with the block itself, fewer near genesis: then the element floor(n / 2) (doc/protocol.md section 8). */
-static uint32_t median_time(const struct index_entry *entry)
+static uint32_t index_median_time(const struct index_entry *entry)
 {
-	uint32_t times[MEDIAN_SPAN];
-	size_t count = 0;
+	uint32_t times[INDEX_MEDIAN_SPAN];
+	size_t time_count = 0;
 
-	for (; entry != NULL && count < MEDIAN_SPAN; entry = entry->parent)
-		times[count++] = entry->header.time;
-	qsort(times, count, sizeof times[0], compare_times);
-	return times[count / 2];
+	for (; entry != NULL && time_count < INDEX_MEDIAN_SPAN; entry = entry->parent)
+		times[time_count++] = entry->header.time;
+	qsort(times, time_count, sizeof times[0], index_compare_times);
+	return times[time_count / 2];
 }
 
-void index_parent_view(const struct index_entry *entry, struct parent_view *view)
+void index_parent_view(const struct index_entry *entry, struct parent_view *parent_view)
 {
-	memset(view, 0, sizeof *view);
-	memcpy(view->id, entry->id, 32);
-	memcpy(view->ticket, entry->ticket, 32);
-	view->height = entry->height;
-	view->time = entry->header.time;
-	view->median_time = entry->median_time;
-	view->has_model_root = entry_verified(entry);
-	memcpy(view->model_root, entry->model_root_after, 32);
+	memset(parent_view, 0, sizeof *parent_view);
+	memcpy(parent_view->id, entry->id, 32);
+	memcpy(parent_view->ticket, entry->ticket, 32);
+	parent_view->height = entry->height;
+	parent_view->time = entry->header.time;
+	parent_view->median_time = entry->median_time;
+	parent_view->has_model_root = entry_verified(entry);
+	memcpy(parent_view->model_root, entry->model_root_after, 32);
 }
 
 struct full_entry *index_find(const struct index *index, const uint8_t id[32])
@@ -82,7 +83,7 @@ struct full_entry *index_find(const struct index *index, const uint8_t id[32])
 }
 
 /* By promised work alone, for people and for what to fetch: no rule follows from it. */
-static void consider_best_header(struct index *index, struct full_entry *full)
+static void index_consider_best_header(struct index *index, struct full_entry *full)
 {
 	if (full->entry.status != ENTRY_INVALID &&
 		(index->best_header == NULL ||
@@ -91,16 +92,16 @@ static void consider_best_header(struct index *index, struct full_entry *full)
 }
 
 /* Raises what the ancestors that are not verified yet promise. */
-static void note_promise(struct full_entry *full)
+static void index_note_promise(struct full_entry *full)
 {
 	if (full->entry.status == ENTRY_INVALID)
 		return;
-	for (struct full_entry *at = entry_parent(full); at != NULL && !entry_verified(&at->entry);
-		at = entry_parent(at)) {
+	for (struct full_entry *ancestor = entry_parent(full); ancestor != NULL && !entry_verified(&ancestor->entry);
+		ancestor = entry_parent(ancestor)) {
 		/* Those above it promise as much at least. */
-		if (u256_compare(at->promised_work, full->promised_work) >= 0)
+		if (u256_compare(ancestor->promised_work, full->promised_work) >= 0)
 			return;
-		at->promised_work = full->promised_work;
+		ancestor->promised_work = full->promised_work;
 	}
 }
 
@@ -108,25 +109,25 @@ static void note_promise(struct full_entry *full)
 static void index_insert(struct index *index, struct full_entry *full)
 {
 	struct index_entry *entry = &full->entry, *parent = entry->parent;
-	struct u256 target = { { 0 } };
+	struct u256 header_target = { { 0 } };
 
 	header_ticket(&entry->header, entry->ticket);
 	/* Bits were checked before a header comes here, and those of genesis are our own. */
-	target_from_compact(entry->header.bits, &target);
-	entry->chain_work = target_work(target);
+	target_from_compact(entry->header.bits, &header_target);
+	entry->chain_work = target_work(header_target);
 	if (parent != NULL) {
-		uint32_t height = parent->height + 1;
+		uint32_t entry_height = parent->height + 1;
 
-		entry->height = height;
+		entry->height = entry_height;
 		entry->chain_work = u256_add(entry->chain_work, parent->chain_work);
 		/* To the height without its lowest bit, which depends on the height alone: so entries of one height
 		 * skip to one height, as index_fork needs it. */
-		full->skip = entry_full(chain_ancestor(parent, height & (height - 1)));
+		full->skip = entry_full(chain_ancestor(parent, entry_height & (entry_height - 1)));
 		entry_full(parent)->has_child = true;
 	}
-	entry->median_time = median_time(entry);
+	entry->median_time = index_median_time(entry);
 	full->promised_work = entry->chain_work;
-	note_promise(full);
+	index_note_promise(full);
 	if (index->count == index->cap) {
 		index->cap = index->cap ? index->cap * 2 : 256;
 		index->entries = mem_realloc(index->entries, index->cap * sizeof *index->entries);
@@ -134,7 +135,7 @@ static void index_insert(struct index *index, struct full_entry *full)
 	index->entries[index->count++] = full;
 	map_put(&index->by_id, entry->id, full);
 	index->header_only += entry->status == ENTRY_HEADER;
-	consider_best_header(index, full);
+	index_consider_best_header(index, full);
 }
 
 /* Under a parent that was refused it is refused from the beginning: the invariant holds for what comes later too. */
@@ -194,19 +195,20 @@ void index_set_status(struct index *index, struct full_entry *full, enum entry_s
 }
 
 /* Which headers count has changed. */
-static void weigh_headers(struct index *index)
+static void index_weigh_headers(struct index *index)
 {
 	index->best_header = NULL;
 	for (size_t i = 0; i < index->count; i++) {
 		index->entries[i]->promised_work = index->entries[i]->entry.chain_work;
-		consider_best_header(index, index->entries[i]);
+		index_consider_best_header(index, index->entries[i]);
 	}
 	/* Children before parents: each hands on to one. */
 	for (size_t i = index->count; i-- > 1;) {
-		struct full_entry *at = index->entries[i], *parent = entry_parent(at);
+		struct full_entry *child = index->entries[i], *parent = entry_parent(child);
 
-		if (at->entry.status != ENTRY_INVALID && u256_compare(at->promised_work, parent->promised_work) > 0)
-			parent->promised_work = at->promised_work;
+		if (child->entry.status != ENTRY_INVALID &&
+			u256_compare(child->promised_work, parent->promised_work) > 0)
+			parent->promised_work = child->promised_work;
 	}
 }
 
@@ -216,19 +218,19 @@ void index_invalidate(struct index *index, struct full_entry *full, const char *
 	index_set_status(index, full, ENTRY_INVALID);
 	full->entry.invalid_reason = reason;
 	for (size_t i = 0; i < index->count; i++) {
-		struct full_entry *at = index->entries[i];
+		struct full_entry *descendant = index->entries[i];
 
-		if (at->entry.parent == NULL || at->entry.status == ENTRY_INVALID ||
-			at->entry.parent->status != ENTRY_INVALID)
+		if (descendant->entry.parent == NULL || descendant->entry.status == ENTRY_INVALID ||
+			descendant->entry.parent->status != ENTRY_INVALID)
 			continue;
-		index_set_status(index, at, ENTRY_INVALID);
-		at->entry.invalid_reason = reasons_row(REASON_BAD_PREVBLK)->text;
+		index_set_status(index, descendant, ENTRY_INVALID);
+		descendant->entry.invalid_reason = reasons_row(REASON_BAD_PREVBLK)->text;
 	}
-	weigh_headers(index);
+	index_weigh_headers(index);
 }
 
 /* Back to what is certain: bytes here or not. Verification and connection start anew. */
-static void revive_entry(struct index *index, struct full_entry *full, struct db_batch *batch)
+static void index_revive_entry(struct index *index, struct full_entry *full, struct db_batch *index_batch)
 {
 	if (full->entry.status != ENTRY_INVALID)
 		return;
@@ -236,26 +238,26 @@ static void revive_entry(struct index *index, struct full_entry *full, struct db
 	full->entry.invalid_reason = NULL;
 	full->refused_deep = false;
 	if (full->saved)
-		index_save(batch, full);
+		index_save(index_batch, full);
 }
 
 /* Ancestors too: an entry cannot count while one of them is refused. */
-void index_reconsider(struct index *index, struct full_entry *full, struct db_batch *batch)
+void index_reconsider(struct index *index, struct full_entry *full, struct db_batch *index_batch)
 {
-	for (struct full_entry *at = full; at != NULL; at = entry_parent(at))
-		revive_entry(index, at, batch);
+	for (struct full_entry *revived = full; revived != NULL; revived = entry_parent(revived))
+		index_revive_entry(index, revived, index_batch);
 	for (size_t i = 0; i < index->count; i++) {
-		struct full_entry *at = index->entries[i];
+		struct full_entry *revived = index->entries[i];
 
-		if (at->entry.height > full->entry.height &&
-			chain_ancestor(&at->entry, full->entry.height) == &full->entry)
-			revive_entry(index, at, batch);
+		if (revived->entry.height > full->entry.height &&
+			chain_ancestor(&revived->entry, full->entry.height) == &full->entry)
+			index_revive_entry(index, revived, index_batch);
 	}
-	weigh_headers(index);
+	index_weigh_headers(index);
 }
 
 /* Lets go of an entry that hangs on nothing any more. */
-static void forget_entry(struct index *index, struct full_entry *full)
+static void index_forget_entry(struct index *index, struct full_entry *full)
 {
 	index->header_only -= full->entry.status == ENTRY_HEADER;
 	map_remove(&index->by_id, full->entry.id);
@@ -265,27 +267,27 @@ static void forget_entry(struct index *index, struct full_entry *full)
 /* Whoever is told to forget must have let go of them: their memory goes. */
 void index_forget_headers(struct index *index)
 {
-	size_t kept = 1;
+	size_t kept_entries = 1;
 
 	for (size_t i = 0; i < index->count; i++)
 		index->entries[i]->has_child = false;
 	/* Children before parents: whoever is kept marks its parent, which then is kept too. */
 	for (size_t i = index->count; i-- > 1;) {
-		struct full_entry *at = index->entries[i];
-		bool bare = at->entry.status == ENTRY_HEADER || at->entry.status == ENTRY_INVALID;
+		struct full_entry *child = index->entries[i];
+		bool bare_entry = child->entry.status == ENTRY_HEADER || child->entry.status == ENTRY_INVALID;
 
-		if (bare && !at->saved && !at->entry.held && !at->has_child) {
-			forget_entry(index, at);
+		if (bare_entry && !child->saved && !child->entry.held && !child->has_child) {
+			index_forget_entry(index, child);
 			index->entries[i] = NULL;
 		} else {
-			entry_parent(at)->has_child = true;
+			entry_parent(child)->has_child = true;
 		}
 	}
 	for (size_t i = 1; i < index->count; i++)
 		if (index->entries[i] != NULL)
-			index->entries[kept++] = index->entries[i];
-	index->count = kept;
-	weigh_headers(index);
+			index->entries[kept_entries++] = index->entries[i];
+	index->count = kept_entries;
+	index_weigh_headers(index);
 }
 
 /* A tie is the first connected one's, whoever was verified first: so a restart, which verifies nothing, comes to the
@@ -295,15 +297,16 @@ struct full_entry *index_best_verified(const struct index *index)
 	struct full_entry *best = index->entries[0];
 
 	for (size_t i = 1; i < index->count; i++) {
-		struct full_entry *at = index->entries[i];
-		int order;
+		struct full_entry *rival = index->entries[i];
+		int work_order;
 
-		if (!entry_verified(&at->entry) || at->refused_deep)
+		if (!entry_verified(&rival->entry) || rival->refused_deep)
 			continue;
-		order = u256_compare(at->entry.chain_work, best->entry.chain_work);
+		work_order = u256_compare(rival->entry.chain_work, best->entry.chain_work);
 		/* Connect order 0 (never) minus one is the largest of all: the first connected wins a tie. */
-		if (order > 0 || (order == 0 && at->entry.connect_order - 1 < best->entry.connect_order - 1))
-			best = at;
+		if (work_order > 0 ||
+			(work_order == 0 && rival->entry.connect_order - 1 < best->entry.connect_order - 1))
+			best = rival;
 	}
 	return best;
 }
@@ -313,18 +316,18 @@ struct full_entry *index_best_verified(const struct index *index)
 /* From the tip down to where the branch joins what was active already: as many steps as the switch has blocks. */
 void index_set_active(struct index *index, struct full_entry *tip)
 {
-	size_t count = (size_t)tip->entry.height + 1;
+	size_t active_count = (size_t)tip->entry.height + 1;
 
-	if (count > index->active_cap) {
-		index->active_cap = count + count / 2 + 64;
+	if (active_count > index->active_cap) {
+		index->active_cap = active_count + active_count / 2 + 64;
 		index->active = mem_realloc(index->active, index->active_cap * sizeof *index->active);
 	}
-	for (struct full_entry *at = tip; at != NULL; at = entry_parent(at)) {
-		if (at->entry.height < index->active_count && index->active[at->entry.height] == at)
+	for (struct full_entry *active = tip; active != NULL; active = entry_parent(active)) {
+		if (active->entry.height < index->active_count && index->active[active->entry.height] == active)
 			break;
-		index->active[at->entry.height] = at;
+		index->active[active->entry.height] = active;
 	}
-	index->active_count = count;
+	index->active_count = active_count;
 }
 
 bool index_is_active(const struct index *index, const struct index_entry *entry)
@@ -332,169 +335,173 @@ bool index_is_active(const struct index *index, const struct index_entry *entry)
 	return entry->height < index->active_count && &index->active[entry->height]->entry == entry;
 }
 
-size_t index_tips(const struct index *index, const struct index_entry **out, size_t max)
+size_t index_tips(const struct index *index, const struct index_entry **branch_tips, size_t tips_max)
 {
 	const struct full_entry *tip = index->active[index->active_count - 1];
-	size_t count = 0;
+	size_t tip_count = 0;
 
 	/* Newest first: a list cut short keeps what matters. */
-	for (size_t i = index->count; i > 0 && count < max; i--) {
-		const struct full_entry *at = index->entries[i - 1];
+	for (size_t i = index->count; i > 0 && tip_count < tips_max; i--) {
+		const struct full_entry *leaf = index->entries[i - 1];
 
-		if (!at->has_child || at == tip)
-			out[count++] = &at->entry;
+		if (!leaf->has_child || leaf == tip)
+			branch_tips[tip_count++] = &leaf->entry;
 	}
-	return count;
+	return tip_count;
 }
 
 /* --- the database --- */
 
-static void position_write(struct buf *out, const struct file_position *position)
+static void index_position_write(struct buf *entry_bytes, const struct file_position *file_position)
 {
-	buf_put_le32(out, position->file);
-	buf_put_le64(out, position->offset);
-	buf_put_le64(out, position->size);
+	buf_put_le32(entry_bytes, file_position->file);
+	buf_put_le64(entry_bytes, file_position->offset);
+	buf_put_le64(entry_bytes, file_position->size);
 }
 
-static void position_read(struct reader *reader, struct file_position *position)
+static void index_position_read(struct reader *entry_reader, struct file_position *file_position)
 {
-	position->file = reader_le32(reader);
-	position->offset = reader_le64(reader);
-	position->size = reader_le64(reader);
+	file_position->file = reader_le32(entry_reader);
+	file_position->offset = reader_le64(entry_reader);
+	file_position->size = reader_le64(entry_reader);
 }
 
-static void index_write(struct db_batch *batch, struct full_entry *full)
+static void index_write(struct db_batch *index_batch, struct full_entry *full)
 {
 	const struct index_entry *entry = &full->entry;
-	const char *reason = entry->status == ENTRY_INVALID ? entry->invalid_reason : "";
-	uint8_t key[INDEX_KEY_SIZE] = { DB_INDEX }, header[HEADER_SIZE];
-	struct buf value;
+	const char *entry_reason = entry->status == ENTRY_INVALID ? entry->invalid_reason : "";
+	uint8_t entry_key[INDEX_KEY_SIZE] = { DB_INDEX }, entry_header[HEADER_SIZE];
+	struct buf entry_bytes;
 
-	buf_init(&value);
-	memcpy(key + 1, entry->id, 32);
-	header_write(header, &entry->header);
-	buf_put_u8(&value, (uint8_t)entry->status);
-	buf_put_le32(&value, entry->height);
-	buf_put(&value, header, sizeof header);
-	position_write(&value, &full->block);
-	position_write(&value, &full->bodies);
-	position_write(&value, &full->undo);
-	buf_put_le32(&value, entry->tx_count);
-	buf_put_le32(&value, entry->loose_count);
-	buf_put_le64(&value, entry->connect_order);
-	buf_put(&value, entry->model_root_after, 32);
-	buf_put_compact(&value, strlen(reason));
-	buf_put_text(&value, reason);
-	block_outcome_write(&value, &entry->outcome);
-	db_batch_put(batch, key, sizeof key, value.data, value.size);
-	buf_clear(&value);
+	buf_init(&entry_bytes);
+	memcpy(entry_key + 1, entry->id, 32);
+	header_write(entry_header, &entry->header);
+	buf_put_u8(&entry_bytes, (uint8_t)entry->status);
+	buf_put_le32(&entry_bytes, entry->height);
+	buf_put(&entry_bytes, entry_header, sizeof entry_header);
+	index_position_write(&entry_bytes, &full->block);
+	index_position_write(&entry_bytes, &full->bodies);
+	index_position_write(&entry_bytes, &full->undo);
+	buf_put_le32(&entry_bytes, entry->tx_count);
+	buf_put_le32(&entry_bytes, entry->loose_count);
+	buf_put_le64(&entry_bytes, entry->connect_order);
+	buf_put(&entry_bytes, entry->model_root_after, 32);
+	buf_put_compact(&entry_bytes, strlen(entry_reason));
+	buf_put_text(&entry_bytes, entry_reason);
+	block_outcome_write(&entry_bytes, &entry->outcome);
+	db_batch_put(index_batch, entry_key, sizeof entry_key, entry_bytes.data, entry_bytes.size);
+	buf_clear(&entry_bytes);
 	full->saved = true;
 }
 
 /* Ancestors that were headers alone when they came are written with it, so that every entry of the database has its
  * parent there. */
-void index_save(struct db_batch *batch, struct full_entry *full)
+void index_save(struct db_batch *index_batch, struct full_entry *full)
 {
-	index_write(batch, full);
-	for (struct full_entry *at = entry_parent(full); at->entry.parent != NULL && !at->saved; at = entry_parent(at))
-		index_write(batch, at);
+	index_write(index_batch, full);
+	for (struct full_entry *unsaved = entry_parent(full); unsaved->entry.parent != NULL && !unsaved->saved;
+		unsaved = entry_parent(unsaved))
+		index_write(index_batch, unsaved);
 }
 
 /* An entry points to its reason, and many have the same; a text of another version of this program has no row in the
  * table. */
-static const char *keep_reason(struct index *index, const char *text, size_t size)
+static const char *index_keep_reason(struct index *index, const char *reason_text, size_t reason_size)
 {
 	for (size_t i = 0; i < index->reason_count; i++)
-		if (strlen(index->reasons[i]) == size && memcmp(index->reasons[i], text, size) == 0)
+		if (strlen(index->reasons[i]) == reason_size &&
+			memcmp(index->reasons[i], reason_text, reason_size) == 0)
 			return index->reasons[i];
 	index->reasons = mem_realloc(index->reasons, (index->reason_count + 1) * sizeof *index->reasons);
-	index->reasons[index->reason_count] = mem_calloc(1, size + 1);
-	memcpy(index->reasons[index->reason_count], text, size);
+	index->reasons[index->reason_count] = mem_calloc(1, reason_size + 1);
+	memcpy(index->reasons[index->reason_count], reason_text, reason_size);
 	return index->reasons[index->reason_count++];
 }
 
 /* What the database says is checked as a stranger's bytes are: it may be damaged in ways that its checksums do not
  * show. */
-static struct full_entry *index_read(struct index *index, const uint8_t id[32], struct reader *reader)
+static struct full_entry *index_read(struct index *index, const uint8_t id[32], struct reader *entry_reader)
 {
 	struct full_entry *full = mem_calloc(1, sizeof *full);
 	struct index_entry *entry = &full->entry;
-	const uint8_t *header, *reason;
-	uint8_t status = reader_u8(reader);
+	const uint8_t *header_bytes, *reason_text;
+	uint8_t entry_status = reader_u8(entry_reader);
 	size_t reason_size;
 
 	memcpy(entry->id, id, 32);
-	entry->height = reader_le32(reader);
-	header = reader_bytes(reader, HEADER_SIZE);
-	position_read(reader, &full->block);
-	position_read(reader, &full->bodies);
-	position_read(reader, &full->undo);
-	entry->tx_count = reader_le32(reader);
-	entry->loose_count = reader_le32(reader);
-	entry->connect_order = reader_le64(reader);
-	reader_copy(reader, entry->model_root_after, 32);
-	reason_size = reader_compact(reader);
-	reason = reason_size <= REASON_MAX ? reader_bytes(reader, reason_size) : NULL;
-	if (reason == NULL || status > ENTRY_INVALID || !block_outcome_read(reader, &entry->outcome) ||
-		!reader_done(reader)) {
+	entry->height = reader_le32(entry_reader);
+	header_bytes = reader_bytes(entry_reader, HEADER_SIZE);
+	index_position_read(entry_reader, &full->block);
+	index_position_read(entry_reader, &full->bodies);
+	index_position_read(entry_reader, &full->undo);
+	entry->tx_count = reader_le32(entry_reader);
+	entry->loose_count = reader_le32(entry_reader);
+	entry->connect_order = reader_le64(entry_reader);
+	reader_copy(entry_reader, entry->model_root_after, 32);
+	reason_size = reader_compact(entry_reader);
+	reason_text = reason_size <= INDEX_REASON_MAX ? reader_bytes(entry_reader, reason_size) : NULL;
+	if (reason_text == NULL || entry_status > ENTRY_INVALID || !block_outcome_read(entry_reader, &entry->outcome) ||
+		!reader_done(entry_reader)) {
 		free(full);
 		return NULL;
 	}
-	header_read(&entry->header, header);
-	entry->status = (enum entry_status)status;
+	header_read(&entry->header, header_bytes);
+	entry->status = (enum entry_status)entry_status;
 	if (entry->status == ENTRY_INVALID)
-		entry->invalid_reason = keep_reason(index, (const char *)reason, reason_size);
+		entry->invalid_reason = index_keep_reason(index, (const char *)reason_text, reason_size);
 	return full;
 }
 
-struct loading {
+struct index_loading {
 	struct index *index;
 	struct full_entry **entries;
 	size_t count, cap;
 };
 
-static bool load_entry(void *context, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size,
-	struct errmsg *err)
+static bool index_load_entry(void *loading_context, const uint8_t *entry_key, size_t entry_key_size,
+	const uint8_t *entry_bytes, size_t entry_size, struct errmsg *err)
 {
-	struct loading *loading = context;
-	struct reader reader;
+	struct index_loading *index_loading = loading_context;
+	struct reader entry_reader;
 	struct full_entry *full;
 
-	reader_init(&reader, value, value_size);
-	full = key_size == INDEX_KEY_SIZE ? index_read(loading->index, key + 1, &reader) : NULL;
+	reader_init(&entry_reader, entry_bytes, entry_size);
+	full = entry_key_size == INDEX_KEY_SIZE ? index_read(index_loading->index, entry_key + 1, &entry_reader) : NULL;
 	if (full == NULL)
 		return errmsg_set(err, "The block index is damaged: start with -reindex");
-	if (loading->count == loading->cap) {
-		loading->cap = loading->cap ? loading->cap * 2 : 256;
-		loading->entries = mem_realloc(loading->entries, loading->cap * sizeof *loading->entries);
+	if (index_loading->count == index_loading->cap) {
+		index_loading->cap = index_loading->cap ? index_loading->cap * 2 : 256;
+		index_loading->entries = mem_realloc(index_loading->entries,
+			index_loading->cap * sizeof *index_loading->entries);
 	}
-	loading->entries[loading->count++] = full;
+	index_loading->entries[index_loading->count++] = full;
 	return true;
 }
 
-static int compare_heights(const void *a, const void *b)
+static int index_compare_heights(const void *left, const void *right)
 {
-	const struct full_entry *const *x = a, *const *y = b;
+	const struct full_entry *const *left_full = left, *const *right_full = right;
 
-	return ((*x)->entry.height > (*y)->entry.height) - ((*x)->entry.height < (*y)->entry.height);
+	return ((*left_full)->entry.height > (*right_full)->entry.height) -
+		((*left_full)->entry.height < (*right_full)->entry.height);
 }
 
 /* By height, so that parents come before children, which index_insert relies on. */
 bool index_load(struct index *index, struct db *db, struct errmsg *err)
 {
-	const uint8_t prefix = DB_INDEX;
-	struct loading loading = { .index = index };
-	bool ok = db_each(db, &prefix, 1, load_entry, &loading, err);
-	size_t taken = 0;
+	const uint8_t index_prefix = DB_INDEX;
+	struct index_loading index_loading = { .index = index };
+	bool index_sound = db_each(db, &index_prefix, 1, index_load_entry, &index_loading, err);
+	size_t entries_taken = 0;
 
-	if (loading.count > 1)
-		qsort(loading.entries, loading.count, sizeof *loading.entries, compare_heights);
-	for (; ok && taken < loading.count; taken++) {
-		struct full_entry *full = loading.entries[taken];
+	if (index_loading.count > 1)
+		qsort(index_loading.entries, index_loading.count, sizeof *index_loading.entries, index_compare_heights);
+	for (; index_sound && entries_taken < index_loading.count; entries_taken++) {
+		struct full_entry *full = index_loading.entries[entries_taken];
 		struct full_entry *parent = index_find(index, full->entry.header.prev);
 
 		if (parent == NULL || full->entry.height != parent->entry.height + 1) {
-			ok = errmsg_set(err,
+			index_sound = errmsg_set(err,
 				"The block index lacks the parent of a block at height %u: start with "
 				"-reindex",
 				(unsigned)full->entry.height);
@@ -511,8 +518,8 @@ bool index_load(struct index *index, struct db *db, struct errmsg *err)
 		if (full->entry.connect_order > index->connect_order)
 			index->connect_order = full->entry.connect_order;
 	}
-	for (; taken < loading.count; taken++)
-		free(loading.entries[taken]);
-	free(loading.entries);
-	return ok;
+	for (; entries_taken < index_loading.count; entries_taken++)
+		free(index_loading.entries[entries_taken]);
+	free(index_loading.entries);
+	return index_sound;
 }

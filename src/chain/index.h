@@ -55,7 +55,7 @@ void index_clear(struct index *index);
  * its parent. */
 bool index_load(struct index *index, struct db *db, struct errmsg *err);
 /* Writes the entry, and those of its ancestors that were never written. Not for genesis. */
-void index_save(struct db_batch *batch, struct full_entry *full);
+void index_save(struct db_batch *index_batch, struct full_entry *full);
 
 struct full_entry *index_find(const struct index *index, const uint8_t id[32]);
 /* A new entry under its parent, ENTRY_HEADER (INVALID under an invalid parent). */
@@ -65,7 +65,7 @@ struct full_entry *index_add(struct index *index, const struct header *header, c
 void index_invalidate(struct index *index, struct full_entry *full, const char *reason);
 /* Takes INVALID back from the entry, its descendants and its ancestors; what of them is in the database goes into the
  * batch. */
-void index_reconsider(struct index *index, struct full_entry *full, struct db_batch *batch);
+void index_reconsider(struct index *index, struct full_entry *full, struct db_batch *index_batch);
 
 /* Frees what is a header alone and not held, or was refused without ever being stored, and has no other descendants. */
 void index_forget_headers(struct index *index);
@@ -78,11 +78,11 @@ void index_set_status(struct index *index, struct full_entry *full, enum entry_s
 void index_set_active(struct index *index, struct full_entry *tip);
 
 bool index_is_active(const struct index *index, const struct index_entry *entry);
-const struct index_entry *index_fork(const struct index_entry *a, const struct index_entry *b);
+const struct index_entry *index_fork(const struct index_entry *left, const struct index_entry *right);
 size_t index_tips(const struct index *index, const struct index_entry **out, size_t max);
 
 /* The facts children are judged by. */
-void index_parent_view(const struct index_entry *entry, struct parent_view *view);
+void index_parent_view(const struct index_entry *entry, struct parent_view *parent_view);
 
 static inline struct full_entry *entry_full(const struct index_entry *entry)
 {

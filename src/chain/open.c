@@ -14,7 +14,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { SETTLE_DEPTH = 2016, BLOB_SECONDS = 14 * 86400 };
+enum { OPEN_SETTLE_DEPTH = 2016, OPEN_BLOB_SECONDS = 14 * 86400 };
 
 /* --- who listens --- */
 
@@ -31,42 +31,44 @@ void chain_unsubscribe(struct chain *chain, const void *context)
 
 /* --- opening --- */
 
-static bool in_folder(const struct chain *chain, const char *name, char **path, struct errmsg *err)
+static bool open_folder(const struct chain *chain, const char *name, char **path, struct errmsg *err)
 {
 	*path = path_join(chain->datadir, name);
 	return dir_make(*path, err);
 }
 
 /* The folder remembers its genesis: with another one its files would look damaged, and -reindex would forget them. */
-static bool check_genesis(const struct chain *chain, struct errmsg *err)
+static bool open_check_genesis(const struct chain *chain, struct errmsg *err)
 {
-	char *path = path_join(chain->datadir, ".genesis"), id[65];
-	struct buf found;
-	bool ok;
+	char *genesis_path = path_join(chain->datadir, ".genesis"), genesis_hex[65];
+	struct buf genesis_found;
+	bool genesis_ok;
 
-	hex_encode_reversed(id, chain->spec->genesis_id, 32);
-	buf_init(&found);
-	if (!file_exists(path))
-		ok = file_write_atomic(path, id, 64, 0600, err);
-	else if ((ok = file_read(path, 64, &found, err)) && (found.size != 64 || memcmp(found.data, id, 64) != 0))
-		ok = errmsg_set(err,
+	hex_encode_reversed(genesis_hex, chain->spec->genesis_id, 32);
+	buf_init(&genesis_found);
+	if (!file_exists(genesis_path))
+		genesis_ok = file_write_atomic(genesis_path, genesis_hex, 64, 0600, err);
+	else if ((genesis_ok = file_read(genesis_path, 64, &genesis_found, err)) &&
+		(genesis_found.size != 64 || memcmp(genesis_found.data, genesis_hex, 64) != 0))
+		genesis_ok = errmsg_set(err,
 			"%.120s was made with another chain spec or corpus (-chainspec): put them back, or use "
 			"another -datadir",
 			chain->datadir);
-	buf_clear(&found);
-	free(path);
-	return ok;
+	buf_clear(&genesis_found);
+	free(genesis_path);
+	return genesis_ok;
 }
 
 /* Beside block files, or files of its own, a database was there before: it is not made anew in silence. */
-static bool open_database(struct chain *chain, const char *folder, bool anew, struct errmsg *err)
+static bool open_database(struct chain *chain, const char *database_folder, bool database_anew, struct errmsg *err)
 {
-	const bool old = !anew && (!record_file_is_empty(chain->blocks) || db_has_files(folder));
+	const bool existing = !database_anew && (!record_file_is_empty(chain->blocks) || db_has_files(database_folder));
 
 	/* The marker is on disk before anything is destroyed: a process that ends in between finds it, and goes on. */
-	if (anew && (!reindex_begin(chain, err) || !db_destroy(folder, err) || !dir_make(folder, err)))
+	if (database_anew &&
+		(!reindex_begin(chain, err) || !db_destroy(database_folder, err) || !dir_make(database_folder, err)))
 		return false;
-	chain->db = old ? db_open_existing(folder, err) : db_open(folder, err);
+	chain->db = existing ? db_open_existing(database_folder, err) : db_open(database_folder, err);
 	if (chain->db == NULL && db_is_damage(err))
 		errmsg_wrap(err,
 			"The index of the blocks and coins that are here is lost or damaged: start with -reindex");
@@ -76,28 +78,29 @@ static bool open_database(struct chain *chain, const char *folder, bool anew, st
 /* The lock before anything is read: two nodes on one folder would each overwrite what the other has written. */
 static bool open_files(struct chain *chain, bool reindex, struct errmsg *err)
 {
-	char *lock = path_join(chain->datadir, ".chain.lock"), *blocks = NULL, *database = NULL;
-	bool ok = dir_make(chain->datadir, err);
+	char *lock_path = path_join(chain->datadir, ".chain.lock"), *blocks_folder = NULL, *database_folder = NULL;
+	bool files_open = dir_make(chain->datadir, err);
 
-	chain->lock = ok ? file_lock(lock, err) : -1;
-	ok = chain->lock >= 0 && check_genesis(chain, err) && in_folder(chain, "blocks", &blocks, err) &&
-		in_folder(chain, "chainstate", &database, err);
-	if (ok) {
-		chain->blocks = record_file_open(blocks, "blk", chain->spec->magic);
-		chain->undos = record_file_open(blocks, "rev", chain->spec->magic);
-		ok = open_database(chain, database, reindex, err);
+	chain->lock = files_open ? file_lock(lock_path, err) : -1;
+	files_open = chain->lock >= 0 && open_check_genesis(chain, err) &&
+		open_folder(chain, "blocks", &blocks_folder, err) &&
+		open_folder(chain, "chainstate", &database_folder, err);
+	if (files_open) {
+		chain->blocks = record_file_open(blocks_folder, "blk", chain->spec->magic);
+		chain->undos = record_file_open(blocks_folder, "rev", chain->spec->magic);
+		files_open = open_database(chain, database_folder, reindex, err);
 	}
-	free(lock);
-	free(blocks);
-	free(database);
-	return ok;
+	free(lock_path);
+	free(blocks_folder);
+	free(database_folder);
+	return files_open;
 }
 
 static bool open_models(struct chain *chain, const struct chain_options *options, struct errmsg *err)
 {
-	char *model = path_join(chain->datadir, "model"), *blobs = path_join(chain->datadir, "blobs");
-	const struct states_options states = {
-		.folder = model,
+	char *model_folder = path_join(chain->datadir, "model"), *blobs_folder = path_join(chain->datadir, "blobs");
+	const struct states_options states_options = {
+		.folder = model_folder,
 		.spec = chain->spec,
 		.index = &chain->index,
 		.blocks = chain->blocks,
@@ -105,38 +108,38 @@ static bool open_models(struct chain *chain, const struct chain_options *options
 		.interval = options->snapshot_interval,
 	};
 
-	chain->blobs = blobs_open(blobs, err);
+	chain->blobs = blobs_open(blobs_folder, err);
 	if (chain->blobs != NULL)
-		chain->states = states_open(&states, err);
-	free(model);
-	free(blobs);
+		chain->states = states_open(&states_options, err);
+	free(model_folder);
+	free(blobs_folder);
 	return chain->states != NULL;
 }
 
 /* The tip is what the last synced batch said. Coins, registry, and the index entries up to it are from that same batch
  * or older ones: a batch is there whole or not at all. */
-static bool load_tip(struct chain *chain, struct errmsg *err)
+static bool open_load_tip(struct chain *chain, struct errmsg *err)
 {
-	const uint8_t key = DB_TIP;
-	struct reader reader;
-	struct buf value;
-	uint8_t id[32];
+	const uint8_t tip_key = DB_TIP;
+	struct reader tip_reader;
+	struct buf tip_value;
+	uint8_t tip_id[32];
 	struct full_entry *tip;
-	enum db_result result;
+	enum db_result tip_result;
 
-	buf_init(&value);
-	result = db_get(chain->db, &key, 1, &value, err);
-	if (result == DB_MISSING) {
-		buf_clear(&value);
+	buf_init(&tip_value);
+	tip_result = db_get(chain->db, &tip_key, 1, &tip_value, err);
+	if (tip_result == DB_MISSING) {
+		buf_clear(&tip_value);
 		return true; /* nothing connected yet: genesis */
 	}
-	reader_init(&reader, value.data, value.size);
-	reader_copy(&reader, id, 32);
-	chain->coin_stats.coins = reader_le64(&reader);
-	chain->coin_stats.amount = (int64_t)reader_le64(&reader);
-	tip = result == DB_FOUND && reader_done(&reader) ? index_find(&chain->index, id) : NULL;
-	buf_clear(&value);
-	if (result == DB_FAILED)
+	reader_init(&tip_reader, tip_value.data, tip_value.size);
+	reader_copy(&tip_reader, tip_id, 32);
+	chain->coin_stats.coins = reader_le64(&tip_reader);
+	chain->coin_stats.amount = (int64_t)reader_le64(&tip_reader);
+	tip = tip_result == DB_FOUND && reader_done(&tip_reader) ? index_find(&chain->index, tip_id) : NULL;
+	buf_clear(&tip_value);
+	if (tip_result == DB_FAILED)
 		return false;
 	if (tip == NULL)
 		return errmsg_set(err, "The tip is not in the block index: start with -reindex");
@@ -146,32 +149,32 @@ static bool load_tip(struct chain *chain, struct errmsg *err)
 
 /* Written in the same batch as the tip, so its height is the tip's; another height means that somebody has mixed two
  * databases. */
-static bool load_registry(struct chain *chain, struct errmsg *err)
+static bool open_load_registry(struct chain *chain, struct errmsg *err)
 {
-	const uint8_t key = DB_REGISTRY;
-	struct reader reader;
-	struct buf value;
-	enum db_result result;
+	const uint8_t registry_key = DB_REGISTRY;
+	struct reader registry_reader;
+	struct buf registry_value;
+	enum db_result registry_result;
 
-	buf_init(&value);
-	result = db_get(chain->db, &key, 1, &value, err);
-	if (result == DB_MISSING) {
+	buf_init(&registry_value);
+	registry_result = db_get(chain->db, &registry_key, 1, &registry_value, err);
+	if (registry_result == DB_MISSING) {
 		chain->registry = registry_new(chain->spec);
-	} else if (result == DB_FOUND) {
-		reader_init(&reader, value.data, value.size);
-		chain->registry = registry_read(chain->spec, &reader);
+	} else if (registry_result == DB_FOUND) {
+		reader_init(&registry_reader, registry_value.data, registry_value.size);
+		chain->registry = registry_read(chain->spec, &registry_reader);
 		if (chain->registry == NULL)
 			errmsg_set(err, "The registry in the database is damaged: start with -reindex");
 	}
-	buf_clear(&value);
+	buf_clear(&registry_value);
 	if (chain->registry == NULL || registry_height(chain->registry) == chain_tip(chain)->height)
 		return chain->registry != NULL;
 	return errmsg_set(err, "The registry does not fit the tip: start with -reindex");
 }
 
-static bool load_all(struct chain *chain, struct errmsg *err)
+static bool open_load_all(struct chain *chain, struct errmsg *err)
 {
-	if (index_load(&chain->index, chain->db, err) && load_tip(chain, err) && load_registry(chain, err))
+	if (index_load(&chain->index, chain->db, err) && open_load_tip(chain, err) && open_load_registry(chain, err))
 		return true;
 	if (db_is_damage(err))
 		halt_name_remedy(err);
@@ -179,7 +182,7 @@ static bool load_all(struct chain *chain, struct errmsg *err)
 }
 
 /* Blocks lie in their files nearly in order: on the way down it is enough to look where nothing higher was seen. */
-static bool file_holds(const struct record_file *files, const struct file_position *position,
+static bool open_file_holds(const struct record_file *files, const struct file_position *position,
 	struct file_position *seen)
 {
 	if (position->file == seen->file && position->offset + position->size <= seen->offset + seen->size)
@@ -189,63 +192,64 @@ static bool file_holds(const struct record_file *files, const struct file_positi
 }
 
 /* What the index names must be there: a block file cut short is told now and not at the next reorganisation. */
-static bool check_files(const struct chain *chain, struct errmsg *err)
+static bool open_check_files(const struct chain *chain, struct errmsg *err)
 {
-	struct file_position block = { 0 }, bodies = { 0 }, undo = { 0 };
+	struct file_position block_seen = { 0 }, bodies_seen = { 0 }, undo_seen = { 0 };
 
-	for (const struct full_entry *at = tip_full(chain); at->entry.parent != NULL; at = entry_parent(at))
-		if (!file_holds(chain->blocks, &at->block, &block) ||
-			!file_holds(chain->blocks, &at->bodies, &bodies) ||
-			!file_holds(chain->undos, &at->undo, &undo)) {
-			char *path = record_file_path(chain->blocks, at->block.file);
+	for (const struct full_entry *opened = tip_full(chain); opened->entry.parent != NULL;
+		opened = entry_parent(opened))
+		if (!open_file_holds(chain->blocks, &opened->block, &block_seen) ||
+			!open_file_holds(chain->blocks, &opened->bodies, &bodies_seen) ||
+			!open_file_holds(chain->undos, &opened->undo, &undo_seen)) {
+			char *damaged_path = record_file_path(chain->blocks, opened->block.file);
 
 			errmsg_set(err, "Block %" PRIu32 " is not whole in %s or its undo file: start with -reindex",
-				at->entry.height, path);
-			free(path);
+				opened->entry.height, damaged_path);
+			free(damaged_path);
 			return false;
 		}
 	return true;
 }
 
 /* Bytes that a crash cut off show here: waiting_store does not sync. */
-static void resume_block(struct chain *chain, struct full_entry *full)
+static void open_resume_block(struct chain *chain, struct full_entry *resumed)
 {
 	struct errmsg err;
-	const struct block *block = kept_read(chain, full, &err);
+	const struct block *block = kept_read(chain, resumed, &err);
 
 	if (block != NULL) {
-		waiting_add(chain, full, block);
+		waiting_add(chain, resumed, block);
 		block_unref(block);
 		return;
 	}
 	log_warn("[chain] %s", err.text);
 	/* One that still waits will be fetched again. */
-	if (full->entry.status == ENTRY_STORED) {
-		index_set_status(&chain->index, full, ENTRY_HEADER);
-		full->block.size = 0;
+	if (resumed->entry.status == ENTRY_STORED) {
+		index_set_status(&chain->index, resumed, ENTRY_HEADER);
+		resumed->block.size = 0;
 	}
 }
 
 /* Blobs that the chain and the branches near its tip need; and the blocks that still wait for their verdict. */
-static bool resume_waiting(struct chain *chain, struct errmsg *err)
+static bool open_resume_waiting(struct chain *chain, struct errmsg *err)
 {
-	const uint32_t height = chain_tip(chain)->height;
+	const uint32_t tip_height = chain_tip(chain)->height;
 
 	for (size_t i = 1; i < registry_count(chain->registry); i++)
 		blobs_settle(chain->blobs, registry_get(chain->registry, i)->root);
 	for (size_t i = 0; i < chain->index.count; i++) {
-		struct full_entry *full = chain->index.entries[i];
-		bool near;
+		struct full_entry *resumed = chain->index.entries[i];
+		bool near_tip;
 
 		if (halt_asked(chain))
 			return errmsg_set(err, "Asked to stop while the blocks that wait were read");
-		near = entry_verified(&full->entry) && full->entry.height + SETTLE_DEPTH >= height &&
-			!index_is_active(&chain->index, &full->entry);
+		near_tip = entry_verified(&resumed->entry) && resumed->entry.height + OPEN_SETTLE_DEPTH >= tip_height &&
+			!index_is_active(&chain->index, &resumed->entry);
 
-		if (near || full->entry.status == ENTRY_STORED)
-			resume_block(chain, full);
+		if (near_tip || resumed->entry.status == ENTRY_STORED)
+			open_resume_block(chain, resumed);
 	}
-	blobs_drop_old(chain->blobs, BLOB_SECONDS);
+	blobs_drop_old(chain->blobs, OPEN_BLOB_SECONDS);
 	return true;
 }
 
@@ -253,11 +257,11 @@ static bool resume_waiting(struct chain *chain, struct errmsg *err)
  * takes. */
 static bool open_state(struct chain *chain, const struct chain_options *options, struct errmsg *err)
 {
-	struct state *state = states_rebuild(chain->states, tip_full(chain), options, err);
+	struct state *tip_state = states_rebuild(chain->states, tip_full(chain), options, err);
 
-	if (state == NULL)
+	if (tip_state == NULL)
 		return errmsg_wrap(err, "The model state of the tip cannot be rebuilt");
-	state_unref(state);
+	state_unref(tip_state);
 	states_pin(chain->states, tip_full(chain));
 	return true;
 }
@@ -286,8 +290,9 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	index_init(&chain->index, chain->spec);
 	reindex = options->reindex || reindex_needed(chain);
 	if (!open_files(chain, reindex, err) || (reindex && !reindex_run(chain, options, err)) ||
-		!load_all(chain, err) || !check_files(chain, err) || (!reindex && !reindex_rest(chain, options, err)) ||
-		!open_models(chain, options, err) || !open_state(chain, options, err) || !resume_waiting(chain, err)) {
+		!open_load_all(chain, err) || !open_check_files(chain, err) ||
+		(!reindex && !reindex_rest(chain, options, err)) || !open_models(chain, options, err) ||
+		!open_state(chain, options, err) || !open_resume_waiting(chain, err)) {
 		chain_close(chain);
 		return NULL;
 	}
@@ -301,19 +306,19 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 /* --- closing --- */
 
 /* A start after this one need not replay anything. */
-static void last_snapshot(struct chain *chain)
+static void close_last_snapshot(struct chain *chain)
 {
-	struct state *state = chain->states != NULL && !chain->failed ? chain_state(chain) : NULL;
+	struct state *last_state = chain->states != NULL && !chain->failed ? chain_state(chain) : NULL;
 	struct errmsg err;
 
 	/* None: the opening did not come so far. */
-	if (state != NULL && !states_snapshot(chain->states, tip_full(chain), &err))
+	if (last_state != NULL && !states_snapshot(chain->states, tip_full(chain), &err))
 		log_warn("[chain] no snapshot of the model: %s", err.text);
-	state_unref(state);
+	state_unref(last_state);
 }
 
 /* What was verified while the chain closed need not be verified again. */
-static void save_last(struct chain *chain)
+static void close_save_verified(struct chain *chain)
 {
 	struct errmsg err;
 
@@ -332,8 +337,8 @@ void chain_close(struct chain *chain)
 	loose_pool_stop(chain);
 	waiting_clear(chain);
 	connect_forget(chain);
-	save_last(chain);
-	last_snapshot(chain);
+	close_save_verified(chain);
+	close_last_snapshot(chain);
 	states_close(chain->states);
 	blobs_close(chain->blobs);
 	mempool_free(chain->mempool);

@@ -28,10 +28,10 @@ struct state *chain_state(struct chain *chain)
 struct state *chain_state_at(struct chain *chain, const struct index_entry *entry,
 	void (*ready)(void *context, struct state *state), void *context)
 {
-	struct state *state = entry_verified(entry) ? states_get(chain->states, entry_full(entry)) : NULL;
+	struct state *state_in_memory = entry_verified(entry) ? states_get(chain->states, entry_full(entry)) : NULL;
 
-	if (state != NULL)
-		return state;
+	if (state_in_memory != NULL)
+		return state_in_memory;
 	if (entry_verified(entry))
 		states_request(chain->states, entry_full(entry), QUEUE_AUDIT, 0, ready, context);
 	else
@@ -42,16 +42,16 @@ struct state *chain_state_at(struct chain *chain, const struct index_entry *entr
 /* --- what is on disk --- */
 
 /* Genesis is no block of the files: it is a header that the spec makes. */
-static const struct block *read_block(struct chain *chain, const struct index_entry *entry, bool with_bodies,
+static const struct block *query_block(struct chain *chain, const struct index_entry *entry, bool with_bodies,
 	struct errmsg *err)
 {
 	const struct block *block;
-	struct block *genesis;
+	struct block *genesis_block;
 
 	if (entry->parent == NULL) {
-		genesis = block_new();
-		genesis->header = entry->header;
-		return block_seal(genesis);
+		genesis_block = block_new();
+		genesis_block->header = entry->header;
+		return block_seal(genesis_block);
 	}
 	block = block_records_read(chain->blocks, chain->spec, entry_full(entry), with_bodies, err);
 	if (block == NULL && entry_full(entry)->block.size != 0)
@@ -61,12 +61,12 @@ static const struct block *read_block(struct chain *chain, const struct index_en
 
 const struct block *chain_read_block(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
 {
-	return read_block(chain, entry, entry_full(entry)->bodies.size != 0, err);
+	return query_block(chain, entry, entry_full(entry)->bodies.size != 0, err);
 }
 
 const struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
 {
-	return read_block(chain, entry, false, err);
+	return query_block(chain, entry, false, err);
 }
 
 bool chain_has_blob(const struct chain *chain, const uint8_t root[32])
@@ -74,9 +74,9 @@ bool chain_has_blob(const struct chain *chain, const uint8_t root[32])
 	return blobs_has(chain->blobs, root);
 }
 
-bool chain_read_blob(struct chain *chain, const uint8_t root[32], struct buf *out, struct errmsg *err)
+bool chain_read_blob(struct chain *chain, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err)
 {
-	return blobs_read(chain->blobs, root, out, err);
+	return blobs_read(chain->blobs, root, blob_bytes, err);
 }
 
 bool chain_coin(struct chain *chain, const struct outpoint *outpoint, struct coin *coin)
@@ -101,7 +101,7 @@ void chain_coin_stats(struct chain *chain, struct coin_stats *stats)
 }
 
 /* The caller's own reference, as the block goes. */
-static const struct tx *take_tx(const struct block *block, const uint8_t txid[32])
+static const struct tx *query_take_tx(const struct block *block, const uint8_t txid[32])
 {
 	for (size_t i = 0; i < block->tx_count; i++)
 		if (memcmp(tx_txid(block->txs[i]), txid, 32) == 0)
@@ -112,41 +112,42 @@ static const struct tx *take_tx(const struct block *block, const uint8_t txid[32
 /* The database names the block; which of its transactions it is, the block itself tells. */
 const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[32], const struct tx **tx)
 {
-	const struct full_entry *full = NULL;
-	uint8_t key[33] = { DB_TX };
-	const struct block *block;
+	const struct full_entry *tx_entry = NULL;
+	uint8_t tx_key[33] = { DB_TX };
+	const struct block *tx_block;
 	struct errmsg err;
-	struct buf value;
+	struct buf tx_block_id;
 
-	memcpy(key + 1, txid, 32);
-	buf_init(&value);
-	if (db_get(chain->db, key, sizeof key, &value, &err) == DB_FOUND && value.size == 32)
-		full = index_find(&chain->index, value.data);
-	buf_clear(&value);
-	if (full == NULL)
+	memcpy(tx_key + 1, txid, 32);
+	buf_init(&tx_block_id);
+	if (db_get(chain->db, tx_key, sizeof tx_key, &tx_block_id, &err) == DB_FOUND && tx_block_id.size == 32)
+		tx_entry = index_find(&chain->index, tx_block_id.data);
+	buf_clear(&tx_block_id);
+	if (tx_entry == NULL)
 		return NULL;
 	if (tx == NULL)
-		return &full->entry;
-	block = block_records_read(chain->blocks, chain->spec, full, false, &err);
-	*tx = block != NULL ? take_tx(block, txid) : NULL;
-	block_unref(block);
-	return *tx != NULL ? &full->entry : NULL;
+		return &tx_entry->entry;
+	tx_block = block_records_read(chain->blocks, chain->spec, tx_entry, false, &err);
+	*tx = tx_block != NULL ? query_take_tx(tx_block, txid) : NULL;
+	block_unref(tx_block);
+	return *tx != NULL ? &tx_entry->entry : NULL;
 }
 
 const struct index_entry *chain_find_proof(struct chain *chain, const uint8_t id[32], size_t *index)
 {
-	const struct full_entry *full = NULL;
-	uint8_t key[33] = { DB_PROOF };
-	struct buf value;
+	const struct full_entry *proof_entry = NULL;
+	uint8_t proof_key[33] = { DB_PROOF };
+	struct buf proof_place;
 
-	memcpy(key + 1, id, 32);
-	buf_init(&value);
-	if (db_get(chain->db, key, sizeof key, &value, NULL) == DB_FOUND && value.size == PROOF_PLACE_SIZE) {
-		full = index_find(&chain->index, value.data);
-		*index = read_le32(value.data + 32);
+	memcpy(proof_key + 1, id, 32);
+	buf_init(&proof_place);
+	if (db_get(chain->db, proof_key, sizeof proof_key, &proof_place, NULL) == DB_FOUND &&
+		proof_place.size == PROOF_PLACE_SIZE) {
+		proof_entry = index_find(&chain->index, proof_place.data);
+		*index = read_le32(proof_place.data + 32);
 	}
-	buf_clear(&value);
-	return full != NULL ? &full->entry : NULL;
+	buf_clear(&proof_place);
+	return proof_entry != NULL ? &proof_entry->entry : NULL;
 }
 
 /* --- how it goes --- */

@@ -42,35 +42,36 @@ struct signature_check {
 	struct reject reject; /* of `first` */
 };
 
-static void check_one(void *arg, size_t task, unsigned member)
+static void signature_check_one(void *check_arg, size_t task, unsigned member)
 {
-	struct signature_check *check = arg;
-	const struct spending *spending = &check->list[task];
-	struct reject reject;
+	struct signature_check *signature_check = check_arg;
+	const struct spending *checked = &signature_check->list[task];
+	struct reject signature_reject;
 
 	(void)member;
 	/* An old value here costs a needless verification, never a verdict. */
-	if (task > atomic_load_explicit(&check->first, memory_order_relaxed) ||
-		sighash_verify(spending->tx, spending->outputs, &reject))
+	if (task > atomic_load_explicit(&signature_check->first, memory_order_relaxed) ||
+		sighash_verify(checked->tx, checked->outputs, &signature_reject))
 		return;
-	pthread_mutex_lock(&check->lock);
-	if (task < atomic_load(&check->first)) {
-		atomic_store(&check->first, task);
-		check->reject = reject;
+	pthread_mutex_lock(&signature_check->lock);
+	if (task < atomic_load(&signature_check->first)) {
+		atomic_store(&signature_check->first, task);
+		signature_check->reject = signature_reject;
 	}
-	pthread_mutex_unlock(&check->lock);
+	pthread_mutex_unlock(&signature_check->lock);
 }
 
 bool signatures_check(const struct signatures *signatures, struct team *team, struct reject *reject)
 {
-	struct signature_check check = { .list = signatures->list, .lock = PTHREAD_MUTEX_INITIALIZER };
-	bool ok;
+	struct signature_check signature_check = { .list = signatures->list, .lock = PTHREAD_MUTEX_INITIALIZER };
+	bool all_hold;
 
-	atomic_init(&check.first, signatures->count);
-	team_run(signatures->count < SIGNATURES_SHARED ? NULL : team, check_one, &check, signatures->count);
-	ok = atomic_load(&check.first) == signatures->count;
-	if (!ok)
-		*reject = check.reject;
-	pthread_mutex_destroy(&check.lock);
-	return ok;
+	atomic_init(&signature_check.first, signatures->count);
+	team_run(signatures->count < SIGNATURES_SHARED ? NULL : team, signature_check_one, &signature_check,
+		signatures->count);
+	all_hold = atomic_load(&signature_check.first) == signatures->count;
+	if (!all_hold)
+		*reject = signature_check.reject;
+	pthread_mutex_destroy(&signature_check.lock);
+	return all_hold;
 }

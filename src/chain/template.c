@@ -12,33 +12,34 @@
 
 /* The most a coinbase can weigh: everything outside its outputs, the outcome's statement, an output a proof and slot.
  * Four for each byte, as a coinbase has no witness. */
-static size_t coinbase_weight(const struct spec *spec, size_t loose)
+static size_t template_coinbase_weight(const struct spec *spec, size_t loose)
 {
 	return 4 * (80 + 64 + 9 * (size_t)spec->slots + 43 * (1 + loose + spec->slots));
 }
 
 /* As many as a coinbase within the block's weight can pay. */
-static void add_loose(const struct chain *chain, struct block *block)
+static void template_add_loose(const struct chain *chain, struct block *template_block)
 {
-	const uint64_t latest = (uint64_t)block->header.time + spec_future_limit(chain->spec);
-	const size_t count = chain_loose_count(chain);
+	const uint64_t latest_time = (uint64_t)template_block->header.time + spec_future_limit(chain->spec);
+	const size_t loose_count = chain_loose_count(chain);
 
 	/* The pool is ascending by seed, as a block's loose proofs must be. */
-	block->loose = mem_calloc(count, sizeof *block->loose);
-	for (size_t i = 0; i < count; i++) {
-		const struct header *loose = chain_loose_get(chain, i);
+	template_block->loose = mem_calloc(loose_count, sizeof *template_block->loose);
+	for (size_t i = 0; i < loose_count; i++) {
+		const struct header *pool_loose = chain_loose_get(chain, i);
 
-		if (loose->time <= latest &&
-			coinbase_weight(chain->spec, block->loose_count + 1) <= chain->spec->block_weight)
-			block->loose[block->loose_count++] = *loose;
+		if (pool_loose->time <= latest_time &&
+			template_coinbase_weight(chain->spec, template_block->loose_count + 1) <=
+				chain->spec->block_weight)
+			template_block->loose[template_block->loose_count++] = *pool_loose;
 	}
 }
 
 int64_t chain_clock_lag(const struct chain *chain)
 {
-	int64_t lag = (int64_t)chain_tip(chain)->median_time + 1 - clock_wall() - spec_future_limit(chain->spec);
+	int64_t clock_lag = (int64_t)chain_tip(chain)->median_time + 1 - clock_wall() - spec_future_limit(chain->spec);
 
-	return lag > 0 ? lag : 0;
+	return clock_lag > 0 ? clock_lag : 0;
 }
 
 /* Its time is the clock's, unless that is behind the median. The coinbase comes last, when it is known what the others
@@ -47,39 +48,40 @@ struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 {
 	const struct index_entry *tip = chain_tip(chain);
 	const struct spec *spec = chain->spec;
-	struct block *block = block_new();
-	struct coinbase_facts facts = {
+	struct block *template_block = block_new();
+	struct coinbase_facts template_facts = {
 		.height = tip->height + 1,
-		.miner = block->header.miner,
+		.miner = template_block->header.miner,
 		.registry = chain->registry,
 		.parent = tip->height > 0 ? &tip->outcome : NULL,
 	};
 	const struct mempool_tx **selected;
 	int64_t now = clock_wall();
-	size_t count, coinbase;
+	size_t selected_count, coinbase_room;
 
-	block->header.version = HEADER_VERSION;
-	memcpy(block->header.prev, tip->id, 32);
-	memcpy(block->header.model_root, tip->model_root_after, 32);
-	memcpy(block->header.miner, miner, 32);
-	block->header.bits = target_next_bits(spec, tip->height, tip->header.time);
-	block->header.time = now > (int64_t)tip->median_time ? (uint32_t)now : tip->median_time + 1;
-	add_loose(chain, block);
-	coinbase = coinbase_weight(spec, block->loose_count);
-	selected = mempool_select(chain->mempool, coinbase < spec->block_weight ? spec->block_weight - coinbase : 0,
-		spec->blob_budget, &count);
-	block->txs = mem_calloc(count + 1, sizeof *block->txs);
-	for (size_t i = 0; i < count; i++) {
-		block->txs[i + 1] = tx_ref(selected[i]->entry.tx);
-		facts.fees += selected[i]->entry.fee;
+	template_block->header.version = HEADER_VERSION;
+	memcpy(template_block->header.prev, tip->id, 32);
+	memcpy(template_block->header.model_root, tip->model_root_after, 32);
+	memcpy(template_block->header.miner, miner, 32);
+	template_block->header.bits = target_next_bits(spec, tip->height, tip->header.time);
+	template_block->header.time = now > (int64_t)tip->median_time ? (uint32_t)now : tip->median_time + 1;
+	template_add_loose(chain, template_block);
+	coinbase_room = template_coinbase_weight(spec, template_block->loose_count);
+	selected = mempool_select(chain->mempool,
+		coinbase_room < spec->block_weight ? spec->block_weight - coinbase_room : 0, spec->blob_budget,
+		&selected_count);
+	template_block->txs = mem_calloc(selected_count + 1, sizeof *template_block->txs);
+	for (size_t i = 0; i < selected_count; i++) {
+		template_block->txs[i + 1] = tx_ref(selected[i]->entry.tx);
+		template_facts.fees += selected[i]->entry.fee;
 	}
 	free(selected);
-	block->tx_count = count + 1;
-	facts.loose = block->loose;
-	facts.loose_count = block->loose_count;
-	block->txs[0] = coinbase_build(spec, &facts);
-	block_set_roots(block);
-	return block;
+	template_block->tx_count = selected_count + 1;
+	template_facts.loose = template_block->loose;
+	template_facts.loose_count = template_block->loose_count;
+	template_block->txs[0] = coinbase_build(spec, &template_facts);
+	block_set_roots(template_block);
+	return template_block;
 }
 
 /* For the tip's child alone: a miner whose template is old takes a new one. The windows are copied and the caller's:
@@ -88,14 +90,14 @@ uint8_t *chain_attempt_windows(struct chain *chain, const struct header *header,
 {
 	const struct index_entry *tip = chain_tip(chain);
 	const struct spec *spec = chain->spec;
-	uint8_t *windows;
+	uint8_t *attempt_windows;
 	struct step_draw step_draw;
 
 	if (memcmp(header->prev, tip->id, 32) != 0)
 		return NULL;
 	step_inputs_draw(spec, chain->registry, tip, &step_draw);
-	windows = step_inputs_windows(spec, chain->blobs, &step_draw, header, slot, NULL, NULL);
-	if (windows != NULL)
+	attempt_windows = step_inputs_windows(spec, chain->blobs, &step_draw, header, slot, NULL, NULL);
+	if (attempt_windows != NULL)
 		*dataset = step_draw.dataset[*slot];
-	return windows;
+	return attempt_windows;
 }

@@ -6,7 +6,7 @@
 #include "chain/internal.h"
 #include "util/clock.h"
 
-enum { DOWNLOAD_AGE = 86400 };
+enum { TIP_DOWNLOAD_AGE = 86400 };
 
 struct full_entry *tip_full(const struct chain *chain)
 {
@@ -57,7 +57,7 @@ void tip_end_download(struct chain *chain)
 	const struct index_entry *tip = chain_tip(chain);
 
 	if (chain->initial_download &&
-		(chain->spec->spacing == 0 || (int64_t)tip->header.time + DOWNLOAD_AGE > clock_wall()))
+		(chain->spec->spacing == 0 || (int64_t)tip->header.time + TIP_DOWNLOAD_AGE > clock_wall()))
 		chain->initial_download = false;
 }
 
@@ -65,32 +65,35 @@ void tip_end_download(struct chain *chain)
 
 /* Ten steps of one, then each twice as wide: about 10 + log2(height) ids, and the two sides find a block in common at
  * most as far below the fork as the fork is below the tip. */
-size_t chain_locator(const struct chain *chain, const struct index_entry *from, uint8_t (*ids)[32], size_t max)
+size_t chain_locator(const struct chain *chain, const struct index_entry *locator_from, uint8_t (*locator_ids)[32],
+	size_t locator_max)
 {
-	uint32_t step = 1;
-	size_t count = 0;
+	uint32_t locator_step = 1;
+	size_t locator_count = 0;
 
 	(void)chain;
-	while (count < max) {
+	while (locator_count < locator_max) {
 		/* The last place is kept for genesis, which every chain of this spec shares. */
-		if (count + 1 == max)
-			from = chain_ancestor(from, 0);
-		memcpy(ids[count++], from->id, 32);
-		if (from->height == 0)
+		if (locator_count + 1 == locator_max)
+			locator_from = chain_ancestor(locator_from, 0);
+		memcpy(locator_ids[locator_count++], locator_from->id, 32);
+		if (locator_from->height == 0)
 			break;
-		if (count > 10)
-			step *= 2;
-		from = chain_ancestor(from, from->height > step ? from->height - step : 0);
+		if (locator_count > 10)
+			locator_step *= 2;
+		locator_from = chain_ancestor(locator_from,
+			locator_from->height > locator_step ? locator_from->height - locator_step : 0);
 	}
-	return count;
+	return locator_count;
 }
 
 /* The first that is on the active chain: the ids come from the tip down. Genesis is everybody's, so there is always
  * one. */
-const struct index_entry *chain_fork_point(const struct chain *chain, const uint8_t (*ids)[32], size_t count)
+const struct index_entry *chain_fork_point(const struct chain *chain, const uint8_t (*locator_ids)[32],
+	size_t locator_count)
 {
-	for (size_t i = 0; i < count; i++) {
-		const struct index_entry *entry = chain_find(chain, ids[i]);
+	for (size_t i = 0; i < locator_count; i++) {
+		const struct index_entry *entry = chain_find(chain, locator_ids[i]);
 
 		if (entry != NULL && chain_is_active(chain, entry))
 			return entry;
