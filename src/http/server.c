@@ -403,12 +403,12 @@ static void server_read_head(struct http_connection *connection)
 {
 	struct evbuffer *request_bytes = bufferevent_get_input(connection->wire);
 	int head_result = HTTP_MORE;
-	size_t line_size;
+	size_t head_line_size;
 	char *head_line;
 
 	while (head_result == HTTP_MORE &&
-		(head_line = evbuffer_readln(request_bytes, &line_size, EVBUFFER_EOL_CRLF)) != NULL) {
-		head_result = http_head_line(&connection->head, head_line, line_size);
+		(head_line = evbuffer_readln(request_bytes, &head_line_size, EVBUFFER_EOL_CRLF)) != NULL) {
+		head_result = http_head_line(&connection->head, head_line, head_line_size);
 		free(head_line);
 	}
 	if (head_result == HTTP_MORE && connection->head.size + evbuffer_get_length(request_bytes) > HTTP_HEAD_MAX)

@@ -357,10 +357,10 @@ void blob_fetch_work(struct blob_fetch *fetch, int64_t now)
 	uint8_t done_blobs[64][32];
 	size_t done_count = 0;
 	const uint8_t *root;
-	void *found;
+	void *found_blob;
 
-	for (size_t at = 0; map_next(&fetch->wanted, &at, &root, &found);) {
-		struct wanted_blob *blob = found;
+	for (size_t at = 0; map_next(&fetch->wanted, &at, &root, &found_blob);) {
+		struct wanted_blob *blob = found_blob;
 
 		if (!blob_is_open(blob, now) || now < blob->not_before)
 			continue;

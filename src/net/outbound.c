@@ -39,11 +39,11 @@ struct outbound_peer *outbound_find(const struct outbound *outbound, const char 
 
 struct outbound_peer *outbound_add(struct outbound *outbound, const char *name, bool once)
 {
-	char host[NETADDR_HOST];
+	char node_host[NETADDR_HOST];
 	uint16_t port;
 	struct outbound_peer *node;
 
-	if (!netaddr_split(name, outbound->default_port, host, &port))
+	if (!netaddr_split(name, outbound->default_port, node_host, &port))
 		return NULL;
 	node = mem_calloc(1, sizeof *node);
 	snprintf(node->name, sizeof node->name, "%s", name);
@@ -60,11 +60,11 @@ struct outbound_peer *outbound_add(struct outbound *outbound, const char *name, 
  * lives on, off the list, until the answer comes. */
 void outbound_remove(struct outbound *outbound, struct outbound_peer *node)
 {
-	struct outbound_peer **link = &outbound->first;
+	struct outbound_peer **node_link = &outbound->first;
 
-	while (*link != node)
-		link = &(*link)->next;
-	*link = node->next;
+	while (*node_link != node)
+		node_link = &(*node_link)->next;
+	*node_link = node->next;
 	if (node->resolving)
 		node->removed = true;
 	else
@@ -129,9 +129,9 @@ static bool outbound_choose_address(const struct evutil_addrinfo *candidates, un
 static void outbound_on_resolved(int result, struct evutil_addrinfo *found, void *context)
 {
 	struct outbound_peer *node = context;
-	struct netaddr address;
-	bool resolved = result == 0 && outbound_choose_address(found, node->attempt++, &address);
-	char host[NETADDR_HOST];
+	struct netaddr node_address;
+	bool resolved = result == 0 && outbound_choose_address(found, node->attempt++, &node_address);
+	char node_host[NETADDR_HOST];
 
 	if (found != NULL)
 		evutil_freeaddrinfo(found);
@@ -141,8 +141,8 @@ static void outbound_on_resolved(int result, struct evutil_addrinfo *found, void
 		return;
 	}
 	if (resolved) {
-		netaddr_split(node->name, node->set->default_port, host, &address.port);
-		outbound_connect(node, &address);
+		netaddr_split(node->name, node->set->default_port, node_host, &node_address.port);
+		outbound_connect(node, &node_address);
 		return;
 	}
 	log_info("The name of node %s cannot be resolved: %s", node->name,
@@ -154,7 +154,7 @@ static void outbound_resolve(struct outbound_peer *node)
 {
 	struct outbound *outbound = node->set;
 	struct evutil_addrinfo resolver_hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
-	char host[NETADDR_HOST];
+	char node_host[NETADDR_HOST];
 	uint16_t port;
 
 	if (outbound->resolver == NULL)
@@ -165,23 +165,23 @@ static void outbound_resolve(struct outbound_peer *node)
 		outbound_try_later(node);
 		return;
 	}
-	netaddr_split(node->name, outbound->default_port, host, &port);
+	netaddr_split(node->name, outbound->default_port, node_host, &port);
 	node->resolving = true;
 	/* It may answer before it returns, and the node may be gone then. */
-	evdns_getaddrinfo(outbound->resolver, host, NULL, &resolver_hints, outbound_on_resolved, node);
+	evdns_getaddrinfo(outbound->resolver, node_host, NULL, &resolver_hints, outbound_on_resolved, node);
 }
 
 void outbound_tick(struct outbound *outbound, int64_t now)
 {
 	for (struct outbound_peer *node = outbound->first, *next; node; node = next) {
-		struct netaddr address;
+		struct netaddr node_address;
 
 		/* Connecting may fail at once, which frees a node that was to be tried once. */
 		next = node->next;
 		if (node->peer || node->resolving || now < node->not_before)
 			continue;
-		if (netaddr_parse(&address, node->name, outbound->default_port))
-			outbound_connect(node, &address);
+		if (netaddr_parse(&node_address, node->name, outbound->default_port))
+			outbound_connect(node, &node_address);
 		else
 			outbound_resolve(node);
 	}

@@ -114,7 +114,7 @@ static bool peer_kind_is_served(enum message_kind kind)
 
 void peer_send(struct peer *peer, enum message_kind kind, struct buf *payload)
 {
-	size_t size = payload->size;
+	size_t payload_size = payload->size;
 	bool within;
 
 	if (peer->closing || !transport_connected(peer->wire)) {
@@ -122,7 +122,7 @@ void peer_send(struct peer *peer, enum message_kind kind, struct buf *payload)
 		return;
 	}
 	within = transport_send(peer->wire, kind, payload, peer_kind_is_served(kind));
-	log_debug(LOG_NET, "peer=%" PRIu64 " sent %s, %zu bytes", peer->id, message_command(kind), size);
+	log_debug(LOG_NET, "peer=%" PRIu64 " sent %s, %zu bytes", peer->id, message_command(kind), payload_size);
 	if (!within)
 		peer_disconnect(peer, "it does not read what it asked for");
 }
@@ -206,11 +206,11 @@ static bool peer_nonce_is_own(const struct peers *peers, uint64_t nonce)
 }
 
 /* A second version message is ignored, as the first counts for the whole connection. */
-static void peer_on_version(struct peer *peer, const uint8_t *version_payload, size_t size)
+static void peer_on_version(struct peer *peer, const uint8_t *version_payload, size_t payload_size)
 {
 	if (peer->version_known)
 		return;
-	if (!message_read_version(&peer->version, version_payload, size)) {
+	if (!message_read_version(&peer->version, version_payload, payload_size)) {
 		peer_disconnect(peer, "malformed version message");
 		return;
 	}
@@ -251,12 +251,12 @@ static void peer_on_verack(struct peer *peer)
 }
 
 /* A pong that answers no ping of ours, or an old one, is ignored. */
-static void peer_on_ping(struct peer *peer, enum message_kind kind, const uint8_t *payload, size_t size)
+static void peer_on_ping(struct peer *peer, enum message_kind kind, const uint8_t *payload, size_t payload_size)
 {
 	struct buf pong;
 	uint64_t ping_nonce;
 
-	if (!message_read_nonce(&ping_nonce, payload, size)) {
+	if (!message_read_nonce(&ping_nonce, payload, payload_size)) {
 		peer_disconnect(peer, "malformed %s message", message_command(kind));
 		return;
 	}
@@ -276,17 +276,17 @@ static void peer_on_message(void *context, const struct message_header *header, 
 {
 	struct peer *peer = context;
 	enum message_kind kind = header->kind;
-	size_t size = header->size;
+	size_t payload_size = header->size;
 
-	log_debug(LOG_NET, "peer=%" PRIu64 " received %s, %zu bytes", peer->id, header->command, size);
+	log_debug(LOG_NET, "peer=%" PRIu64 " received %s, %zu bytes", peer->id, header->command, payload_size);
 	if (kind == MESSAGE_VERSION)
-		peer_on_version(peer, payload, size);
+		peer_on_version(peer, payload, payload_size);
 	else if (kind == MESSAGE_VERACK)
 		peer_on_verack(peer);
 	else if (kind == MESSAGE_PING || kind == MESSAGE_PONG)
-		peer_on_ping(peer, kind, payload, size);
+		peer_on_ping(peer, kind, payload, payload_size);
 	else
-		peer->set->hooks.message(peer->set->hooks.context, peer, kind, payload, size);
+		peer->set->hooks.message(peer->set->hooks.context, peer, kind, payload, payload_size);
 }
 
 static void peer_on_skipped(void *context, const struct message_header *header)
@@ -348,11 +348,11 @@ static void peer_name_source(struct peer *peer)
 /* At the end of the set, so that who came first is asked first. */
 static void peer_append(struct peers *peers, struct peer *peer)
 {
-	struct peer **link = &peers->first;
+	struct peer **peer_link = &peers->first;
 
-	while (*link != NULL)
-		link = &(*link)->next;
-	*link = peer;
+	while (*peer_link != NULL)
+		peer_link = &(*peer_link)->next;
+	*peer_link = peer;
 	peer->set = peers;
 	peer->id = ++peers->next_id;
 }
@@ -459,16 +459,16 @@ static void peer_free(struct peer *peer)
  * that owes something. */
 void peers_reap(struct peers *peers)
 {
-	for (struct peer **link = &peers->first; *link != NULL;) {
-		struct peer *peer = *link;
+	for (struct peer **peer_link = &peers->first; *peer_link != NULL;) {
+		struct peer *peer = *peer_link;
 		const struct transport_counts *wire_counts = transport_counts(peer->wire);
 
 		if (!peer->closing) {
-			link = &peer->next;
+			peer_link = &peer->next;
 			continue;
 		}
 		peers->hooks.closed(peers->hooks.context, peer);
-		*link = peer->next;
+		*peer_link = peer->next;
 		peers->bytes_sent += wire_counts->bytes_sent;
 		peers->bytes_received += wire_counts->bytes_received;
 		peer_free(peer);

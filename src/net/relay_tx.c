@@ -227,11 +227,11 @@ static void relay_tx_move_on(struct relay_tx *tx_relay, const struct peer *gone_
 {
 	struct buf dead_requests;
 	const uint8_t *wtxid;
-	void *found;
+	void *found_request;
 
 	buf_init(&dead_requests);
-	for (size_t at = 0; map_next(&tx_relay->requests, &at, &wtxid, &found);) {
-		struct tx_request *tx_request = found;
+	for (size_t at = 0; map_next(&tx_relay->requests, &at, &wtxid, &found_request);) {
+		struct tx_request *tx_request = found_request;
 
 		relay_tx_drop_lost(tx_relay, tx_request, gone_peer, now);
 		relay_tx_ask_next(tx_request, wtxid, now);

@@ -43,22 +43,22 @@ static void serve_headers(struct peer *peer)
 {
 	struct chain *chain = peer->set->chain;
 	const struct message_getheaders *getheaders = &peer->serve->headers;
-	const struct index_entry *entry, *stop = chain_find(chain, getheaders->stop);
+	const struct index_entry *served_entry, *stop = chain_find(chain, getheaders->stop);
 	struct header *served_headers = mem_calloc(MESSAGE_MAX_HEADERS, sizeof *served_headers);
 	size_t served_count = 0;
 	struct buf headers_payload;
 
 	if (getheaders->count == 0)
-		entry = stop != NULL && chain_is_active(chain, stop) ? stop : NULL;
+		served_entry = stop != NULL && chain_is_active(chain, stop) ? stop : NULL;
 	else
-		entry = chain_at(chain, chain_fork_point(chain, getheaders->ids, getheaders->count)->height + 1);
-	while (entry != NULL && served_count < MESSAGE_MAX_HEADERS) {
-		served_headers[served_count++] = entry->header;
+		served_entry = chain_at(chain, chain_fork_point(chain, getheaders->ids, getheaders->count)->height + 1);
+	while (served_entry != NULL && served_count < MESSAGE_MAX_HEADERS) {
+		served_headers[served_count++] = served_entry->header;
 		/* The peer has it now, so a child of it can be announced as a header. */
-		relay_blocks_header_sent(peer, entry);
-		if (entry == stop)
+		relay_blocks_header_sent(peer, served_entry);
+		if (served_entry == stop)
 			break;
-		entry = chain_at(chain, entry->height + 1);
+		served_entry = chain_at(chain, served_entry->height + 1);
 	}
 	peer->serve->headers_asked = false;
 	buf_init(&headers_payload);
@@ -82,21 +82,21 @@ void serve_on_getheaders(const struct relay_blocks *relay, struct peer *peer, co
 static bool serve_block(const struct relay_blocks *relay, struct peer *peer, const uint8_t id[32])
 {
 	struct chain *chain = peer->set->chain;
-	const struct index_entry *entry = chain_find(chain, id);
+	const struct index_entry *served_entry = chain_find(chain, id);
 	struct errmsg err;
-	const struct block *block;
+	const struct block *served_block;
 	struct buf block_payload;
 
-	if (entry == NULL || entry->parent == NULL || !relay_blocks_may_serve(relay, entry))
+	if (served_entry == NULL || served_entry->parent == NULL || !relay_blocks_may_serve(relay, served_entry))
 		return false;
-	block = chain_read_bare(chain, entry, &err);
-	if (block == NULL) {
+	served_block = chain_read_bare(chain, served_entry, &err);
+	if (served_block == NULL) {
 		log_warn("A peer asked for a block that cannot be read: %s", err.text);
 		return false;
 	}
 	buf_init(&block_payload);
-	block_write(&block_payload, chain_spec(chain), block, false);
-	block_unref(block);
+	block_write(&block_payload, chain_spec(chain), served_block, false);
+	block_unref(served_block);
 	peer_send(peer, MESSAGE_BLOCK, &block_payload);
 	return true;
 }
@@ -126,13 +126,13 @@ static bool serve_blob(struct peer *peer, const uint8_t root[32])
 /* The mempool's; what is in a block is asked for with the block. */
 static bool serve_tx(struct peer *peer, const uint8_t wtxid[32])
 {
-	const struct mempool_entry *entry = chain_mempool_find_wtxid(peer->set->chain, wtxid);
+	const struct mempool_entry *served_entry = chain_mempool_find_wtxid(peer->set->chain, wtxid);
 	struct buf tx_payload;
 
-	if (entry == NULL)
+	if (served_entry == NULL)
 		return false;
 	buf_init(&tx_payload);
-	tx_write(&tx_payload, entry->tx, true);
+	tx_write(&tx_payload, served_entry->tx, true);
 	peer_send(peer, MESSAGE_TX, &tx_payload);
 	return true;
 }
@@ -141,7 +141,7 @@ static bool serve_tx(struct peer *peer, const uint8_t wtxid[32])
 static bool serve_proof(struct peer *peer, const uint8_t id[32])
 {
 	const struct chain *chain = peer->set->chain;
-	struct buf proof_payload;
+	struct buf loose_payload;
 	uint8_t loose_id[32];
 
 	if (!chain_loose_known(chain, id))
@@ -150,9 +150,9 @@ static bool serve_proof(struct peer *peer, const uint8_t id[32])
 		header_id(chain_loose_get(chain, i), loose_id);
 		if (memcmp(loose_id, id, 32) != 0)
 			continue;
-		buf_init(&proof_payload);
-		message_write_proof(&proof_payload, chain_loose_get(chain, i));
-		peer_send(peer, MESSAGE_PROOF, &proof_payload);
+		buf_init(&loose_payload);
+		message_write_proof(&loose_payload, chain_loose_get(chain, i));
+		peer_send(peer, MESSAGE_PROOF, &loose_payload);
 		return true;
 	}
 	return false;

@@ -86,9 +86,9 @@ void sync_blocks_peer_opened(struct peer *peer)
 }
 
 /* Its block is neither here nor known to be wrong. */
-static bool sync_blocks_is_missing(const struct index_entry *entry)
+static bool sync_blocks_is_missing(const struct index_entry *block_entry)
 {
-	return entry->status == ENTRY_HEADER && !entry->held;
+	return block_entry->status == ENTRY_HEADER && !block_entry->held;
 }
 
 /* --- Who owes what --- */
@@ -220,20 +220,20 @@ void sync_blocks_on_notfound(struct sync_blocks *block_sync, struct peer *peer, 
 
 /* The index entry of a block that came, if its bytes are wanted. */
 static const struct index_entry *sync_blocks_wanted_entry(struct sync_blocks *block_sync, struct peer *peer,
-	const struct block *block, const uint8_t id[32])
+	const struct block *received_block, const uint8_t received_id[32])
 {
-	bool asked = sync_blocks_answered(block_sync, peer, id);
-	const struct index_entry *entry = sync_headers_take(block_sync->headers, peer, &block->header);
+	bool asked = sync_blocks_answered(block_sync, peer, received_id);
+	const struct index_entry *block_entry = sync_headers_take(block_sync->headers, peer, &received_block->header);
 
 	peer->answers = peer->answers || asked;
-	if (entry == NULL || !sync_blocks_is_missing(entry))
+	if (block_entry == NULL || !sync_blocks_is_missing(block_entry))
 		return NULL;
 	/* A block that nobody asked for is taken only if it can be verified at once: before that it costs next to
 	 * nothing to make. */
 	return asked ||
-			(sync_headers_verified_under(entry->parent) == entry->parent &&
-				sync_headers_beats(entry, chain_tip(block_sync->peers->chain))) ?
-		entry :
+			(sync_headers_verified_under(block_entry->parent) == block_entry->parent &&
+				sync_headers_beats(block_entry, chain_tip(block_sync->peers->chain))) ?
+		block_entry :
 		NULL;
 }
 
@@ -256,12 +256,12 @@ static void sync_blocks_blame_sender(struct sync_blocks *block_sync, const struc
 
 /* The chain takes the block, and judges it later (sync_blocks_verdict). What it cannot take now is no fault, but asking
  * this peer on would bring the same again: it rests. */
-static void sync_blocks_hand_over(struct sync_blocks *block_sync, struct peer *peer, const struct block *block,
-	const uint8_t id[32])
+static void sync_blocks_hand_over(struct sync_blocks *block_sync, struct peer *peer, const struct block *received_block,
+	const uint8_t received_id[32])
 {
 	struct reject block_reject = { .reason = "" };
 
-	switch (chain_add_block(block_sync->peers->chain, block, &peer->source, &block_reject)) {
+	switch (chain_add_block(block_sync->peers->chain, received_block, &peer->source, &block_reject)) {
 	case CHAIN_NEW:
 		peer->blocks->stalls = 0;
 		break;
@@ -269,7 +269,7 @@ static void sync_blocks_hand_over(struct sync_blocks *block_sync, struct peer *p
 	case CHAIN_ORPHAN:
 		break;
 	case CHAIN_REJECTED:
-		sync_headers_log_refused(block_sync->headers, peer, "block", id, &block_reject);
+		sync_headers_log_refused(block_sync->headers, peer, "block", received_id, &block_reject);
 		sync_blocks_blame_sender(block_sync, &peer->source, &block_reject);
 		if (block_reject.code == REJECT_NOT_YET)
 			peer->blocks->idle_until = clock_mono_ms() + SYNC_BLOCKS_REST_MS;
@@ -286,33 +286,33 @@ void sync_blocks_on_block(struct sync_blocks *block_sync, struct peer *peer, con
 {
 	struct reject block_reject = { .reason = "" };
 	struct reader block_reader;
-	const struct block *block;
-	uint8_t id[32];
+	const struct block *received_block;
+	uint8_t received_id[32];
 
 	reader_init(&block_reader, payload, size);
-	block = block_read(chain_spec(block_sync->peers->chain), &block_reader, &block_reject);
-	if (block == NULL) {
+	received_block = block_read(chain_spec(block_sync->peers->chain), &block_reader, &block_reject);
+	if (received_block == NULL) {
 		peer_disconnect(peer, "malformed block message: %s (%s)", block_reject.reason, block_reject.detail);
 		return;
 	}
-	memcpy(id, block_id(block), 32);
-	if (sync_blocks_wanted_entry(block_sync, peer, block, id) != NULL)
-		sync_blocks_hand_over(block_sync, peer, block, id);
+	memcpy(received_id, block_id(received_block), 32);
+	if (sync_blocks_wanted_entry(block_sync, peer, received_block, received_id) != NULL)
+		sync_blocks_hand_over(block_sync, peer, received_block, received_id);
 	else
-		block_unref(block);
+		block_unref(received_block);
 	peers_work(block_sync->peers);
 }
 
 /* Once the own proof was found right the sender has done what was his to do: for what is wrong with the rest he is not
  * blamed (doc/protocol.md section 17). */
-void sync_blocks_verdict(struct sync_blocks *block_sync, const struct index_entry *entry, const struct source *source,
-	const struct reject *block_reject)
+void sync_blocks_verdict(struct sync_blocks *block_sync, const struct index_entry *block_entry,
+	const struct source *source, const struct reject *block_reject)
 {
 	struct peer *peer = peers_find(block_sync->peers, source->peer);
 
 	if (block_reject != NULL && peer != NULL)
-		sync_headers_log_refused(block_sync->headers, peer, "block", entry->id, block_reject);
-	if (block_reject != NULL && !relay_blocks_is_proven(block_sync->relay, entry)) {
+		sync_headers_log_refused(block_sync->headers, peer, "block", block_entry->id, block_reject);
+	if (block_reject != NULL && !relay_blocks_is_proven(block_sync->relay, block_entry)) {
 		if (peer != NULL)
 			peer->proofs_false += block_reject->why == REASON_BAD_PROOF_DIGEST;
 		sync_blocks_blame_sender(block_sync, source, block_reject);
@@ -325,15 +325,16 @@ void sync_blocks_verdict(struct sync_blocks *block_sync, const struct index_entr
 /* Up to SYNC_BLOCKS_WINDOW blocks of the peer's best branch beyond its last verified one, lowest first. */
 static size_t sync_blocks_next(const struct peer *peer, const struct index_entry *next_path[SYNC_BLOCKS_WINDOW])
 {
-	const struct index_entry *entry = sync_headers_best(peer), *base = sync_headers_verified_under(entry);
-	size_t count = entry->height - base->height;
+	const struct index_entry *block_entry = sync_headers_best(peer),
+				 *base = sync_headers_verified_under(block_entry);
+	size_t count = block_entry->height - base->height;
 
 	if (count > SYNC_BLOCKS_WINDOW) {
-		entry = chain_ancestor(entry, base->height + SYNC_BLOCKS_WINDOW);
+		block_entry = chain_ancestor(block_entry, base->height + SYNC_BLOCKS_WINDOW);
 		count = SYNC_BLOCKS_WINDOW;
 	}
-	for (size_t i = count; i > 0; i--, entry = entry->parent)
-		next_path[i - 1] = entry;
+	for (size_t i = count; i > 0; i--, block_entry = block_entry->parent)
+		next_path[i - 1] = block_entry;
 	return count;
 }
 

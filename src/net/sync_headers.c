@@ -64,29 +64,31 @@ void sync_headers_peer_closed(struct peer *peer)
 
 /* --- Branches --- */
 
-bool sync_headers_beats(const struct index_entry *entry, const struct index_entry *other)
+bool sync_headers_beats(const struct index_entry *header_entry, const struct index_entry *other)
 {
-	return u256_compare(entry->chain_work, other->chain_work) > 0;
+	return u256_compare(header_entry->chain_work, other->chain_work) > 0;
 }
 
 /* The nearest block at or under this one that is connected: genesis at the latest. */
-static const struct index_entry *sync_headers_connected_under(const struct index_entry *entry)
+static const struct index_entry *sync_headers_connected_under(const struct index_entry *header_entry)
 {
-	while (entry->parent != NULL && entry->status != ENTRY_CONNECTED)
-		entry = entry->parent;
-	return entry;
+	while (header_entry->parent != NULL && header_entry->status != ENTRY_CONNECTED)
+		header_entry = header_entry->parent;
+	return header_entry;
 }
 
-const struct index_entry *sync_headers_verified_under(const struct index_entry *entry)
+const struct index_entry *sync_headers_verified_under(const struct index_entry *header_entry)
 {
-	while (entry->parent != NULL && entry->status != ENTRY_CONNECTED && entry->status != ENTRY_VERIFIED)
-		entry = entry->parent;
-	return entry;
+	while (header_entry->parent != NULL && header_entry->status != ENTRY_CONNECTED &&
+		header_entry->status != ENTRY_VERIFIED)
+		header_entry = header_entry->parent;
+	return header_entry;
 }
 
-bool sync_headers_is_on_branch(const struct index_entry *entry, const struct index_entry *branch)
+bool sync_headers_is_on_branch(const struct index_entry *header_entry, const struct index_entry *branch)
 {
-	return branch != NULL && branch->height >= entry->height && chain_ancestor(branch, entry->height) == entry;
+	return branch != NULL && branch->height >= header_entry->height &&
+		chain_ancestor(branch, header_entry->height) == header_entry;
 }
 
 const struct index_entry *sync_headers_best(const struct peer *peer)
@@ -99,19 +101,19 @@ const struct index_entry *sync_headers_common(const struct peer *peer)
 	return peer->headers->best != NULL ? sync_headers_connected_under(peer->headers->best) : NULL;
 }
 
-bool sync_headers_is_bare(const struct index_entry *entry)
+bool sync_headers_is_bare(const struct index_entry *header_entry)
 {
-	return entry != NULL && (entry->status == ENTRY_HEADER || entry->status == ENTRY_INVALID);
+	return header_entry != NULL && (header_entry->status == ENTRY_HEADER || header_entry->status == ENTRY_INVALID);
 }
 
 /* By the work that headers promise: it decides what is asked for and from whom, never what is believed. */
-static void sync_headers_update_best(struct peer *peer, const struct index_entry *entry)
+static void sync_headers_update_best(struct peer *peer, const struct index_entry *header_entry)
 {
 	const struct index_entry *best = peer->headers->best;
 
-	if (entry->status != ENTRY_INVALID &&
-		(best == NULL || best->status == ENTRY_INVALID || sync_headers_beats(entry, best)))
-		peer->headers->best = entry;
+	if (header_entry->status != ENTRY_INVALID &&
+		(best == NULL || best->status == ENTRY_INVALID || sync_headers_beats(header_entry, best)))
+		peer->headers->best = header_entry;
 }
 
 /* --- Asking --- */
@@ -169,14 +171,14 @@ static bool sync_headers_may_introduce(struct sync_headers_peer *peer_headers)
 }
 
 /* At most SYNC_HEADERS_INTRODUCED_MAX: sync_headers_may_introduce was asked. */
-static void sync_headers_introduce(struct sync_headers_peer *peer_headers, const struct index_entry *entry)
+static void sync_headers_introduce(struct sync_headers_peer *peer_headers, const struct index_entry *header_entry)
 {
 	if (peer_headers->introduced_count == peer_headers->introduced_cap) {
 		peer_headers->introduced_cap = peer_headers->introduced_cap ? 2 * peer_headers->introduced_cap : 64;
 		peer_headers->introduced = mem_realloc(peer_headers->introduced,
 			peer_headers->introduced_cap * sizeof *peer_headers->introduced);
 	}
-	peer_headers->introduced[peer_headers->introduced_count++] = entry;
+	peer_headers->introduced[peer_headers->introduced_count++] = header_entry;
 }
 
 void sync_headers_log_refused(struct sync_headers *header_sync, const struct peer *peer, const char *what,
@@ -197,15 +199,15 @@ void sync_headers_log_refused(struct sync_headers *header_sync, const struct pee
 static const struct index_entry *sync_headers_take_new(struct sync_headers *header_sync, struct peer *peer,
 	const struct header *header, const uint8_t id[32])
 {
-	const struct index_entry *entry = NULL;
+	const struct index_entry *header_entry = NULL;
 	struct reject header_reject = { .reason = "" };
 
-	switch (chain_add_header(header_sync->peers->chain, header, &entry, &header_reject)) {
+	switch (chain_add_header(header_sync->peers->chain, header, &header_entry, &header_reject)) {
 	case CHAIN_NEW:
-		sync_headers_introduce(peer->headers, entry);
-		return entry;
+		sync_headers_introduce(peer->headers, header_entry);
+		return header_entry;
 	case CHAIN_KNOWN:
-		return entry;
+		return header_entry;
 	case CHAIN_ORPHAN:
 		return NULL;
 	case CHAIN_REJECTED:
@@ -231,11 +233,11 @@ static const struct index_entry *sync_headers_take_run(struct sync_headers *head
 
 	for (size_t i = 0; i < count; i++) {
 		uint8_t id[32];
-		const struct index_entry *entry, *parent;
+		const struct index_entry *header_entry, *parent;
 
 		header_id(&headers[i], id);
-		entry = chain_find(header_sync->peers->chain, id);
-		if (entry == NULL) {
+		header_entry = chain_find(header_sync->peers->chain, id);
+		if (header_entry == NULL) {
 			parent = chain_find(header_sync->peers->chain, headers[i].prev);
 			if (parent == NULL) {
 				sync_headers_ask_from_tip(header_sync, peer);
@@ -250,11 +252,11 @@ static const struct index_entry *sync_headers_take_run(struct sync_headers *head
 				peer->headers->wanted = true;
 				return last_taken;
 			}
-			entry = sync_headers_take_new(header_sync, peer, &headers[i], id);
+			header_entry = sync_headers_take_new(header_sync, peer, &headers[i], id);
 		}
-		if (entry == NULL || entry->status == ENTRY_INVALID)
+		if (header_entry == NULL || header_entry->status == ENTRY_INVALID)
 			return last_taken;
-		last_taken = entry;
+		last_taken = header_entry;
 	}
 	return last_taken;
 }
@@ -262,11 +264,11 @@ static const struct index_entry *sync_headers_take_run(struct sync_headers *head
 const struct index_entry *sync_headers_take(struct sync_headers *header_sync, struct peer *peer,
 	const struct header *header)
 {
-	const struct index_entry *entry = sync_headers_take_run(header_sync, peer, header, 1);
+	const struct index_entry *header_entry = sync_headers_take_run(header_sync, peer, header, 1);
 
-	if (entry != NULL)
-		sync_headers_update_best(peer, entry);
-	return entry;
+	if (header_entry != NULL)
+		sync_headers_update_best(peer, header_entry);
+	return header_entry;
 }
 
 /* Looked at before any is taken: what does not hang together is a fault by itself, whatever its first header is.
@@ -312,10 +314,10 @@ void sync_headers_on_headers(struct sync_headers *header_sync, struct peer *peer
 /* Nothing is known of it but its id: asking from our tip brings it, and what lies between. */
 void sync_headers_on_announced(struct sync_headers *header_sync, struct peer *peer, const uint8_t id[32])
 {
-	const struct index_entry *entry = chain_find(header_sync->peers->chain, id);
+	const struct index_entry *header_entry = chain_find(header_sync->peers->chain, id);
 
-	if (entry != NULL)
-		sync_headers_update_best(peer, entry);
+	if (header_entry != NULL)
+		sync_headers_update_best(peer, header_entry);
 	else
 		sync_headers_ask_from_tip(header_sync, peer);
 	peers_work(header_sync->peers);

@@ -24,19 +24,19 @@ static bool convert_wrong_type(const json_t *json, const char *name, const char 
  * Bitcoin Core takes them for amounts as well. */
 static char *convert_number_text(const json_t *json)
 {
-	const char *text;
-	size_t size;
+	const char *string;
+	size_t string_size;
 	json_t *inner;
 	char *number = NULL;
 
 	if (!json_is_text(json))
 		return json_number_text(json);
-	text = json_string_value(json);
-	size = json_string_length(json);
+	string = json_string_value(json);
+	string_size = json_string_length(json);
 	/* The parser would take blanks around the number. */
-	if (size == 0 || strpbrk(text, " \t\r\n") != NULL)
+	if (string_size == 0 || strpbrk(string, " \t\r\n") != NULL)
 		return NULL;
-	inner = json_parse(text, size, NULL);
+	inner = json_parse(string, string_size, NULL);
 	if (inner != NULL)
 		number = json_number_text(inner);
 	json_decref(inner);
@@ -143,7 +143,7 @@ bool convert_int(const json_t *json, const char *name, int64_t min, int64_t max,
 bool convert_u64(const json_t *json, const char *name, uint64_t *out, struct rpc_error *error)
 {
 	char *integer_text = convert_number_text(json), *integer_end = NULL;
-	unsigned long long number = 0;
+	unsigned long long u64 = 0;
 	/* strtoull alone would take a sign and wrap "-1" around to the largest number. */
 	bool ok = integer_text != NULL && integer_text[strspn(integer_text, "0123456789")] == 0;
 
@@ -151,14 +151,14 @@ bool convert_u64(const json_t *json, const char *name, uint64_t *out, struct rpc
 		return convert_wrong_type(json, name, "number or string", error);
 	if (ok) {
 		errno = 0;
-		number = strtoull(integer_text, &integer_end, 10);
+		u64 = strtoull(integer_text, &integer_end, 10);
 		ok = errno == 0;
 	}
 	free(integer_text);
 	if (!ok)
 		return rpc_error_set(error, RPC_INVALID_PARAMETER, "%s must be a whole number from 0 to %" PRIu64, name,
 			UINT64_MAX);
-	*out = number;
+	*out = u64;
 	return true;
 }
 

@@ -50,10 +50,10 @@ static char *endpoint_wallet(const char *path)
  * alone. */
 static bool endpoint_has_path(const char *path)
 {
-	char *wallet = endpoint_wallet(path);
-	bool known = wallet != NULL;
+	char *named_wallet = endpoint_wallet(path);
+	bool known = named_wallet != NULL;
 
-	free(wallet);
+	free(named_wallet);
 	return known;
 }
 
@@ -72,11 +72,11 @@ static void endpoint_on_answered(void *context, struct rpc_answer *answer)
 
 static void endpoint_handle(void *context, const struct http_request *request, struct http_exchange *exchange)
 {
-	char *wallet = endpoint_wallet(request->path);
+	char *named_wallet = endpoint_wallet(request->path);
 
-	rpc_table_execute(context, request->body, request->size, *wallet != 0 ? wallet : NULL, endpoint_on_answered,
-		exchange);
-	free(wallet);
+	rpc_table_execute(context, request->body, request->size, *named_wallet != 0 ? named_wallet : NULL,
+		endpoint_on_answered, exchange);
+	free(named_wallet);
 }
 
 struct http_endpoint endpoint_of(struct rpc_table *table)

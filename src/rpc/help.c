@@ -10,20 +10,20 @@
 /* Columns for the names of arguments, in which nearly all of them fit; a longer one pushes its text along. */
 #define HELP_NAME_WIDTH 16
 
-static bool help_is_optional(const struct rpc_arg *arg)
+static bool help_is_optional(const struct rpc_arg *argument)
 {
-	return arg->optional || arg->fallback != NULL;
+	return argument->optional || argument->fallback != NULL;
 }
 
-static bool help_is_quoted(const struct rpc_arg *arg)
+static bool help_is_quoted(const struct rpc_arg *argument)
 {
-	return arg->type == RPC_TEXT || arg->type == RPC_BYTES || arg->type == RPC_HEX || arg->type == RPC_HASH ||
-		arg->type == RPC_KEY;
+	return argument->type == RPC_TEXT || argument->type == RPC_BYTES || argument->type == RPC_HEX ||
+		argument->type == RPC_HASH || argument->type == RPC_KEY;
 }
 
-static const char *help_type_name(const struct rpc_arg *arg)
+static const char *help_type_name(const struct rpc_arg *argument)
 {
-	switch (arg->type) {
+	switch (argument->type) {
 	case RPC_TEXT:
 	case RPC_BYTES:
 		return "string";
@@ -56,24 +56,24 @@ static const char *help_type_name(const struct rpc_arg *arg)
 
 void help_line(const struct rpc_method *method, struct buf *help_text)
 {
-	size_t arg_count = bind_count(method);
+	size_t argument_count = bind_count(method);
 	bool parenthesis = false;
 
 	buf_put_text(help_text, method->name);
-	for (size_t i = 0; i < arg_count; i++) {
-		const struct rpc_arg *arg = &method->args[i];
-		const char *quote = help_is_quoted(arg) ? "\"" : "";
+	for (size_t i = 0; i < argument_count; i++) {
+		const struct rpc_arg *argument = &method->args[i];
+		const char *quote = help_is_quoted(argument) ? "\"" : "";
 
-		if (help_is_optional(arg) && !parenthesis) {
+		if (help_is_optional(argument) && !parenthesis) {
 			buf_put_text(help_text, " (");
 			parenthesis = true;
-		} else if (!help_is_optional(arg) && parenthesis) {
+		} else if (!help_is_optional(argument) && parenthesis) {
 			buf_put_text(help_text, " )");
 			parenthesis = false;
 		}
 		buf_put_u8(help_text, ' ');
 		buf_put_text(help_text, quote);
-		buf_put_text(help_text, arg->name);
+		buf_put_text(help_text, argument->name);
 		buf_put_text(help_text, quote);
 	}
 	/* Arguments that may be left out stand in one pair of parentheses for each run of them. */
@@ -81,23 +81,24 @@ void help_line(const struct rpc_method *method, struct buf *help_text)
 		buf_put_text(help_text, " )");
 }
 
-static void help_put_argument(size_t number, const struct rpc_arg *arg, struct buf *help_text)
+static void help_put_argument(size_t number, const struct rpc_arg *argument, struct buf *help_text)
 {
 	char argument_head[128], *argument_text;
 	struct buf argument_help;
-	int head_size = snprintf(argument_head, sizeof argument_head, "%zu. %-*s ", number, HELP_NAME_WIDTH, arg->name);
+	int head_size = snprintf(argument_head, sizeof argument_head, "%zu. %-*s ", number, HELP_NAME_WIDTH,
+		argument->name);
 
 	buf_init(&argument_help);
 	buf_put_text(&argument_help, "(");
-	buf_put_text(&argument_help, help_type_name(arg));
-	if (arg->fallback != NULL) {
+	buf_put_text(&argument_help, help_type_name(argument));
+	if (argument->fallback != NULL) {
 		buf_put_text(&argument_help, ", optional, default=");
-		buf_put_text(&argument_help, arg->fallback);
+		buf_put_text(&argument_help, argument->fallback);
 	} else {
-		buf_put_text(&argument_help, arg->optional ? ", optional" : ", required");
+		buf_put_text(&argument_help, argument->optional ? ", optional" : ", required");
 	}
 	buf_put_text(&argument_help, ") ");
-	buf_put_text(&argument_help, arg->help);
+	buf_put_text(&argument_help, argument->help);
 	argument_text = buf_take_text(&argument_help);
 	buf_put_text(help_text, argument_head);
 	text_wrap(help_text, argument_text, HELP_NAME_WIDTH + 4, (unsigned)head_size);
@@ -116,14 +117,14 @@ static void help_put_example(const struct rpc_method *method, struct buf *help_t
 
 char *help_method(const struct rpc_method *method)
 {
-	size_t arg_count = bind_count(method);
+	size_t argument_count = bind_count(method);
 	struct buf help_text;
 
 	buf_init(&help_text);
 	help_line(method, &help_text);
 	buf_put_text(&help_text, "\n\n");
 	text_wrap(&help_text, method->help, 0, 0);
-	for (size_t i = 0; i < arg_count; i++) {
+	for (size_t i = 0; i < argument_count; i++) {
 		if (i == 0)
 			buf_put_text(&help_text, "\nArguments:\n");
 		help_put_argument(i + 1, &method->args[i], &help_text);

@@ -86,7 +86,7 @@ static const char *json_number_end(const char *digit, const char *digits_end)
 static json_t *json_make_number(const char *number, size_t number_size)
 {
 	char shortest[24], *marked;
-	json_t *value;
+	json_t *json_value;
 	int64_t integer;
 
 	/* "-0", "1.0", "1e3" and what exceeds int64_t print as something else, and so stay as they are. */
@@ -104,33 +104,33 @@ static json_t *json_make_number(const char *number, size_t number_size)
 	marked[0] = JSON_DECIMAL_MARK;
 	memcpy(marked + 1, number, number_size);
 	/* Without jansson's check for UTF-8, which the mark is there to fail. */
-	value = json_stringn_nocheck(marked, number_size + 1);
+	json_value = json_stringn_nocheck(marked, number_size + 1);
 	free(marked);
-	return value;
+	return json_value;
 }
 
 static json_t *json_parse_number(struct json_parser *parser)
 {
 	const char *number_end = json_number_end(parser->next, parser->end);
-	json_t *value;
+	json_t *json_value;
 
 	if (number_end == NULL)
 		return json_parse_fail(parser, "Not a number");
-	value = json_make_number(parser->next, (size_t)(number_end - parser->next));
+	json_value = json_make_number(parser->next, (size_t)(number_end - parser->next));
 	parser->next = number_end;
-	return value;
+	return json_value;
 }
 
 static bool json_parse_hex4(struct json_parser *parser, unsigned *out)
 {
-	char hex_text[5];
+	char code_digits[5];
 	uint8_t code_unit[2];
 
 	if (parser->end - parser->next < 4)
 		return false;
-	memcpy(hex_text, parser->next, 4);
-	hex_text[4] = 0;
-	if (!hex_decode(code_unit, 2, hex_text))
+	memcpy(code_digits, parser->next, 4);
+	code_digits[4] = 0;
+	if (!hex_decode(code_unit, 2, code_digits))
 		return false;
 	*out = (unsigned)code_unit[0] << 8 | code_unit[1];
 	parser->next += 4;
@@ -224,18 +224,18 @@ static bool json_parse_text(struct json_parser *parser, struct buf *string)
 static json_t *json_parse_string(struct json_parser *parser)
 {
 	struct buf text;
-	json_t *value = NULL;
+	json_t *json_value = NULL;
 
 	buf_init(&text);
 	if (json_parse_text(parser, &text)) {
 		/* An empty buffer has no memory: jansson takes NULL for a failure and not for "". */
 		buf_reserve(&text, 1);
-		value = json_stringn((const char *)text.data, text.size);
-		if (value == NULL)
+		json_value = json_stringn((const char *)text.data, text.size);
+		if (json_value == NULL)
 			json_parse_fail(parser, "String that is not UTF-8");
 	}
 	buf_clear(&text);
-	return value;
+	return json_value;
 }
 
 static json_t *json_parse_array(struct json_parser *parser)
@@ -261,7 +261,7 @@ bad:
 
 static bool json_parse_member(struct json_parser *parser, json_t *object)
 {
-	json_t *key = NULL, *value;
+	json_t *key = NULL, *json_value;
 	bool ok = false;
 
 	if (json_take_byte(parser, '"'))
@@ -278,8 +278,8 @@ static bool json_parse_member(struct json_parser *parser, json_t *object)
 	} else if (!json_take_byte(parser, ':')) {
 		json_parse_fail(parser, "Expected ':'");
 	} else {
-		value = json_parse_value(parser);
-		ok = value != NULL && json_object_set_new(object, json_string_value(key), value) == 0;
+		json_value = json_parse_value(parser);
+		ok = json_value != NULL && json_object_set_new(object, json_string_value(key), json_value) == 0;
 	}
 	json_decref(key);
 	return ok;
@@ -323,15 +323,15 @@ static json_t *json_parse_word(struct json_parser *parser)
 static json_t *json_parse_nested(struct json_parser *parser)
 {
 	bool is_array = *parser->next++ == '[';
-	json_t *value;
+	json_t *json_value;
 
 	/* Each level is a frame or two of the stack, here and where values are printed or freed. */
 	if (parser->depth == JSON_DEPTH_MAX)
 		return json_parse_fail(parser, "Nested too deeply");
 	parser->depth++;
-	value = is_array ? json_parse_array(parser) : json_parse_object(parser);
+	json_value = is_array ? json_parse_array(parser) : json_parse_object(parser);
 	parser->depth--;
-	return value;
+	return json_value;
 }
 
 static json_t *json_parse_value(struct json_parser *parser)
@@ -356,18 +356,18 @@ static json_t *json_parse_value(struct json_parser *parser)
 json_t *json_parse(const char *text, size_t size, struct errmsg *err)
 {
 	struct json_parser parser = { .err = err };
-	json_t *value;
+	json_t *json_value;
 
 	/* An empty text may come as NULL. */
 	parser.start = parser.next = size ? text : "";
 	parser.end = parser.next + size;
-	value = json_parse_value(&parser);
+	json_value = json_parse_value(&parser);
 	json_skip_blanks(&parser);
-	if (value != NULL && parser.next != parser.end) {
-		json_decref(value);
+	if (json_value != NULL && parser.next != parser.end) {
+		json_decref(json_value);
 		return json_parse_fail(&parser, "Text behind the value");
 	}
-	return value;
+	return json_value;
 }
 
 /* --- printing --- */
@@ -511,13 +511,13 @@ json_t *json_decimal(const char *text)
 
 json_t *json_hex(const uint8_t *data, size_t size)
 {
-	char *hex_text = mem_alloc(2 * size + 1);
-	json_t *value;
+	char *hex_digits = mem_alloc(2 * size + 1);
+	json_t *json_value;
 
-	hex_encode(hex_text, data, size);
-	value = json_stringn_nocheck(hex_text, 2 * size);
-	free(hex_text);
-	return value;
+	hex_encode(hex_digits, data, size);
+	json_value = json_stringn_nocheck(hex_digits, 2 * size);
+	free(hex_digits);
+	return json_value;
 }
 
 json_t *json_u64(uint64_t value)
@@ -538,11 +538,11 @@ json_t *json_hash(const uint8_t hash[32])
 
 json_t *json_text(const char *text, size_t size)
 {
-	json_t *value = json_stringn(size ? text : "", size);
+	json_t *json_value = json_stringn(size ? text : "", size);
 	struct buf utf8;
 
-	if (value != NULL)
-		return value;
+	if (json_value != NULL)
+		return json_value;
 	/* Not UTF-8: keep the longest good pieces. A character has 4 bytes at most. */
 	buf_init(&utf8);
 	for (size_t i = 0; i < size;) {
@@ -561,9 +561,9 @@ json_t *json_text(const char *text, size_t size)
 			buf_put_text(&utf8, "\xef\xbf\xbd");
 		i += length ? length : 1;
 	}
-	value = json_stringn((const char *)utf8.data, utf8.size);
+	json_value = json_stringn((const char *)utf8.data, utf8.size);
 	buf_clear(&utf8);
-	return value;
+	return json_value;
 }
 
 /* --- looking at values --- */

@@ -424,13 +424,13 @@ static json_t *table_value_of(const struct rpc_request *request, const char *nam
 static json_t *table_typed_value(const struct rpc_request *request, const char *name, unsigned types)
 {
 	const struct rpc_arg *arg;
-	json_t *arg_value = table_value_of(request, name, &arg);
+	json_t *bound_value = table_value_of(request, name, &arg);
 
 	if (!(types & 1u << arg->type)) {
 		fprintf(stderr, "The argument %s of %s has another type\n", name, request->method->name);
 		abort();
 	}
-	return arg_value;
+	return bound_value;
 }
 
 bool rpc_has(const struct rpc_request *request, const char *name)
@@ -447,20 +447,20 @@ const char *rpc_text(const struct rpc_request *request, const char *name)
 
 const char *rpc_bytes(const struct rpc_request *request, const char *name, size_t *size)
 {
-	const json_t *arg_value = table_typed_value(request, name, 1u << RPC_BYTES);
+	const json_t *bound_value = table_typed_value(request, name, 1u << RPC_BYTES);
 
-	*size = json_string_length(arg_value);
-	return json_string_value(arg_value);
+	*size = json_string_length(bound_value);
+	return json_string_value(bound_value);
 }
 
 uint64_t rpc_u64(const struct rpc_request *request, const char *name)
 {
-	json_t *arg_value = table_typed_value(request, name, 1u << RPC_U64);
-	uint64_t number = 0;
+	json_t *bound_value = table_typed_value(request, name, 1u << RPC_U64);
+	uint64_t u64 = 0;
 
-	if (arg_value != NULL)
-		convert_u64(arg_value, name, &number, NULL);
-	return number;
+	if (bound_value != NULL)
+		convert_u64(bound_value, name, &u64, NULL);
+	return u64;
 }
 
 /* An argument that was left out reads as 0, in the other getters as NULL or false: rpc_has tells which. */
@@ -477,28 +477,28 @@ bool rpc_bool(const struct rpc_request *request, const char *name)
 
 void rpc_hash(const struct rpc_request *request, const char *name, uint8_t hash[32])
 {
-	json_t *arg_value = table_typed_value(request, name, 1u << RPC_HASH);
+	json_t *bound_value = table_typed_value(request, name, 1u << RPC_HASH);
 
 	memset(hash, 0, 32);
-	if (arg_value != NULL)
-		convert_hash(arg_value, name, hash, NULL);
+	if (bound_value != NULL)
+		convert_hash(bound_value, name, hash, NULL);
 }
 
 void rpc_key(const struct rpc_request *request, const char *name, uint8_t key[32])
 {
-	json_t *arg_value = table_typed_value(request, name, 1u << RPC_KEY);
+	json_t *bound_value = table_typed_value(request, name, 1u << RPC_KEY);
 
 	memset(key, 0, 32);
-	if (arg_value != NULL)
-		convert_key(arg_value, name, key, NULL);
+	if (bound_value != NULL)
+		convert_key(bound_value, name, key, NULL);
 }
 
 void rpc_hex(const struct rpc_request *request, const char *name, struct buf *out)
 {
-	json_t *arg_value = table_typed_value(request, name, 1u << RPC_HEX);
+	json_t *bound_value = table_typed_value(request, name, 1u << RPC_HEX);
 
-	if (arg_value != NULL)
-		convert_hex(arg_value, name, SIZE_MAX, out, NULL);
+	if (bound_value != NULL)
+		convert_hex(bound_value, name, SIZE_MAX, out, NULL);
 }
 
 json_t *rpc_json(const struct rpc_request *request, const char *name)
