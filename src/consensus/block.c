@@ -384,11 +384,11 @@ static bool block_check_weight(const struct spec *spec, const struct block *bloc
 			spec->block_weight);
 }
 
-/* registered cannot wrap: a contribution adds blob_max at most, and the weight bounds how many there are. */
+/* registered_bytes cannot wrap: a contribution adds blob_max at most, and the weight bounds how many there are. */
 static bool block_check_txs(const struct spec *spec, const struct block *block, const struct parent_view *parent,
 	struct reject *reject)
 {
-	uint64_t registered = 0;
+	uint64_t registered_bytes = 0;
 
 	for (size_t i = 0; i < block->tx_count; i++) {
 		const struct tx *tx = block->txs[i];
@@ -397,12 +397,12 @@ static bool block_check_txs(const struct spec *spec, const struct block *block, 
 			return false;
 		if (!tx_is_final(tx, parent->height + 1, parent->median_time))
 			return reject_set(reject, REASON_BAD_TXNS_NONFINAL, "transaction %zu is locked", i);
-		if (!contribution_check(spec, tx, &registered, reject))
+		if (!contribution_check(spec, tx, &registered_bytes, reject))
 			return false;
 	}
-	return registered <= spec->blob_budget ||
+	return registered_bytes <= spec->blob_budget ||
 		reject_set(reject, REASON_BAD_CONTRIB_BUDGET, "%llu bytes of blobs where %u is the most",
-			(unsigned long long)registered, spec->blob_budget);
+			(unsigned long long)registered_bytes, spec->blob_budget);
 }
 
 /* Rules of section 8 in its order; what is cheap comes before the hash and the square root of every loose proof. */

@@ -64,11 +64,11 @@ bool schnorr_sign(uint8_t signature[64], const uint8_t message[32], const uint8_
 
 bool schnorr_key(uint8_t key[32], const uint8_t secret[32])
 {
-	uint8_t compressed[33];
+	uint8_t compressed_key[33];
 
-	if (!schnorr_public(compressed, secret))
+	if (!schnorr_public(compressed_key, secret))
 		return false;
-	memcpy(key, compressed + 1, 32);
+	memcpy(key, compressed_key + 1, 32);
 	return true;
 }
 

@@ -83,11 +83,11 @@ void datasets_init(struct datasets *datasets, const struct spec *spec)
 	datasets_append(datasets, &corpus);
 }
 
-void datasets_copy(struct datasets *to, const struct datasets *from)
+void datasets_copy(struct datasets *copied_datasets, const struct datasets *datasets)
 {
-	*to = *from;
-	to->list = mem_dup(from->list, from->count * sizeof *from->list);
-	to->by_root = mem_dup(from->by_root, from->count * sizeof *from->by_root);
+	*copied_datasets = *datasets;
+	copied_datasets->list = mem_dup(datasets->list, datasets->count * sizeof *datasets->list);
+	copied_datasets->by_root = mem_dup(datasets->by_root, datasets->count * sizeof *datasets->by_root);
 }
 
 void datasets_clear(struct datasets *datasets)

@@ -50,7 +50,7 @@ void datasets_draw(const struct datasets *datasets, const struct spec *spec, uin
 
 /* The contract of consensus/branch/part.h. After genesis, and before read, dataset 0 alone is there. */
 void datasets_init(struct datasets *datasets, const struct spec *spec);
-void datasets_copy(struct datasets *to, const struct datasets *from);
+void datasets_copy(struct datasets *copied_datasets, const struct datasets *datasets);
 void datasets_clear(struct datasets *datasets);
 void datasets_apply(struct datasets *datasets, const struct branch_block *block, struct datasets_undo *undo);
 bool datasets_undo_fits(const struct datasets *datasets, const struct datasets_undo *undo);

@@ -114,10 +114,10 @@ bool values_undo_fits(const struct values *values, const struct values_undo *und
 		(values->recorded > 0 && (!undo->has_dropped || values->recorded == VALUES_RECORDED));
 }
 
-void values_copy(struct values *to, const struct values *from)
+void values_copy(struct values *copied_values, const struct values *values)
 {
-	*to = *from;
-	to->list = mem_dup(from->list, from->count * sizeof *from->list);
+	*copied_values = *values;
+	copied_values->list = mem_dup(values->list, values->count * sizeof *values->list);
 }
 
 void values_clear(struct values *values)

@@ -31,7 +31,7 @@ struct values_undo {
 bool values_ref(const struct values *values, const struct spec *spec, const struct outcome *newest, int64_t *v_ref);
 
 /* The contract of consensus/branch/part.h; a zeroed one is that after genesis. */
-void values_copy(struct values *to, const struct values *from);
+void values_copy(struct values *copied_values, const struct values *values);
 void values_clear(struct values *values);
 void values_apply(struct values *values, const struct branch_block *block, struct values_undo *undo);
 bool values_undo_fits(const struct values *values, const struct values_undo *undo);

@@ -42,41 +42,41 @@ static size_t contribution_character_length(const uint8_t *utf8, size_t left)
 	return code_point < 0x20 || (code_point >= 0x7f && code_point <= 0x9f) ? 0 : length;
 }
 
-static bool contribution_title_is_valid(const char *title, size_t size)
+static bool contribution_title_is_valid(const char *title, size_t title_left)
 {
 	const uint8_t *utf8 = (const uint8_t *)title;
 
-	while (size) {
-		size_t length = contribution_character_length(utf8, size);
+	while (title_left) {
+		size_t length = contribution_character_length(utf8, title_left);
 
 		if (length == 0)
 			return false;
 		utf8 += length;
-		size -= length;
+		title_left -= length;
 	}
 	return true;
 }
 
-static bool contribution_licence_is_valid(const char *licence, size_t size)
+static bool contribution_licence_is_valid(const char *licence, size_t licence_size)
 {
-	for (size_t i = 0; i < size; i++)
+	for (size_t i = 0; i < licence_size; i++)
 		if (licence[i] < 0x21 || licence[i] > 0x7e)
 			return false;
-	return size > 0;
+	return licence_size > 0;
 }
 
 /* A string with its length in front, into a field of max + 1 bytes. */
 static size_t contribution_read_text(struct reader *reader, char *text, size_t max)
 {
-	size_t size = reader_u8(reader);
+	size_t text_size = reader_u8(reader);
 
-	if (size > max) {
+	if (text_size > max) {
 		reader_fail(reader);
-		size = 0;
+		text_size = 0;
 	}
-	reader_copy(reader, text, size);
-	text[size] = 0;
-	return size;
+	reader_copy(reader, text, text_size);
+	text[text_size] = 0;
+	return text_size;
 }
 
 static bool contribution_read(struct reader *payload, struct contribution *contribution)
