@@ -202,6 +202,7 @@ static enum rpc_outcome call_getchainspec(struct rpc_request *chain_request, voi
 		{ "iterations", train->iterations },
 		{ "slots", spec->slots },
 		{ "bench_rows", train->bench_rows },
+		{ "memory", spec->memory },
 		{ "bench_bytes", spec_course(spec)->bench_bytes },
 		{ "lr_ppm", train->lr_ppm },
 		{ "wd_ppm", train->wd_ppm },

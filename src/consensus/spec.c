@@ -24,6 +24,14 @@
 /* Values are clamped to it (doc/protocol.md section 10), so a reference above could not be reached. */
 #define SPEC_VALUE_MAX (UINT64_C(1) << 47)
 
+enum {
+	SPEC_BENCH_MAX = 1 << 20,   /* each blob's strings are held against the benchmark's (section 12) */
+	SPEC_BLOB_LEAST = 32768,    /* a page of each 32 KiB is never trained on, so that a dataset has one */
+	SPEC_STATES = 7,            /* that a node must have room for */
+	SPEC_ITERATIONS_SPACED = 4, /* the first starts from weights that all attempts share: no more than a quarter */
+	SPEC_STATE_VALUE_BYTES = 8, /* a parameter's: weight and momentum */
+};
+
 /* In the commitment and from JSON; DERIVED follows from the corpus and cannot be stated; LOCAL is this machine's, and
  * nodes may differ in it. Members have 2, 4 or 8 bytes, which spec_field_get and spec_field_set tell by their size. */
 #define SPEC_FIELD(name, member, min, max)                                                                        \
@@ -50,11 +58,12 @@ const struct spec_field spec_fields[] = {
 	SPEC_FIELD("heads", courses[0].train.model.heads, 1, 256),
 	SPEC_FIELD("ff", courses[0].train.model.ff, 16, 16384),
 	SPEC_FIELD("ctx", courses[0].train.model.ctx, 32, MODEL_CTX_MAX),
+	SPEC_FIELD("memory", memory, 1, 1u << 20),
 	SPEC_FIELD("batch", courses[0].train.batch, 1, 1024),
 	SPEC_FIELD("iterations", courses[0].train.iterations, 1, 1024),
 	SPEC_FIELD("slots", slots, 1, OUTCOME_MAX_SLOTS),
 	SPEC_FIELD("bench_rows", courses[0].train.bench_rows, 1, 1024),
-	SPEC_FIELD("bench_bytes", courses[0].bench_bytes, 33, SPEC_CORPUS_MAX),
+	SPEC_FIELD("bench_bytes", courses[0].bench_bytes, 33, SPEC_BENCH_MAX),
 	SPEC_FIELD("lr_ppm", courses[0].train.lr_ppm, 1, SPEC_PPM_MAX),
 	SPEC_FIELD("wd_ppm", courses[0].train.wd_ppm, 0, SPEC_PPM_MAX),
 	SPEC_FIELD("mu_ppm", courses[0].train.mu_ppm, 0, SPEC_PPM_MAX),
@@ -67,9 +76,9 @@ const struct spec_field spec_fields[] = {
 	SPEC_FIELD("maturity", maturity, 1, 1000000),
 	SPEC_FIELD("data_delay", data_delay, 1, 1000000),
 	SPEC_FIELD("burn_rate", burn_rate, 0, 1000000),
-	SPEC_FIELD("blob_min", blob_min, 1024, 1u << 24),
-	SPEC_FIELD("blob_max", blob_max, 1024, 1u << 24),
-	SPEC_FIELD("blob_budget", blob_budget, 1024, 1u << 30),
+	SPEC_FIELD("blob_min", blob_min, SPEC_BLOB_LEAST, 1u << 24),
+	SPEC_FIELD("blob_max", blob_max, SPEC_BLOB_LEAST, 1u << 24),
+	SPEC_FIELD("blob_budget", blob_budget, SPEC_BLOB_LEAST, 1u << 30),
 	SPEC_FIELD("block_weight", block_weight, 4000, 16000000),
 	SPEC_DERIVED("corpus_size", courses[0].corpus_size, 66, SPEC_CORPUS_MAX),
 	SPEC_LOCAL("p2p_port", p2p_port, 1, UINT16_MAX),
@@ -150,7 +159,8 @@ static const struct spec spec_regtest = {
 	} } },
 	.v_0 = 85899346, .v_min = 2147484,
 	.subsidy = 5000000000, .halving = 150, .maturity = 10, .data_delay = 1, .burn_rate = 10,
-	.blob_min = 4096, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
+	.blob_min = 32768, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
+	.memory = 1024,
 	.p2p_port = 29433, .rpc_port = 29432,
 };
 
@@ -165,6 +175,7 @@ static const struct spec spec_test = {
 	.v_0 = 85899346, .v_min = 2147484,
 	.subsidy = 5000000000, .halving = 210000, .maturity = 100, .data_delay = 100, .burn_rate = 10,
 	.blob_min = 65536, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
+	.memory = 1024,
 	.p2p_port = 19433, .rpc_port = 19432, .is_public = true,
 };
 
@@ -179,6 +190,7 @@ static const struct spec spec_main = {
 	.v_0 = 85899346, .v_min = 2147484,
 	.subsidy = 5000000000, .halving = 210000, .maturity = 100, .data_delay = 100, .burn_rate = 100,
 	.blob_min = 65536, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
+	.memory = 1024,
 	.p2p_port = 9433, .rpc_port = 9432, .is_public = true,
 };
 
@@ -258,6 +270,18 @@ static bool spec_check_course(const struct course *course, struct errmsg *err)
 	return true;
 }
 
+/* A node holds several states at a time: what follows from one is never more than it has said. In 64 bits: n is 2^28 at
+ * most. */
+static bool spec_check_memory(const struct spec *spec, struct errmsg *err)
+{
+	uint64_t parameters = model_count(&spec_course(spec)->train.model),
+		 states_mib = (SPEC_STATES * SPEC_STATE_VALUE_BYTES * parameters + (1 << 20) - 1) >> 20;
+
+	return states_mib <= spec->memory ||
+		errmsg_set(err, "memory is %u MiB, and %d states of the model need %llu", spec->memory, SPEC_STATES,
+			(unsigned long long)states_mib);
+}
+
 static bool spec_check_limits(const struct spec *spec, struct errmsg *err)
 {
 	if (!spec_name_check(spec->name, err) || !spec_hrp_check(spec->hrp, err))
@@ -268,6 +292,13 @@ static bool spec_check_limits(const struct spec *spec, struct errmsg *err)
 	for (uint32_t i = 0; i < spec->course_count; i++)
 		if (!spec_check_course(&spec->courses[i], err))
 			return false;
+	if (!spec_check_memory(spec, err))
+		return false;
+	if (spec->spacing > 0 && spec_course(spec)->train.iterations < SPEC_ITERATIONS_SPACED)
+		return errmsg_set(err,
+			"iterations is %u, and must be %d at least "
+			"where spacing is not 0",
+			spec_course(spec)->train.iterations, SPEC_ITERATIONS_SPACED);
 	if (spec->blob_min > spec->blob_max)
 		return errmsg_set(err, "blob_min is %u, above blob_max, which is %u", spec->blob_min, spec->blob_max);
 	if (spec->blob_budget < spec->blob_max)

@@ -31,6 +31,7 @@ struct spec {
 	int64_t burn_rate; /* base units per byte */
 	uint32_t blob_min, blob_max, blob_budget;
 	uint32_t block_weight;
+	uint32_t memory; /* MiB: seven states of the model fit in it */
 	/* Not committed to: */
 	uint16_t p2p_port, rpc_port;
 	bool is_public; /* built in "main" or "test": mining needs peers */

@@ -16,7 +16,7 @@ class Spec:
 
     RULES = 2
 
-    ORDER = ("genesis_time spacing k d layers heads ff ctx batch iterations slots bench_rows bench_bytes lr_ppm wd_ppm "
+    ORDER = ("genesis_time spacing k d layers heads ff ctx memory batch iterations slots bench_rows bench_bytes lr_ppm wd_ppm "
              "mu_ppm eta_ppm gate_ppm v_0 v_min subsidy halving maturity data_delay burn_rate blob_min blob_max "
              "blob_budget block_weight corpus_size").split()
 

@@ -11,6 +11,7 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 from framework import tap
 from framework.node import Node, wait_for_same_tip, wait_until
 from framework.p2p import Peer
+from framework.prose import prose
 from reference import messages
 from reference.document import SOURCE
 from reference.hashing import blob_root
@@ -31,13 +32,6 @@ def contributor():
     node.rpc.generatetoaddress(2, node.rpc.getnewaddress())
     node.generate(SPEC.maturity)
     return node
-
-
-def text(size=20000, start=0):
-    """Good data: a piece of the corpus, which is like the benchmark."""
-    with open(CORPUS, "rb") as file:
-        file.seek(start)
-        return file.read(size)
 
 
 class Payments:
@@ -74,7 +68,7 @@ def drawn_and_paid():
     """A file becomes a dataset, is drawn, and its owner is paid to the last unit; a second node agrees"""
     with contributor() as node, Node(connect=[node]) as other:
         wait_for_same_tip(node, other)
-        data = text()
+        data = prose(1, 40000)
         path = os.path.join(node.root, "data.txt")
         with open(path, "wb") as file:
             file.write(data)
@@ -126,7 +120,7 @@ def drawn_and_paid():
 def bad_data():
     """Random bytes are drawn as well, and paid what they are worth"""
     with contributor() as node:
-        node.rpc.contributedata("", "CC0-1.0", "noise", None, random.Random(1).randbytes(20000).hex())
+        node.rpc.contributedata("", "CC0-1.0", "noise", None, random.Random(1).randbytes(40000).hex())
         node.generate(40)
         payments = Payments(node)
         for height in range(2, node.height() + 1):
@@ -139,8 +133,8 @@ def bad_data():
 def refused():
     """What is too small, too large, there already, or not as it must be, is refused"""
     with contributor() as node:
-        data, path = text(), os.path.join(node.root, "data.bin")
-        for size, expected in ((0, "0 bytes"), (4095, "4095 bytes"), ((1 << 24) + 1, "larger than 16777216")):
+        data, path = prose(1, 40000), os.path.join(node.root, "data.bin")
+        for size, expected in ((0, "0 bytes"), (32767, "32767 bytes"), ((1 << 24) + 1, "larger than 16777216")):
             with open(path, "wb") as file:
                 file.truncate(size)
             with tap.raises(-8, expected):
@@ -177,7 +171,7 @@ def false_blob():
     with contributor() as node, Node(connect=[node]) as victim:
         wait_for_same_tip(node, victim)
         victim.disconnect(node)
-        data = text()
+        data = prose(1, 40000)
         answer = node.rpc.contributedata("", "CC0-1.0", "a piece", None, data.hex())
         raw, root = bytes.fromhex(node.rpc.getrawtransaction(answer["txid"])), bytes.fromhex(answer["root"])
         wanted = messages.inventory_payload((messages.INVENTORY_BLOB, root))
@@ -216,7 +210,7 @@ def block_without_blob():
     with contributor() as node, Node(connect=[node]) as victim:
         wait_for_same_tip(node, victim)
         victim.disconnect(node)
-        data = text()
+        data = prose(1, 40000)
         answer = node.rpc.contributedata("", "CC0-1.0", "a piece", None, data.hex())
         root = bytes.fromhex(answer["root"])
         node.generate(1)

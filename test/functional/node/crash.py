@@ -38,7 +38,7 @@ class Ledger:
         wallet = node.rpc.wallet("w")
         try:
             if round % 3 == 0:
-                data = random.Random(round).randbytes(4096).hex()
+                data = random.Random(round).randbytes(32768).hex()
                 self.roots.append(wallet.contributedata("", "CC0-1.0", f"round {round}", None, data)["root"])
             self.payments.append(wallet.sendtoaddress(wallet.getnewaddress(), 1))
         except RpcError as error:

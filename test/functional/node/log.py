@@ -2,7 +2,6 @@
 """What an operator reads in the log while all is well: a line a block, a line while nothing happens, progress while blocks
 are fetched or read again."""
 
-import os
 import re
 import sys
 
@@ -10,11 +9,10 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
 from framework.node import KEYS, Node, wait_for_same_tip, wait_until
-from reference.document import SOURCE
+from framework.prose import prose
 from reference.transactions import address
 
 PAYEE = address("ratl", bytes.fromhex(KEYS[0]))
-CORPUS = os.path.join(SOURCE, "data", "genesis.txt")
 BLOCKS = 60
 MOST = 200  # blocks until some data is paid
 LINE = re.compile(r"Z block (\d+) ([0-9a-f]{64}): loss (\d+\.\d{6})( \(its update is void\))?, (\d+) proofs?, datasets((?: \d+)+), "
@@ -54,8 +52,7 @@ def data_paid():
     with Node() as node:
         node.rpc.createwallet("w")
         node.rpc.generatetoaddress(12, node.rpc.getnewaddress())
-        with open(CORPUS, "rb") as file:  # good data: like the benchmark
-            node.rpc.contributedata("", "CC0-1.0", "a piece", None, file.read(20000).hex())
+        node.rpc.contributedata("", "CC0-1.0", "a piece", None, prose(1, 40000).hex())
         for _ in range(MOST):
             node.generate(1)
             line = LINE.findall(node.log())[-1]

@@ -199,7 +199,7 @@ def wrong_specs():
         for field, value in (
                 ("k", 0), ("k", 65), ("k", "4"), ("k", 4.5), ("k", -1), ("k", None), ("k", [4]), ("k", True), ("d", 17),
                 ("d", 0), ("d", 1 << 40), ("d", -(1 << 63)), ("layers", 65), ("heads", 3), ("heads", 32), ("ff", 17),
-                ("ctx", 31), ("ctx", 2048), ("batch", 0), ("iterations", 1025), ("slots", 17), ("bench_rows", 0),
+                ("ctx", 31), ("ctx", 2048), ("memory", 0), ("batch", 0), ("iterations", 1025), ("slots", 17), ("bench_rows", 0),
                 ("bench_bytes", 32), ("lr_ppm", 1 << 24), ("v_0", 0), ("v_min", (1 << 47) + 1), ("subsidy", 10 ** 13),
                 ("halving", 0), ("maturity", 0), ("data_delay", 0), ("burn_rate", 10 ** 7), ("blob_min", 100),
                 ("blob_max", 1 << 25), ("blob_budget", 1 << 31), ("block_weight", 100), ("spacing", 86401),
@@ -208,7 +208,9 @@ def wrong_specs():
         check('{"name": "ours", "k": 99999999999999999999}')
         check('{"name": "ours", "k": 1e400}')
         check({**sound, "d": 4096, "heads": 32, "layers": 64, "ff": 16384})  # more parameters than 2^28
-        check({**sound, "blob_min": 65536, "blob_max": 4096}, "blob_min", "blob_max")
+        check({**sound, "memory": 1, "d": 64}, "memory")
+        check({**sound, "spacing": 60, "iterations": 3}, "iterations")
+        check({**sound, "blob_min": 65536, "blob_max": 40000}, "blob_min", "blob_max")
         check({**sound, "blob_max": 65536, "blob_budget": 65535}, "blob_budget")
         check({**sound, "subsidy": 10 ** 12, "halving": 10 ** 6}, "subsidy")
         check({**sound, "bench_bytes": 52720}, "corpus")

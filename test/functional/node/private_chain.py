@@ -11,11 +11,12 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
 from framework.node import KEYS, PATIENCE, Node, wait_for_same_tip, wait_until
+from framework.prose import prose
 from reference.transactions import address
 
 SPEC = {"name": "ours", "hrp": "our", "genesis_time": 1795219201, "k": 2, "slots": 1, "d": 16, "layers": 1, "heads": 1,
         "ff": 48, "ctx": 48, "batch": 3, "iterations": 2, "bench_rows": 4, "bench_bytes": 2048, "maturity": 3,
-        "subsidy": 1000000000, "halving": 50, "blob_min": 1024, "burn_rate": 1, "corpus": "corpus.txt"}
+        "subsidy": 1000000000, "halving": 50, "blob_min": 32768, "burn_rate": 1, "corpus": "corpus.txt"}
 PAYEE = address("our", bytes.fromhex(KEYS[0]))
 
 
@@ -59,7 +60,7 @@ def mined_together():
             b.rpc.generatetoaddress(1, address("ratl", bytes.fromhex(KEYS[0])))
         b.rpc.generatetoaddress(4, own)
         wait_for_same_tip(a, b)
-        b.rpc.contributedata("", "CC0-1.0", "ours", None, corpus("a b c d e f g h i j k l").hex())
+        b.rpc.contributedata("", "CC0-1.0", "ours", None, prose(1, 32768).hex())
         txid = b.rpc.sendtoaddress(PAYEE, 1)
         wait_until(lambda: txid in a.rpc.getrawmempool(), "the payment reaches the other node")
         a.rpc.generatetoaddress(8, PAYEE)
@@ -74,7 +75,7 @@ def mined_together():
 
 def with_spacing():
     """A chain with a spacing makes blocks that come too fast harder"""
-    with private_node(name="spaced", spacing=60, genesis_time=int(time.time())) as node:
+    with private_node(name="spaced", spacing=60, iterations=4, genesis_time=int(time.time())) as node:
         node.rpc.generatetoaddress(10, PAYEE)
         tap.true(node.rpc.getdifficulty() > 1, "the difficulty")
         tap.true(node.rpc.getmininginfo()["difficulty"] > node.rpc.getdifficulty(), "the next block's difficulty")

@@ -8,12 +8,13 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 from framework import tap
 from framework.node import Node, wait_for_same_tip, wait_until
 from framework.p2p import Peer
+from framework.prose import prose
 from reference import messages
 from reference.hashing import Reader
 from reference.headers import Block
 from reference.transactions import Transaction
 
-DATA = bytes(range(256)) * 40
+DATA = prose(1, 40000)
 
 
 def owner_node():

@@ -10,6 +10,7 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 from framework import tap
 from framework.node import Node, wait_for_same_tip, wait_until
 from framework.p2p import Peer
+from framework.prose import prose
 from reference import messages
 from reference.hashing import Reader, shown
 from reference.headers import Header
@@ -93,7 +94,7 @@ def contribution():
         wait_for_same_tip(owner, other)
         owner.rpc.setnetworkactive(False)
         other.disconnect(owner)
-        result = wallet.contributedata(file="", licence="CC0-1.0", title="a test", hexdata="5a" * 5000)
+        result = wallet.contributedata(file="", licence="CC0-1.0", title="a test", hexdata=prose(1, 40000).hex())
         raw = bytes.fromhex(owner.rpc.getrawtransaction(result["txid"]))
         owner.rpc.setnetworkactive(True)
         yield owner, other, Transaction.read(Reader(raw)), bytes.fromhex(result["root"])

@@ -17,7 +17,7 @@ static const char spec_text[] =
 	"{\"name\": \"tiny\", \"hrp\": \"tny\", \"spacing\": 0, \"k\": 2, \"d\": 16, "
 	"\"layers\": 1, \"heads\": 1, \"ff\": 16, \"ctx\": 32, \"batch\": 1, \"iterations\": 1, \"slots\": 2, "
 	"\"bench_rows\": 1, \"bench_bytes\": 512, \"maturity\": 3, \"data_delay\": 1, \"burn_rate\": 10, "
-	"\"blob_min\": 1024, \"blob_max\": 65536, \"blob_budget\": 131072, \"corpus\": \"tiny.txt\"}";
+	"\"blob_min\": 32768, \"blob_max\": 65536, \"blob_budget\": 131072, \"corpus\": \"tiny.txt\"}";
 
 void helper_bytes(uint8_t *out, size_t size, unsigned number)
 {

@@ -5,7 +5,7 @@
 #include "consensus/spec.h"
 #include "util/mem.h"
 
-enum { BLOB_SIZE = 2000 };
+enum { BLOB_SIZE = 33000 };
 
 static const struct tx *contribute(struct helper *h, uint32_t height, unsigned number, uint8_t *data, uint8_t root[32])
 {

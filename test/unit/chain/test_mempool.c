@@ -5,6 +5,8 @@
 #include "consensus/change.h"
 #include "consensus/payload/contribution.h"
 
+enum { BLOB_SIZE = 33000 };
+
 /* A chain whose first `count` coinbases can be spent. */
 static void start(struct helper *h, size_t count)
 {
@@ -263,7 +265,7 @@ static void test_reorganised(void **unused)
 /* Two transactions that register one blob: the second is refused. Size and burn are looked at before the bytes are. */
 static void test_contributions(void **unused)
 {
-	uint8_t data[1500], root[32];
+	uint8_t data[BLOB_SIZE], root[32];
 	struct outpoint one, two;
 	struct helper h;
 	struct reject reject;
@@ -281,7 +283,7 @@ static void test_contributions(void **unused)
 	tx->outputs[1].amount--;
 	helper_sign(&h, tx, first);
 	expect(&h, tx_seal(tx), CHAIN_REJECTED, "bad-contrib-burn");
-	expect(&h, helper_spend(&h, &one, first, 1000, data, 1000), CHAIN_REJECTED, "bad-contrib-size");
+	expect(&h, helper_spend(&h, &one, first, 1000, data, 32000), CHAIN_REJECTED, "bad-contrib-size");
 	expect(&h, helper_spend(&h, &one, first, 1000, data, sizeof data), CHAIN_NEW, "");
 	expect(&h, helper_spend(&h, &two, second, 1000, data, sizeof data), CHAIN_REJECTED, "txn-mempool-conflict");
 	helper_mine(&h, 1);
@@ -290,28 +292,28 @@ static void test_contributions(void **unused)
 }
 
 /* A contribution whose bytes are `number`'s, from the coinbase at that height. */
-static const struct tx *contribute(struct helper *h, uint32_t height, unsigned number, uint8_t data[1500])
+static const struct tx *contribute(struct helper *h, uint32_t height, unsigned number, uint8_t data[BLOB_SIZE])
 {
 	struct outpoint outpoint;
 	int64_t amount = helper_coinbase(h, height, &outpoint);
 
-	helper_bytes(data, 1500, number);
-	return helper_spend(h, &outpoint, amount, 1000, data, 1500);
+	helper_bytes(data, BLOB_SIZE, number);
+	return helper_spend(h, &outpoint, amount, 1000, data, BLOB_SIZE);
 }
 
-static void give_blob(struct helper *h, const uint8_t data[1500])
+static void give_blob(struct helper *h, const uint8_t data[BLOB_SIZE])
 {
 	struct reject reject;
 	uint8_t root[32];
 
-	contribution_root(data, 1500, root);
-	assert_int_equal(chain_add_blob(h->chain, root, data, 1500, false, &reject), CHAIN_NEW);
+	contribution_root(data, BLOB_SIZE, root);
+	assert_int_equal(chain_add_blob(h->chain, root, data, BLOB_SIZE, false, &reject), CHAIN_NEW);
 }
 
 /* Contributions of one coin, of which but one can come true, have one place to wait for their blobs. */
 static void test_waiting_of_one_coin(void **unused)
 {
-	uint8_t data[1500];
+	uint8_t data[BLOB_SIZE];
 	struct helper h;
 
 	(void)unused;
@@ -330,7 +332,7 @@ static void test_waiting_of_one_coin(void **unused)
 static void test_waiting_of_one_address(void **unused)
 {
 	enum { GREEDY = 1, FIRST, SECOND };
-	uint8_t first[1500], second[1500], data[1500];
+	uint8_t first[BLOB_SIZE], second[BLOB_SIZE], data[BLOB_SIZE];
 	struct helper h;
 
 	(void)unused;

@@ -113,8 +113,8 @@ static bool parse(const char *json, struct spec *spec, struct errmsg *err)
 static void test_private(void **state)
 {
 	static const char json[] =
-		"{ \"name\": \"ward7\", \"hrp\": \"wrd\", \"spacing\": 60, \"d\": 64, \"heads\": 4,"
-		"\"blob_min\": 5000, \"corpus\": \"ward.txt\", \"bench_bytes\": 100, \"rpc_port\": 4000 }";
+		"{ \"name\": \"ward7\", \"hrp\": \"wrd\", \"spacing\": 60, \"iterations\": 4, \"d\": 64, \"heads\": 4,"
+		"\"blob_min\": 50000, \"corpus\": \"ward.txt\", \"bench_bytes\": 100, \"rpc_port\": 4000 }";
 	struct spec spec, regtest;
 	uint8_t corpus[133] = { 0 };
 	struct errmsg err;
@@ -129,7 +129,7 @@ static void test_private(void **state)
 	assert_int_equal(spec.spacing, 60);
 	assert_int_equal(spec_course(&spec)->train.model.d, 64);
 	assert_int_equal(spec_course(&spec)->train.model.heads, 4);
-	assert_int_equal(spec.blob_min, 5000);
+	assert_int_equal(spec.blob_min, 50000);
 	assert_int_equal(spec.rpc_port, 4000);
 	assert_int_equal(spec.p2p_port, 39433);
 	assert_int_equal(spec.k, regtest.k);
@@ -158,13 +158,14 @@ static void test_commitment(void **state)
 		{ "{\"name\":\"regtesu\"}", true },
 		{ "{\"hrp\":\"ratm\"}", true },
 		{ "{\"genesis_time\":1795219201}", true },
-		{ "{\"spacing\":1}", true },
+		{ "{\"spacing\":1,\"iterations\":4}", true },
 		{ "{\"k\":5}", true },
 		{ "{\"d\":64}", true },
 		{ "{\"layers\":3}", true },
 		{ "{\"heads\":1}", true },
 		{ "{\"ff\":112}", true },
 		{ "{\"ctx\":48}", true },
+		{ "{\"memory\":1025}", true },
 		{ "{\"batch\":5}", true },
 		{ "{\"iterations\":3}", true },
 		{ "{\"slots\":3}", true },
@@ -182,8 +183,8 @@ static void test_commitment(void **state)
 		{ "{\"maturity\":1}", true },
 		{ "{\"data_delay\":2}", true },
 		{ "{\"burn_rate\":1}", true },
-		{ "{\"blob_min\":1024}", true },
-		{ "{\"blob_max\":4096}", true },
+		{ "{\"blob_min\":32769}", true },
+		{ "{\"blob_max\":40000}", true },
 		{ "{\"blob_budget\":16777216}", true },
 		{ "{\"block_weight\":4000}", true },
 	};
@@ -272,8 +273,11 @@ static void test_mistakes_of_value(void **state)
 		{ "{\"lr_ppm\":0}", "lr_ppm is 0" },
 		{ "{\"bench_bytes\":33,\"ctx\":48}", "bench_bytes is 33, and must be ctx + 1 = 49" },
 		{ "{\"bench_bytes\":52720}", "corpus has" },
-		{ "{\"blob_min\":1023}", "blob_min is 1023" },
-		{ "{\"blob_min\":5000,\"blob_max\":4999}", "blob_min is 5000, above blob_max" },
+		{ "{\"memory\":0}", "memory is 0" },
+		{ "{\"memory\":1,\"d\":64}", "memory is 1 MiB, and 7 states of the model need 6" },
+		{ "{\"spacing\":1,\"iterations\":3}", "iterations is 3, and must be 4 at least" },
+		{ "{\"blob_min\":32767}", "blob_min is 32767" },
+		{ "{\"blob_min\":50000,\"blob_max\":49999}", "blob_min is 50000, above blob_max" },
 		{ "{\"blob_budget\":16777215}", "blob_budget is 16777215, below blob_max" },
 		{ "{\"subsidy\":1000000000001}", "subsidy is 1000000000001" },
 		{ "{\"subsidy\":1000000000000,\"halving\":1051}", "subsidy * halving" },
