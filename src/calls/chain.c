@@ -74,6 +74,7 @@ static enum rpc_outcome call_getblockchaininfo(struct rpc_request *chain_request
 	json_object_set_new(chain_info, "initialblockdownload", json_boolean(chain_activity_now.initial_download));
 	json_object_set_new(chain_info, "chainwork", show_u256(tip->chain_work));
 	json_object_set_new(chain_info, "model_root", json_hash(tip->model_root_after));
+	json_object_set_new(chain_info, "data_rate", show_data_rate(registry_data_rate(chain_registry(chain), 1)));
 	json_object_set_new(chain_info, "pruned", json_false());
 	json_object_set_new(chain_info, "warnings", show_warnings());
 	return rpc_reply(chain_request, chain_info);
@@ -292,7 +293,8 @@ static const struct rpc_method chain_methods[] = {
 		"{\"chain\", \"blocks\", \"headers\", \"bestblockhash\", \"bits\", "
 		"\"difficulty\", \"time\", \"mediantime\",\n"
 		" \"verificationprogress\", \"initialblockdownload\", \"chainwork\", "
-		"\"model_root\", \"pruned\", \"warnings\"}",
+		"\"model_root\", \"data_rate\", \"pruned\", \"warnings\"}\n"
+		"data_rate: base units that a byte of a contribution burns now (estimatedatafee)",
 		NULL, 0 },
 	{ "getdifficulty", "Blockchain", call_getdifficulty, NULL,
 		"Tells how many times harder than the easiest a block is.", "n  (number)", NULL, 0 },

@@ -1,4 +1,5 @@
 /* Datasets, blobs and proofs. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "calls/calls.h"
@@ -106,6 +107,29 @@ static enum rpc_outcome call_getdataset(struct rpc_request *data_request, void *
 	json_object_set_new(dataset_shown, "available",
 		json_boolean(dataset_number == 0 || chain_has_blob(context, dataset->root)));
 	return rpc_reply(data_request, dataset_shown);
+}
+
+static const struct rpc_arg estimatedatafee_args[] = {
+	{ .name = "size", .type = RPC_INT, .min = 0, .max = UINT32_MAX, .help = "Bytes of the data." },
+	{ 0 },
+};
+
+static enum rpc_outcome call_estimatedatafee(struct rpc_request *data_request, void *context)
+{
+	const struct spec *spec = chain_spec(context);
+	const uint64_t newest_rate = registry_data_rate(chain_registry(context), 1),
+		       least_rate = registry_data_rate(chain_registry(context), FEES_WINDOW);
+	const uint64_t data_size = (uint64_t)rpc_int(data_request, "size");
+
+	if (data_size < spec->blob_min || data_size > spec->blob_max)
+		return rpc_fail(data_request, RPC_INVALID_PARAMETER,
+			"On this chain a contribution has %" PRIu32 " to %" PRIu32 " bytes", spec->blob_min,
+			spec->blob_max);
+	return rpc_reply(data_request,
+		json_pack("{s:I,s:o,s:o,s:i,s:o,s:o}", "size", (json_int_t)data_size, "rate",
+			show_data_rate(newest_rate), "burn", json_amount(fees_burn(newest_rate, data_size)), "blocks",
+			FEES_WINDOW, "least_rate", show_data_rate(least_rate), "least_burn",
+			json_amount(fees_burn(least_rate, data_size))));
 }
 
 static const struct rpc_arg getblob_args[] = {
@@ -219,6 +243,17 @@ static const struct rpc_method data_methods[] = {
 		"[getdataset's objects]", NULL, 0 },
 	{ "getdataset", "Data", call_getdataset, getdataset_args,
 		"Gives one dataset, with what it was worth and paid so far.", dataset_result, "1", 0 },
+	{ "estimatedatafee", "Data", call_estimatedatafee, estimatedatafee_args,
+		"Tells what contributedata would burn for so many bytes now, besides the fee of its transaction. The "
+		"rate rises by up to an eighth a block while more is registered than the chain wants to, and falls "
+		"again, down to burn_rate (getchainspec).",
+		"{\n"
+		"  \"size\": n, \"rate\": n,  base units a byte\n"
+		"  \"burn\": amount, \"blocks\": n,  what contributedata burns, "
+		"and for how many blocks that is enough\n"
+		"  \"least_rate\": n, \"least_burn\": amount  the least that the next block takes\n"
+		"}",
+		"100000", 0 },
 	{ "getblob", "Data", call_getblob, getblob_args, "Gives bytes of a contribution.", "\"hex\"  (string)",
 		"\"root\" 0 100", 0 },
 	{ "getproof", "Training", call_getproof, getproof_args, "Gives a proof of training on the active chain.",

@@ -174,6 +174,14 @@ json_t *show_value(int64_t value)
 	return json_fixed((int64_t)(scaled / ((__int128)1 << 32)), 10);
 }
 
+/* Rounded up, like what is burnt: who multiplies it burns enough. The whole units first, or the product had 65 bits. */
+json_t *show_data_rate(uint64_t rate)
+{
+	uint64_t whole_units = rate / FEES_RATE_UNIT, fraction = rate % FEES_RATE_UNIT;
+
+	return json_fixed((int64_t)(whole_units * 1000 + (fraction * 1000 + FEES_RATE_UNIT - 1) / FEES_RATE_UNIT), 3);
+}
+
 /* Bitcoin Core's words for getchaintips; "valid-proofs" is ours: executed and found right, and not connected yet. */
 const char *show_status(enum entry_status status)
 {

@@ -32,6 +32,9 @@ json_t *show_logits(const struct logits *logits);
 /* 2^-32 nats as nats, with 10 decimals. */
 json_t *show_value(int64_t value);
 
+/* A rate of the base fee of data (consensus/branch/fees.h) as base units a byte, rounded up to 3 decimals. */
+json_t *show_data_rate(uint64_t rate);
+
 /* getblockheader's object. */
 json_t *show_entry(struct chain *chain, const struct index_entry *entry);
 /* Adds what is known from ENTRY_VERIFIED on: losses, outcome and model_root_after. Nothing before. */

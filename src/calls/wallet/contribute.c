@@ -126,8 +126,8 @@ static enum rpc_outcome contribute_register(struct rpc_request *contribute_reque
 	struct chain *chain = wallets_chain(wallets);
 	struct tx_output burn = {
 		/* Burned, not paid to anybody: to fill the chain with worthless data costs a miner too, to whom a fee
-		 * would come back. */
-		.amount = (int64_t)contributed_bytes->size * chain_spec(chain)->burn_rate,
+		 * would come back. By the newest rate, which is enough for FEES_WINDOW blocks. */
+		.amount = fees_burn(registry_data_rate(chain_registry(chain), 1), contributed_bytes->size),
 		.script = { payload_script->data, payload_script->size },
 	};
 	const struct spend_request burn_request = { .outputs = &burn,
@@ -196,7 +196,7 @@ static enum rpc_outcome call_contributedata(struct rpc_request *contribute_reque
 static const struct rpc_method contribute_methods[] = {
 	{ "contributedata", "Data", call_contributedata, contributedata_args,
 		"Registers a file as training data: the wallet sends a transaction that names the data, their licence "
-		"and their owner, and burns burn_rate base units a byte (getchainspec). The bytes become public. When "
+		"and their owner, and burns what estimatedatafee tells. The bytes become public. When "
 		"the model is trained on them and improves by it, the owner is paid.",
 		"{\"txid\": \"hex\", \"root\": \"hex\", \"size\": n, \"owner\": \"address\", "
 		"\"burned\": amount, \"fee\": amount}",

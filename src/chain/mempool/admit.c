@@ -171,7 +171,8 @@ static bool admit_check_alone(struct chain *chain, const struct tx *newcomer, si
 		return false;
 	if (!tx_is_final(newcomer, admit_tip->height + 1, admit_tip->median_time))
 		return reject_set(reject, REASON_NON_FINAL, "its locktime has not come");
-	return admit_check_conflicts(chain, newcomer, reject) && registry_check_tx(chain->registry, newcomer, reject);
+	return admit_check_conflicts(chain, newcomer, reject) && registry_check_tx(chain->registry, newcomer, reject) &&
+		registry_check_burn(chain->registry, newcomer, POLICY_BURN_BLOCKS, reject);
 }
 
 /* Cheap before dear, and signatures last. They are verified once: a block that holds the transaction later relies on
@@ -369,12 +370,13 @@ static void admit_all_again(struct chain *chain)
 }
 
 /* Only after blocks were undone is anything judged anew: a block on top of the tip takes away what it conflicts with,
- * and nothing else can have become wrong. */
+ * and nothing else can have become wrong but what contributions burn (mempool_drop_cheap_data). */
 void admit_new_tip(struct chain *chain)
 {
 	chain->mempool->floor_rate = 0;
 	if (chain->mempool->undone)
 		admit_all_again(chain);
+	mempool_drop_cheap_data(chain);
 	mempool_expire(chain);
 	mempool_trim(chain);
 }

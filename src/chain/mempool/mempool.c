@@ -313,26 +313,50 @@ void mempool_trim(struct chain *chain)
 	free(pool_txs);
 }
 
-/* Ids first: descendants leave with what they spend, and pointers with them. */
-void mempool_expire(struct chain *chain)
+/* Removes those that leave for this reason. Ids first: descendants leave with what they spend, and pointers with them.
+ */
+static void mempool_remove_those(struct chain *chain,
+	bool (*leaves)(const struct chain *chain, const struct mempool_tx *pool_tx), const char *reason)
 {
-	const uint64_t now = (uint64_t)clock_wall();
 	size_t pool_count;
 	struct mempool_tx **pool_txs = mempool_list(chain->mempool, &pool_count);
-	uint8_t(*expired_txids)[32] = mem_calloc(pool_count, 32);
-	size_t expired_count = 0;
+	uint8_t(*leaving_txids)[32] = mem_calloc(pool_count, 32);
+	size_t leaving_count = 0;
 
 	for (size_t i = 0; i < pool_count; i++)
-		if (pool_txs[i]->entry.time + POLICY_SECONDS < now)
-			memcpy(expired_txids[expired_count++], pool_txs[i]->entry.txid, 32);
-	for (size_t i = 0; i < expired_count; i++) {
-		struct mempool_tx *pool_tx = map_get(&chain->mempool->by_txid, expired_txids[i]);
+		if (leaves(chain, pool_txs[i]))
+			memcpy(leaving_txids[leaving_count++], pool_txs[i]->entry.txid, 32);
+	for (size_t i = 0; i < leaving_count; i++) {
+		struct mempool_tx *pool_tx = map_get(&chain->mempool->by_txid, leaving_txids[i]);
 
 		if (pool_tx != NULL)
-			mempool_remove(chain, pool_tx, "expired", true);
+			mempool_remove(chain, pool_tx, reason, true);
 	}
-	free(expired_txids);
+	free(leaving_txids);
 	free(pool_txs);
+}
+
+static bool mempool_is_expired(const struct chain *chain, const struct mempool_tx *pool_tx)
+{
+	(void)chain;
+	return pool_tx->entry.time + POLICY_SECONDS < (uint64_t)clock_wall();
+}
+
+void mempool_expire(struct chain *chain)
+{
+	mempool_remove_those(chain, mempool_is_expired, "expired");
+}
+
+static bool mempool_is_cheap_data(const struct chain *chain, const struct mempool_tx *pool_tx)
+{
+	return !registry_check_burn(chain->registry, pool_tx->entry.tx, FEES_WINDOW, NULL);
+}
+
+/* Consensus, and not what a newcomer is asked for: that was more, so that it may wait for some blocks. */
+void mempool_drop_cheap_data(struct chain *chain)
+{
+	if (chain->mempool->roots.count > 0)
+		mempool_remove_those(chain, mempool_is_cheap_data, "bad-contrib-burn");
 }
 
 /* --- blocks come and go --- */

@@ -57,6 +57,8 @@ void mempool_tx_free(struct mempool_tx *pool_tx);
 void mempool_remove(struct chain *chain, struct mempool_tx *pool_tx, const char *reason, bool descendants);
 void mempool_trim(struct chain *chain);   /* what is over its bytes */
 void mempool_expire(struct chain *chain); /* what is too old */
+/* Contributions that burn less than the next block asks for: its rate may have risen. */
+void mempool_drop_cheap_data(struct chain *chain);
 
 void mempool_block_connected(struct chain *chain, const struct block *block);
 void mempool_block_disconnected(struct chain *chain, const struct block *block);

@@ -1,6 +1,6 @@
 /* Policy of the mempool, beyond consensus: at least 1 base unit per virtual byte; at most 100,000 virtual bytes; no
  * output below 330 units but OP_RETURN ones; at most 25 unconfirmed ancestors and as many descendants, oneself
- * included; two weeks at most. */
+ * included; two weeks at most; contributions burn what will do for some more blocks. */
 #ifndef ATELIER_CHAIN_MEMPOOL_POLICY_H
 #define ATELIER_CHAIN_MEMPOOL_POLICY_H
 
@@ -12,6 +12,7 @@ enum {
 	POLICY_DUST = 330,       /* base units */
 	POLICY_RATE_MIN = 1000,  /* base units for 1000 virtual bytes */
 	POLICY_SECONDS = 14 * 86400,
+	POLICY_BURN_BLOCKS = 6, /* newest rates of data whose least a contribution burns: it holds for 7 blocks */
 };
 
 /* What the transaction alone tells. */

@@ -39,19 +39,6 @@ static int select_compare_orders(const void *left, const void *right)
 	return ((*selected)->order > (*other)->order) - ((*selected)->order < (*other)->order);
 }
 
-static uint64_t select_registered_bytes(const struct tx *tx)
-{
-	uint64_t registered_bytes = 0;
-
-	for (size_t i = 0; i < tx->output_count; i++) {
-		struct contribution contribution;
-
-		if (contribution_parse(&tx->outputs[i].script, &contribution))
-			registered_bytes += contribution.size;
-	}
-	return registered_bytes;
-}
-
 /* Takes the transaction and those of its ancestors that are not in yet, if all of them fit. In the order of entry,
  * which has parents before children, as a block needs it. */
 static void select_family(struct selection *selection, const struct mempool_tx *child, struct mempool_tx **family)
@@ -68,7 +55,7 @@ static void select_family(struct selection *selection, const struct mempool_tx *
 		if (map_get(&selection->taken, family[i]->entry.txid) != NULL)
 			continue;
 		family_weight += family[i]->entry.weight;
-		family_bytes += select_registered_bytes(family[i]->entry.tx);
+		family_bytes += contribution_bytes(family[i]->entry.tx);
 		family[family_count++] = family[i];
 	}
 	if (selection->weight + family_weight > selection->weight_max ||

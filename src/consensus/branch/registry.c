@@ -16,6 +16,7 @@ struct registry *registry_new(const struct spec *spec)
 	struct registry *registry = mem_calloc(1, sizeof *registry);
 
 	registry->spec = spec;
+	fees_init(&registry->fees, spec);
 	datasets_init(&registry->datasets, spec);
 	return registry;
 }
@@ -55,6 +56,11 @@ int64_t registry_bucket(const struct registry *registry)
 	return registry->bucket.amount;
 }
 
+uint64_t registry_data_rate(const struct registry *registry, uint32_t blocks)
+{
+	return fees_least(&registry->fees, blocks);
+}
+
 const struct dataset *registry_get(const struct registry *registry, size_t number)
 {
 	return &registry->datasets.list[number];
@@ -91,6 +97,7 @@ struct registry_undo *registry_apply(struct registry *registry, const struct blo
 
 	undo->height = registry->height;
 	bucket_apply(&registry->bucket, &on_top, &undo->bucket);
+	fees_apply(&registry->fees, &on_top, &undo->fees);
 	values_apply(&registry->values, &on_top, &undo->values);
 	datasets_apply(&registry->datasets, &on_top, &undo->datasets);
 	return undo;
@@ -104,6 +111,7 @@ bool registry_undo(struct registry *registry, const struct registry_undo *undo)
 		!datasets_undo_fits(&registry->datasets, &undo->datasets))
 		return false;
 	bucket_undo(&registry->bucket, &undo->bucket);
+	fees_undo(&registry->fees, &undo->fees);
 	values_undo(&registry->values, &undo->values);
 	datasets_undo(&registry->datasets, &undo->datasets);
 	registry->height--;
@@ -158,6 +166,32 @@ static bool registry_check_roots(const struct registry *registry, struct registr
 	return roots_free;
 }
 
+/* Whether every contribution of a transaction burns what the least of the newest `blocks` rates asks for. */
+static bool registry_check_burns(const struct registry *registry, const struct tx *tx, uint32_t blocks,
+	enum reject_code code, struct reject *reject)
+{
+	const uint64_t data_rate = fees_least(&registry->fees, blocks);
+	struct contribution contribution;
+
+	for (size_t i = 0; i < tx->output_count; i++) {
+		int64_t least_burn;
+
+		if (!contribution_parse(&tx->outputs[i].script, &contribution))
+			continue;
+		least_burn = fees_burn(data_rate, contribution.size);
+		if (tx->outputs[i].amount < least_burn)
+			return reject_as(reject, code, REASON_BAD_CONTRIB_BURN, "output %zu burns %lld instead of %lld",
+				i, (long long)tx->outputs[i].amount, (long long)least_burn);
+	}
+	return true;
+}
+
+/* Policy too: rates of another branch, or some blocks later, may be lower. */
+bool registry_check_burn(const struct registry *registry, const struct tx *tx, uint32_t blocks, struct reject *reject)
+{
+	return registry_check_burns(registry, tx, blocks, REJECT_POLICY, reject);
+}
+
 /* Policy, not a verdict: on another branch the root may be free. */
 bool registry_check_tx(const struct registry *registry, const struct tx *tx, struct reject *reject)
 {
@@ -172,6 +206,9 @@ bool registry_check_block(const struct registry *registry, const struct block *b
 	struct registry_roots roots = { 0 };
 
 	for (size_t i = 1; i < block->tx_count; i++)
+		if (!registry_check_burns(registry, block->txs[i], FEES_WINDOW, REJECT_INVALID, reject))
+			return false;
+	for (size_t i = 1; i < block->tx_count; i++)
 		registry_collect_roots(&roots, block->txs[i]);
 	return registry_check_roots(registry, &roots, REJECT_INVALID, reject);
 }
@@ -183,6 +220,7 @@ void registry_write(struct buf *out, const struct registry *registry)
 	buf_put_u8(out, REGISTRY_FORM);
 	buf_put_le32(out, registry->height);
 	bucket_write(out, &registry->bucket);
+	fees_write(out, &registry->fees);
 	values_write(out, &registry->values);
 	datasets_write(out, &registry->datasets);
 }
@@ -193,7 +231,7 @@ struct registry *registry_read(const struct spec *spec, struct reader *registry_
 
 	if (reader_u8(registry_reader) == REGISTRY_FORM) {
 		registry->height = reader_le32(registry_reader);
-		if (bucket_read(&registry->bucket, registry_reader) &&
+		if (bucket_read(&registry->bucket, registry_reader) && fees_read(&registry->fees, registry_reader) &&
 			values_read(&registry->values, registry_reader) &&
 			datasets_read(&registry->datasets, registry_reader))
 			return registry;
@@ -208,6 +246,7 @@ void registry_undo_write(struct buf *out, const struct registry_undo *undo)
 	buf_put_u8(out, REGISTRY_FORM);
 	buf_put_le32(out, undo->height);
 	bucket_undo_write(out, &undo->bucket);
+	fees_undo_write(out, &undo->fees);
 	datasets_undo_write(out, &undo->datasets);
 	values_undo_write(out, &undo->values);
 }
@@ -219,7 +258,8 @@ struct registry_undo *registry_undo_read(struct reader *registry_reader)
 	if (reader_u8(registry_reader) != REGISTRY_FORM)
 		reader_fail(registry_reader);
 	undo->height = reader_le32(registry_reader);
-	if (bucket_undo_read(&undo->bucket, registry_reader) && datasets_undo_read(&undo->datasets, registry_reader) &&
+	if (bucket_undo_read(&undo->bucket, registry_reader) && fees_undo_read(&undo->fees, registry_reader) &&
+		datasets_undo_read(&undo->datasets, registry_reader) &&
 		values_undo_read(&undo->values, registry_reader))
 		return undo;
 	registry_undo_free(undo);

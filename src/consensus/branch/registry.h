@@ -6,6 +6,7 @@
 #define ATELIER_CONSENSUS_BRANCH_REGISTRY_H
 
 #include "consensus/branch/datasets.h"
+#include "consensus/branch/fees.h"
 #include "consensus/payload/contribution.h"
 
 struct registry;      /* opaque: datasets, bucket, values of the last 2016 blocks */
@@ -34,6 +35,10 @@ bool registry_v_ref(const struct registry *registry, const struct outcome *paren
 
 int64_t registry_bucket(const struct registry *registry);
 
+/* The least of the newest `blocks` rates of the base fee of data (consensus/branch/fees.h): FEES_WINDOW of them for
+ * what the next block asks for, 1 for the newest. */
+uint64_t registry_data_rate(const struct registry *registry, uint32_t blocks);
+
 /* Applies a block (height = registry_height + 1) whose checks all held: registers its contributions, applies the
  * outcome of its parent (NULL for block 1) to statistics and values, updates the bucket. The undo is the caller's. */
 struct registry_undo *registry_apply(struct registry *registry, const struct block *block,
@@ -45,7 +50,9 @@ void registry_undo_free(struct registry_undo *undo);
 /* True if no contribution of the transaction registers a root that is registered (POLICY: another branch may differ) or
  * names one twice. */
 bool registry_check_tx(const struct registry *registry, const struct tx *tx, struct reject *reject);
-/* The same for a whole block; all INVALID. */
+/* True if every contribution of the transaction burns what that rate asks for; else POLICY. */
+bool registry_check_burn(const struct registry *registry, const struct tx *tx, uint32_t blocks, struct reject *reject);
+/* Both for a whole block on top of the registry's, at the rate that it must pay; all INVALID. */
 bool registry_check_block(const struct registry *registry, const struct block *block, struct reject *reject);
 
 /* Byte forms, for the database. read returns NULL on damaged bytes. */

@@ -10,6 +10,7 @@ struct registry {
 	const struct spec *spec;
 	uint32_t height;
 	struct bucket bucket;
+	struct fees fees;
 	struct values values;
 	struct datasets datasets;
 };
@@ -17,6 +18,7 @@ struct registry {
 struct registry_undo {
 	uint32_t height; /* of the block that was applied */
 	struct bucket_undo bucket;
+	struct fees_undo fees;
 	struct values_undo values;
 	struct datasets_undo datasets;
 };

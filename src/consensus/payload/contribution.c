@@ -1,4 +1,4 @@
-/* Data contributions: their payload, and what they cost. */
+/* Data contributions: their payload, and what they register. */
 #include "consensus/payload/contribution.h"
 
 #include <string.h>
@@ -145,14 +145,20 @@ bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *
 		if (contribution.size < spec->blob_min || contribution.size > spec->blob_max)
 			return reject_set(reject, REASON_BAD_CONTRIB_SIZE, "a blob of %llu bytes; %u to %u are allowed",
 				(unsigned long long)contribution.size, spec->blob_min, spec->blob_max);
-		/* A rate up to 10^6 and a size up to 2^24 (section 16): far from 64 bits. */
-		if (tx->outputs[i].amount < spec->burn_rate * (int64_t)contribution.size)
-			return reject_set(reject, REASON_BAD_CONTRIB_BURN, "output %zu burns %lld instead of %lld", i,
-				(long long)tx->outputs[i].amount,
-				(long long)(spec->burn_rate * (int64_t)contribution.size));
 		*registered_bytes += contribution.size;
 	}
 	return true;
+}
+
+uint64_t contribution_bytes(const struct tx *tx)
+{
+	struct contribution contribution;
+	uint64_t registered_bytes = 0;
+
+	for (size_t i = 0; i < tx->output_count; i++)
+		if (contribution_parse(&tx->outputs[i].script, &contribution))
+			registered_bytes += contribution.size;
+	return registered_bytes;
 }
 
 /* --- blobs --- */

@@ -24,10 +24,13 @@ void contribution_script(struct buf *out, const struct contribution *contributio
  * be registered. */
 bool contribution_text_is_valid(const struct contribution *contribution);
 
-/* Size and burn of every data contribution of a transaction that passed tx_check. Adds the sizes to *registered, for
- * the block's budget. */
+/* Size of every data contribution of a transaction that passed tx_check. Adds the sizes to *registered, for the block's
+ * budget. What they must burn depends on the blocks before (consensus/branch/fees.h). */
 bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *registered_bytes,
 	struct reject *reject);
+
+/* Bytes that a transaction registers. */
+uint64_t contribution_bytes(const struct tx *tx);
 
 /* root of a blob: Merkle over 4 KiB pages. */
 void contribution_root(const uint8_t *blob, size_t size, uint8_t root[32]);

@@ -14,7 +14,7 @@ import sys
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import node
-from reference import arithmetic, reward, targets
+from reference import arithmetic, data, reward, targets
 from reference.delta import encode
 from reference.document import SOURCE, known_answers
 from reference.draws import SLOT, WINDOW, draw, draw_window, mulhi, philox
@@ -219,6 +219,12 @@ class Answers:
 
     def slot_pay(self, name, height, count, value, v_ref):
         return str(reward.slot_pay(self.spec(name), int(height), int(count), int(value), int(v_ref)))
+
+    def data_rate(self, name, rate, used):
+        return str(data.next_rate(self.spec(name), int(rate), int(used)))
+
+    def data_burn(self, rate, size):
+        return str(data.least_burn(int(rate), int(size)))
 
     def datasets(self, ticket):
         spec = self.spec("main")

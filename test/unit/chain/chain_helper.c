@@ -365,7 +365,7 @@ const struct tx *helper_spend(struct helper *h, const struct outpoint *outpoint,
 {
 	struct tx *tx = tx_new();
 	uint8_t script[P2TR_SIZE];
-	int64_t burn = data != NULL ? h->spec->burn_rate * (int64_t)size : 0;
+	int64_t burn = data != NULL ? fees_burn(registry_data_rate(chain_registry(h->chain), 1), size) : 0;
 
 	tx_add_input(tx, outpoint, 0xffffffff);
 	script_p2tr(script, h->key);

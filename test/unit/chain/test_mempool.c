@@ -310,6 +310,64 @@ static void give_blob(struct helper *h, const uint8_t data[BLOB_SIZE])
 	assert_int_equal(chain_add_blob(h->chain, root, data, BLOB_SIZE, false, &reject), CHAIN_NEW);
 }
 
+/* Bytes of number `height`, twice the target of the tests' spec: they fill a block as far as rates go. Kept here. */
+static void keep_filler(struct helper *h, uint32_t height, uint8_t data[4096])
+{
+	struct reject reject;
+	uint8_t root[32];
+
+	helper_bytes(data, 4096, 1000 + height);
+	contribution_root(data, 4096, root);
+	assert_int_equal(chain_add_blob(h->chain, root, data, 4096, true, &reject), CHAIN_NEW);
+}
+
+/* Their contribution, from the coinbase at that height. */
+static const struct tx *fill_block(struct helper *h, uint32_t height)
+{
+	struct outpoint outpoint;
+	uint8_t data[4096];
+	int64_t amount;
+
+	keep_filler(h, height, data);
+	amount = helper_coinbase(h, height, &outpoint);
+	return helper_spend(h, &outpoint, amount, 1000, data, sizeof data);
+}
+
+/* Whoever fills blocks raises the rate. What burnt enough when it came leaves when the next block asks for more; and a
+ * newcomer burns what will do for 7 blocks. */
+static void test_rising_rate(void **unused)
+{
+	enum { START = 20 };
+	uint8_t data[4096];
+	struct helper poor, rich;
+	const struct tx *early;
+
+	(void)unused;
+	start(&poor, START - 2);
+	helper_start(&rich);
+	helper_feed(&rich, &poor, 1, START);
+	helper_settle(&rich);
+	early = fill_block(&poor, START - 2);
+	expect(&poor, tx_ref(early), CHAIN_NEW, "");
+	for (uint32_t i = 1; i <= FEES_WINDOW; i++) {
+		if (i > POLICY_BURN_BLOCKS)
+			expect(&rich, tx_ref(early), CHAIN_REJECTED, "bad-contrib-burn");
+		expect(&rich, fill_block(&rich, i), CHAIN_NEW, "");
+		helper_mine(&rich, 1);
+		assert_int_equal(chain_mempool_count(rich.chain), 0);
+		assert_int_equal(chain_mempool_count(poor.chain), 1);
+		keep_filler(&poor, i, data);
+		helper_feed(&poor, &rich, START + i, START + i);
+		helper_settle(&poor);
+	}
+	assert_int_equal(chain_tip(poor.chain)->height, START + FEES_WINDOW);
+	assert_int_equal(chain_mempool_count(poor.chain), 0);
+	assert_int_equal(poor.txs_removed, 1);
+	expect(&poor, early, CHAIN_REJECTED, "bad-contrib-burn");
+	helper_stop(&rich);
+	helper_stop(&poor);
+}
+
 /* Contributions of one coin, of which but one can come true, have one place to wait for their blobs. */
 static void test_waiting_of_one_coin(void **unused)
 {
@@ -363,6 +421,7 @@ int main(void)
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_reorganised),
 		cmocka_unit_test(test_contributions),
+		cmocka_unit_test(test_rising_rate),
 		cmocka_unit_test(test_waiting_of_one_coin),
 		cmocka_unit_test(test_waiting_of_one_address),
 	};

@@ -2,6 +2,7 @@
  * read(write(x)) = x, to the byte; a copy is a value of its own; an undo goes through its bytes. */
 #include "consensus/branch/bucket.h"
 #include "consensus/branch/datasets.h"
+#include "consensus/branch/fees.h"
 #include "consensus/branch/values.h"
 #include "consensus/registry_fixture.h"
 
@@ -58,8 +59,14 @@ static struct spec spec;
 	.undo_read = x##_part_undo_read
 
 PART(bucket)
+PART(fees)
 PART(values)
 PART(datasets)
+
+static void fees_part_init(void *part)
+{
+	fees_init(part, &spec);
+}
 
 static void values_part_copy(void *to, const void *from)
 {
@@ -98,6 +105,7 @@ static bool datasets_part_undo_fits(const void *part, const void *undo)
 
 static const struct part parts[] = {
 	{ PART_ROW(bucket) },
+	{ PART_ROW(fees), .init = fees_part_init },
 	{ PART_ROW(values), .copy = values_part_copy, .clear = values_part_clear, .undo_fits = values_part_undo_fits },
 	{ PART_ROW(datasets), .init = datasets_part_init, .copy = datasets_part_copy, .clear = datasets_part_clear,
 		.undo_fits = datasets_part_undo_fits },

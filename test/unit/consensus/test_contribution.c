@@ -280,12 +280,12 @@ static void test_kinds(void **state)
 		PAYLOAD_NONE);
 }
 
-/* === Size and burn === */
+/* === Size === */
 
-static const char *check(uint64_t size, int64_t burnt, uint64_t *registered)
+static const char *check(uint64_t size, uint64_t *registered)
 {
 	static struct reject reject;
-	struct spec spec = { .blob_min = 4096, .blob_max = 16777216, .burn_rate = 10 };
+	struct spec spec = { .blob_min = 4096, .blob_max = 16777216 };
 	struct contribution data = example("MIT", "");
 	struct tx *tx = tx_new();
 	struct buf script;
@@ -295,25 +295,25 @@ static const char *check(uint64_t size, int64_t burnt, uint64_t *registered)
 	buf_init(&script);
 	contribution_script(&script, &data);
 	tx_add_output(tx, 5, (const uint8_t *)"\x6a", 1);
-	tx_add_output(tx, burnt, script.data, script.size);
+	tx_add_output(tx, 0, script.data, script.size);
 	ok = contribution_check(&spec, tx, registered, &reject);
+	assert_true(contribution_bytes(tx) == size);
 	buf_clear(&script);
 	tx_unref(tx);
 	return ok ? "valid" : reject.reason;
 }
 
-static void test_size_and_burn(void **state)
+static void test_size(void **state)
 {
 	uint64_t registered = 3;
 
 	(void)state;
-	assert_string_equal(check(4096, 40960, &registered), "valid");
+	assert_string_equal(check(4096, &registered), "valid");
 	assert_int_equal(registered, 3 + 4096);
-	assert_string_equal(check(4096, 40959, &registered), "bad-contrib-burn");
-	assert_string_equal(check(4095, MAX_MONEY, &registered), "bad-contrib-size");
-	assert_string_equal(check(16777216, 167772160, &registered), "valid");
-	assert_string_equal(check(16777217, MAX_MONEY, &registered), "bad-contrib-size");
-	assert_string_equal(check(UINT64_MAX, MAX_MONEY, &registered), "bad-contrib-size");
+	assert_string_equal(check(4095, &registered), "bad-contrib-size");
+	assert_string_equal(check(16777216, &registered), "valid");
+	assert_string_equal(check(16777217, &registered), "bad-contrib-size");
+	assert_string_equal(check(UINT64_MAX, &registered), "bad-contrib-size");
 	assert_int_equal(registered, 3 + 4096 + 16777216);
 }
 
@@ -476,7 +476,7 @@ int main(void)
 		cmocka_unit_test(test_licences),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_size_and_burn),
+		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_outcome),
 		cmocka_unit_test(test_outcome_malformed),
 		cmocka_unit_test(test_blob_root),

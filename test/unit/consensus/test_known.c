@@ -623,6 +623,35 @@ static void answer_slot_pay(const char *arguments, char *out)
 	spec_clear(&spec);
 }
 
+static void answer_data_rate(const char *arguments, char *out)
+{
+	unsigned long long rate, used;
+	struct contribution data;
+	struct fees_undo undo;
+	struct block *block;
+	struct spec spec;
+	struct fees fees;
+
+	outbound_spec(&spec, arguments, &arguments);
+	assert_int_equal(sscanf(arguments, "%llu %llu", &rate, &used), 2);
+	data = example_data(1, used);
+	block = example_block(0, &data, 1);
+	fees_init(&fees, &spec);
+	fees.rates[FEES_WINDOW - 1] = rate;
+	fees_apply(&fees, &(struct branch_block){ .spec = &spec, .block = block }, &undo);
+	snprintf(out, ANSWER_MAX, "%llu", (unsigned long long)fees_least(&fees, 1));
+	block_unref(block);
+	spec_clear(&spec);
+}
+
+static void answer_data_burn(const char *arguments, char *out)
+{
+	unsigned long long rate, size;
+
+	assert_int_equal(sscanf(arguments, "%llu %llu", &rate, &size), 2);
+	snprintf(out, ANSWER_MAX, "%lld", (long long)fees_burn(rate, size));
+}
+
 static void answer_datasets(const char *arguments, char *out)
 {
 	struct contribution data[3] = { example_data(1, 70000), example_data(2, 100000), example_data(3, 200000) };
@@ -772,6 +801,8 @@ static const struct {
 	{ "subsidy", answer_subsidy, 3 },
 	{ "proof_worth", answer_proof_worth, 3 },
 	{ "slot_pay", answer_slot_pay, 3 },
+	{ "data_rate", answer_data_rate, 6 },
+	{ "data_burn", answer_data_burn, 3 },
 	{ "datasets", answer_datasets, 1 },
 	{ "coinbase", answer_coinbase, 1 },
 	{ "txid", answer_txid, 1 },

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Filling blocks with data: each block that registers too much makes the bytes of all later ones dearer by an eighth
+(doc/protocol.md section 12), nodes drop what burns too little by then, and the price falls back when it is over."""
+
+import decimal
+import json
+import os
+import random
+import sys
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from framework import tap
+from framework.node import KEYS, Node, wait_for_same_tip, wait_until
+from reference import data
+from reference.spec import built_in
+from reference.transactions import address
+
+# The target is 32768 bytes a block, so one contribution of the largest size fills a block as far as the rate goes.
+CHANGES = {"name": "flood", "hrp": "flo", "blob_min": 32768, "blob_max": 65536, "blob_budget": 2097152, "maturity": 1,
+           "data_delay": 1000}
+SPEC = built_in("regtest", **CHANGES)
+FULL, SMALL = 65536, 32768
+PAYEE = address("flo", bytes.fromhex(KEYS[0]))
+COIN = 10 ** 8
+
+
+def private_node():
+    node = Node(chain="flood", start=False)
+    path = os.path.join(node.root, "spec.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(CHANGES, file)
+    node.options = [f"-chainspec={path}"]
+    node.start()
+    return node
+
+
+def give_wallet(node, coins):
+    node.rpc.createwallet("w")
+    own = node.rpc.getnewaddress()
+    for _ in range(coins):
+        node.rpc.generatetoaddress(1, own)
+
+
+def contribute(node, number, size):
+    blob = random.Random(number).randbytes(size)
+    return node.rpc.contributedata("", "CC0-1.0", f"number {number}", None, blob.hex())
+
+
+def rates(node):
+    """After each block from genesis on, worked out from what is registered."""
+    used = [0] * (node.height() + 1)
+    for dataset in node.rpc.listdatasets()[1:]:
+        used[dataset["height"]] += dataset["size"]
+    out = [data.first_rate(SPEC)]
+    for size in used[1:]:
+        out.append(data.next_rate(SPEC, out[-1], size))
+    return out
+
+
+def shown(rate):
+    return decimal.Decimal(-(-rate * 1000 // 65536)) / 1000
+
+
+def check_estimate(node):
+    """What the node says that data cost, against the second implementation; the rate that the next block asks for."""
+    after = rates(node)
+    asked = data.asked_rate(after)
+    answer = node.rpc.estimatedatafee(SMALL)
+    tap.equal(answer, {"size": SMALL, "rate": shown(after[-1]), "blocks": data.RATE_WINDOW,
+                       "burn": decimal.Decimal(data.least_burn(after[-1], SMALL)) / COIN, "least_rate": shown(asked),
+                       "least_burn": decimal.Decimal(data.least_burn(asked, SMALL)) / COIN}, "what data cost")
+    tap.equal(node.rpc.getblockchaininfo()["data_rate"], shown(after[-1]), "the rate of the chain")
+    return asked
+
+
+def flood():
+    """Who fills blocks pays an eighth more for each; what others sent before is dropped when it burns too little"""
+    with private_node() as spammer, private_node() as honest:
+        give_wallet(spammer, 45)
+        honest.connect(spammer)
+        honest.rpc.createwallet("w")
+        spammer.rpc.sendtoaddress(honest.rpc.getnewaddress(), 5)
+        spammer.rpc.generatetoaddress(2, PAYEE)
+        wait_for_same_tip(spammer, honest)
+        honest.disconnect(spammer)
+        start = spammer.height()
+        check_estimate(honest)
+        early = contribute(honest, 0, SMALL)
+        raw = honest.rpc.getrawtransaction(early["txid"])
+        tap.equal(early["burned"] * COIN, 10 * SMALL, "the price before the flood")
+        burned = []
+        while check_estimate(spammer) < 3 * data.first_rate(SPEC):
+            tap.true(spammer.height() < start + 40, "the price never rises")
+            burned.append(contribute(spammer, len(burned) + 1, FULL)["burned"] * COIN)
+            spammer.rpc.generatetoaddress(1, PAYEE)
+        # 1.125 ^ 10 is more than 3; it takes 12 blocks until the first of them is asked for.
+        after = rates(spammer)[start:]
+        full = [i for i in range(1, len(after)) if after[i] == after[i - 1] + after[i - 1] // 8]
+        tap.true(len(full) >= 21, f"{len(full)} blocks were full")
+        tap.true(burned[-1] > 8 * burned[0], f"the spammer paid {burned} for as many bytes each")
+        with tap.raises(-26, "bad-contrib-burn"):
+            spammer.rpc.sendrawtransaction(raw)
+        tap.equal(honest.rpc.getrawmempool(), [early["txid"]], "the mempool of who was away")
+        honest.connect(spammer)
+        wait_for_same_tip(spammer, honest)
+        wait_until(lambda: early["txid"] not in honest.rpc.getrawmempool(), "what burns too little is dropped")
+        wait_until(lambda: honest.rpc.listdatasets() == spammer.rpc.listdatasets(), "the same datasets")
+        check_estimate(honest)
+        # Who pays the price of the day is registered all the same.
+        honest.rpc.abandontransaction(early["txid"])
+        answer = contribute(honest, 0, SMALL)
+        tap.equal(answer["burned"], honest.rpc.estimatedatafee(SMALL)["burn"], "what the honest one burns")
+        for _ in range(4):
+            honest.rpc.generatetoaddress(1, PAYEE)
+        tap.true("number 0" in [one["title"] for one in honest.rpc.listdatasets()], "the honest data")
+        # And without a flood the price falls to where it was.
+        while rates(honest)[-1] > data.first_rate(SPEC):
+            honest.rpc.generatetoaddress(5, PAYEE)
+            tap.true(honest.height() < start + 100, "the price never falls")
+            check_estimate(honest)
+        wait_for_same_tip(spammer, honest)
+        honest.restart()
+        check_estimate(honest)
+
+
+def undone():
+    """Rates go back with the blocks"""
+    with private_node() as node:
+        give_wallet(node, 5)
+        check_estimate(node)
+        before = node.rpc.estimatedatafee(FULL)
+        first = node.height() + 1
+        for number in range(3):
+            contribute(node, number, FULL)
+            node.rpc.generatetoaddress(1, PAYEE)
+            check_estimate(node)
+        tap.true(node.rpc.estimatedatafee(FULL)["rate"] > before["rate"], "the rate rises")
+        node.rpc.invalidateblock(node.rpc.getblockhash(first))
+        tap.equal(node.rpc.estimatedatafee(FULL), before, "after all blocks were undone")
+        for size in (0, SMALL - 1, FULL + 1):
+            with tap.raises(-8, "32768 to 65536"):
+                node.rpc.estimatedatafee(size)
+
+
+tap.main(flood, undone)
