@@ -25,7 +25,7 @@ from torch.nn import functional
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "test"))
 from reference.delta import BLOCK, LOWEST, STEPS
-from reference.draws import BENCHMARK, SLOT, WINDOW, draw, draw_window, mulhi
+from reference.draws import BENCHMARK, SLOT, draw, draw_window, mulhi, step_window
 from reference.hashing import sha256
 from reference.model import SKIPPED, VOCABULARY, Model, decays, drawn_theta
 from reference.products import BELOW, LOWEST as GRID_LOWEST, ROUND_UP
@@ -42,9 +42,16 @@ def key_of(seed, what, number):
     return sha256(f"atelier train {seed} {what} {number}".encode())
 
 
-def windows_of(key, domain, count, data, ctx):
-    drawn = b"".join(draw_window(key, domain, index, data, ctx) for index in range(count))
-    return torch.frombuffer(bytearray(drawn), dtype=torch.uint8).view(count, ctx + 1).long()
+def as_tensor(windows):
+    return torch.frombuffer(bytearray(b"".join(windows)), dtype=torch.uint8).view(len(windows), -1).long()
+
+
+def benchmark_windows(key, count, data, ctx):
+    return as_tensor([draw_window(key, BENCHMARK, index, data, ctx) for index in range(count)])
+
+
+def step_windows(ticket, seed, count, data, ctx):
+    return as_tensor([step_window(ticket, seed, index, data, ctx) for index in range(count)])
 
 
 # === Rounded products ===
@@ -132,7 +139,7 @@ class Training:
             text = file.read()
         cut = len(text) // 10 * 9
         self.data, self.benchmark = text[:cut - BENCH_BYTES], text[cut - BENCH_BYTES:cut]
-        self.validation = windows_of(bytes(32), BENCHMARK, VALIDATION_ROWS, text[cut:], self.ctx)
+        self.validation = benchmark_windows(bytes(32), VALIDATION_ROWS, text[cut:], self.ctx)
         self.model = Llama({**sizes, "vocabulary": VOCABULARY})
         self.use_rounding(self.model)
         self.parameters = list(self.model.in_order())
@@ -198,8 +205,9 @@ class Training:
     def run_adamw(self):
         moments, batch, iterations = self.fresh_moments(), self.sizes["batch"], self.knobs["C"]
         while self.done < self.one["steps"]:
-            key = key_of(self.one["seed"], "step", self.done // iterations)
-            for windows in windows_of(key, WINDOW, iterations * batch, self.data, self.ctx).split(batch):
+            number = self.done // iterations
+            key, ticket = key_of(self.one["seed"], "step", number), key_of(self.one["seed"], "block", number // (self.knobs["k"] + 1))
+            for windows in step_windows(ticket, key, iterations * batch, self.data, self.ctx).split(batch):
                 self.iterate(windows, moments, self.done + 1, self.knobs["lr"])
                 self.done += 1
                 yield from self.report()
@@ -225,10 +233,10 @@ class Training:
         noise = torch.rand_like(blocks) if self.knobs["delta"] == "stochastic" else 0.5
         return (torch.floor(blocks / grid + noise) * grid).view(-1)[:len(x)]
 
-    def step(self, key, start):
+    def step(self, ticket, key, start):
         self.theta.copy_(start)
         moments, iterations, batch = self.fresh_moments(), self.knobs["C"], self.sizes["batch"]
-        windows = windows_of(key, WINDOW, iterations * batch, self.data, self.ctx)
+        windows = step_windows(ticket, key, iterations * batch, self.data, self.ctx)
         for t, minibatch in enumerate(windows.split(batch), 1):
             self.iterate(minibatch, moments, t, self.rate(t))
         return self.coded(self.theta - start)
@@ -236,13 +244,12 @@ class Training:
     def run_network(self):
         outer, proofs, number = torch.zeros_like(self.theta), self.knobs["k"] + 1, 0
         while self.done < self.one["steps"]:
-            start, slots = self.theta.clone(), {}
+            start, slots, ticket = self.theta.clone(), {}, key_of(self.one["seed"], "block", number)
             for i in range(proofs):
                 key = key_of(self.one["seed"], "step", number * proofs + i)
-                slots.setdefault(mulhi(draw(key, SLOT, 0), self.sizes["slots"]), []).append(self.step(key, start))
+                slots.setdefault(mulhi(draw(key, SLOT, 0), self.sizes["slots"]), []).append(self.step(ticket, key, start))
             update = sum(sum(deltas) / len(deltas) for deltas in slots.values()) / len(slots)
-            key = key_of(self.one["seed"], "block", number)
-            benchmark = windows_of(key, BENCHMARK, self.sizes["bench_rows"], self.benchmark, self.ctx)
+            benchmark = benchmark_windows(ticket, self.sizes["bench_rows"], self.benchmark, self.ctx)
             self.theta.copy_(start)
             before = self.measure(benchmark)
             outer = self.knobs["mu"] * outer + update
@@ -267,7 +274,7 @@ def errors(one, sizes, corpus, variants):
     each rounding of `variants` {label: knobs}, and for fp32 on eight of the windows, as a minibatch has."""
     training = Training({**one, "knobs": {"rounding": "none"}}, sizes, corpus)
     list(training.run_adamw())
-    windows = windows_of(key_of(one["seed"], "errors", 0), WINDOW, 64, training.data, training.ctx)
+    windows = benchmark_windows(key_of(one["seed"], "errors", 0), 64, training.data, training.ctx)
     exact, result = training.gradient(windows)[1], {}
     for label, knobs in variants.items():
         training.knobs.update({**DEFAULTS, **knobs})

@@ -19,8 +19,9 @@ uint8_t *bench_windows(const struct spec *spec, const uint8_t seed[32])
 	uint8_t *windows = mem_alloc(step_windows_size(&spec_course(spec)->train));
 	size_t size;
 	const uint8_t *training = course_training(spec_course(spec), &size);
+	const struct course_data data = course_data_in_memory(training, size);
 
-	course_gather_step(spec_course(spec), seed, training, size, windows);
+	course_gather_step(spec_course(spec), seed, seed, &data, windows);
 	return windows;
 }
 

@@ -41,11 +41,6 @@ enum {
 
 enum mode { TRAIN_MODE_ADAMW, TRAIN_MODE_NETWORK, TRAIN_MODE_GRADIENT };
 
-struct train_data {
-	const uint8_t *data;
-	size_t size;
-};
-
 struct training {
 	struct spec spec;
 	const struct backend_kind *kind;
@@ -54,7 +49,7 @@ struct training {
 	bool json, decays;
 	int64_t seed, total, every;
 	struct buf corpus, others[TRAIN_DATASETS_MAX - 1];
-	struct train_data datasets[TRAIN_DATASETS_MAX];
+	struct course_data datasets[TRAIN_DATASETS_MAX];
 	size_t dataset_count;
 	uint8_t *validation;
 	struct backend *backend; /* its model works for every mode */
@@ -86,14 +81,13 @@ static size_t train_window_size(const struct training *training)
 static void train_draw_step(const struct training *training, int64_t number, uint8_t seed[32], uint32_t *slot,
 	uint8_t *windows)
 {
-	const struct train_config *train = &spec_course(&training->spec)->train;
+	uint8_t ticket[32];
 
+	train_key(training, "block", number / (training->spec.k + 1), ticket);
 	train_key(training, "step", number, seed);
 	*slot = noise_slot(seed, training->spec.slots);
-	const struct train_data *from = &training->datasets[*slot % training->dataset_count];
-
-	noise_gather(seed, NOISE_WINDOW, (size_t)train->iterations * train->batch, from->data, from->size,
-		train->model.ctx, windows);
+	course_gather_step(spec_course(&training->spec), ticket, seed,
+		&training->datasets[*slot % training->dataset_count], windows);
 }
 
 /* === Measuring and telling === */
@@ -370,7 +364,9 @@ static bool train_read_corpus(struct training *training, const char *path, struc
 	training->validation = mem_alloc(TRAIN_VALIDATION_ROWS * train_window_size(training));
 	noise_gather(fixed, NOISE_BENCHMARK, TRAIN_VALIDATION_ROWS, training->corpus.data + trained_size,
 		validation_size, ctx, training->validation);
-	training->datasets[0].data = course_training(spec_course(&training->spec), &training->datasets[0].size);
+	const uint8_t *corpus = course_training(spec_course(&training->spec), &trained_size);
+
+	training->datasets[0] = course_data_in_memory(corpus, trained_size);
 	training->dataset_count = 1;
 	return true;
 }
@@ -386,8 +382,8 @@ static bool train_read_others(struct training *training, const struct options *o
 			return false;
 		if (training->others[i].size < spec_course(&training->spec)->train.model.ctx)
 			return errmsg_set(err, "%s is too small", path);
-		training->datasets[training->dataset_count++] = (struct train_data){ training->others[i].data,
-			training->others[i].size };
+		training->datasets[training->dataset_count++] = course_data_in_memory(training->others[i].data,
+			training->others[i].size);
 	}
 	return training->mode == TRAIN_MODE_NETWORK || training->dataset_count == 1 ||
 		errmsg_set(err, "-data needs -mode=network");

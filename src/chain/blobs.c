@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "consensus/payload/contribution.h"
-#include "ml/kernel/noise.h"
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/file.h"
@@ -224,31 +223,27 @@ bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *blob_by
 	return blob_read;
 }
 
-static bool blob_gather_ranges(int blob_fd, const struct spec *spec, const uint8_t seed[32], uint64_t size,
-	const char *blob_file, uint8_t *blob_windows, struct errmsg *err)
+/* Of a blob under way: what reading it needs, and where it says what went wrong. */
+struct blob_ranges {
+	int fd;
+	const char *path;
+	struct errmsg *err;
+};
+
+static bool blob_read_range(const void *context, uint64_t offset, uint8_t *range_bytes, size_t count)
 {
-	const uint32_t window_ctx = spec_course(spec)->train.model.ctx;
-	const uint32_t window_count = spec_course(spec)->train.iterations * spec_course(spec)->train.batch;
+	const struct blob_ranges *blob_ranges = context;
 
-	for (uint32_t i = 0; i < window_count; i++, blob_windows += window_ctx + 1) {
-		struct noise_window blob_window;
-
-		noise_window(seed, NOISE_WINDOW, i, size, window_ctx, &blob_window);
-		memcpy(blob_windows, blob_window.prefix, sizeof blob_window.prefix);
-		if (!file_read_at(blob_fd, blob_window.offset, blob_windows + sizeof blob_window.prefix, window_ctx - 7,
-			    blob_file, err))
-			return false;
-	}
-	return true;
+	return file_read_at(blob_ranges->fd, offset, range_bytes, count, blob_ranges->path, blob_ranges->err);
 }
 
-bool blobs_gather(struct blobs *blobs, const struct spec *spec, const uint8_t root[32], const uint8_t seed[32],
-	uint8_t *blob_windows, struct errmsg *err)
+bool blobs_gather(struct blobs *blobs, const uint8_t root[32], blobs_gatherer *gather, void *context,
+	struct errmsg *err)
 {
 	const struct blob *blob = map_get(&blobs->by_root, root);
+	struct blob_ranges blob_ranges = { .err = err };
 	bool gathered, blob_gone;
 	char *blob_file;
-	int blob_fd;
 
 	/* Once in a run the whole is hashed, as ranges by themselves cannot be held against the root. */
 	if (blob != NULL && !blob->checked) {
@@ -260,17 +255,26 @@ bool blobs_gather(struct blobs *blobs, const struct spec *spec, const uint8_t ro
 		if (!gathered)
 			return false;
 	}
-	if (blob == NULL || blob->size < spec_course(spec)->train.model.ctx)
+	if (blob == NULL)
 		return errmsg_set(err, "The blob of a dataset is not here");
 	blob_file = blob_path(blobs, root);
-	blob_fd = open(blob_file, O_RDONLY | O_CLOEXEC);
-	blob_gone = blob_fd < 0 && errno == ENOENT;
-	gathered = blob_fd >= 0 ? blob_gather_ranges(blob_fd, spec, seed, blob->size, blob_file, blob_windows, err) :
-				  errmsg_set(err, "Cannot open %s: %s", blob_file, strerror(errno));
-	if (blob_fd >= 0)
-		close(blob_fd);
+	blob_ranges.path = blob_file;
+	blob_ranges.fd = open(blob_file, O_RDONLY | O_CLOEXEC);
+	blob_gone = blob_ranges.fd < 0 && errno == ENOENT;
+	if (blob_ranges.fd >= 0) {
+		const struct course_data blob_data = {
+			.size = blob->size,
+			.read = blob_read_range,
+			.context = &blob_ranges,
+		};
+
+		gathered = gather(context, &blob_data);
+		close(blob_ranges.fd);
+	} else {
+		gathered = errmsg_set(err, "Cannot open %s: %s", blob_file, strerror(errno));
+	}
 	/* Somebody took it away or cut it short: it must be fetched again. */
-	if (blob_gone || (blob_fd >= 0 && !gathered))
+	if (blob_gone || (blob_ranges.fd >= 0 && !gathered))
 		blob_remove(blobs, root);
 	free(blob_file);
 	return gathered;

@@ -35,9 +35,10 @@ void blobs_drop_old(struct blobs *blobs, int64_t seconds);
 
 bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err);
 
-/* Gathers the windows of a step from a blob, reading only the ranges drawn (doc/protocol.md section 7): out has room
- * for step_windows_size bytes. A file that does not match its root any more is removed: the blob is missing then. */
-bool blobs_gather(struct blobs *blobs, const struct spec *spec, const uint8_t root[32], const uint8_t seed[32],
-	uint8_t *blob_windows, struct errmsg *err);
+/* Has windows gathered from a blob (ml/course.h), which reads only the ranges drawn. A file that does not match its
+ * root any more is removed: the blob is missing then. */
+typedef bool blobs_gatherer(void *context, const struct course_data *data);
+bool blobs_gather(struct blobs *blobs, const uint8_t root[32], blobs_gatherer *gather, void *context,
+	struct errmsg *err);
 
 #endif

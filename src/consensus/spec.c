@@ -181,7 +181,7 @@ static const struct spec spec_test = {
 
 static const struct spec spec_main = {
 	.name = "main", .hrp = "atl",
-	.genesis_time = 1795219200, .spacing = 600, .k = 8, .slots = 8,
+	.genesis_time = 1795219200, .spacing = 600, .k = 8, .slots = 4,
 	.course_count = 1, .courses = { { .bench_bytes = 8192, .train = {
 		.model = { .d = 192, .layers = 6, .heads = 6, .ff = 512, .ctx = 256 },
 		.batch = 16, .iterations = 8, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,

@@ -1,9 +1,14 @@
 /* The limits of a course's sizes and rates, and the windows that its seeds and tickets draw. */
 #include "ml/course.h"
 
+#include <string.h>
+
 #include "ml/kernel/noise.h"
 
 enum { COURSE_ITERATIONS_MAX = 1024, COURSE_ROWS_MAX = 1024, COURSE_PPM_LIMIT = 1 << 24 };
+
+/* Offsets of a group of windows. */
+enum { COURSE_GROUP = COURSE_ITERATIONS_MAX * COURSE_ROWS_MAX };
 
 /* With these bounds a step has 2^30 tokens at most, so that no two have one number in the dither (noise_dither); and
  * rates below 2^24 are exact as floats. */
@@ -40,13 +45,67 @@ const uint8_t *course_benchmark(const struct course *course, size_t *size)
 	return course->corpus + course->corpus_size - course->bench_bytes;
 }
 
-void course_gather_step(const struct course *course, const uint8_t seed[32], const uint8_t *data, size_t size,
-	uint8_t *out)
-{
-	const struct train_config *train = &course->train;
+/* --- datasets --- */
 
-	noise_gather(seed, NOISE_WINDOW, (size_t)train->iterations * train->batch, data, size, train->model.ctx, out);
+static bool course_read_memory(const void *context, uint64_t offset, uint8_t *out, size_t count)
+{
+	memcpy(out, (const uint8_t *)context + offset, count);
+	return true;
 }
+
+struct course_data course_data_in_memory(const uint8_t *bytes, size_t size)
+{
+	return (struct course_data){ .size = size, .read = course_read_memory, .context = bytes };
+}
+
+uint64_t course_pages(uint64_t size)
+{
+	return size / COURSE_CHUNK;
+}
+
+/* A window's first `prefix` bytes are drawn, the others are read from the offset. */
+static bool course_read_window(const struct course_data *data, const struct noise_window *window, uint64_t offset,
+	uint32_t ctx, uint8_t *out)
+{
+	memcpy(out, window->prefix, sizeof window->prefix);
+	return data->read(data->context, offset, out + sizeof window->prefix, ctx - 7);
+}
+
+/* --- steps --- */
+
+/* Where `span` bytes begin that touch no own page: place r among what is trained on, which lies in pieces of
+ * COURSE_CHUNK - COURSE_PAGE bytes and a rest behind them. Near the end of a piece the span is moved back into it. */
+static uint64_t course_offset(const uint8_t ticket[32], uint32_t index, uint64_t size, uint32_t span)
+{
+	const uint64_t piece = COURSE_CHUNK - COURSE_PAGE, pages = course_pages(size),
+		       trained = size - COURSE_PAGE * pages;
+	uint64_t place = noise_uniform(ticket, NOISE_OFFSET, index, trained - span + 1), in_piece = place % piece;
+
+	if (place / piece >= pages)
+		return place + COURSE_PAGE * pages;
+	return COURSE_CHUNK * (place / piece) + (in_piece < piece - span ? in_piece : piece - span);
+}
+
+/* The ticket draws offsets, which nobody chooses: of a dataset there are NOISE_GROUPS sets of them a block, whatever
+ * nonces are tried. The seed draws prefixes, which make windows of one offset differ: what was computed for one seed is
+ * of no use for the next. A group has 2^20 indices, and a step no more windows (course_check). */
+bool course_gather_step(const struct course *course, const uint8_t ticket[32], const uint8_t seed[32],
+	const struct course_data *data, uint8_t *out)
+{
+	const uint32_t ctx = course->train.model.ctx, count = course->train.iterations * course->train.batch,
+		       first = noise_group(seed) * COURSE_GROUP;
+
+	for (uint32_t i = 0; i < count; i++, out += ctx + 1) {
+		struct noise_window window;
+
+		noise_window(seed, NOISE_WINDOW, i, 0, &window);
+		if (!course_read_window(data, &window, course_offset(ticket, first + i, data->size, ctx - 7), ctx, out))
+			return false;
+	}
+	return true;
+}
+
+/* --- the benchmark --- */
 
 size_t course_benchmark_size(const struct course *course)
 {

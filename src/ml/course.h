@@ -5,6 +5,7 @@
 #ifndef ATELIER_ML_COURSE_H
 #define ATELIER_ML_COURSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,10 +34,26 @@ const char *course_check(const struct train_config *config);
 const uint8_t *course_training(const struct course *course, size_t *size);
 const uint8_t *course_benchmark(const struct course *course, size_t *size);
 
-/* Gathers a step's windows (step_windows_size bytes, ml/step.h) from the dataset that its slot trains on, of ctx - 7
- * bytes at least. */
-void course_gather_step(const struct course *course, const uint8_t seed[32], const uint8_t *data, size_t size,
-	uint8_t *out);
+/* The bytes of a dataset, wherever they are. */
+struct course_data {
+	uint64_t size; /* ctx - 7 at least */
+	/* Copies the range, which is within the size; false if the bytes are gone. */
+	bool (*read)(const void *context, uint64_t offset, uint8_t *out, size_t count);
+	const void *context;
+};
+
+struct course_data course_data_in_memory(const uint8_t *bytes, size_t size); /* borrowed */
+
+/* Of each whole chunk the last page is the dataset's own: what is never trained on, so that it shows what was learned.
+ */
+enum { COURSE_CHUNK = 32768, COURSE_PAGE = 4096 };
+uint64_t course_pages(uint64_t size); /* how many a dataset has */
+
+/* Gathers a step's windows (step_windows_size bytes, ml/step.h) from the dataset that its slot trains on. Their offsets
+ * are drawn by the ticket of the parent, a group of them chosen by the seed; the prefixes by the seed. False if the
+ * bytes are gone. */
+bool course_gather_step(const struct course *course, const uint8_t ticket[32], const uint8_t seed[32],
+	const struct course_data *data, uint8_t *out);
 
 /* The windows drawn by a parent's ticket from the benchmark: bench_rows * (ctx + 1) bytes. */
 size_t course_benchmark_size(const struct course *course);

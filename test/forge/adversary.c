@@ -236,7 +236,7 @@ static void begin(struct attempt *a)
 
 	memcpy(a->m->w, state_theta(setting->state), a->m->count * sizeof(float));
 	shadow_optimizer_reset(&a->m->optimizer, a->m->config);
-	course_gather_step(spec_course(&setting->spec), a->seed, setting->data, setting->size, a->m->windows);
+	setting_gather(setting, a->seed, a->m->windows);
 }
 
 static bool finish(struct attempt *a, float *difference, uint8_t digest[32])

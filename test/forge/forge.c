@@ -83,7 +83,7 @@ static bool node_digest(struct backend *backend, const struct setting *setting, 
 	uint8_t *windows = mem_alloc(step_windows_size(&spec_course(&setting->spec)->train)), *delta = mem_alloc(size);
 	struct step_job job = { .state = setting->state, .seed = seed, .windows = windows };
 
-	course_gather_step(spec_course(&setting->spec), seed, setting->data, setting->size, windows);
+	setting_gather(setting, seed, windows);
 	bool ok = backend_execute(backend, &job, delta) == STEP_OK;
 
 	if (ok)

@@ -132,7 +132,7 @@ static bool run_step(const struct setting *setting, struct shadow *shadow, struc
 	setting_seed(setting, number, seed);
 	memcpy(w, state_theta(setting->state), model_count(&config->model) * sizeof(float));
 	shadow_optimizer_reset(o, config);
-	course_gather_step(spec_course(&setting->spec), seed, setting->data, setting->size, windows);
+	setting_gather(setting, seed, windows);
 	for (uint32_t t = 0; t < config->iterations; t++) {
 		c->first = t == 0;
 		if (!shadow_gradient(shadow, w, windows + t * minibatch, config->batch, seed, t, gradient, NULL))

@@ -100,6 +100,13 @@ void setting_seed(const struct setting *s, uint32_t number, uint8_t seed[32])
 	sha256(seed, (const uint8_t *)text, (size_t)length);
 }
 
+void setting_gather(const struct setting *s, const uint8_t seed[32], uint8_t *windows)
+{
+	const struct course_data data = course_data_in_memory(s->data, s->size);
+
+	course_gather_step(spec_course(&s->spec), s->spec.genesis_ticket, seed, &data, windows);
+}
+
 /* Far from what a chain's seeds are numbered by here. */
 enum { TRAINING_SEEDS = 1 << 30 };
 
@@ -113,10 +120,13 @@ static void gather(const struct setting *s, uint32_t number, uint8_t *windows)
 	       count = step_windows_size(&spec_course(&s->spec)->train) / window, size;
 	uint8_t seed[32], *corpus = mem_alloc(step_windows_size(&spec_course(&s->spec)->train));
 	const uint8_t *training = course_training(spec_course(&s->spec), &size);
+	const struct course_data own = course_data_in_memory(s->data, s->size),
+				 other = course_data_in_memory(training, size);
 
+	/* Each with a parent of its own. */
 	setting_seed(s, TRAINING_SEEDS + number, seed);
-	course_gather_step(spec_course(&s->spec), seed, s->data, s->size, windows);
-	course_gather_step(spec_course(&s->spec), seed, training, size, corpus);
+	course_gather_step(spec_course(&s->spec), seed, seed, &own, windows);
+	course_gather_step(spec_course(&s->spec), seed, seed, &other, corpus);
 	for (size_t i = 0; s->model == MODEL_MIXED && i < count; i += 2)
 		memcpy(windows + i * window, corpus + i * window, window);
 	free(corpus);
@@ -161,7 +171,7 @@ static void judge(struct setting *s, struct shadow *shadow, const float *w, floa
 	uint8_t seed[32];
 
 	setting_seed(s, TRAINING_SEEDS - 1, seed);
-	course_gather_step(spec_course(&s->spec), seed, s->data, s->size, windows);
+	setting_gather(s, seed, windows);
 	s->loss = s->sure = 0;
 	if (shadow_gradient(shadow, w, windows, config->batch, seed, 0, gradient, losses)) {
 		for (size_t t = 0; t < tokens; t++) {

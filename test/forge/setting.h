@@ -50,4 +50,7 @@ void setting_clear(struct setting *s);
 /* Number `number` of this setting's seeds. */
 void setting_seed(const struct setting *s, uint32_t number, uint8_t seed[32]);
 
+/* The windows of this seed's step on the data, all steps having one parent. */
+void setting_gather(const struct setting *s, const uint8_t seed[32], uint8_t *windows);
+
 #endif

@@ -4,7 +4,7 @@ import struct
 import sys
 from array import array
 
-SLOT, WINDOW, NOISE, DATASET, BENCHMARK, INIT, DITHER = 1, 2, 3, 4, 5, 6, 9
+SLOT, WINDOW, NOISE, DATASET, BENCHMARK, INIT, DITHER, OFFSET = 1, 2, 3, 4, 5, 6, 9, 10
 WORD = 0xffffffff
 
 
@@ -46,7 +46,24 @@ def draw(key, domain, index):
     return o[0] | o[1] << 32
 
 
+def window(key, domain, index, data, offset, ctx):
+    return struct.pack("<2I", *philox(key, domain, index)[:2]) + data[offset:offset + ctx - 7]
+
+
 def draw_window(key, domain, index, data, ctx):
+    """From any offset."""
     o = philox(key, domain, index)
-    offset = mulhi(o[2] | o[3] << 32, len(data) - (ctx - 7) + 1)
-    return struct.pack("<2I", o[0], o[1]) + data[offset:offset + ctx - 7]
+    return window(key, domain, index, data, mulhi(o[2] | o[3] << 32, len(data) - (ctx - 7) + 1), ctx)
+
+
+CHUNK, PAGE, PIECE, GROUPS = 32768, 4096, 28672, 8
+
+
+def step_window(ticket, seed, index, data, ctx):
+    """Of the step of a seed, on data whose own pages it leaves out."""
+    span, pages = ctx - 7, len(data) // CHUNK
+    group = mulhi(draw(seed, SLOT, 1), GROUPS)
+    r = mulhi(draw(ticket, OFFSET, group * 2 ** 20 + index), len(data) - PAGE * pages - span + 1)
+    j = r // PIECE
+    offset = CHUNK * j + min(r % PIECE, PIECE - span) if j < pages else r + PAGE * pages
+    return window(seed, WINDOW, index, data, offset, ctx)

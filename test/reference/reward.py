@@ -55,12 +55,6 @@ def coinbase(spec, height, fees, miner, loose_miners, bucket, parent, owners, v_
 
 def draw_datasets(spec, ticket, weights):
     """Numbers of the datasets of the slots; weights: (number, weight) of the candidates, ascending by number."""
-    left, out = list(weights), []
-    for i in range(spec.slots):
-        if not left:
-            out.append(0)
-            continue
-        r = mulhi(draw(ticket, DATASET, i), sum(w for _, w in left))
-        chosen = next(i for i, total in enumerate(accumulate(w for _, w in left)) if total > r)
-        out.append(left.pop(chosen)[0])
-    return out
+    totals = list(accumulate(weight for _, weight in weights))
+    draws = [mulhi(draw(ticket, DATASET, i), totals[-1]) for i in range(spec.slots)]
+    return [next(number for (number, _), total in zip(weights, totals) if total > r) for r in draws]

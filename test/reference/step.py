@@ -4,7 +4,7 @@ import math
 
 from .arithmetic import add, dot16, f32, multiply, ppm, rounded, scaled
 from .delta import encode
-from .draws import WINDOW, draw_window
+from .draws import step_window
 from .model import decays, loss_and_gradient
 from .products import Failed
 
@@ -41,11 +41,11 @@ class AdamW:
         return rounded([a - b for a, b in zip(w, move)])
 
 
-def step(spec, theta, seed, data):
-    """The delta of the step that this seed makes on one dataset's bytes."""
+def step(spec, theta, ticket, seed, data):
+    """The delta of the step that this seed makes on one dataset's bytes, after the block of this ticket."""
     w, optimizer = theta, AdamW(spec.model, ppm(spec.lr_ppm), ppm(spec.wd_ppm))
     for iteration in range(spec.iterations):
-        windows = [draw_window(seed, WINDOW, iteration * spec.batch + row, data, spec.model.ctx)
+        windows = [step_window(ticket, seed, iteration * spec.batch + row, data, spec.model.ctx)
                    for row in range(spec.batch)]
         loss, g = loss_and_gradient(spec.model, w, windows, seed, iteration * spec.batch)
         q = dot16(g, g)

@@ -15,35 +15,61 @@ void step_inputs_draw(const struct spec *spec, const struct registry *registry, 
 {
 	memset(step_draw, 0, sizeof *step_draw);
 	step_draw->registry = registry;
+	memcpy(step_draw->ticket, parent->ticket, 32);
 	registry_draw(registry, parent->ticket, spec->slots, step_draw->dataset);
 }
 
-/* Dataset 0 is the spec's own corpus, which is always here. */
-uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const struct step_draw *step_draw,
-	const struct header *header, uint32_t *slot, struct blob_want *missing, struct errmsg *err)
+/* Has the bytes of a drawn dataset gathered. Dataset 0 is the spec's own corpus, which is always here. */
+static bool step_inputs_gather(const struct spec *spec, struct blobs *blobs, const struct step_draw *step_draw,
+	uint32_t slot, blobs_gatherer *gather, void *context, struct blob_want *missing, struct errmsg *err)
 {
-	uint8_t *step_windows = mem_alloc(step_windows_size(&spec_course(spec)->train));
-	const struct dataset *drawn_dataset;
-	uint8_t step_seed[32];
-	size_t corpus_size;
+	const struct dataset *drawn_dataset = registry_get(step_draw->registry, step_draw->dataset[slot]);
 
-	header_seed(header, step_seed);
-	*slot = spec_slot(spec, step_seed);
-	if (step_draw->dataset[*slot] == 0) {
+	if (step_draw->dataset[slot] == 0) {
+		size_t corpus_size;
 		const uint8_t *corpus = course_training(spec_course(spec), &corpus_size);
+		const struct course_data corpus_data = course_data_in_memory(corpus, corpus_size);
 
-		course_gather_step(spec_course(spec), step_seed, corpus, corpus_size, step_windows);
-		return step_windows;
+		return gather(context, &corpus_data);
 	}
-	drawn_dataset = registry_get(step_draw->registry, step_draw->dataset[*slot]);
-	if (blobs_gather(blobs, spec, drawn_dataset->root, step_seed, step_windows, err))
-		return step_windows;
+	if (blobs_gather(blobs, drawn_dataset->root, gather, context, err))
+		return true;
 	/* What is here and cannot be read is not mended by asking for it. */
 	if (missing != NULL && !blobs_has(blobs, drawn_dataset->root)) {
 		memcpy(missing->root, drawn_dataset->root, 32);
 		missing->size = drawn_dataset->size;
 	}
-	free(step_windows);
+	return false;
+}
+
+struct step_gathering {
+	const struct course *course;
+	const uint8_t *ticket;
+	uint8_t seed[32];
+	uint8_t *windows;
+};
+
+static bool step_inputs_gather_windows(void *context, const struct course_data *data)
+{
+	const struct step_gathering *gathering = context;
+
+	return course_gather_step(gathering->course, gathering->ticket, gathering->seed, data, gathering->windows);
+}
+
+uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const struct step_draw *step_draw,
+	const struct header *header, uint32_t *slot, struct blob_want *missing, struct errmsg *err)
+{
+	struct step_gathering gathering = {
+		.course = spec_course(spec),
+		.ticket = step_draw->ticket,
+		.windows = mem_alloc(step_windows_size(&spec_course(spec)->train)),
+	};
+
+	header_seed(header, gathering.seed);
+	*slot = spec_slot(spec, gathering.seed);
+	if (step_inputs_gather(spec, blobs, step_draw, *slot, step_inputs_gather_windows, &gathering, missing, err))
+		return gathering.windows;
+	free(gathering.windows);
 	return NULL;
 }
 

@@ -9,6 +9,7 @@
 /* What the proofs of a block's children train on: the dataset that each slot draws. */
 struct step_draw {
 	const struct registry *registry;
+	uint8_t ticket[32]; /* of the block, which draws all this */
 	uint32_t dataset[OUTCOME_MAX_SLOTS];
 };
 

@@ -112,35 +112,31 @@ static uint64_t dataset_weight(const struct dataset *dataset)
 	return dataset->size < DATASET_WEIGHT_MAX ? dataset->size : DATASET_WEIGHT_MAX;
 }
 
-/* Without replacement: a dataset that a slot has got is no candidate for the next, and its weight leaves the total.
- * Where there are more slots than candidates, the corpus (dataset 0) fills up. */
+/* With replacement: a slot's chance is the weight, whatever the other slots have got. So a text in many pieces gets no
+ * more of the slots than it would in one. */
 void datasets_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height, const uint8_t ticket[32],
 	uint32_t slots, uint32_t dataset[])
 {
-	uint32_t *candidates = mem_alloc(datasets->count * sizeof *candidates);
-	size_t candidate_count = 0;
 	uint64_t weight_total = 0;
 
 	for (size_t i = 0; i < datasets->count; i++)
-		if (datasets_can_draw(datasets, spec, height, i)) {
-			candidates[candidate_count++] = (uint32_t)i;
+		if (datasets_can_draw(datasets, spec, height, i))
 			weight_total += dataset_weight(&datasets->list[i]);
-		}
 	for (uint32_t slot = 0; slot < slots; slot++) {
 		uint64_t weight_left = noise_uniform(ticket, NOISE_DATASET, slot, weight_total);
-		size_t drawn = 0;
 
-		dataset[slot] = 0;
-		if (candidate_count == 0)
-			continue;
-		/* Ends in time: weight_left is below weight_total, which is the sum of the candidates' weights. */
-		while (weight_left >= dataset_weight(&datasets->list[candidates[drawn]]))
-			weight_left -= dataset_weight(&datasets->list[candidates[drawn++]]);
-		dataset[slot] = candidates[drawn];
-		weight_total -= dataset_weight(&datasets->list[candidates[drawn]]);
-		memmove(candidates + drawn, candidates + drawn + 1, (--candidate_count - drawn) * sizeof *candidates);
+		/* Ends in time: weight_left is below weight_total, the sum of the candidates' weights. */
+		for (size_t i = 0;; i++) {
+			uint64_t weight = datasets_can_draw(datasets, spec, height, i) ?
+				dataset_weight(&datasets->list[i]) :
+				0;
+
+			dataset[slot] = (uint32_t)i;
+			if (weight_left < weight)
+				break;
+			weight_left -= weight;
+		}
 	}
-	free(candidates);
 }
 
 /* --- statistics --- */

@@ -75,7 +75,12 @@ uint32_t noise_slot(const uint8_t seed[32], uint32_t slots)
 	return (uint32_t)noise_uniform(seed, NOISE_SLOT, 0, slots);
 }
 
-void noise_window(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint64_t size, uint32_t ctx,
+uint32_t noise_group(const uint8_t seed[32])
+{
+	return (uint32_t)noise_uniform(seed, NOISE_SLOT, 1, NOISE_GROUPS);
+}
+
+void noise_window(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint64_t places,
 	struct noise_window *out)
 {
 	uint32_t words[4];
@@ -83,19 +88,17 @@ void noise_window(const uint8_t key[32], enum noise_domain domain, uint32_t inde
 	noise_words(key, domain, index, words);
 	write_le32(out->prefix, words[0]);
 	write_le32(out->prefix + 4, words[1]);
-	out->offset = noise_multiply_high(words[2] | (uint64_t)words[3] << 32, size - (ctx - 7) + 1);
+	out->place = noise_multiply_high(words[2] | (uint64_t)words[3] << 32, places);
 }
 
-/* The drawn prefix makes windows of one offset differ: what was computed for one seed on a small dataset is of no use
- * for the next. */
 void noise_gather(const uint8_t key[32], enum noise_domain domain, size_t count, const uint8_t *dataset, uint64_t size,
 	uint32_t ctx, uint8_t *out)
 {
 	for (size_t i = 0; i < count; i++, out += ctx + 1) {
 		struct noise_window window;
 
-		noise_window(key, domain, (uint32_t)i, size, ctx, &window);
+		noise_window(key, domain, (uint32_t)i, size - (ctx - 7) + 1, &window);
 		memcpy(out, window.prefix, sizeof window.prefix);
-		memcpy(out + sizeof window.prefix, dataset + window.offset, ctx - 7);
+		memcpy(out + sizeof window.prefix, dataset + window.place, ctx - 7);
 	}
 }

@@ -17,6 +17,7 @@ enum noise_domain {
 	NOISE_BENCHMARK,
 	NOISE_INIT,
 	NOISE_DITHER = 9, /* and 256 more for each further draw of a token */
+	NOISE_OFFSET,
 };
 
 /* The four words of draw `index`. */
@@ -36,19 +37,22 @@ uint64_t noise_uniform(const uint8_t key[32], enum noise_domain domain, uint32_t
 /* Slot of a step, 0 .. slots-1. */
 uint32_t noise_slot(const uint8_t seed[32], uint32_t slots);
 
-/* Where a window lies: 8 drawn bytes, then ctx - 7 bytes from `offset` of a dataset of `size` bytes (size >= ctx
- * - 7). */
+/* Which of the groups of offsets a step's windows have, 0 .. NOISE_GROUPS-1. */
+enum { NOISE_GROUPS = 8 };
+uint32_t noise_group(const uint8_t seed[32]);
+
+/* A window: 8 drawn bytes, then ctx - 7 bytes from one of so many places. */
 struct noise_window {
 	uint8_t prefix[8];
-	uint64_t offset;
+	uint64_t place; /* 0 .. places-1 */
 };
 
-/* domain: NOISE_WINDOW (key: the seed; index: iteration * batch + row) or NOISE_BENCHMARK (key: the parent's ticket;
- * index: row). */
-void noise_window(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint64_t size, uint32_t ctx,
+/* domain: NOISE_WINDOW (key: the seed; index: iteration * batch + row; its place is not used) or NOISE_BENCHMARK (key:
+ * the parent's ticket). */
+void noise_window(const uint8_t key[32], enum noise_domain domain, uint32_t index, uint64_t places,
 	struct noise_window *out);
 
-/* Gathers `count` windows, indices 0 .. count-1, from a dataset in memory: out is [count][ctx + 1]. A dataset shorter
+/* Gathers `count` windows, indices 0 .. count-1, each from any offset of bytes in memory: out is [count][ctx + 1]. Less
  * than ctx - 7 bytes must not come here. */
 void noise_gather(const uint8_t key[32], enum noise_domain domain, size_t count, const uint8_t *dataset, uint64_t size,
 	uint32_t ctx, uint8_t *out);

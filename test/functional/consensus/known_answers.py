@@ -17,7 +17,7 @@ from framework import node
 from reference import arithmetic, data, reward, targets
 from reference.delta import encode
 from reference.document import SOURCE, known_answers
-from reference.draws import SLOT, WINDOW, draw, draw_window, mulhi, philox
+from reference.draws import SLOT, draw, mulhi, philox, step_window
 from reference.hashing import sha256, shown
 from reference.headers import Block, Header
 from reference.model import Model, loss_and_gradient, token_loss
@@ -111,7 +111,8 @@ class Answers:
     def digest_step(self, name):
         if name not in self.digests:
             spec = self.spec(name)
-            self.digests[name] = step(spec, spec.theta, self.digest_seed(name), spec.dataset())
+            seed = self.digest_seed(name)
+            self.digests[name] = step(spec, spec.theta, seed, seed, spec.dataset())
         return self.digests[name]
 
     def digest(self, name):
@@ -119,7 +120,7 @@ class Answers:
 
     def window_at(self, name, index):
         spec = self.spec(name)
-        return draw_window(self.digest_seed(name), WINDOW, index, spec.dataset(), spec.model.ctx)
+        return step_window(self.digest_seed(name), self.digest_seed(name), index, spec.dataset(), spec.model.ctx)
 
     def window(self, name, iteration, row):
         return self.window_at(name, int(iteration) * self.spec(name).batch + int(row)).hex()
@@ -141,7 +142,7 @@ class Answers:
             genesis = spec.genesis()
             header = Header(prev=genesis.id(), model_root=genesis.model_root, miner=MINER, time=spec.genesis_time + 1,
                             bits=genesis.bits, nonce=nonce)
-            self.deltas[nonce] = step(spec, spec.theta, header.seed(), spec.dataset())
+            self.deltas[nonce] = step(spec, spec.theta, genesis.ticket(), header.seed(), spec.dataset())
             header.digest = sha256(self.deltas[nonce])
             self.headers[nonce] = header
         return self.headers[nonce]
@@ -228,7 +229,7 @@ class Answers:
 
     def datasets(self, ticket):
         spec = self.spec("main")
-        weights = enumerate((len(spec.dataset()), 70000, 100000, 200000))
+        weights = list(enumerate((len(spec.dataset()), 70000, 100000, 200000)))
         return " ".join(map(str, reward.draw_datasets(spec, bytes.fromhex(ticket), weights)))
 
     def pay(self):

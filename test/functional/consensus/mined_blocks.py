@@ -49,11 +49,11 @@ def check_transactions(block, expected):
     tap.equal(block.header.tx_root, block.tx_root(), "tx root")
 
 
-def execute(spec, theta, proofs):
-    """Slot and delta of each, after comparing digests."""
+def execute(spec, theta, ticket, proofs):
+    """Slot and delta of each proof on the block of this ticket, after comparing digests."""
     out = []
     for proof in proofs:
-        delta = step(spec, theta, proof.seed(), spec.dataset())
+        delta = step(spec, theta, ticket, proof.seed(), spec.dataset())
         tap.equal(proof.digest.hex(), sha256(delta).hex(), "digest of a step")
         out.append((mulhi(draw(proof.seed(), SLOT, 0), spec.slots), delta))
     return out
@@ -78,7 +78,7 @@ def blocks_of_a_node():
 
     check_headers(spec, genesis, genesis.model_root, first)
     check_transactions(first, coinbase(spec, 1, 0, key[0], [key[0]] * len(first.loose), 0, Outcome(True), [], 0))
-    proofs = execute(spec, spec.theta, first.proofs())
+    proofs = execute(spec, spec.theta, genesis.ticket(), first.proofs())
     (theta, v), outcome, _ = update_state(spec, spec.theta, v, genesis.ticket(), proofs)
     tap.true(not outcome.void, "the block improved the model")
 
@@ -87,7 +87,7 @@ def blocks_of_a_node():
     _, bucket = proof_worth(spec, 1, 0, len(first.loose))
     check_transactions(second, coinbase(spec, 2, 0, key[1], [key[1]] * len(second.loose), bucket, outcome,
                                         [None] * spec.slots, spec.v_0))
-    execute(spec, theta, [second.header])
+    execute(spec, theta, first.header.ticket(), [second.header])
     tap.true(tip_root != shown(root), "the second block changed the model too")
 
 

@@ -23,14 +23,14 @@ def answers():
     spec = built_in("regtest", DATA, **FIELDS)
     theta, d = spec.theta, spec.d
     yield "tiny-initial", initial_root(theta).hex()
+    ticket = sha256(b"tiny ticket")
     seeds = [sha256(b"atelier digest" + b"tiny" + bytes([i])) for i in range(2)]
-    proofs = [(mulhi(draw(seed, SLOT, 0), 2), step(spec, theta, seed, spec.dataset())) for seed in seeds]
+    proofs = [(mulhi(draw(seed, SLOT, 0), 2), step(spec, theta, ticket, seed, spec.dataset())) for seed in seeds]
     yield "tiny-step", sha256(proofs[0][1]).hex()
     # Gains of a quarter before the head make the gradient too small to be clipped.
     at = spec.model.offset["norm"]
     quiet = theta[:at] + [0.25] * d + theta[at + d:]
-    yield "tiny-quiet-step", sha256(step(spec, quiet, seeds[0], spec.dataset())).hex()
-    ticket = sha256(b"tiny ticket")
+    yield "tiny-quiet-step", sha256(step(spec, quiet, ticket, seeds[0], spec.dataset())).hex()
     state, outcome, _ = update_state(spec, theta, [0.0] * len(theta), ticket, proofs)
     yield "tiny-update", model_root(*state).hex()
     yield "tiny-values", ",".join(str(value) for _, _, value in outcome.slots)

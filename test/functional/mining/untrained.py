@@ -80,7 +80,7 @@ class Chain:
         return encode(rounded([a - b for a, b in zip(w, self.theta)]), seed)
 
     def trained(self, seed):
-        return step(self.spec, self.theta, seed, self.spec.dataset())
+        return step(self.spec, self.theta, self.parent.ticket(), seed, self.spec.dataset())
 
     def child(self, nonce, work):
         """A block on the tip with what `work` gives for its seed; None if its ticket is not good enough."""

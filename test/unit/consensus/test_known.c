@@ -35,14 +35,16 @@ static struct state *initial;
 static struct header proof[PROOFS];
 static uint8_t *delta[PROOFS];
 
-static uint8_t *gather(const struct spec *spec, const uint8_t seed[32])
+static uint8_t *gather(const struct spec *spec, const uint8_t ticket[32], const uint8_t seed[32])
 {
 	uint8_t *windows = mem_alloc(step_windows_size(&spec_course(spec)->train));
-	const uint8_t *data;
+	const uint8_t *corpus;
+	struct course_data data;
 	size_t size;
 
-	data = course_training(spec_course(spec), &size);
-	course_gather_step(spec_course(spec), seed, data, size, windows);
+	corpus = course_training(spec_course(spec), &size);
+	data = course_data_in_memory(corpus, size);
+	assert_true(course_gather_step(spec_course(spec), ticket, seed, &data, windows));
 	return windows;
 }
 
@@ -56,7 +58,7 @@ static void hash_floats(const float *x, size_t n, uint8_t hash[32])
 	free(bytes);
 }
 
-static void execute(const struct spec *spec, const uint8_t seed[32], struct example_step *out)
+static void execute(const struct spec *spec, const uint8_t ticket[32], const uint8_t seed[32], struct example_step *out)
 {
 	const struct train_config *train = &spec_course(spec)->train;
 	struct backend *worker = backend_new(backend_cpu(ENGINE_OPENBLAS), train, 1);
@@ -64,7 +66,7 @@ static void execute(const struct spec *spec, const uint8_t seed[32], struct exam
 	float *gradient = mem_align(model_count(&train->model) * sizeof(float));
 	const struct pass_dither dither = { seed, 0 };
 
-	out->windows = gather(spec, seed);
+	out->windows = gather(spec, ticket, seed);
 	out->body = mem_alloc(block_body_size(spec));
 	const struct step_job job = { .state = state, .seed = seed, .windows = out->windows };
 
@@ -104,7 +106,7 @@ static int setup(void **state)
 		memcpy(proof[i].model_root, state_root(initial), 32);
 		hex_decode(proof[i].miner, 32, keys[0]);
 		header_seed(&proof[i], seed);
-		execute(&regtest, seed, &example);
+		execute(&regtest, regtest.genesis_ticket, seed, &example);
 		delta[i] = example.body;
 		free(example.windows);
 		sha256(proof[i].digest, delta[i], block_body_size(&regtest));
@@ -342,7 +344,7 @@ static void digest_step(const char *arguments, const char **rest, struct spec *s
 	outbound_spec(spec, arguments, rest);
 	snprintf(text, sizeof text, "atelier digest%s", spec->name);
 	sha256(seed, text, strlen(text));
-	execute(spec, seed, out);
+	execute(spec, seed, seed, out);
 }
 
 /* main's step is left to test/functional/bench/digest.py, which reads its line too: with sanitizers it
@@ -537,7 +539,7 @@ static void verify_example(const char *variant, struct verdict *verdict)
 			p->delta = variant_body(variant, order[i]);
 			sha256(p->header.digest, p->delta, block_body_size(&regtest));
 		} else {
-			p->windows = gather(&regtest, p->seed);
+			p->windows = gather(&regtest, regtest.genesis_ticket, p->seed);
 		}
 	}
 	verify_run(&job, verdict);
@@ -657,13 +659,13 @@ static void answer_datasets(const char *arguments, char *out)
 	struct contribution data[3] = { example_data(1, 70000), example_data(2, 100000), example_data(3, 200000) };
 	struct registry *registry = registry_new(
 		&regtest); /* where a dataset can be drawn a block after its registration */
-	uint32_t dataset[8];
+	uint32_t dataset[4];
 	uint8_t ticket[32];
 
 	assert_true(hex_decode(ticket, 32, arguments));
 	apply(registry, 0, data, 3, NULL);
-	registry_draw(registry, ticket, 8, dataset);
-	for (size_t i = 0; i < 8; i++)
+	registry_draw(registry, ticket, 4, dataset);
+	for (size_t i = 0; i < 4; i++)
 		out += sprintf(out, "%s%u", i ? " " : "", dataset[i]);
 	registry_free(registry);
 }

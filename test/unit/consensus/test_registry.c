@@ -133,12 +133,12 @@ static void test_draw_delay(void **state)
 	registry_free(registry);
 }
 
-/* How often each of three datasets gets the first slot: in proportion to min(size, 2^24). */
+/* How often each of three datasets gets a slot: in proportion to min(size, 2^24), whatever the other slots have. */
 static void test_draw_weights(void **state)
 {
 	struct contribution data[2] = { example_data(0, 3 << 23), example_data(1, 1 << 23) };
 	struct registry *registry = registry_new(&spec);
-	uint32_t first[3] = { 0 }, drawn[16], total = 10000;
+	uint32_t seen[16][3] = { { 0 } }, drawn[16], total = 10000, twice = 0;
 	uint8_t ticket[32];
 
 	(void)state;
@@ -146,17 +146,20 @@ static void test_draw_weights(void **state)
 	for (uint32_t i = 0; i < total; i++) {
 		example_ticket(ticket, i);
 		registry_draw(registry, ticket, 16, drawn);
-		assert_in_range(drawn[0], 0, 2);
-		first[drawn[0]]++;
-		assert_int_equal(drawn[0] + drawn[1] + drawn[2], 3); /* each once ... */
-		assert_true(drawn[0] != drawn[1] && drawn[1] != drawn[2]);
-		for (int slot = 3; slot < 16; slot++) /* ... and the corpus fills up */
-			assert_int_equal(drawn[slot], 0);
+		for (int slot = 0; slot < 16; slot++) {
+			assert_in_range(drawn[slot], 0, 2);
+			seen[slot][drawn[slot]]++;
+		}
+		twice += drawn[0] == drawn[1];
 	}
-	/* The corpus weighs 44528 of 25210352: 17.7 of 10000. The others 2 to 1. */
-	assert_in_range(first[0], 4, 40);
-	assert_in_range(first[1], 6655 - 200, 6655 + 200);
-	assert_in_range(first[2], 3327 - 200, 3327 + 200);
+	/* The corpus weighs some ten thousand of 25 million: tens of 10000. The others 2 to 1. */
+	for (int slot = 0; slot < 16; slot++) {
+		assert_in_range(seen[slot][0], 1, 80);
+		assert_in_range(seen[slot][1], 6655 - 200, 6655 + 200);
+		assert_in_range(seen[slot][2], 3327 - 200, 3327 + 200);
+	}
+	/* One slot says nothing of another: 4/9 + 1/9 of them are equal. */
+	assert_in_range(twice, 5555 - 200, 5555 + 200);
 	registry_free(registry);
 }
 
@@ -164,7 +167,7 @@ static void test_draw_repeats(void **state)
 {
 	struct registry *registry = registry_new(&spec), *copy;
 	struct contribution data[40];
-	uint32_t a[16], b[16];
+	uint32_t a[16], b[16], equal = 0;
 	uint8_t ticket[32];
 
 	(void)state;
@@ -180,7 +183,8 @@ static void test_draw_repeats(void **state)
 	assert_memory_equal(a, b, sizeof a);
 	for (int i = 0; i < 16; i++)
 		for (int j = 0; j < i; j++)
-			assert_int_not_equal(a[i], a[j]);
+			equal += a[i] == a[j];
+	assert_in_range(equal, 0, 20);         /* of 120 pairs */
 	registry_draw(registry, ticket, 4, b); /* the number of slots does not change the first ones */
 	assert_memory_equal(a, b, 4 * sizeof *a);
 	registry_free(copy);

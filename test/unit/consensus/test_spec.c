@@ -3,9 +3,11 @@
 #include "consensus/spec.h"
 #include "ml/backend_cpu.h"
 #include "ml/files/safetensors.h"
+#include "ml/kernel/noise.h"
 #include "unit.h"
 #include "util/bytes.h"
 #include "util/file.h"
+#include "util/mem.h"
 
 /* === Built-in === */
 
@@ -315,6 +317,8 @@ static void test_windows(void **state)
 	struct spec spec;
 	uint32_t ctx, seen = 0;
 	uint8_t *data, *out, seed[32] = { 0 };
+	static const uint8_t ticket[32];
+	struct course_data bytes;
 
 	(void)state;
 	assert_true(spec_builtin(&spec, "regtest"));
@@ -324,9 +328,10 @@ static void test_windows(void **state)
 	out = malloc(step_windows_size(&spec_course(&spec)->train));
 	for (uint32_t i = 0; i < ctx - 7; i++)
 		data[i] = (uint8_t)(i + 1);
+	bytes = course_data_in_memory(data, ctx - 7);
 	for (int i = 0; i < 200; i++) {
 		seed[0] = (uint8_t)i;
-		course_gather_step(spec_course(&spec), seed, data, ctx - 7, out);
+		assert_true(course_gather_step(spec_course(&spec), ticket, seed, &bytes, out));
 		for (size_t row = 0; row < 8; row++) {
 			assert_memory_equal(out + row * (ctx + 1) + 8, data, ctx - 7);
 			if (row)
@@ -347,6 +352,7 @@ static void test_window_offsets(void **state)
 	struct spec spec;
 	uint8_t *data, *out, seed[32] = { 0 };
 	size_t first = 0, total = 0, size;
+	struct course_data bytes;
 
 	(void)state;
 	assert_true(spec_builtin(&spec, "regtest"));
@@ -355,8 +361,9 @@ static void test_window_offsets(void **state)
 	out = malloc(step_windows_size(&spec_course(&spec)->train));
 	for (size_t i = 0; i < size; i++)
 		data[i] = (uint8_t)i;
+	bytes = course_data_in_memory(data, size);
 	for (; seed[1] < 100; seed[1]++) {
-		course_gather_step(spec_course(&spec), seed, data, size, out);
+		assert_true(course_gather_step(spec_course(&spec), seed, seed, &bytes, out));
 		for (size_t row = 0; row < 8; row++, total++) {
 			uint8_t offset = out[row * 33 + 8];
 
@@ -366,6 +373,59 @@ static void test_window_offsets(void **state)
 		}
 	}
 	assert_in_range(first, total * 4 / 10, total * 6 / 10);
+	free(data);
+	free(out);
+	spec_clear(&spec);
+}
+
+/* Of three whole chunks and a rest, windows take every part but the last page of each chunk; what they take follows
+ * from the ticket and one of eight groups that the seed is in, and the prefix from the seed. */
+static void test_own_pages(void **state)
+{
+	enum { SIZE = 3 * COURSE_CHUNK + 3000, SEEDS = 2000 };
+	struct spec spec;
+	uint8_t *data = mem_calloc(SIZE, 1), *out, seed[32] = { 0 }, ticket[32] = { 9 };
+	uint8_t starts[NOISE_GROUPS][8][25];
+	uint32_t groups = 0, pieces = 0, changed = 0;
+	const struct course_data bytes = course_data_in_memory(data, SIZE);
+
+	(void)state;
+	assert_true(spec_builtin(&spec, "regtest"));
+	assert_int_equal(course_pages(SIZE), 3);
+	assert_int_equal(course_pages(COURSE_CHUNK - 1), 0);
+	/* Bytes of an own page have the highest bit; the lower ones count, so that nearly all windows differ. */
+	for (uint32_t i = 0; i < SIZE; i++) {
+		bool own = i / COURSE_CHUNK < 3 && i % COURSE_CHUNK >= COURSE_CHUNK - COURSE_PAGE;
+
+		data[i] = (uint8_t)((own ? 128 : 0) | (i / COURSE_CHUNK) << 5 | ((i * 2654435761u) >> 27));
+	}
+	out = mem_alloc(step_windows_size(&spec_course(&spec)->train));
+	for (uint32_t i = 0; i < SEEDS; i++) {
+		uint32_t group;
+
+		write_le32(seed, i);
+		group = noise_group(seed);
+		assert_true(group < NOISE_GROUPS);
+		/* Each seed with a ticket of its own first: windows lie everywhere. */
+		assert_true(course_gather_step(spec_course(&spec), seed, seed, &bytes, out));
+		for (size_t row = 0; row < 8; row++)
+			for (size_t j = 8; j < 33; j++) {
+				assert_int_equal(out[row * 33 + j] & 128, 0);
+				pieces |= 1u << (out[row * 33 + j] >> 5);
+			}
+		assert_true(course_gather_step(spec_course(&spec), ticket, seed, &bytes, out));
+		for (size_t row = 0; row < 8; row++) {
+			if (groups & 1u << group)
+				changed += memcmp(starts[group][row], out + row * 33 + 8, 25) != 0;
+			memcpy(starts[group][row], out + row * 33 + 8, 25);
+		}
+		groups |= 1u << group;
+	}
+	assert_int_equal(groups, 255);
+	assert_int_equal(pieces, 15);
+	assert_int_equal(changed, 0);
+	for (int i = 1; i < NOISE_GROUPS; i++)
+		assert_memory_not_equal(starts[0], starts[i], sizeof starts[0]);
 	free(data);
 	free(out);
 	spec_clear(&spec);
@@ -518,6 +578,7 @@ int main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_window_offsets),
+		cmocka_unit_test(test_own_pages),
 		cmocka_unit_test(test_benchmark_windows),
 	};
 

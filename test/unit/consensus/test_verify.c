@@ -124,9 +124,11 @@ static struct state *initial_state(void)
 
 static void gather(struct verify_proof *proof, uint32_t number)
 {
+	const struct course_data data = course_data_in_memory(dataset[number], sizeof dataset[number]);
+
 	free(proof->windows);
 	proof->windows = mem_alloc(step_windows_size(&spec_course(&spec)->train));
-	course_gather_step(spec_course(&spec), proof->seed, dataset[number], sizeof dataset[number], proof->windows);
+	assert_true(course_gather_step(spec_course(&spec), spec.genesis_ticket, proof->seed, &data, proof->windows));
 }
 
 /* What a miner does: the step, and the header that states its digest. The first nonce that gives the slot wanted. */

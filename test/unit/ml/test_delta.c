@@ -67,16 +67,16 @@ static void test_windows(void **state)
 		struct noise_window w;
 		uint32_t o[4];
 
-		noise_window(seed, NOISE_WINDOW, i, SIZE, CTX, &w);
+		noise_window(seed, NOISE_WINDOW, i, SIZE - (CTX - 7) + 1, &w);
 		noise_words(seed, NOISE_WINDOW, i, o);
 		assert_int_equal(read_le32(w.prefix), o[0]);
 		assert_int_equal(read_le32(w.prefix + 4), o[1]);
-		assert_in_range(w.offset, 0, SIZE - (CTX - 7));
+		assert_in_range(w.place, 0, SIZE - (CTX - 7));
 		assert_memory_equal(out[i], w.prefix, 8);
 		for (int j = 0; j < CTX - 7; j++)
-			assert_int_equal(out[i][8 + j], w.offset + (uint64_t)j);
-		first |= w.offset == 0;
-		last |= w.offset == SIZE - (CTX - 7);
+			assert_int_equal(out[i][8 + j], w.place + (uint64_t)j);
+		first |= w.place == 0;
+		last |= w.place == SIZE - (CTX - 7);
 	}
 	assert_true(first && last);
 	/* The shortest dataset has one offset. */

@@ -4,6 +4,7 @@
 
 #include "crypto/hash.h"
 #include "ml/backend_cpu.h"
+#include "ml/course.h"
 #include "ml/delta.h"
 #include "ml/kernel/float.h"
 #include "ml/kernel/noise.h"
@@ -61,6 +62,8 @@ static enum step_result execute(struct backend *s, const struct fixture *f, int 
 static int set_up(void **state)
 {
 	struct fixture *f = mem_calloc(1, sizeof *f);
+	const struct course course = { .train = tiny };
+	const struct course_data data = course_data_in_memory(f->dataset, TRAINING);
 	uint8_t key[32];
 
 	for (int i = 0; i < DATASET; i++)
@@ -68,16 +71,15 @@ static int set_up(void **state)
 	hash_name(key, "atelier initial statetiny", -1);
 	f->initial = state_new_initial(&tiny.model, key);
 	f->backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &tiny, 1);
+	hash_name(f->ticket, "tiny ticket", -1);
 	for (int i = 0; i < PROOFS; i++) {
 		hash_name(f->seeds[i], "atelier digesttiny", i);
 		f->windows[i] = mem_alloc(step_windows_size(&tiny));
 		f->deltas[i] = mem_alloc(step_delta_size(&tiny));
-		noise_gather(f->seeds[i], NOISE_WINDOW, (size_t)tiny.iterations * tiny.batch, f->dataset, TRAINING,
-			tiny.model.ctx, f->windows[i]);
+		assert_true(course_gather_step(&course, f->ticket, f->seeds[i], &data, f->windows[i]));
 		assert_int_equal(execute(f->backend, f, i, f->deltas[i]), STEP_OK);
 		f->proofs[i] = (struct update_proof){ f->deltas[i], noise_slot(f->seeds[i], 2) };
 	}
-	hash_name(f->ticket, "tiny ticket", -1);
 	f->benchmark_windows = mem_alloc(tiny.bench_rows * (tiny.model.ctx + 1));
 	noise_gather(f->ticket, NOISE_BENCHMARK, tiny.bench_rows, f->dataset + TRAINING, DATASET - TRAINING,
 		tiny.model.ctx, f->benchmark_windows);
