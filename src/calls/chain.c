@@ -193,6 +193,7 @@ static enum rpc_outcome call_getchainspec(struct rpc_request *chain_request, voi
 	} spec_numbers[] = {
 		{ "genesis_time", spec->genesis_time },
 		{ "spacing", spec->spacing },
+		{ "start_bits", spec->start_bits },
 		{ "k", spec->k },
 		{ "d", train->model.d },
 		{ "layers", train->model.layers },

@@ -17,6 +17,8 @@
 #include "util/bytes.h"
 #include "util/mem.h"
 
+enum { SPEC_FUTURE_MAX = 7200 /* seconds */ };
+
 /* === Fields === */
 
 /* Rates are used as (float)ppm / 1000000: below 2^24 the first of these is exact on every machine. */
@@ -52,6 +54,7 @@ enum {
 const struct spec_field spec_fields[] = {
 	SPEC_FIELD("genesis_time", genesis_time, 1, UINT32_MAX),
 	SPEC_FIELD("spacing", spacing, 0, 86400),
+	SPEC_FIELD("start_bits", start_bits, 0, UINT32_MAX),
 	SPEC_FIELD("k", k, 1, 64),
 	SPEC_FIELD("d", courses[0].train.model.d, 16, 4096),
 	SPEC_FIELD("layers", courses[0].train.model.layers, 1, 64),
@@ -164,9 +167,10 @@ static const struct spec spec_regtest = {
 	.p2p_port = 29433, .rpc_port = 29432,
 };
 
+/* Starts where three miners of two cores, a second a step at most, find 360 tickets in a spacing or more. */
 static const struct spec spec_test = {
 	.name = "test", .hrp = "tatl",
-	.genesis_time = 1795219200, .spacing = 60, .k = 8, .slots = 4,
+	.genesis_time = 1795219200, .spacing = 60, .start_bits = 0x20008000, .k = 8, .slots = 4,
 	.course_count = 1, .courses = { { .bench_bytes = 8192, .train = {
 		.model = { .d = 128, .layers = 4, .heads = 4, .ff = 352, .ctx = 128 },
 		.batch = 8, .iterations = 8, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
@@ -179,9 +183,10 @@ static const struct spec spec_test = {
 	.p2p_port = 19433, .rpc_port = 19432, .is_public = true,
 };
 
+/* Starts where four miners of two cores, some 9 s a step, are on schedule. */
 static const struct spec spec_main = {
 	.name = "main", .hrp = "atl",
-	.genesis_time = 1795219200, .spacing = 600, .k = 8, .slots = 4,
+	.genesis_time = 1795219200, .spacing = 600, .start_bits = 0x20008000, .k = 8, .slots = 4,
 	.course_count = 1, .courses = { { .bench_bytes = 8192, .train = {
 		.model = { .d = 192, .layers = 6, .heads = 6, .ff = 512, .ctx = 256 },
 		.batch = 16, .iterations = 8, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
@@ -336,17 +341,31 @@ static void spec_compute_commitment(struct spec *spec)
 	buf_clear(&committed);
 }
 
+/* None easier than the share target allows. In its one compact form: the bits of genesis' child are computed from it,
+ * and must be these. */
+static bool spec_settle_start(struct spec *spec, struct errmsg *err)
+{
+	struct u256 start_target;
+
+	if (spec->start_bits == 0)
+		spec->start_bits = target_to_compact(target_limit(spec->k));
+	return (target_from_compact(spec->start_bits, &start_target) &&
+		       target_to_compact(start_target) == spec->start_bits &&
+		       u256_compare(start_target, target_limit(spec->k)) <= 0) ||
+		errmsg_set(err, "start_bits is %u, and must be the compact form of a target of 2^256 / k at most",
+			spec->start_bits);
+}
+
 /* Its digest is the commitment instead of a step's: so the id of every block stands on the rules, and so does the
  * magic, by which nodes of other rules do not even read each other's messages. */
 static void spec_compute_genesis(struct spec *spec)
 {
 	struct state *initial_state = spec_initial_state(spec);
 
-	spec->limit_bits = target_to_compact(target_limit(spec->k));
 	spec->genesis = (struct header){
 		.version = HEADER_VERSION,
 		.time = (uint32_t)spec->genesis_time,
-		.bits = spec->limit_bits,
+		.bits = spec->start_bits,
 	};
 	memcpy(spec->genesis.model_root, state_root(initial_state), 32);
 	memcpy(spec->genesis.digest, spec->commitment, 32);
@@ -375,6 +394,8 @@ bool spec_finish(struct spec *spec, struct errmsg *err)
 		return false;
 	if (spec->initial_state_path != NULL && spec->initial_state == NULL)
 		return errmsg_set(err, "initial_state names a file that was not read");
+	if (!spec_settle_start(spec, err))
+		return false;
 	spec_compute_commitment(spec);
 	spec_compute_genesis(spec);
 	return spec_check_initial_root(spec, err);
@@ -413,12 +434,13 @@ uint32_t spec_slot(const struct spec *spec, const uint8_t seed[32])
 	return noise_slot(seed, spec->slots);
 }
 
-/* Bitcoin's two hours, less where blocks come fast: a time that lies ahead makes the next target easier. */
+/* Bitcoin's two hours, less where blocks come fast: a time that lies ahead makes the next target easier. A minute is
+ * for clocks that differ. */
 uint32_t spec_future_limit(const struct spec *spec)
 {
-	uint32_t spacings = 12 * spec->spacing;
+	uint32_t ahead = 60 + 2 * spec->spacing;
 
-	return spacings == 0 || spacings > 7200 ? 7200 : spacings;
+	return spec->spacing == 0 || ahead > SPEC_FUTURE_MAX ? SPEC_FUTURE_MAX : ahead;
 }
 
 /* A shift by 64 or more would be undefined; there is nothing left by then. */

@@ -21,7 +21,9 @@ enum { SPEC_COURSES = 1 };
 struct spec {
 	char name[17], hrp[9];
 	uint64_t genesis_time;
-	uint32_t spacing; /* seconds; 0: constant bits */
+	uint32_t spacing;    /* seconds; 0: constant bits */
+	uint32_t start_bits; /* compact form of the target that the chain begins with; 0: of the easiest, until
+				spec_finish */
 	uint32_t k, slots;
 	struct course courses[SPEC_COURSES]; /* the models that are trained */
 	uint32_t course_count;
@@ -44,7 +46,6 @@ struct spec {
 	uint8_t corpus_root[32], commitment[32];
 	struct header genesis;
 	uint8_t genesis_id[32], genesis_ticket[32];
-	uint32_t limit_bits;
 	uint8_t magic[4];
 	uint8_t *owned; /* the corpus, if it is not static */
 };
@@ -52,7 +53,7 @@ struct spec {
 /* Number of the rules that these nodes agree on (doc/protocol.md). It is in every chain's commitment and grows with
  * each change of them: so chains of other rules have another genesis, and neither their peers nor their files are taken
  * for one's own. */
-enum { SPEC_RULES = 2 };
+enum { SPEC_RULES = 3 };
 
 /* The built-in spec of that name, finished; false if there is none. */
 bool spec_builtin(struct spec *spec, const char *name);

@@ -7,7 +7,7 @@
 #include "consensus/spec.h"
 #include "util/bytes.h"
 
-enum { TARGET_HALF_LIFE_SPACINGS = 288 };
+enum { TARGET_HALF_LIFE_SPACINGS = 72 };
 
 struct u256 u256_from_bytes(const uint8_t le[32])
 {
@@ -244,7 +244,7 @@ struct u256 target_asert(struct u256 anchor_target, int64_t spacing, int64_t hal
 	int64_t height_delta, struct u256 limit)
 {
 	/* Up to 2^32 blocks of 86400 seconds, times 2^16: beyond 64 bits before the division, within them after it, as
-	 * a half-life is 288 spacings. */
+	 * a half-life is 72 spacings. */
 	__int128 late = time_delta - (__int128)spacing * (height_delta + 1);
 	int64_t exponent = (int64_t)(late * 65536 / half_life);
 	int64_t shifts = exponent >> 16;
@@ -271,9 +271,9 @@ uint32_t target_next_bits(const struct spec *spec, uint32_t height, uint32_t tim
 	int64_t time_delta = (int64_t)time - ((int64_t)spec->genesis_time - spacing);
 	struct u256 anchor_target;
 
-	/* A limit of a finished spec has a compact form that decodes. */
-	if (spacing == 0 || !target_from_compact(spec->limit_bits, &anchor_target))
-		return spec->limit_bits;
+	/* The start of a finished spec decodes. */
+	if (spacing == 0 || !target_from_compact(spec->start_bits, &anchor_target))
+		return spec->start_bits;
 	return target_to_compact(target_asert(anchor_target, spacing, TARGET_HALF_LIFE_SPACINGS * spacing, time_delta,
 		height, target_limit(spec->k)));
 }

@@ -44,7 +44,7 @@ struct rules bench_rules(const struct bench *b)
 struct rules bench_old_rules(const struct bench *b)
 {
 	return (struct rules){
-		.start_bits = b->spec.limit_bits,
+		.start_bits = target_to_compact(target_limit(b->spec.k)),
 		.half_life = 288,
 		.future = 7200,
 		.back = 8,

@@ -11,7 +11,7 @@ static const struct spec spec = {
 	.genesis_time = 1000000,
 	.k = 4,
 	.slots = 2,
-	.limit_bits = 0x20400000,
+	.start_bits = 0x20400000,
 	.course_count = 1,
 	.courses = { { .train = { .model = { 16, 1, 1, 16, 32 },
 			       .batch = 1,

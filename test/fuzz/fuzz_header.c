@@ -5,7 +5,7 @@
 #include "consensus/target.h"
 #include "fuzz.h"
 
-static const struct spec spec = { .genesis_time = 1000000, .spacing = 60, .k = 4, .limit_bits = 0x20400000 };
+static const struct spec spec = { .genesis_time = 1000000, .spacing = 60, .k = 4, .start_bits = 0x20400000 };
 
 static void check_compact(uint32_t bits)
 {

@@ -8,17 +8,16 @@ from .hashing import blob_root, compact, sha256
 from .headers import Header
 from .model import Model, initial_theta
 from .state import initial_root
-from .targets import limit, to_compact
 
 
 class Spec:
     """A chain spec: the fields of section 16's table, by name, and its corpus."""
 
-    RULES = 2
+    RULES = 3
 
-    ORDER = ("genesis_time spacing k d layers heads ff ctx memory batch iterations slots bench_rows bench_bytes lr_ppm wd_ppm "
-             "mu_ppm eta_ppm gate_ppm v_0 v_min subsidy halving maturity data_delay burn_rate blob_min blob_max "
-             "blob_budget block_weight corpus_size").split()
+    ORDER = ("genesis_time spacing start_bits k d layers heads ff ctx memory batch iterations slots bench_rows bench_bytes "
+             "lr_ppm wd_ppm mu_ppm eta_ppm gate_ppm v_0 v_min subsidy halving maturity data_delay burn_rate "
+             "blob_min blob_max blob_budget block_weight corpus_size").split()
 
     def __init__(self, fields, corpus):
         self.__dict__.update(fields)
@@ -40,7 +39,7 @@ class Spec:
 
     def genesis(self):
         return Header(model_root=initial_root(self.theta), time=self.genesis_time,
-                      bits=to_compact(limit(self.k)), digest=self.commitment())
+                      bits=self.start_bits, digest=self.commitment())
 
 
 def built_in_fields(chain):
@@ -52,7 +51,7 @@ def built_in_fields(chain):
             continue
         names, values = cells[0].split(", "), cells[1 + ("regtest", "test", "main").index(chain)].split(", ")
         assert len(values) == len(names), line
-        fields.update((name, int(v) if v.isdigit() else v) for name, v in zip(names, values))
+        fields.update((name, int(v, 0) if v[0].isdigit() else v) for name, v in zip(names, values))
     return fields
 
 

@@ -21,8 +21,8 @@ def limit(k):
 def next_bits(spec, height, time):
     """Of a child of the block at this height with this time."""
     if spec.spacing == 0:
-        return to_compact(limit(spec.k))
-    anchor, half_life = from_compact(to_compact(limit(spec.k))), 288 * spec.spacing
+        return spec.start_bits
+    anchor, half_life = from_compact(spec.start_bits), 72 * spec.spacing
     late = (time - (spec.genesis_time - spec.spacing) - spec.spacing * (height + 1)) * 65536
     exponent = abs(late) // half_life * (1 if late >= 0 else -1)
     shifts, f = exponent >> 16, exponent & 0xffff

@@ -7,14 +7,14 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
 from framework.node import KEYS, Node, wait_for_same_tip
+from reference.document import known_answers
 from reference.hashing import sha256, shown
 from reference.headers import Block, Header
 from reference.targets import from_compact
 from reference.transactions import address
 
-GENESIS = "39a2e1c5178585cf8c29388dfe01992229a2117b3be6f52b9acc100597b30e5f"  # doc/protocol.md section 18
-INITIAL = "ba8b8961c6059f3a66a61bd317879204be36bf60ffbee166a8a5843013988397"
-COMMITMENT = "88a4f39741124c947c9ba7f054877bb93db47dd41aeab4fd32513a169ec1b6b4"
+KNOWN = dict(known_answers())
+GENESIS, INITIAL, COMMITMENT = (KNOWN[f"{what} regtest"] for what in ("genesis", "initial", "commitment"))
 CORPUS = "21c2359d46e4ca3f1f9fa5a289fe8a2fb540ae8df4f578eb1fda46b65833c458"
 
 

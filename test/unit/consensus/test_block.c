@@ -31,11 +31,11 @@ static struct spec spec = {
 	.blob_budget = 20000,
 	.burn_rate = 10,
 	.block_weight = 40000,
-	.limit_bits = 0x20400000,
+	.start_bits = 0x20400000,
 };
-enum { BITS = 0x20100000, FUTURE_LIMIT = 720 };
+enum { BITS = 0x20100000, FUTURE_LIMIT = 180 };
 
-static struct parent_view parent = { { 1 }, { 2 }, 2 * 288, NOW, NOW - 100, { 3 }, true };
+static struct parent_view parent = { { 1 }, { 2 }, 2 * 72, NOW, NOW - 100, { 3 }, true };
 static uint8_t key[32];
 
 static int setup(void **state)

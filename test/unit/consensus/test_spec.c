@@ -62,7 +62,7 @@ static void test_builtin(void **state)
 	assert_false(spec_builtin(&spec, "signet"));
 	assert_true(spec_builtin(&spec, "main"));
 	assert_true(spec.is_public);
-	assert_int_equal(spec_future_limit(&spec), 7200);
+	assert_int_equal(spec_future_limit(&spec), 1260);
 	assert_ptr_equal(course_training(spec_course(&spec), &training), corpus_embedded);
 	assert_ptr_equal(course_benchmark(spec_course(&spec), &benchmark),
 		corpus_embedded + corpus_embedded_size - 8192);
@@ -80,7 +80,7 @@ static void test_builtin(void **state)
 		200000000);
 	spec_clear(&spec);
 	assert_true(spec_builtin(&spec, "test"));
-	assert_int_equal(spec_future_limit(&spec), 720);
+	assert_int_equal(spec_future_limit(&spec), 180);
 	assert_true(spec_builtin(&spec, "regtest"));
 	assert_int_equal(spec_future_limit(&spec), 7200);
 	assert_false(spec.is_public);
@@ -147,61 +147,64 @@ static void test_private(void **state)
 }
 
 /* Every field is committed to, but for the ports. */
+static const struct {
+	const char *json;
+	bool differs;
+} commitment_cases[] = {
+	{ "{}", false },
+	{ "{\"corpus\":\"embedded\"}", false },
+	{ "{\"p2p_port\":1}", false },
+	{ "{\"rpc_port\":65535}", false },
+	{ "{\"name\":\"regtesu\"}", true },
+	{ "{\"hrp\":\"ratm\"}", true },
+	{ "{\"genesis_time\":1795219201}", true },
+	{ "{\"spacing\":1,\"iterations\":4}", true },
+	{ "{\"start_bits\":541065216}", false },
+	{ "{\"start_bits\":541065215}", true },
+	{ "{\"k\":5}", true },
+	{ "{\"d\":64}", true },
+	{ "{\"layers\":3}", true },
+	{ "{\"heads\":1}", true },
+	{ "{\"ff\":112}", true },
+	{ "{\"ctx\":48}", true },
+	{ "{\"memory\":1025}", true },
+	{ "{\"batch\":5}", true },
+	{ "{\"iterations\":3}", true },
+	{ "{\"slots\":3}", true },
+	{ "{\"bench_rows\":17}", true },
+	{ "{\"bench_bytes\":8193}", true },
+	{ "{\"lr_ppm\":2001}", true },
+	{ "{\"wd_ppm\":1}", true },
+	{ "{\"mu_ppm\":1}", true },
+	{ "{\"eta_ppm\":1}", true },
+	{ "{\"gate_ppm\":1}", true },
+	{ "{\"v_0\":1}", true },
+	{ "{\"v_min\":1}", true },
+	{ "{\"subsidy\":1}", true },
+	{ "{\"halving\":1}", true },
+	{ "{\"maturity\":1}", true },
+	{ "{\"data_delay\":2}", true },
+	{ "{\"burn_rate\":1}", true },
+	{ "{\"blob_min\":32769}", true },
+	{ "{\"blob_max\":40000}", true },
+	{ "{\"blob_budget\":16777216}", true },
+	{ "{\"block_weight\":4000}", true },
+};
+
 static void test_commitment(void **state)
 {
-	static const struct {
-		const char *json;
-		bool differs;
-	} cases[] = {
-		{ "{}", false },
-		{ "{\"corpus\":\"embedded\"}", false },
-		{ "{\"p2p_port\":1}", false },
-		{ "{\"rpc_port\":65535}", false },
-		{ "{\"name\":\"regtesu\"}", true },
-		{ "{\"hrp\":\"ratm\"}", true },
-		{ "{\"genesis_time\":1795219201}", true },
-		{ "{\"spacing\":1,\"iterations\":4}", true },
-		{ "{\"k\":5}", true },
-		{ "{\"d\":64}", true },
-		{ "{\"layers\":3}", true },
-		{ "{\"heads\":1}", true },
-		{ "{\"ff\":112}", true },
-		{ "{\"ctx\":48}", true },
-		{ "{\"memory\":1025}", true },
-		{ "{\"batch\":5}", true },
-		{ "{\"iterations\":3}", true },
-		{ "{\"slots\":3}", true },
-		{ "{\"bench_rows\":17}", true },
-		{ "{\"bench_bytes\":8193}", true },
-		{ "{\"lr_ppm\":2001}", true },
-		{ "{\"wd_ppm\":1}", true },
-		{ "{\"mu_ppm\":1}", true },
-		{ "{\"eta_ppm\":1}", true },
-		{ "{\"gate_ppm\":1}", true },
-		{ "{\"v_0\":1}", true },
-		{ "{\"v_min\":1}", true },
-		{ "{\"subsidy\":1}", true },
-		{ "{\"halving\":1}", true },
-		{ "{\"maturity\":1}", true },
-		{ "{\"data_delay\":2}", true },
-		{ "{\"burn_rate\":1}", true },
-		{ "{\"blob_min\":32769}", true },
-		{ "{\"blob_max\":40000}", true },
-		{ "{\"blob_budget\":16777216}", true },
-		{ "{\"block_weight\":4000}", true },
-	};
 	struct spec regtest, spec;
 	struct errmsg err;
 
 	(void)state;
 	assert_true(spec_builtin(&regtest, "regtest"));
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		if (!parse(cases[i].json, &spec, &err))
-			fail_msg("%s: %s", cases[i].json, err.text);
-		if ((memcmp(spec.commitment, regtest.commitment, 32) != 0) != cases[i].differs)
-			fail_msg("commitment with %s", cases[i].json);
-		if ((memcmp(spec.genesis_id, regtest.genesis_id, 32) != 0) != cases[i].differs)
-			fail_msg("genesis id with %s", cases[i].json);
+	for (size_t i = 0; i < sizeof commitment_cases / sizeof commitment_cases[0]; i++) {
+		if (!parse(commitment_cases[i].json, &spec, &err))
+			fail_msg("%s: %s", commitment_cases[i].json, err.text);
+		if ((memcmp(spec.commitment, regtest.commitment, 32) != 0) != commitment_cases[i].differs)
+			fail_msg("commitment with %s", commitment_cases[i].json);
+		if ((memcmp(spec.genesis_id, regtest.genesis_id, 32) != 0) != commitment_cases[i].differs)
+			fail_msg("genesis id with %s", commitment_cases[i].json);
 		spec_clear(&spec);
 	}
 	spec_clear(&regtest);
@@ -255,6 +258,10 @@ static void test_mistakes_of_value(void **state)
 		{ "{\"k\":0}", "k is 0, and must be 1 to 64" },
 		{ "{\"k\":65}", "k is 65" },
 		{ "{\"k\":4294967300}", "k is 4294967300" },
+		{ "{\"start_bits\":541065217}", "start_bits is 541065217" },
+		{ "{\"start_bits\":553648127}", "start_bits is 553648127" },
+		{ "{\"start_bits\":545267712}", "start_bits is 545267712" },
+		{ "{\"start_bits\":1}", "start_bits is 1" },
 		{ "{\"name\":\"\"}", "name must have" },
 		{ "{\"name\":\"../../../etc\"}", "name must have" },
 		{ "{\"name\":\"seventeen-letters\"}", "name must have" },

@@ -210,16 +210,21 @@ static void test_next_bits(void **state)
 	struct u256 target;
 
 	(void)state;
-	spec.limit_bits = target_to_compact(target_limit(8));
-	assert_int_equal(spec.limit_bits, 0x20200000);
+	spec.start_bits = target_to_compact(target_limit(8));
+	assert_int_equal(spec.start_bits, 0x20200000);
 	/* On schedule, and one half-life of blocks ahead of it. */
 	assert_int_equal(target_next_bits(&spec, 0, 1000000), 0x20200000);
-	assert_int_equal(target_next_bits(&spec, 288, 1000000), 0x20100000);
-	assert_int_equal(target_next_bits(&spec, 288, 1000000 + 288 * 60), 0x20200000);
+	assert_int_equal(target_next_bits(&spec, 72, 1000000), 0x20100000);
+	assert_int_equal(target_next_bits(&spec, 72, 1000000 + 72 * 60), 0x20200000);
+	/* A harder start: as hard on schedule, and as easy as any chain may be two half-lives late. */
+	spec.start_bits = 0x20080000;
+	assert_int_equal(target_next_bits(&spec, 72, 1000000 + 72 * 60), 0x20080000);
+	assert_int_equal(target_next_bits(&spec, 72, 1000000 + 144 * 60), 0x20100000);
+	assert_int_equal(target_next_bits(&spec, 72, 1000000 + 360 * 60), 0x20200000);
 	assert_int_equal(target_next_bits(&spec, 10, 2000000), 0x20200000);
 	assert_true(target_from_compact(target_next_bits(&spec, 4000000, 1000001), &target));
 	spec.spacing = 0;
-	assert_int_equal(target_next_bits(&spec, 288, 1000000), 0x20200000);
+	assert_int_equal(target_next_bits(&spec, 72, 1000000), 0x20080000);
 }
 
 int main(void)
