@@ -231,6 +231,9 @@ static enum rpc_outcome call_getchainspec(struct rpc_request *chain_request, voi
 	json_object_set_new(spec_shown, "hrp", json_string(spec->hrp));
 	for (size_t i = 0; i < sizeof spec_numbers / sizeof *spec_numbers; i++)
 		json_object_set_new(spec_shown, spec_numbers[i].name, json_integer((json_int_t)spec_numbers[i].value));
+	json_object_set_new(spec_shown, "licences", json_array());
+	for (uint32_t i = 0; i < spec->licence_count; i++)
+		json_array_append_new(json_object_get(spec_shown, "licences"), json_string(spec->licences[i]));
 	json_object_set_new(spec_shown, "corpus_root", json_hex(spec->corpus_root, 32));
 	json_object_set_new(spec_shown, "commitment", json_hex(spec->commitment, 32));
 	json_object_set_new(spec_shown, "genesis", json_hash(spec->genesis_id));

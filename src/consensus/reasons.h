@@ -36,6 +36,7 @@ enum reasons_blame {
 	X(BAD_CONTRIB_BURN, "bad-contrib-burn", INVALID, PLACE)                                         \
 	X(BAD_CONTRIB_DUPLICATE, "bad-contrib-duplicate", INVALID, PLACE)                               \
 	X(BAD_CONTRIB_FORMAT, "bad-contrib-format", INVALID, PLACE)                                     \
+	X(BAD_CONTRIB_LICENCE, "bad-contrib-licence", INVALID, PLACE)                                   \
 	X(BAD_CONTRIB_SIZE, "bad-contrib-size", INVALID, PLACE)                                         \
 	X(BAD_DIFFBITS, "bad-diffbits", INVALID, SENDER)                                                \
 	X(BAD_HEX, "bad-hex", MALFORMED, SENDER)                                                        \

@@ -337,6 +337,9 @@ static void spec_compute_commitment(struct spec *spec)
 		if (field->is_committed)
 			buf_put_le64(&committed, spec_field_get(spec, field));
 	buf_put(&committed, spec->corpus_root, 32);
+	buf_put_compact(&committed, spec->licence_count);
+	for (uint32_t i = 0; i < spec->licence_count; i++)
+		spec_put_text(&committed, spec->licences[i]);
 	sha256(spec->commitment, committed.data, committed.size);
 	buf_clear(&committed);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "consensus/header.h"
+#include "consensus/payload/licence.h"
 #include "ml/course.h"
 #include "ml/state.h"
 #include "ml/step.h"
@@ -17,6 +18,8 @@
 
 /* Models that a chain trains at most. */
 enum { SPEC_COURSES = 1 };
+/* Licences that a spec names at most. */
+enum { SPEC_LICENCES = 16 };
 
 struct spec {
 	char name[17], hrp[9];
@@ -33,6 +36,10 @@ struct spec {
 	int64_t burn_rate; /* base units per byte */
 	uint32_t blob_min, blob_max, blob_budget;
 	uint32_t block_weight;
+	/* Of the data that may be registered: licences (consensus/payload/licence.h); none: whatever an expression
+	 * says. */
+	char licences[SPEC_LICENCES][LICENCE_MAX + 1];
+	uint32_t licence_count;
 	uint32_t memory; /* MiB: seven states of the model fit in it */
 	/* Not committed to: */
 	uint16_t p2p_port, rpc_port;

@@ -88,6 +88,33 @@ static bool spec_json_take_text(struct spec *spec, const char *field_name, const
 	return true;
 }
 
+static bool spec_json_take_licences(struct spec *spec, const json_t *field_value, struct errmsg *err)
+{
+	if (!json_is_array(field_value) || json_array_size(field_value) > SPEC_LICENCES)
+		return errmsg_set(err, "licences must be a list of at most %d", (int)SPEC_LICENCES);
+	for (size_t i = 0; i < json_array_size(field_value); i++) {
+		const char *field_text = json_string_value(json_array_get(field_value, i));
+
+		if (field_text == NULL || !licence_is_single(field_text))
+			return errmsg_set(err, "licences must hold SPDX ids such as \"CC0-1.0\", without AND and OR");
+		strcpy(spec->licences[i], field_text);
+	}
+	spec->licence_count = (uint32_t)json_array_size(field_value);
+	return true;
+}
+
+static bool spec_json_take_field(struct spec *spec, const char *field_name, const json_t *field_value,
+	char **corpus_path, struct errmsg *err)
+{
+	const struct spec_field *field = spec_json_find_field(field_name);
+
+	if (field != NULL)
+		return spec_json_take_number(spec, field, field_value, err);
+	if (strcmp(field_name, "licences") == 0)
+		return spec_json_take_licences(spec, field_value, err);
+	return spec_json_take_text(spec, field_name, field_value, corpus_path, err);
+}
+
 static bool spec_json_take_all(struct spec *spec, json_t *spec_object, char **corpus_path, struct errmsg *err)
 {
 	const char *field_name;
@@ -95,13 +122,9 @@ static bool spec_json_take_all(struct spec *spec, json_t *spec_object, char **co
 
 	if (!json_is_object(spec_object))
 		return errmsg_set(err, "a spec must be a JSON object");
-	json_object_foreach(spec_object, field_name, field_value) {
-		const struct spec_field *field = spec_json_find_field(field_name);
-
-		if (!(field != NULL ? spec_json_take_number(spec, field, field_value, err) :
-				      spec_json_take_text(spec, field_name, field_value, corpus_path, err)))
+	json_object_foreach(spec_object, field_name, field_value)
+		if (!spec_json_take_field(spec, field_name, field_value, corpus_path, err))
 			return false;
-	}
 	return true;
 }
 

@@ -20,6 +20,7 @@ class Spec:
              "blob_min blob_max blob_budget block_weight corpus_size").split()
 
     def __init__(self, fields, corpus):
+        self.licences = []
         self.__dict__.update(fields)
         self.corpus, self.corpus_size = corpus, len(corpus)
         self.model = Model(self.d, self.layers, self.heads, self.ff, self.ctx)
@@ -28,7 +29,8 @@ class Spec:
     def commitment(self):
         texts = struct.pack("<Q", self.RULES) + b"".join(compact(len(t)) + t.encode() for t in (self.name, self.hrp))
         numbers = b"".join(struct.pack("<Q", getattr(self, field)) for field in self.ORDER)
-        return sha256(texts + numbers + blob_root(self.corpus))
+        licences = compact(len(self.licences)) + b"".join(compact(len(t)) + t.encode() for t in self.licences)
+        return sha256(texts + numbers + blob_root(self.corpus) + licences)
 
     def dataset(self):
         """Dataset 0."""

@@ -20,8 +20,9 @@ static const struct rpc_arg contributedata_args[] = {
 		.help = "Path of the file, as the node sees it; \"\" if the bytes are given as hexdata." },
 	{ .name = "licence",
 		.type = RPC_TEXT,
-		.max = 16,
-		.help = "Licence tag of 1 to 16 printable characters without spaces, such as CC-BY-4.0." },
+		.max = LICENCE_MAX,
+		.help = "Their licence, as an SPDX expression: CC-BY-4.0, MIT OR Apache-2.0, or LicenseRef- and a name "
+			"for one of your own." },
 	{ .name = "title", .type = RPC_TEXT, .max = 64, .help = "Title of at most 64 bytes." },
 	{ .name = "owner",
 		.type = RPC_TEXT,
@@ -113,7 +114,7 @@ static bool contribute_describe(struct rpc_request *contribute_request, struct w
 	if (payload_kind(&written) == PAYLOAD_DATA)
 		return true;
 	rpc_fail(contribute_request, RPC_INVALID_PARAMETER,
-		"The licence tag must be 1 to 16 printable characters without spaces, the title "
+		"The licence must be an SPDX expression such as \"CC-BY-4.0\" or \"MIT OR Apache-2.0\", the title "
 		"UTF-8 without control characters");
 	return false;
 }

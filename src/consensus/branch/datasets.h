@@ -3,13 +3,14 @@
 #define ATELIER_CONSENSUS_BRANCH_DATASETS_H
 
 #include "consensus/branch/part.h"
+#include "consensus/payload/licence.h"
 
 enum { DATASETS_DRAWS_MAX = 1 << 20 };
 
 struct dataset {
 	uint8_t root[32], owner[32];
 	uint64_t size;
-	char licence[17], title[65];
+	char licence[LICENCE_MAX + 1], title[65];
 	uint8_t txid[32];
 	uint32_t output, height; /* where it was registered */
 	/* Of the current observation period: */

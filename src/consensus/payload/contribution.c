@@ -9,7 +9,6 @@
 #include "crypto/schnorr.h"
 
 enum {
-	CONTRIBUTION_LICENCE_MAX = 16,
 	CONTRIBUTION_TITLE_MAX = 64,
 	CONTRIBUTION_PAGE = 4096,
 };
@@ -57,12 +56,10 @@ static bool contribution_title_is_valid(const char *title, size_t title_left)
 	return true;
 }
 
+/* A zero byte within would hide what follows it from whoever reads the field as a C string. */
 static bool contribution_licence_is_valid(const char *licence, size_t licence_size)
 {
-	for (size_t i = 0; i < licence_size; i++)
-		if (licence[i] < 0x21 || licence[i] > 0x7e)
-			return false;
-	return licence_size > 0;
+	return strlen(licence) == licence_size && licence_parse(licence, NULL, NULL, NULL);
 }
 
 /* A string with its length in front, into a field of max + 1 bytes. */
@@ -86,7 +83,7 @@ static bool contribution_read(struct reader *payload, struct contribution *contr
 	reader_copy(payload, contribution->root, 32);
 	contribution->size = reader_le64(payload);
 	reader_copy(payload, contribution->owner, 32);
-	licence_size = contribution_read_text(payload, contribution->licence, CONTRIBUTION_LICENCE_MAX);
+	licence_size = contribution_read_text(payload, contribution->licence, LICENCE_MAX);
 	title_size = contribution_read_text(payload, contribution->title, CONTRIBUTION_TITLE_MAX);
 	return reader_done(payload) && contribution_licence_is_valid(contribution->licence, licence_size) &&
 		contribution_title_is_valid(contribution->title, title_size) && schnorr_key_valid(contribution->owner);
@@ -113,7 +110,7 @@ bool contribution_text_is_valid(const struct contribution *contribution)
 	size_t licence_size = strnlen(contribution->licence, sizeof contribution->licence),
 	       title_size = strnlen(contribution->title, sizeof contribution->title);
 
-	return licence_size <= CONTRIBUTION_LICENCE_MAX && title_size <= CONTRIBUTION_TITLE_MAX &&
+	return licence_size <= LICENCE_MAX && title_size <= CONTRIBUTION_TITLE_MAX &&
 		contribution_licence_is_valid(contribution->licence, licence_size) &&
 		contribution_title_is_valid(contribution->title, title_size);
 }
@@ -145,6 +142,9 @@ bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *
 		if (contribution.size < spec->blob_min || contribution.size > spec->blob_max)
 			return reject_set(reject, REASON_BAD_CONTRIB_SIZE, "a blob of %llu bytes; %u to %u are allowed",
 				(unsigned long long)contribution.size, spec->blob_min, spec->blob_max);
+		if (!licence_is_admitted(contribution.licence, spec->licences, spec->licence_count))
+			return reject_set(reject, REASON_BAD_CONTRIB_LICENCE,
+				"this chain does not admit the licence %s", contribution.licence);
 		*registered_bytes += contribution.size;
 	}
 	return true;

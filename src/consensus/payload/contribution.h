@@ -2,13 +2,14 @@
 #ifndef ATELIER_CONSENSUS_PAYLOAD_CONTRIBUTION_H
 #define ATELIER_CONSENSUS_PAYLOAD_CONTRIBUTION_H
 
+#include "consensus/payload/licence.h"
 #include "consensus/tx.h"
 
 struct contribution {
 	uint8_t root[32];
 	uint64_t size;
 	uint8_t owner[32];
-	char licence[17], title[65];
+	char licence[LICENCE_MAX + 1], title[65];
 };
 
 struct spec;
@@ -20,12 +21,12 @@ bool contribution_parse(const struct bytes *script, struct contribution *contrib
 bool contribution_formed(struct reader *payload);
 /* Appends the script; licence and title must be valid. */
 void contribution_script(struct buf *out, const struct contribution *contribution);
-/* Whether licence (1..16 visible ASCII characters) and title (at most 64 bytes of UTF-8 without control characters) can
- * be registered. */
+/* Whether licence (an expression, consensus/payload/licence.h) and title (at most 64 bytes of UTF-8 without control
+ * characters) can be registered. */
 bool contribution_text_is_valid(const struct contribution *contribution);
 
-/* Size of every data contribution of a transaction that passed tx_check. Adds the sizes to *registered, for the block's
- * budget. What they must burn depends on the blocks before (consensus/branch/fees.h). */
+/* Size and licence of every data contribution of a transaction that passed tx_check. Adds the sizes to *registered, for
+ * the block's budget. What they must burn depends on the blocks before (consensus/branch/fees.h). */
 bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *registered_bytes,
 	struct reject *reject);
 

@@ -34,6 +34,7 @@ EXAMPLE_PARENT = bytes([18]) * 32  # id and ticket of the example proofs' parent
 # Regtest but for sizes at which every chunk and micro-batch is cut.
 ODD = {"name": "odd", "hrp": "rodd", "d": 48, "layers": 1, "heads": 3, "ff": 528, "ctx": 96, "batch": 13, "iterations": 1,
        "bench_rows": 13}
+ADMITTED = ["MIT", "CC0-1.0", "GPL-2.0-only WITH Classpath-exception-2.0", "Apache-2.0+"]
 TOO_SLOW = ("digest test", "digest main")  # hours in plain Python: test/functional/bench/digest.py compares them
 
 
@@ -228,6 +229,9 @@ class Answers:
     def data_burn(self, rate, size):
         return str(data.least_burn(int(rate), int(size)))
 
+    def licence(self, *words):
+        return data.judge_licence(" ".join(words), ADMITTED)
+
     def datasets(self, ticket):
         spec = self.spec("main")
         weights = list(enumerate((len(spec.dataset()), 70000, 100000, 200000)))
@@ -279,7 +283,7 @@ def main():
         print(f"1..{len(lines) + 2}", flush=True)
     failed = False
     for number, (question, want) in enumerate(lines, 1):
-        name, *arguments = question.split()
+        name, *arguments = question.split(" ")
         if question in TOO_SLOW:
             print(f"{question} = {want}" if printing else f"ok {number} - {question} # SKIP takes hours in plain Python")
             continue

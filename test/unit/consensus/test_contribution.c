@@ -76,8 +76,9 @@ static void test_round_trips(void **state)
 {
 	(void)state;
 	assert_round_trip("MIT", "");
-	assert_round_trip("!", "A title");
-	assert_round_trip("CC-BY-SA-4.0~~~~", "1234567890123456789012345678901234567890123456789012345678901234");
+	assert_round_trip("a", "A title");
+	assert_round_trip("(MIT OR CC-BY-SA-4.0) AND LicenseRef-of-the-museum WITH leave-00",
+		"1234567890123456789012345678901234567890123456789012345678901234");
 	assert_round_trip("x",
 		"\xc2\xa0 \xdf\xbf \xe0\xa0\x80 \xed\x9f\xbf \xee\x80\x80 \xef\xbf\xbf "
 		"\xf0\x90\x80\x80 \xf4\x8f\xbf\xbf");
@@ -162,14 +163,14 @@ static void test_licences(void **state)
 	struct contribution data = example("", "");
 
 	(void)state;
-	assert_int_equal(parse_with_tail("\x01~\x00", 3), PAYLOAD_DATA);
-	assert_int_equal(parse_with_tail("\x10"
-					 "1234567890123456\x00",
-				 18),
+	assert_int_equal(parse_with_tail("\x01.\x00", 3), PAYLOAD_DATA);
+	assert_int_equal(parse_with_tail("\x40"
+					 "1234567890123456789012345678901234567890123456789012345678901234\x00",
+				 66),
 		PAYLOAD_DATA);
-	assert_int_equal(parse_with_tail("\x11"
-					 "12345678901234567\x00",
-				 19),
+	assert_int_equal(parse_with_tail("\x41"
+					 "12345678901234567890123456789012345678901234567890123456789012345\x00",
+				 67),
 		PAYLOAD_BAD);
 	assert_int_equal(parse_with_tail("\x00\x00", 2), PAYLOAD_BAD);
 	assert_int_equal(parse_with_tail("\x03"
@@ -280,13 +281,16 @@ static void test_kinds(void **state)
 		PAYLOAD_NONE);
 }
 
-/* === Size === */
+/* === Size and licence === */
 
-static const char *check(uint64_t size, uint64_t *registered)
+static const char *check(const char *licence, uint64_t size, uint64_t *registered)
 {
 	static struct reject reject;
-	struct spec spec = { .blob_min = 4096, .blob_max = 16777216 };
-	struct contribution data = example("MIT", "");
+	struct spec spec = { .blob_min = 4096,
+		.blob_max = 16777216,
+		.licences = { "MIT", "CC0-1.0" },
+		.licence_count = 2 };
+	struct contribution data = example(licence, "");
 	struct tx *tx = tx_new();
 	struct buf script;
 	bool ok;
@@ -308,13 +312,23 @@ static void test_size(void **state)
 	uint64_t registered = 3;
 
 	(void)state;
-	assert_string_equal(check(4096, &registered), "valid");
+	assert_string_equal(check("MIT", 4096, &registered), "valid");
 	assert_int_equal(registered, 3 + 4096);
-	assert_string_equal(check(4095, &registered), "bad-contrib-size");
-	assert_string_equal(check(16777216, &registered), "valid");
-	assert_string_equal(check(16777217, &registered), "bad-contrib-size");
-	assert_string_equal(check(UINT64_MAX, &registered), "bad-contrib-size");
+	assert_string_equal(check("MIT", 4095, &registered), "bad-contrib-size");
+	assert_string_equal(check("MIT", 16777216, &registered), "valid");
+	assert_string_equal(check("MIT", 16777217, &registered), "bad-contrib-size");
+	assert_string_equal(check("MIT", UINT64_MAX, &registered), "bad-contrib-size");
 	assert_int_equal(registered, 3 + 4096 + 16777216);
+}
+
+static void test_admitted_licences(void **state)
+{
+	uint64_t registered = 0;
+
+	(void)state;
+	assert_string_equal(check("ISC OR cc0-1.0", 4096, &registered), "valid");
+	assert_string_equal(check("ISC AND CC0-1.0", 4096, &registered), "bad-contrib-licence");
+	assert_int_equal(registered, 4096);
 }
 
 /* === Outcome === */
@@ -477,6 +491,7 @@ int main(void)
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_size),
+		cmocka_unit_test(test_admitted_licences),
 		cmocka_unit_test(test_outcome),
 		cmocka_unit_test(test_outcome_malformed),
 		cmocka_unit_test(test_blob_root),

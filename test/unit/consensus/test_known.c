@@ -658,6 +658,17 @@ static void answer_data_burn(const char *arguments, char *out)
 	snprintf(out, ANSWER_MAX, "%lld", (long long)fees_burn(rate, size));
 }
 
+static void answer_licence(const char *arguments, char *out)
+{
+	static const char admitted[][LICENCE_MAX + 1] = { "MIT", "CC0-1.0", "GPL-2.0-only WITH Classpath-exception-2.0",
+		"Apache-2.0+" };
+
+	snprintf(out, ANSWER_MAX, "%s",
+		!licence_parse(arguments, NULL, NULL, NULL)         ? "bad" :
+			licence_is_admitted(arguments, admitted, 4) ? "admitted" :
+								      "refused");
+}
+
 static void answer_datasets(const char *arguments, char *out)
 {
 	struct contribution data[3] = { example_data(1, 70000), example_data(2, 100000), example_data(3, 200000) };
@@ -809,6 +820,7 @@ static const struct {
 	{ "slot_pay", answer_slot_pay, 3 },
 	{ "data_rate", answer_data_rate, 6 },
 	{ "data_burn", answer_data_burn, 3 },
+	{ "licence", answer_licence, 20 },
 	{ "datasets", answer_datasets, 1 },
 	{ "coinbase", answer_coinbase, 1 },
 	{ "txid", answer_txid, 1 },

@@ -189,6 +189,7 @@ static const struct {
 	{ "{\"blob_max\":40000}", true },
 	{ "{\"blob_budget\":16777216}", true },
 	{ "{\"block_weight\":4000}", true },
+	{ "{\"licences\":[\"MIT\", \"LicenseRef-ward7\", \"GPL-2.0-only WITH x\"]}", true },
 };
 
 static void test_commitment(void **state)
@@ -244,6 +245,11 @@ static void test_mistakes_of_form(void **state)
 		{ "{\"k\":99999999999999999999}", "too big integer" },
 		{ "{\"name\":5}", "name must be a string" },
 		{ "{\"corpus\":1}", "corpus must be a string" },
+		{ "{\"licences\":\"MIT\"}", "licences must be a list" },
+		{ "{\"licences\":[1]}", "licences must hold SPDX ids" },
+		{ "{\"licences\":[\"\"]}", "licences must hold SPDX ids" },
+		{ "{\"licences\":[\"MIT\", \"MIT OR ISC\"]}", "licences must hold SPDX ids" },
+		{ "{\"licences\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}", "a list of at most 16" },
 	};
 
 	(void)state;
