@@ -29,7 +29,7 @@ FAIR_TRIAL = 30  # blocks after which data that has earned nothing has had its c
 SPEC = {
     "name": "demo", "hrp": "datl", "spacing": 4, "k": 4,
     "d": 64, "layers": 2, "heads": 2, "ff": 176, "ctx": 64, "batch": 8, "iterations": 8,
-    "slots": 2, "bench_rows": 64, "bench_bytes": 8192, "lr_ppm": 250, "maturity": 2, "data_delay": 1,
+    "slots": 2, "bench_rows": 64, "lr_ppm": 250, "maturity": 2, "data_delay": 1,
     "blob_min": 32768, "burn_rate": 100,
 }
 

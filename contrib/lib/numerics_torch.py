@@ -33,7 +33,7 @@ from reference.step import BETA_1, BETA_2, EPSILON
 
 DEFAULTS = {"rounding": "nearest", "chunk": 1024, "matrix": False, "logits": "dithered", "clip": 1, "beta2": BETA_2, "warm": 0,
             "falls": False, "delta": "stochastic", "lr": 500e-6, "wd": 0.01, "mu": 0.9, "eta": 0.7, "C": 8, "k": 8}
-BENCH_BYTES, VALIDATION_ROWS, GATE = 8192, 128, 1.05
+VALIDATION_ROWS, GATE = 128, 1.05
 
 # === Draws ===
 
@@ -138,7 +138,8 @@ class Training:
         with open(corpus, "rb") as file:
             text = file.read()
         cut = len(text) // 10 * 9
-        self.data, self.benchmark = text[:cut - BENCH_BYTES], text[cut - BENCH_BYTES:cut]
+        learned = cut - sizes["bench_bytes"]
+        self.data, self.benchmark = text[:learned], text[learned:cut]
         self.validation = benchmark_windows(bytes(32), VALIDATION_ROWS, text[cut:], self.ctx)
         self.model = Llama({**sizes, "vocabulary": VOCABULARY})
         self.use_rounding(self.model)

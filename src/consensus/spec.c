@@ -155,7 +155,7 @@ bool spec_hrp_check(const char *hrp, struct errmsg *err)
 static const struct spec spec_regtest = {
 	.name = "regtest", .hrp = "ratl",
 	.genesis_time = 1795219200, .spacing = 0, .k = 4, .slots = 2,
-	.course_count = 1, .courses = { { .bench_bytes = 8192, .train = {
+	.course_count = 1, .courses = { { .bench_bytes = 65536, .train = {
 		.model = { .d = 32, .layers = 2, .heads = 2, .ff = 96, .ctx = 32 },
 		.batch = 4, .iterations = 2, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
 		.gate_ppm = 1050000, .bench_rows = 4,
@@ -171,7 +171,7 @@ static const struct spec spec_regtest = {
 static const struct spec spec_test = {
 	.name = "test", .hrp = "tatl",
 	.genesis_time = 1795219200, .spacing = 60, .start_bits = 0x20008000, .k = 8, .slots = 4,
-	.course_count = 1, .courses = { { .bench_bytes = 8192, .train = {
+	.course_count = 1, .courses = { { .bench_bytes = 65536, .train = {
 		.model = { .d = 128, .layers = 4, .heads = 4, .ff = 352, .ctx = 128 },
 		.batch = 8, .iterations = 8, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
 		.gate_ppm = 1050000, .bench_rows = 8,
@@ -187,7 +187,7 @@ static const struct spec spec_test = {
 static const struct spec spec_main = {
 	.name = "main", .hrp = "atl",
 	.genesis_time = 1795219200, .spacing = 600, .start_bits = 0x20008000, .k = 8, .slots = 4,
-	.course_count = 1, .courses = { { .bench_bytes = 8192, .train = {
+	.course_count = 1, .courses = { { .bench_bytes = 65536, .train = {
 		.model = { .d = 192, .layers = 6, .heads = 6, .ff = 512, .ctx = 256 },
 		.batch = 16, .iterations = 8, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
 		.gate_ppm = 1050000, .bench_rows = 16,

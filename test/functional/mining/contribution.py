@@ -153,7 +153,7 @@ def refused():
         with open(CORPUS, "rb") as file:
             corpus = file.read()
         with tap.raises(-27, "dataset 0"):  # what the chain began with: the corpus but for the benchmark
-            node.rpc.contributedata("", "CC0-1.0", "the corpus", None, corpus[:-8192].hex())
+            node.rpc.contributedata("", "CC0-1.0", "the corpus", None, corpus[:-SPEC.bench_bytes].hex())
         node.rpc.contributedata("", "CC0-1.0", "the first", None, data.hex())
         with tap.raises(-4, "txn-mempool-conflict"):
             node.rpc.contributedata("", "CC0-1.0", "the second", None, data.hex())

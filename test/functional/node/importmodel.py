@@ -86,7 +86,8 @@ def completed():
         node.generate(2)
         node.rpc.exportmodel(os.path.join(root, "model"))
         node.rpc.exportmodel(os.path.join(root, "model.gguf"), "gguf")
-        own = {"name": "ours", "hrp": "our", "genesis_time": 1795219201, "k": 2, "ctx": 64, "d": 32, "corpus": "words.txt"}
+        own = {"name": "ours", "hrp": "our", "genesis_time": 1795219201, "k": 2, "ctx": 64, "d": 32, "corpus": "words.txt",
+               "bench_bytes": 2000}
         with open(os.path.join(root, "words.txt"), "wb") as file:
             file.write(b"some words of our own " * 1000)
         made = []

@@ -213,7 +213,7 @@ def wrong_specs():
         check({**sound, "blob_min": 65536, "blob_max": 40000}, "blob_min", "blob_max")
         check({**sound, "blob_max": 65536, "blob_budget": 65535}, "blob_budget")
         check({**sound, "subsidy": 10 ** 12, "halving": 10 ** 6}, "subsidy")
-        check({**sound, "bench_bytes": 52720}, "corpus")
+        check({**sound, "bench_bytes": 262144}, "corpus")
         check({**sound, "corpus": ""}, "corpus")
         check({**sound, "corpus": 7}, "corpus")
         check({**sound, "corpus": "missing.txt"}, "missing.txt", "No such file")

@@ -15,7 +15,7 @@ from reference.transactions import address
 
 KNOWN = dict(known_answers())
 GENESIS, INITIAL, COMMITMENT = (KNOWN[f"{what} regtest"] for what in ("genesis", "initial", "commitment"))
-CORPUS = "21c2359d46e4ca3f1f9fa5a289fe8a2fb540ae8df4f578eb1fda46b65833c458"
+CORPUS = "dccbebd0dd9839d1de7391498eda2507ae34397268d820dde206ac8706f45fd4"
 
 
 def genesis():
@@ -38,8 +38,8 @@ def genesis():
         spec = node.rpc.getchainspec()
         for name, value in {
                 "name": "regtest", "hrp": "ratl", "genesis": GENESIS, "commitment": COMMITMENT, "corpus_root": CORPUS,
-                "corpus_size": 52720, "d": 32, "k": 4, "slots": 2, "subsidy": 5000000000, "halving": 150,
-                "maturity": 10, "burn_rate": 10}.items():
+                "corpus_size": 262144, "bench_bytes": 65536, "d": 32, "k": 4, "slots": 2, "subsidy": 5000000000,
+                "halving": 150, "maturity": 10, "burn_rate": 10}.items():
             tap.equal(spec[name], value, f"{name} in getchainspec")
         tap.equal(node.rpc.getchaintips(), [{"height": 0, "hash": GENESIS, "branchlen": 0, "status": "active"}], "tips")
         tap.equal(node.rpc.gettxoutsetinfo()["txouts"], 0, "coins")

@@ -502,12 +502,12 @@ static struct state *variant_parent(const char *variant)
 	return before.state;
 }
 
-/* Slot of the variant's proof number i. */
-static uint32_t variant_slot(const char *variant, size_t i, const uint8_t seed[32])
+/* Slot of the variant's proof number i: set, for by their seeds all may share one in another genesis. */
+static uint32_t variant_slot(const char *variant, size_t i)
 {
 	if (strcmp(variant, "again") == 0)
 		return 0;
-	return strcmp(variant, "three-slots") == 0 ? (uint32_t)i : spec_slot(&regtest, seed);
+	return strcmp(variant, "three-slots") == 0 ? (uint32_t)i : i == 0;
 }
 
 /* Runs the verify job of a block of the example proofs, which executes them again, or takes the variant's bodies. */
@@ -538,7 +538,7 @@ static void verify_example(const char *variant, struct verdict *verdict)
 		p->header = proof[order[i]];
 		header_id(&p->header, p->id);
 		header_seed(&p->header, p->seed);
-		p->slot = variant_slot(variant, i, p->seed);
+		p->slot = variant_slot(variant, i);
 		if (*variant) {
 			p->delta = variant_body(variant, order[i]);
 			sha256(p->header.digest, p->delta, block_body_size(&regtest));

@@ -1,4 +1,6 @@
 /* Chain specs: the built-in ones' known answers, private ones' JSON with every kind of mistake, and windows. */
+#include <jansson.h>
+
 #include "consensus/corpus.h"
 #include "consensus/spec.h"
 #include "ml/backend_cpu.h"
@@ -65,8 +67,8 @@ static void test_builtin(void **state)
 	assert_int_equal(spec_future_limit(&spec), 1260);
 	assert_ptr_equal(course_training(spec_course(&spec), &training), corpus_embedded);
 	assert_ptr_equal(course_benchmark(spec_course(&spec), &benchmark),
-		corpus_embedded + corpus_embedded_size - 8192);
-	assert_int_equal(benchmark, 8192);
+		corpus_embedded + corpus_embedded_size - 65536);
+	assert_int_equal(benchmark, 65536);
 	assert_int_equal(training + benchmark, corpus_embedded_size);
 	assert_true(spec_subsidy(&spec, 0) == 5000000000);
 	assert_true(spec_subsidy(&spec, 209999) == 5000000000);
@@ -90,12 +92,28 @@ static void test_builtin(void **state)
 	spec_clear(&spec);
 }
 
+/* UTF-8 in whole characters, in what is trained on and in the benchmark: the bound parts no character. */
 static void test_corpus_is_text(void **state)
 {
+	struct spec spec;
+	const uint8_t *parts[2];
+	size_t sizes[2];
+
 	(void)state;
-	for (size_t i = 0; i < corpus_embedded_size; i++)
-		assert_true(corpus_embedded[i] == '\n' || (corpus_embedded[i] >= 0x20 && corpus_embedded[i] < 0x7f));
-	assert_int_equal(corpus_embedded[corpus_embedded_size - 1], '\n');
+	assert_true(spec_builtin(&spec, "main"));
+	parts[0] = course_training(spec_course(&spec), &sizes[0]);
+	parts[1] = course_benchmark(spec_course(&spec), &sizes[1]);
+	for (int part = 0; part < 2; part++) {
+		json_t *text = json_stringn((const char *)parts[part], sizes[part]); /* refuses what is no UTF-8 */
+
+		assert_non_null(text);
+		json_decref(text);
+		for (size_t i = 0; i < sizes[part]; i++)
+			assert_true(parts[part][i] == '\n' || parts[part][i] == '\t' ||
+				(parts[part][i] >= 0x20 && parts[part][i] != 0x7f));
+		assert_int_equal(parts[part][sizes[part] - 1], '\n');
+	}
+	spec_clear(&spec);
 }
 
 /* === Private === */
@@ -172,7 +190,7 @@ static const struct {
 	{ "{\"iterations\":3}", true },
 	{ "{\"slots\":3}", true },
 	{ "{\"bench_rows\":17}", true },
-	{ "{\"bench_bytes\":8193}", true },
+	{ "{\"bench_bytes\":65535}", true },
 	{ "{\"lr_ppm\":2001}", true },
 	{ "{\"wd_ppm\":1}", true },
 	{ "{\"mu_ppm\":1}", true },
@@ -287,7 +305,7 @@ static void test_mistakes_of_value(void **state)
 		{ "{\"lr_ppm\":16777216}", "lr_ppm is 16777216" },
 		{ "{\"lr_ppm\":0}", "lr_ppm is 0" },
 		{ "{\"bench_bytes\":33,\"ctx\":48}", "bench_bytes is 33, and must be ctx + 1 = 49" },
-		{ "{\"bench_bytes\":52720}", "corpus has" },
+		{ "{\"bench_bytes\":262144}", "corpus has" },
 		{ "{\"memory\":0}", "memory is 0" },
 		{ "{\"memory\":1,\"d\":64}", "memory is 1 MiB, and 7 states of the model need 6" },
 		{ "{\"spacing\":1,\"iterations\":3}", "iterations is 3, and must be 4 at least" },
