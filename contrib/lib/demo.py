@@ -196,7 +196,7 @@ class Demo:
         miner.call("sendtoaddress", own, gift)
         self.mine_until("the owner has coins", lambda: owner.call("getbalance") > 0)
         title = os.path.basename(self.options.file).encode()[:64].decode(errors="ignore")
-        sent = owner.call("contributedata", self.options.file, "as-stated", title, own)
+        sent = owner.call("contributedata", self.options.file, "LicenseRef-as-stated", title, own)
         print(f"       The owner contributes {self.options.file} ({size} bytes) in transaction {sent['txid'][:16]}...")
         self.mine_until("the data is on the chain", lambda: len(owner.call("listdatasets")) > 1)
 

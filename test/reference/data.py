@@ -1,9 +1,19 @@
 """Section 12: what data contributions burn, and their licences."""
 
 import re
+import struct
+
+from .transactions import push
+
 
 RATE_MAX = 1 << 54
 RATE_WINDOW = 12
+
+
+def contribution(root, size, owner, licence, title):
+    """The script that registers data."""
+    return b"\x6a" + push(b"atl\x01" + root + struct.pack("<Q", size) + owner + bytes([len(licence)]) + licence +
+                          bytes([len(title)]) + title)
 
 
 def first_rate(spec):

@@ -7,6 +7,7 @@
 #include "calls/calls.h"
 #include "calls/show.h"
 #include "calls/wallet/pay.h"
+#include "calls/wallet/spdx.h"
 #include "calls/wallet/which.h"
 #include "consensus/payload/contribution.h"
 #include "consensus/payload/payload.h"
@@ -93,6 +94,40 @@ static bool contribute_choose_owner(struct rpc_request *contribute_request, stru
 	return false;
 }
 
+/* An expression that this chain admits, and nobody's slip of the pen; false: the request has been answered. */
+static bool contribute_check_licence(struct rpc_request *contribute_request, const struct spec *spec)
+{
+	const char *licence_text = rpc_text(contribute_request, "licence");
+	struct errmsg err;
+
+	if (!licence_parse(licence_text, NULL, NULL, NULL)) {
+		rpc_fail(contribute_request, RPC_INVALID_PARAMETER,
+			"The licence must be an SPDX expression such as CC-BY-4.0 or MIT OR Apache-2.0; for one of "
+			"your own, LicenseRef- and a name");
+		return false;
+	}
+	if (!licence_is_admitted(licence_text, spec->licences, spec->licence_count)) {
+		rpc_fail(contribute_request, RPC_INVALID_PARAMETER,
+			"This chain does not admit data under the licence %s: getchainspec lists those it does",
+			licence_text);
+		return false;
+	}
+	if (spdx_review(licence_text, &err) != SPDX_MISTAKE)
+		return true;
+	rpc_fail(contribute_request, RPC_INVALID_PARAMETER, "%s", err.text);
+	return false;
+}
+
+static json_t *contribute_show_warnings(const char *licence_text)
+{
+	json_t *licence_warnings = json_array();
+	struct errmsg err;
+
+	if (spdx_review(licence_text, &err) != SPDX_LISTED)
+		json_array_append_new(licence_warnings, json_string(err.text));
+	return licence_warnings;
+}
+
 /* The payload's script, proven to parse; false: the request has been answered. */
 static bool contribute_describe(struct rpc_request *contribute_request, struct wallet *wallet,
 	const struct buf *contributed_bytes, struct contribution *contribution, struct buf *payload_script)
@@ -110,12 +145,10 @@ static bool contribute_describe(struct rpc_request *contribute_request, struct w
 	contribution_script(payload_script, contribution);
 	written = (struct bytes){ payload_script->data, payload_script->size };
 	/* Read again by consensus' own parser: what it would not take must not be paid for. All else that can be wrong
-	 * has been checked, so only the texts are left. */
+	 * has been checked, so only the title is left. */
 	if (payload_kind(&written) == PAYLOAD_DATA)
 		return true;
-	rpc_fail(contribute_request, RPC_INVALID_PARAMETER,
-		"The licence must be an SPDX expression such as \"CC-BY-4.0\" or \"MIT OR Apache-2.0\", the title "
-		"UTF-8 without control characters");
+	rpc_fail(contribute_request, RPC_INVALID_PARAMETER, "The title must be UTF-8 without control characters");
 	return false;
 }
 
@@ -168,10 +201,10 @@ static enum rpc_outcome contribute_register(struct rpc_request *contribute_reque
 	if (!pay_send(contribute_request, wallets, wallet, burn_tx))
 		return RPC_DONE;
 	return rpc_reply(contribute_request,
-		json_pack("{s:o,s:o,s:I,s:o,s:o,s:o}", "txid", json_hash(burn_txid), "root",
+		json_pack("{s:o,s:o,s:I,s:o,s:o,s:o,s:o}", "txid", json_hash(burn_txid), "root",
 			json_hex(contribution->root, 32), "size", (json_int_t)contributed_bytes->size, "owner",
 			show_address(wallet_spec(wallet), contribution->owner), "burned", json_amount(burn.amount),
-			"fee", json_amount(burn_fee)));
+			"fee", json_amount(burn_fee), "warnings", contribute_show_warnings(contribution->licence)));
 }
 
 static enum rpc_outcome call_contributedata(struct rpc_request *contribute_request, void *context)
@@ -185,7 +218,8 @@ static enum rpc_outcome call_contributedata(struct rpc_request *contribute_reque
 		return RPC_DONE;
 	buf_init(&contributed_bytes);
 	buf_init(&payload_script);
-	if (contribute_read_blob(contribute_request, wallet_spec(wallet), &contributed_bytes) &&
+	if (contribute_check_licence(contribute_request, wallet_spec(wallet)) &&
+		contribute_read_blob(contribute_request, wallet_spec(wallet), &contributed_bytes) &&
 		contribute_describe(contribute_request, wallet, &contributed_bytes, &contribution, &payload_script))
 		contribute_outcome = contribute_register(contribute_request, context, wallet, &contributed_bytes,
 			&contribution, &payload_script);
@@ -200,8 +234,8 @@ static const struct rpc_method contribute_methods[] = {
 		"and their owner, and burns what estimatedatafee tells. The bytes become public. When "
 		"the model is trained on them and improves by it, the owner is paid.",
 		"{\"txid\": \"hex\", \"root\": \"hex\", \"size\": n, \"owner\": \"address\", "
-		"\"burned\": amount, \"fee\": amount}",
-		"/usr/share/common-licenses/GPL-3 GPL-3.0 \"GNU GPL version 3\"", 0 },
+		"\"burned\": amount, \"fee\": amount, \"warnings\": [\"text\"]}",
+		"/usr/share/common-licenses/GPL-3 GPL-3.0-or-later \"GNU GPL version 3\"", 0 },
 };
 
 void calls_contribute_add(struct rpc_table *table, struct wallets *wallets)

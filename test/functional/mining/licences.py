@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""The licences of data: expressions that somebody can use, and chains that admit only some of them (doc/protocol.md
+section 12)."""
+
+import json
+import os
+import random
+import sys
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from framework import tap
+from framework.node import KEYS, Node
+from reference.data import contribution
+from reference.transactions import Transaction, address, payee
+
+CHANGES = {"name": "open", "hrp": "opn", "maturity": 1, "data_delay": 1000,
+           "licences": ["CC0-1.0", "CC-BY-4.0", "LicenseRef-ours"]}
+KEY = bytes.fromhex(KEYS[0])
+
+
+def contribute(node, licence, number):
+    blob = random.Random(number).randbytes(40000)
+    return node.rpc.contributedata("", licence, f"number {number}", None, blob.hex())
+
+
+def raw_contribution(licence):
+    """A transaction that registers data under this licence, of no coin that there is."""
+    script = contribution(bytes(32), 40000, KEY, licence.encode(), b"a title")
+    return Transaction(2, [(b"\x01" * 32, 0, b"", 0xffffffff, [b"\x02" * 64])],
+                       [(10 ** 8, script), (1000, payee(KEY))]).serialise().hex()
+
+
+def registered():
+    """What looks like a slip is refused with what was meant; what is unknown is registered with a warning"""
+    with Node() as node:
+        node.rpc.createwallet("w")
+        node.rpc.generatetoaddress(4, node.rpc.getnewaddress())
+        node.generate(10)
+        for licence, told in (("GPL-3.0", "did you mean GPL-3.0-only or GPL-3.0-or-later?"),
+                              ("MIT OR CC-BY", "did you mean CC-BY-4.0, CC-BY-3.0 or CC-BY-2.5?"),
+                              ("MIT or ISC", "must be an SPDX expression"), ("CC BY 4.0", "must be an SPDX expression"),
+                              ("(MIT", "must be an SPDX expression"), ("LicenseRef-", "must be an SPDX expression")):
+            with tap.raises(-8, told):
+                contribute(node, licence, 0)
+        tap.equal(node.rpc.getrawmempool(), [], "the mempool after all this")
+        licences = ["CC0-1.0", "MIT OR (CC-BY-4.0 AND Apache-2.0+ WITH LLVM-exception)", "LicenseRef-of-the-museum",
+                    "CC-BY-9.0"]
+        for number, licence in enumerate(licences):
+            answer = contribute(node, licence, number)
+            expected = ["CC-BY-9.0 is not on the SPDX licence list that this node knows"] if number == 3 else []
+            tap.equal(answer["warnings"], expected, f"warnings for {licence}")
+        for _ in range(4):
+            node.generate(1)
+        tap.equal(sorted(one["licence"] for one in node.rpc.listdatasets()[1:]), sorted(licences), "licences")
+        for licence in ("", "MIT AND", "a" * 65, "caf\xe9"):
+            with tap.raises(-26, "bad-contrib-format"):
+                node.rpc.sendrawtransaction(raw_contribution(licence))
+        with tap.raises(-25, "bad-txns-inputs-missingorspent"):
+            node.rpc.sendrawtransaction(raw_contribution("a" * 64))
+
+
+def admitted():
+    """A chain of one's own admits only what its licences permit, whoever asks"""
+    node = Node(chain="open", start=False)
+    path = os.path.join(node.root, "spec.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(CHANGES, file)
+    node.options = [f"-chainspec={path}"]
+    with node:
+        node.start()
+        tap.equal(node.rpc.getchainspec()["licences"], CHANGES["licences"], "the spec as the node tells it")
+        node.rpc.createwallet("w")
+        for _ in range(4):
+            node.rpc.generatetoaddress(1, node.rpc.getnewaddress())
+        node.rpc.generatetoaddress(2, address("opn", KEY))
+        for licence in ("MIT", "CC0-1.0 AND MIT", "CC-BY-SA-4.0", "LicenseRef-theirs"):
+            with tap.raises(-8, "does not admit"):
+                contribute(node, licence, 0)
+            with tap.raises(-26, "bad-contrib-licence"):
+                node.rpc.sendrawtransaction(raw_contribution(licence))
+        licences = ["MIT OR cc0-1.0", "LicenseRef-ours AND CC-BY-4.0+"]
+        for number, licence in enumerate(licences):
+            contribute(node, licence, number)
+            with tap.raises(-25, "bad-txns-inputs-missingorspent"):
+                node.rpc.sendrawtransaction(raw_contribution(licence))
+        for _ in range(4):
+            node.rpc.generatetoaddress(1, address("opn", KEY))
+        tap.equal(sorted(one["licence"] for one in node.rpc.listdatasets()[1:]), sorted(licences), "licences")
+
+
+tap.main(registered, admitted)
