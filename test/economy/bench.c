@@ -12,6 +12,7 @@ void bench_init(struct bench *b, struct team *team, uint64_t seed, bool brief)
 {
 	*b = (struct bench){ .team = team, .seed = seed, .brief = brief, .ok = true };
 	spec_builtin(&b->spec, "main");
+	b->spec.start_bits = world_bits(bench_power() * b->spec.spacing);
 	b->cases = mem_alloc(BENCH_CASES * sizeof *b->cases);
 }
 
@@ -29,8 +30,8 @@ double bench_power(void)
 struct rules bench_rules(const struct bench *b)
 {
 	return (struct rules){
-		.start_bits = world_bits(bench_power() * b->spec.spacing),
-		.half_life = 72,
+		.start_bits = b->spec.start_bits,
+		.half_life = HALF_LIFE,
 		.future = 60 + b->spec.spacing / 2,
 		.least_time = true,
 		.ties = true,

@@ -34,7 +34,8 @@ void bench_clear(struct bench *b);
 struct rules bench_rules(const struct bench *b);
 struct rules bench_old_rules(const struct bench *b);
 
-/* The power that main's targets begin with, here: of a hundred machines that take 1/150 of a spacing for a step. */
+/* The power that the chain is started for, in steps a second: a hundred machines that take 1/150 of a spacing for a
+ * step. (main is started for fewer; no figure hangs on how many it is.) */
 double bench_power(void);
 
 /* That network for so many spacings. Of twelve miners the first has `share` of the power (0: as the others are), the

@@ -21,7 +21,7 @@ static const struct {
 	const char *name, *what;
 	bool (*run)(const struct options *o, struct team *team);
 } commands[] = {
-	{ "time", "check, launch, stale, selfish, omission, rented, hopping, dating", economy_time },
+	{ "time", "check, launch, burst, stale, selfish, omission, rented, hopping, dating", economy_time },
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

@@ -13,19 +13,24 @@
 #include "consensus/target.h"
 
 struct rules {
-	uint32_t start_bits; /* target of the anchor */
-	uint32_t half_life;  /* of its target, in spacings */
-	int64_t future;      /* seconds that a time may be ahead of a clock */
+	uint32_t
+		start_bits; /* target of the anchor; where it and the half-life are the node's, so is the next target */
+	uint32_t half_life; /* of its target, in spacings */
+	int64_t future;     /* seconds that a time may be ahead of a clock */
 	bool least_time, ties, by_time, late;
 	uint32_t back; /* least time and proofs by time look so many blocks back ... */
 	uint32_t span; /* ... where so many spacings must lie between */
 };
+
+enum { HALF_LIFE = 72 };
 
 static inline uint32_t target_next(const struct spec *spec, const struct rules *rules, uint32_t height, uint32_t time)
 {
 	int64_t spacing = spec->spacing, since = (int64_t)time - ((int64_t)spec->genesis_time - spacing);
 	struct u256 anchor = { { 0 } };
 
+	if (rules->start_bits == spec->start_bits && rules->half_life == HALF_LIFE)
+		return target_next_bits(spec, height, time);
 	target_from_compact(rules->start_bits, &anchor);
 	return target_to_compact(
 		target_asert(anchor, spacing, rules->half_life * spacing, since, height, target_limit(spec->k)));

@@ -34,7 +34,7 @@ static struct bench_case *add_usual(struct bench *b, const struct rules *rules, 
 /* ---- Launch ---- */
 
 /* Of the expected power, and of a launch from the easiest target, where nothing but three machines would do. */
-static const double scales[] = { 1, 10, 100, 1000 }, old_scales[] = { 0.03, 1 };
+static const double scales[] = { 0.1, 1, 10, 100, 1000 }, old_scales[] = { 0.03, 1 };
 
 enum { SCALES = sizeof scales / sizeof scales[0], OLD_SCALES = sizeof old_scales / sizeof old_scales[0] };
 
@@ -182,6 +182,52 @@ static void table_launch(struct bench *b)
 		print_launch(b, "none, from the easiest target", old_scales[k], at++);
 }
 
+/* ---- A launch with one who does otherwise ---- */
+
+enum { BURSTS = 5, BURST_SCALES = 5, BURST_SEEDS = 8 };
+
+static const double burst_scales[BURST_SCALES] = { 1, 10, 20, 40, 100 };
+
+static const struct {
+	const char *name;
+	struct attack attack;
+} bursts[BURSTS] = {
+	{ "as all", { .selfish = false } },
+	{ "selfish, gamma .5", { .selfish = true, .gamma = 0.5, .omits_late = true } },
+	{ "omits loose and late proofs", { .omits_loose = true, .omits_late = true } },
+	{ "dates latest", { .dating = DATING_LATEST } },
+	{ "dates earliest", { .dating = DATING_EARLIEST } },
+};
+
+static void table_burst(struct bench *b)
+{
+	struct rules rules = bench_rules(b);
+
+	for (int i = 0; i < BURSTS * BURST_SCALES * BURST_SEEDS; i++) {
+		struct setting s = bench_setting(b, 0.3, 288);
+
+		s.power *= burst_scales[i / BURST_SEEDS % BURST_SCALES];
+		s.attack = bursts[i / BURST_SEEDS / BURST_SCALES].attack;
+		bench_add(b, &rules, &s);
+	}
+	bench_run(b);
+	printf("| does | power | revenue | stale | deepest |\n|---|---|---|---|---|\n");
+	for (int i = 0; i < BURSTS * BURST_SCALES; i++) {
+		double revenue = 0, stale = 0;
+		uint32_t deepest = 0;
+
+		for (int seed = 0; seed < BURST_SEEDS; seed++) {
+			const struct account *a = &b->cases[i * BURST_SEEDS + seed].account;
+
+			revenue += a->revenue[0] / BURST_SEEDS;
+			stale += a->stale / BURST_SEEDS;
+			take_worst(&deepest, a->deepest);
+		}
+		printf("| %s | %g | %.3f | %.0f %% | %u |\n", bursts[i / BURST_SCALES].name,
+			burst_scales[i % BURST_SCALES], revenue, 100 * stale, deepest);
+	}
+}
+
 /* ---- A quiet network ---- */
 
 static void table_stale(struct bench *b)
@@ -236,16 +282,27 @@ static void print_pays(const char *what, const double gain[SHARES])
 enum { GAMMAS = 3, SELFISH_RULES = 4 };
 
 static const double gammas[GAMMAS] = { 0, 0.5, 1 };
-static const char *const selfish_names[SELFISH_RULES] = { "all", "all, others' late proofs listed", "no late proofs",
-	"no late proofs, no ties" };
+static const struct {
+	const char *name;
+	bool late_rule, omits_late, omits_loose;
+} selfish[SELFISH_RULES] = {
+	{ "all", true, true, false },
+	{ "all; he lists others' late proofs", true, false, false },
+	{ "all; he omits others' loose ones too", true, true, true },
+	{ "no late proofs", false, false, false },
+};
 
 static void add_selfish(struct bench *b, int which, double share, double gamma)
 {
 	struct rules rules = bench_rules(b);
-	struct attack attack = { .selfish = true, .gamma = gamma, .omits_late = which != 1 };
+	struct attack attack = {
+		.selfish = true,
+		.gamma = gamma,
+		.omits_late = selfish[which].omits_late,
+		.omits_loose = selfish[which].omits_loose,
+	};
 
-	rules.late = which < 2;
-	rules.ties = which < 3;
+	rules.late = selfish[which].late_rule;
 	add_usual(b, &rules, share, &attack);
 }
 
@@ -267,7 +324,7 @@ static void table_selfish(struct bench *b)
 
 			for (int g = 0; g < GAMMAS; g++)
 				gain[which][g][i] = c[g].account.revenue[0] - c[g].account.power[0];
-			printf("| %s | %.2f | %.3f | %.3f | %.3f | %.0f %% |\n", selfish_names[which], shares[i],
+			printf("| %s | %.2f | %.3f | %.3f | %.3f | %.0f %% |\n", selfish[which].name, shares[i],
 				c[0].account.revenue[0], c[1].account.revenue[0], c[2].account.revenue[0],
 				100 * c[1].account.stale);
 			if (which == 0 && shares[i] == 0.3)
@@ -278,7 +335,7 @@ static void table_selfish(struct bench *b)
 	putchar('\n');
 	for (int which = 0; which < kinds; which++) {
 		for (int g = 0; g < GAMMAS; g++) {
-			snprintf(name, sizeof name, "%s, gamma %g", selfish_names[which], gammas[g]);
+			snprintf(name, sizeof name, "%s, gamma %g", selfish[which].name, gammas[g]);
 			print_pays(name, gain[which][g]);
 		}
 	}
@@ -461,6 +518,7 @@ static const struct {
 } tables[] = {
 	{ "check", "The simulation against known figures: k 1, nothing takes time", true, table_check },
 	{ "launch", "Launch", true, table_launch },
+	{ "burst", "The same, where one has .3 of the power and does otherwise", false, table_burst },
 	{ "stale", "A quiet network", true, table_stale },
 	{ "selfish", "Selfish mining", true, table_selfish },
 	{ "omission", "Omission", true, table_omission },
