@@ -32,7 +32,7 @@ struct rules bench_rules(const struct bench *b)
 	return (struct rules){
 		.start_bits = b->spec.start_bits,
 		.half_life = HALF_LIFE,
-		.future = 60 + b->spec.spacing / 2,
+		.future = spec_future_limit(&b->spec),
 		.least_time = true,
 		.ties = true,
 		.by_time = true,

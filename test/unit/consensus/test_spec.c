@@ -64,7 +64,7 @@ static void test_builtin(void **state)
 	assert_false(spec_builtin(&spec, "signet"));
 	assert_true(spec_builtin(&spec, "main"));
 	assert_true(spec.is_public);
-	assert_int_equal(spec_future_limit(&spec), 1260);
+	assert_int_equal(spec_future_limit(&spec), 360);
 	assert_ptr_equal(course_training(spec_course(&spec), &training), corpus_embedded);
 	assert_ptr_equal(course_benchmark(spec_course(&spec), &benchmark),
 		corpus_embedded + corpus_embedded_size - 65536);
@@ -82,7 +82,7 @@ static void test_builtin(void **state)
 		200000000);
 	spec_clear(&spec);
 	assert_true(spec_builtin(&spec, "test"));
-	assert_int_equal(spec_future_limit(&spec), 180);
+	assert_int_equal(spec_future_limit(&spec), 90);
 	assert_true(spec_builtin(&spec, "regtest"));
 	assert_int_equal(spec_future_limit(&spec), 7200);
 	assert_false(spec.is_public);
