@@ -5,6 +5,8 @@
 
 #include "calls/calls.h"
 #include "calls/show.h"
+#include "calls/trained.h"
+#include "ml/files/card.h"
 #include "ml/files/gguf.h"
 #include "ml/files/huggingface.h"
 #include "ml/files/safetensors.h"
@@ -43,8 +45,9 @@ enum export_format { EXPORT_SAFETENSORS, EXPORT_GGUF, EXPORT_GGUF_8_BITS, EXPORT
 static const char *const export_format_names[EXPORT_FORMATS] = { "safetensors", "gguf", "gguf-q8_0" };
 
 /* The files of a safetensors folder; the last one holds the weights. A GGUF is one file. */
-enum { EXPORT_FILES_MAX = 4 };
+enum { EXPORT_FILES_MAX = 5 };
 static const char *const export_file_names[EXPORT_FILES_MAX] = {
+	"README.md",
 	"config.json",
 	"tokenizer.json",
 	"tokenizer_config.json",
@@ -55,11 +58,12 @@ struct model_export {
 	struct calls_model *model_calls;
 	struct rpc_request *request;
 	struct state *state;
+	struct trained trained;
 	uint32_t height;
 	enum export_format format;
 	char *path;
 	bool overwrite;
-	char name[64];
+	char name[64], root[65];
 	/* Worker: */
 	struct out_file files[EXPORT_FILES_MAX];
 	size_t file_count;
@@ -107,36 +111,48 @@ static bool export_open_next(struct model_export *exporting, const char *name, s
 	return is_open;
 }
 
-static bool export_write_json(struct model_export *exporting, struct errmsg *err)
+static struct tensorfile_source export_source(const struct model_export *exporting)
 {
-	const struct model_config *exported_config = state_config(exporting->state);
+	return (struct tensorfile_source){
+		.config = state_config(exporting->state),
+		.theta = state_theta(exporting->state),
+		.name = exporting->name,
+		.root = exporting->root,
+		.datasets = exporting->trained.datasets,
+		.dataset_count = exporting->trained.count,
+	};
+}
+
+/* What stands beside the weights. */
+static bool export_write_texts(struct model_export *exporting, struct errmsg *err)
+{
+	const struct tensorfile_source card_source = export_source(exporting);
 	bool is_written = true;
 
 	for (size_t i = 0; i < EXPORT_FILES_MAX - 1 && is_written; i++) {
-		struct buf json_text;
+		struct buf file_text;
 
-		buf_init(&json_text);
+		buf_init(&file_text);
 		if (i == 0)
-			huggingface_config(exported_config, &json_text);
+			card_write(&card_source, &file_text);
 		else if (i == 1)
-			huggingface_tokenizer(&json_text);
+			huggingface_config(card_source.config, &file_text);
+		else if (i == 2)
+			huggingface_tokenizer(&file_text);
 		else
-			huggingface_tokenizer_config(exported_config, &json_text);
+			huggingface_tokenizer_config(card_source.config, &file_text);
 		is_written = export_open_next(exporting, export_file_names[i], err) &&
-			out_file_put(&exporting->files[i], json_text.data, json_text.size, err);
-		buf_clear(&json_text);
+			out_file_put(&exporting->files[i], file_text.data, file_text.size, err);
+		buf_clear(&file_text);
 	}
 	return is_written;
 }
 
 static bool export_write_weights(struct model_export *exporting, struct errmsg *err)
 {
-	char root_hex[65];
-	struct tensorfile_source weights_source = { state_config(exporting->state), state_theta(exporting->state),
-		exporting->name, root_hex };
+	struct tensorfile_source weights_source = export_source(exporting);
 	struct tensorfile_sink weights_sink = { export_put_weights, exporting };
 
-	hex_encode_reversed(root_hex, state_root(exporting->state), 32);
 	switch (exporting->format) {
 	case EXPORT_SAFETENSORS:
 		progress_init(&exporting->progress, "Exporting the model to", exporting->path,
@@ -165,7 +181,7 @@ static bool export_write_files(struct model_export *exporting, struct errmsg *er
 	for (size_t i = 0; i < (is_folder ? EXPORT_FILES_MAX : 1); i++)
 		if (!export_may_write(exporting, is_folder ? export_file_names[i] : NULL, err))
 			return false;
-	if (is_folder && (!dir_make(exporting->path, err) || !export_write_json(exporting, err)))
+	if (is_folder && (!dir_make(exporting->path, err) || !export_write_texts(exporting, err)))
 		return false;
 	if (!export_open_next(exporting, is_folder ? export_file_names[EXPORT_FILES_MAX - 1] : NULL, err) ||
 		!export_write_weights(exporting, err))
@@ -214,6 +230,7 @@ static void export_done(void *arg, bool cancelled)
 	}
 	exporting->model_calls->running--;
 	state_unref(exporting->state);
+	trained_clear(&exporting->trained);
 	free(exporting->path);
 	free(exporting);
 }
@@ -253,9 +270,11 @@ static enum rpc_outcome call_exportmodel(struct rpc_request *model_request, void
 	exporting = mem_calloc(1, sizeof *exporting);
 	exporting->model_calls = model_calls;
 	exporting->request = model_request;
-	/* State and height of one tip: the loop takes both before any other block can come. */
+	/* State, height and data of one tip: the loop takes them before any other block can come. */
 	exporting->state = chain_state(model_calls->chain);
 	exporting->height = chain_tip(model_calls->chain)->height;
+	trained_gather(model_calls->chain, &exporting->trained);
+	hex_encode_reversed(exporting->root, state_root(exporting->state), 32);
 	exporting->format = format;
 	exporting->path = exports_path(model_calls->settings, rpc_text(model_request, "path"));
 	exporting->overwrite = rpc_bool(model_request, "overwrite");
@@ -358,8 +377,8 @@ static enum rpc_outcome call_getlogits(struct rpc_request *model_request, void *
 
 static const struct rpc_method model_methods[] = {
 	{ "exportmodel", "Training", call_exportmodel, exportmodel_args,
-		"Writes the present model's weights for the tools that people use. "
-		"Token b of its vocabulary is byte b.",
+		"Writes the present model's weights for the tools that people use, and with them what they were "
+		"trained on: titles, licences, owners, sizes, shares, roots. Token b of its vocabulary is byte b.",
 		"{\"path\": \"text\", \"format\": \"text\", \"bytes\": n, \"parameters\": n, "
 		"\"height\": n, \"model_root\": \"hex\"}",
 		"model.gguf gguf", 0 },

@@ -3,6 +3,7 @@
 
 #include "calls/calls.h"
 #include "calls/show.h"
+#include "calls/trained.h"
 
 /* Datasets of the slots that the tip's child will train on. */
 static json_t *training_show_next_slots(const struct chain *chain)
@@ -99,6 +100,22 @@ static enum rpc_outcome call_gettraininginfo(struct rpc_request *training_reques
 	return rpc_reply(training_request, training_info);
 }
 
+static const struct rpc_arg getmodelinfo_args[] = {
+	{ .name = "count",
+		.type = RPC_INT,
+		.fallback = "100",
+		.min = 0,
+		.max = 100000,
+		.help = "How many datasets to list at most." },
+	{ .name = "skip",
+		.type = RPC_INT,
+		.fallback = "0",
+		.min = 0,
+		.max = UINT32_MAX,
+		.help = "How many of them to leave out before." },
+	{ 0 },
+};
+
 static enum rpc_outcome call_getmodelinfo(struct rpc_request *training_request, void *context)
 {
 	struct calls_parts *training = context;
@@ -106,6 +123,7 @@ static enum rpc_outcome call_getmodelinfo(struct rpc_request *training_request, 
 	const struct train_config *train = &spec_course(chain_spec(training->chain))->train;
 	const struct model_config *model = &train->model;
 	json_t *model_info = json_object();
+	struct trained trained;
 
 	json_object_set_new(model_info, "architecture", json_string("llama, byte level"));
 	json_object_set_new(model_info, "parameters", json_integer((json_int_t)model_count(model)));
@@ -122,6 +140,13 @@ static enum rpc_outcome call_getmodelinfo(struct rpc_request *training_request, 
 	json_object_set_new(model_info, "height", json_integer(training_tip->height));
 	json_object_set_new(model_info, "bestblockhash", json_hash(training_tip->id));
 	json_object_set_new(model_info, "model_root", json_hash(training_tip->model_root_after));
+	trained_gather(training->chain, &trained);
+	json_object_set_new(model_info, "datasets", json_integer((json_int_t)trained.count));
+	json_object_set_new(model_info, "slots", json_integer((json_int_t)trained.slots));
+	json_object_set_new(model_info, "data",
+		trained_show(&trained, (size_t)rpc_int(training_request, "skip"),
+			(size_t)rpc_int(training_request, "count")));
+	trained_clear(&trained);
 	return rpc_reply(training_request, model_info);
 }
 
@@ -141,10 +166,14 @@ static const struct rpc_method training_methods[] = {
 		"\"outcome\", \"model_root_after\"}]\n"
 		"}",
 		"20", 0 },
-	{ "getmodelinfo", "Training", call_getmodelinfo, NULL, "Gives the model's sizes and where it stands.",
+	{ "getmodelinfo", "Training", call_getmodelinfo, getmodelinfo_args,
+		"Gives the model's sizes, where it stands, and what it was trained on.",
 		"{\"architecture\", \"parameters\", \"d\", \"layers\", \"heads\", \"ff\", \"ctx\", "
 		"\"vocabulary\", \"tokens_per_step\",\n"
-		" \"state_bytes\", \"body_bytes\", \"height\", \"bestblockhash\", \"model_root\"}",
+		" \"state_bytes\", \"body_bytes\", \"height\", \"bestblockhash\", \"model_root\",\n"
+		" \"datasets\": n, \"slots\": n,   that it was trained on, and in how many slots of blocks\n"
+		" \"data\": [{\"root\", \"title\", \"owner\", \"licence\", \"bytes\", \"slots\", "
+		"\"share\"}]}   a share of 1 would be all slots",
 		NULL, 0 },
 };
 

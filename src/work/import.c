@@ -20,7 +20,7 @@
 #include "util/mem.h"
 
 enum { IMPORT_CONFIG_MAX = 1 << 20 };
-#define IMPORT_WEIGHTS_MAX (((size_t)1 << 30) + (1 << 20)) /* 2^28 parameters and a header */
+#define IMPORT_WEIGHTS_MAX (((size_t)1 << 30) + (1 << 24)) /* 2^28 parameters and a header */
 
 struct import {
 	const char *spec_path;
@@ -202,8 +202,12 @@ static bool import_write_spec(const struct import *import, struct errmsg *err)
 /* The weights first: a spec that names a file which is not there would keep every node from starting. */
 static bool import_write_files(const struct import *import, struct errmsg *err)
 {
-	struct tensorfile_source source = { state_config(import->state), state_theta(import->state), import->spec.name,
-		import->root };
+	struct tensorfile_source source = {
+		.config = state_config(import->state),
+		.theta = state_theta(import->state),
+		.name = import->spec.name,
+		.root = import->root,
+	};
 	struct import_writing import_writing;
 	struct tensorfile_sink sink = { import_put_bytes, &import_writing };
 	bool ok;

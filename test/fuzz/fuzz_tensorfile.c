@@ -21,7 +21,7 @@ static bool put(void *context, const void *data, size_t size, struct errmsg *err
 
 static void write_file(const float *theta, bool gguf, struct buf *out)
 {
-	struct tensorfile_source source = { &config, theta, "fuzz", "00" };
+	struct tensorfile_source source = { .config = &config, .theta = theta, .name = "fuzz", .root = "00" };
 	struct tensorfile_sink sink = { put, out };
 	struct errmsg err = { "" };
 

@@ -179,6 +179,33 @@ static void gguf_put_architecture(struct buf *gguf, const struct model_config *c
 	gguf_put_float(gguf, "llama.rope.freq_base", GGUF_ROTARY_BASE);
 }
 
+/* The standard has keys for one dataset after the other (general.dataset.N.name), but none for owner, root or licence.
+ * So there are lists, in one order. */
+static void gguf_put_datasets(struct buf *gguf, const struct tensorfile_source *source)
+{
+	const struct tensorfile_dataset *datasets = source->datasets;
+	const size_t dataset_count = source->dataset_count;
+
+	gguf_put_array(gguf, "atelier.datasets.root", GGUF_VALUE_STRING, dataset_count);
+	for (size_t i = 0; i < dataset_count; i++)
+		gguf_put_string(gguf, datasets[i].root);
+	gguf_put_array(gguf, "atelier.datasets.title", GGUF_VALUE_STRING, dataset_count);
+	for (size_t i = 0; i < dataset_count; i++)
+		gguf_put_string(gguf, datasets[i].title);
+	gguf_put_array(gguf, "atelier.datasets.owner", GGUF_VALUE_STRING, dataset_count);
+	for (size_t i = 0; i < dataset_count; i++)
+		gguf_put_string(gguf, datasets[i].owner);
+	gguf_put_array(gguf, "atelier.datasets.licence", GGUF_VALUE_STRING, dataset_count);
+	for (size_t i = 0; i < dataset_count; i++)
+		gguf_put_string(gguf, datasets[i].licence);
+	gguf_put_array(gguf, "atelier.datasets.bytes", GGUF_VALUE_U64, dataset_count);
+	for (size_t i = 0; i < dataset_count; i++)
+		buf_put_le64(gguf, datasets[i].bytes);
+	gguf_put_array(gguf, "atelier.datasets.slots", GGUF_VALUE_U64, dataset_count);
+	for (size_t i = 0; i < dataset_count; i++)
+		buf_put_le64(gguf, datasets[i].slots);
+}
+
 static void gguf_put_keys(struct buf *gguf, const struct tensorfile_source *source, enum gguf_type type)
 {
 	gguf_put_text(gguf, "general.architecture", "llama");
@@ -187,12 +214,14 @@ static void gguf_put_keys(struct buf *gguf, const struct tensorfile_source *sour
 	gguf_put_number(gguf, "general.alignment", GGUF_ALIGNMENT);
 	gguf_put_number(gguf, "general.quantization_version", 2);
 	gguf_put_number(gguf, "general.file_type", type == GGUF_Q8_0 ? 7 : 0);
+	gguf_put_datasets(gguf, source);
 	gguf_put_architecture(gguf, source->config);
 	gguf_put_vocabulary(gguf);
 }
 
-/* The header states the number before the keys come: gguf_put_keys' own, the architecture's, the vocabulary's. */
-enum { GGUF_KEYS = 6 + 10 + 9 };
+/* The header states the number before the keys come: gguf_put_keys' own, the data's, the architecture's, the
+ * vocabulary's. */
+enum { GGUF_KEYS = 6 + 6 + 10 + 9 };
 
 /* Everything before the tensors' bytes. *size: of the whole file. */
 static void gguf_put_header(struct buf *gguf, const struct tensorfile_source *source, enum gguf_type type, size_t *size)

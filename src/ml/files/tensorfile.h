@@ -13,13 +13,22 @@
 #include "util/buf.h"
 #include "util/error.h"
 
+/* What a model was trained on. Texts of a chain: root in hexadecimal, who is paid for it, its licence (an SPDX
+ * expression) and title, anybody's words in UTF-8. */
+struct tensorfile_dataset {
+	char root[65], owner[91], licence[65], title[65];
+	uint64_t bytes, slots; /* its size; how often it was trained on, in slots of blocks */
+};
+
 /* A model to be written. Name and root go into the file for people; they hold no quotes, backslashes or control
  * characters. */
 struct tensorfile_source {
 	const struct model_config *config;
 	const float *theta;
 	const char *name;
-	const char *root; /* model_root in hexadecimal */
+	const char *root;                          /* model_root in hexadecimal */
+	const struct tensorfile_dataset *datasets; /* as many as dataset_count */
+	size_t dataset_count;
 };
 
 /* Takes the next bytes of a file; false, with err set, ends the writing. */

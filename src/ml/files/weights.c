@@ -8,9 +8,10 @@
 #include "ml/files/safetensors.h"
 #include "util/mem.h"
 
-enum { WEIGHTS_HEADER_ROOM = 1 << 20 };
+enum { WEIGHTS_HEADER_ROOM = 1 << 24 };
 
-/* F32 is the widest type that is read; the rest is for headers, names and padding. */
+/* F32 is the widest type that is read; the rest is for headers, names and padding, and for lists of some 50,000
+ * datasets. */
 size_t weights_size_max(const struct model_config *config)
 {
 	return sizeof(float) * model_count(config) + WEIGHTS_HEADER_ROOM;

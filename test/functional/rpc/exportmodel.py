@@ -3,6 +3,7 @@
 
 import json
 import os
+import random
 import shutil
 import struct
 import sys
@@ -62,6 +63,17 @@ def check_folder(folder):
         tap.equal(json.load(file)["tokenizer_class"], "PreTrainedTokenizerFast", "tokenizer class")
 
 
+def check_card(node, path):
+    """The model card names the model, and the corpus as all that it was trained on."""
+    corpus, slots = node.rpc.getdataset("0"), node.rpc.getmodelinfo()["slots"]
+    with open(path, encoding="utf-8") as file:
+        card = file.read()
+    tap.true(card.startswith("---\nlibrary_name: transformers\n"), "front matter")
+    for text in (f"# Atelier regtest height {node.height()}\n", f"`{node.model_root()}`", f"in {slots} slots",
+                 f"| genesis corpus |  |  | {corpus['size']} | 100.00 % | `{corpus['root']}` |\n"):
+        tap.true(text in card, f"{text!r} is not in the card:\n{card}")
+
+
 def safetensors():
     """The safetensors folder holds the model, a configuration and a tokenizer."""
     with Node() as node:
@@ -71,9 +83,10 @@ def safetensors():
         answer = node.rpc.exportmodel(folder)
         weights = os.path.join(folder, "model.safetensors")
         check_answer(node, answer, folder, os.path.getsize(weights))
-        tap.equal(sorted(os.listdir(folder)), ["config.json", "model.safetensors", "tokenizer.json",
-                                               "tokenizer_config.json"], "files")
+        tap.equal(sorted(os.listdir(folder)), ["README.md", "config.json", "model.safetensors",
+                                               "tokenizer.json", "tokenizer_config.json"], "files")
         check_folder(folder)
+        check_card(node, os.path.join(folder, "README.md"))
         tensors, metadata = read_safetensors(weights)
         tap.equal((metadata["format"], metadata["model_root"]), ("pt", node.model_root()), "metadata")
         check_logits(Llama(tensors, TRANSFORMERS, 2, 2, "halves"), expected, 1e-4)
@@ -86,7 +99,8 @@ def check_keys(gguf, node):
               "llama.rope.freq_base": 10000.0, "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "gpt-2",
               "tokenizer.ggml.tokens": byte_texts(), "tokenizer.ggml.token_type": [1] * 256,
               "tokenizer.ggml.merges": [], "tokenizer.ggml.add_bos_token": False,
-              "atelier.model_root": node.model_root()}
+              "atelier.model_root": node.model_root(), "atelier.datasets.title": ["genesis corpus"],
+              "atelier.datasets.owner": [""], "atelier.datasets.licence": [""]}
     tap.equal({name: gguf.keys.get(name) for name in wanted}, wanted, "keys")
     epsilon = gguf.keys["llama.attention.layer_norm_rms_epsilon"]
     tap.equal(struct.pack("<f", epsilon), struct.pack("<f", 1e-5), "epsilon")
@@ -133,6 +147,43 @@ def same_weights():
                 tap.equal(found == wanted, not permuted, f"the rows of {ours} are in order")
 
 
+def data():
+    """Card, keys and getmodelinfo list the data that the model was trained on, whatever their titles are"""
+    title, escaped = "[a](b) | *c* <d> — é", r"\[a\]\(b\) \| \*c\* \<d\> — é"
+    with Node() as node:
+        node.rpc.createwallet("w")
+        node.rpc.generatetoaddress(3, node.rpc.getnewaddress())
+        node.generate(10)
+        owner = node.rpc.getnewaddress()
+        answer = node.rpc.contributedata("", "MIT OR CC-BY-4.0+", title, owner, random.Random(1).randbytes(40000).hex())
+        while len(node.rpc.listdatasets()) < 2 or node.rpc.getdataset("1")["total_draws"] == 0:
+            node.generate(1)
+        info = node.rpc.getmodelinfo()
+        tap.equal((info["datasets"], sum(one["slots"] for one in info["data"])), (2, info["slots"]), "datasets and slots")
+        blocks = [node.rpc.getblock(node.rpc.getblockhash(height)) for height in range(1, node.height() + 1)]
+        for number, listed in enumerate(info["data"]):
+            slots = sum(slot["dataset"] == number and slot["proofs"] > 0 for block in blocks
+                        if not block["outcome"]["void"] for slot in block["outcome"]["slots"])
+            tap.equal(listed["slots"], slots, f"slots that dataset {number} had")
+            tap.true(abs(float(listed["share"]) - slots / info["slots"]) < 1e-6, "share")
+        tap.equal(info["data"][1] | {"slots": 0, "share": 0},
+                  {"root": answer["root"], "title": title, "owner": owner, "licence": "MIT OR CC-BY-4.0+",
+                   "bytes": 40000, "slots": 0, "share": 0}, "what the model was trained on")
+        tap.equal(node.rpc.getmodelinfo(1, 1)["data"], info["data"][1:], "the second one")
+        tap.equal(node.rpc.getmodelinfo(0)["data"], [], "none of them")
+        node.rpc.exportmodel(os.path.join(node.root, "model"))
+        with open(os.path.join(node.root, "model", "README.md"), encoding="utf-8") as file:
+            card = file.read()
+        share = info["data"][1]["slots"] * 10000 // info["slots"]
+        row = (rf"| {escaped} | MIT OR CC\-BY\-4\.0\+ | {owner} | 40000 | {share // 100}.{share % 100:02} % | "
+               f"`{answer['root']}` |\n")
+        tap.true(row in card, f"{row!r} is not in the card:\n{card}")
+        node.rpc.exportmodel(os.path.join(node.root, "model.gguf"), "gguf")
+        keys = Gguf(os.path.join(node.root, "model.gguf")).keys
+        for name in ("root", "title", "owner", "licence", "bytes", "slots"):
+            tap.equal(keys[f"atelier.datasets.{name}"], [one[name] for one in info["data"]], name)
+
+
 def refusals():
     """Files that exist are left alone unless overwriting is asked for, and errors say what is wrong."""
     with Node() as node:
@@ -149,7 +200,7 @@ def refusals():
             node.rpc.exportmodel(path, form, True)
             tap.true(os.path.getsize(file) > 100000, "the file was not replaced")
         tap.equal(sorted(os.listdir(node.root)), ["data", "folder", "output.txt", "x.gguf"], "what is left behind")
-        tap.equal(len(os.listdir(os.path.join(node.root, "folder"))), 4, "files in the folder")
+        tap.equal(len(os.listdir(os.path.join(node.root, "folder"))), 5, "files in the folder")
         with tap.raises(-8, "safetensors, gguf or gguf-q8_0"):
             node.rpc.exportmodel("a", "pickle")
         with tap.raises(-8, "empty"):
@@ -232,4 +283,4 @@ def own_spec():
 
 
 if __name__ == "__main__":
-    tap.main(safetensors, gguf, same_weights, refusals, own_files, own_spec)
+    tap.main(safetensors, gguf, same_weights, data, refusals, own_files, own_spec)

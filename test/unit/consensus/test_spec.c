@@ -497,7 +497,10 @@ static bool put(void *context, const void *data, size_t size, struct errmsg *err
 static void write_weights(const struct spec *spec, struct buf *out)
 {
 	struct state *initial = spec_initial_state(spec);
-	struct tensorfile_source source = { &spec_course(spec)->train.model, state_theta(initial), "", "" };
+	struct tensorfile_source source = { .config = &spec_course(spec)->train.model,
+		.theta = state_theta(initial),
+		.name = "",
+		.root = "" };
 	struct tensorfile_sink sink = { put, out };
 
 	assert_true(safetensors_write(&source, &sink, NULL));

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE /* memmem */
 #include <math.h>
 
+#include "ml/files/card.h"
 #include "ml/files/gguf.h"
 #include "ml/files/huggingface.h"
 #include "ml/files/safetensors.h"
@@ -36,7 +37,7 @@ enum kind { SAFE, GGUF, GGUF8 };
 
 static void write_file(const struct model_config *c, const float *theta, enum kind kind, struct buf *out)
 {
-	struct tensorfile_source source = { c, theta, "a model", "00ff" };
+	struct tensorfile_source source = { .config = c, .theta = theta, .name = "a model", .root = "00ff" };
 	struct tensorfile_sink sink = { put, out };
 	enum gguf_type type = kind == GGUF8 ? GGUF_Q8_0 : GGUF_F32;
 
@@ -345,7 +346,7 @@ static void test_half(void **state)
 static void test_blocks(void **state)
 {
 	float *theta = mem_calloc(model_count(&config), sizeof(float));
-	struct tensorfile_source source = { &config, theta, "", "" };
+	struct tensorfile_source source = { .config = &config, .theta = theta, .name = "", .root = "" };
 	struct buf file;
 	struct tensorfile_sink sink = { put, &file };
 	struct errmsg err = { "" };
@@ -387,7 +388,7 @@ static bool full(void *context, const void *data, size_t size, struct errmsg *er
 static void test_sink_fails(void **state)
 {
 	float *theta = make_theta(&config);
-	struct tensorfile_source source = { &config, theta, "", "" };
+	struct tensorfile_source source = { .config = &config, .theta = theta, .name = "", .root = "" };
 
 	(void)state;
 	for (size_t room = 0; room < gguf_size(&source, GGUF_Q8_0); room += 9973) {
@@ -401,10 +402,47 @@ static void test_sink_fails(void **state)
 	free(theta);
 }
 
+/* The card's table, with a title that is Markdown, and a share cut off at hundredths of a percent. */
+static void test_card(void **state)
+{
+	static const struct tensorfile_dataset datasets[] = {
+		{ .root = "00", .title = "genesis corpus", .bytes = 5, .slots = 2 },
+		{ .root = "ab",
+			.title = "a|[b](c)\\<d>",
+			.owner = "atl1q",
+			.licence = "MIT OR (A+)",
+			.bytes = 70000,
+			.slots = 1 },
+	};
+	struct tensorfile_source source = { .config = &config, .name = "Atelier main height 1", .root = "f00f" };
+	struct buf out;
+	char *text;
+
+	(void)state;
+	buf_init(&out);
+	card_write(&source, &out);
+	text = buf_take_text(&out);
+	assert_non_null(strstr(text, "---\n\n# Atelier main height 1\n"));
+	assert_non_null(strstr(text, "`f00f`"));
+	assert_null(strstr(text, "## Data"));
+	free(text);
+	source.datasets = datasets;
+	source.dataset_count = 2;
+	buf_init(&out);
+	card_write(&source, &out);
+	text = buf_take_text(&out);
+	assert_non_null(strstr(text, "2 datasets, in 3 slots"));
+	assert_non_null(strstr(text, "| genesis corpus |  |  | 5 | 66.66 % | `00` |\n"));
+	assert_non_null(strstr(text,
+		"| a\\|\\[b\\]\\(c\\)\\\\\\<d\\> | MIT OR \\(A\\+\\) | atl1q | 70000 | 33.33 % | `ab` |\n"));
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_card),
 		cmocka_unit_test(test_safetensors_refused),
 		cmocka_unit_test(test_gguf_refused),
 		cmocka_unit_test(test_half),
