@@ -32,7 +32,7 @@ from reference.products import BELOW, LOWEST as GRID_LOWEST, ROUND_UP
 from reference.step import BETA_1, BETA_2, EPSILON
 
 DEFAULTS = {"rounding": "nearest", "chunk": 1024, "matrix": False, "logits": "dithered", "clip": 1, "beta2": BETA_2, "warm": 0,
-            "falls": False, "delta": "stochastic", "lr": 500e-6, "wd": 0.01, "mu": 0.9, "eta": 0.7, "C": 8, "k": 8}
+            "falls": False, "delta": "stochastic", "lr": 500e-6, "wd": 0.01, "mu": 0.9, "eta": 0.95, "C": 8, "k": 8}
 VALIDATION_ROWS, GATE = 128, 1.05
 
 # === Draws ===
@@ -249,15 +249,15 @@ class Training:
             for i in range(proofs):
                 key = key_of(self.one["seed"], "step", number * proofs + i)
                 slots.setdefault(mulhi(draw(key, SLOT, 0), self.sizes["slots"]), []).append(self.step(ticket, key, start))
-            update = sum(sum(deltas) / len(deltas) for deltas in slots.values()) / len(slots)
+            update = sum(sum(deltas) / len(deltas) for deltas in slots.values()) / self.sizes["slots"]
             benchmark = benchmark_windows(ticket, self.sizes["bench_rows"], self.benchmark, self.ctx)
             self.theta.copy_(start)
             before = self.measure(benchmark)
-            outer = self.knobs["mu"] * outer + update
+            before_block, outer = outer, self.knobs["mu"] * outer + update
             self.theta.add_(update + self.knobs["mu"] * outer, alpha=self.knobs["eta"])
             if not self.measure(benchmark) <= before * GATE:
                 self.theta.copy_(start)
-                outer.zero_()
+                outer = before_block * self.knobs["mu"]
                 self.void += 1
             number += 1
             self.done += proofs * self.knobs["C"]

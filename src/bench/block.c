@@ -81,6 +81,18 @@ static bool bench_make_proof(struct bench *bench, struct backend *backend, const
 	return ok;
 }
 
+/* The own windows of the slots that have proofs, all of dataset 0. */
+static void bench_gather_own(const struct spec *spec, struct verify_job *job)
+{
+	const struct course *course = spec_course(spec);
+	size_t size;
+	const uint8_t *training = course_training(course, &size);
+	const struct course_data data = course_data_in_memory(training, size);
+
+	for (size_t i = 0; i < job->proof_count; i++)
+		course_gather_own(course, job->ticket, job->proofs[i].slot, &data, &job->own[job->proofs[i].slot]);
+}
+
 /* A block with the k loose proofs that are due, verified by somebody who knows none of them. */
 bool bench_verify(struct bench *bench)
 {
@@ -102,6 +114,7 @@ bool bench_verify(struct bench *bench)
 	course_gather_benchmark(spec_course(&bench->spec), job.ticket, job.benchmark);
 	for (size_t i = 0; ok && i < proofs; i++)
 		ok = bench_make_proof(bench, backend, job.parent, i, &job.proofs[i]);
+	bench_gather_own(&bench->spec, &job);
 	backend_free(backend);
 	for (size_t round = 0; ok && round < bench->rounds; round++) {
 		struct verdict verdict;

@@ -2,6 +2,7 @@
 #include "bench/train.h"
 
 #include <fenv.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,16 +102,20 @@ static void train_count_loss(void *context, uint32_t done, float loss)
 	training->loss_count++;
 }
 
-static void train_print_values(const struct training *training, const struct update_outcome *outcome)
+/* One number a slot, that many bytes into its struct. */
+static void train_print_slots(const struct training *training, const struct update_outcome *outcome, const char *name,
+	size_t offset)
 {
 	const char *separator = "";
+	int64_t number;
 
-	fputs(training->json ? ", \"values\": [" : "  values ", stdout);
+	printf(training->json ? ", \"%s\": [" : "  %s ", name);
 	for (uint32_t i = 0; i < training->spec.slots; i++, separator = training->json ? ", " : " ") {
+		memcpy(&number, (const char *)&outcome->slots[i] + offset, sizeof number);
 		if (outcome->is_void || outcome->slots[i].count == 0)
 			printf("%s%s", separator, training->json ? "null" : "-");
 		else
-			printf("%s%.5f", separator, (double)outcome->slots[i].value / 4294967296.0);
+			printf("%s%.5f", separator, (double)number / 4294967296.0);
 	}
 	fputs(training->json ? "]" : "", stdout);
 }
@@ -134,7 +139,8 @@ static bool train_report(struct training *training, const float *theta, const st
 		training->loss_sum / (double)training->loss_count, (double)validation_loss);
 	if (outcome != NULL) {
 		printf(training->json ? ", \"void\": %d" : "  void %d", training->void_blocks);
-		train_print_values(training, outcome);
+		train_print_slots(training, outcome, "effects", offsetof(struct update_slot, effect));
+		train_print_slots(training, outcome, "values", offsetof(struct update_slot, value));
 	}
 	puts(training->json ? "}" : "");
 	fflush(stdout);
@@ -239,7 +245,29 @@ static bool train_run_alone(struct training *training, const struct state *initi
 struct train_network_block {
 	struct update_proof *proofs; /* [k + 1], in deltas */
 	uint8_t *deltas, *windows, *benchmark;
+	struct course_own own[UPDATE_SLOTS_MAX];
 };
+
+/* The windows from own pages of the slots that have proofs in this block. */
+static void train_gather_own(struct training *training, const uint8_t ticket[32], struct train_network_block *block)
+{
+	const struct course *course = spec_course(&training->spec);
+
+	for (uint32_t i = 0; i < training->spec.k + 1; i++) {
+		uint32_t slot = block->proofs[i].slot;
+		const struct course_data *data = &training->datasets[slot % training->dataset_count];
+
+		course_gather_own(course, ticket, slot, data, &block->own[slot]);
+	}
+}
+
+static void train_drop_own(struct train_network_block *block)
+{
+	for (size_t slot = 0; slot < UPDATE_SLOTS_MAX; slot++) {
+		free(block->own[slot].windows);
+		block->own[slot].windows = NULL;
+	}
+}
 
 /* Its proofs from *state; then *state is the one after it. */
 static bool train_run_block(struct training *training, int64_t number, struct train_network_block *block,
@@ -270,10 +298,12 @@ static bool train_run_block(struct training *training, int64_t number, struct tr
 
 	train_key(training, "block", number, seed);
 	noise_gather(seed, NOISE_BENCHMARK, train->bench_rows, benchmark, size, train->model.ctx, block->benchmark);
+	train_gather_own(training, seed, block);
 	struct update_job job = {
 		.parent = *state,
 		.benchmark = benchmark_new(training->backend, *state, block->benchmark, seed, NULL),
 		.windows = block->benchmark,
+		.own = block->own,
 		.proofs = block->proofs,
 		.proof_count = proofs,
 		.slots = training->spec.slots,
@@ -281,6 +311,7 @@ static bool train_run_block(struct training *training, int64_t number, struct tr
 	struct state *after = update_execute(training->backend, &job, &outcome);
 
 	benchmark_unref(job.benchmark);
+	train_drop_own(block);
 	state_unref(*state);
 	*state = after;
 	training->void_blocks += outcome.is_void;

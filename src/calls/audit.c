@@ -36,6 +36,7 @@ static json_t *audit_show_statement(const struct outcome *outcome)
 		json_object_set_new(slot_statement, "has_proofs", json_boolean(has_proofs));
 		json_object_set_new(slot_statement, "left_out",
 			json_boolean(has_proofs && outcome->slot[slot].left_out));
+		json_object_set_new(slot_statement, "effect", show_value(has_proofs ? outcome->slot[slot].effect : 0));
 		json_object_set_new(slot_statement, "value", show_value(has_proofs ? outcome->slot[slot].value : 0));
 		json_array_append_new(slots, slot_statement);
 	}
@@ -344,7 +345,7 @@ static const char auditblock_result[] =
 	"  \"blockhash\": \"hex\", \"height\": n,\n"
 	"  \"valid\": bool,                     everything below is as stated\n"
 	"  \"proofs\": [auditproof's objects],\n"
-	"  \"outcome_stated\": {\"void\": bool, \"slots\": [{\"has_proofs\", \"left_out\", \"value\"}]},\n"
+	"  \"outcome_stated\": {\"void\": bool, \"slots\": [{\"has_proofs\", \"left_out\", \"effect\", \"value\"}]},\n"
 	"  \"outcome_found\": {...}, \"outcome_valid\": bool,\n"
 	"  \"model_root_stated\": \"hex\", \"model_root_found\": \"hex\", \"model_root_valid\": bool\n"
 	"}";

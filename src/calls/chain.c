@@ -282,7 +282,11 @@ static const char getblock_result[] =
 	"  \"loss_before\": nats, \"loss_after\": nats,   this and what follows once it is verified\n"
 	"  \"outcome\": {\n"
 	"    \"void\": bool, \"v_ref\": nats,\n"
-	"    \"slots\": [{\"dataset\": n, \"proofs\": n, \"left_out\": bool, \"value\": nats}]},\n"
+	"    \"slots\": [{\"dataset\": n, \"proofs\": n, \"left_out\": bool,\n"
+	"      \"effect\": nats,       on the reserved text: who harms it is left out\n"
+	"      \"known\": bool,        the model has learned of the dataset's own pages\n"
+	"      \"own\": nats,          effect on these\n"
+	"      \"value\": nats}]},     what is paid: own if known and used, else 0\n"
 	"  \"model_root_after\": \"hex\"  state of the model after the block\n"
 	"}";
 

@@ -19,6 +19,12 @@ static const char *data_status(const struct chain *chain, const struct dataset *
 	return dataset->quarantined_until >= next ? "quarantine" : "active";
 }
 
+/* Sums are of 2^-16 nats, one draw at most 2^15 of them. */
+static json_t *data_show_mean(const struct dataset *dataset, int64_t sum)
+{
+	return dataset->draws == 0 ? json_null() : show_value(sum / (int64_t)dataset->draws * 65536);
+}
+
 static json_t *data_show_dataset(const struct chain *chain, size_t dataset_number)
 {
 	const struct spec *spec = chain_spec(chain);
@@ -42,9 +48,9 @@ static json_t *data_show_dataset(const struct chain *chain, size_t dataset_numbe
 	json_object_set_new(dataset_shown, "total_draws", json_integer(dataset->total_draws));
 	json_object_set_new(dataset_shown, "total_paid", json_amount(dataset->total_paid));
 	json_object_set_new(dataset_shown, "draws", json_integer(dataset->draws));
-	/* Sums are of 2^-16 nats, one draw at most 2^15 of them. */
-	json_object_set_new(dataset_shown, "mean_value",
-		dataset->draws == 0 ? json_null() : show_value(dataset->sum / (int64_t)dataset->draws * 65536));
+	json_object_set_new(dataset_shown, "mean_effect", data_show_mean(dataset, dataset->sum));
+	json_object_set_new(dataset_shown, "known_draws", json_integer(dataset->known));
+	json_object_set_new(dataset_shown, "mean_value", data_show_mean(dataset, dataset->value_sum));
 	return dataset_shown;
 }
 
@@ -234,7 +240,10 @@ static const char dataset_result[] =
 	"where it was registered; not for the genesis corpus\n"
 	"  \"status\": \"active\", \"waiting\" or \"quarantine\", \"quarantined_until\": height,\n"
 	"  \"total_draws\": n, \"total_paid\": amount,\n"
-	"  \"draws\": n, \"mean_value\": nats      of the present period of observation\n"
+	"  \"draws\": n,                         of the present period of observation, and in it:\n"
+	"  \"mean_effect\": nats,                on the reserved text; it is what brings quarantine\n"
+	"  \"known_draws\": n,                   at which the model had learned of its own pages\n"
+	"  \"mean_value\": nats                  for which it was paid\n"
 	"}";
 
 static const struct rpc_method data_methods[] = {

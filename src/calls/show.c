@@ -265,6 +265,9 @@ static json_t *show_outcome(const struct block_outcome *block_outcome)
 		if (block_outcome->outcome.slot[slot].count > 0 && !block_outcome->outcome.is_void) {
 			json_object_set_new(slot_shown, "left_out",
 				json_boolean(block_outcome->outcome.slot[slot].left_out));
+			json_object_set_new(slot_shown, "effect", show_value(block_outcome->outcome.slot[slot].effect));
+			json_object_set_new(slot_shown, "known", json_boolean(block_outcome->outcome.slot[slot].known));
+			json_object_set_new(slot_shown, "own", show_value(block_outcome->outcome.slot[slot].own));
 			json_object_set_new(slot_shown, "value", show_value(block_outcome->outcome.slot[slot].value));
 		}
 		json_array_append_new(slots_shown, slot_shown);

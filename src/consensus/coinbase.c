@@ -74,8 +74,13 @@ static void coinbase_add_data(struct tx *coinbase, const struct spec *spec, cons
 		if (parent->dataset[i] == 0) /* no owner */
 			continue;
 		coinbase_pay_key(coinbase,
-			reward_slot(spec, facts->height - 1, parent->outcome.slot[i].count,
-				parent->outcome.slot[i].value, parent->v_ref),
+			reward_slot(spec, facts->height - 1,
+				&(struct reward_slot){
+					.proofs = parent->outcome.slot[i].count,
+					.value = parent->outcome.slot[i].value,
+					.v_ref = parent->v_ref,
+					.weight = parent->weight,
+				}),
 			registry_get(facts->registry, parent->dataset[i])->owner);
 	}
 }

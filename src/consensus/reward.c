@@ -32,17 +32,19 @@ int64_t reward_proof(const struct spec *spec, uint32_t height, int64_t bucket, s
 	return proof_worth;
 }
 
-/* All of a slot's pay only for one that had its part of k proofs and was worth v_ref at least; v_ref is v_min or v_0, 1
- * at least, so nothing is divided by 0. */
-int64_t reward_slot(const struct spec *spec, uint32_t height, uint32_t proof_count, int64_t slot_value, int64_t v_ref)
+/* All of a slot's pay only for one that had its part of k proofs, was worth v_ref at least, and was drawn from enough
+ * data: few bytes are learned soon, whoever owns them. v_ref is v_min or v_0, 1 at least, so nothing is divided by 0.
+ */
+int64_t reward_slot(const struct spec *spec, uint32_t height, const struct reward_slot *slot)
 {
-	uint64_t slot_proofs = (uint64_t)spec->slots * proof_count;
+	uint64_t slot_proofs = (uint64_t)spec->slots * slot->proofs;
 	__int128 slot_pay = reward_data_part(spec, height) / spec->slots;
 
-	if (slot_value <= 0)
+	if (slot->value <= 0)
 		return 0;
-	/* Below 2^40 * 2^6 * 2^47. */
+	/* Below 2^40 * 2^6 * 2^47 * 2^24. */
 	slot_pay *= slot_proofs < spec->k ? (int64_t)slot_proofs : (int64_t)spec->k;
-	slot_pay *= reward_least(v_ref, slot_value);
-	return (int64_t)(slot_pay / ((__int128)spec->k * v_ref));
+	slot_pay *= reward_least(slot->v_ref, slot->value);
+	slot_pay *= slot->weight;
+	return (int64_t)(slot_pay / ((__int128)spec->k * slot->v_ref * REWARD_FULL_WEIGHT));
 }

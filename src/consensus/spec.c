@@ -69,7 +69,7 @@ const struct spec_field spec_fields[] = {
 	SPEC_FIELD("bench_bytes", courses[0].bench_bytes, 33, SPEC_BENCH_MAX),
 	SPEC_FIELD("lr_ppm", courses[0].train.lr_ppm, 1, SPEC_PPM_MAX),
 	SPEC_FIELD("wd_ppm", courses[0].train.wd_ppm, 0, SPEC_PPM_MAX),
-	SPEC_FIELD("mu_ppm", courses[0].train.mu_ppm, 0, SPEC_PPM_MAX),
+	SPEC_FIELD("mu_ppm", courses[0].train.mu_ppm, 0, 1000000),
 	SPEC_FIELD("eta_ppm", courses[0].train.eta_ppm, 0, SPEC_PPM_MAX),
 	SPEC_FIELD("gate_ppm", courses[0].train.gate_ppm, 0, SPEC_PPM_MAX),
 	SPEC_FIELD("v_0", v_0, 1, SPEC_VALUE_MAX),
@@ -157,7 +157,7 @@ static const struct spec spec_regtest = {
 	.genesis_time = 1795219200, .spacing = 0, .k = 4, .slots = 2,
 	.course_count = 1, .courses = { { .bench_bytes = 65536, .train = {
 		.model = { .d = 32, .layers = 2, .heads = 2, .ff = 96, .ctx = 32 },
-		.batch = 4, .iterations = 2, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
+		.batch = 4, .iterations = 2, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 950000,
 		.gate_ppm = 1050000, .bench_rows = 4,
 	} } },
 	.v_0 = 85899346, .v_min = 2147484,
@@ -173,7 +173,7 @@ static const struct spec spec_test = {
 	.genesis_time = 1795219200, .spacing = 60, .start_bits = 0x20008000, .k = 8, .slots = 4,
 	.course_count = 1, .courses = { { .bench_bytes = 65536, .train = {
 		.model = { .d = 128, .layers = 4, .heads = 4, .ff = 352, .ctx = 128 },
-		.batch = 8, .iterations = 8, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
+		.batch = 8, .iterations = 8, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 950000,
 		.gate_ppm = 1050000, .bench_rows = 8,
 	} } },
 	.v_0 = 85899346, .v_min = 2147484,
@@ -190,7 +190,7 @@ static const struct spec spec_main = {
 	.genesis_time = 1795219200, .spacing = 600, .start_bits = 0x1f100000, .k = 8, .slots = 4,
 	.course_count = 1, .courses = { { .bench_bytes = 65536, .train = {
 		.model = { .d = 192, .layers = 6, .heads = 6, .ff = 512, .ctx = 256 },
-		.batch = 16, .iterations = 8, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 700000,
+		.batch = 16, .iterations = 8, .lr_ppm = 500, .wd_ppm = 10000, .mu_ppm = 900000, .eta_ppm = 950000,
 		.gate_ppm = 1050000, .bench_rows = 16,
 	} } },
 	.v_0 = 85899346, .v_min = 2147484,

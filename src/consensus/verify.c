@@ -231,7 +231,10 @@ static void verify_state_outcome(const struct update_outcome *update, uint32_t s
 		if (update->is_void)
 			continue;
 		outcome->slot[i].left_out = update->slots[i].state == UPDATE_LEFT_OUT;
+		outcome->slot[i].effect = update->slots[i].effect;
 		outcome->slot[i].value = update->slots[i].value;
+		outcome->slot[i].own = update->slots[i].own;
+		outcome->slot[i].known = update->slots[i].known;
 	}
 }
 
@@ -253,6 +256,7 @@ static struct state *verify_measure_update(struct verify_runner *verify_runner, 
 			.parent = verify_job->parent,
 			.benchmark = verify_job->parent_benchmark,
 			.windows = verify_job->benchmark,
+			.own = verify_job->own,
 			.proofs = proofs,
 			.proof_count = verify_job->proof_count,
 			.slots = verify_job->spec->slots,
@@ -329,6 +333,10 @@ void verify_job_clear(struct verify_job *verify_job)
 	}
 	free(verify_job->proofs);
 	free(verify_job->benchmark);
+	for (size_t i = 0; i < UPDATE_SLOTS_MAX; i++) {
+		free(verify_job->own[i].windows);
+		verify_job->own[i].windows = NULL;
+	}
 	benchmark_unref(verify_job->parent_benchmark);
 	state_unref(verify_job->parent);
 	verify_job->proofs = NULL;

@@ -9,21 +9,20 @@
 #include "ml/kernel/math.h"
 #include "util/mem.h"
 
-/* Measurement number `which`: 0 of the parent's state, 1 of the proposed one. Both are dithered with one ticket, so the
- * rows of the second are numbered after the first's: no two have the same noise. */
-static bool benchmark_measure_state(struct backend *backend, const struct backend_batch *batch,
-	const uint8_t ticket[32], uint32_t which, float *gradient, float *loss)
+bool benchmark_measure(struct backend *backend, const struct state *state, const struct benchmark_group *group,
+	const uint8_t ticket[32], const atomic_bool *cancel, float *gradient, float *loss)
 {
-	const struct pass_dither dither = { ticket, which * backend->config.bench_rows };
+	const struct backend_batch batch = { state, group->windows, group->rows, cancel };
+	const struct pass_dither dither = { ticket, group->first_row };
 
-	return backend_gradient(backend, batch, dither, gradient, loss) && float_is_finite(*loss) &&
+	return backend_gradient(backend, &batch, dither, gradient, loss) && float_is_finite(*loss) &&
 		float_all_finite(gradient, model_count(&backend->config.model));
 }
 
 struct benchmark *benchmark_new(struct backend *backend, const struct state *state, const uint8_t *windows,
 	const uint8_t ticket[32], const atomic_bool *cancel)
 {
-	const struct backend_batch batch = { state, windows, backend->config.bench_rows, cancel };
+	const struct benchmark_group reserved = { windows, backend->config.bench_rows, 0 };
 	struct benchmark *benchmark = mem_alloc(sizeof *benchmark);
 
 	fesetenv(FE_DFL_ENV);
@@ -32,7 +31,8 @@ struct benchmark *benchmark_new(struct backend *backend, const struct state *sta
 	atomic_init(&benchmark->references, 1);
 	memcpy(benchmark->ticket, ticket, 32);
 	/* One that fails is kept all the same: a block on this parent is void by it, and so is each of its siblings. */
-	benchmark->fails = !benchmark_measure_state(backend, &batch, ticket, 0, benchmark->gradient, &benchmark->loss);
+	benchmark->fails = !benchmark_measure(backend, state, &reserved, ticket, cancel, benchmark->gradient,
+		&benchmark->loss);
 	if (cancel != NULL && atomic_load(cancel)) {
 		benchmark_unref(benchmark);
 		return NULL;
@@ -52,12 +52,4 @@ void benchmark_unref(struct benchmark *benchmark)
 		return;
 	free(benchmark->gradient);
 	free(benchmark);
-}
-
-bool benchmark_measure(const struct benchmark *benchmark, struct backend *backend, const struct state *proposed,
-	const uint8_t *windows, const atomic_bool *cancel, float *gradient, float *loss)
-{
-	const struct backend_batch batch = { proposed, windows, backend->config.bench_rows, cancel };
-
-	return benchmark_measure_state(backend, &batch, benchmark->ticket, 1, gradient, loss);
 }

@@ -10,8 +10,16 @@
 
 #include "ml/backend.h"
 
-/* (l0, G0) at a state over its windows [bench_rows][ctx + 1], dithered with the ticket of the block that the state is
- * after, as (l1, G1) of a proposal will be. Immutable and reference-counted; its members are for ml/update.c. */
+/* Windows by which a state is measured at a time: those of the reserved text, or of the own pages of a slot's dataset.
+ */
+struct benchmark_group {
+	const uint8_t *windows; /* [rows][ctx + 1] */
+	uint32_t rows;
+	uint32_t first_row; /* among all rows of a block that are dithered with its parent's ticket */
+};
+
+/* (l0, G0) at a state over the windows of the reserved text [bench_rows][ctx + 1], dithered with the ticket of the
+ * block that the state is after. Immutable and reference-counted; its members are for ml/update.c. */
 struct benchmark {
 	bool fails; /* the pass fails, or its loss or gradient is not finite: then every block after the state is void
 		     */
@@ -27,9 +35,9 @@ struct benchmark *benchmark_new(struct backend *backend, const struct state *sta
 struct benchmark *benchmark_ref(struct benchmark *benchmark); /* returns its argument */
 void benchmark_unref(struct benchmark *benchmark);            /* NULL is allowed */
 
-/* (l1, G1) of a state proposed after the benchmark's, over the same windows. False if the pass fails, is cancelled, or
- * gives anything that is not finite. */
-bool benchmark_measure(const struct benchmark *benchmark, struct backend *backend, const struct state *proposed,
-	const uint8_t *windows, const atomic_bool *cancel, float *gradient, float *loss);
+/* (l, G) of a state over a group of windows. False if the pass fails, is cancelled, or gives anything that is not
+ * finite. */
+bool benchmark_measure(struct backend *backend, const struct state *state, const struct benchmark_group *group,
+	const uint8_t ticket[32], const atomic_bool *cancel, float *gradient, float *loss);
 
 #endif

@@ -3,9 +3,15 @@
 
 #include <string.h>
 
+#include "ml/kernel/float.h"
 #include "ml/kernel/noise.h"
+#include "ml/kernel/ops.h"
+#include "util/mem.h"
 
 enum { COURSE_ITERATIONS_MAX = 1024, COURSE_ROWS_MAX = 1024, COURSE_PPM_LIMIT = 1 << 24 };
+
+/* A slot's own group has this part of the benchmark's rows. */
+enum { COURSE_OWN_PART = 8 };
 
 /* Offsets of a group of windows. */
 enum { COURSE_GROUP = COURSE_ITERATIONS_MAX * COURSE_ROWS_MAX };
@@ -27,9 +33,11 @@ const char *course_check(const struct train_config *train)
 	if (train->lr_ppm < 1)
 		return "lr_ppm must be 1 at least: nothing would be learned";
 	if (train->lr_ppm >= COURSE_PPM_LIMIT || train->wd_ppm >= COURSE_PPM_LIMIT ||
-		train->mu_ppm >= COURSE_PPM_LIMIT || train->eta_ppm >= COURSE_PPM_LIMIT ||
-		train->gate_ppm >= COURSE_PPM_LIMIT)
+		train->eta_ppm >= COURSE_PPM_LIMIT || train->gate_ppm >= COURSE_PPM_LIMIT)
 		return "rates must be below 2^24 parts per million";
+	/* Void blocks multiply the momentum by it, as many as there are. */
+	if (train->mu_ppm > 1000000)
+		return "mu_ppm must be 1000000 at most";
 	return NULL;
 }
 
@@ -106,6 +114,52 @@ bool course_gather_step(const struct course *course, const uint8_t ticket[32], c
 }
 
 /* --- the benchmark --- */
+
+uint32_t course_own_rows(const struct train_config *train)
+{
+	return train->bench_rows < COURSE_OWN_PART ? 1 : train->bench_rows / COURSE_OWN_PART;
+}
+
+/* Where the window of place r of the own pages' bytes begins, in its page: near the end it is moved back into it. The
+ * page is read whole: what its bytes alone tell is what the model has to know better. */
+static bool course_read_own(const struct course_data *data, const struct noise_window *window, uint32_t span,
+	uint8_t *out, float *entropy)
+{
+	uint64_t offset = COURSE_CHUNK * (window->place / COURSE_PAGE) + COURSE_CHUNK - COURSE_PAGE,
+		 in_page = window->place % COURSE_PAGE;
+	uint8_t page[COURSE_PAGE];
+
+	if (!data->read(data->context, offset, page, sizeof page))
+		return false;
+	memcpy(out, window->prefix, sizeof window->prefix);
+	memcpy(out + sizeof window->prefix, page + (in_page < COURSE_PAGE - span ? in_page : COURSE_PAGE - span), span);
+	*entropy = ops_entropy(page, sizeof page);
+	return true;
+}
+
+/* Each slot has indices of its own behind those of the benchmark's windows (bench_rows is below 2^16). */
+bool course_gather_own(const struct course *course, const uint8_t ticket[32], uint32_t slot,
+	const struct course_data *data, struct course_own *own)
+{
+	const uint32_t ctx = course->train.model.ctx, rows = course_own_rows(&course->train);
+	const uint64_t pages = course_pages(data->size);
+	float sum = 0.0f;
+
+	if (pages == 0 || own->windows != NULL)
+		return true;
+	own->windows = mem_alloc(rows * (ctx + (size_t)1));
+	for (uint32_t row = 0; row < rows; row++) {
+		struct noise_window window;
+		float of_page;
+
+		noise_window(ticket, NOISE_BENCHMARK, ((slot + 1) << 16) + row, COURSE_PAGE * pages, &window);
+		if (!course_read_own(data, &window, ctx - 7, own->windows + row * (ctx + (size_t)1), &of_page))
+			return false;
+		sum = sum + of_page;
+	}
+	own->entropy = sum / (float)rows;
+	return true;
+}
 
 size_t course_benchmark_size(const struct course *course)
 {

@@ -55,6 +55,18 @@ uint64_t course_pages(uint64_t size); /* how many a dataset has */
 bool course_gather_step(const struct course *course, const uint8_t ticket[32], const uint8_t seed[32],
 	const struct course_data *data, uint8_t *out);
 
+/* Windows from the own pages of a slot's dataset, by which it is paid. */
+struct course_own {
+	uint8_t *windows; /* [course_own_rows][ctx + 1], on the heap; NULL: there are none */
+	float entropy;    /* the mean over them of their pages', in nats a byte */
+};
+
+/* Gathers a slot's, drawn by the parent's ticket; nothing if the dataset has no own page, or they are there already.
+ * False if the bytes are gone. */
+uint32_t course_own_rows(const struct train_config *train);
+bool course_gather_own(const struct course *course, const uint8_t ticket[32], uint32_t slot,
+	const struct course_data *data, struct course_own *own);
+
 /* The windows drawn by a parent's ticket from the benchmark: bench_rows * (ctx + 1) bytes. */
 size_t course_benchmark_size(const struct course *course);
 void course_gather_benchmark(const struct course *course, const uint8_t ticket[32], uint8_t *out);

@@ -17,7 +17,7 @@
 #include "util/queue.h"
 
 /* What an exact engine gives, found with the plain C one. */
-static const char selftest_digest[] = "4909d2c58fad0e8c93e933c13300b174fbc465ba3ca2e85b58278fbdfdb7afca";
+static const char selftest_digest[] = "80e2b1bf45d13e10a2f21d416804dc0e47d6f276a8ed9644226b189ffc1a297c";
 
 static const uint8_t selftest_key[32] = "atelier start-up check";
 
@@ -42,35 +42,41 @@ static void selftest_gather(enum noise_domain domain, size_t count, uint8_t *win
 	noise_gather(selftest_key, domain, count, dataset, sizeof dataset, selftest_config.model.ctx, windows);
 }
 
-/* The state after a block of this one proof; takes the reference to its parent. All that nodes compare: value, losses,
- * root. */
+/* The state after a block of this one proof; takes the reference to its parent. All that nodes compare: effect, value,
+ * losses, root. Windows of own pages are drawn as a slot's are, their entropy so that they are known. */
 static struct state *selftest_block(struct backend *backend, struct state *parent, const uint8_t *delta,
 	struct sha256 *hash)
 {
-	uint8_t *windows = mem_alloc((size_t)selftest_config.bench_rows * (selftest_config.model.ctx + 1)), value[8];
+	uint8_t *windows = mem_alloc((size_t)selftest_config.bench_rows * (selftest_config.model.ctx + 1)), values[16];
+	struct course_own own = { mem_alloc(course_own_rows(&selftest_config) * (selftest_config.model.ctx + 1)),
+		8.0f };
 	struct update_proof proof = { .delta = delta };
 	struct update_outcome outcome;
 
 	selftest_gather(NOISE_BENCHMARK, selftest_config.bench_rows, windows);
+	selftest_gather(NOISE_WINDOW, course_own_rows(&selftest_config), own.windows);
 	struct benchmark *benchmark = benchmark_new(backend, parent, windows, selftest_key, NULL);
 	struct update_job job = {
 		.parent = parent,
 		.benchmark = benchmark,
 		.windows = windows,
+		.own = &own,
 		.proofs = &proof,
 		.proof_count = 1,
 		.slots = 1,
 	};
 	struct state *next = update_execute(backend, &job, &outcome);
 
-	write_le64(value, (uint64_t)outcome.slots[0].value);
-	sha256_update(hash, value, sizeof value);
+	write_le64(values, (uint64_t)outcome.slots[0].effect);
+	write_le64(values + 8, (uint64_t)outcome.slots[0].value);
+	sha256_update(hash, values, sizeof values);
 	probe_floats(&outcome.loss_before, 1, hash);
 	probe_floats(&outcome.loss_after, 1, hash);
 	sha256_update(hash, state_root(next), 32);
 	benchmark_unref(benchmark);
 	state_unref(parent);
 	free(windows);
+	free(own.windows);
 	return next;
 }
 

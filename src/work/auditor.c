@@ -120,6 +120,7 @@ static bool audit_outcomes_agree(const struct outcome *audit_stated, const struc
 			return false;
 		if (audit_counts &&
 			(audit_stated->slot[slot].left_out != audit_found->slot[slot].left_out ||
+				audit_stated->slot[slot].effect != audit_found->slot[slot].effect ||
 				audit_stated->slot[slot].value != audit_found->slot[slot].value))
 			return false;
 	}

@@ -67,3 +67,13 @@ def step_window(ticket, seed, index, data, ctx):
     j = r // PIECE
     offset = CHUNK * j + min(r % PIECE, PIECE - span) if j < pages else r + PAGE * pages
     return window(seed, WINDOW, index, data, offset, ctx)
+
+
+def own_window(ticket, slot, row, data, ctx):
+    """A window of the own group of a slot, and the page of its dataset that it lies in."""
+    index = (slot + 1 << 16) + row
+    o = philox(ticket, BENCHMARK, index)
+    r = mulhi(o[2] | o[3] << 32, PAGE * (len(data) // CHUNK))
+    page = CHUNK * (r // PAGE) + PIECE
+    offset = page + min(r % PAGE, PAGE - (ctx - 7))
+    return window(ticket, BENCHMARK, index, data, offset, ctx), data[page:page + PAGE]

@@ -27,28 +27,44 @@ def proof_worth(spec, height, bucket, loose):
     return w, bucket - w * (1 + loose)
 
 
-def slot_pay(spec, height, count, value, v_ref):
-    """Pay of one slot of the block at `height`."""
-    part = subsidy(spec, height) - compute_part(spec, height)
-    return part // spec.slots * min(spec.k, spec.slots * count) * min(v_ref, max(0, value)) // (spec.k * v_ref)
+FULL_WEIGHT = 2 ** 24
+
+
+def slot_pay(spec, height, count, value, v_ref, weight):
+    """Pay of one slot of the block at `height`; weight: of all datasets that could be drawn."""
+    part = (subsidy(spec, height) - compute_part(spec, height)) // spec.slots
+    part *= min(spec.k, spec.slots * count) * min(v_ref, max(0, value)) * min(weight, FULL_WEIGHT)
+    return part // (spec.k * v_ref * FULL_WEIGHT)
 
 
 RECORDS = 64
 
 
 def reference_value(spec, values):
-    """v_ref, from the positive values of the slots of the blocks before."""
-    return spec.v_0 if len(values) < RECORDS else max(spec.v_min, sorted(values)[(len(values) - 1) // 2])
+    """v_ref, from the values of the slots of the blocks before that are v_min at least."""
+    return spec.v_0 if len(values) < RECORDS else sorted(values)[(len(values) - 1) // 4]
 
 
-def coinbase(spec, height, fees, miner, loose_miners, bucket, parent, owners, v_ref):
-    """The transaction. bucket: after the parent; parent: its outcome; owners: of its slots' datasets, or None."""
+BOUNDS = {8: 196, 16: 85}
+
+
+def is_harmful(effects, v_ref):
+    """Whether the last of these effects, floor(A / 65536) of a dataset's draws, brings quarantine."""
+    draws, total, squares = len(effects), sum(effects), sum(x * x for x in effects)
+    bound = BOUNDS.get(draws, 0 if draws % 32 else 49)
+    return (bound > 0 and 262144 * total < -v_ref * draws and
+            4 * total ** 2 * (draws - 1) > bound * (draws * squares - total ** 2))
+
+
+def coinbase(spec, height, fees, miner, loose_miners, bucket, parent, owners, v_ref, weight):
+    """The transaction. bucket: after the parent; parent: its outcome; owners: of its slots' datasets, or None;
+    weight: that these were drawn from."""
     w, _ = proof_worth(spec, height, bucket, len(loose_miners))
     outputs = [(w + fees + len(loose_miners) * (w // 16), payee(miner))]
     outputs += [(w - w // 16, payee(key)) for key in loose_miners]
     if not parent.void:
-        outputs += [(slot_pay(spec, height - 1, count, value, v_ref), payee(owner))
-                    for (count, _, value), owner in zip(parent.slots, owners) if owner is not None]
+        outputs += [(slot_pay(spec, height - 1, slot.count, slot.value, v_ref, weight), payee(owner))
+                    for slot, owner in zip(parent.slots, owners) if owner is not None]
     outputs = [output for output in outputs if output[0] > 0] + [(0, b"\x6a" + push(parent.payload()))]
     return Transaction(1, [(bytes(32), WORD, height_script(height), WORD, [])], outputs)
 

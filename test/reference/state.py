@@ -4,9 +4,9 @@ import math
 import struct
 from array import array
 
-from .arithmetic import add, dot16, f32, ppm, rounded, scaled
+from .arithmetic import add, dot16, f32, log, ppm, rounded, scaled, sum16
 from .delta import decode
-from .draws import BENCHMARK, draw_window
+from .draws import BENCHMARK, CHUNK, draw_window, own_window
 from .hashing import merkle_root, pages
 from .model import loss_and_gradient
 from .products import Failed
@@ -39,15 +39,29 @@ def mean_of(vectors):
     return rounded([a / float(len(vectors)) for a in total])
 
 
+def entropy(page):
+    """Nats a byte."""
+    counts = [float(page.count(bytes([byte]))) for byte in range(256)]
+    parts = [f32(c * log(c)) if c else 0.0 for c in counts]
+    return f32(log(float(len(page))) - f32(sum16(parts) / float(len(page))))
+
+
+class Slot:
+    """What an outcome says of a slot: its proofs, whether it was left out, A and V."""
+
+    def __init__(self, count=0, left_out=False, effect=0, value=0):
+        self.count, self.left_out, self.effect, self.value = count, left_out, effect, value
+
+
 class Outcome:
     def __init__(self, void, slots=()):
-        self.void, self.slots = void, list(slots)  # of each slot: (count, left out, value)
+        self.void, self.slots = void, list(slots)
 
     @classmethod
     def parse(cls, payload):
         """Of counts only whether there were proofs."""
-        states = list(struct.iter_unpack("<Bq", payload[5:]))
-        outcome = cls(payload[4] == 1, [(state > 0, state == 2, value) for state, value in states])
+        states = struct.iter_unpack("<Bqq", payload[5:])
+        outcome = cls(payload[4] == 1, [Slot(state > 0, state == 2, effect, value) for state, effect, value in states])
         if outcome.payload() != payload:
             raise ValueError("no outcome")
         return outcome
@@ -56,41 +70,114 @@ class Outcome:
         if self.void:
             return b"atl\0\1"
         out = b"atl\0\0"
-        for count, left_out, value in self.slots:
-            out += struct.pack("<Bq", (2 if left_out else 1) if count else 0, value if count else 0)
+        for slot in self.slots:
+            state = (2 if slot.left_out else 1) if slot.count else 0
+            out += struct.pack("<Bqq", state, *((slot.effect, slot.value) if slot.count else (0, 0)))
         return out
 
 
-def update_state(spec, theta, v, ticket, proofs, v_ref=None):
-    """State after a block, its outcome, and (l0, l1) as far as they were computed. Proofs are (slot, delta) in order, v_ref None
-    where no records stand."""
-    model, n = spec.model, spec.model.n
+KNOWN = 0.875
+
+
+class Groups:
+    """The windows that states are measured by: group 0 is that of the reserved text, 1 + s the own one of slot s."""
+
+    def __init__(self, spec, ticket, datasets, slots):
+        ctx, own_rows = spec.model.ctx, max(1, spec.bench_rows // 8)
+        self.model, self.ticket, self.rows = spec.model, ticket, spec.bench_rows + spec.slots * own_rows
+        self.windows = {0: [draw_window(ticket, BENCHMARK, row, spec.benchmark(), ctx) for row in range(spec.bench_rows)]}
+        self.first, self.entropy = {0: 0}, {}
+        for s in slots:
+            if len(datasets[s]) < CHUNK:
+                continue
+            drawn = [own_window(ticket, s, row, datasets[s], ctx) for row in range(own_rows)]
+            self.windows[1 + s] = [window for window, _ in drawn]
+            self.first[1 + s] = spec.bench_rows + s * own_rows
+            total = entropy(drawn[0][1])
+            for _, page in drawn[1:]:
+                total = f32(total + entropy(page))
+            self.entropy[s] = f32(total / float(own_rows))
+
+    def measure(self, theta, number):
+        """{group: (loss, gradient)}"""
+        return {g: finite_pass(*loss_and_gradient(self.model, theta, windows, self.ticket, number * self.rows + self.first[g]))
+                for g, windows in self.windows.items()}
+
+    def losses(self, theta):
+        return {g: finite_pass(*loss_and_gradient(self.model, theta, windows))[0] for g, windows in self.windows.items()}
+
+    def whole(self, losses):
+        """The mean over all windows."""
+        total = None
+        for g, windows in sorted(self.windows.items()):
+            part = f32(float(len(windows)) * losses[g])
+            total = part if total is None else f32(total + part)
+        return f32(total / float(sum(map(len, self.windows.values()))))
+
+
+def finite_pass(loss, gradient):
+    if not (math.isfinite(loss) and all(map(math.isfinite, gradient or ()))):
+        raise Failed("a loss or gradient is not finite")
+    return loss, gradient
+
+
+def area(x, before, after):
+    """By how much a delta lowers the loss of a group whose gradients these are."""
+    return integer(-f32(f32(dot16(x, before) + dot16(x, after)) * 0.5))
+
+
+def floor_mean(values):
+    return sum(values) // len(values)
+
+
+def judge(spec, groups, proofs, deltas, before, after, v_ref):
+    slots = []
+    for s in range(spec.slots):
+        mine = [x for (slot, _), x in zip(proofs, deltas) if slot == s]
+        if not mine:
+            slots.append(Slot())
+            continue
+        effect = floor_mean([area(x, before[0][1], after[0][1]) for x in mine])
+        left_out, value = v_ref is not None and effect < -v_ref, 0
+        if 1 + s in groups.windows and not left_out and before[1 + s][0] < f32(KNOWN * groups.entropy[s]):
+            value = floor_mean([area(x, before[1 + s][1], after[1 + s][1]) for x in mine])
+        slots.append(Slot(len(mine), left_out, effect, value))
+    return slots
+
+
+def proposal(spec, theta, v, means, used):
+    if not used:
+        return propose(spec, theta, v, [0.0] * len(theta))
+    total = means[used[0]]
+    for s in used[1:]:
+        total = add(total, means[s])
+    return propose(spec, theta, v, rounded([a / float(spec.slots) for a in total]))
+
+
+def update_state(spec, theta, v, ticket, proofs, v_ref=None, datasets=None):
+    """State after a block, its outcome, and (l0, l1) of the reserved text as far as they were computed. Proofs are (slot, delta) in
+    order, v_ref None where no records stand; datasets: bytes of the slots' ones, dataset 0 in all if it is None."""
     l0 = l1 = math.nan
-    windows = [draw_window(ticket, BENCHMARK, row, spec.benchmark(), model.ctx) for row in range(spec.bench_rows)]
-    deltas = [decode(delta, n) for _, delta in proofs]
+    deltas = [decode(delta, spec.model.n) for _, delta in proofs]
+    with_proofs = sorted({slot for slot, _ in proofs})
+    groups = Groups(spec, ticket, datasets or [spec.dataset()] * spec.slots, with_proofs)
     try:
-        l0, g0 = loss_and_gradient(model, theta, windows, ticket)
-        means = {s: mean_of([x for (slot, _), x in zip(proofs, deltas) if slot == s]) for s, _ in sorted(proofs)}
-        final = propose(spec, theta, v, mean_of([means[s] for s in sorted(means)]))
-        l1, g1 = loss_and_gradient(model, final[0], windows, ticket, spec.bench_rows)
-        half = scaled(add(g0, g1), 0.5)
-        values = [integer(-dot16(x, half)) for x in deltas]
-        slots, used = [], []
-        for s in range(spec.slots):
-            mine = [value for (slot, _), value in zip(proofs, values) if slot == s]
-            value = sum(mine) // len(mine) if mine else 0
-            left_out = bool(mine) and v_ref is not None and value < -v_ref
-            slots.append((len(mine), left_out, value))
-            if mine and not left_out:
-                used.append(s)
-        if not used:
-            raise Failed("no slot is left")
-        if len(used) < len(means):
-            final = propose(spec, theta, v, mean_of([means[s] for s in used]))
-            l1, _ = loss_and_gradient(model, final[0], windows)
-        finite = all(map(math.isfinite, g0 + g1 + final[0] + final[1] + [l0, l1]))
-        if not (finite and l1 <= f32(l0 * ppm(spec.gate_ppm))):
+        before = groups.measure(theta, 0)
+        l0 = before[0][0]
+        means = {s: mean_of([x for (slot, _), x in zip(proofs, deltas) if slot == s]) for s in with_proofs}
+        final = proposal(spec, theta, v, means, with_proofs)
+        after = groups.measure(final[0], 1)
+        slots = judge(spec, groups, proofs, deltas, before, after, v_ref)
+        used = [s for s in with_proofs if not slots[s].left_out]
+        losses = {g: loss for g, (loss, _) in after.items()}
+        if len(used) < len(with_proofs):
+            final = proposal(spec, theta, v, means, used)
+            losses = groups.losses(final[0])
+        l1, gate = losses[0], ppm(spec.gate_ppm)
+        whole = groups.whole({g: loss for g, (loss, _) in before.items()})
+        finite = all(map(math.isfinite, final[0] + final[1]))
+        if not (finite and l1 <= f32(l0 * gate) and groups.whole(losses) <= f32(whole * gate)):
             raise Failed("the gate")
         return final, Outcome(False, slots), (l0, l1)
     except Failed:
-        return (theta, [0.0] * n), Outcome(True), (l0, l1)
+        return (theta, scaled(v, ppm(spec.mu_ppm))), Outcome(True), (l0, l1)

@@ -61,7 +61,6 @@ static void replay_update_outcome(const struct outcome *stated, struct update_ou
 	replayed->is_void = stated->is_void;
 	for (uint32_t i = 0; i < stated->slots; i++) {
 		replayed->slots[i].count = stated->slot[i].count;
-		replayed->slots[i].value = stated->slot[i].value;
 		replayed->slots[i].state = stated->slot[i].count == 0 ? UPDATE_EMPTY :
 			stated->slot[i].left_out                      ? UPDATE_LEFT_OUT :
 									UPDATE_USED;

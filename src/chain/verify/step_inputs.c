@@ -6,6 +6,7 @@
 
 #include "chain/internal.h"
 #include "chain/verify/branch.h"
+#include "consensus/reward.h"
 #include "consensus/spec.h"
 #include "util/mem.h"
 
@@ -13,10 +14,13 @@
 void step_inputs_draw(const struct spec *spec, const struct registry *registry, const struct index_entry *parent,
 	struct step_draw *step_draw)
 {
+	uint64_t weight;
+
 	memset(step_draw, 0, sizeof *step_draw);
 	step_draw->registry = registry;
 	memcpy(step_draw->ticket, parent->ticket, 32);
-	registry_draw(registry, parent->ticket, spec->slots, step_draw->dataset);
+	weight = registry_draw(registry, parent->ticket, spec->slots, step_draw->dataset);
+	step_draw->weight = weight < REWARD_FULL_WEIGHT ? (uint32_t)weight : REWARD_FULL_WEIGHT;
 }
 
 /* Has the bytes of a drawn dataset gathered. Dataset 0 is the spec's own corpus, which is always here. */
@@ -45,8 +49,10 @@ static bool step_inputs_gather(const struct spec *spec, struct blobs *blobs, con
 struct step_gathering {
 	const struct course *course;
 	const uint8_t *ticket;
-	uint8_t seed[32];
+	uint8_t seed[32]; /* of a step */
 	uint8_t *windows;
+	uint32_t slot; /* of own pages */
+	struct course_own *own;
 };
 
 static bool step_inputs_gather_windows(void *context, const struct course_data *data)
@@ -71,6 +77,29 @@ uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const
 		return gathering.windows;
 	free(gathering.windows);
 	return NULL;
+}
+
+static bool step_inputs_gather_own(void *context, const struct course_data *data)
+{
+	const struct step_gathering *gathering = context;
+
+	return course_gather_own(gathering->course, gathering->ticket, gathering->slot, data, gathering->own);
+}
+
+/* Once for a slot with proofs. */
+static bool step_inputs_own(struct chain *chain, const struct step_draw *step_draw, uint32_t slot,
+	struct course_own *own, struct blob_want *missing, struct errmsg *err)
+{
+	struct step_gathering gathering = {
+		.course = spec_course(chain->spec),
+		.ticket = step_draw->ticket,
+		.slot = slot,
+		.own = own,
+	};
+
+	return own->windows != NULL ||
+		step_inputs_gather(chain->spec, chain->blobs, step_draw, slot, step_inputs_gather_own, &gathering,
+			missing, err);
 }
 
 /* A body that is at hand needs no windows: what they give is known. */
@@ -116,6 +145,7 @@ bool step_inputs_block(struct chain *chain, const struct full_entry *full, const
 		step_job->has_v_ref = registry_v_ref(step_registry,
 			step_parent->height > 0 ? &step_parent->outcome.outcome : NULL, &step_job->v_ref);
 		step_outcome->v_ref = step_job->v_ref;
+		step_outcome->weight = step_draw.weight;
 		memcpy(step_job->ticket, step_parent->ticket, 32);
 		step_job->benchmark = mem_alloc(course_benchmark_size(spec_course(chain->spec)));
 		course_gather_benchmark(spec_course(chain->spec), step_parent->ticket, step_job->benchmark);
@@ -124,7 +154,9 @@ bool step_inputs_block(struct chain *chain, const struct full_entry *full, const
 	}
 	for (size_t i = 0; gathered && i < step_job->proof_count; i++)
 		gathered = step_inputs_proof(chain, &step_draw, block_proof(block, i), known, &step_job->proofs[i],
-			missing, err);
+				   missing, err) &&
+			step_inputs_own(chain, &step_draw, step_job->proofs[i].slot,
+				&step_job->own[step_job->proofs[i].slot], missing, err);
 	if (!gathered)
 		verify_job_clear(step_job);
 	return gathered;

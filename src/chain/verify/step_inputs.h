@@ -11,6 +11,7 @@ struct step_draw {
 	const struct registry *registry;
 	uint8_t ticket[32]; /* of the block, which draws all this */
 	uint32_t dataset[OUTCOME_MAX_SLOTS];
+	uint32_t weight; /* of all that could be drawn, as pay counts it */
 };
 
 void step_inputs_draw(const struct spec *spec, const struct registry *registry, const struct index_entry *parent,

@@ -17,9 +17,13 @@ void block_outcome_write(struct buf *out, const struct block_outcome *block_outc
 	for (uint32_t i = 0; i < block_outcome->outcome.slots; i++) {
 		buf_put_le32(out, block_outcome->outcome.slot[i].count);
 		buf_put_u8(out, block_outcome->outcome.slot[i].left_out);
+		buf_put_le64(out, (uint64_t)block_outcome->outcome.slot[i].effect);
 		buf_put_le64(out, (uint64_t)block_outcome->outcome.slot[i].value);
+		buf_put_le64(out, (uint64_t)block_outcome->outcome.slot[i].own);
+		buf_put_u8(out, block_outcome->outcome.slot[i].known);
 		buf_put_le32(out, block_outcome->dataset[i]);
 	}
+	buf_put_le32(out, block_outcome->weight);
 	buf_put_le64(out, (uint64_t)block_outcome->v_ref);
 	buf_put_le32(out, loss_before_bits);
 	buf_put_le32(out, loss_after_bits);
@@ -35,9 +39,13 @@ bool block_outcome_read(struct reader *outcome_reader, struct block_outcome *blo
 	for (uint32_t i = 0; i < block_outcome->outcome.slots; i++) {
 		block_outcome->outcome.slot[i].count = reader_le32(outcome_reader);
 		block_outcome->outcome.slot[i].left_out = pieces_bool(outcome_reader);
+		block_outcome->outcome.slot[i].effect = (int64_t)reader_le64(outcome_reader);
 		block_outcome->outcome.slot[i].value = (int64_t)reader_le64(outcome_reader);
+		block_outcome->outcome.slot[i].own = (int64_t)reader_le64(outcome_reader);
+		block_outcome->outcome.slot[i].known = pieces_bool(outcome_reader);
 		block_outcome->dataset[i] = reader_le32(outcome_reader);
 	}
+	block_outcome->weight = reader_le32(outcome_reader);
 	block_outcome->v_ref = (int64_t)reader_le64(outcome_reader);
 	loss_before_bits = reader_le32(outcome_reader);
 	loss_after_bits = reader_le32(outcome_reader);

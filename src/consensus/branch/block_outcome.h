@@ -9,6 +9,7 @@
 struct block_outcome {
 	struct outcome outcome;
 	uint32_t dataset[OUTCOME_MAX_SLOTS];
+	uint32_t weight; /* of all datasets that its slots were drawn from, as pay counts it (consensus/reward.h) */
 	int64_t v_ref;
 	float loss_before, loss_after; /* for people; not consensus */
 };

@@ -16,7 +16,6 @@
 enum {
 	DATASET_WEIGHT_MAX = 1 << 24,
 	DATASET_QUARANTINE_BLOCKS = 2016,
-	DATASET_QUARANTINE_DRAWS = 8,
 	DATASET_OBSERVATION_SHIFT = 16, /* statistics count values in 2^-16 nats */
 };
 
@@ -114,8 +113,8 @@ static uint64_t dataset_weight(const struct dataset *dataset)
 
 /* With replacement: a slot's chance is the weight, whatever the other slots have got. So a text in many pieces gets no
  * more of the slots than it would in one. */
-void datasets_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height, const uint8_t ticket[32],
-	uint32_t slots, uint32_t dataset[])
+uint64_t datasets_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height,
+	const uint8_t ticket[32], uint32_t slots, uint32_t dataset[])
 {
 	uint64_t weight_total = 0;
 
@@ -137,6 +136,7 @@ void datasets_draw(const struct datasets *datasets, const struct spec *spec, uin
 			weight_left -= weight;
 		}
 	}
+	return weight_total;
 }
 
 /* --- statistics --- */
@@ -149,8 +149,10 @@ static struct datasets_record dataset_record_of(const struct datasets *datasets,
 		.number = number,
 		.draws = dataset->draws,
 		.quarantined_until = dataset->quarantined_until,
+		.known = dataset->known,
 		.total_draws = dataset->total_draws,
 		.sum = dataset->sum,
+		.value_sum = dataset->value_sum,
 		.total_paid = dataset->total_paid,
 		.squares = dataset->squares,
 	};
@@ -162,40 +164,62 @@ static void dataset_restore_record(struct datasets *datasets, const struct datas
 
 	dataset->draws = dataset_before->draws;
 	dataset->quarantined_until = dataset_before->quarantined_until;
+	dataset->known = dataset_before->known;
 	dataset->total_draws = dataset_before->total_draws;
 	dataset->sum = dataset_before->sum;
+	dataset->value_sum = dataset_before->value_sum;
 	dataset->total_paid = dataset_before->total_paid;
 	dataset->squares = dataset_before->squares;
 }
 
-/* Mean plus two standard errors is negative. Within 128 bits: draws <= 2^20, |sum| <= 2^51, squares <= 2^82. In
- * integers, without a root: both sides are squared, which is right as the mean is below 0. */
-static bool dataset_is_harmful(const struct dataset *dataset)
+/* Statistics are judged after so many draws, and not between: who looks after each draw sees what is not there. The
+ * number is four times the square of the standard errors by which the mean has to be negative; 0: not now. */
+static uint32_t dataset_bound(uint32_t draws)
 {
-	unsigned __int128 draws = dataset->draws,
-			  value_sum = dataset->sum < 0 ? (uint64_t)-dataset->sum : (uint64_t)dataset->sum;
+	if (draws == 8)
+		return 196; /* 7 */
+	if (draws == 16)
+		return 85;               /* 4.6 */
+	return draws % 32 == 0 ? 49 : 0; /* 3.5 */
+}
 
-	return draws >= DATASET_QUARANTINE_DRAWS && dataset->sum < 0 &&
-		value_sum * value_sum * (draws - 1) > 4 * (draws * dataset->squares - value_sum * value_sum);
+/* The mean effect is below -v_ref / 4, and by so many standard errors below 0. Within 128 bits: draws <= 2^20, |sum| <=
+ * 2^51, squares <= 2^82, v_ref <= 2^47. In integers, without a root: both sides are squared, which is right as the mean
+ * is below 0. A sum counts 2^-16 nats, v_ref 2^-32. */
+static bool dataset_is_harmful(const struct dataset *dataset, int64_t v_ref)
+{
+	unsigned __int128 draws = dataset->draws, bound = dataset_bound(dataset->draws),
+			  sum_size = dataset->sum < 0 ? (uint64_t)-dataset->sum : (uint64_t)dataset->sum;
+	__int128 four_sums = (__int128)dataset->sum * (4 << DATASET_OBSERVATION_SHIFT);
+
+	return bound > 0 && four_sums < -(__int128)v_ref * dataset->draws &&
+		4 * sum_size * sum_size * (draws - 1) > bound * (draws * dataset->squares - sum_size * sum_size);
 }
 
 /* Past the most draws statistics stand still, or dataset_is_harmful would leave its 128 bits. Quarantine begins a new
- * period: data is judged again by what it does then, as the model has gone on meanwhile. */
-static void dataset_observe_value(struct dataset *dataset, int64_t value, uint32_t height)
+ * period: data is judged again by what it does then, as the model has gone on meanwhile. What was drawn before it began
+ * and is stated after it does not count for that. */
+static void dataset_observe_slot(struct dataset *dataset, const struct branch_block *block, uint32_t slot)
 {
-	int64_t observation = value >> DATASET_OBSERVATION_SHIFT; /* rounds toward minus infinity */
+	const struct block_outcome *parent = block->parent;
+	/* Rounded toward minus infinity. */
+	int64_t observation = parent->outcome.slot[slot].effect >> DATASET_OBSERVATION_SHIFT;
 
-	if (dataset->draws == DATASETS_DRAWS_MAX)
+	if (dataset->draws == DATASETS_DRAWS_MAX || block->height - 1 <= dataset->quarantined_until)
 		return;
 	dataset->draws++;
 	dataset->sum += observation;
 	dataset->squares += (unsigned __int128)((__int128)observation * observation);
-	if (!dataset_is_harmful(dataset))
+	dataset->known += parent->outcome.slot[slot].known;
+	dataset->value_sum += parent->outcome.slot[slot].value >> DATASET_OBSERVATION_SHIFT;
+	if (!dataset_is_harmful(dataset, parent->v_ref))
 		return;
-	dataset->quarantined_until = height + DATASET_QUARANTINE_BLOCKS;
+	dataset->quarantined_until = block->height + DATASET_QUARANTINE_BLOCKS;
 	dataset->draws = 0;
 	dataset->sum = 0;
 	dataset->squares = 0;
+	dataset->known = 0;
+	dataset->value_sum = 0;
 }
 
 /* The outcome of the block at height - 1. A void one changes nothing here. What a slot changes is kept as it was before
@@ -217,9 +241,14 @@ static void datasets_apply_outcome(struct datasets *datasets, const struct branc
 		 * with it. */
 		if (parent->dataset[i] == 0)
 			continue;
-		dataset->total_paid += reward_slot(block->spec, block->height - 1, outcome->slot[i].count,
-			outcome->slot[i].value, parent->v_ref);
-		dataset_observe_value(dataset, outcome->slot[i].value, block->height);
+		dataset->total_paid += reward_slot(block->spec, block->height - 1,
+			&(struct reward_slot){
+				.proofs = outcome->slot[i].count,
+				.value = outcome->slot[i].value,
+				.v_ref = parent->v_ref,
+				.weight = parent->weight,
+			});
+		dataset_observe_slot(dataset, block, i);
 	}
 }
 
@@ -297,8 +326,10 @@ static void dataset_put(struct buf *out, const struct dataset *dataset)
 	buf_put_le32(out, dataset->height);
 	buf_put_le32(out, dataset->draws);
 	buf_put_le32(out, dataset->quarantined_until);
+	buf_put_le32(out, dataset->known);
 	buf_put_le32(out, dataset->total_draws);
 	buf_put_le64(out, (uint64_t)dataset->sum);
+	buf_put_le64(out, (uint64_t)dataset->value_sum);
 	buf_put_le64(out, (uint64_t)dataset->total_paid);
 	pieces_put_wide(out, dataset->squares);
 }
@@ -316,8 +347,10 @@ static bool dataset_take(struct reader *dataset_reader, struct dataset *dataset)
 	dataset->height = reader_le32(dataset_reader);
 	dataset->draws = pieces_count(dataset_reader, DATASETS_DRAWS_MAX);
 	dataset->quarantined_until = reader_le32(dataset_reader);
+	dataset->known = reader_le32(dataset_reader);
 	dataset->total_draws = reader_le32(dataset_reader);
 	dataset->sum = (int64_t)reader_le64(dataset_reader);
+	dataset->value_sum = (int64_t)reader_le64(dataset_reader);
 	dataset->total_paid = (int64_t)reader_le64(dataset_reader);
 	dataset->squares = pieces_wide(dataset_reader);
 	return dataset_reader->ok;
@@ -354,8 +387,10 @@ void datasets_undo_write(struct buf *out, const struct datasets_undo *undo)
 		buf_put_le32(out, undo->changed[i].number);
 		buf_put_le32(out, undo->changed[i].draws);
 		buf_put_le32(out, undo->changed[i].quarantined_until);
+		buf_put_le32(out, undo->changed[i].known);
 		buf_put_le32(out, undo->changed[i].total_draws);
 		buf_put_le64(out, (uint64_t)undo->changed[i].sum);
+		buf_put_le64(out, (uint64_t)undo->changed[i].value_sum);
 		buf_put_le64(out, (uint64_t)undo->changed[i].total_paid);
 		pieces_put_wide(out, undo->changed[i].squares);
 	}
@@ -366,8 +401,10 @@ static void dataset_take_record(struct reader *dataset_reader, struct datasets_r
 	dataset_record->number = reader_le32(dataset_reader);
 	dataset_record->draws = pieces_count(dataset_reader, DATASETS_DRAWS_MAX);
 	dataset_record->quarantined_until = reader_le32(dataset_reader);
+	dataset_record->known = reader_le32(dataset_reader);
 	dataset_record->total_draws = reader_le32(dataset_reader);
 	dataset_record->sum = (int64_t)reader_le64(dataset_reader);
+	dataset_record->value_sum = (int64_t)reader_le64(dataset_reader);
 	dataset_record->total_paid = (int64_t)reader_le64(dataset_reader);
 	dataset_record->squares = pieces_wide(dataset_reader);
 }

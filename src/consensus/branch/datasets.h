@@ -15,10 +15,13 @@ struct dataset {
 	uint32_t output, height; /* where it was registered */
 	/* Of the current observation period: */
 	uint32_t draws;
-	int64_t sum;                /* of x = floor(V / 65536), |x| <= 2^31 */
+	int64_t sum;                /* of x = floor(A / 65536), |x| <= 2^31 */
 	unsigned __int128 squares;  /* of x^2; draws <= 2^20, so 82 bits hold it */
 	uint32_t quarantined_until; /* last height it may not be drawn for; 0: none */
-	/* For people, not consensus: */
+	/* For people, not consensus; of the same period: */
+	uint32_t known;    /* draws at which the model had learned of its own pages */
+	int64_t value_sum; /* of floor(V / 65536) */
+	/* And of all: */
 	uint32_t total_draws; /* slots with a proof that it has had */
 	int64_t total_paid;   /* base units */
 };
@@ -32,8 +35,8 @@ struct datasets {
 /* Of a dataset, what an outcome changes. */
 struct datasets_record {
 	uint32_t number;
-	uint32_t draws, quarantined_until, total_draws;
-	int64_t sum, total_paid;
+	uint32_t draws, quarantined_until, known, total_draws;
+	int64_t sum, value_sum, total_paid;
 	unsigned __int128 squares;
 };
 
@@ -44,10 +47,11 @@ struct datasets_undo {
 };
 
 const struct dataset *datasets_find(const struct datasets *datasets, const uint8_t root[32], size_t *number);
-/* Whether the dataset can be drawn for the block at `height`, and the datasets of its slots. */
+/* Whether the dataset can be drawn for the block at `height`; the datasets of its slots, and the sum of the weights of
+ * all that could be drawn. */
 bool datasets_can_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height, size_t number);
-void datasets_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height, const uint8_t ticket[32],
-	uint32_t slots, uint32_t dataset[]);
+uint64_t datasets_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height,
+	const uint8_t ticket[32], uint32_t slots, uint32_t dataset[]);
 
 /* The contract of consensus/branch/part.h. After genesis, and before read, dataset 0 alone is there. */
 void datasets_init(struct datasets *datasets, const struct spec *spec);

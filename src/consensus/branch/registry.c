@@ -76,9 +76,10 @@ bool registry_can_draw(const struct registry *registry, size_t number)
 	return datasets_can_draw(&registry->datasets, registry->spec, (uint64_t)registry->height + 1, number);
 }
 
-void registry_draw(const struct registry *registry, const uint8_t ticket[32], uint32_t slots, uint32_t dataset[])
+uint64_t registry_draw(const struct registry *registry, const uint8_t ticket[32], uint32_t slots, uint32_t dataset[])
 {
-	datasets_draw(&registry->datasets, registry->spec, (uint64_t)registry->height + 1, ticket, slots, dataset);
+	return datasets_draw(&registry->datasets, registry->spec, (uint64_t)registry->height + 1, ticket, slots,
+		dataset);
 }
 
 bool registry_v_ref(const struct registry *registry, const struct outcome *parent_outcome, int64_t *v_ref)

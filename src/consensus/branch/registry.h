@@ -26,8 +26,9 @@ const struct dataset *registry_find(const struct registry *registry, const uint8
 /* Whether the dataset can be drawn for the child of the registry's block: old enough and not in quarantine. */
 bool registry_can_draw(const struct registry *registry, size_t number);
 
-/* Datasets of the S slots for the child of the registry's block, whose ticket is given. */
-void registry_draw(const struct registry *registry, const uint8_t ticket[32], uint32_t slots, uint32_t dataset[]);
+/* Datasets of the S slots for the child of the registry's block, whose ticket is given; the sum of the weights of all
+ * that could be drawn. */
+uint64_t registry_draw(const struct registry *registry, const uint8_t ticket[32], uint32_t slots, uint32_t dataset[]);
 
 /* v_ref of the child of the registry's block (section 13). parent_outcome: outcome of the registry's block itself,
  * which no coinbase has stated yet and which counts (NULL at genesis). True if it stands on 64 or more records. */

@@ -11,15 +11,17 @@ enum { VALUES_REF_RECORDS = 64 };
 
 /* --- v_ref --- */
 
-/* The positive slot values of an outcome; returns how many. */
-static uint32_t values_positive(const struct outcome *outcome, int64_t positive[OUTCOME_MAX_SLOTS])
+/* The values of an outcome that are kept; returns how many. v_min holds v_ref above 0, by which pay is divided, however
+ * little the last blocks were worth. */
+static uint32_t values_select(const struct outcome *outcome, const struct spec *spec,
+	int64_t kept_values[OUTCOME_MAX_SLOTS])
 {
-	uint32_t positive_count = 0;
+	uint32_t kept_count = 0;
 
 	for (uint32_t i = 0; !outcome->is_void && i < outcome->slots; i++)
-		if (outcome->slot[i].count > 0 && outcome->slot[i].value > 0)
-			positive[positive_count++] = outcome->slot[i].value;
-	return positive_count;
+		if (outcome->slot[i].count > 0 && outcome->slot[i].value >= spec->v_min)
+			kept_values[kept_count++] = outcome->slot[i].value;
+	return kept_count;
 }
 
 static int values_compare(const void *a, const void *b)
@@ -35,21 +37,19 @@ bool values_ref(const struct values *values, const struct spec *spec, const stru
 	int64_t *v_ref)
 {
 	int64_t newest_values[OUTCOME_MAX_SLOTS], *all_values;
-	size_t newest_count = newest_outcome != NULL ? values_positive(newest_outcome, newest_values) : 0;
+	size_t newest_count = newest_outcome != NULL ? values_select(newest_outcome, spec, newest_values) : 0;
 	size_t value_count = values->count + newest_count;
 
 	*v_ref = spec->v_0;
-	/* The lower median, so that it is a value that was there, and an integer. */
+	/* The lower quartile, and a value that was there: three of four slots that improve the model are paid in full.
+	 */
 	if (value_count < VALUES_REF_RECORDS)
 		return false;
 	all_values = mem_alloc(value_count * sizeof *all_values);
 	memcpy(all_values, values->list, values->count * sizeof *all_values);
 	memcpy(all_values + values->count, newest_values, newest_count * sizeof *all_values);
 	qsort(all_values, value_count, sizeof *all_values, values_compare);
-	/* v_min holds it above 0, by which pay is divided, however little the last blocks were worth. */
-	*v_ref = all_values[(value_count - 1) / 2];
-	if (*v_ref < spec->v_min)
-		*v_ref = spec->v_min;
+	*v_ref = all_values[(value_count - 1) / 4];
 	free(all_values);
 	return true;
 }
@@ -69,10 +69,10 @@ static void values_drop_oldest(struct values *values, struct values_undo *undo)
 	memmove(values->counts, values->counts + 1, values->recorded);
 }
 
-static void values_record(struct values *values, const struct outcome *outcome, struct values_undo *undo)
+static void values_record(struct values *values, const struct branch_block *block, struct values_undo *undo)
 {
 	int64_t added_values[OUTCOME_MAX_SLOTS];
-	uint32_t added_count = values_positive(outcome, added_values);
+	uint32_t added_count = values_select(&block->parent->outcome, block->spec, added_values);
 
 	if (values->recorded == VALUES_RECORDED)
 		values_drop_oldest(values, undo);
@@ -104,7 +104,7 @@ void values_undo(struct values *values, const struct values_undo *undo)
 void values_apply(struct values *values, const struct branch_block *block, struct values_undo *undo)
 {
 	if (block->parent != NULL)
-		values_record(values, &block->parent->outcome, undo);
+		values_record(values, block, undo);
 }
 
 /* Values are dropped where the window is full, and it is full again afterwards: else this undo is another block's. */

@@ -1,4 +1,5 @@
-/* The positive slot values of the last stated blocks, and v_ref, which follows from them (doc/protocol.md section 13).
+/* The slot values of the last stated blocks that are v_min at least, and v_ref, which follows from them
+ * (doc/protocol.md section 13).
  *
  * v_ref of a block looks at the 2016 blocks before it. The coinbase of a block states the outcome of its parent, so
  * what is stated lies one block back: 2015 blocks are kept here, and the newest outcome, which no coinbase has stated

@@ -5,7 +5,8 @@
 
 #include "consensus/script.h"
 
-enum { OUTCOME_MAX_SLOTS = 16 };
+/* Their statement fits into one push. */
+enum { OUTCOME_MAX_SLOTS = 14 };
 
 #define OUTCOME_VALUE_MAX (INT64_C(1) << 47) /* in size */
 
@@ -15,7 +16,11 @@ struct outcome {
 	struct {
 		uint32_t count; /* proofs of the slot; not in the payload, there only > 0 or not */
 		bool left_out;
-		int64_t value;
+		int64_t effect; /* A, on the reserved text */
+		int64_t value;  /* V, which is paid */
+		/* Not in the payload; for people: */
+		int64_t own; /* O, on the own pages of its dataset */
+		bool known;  /* and whether the model has learned of these */
 	} slot[OUTCOME_MAX_SLOTS];
 };
 

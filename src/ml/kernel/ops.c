@@ -212,6 +212,18 @@ void ops_sum_losses(const float *losses, size_t rows, size_t ctx, float lane[16]
 			lane[token % 16] = lane[token % 16] + losses[row * ctx + token];
 }
 
+float ops_entropy(const uint8_t *page, size_t count)
+{
+	uint32_t seen[MODEL_VOCABULARY] = { 0 };
+	float parts[MODEL_VOCABULARY];
+
+	for (size_t i = 0; i < count; i++)
+		seen[page[i]]++;
+	for (size_t byte = 0; byte < MODEL_VOCABULARY; byte++)
+		parts[byte] = seen[byte] == 0 ? 0.0f : (float)seen[byte] * math_log((float)seen[byte]);
+	return math_log((float)count) - math_sum16(parts, MODEL_VOCABULARY) / (float)count;
+}
+
 void ops_embed(const float *embedding, const uint8_t *windows, size_t rows, size_t ctx, size_t d, float *h)
 {
 	for (size_t row = 0; row < rows; row++)

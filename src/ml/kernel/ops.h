@@ -53,6 +53,9 @@ void ops_cross_entropy(float *logits, const uint8_t *windows, size_t rows, size_
 /* Adds each counted token's loss to one of the sixteen lanes of the batch's sum, in the order of tokens. */
 void ops_sum_losses(const float *losses, size_t rows, size_t ctx, float lane[16]);
 
+/* Entropy of a page of bytes, in nats a byte (protocol section 10); count is below 2^24. */
+float ops_entropy(const uint8_t *page, size_t count);
+
 /* h: each token's row of the embedding; and dh [rows * ctx][d] into the rows of its gradient, dembedding +=, for
  * `count` of the d columns from `first` on. A sum over all tokens, in their order. */
 void ops_embed(const float *embedding, const uint8_t *windows, size_t rows, size_t ctx, size_t d, float *h);

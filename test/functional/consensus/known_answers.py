@@ -17,13 +17,13 @@ from framework import node
 from reference import arithmetic, data, reward, targets
 from reference.delta import encode
 from reference.document import SOURCE, known_answers
-from reference.draws import SLOT, draw, mulhi, philox, step_window
+from reference.draws import SLOT, draw, mulhi, own_window, philox, step_window
 from reference.hashing import sha256, shown
 from reference.headers import Block, Header
 from reference.model import Model, loss_and_gradient, token_loss
 from reference.products import Failed, quantise
 from reference.spec import built_in
-from reference.state import Outcome, integer, model_root, update_state
+from reference.state import Outcome, Slot, entropy, integer, model_root, update_state
 from reference.step import step
 
 BUILD = os.environ.get("ATELIER_BUILDDIR", SOURCE)
@@ -220,8 +220,16 @@ class Answers:
     def proof_worth(self, name, height, bucket, loose):
         return "{} {}".format(*reward.proof_worth(self.spec(name), int(height), int(bucket), int(loose)))
 
-    def slot_pay(self, name, height, count, value, v_ref):
-        return str(reward.slot_pay(self.spec(name), int(height), int(count), int(value), int(v_ref)))
+    def slot_pay(self, name, *numbers):
+        return str(reward.slot_pay(self.spec(name), *map(int, numbers)))
+
+    def own_window(self, size, ctx, ticket, slot, row):
+        data = bytes(i * i // 977 % 256 for i in range(int(size)))
+        window, page = own_window(bytes.fromhex(ticket), int(slot), int(row), data, int(ctx))
+        return f"{window.hex()} {arithmetic.bits(entropy(page)):08x}"
+
+    def harmful(self, v_ref, *effects):
+        return str(reward.is_harmful(list(map(int, effects)), int(v_ref))).lower()
 
     def data_rate(self, name, rate, used):
         return str(data.next_rate(self.spec(name), int(rate), int(used)))
@@ -240,8 +248,8 @@ class Answers:
     def pay(self):
         spec = self.spec("regtest")
         _, bucket = reward.proof_worth(spec, 1, 0, 2)
-        parent = Outcome(False, [(2, False, 5000000), (1, True, -300000000)])
-        return reward.coinbase(spec, 2, 1234, KEYS[0], KEYS[1:], bucket, parent, [KEYS[0], None], 4294967)
+        parent = Outcome(False, [Slot(2, False, -7, 5000000), Slot(1, True, -300000000, 0)])
+        return reward.coinbase(spec, 2, 1234, KEYS[0], KEYS[1:], bucket, parent, [KEYS[0], None], 4294967, 12345678)
 
     def coinbase(self):
         return self.pay().serialise().hex()

@@ -77,7 +77,7 @@ def blocks_of_a_node():
     first, second, tip_root = mine_two()
 
     check_headers(spec, genesis, genesis.model_root, first)
-    check_transactions(first, coinbase(spec, 1, 0, key[0], [key[0]] * len(first.loose), 0, Outcome(True), [], 0))
+    check_transactions(first, coinbase(spec, 1, 0, key[0], [key[0]] * len(first.loose), 0, Outcome(True), [], 0, 0))
     proofs = execute(spec, spec.theta, genesis.ticket(), first.proofs())
     (theta, v), outcome, _ = update_state(spec, spec.theta, v, genesis.ticket(), proofs)
     tap.true(not outcome.void, "the block improved the model")
@@ -86,7 +86,7 @@ def blocks_of_a_node():
     check_headers(spec, first.header, root, second)
     _, bucket = proof_worth(spec, 1, 0, len(first.loose))
     check_transactions(second, coinbase(spec, 2, 0, key[1], [key[1]] * len(second.loose), bucket, outcome,
-                                        [None] * spec.slots, spec.v_0))
+                                        [None] * spec.slots, spec.v_0, 0))
     execute(spec, theta, first.header.ticket(), [second.header])
     tap.true(tip_root != shown(root), "the second block changed the model too")
 

@@ -19,6 +19,13 @@ FIELDS = {"name": "tiny", "d": 64, "layers": 1, "heads": 2, "ff": 48, "ctx": 32,
           "gate_ppm": 1050000}
 
 
+COUNTS = bytes(i % 64 for i in range(32768 + 500))
+
+
+def values(outcome):
+    return ",".join(map(str, [slot.effect for slot in outcome.slots] + [slot.value for slot in outcome.slots]))
+
+
 def answers():
     spec = built_in("regtest", DATA, **FIELDS)
     theta, d = spec.theta, spec.d
@@ -33,14 +40,28 @@ def answers():
     yield "tiny-quiet-step", sha256(step(spec, quiet, ticket, seeds[0], spec.dataset())).hex()
     state, outcome, _ = update_state(spec, theta, [0.0] * len(theta), ticket, proofs)
     yield "tiny-update", model_root(*state).hex()
-    yield "tiny-values", ",".join(str(value) for _, _, value in outcome.slots)
+    yield "tiny-values", values(outcome)
     # Now from a state with momentum, and with a slot of harmful work: two deltas turned around.
     harmful = [bytes(b if i % 65 == 0 else -b & 0xff for i, b in enumerate(delta)) for _, delta in proofs]
     proofs = [(0, proofs[1][1]), (1, harmful[0]), (0, proofs[0][1]), (1, harmful[1])]
     state, outcome, _ = update_state(spec, *state, ticket, proofs, 1)
-    assert [left_out for _, left_out, _ in outcome.slots] == [False, True]
+    assert [slot.left_out for slot in outcome.slots] == [False, True]
     yield "tiny-left-out", model_root(*state).hex()
-    yield "tiny-left-out-values", ",".join(str(value) for _, _, value in outcome.slots)
+    yield "tiny-left-out-values", values(outcome)
+    # A model that knows which byte follows in data that count, one own page of which shows what it learns.
+    spec = built_in("regtest", COUNTS + bytes(i % 64 for i in range(400)), **FIELDS)
+    theta = [0.0] * len(theta)
+    for name, at in spec.model.offset.items():
+        if "norm" in name:
+            theta[at:at + d] = [1.0] * d
+    for byte in range(64):
+        theta[spec.model.offset["embedding"] + byte * d + byte] = 1.0
+        theta[spec.model.offset["head"] + byte * d + (byte + 63) % 64] = 0.5
+    proofs = [(mulhi(draw(seed, SLOT, 0), 2), step(spec, theta, ticket, seed, spec.dataset())) for seed in seeds]
+    state, outcome, _ = update_state(spec, theta, [0.0] * len(theta), ticket, proofs)
+    assert all(slot.value > 0 for slot in outcome.slots)
+    yield "tiny-known", model_root(*state).hex()
+    yield "tiny-known-values", values(outcome)
 
 
 def main():

@@ -39,8 +39,13 @@ class Payments:
 
     def __init__(self, node):
         self.node = node
-        self.values = []    # positive slot values of the blocks so far
+        self.values = []    # slot values of the blocks so far, v_min at least
         self.paid = {}      # owner's address -> sum
+
+    def weight(self, height):
+        """Of all datasets that the slots of the block at this height were drawn from; none is in quarantine here."""
+        return sum(dataset["size"] for dataset in self.node.rpc.listdatasets()
+                   if dataset["number"] == 0 or dataset["height"] + SPEC.data_delay <= height)
 
     def check(self, height):
         """Compares the data payments of the block at this height, which are for its parent's slots."""
@@ -50,14 +55,15 @@ class Payments:
         stated = Outcome.parse(coinbase.outputs[-1][1][2:])
         tap.equal(stated.void, parent["void"], f"void, as block {height} states")
         expected, v_ref = [], reference_value(SPEC, self.values)
-        for slot, (has_proof, _, value) in zip(parent["slots"], stated.slots):
-            tap.equal(has_proof, slot["proofs"] > 0, "whether the slot had a proof")
-            pay = slot_pay(SPEC, height - 1, slot["proofs"], value, v_ref)
+        weight = self.weight(height - 1)
+        for slot, said in zip(parent["slots"], stated.slots):
+            tap.equal(said.count, slot["proofs"] > 0, "whether the slot had a proof")
+            pay = slot_pay(SPEC, height - 1, slot["proofs"], said.value, v_ref, weight)
             if slot["dataset"] > 0 and pay > 0:
                 owner = self.node.rpc.getdataset(str(slot["dataset"]))["owner"]
                 expected.append((pay, owner))
                 self.paid[owner] = self.paid.get(owner, 0) + pay
-        self.values += [value for has_proof, _, value in stated.slots if has_proof and value > 0]
+        self.values += [slot.value for slot in stated.slots if slot.count and slot.value >= SPEC.v_min]
         # Own miner and loose proofs come first; they are all there, as none of these amounts is zero here.
         found = [(amount, address("ratl", script[2:])) for amount, script
                  in coinbase.outputs[1 + len(block.loose):-1]]
@@ -118,7 +124,7 @@ def drawn_and_paid():
 
 
 def bad_data():
-    """Random bytes are drawn as well, and paid what they are worth"""
+    """Random bytes are drawn as well, and never paid: nothing of their own pages can be known"""
     with contributor() as node:
         node.rpc.contributedata("", "CC0-1.0", "noise", None, random.Random(1).randbytes(40000).hex())
         node.generate(40)
@@ -127,7 +133,7 @@ def bad_data():
             payments.check(height)
         noise = node.rpc.getdataset("1")
         tap.true(noise["total_draws"] > 0, "noise is drawn")
-        tap.equal(noise["total_paid"] * 10 ** 8, payments.paid.get(noise["owner"], 0), "paid in all")
+        tap.equal((noise["total_paid"], payments.paid, noise["known_draws"]), (0, {}, 0), "paid in all, and known")
 
 
 def refused():

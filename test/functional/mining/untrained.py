@@ -20,7 +20,7 @@ from reference.headers import Block, Header
 from reference.llama import make_tensors, theta_of
 from reference.reward import coinbase, proof_worth
 from reference.spec import built_in
-from reference.state import Outcome, model_root, propose
+from reference.state import Outcome, Slot, model_root, propose
 from reference.step import AdamW, step
 
 MINER = bytes.fromhex(KEYS[0])
@@ -84,7 +84,7 @@ class Chain:
 
     def child(self, nonce, work):
         """A block on the tip with what `work` gives for its seed; None if its ticket is not good enough."""
-        pay = coinbase(self.spec, self.height + 1, 0, MINER, [], self.bucket, self.outcome, [None], self.spec.v_0)
+        pay = coinbase(self.spec, self.height + 1, 0, MINER, [], self.bucket, self.outcome, [None], self.spec.v_0, 0)
         block = Block(Header(prev=self.parent.id(), model_root=model_root(self.theta, self.v), miner=MINER,
                              time=self.parent.time + 1, bits=self.parent.bits, nonce=nonce), [pay])
         header = block.header
@@ -105,7 +105,7 @@ class Chain:
         """After a block without a gradient: its value is 0, so is the loss, and the update is the delta alone."""
         _, self.bucket = proof_worth(self.spec, self.height + 1, self.bucket, 0)
         self.theta, self.v = propose(self.spec, self.theta, self.v, decode(delta, len(self.theta)))
-        self.parent, self.outcome, self.height = header, Outcome(False, [(1, False, 0)]), self.height + 1
+        self.parent, self.outcome, self.height = header, Outcome(False, [Slot(1)]), self.height + 1
 
 
 def untrained_blocks():

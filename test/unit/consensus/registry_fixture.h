@@ -61,12 +61,18 @@ static inline void apply(struct registry *registry, size_t loose, const struct c
 	block_unref(block);
 }
 
-/* One slot with a proof, of one dataset; the other slots empty. */
+/* One slot with a proof, of one dataset, with this effect and value; the other slots empty. Data that can be drawn
+ * weigh enough for full pay. */
 static inline struct block_outcome example_outcome(uint32_t slots, uint32_t dataset, int64_t value)
 {
-	struct block_outcome outcome = { .outcome.slots = slots, .v_ref = 4294967 };
+	struct block_outcome outcome = {
+		.outcome.slots = slots,
+		.v_ref = 4294967,
+		.weight = REWARD_FULL_WEIGHT,
+	};
 
 	outcome.outcome.slot[0].count = 1;
+	outcome.outcome.slot[0].effect = value;
 	outcome.outcome.slot[0].value = value;
 	outcome.dataset[0] = dataset;
 	return outcome;

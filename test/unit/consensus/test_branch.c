@@ -172,7 +172,7 @@ struct world {
 
 static struct block_outcome random_outcome(uint32_t datasets)
 {
-	struct block_outcome outcome = { .outcome.slots = SLOTS, .v_ref = 1 + dice(1 << 30) };
+	struct block_outcome outcome = { .outcome.slots = SLOTS, .v_ref = 1 + dice(1 << 30), .weight = dice(1 << 24) };
 
 	outcome.outcome.is_void = dice(10) == 0;
 	for (uint32_t i = 0; i < SLOTS; i++) {
@@ -181,6 +181,8 @@ static struct block_outcome random_outcome(uint32_t datasets)
 		if (outcome.outcome.slot[i].count == 0)
 			continue;
 		outcome.outcome.slot[i].value = ((int64_t)dice(1 << 30) - (1 << 29)) * (int64_t)(1 + dice(1 << 10));
+		outcome.outcome.slot[i].effect = outcome.outcome.slot[i].value - (int64_t)dice(1 << 30);
+		outcome.outcome.slot[i].known = dice(2);
 		outcome.outcome.slot[i].left_out = dice(5) == 0;
 	}
 	return outcome;

@@ -358,13 +358,19 @@ static void assert_outcome_script(const struct outcome *outcome, const char *wan
 
 static void test_outcome(void **state)
 {
-	static const char script[] = "6a2061746c000001"
+	static const char script[] = "6a3861746c000001"
+				     "0400000000000000"
 				     "0500000000000000"
 				     "00"
 				     "0000000000000000"
+				     "0000000000000000"
 				     "02"
+				     "fdffffffffffffff"
 				     "feffffffffffffff";
-	struct outcome outcome = { .slots = 3, .slot = { { 7, false, 5 }, { 0, true, 9 }, { 1, true, -2 } } }, back;
+	struct outcome outcome = {
+		.slots = 3,
+		.slot = { { 7, false, 4, 5, 0, false }, { 0, true, 8, 9, 0, false }, { 1, true, -3, -2, 0, false } },
+	}, back;
 	struct outcome none = { .is_void = true, .slots = 3 };
 
 	(void)state;
@@ -375,10 +381,12 @@ static void test_outcome(void **state)
 	assert_int_equal(back.slots, 3);
 	assert_int_equal(back.slot[0].count, 1);
 	assert_false(back.slot[0].left_out);
+	assert_int_equal(back.slot[0].effect, 4);
 	assert_int_equal(back.slot[0].value, 5);
 	assert_int_equal(back.slot[1].count, 0);
 	assert_int_equal(back.slot[2].count, 1);
 	assert_true(back.slot[2].left_out);
+	assert_int_equal(back.slot[2].effect, -3);
 	assert_int_equal(back.slot[2].value, -2);
 	assert_true(parse_outcome("6a0561746c0001", 3, &back));
 	assert_true(back.is_void);
@@ -386,6 +394,7 @@ static void test_outcome(void **state)
 	outcome = (struct outcome){ .slots = OUTCOME_MAX_SLOTS };
 	for (size_t i = 0; i < OUTCOME_MAX_SLOTS; i++) {
 		outcome.slot[i].count = 1;
+		outcome.slot[i].effect = i % 3 ? OUTCOME_VALUE_MAX : -OUTCOME_VALUE_MAX;
 		outcome.slot[i].value = i % 2 ? OUTCOME_VALUE_MAX : -OUTCOME_VALUE_MAX;
 	}
 	{
@@ -402,50 +411,43 @@ static void test_outcome(void **state)
 	}
 }
 
+/* Statements of one slot: void or not, its state, effect and value, and whether that is one. */
+static void test_outcome_slots(void **state)
+{
+	static const char zero[] = "0000000000000000", five[] = "0500000000000000", six[] = "0600000000000000";
+	static const struct {
+		const char *form, *effect, *value;
+		bool right;
+	} cases[] = {
+		{ "0001", five, six, true }, { "0002", five, six, true }, { "0003", five, six, false },
+		{ "0000", zero, zero, true }, { "0000", five, zero, false },                /* without proof */
+		{ "0000", zero, five, false }, { "0001", "0100000000800000", five, false }, /* above 2^47 in size */
+		{ "0001", five, "0100000000800000", false }, { "0001", "0000000000800000", five, true },
+		{ "0001", five, "0000000000800000", true }, { "0001", "ffffffffff7fffff", five, false },
+		{ "0001", five, "ffffffffff7fffff", false }, { "0002", "000000000080ffff", five, true },
+		{ "0002", five, "000000000080ffff", true }, { "0001", five, "06000000000000", false },
+		{ "0001", five, "060000000000000000", false }, { "0101", five, six, false }, /* void ends it */
+	};
+	struct outcome outcome;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char hex[80];
+		size_t size = 6 + (strlen(cases[i].effect) + strlen(cases[i].value)) / 2;
+
+		snprintf(hex, sizeof hex, "6a%02zx61746c00%s%s%s", size, cases[i].form, cases[i].effect,
+			cases[i].value);
+		if (parse_outcome(hex, 1, &outcome) != cases[i].right)
+			fail_msg("case %zu: %s", i, hex);
+		assert_false(parse_outcome(hex, 2, &outcome) || parse_outcome(hex, 0, &outcome));
+	}
+}
+
 static void test_outcome_malformed(void **state)
 {
 	struct outcome outcome;
 
 	(void)state;
-	assert_true(parse_outcome("6a0e61746c000001"
-				  "0500000000000000",
-		1, &outcome));
-	assert_false(parse_outcome("6a0e61746c000001"
-				   "0500000000000000",
-		2, &outcome));
-	assert_false(parse_outcome("6a0e61746c000001"
-				   "0500000000000000",
-		0, &outcome));
-	assert_false(parse_outcome("6a0d61746c000001"
-				   "05000000000000",
-		1, &outcome));
-	assert_false(parse_outcome("6a0f61746c000001"
-				   "050000000000000000",
-		1, &outcome));
-	assert_false(parse_outcome("6a0e61746c000003"
-				   "0500000000000000",
-		1, &outcome));
-	assert_false(parse_outcome("6a0e61746c000000"
-				   "0500000000000000",
-		1, &outcome)); /* a value without proof */
-	assert_true(parse_outcome("6a0e61746c000000"
-				  "0000000000000000",
-		1, &outcome));
-	assert_false(parse_outcome("6a0e61746c000001"
-				   "0100000000800000",
-		1, &outcome)); /* above 2^47 */
-	assert_true(parse_outcome("6a0e61746c000001"
-				  "0000000000800000",
-		1, &outcome));
-	assert_false(parse_outcome("6a0e61746c000001"
-				   "ffffffffff7fffff",
-		1, &outcome));
-	assert_true(parse_outcome("6a0e61746c000001"
-				  "000000000080ffff",
-		1, &outcome));
-	assert_false(parse_outcome("6a0e61746c000101"
-				   "0500000000000000",
-		1, &outcome)); /* void ends it */
 	assert_false(parse_outcome("6a0561746c0002", 0, &outcome));
 	assert_false(parse_outcome("6a0561746c0101", 0, &outcome)); /* another kind */
 	assert_false(parse_outcome("6a0461746c00", 0, &outcome));
@@ -493,6 +495,7 @@ int main(void)
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_admitted_licences),
 		cmocka_unit_test(test_outcome),
+		cmocka_unit_test(test_outcome_slots),
 		cmocka_unit_test(test_outcome_malformed),
 		cmocka_unit_test(test_blob_root),
 		cmocka_unit_test(test_script_p2tr),

@@ -484,6 +484,19 @@ static uint8_t *variant_body(const char *variant, size_t which)
 	return body;
 }
 
+/* All slots have dataset 0. */
+static void gather_own(uint32_t slot, struct course_own *own)
+{
+	const struct course *course = spec_course(&regtest);
+	struct course_data data;
+	const uint8_t *corpus;
+	size_t size;
+
+	corpus = course_training(course, &size);
+	data = course_data_in_memory(corpus, size);
+	assert_true(course_gather_own(course, example_parent, slot, &data, own));
+}
+
 static void verify_example(const char *variant, struct verdict *verdict);
 
 /* Whether a variant starts from the state that the block of the others leaves, which has a momentum. */
@@ -539,6 +552,7 @@ static void verify_example(const char *variant, struct verdict *verdict)
 		header_id(&p->header, p->id);
 		header_seed(&p->header, p->seed);
 		p->slot = variant_slot(variant, i);
+		gather_own(p->slot, &job.own[p->slot]);
 		if (*variant) {
 			p->delta = variant_body(variant, order[i]);
 			sha256(p->header.digest, p->delta, block_body_size(&regtest));
@@ -620,13 +634,63 @@ static void answer_proof_worth(const char *arguments, char *out)
 static void answer_slot_pay(const char *arguments, char *out)
 {
 	struct spec spec;
-	unsigned height, count;
+	struct reward_slot slot;
+	unsigned height, weight;
 	long long value, v_ref;
 
 	outbound_spec(&spec, arguments, &arguments);
-	assert_int_equal(sscanf(arguments, "%u %u %lld %lld", &height, &count, &value, &v_ref), 4);
-	snprintf(out, ANSWER_MAX, "%lld", (long long)reward_slot(&spec, height, count, value, v_ref));
+	assert_int_equal(sscanf(arguments, "%u %u %lld %lld %u", &height, &slot.proofs, &value, &v_ref, &weight), 5);
+	slot.value = value;
+	slot.v_ref = v_ref;
+	slot.weight = weight < REWARD_FULL_WEIGHT ? weight : REWARD_FULL_WEIGHT;
+	snprintf(out, ANSWER_MAX, "%lld", (long long)reward_slot(&spec, height, &slot));
 	spec_clear(&spec);
+}
+
+/* The first window of a slot's own group on bytes made up, and the entropy of its page. */
+static void answer_own_window(const char *arguments, char *out)
+{
+	struct course course = { .train = spec_course(&regtest)->train };
+	struct course_data data;
+	char ticket_text[65];
+	struct course_own own = { NULL, 0 };
+	uint8_t ticket[32], *bytes;
+	unsigned size, slot, row;
+
+	assert_int_equal(sscanf(arguments, "%u %u %64s %u %u", &size, &course.train.model.ctx, ticket_text, &slot,
+				 &row),
+		5);
+	assert_int_equal(row, 0);
+	assert_true(hex_decode(ticket, 32, ticket_text));
+	bytes = mem_alloc(size);
+	for (uint64_t i = 0; i < size; i++)
+		bytes[i] = (uint8_t)(i * i / 977);
+	data = course_data_in_memory(bytes, size);
+	course.train.bench_rows = 1;
+	assert_true(course_gather_own(&course, ticket, slot, &data, &own));
+	put_hex(out, own.windows, course.train.model.ctx + 1);
+	sprintf(out + strlen(out), " %08x", float_bits(own.entropy));
+	free(bytes);
+	free(own.windows);
+}
+
+/* Whether the last of these effects brings a dataset into quarantine. */
+static void answer_harmful(const char *arguments, char *out)
+{
+	struct contribution data = example_data(1, 70000);
+	struct registry *registry = registry_new(&regtest);
+	struct block_outcome outcome = example_outcome(1, 1, 0);
+	char *rest;
+
+	apply(registry, 0, &data, 1, NULL);
+	outcome.v_ref = strtoll(arguments, &rest, 10);
+	while (*rest != 0) {
+		outcome.outcome.slot[0].effect = strtoll(rest, &rest, 10) * 65536;
+		assert_true(registry_can_draw(registry, 1));
+		apply(registry, 0, NULL, 0, &outcome);
+	}
+	strcpy(out, registry_can_draw(registry, 1) ? "false" : "true");
+	registry_free(registry);
 }
 
 static void answer_data_rate(const char *arguments, char *out)
@@ -691,8 +755,10 @@ static const struct tx *make_coinbase(void)
 	struct registry *registry = registry_new(&regtest);
 	struct header loose[2] = { { 0 } };
 	struct block_outcome parent = { .outcome = { .slots = 2,
-						.slot = { { 2, false, 5000000 }, { 1, true, -300000000 } }, },
+						.slot = { { 2, false, -7, 5000000, 0, true },
+							{ 1, true, -300000000, 0, 0, false } }, },
 		.dataset = { 1, 0 },
+		.weight = 12345678,
 		.v_ref = 4294967, };
 	struct coinbase_facts facts = {
 		.height = 2,
@@ -818,6 +884,8 @@ static const struct {
 	{ "subsidy", answer_subsidy, 3 },
 	{ "proof_worth", answer_proof_worth, 3 },
 	{ "slot_pay", answer_slot_pay, 3 },
+	{ "own_window", answer_own_window, 3 },
+	{ "harmful", answer_harmful, 4 },
 	{ "data_rate", answer_data_rate, 6 },
 	{ "data_burn", answer_data_burn, 3 },
 	{ "licence", answer_licence, 20 },

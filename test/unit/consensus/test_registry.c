@@ -227,39 +227,39 @@ static void test_v_ref(void **state)
 	useless = full_outcome(2, 1);
 	useless.outcome.is_void = true;
 	apply(registry, 0, NULL, 0, &useless);
+	useless = full_outcome(2, spec.v_min - 2); /* too little */
+	apply(registry, 0, NULL, 0, &useless);
 	/* 62 records, and the parent's own: 63. */
 	assert_false(registry_v_ref(registry, &last.outcome, &v_ref));
 	assert_true(v_ref == spec.v_0);
 	last = full_outcome(2, 1000000);
 	assert_true(registry_v_ref(registry, &last.outcome, &v_ref));
-	assert_true(v_ref == 100031); /* element 31 of 64 */
-	last = full_outcome(2, 1);
+	assert_true(v_ref == 100015); /* element 15 of 64 */
+	last = full_outcome(2, spec.v_min);
 	assert_true(registry_v_ref(registry, &last.outcome, &v_ref));
-	assert_true(v_ref == 100029);
-	last = full_outcome(3, 1000000);
+	assert_true(v_ref == 100013);
+	last = full_outcome(2, spec.v_min - 1); /* one of them is enough */
+	assert_false(registry_v_ref(registry, &last.outcome, &v_ref));
+	last = full_outcome(5, 1000000);
 	assert_true(registry_v_ref(registry, &last.outcome, &v_ref));
-	assert_true(v_ref == 100032); /* element 32 of 65 */
-	spec.v_min = 100033;
-	assert_true(registry_v_ref(registry, &last.outcome, &v_ref));
-	assert_true(v_ref == 100033);
-	spec.v_min = 42949;
+	assert_true(v_ref == 100016); /* element 16 of 67 */
 	registry_free(registry);
 }
 
-/* Blocks 1 to 4 have 16 values each. They count for the child of block 2016, and block 1 no more for its child. */
+/* Blocks 1 to 5 have 13 values each. They count for the child of block 2016, and block 1 no more for its child. */
 static void test_v_ref_window(void **state)
 {
 	struct registry *registry = registry_new(&spec);
-	struct block_outcome full = full_outcome(16, 50000), empty = full_outcome(0, 0);
+	struct block_outcome full = full_outcome(13, 50000), empty = full_outcome(0, 0);
 	int64_t v_ref;
 
 	(void)state;
 	for (uint32_t height = 1; height <= 2018; height++) {
-		const struct block_outcome *own = height <= 4 ? &full : &empty,
-					   *parent = height - 1 <= 4 ? &full : &empty;
+		const struct block_outcome *own = height <= 5 ? &full : &empty,
+					   *parent = height - 1 <= 5 ? &full : &empty;
 
 		apply(registry, 0, NULL, 0, height == 1 ? NULL : parent);
-		assert_int_equal(registry_v_ref(registry, &own->outcome, &v_ref), height >= 4 && height <= 2016);
+		assert_int_equal(registry_v_ref(registry, &own->outcome, &v_ref), height >= 5 && height <= 2016);
 	}
 	registry_free(registry);
 }
@@ -287,18 +287,19 @@ static struct registry *one_dataset(void)
 	return registry;
 }
 
+/* The border at eight draws: sum^2 = 7 * squares. Sums count 2^-16 nats, and the mean is far below -v_ref / 4. */
 static void test_quarantine(void **state)
 {
-	/* n = 8, sum = -32, sum of squares = 352: 32^2 * 7 = 4 * (8 * 352 - 32^2), exactly the border. */
-	static const int border[8] = { 6, -14, -2, -6, -2, -6, -2, -6 }, over[8] = { 6, -14, -2, -6, -2, -6, -2, -7 };
-	static const int steady[8] = { -1, -1, -1, -1, -1, -1, -1, -1 }, good[8] = { 1, 1, 1, 1, 1, 1, 1, 1 };
+	static const int border[8] = { -10, -90, -90, -90, -50, -90, -70, -70 };
+	static const int over[8] = { -10, -90, -90, -90, -50, -90, -70, -71 };
+	static const int steady[8] = { -70, -70, -70, -70, -70, -70, -70, -70 }, good[8] = { 1, 1, 1, 1, 1, 1, 1, 1 };
 	struct registry *registry = one_dataset();
 
 	(void)state;
 	assert_true(observe_all(registry, border, 8));
 	assert_int_equal(registry_get(registry, 1)->draws, 8);
-	assert_true(registry_get(registry, 1)->sum == -32);
-	assert_true(registry_get(registry, 1)->squares == 352);
+	assert_true(registry_get(registry, 1)->sum == -560);
+	assert_true(registry_get(registry, 1)->squares == 44800);
 	registry_free(registry);
 
 	registry = one_dataset();
@@ -310,11 +311,83 @@ static void test_quarantine(void **state)
 	assert_int_equal(registry_get(registry, 1)->total_draws, 8);
 	/* 8 * floor(750e6 * 2 * 65536 / (4 * 4294967)) */
 	assert_true(registry_get(registry, 1)->total_paid == 8 * 5722046);
+	assert_true(registry_get(registry, 1)->value_sum == 8);
 	registry_free(registry);
 
 	registry = one_dataset();
 	assert_true(observe_all(registry, steady, 7));
 	assert_false(observe_all(registry, steady, 1));
+	registry_free(registry);
+}
+
+/* So many draws of +-spread round the mean; true if the dataset can be drawn after the last. */
+static bool observe_spread(uint32_t draws, int mean, int spread)
+{
+	struct registry *registry = one_dataset();
+	bool active = true;
+
+	for (uint32_t i = 0; i < draws; i++) {
+		int x = mean + (i % 2 ? spread : -spread);
+
+		active = observe_all(registry, &x, 1);
+		if (!active && i + 1 < draws)
+			fail_msg("in quarantine after %u draws", i + 1);
+	}
+	registry_free(registry);
+	return active;
+}
+
+/* With a spread s round a mean m: sum^2 / (draws * squares) = m^2 / (m^2 + s^2), which is 7/8 at 8 draws, 272/(29 * 16)
+ * at 16 and 1568/(173 * 32) at 32. In between nobody looks. */
+static void test_quarantine_bounds(void **state)
+{
+	(void)state;
+	assert_false(observe_spread(8, -1000, 377));
+	assert_true(observe_spread(15, -1000, 378));
+	assert_true(observe_spread(16, -1000, 841));
+	assert_false(observe_spread(16, -1000, 840));
+	assert_true(observe_spread(31, -1000, 841));
+	assert_false(observe_spread(32, -1000, 1590));
+	assert_true(observe_spread(63, -1000, 1591));
+	assert_false(observe_spread(64, -1000, 1592));
+}
+
+/* However sure it is that data harm, they may as long as they harm little: by a quarter of v_ref. */
+static void test_quarantine_least(void **state)
+{
+	struct block_outcome outcome = example_outcome(2, 1, -100 * 65536);
+	struct registry *registry = one_dataset();
+
+	(void)state;
+	outcome.v_ref = 4 * 100 * 65536;
+	for (int i = 0; i < 64; i++)
+		apply(registry, 0, NULL, 0, &outcome);
+	assert_true(registry_can_draw(registry, 1));
+	outcome.v_ref--;
+	for (int i = 64; i < 95; i++)
+		apply(registry, 0, NULL, 0, &outcome);
+	assert_true(registry_can_draw(registry, 1));
+	apply(registry, 0, NULL, 0, &outcome);
+	assert_false(registry_can_draw(registry, 1));
+	registry_free(registry);
+}
+
+/* What is paid for says nothing of what harms, and the other way round. */
+static void test_effect_and_value(void **state)
+{
+	struct block_outcome outcome = example_outcome(2, 1, -4294967);
+	struct registry *registry = one_dataset();
+
+	(void)state;
+	outcome.outcome.slot[0].value = 4294967;
+	outcome.outcome.slot[0].known = true;
+	for (int i = 0; i < 7; i++)
+		apply(registry, 0, NULL, 0, &outcome);
+	assert_true(registry_get(registry, 1)->total_paid == 7 * INT64_C(375000000));
+	assert_int_equal(registry_get(registry, 1)->known, 7);
+	apply(registry, 0, NULL, 0, &outcome);
+	assert_false(registry_can_draw(registry, 1));
+	assert_int_equal(registry_get(registry, 1)->known, 0);
 	registry_free(registry);
 }
 
@@ -327,7 +400,7 @@ static void test_observation_floor(void **state)
 	(void)state;
 	apply(registry, 0, NULL, 0, &outcome);
 	assert_true(registry_get(registry, 1)->sum == -1);
-	outcome.outcome.slot[0].value = 65535;
+	outcome.outcome.slot[0].effect = 65535;
 	apply(registry, 0, NULL, 0, &outcome);
 	assert_true(registry_get(registry, 1)->sum == -1);
 	assert_int_equal(registry_get(registry, 1)->draws, 2);
@@ -341,25 +414,37 @@ static void test_observation_floor(void **state)
 	registry_free(registry);
 }
 
+/* While it lasts, what was drawn before it began counts no more: a second slot of the same block, the block after it.
+ */
 static void test_quarantine_release(void **state)
 {
-	static const int steady[8] = { -1, -1, -1, -1, -1, -1, -1, -1 };
+	static const int steady[8] = { -70, -70, -70, -70, -70, -70, -70, -70 };
 	struct registry *registry = one_dataset();
+	struct block_outcome twice = example_outcome(2, 1, -70 * 65536);
 	uint32_t height, until;
 
 	(void)state;
-	assert_false(observe_all(registry, steady, 8));
+	twice.dataset[1] = 1;
+	twice.outcome.slot[1] = twice.outcome.slot[0];
+	assert_true(observe_all(registry, steady, 7));
+	apply(registry, 0, NULL, 0, &twice);
 	height = registry_height(registry);
 	until = registry_get(registry, 1)->quarantined_until;
 	assert_int_equal(until, height + 2016);
+	apply(registry, 0, NULL, 0, &twice);
 	assert_int_equal(registry_get(registry, 1)->draws, 0);
+	assert_int_equal(registry_get(registry, 1)->total_draws, 11);
 	assert_true(registry_get(registry, 1)->sum == 0 && registry_get(registry, 1)->squares == 0);
 	while (registry_height(registry) + 1 <= until) {
 		assert_false(registry_can_draw(registry, 1));
 		apply(registry, 0, NULL, 0, NULL);
 	}
 	assert_true(registry_can_draw(registry, 1));
+	/* The outcome of the last block in quarantine, then that of the first after it. */
+	apply(registry, 0, NULL, 0, &twice);
+	assert_int_equal(registry_get(registry, 1)->draws, 0);
 	assert_true(observe_all(registry, steady, 7)); /* statistics started again */
+	assert_int_equal(registry_get(registry, 1)->draws, 7);
 	registry_free(registry);
 }
 
@@ -386,7 +471,7 @@ static void test_observation_extremes(void **state)
 	dataset->draws = DATASETS_DRAWS_MAX - 1;
 	dataset->sum = (DATASETS_DRAWS_MAX - 1) * -x;
 	dataset->squares = (unsigned __int128)(DATASETS_DRAWS_MAX - 1) * (uint64_t)x * (uint64_t)x;
-	outcome.outcome.slot[0].value = -most;
+	outcome.outcome.slot[0].effect = -most;
 	apply(registry, 0, NULL, 0, &outcome);
 	assert_false(registry_can_draw(registry, 1));
 	registry_free(registry);
@@ -421,7 +506,7 @@ static void assert_same(const struct buf *a, const struct buf *b)
 
 static struct block_outcome random_outcome(const struct registry *registry)
 {
-	struct block_outcome outcome = { .outcome.slots = 4, .v_ref = 1 + dice(1 << 30) };
+	struct block_outcome outcome = { .outcome.slots = 4, .v_ref = 1 + dice(1 << 30), .weight = dice(1 << 24) };
 	uint8_t ticket[32];
 
 	example_ticket(ticket, dice(UINT32_MAX));
@@ -432,6 +517,9 @@ static struct block_outcome random_outcome(const struct registry *registry)
 		if (outcome.outcome.slot[i].count && !outcome.outcome.is_void) {
 			outcome.outcome.slot[i].value = ((int64_t)dice(1 << 30) - (1 << 29)) *
 				(int64_t)(1 + dice(1 << 10));
+			outcome.outcome.slot[i].effect = outcome.outcome.slot[i].value - (int64_t)dice(1 << 30);
+			outcome.outcome.slot[i].own = outcome.outcome.slot[i].value + (int64_t)dice(2);
+			outcome.outcome.slot[i].known = dice(2);
 			outcome.outcome.slot[i].left_out = dice(5) == 0;
 		}
 	}
@@ -580,8 +668,8 @@ static void test_value_counts(void **state)
 
 	(void)state;
 	apply(registry, 0, NULL, 0, &nothing);
-	for (uint8_t count = 15; count <= 17; count++) {
-		uint8_t values[17 * 8] = { 1 };
+	for (uint8_t count = OUTCOME_MAX_SLOTS - 1; count <= OUTCOME_MAX_SLOTS + 1; count++) {
+		uint8_t values[(OUTCOME_MAX_SLOTS + 1) * 8] = { 1 };
 		struct buf good = written(registry), bytes;
 		struct registry *back;
 		struct reader reader;
@@ -593,7 +681,7 @@ static void test_value_counts(void **state)
 		buf_put(&bytes, good.data + COUNTS_AT + 1, good.size - COUNTS_AT - 1);
 		reader_init(&reader, bytes.data, bytes.size);
 		back = registry_read(&spec, &reader);
-		assert_int_equal(back != NULL, count <= 16);
+		assert_int_equal(back != NULL, count <= OUTCOME_MAX_SLOTS);
 		registry_free(back);
 		buf_clear(&bytes);
 		buf_clear(&good);
@@ -622,7 +710,11 @@ static void test_outcome_bytes(void **state)
 		assert_int_equal(back.outcome.slot[i].count, outcome.outcome.slot[i].count);
 		assert_int_equal(back.outcome.slot[i].left_out, outcome.outcome.slot[i].left_out);
 		assert_true(back.outcome.slot[i].value == outcome.outcome.slot[i].value);
+		assert_true(back.outcome.slot[i].effect == outcome.outcome.slot[i].effect);
+		assert_true(back.outcome.slot[i].own == outcome.outcome.slot[i].own);
+		assert_int_equal(back.outcome.slot[i].known, outcome.outcome.slot[i].known);
 	}
+	assert_int_equal(back.weight, outcome.weight);
 	assert_true(back.v_ref == outcome.v_ref && back.loss_before == 1.5f && back.loss_after == 1.25f);
 	for (size_t size = 0; size < bytes.size; size++) {
 		reader_init(&reader, bytes.data, size);
@@ -643,6 +735,9 @@ int main(void)
 		cmocka_unit_test(test_v_ref),
 		cmocka_unit_test(test_v_ref_window),
 		cmocka_unit_test(test_quarantine),
+		cmocka_unit_test(test_quarantine_bounds),
+		cmocka_unit_test(test_quarantine_least),
+		cmocka_unit_test(test_effect_and_value),
 		cmocka_unit_test(test_observation_floor),
 		cmocka_unit_test(test_quarantine_release),
 		cmocka_unit_test(test_observation_extremes),

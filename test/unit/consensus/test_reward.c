@@ -58,6 +58,31 @@ static void test_bucket(void **state)
 	spec_clear(&spec);
 }
 
+static int64_t pay_of(const struct spec *spec, uint32_t height, uint32_t proofs, int64_t value, int64_t v_ref)
+{
+	const struct reward_slot slot = { proofs, value, v_ref, REWARD_FULL_WEIGHT };
+
+	return reward_slot(spec, height, &slot);
+}
+
+/* While there are few data, whatever they are worth, their part of full pay, rounded down once. */
+static void test_slot_weight(void **state)
+{
+	struct reward_slot slot = { 2, 1000, 1000, 0 };
+	struct spec spec;
+
+	(void)state;
+	assert_true(spec_builtin(&spec, "regtest"));
+	assert_true(reward_slot(&spec, 1, &slot) == 0);
+	slot.weight = REWARD_FULL_WEIGHT / 2;
+	assert_true(reward_slot(&spec, 1, &slot) == 375000000);
+	slot.weight = 1;
+	assert_true(reward_slot(&spec, 1, &slot) == 44);
+	slot = (struct reward_slot){ 1, 1, 7, 65536 };
+	assert_true(reward_slot(&spec, 1, &slot) == 209263); /* 53571428.57 / 256 = 209263.4 */
+	spec_clear(&spec);
+}
+
 static void test_slot(void **state)
 {
 	static const struct {
@@ -80,10 +105,10 @@ static void test_slot(void **state)
 	(void)state;
 	assert_true(spec_builtin(&spec, "regtest"));
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-		assert_true(reward_slot(&spec, 1, cases[i].count, cases[i].value, cases[i].v_ref) == cases[i].pay);
-	assert_true(reward_slot(&spec, 150, 2, 1000, 1000) == 375000000);
+		assert_true(pay_of(&spec, 1, cases[i].count, cases[i].value, cases[i].v_ref) == cases[i].pay);
+	assert_true(pay_of(&spec, 150, 2, 1000, 1000) == 375000000);
 	spec.slots = 7; /* floor(1.5e9 / 7) = 214285714 before anything else */
-	assert_true(reward_slot(&spec, 1, 1, 9, 9) == 214285714);
+	assert_true(pay_of(&spec, 1, 1, 9, 9) == 214285714);
 	spec_clear(&spec);
 }
 
@@ -96,13 +121,13 @@ static void test_extremes(void **state)
 	assert_true(spec_builtin(&spec, "regtest"));
 	spec.subsidy = 1000000000000;
 	spec.k = 64;
-	spec.slots = 16;
-	assert_true(reward_slot(&spec, 1, 257, most, most) == 18750000000);
-	assert_true(reward_slot(&spec, 1, UINT32_MAX, most, most) == 18750000000);
-	assert_true(reward_slot(&spec, 1, 257, most - 1, most) == 18749999999);
-	assert_true(reward_slot(&spec, 1, 1, most, most) == 4687500000);
-	assert_true(reward_slot(&spec, 1, 1, most, 1) == 4687500000);
-	assert_true(reward_slot(&spec, 1, 1, 1, most) == 0);
+	spec.slots = 14;
+	assert_true(pay_of(&spec, 1, 257, most, most) == 21428571428);
+	assert_true(pay_of(&spec, 1, UINT32_MAX, most, most) == 21428571428);
+	assert_true(pay_of(&spec, 1, 257, most - 1, most) == 21428571427);
+	assert_true(pay_of(&spec, 1, 1, most, most) == 4687499999);
+	assert_true(pay_of(&spec, 1, 1, most, 1) == 4687499999);
+	assert_true(pay_of(&spec, 1, 1, 1, most) == 0);
 	assert_true(reward_proof(&spec, 1, 16 * INT64_C(700000000000), 256, &after) == 10937500000);
 	assert_true(after == 16 * INT64_C(700000000000) - 257 * INT64_C(10937500000));
 	spec_clear(&spec);
@@ -405,6 +430,7 @@ int main(void)
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_bucket),
 		cmocka_unit_test(test_slot),
+		cmocka_unit_test(test_slot_weight),
 		cmocka_unit_test(test_extremes),
 		cmocka_unit_test(test_build),
 		cmocka_unit_test(test_build_void),

@@ -215,7 +215,7 @@ static void test_true_block(void **state)
 {
 	struct verify_job job;
 	struct verdict verdict;
-	uint32_t counts[16] = { 0 };
+	uint32_t counts[OUTCOME_MAX_SLOTS] = { 0 };
 
 	(void)state;
 	job_init(&job);
@@ -230,7 +230,8 @@ static void test_true_block(void **state)
 	assert_int_equal(verdict.outcome.slots, spec.slots);
 	for (uint32_t i = 0; i < spec.slots; i++) {
 		assert_int_equal(verdict.outcome.slot[i].count, counts[i]);
-		assert_int_equal(verdict.outcome.slot[i].value != 0, counts[i] > 0);
+		assert_int_equal(verdict.outcome.slot[i].effect != 0, counts[i] > 0);
+		assert_true(verdict.outcome.slot[i].value == 0); /* no own pages */
 		assert_false(verdict.outcome.slot[i].left_out);
 	}
 	for (int i = 0; i < PROOFS; i++)
@@ -533,7 +534,7 @@ static void test_void_block(void **state)
 	assert_true(verdict.outcome.is_void);
 	for (uint32_t i = 0; i < spec.slots; i++) {
 		counted += verdict.outcome.slot[i].count;
-		assert_true(verdict.outcome.slot[i].value == 0);
+		assert_true(verdict.outcome.slot[i].effect == 0 && verdict.outcome.slot[i].value == 0);
 	}
 	assert_int_equal(counted, PROOFS);
 	assert_memory_equal(state_theta(verdict.state), state_theta(job.parent), bytes);
@@ -596,8 +597,8 @@ static void test_left_out(void **state)
 	verify_run(&job, &plain);
 	assert_true(plain.valid && !plain.outcome.is_void);
 	assert_true(plain.outcome.slot[0].count > 0 && plain.outcome.slot[1].count > 0);
-	worse = plain.outcome.slot[1].value < plain.outcome.slot[0].value;
-	job.v_ref = -(plain.outcome.slot[worse].value + 1);
+	worse = plain.outcome.slot[1].effect < plain.outcome.slot[0].effect;
+	job.v_ref = -(plain.outcome.slot[worse].effect + 1);
 	verify_run(&job, &strict);
 	assert_false(strict.outcome.slot[worse].left_out); /* v_ref does not stand on records */
 	assert_memory_equal(state_root(strict.state), state_root(plain.state), 32);
@@ -607,7 +608,7 @@ static void test_left_out(void **state)
 	assert_true(strict.valid && !strict.outcome.is_void);
 	assert_true(strict.outcome.slot[worse].left_out);
 	assert_false(strict.outcome.slot[1 - worse].left_out);
-	assert_true(strict.outcome.slot[worse].value == plain.outcome.slot[worse].value);
+	assert_true(strict.outcome.slot[worse].effect == plain.outcome.slot[worse].effect);
 	assert_memory_not_equal(state_root(strict.state), state_root(plain.state), 32);
 	state_unref(strict.state);
 	state_unref(plain.state);

@@ -152,7 +152,8 @@ static void assert_values(const char *name, const struct update_outcome *outcome
 {
 	char found[100], known[100];
 
-	snprintf(found, sizeof found, "%lld,%lld", (long long)outcome->slots[0].value,
+	snprintf(found, sizeof found, "%lld,%lld,%lld,%lld", (long long)outcome->slots[0].effect,
+		(long long)outcome->slots[1].effect, (long long)outcome->slots[0].value,
 		(long long)outcome->slots[1].value);
 	known_answer(name, known);
 	assert_string_equal(found, known);
@@ -271,7 +272,76 @@ static void test_known_left_out(void **state)
 	harmful_clear(&h);
 }
 
-/* A threshold that the value does not fall below keeps the slot, and so does one without records. */
+/* A state that knows which byte follows in data that count: it is paid for what it learns of their own page. */
+static struct state *counting_state(void)
+{
+	size_t n = model_count(&tiny.model), d = tiny.model.d;
+	float *theta = mem_calloc(n, sizeof(float));
+	struct model_tensor tensor;
+
+	for (size_t i = 0; i < model_tensors(&tiny.model); i++) {
+		model_tensor(&tiny.model, i, &tensor);
+		for (size_t j = 0; tensor.kind == MODEL_NORM && j < tensor.cols; j++)
+			theta[tensor.offset + j] = 1;
+	}
+	for (size_t byte = 0; byte < 64; byte++) {
+		theta[byte * d + byte] = 1;
+		theta[n - 256 * d + byte * d + (byte + 63) % 64] = 0.5f;
+	}
+	return state_new(&tiny.model, theta, mem_calloc(n, sizeof(float)));
+}
+
+static void test_known_pages(void **state)
+{
+	enum { SIZE = COURSE_CHUNK + 500 };
+	struct fixture *f = *state;
+	const struct course course = { .train = tiny };
+	uint8_t *counts = mem_alloc(SIZE), *deltas[PROOFS], *windows = mem_alloc(step_windows_size(&tiny)),
+		*reserved = mem_alloc(tiny.bench_rows * (tiny.model.ctx + 1));
+	const struct course_data data = course_data_in_memory(counts, SIZE);
+	struct state *parent = counting_state(), *next;
+	struct update_job job = update_job(f);
+	struct update_proof proofs[PROOFS];
+	struct course_own own[2] = { { NULL, 0 } };
+	struct update_outcome outcome;
+
+	for (size_t i = 0; i < SIZE; i++)
+		counts[i] = i % 64;
+	for (int i = 0; i < PROOFS; i++) {
+		struct step_job step = { .state = parent, .seed = f->seeds[i], .windows = windows };
+
+		deltas[i] = mem_alloc(step_delta_size(&tiny));
+		assert_true(course_gather_step(&course, f->ticket, f->seeds[i], &data, windows));
+		assert_int_equal(backend_execute(f->backend, &step, deltas[i]), STEP_OK);
+		proofs[i] = (struct update_proof){ deltas[i], f->proofs[i].slot };
+		assert_true(course_gather_own(&course, f->ticket, (uint32_t)i, &data, &own[i]));
+		assert_true(fabsf(own[i].entropy - logf(64)) < 1e-5f);
+	}
+	noise_gather(f->ticket, NOISE_BENCHMARK, tiny.bench_rows, counts, 400, tiny.model.ctx, reserved);
+	job.parent = parent;
+	job.benchmark = benchmark_new(f->backend, parent, reserved, f->ticket, NULL);
+	job.windows = reserved;
+	job.own = own;
+	job.proofs = proofs;
+	next = update_execute(f->backend, &job, &outcome);
+	assert_false(outcome.is_void);
+	for (int i = 0; i < 2; i++)
+		assert_true(outcome.slots[i].known && outcome.slots[i].value > 0);
+	assert_answer("tiny-known", state_root(next));
+	assert_values("tiny-known-values", &outcome);
+	for (int i = 0; i < PROOFS; i++) {
+		free(deltas[i]);
+		free(own[i].windows);
+	}
+	free(counts);
+	free(windows);
+	free(reserved);
+	benchmark_unref(job.benchmark);
+	state_unref(parent);
+	state_unref(next);
+}
+
+/* A threshold that the effect does not fall below keeps the slot, and so does one without records. */
 static void test_harmful_kept(void **state)
 {
 	struct fixture *f = *state;
@@ -285,7 +355,7 @@ static void test_harmful_kept(void **state)
 	assert_int_equal(outcome.slots[1].state, UPDATE_USED);
 	state_unref(last);
 	h.job.leave_out = true;
-	h.job.v_ref = -outcome.slots[1].value;
+	h.job.v_ref = -outcome.slots[1].effect;
 	last = update_execute(f->backend, &h.job, &outcome);
 	assert_int_equal(outcome.slots[1].state, UPDATE_USED);
 	replayed = update_replay(&tiny, &h.job, &outcome);
@@ -464,7 +534,8 @@ static void assert_void(struct backend *backend, const struct update_job *job)
 	assert_int_equal(outcome.slots[0].count + outcome.slots[1].count, job->proof_count);
 	assert_memory_equal(state_theta(next), state_theta(job->parent), n * sizeof(float));
 	for (size_t i = 0; i < n; i++)
-		assert_int_equal(float_bits(state_momentum(next)[i]), 0);
+		assert_int_equal(float_bits(state_momentum(next)[i]),
+			float_bits(0.9f * state_momentum(job->parent)[i]));
 	replayed = update_replay(&tiny, job, &outcome);
 	assert_memory_equal(state_root(replayed), state_root(next), 32);
 	state_unref(replayed);
@@ -484,18 +555,48 @@ static void test_void_by_gate(void **state)
 	backend_free(backend);
 }
 
-static void test_void_without_slots(void **state)
+/* A momentum is slowed down, as if the block had been there without training anything. */
+static void test_void_with_momentum(void **state)
 {
 	struct fixture *f = *state;
-	struct update_job job = update_job(f);
-	uint8_t *harmful = turned_around(f->deltas[0]);
-	struct update_proof proof = { harmful, 1 };
+	struct train_config strict = tiny;
+	struct harmful h;
 
-	job.proofs = &proof;
-	job.proof_count = 1;
-	job.leave_out = true;
-	assert_void(f->backend, &job);
-	free(harmful);
+	strict.gate_ppm = 1;
+	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &strict, 1);
+
+	harmful_init(&h, f);
+	assert_void(backend, &h.job);
+	harmful_clear(&h);
+	backend_free(backend);
+}
+
+/* Where all slots are left out the update is +0: the momentum alone moves the model, and the block is not void. */
+static void test_none_used(void **state)
+{
+	struct fixture *f = *state;
+	size_t n = model_count(&tiny.model);
+	struct update_outcome outcome;
+	struct harmful h;
+
+	harmful_init(&h, f);
+	h.job.proofs = h.proofs + 1;
+	h.job.proof_count = 1;
+	struct state *next = update_execute(f->backend, &h.job, &outcome),
+		     *replayed = update_replay(&tiny, &h.job, &outcome);
+
+	assert_false(outcome.is_void);
+	assert_int_equal(outcome.slots[1].state, UPDATE_LEFT_OUT);
+	for (size_t i = 0; i < n; i++) {
+		float v = 0.9f * state_momentum(h.parent)[i] + 0.0f;
+
+		assert_true(state_momentum(next)[i] == v);
+		assert_true(state_theta(next)[i] == state_theta(h.parent)[i] + 0.7f * (0.0f + 0.9f * v));
+	}
+	assert_memory_equal(state_root(replayed), state_root(next), 32);
+	state_unref(replayed);
+	state_unref(next);
+	harmful_clear(&h);
 }
 
 /* A well-formed delta can hold changes that no model survives. */
@@ -576,13 +677,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_known_answers),
 		cmocka_unit_test(test_known_left_out),
+		cmocka_unit_test(test_known_pages),
 		cmocka_unit_test(test_harmful_kept),
 		cmocka_unit_test(test_engines_agree),
 		cmocka_unit_test(test_step_reuse),
 		cmocka_unit_test(test_step_failures),
 		cmocka_unit_test(test_step_cancel),
 		cmocka_unit_test(test_void_by_gate),
-		cmocka_unit_test(test_void_without_slots),
+		cmocka_unit_test(test_void_with_momentum),
+		cmocka_unit_test(test_none_used),
 		cmocka_unit_test(test_void_by_overflow),
 		cmocka_unit_test(test_config_limits),
 		cmocka_unit_test(test_selftest),
