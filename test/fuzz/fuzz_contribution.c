@@ -13,6 +13,35 @@ static void promise_same(const struct buf *again, const uint8_t *data, size_t si
 	FUZZ_PROMISE(again->size == size && memcmp(again->data, data, size) == 0);
 }
 
+static bool judge(void *context, const struct licence_operand *operand)
+{
+	FUZZ_PROMISE(operand->id_size > 0 && operand->id_size <= operand->base_size &&
+		operand->base_size <= operand->size && operand->exception_size < operand->size);
+	return *(bool *)context;
+}
+
+/* An expression is what its operands are, where all are the same; and one operand admits itself. */
+static void check_licence(const uint8_t *data, size_t size)
+{
+	char *text = mem_alloc(size + 1), list[1][LICENCE_MAX + 1] = { "" };
+
+	memcpy(text, data, size);
+	text[size] = 0;
+	for (int same = 0; same < 2; same++) {
+		bool all = same, satisfied;
+
+		if (!licence_parse(text, judge, &all, &satisfied))
+			FUZZ_PROMISE(!licence_is_single(text));
+		else
+			FUZZ_PROMISE(strlen(text) >= 1 && strlen(text) <= LICENCE_MAX && satisfied == all);
+	}
+	if (licence_is_single(text)) {
+		memcpy(list[0], text, strlen(text) + 1);
+		FUZZ_PROMISE(licence_is_admitted(text, (const char(*)[LICENCE_MAX + 1]) list, 1));
+	}
+	free(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes script = { mem_dup(data, size), size };
@@ -21,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct outcome outcome;
 	struct buf again;
 
+	check_licence(data, size);
 	FUZZ_PROMISE(contribution_parse(&script, &contribution) == (kind == PAYLOAD_DATA));
 	buf_init(&again);
 	if (kind == PAYLOAD_DATA) {
@@ -49,6 +79,13 @@ bool fuzz_seed(size_t index, struct buf *out)
 	};
 	struct outcome outcome = { .slots = 8 };
 
+	if (index >= 4) {
+		static const char *const licences[] = { "MIT", "(MIT OR (A AND B+)) AND LicenseRef-c WITH d" };
+
+		if (index < 6)
+			buf_put_text(out, licences[index - 4]);
+		return index < 6;
+	}
 	hex_decode(data.owner, 32, "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798");
 	for (size_t i = 0; i < 8; i += 2)
 		outcome.slot[i].count = 1;

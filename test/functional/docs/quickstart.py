@@ -162,7 +162,7 @@ def installs():
 
 def arguments():
     """What quickstart cannot do it says before it builds"""
-    for given, text in ((["--blocks", "0"], "from 1"), (["--blocks", "x"], "from 1"), (["--file", "/dev/null"], "4096"),
+    for given, text in ((["--blocks", "0"], "from 1"), (["--blocks", "x"], "from 1"), (["--file", "/dev/null"], "of at least"),
                         (["--file", SOURCE], "not a file")):
         done = subprocess.run([sys.executable, DEMO, "--check", *given], capture_output=True, text=True, timeout=PATIENCE,
                               check=False)
