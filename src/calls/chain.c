@@ -221,6 +221,8 @@ static enum rpc_outcome call_getchainspec(struct rpc_request *chain_request, voi
 		{ "blob_min", spec->blob_min },
 		{ "blob_max", spec->blob_max },
 		{ "blob_budget", spec->blob_budget },
+		{ "page_distinct", spec->pages.distinct },
+		{ "page_judged", spec->pages.judged },
 		{ "block_weight", spec->block_weight },
 		{ "corpus_size", spec_course(spec)->corpus_size },
 		{ "p2p_port", spec->p2p_port },

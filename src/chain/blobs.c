@@ -30,7 +30,7 @@ struct blobs {
 	uint64_t pending_bytes;
 };
 
-static char *blob_path(const struct blobs *blobs, const uint8_t root[32])
+char *blobs_path(const struct blobs *blobs, const uint8_t root[32])
 {
 	char hex_root[65];
 
@@ -124,7 +124,7 @@ enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const u
 	 * them together. */
 	if (pending && blobs->pending_bytes + size > BLOBS_PENDING_BUDGET)
 		return BLOBS_FULL;
-	blob_file = blob_path(blobs, root);
+	blob_file = blobs_path(blobs, root);
 	stored = file_write_atomic(blob_file, blob_bytes, size, 0600, err);
 	free(blob_file);
 	if (!stored)
@@ -150,7 +150,7 @@ static void blob_remove(struct blobs *blobs, const uint8_t root[32])
 	char *blob_file;
 
 	blobs_settle(blobs, root);
-	blob_file = blob_path(blobs, root);
+	blob_file = blobs_path(blobs, root);
 	blob = map_remove(&blobs->by_root, root);
 	free(blob);
 	file_remove(blob_file, NULL);
@@ -201,7 +201,7 @@ bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *blob_by
 
 	if (blob == NULL)
 		return errmsg_set(err, "The blob is not here");
-	blob_file = blob_path(blobs, root);
+	blob_file = blobs_path(blobs, root);
 	blob_read = file_read(blob_file, BLOBS_LARGEST, blob_bytes, err);
 	if (blob_read) {
 		blob_read = blob_sound = blob_matches_root(blob_bytes, blob_start, root);
@@ -257,7 +257,7 @@ bool blobs_gather(struct blobs *blobs, const uint8_t root[32], blobs_gatherer *g
 	}
 	if (blob == NULL)
 		return errmsg_set(err, "The blob of a dataset is not here");
-	blob_file = blob_path(blobs, root);
+	blob_file = blobs_path(blobs, root);
 	blob_ranges.path = blob_file;
 	blob_ranges.fd = open(blob_file, O_RDONLY | O_CLOEXEC);
 	blob_gone = blob_ranges.fd < 0 && errno == ENOENT;

@@ -33,6 +33,8 @@ void blobs_drop(struct blobs *blobs, const uint8_t root[32]);
 /* Deletes what is still pending and was written more than so many seconds ago. For start-up, after settling. */
 void blobs_drop_old(struct blobs *blobs, int64_t seconds);
 
+/* Where its file is or would be; the caller's. */
+char *blobs_path(const struct blobs *blobs, const uint8_t root[32]);
 bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err);
 
 /* Has windows gathered from a blob (ml/course.h), which reads only the ranges drawn. A file that does not match its

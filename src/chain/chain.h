@@ -177,6 +177,11 @@ enum chain_result chain_add_own(struct chain *chain, const struct block *block, 
  * NULL: this node's own. */
 enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const struct source *source,
 	struct reject *reject);
+/* Whether a blob could be registered on the tip as far as its bytes go: its pages, and what it has in common with the
+ * datasets that are there (doc/protocol.md section 12). Before anything is spent; it takes a second or two for the
+ * largest. */
+bool chain_judge_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
+	struct reject *reject);
 /* Stores a blob's bytes if something waits for it or `keep` (the wallet's own). REJECTED: bytes do not match the root,
  * or too many unconfirmed blobs are held. ORPHAN: nobody asked for it. */
 enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,

@@ -7,6 +7,7 @@
 
 #include "chain/halt.h"
 #include "chain/internal.h"
+#include "chain/novelty/samples.h"
 #include "chain/signatures.h"
 #include "chain/tip.h"
 #include "consensus/coinbase.h"
@@ -144,6 +145,99 @@ static enum connect_result connect_check_tx(struct chain *chain, const struct fu
 		spending_clear(&spending);
 	return tx_result;
 }
+
+/* --- what is registered --- */
+
+/* The blobs that become datasets with the block: those whose roots are not registered, in the order of their numbers.
+ */
+static size_t connect_new_blobs(const struct chain *chain, const struct block *block, struct blob_want **new_blobs)
+{
+	size_t registered_count = wants_of_block(block, new_blobs), new_count = 0;
+
+	for (size_t i = 0; i < registered_count; i++)
+		if (registry_find(chain->registry, (*new_blobs)[i].root, NULL) == NULL)
+			(*new_blobs)[new_count++] = (*new_blobs)[i];
+	return new_count;
+}
+
+/* Whether the blob is much like one that the block registers before it. */
+static bool connect_check_twin(const struct chain *chain, const uint8_t root[32], const uint8_t earlier_root[32],
+	struct reject *reject)
+{
+	const struct novelty *novelty = judge_novelty(chain->judge, root),
+			     *earlier = judge_novelty(chain->judge, earlier_root);
+	size_t shared = novelty != NULL && earlier != NULL ? novelty_shared(novelty, earlier) : 0;
+
+	return shared == 0 || !novelty_resembles(shared, novelty->count) ||
+		reject_set(reject, REASON_BAD_CONTRIB_NOVELTY,
+			"%zu of its %zu sampled strings are in a blob that the block registers before it", shared,
+			novelty->count);
+}
+
+/* The parent is the tip: its datasets are those that the judge knows. */
+static enum connect_result connect_check_novelty(struct chain *chain, const struct block *block, struct reject *reject,
+	struct errmsg *err)
+{
+	enum connect_result novelty_result = CONNECT_OK;
+	struct blob_want *new_blobs;
+	size_t new_count = connect_new_blobs(chain, block, &new_blobs);
+
+	for (size_t i = 0; novelty_result == CONNECT_OK && i < new_count; i++) {
+		switch (judge_blob(chain->judge, chain->registry, new_blobs[i].root, reject, err)) {
+		case JUDGE_GOOD:
+			break;
+		case JUDGE_BAD:
+			novelty_result = CONNECT_INVALID;
+			break;
+		case JUDGE_FAILED:
+			novelty_result = CONNECT_FAILED;
+			break;
+		}
+		for (size_t j = 0; novelty_result == CONNECT_OK && j < i; j++)
+			if (!connect_check_twin(chain, new_blobs[i].root, new_blobs[j].root, reject))
+				novelty_result = CONNECT_INVALID;
+	}
+	free(new_blobs);
+	return novelty_result;
+}
+
+/* With the batch that makes the block part of the chain, before the registry has its datasets. */
+static void connect_register_samples(const struct chain *chain, struct db_batch *batch, const struct block *block)
+{
+	struct blob_want *new_blobs;
+	size_t new_count = connect_new_blobs(chain, block, &new_blobs);
+
+	for (size_t i = 0; i < new_count; i++)
+		samples_register(batch, (uint32_t)(registry_count(chain->registry) + i),
+			judge_novelty(chain->judge, new_blobs[i].root));
+	free(new_blobs);
+}
+
+/* With the batch that takes it off again, when the registry has them no more. */
+static bool connect_forget_samples(struct chain *chain, struct db_batch *batch, const struct block *block,
+	struct errmsg *err)
+{
+	struct blob_want *new_blobs;
+	size_t new_count = connect_new_blobs(chain, block, &new_blobs);
+	bool forgotten = true;
+
+	for (size_t i = 0; forgotten && i < new_count; i++) {
+		struct novelty novelty;
+
+		forgotten = samples_get(chain->db, new_blobs[i].root, &novelty, err) == DB_FOUND ||
+			errmsg_set(err, "The samples of a dataset are lost: start with -reindex");
+		if (!forgotten)
+			break;
+		samples_forget(batch, (uint32_t)(registry_count(chain->registry) + i), &novelty);
+		novelty_clear(&novelty);
+	}
+	free(new_blobs);
+	if (forgotten)
+		judge_datasets_left(chain->judge, registry_count(chain->registry));
+	return forgotten;
+}
+
+/* --- transactions, one by one --- */
 
 /* Order decides which reason a bad block is refused for, and with it who is blamed: transaction by transaction coins,
  * maturity, locks, sums, signatures. Signatures cost most by far, so they are checked together, when all else held or
@@ -385,6 +479,7 @@ static bool connect_commit(struct chain *chain, struct full_entry *full, const s
 	struct registry_undo *block_undo;
 	bool committed;
 
+	connect_register_samples(chain, commit_batch, block);
 	block_undo = registry_apply(chain->registry, block, parent->height > 0 ? &parent->outcome : NULL);
 	committed = connect_append_undo(chain, full, &block_effect->spent, block_undo, err) &&
 		connect_sync_records(chain, err);
@@ -424,6 +519,8 @@ enum connect_result connect_block(struct chain *chain, struct full_entry *full, 
 		return CONNECT_FAILED;
 	}
 	result = connect_check(chain, full, block, reject, err);
+	if (result == CONNECT_OK)
+		result = connect_check_novelty(chain, block, reject, err);
 	if (result == CONNECT_OK && !connect_commit(chain, full, block, connect_find_checked(chain, full)->effect, err))
 		result = CONNECT_FAILED;
 	if (result != CONNECT_INVALID)
@@ -480,7 +577,8 @@ static bool connect_write_disconnected(struct chain *chain, struct full_entry *f
 	connect_save_txs(disconnect_batch, block, NULL);
 	connect_save_proofs(disconnect_batch, block, NULL);
 	connect_save_tip(chain, disconnect_batch, entry_parent(full), &stats_before);
-	disconnected = db_write(chain->db, disconnect_batch, true, err);
+	disconnected = connect_forget_samples(chain, disconnect_batch, block, err) &&
+		db_write(chain->db, disconnect_batch, true, err);
 	db_batch_free(disconnect_batch);
 	if (disconnected) {
 		chain->coin_stats = stats_before;

@@ -14,6 +14,7 @@
 #include "chain/mempool/mempool.h"
 #include "chain/model/states.h"
 #include "chain/notices.h"
+#include "chain/novelty/judge.h"
 #include "chain/verify/loose_pool.h"
 #include "chain/verify/proof_cache.h"
 #include "chain/verify/sources.h"
@@ -37,6 +38,7 @@ struct chain {
 	struct record_file *blocks, *undos;
 	struct index index;
 	struct blobs *blobs;
+	struct judge *judge;
 	struct states *states;
 	struct registry *registry; /* after the tip */
 	struct coin_stats coin_stats;

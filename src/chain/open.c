@@ -6,6 +6,7 @@
 #include "chain/choose.h"
 #include "chain/halt.h"
 #include "chain/internal.h"
+#include "chain/mempool/admit.h"
 #include "chain/reindex.h"
 #include "chain/tip.h"
 #include "chain/verify/dispatch.h"
@@ -266,6 +267,33 @@ static bool open_state(struct chain *chain, const struct chain_options *options,
 	return true;
 }
 
+/* A verdict on a blob is there: transactions may enter, and blocks that waited for it are looked at when the queue has
+ * been drained. */
+static void open_blob_judged(void *context)
+{
+	struct chain *chain = context;
+
+	if (chain->closing || chain->failed)
+		return;
+	admit_blob_arrived(chain);
+	chain->again = true;
+}
+
+static bool open_judge(struct chain *chain)
+{
+	const struct judge_options judge_options = {
+		.spec = chain->spec,
+		.db = chain->db,
+		.blobs = chain->blobs,
+		.queue = chain->queue,
+		.ready = open_blob_judged,
+		.context = chain,
+	};
+
+	chain->judge = judge_new(&judge_options);
+	return true;
+}
+
 /* The order is that of need: files before the database that names places in them, the index before what walks it, the
  * model before blocks that are verified with it. A reindex comes between: it writes the index that is loaded next. */
 struct chain *chain_open(const struct chain_options *options, struct errmsg *err)
@@ -292,7 +320,7 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	if (!open_files(chain, reindex, err) || (reindex && !reindex_run(chain, options, err)) ||
 		!open_load_all(chain, err) || !open_check_files(chain, err) ||
 		(!reindex && !reindex_rest(chain, options, err)) || !open_models(chain, options, err) ||
-		!open_state(chain, options, err) || !open_resume_waiting(chain, err)) {
+		!open_judge(chain) || !open_state(chain, options, err) || !open_resume_waiting(chain, err)) {
 		chain_close(chain);
 		return NULL;
 	}
@@ -335,6 +363,7 @@ void chain_close(struct chain *chain)
 	queue_after_drain(chain->queue, NULL, NULL);
 	dispatch_stop(chain);
 	loose_pool_stop(chain);
+	judge_free(chain->judge);
 	waiting_clear(chain);
 	connect_forget(chain);
 	close_save_verified(chain);

@@ -37,6 +37,8 @@ enum reasons_blame {
 	X(BAD_CONTRIB_DUPLICATE, "bad-contrib-duplicate", INVALID, PLACE)                               \
 	X(BAD_CONTRIB_FORMAT, "bad-contrib-format", INVALID, PLACE)                                     \
 	X(BAD_CONTRIB_LICENCE, "bad-contrib-licence", INVALID, PLACE)                                   \
+	X(BAD_CONTRIB_NOVELTY, "bad-contrib-novelty", INVALID, PLACE)                                   \
+	X(BAD_CONTRIB_PAGES, "bad-contrib-pages", INVALID, PLACE)                                       \
 	X(BAD_CONTRIB_SIZE, "bad-contrib-size", INVALID, PLACE)                                         \
 	X(BAD_DIFFBITS, "bad-diffbits", INVALID, SENDER)                                                \
 	X(BAD_HEX, "bad-hex", MALFORMED, SENDER)                                                        \

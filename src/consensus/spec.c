@@ -82,6 +82,8 @@ const struct spec_field spec_fields[] = {
 	SPEC_FIELD("blob_min", blob_min, SPEC_BLOB_LEAST, 1u << 24),
 	SPEC_FIELD("blob_max", blob_max, SPEC_BLOB_LEAST, 1u << 24),
 	SPEC_FIELD("blob_budget", blob_budget, SPEC_BLOB_LEAST, 1u << 30),
+	SPEC_FIELD("page_distinct", pages.distinct, 0, PAGES_SIZE - (PAGES_STRING - 1)),
+	SPEC_FIELD("page_judged", pages.judged, PAGES_STRING, PAGES_SIZE),
 	SPEC_FIELD("block_weight", block_weight, 4000, 16000000),
 	SPEC_DERIVED("corpus_size", courses[0].corpus_size, 66, SPEC_CORPUS_MAX),
 	SPEC_LOCAL("p2p_port", p2p_port, 1, UINT16_MAX),
@@ -163,7 +165,7 @@ static const struct spec spec_regtest = {
 	.v_0 = 85899346, .v_min = 2147484,
 	.subsidy = 5000000000, .halving = 150, .maturity = 10, .data_delay = 1, .burn_rate = 10,
 	.blob_min = 32768, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
-	.memory = 1024,
+	.pages = { .distinct = 512, .judged = 256 }, .memory = 1024,
 	.p2p_port = 29433, .rpc_port = 29432,
 };
 
@@ -179,7 +181,7 @@ static const struct spec spec_test = {
 	.v_0 = 85899346, .v_min = 2147484,
 	.subsidy = 5000000000, .halving = 210000, .maturity = 100, .data_delay = 100, .burn_rate = 10,
 	.blob_min = 65536, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
-	.memory = 1024,
+	.pages = { .distinct = 512, .judged = 256 }, .memory = 1024,
 	.p2p_port = 19433, .rpc_port = 19432, .is_public = true,
 };
 
@@ -196,7 +198,7 @@ static const struct spec spec_main = {
 	.v_0 = 85899346, .v_min = 2147484,
 	.subsidy = 5000000000, .halving = 210000, .maturity = 100, .data_delay = 100, .burn_rate = 100,
 	.blob_min = 65536, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
-	.memory = 1024,
+	.pages = { .distinct = 512, .judged = 256 }, .memory = 1024,
 	.p2p_port = 9433, .rpc_port = 9432, .is_public = true,
 };
 
@@ -276,6 +278,13 @@ static bool spec_check_course(const struct course *course, struct errmsg *err)
 	return true;
 }
 
+/* The corpus is trained on as any blob is. */
+static bool spec_check_pages(const struct spec *spec, struct errmsg *err)
+{
+	return pages_check(&spec->pages, spec_course(spec)->corpus, spec_course(spec)->corpus_size, err) ||
+		errmsg_wrap(err, "corpus");
+}
+
 /* A node holds several states at a time: what follows from one is never more than it has said. In 64 bits: n is 2^28 at
  * most. */
 static bool spec_check_memory(const struct spec *spec, struct errmsg *err)
@@ -298,7 +307,7 @@ static bool spec_check_limits(const struct spec *spec, struct errmsg *err)
 	for (uint32_t i = 0; i < spec->course_count; i++)
 		if (!spec_check_course(&spec->courses[i], err))
 			return false;
-	if (!spec_check_memory(spec, err))
+	if (!spec_check_memory(spec, err) || !spec_check_pages(spec, err))
 		return false;
 	if (spec->spacing > 0 && spec_course(spec)->train.iterations < SPEC_ITERATIONS_SPACED)
 		return errmsg_set(err,

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "consensus/blob/pages.h"
 #include "consensus/header.h"
 #include "consensus/payload/licence.h"
 #include "ml/course.h"
@@ -35,6 +36,7 @@ struct spec {
 	uint32_t halving, maturity, data_delay;
 	int64_t burn_rate; /* base units per byte */
 	uint32_t blob_min, blob_max, blob_budget;
+	struct pages_rule pages; /* the courtesy filter */
 	uint32_t block_weight;
 	/* Of the data that may be registered: licences (consensus/payload/licence.h); none: whatever an expression
 	 * says. */

@@ -151,29 +151,56 @@ enum db_result db_get(struct db *db, const void *key, size_t key_size, struct bu
 	return DB_FOUND;
 }
 
-bool db_each(struct db *db, const void *key_prefix, size_t key_prefix_size, db_visit *visit, void *visit_context,
-	struct errmsg *err)
+/* Visits what begins with the prefix; false: the visit wants no more. */
+static bool db_walk_prefix(leveldb_iterator_t *iterator, const void *prefix, size_t prefix_size, db_visit *visit,
+	void *visit_context, struct errmsg *err)
 {
-	leveldb_iterator_t *iterator = leveldb_create_iterator(db->handle, db->read);
-	char *leveldb_reason = NULL;
 	bool go_on = true;
 
-	for (leveldb_iter_seek(iterator, key_prefix, key_prefix_size); go_on && leveldb_iter_valid(iterator);
+	for (leveldb_iter_seek(iterator, prefix, prefix_size); go_on && leveldb_iter_valid(iterator);
 		leveldb_iter_next(iterator)) {
 		size_t key_size, value_size;
 		const char *key = leveldb_iter_key(iterator, &key_size);
 		const char *value = leveldb_iter_value(iterator, &value_size);
 
-		if (key_size < key_prefix_size || memcmp(key, key_prefix, key_prefix_size) != 0)
+		if (key_size < prefix_size || memcmp(key, prefix, prefix_size) != 0)
 			break;
 		go_on = visit(visit_context, (const uint8_t *)key, key_size, (const uint8_t *)value, value_size, err);
 	}
-	/* An iterator that meets damage just ends: without this question the rest would seem not to be there. */
+	return go_on;
+}
+
+/* An iterator that meets damage just ends: without this question the rest would seem not to be there. */
+static bool db_end_walk(struct db *db, leveldb_iterator_t *iterator, bool go_on, struct errmsg *err)
+{
+	char *leveldb_reason = NULL;
+
 	leveldb_iter_get_error(iterator, &leveldb_reason);
 	leveldb_iter_destroy(iterator);
-	if (leveldb_reason != NULL)
-		return db_failed(err, db->path, "read", leveldb_reason);
-	return go_on;
+	return leveldb_reason == NULL ? go_on : db_failed(err, db->path, "read", leveldb_reason);
+}
+
+bool db_each(struct db *db, const void *key_prefix, size_t key_prefix_size, db_visit *visit, void *visit_context,
+	struct errmsg *err)
+{
+	leveldb_iterator_t *iterator = leveldb_create_iterator(db->handle, db->read);
+	bool go_on = db_walk_prefix(iterator, key_prefix, key_prefix_size, visit, visit_context, err);
+
+	return db_end_walk(db, iterator, go_on, err);
+}
+
+bool db_each_of(struct db *db, size_t prefix_size, size_t count, db_next_prefix *next, db_visit *visit,
+	void *visit_context, struct errmsg *err)
+{
+	leveldb_iterator_t *iterator = leveldb_create_iterator(db->handle, db->read);
+	uint8_t walk_prefix[DB_PREFIX_MAX];
+	bool go_on = true;
+
+	for (size_t i = 0; go_on && i < count; i++) {
+		next(visit_context, i, walk_prefix);
+		go_on = db_walk_prefix(iterator, walk_prefix, prefix_size, visit, visit_context, err);
+	}
+	return db_end_walk(db, iterator, go_on, err);
 }
 
 struct db_batch *db_batch_new(void)

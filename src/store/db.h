@@ -8,6 +8,8 @@
  *   c <txid 32> <u32 index>      unspent coin (chain/coins.h)
  *   x <txid 32>                  id of the block of the active chain that holds the transaction
  *   p <proof id 32>              id of the block of the active chain that holds the proof, u32 its place: 0 the own one
+ *   n <blob root 32>             samples of a blob that a verified block registers, u64 each (chain/novelty/samples.h)
+ *   s <sample, u64 big-endian> <u32 number>   that dataset of the active chain has the sample
  *   r                            registry after the tip (consensus/registry.h)
  *   t                            tip: its id, then how many coins there are and their sum */
 #ifndef ATELIER_STORE_DB_H
@@ -20,7 +22,16 @@
 #include "util/buf.h"
 #include "util/error.h"
 
-enum db_prefix { DB_INDEX = 'b', DB_COIN = 'c', DB_TX = 'x', DB_PROOF = 'p', DB_REGISTRY = 'r', DB_TIP = 't' };
+enum db_prefix {
+	DB_INDEX = 'b',
+	DB_COIN = 'c',
+	DB_TX = 'x',
+	DB_PROOF = 'p',
+	DB_REGISTRY = 'r',
+	DB_TIP = 't',
+	DB_NOVELTY = 'n',
+	DB_SAMPLE = 's',
+};
 
 struct db;
 
@@ -48,6 +59,14 @@ typedef bool db_visit(void *visit_context, const uint8_t *key, size_t key_size, 
 	struct errmsg *err);
 bool db_each(struct db *db, const void *key_prefix, size_t key_prefix_size, db_visit *visit, void *visit_context,
 	struct errmsg *err);
+
+/* The same for many prefixes of one size, one after the other with one walk: `next` writes the prefix number i of
+ * `count` to prefix_out; ascending ones are fast. May run beside other threads' writes, of which it sees all or none.
+ */
+typedef void db_next_prefix(void *visit_context, size_t i, uint8_t *prefix_out);
+enum { DB_PREFIX_MAX = 64 };
+bool db_each_of(struct db *db, size_t prefix_size, size_t count, db_next_prefix *next, db_visit *visit,
+	void *visit_context, struct errmsg *err);
 
 struct db_batch;
 

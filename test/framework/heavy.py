@@ -5,6 +5,7 @@ import json
 import os
 
 from framework.node import KEYS, Node
+from framework.prose import prose
 from reference.transactions import address
 
 SPEC = {"name": "heavy", "hrp": "hvy", "genesis_time": 1795219200, "k": 2, "slots": 1, "d": 192, "layers": 4, "heads": 2,
@@ -20,7 +21,7 @@ def heavy_node():
     with open(spec, "w", encoding="utf-8") as file:
         json.dump(SPEC, file)
     with open(os.path.join(node.root, SPEC["corpus"]), "wb") as file:
-        file.write(bytes(i * i % 251 for i in range(4096)))
+        file.write(prose("heavy", 4096))
     node.options = [f"-chainspec={spec}"]
     node.start()
     node.rpc.generatetoaddress(BLOCKS, address("hvy", bytes.fromhex(KEYS[0])))

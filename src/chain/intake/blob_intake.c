@@ -7,6 +7,23 @@
 #include "chain/internal.h"
 #include "chain/mempool/admit.h"
 
+bool chain_judge_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
+	struct reject *reject)
+{
+	struct errmsg err;
+
+	switch (judge_bytes(chain->judge, chain->registry, root, data, size, reject, &err)) {
+	case JUDGE_GOOD:
+		return true;
+	case JUDGE_BAD:
+		return false;
+	case JUDGE_FAILED:
+		halt_explain(chain, halt_fail(chain, &err), reject);
+		return false;
+	}
+	return false;
+}
+
 /* Bytes that nobody waits for are not stored: a stranger could fill the disk with them. Those that a block on disk
  * needs stay; those for the mempool alone count against the budget of pending ones (chain/blobs.h) until a block
  * registers them. */
@@ -51,6 +68,8 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 	case BLOBS_FAILED:
 		return halt_explain(chain, halt_fail(chain, &err), reject);
 	}
+	if (registry_find(chain->registry, root, &dataset_number) == NULL)
+		judge_begin(chain->judge, chain->registry, root);
 	admit_blob_arrived(chain);
 	choose_advance(chain);
 	return CHAIN_NEW;

@@ -52,10 +52,13 @@ static bool admit_check_conflicts(const struct chain *chain, const struct tx *ne
 	for (size_t i = 0; i < newcomer->output_count; i++) {
 		struct contribution registered;
 
-		if (contribution_parse(&newcomer->outputs[i].script, &registered) &&
-			map_get(&chain->mempool->roots, registered.root) != NULL)
+		if (!contribution_parse(&newcomer->outputs[i].script, &registered))
+			continue;
+		if (map_get(&chain->mempool->roots, registered.root) != NULL)
 			return reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT,
 				"a transaction of the mempool registers the same blob");
+		if (judge_knows_bad(chain->judge, registered.root, reject))
+			return false;
 	}
 	return true;
 }
@@ -217,8 +220,8 @@ static struct mempool_tx *admit_tx_new(const struct chain *chain, const struct t
 
 /* --- contributions whose blob is missing --- */
 
-/* Blobs the transaction registers that are not here; the array is the caller's. */
-static size_t admit_missing_blobs(const struct chain *chain, const struct tx *newcomer, struct blob_want **missing)
+/* Blobs the transaction registers that are not here, or not judged; the array is the caller's. */
+static size_t admit_missing_blobs(struct chain *chain, const struct tx *newcomer, struct blob_want **missing)
 {
 	size_t missing_count = 0;
 
@@ -232,6 +235,8 @@ static size_t admit_missing_blobs(const struct chain *chain, const struct tx *ne
 		memcpy(missing_want.root, registered.root, 32);
 		missing_want.size = registered.size;
 		if (wants_here(chain->blobs, &missing_want))
+			judge_begin(chain->judge, chain->registry, missing_want.root);
+		if (wants_judged(chain, &missing_want))
 			continue;
 		*missing = mem_realloc(*missing, (missing_count + 1) * sizeof **missing);
 		(*missing)[missing_count++] = missing_want;
@@ -239,7 +244,7 @@ static size_t admit_missing_blobs(const struct chain *chain, const struct tx *ne
 	return missing_count;
 }
 
-static bool admit_blobs_complete(const struct chain *chain, const struct tx *newcomer)
+static bool admit_blobs_complete(struct chain *chain, const struct tx *newcomer)
 {
 	struct blob_want *missing;
 	bool complete = admit_missing_blobs(chain, newcomer, &missing) == 0;
@@ -258,14 +263,83 @@ static enum chain_result admit_wait_for_blob(struct chain *chain, const struct t
 		tx_unref(newcomer);
 		return CHAIN_REJECTED;
 	}
-	reject_set(reject, REASON_MISSING_BLOB, "the bytes it registers are not here");
+	reject_set(reject, REASON_MISSING_BLOB, "the bytes it registers are not here, or not looked at yet");
 	/* A blob may come at once, and take the transaction with it: it is not touched any more. */
 	missing_count = admit_missing_blobs(chain, newcomer, &missing);
 	for (size_t i = 0; i < missing_count; i++)
-		NOTIFY(&chain->notices, blob_wanted, missing[i].root, missing[i].size,
-			source != NULL ? source->peer : 0);
+		if (!wants_here(chain->blobs, &missing[i]))
+			NOTIFY(&chain->notices, blob_wanted, missing[i].root, missing[i].size,
+				source != NULL ? source->peer : 0);
 	free(missing);
 	return CHAIN_ORPHAN;
+}
+
+/* --- novelty --- */
+
+/* Neither may be much of the other: a block could hold both, in whichever order. */
+static bool admit_check_rival(struct chain *chain, const uint8_t root[32], const uint8_t rival_root[32],
+	struct reject *reject)
+{
+	const struct novelty *novelty, *rival;
+	struct errmsg err;
+	size_t shared;
+
+	/* What is held has been judged; it is judged once more where its verdict has made room for others. */
+	if (judge_blob(chain->judge, chain->registry, rival_root, NULL, &err) != JUDGE_GOOD)
+		return true;
+	novelty = judge_novelty(chain->judge, root);
+	rival = judge_novelty(chain->judge, rival_root);
+	if (novelty == NULL || rival == NULL)
+		return true;
+	shared = novelty_shared(novelty, rival);
+	return (!novelty_resembles(shared, novelty->count) && !novelty_resembles(shared, rival->count)) ||
+		reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT,
+			"%zu of its %zu sampled strings are in a blob that a transaction of the mempool registers",
+			shared, novelty->count);
+}
+
+static bool admit_check_rivals(struct chain *chain, const struct tx *newcomer, size_t output, const uint8_t root[32],
+	struct reject *reject)
+{
+	const uint8_t *pool_root;
+	size_t pool_at = 0;
+	void *pool_tx;
+
+	for (size_t i = 0; i < output; i++) {
+		struct contribution sibling;
+
+		if (contribution_parse(&newcomer->outputs[i].script, &sibling) &&
+			!admit_check_rival(chain, root, sibling.root, reject))
+			return false;
+	}
+	while (map_next(&chain->mempool->roots, &pool_at, &pool_root, &pool_tx))
+		if (!admit_check_rival(chain, root, pool_root, reject))
+			return false;
+	return true;
+}
+
+/* All its blobs are here. One that is refused is of no use to anybody, unless somebody else waits for it. */
+static enum chain_result admit_check_novelty(struct chain *chain, const struct tx *newcomer, struct reject *reject)
+{
+	for (size_t i = 0; i < newcomer->output_count; i++) {
+		struct contribution registered;
+		struct errmsg err;
+
+		if (!contribution_parse(&newcomer->outputs[i].script, &registered))
+			continue;
+		switch (judge_blob(chain->judge, chain->registry, registered.root, reject, &err)) {
+		case JUDGE_GOOD:
+			break;
+		case JUDGE_BAD:
+			blobs_drop(chain->blobs, registered.root);
+			return CHAIN_REJECTED;
+		case JUDGE_FAILED:
+			return halt_fail(chain, &err);
+		}
+		if (!admit_check_rivals(chain, newcomer, i, registered.root, reject))
+			return CHAIN_REJECTED;
+	}
+	return CHAIN_NEW;
 }
 
 /* --- from outside --- */
@@ -284,6 +358,7 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 	enum chain_result judged;
 	struct mempool_tx *admitted;
 	uint8_t txid[32];
+	bool complete;
 
 	if (chain->failed || admit_knows(chain->mempool, tx)) {
 		tx_unref(tx);
@@ -291,7 +366,10 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 	}
 	admission_init(&admission, chain, tx);
 	judged = admit_judge(chain, &admission, true, reject);
-	admitted = judged == CHAIN_NEW && admit_blobs_complete(chain, tx) ? admit_tx_new(chain, tx, &admission) : NULL;
+	complete = judged == CHAIN_NEW && admit_blobs_complete(chain, tx);
+	if (complete)
+		judged = admit_check_novelty(chain, tx, reject);
+	admitted = complete && judged == CHAIN_NEW ? admit_tx_new(chain, tx, &admission) : NULL;
 	admission_clear(&admission);
 	if (judged != CHAIN_NEW) {
 		tx_unref(tx);
@@ -335,7 +413,8 @@ static bool admit_again(struct chain *chain, struct mempool_tx *admitted, struct
 	bool taken;
 
 	admission_init(&admission, chain, admitted->entry.tx);
-	taken = admit_judge(chain, &admission, false, reject) == CHAIN_NEW;
+	taken = admit_judge(chain, &admission, false, reject) == CHAIN_NEW &&
+		admit_check_novelty(chain, admitted->entry.tx, reject) == CHAIN_NEW;
 	admission_clear(&admission);
 	if (taken)
 		mempool_insert(chain->mempool, admitted);
@@ -369,14 +448,36 @@ static void admit_all_again(struct chain *chain)
 	free(former);
 }
 
-/* Only after blocks were undone is anything judged anew: a block on top of the tip takes away what it conflicts with,
- * and nothing else can have become wrong but what contributions burn (mempool_drop_cheap_data). */
+/* What resembles a dataset that has come. One at a time, since others go with it. */
+static void admit_drop_resembling(struct chain *chain)
+{
+	struct mempool_tx *resembling;
+
+	do {
+		const uint8_t *pool_root;
+		size_t pool_at = 0;
+		void *pool_value;
+		struct reject reject;
+		struct errmsg err;
+
+		resembling = NULL;
+		while (resembling == NULL && map_next(&chain->mempool->roots, &pool_at, &pool_root, &pool_value))
+			if (judge_blob(chain->judge, chain->registry, pool_root, &reject, &err) == JUDGE_BAD)
+				resembling = pool_value;
+		if (resembling != NULL)
+			mempool_remove(chain, resembling, reject.reason, true);
+	} while (resembling != NULL);
+}
+
+/* Only after blocks were undone is anything else judged anew: a block on top of the tip takes away what it conflicts
+ * with, and nothing else can have become wrong but what contributions burn (mempool_drop_cheap_data). */
 void admit_new_tip(struct chain *chain)
 {
 	chain->mempool->floor_rate = 0;
 	if (chain->mempool->undone)
 		admit_all_again(chain);
 	mempool_drop_cheap_data(chain);
+	admit_drop_resembling(chain);
 	mempool_expire(chain);
 	mempool_trim(chain);
 }

@@ -9,6 +9,7 @@
 #include "chain/connect.h"
 #include "chain/halt.h"
 #include "chain/internal.h"
+#include "chain/novelty/samples.h"
 #include "chain/tip.h"
 #include "chain/verify/step_inputs.h"
 #include "ml/backend.h"
@@ -58,6 +59,42 @@ static void block_job_keep_proofs(struct chain *chain, const struct block_job *b
 	}
 }
 
+/* Its bytes alone may show that a blob is no contribution; what it resembles depends on the branch, and is asked when
+ * the block is connected (chain/connect.c). */
+static bool block_job_check_blobs(struct chain *chain, const struct block *block, struct reject *reject)
+{
+	struct blob_want *registered;
+	size_t registered_count = wants_of_block(block, &registered);
+	bool blobs_good = true;
+	struct errmsg err;
+
+	for (size_t i = 0; blobs_good && i < registered_count; i++)
+		blobs_good = judge_blob(chain->judge, chain->registry, registered[i].root, reject, &err) != JUDGE_BAD ||
+			judge_novelty(chain->judge, registered[i].root) != NULL;
+	free(registered);
+	return blobs_good;
+}
+
+/* To connect a block its blobs are not needed, but what was sampled of them. Before the index says that the block is
+ * verified. */
+static bool block_job_keep_samples(struct chain *chain, const struct block *block, struct errmsg *err)
+{
+	struct db_batch *samples_batch = db_batch_new();
+	struct blob_want *registered;
+	size_t registered_count = wants_of_block(block, &registered);
+	bool kept = true;
+
+	for (size_t i = 0; kept && i < registered_count; i++) {
+		kept = judge_blob(chain->judge, chain->registry, registered[i].root, NULL, err) != JUDGE_FAILED;
+		if (kept)
+			samples_put(samples_batch, registered[i].root, judge_novelty(chain->judge, registered[i].root));
+	}
+	free(registered);
+	kept = kept && (registered_count == 0 || db_write(chain->db, samples_batch, false, err));
+	db_batch_free(samples_batch);
+	return kept;
+}
+
 /* The block's proofs and its update are right: its bodies go to disk, its outcome into the index. */
 static bool block_job_accept(struct chain *chain, struct block_job *block_job, struct errmsg *err)
 {
@@ -73,7 +110,7 @@ static bool block_job_accept(struct chain *chain, struct block_job *block_job, s
 		accepted = block_records_append_bodies(chain->blocks, chain->spec, block_job->full, proof_bodies,
 			proof_count, err);
 	free(proof_bodies);
-	if (!accepted)
+	if (!accepted || !block_job_keep_samples(chain, block_job->block, err))
 		return false;
 	verified->outcome = block_job->outcome;
 	verified->outcome.outcome = block_job->verdict.outcome;
@@ -107,6 +144,9 @@ static void block_job_rest_done(void *job_arg, bool cancelled)
 	/* A verdict for a block that the operator refused meanwhile is of no use. */
 	if (!cancelled && entry_waits(full) && !chain->failed) {
 		waiting_drop(chain, waiting_find(chain, full));
+		if (block_job->verdict.valid)
+			block_job->verdict.valid = block_job_check_blobs(chain, block_job->block,
+				&block_job->verdict.reject);
 		if (!block_job->verdict.valid) {
 			block_job_refuse(chain, full, &block_job->verdict.reject);
 		} else {

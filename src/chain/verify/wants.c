@@ -12,6 +12,11 @@ bool wants_here(const struct blobs *blobs, const struct blob_want *want)
 	return blobs_size(blobs, want->root) == want->size;
 }
 
+bool wants_judged(const struct chain *chain, const struct blob_want *want)
+{
+	return wants_here(chain->blobs, want) && judge_is_ready(chain->judge, want->root);
+}
+
 /* Bounded by the block: each is an output of it. */
 size_t wants_of_block(const struct block *block, struct blob_want **wants)
 {
@@ -49,7 +54,8 @@ static size_t wants_first(const struct waiting_block *waiting)
 bool wants_met(const struct chain *chain, const struct waiting_block *waiting)
 {
 	for (size_t i = wants_first(waiting); i < waiting->want_count; i++)
-		if (!wants_here(chain->blobs, &waiting->wants[i]))
+		if (i < waiting->registered_count ? !wants_judged(chain, &waiting->wants[i]) :
+						    !wants_here(chain->blobs, &waiting->wants[i]))
 			return false;
 	return true;
 }
@@ -73,6 +79,7 @@ bool wants_include(const struct chain *chain, const struct blob_want *want)
 void wants_ask(struct chain *chain, const struct waiting_block *waiting)
 {
 	const size_t first_needed = wants_first(waiting), want_count = waiting->want_count - first_needed;
+	const size_t registered_needed = first_needed == 0 ? waiting->registered_count : 0;
 	const uint64_t wants_peer = waiting->full->source.peer;
 	struct blob_want *asked_wants;
 
@@ -82,6 +89,8 @@ void wants_ask(struct chain *chain, const struct waiting_block *waiting)
 	for (size_t i = 0; i < want_count; i++)
 		if (!wants_here(chain->blobs, &asked_wants[i]))
 			NOTIFY(&chain->notices, blob_wanted, asked_wants[i].root, asked_wants[i].size, wants_peer);
+		else if (i < registered_needed)
+			judge_begin(chain->judge, chain->registry, asked_wants[i].root);
 	free(asked_wants);
 }
 

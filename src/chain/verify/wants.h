@@ -17,6 +17,8 @@ struct waiting_block;
 
 /* Whether the blob is here in the size that was registered: a wrong size never comes true. */
 bool wants_here(const struct blobs *blobs, const struct blob_want *want);
+/* Whether it is, and has been judged (chain/novelty/judge.h). */
+bool wants_judged(const struct chain *chain, const struct blob_want *want);
 /* What a block registers; the array is the caller's. Returns how many. */
 size_t wants_of_block(const struct block *block, struct blob_want **wants);
 void wants_add(struct waiting_block *waiting, const struct blob_want *missing); /* one more */

@@ -14,15 +14,15 @@ import sys
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import node
-from reference import arithmetic, data, reward, targets
+from reference import arithmetic, data, novelty, reward, targets
 from reference.delta import encode
 from reference.document import SOURCE, known_answers
-from reference.draws import SLOT, draw, mulhi, own_window, philox, step_window
+from reference.draws import SLOT, draw, mulhi, own_window, philox, philox_words, step_window
 from reference.hashing import sha256, shown
 from reference.headers import Block, Header
 from reference.model import Model, loss_and_gradient, token_loss
 from reference.products import Failed, quantise
-from reference.spec import built_in
+from reference.spec import built_in, built_in_fields
 from reference.state import Outcome, Slot, entropy, integer, model_root, update_state
 from reference.step import step
 
@@ -94,6 +94,28 @@ class Answers:
 
     def philox(self, key, domain, index):
         return " ".join(f"{word:08x}" for word in philox(bytes.fromhex(key), int(domain), int(index)))
+
+    def siphash(self, string):
+        return f"{novelty.siphash(bytes.fromhex(string)):016x}"
+
+    def blob(self, number, size):
+        words = philox_words(bytes([int(number)]) * 32, 0, 0, (int(size) + 3) // 4)
+        return bytes(word & 0xff for word in words)[:int(size)]
+
+    def pages(self, period, size):
+        blob = (self.blob(1, period) * (int(size) // int(period) + 1))[:int(size)]
+        main = built_in_fields("main")
+        return " ".join(novelty.page_verdicts(blob, main["page_distinct"], main["page_judged"]))
+
+    def samples(self, number, size):
+        found = sorted(novelty.samples(self.blob(number, size)))
+        return f"{len(found)} {sha256(struct.pack(f'<{len(found)}Q', *found)).hex()}"
+
+    def shared(self, size, changed):
+        other = self.blob(2, size)
+        mixed = other[:int(changed)] + self.blob(1, size)[int(changed):]
+        pairs = [(novelty.samples(blob), novelty.strings(blob, 8)) for blob in (mixed, other)]
+        return " ".join(f"{len(ours)} {len(ours & theirs)}" for ours, theirs in zip(*pairs))
 
     def next_bits(self, name, height, time):
         return f"{targets.next_bits(self.spec(name), int(height), int(time)):08x}"

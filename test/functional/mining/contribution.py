@@ -167,7 +167,9 @@ def refused():
         node.generate(1)
         with tap.raises(-27, "dataset 1"):
             node.rpc.contributedata("", "CC0-1.0", "the third", None, data.hex())
-        node.rpc.contributedata("", "CC0-1.0", "another", None, data[:-1].hex())
+        with tap.raises(-4, "bad-contrib-novelty"):
+            node.rpc.contributedata("", "CC0-1.0", "another", None, data[:-1].hex())
+        node.rpc.contributedata("", "CC0-1.0", "another", None, prose(2, 40000).hex())
         node.generate(1)
         tap.equal([one["title"] for one in node.rpc.listdatasets()[1:]], ["the first", "another"], "datasets")
 

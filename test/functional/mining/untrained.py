@@ -26,7 +26,7 @@ from reference.step import AdamW, step
 MINER = bytes.fromhex(KEYS[0])
 DATA = bytes(8192)
 FIELDS = {"name": "sure", "k": 1, "slots": 1, "d": 16, "layers": 1, "heads": 1, "ff": 16, "ctx": 32, "batch": 1,
-          "iterations": 4, "bench_rows": 1, "bench_bytes": 1024}
+          "iterations": 4, "bench_rows": 1, "bench_bytes": 1024, "page_distinct": 0}
 ATTEMPTS = 10
 
 

@@ -14,6 +14,7 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
 from framework.node import PATIENCE, Node, daemon_path
+from framework.prose import prose
 from reference.files import Gguf, decoded, encoded, read_safetensors, write_safetensors
 from reference.hashing import shown
 from reference.llama import LLAMA_CPP, TRANSFORMERS, Llama, make_tensors, rows, theta_of
@@ -89,7 +90,7 @@ def completed():
         own = {"name": "ours", "hrp": "our", "genesis_time": 1795219201, "k": 2, "ctx": 64, "d": 32, "corpus": "words.txt",
                "bench_bytes": 2000}
         with open(os.path.join(root, "words.txt"), "wb") as file:
-            file.write(b"some words of our own " * 1000)
+            file.write(prose("words of our own", 20000))
         made = []
         for weights in ("model", "model.gguf"):
             spec = os.path.join(root, weights.replace(".", "-") + "-spec.json")

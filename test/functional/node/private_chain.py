@@ -20,9 +20,8 @@ SPEC = {"name": "ours", "hrp": "our", "genesis_time": 1795219201, "k": 2, "slots
 PAYEE = address("our", bytes.fromhex(KEYS[0]))
 
 
-def corpus(words="the quick brown fox jumps over the lazy dog and runs along the river to the old mill"):
-    words = words.split()
-    return " ".join(words[i * i % len(words)] for i in range(2000)).encode()
+def corpus():
+    return prose("a private chain", 10000)
 
 
 def write_spec(folder, data=corpus(), **changes):

@@ -1,6 +1,7 @@
 /* Contributions and their blobs, the pool of loose proofs, and proofs that are false. */
 #include "chain/chain_helper.h"
 #include "chain/internal.h"
+#include "chain/mempool/mempool.h"
 #include "consensus/payload/contribution.h"
 #include "consensus/spec.h"
 #include "util/mem.h"
@@ -242,6 +243,176 @@ static void test_dataset_lives(void **unused)
 	helper_stop(&b);
 }
 
+/* --- novelty --- */
+
+/* Into the mempool whatever it registers, as a miner of other rules would. */
+static void force_into_pool(struct helper *h, const struct tx *tx)
+{
+	struct mempool_tx *forced = mem_calloc(1, sizeof *forced);
+
+	forced->entry.tx = tx;
+	memcpy(forced->entry.txid, tx_txid(tx), 32);
+	memcpy(forced->entry.wtxid, tx_wtxid(tx), 32);
+	forced->entry.fee = 10000;
+	forced->entry.weight = tx_weight(tx);
+	forced->size = (forced->entry.weight + 3) / 4;
+	mempool_insert(h->chain->mempool, forced);
+}
+
+static const struct tx *contribute_bytes(struct helper *h, uint32_t height, const uint8_t *data)
+{
+	struct outpoint outpoint;
+	int64_t amount = helper_coinbase(h, height, &outpoint);
+
+	return helper_spend(h, &outpoint, amount, 10000, data, BLOB_SIZE);
+}
+
+/* Keeps the bytes, and offers the transaction that registers them. */
+static void expect_contribution(struct helper *h, uint32_t height, const uint8_t *data, enum chain_result result,
+	const char *reason)
+{
+	struct reject reject = { .reason = "" };
+	uint8_t root[32];
+
+	contribution_root(data, BLOB_SIZE, root);
+	chain_add_blob(h->chain, root, data, BLOB_SIZE, true, &reject);
+	reject.reason = "";
+	assert_int_equal(chain_add_tx(h->chain, contribute_bytes(h, height, data), NULL, &reject), result);
+	assert_string_equal(reject.reason, reason);
+}
+
+/* A block with what was forced into the pool is refused, and the pool is emptied. */
+static void expect_refused_block(struct helper *h, const char *reason)
+{
+	uint32_t height = chain_tip(h->chain)->height;
+	struct reject reject;
+
+	helper_forget(h);
+	assert_int_equal(helper_offer(h, chain_template(h->chain, h->key), &reject), CHAIN_NEW);
+	assert_int_equal(chain_tip(h->chain)->height, height);
+	assert_int_equal(h->refused, 1);
+	assert_string_equal(h->reason, reason);
+}
+
+/* Every 32nd byte is another. */
+static void make_near_copy(uint8_t *copy, const uint8_t *data)
+{
+	memcpy(copy, data, BLOB_SIZE);
+	for (size_t i = 7; i < BLOB_SIZE; i += 32)
+		copy[i] ^= 0x55;
+}
+
+/* What resembles a dataset is refused by the mempool and in blocks, after a restart and a reindex too; and what
+ * resembles another that waits. */
+static void test_near_copies(void **unused)
+{
+	static uint8_t data[BLOB_SIZE], copy[BLOB_SIZE], other[BLOB_SIZE], other_copy[BLOB_SIZE];
+	struct helper h;
+
+	(void)unused;
+	helper_start(&h);
+	helper_mine(&h, 8);
+	helper_bytes(data, BLOB_SIZE, 5);
+	helper_bytes(other, BLOB_SIZE, 6);
+	make_near_copy(copy, data);
+	make_near_copy(other_copy, other);
+	expect_contribution(&h, 1, data, CHAIN_NEW, "");
+	expect_contribution(&h, 2, copy, CHAIN_REJECTED, "txn-mempool-conflict");
+	helper_mine(&h, 1);
+	expect_contribution(&h, 2, copy, CHAIN_REJECTED, "bad-contrib-novelty");
+	force_into_pool(&h, contribute_bytes(&h, 2, copy));
+	expect_refused_block(&h, "bad-contrib-novelty");
+	helper_close(&h);
+	helper_open(&h);
+	expect_contribution(&h, 2, copy, CHAIN_REJECTED, "bad-contrib-novelty");
+	helper_close(&h);
+	h.reindex = true;
+	helper_open(&h);
+	helper_settle(&h);
+	assert_int_equal(chain_tip(h.chain)->height, 9);
+	expect_contribution(&h, 2, copy, CHAIN_REJECTED, "bad-contrib-novelty");
+	/* Two of one block. */
+	expect_contribution(&h, 3, other, CHAIN_NEW, "");
+	expect_contribution(&h, 4, other_copy, CHAIN_REJECTED, "txn-mempool-conflict");
+	force_into_pool(&h, contribute_bytes(&h, 4, other_copy));
+	expect_refused_block(&h, "bad-contrib-novelty");
+	helper_stop(&h);
+}
+
+/* A dataset that a reorganisation takes away is resembled by nobody; and who waits while one comes that it resembles
+ * goes. */
+static void test_novelty_follows_branch(void **unused)
+{
+	static uint8_t data[BLOB_SIZE], copy[BLOB_SIZE];
+	uint8_t root[32];
+	struct helper a, b, c;
+	struct reject reject;
+	struct errmsg err;
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 8);
+	helper_feed(&b, &a, 1, 8);
+	helper_settle(&b);
+	helper_bytes(data, BLOB_SIZE, 5);
+	make_near_copy(copy, data);
+	expect_contribution(&a, 1, data, CHAIN_NEW, "");
+	helper_mine(&a, 1);
+	contribution_root(data, BLOB_SIZE, root);
+	/* b holds the copy, and another brings the block with the original. */
+	expect_contribution(&b, 2, copy, CHAIN_NEW, "");
+	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
+	helper_forget(&b);
+	helper_feed(&b, &a, 9, 9);
+	helper_settle(&b);
+	assert_int_equal(chain_tip(b.chain)->height, 9);
+	assert_int_equal(b.txs_removed, 1);
+	assert_string_equal(b.reason, "bad-contrib-novelty");
+	/* Without that block it may be registered, and then the original may not. */
+	expect_contribution(&a, 2, copy, CHAIN_REJECTED, "bad-contrib-novelty");
+	assert_true(chain_invalidate(a.chain, chain_at(a.chain, 9), &err));
+	assert_int_equal(chain_mempool_count(a.chain), 1);
+	expect_contribution(&a, 2, copy, CHAIN_REJECTED, "txn-mempool-conflict");
+	helper_start(&c);
+	helper_feed(&c, &a, 1, 8);
+	helper_settle(&c);
+	expect_contribution(&c, 2, copy, CHAIN_NEW, "");
+	helper_key(&c, 0x66);
+	helper_mine(&c, 2);
+	helper_feed(&a, &c, 9, 10);
+	helper_settle(&a);
+	assert_int_equal(chain_tip(a.chain)->height, 10);
+	assert_int_equal(chain_mempool_count(a.chain), 0);
+	expect_contribution(&a, 1, data, CHAIN_REJECTED, "bad-contrib-novelty");
+	helper_stop(&a);
+	helper_stop(&b);
+	helper_stop(&c);
+}
+
+/* Poor pages are refused whatever is registered, and asked for no more. */
+static void test_poor_pages(void **unused)
+{
+	static uint8_t data[BLOB_SIZE];
+	struct reject reject;
+	struct helper h;
+
+	(void)unused;
+	helper_start(&h);
+	helper_mine(&h, 8);
+	helper_bytes(data, BLOB_SIZE, 5);
+	memset(data + 4096, 0, 4096);
+	expect_contribution(&h, 1, data, CHAIN_REJECTED, "bad-contrib-pages");
+	helper_forget(&h);
+	assert_int_equal(chain_add_tx(h.chain, contribute_bytes(&h, 1, data), &stranger, &reject), CHAIN_REJECTED);
+	assert_string_equal(reject.reason, "bad-contrib-pages");
+	assert_non_null(strstr(reject.detail, "page 1, at byte 4096"));
+	assert_int_equal(h.blobs_wanted, 0);
+	force_into_pool(&h, contribute_bytes(&h, 1, data));
+	expect_refused_block(&h, "bad-contrib-pages");
+	helper_stop(&h);
+}
+
 /* The header of a loose proof for a's tip that is right, or (false) whose digest is made up. */
 static struct header loose_header(struct helper *h, bool right)
 {
@@ -393,6 +564,9 @@ int main(void)
 		cmocka_unit_test(test_blob_taken_away),
 		cmocka_unit_test(test_false_registration),
 		cmocka_unit_test(test_dataset_lives),
+		cmocka_unit_test(test_near_copies),
+		cmocka_unit_test(test_novelty_follows_branch),
+		cmocka_unit_test(test_poor_pages),
 		cmocka_unit_test(test_loose_proofs),
 		cmocka_unit_test(test_false_blocks),
 		cmocka_unit_test(test_audit),

@@ -310,22 +310,23 @@ static void give_blob(struct helper *h, const uint8_t data[BLOB_SIZE])
 	assert_int_equal(chain_add_blob(h->chain, root, data, BLOB_SIZE, false, &reject), CHAIN_NEW);
 }
 
-/* Bytes of number `height`, twice the target of the tests' spec: they fill a block as far as rates go. Kept here. */
-static void keep_filler(struct helper *h, uint32_t height, uint8_t data[4096])
+/* Bytes of number `height`, more than twice the target of the tests' spec: they fill a block as far as rates go. Kept
+ * here. */
+static void keep_filler(struct helper *h, uint32_t height, uint8_t data[BLOB_SIZE])
 {
 	struct reject reject;
 	uint8_t root[32];
 
-	helper_bytes(data, 4096, 1000 + height);
-	contribution_root(data, 4096, root);
-	assert_int_equal(chain_add_blob(h->chain, root, data, 4096, true, &reject), CHAIN_NEW);
+	helper_bytes(data, BLOB_SIZE, 1000 + height);
+	contribution_root(data, BLOB_SIZE, root);
+	assert_int_equal(chain_add_blob(h->chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
 }
 
 /* Their contribution, from the coinbase at that height. */
 static const struct tx *fill_block(struct helper *h, uint32_t height)
 {
 	struct outpoint outpoint;
-	uint8_t data[4096];
+	uint8_t data[BLOB_SIZE];
 	int64_t amount;
 
 	keep_filler(h, height, data);
@@ -338,7 +339,7 @@ static const struct tx *fill_block(struct helper *h, uint32_t height)
 static void test_rising_rate(void **unused)
 {
 	enum { START = 20 };
-	uint8_t data[4096];
+	uint8_t data[BLOB_SIZE];
 	struct helper poor, rich;
 	const struct tx *early;
 

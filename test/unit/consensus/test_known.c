@@ -1,11 +1,13 @@
 /* The known answers of doc/protocol.md section 18: every line, read from the document itself. The document's other
  * reader is test/functional/consensus/known_answers.py. */
+#include "consensus/blob/novelty.h"
 #include "consensus/registry_fixture.h"
 #include "consensus/spec.h"
 #include "consensus/target.h"
 #include "consensus/verify.h"
 #include "crypto/hash.h"
 #include "crypto/merkle.h"
+#include "crypto/siphash.h"
 #include "ml/backend_cpu.h"
 #include "ml/delta.h"
 #include "ml/kernel/exact.h"
@@ -299,6 +301,93 @@ static void outbound_spec(struct spec *spec, const char *arguments, const char *
 		odd_spec(spec);
 	else
 		assert_true(spec_builtin(spec, name));
+}
+
+static void answer_siphash(const char *arguments, char *out)
+{
+	uint8_t string[16];
+
+	assert_true(hex_decode(string, sizeof string, arguments));
+	sprintf(out, "%016llx", (unsigned long long)siphash_string(string));
+}
+
+/* The first bytes of blob `number`. */
+static uint8_t *make_blob(unsigned number, size_t size)
+{
+	uint8_t key[32], *blob = mem_alloc(size + 3);
+
+	memset(key, (int)number, sizeof key);
+	for (size_t i = 0; i < size; i += 4) {
+		uint32_t words[4];
+
+		noise_words(key, 0, (uint32_t)(i / 4), words);
+		for (size_t j = 0; j < 4; j++)
+			blob[i + j] = (uint8_t)words[j];
+	}
+	return blob;
+}
+
+static void answer_pages(const char *arguments, char *out)
+{
+	static const char *const names[] = { "good", "poor", "repeated" };
+	enum pages_verdict verdicts[8];
+	struct spec spec;
+	size_t period, size;
+	uint8_t *blob;
+
+	assert_int_equal(sscanf(arguments, "%zu %zu", &period, &size), 2);
+	assert_true(pages_count(size) <= 8);
+	blob = mem_realloc(make_blob(1, period), period + size);
+	for (size_t i = period; i < size; i++)
+		blob[i] = blob[i - period];
+	assert_true(spec_builtin(&spec, "main"));
+	pages_judge(&spec.pages, blob, size, verdicts);
+	spec_clear(&spec);
+	for (size_t i = 0; i < pages_count(size); i++)
+		out += sprintf(out, "%s%s", i > 0 ? " " : "", names[verdicts[i]]);
+	free(blob);
+}
+
+static void answer_samples(const char *arguments, char *out)
+{
+	struct novelty novelty;
+	struct buf bytes;
+	uint8_t hash[32], *blob;
+	unsigned number;
+	size_t size;
+
+	assert_int_equal(sscanf(arguments, "%u %zu", &number, &size), 2);
+	blob = make_blob(number, size);
+	assert_true(novelty_sample(&novelty, blob, size));
+	buf_init(&bytes);
+	for (size_t i = 0; i < novelty.count; i++)
+		buf_put_le64(&bytes, novelty.samples[i]);
+	sha256(hash, bytes.data, bytes.size);
+	hex_encode(out + sprintf(out, "%zu ", novelty.count), hash, 32);
+	buf_clear(&bytes);
+	novelty_clear(&novelty);
+	free(blob);
+}
+
+static void answer_shared(const char *arguments, char *out)
+{
+	struct novelty novelty, other_novelty;
+	size_t size, changed, found_count, word_count;
+	uint8_t *blob, *other;
+
+	assert_int_equal(sscanf(arguments, "%zu %zu", &size, &changed), 2);
+	blob = make_blob(1, size);
+	other = make_blob(2, size);
+	memcpy(blob, other, changed);
+	assert_true(novelty_sample(&novelty, blob, size));
+	assert_true(novelty_sample(&other_novelty, other, size));
+	novelty_count_words(other, size, blob, size, SIZE_MAX, &found_count, &word_count);
+	sprintf(out, "%zu %zu %zu %zu", novelty.count, novelty_shared(&novelty, &other_novelty), word_count,
+		found_count);
+	novelty_clear(&novelty);
+	novelty_clear(&other_novelty);
+	free(blob);
+	free(other);
 }
 
 static void answer_next_bits(const char *arguments, char *out)
@@ -863,6 +952,10 @@ static const struct {
 	{ "rounded", answer_rounded, 4 },
 	{ "encode", answer_encode, 5 },
 	{ "philox", answer_philox, 2 },
+	{ "siphash", answer_siphash, 3 },
+	{ "pages", answer_pages, 6 },
+	{ "samples", answer_samples, 2 },
+	{ "shared", answer_shared, 2 },
 	{ "next_bits", answer_next_bits, 5 },
 	{ "commitment", answer_commitment, 3 },
 	{ "initial", answer_initial, 3 },

@@ -6,6 +6,7 @@
 #include "crypto/kdf.h"
 #include "crypto/merkle.h"
 #include "crypto/philox.h"
+#include "crypto/siphash.h"
 #include "crypto/wipe.h"
 #include "util/mem.h"
 #include "vectors.h"
@@ -54,6 +55,22 @@ static void test_other_digests(void **state)
 	assert_hex(out, 64,
 		"164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554"
 		"9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737");
+}
+
+/* The paper's appendix, and the authors' vectors: key and message count up from 0. */
+static void test_siphash(void **state)
+{
+	uint8_t key[16], message[16];
+	static const uint8_t no_key[16];
+
+	(void)state;
+	for (uint8_t i = 0; i < 16; i++)
+		key[i] = message[i] = i;
+	assert_true(siphash(key, message, 15) == 0xa129ca6149be45e5);
+	assert_true(siphash(key, message, 0) == 0x726fdb47dd0e0e31);
+	assert_true(siphash(key, message, 1) == 0x74f839c593dc67fd);
+	assert_true(siphash(key, message, 8) == 0x93f5f5799a932462);
+	assert_true(siphash_string(message) == siphash(no_key, message, 16));
 }
 
 static void test_tagged_hash(void **state)
@@ -270,6 +287,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sha256),
 		cmocka_unit_test(test_other_digests),
+		cmocka_unit_test(test_siphash),
 		cmocka_unit_test(test_tagged_hash),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_merkle_root),
