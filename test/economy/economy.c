@@ -14,6 +14,10 @@ static const struct option_spec options_table[] = {
 	{ "table", "<name>", "One table alone.", "Options", NULL, 0 },
 	{ "seed", "<n>", "Another course of chance.", "Options", "1", 0 },
 	{ "threads", "<n>", "Cases that are worked on at a time.", "Options", "1", 0 },
+	{ "texts", "<folder>", "Files of honest texts: prose, code, markdown, python, tables.", "Data", NULL, 0 },
+	{ "size", "<name>", "The model's: small (regtest's) or test.", "Data", "small", 0 },
+	{ "seeds", "<n>", "Chains of each sort.", "Data", "3", 0 },
+	{ "blocks", "<n>", "Of each chain.", "Data", "300", 0 },
 	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
@@ -22,6 +26,7 @@ static const struct {
 	bool (*run)(const struct options *o, struct team *team);
 } commands[] = {
 	{ "time", "check, launch, burst, stale, selfish, omission, rented, hopping, dating", economy_time },
+	{ "data", "shared, pay, kinds, rates", economy_data },
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

@@ -9,4 +9,8 @@
  * rules are for. */
 bool economy_time(const struct options *o, struct team *team);
 
+/* What owners earn with honest texts, copies, noise, languages of their own, own pages made for it, and splitting, on
+ * small chains that are trained. False likewise. */
+bool economy_data(const struct options *o, struct team *team);
+
 #endif
