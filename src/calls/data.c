@@ -20,9 +20,25 @@ static const char *data_status(const struct chain *chain, const struct dataset *
 }
 
 /* Sums are of 2^-16 nats, one draw at most 2^15 of them. */
-static json_t *data_show_mean(const struct dataset *dataset, int64_t sum)
+static json_t *data_show_mean(uint32_t draws, int64_t sum)
 {
-	return dataset->draws == 0 ? json_null() : show_value(sum / (int64_t)dataset->draws * 65536);
+	return draws == 0 ? json_null() : show_value(sum / (int64_t)draws * 65536);
+}
+
+/* The first height, past or to come, for which it may be drawn and after which nothing has kept it from that. */
+static uint64_t data_drawable_from(const struct chain *chain, const struct dataset *dataset)
+{
+	uint64_t grown_up = (uint64_t)dataset->height + chain_spec(chain)->data_delay;
+
+	return grown_up > dataset->quarantined_until ? grown_up : (uint64_t)dataset->quarantined_until + 1;
+}
+
+/* Of the last quarantine, over or not: when, and what brought it. */
+static json_t *data_show_quarantine(const struct dataset *dataset)
+{
+	return json_pack("{s:I,s:I,s:I,s:o}", "since", (json_int_t)dataset->quarantined_until - DATASETS_QUARANTINE + 1,
+		"until", (json_int_t)dataset->quarantined_until, "draws", (json_int_t)dataset->quarantine_draws,
+		"mean_effect", data_show_mean(dataset->quarantine_draws, dataset->quarantine_sum));
 }
 
 static json_t *data_show_dataset(const struct chain *chain, size_t dataset_number)
@@ -41,16 +57,18 @@ static json_t *data_show_dataset(const struct chain *chain, size_t dataset_numbe
 		json_object_set_new(dataset_shown, "txid", json_hash(dataset->txid));
 		json_object_set_new(dataset_shown, "vout", json_integer(dataset->output));
 		json_object_set_new(dataset_shown, "height", json_integer(dataset->height));
+		json_object_set_new(dataset_shown, "drawable_from",
+			json_integer((json_int_t)data_drawable_from(chain, dataset)));
 	}
 	json_object_set_new(dataset_shown, "status", json_string(data_status(chain, dataset, dataset_number)));
 	if (dataset->quarantined_until > 0)
-		json_object_set_new(dataset_shown, "quarantined_until", json_integer(dataset->quarantined_until));
+		json_object_set_new(dataset_shown, "quarantine", data_show_quarantine(dataset));
 	json_object_set_new(dataset_shown, "total_draws", json_integer(dataset->total_draws));
 	json_object_set_new(dataset_shown, "total_paid", json_amount(dataset->total_paid));
 	json_object_set_new(dataset_shown, "draws", json_integer(dataset->draws));
-	json_object_set_new(dataset_shown, "mean_effect", data_show_mean(dataset, dataset->sum));
+	json_object_set_new(dataset_shown, "mean_effect", data_show_mean(dataset->draws, dataset->sum));
 	json_object_set_new(dataset_shown, "known_draws", json_integer(dataset->known));
-	json_object_set_new(dataset_shown, "mean_value", data_show_mean(dataset, dataset->value_sum));
+	json_object_set_new(dataset_shown, "mean_value", data_show_mean(dataset->draws, dataset->value_sum));
 	return dataset_shown;
 }
 
@@ -100,6 +118,33 @@ static bool data_find_dataset(const struct registry *registry, const char *named
 	return number_read < registry_count(registry);
 }
 
+/* The newest blocks whose slots had the dataset, from the index: what each draw showed is not in the registry. */
+enum { DATA_DRAWS_SHOWN = 10, DATA_DRAWS_BLOCKS = 2016 };
+
+static json_t *data_show_last_draws(const struct chain *chain, uint32_t dataset_number)
+{
+	const struct index_entry *draw_entry = chain_tip(chain);
+	json_t *last_draws = json_array();
+
+	for (uint32_t back = 0; back < DATA_DRAWS_BLOCKS && draw_entry->height > 0; back++) {
+		const struct outcome *outcome = &draw_entry->outcome.outcome;
+
+		for (uint32_t slot = 0; slot < outcome->slots && !outcome->is_void; slot++) {
+			json_t *draw_shown;
+
+			if (draw_entry->outcome.dataset[slot] != dataset_number || outcome->slot[slot].count == 0)
+				continue;
+			draw_shown = show_slot(&draw_entry->outcome, slot);
+			json_object_set_new(draw_shown, "height", json_integer(draw_entry->height));
+			json_array_append_new(last_draws, draw_shown);
+			if (json_array_size(last_draws) == DATA_DRAWS_SHOWN)
+				return last_draws;
+		}
+		draw_entry = draw_entry->parent;
+	}
+	return last_draws;
+}
+
 static enum rpc_outcome call_getdataset(struct rpc_request *data_request, void *context)
 {
 	size_t dataset_number;
@@ -112,6 +157,7 @@ static enum rpc_outcome call_getdataset(struct rpc_request *data_request, void *
 	dataset = registry_get(chain_registry(context), dataset_number);
 	json_object_set_new(dataset_shown, "available",
 		json_boolean(dataset_number == 0 || chain_has_blob(context, dataset->root)));
+	json_object_set_new(dataset_shown, "last_draws", data_show_last_draws(context, (uint32_t)dataset_number));
 	return rpc_reply(data_request, dataset_shown);
 }
 
@@ -238,12 +284,20 @@ static const char dataset_result[] =
 	"  \"number\": n, \"root\": \"hex\", \"size\": n, \"licence\": \"text\", \"title\": \"text\",\n"
 	"  \"owner\": \"address\", \"txid\": \"hex\", \"vout\": n, \"height\": n,  "
 	"where it was registered; not for the genesis corpus\n"
-	"  \"status\": \"active\", \"waiting\" or \"quarantine\", \"quarantined_until\": height,\n"
+	"  \"drawable_from\": height,              the first that it can be drawn for, since its registration or\n"
+	"                                      its last quarantine; not for the corpus\n"
+	"  \"status\": \"active\", \"waiting\" or \"quarantine\",\n"
+	"  \"quarantine\": {\"since\": height, \"until\": height,   the last one, if there was one,\n"
+	"                 \"draws\": n, \"mean_effect\": nats},    and what brought it: beyond doubt negative\n"
 	"  \"total_draws\": n, \"total_paid\": amount,\n"
 	"  \"draws\": n,                         of the present period of observation, and in it:\n"
 	"  \"mean_effect\": nats,                on the reserved text; it is what brings quarantine\n"
 	"  \"known_draws\": n,                   at which the model had learned of its own pages\n"
-	"  \"mean_value\": nats                  for which it was paid\n"
+	"  \"mean_value\": nats,                 for which it was paid\n"
+	"  \"available\": true|false,            whether the bytes are here; only of getdataset, as is\n"
+	"  \"last_draws\": [{\"height\", \"proofs\", \"left_out\", \"effect\", \"known\", \"own\", \"value\"}]\n"
+	"                                      the newest first, 10 at most: effect on the reserved text, value on\n"
+	"                                      its own pages, and whether the model had learned of these\n"
 	"}";
 
 static const struct rpc_method data_methods[] = {

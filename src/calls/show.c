@@ -250,6 +250,22 @@ json_t *show_entry(struct chain *chain, const struct index_entry *entry)
 	return shown;
 }
 
+json_t *show_slot(const struct block_outcome *block_outcome, uint32_t slot)
+{
+	json_t *slot_shown = json_object();
+
+	json_object_set_new(slot_shown, "dataset", json_integer(block_outcome->dataset[slot]));
+	json_object_set_new(slot_shown, "proofs", json_integer(block_outcome->outcome.slot[slot].count));
+	if (block_outcome->outcome.slot[slot].count == 0 || block_outcome->outcome.is_void)
+		return slot_shown;
+	json_object_set_new(slot_shown, "left_out", json_boolean(block_outcome->outcome.slot[slot].left_out));
+	json_object_set_new(slot_shown, "effect", show_value(block_outcome->outcome.slot[slot].effect));
+	json_object_set_new(slot_shown, "known", json_boolean(block_outcome->outcome.slot[slot].known));
+	json_object_set_new(slot_shown, "own", show_value(block_outcome->outcome.slot[slot].own));
+	json_object_set_new(slot_shown, "value", show_value(block_outcome->outcome.slot[slot].value));
+	return slot_shown;
+}
+
 /* The slots of a block's outcome, each with the dataset it had. */
 static json_t *show_outcome(const struct block_outcome *block_outcome)
 {
@@ -257,21 +273,8 @@ static json_t *show_outcome(const struct block_outcome *block_outcome)
 
 	json_object_set_new(shown, "void", json_boolean(block_outcome->outcome.is_void));
 	json_object_set_new(shown, "v_ref", show_value(block_outcome->v_ref));
-	for (uint32_t slot = 0; slot < block_outcome->outcome.slots; slot++) {
-		json_t *slot_shown = json_object();
-
-		json_object_set_new(slot_shown, "dataset", json_integer(block_outcome->dataset[slot]));
-		json_object_set_new(slot_shown, "proofs", json_integer(block_outcome->outcome.slot[slot].count));
-		if (block_outcome->outcome.slot[slot].count > 0 && !block_outcome->outcome.is_void) {
-			json_object_set_new(slot_shown, "left_out",
-				json_boolean(block_outcome->outcome.slot[slot].left_out));
-			json_object_set_new(slot_shown, "effect", show_value(block_outcome->outcome.slot[slot].effect));
-			json_object_set_new(slot_shown, "known", json_boolean(block_outcome->outcome.slot[slot].known));
-			json_object_set_new(slot_shown, "own", show_value(block_outcome->outcome.slot[slot].own));
-			json_object_set_new(slot_shown, "value", show_value(block_outcome->outcome.slot[slot].value));
-		}
-		json_array_append_new(slots_shown, slot_shown);
-	}
+	for (uint32_t slot = 0; slot < block_outcome->outcome.slots; slot++)
+		json_array_append_new(slots_shown, show_slot(block_outcome, slot));
 	json_object_set_new(shown, "slots", slots_shown);
 	return shown;
 }

@@ -37,6 +37,8 @@ json_t *show_data_rate(uint64_t rate);
 
 /* getblockheader's object. */
 json_t *show_entry(struct chain *chain, const struct index_entry *entry);
+/* What became of one slot of a block: its dataset, proofs, and what these were worth. */
+json_t *show_slot(const struct block_outcome *block_outcome, uint32_t slot);
 /* Adds what is known from ENTRY_VERIFIED on: losses, outcome and model_root_after. Nothing before. */
 void show_add_result(json_t *shown, const struct index_entry *entry);
 

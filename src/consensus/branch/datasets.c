@@ -15,7 +15,6 @@
 
 enum {
 	DATASET_WEIGHT_MAX = 1 << 24,
-	DATASET_QUARANTINE_BLOCKS = 2016,
 	DATASET_OBSERVATION_SHIFT = 16, /* statistics count values in 2^-16 nats */
 };
 
@@ -153,6 +152,8 @@ static struct datasets_record dataset_record_of(const struct datasets *datasets,
 		.total_draws = dataset->total_draws,
 		.sum = dataset->sum,
 		.value_sum = dataset->value_sum,
+		.quarantine_draws = dataset->quarantine_draws,
+		.quarantine_sum = dataset->quarantine_sum,
 		.total_paid = dataset->total_paid,
 		.squares = dataset->squares,
 	};
@@ -168,6 +169,8 @@ static void dataset_restore_record(struct datasets *datasets, const struct datas
 	dataset->total_draws = dataset_before->total_draws;
 	dataset->sum = dataset_before->sum;
 	dataset->value_sum = dataset_before->value_sum;
+	dataset->quarantine_draws = dataset_before->quarantine_draws;
+	dataset->quarantine_sum = dataset_before->quarantine_sum;
 	dataset->total_paid = dataset_before->total_paid;
 	dataset->squares = dataset_before->squares;
 }
@@ -214,7 +217,9 @@ static void dataset_observe_slot(struct dataset *dataset, const struct branch_bl
 	dataset->value_sum += parent->outcome.slot[slot].value >> DATASET_OBSERVATION_SHIFT;
 	if (!dataset_is_harmful(dataset, parent->v_ref))
 		return;
-	dataset->quarantined_until = block->height + DATASET_QUARANTINE_BLOCKS;
+	dataset->quarantined_until = block->height + DATASETS_QUARANTINE;
+	dataset->quarantine_draws = dataset->draws;
+	dataset->quarantine_sum = dataset->sum;
 	dataset->draws = 0;
 	dataset->sum = 0;
 	dataset->squares = 0;
@@ -330,6 +335,8 @@ static void dataset_put(struct buf *out, const struct dataset *dataset)
 	buf_put_le32(out, dataset->total_draws);
 	buf_put_le64(out, (uint64_t)dataset->sum);
 	buf_put_le64(out, (uint64_t)dataset->value_sum);
+	buf_put_le32(out, dataset->quarantine_draws);
+	buf_put_le64(out, (uint64_t)dataset->quarantine_sum);
 	buf_put_le64(out, (uint64_t)dataset->total_paid);
 	pieces_put_wide(out, dataset->squares);
 }
@@ -351,6 +358,8 @@ static bool dataset_take(struct reader *dataset_reader, struct dataset *dataset)
 	dataset->total_draws = reader_le32(dataset_reader);
 	dataset->sum = (int64_t)reader_le64(dataset_reader);
 	dataset->value_sum = (int64_t)reader_le64(dataset_reader);
+	dataset->quarantine_draws = pieces_count(dataset_reader, DATASETS_DRAWS_MAX);
+	dataset->quarantine_sum = (int64_t)reader_le64(dataset_reader);
 	dataset->total_paid = (int64_t)reader_le64(dataset_reader);
 	dataset->squares = pieces_wide(dataset_reader);
 	return dataset_reader->ok;
@@ -391,6 +400,8 @@ void datasets_undo_write(struct buf *out, const struct datasets_undo *undo)
 		buf_put_le32(out, undo->changed[i].total_draws);
 		buf_put_le64(out, (uint64_t)undo->changed[i].sum);
 		buf_put_le64(out, (uint64_t)undo->changed[i].value_sum);
+		buf_put_le32(out, undo->changed[i].quarantine_draws);
+		buf_put_le64(out, (uint64_t)undo->changed[i].quarantine_sum);
 		buf_put_le64(out, (uint64_t)undo->changed[i].total_paid);
 		pieces_put_wide(out, undo->changed[i].squares);
 	}
@@ -405,6 +416,8 @@ static void dataset_take_record(struct reader *dataset_reader, struct datasets_r
 	dataset_record->total_draws = reader_le32(dataset_reader);
 	dataset_record->sum = (int64_t)reader_le64(dataset_reader);
 	dataset_record->value_sum = (int64_t)reader_le64(dataset_reader);
+	dataset_record->quarantine_draws = pieces_count(dataset_reader, DATASETS_DRAWS_MAX);
+	dataset_record->quarantine_sum = (int64_t)reader_le64(dataset_reader);
 	dataset_record->total_paid = (int64_t)reader_le64(dataset_reader);
 	dataset_record->squares = pieces_wide(dataset_reader);
 }

@@ -5,7 +5,10 @@
 #include "consensus/branch/part.h"
 #include "consensus/payload/licence.h"
 
-enum { DATASETS_DRAWS_MAX = 1 << 20 };
+enum {
+	DATASETS_DRAWS_MAX = 1 << 20,
+	DATASETS_QUARANTINE = 2016, /* blocks */
+};
 
 struct dataset {
 	uint8_t root[32], owner[32];
@@ -21,6 +24,9 @@ struct dataset {
 	/* For people, not consensus; of the same period: */
 	uint32_t known;    /* draws at which the model had learned of its own pages */
 	int64_t value_sum; /* of floor(V / 65536) */
+	/* Draws and sum that brought the last quarantine: */
+	uint32_t quarantine_draws;
+	int64_t quarantine_sum;
 	/* And of all: */
 	uint32_t total_draws; /* slots with a proof that it has had */
 	int64_t total_paid;   /* base units */
@@ -35,8 +41,8 @@ struct datasets {
 /* Of a dataset, what an outcome changes. */
 struct datasets_record {
 	uint32_t number;
-	uint32_t draws, quarantined_until, known, total_draws;
-	int64_t sum, value_sum, total_paid;
+	uint32_t draws, quarantined_until, known, quarantine_draws, total_draws;
+	int64_t sum, value_sum, quarantine_sum, total_paid;
 	unsigned __int128 squares;
 };
 

@@ -70,6 +70,16 @@ class Payments:
         tap.equal(found, expected, f"data payments of block {height}")
 
 
+def check_last_draws(node, dataset):
+    """What getdataset tells of the last draws is what the blocks' outcomes tell."""
+    expected = []
+    for height in range(node.height(), 0, -1):
+        outcome = node.rpc.getblock(node.rpc.getblockhash(height))["outcome"]
+        expected += [slot | {"height": height} for slot in outcome["slots"]
+                     if not outcome["void"] and slot["dataset"] == dataset["number"] and slot["proofs"] > 0]
+    tap.equal(dataset["last_draws"], expected[:10], "the last draws")
+
+
 def drawn_and_paid():
     """A file becomes a dataset, is drawn, and its owner is paid to the last unit; a second node agrees"""
     with contributor() as node, Node(connect=[node]) as other:
@@ -106,6 +116,8 @@ def drawn_and_paid():
         dataset = node.rpc.getdataset("1")
         tap.equal(dataset["total_paid"] * 10 ** 8, payments.paid[owner], "paid in all")
         tap.true(dataset["total_draws"] > 3, "draws")
+        tap.equal((dataset["drawable_from"], "quarantine" in dataset), (registered + SPEC.data_delay, False), "to draw")
+        check_last_draws(node, dataset)
         received = sum(node.rpc.getbalances()["mine"].values()) + spent - before
         tap.equal(received, dataset["total_paid"], "what the owner's wallet got")
         # The other node followed, executed all of it, and can serve the bytes.

@@ -316,7 +316,10 @@ static void test_quarantine(void **state)
 
 	registry = one_dataset();
 	assert_true(observe_all(registry, steady, 7));
+	assert_int_equal(registry_get(registry, 1)->quarantine_draws, 0);
 	assert_false(observe_all(registry, steady, 1));
+	assert_int_equal(registry_get(registry, 1)->quarantine_draws, 8);
+	assert_true(registry_get(registry, 1)->quarantine_sum == -560);
 	registry_free(registry);
 }
 
