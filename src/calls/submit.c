@@ -33,8 +33,8 @@ static bool submit_try_answer(struct calls_submit *submit, struct submit_waiting
 	switch (waiter->entry->status) {
 	case ENTRY_HEADER:
 	case ENTRY_STORED:
-		/* What has no more work than the tip is executed when something builds on it, if ever. */
-		if (u256_compare(waiter->entry->chain_work, chain_tip(submit->chain)->chain_work) > 0)
+		/* What does not beat the tip is executed when something builds on it, if ever. */
+		if (chain_beats(submit->chain, waiter->entry, chain_tip(submit->chain)))
 			return false;
 		rpc_reply(waiter->request, json_string("inconclusive"));
 		return true;
@@ -81,8 +81,7 @@ static bool submit_is_undecided(const struct chain *chain, const struct index_en
 		if (branch_tips[i]->height < entry->height || chain_ancestor(branch_tips[i], entry->height) != entry)
 			continue;
 		branch_best = submit_best_reachable(branch_tips[i]);
-		if (branch_best->status == ENTRY_STORED &&
-			u256_compare(branch_best->chain_work, chain_tip(chain)->chain_work) > 0)
+		if (branch_best->status == ENTRY_STORED && chain_beats(chain, branch_best, chain_tip(chain)))
 			return true;
 	}
 	return false;

@@ -7,8 +7,7 @@
  *   chain_add_block    bytes here: structure right; held in memory until its parent's verdict
  *   verify jobs        on a worker: its own proof executed, which is what puts it on disk; then, with the blobs it
  *                      registers here, the others, and state and outcome computed (consensus/verify.h)
- *   commit             on the loop: coins, coinbase, registry; one atomic write; most work wins, first connected on a
- * tie
+ *   commit             on the loop: coins, coinbase, registry; one atomic write; the best wins (chain_beats)
  *
  * What has been acknowledged survives kill -9: block bytes are synced before the index names them, and tip, coins,
  * registry and index change in one synced LevelDB batch.
@@ -129,6 +128,9 @@ const struct index_entry *chain_at(const struct chain *chain, uint32_t height); 
 bool chain_is_active(const struct chain *chain, const struct index_entry *entry);
 /* The entry itself or its ancestor at that height; NULL: the height is above it. */
 const struct index_entry *chain_ancestor(const struct index_entry *entry, uint32_t height);
+/* Whether `entry` goes before `rival`: it has more work, or as much, both are dated as early as may be, and its ticket
+ * is the lower one. False for both of a tie: then the first connected stays. */
+bool chain_beats(const struct chain *chain, const struct index_entry *entry, const struct index_entry *rival);
 /* Tips of all branches, for getchaintips; returns how many were written (at most max). */
 size_t chain_tips(const struct chain *chain, const struct index_entry **out, size_t max);
 const struct registry *chain_registry(const struct chain *chain); /* of the tip */
@@ -239,9 +241,10 @@ bool chain_loose_known(const struct chain *chain, const uint8_t id[32]);
 /* A new template on the tip: coinbase, best-paying transactions, loose proofs, all but nonce and digest. A later
  * attempt takes a newer one. */
 struct block *chain_template(struct chain *chain, const uint8_t miner[32]);
-/* Seconds until this machine's clock lets a block on the tip be taken; 0: now. More where the tip's median time is
- * further ahead of the clock than the future limit: a template's time must be later still. */
+/* Seconds until this machine's clock would take the tip itself; 0: it does, as it must have once. */
 int64_t chain_clock_lag(const struct chain *chain);
+/* Whether a block that beats the tip is being verified and its own proof has been found right. */
+bool chain_is_overtaken(const struct chain *chain);
 /* What an attempt on the tip needs: the bytes of the windows for this header's seed (the caller's), its slot and that
  * slot's dataset. NULL if header.prev is not the tip, or the dataset's bytes cannot be read. */
 uint8_t *chain_attempt_windows(struct chain *chain, const struct header *header, uint32_t *slot, uint32_t *dataset);

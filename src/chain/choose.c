@@ -101,7 +101,8 @@ static void choose_tip_changed(struct chain *chain)
 	NOTIFY(&chain->notices, tip, tip);
 }
 
-/* Ends because each round connects more work or marks a branch refused, and there are finitely many of both. */
+/* Ends because each round connects more work, or as much with a lower ticket, or marks a branch refused, and there are
+ * finitely many of each. */
 static void choose_activate_best(struct chain *chain)
 {
 	const struct index_entry *tip_before = chain_tip(chain), *tip, *fork;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "consensus/pace.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -73,6 +74,9 @@ void index_parent_view(const struct index_entry *entry, struct parent_view *pare
 	parent_view->height = entry->height;
 	parent_view->time = entry->header.time;
 	parent_view->median_time = entry->median_time;
+	/* PACE_BACK blocks back from the child. */
+	parent_view->base_time = chain_ancestor(entry, entry->height >= PACE_BACK ? entry->height + 1 - PACE_BACK : 0)
+					 ->header.time;
 	parent_view->has_model_root = entry_verified(entry);
 	memcpy(parent_view->model_root, entry->model_root_after, 32);
 }
@@ -290,9 +294,34 @@ void index_forget_headers(struct index *index)
 	index_weigh_headers(index);
 }
 
+bool index_is_earliest(const struct index *index, const struct index_entry *entry)
+{
+	struct parent_view parent_view;
+
+	if (entry->parent == NULL || index->spec->spacing == 0)
+		return false;
+	index_parent_view(entry->parent, &parent_view);
+	return entry->header.time == pace_least_time(index->spec, entry->height, parent_view.base_time);
+}
+
+static int index_compare_tickets(const struct index_entry *entry, const struct index_entry *rival)
+{
+	return u256_compare(u256_from_bytes(entry->ticket), u256_from_bytes(rival->ticket));
+}
+
+bool index_beats(const struct index *index, const struct index_entry *entry, const struct index_entry *rival)
+{
+	const int work_order = u256_compare(entry->chain_work, rival->chain_work);
+
+	if (work_order != 0)
+		return work_order > 0;
+	return index_compare_tickets(entry, rival) < 0 && index_is_earliest(index, entry) &&
+		index_is_earliest(index, rival);
+}
+
 /* A tie is the first connected one's, whoever was verified first: so a restart, which verifies nothing, comes to the
  * same tip. */
-struct full_entry *index_best_verified(const struct index *index)
+static struct full_entry *index_first_of_best(const struct index *index)
 {
 	struct full_entry *best = index->entries[0];
 
@@ -306,6 +335,24 @@ struct full_entry *index_best_verified(const struct index *index)
 		/* Connect order 0 (never) minus one is the largest of all: the first connected wins a tie. */
 		if (work_order > 0 ||
 			(work_order == 0 && rival->entry.connect_order - 1 < best->entry.connect_order - 1))
+			best = rival;
+	}
+	return best;
+}
+
+/* Where blocks are found faster than they may be dated all branches would grow alike, and nodes stay on different ones
+ * for long; the lowest ticket is the same for all. Who comes first is asked before: between two tickets and an order of
+ * arrival there would be circles otherwise, and with them a tip that never rests. Connecting another one changes
+ * neither who was first nor any ticket. */
+struct full_entry *index_best_verified(const struct index *index)
+{
+	struct full_entry *best = index_first_of_best(index);
+
+	for (size_t i = 1; i < index->count; i++) {
+		struct full_entry *rival = index->entries[i];
+
+		if (entry_verified(&rival->entry) && !rival->refused_deep &&
+			index_beats(index, &rival->entry, &best->entry))
 			best = rival;
 	}
 	return best;

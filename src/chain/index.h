@@ -70,7 +70,12 @@ void index_reconsider(struct index *index, struct full_entry *full, struct db_ba
 /* Frees what is a header alone and not held, or was refused without ever being stored, and has no other descendants. */
 void index_forget_headers(struct index *index);
 
-/* The verified or connected entry with most work; on a tie the first connected. */
+/* Whether it is dated as early as may be; of such tips the lowest ticket wins a tie. */
+bool index_is_earliest(const struct index *index, const struct index_entry *entry);
+bool index_beats(const struct index *index, const struct index_entry *entry, const struct index_entry *rival);
+
+/* The verified or connected entry with most work. Of several the first connected; but if that is dated as early as may
+ * be, then the one with the lowest ticket among all that are. */
 struct full_entry *index_best_verified(const struct index *index);
 
 void index_set_status(struct index *index, struct full_entry *full, enum entry_status status);

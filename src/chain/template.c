@@ -7,6 +7,7 @@
 #include "chain/tip.h"
 #include "chain/verify/step_inputs.h"
 #include "consensus/coinbase.h"
+#include "consensus/pace.h"
 #include "util/clock.h"
 #include "util/mem.h"
 
@@ -17,9 +18,11 @@ static size_t template_coinbase_weight(const struct spec *spec, size_t loose)
 	return 4 * (80 + 64 + 9 * (size_t)spec->slots + 43 * (1 + loose + spec->slots));
 }
 
-/* As many as a coinbase within the block's weight can pay. */
-static void template_add_loose(const struct chain *chain, struct block *template_block)
+/* As many as the block's time allows, and a coinbase within its weight can pay. */
+static void template_add_loose(const struct chain *chain, struct block *template_block,
+	const struct parent_view *parent_view)
 {
+	const size_t most_loose = pace_most_proofs(chain->spec, template_block->header.time, parent_view->base_time);
 	const uint64_t latest_time = (uint64_t)template_block->header.time + spec_future_limit(chain->spec);
 	const size_t loose_count = chain_loose_count(chain);
 
@@ -28,7 +31,7 @@ static void template_add_loose(const struct chain *chain, struct block *template
 	for (size_t i = 0; i < loose_count; i++) {
 		const struct header *pool_loose = chain_loose_get(chain, i);
 
-		if (pool_loose->time <= latest_time &&
+		if (pool_loose->time <= latest_time && template_block->loose_count < most_loose &&
 			template_coinbase_weight(chain->spec, template_block->loose_count + 1) <=
 				chain->spec->block_weight)
 			template_block->loose[template_block->loose_count++] = *pool_loose;
@@ -37,12 +40,23 @@ static void template_add_loose(const struct chain *chain, struct block *template
 
 int64_t chain_clock_lag(const struct chain *chain)
 {
-	int64_t clock_lag = (int64_t)chain_tip(chain)->median_time + 1 - clock_wall() - spec_future_limit(chain->spec);
+	int64_t clock_lag = (int64_t)chain_tip(chain)->header.time - clock_wall() - spec_future_limit(chain->spec);
 
 	return clock_lag > 0 ? clock_lag : 0;
 }
 
-/* Its time is the clock's, unless that is behind the median. The coinbase comes last, when it is known what the others
+/* The clock's, unless a block on the tip must be dated later. */
+static uint32_t template_time(const struct chain *chain, const struct parent_view *parent_view)
+{
+	const uint64_t least_time = pace_least_time(chain->spec, parent_view->height + 1, parent_view->base_time);
+	uint64_t block_time = (uint64_t)clock_wall();
+
+	if (block_time <= parent_view->median_time)
+		block_time = (uint64_t)parent_view->median_time + 1;
+	return (uint32_t)(block_time < least_time ? least_time : block_time);
+}
+
+/* The coinbase comes last, when it is known what the others
  * pay; room for it was set aside before they were chosen. */
 struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 {
@@ -56,16 +70,17 @@ struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 		.parent = tip->height > 0 ? &tip->outcome : NULL,
 	};
 	const struct mempool_tx **selected;
-	int64_t now = clock_wall();
+	struct parent_view parent_view;
 	size_t selected_count, coinbase_room;
 
+	index_parent_view(tip, &parent_view);
 	template_block->header.version = HEADER_VERSION;
 	memcpy(template_block->header.prev, tip->id, 32);
 	memcpy(template_block->header.model_root, tip->model_root_after, 32);
 	memcpy(template_block->header.miner, miner, 32);
 	template_block->header.bits = target_next_bits(spec, tip->height, tip->header.time);
-	template_block->header.time = now > (int64_t)tip->median_time ? (uint32_t)now : tip->median_time + 1;
-	template_add_loose(chain, template_block);
+	template_block->header.time = template_time(chain, &parent_view);
+	template_add_loose(chain, template_block, &parent_view);
 	coinbase_room = template_coinbase_weight(spec, template_block->loose_count);
 	selected = mempool_select(chain->mempool,
 		coinbase_room < spec->block_weight ? spec->block_weight - coinbase_room : 0, spec->blob_budget,

@@ -45,6 +45,11 @@ bool chain_is_active(const struct chain *chain, const struct index_entry *entry)
 	return index_is_active(&chain->index, entry);
 }
 
+bool chain_beats(const struct chain *chain, const struct index_entry *entry, const struct index_entry *rival)
+{
+	return index_beats(&chain->index, entry, rival);
+}
+
 size_t chain_tips(const struct chain *chain, const struct index_entry **out, size_t max)
 {
 	return index_tips(&chain->index, out, max);

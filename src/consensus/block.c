@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "consensus/pace.h"
 #include "consensus/payload/contribution.h"
 #include "consensus/target.h"
 #include "crypto/hash.h"
@@ -276,6 +277,7 @@ bool block_check_header(const struct spec *spec, const struct header *header, co
 	uint64_t now, struct reject *reject)
 {
 	uint32_t block_bits = target_next_bits(spec, parent->height, parent->time);
+	const uint64_t least_time = pace_least_time(spec, parent->height + 1, parent->base_time);
 	uint64_t time_limit = now + spec_future_limit(spec);
 	uint8_t ticket[32];
 	struct u256 block_target;
@@ -288,6 +290,10 @@ bool block_check_header(const struct spec *spec, const struct header *header, co
 	if (header->time <= parent->median_time)
 		return reject_set(reject, REASON_TIME_TOO_OLD, "time %u is not after the median time %u", header->time,
 			parent->median_time);
+	if (header->time < least_time)
+		return reject_set(reject, REASON_TIME_TOO_SOON,
+			"time %u is before %llu, the least that the pace allows", header->time,
+			(unsigned long long)least_time);
 	if (header->time > time_limit)
 		return reject_set(reject, REASON_TIME_TOO_NEW, "time %u is after %llu", header->time,
 			(unsigned long long)time_limit);
@@ -318,6 +324,9 @@ bool block_check_loose(const struct spec *spec, const struct header *header, con
 	if (header->time <= parent->median_time)
 		return reject_set(reject, REASON_BAD_PROOF_TIME,
 			"time %u of a loose proof is not after the median time %u", header->time, parent->median_time);
+	if (header->time < pace_least_time(spec, parent->height + 1, parent->base_time))
+		return reject_set(reject, REASON_BAD_PROOF_TIME,
+			"time %u of a loose proof is earlier than the pace allows", header->time);
 	if (header->time > time_limit)
 		return reject_as(reject, REJECT_NOT_YET, REASON_BAD_PROOF_TIME,
 			"time %u of a loose proof is after %llu", header->time, (unsigned long long)time_limit);
@@ -337,6 +346,7 @@ static bool block_check_all_loose(const struct spec *spec, const struct block *b
 	struct reject *reject)
 {
 	uint64_t time_limit = (uint64_t)block->header.time + spec_future_limit(spec);
+	const size_t loose_most = pace_most_proofs(spec, block->header.time, parent->base_time);
 	struct parent_view loose_place = *parent;
 	uint8_t own_seed[32], last_seed[32], seed[32];
 
@@ -344,9 +354,9 @@ static bool block_check_all_loose(const struct spec *spec, const struct block *b
 	 * or not. */
 	memcpy(loose_place.model_root, block->header.model_root, 32);
 	loose_place.has_model_root = true;
-	if (block->loose_count > block_loose_max(spec))
-		return reject_set(reject, REASON_BAD_PROOF_COUNT, "%zu loose proofs where %zu are the most",
-			block->loose_count, block_loose_max(spec));
+	if (block->loose_count > loose_most)
+		return reject_set(reject, REASON_BAD_PROOF_COUNT, "%zu loose proofs where %zu are the most at its time",
+			block->loose_count, loose_most);
 	header_seed(&block->header, own_seed);
 	for (size_t i = 0; i < block->loose_count; i++) {
 		header_seed(&block->loose[i], seed);

@@ -58,6 +58,7 @@ void block_proofs_root(const struct block *block, uint8_t root[32]);
 struct parent_view {
 	uint8_t id[32], ticket[32];
 	uint32_t height, time, median_time; /* median of the 11 up to and with the parent */
+	uint32_t base_time;                 /* for the child's pace (consensus/pace.h) */
 	uint8_t model_root[32];             /* root of the state after the parent; valid if has_model_root */
 	bool has_model_root;
 };

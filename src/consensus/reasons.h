@@ -95,6 +95,7 @@ enum reasons_blame {
 	X(PREV_BLK_NOT_FOUND, "prev-blk-not-found", NOT_YET, NOBODY)                                    \
 	X(TIME_TOO_NEW, "time-too-new", NOT_YET, NOBODY)                                                \
 	X(TIME_TOO_OLD, "time-too-old", INVALID, SENDER)                                                \
+	X(TIME_TOO_SOON, "time-too-soon", INVALID, SENDER)                                              \
 	X(TOO_FAR_AHEAD, "too-far-ahead", NOT_YET, NOBODY)                                              \
 	X(TOO_LITTLE_CHAINWORK, "too-little-chainwork", NOT_YET, NOBODY)                                \
 	X(TOO_LONG_MEMPOOL_CHAIN, "too-long-mempool-chain", POLICY, NOBODY)                             \

@@ -118,7 +118,7 @@ void relay_blocks_proven(struct relay_blocks *block_relay, const struct index_en
 	known_add(&block_relay->proven, entry->id);
 	if (peer != NULL)
 		peer->proofs_valid++;
-	if (sync_headers_beats(entry, chain_tip(block_relay->peers->chain)))
+	if (chain_beats(block_relay->peers->chain, entry, chain_tip(block_relay->peers->chain)))
 		relay_blocks_announce(block_relay, entry);
 }
 

@@ -232,7 +232,8 @@ static const struct index_entry *sync_blocks_wanted_entry(struct sync_blocks *bl
 	 * nothing to make. */
 	return asked ||
 			(sync_headers_verified_under(block_entry->parent) == block_entry->parent &&
-				sync_headers_beats(block_entry, chain_tip(block_sync->peers->chain))) ?
+				chain_beats(block_sync->peers->chain, block_entry,
+					chain_tip(block_sync->peers->chain))) ?
 		block_entry :
 		NULL;
 }
@@ -357,7 +358,7 @@ static void sync_blocks_ask(struct sync_blocks *block_sync, struct peer *peer, i
 	size_t count, room;
 	struct buf block_items;
 
-	if (best == NULL || !sync_headers_beats(best, chain_tip(block_sync->peers->chain)) ||
+	if (best == NULL || !chain_beats(block_sync->peers->chain, best, chain_tip(block_sync->peers->chain)) ||
 		now < peer_blocks->idle_until || sync_blocks_is_silent(peer, now))
 		return;
 	count = sync_blocks_next(peer, next_path);

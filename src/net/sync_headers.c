@@ -64,11 +64,6 @@ void sync_headers_peer_closed(struct peer *peer)
 
 /* --- Branches --- */
 
-bool sync_headers_beats(const struct index_entry *header_entry, const struct index_entry *other)
-{
-	return u256_compare(header_entry->chain_work, other->chain_work) > 0;
-}
-
 /* The nearest block at or under this one that is connected: genesis at the latest. */
 static const struct index_entry *sync_headers_connected_under(const struct index_entry *header_entry)
 {
@@ -112,7 +107,7 @@ static void sync_headers_update_best(struct peer *peer, const struct index_entry
 	const struct index_entry *best = peer->headers->best;
 
 	if (header_entry->status != ENTRY_INVALID &&
-		(best == NULL || best->status == ENTRY_INVALID || sync_headers_beats(header_entry, best)))
+		(best == NULL || best->status == ENTRY_INVALID || chain_beats(peer->set->chain, header_entry, best)))
 		peer->headers->best = header_entry;
 }
 

@@ -48,7 +48,6 @@ const struct index_entry *sync_headers_common(const struct peer *peer);
 /* The nearest block at or under this one that is verified, be it on the active chain or on a branch that does not have
  * most work yet. */
 const struct index_entry *sync_headers_verified_under(const struct index_entry *entry);
-bool sync_headers_beats(const struct index_entry *entry, const struct index_entry *other);         /* in work */
 bool sync_headers_is_on_branch(const struct index_entry *entry, const struct index_entry *branch); /* false: NULL */
 bool sync_headers_is_bare(const struct index_entry *entry); /* it may go when all start anew; false: NULL */
 

@@ -60,7 +60,7 @@ static void watch_look_at_clock(const struct watch *watch)
 	if (clock_tolerance > WATCH_CLOCK_TOLERANCE)
 		clock_tolerance = WATCH_CLOCK_TOLERANCE;
 	/* The tip comes first: work stands behind its time, and behind a peer's clock nothing does. */
-	if (tip_ahead > future_limit || chain_clock_lag(watch->chain) > 0)
+	if (chain_clock_lag(watch->chain) > 0)
 		warning_set(WARNING_CLOCK,
 			"The tip's time is %" PRId64 " seconds ahead of this machine's clock: set the clock right",
 			tip_ahead);

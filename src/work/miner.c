@@ -9,6 +9,7 @@
 #include "util/mem.h"
 #include "util/random.h"
 #include "work/attempt.h"
+#include "work/found.h"
 
 /* Room for one attempt after the other. What its job reads belongs to it from the posting to the done. */
 struct miner_seat {
@@ -50,6 +51,7 @@ struct miner {
 	struct miner_request *finished; /* to be answered from the tick */
 	bool pending;                   /* a block of ours is on its way to the tip */
 	uint8_t pending_id[32];
+	struct found_block found; /* not due yet */
 
 	uint64_t attempts, failed, shares, blocks;
 	struct miner_rate rate;
@@ -166,27 +168,15 @@ static bool miner_block_under_way(struct miner *miner)
 	return false;
 }
 
-/* Between the step's beginning and now the tip may have changed without the flag being seen: what is for another parent
- * is worth nothing. What has been handed to the chain is sealed and the chain's, so the seat lets go of it first. */
-static void miner_offer_proof(struct miner *miner, struct attempt *seat_attempt)
+/* Takes block and body, which are the chain's then. */
+static void miner_hand_in(struct miner *miner, struct block *block, uint8_t *mined_body, enum attempt_worth mined_worth)
 {
-	const struct spec *spec = chain_spec(miner->chain);
-	const struct block *mined_block;
-	uint8_t *mined_body = seat_attempt->body;
-	enum attempt_worth mined_worth = attempt_worth(spec, &seat_attempt->block->header);
+	const struct block *mined_block = block_seal(block);
 	struct reject mined_reject = { 0 };
 	enum chain_result mined_result;
 	uint8_t mined_id[32];
 
-	if (mined_worth == ATTEMPT_NOTHING ||
-		memcmp(seat_attempt->block->header.prev, chain_tip(miner->chain)->id, 32) != 0)
-		return;
-	if (mined_worth == ATTEMPT_BLOCK && miner_block_under_way(miner))
-		return; /* two threads were lucky on the same parent: one block is enough */
-	mined_block = block_seal(seat_attempt->block);
 	memcpy(mined_id, block_id(mined_block), 32);
-	seat_attempt->block = NULL; /* the chain's from here on */
-	seat_attempt->body = NULL;
 	mined_result = chain_add_own(miner->chain, mined_block, mined_body, &mined_reject);
 	if (mined_result != CHAIN_NEW) {
 		log_debug(LOG_MINER, "a proof of this node's own was not taken: %s",
@@ -201,6 +191,39 @@ static void miner_offer_proof(struct miner *miner, struct attempt *seat_attempt)
 	miner->pending = true;
 	memcpy(miner->pending_id, mined_id, 32);
 	miner_cancel_all(miner);
+}
+
+/* Between the step's beginning and now the tip may have changed without the flag being seen: what is for another parent
+ * is worth nothing. What is handed on is not the seat's any more. */
+static void miner_offer_proof(struct miner *miner, struct attempt *seat_attempt)
+{
+	struct block *mined_block = seat_attempt->block;
+	uint8_t *mined_body = seat_attempt->body;
+	enum attempt_worth mined_worth = attempt_worth(chain_spec(miner->chain), &mined_block->header);
+
+	if (mined_worth == ATTEMPT_NOTHING || memcmp(mined_block->header.prev, chain_tip(miner->chain)->id, 32) != 0)
+		return;
+	if (mined_worth == ATTEMPT_BLOCK && miner_block_under_way(miner))
+		return; /* two threads were lucky on the same parent: one block is enough */
+	seat_attempt->block = NULL;
+	seat_attempt->body = NULL;
+	if (mined_worth != ATTEMPT_BLOCK || !found_is_early(miner->chain, &mined_block->header)) {
+		miner_hand_in(miner, mined_block, mined_body, mined_worth);
+		return;
+	}
+	log_debug(LOG_MINER, "a block of time %u is kept until it is due", (unsigned)mined_block->header.time);
+	found_keep(&miner->found, mined_block, mined_body);
+}
+
+/* The block that was kept, once it is due. */
+static void miner_hand_in_found(struct miner *miner)
+{
+	const struct found_block due_block = miner->found;
+
+	if (miner_block_under_way(miner) || !found_is_due(&miner->found, miner->chain))
+		return;
+	miner->found = (struct found_block){ .block = NULL };
+	miner_hand_in(miner, due_block.block, due_block.body, ATTEMPT_BLOCK);
 }
 
 static void miner_work(struct miner *miner);
@@ -282,7 +305,7 @@ static bool miner_ahead_of_clock(struct miner *miner)
  * request never has more of them than it was given, and it ends only when the last one is back. */
 static void miner_work(struct miner *miner)
 {
-	if (miner_block_under_way(miner) || miner_ahead_of_clock(miner))
+	if (miner_block_under_way(miner) || miner_ahead_of_clock(miner) || chain_is_overtaken(miner->chain))
 		return;
 	for (unsigned i = 0; i < miner->threads; i++) {
 		const uint8_t *key = miner_current_key(miner);
@@ -290,8 +313,8 @@ static void miner_work(struct miner *miner)
 		if (key == NULL)
 			return;
 		if (miner->requests != NULL && miner->requests->tries == 0) {
-			/* The last attempts may still find something. */
-			if (miner->running == 0)
+			/* The last attempts may still find something, and what was found may still be due. */
+			if (miner->running == 0 && miner->found.block == NULL)
 				miner_finish_request(miner, NULL);
 			return;
 		}
@@ -313,6 +336,7 @@ static void miner_on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	miner_answer_finished(miner);
+	miner_hand_in_found(miner);
 	miner_work(miner);
 }
 
@@ -341,14 +365,25 @@ static void miner_on_tip(void *context, const struct index_entry *tip)
 	miner_wake(miner);
 }
 
-/* Refused: miner_block_under_way takes note of it. */
+/* Others have a better block: what is tried for the tip comes too late. */
+static void miner_on_block_proven(void *context, const struct index_entry *entry, const struct source *source)
+{
+	struct miner *miner = context;
+
+	(void)entry;
+	(void)source;
+	if (chain_is_overtaken(miner->chain))
+		miner_cancel_all(miner);
+}
+
+/* Refused: miner_block_under_way takes note of it; and mining may go on where it paused for the verdict. */
 static void miner_on_block_verdict(void *context, const struct index_entry *entry, const struct source *source,
 	const struct reject *reject)
 {
 	(void)entry;
 	(void)source;
-	if (reject != NULL)
-		miner_wake(context);
+	(void)reject;
+	miner_wake(context);
 }
 
 /* --- beginning, end, and what can be asked --- */
@@ -389,6 +424,7 @@ struct miner *miner_new(struct chain *chain, struct queue *queue, struct event_b
 			.context = miner,
 			.connected = miner_on_connected,
 			.tip = miner_on_tip,
+			.block_proven = miner_on_block_proven,
 			.block_verdict = miner_on_block_verdict,
 		});
 	return miner;
@@ -400,6 +436,7 @@ void miner_close(struct miner *miner)
 	miner->mining = false;
 	miner_seats_free(miner);
 	event_free(miner->tick);
+	found_drop(&miner->found);
 	while (miner->requests != NULL)
 		miner_finish_request(miner, "the node is shutting down");
 	miner_answer_finished(miner);

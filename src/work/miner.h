@@ -3,7 +3,9 @@
  * An attempt takes the newest template and a random nonce, executes its step as a job of the queue, which lets
  * everything else go first, and looks at the ticket: a loose proof goes to the chain's pool of proofs (and from there
  * to the peers), a block goes to the chain. Attempts have no memory: a new tip cancels them at once, and while a block
- * of our own is being connected nothing is tried, as it would be for a parent that is about to be superseded.
+ * of our own is being connected nothing is tried, as it would be for a parent that is about to be superseded; nor while
+ * a better block than the tip is being verified whose own proof is right. A block that is not due yet is kept
+ * (work/found.h), and mining goes on.
  *
  * Two reasons to mine: miner_start mines for good, to one key, unless paused; miner_generate mines until so many blocks
  * are found, to a key of its own, pause or not, and goes first. Everything here is called on the loop thread; callbacks
@@ -38,9 +40,9 @@ void miner_set_threads(struct miner *miner, unsigned threads);
 /* `why` (static text) pauses miner_start's mining; NULL lets it go on. */
 void miner_pause(struct miner *miner, const char *why);
 
-/* Called when all blocks are connected, the tries are used up, or it cannot go on: a block was refused, the chain's
- * time is ahead of the clock (chain_clock_lag), the node shuts down (reason set; the ids found before are there all the
- * same). Ids are in order and borrowed. */
+/* Called when all blocks are connected, the tries are used up, or it cannot go on: a block was refused, the tip's
+ * time is too far ahead of the clock (chain_clock_lag), the node shuts down (reason set; the ids found before are there
+ * all the same). Ids are in order and borrowed. */
 typedef void miner_generated(void *context, const uint8_t (*ids)[32], size_t count, const char *reason);
 
 /* Asks for `count` blocks (1 .. MINER_MAX_GENERATE) with at most `tries` attempts. Requests are served in order. */

@@ -7,7 +7,6 @@
 #include "chain/internal.h"
 #include "chain/tip.h"
 #include "crypto/hash.h"
-#include "util/clock.h"
 
 /* Our own step needs no execution: the body is what it gave. The pool may be full all the same. */
 static enum chain_result intake_own_loose(struct chain *chain, const struct header *own_header, const uint8_t *own_body,
@@ -20,8 +19,8 @@ static enum chain_result intake_own_loose(struct chain *chain, const struct head
 		return CHAIN_ORPHAN;
 	}
 	index_parent_view(chain_tip(chain), &parent_view);
-	if (!block_check_loose(chain->spec, own_header, &parent_view,
-		    (uint64_t)clock_wall() + spec_future_limit(chain->spec), reject))
+	if (!block_check_loose(chain->spec, own_header, &parent_view, loose_pool_latest(chain->spec, &parent_view),
+		    reject))
 		return CHAIN_REJECTED;
 	proof_cache_put(chain->proofs, own_header, PROOF_RIGHT, own_body);
 	if (!loose_pool_put(chain->loose, own_header)) {

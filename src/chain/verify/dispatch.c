@@ -98,6 +98,15 @@ static struct full_entry *dispatch_pick_block(struct chain *chain)
 	return picked;
 }
 
+bool chain_is_overtaken(const struct chain *chain)
+{
+	for (const struct block_job *running_job = chain->jobs; running_job != NULL; running_job = running_job->next)
+		if (running_job->full->proven &&
+			index_beats(&chain->index, &running_job->full->entry, chain_tip(chain)))
+			return true;
+	return false;
+}
+
 /* Ends because every block that is picked is in work afterwards, or gone from the list, or stuck. */
 void dispatch_start(struct chain *chain)
 {

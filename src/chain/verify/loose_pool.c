@@ -7,6 +7,7 @@
 #include "chain/internal.h"
 #include "chain/tip.h"
 #include "chain/verify/step_inputs.h"
+#include "consensus/pace.h"
 #include "util/clock.h"
 #include "util/mem.h"
 
@@ -341,13 +342,20 @@ static enum chain_result loose_job_queue(struct chain *chain, const struct heade
 	return CHAIN_NEW;
 }
 
+uint64_t loose_pool_latest(const struct spec *spec, const struct parent_view *parent_view)
+{
+	const uint64_t now = (uint64_t)clock_wall();
+	const uint64_t least_time = pace_least_time(spec, parent_view->height + 1, parent_view->base_time);
+
+	return (least_time > now ? least_time : now) + spec_future_limit(spec);
+}
+
 /* From what is known to what must be computed: an id that was judged, one that is in work, then the rules, then a look
  * at the seed. A proof gets no further than this until a worker is free. */
 enum chain_result loose_pool_add(struct chain *chain, const struct header *header, const struct source *source,
 	struct reject *reject)
 {
 	const struct index_entry *tip = chain_tip(chain);
-	const uint64_t now = (uint64_t)clock_wall();
 	const struct loose_job *loose_job;
 	struct parent_view parent_view;
 	uint8_t loose_id[32], loose_seed[32];
@@ -372,7 +380,7 @@ enum chain_result loose_pool_add(struct chain *chain, const struct header *heade
 		return CHAIN_ORPHAN;
 	}
 	index_parent_view(tip, &parent_view);
-	if (!block_check_loose(chain->spec, header, &parent_view, now + spec_future_limit(chain->spec), reject))
+	if (!block_check_loose(chain->spec, header, &parent_view, loose_pool_latest(chain->spec, &parent_view), reject))
 		return CHAIN_REJECTED;
 	header_seed(header, loose_seed);
 	if (loose_pool_find(chain->loose, loose_seed, &pool_at)) {

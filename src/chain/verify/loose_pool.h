@@ -18,6 +18,8 @@ void loose_pool_new_tip(struct chain *chain);
 /* What chain_add_loose promises, but for beginning: that is for who calls (chain/choose.h). */
 enum chain_result loose_pool_add(struct chain *chain, const struct header *header, const struct source *source,
 	struct reject *reject);
+/* The latest time of one that is taken now: the block that lists it is dated by a clock like this one, or later. */
+uint64_t loose_pool_latest(const struct spec *spec, const struct parent_view *parent_view);
 /* A right one, for the tip's child; false if the pool is full or has its seed. */
 bool loose_pool_put(struct loose_pool *loose, const struct header *header);
 size_t loose_pool_busy(const struct loose_pool *loose);            /* waiting or in work */

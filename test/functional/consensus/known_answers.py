@@ -14,7 +14,7 @@ import sys
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import node
-from reference import arithmetic, data, novelty, reward, targets
+from reference import arithmetic, data, novelty, pace, reward, targets
 from reference.delta import encode
 from reference.document import SOURCE, known_answers
 from reference.draws import SLOT, draw, mulhi, own_window, philox, philox_words, step_window
@@ -119,6 +119,10 @@ class Answers:
 
     def next_bits(self, name, height, time):
         return f"{targets.next_bits(self.spec(name), int(height), int(time)):08x}"
+
+    def pace(self, name, height, base_time, time):
+        spec, base_time = self.spec(name), int(base_time)
+        return f"{pace.least_time(spec, int(height), base_time)} {pace.most_proofs(spec, int(time), base_time)}"
 
     def commitment(self, name):
         return self.spec(name).commitment().hex()

@@ -74,7 +74,7 @@ def mined_together():
 
 def with_spacing():
     """A chain with a spacing makes blocks that come too fast harder"""
-    with private_node(name="spaced", spacing=60, iterations=4, genesis_time=int(time.time())) as node:
+    with private_node(name="spaced", spacing=20, iterations=4, genesis_time=int(time.time())) as node:
         node.rpc.generatetoaddress(10, PAYEE)
         tap.true(node.rpc.getdifficulty() > 1, "the difficulty")
         tap.true(node.rpc.getmininginfo()["difficulty"] > node.rpc.getdifficulty(), "the next block's difficulty")

@@ -33,9 +33,9 @@ static struct spec spec = {
 	.block_weight = 40000,
 	.start_bits = 0x20400000,
 };
-enum { BITS = 0x20100000, FUTURE_LIMIT = 180 };
+enum { BITS = 0x20100000, FUTURE_LIMIT = 90 };
 
-static struct parent_view parent = { { 1 }, { 2 }, 2 * 72, NOW, NOW - 100, { 3 }, true };
+static struct parent_view parent = { { 1 }, { 2 }, 2 * 72, NOW, NOW - 100, NOW - 1000, { 3 }, true };
 static uint8_t key[32];
 
 static int setup(void **state)
@@ -217,6 +217,13 @@ static void test_header(void **state)
 	assert_string_equal(header_reason(header, NOW, REJECT_INVALID), "valid");
 	header.time++;
 	assert_string_equal(header_reason(header, NOW, REJECT_NOT_YET), "time-too-new");
+	/* Two spacings after its ancestor eight blocks back at least. */
+	parent.base_time = NOW - 50;
+	header.time = NOW + 69;
+	assert_string_equal(header_reason(header, NOW, REJECT_INVALID), "time-too-soon");
+	header.time++;
+	assert_string_equal(header_reason(header, NOW, REJECT_INVALID), "valid");
+	parent.base_time = NOW - 1000;
 	header = place(0);
 	grind(&header, false);
 	assert_false(block_check_header(&spec, &header, &parent, NOW, &reject));
@@ -272,6 +279,10 @@ static void test_loose(void **state)
 	assert_string_equal(loose_reason(header, NOW + 60, REJECT_INVALID), "bad-proof-time");
 	header.time = NOW + 61;
 	assert_string_equal(loose_reason(header, NOW + 60, REJECT_NOT_YET), "bad-proof-time");
+	parent.base_time = NOW - 59;
+	header.time = NOW + 60;
+	assert_string_equal(loose_reason(header, NOW + 60, REJECT_INVALID), "bad-proof-time");
+	parent.base_time = NOW - 1000;
 	header = place(0);
 	header.tx_root[5] = header.proofs_root[5] = 77; /* whatever its miner had */
 	assert_string_equal(loose_reason(header, NOW + 60, REJECT_INVALID), "valid");
@@ -362,6 +373,17 @@ static void test_loose_count(void **state)
 	}
 	block->loose_count = 16;
 	assert_sealed(block, NULL);
+	/* No more than its time allows: 13 at 400 seconds, where two spacings are 120 and k is 4. */
+	parent.base_time = NOW + 60 - 400;
+	block = make();
+	block->loose = mem_realloc(block->loose, 14 * sizeof *block->loose);
+	for (size_t i = 0; i < 14; i++) {
+		block->loose[i] = place(1000000 * (i + 1));
+		grind(&block->loose[i], false);
+	}
+	block->loose_count = 14;
+	assert_sealed(block, "bad-proof-count");
+	parent.base_time = NOW - 1000;
 	block = make();
 	block->loose = mem_realloc(block->loose, 17 * sizeof *block->loose);
 	for (size_t i = 0; i < 17; i++) {

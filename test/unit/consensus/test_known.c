@@ -1,6 +1,7 @@
 /* The known answers of doc/protocol.md section 18: every line, read from the document itself. The document's other
  * reader is test/functional/consensus/known_answers.py. */
 #include "consensus/blob/novelty.h"
+#include "consensus/pace.h"
 #include "consensus/registry_fixture.h"
 #include "consensus/spec.h"
 #include "consensus/target.h"
@@ -398,6 +399,18 @@ static void answer_next_bits(const char *arguments, char *out)
 	outbound_spec(&spec, arguments, &arguments);
 	assert_int_equal(sscanf(arguments, "%u %u", &height, &time), 2);
 	snprintf(out, ANSWER_MAX, "%08x", target_next_bits(&spec, height, time));
+	spec_clear(&spec);
+}
+
+static void answer_pace(const char *arguments, char *out)
+{
+	struct spec spec;
+	unsigned height, base_time, time;
+
+	outbound_spec(&spec, arguments, &arguments);
+	assert_int_equal(sscanf(arguments, "%u %u %u", &height, &base_time, &time), 3);
+	snprintf(out, ANSWER_MAX, "%llu %u", (unsigned long long)pace_least_time(&spec, height, base_time),
+		pace_most_proofs(&spec, time, base_time));
 	spec_clear(&spec);
 }
 
@@ -957,6 +970,7 @@ static const struct {
 	{ "samples", answer_samples, 2 },
 	{ "shared", answer_shared, 2 },
 	{ "next_bits", answer_next_bits, 5 },
+	{ "pace", answer_pace, 5 },
 	{ "commitment", answer_commitment, 3 },
 	{ "initial", answer_initial, 3 },
 	{ "genesis", answer_genesis, 3 },

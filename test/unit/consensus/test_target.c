@@ -1,4 +1,6 @@
-/* Targets: 256-bit arithmetic, the compact form with its traps, work, and ASERT against the published runs. */
+/* Targets: 256-bit arithmetic, the compact form with its traps, work, and ASERT against the published runs; and the
+ * pace. */
+#include "consensus/pace.h"
 #include "consensus/spec.h"
 #include "consensus/target.h"
 #include "unit.h"
@@ -227,6 +229,58 @@ static void test_next_bits(void **state)
 	assert_int_equal(target_next_bits(&spec, 72, 1000000), 0x20080000);
 }
 
+/* === The pace of a chain === */
+
+enum { GENESIS = 1000000 };
+
+static const struct spec paced_spec = { .genesis_time = GENESIS, .spacing = 10, .k = 8 };
+static const struct spec free_spec = { .genesis_time = GENESIS, .spacing = 0, .k = 8 };
+
+static void test_least_time(void **state)
+{
+	/* A quarter of a spacing a block, rounded up. */
+	static const uint32_t first[PACE_BACK] = { 0, 3, 5, 8, 10, 13, 15, 18 };
+
+	(void)state;
+	for (uint32_t height = 1; height < PACE_BACK; height++)
+		assert_true(pace_least_time(&paced_spec, height, GENESIS) == GENESIS + first[height]);
+	assert_true(pace_least_time(&paced_spec, PACE_BACK, GENESIS) == GENESIS + 20);
+	assert_true(pace_least_time(&paced_spec, 100000, GENESIS + 7) == GENESIS + 27);
+	/* Beyond the largest time there is none: no block can follow. */
+	assert_true(pace_least_time(&paced_spec, 100000, UINT32_MAX) == UINT64_C(0x100000013));
+	assert_true(pace_least_time(&free_spec, 1, GENESIS) == 0);
+	assert_true(pace_least_time(&free_spec, 100, UINT32_MAX) == 0);
+}
+
+/* Whatever times its miner picks, no stretch of blocks is shorter than four blocks a spacing. */
+static void test_pace_of_a_burst(void **state)
+{
+	uint32_t times[101] = { GENESIS };
+
+	(void)state;
+	for (uint32_t height = 1; height <= 100; height++)
+		times[height] = (uint32_t)pace_least_time(&paced_spec, height,
+			times[height < PACE_BACK ? 0 : height - PACE_BACK]);
+	for (uint32_t height = PACE_BACK; height <= 100; height++) {
+		assert_true(times[height] - times[height - PACE_BACK] >= 20);
+		assert_int_equal(pace_most_proofs(&paced_spec, times[height], times[height - PACE_BACK]), 8);
+	}
+	assert_true(times[96] == GENESIS + 240);
+}
+
+static void test_most_proofs(void **state)
+{
+	(void)state;
+	assert_int_equal(pace_most_proofs(&paced_spec, GENESIS, GENESIS), 8);
+	assert_int_equal(pace_most_proofs(&paced_spec, GENESIS - 5, GENESIS), 8);
+	assert_int_equal(pace_most_proofs(&paced_spec, GENESIS + 22, GENESIS), 8);
+	assert_int_equal(pace_most_proofs(&paced_spec, GENESIS + 23, GENESIS), 9);
+	assert_int_equal(pace_most_proofs(&paced_spec, GENESIS + 79, GENESIS), 31);
+	assert_int_equal(pace_most_proofs(&paced_spec, GENESIS + 80, GENESIS), 32);
+	assert_int_equal(pace_most_proofs(&paced_spec, UINT32_MAX, 0), 32);
+	assert_int_equal(pace_most_proofs(&free_spec, GENESIS, GENESIS), 32);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +290,9 @@ int main(void)
 		cmocka_unit_test(test_asert_runs),
 		cmocka_unit_test(test_asert_wide),
 		cmocka_unit_test(test_next_bits),
+		cmocka_unit_test(test_least_time),
+		cmocka_unit_test(test_pace_of_a_burst),
+		cmocka_unit_test(test_most_proofs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,6 +172,12 @@ const struct index_entry *chain_at(const struct chain *chain, uint32_t height)
 	return height > chain->tip->height ? NULL : chain_ancestor(chain->tip, height);
 }
 
+bool chain_beats(const struct chain *chain, const struct index_entry *entry, const struct index_entry *rival)
+{
+	(void)chain;
+	return u256_compare(entry->chain_work, rival->chain_work) > 0;
+}
+
 bool chain_is_active(const struct chain *chain, const struct index_entry *entry)
 {
 	return chain_at(chain, entry->height) == entry;
