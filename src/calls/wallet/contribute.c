@@ -6,6 +6,7 @@
 #include "calls/argument.h"
 #include "calls/calls.h"
 #include "calls/show.h"
+#include "calls/wallet/offer.h"
 #include "calls/wallet/pay.h"
 #include "calls/wallet/spdx.h"
 #include "calls/wallet/which.h"
@@ -36,44 +37,16 @@ static const struct rpc_arg contributedata_args[] = {
 		.optional = true,
 		.max = COIN * 10000,
 		.help = "Base units for each virtual byte, up to three decimals; at least 1, the default." },
+	{ .name = "leave_out_pages",
+		.type = RPC_BOOL,
+		.fallback = "false",
+		.help = "Contribute the file without its pages of 4096 bytes that are nearly empty, or there twice." },
+	{ .name = "dry_run",
+		.type = RPC_BOOL,
+		.fallback = "false",
+		.help = "Only say what would be registered and burned, or why it would be refused." },
 	{ 0 },
 };
-
-static bool contribute_read_file(const char *file_name, size_t max_size, struct buf *contributed_bytes,
-	struct errmsg *err)
-{
-	char *file_path = path_expand(file_name);
-	bool is_read = file_read(file_path, max_size, contributed_bytes, err);
-
-	free(file_path);
-	return is_read;
-}
-
-/* The blob's bytes; false: the request has been answered. */
-static bool contribute_read_blob(struct rpc_request *contribute_request, const struct spec *spec,
-	struct buf *contributed_bytes)
-{
-	const char *file_name = rpc_text(contribute_request, "file");
-	struct errmsg err;
-
-	if (rpc_has(contribute_request, "hexdata")) {
-		if (*file_name != 0) {
-			rpc_fail(contribute_request, RPC_INVALID_PARAMETER, "Give either a file or hexdata, not both");
-			return false;
-		}
-		rpc_hex(contribute_request, "hexdata", contributed_bytes);
-	} else if (!contribute_read_file(file_name, spec->blob_max, contributed_bytes, &err)) {
-		rpc_fail(contribute_request, RPC_INVALID_PARAMETER, "%s", err.text);
-		return false;
-	}
-	if (contributed_bytes->size < spec->blob_min || contributed_bytes->size > spec->blob_max) {
-		rpc_fail(contribute_request, RPC_INVALID_PARAMETER,
-			"The data have %zu bytes; on this chain a contribution has %" PRIu32 " to %" PRIu32,
-			contributed_bytes->size, spec->blob_min, spec->blob_max);
-		return false;
-	}
-	return true;
-}
 
 /* The key that is paid; false: the request has been answered. */
 static bool contribute_choose_owner(struct rpc_request *contribute_request, struct wallet *wallet,
@@ -154,9 +127,10 @@ static bool contribute_describe(struct rpc_request *contribute_request, struct w
 
 /* Keeps the blob and sends the transaction that registers it. */
 static enum rpc_outcome contribute_register(struct rpc_request *contribute_request, struct wallets *wallets,
-	struct wallet *wallet, const struct buf *contributed_bytes, const struct contribution *contribution,
+	struct wallet *wallet, const struct offer *offer, const struct contribution *contribution,
 	const struct buf *payload_script)
 {
+	const struct buf *contributed_bytes = &offer->bytes;
 	struct chain *chain = wallets_chain(wallets);
 	struct tx_output burn = {
 		/* Burned, not paid to anybody: to fill the chain with worthless data costs a miner too, to whom a fee
@@ -201,10 +175,12 @@ static enum rpc_outcome contribute_register(struct rpc_request *contribute_reque
 	if (!pay_send(contribute_request, wallets, wallet, burn_tx))
 		return RPC_DONE;
 	return rpc_reply(contribute_request,
-		json_pack("{s:o,s:o,s:I,s:o,s:o,s:o,s:o}", "txid", json_hash(burn_txid), "root",
-			json_hex(contribution->root, 32), "size", (json_int_t)contributed_bytes->size, "owner",
-			show_address(wallet_spec(wallet), contribution->owner), "burned", json_amount(burn.amount),
-			"fee", json_amount(burn_fee), "warnings", contribute_show_warnings(contribution->licence)));
+		offer_show(offer,
+			json_pack("{s:o,s:o,s:I,s:o,s:o,s:o,s:o}", "txid", json_hash(burn_txid), "root",
+				json_hex(contribution->root, 32), "size", (json_int_t)contributed_bytes->size, "owner",
+				show_address(wallet_spec(wallet), contribution->owner), "burned",
+				json_amount(burn.amount), "fee", json_amount(burn_fee), "warnings",
+				contribute_show_warnings(contribution->licence))));
 }
 
 static enum rpc_outcome call_contributedata(struct rpc_request *contribute_request, void *context)
@@ -212,18 +188,20 @@ static enum rpc_outcome call_contributedata(struct rpc_request *contribute_reque
 	struct wallet *wallet = which_wallet(contribute_request, context);
 	struct contribution contribution = { .size = 0 };
 	enum rpc_outcome contribute_outcome = RPC_DONE;
-	struct buf contributed_bytes, payload_script;
+	struct buf payload_script;
+	struct offer offer;
 
 	if (wallet == NULL)
 		return RPC_DONE;
-	buf_init(&contributed_bytes);
+	offer_init(&offer);
 	buf_init(&payload_script);
 	if (contribute_check_licence(contribute_request, wallet_spec(wallet)) &&
-		contribute_read_blob(contribute_request, wallet_spec(wallet), &contributed_bytes) &&
-		contribute_describe(contribute_request, wallet, &contributed_bytes, &contribution, &payload_script))
-		contribute_outcome = contribute_register(contribute_request, context, wallet, &contributed_bytes,
-			&contribution, &payload_script);
-	buf_clear(&contributed_bytes);
+		offer_read(contribute_request, wallet_spec(wallet), &offer) &&
+		offer_judge(contribute_request, wallets_chain(context), &offer) &&
+		contribute_describe(contribute_request, wallet, &offer.bytes, &contribution, &payload_script))
+		contribute_outcome = contribute_register(contribute_request, context, wallet, &offer, &contribution,
+			&payload_script);
+	offer_clear(&offer);
 	buf_clear(&payload_script);
 	return contribute_outcome;
 }
@@ -234,7 +212,9 @@ static const struct rpc_method contribute_methods[] = {
 		"and their owner, and burns what estimatedatafee tells. The bytes become public. When "
 		"the model is trained on them and improves by it, the owner is paid.",
 		"{\"txid\": \"hex\", \"root\": \"hex\", \"size\": n, \"owner\": \"address\", "
-		"\"burned\": amount, \"fee\": amount, \"warnings\": [\"text\"]}",
+		"\"burned\": amount, \"fee\": amount, \"warnings\": [\"text\"], \"left_out\": [n, ...] "
+		"(numbers of pages, with leave_out_pages)}, "
+		"or, of a dry_run, root, size, burned and left_out alone",
 		"/usr/share/common-licenses/GPL-3 GPL-3.0-or-later \"GNU GPL version 3\"", 0 },
 };
 

@@ -179,7 +179,7 @@ def refused():
         node.generate(1)
         with tap.raises(-27, "dataset 1"):
             node.rpc.contributedata("", "CC0-1.0", "the third", None, data.hex())
-        with tap.raises(-4, "bad-contrib-novelty"):
+        with tap.raises(-26, "bad-contrib-novelty"):
             node.rpc.contributedata("", "CC0-1.0", "another", None, data[:-1].hex())
         node.rpc.contributedata("", "CC0-1.0", "another", None, prose(2, 40000).hex())
         node.generate(1)

@@ -68,9 +68,9 @@ def arguments():
                 (PARAMETER, "no proofs", "auditblock", node.tip()), (MISC, "no block", "auditchain"),
                 (PARAMETER, "nblocks", "gettraininginfo", 2017), (PARAMETER, "count", "listdatasets", 0),
                 (PARAMETER, "bytes", "contributedata", "x", "l", "t" * 65),
-                (PARAMETER, "No such file", "contributedata", "/nonexistent/data", "CC0", "title"),
-                (PARAMETER, "either", "contributedata", "x", "CC0", "title", None, "00"),
-                (PARAMETER, "have 1 bytes", "contributedata", "", "CC0", "title", None, "00"),
+                (PARAMETER, "No such file", "contributedata", "/nonexistent/data", "CC0-1.0", "title"),
+                (PARAMETER, "either", "contributedata", "x", "CC0-1.0", "title", None, "00"),
+                (PARAMETER, "have 1 bytes", "contributedata", "", "CC0-1.0", "title", None, "00"),
                 (TYPE, "amount", "sendtoaddress", "nonsense", "much"),
                 (ADDRESS, "Invalid address", "sendtoaddress", "nonsense", 1),
                 (MISC, "help", "help", 1, 2)):
