@@ -22,11 +22,12 @@ from reference.reward import coinbase, proof_worth
 from reference.spec import built_in
 from reference.state import Outcome, Slot, model_root, propose
 from reference.step import AdamW, step
+from reference.targets import limit, to_compact
 
 MINER = bytes.fromhex(KEYS[0])
 DATA = bytes(8192)
-FIELDS = {"name": "sure", "k": 1, "slots": 1, "d": 16, "layers": 1, "heads": 1, "ff": 16, "ctx": 32, "batch": 1,
-          "iterations": 4, "bench_rows": 1, "bench_bytes": 1024, "page_distinct": 0}
+FIELDS = {"name": "sure", "k": 1, "start_bits": to_compact(limit(1)), "slots": 1, "d": 16, "layers": 1, "heads": 1, "ff": 16,
+          "ctx": 32, "batch": 1, "iterations": 4, "bench_rows": 1, "bench_bytes": 1024, "page_distinct": 0}
 ATTEMPTS = 10
 
 
