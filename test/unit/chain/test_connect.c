@@ -81,6 +81,47 @@ static void test_mine_and_feed(void **unused)
 	helper_stop(&b);
 }
 
+/* Loose proofs are paid, and weigh nothing: a block with as many as there may be loses against two without, whichever
+ * comes first, and does not replace one that was first. */
+static void test_loose_do_not_weigh(void **unused)
+{
+	struct helper many, few, late, early;
+	uint32_t most;
+
+	(void)unused;
+	helper_start(&many);
+	helper_start(&few);
+	helper_start(&late);
+	helper_start(&early);
+	most = 4 * many.spec->k;
+	for (uint32_t i = 0; i < most; i++) {
+		helper_key(&many, 0x100 + i);
+		helper_mine_loose(&many);
+	}
+	helper_mine(&many, 1);
+	assert_int_equal(chain_tip(many.chain)->loose_count, most);
+	helper_key(&few, 0x22);
+	helper_mine(&few, 2);
+	assert_int_equal(chain_at(few.chain, 1)->loose_count, 0);
+	assert_int_equal(u256_compare(chain_tip(many.chain)->chain_work, chain_at(few.chain, 1)->chain_work), 0);
+	helper_feed(&late, &many, 1, 1);
+	helper_settle(&late);
+	assert_memory_equal(chain_tip(late.chain)->id, chain_tip(many.chain)->id, 32);
+	helper_feed(&late, &few, 1, 2);
+	helper_settle(&late);
+	assert_memory_equal(chain_tip(late.chain)->id, chain_tip(few.chain)->id, 32);
+	helper_feed(&early, &few, 1, 1);
+	helper_settle(&early);
+	helper_feed(&early, &many, 1, 1);
+	helper_settle(&early);
+	assert_memory_equal(chain_tip(early.chain)->id, chain_at(few.chain, 1)->id, 32);
+	assert_int_equal(early.disconnected, 0);
+	helper_stop(&many);
+	helper_stop(&few);
+	helper_stop(&late);
+	helper_stop(&early);
+}
+
 /* A heavier branch comes: the old one goes, its transactions return, and the model is that of a node that never
  * saw it. */
 static void test_reorganise(void **unused)
@@ -941,6 +982,7 @@ int main(void)
 		cmocka_unit_test(test_genesis),
 		cmocka_unit_test(test_mine_and_feed),
 		cmocka_unit_test(test_reorganise),
+		cmocka_unit_test(test_loose_do_not_weigh),
 		cmocka_unit_test(test_promised_work),
 		cmocka_unit_test(test_forget_headers),
 		cmocka_unit_test(test_coinbase_witness),

@@ -2,6 +2,7 @@
 #include "chain/chain_helper.h"
 #include "chain/internal.h"
 #include "chain/mempool/mempool.h"
+#include "consensus/branch/registry_state.h"
 #include "consensus/payload/contribution.h"
 #include "consensus/spec.h"
 #include "util/mem.h"
@@ -339,6 +340,33 @@ static void test_near_copies(void **unused)
 	helper_stop(&h);
 }
 
+/* Data in quarantine are not registered again, with another byte either. (It takes many draws to get there; here it is
+ * written down.) */
+static void test_quarantined_copies(void **unused)
+{
+	static uint8_t data[BLOB_SIZE], changed[BLOB_SIZE];
+	struct registry *registry;
+	struct helper h;
+
+	(void)unused;
+	helper_start(&h);
+	helper_mine(&h, 8);
+	helper_bytes(data, BLOB_SIZE, 5);
+	memcpy(changed, data, BLOB_SIZE);
+	changed[4711] ^= 1;
+	expect_contribution(&h, 1, data, CHAIN_NEW, "");
+	helper_mine(&h, 2);
+	registry = (struct registry *)chain_registry(h.chain);
+	assert_true(registry_can_draw(registry, 1));
+	registry->datasets.list[1].quarantined_until = 1000;
+	assert_false(registry_can_draw(registry, 1));
+	expect_contribution(&h, 2, data, CHAIN_REJECTED, "bad-contrib-duplicate");
+	expect_contribution(&h, 2, changed, CHAIN_REJECTED, "bad-contrib-novelty");
+	force_into_pool(&h, contribute_bytes(&h, 2, changed));
+	expect_refused_block(&h, "bad-contrib-novelty");
+	helper_stop(&h);
+}
+
 /* A dataset that a reorganisation takes away is resembled by nobody; and who waits while one comes that it resembles
  * goes. */
 static void test_novelty_follows_branch(void **unused)
@@ -565,6 +593,7 @@ int main(void)
 		cmocka_unit_test(test_false_registration),
 		cmocka_unit_test(test_dataset_lives),
 		cmocka_unit_test(test_near_copies),
+		cmocka_unit_test(test_quarantined_copies),
 		cmocka_unit_test(test_novelty_follows_branch),
 		cmocka_unit_test(test_poor_pages),
 		cmocka_unit_test(test_loose_proofs),

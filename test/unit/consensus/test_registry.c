@@ -191,6 +191,36 @@ static void test_draw_repeats(void **state)
 	registry_free(registry);
 }
 
+/* A text in a hundred pieces gets the slots that it would get in one. */
+static void test_draw_splitting(void **state)
+{
+	enum { PIECES = 100, SIZE = 100000, DRAWS = 20000 };
+	struct registry *whole = registry_new(&spec), *split = registry_new(&spec);
+	struct contribution data[1 + PIECES] = { example_data(0, 1000000) };
+	uint32_t drawn[14], own = 0, other = 0, slots = 0;
+	uint8_t ticket[32];
+
+	(void)state;
+	data[1] = example_data(1, PIECES * SIZE);
+	apply(whole, 0, data, 2, NULL);
+	for (uint32_t i = 1; i <= PIECES; i++)
+		data[i] = example_data(i, SIZE);
+	apply(split, 0, data, 1 + PIECES, NULL);
+	for (uint32_t i = 0; i < DRAWS / 14; i++, slots += 14) {
+		example_ticket(ticket, i);
+		registry_draw(whole, ticket, 14, drawn);
+		for (int slot = 0; slot < 14; slot++)
+			other += drawn[slot] != 2;
+		registry_draw(split, ticket, 14, drawn);
+		for (int slot = 0; slot < 14; slot++)
+			own += drawn[slot] >= 2;
+	}
+	assert_true(other > slots / 20);
+	assert_int_equal(own, slots - other); /* to the very slot, as the weights are the same */
+	registry_free(whole);
+	registry_free(split);
+}
+
 /* === v_ref === */
 
 /* Values from `first` on, one in each slot. */
@@ -448,6 +478,30 @@ static void test_quarantine_release(void **state)
 	assert_int_equal(registry_get(registry, 1)->draws, 0);
 	assert_true(observe_all(registry, steady, 7)); /* statistics started again */
 	assert_int_equal(registry_get(registry, 1)->draws, 7);
+	registry_free(registry);
+}
+
+/* Who is in quarantine cannot begin anew: the root is taken, then and afterwards. */
+static void test_quarantine_is_kept(void **state)
+{
+	static const int steady[8] = { -70, -70, -70, -70, -70, -70, -70, -70 };
+	struct contribution data = example_data(0, 5000);
+	struct registry *registry = one_dataset();
+	struct block *block = example_block(0, &data, 1);
+	struct reject reject;
+
+	(void)state;
+	assert_false(observe_all(registry, steady, 8));
+	for (int i = 0; i <= 2016; i += 1008) {
+		assert_int_equal(registry_can_draw(registry, 1), i == 2016);
+		assert_false(registry_check_tx(registry, block->txs[1], &reject));
+		assert_string_equal(reject.reason, "bad-contrib-duplicate");
+		assert_false(registry_check_block(registry, block, &reject));
+		assert_string_equal(reject.reason, "bad-contrib-duplicate");
+		for (int j = 0; j < 1008; j++)
+			apply(registry, 0, NULL, 0, NULL);
+	}
+	block_unref(block);
 	registry_free(registry);
 }
 
@@ -735,6 +789,7 @@ int main(void)
 		cmocka_unit_test(test_draw_delay),
 		cmocka_unit_test(test_draw_weights),
 		cmocka_unit_test(test_draw_repeats),
+		cmocka_unit_test(test_draw_splitting),
 		cmocka_unit_test(test_v_ref),
 		cmocka_unit_test(test_v_ref_window),
 		cmocka_unit_test(test_quarantine),
@@ -743,6 +798,7 @@ int main(void)
 		cmocka_unit_test(test_effect_and_value),
 		cmocka_unit_test(test_observation_floor),
 		cmocka_unit_test(test_quarantine_release),
+		cmocka_unit_test(test_quarantine_is_kept),
 		cmocka_unit_test(test_observation_extremes),
 		cmocka_unit_test(test_undo),
 		cmocka_unit_test(test_copy_and_bytes),

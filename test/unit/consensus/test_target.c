@@ -281,6 +281,87 @@ static void test_most_proofs(void **state)
 	assert_int_equal(pace_most_proofs(&free_spec, GENESIS, GENESIS), 32);
 }
 
+/* === Dates against the target === */
+
+enum dating { DATING_CLOCK, DATING_LATEST, DATING_EARLIEST, DATING_TURNS, DATINGS };
+
+enum { DATED_BLOCKS = 4000, DATED_MEDIAN = 11 };
+
+/* Of main's time, and the work of a block of its first target. */
+static const struct spec dated_spec = { .genesis_time = GENESIS, .spacing = 600, .k = 8, .start_bits = 0x1f100000 };
+static const uint64_t dated_work = 4096;
+
+static int compare_times(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The least time that a child of the last of these blocks may have. */
+static uint32_t earliest_date(const uint32_t *times, uint32_t height)
+{
+	uint32_t recent[DATED_MEDIAN], count = height < DATED_MEDIAN ? height : DATED_MEDIAN;
+	uint64_t least = pace_least_time(&dated_spec, height, times[height > PACE_BACK ? height - PACE_BACK : 0]);
+
+	memcpy(recent, times + height - count, count * sizeof *recent);
+	qsort(recent, count, sizeof *recent, compare_times);
+	return least > recent[count / 2] ? (uint32_t)least : recent[count / 2] + 1;
+}
+
+static uint32_t choose_date(enum dating dating, uint32_t height, uint32_t now, uint32_t earliest)
+{
+	const uint32_t latest = now + spec_future_limit(&dated_spec);
+	uint32_t date = now;
+
+	if (dating == DATING_LATEST || (dating == DATING_TURNS && height % 2 == 0))
+		date = latest;
+	else if (dating != DATING_CLOCK)
+		date = earliest;
+	return date > earliest ? date : earliest;
+}
+
+/* What one who finds all blocks needs for so many of them: milliseconds of a power of `tenths` / 10 blocks a spacing.
+ * He waits where the least date is more than the limit ahead. */
+static uint64_t time_needed(enum dating dating, uint32_t blocks, uint32_t tenths)
+{
+	static uint32_t times[DATED_BLOCKS + 1];
+	uint64_t clock_ms = UINT64_C(1000) * GENESIS;
+
+	times[0] = GENESIS;
+	for (uint32_t height = 1; height <= blocks; height++) {
+		uint32_t date = choose_date(dating, height, (uint32_t)(clock_ms / 1000), earliest_date(times, height));
+		uint64_t due_ms = UINT64_C(1000) * (date - spec_future_limit(&dated_spec));
+		struct u256 target;
+
+		assert_true(target_from_compact(target_next_bits(&dated_spec, height - 1, date), &target));
+		clock_ms += target_work(target).limb[0] * 10000 * dated_spec.spacing / (dated_work * tenths);
+		if (clock_ms < due_ms)
+			clock_ms = due_ms;
+		times[height] = date;
+	}
+	return clock_ms - UINT64_C(1000) * GENESIS;
+}
+
+/* However a miner dates all blocks, he saves what is found within the future limit, once, and no more on a long chain
+ * than on a short one. */
+static void test_dates_save_no_work(void **state)
+{
+	static const uint32_t powers[] = { 1, 10, 100 }, lengths[] = { 300, DATED_BLOCKS };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof powers / sizeof *powers; i++)
+		for (size_t j = 0; j < sizeof lengths / sizeof *lengths; j++) {
+			uint64_t honest = time_needed(DATING_CLOCK, lengths[j], powers[i]);
+			uint64_t limit = UINT64_C(1000) * (spec_future_limit(&dated_spec) + 1);
+
+			for (enum dating dating = DATING_LATEST; dating < DATINGS; dating++)
+				if (time_needed(dating, lengths[j], powers[i]) + limit < honest)
+					fail_msg("dating %d, power %u / 10, %u blocks", dating, (unsigned)powers[i],
+						(unsigned)lengths[j]);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +374,7 @@ int main(void)
 		cmocka_unit_test(test_least_time),
 		cmocka_unit_test(test_pace_of_a_burst),
 		cmocka_unit_test(test_most_proofs),
+		cmocka_unit_test(test_dates_save_no_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

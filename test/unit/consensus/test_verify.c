@@ -586,6 +586,39 @@ static void test_overflow_is_no_fault(void **state)
 	verify_job_clear(&job);
 }
 
+/* A step that fails has no digest: whatever a header states for its seed is false, and a chain on which every step
+ * fails is no gift to whoever makes digests up. */
+static void test_failing_seed(void **state)
+{
+	const struct train_config *train = &spec_course(&spec)->train;
+	const size_t n = model_count(&train->model);
+	uint8_t *still = mem_calloc(1, step_delta_size(train));
+	struct verify_job job;
+	struct reject reject;
+	float *theta;
+
+	(void)state;
+	job_init(&job);
+	theta = copy_floats(state_theta(job.parent), n);
+	theta[n - 1] = 0x1p60f; /* no grid is as coarse */
+	state_unref(job.parent);
+	job.parent = state_new(&train->model, theta, mem_calloc(n, sizeof(float)));
+	assert_false_proof(&job, 0, "bad-proof-digest");
+	for (size_t i = 0; i < PROOFS; i++) {
+		/* That of the step as it was, that of a step which changes nothing, and none. */
+		assert_false(verify_one(&spec, job.parent, &job.proofs[i], 1, NULL, NULL, &reject));
+		assert_string_equal(reject.reason, "bad-proof-digest");
+		sha256(job.proofs[i].header.digest, still, step_delta_size(train));
+		assert_false(verify_one(&spec, job.parent, &job.proofs[i], 1, NULL, NULL, &reject));
+		memset(job.proofs[i].header.digest, 0, 32);
+		assert_false(verify_one(&spec, job.parent, &job.proofs[i], 1, NULL, NULL, &reject));
+		assert_string_equal(reject.reason, "bad-proof-digest");
+	}
+	assert_trust(BACKEND_TRUSTED, NULL);
+	free(still);
+	verify_job_clear(&job);
+}
+
 static void test_left_out(void **state)
 {
 	struct verify_job job;
@@ -633,6 +666,7 @@ int main(void)
 		cmocka_unit_test(test_broken_machine),
 		cmocka_unit_test(test_void_block),
 		cmocka_unit_test(test_overflow_is_no_fault),
+		cmocka_unit_test(test_failing_seed),
 		cmocka_unit_test(test_left_out),
 	};
 

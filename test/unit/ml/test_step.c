@@ -365,6 +365,35 @@ static void test_harmful_kept(void **state)
 	harmful_clear(&h);
 }
 
+/* Whoever has most of a slot's proofs, or all of them, moves the model by no more than the slot's part, and is measured
+ * by their mean: fifteen proofs do there what one does. */
+static void test_majority_of_a_slot(void **state)
+{
+	enum { MANY = 15 };
+	struct fixture *f = *state;
+	struct update_proof proofs[1 + MANY] = { { f->deltas[1], 1 } };
+	struct update_job job = update_job(f);
+	struct update_outcome even, crowded;
+	struct state *one, *many;
+
+	for (int i = 1; i <= MANY; i++)
+		proofs[i] = (struct update_proof){ f->deltas[0], 0 };
+	job.proofs = proofs;
+	job.proof_count = 2;
+	one = update_execute(f->backend, &job, &even);
+	job.proof_count = 1 + MANY;
+	many = update_execute(f->backend, &job, &crowded);
+	assert_false(even.is_void || crowded.is_void);
+	assert_int_equal(crowded.slots[0].count, MANY);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(crowded.slots[i].state, UPDATE_USED);
+		assert_true(crowded.slots[i].effect == even.slots[i].effect);
+	}
+	assert_memory_equal(state_root(many), state_root(one), 32);
+	state_unref(one);
+	state_unref(many);
+}
+
 static void test_engines_agree(void **state)
 {
 	struct fixture *f = *state;
@@ -679,6 +708,7 @@ int main(void)
 		cmocka_unit_test(test_known_left_out),
 		cmocka_unit_test(test_known_pages),
 		cmocka_unit_test(test_harmful_kept),
+		cmocka_unit_test(test_majority_of_a_slot),
 		cmocka_unit_test(test_engines_agree),
 		cmocka_unit_test(test_step_reuse),
 		cmocka_unit_test(test_step_failures),
