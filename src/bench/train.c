@@ -307,6 +307,7 @@ static bool train_run_block(struct training *training, int64_t number, struct tr
 		.proofs = block->proofs,
 		.proof_count = proofs,
 		.slots = training->spec.slots,
+		.v_ref = training->spec.v_0,
 	};
 	struct state *after = update_execute(training->backend, &job, &outcome);
 

@@ -260,7 +260,6 @@ static struct state *verify_measure_update(struct verify_runner *verify_runner, 
 			.proofs = proofs,
 			.proof_count = verify_job->proof_count,
 			.slots = verify_job->spec->slots,
-			.leave_out = verify_job->has_v_ref,
 			.v_ref = verify_job->v_ref,
 			.cancel = &verify_job->cancel,
 		};

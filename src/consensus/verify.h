@@ -28,7 +28,6 @@ struct verify_job {
 	struct benchmark *parent_benchmark; /* of ml/update.h, if known: a reference, else NULL and filled by the job */
 	struct verify_proof *proofs;        /* own first, then loose in order */
 	size_t proof_count;
-	bool has_v_ref; /* v_ref stands on records: slots may be left out */
 	int64_t v_ref;
 	unsigned threads; /* that share each step, the caller's among them; 0 is 1 */
 	atomic_bool cancel;

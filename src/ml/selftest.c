@@ -64,6 +64,7 @@ static struct state *selftest_block(struct backend *backend, struct state *paren
 		.proofs = &proof,
 		.proof_count = 1,
 		.slots = 1,
+		.v_ref = INT64_MAX,
 	};
 	struct state *next = update_execute(backend, &job, &outcome);
 

@@ -280,7 +280,7 @@ static uint32_t update_judge_slots(const struct update_job *job, const struct up
 		slot->own = update_floor_divide(slot->own, slot->count);
 		slot->known = job->own != NULL && job->own[i].windows != NULL &&
 			measurements[0].loss[1 + i] < UPDATE_KNOWN * job->own[i].entropy;
-		if (job->leave_out && slot->effect < -job->v_ref) {
+		if (slot->effect < -job->v_ref) {
 			slot->state = UPDATE_LEFT_OUT;
 			left_out++;
 		}

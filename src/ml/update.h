@@ -29,7 +29,6 @@ struct update_job {
 	const struct update_proof *proofs; /* own first, then loose in order */
 	size_t proof_count;                /* 1 at least */
 	uint32_t slots;                    /* 1 .. UPDATE_SLOTS_MAX */
-	bool leave_out;                    /* v_ref stands on records */
 	int64_t v_ref;                     /* slots with an effect below -v_ref are left out; 2^-32 nats, positive */
 	const atomic_bool *cancel;         /* may be NULL */
 };

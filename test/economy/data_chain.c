@@ -183,7 +183,7 @@ static bool run_block(struct course_of_blocks *c)
 		block->ratio[i] = INFINITY;
 	draw_key(chain, "ticket", registry_height(c->registry), job.ticket);
 	block->outcome.weight = (uint32_t)registry_draw(c->registry, job.ticket, spec->slots, block->outcome.dataset);
-	job.has_v_ref = registry_v_ref(c->registry, c->parent != NULL ? &c->parent->outcome : NULL, &job.v_ref);
+	job.v_ref = registry_v_ref(c->registry, c->parent != NULL ? &c->parent->outcome : NULL);
 	job.benchmark = mem_alloc(course_benchmark_size(c->course));
 	course_gather_benchmark(c->course, job.ticket, job.benchmark);
 	bool ok = mine_block(c, block->outcome.dataset, &job, block->ratio);

@@ -84,7 +84,7 @@ void data_pay_texts(const struct data_chain *chain, const struct data_pay_rule *
 		const struct data_block *block = &chain->blocks[i];
 
 		value_block(rule, block, &valued);
-		values_ref(&values, spec, i > 0 ? &before.outcome : NULL, &valued.v_ref);
+		valued.v_ref = values_ref(&values, spec, i > 0 ? &before.outcome : NULL);
 		for (uint32_t slot = 0; slot < spec->slots && !valued.outcome.is_void; slot++) {
 			uint32_t text = valued.dataset[slot];
 

@@ -138,7 +138,7 @@ def judge(spec, groups, proofs, deltas, before, after, v_ref):
             slots.append(Slot())
             continue
         effect = floor_mean([area(x, before[0][1], after[0][1]) for x in mine])
-        left_out, value = v_ref is not None and effect < -v_ref, 0
+        left_out, value = effect < -v_ref, 0
         if 1 + s in groups.windows and not left_out and before[1 + s][0] < f32(KNOWN * groups.entropy[s]):
             value = floor_mean([area(x, before[1 + s][1], after[1 + s][1]) for x in mine])
         slots.append(Slot(len(mine), left_out, effect, value))
@@ -154,9 +154,9 @@ def proposal(spec, theta, v, means, used):
     return propose(spec, theta, v, rounded([a / float(spec.slots) for a in total]))
 
 
-def update_state(spec, theta, v, ticket, proofs, v_ref=None, datasets=None):
+def update_state(spec, theta, v, ticket, proofs, v_ref, datasets=None):
     """State after a block, its outcome, and (l0, l1) of the reserved text as far as they were computed. Proofs are (slot, delta) in
-    order, v_ref None where no records stand; datasets: bytes of the slots' ones, dataset 0 in all if it is None."""
+    order; datasets: bytes of the slots' ones, dataset 0 in all if it is None."""
     l0 = l1 = math.nan
     deltas = [decode(delta, spec.model.n) for _, delta in proofs]
     with_proofs = sorted({slot for slot, _ in proofs})

@@ -142,8 +142,8 @@ bool step_inputs_block(struct chain *chain, const struct full_entry *full, const
 	if (gathered) {
 		step_inputs_draw(chain->spec, step_registry, step_parent, &step_draw);
 		memcpy(step_outcome->dataset, step_draw.dataset, sizeof step_outcome->dataset);
-		step_job->has_v_ref = registry_v_ref(step_registry,
-			step_parent->height > 0 ? &step_parent->outcome.outcome : NULL, &step_job->v_ref);
+		step_job->v_ref = registry_v_ref(step_registry,
+			step_parent->height > 0 ? &step_parent->outcome.outcome : NULL);
 		step_outcome->v_ref = step_job->v_ref;
 		step_outcome->weight = step_draw.weight;
 		memcpy(step_job->ticket, step_parent->ticket, 32);

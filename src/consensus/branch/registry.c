@@ -82,9 +82,9 @@ uint64_t registry_draw(const struct registry *registry, const uint8_t ticket[32]
 		dataset);
 }
 
-bool registry_v_ref(const struct registry *registry, const struct outcome *parent_outcome, int64_t *v_ref)
+int64_t registry_v_ref(const struct registry *registry, const struct outcome *parent_outcome)
 {
-	return values_ref(&registry->values, registry->spec, parent_outcome, v_ref);
+	return values_ref(&registry->values, registry->spec, parent_outcome);
 }
 
 /* --- blocks --- */

@@ -31,8 +31,8 @@ bool registry_can_draw(const struct registry *registry, size_t number);
 uint64_t registry_draw(const struct registry *registry, const uint8_t ticket[32], uint32_t slots, uint32_t dataset[]);
 
 /* v_ref of the child of the registry's block (section 13). parent_outcome: outcome of the registry's block itself,
- * which no coinbase has stated yet and which counts (NULL at genesis). True if it stands on 64 or more records. */
-bool registry_v_ref(const struct registry *registry, const struct outcome *parent_outcome, int64_t *v_ref);
+ * which no coinbase has stated yet and which counts (NULL at genesis). */
+int64_t registry_v_ref(const struct registry *registry, const struct outcome *parent_outcome);
 
 int64_t registry_bucket(const struct registry *registry);
 

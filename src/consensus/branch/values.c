@@ -33,25 +33,24 @@ static int values_compare(const void *a, const void *b)
 	return (left_value > right_value) - (left_value < right_value);
 }
 
-bool values_ref(const struct values *values, const struct spec *spec, const struct outcome *newest_outcome,
-	int64_t *v_ref)
+int64_t values_ref(const struct values *values, const struct spec *spec, const struct outcome *newest_outcome)
 {
 	int64_t newest_values[OUTCOME_MAX_SLOTS], *all_values;
 	size_t newest_count = newest_outcome != NULL ? values_select(newest_outcome, spec, newest_values) : 0;
 	size_t value_count = values->count + newest_count;
+	int64_t v_ref;
 
-	*v_ref = spec->v_0;
 	/* The lower quartile, and a value that was there: three of four slots that improve the model are paid in full.
 	 */
 	if (value_count < VALUES_REF_RECORDS)
-		return false;
+		return spec->v_0;
 	all_values = mem_alloc(value_count * sizeof *all_values);
 	memcpy(all_values, values->list, values->count * sizeof *all_values);
 	memcpy(all_values + values->count, newest_values, newest_count * sizeof *all_values);
 	qsort(all_values, value_count, sizeof *all_values, values_compare);
-	*v_ref = all_values[(value_count - 1) / 4];
+	v_ref = all_values[(value_count - 1) / 4];
 	free(all_values);
-	return true;
+	return v_ref;
 }
 
 /* --- blocks --- */

@@ -28,8 +28,8 @@ struct values_undo {
 	uint32_t dropped_count;
 };
 
-/* True if v_ref stands on 64 or more values; else it is v_0. newest: NULL at genesis. */
-bool values_ref(const struct values *values, const struct spec *spec, const struct outcome *newest, int64_t *v_ref);
+/* From 64 values on; until then it is v_0. newest: NULL at genesis. */
+int64_t values_ref(const struct values *values, const struct spec *spec, const struct outcome *newest);
 
 /* The contract of consensus/branch/part.h; a zeroed one is that after genesis. */
 void values_copy(struct values *copied_values, const struct values *values);

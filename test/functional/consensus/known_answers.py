@@ -216,7 +216,7 @@ class Answers:
             spec.gate_ppm = 1000000 if variant == "still" else spec.gate_ppm
             proofs = [self.variant_body(variant, nonce) for nonce in self.order()]
             self.after[variant] = update_state(spec, *parent, ticket, proofs,
-                                               spec.v_min if variant == "left-out" else None)
+                                               spec.v_min if variant == "left-out" else 2 ** 47)
         return self.after[variant]
 
     def outcome(self, variant=""):

@@ -79,7 +79,7 @@ def blocks_of_a_node():
     check_headers(spec, genesis, genesis.model_root, first)
     check_transactions(first, coinbase(spec, 1, 0, key[0], [key[0]] * len(first.loose), 0, Outcome(True), [], 0, 0))
     proofs = execute(spec, spec.theta, genesis.ticket(), first.proofs())
-    (theta, v), outcome, _ = update_state(spec, spec.theta, v, genesis.ticket(), proofs)
+    (theta, v), outcome, _ = update_state(spec, spec.theta, v, genesis.ticket(), proofs, spec.v_0)
     tap.true(not outcome.void, "the block improved the model")
 
     root = model_root(theta, v)

@@ -38,7 +38,7 @@ def answers():
     at = spec.model.offset["norm"]
     quiet = theta[:at] + [0.25] * d + theta[at + d:]
     yield "tiny-quiet-step", sha256(step(spec, quiet, ticket, seeds[0], spec.dataset())).hex()
-    state, outcome, _ = update_state(spec, theta, [0.0] * len(theta), ticket, proofs)
+    state, outcome, _ = update_state(spec, theta, [0.0] * len(theta), ticket, proofs, 2 ** 47)
     yield "tiny-update", model_root(*state).hex()
     yield "tiny-values", values(outcome)
     # Now from a state with momentum, and with a slot of harmful work: two deltas turned around.
@@ -58,7 +58,7 @@ def answers():
         theta[spec.model.offset["embedding"] + byte * d + byte] = 1.0
         theta[spec.model.offset["head"] + byte * d + (byte + 63) % 64] = 0.5
     proofs = [(mulhi(draw(seed, SLOT, 0), 2), step(spec, theta, ticket, seed, spec.dataset())) for seed in seeds]
-    state, outcome, _ = update_state(spec, theta, [0.0] * len(theta), ticket, proofs)
+    state, outcome, _ = update_state(spec, theta, [0.0] * len(theta), ticket, proofs, 2 ** 47)
     assert all(slot.value > 0 for slot in outcome.slots)
     yield "tiny-known", model_root(*state).hex()
     yield "tiny-known-values", values(outcome)

@@ -135,17 +135,41 @@ def drawn_and_paid():
             tap.equal(late.rpc.getdataset("1"), dataset, "the dataset at a late node")
 
 
+def private_language(size):
+    """Bytes of which each has four that may follow it, none of them a text's."""
+    draws, text = random.Random(2), bytearray([160])
+    follow = {byte: [draws.randrange(160, 224) for _ in range(4)] for byte in range(160, 224)}
+    while len(text) < size:
+        text.append(follow[text[-1]][draws.randrange(4)])
+    return bytes(text)
+
+
 def bad_data():
-    """Random bytes are drawn as well, and never paid: nothing of their own pages can be known"""
-    with contributor() as node:
-        node.rpc.contributedata("", "CC0-1.0", "noise", None, random.Random(1).randbytes(40000).hex())
-        node.generate(40)
-        payments = Payments(node)
-        for height in range(2, node.height() + 1):
-            payments.check(height)
-        noise = node.rpc.getdataset("1")
-        tap.true(noise["total_draws"] > 0, "noise is drawn")
-        tap.equal((noise["total_paid"], payments.paid, noise["known_draws"]), (0, {}, 0), "paid in all, and known")
+    """Noise and a private language, five times as much as the corpus, void few blocks and are soon in quarantine"""
+    for title, data in (("noise", random.Random(1).randbytes(1000000)), ("private", private_language(1000000))):
+        with contributor() as node:
+            node.rpc.contributedata("", "CC0-1.0", title, None, data.hex())
+            node.generate(1)
+            start, void, left_out = node.height(), 0, 0
+            while node.rpc.getdataset("1")["status"] == "active":
+                outcome = node.rpc.getblock(node.generate(1)[0])["outcome"]
+                void += outcome["void"]
+                left_out += sum(slot["dataset"] == 1 and slot.get("left_out", False) for slot in outcome["slots"])
+                tap.true(node.height() < start + 200, f"{title} is never in quarantine")
+            dataset = node.rpc.getdataset("1")
+            print(f"# {title}: {node.height() - start} blocks, {dataset['total_draws']} draws, {void} void, {left_out} left out")
+            tap.equal(dataset["status"], "quarantine", "status")
+            tap.true(left_out > 3 and void * 5 < node.height() - start, "what it did before")
+            payments = Payments(node)
+            for height in range(2, node.height() + 1):
+                payments.check(height)
+            tap.equal(dataset["total_paid"] * 10 ** 8, payments.paid.get(dataset["owner"], 0), "paid in all")
+            if title == "noise":
+                tap.equal((payments.paid, dataset["total_paid"]), ({}, 0), "what noise is paid")
+            # Nobody trains on it any more, and it cannot be registered anew.
+            tap.equal([slot["dataset"] for slot in node.rpc.gettraininginfo()["next_slots"]], [0] * SPEC.slots, "next slots")
+            with tap.raises(-27, "as dataset 1"):
+                node.rpc.contributedata("", "CC0-1.0", title, None, data.hex())
 
 
 def refused():

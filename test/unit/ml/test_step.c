@@ -113,7 +113,7 @@ static struct update_job update_job(const struct fixture *f)
 		.proofs = f->proofs,
 		.proof_count = PROOFS,
 		.slots = 2,
-		.v_ref = 1,
+		.v_ref = INT64_C(1) << 47,
 	};
 }
 
@@ -235,7 +235,7 @@ static void harmful_init(struct harmful *h, const struct fixture *f)
 	h->job.benchmark = benchmark_new(f->backend, h->parent, f->benchmark_windows, f->ticket, NULL);
 	h->job.proofs = h->proofs;
 	h->job.proof_count = 4;
-	h->job.leave_out = true;
+	h->job.v_ref = 1;
 }
 
 static void harmful_clear(struct harmful *h)
@@ -341,7 +341,7 @@ static void test_known_pages(void **state)
 	state_unref(next);
 }
 
-/* A threshold that the effect does not fall below keeps the slot, and so does one without records. */
+/* A threshold that the effect does not fall below keeps the slot. */
 static void test_harmful_kept(void **state)
 {
 	struct fixture *f = *state;
@@ -350,11 +350,10 @@ static void test_harmful_kept(void **state)
 	struct state *last, *replayed;
 
 	harmful_init(&h, f);
-	h.job.leave_out = false;
+	h.job.v_ref = INT64_C(1) << 47;
 	last = update_execute(f->backend, &h.job, &outcome);
 	assert_int_equal(outcome.slots[1].state, UPDATE_USED);
 	state_unref(last);
-	h.job.leave_out = true;
 	h.job.v_ref = -outcome.slots[1].effect;
 	last = update_execute(f->backend, &h.job, &outcome);
 	assert_int_equal(outcome.slots[1].state, UPDATE_USED);

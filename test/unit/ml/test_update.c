@@ -58,12 +58,7 @@ static void test_slot_values(void **state)
 	uint8_t windows;
 	struct course_own own[7] = { { &windows, 2 }, { &windows, 2 }, { &windows, 2 }, { NULL, 2 }, { &windows, 2 },
 		{ &windows, 2 }, { &windows, 2 } };
-	struct update_job job = { .own = own,
-		.proofs = proofs,
-		.proof_count = COUNT,
-		.slots = 7,
-		.leave_out = true,
-		.v_ref = 2 };
+	struct update_job job = { .own = own, .proofs = proofs, .proof_count = COUNT, .slots = 7, .v_ref = 2 };
 	float products[4][COUNT];
 	struct update_measurement measurements[2] = {
 		{ .loss = { 9, 1.7f, 1.7f, 1.7f, 0, 1.75f, 1, 1.7499f }, .products = { products[0], products[2] } },
@@ -172,6 +167,7 @@ static void test_failed_benchmark(void **state)
 		.proofs = &proof,
 		.proof_count = 1,
 		.slots = 1,
+		.v_ref = 1,
 	};
 	struct update_outcome outcome;
 
