@@ -145,7 +145,7 @@ struct state *chain_state_at(struct chain *chain, const struct index_entry *entr
  * handed in belongs to the chain. */
 enum chain_result { CHAIN_NEW, CHAIN_KNOWN, CHAIN_ORPHAN, CHAIN_REJECTED, CHAIN_ERROR };
 
-/* ORPHAN: the parent is not known. */
+/* ORPHAN: the parent is not known. REJECTED with REJECT_NOT_YET, "time-too-new": it is right but for that. */
 enum chain_result chain_add_header(struct chain *chain, const struct header *header, const struct index_entry **entry,
 	struct reject *reject);
 /* Headers cost next to nothing to make, and so many are held at most: then new ones are refused (REJECT_NOT_YET,

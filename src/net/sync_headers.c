@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/early_headers.h"
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -24,7 +25,8 @@ enum { SYNC_HEADERS_INTRODUCED_MAX = 2 * SYNC_HEADERS_AHEAD };
 
 struct sync_headers {
 	struct peers *peers;
-	bool full;                 /* the chain takes no more headers */
+	bool full; /* the chain takes no more headers */
+	struct early_headers early;
 	struct log_limit refusals; /* of what costs its sender nothing */
 };
 
@@ -190,6 +192,24 @@ void sync_headers_log_refused(struct sync_headers *header_sync, const struct pee
 		log_debug(LOG_NET, "%s", refusal);
 }
 
+/* One that is not due yet. Its parent must be proven, so that nobody fills the places with headers on headers; and what
+ * is due later than a block may be kept by its miner is nobody's block. */
+static void sync_headers_keep_early(struct sync_headers *header_sync, const struct peer *peer,
+	const struct header *header)
+{
+	const struct chain *chain = header_sync->peers->chain;
+	const struct index_entry *parent = chain_find(chain, header->prev);
+	const uint32_t future_limit = spec_future_limit(chain_spec(chain));
+	const struct early_header early = {
+		.header = *header,
+		.source = peer->source,
+		.due = (int64_t)header->time - future_limit,
+	};
+
+	if (parent != NULL && !sync_headers_is_bare(parent) && early.due <= clock_wall() + future_limit)
+		early_headers_keep(&header_sync->early, &early);
+}
+
 /* One header that is not in the index. NULL: it was not taken. */
 static const struct index_entry *sync_headers_take_new(struct sync_headers *header_sync, struct peer *peer,
 	const struct header *header, const uint8_t id[32])
@@ -208,6 +228,8 @@ static const struct index_entry *sync_headers_take_new(struct sync_headers *head
 	case CHAIN_REJECTED:
 		sync_headers_log_refused(header_sync, peer, "header", id, &header_reject);
 		header_sync->full = header_sync->full || header_reject.why == REASON_TOO_MANY_HEADERS;
+		if (header_reject.why == REASON_TIME_TOO_NEW)
+			sync_headers_keep_early(header_sync, peer, header);
 		if (header_reject.ban_score >= 100)
 			peer_punish(peer, "invalid header: %s", header_reject.reason);
 		return NULL;
@@ -378,8 +400,24 @@ static void sync_headers_let_run_out(struct peer *peer, int64_t now)
 	peer_headers->wanted = true;
 }
 
+/* From who sent it, if he is still there: he has the block. What follows it he is asked for. */
+static void sync_headers_take_due(struct sync_headers *header_sync)
+{
+	struct early_header due;
+
+	while (early_headers_take(&header_sync->early, clock_wall(), &due)) {
+		struct peer *peer = peers_find(header_sync->peers, due.source.peer);
+
+		if (peer == NULL || !peer_usable(peer))
+			continue;
+		sync_headers_take(header_sync, peer, &due.header);
+		peer->headers->wanted = true;
+	}
+}
+
 void sync_headers_work(struct sync_headers *header_sync, int64_t now)
 {
+	sync_headers_take_due(header_sync);
 	for (struct peer *peer = header_sync->peers->first; peer != NULL; peer = peer->next) {
 		if (!peer_usable(peer))
 			continue;

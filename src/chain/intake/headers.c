@@ -33,6 +33,21 @@ static bool headers_check_room(const struct chain *chain, const struct full_entr
 	return true;
 }
 
+/* What is too new is held against the other rules too, as if it were due: whoever keeps it for later keeps nothing that
+ * will be refused then. */
+static bool headers_check(const struct chain *chain, const struct header *header, const struct parent_view *parent_view,
+	struct reject *reject)
+{
+	struct reject other_reject;
+
+	if (block_check_header(chain->spec, header, parent_view, (uint64_t)clock_wall(), reject))
+		return true;
+	if (reject->why == REASON_TIME_TOO_NEW &&
+		!block_check_header(chain->spec, header, parent_view, header->time, &other_reject))
+		*reject = other_reject;
+	return false;
+}
+
 /* Nothing is written for a header: it is asked for again after a restart. Known ones come first, since peers send the
  * same header again and again; then what costs one look-up; the rules, whose price is a hash or two, last. */
 enum chain_result chain_add_header(struct chain *chain, const struct header *header, const struct index_entry **entry,
@@ -63,8 +78,7 @@ enum chain_result chain_add_header(struct chain *chain, const struct header *hea
 		return CHAIN_REJECTED;
 	}
 	index_parent_view(&parent->entry, &parent_view);
-	if (!block_check_header(chain->spec, header, &parent_view, (uint64_t)clock_wall(), reject) ||
-		!headers_check_room(chain, parent, reject))
+	if (!headers_check(chain, header, &parent_view, reject) || !headers_check_room(chain, parent, reject))
 		return CHAIN_REJECTED;
 	full = index_add(&chain->index, header, incoming_id);
 	if (entry != NULL)
