@@ -97,6 +97,10 @@ static enum rpc_outcome call_listdatasets(struct rpc_request *data_request, void
 
 static const struct rpc_arg getdataset_args[] = {
 	{ .name = "dataset", .type = RPC_TEXT, .max = 64, .help = "Its number, or its root." },
+	{ .name = "resemblance",
+		.type = RPC_BOOL,
+		.fallback = "false",
+		.help = "Look up which earlier dataset it is most like, too: a second or two for a large one." },
 	{ 0 },
 };
 
@@ -145,18 +149,39 @@ static json_t *data_show_last_draws(const struct chain *chain, uint32_t dataset_
 	return last_draws;
 }
 
+/* In shares of its sampled strings, of which 1/3 is the most that registration takes. */
+static json_t *data_show_resemblance(const struct chain *chain, uint32_t dataset_number, struct errmsg *err)
+{
+	size_t shared, samples;
+	uint32_t alike_number;
+
+	if (!chain_resemblance(chain, dataset_number, &alike_number, &shared, &samples, err))
+		return NULL;
+	return json_pack("{s:I,s:o}", "dataset", (json_int_t)alike_number, "share",
+		json_fixed(samples == 0 ? 0 : (int64_t)(shared * 1000000 / samples), 6));
+}
+
 static enum rpc_outcome call_getdataset(struct rpc_request *data_request, void *context)
 {
 	size_t dataset_number;
 	json_t *dataset_shown;
 	const struct dataset *dataset;
+	json_t *resembles = NULL;
+	struct errmsg err;
 
 	if (!data_find_dataset(chain_registry(context), rpc_text(data_request, "dataset"), &dataset_number))
 		return rpc_fail(data_request, RPC_INVALID_ADDRESS_OR_KEY, "No such dataset");
+	if (rpc_bool(data_request, "resemblance") && dataset_number > 0) {
+		resembles = data_show_resemblance(context, (uint32_t)dataset_number, &err);
+		if (resembles == NULL)
+			return rpc_fail(data_request, RPC_DATABASE_ERROR, "%s", err.text);
+	}
 	dataset_shown = data_show_dataset(context, dataset_number);
 	dataset = registry_get(chain_registry(context), dataset_number);
 	json_object_set_new(dataset_shown, "available",
 		json_boolean(dataset_number == 0 || chain_has_blob(context, dataset->root)));
+	if (resembles != NULL)
+		json_object_set_new(dataset_shown, "resembles", resembles);
 	json_object_set_new(dataset_shown, "last_draws", data_show_last_draws(context, (uint32_t)dataset_number));
 	return rpc_reply(data_request, dataset_shown);
 }
@@ -294,7 +319,9 @@ static const char dataset_result[] =
 	"  \"mean_effect\": nats,                on the reserved text; it is what brings quarantine\n"
 	"  \"known_draws\": n,                   at which the model had learned of its own pages\n"
 	"  \"mean_value\": nats,                 for which it was paid\n"
-	"  \"available\": true|false,            whether the bytes are here; only of getdataset, as is\n"
+	"  \"available\": true|false,            whether the bytes are here; only of getdataset, as is what follows\n"
+	"  \"resembles\": {\"dataset\": n, \"share\": n},   "
+	"the earlier one with most of its sampled strings, if asked for\n"
 	"  \"last_draws\": [{\"height\", \"proofs\", \"left_out\", \"effect\", \"known\", \"own\", \"value\"}]\n"
 	"                                      the newest first, 10 at most: effect on the reserved text, value on\n"
 	"                                      its own pages, and whether the model had learned of these\n"

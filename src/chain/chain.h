@@ -195,6 +195,10 @@ const struct block *chain_read_block(struct chain *chain, const struct index_ent
 const struct block *chain_read_bare(struct chain *chain, const struct index_entry *entry,
 	struct errmsg *err); /* without */
 bool chain_has_blob(const struct chain *chain, const uint8_t root[32]);
+/* Which earlier dataset a registered one, not the corpus, is most like (doc/protocol.md section 12): how many of its
+ * `samples` sampled strings that has too. A second or two for the largest. */
+bool chain_resemblance(const struct chain *chain, uint32_t number, uint32_t *dataset, size_t *shared, size_t *samples,
+	struct errmsg *err);
 bool chain_read_blob(struct chain *chain, const uint8_t root[32], struct buf *out, struct errmsg *err);
 
 /* A coin of the active chain. */

@@ -69,6 +69,19 @@ const struct block *chain_read_bare(struct chain *chain, const struct index_entr
 	return query_block(chain, entry, false, err);
 }
 
+bool chain_resemblance(const struct chain *chain, uint32_t number, uint32_t *dataset, size_t *shared, size_t *samples,
+	struct errmsg *err)
+{
+	struct judge_resemblance resemblance;
+
+	if (!judge_resemblance(chain->judge, chain->registry, number, &resemblance, err))
+		return false;
+	*dataset = resemblance.dataset;
+	*shared = resemblance.shared;
+	*samples = resemblance.samples;
+	return true;
+}
+
 bool chain_has_blob(const struct chain *chain, const uint8_t root[32])
 {
 	return blobs_has(chain->blobs, root);

@@ -217,6 +217,27 @@ static enum judge_verdict judge_tell(const struct judge *judge, const struct reg
 	return JUDGE_BAD;
 }
 
+/* As it was judged when it came: against those before it. The verdict of that day is not kept. */
+bool judge_resemblance(const struct judge *judge, const struct registry *registry, uint32_t number,
+	struct judge_resemblance *resemblance, struct errmsg *err)
+{
+	struct judged fresh = { .used = 0 };
+	bool is_found = false;
+
+	switch (samples_get(judge->options.db, registry_get(registry, number)->root, &fresh.novelty, err)) {
+	case DB_FOUND:
+		is_found = judge_look_up(judge, &fresh, number, err);
+		break;
+	case DB_MISSING:
+		return errmsg_set(err, "The samples of dataset %" PRIu32 " are lost: start with -reindex", number);
+	case DB_FAILED:
+		return false;
+	}
+	*resemblance = (struct judge_resemblance){ fresh.alike, fresh.shared, fresh.novelty.count };
+	novelty_clear(&fresh.novelty);
+	return is_found;
+}
+
 /* --- at once --- */
 
 static void judge_take_samples(struct judge *judge, struct judged *judged)

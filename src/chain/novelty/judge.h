@@ -44,6 +44,15 @@ enum judge_verdict judge_blob(struct judge *judge, const struct registry *regist
 enum judge_verdict judge_bytes(struct judge *judge, const struct registry *registry, const uint8_t root[32],
 	const uint8_t *blob_bytes, size_t size, struct reject *reject, struct errmsg *err);
 
+/* What a registered dataset has in common with one that was registered before it: the one that has most of its samples.
+ * For people; a large one takes a second or two. */
+struct judge_resemblance {
+	uint32_t dataset;
+	size_t shared, samples; /* of its own, `shared` are in the other too */
+};
+bool judge_resemblance(const struct judge *judge, const struct registry *registry, uint32_t number,
+	struct judge_resemblance *resemblance, struct errmsg *err);
+
 /* Samples of a blob that judge_blob just found good; borrowed until the next blob is judged. */
 const struct novelty *judge_novelty(const struct judge *judge, const uint8_t root[32]);
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Copies are no contributions: of a dataset, of the benchmark, of pages; whoever tries spends nothing. doc/protocol.md section 12."""
 
+import decimal
 import os
 import random
 import sys
@@ -88,6 +89,13 @@ def copies():
         mixed = prose(3, 50000) + text[:20000]
         judge.register(mixed)
         tap.equal(registered(node, mixed), 2, "number")
+        of_copy, of_text = judge.datasets[2], judge.datasets[1]
+        share = len(of_copy & of_text) * 1000000 // len(of_copy)
+        tap.equal(node.rpc.getdataset("2", True)["resembles"], {"dataset": 1, "share": decimal.Decimal(share) / 1000000},
+                  "what it resembles most")
+        tap.equal(node.rpc.getdataset("1", True)["resembles"]["dataset"], 0, "what came before the first one")
+        for shown in (node.rpc.getdataset("2"), node.rpc.getdataset("0", True), node.rpc.listdatasets()[2]):
+            tap.true("resembles" not in shown, "it is looked up if asked for")
         node.restart()
         with tap.raises(REFUSED, "dataset 1"):
             contribute(node, changed(text, 32))
