@@ -157,6 +157,46 @@ static void test_late_dates(void **unused)
 	helper_stop(&other);
 }
 
+struct overtaking {
+	const struct chain *chain;
+	size_t by_proven; /* times it was so when a proof had been found right */
+};
+
+static void note_overtaking(void *context, const struct index_entry *entry, const struct source *source)
+{
+	struct overtaking *seen = context;
+
+	(void)source;
+	assert_true(chain_beats(seen->chain, entry, chain_tip(seen->chain)));
+	seen->by_proven += chain_is_overtaken(seen->chain);
+}
+
+/* From the moment when the own proof of a better block is known to be right until its verdict, a miner had better wait.
+ */
+static void test_overtaken(void **unused)
+{
+	struct helper a, b;
+	struct overtaking seen = { .by_proven = 0 };
+
+	(void)unused;
+	pace_start(&a, 0x11);
+	pace_start(&b, 0x22);
+	pace_clock(60);
+	helper_mine_loose(&a);
+	helper_mine(&a, 1);
+	seen.chain = b.chain;
+	chain_subscribe(b.chain, &(struct chain_events){ .context = &seen, .block_proven = note_overtaking });
+	assert_false(chain_is_overtaken(b.chain));
+	helper_feed(&b, &a, 1, 1);
+	helper_settle(&b);
+	assert_int_equal(seen.by_proven, 1);
+	assert_int_equal(chain_tip(b.chain)->height, 1);
+	assert_false(chain_is_overtaken(b.chain));
+	chain_unsubscribe(b.chain, &seen);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +204,7 @@ int main(void)
 		cmocka_unit_test_setup(test_not_due, pace_setup),
 		cmocka_unit_test_setup(test_ties, pace_setup),
 		cmocka_unit_test_setup(test_late_dates, pace_setup),
+		cmocka_unit_test_setup(test_overtaken, pace_setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
