@@ -29,7 +29,7 @@ FAIR_TRIAL = 30  # blocks after which data that has earned nothing has had its c
 SPEC = {
     "name": "demo", "hrp": "datl", "spacing": 4, "k": 4,
     "d": 64, "layers": 2, "heads": 2, "ff": 176, "ctx": 64, "batch": 8, "iterations": 8,
-    "slots": 2, "bench_rows": 64, "lr_ppm": 250, "maturity": 2, "data_delay": 1,
+    "slots": 2, "bench_rows": 64, "lr_ppm": 250, "maturity": 2, "data_delay": 1, "commit_delay": 2,
     "blob_min": 32768, "burn_rate": 100,
 }
 
@@ -197,8 +197,17 @@ class Demo:
         self.mine_until("the owner has coins", lambda: owner.call("getbalance") > 0)
         title = os.path.basename(self.options.file).encode()[:64].decode(errors="ignore")
         sent = owner.call("contributedata", self.options.file, "LicenseRef-as-stated", title, own)
-        print(f"       The owner contributes {self.options.file} ({size} bytes) in transaction {sent['txid'][:16]}...")
-        self.mine_until("the data is on the chain", lambda: len(owner.call("listdatasets")) > 1)
+        print(f"       The owner contributes {self.options.file} ({size} bytes), and commits to it in {sent['commitment'][:16]}...")
+        self.mine_until("the commitment is deep enough", lambda: self.has_reached("registering", "registered"))
+        print(f"       The commitment is deep enough, and the wallet registers the data in {sent['txid'][:16]}...")
+        self.mine_until("the data is on the chain", lambda: self.has_reached("registered"))
+
+    def has_reached(self, *stages):
+        """How far the wallet says that the contribution is."""
+        contribution = self.owner.call("listcontributions")[0]
+        if contribution["stage"] == "failed":
+            raise Failure(f"the contribution failed: {contribution['why']}")
+        return contribution["stage"] in stages
 
     def has_shown_enough(self):
         """As many blocks as were asked for, a lower loss, and data that were paid, or had their chance."""

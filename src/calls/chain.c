@@ -181,6 +181,15 @@ static enum rpc_outcome call_getchaintips(struct rpc_request *chain_request, voi
 	return rpc_reply(chain_request, branches);
 }
 
+static json_t *chain_show_licences(const struct spec *spec)
+{
+	json_t *licences_shown = json_array();
+
+	for (uint32_t i = 0; i < spec->licence_count; i++)
+		json_array_append_new(licences_shown, json_string(spec->licences[i]));
+	return licences_shown;
+}
+
 static enum rpc_outcome call_getchainspec(struct rpc_request *chain_request, void *context)
 {
 	const struct spec *spec = chain_spec(context);
@@ -217,6 +226,7 @@ static enum rpc_outcome call_getchainspec(struct rpc_request *chain_request, voi
 		{ "halving", spec->halving },
 		{ "maturity", spec->maturity },
 		{ "data_delay", spec->data_delay },
+		{ "commit_delay", spec->commit_delay },
 		{ "burn_rate", (uint64_t)spec->burn_rate },
 		{ "blob_min", spec->blob_min },
 		{ "blob_max", spec->blob_max },
@@ -233,9 +243,7 @@ static enum rpc_outcome call_getchainspec(struct rpc_request *chain_request, voi
 	json_object_set_new(spec_shown, "hrp", json_string(spec->hrp));
 	for (size_t i = 0; i < sizeof spec_numbers / sizeof *spec_numbers; i++)
 		json_object_set_new(spec_shown, spec_numbers[i].name, json_integer((json_int_t)spec_numbers[i].value));
-	json_object_set_new(spec_shown, "licences", json_array());
-	for (uint32_t i = 0; i < spec->licence_count; i++)
-		json_array_append_new(json_object_get(spec_shown, "licences"), json_string(spec->licences[i]));
+	json_object_set_new(spec_shown, "licences", chain_show_licences(spec));
 	json_object_set_new(spec_shown, "corpus_root", json_hex(spec->corpus_root, 32));
 	json_object_set_new(spec_shown, "commitment", json_hex(spec->commitment, 32));
 	json_object_set_new(spec_shown, "genesis", json_hash(spec->genesis_id));

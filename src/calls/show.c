@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "consensus/payload/contribution.h"
+#include "consensus/payload/commitment.h"
 #include "consensus/spec.h"
 #include "crypto/address.h"
 #include "util/warning.h"
@@ -25,6 +25,7 @@ static json_t *show_contribution(const struct spec *spec, const struct contribut
 	json_object_set_new(shown, "owner", show_address(spec, contributed->owner));
 	json_object_set_new(shown, "licence", json_text(contributed->licence, strlen(contributed->licence)));
 	json_object_set_new(shown, "title", json_text(contributed->title, strlen(contributed->title)));
+	json_object_set_new(shown, "salt", json_hex(contributed->salt, 32));
 	return shown;
 }
 
@@ -32,6 +33,7 @@ json_t *show_script(const struct spec *spec, const struct bytes *script)
 {
 	json_t *shown = json_object();
 	struct contribution contributed;
+	uint8_t commitment[32];
 	const uint8_t *key;
 
 	json_object_set_new(shown, "hex", json_hex(script->data, script->size));
@@ -45,6 +47,8 @@ json_t *show_script(const struct spec *spec, const struct bytes *script)
 	json_object_set_new(shown, "type", json_string(script_is_op_return(script) ? "nulldata" : "nonstandard"));
 	if (contribution_parse(script, &contributed))
 		json_object_set_new(shown, "contribution", show_contribution(spec, &contributed));
+	if (commitment_parse(script, commitment))
+		json_object_set_new(shown, "commitment", json_hex(commitment, 32));
 	return shown;
 }
 

@@ -275,7 +275,7 @@ static void open_blob_judged(void *context)
 
 	if (chain->closing || chain->failed)
 		return;
-	admit_blob_arrived(chain);
+	admit_waiting(chain);
 	chain->again = true;
 }
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "consensus/pace.h"
-#include "consensus/payload/contribution.h"
+#include "consensus/payload/commitment.h"
 #include "consensus/target.h"
 #include "crypto/hash.h"
 #include "crypto/merkle.h"
@@ -399,6 +399,7 @@ static bool block_check_txs(const struct spec *spec, const struct block *block, 
 	struct reject *reject)
 {
 	uint64_t registered_bytes = 0;
+	size_t committed = 0;
 
 	for (size_t i = 0; i < block->tx_count; i++) {
 		const struct tx *tx = block->txs[i];
@@ -407,7 +408,8 @@ static bool block_check_txs(const struct spec *spec, const struct block *block, 
 			return false;
 		if (!tx_is_final(tx, parent->height + 1, parent->median_time))
 			return reject_set(reject, REASON_BAD_TXNS_NONFINAL, "transaction %zu is locked", i);
-		if (!contribution_check(spec, tx, &registered_bytes, reject))
+		if (!commitment_check(tx, &committed, reject) ||
+			!contribution_check(spec, tx, &registered_bytes, reject))
 			return false;
 	}
 	return registered_bytes <= spec->blob_budget ||

@@ -74,8 +74,8 @@ bool block_check_loose(const struct spec *spec, const struct header *header, con
 	uint64_t time_limit, struct reject *reject);
 
 /* All of section 8 that follows from the block, its spec and its parent, block_check_header apart: roots, loose proofs,
- * weight, each tx_check and locktime, contribution sizes, burn and budget. Not: coins, relative locks, signatures,
- * coinbase amounts, registered roots, execution. */
+ * weight, each tx_check and locktime, commitments' burn and count, contribution sizes, burn and budget. Not: coins,
+ * relative locks, signatures, coinbase amounts, registered roots, execution. */
 bool block_check(const struct spec *spec, const struct block *block, const struct parent_view *parent,
 	struct reject *reject);
 

@@ -32,8 +32,11 @@ enum reasons_blame {
 	X(BAD_CB_MULTIPLE, "bad-cb-multiple", INVALID, PLACE)                                           \
 	X(BAD_CB_OUTCOME, "bad-cb-outcome", INVALID, PLACE)                                             \
 	X(BAD_CB_OUTPUTS, "bad-cb-outputs", INVALID, PLACE)                                             \
+	X(BAD_COMMITMENT_BURN, "bad-commitment-burn", INVALID, PLACE)                                   \
+	X(BAD_COMMITMENT_COUNT, "bad-commitment-count", INVALID, PLACE)                                 \
 	X(BAD_CONTRIB_BUDGET, "bad-contrib-budget", INVALID, PLACE)                                     \
 	X(BAD_CONTRIB_BURN, "bad-contrib-burn", INVALID, PLACE)                                         \
+	X(BAD_CONTRIB_COMMITMENT, "bad-contrib-commitment", INVALID, PLACE)                             \
 	X(BAD_CONTRIB_DUPLICATE, "bad-contrib-duplicate", INVALID, PLACE)                               \
 	X(BAD_CONTRIB_FORMAT, "bad-contrib-format", INVALID, PLACE)                                     \
 	X(BAD_CONTRIB_LICENCE, "bad-contrib-licence", INVALID, PLACE)                                   \

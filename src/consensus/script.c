@@ -74,7 +74,7 @@ void script_begin_payload(struct buf *payload, uint8_t kind)
 	buf_put_u8(payload, kind);
 }
 
-/* One byte of length is enough: the longest payload, a contribution with the longest texts, has 158 bytes. */
+/* One byte of length is enough: the longest payload, a contribution with the longest texts, has 238 bytes. */
 void script_end_payload(struct buf *payload, struct buf *script)
 {
 	buf_put_u8(script, OP_RETURN);

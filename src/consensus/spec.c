@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "consensus/corpus.h"
-#include "consensus/payload/contribution.h"
+#include "consensus/payload/commitment.h"
 #include "consensus/payload/outcome.h"
 #include "consensus/spec_fields.h"
 #include "consensus/target.h"
@@ -78,6 +78,7 @@ const struct spec_field spec_fields[] = {
 	SPEC_FIELD("halving", halving, 1, 1000000),
 	SPEC_FIELD("maturity", maturity, 1, 1000000),
 	SPEC_FIELD("data_delay", data_delay, 1, 1000000),
+	SPEC_FIELD("commit_delay", commit_delay, 1, COMMITMENT_WINDOW),
 	SPEC_FIELD("burn_rate", burn_rate, 0, 1000000),
 	SPEC_FIELD("blob_min", blob_min, SPEC_BLOB_LEAST, 1u << 24),
 	SPEC_FIELD("blob_max", blob_max, SPEC_BLOB_LEAST, 1u << 24),
@@ -163,7 +164,7 @@ static const struct spec spec_regtest = {
 		.gate_ppm = 1050000, .bench_rows = 4,
 	} } },
 	.v_0 = 85899346, .v_min = 2147484,
-	.subsidy = 5000000000, .halving = 150, .maturity = 10, .data_delay = 1, .burn_rate = 10,
+	.subsidy = 5000000000, .halving = 150, .maturity = 10, .data_delay = 1, .commit_delay = 1, .burn_rate = 10,
 	.blob_min = 32768, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
 	.pages = { .distinct = 512, .judged = 256 }, .memory = 1024,
 	.p2p_port = 29433, .rpc_port = 29432,
@@ -179,7 +180,8 @@ static const struct spec spec_test = {
 		.gate_ppm = 1050000, .bench_rows = 8,
 	} } },
 	.v_0 = 85899346, .v_min = 2147484,
-	.subsidy = 5000000000, .halving = 210000, .maturity = 100, .data_delay = 100, .burn_rate = 10,
+	.subsidy = 5000000000, .halving = 210000, .maturity = 100, .data_delay = 100, .commit_delay = 6,
+	.burn_rate = 10,
 	.blob_min = 65536, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
 	.pages = { .distinct = 512, .judged = 256 }, .memory = 1024,
 	.p2p_port = 19433, .rpc_port = 19432, .is_public = true,
@@ -196,7 +198,8 @@ static const struct spec spec_main = {
 		.gate_ppm = 1050000, .bench_rows = 16,
 	} } },
 	.v_0 = 85899346, .v_min = 2147484,
-	.subsidy = 5000000000, .halving = 210000, .maturity = 100, .data_delay = 100, .burn_rate = 100,
+	.subsidy = 5000000000, .halving = 210000, .maturity = 100, .data_delay = 100, .commit_delay = 6,
+	.burn_rate = 100,
 	.blob_min = 65536, .blob_max = 16777216, .blob_budget = 33554432, .block_weight = 4000000,
 	.pages = { .distinct = 512, .judged = 256 }, .memory = 1024,
 	.p2p_port = 9433, .rpc_port = 9432, .is_public = true,

@@ -33,7 +33,7 @@ struct spec {
 	uint32_t course_count;
 	int64_t v_0, v_min; /* 2^-32 nats */
 	int64_t subsidy;
-	uint32_t halving, maturity, data_delay;
+	uint32_t halving, maturity, data_delay, commit_delay;
 	int64_t burn_rate; /* base units per byte */
 	uint32_t blob_min, blob_max, blob_budget;
 	struct pages_rule pages; /* the courtesy filter */

@@ -231,7 +231,7 @@ static bool spend_sign_inputs(struct tx *payment, const struct spend_plan *plan,
 	return is_signed;
 }
 
-static enum spend_result spend_make_tx(struct spend_plan *plan, struct wallet *wallet, struct tx *payment,
+static enum spend_result spend_make_tx(const struct spend_plan *plan, struct wallet *wallet, struct tx *payment,
 	struct errmsg *err)
 {
 	const struct tx_output *payee_output;
@@ -290,4 +290,31 @@ enum spend_result spend_build(struct wallet *wallet, const struct spend_request 
 	free(plan.coins);
 	*fee = plan.fee;
 	return build_result;
+}
+
+int64_t spend_single_fee(const struct spend_request *request)
+{
+	struct spend_plan plan = { .request = request,
+		.rate = request->rate ? request->rate : SPEND_RATE_MIN,
+		.taken = 1 };
+	struct errmsg err;
+
+	spend_check_outputs(&plan, &err);
+	return spend_fee(&plan, false);
+}
+
+const struct tx *spend_single(struct wallet *wallet, const struct tx *source, uint32_t place,
+	const struct spend_request *request, struct errmsg *err)
+{
+	const struct ledger_tx source_tx = { .tx = source };
+	struct ledger_coin coin = { .outpoint.index = place, .entry = &source_tx };
+	const struct spend_plan plan = { .request = request, .coins = &coin, .coin_count = 1, .taken = 1 };
+	struct tx *payment = tx_new();
+
+	memcpy(coin.outpoint.txid, tx_txid(source), 32);
+	coin.script = ledger_output_script(wallet_ledger(wallet), &source->outputs[place]);
+	if (spend_make_tx(&plan, wallet, payment, err) == SPEND_OK)
+		return tx_seal(payment);
+	tx_unref(payment);
+	return NULL;
 }

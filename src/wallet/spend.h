@@ -39,4 +39,11 @@ struct spend_request {
 enum spend_result spend_build(struct wallet *wallet, const struct spend_request *request, const struct tx **tx,
 	int64_t *fee, struct errmsg *err);
 
+/* The same of one coin that is not there yet: output `place` of `source`, a transaction of the wallet's own that nobody
+ * has been told of. All that it holds beyond the request's outputs, which spend_single_fee is enough for, is the fee.
+ * NULL: the wallet is locked. */
+int64_t spend_single_fee(const struct spend_request *request);
+const struct tx *spend_single(struct wallet *wallet, const struct tx *source, uint32_t place,
+	const struct spend_request *request, struct errmsg *err);
+
 #endif

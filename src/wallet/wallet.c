@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "consensus/payload/contribution.h"
 #include "crypto/wipe.h"
 #include "store/db.h"
 #include "util/clock.h"
@@ -23,7 +24,10 @@ enum {
 	WALLET_KEY_SYNCED = 's',
 	WALLET_KEY_TX = 't',
 	WALLET_KEY_LABEL = 'l',
+	WALLET_KEY_PLEDGE = 'c',
+	WALLET_KEY_BYTES = 'b',
 	WALLET_TX_VERSION = 1,
+	WALLET_PLEDGE_VERSION = 1,
 	WALLET_COPY_BYTES = 1 << 20, /* of records, for one write */
 };
 
@@ -38,7 +42,9 @@ struct wallet {
 	uint64_t birth_time;
 	uint32_t next[2];    /* per branch: the first index neither given out nor used */
 	uint32_t derived[2]; /* per branch: scripts in the ledger */
-	int64_t lock_at;     /* of clock_mono_ms, while unlocked */
+	struct wallet_pledge *pledges;
+	size_t pledge_count;
+	int64_t lock_at; /* of clock_mono_ms, while unlocked */
 	int64_t lock_at_wall;
 };
 
@@ -176,6 +182,57 @@ static bool wallet_visit_label(void *context, const uint8_t *key, size_t key_siz
 	memcpy(wallet_script->label, wallet_record, size);
 	wallet_script->label[size] = 0;
 	return true;
+}
+
+static void wallet_put_pledge(struct db_batch *wallet_batch, const struct wallet_pledge *pledge)
+{
+	struct buf wallet_record;
+
+	buf_init(&wallet_record);
+	buf_put_u8(&wallet_record, WALLET_PLEDGE_VERSION);
+	buf_put(&wallet_record, pledge->commitment, 32);
+	buf_put_u8(&wallet_record, pledge->keeps_bytes);
+	wallet_put_record(wallet_batch, WALLET_KEY_PLEDGE, pledge->registration, &wallet_record);
+	buf_clear(&wallet_record);
+}
+
+static void wallet_add_pledge(struct wallet *wallet, const struct wallet_pledge *pledge)
+{
+	wallet->pledges = mem_realloc(wallet->pledges, (wallet->pledge_count + 1) * sizeof *wallet->pledges);
+	wallet->pledges[wallet->pledge_count++] = *pledge;
+}
+
+/* After the transactions: a pledge without both of them is no pledge. */
+static bool wallet_visit_pledge(void *context, const uint8_t *key, size_t key_size, const uint8_t *wallet_record,
+	size_t size, struct errmsg *err)
+{
+	struct wallet *wallet = context;
+	struct wallet_pledge pledge = { .is_told = false };
+	const struct ledger_tx *registration;
+	struct reader pledge_reader;
+	bool is_pledge;
+
+	reader_init(&pledge_reader, wallet_record, size);
+	is_pledge = key_size == 33 && reader_u8(&pledge_reader) == WALLET_PLEDGE_VERSION;
+	reader_copy(&pledge_reader, pledge.commitment, 32);
+	pledge.keeps_bytes = reader_u8(&pledge_reader) != 0;
+	if (!is_pledge || !reader_done(&pledge_reader))
+		return errmsg_set(err, "The record of a contribution is damaged");
+	memcpy(pledge.registration, key + 1, 32);
+	registration = ledger_find(&wallet->ledger, pledge.registration);
+	if (registration == NULL || ledger_find(&wallet->ledger, pledge.commitment) == NULL)
+		return errmsg_set(err, "A contribution lacks one of its transactions");
+	pledge.order = registration->order;
+	wallet_add_pledge(wallet, &pledge);
+	return true;
+}
+
+static int wallet_compare_pledges(const void *pledge, const void *other_pledge)
+{
+	uint64_t left_order = ((const struct wallet_pledge *)pledge)->order;
+	uint64_t right_order = ((const struct wallet_pledge *)other_pledge)->order;
+
+	return (left_order > right_order) - (left_order < right_order);
 }
 
 static bool wallet_get_record(struct wallet *wallet, uint8_t record_kind, struct buf *wallet_record,
@@ -362,8 +419,11 @@ static bool wallet_load(struct wallet *wallet, struct errmsg *err)
 	wallet->ledger.tip_height = wallet->synced.height;
 	wallet_derive_ahead(wallet);
 	if (!db_each(wallet->db, (uint8_t[]){ WALLET_KEY_LABEL }, 1, wallet_visit_label, wallet, err) ||
-		!db_each(wallet->db, (uint8_t[]){ WALLET_KEY_TX }, 1, wallet_visit_tx, wallet, err))
+		!db_each(wallet->db, (uint8_t[]){ WALLET_KEY_TX }, 1, wallet_visit_tx, wallet, err) ||
+		!db_each(wallet->db, (uint8_t[]){ WALLET_KEY_PLEDGE }, 1, wallet_visit_pledge, wallet, err))
 		return false;
+	if (wallet->pledge_count > 1)
+		qsort(wallet->pledges, wallet->pledge_count, sizeof *wallet->pledges, wallet_compare_pledges);
 	return wallet->account.has_passphrase || account_unlock(&wallet->account, "") ||
 		errmsg_set(err, "The account record is damaged: its seed cannot be read");
 }
@@ -385,6 +445,7 @@ void wallet_close(struct wallet *wallet)
 	ledger_clear(&wallet->ledger);
 	if (wallet->db != NULL)
 		db_close(wallet->db);
+	free(wallet->pledges);
 	free(wallet->path);
 	free(wallet->name);
 	free(wallet);
@@ -566,6 +627,74 @@ bool wallet_abandon(struct wallet *wallet, struct ledger_tx *wallet_tx, struct e
 	wallet_tx->abandoned = true;
 	wallet_batch = db_batch_new();
 	wallet_put_tx(wallet_batch, wallet_tx);
+	return wallet_write_batch(wallet, wallet_batch, true, err);
+}
+
+/* --- Pledges --- */
+
+/* Neither transaction has been seen by anybody: from here on both are offered, and the coins that they spend are taken.
+ * So they and the bytes are on disk together, or none of it is. */
+bool wallet_record_pledge(struct wallet *wallet, const struct tx *commitment, const struct tx *registration,
+	const struct buf *pledged_bytes, struct errmsg *err)
+{
+	const struct tx *txs[2] = { commitment, registration };
+	struct wallet_pledge pledge = { .keeps_bytes = true };
+	struct db_batch *wallet_batch = db_batch_new();
+	struct contribution contribution;
+	struct ledger_tx *wallet_txs[2];
+	bool is_written;
+
+	memcpy(pledge.commitment, tx_txid(commitment), 32);
+	memcpy(pledge.registration, tx_txid(registration), 32);
+	contribution_parse(&registration->outputs[0].script, &contribution);
+	for (size_t i = 0; i < 2; i++) {
+		wallet_txs[i] = ledger_add(&wallet->ledger, txs[i], (uint64_t)clock_wall());
+		wallet_note_used(wallet, wallet_txs[i]);
+		wallet_put_tx(wallet_batch, wallet_txs[i]);
+	}
+	wallet_put_progress(wallet_batch, wallet);
+	wallet_put_pledge(wallet_batch, &pledge);
+	wallet_put_record(wallet_batch, WALLET_KEY_BYTES, contribution.root, pledged_bytes);
+	pledge.order = wallet_txs[1]->order;
+	wallet_add_pledge(wallet, &pledge);
+	is_written = wallet_write_batch(wallet, wallet_batch, true, err);
+	for (size_t i = 0; i < 2; i++)
+		wallet_txs[i]->recorded = is_written;
+	return is_written;
+}
+
+struct wallet_pledge *wallet_pledges(struct wallet *wallet, size_t *count)
+{
+	*count = wallet->pledge_count;
+	return wallet->pledges;
+}
+
+bool wallet_read_pledged(struct wallet *wallet, const uint8_t root[32], struct buf *pledged_bytes, struct errmsg *err)
+{
+	uint8_t record_key[33] = { WALLET_KEY_BYTES };
+
+	memcpy(record_key + 1, root, 32);
+	switch (db_get(wallet->db, record_key, sizeof record_key, pledged_bytes, err)) {
+	case DB_FOUND:
+		return true;
+	case DB_MISSING:
+		return errmsg_set(err, "The bytes of a contribution are not kept any more");
+	case DB_FAILED:
+		break;
+	}
+	return false;
+}
+
+bool wallet_drop_pledged(struct wallet *wallet, struct wallet_pledge *pledge, const uint8_t root[32],
+	struct errmsg *err)
+{
+	struct db_batch *wallet_batch = db_batch_new();
+	uint8_t record_key[33] = { WALLET_KEY_BYTES };
+
+	memcpy(record_key + 1, root, 32);
+	db_batch_delete(wallet_batch, record_key, sizeof record_key);
+	pledge->keeps_bytes = false;
+	wallet_put_pledge(wallet_batch, pledge);
 	return wallet_write_batch(wallet, wallet_batch, true, err);
 }
 

@@ -17,7 +17,9 @@
  *    s              id and u32 height of the last block seen
  *    t <txid 32>    transaction: u8 version 1, u32 height, block id, u64 time, u64 order, u32 first_data, u8 abandoned,
  *                   serialised transaction
- *    l <key 32>     label of an address */
+ *    l <key 32>     label of an address
+ *    c <txid 32>    pledge, by its registration: u8 version 1, txid of its commitment, u8 whether its bytes are kept
+ *    b <root 32>    the bytes of data that are pledged */
 #ifndef ATELIER_WALLET_WALLET_H
 #define ATELIER_WALLET_WALLET_H
 
@@ -68,6 +70,27 @@ bool wallet_rewind(struct wallet *wallet, const struct wallet_place *place, stru
 bool wallet_record_payment(struct wallet *wallet, const struct tx *tx, struct errmsg *err);
 bool wallet_mempool_added(struct wallet *wallet, const struct tx *tx, struct errmsg *err);
 void wallet_mempool_removed(struct wallet *wallet, const struct tx *tx);
+
+/* A contribution under way (wallet/pledge.h). */
+struct wallet_pledge {
+	uint8_t registration[32], commitment[32]; /* txids */
+	uint64_t order;                           /* of its registration (struct ledger_tx) */
+	bool keeps_bytes;
+	bool is_told; /* in this run the log says how far it is: */
+	int told_stage;
+	const char *refusal; /* why the mempool has not got its registration; NULL: it was not refused */
+};
+
+/* Writes down both transactions, the commitment first, and the bytes, in one. The registration's only output is the
+ * contribution. */
+bool wallet_record_pledge(struct wallet *wallet, const struct tx *commitment, const struct tx *registration,
+	const struct buf *pledged_bytes, struct errmsg *err);
+/* All of them, in the order they were made; borrowed until the next is recorded. */
+struct wallet_pledge *wallet_pledges(struct wallet *wallet, size_t *count);
+/* The bytes that one keeps, and an end to that. */
+bool wallet_read_pledged(struct wallet *wallet, const uint8_t root[32], struct buf *pledged_bytes, struct errmsg *err);
+bool wallet_drop_pledged(struct wallet *wallet, struct wallet_pledge *pledge, const uint8_t root[32],
+	struct errmsg *err);
 
 /* Gives up an own transaction that is in no block and not in the mempool: what it spends is free again. */
 bool wallet_abandon(struct wallet *wallet, struct ledger_tx *wallet_tx, struct errmsg *err);

@@ -10,17 +10,21 @@
 #include <string.h>
 
 #include "crypto/wipe.h"
+#include "util/bytes.h"
 #include "util/clock.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/warning.h"
 #include "wallet/folder.h"
+#include "wallet/pledge.h"
 #include "wallet/startup.h"
 
 enum {
 	WALLETS_SLICE_MS = 250,
 	WALLETS_RETRY_MS = 5000,
+	WALLETS_PLEDGE_DEPTH =
+		100, /* blocks on a registration; more are not undone without the operator (section 15) */
 };
 
 struct wallets_loaded {
@@ -259,6 +263,91 @@ static void wallets_offer_unconfirmed(struct wallets *wallets, struct wallet *wa
 	free(own_txs);
 }
 
+/* --- Pledges --- */
+
+static void wallets_tell_pledge(const struct wallet *wallet, struct wallet_pledge *pledge,
+	const struct pledge_status *status)
+{
+	char pledge_root[65];
+
+	if (pledge->is_told && pledge->told_stage == (int)status->stage)
+		return;
+	pledge->is_told = true;
+	pledge->told_stage = (int)status->stage;
+	hex_encode(pledge_root, status->contribution.root, 32);
+	switch (status->stage) {
+	case PLEDGE_COMMITTING:
+		log_info("Wallet %s: contribution %s: its commitment waits for a block", wallet_name(wallet),
+			pledge_root);
+		break;
+	case PLEDGE_WAITING:
+		log_info("Wallet %s: contribution %s: its commitment has %u of %u blocks", wallet_name(wallet),
+			pledge_root, status->depth, status->needed);
+		break;
+	case PLEDGE_REGISTERING:
+		log_info("Wallet %s: contribution %s: its registration waits for a block", wallet_name(wallet),
+			pledge_root);
+		break;
+	case PLEDGE_REGISTERED:
+		log_info("Wallet %s: contribution %s is dataset %zu since block %u", wallet_name(wallet), pledge_root,
+			status->dataset, status->height);
+		break;
+	case PLEDGE_FAILED:
+		log_warn("Wallet %s: contribution %s failed: %s", wallet_name(wallet), pledge_root, status->why);
+		break;
+	}
+}
+
+/* The chain keeps unconfirmed bytes for a while only, and a restart makes it forget whose they are. */
+static void wallets_bring_pledged(struct wallets *wallets, struct wallet *wallet, const uint8_t root[32])
+{
+	struct reject blob_reject = { .reason = "" };
+	struct buf pledged_bytes;
+	struct errmsg err;
+
+	buf_init(&pledged_bytes);
+	if (!wallet_read_pledged(wallet, root, &pledged_bytes, &err))
+		log_error("Wallet %s: %s", wallet_name(wallet), err.text);
+	else
+		chain_add_blob(wallets->chain, root, pledged_bytes.data, pledged_bytes.size, true, &blob_reject);
+	buf_clear(&pledged_bytes);
+}
+
+/* A registration that is due, or whose bytes are missing, says why it is not in the mempool. */
+static void wallets_offer_pledge(struct wallets *wallets, struct wallet *wallet, struct wallet_pledge *pledge)
+{
+	const struct ledger_tx *registration = ledger_find(wallet_ledger(wallet), pledge->registration);
+	struct reject offer_reject = { .reason = "" };
+	enum chain_result offered = chain_add_tx(wallets->chain, tx_ref(registration->tx), NULL, &offer_reject);
+
+	pledge->refusal = offered == CHAIN_REJECTED || offered == CHAIN_ORPHAN ? offer_reject.reason : NULL;
+}
+
+/* After the wallet's transactions were offered, once a block. By index: what is offered comes back as a notice. */
+static void wallets_tend_pledges(struct wallets *wallets, struct wallet *wallet)
+{
+	struct wallet_pledge *pledges;
+	struct pledge_status status;
+	struct errmsg err;
+	size_t pledge_count;
+
+	pledges = wallet_pledges(wallet, &pledge_count);
+	for (size_t i = 0; i < pledge_count && wallet_is_sound(wallet); i++) {
+		pledge_look(wallet, chain_registry(wallets->chain), &pledges[i], &status);
+		if (status.stage < PLEDGE_REGISTERED && pledges[i].keeps_bytes &&
+			(!pledges[i].is_told || !chain_has_blob(wallets->chain, status.contribution.root)))
+			wallets_bring_pledged(wallets, wallet, status.contribution.root);
+		wallets_tell_pledge(wallet, &pledges[i], &status);
+		pledges[i].refusal = NULL;
+		if (status.stage == PLEDGE_REGISTERING && !status.in_mempool)
+			wallets_offer_pledge(wallets, wallet, &pledges[i]);
+		if (status.stage == PLEDGE_REGISTERED && pledges[i].keeps_bytes &&
+			chain_tip(wallets->chain)->height >= status.height + WALLETS_PLEDGE_DEPTH)
+			wallets_report_failure(wallet_drop_pledged(wallet, &pledges[i], status.contribution.root, &err),
+				&err);
+	}
+}
+
 /* --- Opening again --- */
 
 /* The warning says what is down, as long as something is. */
@@ -359,6 +448,8 @@ static bool wallets_look_after(struct wallets *wallets, struct wallets_loaded *l
 	loaded->mempool_due = false;
 	if (loaded->offer_due && wallets_is_sound(loaded))
 		wallets_offer_unconfirmed(wallets, loaded->wallet);
+	if (loaded->offer_due && wallets_is_sound(loaded))
+		wallets_tend_pledges(wallets, loaded->wallet);
 	loaded->offer_due = false;
 	return true;
 }
@@ -622,4 +713,33 @@ enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, c
 	if (send_result != CHAIN_NEW && send_result != CHAIN_KNOWN)
 		wallets_give_up(loaded, payment_txid);
 	return send_result;
+}
+
+/* The registration is offered at once too: it waits beside the mempool until it is due (chain/mempool/places.h). If the
+ * commitment is refused, what follows from it must not go out either. */
+enum chain_result wallets_pledge(struct wallets *wallets, struct wallet *wallet, const struct tx *commitment,
+	const struct tx *registration, const struct buf *pledged_bytes, struct reject *reject, struct errmsg *err)
+{
+	struct wallets_loaded *loaded = wallets_find_loaded(wallets, wallet_name(wallet));
+	enum chain_result pledge_result = CHAIN_ERROR;
+	uint8_t commitment_txid[32], registration_txid[32];
+	struct reject wait_reject;
+
+	memcpy(commitment_txid, tx_txid(commitment), 32);
+	memcpy(registration_txid, tx_txid(registration), 32);
+	if (!wallet_record_pledge(wallet, commitment, registration, pledged_bytes, err)) {
+		tx_unref(commitment);
+	} else {
+		errmsg_set(err, "The chain's disk failed: see the log");
+		pledge_result = chain_add_tx(wallets->chain, commitment, NULL, reject);
+	}
+	if (pledge_result == CHAIN_NEW || pledge_result == CHAIN_KNOWN) {
+		chain_add_tx(wallets->chain, registration, NULL, &wait_reject);
+		loaded->offer_due = true;
+		return pledge_result;
+	}
+	tx_unref(registration);
+	wallets_give_up(loaded, registration_txid);
+	wallets_give_up(loaded, commitment_txid);
+	return pledge_result;
 }

@@ -73,4 +73,9 @@ bool wallets_is_level(const struct wallets *wallets, const struct wallet *wallet
 enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, const struct tx *tx,
 	struct reject *reject, struct errmsg *err);
 
+/* The same of a contribution under way (wallet/pledge.h): it is written down, then its commitment handed to the
+ * mempool. Takes both transactions. From then on wallets_tick sees to the rest, and says in the log how far it is. */
+enum chain_result wallets_pledge(struct wallets *wallets, struct wallet *wallet, const struct tx *commitment,
+	const struct tx *registration, const struct buf *pledged_bytes, struct reject *reject, struct errmsg *err);
+
 #endif

@@ -202,6 +202,13 @@ class Node:
     def generate(self, count, key=0):
         return self.rpc.generatetoaddress(count, address("ratl", bytes.fromhex(KEYS[key])))
 
+    def contribute(self, *arguments, wallet=None, blocks=1, **named):
+        """contributedata, and the blocks that its commitment needs: the registration is in the mempool then."""
+        answer = Rpc(self, wallet).contributedata(*arguments, **named)
+        self.generate(blocks)
+        wait_until(lambda: answer["txid"] in self.rpc.getrawmempool(), "the registration is in the mempool")
+        return answer
+
     def tip(self):
         return self.rpc.getbestblockhash()
 

@@ -10,9 +10,9 @@ RATE_MAX = 1 << 54
 RATE_WINDOW = 12
 
 
-def contribution(root, size, owner, licence, title):
+def contribution(root, size, owner, licence, title, salt=bytes(32)):
     """The script that registers data."""
-    return b"\x6a" + push(b"atl\x01" + root + struct.pack("<Q", size) + owner + bytes([len(licence)]) + licence +
+    return b"\x6a" + push(b"atl\x01" + root + struct.pack("<Q", size) + owner + salt + bytes([len(licence)]) + licence +
                           bytes([len(title)]) + title)
 
 

@@ -16,8 +16,8 @@ class Spec:
     RULES = 3
 
     ORDER = ("genesis_time spacing start_bits k d layers heads ff ctx memory batch iterations slots bench_rows bench_bytes "
-             "lr_ppm wd_ppm mu_ppm eta_ppm gate_ppm v_0 v_min subsidy halving maturity data_delay burn_rate "
-             "blob_min blob_max blob_budget page_distinct page_judged block_weight corpus_size").split()
+             "lr_ppm wd_ppm mu_ppm eta_ppm gate_ppm v_0 v_min subsidy halving maturity data_delay commit_delay "
+             "burn_rate blob_min blob_max blob_budget page_distinct page_judged block_weight corpus_size").split()
 
     def __init__(self, fields, corpus):
         self.licences = []

@@ -1,4 +1,4 @@
-/* contributedata: a file becomes a dataset of the chain (doc/protocol.md section 12). */
+/* contributedata: a file becomes a dataset of the chain (doc/protocol.md section 12); listcontributions: how far. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +10,10 @@
 #include "calls/wallet/pay.h"
 #include "calls/wallet/spdx.h"
 #include "calls/wallet/which.h"
-#include "consensus/payload/contribution.h"
-#include "consensus/payload/payload.h"
+#include "consensus/payload/commitment.h"
 #include "rpc/convert.h"
 #include "util/file.h"
+#include "wallet/pledge.h"
 
 static const struct rpc_arg contributedata_args[] = {
 	{ .name = "file",
@@ -101,85 +101,118 @@ static json_t *contribute_show_warnings(const char *licence_text)
 	return licence_warnings;
 }
 
-/* The payload's script, proven to parse; false: the request has been answered. */
+/* What is registered, but for the salt; false: the request has been answered. */
 static bool contribute_describe(struct rpc_request *contribute_request, struct wallet *wallet,
-	const struct buf *contributed_bytes, struct contribution *contribution, struct buf *payload_script)
+	const struct buf *contributed_bytes, struct contribution *contribution)
 {
-	struct bytes written;
-
 	/* The root stands for the bytes from here on: it is what the chain registers, and by which peers check what
 	 * they fetch. */
 	contribution_root(contributed_bytes->data, contributed_bytes->size, contribution->root);
 	contribution->size = contributed_bytes->size;
 	snprintf(contribution->licence, sizeof contribution->licence, "%s", rpc_text(contribute_request, "licence"));
 	snprintf(contribution->title, sizeof contribution->title, "%s", rpc_text(contribute_request, "title"));
-	if (!contribute_choose_owner(contribute_request, wallet, contribution->owner))
-		return false;
-	contribution_script(payload_script, contribution);
-	written = (struct bytes){ payload_script->data, payload_script->size };
-	/* Read again by consensus' own parser: what it would not take must not be paid for. All else that can be wrong
-	 * has been checked, so only the title is left. */
-	if (payload_kind(&written) == PAYLOAD_DATA)
-		return true;
+	/* By consensus' own rules: what a block could not have must not be paid for. */
+	if (contribution_text_is_valid(contribution))
+		return contribute_choose_owner(contribute_request, wallet, contribution->owner);
 	rpc_fail(contribute_request, RPC_INVALID_PARAMETER, "The title must be UTF-8 without control characters");
 	return false;
 }
 
-/* Keeps the blob and sends the transaction that registers it. */
-static enum rpc_outcome contribute_register(struct rpc_request *contribute_request, struct wallets *wallets,
-	struct wallet *wallet, const struct offer *offer, const struct contribution *contribution,
-	const struct buf *payload_script)
+/* What pays for it must not be built for nothing: somebody has registered the bytes, or this wallet is about to. False:
+ * the request has been answered. */
+static bool contribute_check_free(struct rpc_request *contribute_request, struct wallets *wallets,
+	struct wallet *wallet, const struct contribution *contribution)
 {
-	const struct buf *contributed_bytes = &offer->bytes;
-	struct chain *chain = wallets_chain(wallets);
-	struct tx_output burn = {
-		/* Burned, not paid to anybody: to fill the chain with worthless data costs a miner too, to whom a fee
-		 * would come back. By the newest rate, which is enough for FEES_WINDOW blocks. */
-		.amount = fees_burn(registry_data_rate(chain_registry(chain), 1), contributed_bytes->size),
-		.script = { payload_script->data, payload_script->size },
-	};
-	const struct spend_request burn_request = { .outputs = &burn,
-		.count = 1,
-		.rate = pay_rate(contribute_request, "fee_rate") };
-	struct reject blob_reject = { .reason = "", .detail = "" };
-	uint8_t burn_txid[32];
-	const struct tx *burn_tx;
-	int64_t burn_fee;
-	size_t dataset_number;
+	const struct registry *registry = chain_registry(wallets_chain(wallets));
+	const struct wallet_pledge *pledges;
+	struct pledge_status pledge_status;
+	size_t dataset_number, pledge_count;
 
-	/* Somebody may register the same bytes while this waits in the mempool; which of both is right is settled by
-	 * the chain. */
-	if (registry_find(chain_registry(chain), contribution->root, &dataset_number) != NULL)
-		return rpc_fail(contribute_request, RPC_VERIFY_ALREADY_IN_CHAIN,
+	/* Somebody may register the same bytes while this is under way; which of both is right is settled by the
+	 * chain. */
+	if (registry_find(registry, contribution->root, &dataset_number) != NULL) {
+		rpc_fail(contribute_request, RPC_VERIFY_ALREADY_IN_CHAIN,
 			"These bytes are registered on the chain already, as dataset %zu", dataset_number);
-	/* First the transaction, which may fail for want of coins, and then the bytes, and last the sending: nothing is
-	 * kept that is not paid for, and no transaction is known whose bytes nobody has. */
-	burn_tx = pay_build(contribute_request, wallet, &burn_request, &burn_fee);
-	if (burn_tx == NULL)
-		return RPC_DONE;
+		return false;
+	}
+	pledges = wallet_pledges(wallet, &pledge_count);
+	for (size_t i = 0; i < pledge_count; i++) {
+		pledge_look(wallet, registry, &pledges[i], &pledge_status);
+		if (pledge_status.stage == PLEDGE_FAILED ||
+			memcmp(pledge_status.contribution.root, contribution->root, 32) != 0)
+			continue;
+		rpc_fail(contribute_request, RPC_WALLET_ERROR,
+			"This wallet contributes these bytes already: see listcontributions");
+		return false;
+	}
+	return true;
+}
+
+/* Keeps the blob here; false: the request has been answered. */
+static bool contribute_keep_blob(struct rpc_request *contribute_request, struct chain *chain,
+	const struct buf *contributed_bytes, const struct contribution *contribution)
+{
+	struct reject blob_reject = { .reason = "", .detail = "" };
+
 	switch (chain_add_blob(chain, contribution->root, contributed_bytes->data, contributed_bytes->size, true,
 		&blob_reject)) {
 	case CHAIN_NEW:
 	case CHAIN_KNOWN:
-		break;
+		return true;
 	case CHAIN_ORPHAN:
 	case CHAIN_REJECTED:
-		tx_unref(burn_tx);
-		return rpc_fail(contribute_request, RPC_VERIFY_REJECTED, "The data are not taken: %s (%s)",
-			blob_reject.reason, blob_reject.detail);
+		rpc_fail(contribute_request, RPC_VERIFY_REJECTED, "The data are not taken: %s (%s)", blob_reject.reason,
+			blob_reject.detail);
+		break;
 	case CHAIN_ERROR:
-		tx_unref(burn_tx);
-		return rpc_fail(contribute_request, RPC_DATABASE_ERROR, "The data could not be stored: see the log");
+		rpc_fail(contribute_request, RPC_DATABASE_ERROR, "The data could not be stored: see the log");
+		break;
 	}
-	memcpy(burn_txid, tx_txid(burn_tx), 32);
-	if (!pay_send(contribute_request, wallets, wallet, burn_tx))
+	return false;
+}
+
+/* Commits to the data; the wallets see to their registration. First the transactions, which may fail for want of coins,
+ * and then the bytes, and last the sending: nothing is kept that is not paid for, and no transaction is known whose
+ * bytes nobody has. */
+static enum rpc_outcome contribute_pledge(struct rpc_request *contribute_request, struct wallets *wallets,
+	struct wallet *wallet, const struct offer *offer, struct contribution *contribution)
+{
+	const struct buf *contributed_bytes = &offer->bytes;
+	struct chain *chain = wallets_chain(wallets);
+	/* Burned, not paid to anybody: to fill the chain with worthless data costs a miner too, to whom a fee would
+	 * come back. By the newest rate, which is enough for FEES_WINDOW blocks. */
+	const int64_t data_burn = fees_burn(registry_data_rate(chain_registry(chain), 1), contributed_bytes->size);
+	struct reject pledge_reject = { .reason = "", .detail = "" };
+	uint8_t commitment_txid[32], registration_txid[32];
+	struct pledge_txs pledge_txs;
+	struct errmsg err;
+
+	if (!contribute_check_free(contribute_request, wallets, wallet, contribution) ||
+		!pay_built(contribute_request,
+			pledge_build(wallet, contribution, data_burn, pay_rate(contribute_request, "fee_rate"),
+				&pledge_txs, &err),
+			&err))
+		return RPC_DONE;
+	memcpy(commitment_txid, tx_txid(pledge_txs.commitment), 32);
+	memcpy(registration_txid, tx_txid(pledge_txs.registration), 32);
+	if (!contribute_keep_blob(contribute_request, chain, contributed_bytes, contribution)) {
+		tx_unref(pledge_txs.commitment);
+		tx_unref(pledge_txs.registration);
+		return RPC_DONE;
+	}
+	if (!pay_sent(contribute_request,
+		    wallets_pledge(wallets, wallet, pledge_txs.commitment, pledge_txs.registration, contributed_bytes,
+			    &pledge_reject, &err),
+		    &pledge_reject, &err))
 		return RPC_DONE;
 	return rpc_reply(contribute_request,
 		offer_show(offer,
-			json_pack("{s:o,s:o,s:I,s:o,s:o,s:o,s:o}", "txid", json_hash(burn_txid), "root",
-				json_hex(contribution->root, 32), "size", (json_int_t)contributed_bytes->size, "owner",
+			json_pack("{s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:s,s:o}", "commitment", json_hash(commitment_txid),
+				"txid", json_hash(registration_txid), "root", json_hex(contribution->root, 32), "size",
+				(json_int_t)contributed_bytes->size, "owner",
 				show_address(wallet_spec(wallet), contribution->owner), "burned",
-				json_amount(burn.amount), "fee", json_amount(burn_fee), "warnings",
+				json_amount(data_burn + COMMITMENT_BURN), "fee", json_amount(pledge_txs.fee), "stage",
+				pledge_stage_name(PLEDGE_COMMITTING), "warnings",
 				contribute_show_warnings(contribution->licence))));
 }
 
@@ -188,34 +221,99 @@ static enum rpc_outcome call_contributedata(struct rpc_request *contribute_reque
 	struct wallet *wallet = which_wallet(contribute_request, context);
 	struct contribution contribution = { .size = 0 };
 	enum rpc_outcome contribute_outcome = RPC_DONE;
-	struct buf payload_script;
 	struct offer offer;
 
 	if (wallet == NULL)
 		return RPC_DONE;
 	offer_init(&offer);
-	buf_init(&payload_script);
 	if (contribute_check_licence(contribute_request, wallet_spec(wallet)) &&
 		offer_read(contribute_request, wallet_spec(wallet), &offer) &&
 		offer_judge(contribute_request, wallets_chain(context), &offer) &&
-		contribute_describe(contribute_request, wallet, &offer.bytes, &contribution, &payload_script))
-		contribute_outcome = contribute_register(contribute_request, context, wallet, &offer, &contribution,
-			&payload_script);
+		contribute_describe(contribute_request, wallet, &offer.bytes, &contribution))
+		contribute_outcome = contribute_pledge(contribute_request, context, wallet, &offer, &contribution);
 	offer_clear(&offer);
-	buf_clear(&payload_script);
 	return contribute_outcome;
+}
+
+/* --- listcontributions --- */
+
+static const struct rpc_arg listcontributions_args[] = { { 0 } };
+
+static json_t *contribute_show(const struct spec *spec, const struct wallet_pledge *pledge,
+	const struct pledge_status *pledge_status)
+{
+	const struct contribution *contribution = &pledge_status->contribution;
+	json_t *shown = json_object();
+
+	json_object_set_new(shown, "root", json_hex(contribution->root, 32));
+	json_object_set_new(shown, "size", json_integer((json_int_t)contribution->size));
+	json_object_set_new(shown, "owner", show_address(spec, contribution->owner));
+	json_object_set_new(shown, "licence", json_string(contribution->licence));
+	json_object_set_new(shown, "title", json_text(contribution->title, strlen(contribution->title)));
+	json_object_set_new(shown, "commitment", json_hash(pledge->commitment));
+	json_object_set_new(shown, "txid", json_hash(pledge->registration));
+	json_object_set_new(shown, "stage", json_string(pledge_stage_name(pledge_status->stage)));
+	json_object_set_new(shown, "depth", json_integer((json_int_t)pledge_status->depth));
+	json_object_set_new(shown, "needed", json_integer((json_int_t)pledge_status->needed));
+	if (pledge_status->stage == PLEDGE_REGISTERED) {
+		json_object_set_new(shown, "dataset", json_integer((json_int_t)pledge_status->dataset));
+		json_object_set_new(shown, "height", json_integer((json_int_t)pledge_status->height));
+	}
+	if (pledge_status->stage == PLEDGE_FAILED)
+		json_object_set_new(shown, "why", json_string(pledge_status->why));
+	else if (pledge->refusal != NULL && !pledge_status->in_mempool)
+		json_object_set_new(shown, "why", json_string(pledge->refusal));
+	return shown;
+}
+
+static enum rpc_outcome call_listcontributions(struct rpc_request *contribute_request, void *context)
+{
+	struct wallet *wallet = which_wallet(contribute_request, context);
+	const struct wallet_pledge *pledges;
+	struct pledge_status pledge_status;
+	json_t *listed;
+	size_t pledge_count;
+
+	if (wallet == NULL)
+		return RPC_DONE;
+	listed = json_array();
+	pledges = wallet_pledges(wallet, &pledge_count);
+	for (size_t i = 0; i < pledge_count; i++) {
+		pledge_look(wallet, chain_registry(wallets_chain(context)), &pledges[i], &pledge_status);
+		json_array_append_new(listed, contribute_show(wallet_spec(wallet), &pledges[i], &pledge_status));
+	}
+	return rpc_reply(contribute_request, listed);
 }
 
 static const struct rpc_method contribute_methods[] = {
 	{ "contributedata", "Data", call_contributedata, contributedata_args,
-		"Registers a file as training data: the wallet sends a transaction that names the data, their licence "
-		"and their owner, and burns what estimatedatafee tells. The bytes become public. When "
-		"the model is trained on them and improves by it, the owner is paid.",
-		"{\"txid\": \"hex\", \"root\": \"hex\", \"size\": n, \"owner\": \"address\", "
-		"\"burned\": amount, \"fee\": amount, \"warnings\": [\"text\"], \"left_out\": [n, ...] "
-		"(numbers of pages, with leave_out_pages)}, "
+		"Registers a file as training data, in two transactions, both signed now. The first commits to the "
+		"data without naming them, so that nobody who sees them later can claim them. When it is commit_delay "
+		"blocks deep (getchainspec), the wallet sends the second by itself, across restarts, while it is "
+		"loaded: it names the data, their licence and their owner, and burns what estimatedatafee tells now; "
+		"and the bytes become public. listcontributions says how far that is. When the model is trained on "
+		"the data and improves by it, the owner is paid.",
+		"{\n  \"commitment\": \"hex\",  id of the first transaction\n"
+		"  \"txid\": \"hex\",        id of the second\n  \"root\": \"hex\",\n  \"size\": n,\n"
+		"  \"owner\": \"address\",\n  \"burned\": amount,     by both\n"
+		"  \"fee\": amount,        of both\n  \"stage\": \"committing\",\n"
+		"  \"warnings\": [\"text\"],\n  \"left_out\": [n, ...]  numbers of pages, with leave_out_pages\n}\n"
 		"or, of a dry_run, root, size, burned and left_out alone",
 		"/usr/share/common-licenses/GPL-3 GPL-3.0-or-later \"GNU GPL version 3\"", 0 },
+	{ "listcontributions", "Data", call_listcontributions, listcontributions_args,
+		"Lists what the wallet has contributed with contributedata, and how far each is: \"committing\" until "
+		"a block has the commitment, \"waiting\" until it is deep enough, \"registering\" until a block has "
+		"the registration, then \"registered\"; or \"failed\".",
+		"[\n  {\n    \"root\": \"hex\",\n    \"size\": n,\n    \"owner\": \"address\",\n"
+		"    \"licence\": \"text\",\n    \"title\": \"text\",\n    \"commitment\": \"hex\",\n"
+		"    \"txid\": \"hex\",       id of the registration\n"
+		"    \"stage\": \"committing|waiting|registering|registered|failed\",\n"
+		"    \"depth\": n,          blocks: the commitment's own and those on it\n"
+		"    \"needed\": n,         depth from which on the registration can follow\n"
+		"    \"dataset\": n,        (only registered) its number\n"
+		"    \"height\": n,         (only registered) of the block that registered it\n"
+		"    \"why\": \"text\"       (only where something is wrong)\n  }, ...\n]",
+		NULL, 0 },
 };
 
 void calls_contribute_add(struct rpc_table *table, struct wallets *wallets)

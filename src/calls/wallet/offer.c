@@ -8,6 +8,7 @@
 #include "calls/show.h"
 #include "consensus/blob/pages.h"
 #include "consensus/branch/registry.h"
+#include "consensus/payload/commitment.h"
 #include "consensus/spec.h"
 #include "rpc/convert.h"
 #include "util/file.h"
@@ -112,7 +113,7 @@ bool offer_judge(struct rpc_request *offer_request, struct chain *chain, const s
 		offer_show(offer,
 			json_pack("{s:o,s:I,s:o}", "root", json_hex(offer_root, 32), "size",
 				(json_int_t)offer->bytes.size, "burned",
-				json_amount(
+				json_amount(COMMITMENT_BURN +
 					fees_burn(registry_data_rate(chain_registry(chain), 1), offer->bytes.size)))));
 	return false;
 }

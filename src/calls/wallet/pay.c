@@ -9,55 +9,60 @@ int64_t pay_rate(const struct rpc_request *pay_request, const char *name)
 	return (rpc_int(pay_request, name) + 99999) / 100000;
 }
 
-const struct tx *pay_build(struct rpc_request *pay_request, struct wallet *wallet,
-	const struct spend_request *spend_request, int64_t *paid_fee)
+bool pay_built(struct rpc_request *pay_request, enum spend_result build_result, const struct errmsg *err)
 {
-	const struct tx *payment = NULL;
-	struct errmsg err;
-
-	switch (spend_build(wallet, spend_request, &payment, paid_fee, &err)) {
+	switch (build_result) {
 	case SPEND_OK:
-		break;
+		return true;
 	case SPEND_LOCKED:
-		rpc_fail(pay_request, RPC_UNLOCK_NEEDED, "%s", err.text);
+		rpc_fail(pay_request, RPC_UNLOCK_NEEDED, "%s", err->text);
 		break;
 	case SPEND_FUNDS:
-		rpc_fail(pay_request, RPC_INSUFFICIENT_FUNDS, "%s", err.text);
+		rpc_fail(pay_request, RPC_INSUFFICIENT_FUNDS, "%s", err->text);
 		break;
 	case SPEND_REFUSED:
-		rpc_fail(pay_request, RPC_INVALID_PARAMETER, "%s", err.text);
-		break;
-	}
-	return payment;
-}
-
-bool pay_send(struct rpc_request *pay_request, struct wallets *wallets, struct wallet *wallet, const struct tx *payment)
-{
-	struct reject payment_reject = { .reason = "", .detail = "" };
-	struct errmsg err;
-
-	switch (wallets_send(wallets, wallet, payment, &payment_reject, &err)) {
-	case CHAIN_NEW:
-	case CHAIN_KNOWN:
-		return true;
-	case CHAIN_ORPHAN:
-	case CHAIN_REJECTED:
-		rpc_fail(pay_request, RPC_WALLET_ERROR, "The transaction is not taken: %s (%s)", payment_reject.reason,
-			payment_reject.detail);
-		break;
-	case CHAIN_ERROR:
-		rpc_fail(pay_request, RPC_DATABASE_ERROR, "Nothing was sent: %s", err.text);
+		rpc_fail(pay_request, RPC_INVALID_PARAMETER, "%s", err->text);
 		break;
 	}
 	return false;
 }
 
+bool pay_sent(struct rpc_request *pay_request, enum chain_result send_result, const struct reject *payment_reject,
+	const struct errmsg *err)
+{
+	switch (send_result) {
+	case CHAIN_NEW:
+	case CHAIN_KNOWN:
+		return true;
+	case CHAIN_ORPHAN:
+	case CHAIN_REJECTED:
+		rpc_fail(pay_request, RPC_WALLET_ERROR, "The transaction is not taken: %s (%s)", payment_reject->reason,
+			payment_reject->detail);
+		break;
+	case CHAIN_ERROR:
+		rpc_fail(pay_request, RPC_DATABASE_ERROR, "Nothing was sent: %s", err->text);
+		break;
+	}
+	return false;
+}
+
+static bool pay_send(struct rpc_request *pay_request, struct wallets *wallets, struct wallet *wallet,
+	const struct tx *payment)
+{
+	struct reject payment_reject = { .reason = "", .detail = "" };
+	struct errmsg err;
+
+	return pay_sent(pay_request, wallets_send(wallets, wallet, payment, &payment_reject, &err), &payment_reject,
+		&err);
+}
+
 bool pay_spend(struct rpc_request *pay_request, struct wallets *wallets, struct wallet *wallet,
 	const struct spend_request *spend_request, uint8_t txid[32], int64_t *paid_fee)
 {
-	const struct tx *payment = pay_build(pay_request, wallet, spend_request, paid_fee);
+	const struct tx *payment;
+	struct errmsg err;
 
-	if (payment == NULL)
+	if (!pay_built(pay_request, spend_build(wallet, spend_request, &payment, paid_fee, &err), &err))
 		return false;
 	memcpy(txid, tx_txid(payment), 32);
 	return pay_send(pay_request, wallets, wallet, payment);

@@ -11,12 +11,10 @@
 bool pay_spend(struct rpc_request *pay_request, struct wallets *wallets, struct wallet *wallet,
 	const struct spend_request *spend_request, uint8_t txid[32], int64_t *paid_fee);
 
-/* The same in two steps, for who must do something between them. pay_build gives the caller a transaction, or NULL;
- * pay_send takes it. */
-const struct tx *pay_build(struct rpc_request *pay_request, struct wallet *wallet,
-	const struct spend_request *spend_request, int64_t *paid_fee);
-bool pay_send(struct rpc_request *pay_request, struct wallets *wallets, struct wallet *wallet,
-	const struct tx *payment);
+/* What building or sending came to, as an answer: true, and there is none, where it went well. */
+bool pay_built(struct rpc_request *pay_request, enum spend_result build_result, const struct errmsg *err);
+bool pay_sent(struct rpc_request *pay_request, enum chain_result send_result, const struct reject *payment_reject,
+	const struct errmsg *err);
 
 /* A fee rate argument, in base units for each virtual byte with up to three decimals, as spend_request wants it; 0: not
  * given. */

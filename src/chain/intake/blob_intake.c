@@ -70,7 +70,7 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 	}
 	if (registry_find(chain->registry, root, &dataset_number) == NULL)
 		judge_begin(chain->judge, chain->registry, root);
-	admit_blob_arrived(chain);
+	admit_waiting(chain);
 	choose_advance(chain);
 	return CHAIN_NEW;
 }

@@ -9,6 +9,7 @@
 #include "chain/halt.h"
 #include "chain/internal.h"
 #include "chain/mempool/policy.h"
+#include "consensus/payload/commitment.h"
 #include "consensus/sighash.h"
 #include "consensus/spending.h"
 #include "util/clock.h"
@@ -41,6 +42,19 @@ static void admission_clear(struct admission *admission)
 	spending_clear(&admission->spending);
 }
 
+/* Of two that register the same blob the one with the earlier commitment is right, whoever was here first. */
+static bool admit_is_earlier(const struct chain *chain, const struct contribution *registered, const struct tx *held)
+{
+	uint32_t committed = registry_committed(chain->registry, registered);
+	struct contribution held_contribution;
+
+	for (size_t i = 0; i < held->output_count; i++)
+		if (contribution_parse(&held->outputs[i].script, &held_contribution) &&
+			memcmp(held_contribution.root, registered->root, 32) == 0)
+			return committed > 0 && committed < registry_committed(chain->registry, &held_contribution);
+	return false;
+}
+
 /* Nobody held may spend the same or register the same. First come, first held: there is no replacement by fee, so
  * nobody can have a payment that is waiting taken back. */
 static bool admit_check_conflicts(const struct chain *chain, const struct tx *newcomer, struct reject *reject)
@@ -50,11 +64,13 @@ static bool admit_check_conflicts(const struct chain *chain, const struct tx *ne
 			return reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT,
 				"input %zu is spent by a transaction of the mempool", i);
 	for (size_t i = 0; i < newcomer->output_count; i++) {
+		const struct mempool_tx *held = NULL;
 		struct contribution registered;
 
 		if (!contribution_parse(&newcomer->outputs[i].script, &registered))
 			continue;
-		if (map_get(&chain->mempool->roots, registered.root) != NULL)
+		held = map_get(&chain->mempool->roots, registered.root);
+		if (held != NULL && !admit_is_earlier(chain, &registered, held->entry.tx))
 			return reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT,
 				"a transaction of the mempool registers the same blob");
 		if (judge_knows_bad(chain->judge, registered.root, reject))
@@ -157,14 +173,44 @@ static bool admit_check_family(const struct mempool *mempool, const struct tx *n
 	return true;
 }
 
-/* What needs no coin, and so no look at the disk, comes first. */
+/* What the newcomer would push out is none of its ancestors. */
+static bool admit_check_displaced(const struct mempool *mempool, const struct tx *newcomer, struct reject *reject)
+{
+	struct mempool_tx *ancestors[POLICY_ANCESTORS];
+	size_t ancestor_count = mempool_relatives(mempool, newcomer, true, ancestors, POLICY_ANCESTORS);
+
+	for (size_t i = 0; i < newcomer->output_count; i++) {
+		struct contribution registered;
+
+		if (!contribution_parse(&newcomer->outputs[i].script, &registered))
+			continue;
+		for (size_t j = 0; j < ancestor_count; j++)
+			if (map_get(&mempool->roots, registered.root) == ancestors[j])
+				return reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT,
+					"an ancestor registers the same blob");
+	}
+	return true;
+}
+
+/* Whether it registers what no commitment is old enough for yet. */
+static bool admit_is_early(const struct chain *chain, const struct tx *newcomer)
+{
+	struct reject early_reject;
+
+	return !registry_check_tx(chain->registry, newcomer, &early_reject) && early_reject.code == REJECT_NOT_YET;
+}
+
+/* What needs no coin, and so no look at the disk, comes first. One that is early may come true by itself: it is judged
+ * like the others, and waits then. */
 static bool admit_check_alone(struct chain *chain, const struct tx *newcomer, size_t newcomer_size,
 	struct reject *reject)
 {
 	const struct index_entry *admit_tip = chain_tip(chain);
 	uint64_t registered = 0;
+	size_t committed = 0;
 
-	if (!tx_check(newcomer, reject) || !contribution_check(chain->spec, newcomer, &registered, reject))
+	if (!tx_check(newcomer, reject) || !commitment_check(newcomer, &committed, reject) ||
+		!contribution_check(chain->spec, newcomer, &registered, reject))
 		return false;
 	if (tx_is_coinbase(newcomer))
 		return reject_set(reject, REASON_COINBASE, "a coinbase by itself");
@@ -174,7 +220,8 @@ static bool admit_check_alone(struct chain *chain, const struct tx *newcomer, si
 		return false;
 	if (!tx_is_final(newcomer, admit_tip->height + 1, admit_tip->median_time))
 		return reject_set(reject, REASON_NON_FINAL, "its locktime has not come");
-	return admit_check_conflicts(chain, newcomer, reject) && registry_check_tx(chain->registry, newcomer, reject) &&
+	return admit_check_conflicts(chain, newcomer, reject) &&
+		(admit_is_early(chain, newcomer) || registry_check_tx(chain->registry, newcomer, reject)) &&
 		registry_check_burn(chain->registry, newcomer, POLICY_BURN_BLOCKS, reject);
 }
 
@@ -197,6 +244,7 @@ static enum chain_result admit_judge(struct chain *chain, struct admission *admi
 	}
 	if (!policy_check_fee(admission->fee, admission->size, chain->mempool->floor_rate, reject) ||
 		!admit_check_family(chain->mempool, newcomer, reject) ||
+		!admit_check_displaced(chain->mempool, newcomer, reject) ||
 		(signatures && !sighash_verify(newcomer, admission->spending.outputs, reject)))
 		return CHAIN_REJECTED;
 	return CHAIN_NEW;
@@ -218,7 +266,7 @@ static struct mempool_tx *admit_tx_new(const struct chain *chain, const struct t
 	return admitted;
 }
 
-/* --- contributions whose blob is missing --- */
+/* --- contributions that wait: for their blob, or for their commitment to be old enough --- */
 
 /* Blobs the transaction registers that are not here, or not judged; the array is the caller's. */
 static size_t admit_missing_blobs(struct chain *chain, const struct tx *newcomer, struct blob_want **missing)
@@ -244,17 +292,18 @@ static size_t admit_missing_blobs(struct chain *chain, const struct tx *newcomer
 	return missing_count;
 }
 
-static bool admit_blobs_complete(struct chain *chain, const struct tx *newcomer)
+static bool admit_is_complete(struct chain *chain, const struct tx *newcomer)
 {
 	struct blob_want *missing;
 	bool complete = admit_missing_blobs(chain, newcomer, &missing) == 0;
 
 	free(missing);
-	return complete;
+	return complete && !admit_is_early(chain, newcomer);
 }
 
-static enum chain_result admit_wait_for_blob(struct chain *chain, const struct tx *newcomer,
-	const struct source *source, struct reject *reject)
+/* A registration is sent as soon as it can be in the next block; a node that has not got so far yet keeps it here. */
+static enum chain_result admit_wait(struct chain *chain, const struct tx *newcomer, const struct source *source,
+	struct reject *reject)
 {
 	struct blob_want *missing;
 	size_t missing_count;
@@ -263,9 +312,12 @@ static enum chain_result admit_wait_for_blob(struct chain *chain, const struct t
 		tx_unref(newcomer);
 		return CHAIN_REJECTED;
 	}
-	reject_set(reject, REASON_MISSING_BLOB, "the bytes it registers are not here, or not looked at yet");
-	/* A blob may come at once, and take the transaction with it: it is not touched any more. */
 	missing_count = admit_missing_blobs(chain, newcomer, &missing);
+	if (missing_count > 0)
+		reject_set(reject, REASON_MISSING_BLOB, "the bytes it registers are not here, or not looked at yet");
+	else
+		registry_check_tx(chain->registry, newcomer, reject);
+	/* A blob may come at once, and take the transaction with it: it is not touched any more. */
 	for (size_t i = 0; i < missing_count; i++)
 		if (!wants_here(chain->blobs, &missing[i]))
 			NOTIFY(&chain->notices, blob_wanted, missing[i].root, missing[i].size,
@@ -312,20 +364,23 @@ static bool admit_check_rivals(struct chain *chain, const struct tx *newcomer, s
 			!admit_check_rival(chain, root, sibling.root, reject))
 			return false;
 	}
+	/* Who registers the same root is pushed out (mempool_displace). */
 	while (map_next(&chain->mempool->roots, &pool_at, &pool_root, &pool_tx))
-		if (!admit_check_rival(chain, root, pool_root, reject))
+		if (memcmp(pool_root, root, 32) != 0 && !admit_check_rival(chain, root, pool_root, reject))
 			return false;
 	return true;
 }
 
-/* All its blobs are here. One that is refused is of no use to anybody, unless somebody else waits for it. */
+/* All its blobs are here. One that is refused is of no use to anybody, unless somebody else waits for it. One that is
+ * registered resembles itself: it only gets another owner. */
 static enum chain_result admit_check_novelty(struct chain *chain, const struct tx *newcomer, struct reject *reject)
 {
 	for (size_t i = 0; i < newcomer->output_count; i++) {
 		struct contribution registered;
 		struct errmsg err;
 
-		if (!contribution_parse(&newcomer->outputs[i].script, &registered))
+		if (!contribution_parse(&newcomer->outputs[i].script, &registered) ||
+			registry_find(chain->registry, registered.root, NULL) != NULL)
 			continue;
 		switch (judge_blob(chain->judge, chain->registry, registered.root, reject, &err)) {
 		case JUDGE_GOOD:
@@ -366,7 +421,7 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 	}
 	admission_init(&admission, chain, tx);
 	judged = admit_judge(chain, &admission, true, reject);
-	complete = judged == CHAIN_NEW && admit_blobs_complete(chain, tx);
+	complete = judged == CHAIN_NEW && admit_is_complete(chain, tx);
 	if (complete)
 		judged = admit_check_novelty(chain, tx, reject);
 	admitted = complete && judged == CHAIN_NEW ? admit_tx_new(chain, tx, &admission) : NULL;
@@ -376,8 +431,8 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 		return halt_explain(chain, judged, reject);
 	}
 	if (admitted == NULL)
-		return admit_wait_for_blob(chain, tx, source, reject);
-	mempool_insert(chain->mempool, admitted);
+		return admit_wait(chain, tx, source, reject);
+	mempool_displace(chain, admitted);
 	memcpy(txid, admitted->entry.txid, 32);
 	NOTIFY(&chain->notices, tx_added, tx, source != NULL ? source->peer : 0);
 	mempool_trim(chain);
@@ -388,7 +443,7 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 }
 
 /* Entering may free other places, or bring blobs: each round looks at the list as it is. */
-void admit_blob_arrived(struct chain *chain)
+void admit_waiting(struct chain *chain)
 {
 	struct places *places = &chain->mempool->places;
 
@@ -396,7 +451,7 @@ void admit_blob_arrived(struct chain *chain)
 		const struct waiting_place place = places->waiting[i];
 		struct reject reject;
 
-		if (!admit_blobs_complete(chain, place.tx)) {
+		if (!admit_is_complete(chain, place.tx)) {
 			i++;
 			continue;
 		}
@@ -414,6 +469,7 @@ static bool admit_again(struct chain *chain, struct mempool_tx *admitted, struct
 
 	admission_init(&admission, chain, admitted->entry.tx);
 	taken = admit_judge(chain, &admission, false, reject) == CHAIN_NEW &&
+		registry_check_tx(chain->registry, admitted->entry.tx, reject) &&
 		admit_check_novelty(chain, admitted->entry.tx, reject) == CHAIN_NEW;
 	admission_clear(&admission);
 	if (taken)
@@ -462,22 +518,24 @@ static void admit_drop_resembling(struct chain *chain)
 
 		resembling = NULL;
 		while (resembling == NULL && map_next(&chain->mempool->roots, &pool_at, &pool_root, &pool_value))
-			if (judge_blob(chain->judge, chain->registry, pool_root, &reject, &err) == JUDGE_BAD)
+			if (registry_find(chain->registry, pool_root, NULL) == NULL &&
+				judge_blob(chain->judge, chain->registry, pool_root, &reject, &err) == JUDGE_BAD)
 				resembling = pool_value;
 		if (resembling != NULL)
 			mempool_remove(chain, resembling, reject.reason, true);
 	} while (resembling != NULL);
 }
 
-/* Only after blocks were undone is anything else judged anew: a block on top of the tip takes away what it conflicts
- * with, and nothing else can have become wrong but what contributions burn (mempool_drop_cheap_data). */
+/* Only after blocks were undone is everything judged anew: a block on top of the tip takes away what it conflicts with,
+ * and nothing but registrations can have become wrong (mempool_drop_data), or right. */
 void admit_new_tip(struct chain *chain)
 {
 	chain->mempool->floor_rate = 0;
 	if (chain->mempool->undone)
 		admit_all_again(chain);
-	mempool_drop_cheap_data(chain);
+	mempool_drop_data(chain);
 	admit_drop_resembling(chain);
+	admit_waiting(chain);
 	mempool_expire(chain);
 	mempool_trim(chain);
 }

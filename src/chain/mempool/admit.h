@@ -8,7 +8,7 @@
 /* After the last step of a switch of branches: what undone blocks held, and what was in the pool, has to enter again.
  */
 void admit_new_tip(struct chain *chain);
-/* Contributions that waited for a blob may enter now. */
-void admit_blob_arrived(struct chain *chain);
+/* Contributions that waited may enter now: a blob has come. */
+void admit_waiting(struct chain *chain);
 
 #endif

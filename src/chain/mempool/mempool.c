@@ -52,7 +52,7 @@ void mempool_free(struct mempool *mempool)
 /* --- the four tables --- */
 
 /* Invariant: a transaction is in all of the tables or in none; each coin has one spender here, each root one
- * transaction. */
+ * transaction. (While one is pushed out by another, the root is the other's already.) */
 static void mempool_index_tx(struct mempool *mempool, struct mempool_tx *pool_tx, bool add)
 {
 	const struct tx *indexed = pool_tx->entry.tx;
@@ -71,7 +71,7 @@ static void mempool_index_tx(struct mempool *mempool, struct mempool_tx *pool_tx
 			continue;
 		if (add)
 			map_put(&mempool->roots, contribution.root, pool_tx);
-		else
+		else if (map_get(&mempool->roots, contribution.root) == pool_tx)
 			map_remove(&mempool->roots, contribution.root);
 	}
 	if (add) {
@@ -151,6 +151,7 @@ static void mempool_remove_one(struct chain *chain, struct mempool_tx *pool_tx, 
 			size_t dataset_number;
 
 			if (contribution_parse(&pool_tx->entry.tx->outputs[i].script, &contribution) &&
+				map_get(&chain->mempool->roots, contribution.root) == NULL &&
 				registry_find(chain->registry, contribution.root, &dataset_number) == NULL)
 				blobs_drop(chain->blobs, contribution.root);
 		}
@@ -174,6 +175,33 @@ void mempool_remove(struct chain *chain, struct mempool_tx *pool_tx, const char 
 		mempool_remove_one(chain, family[--family_count], reason);
 	mempool_remove_one(chain, pool_tx, reason);
 	free(family);
+}
+
+/* The roots are the newcomer's before the others go: so the bytes stay, and so does it, which is no relative of theirs.
+ * By id, since one may go as another's descendant. */
+void mempool_displace(struct chain *chain, struct mempool_tx *pool_tx)
+{
+	const struct tx *newcomer = pool_tx->entry.tx;
+	uint8_t(*displaced_txids)[32] = mem_calloc(newcomer->output_count, 32);
+	size_t displaced_count = 0;
+
+	for (size_t i = 0; i < newcomer->output_count; i++) {
+		const struct mempool_tx *displaced = NULL;
+		struct contribution contribution;
+
+		if (contribution_parse(&newcomer->outputs[i].script, &contribution))
+			displaced = map_get(&chain->mempool->roots, contribution.root);
+		if (displaced != NULL)
+			memcpy(displaced_txids[displaced_count++], displaced->entry.txid, 32);
+	}
+	mempool_insert(chain->mempool, pool_tx);
+	for (size_t i = 0; i < displaced_count; i++) {
+		struct mempool_tx *displaced = mempool_find(chain->mempool, displaced_txids[i]);
+
+		if (displaced != NULL)
+			mempool_remove(chain, displaced, "conflict", true);
+	}
+	free(displaced_txids);
 }
 
 /* --- queries --- */
@@ -352,17 +380,26 @@ static bool mempool_is_cheap_data(const struct chain *chain, const struct mempoo
 	return !registry_check_burn(chain->registry, pool_tx->entry.tx, FEES_WINDOW, NULL);
 }
 
-/* Consensus, and not what a newcomer is asked for: that was more, so that it may wait for some blocks. */
-void mempool_drop_cheap_data(struct chain *chain)
+/* A block has registered the root, or may have done so too long ago for an earlier commitment; or the commitment is too
+ * old. */
+static bool mempool_is_vain_data(const struct chain *chain, const struct mempool_tx *pool_tx)
 {
-	if (chain->mempool->roots.count > 0)
-		mempool_remove_those(chain, mempool_is_cheap_data, "bad-contrib-burn");
+	return !registry_check_tx(chain->registry, pool_tx->entry.tx, NULL);
+}
+
+/* Consensus, and not what a newcomer is asked for: that was more, so that it may wait for some blocks. */
+void mempool_drop_data(struct chain *chain)
+{
+	if (chain->mempool->roots.count == 0)
+		return;
+	mempool_remove_those(chain, mempool_is_cheap_data, "bad-contrib-burn");
+	mempool_remove_those(chain, mempool_is_vain_data, "conflict");
 }
 
 /* --- blocks come and go --- */
 
 /* What the block holds leaves without a word; what it makes impossible leaves as a conflict, with all that descends
- * from it. */
+ * from it. What it registers is looked at when the tip is reached (admit_new_tip). */
 void mempool_block_connected(struct chain *chain, const struct block *block)
 {
 	struct mempool *mempool = chain->mempool;
@@ -380,13 +417,6 @@ void mempool_block_connected(struct chain *chain, const struct block *block)
 		for (size_t j = 0; j < confirmed_tx->input_count; j++)
 			if ((pool_tx = mempool_spender(mempool, &confirmed_tx->inputs[j].prev)) != NULL)
 				mempool_remove(chain, pool_tx, "conflict", true);
-		for (size_t j = 0; j < confirmed_tx->output_count; j++) {
-			struct contribution contribution;
-
-			if (contribution_parse(&confirmed_tx->outputs[j].script, &contribution) &&
-				(pool_tx = map_get(&mempool->roots, contribution.root)) != NULL)
-				mempool_remove(chain, pool_tx, "conflict", true);
-		}
 	}
 }
 

@@ -1,9 +1,10 @@
 /* The mempool: transactions that wait for a block.
  *
- * There is no replacement: who spends what a held transaction spends, or registers the root it registers, is refused.
+ * There is no replacement: who spends what a held transaction spends, or registers the root it registers, is refused;
+ * but of two registrations of one root the one with the earlier commitment stays.
  * When the pool is over its bytes, what pays least per byte goes, descendants with it, and what comes must pay more
  * than that. What else a transaction must fulfil is in chain/mempool/policy.h and admit.h. A contribution enters only
- * when its blob is here; until then it waits apart (chain/mempool/places.h). */
+ * when its blob is here and its commitment old enough; until then it waits apart (chain/mempool/places.h). */
 #ifndef ATELIER_CHAIN_MEMPOOL_MEMPOOL_H
 #define ATELIER_CHAIN_MEMPOOL_MEMPOOL_H
 
@@ -50,6 +51,8 @@ size_t mempool_relatives(const struct mempool *mempool, const struct tx *tx, boo
 
 /* Takes what has been judged (chain/mempool/admit.h). */
 void mempool_insert(struct mempool *mempool, struct mempool_tx *pool_tx);
+/* The same, and removes what registers one of its roots. */
+void mempool_displace(struct chain *chain, struct mempool_tx *pool_tx);
 /* Takes all out of the tables, in order, to be judged anew; the array and what is in it are the caller's. */
 struct mempool_tx **mempool_empty(struct mempool *mempool, size_t *count);
 void mempool_tx_free(struct mempool_tx *pool_tx);
@@ -58,7 +61,7 @@ void mempool_remove(struct chain *chain, struct mempool_tx *pool_tx, const char 
 void mempool_trim(struct chain *chain);   /* what is over its bytes */
 void mempool_expire(struct chain *chain); /* what is too old */
 /* Contributions that burn less than the next block asks for: its rate may have risen. */
-void mempool_drop_cheap_data(struct chain *chain);
+void mempool_drop_data(struct chain *chain);
 
 void mempool_block_connected(struct chain *chain, const struct block *block);
 void mempool_block_disconnected(struct chain *chain, const struct block *block);

@@ -102,8 +102,7 @@ static bool places_make_room(struct places *places, const struct source *source,
 		}
 	}
 	if (eldest_place == PLACES_MAX)
-		return reject_as(reject, REJECT_POLICY, REASON_MISSING_BLOB,
-			"too many contributions wait for their blobs");
+		return reject_as(reject, REJECT_POLICY, REASON_MISSING_BLOB, "too many contributions wait");
 	places_vacate(places, eldest_place);
 	return true;
 }
@@ -117,7 +116,7 @@ static bool places_check(const struct places *places, const struct tx *waiting_t
 		coin_key(&waiting_tx->inputs[i].prev, spent_key);
 		if (map_get(&places->spenders, spent_key) != NULL)
 			return reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT,
-				"input %zu is spent by a contribution that waits for its blob", i);
+				"input %zu is spent by a contribution that waits", i);
 	}
 	return true;
 }

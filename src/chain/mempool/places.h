@@ -1,6 +1,6 @@
-/* Contributions whose blob is missing: they wait apart, PLACES_MAX of them at most: one for each coin, since no
- * more of them can come true; when all places are taken, whoever has most of them, by address, gives one up for
- * somebody who has fewer. */
+/* Contributions whose blob is missing, or whose commitment is not old enough: they wait apart, PLACES_MAX of them at
+ * most: one for each coin, since no more of them can come true; when all places are taken, whoever has most of them, by
+ * address, gives one up for somebody who has fewer. */
 #ifndef ATELIER_CHAIN_MEMPOOL_PLACES_H
 #define ATELIER_CHAIN_MEMPOOL_PLACES_H
 

@@ -12,7 +12,9 @@ enum {
 	POLICY_DUST = 330,       /* base units */
 	POLICY_RATE_MIN = 1000,  /* base units for 1000 virtual bytes */
 	POLICY_SECONDS = 14 * 86400,
-	POLICY_BURN_BLOCKS = 6, /* newest rates of data whose least a contribution burns: it holds for 7 blocks */
+	/* Newest rates of data whose least a contribution burns: it holds for 4 blocks. Not fewer, since one that is
+	 * signed along with its commitment is some blocks old. */
+	POLICY_BURN_BLOCKS = 9,
 };
 
 /* What the transaction alone tells. */

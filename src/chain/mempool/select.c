@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "chain/mempool/policy.h"
-#include "consensus/payload/contribution.h"
+#include "consensus/payload/commitment.h"
 #include "util/mem.h"
 
 /* A transaction with its unconfirmed ancestors: what they pay together decides. */
@@ -29,6 +29,7 @@ struct selection {
 	const struct mempool_tx **txs;
 	size_t count, weight, weight_max;
 	uint64_t registered;
+	size_t committed; /* commitments */
 	struct map taken; /* by txid */
 };
 
@@ -39,12 +40,22 @@ static int select_compare_orders(const void *left, const void *right)
 	return ((*selected)->order > (*other)->order) - ((*selected)->order < (*other)->order);
 }
 
+static size_t select_commitments(const struct tx *tx)
+{
+	size_t commitments = 0;
+	uint8_t hash[32];
+
+	for (size_t i = 0; i < tx->output_count; i++)
+		commitments += commitment_parse(&tx->outputs[i].script, hash);
+	return commitments;
+}
+
 /* Takes the transaction and those of its ancestors that are not in yet, if all of them fit. In the order of entry,
  * which has parents before children, as a block needs it. */
 static void select_family(struct selection *selection, const struct mempool_tx *child, struct mempool_tx **family)
 {
 	const struct mempool *mempool = selection->mempool;
-	size_t relatives, family_count = 0, family_weight = 0;
+	size_t relatives, family_count = 0, family_weight = 0, family_commitments = 0;
 	uint64_t family_bytes = 0;
 
 	if (map_get(&selection->taken, child->entry.txid) != NULL)
@@ -56,10 +67,12 @@ static void select_family(struct selection *selection, const struct mempool_tx *
 			continue;
 		family_weight += family[i]->entry.weight;
 		family_bytes += contribution_bytes(family[i]->entry.tx);
+		family_commitments += select_commitments(family[i]->entry.tx);
 		family[family_count++] = family[i];
 	}
 	if (selection->weight + family_weight > selection->weight_max ||
-		selection->registered + family_bytes > selection->blob_budget)
+		selection->registered + family_bytes > selection->blob_budget ||
+		selection->committed + family_commitments > COMMITMENT_BLOCK_MAX)
 		return;
 	qsort(family, family_count, sizeof *family, select_compare_orders);
 	for (size_t i = 0; i < family_count; i++) {
@@ -68,6 +81,7 @@ static void select_family(struct selection *selection, const struct mempool_tx *
 	}
 	selection->weight += family_weight;
 	selection->registered += family_bytes;
+	selection->committed += family_commitments;
 }
 
 /* By the rate of a whole family: a child that pays much brings its parents in. That is judged once, before any is

@@ -1,4 +1,4 @@
-/* Datasets: life, drawing, statistics and quarantine, bytes.
+/* Datasets: life, owners, drawing, statistics and quarantine, bytes.
  *
  * A number is a dataset's for good: datasets are appended, and only the undoing of the block that registered one takes
  * it off again, last in, first out. So undo cuts the list, and by_root loses all numbers that are beyond its end. */
@@ -92,6 +92,47 @@ void datasets_clear(struct datasets *datasets)
 {
 	free(datasets->list);
 	free(datasets->by_root);
+}
+
+/* --- owners --- */
+
+/* Only before the first block that is paid for it: until then nothing but the registration itself names the owner. The
+ * size is the root's, and one that is not could never be brought: whoever has the bytes would refuse the block. */
+bool datasets_can_replace(const struct datasets *datasets, const struct spec *spec, uint64_t height, size_t number,
+	uint64_t size, uint32_t committed)
+{
+	const struct dataset *dataset = &datasets->list[number];
+
+	return number > 0 && dataset->size == size && committed > 0 && committed < dataset->committed &&
+		height <= (uint64_t)dataset->height + spec->data_delay;
+}
+
+static void dataset_describe(struct dataset *dataset, const struct datasets_claim *claim)
+{
+	memcpy(dataset->owner, claim->owner, 32);
+	memcpy(dataset->licence, claim->licence, sizeof dataset->licence);
+	memcpy(dataset->title, claim->title, sizeof dataset->title);
+	memcpy(dataset->txid, claim->txid, 32);
+	dataset->output = claim->output;
+	dataset->committed = claim->committed;
+}
+
+/* Number and height stay: the dataset is drawn no later for it. */
+static void datasets_replace(struct datasets *datasets, const struct datasets_claim *claim, struct datasets_undo *undo)
+{
+	struct dataset *dataset = &datasets->list[claim->number];
+	struct datasets_claim *replaced_claim;
+
+	undo->replaced = mem_realloc(undo->replaced, (undo->replaced_count + 1) * sizeof *undo->replaced);
+	replaced_claim = &undo->replaced[undo->replaced_count++];
+	*replaced_claim = (struct datasets_claim){ .number = claim->number,
+		.output = dataset->output,
+		.committed = dataset->committed };
+	memcpy(replaced_claim->owner, dataset->owner, 32);
+	memcpy(replaced_claim->licence, dataset->licence, sizeof dataset->licence);
+	memcpy(replaced_claim->title, dataset->title, sizeof dataset->title);
+	memcpy(replaced_claim->txid, dataset->txid, 32);
+	dataset_describe(dataset, claim);
 }
 
 /* --- drawing --- */
@@ -259,22 +300,39 @@ static void datasets_apply_outcome(struct datasets *datasets, const struct branc
 
 /* --- blocks --- */
 
-static void datasets_register_tx(struct datasets *datasets, uint32_t height, const struct tx *tx)
+static void datasets_register(struct datasets *datasets, uint32_t height, const struct contribution *contribution,
+	struct datasets_claim *claim, struct datasets_undo *undo)
+{
+	struct dataset dataset = { .size = contribution->size, .height = height };
+	size_t number;
+
+	memcpy(claim->owner, contribution->owner, 32);
+	memcpy(claim->licence, contribution->licence, sizeof claim->licence);
+	memcpy(claim->title, contribution->title, sizeof claim->title);
+	if (datasets_find(datasets, contribution->root, &number) != NULL) {
+		claim->number = (uint32_t)number;
+		datasets_replace(datasets, claim, undo);
+		return;
+	}
+	memcpy(dataset.root, contribution->root, 32);
+	dataset_describe(&dataset, claim);
+	datasets_append(datasets, &dataset);
+}
+
+/* The transaction's registrations, which are the block's from number `registered` on. */
+static void datasets_register_tx(struct datasets *datasets, const struct branch_block *block, const struct tx *tx,
+	size_t *registered, struct datasets_undo *undo)
 {
 	struct contribution contribution;
 
 	for (size_t i = 0; i < tx->output_count; i++) {
-		struct dataset dataset = { .output = (uint32_t)i, .height = height };
+		struct datasets_claim claim = { .output = (uint32_t)i };
 
 		if (!contribution_parse(&tx->outputs[i].script, &contribution))
 			continue;
-		memcpy(dataset.root, contribution.root, 32);
-		memcpy(dataset.owner, contribution.owner, 32);
-		memcpy(dataset.licence, contribution.licence, sizeof dataset.licence);
-		memcpy(dataset.title, contribution.title, sizeof dataset.title);
-		dataset.size = contribution.size;
-		memcpy(dataset.txid, tx_txid(tx), 32);
-		datasets_append(datasets, &dataset);
+		claim.committed = block->committed[(*registered)++];
+		memcpy(claim.txid, tx_txid(tx), 32);
+		datasets_register(datasets, block->height, &contribution, &claim, undo);
 	}
 }
 
@@ -282,11 +340,13 @@ static void datasets_register_tx(struct datasets *datasets, uint32_t height, con
  * nothing. */
 void datasets_apply(struct datasets *datasets, const struct branch_block *block, struct datasets_undo *undo)
 {
+	size_t registered = 0;
+
 	undo->count = datasets->count;
 	if (block->parent != NULL)
 		datasets_apply_outcome(datasets, block, undo);
 	for (size_t i = 1; i < block->block->tx_count; i++)
-		datasets_register_tx(datasets, block->height, block->block->txs[i]);
+		datasets_register_tx(datasets, block, block->block->txs[i], &registered, undo);
 }
 
 bool datasets_undo_fits(const struct datasets *datasets, const struct datasets_undo *undo)
@@ -295,6 +355,9 @@ bool datasets_undo_fits(const struct datasets *datasets, const struct datasets_u
 		return false;
 	for (uint32_t i = 0; i < undo->changed_count; i++)
 		if (undo->changed[i].number >= undo->count)
+			return false;
+	for (uint32_t i = 0; i < undo->replaced_count; i++)
+		if (undo->replaced[i].number == 0 || undo->replaced[i].number >= undo->count)
 			return false;
 	return true;
 }
@@ -313,8 +376,15 @@ static void datasets_forget(struct datasets *datasets, size_t count_before)
 void datasets_undo(struct datasets *datasets, const struct datasets_undo *undo)
 {
 	datasets_forget(datasets, undo->count);
+	for (uint32_t i = undo->replaced_count; i > 0; i--)
+		dataset_describe(&datasets->list[undo->replaced[i - 1].number], &undo->replaced[i - 1]);
 	for (uint32_t i = undo->changed_count; i > 0; i--)
 		dataset_restore_record(datasets, &undo->changed[i - 1]);
+}
+
+void datasets_undo_clear(struct datasets_undo *undo)
+{
+	free(undo->replaced);
 }
 
 /* --- bytes --- */
@@ -329,6 +399,7 @@ static void dataset_put(struct buf *out, const struct dataset *dataset)
 	buf_put(out, dataset->txid, 32);
 	buf_put_le32(out, dataset->output);
 	buf_put_le32(out, dataset->height);
+	buf_put_le32(out, dataset->committed);
 	buf_put_le32(out, dataset->draws);
 	buf_put_le32(out, dataset->quarantined_until);
 	buf_put_le32(out, dataset->known);
@@ -352,6 +423,7 @@ static bool dataset_take(struct reader *dataset_reader, struct dataset *dataset)
 	reader_copy(dataset_reader, dataset->txid, 32);
 	dataset->output = reader_le32(dataset_reader);
 	dataset->height = reader_le32(dataset_reader);
+	dataset->committed = reader_le32(dataset_reader);
 	dataset->draws = pieces_count(dataset_reader, DATASETS_DRAWS_MAX);
 	dataset->quarantined_until = reader_le32(dataset_reader);
 	dataset->known = reader_le32(dataset_reader);
@@ -388,6 +460,29 @@ bool datasets_read(struct datasets *datasets, struct reader *dataset_reader)
 	return dataset_reader->ok;
 }
 
+static void dataset_put_claim(struct buf *out, const struct datasets_claim *claim)
+{
+	buf_put_le32(out, claim->number);
+	buf_put(out, claim->owner, 32);
+	pieces_put_text(out, claim->licence);
+	pieces_put_text(out, claim->title);
+	buf_put(out, claim->txid, 32);
+	buf_put_le32(out, claim->output);
+	buf_put_le32(out, claim->committed);
+}
+
+static bool dataset_take_claim(struct reader *dataset_reader, struct datasets_claim *claim)
+{
+	claim->number = reader_le32(dataset_reader);
+	reader_copy(dataset_reader, claim->owner, 32);
+	pieces_text(dataset_reader, claim->licence, sizeof claim->licence - 1);
+	pieces_text(dataset_reader, claim->title, sizeof claim->title - 1);
+	reader_copy(dataset_reader, claim->txid, 32);
+	claim->output = reader_le32(dataset_reader);
+	claim->committed = reader_le32(dataset_reader);
+	return dataset_reader->ok;
+}
+
 void datasets_undo_write(struct buf *out, const struct datasets_undo *undo)
 {
 	buf_put_le32(out, (uint32_t)undo->count);
@@ -405,6 +500,9 @@ void datasets_undo_write(struct buf *out, const struct datasets_undo *undo)
 		buf_put_le64(out, (uint64_t)undo->changed[i].total_paid);
 		pieces_put_wide(out, undo->changed[i].squares);
 	}
+	buf_put_le32(out, undo->replaced_count);
+	for (uint32_t i = 0; i < undo->replaced_count; i++)
+		dataset_put_claim(out, &undo->replaced[i]);
 }
 
 static void dataset_take_record(struct reader *dataset_reader, struct datasets_record *dataset_record)
@@ -424,9 +522,21 @@ static void dataset_take_record(struct reader *dataset_reader, struct datasets_r
 
 bool datasets_undo_read(struct datasets_undo *undo, struct reader *dataset_reader)
 {
+	uint32_t claim_count;
+
 	undo->count = reader_le32(dataset_reader);
 	undo->changed_count = pieces_count(dataset_reader, OUTCOME_MAX_SLOTS);
 	for (uint32_t i = 0; i < undo->changed_count; i++)
 		dataset_take_record(dataset_reader, &undo->changed[i]);
+	claim_count = reader_le32(dataset_reader);
+	/* The list grows by what is there, whatever the count says. */
+	while (undo->replaced_count < claim_count) {
+		struct datasets_claim claim = { 0 };
+
+		if (!dataset_take_claim(dataset_reader, &claim))
+			return false;
+		undo->replaced = mem_realloc(undo->replaced, (undo->replaced_count + 1) * sizeof *undo->replaced);
+		undo->replaced[undo->replaced_count++] = claim;
+	}
 	return dataset_reader->ok;
 }

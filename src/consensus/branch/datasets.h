@@ -15,7 +15,8 @@ struct dataset {
 	uint64_t size;
 	char licence[LICENCE_MAX + 1], title[65];
 	uint8_t txid[32];
-	uint32_t output, height; /* where it was registered */
+	uint32_t output, height; /* where it was registered; the first time, if its owner was replaced since */
+	uint32_t committed;      /* height of its commitment */
 	/* Of the current observation period: */
 	uint32_t draws;
 	int64_t sum;                /* of x = floor(A / 65536), |x| <= 2^31 */
@@ -46,13 +47,28 @@ struct datasets_record {
 	unsigned __int128 squares;
 };
 
+/* Of a dataset, what an earlier commitment to it changes. */
+struct datasets_claim {
+	uint32_t number;
+	uint8_t owner[32];
+	char licence[LICENCE_MAX + 1], title[65];
+	uint8_t txid[32];
+	uint32_t output, committed;
+};
+
 struct datasets_undo {
 	size_t count; /* before */
 	struct datasets_record changed[OUTCOME_MAX_SLOTS];
 	uint32_t changed_count;
+	struct datasets_claim *replaced;
+	uint32_t replaced_count;
 };
 
 const struct dataset *datasets_find(const struct datasets *datasets, const uint8_t root[32], size_t *number);
+/* Whether the root of dataset `number` can be registered again in the block at `height`, to another owner: for data of
+ * this size, whose commitment is at height `committed` (0: none). */
+bool datasets_can_replace(const struct datasets *datasets, const struct spec *spec, uint64_t height, size_t number,
+	uint64_t size, uint32_t committed);
 /* Whether the dataset can be drawn for the block at `height`; the datasets of its slots, and the sum of the weights of
  * all that could be drawn. */
 bool datasets_can_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height, size_t number);
@@ -66,6 +82,7 @@ void datasets_clear(struct datasets *datasets);
 void datasets_apply(struct datasets *datasets, const struct branch_block *block, struct datasets_undo *undo);
 bool datasets_undo_fits(const struct datasets *datasets, const struct datasets_undo *undo);
 void datasets_undo(struct datasets *datasets, const struct datasets_undo *undo);
+void datasets_undo_clear(struct datasets_undo *undo);
 void datasets_write(struct buf *out, const struct datasets *datasets);
 bool datasets_read(struct datasets *datasets, struct reader *dataset_reader);
 void datasets_undo_write(struct buf *out, const struct datasets_undo *undo);

@@ -7,6 +7,7 @@
  *   x_undo(x, undo)              exactly what was before, if it fits
  *   x_write, x_read              byte form, for the database; read leaves a part to be cleared, also where it fails
  *   x_undo_write, x_undo_read    the same of an undo
+ *   x_undo_clear                 where an undo owns memory
  *
  * Invariants, of any sequence of blocks: undo(apply(x)) = x and read(write(x)) = x, to the byte. Nothing but the
  * arguments goes in: no part knows another, and all of them see the same block, so their order does not matter. A new
@@ -23,7 +24,8 @@ struct branch_block {
 	uint32_t height;
 	const struct block *block;
 	const struct block_outcome
-		*parent; /* of the block at height - 1, which this one's coinbase states; NULL: none */
+		*parent;           /* of the block at height - 1, which this one's coinbase states; NULL: none */
+	const uint32_t *committed; /* of each of its registrations, in order, the height of its commitment */
 };
 
 #endif

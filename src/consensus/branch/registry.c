@@ -7,7 +7,7 @@
 #include "consensus/branch/registry_state.h"
 #include "util/mem.h"
 
-enum { REGISTRY_FORM = 1 }; /* of the byte forms */
+enum { REGISTRY_FORM = 2 }; /* of the byte forms */
 
 /* --- life --- */
 
@@ -27,6 +27,7 @@ struct registry *registry_copy(const struct registry *registry)
 
 	values_copy(&copy->values, &registry->values);
 	datasets_copy(&copy->datasets, &registry->datasets);
+	commitments_copy(&copy->commitments, &registry->commitments);
 	return copy;
 }
 
@@ -36,6 +37,7 @@ void registry_free(struct registry *registry)
 		return;
 	values_clear(&registry->values);
 	datasets_clear(&registry->datasets);
+	commitments_clear(&registry->commitments);
 	free(registry);
 }
 
@@ -89,18 +91,44 @@ int64_t registry_v_ref(const struct registry *registry, const struct outcome *pa
 
 /* --- blocks --- */
 
+uint32_t registry_committed(const struct registry *registry, const struct contribution *contribution)
+{
+	return commitments_find(&registry->commitments, contribution, registry->height + 1,
+		registry->spec->commit_delay);
+}
+
+/* Of the block's registrations, in order, each one's commitment, which the datasets need and do not know. */
+static uint32_t *registry_committed_all(const struct registry *registry, const struct block *block)
+{
+	struct contribution contribution;
+	uint32_t *committed = NULL;
+	size_t count = 0;
+
+	for (size_t i = 1; i < block->tx_count; i++)
+		for (size_t j = 0; j < block->txs[i]->output_count; j++) {
+			if (!contribution_parse(&block->txs[i]->outputs[j].script, &contribution))
+				continue;
+			committed = mem_realloc(committed, (count + 1) * sizeof *committed);
+			committed[count++] = registry_committed(registry, &contribution);
+		}
+	return committed;
+}
+
 /* The parts may be taken in any order: each sees the block, and none of them another (consensus/branch/part.h). */
 struct registry_undo *registry_apply(struct registry *registry, const struct block *block,
 	const struct block_outcome *parent_outcome)
 {
 	struct registry_undo *undo = mem_calloc(1, sizeof *undo);
-	const struct branch_block on_top = { registry->spec, ++registry->height, block, parent_outcome };
+	uint32_t *committed = registry_committed_all(registry, block);
+	const struct branch_block on_top = { registry->spec, ++registry->height, block, parent_outcome, committed };
 
 	undo->height = registry->height;
 	bucket_apply(&registry->bucket, &on_top, &undo->bucket);
 	fees_apply(&registry->fees, &on_top, &undo->fees);
 	values_apply(&registry->values, &on_top, &undo->values);
 	datasets_apply(&registry->datasets, &on_top, &undo->datasets);
+	commitments_apply(&registry->commitments, &on_top, &undo->commitments);
+	free(committed);
 	return undo;
 }
 
@@ -109,62 +137,83 @@ bool registry_undo(struct registry *registry, const struct registry_undo *undo)
 {
 	if (undo->height != registry->height || undo->height == 0 ||
 		!values_undo_fits(&registry->values, &undo->values) ||
-		!datasets_undo_fits(&registry->datasets, &undo->datasets))
+		!datasets_undo_fits(&registry->datasets, &undo->datasets) ||
+		!commitments_undo_fits(&registry->commitments, &undo->commitments))
 		return false;
 	bucket_undo(&registry->bucket, &undo->bucket);
 	fees_undo(&registry->fees, &undo->fees);
 	values_undo(&registry->values, &undo->values);
 	datasets_undo(&registry->datasets, &undo->datasets);
+	commitments_undo(&registry->commitments, &undo->commitments);
 	registry->height--;
 	return true;
 }
 
 void registry_undo_free(struct registry_undo *undo)
 {
+	if (undo == NULL)
+		return;
+	datasets_undo_clear(&undo->datasets);
+	commitments_undo_clear(&undo->commitments);
 	free(undo);
 }
 
 /* --- rules --- */
 
-struct registry_roots {
-	uint8_t (*root)[32];
+/* What a transaction or a block registers. */
+struct registry_claims {
+	struct contribution *list;
 	size_t count;
 };
 
-static void registry_collect_roots(struct registry_roots *roots, const struct tx *tx)
+static void registry_collect_claims(struct registry_claims *claims, const struct tx *tx)
 {
 	struct contribution contribution;
 
 	for (size_t i = 0; i < tx->output_count; i++)
 		if (contribution_parse(&tx->outputs[i].script, &contribution)) {
-			roots->root = mem_realloc(roots->root, (roots->count + 1) * sizeof *roots->root);
-			memcpy(roots->root[roots->count++], contribution.root, 32);
+			claims->list = mem_realloc(claims->list, (claims->count + 1) * sizeof *claims->list);
+			claims->list[claims->count++] = contribution;
 		}
 }
 
-static int registry_compare_roots(const void *root, const void *other_root)
+static int registry_compare_claims(const void *claim, const void *other_claim)
 {
-	return memcmp(root, other_root, 32);
+	return memcmp(((const struct contribution *)claim)->root, ((const struct contribution *)other_claim)->root, 32);
 }
 
-/* Ends with roots released. Sorted, so that twins stand side by side: a block may name hundreds of roots. */
-static bool registry_check_roots(const struct registry *registry, struct registry_roots *roots,
-	enum reject_code code_registered, struct reject *reject)
+static bool registry_check_claim(const struct registry *registry, const struct contribution *claim,
+	enum reject_code code_registered, enum reject_code code_committed, struct reject *reject)
 {
-	bool roots_free = true;
+	uint32_t committed = registry_committed(registry, claim);
+	size_t number;
 
-	if (roots->count)
-		qsort(roots->root, roots->count, sizeof *roots->root, registry_compare_roots);
-	for (size_t i = 0; roots_free && i < roots->count; i++) {
-		if (i && memcmp(roots->root[i - 1], roots->root[i], 32) == 0)
-			roots_free = reject_set(reject, REASON_BAD_CONTRIB_DUPLICATE,
-				"a root is registered twice at once");
-		else if (registry_find(registry, roots->root[i], NULL) != NULL)
-			roots_free = reject_as(reject, code_registered, REASON_BAD_CONTRIB_DUPLICATE,
-				"a root is registered already");
+	if (datasets_find(&registry->datasets, claim->root, &number) != NULL) {
+		if (datasets_can_replace(&registry->datasets, registry->spec, (uint64_t)registry->height + 1, number,
+			    claim->size, committed))
+			return true;
+		return reject_as(reject, code_registered, REASON_BAD_CONTRIB_DUPLICATE, "a root is registered already");
 	}
-	free(roots->root);
-	return roots_free;
+	return committed > 0 ||
+		reject_as(reject, code_committed, REASON_BAD_CONTRIB_COMMITMENT,
+			"no commitment to a registration is %u to %d blocks old", registry->spec->commit_delay,
+			COMMITMENT_WINDOW);
+}
+
+/* Ends with claims released. Sorted, so that twins stand side by side: a block may name hundreds of roots. */
+static bool registry_check_claims(const struct registry *registry, struct registry_claims *claims,
+	enum reject_code code_registered, enum reject_code code_committed, struct reject *reject)
+{
+	bool claims_hold = true;
+
+	if (claims->count)
+		qsort(claims->list, claims->count, sizeof *claims->list, registry_compare_claims);
+	for (size_t i = 0; claims_hold && i < claims->count; i++)
+		claims_hold = i && registry_compare_claims(&claims->list[i - 1], &claims->list[i]) == 0 ?
+			reject_set(reject, REASON_BAD_CONTRIB_DUPLICATE, "a root is registered twice at once") :
+			registry_check_claim(registry, &claims->list[i], code_registered, code_committed, reject);
+	free(claims->list);
+	return claims_hold;
 }
 
 /* Whether every contribution of a transaction burns what the least of the newest `blocks` rates asks for. */
@@ -193,25 +242,25 @@ bool registry_check_burn(const struct registry *registry, const struct tx *tx, u
 	return registry_check_burns(registry, tx, blocks, REJECT_POLICY, reject);
 }
 
-/* Policy, not a verdict: on another branch the root may be free. */
+/* Policy, not a verdict: on another branch the root may be free; and a commitment grows older. */
 bool registry_check_tx(const struct registry *registry, const struct tx *tx, struct reject *reject)
 {
-	struct registry_roots roots = { 0 };
+	struct registry_claims claims = { 0 };
 
-	registry_collect_roots(&roots, tx);
-	return registry_check_roots(registry, &roots, REJECT_POLICY, reject);
+	registry_collect_claims(&claims, tx);
+	return registry_check_claims(registry, &claims, REJECT_POLICY, REJECT_NOT_YET, reject);
 }
 
 bool registry_check_block(const struct registry *registry, const struct block *block, struct reject *reject)
 {
-	struct registry_roots roots = { 0 };
+	struct registry_claims claims = { 0 };
 
 	for (size_t i = 1; i < block->tx_count; i++)
 		if (!registry_check_burns(registry, block->txs[i], FEES_WINDOW, REJECT_INVALID, reject))
 			return false;
 	for (size_t i = 1; i < block->tx_count; i++)
-		registry_collect_roots(&roots, block->txs[i]);
-	return registry_check_roots(registry, &roots, REJECT_INVALID, reject);
+		registry_collect_claims(&claims, block->txs[i]);
+	return registry_check_claims(registry, &claims, REJECT_INVALID, REJECT_INVALID, reject);
 }
 
 /* --- bytes: for the database alone, nothing here is consensus --- */
@@ -224,6 +273,7 @@ void registry_write(struct buf *out, const struct registry *registry)
 	fees_write(out, &registry->fees);
 	values_write(out, &registry->values);
 	datasets_write(out, &registry->datasets);
+	commitments_write(out, &registry->commitments);
 }
 
 struct registry *registry_read(const struct spec *spec, struct reader *registry_reader)
@@ -234,7 +284,8 @@ struct registry *registry_read(const struct spec *spec, struct reader *registry_
 		registry->height = reader_le32(registry_reader);
 		if (bucket_read(&registry->bucket, registry_reader) && fees_read(&registry->fees, registry_reader) &&
 			values_read(&registry->values, registry_reader) &&
-			datasets_read(&registry->datasets, registry_reader))
+			datasets_read(&registry->datasets, registry_reader) &&
+			commitments_read(&registry->commitments, registry_reader))
 			return registry;
 	}
 	reader_fail(registry_reader);
@@ -250,6 +301,7 @@ void registry_undo_write(struct buf *out, const struct registry_undo *undo)
 	fees_undo_write(out, &undo->fees);
 	datasets_undo_write(out, &undo->datasets);
 	values_undo_write(out, &undo->values);
+	commitments_undo_write(out, &undo->commitments);
 }
 
 struct registry_undo *registry_undo_read(struct reader *registry_reader)
@@ -261,7 +313,8 @@ struct registry_undo *registry_undo_read(struct reader *registry_reader)
 	undo->height = reader_le32(registry_reader);
 	if (bucket_undo_read(&undo->bucket, registry_reader) && fees_undo_read(&undo->fees, registry_reader) &&
 		datasets_undo_read(&undo->datasets, registry_reader) &&
-		values_undo_read(&undo->values, registry_reader))
+		values_undo_read(&undo->values, registry_reader) &&
+		commitments_undo_read(&undo->commitments, registry_reader))
 		return undo;
 	registry_undo_free(undo);
 	return NULL;

@@ -1,7 +1,7 @@
-/* The datasets of a chain and what the past says of them (doc/protocol.md section 14), and the reward bucket and the
- * record of slot values (section 13): everything of a branch that is neither coins nor model, as the
- * sum of parts (consensus/branch/part.h). A plain value: the chain
- * keeps one for its tip, and derives one for a side branch by undoing and applying blocks on a copy. */
+/* The datasets of a chain and what the past says of them (doc/protocol.md section 14), commitments to more of them
+ * (section 12), and the reward bucket and the record of slot values (section 13): everything of a branch that is
+ * neither coins nor model, as the sum of parts (consensus/branch/part.h). A plain value: the chain keeps one for its
+ * tip, and derives one for a side branch by undoing and applying blocks on a copy. */
 #ifndef ATELIER_CONSENSUS_BRANCH_REGISTRY_H
 #define ATELIER_CONSENSUS_BRANCH_REGISTRY_H
 
@@ -9,7 +9,7 @@
 #include "consensus/branch/fees.h"
 #include "consensus/payload/contribution.h"
 
-struct registry;      /* opaque: datasets, bucket, values of the last 2016 blocks */
+struct registry;      /* opaque: datasets, bucket, values and commitments of the last 2016 blocks */
 struct registry_undo; /* opaque: what one applied block changed */
 
 struct registry *registry_new(const struct spec *spec); /* after genesis: dataset 0 alone, bucket 0 */
@@ -48,8 +48,12 @@ struct registry_undo *registry_apply(struct registry *registry, const struct blo
 bool registry_undo(struct registry *registry, const struct registry_undo *undo);
 void registry_undo_free(struct registry_undo *undo);
 
-/* True if no contribution of the transaction registers a root that is registered (POLICY: another branch may differ) or
- * names one twice. */
+/* Height of the block with the commitment that this registration, in the child of the registry's block, opens; 0: there
+ * is none that is old enough. */
+uint32_t registry_committed(const struct registry *registry, const struct contribution *contribution);
+
+/* Whether the next block may have what the transaction registers: each with a commitment (else NOT_YET), no root that
+ * is registered, but with an earlier commitment (else POLICY: another branch may differ), and none twice. */
 bool registry_check_tx(const struct registry *registry, const struct tx *tx, struct reject *reject);
 /* True if every contribution of the transaction burns what that rate asks for; else POLICY. */
 bool registry_check_burn(const struct registry *registry, const struct tx *tx, uint32_t blocks, struct reject *reject);

@@ -3,6 +3,7 @@
 #define ATELIER_CONSENSUS_BRANCH_REGISTRY_STATE_H
 
 #include "consensus/branch/bucket.h"
+#include "consensus/branch/commitments.h"
 #include "consensus/branch/registry.h"
 #include "consensus/branch/values.h"
 
@@ -13,6 +14,7 @@ struct registry {
 	struct fees fees;
 	struct values values;
 	struct datasets datasets;
+	struct commitments commitments;
 };
 
 struct registry_undo {
@@ -21,6 +23,7 @@ struct registry_undo {
 	struct fees_undo fees;
 	struct values_undo values;
 	struct datasets_undo datasets;
+	struct commitments_undo commitments;
 };
 
 #endif

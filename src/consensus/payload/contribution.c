@@ -83,6 +83,7 @@ static bool contribution_read(struct reader *payload, struct contribution *contr
 	reader_copy(payload, contribution->root, 32);
 	contribution->size = reader_le64(payload);
 	reader_copy(payload, contribution->owner, 32);
+	reader_copy(payload, contribution->salt, 32);
 	licence_size = contribution_read_text(payload, contribution->licence, LICENCE_MAX);
 	title_size = contribution_read_text(payload, contribution->title, CONTRIBUTION_TITLE_MAX);
 	return reader_done(payload) && contribution_licence_is_valid(contribution->licence, licence_size) &&
@@ -123,6 +124,7 @@ void contribution_script(struct buf *out, const struct contribution *contributio
 	buf_put(&payload, contribution->root, 32);
 	buf_put_le64(&payload, contribution->size);
 	buf_put(&payload, contribution->owner, 32);
+	buf_put(&payload, contribution->salt, 32);
 	buf_put_u8(&payload, (uint8_t)strlen(contribution->licence));
 	buf_put_text(&payload, contribution->licence);
 	buf_put_u8(&payload, (uint8_t)strlen(contribution->title));

@@ -9,6 +9,7 @@ struct contribution {
 	uint8_t root[32];
 	uint64_t size;
 	uint8_t owner[32];
+	uint8_t salt[32]; /* opens the commitment: consensus/payload/commitment.h */
 	char licence[LICENCE_MAX + 1], title[65];
 };
 

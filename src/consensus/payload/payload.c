@@ -1,7 +1,7 @@
 /* The table of payload kinds, and the rules that follow from it. */
 #include "consensus/payload/payload.h"
 
-#include "consensus/payload/contribution.h"
+#include "consensus/payload/commitment.h"
 
 struct payload_row {
 	uint8_t kind_byte;
@@ -18,6 +18,8 @@ static const struct payload_row payload_rows[] = {
 		.outside = "states an outcome outside a coinbase" },
 	{ PAYLOAD_BYTE_DATA, PAYLOAD_DATA, .formed = contribution_formed,
 		.malformed = "is no well-formed contribution" },
+	{ PAYLOAD_BYTE_COMMITMENT, PAYLOAD_COMMITMENT, .formed = commitment_formed,
+		.malformed = "is no well-formed commitment" },
 };
 
 /* The row of the script's payload; NULL with *kind NONE or RESERVED. A payload of a kind without a row is valid, or a

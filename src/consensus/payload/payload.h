@@ -10,14 +10,15 @@
 #include "consensus/script.h"
 
 /* The byte behind the magic. */
-enum { PAYLOAD_BYTE_OUTCOME = 0, PAYLOAD_BYTE_DATA = 1 };
+enum { PAYLOAD_BYTE_OUTCOME = 0, PAYLOAD_BYTE_DATA = 1, PAYLOAD_BYTE_COMMITMENT = 6 };
 
 enum payload_kind {
-	PAYLOAD_NONE,     /* no payload */
-	PAYLOAD_OUTCOME,  /* what a block did to the model: consensus/outcome.h */
-	PAYLOAD_DATA,     /* a data contribution: consensus/contribution.h */
-	PAYLOAD_RESERVED, /* a kind of no row */
-	PAYLOAD_BAD,      /* a kind whose form is not met */
+	PAYLOAD_NONE,       /* no payload */
+	PAYLOAD_OUTCOME,    /* what a block did to the model: consensus/payload/outcome.h */
+	PAYLOAD_DATA,       /* a data contribution: consensus/payload/contribution.h */
+	PAYLOAD_COMMITMENT, /* to a data contribution: consensus/payload/commitment.h */
+	PAYLOAD_RESERVED,   /* a kind of no row */
+	PAYLOAD_BAD,        /* a kind whose form is not met */
 };
 
 enum payload_kind payload_kind(const struct bytes *script);

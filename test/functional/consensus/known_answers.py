@@ -15,6 +15,7 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import node
 from reference import arithmetic, data, novelty, pace, reward, targets
+from reference.contributions import Registration, opened
 from reference.delta import encode
 from reference.document import SOURCE, known_answers
 from reference.draws import SLOT, draw, mulhi, own_window, philox, philox_words, step_window
@@ -270,6 +271,18 @@ class Answers:
         spec = self.spec("main")
         weights = list(enumerate((len(spec.dataset()), 70000, 100000, 200000)))
         return " ".join(map(str, reward.draw_datasets(spec, bytes.fromhex(ticket), weights)))
+
+    def registration(self):
+        return Registration(sha256(b"root"), 70000, KEYS[0], sha256(b"salt"), "CC0-1.0", "Known")
+
+    def commits(self):
+        return self.registration().commitment_script().hex()
+
+    def registers(self):
+        return self.registration().script().hex()
+
+    def opens(self, name, height, *committed):
+        return str(opened(self.spec(name), int(height), map(int, committed)) or "none")
 
     def pay(self):
         spec = self.spec("regtest")

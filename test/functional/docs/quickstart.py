@@ -48,7 +48,8 @@ class StandIn:
         answers = {
             "getblockcount": height, "getbestblockhash": f"hash {height}", "getnewaddress": self.name, "getbalance": 1000,
             "getnetworkinfo": {"connections": 1}, "listdatasets": [0, 1],
-            "getmodelinfo": {"parameters": 1, "model_root": f"root {height}"}, "contributedata": {"txid": "ab" * 32},
+            "getmodelinfo": {"parameters": 1, "model_root": f"root {height}"}, "contributedata": {
+                "txid": "ab" * 32, "commitment": "cd" * 32}, "listcontributions": [{"stage": "registered"}],
             "getdataset": {"title": "t", "height": 1, "total_paid": 1.0, "total_draws": 1},
             "getwalletinfo": {"balance": 1, "immature_balance": 0, "unconfirmed_balance": 0},
             "auditchain": {"checked": 1, "valid": True}, "generatetext": {"text": "The \x1b"},

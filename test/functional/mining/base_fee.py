@@ -23,6 +23,7 @@ SPEC = built_in("regtest", **CHANGES)
 FULL, SMALL = 65536, 32768
 PAYEE = address("flo", bytes.fromhex(KEYS[0]))
 COIN = 10 ** 8
+COMMITMENT = 10000
 
 
 def private_node():
@@ -84,11 +85,13 @@ def flood():
         spammer.rpc.generatetoaddress(2, PAYEE)
         wait_for_same_tip(spammer, honest)
         honest.disconnect(spammer)
-        start = spammer.height()
         check_estimate(honest)
         early = contribute(honest, 0, SMALL)
+        honest.rpc.generatetoaddress(1, PAYEE)
+        tap.equal(spammer.rpc.submitblock(honest.rpc.getblock(honest.tip(), 0)), None, "the block with the commitment")
+        start = spammer.height()
         raw = honest.rpc.getrawtransaction(early["txid"])
-        tap.equal(early["burned"] * COIN, 10 * SMALL, "the price before the flood")
+        tap.equal(early["burned"] * COIN, 10 * SMALL + COMMITMENT, "the price before the flood")
         burned = []
         while check_estimate(spammer) < 3 * data.first_rate(SPEC):
             tap.true(spammer.height() < start + 40, "the price never rises")
@@ -110,7 +113,7 @@ def flood():
         # Who pays the price of the day is registered all the same.
         honest.rpc.abandontransaction(early["txid"])
         answer = contribute(honest, 0, SMALL)
-        tap.equal(answer["burned"], honest.rpc.estimatedatafee(SMALL)["burn"], "what the honest one burns")
+        tap.equal(answer["burned"] * COIN, honest.rpc.estimatedatafee(SMALL)["burn"] * COIN + COMMITMENT, "what the honest one burns")
         for _ in range(4):
             honest.rpc.generatetoaddress(1, PAYEE)
         tap.true("number 0" in [one["title"] for one in honest.rpc.listdatasets()], "the honest data")

@@ -91,9 +91,11 @@ def drawn_and_paid():
         owner = node.rpc.getnewaddress("owner")
         before = node.rpc.getbalances()["mine"]["trusted"] + node.rpc.getbalances()["mine"]["immature"]
         answer = node.rpc.contributedata(path, "CC0-1.0", "Of the corpus — a piece", owner)
+        tap.equal(node.rpc.getrawmempool(), [answer["commitment"]], "the mempool before the commitment is in a block")
+        node.generate(1)
         tap.equal(answer["root"], blob_root(data).hex(), "root")
-        tap.equal((answer["size"], answer["owner"], answer["burned"] * 10 ** 8), (len(data), owner, 10 * len(data)),
-                  "answer")
+        tap.equal((answer["size"], answer["owner"], answer["burned"] * 10 ** 8), (len(data), owner,
+                  10 * len(data) + 10000), "answer")
         wait_until(lambda: other.rpc.getrawmempool() == [answer["txid"]], "the contribution reaches the other node")
         tap.equal(len(node.rpc.listdatasets()), 1, "datasets before a block registers it")
         node.generate(1)
@@ -148,7 +150,7 @@ def bad_data():
     """Noise and a private language, five times as much as the corpus, void few blocks and are soon in quarantine"""
     for title, data in (("noise", random.Random(1).randbytes(1000000)), ("private", private_language(1000000))):
         with contributor() as node:
-            node.rpc.contributedata("", "CC0-1.0", title, None, data.hex())
+            node.contribute("", "CC0-1.0", title, None, data.hex())
             node.generate(1)
             start, void, left_out = node.height(), 0, 0
             while node.rpc.getdataset("1")["status"] == "active":
@@ -196,8 +198,8 @@ def refused():
             corpus = file.read()
         with tap.raises(-27, "dataset 0"):  # what the chain began with: the corpus but for the benchmark
             node.rpc.contributedata("", "CC0-1.0", "the corpus", None, corpus[:-SPEC.bench_bytes].hex())
-        node.rpc.contributedata("", "CC0-1.0", "the first", None, data.hex())
-        with tap.raises(-4, "txn-mempool-conflict"):
+        node.contribute("", "CC0-1.0", "the first", None, data.hex())
+        with tap.raises(-4, "contributes these bytes already"):
             node.rpc.contributedata("", "CC0-1.0", "the second", None, data.hex())
         tap.equal(len(node.rpc.getrawmempool()), 1, "transactions")
         node.generate(1)
@@ -205,7 +207,7 @@ def refused():
             node.rpc.contributedata("", "CC0-1.0", "the third", None, data.hex())
         with tap.raises(-26, "bad-contrib-novelty"):
             node.rpc.contributedata("", "CC0-1.0", "another", None, data[:-1].hex())
-        node.rpc.contributedata("", "CC0-1.0", "another", None, prose(2, 40000).hex())
+        node.contribute("", "CC0-1.0", "another", None, prose(2, 40000).hex())
         node.generate(1)
         tap.equal([one["title"] for one in node.rpc.listdatasets()[1:]], ["the first", "another"], "datasets")
 
@@ -216,7 +218,8 @@ def false_blob():
         wait_for_same_tip(node, victim)
         victim.disconnect(node)
         data = prose(1, 40000)
-        answer = node.rpc.contributedata("", "CC0-1.0", "a piece", None, data.hex())
+        answer = node.contribute("", "CC0-1.0", "a piece", None, data.hex())
+        tap.equal(victim.rpc.submitblock(node.rpc.getblock(node.tip(), 0)), None, "the block with the commitment")
         raw, root = bytes.fromhex(node.rpc.getrawtransaction(answer["txid"])), bytes.fromhex(answer["root"])
         wanted = messages.inventory_payload((messages.INVENTORY_BLOB, root))
         flipped = bytearray(data)
@@ -255,7 +258,8 @@ def block_without_blob():
         wait_for_same_tip(node, victim)
         victim.disconnect(node)
         data = prose(1, 40000)
-        answer = node.rpc.contributedata("", "CC0-1.0", "a piece", None, data.hex())
+        answer = node.contribute("", "CC0-1.0", "a piece", None, data.hex())
+        tap.equal(victim.rpc.submitblock(node.rpc.getblock(node.tip(), 0)), None, "the block with the commitment")
         root = bytes.fromhex(answer["root"])
         node.generate(1)
         tip = victim.tip()

@@ -134,8 +134,8 @@ def race():
         wait_until(lambda: late.height() < first.height(), "the original is first")
         late.connect(first)
         wait_for_same_tip(first, late)
-        tap.equal(late.rpc.getrawmempool(), [], f"the late one's mempool without {answer['txid']}")
-        tap.equal(first.rpc.getrawmempool(), [], "the other's")
+        for node in (late, first):  # what it committed to may be there yet, and is of no use
+            tap.true(answer["txid"] not in node.rpc.getrawmempool(), "the copy is not registered")
         with tap.raises(REFUSED, "dataset 1"):
             contribute(late, changed(text, 32))
         late.rpc.abandontransaction(answer["txid"])

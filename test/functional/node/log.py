@@ -52,7 +52,7 @@ def data_paid():
     with Node() as node:
         node.rpc.createwallet("w")
         node.rpc.generatetoaddress(12, node.rpc.getnewaddress())
-        node.rpc.contributedata("", "CC0-1.0", "a piece", None, prose(1, 40000).hex())
+        node.contribute("", "CC0-1.0", "a piece", None, prose(1, 40000).hex())
         for _ in range(MOST):
             node.generate(1)
             line = LINE.findall(node.log())[-1]

@@ -201,7 +201,7 @@ def wrong_specs():
                 ("d", 0), ("d", 1 << 40), ("d", -(1 << 63)), ("layers", 65), ("heads", 3), ("heads", 32), ("ff", 17),
                 ("ctx", 31), ("ctx", 2048), ("memory", 0), ("batch", 0), ("iterations", 1025), ("slots", 17), ("bench_rows", 0),
                 ("bench_bytes", 32), ("lr_ppm", 1 << 24), ("v_0", 0), ("v_min", (1 << 47) + 1), ("subsidy", 10 ** 13),
-                ("halving", 0), ("maturity", 0), ("data_delay", 0), ("burn_rate", 10 ** 7), ("blob_min", 100),
+                ("halving", 0), ("maturity", 0), ("data_delay", 0), ("commit_delay", 0), ("commit_delay", 2017), ("burn_rate", 10 ** 7), ("blob_min", 100),
                 ("blob_max", 1 << 25), ("blob_budget", 1 << 31), ("block_weight", 100), ("spacing", 86401),
                 ("genesis_time", 0), ("genesis_time", 1 << 32), ("p2p_port", 0), ("rpc_port", 70000)):
             check({**sound, field: value}, field)

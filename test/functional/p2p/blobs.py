@@ -26,9 +26,12 @@ def owner_node():
     return node
 
 
-def contribute(node, data=DATA):
-    """(transaction id, root) of a contribution that nobody else has heard of yet."""
-    result = node.rpc.wallet("w").contributedata(file="", licence="CC0-1.0", title="a test", hexdata=data.hex())
+def contribute(node, other, data=DATA):
+    """(transaction id, root) of a contribution that nobody else has heard of; the other has the block of its commitment."""
+    result = node.contribute(wallet="w", file="", licence="CC0-1.0", title="a test", hexdata=data.hex())
+    if other.tip() != node.tip():
+        other.rpc.submitblock(node.rpc.getblock(node.tip(), 0))
+    wait_for_same_tip(node, other)
     return result["txid"], bytes.fromhex(result["root"])
 
 
@@ -45,7 +48,7 @@ def travels():
     """Bytes reach the others with the transaction, and late comers with the block"""
     with owner_node() as owner, Node(connect=[owner]) as other:
         wait_for_same_tip(owner, other)
-        txid, root = contribute(owner)
+        txid, root = contribute(owner, other)
         wait_until(lambda: other.rpc.getrawmempool() == [txid], "the transaction is in the other's mempool")
         tap.equal(other.rpc.getblob(root.hex()), DATA.hex(), "the bytes at the other node")
         other.generate(1)
@@ -67,7 +70,7 @@ def transaction_without_bytes():
         wait_for_same_tip(owner, victim)
         owner.rpc.setnetworkactive(False)
         victim.disconnect(owner)
-        txid, root = contribute(owner)
+        txid, root = contribute(owner, victim)
         raw = bytes.fromhex(owner.rpc.getrawtransaction(txid))
         with Peer(victim) as keeper:
             keeper.send("tx", raw)
@@ -95,7 +98,8 @@ def block_without_bytes():
         wait_for_same_tip(owner, victim)
         owner.rpc.setnetworkactive(False)
         victim.disconnect(owner)
-        before, root = victim.tip(), contribute(owner)[1]
+        root = contribute(owner, victim)[1]
+        before = victim.tip()
         owner.generate(1)
         block = raw_block(owner)
         with Peer(victim) as peer:

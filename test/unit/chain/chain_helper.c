@@ -3,7 +3,7 @@
 
 #include <glob.h>
 
-#include "consensus/payload/contribution.h"
+#include "consensus/payload/commitment.h"
 #include "consensus/sighash.h"
 #include "consensus/spec.h"
 #include "crypto/hash.h"
@@ -371,11 +371,9 @@ const struct tx *helper_spend(struct helper *h, const struct outpoint *outpoint,
 	script_p2tr(script, h->key);
 	tx_add_output(tx, amount - fee - burn, script, sizeof script);
 	if (data != NULL) {
-		struct contribution contribution = { .size = size, .licence = "CC0-1.0", .title = "a test" };
+		struct contribution contribution = helper_contribution(h, data, size, 0);
 		struct buf out;
 
-		contribution_root(data, size, contribution.root);
-		memcpy(contribution.owner, h->key, 32);
 		buf_init(&out);
 		contribution_script(&out, &contribution);
 		tx_add_output(tx, burn, out.data, out.size);
@@ -383,6 +381,54 @@ const struct tx *helper_spend(struct helper *h, const struct outpoint *outpoint,
 	}
 	helper_sign(h, tx, amount);
 	return tx_seal(tx);
+}
+
+struct contribution helper_contribution(struct helper *h, const uint8_t *data, size_t size, uint8_t salt)
+{
+	struct contribution contribution = { .size = size, .licence = "CC0-1.0", .title = "a test" };
+
+	contribution_root(data, size, contribution.root);
+	memcpy(contribution.owner, h->key, 32);
+	memset(contribution.salt, salt, sizeof contribution.salt);
+	return contribution;
+}
+
+void helper_commit_to(struct helper *h, uint32_t height, const struct contribution *contributions, size_t count)
+{
+	uint8_t script[P2TR_SIZE], hash[32];
+	struct tx *tx = tx_new();
+	struct outpoint outpoint;
+	struct reject reject;
+	struct buf out;
+	int64_t amount = helper_coinbase(h, height, &outpoint);
+
+	tx_add_input(tx, &outpoint, 0xffffffff);
+	script_p2tr(script, h->key);
+	tx_add_output(tx, amount - 100000 - COMMITMENT_BURN * (int64_t)count, script, sizeof script);
+	for (size_t i = 0; i < count; i++) {
+		commitment_hash(&contributions[i], hash);
+		buf_init(&out);
+		commitment_script(&out, hash);
+		tx_add_output(tx, COMMITMENT_BURN, out.data, out.size);
+		buf_clear(&out);
+	}
+	helper_sign(h, tx, amount);
+	assert_int_equal(chain_add_tx(h->chain, tx_seal(tx), NULL, &reject), CHAIN_NEW);
+	helper_mine(h, 1);
+}
+
+void helper_commit(struct helper *h, uint32_t height, size_t size, unsigned first, unsigned last, uint8_t salt)
+{
+	struct contribution *contributions = mem_calloc(last - first + 1, sizeof *contributions);
+	uint8_t *data = mem_alloc(size);
+
+	for (unsigned number = first; number <= last; number++) {
+		helper_bytes(data, size, number);
+		contributions[number - first] = helper_contribution(h, data, size, salt);
+	}
+	helper_commit_to(h, height, contributions, last - first + 1);
+	free(contributions);
+	free(data);
 }
 
 /* --- files --- */

@@ -59,6 +59,13 @@ int64_t helper_coinbase(struct helper *h, uint32_t height, struct outpoint *outp
  * NULL, a contribution of it with its burn. */
 const struct tx *helper_spend(struct helper *h, const struct outpoint *outpoint, int64_t amount, int64_t fee,
 	const uint8_t *data, size_t size);
+/* A contribution of the data, owned by the helper's key, whose commitment has a salt of this byte; those of
+ * helper_spend have 0. */
+struct contribution helper_contribution(struct helper *h, const uint8_t *data, size_t size, uint8_t salt);
+/* Mines a block with commitments to contributions, paid for by the coinbase at that height; those of helper_commit are
+ * of helper_bytes of that size, for each number from first to last. */
+void helper_commit_to(struct helper *h, uint32_t height, const struct contribution *contributions, size_t count);
+void helper_commit(struct helper *h, uint32_t height, size_t size, unsigned first, unsigned last, uint8_t salt);
 /* Signs all inputs, each of which spends `amount`. */
 void helper_sign(struct helper *h, struct tx *tx, int64_t amount);
 

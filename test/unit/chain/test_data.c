@@ -43,16 +43,17 @@ static void test_blob_missing(void **unused)
 	(void)unused;
 	helper_start(&a);
 	helper_start(&b);
-	helper_mine(&a, 4);
+	helper_mine(&a, 3);
+	helper_commit(&a, 1, BLOB_SIZE, 5, 5, 0);
 	helper_feed(&b, &a, 1, 4);
 	helper_settle(&b);
 	helper_forget(&a);
-	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), &stranger, &reject), CHAIN_ORPHAN);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 2, 5, data, root), &stranger, &reject), CHAIN_ORPHAN);
 	assert_string_equal(reject.reason, "missing-blob");
 	assert_int_equal(a.blobs_wanted, 1);
 	assert_memory_equal(a.wanted, root, 32);
 	assert_int_equal(chain_mempool_count(a.chain), 0);
-	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), &stranger, &reject), CHAIN_KNOWN);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 2, 5, data, root), &stranger, &reject), CHAIN_KNOWN);
 	/* Bytes that nobody asked for, and bytes of another root. */
 	contribution_root(data, BLOB_SIZE - 1, wrong);
 	assert_int_equal(chain_add_blob(a.chain, wrong, data, BLOB_SIZE - 1, false, &reject), CHAIN_ORPHAN);
@@ -103,11 +104,12 @@ static void test_blob_taken_away(void **unused)
 	(void)unused;
 	helper_start(&a);
 	helper_start(&b);
-	helper_mine(&a, 4);
-	tx_unref(contribute(&a, 1, 5, data, root));
+	helper_mine(&a, 3);
+	helper_commit(&a, 1, BLOB_SIZE, 5, 5, 0);
+	tx_unref(contribute(&a, 2, 5, data, root));
 	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
 	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
-	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), NULL, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 2, 5, data, root), NULL, &reject), CHAIN_NEW);
 	helper_mine(&a, 1);
 	helper_feed(&b, &a, 1, 5);
 	helper_settle(&b);
@@ -145,12 +147,13 @@ static void test_false_registration(void **unused)
 	(void)unused;
 	helper_start(&a);
 	helper_start(&b);
-	helper_mine(&a, 4);
+	helper_mine(&a, 3);
+	helper_commit(&a, 1, BLOB_SIZE, 5, 5, 0);
 	helper_feed(&b, &a, 1, 4);
 	helper_settle(&b);
-	tx_unref(contribute(&a, 1, 5, data, root));
+	tx_unref(contribute(&a, 2, 5, data, root));
 	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
-	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), NULL, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 2, 5, data, root), NULL, &reject), CHAIN_NEW);
 	block = chain_template(a.chain, a.key);
 	assert_int_equal(block->tx_count, 2);
 	assert_true(target_from_compact(block->header.bits, &target));
@@ -200,10 +203,11 @@ static void test_dataset_lives(void **unused)
 	(void)unused;
 	helper_start(&a);
 	helper_start(&b);
-	helper_mine(&a, 4);
-	tx_unref(contribute(&a, 1, 5, data, root));
+	helper_mine(&a, 3);
+	helper_commit(&a, 1, BLOB_SIZE, 5, 5, 0);
+	tx_unref(contribute(&a, 2, 5, data, root));
 	assert_int_equal(chain_add_blob(a.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
-	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 1, 5, data, root), NULL, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 2, 5, data, root), NULL, &reject), CHAIN_NEW);
 	for (int i = 0; i < 12; i++) {
 		helper_mine_loose(&a);
 		helper_mine(&a, 1);
@@ -216,7 +220,7 @@ static void test_dataset_lives(void **unused)
 	helper_settle(&b);
 	assert_memory_equal(chain_tip(b.chain)->id, chain_tip(a.chain)->id, 32);
 	/* The same root again is refused, in the mempool and in a block. */
-	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 2, 5, data, root), NULL, &reject), CHAIN_REJECTED);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 3, 5, data, root), NULL, &reject), CHAIN_REJECTED);
 	assert_string_equal(reject.reason, "bad-contrib-duplicate");
 	assert_true(chain_invalidate(b.chain, chain_at(b.chain, 5), &err));
 	assert_null(registry_find(chain_registry(b.chain), root, &number));
@@ -282,6 +286,17 @@ static void expect_contribution(struct helper *h, uint32_t height, const uint8_t
 	assert_string_equal(reject.reason, reason);
 }
 
+/* The 8th block, with commitments to these bytes. */
+static void commit_bytes(struct helper *h, const uint8_t *const *bytes, size_t count)
+{
+	struct contribution contributions[4];
+
+	helper_mine(h, 7);
+	for (size_t i = 0; i < count; i++)
+		contributions[i] = helper_contribution(h, bytes[i], BLOB_SIZE, 0);
+	helper_commit_to(h, 5, contributions, count);
+}
+
 /* A block with what was forced into the pool is refused, and the pool is emptied. */
 static void expect_refused_block(struct helper *h, const char *reason)
 {
@@ -312,11 +327,11 @@ static void test_near_copies(void **unused)
 
 	(void)unused;
 	helper_start(&h);
-	helper_mine(&h, 8);
 	helper_bytes(data, BLOB_SIZE, 5);
 	helper_bytes(other, BLOB_SIZE, 6);
 	make_near_copy(copy, data);
 	make_near_copy(other_copy, other);
+	commit_bytes(&h, (const uint8_t *const[]){ data, copy, other, other_copy }, 4);
 	expect_contribution(&h, 1, data, CHAIN_NEW, "");
 	expect_contribution(&h, 2, copy, CHAIN_REJECTED, "txn-mempool-conflict");
 	helper_mine(&h, 1);
@@ -350,10 +365,10 @@ static void test_quarantined_copies(void **unused)
 
 	(void)unused;
 	helper_start(&h);
-	helper_mine(&h, 8);
 	helper_bytes(data, BLOB_SIZE, 5);
 	memcpy(changed, data, BLOB_SIZE);
 	changed[4711] ^= 1;
+	commit_bytes(&h, (const uint8_t *const[]){ data, changed }, 2);
 	expect_contribution(&h, 1, data, CHAIN_NEW, "");
 	helper_mine(&h, 2);
 	registry = (struct registry *)chain_registry(h.chain);
@@ -380,11 +395,11 @@ static void test_novelty_follows_branch(void **unused)
 	(void)unused;
 	helper_start(&a);
 	helper_start(&b);
-	helper_mine(&a, 8);
-	helper_feed(&b, &a, 1, 8);
-	helper_settle(&b);
 	helper_bytes(data, BLOB_SIZE, 5);
 	make_near_copy(copy, data);
+	commit_bytes(&a, (const uint8_t *const[]){ data, copy }, 2);
+	helper_feed(&b, &a, 1, 8);
+	helper_settle(&b);
 	expect_contribution(&a, 1, data, CHAIN_NEW, "");
 	helper_mine(&a, 1);
 	contribution_root(data, BLOB_SIZE, root);
@@ -427,9 +442,9 @@ static void test_poor_pages(void **unused)
 
 	(void)unused;
 	helper_start(&h);
-	helper_mine(&h, 8);
 	helper_bytes(data, BLOB_SIZE, 5);
 	memset(data + 4096, 0, 4096);
+	commit_bytes(&h, (const uint8_t *const[]){ data }, 1);
 	expect_contribution(&h, 1, data, CHAIN_REJECTED, "bad-contrib-pages");
 	helper_forget(&h);
 	assert_int_equal(chain_add_tx(h.chain, contribute_bytes(&h, 1, data), &stranger, &reject), CHAIN_REJECTED);

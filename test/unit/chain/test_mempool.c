@@ -3,7 +3,8 @@
 #include "chain/mempool/mempool.h"
 #include "chain/mempool/policy.h"
 #include "consensus/change.h"
-#include "consensus/payload/contribution.h"
+#include "consensus/payload/commitment.h"
+#include "util/mem.h"
 
 enum { BLOB_SIZE = 33000 };
 
@@ -274,6 +275,7 @@ static void test_contributions(void **unused)
 
 	(void)unused;
 	start(&h, 3);
+	helper_commit(&h, 3, BLOB_SIZE, 3, 3, 0);
 	first = helper_coinbase(&h, 1, &one);
 	second = helper_coinbase(&h, 2, &two);
 	helper_bytes(data, sizeof data, 3);
@@ -310,8 +312,8 @@ static void give_blob(struct helper *h, const uint8_t data[BLOB_SIZE])
 	assert_int_equal(chain_add_blob(h->chain, root, data, BLOB_SIZE, false, &reject), CHAIN_NEW);
 }
 
-/* Bytes of number `height`, more than twice the target of the tests' spec: they fill a block as far as rates go. Kept
- * here. */
+/* Bytes of number 1000 + `height`, more than twice the target of the tests' spec: they fill a block as far as rates go.
+ * Kept here. */
 static void keep_filler(struct helper *h, uint32_t height, uint8_t data[BLOB_SIZE])
 {
 	struct reject reject;
@@ -335,7 +337,7 @@ static const struct tx *fill_block(struct helper *h, uint32_t height)
 }
 
 /* Whoever fills blocks raises the rate. What burnt enough when it came leaves when the next block asks for more; and a
- * newcomer burns what will do for 7 blocks. */
+ * newcomer burns what will do for some more blocks. */
 static void test_rising_rate(void **unused)
 {
 	enum { START = 20 };
@@ -344,7 +346,8 @@ static void test_rising_rate(void **unused)
 	const struct tx *early;
 
 	(void)unused;
-	start(&poor, START - 2);
+	start(&poor, START - 3);
+	helper_commit(&poor, START - 3, BLOB_SIZE, 1001, 1000 + START - 2, 0);
 	helper_start(&rich);
 	helper_feed(&rich, &poor, 1, START);
 	helper_settle(&rich);
@@ -376,7 +379,8 @@ static void test_waiting_of_one_coin(void **unused)
 	struct helper h;
 
 	(void)unused;
-	start(&h, 2);
+	start(&h, 3);
+	helper_commit(&h, 3, BLOB_SIZE, 0, 100, 0);
 	expect(&h, contribute(&h, 1, 0, data), CHAIN_ORPHAN, "missing-blob");
 	for (unsigned i = 1; i <= PLACES_MAX; i++)
 		expect(&h, contribute(&h, 1, i, data), CHAIN_REJECTED, "txn-mempool-conflict");
@@ -395,7 +399,8 @@ static void test_waiting_of_one_address(void **unused)
 	struct helper h;
 
 	(void)unused;
-	start(&h, PLACES_MAX + 3);
+	start(&h, PLACES_MAX + 4);
+	helper_commit(&h, PLACES_MAX + 4, BLOB_SIZE, 1, 102, 0);
 	for (unsigned i = 1; i <= PLACES_MAX; i++)
 		expect_from(&h, GREEDY, contribute(&h, i, i, data), CHAIN_ORPHAN, "missing-blob");
 	expect_from(&h, GREEDY, contribute(&h, PLACES_MAX + 1, 100, data), CHAIN_REJECTED, "missing-blob");
@@ -411,6 +416,197 @@ static void test_waiting_of_one_address(void **unused)
 	helper_stop(&h);
 }
 
+/* --- commitments --- */
+
+/* A registration of the bytes of number 3, with a commitment of this salt, paid for by the coinbase at that height. */
+static const struct tx *claim(struct helper *h, uint32_t height, uint8_t salt)
+{
+	uint8_t data[BLOB_SIZE], script[P2TR_SIZE];
+	struct contribution contribution;
+	int64_t burn = h->spec->burn_rate * BLOB_SIZE;
+	struct tx *tx = tx_new();
+	struct outpoint outpoint;
+	int64_t amount = helper_coinbase(h, height, &outpoint);
+	struct buf out;
+
+	helper_bytes(data, sizeof data, 3);
+	contribution = helper_contribution(h, data, sizeof data, salt);
+	tx_add_input(tx, &outpoint, 0xffffffff);
+	script_p2tr(script, h->key);
+	tx_add_output(tx, amount - 1000 - burn, script, sizeof script);
+	buf_init(&out);
+	contribution_script(&out, &contribution);
+	tx_add_output(tx, burn, out.data, out.size);
+	buf_clear(&out);
+	helper_sign(h, tx, amount);
+	return tx_seal(tx);
+}
+
+/* A chain on which salt 1 was committed to a block before salt 2, and that has the bytes. */
+static void start_rivals(struct helper *h, uint8_t root[32])
+{
+	uint8_t data[BLOB_SIZE];
+	struct reject reject;
+
+	start(h, 6);
+	helper_commit(h, 5, BLOB_SIZE, 3, 3, 1);
+	helper_commit(h, 6, BLOB_SIZE, 3, 3, 2);
+	helper_bytes(data, sizeof data, 3);
+	contribution_root(data, sizeof data, root);
+	assert_int_equal(chain_add_blob(h->chain, root, data, sizeof data, true, &reject), CHAIN_NEW);
+}
+
+static void assert_registered(struct helper *h, const uint8_t root[32], uint32_t height, const uint8_t txid[32])
+{
+	size_t number;
+	const struct dataset *dataset = registry_find(chain_registry(h->chain), root, &number);
+
+	assert_non_null(dataset);
+	assert_int_equal(number, 1);
+	assert_int_equal(dataset->height, height);
+	assert_memory_equal(dataset->txid, txid, 32);
+}
+
+/* One that is registered before its commitment is old enough waits, and enters by itself. */
+static void test_early(void **unused)
+{
+	uint8_t data[BLOB_SIZE], root[32];
+	struct reject reject;
+	struct helper h;
+
+	(void)unused;
+	start(&h, 3);
+	helper_bytes(data, sizeof data, 3);
+	contribution_root(data, sizeof data, root);
+	assert_int_equal(chain_add_blob(h.chain, root, data, sizeof data, true, &reject), CHAIN_NEW);
+	expect(&h, claim(&h, 1, 1), CHAIN_ORPHAN, "bad-contrib-commitment");
+	expect(&h, claim(&h, 1, 1), CHAIN_KNOWN, "");
+	helper_mine(&h, 1);
+	assert_int_equal(chain_mempool_count(h.chain), 0);
+	helper_commit(&h, 3, BLOB_SIZE, 3, 3, 1);
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	helper_mine(&h, 1);
+	assert_non_null(registry_find(chain_registry(h.chain), root, NULL));
+	assert_int_equal(chain_mempool_count(h.chain), 0);
+	/* Opened once, it opens nothing more. */
+	expect(&h, claim(&h, 2, 1), CHAIN_REJECTED, "bad-contrib-duplicate");
+	helper_stop(&h);
+}
+
+/* In the mempool the earlier commitment pushes out the later one, and keeps its place. */
+static void test_rivals_wait(void **unused)
+{
+	const struct tx *earlier;
+	uint8_t root[32];
+	struct helper h;
+
+	(void)unused;
+	start_rivals(&h, root);
+	earlier = claim(&h, 2, 1);
+	tx_ref(earlier);
+	expect(&h, claim(&h, 1, 2), CHAIN_NEW, "");
+	helper_forget(&h);
+	expect(&h, earlier, CHAIN_NEW, "");
+	assert_int_equal(h.txs_removed, 1);
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	expect(&h, claim(&h, 1, 2), CHAIN_REJECTED, "txn-mempool-conflict");
+	helper_mine(&h, 1);
+	assert_registered(&h, root, 11, tx_txid(earlier));
+	expect(&h, claim(&h, 1, 2), CHAIN_REJECTED, "bad-contrib-duplicate");
+	tx_unref(earlier);
+	helper_stop(&h);
+}
+
+/* In blocks it takes the place of the later one up to data_delay blocks after it, and no longer; undone, it is as it
+ * was. */
+static void test_rivals_register(void **unused)
+{
+	const struct tx *earlier, *later;
+	struct errmsg err;
+	uint8_t root[32];
+	struct helper h;
+
+	(void)unused;
+	start_rivals(&h, root);
+	earlier = claim(&h, 2, 1);
+	later = claim(&h, 1, 2);
+	expect(&h, tx_ref(later), CHAIN_NEW, "");
+	helper_mine(&h, 1);
+	assert_registered(&h, root, 11, tx_txid(later));
+	expect(&h, tx_ref(earlier), CHAIN_NEW, "");
+	helper_mine(&h, 1);
+	assert_registered(&h, root, 11, tx_txid(earlier));
+	assert_int_equal(registry_count(chain_registry(h.chain)), 2);
+	assert_true(chain_invalidate(h.chain, chain_at(h.chain, 12), &err));
+	assert_registered(&h, root, 11, tx_txid(later));
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	tx_unref(earlier);
+	tx_unref(later);
+	helper_stop(&h);
+}
+
+/* A block that registers a root takes others of that root out of the mempool. */
+static void test_rivals_elsewhere(void **unused)
+{
+	struct helper a, b;
+	uint8_t root[32], data[BLOB_SIZE];
+	struct reject reject;
+
+	(void)unused;
+	start_rivals(&a, root);
+	helper_start(&b);
+	helper_feed(&b, &a, 1, 10);
+	helper_settle(&b);
+	helper_bytes(data, sizeof data, 3);
+	assert_int_equal(chain_add_blob(b.chain, root, data, sizeof data, true, &reject), CHAIN_NEW);
+	expect(&a, claim(&a, 1, 2), CHAIN_NEW, "");
+	expect(&b, claim(&b, 2, 1), CHAIN_NEW, "");
+	helper_mine(&a, 1);
+	helper_feed(&b, &a, 11, 11);
+	helper_settle(&b);
+	assert_int_equal(chain_mempool_count(b.chain), 1); /* it may take the other's place yet */
+	helper_mine(&a, 1);
+	helper_feed(&b, &a, 12, 12);
+	helper_settle(&b);
+	assert_int_equal(chain_mempool_count(b.chain), 0); /* and no longer */
+	expect(&b, claim(&b, 2, 1), CHAIN_REJECTED, "bad-contrib-duplicate");
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
+/* A block has room for so many commitments, and a template takes no more. */
+static void test_many_commitments(void **unused)
+{
+	enum { MANY = 600 };
+	uint8_t hash[32] = { 0 }, script[P2TR_SIZE];
+	struct outpoint outpoint;
+	struct block *block;
+	struct helper h;
+	struct buf out;
+
+	(void)unused;
+	start(&h, 2);
+	buf_init(&out);
+	commitment_script(&out, hash);
+	script_p2tr(script, h.key);
+	for (uint32_t height = 1; height <= 2; height++) {
+		int64_t amount = helper_coinbase(&h, height, &outpoint);
+		struct tx *tx = tx_new();
+
+		tx_add_input(tx, &outpoint, 0xffffffff);
+		tx_add_output(tx, amount - 100000 - MANY * COMMITMENT_BURN, script, sizeof script);
+		for (int i = 0; i < MANY; i++)
+			tx_add_output(tx, COMMITMENT_BURN, out.data, out.size);
+		helper_sign(&h, tx, amount);
+		expect(&h, tx_seal(tx), CHAIN_NEW, "");
+	}
+	block = chain_template(h.chain, h.key);
+	assert_int_equal(block->tx_count, 2);
+	block_unref(block);
+	buf_clear(&out);
+	helper_stop(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,6 +619,11 @@ int main(void)
 		cmocka_unit_test(test_reorganised),
 		cmocka_unit_test(test_contributions),
 		cmocka_unit_test(test_rising_rate),
+		cmocka_unit_test(test_early),
+		cmocka_unit_test(test_rivals_wait),
+		cmocka_unit_test(test_rivals_register),
+		cmocka_unit_test(test_rivals_elsewhere),
+		cmocka_unit_test(test_many_commitments),
 		cmocka_unit_test(test_waiting_of_one_coin),
 		cmocka_unit_test(test_waiting_of_one_address),
 	};

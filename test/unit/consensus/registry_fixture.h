@@ -4,6 +4,7 @@
 
 #include "consensus/branch/registry.h"
 #include "consensus/coinbase.h"
+#include "consensus/payload/commitment.h"
 #include "consensus/reward.h"
 #include "unit.h"
 #include "util/bytes.h"
@@ -51,6 +52,18 @@ static inline struct block *example_block(size_t loose, const struct contributio
 	return block;
 }
 
+static inline void add_commitment_output(struct tx *tx, const struct contribution *data)
+{
+	struct buf script;
+	uint8_t hash[32];
+
+	commitment_hash(data, hash);
+	buf_init(&script);
+	commitment_script(&script, hash);
+	tx_add_output(tx, COMMITMENT_BURN, script.data, script.size);
+	buf_clear(&script);
+}
+
 /* Applies a block and forgets how to undo it. */
 static inline void apply(struct registry *registry, size_t loose, const struct contribution *data, size_t count,
 	const struct block_outcome *parent)
@@ -58,6 +71,20 @@ static inline void apply(struct registry *registry, size_t loose, const struct c
 	struct block *block = example_block(loose, data, count);
 
 	registry_undo_free(registry_apply(registry, block, parent));
+	block_unref(block);
+}
+
+/* The same of a block with that many commitments to the data, which registers nothing. */
+static inline void commit(struct registry *registry, const struct contribution *data, size_t count)
+{
+	struct block *block = example_block(0, NULL, 0);
+	struct tx *tx = tx_new();
+
+	for (size_t i = 0; i < count; i++)
+		add_commitment_output(tx, data);
+	block->txs = mem_realloc(block->txs, 2 * sizeof *block->txs);
+	block->txs[block->tx_count++] = tx_seal(tx);
+	registry_undo_free(registry_apply(registry, block, NULL));
 	block_unref(block);
 }
 

@@ -1,6 +1,7 @@
 /* The contract of the parts of a branch, each part alone against the same random blocks: undo(apply(x)) = x and
  * read(write(x)) = x, to the byte; a copy is a value of its own; an undo goes through its bytes. */
 #include "consensus/branch/bucket.h"
+#include "consensus/branch/commitments.h"
 #include "consensus/branch/datasets.h"
 #include "consensus/branch/fees.h"
 #include "consensus/branch/values.h"
@@ -22,6 +23,7 @@ struct part {
 	bool (*read)(void *part, struct reader *reader);
 	void (*undo_write)(struct buf *out, const void *undo);
 	bool (*undo_read)(void *undo, struct reader *reader);
+	void (*undo_clear)(void *undo);
 };
 
 static struct spec spec;
@@ -62,6 +64,7 @@ PART(bucket)
 PART(fees)
 PART(values)
 PART(datasets)
+PART(commitments)
 
 static void fees_part_init(void *part)
 {
@@ -103,12 +106,39 @@ static bool datasets_part_undo_fits(const void *part, const void *undo)
 	return datasets_undo_fits(part, undo);
 }
 
+static void datasets_part_undo_clear(void *undo)
+{
+	datasets_undo_clear(undo);
+}
+
+static void commitments_part_copy(void *to, const void *from)
+{
+	commitments_copy(to, from);
+}
+
+static void commitments_part_clear(void *part)
+{
+	commitments_clear(part);
+}
+
+static bool commitments_part_undo_fits(const void *part, const void *undo)
+{
+	return commitments_undo_fits(part, undo);
+}
+
+static void commitments_part_undo_clear(void *undo)
+{
+	commitments_undo_clear(undo);
+}
+
 static const struct part parts[] = {
 	{ PART_ROW(bucket) },
 	{ PART_ROW(fees), .init = fees_part_init },
 	{ PART_ROW(values), .copy = values_part_copy, .clear = values_part_clear, .undo_fits = values_part_undo_fits },
 	{ PART_ROW(datasets), .init = datasets_part_init, .copy = datasets_part_copy, .clear = datasets_part_clear,
-		.undo_fits = datasets_part_undo_fits },
+		.undo_fits = datasets_part_undo_fits, .undo_clear = datasets_part_undo_clear },
+	{ PART_ROW(commitments), .copy = commitments_part_copy, .clear = commitments_part_clear,
+		.undo_fits = commitments_part_undo_fits, .undo_clear = commitments_part_undo_clear },
 };
 
 /* --- a part by its row --- */
@@ -120,6 +150,13 @@ static void *part_new(const struct part *part)
 	if (part->init != NULL)
 		part->init(made);
 	return made;
+}
+
+static void part_undo_free(const struct part *part, void *undo)
+{
+	if (part->undo_clear != NULL)
+		part->undo_clear(undo);
+	free(undo);
 }
 
 static void *part_copy(const struct part *part, const void *from)
@@ -188,22 +225,43 @@ static struct block_outcome random_outcome(uint32_t datasets)
 	return outcome;
 }
 
+/* A transaction of commitments more: to data that will be registered, mostly, some twice. */
+static void add_random_commitments(struct block *block, const struct world *world)
+{
+	struct tx *tx = tx_new();
+
+	for (uint32_t i = dice(6); i > 0; i--) {
+		struct contribution data = example_data(world->registered + dice(5), 4096);
+
+		add_commitment_output(tx, &data);
+	}
+	block->txs = mem_realloc(block->txs, (block->tx_count + 1) * sizeof *block->txs);
+	block->txs[block->tx_count++] = tx_seal(tx);
+}
+
 /* The undo went through its bytes, which are as long as they say. */
 static void *apply_random(const struct part *part, void *made, struct world *world)
 {
 	struct block_outcome parent = random_outcome(world->registered);
 	struct contribution data[3];
-	uint32_t count = dice(20) == 0 ? 1 + dice(3) : 0;
+	uint32_t count = dice(10) == 0 ? 1 + dice(3) : 0, committed[3], registered = world->registered;
 	void *undo = mem_calloc(1, part->undo_size), *back = mem_calloc(1, part->undo_size);
 	struct branch_block block = { .spec = &spec, .height = ++world->height };
 	struct block *built;
 	struct reader reader;
 	struct buf bytes, again;
 
-	for (uint32_t i = 0; i < count; i++)
-		data[i] = example_data(world->registered++, 4096 + dice(1 << 20));
+	/* Some register what is registered: a checked block's do that to take the owner's place. */
+	for (uint32_t i = 0; i < count; i++) {
+		data[i] = example_data(registered > 0 && dice(3) == 0 ? dice(registered) : world->registered++,
+			4096 + dice(1 << 20));
+		snprintf(data[i].title, sizeof data[i].title, "at %u", world->height);
+		committed[i] = dice(world->height);
+	}
 	built = example_block(dice(16), data, count);
+	add_random_commitments(built, world);
 	block.block = built;
+	block.committed = committed;
 	block.parent = world->height > 1 ? &parent : NULL;
 	part->apply(made, &block, undo);
 	block_unref(built);
@@ -217,7 +275,7 @@ static void *apply_random(const struct part *part, void *made, struct world *wor
 	assert_same(part, &bytes, &again);
 	buf_clear(&bytes);
 	buf_clear(&again);
-	free(undo);
+	part_undo_free(part, undo);
 	return back;
 }
 
@@ -261,7 +319,7 @@ static void check_undo(const struct part *part, void *made, struct world *world,
 		assert_same(part, &before[i], &after);
 		buf_clear(&before[i]);
 		buf_clear(&after);
-		free(undo[i]);
+		part_undo_free(part, undo[i]);
 	}
 	*world = start;
 }
@@ -278,7 +336,7 @@ static void check_part(const struct part *part)
 		copy = part_copy(part, made);
 		before = part_bytes(part, copy);
 		for (uint32_t i = 0; i < 40; i++)
-			free(apply_random(part, made, &world));
+			part_undo_free(part, apply_random(part, made, &world));
 		after = part_bytes(part, copy); /* untouched by what its original did since */
 		assert_same(part, &before, &after);
 		buf_clear(&before);

@@ -1,5 +1,5 @@
 /* OP_RETURN payloads: data contributions and outcomes, there and back, and malformed in every way. */
-#include "consensus/payload/contribution.h"
+#include "consensus/payload/commitment.h"
 #include "consensus/payload/outcome.h"
 #include "consensus/payload/payload.h"
 #include "consensus/spec.h"
@@ -16,7 +16,7 @@ static struct contribution example(const char *licence, const char *title)
 	struct contribution data = { .size = 0x0123456789abcdef };
 
 	for (int i = 0; i < 32; i++)
-		data.root[i] = (uint8_t)(0xa0 + i);
+		data.root[i] = data.salt[i] = (uint8_t)(0xa0 + i);
 	assert_true(hex_decode(data.owner, 32, generator));
 	snprintf(data.licence, sizeof data.licence, "%s", licence);
 	snprintf(data.title, sizeof data.title, "%s", title);
@@ -46,6 +46,7 @@ static void assert_round_trip(const char *licence, const char *title)
 	assert_int_equal(parse(script.data, script.size, NULL), PAYLOAD_DATA);
 	assert_memory_equal(back.root, data.root, 32);
 	assert_memory_equal(back.owner, data.owner, 32);
+	assert_memory_equal(back.salt, data.salt, 32);
 	assert_true(back.size == data.size);
 	assert_string_equal(back.licence, licence);
 	assert_string_equal(back.title, title);
@@ -63,10 +64,11 @@ static void test_layout(void **state)
 	contribution_script(&script, &data);
 	hex_encode(hex, script.data, script.size);
 	assert_string_equal(hex,
-		"6a4c5361746c01" /* 83 bytes */
+		"6a4c7361746c01" /* 115 bytes */
 		"a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
 		"efcdab8967452301"
 		"79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+		"a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
 		"034d4954"
 		"024162");
 	buf_clear(&script);
@@ -84,7 +86,7 @@ static void test_round_trips(void **state)
 		"\xf0\x90\x80\x80 \xf4\x8f\xbf\xbf");
 }
 
-/* Replaces the licence and title part of a valid script (from byte 79 on) by raw bytes. */
+/* Replaces the licence and title part of a valid script (from byte 111 on) by raw bytes. */
 static enum payload_kind parse_with_tail(const void *tail, size_t size)
 {
 	struct contribution data = example("MIT", "");
@@ -93,7 +95,7 @@ static enum payload_kind parse_with_tail(const void *tail, size_t size)
 
 	buf_init(&script);
 	contribution_script(&script, &data);
-	script.size = 3 + 76; /* OP_RETURN, push; magic, kind, root, size, owner */
+	script.size = 3 + 108; /* OP_RETURN, push; magic, kind, root, size, owner, salt */
 	buf_put(&script, tail, size);
 	script.data[2] = (uint8_t)(script.size - 3);
 	kind = parse(script.data, script.size, NULL);
@@ -279,6 +281,73 @@ static void test_kinds(void **state)
 			       "atl\x01",
 				 6, NULL),
 		PAYLOAD_NONE);
+}
+
+/* === Commitments === */
+
+static void test_commitment(void **state)
+{
+	struct contribution data = example("MIT", ""), other;
+	uint8_t hash[32], found[32], wanted[12 + 96], wanted_hash[32];
+	struct bytes whole;
+	struct buf script;
+
+	(void)state;
+	memcpy(wanted, "atelier data", 12);
+	memcpy(wanted + 12, data.root, 32);
+	memcpy(wanted + 44, data.owner, 32);
+	memcpy(wanted + 76, data.salt, 32);
+	sha256(wanted_hash, wanted, sizeof wanted);
+	commitment_hash(&data, hash);
+	assert_memory_equal(hash, wanted_hash, 32);
+	other = data;
+	other.salt[31] ^= 1;
+	commitment_hash(&other, found);
+	assert_memory_not_equal(hash, found, 32);
+	buf_init(&script);
+	commitment_script(&script, hash);
+	assert_int_equal(script.size, 2 + 4 + 32);
+	assert_memory_equal(script.data,
+		"\x6a\x24"
+		"atl\x06",
+		6);
+	assert_int_equal(parse(script.data, script.size, NULL), PAYLOAD_COMMITMENT);
+	whole = (struct bytes){ script.data, script.size };
+	assert_true(commitment_parse(&whole, found));
+	assert_memory_equal(found, hash, 32);
+	script.data[1]--; /* a byte too few, then one too many */
+	assert_int_equal(parse(script.data, script.size - 1, NULL), PAYLOAD_BAD);
+	buf_put_u8(&script, 0);
+	script.data[1] += 2;
+	assert_int_equal(parse(script.data, script.size, NULL), PAYLOAD_BAD);
+	buf_clear(&script);
+}
+
+static void test_commitment_rules(void **state)
+{
+	uint8_t hash[32] = { 1 };
+	struct tx *tx = tx_new();
+	struct reject reject;
+	size_t committed = 0;
+	struct buf script;
+
+	(void)state;
+	buf_init(&script);
+	commitment_script(&script, hash);
+	tx_add_output(tx, 0, (const uint8_t *)"\x6a", 1);
+	for (int i = 0; i < COMMITMENT_BLOCK_MAX; i++)
+		tx_add_output(tx, COMMITMENT_BURN, script.data, script.size);
+	assert_true(commitment_check(tx, &committed, &reject));
+	assert_int_equal(committed, COMMITMENT_BLOCK_MAX);
+	committed = 1;
+	assert_false(commitment_check(tx, &committed, &reject));
+	assert_string_equal(reject.reason, "bad-commitment-count");
+	committed = 0;
+	tx->outputs[7].amount--;
+	assert_false(commitment_check(tx, &committed, &reject));
+	assert_string_equal(reject.reason, "bad-commitment-burn");
+	buf_clear(&script);
+	tx_unref(tx);
 }
 
 /* === Size and licence === */
@@ -492,6 +561,8 @@ int main(void)
 		cmocka_unit_test(test_licences),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_commitment),
+		cmocka_unit_test(test_commitment_rules),
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_admitted_licences),
 		cmocka_unit_test(test_outcome),

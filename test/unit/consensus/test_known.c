@@ -850,6 +850,67 @@ static void answer_datasets(const char *arguments, char *out)
 	registry_free(registry);
 }
 
+static void known_registration(struct contribution *data)
+{
+	*data = (struct contribution){ .size = 70000, .licence = "CC0-1.0", .title = "Known" };
+	sha256(data->root, "root", 4);
+	assert_true(hex_decode(data->owner, 32, keys[0]));
+	sha256(data->salt, "salt", 4);
+}
+
+static void answer_commits(const char *arguments, char *out)
+{
+	struct contribution data;
+	uint8_t hash[32];
+	struct buf script;
+
+	(void)arguments;
+	known_registration(&data);
+	commitment_hash(&data, hash);
+	buf_init(&script);
+	commitment_script(&script, hash);
+	put_hex(out, script.data, script.size);
+	buf_clear(&script);
+}
+
+static void answer_registers(const char *arguments, char *out)
+{
+	struct contribution data;
+	struct buf script;
+
+	(void)arguments;
+	known_registration(&data);
+	buf_init(&script);
+	contribution_script(&script, &data);
+	put_hex(out, script.data, script.size);
+	buf_clear(&script);
+}
+
+/* All blocks below the height, those that are named with a commitment. */
+static void answer_opens(const char *arguments, char *out)
+{
+	bool has_one[3000] = { false };
+	struct registry *registry;
+	struct contribution data;
+	struct spec spec;
+	uint32_t committed;
+	char *rest;
+	unsigned long height;
+
+	known_registration(&data);
+	outbound_spec(&spec, arguments, &arguments);
+	height = strtoul(arguments, &rest, 10);
+	while (*rest)
+		has_one[strtoul(rest, &rest, 10)] = true;
+	registry = registry_new(&spec);
+	for (unsigned long i = 1; i < height; i++)
+		commit(registry, &data, has_one[i]);
+	committed = registry_committed(registry, &data);
+	snprintf(out, ANSWER_MAX, committed > 0 ? "%u" : "none", committed);
+	registry_free(registry);
+	spec_clear(&spec);
+}
+
 static const struct tx *make_coinbase(void)
 {
 	struct contribution data = example_data(1, 70000);
@@ -996,6 +1057,9 @@ static const struct {
 	{ "data_burn", answer_data_burn, 3 },
 	{ "licence", answer_licence, 20 },
 	{ "datasets", answer_datasets, 1 },
+	{ "commits", answer_commits, 1 },
+	{ "registers", answer_registers, 1 },
+	{ "opens", answer_opens, 5 },
 	{ "coinbase", answer_coinbase, 1 },
 	{ "txid", answer_txid, 1 },
 };

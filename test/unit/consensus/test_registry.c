@@ -85,6 +85,8 @@ static void test_duplicates(void **state)
 	struct reject reject;
 
 	(void)state;
+	commit(registry, &data[0], 1);
+	commit(registry, &data[1], 1);
 	assert_true(registry_check_tx(registry, block->txs[1], &reject));
 	assert_true(registry_check_tx(registry, block->txs[2], &reject));
 	assert_false(registry_check_block(registry, block, &reject));
@@ -96,6 +98,7 @@ static void test_duplicates(void **state)
 	assert_false(registry_check_block(registry, block, &reject));
 	assert_int_equal(reject.code, REJECT_INVALID);
 	assert_false(registry_check_tx(registry, block->txs[1], &reject));
+	assert_string_equal(reject.reason, "bad-contrib-duplicate");
 	assert_int_equal(reject.code, REJECT_POLICY);
 	assert_int_equal(reject.ban_score, 0);
 	assert_true(registry_check_tx(registry, block->txs[2], &reject));
@@ -104,12 +107,137 @@ static void test_duplicates(void **state)
 	assert_false(registry_check_tx(registry, twice, &reject));
 	assert_int_equal(reject.code, REJECT_INVALID);
 	corpus_root(data[0].root); /* nobody is paid for the genesis corpus */
+	commit(registry, &data[0], 1);
 	tx_unref(twice);
 	twice = tx_new();
 	add_data_output(twice, &data[0]);
 	assert_false(registry_check_tx(registry, twice, &reject));
+	assert_string_equal(reject.reason, "bad-contrib-duplicate");
 	tx_unref(twice);
 	block_unref(block);
+	registry_free(registry);
+}
+
+/* === Commitments === */
+
+/* The x coordinate of twice the curve's generator. */
+static void set_other_owner(struct contribution *data)
+{
+	assert_true(hex_decode(data->owner, 32, "c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5"));
+}
+
+/* Why the next block may not register the data: "" if it may. */
+static const char *refusal(const struct registry *registry, const struct contribution *data)
+{
+	static struct reject reject;
+	struct block *block = example_block(0, data, 1);
+	bool ok = registry_check_block(registry, block, &reject),
+	     ok_alone = registry_check_tx(registry, block->txs[1], NULL);
+
+	assert_int_equal(ok, ok_alone);
+	assert_true(ok || reject.code == REJECT_INVALID);
+	block_unref(block);
+	return ok ? "" : reject.reason;
+}
+
+/* Of its own hash, old enough and not too old; what can come true is no verdict over the transaction. */
+static void test_commitment_window(void **state)
+{
+	struct contribution data = example_data(0, 5000), other = data;
+	struct spec slow = spec;
+	struct registry *registry;
+	struct block *block = example_block(0, &data, 1);
+	struct reject reject;
+
+	(void)state;
+	slow.commit_delay = 3;
+	registry = registry_new(&slow);
+	commit(registry, &data, 1);
+	other.salt[7]++;
+	for (uint32_t height = 2; height <= 2019; height++) {
+		assert_int_equal(registry_committed(registry, &data), height >= 1 + 3 && height <= 1 + 2016);
+		assert_string_equal(refusal(registry, &other), "bad-contrib-commitment");
+		apply(registry, 0, NULL, 0, NULL);
+	}
+	assert_false(registry_check_tx(registry, block->txs[1], &reject));
+	assert_string_equal(reject.reason, "bad-contrib-commitment");
+	assert_int_equal(reject.code, REJECT_NOT_YET);
+	memcpy(other.salt, data.salt, 32);
+	set_other_owner(&other); /* another owner opens nothing, nor does another root */
+	commit(registry, &data, 1);
+	for (int i = 0; i < 3; i++)
+		apply(registry, 0, NULL, 0, NULL);
+	assert_string_equal(refusal(registry, &data), "");
+	assert_string_equal(refusal(registry, &other), "bad-contrib-commitment");
+	other = data;
+	other.root[0] ^= 1;
+	assert_string_equal(refusal(registry, &other), "bad-contrib-commitment");
+	block_unref(block);
+	registry_free(registry);
+}
+
+/* Each opens one registration, the oldest first; undone, it is closed again. */
+static void test_commitment_once(void **state)
+{
+	struct contribution data = example_data(0, 5000);
+	struct registry *registry = registry_new(&spec);
+	struct block *block = example_block(0, &data, 1);
+	struct registry_undo *undo;
+
+	(void)state;
+	commit(registry, &data, 2);
+	commit(registry, &data, 1);
+	assert_int_equal(registry_committed(registry, &data), 1);
+	apply(registry, 0, &data, 1, NULL);
+	assert_int_equal(registry_get(registry, 1)->committed, 1);
+	assert_int_equal(registry_committed(registry, &data), 1);
+	apply(registry, 0, &data, 1, NULL);
+	assert_int_equal(registry_committed(registry, &data), 2);
+	undo = registry_apply(registry, block, NULL);
+	assert_int_equal(registry_committed(registry, &data), 0);
+	assert_true(registry_undo(registry, undo));
+	assert_int_equal(registry_committed(registry, &data), 2);
+	registry_undo_free(undo);
+	block_unref(block);
+	registry_free(registry);
+}
+
+/* Who committed himself earlier takes the place of who registered first, for data of that size, up to data_delay blocks
+ * after it: number, height and all but the owner's own stay. */
+static void test_commitment_replaces(void **state)
+{
+	struct contribution first = example_data(0, 5000), thief = first, resized;
+	struct spec slow = spec;
+	struct registry *registry, *late;
+	const struct dataset *dataset;
+
+	(void)state;
+	slow.data_delay = 2;
+	registry = registry_new(&slow);
+	set_other_owner(&thief);
+	snprintf(thief.title, sizeof thief.title, "mine");
+	resized = first;
+	resized.size++;
+	commit(registry, &first, 1);
+	commit(registry, &thief, 1);
+	apply(registry, 0, NULL, 0, NULL);
+	apply(registry, 0, &thief, 1, NULL); /* at height 4 */
+	commit(registry, &thief, 1);
+	assert_string_equal(refusal(registry, &thief), "bad-contrib-duplicate"); /* later than what he has */
+	assert_string_equal(refusal(registry, &resized), "bad-contrib-duplicate");
+	assert_string_equal(refusal(registry, &first), "");
+	late = registry_copy(registry);
+	apply(registry, 0, &first, 1, NULL);
+	dataset = registry_get(registry, 1);
+	assert_int_equal(registry_count(registry), 2);
+	assert_memory_equal(dataset->owner, first.owner, 32);
+	assert_string_equal(dataset->title, first.title);
+	assert_int_equal(dataset->height, 4);
+	assert_int_equal(dataset->committed, 1);
+	assert_string_equal(refusal(registry, &thief), "bad-contrib-duplicate");
+	apply(late, 0, NULL, 0, NULL);
+	assert_string_equal(refusal(late, &first), "bad-contrib-duplicate"); /* at height 7 */
+	registry_free(late);
 	registry_free(registry);
 }
 
@@ -593,6 +721,20 @@ static struct registry_undo *through_bytes(struct registry_undo *undo)
 	return back;
 }
 
+/* To what the next blocks register, and more. */
+static void add_commitments(struct block *block, uint32_t registered)
+{
+	struct tx *tx = tx_new();
+
+	for (uint32_t i = dice(4); i > 0; i--) {
+		struct contribution data = example_data(registered + dice(4), 4096);
+
+		add_commitment_output(tx, &data);
+	}
+	block->txs = mem_realloc(block->txs, (block->tx_count + 1) * sizeof *block->txs);
+	block->txs[block->tx_count++] = tx_seal(tx);
+}
+
 static struct registry_undo *random_block(struct registry *registry, uint32_t *registered)
 {
 	struct block_outcome parent = random_outcome(registry);
@@ -604,6 +746,7 @@ static struct registry_undo *random_block(struct registry *registry, uint32_t *r
 	for (uint32_t i = 0; i < count; i++)
 		data[i] = example_data((*registered)++, 4096 + dice(1 << 20));
 	block = example_block(dice(16), data, count);
+	add_commitments(block, *registered);
 	undo = registry_apply(registry, block, registry_height(registry) ? &parent : NULL);
 	block_unref(block);
 	return through_bytes(undo);
@@ -779,6 +922,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_register),
 		cmocka_unit_test(test_duplicates),
+		cmocka_unit_test(test_commitment_window),
+		cmocka_unit_test(test_commitment_once),
+		cmocka_unit_test(test_commitment_replaces),
 		cmocka_unit_test(test_draw_delay),
 		cmocka_unit_test(test_draw_weights),
 		cmocka_unit_test(test_draw_repeats),

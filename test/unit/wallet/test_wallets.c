@@ -3,6 +3,7 @@
  * The calls of the chain are defined here, in place of src/chain's. */
 #include <errno.h>
 
+#include "consensus/payload/commitment.h"
 #include "consensus/script.h"
 #include "faults.h"
 #include "unit.h"
@@ -33,6 +34,9 @@ struct chain {
 	enum chain_result answer; /* to a transaction */
 	size_t offered;
 	size_t reads;
+	struct registry *registry; /* NULL: nobody has asked for one */
+	bool has_blob;             /* the bytes of what is contributed are here */
+	size_t blobs;              /* that were brought */
 };
 
 void chain_subscribe(struct chain *chain, const struct chain_events *events)
@@ -116,6 +120,30 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 	else
 		tx_unref(tx);
 	return answer;
+}
+
+const struct registry *chain_registry(const struct chain *chain)
+{
+	return chain->registry;
+}
+
+bool chain_has_blob(const struct chain *chain, const uint8_t root[32])
+{
+	(void)root;
+	return chain->has_blob;
+}
+
+enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
+	bool keep, struct reject *reject)
+{
+	uint8_t found[32];
+
+	(void)reject;
+	contribution_root(data, size, found);
+	assert_memory_equal(found, root, 32);
+	assert_true(keep);
+	chain->blobs++;
+	return CHAIN_NEW;
 }
 
 /* Playing the chain */

@@ -181,9 +181,14 @@ static void test_block_must_burn(void **state)
 {
 	struct registry *registry = registry_new(&spec);
 	const uint64_t used = 4 * 40001;
+	struct contribution committed;
 	struct reject reject;
 
 	(void)state;
+	for (uint32_t number = 1; number <= 3; number++) {
+		committed = example_data(number, 0);
+		commit(registry, &committed, 1);
+	}
 	for (int i = 0; i < 16; i++) {
 		uint64_t rate = registry_data_rate(registry, FEES_WINDOW);
 		struct contribution full = example_data(10 + (uint32_t)i, 2 * target());

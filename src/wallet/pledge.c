@@ -1,0 +1,153 @@
+/* The two transactions of a pledge, and how far they are. */
+#include "wallet/pledge.h"
+
+#include <string.h>
+
+#include "util/random.h"
+
+/* --- building --- */
+
+/* Which output is the coin for the registration: its place is as random as that of change. */
+static uint32_t pledge_reserve_place(const struct tx *commitment, const uint8_t reserve_key[32])
+{
+	uint32_t place = 0;
+
+	while (!script_pays(&commitment->outputs[place].script, reserve_key))
+		place++;
+	return place;
+}
+
+/* The commitment's transaction, with the coin that the registration will spend. */
+static enum spend_result pledge_build_commitment(struct wallet *wallet, const struct contribution *contribution,
+	const uint8_t reserve_key[32], int64_t reserve, int64_t rate, struct pledge_txs *txs, struct errmsg *err)
+{
+	uint8_t reserve_script[P2TR_SIZE], hash[32];
+	struct tx_output outputs[2];
+	struct buf script;
+	const struct spend_request request = { .outputs = outputs, .count = 2, .rate = rate };
+	enum spend_result result;
+
+	buf_init(&script);
+	commitment_hash(contribution, hash);
+	commitment_script(&script, hash);
+	script_p2tr(reserve_script, reserve_key);
+	outputs[0] = (struct tx_output){ .amount = COMMITMENT_BURN, .script = { script.data, script.size } };
+	outputs[1] = (struct tx_output){ .amount = reserve, .script = { reserve_script, sizeof reserve_script } };
+	result = spend_build(wallet, &request, &txs->commitment, &txs->fee, err);
+	buf_clear(&script);
+	return result;
+}
+
+/* The registration's fee comes first: it is part of the coin that the commitment's transaction makes for it. */
+enum spend_result pledge_build(struct wallet *wallet, struct contribution *contribution, int64_t burn, int64_t rate,
+	struct pledge_txs *txs, struct errmsg *err)
+{
+	struct buf script;
+	struct tx_output output;
+	const struct spend_request request = { .outputs = &output, .count = 1, .rate = rate };
+	enum spend_result result = SPEND_REFUSED;
+	uint8_t reserve_key[32];
+	int64_t fee;
+
+	random_bytes(contribution->salt, sizeof contribution->salt);
+	buf_init(&script);
+	contribution_script(&script, contribution);
+	output = (struct tx_output){ .amount = burn, .script = { script.data, script.size } };
+	fee = spend_single_fee(&request);
+	*txs = (struct pledge_txs){ 0 };
+	if (wallet_new_address(wallet, ACCOUNT_CHANGE, NULL, reserve_key, err))
+		result = pledge_build_commitment(wallet, contribution, reserve_key, burn + fee, rate, txs, err);
+	if (result == SPEND_OK) {
+		txs->registration = spend_single(wallet, txs->commitment,
+			pledge_reserve_place(txs->commitment, reserve_key), &request, err);
+		txs->fee += fee;
+	}
+	buf_clear(&script);
+	if (result != SPEND_OK || txs->registration != NULL)
+		return result;
+	tx_unref(txs->commitment);
+	return SPEND_LOCKED;
+}
+
+/* --- how far it is --- */
+
+static bool pledge_is_lost(const struct ledger *ledger, const struct ledger_tx *wallet_tx)
+{
+	return wallet_tx->height == 0 && (wallet_tx->abandoned || ledger_conflicted(ledger, wallet_tx));
+}
+
+/* Somebody registered the root. The pledge can still take his place if it committed itself earlier, before the data are
+ * drawn. */
+static bool pledge_may_replace(const struct registry *registry, const struct spec *spec,
+	const struct ledger_tx *commitment, const struct dataset *dataset)
+{
+	return commitment->height > 0 && commitment->height < dataset->committed &&
+		registry_height(registry) < dataset->height + spec->data_delay;
+}
+
+static void pledge_fail(struct pledge_status *status, const char *why)
+{
+	status->stage = PLEDGE_FAILED;
+	status->why = why;
+}
+
+/* Not registered yet, and with no other dataset in the way. */
+static void pledge_look_under_way(const struct ledger *ledger, const struct ledger_tx *commitment,
+	const struct ledger_tx *registration, struct pledge_status *status)
+{
+	if (pledge_is_lost(ledger, commitment))
+		pledge_fail(status, "its commitment was abandoned, or its coins were spent otherwise");
+	else if (pledge_is_lost(ledger, registration))
+		pledge_fail(status, "its registration was abandoned, or its coin was spent otherwise");
+	else if (commitment->height == 0)
+		status->stage = PLEDGE_COMMITTING;
+	else if (status->depth < status->needed)
+		status->stage = PLEDGE_WAITING;
+	else if (status->depth > COMMITMENT_WINDOW)
+		pledge_fail(status, "its commitment is too old: abandon the registration and contribute again");
+	else
+		status->stage = PLEDGE_REGISTERING;
+}
+
+void pledge_look(struct wallet *wallet, const struct registry *registry, const struct wallet_pledge *pledge,
+	struct pledge_status *status)
+{
+	const struct ledger *ledger = wallet_ledger(wallet);
+	const struct ledger_tx *commitment = ledger_find(ledger, pledge->commitment);
+	const struct ledger_tx *registration = ledger_find(ledger, pledge->registration);
+	const struct dataset *dataset;
+
+	*status = (struct pledge_status){ .needed = wallet_spec(wallet)->commit_delay };
+	status->in_mempool = registration->in_mempool;
+	if (commitment->height > 0)
+		status->depth = ledger->tip_height - commitment->height + 1;
+	/* Its only output; what was recorded has it (wallet_record_pledge). */
+	contribution_parse(&registration->tx->outputs[0].script, &status->contribution);
+	dataset = registry_find(registry, status->contribution.root, &status->dataset);
+	if (dataset != NULL && memcmp(dataset->txid, pledge->registration, 32) == 0) {
+		status->stage = PLEDGE_REGISTERED;
+		status->height = registration->height;
+	} else if (dataset != NULL &&
+		(registration->height > 0 || !pledge_may_replace(registry, wallet_spec(wallet), commitment, dataset))) {
+		pledge_fail(status, "the data are registered to somebody whose commitment or registration was earlier");
+	} else {
+		pledge_look_under_way(ledger, commitment, registration, status);
+	}
+}
+
+const char *pledge_stage_name(enum pledge_stage stage)
+{
+	switch (stage) {
+	case PLEDGE_COMMITTING:
+		return "committing";
+	case PLEDGE_WAITING:
+		return "waiting";
+	case PLEDGE_REGISTERING:
+		return "registering";
+	case PLEDGE_REGISTERED:
+		return "registered";
+	case PLEDGE_FAILED:
+		break;
+	}
+	return "failed";
+}
