@@ -63,6 +63,7 @@ static json_t *data_show_dataset(const struct chain *chain, size_t dataset_numbe
 	json_object_set_new(dataset_shown, "status", json_string(data_status(chain, dataset, dataset_number)));
 	if (dataset->quarantined_until > 0)
 		json_object_set_new(dataset_shown, "quarantine", data_show_quarantine(dataset));
+	json_object_set_new(dataset_shown, "burned", json_amount(dataset->burned));
 	json_object_set_new(dataset_shown, "total_draws", json_integer(dataset->total_draws));
 	json_object_set_new(dataset_shown, "total_paid", json_amount(dataset->total_paid));
 	json_object_set_new(dataset_shown, "draws", json_integer(dataset->draws));
@@ -194,7 +195,7 @@ static const struct rpc_arg estimatedatafee_args[] = {
 static enum rpc_outcome call_estimatedatafee(struct rpc_request *data_request, void *context)
 {
 	const struct spec *spec = chain_spec(context);
-	const uint64_t newest_rate = registry_data_rate(chain_registry(context), 1),
+	const uint64_t offered_rate = registry_data_offer(chain_registry(context)),
 		       least_rate = registry_data_rate(chain_registry(context), FEES_WINDOW);
 	const uint64_t data_size = (uint64_t)rpc_int(data_request, "size");
 
@@ -204,7 +205,7 @@ static enum rpc_outcome call_estimatedatafee(struct rpc_request *data_request, v
 			spec->blob_max);
 	return rpc_reply(data_request,
 		json_pack("{s:I,s:o,s:o,s:i,s:o,s:o}", "size", (json_int_t)data_size, "rate",
-			show_data_rate(newest_rate), "burn", json_amount(fees_burn(newest_rate, data_size)), "blocks",
+			show_data_rate(offered_rate), "burn", json_amount(fees_burn(offered_rate, data_size)), "blocks",
 			FEES_WINDOW, "least_rate", show_data_rate(least_rate), "least_burn",
 			json_amount(fees_burn(least_rate, data_size))));
 }
@@ -314,6 +315,7 @@ static const char dataset_result[] =
 	"  \"status\": \"active\", \"waiting\" or \"quarantine\",\n"
 	"  \"quarantine\": {\"since\": height, \"until\": height,   the last one, if there was one,\n"
 	"                 \"draws\": n, \"mean_effect\": nats},    and what brought it: beyond doubt negative\n"
+	"  \"burned\": amount,                   by its registration\n"
 	"  \"total_draws\": n, \"total_paid\": amount,\n"
 	"  \"draws\": n,                         of the present period of observation, and in it:\n"
 	"  \"mean_effect\": nats,                on the reserved text; it is what brings quarantine\n"
@@ -334,13 +336,13 @@ static const struct rpc_method data_methods[] = {
 	{ "getdataset", "Data", call_getdataset, getdataset_args,
 		"Gives one dataset, with what it was worth and paid so far.", dataset_result, "1", 0 },
 	{ "estimatedatafee", "Data", call_estimatedatafee, estimatedatafee_args,
-		"Tells what contributedata would burn for so many bytes now, besides the fee of its transaction. The "
+		"Tells what contributedata would burn for so many bytes now, besides the commitment and the fees. The "
 		"rate rises by up to an eighth a block while more is registered than the chain wants to, and falls "
 		"again, down to burn_rate (getchainspec).",
 		"{\n"
 		"  \"size\": n, \"rate\": n,  base units a byte\n"
 		"  \"burn\": amount, \"blocks\": n,  what contributedata burns, "
-		"and for how many blocks that is enough\n"
+		"and for how many blocks at least that is enough\n"
 		"  \"least_rate\": n, \"least_burn\": amount  the least that the next block takes\n"
 		"}",
 		"100000", 0 },

@@ -1,19 +1,10 @@
 """Section 12: what data contributions burn, and their licences."""
 
 import re
-import struct
-
-from .transactions import push
 
 
 RATE_MAX = 1 << 54
 RATE_WINDOW = 12
-
-
-def contribution(root, size, owner, licence, title, salt=bytes(32)):
-    """The script that registers data."""
-    return b"\x6a" + push(b"atl\x01" + root + struct.pack("<Q", size) + owner + salt + bytes([len(licence)]) + licence +
-                          bytes([len(title)]) + title)
 
 
 def first_rate(spec):
@@ -30,6 +21,12 @@ def next_rate(spec, rate, used):
 def asked_rate(rates):
     """What the child of the last of some blocks must pay; rates: after each of them, from genesis on."""
     return min(rates[-RATE_WINDOW:])
+
+
+def offered_rate(spec, rates):
+    """What a wallet burns by: no rule, but what the node does."""
+    rate = rates[-1] + rates[-1] // 8 * (rates[-1] > first_rate(spec))
+    return min(RATE_MAX, rate)
 
 
 def least_burn(rate, size):

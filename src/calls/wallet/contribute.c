@@ -180,8 +180,8 @@ static enum rpc_outcome contribute_pledge(struct rpc_request *contribute_request
 	const struct buf *contributed_bytes = &offer->bytes;
 	struct chain *chain = wallets_chain(wallets);
 	/* Burned, not paid to anybody: to fill the chain with worthless data costs a miner too, to whom a fee would
-	 * come back. By the newest rate, which is enough for FEES_WINDOW blocks. */
-	const int64_t data_burn = fees_burn(registry_data_rate(chain_registry(chain), 1), contributed_bytes->size);
+	 * come back. At a rate that is enough for FEES_WINDOW blocks at least. */
+	const int64_t data_burn = fees_burn(registry_data_offer(chain_registry(chain)), contributed_bytes->size);
 	struct reject pledge_reject = { .reason = "", .detail = "" };
 	uint8_t commitment_txid[32], registration_txid[32];
 	struct pledge_txs pledge_txs;

@@ -114,7 +114,7 @@ bool offer_judge(struct rpc_request *offer_request, struct chain *chain, const s
 			json_pack("{s:o,s:I,s:o}", "root", json_hex(offer_root, 32), "size",
 				(json_int_t)offer->bytes.size, "burned",
 				json_amount(COMMITMENT_BURN +
-					fees_burn(registry_data_rate(chain_registry(chain), 1), offer->bytes.size)))));
+					fees_burn(registry_data_offer(chain_registry(chain)), offer->bytes.size)))));
 	return false;
 }
 

@@ -115,6 +115,7 @@ static void dataset_describe(struct dataset *dataset, const struct datasets_clai
 	memcpy(dataset->txid, claim->txid, 32);
 	dataset->output = claim->output;
 	dataset->committed = claim->committed;
+	dataset->burned = claim->burned;
 }
 
 /* Number and height stay: the dataset is drawn no later for it. */
@@ -127,7 +128,8 @@ static void datasets_replace(struct datasets *datasets, const struct datasets_cl
 	replaced_claim = &undo->replaced[undo->replaced_count++];
 	*replaced_claim = (struct datasets_claim){ .number = claim->number,
 		.output = dataset->output,
-		.committed = dataset->committed };
+		.committed = dataset->committed,
+		.burned = dataset->burned };
 	memcpy(replaced_claim->owner, dataset->owner, 32);
 	memcpy(replaced_claim->licence, dataset->licence, sizeof dataset->licence);
 	memcpy(replaced_claim->title, dataset->title, sizeof dataset->title);
@@ -326,7 +328,7 @@ static void datasets_register_tx(struct datasets *datasets, const struct branch_
 	struct contribution contribution;
 
 	for (size_t i = 0; i < tx->output_count; i++) {
-		struct datasets_claim claim = { .output = (uint32_t)i };
+		struct datasets_claim claim = { .output = (uint32_t)i, .burned = tx->outputs[i].amount };
 
 		if (!contribution_parse(&tx->outputs[i].script, &contribution))
 			continue;
@@ -400,6 +402,7 @@ static void dataset_put(struct buf *out, const struct dataset *dataset)
 	buf_put_le32(out, dataset->output);
 	buf_put_le32(out, dataset->height);
 	buf_put_le32(out, dataset->committed);
+	buf_put_le64(out, (uint64_t)dataset->burned);
 	buf_put_le32(out, dataset->draws);
 	buf_put_le32(out, dataset->quarantined_until);
 	buf_put_le32(out, dataset->known);
@@ -424,6 +427,7 @@ static bool dataset_take(struct reader *dataset_reader, struct dataset *dataset)
 	dataset->output = reader_le32(dataset_reader);
 	dataset->height = reader_le32(dataset_reader);
 	dataset->committed = reader_le32(dataset_reader);
+	dataset->burned = (int64_t)reader_le64(dataset_reader);
 	dataset->draws = pieces_count(dataset_reader, DATASETS_DRAWS_MAX);
 	dataset->quarantined_until = reader_le32(dataset_reader);
 	dataset->known = reader_le32(dataset_reader);
@@ -469,6 +473,7 @@ static void dataset_put_claim(struct buf *out, const struct datasets_claim *clai
 	buf_put(out, claim->txid, 32);
 	buf_put_le32(out, claim->output);
 	buf_put_le32(out, claim->committed);
+	buf_put_le64(out, (uint64_t)claim->burned);
 }
 
 static bool dataset_take_claim(struct reader *dataset_reader, struct datasets_claim *claim)
@@ -480,6 +485,7 @@ static bool dataset_take_claim(struct reader *dataset_reader, struct datasets_cl
 	reader_copy(dataset_reader, claim->txid, 32);
 	claim->output = reader_le32(dataset_reader);
 	claim->committed = reader_le32(dataset_reader);
+	claim->burned = (int64_t)reader_le64(dataset_reader);
 	return dataset_reader->ok;
 }
 

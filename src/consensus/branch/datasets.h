@@ -17,6 +17,7 @@ struct dataset {
 	uint8_t txid[32];
 	uint32_t output, height; /* where it was registered; the first time, if its owner was replaced since */
 	uint32_t committed;      /* height of its commitment */
+	int64_t burned;          /* base units, by its registration; for people */
 	/* Of the current observation period: */
 	uint32_t draws;
 	int64_t sum;                /* of x = floor(A / 65536), |x| <= 2^31 */
@@ -54,6 +55,7 @@ struct datasets_claim {
 	char licence[LICENCE_MAX + 1], title[65];
 	uint8_t txid[32];
 	uint32_t output, committed;
+	int64_t burned;
 };
 
 struct datasets_undo {

@@ -46,6 +46,15 @@ uint64_t fees_least(const struct fees *fees, uint32_t blocks)
 	return least_rate;
 }
 
+uint64_t fees_offer(const struct fees *fees, const struct spec *spec)
+{
+	const uint64_t newest_rate = fees->rates[FEES_WINDOW - 1];
+	const uint64_t offered_rate = newest_rate > fees_floor(spec) ? newest_rate + newest_rate / FEES_STEP :
+								       newest_rate;
+
+	return offered_rate < FEES_RATE_MAX ? offered_rate : FEES_RATE_MAX;
+}
+
 int64_t fees_burn(uint64_t rate, uint64_t size)
 {
 	return (int64_t)(((unsigned __int128)rate * size + FEES_RATE_UNIT - 1) / FEES_RATE_UNIT);

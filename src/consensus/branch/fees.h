@@ -27,6 +27,10 @@ struct fees_undo {
  * at least the rate of the newest n may be in any of the next FEES_WINDOW + 1 - n blocks, whatever these register. */
 uint64_t fees_least(const struct fees *fees, uint32_t blocks);
 
+/* What a wallet offers: the newest rate, and an eighth more where that is above the floor, so that it will do for a
+ * block longer while others fill blocks. */
+uint64_t fees_offer(const struct fees *fees, const struct spec *spec);
+
 /* Base units that a blob of `size` bytes (at most 2^24) burns at a rate, rounded up. */
 int64_t fees_burn(uint64_t rate, uint64_t size);
 

@@ -63,6 +63,11 @@ uint64_t registry_data_rate(const struct registry *registry, uint32_t blocks)
 	return fees_least(&registry->fees, blocks);
 }
 
+uint64_t registry_data_offer(const struct registry *registry)
+{
+	return fees_offer(&registry->fees, registry->spec);
+}
+
 const struct dataset *registry_get(const struct registry *registry, size_t number)
 {
 	return &registry->datasets.list[number];

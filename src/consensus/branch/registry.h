@@ -39,6 +39,7 @@ int64_t registry_bucket(const struct registry *registry);
 /* The least of the newest `blocks` rates of the base fee of data (consensus/branch/fees.h): FEES_WINDOW of them for
  * what the next block asks for, 1 for the newest. */
 uint64_t registry_data_rate(const struct registry *registry, uint32_t blocks);
+uint64_t registry_data_offer(const struct registry *registry); /* what a wallet burns */
 
 /* Applies a block (height = registry_height + 1) whose checks all held: registers its contributions, applies the
  * outcome of its parent (NULL for block 1) to statistics and values, updates the bucket. The undo is the caller's. */

@@ -68,8 +68,9 @@ def check_estimate(node):
     after = rates(node)
     asked = data.asked_rate(after)
     answer = node.rpc.estimatedatafee(SMALL)
-    tap.equal(answer, {"size": SMALL, "rate": shown(after[-1]), "blocks": data.RATE_WINDOW,
-                       "burn": decimal.Decimal(data.least_burn(after[-1], SMALL)) / COIN, "least_rate": shown(asked),
+    offered = data.offered_rate(SPEC, after)
+    tap.equal(answer, {"size": SMALL, "rate": shown(offered), "blocks": data.RATE_WINDOW,
+                       "burn": decimal.Decimal(data.least_burn(offered, SMALL)) / COIN, "least_rate": shown(asked),
                        "least_burn": decimal.Decimal(data.least_burn(asked, SMALL)) / COIN}, "what data cost")
     tap.equal(node.rpc.getblockchaininfo()["data_rate"], shown(after[-1]), "the rate of the chain")
     return asked
@@ -116,7 +117,8 @@ def flood():
         tap.equal(answer["burned"] * COIN, honest.rpc.estimatedatafee(SMALL)["burn"] * COIN + COMMITMENT, "what the honest one burns")
         for _ in range(4):
             honest.rpc.generatetoaddress(1, PAYEE)
-        tap.true("number 0" in [one["title"] for one in honest.rpc.listdatasets()], "the honest data")
+        own = [one for one in honest.rpc.listdatasets() if one["title"] == "number 0"]
+        tap.equal([one["burned"] * COIN for one in own], [answer["burned"] * COIN - COMMITMENT], "what the data burned")
         # And without a flood the price falls to where it was.
         while rates(honest)[-1] > data.first_rate(SPEC):
             honest.rpc.generatetoaddress(5, PAYEE)

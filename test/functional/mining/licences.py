@@ -11,7 +11,7 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
 from framework.node import KEYS, Node
-from reference.data import contribution
+from reference.contributions import Registration
 from reference.transactions import Transaction, address, payee
 
 CHANGES = {"name": "open", "hrp": "opn", "maturity": 1, "data_delay": 1000,
@@ -26,7 +26,7 @@ def contribute(node, licence, number):
 
 def raw_contribution(licence):
     """A transaction that registers data under this licence, of no coin that there is."""
-    script = contribution(bytes(32), 40000, KEY, licence.encode(), b"a title")
+    script = Registration(bytes(32), 40000, KEY, bytes(32), licence, "a title").script()
     return Transaction(2, [(b"\x01" * 32, 0, b"", 0xffffffff, [b"\x02" * 64])],
                        [(10 ** 8, script), (1000, payee(KEY))]).serialise().hex()
 

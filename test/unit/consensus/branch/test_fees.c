@@ -108,6 +108,19 @@ static void test_burn(void **state)
 	assert_true(fees_burn(FEES_RATE_MAX, 32768) > MAX_MONEY);
 }
 
+static void test_offer(void **state)
+{
+	struct fees fees;
+
+	(void)state;
+	fees_init(&fees, &spec);
+	assert_true(fees_offer(&fees, &spec) == 655360);
+	use(&fees, 2 * target());
+	assert_true(fees_offer(&fees, &spec) == 829440);
+	fees.rates[FEES_WINDOW - 1] = FEES_RATE_MAX;
+	assert_true(fees_offer(&fees, &spec) == FEES_RATE_MAX);
+}
+
 /* The least of 12: others pay what full blocks cost 12 blocks later, and it stays for as long. */
 static void test_window(void **state)
 {
@@ -218,6 +231,7 @@ int main(void)
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_free_data),
 		cmocka_unit_test(test_burn),
+		cmocka_unit_test(test_offer),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_undo),
 		cmocka_unit_test(test_damaged_bytes),
