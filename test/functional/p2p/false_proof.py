@@ -80,6 +80,25 @@ def false_block():
         tap.equal(victim.rpc.gettraininginfo()["verification"]["proofs_executed"], executed, "proofs executed")
 
 
+def another_nonce():
+    """A step gives one ticket and no more: another nonce under the same digest makes another, which nothing backs"""
+    maker, honest, victim = setting()
+    with maker, honest, victim:
+        tip = victim.tip()
+        block = next_block(maker)
+        right = block.header
+        block.header = next(one for one in (right.copy(nonce=nonce) for nonce in range(1000))
+                            if one.is_block() and one.nonce != right.nonce)
+        with Peer(victim, source="127.0.0.2") as liar:
+            liar.send("block", block.serialise())
+            liar.wait_for_close()
+        victim.wait_for_log(REASON)
+        tap.equal((victim.tip(), [one["address"] for one in victim.rpc.listbanned()]), (tip, ["127.0.0.2/32"]),
+                  "tip, and who is discouraged")
+        honest.generate(1)
+        wait_for_same_tip(honest, victim)
+
+
 def unasked_block():
     """The same, sent without being asked for"""
     maker, honest, victim = setting()
@@ -177,4 +196,4 @@ def wrong_in_other_ways():
         tap.true(victim.tip() != tip, "the chain has grown")
 
 
-tap.main(false_block, unasked_block, false_loose_proof, right_loose_proof, wrong_in_other_ways)
+tap.main(false_block, another_nonce, unasked_block, false_loose_proof, right_loose_proof, wrong_in_other_ways)
