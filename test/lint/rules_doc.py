@@ -1,10 +1,11 @@
-"""What doc/architecture.md says about the tree."""
+"""What doc/architecture.md and doc/economics.md say about the tree."""
 
+import os
 import re
 
 from rule import Violation, rule
 
-ARCHITECTURE = "doc/architecture.md"
+ARCHITECTURE, ECONOMICS = "doc/architecture.md", "doc/economics.md"
 # A room: the point of a list that begins with its folder, to the end of the point. A file: a lone word in backticks.
 ROOM = re.compile(r"^- \*\*`src/([\w/]*)`\*\*(.*(?:\n  .*)*)", re.M)
 FILE = re.compile(r"`([\w-]+)`")
@@ -34,3 +35,26 @@ def check_rooms(tree):
             named.add(module)
     for module in sorted(modules - named):
         yield Violation(module, (module,), f"is not named in {ARCHITECTURE}")
+
+
+# A file, and where it is a test a case of it.
+STAGED = re.compile(r"`((?:test|contrib)/[\w/.-]*\w)(?::(\w+))?`")
+
+
+@rule("attacks", ({
+    ECONOMICS: "`test/unit/a.c:test_this`\n`test/unit/a.c:test_that` and `contrib/gone`\n`test/unit/b.c`\n",
+    "test/unit/a.c": "static void test_this(void **state)\n{\n}\n/* test_thatch */\n",
+}, ["doc/economics.md:2: contrib/gone", "doc/economics.md:2: test_that", "doc/economics.md:3: "]))
+def check_attacks(tree):
+    """Tests that doc/economics.md names are there."""
+    with open(tree.path(ECONOMICS), encoding="utf-8") as file:
+        text = file.read()
+    for match in STAGED.finditer(text):
+        place = f"{ECONOMICS}:{text.count(chr(10), 0, match.start()) + 1}"
+        path, case = match.groups()
+        if not os.path.isfile(tree.path(path)):
+            yield Violation(place, (path,), f"{path} is not there")
+        elif case:
+            with open(tree.path(path), encoding="utf-8") as file:
+                if not re.search(rf"(?:void|def) {case}\(", file.read()):
+                    yield Violation(place, (case,), f"{case} is not in {path}")
