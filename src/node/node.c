@@ -556,6 +556,7 @@ bool node_run(const struct settings *settings, struct errmsg *err)
 	struct node node = { .settings = settings, .lock = -1 };
 	bool ok;
 
+	mem_return_arrays();
 	umask(077); /* libraries make files too: the wallets', and what else is here, are nobody else's */
 	ok = node_hear_signals(err) && node_open(&node, err);
 	if (!ok && atomic_load(&node_end_asked)) {

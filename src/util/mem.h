@@ -17,4 +17,8 @@ void *mem_check(void *made);
 void *mem_align(size_t size);         /* 64-byte aligned, uninitialised; released with free() */
 size_t mem_aligned_size(size_t size); /* bytes that mem_align takes for so many: more, for large pages */
 
+/* From now on arrays of a megabyte and more go back to the system as soon as they are freed. For a process that runs
+ * for months: see mem.c. */
+void mem_return_arrays(void);
+
 #endif

@@ -1,4 +1,5 @@
 /* Memory that runs out ends the process, with a line that says so: in a process of its own, whose line is read. */
+#include <malloc.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -75,10 +76,30 @@ static void test_out_of_memory(void **state)
 	assert_ptr_equal(mem_check(state), state);
 }
 
+/* The C library would keep the second array in the heap, since one as large was freed. */
+static void test_arrays_return(void **state)
+{
+	const size_t array = 4 << 20;
+	size_t before;
+	void *data;
+
+	(void)state;
+	if (!OWN_ALLOCATOR)
+		skip();
+	mem_return_arrays();
+	free(mem_alloc(4 * array));
+	before = mallinfo2().hblkhd;
+	data = mem_alloc(array);
+	assert_true(mallinfo2().hblkhd >= before + array);
+	free(data);
+	assert_int_equal(mallinfo2().hblkhd, before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_out_of_memory),
+		cmocka_unit_test(test_arrays_return),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
