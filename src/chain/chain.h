@@ -179,6 +179,8 @@ enum chain_result chain_add_own(struct chain *chain, const struct block *block, 
  * NULL: this node's own. */
 enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const struct source *source,
 	struct reject *reject);
+/* One of this node's own that waits for its blob or its commitment is given up; what is in the mempool stays there. */
+void chain_abandon_tx(struct chain *chain, const uint8_t wtxid[32]);
 /* Whether a blob could be registered on the tip as far as its bytes go: its pages, and what it has in common with the
  * datasets that are there (doc/protocol.md section 12). Before anything is spent; it takes a second or two for the
  * largest. */

@@ -581,13 +581,36 @@ enum wallets_result wallets_load(struct wallets *wallets, const char *name, stru
 	return load_result;
 }
 
+/* A registration waits for its commitment in the node: who unloads the wallet stops it. */
+static void wallets_take_back_pledges(struct wallets *wallets, struct wallet *wallet)
+{
+	size_t pledge_count;
+	const struct wallet_pledge *pledges = wallet_pledges(wallet, &pledge_count);
+
+	for (size_t i = 0; i < pledge_count; i++) {
+		const struct ledger_tx *registration = ledger_find(wallet_ledger(wallet), pledges[i].registration);
+
+		if (registration != NULL)
+			chain_abandon_tx(wallets->chain, tx_wtxid(registration->tx));
+	}
+}
+
 void wallets_unload(struct wallets *wallets, struct wallet *wallet)
 {
 	size_t i = 0;
 
+	wallets_take_back_pledges(wallets, wallet);
 	while (wallets->loaded[i].wallet != wallet)
 		i++;
 	wallets_drop_loaded(wallets, i);
+}
+
+bool wallets_abandon(struct wallets *wallets, struct wallet *wallet, struct ledger_tx *abandoned_tx, struct errmsg *err)
+{
+	if (!wallet_abandon(wallet, abandoned_tx, err))
+		return false;
+	chain_abandon_tx(wallets->chain, tx_wtxid(abandoned_tx->tx));
+	return true;
 }
 
 /* A node must not fail to start for one damaged wallet. */

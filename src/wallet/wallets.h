@@ -37,6 +37,9 @@ enum wallets_result wallets_create(struct wallets *wallets, const char *name, co
 	struct wallet **wallet, struct errmsg *err);
 enum wallets_result wallets_load(struct wallets *wallets, const char *name, struct wallet **wallet, struct errmsg *err);
 void wallets_unload(struct wallets *wallets, struct wallet *wallet);
+/* wallet_abandon, and the node forgets it too where it waits for its time. */
+bool wallets_abandon(struct wallets *wallets, struct wallet *wallet, struct ledger_tx *abandoned_tx,
+	struct errmsg *err);
 
 /* Loads the wallets of the list for the start. One that cannot be is told in the log; the others come all the same. */
 void wallets_load_startup(struct wallets *wallets);

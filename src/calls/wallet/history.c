@@ -274,7 +274,7 @@ static enum rpc_outcome call_abandontransaction(struct rpc_request *history_requ
 	history_tx = history_find_tx(history_request, wallet);
 	if (history_tx == NULL)
 		return RPC_DONE;
-	if (!wallet_abandon(wallet, history_tx, &err))
+	if (!wallets_abandon(context, wallet, history_tx, &err))
 		return rpc_fail(history_request, RPC_INVALID_ADDRESS_OR_KEY, "%s", err.text);
 	return rpc_reply(history_request, NULL);
 }

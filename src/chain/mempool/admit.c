@@ -539,3 +539,8 @@ void admit_new_tip(struct chain *chain)
 	mempool_expire(chain);
 	mempool_trim(chain);
 }
+
+void chain_abandon_tx(struct chain *chain, const uint8_t wtxid[32])
+{
+	places_abandon(&chain->mempool->places, wtxid);
+}

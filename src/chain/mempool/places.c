@@ -140,6 +140,15 @@ bool places_hold(const struct places *places, const uint8_t wtxid[32])
 	return false;
 }
 
+void places_abandon(struct places *places, const uint8_t wtxid[32])
+{
+	for (size_t i = 0; i < places->count; i++)
+		if (memcmp(tx_wtxid(places->waiting[i].tx), wtxid, 32) == 0) {
+			places_vacate(places, i);
+			return;
+		}
+}
+
 bool places_want(const struct places *places, const uint8_t root[32], uint64_t size)
 {
 	for (size_t i = 0; i < places->count; i++) {

@@ -34,6 +34,8 @@ void places_remove(struct places *places, size_t i);
 void places_drop_conflicts(struct places *places, const struct tx *tx);
 
 bool places_hold(const struct places *places, const uint8_t wtxid[32]);
+/* Its owner wants it no more; nothing if it has no place. */
+void places_abandon(struct places *places, const uint8_t wtxid[32]);
 /* Whether one of them registers the blob. */
 bool places_want(const struct places *places, const uint8_t root[32], uint64_t size);
 

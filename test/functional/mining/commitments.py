@@ -90,6 +90,25 @@ def by_itself():
         tap.equal((len(node.rpc.listdatasets()), len(node.rpc.listcontributions())), (2, 1), "datasets and contributions")
 
 
+def given_up():
+    """Who abandons a registration, or unloads its wallet, before it is due, has registered nothing"""
+    with private_node() as node:
+        fund(node)
+        answer = contribute(node, prose("given up", 40000))
+        node.rpc.abandontransaction(answer["txid"])
+        tap.equal(stage(node)[0], "failed", "the stage after abandoning")
+        mine(node, 5)
+        tap.equal((node.rpc.getrawmempool(), len(node.rpc.listdatasets())), ([], 1), "mempool and datasets after abandoning")
+        kept = contribute(node, prose("unloaded", 40000))
+        node.rpc.unloadwallet("w")
+        mine(node, 5)
+        tap.equal((node.rpc.getrawmempool(), len(node.rpc.listdatasets())), ([], 1), "mempool and datasets without the wallet")
+        node.rpc.loadwallet("w")
+        wait_until(lambda: node.rpc.getrawmempool() == [kept["txid"]], "with the wallet it goes on")
+        mine(node, 1)
+        tap.equal(node.rpc.listdatasets()[1]["txid"], kept["txid"], "the dataset")
+
+
 def front_running():
     """Who copies data that wait, commits to them too, and keeps the owner's out of his blocks, is replaced by the owner"""
     with private_node() as owner, private_node(connect=[owner]) as thief:
@@ -127,4 +146,4 @@ def front_running():
             contribute(thief, data)
 
 
-tap.main(by_itself, front_running)
+tap.main(by_itself, given_up, front_running)

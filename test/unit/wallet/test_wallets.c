@@ -122,6 +122,12 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 	return answer;
 }
 
+void chain_abandon_tx(struct chain *chain, const uint8_t wtxid[32])
+{
+	(void)chain;
+	(void)wtxid;
+}
+
 const struct registry *chain_registry(const struct chain *chain)
 {
 	return chain->registry;
