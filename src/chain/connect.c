@@ -202,15 +202,25 @@ static enum connect_result connect_check_novelty(struct chain *chain, const stru
 }
 
 /* With the batch that makes the block part of the chain, before the registry has its datasets. */
-static void connect_register_samples(const struct chain *chain, struct db_batch *batch, const struct block *block)
+static bool connect_register_samples(const struct chain *chain, struct db_batch *batch, const struct block *block,
+	struct errmsg *err)
 {
 	struct blob_want *new_blobs;
 	size_t new_count = connect_new_blobs(chain, block, &new_blobs);
+	bool registered = true;
 
-	for (size_t i = 0; i < new_count; i++)
-		samples_register(batch, (uint32_t)(registry_count(chain->registry) + i),
-			judge_novelty(chain->judge, new_blobs[i].root));
+	for (size_t i = 0; registered && i < new_count; i++) {
+		/* Of many, the first may have made room for the last: it comes back from the database. */
+		registered = judge_novelty(chain->judge, new_blobs[i].root) != NULL ||
+			(judge_blob(chain->judge, chain->registry, new_blobs[i].root, NULL, err) != JUDGE_FAILED &&
+				judge_novelty(chain->judge, new_blobs[i].root) != NULL) ||
+			errmsg_set(err, "The samples of a dataset are lost: start with -reindex");
+		if (registered)
+			samples_register(batch, (uint32_t)(registry_count(chain->registry) + i),
+				judge_novelty(chain->judge, new_blobs[i].root));
+	}
 	free(new_blobs);
+	return registered;
 }
 
 /* With the batch that takes it off again, when the registry has them no more. */
@@ -479,7 +489,10 @@ static bool connect_commit(struct chain *chain, struct full_entry *full, const s
 	struct registry_undo *block_undo;
 	bool committed;
 
-	connect_register_samples(chain, commit_batch, block);
+	if (!connect_register_samples(chain, commit_batch, block, err)) {
+		db_batch_free(commit_batch);
+		return false;
+	}
 	block_undo = registry_apply(chain->registry, block, parent->height > 0 ? &parent->outcome : NULL);
 	committed = connect_append_undo(chain, full, &block_effect->spent, block_undo, err) &&
 		connect_sync_records(chain, err);

@@ -151,14 +151,14 @@ enum db_result db_get(struct db *db, const void *key, size_t key_size, struct bu
 	return DB_FOUND;
 }
 
-/* Visits what begins with the prefix; false: the visit wants no more. */
+/* Visits what begins with the prefix, from where the iterator stands, which is at its first key if it has any; false:
+ * the visit wants no more. */
 static bool db_walk_prefix(leveldb_iterator_t *iterator, const void *prefix, size_t prefix_size, db_visit *visit,
 	void *visit_context, struct errmsg *err)
 {
 	bool go_on = true;
 
-	for (leveldb_iter_seek(iterator, prefix, prefix_size); go_on && leveldb_iter_valid(iterator);
-		leveldb_iter_next(iterator)) {
+	for (; go_on && leveldb_iter_valid(iterator); leveldb_iter_next(iterator)) {
 		size_t key_size, value_size;
 		const char *key = leveldb_iter_key(iterator, &key_size);
 		const char *value = leveldb_iter_value(iterator, &value_size);
@@ -168,6 +168,16 @@ static bool db_walk_prefix(leveldb_iterator_t *iterator, const void *prefix, siz
 		go_on = visit(visit_context, (const uint8_t *)key, key_size, (const uint8_t *)value, value_size, err);
 	}
 	return go_on;
+}
+
+/* Whether the iterator stands before all keys of the prefix. */
+static bool db_is_before(const leveldb_iterator_t *iterator, const void *prefix, size_t prefix_size)
+{
+	size_t key_size;
+	const char *key = leveldb_iter_key(iterator, &key_size);
+	const int order = memcmp(key, prefix, key_size < prefix_size ? key_size : prefix_size);
+
+	return order < 0 || (order == 0 && key_size < prefix_size);
 }
 
 /* An iterator that meets damage just ends: without this question the rest would seem not to be there. */
@@ -184,8 +194,10 @@ bool db_each(struct db *db, const void *key_prefix, size_t key_prefix_size, db_v
 	struct errmsg *err)
 {
 	leveldb_iterator_t *iterator = leveldb_create_iterator(db->handle, db->read);
-	bool go_on = db_walk_prefix(iterator, key_prefix, key_prefix_size, visit, visit_context, err);
+	bool go_on;
 
+	leveldb_iter_seek(iterator, key_prefix, key_prefix_size);
+	go_on = db_walk_prefix(iterator, key_prefix, key_prefix_size, visit, visit_context, err);
 	return db_end_walk(db, iterator, go_on, err);
 }
 
@@ -196,8 +208,12 @@ bool db_each_of(struct db *db, size_t prefix_size, size_t count, db_next_prefix 
 	uint8_t walk_prefix[DB_PREFIX_MAX];
 	bool go_on = true;
 
-	for (size_t i = 0; go_on && i < count; i++) {
+	/* A seek passes over all that was deleted behind it, and may be one for each prefix: so it is made only where
+	 * the iterator is not there already. Past the last key there is nothing for any of the rest. */
+	for (size_t i = 0; go_on && i < count && (i == 0 || leveldb_iter_valid(iterator)); i++) {
 		next(visit_context, i, walk_prefix);
+		if (i == 0 || db_is_before(iterator, walk_prefix, prefix_size))
+			leveldb_iter_seek(iterator, (const char *)walk_prefix, prefix_size);
 		go_on = db_walk_prefix(iterator, walk_prefix, prefix_size, visit, visit_context, err);
 	}
 	return db_end_walk(db, iterator, go_on, err);

@@ -61,7 +61,7 @@ bool db_each(struct db *db, const void *key_prefix, size_t key_prefix_size, db_v
 	struct errmsg *err);
 
 /* The same for many prefixes of one size, one after the other with one walk: `next` writes the prefix number i of
- * `count` to prefix_out; ascending ones are fast. May run beside other threads' writes, of which it sees all or none.
+ * `count` to prefix_out, ascending. May run beside other threads' writes, of which it sees all or none.
  */
 typedef void db_next_prefix(void *visit_context, size_t i, uint8_t *prefix_out);
 enum { DB_PREFIX_MAX = 64 };

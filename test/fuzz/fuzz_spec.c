@@ -87,7 +87,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static void seed_registry(struct buf *out, bool undo_wanted)
 {
 	struct registry *registry = registry_new(registry_spec());
-	struct block_outcome outcome = { .outcome = { .slots = 1, .slot = { { 1, false, 77777 } } }, .v_ref = 5 };
+	struct block_outcome outcome = { .outcome = { .slots = 1, .slot = { { .count = 1, .value = 77777 } } },
+		.v_ref = 5 };
 	struct block *block = block_new();
 	struct registry_undo *undo;
 

@@ -47,6 +47,8 @@ struct judge_job {
 	uint32_t end;  /* datasets that there were when it began */
 	uint32_t left; /* the fewest that there have been since */
 	bool failed;
+	bool is_superseded; /* somebody could not wait, and the verdict was found out at once: this one is the job's
+			       alone */
 };
 
 /* --- what is kept --- */
@@ -245,24 +247,28 @@ static void judge_take_samples(struct judge *judge, struct judged *judged)
 	judge->sample_count += judged->novelty.count;
 }
 
+/* Whoever needs a verdict now does not wait for a job: it makes its own, which is kept, and the job's counts no more.
+ */
+static void judge_supersede(struct judge *judge, const uint8_t root[32])
+{
+	if (map_get(&judge->by_root, root) == NULL)
+		return;
+	for (struct judge_job *job = judge->jobs; job != NULL; job = job->next)
+		if (!job->is_superseded && memcmp(job->judged->root, root, 32) == 0)
+			job->is_superseded = true;
+	map_remove(&judge->by_root, root);
+}
+
 enum judge_verdict judge_bytes(struct judge *judge, const struct registry *registry, const uint8_t root[32],
 	const uint8_t *blob_bytes, size_t size, struct reject *reject, struct errmsg *err)
 {
-	struct judged *judged = judge_find(judge, root), fresh = { .used = 0 };
+	struct judged *judged = judge_find(judge, root);
 
 	if (judged == NULL) {
-		fresh.is_bad = !novelty_check(judge->options.spec, blob_bytes, size, &fresh.novelty, &fresh.reject);
-		/* A job may be at the same bytes: its verdict is kept, and this one told. */
-		if (map_get(&judge->by_root, root) != NULL) {
-			enum judge_verdict verdict = judge_tell(judge, registry, &fresh, reject, err);
-
-			novelty_clear(&fresh.novelty);
-			return verdict;
-		}
+		judge_supersede(judge, root);
 		judged = judge_add(judge, root);
-		judged->is_bad = fresh.is_bad;
-		judged->reject = fresh.reject;
-		judged->novelty = fresh.novelty;
+		judged->is_bad = !novelty_check(judge->options.spec, blob_bytes, size, &judged->novelty,
+			&judged->reject);
 		judge_take_samples(judge, judged);
 	}
 	judged->used = ++judge->used;
@@ -275,9 +281,9 @@ static struct judged *judge_remember(struct judge *judge, const uint8_t root[32]
 	struct novelty kept_novelty;
 	struct judged *judged;
 
-	if (map_get(&judge->by_root, root) != NULL ||
-		samples_get(judge->options.db, root, &kept_novelty, err) != DB_FOUND)
+	if (samples_get(judge->options.db, root, &kept_novelty, err) != DB_FOUND)
 		return NULL;
+	judge_supersede(judge, root);
 	judged = judge_add(judge, root);
 	judged->novelty = kept_novelty;
 	judge_take_samples(judge, judged);
@@ -350,14 +356,19 @@ static void judge_job_done(void *job_arg, bool cancelled)
 	while (*link != job)
 		link = &(*link)->next;
 	*link = job->next;
-	judged->is_judging = false;
-	judge_take_samples(judge, judged);
 	if (job->failed)
 		judge_lose_damaged(judge, judged->root);
-	if (cancelled || job->failed)
-		judge_drop(judge, judged);
-	else
-		judge_datasets_gone(judged, job->left);
+	if (job->is_superseded) {
+		novelty_clear(&judged->novelty);
+		free(judged);
+	} else {
+		judged->is_judging = false;
+		judge_take_samples(judge, judged);
+		if (cancelled || job->failed)
+			judge_drop(judge, judged);
+		else
+			judge_datasets_gone(judged, job->left);
+	}
 	free(job->path);
 	free(job);
 	if (!cancelled)

@@ -2,6 +2,7 @@
 #include "chain/chain_helper.h"
 #include "chain/internal.h"
 #include "chain/mempool/mempool.h"
+#include "chain/novelty/judge.h"
 #include "consensus/branch/registry_state.h"
 #include "consensus/payload/contribution.h"
 #include "consensus/spec.h"
@@ -600,10 +601,41 @@ static void test_audit(void **unused)
 	helper_stop(&h);
 }
 
+/* A large blob is judged by a job; whoever needs the verdict before the job is done gets one that stays, samples and
+ * all, and the job's counts no more. */
+static void test_judged_at_once(void **unused)
+{
+	enum { LARGE = 200000 };
+	uint8_t *data = mem_alloc(LARGE), root[32];
+	struct reject reject;
+	struct helper helper;
+	struct errmsg err;
+
+	(void)unused;
+	helper_start(&helper);
+	helper.spec->blob_max = LARGE;
+	helper_bytes(data, LARGE, 8);
+	contribution_root(data, LARGE, root);
+	assert_int_equal(chain_add_blob(helper.chain, root, data, LARGE, true, &reject), CHAIN_NEW);
+	judge_begin(helper.chain->judge, helper.chain->registry, root);
+	assert_false(judge_is_ready(helper.chain->judge, root));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(judge_blob(helper.chain->judge, helper.chain->registry, root, &reject, &err),
+			JUDGE_GOOD);
+		assert_non_null(judge_novelty(helper.chain->judge, root));
+		helper_settle(&helper);
+	}
+	judge_begin(helper.chain->judge, helper.chain->registry, root);
+	assert_true(judge_is_ready(helper.chain->judge, root));
+	helper_stop(&helper);
+	free(data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_blob_missing),
+		cmocka_unit_test(test_judged_at_once),
 		cmocka_unit_test(test_blob_taken_away),
 		cmocka_unit_test(test_false_registration),
 		cmocka_unit_test(test_dataset_lives),
