@@ -41,6 +41,8 @@ static struct commitments_entry *commitments_entry_of(const struct commitments *
 	struct commitments_entry *entries = commitments->list, *closed_entry;
 	uint8_t hash[32];
 
+	if (entries == NULL) /* blocks are recorded, but none had a commitment */
+		return NULL;
 	commitment_hash(contribution, hash);
 	for (uint32_t i = 0; i < commitments->recorded; entries += commitments->counts[i++]) {
 		*committed = commitments->newest - commitments->recorded + 1 + i;
