@@ -180,7 +180,8 @@ def bodies():
         wait_until(lambda: not victim.rpc.gettraininginfo()["verification"]["blocks_waiting"], "his bodies are forgotten")
         tap.equal(steps(victim)[1], 0, "false proofs executed")
         connect_honest(maker, victim, above)
-        tap.true(block_bytes(victim) - before < 1 << 20, "the disk has grown")
+        # Two honest blocks may have 4k loose proofs each, of some 45 KB.
+        tap.true(block_bytes(victim) - before < 4 << 20, "the disk has grown")
 
 
 def main():
