@@ -50,10 +50,6 @@ def benchmark_windows(key, count, data, ctx):
     return as_tensor([draw_window(key, BENCHMARK, index, data, ctx) for index in range(count)])
 
 
-def step_windows(ticket, seed, count, data, ctx):
-    return as_tensor([step_window(ticket, seed, index, data, ctx) for index in range(count)])
-
-
 # === Rounded products ===
 
 
@@ -192,6 +188,10 @@ class Training:
     def fresh_moments(self):
         return torch.zeros_like(self.theta), torch.zeros_like(self.theta)
 
+    def step_windows(self, ticket, key):
+        return as_tensor([step_window(ticket, key, self.sizes["slots"], index, self.data, self.ctx)
+                          for index in range(self.knobs["C"] * self.sizes["batch"])])
+
     def report(self):
         if self.done < self.next and self.done < self.one["steps"]:
             return []
@@ -208,7 +208,7 @@ class Training:
         while self.done < self.one["steps"]:
             number = self.done // iterations
             key, ticket = key_of(self.one["seed"], "step", number), key_of(self.one["seed"], "block", number // (self.knobs["k"] + 1))
-            for windows in step_windows(ticket, key, iterations * batch, self.data, self.ctx).split(batch):
+            for windows in self.step_windows(ticket, key).split(batch):
                 self.iterate(windows, moments, self.done + 1, self.knobs["lr"])
                 self.done += 1
                 yield from self.report()
@@ -236,9 +236,8 @@ class Training:
 
     def step(self, ticket, key, start):
         self.theta.copy_(start)
-        moments, iterations, batch = self.fresh_moments(), self.knobs["C"], self.sizes["batch"]
-        windows = step_windows(ticket, key, iterations * batch, self.data, self.ctx)
-        for t, minibatch in enumerate(windows.split(batch), 1):
+        moments = self.fresh_moments()
+        for t, minibatch in enumerate(self.step_windows(ticket, key).split(self.sizes["batch"]), 1):
             self.iterate(minibatch, moments, t, self.rate(t))
         return self.coded(self.theta - start)
 

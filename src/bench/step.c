@@ -21,7 +21,7 @@ uint8_t *bench_windows(const struct spec *spec, const uint8_t seed[32])
 	const uint8_t *training = course_training(spec_course(spec), &size);
 	const struct course_data data = course_data_in_memory(training, size);
 
-	course_gather_step(spec_course(spec), seed, seed, &data, windows);
+	course_gather_step(spec_course(spec), seed, seed, spec_slot(spec, seed), &data, windows);
 	return windows;
 }
 

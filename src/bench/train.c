@@ -87,7 +87,7 @@ static void train_draw_step(const struct training *training, int64_t number, uin
 	train_key(training, "block", number / (training->spec.k + 1), ticket);
 	train_key(training, "step", number, seed);
 	*slot = noise_slot(seed, training->spec.slots);
-	course_gather_step(spec_course(&training->spec), ticket, seed,
+	course_gather_step(spec_course(&training->spec), ticket, seed, *slot,
 		&training->datasets[*slot % training->dataset_count], windows);
 }
 

@@ -94,14 +94,15 @@ static uint64_t course_offset(const uint8_t ticket[32], uint32_t index, uint64_t
 	return COURSE_CHUNK * (place / piece) + (in_piece < piece - span ? in_piece : piece - span);
 }
 
-/* The ticket draws offsets, which nobody chooses: of a dataset there are NOISE_GROUPS sets of them a block, whatever
- * nonces are tried. The seed draws prefixes, which make windows of one offset differ: what was computed for one seed is
- * of no use for the next. A group has 2^20 indices, and a step no more windows (course_check). */
-bool course_gather_step(const struct course *course, const uint8_t ticket[32], const uint8_t seed[32],
+/* The ticket draws offsets, which nobody chooses: each slot has NOISE_GROUPS sets of them a block, whatever nonces are
+ * tried. They are each slot's own, so that a dataset drawn for two is not trained on the same windows twice. The seed
+ * draws prefixes, which make windows of one offset differ: what was computed for one seed is of no use for the next. A
+ * group has 2^20 indices, and a step no more windows (course_check). */
+bool course_gather_step(const struct course *course, const uint8_t ticket[32], const uint8_t seed[32], uint32_t slot,
 	const struct course_data *data, uint8_t *out)
 {
 	const uint32_t ctx = course->train.model.ctx, count = course->train.iterations * course->train.batch,
-		       first = noise_group(seed) * COURSE_GROUP;
+		       first = (NOISE_GROUPS * slot + noise_group(seed)) * COURSE_GROUP;
 
 	for (uint32_t i = 0; i < count; i++, out += ctx + 1) {
 		struct noise_window window;

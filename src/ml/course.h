@@ -50,9 +50,9 @@ enum { COURSE_CHUNK = 32768, COURSE_PAGE = 4096 };
 uint64_t course_pages(uint64_t size); /* how many a dataset has */
 
 /* Gathers a step's windows (step_windows_size bytes, ml/step.h) from the dataset that its slot trains on. Their offsets
- * are drawn by the ticket of the parent, a group of them chosen by the seed; the prefixes by the seed. False if the
- * bytes are gone. */
-bool course_gather_step(const struct course *course, const uint8_t ticket[32], const uint8_t seed[32],
+ * are drawn by the ticket of the parent, for each slot its own, a group of them chosen by the seed; the prefixes by the
+ * seed. False if the bytes are gone. */
+bool course_gather_step(const struct course *course, const uint8_t ticket[32], const uint8_t seed[32], uint32_t slot,
 	const struct course_data *data, uint8_t *out);
 
 /* Windows from the own pages of a slot's dataset, by which it is paid. */

@@ -121,7 +121,7 @@ static bool mine_proof(struct course_of_blocks *c, uint64_t number, const uint8_
 	job.windows = proof->windows;
 	const struct course_data data = data_of(c->chain, drawn[proof->slot]);
 
-	if (!course_gather_step(c->course, ticket, proof->seed, &data, proof->windows) ||
+	if (!course_gather_step(c->course, ticket, proof->seed, proof->slot, &data, proof->windows) ||
 		backend_execute(c->backend, &job, proof->delta) != STEP_OK)
 		return false;
 	sha256(proof->header.digest, proof->delta, step_delta_size(train));

@@ -104,7 +104,8 @@ void setting_gather(const struct setting *s, const uint8_t seed[32], uint8_t *wi
 {
 	const struct course_data data = course_data_in_memory(s->data, s->size);
 
-	course_gather_step(spec_course(&s->spec), s->spec.genesis_ticket, seed, &data, windows);
+	course_gather_step(spec_course(&s->spec), s->spec.genesis_ticket, seed, spec_slot(&s->spec, seed), &data,
+		windows);
 }
 
 /* Far from what a chain's seeds are numbered by here. */
@@ -118,6 +119,7 @@ static void gather(const struct setting *s, uint32_t number, uint8_t *windows)
 {
 	size_t window = spec_course(&s->spec)->train.model.ctx + 1,
 	       count = step_windows_size(&spec_course(&s->spec)->train) / window, size;
+	uint32_t slot;
 	uint8_t seed[32], *corpus = mem_alloc(step_windows_size(&spec_course(&s->spec)->train));
 	const uint8_t *training = course_training(spec_course(&s->spec), &size);
 	const struct course_data own = course_data_in_memory(s->data, s->size),
@@ -125,8 +127,9 @@ static void gather(const struct setting *s, uint32_t number, uint8_t *windows)
 
 	/* Each with a parent of its own. */
 	setting_seed(s, TRAINING_SEEDS + number, seed);
-	course_gather_step(spec_course(&s->spec), seed, seed, &own, windows);
-	course_gather_step(spec_course(&s->spec), seed, seed, &other, corpus);
+	slot = spec_slot(&s->spec, seed);
+	course_gather_step(spec_course(&s->spec), seed, seed, slot, &own, windows);
+	course_gather_step(spec_course(&s->spec), seed, seed, slot, &other, corpus);
 	for (size_t i = 0; s->model == MODEL_MIXED && i < count; i += 2)
 		memcpy(windows + i * window, corpus + i * window, window);
 	free(corpus);

@@ -59,10 +59,10 @@ def draw_window(key, domain, index, data, ctx):
 CHUNK, PAGE, PIECE, GROUPS = 32768, 4096, 28672, 8
 
 
-def step_window(ticket, seed, index, data, ctx):
-    """Of the step of a seed, on data whose own pages it leaves out."""
+def step_window(ticket, seed, slots, index, data, ctx):
+    """Of the step of a seed on a chain of so many slots, on data whose own pages it leaves out."""
     span, pages = ctx - 7, len(data) // CHUNK
-    group = mulhi(draw(seed, SLOT, 1), GROUPS)
+    group = GROUPS * mulhi(draw(seed, SLOT, 0), slots) + mulhi(draw(seed, SLOT, 1), GROUPS)
     r = mulhi(draw(ticket, OFFSET, group * 2 ** 20 + index), len(data) - PAGE * pages - span + 1)
     j = r // PIECE
     offset = CHUNK * j + min(r % PIECE, PIECE - span) if j < pages else r + PAGE * pages

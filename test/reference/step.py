@@ -45,7 +45,7 @@ def step(spec, theta, ticket, seed, data):
     """The delta of the step that this seed makes on one dataset's bytes, after the block of this ticket."""
     w, optimizer = theta, AdamW(spec.model, ppm(spec.lr_ppm), ppm(spec.wd_ppm))
     for iteration in range(spec.iterations):
-        windows = [step_window(ticket, seed, iteration * spec.batch + row, data, spec.model.ctx)
+        windows = [step_window(ticket, seed, spec.slots, iteration * spec.batch + row, data, spec.model.ctx)
                    for row in range(spec.batch)]
         loss, g = loss_and_gradient(spec.model, w, windows, seed, iteration * spec.batch)
         q = dot16(g, g)

@@ -51,7 +51,7 @@ struct step_gathering {
 	const uint8_t *ticket;
 	uint8_t seed[32]; /* of a step */
 	uint8_t *windows;
-	uint32_t slot; /* of own pages */
+	uint32_t slot; /* of the step, or of the own pages */
 	struct course_own *own;
 };
 
@@ -59,7 +59,8 @@ static bool step_inputs_gather_windows(void *context, const struct course_data *
 {
 	const struct step_gathering *gathering = context;
 
-	return course_gather_step(gathering->course, gathering->ticket, gathering->seed, data, gathering->windows);
+	return course_gather_step(gathering->course, gathering->ticket, gathering->seed, gathering->slot, data,
+		gathering->windows);
 }
 
 uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const struct step_draw *step_draw,
@@ -72,7 +73,7 @@ uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const
 	};
 
 	header_seed(header, gathering.seed);
-	*slot = spec_slot(spec, gathering.seed);
+	*slot = gathering.slot = spec_slot(spec, gathering.seed);
 	if (step_inputs_gather(spec, blobs, step_draw, *slot, step_inputs_gather_windows, &gathering, missing, err))
 		return gathering.windows;
 	free(gathering.windows);

@@ -149,7 +149,7 @@ class Answers:
 
     def window_at(self, name, index):
         spec = self.spec(name)
-        return step_window(self.digest_seed(name), self.digest_seed(name), index, spec.dataset(), spec.model.ctx)
+        return step_window(self.digest_seed(name), self.digest_seed(name), spec.slots, index, spec.dataset(), spec.model.ctx)
 
     def window(self, name, iteration, row):
         return self.window_at(name, int(iteration) * self.spec(name).batch + int(row)).hex()

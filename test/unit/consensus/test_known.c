@@ -47,7 +47,7 @@ static uint8_t *gather(const struct spec *spec, const uint8_t ticket[32], const 
 
 	corpus = course_training(spec_course(spec), &size);
 	data = course_data_in_memory(corpus, size);
-	assert_true(course_gather_step(spec_course(spec), ticket, seed, &data, windows));
+	assert_true(course_gather_step(spec_course(spec), ticket, seed, spec_slot(spec, seed), &data, windows));
 	return windows;
 }
 

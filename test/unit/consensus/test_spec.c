@@ -362,7 +362,7 @@ static void test_windows(void **state)
 	bytes = course_data_in_memory(data, ctx - 7);
 	for (int i = 0; i < 200; i++) {
 		seed[0] = (uint8_t)i;
-		assert_true(course_gather_step(spec_course(&spec), ticket, seed, &bytes, out));
+		assert_true(course_gather_step(spec_course(&spec), ticket, seed, spec_slot(&spec, seed), &bytes, out));
 		for (size_t row = 0; row < 8; row++) {
 			assert_memory_equal(out + row * (ctx + 1) + 8, data, ctx - 7);
 			if (row)
@@ -394,7 +394,7 @@ static void test_window_offsets(void **state)
 		data[i] = (uint8_t)i;
 	bytes = course_data_in_memory(data, size);
 	for (; seed[1] < 100; seed[1]++) {
-		assert_true(course_gather_step(spec_course(&spec), seed, seed, &bytes, out));
+		assert_true(course_gather_step(spec_course(&spec), seed, seed, 0, &bytes, out));
 		for (size_t row = 0; row < 8; row++, total++) {
 			uint8_t offset = out[row * 33 + 8];
 
@@ -410,13 +410,13 @@ static void test_window_offsets(void **state)
 }
 
 /* Of three whole chunks and a rest, windows take every part but the last page of each chunk; what they take follows
- * from the ticket and one of eight groups that the seed is in, and the prefix from the seed. */
+ * from the ticket, the slot, and one of eight groups that the seed is in, and the prefix from the seed. */
 static void test_own_pages(void **state)
 {
 	enum { SIZE = 3 * COURSE_CHUNK + 3000, SEEDS = 2000 };
 	struct spec spec;
 	uint8_t *data = mem_calloc(SIZE, 1), *out, seed[32] = { 0 }, ticket[32] = { 9 };
-	uint8_t starts[NOISE_GROUPS][8][25];
+	uint8_t starts[2 * NOISE_GROUPS][8][25]; /* regtest has two slots */
 	uint32_t groups = 0, pieces = 0, changed = 0;
 	const struct course_data bytes = course_data_in_memory(data, SIZE);
 
@@ -432,19 +432,21 @@ static void test_own_pages(void **state)
 	}
 	out = mem_alloc(step_windows_size(&spec_course(&spec)->train));
 	for (uint32_t i = 0; i < SEEDS; i++) {
-		uint32_t group;
+		uint32_t slot, group;
 
 		write_le32(seed, i);
+		slot = spec_slot(&spec, seed);
 		group = noise_group(seed);
-		assert_true(group < NOISE_GROUPS);
+		assert_true(slot < 2 && group < NOISE_GROUPS);
+		group += NOISE_GROUPS * slot;
 		/* Each seed with a ticket of its own first: windows lie everywhere. */
-		assert_true(course_gather_step(spec_course(&spec), seed, seed, &bytes, out));
+		assert_true(course_gather_step(spec_course(&spec), seed, seed, slot, &bytes, out));
 		for (size_t row = 0; row < 8; row++)
 			for (size_t j = 8; j < 33; j++) {
 				assert_int_equal(out[row * 33 + j] & 128, 0);
 				pieces |= 1u << (out[row * 33 + j] >> 5);
 			}
-		assert_true(course_gather_step(spec_course(&spec), ticket, seed, &bytes, out));
+		assert_true(course_gather_step(spec_course(&spec), ticket, seed, slot, &bytes, out));
 		for (size_t row = 0; row < 8; row++) {
 			if (groups & 1u << group)
 				changed += memcmp(starts[group][row], out + row * 33 + 8, 25) != 0;
@@ -452,11 +454,12 @@ static void test_own_pages(void **state)
 		}
 		groups |= 1u << group;
 	}
-	assert_int_equal(groups, 255);
+	assert_int_equal(groups, 65535);
 	assert_int_equal(pieces, 15);
 	assert_int_equal(changed, 0);
-	for (int i = 1; i < NOISE_GROUPS; i++)
-		assert_memory_not_equal(starts[0], starts[i], sizeof starts[0]);
+	for (int i = 0; i < 2 * NOISE_GROUPS; i++)
+		for (int j = 0; j < i; j++)
+			assert_memory_not_equal(starts[i], starts[j], sizeof starts[0]);
 	free(data);
 	free(out);
 	spec_clear(&spec);

@@ -128,7 +128,8 @@ static void gather(struct verify_proof *proof, uint32_t number)
 
 	free(proof->windows);
 	proof->windows = mem_alloc(step_windows_size(&spec_course(&spec)->train));
-	assert_true(course_gather_step(spec_course(&spec), spec.genesis_ticket, proof->seed, &data, proof->windows));
+	assert_true(course_gather_step(spec_course(&spec), spec.genesis_ticket, proof->seed, proof->slot, &data,
+		proof->windows));
 }
 
 /* What a miner does: the step, and the header that states its digest. The first nonce that gives the slot wanted. */

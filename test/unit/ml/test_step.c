@@ -76,7 +76,8 @@ static int set_up(void **state)
 		hash_name(f->seeds[i], "atelier digesttiny", i);
 		f->windows[i] = mem_alloc(step_windows_size(&tiny));
 		f->deltas[i] = mem_alloc(step_delta_size(&tiny));
-		assert_true(course_gather_step(&course, f->ticket, f->seeds[i], &data, f->windows[i]));
+		assert_true(course_gather_step(&course, f->ticket, f->seeds[i], noise_slot(f->seeds[i], 2), &data,
+			f->windows[i]));
 		assert_int_equal(execute(f->backend, f, i, f->deltas[i]), STEP_OK);
 		f->proofs[i] = (struct update_proof){ f->deltas[i], noise_slot(f->seeds[i], 2) };
 	}
@@ -311,7 +312,8 @@ static void test_known_pages(void **state)
 		struct step_job step = { .state = parent, .seed = f->seeds[i], .windows = windows };
 
 		deltas[i] = mem_alloc(step_delta_size(&tiny));
-		assert_true(course_gather_step(&course, f->ticket, f->seeds[i], &data, windows));
+		assert_true(course_gather_step(&course, f->ticket, f->seeds[i], noise_slot(f->seeds[i], 2), &data,
+			windows));
 		assert_int_equal(backend_execute(f->backend, &step, deltas[i]), STEP_OK);
 		proofs[i] = (struct update_proof){ deltas[i], f->proofs[i].slot };
 		assert_true(course_gather_own(&course, f->ticket, (uint32_t)i, &data, &own[i]));
