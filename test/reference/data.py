@@ -5,17 +5,21 @@ import re
 
 RATE_MAX = 1 << 54
 RATE_WINDOW = 12
+DEBT_BLOCKS = 2016
 
 
 def first_rate(spec):
     return spec.burn_rate * 65536
 
 
-def next_rate(spec, rate, used):
-    """The rate after a block that registers so many bytes, from the rate after its parent."""
+def next_rate(spec, rate, debt, used):
+    """Rate and debt after a block that registers so many bytes, from those after its parent."""
     target = spec.blob_budget // 64
-    rate += rate * (min(used, 2 * target) - target) // (8 * target)
-    return min(RATE_MAX, max(first_rate(spec), rate))
+    counted = min(used, 2 * target)
+    filled = min(debt, max(0, target - counted))
+    debt = min(DEBT_BLOCKS * target, debt - filled + used - counted)
+    rate += rate * (counted + filled - target) // (8 * target)
+    return min(RATE_MAX, max(first_rate(spec), rate)), debt
 
 
 def asked_rate(rates):

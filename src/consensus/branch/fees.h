@@ -1,5 +1,7 @@
 /* The base fee of data (doc/protocol.md section 12): what a byte of a contribution burns at least, which rises while
- * blocks register more than the target and falls, never below the spec's burn_rate, while they register less.
+ * blocks register more than the target and falls, never below the spec's burn_rate, while they register less. What one
+ * block registers beyond twice the target is a debt: later blocks that register less than the target are filled up with
+ * it, so that the rate does not fall before it is worked off.
  *
  * A rate is in 1/65536 base units a byte, at most FEES_RATE_MAX: no blob can be paid for at that rate, and what a blob
  * of any size burns at it still is an int64_t. */
@@ -14,13 +16,15 @@ enum {
 };
 
 #define FEES_RATE_MAX (UINT64_C(1) << 54)
+#define FEES_DEBT_MAX (UINT64_C(2016) << 24) /* 2016 targets of the largest budget; each spec's own bound is lower */
 
 struct fees {
 	uint64_t rates[FEES_WINDOW]; /* after each of the last blocks, newest last; before genesis as at genesis */
+	uint64_t debt;               /* bytes, after the newest block: at most FEES_DEBT_MAX */
 };
 
 struct fees_undo {
-	uint64_t rate_dropped;
+	uint64_t rate_dropped, debt;
 };
 
 /* The least of the newest `blocks` rates, 1..FEES_WINDOW of them. All of them: what the next block asks for. What is

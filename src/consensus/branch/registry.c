@@ -7,7 +7,7 @@
 #include "consensus/branch/registry_state.h"
 #include "util/mem.h"
 
-enum { REGISTRY_FORM = 2 }; /* of the byte forms */
+enum { REGISTRY_FORM = 3 }; /* of the byte forms */
 
 /* --- life --- */
 

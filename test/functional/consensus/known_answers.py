@@ -258,8 +258,8 @@ class Answers:
     def harmful(self, v_ref, *effects):
         return str(reward.is_harmful(list(map(int, effects)), int(v_ref))).lower()
 
-    def data_rate(self, name, rate, used):
-        return str(data.next_rate(self.spec(name), int(rate), int(used)))
+    def data_rate(self, name, rate, debt, used):
+        return "{} {}".format(*data.next_rate(self.spec(name), int(rate), int(debt), int(used)))
 
     def data_burn(self, rate, size):
         return str(data.least_burn(int(rate), int(size)))

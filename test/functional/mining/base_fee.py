@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Filling blocks with data: each block that registers too much makes the bytes of all later ones dearer by an eighth
-(doc/protocol.md section 12), nodes drop what burns too little by then, and the price falls back when it is over."""
+(doc/protocol.md section 12), nodes drop what burns too little by then, and the price falls back when it is over: not
+before what single blocks had beyond twice the target is worked off."""
 
 import decimal
 import json
@@ -48,14 +49,20 @@ def contribute(node, number, size):
     return node.rpc.contributedata("", "CC0-1.0", f"number {number}", None, blob.hex())
 
 
-def rates(node):
-    """After each block from genesis on, worked out from what is registered."""
+def registered(node):
+    """Bytes, block by block from genesis on."""
     used = [0] * (node.height() + 1)
     for dataset in node.rpc.listdatasets()[1:]:
         used[dataset["height"]] += dataset["size"]
-    out = [data.first_rate(SPEC)]
-    for size in used[1:]:
-        out.append(data.next_rate(SPEC, out[-1], size))
+    return used
+
+
+def rates(node):
+    """After each block from genesis on, worked out from what is registered."""
+    out, debt = [data.first_rate(SPEC)], 0
+    for size in registered(node)[1:]:
+        rate, debt = data.next_rate(SPEC, out[-1], debt, size)
+        out.append(rate)
     return out
 
 
@@ -129,6 +136,40 @@ def flood():
         check_estimate(honest)
 
 
+def every_second():
+    """Who fills every second block, and waits between until the rate has fallen, pays more and more all the same"""
+    with private_node() as node:
+        give_wallet(node, 40)
+        start, number = node.height(), 0
+        while check_estimate(node) < 2 * data.first_rate(SPEC):
+            tap.true(node.height() < start + 60, "the price never rises")
+            for _ in range(3):
+                contribute(node, number, FULL)
+                number += 1
+            node.rpc.generatetoaddress(1, PAYEE)  # the commitments
+            node.rpc.generatetoaddress(1, PAYEE)
+        # No two neighbours register anything, so that each step up was followed by a chance to fall.
+        used, after = registered(node), rates(node)
+        full = [height for height, size in enumerate(used) if size]
+        tap.true(all(high - low >= 2 for low, high in zip(full, full[1:])), f"blocks that register: {full}")
+        tap.true(after[-1] > 2 * after[0], f"rates {after}")
+        # What is owed is worked off at a target a block: for so long the price stays, and then it falls.
+        owed = (sum(used) - 2 * SMALL * len(full) - SMALL * (node.height() - full[0] + 1 - len(full))) // SMALL
+        tap.true(owed > 8, f"{owed} blocks to wait")
+        node.rpc.generatetoaddress(owed, PAYEE)
+        check_estimate(node)
+        tap.equal(rates(node)[-1], after[-1], "the rate while the debt is worked off")
+        first = node.tip()
+        node.rpc.generatetoaddress(1, PAYEE)
+        tap.true(check_estimate(node) < after[-1], "the rate falls when nothing is owed")
+        node.rpc.invalidateblock(node.tip())
+        tap.equal(node.tip(), first, "the tip")
+        tap.equal(rates(node)[-1], after[-1], "the rate comes back with the block before")
+        check_estimate(node)
+        node.restart()
+        check_estimate(node)
+
+
 def undone():
     """Rates go back with the blocks"""
     with private_node() as node:
@@ -148,4 +189,4 @@ def undone():
                 node.rpc.estimatedatafee(size)
 
 
-tap.main(flood, undone)
+tap.main(flood, every_second, undone)

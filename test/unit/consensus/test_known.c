@@ -796,7 +796,7 @@ static void answer_harmful(const char *arguments, char *out)
 
 static void answer_data_rate(const char *arguments, char *out)
 {
-	unsigned long long rate, used;
+	unsigned long long rate, debt, used;
 	struct contribution data;
 	struct fees_undo undo;
 	struct block *block;
@@ -804,13 +804,14 @@ static void answer_data_rate(const char *arguments, char *out)
 	struct fees fees;
 
 	outbound_spec(&spec, arguments, &arguments);
-	assert_int_equal(sscanf(arguments, "%llu %llu", &rate, &used), 2);
+	assert_int_equal(sscanf(arguments, "%llu %llu %llu", &rate, &debt, &used), 3);
 	data = example_data(1, used);
 	block = example_block(0, &data, 1);
 	fees_init(&fees, &spec);
 	fees.rates[FEES_WINDOW - 1] = rate;
+	fees.debt = debt;
 	fees_apply(&fees, &(struct branch_block){ .spec = &spec, .block = block }, &undo);
-	snprintf(out, ANSWER_MAX, "%llu", (unsigned long long)fees_least(&fees, 1));
+	snprintf(out, ANSWER_MAX, "%llu %llu", (unsigned long long)fees_least(&fees, 1), (unsigned long long)fees.debt);
 	block_unref(block);
 	spec_clear(&spec);
 }

@@ -855,7 +855,7 @@ static void test_damaged_bytes(void **state)
 /* No block has more values than slots: what keeps a dropped block's values has room for so many. */
 static void test_value_counts(void **state)
 {
-	enum { COUNTS_AT = 1 + 4 + 8 + 8 * FEES_WINDOW + 4 };
+	enum { COUNTS_AT = 1 + 4 + 8 + 8 * (FEES_WINDOW + 1) + 4 };
 	struct registry *registry = one_dataset();
 	struct block_outcome nothing = { .outcome.is_void = true };
 

@@ -85,6 +85,75 @@ static void test_rate(void **state)
 	assert_true(after(FEES_RATE_MAX, 0) == FEES_RATE_MAX / 8 * 7);
 }
 
+/* A debt fills a block up to the target, and no further. */
+static void test_debt(void **state)
+{
+	struct fees fees;
+
+	(void)state;
+	fees_init(&fees, &spec);
+	use(&fees, 2 * target());
+	assert_true(fees.debt == 0);
+	use(&fees, 2 * target() + 1);
+	assert_true(fees.debt == 1);
+	use(&fees, target() + 5); /* what the block itself registers comes first */
+	assert_true(fees.debt == 1);
+	use(&fees, target() - 5);
+	assert_true(fees.debt == 0);
+	fees.rates[FEES_WINDOW - 1] = 16 * target();
+	use(&fees, 5 * target());
+	assert_true(fees_least(&fees, 1) == 18 * target() && fees.debt == 3 * target());
+	use(&fees, target() / 2);
+	assert_true(fees_least(&fees, 1) == 18 * target() && fees.debt == 3 * target() - target() / 2);
+	use(&fees, 0);
+	use(&fees, 0);
+	assert_true(fees_least(&fees, 1) == 18 * target() && fees.debt == target() / 2);
+	use(&fees, target() / 4);
+	assert_true(fees_least(&fees, 1) == 18 * target() - 18 * target() / 32 && fees.debt == 0);
+}
+
+/* A budget full counts 62 targets of debt; 2016 are the most. */
+static void test_debt_is_bounded(void **state)
+{
+	struct fees fees;
+
+	(void)state;
+	fees_init(&fees, &spec);
+	for (uint64_t i = 1; i <= 40; i++) {
+		use(&fees, spec.blob_budget);
+		assert_true(fees.debt == (i * 62 < 2016 ? i * 62 : 2016) * target());
+	}
+	assert_true(fees.debt <= FEES_DEBT_MAX);
+	for (int i = 0; i < 2016; i++) {
+		assert_true(fees.debt > 0);
+		use(&fees, 0);
+	}
+	assert_true(fees.debt == 0);
+}
+
+/* Nobody registers more than a target a block for long at one price: not who waits for the rate to fall after each full
+ * block, nor who fills all blocks as long as the first of them is among the last 12. */
+static void test_bundles(void **state)
+{
+	enum { BLOCKS = 8000 };
+
+	(void)state;
+	for (int patient = 0; patient < 2; patient++) {
+		struct fees fees;
+		uint64_t registered = 0;
+
+		fees_init(&fees, &spec);
+		for (int i = 0; i < BLOCKS; i++) {
+			bool at_floor = fees_least(&fees, patient ? 1 : FEES_WINDOW) == 655360;
+
+			registered += at_floor ? spec.blob_budget : 0;
+			use(&fees, at_floor ? spec.blob_budget : 0);
+		}
+		assert_true(registered <= (uint64_t)target() * BLOCKS * 6 / 5);
+		assert_true(registered >= (uint64_t)target() * BLOCKS * 4 / 5);
+	}
+}
+
 static void test_free_data(void **state)
 {
 	struct spec paid = spec;
@@ -162,6 +231,7 @@ static void test_undo(void **state)
 		before[i] = fees;
 		dice = dice * 1103515245 + 12345;
 		undo[i] = use(&fees, (dice >> 8) % (3 * target()));
+		assert_true(fees.debt <= FEES_DEBT_MAX);
 		assert_true(fees_least(&fees, 1) <= FEES_RATE_MAX && fees_least(&fees, 1) >= 655360);
 	}
 	for (int i = BLOCKS; i-- > 0;) {
@@ -184,6 +254,21 @@ static void test_damaged_bytes(void **state)
 		fees_write(&bytes, &fees);
 		reader_init(&reader, bytes.data, bytes.size);
 		assert_int_equal(fees_read(&back, &reader), i == 0);
+		buf_clear(&bytes);
+	}
+	fees_init(&fees, &spec);
+	for (uint64_t i = 0; i < 2; i++) {
+		struct fees_undo undo = { 655360, FEES_DEBT_MAX + i };
+
+		fees.debt = FEES_DEBT_MAX + i;
+		buf_init(&bytes);
+		fees_write(&bytes, &fees);
+		reader_init(&reader, bytes.data, bytes.size);
+		assert_int_equal(fees_read(&back, &reader), i == 0);
+		buf_reset(&bytes);
+		fees_undo_write(&bytes, &undo);
+		reader_init(&reader, bytes.data, bytes.size);
+		assert_int_equal(fees_undo_read(&undo, &reader), i == 0);
 		buf_clear(&bytes);
 	}
 }
@@ -229,6 +314,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rate),
+		cmocka_unit_test(test_debt),
+		cmocka_unit_test(test_debt_is_bounded),
+		cmocka_unit_test(test_bundles),
 		cmocka_unit_test(test_free_data),
 		cmocka_unit_test(test_burn),
 		cmocka_unit_test(test_offer),
