@@ -45,7 +45,7 @@ enum spend_result pledge_build(struct wallet *wallet, struct contribution *contr
 	struct buf script;
 	struct tx_output output;
 	const struct spend_request request = { .outputs = &output, .count = 1, .rate = rate };
-	enum spend_result result = SPEND_REFUSED;
+	enum spend_result result;
 	uint8_t reserve_key[32];
 	int64_t fee;
 
@@ -55,8 +55,9 @@ enum spend_result pledge_build(struct wallet *wallet, struct contribution *contr
 	output = (struct tx_output){ .amount = burn, .script = { script.data, script.size } };
 	fee = spend_single_fee(&request);
 	*txs = (struct pledge_txs){ 0 };
-	if (wallet_new_address(wallet, ACCOUNT_CHANGE, NULL, reserve_key, err))
-		result = pledge_build_commitment(wallet, contribution, reserve_key, burn + fee, rate, txs, err);
+	/* The next one is for the change. */
+	wallet_peek_address(wallet, ACCOUNT_CHANGE, 1, reserve_key);
+	result = pledge_build_commitment(wallet, contribution, reserve_key, burn + fee, rate, txs, err);
 	if (result == SPEND_OK) {
 		txs->registration = spend_single(wallet, txs->commitment,
 			pledge_reserve_place(txs->commitment, reserve_key), &request, err);

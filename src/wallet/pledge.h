@@ -21,7 +21,7 @@ struct pledge_txs {
 };
 
 /* Builds them: `burn` base units for the registration, beside COMMITMENT_BURN for the commitment; `rate` as in
- * spend_request. Draws the contribution's salt. Gives out an address for the coin between them. */
+ * spend_request. Draws the contribution's salt. Gives out no address: recording them does (wallet_record_pledge). */
 enum spend_result pledge_build(struct wallet *wallet, struct contribution *contribution, int64_t burn, int64_t rate,
 	struct pledge_txs *txs, struct errmsg *err);
 

@@ -189,7 +189,7 @@ static void spend_add_change(struct tx *payment, const struct spend_plan *plan, 
 	uint8_t change_key[32];
 	size_t change_place;
 
-	wallet_peek_address(wallet, ACCOUNT_CHANGE, change_key);
+	wallet_peek_address(wallet, ACCOUNT_CHANGE, 0, change_key);
 	script_p2tr(change_script, change_key);
 	tx_add_output(payment, plan->change, change_script, sizeof change_script);
 	change_place = random_below(payment->output_count); /* so that its place does not tell which output is change */

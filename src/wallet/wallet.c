@@ -10,24 +10,14 @@
 
 #include "consensus/payload/contribution.h"
 #include "crypto/wipe.h"
-#include "store/db.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/random.h"
 #include "wallet/folder.h"
+#include "wallet/records.h"
 
 enum {
-	WALLET_KEY_ACCOUNT = 'a',
-	WALLET_KEY_CHAIN = 'g',
-	WALLET_KEY_NEXT = 'n',
-	WALLET_KEY_SYNCED = 's',
-	WALLET_KEY_TX = 't',
-	WALLET_KEY_LABEL = 'l',
-	WALLET_KEY_PLEDGE = 'c',
-	WALLET_KEY_BYTES = 'b',
-	WALLET_TX_VERSION = 1,
-	WALLET_PLEDGE_VERSION = 1,
 	WALLET_COPY_BYTES = 1 << 20, /* of records, for one write */
 };
 
@@ -50,24 +40,13 @@ struct wallet {
 
 /* --- Records --- */
 
-static void wallet_put_record(struct db_batch *wallet_batch, uint8_t record_kind, const uint8_t *id,
-	const struct buf *wallet_record)
-{
-	uint8_t record_key[33];
-
-	record_key[0] = record_kind;
-	if (id != NULL)
-		memcpy(record_key + 1, id, 32);
-	db_batch_put(wallet_batch, record_key, id != NULL ? 33 : 1, wallet_record->data, wallet_record->size);
-}
-
 static void wallet_put_account(struct db_batch *wallet_batch, const struct wallet *wallet)
 {
 	struct buf wallet_record;
 
 	buf_init(&wallet_record);
 	account_write(&wallet_record, &wallet->account);
-	wallet_put_record(wallet_batch, WALLET_KEY_ACCOUNT, NULL, &wallet_record);
+	records_put(wallet_batch, RECORDS_ACCOUNT, NULL, &wallet_record);
 	buf_clear(&wallet_record);
 }
 
@@ -78,7 +57,7 @@ static void wallet_put_chain(struct db_batch *wallet_batch, const struct wallet 
 	buf_init(&wallet_record);
 	buf_put(&wallet_record, wallet->spec->genesis_id, 32);
 	buf_put_le64(&wallet_record, wallet->birth_time);
-	wallet_put_record(wallet_batch, WALLET_KEY_CHAIN, NULL, &wallet_record);
+	records_put(wallet_batch, RECORDS_CHAIN, NULL, &wallet_record);
 	buf_clear(&wallet_record);
 }
 
@@ -90,29 +69,11 @@ static void wallet_put_progress(struct db_batch *wallet_batch, const struct wall
 	buf_init(&wallet_record);
 	buf_put_le32(&wallet_record, wallet->next[ACCOUNT_RECEIVE]);
 	buf_put_le32(&wallet_record, wallet->next[ACCOUNT_CHANGE]);
-	wallet_put_record(wallet_batch, WALLET_KEY_NEXT, NULL, &wallet_record);
+	records_put(wallet_batch, RECORDS_NEXT, NULL, &wallet_record);
 	buf_reset(&wallet_record);
 	buf_put(&wallet_record, wallet->synced.id, 32);
 	buf_put_le32(&wallet_record, wallet->synced.height);
-	wallet_put_record(wallet_batch, WALLET_KEY_SYNCED, NULL, &wallet_record);
-	buf_clear(&wallet_record);
-}
-
-/* Whether it is in the mempool is not written: that mempool is gone with the process. */
-static void wallet_put_tx(struct db_batch *wallet_batch, const struct ledger_tx *wallet_tx)
-{
-	struct buf wallet_record;
-
-	buf_init(&wallet_record);
-	buf_put_u8(&wallet_record, WALLET_TX_VERSION);
-	buf_put_le32(&wallet_record, wallet_tx->height);
-	buf_put(&wallet_record, wallet_tx->block, 32);
-	buf_put_le64(&wallet_record, wallet_tx->time);
-	buf_put_le64(&wallet_record, wallet_tx->order);
-	buf_put_le32(&wallet_record, wallet_tx->first_data);
-	buf_put_u8(&wallet_record, wallet_tx->abandoned);
-	tx_write(&wallet_record, wallet_tx->tx, true);
-	wallet_put_record(wallet_batch, WALLET_KEY_TX, wallet_tx->txid, &wallet_record);
+	records_put(wallet_batch, RECORDS_SYNCED, NULL, &wallet_record);
 	buf_clear(&wallet_record);
 }
 
@@ -133,23 +94,12 @@ static bool wallet_visit_tx(void *context, const uint8_t *key, size_t key_size, 
 {
 	struct wallet *wallet = context;
 	struct ledger_tx *wallet_tx;
-	struct reader tx_reader;
 	struct ledger_tx tx_head;
 	uint64_t highest_order;
-	const struct tx *tx;
+	const struct tx *tx = records_read_tx(wallet_record, size, &tx_head);
 
 	(void)key;
 	(void)key_size;
-	reader_init(&tx_reader, wallet_record, size);
-	if (reader_u8(&tx_reader) != WALLET_TX_VERSION)
-		reader_fail(&tx_reader);
-	tx_head.height = reader_le32(&tx_reader);
-	reader_copy(&tx_reader, tx_head.block, 32);
-	tx_head.time = reader_le64(&tx_reader);
-	tx_head.order = reader_le64(&tx_reader);
-	tx_head.first_data = reader_le32(&tx_reader);
-	tx_head.abandoned = reader_u8(&tx_reader) != 0;
-	tx = tx_read(&tx_reader);
 	if (tx == NULL)
 		return errmsg_set(err, "A transaction record is damaged");
 	/* ledger_add gives it a number of this run; its own, of the record, counts, and the next new one comes after
@@ -171,7 +121,8 @@ static bool wallet_visit_label(void *context, const uint8_t *key, size_t key_siz
 	size_t size, struct errmsg *err)
 {
 	struct wallet *wallet = context;
-	struct ledger_script *wallet_script = key_size == 33 ? ledger_script(&wallet->ledger, key + 1) : NULL;
+	struct ledger_script *wallet_script = key_size == RECORDS_KEY_SIZE ? ledger_script(&wallet->ledger, key + 1) :
+									     NULL;
 
 	(void)err;
 	/* A label is for people: one without its address is no reason not to open the wallet. */
@@ -182,18 +133,6 @@ static bool wallet_visit_label(void *context, const uint8_t *key, size_t key_siz
 	memcpy(wallet_script->label, wallet_record, size);
 	wallet_script->label[size] = 0;
 	return true;
-}
-
-static void wallet_put_pledge(struct db_batch *wallet_batch, const struct wallet_pledge *pledge)
-{
-	struct buf wallet_record;
-
-	buf_init(&wallet_record);
-	buf_put_u8(&wallet_record, WALLET_PLEDGE_VERSION);
-	buf_put(&wallet_record, pledge->commitment, 32);
-	buf_put_u8(&wallet_record, pledge->keeps_bytes);
-	wallet_put_record(wallet_batch, WALLET_KEY_PLEDGE, pledge->registration, &wallet_record);
-	buf_clear(&wallet_record);
 }
 
 static void wallet_add_pledge(struct wallet *wallet, const struct wallet_pledge *pledge)
@@ -209,16 +148,9 @@ static bool wallet_visit_pledge(void *context, const uint8_t *key, size_t key_si
 	struct wallet *wallet = context;
 	struct wallet_pledge pledge = { .is_told = false };
 	const struct ledger_tx *registration;
-	struct reader pledge_reader;
-	bool is_pledge;
 
-	reader_init(&pledge_reader, wallet_record, size);
-	is_pledge = key_size == 33 && reader_u8(&pledge_reader) == WALLET_PLEDGE_VERSION;
-	reader_copy(&pledge_reader, pledge.commitment, 32);
-	pledge.keeps_bytes = reader_u8(&pledge_reader) != 0;
-	if (!is_pledge || !reader_done(&pledge_reader))
+	if (!records_read_pledge(key, key_size, wallet_record, size, &pledge))
 		return errmsg_set(err, "The record of a contribution is damaged");
-	memcpy(pledge.registration, key + 1, 32);
 	registration = ledger_find(&wallet->ledger, pledge.registration);
 	if (registration == NULL || ledger_find(&wallet->ledger, pledge.commitment) == NULL)
 		return errmsg_set(err, "A contribution lacks one of its transactions");
@@ -257,23 +189,23 @@ static bool wallet_load_heads(struct wallet *wallet, struct buf *wallet_record, 
 	struct reader record_reader;
 	uint8_t wallet_genesis[32];
 
-	if (!wallet_get_record(wallet, WALLET_KEY_ACCOUNT, wallet_record, &record_reader, err))
+	if (!wallet_get_record(wallet, RECORDS_ACCOUNT, wallet_record, &record_reader, err))
 		return false;
 	if (!account_read(&wallet->account, &record_reader))
 		return errmsg_set(err, "The account record is damaged");
-	if (!wallet_get_record(wallet, WALLET_KEY_CHAIN, wallet_record, &record_reader, err))
+	if (!wallet_get_record(wallet, RECORDS_CHAIN, wallet_record, &record_reader, err))
 		return false;
 	reader_copy(&record_reader, wallet_genesis, 32);
 	wallet->birth_time = reader_le64(&record_reader);
 	if (memcmp(wallet_genesis, wallet->spec->genesis_id, 32) != 0)
 		return errmsg_set(err, "It belongs to another chain");
-	if (!wallet_get_record(wallet, WALLET_KEY_NEXT, wallet_record, &record_reader, err))
+	if (!wallet_get_record(wallet, RECORDS_NEXT, wallet_record, &record_reader, err))
 		return false;
 	wallet->next[ACCOUNT_RECEIVE] = reader_le32(&record_reader);
 	wallet->next[ACCOUNT_CHANGE] = reader_le32(&record_reader);
 	if (!reader_done(&record_reader))
 		return errmsg_set(err, "The record of the next addresses is damaged");
-	if (!wallet_get_record(wallet, WALLET_KEY_SYNCED, wallet_record, &record_reader, err))
+	if (!wallet_get_record(wallet, RECORDS_SYNCED, wallet_record, &record_reader, err))
 		return false;
 	reader_copy(&record_reader, wallet->synced.id, 32);
 	wallet->synced.height = reader_le32(&record_reader);
@@ -299,17 +231,29 @@ static bool wallet_derive_ahead(struct wallet *wallet)
 	return scripts_grown;
 }
 
-/* Moves the next indices behind what the transaction uses, and derives; true if there are new scripts. Also addresses
- * that this file never gave out: the same words may be at work elsewhere, or were before the wallet was restored. */
-static bool wallet_note_used(struct wallet *wallet, const struct ledger_tx *wallet_tx)
+static bool wallet_is_given_out(const struct wallet *wallet, const struct ledger_script *wallet_script)
 {
-	const struct ledger_script *wallet_script;
-	size_t i;
+	return wallet_script->index < wallet->next[wallet_script->branch];
+}
 
-	for (i = 0; i < wallet_tx->tx->output_count; i++) {
-		wallet_script = wallet_tx->mine[i];
-		if (wallet_script != NULL && wallet_script->index >= wallet->next[wallet_script->branch])
-			wallet->next[wallet_script->branch] = wallet_script->index + 1;
+static void wallet_note_script(struct wallet *wallet, const struct ledger_script *wallet_script)
+{
+	if (wallet_script != NULL && !wallet_is_given_out(wallet, wallet_script))
+		wallet->next[wallet_script->branch] = wallet_script->index + 1;
+}
+
+/* Moves the next indices behind what the transaction uses, and derives; true if there are new scripts. Also addresses
+ * that this file never gave out: the same words may be at work elsewhere, or were before the wallet was restored.
+ * Owners of data count whoever registers them: coinbases pay them later, at any time, and the wallet must know the
+ * script by then. */
+static bool wallet_note_used(struct wallet *wallet, const struct tx *tx)
+{
+	struct contribution contribution;
+
+	for (size_t i = 0; i < tx->output_count; i++) {
+		wallet_note_script(wallet, ledger_output_script(&wallet->ledger, &tx->outputs[i]));
+		if (contribution_parse(&tx->outputs[i].script, &contribution))
+			wallet_note_script(wallet, ledger_script(&wallet->ledger, contribution.owner));
 	}
 	return wallet_derive_ahead(wallet);
 }
@@ -418,9 +362,9 @@ static bool wallet_load(struct wallet *wallet, struct errmsg *err)
 		return false;
 	wallet->ledger.tip_height = wallet->synced.height;
 	wallet_derive_ahead(wallet);
-	if (!db_each(wallet->db, (uint8_t[]){ WALLET_KEY_LABEL }, 1, wallet_visit_label, wallet, err) ||
-		!db_each(wallet->db, (uint8_t[]){ WALLET_KEY_TX }, 1, wallet_visit_tx, wallet, err) ||
-		!db_each(wallet->db, (uint8_t[]){ WALLET_KEY_PLEDGE }, 1, wallet_visit_pledge, wallet, err))
+	if (!db_each(wallet->db, (uint8_t[]){ RECORDS_LABEL }, 1, wallet_visit_label, wallet, err) ||
+		!db_each(wallet->db, (uint8_t[]){ RECORDS_TX }, 1, wallet_visit_tx, wallet, err) ||
+		!db_each(wallet->db, (uint8_t[]){ RECORDS_PLEDGE }, 1, wallet_visit_pledge, wallet, err))
 		return false;
 	if (wallet->pledge_count > 1)
 		qsort(wallet->pledges, wallet->pledge_count, sizeof *wallet->pledges, wallet_compare_pledges);
@@ -518,6 +462,8 @@ static bool wallet_take_block(struct wallet *wallet, struct db_batch *wallet_bat
 	size_t i;
 
 	for (i = 0; i < block->tx_count; i++) {
+		if (wallet_note_used(wallet, block->txs[i]))
+			scripts_grown = true;
 		if (!ledger_concerns(&wallet->ledger, block->txs[i]))
 			continue;
 		wallet_tx = ledger_add(&wallet->ledger, block->txs[i], block->header.time);
@@ -527,9 +473,7 @@ static bool wallet_take_block(struct wallet *wallet, struct db_batch *wallet_bat
 		wallet_tx->abandoned = false;
 		if (wallet_tx->coinbase)
 			wallet_tx->first_data = wallet_first_data(block);
-		if (wallet_note_used(wallet, wallet_tx))
-			scripts_grown = true;
-		wallet_put_tx(wallet_batch, wallet_tx);
+		records_put_tx(wallet_batch, wallet_tx);
 		*concerned = true;
 	}
 	return scripts_grown;
@@ -567,7 +511,7 @@ bool wallet_rewind(struct wallet *wallet, const struct wallet_place *place, stru
 		wallet_tx = mapped;
 		if (wallet_tx->height > place->height) {
 			wallet_tx->height = 0;
-			wallet_put_tx(wallet_batch, wallet_tx);
+			records_put_tx(wallet_batch, wallet_tx);
 		}
 	}
 	wallet->synced = *place;
@@ -582,8 +526,8 @@ static bool wallet_record_tx(struct wallet *wallet, struct ledger_tx *wallet_tx,
 	struct db_batch *wallet_batch = db_batch_new();
 
 	wallet_tx->abandoned = false;
-	wallet_note_used(wallet, wallet_tx);
-	wallet_put_tx(wallet_batch, wallet_tx);
+	wallet_note_used(wallet, wallet_tx->tx);
+	records_put_tx(wallet_batch, wallet_tx);
 	wallet_put_progress(wallet_batch, wallet);
 	wallet_tx->recorded = wallet_write_batch(wallet, wallet_batch, true, err);
 	return wallet_tx->recorded;
@@ -626,8 +570,22 @@ bool wallet_abandon(struct wallet *wallet, struct ledger_tx *wallet_tx, struct e
 		return errmsg_set(err, "The transaction is in a block or in the mempool: it cannot be abandoned");
 	wallet_tx->abandoned = true;
 	wallet_batch = db_batch_new();
-	wallet_put_tx(wallet_batch, wallet_tx);
+	records_put_tx(wallet_batch, wallet_tx);
 	return wallet_write_batch(wallet, wallet_batch, true, err);
+}
+
+/* --- Labels --- */
+
+static bool wallet_check_label(const char *label, struct errmsg *err)
+{
+	return strlen(label) <= WALLET_LABEL_MAX || errmsg_set(err, "A label has at most %d bytes", WALLET_LABEL_MAX);
+}
+
+static void wallet_put_label(struct db_batch *wallet_batch, struct ledger_script *wallet_script, const char *label)
+{
+	records_put_label(wallet_batch, wallet_script->key, label);
+	free(wallet_script->label);
+	wallet_script->label = mem_strdup(label);
 }
 
 /* --- Pledges --- */
@@ -641,20 +599,24 @@ bool wallet_record_pledge(struct wallet *wallet, const struct tx *commitment, co
 	struct wallet_pledge pledge = { .keeps_bytes = true };
 	struct db_batch *wallet_batch = db_batch_new();
 	struct contribution contribution;
+	struct ledger_script *owner_script;
 	struct ledger_tx *wallet_txs[2];
 	bool is_written;
 
 	memcpy(pledge.commitment, tx_txid(commitment), 32);
 	memcpy(pledge.registration, tx_txid(registration), 32);
 	contribution_parse(&registration->outputs[0].script, &contribution);
+	owner_script = ledger_script(&wallet->ledger, contribution.owner);
+	if (owner_script != NULL && owner_script->label == NULL && !wallet_is_given_out(wallet, owner_script))
+		wallet_put_label(wallet_batch, owner_script, "data owner");
 	for (size_t i = 0; i < 2; i++) {
 		wallet_txs[i] = ledger_add(&wallet->ledger, txs[i], (uint64_t)clock_wall());
-		wallet_note_used(wallet, wallet_txs[i]);
-		wallet_put_tx(wallet_batch, wallet_txs[i]);
+		wallet_note_used(wallet, wallet_txs[i]->tx);
+		records_put_tx(wallet_batch, wallet_txs[i]);
 	}
 	wallet_put_progress(wallet_batch, wallet);
-	wallet_put_pledge(wallet_batch, &pledge);
-	wallet_put_record(wallet_batch, WALLET_KEY_BYTES, contribution.root, pledged_bytes);
+	records_put_pledge(wallet_batch, &pledge);
+	records_put(wallet_batch, RECORDS_BYTES, contribution.root, pledged_bytes);
 	pledge.order = wallet_txs[1]->order;
 	wallet_add_pledge(wallet, &pledge);
 	is_written = wallet_write_batch(wallet, wallet_batch, true, err);
@@ -671,9 +633,9 @@ struct wallet_pledge *wallet_pledges(struct wallet *wallet, size_t *count)
 
 bool wallet_read_pledged(struct wallet *wallet, const uint8_t root[32], struct buf *pledged_bytes, struct errmsg *err)
 {
-	uint8_t record_key[33] = { WALLET_KEY_BYTES };
+	uint8_t record_key[RECORDS_KEY_SIZE];
 
-	memcpy(record_key + 1, root, 32);
+	records_key(record_key, RECORDS_BYTES, root);
 	switch (db_get(wallet->db, record_key, sizeof record_key, pledged_bytes, err)) {
 	case DB_FOUND:
 		return true;
@@ -689,33 +651,16 @@ bool wallet_drop_pledged(struct wallet *wallet, struct wallet_pledge *pledge, co
 	struct errmsg *err)
 {
 	struct db_batch *wallet_batch = db_batch_new();
-	uint8_t record_key[33] = { WALLET_KEY_BYTES };
+	uint8_t record_key[RECORDS_KEY_SIZE];
 
-	memcpy(record_key + 1, root, 32);
+	records_key(record_key, RECORDS_BYTES, root);
 	db_batch_delete(wallet_batch, record_key, sizeof record_key);
 	pledge->keeps_bytes = false;
-	wallet_put_pledge(wallet_batch, pledge);
+	records_put_pledge(wallet_batch, pledge);
 	return wallet_write_batch(wallet, wallet_batch, true, err);
 }
 
 /* --- Addresses --- */
-
-static bool wallet_check_label(const char *label, struct errmsg *err)
-{
-	return strlen(label) <= WALLET_LABEL_MAX || errmsg_set(err, "A label has at most %d bytes", WALLET_LABEL_MAX);
-}
-
-static void wallet_put_label(struct db_batch *wallet_batch, struct ledger_script *wallet_script, const char *label)
-{
-	struct buf wallet_record;
-
-	buf_init(&wallet_record);
-	buf_put_text(&wallet_record, label);
-	wallet_put_record(wallet_batch, WALLET_KEY_LABEL, wallet_script->key, &wallet_record);
-	buf_clear(&wallet_record);
-	free(wallet_script->label);
-	wallet_script->label = mem_strdup(label);
-}
 
 bool wallet_new_address(struct wallet *wallet, enum account_branch branch, const char *label, uint8_t key[32],
 	struct errmsg *err)
@@ -725,7 +670,7 @@ bool wallet_new_address(struct wallet *wallet, enum account_branch branch, const
 
 	if (label != NULL && !wallet_check_label(label, err))
 		return false;
-	wallet_peek_address(wallet, branch, key);
+	wallet_peek_address(wallet, branch, 0, key);
 	/* There for sure: scripts are derived WALLET_GAP beyond the next index. */
 	wallet_script = ledger_script(&wallet->ledger, key);
 	wallet->next[branch] = wallet_script->index + 1;
@@ -737,9 +682,9 @@ bool wallet_new_address(struct wallet *wallet, enum account_branch branch, const
 	return wallet_write_batch(wallet, wallet_batch, true, err);
 }
 
-void wallet_peek_address(const struct wallet *wallet, enum account_branch branch, uint8_t key[32])
+void wallet_peek_address(const struct wallet *wallet, enum account_branch branch, uint32_t skipped, uint8_t key[32])
 {
-	uint32_t index = wallet->next[branch];
+	uint32_t index = wallet->next[branch] + skipped;
 
 	while (!account_key(&wallet->account, branch, index, key))
 		index++;
@@ -805,7 +750,7 @@ static bool wallet_copy_record(void *context, const uint8_t *key, size_t key_siz
 	struct wallet_copy *wallet_copy = context;
 
 	/* The old seal never gets into the new database; its own is put there last. */
-	if (key_size == 1 && key[0] == WALLET_KEY_ACCOUNT)
+	if (key_size == 1 && key[0] == RECORDS_ACCOUNT)
 		return true;
 	db_batch_put(wallet_copy->batch, key, key_size, wallet_record, size);
 	wallet_copy->bytes += key_size + size;

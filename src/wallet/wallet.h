@@ -2,7 +2,8 @@
  *
  * Knows no chain: it is told of blocks and of the mempool (by wallet/wallets.h), and remembers up to which block it has
  * been told. Scripts are derived WALLET_GAP ahead of the last one used or given out, so a wallet restored from its
- * words finds everything paid to addresses with no larger gap between them.
+ * words finds everything paid to addresses with no larger gap between them. An address is used when a transaction pays
+ * it, or names it as the owner of data: that is paid later.
  *
  * What a block changes is one atomic write; whatever a function has acknowledged is synced and survives kill -9. A
  * write that fails returns false with the reason. Memory is then ahead of the disk, and the database takes no further
@@ -82,7 +83,7 @@ struct wallet_pledge {
 };
 
 /* Writes down both transactions, the commitment first, and the bytes, in one. The registration's only output is the
- * contribution. */
+ * contribution; its owner, if it is the wallet's next address, is given out by this. */
 bool wallet_record_pledge(struct wallet *wallet, const struct tx *commitment, const struct tx *registration,
 	const struct buf *pledged_bytes, struct errmsg *err);
 /* All of them, in the order they were made; borrowed until the next is recorded. */
@@ -98,8 +99,9 @@ bool wallet_abandon(struct wallet *wallet, struct ledger_tx *wallet_tx, struct e
 /* The next address that was neither given out nor used; its key is the witness program. label may be NULL. */
 bool wallet_new_address(struct wallet *wallet, enum account_branch branch, const char *label, uint8_t key[32],
 	struct errmsg *err);
-/* The same without giving it out: until a transaction uses it, it may be returned again. */
-void wallet_peek_address(const struct wallet *wallet, enum account_branch branch, uint8_t key[32]);
+/* The same without giving it out: until a transaction uses it, it may be returned again. The one after it, where
+ * `skipped` is 1: for a transaction that needs two. */
+void wallet_peek_address(const struct wallet *wallet, enum account_branch branch, uint32_t skipped, uint8_t key[32]);
 uint32_t wallet_next_index(const struct wallet *wallet, enum account_branch branch);
 bool wallet_set_label(struct wallet *wallet, struct ledger_script *wallet_script, const char *label,
 	struct errmsg *err);

@@ -49,21 +49,19 @@ static const struct rpc_arg contributedata_args[] = {
 };
 
 /* The key that is paid; false: the request has been answered. */
-static bool contribute_choose_owner(struct rpc_request *contribute_request, struct wallet *wallet,
+static bool contribute_choose_owner(struct rpc_request *contribute_request, const struct wallet *wallet,
 	uint8_t owner_key[32])
 {
 	struct rpc_error error;
-	struct errmsg err;
 
-	if (rpc_has(contribute_request, "owner")) {
-		if (argument_address(wallet_spec(wallet), rpc_text(contribute_request, "owner"), owner_key, &error))
-			return true;
-		rpc_fail_with(contribute_request, &error);
-		return false;
-	}
-	if (wallet_new_address(wallet, ACCOUNT_RECEIVE, "data owner", owner_key, &err))
+	if (!rpc_has(contribute_request, "owner")) {
+		/* Given out when the pledge is recorded: a call that is refused must not leave a gap of unused ones. */
+		wallet_peek_address(wallet, ACCOUNT_RECEIVE, 0, owner_key);
 		return true;
-	rpc_fail(contribute_request, RPC_WALLET_ERROR, "%s", err.text);
+	}
+	if (argument_address(wallet_spec(wallet), rpc_text(contribute_request, "owner"), owner_key, &error))
+		return true;
+	rpc_fail_with(contribute_request, &error);
 	return false;
 }
 

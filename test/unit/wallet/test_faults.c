@@ -247,7 +247,7 @@ static void test_encrypting(void **state)
 
 			assert_non_null(wallet);
 			assert_true(wallet_new_address(wallet, ACCOUNT_RECEIVE, "label", key, NULL));
-			wallet_peek_address(wallet, ACCOUNT_RECEIVE, next);
+			wallet_peek_address(wallet, ACCOUNT_RECEIVE, 0, next);
 			wallet_close(wallet);
 			more = attempt(world, encrypt, kinds[kind], n, &outcome);
 			counts[outcome]++;
@@ -259,7 +259,7 @@ static void test_encrypting(void **state)
 			assert_true(wallet_is_unlocked(wallet) == !has);
 			assert_true(wallet_unlock(wallet, has ? "sesame" : "", 60));
 			assert_string_equal(ledger_script(wallet_ledger(wallet), key)->label, "label");
-			wallet_peek_address(wallet, ACCOUNT_RECEIVE, key);
+			wallet_peek_address(wallet, ACCOUNT_RECEIVE, 0, key);
 			assert_memory_equal(key, next, 32);
 			wallet_close(wallet);
 			remove_wallet(world);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "consensus/change.h"
+#include "consensus/payload/contribution.h"
 #include "consensus/script.h"
 #include "consensus/sighash.h"
 #include "crypto/address.h"
@@ -182,7 +183,7 @@ static void test_addresses(void **state)
 	assert_int_equal(wallet_account(world->wallet)->coin, 1);
 	assert_true(wallet_new_address(world->wallet, ACCOUNT_RECEIVE, "shop", key, NULL));
 	assert_memory_not_equal(first, key, 32);
-	wallet_peek_address(world->wallet, ACCOUNT_CHANGE, peeked);
+	wallet_peek_address(world->wallet, ACCOUNT_CHANGE, 0, peeked);
 	assert_memory_not_equal(peeked, first, 32);
 	reopen(world);
 	assert_int_equal(wallet_next_index(world->wallet, ACCOUNT_RECEIVE), 2);
@@ -274,6 +275,30 @@ static void test_gap(void **state)
 	assert_int_equal(wallet_next_index(world->wallet, ACCOUNT_RECEIVE), 39);
 	reopen(world);
 	assert_int_equal(wallet_next_index(world->wallet, ACCOUNT_RECEIVE), 39);
+}
+
+/* Somebody registers data for an address that was given out long ago and never paid: what is paid beyond the gap from
+ * the addresses before is found from there. */
+static void test_owner_is_used(void **state)
+{
+	struct world *world = *state;
+	struct contribution contribution = { .size = 40000, .licence = "MIT", .title = "title" };
+	struct tx *tx = change_open(payment(world, NULL, 5));
+	struct buf script;
+	uint8_t beyond[32];
+
+	assert_true(account_key(wallet_account(world->wallet), ACCOUNT_RECEIVE, 19, contribution.owner));
+	assert_true(account_key(wallet_account(world->wallet), ACCOUNT_RECEIVE, 39, beyond));
+	buf_init(&script);
+	contribution_script(&script, &contribution);
+	tx_add_output(tx, 1000, script.data, script.size);
+	buf_clear(&script);
+	connect(world, 1, 0, block_of(NULL, NULL, NULL, tx_seal(tx)));
+	assert_int_equal(wallet_next_index(world->wallet, ACCOUNT_RECEIVE), 20);
+	assert_null(ledger_script(wallet_ledger(world->wallet), contribution.owner)->label);
+	reopen(world);
+	connect(world, 2, 0, block_of(NULL, NULL, NULL, payment(world, beyond, 11)));
+	assert_balance(world, 11, 0, 0);
 }
 
 static void test_mempool(void **state)
@@ -658,6 +683,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_blocks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_data_outputs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gap, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_owner_is_used, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mempool, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_locking, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_old_seed_is_gone, setup, teardown),

@@ -700,7 +700,7 @@ static void check_told(struct world *world, struct wallet *wallet, const struct 
 	const struct ledger_tx *entry;
 	uint8_t key[32];
 
-	wallet_peek_address(wallet, ACCOUNT_RECEIVE, key);
+	wallet_peek_address(wallet, ACCOUNT_RECEIVE, 0, key);
 	for (size_t i = 0; i < told->key_count; i++) {
 		assert_non_null(ledger_script(ledger, told->keys[i]));
 		assert_memory_not_equal(told->keys[i], key, 32);
