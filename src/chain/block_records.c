@@ -27,7 +27,7 @@ static void block_record_name(const struct record_file *blocks, const struct ful
 static bool block_record_check_bodies(const struct block *block, const struct spec *spec, const struct full_entry *full,
 	const struct buf *bodies_record, struct errmsg *err)
 {
-	const size_t body_size = block_body_size(spec), body_count = 1 + block->loose_count;
+	const size_t body_size = block_body_size(spec), body_count = block_body_count(block);
 
 	if (bodies_record->size != 32 + body_count * body_size || memcmp(bodies_record->data, full->entry.id, 32) != 0)
 		return errmsg_set(err, "its bodies are not where the index says");
@@ -45,7 +45,7 @@ static bool block_record_check_bodies(const struct block *block, const struct sp
 static const struct block *block_record_join_bodies(const struct block *block, const struct record_file *blocks,
 	const struct spec *spec, const struct full_entry *full, struct errmsg *err)
 {
-	const size_t body_size = block_body_size(spec), body_count = 1 + block->loose_count;
+	const size_t body_size = block_body_size(spec), body_count = block_body_count(block);
 	uint8_t **bodies = NULL;
 	struct buf bodies_record;
 

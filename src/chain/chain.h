@@ -44,10 +44,10 @@ struct index_entry {
 	uint32_t height, median_time; /* median of the 11 blocks up to and with this one */
 	struct u256 chain_work;
 	enum entry_status status;
-	const char *invalid_reason;     /* static text, if INVALID */
-	bool held;                      /* HEADER, and its block waits in memory until its own proof is found right */
-	uint32_t tx_count, loose_count; /* while held, and from ENTRY_STORED on */
-	uint64_t connect_order;         /* 1, 2, ... in order of first connection; 0: never connected */
+	const char *invalid_reason; /* static text, if INVALID */
+	bool held;                  /* HEADER, and its block waits in memory until its own proof is found right */
+	uint32_t tx_count, loose_count, late_count; /* while held, and from ENTRY_STORED on */
+	uint64_t connect_order;                     /* 1, 2, ... in order of first connection; 0: never connected */
 	/* From ENTRY_VERIFIED on: */
 	struct block_outcome outcome;
 	uint8_t model_root_after[32];
@@ -218,7 +218,7 @@ struct coin_stats {
 void chain_coin_stats(struct chain *chain, struct coin_stats *stats);
 /* Where a confirmed transaction of the active chain is (kept for every transaction). */
 const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[32], const struct tx **tx);
-/* The block of the active chain that holds a proof, and its place there: 0 is the block's own, then the loose ones. */
+/* The block of the active chain that holds a proof, and its place there, as of block_proof. */
 const struct index_entry *chain_find_proof(struct chain *chain, const uint8_t id[32], size_t *index);
 
 /* The mempool. */

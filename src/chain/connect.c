@@ -379,7 +379,7 @@ static void connect_save_proofs(struct db_batch *batch, const struct block *bloc
 {
 	uint8_t proof_key[33] = { DB_PROOF }, proof_place[PROOF_PLACE_SIZE];
 
-	for (size_t i = 0; i <= block->loose_count; i++) {
+	for (size_t i = 0; i < block_proof_count(block); i++) {
 		memcpy(proof_key + 1, block_proof_id(block, i), 32);
 		if (id == NULL) {
 			db_batch_delete(batch, proof_key, sizeof proof_key);

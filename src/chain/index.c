@@ -66,6 +66,29 @@ static uint32_t index_median_time(const struct index_entry *entry)
 	return times[time_count / 2];
 }
 
+/* PACE_BACK blocks back from the child. */
+static uint32_t index_base_time(const struct index_entry *entry)
+{
+	return chain_ancestor(entry, entry->height >= PACE_BACK ? entry->height + 1 - PACE_BACK : 0)->header.time;
+}
+
+/* Going down from `entry`: what each of its next ancestors asks of a child, its child on this branch has. */
+static void index_late_places(const struct index_entry *entry, struct parent_view *parent_view)
+{
+	for (const struct index_entry *child = entry;
+		child->parent != NULL && parent_view->late_count < BLOCK_LATE_BACK; child = child->parent) {
+		struct proof_place *late_place = &parent_view->late[parent_view->late_count++];
+
+		memcpy(late_place->id, child->parent->id, 32);
+		memcpy(late_place->model_root, child->header.model_root, 32);
+		late_place->has_model_root = true;
+		late_place->height = child->parent->height;
+		late_place->bits = child->header.bits;
+		late_place->median_time = child->parent->median_time;
+		late_place->base_time = index_base_time(child->parent);
+	}
+}
+
 void index_parent_view(const struct index_entry *entry, struct parent_view *parent_view)
 {
 	memset(parent_view, 0, sizeof *parent_view);
@@ -74,11 +97,10 @@ void index_parent_view(const struct index_entry *entry, struct parent_view *pare
 	parent_view->height = entry->height;
 	parent_view->time = entry->header.time;
 	parent_view->median_time = entry->median_time;
-	/* PACE_BACK blocks back from the child. */
-	parent_view->base_time = chain_ancestor(entry, entry->height >= PACE_BACK ? entry->height + 1 - PACE_BACK : 0)
-					 ->header.time;
+	parent_view->base_time = index_base_time(entry);
 	parent_view->has_model_root = entry_verified(entry);
 	memcpy(parent_view->model_root, entry->model_root_after, 32);
+	index_late_places(entry, parent_view);
 }
 
 struct full_entry *index_find(const struct index *index, const uint8_t id[32])
@@ -431,6 +453,7 @@ static void index_write(struct db_batch *index_batch, struct full_entry *full)
 	index_position_write(&entry_bytes, &full->undo);
 	buf_put_le32(&entry_bytes, entry->tx_count);
 	buf_put_le32(&entry_bytes, entry->loose_count);
+	buf_put_le32(&entry_bytes, entry->late_count);
 	buf_put_le64(&entry_bytes, entry->connect_order);
 	buf_put(&entry_bytes, entry->model_root_after, 32);
 	buf_put_compact(&entry_bytes, strlen(entry_reason));
@@ -483,6 +506,7 @@ static struct full_entry *index_read(struct index *index, const uint8_t id[32], 
 	index_position_read(entry_reader, &full->undo);
 	entry->tx_count = reader_le32(entry_reader);
 	entry->loose_count = reader_le32(entry_reader);
+	entry->late_count = reader_le32(entry_reader);
 	entry->connect_order = reader_le64(entry_reader);
 	reader_copy(entry_reader, entry->model_root_after, 32);
 	reason_size = reader_compact(entry_reader);

@@ -27,6 +27,8 @@ const struct block *kept_bare(const struct block *block)
 	bare_block->tx_count = block->tx_count;
 	bare_block->loose = mem_dup(block->loose, block->loose_count * sizeof *bare_block->loose);
 	bare_block->loose_count = block->loose_count;
+	bare_block->late = mem_dup(block->late, block->late_count * sizeof *bare_block->late);
+	bare_block->late_count = block->late_count;
 	return block_seal(bare_block);
 }
 
@@ -57,7 +59,8 @@ static size_t kept_tx_cost(const struct tx *tx)
 size_t kept_cost(const struct block *block)
 {
 	size_t block_cost = kept_piece_cost(1, sizeof *block) + kept_piece_cost(block->tx_count, sizeof *block->txs) +
-		kept_piece_cost(block->loose_count, sizeof *block->loose) + kept_piece_cost(1 + block->loose_count, 32);
+		kept_piece_cost(block->loose_count, sizeof *block->loose) +
+		kept_piece_cost(block->late_count, sizeof *block->late) + kept_piece_cost(block_proof_count(block), 32);
 
 	for (size_t i = 0; i < block->tx_count; i++)
 		block_cost += kept_tx_cost(block->txs[i]);

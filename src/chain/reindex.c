@@ -148,6 +148,7 @@ static void reindex_enter_block(struct reindex *reindex, struct reindex_block *f
 	entered->bodies = found->bodies;
 	entered->entry.tx_count = (uint32_t)entered_block->tx_count;
 	entered->entry.loose_count = (uint32_t)entered_block->loose_count;
+	entered->entry.late_count = (uint32_t)entered_block->late_count;
 	index_set_status(&chain->index, entered, ENTRY_STORED);
 	index_save(round_batch, entered);
 	reindex->taken++;

@@ -27,7 +27,19 @@ struct block *block_new(void)
 
 const struct header *block_proof(const struct block *block, size_t index)
 {
-	return index == 0 ? &block->header : &block->loose[index - 1];
+	if (index == 0)
+		return &block->header;
+	return index <= block->loose_count ? &block->loose[index - 1] : &block->late[index - 1 - block->loose_count];
+}
+
+size_t block_body_count(const struct block *block)
+{
+	return 1 + block->loose_count;
+}
+
+size_t block_proof_count(const struct block *block)
+{
+	return block_body_count(block) + block->late_count;
 }
 
 /* Ids are hashed here, once: relay, pools, caches and the roots all ask for them, from several threads. */
@@ -35,8 +47,8 @@ const struct block *block_seal(struct block *block)
 {
 	if (block->seal.ids != NULL)
 		abort();
-	block->seal.ids = mem_calloc(1 + block->loose_count, sizeof *block->seal.ids);
-	for (size_t i = 0; i <= block->loose_count; i++)
+	block->seal.ids = mem_calloc(block_proof_count(block), sizeof *block->seal.ids);
+	for (size_t i = 0; i < block_proof_count(block); i++)
 		header_id(block_proof(block, i), block->seal.ids[i]);
 	return block;
 }
@@ -73,11 +85,12 @@ void block_unref(const struct block *block)
 		return;
 	for (size_t i = 0; i < block->tx_count; i++)
 		tx_unref(block->txs[i]);
-	for (size_t i = 0; block->bodies != NULL && i <= block->loose_count; i++)
+	for (size_t i = 0; block->bodies != NULL && i < block_body_count(block); i++)
 		free(block->bodies[i]);
 	free(block->bodies);
 	free(block->txs);
 	free(block->loose);
+	free(block->late);
 	free(block->seal.ids);
 	free((struct block *)block);
 }
@@ -137,27 +150,37 @@ static bool block_read_txs(const struct spec *spec, struct reader *block_reader,
 	return true;
 }
 
-static size_t block_loose_max(const struct spec *spec)
+static size_t block_proofs_max(const struct spec *spec)
 {
 	return 4 * (size_t)spec->k;
 }
 
-/* The count is bounded before memory is taken: by the rule, and by the bytes that are there. */
-static bool block_read_loose(const struct spec *spec, struct reader *block_reader, struct block *block,
+/* A list of loose or late proofs. The count is bounded before memory is taken: by the rule, and by the bytes that are
+ * there. */
+static bool block_read_proofs(struct reader *block_reader, size_t most, struct header **list, size_t *list_count,
 	struct reject *reject)
 {
-	size_t loose_count = reader_compact(block_reader);
+	size_t proof_count = reader_compact(block_reader);
 
-	if (loose_count > block_loose_max(spec))
-		return reject_set(reject, REASON_BAD_PROOF_COUNT, "%zu loose proofs where %zu are the most",
-			loose_count, block_loose_max(spec));
-	if (!block_reader->ok || loose_count > reader_left(block_reader) / HEADER_SIZE)
-		return block_malformed(reject, "loose proofs");
-	block->loose = mem_alloc(loose_count * sizeof *block->loose);
-	block->loose_count = loose_count;
-	for (size_t i = 0; i < loose_count; i++)
-		header_read(&block->loose[i], reader_bytes(block_reader, HEADER_SIZE));
+	if (proof_count > most)
+		return reject_set(reject, REASON_BAD_PROOF_COUNT, "%zu proofs where %zu are the most", proof_count,
+			most);
+	if (!block_reader->ok || proof_count > reader_left(block_reader) / HEADER_SIZE)
+		return block_malformed(reject, "loose or late proofs");
+	*list = mem_alloc(proof_count * sizeof **list);
+	*list_count = proof_count;
+	for (size_t i = 0; i < proof_count; i++)
+		header_read(&(*list)[i], reader_bytes(block_reader, HEADER_SIZE));
 	return true;
+}
+
+static bool block_read_lists(const struct spec *spec, struct reader *block_reader, struct block *block,
+	struct reject *reject)
+{
+	const size_t most = block_proofs_max(spec);
+
+	return block_read_proofs(block_reader, most, &block->loose, &block->loose_count, reject) &&
+		block_read_proofs(block_reader, most - block->loose_count, &block->late, &block->late_count, reject);
 }
 
 /* The hash alone is not enough: a miner can commit to bytes that no step gives, and who decodes them relies on their
@@ -174,7 +197,7 @@ static bool block_body_is_right(const struct spec *spec, const uint8_t *body, co
 static bool block_read_bodies(const struct spec *spec, struct reader *block_reader, struct block *block,
 	struct reject *reject)
 {
-	size_t body_size = block_body_size(spec), body_count = 1 + block->loose_count;
+	size_t body_size = block_body_size(spec), body_count = block_body_count(block);
 	uint8_t bodies_present = reader_u8(block_reader);
 
 	if (!block_reader->ok || bodies_present > 1 ||
@@ -204,7 +227,7 @@ const struct block *block_read(const struct spec *spec, struct reader *block_rea
 
 	header_read(&block->header, raw_header);
 	if (ok && block_read_txs(spec, block_reader, block, reject) &&
-		block_read_loose(spec, block_reader, block, reject) &&
+		block_read_lists(spec, block_reader, block, reject) &&
 		block_read_bodies(spec, block_reader, block, reject))
 		return block_seal(block);
 	reader_fail(block_reader);
@@ -217,18 +240,24 @@ static void block_put_header(struct buf *out, const struct header *header)
 	header_write(buf_extend(out, HEADER_SIZE), header);
 }
 
+static void block_put_proofs(struct buf *out, const struct header *list, size_t count)
+{
+	buf_put_compact(out, count);
+	for (size_t i = 0; i < count; i++)
+		block_put_header(out, &list[i]);
+}
+
 void block_write(struct buf *out, const struct spec *spec, const struct block *block, bool with_bodies)
 {
 	block_put_header(out, &block->header);
 	buf_put_compact(out, block->tx_count);
 	for (size_t i = 0; i < block->tx_count; i++)
 		tx_write(out, block->txs[i], true);
-	buf_put_compact(out, block->loose_count);
-	for (size_t i = 0; i < block->loose_count; i++)
-		block_put_header(out, &block->loose[i]);
+	block_put_proofs(out, block->loose, block->loose_count);
+	block_put_proofs(out, block->late, block->late_count);
 	with_bodies = with_bodies && block->bodies != NULL;
 	buf_put_u8(out, with_bodies);
-	for (size_t i = 0; with_bodies && i <= block->loose_count; i++)
+	for (size_t i = 0; with_bodies && i < block_body_count(block); i++)
 		buf_put(out, block->bodies[i], block_body_size(spec));
 }
 
@@ -251,7 +280,7 @@ void block_proofs_root(const struct block *block, uint8_t root[32])
 	uint8_t proof_id[32];
 
 	merkle_init(&proofs_tree);
-	for (size_t i = 1; i <= block->loose_count; i++) {
+	for (size_t i = 1; i < block_proof_count(block); i++) {
 		if (block->seal.ids != NULL)
 			memcpy(proof_id, block->seal.ids[i], 32);
 		else /* its header is not complete before this root is in it */
@@ -308,69 +337,167 @@ bool block_check_header(const struct spec *spec, const struct header *header, co
 	return true;
 }
 
-/* Between the targets: what meets the block target is no share but a block, and competes as one. */
+/* Of a proof that is not a block's own, what tells that it is a child of that place, but for its digest. */
+static bool block_check_place(const struct header *header, const struct proof_place *place, struct reject *reject)
+{
+	if (header->version == HEADER_VERSION && memcmp(header->prev, place->id, 32) == 0 &&
+		header->bits == place->bits &&
+		(!place->has_model_root || memcmp(header->model_root, place->model_root, 32) == 0))
+		return true;
+	return reject_set(reject, REASON_BAD_PROOF_PARENT,
+		"version, prev, bits or model_root of a proof is not that of its place");
+}
+
+static bool block_check_times(const struct spec *spec, const struct header *header, const struct proof_place *place,
+	uint64_t time_limit, struct reject *reject)
+{
+	if (header->time <= place->median_time)
+		return reject_set(reject, REASON_BAD_PROOF_TIME, "time %u of a proof is not after the median time %u",
+			header->time, place->median_time);
+	if (header->time < pace_least_time(spec, place->height + 1, place->base_time))
+		return reject_set(reject, REASON_BAD_PROOF_TIME, "time %u of a proof is earlier than the pace allows",
+			header->time);
+	if (header->time > time_limit)
+		return reject_as(reject, REJECT_NOT_YET, REASON_BAD_PROOF_TIME, "time %u of a proof is after %llu",
+			header->time, (unsigned long long)time_limit);
+	return true;
+}
+
+/* A loose proof is between the targets: what meets the block target is no share but a block, and competes as one. A
+ * late one has lost that race or was never in it. */
+static bool block_check_share(const struct spec *spec, const struct header *header, bool may_be_block,
+	struct reject *reject)
+{
+	struct u256 block_target;
+	uint8_t ticket[32];
+
+	header_ticket(header, ticket);
+	if (!target_from_compact(header->bits, &block_target) || (!may_be_block && target_met(ticket, block_target)) ||
+		!target_met(ticket, target_share(block_target, spec->k)))
+		return reject_set(reject, REASON_BAD_PROOF_TICKET, "the ticket of a proof is not %s the share target",
+			may_be_block ? "at or under" : "between the block target and");
+	if (!schnorr_key_valid(header->miner))
+		return reject_set(reject, REASON_BAD_PROOF_KEY, "the key of a proof's miner is not on the curve");
+	return true;
+}
+
 bool block_check_loose(const struct spec *spec, const struct header *header, const struct parent_view *parent,
 	uint64_t time_limit, struct reject *reject)
 {
-	uint32_t block_bits = target_next_bits(spec, parent->height, parent->time);
-	uint8_t ticket[32];
-	struct u256 block_target;
+	struct proof_place loose_place = {
+		.has_model_root = parent->has_model_root,
+		.height = parent->height,
+		.bits = target_next_bits(spec, parent->height, parent->time),
+		.median_time = parent->median_time,
+		.base_time = parent->base_time,
+	};
 
-	if (header->version != HEADER_VERSION || memcmp(header->prev, parent->id, 32) != 0 ||
-		header->bits != block_bits ||
-		(parent->has_model_root && memcmp(header->model_root, parent->model_root, 32) != 0))
-		return reject_set(reject, REASON_BAD_PROOF_PARENT,
-			"version, prev, bits or model_root of a loose proof is not that of its place");
-	if (header->time <= parent->median_time)
-		return reject_set(reject, REASON_BAD_PROOF_TIME,
-			"time %u of a loose proof is not after the median time %u", header->time, parent->median_time);
-	if (header->time < pace_least_time(spec, parent->height + 1, parent->base_time))
-		return reject_set(reject, REASON_BAD_PROOF_TIME,
-			"time %u of a loose proof is earlier than the pace allows", header->time);
-	if (header->time > time_limit)
-		return reject_as(reject, REJECT_NOT_YET, REASON_BAD_PROOF_TIME,
-			"time %u of a loose proof is after %llu", header->time, (unsigned long long)time_limit);
-	header_ticket(header, ticket);
-	if (!target_from_compact(block_bits, &block_target) || target_met(ticket, block_target) ||
-		!target_met(ticket, target_share(block_target, spec->k)))
-		return reject_set(reject, REASON_BAD_PROOF_TICKET,
-			"the ticket of a loose proof is not between block and share target");
-	if (!schnorr_key_valid(header->miner))
-		return reject_set(reject, REASON_BAD_PROOF_KEY, "the key of a loose proof's miner is not on the curve");
-	return true;
+	memcpy(loose_place.id, parent->id, 32);
+	memcpy(loose_place.model_root, parent->model_root, 32);
+	return block_check_place(header, &loose_place, reject) &&
+		block_check_times(spec, header, &loose_place, time_limit, reject) &&
+		block_check_share(spec, header, false, reject);
+}
+
+/* The place among those of the branch that a proof says it is at; NULL: at none whose children can be late now. */
+static const struct proof_place *block_late_place(const struct header *header, const struct parent_view *parent)
+{
+	for (uint32_t i = 0; i < parent->late_count; i++)
+		if (memcmp(header->prev, parent->late[i].id, 32) == 0)
+			return &parent->late[i];
+	return NULL;
+}
+
+static bool block_refuse_late(struct reject *reject)
+{
+	return reject_set(reject, REASON_BAD_PROOF_PARENT,
+		"prev of a late proof is not a block of this branch %d to %d blocks back", 2, 1 + BLOCK_LATE_BACK);
+}
+
+bool block_check_late(const struct spec *spec, const struct header *header, const struct parent_view *parent,
+	uint64_t time_limit, uint32_t *back, struct reject *reject)
+{
+	const struct proof_place *late_place = block_late_place(header, parent);
+
+	if (late_place == NULL)
+		return block_refuse_late(reject);
+	*back = parent->height - late_place->height;
+	return block_check_place(header, late_place, reject) &&
+		block_check_times(spec, header, late_place, time_limit, reject) &&
+		block_check_share(spec, header, true, reject);
+}
+
+/* What bounds the time is in the block: waiting does not make it right. */
+static bool block_refuse_time(const char *kind, size_t i, struct reject *reject)
+{
+	if (reject != NULL && reject->code == REJECT_NOT_YET)
+		reject_set(reject, REASON_BAD_PROOF_TIME, "%s proof %zu is too far after the block", kind, i);
+	return false;
 }
 
 /* Strictly by seed, and not by id: one step has one seed, so no work is paid twice, be it under two digests or beside
  * the block's own. */
 static bool block_check_all_loose(const struct spec *spec, const struct block *block, const struct parent_view *parent,
-	struct reject *reject)
+	uint64_t time_limit, struct reject *reject)
 {
-	uint64_t time_limit = (uint64_t)block->header.time + spec_future_limit(spec);
-	const size_t loose_most = pace_most_proofs(spec, block->header.time, parent->base_time);
-	struct parent_view loose_place = *parent;
+	struct parent_view loose_parent = *parent;
 	uint8_t own_seed[32], last_seed[32], seed[32];
 
 	/* Loose proofs start from the state that the block starts from, whether this node knows its root by now
 	 * or not. */
-	memcpy(loose_place.model_root, block->header.model_root, 32);
-	loose_place.has_model_root = true;
-	if (block->loose_count > loose_most)
-		return reject_set(reject, REASON_BAD_PROOF_COUNT, "%zu loose proofs where %zu are the most at its time",
-			block->loose_count, loose_most);
+	memcpy(loose_parent.model_root, block->header.model_root, 32);
+	loose_parent.has_model_root = true;
 	header_seed(&block->header, own_seed);
 	for (size_t i = 0; i < block->loose_count; i++) {
 		header_seed(&block->loose[i], seed);
 		if (memcmp(seed, own_seed, 32) == 0 || (i && memcmp(last_seed, seed, 32) >= 0))
 			return reject_set(reject, REASON_BAD_PROOF_ORDER, "loose proof %zu does not ascend by seed", i);
 		memcpy(last_seed, seed, 32);
-		if (block_check_loose(spec, &block->loose[i], &loose_place, time_limit, reject))
-			continue;
-		/* What bounds the time is in the block: waiting does not make it right. */
-		if (reject != NULL && reject->code == REJECT_NOT_YET)
-			reject_set(reject, REASON_BAD_PROOF_TIME, "loose proof %zu is too far after the block", i);
-		return false;
+		if (!block_check_loose(spec, &block->loose[i], &loose_parent, time_limit, reject))
+			return block_refuse_time("loose", i, reject);
 	}
 	return true;
+}
+
+/* Strictly ascending here too, so one seed is listed once; that no earlier block of the branch has it is the registry's
+ * to say. */
+static bool block_check_all_late(const struct spec *spec, const struct block *block, const struct parent_view *parent,
+	uint64_t time_limit, struct reject *reject)
+{
+	uint32_t last_height = 0, back;
+	uint8_t last_seed[32], seed[32];
+
+	for (size_t i = 0; i < block->late_count; i++) {
+		const struct proof_place *late_place = block_late_place(&block->late[i], parent);
+
+		if (late_place == NULL)
+			return block_refuse_late(reject);
+		header_seed(&block->late[i], seed);
+		if (i &&
+			(late_place->height < last_height ||
+				(late_place->height == last_height && memcmp(last_seed, seed, 32) >= 0)))
+			return reject_set(reject, REASON_BAD_PROOF_ORDER,
+				"late proof %zu does not ascend by its parent's height and seed", i);
+		last_height = late_place->height;
+		memcpy(last_seed, seed, 32);
+		if (!block_check_late(spec, &block->late[i], parent, time_limit, &back, reject))
+			return block_refuse_time("late", i, reject);
+	}
+	return true;
+}
+
+static bool block_check_proofs(const struct spec *spec, const struct block *block, const struct parent_view *parent,
+	struct reject *reject)
+{
+	const uint64_t time_limit = (uint64_t)block->header.time + spec_future_limit(spec);
+	const size_t most = pace_most_proofs(spec, block->header.time, parent->base_time);
+
+	if (block->loose_count + block->late_count > most)
+		return reject_set(reject, REASON_BAD_PROOF_COUNT,
+			"%zu loose and late proofs where %zu are the most at its time",
+			block->loose_count + block->late_count, most);
+	return block_check_all_loose(spec, block, parent, time_limit, reject) &&
+		block_check_all_late(spec, block, parent, time_limit, reject);
 }
 
 static bool block_check_coinbases(const struct block *block, struct reject *reject)
@@ -428,10 +555,11 @@ bool block_check(const struct spec *spec, const struct block *block, const struc
 	block_tx_root(block, root);
 	if (memcmp(root, block->header.tx_root, 32) != 0)
 		return reject_set(reject, REASON_BAD_TXNMRKLROOT, "tx_root is not that of the transactions");
-	if (!block_check_all_loose(spec, block, parent, reject))
+	if (!block_check_proofs(spec, block, parent, reject))
 		return false;
 	block_proofs_root(block, root);
 	if (memcmp(root, block->header.proofs_root, 32) != 0)
-		return reject_set(reject, REASON_BAD_PROOFS_ROOT, "proofs_root is not that of the loose proofs");
+		return reject_set(reject, REASON_BAD_PROOFS_ROOT,
+			"proofs_root is not that of the loose and late proofs");
 	return block_check_txs(spec, block, parent, reject);
 }

@@ -15,7 +15,7 @@ enum { PACE_BACK = 8 };
 /* Earliest time of a block at that height; 0 where the chain has no spacing. */
 uint64_t pace_least_time(const struct spec *spec, uint32_t height, uint32_t base_time);
 
-/* Most proofs beside its own of a block with that time. */
+/* Most proofs, loose and late, beside its own of a block with that time. */
 uint32_t pace_most_proofs(const struct spec *spec, uint32_t time, uint32_t base_time);
 
 #endif

@@ -99,6 +99,10 @@ bool fuzz_seed(size_t index, struct buf *out)
 		block->loose[i] = block->header;
 		block->loose[i].nonce = 1 + i;
 	}
+	if (index == 3) {
+		block->late = mem_dup(block->loose, sizeof *block->late);
+		block->late_count = 1;
+	}
 	if (index == 2)
 		add_bodies(block);
 	block_set_roots(block);

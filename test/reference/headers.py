@@ -51,25 +51,27 @@ class Header:
 class Block:
     """Without bodies, as on the wire."""
 
-    def __init__(self, header, transactions=(), loose=()):
-        self.header, self.transactions, self.loose = header, list(transactions), list(loose)
+    def __init__(self, header, transactions=(), loose=(), late=()):
+        self.header, self.transactions = header, list(transactions)
+        self.loose, self.late = list(loose), list(late)
 
     @classmethod
     def parse(cls, data):
         reader = Reader(data)
         header = Header.parse(reader.bytes(HEADER_SIZE))
         transactions = [Transaction.read(reader) for _ in range(reader.compact())]
-        loose = [Header.parse(reader.bytes(HEADER_SIZE)) for _ in range(reader.compact())]
-        return cls(header, transactions, loose)
+        loose, late = ([Header.parse(reader.bytes(HEADER_SIZE)) for _ in range(reader.compact())] for _ in range(2))
+        return cls(header, transactions, loose, late)
 
     def proofs(self):
-        """The headers of all its proofs, its own first."""
+        """The headers of the proofs that train, its own first."""
         return [self.header, *self.loose]
 
     def serialise(self, bodies=None):
         parts = [self.header.serialise(), compact(len(self.transactions))]
         parts += [transaction.serialise() for transaction in self.transactions]
-        parts += [compact(len(self.loose)), *(header.serialise() for header in self.loose)]
+        for listed in (self.loose, self.late):
+            parts += [compact(len(listed)), *(header.serialise() for header in listed)]
         return b"".join(parts) + (b"\0" if bodies is None else b"\1" + b"".join(bodies))
 
     def tx_root(self):
@@ -77,4 +79,4 @@ class Block:
         return merkle_root([self.transactions[0].txid(), *leaves[1:]] if leaves else [])
 
     def proofs_root(self):
-        return merkle_root([header.id() for header in self.loose])
+        return merkle_root([header.id() for header in self.loose + self.late])

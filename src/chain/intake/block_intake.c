@@ -16,7 +16,7 @@ enum { INTAKE_OLD_FORK = 288 /* deeper forks are stored only if their headers ha
 
 static bool intake_check_bodies(const struct chain *chain, const struct block *block, struct reject *reject)
 {
-	for (size_t i = 0; block->bodies != NULL && i <= block->loose_count; i++) {
+	for (size_t i = 0; block->bodies != NULL && i < block_body_count(block); i++) {
 		const struct header *proof_header = block_proof(block, i);
 		uint8_t body_digest[32];
 
@@ -28,8 +28,8 @@ static bool intake_check_bodies(const struct chain *chain, const struct block *b
 	return true;
 }
 
-/* Whether transactions and loose proofs are those that the header names. If not, the header is not to blame. It names
- * the coinbase by its txid, which no witness changes: whoever passes the block on could have added one. */
+/* Whether transactions, loose and late proofs are those that the header names. If not, the header is not to blame. It
+ * names the coinbase by its txid, which no witness changes: whoever passes the block on could have added one. */
 static bool intake_check_mutated(const struct block *block, struct reject *reject)
 {
 	uint8_t block_root[32];
@@ -42,7 +42,7 @@ static bool intake_check_mutated(const struct block *block, struct reject *rejec
 		return reject_set(reject, REASON_BAD_TXNMRKLROOT, "the transactions are not the header's");
 	block_proofs_root(block, block_root);
 	if (memcmp(block_root, block->header.proofs_root, 32) != 0)
-		return reject_set(reject, REASON_BAD_PROOFS_ROOT, "the loose proofs are not the header's");
+		return reject_set(reject, REASON_BAD_PROOFS_ROOT, "the loose and late proofs are not the header's");
 	return true;
 }
 
@@ -90,6 +90,7 @@ static enum chain_result intake_keep_block(struct chain *chain, struct full_entr
 
 	full->entry.tx_count = (uint32_t)block->tx_count;
 	full->entry.loose_count = (uint32_t)block->loose_count;
+	full->entry.late_count = (uint32_t)block->late_count;
 	if (source == NULL) {
 		if (!waiting_store(chain, full, block, &err))
 			return halt_fail(chain, &err);

@@ -81,7 +81,7 @@ static struct state *replay_block(const struct replay *replay, const struct full
 		errmsg_wrap(err, "Start with -reindex");
 		return NULL;
 	}
-	replay_job.proof_count = 1 + block->loose_count;
+	replay_job.proof_count = block_body_count(block);
 	replay_job.proofs = replay_proofs = mem_calloc(replay_job.proof_count, sizeof *replay_proofs);
 	for (size_t i = 0; i < replay_job.proof_count; i++) {
 		uint8_t proof_seed[32];

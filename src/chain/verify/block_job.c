@@ -273,7 +273,7 @@ static bool block_job_check_first(struct chain *chain, struct full_entry *full, 
 	if (memcmp(full->entry.header.model_root, parent->model_root_after, 32) != 0)
 		return reject_set(reject, REASON_BAD_MODEL_ROOT,
 			"the model root is not that of the state after the parent");
-	for (size_t i = 0; i <= block->loose_count; i++) {
+	for (size_t i = 0; i < block_proof_count(block); i++) {
 		if (proof_cache_verdict(chain->proofs, block_proof_id(block, i)) != PROOF_FALSE)
 			continue;
 		reject_set(reject, REASON_BAD_PROOF_DIGEST,

@@ -150,7 +150,7 @@ bool step_inputs_block(struct chain *chain, const struct full_entry *full, const
 		memcpy(step_job->ticket, step_parent->ticket, 32);
 		step_job->benchmark = mem_alloc(course_benchmark_size(spec_course(chain->spec)));
 		course_gather_benchmark(spec_course(chain->spec), step_parent->ticket, step_job->benchmark);
-		step_job->proof_count = 1 + block->loose_count;
+		step_job->proof_count = block_body_count(block);
 		step_job->proofs = mem_calloc(step_job->proof_count, sizeof *step_job->proofs);
 	}
 	for (size_t i = 0; gathered && i < step_job->proof_count; i++)

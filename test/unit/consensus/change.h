@@ -43,6 +43,8 @@ static inline struct block *change_block(const struct block *block, size_t body_
 		copy->txs[copy->tx_count] = tx_ref(block->txs[copy->tx_count]);
 	copy->loose_count = block->loose_count;
 	copy->loose = mem_dup(block->loose, block->loose_count * sizeof *block->loose);
+	copy->late_count = block->late_count;
+	copy->late = mem_dup(block->late, block->late_count * sizeof *block->late);
 	copy->bodies = block->bodies != NULL ? mem_calloc(1 + block->loose_count, sizeof *copy->bodies) : NULL;
 	for (size_t i = 0; block->bodies != NULL && i <= block->loose_count; i++)
 		copy->bodies[i] = mem_dup(block->bodies[i], body_size);

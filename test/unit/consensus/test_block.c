@@ -35,7 +35,24 @@ static struct spec spec = {
 };
 enum { BITS = 0x20100000, FUTURE_LIMIT = 90 };
 
-static struct parent_view parent = { { 1 }, { 2 }, 2 * 72, NOW, NOW - 100, NOW - 1000, { 3 }, true };
+static struct parent_view parent = {
+	.id = { 1 },
+	.ticket = { 2 },
+	.height = 2 * 72,
+	.time = NOW,
+	.median_time = NOW - 100,
+	.base_time = NOW - 1000,
+	.model_root = { 3 },
+	.has_model_root = true,
+	/* Each 30 seconds before the next: 143 to 138. */
+	.late = { { { 11 }, { 21 }, true, 143, NOW - 130, BITS, NOW - 1030 },
+		{ { 12 }, { 22 }, true, 142, NOW - 160, BITS, NOW - 1060 },
+		{ { 13 }, { 23 }, true, 141, NOW - 190, BITS, NOW - 300 },
+		{ { 14 }, { 24 }, true, 140, NOW - 220, BITS + 1, NOW - 1120 },
+		{ { 15 }, { 25 }, true, 139, NOW - 250, BITS, NOW - 1150 },
+		{ { 16 }, { 26 }, true, 138, NOW - 280, BITS, NOW - 1180 }, },
+	.late_count = 6,
+};
 static uint8_t key[32];
 
 static int setup(void **state)
@@ -407,6 +424,165 @@ static void test_loose_model_root(void **state)
 	parent.has_model_root = true;
 }
 
+/* === Late proofs === */
+
+/* A proof for a child of the block `back` blocks below the parent, ground as a loose one is or (own) as a block. */
+static struct header late_proof(uint32_t back, uint64_t nonce, bool own)
+{
+	const struct proof_place *from = &parent.late[back - 1];
+	struct header header = place(nonce);
+
+	memcpy(header.prev, from->id, 32);
+	memcpy(header.model_root, from->model_root, 32);
+	header.bits = from->bits;
+	header.time = from->median_time + 1;
+	grind(&header, own);
+	return header;
+}
+
+/* Four of them: 6, 5, 2 and 2 blocks back, one of which is a stale block's own. */
+static struct block *make_late(void)
+{
+	struct block *block = make();
+
+	block->late = mem_calloc(17, sizeof *block->late);
+	block->late[block->late_count++] = late_proof(6, 1, false);
+	block->late[block->late_count++] = late_proof(5, 2, true);
+	block->late[block->late_count++] = late_proof(2, 3, false);
+	block->late[block->late_count++] = late_proof(2, 1000000, true);
+	qsort(block->late + 2, 2, sizeof *block->late, by_seed);
+	return block;
+}
+
+/* Puts another in the place of the third. */
+static void assert_third_late(const struct header *other, const char *reason)
+{
+	struct block *block = make_late();
+
+	block->late_count = 3;
+	block->late[2] = *other;
+	grind(&block->late[2], false);
+	assert_sealed(block, reason);
+}
+
+static void test_late(void **state)
+{
+	const struct header good = late_proof(2, 3, false);
+	struct header bad = good;
+
+	(void)state;
+	assert_sealed(make_late(), NULL);
+	assert_third_late(&good, NULL);
+	bad.prev[0] = 17;
+	assert_third_late(&bad, "bad-proof-parent");
+	memcpy(bad.prev, parent.id, 32); /* loose, then */
+	assert_third_late(&bad, "bad-proof-parent");
+	bad = good;
+	bad.version = 2;
+	assert_third_late(&bad, "bad-proof-parent");
+	bad = good;
+	bad.bits++;
+	assert_third_late(&bad, "bad-proof-parent");
+	bad = good;
+	memcpy(bad.model_root, parent.late[2].model_root, 32);
+	assert_third_late(&bad, "bad-proof-parent");
+	bad = good;
+	bad.time = parent.late[1].median_time;
+	assert_third_late(&bad, "bad-proof-time");
+	bad.time = NOW + 60 + FUTURE_LIMIT;
+	assert_third_late(&bad, NULL);
+	bad.time++;
+	assert_third_late(&bad, "bad-proof-time");
+	bad = good;
+	memset(bad.miner, 0xff, 32);
+	assert_third_late(&bad, "bad-proof-key");
+}
+
+/* A child of the third place could not be dated earlier than 120 seconds after its ancestor 8 back. */
+static void test_late_pace(void **state)
+{
+	struct header header = late_proof(3, 1, false);
+
+	(void)state;
+	assert_int_equal(header.time, NOW - 189);
+	assert_third_late(&header, "bad-proof-time");
+	header.time = NOW - 180;
+	assert_third_late(&header, NULL);
+	header.time--;
+	assert_third_late(&header, "bad-proof-time");
+}
+
+/* Each place has bits of its own; a ticket above the share target is nothing. */
+static void test_late_alone(void **state)
+{
+	struct header header = late_proof(4, 1, false);
+	struct reject reject;
+	struct u256 target;
+	uint8_t ticket[32];
+	uint32_t back = 0;
+
+	(void)state;
+	assert_int_equal(header.bits, BITS + 1);
+	for (uint32_t i = 1; i <= BLOCK_LATE_BACK; i++) {
+		header = late_proof(i, 1, i % 2);
+		header.time = NOW;
+		grind(&header, i % 2);
+		assert_true(block_check_late(&spec, &header, &parent, NOW, &back, &reject));
+		assert_int_equal(back, i);
+		assert_false(block_check_late(&spec, &header, &parent, NOW - 1, &back, &reject));
+		assert_int_equal(reject.code, REJECT_NOT_YET);
+	}
+	parent.late_count = 5;
+	assert_false(block_check_late(&spec, &header, &parent, NOW, &back, &reject));
+	assert_string_equal(reject.reason, "bad-proof-parent");
+	parent.late_count = 6;
+	assert_true(target_from_compact(BITS, &target));
+	do {
+		header.nonce++;
+		header_ticket(&header, ticket);
+	} while (target_met(ticket, target_share(target, spec.k)));
+	assert_false(block_check_late(&spec, &header, &parent, NOW, &back, &reject));
+	assert_string_equal(reject.reason, "bad-proof-ticket");
+}
+
+static void test_late_order(void **state)
+{
+	struct block *block = make_late();
+	struct header swap = block->late[2];
+
+	(void)state;
+	block->late[2] = block->late[3];
+	block->late[3] = swap;
+	assert_sealed(block, "bad-proof-order");
+	block = make_late();
+	block->late[3] = block->late[2]; /* twice */
+	assert_sealed(block, "bad-proof-order");
+	block = make_late();
+	swap = block->late[0];
+	block->late[0] = block->late[1];
+	block->late[1] = swap;
+	assert_sealed(block, "bad-proof-order");
+	block = make_late();
+	seal(block);
+	block->late_count--; /* not those that the root is of */
+	assert_verdict(block, "bad-proofs-root");
+}
+
+/* Loose and late ones are counted together. */
+static void test_late_count(void **state)
+{
+	for (size_t late_count = 13; late_count <= 14; late_count++) {
+		struct block *block = make();
+
+		(void)state;
+		block->late = mem_calloc(late_count, sizeof *block->late);
+		for (block->late_count = 0; block->late_count < late_count; block->late_count++)
+			block->late[block->late_count] = late_proof(1, 1000000 * block->late_count, false);
+		qsort(block->late, late_count, sizeof *block->late, by_seed);
+		assert_sealed(block, late_count + LOOSE <= 16 ? NULL : "bad-proof-count");
+	}
+}
+
 /* === Transactions === */
 
 static void test_coinbases(void **state)
@@ -531,7 +707,7 @@ static void test_empty_roots(void **state)
 
 static void test_sealed(void **state)
 {
-	struct block *open = make();
+	struct block *open = make_late();
 	const struct block *block, *held;
 	uint8_t id[32], **bodies;
 	size_t size = block_body_size(&spec);
@@ -539,8 +715,13 @@ static void test_sealed(void **state)
 	(void)state;
 	seal(open);
 	block = block_seal(open);
-	for (size_t i = 0; i <= LOOSE; i++) {
-		assert_ptr_equal(block_proof(block, i), i == 0 ? &block->header : &block->loose[i - 1]);
+	assert_int_equal(block_body_count(block), 1 + LOOSE);
+	assert_int_equal(block_proof_count(block), 1 + LOOSE + 4);
+	for (size_t i = 0; i < block_proof_count(block); i++) {
+		assert_ptr_equal(block_proof(block, i),
+			i == 0             ? &block->header :
+				i <= LOOSE ? &block->loose[i - 1] :
+					     &block->late[i - 1 - LOOSE]);
 		header_id(block_proof(block, i), id);
 		assert_memory_equal(block_proof_id(block, i), id, 32);
 	}
@@ -607,6 +788,7 @@ static void assert_round_trip(const struct block *block, bool bodies)
 	assert_non_null(back);
 	assert_int_equal(back->tx_count, block->tx_count);
 	assert_int_equal(back->loose_count, block->loose_count);
+	assert_int_equal(back->late_count, block->late_count);
 	assert_int_equal(back->bodies != NULL, bodies);
 	block_write(&again, &spec, back, bodies);
 	assert_int_equal(again.size, raw.size);
@@ -623,7 +805,7 @@ static void assert_round_trip(const struct block *block, bool bodies)
 
 static void test_round_trip(void **state)
 {
-	struct block *block = make();
+	struct block *block = make_late();
 
 	(void)state;
 	seal(block);
@@ -636,7 +818,7 @@ static void test_round_trip(void **state)
 
 static void test_bodies(void **state)
 {
-	struct block *block = make();
+	struct block *block = make_late();
 	size_t size = block_body_size(&spec);
 	struct buf raw;
 
@@ -683,8 +865,14 @@ static void test_hostile(void **state)
 	assert_string_equal(read_reason(raw, sizeof raw), "bad-proof-count");
 	memset(raw + HEADER_SIZE + 1, 0, sizeof huge);
 	raw[HEADER_SIZE + 1] = 16;
-	assert_string_equal(read_reason(raw, HEADER_SIZE + 2 + 16 * HEADER_SIZE), "bad-block-format");
-	assert_string_equal(read_reason(raw, HEADER_SIZE + 2 + 16 * HEADER_SIZE + 1), "read");
+	assert_string_equal(read_reason(raw, HEADER_SIZE + 3 + 16 * HEADER_SIZE), "bad-block-format");
+	assert_string_equal(read_reason(raw, HEADER_SIZE + 3 + 16 * HEADER_SIZE + 1), "read");
+	raw[HEADER_SIZE + 2 + 16 * HEADER_SIZE] = 1; /* and a late one */
+	assert_string_equal(read_reason(raw, sizeof raw), "bad-proof-count");
+	raw[HEADER_SIZE + 1] = 15;
+	raw[HEADER_SIZE + 2 + 15 * HEADER_SIZE] = 1;
+	assert_string_equal(read_reason(raw, HEADER_SIZE + 3 + 16 * HEADER_SIZE), "bad-block-format");
+	assert_string_equal(read_reason(raw, HEADER_SIZE + 3 + 16 * HEADER_SIZE + 1), "read");
 	/* Transactions that run past what could be a block's weight are not read to their end. */
 	buf_init(&whole);
 	memset(raw, 0x6a, sizeof raw);
@@ -709,6 +897,11 @@ int main(void)
 		cmocka_unit_test(test_own_seed_in_loose),
 		cmocka_unit_test(test_loose_count),
 		cmocka_unit_test(test_loose_model_root),
+		cmocka_unit_test(test_late),
+		cmocka_unit_test(test_late_pace),
+		cmocka_unit_test(test_late_alone),
+		cmocka_unit_test(test_late_order),
+		cmocka_unit_test(test_late_count),
 		cmocka_unit_test(test_coinbases),
 		cmocka_unit_test(test_weight),
 		cmocka_unit_test(test_roots),
