@@ -21,7 +21,8 @@ enum { BLOBS_LARGEST = 1 << 24 };
 struct blob {
 	uint64_t size;
 	int64_t written; /* when, Unix seconds */
-	bool pending, checked;
+	enum blobs_use use;
+	bool checked;
 };
 
 struct blobs {
@@ -38,14 +39,15 @@ char *blobs_path(const struct blobs *blobs, const uint8_t root[32])
 	return path_join(blobs->folder, hex_root);
 }
 
-static struct blob *blob_add(struct blobs *blobs, const uint8_t root[32], uint64_t size, int64_t written, bool pending)
+static struct blob *blob_add(struct blobs *blobs, const uint8_t root[32], uint64_t size, int64_t written,
+	enum blobs_use use)
 {
 	struct blob *blob = mem_calloc(1, sizeof *blob);
 
 	blob->size = size;
 	blob->written = written;
-	blob->pending = pending;
-	if (pending)
+	blob->use = use;
+	if (use == BLOBS_PENDING)
 		blobs->pending_bytes += size;
 	map_put(&blobs->by_root, root, blob);
 	return blob;
@@ -76,7 +78,7 @@ struct blobs *blobs_open(const char *folder, struct errmsg *err)
 		if (hex_decode(blob_root, 32, blob_file->d_name) &&
 			fstatat(dirfd(blobs_dir), blob_file->d_name, &blob_stat, 0) == 0 && blob_stat.st_size > 0 &&
 			blob_stat.st_size <= BLOBS_LARGEST)
-			blob_add(blobs, blob_root, (uint64_t)blob_stat.st_size, blob_stat.st_mtime, true);
+			blob_add(blobs, blob_root, (uint64_t)blob_stat.st_size, blob_stat.st_mtime, BLOBS_PENDING);
 	}
 	closedir(blobs_dir);
 	return blobs;
@@ -110,37 +112,53 @@ uint64_t blobs_size(const struct blobs *blobs, const uint8_t root[32])
 }
 
 enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const uint8_t *blob_bytes, size_t size,
-	bool pending, struct errmsg *err)
+	enum blobs_use use, struct errmsg *err)
 {
 	char *blob_file;
 	bool stored;
 
 	if (blobs_has(blobs, root)) {
-		if (!pending)
-			blobs_settle(blobs, root);
+		blobs_use_for(blobs, root, use);
 		return BLOBS_STORED;
 	}
 	/* A contribution is cheap as long as no block holds it, so the disk that such ones take is bounded for all of
 	 * them together. */
-	if (pending && blobs->pending_bytes + size > BLOBS_PENDING_BUDGET)
+	if (use == BLOBS_PENDING && blobs->pending_bytes + size > BLOBS_PENDING_BUDGET)
 		return BLOBS_FULL;
 	blob_file = blobs_path(blobs, root);
 	stored = file_write_atomic(blob_file, blob_bytes, size, 0600, err);
 	free(blob_file);
 	if (!stored)
 		return BLOBS_FAILED;
-	blob_add(blobs, root, size, clock_wall(), pending)->checked = true;
+	blob_add(blobs, root, size, clock_wall(), use)->checked = true;
 	return BLOBS_STORED;
+}
+
+void blobs_use_for(struct blobs *blobs, const uint8_t root[32], enum blobs_use use)
+{
+	struct blob *blob = map_get(&blobs->by_root, root);
+
+	if (blob == NULL || use <= blob->use)
+		return;
+	if (blob->use == BLOBS_PENDING)
+		blobs->pending_bytes -= blob->size;
+	blob->use = use;
 }
 
 void blobs_settle(struct blobs *blobs, const uint8_t root[32])
 {
+	blobs_use_for(blobs, root, BLOBS_SETTLED);
+}
+
+/* It may be over the budget then, and the next one that comes finds no room. */
+void blobs_release(struct blobs *blobs, const uint8_t root[32])
+{
 	struct blob *blob = map_get(&blobs->by_root, root);
 
-	if (blob == NULL || !blob->pending)
+	if (blob == NULL || blob->use != BLOBS_KEPT)
 		return;
-	blob->pending = false;
-	blobs->pending_bytes -= blob->size;
+	blob->use = BLOBS_PENDING;
+	blobs->pending_bytes += blob->size;
 }
 
 /* Settled first, for it to leave the budget of the pending ones. */
@@ -161,27 +179,38 @@ void blobs_drop(struct blobs *blobs, const uint8_t root[32])
 {
 	const struct blob *blob = map_get(&blobs->by_root, root);
 
-	if (blob != NULL && blob->pending)
+	if (blob != NULL && blob->use == BLOBS_PENDING)
 		blob_remove(blobs, root);
 }
 
-void blobs_drop_old(struct blobs *blobs, int64_t seconds)
+/* Of those written before then, `before`; a NULL `wanted`: all of them. */
+static void blobs_drop_those(struct blobs *blobs, int64_t before, blobs_wanted *wanted, const void *context)
 {
-	const int64_t now = clock_wall();
-	uint8_t(*old_roots)[32] = mem_calloc(blobs->by_root.count, 32);
-	size_t old_count = 0, blob_at = 0;
+	uint8_t(*dropped_roots)[32] = mem_calloc(blobs->by_root.count, 32);
+	size_t dropped_count = 0, blob_at = 0;
 	const uint8_t *root;
 	void *blob_value;
 
 	while (map_next(&blobs->by_root, &blob_at, &root, &blob_value)) {
 		const struct blob *blob = blob_value;
 
-		if (blob->pending && blob->written + seconds < now)
-			memcpy(old_roots[old_count++], root, 32);
+		if (blob->use == BLOBS_PENDING && blob->written < before &&
+			(wanted == NULL || !wanted(context, root, blob->size)))
+			memcpy(dropped_roots[dropped_count++], root, 32);
 	}
-	for (size_t i = 0; i < old_count; i++)
-		blob_remove(blobs, old_roots[i]);
-	free(old_roots);
+	for (size_t i = 0; i < dropped_count; i++)
+		blob_remove(blobs, dropped_roots[i]);
+	free(dropped_roots);
+}
+
+void blobs_drop_old(struct blobs *blobs, int64_t seconds)
+{
+	blobs_drop_those(blobs, clock_wall() - seconds, NULL, NULL);
+}
+
+void blobs_drop_unwanted(struct blobs *blobs, blobs_wanted *wanted, const void *context)
+{
+	blobs_drop_those(blobs, INT64_MAX, wanted, context);
 }
 
 static bool blob_matches_root(const struct buf *blob_bytes, size_t blob_start, const uint8_t root[32])

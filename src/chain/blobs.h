@@ -1,8 +1,8 @@
 /* Blobs: the bytes of contributed datasets, one file each: blobs/<root in hex>.
  *
  * A blob is wanted by a block that registers it, or by a transaction that waits to enter the mempool. Those that no
- * block on disk needs are pending: together they stay under a budget. A file is written whole or not at all, and is
- * checked against its root once a run before its bytes are used. */
+ * block on disk needs are pending, unless this node keeps them for itself: together they stay under a budget. A file is
+ * written whole or not at all, and is checked against its root once a run before its bytes are used. */
 #ifndef ATELIER_CHAIN_BLOBS_H
 #define ATELIER_CHAIN_BLOBS_H
 
@@ -22,16 +22,30 @@ bool blobs_has(const struct blobs *blobs, const uint8_t root[32]);
 /* Size of a blob that is here, 0 if it is not. */
 uint64_t blobs_size(const struct blobs *blobs, const uint8_t root[32]);
 
-/* Stores bytes whose root has been compared. `pending`: no block needs them; refused over the budget. */
+/* Whom a blob is here for; the later the stronger. */
+enum blobs_use {
+	BLOBS_PENDING, /* transactions that no block has */
+	BLOBS_KEPT,    /* a wallet of this node */
+	BLOBS_SETTLED, /* a block on disk */
+};
+
+/* Stores bytes whose root has been compared, for that use, if they are not here for another. FULL: they would be
+ * pending, and over the budget. */
 enum blobs_result { BLOBS_STORED, BLOBS_FULL, BLOBS_FAILED };
 enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const uint8_t *blob_bytes, size_t size,
-	bool pending, struct errmsg *err);
-/* A block needs it now: it counts as pending no longer. */
+	enum blobs_use use, struct errmsg *err);
+/* One that is here, if it is, is used for that too from here on: blobs_settle, a block needs it. */
+void blobs_use_for(struct blobs *blobs, const uint8_t root[32], enum blobs_use use);
 void blobs_settle(struct blobs *blobs, const uint8_t root[32]);
+/* The wallet does not keep it any more: it is pending, unless a block needs it. */
+void blobs_release(struct blobs *blobs, const uint8_t root[32]);
 /* Deletes a blob if it is still pending. */
 void blobs_drop(struct blobs *blobs, const uint8_t root[32]);
 /* Deletes what is still pending and was written more than so many seconds ago. For start-up, after settling. */
 void blobs_drop_old(struct blobs *blobs, int64_t seconds);
+/* Deletes what is pending and not wanted. */
+typedef bool blobs_wanted(const void *context, const uint8_t root[32], uint64_t size);
+void blobs_drop_unwanted(struct blobs *blobs, blobs_wanted *wanted, const void *context);
 
 /* Where its file is or would be; the caller's. */
 char *blobs_path(const struct blobs *blobs, const uint8_t root[32]);

@@ -190,6 +190,10 @@ bool chain_judge_blob(struct chain *chain, const uint8_t root[32], const uint8_t
  * or too many unconfirmed blobs are held. ORPHAN: nobody asked for it. */
 enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
 	bool keep, struct reject *reject);
+/* The wallet keeps it no more: it goes unless something else here needs it. */
+void chain_release_blob(struct chain *chain, const uint8_t root[32]);
+/* Whether a block or a transaction here needs a blob of that size (0: of any). */
+bool chain_wants_blob(const struct chain *chain, const uint8_t root[32], uint64_t size);
 
 /* What is here to be served. */
 const struct block *chain_read_block(struct chain *chain, const struct index_entry *entry,

@@ -299,12 +299,16 @@ static struct peer *blob_next_peer(struct blob_fetch *fetch, struct wanted_blob 
 	return next_peer;
 }
 
-static void blob_ask_next(struct blob_fetch *fetch, const uint8_t root[32], struct wanted_blob *blob, int64_t now)
+/* False: what asked for it has been given up meanwhile, and it is not fetched for nothing. Looked at when there is
+ * somebody to ask, since there may be thousands of them. */
+static bool blob_ask_next(struct blob_fetch *fetch, const uint8_t root[32], struct wanted_blob *blob, int64_t now)
 {
 	struct peer *peer = blob_next_peer(fetch, blob, now);
 
 	if (peer == NULL)
-		return;
+		return true;
+	if (!chain_wants_blob(fetch->peers->chain, root, 0))
+		return false;
 	if (blob->asked_count == BLOB_ASKED_MAX) {
 		blob->asked[0].peer->blobs->idle_until = now + fetch->peers->timeouts.blob;
 		blob_request_ended(blob, &blob->asked[0]);
@@ -319,6 +323,7 @@ static void blob_ask_next(struct blob_fetch *fetch, const uint8_t root[32], stru
 		peer->blobs->heard = now;
 	blob_change_credit(peer, true);
 	peer_send_item(peer, MESSAGE_GETDATA, INVENTORY_BLOB, root);
+	return true;
 }
 
 /* A peer that sends another blob first, or a long one, is at work. */
@@ -364,12 +369,11 @@ void blob_fetch_work(struct blob_fetch *fetch, int64_t now)
 
 		if (!blob_is_open(blob, now) || now < blob->not_before)
 			continue;
-		if (now - blob->since > BLOB_LIFE_MS || chain_has_blob(fetch->peers->chain, root)) {
-			if (done_count < sizeof done_blobs / sizeof done_blobs[0])
-				memcpy(done_blobs[done_count++], root, 32);
+		if (now - blob->since <= BLOB_LIFE_MS && !chain_has_blob(fetch->peers->chain, root) &&
+			blob_ask_next(fetch, root, blob, now))
 			continue;
-		}
-		blob_ask_next(fetch, root, blob, now);
+		if (done_count < sizeof done_blobs / sizeof done_blobs[0])
+			memcpy(done_blobs[done_count++], root, 32);
 	}
 	for (size_t i = 0; i < done_count; i++)
 		blob_forget(fetch, done_blobs[i]);

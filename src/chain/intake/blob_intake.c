@@ -24,20 +24,49 @@ bool chain_judge_blob(struct chain *chain, const uint8_t root[32], const uint8_t
 	return false;
 }
 
+/* A block that waits, or that is connected already and whose bytes were lost. */
+static bool blob_intake_is_needed(const struct chain *chain, const uint8_t root[32], uint64_t size)
+{
+	struct blob_want blob_want = { .size = size };
+
+	memcpy(blob_want.root, root, 32);
+	return wants_include(chain, &blob_want) || registry_find(chain->registry, root, NULL) != NULL;
+}
+
+bool chain_wants_blob(const struct chain *chain, const uint8_t root[32], uint64_t size)
+{
+	return blob_intake_is_needed(chain, root, size) || mempool_wants(chain->mempool, root, size);
+}
+
+static bool blob_intake_wanted(const void *context, const uint8_t root[32], uint64_t size)
+{
+	return chain_wants_blob(context, root, size);
+}
+
+/* What earlier runs left, which no transaction asks for any more, takes nobody's room. What transactions ask for has
+ * room: chain/mempool/pending.h counts it before it is fetched. */
+static enum blobs_result blob_intake_put(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
+	enum blobs_use use, struct errmsg *err)
+{
+	enum blobs_result stored = blobs_put(chain->blobs, root, data, size, use, err);
+
+	if (stored != BLOBS_FULL)
+		return stored;
+	blobs_drop_unwanted(chain->blobs, blob_intake_wanted, chain);
+	return blobs_put(chain->blobs, root, data, size, use, err);
+}
+
 /* Bytes that nobody waits for are not stored: a stranger could fill the disk with them. Those that a block on disk
  * needs stay; those for the mempool alone count against the budget of pending ones (chain/blobs.h) until a block
  * registers them. */
 enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
 	bool keep, struct reject *reject)
 {
-	struct blob_want blob_want = { .size = size };
+	const bool blob_needed = blob_intake_is_needed(chain, root, size);
+	const enum blobs_use use = blob_needed ? BLOBS_SETTLED : keep ? BLOBS_KEPT : BLOBS_PENDING;
 	struct errmsg err;
 	uint8_t blob_root[32];
-	size_t dataset_number;
-	bool blob_needed;
 
-	memcpy(blob_want.root, root, 32);
-	blob_needed = wants_include(chain, &blob_want) || registry_find(chain->registry, root, &dataset_number) != NULL;
 	if (chain->failed)
 		return halt_explain(chain, CHAIN_ERROR, reject);
 	if (size > chain->spec->blob_max) {
@@ -50,16 +79,15 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 		reject_set(reject, REASON_BAD_BLOB_ROOT, "the bytes do not match the root");
 		return CHAIN_REJECTED;
 	}
-	if (!keep && !blob_needed && !mempool_wants(chain->mempool, root, size)) {
+	if (!keep && !chain_wants_blob(chain, root, size)) {
 		reject_set(reject, REASON_BLOB_NOT_WANTED, "nothing here waits for it");
 		return CHAIN_ORPHAN;
 	}
 	if (blobs_has(chain->blobs, root)) {
-		if (blob_needed || keep)
-			blobs_settle(chain->blobs, root);
+		blobs_use_for(chain->blobs, root, use);
 		return CHAIN_KNOWN;
 	}
-	switch (blobs_put(chain->blobs, root, data, size, !keep && !blob_needed, &err)) {
+	switch (blob_intake_put(chain, root, data, size, use, &err)) {
 	case BLOBS_STORED:
 		break;
 	case BLOBS_FULL:
@@ -68,9 +96,18 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 	case BLOBS_FAILED:
 		return halt_explain(chain, halt_fail(chain, &err), reject);
 	}
-	if (registry_find(chain->registry, root, &dataset_number) == NULL)
+	if (registry_find(chain->registry, root, NULL) == NULL)
 		judge_begin(chain->judge, chain->registry, root);
 	admit_waiting(chain);
 	choose_advance(chain);
 	return CHAIN_NEW;
+}
+
+void chain_release_blob(struct chain *chain, const uint8_t root[32])
+{
+	const uint64_t size = blobs_size(chain->blobs, root);
+
+	blobs_release(chain->blobs, root);
+	if (!chain_wants_blob(chain, root, size))
+		blobs_drop(chain->blobs, root);
 }

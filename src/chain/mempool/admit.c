@@ -22,12 +22,16 @@ struct admission {
 	struct coin *coins; /* what its inputs spend */
 	int64_t fee;
 	size_t weight, size;
+	const struct source *source; /* NULL: this node, or it was here before */
+	struct pending_share share;
 };
 
-static void admission_init(struct admission *admission, const struct chain *chain, const struct tx *newcomer)
+static void admission_init(struct admission *admission, const struct chain *chain, const struct tx *newcomer,
+	const struct source *source)
 {
 	memset(admission, 0, sizeof *admission);
 	admission->tx = newcomer;
+	admission->source = source;
 	admission->weight = tx_weight(newcomer);
 	admission->size = (admission->weight + 3) / 4;
 	spending_init(&admission->spending, newcomer, chain_tip(chain)->height + 1);
@@ -235,6 +239,10 @@ static enum chain_result admit_judge(struct chain *chain, struct admission *admi
 
 	if (!admit_check_alone(chain, newcomer, admission->size, reject))
 		return CHAIN_REJECTED;
+	/* Not before: sizes are what a block may have now. */
+	admission->share = pending_share_of(newcomer, admission->source);
+	if (!pending_check(&chain->mempool->pending, &admission->share, reject))
+		return CHAIN_REJECTED;
 	judged = admit_find_inputs(chain, admission, reject);
 	if (judged != CHAIN_NEW)
 		return judged;
@@ -263,66 +271,62 @@ static struct mempool_tx *admit_tx_new(const struct chain *chain, const struct t
 	admitted->entry.time = (uint64_t)clock_wall();
 	admitted->entry.height = chain_tip(chain)->height;
 	admitted->size = admission->size;
+	admitted->share = admission->share;
 	return admitted;
 }
 
 /* --- contributions that wait: for their blob, or for their commitment to be old enough --- */
 
-/* Blobs the transaction registers that are not here, or not judged; the array is the caller's. */
-static size_t admit_missing_blobs(struct chain *chain, const struct tx *newcomer, struct blob_want **missing)
+/* Whether all that it registers is here and judged; what is here is set going. */
+static bool admit_data_is_judged(struct chain *chain, const struct blob_want *registered, size_t registered_count)
 {
-	size_t missing_count = 0;
+	bool is_judged = true;
 
-	*missing = NULL;
-	for (size_t i = 0; i < newcomer->output_count; i++) {
-		struct contribution registered;
-		struct blob_want missing_want;
-
-		if (!contribution_parse(&newcomer->outputs[i].script, &registered))
-			continue;
-		memcpy(missing_want.root, registered.root, 32);
-		missing_want.size = registered.size;
-		if (wants_here(chain->blobs, &missing_want))
-			judge_begin(chain->judge, chain->registry, missing_want.root);
-		if (wants_judged(chain, &missing_want))
-			continue;
-		*missing = mem_realloc(*missing, (missing_count + 1) * sizeof **missing);
-		(*missing)[missing_count++] = missing_want;
+	for (size_t i = 0; i < registered_count; i++) {
+		if (wants_here(chain->blobs, &registered[i]))
+			judge_begin(chain->judge, chain->registry, registered[i].root);
+		is_judged = wants_judged(chain, &registered[i]) && is_judged;
 	}
-	return missing_count;
+	return is_judged;
 }
 
 static bool admit_is_complete(struct chain *chain, const struct tx *newcomer)
 {
-	struct blob_want *missing;
-	bool complete = admit_missing_blobs(chain, newcomer, &missing) == 0;
+	struct blob_want *registered;
+	size_t registered_count = wants_of_tx(newcomer, &registered);
+	bool is_judged = admit_data_is_judged(chain, registered, registered_count);
 
-	free(missing);
-	return complete && !admit_is_early(chain, newcomer);
+	free(registered);
+	return is_judged && !admit_is_early(chain, newcomer);
 }
 
-/* A registration is sent as soon as it can be in the next block; a node that has not got so far yet keeps it here. */
+/* A registration is sent as soon as it can be in the next block; a node that has not got so far yet keeps it here. Its
+ * bytes are asked for when this branch has its commitment, and that is old enough: else whoever has coins, and has
+ * committed to nothing, could have anything fetched. */
 static enum chain_result admit_wait(struct chain *chain, const struct tx *newcomer, const struct source *source,
 	struct reject *reject)
 {
-	struct blob_want *missing;
-	size_t missing_count;
+	const bool is_early = admit_is_early(chain, newcomer);
+	struct blob_want *registered;
+	size_t registered_count;
 
-	if (!places_take(&chain->mempool->places, newcomer, source, reject)) {
+	if (!places_take(chain, newcomer, source, is_early ? chain_tip(chain)->height + 1 : 0, reject)) {
+		places_release_blobs(chain, newcomer);
 		tx_unref(newcomer);
 		return CHAIN_REJECTED;
 	}
-	missing_count = admit_missing_blobs(chain, newcomer, &missing);
-	if (missing_count > 0)
-		reject_set(reject, REASON_MISSING_BLOB, "the bytes it registers are not here, or not looked at yet");
-	else
+	if (is_early) {
 		registry_check_tx(chain->registry, newcomer, reject);
+		return CHAIN_ORPHAN;
+	}
+	reject_set(reject, REASON_MISSING_BLOB, "the bytes it registers are not here, or not looked at yet");
+	registered_count = wants_of_tx(newcomer, &registered);
 	/* A blob may come at once, and take the transaction with it: it is not touched any more. */
-	for (size_t i = 0; i < missing_count; i++)
-		if (!wants_here(chain->blobs, &missing[i]))
-			NOTIFY(&chain->notices, blob_wanted, missing[i].root, missing[i].size,
+	for (size_t i = 0; i < registered_count; i++)
+		if (!wants_here(chain->blobs, &registered[i]))
+			NOTIFY(&chain->notices, blob_wanted, registered[i].root, registered[i].size,
 				source != NULL ? source->peer : 0);
-	free(missing);
+	free(registered);
 	return CHAIN_ORPHAN;
 }
 
@@ -371,8 +375,7 @@ static bool admit_check_rivals(struct chain *chain, const struct tx *newcomer, s
 	return true;
 }
 
-/* All its blobs are here. One that is refused is of no use to anybody, unless somebody else waits for it. One that is
- * registered resembles itself: it only gets another owner. */
+/* All its blobs are here. One that is registered resembles itself: it only gets another owner. */
 static enum chain_result admit_check_novelty(struct chain *chain, const struct tx *newcomer, struct reject *reject)
 {
 	for (size_t i = 0; i < newcomer->output_count; i++) {
@@ -386,7 +389,6 @@ static enum chain_result admit_check_novelty(struct chain *chain, const struct t
 		case JUDGE_GOOD:
 			break;
 		case JUDGE_BAD:
-			blobs_drop(chain->blobs, registered.root);
 			return CHAIN_REJECTED;
 		case JUDGE_FAILED:
 			return halt_fail(chain, &err);
@@ -419,7 +421,7 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 		tx_unref(tx);
 		return halt_explain(chain, chain->failed ? CHAIN_ERROR : CHAIN_KNOWN, reject);
 	}
-	admission_init(&admission, chain, tx);
+	admission_init(&admission, chain, tx, source);
 	judged = admit_judge(chain, &admission, true, reject);
 	complete = judged == CHAIN_NEW && admit_is_complete(chain, tx);
 	if (complete)
@@ -427,6 +429,7 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 	admitted = complete && judged == CHAIN_NEW ? admit_tx_new(chain, tx, &admission) : NULL;
 	admission_clear(&admission);
 	if (judged != CHAIN_NEW) {
+		places_release_blobs(chain, tx);
 		tx_unref(tx);
 		return halt_explain(chain, judged, reject);
 	}
@@ -442,7 +445,22 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 	return CHAIN_REJECTED;
 }
 
-/* Entering may free other places, or bring blobs: each round looks at the list as it is. */
+/* Whether it is worth while to judge it again: it may enter, or its bytes may be asked for. Commitments are looked at
+ * once a tip. */
+static bool admit_may_go_on(struct chain *chain, struct waiting_place *place)
+{
+	const uint32_t next_height = chain_tip(chain)->height + 1;
+
+	if (place->early_at == 0)
+		return admit_data_is_judged(chain, place->registered, place->registered_count);
+	if (place->early_at == next_height)
+		return false;
+	place->early_at = next_height;
+	return !admit_is_early(chain, place->tx);
+}
+
+/* Entering may free other places, or bring blobs: each round looks at the list as it is. One that comes back, since
+ * something is missing yet, stands last, and is not taken twice. */
 void admit_waiting(struct chain *chain)
 {
 	struct places *places = &chain->mempool->places;
@@ -451,11 +469,11 @@ void admit_waiting(struct chain *chain)
 		const struct waiting_place place = places->waiting[i];
 		struct reject reject;
 
-		if (!admit_is_complete(chain, place.tx)) {
+		if (!admit_may_go_on(chain, &places->waiting[i])) {
 			i++;
 			continue;
 		}
-		places_remove(places, i);
+		places_remove(chain, i);
 		chain_add_tx(chain, place.tx, &place.source, &reject);
 	}
 }
@@ -467,7 +485,7 @@ static bool admit_again(struct chain *chain, struct mempool_tx *admitted, struct
 	struct admission admission;
 	bool taken;
 
-	admission_init(&admission, chain, admitted->entry.tx);
+	admission_init(&admission, chain, admitted->entry.tx, NULL);
 	taken = admit_judge(chain, &admission, false, reject) == CHAIN_NEW &&
 		registry_check_tx(chain->registry, admitted->entry.tx, reject) &&
 		admit_check_novelty(chain, admitted->entry.tx, reject) == CHAIN_NEW;
@@ -497,6 +515,7 @@ static void admit_all_again(struct chain *chain)
 		reject.reason = "conflict";
 		if (!admit_again(chain, former[i], &reject)) {
 			NOTIFY(&chain->notices, tx_removed, former[i]->entry.tx, reject.reason);
+			places_release_blobs(chain, former[i]->entry.tx);
 			mempool_tx_free(former[i]);
 		}
 	}
@@ -542,5 +561,5 @@ void admit_new_tip(struct chain *chain)
 
 void chain_abandon_tx(struct chain *chain, const uint8_t wtxid[32])
 {
-	places_abandon(&chain->mempool->places, wtxid);
+	places_abandon(chain, wtxid);
 }

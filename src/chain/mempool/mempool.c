@@ -19,6 +19,7 @@ struct mempool *mempool_new(size_t bytes_max)
 	map_init(&mempool->spenders);
 	map_init(&mempool->roots);
 	places_init(&mempool->places);
+	pending_init(&mempool->pending);
 	return mempool;
 }
 
@@ -46,6 +47,7 @@ void mempool_free(struct mempool *mempool)
 	map_clear(&mempool->spenders);
 	map_clear(&mempool->roots);
 	places_clear(&mempool->places);
+	pending_clear(&mempool->pending);
 	free(mempool);
 }
 
@@ -78,10 +80,12 @@ static void mempool_index_tx(struct mempool *mempool, struct mempool_tx *pool_tx
 		map_put(&mempool->by_txid, pool_tx->entry.txid, pool_tx);
 		map_put(&mempool->by_wtxid, pool_tx->entry.wtxid, pool_tx);
 		mempool->bytes += pool_tx->size;
+		pending_add(&mempool->pending, &pool_tx->share);
 	} else {
 		map_remove(&mempool->by_txid, pool_tx->entry.txid);
 		map_remove(&mempool->by_wtxid, pool_tx->entry.wtxid);
 		mempool->bytes -= pool_tx->size;
+		pending_remove(&mempool->pending, &pool_tx->share);
 	}
 }
 
@@ -146,15 +150,7 @@ static void mempool_remove_one(struct chain *chain, struct mempool_tx *pool_tx, 
 	mempool_index_tx(chain->mempool, pool_tx, false);
 	if (reason != NULL) {
 		NOTIFY(&chain->notices, tx_removed, pool_tx->entry.tx, reason);
-		for (size_t i = 0; i < pool_tx->entry.tx->output_count; i++) {
-			struct contribution contribution;
-			size_t dataset_number;
-
-			if (contribution_parse(&pool_tx->entry.tx->outputs[i].script, &contribution) &&
-				map_get(&chain->mempool->roots, contribution.root) == NULL &&
-				registry_find(chain->registry, contribution.root, &dataset_number) == NULL)
-				blobs_drop(chain->blobs, contribution.root);
-		}
+		places_release_blobs(chain, pool_tx->entry.tx);
 	}
 	mempool_tx_free(pool_tx);
 }
@@ -408,7 +404,7 @@ void mempool_block_connected(struct chain *chain, const struct block *block)
 		const struct tx *confirmed_tx = block->txs[i];
 		struct mempool_tx *pool_tx;
 
-		places_drop_conflicts(&mempool->places, confirmed_tx);
+		places_drop_conflicts(chain, confirmed_tx);
 		pool_tx = map_get(&mempool->by_txid, tx_txid(confirmed_tx));
 		if (pool_tx != NULL) {
 			mempool_remove(chain, pool_tx, NULL, false);

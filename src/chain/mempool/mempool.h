@@ -19,6 +19,7 @@ struct mempool_tx {
 	size_t size;                /* virtual bytes */
 	uint64_t order;             /* 1, 2, ... as they came: parents before children */
 	bool marked;                /* of a walk under way */
+	struct pending_share share; /* of the bytes that no block has */
 };
 
 struct mempool {
@@ -29,6 +30,7 @@ struct mempool {
 	uint64_t order;
 	int64_t floor_rate; /* units per 1000 bytes that the last one that had to go paid; 0: none had to */
 	struct places places;
+	struct pending pending; /* of places and tables */
 	/* A switch of branches under way: what the blocks undone held, parents first. */
 	bool undone;
 	const struct tx **returned;
@@ -41,7 +43,7 @@ void mempool_free(struct mempool *mempool);
 struct mempool_tx *mempool_find(const struct mempool *mempool, const uint8_t txid[32]);
 struct mempool_tx *mempool_find_wtxid(const struct mempool *mempool, const uint8_t wtxid[32]);
 struct mempool_tx *mempool_spender(const struct mempool *mempool, const struct outpoint *outpoint); /* NULL: none */
-/* Whether a held or waiting transaction registers the blob. */
+/* Whether a held or waiting transaction registers the blob, the latter in that size (0: in any). */
 bool mempool_wants(const struct mempool *mempool, const uint8_t root[32], uint64_t size);
 /* All of them, parents before children; the array is the caller's. */
 struct mempool_tx **mempool_list(const struct mempool *mempool, size_t *count);

@@ -17,23 +17,34 @@ bool wants_judged(const struct chain *chain, const struct blob_want *want)
 	return wants_here(chain->blobs, want) && judge_is_ready(chain->judge, want->root);
 }
 
-/* Bounded by the block: each is an output of it. */
+/* Bounded by what registers them: each is an output of it. */
+static size_t wants_append(const struct tx *tx, struct blob_want **wants, size_t want_count)
+{
+	for (size_t i = 0; i < tx->output_count; i++) {
+		struct contribution registered;
+
+		if (!contribution_parse(&tx->outputs[i].script, &registered))
+			continue;
+		*wants = mem_realloc(*wants, (want_count + 1) * sizeof **wants);
+		memcpy((*wants)[want_count].root, registered.root, 32);
+		(*wants)[want_count++].size = registered.size;
+	}
+	return want_count;
+}
+
+size_t wants_of_tx(const struct tx *tx, struct blob_want **wants)
+{
+	*wants = NULL;
+	return wants_append(tx, wants, 0);
+}
+
 size_t wants_of_block(const struct block *block, struct blob_want **wants)
 {
 	size_t want_count = 0;
 
 	*wants = NULL;
-	for (size_t i = 1; i < block->tx_count; i++) {
-		for (size_t j = 0; j < block->txs[i]->output_count; j++) {
-			struct contribution registered;
-
-			if (!contribution_parse(&block->txs[i]->outputs[j].script, &registered))
-				continue;
-			*wants = mem_realloc(*wants, (want_count + 1) * sizeof **wants);
-			memcpy((*wants)[want_count].root, registered.root, 32);
-			(*wants)[want_count++].size = registered.size;
-		}
-	}
+	for (size_t i = 1; i < block->tx_count; i++)
+		want_count = wants_append(block->txs[i], wants, want_count);
 	return want_count;
 }
 
@@ -67,7 +78,8 @@ bool wants_include(const struct chain *chain, const struct blob_want *want)
 		const struct waiting_block *waiting = &chain->waiting[i];
 
 		for (size_t j = wants_first(waiting); j < waiting->want_count; j++)
-			if (memcmp(waiting->wants[j].root, want->root, 32) == 0 && waiting->wants[j].size == want->size)
+			if (memcmp(waiting->wants[j].root, want->root, 32) == 0 &&
+				(want->size == 0 || waiting->wants[j].size == want->size))
 				return true;
 	}
 	return false;

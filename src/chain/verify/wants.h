@@ -19,13 +19,14 @@ struct waiting_block;
 bool wants_here(const struct blobs *blobs, const struct blob_want *want);
 /* Whether it is, and has been judged (chain/novelty/judge.h). */
 bool wants_judged(const struct chain *chain, const struct blob_want *want);
-/* What a block registers; the array is the caller's. Returns how many. */
+/* What a transaction, or a block, registers; the array is the caller's. Returns how many. */
+size_t wants_of_tx(const struct tx *tx, struct blob_want **wants);
 size_t wants_of_block(const struct block *block, struct blob_want **wants);
 void wants_add(struct waiting_block *waiting, const struct blob_want *missing); /* one more */
 
 /* Whether all is here that the block's next job needs. */
 bool wants_met(const struct chain *chain, const struct waiting_block *waiting);
-/* Whether a waiting block wants the blob now. */
+/* Whether a waiting block wants the blob now (of size 0: in any size). */
 bool wants_include(const struct chain *chain, const struct blob_want *want);
 
 void wants_ask(struct chain *chain, const struct waiting_block *waiting);      /* tells what is missing */

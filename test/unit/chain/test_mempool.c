@@ -1,5 +1,6 @@
 /* What the mempool takes, keeps, drops and hands to a template. */
 #include "chain/chain_helper.h"
+#include "chain/internal.h"
 #include "chain/mempool/mempool.h"
 #include "chain/mempool/policy.h"
 #include "consensus/change.h"
@@ -416,6 +417,210 @@ static void test_waiting_of_one_address(void **unused)
 	helper_stop(&h);
 }
 
+/* --- bytes that no block has --- */
+
+static bool has_blob(struct helper *h, unsigned number)
+{
+	uint8_t data[BLOB_SIZE], root[32];
+
+	helper_bytes(data, BLOB_SIZE, number);
+	contribution_root(data, BLOB_SIZE, root);
+	return chain_has_blob(h->chain, root);
+}
+
+static void give_number(struct helper *h, unsigned number)
+{
+	uint8_t data[BLOB_SIZE];
+
+	helper_bytes(data, BLOB_SIZE, number);
+	give_blob(h, data);
+}
+
+/* A contribution of the bytes of both numbers, from the coinbase at that height. */
+static const struct tx *contribute_two(struct helper *h, uint32_t height, unsigned number, unsigned other)
+{
+	const unsigned numbers[] = { number, other };
+	uint8_t data[BLOB_SIZE], script[P2TR_SIZE];
+	int64_t burn = h->spec->burn_rate * BLOB_SIZE;
+	struct tx *tx = tx_new();
+	struct outpoint outpoint;
+	int64_t amount = helper_coinbase(h, height, &outpoint);
+
+	tx_add_input(tx, &outpoint, 0xffffffff);
+	script_p2tr(script, h->key);
+	tx_add_output(tx, amount - 1000 - 2 * burn, script, sizeof script);
+	for (size_t i = 0; i < 2; i++) {
+		struct contribution contribution;
+		struct buf out;
+
+		helper_bytes(data, sizeof data, numbers[i]);
+		contribution = helper_contribution(h, data, sizeof data, 0);
+		buf_init(&out);
+		contribution_script(&out, &contribution);
+		tx_add_output(tx, burn, out.data, out.size);
+		buf_clear(&out);
+	}
+	helper_sign(h, tx, amount);
+	return tx_seal(tx);
+}
+
+static struct pending *pending_bytes(struct helper *h)
+{
+	return &h->chain->mempool->pending;
+}
+
+/* Who gives up a place gives up the bytes that came for it, unless another waits for the same. */
+static void test_vacated_bytes(void **unused)
+{
+	uint8_t data[BLOB_SIZE];
+	struct helper h;
+
+	(void)unused;
+	start(&h, 4);
+	helper_commit(&h, 4, BLOB_SIZE, 1, 3, 0);
+	expect_from(&h, 1, contribute_two(&h, 1, 1, 2), CHAIN_ORPHAN, "missing-blob");
+	expect_from(&h, 2, contribute_two(&h, 2, 1, 3), CHAIN_ORPHAN, "missing-blob");
+	give_number(&h, 1);
+	assert_int_equal(chain_mempool_count(h.chain), 0);
+	assert_int_equal(pending_bytes(&h)->bytes, 4 * BLOB_SIZE);
+	expect_from(&h, 3, spend_coinbase(&h, 1, 1000), CHAIN_NEW, "");
+	helper_mine(&h, 1);
+	assert_true(has_blob(&h, 1));
+	assert_int_equal(pending_bytes(&h)->bytes, 2 * BLOB_SIZE);
+	expect_from(&h, 3, spend_coinbase(&h, 2, 1000), CHAIN_NEW, "");
+	helper_mine(&h, 1);
+	assert_false(has_blob(&h, 1));
+	assert_int_equal(pending_bytes(&h)->bytes, 0);
+	/* What is refused when its bytes have come leaves none either. */
+	expect_from(&h, 1, contribute(&h, 3, 1, data), CHAIN_ORPHAN, "missing-blob");
+	h.chain->mempool->floor_rate = 1 << 30;
+	give_number(&h, 1);
+	assert_int_equal(chain_mempool_count(h.chain), 0);
+	assert_false(has_blob(&h, 1));
+	helper_stop(&h);
+}
+
+/* One address has a quarter of the room for bytes that no block has, those in the mempool among them. */
+static void test_bytes_of_one_address(void **unused)
+{
+	uint8_t data[BLOB_SIZE];
+	struct helper h;
+
+	(void)unused;
+	start(&h, 5);
+	helper_commit(&h, 5, BLOB_SIZE, 1, 4, 0);
+	pending_bytes(&h)->most = 8 * BLOB_SIZE;
+	expect_from(&h, 1, contribute(&h, 1, 1, data), CHAIN_ORPHAN, "missing-blob");
+	expect_from(&h, 1, contribute(&h, 2, 2, data), CHAIN_ORPHAN, "missing-blob");
+	expect_from(&h, 1, contribute(&h, 3, 3, data), CHAIN_REJECTED, "blob-pool-full");
+	give_number(&h, 1);
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	expect_from(&h, 1, contribute(&h, 3, 3, data), CHAIN_REJECTED, "blob-pool-full");
+	expect_from(&h, 2, contribute(&h, 4, 4, data), CHAIN_ORPHAN, "missing-blob");
+	helper_mine(&h, 1);
+	expect_from(&h, 1, contribute(&h, 3, 3, data), CHAIN_ORPHAN, "missing-blob");
+	assert_int_equal(pending_bytes(&h)->bytes, 3 * BLOB_SIZE);
+	helper_stop(&h);
+}
+
+/* When all of it is taken, those who wait and have most make room for somebody who has less. */
+static void test_bytes_of_many(void **unused)
+{
+	uint8_t data[BLOB_SIZE];
+	struct helper h;
+
+	(void)unused;
+	start(&h, 11);
+	helper_commit(&h, 11, BLOB_SIZE, 1, 10, 0);
+	pending_bytes(&h)->most = 8 * BLOB_SIZE;
+	for (uint8_t i = 1; i <= 8; i++)
+		expect_from(&h, (i + 1) / 2, contribute(&h, i, i, data), CHAIN_ORPHAN, "missing-blob");
+	give_number(&h, 2);
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	expect_from(&h, 9, contribute(&h, 9, 9, data), CHAIN_ORPHAN, "missing-blob");
+	assert_int_equal(pending_bytes(&h)->bytes, 8 * BLOB_SIZE);
+	expect_from(&h, 9, contribute(&h, 10, 10, data), CHAIN_REJECTED, "blob-pool-full");
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	give_number(&h, 9);
+	assert_int_equal(chain_mempool_count(h.chain), 2);
+	helper_stop(&h);
+}
+
+/* Nobody is asked for bytes to whose registration the branch has no commitment. */
+static void test_uncommitted_bytes(void **unused)
+{
+	uint8_t data[BLOB_SIZE];
+	struct helper h;
+
+	(void)unused;
+	start(&h, 3);
+	helper_forget(&h);
+	expect_from(&h, 1, contribute(&h, 1, 1, data), CHAIN_ORPHAN, "bad-contrib-commitment");
+	helper_mine(&h, 1);
+	assert_int_equal(h.blobs_wanted, 0);
+	helper_commit(&h, 3, BLOB_SIZE, 1, 1, 0);
+	assert_int_equal(h.blobs_wanted, 1);
+	give_blob(&h, data);
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	helper_stop(&h);
+}
+
+/* What an earlier run was given for contributions that nobody remembers makes room. */
+static void test_leftover_bytes(void **unused)
+{
+	enum { LARGE = 1 << 24, LARGE_COUNT = BLOBS_PENDING_BUDGET / LARGE };
+	uint8_t data[BLOB_SIZE];
+	struct helper h;
+	char path[1024];
+
+	(void)unused;
+	start(&h, 3);
+	helper_commit(&h, 3, BLOB_SIZE, 1, 1, 0);
+	helper_close(&h);
+	for (int i = 0; i < LARGE_COUNT; i++) {
+		FILE *file;
+
+		snprintf(path, sizeof path, "%s/blobs/%064x", h.folder, i + 1);
+		file = fopen(path, "w");
+		assert_non_null(file);
+		assert_int_equal(fseek(file, LARGE - 1, SEEK_SET), 0);
+		assert_int_equal(fputc(0, file), 0);
+		assert_int_equal(fclose(file), 0);
+	}
+	helper_open(&h);
+	assert_int_equal(helper_files(&h, "blobs/*"), LARGE_COUNT);
+	expect_from(&h, 1, contribute(&h, 1, 1, data), CHAIN_ORPHAN, "missing-blob");
+	give_blob(&h, data);
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	assert_int_equal(helper_files(&h, "blobs/*"), 1);
+	helper_stop(&h);
+}
+
+/* What a wallet keeps is let go when it says so, but not what a block or a transaction needs. */
+static void test_kept_bytes(void **unused)
+{
+	uint8_t data[BLOB_SIZE], root[32];
+	struct reject reject;
+	struct helper h;
+
+	(void)unused;
+	start(&h, 3);
+	helper_commit(&h, 3, BLOB_SIZE, 1, 1, 0);
+	helper_bytes(data, BLOB_SIZE, 1);
+	contribution_root(data, BLOB_SIZE, root);
+	assert_int_equal(chain_add_blob(h.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
+	chain_release_blob(h.chain, root);
+	assert_false(chain_has_blob(h.chain, root));
+	assert_int_equal(chain_add_blob(h.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
+	expect_from(&h, 1, contribute(&h, 1, 1, data), CHAIN_NEW, "");
+	chain_release_blob(h.chain, root);
+	assert_true(chain_has_blob(h.chain, root));
+	helper_mine(&h, 1);
+	chain_release_blob(h.chain, root);
+	assert_true(chain_has_blob(h.chain, root));
+	helper_stop(&h);
+}
+
 /* --- commitments --- */
 
 /* A registration of the bytes of number 3, with a commitment of this salt, paid for by the coinbase at that height. */
@@ -626,6 +831,12 @@ int main(void)
 		cmocka_unit_test(test_many_commitments),
 		cmocka_unit_test(test_waiting_of_one_coin),
 		cmocka_unit_test(test_waiting_of_one_address),
+		cmocka_unit_test(test_vacated_bytes),
+		cmocka_unit_test(test_bytes_of_one_address),
+		cmocka_unit_test(test_bytes_of_many),
+		cmocka_unit_test(test_uncommitted_bytes),
+		cmocka_unit_test(test_leftover_bytes),
+		cmocka_unit_test(test_kept_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

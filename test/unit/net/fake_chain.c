@@ -31,7 +31,7 @@ struct chain {
 	struct mempool_entry mempool[POOL_MAX];
 	size_t mempool_count;
 	uint64_t nonce;
-	bool blocks_lost, headers_full;
+	bool blocks_lost, headers_full, blobs_unwanted;
 	bool keeps;  /* in work already when its source left */
 	size_t room; /* bytes; 0: without end */
 };
@@ -378,6 +378,12 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 	return CHAIN_NEW;
 }
 
+bool chain_wants_blob(const struct chain *chain, const uint8_t root[32], uint64_t size)
+{
+	(void)root, (void)size;
+	return !chain->blobs_unwanted;
+}
+
 bool chain_has_blob(const struct chain *chain, const uint8_t root[32])
 {
 	return map_get(&chain->blobs, root) != NULL;
@@ -495,6 +501,11 @@ void fake_chain_hold_blob(struct chain *chain, const uint8_t root[32], const cha
 void fake_chain_want_blob(struct chain *chain, const uint8_t root[32], uint64_t source)
 {
 	chain->events.blob_wanted(chain->events.context, root, 5, source);
+}
+
+void fake_chain_want_nothing(struct chain *chain, bool nothing)
+{
+	chain->blobs_unwanted = nothing;
 }
 
 void fake_chain_fill_headers(struct chain *chain)

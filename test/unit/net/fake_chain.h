@@ -34,6 +34,8 @@ void fake_chain_spend(struct chain *chain, uint8_t salt, uint8_t wtxid[32]);
 /* A blob: held, or wanted from the peer `source`. */
 void fake_chain_hold_blob(struct chain *chain, const uint8_t root[32], const char *text);
 void fake_chain_want_blob(struct chain *chain, const uint8_t root[32], uint64_t source);
+/* What was wanted before is not; and nothing is, until that is over. */
+void fake_chain_want_nothing(struct chain *chain, bool nothing);
 
 /* No more headers are taken until chain_forget_headers is called. */
 void fake_chain_fill_headers(struct chain *chain);

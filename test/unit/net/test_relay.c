@@ -86,6 +86,27 @@ static void test_blobs(void **state)
 	assert_int_equal(peers_of(source), 1);
 }
 
+/* A blob whose transaction has been given up before anybody could be asked is forgotten. */
+static void test_unwanted_blob(void **state)
+{
+	struct node *wants = add_node(), *source = add_node();
+	uint8_t unwanted[32] = { 1 }, wanted[32] = { 2 };
+
+	(void)state;
+	fake_chain_hold_blob(source->chain, unwanted, "unwanted");
+	fake_chain_hold_blob(source->chain, wanted, "wanted");
+	connect_nodes(wants, source);
+	WAIT_FOR(peers_of(wants) == 1 && peers_of(source) == 1);
+	fake_chain_want_nothing(wants->chain, true);
+	fake_chain_want_blob(wants->chain, unwanted, 1);
+	turn_a_while();
+	fake_chain_want_nothing(wants->chain, false);
+	fake_chain_want_blob(wants->chain, wanted, 1);
+	WAIT_FOR(chain_has_blob(wants->chain, wanted));
+	turn_a_while();
+	assert_false(chain_has_blob(wants->chain, unwanted));
+}
+
 /* A source that does not answer is given up, and the bytes come from somebody else. */
 static void test_mute_about_blob(void **state)
 {
@@ -261,6 +282,7 @@ int main(void)
 		NET_TEST(test_proof_given_up),
 		NET_TEST(test_transactions),
 		NET_TEST(test_blobs),
+		NET_TEST(test_unwanted_blob),
 		NET_TEST(test_mute_about_blob),
 		NET_TEST(test_silent_about_blob),
 		NET_TEST(test_blob_for_another),
