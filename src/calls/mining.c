@@ -38,6 +38,7 @@ static enum rpc_outcome call_getmininginfo(struct rpc_request *mining_request, v
 	json_object_set_new(mining_info, "tokens_per_second", json_integer((json_int_t)mining_stats.tokens_per_second));
 	json_object_set_new(mining_info, "pooledtx", json_integer((json_int_t)chain_mempool_count(mining->chain)));
 	json_object_set_new(mining_info, "loose_proofs", json_integer((json_int_t)chain_loose_count(mining->chain)));
+	json_object_set_new(mining_info, "late_proofs", json_integer((json_int_t)chain_late_count(mining->chain)));
 	json_object_set_new(mining_info, "chain", json_string(spec->name));
 	json_object_set_new(mining_info, "warnings", show_warnings());
 	return rpc_reply(mining_request, mining_info);
@@ -145,7 +146,7 @@ static const struct rpc_method mining_methods[] = {
 		" \"running\": n, \"attempts\": n, \"shares\": n, \"blocks_found\": n, "
 		"\"failed\": n, \"steps_per_second\": n,\n"
 		" \"tokens_per_second\": n, \"pooledtx\": n, \"loose_proofs\": n, "
-		"\"chain\": \"name\", \"warnings\": []}",
+		"\"late_proofs\": n, \"chain\": \"name\", \"warnings\": []}",
 		NULL, 0 },
 	{ "setmining", "Mining", call_setmining, setmining_args,
 		"Starts or stops mining until the node ends; -mine begins with it at the start.", NULL, "true 2", 0 },

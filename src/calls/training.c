@@ -91,6 +91,7 @@ static enum rpc_outcome call_gettraininginfo(struct rpc_request *training_reques
 	json_object_set_new(training_info, "next_slots", training_show_next_slots(training->chain));
 	json_object_set_new(training_info, "loose_proofs",
 		json_integer((json_int_t)chain_loose_count(training->chain)));
+	json_object_set_new(training_info, "late_proofs", json_integer((json_int_t)chain_late_count(training->chain)));
 	json_object_set_new(training_info, "steps_per_second",
 		json_fixed((int64_t)miner_now.steps_per_1000_seconds, 3));
 	json_object_set_new(training_info, "tokens_per_second", json_integer((json_int_t)miner_now.tokens_per_second));
@@ -158,6 +159,7 @@ static const struct rpc_method training_methods[] = {
 		"  \"loss\": nats,                benchmark loss of the present model\n"
 		"  \"next_slots\": [{\"dataset\": n, \"title\": \"text\"}],   what the next block trains on\n"
 		"  \"loose_proofs\": n,           waiting for the next block\n"
+		"  \"late_proofs\": n,            that it can pay, and that were for one before\n"
 		"  \"steps_per_second\": n, \"tokens_per_second\": n,   of this node's miner\n"
 		"  \"verification\": {\"blocks_waiting\", \"blocks_verifying\", \"proofs_verifying\", "
 		"\"steps_done\", \"steps_total\",\n"

@@ -162,7 +162,8 @@ enum chain_result chain_add_block(struct chain *chain, const struct block *block
 	struct reject *reject);
 /* Bytes of blocks that may come from there before any must make room. */
 size_t chain_room(struct chain *chain, const struct source *source);
-/* A loose proof for the tip's child: executed on a worker, then proof_verdict. ORPHAN: not for the present tip.
+/* A loose proof for the tip's child, or one that it could list late: executed on a worker, then proof_verdict. KNOWN:
+ * it was judged, or the active chain has it. ORPHAN: not for the present tip, nor for one of the blocks just below.
  * REJECTED with REJECT_NOT_YET: it may be tried again when something here has been judged (its address has one in work,
  * another brought the same, there is no place). */
 enum chain_result chain_add_loose(struct chain *chain, const struct header *header, const struct source *source,
@@ -171,9 +172,12 @@ enum chain_result chain_add_loose(struct chain *chain, const struct header *head
  * from others. What is being executed goes on, so that the verdict finds the group. `discouraged`: that is known to be
  * nothing worth knowing, and ends too. */
 void chain_forget_source(struct chain *chain, const struct source *source, bool discouraged);
-/* A proof this node's own miner computed: its body is known to be right. Ticket decides: pool, or block (then `block`
- * is the template it was mined on, which is taken). */
+/* A block that this node's own miner found, and the body of its proof, which is known to be right. Both are taken. */
 enum chain_result chain_add_own(struct chain *chain, const struct block *block, uint8_t *body, struct reject *reject);
+/* A proof of its own that makes no block: of another share, or of a block that came too late. The body is taken.
+ * ORPHAN: no block can list it, now or later. */
+enum chain_result chain_add_own_proof(struct chain *chain, const struct header *header, uint8_t *body,
+	struct reject *reject);
 /* ORPHAN: an input is not known (the transaction is dropped), or the blob of a contribution is missing (reason
  * "missing-blob": the transaction is kept, blob_wanted is told, and it enters the mempool when the blob comes). Source
  * NULL: this node's own. */
@@ -243,10 +247,15 @@ void chain_mempool_each(const struct chain *chain, void (*visit)(void *context, 
 /* The mempool transaction that spends this output, or NULL. */
 const struct mempool_entry *chain_mempool_spender(const struct chain *chain, const struct outpoint *outpoint);
 
-/* The loose proofs waiting for the next block, ascending by seed. */
+/* Right proofs that the next block may list: the loose ones ascending by seed, the late ones by their parent's height
+ * and then by seed. `get`: NULL beyond the last. */
 size_t chain_loose_count(const struct chain *chain);
 const struct header *chain_loose_get(const struct chain *chain, size_t index);
-bool chain_loose_known(const struct chain *chain, const uint8_t id[32]);
+size_t chain_late_count(const struct chain *chain);
+const struct header *chain_late_get(const struct chain *chain, size_t index);
+const struct header *chain_candidate(const struct chain *chain, const uint8_t id[32]); /* any of them; NULL: none */
+bool chain_loose_known(const struct chain *chain, const uint8_t id[32]);               /* it was judged */
+bool chain_loose_in_work(const struct chain *chain, const uint8_t id[32]);             /* it will be */
 
 /* A new template on the tip: coinbase, best-paying transactions, loose proofs, all but nonce and digest. A later
  * attempt takes a newer one. */

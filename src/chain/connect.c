@@ -541,6 +541,7 @@ enum connect_result connect_block(struct chain *chain, struct full_entry *full, 
 	if (result == CONNECT_OK) {
 		states_connected(chain->states, full);
 		mempool_block_connected(chain, block);
+		candidates_block_on(chain, block);
 		NOTIFY(&chain->notices, connected, &full->entry, block);
 	}
 	block_unref(block);
@@ -634,6 +635,7 @@ bool connect_undo_tip(struct chain *chain, struct errmsg *err)
 	connect_forget(chain);
 	if (undone) {
 		mempool_block_disconnected(chain, block);
+		candidates_block_off(chain, block);
 		NOTIFY(&chain->notices, disconnected, &full->entry, block);
 	}
 	registry_undo_free(block_undo);

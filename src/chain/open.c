@@ -313,6 +313,7 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	chain->initial_download = true;
 	chain->proofs = proof_cache_new(chain->spec);
 	chain->loose = loose_pool_new(chain->spec);
+	chain->candidates = candidates_new(chain->spec);
 	waiting_init(chain, options->held_bytes);
 	chain->mempool = mempool_new(options->mempool_bytes);
 	index_init(&chain->index, chain->spec);
@@ -368,10 +369,12 @@ void chain_close(struct chain *chain)
 	connect_forget(chain);
 	close_save_verified(chain);
 	close_last_snapshot(chain);
-	states_close(chain->states);
+	states_close(chain->states); /* who waited for a state lets go of its source */
+	sources_free(chain->sources);
 	blobs_close(chain->blobs);
 	mempool_free(chain->mempool);
 	loose_pool_free(chain->loose);
+	candidates_free(chain->candidates);
 	proof_cache_free(chain->proofs);
 	registry_free(chain->registry);
 	registry_free(chain->side_registry);

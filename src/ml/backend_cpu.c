@@ -148,6 +148,8 @@ static enum step_result cpu_step(struct backend *backend, const struct step_job 
 			return STEP_MISCALCULATED;
 		if (!ok)
 			return STEP_FAILED;
+		if (job->iterations_done != NULL)
+			atomic_store(job->iterations_done, iteration);
 		if (job->progress != NULL)
 			job->progress(job->progress_context, iteration, loss);
 	}

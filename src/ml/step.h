@@ -30,12 +30,13 @@ enum step_result {
 typedef void step_progress(void *context, uint32_t done, float loss);
 
 struct step_job {
-	const struct state *state; /* of the same model configuration */
-	const uint8_t *seed;       /* 32 bytes */
-	const uint8_t *windows;    /* step_windows_size bytes */
-	bool checked;              /* check every product: some per cent more time */
-	const atomic_bool *cancel; /* may be NULL; looked at several times a second */
-	step_progress *progress;   /* may be NULL */
+	const struct state *state;    /* of the same model configuration */
+	const uint8_t *seed;          /* 32 bytes */
+	const uint8_t *windows;       /* step_windows_size bytes */
+	bool checked;                 /* check every product: some per cent more time */
+	const atomic_bool *cancel;    /* may be NULL; looked at several times a second */
+	atomic_uint *iterations_done; /* counted here; may be NULL */
+	step_progress *progress;      /* may be NULL */
 	void *progress_context;
 };
 

@@ -55,18 +55,29 @@ void relay_proofs_peer_opened(struct peer *peer)
 	peer->proofs = mem_calloc(1, sizeof *peer->proofs);
 }
 
-/* What waits here for a block is news to whoever has just connected. */
+static bool relay_proofs_add(struct buf *proof_items, size_t *added, const struct header *proof)
+{
+	uint8_t proof_id[32];
+
+	header_id(proof, proof_id);
+	message_add_item(proof_items, INVENTORY_PROOF, proof_id);
+	return ++*added < RELAY_PROOFS_QUEUE;
+}
+
+/* What waits here for a block is news to whoever has just connected: what is loose, and then what is late, the newest
+ * first. */
 void relay_proofs_peer_ready(struct relay_proofs *proof_relay, struct peer *peer)
 {
 	struct chain *chain = proof_relay->peers->chain;
 	struct buf proof_items;
-	uint8_t proof_id[32];
+	size_t added = 0;
+	bool more = true;
 
 	buf_init(&proof_items);
-	for (size_t i = 0; i < chain_loose_count(chain) && i < RELAY_PROOFS_QUEUE; i++) {
-		header_id(chain_loose_get(chain, i), proof_id);
-		message_add_item(&proof_items, INVENTORY_PROOF, proof_id);
-	}
+	for (size_t i = 0; more && i < chain_loose_count(chain); i++)
+		more = relay_proofs_add(&proof_items, &added, chain_loose_get(chain, i));
+	for (size_t i = chain_late_count(chain); more && i-- > 0;)
+		more = relay_proofs_add(&proof_items, &added, chain_late_get(chain, i));
 	peer_send_items(peer, MESSAGE_INV, &proof_items);
 	buf_clear(&proof_items);
 	peers_work(proof_relay->peers);
@@ -109,8 +120,9 @@ static void relay_proofs_begin(struct relay_proofs_peer *peer_proofs, size_t que
 	peer_proofs->deadline = clock_mono_ms() + RELAY_PROOFS_VERDICT_MS;
 }
 
-/* Who builds on an older block is late; the tip's child is what counts, and what may become it. */
-static bool relay_proofs_is_late(const struct relay_proofs *proof_relay, const struct header *proof)
+/* Whose parent is passed and was not, or is no longer, among those whose proofs can be late: no block will list it.
+ * What is for a parent that we have not got, or that may become the tip, is kept. */
+static bool relay_proofs_is_passed(const struct relay_proofs *proof_relay, const struct header *proof)
 {
 	const struct index_entry *parent = chain_find(proof_relay->peers->chain, proof->prev);
 
@@ -130,7 +142,7 @@ static bool relay_proofs_offer(struct relay_proofs *proof_relay, struct peer *pe
 	case CHAIN_KNOWN:
 		return false;
 	case CHAIN_ORPHAN:
-		return !relay_proofs_is_late(proof_relay, &proof);
+		return !relay_proofs_is_passed(proof_relay, &proof);
 	case CHAIN_REJECTED:
 		if (proof_reject.code == REJECT_NOT_YET)
 			return true;
@@ -266,12 +278,18 @@ void relay_proofs_verdict(struct relay_proofs *proof_relay, const struct header 
 	peers_work(proof_relay->peers);
 }
 
-/* The chain gives no verdict over what it had in work for the tip before; what waited may be for this one. */
+/* The chain gives no verdict over what no block can list any more; what waited may be for this tip. */
 void relay_proofs_tip(struct relay_proofs *proof_relay)
 {
-	for (struct peer *peer = proof_relay->peers->first; peer != NULL; peer = peer->next)
-		if (peer->proofs->deadline)
+	uint8_t proof_id[32];
+
+	for (struct peer *peer = proof_relay->peers->first; peer != NULL; peer = peer->next) {
+		if (peer->proofs->deadline == 0)
+			continue;
+		header_id(&peer->proofs->queue[0], proof_id);
+		if (!chain_loose_in_work(proof_relay->peers->chain, proof_id))
 			relay_proofs_drop(peer->proofs, 0);
+	}
 	proof_relay->changes++;
 	peers_work(proof_relay->peers);
 }

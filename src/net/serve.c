@@ -137,25 +137,18 @@ static bool serve_tx(struct peer *peer, const uint8_t wtxid[32])
 	return true;
 }
 
-/* Those of the pool, which holds what a block may still take in: looked through, as there are few. */
+/* Those that a block may still take in, loose or late. */
 static bool serve_proof(struct peer *peer, const uint8_t id[32])
 {
-	const struct chain *chain = peer->set->chain;
-	struct buf loose_payload;
-	uint8_t loose_id[32];
+	const struct header *candidate = chain_candidate(peer->set->chain, id);
+	struct buf proof_payload;
 
-	if (!chain_loose_known(chain, id))
+	if (candidate == NULL)
 		return false;
-	for (size_t i = 0; i < chain_loose_count(chain); i++) {
-		header_id(chain_loose_get(chain, i), loose_id);
-		if (memcmp(loose_id, id, 32) != 0)
-			continue;
-		buf_init(&loose_payload);
-		message_write_proof(&loose_payload, chain_loose_get(chain, i));
-		peer_send(peer, MESSAGE_PROOF, &loose_payload);
-		return true;
-	}
-	return false;
+	buf_init(&proof_payload);
+	message_write_proof(&proof_payload, candidate);
+	peer_send(peer, MESSAGE_PROOF, &proof_payload);
+	return true;
 }
 
 /* Sends the item, or notes it as not found. True if that may have taken long: a turn's worth. */

@@ -52,8 +52,8 @@ static void journal_put_datasets(struct buf *journal_line, const struct block_ou
 
 static void journal_tell_block(const struct index_entry *entry, const struct block *block)
 {
-	char journal_id[65], journal_miners[JOURNAL_AMOUNT_TEXT], journal_data[JOURNAL_AMOUNT_TEXT],
-		journal_seconds[JOURNAL_TIME_TEXT] = "";
+	char journal_late[32] = "", journal_id[65], journal_miners[JOURNAL_AMOUNT_TEXT],
+	     journal_data[JOURNAL_AMOUNT_TEXT], journal_seconds[JOURNAL_TIME_TEXT] = "";
 	struct show_payments journal_paid;
 	struct buf journal_loss, journal_datasets;
 
@@ -67,11 +67,14 @@ static void journal_tell_block(const struct index_entry *entry, const struct blo
 	if (entry->verify_ms > 0)
 		snprintf(journal_seconds, sizeof journal_seconds, ", %" PRIu32 ".%" PRIu32 " s",
 			entry->verify_ms / 1000, entry->verify_ms / 100 % 10);
-	log_info("block %" PRIu32 " %s: loss %.*s, %zu proof%s, datasets%.*s, paid %s to miners and %s to data%s",
+	if (block->late_count > 0)
+		snprintf(journal_late, sizeof journal_late, " and %zu late", block->late_count);
+	log_info("block %" PRIu32 " %s: loss %.*s, %zu proof%s%s, datasets%.*s, paid %s to miners and %s to data%s",
 		entry->height, journal_id, (int)journal_loss.size, (const char *)journal_loss.data,
-		block->loose_count + 1, journal_plural(block->loose_count + 1), (int)journal_datasets.size,
-		(const char *)journal_datasets.data, journal_amount(journal_paid.miners, journal_miners),
-		journal_amount(journal_paid.data, journal_data), journal_seconds);
+		block->loose_count + 1, journal_plural(block->loose_count + 1), journal_late,
+		(int)journal_datasets.size, (const char *)journal_datasets.data,
+		journal_amount(journal_paid.miners, journal_miners), journal_amount(journal_paid.data, journal_data),
+		journal_seconds);
 	buf_clear(&journal_loss);
 	buf_clear(&journal_datasets);
 }
@@ -147,7 +150,8 @@ static void journal_on_disconnected(void *context, const struct index_entry *ent
 
 static void journal_tell_idle(const struct journal *journal)
 {
-	size_t txs = chain_mempool_count(journal->chain), proofs = chain_loose_count(journal->chain), journal_peers;
+	size_t txs = chain_mempool_count(journal->chain), journal_peers;
+	size_t proofs = chain_loose_count(journal->chain) + chain_late_count(journal->chain);
 	char journal_mining[128] = "not mining";
 	struct miner_stats journal_stats;
 	struct net_counts journal_counts;

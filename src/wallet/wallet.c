@@ -439,17 +439,16 @@ static bool wallet_pays_key(const struct tx *tx, size_t output, const uint8_t ke
 	return output < tx->output_count && script_pays(&tx->outputs[output].script, key);
 }
 
-/* A coinbase pays its own miner, the loose proofs' miners in order, then the owners of datasets; zero amounts are
- * left out (doc/protocol.md section 13). */
+/* A coinbase pays its own miner, the loose and late proofs' miners in order, then the owners of datasets; zero amounts
+ * are left out (doc/protocol.md section 13). */
 static uint32_t wallet_first_data(const struct block *block)
 {
 	const struct tx *coinbase = block->txs[0];
 	uint32_t coinbase_at = 0;
 	size_t i;
 
-	coinbase_at += wallet_pays_key(coinbase, coinbase_at, block->header.miner);
-	for (i = 0; i < block->loose_count; i++)
-		coinbase_at += wallet_pays_key(coinbase, coinbase_at, block->loose[i].miner);
+	for (i = 0; i < block_proof_count(block); i++)
+		coinbase_at += wallet_pays_key(coinbase, coinbase_at, block_proof(block, i)->miner);
 	return coinbase_at;
 }
 

@@ -26,6 +26,7 @@ void attempt_reset(struct attempt *attempt)
 	attempt->windows = NULL;
 	attempt->body = NULL;
 	atomic_store(&attempt->cancel, false);
+	atomic_store(&attempt->iterations_done, 0);
 }
 
 void attempt_clear(struct attempt *attempt)
@@ -46,6 +47,11 @@ static void attempt_take_backend(struct attempt *attempt)
 	attempt->backend = backend_new(attempt_kind, &spec_course(attempt->spec)->train, 1);
 }
 
+bool attempt_is_advanced(const struct attempt *attempt)
+{
+	return 2 * atomic_load(&attempt->iterations_done) >= spec_course(attempt->spec)->train.iterations;
+}
+
 void attempt_run(struct attempt *attempt)
 {
 	const size_t body_size = block_body_size(attempt->spec);
@@ -56,6 +62,7 @@ void attempt_run(struct attempt *attempt)
 		.seed = attempt_seed,
 		.windows = attempt->windows,
 		.cancel = &attempt->cancel,
+		.iterations_done = &attempt->iterations_done,
 	};
 
 	attempt_take_backend(attempt);

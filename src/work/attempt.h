@@ -21,6 +21,7 @@ struct attempt {
 	const struct spec *spec;
 	struct backend *backend; /* made by the first run on its kind */
 	atomic_bool cancel;
+	atomic_uint iterations_done; /* of the step, readable meanwhile */
 	/* Of the run in hand; owned until attempt_reset, which the loop calls before the next. */
 	struct block *block; /* the template; attempt_run completes header.digest */
 	struct state *state;
@@ -35,6 +36,9 @@ void attempt_reset(struct attempt *attempt);
 
 /* The job: runs on a worker, and pauses for what is more urgent (queue_pause). */
 void attempt_run(struct attempt *attempt);
+
+/* Whether half of its step is done: then it is finished, though its parent is the tip no more, for a late proof. */
+bool attempt_is_advanced(const struct attempt *attempt);
 
 /* What a finished header's ticket is worth. */
 enum attempt_worth attempt_worth(const struct spec *spec, const struct header *header);

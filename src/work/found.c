@@ -23,18 +23,17 @@ static bool found_is_lower(const uint8_t ticket[32], const uint8_t rival_ticket[
 	return u256_compare(u256_from_bytes(ticket), u256_from_bytes(rival_ticket)) < 0;
 }
 
-void found_keep(struct found_block *found, struct block *block, uint8_t *body)
+struct found_block found_keep(struct found_block *found, struct block *block, uint8_t *body)
 {
+	const struct found_block older = *found;
 	struct found_block newer = { .block = block, .body = body };
 
 	header_ticket(&block->header, newer.ticket);
-	if (found->block != NULL && memcmp(found->block->header.prev, block->header.prev, 32) == 0 &&
-		!found_is_lower(newer.ticket, found->ticket)) {
-		found_drop(&newer);
-		return;
-	}
-	found_drop(found);
+	if (older.block != NULL && memcmp(older.block->header.prev, block->header.prev, 32) == 0 &&
+		!found_is_lower(newer.ticket, older.ticket))
+		return newer;
 	*found = newer;
+	return older;
 }
 
 /* On the tip it can win; beside the tip too, where its ticket is the lower one: the tip was due at the same time. */
@@ -48,9 +47,18 @@ static bool found_may_win(const struct found_block *found, const struct index_en
 		found_is_lower(found->ticket, tip->ticket);
 }
 
-bool found_is_due(struct found_block *found, const struct chain *chain)
+struct found_block found_let_go(struct found_block *found, const struct chain *chain)
 {
-	if (found->block != NULL && !found_may_win(found, chain_tip(chain)))
-		found_drop(found);
+	struct found_block lost = { .block = NULL };
+
+	if (found->block != NULL && !found_may_win(found, chain_tip(chain))) {
+		lost = *found;
+		*found = (struct found_block){ .block = NULL };
+	}
+	return lost;
+}
+
+bool found_is_due(const struct found_block *found, const struct chain *chain)
+{
 	return found->block != NULL && !found_is_early(chain, &found->block->header);
 }

@@ -16,11 +16,14 @@ struct found_block {
 /* Whether a block of that time must be kept for now. */
 bool found_is_early(const struct chain *chain, const struct header *header);
 
-/* Takes block and body, of which it keeps what is better. */
-void found_keep(struct found_block *found, struct block *block, uint8_t *body);
+/* Takes block and body, keeps what is better, and returns what is not, if there is any: a proof of the caller's that
+ * others can list. */
+struct found_block found_keep(struct found_block *found, struct block *block, uint8_t *body);
 void found_drop(struct found_block *found);
 
-/* Whether it is due; then it is the caller's to hand in. What cannot win any more is dropped. */
-bool found_is_due(struct found_block *found, const struct chain *chain);
+/* What cannot win any more, likewise. */
+struct found_block found_let_go(struct found_block *found, const struct chain *chain);
+/* Whether it is due; then it is the caller's to hand in. */
+bool found_is_due(const struct found_block *found, const struct chain *chain);
 
 #endif

@@ -96,6 +96,15 @@ static void miner_cancel_all(struct miner *miner)
 		atomic_store(&miner->seats[i].attempt.cancel, true);
 }
 
+/* The parent is the tip no more. A late proof is paid like a loose one in the next block (doc/protocol.md section 13),
+ * so who has done half of the step ends sooner with it than with a new one; who has done less begins anew. */
+static void miner_cancel_stale(struct miner *miner)
+{
+	for (unsigned i = 0; i < miner->threads; i++)
+		if (!attempt_is_advanced(&miner->seats[i].attempt))
+			atomic_store(&miner->seats[i].attempt.cancel, true);
+}
+
 /* --- who waits for blocks --- */
 
 /* The tick runs from the loop, soon: a callback of the chain is no place to begin new things in. */
@@ -168,62 +177,86 @@ static bool miner_block_under_way(struct miner *miner)
 	return false;
 }
 
+static void miner_log_not_taken(const struct reject *mined_reject)
+{
+	log_debug(LOG_MINER, "a proof of this node's own was not taken: %s",
+		mined_reject->reason != NULL ? mined_reject->reason : "known");
+}
+
 /* Takes block and body, which are the chain's then. */
-static void miner_hand_in(struct miner *miner, struct block *block, uint8_t *mined_body, enum attempt_worth mined_worth)
+static void miner_hand_in_block(struct miner *miner, struct block *block, uint8_t *mined_body)
 {
 	const struct block *mined_block = block_seal(block);
 	struct reject mined_reject = { 0 };
-	enum chain_result mined_result;
 	uint8_t mined_id[32];
 
 	memcpy(mined_id, block_id(mined_block), 32);
-	mined_result = chain_add_own(miner->chain, mined_block, mined_body, &mined_reject);
-	if (mined_result != CHAIN_NEW) {
-		log_debug(LOG_MINER, "a proof of this node's own was not taken: %s",
-			mined_reject.reason != NULL ? mined_reject.reason : "known");
-		return;
-	}
-	if (mined_worth == ATTEMPT_SHARE) {
-		miner->shares++;
+	if (chain_add_own(miner->chain, mined_block, mined_body, &mined_reject) != CHAIN_NEW) {
+		miner_log_not_taken(&mined_reject);
 		return;
 	}
 	miner->blocks++;
 	miner->pending = true;
 	memcpy(miner->pending_id, mined_id, 32);
-	miner_cancel_all(miner);
+	miner_cancel_stale(miner);
 }
 
-/* Between the step's beginning and now the tip may have changed without the flag being seen: what is for another parent
- * is worth nothing. What is handed on is not the seat's any more. */
+/* Of a block that was found, or of a share: others list it. Takes both, as above. */
+static void miner_hand_in_proof(struct miner *miner, struct block *mined_block, uint8_t *mined_body)
+{
+	struct reject mined_reject = { 0 };
+
+	if (chain_add_own_proof(miner->chain, &mined_block->header, mined_body, &mined_reject) == CHAIN_NEW)
+		miner->shares++;
+	else
+		miner_log_not_taken(&mined_reject);
+	block_unref(mined_block);
+}
+
+static void miner_hand_in_lost(struct miner *miner, const struct found_block *lost_block)
+{
+	if (lost_block->block != NULL)
+		miner_hand_in_proof(miner, lost_block->block, lost_block->body);
+}
+
+/* Since the step's beginning the tip may have changed, or another thread been lucky on the same parent: then a block is
+ * a late proof, as what is for another parent is. What is handed on is not the seat's any more. */
 static void miner_offer_proof(struct miner *miner, struct attempt *seat_attempt)
 {
 	struct block *mined_block = seat_attempt->block;
 	uint8_t *mined_body = seat_attempt->body;
-	enum attempt_worth mined_worth = attempt_worth(chain_spec(miner->chain), &mined_block->header);
+	const enum attempt_worth mined_worth = attempt_worth(chain_spec(miner->chain), &mined_block->header);
+	const bool in_time = memcmp(mined_block->header.prev, chain_tip(miner->chain)->id, 32) == 0;
+	struct found_block lost_block;
 
-	if (mined_worth == ATTEMPT_NOTHING || memcmp(mined_block->header.prev, chain_tip(miner->chain)->id, 32) != 0)
+	if (mined_worth == ATTEMPT_NOTHING)
 		return;
-	if (mined_worth == ATTEMPT_BLOCK && miner_block_under_way(miner))
-		return; /* two threads were lucky on the same parent: one block is enough */
 	seat_attempt->block = NULL;
 	seat_attempt->body = NULL;
-	if (mined_worth != ATTEMPT_BLOCK || !found_is_early(miner->chain, &mined_block->header)) {
-		miner_hand_in(miner, mined_block, mined_body, mined_worth);
+	if (mined_worth == ATTEMPT_SHARE || !in_time || miner_block_under_way(miner)) {
+		miner_hand_in_proof(miner, mined_block, mined_body);
+		return;
+	}
+	if (!found_is_early(miner->chain, &mined_block->header)) {
+		miner_hand_in_block(miner, mined_block, mined_body);
 		return;
 	}
 	log_debug(LOG_MINER, "a block of time %u is kept until it is due", (unsigned)mined_block->header.time);
-	found_keep(&miner->found, mined_block, mined_body);
+	lost_block = found_keep(&miner->found, mined_block, mined_body);
+	miner_hand_in_lost(miner, &lost_block);
 }
 
 /* The block that was kept, once it is due. */
 static void miner_hand_in_found(struct miner *miner)
 {
+	const struct found_block lost_block = found_let_go(&miner->found, miner->chain);
 	const struct found_block due_block = miner->found;
 
+	miner_hand_in_lost(miner, &lost_block);
 	if (miner_block_under_way(miner) || !found_is_due(&miner->found, miner->chain))
 		return;
 	miner->found = (struct found_block){ .block = NULL };
-	miner_hand_in(miner, due_block.block, due_block.body, ATTEMPT_BLOCK);
+	miner_hand_in_block(miner, due_block.block, due_block.body);
 }
 
 static void miner_work(struct miner *miner);
@@ -353,13 +386,13 @@ static void miner_on_connected(void *context, const struct index_entry *connecte
 	memcpy(mine_request->ids[mine_request->found++], connected->id, 32);
 }
 
-/* Every attempt is for the old tip now. Those that pause or wait end without another product. */
+/* Every attempt is for the old tip now. Those that have not come far end without another product. */
 static void miner_on_tip(void *context, const struct index_entry *tip)
 {
 	struct miner *miner = context;
 
 	(void)tip;
-	miner_cancel_all(miner);
+	miner_cancel_stale(miner);
 	if (miner->requests != NULL && miner->requests->found == miner->requests->wanted)
 		miner_finish_request(miner, NULL);
 	miner_wake(miner);
@@ -373,7 +406,7 @@ static void miner_on_block_proven(void *context, const struct index_entry *entry
 	(void)entry;
 	(void)source;
 	if (chain_is_overtaken(miner->chain))
-		miner_cancel_all(miner);
+		miner_cancel_stale(miner);
 }
 
 /* Refused: miner_block_under_way takes note of it; and mining may go on where it paused for the verdict. */

@@ -55,8 +55,10 @@ static void block_job_keep_proofs(struct chain *chain, const struct block_job *b
 			if (proof_cache_verdict(chain->proofs, proof->id) == PROOF_UNKNOWN)
 				chain->proofs_executed++;
 			proof_cache_put(chain->proofs, &proof->header, PROOF_RIGHT, proof->delta);
+			candidates_keep(chain, &proof->header);
 		}
 	}
+	candidates_tell(chain);
 }
 
 /* Its bytes alone may show that a blob is no contribution; what it resembles depends on the branch, and is asked when

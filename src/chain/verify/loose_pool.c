@@ -1,4 +1,4 @@
-/* The pool of loose proofs, and the jobs that execute them. */
+/* Loose and late proofs that peers bring: which wait, and the jobs that execute them. */
 #include "chain/verify/loose_pool.h"
 
 #include <stdlib.h>
@@ -6,34 +6,30 @@
 
 #include "chain/internal.h"
 #include "chain/tip.h"
+#include "chain/verify/branch.h"
+#include "chain/verify/candidates.h"
 #include "chain/verify/step_inputs.h"
 #include "consensus/pace.h"
 #include "util/clock.h"
 #include "util/mem.h"
 
-struct pooled_loose {
-	struct header header;
-	uint8_t id[32], seed[32];
-};
-
 struct loose_job {
 	struct loose_job *next;
 	struct chain *chain;
 	struct verify_proof proof;
-	struct state *state; /* the tip's, while it is in work */
+	const struct index_entry *parent;
+	struct state *state; /* after the parent, while it is executed */
 	struct source source;
 	struct source_group *group;
 	uint64_t order;
-	bool running, right;
+	bool running; /* executed, or the state for it is replayed */
+	bool right;
 	atomic_bool cancel;
 	struct reject reject;
 };
 
 struct loose_pool {
-	const struct spec *spec;
-	size_t max;
-	struct pooled_loose *pool; /* ascending by seed */
-	size_t count;
+	size_t max;             /* that wait */
 	struct loose_job *jobs; /* oldest first */
 	size_t job_count, running;
 	uint64_t order; /* the last one given */
@@ -43,17 +39,12 @@ struct loose_pool *loose_pool_new(const struct spec *spec)
 {
 	struct loose_pool *loose = mem_calloc(1, sizeof *loose);
 
-	loose->spec = spec;
 	loose->max = 4 * (size_t)spec->k;
-	loose->pool = mem_calloc(loose->max, sizeof *loose->pool);
 	return loose;
 }
 
 void loose_pool_free(struct loose_pool *loose)
 {
-	if (loose == NULL)
-		return;
-	free(loose->pool);
 	free(loose);
 }
 
@@ -67,55 +58,6 @@ size_t loose_pool_running(const struct loose_pool *loose)
 	return loose->running;
 }
 
-/* Where a seed stands or would stand; true if it is there. */
-static bool loose_pool_find(const struct loose_pool *loose, const uint8_t seed[32], size_t *pool_at)
-{
-	size_t low = 0, high = loose->count;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		int seed_order = memcmp(loose->pool[middle].seed, seed, 32);
-
-		if (seed_order == 0) {
-			*pool_at = middle;
-			return true;
-		}
-		if (seed_order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	*pool_at = low;
-	return false;
-}
-
-/* As many as a block may take: more would only wait to be forgotten with the tip. */
-bool loose_pool_put(struct loose_pool *loose, const struct header *header)
-{
-	uint8_t loose_seed[32];
-	size_t pool_at;
-
-	header_seed(header, loose_seed);
-	if (loose->count == loose->max || loose_pool_find(loose, loose_seed, &pool_at))
-		return false;
-	memmove(&loose->pool[pool_at + 1], &loose->pool[pool_at], (loose->count - pool_at) * sizeof *loose->pool);
-	loose->count++;
-	loose->pool[pool_at].header = *header;
-	memcpy(loose->pool[pool_at].seed, loose_seed, 32);
-	header_id(header, loose->pool[pool_at].id);
-	return true;
-}
-
-size_t chain_loose_count(const struct chain *chain)
-{
-	return chain->loose->count;
-}
-
-const struct header *chain_loose_get(const struct chain *chain, size_t index)
-{
-	return index < chain->loose->count ? &chain->loose->pool[index].header : NULL;
-}
-
 static const struct loose_job *loose_job_find(const struct loose_pool *loose, const uint8_t id[32])
 {
 	for (const struct loose_job *loose_job = loose->jobs; loose_job != NULL; loose_job = loose_job->next)
@@ -127,6 +69,13 @@ static const struct loose_job *loose_job_find(const struct loose_pool *loose, co
 bool chain_loose_known(const struct chain *chain, const uint8_t id[32])
 {
 	return proof_cache_verdict(chain->proofs, id) != PROOF_UNKNOWN;
+}
+
+bool chain_loose_in_work(const struct chain *chain, const uint8_t id[32])
+{
+	const struct loose_job *loose_job = loose_job_find(chain->loose, id);
+
+	return loose_job != NULL && !atomic_load(&loose_job->cancel);
 }
 
 /* --- execution --- */
@@ -178,33 +127,20 @@ static void loose_job_done(void *job_arg, bool cancelled)
 	chain->proofs_executed += loose_right;
 	chain->proofs_false += !loose_right;
 	loose_job_free(loose_job);
-	if (loose_right && !loose_pool_put(chain->loose, &loose_header)) {
+	if (loose_right && !candidates_put(chain, &loose_header)) {
 		loose_right = false;
-		reject_set(&loose_reject, REASON_LOOSE_POOL_FULL, "enough proofs wait for the next block");
+		reject_set(&loose_reject, REASON_LOOSE_POOL_FULL, "enough proofs of its parent wait for a block");
 	}
 	NOTIFY(&chain->notices, proof_verdict, &loose_header, &loose_source, loose_right ? NULL : &loose_reject);
 	chain->again = true;
 }
 
-/* The dataset may be missing, or the tip's state not at hand: then the proof is dropped, not refused. Its sender may
- * try again. */
-static bool loose_job_start(struct chain *chain, struct loose_job *loose_job)
+/* The state is the job's. */
+static void loose_job_post(struct loose_job *loose_job, struct state *state)
 {
-	const struct index_entry *tip = chain_tip(chain);
-	struct errmsg err;
-	struct step_draw loose_draw;
+	struct chain *chain = loose_job->chain;
 
-	step_inputs_draw(chain->spec, chain->registry, tip, &loose_draw);
-	loose_job->proof.windows = step_inputs_windows(chain->spec, chain->blobs, &loose_draw, &loose_job->proof.header,
-		&loose_job->proof.slot, NULL, &err);
-	loose_job->state = loose_job->proof.windows != NULL ? states_get(chain->states, entry_full(tip)) : NULL;
-	if (loose_job->state == NULL) {
-		loose_job_free(loose_job);
-		return false;
-	}
-	loose_job->running = true;
-	chain->loose->running++;
-	sources_serve(chain->sources, loose_job->group);
+	loose_job->state = state;
 	queue_post(chain->queue,
 		&(struct queue_job){
 			.kind = QUEUE_LOOSE,
@@ -213,10 +149,60 @@ static bool loose_job_start(struct chain *chain, struct loose_job *loose_job)
 			.done = loose_job_done,
 			.arg = loose_job,
 		});
+}
+
+/* Of an older block, or after a restart: it was replayed, or cannot be had. The sender may try again. */
+static void loose_job_state_ready(void *context, struct state *state)
+{
+	struct loose_job *loose_job = context;
+	struct chain *chain = loose_job->chain;
+
+	if (state != NULL && !atomic_load(&loose_job->cancel) && !chain->closing) {
+		loose_job_post(loose_job, state);
+		return;
+	}
+	state_unref(state);
+	loose_job_free(loose_job);
+	chain->again = true;
+}
+
+/* Draws on the parent's registry. False: the dataset may be missing; then the proof is dropped, not refused, and its
+ * sender may try again. */
+static bool loose_job_gather(struct chain *chain, struct loose_job *loose_job)
+{
+	struct errmsg err;
+	const struct registry *registry = branch_registry(chain, entry_full(loose_job->parent), &err);
+	struct step_draw loose_draw;
+
+	if (registry == NULL)
+		return false;
+	step_inputs_draw(chain->spec, registry, loose_job->parent, &loose_draw);
+	loose_job->proof.windows = step_inputs_windows(chain->spec, chain->blobs, &loose_draw, &loose_job->proof.header,
+		&loose_job->proof.slot, NULL, &err);
+	return loose_job->proof.windows != NULL;
+}
+
+static bool loose_job_start(struct chain *chain, struct loose_job *loose_job)
+{
+	const struct full_entry *parent_full = entry_full(loose_job->parent);
+	struct state *parent_state;
+
+	if (!loose_job_gather(chain, loose_job)) {
+		loose_job_free(loose_job);
+		return false;
+	}
+	loose_job->running = true;
+	chain->loose->running++;
+	sources_serve(chain->sources, loose_job->group);
+	parent_state = states_get(chain->states, parent_full);
+	if (parent_state != NULL)
+		loose_job_post(loose_job, parent_state);
+	else
+		states_request(chain->states, parent_full, QUEUE_LOOSE, 0, loose_job_state_ready, loose_job);
 	return true;
 }
 
-/* All are for the tip's child, so what tells them apart is who brought them, and when. */
+/* For the tip's child before what is late, the newest of that first; then by who brought them, and when. */
 static struct loose_job *loose_job_next(const struct loose_pool *loose)
 {
 	const int64_t now = clock_wall();
@@ -225,6 +211,7 @@ static struct loose_job *loose_job_next(const struct loose_pool *loose)
 
 	for (struct loose_job *loose_job = loose->jobs; loose_job != NULL; loose_job = loose_job->next) {
 		const struct contender contender = {
+			.proven = loose_job->parent->chain_work,
 			.standing = sources_standing(loose_job->group, now),
 			.served = loose_job->group->served,
 			.order = loose_job->order,
@@ -250,88 +237,96 @@ void loose_pool_start(struct chain *chain, struct workload *load)
 	}
 }
 
-/* Those of a group, or (NULL) all. */
-static void loose_jobs_cancel(struct chain *chain, const struct source_group *group, bool running)
+/* What runs sees the flag; what waits goes at once. */
+static void loose_job_cancel(struct loose_job *loose_job)
 {
-	struct loose_job *loose_job = chain->loose->jobs;
-
-	while (loose_job != NULL) {
-		struct loose_job *next_loose = loose_job->next;
-
-		if (group == NULL || loose_job->group == group) {
-			if (!loose_job->running)
-				loose_job_free(loose_job);
-			else if (running)
-				atomic_store(&loose_job->cancel, true);
-		}
-		loose_job = next_loose;
-	}
+	if (loose_job->running)
+		atomic_store(&loose_job->cancel, true);
+	else
+		loose_job_free(loose_job);
 }
 
 void loose_pool_forget(struct chain *chain, const struct source_group *group, bool discouraged)
 {
-	loose_jobs_cancel(chain, group, discouraged);
+	for (struct loose_job *loose_job = chain->loose->jobs, *next_loose; loose_job != NULL; loose_job = next_loose) {
+		next_loose = loose_job->next;
+		if (loose_job->group == group && (discouraged || !loose_job->running))
+			loose_job_cancel(loose_job);
+	}
 }
 
-/* All were for a child of the old tip, and no block can take them in any more. */
+/* Blocks that a child of the tip can list proofs of: the tip, and those of the active chain whose proofs are late. */
+static bool loose_is_in_reach(const struct chain *chain, const struct index_entry *parent)
+{
+	return chain_is_active(chain, parent) && parent->height + BLOCK_LATE_BACK >= chain_tip(chain)->height;
+}
+
+/* What was for a child of the old tip goes on: it is late. What no block can list any more ends. */
 void loose_pool_new_tip(struct chain *chain)
 {
-	loose_jobs_cancel(chain, NULL, true);
-	chain->loose->count = 0;
+	for (struct loose_job *loose_job = chain->loose->jobs, *next_loose; loose_job != NULL; loose_job = next_loose) {
+		next_loose = loose_job->next;
+		if (!loose_is_in_reach(chain, loose_job->parent))
+			loose_job_cancel(loose_job);
+	}
 }
 
 void loose_pool_stop(struct chain *chain)
 {
-	loose_jobs_cancel(chain, NULL, true);
+	for (struct loose_job *loose_job = chain->loose->jobs, *next_loose; loose_job != NULL; loose_job = next_loose) {
+		next_loose = loose_job->next;
+		loose_job_cancel(loose_job);
+	}
 	queue_leave(chain->queue, chain->loose);
 }
 
 /* --- from outside --- */
 
-static size_t loose_strangers(const struct loose_pool *loose, int64_t now)
-{
-	size_t strangers = 0;
-
-	for (const struct loose_job *loose_job = loose->jobs; loose_job != NULL; loose_job = loose_job->next)
-		strangers += sources_standing(loose_job->group, now) == STANDING_STRANGER;
-	return strangers;
-}
-
 /* A proof costs its sender nothing to state and this node a step to refuse: so one for each address, and never more
- * than a block could take. */
-static bool loose_has_place(const struct loose_pool *loose, struct source_group *group, struct reject *reject)
+ * than a block could take. Late ones take no places from those for the tip's child. */
+static bool loose_has_place(const struct chain *chain, const struct index_entry *parent, struct source_group *group,
+	struct reject *reject)
 {
+	const struct loose_pool *loose = chain->loose;
+	const bool late = parent != chain_tip(chain);
 	const int64_t now = clock_wall();
+	size_t waiting = 0, strangers = 0;
 
 	if (!group->own && group->loose > 0)
 		return reject_set(reject, REASON_LOOSE_ONE_AT_A_TIME, "its address has a proof here that waits");
-	if (loose->count == loose->max ||
-		!schedule_queue_fits(loose->max, loose->job_count, loose_strangers(loose, now),
-			sources_standing(group, now)))
-		return reject_as(reject, REJECT_NOT_YET, REASON_LOOSE_POOL_FULL,
-			"enough proofs wait for the next block");
+	for (const struct loose_job *loose_job = loose->jobs; loose_job != NULL; loose_job = loose_job->next) {
+		if ((loose_job->parent != chain_tip(chain)) != late)
+			continue;
+		waiting++;
+		strangers += sources_standing(loose_job->group, now) == STANDING_STRANGER;
+	}
+	if (!candidates_has_place(chain, parent) ||
+		!schedule_queue_fits(loose->max, waiting, strangers, sources_standing(group, now)))
+		return reject_as(reject, REJECT_NOT_YET, REASON_LOOSE_POOL_FULL, "enough proofs wait for %s",
+			late ? "being listed late" : "the next block");
 	return true;
 }
 
-static enum chain_result loose_job_queue(struct chain *chain, const struct header *header, const uint8_t id[32],
-	const struct source *source, struct reject *reject)
+static enum chain_result loose_job_queue(struct chain *chain, const struct header *header,
+	const struct index_entry *parent, const struct source *source, struct reject *reject)
 {
 	struct loose_pool *loose = chain->loose;
 	struct source_group *group = sources_take(chain->sources, source);
 	struct loose_job *loose_job, **link = &loose->jobs;
 
-	if (!loose_has_place(loose, group, reject)) {
+	if (!loose_has_place(chain, parent, group, reject)) {
 		sources_release(group);
 		return CHAIN_REJECTED;
 	}
 	loose_job = mem_calloc(1, sizeof *loose_job);
 	loose_job->chain = chain;
+	loose_job->parent = parent;
 	loose_job->group = group;
 	loose_job->order = ++loose->order;
 	if (source != NULL)
 		loose_job->source = *source;
 	loose_job->proof.header = *header;
-	memcpy(loose_job->proof.id, id, 32);
+	header_id(header, loose_job->proof.id);
 	header_seed(header, loose_job->proof.seed);
 	atomic_init(&loose_job->cancel, false);
 	while (*link != NULL)
@@ -342,12 +337,48 @@ static enum chain_result loose_job_queue(struct chain *chain, const struct heade
 	return CHAIN_NEW;
 }
 
-uint64_t loose_pool_latest(const struct spec *spec, const struct parent_view *parent_view)
+/* The latest time of one that is taken now: the block that lists it is dated by a clock like this one, or later. */
+static uint64_t loose_latest(const struct spec *spec, const struct parent_view *tip_view)
 {
 	const uint64_t now = (uint64_t)clock_wall();
-	const uint64_t least_time = pace_least_time(spec, parent_view->height + 1, parent_view->base_time);
+	const uint64_t least_time = pace_least_time(spec, tip_view->height + 1, tip_view->base_time);
 
 	return (least_time > now ? least_time : now) + spec_future_limit(spec);
+}
+
+/* One under the block target is no loose proof; it may be late when a block has come. Its sender may know that one. */
+static bool loose_check_ticket(const struct header *header, struct reject *reject)
+{
+	struct u256 block_target;
+	uint8_t ticket[32];
+
+	header_ticket(header, ticket);
+	return !target_from_compact(header->bits, &block_target) || !target_met(ticket, block_target) ||
+		reject_as(reject, REJECT_NOT_YET, REASON_BAD_PROOF_TICKET,
+			"the ticket is a block's, and its parent has no other child yet");
+}
+
+enum chain_result loose_pool_check(const struct chain *chain, const struct header *header,
+	const struct index_entry **parent, struct reject *reject)
+{
+	const struct index_entry *tip = chain_tip(chain);
+	struct parent_view tip_view;
+	uint32_t back;
+
+	*parent = chain_find(chain, header->prev);
+	if (*parent == NULL || !loose_is_in_reach(chain, *parent)) {
+		reject_as(reject, REJECT_NOT_YET, REASON_BAD_PROOF_PARENT,
+			"its parent is not the tip, nor one of the %d blocks below it", BLOCK_LATE_BACK);
+		return CHAIN_ORPHAN;
+	}
+	index_parent_view(tip, &tip_view);
+	if (*parent == tip ? !loose_check_ticket(header, reject) ||
+				!block_check_loose(chain->spec, header, &tip_view, loose_latest(chain->spec, &tip_view),
+					reject) :
+			     !block_check_late(chain->spec, header, &tip_view, loose_latest(chain->spec, &tip_view),
+				     &back, reject))
+		return CHAIN_REJECTED;
+	return CHAIN_NEW;
 }
 
 /* From what is known to what must be computed: an id that was judged, one that is in work, then the rules, then a look
@@ -355,11 +386,10 @@ uint64_t loose_pool_latest(const struct spec *spec, const struct parent_view *pa
 enum chain_result loose_pool_add(struct chain *chain, const struct header *header, const struct source *source,
 	struct reject *reject)
 {
-	const struct index_entry *tip = chain_tip(chain);
 	const struct loose_job *loose_job;
-	struct parent_view parent_view;
+	const struct index_entry *parent;
+	enum chain_result checked;
 	uint8_t loose_id[32], loose_seed[32];
-	size_t pool_at;
 
 	header_id(header, loose_id);
 	if (proof_cache_verdict(chain->proofs, loose_id) == PROOF_FALSE) {
@@ -375,18 +405,14 @@ enum chain_result loose_pool_add(struct chain *chain, const struct header *heade
 		reject_set(reject, REASON_LOOSE_IN_WORK, "the same proof has no verdict yet");
 		return CHAIN_REJECTED;
 	}
-	if (memcmp(header->prev, tip->id, 32) != 0) {
-		reject_as(reject, REJECT_NOT_YET, REASON_BAD_PROOF_PARENT, "the proof is not for the present tip");
-		return CHAIN_ORPHAN;
-	}
-	index_parent_view(tip, &parent_view);
-	if (!block_check_loose(chain->spec, header, &parent_view, loose_pool_latest(chain->spec, &parent_view), reject))
-		return CHAIN_REJECTED;
+	checked = loose_pool_check(chain, header, &parent, reject);
+	if (checked != CHAIN_NEW)
+		return checked;
 	header_seed(header, loose_seed);
-	if (loose_pool_find(chain->loose, loose_seed, &pool_at)) {
+	if (candidates_has_seed(chain, parent, loose_seed)) {
 		/* Another digest for a seed whose digest has been found: it cannot be right. */
 		reject_set(reject, REASON_BAD_PROOF_DIGEST, "another digest of this seed is right");
 		return CHAIN_REJECTED;
 	}
-	return loose_job_queue(chain, header, loose_id, source, reject);
+	return loose_job_queue(chain, header, parent, source, reject);
 }

@@ -1,8 +1,10 @@
-/* The loose proofs for the tip's child: those being executed, and the pool of those that are right.
+/* Loose and late proofs that others bring, from their coming to their verdict; the right ones are candidates
+ * (chain/verify/candidates.h).
  *
- * At most 4k are in the pool, as many as a block takes. Each address has one here that waits or is in work, and no more
- * wait than the pool could hold; the rest stays with the peers, and is tried again. While a block of an address is in
- * work its proofs wait. With a new tip all of it is dropped: they named the old one. */
+ * Each address has one here that waits or is in work, and of those for the tip's child no more wait than a block takes,
+ * of the late ones as many beside; the rest stays with the peers, and is tried again. While a block of an address is in
+ * work its proofs wait, and late ones while any for the tip's child can begin. With a new tip what was loose is late.
+ */
 #ifndef ATELIER_CHAIN_VERIFY_LOOSE_POOL_H
 #define ATELIER_CHAIN_VERIFY_LOOSE_POOL_H
 
@@ -18,10 +20,10 @@ void loose_pool_new_tip(struct chain *chain);
 /* What chain_add_loose promises, but for beginning: that is for who calls (chain/choose.h). */
 enum chain_result loose_pool_add(struct chain *chain, const struct header *header, const struct source *source,
 	struct reject *reject);
-/* The latest time of one that is taken now: the block that lists it is dated by a clock like this one, or later. */
-uint64_t loose_pool_latest(const struct spec *spec, const struct parent_view *parent_view);
-/* A right one, for the tip's child; false if the pool is full or has its seed. */
-bool loose_pool_put(struct loose_pool *loose, const struct header *header);
+/* All but its digest. NEW: a child of the tip could list it, loose (then `parent` is the tip) or late. KNOWN: a block
+ * of the active chain has its seed. ORPHAN: none can list it now. */
+enum chain_result loose_pool_check(const struct chain *chain, const struct header *header,
+	const struct index_entry **parent, struct reject *reject);
 size_t loose_pool_busy(const struct loose_pool *loose);            /* waiting or in work */
 size_t loose_pool_running(const struct loose_pool *loose);         /* in work */
 void loose_pool_start(struct chain *chain, struct workload *load); /* as many as workers may be had for */

@@ -268,6 +268,4 @@ void waiting_clear(struct chain *chain)
 		;
 	free(chain->waiting);
 	chain->waiting = NULL;
-	sources_free(chain->sources);
-	chain->sources = NULL;
 }

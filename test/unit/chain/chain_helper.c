@@ -301,7 +301,8 @@ void helper_mine_loose(struct helper *h)
 	struct reject reject;
 	uint8_t *body = helper_solve(h, block, true);
 
-	assert_int_equal(chain_add_own(h->chain, block_seal(block), body, &reject), CHAIN_NEW);
+	assert_int_equal(chain_add_own_proof(h->chain, &block->header, body, &reject), CHAIN_NEW);
+	block_unref(block);
 }
 
 const struct source *helper_source(uint8_t number)

@@ -481,7 +481,7 @@ static struct header loose_header(struct helper *h, bool right)
 
 static void test_loose_proofs(void **unused)
 {
-	struct header right, wrong, late;
+	struct header right, wrong, late, passed;
 	struct helper a, b;
 	struct reject reject;
 	uint8_t id[32];
@@ -497,6 +497,8 @@ static void test_loose_proofs(void **unused)
 	right = loose_header(&a, true);
 	helper_key(&a, 0x33);
 	wrong = loose_header(&a, false);
+	helper_key(&a, 0x66);
+	passed = loose_header(&a, true);
 	assert_int_equal(chain_add_loose(b.chain, &right, helper_source(1), &reject), CHAIN_NEW);
 	assert_int_equal(chain_add_loose(b.chain, &right, helper_source(1), &reject), CHAIN_KNOWN);
 	assert_int_equal(chain_add_loose(b.chain, &wrong, helper_source(2), &reject), CHAIN_NEW);
@@ -517,7 +519,14 @@ static void test_loose_proofs(void **unused)
 	helper_mine(&b, 1);
 	assert_int_equal(chain_tip(b.chain)->loose_count, 1);
 	assert_int_equal(chain_loose_count(b.chain), 0);
-	assert_int_equal(chain_add_loose(b.chain, &late, helper_source(1), &reject), CHAIN_ORPHAN);
+	/* It came late, and another too late. */
+	assert_int_equal(chain_add_loose(b.chain, &late, helper_source(1), &reject), CHAIN_NEW);
+	helper_settle(&b);
+	assert_int_equal(b.proofs_right, 2);
+	assert_int_equal(chain_late_count(b.chain), 1);
+	helper_mine(&b, BLOCK_LATE_BACK);
+	assert_int_equal(chain_late_count(b.chain), 0);
+	assert_int_equal(chain_add_loose(b.chain, &passed, helper_source(1), &reject), CHAIN_ORPHAN);
 	helper_stop(&a);
 	helper_stop(&b);
 }
@@ -552,7 +561,7 @@ static void test_false_blocks(void **unused)
 	helper_forget(&b);
 	helper_key(&a, 0x44);
 	wrong = loose_header(&a, false);
-	assert_true(loose_pool_put(a.chain->loose, &wrong));
+	assert_true(candidates_put(a.chain, &wrong));
 	block = chain_template(a.chain, a.key);
 	assert_int_equal(block->loose_count, 1);
 	free(helper_solve(&a, block, false));

@@ -321,6 +321,43 @@ const struct header *chain_loose_get(const struct chain *chain, size_t index)
 	return &chain->loose[index];
 }
 
+size_t chain_late_count(const struct chain *chain)
+{
+	(void)chain;
+	return 0;
+}
+
+const struct header *chain_late_get(const struct chain *chain, size_t index)
+{
+	(void)chain;
+	(void)index;
+	return NULL;
+}
+
+const struct header *chain_candidate(const struct chain *chain, const uint8_t id[32])
+{
+	for (size_t i = 0; i < chain->loose_count; i++) {
+		uint8_t other[32];
+
+		header_id(&chain->loose[i], other);
+		if (memcmp(other, id, 32) == 0)
+			return &chain->loose[i];
+	}
+	return NULL;
+}
+
+bool chain_loose_in_work(const struct chain *chain, const uint8_t id[32])
+{
+	for (size_t i = 0; i < chain->judging_count; i++) {
+		uint8_t other[32];
+
+		header_id(&chain->judging[i].header, other);
+		if (memcmp(other, id, 32) == 0)
+			return true;
+	}
+	return false;
+}
+
 bool chain_loose_known(const struct chain *chain, const uint8_t id[32])
 {
 	for (size_t i = 0; i < chain->loose_count; i++) {
