@@ -226,6 +226,8 @@ static size_t model_place_arrays(struct model *model)
 	}
 	model->vectors.r = model_take_pair(model, &used, model_widest(config));
 	model->vectors.s = model_take_pair(model, &used, FREIVALDS_ROWS);
+	model->bytes.qkv = model_take_floats(model, &used, MODEL_VOCABULARY * 3 * d);
+	model->bytes.r = model_take_floats(model, &used, MODEL_VOCABULARY);
 	model->h = model_take_floats(model, &used, tokens * d);
 	model->r = model_take_floats(model, &used, tokens);
 	model->logits = model_take_floats(model, &used, tokens * MODEL_VOCABULARY);

@@ -212,7 +212,84 @@ static void pass_attend_backward(const struct pass_tile *tile, const struct mode
 	profile_lap(tile->profile, PROFILE_ATTENTION);
 }
 
+/* ---- The first layer's q, k and v: once for each byte ---- */
+
+/* Bytes of a task; a tile has more tokens. */
+enum { PASS_BYTES = 64 };
+
+/* Only those that the batch has: another byte's embedding may have no grid, and the pass must not fail for it. */
+static void pass_list_bytes(const struct pass *pass, const uint8_t *windows, size_t rows)
+{
+	struct model_bytes *bytes = &pass->model->bytes;
+	size_t ctx = pass->model->config.ctx;
+	bool occurs[MODEL_VOCABULARY] = { false };
+
+	for (size_t row = 0; row < rows; row++)
+		for (size_t token = 0; token < ctx; token++)
+			occurs[windows[row * (ctx + 1) + token]] = true;
+	bytes->count = 0;
+	for (size_t i = 0; i < MODEL_VOCABULARY; i++)
+		if (occurs[i]) {
+			bytes->place[i] = (uint8_t)bytes->count;
+			bytes->list[bytes->count++] = (uint8_t)i;
+		}
+}
+
+/* Products are exact, so a row's is the same whichever rows it is multiplied with. */
+static void pass_bytes_task(void *arg, size_t task, unsigned member)
+{
+	struct pass *pass = arg;
+	struct model *model = pass->model;
+	const struct model_bytes *bytes = &model->bytes;
+	size_t d = model->config.d, first = task * PASS_BYTES, count = size_min(PASS_BYTES, bytes->count - first);
+	const struct pass_tile tile = {
+		.pass = pass,
+		.model = model,
+		.member = &model->members[member],
+		.tokens = count,
+	};
+	const float *gain = pass->theta + pass_layer_offset(model, 0) + model->layout.norm_attention;
+
+	fesetenv(FE_DFL_ENV);
+	ops_embed(pass->theta, bytes->list + first, 1, count, d, tile.member->dx);
+	ops_rmsnorm(tile.member->dx, gain, count, d, tile.member->x, bytes->r + first);
+	if (!pass_multiply(&tile, pass_layer_matrix(model, 0, LAYER_QKV), tile.member->x, bytes->qkv + first * 3 * d,
+		    NULL))
+		pass_fail(pass);
+}
+
+static void pass_look_up(const struct pass_tile *tile, const struct model_layer *layer)
+{
+	const struct model_bytes *bytes = &tile->model->bytes;
+	size_t ctx = tile->model->config.ctx, width = 3 * (size_t)tile->model->config.d;
+
+	for (size_t i = 0; i < tile->tokens; i++) {
+		size_t token = tile->token + i,
+		       place = bytes->place[tile->pass->windows[token / ctx * (ctx + 1) + token % ctx]];
+
+		memcpy(layer->qkv + token * width, bytes->qkv + place * width, width * sizeof(float));
+		layer->r[token] = bytes->r[place];
+	}
+}
+
 /* ---- Forward, and back through the head: tiles on their own ---- */
+
+/* The layer's q, k and v, before they are rotated. */
+static bool pass_project(const struct pass_tile *tile, size_t index)
+{
+	struct model *model = tile->model;
+	const struct model_layer *layer = &model->layers[index];
+	size_t d = model->config.d, at = tile->token * d;
+
+	if (index == 0) {
+		pass_look_up(tile, layer);
+		return true;
+	}
+	ops_rmsnorm(layer->h + at, tile->pass->theta + pass_layer_offset(model, index) + model->layout.norm_attention,
+		tile->tokens, d, tile->member->x, layer->r + tile->token);
+	return pass_multiply(tile, pass_layer_matrix(model, index, LAYER_QKV), tile->member->x, layer->qkv + 3 * at,
+		NULL);
+}
 
 /* From l->h to `out`, the next layer's h. What the way back needs (h, qkv, p, a, h_mlp, gu and the norms' scales) stays
  * in the layer; the rest is computed again there. */
@@ -225,8 +302,7 @@ static bool pass_layer_forward(const struct pass_tile *tile, size_t index, float
 	struct ops_rotary rotary = pass_rotary(model);
 	float *x = tile->member->x, *qkv = layer->qkv + 3 * at, *gu = layer->gu + tile->token * 2 * ff;
 
-	ops_rmsnorm(layer->h + at, theta + model->layout.norm_attention, tile->tokens, d, x, layer->r + tile->token);
-	if (!pass_multiply(tile, pass_layer_matrix(model, index, LAYER_QKV), x, qkv, NULL))
+	if (!pass_project(tile, index))
 		return false;
 	ops_rotate(&rotary, qkv, tile->tokens, false);
 	pass_attend(tile, layer);
@@ -565,6 +641,9 @@ static bool pass_run(struct model *model, const float *theta, const uint8_t *win
 	model->members[0].work.profile = model->profile;
 	team_run(model->team, pass_round_matrix, &pass, LAYER_MATRICES * (size_t)model->config.layers + 1);
 	profile_lap(model->profile, PROFILE_QUANTISE);
+	pass_list_bytes(&pass, windows, rows);
+	if (pass_goes_on(&pass))
+		team_run(model->team, pass_bytes_task, &pass, pass_tasks(model->bytes.count, PASS_BYTES));
 	for (size_t done = 0; done < rows && pass_goes_on(&pass); done += pass.rows) {
 		queue_pause(cancel);
 		pass.windows = windows + done * (ctx + 1);

@@ -42,6 +42,14 @@ struct model_member {
 	struct freivalds check; /* model_check makes it that of `work` */
 };
 
+/* What the first layer's norm and its q, k and v, not rotated yet, are for each byte of a batch: nothing but the byte
+ * decides them. */
+struct model_bytes {
+	uint8_t list[MODEL_VOCABULARY], place[MODEL_VOCABULARY]; /* the batch's bytes; where in the list a byte is */
+	size_t count;
+	float *qkv, *r; /* [count][3d], [count] */
+};
+
 struct model {
 	struct model_config config;
 	struct model_layout layout;
@@ -51,6 +59,7 @@ struct model {
 	size_t windows, tile;  /* windows of a chunk, of a tile */
 	char *arena;
 	struct model_layer *layers;
+	struct model_bytes bytes;
 	struct linear *matrices; /* [layers][4], and the head */
 	struct freivalds_vectors vectors;
 	struct model_member *members;

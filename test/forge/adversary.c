@@ -28,7 +28,8 @@ struct adversary_memory {
 struct attempt {
 	struct adversary_memory *m;
 	const uint8_t *seed;
-	double saved; /* share of the step */
+	double work;  /* of the step, for who makes it */
+	double saved; /* share of it */
 };
 
 /* The gradient of iteration t at m->w, in m->gradient, however the adversary comes by it. */
@@ -255,6 +256,7 @@ static bool follow(struct attempt *a, const struct adversary *adversary, float *
 	float lr = (float)m->config->lr_ppm / 1000000.0f;
 
 	begin(a);
+	a->work = shadow_step_work(m->config, m->windows);
 	for (uint32_t t = 0; t + adversary->iterations_left_out < m->config->iterations; t++) {
 		if (!adversary->gradient(a, t))
 			return false;
@@ -299,7 +301,7 @@ bool adversary_state(struct adversary_memory *m, size_t adversary, const uint8_t
 	shadow_set_tricks(m->shadow, &tricks);
 	ok = ok && follow(&a, who, m->gradient);
 	shadow_set_tricks(m->shadow, NULL);
-	*saved = a.saved + shadow_saved(m->shadow) / shadow_step_work(m->config);
+	*saved = a.saved + shadow_saved(m->shadow) / a.work;
 	return ok && finish(&a, m->gradient, digest);
 }
 

@@ -17,8 +17,9 @@ struct counter {
 	const struct train_config *config;
 	struct seen *seen;   /* [matrices][2]: forward and back, of first iterations */
 	bool first;          /* the iteration under way is one */
+	size_t bytes;        /* its bytes, until their products are counted */
 	uint64_t *hashes[2]; /* [tokens of a chunk] */
-	double work[SHADOW_WAYS], needed[SHADOW_WAYS], saved;
+	double work[SHADOW_WAYS], needed[SHADOW_WAYS], saved, steps;
 };
 
 /* Two rows that differ in nothing but sign are one. Zero for a row of zeros, which costs nothing. */
@@ -96,7 +97,7 @@ static double nonzero(const int8_t *q, size_t count)
 static void count_product(void *context, const struct shadow_product *p)
 {
 	struct counter *c = context;
-	double size = (double)p->in * (double)p->out, rows, work;
+	double size = (double)p->in * (double)p->out, made = (double)p->tokens, rows, work;
 	bool head = p->matrix == shadow_matrices(c->config) - 1;
 
 	if (p->way == SHADOW_GRADIENT) {
@@ -111,15 +112,20 @@ static void count_product(void *context, const struct shadow_product *p)
 
 		rows = (double)(c->first ? unseen(seen, c->hashes[0], count) : count);
 	}
+	if (shadow_is_by_byte(p->matrix, p->way)) {
+		made = (double)c->bytes;
+		rows = c->first ? rows : made;
+		c->bytes = 0;
+	}
 	work = rows * size;
 	if (head && p->dy != NULL) {
 		double sparse = nonzero(p->dy, p->tokens * p->out) * (double)p->in;
 
 		work = sparse < work ? sparse : work;
 	}
-	c->work[p->way] += (double)p->tokens * size;
+	c->work[p->way] += made * size;
 	c->needed[p->way] += rows * size;
-	c->saved += (double)p->tokens * size - work;
+	c->saved += made * size - work;
 }
 
 static bool run_step(const struct setting *setting, struct shadow *shadow, struct counter *c, uint32_t number,
@@ -133,8 +139,10 @@ static bool run_step(const struct setting *setting, struct shadow *shadow, struc
 	memcpy(w, state_theta(setting->state), model_count(&config->model) * sizeof(float));
 	shadow_optimizer_reset(o, config);
 	setting_gather(setting, seed, windows);
+	c->steps += shadow_step_work(config, windows);
 	for (uint32_t t = 0; t < config->iterations; t++) {
 		c->first = t == 0;
+		c->bytes = shadow_bytes(config, windows + t * minibatch);
 		if (!shadow_gradient(shadow, w, windows + t * minibatch, config->batch, seed, t, gradient, NULL))
 			return false;
 		shadow_optimise(config, o, t, (float)config->lr_ppm / 1000000.0f, gradient, w);
@@ -176,7 +184,7 @@ bool savings_measure(const struct setting *setting, uint32_t steps, struct savin
 		ok = run_step(setting, shadow, &c, i, &o, w, gradient, windows);
 	for (int way = 0; way < SHADOW_WAYS; way++)
 		savings->distinct[way] = c.needed[way] / c.work[way];
-	savings->saved = c.saved / (shadow_step_work(config) * steps);
+	savings->saved = c.saved / c.steps;
 	counter_clear(&c);
 	shadow_free(shadow);
 	shadow_optimizer_clear(&o);

@@ -383,6 +383,41 @@ static void test_refusal_and_cancel(void **state)
 	state_unref(s);
 }
 
+/* What a byte's embedding is matters if the byte is an input, and only then: not as a target, not if it is not there.
+ */
+static void test_bytes(void **state)
+{
+	enum { ROWS = 40, TARGET = 200, ABSENT = 201 };
+	size_t n = model_count(&small), window = small.ctx + 1;
+	struct state *s = state_new_initial(&small, key);
+	struct model *m = model_new(&small, ENGINE_OPENBLAS, NULL);
+	float *theta = mem_dup(state_theta(s), n * sizeof(float)), *wanted = mem_align(n * sizeof(float)),
+	      *found = mem_align(n * sizeof(float)), loss[2];
+	uint8_t *windows = make_windows(&small, ROWS);
+
+	(void)state;
+	for (size_t i = 0; i < ROWS * window; i++)
+		if (windows[i] == TARGET || windows[i] == ABSENT)
+			windows[i] = 202;
+	for (size_t row = 1; row <= ROWS; row++)
+		windows[row * window - 1] = TARGET;
+	assert_true(pass_gradient(m, theta, windows, ROWS, dither, NULL, wanted, &loss[0]));
+	for (uint32_t i = 0; i < 2 * small.d; i++)
+		theta[TARGET * small.d + i] = NAN;
+	assert_true(pass_gradient(m, theta, windows, ROWS, dither, NULL, found, &loss[1]));
+	assert_memory_equal(found, wanted, n * sizeof(float));
+	assert_true(loss[0] == loss[1]);
+	/* In the last row of the second chunk. */
+	windows[ROWS * window - 2] = ABSENT;
+	assert_false(pass_gradient(m, theta, windows, ROWS, dither, NULL, found, &loss[1]));
+	free(theta);
+	free(wanted);
+	free(found);
+	free(windows);
+	model_free(m);
+	state_unref(s);
+}
+
 /* Scores of attention that overflow give NaN, which must reach the next product on every engine, and stay out of the
  * next pass: test/functional/consensus/known_answers.py has the same. */
 static void check_overflow(enum engine engine, float *theta, const uint8_t *windows, const float *gain)
@@ -481,6 +516,7 @@ int main(void)
 		cmocka_unit_test(test_teams),
 		cmocka_unit_test(test_micro_batches),
 		cmocka_unit_test(test_refusal_and_cancel),
+		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_overflowing_scores),
 		cmocka_unit_test(test_sure_model),
 	};
