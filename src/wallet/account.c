@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "crypto/hash.h"
 #include "crypto/kdf.h"
 #include "crypto/schnorr.h"
 #include "crypto/wipe.h"
@@ -191,6 +192,24 @@ bool account_secret(const struct account *account, enum account_branch branch, u
 		schnorr_output_secret(address_secret, address_node.secret, NULL);
 	wipe(&address_node, sizeof address_node);
 	return derived;
+}
+
+/* Published with the registration, so it must give nothing away: the private key goes in as HMAC's key. With the
+ * genesis, since the private chains share a coin, and so their keys. */
+bool account_salt(const struct account *account, const uint8_t genesis_id[32], const uint8_t root[32], uint8_t salt[32])
+{
+	static const char purpose[16] = "atelier salt";
+	uint8_t salted_bytes[sizeof purpose + 64], digest[64];
+
+	if (!account->unlocked)
+		return false;
+	memcpy(salted_bytes, purpose, sizeof purpose);
+	memcpy(salted_bytes + sizeof purpose, genesis_id, 32);
+	memcpy(salted_bytes + sizeof purpose + 32, root, 32);
+	hmac_sha512(digest, account->private_node.secret, 32, salted_bytes, sizeof salted_bytes);
+	memcpy(salt, digest, 32);
+	wipe(digest, sizeof digest);
+	return true;
 }
 
 bool account_words(const struct account *account, char *words)

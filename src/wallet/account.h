@@ -71,6 +71,11 @@ bool account_key(const struct account *account, enum account_branch branch, uint
 /* The secret that signs for it; false while locked. The caller wipes it. */
 bool account_secret(const struct account *account, enum account_branch branch, uint32_t index, uint8_t secret[32]);
 
+/* The salt by which this account commits to data of this root on the chain of this genesis: the same whenever it is
+ * asked for, and nothing that anybody else can tell. False while locked. */
+bool account_salt(const struct account *account, const uint8_t genesis_id[32], const uint8_t root[32],
+	uint8_t salt[32]);
+
 /* words holds BIP39_TEXT_MAX + 1 characters and is the caller's to wipe. False while locked. */
 bool account_words(const struct account *account, char *words);
 

@@ -6,6 +6,10 @@
  * is handed to the mempool again with each block, as every own transaction is, and enters when its commitment is deep
  * enough. So neither a restart nor a reorganisation can lose it or send another: it has one id.
  *
+ * The salt follows from the wallet's seed. So what a wallet has committed to, and what became of it is lost (it was
+ * restored from its words, or gave the registration up), is found among its transactions by whoever has the bytes: then
+ * the second is made anew, of other coins, and nothing is burned for the first.
+ *
  * How far a pledge is follows from ledger and registry, and is not stored. */
 #ifndef ATELIER_WALLET_PLEDGE_H
 #define ATELIER_WALLET_PLEDGE_H
@@ -17,13 +21,16 @@
 /* Both transactions, the caller's. */
 struct pledge_txs {
 	const struct tx *commitment, *registration;
-	int64_t fee; /* of both */
+	bool is_committed; /* the commitment is in a block, or in the mempool, already */
+	int64_t fee;       /* of what has not been sent */
 };
 
 /* Builds them: `burn` base units for the registration, beside COMMITMENT_BURN for the commitment; `rate` as in
- * spend_request. Draws the contribution's salt. Gives out no address: recording them does (wallet_record_pledge). */
-enum spend_result pledge_build(struct wallet *wallet, struct contribution *contribution, int64_t burn, int64_t rate,
-	struct pledge_txs *txs, struct errmsg *err);
+ * spend_request. Fills in the contribution's salt, and, if any owner will do and the wallet has committed to these
+ * bytes for another one, that owner. Gives out no address: recording them does (wallet_record_pledge). */
+enum spend_result pledge_build(struct wallet *wallet, struct contribution *contribution, bool any_owner, int64_t burn,
+	int64_t rate, struct pledge_txs *txs, struct errmsg *err);
+void pledge_release(struct pledge_txs *txs);
 
 enum pledge_stage {
 	PLEDGE_COMMITTING,  /* the commitment waits for a block */

@@ -1,6 +1,8 @@
 /* Coins, fee, change and signatures of one payment, in this order; nothing outside the plan changes. */
 #include "wallet/spend.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +16,7 @@
 enum {
 	SPEND_INPUT_WEIGHT = 4 * 41 + 1 + 1 + 64, /* outpoint, empty script, sequence; witness: a 64-byte signature */
 	SPEND_CHANGE_SIZE = 8 + 1 + P2TR_SIZE,
+	SPEND_AMOUNT_TEXT = 32,
 };
 
 static const uint32_t spend_sequence = 0xfffffffe; /* no relative lock; a locktime would count */
@@ -129,15 +132,37 @@ static bool spend_settle_fee(struct spend_plan *plan)
 	return true;
 }
 
+/* For people. */
+static const char *spend_amount(int64_t amount, char amount_text[SPEND_AMOUNT_TEXT])
+{
+	snprintf(amount_text, SPEND_AMOUNT_TEXT, "%" PRId64 ".%08" PRId64, amount / COIN, amount % COIN);
+	return amount_text;
+}
+
+/* All coins that can be spent are in the plan. */
+static enum spend_result spend_refuse_funds(const struct spend_plan *plan, const struct ledger *ledger,
+	struct errmsg *err)
+{
+	const int64_t needed = plan->target + (plan->request->pays_fee == NULL ? spend_fee(plan, false) : 0);
+	char needed_text[SPEND_AMOUNT_TEXT], sum_text[SPEND_AMOUNT_TEXT], immature_text[SPEND_AMOUNT_TEXT],
+		pending_text[SPEND_AMOUNT_TEXT];
+	struct ledger_balance balance;
+
+	ledger_balance(ledger, &balance);
+	errmsg_set(err,
+		"Insufficient funds: %s ATL are needed, and %s can be spent, beside %s immature and %s unconfirmed",
+		spend_amount(needed, needed_text), spend_amount(plan->sum, sum_text),
+		spend_amount(balance.immature, immature_text), spend_amount(balance.pending, pending_text));
+	return SPEND_FUNDS;
+}
+
 /* One coin more until it is enough. Each adds to the fee too, by its input: where it is worth less than that, the sum
  * is further from enough than before, and the next one is taken as well. */
-static enum spend_result spend_choose_coins(struct spend_plan *plan, struct errmsg *err)
+static enum spend_result spend_choose_coins(struct spend_plan *plan, const struct ledger *ledger, struct errmsg *err)
 {
 	while (!spend_settle_fee(plan)) {
-		if (plan->taken == plan->coin_count) {
-			errmsg_set(err, "Insufficient funds");
-			return SPEND_FUNDS;
-		}
+		if (plan->taken == plan->coin_count)
+			return spend_refuse_funds(plan, ledger, err);
 		plan->sum += plan->coins[plan->taken++].amount;
 	}
 	if (spend_weight(plan, plan->change > 0) > SPEND_WEIGHT_MAX) {
@@ -266,10 +291,8 @@ enum spend_result spend_build(struct wallet *wallet, const struct spend_request 
 	struct tx *payment;
 
 	/* First of all, so that a locked wallet says so and not that it has no coins. */
-	if (!wallet_is_unlocked(wallet)) {
-		errmsg_set(err, "The wallet is locked: unlock it with walletpassphrase first");
+	if (!wallet_check_unlocked(wallet, err))
 		return SPEND_LOCKED;
-	}
 	if (plan.rate < SPEND_RATE_MIN || plan.rate > SPEND_FEE_MAX) {
 		errmsg_set(err, "The fee rate is not in 1 to 10000 base units for each virtual byte");
 		return SPEND_REFUSED;
@@ -278,7 +301,7 @@ enum spend_result spend_build(struct wallet *wallet, const struct spend_request 
 	if (build_result != SPEND_OK)
 		return build_result;
 	spend_find_coins(&plan, wallet_ledger(wallet));
-	build_result = spend_choose_coins(&plan, err);
+	build_result = spend_choose_coins(&plan, wallet_ledger(wallet), err);
 	if (build_result == SPEND_OK) {
 		payment = tx_new();
 		build_result = spend_make_tx(&plan, wallet, payment, err);

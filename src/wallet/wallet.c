@@ -604,7 +604,7 @@ bool wallet_record_pledge(struct wallet *wallet, const struct tx *commitment, co
 
 	memcpy(pledge.commitment, tx_txid(commitment), 32);
 	memcpy(pledge.registration, tx_txid(registration), 32);
-	contribution_parse(&registration->outputs[0].script, &contribution);
+	contribution_find(registration, &contribution);
 	owner_script = ledger_script(&wallet->ledger, contribution.owner);
 	if (owner_script != NULL && owner_script->label == NULL && !wallet_is_given_out(wallet, owner_script))
 		wallet_put_label(wallet_batch, owner_script, "data owner");
@@ -731,6 +731,12 @@ bool wallet_is_unlocked(struct wallet *wallet)
 	return wallet->account.unlocked;
 }
 
+bool wallet_check_unlocked(struct wallet *wallet, struct errmsg *err)
+{
+	return wallet_is_unlocked(wallet) ||
+		errmsg_set(err, "The wallet is locked: unlock it with walletpassphrase first");
+}
+
 int64_t wallet_unlocked_until(struct wallet *wallet)
 {
 	return wallet_is_unlocked(wallet) && wallet->account.has_passphrase ? wallet->lock_at_wall : 0;
@@ -828,4 +834,10 @@ bool wallet_secret(struct wallet *wallet, const struct ledger_script *wallet_scr
 {
 	return wallet_is_unlocked(wallet) &&
 		account_secret(&wallet->account, wallet_script->branch, wallet_script->index, secret);
+}
+
+bool wallet_salt(struct wallet *wallet, const uint8_t root[32], uint8_t salt[32], struct errmsg *err)
+{
+	return wallet_check_unlocked(wallet, err) &&
+		account_salt(&wallet->account, wallet->spec->genesis_id, root, salt);
 }

@@ -82,8 +82,8 @@ struct wallet_pledge {
 	const char *refusal; /* why the mempool has not got its registration; NULL: it was not refused */
 };
 
-/* Writes down both transactions, the commitment first, and the bytes, in one. The registration's only output is the
- * contribution; its owner, if it is the wallet's next address, is given out by this. */
+/* Writes down both transactions, the commitment first, and the bytes, in one. The registration has one contribution;
+ * its owner, if it is the wallet's next address, is given out by this. */
 bool wallet_record_pledge(struct wallet *wallet, const struct tx *commitment, const struct tx *registration,
 	const struct buf *pledged_bytes, struct errmsg *err);
 /* All of them, in the order they were made; borrowed until the next is recorded. */
@@ -108,9 +108,10 @@ bool wallet_set_label(struct wallet *wallet, struct ledger_script *wallet_script
 
 /* A wallet without a passphrase is always unlocked; others for that many seconds from wallet_unlock. False: wrong. */
 bool wallet_unlock(struct wallet *wallet, const char *passphrase, int64_t seconds);
-void wallet_lock(struct wallet *wallet);              /* nothing to do without a passphrase */
-bool wallet_is_unlocked(struct wallet *wallet);       /* locks it first if its time is over */
-int64_t wallet_unlocked_until(struct wallet *wallet); /* Unix seconds; 0: locked */
+void wallet_lock(struct wallet *wallet);                               /* nothing to do without a passphrase */
+bool wallet_is_unlocked(struct wallet *wallet);                        /* locks it first if its time is over */
+bool wallet_check_unlocked(struct wallet *wallet, struct errmsg *err); /* the same, with the reason */
+int64_t wallet_unlocked_until(struct wallet *wallet);                  /* Unix seconds; 0: locked */
 /* False with the reason; wrong is set where it is the old passphrase. A wallet that was locked stays so. The whole
  * database is written anew and exchanged: it is sealed with the old passphrase or with the new one, and never with
  * both, whatever ends the process. */
@@ -119,5 +120,8 @@ bool wallet_change_passphrase(struct wallet *wallet, const char *old, const char
 
 /* The secret of one of the wallet's scripts; false while locked. The caller wipes it. */
 bool wallet_secret(struct wallet *wallet, const struct ledger_script *script, uint8_t secret[32]);
+
+/* account_salt on the wallet's chain; false with the reason while locked. */
+bool wallet_salt(struct wallet *wallet, const uint8_t root[32], uint8_t salt[32], struct errmsg *err);
 
 #endif

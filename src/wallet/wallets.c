@@ -17,7 +17,6 @@
 #include "util/mem.h"
 #include "util/warning.h"
 #include "wallet/folder.h"
-#include "wallet/pledge.h"
 #include "wallet/startup.h"
 
 enum {
@@ -738,31 +737,42 @@ enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, c
 	return send_result;
 }
 
-/* The registration is offered at once too: it waits beside the mempool until it is due (chain/mempool/places.h). If the
- * commitment is refused, what follows from it must not go out either. */
-enum chain_result wallets_pledge(struct wallets *wallets, struct wallet *wallet, const struct tx *commitment,
-	const struct tx *registration, const struct buf *pledged_bytes, struct reject *reject, struct errmsg *err)
+/* The commitment, or the registration alone where that has been sent. A registration that is early waits beside the
+ * mempool until it is due (chain/mempool/places.h). */
+static enum chain_result wallets_send_pledge(struct wallets *wallets, const struct pledge_txs *txs,
+	struct reject *reject)
+{
+	struct reject wait_reject;
+	enum chain_result send_result;
+
+	if (!txs->is_committed) {
+		send_result = chain_add_tx(wallets->chain, tx_ref(txs->commitment), NULL, reject);
+		if (send_result == CHAIN_NEW || send_result == CHAIN_KNOWN)
+			chain_add_tx(wallets->chain, tx_ref(txs->registration), NULL, &wait_reject);
+		return send_result;
+	}
+	send_result = chain_add_tx(wallets->chain, tx_ref(txs->registration), NULL, reject);
+	return send_result == CHAIN_ORPHAN ? CHAIN_NEW : send_result;
+}
+
+/* If what is sent first is refused, what follows from it must not go out either. */
+enum chain_result wallets_pledge(struct wallets *wallets, struct wallet *wallet, const struct pledge_txs *txs,
+	const struct buf *pledged_bytes, struct reject *reject, struct errmsg *err)
 {
 	struct wallets_loaded *loaded = wallets_find_loaded(wallets, wallet_name(wallet));
 	enum chain_result pledge_result = CHAIN_ERROR;
-	uint8_t commitment_txid[32], registration_txid[32];
-	struct reject wait_reject;
 
-	memcpy(commitment_txid, tx_txid(commitment), 32);
-	memcpy(registration_txid, tx_txid(registration), 32);
-	if (!wallet_record_pledge(wallet, commitment, registration, pledged_bytes, err)) {
-		tx_unref(commitment);
-	} else {
+	if (wallet_record_pledge(wallet, txs->commitment, txs->registration, pledged_bytes, err)) {
 		errmsg_set(err, "The chain's disk failed: see the log");
-		pledge_result = chain_add_tx(wallets->chain, commitment, NULL, reject);
+		pledge_result = wallets_send_pledge(wallets, txs, reject);
 	}
-	if (pledge_result == CHAIN_NEW || pledge_result == CHAIN_KNOWN) {
-		chain_add_tx(wallets->chain, registration, NULL, &wait_reject);
-		loaded->offer_due = true;
-		return pledge_result;
+	loaded->offer_due = true;
+	if (pledge_result != CHAIN_NEW && pledge_result != CHAIN_KNOWN) {
+		wallets_give_up(loaded, tx_txid(txs->registration));
+		if (!txs->is_committed)
+			wallets_give_up(loaded, tx_txid(txs->commitment));
 	}
-	tx_unref(registration);
-	wallets_give_up(loaded, registration_txid);
-	wallets_give_up(loaded, commitment_txid);
+	tx_unref(txs->commitment);
+	tx_unref(txs->registration);
 	return pledge_result;
 }

@@ -11,6 +11,7 @@
 #define ATELIER_WALLET_WALLETS_H
 
 #include "chain/chain.h"
+#include "wallet/pledge.h"
 #include "wallet/wallet.h"
 
 enum { WALLETS_NAME_MAX = 64 }; /* bytes */
@@ -77,8 +78,9 @@ enum chain_result wallets_send(struct wallets *wallets, struct wallet *wallet, c
 	struct reject *reject, struct errmsg *err);
 
 /* The same of a contribution under way (wallet/pledge.h): it is written down, then its commitment handed to the
- * mempool. Takes both transactions. From then on wallets_tick sees to the rest, and says in the log how far it is. */
-enum chain_result wallets_pledge(struct wallets *wallets, struct wallet *wallet, const struct tx *commitment,
-	const struct tx *registration, const struct buf *pledged_bytes, struct reject *reject, struct errmsg *err);
+ * mempool, or, where that is there already, its registration. Takes both transactions. From then on wallets_tick sees
+ * to the rest, and says in the log how far it is. */
+enum chain_result wallets_pledge(struct wallets *wallets, struct wallet *wallet, const struct pledge_txs *txs,
+	const struct buf *pledged_bytes, struct reject *reject, struct errmsg *err);
 
 #endif

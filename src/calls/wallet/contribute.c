@@ -36,7 +36,7 @@ static const struct rpc_arg contributedata_args[] = {
 		.type = RPC_DECIMAL,
 		.optional = true,
 		.max = COIN * 10000,
-		.help = "Base units for each virtual byte, up to three decimals; at least 1, the default." },
+		.help = "Base units for each virtual byte, up to three decimals; at least 1, which is the default." },
 	{ .name = "leave_out_pages",
 		.type = RPC_BOOL,
 		.fallback = "false",
@@ -45,6 +45,10 @@ static const struct rpc_arg contributedata_args[] = {
 		.type = RPC_BOOL,
 		.fallback = "false",
 		.help = "Only say what would be registered and burned, or why it would be refused." },
+	{ .name = "allow_unlisted",
+		.type = RPC_BOOL,
+		.fallback = "false",
+		.help = "Take a licence id that is not on the SPDX list that this node knows." },
 	{ 0 },
 };
 
@@ -83,9 +87,12 @@ static bool contribute_check_licence(struct rpc_request *contribute_request, con
 			licence_text);
 		return false;
 	}
-	if (spdx_review(licence_text, &err) != SPDX_MISTAKE)
+	/* The list of this node may be older than the licence: who means it says so, before anything is burned. */
+	if (rpc_bool(contribute_request, "allow_unlisted") || spdx_review(licence_text, &err) == SPDX_LISTED)
 		return true;
-	rpc_fail(contribute_request, RPC_INVALID_PARAMETER, "%s", err.text);
+	rpc_fail(contribute_request, RPC_INVALID_PARAMETER,
+		"%s. With allow_unlisted it is taken as it is; a licence of one's own is LicenseRef- and a name",
+		err.text);
 	return false;
 }
 
@@ -169,56 +176,88 @@ static bool contribute_keep_blob(struct rpc_request *contribute_request, struct 
 	return false;
 }
 
-/* Commits to the data; the wallets see to their registration. First the transactions, which may fail for want of coins,
- * and then the bytes, and last the sending: nothing is kept that is not paid for, and no transaction is known whose
- * bytes nobody has. */
-static enum rpc_outcome contribute_pledge(struct rpc_request *contribute_request, struct wallets *wallets,
-	struct wallet *wallet, const struct offer *offer, struct contribution *contribution)
+/* What the chain asks for the bytes. Burned, not paid to anybody: to fill the chain with worthless data costs a miner
+ * too, to whom a fee would come back. At a rate that is enough for FEES_WINDOW blocks at least. */
+static int64_t contribute_burn(struct chain *chain, const struct offer *offer)
 {
-	const struct buf *contributed_bytes = &offer->bytes;
-	struct chain *chain = wallets_chain(wallets);
-	/* Burned, not paid to anybody: to fill the chain with worthless data costs a miner too, to whom a fee would
-	 * come back. At a rate that is enough for FEES_WINDOW blocks at least. */
-	const int64_t data_burn = fees_burn(registry_data_offer(chain_registry(chain)), contributed_bytes->size);
-	struct reject pledge_reject = { .reason = "", .detail = "" };
-	uint8_t commitment_txid[32], registration_txid[32];
-	struct pledge_txs pledge_txs;
+	return fees_burn(registry_data_offer(chain_registry(chain)), offer->bytes.size);
+}
+
+/* Both transactions, which may fail for want of coins; false: the request has been answered. */
+static bool contribute_build(struct rpc_request *contribute_request, struct wallets *wallets, struct wallet *wallet,
+	const struct offer *offer, struct contribution *contribution, struct pledge_txs *pledge_txs)
+{
+	const int64_t data_burn = contribute_burn(wallets_chain(wallets), offer);
 	struct errmsg err;
 
-	if (!contribute_check_free(contribute_request, wallets, wallet, contribution) ||
-		!pay_built(contribute_request,
-			pledge_build(wallet, contribution, data_burn, pay_rate(contribute_request, "fee_rate"),
-				&pledge_txs, &err),
-			&err))
-		return RPC_DONE;
-	memcpy(commitment_txid, tx_txid(pledge_txs.commitment), 32);
-	memcpy(registration_txid, tx_txid(pledge_txs.registration), 32);
-	if (!contribute_keep_blob(contribute_request, chain, contributed_bytes, contribution)) {
-		tx_unref(pledge_txs.commitment);
-		tx_unref(pledge_txs.registration);
+	/* Or it would not find what it has committed to already. */
+	if (!wallets_is_level(wallets, wallet)) {
+		rpc_fail(contribute_request, RPC_WALLET_ERROR,
+			"The wallet looks through the chain: wait until getwalletinfo says that scanning is false");
+		return false;
+	}
+	return contribute_check_free(contribute_request, wallets, wallet, contribution) &&
+		pay_built(contribute_request,
+			pledge_build(wallet, contribution, !rpc_has(contribute_request, "owner"), data_burn,
+				pay_rate(contribute_request, "fee_rate"), pledge_txs, &err),
+			&err);
+}
+
+/* The answer, but for what only is there when it is done. */
+static json_t *contribute_show_built(struct wallets *wallets, const struct offer *offer,
+	const struct contribution *contribution, const struct pledge_txs *pledge_txs)
+{
+	struct chain *chain = wallets_chain(wallets);
+	const int64_t commitment_burn = pledge_txs->is_committed ? 0 : COMMITMENT_BURN;
+
+	return offer_show(offer,
+		json_pack("{s:o,s:I,s:o,s:o,s:o,s:b,s:o}", "root", json_hex(contribution->root, 32), "size",
+			(json_int_t)offer->bytes.size, "owner", show_address(chain_spec(chain), contribution->owner),
+			"burned", json_amount(contribute_burn(chain, offer) + commitment_burn), "fee",
+			json_amount(pledge_txs->fee), "committed_before", pledge_txs->is_committed, "warnings",
+			contribute_show_warnings(contribution->licence)));
+}
+
+/* Commits to the data; the wallets see to their registration. First the bytes are kept, then the transactions sent: no
+ * transaction is known whose bytes nobody has. Takes the transactions. */
+static enum rpc_outcome contribute_send(struct rpc_request *contribute_request, struct wallets *wallets,
+	struct wallet *wallet, const struct offer *offer, const struct contribution *contribution,
+	struct pledge_txs *pledge_txs)
+{
+	struct reject pledge_reject = { .reason = "", .detail = "" };
+	json_t *answer = contribute_show_built(wallets, offer, contribution, pledge_txs);
+	struct pledge_status pledge_status;
+	const struct wallet_pledge *pledges;
+	size_t pledge_count;
+	struct errmsg err;
+
+	json_object_set_new(answer, "commitment", json_hash(tx_txid(pledge_txs->commitment)));
+	json_object_set_new(answer, "txid", json_hash(tx_txid(pledge_txs->registration)));
+	if (!contribute_keep_blob(contribute_request, wallets_chain(wallets), &offer->bytes, contribution)) {
+		pledge_release(pledge_txs);
+		json_decref(answer);
 		return RPC_DONE;
 	}
 	if (!pay_sent(contribute_request,
-		    wallets_pledge(wallets, wallet, pledge_txs.commitment, pledge_txs.registration, contributed_bytes,
-			    &pledge_reject, &err),
-		    &pledge_reject, &err))
+		    wallets_pledge(wallets, wallet, pledge_txs, &offer->bytes, &pledge_reject, &err), &pledge_reject,
+		    &err)) {
+		json_decref(answer);
 		return RPC_DONE;
-	return rpc_reply(contribute_request,
-		offer_show(offer,
-			json_pack("{s:o,s:o,s:o,s:I,s:o,s:o,s:o,s:s,s:o}", "commitment", json_hash(commitment_txid),
-				"txid", json_hash(registration_txid), "root", json_hex(contribution->root, 32), "size",
-				(json_int_t)contributed_bytes->size, "owner",
-				show_address(wallet_spec(wallet), contribution->owner), "burned",
-				json_amount(data_burn + COMMITMENT_BURN), "fee", json_amount(pledge_txs.fee), "stage",
-				pledge_stage_name(PLEDGE_COMMITTING), "warnings",
-				contribute_show_warnings(contribution->licence))));
+	}
+	pledges = wallet_pledges(wallet, &pledge_count);
+	pledge_look(wallet, chain_registry(wallets_chain(wallets)), &pledges[pledge_count - 1], &pledge_status);
+	json_object_set_new(answer, "stage", json_string(pledge_stage_name(pledge_status.stage)));
+	return rpc_reply(contribute_request, answer);
 }
 
+/* What is asked is answered in this order: what costs nothing to find out, what the bytes are, what the wallet can do.
+ * A dry run ends where something would be sent, and so is refused whatever the call would be refused for. */
 static enum rpc_outcome call_contributedata(struct rpc_request *contribute_request, void *context)
 {
 	struct wallet *wallet = which_wallet(contribute_request, context);
 	struct contribution contribution = { .size = 0 };
 	enum rpc_outcome contribute_outcome = RPC_DONE;
+	struct pledge_txs pledge_txs;
 	struct offer offer;
 
 	if (wallet == NULL)
@@ -227,8 +266,17 @@ static enum rpc_outcome call_contributedata(struct rpc_request *contribute_reque
 	if (contribute_check_licence(contribute_request, wallet_spec(wallet)) &&
 		offer_read(contribute_request, wallet_spec(wallet), &offer) &&
 		offer_judge(contribute_request, wallets_chain(context), &offer) &&
-		contribute_describe(contribute_request, wallet, &offer.bytes, &contribution))
-		contribute_outcome = contribute_pledge(contribute_request, context, wallet, &offer, &contribution);
+		contribute_describe(contribute_request, wallet, &offer.bytes, &contribution) &&
+		contribute_build(contribute_request, context, wallet, &offer, &contribution, &pledge_txs)) {
+		if (rpc_bool(contribute_request, "dry_run")) {
+			contribute_outcome = rpc_reply(contribute_request,
+				contribute_show_built(context, &offer, &contribution, &pledge_txs));
+			pledge_release(&pledge_txs);
+		} else {
+			contribute_outcome = contribute_send(contribute_request, context, wallet, &offer, &contribution,
+				&pledge_txs);
+		}
+	}
 	offer_clear(&offer);
 	return contribute_outcome;
 }
@@ -290,13 +338,23 @@ static const struct rpc_method contribute_methods[] = {
 		"blocks deep (getchainspec), the wallet sends the second by itself, across restarts, while it is "
 		"loaded: it names the data, their licence and their owner, and burns what estimatedatafee tells now; "
 		"and the bytes become public. listcontributions says how far that is. When the model is trained on "
-		"the data and improves by it, the owner is paid.",
-		"{\n  \"commitment\": \"hex\",  id of the first transaction\n"
-		"  \"txid\": \"hex\",        id of the second\n  \"root\": \"hex\",\n  \"size\": n,\n"
-		"  \"owner\": \"address\",\n  \"burned\": amount,     by both\n"
-		"  \"fee\": amount,        of both\n  \"stage\": \"committing\",\n"
-		"  \"warnings\": [\"text\"],\n  \"left_out\": [n, ...]  numbers of pages, with leave_out_pages\n}\n"
-		"or, of a dry_run, root, size, burned and left_out alone",
+		"the data and improves by it, the owner is paid.\n\n"
+		"A wallet that has committed to these bytes already and lost what became of it (it was restored from "
+		"its words, or the registration was given up) finds its commitment, keeps the owner stated there if "
+		"none is given, and only makes the second transaction.\n\n"
+		"A call that fails has burned nothing and given out no address; a dry_run fails where the call would: "
+		"for the wallet's lock and its coins, too.",
+		"{\n  \"root\": \"hex\",         of the bytes: their name on the chain\n"
+		"  \"size\": n,             bytes\n"
+		"  \"owner\": \"address\",    that is paid\n"
+		"  \"burned\": amount,      by what is sent: the commitment and the registration\n"
+		"  \"fee\": amount,         likewise, to miners\n"
+		"  \"committed_before\": true|false,  an earlier commitment of the wallet is opened; none is sent\n"
+		"  \"warnings\": [\"text\"],  of a licence that is not listed\n"
+		"  \"left_out\": [n, ...],  (only with leave_out_pages) numbers of pages, from 0\n"
+		"  \"commitment\": \"hex\",   (not of a dry_run, as is what follows) id of the first transaction\n"
+		"  \"txid\": \"hex\",         id of the second\n"
+		"  \"stage\": \"text\"        how far it is: see listcontributions\n}",
 		"/usr/share/common-licenses/GPL-3 GPL-3.0-or-later \"GNU GPL version 3\"", 0 },
 	{ "listcontributions", "Data", call_listcontributions, listcontributions_args,
 		"Lists what the wallet has contributed with contributedata, and how far each is: \"committing\" until "

@@ -99,22 +99,13 @@ bool offer_judge(struct rpc_request *offer_request, struct chain *chain, const s
 	contribution_root(offer->bytes.data, offer->bytes.size, offer_root);
 	if (registry_find(chain_registry(chain), offer_root, NULL) != NULL)
 		return true;
-	if (!chain_judge_blob(chain, offer_root, offer->bytes.data, offer->bytes.size, &offer_reject)) {
-		rpc_fail(offer_request, RPC_VERIFY_REJECTED, "The data are not taken: %s (%s)%s", offer_reject.reason,
-			offer_reject.detail,
-			offer_reject.why == REASON_BAD_CONTRIB_PAGES ?
-				"; with leave_out_pages they are contributed without such pages" :
-				"");
-		return false;
-	}
-	if (!rpc_bool(offer_request, "dry_run"))
+	if (chain_judge_blob(chain, offer_root, offer->bytes.data, offer->bytes.size, &offer_reject))
 		return true;
-	rpc_reply(offer_request,
-		offer_show(offer,
-			json_pack("{s:o,s:I,s:o}", "root", json_hex(offer_root, 32), "size",
-				(json_int_t)offer->bytes.size, "burned",
-				json_amount(COMMITMENT_BURN +
-					fees_burn(registry_data_offer(chain_registry(chain)), offer->bytes.size)))));
+	rpc_fail(offer_request, RPC_VERIFY_REJECTED, "The data are not taken: %s (%s)%s", offer_reject.reason,
+		offer_reject.detail,
+		offer_reject.why == REASON_BAD_CONTRIB_PAGES ?
+			"; with leave_out_pages they are contributed without such pages" :
+			"");
 	return false;
 }
 

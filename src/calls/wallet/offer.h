@@ -16,8 +16,8 @@ void offer_clear(struct offer *offer);
 
 /* From the params `file` or `hexdata`, and `leave_out_pages`. */
 bool offer_read(struct rpc_request *offer_request, const struct spec *spec, struct offer *offer);
-/* Whether these bytes could be registered on the tip; false, too, if that was all that was asked (`dry_run`). Bytes
- * that are registered are not judged: what else is said of them says it better. */
+/* Whether these bytes could be registered on the tip. Bytes that are registered are not judged: what else is said of
+ * them says it better. */
 bool offer_judge(struct rpc_request *offer_request, struct chain *chain, const struct offer *offer);
 /* Adds what was left out to the answer. */
 json_t *offer_show(const struct offer *offer, json_t *answer);

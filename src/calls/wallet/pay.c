@@ -5,8 +5,11 @@
 
 int64_t pay_rate(const struct rpc_request *pay_request, const char *name)
 {
-	/* From 10^-8 units a byte to units for 1000 bytes, rounded up. */
-	return (rpc_int(pay_request, name) + 99999) / 100000;
+	/* From 10^-8 units a byte to units for 1000 bytes, rounded up. 0, where it was given, is too little like any
+	 * other rate under the least. */
+	int64_t rate = (rpc_int(pay_request, name) + 99999) / 100000;
+
+	return rate == 0 && rpc_has(pay_request, name) ? 1 : rate;
 }
 
 bool pay_built(struct rpc_request *pay_request, enum spend_result build_result, const struct errmsg *err)

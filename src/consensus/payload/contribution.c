@@ -105,6 +105,14 @@ bool contribution_parse(const struct bytes *script, struct contribution *contrib
 		contribution_read(&payload, contribution);
 }
 
+bool contribution_find(const struct tx *tx, struct contribution *contribution)
+{
+	for (size_t i = 0; i < tx->output_count; i++)
+		if (contribution_parse(&tx->outputs[i].script, contribution))
+			return true;
+	return false;
+}
+
 /* strnlen: what the wallet's caller filled in may lack its zero. */
 bool contribution_text_is_valid(const struct contribution *contribution)
 {

@@ -18,6 +18,8 @@ struct spec;
 /* Whether the script is a well-formed data contribution; fills `contribution`, of which nothing is to be used if it is
  * not. */
 bool contribution_parse(const struct bytes *script, struct contribution *contribution);
+/* The first one of a transaction; false: it has none. */
+bool contribution_find(const struct tx *tx, struct contribution *contribution);
 /* The same of what follows the kind, for the table of payloads. */
 bool contribution_formed(struct reader *payload);
 /* Appends the script; licence and title must be valid. */

@@ -19,9 +19,9 @@ CHANGES = {"name": "open", "hrp": "opn", "maturity": 1, "data_delay": 1000,
 KEY = bytes.fromhex(KEYS[0])
 
 
-def contribute(node, licence, number):
+def contribute(node, licence, number, **more):
     blob = random.Random(number).randbytes(40000)
-    return node.rpc.contributedata("", licence, f"number {number}", None, blob.hex())
+    return node.rpc.contributedata(file="", licence=licence, title=f"number {number}", hexdata=blob.hex(), **more)
 
 
 def raw_contribution(licence):
@@ -32,7 +32,7 @@ def raw_contribution(licence):
 
 
 def registered():
-    """What looks like a slip is refused with what was meant; what is unknown is registered with a warning"""
+    """What is not listed is refused, a slip with what was meant, unless one says so; then it is registered with a warning"""
     with Node() as node:
         node.rpc.createwallet("w")
         node.rpc.generatetoaddress(4, node.rpc.getnewaddress())
@@ -40,14 +40,16 @@ def registered():
         for licence, told in (("GPL-3.0", "did you mean GPL-3.0-only or GPL-3.0-or-later?"),
                               ("MIT OR CC-BY", "did you mean CC-BY-4.0, CC-BY-3.0 or CC-BY-2.5?"),
                               ("MIT or ISC", "must be an SPDX expression"), ("CC BY 4.0", "must be an SPDX expression"),
-                              ("(MIT", "must be an SPDX expression"), ("LicenseRef-", "must be an SPDX expression")):
-            with tap.raises(-8, told):
-                contribute(node, licence, 0)
+                              ("(MIT", "must be an SPDX expression"), ("LicenseRef-", "must be an SPDX expression"),
+                              ("CC-BY-9.0", "With allow_unlisted")):
+            for dry in (True, False):
+                with tap.raises(-8, told):
+                    contribute(node, licence, 0, dry_run=dry)
         tap.equal(node.rpc.getrawmempool(), [], "the mempool after all this")
         licences = ["CC0-1.0", "MIT OR (CC-BY-4.0 AND Apache-2.0+ WITH LLVM-exception)", "LicenseRef-of-the-museum",
                     "CC-BY-9.0"]
         for number, licence in enumerate(licences):
-            answer = contribute(node, licence, number)
+            answer = contribute(node, licence, number, allow_unlisted=number == 3)
             expected = ["CC-BY-9.0 is not on the SPDX licence list that this node knows"] if number == 3 else []
             tap.equal(answer["warnings"], expected, f"warnings for {licence}")
         for _ in range(4):

@@ -72,4 +72,92 @@ def addresses():
         tap.equal(other.rpc.getnewaddress(), node.rpc.getnewaddress(), "the next address of both")
 
 
-tap.main(addresses)
+def dry_run():
+    """A dry run is refused for whatever the call would be, with what is needed, and changes nothing"""
+    with Node() as node:
+        node.rpc.createwallet("w", False, False, "pass")
+        data = prose("dry", 40000)
+
+        def both_refuse(code, text, **more):
+            for dry in (True, False):
+                with tap.raises(code, text):
+                    contribute(node, data, dry_run=dry, **more)
+
+        both_refuse(-13, "walletpassphrase")
+        node.rpc.walletpassphrase("pass", 1000)
+        # Ten units a byte, the commitment and fees of a few hundred bytes.
+        both_refuse(-6, "Insufficient funds: 0.0041")
+        both_refuse(-6, "and 0.00000000 can be spent")
+        fund(node)
+        both_refuse(-5, "Invalid address", owner="nobody")
+        for rate in ("0", "0.0", "0.999"):
+            both_refuse(-8, "fee rate", fee_rate=rate)
+        balance, dry = node.rpc.getbalance(), contribute(node, data, dry_run=True)
+        tap.equal((node.rpc.getbalance(), node.rpc.listcontributions(), node.rpc.getrawmempool()), (balance, [], []),
+                  "what a dry run leaves behind")
+        answer = contribute(node, data)
+        tap.equal({name: answer[name] for name in dry}, dry, "what both say")
+        tap.equal(set(answer) - set(dry), {"commitment", "txid", "stage"}, "what the call says beside it")
+        tap.equal(balance - node.rpc.getbalances()["mine"]["trusted"], answer["burned"] + answer["fee"],
+                  "what the call took from the wallet")
+        both_refuse(-4, "already")
+        with tap.raises(-8, "fee rate"):
+            node.rpc.sendtoaddress(address=answer["owner"], amount=1, fee_rate=0)
+
+
+def restored_from_words():
+    """A wallet restored from its words opens its own commitment with the same bytes, and burns nothing for it again"""
+    with Node() as node, Node(connect=[node]) as other:
+        node.rpc.createwallet("w")
+        words, data = node.rpc.dumpmnemonic(), prose("restored", 40000)
+        fund(node)
+        first = contribute(node, data)
+        # The wallet is lost before the registration was sent; its commitment is in a block.
+        node.rpc.unloadwallet("w")
+        node.generate(2)
+        tap.equal(node.rpc.getrawmempool(), [], "the mempool without the wallet")
+        wait_for_same_tip(node, other)
+        restored(other, words)
+        tap.equal(other.rpc.listcontributions(), [], "what it knows of")
+        dry = contribute(other, data, dry_run=True)
+        tap.equal((dry["committed_before"], dry["owner"], dry["burned"] * 10 ** 8), (True, first["owner"], 400000), "a dry run")
+        # For another owner it would be another commitment. (The first address is paid, the next the one that it was for.)
+        tap.equal(other.rpc.getnewaddress(), first["owner"], "the next address")
+        tap.equal(contribute(other, data, other.rpc.getnewaddress(), dry_run=True)["committed_before"], False, "for another")
+        answer = contribute(other, data)
+        tap.equal((answer["commitment"], answer["owner"], answer["stage"]), (first["commitment"], first["owner"], "registering"),
+                  "what it goes on with")
+        tap.equal(other.rpc.getrawmempool(), [answer["txid"]], "what it sends")
+        with tap.raises(-4, "already"):
+            contribute(other, data)
+        wait_until(lambda: node.rpc.getrawmempool() == [answer["txid"]], "it reaches the other node")
+        node.generate(1)
+        wait_for_same_tip(node, other)
+        dataset = other.rpc.listdatasets()[1]
+        tap.equal((dataset["txid"], dataset["owner"]), (answer["txid"], first["owner"]), "the dataset")
+        tap.equal(other.rpc.listcontributions()[0]["stage"], "registered", "the stage")
+        # The wallet that was thought lost sees that it is done.
+        node.rpc.loadwallet("w")
+        wait_until(lambda: node.rpc.listcontributions()[0]["stage"] == "failed", "its own registration is void")
+
+
+def given_up():
+    """Who has abandoned a registration and contributes the bytes again opens the commitment that is there"""
+    with Node() as node:
+        node.rpc.createwallet("w")
+        fund(node)
+        data = prose("given up", 40000)
+        first = contribute(node, data)
+        node.rpc.abandontransaction(first["txid"])
+        tap.equal(node.rpc.listcontributions()[0]["stage"], "failed", "the stage")
+        answer = contribute(node, data)  # the commitment is in the mempool yet
+        tap.equal((answer["committed_before"], answer["commitment"], answer["stage"]), (True, first["commitment"], "committing"),
+                  "the answer")
+        node.generate(1)
+        wait_until(lambda: node.rpc.getrawmempool() == [answer["txid"]], "the registration is due")
+        node.generate(1)
+        tap.equal([one["txid"] for one in node.rpc.listdatasets()[1:]], [answer["txid"]], "datasets")
+        tap.equal([one["stage"] for one in node.rpc.listcontributions()], ["failed", "registered"], "stages")
+
+
+tap.main(addresses, dry_run, restored_from_words, given_up)

@@ -322,6 +322,35 @@ static void test_mempool(void **state)
 	assert_balance(world, 40, 0, 0);
 }
 
+/* The salt of a commitment comes back with the words, and is another for another root, chain or seed. */
+static void test_salt(void **state)
+{
+	struct world *world = *state;
+	const uint8_t root[32] = { 1 }, other_root[32] = { 2 }, other_genesis[32] = { 3 };
+	uint8_t salt[32], again[32];
+	struct errmsg err = { "" };
+	struct account account, fresh;
+	bool wrong;
+
+	assert_true(wallet_salt(world->wallet, root, salt, &err));
+	reopen(world);
+	assert_true(wallet_salt(world->wallet, root, again, &err));
+	assert_memory_equal(salt, again, 32);
+	assert_true(wallet_salt(world->wallet, other_root, again, &err));
+	assert_memory_not_equal(salt, again, 32);
+	account = *wallet_account(world->wallet);
+	assert_true(account_salt(&account, world->spec.genesis_id, root, again));
+	assert_memory_equal(salt, again, 32);
+	assert_true(account_salt(&account, other_genesis, root, again));
+	assert_memory_not_equal(salt, again, 32);
+	assert_true(account_init(&fresh, (const uint8_t *)"another seed of ", 16, 1, ""));
+	assert_true(account_salt(&fresh, world->spec.genesis_id, root, again));
+	assert_memory_not_equal(salt, again, 32);
+	assert_true(wallet_change_passphrase(world->wallet, "", "pass", &wrong, &err));
+	assert_false(wallet_salt(world->wallet, root, again, &err));
+	assert_non_null(strstr(err.text, "locked"));
+}
+
 static void test_locking(void **state)
 {
 	struct world *world = *state;
@@ -685,6 +714,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_gap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_owner_is_used, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mempool, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_salt, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_locking, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_old_seed_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_creating, setup, teardown),
