@@ -45,14 +45,14 @@ def reference_value(spec, values):
     return spec.v_0 if len(values) < RECORDS else sorted(values)[(len(values) - 1) // 4]
 
 
-BOUNDS = {8: 196, 16: 85}
+BOUNDS = {8: 196, 16: 100}
 
 
 def is_harmful(effects, v_ref):
     """Whether the last of these effects, floor(A / 65536) of a dataset's draws, brings quarantine."""
     draws, total, squares = len(effects), sum(effects), sum(x * x for x in effects)
-    bound = BOUNDS.get(draws, 0 if draws % 32 else 49)
-    return (bound > 0 and 262144 * total < -v_ref * draws and
+    bound = BOUNDS.get(draws, 0 if draws % 32 else 81)
+    return (bound > 0 and 131072 * total < -v_ref * draws and
             4 * total ** 2 * (draws - 1) > bound * (draws * squares - total ** 2))
 
 

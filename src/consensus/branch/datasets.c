@@ -225,20 +225,20 @@ static uint32_t dataset_bound(uint32_t draws)
 	if (draws == 8)
 		return 196; /* 7 */
 	if (draws == 16)
-		return 85;               /* 4.6 */
-	return draws % 32 == 0 ? 49 : 0; /* 3.5 */
+		return 100;              /* 5 */
+	return draws % 32 == 0 ? 81 : 0; /* 4.5 */
 }
 
-/* The mean effect is below -v_ref / 4, and by so many standard errors below 0. Within 128 bits: draws <= 2^20, |sum| <=
+/* The mean effect is below -v_ref / 2, and by so many standard errors below 0. Within 128 bits: draws <= 2^20, |sum| <=
  * 2^51, squares <= 2^82, v_ref <= 2^47. In integers, without a root: both sides are squared, which is right as the mean
  * is below 0. A sum counts 2^-16 nats, v_ref 2^-32. */
 static bool dataset_is_harmful(const struct dataset *dataset, int64_t v_ref)
 {
 	unsigned __int128 draws = dataset->draws, bound = dataset_bound(dataset->draws),
 			  sum_size = dataset->sum < 0 ? (uint64_t)-dataset->sum : (uint64_t)dataset->sum;
-	__int128 four_sums = (__int128)dataset->sum * (4 << DATASET_OBSERVATION_SHIFT);
+	__int128 two_sums = (__int128)dataset->sum * (2 << DATASET_OBSERVATION_SHIFT);
 
-	return bound > 0 && four_sums < -(__int128)v_ref * dataset->draws &&
+	return bound > 0 && two_sums < -(__int128)v_ref * dataset->draws &&
 		4 * sum_size * sum_size * (draws - 1) > bound * (draws * dataset->squares - sum_size * sum_size);
 }
 

@@ -438,7 +438,7 @@ static struct registry *one_dataset(void)
 	return registry;
 }
 
-/* The border at eight draws: sum^2 = 7 * squares. Sums count 2^-16 nats, and the mean is far below -v_ref / 4. */
+/* The border at eight draws: sum^2 = 7 * squares. Sums count 2^-16 nats, and the mean is far below -v_ref / 2. */
 static void test_quarantine(void **state)
 {
 	static const int border[8] = { -10, -90, -90, -90, -50, -90, -70, -70 };
@@ -491,29 +491,30 @@ static bool observe_spread(uint32_t draws, int mean, int spread)
 	return active;
 }
 
-/* With a spread s round a mean m: sum^2 / (draws * squares) = m^2 / (m^2 + s^2), which is 7/8 at 8 draws, 272/(29 * 16)
- * at 16 and 1568/(173 * 32) at 32. In between nobody looks. */
+/* With a spread s round a mean m: sum^2 / (draws * squares) = m^2 / (m^2 + s^2), which is 7/8 at 8 draws, 5/8 at 16,
+ * 81/205 at 32 and 81/333 at 64. In between nobody looks. */
 static void test_quarantine_bounds(void **state)
 {
 	(void)state;
 	assert_false(observe_spread(8, -1000, 377));
 	assert_true(observe_spread(15, -1000, 378));
-	assert_true(observe_spread(16, -1000, 841));
-	assert_false(observe_spread(16, -1000, 840));
-	assert_true(observe_spread(31, -1000, 841));
-	assert_false(observe_spread(32, -1000, 1590));
-	assert_true(observe_spread(63, -1000, 1591));
-	assert_false(observe_spread(64, -1000, 1592));
+	assert_true(observe_spread(16, -1000, 775));
+	assert_false(observe_spread(16, -1000, 774));
+	assert_true(observe_spread(31, -1000, 775));
+	assert_false(observe_spread(32, -1000, 1237));
+	assert_true(observe_spread(63, -1000, 1238));
+	assert_true(observe_spread(64, -1000, 1764));
+	assert_false(observe_spread(64, -1000, 1763));
 }
 
-/* However sure it is that data harm, they may as long as they harm little: by a quarter of v_ref. */
+/* However sure it is that data harm, they may as long as they harm little: by half of v_ref. */
 static void test_quarantine_least(void **state)
 {
 	struct block_outcome outcome = example_outcome(2, 1, -100 * 65536);
 	struct registry *registry = one_dataset();
 
 	(void)state;
-	outcome.v_ref = 4 * 100 * 65536;
+	outcome.v_ref = 2 * 100 * 65536;
 	for (int i = 0; i < 64; i++)
 		apply(registry, 0, NULL, 0, &outcome);
 	assert_true(registry_can_draw(registry, 1));
