@@ -277,6 +277,8 @@ static enum connect_result connect_check_block(struct chain *chain, struct full_
 		.miner = block->header.miner,
 		.loose = block->loose,
 		.loose_count = block->loose_count,
+		.late = block->late,
+		.late_count = block->late_count,
 		.registry = chain->registry,
 		.parent = parent->height > 0 ? &parent->outcome : NULL,
 	};

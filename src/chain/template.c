@@ -94,6 +94,8 @@ struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 	template_block->tx_count = selected_count + 1;
 	template_facts.loose = template_block->loose;
 	template_facts.loose_count = template_block->loose_count;
+	template_facts.late = template_block->late;
+	template_facts.late_count = template_block->late_count;
 	template_block->txs[0] = coinbase_build(spec, &template_facts);
 	block_set_roots(template_block);
 	return template_block;

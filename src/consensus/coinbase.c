@@ -5,7 +5,7 @@
 
 #include "consensus/reward.h"
 
-enum { COINBASE_TENDER_SHARE = 16 }; /* the block's miner gets 1 / this of each loose proof's reward */
+enum { COINBASE_TENDER_SHARE = 16 }; /* the block's miner gets 1 / this of each loose or late proof's reward */
 
 /* --- building --- */
 
@@ -48,18 +48,32 @@ static void coinbase_pay_key(struct tx *coinbase, int64_t amount, const uint8_t 
 	tx_add_output(coinbase, amount, payee_script, sizeof payee_script);
 }
 
-/* The share is why a miner includes what others have found. It is rounded down once, and what a loose proof's miner
- * gets is the rest, so the sum is what the bucket gave. */
+static uint32_t coinbase_late_back(const struct coinbase_facts *facts, size_t i)
+{
+	return registry_late_back(facts->registry, &facts->late[i]);
+}
+
+/* The share is why a miner includes what others have found. It is rounded down once, and what another's miner gets is
+ * the rest, so the sum is what the bucket gave. */
 static void coinbase_add_compute(struct tx *coinbase, const struct spec *spec, const struct coinbase_facts *facts)
 {
-	int64_t bucket_after;
-	int64_t proof_worth = reward_proof(spec, facts->height, registry_bucket(facts->registry), facts->loose_count,
-		&bucket_after);
-	int64_t tender = proof_worth / COINBASE_TENDER_SHARE;
+	struct reward_proofs proofs = { .loose = facts->loose_count };
+	int64_t bucket_after, proof_worth, own_pay;
 
-	coinbase_pay_key(coinbase, proof_worth + facts->fees + (int64_t)facts->loose_count * tender, facts->miner);
+	for (size_t i = 0; i < facts->late_count; i++)
+		proofs.late[reward_late_quarters(coinbase_late_back(facts, i))]++;
+	proof_worth = reward_proof(spec, facts->height, registry_bucket(facts->registry), &proofs, &bucket_after);
+	own_pay = proof_worth + facts->fees + (int64_t)facts->loose_count * (proof_worth / COINBASE_TENDER_SHARE);
+	for (size_t i = 0; i < facts->late_count; i++)
+		own_pay += reward_late(proof_worth, coinbase_late_back(facts, i)) / COINBASE_TENDER_SHARE;
+	coinbase_pay_key(coinbase, own_pay, facts->miner);
 	for (size_t i = 0; i < facts->loose_count; i++)
-		coinbase_pay_key(coinbase, proof_worth - tender, facts->loose[i].miner);
+		coinbase_pay_key(coinbase, proof_worth - proof_worth / COINBASE_TENDER_SHARE, facts->loose[i].miner);
+	for (size_t i = 0; i < facts->late_count; i++) {
+		int64_t late_worth = reward_late(proof_worth, coinbase_late_back(facts, i));
+
+		coinbase_pay_key(coinbase, late_worth - late_worth / COINBASE_TENDER_SHARE, facts->late[i].miner);
+	}
 }
 
 /* One block late: what data was worth is known when a block has been executed, and its miner states its coinbase before

@@ -12,6 +12,8 @@ struct coinbase_facts {
 	const uint8_t *miner; /* 32 bytes */
 	const struct header *loose;
 	size_t loose_count;
+	const struct header *late;
+	size_t late_count;
 	const struct registry *registry;    /* after the parent */
 	const struct block_outcome *parent; /* NULL for block 1 */
 };

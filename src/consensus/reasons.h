@@ -50,6 +50,7 @@ enum reasons_blame {
 	X(BAD_PROOF_BODY, "bad-proof-body", INVALID, SENDER)                                            \
 	X(BAD_PROOF_COUNT, "bad-proof-count", INVALID, SENDER)                                          \
 	X(BAD_PROOF_DIGEST, "bad-proof-digest", INVALID, SENDER)                                        \
+	X(BAD_PROOF_DUPLICATE, "bad-proof-duplicate", INVALID, PLACE)                                   \
 	X(BAD_PROOF_KEY, "bad-proof-key", INVALID, SENDER)                                              \
 	X(BAD_PROOF_ORDER, "bad-proof-order", INVALID, SENDER)                                          \
 	X(BAD_PROOF_PARENT, "bad-proof-parent", INVALID, SENDER)                                        \

@@ -1,6 +1,8 @@
 /* What is paid: integer amounts that every node computes alike. */
 #include "consensus/reward.h"
 
+#include "consensus/block.h"
+
 enum { REWARD_BUCKET_BLOCKS = 16 }; /* the bucket holds the compute part of so many blocks */
 
 static int64_t reward_least(int64_t reward, int64_t limit)
@@ -19,16 +21,42 @@ int64_t reward_data_part(const struct spec *spec, uint32_t height)
 	return spec_subsidy(spec, height) - reward_compute_part(spec, height);
 }
 
+/* The next block could have listed it, so it is worth as much as there; then less, so that nobody lets proofs lie, and
+ * something as long as it can be listed. */
+uint32_t reward_late_quarters(uint32_t back)
+{
+	if (back == 0 || back > BLOCK_LATE_BACK)
+		return 0;
+	return back < 3 ? REWARD_QUARTERS + 1 - back : REWARD_QUARTERS / 2;
+}
+
+static int64_t reward_quarters(int64_t worth, uint32_t quarters)
+{
+	return worth * quarters / REWARD_QUARTERS;
+}
+
+int64_t reward_late(int64_t worth, uint32_t back)
+{
+	return reward_quarters(worth, reward_late_quarters(back));
+}
+
 /* A block has k proofs on average, as the share target is k times the block's: so a k-th of the part for each pays it
  * out. Where fewer come, the rest stays in the bucket; where more come, they divide what it holds, and nobody mints by
  * sending many. Its bound keeps a long quiet time from being worth more than so many blocks. */
-int64_t reward_proof(const struct spec *spec, uint32_t height, int64_t bucket, size_t loose, int64_t *bucket_after)
+int64_t reward_proof(const struct spec *spec, uint32_t height, int64_t bucket, const struct reward_proofs *proofs,
+	int64_t *bucket_after)
 {
-	int64_t compute_part = reward_compute_part(spec, height), proof_count = 1 + (int64_t)loose, proof_worth;
+	int64_t compute_part = reward_compute_part(spec, height);
+	int64_t quarters = REWARD_QUARTERS * (1 + (int64_t)proofs->loose), proof_worth;
 
+	for (uint32_t i = 0; i <= REWARD_QUARTERS; i++)
+		quarters += i * (int64_t)proofs->late[i];
 	bucket = reward_least(bucket + compute_part, REWARD_BUCKET_BLOCKS * compute_part);
-	proof_worth = reward_least(compute_part / spec->k, bucket / proof_count);
-	*bucket_after = bucket - proof_worth * proof_count;
+	proof_worth = reward_least(compute_part / spec->k, REWARD_QUARTERS * bucket / quarters);
+	bucket -= proof_worth * (1 + (int64_t)proofs->loose);
+	for (uint32_t i = 0; i <= REWARD_QUARTERS; i++)
+		bucket -= (int64_t)proofs->late[i] * reward_quarters(proof_worth, i);
+	*bucket_after = bucket;
 	return proof_worth;
 }
 

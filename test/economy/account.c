@@ -25,26 +25,29 @@ static void pay(struct ledger *l, const struct network *n, const struct block *b
 	l->proofs++;
 }
 
-/* Late proofs take their part of the bucket as loose ones do; what they are not paid stays in it. */
+static uint32_t listed_back(const struct world *w, const struct block *b, uint32_t i)
+{
+	return b->height - 1 - w->blocks[w->proofs[w->listings[b->listing + i].proof].parent].height;
+}
+
 static void pay_block(struct ledger *l, const struct network *n, const struct block *b, int64_t *bucket, bool counts)
 {
 	const struct world *w = &n->world;
 	struct ledger unused = { 0 };
 	struct ledger *to = counts ? l : &unused;
-	int64_t worth = reward_proof(w->spec, b->height, *bucket, b->loose + b->late, bucket);
+	struct reward_proofs listed = { .loose = b->loose };
+	int64_t worth;
 
+	for (uint32_t i = b->loose; i < b->loose + b->late; i++)
+		listed.late[reward_late_quarters(listed_back(w, b, i))]++;
+	worth = reward_proof(w->spec, b->height, *bucket, &listed, bucket);
 	to->paid[w->proofs[b->proof].miner] += (double)worth;
 	to->of += (double)reward_compute_part(w->spec, b->height);
 	to->proofs++;
 	to->late += b->late;
-	for (uint32_t i = 0; i < b->loose + b->late; i++) {
-		uint32_t proof = w->listings[b->listing + i].proof;
-		uint32_t below = b->height - w->blocks[w->proofs[proof].parent].height;
-		int64_t part = i < b->loose ? worth : reward_late(worth, below);
-
-		pay(to, n, b, proof, part);
-		*bucket += worth - part;
-	}
+	for (uint32_t i = 0; i < b->loose + b->late; i++)
+		pay(to, n, b, w->listings[b->listing + i].proof,
+			i < b->loose ? worth : reward_late(worth, listed_back(w, b, i)));
 }
 
 static void share_out(struct account *a, const struct network *n, const struct ledger *l, uint32_t blocks)

@@ -60,12 +60,4 @@ static inline uint32_t time_proofs(const struct spec *spec, const struct rules *
 /* Late proofs build on an ancestor this far below the block that lists them, at least and at most. */
 enum { LATE_LEAST = 2, LATE_MOST = 7 };
 
-/* Worth of a late proof on the ancestor so far below, where a loose one of the block is worth `worth`. */
-static inline int64_t reward_late(int64_t worth, uint32_t below)
-{
-	if (below <= 2)
-		return worth;
-	return below == 3 ? worth * 3 / 4 : worth / 2;
-}
-
 #endif

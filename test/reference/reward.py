@@ -19,12 +19,21 @@ def compute_part(spec, height):
     return subsidy(spec, height) * 7 // 10
 
 
-def proof_worth(spec, height, bucket, loose):
-    """Worth of each proof of a block, and the bucket after it."""
+def late_quarters(back):
+    """Of a late proof whose parent lies so many blocks below that of its block."""
+    return {1: 4, 2: 3}.get(back, 2)
+
+
+def late_worth(worth, back):
+    return late_quarters(back) * worth // 4
+
+
+def proof_worth(spec, height, bucket, loose, backs=()):
+    """Worth of the own and of each loose proof of a block, and the bucket after it; backs: of its late proofs."""
     r = compute_part(spec, height)
     bucket = min(bucket + r, 16 * r)
-    w = min(r // spec.k, bucket // (1 + loose))
-    return w, bucket - w * (1 + loose)
+    w = min(r // spec.k, 4 * bucket // (4 * (1 + loose) + sum(map(late_quarters, backs))))
+    return w, bucket - w * (1 + loose) - sum(late_worth(w, back) for back in backs)
 
 
 FULL_WEIGHT = 2 ** 24
@@ -56,12 +65,13 @@ def is_harmful(effects, v_ref):
             4 * total ** 2 * (draws - 1) > bound * (draws * squares - total ** 2))
 
 
-def coinbase(spec, height, fees, miner, loose_miners, bucket, parent, owners, v_ref, weight):
+def coinbase(spec, height, fees, miner, loose_miners, bucket, parent, owners, v_ref, weight, late=()):
     """The transaction. bucket: after the parent; parent: its outcome; owners: of its slots' datasets, or None;
-    weight: that these were drawn from."""
-    w, _ = proof_worth(spec, height, bucket, len(loose_miners))
-    outputs = [(w + fees + len(loose_miners) * (w // 16), payee(miner))]
-    outputs += [(w - w // 16, payee(key)) for key in loose_miners]
+    weight: that these were drawn from; late: miner and back of each late proof."""
+    w, _ = proof_worth(spec, height, bucket, len(loose_miners), [back for _, back in late])
+    listed = [(w, key) for key in loose_miners] + [(late_worth(w, back), key) for key, back in late]
+    outputs = [(w + fees + sum(worth // 16 for worth, _ in listed), payee(miner))]
+    outputs += [(worth - worth // 16, payee(key)) for worth, key in listed]
     if not parent.void:
         outputs += [(slot_pay(spec, height - 1, slot.count, slot.value, v_ref, weight), payee(owner))
                     for slot, owner in zip(parent.slots, owners) if owner is not None]

@@ -5,8 +5,12 @@
 
 void bucket_apply(struct bucket *bucket, const struct branch_block *block, struct bucket_undo *undo)
 {
+	struct reward_proofs proofs = { .loose = block->block->loose_count };
+
+	for (size_t i = 0; i < block->block->late_count; i++)
+		proofs.late[reward_late_quarters(block->late_backs[i])]++;
 	undo->amount_before = bucket->amount;
-	reward_proof(block->spec, block->height, bucket->amount, block->block->loose_count, &bucket->amount);
+	reward_proof(block->spec, block->height, bucket->amount, &proofs, &bucket->amount);
 }
 
 void bucket_undo(struct bucket *bucket, const struct bucket_undo *undo)

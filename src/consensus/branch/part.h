@@ -24,8 +24,9 @@ struct branch_block {
 	uint32_t height;
 	const struct block *block;
 	const struct block_outcome
-		*parent;           /* of the block at height - 1, which this one's coinbase states; NULL: none */
-	const uint32_t *committed; /* of each of its registrations, in order, the height of its commitment */
+		*parent;            /* of the block at height - 1, which this one's coinbase states; NULL: none */
+	const uint32_t *committed;  /* of each of its registrations, in order, the height of its commitment */
+	const uint32_t *late_backs; /* of each of its late proofs, in order, its age (listed.h) */
 };
 
 #endif

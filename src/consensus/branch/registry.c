@@ -7,7 +7,7 @@
 #include "consensus/branch/registry_state.h"
 #include "util/mem.h"
 
-enum { REGISTRY_FORM = 3 }; /* of the byte forms */
+enum { REGISTRY_FORM = 4 }; /* of the byte forms */
 
 /* --- life --- */
 
@@ -18,6 +18,7 @@ struct registry *registry_new(const struct spec *spec)
 	registry->spec = spec;
 	fees_init(&registry->fees, spec);
 	datasets_init(&registry->datasets, spec);
+	listed_init(&registry->listed, spec);
 	return registry;
 }
 
@@ -28,6 +29,7 @@ struct registry *registry_copy(const struct registry *registry)
 	values_copy(&copy->values, &registry->values);
 	datasets_copy(&copy->datasets, &registry->datasets);
 	commitments_copy(&copy->commitments, &registry->commitments);
+	listed_copy(&copy->listed, &registry->listed);
 	return copy;
 }
 
@@ -38,6 +40,7 @@ void registry_free(struct registry *registry)
 	values_clear(&registry->values);
 	datasets_clear(&registry->datasets);
 	commitments_clear(&registry->commitments);
+	listed_clear(&registry->listed);
 	free(registry);
 }
 
@@ -94,6 +97,16 @@ int64_t registry_v_ref(const struct registry *registry, const struct outcome *pa
 	return values_ref(&registry->values, registry->spec, parent_outcome);
 }
 
+uint32_t registry_late_back(const struct registry *registry, const struct header *header)
+{
+	return listed_back(&registry->listed, header);
+}
+
+bool registry_is_listed(const struct registry *registry, const uint8_t seed[32])
+{
+	return listed_has(&registry->listed, seed);
+}
+
 /* --- blocks --- */
 
 uint32_t registry_committed(const struct registry *registry, const struct contribution *contribution)
@@ -119,13 +132,25 @@ static uint32_t *registry_committed_all(const struct registry *registry, const s
 	return committed;
 }
 
+/* Of the block's late proofs, in order, each one's age, which the bucket needs and does not know. */
+static uint32_t *registry_late_backs(const struct registry *registry, const struct block *block)
+{
+	uint32_t *late_backs = mem_calloc(block->late_count, sizeof *late_backs);
+
+	for (size_t i = 0; i < block->late_count; i++)
+		late_backs[i] = registry_late_back(registry, &block->late[i]);
+	return late_backs;
+}
+
 /* The parts may be taken in any order: each sees the block, and none of them another (consensus/branch/part.h). */
 struct registry_undo *registry_apply(struct registry *registry, const struct block *block,
 	const struct block_outcome *parent_outcome)
 {
 	struct registry_undo *undo = mem_calloc(1, sizeof *undo);
 	uint32_t *committed = registry_committed_all(registry, block);
-	const struct branch_block on_top = { registry->spec, ++registry->height, block, parent_outcome, committed };
+	uint32_t *late_backs = registry_late_backs(registry, block);
+	const struct branch_block on_top = { registry->spec, ++registry->height, block, parent_outcome, committed,
+		late_backs };
 
 	undo->height = registry->height;
 	bucket_apply(&registry->bucket, &on_top, &undo->bucket);
@@ -133,7 +158,9 @@ struct registry_undo *registry_apply(struct registry *registry, const struct blo
 	values_apply(&registry->values, &on_top, &undo->values);
 	datasets_apply(&registry->datasets, &on_top, &undo->datasets);
 	commitments_apply(&registry->commitments, &on_top, &undo->commitments);
+	listed_apply(&registry->listed, &on_top, &undo->listed);
 	free(committed);
+	free(late_backs);
 	return undo;
 }
 
@@ -143,13 +170,15 @@ bool registry_undo(struct registry *registry, const struct registry_undo *undo)
 	if (undo->height != registry->height || undo->height == 0 ||
 		!values_undo_fits(&registry->values, &undo->values) ||
 		!datasets_undo_fits(&registry->datasets, &undo->datasets) ||
-		!commitments_undo_fits(&registry->commitments, &undo->commitments))
+		!commitments_undo_fits(&registry->commitments, &undo->commitments) ||
+		!listed_undo_fits(&registry->listed, &undo->listed))
 		return false;
 	bucket_undo(&registry->bucket, &undo->bucket);
 	fees_undo(&registry->fees, &undo->fees);
 	values_undo(&registry->values, &undo->values);
 	datasets_undo(&registry->datasets, &undo->datasets);
 	commitments_undo(&registry->commitments, &undo->commitments);
+	listed_undo(&registry->listed, &undo->listed);
 	registry->height--;
 	return true;
 }
@@ -160,6 +189,7 @@ void registry_undo_free(struct registry_undo *undo)
 		return;
 	datasets_undo_clear(&undo->datasets);
 	commitments_undo_clear(&undo->commitments);
+	listed_undo_clear(&undo->listed);
 	free(undo);
 }
 
@@ -256,10 +286,26 @@ bool registry_check_tx(const struct registry *registry, const struct tx *tx, str
 	return registry_check_claims(registry, &claims, REJECT_POLICY, REJECT_NOT_YET, reject);
 }
 
+/* One seed is one step's: paid once, whether it stood beside a block as a loose proof or came late. */
+static bool registry_check_late(const struct registry *registry, const struct block *block, struct reject *reject)
+{
+	uint8_t seed[32];
+
+	for (size_t i = 0; i < block->late_count; i++) {
+		header_seed(&block->late[i], seed);
+		if (registry_is_listed(registry, seed))
+			return reject_set(reject, REASON_BAD_PROOF_DUPLICATE,
+				"late proof %zu is in an earlier block of the branch", i);
+	}
+	return true;
+}
+
 bool registry_check_block(const struct registry *registry, const struct block *block, struct reject *reject)
 {
 	struct registry_claims claims = { 0 };
 
+	if (!registry_check_late(registry, block, reject))
+		return false;
 	for (size_t i = 1; i < block->tx_count; i++)
 		if (!registry_check_burns(registry, block->txs[i], FEES_WINDOW, REJECT_INVALID, reject))
 			return false;
@@ -279,6 +325,7 @@ void registry_write(struct buf *out, const struct registry *registry)
 	values_write(out, &registry->values);
 	datasets_write(out, &registry->datasets);
 	commitments_write(out, &registry->commitments);
+	listed_write(out, &registry->listed);
 }
 
 struct registry *registry_read(const struct spec *spec, struct reader *registry_reader)
@@ -290,7 +337,8 @@ struct registry *registry_read(const struct spec *spec, struct reader *registry_
 		if (bucket_read(&registry->bucket, registry_reader) && fees_read(&registry->fees, registry_reader) &&
 			values_read(&registry->values, registry_reader) &&
 			datasets_read(&registry->datasets, registry_reader) &&
-			commitments_read(&registry->commitments, registry_reader))
+			commitments_read(&registry->commitments, registry_reader) &&
+			listed_read(&registry->listed, registry_reader))
 			return registry;
 	}
 	reader_fail(registry_reader);
@@ -307,6 +355,7 @@ void registry_undo_write(struct buf *out, const struct registry_undo *undo)
 	datasets_undo_write(out, &undo->datasets);
 	values_undo_write(out, &undo->values);
 	commitments_undo_write(out, &undo->commitments);
+	listed_undo_write(out, &undo->listed);
 }
 
 struct registry_undo *registry_undo_read(struct reader *registry_reader)
@@ -319,7 +368,8 @@ struct registry_undo *registry_undo_read(struct reader *registry_reader)
 	if (bucket_undo_read(&undo->bucket, registry_reader) && fees_undo_read(&undo->fees, registry_reader) &&
 		datasets_undo_read(&undo->datasets, registry_reader) &&
 		values_undo_read(&undo->values, registry_reader) &&
-		commitments_undo_read(&undo->commitments, registry_reader))
+		commitments_undo_read(&undo->commitments, registry_reader) &&
+		listed_undo_read(&undo->listed, registry_reader))
 		return undo;
 	registry_undo_free(undo);
 	return NULL;

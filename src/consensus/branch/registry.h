@@ -1,7 +1,7 @@
 /* The datasets of a chain and what the past says of them (doc/protocol.md section 14), commitments to more of them
- * (section 12), and the reward bucket and the record of slot values (section 13): everything of a branch that is
- * neither coins nor model, as the sum of parts (consensus/branch/part.h). A plain value: the chain keeps one for its
- * tip, and derives one for a side branch by undoing and applying blocks on a copy. */
+ * (section 12), the reward bucket, the record of slot values (section 13) and what the last blocks listed: everything
+ * of a branch that is neither coins nor model, as the sum of parts (consensus/branch/part.h). A plain value: the chain
+ * keeps one for its tip, and derives one for a side branch by undoing and applying blocks on a copy. */
 #ifndef ATELIER_CONSENSUS_BRANCH_REGISTRY_H
 #define ATELIER_CONSENSUS_BRANCH_REGISTRY_H
 
@@ -9,7 +9,7 @@
 #include "consensus/branch/fees.h"
 #include "consensus/payload/contribution.h"
 
-struct registry;      /* opaque: datasets, bucket, values and commitments of the last 2016 blocks */
+struct registry;      /* opaque: datasets, bucket, values, commitments of the last 2016 blocks, proofs of the last 7 */
 struct registry_undo; /* opaque: what one applied block changed */
 
 struct registry *registry_new(const struct spec *spec); /* after genesis: dataset 0 alone, bucket 0 */
@@ -49,6 +49,11 @@ struct registry_undo *registry_apply(struct registry *registry, const struct blo
 bool registry_undo(struct registry *registry, const struct registry_undo *undo);
 void registry_undo_free(struct registry_undo *undo);
 
+/* Of a late proof in the child of the registry's block, how many blocks its parent lies below that one, and whether the
+ * branch has a proof of that seed already (consensus/branch/listed.h). */
+uint32_t registry_late_back(const struct registry *registry, const struct header *header);
+bool registry_is_listed(const struct registry *registry, const uint8_t seed[32]);
+
 /* Height of the block with the commitment that this registration, in the child of the registry's block, opens; 0: there
  * is none that is old enough. */
 uint32_t registry_committed(const struct registry *registry, const struct contribution *contribution);
@@ -58,7 +63,8 @@ uint32_t registry_committed(const struct registry *registry, const struct contri
 bool registry_check_tx(const struct registry *registry, const struct tx *tx, struct reject *reject);
 /* True if every contribution of the transaction burns what that rate asks for; else POLICY. */
 bool registry_check_burn(const struct registry *registry, const struct tx *tx, uint32_t blocks, struct reject *reject);
-/* Both for a whole block on top of the registry's, at the rate that it must pay; all INVALID. */
+/* Both for a whole block on top of the registry's, at the rate that it must pay, and first that it lists no late proof
+ * for a second time; all INVALID. */
 bool registry_check_block(const struct registry *registry, const struct block *block, struct reject *reject);
 
 /* Byte forms, for the database. read returns NULL on damaged bytes. */

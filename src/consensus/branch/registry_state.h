@@ -4,6 +4,7 @@
 
 #include "consensus/branch/bucket.h"
 #include "consensus/branch/commitments.h"
+#include "consensus/branch/listed.h"
 #include "consensus/branch/registry.h"
 #include "consensus/branch/values.h"
 
@@ -15,6 +16,7 @@ struct registry {
 	struct values values;
 	struct datasets datasets;
 	struct commitments commitments;
+	struct listed listed;
 };
 
 struct registry_undo {
@@ -24,6 +26,7 @@ struct registry_undo {
 	struct values_undo values;
 	struct datasets_undo datasets;
 	struct commitments_undo commitments;
+	struct listed_undo listed;
 };
 
 #endif

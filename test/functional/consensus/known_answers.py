@@ -232,20 +232,27 @@ class Answers:
     def value(self, x):
         return str(integer(arithmetic.from_bits(int(x, 16))))
 
-    def block(self, form):
+    def block(self, form, of=None):
         own, *loose = [self.header_of(nonce) for nonce in self.order()]
-        block = Block(own, [self.pay()], loose)
+        late = [loose.pop()] if form == "late" else []
+        form = of or form
+        block = Block(own, [self.pay()], loose, late)
         if form == "roots":
             return (block.tx_root() + block.proofs_root()).hex()
         if form == "wire":
             return block.serialise().hex()
-        return sha256(block.serialise([self.deltas[nonce] for nonce in self.order()])).hex()
+        return sha256(block.serialise([self.deltas[nonce] for nonce in self.order()][:len(block.proofs())])).hex()
 
     def subsidy(self, name, height):
         return str(reward.subsidy(self.spec(name), int(height)))
 
-    def proof_worth(self, name, height, bucket, loose):
-        return "{} {}".format(*reward.proof_worth(self.spec(name), int(height), int(bucket), int(loose)))
+    def proof_worth(self, name, height, bucket, loose, *backs):
+        found = reward.proof_worth(self.spec(name), int(height), int(bucket), int(loose), list(map(int, backs)))
+        return "{} {}".format(*found)
+
+    def late_worth(self, worth, back):
+        late = reward.late_worth(int(worth), int(back))
+        return f"{late - late // 16} {late // 16}"
 
     def slot_pay(self, name, *numbers):
         return str(reward.slot_pay(self.spec(name), *map(int, numbers)))
@@ -284,17 +291,22 @@ class Answers:
     def opens(self, name, height, *committed):
         return str(opened(self.spec(name), int(height), map(int, committed)) or "none")
 
-    def pay(self):
-        spec = self.spec("regtest")
+    def pay(self, late=None):
+        spec, height, listed = self.spec("regtest"), 2, []
         _, bucket = reward.proof_worth(spec, 1, 0, 2)
+        if late:
+            height, listed = 4, list(zip(KEYS, (3, 2, 1)))
+            for before in (2, 3):
+                _, bucket = reward.proof_worth(spec, before, bucket, 0)
         parent = Outcome(False, [Slot(2, False, -7, 5000000), Slot(1, True, -300000000, 0)])
-        return reward.coinbase(spec, 2, 1234, KEYS[0], KEYS[1:], bucket, parent, [KEYS[0], None], 4294967, 12345678)
+        return reward.coinbase(spec, height, 1234, KEYS[0], KEYS[1:], bucket, parent, [KEYS[0], None], 4294967, 12345678,
+                               listed)
 
-    def coinbase(self):
-        return self.pay().serialise().hex()
+    def coinbase(self, *late):
+        return self.pay(*late).serialise().hex()
 
-    def txid(self):
-        return shown(self.pay().txid())
+    def txid(self, *late):
+        return shown(self.pay(*late).txid())
 
 
 def overflow_fails():

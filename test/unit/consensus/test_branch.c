@@ -4,6 +4,7 @@
 #include "consensus/branch/commitments.h"
 #include "consensus/branch/datasets.h"
 #include "consensus/branch/fees.h"
+#include "consensus/branch/listed.h"
 #include "consensus/branch/values.h"
 #include "consensus/registry_fixture.h"
 
@@ -65,6 +66,7 @@ PART(fees)
 PART(values)
 PART(datasets)
 PART(commitments)
+PART(listed)
 
 static void fees_part_init(void *part)
 {
@@ -131,6 +133,31 @@ static void commitments_part_undo_clear(void *undo)
 	commitments_undo_clear(undo);
 }
 
+static void listed_part_init(void *part)
+{
+	listed_init(part, &spec);
+}
+
+static void listed_part_copy(void *to, const void *from)
+{
+	listed_copy(to, from);
+}
+
+static void listed_part_clear(void *part)
+{
+	listed_clear(part);
+}
+
+static bool listed_part_undo_fits(const void *part, const void *undo)
+{
+	return listed_undo_fits(part, undo);
+}
+
+static void listed_part_undo_clear(void *undo)
+{
+	listed_undo_clear(undo);
+}
+
 static const struct part parts[] = {
 	{ PART_ROW(bucket) },
 	{ PART_ROW(fees), .init = fees_part_init },
@@ -139,6 +166,8 @@ static const struct part parts[] = {
 		.undo_fits = datasets_part_undo_fits, .undo_clear = datasets_part_undo_clear },
 	{ PART_ROW(commitments), .copy = commitments_part_copy, .clear = commitments_part_clear,
 		.undo_fits = commitments_part_undo_fits, .undo_clear = commitments_part_undo_clear },
+	{ PART_ROW(listed), .init = listed_part_init, .copy = listed_part_copy, .clear = listed_part_clear,
+		.undo_fits = listed_part_undo_fits, .undo_clear = listed_part_undo_clear },
 };
 
 /* --- a part by its row --- */
@@ -239,12 +268,27 @@ static void add_random_commitments(struct block *block, const struct world *worl
 	block->txs[block->tx_count++] = tx_seal(tx);
 }
 
+/* Proofs that differ, and some late ones with their ages. */
+static void add_random_proofs(struct block *block, uint32_t late_backs[])
+{
+	block->header.nonce = dice(UINT32_MAX);
+	for (size_t i = 0; i < block->loose_count; i++)
+		block->loose[i].nonce = dice(UINT32_MAX);
+	block->late_count = dice(4);
+	block->late = mem_calloc(block->late_count, sizeof *block->late);
+	for (size_t i = 0; i < block->late_count; i++) {
+		block->late[i].nonce = dice(UINT32_MAX);
+		late_backs[i] = 1 + dice(BLOCK_LATE_BACK);
+	}
+}
+
 /* The undo went through its bytes, which are as long as they say. */
 static void *apply_random(const struct part *part, void *made, struct world *world)
 {
 	struct block_outcome parent = random_outcome(world->registered);
 	struct contribution data[3];
 	uint32_t count = dice(10) == 0 ? 1 + dice(3) : 0, committed[3], registered = world->registered;
+	uint32_t late_backs[3] = { 0 };
 	void *undo = mem_calloc(1, part->undo_size), *back = mem_calloc(1, part->undo_size);
 	struct branch_block block = { .spec = &spec, .height = ++world->height };
 	struct block *built;
@@ -260,7 +304,9 @@ static void *apply_random(const struct part *part, void *made, struct world *wor
 	}
 	built = example_block(dice(16), data, count);
 	add_random_commitments(built, world);
+	add_random_proofs(built, late_backs);
 	block.block = built;
+	block.late_backs = late_backs;
 	block.committed = committed;
 	block.parent = world->height > 1 ? &parent : NULL;
 	part->apply(made, &block, undo);

@@ -721,15 +721,29 @@ static void answer_subsidy(const char *arguments, char *out)
 static void answer_proof_worth(const char *arguments, char *out)
 {
 	struct spec spec;
-	unsigned height, loose;
+	struct reward_proofs proofs = { 0 };
+	unsigned height, back;
 	long long bucket;
 	int64_t worth, after;
+	int length;
 
 	outbound_spec(&spec, arguments, &arguments);
-	assert_int_equal(sscanf(arguments, "%u %lld %u", &height, &bucket, &loose), 3);
-	worth = reward_proof(&spec, height, bucket, loose, &after);
+	assert_int_equal(sscanf(arguments, "%u %lld %zu%n", &height, &bucket, &proofs.loose, &length), 3);
+	while (arguments += length, sscanf(arguments, " %u%n", &back, &length) == 1)
+		proofs.late[reward_late_quarters(back)]++;
+	worth = reward_proof(&spec, height, bucket, &proofs, &after);
 	snprintf(out, ANSWER_MAX, "%lld %lld", (long long)worth, (long long)after);
 	spec_clear(&spec);
+}
+
+static void answer_late_worth(const char *arguments, char *out)
+{
+	unsigned back;
+	long long worth, late_worth;
+
+	assert_int_equal(sscanf(arguments, "%lld %u", &worth, &back), 2);
+	late_worth = reward_late(worth, back);
+	snprintf(out, ANSWER_MAX, "%lld %lld", late_worth - late_worth / 16, late_worth / 16);
 }
 
 static void answer_slot_pay(const char *arguments, char *out)
@@ -912,11 +926,29 @@ static void answer_opens(const char *arguments, char *out)
 	spec_clear(&spec);
 }
 
-static const struct tx *make_coinbase(void)
+/* Blocks 2 and 3, which list nothing, and a proof late by three, two and one blocks then. */
+static void add_late(struct registry *registry, struct header late[3])
+{
+	memcpy(late[0].prev, regtest.genesis_id, 32);
+	for (size_t i = 0; i < 3; i++) {
+		struct block *block = example_block(0, NULL, 0);
+
+		block->header.nonce = i;
+		if (i > 0)
+			registry_undo_free(registry_apply(registry, block, NULL));
+		if (i < 2)
+			header_id(&block->header, late[1 + i].prev);
+		assert_true(hex_decode(late[i].miner, 32, keys[i]));
+		block_unref(block);
+	}
+}
+
+/* "late": with late proofs, at height 4. */
+static const struct tx *make_coinbase(const char *arguments)
 {
 	struct contribution data = example_data(1, 70000);
 	struct registry *registry = registry_new(&regtest);
-	struct header loose[2] = { { 0 } };
+	struct header loose[2] = { { 0 } }, late[3] = { { 0 } };
 	struct block_outcome parent = { .outcome = { .slots = 2,
 						.slot = { { 2, false, -7, 5000000, 0, true },
 							{ 1, true, -300000000, 0, 0, false } }, },
@@ -937,6 +969,12 @@ static const struct tx *make_coinbase(void)
 	for (size_t i = 0; i < 2; i++)
 		assert_true(hex_decode(loose[i].miner, 32, keys[1 + i]));
 	apply(registry, 2, &data, 1, NULL);
+	if (strcmp(arguments, "late") == 0) {
+		add_late(registry, late);
+		facts.height = 4;
+		facts.late = late;
+		facts.late_count = 3;
+	}
 	tx = coinbase_build(&regtest, &facts);
 	registry_free(registry);
 	return tx;
@@ -944,10 +982,9 @@ static const struct tx *make_coinbase(void)
 
 static void answer_coinbase(const char *arguments, char *out)
 {
-	const struct tx *tx = make_coinbase();
+	const struct tx *tx = make_coinbase(arguments);
 	struct buf raw;
 
-	(void)arguments;
 	buf_init(&raw);
 	tx_write(&raw, tx, true);
 	put_hex(out, raw.data, raw.size);
@@ -957,15 +994,14 @@ static void answer_coinbase(const char *arguments, char *out)
 
 static void answer_txid(const char *arguments, char *out)
 {
-	const struct tx *tx = make_coinbase();
+	const struct tx *tx = make_coinbase(arguments);
 
-	(void)arguments;
 	hex_encode_reversed(out, tx_txid(tx), 32);
 	tx_unref(tx);
 }
 
 /* The block of the example proofs with the example coinbase for its only transaction. */
-static struct block *proofs_block(void)
+static struct block *proofs_block(bool late)
 {
 	struct block *block = block_new();
 	size_t order[PROOFS] = { 0 };
@@ -974,7 +1010,7 @@ static struct block *proofs_block(void)
 	block->header = proof[0];
 	block->tx_count = 1;
 	block->txs = mem_calloc(1, sizeof *block->txs);
-	block->txs[0] = make_coinbase();
+	block->txs[0] = make_coinbase("");
 	block->loose_count = PROOFS - 1;
 	block->loose = mem_calloc(PROOFS - 1, sizeof *block->loose);
 	block->bodies = mem_calloc(PROOFS, sizeof *block->bodies);
@@ -983,16 +1019,23 @@ static struct block *proofs_block(void)
 			block->loose[i - 1] = proof[order[i]];
 		block->bodies[i] = mem_dup(delta[order[i]], block_body_size(&regtest));
 	}
+	if (late) {
+		block->late = mem_dup(&block->loose[--block->loose_count], sizeof *block->late);
+		block->late_count = 1;
+		free(block->bodies[PROOFS - 1]);
+	}
 	return block;
 }
 
-/* "wire": its bytes; "disk": the hash of those with bodies; "roots". */
+/* "wire": its bytes; "disk": the hash of those with bodies; "roots"; "late": the last loose proof is a late one. */
 static void answer_block(const char *arguments, char *out)
 {
-	struct block *block = proofs_block();
+	const bool late = strncmp(arguments, "late ", 5) == 0;
+	struct block *block = proofs_block(late);
 	uint8_t found[64];
 	struct buf raw;
 
+	arguments += late ? 5 : 0;
 	buf_init(&raw);
 	block_write(&raw, &regtest, block, strcmp(arguments, "disk") == 0);
 	if (strcmp(arguments, "wire") == 0) {
@@ -1048,9 +1091,10 @@ static const struct {
 	{ "losses", answer_losses, 6 },
 	{ "state", answer_state, 7 },
 	{ "value", answer_value, 5 },
-	{ "block", answer_block, 3 },
+	{ "block", answer_block, 5 },
 	{ "subsidy", answer_subsidy, 3 },
-	{ "proof_worth", answer_proof_worth, 3 },
+	{ "proof_worth", answer_proof_worth, 12 },
+	{ "late_worth", answer_late_worth, 4 },
 	{ "slot_pay", answer_slot_pay, 3 },
 	{ "own_window", answer_own_window, 3 },
 	{ "harmful", answer_harmful, 4 },
@@ -1061,8 +1105,8 @@ static const struct {
 	{ "commits", answer_commits, 1 },
 	{ "registers", answer_registers, 1 },
 	{ "opens", answer_opens, 5 },
-	{ "coinbase", answer_coinbase, 1 },
-	{ "txid", answer_txid, 1 },
+	{ "coinbase", answer_coinbase, 2 },
+	{ "txid", answer_txid, 2 },
 };
 enum { QUESTIONS = sizeof questions / sizeof *questions };
 

@@ -29,20 +29,22 @@ static void test_bucket(void **state)
 	static const struct {
 		uint32_t height;
 		int64_t bucket;
-		size_t loose;
+		struct reward_proofs proofs;
 		int64_t worth, after;
 	} cases[] = {
-		{ 1, 0, 0, 875000000, 2625000000 },
-		{ 1, 0, 3, 875000000, 0 },
-		{ 1, 0, 4, 700000000, 0 },
-		{ 1, 0, 6, 500000000, 0 },
-		{ 1, 0, 8, 388888888, 8 },                     /* what does not divide stays */
-		{ 1, 10500000000, 16, 823529411, 13 },         /* 14e9 / 17 */
-		{ 1, 56000000000, 0, 875000000, 55125000000 }, /* full: nothing is added */
-		{ 1, 55000000000, 16, 875000000, 41125000000 },
-		{ 150, 56000000000, 0, 437500000,
+		{ 1, 0, { .loose = 0 }, 875000000, 2625000000 }, { 1, 0, { .loose = 3 }, 875000000, 0 },
+		{ 1, 0, { .loose = 4 }, 700000000, 0 }, { 1, 0, { .loose = 6 }, 500000000, 0 },
+		{ 1, 0, { .loose = 8 }, 388888888, 8 },                     /* what does not divide stays */
+		{ 1, 10500000000, { .loose = 16 }, 823529411, 13 },         /* 14e9 / 17 */
+		{ 1, 56000000000, { .loose = 0 }, 875000000, 55125000000 }, /* full: nothing is added */
+		{ 1, 55000000000, { .loose = 16 }, 875000000, 41125000000 },
+		{ 150, 56000000000, { .loose = 0 }, 437500000,
 			27562500000 }, /* halved: what the smaller bucket cannot hold is lost */
-		{ 64 * 150, 56000000000, 3, 0, 0 },
+		{ 64 * 150, 56000000000, { .loose = 3 }, 0, 0 },
+		{ 1, 0, { 0, { [4] = 3 } }, 875000000, 0 },            /* late by a block: as a loose one */
+		{ 1, 0, { 3, { [3] = 1, [2] = 2 } }, 608695652, 1 },   /* 4 * 3.5e9 / 23; a half, and 3/4, divide */
+		{ 1, 0, { 1, { [3] = 1 } }, 875000000, 1093750000 },   /* 3.5e9 - 2.75 * 875e6 */
+		{ 1, 0, { 16, { [2] = 1, [3] = 1 } }, 191780821, 18 }, /* 14e9 / 73 = 191780821.9 */
 	};
 	struct spec spec;
 
@@ -51,11 +53,24 @@ static void test_bucket(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		int64_t after;
 
-		assert_true(reward_proof(&spec, cases[i].height, cases[i].bucket, cases[i].loose, &after) ==
+		assert_true(reward_proof(&spec, cases[i].height, cases[i].bucket, &cases[i].proofs, &after) ==
 			cases[i].worth);
 		assert_true(after == cases[i].after);
 	}
 	spec_clear(&spec);
+}
+
+/* Worth falls with age, to half and no further; older ones are worth nothing. */
+static void test_late(void **state)
+{
+	static const uint32_t quarters[] = { 0, 4, 3, 2, 2, 2, 2, 0, 0 };
+
+	(void)state;
+	for (uint32_t back = 0; back < sizeof quarters / sizeof quarters[0]; back++) {
+		assert_int_equal(reward_late_quarters(back), quarters[back]);
+		assert_true(reward_late(1003, back) == 1003 * (int64_t)quarters[back] / 4);
+	}
+	assert_int_equal(reward_late_quarters(UINT32_MAX), 0);
 }
 
 static int64_t pay_of(const struct spec *spec, uint32_t height, uint32_t proofs, int64_t value, int64_t v_ref)
@@ -128,7 +143,8 @@ static void test_extremes(void **state)
 	assert_true(pay_of(&spec, 1, 1, most, most) == 4687499999);
 	assert_true(pay_of(&spec, 1, 1, most, 1) == 4687499999);
 	assert_true(pay_of(&spec, 1, 1, 1, most) == 0);
-	assert_true(reward_proof(&spec, 1, 16 * INT64_C(700000000000), 256, &after) == 10937500000);
+	assert_true(reward_proof(&spec, 1, 16 * INT64_C(700000000000), &(struct reward_proofs){ .loose = 256 },
+			    &after) == 10937500000);
 	assert_true(after == 16 * INT64_C(700000000000) - 257 * INT64_C(10937500000));
 	spec_clear(&spec);
 }
@@ -429,6 +445,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_bucket),
+		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_slot),
 		cmocka_unit_test(test_slot_weight),
 		cmocka_unit_test(test_extremes),
