@@ -1,5 +1,8 @@
-/* A database on a disk that fails once: what was acknowledged before is there again when it is opened anew. */
+/* A database on a disk that fails once: what was acknowledged before is there again when it is opened anew. And walks
+ * over what was deleted. */
+#include <dlfcn.h>
 #include <errno.h>
+#include <leveldb/c.h>
 
 #include "faults.h"
 #include "store/db.h"
@@ -125,6 +128,113 @@ static void test_missing(void **unused)
 	scratch_remove(folder);
 }
 
+/* --- walks --- */
+
+enum { PREFIXES = 2000, KEPT_EACH = 16, PREFIX_SIZE = 5 };
+
+static size_t seeks;
+
+/* In place of the library's, and counted: each passes over all that was deleted from there to the next key. */
+void leveldb_iter_seek(leveldb_iterator_t *iterator, const char *key, size_t key_size)
+{
+	void (*seek)(leveldb_iterator_t *, const char *, size_t);
+
+	*(void **)&seek = dlsym(RTLD_NEXT, "leveldb_iter_seek");
+	assert_non_null(seek);
+	seeks++;
+	seek(iterator, key, key_size);
+}
+
+static void walk_prefix(uint32_t number, uint8_t prefix[PREFIX_SIZE])
+{
+	prefix[0] = 's';
+	for (int i = 0; i < 4; i++)
+		prefix[1 + i] = (uint8_t)(number >> (24 - 8 * i));
+}
+
+/* Two keys of each prefix: all are put, then all are deleted but those of every 16th prefix. */
+static void walk_fill(struct db *db)
+{
+	for (uint32_t i = 0; i < 2 * PREFIXES; i++) {
+		const bool is_deleting = i >= PREFIXES;
+		struct db_batch *batch = db_batch_new();
+		uint8_t key[PREFIX_SIZE + 1];
+		struct errmsg err;
+
+		walk_prefix(i % PREFIXES, key);
+		for (key[PREFIX_SIZE] = 0; key[PREFIX_SIZE] < 2; key[PREFIX_SIZE]++)
+			if (!is_deleting)
+				db_batch_put(batch, key, sizeof key, "", 0);
+			else if (i % PREFIXES % KEPT_EACH != 0)
+				db_batch_delete(batch, key, sizeof key);
+		assert_true(db_write(db, batch, false, &err));
+		db_batch_free(batch);
+	}
+}
+
+struct walk {
+	uint32_t step;           /* from one prefix that is asked for to the next */
+	uint32_t asked, visited; /* prefixes; keys that were found */
+};
+
+static void walk_next(void *context, size_t at, uint8_t *prefix)
+{
+	struct walk *walk = context;
+
+	assert_int_equal(at, walk->asked++);
+	walk_prefix((uint32_t)at * walk->step, prefix);
+}
+
+static bool walk_visit(void *context, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size,
+	struct errmsg *err)
+{
+	struct walk *walk = context;
+	uint8_t prefix[PREFIX_SIZE];
+
+	(void)value, (void)value_size, (void)err;
+	walk_prefix((walk->asked - 1) * walk->step, prefix);
+	assert_int_equal(key_size, sizeof prefix + 1);
+	assert_memory_equal(key, prefix, sizeof prefix);
+	assert_int_equal(key[PREFIX_SIZE], walk->visited++ % 2);
+	return true;
+}
+
+static struct walk walk_each(struct db *db, uint32_t step)
+{
+	struct walk walk = { .step = step };
+	struct errmsg err = { "" };
+
+	seeks = 0;
+	assert_true(db_each_of(db, PREFIX_SIZE, PREFIXES, walk_next, walk_visit, &walk, &err));
+	return walk;
+}
+
+/* Of many prefixes most of whose keys were deleted, those that are left are found, each once. What was deleted is
+ * passed over once, not once for each prefix; and behind the last key none is looked for. */
+static void test_walk_over_deleted(void **unused)
+{
+	enum { LAST_KEPT = (PREFIXES - 1) / KEPT_EACH * KEPT_EACH };
+	char *folder = scratch_new();
+	struct errmsg err = { "" };
+	struct db *db = db_open(folder, &err);
+	struct walk walk;
+
+	(void)unused;
+	assert_non_null(db);
+	walk_fill(db);
+	walk = walk_each(db, 1);
+	assert_int_equal(walk.visited, 2 * (LAST_KEPT / KEPT_EACH + 1));
+	assert_int_equal(walk.asked, LAST_KEPT + 1);
+	assert_int_equal(seeks, 1);
+	/* Where keys lie between the prefixes, it seeks past them. */
+	walk = walk_each(db, 3 * KEPT_EACH);
+	assert_int_equal(walk.visited, 2 * (LAST_KEPT / (3 * KEPT_EACH) + 1));
+	assert_int_equal(seeks, walk.visited / 2 + (LAST_KEPT % (3 * KEPT_EACH) != 0));
+	db_close(db);
+	assert_true(db_destroy(folder, &err));
+	scratch_remove(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_sync),
 		cmocka_unit_test(test_open),
 		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_walk_over_deleted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
