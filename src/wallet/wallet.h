@@ -80,6 +80,7 @@ struct wallet_pledge {
 	bool is_told; /* in this run the log says how far it is: */
 	int told_stage;
 	const char *refusal; /* why the mempool has not got its registration; NULL: it was not refused */
+	uint32_t failed_at;  /* height from which on it has been failed in this run; 0: it has not */
 };
 
 /* Writes down both transactions, the commitment first, and the bytes, in one. The registration has one contribution;

@@ -23,7 +23,7 @@ enum {
 	WALLETS_SLICE_MS = 250,
 	WALLETS_RETRY_MS = 5000,
 	WALLETS_PLEDGE_DEPTH =
-		100, /* blocks on a registration; more are not undone without the operator (section 15) */
+		100, /* blocks on how a pledge ended; more are not undone without the operator (section 15) */
 };
 
 struct wallets_loaded {
@@ -322,12 +322,52 @@ static void wallets_offer_pledge(struct wallets *wallets, struct wallet *wallet,
 	pledge->refusal = offered == CHAIN_REJECTED || offered == CHAIN_ORPHAN ? offer_reject.reason : NULL;
 }
 
+/* The same bytes may have been pledged anew after a failure. */
+static bool wallets_pledge_again(struct wallets *wallets, struct wallet *wallet, const struct wallet_pledge *ended,
+	const uint8_t root[32])
+{
+	size_t pledge_count;
+	const struct wallet_pledge *pledges = wallet_pledges(wallet, &pledge_count);
+
+	for (size_t i = 0; i < pledge_count; i++) {
+		struct pledge_status status;
+
+		if (&pledges[i] == ended || !pledges[i].keeps_bytes)
+			continue;
+		pledge_look(wallet, chain_registry(wallets->chain), &pledges[i], &status);
+		if (status.stage != PLEDGE_FAILED && memcmp(status.contribution.root, root, 32) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Its bytes are kept until no reorganisation can make it begin again. Those of one that failed are nobody's then, and
+ * the chain need not have them either. */
+static void wallets_end_pledge(struct wallets *wallets, struct wallet *wallet, struct wallet_pledge *pledge,
+	const struct pledge_status *status)
+{
+	const uint32_t tip_height = chain_tip(wallets->chain)->height;
+	const uint8_t *root = status->contribution.root;
+	uint32_t ended_at;
+	struct errmsg err;
+
+	if (status->stage != PLEDGE_FAILED)
+		pledge->failed_at = 0;
+	else if (pledge->failed_at == 0 || pledge->failed_at > tip_height)
+		pledge->failed_at = tip_height;
+	ended_at = status->stage == PLEDGE_REGISTERED ? status->height : pledge->failed_at;
+	if (!pledge->keeps_bytes || ended_at == 0 || tip_height < ended_at + WALLETS_PLEDGE_DEPTH ||
+		wallets_pledge_again(wallets, wallet, pledge, root))
+		return;
+	wallets_report_failure(wallet_drop_pledged(wallet, pledge, root, &err), &err);
+	chain_release_blob(wallets->chain, root);
+}
+
 /* After the wallet's transactions were offered, once a block. By index: what is offered comes back as a notice. */
 static void wallets_tend_pledges(struct wallets *wallets, struct wallet *wallet)
 {
 	struct wallet_pledge *pledges;
 	struct pledge_status status;
-	struct errmsg err;
 	size_t pledge_count;
 
 	pledges = wallet_pledges(wallet, &pledge_count);
@@ -340,10 +380,7 @@ static void wallets_tend_pledges(struct wallets *wallets, struct wallet *wallet)
 		pledges[i].refusal = NULL;
 		if (status.stage == PLEDGE_REGISTERING && !status.in_mempool)
 			wallets_offer_pledge(wallets, wallet, &pledges[i]);
-		if (status.stage == PLEDGE_REGISTERED && pledges[i].keeps_bytes &&
-			chain_tip(wallets->chain)->height >= status.height + WALLETS_PLEDGE_DEPTH)
-			wallets_report_failure(wallet_drop_pledged(wallet, &pledges[i], status.contribution.root, &err),
-				&err);
+		wallets_end_pledge(wallets, wallet, &pledges[i], &status);
 	}
 }
 

@@ -9,7 +9,7 @@ import sys
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
-from framework.node import KEYS, Node, wait_for_same_tip, wait_until
+from framework.node import KEYS, Node, RpcError, wait_for_same_tip, wait_until
 from framework.prose import prose
 from reference.contributions import Registration, may_replace, opened
 from reference.spec import built_in
@@ -42,6 +42,15 @@ def fund(node, passphrase=""):
 
 def contribute(node, data):
     return node.rpc.contributedata("", "CC0-1.0", "a title", None, data.hex())
+
+
+def has_bytes(node, root):
+    try:
+        node.rpc.getblob(root, 0, 1)
+        return True
+    except RpcError as refusal:
+        tap.equal(str(refusal), "Blob not found", "the answer for a blob that is not here")
+        return False
 
 
 def stage(node):
@@ -98,6 +107,7 @@ def given_up():
         node.rpc.abandontransaction(answer["txid"])
         tap.equal(stage(node)[0], "failed", "the stage after abandoning")
         mine(node, 5)
+        tap.equal(node.rpc.getblob(answer["root"], 0, 4), prose("given up", 40000)[:4].hex(), "bytes that are kept")
         tap.equal((node.rpc.getrawmempool(), len(node.rpc.listdatasets())), ([], 1), "mempool and datasets after abandoning")
         kept = contribute(node, prose("unloaded", 40000))
         node.rpc.unloadwallet("w")
@@ -107,6 +117,9 @@ def given_up():
         wait_until(lambda: node.rpc.getrawmempool() == [kept["txid"]], "with the wallet it goes on")
         mine(node, 1)
         tap.equal(node.rpc.listdatasets()[1]["txid"], kept["txid"], "the dataset")
+        mine(node, 100)
+        tap.equal(node.rpc.getblob(kept["root"], 0, 4), prose("unloaded", 40000)[:4].hex(), "bytes of the dataset")
+        wait_until(lambda: not has_bytes(node, answer["root"]), "the bytes of what was given up are gone")
 
 
 def front_running():
