@@ -160,18 +160,37 @@ static size_t connect_new_blobs(const struct chain *chain, const struct block *b
 	return new_count;
 }
 
-/* Whether the blob is much like one that the block registers before it. */
-static bool connect_check_twin(const struct chain *chain, const uint8_t root[32], const uint8_t earlier_root[32],
-	struct reject *reject)
+/* Samples of a blob that was found good. Of many, the first may have made room for the last: it comes back from the
+ * database. NULL: it is not there either, and nothing can be said of the block. */
+static const struct novelty *connect_find_samples(const struct chain *chain, const uint8_t root[32], struct errmsg *err)
 {
-	const struct novelty *novelty = judge_novelty(chain->judge, root),
-			     *earlier = judge_novelty(chain->judge, earlier_root);
-	size_t shared = novelty != NULL && earlier != NULL ? novelty_shared(novelty, earlier) : 0;
+	const struct novelty *novelty = judge_novelty(chain->judge, root);
 
-	return shared == 0 || !novelty_resembles(shared, novelty->count) ||
-		reject_set(reject, REASON_BAD_CONTRIB_NOVELTY,
-			"%zu of its %zu sampled strings are in a blob that the block registers before it", shared,
-			novelty->count);
+	if (novelty == NULL && judge_blob(chain->judge, chain->registry, root, NULL, err) == JUDGE_FAILED)
+		return NULL;
+	novelty = judge_novelty(chain->judge, root);
+	if (novelty == NULL)
+		errmsg_set(err, "The samples of a dataset are lost: start with -reindex");
+	return novelty;
+}
+
+/* Whether the blob, which was judged just now, is much like one that the block registers before it. */
+static enum connect_result connect_check_twin(const struct chain *chain, const uint8_t root[32],
+	const uint8_t earlier_root[32], struct reject *reject, struct errmsg *err)
+{
+	const struct novelty *earlier = connect_find_samples(chain, earlier_root, err),
+			     *novelty = earlier != NULL ? connect_find_samples(chain, root, err) : NULL;
+	size_t shared;
+
+	if (novelty == NULL)
+		return CONNECT_FAILED;
+	shared = novelty_shared(novelty, earlier);
+	if (!novelty_resembles(shared, novelty->count))
+		return CONNECT_OK;
+	reject_set(reject, REASON_BAD_CONTRIB_NOVELTY,
+		"%zu of its %zu sampled strings are in a blob that the block registers before it", shared,
+		novelty->count);
+	return CONNECT_INVALID;
 }
 
 /* The parent is the tip: its datasets are those that the judge knows. */
@@ -194,8 +213,7 @@ static enum connect_result connect_check_novelty(struct chain *chain, const stru
 			break;
 		}
 		for (size_t j = 0; novelty_result == CONNECT_OK && j < i; j++)
-			if (!connect_check_twin(chain, new_blobs[i].root, new_blobs[j].root, reject))
-				novelty_result = CONNECT_INVALID;
+			novelty_result = connect_check_twin(chain, new_blobs[i].root, new_blobs[j].root, reject, err);
 	}
 	free(new_blobs);
 	return novelty_result;
@@ -210,14 +228,11 @@ static bool connect_register_samples(const struct chain *chain, struct db_batch 
 	bool registered = true;
 
 	for (size_t i = 0; registered && i < new_count; i++) {
-		/* Of many, the first may have made room for the last: it comes back from the database. */
-		registered = judge_novelty(chain->judge, new_blobs[i].root) != NULL ||
-			(judge_blob(chain->judge, chain->registry, new_blobs[i].root, NULL, err) != JUDGE_FAILED &&
-				judge_novelty(chain->judge, new_blobs[i].root) != NULL) ||
-			errmsg_set(err, "The samples of a dataset are lost: start with -reindex");
+		const struct novelty *novelty = connect_find_samples(chain, new_blobs[i].root, err);
+
+		registered = novelty != NULL;
 		if (registered)
-			samples_register(batch, (uint32_t)(registry_count(chain->registry) + i),
-				judge_novelty(chain->judge, new_blobs[i].root));
+			samples_register(batch, (uint32_t)(registry_count(chain->registry) + i), novelty);
 	}
 	free(new_blobs);
 	return registered;

@@ -269,12 +269,16 @@ static bool open_state(struct chain *chain, const struct chain_options *options,
 
 /* A verdict on a blob is there: transactions may enter, and blocks that waited for it are looked at when the queue has
  * been drained. */
-static void open_blob_judged(void *context)
+static void open_blob_judged(void *context, const struct errmsg *failure)
 {
 	struct chain *chain = context;
 
 	if (chain->closing || chain->failed)
 		return;
+	if (failure != NULL) {
+		halt_fail(chain, failure);
+		return;
+	}
 	admit_waiting(chain);
 	chain->again = true;
 }

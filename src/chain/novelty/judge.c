@@ -8,13 +8,12 @@
 #include "chain/novelty/samples.h"
 #include "consensus/payload/contribution.h"
 #include "util/file.h"
+#include "util/log.h"
 #include "util/mem.h"
 
 enum {
-	JUDGE_AT_ONCE = 1 << 17,     /* bytes of a blob that is judged without a job: some milliseconds */
-	JUDGE_ONE_BY_ONE = 16,       /* new datasets that are compared one by one, rather than looked up by sample */
-	JUDGE_VERDICTS_MAX = 4096,   /* kept */
-	JUDGE_SAMPLES_MAX = 8 << 20, /* kept with them: 64 MiB, of more blobs than may be pending */
+	JUDGE_AT_ONCE = 1 << 17, /* bytes of a blob that is judged without a job: some milliseconds */
+	JUDGE_ONE_BY_ONE = 16,   /* new datasets that are compared one by one, rather than looked up by sample */
 	JUDGE_BLOB_LARGEST = 1 << 24,
 };
 
@@ -35,6 +34,7 @@ struct judge {
 	struct novelty corpus; /* of dataset 0, which is in no database */
 	struct map by_root;
 	size_t sample_count; /* of all that are kept */
+	size_t verdicts_max, samples_max;
 	uint64_t used;
 	struct judge_job *jobs;
 };
@@ -44,9 +44,11 @@ struct judge_job {
 	struct judge_job *next;
 	struct judged *judged;
 	char *path;
-	uint32_t end;  /* datasets that there were when it began */
-	uint32_t left; /* the fewest that there have been since */
-	bool failed;
+	uint32_t end;         /* datasets that there were when it began */
+	uint32_t left;        /* the fewest that there have been since */
+	bool failed;          /* as `why` says */
+	bool is_disk_failing; /* the database, and not the blob's file */
+	struct errmsg why;
 	bool is_superseded; /* somebody could not wait, and the verdict was found out at once: this one is the job's
 			       alone */
 };
@@ -82,7 +84,7 @@ static struct judged *judge_add(struct judge *judge, const uint8_t root[32])
 {
 	struct judged *judged = mem_calloc(1, sizeof *judged), *eldest;
 
-	while ((judge->by_root.count >= JUDGE_VERDICTS_MAX || judge->sample_count > JUDGE_SAMPLES_MAX) &&
+	while ((judge->by_root.count >= judge->verdicts_max || judge->sample_count > judge->samples_max) &&
 		(eldest = judge_eldest(judge)) != NULL)
 		judge_drop(judge, eldest);
 	memcpy(judged->root, root, 32);
@@ -319,18 +321,19 @@ static void judge_job_run(void *job_arg)
 	struct judged *judged = job->judged;
 	struct buf blob_bytes;
 	uint8_t found_root[32];
-	struct errmsg err;
 
 	buf_init(&blob_bytes);
-	job->failed = !file_read(job->path, JUDGE_BLOB_LARGEST, &blob_bytes, &err);
+	job->failed = !file_read(job->path, JUDGE_BLOB_LARGEST, &blob_bytes, &job->why);
 	if (!job->failed) {
 		contribution_root(blob_bytes.data, blob_bytes.size, found_root);
-		job->failed = memcmp(found_root, judged->root, 32) != 0;
+		job->failed = memcmp(found_root, judged->root, 32) != 0 &&
+			!errmsg_set(&job->why, "%s does not match its root any more", job->path);
 	}
 	if (!job->failed) {
 		judged->is_bad = !novelty_check(job->judge->options.spec, blob_bytes.data, blob_bytes.size,
 			&judged->novelty, &judged->reject);
-		job->failed = !judged->is_bad && !judge_look_up(job->judge, judged, job->end, &err);
+		job->is_disk_failing = !judged->is_bad && !judge_look_up(job->judge, judged, job->end, &job->why);
+		job->failed = job->is_disk_failing;
 	}
 	buf_clear(&blob_bytes);
 }
@@ -352,12 +355,16 @@ static void judge_job_done(void *job_arg, bool cancelled)
 	struct judge_job *job = job_arg, **link = &job->judge->jobs;
 	struct judge *judge = job->judge;
 	struct judged *judged = job->judged;
+	const struct errmsg why = job->why;
+	const bool is_disk_failing = job->is_disk_failing;
 
 	while (*link != job)
 		link = &(*link)->next;
 	*link = job->next;
-	if (job->failed)
+	if (job->failed && !is_disk_failing) {
+		log_warn("[chain] a blob cannot be judged: %s", why.text);
 		judge_lose_damaged(judge, judged->root);
+	}
 	if (job->is_superseded) {
 		novelty_clear(&judged->novelty);
 		free(judged);
@@ -372,7 +379,7 @@ static void judge_job_done(void *job_arg, bool cancelled)
 	free(job->path);
 	free(job);
 	if (!cancelled)
-		judge->options.ready(judge->options.context);
+		judge->options.ready(judge->options.context, is_disk_failing ? &why : NULL);
 }
 
 static void judge_post(struct judge *judge, const struct registry *registry, const uint8_t root[32])
@@ -405,11 +412,19 @@ void judge_begin(struct judge *judge, const struct registry *registry, const uin
 		return;
 	if (blob_size > JUDGE_AT_ONCE)
 		judge_post(judge, registry, root);
-	else
-		judge_blob(judge, registry, root, NULL, &err);
+	/* Its bytes could be looked at, and the database could not. */
+	else if (judge_blob(judge, registry, root, NULL, &err) == JUDGE_FAILED && judge_find(judge, root) != NULL)
+		judge->options.ready(judge->options.context, &err);
 }
 
 /* --- life --- */
+
+/* Bytes of blobs whose verdicts are kept: of all that may be pending, and of two blocks that wait. For a block goes on
+ * when all its blobs have been judged, and would not if the first made room for the last. */
+static size_t judge_cache_bytes(const struct spec *spec)
+{
+	return BLOBS_PENDING_BUDGET + 2 * (size_t)spec->blob_budget;
+}
 
 struct judge *judge_new(const struct judge_options *options)
 {
@@ -418,6 +433,8 @@ struct judge *judge_new(const struct judge_options *options)
 	const uint8_t *corpus = course_training(spec_course(options->spec), &corpus_size);
 
 	judge->options = *options;
+	judge->samples_max = judge_cache_bytes(options->spec) / NOVELTY_SAMPLE_BYTES;
+	judge->verdicts_max = judge_cache_bytes(options->spec) / options->spec->blob_min;
 	map_init(&judge->by_root);
 	/* A corpus that was made to be a burden is the spec's own: then nothing is held against it. */
 	novelty_sample(&judge->corpus, corpus, corpus_size);

@@ -20,7 +20,9 @@ struct judge_options {
 	struct db *db;
 	struct blobs *blobs;
 	struct queue *queue;
-	void (*ready)(void *context); /* a job has ended: what waited for its blob may go on */
+	/* A job has ended: what waited for its blob may go on. `failure` is not NULL where the database could not be
+	 * read. */
+	void (*ready)(void *context, const struct errmsg *failure);
 	void *context;
 };
 

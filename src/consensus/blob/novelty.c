@@ -10,7 +10,6 @@
 
 enum {
 	NOVELTY_SAMPLED = 64,   /* one string in so many */
-	NOVELTY_CROWDED = 32,   /* more samples than a 32nd of the bytes do not come by chance */
 	NOVELTY_SHARE = 3,      /* a third of the samples at most */
 	NOVELTY_BENCH_WORD = 8, /* bytes of a string that is compared with the benchmark */
 	NOVELTY_BENCH_SHARE = 4,
@@ -41,7 +40,7 @@ static void novelty_unite(struct novelty *novelty)
  * it or shows that there are too many. */
 bool novelty_sample(struct novelty *novelty, const uint8_t *blob, size_t size)
 {
-	const size_t allowed = size / NOVELTY_CROWDED;
+	const size_t allowed = size / NOVELTY_SAMPLE_BYTES;
 
 	*novelty = (struct novelty){ .samples = mem_alloc((2 * allowed + 1) * sizeof *novelty->samples) };
 	for (size_t i = 0; i + PAGES_STRING <= size; i++) {

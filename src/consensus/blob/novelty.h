@@ -3,13 +3,15 @@
  *
  * A blob's strings of 16 bytes are *sampled* where the low six bits of their SipHash are 0, and each is taken for that
  * hash. Here: the samples of a blob, what two have in common, and the limits. Not here: which datasets a blob is held
- * against (chain/novelty_index.h). */
+ * against (chain/novelty/judge.h). */
 #ifndef ATELIER_CONSENSUS_BLOB_NOVELTY_H
 #define ATELIER_CONSENSUS_BLOB_NOVELTY_H
 
 #include "consensus/blob/pages.h"
 #include "consensus/reject.h"
 #include "consensus/spec.h"
+
+enum { NOVELTY_SAMPLE_BYTES = 32 }; /* more samples than one in so many bytes do not come by chance */
 
 struct novelty {
 	uint64_t *samples; /* distinct, ascending; owned */

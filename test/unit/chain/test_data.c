@@ -640,6 +640,86 @@ static void test_judged_at_once(void **unused)
 	free(data);
 }
 
+/* A database that cannot tell which datasets have a blob's samples stops the node: by a job, and at once. */
+static void check_unreadable_samples(size_t size)
+{
+	uint8_t *data = mem_alloc(size), root[32], sample_key[9] = { DB_SAMPLE };
+	struct db_batch *batch = db_batch_new();
+	struct novelty novelty;
+	struct helper helper;
+	struct reject reject;
+	struct errmsg err;
+
+	helper_start(&helper);
+	helper.spec->blob_max = (uint32_t)size;
+	helper_bytes(data, size, 8);
+	contribution_root(data, size, root);
+	assert_true(novelty_sample(&novelty, data, size));
+	for (int i = 0; i < 8; i++)
+		sample_key[1 + i] = (uint8_t)(novelty.samples[0] >> (56 - 8 * i));
+	db_batch_put(batch, sample_key, sizeof sample_key, "", 0);
+	assert_true(db_write(helper.chain->db, batch, false, &err));
+	db_batch_free(batch);
+	assert_int_equal(chain_add_blob(helper.chain, root, data, size, true, &reject), CHAIN_NEW);
+	helper_settle(&helper);
+	assert_true(helper.chain->failed);
+	assert_non_null(strstr(helper.chain->failure.text, "damaged"));
+	novelty_clear(&novelty);
+	helper_stop(&helper);
+	free(data);
+}
+
+static void test_unreadable_samples(void **unused)
+{
+	(void)unused;
+	check_unreadable_samples(200000);
+	check_unreadable_samples(BLOB_SIZE);
+}
+
+static void nothing_ready(void *context, const struct errmsg *failure)
+{
+	(void)context;
+	assert_null(failure);
+}
+
+/* All blobs of a block must have verdicts at a time, however much the spec lets a block register. */
+static void test_verdicts_of_a_block(void **unused)
+{
+	enum { SMALLEST = 32768 };
+	static uint8_t data[SMALLEST]; /* one value: refused by its first page */
+	uint8_t root[32] = { 0 };
+	struct judge_options options;
+	struct helper helper;
+	struct judge *judge;
+	struct spec large, main_spec;
+	struct errmsg err;
+
+	(void)unused;
+	assert_true(spec_builtin(&main_spec, "main"));
+	helper_start(&helper);
+	large = *helper.spec;
+	large.blob_min = SMALLEST;
+	large.blob_budget = 1 << 29;
+	large.pages = main_spec.pages;
+	options = (struct judge_options){
+		.spec = &large,
+		.db = helper.chain->db,
+		.blobs = helper.chain->blobs,
+		.queue = helper.chain->queue,
+		.ready = nothing_ready,
+	};
+	judge = judge_new(&options);
+	for (uint32_t i = 0; i < large.blob_budget / SMALLEST; i++) {
+		memcpy(root, &i, sizeof i);
+		assert_int_equal(judge_bytes(judge, helper.chain->registry, root, data, SMALLEST, NULL, &err),
+			JUDGE_BAD);
+	}
+	memset(root, 0, sizeof root);
+	assert_true(judge_is_ready(judge, root));
+	judge_free(judge);
+	helper_stop(&helper);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -655,6 +735,8 @@ int main(void)
 		cmocka_unit_test(test_loose_proofs),
 		cmocka_unit_test(test_false_blocks),
 		cmocka_unit_test(test_audit),
+		cmocka_unit_test(test_unreadable_samples),
+		cmocka_unit_test(test_verdicts_of_a_block),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
