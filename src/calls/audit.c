@@ -167,6 +167,9 @@ static enum rpc_outcome call_auditproof(struct rpc_request *audit_request, void 
 		return rpc_fail(audit_request, RPC_INVALID_ADDRESS_OR_KEY, "No such proof or block");
 	if (!audit_is_possible(audit_request, audited_entry))
 		return RPC_DONE;
+	if (!rpc_has(audit_request, "index") && proof_index > audited_entry->loose_count)
+		return rpc_fail(audit_request, RPC_INVALID_PARAMETER,
+			"That is a late proof: the model has no part of it, and it is not audited");
 	if (proof_index > audited_entry->loose_count)
 		return rpc_fail(audit_request, RPC_INVALID_PARAMETER, "The block has %u proofs",
 			audited_entry->loose_count + 1);

@@ -251,8 +251,11 @@ static enum rpc_outcome call_getblob(struct rpc_request *data_request, void *con
 }
 
 static const struct rpc_arg getproof_args[] = {
-	{ .name = "id", .type = RPC_HASH, .help = "Id of the proof: a block's own, or a loose one's." },
-	{ .name = "body", .type = RPC_BOOL, .fallback = "false", .help = "Show the delta that the step gave, too." },
+	{ .name = "id", .type = RPC_HASH, .help = "Id of the proof: a block's own, a loose one's or a late one's." },
+	{ .name = "body",
+		.type = RPC_BOOL,
+		.fallback = "false",
+		.help = "Show the delta that the step gave, too; of a late proof it is not kept." },
 	{ 0 },
 };
 
@@ -260,19 +263,16 @@ static json_t *data_show_proof(struct chain *chain, const struct index_entry *en
 	size_t proof_index, bool with_body)
 {
 	const struct spec *spec = chain_spec(chain);
-	const struct header *proof_header = block_proof(block, proof_index);
-	uint8_t raw_header[HEADER_SIZE], proof_seed[32];
-	json_t *proof_shown = show_proof(spec, proof_header);
+	uint8_t raw_header[HEADER_SIZE];
+	json_t *proof_shown = show_block_proof(spec, entry, block, proof_index);
 
-	header_seed(proof_header, proof_seed);
-	header_write(raw_header, proof_header);
-	json_object_set_new(proof_shown, "dataset", json_integer(entry->outcome.dataset[spec_slot(spec, proof_seed)]));
+	header_write(raw_header, block_proof(block, proof_index));
 	json_object_set_new(proof_shown, "header", json_hex(raw_header, HEADER_SIZE));
 	json_object_set_new(proof_shown, "blockhash", json_hash(entry->id));
 	json_object_set_new(proof_shown, "height", json_integer(entry->height));
 	json_object_set_new(proof_shown, "index", json_integer((json_int_t)proof_index));
 	json_object_set_new(proof_shown, "confirmations", json_integer(show_confirmations(chain, entry)));
-	if (with_body && block->bodies != NULL)
+	if (with_body && block->bodies != NULL && proof_index < block_body_count(block))
 		json_object_set_new(proof_shown, "body", json_hex(block->bodies[proof_index], block_body_size(spec)));
 	return proof_shown;
 }
@@ -296,7 +296,7 @@ static enum rpc_outcome call_getproof(struct rpc_request *data_request, void *co
 		return rpc_fail(data_request, RPC_MISC_ERROR, "Block not available (%s)", err.text);
 	/* The database and the block's file are not one: where a crash or a hand let them differ, it must not be read
 	 * beyond the block's proofs. */
-	if (proof_index > proof_block->loose_count) {
+	if (proof_index >= block_proof_count(proof_block)) {
 		block_unref(proof_block);
 		return rpc_fail(data_request, RPC_DATABASE_ERROR, "The proof is not where the index says");
 	}

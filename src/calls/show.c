@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "consensus/payload/commitment.h"
+#include "consensus/reward.h"
 #include "consensus/spec.h"
 #include "crypto/address.h"
 #include "util/warning.h"
@@ -247,6 +248,7 @@ json_t *show_entry(struct chain *chain, const struct index_entry *entry)
 	json_object_set_new(shown, "nTx", json_integer(entry->tx_count));
 	json_object_set_new(shown, "nproofs",
 		json_integer(entry->height == 0 ? 0 : 1 + (json_int_t)entry->loose_count));
+	json_object_set_new(shown, "nlate", json_integer((json_int_t)entry->late_count));
 	if (entry->parent != NULL)
 		json_object_set_new(shown, "previousblockhash", json_hash(entry->parent->id));
 	if (chain_is_active(chain, entry) && entry != chain_tip(chain))
@@ -311,8 +313,6 @@ json_t *show_proof(const struct spec *spec, const struct header *header)
 	return shown;
 }
 
-/* Proofs with what the coinbase paid them, then what it paid for data. Amounts of zero have no output, so each output
- * belongs to the next proof whose key it pays. */
 /* The reward of proof `i`, 0 being the block's own. The coinbase pays those that earned something in their order: `at`
  * is the output that comes next. */
 static int64_t show_take_reward(const struct block *block, size_t i, size_t *output_at)
@@ -330,33 +330,50 @@ void show_sum_payments(const struct block *block, struct show_payments *payments
 	size_t output_at = 0;
 
 	*payments = (struct show_payments){ 0, 0 };
-	for (size_t i = 0; i <= block->loose_count; i++)
+	for (size_t i = 0; i < block_proof_count(block); i++)
 		payments->miners += show_take_reward(block, i, &output_at);
 	/* The last one pays nobody: it holds the outcome. */
 	for (; output_at + 1 < block->txs[0]->output_count; output_at++)
 		payments->data += block->txs[0]->outputs[output_at].amount;
 }
 
+json_t *show_block_proof(const struct spec *spec, const struct index_entry *entry, const struct block *block,
+	size_t index)
+{
+	const struct header *proof_header = block_proof(block, index);
+	json_t *shown = show_proof(spec, proof_header);
+	const struct index_entry *trained = entry; /* which has the outcome of its slots */
+	uint8_t proof_seed[32];
+
+	while (trained->parent != NULL && memcmp(trained->header.prev, proof_header->prev, 32) != 0)
+		trained = trained->parent;
+	header_seed(proof_header, proof_seed);
+	/* Which dataset a slot had is part of the outcome, and known from verification on. */
+	if (trained->status == ENTRY_VERIFIED || trained->status == ENTRY_CONNECTED)
+		json_object_set_new(shown, "dataset",
+			json_integer(trained->outcome.dataset[spec_slot(spec, proof_seed)]));
+	if (trained != entry) {
+		json_object_set_new(shown, "parent_height", json_integer((json_int_t)trained->height - 1));
+		json_object_set_new(shown, "worth",
+			json_fixed(25 * (int64_t)reward_late_quarters(entry->height - trained->height), 2));
+	}
+	return shown;
+}
+
+/* Proofs with what the coinbase paid them, then what it paid for data. Amounts of zero have no output, so each output
+ * belongs to the next proof whose key it pays. */
 static void show_add_rewards(json_t *shown, const struct spec *spec, const struct index_entry *entry,
 	const struct block *block)
 {
 	const struct tx *coinbase = block->txs[0];
-	json_t *proofs_shown = json_array(), *data_shown = json_array();
-	bool outcome_known = entry->status == ENTRY_VERIFIED || entry->status == ENTRY_CONNECTED;
+	json_t *proofs_shown = json_array(), *late_shown = json_array(), *data_shown = json_array();
 	size_t output_at = 0;
 
-	for (size_t i = 0; i <= block->loose_count; i++) {
-		const struct header *proof_header = block_proof(block, i);
-		json_t *proof_shown = show_proof(spec, proof_header);
-		uint8_t proof_seed[32];
+	for (size_t i = 0; i < block_proof_count(block); i++) {
+		json_t *proof_shown = show_block_proof(spec, entry, block, i);
 
-		header_seed(proof_header, proof_seed);
-		/* Which dataset a slot had is part of the outcome, and known from verification on. */
-		if (outcome_known)
-			json_object_set_new(proof_shown, "dataset",
-				json_integer(entry->outcome.dataset[spec_slot(spec, proof_seed)]));
 		json_object_set_new(proof_shown, "reward", json_amount(show_take_reward(block, i, &output_at)));
-		json_array_append_new(proofs_shown, proof_shown);
+		json_array_append_new(i < block_body_count(block) ? proofs_shown : late_shown, proof_shown);
 	}
 	for (; output_at + 1 < coinbase->output_count; output_at++) {
 		json_t *payment_shown = json_object();
@@ -368,6 +385,7 @@ static void show_add_rewards(json_t *shown, const struct spec *spec, const struc
 		json_array_append_new(data_shown, payment_shown);
 	}
 	json_object_set_new(shown, "proofs", proofs_shown);
+	json_object_set_new(shown, "late", late_shown);
 	json_object_set_new(shown, "data_payments", data_shown);
 }
 

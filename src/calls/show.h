@@ -54,6 +54,11 @@ void show_sum_payments(const struct block *block, struct show_payments *payments
 /* A proof alone: id, seed, ticket, slot, miner and the like. */
 json_t *show_proof(const struct spec *spec, const struct header *header);
 
+/* The same of a proof of a block, with its dataset; of a late one with its parent's height and what it is worth, 1 or
+ * less. */
+json_t *show_block_proof(const struct spec *spec, const struct index_entry *entry, const struct block *block,
+	size_t index);
+
 /* Confirmations as Core counts them: 1 for the tip, -1 off the active chain. */
 int64_t show_confirmations(const struct chain *chain, const struct index_entry *entry);
 

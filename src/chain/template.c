@@ -8,34 +8,71 @@
 #include "chain/verify/step_inputs.h"
 #include "consensus/coinbase.h"
 #include "consensus/pace.h"
+#include "consensus/reward.h"
 #include "util/clock.h"
 #include "util/mem.h"
 
 /* The most a coinbase can weigh: everything outside its outputs, the outcome's statement, an output a proof and slot.
  * Four for each byte, as a coinbase has no witness. */
-static size_t template_coinbase_weight(const struct spec *spec, size_t loose)
+static size_t template_coinbase_weight(const struct spec *spec, size_t proofs)
 {
-	return 4 * (80 + 64 + 9 * (size_t)spec->slots + 43 * (1 + loose + spec->slots));
+	return 4 * (80 + 64 + 9 * (size_t)spec->slots + 43 * (1 + proofs + spec->slots));
 }
 
-/* As many as the block's time allows, and a coinbase within its weight can pay. */
-static void template_add_loose(const struct chain *chain, struct block *template_block,
+/* As many proofs beside its own as the block's time allows, and a coinbase within its weight can pay. */
+static size_t template_most_proofs(const struct spec *spec, const struct block *template_block,
 	const struct parent_view *parent_view)
 {
-	const size_t most_loose = pace_most_proofs(chain->spec, template_block->header.time, parent_view->base_time);
-	const uint64_t latest_time = (uint64_t)template_block->header.time + spec_future_limit(chain->spec);
+	size_t most_proofs = pace_most_proofs(spec, template_block->header.time, parent_view->base_time);
+
+	while (most_proofs > 0 && template_coinbase_weight(spec, most_proofs) > spec->block_weight)
+		most_proofs--;
+	return most_proofs;
+}
+
+static bool template_takes(const struct chain *chain, const struct block *template_block,
+	const struct header *candidate)
+{
+	return candidate->time <= (uint64_t)template_block->header.time + spec_future_limit(chain->spec);
+}
+
+/* Candidates are ascending by seed, as a block's loose proofs must be. */
+static void template_add_loose(const struct chain *chain, struct block *template_block, size_t most_proofs)
+{
 	const size_t loose_count = chain_loose_count(chain);
 
-	/* The pool is ascending by seed, as a block's loose proofs must be. */
 	template_block->loose = mem_calloc(loose_count, sizeof *template_block->loose);
-	for (size_t i = 0; i < loose_count; i++) {
-		const struct header *pool_loose = chain_loose_get(chain, i);
+	for (size_t i = 0; i < loose_count && template_block->loose_count < most_proofs; i++) {
+		const struct header *candidate = chain_loose_get(chain, i);
 
-		if (pool_loose->time <= latest_time && template_block->loose_count < most_loose &&
-			template_coinbase_weight(chain->spec, template_block->loose_count + 1) <=
-				chain->spec->block_weight)
-			template_block->loose[template_block->loose_count++] = *pool_loose;
+		if (template_takes(chain, template_block, candidate))
+			template_block->loose[template_block->loose_count++] = *candidate;
 	}
+}
+
+/* Those of most worth; of equals the oldest, which may be listed no more in the next block. They are listed in the
+ * order of the candidates, whichever were chosen. */
+static void template_add_late(const struct chain *chain, struct block *template_block, size_t most_proofs)
+{
+	const size_t late_count = chain_late_count(chain);
+	bool *chosen = mem_calloc(late_count, sizeof *chosen);
+	size_t room = most_proofs - template_block->loose_count;
+
+	for (uint32_t quarters = REWARD_QUARTERS; quarters > 0; quarters--)
+		for (size_t i = 0; i < late_count && room > 0; i++) {
+			const struct header *candidate = chain_late_get(chain, i);
+			const uint32_t back = chain_tip(chain)->height - chain_find(chain, candidate->prev)->height;
+
+			chosen[i] = chosen[i] ||
+				(reward_late_quarters(back) == quarters &&
+					template_takes(chain, template_block, candidate));
+			room -= chosen[i] && reward_late_quarters(back) == quarters;
+		}
+	template_block->late = mem_calloc(late_count, sizeof *template_block->late);
+	for (size_t i = 0; i < late_count; i++)
+		if (chosen[i])
+			template_block->late[template_block->late_count++] = *chain_late_get(chain, i);
+	free(chosen);
 }
 
 int64_t chain_clock_lag(const struct chain *chain)
@@ -71,7 +108,7 @@ struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 	};
 	const struct mempool_tx **selected;
 	struct parent_view parent_view;
-	size_t selected_count, coinbase_room;
+	size_t selected_count, coinbase_room, most_proofs;
 
 	index_parent_view(tip, &parent_view);
 	template_block->header.version = HEADER_VERSION;
@@ -80,8 +117,10 @@ struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 	memcpy(template_block->header.miner, miner, 32);
 	template_block->header.bits = target_next_bits(spec, tip->height, tip->header.time);
 	template_block->header.time = template_time(chain, &parent_view);
-	template_add_loose(chain, template_block, &parent_view);
-	coinbase_room = template_coinbase_weight(spec, template_block->loose_count);
+	most_proofs = template_most_proofs(spec, template_block, &parent_view);
+	template_add_loose(chain, template_block, most_proofs);
+	template_add_late(chain, template_block, most_proofs);
+	coinbase_room = template_coinbase_weight(spec, template_block->loose_count + template_block->late_count);
 	selected = mempool_select(chain->mempool,
 		coinbase_room < spec->block_weight ? spec->block_weight - coinbase_room : 0, spec->blob_budget,
 		&selected_count);

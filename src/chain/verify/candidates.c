@@ -146,7 +146,8 @@ static struct candidate *candidates_add(struct chain *chain, const struct header
 	size_t shelf_at;
 
 	header_seed(header, seed);
-	if (parent == NULL || !entry_verified(parent) || candidates_too_old(chain, parent))
+	if (parent == NULL || !entry_verified(parent) || candidates_too_old(chain, parent) ||
+		registry_is_listed(chain->registry, seed))
 		return NULL;
 	shelf = candidates_make_shelf(chain->candidates, parent);
 	if (shelf == NULL || shelf->count == chain->candidates->most || candidates_find(shelf, seed, &shelf_at))

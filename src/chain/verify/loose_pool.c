@@ -266,7 +266,8 @@ void loose_pool_new_tip(struct chain *chain)
 {
 	for (struct loose_job *loose_job = chain->loose->jobs, *next_loose; loose_job != NULL; loose_job = next_loose) {
 		next_loose = loose_job->next;
-		if (!loose_is_in_reach(chain, loose_job->parent))
+		if (!loose_is_in_reach(chain, loose_job->parent) ||
+			registry_is_listed(chain->registry, loose_job->proof.seed))
 			loose_job_cancel(loose_job);
 	}
 }
@@ -363,6 +364,7 @@ enum chain_result loose_pool_check(const struct chain *chain, const struct heade
 {
 	const struct index_entry *tip = chain_tip(chain);
 	struct parent_view tip_view;
+	uint8_t seed[32];
 	uint32_t back;
 
 	*parent = chain_find(chain, header->prev);
@@ -378,7 +380,9 @@ enum chain_result loose_pool_check(const struct chain *chain, const struct heade
 			     !block_check_late(chain->spec, header, &tip_view, loose_latest(chain->spec, &tip_view),
 				     &back, reject))
 		return CHAIN_REJECTED;
-	return CHAIN_NEW;
+	header_seed(header, seed);
+	/* A block has paid it, or another digest of its seed, which were no better. */
+	return registry_is_listed(chain->registry, seed) ? CHAIN_KNOWN : CHAIN_NEW;
 }
 
 /* From what is known to what must be computed: an id that was judged, one that is in work, then the rules, then a look
