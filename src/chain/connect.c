@@ -358,12 +358,30 @@ enum connect_result connect_check(struct chain *chain, struct full_entry *full, 
 
 /* --- one block on --- */
 
+/* What the block on its way on or off changes in the registry. */
+static void connect_save_registry(struct db_batch *batch, const struct registry *registry, const struct slices *changed)
+{
+	uint8_t registry_key[1 + SLICE_KEY_SIZE] = { DB_REGISTRY };
+	struct buf saved_slice;
+
+	buf_init(&saved_slice);
+	for (size_t i = 0; i < changed->count; i++) {
+		slices_key_write(&changed->list[i], registry_key + 1);
+		buf_reset(&saved_slice);
+		if (registry_write(&saved_slice, registry, &changed->list[i]))
+			db_batch_put(batch, registry_key, sizeof registry_key, saved_slice.data, saved_slice.size);
+		else
+			db_batch_delete(batch, registry_key, sizeof registry_key);
+	}
+	buf_clear(&saved_slice);
+}
+
 /* Tip, sums and registry change together with the coins, in one batch: whatever kills the process, the database is
  * after one block or after the next. */
 static void connect_save_tip(const struct chain *chain, struct db_batch *batch, const struct full_entry *tip,
-	const struct coin_stats *stats)
+	const struct coin_stats *stats, const struct slices *changed)
 {
-	const uint8_t tip_key = DB_TIP, registry_key = DB_REGISTRY;
+	const uint8_t tip_key = DB_TIP;
 	struct buf saved_value;
 
 	buf_init(&saved_value);
@@ -371,10 +389,8 @@ static void connect_save_tip(const struct chain *chain, struct db_batch *batch, 
 	buf_put_le64(&saved_value, stats->coins);
 	buf_put_le64(&saved_value, (uint64_t)stats->amount);
 	db_batch_put(batch, &tip_key, 1, saved_value.data, saved_value.size);
-	buf_reset(&saved_value);
-	registry_write(&saved_value, chain->registry);
-	db_batch_put(batch, &registry_key, 1, saved_value.data, saved_value.size);
 	buf_clear(&saved_value);
+	connect_save_registry(batch, chain->registry, changed);
 }
 
 /* In the same batch as the tip, so that look-ups never name a block that is not active. */
@@ -503,6 +519,7 @@ static bool connect_commit(struct chain *chain, struct full_entry *full, const s
 	const struct index_entry *parent = full->entry.parent;
 	struct coin_stats stats_after = chain->coin_stats;
 	struct db_batch *commit_batch = db_batch_new();
+	struct slices changed = { 0 };
 	struct registry_undo *block_undo;
 	bool committed;
 
@@ -517,7 +534,8 @@ static bool connect_commit(struct chain *chain, struct full_entry *full, const s
 		coin_view_flush(block_effect->view, commit_batch, &stats_after);
 		connect_save_txs(commit_batch, block, full->entry.id);
 		connect_save_proofs(commit_batch, block, full->entry.id);
-		connect_save_tip(chain, commit_batch, full, &stats_after);
+		registry_changed(chain->registry, block_undo, &changed);
+		connect_save_tip(chain, commit_batch, full, &stats_after, &changed);
 		index_set_status(&chain->index, full, ENTRY_CONNECTED);
 		if (full->entry.connect_order == 0)
 			full->entry.connect_order = ++chain->index.connect_order;
@@ -533,6 +551,7 @@ static bool connect_commit(struct chain *chain, struct full_entry *full, const s
 		registry_undo(chain->registry, block_undo);
 	}
 	registry_undo_free(block_undo);
+	slices_clear(&changed);
 	db_batch_free(commit_batch);
 	return committed;
 }
@@ -598,7 +617,7 @@ static bool connect_undo_coins(struct coin_view *undo_view, const struct block *
 /* The entry keeps its status and its undo record: it was connected once, and may be again. The order of first
  * connection is what decides ties then (chain/index.h). */
 static bool connect_write_disconnected(struct chain *chain, struct full_entry *full, const struct block *block,
-	const struct coin_view *undo_view, struct errmsg *err)
+	const struct coin_view *undo_view, const struct slices *changed, struct errmsg *err)
 {
 	struct coin_stats stats_before = chain->coin_stats;
 	struct db_batch *disconnect_batch = db_batch_new();
@@ -607,7 +626,7 @@ static bool connect_write_disconnected(struct chain *chain, struct full_entry *f
 	coin_view_flush(undo_view, disconnect_batch, &stats_before);
 	connect_save_txs(disconnect_batch, block, NULL);
 	connect_save_proofs(disconnect_batch, block, NULL);
-	connect_save_tip(chain, disconnect_batch, entry_parent(full), &stats_before);
+	connect_save_tip(chain, disconnect_batch, entry_parent(full), &stats_before, changed);
 	disconnected = connect_forget_samples(chain, disconnect_batch, block, err) &&
 		db_write(chain->db, disconnect_batch, true, err);
 	db_batch_free(disconnect_batch);
@@ -626,6 +645,7 @@ bool connect_undo_tip(struct chain *chain, struct errmsg *err)
 	const struct block *block = kept_read(chain, full, err);
 	struct coin_view *undo_view = coin_view_new(chain->db);
 	struct registry_undo *block_undo = NULL;
+	struct slices changed = { 0 };
 	struct reader record_reader, spent_reader;
 	struct buf undo_record;
 	bool undone;
@@ -645,10 +665,12 @@ bool connect_undo_tip(struct chain *chain, struct errmsg *err)
 			connect_undo_coins(undo_view, block, &spent_reader, err) :
 			errmsg_set(err, "The undo data of a block are damaged: start with -reindex");
 	}
+	if (undone)
+		registry_changed(chain->registry, block_undo, &changed);
 	undone = undone &&
 		(registry_undo(chain->registry, block_undo) ||
 			errmsg_set(err, "The undo data of a block are another block's: start with -reindex"));
-	undone = undone && connect_write_disconnected(chain, full, block, undo_view, err);
+	undone = undone && connect_write_disconnected(chain, full, block, undo_view, &changed, err);
 	connect_forget(chain);
 	if (undone) {
 		mempool_block_disconnected(chain, block);
@@ -656,6 +678,7 @@ bool connect_undo_tip(struct chain *chain, struct errmsg *err)
 		NOTIFY(&chain->notices, disconnected, &full->entry, block);
 	}
 	registry_undo_free(block_undo);
+	slices_clear(&changed);
 	buf_clear(&undo_record);
 	coin_view_free(undo_view);
 	block_unref(block);

@@ -148,29 +148,33 @@ static bool open_load_tip(struct chain *chain, struct errmsg *err)
 	return true;
 }
 
+static bool open_load_slice(void *registry, const uint8_t *key, size_t key_size, const uint8_t *value,
+	size_t value_size, struct errmsg *err)
+{
+	struct reader key_reader, value_reader;
+	struct slice slice;
+
+	reader_init(&key_reader, key + 1, key_size - 1);
+	reader_init(&value_reader, value, value_size);
+	slice = slices_key_read(&key_reader);
+	return (reader_done(&key_reader) && registry_read(registry, &slice, &value_reader) &&
+		       reader_done(&value_reader)) ||
+		errmsg_set(err, "The registry in the database is damaged: start with -reindex");
+}
+
 /* Written in the same batch as the tip, so its height is the tip's; another height means that somebody has mixed two
  * databases. */
 static bool open_load_registry(struct chain *chain, struct errmsg *err)
 {
-	const uint8_t registry_key = DB_REGISTRY;
-	struct reader registry_reader;
-	struct buf registry_value;
-	enum db_result registry_result;
+	const uint8_t registry_prefix = DB_REGISTRY;
 
-	buf_init(&registry_value);
-	registry_result = db_get(chain->db, &registry_key, 1, &registry_value, err);
-	if (registry_result == DB_MISSING) {
-		chain->registry = registry_new(chain->spec);
-	} else if (registry_result == DB_FOUND) {
-		reader_init(&registry_reader, registry_value.data, registry_value.size);
-		chain->registry = registry_read(chain->spec, &registry_reader);
-		if (chain->registry == NULL)
-			errmsg_set(err, "The registry in the database is damaged: start with -reindex");
-	}
-	buf_clear(&registry_value);
-	if (chain->registry == NULL || registry_height(chain->registry) == chain_tip(chain)->height)
-		return chain->registry != NULL;
-	return errmsg_set(err, "The registry does not fit the tip: start with -reindex");
+	chain->registry = registry_new(chain->spec);
+	if (!db_each(chain->db, &registry_prefix, 1, open_load_slice, chain->registry, err))
+		return false;
+	if (!registry_is_whole(chain->registry))
+		return errmsg_set(err, "The registry in the database is damaged: start with -reindex");
+	return registry_height(chain->registry) == chain_tip(chain)->height ||
+		errmsg_set(err, "The registry does not fit the tip: start with -reindex");
 }
 
 static bool open_load_all(struct chain *chain, struct errmsg *err)

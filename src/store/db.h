@@ -10,7 +10,7 @@
  *   p <proof id 32>              id of the block of the active chain that holds the proof, u32 its place: 0 the own one
  *   n <blob root 32>             samples of a blob that a verified block registers, u64 each (chain/novelty/samples.h)
  *   s <sample, u64 big-endian> <u32 number>   that dataset of the active chain has the sample
- *   r                            registry after the tip (consensus/registry.h)
+ *   r <kind> <u32 big-endian>    a slice of the registry after the tip (consensus/branch/slices.h)
  *   t                            tip: its id, then how many coins there are and their sum */
 #ifndef ATELIER_STORE_DB_H
 #define ATELIER_STORE_DB_H

@@ -79,6 +79,7 @@ void datasets_init(struct datasets *datasets, const struct spec *spec)
 	contribution_root(corpus_bytes, corpus_size, corpus.root);
 	corpus.size = corpus_size;
 	datasets_append(datasets, &corpus);
+	datasets->stated = datasets->count;
 }
 
 void datasets_copy(struct datasets *copied_datasets, const struct datasets *datasets)
@@ -441,27 +442,54 @@ static bool dataset_take(struct reader *dataset_reader, struct dataset *dataset)
 	return dataset_reader->ok;
 }
 
-/* Of dataset 0 only what blocks change: the rest is the spec's. */
+/* Of dataset 0 only what blocks change: the rest is the spec's. The others are slices. */
 void datasets_write(struct buf *out, const struct datasets *datasets)
 {
 	buf_put_le32(out, datasets->list[0].total_draws);
-	buf_put_le32(out, (uint32_t)(datasets->count - 1));
-	for (size_t i = 1; i < datasets->count; i++)
-		dataset_put(out, &datasets->list[i]);
+	buf_put_le32(out, (uint32_t)datasets->count);
 }
 
 /* The count takes no memory by itself: the list grows by datasets that are there. */
 bool datasets_read(struct datasets *datasets, struct reader *dataset_reader)
 {
-	struct dataset dataset;
-	uint32_t dataset_count;
-
 	datasets->list[0].total_draws = reader_le32(dataset_reader);
-	dataset_count = reader_le32(dataset_reader);
-	for (uint32_t i = 0; i < dataset_count; i++)
-		if (!dataset_take(dataset_reader, &dataset) || !datasets_append(datasets, &dataset))
-			return false;
+	datasets->stated = reader_le32(dataset_reader);
 	return dataset_reader->ok;
+}
+
+/* To be asked before the undo takes off again what was registered. */
+void datasets_changed(const struct datasets *datasets, const struct datasets_undo *undo, struct slices *changed)
+{
+	for (uint32_t i = 0; i < undo->changed_count; i++)
+		if (undo->changed[i].number > 0)
+			slices_add(changed, SLICE_DATASET, undo->changed[i].number);
+	for (uint32_t i = 0; i < undo->replaced_count; i++)
+		slices_add(changed, SLICE_DATASET, undo->replaced[i].number);
+	for (size_t i = undo->count; i < datasets->count; i++)
+		slices_add(changed, SLICE_DATASET, (uint32_t)i);
+}
+
+bool datasets_write_slice(struct buf *out, const struct datasets *datasets, const struct slice *slice)
+{
+	if (slice->number == 0 || slice->number >= datasets->count)
+		return false;
+	dataset_put(out, &datasets->list[slice->number]);
+	return true;
+}
+
+bool datasets_read_slice(struct datasets *datasets, const struct slice *slice, struct reader *dataset_reader)
+{
+	struct dataset dataset;
+
+	if (slice->number != datasets->count || slice->number >= datasets->stated ||
+		!dataset_take(dataset_reader, &dataset) || !datasets_append(datasets, &dataset))
+		reader_fail(dataset_reader);
+	return dataset_reader->ok;
+}
+
+bool datasets_whole(const struct datasets *datasets)
+{
+	return datasets->count == datasets->stated;
 }
 
 static void dataset_put_claim(struct buf *out, const struct datasets_claim *claim)

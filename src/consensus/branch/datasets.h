@@ -3,6 +3,7 @@
 #define ATELIER_CONSENSUS_BRANCH_DATASETS_H
 
 #include "consensus/branch/part.h"
+#include "consensus/branch/slices.h"
 #include "consensus/payload/licence.h"
 
 enum {
@@ -38,6 +39,7 @@ struct datasets {
 	struct dataset *list; /* by number */
 	uint32_t *by_root;    /* numbers, ascending by root */
 	size_t count;
+	size_t stated; /* what count must be when all slices are read; of the database alone */
 };
 
 /* Of a dataset, what an outcome changes. */
@@ -89,5 +91,9 @@ void datasets_write(struct buf *out, const struct datasets *datasets);
 bool datasets_read(struct datasets *datasets, struct reader *dataset_reader);
 void datasets_undo_write(struct buf *out, const struct datasets_undo *undo);
 bool datasets_undo_read(struct datasets_undo *undo, struct reader *dataset_reader);
+void datasets_changed(const struct datasets *datasets, const struct datasets_undo *undo, struct slices *changed);
+bool datasets_write_slice(struct buf *out, const struct datasets *datasets, const struct slice *slice);
+bool datasets_read_slice(struct datasets *datasets, const struct slice *slice, struct reader *dataset_reader);
+bool datasets_whole(const struct datasets *datasets);
 
 #endif

@@ -9,6 +9,13 @@
  *   x_undo_write, x_undo_read    the same of an undo
  *   x_undo_clear                 where an undo owns memory
  *
+ * and of a part that grows long, whose byte form is but what is short of it; the rest is in slices (slices.h):
+ *
+ *   x_changed(x, undo, changed)  adds the slices that the last apply changed; to be asked before it is undone
+ *   x_write_slice(out, x, slice) false: there is no such slice, and if there was, it has gone
+ *   x_read_slice(x, slice, ...)  in ascending order, after x_read
+ *   x_whole                      whether all slices were read that belong to it
+ *
  * Invariants, of any sequence of blocks: undo(apply(x)) = x and read(write(x)) = x, to the byte. Nothing but the
  * arguments goes in: no part knows another, and all of them see the same block, so their order does not matter. A new
  * kind of fact is a new part, and a line in registry.c for each line above. */

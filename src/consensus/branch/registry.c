@@ -109,27 +109,52 @@ bool registry_is_listed(const struct registry *registry, const uint8_t seed[32])
 
 /* --- blocks --- */
 
-uint32_t registry_committed(const struct registry *registry, const struct contribution *contribution)
-{
-	return commitments_find(&registry->commitments, contribution, registry->height + 1,
-		registry->spec->commit_delay);
-}
+/* What a transaction or a block registers, in order. */
+struct registry_claims {
+	struct contribution *list;
+	size_t count, room;
+};
 
-/* Of the block's registrations, in order, each one's commitment, which the datasets need and do not know. */
-static uint32_t *registry_committed_all(const struct registry *registry, const struct block *block)
+static void registry_collect_claims(struct registry_claims *claims, const struct tx *tx)
 {
 	struct contribution contribution;
-	uint32_t *committed = NULL;
-	size_t count = 0;
 
-	for (size_t i = 1; i < block->tx_count; i++)
-		for (size_t j = 0; j < block->txs[i]->output_count; j++) {
-			if (!contribution_parse(&block->txs[i]->outputs[j].script, &contribution))
-				continue;
-			committed = mem_realloc(committed, (count + 1) * sizeof *committed);
-			committed[count++] = registry_committed(registry, &contribution);
+	for (size_t i = 0; i < tx->output_count; i++) {
+		if (!contribution_parse(&tx->outputs[i].script, &contribution))
+			continue;
+		if (claims->count == claims->room) {
+			claims->room = claims->room > 0 ? 2 * claims->room : 4;
+			claims->list = mem_realloc(claims->list, claims->room * sizeof *claims->list);
 		}
+		claims->list[claims->count++] = contribution;
+	}
+}
+
+/* Of each claim the height of the commitment that it opens in the next block, 0: none. All are looked for at once. */
+static uint32_t *registry_committed_all(const struct registry *registry, const struct registry_claims *claims)
+{
+	struct commitments_claim *sought_claims = mem_calloc(claims->count, sizeof *sought_claims);
+	uint32_t *committed = mem_calloc(claims->count, sizeof *committed);
+
+	for (size_t i = 0; i < claims->count; i++) {
+		commitment_hash(&claims->list[i], sought_claims[i].hash);
+		sought_claims[i].number = (uint32_t)i;
+	}
+	commitments_find(&registry->commitments, sought_claims, claims->count, registry->height + 1,
+		registry->spec->commit_delay);
+	for (size_t i = 0; i < claims->count; i++)
+		committed[sought_claims[i].number] = sought_claims[i].committed;
+	free(sought_claims);
 	return committed;
+}
+
+uint32_t registry_committed(const struct registry *registry, const struct contribution *contribution)
+{
+	struct commitments_claim sought_claim = { .number = 0 };
+
+	commitment_hash(contribution, sought_claim.hash);
+	commitments_find(&registry->commitments, &sought_claim, 1, registry->height + 1, registry->spec->commit_delay);
+	return sought_claim.committed;
 }
 
 /* Of the block's late proofs, in order, each one's age, which the bucket needs and does not know. */
@@ -147,11 +172,15 @@ struct registry_undo *registry_apply(struct registry *registry, const struct blo
 	const struct block_outcome *parent_outcome)
 {
 	struct registry_undo *undo = mem_calloc(1, sizeof *undo);
-	uint32_t *committed = registry_committed_all(registry, block);
-	uint32_t *late_backs = registry_late_backs(registry, block);
-	const struct branch_block on_top = { registry->spec, ++registry->height, block, parent_outcome, committed,
-		late_backs };
+	struct branch_block on_top = { .spec = registry->spec, .block = block, .parent = parent_outcome };
+	struct registry_claims claims = { 0 };
+	uint32_t *committed, *late_backs = registry_late_backs(registry, block);
 
+	for (size_t i = 1; i < block->tx_count; i++)
+		registry_collect_claims(&claims, block->txs[i]);
+	on_top.committed = committed = registry_committed_all(registry, &claims);
+	on_top.late_backs = late_backs;
+	on_top.height = ++registry->height;
 	undo->height = registry->height;
 	bucket_apply(&registry->bucket, &on_top, &undo->bucket);
 	fees_apply(&registry->fees, &on_top, &undo->fees);
@@ -160,6 +189,7 @@ struct registry_undo *registry_apply(struct registry *registry, const struct blo
 	commitments_apply(&registry->commitments, &on_top, &undo->commitments);
 	listed_apply(&registry->listed, &on_top, &undo->listed);
 	free(committed);
+	free(claims.list);
 	free(late_backs);
 	return undo;
 }
@@ -195,32 +225,14 @@ void registry_undo_free(struct registry_undo *undo)
 
 /* --- rules --- */
 
-/* What a transaction or a block registers. */
-struct registry_claims {
-	struct contribution *list;
-	size_t count;
-};
-
-static void registry_collect_claims(struct registry_claims *claims, const struct tx *tx)
-{
-	struct contribution contribution;
-
-	for (size_t i = 0; i < tx->output_count; i++)
-		if (contribution_parse(&tx->outputs[i].script, &contribution)) {
-			claims->list = mem_realloc(claims->list, (claims->count + 1) * sizeof *claims->list);
-			claims->list[claims->count++] = contribution;
-		}
-}
-
 static int registry_compare_claims(const void *claim, const void *other_claim)
 {
 	return memcmp(((const struct contribution *)claim)->root, ((const struct contribution *)other_claim)->root, 32);
 }
 
-static bool registry_check_claim(const struct registry *registry, const struct contribution *claim,
+static bool registry_check_claim(const struct registry *registry, const struct contribution *claim, uint32_t committed,
 	enum reject_code code_registered, enum reject_code code_committed, struct reject *reject)
 {
-	uint32_t committed = registry_committed(registry, claim);
 	size_t number;
 
 	if (datasets_find(&registry->datasets, claim->root, &number) != NULL) {
@@ -240,13 +252,18 @@ static bool registry_check_claims(const struct registry *registry, struct regist
 	enum reject_code code_registered, enum reject_code code_committed, struct reject *reject)
 {
 	bool claims_hold = true;
+	uint32_t *committed;
 
-	if (claims->count)
-		qsort(claims->list, claims->count, sizeof *claims->list, registry_compare_claims);
+	if (claims->count == 0)
+		return true;
+	qsort(claims->list, claims->count, sizeof *claims->list, registry_compare_claims);
+	committed = registry_committed_all(registry, claims);
 	for (size_t i = 0; claims_hold && i < claims->count; i++)
 		claims_hold = i && registry_compare_claims(&claims->list[i - 1], &claims->list[i]) == 0 ?
 			reject_set(reject, REASON_BAD_CONTRIB_DUPLICATE, "a root is registered twice at once") :
-			registry_check_claim(registry, &claims->list[i], code_registered, code_committed, reject);
+			registry_check_claim(registry, &claims->list[i], committed[i], code_registered, code_committed,
+				reject);
+	free(committed);
 	free(claims->list);
 	return claims_hold;
 }
@@ -316,7 +333,7 @@ bool registry_check_block(const struct registry *registry, const struct block *b
 
 /* --- bytes: for the database alone, nothing here is consensus --- */
 
-void registry_write(struct buf *out, const struct registry *registry)
+static void registry_write_facts(struct buf *out, const struct registry *registry)
 {
 	buf_put_u8(out, REGISTRY_FORM);
 	buf_put_le32(out, registry->height);
@@ -328,22 +345,62 @@ void registry_write(struct buf *out, const struct registry *registry)
 	listed_write(out, &registry->listed);
 }
 
-struct registry *registry_read(const struct spec *spec, struct reader *registry_reader)
+static bool registry_read_facts(struct registry *registry, struct reader *registry_reader)
 {
-	struct registry *registry = registry_new(spec);
+	if (reader_u8(registry_reader) != REGISTRY_FORM)
+		reader_fail(registry_reader);
+	registry->height = reader_le32(registry_reader);
+	return bucket_read(&registry->bucket, registry_reader) && fees_read(&registry->fees, registry_reader) &&
+		values_read(&registry->values, registry_reader) &&
+		datasets_read(&registry->datasets, registry_reader) &&
+		commitments_read(&registry->commitments, registry_reader) &&
+		listed_read(&registry->listed, registry_reader);
+}
 
-	if (reader_u8(registry_reader) == REGISTRY_FORM) {
-		registry->height = reader_le32(registry_reader);
-		if (bucket_read(&registry->bucket, registry_reader) && fees_read(&registry->fees, registry_reader) &&
-			values_read(&registry->values, registry_reader) &&
-			datasets_read(&registry->datasets, registry_reader) &&
-			commitments_read(&registry->commitments, registry_reader) &&
-			listed_read(&registry->listed, registry_reader))
-			return registry;
+void registry_changed(const struct registry *registry, const struct registry_undo *undo, struct slices *changed)
+{
+	slices_add(changed, SLICE_FACTS, 0);
+	datasets_changed(&registry->datasets, &undo->datasets, changed);
+	commitments_changed(&registry->commitments, &undo->commitments, changed);
+}
+
+bool registry_write(struct buf *out, const struct registry *registry, const struct slice *slice)
+{
+	switch (slice->kind) {
+	case SLICE_FACTS:
+		registry_write_facts(out, registry);
+		return true;
+	case SLICE_DATASET:
+		return datasets_write_slice(out, &registry->datasets, slice);
+	case SLICE_COMMITTED:
+	case SLICE_OPENED:
+		return commitments_write_slice(out, &registry->commitments, slice);
+	case SLICE_KINDS:
+		break;
 	}
-	reader_fail(registry_reader);
-	registry_free(registry);
-	return NULL;
+	return false;
+}
+
+/* What is there already is not read over: bytes of a damaged database would be memory lost. */
+bool registry_read(struct registry *registry, const struct slice *slice, struct reader *registry_reader)
+{
+	switch (slice->kind) {
+	case SLICE_FACTS:
+		return slice->number == 0 && registry->height == 0 && registry_read_facts(registry, registry_reader);
+	case SLICE_DATASET:
+		return datasets_read_slice(&registry->datasets, slice, registry_reader);
+	case SLICE_COMMITTED:
+	case SLICE_OPENED:
+		return commitments_read_slice(&registry->commitments, slice, registry_reader);
+	case SLICE_KINDS:
+		break;
+	}
+	return false;
+}
+
+bool registry_is_whole(const struct registry *registry)
+{
+	return datasets_whole(&registry->datasets) && commitments_whole(&registry->commitments);
 }
 
 void registry_undo_write(struct buf *out, const struct registry_undo *undo)

@@ -67,9 +67,16 @@ bool registry_check_burn(const struct registry *registry, const struct tx *tx, u
  * for a second time; all INVALID. */
 bool registry_check_block(const struct registry *registry, const struct block *block, struct reject *reject);
 
-/* Byte forms, for the database. read returns NULL on damaged bytes. */
-void registry_write(struct buf *out, const struct registry *registry);
-struct registry *registry_read(const struct spec *spec, struct reader *registry_reader);
+/* Byte forms, for the database. A registry lies there in slices. Those that the newest block changed, to be asked while
+ * it is applied: written after that, or after it is undone, with what is there already they are the whole registry. */
+void registry_changed(const struct registry *registry, const struct registry_undo *undo, struct slices *changed);
+/* Appends a slice; false: there is none, and one that was there is to be deleted. */
+bool registry_write(struct buf *out, const struct registry *registry, const struct slice *slice);
+/* One slice of a registry that was new, in ascending order; false on damaged bytes. When all are read, whether there
+ * were as many as there must be. */
+bool registry_read(struct registry *registry, const struct slice *slice, struct reader *registry_reader);
+bool registry_is_whole(const struct registry *registry);
+/* read returns NULL on damaged bytes. */
 void registry_undo_write(struct buf *out, const struct registry_undo *undo);
 struct registry_undo *registry_undo_read(struct reader *registry_reader);
 

@@ -25,6 +25,11 @@ struct part {
 	void (*undo_write)(struct buf *out, const void *undo);
 	bool (*undo_read)(void *undo, struct reader *reader);
 	void (*undo_clear)(void *undo);
+	/* Of a part in slices, with all of them: */
+	void (*write_whole)(struct buf *out, const void *part);
+	bool (*read_whole)(void *part, struct reader *reader);
+	/* Where it says itself to what a registration in the block at this height was committed. */
+	uint32_t (*committed)(const void *part, const struct contribution *data, uint32_t height);
 };
 
 static struct spec spec;
@@ -88,6 +93,95 @@ static bool values_part_undo_fits(const void *part, const void *undo)
 	return values_undo_fits(part, undo);
 }
 
+/* The parts that lie in slices, whole: what is short of them, and then each slice. */
+static void put_slices(struct buf *out, const void *part, const struct slices *slices,
+	bool write_slice(struct buf *out, const void *part, const struct slice *slice))
+{
+	struct buf bytes;
+
+	buf_init(&bytes);
+	for (size_t i = 0; i < slices->count; i++) {
+		uint8_t key[SLICE_KEY_SIZE];
+
+		buf_reset(&bytes);
+		if (!write_slice(&bytes, part, &slices->list[i]))
+			continue;
+		slices_key_write(&slices->list[i], key);
+		buf_put_u8(out, 1);
+		buf_put(out, key, sizeof key);
+		buf_put(out, bytes.data, bytes.size);
+	}
+	buf_clear(&bytes);
+	buf_put_u8(out, 0);
+}
+
+static bool take_slices(struct reader *reader, void *part,
+	bool read_slice(void *part, const struct slice *slice, struct reader *reader))
+{
+	while (reader_u8(reader) == 1) {
+		struct slice slice = slices_key_read(reader);
+
+		if (!reader->ok || !read_slice(part, &slice, reader))
+			return false;
+	}
+	return reader->ok;
+}
+
+static bool datasets_put_slice(struct buf *out, const void *part, const struct slice *slice)
+{
+	return datasets_write_slice(out, part, slice);
+}
+
+static bool datasets_take_slice(void *part, const struct slice *slice, struct reader *reader)
+{
+	return datasets_read_slice(part, slice, reader);
+}
+
+static void datasets_part_write_whole(struct buf *out, const void *part)
+{
+	struct slices all = { 0 };
+
+	datasets_write(out, part);
+	for (uint32_t i = 0; i < ((const struct datasets *)part)->count + 2; i++)
+		slices_add(&all, SLICE_DATASET, i);
+	put_slices(out, part, &all, datasets_put_slice);
+	slices_clear(&all);
+}
+
+static bool datasets_part_read_whole(void *part, struct reader *reader)
+{
+	return datasets_read(part, reader) && take_slices(reader, part, datasets_take_slice) && datasets_whole(part);
+}
+
+static bool commitments_put_slice(struct buf *out, const void *part, const struct slice *slice)
+{
+	return commitments_write_slice(out, part, slice);
+}
+
+static bool commitments_take_slice(void *part, const struct slice *slice, struct reader *reader)
+{
+	return commitments_read_slice(part, slice, reader);
+}
+
+static void commitments_part_write_whole(struct buf *out, const void *part)
+{
+	const struct commitments *commitments = part;
+	struct slices all = { 0 };
+
+	commitments_write(out, part);
+	for (int kind = SLICE_COMMITTED; kind <= SLICE_OPENED; kind++)
+		for (uint32_t i = 0; i <= commitments->newest + 1; i++)
+			slices_add(&all, (enum slice_kind)kind, i);
+	put_slices(out, part, &all, commitments_put_slice);
+	slices_clear(&all);
+}
+
+static bool commitments_part_read_whole(void *part, struct reader *reader)
+{
+	return commitments_read(part, reader) && take_slices(reader, part, commitments_take_slice) &&
+		commitments_whole(part);
+}
+
 static void datasets_part_init(void *part)
 {
 	datasets_init(part, &spec);
@@ -111,6 +205,16 @@ static bool datasets_part_undo_fits(const void *part, const void *undo)
 static void datasets_part_undo_clear(void *undo)
 {
 	datasets_undo_clear(undo);
+}
+
+/* Where the part itself says what a block opens. */
+static uint32_t commitments_part_committed(const void *part, const struct contribution *data, uint32_t height)
+{
+	struct commitments_claim claim = { .number = 0 };
+
+	commitment_hash(data, claim.hash);
+	commitments_find(part, &claim, 1, height, spec.commit_delay);
+	return claim.committed;
 }
 
 static void commitments_part_copy(void *to, const void *from)
@@ -162,9 +266,11 @@ static const struct part parts[] = {
 	{ PART_ROW(bucket) },
 	{ PART_ROW(fees), .init = fees_part_init },
 	{ PART_ROW(values), .copy = values_part_copy, .clear = values_part_clear, .undo_fits = values_part_undo_fits },
-	{ PART_ROW(datasets), .init = datasets_part_init, .copy = datasets_part_copy, .clear = datasets_part_clear,
+	{ PART_ROW(datasets), .write_whole = datasets_part_write_whole, .read_whole = datasets_part_read_whole,
+		.init = datasets_part_init, .copy = datasets_part_copy, .clear = datasets_part_clear,
 		.undo_fits = datasets_part_undo_fits, .undo_clear = datasets_part_undo_clear },
-	{ PART_ROW(commitments), .copy = commitments_part_copy, .clear = commitments_part_clear,
+	{ PART_ROW(commitments), .write_whole = commitments_part_write_whole, .read_whole = commitments_part_read_whole,
+		.committed = commitments_part_committed, .copy = commitments_part_copy, .clear = commitments_part_clear,
 		.undo_fits = commitments_part_undo_fits, .undo_clear = commitments_part_undo_clear },
 	{ PART_ROW(listed), .init = listed_part_init, .copy = listed_part_copy, .clear = listed_part_clear,
 		.undo_fits = listed_part_undo_fits, .undo_clear = listed_part_undo_clear },
@@ -209,8 +315,13 @@ static struct buf part_bytes(const struct part *part, const void *made)
 	struct buf out;
 
 	buf_init(&out);
-	part->write(&out, made);
+	(part->write_whole != NULL ? part->write_whole : part->write)(&out, made);
 	return out;
+}
+
+static bool part_read(const struct part *part, void *made, struct reader *reader)
+{
+	return (part->read_whole != NULL ? part->read_whole : part->read)(made, reader);
 }
 
 static void assert_same(const struct part *part, const struct buf *a, const struct buf *b)
@@ -300,7 +411,8 @@ static void *apply_random(const struct part *part, void *made, struct world *wor
 		data[i] = example_data(registered > 0 && dice(3) == 0 ? dice(registered) : world->registered++,
 			4096 + dice(1 << 20));
 		snprintf(data[i].title, sizeof data[i].title, "at %u", world->height);
-		committed[i] = dice(world->height);
+		committed[i] = part->committed != NULL ? part->committed(made, &data[i], world->height) :
+							 dice(world->height);
 	}
 	built = example_block(dice(16), data, count);
 	add_random_commitments(built, world);
@@ -334,7 +446,7 @@ static void check_bytes(const struct part *part, const void *made)
 	void *back = part_new(part);
 
 	reader_init(&reader, bytes.data, bytes.size);
-	assert_true(part->read(back, &reader));
+	assert_true(part_read(part, back, &reader));
 	assert_true(reader_done(&reader));
 	again = part_bytes(part, back);
 	assert_same(part, &bytes, &again);
@@ -342,7 +454,7 @@ static void check_bytes(const struct part *part, const void *made)
 	buf_clear(&again);
 	back = part_new(part);
 	reader_init(&reader, bytes.data, bytes.size - 1);
-	assert_false(part->read(back, &reader));
+	assert_false(part_read(part, back, &reader));
 	part_free(part, back);
 	buf_clear(&bytes);
 }

@@ -668,13 +668,84 @@ static uint32_t dice(uint32_t n)
 	return (uint32_t)((dice_state >> 32) % n);
 }
 
+/* Slices one after the other, a 1 and their keys in front, and a 0 after the last one. */
+static void put_slice(struct buf *out, const struct slice *slice, const struct buf *bytes)
+{
+	uint8_t key[SLICE_KEY_SIZE];
+
+	slices_key_write(slice, key);
+	buf_put_u8(out, 1);
+	buf_put(out, key, sizeof key);
+	buf_put(out, bytes->data, bytes->size);
+}
+
 static struct buf written(const struct registry *registry)
 {
-	struct buf out;
+	struct buf out, bytes;
 
 	buf_init(&out);
-	registry_write(&out, registry);
+	buf_init(&bytes);
+	for (int kind = 0; kind < SLICE_KINDS; kind++)
+		for (uint32_t i = 0; i < (kind == SLICE_FACTS ? 1 : registry_count(registry) + registry->height); i++) {
+			struct slice slice = { (enum slice_kind)kind, i };
+
+			buf_reset(&bytes);
+			if (registry_write(&bytes, registry, &slice))
+				put_slice(&out, &slice, &bytes);
+		}
+	buf_clear(&bytes);
+	buf_put_u8(&out, 0);
 	return out;
+}
+
+static struct registry *read_whole(struct reader *reader)
+{
+	struct registry *registry = registry_new(&spec);
+	bool ok = true;
+
+	while (ok && reader_u8(reader) == 1) {
+		struct slice slice = slices_key_read(reader);
+
+		ok = reader->ok && registry_read(registry, &slice, reader);
+	}
+	if (ok && reader->ok && registry_is_whole(registry))
+		return registry;
+	registry_free(registry);
+	return NULL;
+}
+
+/* What a database would hold, from which the registry came by nothing but what each block changed. */
+enum { STORED_NUMBERS = 2400 };
+static struct buf stored[SLICE_KINDS][STORED_NUMBERS];
+
+static void store_changed(const struct registry *registry, struct slices *changed)
+{
+	for (size_t i = 0; i < changed->count; i++) {
+		const struct slice *slice = &changed->list[i];
+		struct buf *bytes;
+
+		assert_in_range(slice->number, 0, STORED_NUMBERS - 1);
+		bytes = &stored[slice->kind][slice->number];
+		buf_reset(bytes);
+		assert_true(registry_write(bytes, registry, slice) || bytes->size == 0);
+	}
+	slices_clear(changed);
+}
+
+static void assert_stored(const struct registry *registry)
+{
+	struct buf whole = written(registry), all;
+
+	buf_init(&all);
+	for (int kind = 0; kind < SLICE_KINDS; kind++)
+		for (uint32_t i = 0; i < STORED_NUMBERS; i++)
+			if (stored[kind][i].size > 0)
+				put_slice(&all, &(struct slice){ (enum slice_kind)kind, i }, &stored[kind][i]);
+	buf_put_u8(&all, 0);
+	assert_int_equal(all.size, whole.size);
+	assert_memory_equal(all.data, whole.data, all.size);
+	buf_clear(&all);
+	buf_clear(&whole);
 }
 
 static void assert_same(const struct buf *a, const struct buf *b)
@@ -753,13 +824,15 @@ static struct registry_undo *random_block(struct registry *registry, uint32_t *r
 	return through_bytes(undo);
 }
 
-/* Forward and, every now and then, some blocks back: what is left is what was before, to the byte. */
+/* Forward and, every now and then, some blocks back: what is left is what was before, to the byte; and so it is if
+ * nothing was written but what each block changed. */
 static void test_undo(void **state)
 {
 	enum { BACK = 30, BLOCKS = 2200 };
 	struct registry *registry = registry_new(&spec);
 	struct registry_undo *undo[BACK];
 	struct buf before[BACK];
+	struct slices changed = { 0 };
 	uint32_t registered = 0;
 
 	(void)state;
@@ -769,23 +842,36 @@ static void test_undo(void **state)
 		for (uint32_t i = 0; i < depth; i++) {
 			before[i] = written(registry);
 			undo[i] = random_block(registry, &registered);
+			registry_changed(registry, undo[i], &changed);
+			store_changed(registry, &changed);
 		}
+		assert_stored(registry);
 		for (uint32_t i = depth; i > 0; i--) {
 			struct buf after;
 
 			if (i > 1)
 				assert_false(registry_undo(registry, undo[0])); /* another block's */
+			registry_changed(registry, undo[i - 1], &changed);
 			assert_true(registry_undo(registry, undo[i - 1]));
+			store_changed(registry, &changed);
 			after = written(registry);
 			assert_same(&before[i - 1], &after);
 			buf_clear(&after);
 			buf_clear(&before[i - 1]);
 			registry_undo_free(undo[i - 1]);
 		}
-		for (uint32_t i = 0; i < 40; i++)
-			registry_undo_free(random_block(registry, &registered));
+		assert_stored(registry);
+		for (uint32_t i = 0; i < 40; i++) {
+			undo[0] = random_block(registry, &registered);
+			registry_changed(registry, undo[0], &changed);
+			store_changed(registry, &changed);
+			registry_undo_free(undo[0]);
+		}
 	}
 	assert_true(registry_count(registry) > 100);
+	for (int kind = 0; kind < SLICE_KINDS; kind++)
+		for (uint32_t i = 0; i < STORED_NUMBERS; i++)
+			buf_clear(&stored[kind][i]);
 	registry_free(registry);
 }
 
@@ -805,7 +891,7 @@ static void test_copy_and_bytes(void **state)
 	b = written(copy); /* untouched by what its original did since */
 	assert_same(&a, &b);
 	reader_init(&reader, a.data, a.size);
-	back = registry_read(&spec, &reader);
+	back = read_whole(&reader);
 	assert_non_null(back);
 	assert_true(reader_done(&reader));
 	c = written(back);
@@ -840,13 +926,13 @@ static void test_damaged_bytes(void **state)
 		uint8_t *cut = mem_dup(bytes.data, size);
 
 		reader_init(&reader, cut, size);
-		assert_null(registry_read(&spec, &reader));
+		assert_null(read_whole(&reader));
 		free(cut);
 	}
 	for (size_t i = 0; i < bytes.size; i++) {
 		bytes.data[i] ^= 0xff;
 		reader_init(&reader, bytes.data, bytes.size);
-		registry_free(registry_read(&spec, &reader));
+		registry_free(read_whole(&reader));
 		bytes.data[i] ^= 0xff;
 	}
 	buf_clear(&bytes);
@@ -856,7 +942,7 @@ static void test_damaged_bytes(void **state)
 /* No block has more values than slots: what keeps a dropped block's values has room for so many. */
 static void test_value_counts(void **state)
 {
-	enum { COUNTS_AT = 1 + 4 + 8 + 8 * (FEES_WINDOW + 1) + 4 };
+	enum { COUNTS_AT = 1 + 4 + 8 + 8 * (FEES_WINDOW + 1) + 4 + 1 + SLICE_KEY_SIZE };
 	struct registry *registry = one_dataset();
 	struct block_outcome nothing = { .outcome.is_void = true };
 
@@ -874,7 +960,7 @@ static void test_value_counts(void **state)
 		buf_put(&bytes, values, 8 * (size_t)count);
 		buf_put(&bytes, good.data + COUNTS_AT + 1, good.size - COUNTS_AT - 1);
 		reader_init(&reader, bytes.data, bytes.size);
-		back = registry_read(&spec, &reader);
+		back = read_whole(&reader);
 		assert_int_equal(back != NULL, count <= OUTCOME_MAX_SLOTS);
 		registry_free(back);
 		buf_clear(&bytes);
