@@ -29,7 +29,7 @@ struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given
 	*parts = *given;
 	calls_chain_add(table, parts->chain);
 	calls_tx_add(table, parts->chain);
-	calls_data_add(table, parts->chain);
+	calls_data_add(table, parts);
 	calls_network_add(table, parts->net);
 	calls_add_wallets(table, parts->wallets);
 	calls->submit = calls_submit_new(table, parts->chain, parts->base);

@@ -48,7 +48,7 @@ void calls_control_add(struct rpc_table *table, struct calls_control *context);
 /* The topics, for calls_new. */
 void calls_chain_add(struct rpc_table *table, struct chain *chain);
 void calls_tx_add(struct rpc_table *table, struct chain *chain);
-void calls_data_add(struct rpc_table *table, struct chain *chain);
+void calls_data_add(struct rpc_table *table, struct calls_parts *parts);
 void calls_network_add(struct rpc_table *table, struct net *net);
 void calls_training_add(struct rpc_table *table, struct calls_parts *parts);
 void calls_mining_add(struct rpc_table *table, struct calls_parts *parts);

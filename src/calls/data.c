@@ -86,13 +86,14 @@ static const struct rpc_arg listdatasets_args[] = {
 
 static enum rpc_outcome call_listdatasets(struct rpc_request *data_request, void *context)
 {
-	size_t dataset_total = registry_count(chain_registry(context));
+	const struct calls_parts *data = context;
+	size_t dataset_total = registry_count(chain_registry(data->chain));
 	size_t first_dataset = (size_t)rpc_int(data_request, "skip"),
 	       dataset_count = (size_t)rpc_int(data_request, "count");
 	json_t *datasets = json_array();
 
 	for (size_t i = first_dataset; i < dataset_total && i - first_dataset < dataset_count; i++)
-		json_array_append_new(datasets, data_show_dataset(context, i));
+		json_array_append_new(datasets, data_show_dataset(data->chain, i));
 	return rpc_reply(data_request, datasets);
 }
 
@@ -162,28 +163,57 @@ static json_t *data_show_resemblance(const struct chain *chain, uint32_t dataset
 		json_fixed(samples == 0 ? 0 : (int64_t)(shared * 1000000 / samples), 6));
 }
 
+/* What is not registered may be a wallet's, on its way there. */
+static enum rpc_outcome data_refuse_missing(struct rpc_request *data_request, const struct wallets *wallets,
+	const struct chain *chain)
+{
+	struct pledge_status pledge_status;
+	uint8_t named_root[32];
+	size_t pledge_count;
+
+	if (!hex_decode(named_root, 32, rpc_text(data_request, "dataset")))
+		return rpc_fail(data_request, RPC_INVALID_ADDRESS_OR_KEY, "No such dataset");
+	for (size_t i = 0; i < wallets_count(wallets); i++) {
+		struct wallet *wallet = wallets_at(wallets, i);
+		const struct wallet_pledge *pledges = wallet_pledges(wallet, &pledge_count);
+
+		/* The newest first: those before it have failed. */
+		while (pledge_count-- > 0) {
+			pledge_look(wallet, chain_registry(chain), &pledges[pledge_count], &pledge_status);
+			if (memcmp(pledge_status.contribution.root, named_root, 32) == 0)
+				return rpc_fail(data_request, RPC_INVALID_ADDRESS_OR_KEY,
+					"No such dataset; its contribution by the wallet %s is %s%s%s",
+					wallet_name(wallet), pledge_stage_name(pledge_status.stage),
+					pledge_status.why != NULL ? ": " : "",
+					pledge_status.why != NULL ? pledge_status.why : "");
+		}
+	}
+	return rpc_fail(data_request, RPC_INVALID_ADDRESS_OR_KEY, "No such dataset");
+}
+
 static enum rpc_outcome call_getdataset(struct rpc_request *data_request, void *context)
 {
+	const struct calls_parts *data = context;
 	size_t dataset_number;
 	json_t *dataset_shown;
 	const struct dataset *dataset;
 	json_t *resembles = NULL;
 	struct errmsg err;
 
-	if (!data_find_dataset(chain_registry(context), rpc_text(data_request, "dataset"), &dataset_number))
-		return rpc_fail(data_request, RPC_INVALID_ADDRESS_OR_KEY, "No such dataset");
+	if (!data_find_dataset(chain_registry(data->chain), rpc_text(data_request, "dataset"), &dataset_number))
+		return data_refuse_missing(data_request, data->wallets, data->chain);
 	if (rpc_bool(data_request, "resemblance") && dataset_number > 0) {
-		resembles = data_show_resemblance(context, (uint32_t)dataset_number, &err);
+		resembles = data_show_resemblance(data->chain, (uint32_t)dataset_number, &err);
 		if (resembles == NULL)
 			return rpc_fail(data_request, RPC_DATABASE_ERROR, "%s", err.text);
 	}
-	dataset_shown = data_show_dataset(context, dataset_number);
-	dataset = registry_get(chain_registry(context), dataset_number);
+	dataset_shown = data_show_dataset(data->chain, dataset_number);
+	dataset = registry_get(chain_registry(data->chain), dataset_number);
 	json_object_set_new(dataset_shown, "available",
-		json_boolean(dataset_number == 0 || chain_has_blob(context, dataset->root)));
+		json_boolean(dataset_number == 0 || chain_has_blob(data->chain, dataset->root)));
 	if (resembles != NULL)
 		json_object_set_new(dataset_shown, "resembles", resembles);
-	json_object_set_new(dataset_shown, "last_draws", data_show_last_draws(context, (uint32_t)dataset_number));
+	json_object_set_new(dataset_shown, "last_draws", data_show_last_draws(data->chain, (uint32_t)dataset_number));
 	return rpc_reply(data_request, dataset_shown);
 }
 
@@ -194,9 +224,10 @@ static const struct rpc_arg estimatedatafee_args[] = {
 
 static enum rpc_outcome call_estimatedatafee(struct rpc_request *data_request, void *context)
 {
-	const struct spec *spec = chain_spec(context);
-	const uint64_t offered_rate = registry_data_offer(chain_registry(context)),
-		       least_rate = registry_data_rate(chain_registry(context), FEES_WINDOW);
+	const struct calls_parts *data = context;
+	const struct spec *spec = chain_spec(data->chain);
+	const uint64_t offered_rate = registry_data_offer(chain_registry(data->chain)),
+		       least_rate = registry_data_rate(chain_registry(data->chain), FEES_WINDOW);
 	const uint64_t data_size = (uint64_t)rpc_int(data_request, "size");
 
 	if (data_size < spec->blob_min || data_size > spec->blob_max)
@@ -224,6 +255,7 @@ static const struct rpc_arg getblob_args[] = {
 
 static enum rpc_outcome call_getblob(struct rpc_request *data_request, void *context)
 {
+	const struct calls_parts *data = context;
 	uint8_t blob_root[32];
 	struct buf blob;
 	struct errmsg err;
@@ -231,11 +263,11 @@ static enum rpc_outcome call_getblob(struct rpc_request *data_request, void *con
 	json_t *blob_piece;
 
 	rpc_key(data_request, "root", blob_root);
-	if (!chain_has_blob(context, blob_root))
+	if (!chain_has_blob(data->chain, blob_root))
 		return rpc_fail(data_request, RPC_INVALID_ADDRESS_OR_KEY, "Blob not found");
 	buf_init(&blob);
 	/* The whole blob for each piece of it: blob_max bounds it, and only who has credentials can ask. */
-	if (!chain_read_blob(context, blob_root, &blob, &err)) {
+	if (!chain_read_blob(data->chain, blob_root, &blob, &err)) {
 		buf_clear(&blob);
 		return rpc_fail(data_request, RPC_DATABASE_ERROR, "%s", err.text);
 	}
@@ -279,7 +311,7 @@ static json_t *data_show_proof(struct chain *chain, const struct index_entry *en
 
 static enum rpc_outcome call_getproof(struct rpc_request *data_request, void *context)
 {
-	struct chain *chain = context;
+	struct chain *chain = ((struct calls_parts *)context)->chain;
 	uint8_t proof_id[32];
 	size_t proof_index;
 	struct errmsg err;
@@ -355,7 +387,7 @@ static const struct rpc_method data_methods[] = {
 		"\"id\"", 0 },
 };
 
-void calls_data_add(struct rpc_table *table, struct chain *chain)
+void calls_data_add(struct rpc_table *table, struct calls_parts *parts)
 {
-	rpc_table_add(table, data_methods, sizeof data_methods / sizeof *data_methods, chain);
+	rpc_table_add(table, data_methods, sizeof data_methods / sizeof *data_methods, parts);
 }

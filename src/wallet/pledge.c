@@ -152,6 +152,11 @@ void pledge_release(struct pledge_txs *txs)
 
 /* --- how far it is --- */
 
+bool pledge_is_refused(const struct wallet_pledge *pledge)
+{
+	return pledge->refused == REASON_BAD_CONTRIB_NOVELTY || pledge->refused == REASON_BAD_CONTRIB_PAGES;
+}
+
 static bool pledge_is_lost(const struct ledger *ledger, const struct ledger_tx *wallet_tx)
 {
 	return wallet_tx->height == 0 && (wallet_tx->abandoned || ledger_conflicted(ledger, wallet_tx));
@@ -218,6 +223,10 @@ void pledge_look(struct wallet *wallet, const struct registry *registry, const s
 	} else {
 		pledge_look_under_way(wallet, registry, commitment, registration, dataset, status);
 	}
+	if (status->stage == PLEDGE_REGISTERING && !status->in_mempool && pledge->refused != REASON_NONE) {
+		status->stage = pledge_is_refused(pledge) ? PLEDGE_REFUSED : PLEDGE_REGISTERING;
+		status->why = pledge->refusal;
+	}
 }
 
 const char *pledge_stage_name(enum pledge_stage stage)
@@ -231,6 +240,8 @@ const char *pledge_stage_name(enum pledge_stage stage)
 		return "registering";
 	case PLEDGE_REGISTERED:
 		return "registered";
+	case PLEDGE_REFUSED:
+		return "refused";
 	case PLEDGE_FAILED:
 		break;
 	}

@@ -37,6 +37,7 @@ enum pledge_stage {
 	PLEDGE_WAITING,     /* it is in one, and not deep enough */
 	PLEDGE_REGISTERING, /* the registration may be in the next block */
 	PLEDGE_REGISTERED,
+	PLEDGE_REFUSED, /* the bytes can be no dataset of this branch: it is offered again on another one */
 	PLEDGE_FAILED,
 };
 
@@ -47,11 +48,13 @@ struct pledge_status {
 	bool in_mempool;        /* the registration is */
 	size_t dataset;         /* its number, once REGISTERED */
 	uint32_t height;        /* of the block that registered it */
-	const char *why;        /* it has FAILED */
+	const char *why;        /* something is wrong, if anything is; of the pledge, or static */
 };
 
 void pledge_look(struct wallet *wallet, const struct registry *registry, const struct wallet_pledge *pledge,
 	struct pledge_status *status);
 const char *pledge_stage_name(enum pledge_stage stage);
+/* Whether its registration was refused for what the bytes are, and so would be again on each block of this branch. */
+bool pledge_is_refused(const struct wallet_pledge *pledge);
 
 #endif

@@ -25,6 +25,7 @@
 #define ATELIER_WALLET_WALLET_H
 
 #include "consensus/block.h"
+#include "consensus/reject.h"
 #include "util/error.h"
 #include "wallet/ledger.h"
 
@@ -79,8 +80,10 @@ struct wallet_pledge {
 	bool keeps_bytes;
 	bool is_told; /* in this run the log says how far it is: */
 	int told_stage;
-	const char *refusal; /* why the mempool has not got its registration; NULL: it was not refused */
-	uint32_t failed_at;  /* height from which on it has been failed in this run; 0: it has not */
+	/* Why the mempool has not got its registration; NONE: it was not refused, in this run */
+	enum reason refused;
+	char refusal[256];  /* the same in words, with what was found */
+	uint32_t failed_at; /* height from which on it has been failed in this run; 0: it has not */
 };
 
 /* Writes down both transactions, the commitment first, and the bytes, in one. The registration has one contribution;

@@ -6,6 +6,7 @@
 #include "wallet/wallets.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +74,16 @@ static void wallets_report_failure(bool ok, const struct errmsg *err)
 
 /* --- Notices --- */
 
+/* What was refused for what is registered on one branch may be new on another. */
+static void wallets_forget_refusals(struct wallet *wallet)
+{
+	size_t pledge_count;
+	struct wallet_pledge *pledges = wallet_pledges(wallet, &pledge_count);
+
+	for (size_t i = 0; i < pledge_count; i++)
+		pledges[i].refused = REASON_NONE;
+}
+
 /* To those at its parent: those behind read it themselves when they come to it. */
 static void wallets_on_connected(void *context, const struct index_entry *entry, const struct block *block)
 {
@@ -103,6 +114,7 @@ static void wallets_on_disconnected(void *context, const struct index_entry *ent
 			continue;
 		synced_place = wallets_place_of(entry->parent);
 		wallets_report_failure(wallet_rewind(wallets->loaded[i].wallet, &synced_place, &err), &err);
+		wallets_forget_refusals(wallets->loaded[i].wallet);
 		wallets->loaded[i].mempool_due = true;
 	}
 }
@@ -238,6 +250,18 @@ static bool wallets_catch_up(struct wallets *wallets, struct wallets_loaded *loa
 	return true;
 }
 
+/* Whether it registers data that cannot be registered: to judge them again with each block costs a second or two. */
+static bool wallets_registers_refused(struct wallet *wallet, const struct ledger_tx *own_tx)
+{
+	size_t pledge_count;
+	const struct wallet_pledge *pledges = wallet_pledges(wallet, &pledge_count);
+
+	for (size_t i = 0; i < pledge_count; i++)
+		if (pledge_is_refused(&pledges[i]) && memcmp(pledges[i].registration, own_tx->txid, 32) == 0)
+			return true;
+	return false;
+}
+
 /* A transaction that nobody has taken into a block yet may have been dropped from all mempools. */
 static void wallets_offer_unconfirmed(struct wallets *wallets, struct wallet *wallet)
 {
@@ -253,7 +277,7 @@ static void wallets_offer_unconfirmed(struct wallets *wallets, struct wallet *wa
 	for (i = 0; i < own_count; i++) {
 		if (own_txs[i]->height != 0 || own_txs[i]->in_mempool || own_txs[i]->abandoned ||
 			own_txs[i]->coinbase || !ledger_from_us(ledger, own_txs[i]) ||
-			ledger_conflicted(ledger, own_txs[i]))
+			ledger_conflicted(ledger, own_txs[i]) || wallets_registers_refused(wallet, own_txs[i]))
 			continue;
 		if (chain_add_tx(wallets->chain, tx_ref(own_txs[i]->tx), NULL, &offer_reject) == CHAIN_REJECTED)
 			log_debug(LOG_WALLET, "Wallet %s: a transaction is not taken: %s", wallet_name(wallet),
@@ -291,6 +315,10 @@ static void wallets_tell_pledge(const struct wallet *wallet, struct wallet_pledg
 		log_info("Wallet %s: contribution %s is dataset %zu since block %u", wallet_name(wallet), pledge_root,
 			status->dataset, status->height);
 		break;
+	case PLEDGE_REFUSED:
+		log_warn("Wallet %s: contribution %s is refused, and not offered again on this branch: %s",
+			wallet_name(wallet), pledge_root, status->why);
+		break;
 	case PLEDGE_FAILED:
 		log_warn("Wallet %s: contribution %s failed: %s", wallet_name(wallet), pledge_root, status->why);
 		break;
@@ -316,10 +344,14 @@ static void wallets_bring_pledged(struct wallets *wallets, struct wallet *wallet
 static void wallets_offer_pledge(struct wallets *wallets, struct wallet *wallet, struct wallet_pledge *pledge)
 {
 	const struct ledger_tx *registration = ledger_find(wallet_ledger(wallet), pledge->registration);
-	struct reject offer_reject = { .reason = "" };
+	struct reject offer_reject = { .reason = "", .detail = "" };
 	enum chain_result offered = chain_add_tx(wallets->chain, tx_ref(registration->tx), NULL, &offer_reject);
 
-	pledge->refusal = offered == CHAIN_REJECTED || offered == CHAIN_ORPHAN ? offer_reject.reason : NULL;
+	pledge->refused = REASON_NONE;
+	if (offered != CHAIN_REJECTED && offered != CHAIN_ORPHAN)
+		return;
+	pledge->refused = offer_reject.why;
+	snprintf(pledge->refusal, sizeof pledge->refusal, "%s (%s)", offer_reject.reason, offer_reject.detail);
 }
 
 /* The same bytes may have been pledged anew after a failure. */
@@ -376,10 +408,11 @@ static void wallets_tend_pledges(struct wallets *wallets, struct wallet *wallet)
 		if (status.stage < PLEDGE_REGISTERED && pledges[i].keeps_bytes &&
 			(!pledges[i].is_told || !chain_has_blob(wallets->chain, status.contribution.root)))
 			wallets_bring_pledged(wallets, wallet, status.contribution.root);
-		wallets_tell_pledge(wallet, &pledges[i], &status);
-		pledges[i].refusal = NULL;
-		if (status.stage == PLEDGE_REGISTERING && !status.in_mempool)
+		if (status.stage == PLEDGE_REGISTERING && !status.in_mempool) {
 			wallets_offer_pledge(wallets, wallet, &pledges[i]);
+			pledge_look(wallet, chain_registry(wallets->chain), &pledges[i], &status);
+		}
+		wallets_tell_pledge(wallet, &pledges[i], &status);
 		wallets_end_pledge(wallets, wallet, &pledges[i], &status);
 	}
 }

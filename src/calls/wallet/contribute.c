@@ -305,10 +305,8 @@ static json_t *contribute_show(const struct spec *spec, const struct wallet_pled
 		json_object_set_new(shown, "dataset", json_integer((json_int_t)pledge_status->dataset));
 		json_object_set_new(shown, "height", json_integer((json_int_t)pledge_status->height));
 	}
-	if (pledge_status->stage == PLEDGE_FAILED)
+	if (pledge_status->why != NULL)
 		json_object_set_new(shown, "why", json_string(pledge_status->why));
-	else if (pledge->refusal != NULL && !pledge_status->in_mempool)
-		json_object_set_new(shown, "why", json_string(pledge->refusal));
 	return shown;
 }
 
@@ -357,18 +355,24 @@ static const struct rpc_method contribute_methods[] = {
 		"  \"stage\": \"text\"        how far it is: see listcontributions\n}",
 		"/usr/share/common-licenses/GPL-3 GPL-3.0-or-later \"GNU GPL version 3\"", 0 },
 	{ "listcontributions", "Data", call_listcontributions, listcontributions_args,
-		"Lists what the wallet has contributed with contributedata, and how far each is: \"committing\" until "
-		"a block has the commitment, \"waiting\" until it is deep enough, \"registering\" until a block has "
-		"the registration, then \"registered\"; or \"failed\".",
+		"Lists what the wallet has contributed with contributedata, and how far each is.\n\n"
+		"committing: no block has the commitment yet. waiting: one has, and it is not deep enough for the "
+		"registration to follow. registering: the registration waits for a block; why tells if the mempool "
+		"does not take it at present, and it is offered again with each block. registered: it is a dataset "
+		"(getdataset). refused: the bytes cannot be registered on this branch, as a page is nearly empty or "
+		"there twice, or as they are much like a dataset that was earlier; it is not offered again unless "
+		"blocks are taken back or the wallet is loaded anew. failed: it cannot come true any more.\n\n"
+		"The coin of what is refused or failed is held until abandontransaction of txid frees it.",
 		"[\n  {\n    \"root\": \"hex\",\n    \"size\": n,\n    \"owner\": \"address\",\n"
 		"    \"licence\": \"text\",\n    \"title\": \"text\",\n    \"commitment\": \"hex\",\n"
 		"    \"txid\": \"hex\",       id of the registration\n"
-		"    \"stage\": \"committing|waiting|registering|registered|failed\",\n"
+		"    \"stage\": \"committing|waiting|registering|registered|refused|failed\",\n"
 		"    \"depth\": n,          blocks: the commitment's own and those on it\n"
 		"    \"needed\": n,         depth from which on the registration can follow\n"
 		"    \"dataset\": n,        (only registered) its number\n"
 		"    \"height\": n,         (only registered) of the block that registered it\n"
-		"    \"why\": \"text\"       (only where something is wrong)\n  }, ...\n]",
+		"    \"why\": \"text\"       (only where something is wrong) what, with what the data resemble\n"
+		"  }, ...\n]",
 		NULL, 0 },
 };
 

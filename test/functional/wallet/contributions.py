@@ -160,4 +160,52 @@ def given_up():
         tap.equal([one["stage"] for one in node.rpc.listcontributions()], ["failed", "registered"], "stages")
 
 
-tap.main(addresses, dry_run, restored_from_words, given_up)
+def refused():
+    """A registration that is refused for what its bytes are says so, with what they resemble, and is not offered for ever"""
+    with Node() as node, Node("-debug=wallet", connect=[node]) as late:
+        for one in (node, late):
+            one.rpc.createwallet("w")
+            fund(one)
+            wait_for_same_tip(node, late)
+        late.disconnect(node)
+        text = prose("refused", 40000)
+        original = contribute(node, text)
+        while len(node.rpc.listdatasets()) < 2:
+            node.generate(1)
+        registered = node.rpc.getdataset("1")["height"]
+        # Who knows of no original commits to a copy.
+        copy = contribute(late, bytes(byte ^ (i % 32 == 16) for i, byte in enumerate(text)))
+        with tap.raises(-5, "its contribution by the wallet w is committing"):
+            late.rpc.getdataset(copy["root"])
+        node.rpc.sendrawtransaction(late.rpc.gettransaction(copy["commitment"])["hex"])
+        node.generate(1)
+        late.connect(node)
+        wait_for_same_tip(node, late)
+        wait_until(lambda: late.rpc.listcontributions()[0]["stage"] == "refused", "the stage of the copy")
+        why = late.rpc.listcontributions()[0]["why"]
+        tap.true("bad-contrib-novelty" in why and "dataset 1" in why, why)
+        with tap.raises(-5, "is refused: bad-contrib-novelty"):
+            late.rpc.getdataset(copy["root"])
+        late.wait_for_log("is refused, and not offered again on this branch: bad-contrib-novelty")
+        told = late.log().count("bad-contrib-novelty")
+        for _ in range(3):
+            node.generate(1)
+            wait_for_same_tip(node, late)
+            late.rpc.getbalance()
+        late.rpc.stop()
+        tap.equal(late.wait_for_exit(), 0, "exit status")
+        tap.equal(late.log().count("bad-contrib-novelty"), told, "how often the log tells of it")
+        # Another branch is another judge, which the bytes are brought before again: here the original is registered first too.
+        late.start()
+        wait_until(lambda: late.rpc.listcontributions()[0]["stage"] == "refused", "it is refused after a restart")
+        told = late.log().count("bad-contrib-novelty")
+        late.disconnect(node)
+        late.rpc.invalidateblock(late.rpc.getblockhash(registered))
+        tap.equal(late.rpc.listcontributions()[0]["stage"], "committing", "the stage on the other branch")
+        for _ in range(4):
+            late.generate(1)
+        wait_until(lambda: late.log().count("bad-contrib-novelty") > told, "it is judged again")
+        tap.equal([one["txid"] for one in late.rpc.listdatasets()[1:]], [original["txid"]], "datasets")
+
+
+tap.main(addresses, dry_run, restored_from_words, given_up, refused)
