@@ -161,7 +161,7 @@ def bad_data():
             dataset = node.rpc.getdataset("1")
             print(f"# {title}: {node.height() - start} blocks, {dataset['total_draws']} draws, {void} void, {left_out} left out")
             tap.equal(dataset["status"], "quarantine", "status")
-            tap.true(left_out > 0 and void * 5 < node.height() - start + 10, "what it did before")
+            tap.true(left_out > 0 and void * 3 < node.height() - start + 10, "what it did before")
             payments = Payments(node)
             for height in range(2, node.height() + 1):
                 payments.check(height)
