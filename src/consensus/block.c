@@ -299,6 +299,13 @@ void block_set_roots(struct block *block)
 
 /* --- rules --- */
 
+/* Known once the parent is verified, which may be after the header came and before its block does. */
+static bool block_check_model(const struct header *header, const struct parent_view *parent, struct reject *reject)
+{
+	return !parent->has_model_root || memcmp(header->model_root, parent->model_root, 32) == 0 ||
+		reject_set(reject, REASON_BAD_MODEL_ROOT, "model_root is not that of the state after the parent");
+}
+
 /* In the order of doc/protocol.md section 8, so that every node gives the same reason. A ticket that meets the target
  * is no proof of work yet: who states a digest that no step gave can draw another ticket for the price of two hashes,
  * until somebody executes. So a header alone buys little, and how many are held is bounded (chain/intake/headers.c). */
@@ -329,9 +336,8 @@ bool block_check_header(const struct spec *spec, const struct header *header, co
 	header_ticket(header, ticket);
 	if (!target_met(ticket, block_target))
 		return reject_set(reject, REASON_HIGH_HASH, "the ticket is above the block target");
-	if (parent->has_model_root && memcmp(header->model_root, parent->model_root, 32) != 0)
-		return reject_set(reject, REASON_BAD_MODEL_ROOT,
-			"model_root is not that of the state after the parent");
+	if (!block_check_model(header, parent, reject))
+		return false;
 	if (!schnorr_key_valid(header->miner))
 		return reject_set(reject, REASON_BAD_PROOF_KEY, "the miner's key is not on the curve");
 	return true;
@@ -550,7 +556,8 @@ bool block_check(const struct spec *spec, const struct block *block, const struc
 {
 	uint8_t root[32];
 
-	if (!block_check_coinbases(block, reject) || !block_check_weight(spec, block, reject))
+	if (!block_check_model(&block->header, parent, reject) || !block_check_coinbases(block, reject) ||
+		!block_check_weight(spec, block, reject))
 		return false;
 	block_tx_root(block, root);
 	if (memcmp(root, block->header.tx_root, 32) != 0)

@@ -140,6 +140,14 @@ def false_model():
     refused("bad-model-root", lie)
 
 
+def false_model_and_pay():
+    """The same, and a unit too much: the model is named, whether the parent was verified before the block came or after"""
+    def lie(branch):
+        branch.theta = scaled(branch.theta, 0.5)
+        return branch.grow(FORGER, gift=1)
+    refused("bad-model-root", lie)
+
+
 def false_pay():
     """A unit more than is due"""
     refused("bad-cb-outputs", lambda branch: branch.grow(FORGER, gift=1))
@@ -150,4 +158,4 @@ def false_digest():
     refused("bad-proof-digest", lambda branch: branch.grow(FORGER, made_up=True))
 
 
-tap.main(false_value, void_stated, false_model, false_pay, false_digest)
+tap.main(false_value, void_stated, false_model, false_model_and_pay, false_pay, false_digest)

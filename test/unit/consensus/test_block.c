@@ -198,6 +198,28 @@ static void test_valid(void **state)
 	assert_sealed(make(), NULL);
 }
 
+/* The header came before its parent was verified, the block after that: what the block says beside it, here that no
+ * transaction is a coinbase, is looked at later. */
+static void test_model_known_later(void **state)
+{
+	struct block *block = make();
+	struct reject reject;
+
+	(void)state;
+	block->header.model_root[0]++;
+	seal(block);
+	tx_unref(block->txs[0]);
+	block->txs[0] = make_spend(9);
+	parent.has_model_root = false;
+	assert_true(block_check_header(&spec, &block->header, &parent, NOW, &reject));
+	assert_false(block_check(&spec, block, &parent, &reject));
+	assert_string_equal(reject.reason, "bad-cb-missing");
+	parent.has_model_root = true;
+	assert_false(block_check(&spec, block, &parent, &reject));
+	assert_string_equal(reject.reason, "bad-model-root");
+	block_unref(block);
+}
+
 /* === Header === */
 
 static const char *header_reason(struct header header, uint64_t now, enum reject_code code)
@@ -891,6 +913,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_valid),
+		cmocka_unit_test(test_model_known_later),
 		cmocka_unit_test(test_header),
 		cmocka_unit_test(test_loose),
 		cmocka_unit_test(test_loose_in_block),
