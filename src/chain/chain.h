@@ -228,6 +228,8 @@ void chain_coin_stats(struct chain *chain, struct coin_stats *stats);
 const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[32], const struct tx **tx);
 /* The block of the active chain that holds a proof, and its place there, as of block_proof. */
 const struct index_entry *chain_find_proof(struct chain *chain, const uint8_t id[32], size_t *index);
+/* The dataset that a proof in this verified block trained on. */
+uint32_t chain_proof_dataset(const struct chain *chain, const struct index_entry *entry, const struct header *proof);
 
 /* The mempool. */
 struct mempool_entry {
@@ -273,12 +275,13 @@ size_t chain_locator(const struct chain *chain, const struct index_entry *from, 
 const struct index_entry *chain_fork_point(const struct chain *chain, const uint8_t (*locator_ids)[32],
 	size_t locator_count);
 
-/* Rechecks, for auditblock and auditproof: gathers on the loop what a verify job needs for a verified block whose bytes
- * are here; every proof will be executed again. `parent` is the state after its parent (chain_state_at), of which the
- * job takes a reference of its own. The caller ends it with verify_job_clear and free. NULL with the error set if the
+/* Rechecks, for auditblock and auditproof. A verified block can be executed again when all states that its proofs start
+ * from are in memory: chain_audit_missing gives one that is not, to be asked for (chain_state_at), or NULL. */
+const struct index_entry *chain_audit_missing(struct chain *chain, const struct index_entry *entry);
+/* Gathers on the loop what a verify job needs for a verified block whose bytes are here; every proof will be executed
+ * again. The caller ends it with verify_job_clear and free. NULL with the error set if the
  * block or a dataset is missing, or the files are damaged: bodies that are kept must hash to their digests. */
-struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct state *parent,
-	struct errmsg *err);
+struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct errmsg *err);
 
 /* Reads a file of serialised blocks, each  magic 4 | u32 size | block of doc/protocol.md section 8, and adds each of
  * them

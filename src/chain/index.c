@@ -103,6 +103,14 @@ void index_parent_view(const struct index_entry *entry, struct parent_view *pare
 	index_late_places(entry, parent_view);
 }
 
+const struct index_entry *index_late_child(const struct index_entry *parent, const struct header *header)
+{
+	for (uint32_t back = 1; back <= BLOCK_LATE_BACK && parent->parent != NULL; back++, parent = parent->parent)
+		if (memcmp(header->prev, parent->parent->id, 32) == 0)
+			return parent;
+	return NULL;
+}
+
 struct full_entry *index_find(const struct index *index, const uint8_t id[32])
 {
 	return map_get(&index->by_id, id);

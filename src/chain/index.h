@@ -83,6 +83,9 @@ void index_set_status(struct index *index, struct full_entry *full, enum entry_s
 void index_set_active(struct index *index, struct full_entry *tip);
 
 bool index_is_active(const struct index *index, const struct index_entry *entry);
+/* The child of a late proof's parent on the branch that ends in `parent`, the parent of the block that lists it; NULL:
+ * the proof cannot be late there. */
+const struct index_entry *index_late_child(const struct index_entry *parent, const struct header *header);
 const struct index_entry *index_fork(const struct index_entry *left, const struct index_entry *right);
 size_t index_tips(const struct index *index, const struct index_entry **out, size_t max);
 

@@ -163,6 +163,16 @@ const struct index_entry *chain_find_proof(struct chain *chain, const uint8_t id
 	return proof_entry != NULL ? &proof_entry->entry : NULL;
 }
 
+/* That of its slot: as its block's parent drew it, or (late) the parent of an earlier block. */
+uint32_t chain_proof_dataset(const struct chain *chain, const struct index_entry *entry, const struct header *proof)
+{
+	const struct index_entry *late_child = index_late_child(entry->parent, proof);
+	uint8_t proof_seed[32];
+
+	header_seed(proof, proof_seed);
+	return (late_child != NULL ? late_child : entry)->outcome.dataset[spec_slot(chain->spec, proof_seed)];
+}
+
 /* --- how it goes --- */
 
 /* Of the jobs the newest is told of: its steps are what an operator sees move. */

@@ -51,7 +51,7 @@ static enum verify_finding verify_execute_step(struct verify_runner *verify_runn
 	bool checked, const struct verify_proof *proof, uint8_t *delta, uint8_t found_digest[32])
 {
 	const struct step_job step_job = {
-		.state = verify_runner->parent,
+		.state = proof->state != NULL ? proof->state : verify_runner->parent,
 		.seed = proof->seed,
 		.windows = proof->windows,
 		.checked = checked,
@@ -196,6 +196,23 @@ bool verify_one(const struct spec *spec, const struct state *parent, struct veri
 
 /* === Blocks === */
 
+static enum verify_finding verify_look_at(struct verify_runner *verify_runner, struct verify_proof *proof,
+	uint8_t found_digest[32], struct reject *reject)
+{
+	if (proof->known_right)
+		return VERIFY_RIGHT;
+	return proof->delta != NULL ? verify_check_body(verify_runner, proof, found_digest, reject) :
+				      verify_run_proof(verify_runner, proof, found_digest, reject);
+}
+
+/* Of a late proof: no update is made of it. */
+static void verify_drop_body(struct verify_proof *proof)
+{
+	proof->known_right = true;
+	free(proof->delta);
+	proof->delta = NULL;
+}
+
 static bool verify_check_proofs(struct verify_runner *verify_runner, struct verify_job *verify_job,
 	struct verdict *verdict)
 {
@@ -204,10 +221,11 @@ static bool verify_check_proofs(struct verify_runner *verify_runner, struct veri
 	for (size_t i = 0; i < verify_job->proof_count; i++) {
 		struct verify_proof *proof = &verify_job->proofs[i];
 
-		switch (proof->delta != NULL ? verify_check_body(verify_runner, proof, found_digest, &verdict->reject) :
-					       verify_run_proof(verify_runner, proof, found_digest, &verdict->reject)) {
+		switch (verify_look_at(verify_runner, proof, found_digest, &verdict->reject)) {
 		case VERIFY_RIGHT:
 			atomic_fetch_add(&verify_job->steps_done, 1);
+			if (i >= verify_job->body_count)
+				verify_drop_body(proof);
 			break;
 		case VERIFY_FALSE:
 			verdict->false_proof = i;
@@ -258,7 +276,7 @@ static struct state *verify_measure_update(struct verify_runner *verify_runner, 
 			.windows = verify_job->benchmark,
 			.own = verify_job->own,
 			.proofs = proofs,
-			.proof_count = verify_job->proof_count,
+			.proof_count = verify_job->body_count,
 			.slots = verify_job->spec->slots,
 			.v_ref = verify_job->v_ref,
 			.cancel = &verify_job->cancel,
@@ -283,12 +301,12 @@ static struct state *verify_measure_update(struct verify_runner *verify_runner, 
 static bool verify_run_update(struct verify_runner *verify_runner, struct verify_job *verify_job,
 	struct verdict *verdict)
 {
-	struct update_proof *update_proofs = mem_alloc(verify_job->proof_count * sizeof *update_proofs);
+	struct update_proof *update_proofs = mem_alloc(verify_job->body_count * sizeof *update_proofs);
 	const struct backend_kind *kind = backend_selected();
 	struct update_outcome update_outcome;
 	bool product_wrong;
 
-	for (size_t i = 0; i < verify_job->proof_count; i++)
+	for (size_t i = 0; i < verify_job->body_count; i++)
 		update_proofs[i] = (struct update_proof){ .delta = verify_job->proofs[i].delta,
 			.slot = verify_job->proofs[i].slot };
 	verdict->state = verify_measure_update(verify_runner, kind, verify_job, update_proofs, &update_outcome,
@@ -329,6 +347,7 @@ void verify_job_clear(struct verify_job *verify_job)
 	for (size_t i = 0; i < verify_job->proof_count; i++) {
 		free(verify_job->proofs[i].windows);
 		free(verify_job->proofs[i].delta);
+		state_unref(verify_job->proofs[i].state);
 	}
 	free(verify_job->proofs);
 	free(verify_job->benchmark);

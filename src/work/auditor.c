@@ -176,26 +176,18 @@ static void audit_fill_proofs(struct audit *audit)
 		memcpy(audit_proof->id, verify_proof->id, 32);
 		memcpy(audit_proof->seed, verify_proof->seed, 32);
 		audit_proof->slot = verify_proof->slot;
-		audit_proof->dataset = audit_report->entry->outcome.dataset[verify_proof->slot];
+		audit_proof->dataset = chain_proof_dataset(audit->auditor->chain, audit_report->entry,
+			&verify_proof->header);
 	}
 }
 
-/* The parent's state, a reference of ours. */
-static void audit_on_state(void *context, struct state *audited_state)
+/* All states are in memory. */
+static void audit_start(struct audit *audit)
 {
-	struct audit *audit = context;
 	struct auditor *auditor = audit->auditor;
 	struct errmsg audit_err = { "" };
 
-	if (audited_state == NULL || auditor->closed) {
-		state_unref(audited_state);
-		audit_fail(audit,
-			auditor->closed ? "the node is shutting down" :
-					  "the model state before the block cannot be had");
-		return;
-	}
-	audit->job = chain_audit_job(auditor->chain, audit->report.entry, audited_state, &audit_err);
-	state_unref(audited_state);
+	audit->job = chain_audit_job(auditor->chain, audit->report.entry, &audit_err);
 	if (audit->job == NULL) {
 		audit_fail(audit, audit_err.text);
 		return;
@@ -215,6 +207,34 @@ static void audit_on_state(void *context, struct state *audited_state)
 		});
 }
 
+static void audit_on_state(void *context, struct state *audited_state);
+
+/* One state after the other is asked for; what was there before stays meanwhile (chain/model/states.h), if not too much
+ * else is computed. */
+static void audit_ask(struct audit *audit)
+{
+	const struct index_entry *missing_state = chain_audit_missing(audit->auditor->chain, audit->report.entry);
+
+	if (missing_state == NULL)
+		audit_start(audit);
+	else
+		state_unref(chain_state_at(audit->auditor->chain, missing_state, audit_on_state, audit));
+}
+
+static void audit_on_state(void *context, struct state *audited_state)
+{
+	struct audit *audit = context;
+	const bool had = audited_state != NULL;
+
+	state_unref(audited_state);
+	if (had && !audit->auditor->closed)
+		audit_ask(audit);
+	else
+		audit_fail(audit,
+			audit->auditor->closed ? "the node is shutting down" :
+						 "a model state that the block starts from cannot be had");
+}
+
 static void auditor_on_begin(evutil_socket_t fd, short what, void *arg)
 {
 	struct auditor *auditor = arg;
@@ -223,16 +243,12 @@ static void auditor_on_begin(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	/* The list may change with every audit that is answered at once: begin again until none is new. */
 	for (struct audit *audit = auditor->audits; audit != NULL;) {
-		struct state *audited_state;
-
 		if (audit->begun) {
 			audit = audit->next;
 			continue;
 		}
 		audit->begun = true;
-		audited_state = chain_state_at(auditor->chain, audit->report.entry->parent, audit_on_state, audit);
-		if (audited_state != NULL)
-			audit_on_state(audit, audited_state);
+		audit_ask(audit);
 		audit = auditor->audits;
 	}
 }

@@ -10,6 +10,8 @@
 #include "util/log.h"
 #include "util/mem.h"
 
+/* A block may list proofs that start from each of six states before its parent's; and the tip's has a place. */
+enum { STATES_LEAST = BLOCK_LATE_BACK + 2 };
 enum { STATES_INTERVAL = 64, STATES_COUNT = 64, STATES_BYTES = 192 << 20, STATES_BASES = 64 };
 /* Each as large as the model's parameters. Candidates compete at the tip, and perhaps on two branches near it. */
 enum { STATES_BENCHMARKS = 4 };
@@ -63,6 +65,15 @@ struct state *states_get(struct states *states, const struct full_entry *full)
 	return state_ref(cached->state);
 }
 
+bool states_has(struct states *states, const struct full_entry *full)
+{
+	struct cached_state *cached = states_cache_find(states, full);
+
+	if (cached != NULL)
+		cached->used = ++states->clock;
+	return cached != NULL;
+}
+
 /* The place that has not been used for longest and is not the tip's. */
 static struct cached_state *states_cache_victim(struct states *states)
 {
@@ -89,7 +100,7 @@ void states_put(struct states *states, const struct full_entry *full, struct sta
 	if (states->cached_count < states->cached_max) {
 		cached_place = &states->cached[states->cached_count++];
 	} else {
-		/* There is one: at least three have a place, and one at most is pinned. */
+		/* There is one: several have a place, and one at most is pinned. */
 		cached_place = states_cache_victim(states);
 		state_unref(cached_place->state);
 	}
@@ -369,7 +380,7 @@ struct states *states_open(const struct states_options *options, struct errmsg *
 	states->index = options->index;
 	states->blocks = options->blocks;
 	states->queue = options->queue;
-	states->cached_max = STATES_BYTES / state_bytes < 3 ? 3 : STATES_BYTES / state_bytes;
+	states->cached_max = STATES_BYTES / state_bytes < STATES_LEAST ? STATES_LEAST : STATES_BYTES / state_bytes;
 	if (states->cached_max > STATES_COUNT)
 		states->cached_max = STATES_COUNT;
 	if (snapshots_init(&states->snapshots, options->folder, options->interval ? options->interval : STATES_INTERVAL,

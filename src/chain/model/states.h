@@ -1,6 +1,7 @@
 /* Model states after blocks: a cache in memory, snapshots on disk, and rebuilding what is in neither.
  *
- * The cache holds the states used last up to a bound in bytes; the tip's is held beyond it. Every `interval` blocks of
+ * The cache holds the states used last up to a bound in bytes, but as many as a block with late proofs needs; the tip's
+ * is held beyond it. Every `interval` blocks of
  * the active chain a worker writes a snapshot (chain/model/snapshots.h). A state that is asked for and not there is
  * replayed from the nearest base (chain/model/replay.h). */
 #ifndef ATELIER_CHAIN_MODEL_STATES_H
@@ -25,6 +26,7 @@ struct states *states_open(const struct states_options *options, struct errmsg *
 /* Cancels its jobs, waits for them, and releases everything. Waiting callers of states_request get NULL. */
 void states_close(struct states *states);
 
+bool states_has(struct states *states, const struct full_entry *full); /* in memory; counts as a use */
 /* From memory: a new reference, or NULL. */
 struct state *states_get(struct states *states, const struct full_entry *full);
 void states_put(struct states *states, const struct full_entry *full,

@@ -51,7 +51,7 @@ static void block_job_keep_proofs(struct chain *chain, const struct block_job *b
 		if (i == block_job->verdict.false_proof) {
 			proof_cache_put(chain->proofs, &proof->header, PROOF_FALSE, NULL);
 			chain->proofs_false++;
-		} else if (proof->delta != NULL) {
+		} else if (proof->delta != NULL || proof->known_right) {
 			if (proof_cache_verdict(chain->proofs, proof->id) == PROOF_UNKNOWN)
 				chain->proofs_executed++;
 			proof_cache_put(chain->proofs, &proof->header, PROOF_RIGHT, proof->delta);
@@ -100,17 +100,17 @@ static bool block_job_keep_samples(struct chain *chain, const struct block *bloc
 /* The block's proofs and its update are right: its bodies go to disk, its outcome into the index. */
 static bool block_job_accept(struct chain *chain, struct block_job *block_job, struct errmsg *err)
 {
-	const size_t proof_count = block_job->verify.proof_count;
+	const size_t body_count = block_job->verify.body_count;
 	struct index_entry *verified = &block_job->full->entry;
-	uint8_t **proof_bodies = mem_calloc(proof_count, sizeof *proof_bodies);
+	uint8_t **proof_bodies = mem_calloc(body_count, sizeof *proof_bodies);
 	bool accepted = true;
 
-	for (size_t i = 0; i < proof_count; i++)
+	for (size_t i = 0; i < body_count; i++)
 		/* Borrowed: the job frees them. */
 		proof_bodies[i] = block_job->verify.proofs[i].delta;
 	if (block_job->full->bodies.size == 0)
 		accepted = block_records_append_bodies(chain->blocks, chain->spec, block_job->full, proof_bodies,
-			proof_count, err);
+			body_count, err);
 	free(proof_bodies);
 	if (!accepted || !block_job_keep_samples(chain, block_job->block, err))
 		return false;
@@ -196,7 +196,13 @@ static void block_job_post_rest(struct block_job *block_job)
 	block_job_post(block_job, block_job_rest_run, block_job_rest_done);
 }
 
-/* The own proof is right: the block goes to disk, and may ask for its blobs; the rest waits for them. */
+/* A state that a late proof starts from was not at hand when the job began. */
+static bool block_job_lacks_late(const struct block_job *block_job)
+{
+	return block_job->verify.proof_count < block_proof_count(block_job->block);
+}
+
+/* The own proof is right: the block goes to disk, and may ask for its blobs and states; the rest waits for them. */
 static void block_job_own_right(struct block_job *block_job)
 {
 	struct chain *chain = block_job->chain;
@@ -210,13 +216,14 @@ static void block_job_own_right(struct block_job *block_job)
 		halt_fail(chain, &err);
 		return;
 	}
-	if (wants_met(chain, waiting_find(chain, full))) {
+	if (wants_met(chain, waiting_find(chain, full)) && !block_job_lacks_late(block_job)) {
 		block_job_post_rest(block_job);
 		return;
 	}
 	proof_cache_put(chain->proofs, &own_proof->header, PROOF_RIGHT, own_proof->delta);
 	block_job_free(block_job);
-	wants_ask(chain, waiting_find(chain, full));
+	if (!wants_met(chain, waiting_find(chain, full)))
+		wants_ask(chain, waiting_find(chain, full));
 	chain->again = true;
 }
 

@@ -6,6 +6,7 @@
 #include "chain/internal.h"
 #include "chain/tip.h"
 #include "chain/verify/block_job.h"
+#include "chain/verify/step_inputs.h"
 #include "util/clock.h"
 #include "util/mem.h"
 
@@ -15,14 +16,14 @@ struct dispatch_request {
 	struct source_turn turn;
 };
 
-/* The parent's state came back from a replay, or did not. The block is picked again as any other: much may have
+/* A state came back from a replay, or did not. The block is picked again as any other: much may have
  * happened meanwhile. */
 static void dispatch_state_ready(void *context, struct state *state)
 {
 	struct dispatch_request *request = context;
 	struct chain *chain = request->chain;
 
-	/* Without the parent's state the block cannot be verified in this run; the log says why. */
+	/* Without it the block cannot be verified in this run; the log says why. */
 	request->full->stuck = state == NULL;
 	request->full->in_work = false;
 	chain->request_count--;
@@ -33,7 +34,7 @@ static void dispatch_state_ready(void *context, struct state *state)
 }
 
 /* It counts as a block in work, its address's too: a replay takes a worker as well. */
-static void dispatch_request_state(struct chain *chain, struct full_entry *full)
+static void dispatch_request_state(struct chain *chain, struct full_entry *full, const struct full_entry *needed)
 {
 	struct dispatch_request *request = mem_alloc(sizeof *request);
 
@@ -42,8 +43,7 @@ static void dispatch_request_state(struct chain *chain, struct full_entry *full)
 	sources_turn_begin(&request->turn, chain->sources, waiting_find(chain, full)->group, clock_wall());
 	full->in_work = true;
 	chain->request_count++;
-	states_request(chain->states, entry_parent(full), QUEUE_BLOCK, request->turn.standing, dispatch_state_ready,
-		request);
+	states_request(chain->states, needed, QUEUE_BLOCK, request->turn.standing, dispatch_state_ready, request);
 }
 
 /* The branch must promise as much work as the tip has, by headers: they are free to make, but without that much
@@ -107,6 +107,26 @@ bool chain_is_overtaken(const struct chain *chain)
 	return false;
 }
 
+/* The block whose state must be replayed first; NULL: what the job starts from is in memory, or the block cannot be
+ * read, which is for the job to find. Nothing is replayed for late proofs before the block's own proof is right. */
+static const struct full_entry *dispatch_missing_state(struct chain *chain, const struct full_entry *full)
+{
+	const struct full_entry *missing_state;
+	const struct block *block;
+	struct errmsg err;
+
+	if (!states_has(chain->states, entry_parent(full)))
+		return entry_parent(full);
+	if (full->entry.late_count == 0 || !full->proven)
+		return NULL;
+	block = waiting_read(chain, waiting_find(chain, full), &err);
+	if (block == NULL)
+		return NULL;
+	missing_state = step_inputs_missing_state(chain, full, block, true);
+	block_unref(block);
+	return missing_state;
+}
+
 /* Ends because every block that is picked is in work afterwards, or gone from the list, or stuck. */
 void dispatch_start(struct chain *chain)
 {
@@ -114,12 +134,12 @@ void dispatch_start(struct chain *chain)
 	struct workload workload;
 
 	while (!chain->failed && !chain->closing && (picked = dispatch_pick_block(chain)) != NULL) {
-		struct state *parent_state = states_get(chain->states, entry_parent(picked));
+		const struct full_entry *missing_state = dispatch_missing_state(chain, picked);
 
-		if (parent_state != NULL)
-			block_job_start(chain, picked, parent_state);
+		if (missing_state != NULL)
+			dispatch_request_state(chain, picked, missing_state);
 		else
-			dispatch_request_state(chain, picked);
+			block_job_start(chain, picked, states_get(chain->states, entry_parent(picked)));
 	}
 	dispatch_take_stock(chain, &workload);
 	loose_pool_start(chain, &workload);

@@ -7,9 +7,24 @@
 #include "chain/verify/step_inputs.h"
 #include "util/mem.h"
 
+const struct index_entry *chain_audit_missing(struct chain *chain, const struct index_entry *entry)
+{
+	const struct full_entry *missing_state;
+	const struct block *audited;
+	struct errmsg err;
+
+	if (entry->parent == NULL || !entry_verified(entry))
+		return NULL;
+	audited = block_records_read(chain->blocks, chain->spec, entry_full(entry), false, &err);
+	if (audited == NULL)
+		return NULL;
+	missing_state = step_inputs_missing_state(chain, entry_full(entry), audited, false);
+	block_unref(audited);
+	return missing_state != NULL ? &missing_state->entry : NULL;
+}
+
 /* Nothing that an earlier run found out is believed: no body, no benchmark. */
-struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct state *parent,
-	struct errmsg *err)
+struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
 {
 	const struct full_entry *full = entry_full(entry);
 	struct block_outcome audit_outcome;
@@ -26,8 +41,14 @@ struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry
 		halt_name_remedy(err);
 		return NULL;
 	}
+	if (step_inputs_missing_state(chain, full, audited, false) != NULL) {
+		errmsg_set(err, "a model state that the block starts from is not in memory");
+		block_unref(audited);
+		return NULL;
+	}
 	audit_job = mem_calloc(1, sizeof *audit_job);
-	if (!step_inputs_block(chain, full, audited, state_ref(parent), false, audit_job, &audit_outcome, NULL, err)) {
+	if (!step_inputs_block(chain, full, audited, states_get(chain->states, entry_parent(full)), false, audit_job,
+		    &audit_outcome, NULL, err)) {
 		free(audit_job);
 		audit_job = NULL;
 	}

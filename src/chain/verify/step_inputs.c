@@ -123,6 +123,67 @@ static bool step_inputs_proof(struct chain *chain, const struct step_draw *step_
 	return step_proof->windows != NULL;
 }
 
+/* What a block's children draw stands in the outcome of each of them: no registry of then is needed, and a number means
+ * the same dataset as long as it is on the branch. */
+const struct index_entry *step_inputs_late_draw(const struct registry *registry, const struct index_entry *parent,
+	const struct header *header, struct step_draw *step_draw)
+{
+	const struct index_entry *child = index_late_child(parent, header);
+
+	if (child == NULL)
+		return NULL;
+	memset(step_draw, 0, sizeof *step_draw);
+	step_draw->registry = registry;
+	step_draw->weight = child->outcome.weight;
+	memcpy(step_draw->ticket, child->parent->ticket, 32);
+	memcpy(step_draw->dataset, child->outcome.dataset, sizeof step_draw->dataset);
+	return child->parent;
+}
+
+static bool step_inputs_late_known(const struct chain *chain, const uint8_t proof_id[32], bool known)
+{
+	return known && proof_cache_verdict(chain->proofs, proof_id) == PROOF_RIGHT;
+}
+
+/* One that was executed before, for the pool or for a sibling, needs nothing more. */
+static bool step_inputs_late(struct chain *chain, const struct registry *registry, const struct index_entry *parent,
+	const struct header *header, bool known, struct verify_proof *late_proof, struct blob_want *missing,
+	struct errmsg *err)
+{
+	const struct index_entry *late_parent;
+	struct step_draw late_draw;
+
+	late_proof->header = *header;
+	header_id(header, late_proof->id);
+	header_seed(header, late_proof->seed);
+	late_proof->slot = spec_slot(chain->spec, late_proof->seed);
+	late_proof->known_right = step_inputs_late_known(chain, late_proof->id, known);
+	if (late_proof->known_right)
+		return true;
+	late_parent = step_inputs_late_draw(registry, parent, header, &late_draw);
+	late_proof->state = late_parent != NULL ? states_get(chain->states, entry_full(late_parent)) : NULL;
+	if (late_proof->state == NULL)
+		return errmsg_set(err, "the model state before a late proof is not at hand");
+	late_proof->windows = step_inputs_windows(chain->spec, chain->blobs, &late_draw, header, &late_proof->slot,
+		missing, err);
+	return late_proof->windows != NULL;
+}
+
+const struct full_entry *step_inputs_missing_state(struct chain *chain, const struct full_entry *full,
+	const struct block *block, bool known)
+{
+	if (!states_has(chain->states, entry_parent(full)))
+		return entry_parent(full);
+	for (size_t i = block_body_count(block); i < block_proof_count(block); i++) {
+		const struct index_entry *late_child = index_late_child(full->entry.parent, block_proof(block, i));
+
+		if (late_child != NULL && !step_inputs_late_known(chain, block_proof_id(block, i), known) &&
+			!states_has(chain->states, entry_parent(entry_full(late_child))))
+			return entry_parent(entry_full(late_child));
+	}
+	return NULL;
+}
+
 /* All that the job needs is copied or counted: it runs on a worker, where neither registry nor index may be touched. */
 bool step_inputs_block(struct chain *chain, const struct full_entry *full, const struct block *block,
 	struct state *parent_state, bool known, struct verify_job *step_job, struct block_outcome *step_outcome,
@@ -150,14 +211,20 @@ bool step_inputs_block(struct chain *chain, const struct full_entry *full, const
 		memcpy(step_job->ticket, step_parent->ticket, 32);
 		step_job->benchmark = mem_alloc(course_benchmark_size(spec_course(chain->spec)));
 		course_gather_benchmark(spec_course(chain->spec), step_parent->ticket, step_job->benchmark);
-		step_job->proof_count = block_body_count(block);
+		step_job->proof_count = block_proof_count(block);
+		step_job->body_count = block_body_count(block);
 		step_job->proofs = mem_calloc(step_job->proof_count, sizeof *step_job->proofs);
 	}
-	for (size_t i = 0; gathered && i < step_job->proof_count; i++)
+	for (size_t i = 0; gathered && i < step_job->body_count; i++)
 		gathered = step_inputs_proof(chain, &step_draw, block_proof(block, i), known, &step_job->proofs[i],
 				   missing, err) &&
 			step_inputs_own(chain, &step_draw, step_job->proofs[i].slot,
 				&step_job->own[step_job->proofs[i].slot], missing, err);
+	if (gathered && step_inputs_missing_state(chain, full, block, known) != NULL)
+		step_job->proof_count = step_job->body_count;
+	for (size_t i = block_body_count(block); gathered && i < step_job->proof_count; i++)
+		gathered = step_inputs_late(chain, step_registry, step_parent, block_proof(block, i), known,
+			&step_job->proofs[i], missing, err);
 	if (!gathered)
 		verify_job_clear(step_job);
 	return gathered;

@@ -165,7 +165,7 @@ static void job_init(struct verify_job *job)
 	course_gather_benchmark(spec_course(&spec), job->ticket, job->benchmark);
 	job->v_ref = spec.v_0;
 	job->proofs = mem_calloc(PROOFS, sizeof *job->proofs);
-	job->proof_count = PROOFS;
+	job->proof_count = job->body_count = PROOFS;
 	for (size_t i = 0; i < PROOFS; i++) {
 		job->proofs[i].header.miner[0] = (uint8_t)i;
 		mine(&job->proofs[i], job->parent, i % 2);
