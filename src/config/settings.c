@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/spdx.h"
 #include "crypto/address.h"
 #include "ml/files/weights.h"
 #include "util/clock.h"
@@ -245,6 +246,16 @@ static bool settings_read_initial_state(struct spec *spec, const char *spec_path
 	return ok;
 }
 
+/* A name that people use and the list does not have admits nobody: whoever contributes writes the listed one. By the
+ * list of this release, which a later one only adds to: an id that is unlike all of it may be newer, and passes. */
+static bool settings_check_licences(const struct spec *spec, struct errmsg *err)
+{
+	for (uint32_t i = 0; i < spec->licence_count; i++)
+		if (spdx_review(spec->licences[i], err) == SPDX_MISTAKE)
+			return errmsg_wrap(err, "licences would admit nobody's data");
+	return true;
+}
+
 static bool settings_read_private_spec(struct settings *settings, struct errmsg *err)
 {
 	const char *spec_path = settings->datadir.chainspec;
@@ -258,6 +269,7 @@ static bool settings_read_private_spec(struct settings *settings, struct errmsg 
 	 * commitment and genesis block. Any change to them makes another chain, not a broken one. */
 	ok = file_read(spec_path, SETTINGS_SPEC_FILE_MAX, &spec_text, err) &&
 		spec_parse(spec, (const char *)spec_text.data, spec_text.size, &spec_corpus, err) &&
+		settings_check_licences(spec, err) &&
 		(spec_corpus == NULL || settings_read_corpus(spec, spec_path, spec_corpus, err)) &&
 		(spec->initial_state_path == NULL || settings_read_initial_state(spec, spec_path, err)) &&
 		spec_finish(spec, err);

@@ -91,4 +91,28 @@ def admitted():
         tap.equal(sorted(one["licence"] for one in node.rpc.listdatasets()[1:]), sorted(licences), "licences")
 
 
-tap.main(registered, admitted)
+def misspelt():
+    """A chain whose spec names a licence that nobody can write does not begin; one that names none admits all"""
+    node = Node(chain="open", start=False)
+    path = os.path.join(node.root, "spec.json")
+    node.options = [f"-chainspec={path}"]
+    with node:
+        for licences, told in ((["GPL-3.0"], "did you mean GPL-3.0-only or GPL-3.0-or-later?"),
+                               (["CC0-1.0", "Apache2.0"], "did you mean Apache-2.0"), (["MIT OR ISC"], "must hold SPDX ids")):
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(CHANGES | {"licences": licences}, file)
+            node.launch()
+            tap.true(node.wait_for_exit() != 0, f"it starts with {licences}")
+            with open(node.output_path, encoding="utf-8") as file:
+                tap.true(told in file.read(), f"what it says of {licences}")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(CHANGES | {"licences": []}, file)
+        node.start()
+        node.rpc.createwallet("w")
+        node.rpc.generatetoaddress(2, node.rpc.getnewaddress())
+        node.rpc.generatetoaddress(1, address("opn", KEY))
+        for number, licence in enumerate(("GPL-3.0-only", "LicenseRef-theirs")):
+            contribute(node, licence, number, dry_run=True)
+
+
+tap.main(registered, admitted, misspelt)

@@ -1,5 +1,5 @@
 /* The ids of the SPDX licence list: the standard's data, two tables. Ids that it calls deprecated are left out. */
-#include "calls/wallet/spdx_ids.h"
+#include "config/spdx_ids.h"
 
 #include <stddef.h>
 

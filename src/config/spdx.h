@@ -1,7 +1,7 @@
 /* What the SPDX licence list says of an expression that is one by its form (consensus/payload/licence.h). The list is
- * no rule of the chain: here it keeps people from registering what they did not mean. */
-#ifndef ATELIER_CALLS_WALLET_SPDX_H
-#define ATELIER_CALLS_WALLET_SPDX_H
+ * no rule of the chain: here it keeps people from registering, or admitting, what they did not mean. */
+#ifndef ATELIER_CONFIG_SPDX_H
+#define ATELIER_CONFIG_SPDX_H
 
 #include "consensus/payload/licence.h"
 #include "util/error.h"

@@ -1,11 +1,11 @@
 /* Licence ids against the list: is one listed, and if not, which listed one was meant. */
-#include "calls/wallet/spdx.h"
+#include "config/spdx.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#include "calls/wallet/spdx_ids.h"
+#include "config/spdx_ids.h"
 
 enum { SPDX_GUESSES = 3 };
 

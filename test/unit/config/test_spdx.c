@@ -1,6 +1,6 @@
 /* Licence ids against the SPDX list: what is listed, what looks like something listed, what is simply unknown. */
-#include "calls/wallet/spdx.h"
-#include "calls/wallet/spdx_ids.h"
+#include "config/spdx.h"
+#include "config/spdx_ids.h"
 #include "unit.h"
 
 static void assert_review(const char *expression, enum spdx_verdict verdict, const char *told)
