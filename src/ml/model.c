@@ -190,6 +190,7 @@ static void model_place_member(const struct model *model, size_t *used, struct m
 
 	member->work.rounded = model_take_bytes(model, used, linear_rounded_size(tokens, widest));
 	member->work.part = model_take_bytes(model, used, linear_part_size());
+	member->work.sums = model_take_floats(model, used, LINEAR_KINDS * LINEAR_PART_ROWS);
 	member->work.scratch = model_take_bytes(model, used, linear_scratch_size(tokens, widest));
 	member->x = model_take_floats(model, used, tokens * size_max(config->d, config->ff));
 	member->dx = model_take_floats(model, used, tokens * size_max(config->d, config->ff));
@@ -226,6 +227,8 @@ static size_t model_place_arrays(struct model *model)
 	}
 	model->vectors.r = model_take_pair(model, &used, model_widest(config));
 	model->vectors.s = model_take_pair(model, &used, FREIVALDS_ROWS);
+	model->bytes.of_token = model_take_bytes(model, &used, tokens);
+	model->bytes.z = model_take_floats(model, &used, MODEL_VOCABULARY * d);
 	model->bytes.qkv = model_take_floats(model, &used, MODEL_VOCABULARY * 3 * d);
 	model->bytes.r = model_take_floats(model, &used, MODEL_VOCABULARY);
 	model->h = model_take_floats(model, &used, tokens * d);

@@ -252,9 +252,9 @@ static void pass_bytes_task(void *arg, size_t task, unsigned member)
 
 	fesetenv(FE_DFL_ENV);
 	ops_embed(pass->theta, bytes->list + first, 1, count, d, tile.member->dx);
-	ops_rmsnorm(tile.member->dx, gain, count, d, tile.member->x, bytes->r + first);
-	if (!pass_multiply(&tile, pass_layer_matrix(model, 0, LAYER_QKV), tile.member->x, bytes->qkv + first * 3 * d,
-		    NULL))
+	ops_rmsnorm(tile.member->dx, gain, count, d, bytes->z + first * d, bytes->r + first);
+	if (!pass_multiply(&tile, pass_layer_matrix(model, 0, LAYER_QKV), bytes->z + first * d,
+		    bytes->qkv + first * 3 * d, NULL))
 		pass_fail(pass);
 }
 
@@ -269,6 +269,7 @@ static void pass_look_up(const struct pass_tile *tile, const struct model_layer 
 
 		memcpy(layer->qkv + token * width, bytes->qkv + place * width, width * sizeof(float));
 		layer->r[token] = bytes->r[place];
+		bytes->of_token[token] = (uint8_t)place;
 	}
 }
 
@@ -469,6 +470,13 @@ static size_t pass_tasks(size_t total, size_t per_task)
 	return (total + per_task - 1) / per_task;
 }
 
+/* Whether the gradient of the first layer's q, k and v contracts over bytes instead of tokens. Integers of 8 bits have
+ * no room for sums over the tokens of a byte. */
+static bool pass_contracts_bytes(const struct pass *pass)
+{
+	return engine_form(pass->model->engine) == ENGINE_FLOATS && pass->model->bytes.count < pass->tokens;
+}
+
 /* The gradient of some rows of a matrix contracts over the whole chunk, so all tiles have come before. Rows are nobody
  * else's: tasks write to places of their own. */
 static void pass_gradient_rows(struct pass *pass, const struct pass_product *product, size_t task,
@@ -484,6 +492,11 @@ static void pass_gradient_rows(struct pass *pass, const struct pass_product *pro
 		.x_largest = member->largest[1],
 	};
 
+	if (w == pass_layer_matrix(pass->model, 0, LAYER_QKV) && pass_contracts_bytes(pass)) {
+		chunk.x = pass->model->bytes.z;
+		chunk.kinds = pass->model->bytes.of_token;
+		chunk.kind_count = pass->model->bytes.count;
+	}
 	if (pass->model->engine != ENGINE_PLAIN) {
 		pass_merge_largest(pass, product->dy_largest, w->out, member->largest[0]);
 		pass_merge_largest(pass, product->x_largest, w->in, member->largest[1]);

@@ -47,7 +47,8 @@ struct model_member {
 struct model_bytes {
 	uint8_t list[MODEL_VOCABULARY], place[MODEL_VOCABULARY]; /* the batch's bytes; where in the list a byte is */
 	size_t count;
-	float *qkv, *r; /* [count][3d], [count] */
+	float *z, *qkv, *r; /* [count][d], [count][3d], [count] */
+	uint8_t *of_token;  /* [T] of the chunk: places */
 };
 
 struct model {

@@ -17,7 +17,7 @@ struct counter {
 	const struct train_config *config;
 	struct seen *seen;   /* [matrices][2]: forward and back, of first iterations */
 	bool first;          /* the iteration under way is one */
-	size_t bytes;        /* its bytes, until their products are counted */
+	size_t bytes, due;   /* its bytes; those whose rows are still to be multiplied forward */
 	uint64_t *hashes[2]; /* [tokens of a chunk] */
 	double work[SHADOW_WAYS], needed[SHADOW_WAYS], saved, steps;
 };
@@ -112,11 +112,13 @@ static void count_product(void *context, const struct shadow_product *p)
 
 		rows = (double)(c->first ? unseen(seen, c->hashes[0], count) : count);
 	}
-	if (shadow_is_by_byte(p->matrix, p->way)) {
-		made = (double)c->bytes;
+	if (p->matrix == SHADOW_QKV && p->way == SHADOW_FORWARD) {
+		made = (double)c->due;
 		rows = c->first ? rows : made;
-		c->bytes = 0;
+		c->due = 0;
 	}
+	if (p->matrix == SHADOW_QKV && p->way == SHADOW_GRADIENT && c->bytes < p->tokens)
+		made = (double)c->bytes;
 	work = rows * size;
 	if (head && p->dy != NULL) {
 		double sparse = nonzero(p->dy, p->tokens * p->out) * (double)p->in;
@@ -142,7 +144,7 @@ static bool run_step(const struct setting *setting, struct shadow *shadow, struc
 	c->steps += shadow_step_work(config, windows);
 	for (uint32_t t = 0; t < config->iterations; t++) {
 		c->first = t == 0;
-		c->bytes = shadow_bytes(config, windows + t * minibatch);
+		c->bytes = c->due = shadow_bytes(config, windows + t * minibatch);
 		if (!shadow_gradient(shadow, w, windows + t * minibatch, config->batch, seed, t, gradient, NULL))
 			return false;
 		shadow_optimise(config, o, t, (float)config->lr_ppm / 1000000.0f, gradient, w);

@@ -1,8 +1,7 @@
-/* What an exact miner saves who remembers, against the node, which multiplies layer 1's rows once for each byte of an
- * iteration (ml/pass.c): who multiplies all equal rows once, leaves out rows that nobody needs and
- * products with a logit's gradient of 0, and keeps what the first iteration, whose weights all attempts share, brought
- * in earlier ones. Nothing is guessed here, so the result is always right. Finding and fetching rows is taken to cost
- * nothing. */
+/* What an exact miner saves who remembers, against the node, which multiplies layer 1's rows for q, k and v once for
+ * each byte (ml/pass.c): who multiplies all equal rows once, leaves out rows that nobody needs and products with a
+ * logit's gradient of 0, and keeps what the first iteration, whose weights all attempts share, brought in earlier ones.
+ * Nothing is guessed here, so the result is always right. Finding and fetching rows is taken to cost nothing. */
 #ifndef ATELIER_FORGE_SAVINGS_H
 #define ATELIER_FORGE_SAVINGS_H
 

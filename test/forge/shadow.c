@@ -102,21 +102,22 @@ size_t shadow_bytes(const struct train_config *config, const uint8_t *windows)
 	return count;
 }
 
-bool shadow_is_by_byte(size_t matrix, enum shadow_way way)
-{
-	return matrix == SHADOW_QKV && way == SHADOW_FORWARD;
-}
-
 double shadow_step_work(const struct train_config *config, const uint8_t *windows)
 {
-	size_t tokens = config->batch * (size_t)config->model.ctx,
-	       size = config->batch * (config->model.ctx + (size_t)1);
+	size_t ctx = config->model.ctx, tokens = config->batch * ctx, chunk = EXACT_CHUNK / ctx * ctx;
 	double work = 0;
 
-	for (uint32_t t = 0; t < config->iterations; t++)
+	for (uint32_t t = 0; t < config->iterations; t++) {
+		size_t bytes = shadow_bytes(config, windows + t * config->batch * (ctx + 1)), spared = tokens - bytes;
+
+		for (size_t done = 0; done < tokens; done += chunk) {
+			size_t some = tokens - done < chunk ? tokens - done : chunk;
+
+			spared += some > bytes ? some - bytes : 0;
+		}
 		work += 3 * shadow_token_work(config) * (double)tokens -
-			(double)(tokens - shadow_bytes(config, windows + t * size)) *
-				shadow_matrix_size(config, SHADOW_QKV);
+			(double)spared * shadow_matrix_size(config, SHADOW_QKV);
+	}
 	return work;
 }
 
@@ -327,7 +328,6 @@ static bool multiply(struct shadow *s, size_t index, bool back, const float *the
 {
 	const struct matrix *w = &s->matrices[index];
 	size_t in = back ? w->out : w->in, out = back ? w->in : w->out;
-	enum shadow_way way = back ? SHADOW_BACK : SHADOW_FORWARD;
 	unsigned bits = back ? s->tricks->bin_back : s->tricks->bin_forward;
 	double saved = s->saved;
 	struct exact_product p = { .m = tokens, .n = out, .k = in, .b_transposed = back, .y = y, .ldy = out };
@@ -335,7 +335,7 @@ static bool multiply(struct shadow *s, size_t index, bool back, const float *the
 	if (s->see != NULL && s->engine != ENGINE_PLAIN) {
 		const int8_t *q = integers(s, 0, x, tokens, in, false, NULL);
 
-		show(s, index, way, tokens, back ? NULL : q, back ? q : NULL);
+		show(s, index, back ? SHADOW_BACK : SHADOW_FORWARD, tokens, back ? NULL : q, back ? q : NULL);
 	}
 	if (s->tricks->coarse && in <= EXACT_CHUNK) {
 		coarsen(s, x, tokens, in, s->db);
@@ -351,7 +351,7 @@ static bool multiply(struct shadow *s, size_t index, bool back, const float *the
 	if (bits > 0)
 		bin_rows(s, x, tokens, in, bits, y, out);
 	/* Where the node multiplies a byte's row once, there is next to nothing to be saved. */
-	if (shadow_is_by_byte(index, way))
+	if (index == SHADOW_QKV && !back)
 		s->saved = saved;
 	return true;
 }
@@ -602,7 +602,7 @@ static void count_copies(struct shadow *s, size_t rows)
 	for (size_t row = 0; s->tricks->copy != NULL && row < rows; row++)
 		if (s->tricks->copy[row] < row && s->tricks->copy[row] / s->chunk == row / s->chunk)
 			s->saved += (double)(c->ctx - MODEL_SKIPPED) *
-				(shadow_token_work(&s->config) - shadow_matrix_size(&s->config, SHADOW_QKV));
+				(shadow_token_work(&s->config) - 2 * shadow_matrix_size(&s->config, SHADOW_QKV));
 }
 
 bool shadow_gradient(struct shadow *s, const float *w, const uint8_t *windows, size_t rows, const uint8_t seed[32],

@@ -73,12 +73,11 @@ size_t shadow_matrices(const struct train_config *config);
 double shadow_matrix_size(const struct train_config *config, size_t matrix);
 /* A token's forward pass; the way back takes twice as much. */
 double shadow_token_work(const struct train_config *config);
-/* A whole step's, of these windows, as the node makes it: layer 1's q, k and v once for each byte of an iteration. */
+/* A whole step's, of these windows, as the node makes it: layer 1's q, k and v once for each byte of an iteration, and
+ * their weights' gradient over as many rows instead of a chunk's tokens. */
 double shadow_step_work(const struct train_config *config, const uint8_t *windows);
 /* How many bytes an iteration's windows have. */
 size_t shadow_bytes(const struct train_config *config, const uint8_t *windows);
-/* Whether it is those that a product is for. */
-bool shadow_is_by_byte(size_t matrix, enum shadow_way way);
 /* What the tricks saved in the passes since the last call, if finding out what is the same costs nothing. */
 double shadow_saved(struct shadow *s);
 

@@ -2,10 +2,8 @@
 #include "ml/kernel/linear.h"
 
 #include "ml/kernel/float.h"
+#include "ml/kernel/ops.h"
 #include "util/size.h"
-
-/* Rows of W in a part of a gradient. */
-enum { LINEAR_PART_ROWS = 256 };
 
 size_t linear_rounded_size(size_t tokens, size_t widest)
 {
@@ -106,6 +104,25 @@ bool linear_backward(const struct linear *linear, enum engine engine, const stru
 		});
 }
 
+/* A part of the gradient: some rows of it, and `tokens` tokens (or kinds) of x. All of it but dy. */
+static struct exact_product linear_part_product(const struct linear *linear, const struct linear_work *work,
+	struct exact_operand x, size_t first, size_t row, size_t rows, size_t tokens, float *gradient)
+{
+	return (struct exact_product){
+		.m = rows,
+		.n = linear->in,
+		.k = tokens,
+		.a_transposed = true,
+		.b_transposed = true,
+		.b = x,
+		.y = gradient + linear->offset + (first + row) * linear->in,
+		.ldy = linear->in,
+		.check = work->check,
+		.projected = work->projected,
+		.check_row = row,
+	};
+}
+
 /* One part's rows and tokens of the gradient; p->b is x's. The grids come from the whole chunk's largest sizes, not the
  * part's: so a part's integers are those of the chunk, and the way it is parted changes no bit. */
 static bool linear_add_part(const struct linear *linear, enum engine engine, const struct linear_work *work,
@@ -124,6 +141,57 @@ static bool linear_add_part(const struct linear *linear, enum engine engine, con
 	return true;
 }
 
+/* The operand dy^T of some rows, summed up over the tokens of each kind: integers of its grid below 2^17, which floats
+ * hold, and their products with x add up to the same integers as those of single tokens. */
+static struct exact_operand linear_sum_kinds(const struct linear *linear, enum engine engine,
+	const struct linear_work *work, const struct linear_chunk *chunk, size_t row, size_t rows)
+{
+	struct exact_operand part = { 0 };
+
+	memset(work->sums, 0, chunk->kind_count * rows * sizeof *work->sums);
+	for (size_t token = 0; token < chunk->tokens; token += LINEAR_TOKENS) {
+		size_t tokens = size_min(chunk->tokens - token, LINEAR_TOKENS);
+
+		part = exact_part(engine, chunk->dy + token * linear->out + row, linear->out, tokens, rows,
+			chunk->dy_largest + row, work->part);
+		if (part.values == NULL)
+			return part;
+		for (size_t i = 0; i < tokens; i++)
+			ops_add(work->sums + chunk->kinds[token + i] * rows, (const float *)part.values + i * part.ld,
+				rows);
+	}
+	return (struct exact_operand){ work->sums, rows, part.grids };
+}
+
+/* As linear_gradient does it, but contracting over kinds. A kind that no token of the chunk has is a row of x that may
+ * be off its grid; but what it is multiplied with is 0. */
+static bool linear_gradient_of_kinds(const struct linear *linear, enum engine engine, const struct linear_work *work,
+	const struct linear_chunk *chunk, size_t first, size_t count, bool add, float *gradient)
+{
+	struct exact_operand x = exact_part(engine, chunk->x, linear->in, chunk->kind_count, linear->in,
+		chunk->x_largest, work->rounded);
+
+	if (x.values == NULL)
+		return false;
+	if (work->check != NULL)
+		exact_project(engine, work->check->vectors, x, linear->in, chunk->kind_count, true, work->projected);
+	for (size_t row = 0; row < count; row += LINEAR_PART_ROWS) {
+		struct exact_product product = linear_part_product(linear, work, x, first, row,
+			size_min(count - row, LINEAR_PART_ROWS), chunk->kind_count, gradient);
+
+		product.a = linear_sum_kinds(linear, engine, work, chunk, first + row, product.m);
+		profile_lap(work->profile, PROFILE_QUANTISE);
+		if (product.a.values == NULL)
+			return false;
+		exact_add_part(engine, &product, true, add, work->scratch);
+		exact_end_parts(engine, &product, add, work->scratch);
+		profile_lap(work->profile, PROFILE_PRODUCT);
+	}
+	if (work->check != NULL)
+		freivalds_settle(work->check);
+	return linear_is_right(work);
+}
+
 /* Tokens outside, rows inside: x is rounded once for all rows, and its projection, which the check needs, is made once.
  * The sums of all rows are under way at the same time, each at its own place in scratch, and so are their checks: what
  * was expected of all parts is settled together in the end. */
@@ -131,6 +199,8 @@ bool linear_gradient(const struct linear *linear, enum engine engine, const stru
 	const struct linear_chunk *chunk, size_t first, size_t count, bool add, float *gradient)
 {
 	profile_lap(work->profile, PROFILE_ELEMENTWISE);
+	if (chunk->kinds != NULL)
+		return linear_gradient_of_kinds(linear, engine, work, chunk, first, count, add, gradient);
 	for (size_t token = 0; token < chunk->tokens; token += LINEAR_TOKENS) {
 		size_t tokens = size_min(chunk->tokens - token, LINEAR_TOKENS);
 		struct exact_operand x = exact_part(engine, chunk->x + token * linear->in, linear->in, tokens,
@@ -141,19 +211,8 @@ bool linear_gradient(const struct linear *linear, enum engine engine, const stru
 		if (work->check != NULL)
 			exact_project(engine, work->check->vectors, x, linear->in, tokens, true, work->projected);
 		for (size_t row = 0; row < count; row += LINEAR_PART_ROWS) {
-			struct exact_product product = {
-				.m = size_min(count - row, LINEAR_PART_ROWS),
-				.n = linear->in,
-				.k = tokens,
-				.a_transposed = true,
-				.b_transposed = true,
-				.b = x,
-				.y = gradient + linear->offset + (first + row) * linear->in,
-				.ldy = linear->in,
-				.check = work->check,
-				.projected = work->projected,
-				.check_row = row,
-			};
+			struct exact_product product = linear_part_product(linear, work, x, first, row,
+				size_min(count - row, LINEAR_PART_ROWS), tokens, gradient);
 
 			if (!linear_add_part(linear, engine, work, chunk, &product, first + row, token, add,
 				    (float *)work->scratch + row * linear->in))

@@ -30,10 +30,17 @@ enum { LINEAR_ROWS = 1024 };
  * in a core's own cache. */
 enum { LINEAR_TOKENS = 256 };
 
+/* Rows of W in such a part. */
+enum { LINEAR_PART_ROWS = 256 };
+
+/* Kinds of tokens, if they are told apart. */
+enum { LINEAR_KINDS = 256 };
+
 /* One thread's memory, for blocks of `tokens` and matrices of `widest` rows or columns at most. */
 struct linear_work {
 	void *rounded; /* linear_rounded_size bytes */
 	void *part;    /* linear_part_size bytes */
+	float *sums;   /* [LINEAR_KINDS][LINEAR_PART_ROWS] */
 	void *scratch; /* linear_scratch_size bytes */
 	struct profile *profile;
 	struct freivalds *check;         /* what products are checked by; NULL: they are not */
@@ -66,6 +73,10 @@ struct linear_chunk {
 	const float *dy, *x;                   /* [tokens][out], [tokens][in] */
 	size_t tokens;                         /* at most 1024 */
 	const int32_t *dy_largest, *x_largest; /* [out], [in] over the chunk's tokens; not looked at by ENGINE_PLAIN */
+	/* If tokens of one kind have one row of x: each token's kind, and x [kind_count][in] is a row for each. Only of
+	 * engines that take floats. NULL: they have not. */
+	const uint8_t *kinds;
+	size_t kind_count;
 };
 
 /* Rows first .. first + count - 1 (LINEAR_ROWS at most) of the gradient at gradient + offset, overwritten or

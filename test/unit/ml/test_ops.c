@@ -385,8 +385,9 @@ static void run_linear(enum engine engine, const float *theta, const float *dy, 
 	linear_take(&work, engine, dy, LIN_TOKENS, LIN_OUT, 0, LIN_TOKENS, dy_largest);
 	assert_true(linear_backward(&l, engine, &work, dy, LIN_TOKENS, gradient + LIN_W));
 	assert_true(linear_gradient(&l, engine, &work, &chunk, 0, LIN_OUT, false, gradient));
-	chunk = (struct linear_chunk){ dy + LIN_CUT * LIN_OUT, theta + LIN_W + LIN_CUT * LIN_IN, LIN_TOKENS - LIN_CUT,
-		dy_largest, x_largest };
+	chunk.dy += LIN_CUT * LIN_OUT;
+	chunk.x += LIN_CUT * LIN_IN;
+	chunk.tokens = LIN_TOKENS - LIN_CUT;
 	assert_true(linear_gradient(&l, engine, &work, &chunk, 0, 5, true, gradient));
 	assert_true(linear_gradient(&l, engine, &work, &chunk, 5, LIN_OUT - 5, true, gradient));
 	free(work.rounded);
@@ -416,6 +417,61 @@ static void test_linear(void **state)
 	free(theta);
 	free(dy);
 	free(gradient);
+}
+
+/* Tokens of a kind have one row of x: contracting over kinds gives the bits of contracting over tokens, also where a
+ * kind that no token has is far off the grids. */
+static void test_linear_kinds(void **state)
+{
+	enum { KINDS = 7 };
+	const struct linear l = { .out = LIN_OUT, .in = LIN_IN };
+	struct linear_work work = {
+		.rounded = mem_align(linear_rounded_size(LIN_TOKENS, LIN_IN)),
+		.part = mem_align(linear_part_size()),
+		.sums = mem_align(LINEAR_KINDS * LINEAR_PART_ROWS * sizeof(float)),
+		.scratch = mem_align(linear_scratch_size(LIN_TOKENS, LIN_IN)),
+	};
+	int32_t dy_largest[LIN_OUT] = { 0 }, x_largest[LIN_IN] = { 0 };
+	float *rows = random_floats(KINDS * LIN_IN), *dy = random_floats(LIN_Y), *found = random_floats(LIN_W),
+	      *wanted = mem_dup(found, LIN_W * sizeof(float)), *x = random_floats(LIN_TOKENS * LIN_IN);
+	uint8_t kinds[LIN_TOKENS];
+	struct linear_chunk chunk = {
+		.dy = dy,
+		.x = x,
+		.tokens = LIN_TOKENS,
+		.dy_largest = dy_largest,
+		.x_largest = x_largest,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LIN_TOKENS; i++) {
+		kinds[i] = (uint8_t)(i * i % 11 % (KINDS - 1));
+		memcpy(x + i * LIN_IN, rows + kinds[i] * LIN_IN, LIN_IN * sizeof(float));
+	}
+	for (size_t i = 0; i < LIN_IN; i++)
+		rows[(KINDS - 1) * LIN_IN + i] = 0x1p50f;
+	exact_largest(dy, LIN_TOKENS, LIN_OUT, dy_largest);
+	exact_largest(x, LIN_TOKENS, LIN_IN, x_largest);
+	for (int add = 1; add >= 0; add--) {
+		chunk.x = x;
+		chunk.kinds = NULL;
+		assert_true(linear_gradient(&l, ENGINE_OPENBLAS, &work, &chunk, 0, LIN_OUT, add, wanted));
+		chunk.x = rows;
+		chunk.kinds = kinds;
+		chunk.kind_count = KINDS;
+		assert_true(linear_gradient(&l, ENGINE_OPENBLAS, &work, &chunk, 0, 5, add, found));
+		assert_true(linear_gradient(&l, ENGINE_OPENBLAS, &work, &chunk, 5, LIN_OUT - 5, add, found));
+		assert_memory_equal(found, wanted, LIN_W * sizeof(float));
+	}
+	free(work.rounded);
+	free(work.part);
+	free(work.sums);
+	free(work.scratch);
+	free(rows);
+	free(dy);
+	free(found);
+	free(wanted);
+	free(x);
 }
 
 /* ---- Attention: q, k, v [32][3 * 16], one head ---- */
@@ -613,6 +669,7 @@ int main(void)
 		cmocka_unit_test(test_embedding),
 		cmocka_unit_test(test_embedding_gradient),
 		cmocka_unit_test(test_linear),
+		cmocka_unit_test(test_linear_kinds),
 		cmocka_unit_test(test_attention),
 		cmocka_unit_test(test_attention_bits),
 		cmocka_unit_test(test_attention_masks_overflow),
