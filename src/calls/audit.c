@@ -167,12 +167,9 @@ static enum rpc_outcome call_auditproof(struct rpc_request *audit_request, void 
 		return rpc_fail(audit_request, RPC_INVALID_ADDRESS_OR_KEY, "No such proof or block");
 	if (!audit_is_possible(audit_request, audited_entry))
 		return RPC_DONE;
-	if (!rpc_has(audit_request, "index") && proof_index > audited_entry->loose_count)
-		return rpc_fail(audit_request, RPC_INVALID_PARAMETER,
-			"That is a late proof: the model has no part of it, and it is not audited");
-	if (proof_index > audited_entry->loose_count)
+	if (proof_index > audited_entry->loose_count + audited_entry->late_count)
 		return rpc_fail(audit_request, RPC_INVALID_PARAMETER, "The block has %u proofs",
-			audited_entry->loose_count + 1);
+			1 + audited_entry->loose_count + audited_entry->late_count);
 	auditor_proof(auditing->auditor, audited_entry, proof_index, audit_on_single,
 		audit_single_new(audit_request, auditing, true));
 	return RPC_PENDING;

@@ -122,6 +122,7 @@ static void choose_activate_best(struct chain *chain)
 	choose_look_at_refused(chain);
 	if (!chain->failed && chain_tip(chain) != tip_before)
 		choose_tip_changed(chain);
+	candidates_tell(chain);
 }
 
 /* Verified blocks first, since they may make a tip whose children can be verified then. Not reentrant: notices call

@@ -58,7 +58,6 @@ static void block_job_keep_proofs(struct chain *chain, const struct block_job *b
 			candidates_keep(chain, &proof->header);
 		}
 	}
-	candidates_tell(chain);
 }
 
 /* Its bytes alone may show that a blob is no contribution; what it resembles depends on the branch, and is asked when

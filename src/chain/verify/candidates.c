@@ -18,12 +18,13 @@ struct candidate {
 /* Parents are verified, so their entries live as long as the chain. */
 struct candidate_shelf {
 	const struct index_entry *parent;
-	struct candidate *proofs; /* ascending by seed; room for as many as a block lists */
+	struct candidate *proofs; /* ascending by seed */
 	size_t count;
 };
 
 struct candidates {
-	size_t most; /* on a shelf */
+	size_t most;       /* on a shelf that is still open to others' */
+	size_t shelf_size; /* two blocks with all they list: one that goes and one that comes */
 	struct candidate_shelf shelves[CANDIDATES_PARENTS];
 	size_t shelf_count;
 };
@@ -33,6 +34,7 @@ struct candidates *candidates_new(const struct spec *spec)
 	struct candidates *candidates = mem_calloc(1, sizeof *candidates);
 
 	candidates->most = 4 * (size_t)spec->k;
+	candidates->shelf_size = 2 * (1 + candidates->most);
 	return candidates;
 }
 
@@ -85,7 +87,7 @@ static struct candidate_shelf *candidates_make_shelf(struct candidates *candidat
 	shelf = &candidates->shelves[candidates->shelf_count++];
 	shelf->parent = parent;
 	shelf->count = 0;
-	shelf->proofs = mem_calloc(candidates->most, sizeof *shelf->proofs);
+	shelf->proofs = mem_calloc(candidates->shelf_size, sizeof *shelf->proofs);
 	return shelf;
 }
 
@@ -150,7 +152,7 @@ static struct candidate *candidates_add(struct chain *chain, const struct header
 		registry_is_listed(chain->registry, seed))
 		return NULL;
 	shelf = candidates_make_shelf(chain->candidates, parent);
-	if (shelf == NULL || shelf->count == chain->candidates->most || candidates_find(shelf, seed, &shelf_at))
+	if (shelf == NULL || shelf->count == chain->candidates->shelf_size || candidates_find(shelf, seed, &shelf_at))
 		return NULL;
 	candidate = &shelf->proofs[shelf_at];
 	memmove(candidate + 1, candidate, (shelf->count - shelf_at) * sizeof *candidate);
@@ -163,8 +165,11 @@ static struct candidate *candidates_add(struct chain *chain, const struct header
 
 bool candidates_put(struct chain *chain, const struct header *header)
 {
-	struct candidate *candidate = candidates_add(chain, header);
+	const struct index_entry *parent = chain_find(chain, header->prev);
+	struct candidate *candidate = NULL;
 
+	if (parent != NULL && candidates_has_place(chain, parent))
+		candidate = candidates_add(chain, header);
 	if (candidate == NULL)
 		return false;
 	candidate->told = true;
@@ -301,5 +306,4 @@ void candidates_new_tip(struct chain *chain)
 	for (size_t i = candidates->shelf_count; i-- > 0;)
 		if (candidates_too_old(chain, candidates->shelves[i].parent))
 			candidates_drop_shelf(candidates, &candidates->shelves[i]);
-	candidates_tell(chain);
 }

@@ -1,9 +1,9 @@
 /* Right proofs that blocks may still list: loose ones for the tip's child, and late ones for blocks further on.
  *
- * They lie by the block they name, their parent: for a parent as many as a block takes, for CANDIDATES_BACK heights, on
- * any branch, since branches change. None is here that a block of the active chain has, as its own proof or in a list;
- * what a block brings that leaves the active chain comes back, its own proof with it. In memory alone: after a restart
- * other nodes know them. */
+ * They lie by the block they name, their parent, for CANDIDATES_BACK heights, on any branch, since branches change: of
+ * a parent as many as a block takes, and what came with blocks has room beside them. None is here that a block of the
+ * active chain has, as its own proof or in a list; what a block brings that leaves the active chain comes back, its own
+ * proof with it. In memory alone: after a restart other nodes know them. */
 #ifndef ATELIER_CHAIN_VERIFY_CANDIDATES_H
 #define ATELIER_CHAIN_VERIFY_CANDIDATES_H
 
@@ -28,8 +28,9 @@ void candidates_keep(struct chain *chain, const struct header *header);
 /* The active chain gained or lost this block. */
 void candidates_block_on(struct chain *chain, const struct block *block);
 void candidates_block_off(struct chain *chain, const struct block *block);
-/* Forgets what is too old, and tells of what others may not know and can be listed late (proof_verdict). */
+/* Forgets what is too old. */
 void candidates_new_tip(struct chain *chain);
+/* Tells of what came with blocks and can be listed late now (proof_verdict). */
 void candidates_tell(struct chain *chain);
 
 #endif

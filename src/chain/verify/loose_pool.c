@@ -6,7 +6,6 @@
 
 #include "chain/internal.h"
 #include "chain/tip.h"
-#include "chain/verify/branch.h"
 #include "chain/verify/candidates.h"
 #include "chain/verify/step_inputs.h"
 #include "consensus/pace.h"
@@ -166,17 +165,18 @@ static void loose_job_state_ready(void *context, struct state *state)
 	chain->again = true;
 }
 
-/* Draws on the parent's registry. False: the dataset may be missing; then the proof is dropped, not refused, and its
+/* False: the dataset may be missing; then the proof is dropped, not refused, and its
  * sender may try again. */
 static bool loose_job_gather(struct chain *chain, struct loose_job *loose_job)
 {
-	struct errmsg err;
-	const struct registry *registry = branch_registry(chain, entry_full(loose_job->parent), &err);
 	struct step_draw loose_draw;
+	struct errmsg err;
 
-	if (registry == NULL)
+	if (loose_job->parent == chain_tip(chain))
+		step_inputs_draw(chain->spec, chain->registry, loose_job->parent, &loose_draw);
+	else if (step_inputs_late_draw(chain->registry, chain_tip(chain), &loose_job->proof.header, &loose_draw) ==
+		NULL)
 		return false;
-	step_inputs_draw(chain->spec, registry, loose_job->parent, &loose_draw);
 	loose_job->proof.windows = step_inputs_windows(chain->spec, chain->blobs, &loose_draw, &loose_job->proof.header,
 		&loose_job->proof.slot, NULL, &err);
 	return loose_job->proof.windows != NULL;

@@ -124,6 +124,8 @@ def left_out():
         tap.equal(told["reward"] * 10 ** 8, worth - worth // 16, "its pay is that of a loose proof")
         proof = other.rpc.getproof(shown(header.id()), True)
         tap.equal((proof["height"], proof["parent_height"], "body" in proof), (3, 1, False), "where it is")
+        audit = miner.rpc.auditproof(shown(header.id()))
+        tap.equal((audit["valid"], audit["found_digest"]), (True, header.digest.hex()), "its audit")
         # What it got is money.
         coinbase = miner.rpc.getblock(miner.tip(), 2)["tx"][0]
         paid = [out["value"] for out in coinbase["vout"] if out["scriptPubKey"]["hex"] == "5120" + KEYS[1]]
@@ -146,7 +148,8 @@ def stale_block():
     """The own proof of a block that lost its place is paid, with those that it had listed"""
     rival, miner, other = setting()
     with rival, miner, other:
-        lost, = rival.generate(1, key=1)
+        mine(rival, key=1)
+        lost = rival.tip()
         proofs = {proof["id"] for proof in rival.rpc.getblock(lost)["proofs"]}
         mine(miner, 2)
         wait_for_same_tip(miner, other)
