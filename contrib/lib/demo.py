@@ -118,6 +118,10 @@ def wait_until(what, condition, seconds):
         time.sleep(0.1)
 
 
+def mean(draws, name):
+    return sum(draw[name] for draw in draws) / len(draws)
+
+
 class Demo:
     def __init__(self, options):
         self.options = options
@@ -243,6 +247,7 @@ class Demo:
         if roots["miner"] != roots["owner"]:
             raise Failure("the nodes' models differ")
         data = owner.call("getdataset", 1)
+        self.report_data(data)
         earned = f"{data['total_paid']:.8f} earned by the data"
         if data["total_paid"] == 0:
             earned += f", drawn {data['total_draws']} times, which have not improved the model"
@@ -258,6 +263,22 @@ class Demo:
         if not (last < first and all(amount > 0 for amount in balances.values()) and audit["valid"] and
                 height >= self.options.blocks):
             raise Failure("the run did not end as it should: see the figures above")
+
+    @staticmethod
+    def report_data(data):
+        """What the blocks measured of the contributed data, in nats of loss, and what follows from it."""
+        drawn = [draw for draw in data["last_draws"] if "effect" in draw]
+        print(f"Contributed data   {data['status']}, drawn {data['total_draws']} times; "
+              f"fee {data['burned']:.8f} burned, {data['total_paid']:.8f} paid to the owner")
+        if drawn:
+            print(f"  of the last {len(drawn):>2}:  effect A on the reserved text {mean(drawn, 'effect'):+.6f}, "
+                  f"O on their own pages {mean(drawn, 'own'):+.6f}")
+            print(f"                   known at {sum(draw['known'] for draw in drawn)} (only what the model has learned is paid), "
+                  f"left out {sum(draw['left_out'] for draw in drawn)} times")
+        if "quarantine" in data:
+            quarantine = data["quarantine"]
+            print(f"                   in quarantine from block {quarantine['since']} to {quarantine['until']}: "
+                  f"mean effect {quarantine['mean_effect']:+.6f} in {quarantine['draws']} draws")
 
     @staticmethod
     def total_balance(node):

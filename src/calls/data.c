@@ -69,7 +69,7 @@ static json_t *data_show_dataset(const struct chain *chain, size_t dataset_numbe
 	json_object_set_new(dataset_shown, "draws", json_integer(dataset->draws));
 	json_object_set_new(dataset_shown, "mean_effect", data_show_mean(dataset->draws, dataset->sum));
 	json_object_set_new(dataset_shown, "known_draws", json_integer(dataset->known));
-	json_object_set_new(dataset_shown, "mean_value", data_show_mean(dataset->draws, dataset->value_sum));
+	json_object_set_new(dataset_shown, "mean_value", data_show_mean(dataset->known, dataset->value_sum));
 	return dataset_shown;
 }
 
@@ -352,7 +352,7 @@ static const char dataset_result[] =
 	"  \"draws\": n,                         of the present period of observation, and in it:\n"
 	"  \"mean_effect\": nats,                on the reserved text; it is what brings quarantine\n"
 	"  \"known_draws\": n,                   at which the model had learned of its own pages\n"
-	"  \"mean_value\": nats,                 for which it was paid\n"
+	"  \"mean_value\": nats,                 of these: what it was paid for; 0 counts where it was left out\n"
 	"  \"available\": true|false,            whether the bytes are here; only of getdataset, as is what follows\n"
 	"  \"resembles\": {\"dataset\": n, \"share\": n},   "
 	"the earlier one with most of its sampled strings, if asked for\n"

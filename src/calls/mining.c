@@ -140,7 +140,11 @@ static enum rpc_outcome call_generatetoaddress(struct rpc_request *mining_reques
 }
 
 static const struct rpc_method mining_methods[] = {
-	{ "getmininginfo", "Mining", call_getmininginfo, NULL, "Tells how mining goes.",
+	{ "getmininginfo", "Mining", call_getmininginfo, NULL,
+		"Tells how mining goes. It pauses, and paused says why, while a block that would make a better tip is "
+		"being verified, while the chain's time is ahead of this machine's clock, on a public chain while it "
+		"is fetched or nobody is connected, and where this machine computes wrongly; warnings has that too, "
+		"for a verification only if it takes a minute.",
 		"{\"blocks\": n, \"difficulty\": n, \"mining\": bool, \"address\": \"address\", "
 		"\"paused\": \"why\", \"threads\": n,\n"
 		" \"running\": n, \"attempts\": n, \"shares\": n, \"blocks_found\": n, "

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "calls/show.h"
 #include "util/buf.h"
@@ -132,18 +133,24 @@ static void journal_on_connected(void *context, const struct index_entry *entry,
 	journal_tell_sync(journal, entry, sync_goal, journal_now);
 }
 
-/* A line for each, the highest block first, though connected ones share lines while the node catches up: a
- * reorganisation is rare, and an operator wants to see it whole. */
+/* A line for each, the highest block first, though connected ones share lines while the node catches up: an operator
+ * wants to see a reorganisation whole. Of blocks found at about the same time one stays, be they all of one miner:
+ * nothing is wrong then, and the line says so. */
 static void journal_on_disconnected(void *context, const struct index_entry *entry, const struct block *block)
 {
 	struct journal *journal = context;
+	struct miner_stats journal_stats;
 	char journal_id[65];
 
-	(void)block;
+	miner_stats(journal->miner, &journal_stats);
 	hex_encode_reversed(journal_id, entry->id, 32);
 	journal->last = clock_mono_ms();
-	log_info("block %" PRIu32 " %s is taken back: another branch has more work, or it was refused", entry->height,
-		journal_id);
+	log_info("block %" PRIu32 " %s%s is taken back: %s", entry->height, journal_id,
+		journal_stats.mining && memcmp(journal_stats.key, block->header.miner, 32) == 0 ? " (mined here)" : "",
+		entry->status == ENTRY_INVALID ?
+			"it was refused" :
+			"another branch is ahead, as happens where blocks are found at about the same time; "
+			"its payments wait for a block again");
 }
 
 /* --- nothing new --- */

@@ -3,7 +3,8 @@
  *   clock      the tip's time is further ahead of this machine's clock than a new block's may be; or the clocks of the
  *              peers this node chose say another time
  *   isolated   no connection to another node, for WATCH_ISOLATED_MS, where there should be one
- *   mining     mining was asked for, and pauses
+ *   mining     mining was asked for, and pauses; for a better block that is being verified, if that takes
+ *              WATCH_VERDICT_MS
  *
  * It also tells the miner when to pause. */
 #ifndef ATELIER_OPERATOR_WATCH_H
@@ -13,7 +14,7 @@
 #include "net/net.h"
 #include "work/miner.h"
 
-enum { WATCH_ISOLATED_MS = 10000 };
+enum { WATCH_ISOLATED_MS = 10000, WATCH_VERDICT_MS = 60000 };
 
 /* Borrowed parts, and since when there is no peer (clock_mono_ms; 0: there is one). */
 struct watch {
@@ -23,6 +24,7 @@ struct watch {
 	bool mine_alone;  /* -minealone */
 	bool wants_peers; /* a public chain, or nodes were named */
 	int64_t alone_since;
+	int64_t overtaken_since; /* 0: no better block is being verified */
 };
 
 void watch_look(struct watch *watch);

@@ -548,6 +548,8 @@ void miner_stats(const struct miner *miner, struct miner_stats *mining_stats)
 	memset(mining_stats, 0, sizeof *mining_stats);
 	mining_stats->mining = miner->mining;
 	mining_stats->paused = miner->paused;
+	if (mining_stats->paused == NULL && chain_is_overtaken(miner->chain))
+		mining_stats->paused = "a block that would make a better tip is being verified";
 	mining_stats->threads = miner->threads;
 	mining_stats->running = miner->running;
 	mining_stats->attempts = miner->attempts;

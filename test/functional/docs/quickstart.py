@@ -50,7 +50,11 @@ class StandIn:
             "getnetworkinfo": {"connections": 1}, "listdatasets": [0, 1],
             "getmodelinfo": {"parameters": 1, "model_root": f"root {height}"}, "contributedata": {
                 "txid": "ab" * 32, "commitment": "cd" * 32}, "listcontributions": [{"stage": "registered"}],
-            "getdataset": {"title": "t", "height": 1, "total_paid": 1.0, "total_draws": 1},
+            "getdataset": {
+                "title": "t", "height": 1, "total_paid": 1.0, "total_draws": 3, "burned": 0.5, "status": "quarantine",
+                "quarantine": {"since": 5, "until": 9, "draws": 8, "mean_effect": -0.25},
+                "last_draws": [{"proofs": 1, "left_out": left_out, "known": True, "effect": 0.5, "own": own, "value": 0}
+                               for left_out, own in ((True, 0.125), (False, 0.375))]},
             "getwalletinfo": {"balance": 1, "immature_balance": 0, "unconfirmed_balance": 0},
             "auditchain": {"checked": 1, "valid": True}, "generatetext": {"text": "The \x1b"},
         }
@@ -83,6 +87,9 @@ def one_block():
     tap.equal(len({number for pair in stood for number in pair}), 1, f"blocks in {stood}")
     after = re.search(r"after (\d+) blocks", output.getvalue()).group(1)
     tap.equal(after, stood[0][0], "height of the report")
+    for told in ("quarantine, drawn 3 times", "A on the reserved text +0.500000", "O on their own pages +0.250000",
+                 "known at 2 ", "left out 1 times", "from block 5 to 9: mean effect -0.250000 in 8 draws"):
+        tap.true(told in output.getvalue(), f"{told!r} is not in the report")
     tap.true(chain.height > int(after), "the chain did not grow meanwhile: this shows nothing")
     tap.true("\x1b" not in output.getvalue(), "a control character goes to the terminal")
 

@@ -70,6 +70,17 @@ class Payments:
         tap.equal(found, expected, f"data payments of block {height}")
 
 
+def check_mean_value(node, dataset):
+    """The mean value is over the draws at which the model had learned of the data. (The tip's are not in the registry yet.)"""
+    values = [slot["value"] for height in range(1, node.height())
+              for outcome in [node.rpc.getblock(node.rpc.getblockhash(height))["outcome"]] if not outcome["void"]
+              for slot in outcome["slots"] if slot["dataset"] == dataset["number"] and slot.get("known")]
+    tap.equal(dataset["known_draws"], len(values), "draws at which it was known")
+    tap.true(0 < len(values) < dataset["draws"], "some draws are known and some are not, or this shows nothing")
+    # The registry keeps 2^-16 nats of each.
+    tap.true(abs(dataset["mean_value"] - sum(values) / len(values)) < 2 ** -15, f"the mean value {dataset['mean_value']}")
+
+
 def check_last_draws(node, dataset):
     """What getdataset tells of the last draws is what the blocks' outcomes tell."""
     expected = []
@@ -120,6 +131,7 @@ def drawn_and_paid():
         tap.true(dataset["total_draws"] > 3, "draws")
         tap.equal((dataset["drawable_from"], "quarantine" in dataset), (registered + SPEC.data_delay, False), "to draw")
         check_last_draws(node, dataset)
+        check_mean_value(node, dataset)
         received = sum(node.rpc.getbalances()["mine"].values()) + spent - before
         tap.equal(received, dataset["total_paid"], "what the owner's wallet got")
         # The other node followed, executed all of it, and can serve the bytes.

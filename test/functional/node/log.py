@@ -44,7 +44,7 @@ def a_line_a_block():
             check_line(node, line)
         tap.true(any(line[8] for line in lines), "no line says what the verification took")
         node.rpc.invalidateblock(ids[-1])
-        tap.true(f"block 8 {ids[-1]} is taken back" in node.log(), "the log does not tell of a block that went")
+        tap.true(f"block 8 {ids[-1]} is taken back: it was refused" in node.log(), "the log does not tell of a block that went")
 
 
 def data_paid():
