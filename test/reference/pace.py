@@ -12,6 +12,10 @@ def least_time(spec, height, base_time):
     return base_time + SPACINGS * spec.spacing
 
 
+def future_limit(spec):
+    return min(7200, 60 + spec.spacing // 2) if spec.spacing else 7200
+
+
 def most_proofs(spec, time, base_time):
     """Beside the block's own."""
     if spec.spacing == 0:

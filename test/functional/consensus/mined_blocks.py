@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Judges blocks that a real node mined with the second implementation, test/reference: every byte of them, every
-step in them, what they did to the model, and what the next block says of it."""
+step in them, what they did to the model, what the next block says of it, and what it lists late."""
 
 import sys
 
@@ -11,6 +11,8 @@ from framework.node import KEYS, Node
 from reference.draws import SLOT, draw, mulhi
 from reference.hashing import sha256, shown
 from reference.headers import Block
+from reference.late import late_fault, place
+from reference.pace import most_proofs
 from reference.reward import coinbase, proof_worth
 from reference.spec import built_in
 from reference.state import Outcome, model_root, update_state
@@ -59,6 +61,20 @@ def execute(spec, theta, ticket, proofs):
     return out
 
 
+def mine_stale():
+    """Two blocks of a new chain, the second of which lists, late, the own proof of a block that lost against the first."""
+    for _ in range(ATTEMPTS):
+        with Node() as node:
+            node.generate(1)
+            node.rpc.invalidateblock(node.tip())
+            node.generate(1, key=1)
+            node.generate(1, key=2)
+            first, second = fetch(node, 1), fetch(node, 2)
+            if len(first.loose) <= LOOSE_MAX and len(second.loose) <= LOOSE_MAX and 1 <= len(second.late) <= LOOSE_MAX:
+                return first, second
+    raise AssertionError("luck that no chain has")
+
+
 def mine_two():
     """Two blocks of a new chain, whose first has at most LOOSE_MAX loose proofs and one at least."""
     for _ in range(ATTEMPTS):
@@ -91,4 +107,30 @@ def blocks_of_a_node():
     tap.true(tip_root != shown(root), "the second block changed the model too")
 
 
-tap.main(blocks_of_a_node)
+def late_of_a_node():
+    """A stale block's own proof is late in the second block after it, right and rightly paid"""
+    spec = built_in("regtest")
+    genesis, v = spec.genesis(), [0.0] * spec.model.n
+    first, second = mine_stale()
+    branch = [Block(genesis), first]
+
+    proofs = execute(spec, spec.theta, genesis.ticket(), first.proofs())
+    (theta, v), outcome, _ = update_state(spec, spec.theta, v, genesis.ticket(), proofs, spec.v_0)
+    check_headers(spec, first.header, model_root(theta, v), second)
+    tap.equal(late_fault(spec, branch, second), None, "late proofs")
+    tap.true(any(proof.is_block() for proof in second.late), "the stale block's own proof is late")
+    tap.true(len(second.loose + second.late) <= most_proofs(spec, second.header.time, genesis.time), "number of proofs")
+    execute(spec, spec.theta, genesis.ticket(), second.late)
+    late = [(proof.miner, len(branch) - 1 - place(branch, proof)) for proof in second.late]
+    _, bucket = proof_worth(spec, 1, 0, len(first.loose))
+    check_transactions(second, coinbase(spec, 2, 0, bytes.fromhex(KEYS[2]), [proof.miner for proof in second.loose], bucket,
+                                        outcome, [None] * spec.slots, spec.v_0, 0, late))
+    for listed, reason in ((second.late * 2, "bad-proof-order"), (second.loose + [second.header], "bad-proof-parent"),
+                           ([first.header], "bad-proof-duplicate"),
+                           ([second.late[0].copy(time=genesis.time)], "bad-proof-time"),
+                           ([second.late[0].copy(model_root=bytes(32))], "bad-proof-parent")):
+        tap.equal(late_fault(spec, branch, Block(second.header, late=listed)), reason, "what is wrong with others")
+    tap.equal(late_fault(spec, branch + [second], Block(second.header, late=second.late)), "bad-proof-duplicate", "twice")
+
+
+tap.main(blocks_of_a_node, late_of_a_node)

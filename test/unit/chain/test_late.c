@@ -4,6 +4,7 @@
 #include "chain/internal.h"
 #include "consensus/coinbase.h"
 #include "consensus/reward.h"
+#include "util/file.h"
 #include "util/mem.h"
 
 /* A proof for the tip's child that nobody is told of: loose, or the own one of a block that is never sent. */
@@ -264,6 +265,36 @@ static void test_after_restart(void **unused)
 	helper_stop(&b);
 }
 
+/* Exported and imported, with the bodies of those that have one. */
+static void test_import(void **unused)
+{
+	struct import_result result;
+	struct header lost[3];
+	struct helper a, b;
+	struct errmsg err;
+	struct buf file;
+	char path[600];
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	lose_proofs(&a, lost, 3);
+	helper_mine_loose(&a);
+	offer_late(&a, lost, 3, NULL);
+	buf_init(&file);
+	for (uint32_t height = 1; height <= 4; height++)
+		assert_true(chain_export_block(a.chain, chain_at(a.chain, height), &file, &err));
+	snprintf(path, sizeof path, "%s/export.dat", b.folder);
+	assert_true(file_write_atomic(path, file.data, file.size, 0600, &err));
+	assert_true(chain_import(b.chain, path, &result, &err));
+	helper_settle(&b);
+	assert_same_chain(&a, &b);
+	assert_int_equal(chain_tip(b.chain)->late_count, 3);
+	buf_clear(&file);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
 static struct state *wanted_state;
 
 static void on_state(void *context, struct state *state)
@@ -320,6 +351,7 @@ int main(void)
 		cmocka_unit_test(test_once),
 		cmocka_unit_test(test_false),
 		cmocka_unit_test(test_after_restart),
+		cmocka_unit_test(test_import),
 		cmocka_unit_test(test_audit),
 	};
 
