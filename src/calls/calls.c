@@ -7,6 +7,7 @@
 
 struct calls {
 	struct calls_parts parts; /* handlers hold its address */
+	struct calls_contribute *contribute;
 	struct calls_submit *submit;
 	struct calls_text *text;
 	struct calls_model *model;
@@ -18,7 +19,6 @@ static void calls_add_wallets(struct rpc_table *table, struct wallets *wallets)
 	calls_address_add(table, wallets);
 	calls_history_add(table, wallets);
 	calls_send_add(table, wallets);
-	calls_contribute_add(table, wallets);
 }
 
 struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given)
@@ -32,6 +32,7 @@ struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given
 	calls_data_add(table, parts);
 	calls_network_add(table, parts->net);
 	calls_add_wallets(table, parts->wallets);
+	calls->contribute = calls_contribute_new(table, parts->wallets);
 	calls->submit = calls_submit_new(table, parts->chain, parts->base);
 	calls_training_add(table, parts);
 	calls_mining_add(table, parts);
@@ -43,6 +44,7 @@ struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given
 
 void calls_close(struct calls *calls)
 {
+	calls_contribute_close(calls->contribute);
 	calls_submit_close(calls->submit);
 	calls_text_close(calls->text);
 	calls_model_close(calls->model);
@@ -50,6 +52,7 @@ void calls_close(struct calls *calls)
 
 void calls_free(struct calls *calls)
 {
+	calls_contribute_free(calls->contribute);
 	calls_submit_free(calls->submit);
 	calls_text_free(calls->text);
 	calls_model_free(calls->model);

@@ -1,7 +1,7 @@
 /* All RPC methods, by topic: each .c here and in wallet/ is one, and adds its own to the table.
  *
- * Calls that keep requests waiting (submit, text, model) end in two strokes, as the parts below them do: `close`
- * answers all before the chain is closed, `free` comes after. */
+ * Calls that keep requests waiting (contribute, submit, text, model) end in two strokes, as the parts below them do:
+ * `close` answers all before the chain is closed, `free` comes after. */
 #ifndef ATELIER_CALLS_CALLS_H
 #define ATELIER_CALLS_CALLS_H
 
@@ -57,13 +57,18 @@ void calls_wallet_add(struct rpc_table *table, struct wallets *wallets);
 void calls_address_add(struct rpc_table *table, struct wallets *wallets);
 void calls_history_add(struct rpc_table *table, struct wallets *wallets);
 void calls_send_add(struct rpc_table *table, struct wallets *wallets);
-void calls_contribute_add(struct rpc_table *table, struct wallets *wallets);
 
 /* submitblock and reconsiderblock, which answer when verdicts are there. */
 struct calls_submit;
 struct calls_submit *calls_submit_new(struct rpc_table *table, struct chain *chain, struct event_base *base);
 void calls_submit_close(struct calls_submit *submit);
 void calls_submit_free(struct calls_submit *submit);
+
+/* contributedata, which waits for a worker's look at large data, and listcontributions. */
+struct calls_contribute;
+struct calls_contribute *calls_contribute_new(struct rpc_table *table, struct wallets *wallets);
+void calls_contribute_close(struct calls_contribute *calls);
+void calls_contribute_free(struct calls_contribute *calls);
 
 /* generatetext, as jobs of the queue. */
 struct calls_text;

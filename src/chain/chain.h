@@ -190,6 +190,11 @@ void chain_abandon_tx(struct chain *chain, const uint8_t wtxid[32]);
  * largest. */
 bool chain_judge_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
 	struct reject *reject);
+/* True: a worker looks at them first, and `told` is called when chain_judge_blob answers at once; the data are copied.
+ * False: it does so now, or nearly. Before the chain is closed whoever waits has it forgotten. */
+bool chain_judge_blob_soon(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
+	void (*told)(void *context), void *context);
+void chain_judge_forget(struct chain *chain, const void *context);
 /* Stores a blob's bytes if something waits for it or `keep` (the wallet's own). REJECTED: bytes do not match the root,
  * or too many unconfirmed blobs are held. ORPHAN: nobody asked for it. */
 enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,

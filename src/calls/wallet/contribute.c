@@ -13,7 +13,21 @@
 #include "consensus/payload/commitment.h"
 #include "rpc/convert.h"
 #include "util/file.h"
+#include "util/mem.h"
 #include "wallet/pledge.h"
+
+/* Whose data are being judged by a worker. */
+struct contribute_waiting {
+	struct contribute_waiting *next;
+	struct calls_contribute *calls;
+	struct rpc_request *request;
+	struct offer offer;
+};
+
+struct calls_contribute {
+	struct wallets *wallets;
+	struct contribute_waiting *waiting;
+};
 
 static const struct rpc_arg contributedata_args[] = {
 	{ .name = "file",
@@ -252,33 +266,71 @@ static enum rpc_outcome contribute_send(struct rpc_request *contribute_request, 
 
 /* What is asked is answered in this order: what costs nothing to find out, what the bytes are, what the wallet can do.
  * A dry run ends where something would be sent, and so is refused whatever the call would be refused for. */
+static enum rpc_outcome contribute_offer(struct rpc_request *contribute_request, struct wallets *wallets,
+	struct wallet *wallet, struct offer *offer)
+{
+	struct contribution contribution = { .size = 0 };
+	enum rpc_outcome contribute_outcome;
+	struct pledge_txs pledge_txs;
+
+	if (!offer_judge(contribute_request, wallets_chain(wallets), offer) ||
+		!contribute_describe(contribute_request, wallet, &offer->bytes, &contribution) ||
+		!contribute_build(contribute_request, wallets, wallet, offer, &contribution, &pledge_txs))
+		return RPC_DONE;
+	if (!rpc_bool(contribute_request, "dry_run"))
+		return contribute_send(contribute_request, wallets, wallet, offer, &contribution, &pledge_txs);
+	contribute_outcome = rpc_reply(contribute_request,
+		contribute_show_built(wallets, offer, &contribution, &pledge_txs));
+	pledge_release(&pledge_txs);
+	return contribute_outcome;
+}
+
+/* Takes the request from the list; its offer is freed with it. */
+static void contribute_end_waiting(struct contribute_waiting *waiting)
+{
+	struct contribute_waiting **link = &waiting->calls->waiting;
+
+	while (*link != waiting)
+		link = &(*link)->next;
+	*link = waiting->next;
+	offer_clear(&waiting->offer);
+	free(waiting);
+}
+
+/* The bytes have been judged. Meanwhile the wallet may have been unloaded: it is looked for again. */
+static void contribute_on_judged(void *context)
+{
+	struct contribute_waiting *waiting = context;
+	struct wallets *wallets = waiting->calls->wallets;
+	struct wallet *wallet = which_wallet(waiting->request, wallets);
+
+	if (wallet != NULL)
+		contribute_offer(waiting->request, wallets, wallet, &waiting->offer);
+	contribute_end_waiting(waiting);
+}
+
+/* Large data are judged by a worker, which takes seconds, while the loop goes on. */
 static enum rpc_outcome call_contributedata(struct rpc_request *contribute_request, void *context)
 {
-	struct wallet *wallet = which_wallet(contribute_request, context);
-	struct contribution contribution = { .size = 0 };
-	enum rpc_outcome contribute_outcome = RPC_DONE;
-	struct pledge_txs pledge_txs;
-	struct offer offer;
+	struct calls_contribute *calls = context;
+	struct wallet *wallet = which_wallet(contribute_request, calls->wallets);
+	struct contribute_waiting *waiting;
 
-	if (wallet == NULL)
+	if (wallet == NULL || !contribute_check_licence(contribute_request, wallet_spec(wallet)))
 		return RPC_DONE;
-	offer_init(&offer);
-	if (contribute_check_licence(contribute_request, wallet_spec(wallet)) &&
-		offer_read(contribute_request, wallet_spec(wallet), &offer) &&
-		offer_judge(contribute_request, wallets_chain(context), &offer) &&
-		contribute_describe(contribute_request, wallet, &offer.bytes, &contribution) &&
-		contribute_build(contribute_request, context, wallet, &offer, &contribution, &pledge_txs)) {
-		if (rpc_bool(contribute_request, "dry_run")) {
-			contribute_outcome = rpc_reply(contribute_request,
-				contribute_show_built(context, &offer, &contribution, &pledge_txs));
-			pledge_release(&pledge_txs);
-		} else {
-			contribute_outcome = contribute_send(contribute_request, context, wallet, &offer, &contribution,
-				&pledge_txs);
-		}
+	waiting = mem_calloc(1, sizeof *waiting);
+	waiting->calls = calls;
+	waiting->request = contribute_request;
+	waiting->next = calls->waiting;
+	calls->waiting = waiting;
+	offer_init(&waiting->offer);
+	if (offer_read(contribute_request, wallet_spec(wallet), &waiting->offer)) {
+		if (offer_judge_soon(wallets_chain(calls->wallets), &waiting->offer, contribute_on_judged, waiting))
+			return RPC_PENDING;
+		contribute_offer(contribute_request, calls->wallets, wallet, &waiting->offer);
 	}
-	offer_clear(&offer);
-	return contribute_outcome;
+	contribute_end_waiting(waiting);
+	return RPC_DONE;
 }
 
 /* --- listcontributions --- */
@@ -312,7 +364,8 @@ static json_t *contribute_show(const struct spec *spec, const struct wallet_pled
 
 static enum rpc_outcome call_listcontributions(struct rpc_request *contribute_request, void *context)
 {
-	struct wallet *wallet = which_wallet(contribute_request, context);
+	const struct calls_contribute *calls = context;
+	struct wallet *wallet = which_wallet(contribute_request, calls->wallets);
 	const struct wallet_pledge *pledges;
 	struct pledge_status pledge_status;
 	json_t *listed;
@@ -323,7 +376,7 @@ static enum rpc_outcome call_listcontributions(struct rpc_request *contribute_re
 	listed = json_array();
 	pledges = wallet_pledges(wallet, &pledge_count);
 	for (size_t i = 0; i < pledge_count; i++) {
-		pledge_look(wallet, chain_registry(wallets_chain(context)), &pledges[i], &pledge_status);
+		pledge_look(wallet, chain_registry(wallets_chain(calls->wallets)), &pledges[i], &pledge_status);
 		json_array_append_new(listed, contribute_show(wallet_spec(wallet), &pledges[i], &pledge_status));
 	}
 	return rpc_reply(contribute_request, listed);
@@ -376,7 +429,25 @@ static const struct rpc_method contribute_methods[] = {
 		NULL, 0 },
 };
 
-void calls_contribute_add(struct rpc_table *table, struct wallets *wallets)
+struct calls_contribute *calls_contribute_new(struct rpc_table *table, struct wallets *wallets)
 {
-	rpc_table_add(table, contribute_methods, sizeof contribute_methods / sizeof *contribute_methods, wallets);
+	struct calls_contribute *calls = mem_calloc(1, sizeof *calls);
+
+	calls->wallets = wallets;
+	rpc_table_add(table, contribute_methods, sizeof contribute_methods / sizeof *contribute_methods, calls);
+	return calls;
+}
+
+void calls_contribute_close(struct calls_contribute *calls)
+{
+	while (calls->waiting != NULL) {
+		chain_judge_forget(wallets_chain(calls->wallets), calls->waiting);
+		rpc_fail(calls->waiting->request, RPC_MISC_ERROR, "The node is shutting down");
+		contribute_end_waiting(calls->waiting);
+	}
+}
+
+void calls_contribute_free(struct calls_contribute *calls)
+{
+	free(calls);
 }

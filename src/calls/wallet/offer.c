@@ -91,6 +91,15 @@ bool offer_read(struct rpc_request *offer_request, const struct spec *spec, stru
 	return false;
 }
 
+bool offer_judge_soon(struct chain *chain, const struct offer *offer, void (*told)(void *context), void *context)
+{
+	uint8_t offer_root[32];
+
+	contribution_root(offer->bytes.data, offer->bytes.size, offer_root);
+	return registry_find(chain_registry(chain), offer_root, NULL) == NULL &&
+		chain_judge_blob_soon(chain, offer_root, offer->bytes.data, offer->bytes.size, told, context);
+}
+
 bool offer_judge(struct rpc_request *offer_request, struct chain *chain, const struct offer *offer)
 {
 	struct reject offer_reject = { .reason = "", .detail = "" };

@@ -16,6 +16,8 @@ void offer_clear(struct offer *offer);
 
 /* From the params `file` or `hexdata`, and `leave_out_pages`. */
 bool offer_read(struct rpc_request *offer_request, const struct spec *spec, struct offer *offer);
+/* Whether a worker looks at them first: then `told` is called when offer_judge answers at once. */
+bool offer_judge_soon(struct chain *chain, const struct offer *offer, void (*told)(void *context), void *context);
 /* Whether these bytes could be registered on the tip. Bytes that are registered are not judged: what else is said of
  * them says it better. */
 bool offer_judge(struct rpc_request *offer_request, struct chain *chain, const struct offer *offer);

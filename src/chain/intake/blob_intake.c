@@ -24,6 +24,17 @@ bool chain_judge_blob(struct chain *chain, const uint8_t root[32], const uint8_t
 	return false;
 }
 
+bool chain_judge_blob_soon(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
+	void (*told)(void *context), void *context)
+{
+	return !chain->failed && judge_bytes_soon(chain->judge, chain->registry, root, data, size, told, context);
+}
+
+void chain_judge_forget(struct chain *chain, const void *context)
+{
+	judge_forget(chain->judge, context);
+}
+
 /* A block that waits, or that is connected already and whose bytes were lost. */
 static bool blob_intake_is_needed(const struct chain *chain, const uint8_t root[32], uint64_t size)
 {

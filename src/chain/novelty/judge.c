@@ -43,7 +43,10 @@ struct judge_job {
 	struct judge *judge;
 	struct judge_job *next;
 	struct judged *judged;
-	char *path;
+	char *path;       /* of the blob's file; NULL: the bytes were handed in */
+	struct buf bytes; /* the blob's */
+	judge_told *told; /* NULL: nobody is told but the chain */
+	void *told_context;
 	uint32_t end;         /* datasets that there were when it began */
 	uint32_t left;        /* the fewest that there have been since */
 	bool failed;          /* as `why` says */
@@ -314,28 +317,30 @@ enum judge_verdict judge_blob(struct judge *judge, const struct registry *regist
 
 /* --- by a job --- */
 
+static bool judge_job_read(struct judge_job *job)
+{
+	uint8_t found_root[32];
+
+	if (!file_read(job->path, JUDGE_BLOB_LARGEST, &job->bytes, &job->why))
+		return false;
+	contribution_root(job->bytes.data, job->bytes.size, found_root);
+	return memcmp(found_root, job->judged->root, 32) == 0 ||
+		errmsg_set(&job->why, "%s does not match its root any more", job->path);
+}
+
 /* On a worker: touches the file, the database and its own verdict, which nobody else looks at meanwhile. */
 static void judge_job_run(void *job_arg)
 {
 	struct judge_job *job = job_arg;
 	struct judged *judged = job->judged;
-	struct buf blob_bytes;
-	uint8_t found_root[32];
 
-	buf_init(&blob_bytes);
-	job->failed = !file_read(job->path, JUDGE_BLOB_LARGEST, &blob_bytes, &job->why);
+	job->failed = job->path != NULL && !judge_job_read(job);
 	if (!job->failed) {
-		contribution_root(blob_bytes.data, blob_bytes.size, found_root);
-		job->failed = memcmp(found_root, judged->root, 32) != 0 &&
-			!errmsg_set(&job->why, "%s does not match its root any more", job->path);
-	}
-	if (!job->failed) {
-		judged->is_bad = !novelty_check(job->judge->options.spec, blob_bytes.data, blob_bytes.size,
+		judged->is_bad = !novelty_check(job->judge->options.spec, job->bytes.data, job->bytes.size,
 			&judged->novelty, &judged->reject);
 		job->is_disk_failing = !judged->is_bad && !judge_look_up(job->judge, judged, job->end, &job->why);
 		job->failed = job->is_disk_failing;
 	}
-	buf_clear(&blob_bytes);
 }
 
 /* A file that is not the blob's any more goes, and the blob is asked for again. */
@@ -355,14 +360,12 @@ static void judge_job_done(void *job_arg, bool cancelled)
 	struct judge_job *job = job_arg, **link = &job->judge->jobs;
 	struct judge *judge = job->judge;
 	struct judged *judged = job->judged;
-	const struct errmsg why = job->why;
-	const bool is_disk_failing = job->is_disk_failing;
 
 	while (*link != job)
 		link = &(*link)->next;
 	*link = job->next;
-	if (job->failed && !is_disk_failing) {
-		log_warn("[chain] a blob cannot be judged: %s", why.text);
+	if (job->failed && !job->is_disk_failing) {
+		log_warn("[chain] a blob cannot be judged: %s", job->why.text);
 		judge_lose_damaged(judge, judged->root);
 	}
 	if (job->is_superseded) {
@@ -376,23 +379,33 @@ static void judge_job_done(void *job_arg, bool cancelled)
 		else
 			judge_datasets_gone(judged, job->left);
 	}
-	free(job->path);
-	free(job);
 	if (!cancelled)
-		judge->options.ready(judge->options.context, is_disk_failing ? &why : NULL);
+		judge->options.ready(judge->options.context, job->is_disk_failing ? &job->why : NULL);
+	if (!cancelled && job->told != NULL)
+		job->told(job->told_context);
+	free(job->path);
+	buf_clear(&job->bytes);
+	free(job);
 }
 
-static void judge_post(struct judge *judge, const struct registry *registry, const uint8_t root[32])
+static struct judge_job *judge_job_new(struct judge *judge, const struct registry *registry, const uint8_t root[32])
 {
 	struct judge_job *job = mem_calloc(1, sizeof *job);
 
 	job->judge = judge;
 	job->judged = judge_add(judge, root);
 	job->judged->is_judging = true;
-	job->path = blobs_path(judge->options.blobs, root);
+	buf_init(&job->bytes);
 	job->end = job->left = (uint32_t)registry_count(registry);
 	job->next = judge->jobs;
 	judge->jobs = job;
+	return job;
+}
+
+static void judge_post(struct judge_job *job)
+{
+	struct judge *judge = job->judge;
+
 	queue_post(judge->options.queue,
 		&(struct queue_job){
 			.kind = QUEUE_LOOSE,
@@ -406,15 +419,49 @@ static void judge_post(struct judge *judge, const struct registry *registry, con
 void judge_begin(struct judge *judge, const struct registry *registry, const uint8_t root[32])
 {
 	uint64_t blob_size = blobs_size(judge->options.blobs, root);
+	struct judge_job *job;
 	struct errmsg err;
 
 	if (blob_size == 0 || map_get(&judge->by_root, root) != NULL)
 		return;
-	if (blob_size > JUDGE_AT_ONCE)
-		judge_post(judge, registry, root);
+	if (blob_size > JUDGE_AT_ONCE) {
+		job = judge_job_new(judge, registry, root);
+		job->path = blobs_path(judge->options.blobs, root);
+		judge_post(job);
+		return;
+	}
 	/* Its bytes could be looked at, and the database could not. */
-	else if (judge_blob(judge, registry, root, NULL, &err) == JUDGE_FAILED && judge_find(judge, root) != NULL)
+	if (judge_blob(judge, registry, root, NULL, &err) == JUDGE_FAILED && judge_find(judge, root) != NULL)
 		judge->options.ready(judge->options.context, &err);
+}
+
+/* One that is at work already is joined, by the first who asks. */
+bool judge_bytes_soon(struct judge *judge, const struct registry *registry, const uint8_t root[32],
+	const uint8_t *blob_bytes, size_t size, judge_told *told, void *context)
+{
+	struct judge_job *job = judge->jobs;
+
+	if (size <= JUDGE_AT_ONCE || judge_is_ready(judge, root))
+		return false;
+	while (job != NULL && (job->is_superseded || memcmp(job->judged->root, root, 32) != 0))
+		job = job->next;
+	if (job != NULL && job->told != NULL)
+		return false;
+	if (job == NULL) {
+		job = judge_job_new(judge, registry, root);
+		buf_put(&job->bytes, blob_bytes, size);
+		judge_post(job);
+	}
+	job->told = told;
+	job->told_context = context;
+	return true;
+}
+
+void judge_forget(struct judge *judge, const void *context)
+{
+	for (struct judge_job *job = judge->jobs; job != NULL; job = job->next)
+		if (job->told_context == context)
+			job->told = NULL;
 }
 
 /* --- life --- */

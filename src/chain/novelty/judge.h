@@ -46,6 +46,14 @@ enum judge_verdict judge_blob(struct judge *judge, const struct registry *regist
 enum judge_verdict judge_bytes(struct judge *judge, const struct registry *registry, const uint8_t root[32],
 	const uint8_t *blob_bytes, size_t size, struct reject *reject, struct errmsg *err);
 
+/* Whether they are judged by a job, as large ones without a verdict are: then `told` is called on the loop when
+ * judge_bytes answers at once, and the bytes are the caller's again already. False: it does so now, or nearly. */
+typedef void judge_told(void *context);
+bool judge_bytes_soon(struct judge *judge, const struct registry *registry, const uint8_t root[32],
+	const uint8_t *blob_bytes, size_t size, judge_told *told, void *context);
+/* Who asked for that is told nothing any more. */
+void judge_forget(struct judge *judge, const void *context);
+
 /* What a registered dataset has in common with one that was registered before it: the one that has most of its samples.
  * For people; a large one takes a second or two. */
 struct judge_resemblance {

@@ -2,13 +2,16 @@
 """Contributing data as its owner does it: which addresses that uses up, what is refused before anything is burned, what a
 wallet restored from its words can go on with, and what it says of data that are refused."""
 
+import http.client
 import os
+import random
 import sys
+import threading
 
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
-from framework.node import Node, wait_for_same_tip, wait_until
+from framework.node import Node, RpcError, wait_for_same_tip, wait_until
 from framework.prose import prose
 from reference.spec import built_in
 
@@ -208,4 +211,35 @@ def refused():
         tap.equal([one["txid"] for one in late.rpc.listdatasets()[1:]], [original["txid"]], "datasets")
 
 
-tap.main(addresses, dry_run, restored_from_words, given_up, refused)
+def large():
+    """Large data are judged by a worker; who waits for that when the node ends is answered, and nothing is lost"""
+    with Node() as node:
+        node.rpc.createwallet("w")
+        fund(node)
+        data = random.Random(1).randbytes(300000)
+        for dry in (True, False):
+            with tap.raises(-26, "bad-contrib-pages"):
+                contribute(node, bytes(300000), dry_run=dry)
+        dry = contribute(node, data, dry_run=True)
+        tap.equal(contribute(node, data)["root"], dry["root"], "the root that both say")
+        path = os.path.join(node.root, "large")
+        with open(path, "wb") as file:
+            file.write(random.Random(2).randbytes(SPEC.blob_max))
+        answers = []
+
+        def ask():
+            try:
+                answers.append(node.rpc.contributedata(path, "CC0-1.0", "large", dry_run=True))
+            except (RpcError, OSError, http.client.HTTPException) as refusal:
+                answers.append(refusal)
+        asking = threading.Thread(target=ask)
+        asking.start()
+        node.rpc.getblockcount()
+        node.restart()
+        asking.join()
+        tap.equal(len(answers), 1, "answers")
+        node.generate(2)
+        tap.equal(node.rpc.listdatasets()[1]["root"], dry["root"], "the dataset")
+
+
+tap.main(addresses, dry_run, restored_from_words, given_up, refused, large)

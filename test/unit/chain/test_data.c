@@ -637,6 +637,50 @@ static void test_judged_at_once(void **unused)
 	free(data);
 }
 
+static void count_told(void *context)
+{
+	(*(int *)context)++;
+}
+
+/* Bytes that are handed in are judged by a job too, where they are large; who does not wait any more is not told, and
+ * who is first of several is. */
+static void test_judged_soon(void **unused)
+{
+	enum { LARGE = 200000 };
+	uint8_t *data = mem_alloc(LARGE), root[32];
+	int told = 0, other_told = 0, forgetful_told = 0;
+	struct reject reject;
+	struct helper helper;
+
+	(void)unused;
+	helper_start(&helper);
+	helper.spec->blob_max = LARGE;
+	helper_bytes(data, LARGE, 8);
+	contribution_root(data, LARGE, root);
+	assert_true(chain_judge_blob_soon(helper.chain, root, data, LARGE, count_told, &told));
+	assert_false(chain_judge_blob_soon(helper.chain, root, data, LARGE, count_told, &other_told));
+	assert_false(judge_is_ready(helper.chain->judge, root));
+	memset(data, 0, LARGE);
+	helper_settle(&helper);
+	assert_int_equal(told, 1);
+	assert_int_equal(other_told, 0);
+	assert_true(judge_is_ready(helper.chain->judge, root));
+	assert_true(chain_judge_blob(helper.chain, root, data, LARGE, &reject));
+	assert_false(chain_judge_blob_soon(helper.chain, root, data, LARGE, count_told, &told));
+	helper_bytes(data, LARGE, 9);
+	contribution_root(data, LARGE, root);
+	assert_true(chain_judge_blob_soon(helper.chain, root, data, LARGE, count_told, &forgetful_told));
+	chain_judge_forget(helper.chain, &forgetful_told);
+	helper_settle(&helper);
+	assert_int_equal(forgetful_told, 0);
+	assert_true(judge_is_ready(helper.chain->judge, root));
+	helper_bytes(data, BLOB_SIZE, 10);
+	contribution_root(data, BLOB_SIZE, root);
+	assert_false(chain_judge_blob_soon(helper.chain, root, data, BLOB_SIZE, count_told, &told));
+	helper_stop(&helper);
+	free(data);
+}
+
 /* A database that cannot tell which datasets have a blob's samples stops the node: by a job, and at once. */
 static void check_unreadable_samples(size_t size)
 {
@@ -732,6 +776,7 @@ int main(void)
 		cmocka_unit_test(test_loose_proofs),
 		cmocka_unit_test(test_false_blocks),
 		cmocka_unit_test(test_audit),
+		cmocka_unit_test(test_judged_soon),
 		cmocka_unit_test(test_unreadable_samples),
 		cmocka_unit_test(test_verdicts_of_a_block),
 	};
