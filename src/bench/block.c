@@ -106,6 +106,7 @@ bool bench_verify(struct bench *bench)
 		.v_ref = bench->spec.v_0,
 		.proofs = mem_calloc(proofs, sizeof *job.proofs),
 		.proof_count = proofs,
+		.body_count = proofs,
 		.threads = bench->threads,
 	};
 	bool ok = true;

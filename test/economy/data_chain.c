@@ -148,7 +148,7 @@ static bool mine_block(struct course_of_blocks *c, const uint32_t *drawn, struct
 {
 	const struct spec *spec = c->chain->setting.spec;
 
-	job->proof_count = spec->k + 1;
+	job->proof_count = job->body_count = spec->k + 1;
 	job->proofs = mem_calloc(job->proof_count, sizeof *job->proofs);
 	for (size_t i = 0; i < job->proof_count; i++) {
 		struct verify_proof *proof = &job->proofs[i];

@@ -641,6 +641,7 @@ static void verify_example(const char *variant, struct verdict *verdict)
 		.spec = &spec,
 		.parent = variant_parent(variant),
 		.proof_count = PROOFS,
+		.body_count = PROOFS,
 		.v_ref = strcmp(variant, "left-out") == 0 ? regtest.v_min : OUTCOME_VALUE_MAX,
 	};
 	size_t order[PROOFS] = { 0 };
