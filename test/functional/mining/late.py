@@ -9,6 +9,7 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 from framework import tap
 from framework.node import KEYS, Node, end_all, wait_for_same_tip, wait_until
 from framework.p2p import Peer
+from reference import messages
 from reference.hashing import shown, stored
 from reference.headers import Block, Header
 from reference.reward import late_worth, proof_worth
@@ -34,8 +35,9 @@ def again(case):
     return tried
 
 
-def mine(node, count=1, key=0):
-    for block in node.generate(count, key):
+def mine(node, count=1, key=0, payee=None):
+    blocks = node.generate(count, key) if payee is None else node.rpc.generatetoaddress(count, payee)
+    for block in blocks:
         told = node.rpc.getblock(block)
         if told["nproofs"] - 1 + told["nlate"] >= 4 * SPEC.k:
             raise Full
@@ -115,6 +117,10 @@ def left_out():
         wait_for_same_tip(miner, other)
         offer(miner, header)
         wait_until(lambda: other.rpc.getmininginfo()["late_proofs"] >= 1, "the proof reaches the other miner")
+        with Peer(other) as newcomer:
+            newcomer.wait_for("inv", lambda payload: header.id() in payload)
+            newcomer.send("getdata", messages.inventory_payload((messages.INVENTORY_PROOF, header.id())))
+            tap.equal(newcomer.wait_for("proof"), header.serialise(), "the proof on request")
         mine(other, key=2)
         wait_for_same_tip(miner, other)
         told = {proof["id"]: proof for proof in late_of(miner, 3)}[shown(header.id())]
@@ -130,13 +136,18 @@ def left_out():
         coinbase = miner.rpc.getblock(miner.tip(), 2)["tx"][0]
         paid = [out["value"] for out in coinbase["vout"] if out["scriptPubKey"]["hex"] == "5120" + KEYS[1]]
         tap.true(told["reward"] in paid, "an output of the coinbase pays it")
-        # It is known, and not taken, executed or paid again; nor is it by a node that has only the chain to know it from.
+        # It is known, and not taken, executed or paid again, nor is one that a block listed in time; by a node that has
+        # only the chain to know them from neither.
+        loose = [one for height in (2, 3) for one in Block.parse(bytes.fromhex(
+            miner.rpc.getblock(miner.rpc.getblockhash(height), 0))).proofs()]
         other.restart()
         for node in (miner, other):
             executed = node.rpc.gettraininginfo()["verification"]["proofs_executed"]
             with Peer(node, source="127.0.0.3") as peer:
-                peer.send("proof", header.serialise())
+                for one in (header, *loose):
+                    peer.send("proof", one.serialise())
                 peer.sync()
+            tap.equal(node.rpc.getmininginfo()["late_proofs"], 0, "candidates")
             mine(node)
             wait_for_same_tip(miner, other)
             tap.equal(node.rpc.gettraininginfo()["verification"]["proofs_executed"], executed, "proofs executed")
@@ -148,7 +159,8 @@ def stale_block():
     """The own proof of a block that lost its place is paid, with those that it had listed"""
     rival, miner, other = setting()
     with rival, miner, other:
-        mine(rival, key=1)
+        rival.rpc.createwallet("w")
+        mine(rival, payee=rival.rpc.getnewaddress())
         lost = rival.tip()
         proofs = {proof["id"] for proof in rival.rpc.getblock(lost)["proofs"]}
         mine(miner, 2)
@@ -164,6 +176,9 @@ def stale_block():
         tap.equal({(proof["parent_height"], float(proof["worth"])) for proof in told}, {(1, 0.75)}, "their worth")
         check_pay(rival, 4)
         check_paid_once(rival)
+        tap.equal(rival.rpc.getbalances()["mine"]["immature"], sum(proof["reward"] for proof in told), "what its wallet has")
+        tap.equal({one["category"] for one in rival.rpc.listtransactions() if one["confirmations"] == 1}, {"immature"},
+                  "what its wallet calls it")
 
 
 @again
