@@ -10,6 +10,7 @@
 #include "ml/generate.h"
 #include "ml/selftest.h"
 #include "util/mem.h"
+#include "work/attempt.h"
 #include "work/auditor.h"
 #include "work/miner.h"
 
@@ -343,6 +344,29 @@ static void test_two_in_doubt(void **state)
 	bed_stop(&bed);
 }
 
+/* What has not done half of its step when the tip changes is given up, the rest is ended: for that it is counted. */
+static void test_advanced(void **unused)
+{
+	struct attempt attempt;
+	uint32_t slot, dataset;
+	struct bed bed;
+
+	(void)unused;
+	bed_start(&bed);
+	attempt_init(&attempt, bed.helper.spec);
+	attempt.block = chain_template(bed.helper.chain, bed.helper.key);
+	attempt.windows = chain_attempt_windows(bed.helper.chain, &attempt.block->header, &slot, &dataset);
+	attempt.state = chain_state(bed.helper.chain);
+	assert_false(attempt_is_advanced(&attempt));
+	attempt_run(&attempt);
+	assert_int_equal(attempt.result, STEP_OK);
+	assert_true(attempt_is_advanced(&attempt));
+	attempt_reset(&attempt);
+	assert_false(attempt_is_advanced(&attempt));
+	attempt_clear(&attempt);
+	bed_stop(&bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +374,7 @@ int main(void)
 		cmocka_unit_test(test_verification_first),
 		cmocka_unit_test(test_everybody_comes_on),
 		cmocka_unit_test(test_closing_waits_for_nobody),
+		cmocka_unit_test(test_advanced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
