@@ -11,7 +11,7 @@
 #include "consensus/tx.h"
 
 enum {
-	BLOCK_MAX_LOOSE = 256, /* 4k at k = 64 */
+	BLOCK_MAX_LOOSE = 256, /* 4k at k = 64: loose and late ones together */
 	BLOCK_LATE_BACK = 6,   /* a late proof's parent lies so many blocks below that of its block at most */
 };
 

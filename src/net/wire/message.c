@@ -47,7 +47,7 @@ void message_limits_init(struct message_limits *limits, const struct spec *spec)
 	limits->size[MESSAGE_GETHEADERS] = 4 + MESSAGE_COMPACT_MAX + (MESSAGE_MAX_LOCATOR + 1) * 32;
 	limits->size[MESSAGE_HEADERS] = MESSAGE_COMPACT_MAX + MESSAGE_MAX_HEADERS * HEADER_SIZE;
 	limits->size[MESSAGE_SENDHEADERS] = 0;
-	limits->size[MESSAGE_BLOCK] = HEADER_SIZE + 2 * MESSAGE_COMPACT_MAX + 1 + spec->block_weight +
+	limits->size[MESSAGE_BLOCK] = HEADER_SIZE + 3 * MESSAGE_COMPACT_MAX + 1 + spec->block_weight +
 		BLOCK_MAX_LOOSE * HEADER_SIZE;
 	limits->size[MESSAGE_TX] = spec->block_weight;
 	limits->size[MESSAGE_PROOF] = HEADER_SIZE;

@@ -265,6 +265,43 @@ static void test_after_restart(void **unused)
 	helper_stop(&b);
 }
 
+/* Whose own proof is false: no state is replayed for what such a block lists late. */
+static void test_own_false(void **unused)
+{
+	struct header lost[3];
+	struct reject reject;
+	struct helper a, b;
+	struct block *block;
+	struct u256 target;
+	uint8_t ticket[32];
+
+	(void)unused;
+	helper_start(&a);
+	helper_start(&b);
+	helper_mine(&a, 1);
+	lose_proofs(&a, lost, 3);
+	helper_feed(&b, &a, 1, 4);
+	helper_settle(&b);
+	helper_close(&b);
+	helper_open(&b);
+	block = late_block(&a, lost, 3);
+	free(helper_solve(&a, block, false));
+	assert_true(target_from_compact(block->header.bits, &target));
+	do {
+		block->header.digest[0]++;
+		header_ticket(&block->header, ticket);
+	} while (!target_met(ticket, target));
+	assert_int_equal(chain_add_block(b.chain, block_seal(block), helper_source(3), &reject), CHAIN_NEW);
+	helper_settle(&b);
+	assert_int_equal(b.refused, 1);
+	assert_string_equal(b.reason, "bad-proof-digest");
+	for (uint32_t height = 1; height <= 3; height++)
+		assert_false(states_has(b.chain->states, entry_full(chain_at(b.chain, height))));
+	offer_late(&b, lost, 3, NULL);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
 /* Exported and imported, with the bodies of those that have one. */
 static void test_import(void **unused)
 {
@@ -351,6 +388,7 @@ int main(void)
 		cmocka_unit_test(test_once),
 		cmocka_unit_test(test_false),
 		cmocka_unit_test(test_after_restart),
+		cmocka_unit_test(test_own_false),
 		cmocka_unit_test(test_import),
 		cmocka_unit_test(test_audit),
 	};
