@@ -335,6 +335,12 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	}
 	tip_end_download(chain);
 	choose_advance(chain);
+	/* Nobody has subscribed yet, so nobody was told. */
+	if (chain->failed) {
+		*err = chain->failure;
+		chain_close(chain);
+		return NULL;
+	}
 	queue_after_drain(chain->queue, choose_resume, chain);
 	log_info("[chain] tip is block %" PRIu32 ", %zu headers known", chain_tip(chain)->height, chain->index.count);
 	return chain;

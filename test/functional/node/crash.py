@@ -15,7 +15,7 @@ from framework.node import Node, RpcError, wait_for_same_tip, wait_until
 
 ROUNDS = 20
 FAULTS = os.path.join(os.environ.get("ATELIER_BUILDDIR", "."), "test", "functional", "faults.so")
-SYNC, KILL = 2, -1  # test/unit/faults.h
+WRITE, SYNC, KILL = 1, 2, -1  # test/unit/faults.h
 
 
 def start_mining(node):
@@ -182,4 +182,35 @@ def killed_before_a_sync():
         tap.true(node.rpc.auditchain(5)["valid"], "audit")
 
 
-tap.main(killed_while_mining, killed_while_starting, killed_while_reindexing, killed_before_a_sync)
+def killed_in_a_reorganisation():
+    """Killed half way to a better branch, on a disk that fails when the next start goes on: that start ends and says so"""
+    with Node(start=False) as node, Node() as rival:
+        control = os.path.join(node.root, "faults")
+        node.environment = {"LD_PRELOAD": FAULTS, "FAULTS": control}
+
+        def set_fault(error, skip):
+            with open(control, "w", encoding="utf-8") as file:
+                file.write(f"{WRITE} {error} {skip} 0 0 /blocks/rev\n" if error else "")
+
+        node.start()
+        node.generate(3)
+        rival.generate(6, key=1)
+        set_fault(KILL, 3)  # each record takes two writes: one block of the branch is connected
+        node.rpc.addnode(rival.address, "add")
+        tap.equal(node.wait_for_exit(), -signal.SIGKILL, "how it ended")
+        set_fault(errno.EIO, 0)
+        for _ in range(2):
+            node.launch()
+            tap.equal(node.wait_for_exit(), 1, "exit status of a start that cannot go on")
+            with open(node.output_path, encoding="utf-8") as file:
+                tap.true("cannot be written" in file.read().splitlines()[-1], "it does not say why")
+        set_fault(0, 0)
+        node.connections = [f"-addnode={rival.address}"]
+        node.start()
+        wait_for_same_tip(node, rival)
+        tap.equal(node.model_root(), rival.model_root(), "model root")
+        tap.true(node.rpc.auditchain(5)["valid"], "audit")
+
+
+tap.main(killed_while_mining, killed_while_starting, killed_while_reindexing, killed_before_a_sync,
+         killed_in_a_reorganisation)
