@@ -25,7 +25,7 @@ static const struct {
 	const char *name, *what;
 	bool (*run)(const struct options *o, struct team *team);
 } commands[] = {
-	{ "time", "check, launch, burst, stale, selfish, omission, rented, hopping, dating", economy_time },
+	{ "time", "check, launch, burst, stale, selfish, omission, holding, rented, hopping, dating", economy_time },
 	{ "data", "shared, pay, kinds, rates", economy_data },
 };
 

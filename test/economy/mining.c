@@ -34,6 +34,21 @@ static bool hops_away(const struct network *n, uint32_t miner, uint32_t parent)
 	return miner == 0 && times > 0 && n->world.blocks[parent].next_target < times * n->world.blocks[0].target;
 }
 
+static bool holds_proofs(const struct network *n, uint32_t miner)
+{
+	return n->setting.attack.all_hold || (miner == 0 && n->setting.attack.holds);
+}
+
+/* What he held back is a late proof now, and worth as much in the next block. */
+static void let_go(struct network *n, uint32_t miner, uint32_t parent)
+{
+	const struct world *w = &n->world;
+
+	for (uint32_t i = w->blocks[parent].proofs; i != NONE; i = w->proofs[i].next)
+		if (w->proofs[i].miner == miner)
+			network_announce(n, i);
+}
+
 void mining_start(struct network *n, uint32_t miner)
 {
 	struct node *node = &n->nodes[miner];
@@ -48,6 +63,8 @@ void mining_start(struct network *n, uint32_t miner)
 			network_announce(n, n->world.blocks[node->held].proof);
 		node->held = NONE;
 		node->shown = 0;
+		if (holds_proofs(n, miner))
+			let_go(n, miner, node->parent);
 	}
 	node->parent = parent;
 	node->began = n->now;
@@ -209,7 +226,7 @@ void mining_find(struct network *n, uint32_t miner)
 			found_block(n, miner, proof);
 		} else {
 			node->shown++;
-			if (w->blocks[parent].published)
+			if (w->blocks[parent].published && !holds_proofs(n, miner))
 				network_announce(n, proof);
 		}
 	}

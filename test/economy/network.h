@@ -24,6 +24,8 @@ struct attack {
 	bool selfish;                 /* builds in secret, shows a block when another one comes */
 	double gamma;                 /* ... and so many of the honest follow him where two blocks are equal */
 	bool omits_loose, omits_late; /* of others */
+	bool holds;                   /* keeps loose proofs of his own to himself until another block has come */
+	bool all_hold;                /* so does everybody */
 	enum dating dating;
 	double hop; /* not 0: mines only while the target is so many times the one of the anchor, or more */
 };

@@ -423,6 +423,34 @@ static void table_omission(struct bench *b)
 	}
 }
 
+/* ---- Holding back ---- */
+
+/* One's own loose proofs, until another block has come: then they are late ones, which one may list oneself. */
+static void table_holding(struct bench *b)
+{
+	static const struct attack kinds[] = { { .holds = false }, { .holds = true }, { .all_hold = true } };
+	static const char *const names[] = { "nobody", "the first", "all" };
+
+	for (int i = 0; i < 3 * SHARES; i++) {
+		struct rules rules = bench_rules(b);
+
+		add_usual(b, &rules, shares[i % SHARES], &kinds[i / SHARES]);
+	}
+	bench_run(b);
+	printf("| who holds | power | revenue | share's gain | coins' gain | proofs in a block | late |\n"
+	       "|---|---|---|---|---|---|---|\n");
+	for (int i = 0; i < 3 * SHARES; i++) {
+		const struct account *a = &b->cases[i].account, *honest = &b->cases[i % SHARES].account;
+
+		printf("| %s | %.2f | %.3f | %+.1f %% | %+.1f %% | %.2f | %.1f %% |\n", names[i / SHARES],
+			shares[i % SHARES], a->revenue[0], 100 * (a->revenue[0] / honest->revenue[0] - 1),
+			100 * (a->revenue[0] * a->paid / (honest->revenue[0] * honest->paid) - 1), a->proofs,
+			100 * a->late);
+		bench_require(b, i / SHARES != 1 || a->revenue[0] / honest->revenue[0] < 1.03,
+			"holding back gains less than 3 %");
+	}
+}
+
 /* ---- Power that comes and goes ---- */
 
 static void table_rented(struct bench *b)
@@ -522,6 +550,7 @@ static const struct {
 	{ "stale", "A quiet network", true, table_stale },
 	{ "selfish", "Selfish mining", true, table_selfish },
 	{ "omission", "Omission", true, table_omission },
+	{ "holding", "Holding proofs back", false, table_holding },
 	{ "rented", "Power of all that comes for two days", true, table_rented },
 	{ "hopping", "Mining only while the target is easy", false, table_hopping },
 	{ "dating", "Games with times", false, table_dating },
