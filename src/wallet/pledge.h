@@ -7,8 +7,8 @@
  * enough. So neither a restart nor a reorganisation can lose it or send another: it has one id.
  *
  * The salt follows from the wallet's seed. So what a wallet has committed to, and what became of it is lost (it was
- * restored from its words, or gave the registration up), is found among its transactions by whoever has the bytes: then
- * the second is made anew, of other coins, and nothing is burned for the first.
+ * restored from its words, or gave the registration up), is found among its transactions by whoever has the bytes and
+ * says the same of them: then the second is made anew, of other coins, and nothing is burned for the first.
  *
  * How far a pledge is follows from ledger and registry, and is not stored. */
 #ifndef ATELIER_WALLET_PLEDGE_H

@@ -27,12 +27,15 @@ class Registration:
             raise ValueError("no registration")
         return cls(root, size, owner, salt, licence.decode(), rest[1:].decode())
 
-    def script(self):
+    def fields(self):
         texts = b"".join(bytes([len(text)]) + text for text in (self.licence.encode(), self.title.encode()))
-        return b"\x6a" + push(b"atl\x01" + self.root + struct.pack("<Q", self.size) + self.owner + self.salt + texts)
+        return self.root + struct.pack("<Q", self.size) + self.owner + self.salt + texts
+
+    def script(self):
+        return b"\x6a" + push(b"atl\x01" + self.fields())
 
     def commitment_hash(self):
-        return sha256(b"atelier data" + self.root + self.owner + self.salt)
+        return sha256(b"atelier data" + self.fields())
 
     def commitment_script(self):
         return b"\x6a" + push(b"atl\x06" + self.commitment_hash())

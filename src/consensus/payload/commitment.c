@@ -4,17 +4,16 @@
 #include "consensus/payload/payload.h"
 #include "crypto/hash.h"
 
-/* The words in front keep it apart from every other hash of the protocol; the fields have fixed lengths, so no two
- * registrations write the same bytes. Without the salt a guess at somebody's data could be confirmed. */
+/* The words in front keep it apart from every other hash of the protocol; lengths stand before what has none of its
+ * own, so no two registrations write the same bytes. Licence and title are in it, or whoever finds the next block could
+ * register an owner's data under other words. Without the salt a guess at somebody's data could be confirmed. */
 void commitment_hash(const struct contribution *contribution, uint8_t hash[32])
 {
 	struct buf committed;
 
 	buf_init(&committed);
 	buf_put_text(&committed, "atelier data");
-	buf_put(&committed, contribution->root, 32);
-	buf_put(&committed, contribution->owner, 32);
-	buf_put(&committed, contribution->salt, 32);
+	contribution_write(&committed, contribution);
 	sha256(hash, committed.data, committed.size);
 	buf_clear(&committed);
 }

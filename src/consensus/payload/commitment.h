@@ -14,7 +14,7 @@ enum {
 	COMMITMENT_WINDOW = 2016,    /* blocks after its own in which it can be opened */
 };
 
-/* What the registration's commitment must say: H("atelier data" | root | owner | salt). */
+/* What the registration's commitment must say: H("atelier data" | all that the registration says). */
 void commitment_hash(const struct contribution *contribution, uint8_t hash[32]);
 
 /* Whether the script is a well-formed commitment; fills hash if it is. */

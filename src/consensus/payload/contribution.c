@@ -124,19 +124,24 @@ bool contribution_text_is_valid(const struct contribution *contribution)
 		contribution_title_is_valid(contribution->title, title_size);
 }
 
+void contribution_write(struct buf *out, const struct contribution *contribution)
+{
+	buf_put(out, contribution->root, 32);
+	buf_put_le64(out, contribution->size);
+	buf_put(out, contribution->owner, 32);
+	buf_put(out, contribution->salt, 32);
+	buf_put_u8(out, (uint8_t)strlen(contribution->licence));
+	buf_put_text(out, contribution->licence);
+	buf_put_u8(out, (uint8_t)strlen(contribution->title));
+	buf_put_text(out, contribution->title);
+}
+
 void contribution_script(struct buf *out, const struct contribution *contribution)
 {
 	struct buf payload;
 
 	script_begin_payload(&payload, PAYLOAD_BYTE_DATA);
-	buf_put(&payload, contribution->root, 32);
-	buf_put_le64(&payload, contribution->size);
-	buf_put(&payload, contribution->owner, 32);
-	buf_put(&payload, contribution->salt, 32);
-	buf_put_u8(&payload, (uint8_t)strlen(contribution->licence));
-	buf_put_text(&payload, contribution->licence);
-	buf_put_u8(&payload, (uint8_t)strlen(contribution->title));
-	buf_put_text(&payload, contribution->title);
+	contribution_write(&payload, contribution);
 	script_end_payload(&payload, out);
 }
 

@@ -22,7 +22,9 @@ bool contribution_parse(const struct bytes *script, struct contribution *contrib
 bool contribution_find(const struct tx *tx, struct contribution *contribution);
 /* The same of what follows the kind, for the table of payloads. */
 bool contribution_formed(struct reader *payload);
-/* Appends the script; licence and title must be valid. */
+/* Appends the payload that follows the kind; licence and title must be valid. */
+void contribution_write(struct buf *out, const struct contribution *contribution);
+/* Appends the script, likewise. */
 void contribution_script(struct buf *out, const struct contribution *contribution);
 /* Whether licence (an expression, consensus/payload/licence.h) and title (at most 64 bytes of UTF-8 without control
  * characters) can be registered. */

@@ -288,20 +288,26 @@ static void test_kinds(void **state)
 static void test_commitment(void **state)
 {
 	struct contribution data = example("MIT", ""), other;
-	uint8_t hash[32], found[32], wanted[12 + 96], wanted_hash[32];
+	uint8_t hash[32], found[32], wanted[12 + 104 + 5], wanted_hash[32];
 	struct bytes whole;
 	struct buf script;
 
 	(void)state;
 	memcpy(wanted, "atelier data", 12);
 	memcpy(wanted + 12, data.root, 32);
-	memcpy(wanted + 44, data.owner, 32);
-	memcpy(wanted + 76, data.salt, 32);
+	write_le64(wanted + 44, data.size);
+	memcpy(wanted + 52, data.owner, 32);
+	memcpy(wanted + 84, data.salt, 32);
+	memcpy(wanted + 116, "\x03MIT", 5);
 	sha256(wanted_hash, wanted, sizeof wanted);
 	commitment_hash(&data, hash);
 	assert_memory_equal(hash, wanted_hash, 32);
 	other = data;
 	other.salt[31] ^= 1;
+	commitment_hash(&other, found);
+	assert_memory_not_equal(hash, found, 32);
+	/* Not the same words either, one byte moved from the licence to the title. */
+	other = example("MI", "T");
 	commitment_hash(&other, found);
 	assert_memory_not_equal(hash, found, 32);
 	buf_init(&script);

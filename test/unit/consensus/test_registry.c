@@ -172,6 +172,12 @@ static void test_commitment_window(void **state)
 	other = data;
 	other.root[0] ^= 1;
 	assert_string_equal(refusal(registry, &other), "bad-contrib-commitment");
+	other = data; /* nor does the owner's own, registered by somebody else under other words */
+	snprintf(other.licence, sizeof other.licence, "MIT");
+	assert_string_equal(refusal(registry, &other), "bad-contrib-commitment");
+	other = data;
+	other.title[0]++;
+	assert_string_equal(refusal(registry, &other), "bad-contrib-commitment");
 	block_unref(block);
 	registry_free(registry);
 }
