@@ -23,6 +23,11 @@ LICENCE = "/usr/share/common-licenses/GPL-3"
 PATIENCE = 225  # seconds for the whole run, and PATIENCE_MORE for each block beyond the usual number
 PATIENCE_MORE = 10
 BLOCKS = 32
+LEGEND = """loss:    of the model after the block, on text that is never trained on
+proofs:  training steps in the block; +N that came too late for an earlier block, and are paid now
+trained: the data of these steps but for the late; * left out of the update, as it harms the model
+paid:    by the block's coinbase, to miners for proofs and to owners for what their data did in the block before
+"""
 FAIR_TRIAL = 30  # blocks after which data that has earned nothing has had its chance
 
 # Small enough for two cores: a step takes a tenth of a second, a block a few.
@@ -152,9 +157,14 @@ class Demo:
             self.print_block(block)
 
     def print_block(self, block):
+        if block["height"] == 1:
+            print(LEGEND)
         if block["height"] % 20 == 1:
-            print(f"{'block':>5}  {'loss':>7}  {'proofs':>6}  {'trained on':<30}  paid")
-        slots = [self.dataset_name(slot["dataset"]) for slot in block["outcome"]["slots"]]
+            print(f"{'block':>5}  {'loss':>7}  {'proofs':>6}  {'trained on':<31}  paid")
+        # A slot without a proof was drawn, but nobody has trained on it.
+        slots = [self.dataset_name(slot["dataset"]) + ("*" if slot["left_out"] else "")
+                 for slot in block["outcome"].get("slots", []) if slot["proofs"] > 0]
+        proofs = f"{len(block['proofs'])}" + (f"+{len(block['late'])}" if block["late"] else "")
         paid = {}
         for output in block["tx"][0]["vout"]:
             if "address" in output["scriptPubKey"]:
@@ -163,8 +173,8 @@ class Demo:
         paid = ", ".join(f"{who} {amount:.4f}" for who, amount in paid.items())
         note = "  (update void)" if block["outcome"]["void"] else ""
         self.loss = block["loss_after"] or block["loss_before"]  # a void update may have no loss of its own
-        print(f"{block['height']:>5}  {self.loss:>7.4f}  {len(block['proofs']):>6}  "
-              f"{', '.join(slots):<30}  {paid}{note}", flush=True)
+        print(f"{block['height']:>5}  {self.loss:>7.4f}  {proofs:>6}  "
+              f"{', '.join(slots):<31}  {paid}{note}", flush=True)
 
     def dataset_name(self, number):
         return "genesis corpus" if number == 0 else self.owner.call("getdataset", number)["title"][:14]
@@ -248,11 +258,9 @@ class Demo:
             raise Failure("the nodes' models differ")
         data = owner.call("getdataset", 1)
         self.report_data(data)
-        earned = f"{data['total_paid']:.8f} earned by the data"
-        if data["total_paid"] == 0:
-            earned += f", drawn {data['total_draws']} times, which have not improved the model"
         balances = {node.name: self.total_balance(node) for node in (miner, owner)}
-        print(f"Balances           miner {balances['miner']:.8f} ATL, owner {balances['owner']:.8f} ATL ({earned})")
+        print(f"Balances           miner {balances['miner']:.8f} ATL, owner {balances['owner']:.8f} ATL "
+              f"({data['total_paid']:.8f} earned by the data)")
         audit = owner.call("auditchain", 5)
         print(f"auditchain         {audit['checked']} blocks re-executed by the second node: "
               f"{'all as stated' if audit['valid'] else 'FALSE'}")
@@ -271,10 +279,12 @@ class Demo:
         print(f"Contributed data   {data['status']}, drawn {data['total_draws']} times; "
               f"fee {data['burned']:.8f} burned, {data['total_paid']:.8f} paid to the owner")
         if drawn:
-            print(f"  of the last {len(drawn):>2}:  effect A on the reserved text {mean(drawn, 'effect'):+.6f}, "
-                  f"O on their own pages {mean(drawn, 'own'):+.6f}")
-            print(f"                   known at {sum(draw['known'] for draw in drawn)} (only what the model has learned is paid), "
-                  f"left out {sum(draw['left_out'] for draw in drawn)} times")
+            print(f"  of the last {len(drawn):>2}:  mean effect A on the reserved text {mean(drawn, 'effect'):+.6f}, "
+                  f"O on their own pages {mean(drawn, 'own'):+.6f} nats (+: better)")
+            print(f"                   left out of the update {sum(draw['left_out'] for draw in drawn)} times, as A was too low; "
+                  f"known at {sum(draw['known'] for draw in drawn)}: the model had learned of their pages")
+            print(f"                   worth pay at {sum(draw['value'] > 0 for draw in drawn)}: "
+                  "those that were known and not left out, and had O above 0")
         if "quarantine" in data:
             quarantine = data["quarantine"]
             print(f"                   in quarantine from block {quarantine['since']} to {quarantine['until']}: "

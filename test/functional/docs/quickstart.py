@@ -53,8 +53,8 @@ class StandIn:
             "getdataset": {
                 "title": "t", "height": 1, "total_paid": 1.0, "total_draws": 3, "burned": 0.5, "status": "quarantine",
                 "quarantine": {"since": 5, "until": 9, "draws": 8, "mean_effect": -0.25},
-                "last_draws": [{"proofs": 1, "left_out": left_out, "known": True, "effect": 0.5, "own": own, "value": 0}
-                               for left_out, own in ((True, 0.125), (False, 0.375))]},
+                "last_draws": [{"proofs": 1, "left_out": left_out, "known": True, "effect": 0.5, "own": own, "value": value}
+                               for left_out, own, value in ((True, 0.125, 0), (False, 0.375, 0.375))]},
             "getwalletinfo": {"balance": 1, "immature_balance": 0, "unconfirmed_balance": 0},
             "auditchain": {"checked": 1, "valid": True}, "generatetext": {"text": "The \x1b"},
         }
@@ -64,8 +64,9 @@ class StandIn:
             return f"hash {parameters[0]}"
         if method == "getblock":
             number = int(parameters[0].split()[1])
-            return {"height": number, "loss_before": 5 / number, "loss_after": 5 / (number + 1), "proofs": [1], "tx": [
-                {"vout": []}], "outcome": {"slots": [{"dataset": 0}], "void": False}, "model_root_after": f"root {number}"}
+            return {"height": number, "loss_before": 5 / number, "loss_after": 5 / (number + 1), "proofs": [1], "late": [1] * number,
+                    "tx": [{"vout": []}], "model_root_after": f"root {number}", "outcome": {"void": False, "slots": [
+                        {"dataset": 1, "proofs": 0, "left_out": False}, {"dataset": 0, "proofs": 1, "left_out": True}]}}
         return answers.get(method)
 
 
@@ -88,7 +89,7 @@ def one_block():
     after = re.search(r"after (\d+) blocks", output.getvalue()).group(1)
     tap.equal(after, stood[0][0], "height of the report")
     for told in ("quarantine, drawn 3 times", "A on the reserved text +0.500000", "O on their own pages +0.250000",
-                 "known at 2 ", "left out 1 times", "from block 5 to 9: mean effect -0.250000 in 8 draws"):
+                 "known at 2:", "left out of the update 1 times", "worth pay at 1:", "    1+1  genesis corpus* ", " 1+40  genesis corpus* ", "from block 5 to 9: mean effect -0.250000 in 8 draws"):
         tap.true(told in output.getvalue(), f"{told!r} is not in the report")
     tap.true(chain.height > int(after), "the chain did not grow meanwhile: this shows nothing")
     tap.true("\x1b" not in output.getvalue(), "a control character goes to the terminal")
@@ -126,7 +127,10 @@ def short_and_kept():
             tap.equal(done.returncode, 0, f"status: {done.stdout[-1500:]}{done.stderr}")
             blocks = [int(number) for number in re.findall(r"^ +(\d+)  +\d\.\d{4}", done.stdout, re.M)]
             tap.true(blocks == list(range(1, len(blocks) + 1)) and len(blocks) >= 6, f"blocks {blocks}")
-            tap.true(re.search(r"owner \d+\.\d{4}", done.stdout), "no block pays the owner")
+            # So few draws may earn nothing, but no line pays what the sum does not have. A block may come after the lines.
+            pays = re.findall(r"^ +\d+ .*owner (\d+\.\d{4})", done.stdout, re.M)
+            earned = float(re.search(r"burned, (\d+\.\d{8}) paid to the owner", done.stdout).group(1))
+            tap.true(sum(map(float, pays)) <= earned + 0.0001 * len(pays), f"paid {pays}, in all {earned}")
             roots = re.findall(r"model_root (\w{64})", done.stdout)
             tap.true(len(roots) == 2 and len(set(roots)) == 1, f"model roots {roots}")
             tap.equal(len(pids), 2, "nodes that go on")
