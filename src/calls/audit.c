@@ -145,7 +145,8 @@ static const struct rpc_arg auditproof_args[] = {
 		.optional = true,
 		.min = 0,
 		.max = BLOCK_MAX_LOOSE,
-		.help = "Which proof of the block: 0 is its own, which is also what a block's id alone means." },
+		.help = "Which proof of the block: 0 is its own, which is also what a block's id alone means; loose "
+			"and late ones follow." },
 	{ 0 },
 };
 
@@ -168,8 +169,9 @@ static enum rpc_outcome call_auditproof(struct rpc_request *audit_request, void 
 	if (!audit_is_possible(audit_request, audited_entry))
 		return RPC_DONE;
 	if (proof_index > audited_entry->loose_count + audited_entry->late_count)
-		return rpc_fail(audit_request, RPC_INVALID_PARAMETER, "The block has %u proofs",
-			1 + audited_entry->loose_count + audited_entry->late_count);
+		return rpc_fail(audit_request, RPC_INVALID_PARAMETER,
+			"index must be between 0 and %u in this block, not %zu",
+			audited_entry->loose_count + audited_entry->late_count, proof_index);
 	auditor_proof(auditing->auditor, audited_entry, proof_index, audit_on_single,
 		audit_single_new(audit_request, auditing, true));
 	return RPC_PENDING;
@@ -352,8 +354,8 @@ static const char auditblock_result[] =
 
 static const struct rpc_method audit_methods[] = {
 	{ "auditproof", "Training", call_auditproof, auditproof_args,
-		"Executes a proof's training step again, from the model state before its "
-		"block, and compares the digests.",
+		"Executes a proof's training step again, from the model state that it was to start from (before its "
+		"block, or for a late proof before the block it came too late for), and compares the digests.",
 		auditproof_result, "\"id\"", 0 },
 	{ "auditblock", "Training", call_auditblock, auditblock_args,
 		"Executes all proofs of a block again, and its update of the model, "

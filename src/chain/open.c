@@ -52,8 +52,8 @@ static bool open_check_genesis(const struct chain *chain, struct errmsg *err)
 	else if ((genesis_ok = file_read(genesis_path, 64, &genesis_found, err)) &&
 		(genesis_found.size != 64 || memcmp(genesis_found.data, genesis_hex, 64) != 0))
 		genesis_ok = errmsg_set(err,
-			"%.120s was made with another chain spec or corpus (-chainspec): put them back, or use "
-			"another -datadir",
+			"%.120s was made with another chain spec or corpus (-chainspec), or by a version with other "
+			"rules: put them back, or use another -datadir",
 			chain->datadir);
 	buf_clear(&genesis_found);
 	free(genesis_path);

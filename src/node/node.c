@@ -419,7 +419,7 @@ static bool node_mining_key(void *context, uint8_t node_key[32], struct errmsg *
 	if (wallets_count(node->wallets) == 0)
 		return errmsg_set(err,
 			"Mining needs somebody to pay: give an address (-mineraddress=<address>), or load a wallet "
-			"(-wallet=<name>; the call createwallet makes one)");
+			"(-wallet=<name>; to have one, start without -mine and call createwallet)");
 	return wallet_new_address(wallets_at(node->wallets, 0), ACCOUNT_RECEIVE, "mining", node_key, err);
 }
 

@@ -10,8 +10,15 @@ void text_wrap(struct buf *wrapped_text, const char *text, unsigned indent, unsi
 
 	/* A word is put when it is known to fit with its blank, or when it is the first of its line. */
 	while (*text) {
-		size_t word = strcspn(text, " ");
+		size_t word = strcspn(text, " \n");
 
+		if (*text == '\n') {
+			buf_put_u8(wrapped_text, '\n');
+			column = 0;
+			first_word = true;
+			text++;
+			continue;
+		}
 		if (!first_word && column + 1 + word > TEXT_WIDTH) {
 			buf_put_u8(wrapped_text, '\n');
 			column = 0;

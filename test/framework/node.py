@@ -55,6 +55,8 @@ class Rpc:
 
     def __getattr__(self, method):
         def call(*arguments, **named):
+            if arguments and named:
+                named["args"] = list(arguments)
             return self._call(method, named or list(arguments))
         return call
 

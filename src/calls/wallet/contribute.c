@@ -105,8 +105,8 @@ static bool contribute_check_licence(struct rpc_request *contribute_request, con
 	if (rpc_bool(contribute_request, "allow_unlisted") || spdx_review(licence_text, &err) == SPDX_LISTED)
 		return true;
 	rpc_fail(contribute_request, RPC_INVALID_PARAMETER,
-		"%s. With allow_unlisted it is taken as it is; a licence of one's own is LicenseRef- and a name",
-		err.text);
+		"%s%s With allow_unlisted it is taken as it is; a licence of one's own is LicenseRef- and a name",
+		err.text, err.text[strlen(err.text) - 1] == '?' ? "" : ".");
 	return false;
 }
 

@@ -48,7 +48,11 @@ static bool offer_read_bytes(struct rpc_request *offer_request, const struct spe
 		}
 		rpc_hex(offer_request, "hexdata", offered_bytes);
 	} else if (!offer_read_file(file_name, spec->blob_max, offered_bytes, &err)) {
-		rpc_fail(offer_request, RPC_INVALID_PARAMETER, "%s", err.text);
+		/* Who types a name as in a shell does not know that the node is in another folder. */
+		rpc_fail(offer_request, RPC_INVALID_PARAMETER, "%s%s", err.text,
+			*file_name == '/' || *file_name == '~' ?
+				"" :
+				"; a relative path is looked for where the node was started: give the whole path");
 		return false;
 	}
 	return true;

@@ -45,6 +45,9 @@ def registered():
             for dry in (True, False):
                 with tap.raises(-8, told):
                     contribute(node, licence, 0, dry_run=dry)
+        for licence, told in (("GPL-3.0", "GPL-3.0-or-later? With"), ("CC-BY-9.0", "that this node knows. With")):
+            with tap.raises(-8, told):
+                contribute(node, licence, 0)
         tap.equal(node.rpc.getrawmempool(), [], "the mempool after all this")
         licences = ["CC0-1.0", "MIT OR (CC-BY-4.0 AND Apache-2.0+ WITH LLVM-exception)", "LicenseRef-of-the-museum",
                     "CC-BY-9.0"]

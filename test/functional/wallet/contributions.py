@@ -222,6 +222,8 @@ def large():
                 contribute(node, bytes(300000), dry_run=dry)
         dry = contribute(node, data, dry_run=True)
         tap.equal(contribute(node, data)["root"], dry["root"], "the root that both say")
+        with tap.raises(-8, "No such file or directory; a relative path is looked for where the node was started"):
+            node.rpc.contributedata("large", "CC0-1.0", "large", dry_run=True)
         path = os.path.join(node.root, "large")
         with open(path, "wb") as file:
             file.write(random.Random(2).randbytes(SPEC.blob_max))
