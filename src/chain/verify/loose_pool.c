@@ -347,16 +347,22 @@ static uint64_t loose_latest(const struct spec *spec, const struct parent_view *
 	return (least_time > now ? least_time : now) + spec_future_limit(spec);
 }
 
-/* One under the block target is no loose proof; it may be late when a block has come. Its sender may know that one. */
-static bool loose_check_ticket(const struct header *header, struct reject *reject)
+/* One that is right but for a ticket under the block target may be late when a block has come: its sender may know that
+ * one. What is wrong in another way says so first, whatever its ticket. */
+static bool loose_check_next(const struct chain *chain, const struct header *header, const struct parent_view *tip_view,
+	struct reject *reject)
 {
 	struct u256 block_target;
 	uint8_t ticket[32];
 
+	if (block_check_loose(chain->spec, header, tip_view, loose_latest(chain->spec, tip_view), reject))
+		return true;
 	header_ticket(header, ticket);
-	return !target_from_compact(header->bits, &block_target) || !target_met(ticket, block_target) ||
-		reject_as(reject, REJECT_NOT_YET, REASON_BAD_PROOF_TICKET,
-			"the ticket is a block's, and its parent has no other child yet");
+	if (reject->why != REASON_BAD_PROOF_TICKET || !target_from_compact(header->bits, &block_target) ||
+		!target_met(ticket, block_target))
+		return false;
+	return reject_as(reject, REJECT_NOT_YET, REASON_BAD_PROOF_TICKET,
+		"the ticket is a block's, and its parent has no other child yet");
 }
 
 enum chain_result loose_pool_check(const struct chain *chain, const struct header *header,
@@ -374,9 +380,7 @@ enum chain_result loose_pool_check(const struct chain *chain, const struct heade
 		return CHAIN_ORPHAN;
 	}
 	index_parent_view(tip, &tip_view);
-	if (*parent == tip ? !loose_check_ticket(header, reject) ||
-				!block_check_loose(chain->spec, header, &tip_view, loose_latest(chain->spec, &tip_view),
-					reject) :
+	if (*parent == tip ? !loose_check_next(chain, header, &tip_view, reject) :
 			     !block_check_late(chain->spec, header, &tip_view, loose_latest(chain->spec, &tip_view),
 				     &back, reject))
 		return CHAIN_REJECTED;

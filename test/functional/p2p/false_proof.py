@@ -170,10 +170,12 @@ def wrong_in_other_ways():
         tip = victim.tip()
         block = next_block(maker)
         workless = next(one for one in variants(block.header) if not one.is_block())
+        misplaced = block.header.copy(bits=block.header.bits - 1)
         for command, payload, reason in (
                 ("headers", messages.headers_payload(workless), "high-hash"),
                 ("headers", messages.headers_payload(block.header, block.header), "do not follow each other"),
-                ("proof", block.header.copy(bits=block.header.bits - 1).serialise(), "bad-proof-parent")):
+                *(("proof", next(one for one in variants(misplaced) if one.is_block() == of_a_block).serialise(),
+                   "bad-proof-parent") for of_a_block in (True, False))):
             with Peer(victim) as liar:
                 liar.send(command, payload)
                 liar.wait_for_close()
