@@ -52,8 +52,8 @@ static void card_put_data(struct buf *out, const struct tensorfile_source *sourc
 	card_print(out,
 		"\n## Data\n\nEvery step of its training is on the chain, and so is what it was trained on: %zu "
 		"datasets, in %" PRIu64
-		" slots of blocks. The share is that of these slots. A root is the Merkle root of the "
-		"bytes, by which any node gives them (`getblob`).\n\n"
+		" slots of blocks. The share is that of these slots, with those whose steps were measured and left out "
+		"of the update. A root is the Merkle root of the bytes, by which any node gives them (`getblob`).\n\n"
 		"| title | licence | owner | bytes | share | root |\n|---|---|---|---|---|---|\n",
 		source->dataset_count, slots_total);
 	for (size_t i = 0; i < source->dataset_count; i++)
