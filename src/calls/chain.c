@@ -290,7 +290,7 @@ static const char getblock_result[] =
 	"\"dataset\": n, \"reward\": amount}],\n"
 	"  \"late\": [                  the same of those that were for an earlier block, and:\n"
 	"    {\"parent_height\": n,     of the block that it was to be a child of\n"
-	"     \"worth\": n}],           1, 0.75 or 0.5 of a proof that was in time\n"
+	"     \"worth\": n}],           0.9375, 0.75 or 0.5 of a proof that was in time\n"
 	"  \"data_payments\": [         for the parent's slots\n"
 	"    {\"owner\": \"address\", \"amount\": amount}],\n"
 	"  \"loss_before\": nats, \"loss_after\": nats,   this and what follows once it is verified\n"

@@ -355,7 +355,7 @@ json_t *show_block_proof(const struct spec *spec, const struct index_entry *entr
 	if (trained != entry) {
 		json_object_set_new(shown, "parent_height", json_integer((json_int_t)trained->height - 1));
 		json_object_set_new(shown, "worth",
-			json_fixed(25 * (int64_t)reward_late_quarters(entry->height - trained->height), 2));
+			json_fixed(625 * (int64_t)reward_late_sixteenths(entry->height - trained->height), 4));
 	}
 	return shown;
 }

@@ -58,15 +58,15 @@ static void template_add_late(const struct chain *chain, struct block *template_
 	bool *chosen = mem_calloc(late_count, sizeof *chosen);
 	size_t room = most_proofs - template_block->loose_count;
 
-	for (uint32_t quarters = REWARD_QUARTERS; quarters > 0; quarters--)
+	for (uint32_t worth = REWARD_SIXTEENTHS; worth > 0; worth--)
 		for (size_t i = 0; i < late_count && room > 0; i++) {
 			const struct header *candidate = chain_late_get(chain, i);
 			const uint32_t back = chain_tip(chain)->height - chain_find(chain, candidate->prev)->height;
 
 			chosen[i] = chosen[i] ||
-				(reward_late_quarters(back) == quarters &&
+				(reward_late_sixteenths(back) == worth &&
 					template_takes(chain, template_block, candidate));
-			room -= chosen[i] && reward_late_quarters(back) == quarters;
+			room -= chosen[i] && reward_late_sixteenths(back) == worth;
 		}
 	template_block->late = mem_calloc(late_count, sizeof *template_block->late);
 	for (size_t i = 0; i < late_count; i++)

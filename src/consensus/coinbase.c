@@ -61,7 +61,7 @@ static void coinbase_add_compute(struct tx *coinbase, const struct spec *spec, c
 	int64_t bucket_after, proof_worth, own_pay;
 
 	for (size_t i = 0; i < facts->late_count; i++)
-		proofs.late[reward_late_quarters(coinbase_late_back(facts, i))]++;
+		proofs.late[reward_late_sixteenths(coinbase_late_back(facts, i))]++;
 	proof_worth = reward_proof(spec, facts->height, registry_bucket(facts->registry), &proofs, &bucket_after);
 	own_pay = proof_worth + facts->fees + (int64_t)facts->loose_count * (proof_worth / COINBASE_TENDER_SHARE);
 	for (size_t i = 0; i < facts->late_count; i++)

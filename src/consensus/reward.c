@@ -21,23 +21,24 @@ int64_t reward_data_part(const struct spec *spec, uint32_t height)
 	return spec_subsidy(spec, height) - reward_compute_part(spec, height);
 }
 
-/* The next block could have listed it, so it is worth as much as there; then less, so that nobody lets proofs lie, and
- * something as long as it can be listed. */
-uint32_t reward_late_quarters(uint32_t back)
+/* A late proof trains nothing, so it is never worth as much as a loose one, even to who lists his own and gets the
+ * sixteenth of the block's miner too: else to hold proofs back would cost nothing. With age it is worth less, so that
+ * nobody lets proofs lie, and something as long as it can be listed. */
+uint32_t reward_late_sixteenths(uint32_t back)
 {
-	if (back == 0 || back > BLOCK_LATE_BACK)
-		return 0;
-	return back < 3 ? REWARD_QUARTERS + 1 - back : REWARD_QUARTERS / 2;
+	static const uint32_t by_age[] = { 0, 15, 12, 8, 8, 8, 8 };
+
+	return back < sizeof by_age / sizeof by_age[0] ? by_age[back] : 0;
 }
 
-static int64_t reward_quarters(int64_t worth, uint32_t quarters)
+static int64_t reward_sixteenths(int64_t worth, uint32_t sixteenths)
 {
-	return worth * quarters / REWARD_QUARTERS;
+	return worth * sixteenths / REWARD_SIXTEENTHS;
 }
 
 int64_t reward_late(int64_t worth, uint32_t back)
 {
-	return reward_quarters(worth, reward_late_quarters(back));
+	return reward_sixteenths(worth, reward_late_sixteenths(back));
 }
 
 /* A block has k proofs on average, as the share target is k times the block's: so a k-th of the part for each pays it
@@ -47,15 +48,15 @@ int64_t reward_proof(const struct spec *spec, uint32_t height, int64_t bucket, c
 	int64_t *bucket_after)
 {
 	int64_t compute_part = reward_compute_part(spec, height);
-	int64_t quarters = REWARD_QUARTERS * (1 + (int64_t)proofs->loose), proof_worth;
+	int64_t sixteenths = REWARD_SIXTEENTHS * (1 + (int64_t)proofs->loose), proof_worth;
 
-	for (uint32_t i = 0; i <= REWARD_QUARTERS; i++)
-		quarters += i * (int64_t)proofs->late[i];
+	for (uint32_t i = 0; i <= REWARD_SIXTEENTHS; i++)
+		sixteenths += i * (int64_t)proofs->late[i];
 	bucket = reward_least(bucket + compute_part, REWARD_BUCKET_BLOCKS * compute_part);
-	proof_worth = reward_least(compute_part / spec->k, REWARD_QUARTERS * bucket / quarters);
+	proof_worth = reward_least(compute_part / spec->k, REWARD_SIXTEENTHS * bucket / sixteenths);
 	bucket -= proof_worth * (1 + (int64_t)proofs->loose);
-	for (uint32_t i = 0; i <= REWARD_QUARTERS; i++)
-		bucket -= (int64_t)proofs->late[i] * reward_quarters(proof_worth, i);
+	for (uint32_t i = 0; i <= REWARD_SIXTEENTHS; i++)
+		bucket -= (int64_t)proofs->late[i] * reward_sixteenths(proof_worth, i);
 	*bucket_after = bucket;
 	return proof_worth;
 }

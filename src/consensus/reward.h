@@ -7,10 +7,10 @@
 int64_t reward_compute_part(const struct spec *spec, uint32_t height); /* R */
 int64_t reward_data_part(const struct spec *spec, uint32_t height);    /* R_d */
 
-/* The proofs that a block lists beside its own: late[q] of its late ones are worth q quarters of a loose one. */
-enum { REWARD_QUARTERS = 4 };
+/* The proofs that a block lists beside its own: late[q] of its late ones are worth q sixteenths of a loose one. */
+enum { REWARD_SIXTEENTHS = 16 };
 struct reward_proofs {
-	size_t loose, late[REWARD_QUARTERS + 1];
+	size_t loose, late[REWARD_SIXTEENTHS + 1];
 };
 
 /* Worth of the own and of each loose proof of the block at `height`, and the bucket after it. */
@@ -18,8 +18,8 @@ int64_t reward_proof(const struct spec *spec, uint32_t height, int64_t bucket, c
 	int64_t *bucket_after);
 
 /* A late proof whose parent lies `back` blocks below that of its block (consensus/branch/listed.h): its worth in
- * quarters, 0 where it cannot be late; and where a loose one is worth `worth`. */
-uint32_t reward_late_quarters(uint32_t back);
+ * sixteenths, 0 where it cannot be late; and where a loose one is worth `worth`. */
+uint32_t reward_late_sixteenths(uint32_t back);
 int64_t reward_late(int64_t worth, uint32_t back);
 
 /* As long as the datasets that can be drawn weigh less than this together, only that part of the pay is paid. */

@@ -39,7 +39,7 @@ static void pay_block(struct ledger *l, const struct network *n, const struct bl
 	int64_t worth;
 
 	for (uint32_t i = b->loose; i < b->loose + b->late; i++)
-		listed.late[reward_late_quarters(listed_back(w, b, i))]++;
+		listed.late[reward_late_sixteenths(listed_back(w, b, i))]++;
 	worth = reward_proof(w->spec, b->height, *bucket, &listed, bucket);
 	to->paid[w->proofs[b->proof].miner] += (double)worth;
 	to->of += (double)reward_compute_part(w->spec, b->height);

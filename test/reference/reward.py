@@ -19,20 +19,20 @@ def compute_part(spec, height):
     return subsidy(spec, height) * 7 // 10
 
 
-def late_quarters(back):
+def late_sixteenths(back):
     """Of a late proof whose parent lies so many blocks below that of its block."""
-    return {1: 4, 2: 3}.get(back, 2)
+    return {1: 15, 2: 12}.get(back, 8)
 
 
 def late_worth(worth, back):
-    return late_quarters(back) * worth // 4
+    return late_sixteenths(back) * worth // 16
 
 
 def proof_worth(spec, height, bucket, loose, backs=()):
     """Worth of the own and of each loose proof of a block, and the bucket after it; backs: of its late proofs."""
     r = compute_part(spec, height)
     bucket = min(bucket + r, 16 * r)
-    w = min(r // spec.k, 4 * bucket // (4 * (1 + loose) + sum(map(late_quarters, backs))))
+    w = min(r // spec.k, 16 * bucket // (16 * (1 + loose) + sum(map(late_sixteenths, backs))))
     return w, bucket - w * (1 + loose) - sum(late_worth(w, back) for back in backs)
 
 

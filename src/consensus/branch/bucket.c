@@ -8,7 +8,7 @@ void bucket_apply(struct bucket *bucket, const struct branch_block *block, struc
 	struct reward_proofs proofs = { .loose = block->block->loose_count };
 
 	for (size_t i = 0; i < block->block->late_count; i++)
-		proofs.late[reward_late_quarters(block->late_backs[i])]++;
+		proofs.late[reward_late_sixteenths(block->late_backs[i])]++;
 	undo->amount_before = bucket->amount;
 	reward_proof(block->spec, block->height, bucket->amount, &proofs, &bucket->amount);
 }

@@ -85,22 +85,22 @@ static void assert_same_chain(struct helper *a, struct helper *b)
 }
 
 /* Worth and key of what the tip's coinbase pays from output 1 on; the sum of its outputs is what the bucket lost. */
-static void assert_pays(struct helper *h, const struct header late[], const uint32_t quarters[], size_t count,
+static void assert_pays(struct helper *h, const struct header late[], const uint32_t sixteenths[], size_t count,
 	int64_t bucket_before)
 {
 	const struct block *block = chain_read_bare(h->chain, chain_tip(h->chain), NULL);
 	int64_t part = reward_compute_part(h->spec, chain_tip(h->chain)->height), paid = 0, worth;
-	int64_t bucket = bucket_before + part < 16 * part ? bucket_before + part : 16 * part, all = 4;
+	int64_t bucket = bucket_before + part < 16 * part ? bucket_before + part : 16 * part, all = 16;
 
 	assert_non_null(block);
 	for (size_t i = 0; i < count; i++)
-		all += quarters[i];
-	worth = part / h->spec->k < 4 * bucket / all ? part / h->spec->k : 4 * bucket / all;
+		all += sixteenths[i];
+	worth = part / h->spec->k < 16 * bucket / all ? part / h->spec->k : 16 * bucket / all;
 	for (size_t i = 0; i <= count; i++)
 		paid += block->txs[0]->outputs[i].amount;
 	for (size_t i = 0; i < count; i++) {
 		const struct tx_output *output = &block->txs[0]->outputs[1 + i];
-		int64_t late_worth = worth * quarters[i] / 4;
+		int64_t late_worth = worth * sixteenths[i] / 16;
 
 		assert_int_equal(output->amount, late_worth - late_worth / 16);
 		assert_true(script_pays(&output->script, late[i].miner));
@@ -113,7 +113,7 @@ static void assert_pays(struct helper *h, const struct header late[], const uint
  * change nothing of the model. */
 static void test_all_ages(void **unused)
 {
-	static const uint32_t quarters[] = { 2, 2, 2, 2, 3, 4 };
+	static const uint32_t sixteenths[] = { 8, 8, 8, 8, 12, 15 };
 	struct header lost[6];
 	struct outcome outcome;
 	struct helper a, b;
@@ -127,7 +127,7 @@ static void test_all_ages(void **unused)
 	bucket = registry_bucket(chain_registry(a.chain));
 	offer_late(&a, lost, 6, NULL);
 	assert_int_equal(chain_tip(a.chain)->late_count, 6);
-	assert_pays(&a, lost, quarters, 6, bucket);
+	assert_pays(&a, lost, sixteenths, 6, bucket);
 	outcome = chain_tip(a.chain)->outcome.outcome;
 	assert_int_equal(outcome.slot[0].count + outcome.slot[1].count, 1);
 	helper_feed(&b, &a, 1, 8);

@@ -739,7 +739,7 @@ static void answer_proof_worth(const char *arguments, char *out)
 	outbound_spec(&spec, arguments, &arguments);
 	assert_int_equal(sscanf(arguments, "%u %lld %zu%n", &height, &bucket, &proofs.loose, &length), 3);
 	while (arguments += length, sscanf(arguments, " %u%n", &back, &length) == 1)
-		proofs.late[reward_late_quarters(back)]++;
+		proofs.late[reward_late_sixteenths(back)]++;
 	worth = reward_proof(&spec, height, bucket, &proofs, &after);
 	snprintf(out, ANSWER_MAX, "%lld %lld", (long long)worth, (long long)after);
 	spec_clear(&spec);

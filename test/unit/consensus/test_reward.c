@@ -41,10 +41,10 @@ static void test_bucket(void **state)
 		{ 150, 56000000000, { .loose = 0 }, 437500000,
 			27562500000 }, /* halved: what the smaller bucket cannot hold is lost */
 		{ 64 * 150, 56000000000, { .loose = 3 }, 0, 0 },
-		{ 1, 0, { 0, { [4] = 3 } }, 875000000, 0 },            /* late by a block: as a loose one */
-		{ 1, 0, { 3, { [3] = 1, [2] = 2 } }, 608695652, 1 },   /* 4 * 3.5e9 / 23; a half, and 3/4, divide */
-		{ 1, 0, { 1, { [3] = 1 } }, 875000000, 1093750000 },   /* 3.5e9 - 2.75 * 875e6 */
-		{ 1, 0, { 16, { [2] = 1, [3] = 1 } }, 191780821, 18 }, /* 14e9 / 73 = 191780821.9 */
+		{ 1, 0, { 0, { [15] = 3 } }, 875000000, 164062500 },    /* late by a block: a sixteenth less */
+		{ 1, 0, { 3, { [12] = 1, [8] = 2 } }, 608695652, 1 },   /* 4 * 3.5e9 / 23; a half, and 3/4, divide */
+		{ 1, 0, { 1, { [12] = 1 } }, 875000000, 1093750000 },   /* 3.5e9 - 2.75 * 875e6 */
+		{ 1, 0, { 16, { [8] = 1, [12] = 1 } }, 191780821, 18 }, /* 14e9 / 73 = 191780821.9 */
 	};
 	struct spec spec;
 
@@ -63,14 +63,14 @@ static void test_bucket(void **state)
 /* Worth falls with age, to half and no further; older ones are worth nothing. */
 static void test_late(void **state)
 {
-	static const uint32_t quarters[] = { 0, 4, 3, 2, 2, 2, 2, 0, 0 };
+	static const uint32_t sixteenths[] = { 0, 15, 12, 8, 8, 8, 8, 0, 0 };
 
 	(void)state;
-	for (uint32_t back = 0; back < sizeof quarters / sizeof quarters[0]; back++) {
-		assert_int_equal(reward_late_quarters(back), quarters[back]);
-		assert_true(reward_late(1003, back) == 1003 * (int64_t)quarters[back] / 4);
+	for (uint32_t back = 0; back < sizeof sixteenths / sizeof sixteenths[0]; back++) {
+		assert_int_equal(reward_late_sixteenths(back), sixteenths[back]);
+		assert_true(reward_late(1003, back) == 1003 * (int64_t)sixteenths[back] / 16);
 	}
-	assert_int_equal(reward_late_quarters(UINT32_MAX), 0);
+	assert_int_equal(reward_late_sixteenths(UINT32_MAX), 0);
 }
 
 static int64_t pay_of(const struct spec *spec, uint32_t height, uint32_t proofs, int64_t value, int64_t v_ref)
