@@ -179,8 +179,8 @@ enum chain_result chain_add_own(struct chain *chain, const struct block *block, 
 enum chain_result chain_add_own_proof(struct chain *chain, const struct header *header, uint8_t *body,
 	struct reject *reject);
 /* ORPHAN: an input is not known (the transaction is dropped), or the blob of a contribution is missing (reason
- * "missing-blob": the transaction is kept, blob_wanted is told, and it enters the mempool when the blob comes). Source
- * NULL: this node's own. */
+ * "missing-blob": the transaction is kept, blob_wanted is told, and it enters the mempool when the blob comes), or its
+ * commitment is not old enough; the same again while it is kept. Source NULL: this node's own. */
 enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const struct source *source,
 	struct reject *reject);
 /* One of this node's own that waits for its blob or its commitment is given up; what is in the mempool stays there. */

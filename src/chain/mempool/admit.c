@@ -300,6 +300,16 @@ static bool admit_is_complete(struct chain *chain, const struct tx *newcomer)
 	return is_judged && !admit_is_early(chain, newcomer);
 }
 
+/* What it waits for, each time it is offered: who asks again has not been answered otherwise. */
+static enum chain_result admit_tell_waiting(const struct chain *chain, const struct tx *waiting, struct reject *reject)
+{
+	if (admit_is_early(chain, waiting))
+		registry_check_tx(chain->registry, waiting, reject);
+	else
+		reject_set(reject, REASON_MISSING_BLOB, "the bytes it registers are not here, or not looked at yet");
+	return CHAIN_ORPHAN;
+}
+
 /* A registration is sent as soon as it can be in the next block; a node that has not got so far yet keeps it here. Its
  * bytes are asked for when this branch has its commitment, and that is old enough: else whoever has coins, and has
  * committed to nothing, could have anything fetched. */
@@ -315,11 +325,9 @@ static enum chain_result admit_wait(struct chain *chain, const struct tx *newcom
 		tx_unref(newcomer);
 		return CHAIN_REJECTED;
 	}
-	if (is_early) {
-		registry_check_tx(chain->registry, newcomer, reject);
+	admit_tell_waiting(chain, newcomer, reject);
+	if (is_early)
 		return CHAIN_ORPHAN;
-	}
-	reject_set(reject, REASON_MISSING_BLOB, "the bytes it registers are not here, or not looked at yet");
 	registered_count = wants_of_tx(newcomer, &registered);
 	/* A blob may come at once, and take the transaction with it: it is not touched any more. */
 	for (size_t i = 0; i < registered_count; i++)
@@ -401,11 +409,6 @@ static enum chain_result admit_check_novelty(struct chain *chain, const struct t
 
 /* --- from outside --- */
 
-static bool admit_knows(const struct mempool *mempool, const struct tx *newcomer)
-{
-	return mempool_find(mempool, tx_txid(newcomer)) != NULL || places_hold(&mempool->places, tx_wtxid(newcomer));
-}
-
 /* After the notice the transaction may be gone: the pool is trimmed, and a subscriber may have brought a block. So its
  * id is what is asked for in the end. */
 enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const struct source *source,
@@ -417,9 +420,14 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 	uint8_t txid[32];
 	bool complete;
 
-	if (chain->failed || admit_knows(chain->mempool, tx)) {
+	if (chain->failed || mempool_find(chain->mempool, tx_txid(tx)) != NULL) {
 		tx_unref(tx);
 		return halt_explain(chain, chain->failed ? CHAIN_ERROR : CHAIN_KNOWN, reject);
+	}
+	if (places_hold(&chain->mempool->places, tx_wtxid(tx))) {
+		judged = admit_tell_waiting(chain, tx, reject);
+		tx_unref(tx);
+		return judged;
 	}
 	admission_init(&admission, chain, tx, source);
 	judged = admit_judge(chain, &admission, true, reject);

@@ -54,7 +54,8 @@ static void test_blob_missing(void **unused)
 	assert_int_equal(a.blobs_wanted, 1);
 	assert_memory_equal(a.wanted, root, 32);
 	assert_int_equal(chain_mempool_count(a.chain), 0);
-	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 2, 5, data, root), &stranger, &reject), CHAIN_KNOWN);
+	assert_int_equal(chain_add_tx(a.chain, contribute(&a, 2, 5, data, root), &stranger, &reject), CHAIN_ORPHAN);
+	assert_string_equal(reject.reason, "missing-blob"); /* asked again, it says so again */
 	/* Bytes that nobody asked for, and bytes of another root. */
 	contribution_root(data, BLOB_SIZE - 1, wrong);
 	assert_int_equal(chain_add_blob(a.chain, wrong, data, BLOB_SIZE - 1, false, &reject), CHAIN_ORPHAN);
