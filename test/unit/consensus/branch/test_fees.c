@@ -284,7 +284,7 @@ static void test_block_must_burn(void **state)
 
 	(void)state;
 	for (uint32_t number = 1; number <= 3; number++) {
-		committed = example_data(number, 0);
+		committed = example_data(number, number == 1 ? used / 2 : used / 4);
 		commit(registry, &committed, 1);
 	}
 	for (int i = 0; i < 16; i++) {
