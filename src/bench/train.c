@@ -1,4 +1,4 @@
-/* A training run on a file: three ways to spend the same windows, judged by windows that none of them saw. */
+/* A training run on a file: ways to spend windows, judged by windows that none of them saw. */
 #include "bench/train.h"
 
 #include <fenv.h>
@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/merge.h"
 #include "consensus/spec.h"
 #include "crypto/hash.h"
 #include "ml/backend_cpu.h"
+#include "ml/delta.h"
 #include "ml/kernel/adamw.h"
 #include "ml/kernel/float.h"
 #include "ml/kernel/math.h"
@@ -22,14 +24,25 @@
 const struct option_spec train_options[] = {
 	{ "corpus", "<file>", "Text to train on; its last tenth is kept for validation.", "Training", NULL, 0 },
 	{ "chainspec", "<file>", "Sizes and rates from a chain spec instead of -spec.", "Training", NULL, 0 },
-	{ "mode", "<name>", "adamw, network or gradient.", "Training", "adamw", 0 },
-	{ "steps", "<n>", "Minibatches in all, whatever the mode makes of them.", "Training", "300", 0 },
+	{ "mode", "<name>", "adamw, network, gradient or rounds.", "Training", "adamw", 0 },
+	{ "steps", "<n>", "Minibatches in all, whatever the mode makes of them; rounds: those one after the other.",
+		"Training", "300", 0 },
 	{ "every", "<n>", "Minibatches between validations.", "Training", "50", 0 },
 	{ "seed", "<n>", "What everything is drawn from.", "Training", "1", 0 },
-	{ "decay", NULL, "Learning rate falls linearly to 0 (not for network, whose rate is the spec's).", "Training",
+	{ "decay", NULL, "Learning rate falls linearly to 0 (adamw and gradient; else it is the spec's).", "Training",
 		NULL, 0 },
-	{ "data", "<file>", "Network: a further dataset. Slot s trains on dataset s modulo their number.", "Training",
-		NULL, OPTION_MULTI },
+	{ "data", "<file>",
+		"Network, rounds: a further dataset. Slot or run s trains on dataset s modulo their number.",
+		"Training", NULL, OPTION_MULTI },
+	{ "runs", "<n>", "Runs of a round.", "Rounds", "8", 0 },
+	{ "segments", "<n>", "Segments of a run.", "Rounds", "32", 0 },
+	{ "segment", "<n>", "Minibatches of a segment; its moments are fresh.", "Rounds", "64", 0 },
+	{ "codes", "<n>", "Delta codes of a state between segments: 1 for 8 bits a parameter, 2 for 16, 0 for none.",
+		"Rounds", "1", 0 },
+	{ "mu", "<ppm>", "Momentum of merges.", "Rounds", "500000", 0 },
+	{ "eta", "<ppm>", "Rate of merges.", "Rounds", "900000", 0 },
+	{ "lottery", "<n>", "Blocks of the network before the first round, with the spec's momentum and rate.",
+		"Rounds", "0", 0 },
 	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
@@ -40,7 +53,14 @@ enum {
 	TRAIN_BLOCK_MAX = 1 << 30
 };
 
-enum mode { TRAIN_MODE_ADAMW, TRAIN_MODE_NETWORK, TRAIN_MODE_GRADIENT };
+enum mode { TRAIN_MODE_ADAMW, TRAIN_MODE_NETWORK, TRAIN_MODE_GRADIENT, TRAIN_MODE_ROUNDS };
+
+static const char *const train_modes[] = { "adamw", "network", "gradient", "rounds" };
+
+/* Of rounds alone, as the options say. */
+struct train_rounds {
+	int64_t runs, segments, segment, codes, mu_ppm, eta_ppm, lottery;
+};
 
 struct training {
 	struct spec spec;
@@ -49,6 +69,7 @@ struct training {
 	enum mode mode;
 	bool json, decays;
 	int64_t seed, total, every;
+	struct train_rounds rounds;
 	struct buf corpus, others[TRAIN_DATASETS_MAX - 1];
 	struct course_data datasets[TRAIN_DATASETS_MAX];
 	size_t dataset_count;
@@ -59,7 +80,8 @@ struct training {
 	int64_t loss_count;
 	/* In all: */
 	int64_t done, next;
-	int void_blocks;
+	int void_blocks;  /* or merges */
+	int64_t left_out; /* runs that no merge took */
 };
 
 /* === Draws === */
@@ -123,11 +145,12 @@ static void train_print_slots(const struct training *training, const struct upda
 /* A line if one is due. outcome: of a block of the network, else NULL. */
 static bool train_report(struct training *training, const float *theta, const struct update_outcome *outcome)
 {
-	static const char *const modes[] = { "adamw", "network", "gradient" };
 	float validation_loss;
 
 	if (training->done < training->next && training->done < training->total)
 		return true;
+	if (training->loss_count == 0) /* every run failed at once */
+		return false;
 	training->next = training->done + training->every;
 	if (!pass_loss(backend_cpu_model(training->backend), theta, training->validation, TRAIN_VALIDATION_ROWS, NULL,
 		    &validation_loss))
@@ -135,10 +158,13 @@ static bool train_report(struct training *training, const float *theta, const st
 	printf(training->json ? "{\"measurement\": \"train\", \"chain\": \"%s\", \"engine\": \"%s\", \"mode\": \"%s\", "
 				"\"iterations\": %lld, \"loss\": %.5f, \"validation\": %.5f" :
 				"train    %-8s %-9s %-8s  iterations %lld  loss %.4f  validation %.4f",
-		training->spec.name, training->kind->name, modes[training->mode], (long long)training->done,
+		training->spec.name, training->kind->name, train_modes[training->mode], (long long)training->done,
 		training->loss_sum / (double)training->loss_count, (double)validation_loss);
-	if (outcome != NULL) {
+	if (training->mode == TRAIN_MODE_NETWORK || training->mode == TRAIN_MODE_ROUNDS)
 		printf(training->json ? ", \"void\": %d" : "  void %d", training->void_blocks);
+	if (training->mode == TRAIN_MODE_ROUNDS)
+		printf(training->json ? ", \"left_out\": %lld" : "  left out %lld", (long long)training->left_out);
+	if (outcome != NULL) {
 		train_print_slots(training, outcome, "effects", offsetof(struct update_slot, effect));
 		train_print_slots(training, outcome, "values", offsetof(struct update_slot, value));
 	}
@@ -185,6 +211,21 @@ static float train_rate(const struct training *training)
 	return training->decays ? lr * (1.0f - (float)training->done / (float)training->total) : lr;
 }
 
+/* One minibatch at the optimiser's weights. False if it has no result. */
+static bool train_iterate(struct training *training, struct train_optimiser *optimiser, const uint8_t *windows,
+	size_t rows, struct pass_dither dither, unsigned iteration)
+{
+	float train_loss;
+
+	if (!pass_gradient(backend_cpu_model(training->backend), optimiser->w, windows, rows, dither, NULL,
+		    optimiser->gradient, &train_loss) ||
+		!float_is_finite(train_loss))
+		return false;
+	train_optimise(training, optimiser, iteration, train_rate(training));
+	train_count_loss(training, 0, train_loss);
+	return true;
+}
+
 /* Minibatches of `steps` times a step's windows, or of B windows if 0. */
 static bool train_alone(struct training *training, struct train_optimiser *optimiser, uint32_t steps)
 {
@@ -193,7 +234,6 @@ static bool train_alone(struct training *training, struct train_optimiser *optim
 	size_t rows = (size_t)gathered * train->iterations * train->batch / parts;
 	uint8_t *windows = mem_alloc(gathered * step_windows_size(train)), seed[32];
 	bool ok = true;
-	float train_loss;
 
 	for (unsigned iteration = 1; ok && training->done < training->total; iteration++) {
 		uint32_t part = (iteration - 1) % parts, slot;
@@ -203,40 +243,60 @@ static bool train_alone(struct training *training, struct train_optimiser *optim
 				windows + i * step_windows_size(train));
 		const struct pass_dither dither = { seed, (uint32_t)(part * rows) };
 
-		ok = pass_gradient(backend_cpu_model(training->backend), optimiser->w,
-			     windows + part * rows * train_window_size(training), rows, dither, NULL,
-			     optimiser->gradient, &train_loss) &&
-			float_is_finite(train_loss);
+		ok = train_iterate(training, optimiser, windows + part * rows * train_window_size(training), rows,
+			dither, iteration);
 		if (!ok)
 			break;
-		train_optimise(training, optimiser, iteration, train_rate(training));
 		training->done += steps > 0 ? (int64_t)steps * train->iterations : 1;
-		train_count_loss(training, 0, train_loss);
 		ok = train_report(training, optimiser->w, NULL);
 	}
 	free(windows);
 	return ok;
 }
 
-static bool train_run_alone(struct training *training, const struct state *initial)
+static size_t train_count(const struct training *training)
 {
-	size_t count = model_count(&spec_course(&training->spec)->train.model), bytes = count * sizeof(float);
-	struct train_optimiser optimiser = {
+	return model_count(&spec_course(&training->spec)->train.model);
+}
+
+static struct train_optimiser train_new_optimiser(const struct training *training)
+{
+	const size_t bytes = train_count(training) * sizeof(float);
+
+	return (struct train_optimiser){
 		.w = mem_align(bytes),
 		.m = mem_align(bytes),
 		.v = mem_align(bytes),
 		.gradient = mem_align(bytes),
 	};
+}
 
-	memcpy(optimiser.w, state_theta(initial), bytes);
-	memset(optimiser.m, 0, bytes);
-	memset(optimiser.v, 0, bytes);
+static void train_free_optimiser(struct train_optimiser *optimiser)
+{
+	free(optimiser->w);
+	free(optimiser->m);
+	free(optimiser->v);
+	free(optimiser->gradient);
+}
+
+static void train_reset_moments(const struct training *training, struct train_optimiser *optimiser)
+{
+	const size_t bytes = train_count(training) * sizeof(float);
+
+	memset(optimiser->m, 0, bytes);
+	memset(optimiser->v, 0, bytes);
+	memset(optimiser->powers, 0, sizeof optimiser->powers);
+}
+
+static bool train_run_alone(struct training *training, const struct state *initial)
+{
+	struct train_optimiser optimiser = train_new_optimiser(training);
+
+	memcpy(optimiser.w, state_theta(initial), train_count(training) * sizeof(float));
+	train_reset_moments(training, &optimiser);
 	bool ok = train_alone(training, &optimiser, training->mode == TRAIN_MODE_GRADIENT ? training->spec.k + 1 : 0);
 
-	free(optimiser.w);
-	free(optimiser.m);
-	free(optimiser.v);
-	free(optimiser.gradient);
+	train_free_optimiser(&optimiser);
 	return ok;
 }
 
@@ -316,12 +376,13 @@ static bool train_run_block(struct training *training, int64_t number, struct tr
 	state_unref(*state);
 	*state = after;
 	training->void_blocks += outcome.is_void;
-	training->done += (int64_t)proofs * train->iterations;
+	/* In a chain with rounds a block's proofs count as what they are, side by side. */
+	training->done += (training->mode == TRAIN_MODE_ROUNDS ? 1 : (int64_t)proofs) * train->iterations;
 	return train_report(training, state_theta(after), &outcome);
 }
 
-/* *state is the initial one, and in the end the last. */
-static bool train_run_network(struct training *training, struct state **state)
+/* *state is the initial one, and in the end the last, after so many blocks at most. */
+static bool train_run_network(struct training *training, int64_t blocks, struct state **state)
 {
 	const struct train_config *train = &spec_course(&training->spec)->train;
 	struct train_network_block block = {
@@ -332,7 +393,7 @@ static bool train_run_network(struct training *training, struct state **state)
 	};
 	bool ok = true;
 
-	for (int64_t number = 0; ok && training->done < training->total; number++)
+	for (int64_t number = 0; ok && number < blocks && training->done < training->total; number++)
 		ok = train_run_block(training, number, &block, state);
 	free(block.proofs);
 	free(block.deltas);
@@ -341,18 +402,179 @@ static bool train_run_network(struct training *training, struct state **state)
 	return ok;
 }
 
+/* === Rounds === */
+
+struct train_round {
+	struct course course; /* whose steps are segments */
+	struct train_optimiser optimiser;
+	uint8_t *windows, *delta, *benchmark;
+	float *theta, *v; /* [n] the base and its momentum */
+	float **changes;  /* [runs] of [n] each */
+	int exponent_max;
+};
+
+/* The smallest exponent of a delta code that holds four times what a run's optimiser can move a parameter. */
+static int train_exponent_max(const struct training *training)
+{
+	const struct train_config *train = &spec_course(&training->spec)->train;
+	double moved = 4e-6 * train->lr_ppm * (double)training->rounds.segment * (double)training->rounds.segments,
+	       largest = 126.0;
+	int exponent = 0;
+
+	for (; exponent > DELTA_EXPONENT_MIN && largest / 2.0 >= moved; exponent--)
+		largest /= 2.0;
+	return exponent;
+}
+
+/* change becomes what the state's codes hold of rest, each code holding what those before it left; rest is used up.
+ * False if a value does not fit: the segment fails. */
+static bool train_code_state(const struct training *training, const struct train_round *round, const uint8_t seed[32],
+	float *rest, float *change)
+{
+	const size_t n = train_count(training);
+	float *decoded = round->optimiser.m; /* free between segments */
+	uint8_t key[32];
+
+	memcpy(key, seed, sizeof key);
+	memset(change, 0, n * sizeof(float));
+	for (int64_t code = 0; code < training->rounds.codes; code++) {
+		if (!delta_encode(rest, n, key, round->delta))
+			return false;
+		for (size_t at = 0; at < delta_size(n); at += DELTA_BLOCK_SIZE)
+			if ((int8_t)round->delta[at] > round->exponent_max)
+				return false;
+		delta_decode(round->delta, 0, n, decoded);
+		for (size_t i = 0; i < n; i++) {
+			change[i] = change[i] + decoded[i];
+			rest[i] = rest[i] - decoded[i];
+		}
+		sha256(key, key, sizeof key);
+	}
+	if (training->rounds.codes == 0)
+		memcpy(change, rest, n * sizeof(float));
+	return float_all_finite(change, n);
+}
+
+/* From the base and what the run has changed so far to what it has changed then. */
+static bool train_run_segment(struct training *training, struct train_round *round, int64_t number,
+	const struct course_data *data, float *change)
+{
+	const struct train_config *train = &round->course.train;
+	struct train_optimiser *optimiser = &round->optimiser;
+	const size_t n = train_count(training), size = train->batch * train_window_size(training);
+	uint8_t seed[32];
+
+	train_key(training, "segment", number, seed);
+	if (!course_gather_step(&round->course, seed, seed, 0, data, round->windows))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		optimiser->w[i] = round->theta[i] + change[i];
+	train_reset_moments(training, optimiser);
+	for (uint32_t done = 0; done < train->iterations; done++) {
+		const struct pass_dither dither = { seed, done * train->batch };
+
+		if (!train_iterate(training, optimiser, round->windows + done * size, train->batch, dither, done + 1))
+			return false;
+	}
+	for (size_t i = 0; i < n; i++)
+		optimiser->w[i] = optimiser->w[i] - round->theta[i];
+	return train_code_state(training, round, seed, optimiser->w, change);
+}
+
+/* All runs from the base, one after the other here and side by side in a network, and their merge. */
+static bool train_run_round(struct training *training, struct train_round *round, int64_t number)
+{
+	const struct train_rounds *rounds = &training->rounds;
+	const struct train_config *train = &round->course.train;
+	float *results[MERGE_RUNS_MAX];
+	uint8_t ticket[32];
+	struct merge_outcome outcome;
+
+	for (int64_t run = 0; run < rounds->runs; run++) {
+		const struct course_data *data = &training->datasets[(size_t)run % training->dataset_count];
+		const int64_t first = (number * rounds->runs + run) * rounds->segments;
+		bool ok = true;
+
+		memset(round->changes[run], 0, train_count(training) * sizeof(float));
+		for (int64_t segment = 0; ok && segment < rounds->segments; segment++)
+			ok = train_run_segment(training, round, first + segment, data, round->changes[run]);
+		results[run] = ok ? round->changes[run] : NULL;
+	}
+	train_key(training, "merge", number, ticket);
+	course_gather_benchmark(&round->course, ticket, round->benchmark);
+	const struct merge_job job = {
+		.model = backend_cpu_model(training->backend),
+		.windows = round->benchmark,
+		.rows = train->bench_rows,
+		.changes = results,
+		.count = (size_t)rounds->runs,
+		.mu = (float)rounds->mu_ppm / 1000000.0f,
+		.eta = (float)rounds->eta_ppm / 1000000.0f,
+		.gate = (float)train->gate_ppm / 1000000.0f,
+	};
+
+	merge_execute(&job, round->theta, round->v, &outcome);
+	training->void_blocks += outcome.is_void;
+	training->left_out += rounds->runs - outcome.merged;
+	training->done += rounds->segments * rounds->segment;
+	return train_report(training, round->theta, NULL);
+}
+
+static void train_new_round(const struct training *training, const struct state *base, struct train_round *round)
+{
+	const size_t n = train_count(training), bytes = n * sizeof(float);
+
+	round->course = *spec_course(&training->spec);
+	round->course.train.iterations = (uint32_t)training->rounds.segment;
+	round->optimiser = train_new_optimiser(training);
+	round->windows = mem_alloc(step_windows_size(&round->course.train));
+	round->delta = mem_alloc(delta_size(n));
+	round->benchmark = mem_alloc(course_benchmark_size(&round->course));
+	round->theta = mem_align(bytes);
+	round->v = mem_align(bytes);
+	memcpy(round->theta, state_theta(base), bytes);
+	memset(round->v, 0, bytes); /* the lottery's momentum is none of theirs */
+	round->changes = mem_calloc((size_t)training->rounds.runs, sizeof *round->changes);
+	for (int64_t run = 0; run < training->rounds.runs; run++)
+		round->changes[run] = mem_align(bytes);
+	round->exponent_max = train_exponent_max(training);
+}
+
+static void train_free_round(const struct training *training, struct train_round *round)
+{
+	for (int64_t run = 0; run < training->rounds.runs; run++)
+		free(round->changes[run]);
+	free(round->changes);
+	free(round->theta);
+	free(round->v);
+	free(round->windows);
+	free(round->delta);
+	free(round->benchmark);
+	train_free_optimiser(&round->optimiser);
+}
+
+static bool train_run_rounds(struct training *training, struct state **state)
+{
+	struct train_round round;
+	bool ok = train_run_network(training, training->rounds.lottery, state);
+
+	train_new_round(training, *state, &round);
+	for (int64_t number = 0; ok && training->done < training->total; number++)
+		ok = train_run_round(training, &round, number);
+	train_free_round(training, &round);
+	return ok;
+}
+
 /* === Setting up === */
 
 static bool train_read_mode(struct training *training, const char *name, struct errmsg *err)
 {
-	static const char *const modes[] = { "adamw", "network", "gradient" };
-
-	for (enum mode mode = TRAIN_MODE_ADAMW; mode <= TRAIN_MODE_GRADIENT; mode++) {
+	for (enum mode mode = TRAIN_MODE_ADAMW; mode <= TRAIN_MODE_ROUNDS; mode++) {
 		training->mode = mode;
-		if (strcmp(name, modes[mode]) == 0)
+		if (strcmp(name, train_modes[mode]) == 0)
 			return true;
 	}
-	return errmsg_set(err, "-mode is adamw, network or gradient, not %.40s", name);
+	return errmsg_set(err, "-mode is adamw, network, gradient or rounds, not %.40s", name);
 }
 
 static bool train_read_spec(struct training *training, const struct options *options, struct errmsg *err)
@@ -417,8 +639,25 @@ static bool train_read_others(struct training *training, const struct options *o
 		training->datasets[training->dataset_count++] = course_data_in_memory(training->others[i].data,
 			training->others[i].size);
 	}
-	return training->mode == TRAIN_MODE_NETWORK || training->dataset_count == 1 ||
-		errmsg_set(err, "-data needs -mode=network");
+	return training->mode == TRAIN_MODE_NETWORK || training->mode == TRAIN_MODE_ROUNDS ||
+		training->dataset_count == 1 || errmsg_set(err, "-data needs -mode=network or rounds");
+}
+
+static bool train_read_rounds(struct training *training, const struct options *options, struct errmsg *err)
+{
+	struct train_rounds *rounds = &training->rounds;
+	const struct train_config *train = &spec_course(&training->spec)->train;
+
+	if (!options_int(options, "runs", 1, MERGE_RUNS_MAX, &rounds->runs, err) ||
+		!options_int(options, "segments", 1, 1 << 16, &rounds->segments, err) ||
+		!options_int(options, "segment", 1, 1 << 16, &rounds->segment, err) ||
+		!options_int(options, "codes", 0, 2, &rounds->codes, err) ||
+		!options_int(options, "mu", 0, 999999, &rounds->mu_ppm, err) ||
+		!options_int(options, "eta", 0, 10000000, &rounds->eta_ppm, err) ||
+		!options_int(options, "lottery", 0, 1 << 20, &rounds->lottery, err))
+		return false;
+	return (uint64_t)rounds->segment * train->batch * train_window_size(training) <= TRAIN_BLOCK_MAX ||
+		errmsg_set(err, "a segment's windows would take more than %d bytes", TRAIN_BLOCK_MAX);
 }
 
 static bool train_set_up(struct training *training, const struct options *options, struct errmsg *err)
@@ -429,11 +668,23 @@ static bool train_set_up(struct training *training, const struct options *option
 		options_int(options, "steps", 1, 1 << 30, &training->total, err) &&
 		options_int(options, "every", 1, 1 << 30, &training->every, err) &&
 		options_int(options, "seed", 0, 1 << 30, &training->seed, err) &&
-		(!(training->decays && training->mode == TRAIN_MODE_NETWORK) ||
-			errmsg_set(err, "-decay is not for -mode=network")) &&
+		(!training->decays || training->mode == TRAIN_MODE_ADAMW || training->mode == TRAIN_MODE_GRADIENT ||
+			errmsg_set(err, "-decay is not for -mode=%s", train_modes[training->mode])) &&
 		train_read_spec(training, options, err) &&
 		train_read_corpus(training, options_string(options, "corpus"), err) &&
-		train_read_others(training, options, err);
+		train_read_others(training, options, err) && train_read_rounds(training, options, err);
+}
+
+static bool train_run_state(struct training *training, struct state **state)
+{
+	switch (training->mode) {
+	case TRAIN_MODE_NETWORK:
+		return train_run_network(training, INT64_MAX, state);
+	case TRAIN_MODE_ROUNDS:
+		return train_run_rounds(training, state);
+	default:
+		return train_run_alone(training, *state);
+	}
 }
 
 static bool train_run_mode(struct training *training)
@@ -447,8 +698,7 @@ static bool train_run_mode(struct training *training)
 
 	training->next = training->every;
 	training->backend = backend_new(training->kind, &spec_course(&training->spec)->train, training->threads);
-	bool ok = training->mode == TRAIN_MODE_NETWORK ? train_run_network(training, &state) :
-							 train_run_alone(training, state);
+	bool ok = train_run_state(training, &state);
 
 	backend_free(training->backend);
 	state_unref(state);

@@ -3,11 +3,13 @@
  * For experiments (doc/numerics.md): the engine, the step and the update are the node's own, there is no chain around
  * them. The first 90 % of the file stand for the spec's corpus, so its last bench_bytes of these are the benchmark;
  * validation windows lie in the last 10 %, 128 of them, the same ones in every run. Three ways to spend the same
- * windows:
+ * windows, and one to spend more of them in the same time:
  *
  *     adamw      one AdamW run over minibatches of B windows
  *     gradient   the same, but minibatches of (k + 1) * C * B windows: one gradient a block
  *     network    blocks of k + 1 steps of C minibatches each from the block's state, and the outer update with its gate
+ *     rounds     runs of many segments from one base, side by side, and their merge (bench/merge.h); between segments a
+ *                run is the delta code of what it changed. Iterations are counted one after the other
  *
  * Everything is drawn from -seed: the same command prints the same numbers, on every machine unless the engine is
  * plain. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`atelier-bench train`: 300 iterations of the chain "test" end within 2 % of the validation loss that unrounded products
-reach; the same run gives the same numbers on another engine; and what it cannot do, it refuses."""
+reach; the same run gives the same numbers on another engine; merges of rounds leave out what harms; and what it cannot do, it
+refuses."""
 
 import json
 import os
@@ -41,17 +42,51 @@ def stays_close():
 
 
 def same_on_engines():
-    """A network's run is the same to the last digit on another engine, and another one with another seed"""
-    arguments = ["-json", "-spec=regtest", f"-corpus={EMBEDDED}", "-mode=network", "-steps=30", "-every=10"]
-    runs = [start(*arguments, *more) for more in (["-engine=openblas"], ["-engine=reference"], ["-seed=2"])]
-    (status, exact, _), (_, reference, _), (_, other, _) = map(finish, runs)
-    return status == 0 and len(exact.splitlines()) == 3 and exact.replace("openblas", "reference") == reference != other
+    """Runs of networks and of rounds are the same to the last digit on another engine, and others with another seed"""
+    for mode in (["-mode=network"], ["-mode=rounds", "-runs=2", "-segments=2", "-segment=5"]):
+        arguments = ["-json", "-spec=regtest", f"-corpus={EMBEDDED}", "-steps=30", "-every=10", *mode]
+        runs = [start(*arguments, *more) for more in (["-engine=openblas"], ["-engine=reference"], ["-seed=2"])]
+        (status, exact, _), (_, reference, _), (_, other, _) = map(finish, runs)
+        if not (status == 0 and len(exact.splitlines()) == 3 and exact.replace("openblas", "reference") == reference != other):
+            return False
+    return True
+
+
+def rounds(*arguments):
+    """The lines of rounds of two segments of 25 iterations a run"""
+    _, out, _ = finish(start("-json", "-spec=regtest", f"-corpus={EMBEDDED}", "-mode=rounds", "-segments=2", "-segment=25",
+                             "-every=1", *arguments))
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def merges():
+    """A merge's line counts iterations one after the other, the lottery's too; codes of states matter; a run alone gets a third"""
+    lottery = rounds("-runs=3", "-steps=104", "-lottery=2")
+    coded, fine, exact, alone = (rounds("-runs=3", "-steps=50", "-codes=1"), rounds("-runs=3", "-steps=50", "-codes=2"),
+                                 rounds("-runs=3", "-steps=50", "-codes=0"), rounds("-runs=1", "-steps=50"))
+    return ([line["iterations"] for line in lottery] == [2, 4, 54, 104] and all(line["void"] == 0 for line in lottery) and
+            abs(fine[0]["validation"] - exact[0]["validation"]) < abs(coded[0]["validation"] - exact[0]["validation"]) and
+            alone[0]["validation"] > exact[0]["validation"])
+
+
+def leaves_out():
+    """A merge leaves out runs on foreign data and takes the others; where it fails the gate it is void, and the model stays"""
+    with tempfile.NamedTemporaryFile() as foreign:
+        foreign.write(b"a" * 300000)
+        foreign.flush()
+        mixed = rounds("-runs=4", "-steps=200", f"-data={EMBEDDED}", f"-data={EMBEDDED}", f"-data={foreign.name}")
+    own, wild = rounds("-runs=3", "-steps=150"), rounds("-runs=1", "-steps=150", "-eta=10000000")
+    stays = [after["validation"] == before["validation"] for before, after in zip(wild, wild[1:])]
+    voids = [after["void"] > before["void"] for before, after in zip(wild, wild[1:])]
+    return (0 < mixed[-1]["left_out"] <= 4 and mixed[-1]["void"] == 0 and mixed[-1]["validation"] < mixed[0]["validation"] and
+            own[-1]["left_out"] == own[-1]["void"] == 0 and voids == stays and any(voids))
 
 
 def learns():
     """Each mode lowers the validation loss"""
-    for mode in ("adamw", "gradient", "network"):
-        _, out, _ = finish(start("-json", "-spec=regtest", f"-corpus={EMBEDDED}", f"-mode={mode}", "-steps=400", "-every=200"))
+    for mode in ("adamw", "gradient", "network", "rounds"):
+        _, out, _ = finish(start("-json", "-spec=regtest", f"-corpus={EMBEDDED}", f"-mode={mode}", "-steps=400", "-every=200",
+                                 "-runs=3", "-segments=4", "-segment=50"))
         lines = [json.loads(line) for line in out.splitlines()]
         if not (len(lines) == 2 and 5.5 > lines[0]["validation"] > lines[1]["validation"]):
             return False
@@ -60,17 +95,25 @@ def learns():
 
 def refuses():
     """Options and files that make no sense are refused with the reason"""
-    with tempfile.NamedTemporaryFile(suffix=".txt") as small, tempfile.NamedTemporaryFile("w", suffix=".json") as large:
+    with tempfile.NamedTemporaryFile(suffix=".txt") as small, tempfile.NamedTemporaryFile("w", suffix=".json") as large, \
+            tempfile.NamedTemporaryFile("w", suffix=".json") as wide:
         small.write(b"short")
         small.flush()
         json.dump({"name": "large", "hrp": "large", "iterations": 1024, "batch": 1024, "ctx": 1024}, large)
         large.flush()
+        json.dump({"name": "wide", "hrp": "wide", "k": 1, "iterations": 1, "batch": 1024, "ctx": 1024}, wide)
+        wide.flush()
         for arguments, reason in ((["-spec=regtest"], "-corpus"), (["-spec=other", f"-corpus={EMBEDDED}"], "-spec"),
                                   (["-spec=regtest", "-corpus=/nowhere/at/all"], "/nowhere/at/all"),
                                   (["-spec=regtest", f"-corpus={small.name}"], "too small"),
                                   (["-spec=regtest", f"-corpus={EMBEDDED}", "-mode=magic"], "-mode"),
                                   (["-spec=regtest", f"-corpus={EMBEDDED}", "-steps=0"], "steps"),
                                   (["-spec=regtest", f"-corpus={EMBEDDED}", "-mode=network", "-decay"], "-decay"),
+                                  (["-spec=regtest", f"-corpus={EMBEDDED}", "-mode=rounds", "-decay"], "-decay"),
+                                  (["-spec=regtest", f"-corpus={EMBEDDED}", "-mode=rounds", "-runs=65"], "runs"),
+                                  (["-spec=regtest", f"-corpus={EMBEDDED}", "-mode=rounds", "-segment=0"], "segment"),
+                                  ([f"-chainspec={wide.name}", f"-corpus={EMBEDDED}", "-mode=rounds", "-segment=2048"],
+                                   "segment's windows"),
                                   (["-spec=regtest", f"-corpus={EMBEDDED}", f"-data={EMBEDDED}"], "-data"),
                                   ([f"-chainspec={large.name}", f"-corpus={EMBEDDED}"], "windows"),
                                   ([f"-chainspec={EMBEDDED}", f"-corpus={EMBEDDED}"], "")):
@@ -82,7 +125,7 @@ def refuses():
 
 
 def main():
-    cases, failed = (refuses, learns, same_on_engines, stays_close), False
+    cases, failed = (refuses, learns, merges, leaves_out, same_on_engines, stays_close), False
     print(f"1..{len(cases)}", flush=True)
     for number, case in enumerate(cases, 1):
         result = case()
