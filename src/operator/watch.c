@@ -1,10 +1,12 @@
-/* Clock, peers and mining, looked at once a second. */
+/* Clock, peers, bytes and mining, looked at once a second. */
 #include "operator/watch.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ml/backend.h"
+#include "util/bytes.h"
 #include "util/clock.h"
 #include "util/warning.h"
 
@@ -101,6 +103,30 @@ static void watch_look_at_peers(struct watch *watch)
 			net_active(watch->net) ? "" : " (the network is switched off)");
 }
 
+/* --- bytes --- */
+
+/* Only who has them can help, and nothing here says who that is: so the operator is told which ones are missing. */
+static void watch_look_at_bytes(struct watch *watch)
+{
+	char root_hex[65];
+	uint8_t root[32];
+	uint32_t height;
+
+	if (!chain_awaited_blob(watch->chain, root, &height)) {
+		watch->bytes_since = 0;
+		warning_clear(WARNING_BYTES);
+		return;
+	}
+	if (watch->bytes_since == 0 || memcmp(root, watch->bytes_root, 32) != 0)
+		watch->bytes_since = clock_mono_ms();
+	memcpy(watch->bytes_root, root, 32);
+	hex_encode(root_hex, root, 32);
+	if (clock_mono_ms() - watch->bytes_since >= WATCH_BYTES_MS)
+		warning_set(WARNING_BYTES,
+			"Block %" PRIu32 " waits for the bytes of data %s, which no peer has brought", height,
+			root_hex);
+}
+
 /* --- mining --- */
 
 /* Why a miner had better wait, or NULL. */
@@ -148,5 +174,6 @@ void watch_look(struct watch *watch)
 {
 	watch_look_at_clock(watch);
 	watch_look_at_peers(watch);
+	watch_look_at_bytes(watch);
 	watch_look_at_mining(watch);
 }

@@ -15,6 +15,7 @@ enum warning {
 	WARNING_ISOLATED, /* no connection to another node */
 	WARNING_BRANCH,   /* a branch with more work is not taken */
 	WARNING_MINING,   /* mining was asked for and pauses */
+	WARNING_BYTES,    /* a block waits for the bytes of a dataset */
 	WARNING_WALLET,   /* a wallet cannot be opened */
 	WARNING_ENGINE,   /* this machine computes wrongly */
 };

@@ -85,6 +85,31 @@ bool wants_include(const struct chain *chain, const struct blob_want *want)
 	return false;
 }
 
+/* The first missing one of the lowest block that waits, of those that have more work than the tip. */
+bool chain_awaited_blob(const struct chain *chain, uint8_t root[32], uint32_t *height)
+{
+	const struct index_entry *lowest = NULL;
+
+	for (size_t i = 0; i < chain->waiting_count; i++) {
+		const struct waiting_block *waiting = &chain->waiting[i];
+		const struct index_entry *entry = &waiting->full->entry;
+
+		if ((lowest != NULL && lowest->height <= entry->height) ||
+			u256_compare(waiting->full->promised_work, chain_tip(chain)->chain_work) <= 0)
+			continue;
+		for (size_t j = wants_first(waiting); j < waiting->want_count; j++) {
+			if (wants_here(chain->blobs, &waiting->wants[j]))
+				continue;
+			memcpy(root, waiting->wants[j].root, 32);
+			lowest = entry;
+			break;
+		}
+	}
+	if (lowest != NULL)
+		*height = lowest->height;
+	return lowest != NULL;
+}
+
 /* --- telling --- */
 
 /* From a copy: whoever is told may bring a blob or a block at once, and the list changes. */

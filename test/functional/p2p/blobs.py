@@ -113,11 +113,14 @@ def block_without_bytes():
             tap.true(not peer.closed, "the sender stays")
         victim.restart()
         tap.equal(victim.tip(), before, "tip after the restart")
+        wait_until(lambda: any(root.hex() in warning for warning in victim.rpc.getblockchaininfo()["warnings"]),
+                   "a warning names the bytes that are missing")
         with Peer(victim) as peer:
             asks_for_blob(peer, root)
             peer.send("blob", root + DATA)
             wait_for_same_tip(owner, victim)
         tap.equal(victim.model_root(), owner.model_root(), "model root")
+        wait_until(lambda: victim.rpc.getblockchaininfo()["warnings"] == [], "the warning is gone")
 
 
 tap.main(travels, transaction_without_bytes, block_without_bytes)
