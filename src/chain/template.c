@@ -50,28 +50,37 @@ static void template_add_loose(const struct chain *chain, struct block *template
 	}
 }
 
+/* In sixteenths of a loose one's; 0: this block cannot list it. */
+static uint32_t template_late_worth(const struct chain *chain, const struct block *template_block,
+	const struct header *candidate)
+{
+	return template_takes(chain, template_block, candidate) ?
+		reward_late_sixteenths(chain_tip(chain)->height - chain_find(chain, candidate->prev)->height) :
+		0;
+}
+
 /* Those of most worth; of equals the oldest, which may be listed no more in the next block. They are listed in the
  * order of the candidates, whichever were chosen. */
 static void template_add_late(const struct chain *chain, struct block *template_block, size_t most_proofs)
 {
 	const size_t late_count = chain_late_count(chain);
+	uint32_t *worths = mem_calloc(late_count, sizeof *worths);
 	bool *chosen = mem_calloc(late_count, sizeof *chosen);
 	size_t room = most_proofs - template_block->loose_count;
 
+	for (size_t i = 0; i < late_count; i++)
+		worths[i] = template_late_worth(chain, template_block, chain_late_get(chain, i));
 	for (uint32_t worth = REWARD_SIXTEENTHS; worth > 0; worth--)
-		for (size_t i = 0; i < late_count && room > 0; i++) {
-			const struct header *candidate = chain_late_get(chain, i);
-			const uint32_t back = chain_tip(chain)->height - chain_find(chain, candidate->prev)->height;
-
-			chosen[i] = chosen[i] ||
-				(reward_late_sixteenths(back) == worth &&
-					template_takes(chain, template_block, candidate));
-			room -= chosen[i] && reward_late_sixteenths(back) == worth;
-		}
+		for (size_t i = 0; i < late_count && room > 0; i++)
+			if (worths[i] == worth) {
+				chosen[i] = true;
+				room--;
+			}
 	template_block->late = mem_calloc(late_count, sizeof *template_block->late);
 	for (size_t i = 0; i < late_count; i++)
 		if (chosen[i])
 			template_block->late[template_block->late_count++] = *chain_late_get(chain, i);
+	free(worths);
 	free(chosen);
 }
 

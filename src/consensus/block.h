@@ -97,10 +97,10 @@ bool block_check_loose(const struct spec *spec, const struct header *header, con
 bool block_check_late(const struct spec *spec, const struct header *header, const struct parent_view *parent,
 	uint64_t time_limit, uint32_t *back, struct reject *reject);
 
-/* All of section 8 that follows from the block, its spec and its parent, block_check_header apart but
- * for model_root, which may not have been known then: roots, loose and
- * late proofs, weight, each tx_check and locktime, commitments' burn and count, contribution sizes, burn and budget.
- * Not: coins, relative locks, signatures, coinbase amounts, registered roots, execution. */
+/* All of section 8 that follows from the block, its spec and its parent, block_check_header apart but for model_root,
+ * which may not have been known then: roots, loose and late proofs, weight, each tx_check and locktime, commitments'
+ * burn and count, contribution sizes, burn and budget. Not: coins, relative locks, signatures, coinbase amounts,
+ * registered roots, execution. */
 bool block_check(const struct spec *spec, const struct block *block, const struct parent_view *parent,
 	struct reject *reject);
 

@@ -96,8 +96,9 @@ static void miner_cancel_all(struct miner *miner)
 		atomic_store(&miner->seats[i].attempt.cancel, true);
 }
 
-/* The parent is the tip no more. A late proof is paid like a loose one in the next block (doc/protocol.md section 13),
- * so who has done half of the step ends sooner with it than with a new one; who has done less begins anew. */
+/* The parent is the tip no more. A late proof is paid almost like a loose one in the next block (doc/protocol.md
+ * section 13), so who has done half of the step ends sooner with it than with a new one; who has done less begins anew.
+ */
 static void miner_cancel_stale(struct miner *miner)
 {
 	for (unsigned i = 0; i < miner->threads; i++)
