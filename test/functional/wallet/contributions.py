@@ -240,7 +240,10 @@ def large():
         node.restart()
         asking.join()
         tap.equal(len(answers), 1, "answers")
-        node.generate(2)
+        # Both are offered again after the start, the registration when a worker has judged its bytes.
+        for awaited in ("commitment", "registration"):
+            wait_until(lambda: node.rpc.getrawmempool(), f"the {awaited} is offered")
+            node.generate(1)
         tap.equal(node.rpc.listdatasets()[1]["root"], dry["root"], "the dataset")
 
 
