@@ -121,6 +121,14 @@ class Node:
                 f"-rpcport={self.rpc_port}", "-printtoconsole=0", "-debug=net", "-threads=1",
                 *self.connections, *self.options]
 
+    def use_spec(self, spec):
+        """From the next start on its chain is the one of these fields; files that they name are in `root`."""
+        path = os.path.join(self.root, "spec.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(spec, file)
+        if f"-chainspec={path}" not in self.options:
+            self.options.append(f"-chainspec={path}")
+
     def launch(self, *options):
         """Starts the process and does not wait for it."""
         with open(self.output_path, "ab") as output:

@@ -4,8 +4,6 @@
 before what single blocks had beyond twice the target is worked off."""
 
 import decimal
-import json
-import os
 import random
 import sys
 
@@ -29,10 +27,7 @@ COMMITMENT = 10000
 
 def private_node():
     node = Node(chain="flood", start=False)
-    path = os.path.join(node.root, "spec.json")
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(CHANGES, file)
-    node.options = [f"-chainspec={path}"]
+    node.use_spec(CHANGES)
     node.start()
     return node
 

@@ -2,8 +2,6 @@
 """Contributions belong to who committed to them first (doc/protocol.md section 12), and a wallet sees to both transactions
 by itself: locked, restarted, killed, or after a reorganisation."""
 
-import json
-import os
 import sys
 
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
@@ -22,10 +20,7 @@ PAYEE = address("cmt", bytes.fromhex(KEYS[0]))
 
 def private_node(connect=()):
     node = Node(chain="commit", connect=connect, start=False)
-    path = os.path.join(node.root, "spec.json")
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(CHANGES, file)
-    node.options = [f"-chainspec={path}"]
+    node.use_spec(CHANGES)
     node.start()
     return node
 

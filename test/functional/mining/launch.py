@@ -2,8 +2,6 @@
 """A launch with hundreds of times the power that a chain expects: three miners, and a block every few hundredths of a
 second where one in 20 seconds is meant."""
 
-import json
-import os
 import sys
 import time
 
@@ -31,11 +29,8 @@ class Rules:
 
 
 def launched_node(genesis_time, number, connect=()):
-    node = Node(connect=connect, chain="launch", start=False)
-    path = os.path.join(node.root, "spec.json")
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump({**SPEC, "genesis_time": genesis_time}, file)
-    node.options = [f"-chainspec={path}", "-debug=miner"]
+    node = Node("-debug=miner", connect=connect, chain="launch", start=False)
+    node.use_spec({**SPEC, "genesis_time": genesis_time})
     node.start()
     node.payee = address("lau", bytes.fromhex(KEYS[number]))
     return node

@@ -2,8 +2,6 @@
 """The licences of data: expressions that somebody can use, and chains that admit only some of them (doc/protocol.md
 section 12)."""
 
-import json
-import os
 import random
 import sys
 
@@ -68,10 +66,7 @@ def registered():
 def admitted():
     """A chain of one's own admits only what its licences permit, whoever asks"""
     node = Node(chain="open", start=False)
-    path = os.path.join(node.root, "spec.json")
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(CHANGES, file)
-    node.options = [f"-chainspec={path}"]
+    node.use_spec(CHANGES)
     with node:
         node.start()
         tap.equal(node.rpc.getchainspec()["licences"], CHANGES["licences"], "the spec as the node tells it")
@@ -97,19 +92,15 @@ def admitted():
 def misspelt():
     """A chain whose spec names a licence that nobody can write does not begin; one that names none admits all"""
     node = Node(chain="open", start=False)
-    path = os.path.join(node.root, "spec.json")
-    node.options = [f"-chainspec={path}"]
     with node:
         for licences, told in ((["GPL-3.0"], "did you mean GPL-3.0-only or GPL-3.0-or-later?"),
                                (["CC0-1.0", "Apache2.0"], "did you mean Apache-2.0"), (["MIT OR ISC"], "must hold SPDX ids")):
-            with open(path, "w", encoding="utf-8") as file:
-                json.dump(CHANGES | {"licences": licences}, file)
+            node.use_spec(CHANGES | {"licences": licences})
             node.launch()
             tap.true(node.wait_for_exit() != 0, f"it starts with {licences}")
             with open(node.output_path, encoding="utf-8") as file:
                 tap.true(told in file.read(), f"what it says of {licences}")
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(CHANGES | {"licences": []}, file)
+        node.use_spec(CHANGES | {"licences": []})
         node.start()
         node.rpc.createwallet("w")
         node.rpc.generatetoaddress(2, node.rpc.getnewaddress())

@@ -3,7 +3,6 @@
 
 The chain is regtest's but for the filter that refuses pages of one byte: it is a courtesy, and this holds without it."""
 
-import json
 import os
 import random
 import sys
@@ -25,11 +24,8 @@ RUBBISH = {"noise": random.Random(1).randbytes(SIZE), "one byte": b"a" * SIZE}
 
 def chain_without_filter():
     node = Node(chain=FIELDS["name"], start=False)
-    path = os.path.join(node.root, "spec.json")
     fields = {name: value for name, value in FIELDS.items() if name != "corpus_size"}
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump({**fields, "corpus": os.path.join(SOURCE, "data", "genesis.txt")}, file)
-    node.options = [f"-chainspec={path}"]
+    node.use_spec({**fields, "corpus": os.path.join(SOURCE, "data", "genesis.txt")})
     node.start()
     return node
 

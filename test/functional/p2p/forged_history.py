@@ -4,7 +4,6 @@
 The forger does all the work: every step from the lie on is right for what he says. Work alone must not make it true."""
 
 import functools
-import json
 import os
 import sys
 
@@ -65,10 +64,7 @@ def late_node():
     node = Node(chain=FIELDS["name"], start=False)
     with open(os.path.join(node.root, "corpus"), "wb") as file:
         file.write(CORPUS)
-    path = os.path.join(node.root, "spec.json")
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump({**FIELDS, "corpus": "corpus"}, file)
-    node.options = [f"-chainspec={path}"]
+    node.use_spec({**FIELDS, "corpus": "corpus"})
     node.start()
     return node
 

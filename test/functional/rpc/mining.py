@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """Mining on demand and for good, what it tells of itself, and blocks that are handed in."""
 
-import json
-import os
 import sys
 import threading
 
@@ -147,10 +145,7 @@ def paused():
     changes = {"name": "pauses", "hrp": "pau", "d": 64, "ff": 176, "ctx": 64, "bench_rows": 1024}
     with Node(chain="pauses", start=False) as one, Node(chain="pauses", start=False) as other:
         for node in (one, other):
-            path = os.path.join(node.root, "spec.json")
-            with open(path, "w", encoding="utf-8") as file:
-                json.dump(changes, file)
-            node.options = [f"-chainspec={path}"]
+            node.use_spec(changes)
             node.start()
         other.connect(one)
         payees = [address("pau", bytes.fromhex(key)) for key in KEYS]
