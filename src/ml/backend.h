@@ -73,6 +73,7 @@ enum step_result backend_execute(struct backend *backend, const struct step_job 
 /* Windows [rows][ctx + 1] that a state, of the same model configuration, is measured by. */
 struct backend_batch {
 	const struct state *state;
+	const uint8_t *change; /* a delta code: the state changed by it is measured; NULL: as it is */
 	const uint8_t *windows;
 	size_t rows;               /* 1 at least */
 	const atomic_bool *cancel; /* may be NULL */

@@ -15,7 +15,7 @@
 #include "util/team.h"
 
 /* One worker's memory. The weights w start as a copy of the state's in every step, so whoever holds the state may go on
- * reading it; gradient is the step's delta in the end. */
+ * reading it; gradient is the step's delta in the end. Whoever measures a changed state has its weights in w. */
 struct cpu {
 	struct backend base; /* the first */
 	struct team *team;
@@ -72,6 +72,19 @@ static void cpu_free(struct backend *backend)
 	free(cpu->v);
 	free(cpu->gradient);
 	free(cpu);
+}
+
+/* What is computed with: the state's weights, or those that a code makes of them, in w. */
+static const float *cpu_weights(struct cpu *cpu, const struct state *state, const uint8_t *change)
+{
+	const float *theta = state_theta(state);
+
+	if (change == NULL)
+		return theta;
+	delta_decode(change, 0, cpu->count, cpu->w);
+	for (size_t i = 0; i < cpu->count; i++)
+		cpu->w[i] = theta[i] + cpu->w[i];
+	return cpu->w;
 }
 
 /* ---- The step ---- */
@@ -131,15 +144,18 @@ static bool cpu_iteration(struct cpu *cpu, const struct step_job *job, uint32_t 
 static enum step_result cpu_step(struct backend *backend, const struct step_job *job, uint8_t *delta)
 {
 	struct cpu *cpu = cpu_of(backend);
-	const float *theta = state_theta(job->state);
+	const float *theta = state_theta(job->state), *weights;
+	const uint32_t iterations = job->iterations > 0 ? job->iterations : cpu->base.config.iterations;
 	float powers[2] = { 0 }, loss;
 
 	/* A library built for speed may have told this thread to flush subnormals. */
 	fesetenv(FE_DFL_ENV);
-	memcpy(cpu->w, theta, cpu->count * sizeof(float));
+	weights = cpu_weights(cpu, job->state, job->start);
+	if (weights != cpu->w)
+		memcpy(cpu->w, weights, cpu->count * sizeof(float));
 	memset(cpu->m, 0, cpu->count * sizeof(float));
 	memset(cpu->v, 0, cpu->count * sizeof(float));
-	for (uint32_t iteration = 1; iteration <= cpu->base.config.iterations; iteration++) {
+	for (uint32_t iteration = 1; iteration <= iterations; iteration++) {
 		bool ok = cpu_iteration(cpu, job, iteration, powers, &loss);
 
 		if (job->cancel != NULL && atomic_load(job->cancel))
@@ -164,14 +180,18 @@ static enum step_result cpu_step(struct backend *backend, const struct step_job 
 static bool cpu_gradient(struct backend *backend, const struct backend_batch *batch, struct pass_dither dither,
 	float *gradient, float *loss)
 {
-	return pass_gradient(cpu_of(backend)->model, state_theta(batch->state), batch->windows, batch->rows, dither,
-		batch->cancel, gradient, loss);
+	struct cpu *cpu = cpu_of(backend);
+
+	return pass_gradient(cpu->model, cpu_weights(cpu, batch->state, batch->change), batch->windows, batch->rows,
+		dither, batch->cancel, gradient, loss);
 }
 
 static bool cpu_loss(struct backend *backend, const struct backend_batch *batch, float *loss)
 {
-	return pass_loss(cpu_of(backend)->model, state_theta(batch->state), batch->windows, batch->rows, batch->cancel,
-		loss);
+	struct cpu *cpu = cpu_of(backend);
+
+	return pass_loss(cpu->model, cpu_weights(cpu, batch->state, batch->change), batch->windows, batch->rows,
+		batch->cancel, loss);
 }
 
 static void cpu_check(struct backend *backend, bool on)

@@ -12,7 +12,10 @@
 bool benchmark_measure(struct backend *backend, const struct state *state, const struct benchmark_group *group,
 	const uint8_t ticket[32], const atomic_bool *cancel, float *gradient, float *loss)
 {
-	const struct backend_batch batch = { state, group->windows, group->rows, cancel };
+	const struct backend_batch batch = { .state = state,
+		.windows = group->windows,
+		.rows = group->rows,
+		.cancel = cancel };
 	const struct pass_dither dither = { ticket, group->first_row };
 
 	return backend_gradient(backend, &batch, dither, gradient, loss) && float_is_finite(*loss) &&

@@ -16,6 +16,22 @@ enum { COURSE_OWN_PART = 8 };
 /* Offsets of a group of windows. */
 enum { COURSE_GROUP = COURSE_ITERATIONS_MAX * COURSE_ROWS_MAX };
 
+/* Segments of a run, iterations of one; and what a delta code can hold, in millionths. */
+enum { COURSE_SEGMENTS_MAX = 1024, COURSE_MOVED_MAX = 126000000 };
+
+/* The exponent that bounds a run's codes (run_exponent_max) exists, and no two windows of a segment have one number. */
+static const char *course_check_runs(const struct train_config *train)
+{
+	if (train->segments < 1 || train->segments > COURSE_SEGMENTS_MAX || train->segment < 1 ||
+		train->segment > COURSE_SEGMENTS_MAX)
+		return "segments and segment must be 1 to 1024";
+	if ((uint64_t)train->batch * train->segment > COURSE_GROUP)
+		return "batch * segment must be 2^20 at most";
+	if (UINT64_C(4) * train->lr_ppm * train->segment * train->segments > COURSE_MOVED_MAX)
+		return "4 * lr_ppm * segment * segments must be 126000000 at most: a run could not be encoded";
+	return NULL;
+}
+
 /* With these bounds a step has 2^30 tokens at most, so that no two have one number in the dither (noise_dither); and
  * rates below 2^24 are exact as floats. */
 const char *course_check(const struct train_config *train)
@@ -38,7 +54,7 @@ const char *course_check(const struct train_config *train)
 	/* Void blocks multiply the momentum by it, as many as there are. */
 	if (train->mu_ppm > 1000000)
 		return "mu_ppm must be 1000000 at most";
-	return NULL;
+	return train->segments > 0 || train->segment > 0 ? course_check_runs(train) : NULL;
 }
 
 const uint8_t *course_training(const struct course *course, size_t *size)
@@ -71,28 +87,36 @@ uint64_t course_pages(uint64_t size)
 	return size / COURSE_CHUNK;
 }
 
-/* A window's first `prefix` bytes are drawn, the others are read from the offset. */
-static bool course_read_window(const struct course_data *data, const struct noise_window *window, uint64_t offset,
-	uint32_t ctx, uint8_t *out)
+/* --- what is trained on --- */
+
+/* All bytes but the own pages: pieces of COURSE_CHUNK - COURSE_PAGE bytes and a rest behind them. */
+uint64_t course_places(const struct course *course, const struct course_data *data)
 {
-	memcpy(out, window->prefix, sizeof window->prefix);
-	return data->read(data->context, offset, out + sizeof window->prefix, ctx - 7);
+	return data->size - COURSE_PAGE * course_pages(data->size) - (course->train.model.ctx - 7) + 1;
 }
 
-/* --- steps --- */
-
-/* Where `span` bytes begin that touch no own page: place r among what is trained on, which lies in pieces of
- * COURSE_CHUNK - COURSE_PAGE bytes and a rest behind them. Near the end of a piece the span is moved back into it. */
-static uint64_t course_offset(const uint8_t ticket[32], uint32_t index, uint64_t size, uint32_t span)
+/* Where `span` bytes begin that touch no own page. Near the end of a piece the span is moved back into it. */
+static uint64_t course_offset(uint64_t place, uint64_t size, uint32_t span)
 {
-	const uint64_t piece = COURSE_CHUNK - COURSE_PAGE, pages = course_pages(size),
-		       trained = size - COURSE_PAGE * pages;
-	uint64_t place = noise_uniform(ticket, NOISE_OFFSET, index, trained - span + 1), in_piece = place % piece;
+	const uint64_t piece = COURSE_CHUNK - COURSE_PAGE, pages = course_pages(size), in_piece = place % piece;
 
 	if (place / piece >= pages)
 		return place + COURSE_PAGE * pages;
 	return COURSE_CHUNK * (place / piece) + (in_piece < piece - span ? in_piece : piece - span);
 }
+
+/* A window's first `prefix` bytes are drawn, the others are read from the offset. */
+bool course_read_window(const struct course *course, const struct course_data *data, const struct noise_window *window,
+	uint8_t *out)
+{
+	const uint32_t span = course->train.model.ctx - 7;
+
+	memcpy(out, window->prefix, sizeof window->prefix);
+	return data->read(data->context, course_offset(window->place, data->size, span), out + sizeof window->prefix,
+		span);
+}
+
+/* --- steps --- */
 
 /* The ticket draws offsets, which nobody chooses: each slot has NOISE_GROUPS sets of them a block, whatever nonces are
  * tried. They are each slot's own, so that a dataset drawn for two is not trained on the same windows twice. The seed
@@ -108,7 +132,8 @@ bool course_gather_step(const struct course *course, const uint8_t ticket[32], c
 		struct noise_window window;
 
 		noise_window(seed, NOISE_WINDOW, i, 0, &window);
-		if (!course_read_window(data, &window, course_offset(ticket, first + i, data->size, ctx - 7), ctx, out))
+		window.place = noise_uniform(ticket, NOISE_OFFSET, first + i, course_places(course, data));
+		if (!course_read_window(course, data, &window, out))
 			return false;
 	}
 	return true;

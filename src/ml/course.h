@@ -18,6 +18,7 @@ struct train_config {
 	uint32_t lr_ppm, wd_ppm;       /* AdamW */
 	uint32_t mu_ppm, eta_ppm;      /* outer Nesterov momentum, ml/update.h */
 	uint32_t gate_ppm, bench_rows; /* ml/update.h */
+	uint32_t segments, segment;    /* of a run, iterations of one (ml/run.h); 0: a chain without rounds */
 };
 
 struct course {
@@ -48,6 +49,13 @@ struct course_data course_data_in_memory(const uint8_t *bytes, size_t size); /* 
  */
 enum { COURSE_CHUNK = 32768, COURSE_PAGE = 4096 };
 uint64_t course_pages(uint64_t size); /* how many a dataset has */
+
+/* Windows of what is trained on: how many places a dataset has for one, and reading the one of a drawn prefix and
+ * place: ctx + 1 bytes, none of them from an own page. False if the bytes are gone. */
+struct noise_window;
+uint64_t course_places(const struct course *course, const struct course_data *data);
+bool course_read_window(const struct course *course, const struct course_data *data, const struct noise_window *window,
+	uint8_t *out);
 
 /* Gathers a step's windows (step_windows_size bytes, ml/step.h) from the dataset that its slot trains on. Their offsets
  * are drawn by the ticket of the parent, for each slot its own, a group of them chosen by the seed; the prefixes by the

@@ -163,7 +163,7 @@ static int64_t selftest_time(const struct backend_kind *kind)
 	struct backend *backend = backend_new(kind, &timed, 1);
 	float *gradient = mem_align(model_count(&timed.model) * sizeof(float)), loss;
 	uint8_t windows[4 * (128 + 1)] = { 0 };
-	const struct backend_batch batch = { state, windows, timed.batch, NULL };
+	const struct backend_batch batch = { .state = state, .windows = windows, .rows = timed.batch };
 	int64_t best_time = INT64_MAX;
 
 	for (int round = 0; round < 2; round++) {

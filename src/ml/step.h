@@ -1,7 +1,8 @@
 /* The step: the unit of proof (doc/protocol.md sections 5 and 6).
  *
  * A step starts from a model state and a seed, trains for `iterations` minibatches with fresh AdamW moments, and
- * encodes what it changed as a delta. It depends on nothing else: whoever repeats it gets the same bytes.
+ * encodes what it changed as a delta. It depends on nothing else: whoever repeats it gets the same bytes. A segment of
+ * a run (ml/run.h) is a step that goes on from such a code.
  *
  * Here: what goes into it and what comes out. The caller gathers the windows (ml/course.h); a backend executes it
  * (ml/backend.h). */
@@ -31,8 +32,11 @@ typedef void step_progress(void *context, uint32_t done, float loss);
 
 struct step_job {
 	const struct state *state;    /* of the same model configuration */
+	const uint8_t *start;         /* a delta code: what is trained is the state changed by it, and the result is
+				       * still what changed since the state; NULL: the state itself */
+	uint32_t iterations;          /* 0: those of the configuration */
 	const uint8_t *seed;          /* 32 bytes */
-	const uint8_t *windows;       /* step_windows_size bytes */
+	const uint8_t *windows;       /* [iterations][batch][ctx + 1] */
 	bool checked;                 /* check every product: some per cent more time */
 	const atomic_bool *cancel;    /* may be NULL; looked at several times a second */
 	atomic_uint *iterations_done; /* counted here; may be NULL */

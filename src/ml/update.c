@@ -220,7 +220,10 @@ static bool update_measure_losses(struct backend *backend, const struct update_j
 	for (uint32_t index = 0; index <= job->slots; index++) {
 		if (!update_group(job, &backend->config, measurement->number, index, &group))
 			continue;
-		const struct backend_batch batch = { state, group.windows, group.rows, job->cancel };
+		const struct backend_batch batch = { .state = state,
+			.windows = group.windows,
+			.rows = group.rows,
+			.cancel = job->cancel };
 
 		if (!backend_loss(backend, &batch, &measurement->loss[index]) ||
 			!float_is_finite(measurement->loss[index]))

@@ -137,7 +137,9 @@ static void gather_own(struct course_of_blocks *c, const uint8_t ticket[32], uin
 
 	if (own->windows != NULL || !course_gather_own(c->course, ticket, slot, &data, own) || own->windows == NULL)
 		return;
-	const struct backend_batch batch = { c->state, own->windows, course_own_rows(&c->course->train), NULL };
+	const struct backend_batch batch = { .state = c->state,
+		.windows = own->windows,
+		.rows = course_own_rows(&c->course->train) };
 
 	if (backend_loss(c->backend, &batch, &loss))
 		*ratio = loss / own->entropy;
