@@ -4,7 +4,7 @@ import struct
 import sys
 from array import array
 
-SLOT, WINDOW, NOISE, DATASET, BENCHMARK, INIT, DITHER, OFFSET = 1, 2, 3, 4, 5, 6, 9, 10
+SLOT, WINDOW, NOISE, DATASET, BENCHMARK, INIT, RUN, AUDIT, DITHER, OFFSET = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 WORD = 0xffffffff
 
 
@@ -59,14 +59,25 @@ def draw_window(key, domain, index, data, ctx):
 CHUNK, PAGE, PIECE, GROUPS = 32768, 4096, 28672, 8
 
 
+def training_offset(r, size, ctx):
+    """Of a window in data of this size whose own pages it leaves out, by a draw."""
+    span, pages = ctx - 7, size // CHUNK
+    y = mulhi(r, size - PAGE * pages - span + 1)
+    j = y // PIECE
+    return CHUNK * j + min(y % PIECE, PIECE - span) if j < pages else y + PAGE * pages
+
+
 def step_window(ticket, seed, slots, index, data, ctx):
-    """Of the step of a seed on a chain of so many slots, on data whose own pages it leaves out."""
-    span, pages = ctx - 7, len(data) // CHUNK
+    """Of the step of a seed on a chain of so many slots."""
     group = GROUPS * mulhi(draw(seed, SLOT, 0), slots) + mulhi(draw(seed, SLOT, 1), GROUPS)
-    r = mulhi(draw(ticket, OFFSET, group * 2 ** 20 + index), len(data) - PAGE * pages - span + 1)
-    j = r // PIECE
-    offset = CHUNK * j + min(r % PIECE, PIECE - span) if j < pages else r + PAGE * pages
+    offset = training_offset(draw(ticket, OFFSET, group * 2 ** 20 + index), len(data), ctx)
     return window(seed, WINDOW, index, data, offset, ctx)
+
+
+def run_window(segment_seed, index, data, ctx):
+    """Of a segment of a run (section 20)."""
+    o = philox(segment_seed, WINDOW, index)
+    return window(segment_seed, WINDOW, index, data, training_offset(o[2] | o[3] << 32, len(data), ctx), ctx)
 
 
 def own_window(ticket, slot, row, data, ctx):

@@ -19,6 +19,11 @@ def compute_part(spec, height):
     return subsidy(spec, height) * 7 // 10
 
 
+def run_part(spec, height):
+    """What the run of a block's seat earns later, taken out of the compute part (section 20)."""
+    return compute_part(spec, height) * spec.run_ppm // 10 ** 6
+
+
 def late_sixteenths(back):
     """Of a late proof whose parent lies so many blocks below that of its block."""
     return {1: 15, 2: 12}.get(back, 8)
@@ -30,7 +35,7 @@ def late_worth(worth, back):
 
 def proof_worth(spec, height, bucket, loose, backs=()):
     """Worth of the own and of each loose proof of a block, and the bucket after it; backs: of its late proofs."""
-    r = compute_part(spec, height)
+    r = compute_part(spec, height) - run_part(spec, height)
     bucket = min(bucket + r, 16 * r)
     w = min(r // spec.k, 16 * bucket // (16 * (1 + loose) + sum(map(late_sixteenths, backs))))
     return w, bucket - w * (1 + loose) - sum(late_worth(w, back) for back in backs)
@@ -65,9 +70,10 @@ def is_harmful(effects, v_ref):
             4 * total ** 2 * (draws - 1) > bound * (draws * squares - total ** 2))
 
 
-def coinbase(spec, height, fees, miner, loose_miners, bucket, parent, owners, v_ref, weight, late=()):
+def coinbase(spec, height, fees, miner, loose_miners, bucket, parent, owners, v_ref, weight, late=(), merge=None):
     """The transaction. bucket: after the parent; parent: its outcome; owners: of its slots' datasets, or None;
-    weight: that these were drawn from; late: miner and back of each late proof."""
+    weight: that these were drawn from; late: miner and back of each late proof; merge: where the parent merged a round,
+    height and key of each true seat, and the statement's script."""
     w, _ = proof_worth(spec, height, bucket, len(loose_miners), [back for _, back in late])
     listed = [(w, key) for key in loose_miners] + [(late_worth(w, back), key) for key, back in late]
     outputs = [(w + fees + sum(worth // 16 for worth, _ in listed), payee(miner))]
@@ -75,7 +81,10 @@ def coinbase(spec, height, fees, miner, loose_miners, bucket, parent, owners, v_
     if not parent.void:
         outputs += [(slot_pay(spec, height - 1, slot.count, slot.value, v_ref, weight), payee(owner))
                     for slot, owner in zip(parent.slots, owners) if owner is not None]
+    runs, statement = merge or ([], None)
+    outputs += [(run_part(spec, seat_height), payee(key)) for seat_height, key in runs]
     outputs = [output for output in outputs if output[0] > 0] + [(0, b"\x6a" + push(parent.payload()))]
+    outputs += [(0, statement)] if statement else []
     return Transaction(1, [(bytes(32), WORD, height_script(height), WORD, [])], outputs)
 
 

@@ -7,6 +7,7 @@ from .document import SOURCE, section
 from .hashing import blob_root, compact, sha256
 from .headers import Header
 from .model import Model, initial_theta
+from .runs import disclosure_size
 from .state import initial_root
 
 
@@ -19,18 +20,32 @@ class Spec:
              "lr_ppm wd_ppm mu_ppm eta_ppm gate_ppm v_0 v_min subsidy halving maturity data_delay commit_delay "
              "burn_rate blob_min blob_max blob_budget page_distinct page_judged block_weight corpus_size").split()
 
+    ROUNDS = "round_blocks round_work round_reveal segments segment run_ppm".split()  # section 20
+
     def __init__(self, fields, corpus):
         self.licences = []
-        self.__dict__.update(fields)
+        self.__dict__.update({**dict.fromkeys(self.ROUNDS, 0), **fields})
         self.corpus, self.corpus_size = corpus, len(corpus)
         self.model = Model(self.d, self.layers, self.heads, self.ff, self.ctx)
         self.theta = initial_theta(self.model, self.name)
 
     def commitment(self):
         texts = struct.pack("<Q", self.RULES) + b"".join(compact(len(t)) + t.encode() for t in (self.name, self.hrp))
-        numbers = b"".join(struct.pack("<Q", getattr(self, field)) for field in self.ORDER)
+        order = self.ORDER + (self.ROUNDS if self.round_blocks else [])
+        numbers = b"".join(struct.pack("<Q", getattr(self, field)) for field in order)
         licences = compact(len(self.licences)) + b"".join(compact(len(t)) + t.encode() for t in self.licences)
         return sha256(texts + numbers + blob_root(self.corpus) + licences)
+
+    def has_right_rounds(self):
+        """Whether the fields of section 20 are within their limits, those of section 16 being so."""
+        rounds, batches = [getattr(self, field) for field in self.ROUNDS], self.batch * self.segment
+        if self.round_blocks == 0:
+            return not any(rounds)
+        return (4 <= self.round_blocks <= 240 and 2 * self.round_blocks + 1 <= self.maturity and
+                min(self.round_work, self.round_reveal) >= 1 and self.round_work + 1 + self.round_reveal < self.round_blocks and
+                1 <= self.segments <= 1024 and 1 <= self.segment <= 1024 and batches <= 2 ** 20 and
+                4 * self.lr_ppm * self.segment * self.segments <= 126 * 10 ** 6 and
+                0 <= self.run_ppm <= 10 ** 6 and self.blob_max >= disclosure_size(self))
 
     def dataset(self):
         """Dataset 0."""

@@ -27,6 +27,13 @@ def integer(x):
 
 
 def propose(spec, theta, v, update):
+    """By a block. Where there are rounds the momentum belongs to their merges (section 20)."""
+    if spec.round_blocks:
+        return add(theta, scaled(update, ppm(spec.eta_ppm))), v
+    return propose_with_momentum(spec, theta, v, update)
+
+
+def propose_with_momentum(spec, theta, v, update):
     mu, eta = ppm(spec.mu_ppm), ppm(spec.eta_ppm)
     v2 = add(scaled(v, mu), update)
     return add(theta, scaled(add(update, scaled(v2, mu)), eta)), v2
@@ -79,13 +86,18 @@ class Outcome:
 KNOWN = 0.875
 
 
+def benchmark_windows(spec, ticket):
+    """Group 0."""
+    return [draw_window(ticket, BENCHMARK, row, spec.benchmark(), spec.model.ctx) for row in range(spec.bench_rows)]
+
+
 class Groups:
     """The windows that states are measured by: group 0 is that of the reserved text, 1 + s the own one of slot s."""
 
     def __init__(self, spec, ticket, datasets, slots):
         ctx, own_rows = spec.model.ctx, max(1, spec.bench_rows // 8)
         self.model, self.ticket, self.rows = spec.model, ticket, spec.bench_rows + spec.slots * own_rows
-        self.windows = {0: [draw_window(ticket, BENCHMARK, row, spec.benchmark(), ctx) for row in range(spec.bench_rows)]}
+        self.windows = {0: benchmark_windows(spec, ticket)}
         self.first, self.entropy = {0: 0}, {}
         for s in slots:
             if len(datasets[s]) < CHUNK:
@@ -180,4 +192,4 @@ def update_state(spec, theta, v, ticket, proofs, v_ref, datasets=None):
             raise Failed("the gate")
         return final, Outcome(False, slots), (l0, l1)
     except Failed:
-        return (theta, scaled(v, ppm(spec.mu_ppm))), Outcome(True), (l0, l1)
+        return (theta, v if spec.round_blocks else scaled(v, ppm(spec.mu_ppm))), Outcome(True), (l0, l1)

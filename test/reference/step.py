@@ -41,13 +41,11 @@ class AdamW:
         return rounded([a - b for a, b in zip(w, move)])
 
 
-def step(spec, theta, ticket, seed, data):
-    """The delta of the step that this seed makes on one dataset's bytes, after the block of this ticket."""
-    w, optimizer = theta, AdamW(spec.model, ppm(spec.lr_ppm), ppm(spec.wd_ppm))
-    for iteration in range(spec.iterations):
-        windows = [step_window(ticket, seed, spec.slots, iteration * spec.batch + row, data, spec.model.ctx)
-                   for row in range(spec.batch)]
-        loss, g = loss_and_gradient(spec.model, w, windows, seed, iteration * spec.batch)
+def train(spec, w, seed, windows):
+    """The weights after an iteration on each `batch` of these windows, from fresh moments on; the seed keys the dither."""
+    optimizer = AdamW(spec.model, ppm(spec.lr_ppm), ppm(spec.wd_ppm))
+    for first in range(0, len(windows), spec.batch):
+        loss, g = loss_and_gradient(spec.model, w, windows[first:first + spec.batch], seed, first)
         q = dot16(g, g)
         if not (math.isfinite(loss) and math.isfinite(q)):
             raise Failed("loss or gradient is not finite")
@@ -55,4 +53,12 @@ def step(spec, theta, ticket, seed, data):
         w = optimizer.update(w, g, f32(1.0 / c) if c > 1.0 else 1.0)
     if not all(map(math.isfinite, w)):
         raise Failed("a weight is not finite")
+    return w
+
+
+def step(spec, theta, ticket, seed, data):
+    """The delta of the step that this seed makes on one dataset's bytes, after the block of this ticket."""
+    windows = [step_window(ticket, seed, spec.slots, index, data, spec.model.ctx)
+               for index in range(spec.iterations * spec.batch)]
+    w = train(spec, theta, seed, windows)
     return encode(rounded([a - b for a, b in zip(w, theta)]), seed)

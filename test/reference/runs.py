@@ -1,0 +1,114 @@
+"""Section 20: the run of a seat, the codes between its segments, and what is shown of it."""
+
+import struct
+
+from .arithmetic import add, rounded
+from .delta import BLOCK, CODED, LOWEST, decode, encode
+from .draws import AUDIT, draw, mulhi, run_window
+from .hashing import sha256
+from .products import Failed
+from .step import train
+
+
+def most_exponent(lr_ppm, segment, segments):
+    """e_max."""
+    return next(e for e in range(LOWEST, 1) if 126 * 10 ** 6 << e - LOWEST >= 4 * lr_ppm * segment * segments << -LOWEST)
+
+
+def code_size(spec):
+    return (1 + BLOCK) * -(-spec.model.n // BLOCK)
+
+
+def disclosure_size(spec):
+    return 32 * spec.segments + 2 * code_size(spec)
+
+
+def first_code(spec):
+    return struct.pack(CODED, LOWEST, *[0] * BLOCK) * (code_size(spec) // (1 + BLOCK))
+
+
+def exponents(code):
+    return [blocks[0] for blocks in struct.iter_unpack(CODED, code)]
+
+
+def within_bounds(spec, code):
+    if len(code) != code_size(spec):
+        return False
+    most = most_exponent(spec.lr_ppm, spec.segment, spec.segments)
+    padding = code_size(spec) // (1 + BLOCK) * BLOCK - spec.model.n
+    return all(LOWEST <= e <= most for e in exponents(code)) and not any(code[len(code) - padding:])
+
+
+class Run:
+    """Of one seat, from the base's state on. ticket: of the base; seat_id: id of the seat's block; data: the dataset."""
+
+    def __init__(self, spec, theta, ticket, seat_id, data):
+        self.spec, self.theta, self.data = spec, theta, data
+        self.seed = sha256(b"atelier run" + ticket + seat_id)
+
+    def segment_seed(self, j):
+        return sha256(self.seed + struct.pack("<I", j))
+
+    def windows(self, j):
+        count = self.spec.segment * self.spec.batch
+        return [run_window(self.segment_seed(j), index, self.data, self.spec.model.ctx) for index in range(count)]
+
+    def segment(self, j, code):
+        """Q_(j+1) from Q_j; Failed: there is none."""
+        seed = self.segment_seed(j)
+        w = train(self.spec, add(self.theta, decode(code, self.spec.model.n)), seed, self.windows(j))
+        result = encode(rounded([a - b for a, b in zip(w, self.theta)]), seed)
+        if not within_bounds(self.spec, result):
+            raise Failed("a code is out of bounds")
+        return result
+
+    def codes(self):
+        """Q_0 .. Q_segments."""
+        codes = [first_code(self.spec)]
+        for j in range(self.spec.segments):
+            codes.append(self.segment(j, codes[j]))
+        return codes
+
+    def follows(self, j, code, digest):
+        """Whether segment j from this code gives the code of this digest."""
+        try:
+            return within_bounds(self.spec, code) and sha256(self.segment(j, code)) == digest
+        except Failed:
+            return False
+
+
+def digest_list(codes):
+    """d_1 | .. | d_segments."""
+    return b"".join(map(sha256, codes[1:]))
+
+
+def audited(spec, ticket, seat):
+    """j of a seat, by the ticket of the block at height b + round_work + 1."""
+    return mulhi(draw(ticket, AUDIT, seat), spec.segments)
+
+
+class Disclosure:
+    """The parts of a disclosure's blob."""
+
+    def __init__(self, spec, blob):
+        at = 32 * spec.segments
+        self.list, self.code, self.last = blob[:at], blob[at:-code_size(spec)], blob[-code_size(spec):]
+        self.digests = [sha256(first_code(spec))] + [self.list[i:i + 32] for i in range(0, at, 32)]
+
+
+def make_disclosure(codes, j):
+    return digest_list(codes) + codes[j] + codes[-1]
+
+
+def is_disclosure(spec, blob, root, j):
+    """Of a seat whose commit has this root and whose segment j was drawn."""
+    if len(blob) != disclosure_size(spec):
+        return False
+    parts = Disclosure(spec, blob)
+    return (sha256(parts.list) == root and sha256(parts.code) == parts.digests[j] and within_bounds(spec, parts.last) and
+            sha256(parts.last) == parts.digests[-1])
+
+
+def is_challenge(run, disclosed, j, blob):
+    """Whether the blob shows that segment j of a run is not what was disclosed."""
+    return sha256(blob) == disclosed.digests[j] and not run.follows(j, blob, disclosed.digests[j + 1])
