@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "consensus/payload/contribution.h"
+#include "crypto/schnorr.h"
 #include "crypto/wipe.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -834,6 +835,19 @@ bool wallet_secret(struct wallet *wallet, const struct ledger_script *wallet_scr
 {
 	return wallet_is_unlocked(wallet) &&
 		account_secret(&wallet->account, wallet_script->branch, wallet_script->index, secret);
+}
+
+bool wallet_sign(struct wallet *wallet, const uint8_t key[32], const uint8_t hash[32], uint8_t signature[64])
+{
+	const struct ledger_script *wallet_script = ledger_script(&wallet->ledger, key);
+	uint8_t secret[32], aux[32];
+	bool is_signed;
+
+	random_bytes(aux, sizeof aux);
+	is_signed = wallet_script != NULL && wallet_secret(wallet, wallet_script, secret) &&
+		schnorr_sign(signature, hash, secret, aux);
+	wipe(secret, sizeof secret);
+	return is_signed;
 }
 
 bool wallet_salt(struct wallet *wallet, const uint8_t root[32], uint8_t salt[32], struct errmsg *err)

@@ -125,6 +125,10 @@ bool wallet_change_passphrase(struct wallet *wallet, const char *old, const char
 /* The secret of one of the wallet's scripts; false while locked. The caller wipes it. */
 bool wallet_secret(struct wallet *wallet, const struct ledger_script *script, uint8_t secret[32]);
 
+/* Signs a hash (BIP340) by the key of one of the wallet's addresses. A signature spends what the hash says, so it must
+ * be one that the caller has made, with a tag of its own. False while locked, or if the key is not the wallet's. */
+bool wallet_sign(struct wallet *wallet, const uint8_t key[32], const uint8_t hash[32], uint8_t signature[64]);
+
 /* account_salt on the wallet's chain; false with the reason while locked. */
 bool wallet_salt(struct wallet *wallet, const uint8_t root[32], uint8_t salt[32], struct errmsg *err);
 

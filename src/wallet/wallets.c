@@ -741,6 +741,20 @@ struct wallet *wallets_find(const struct wallets *wallets, const char *name)
 	return loaded != NULL ? loaded->wallet : NULL;
 }
 
+struct wallet *wallets_owner(const struct wallets *wallets, const uint8_t key[32])
+{
+	struct wallet *owner = NULL;
+
+	for (size_t i = 0; i < wallets->count && (owner == NULL || !wallet_is_unlocked(owner)); i++) {
+		struct wallet *loaded_wallet = wallets->loaded[i].wallet;
+
+		if (wallets_is_sound(&wallets->loaded[i]) && ledger_script(wallet_ledger(loaded_wallet), key) != NULL &&
+			(owner == NULL || wallet_is_unlocked(loaded_wallet)))
+			owner = loaded_wallet;
+	}
+	return owner;
+}
+
 struct chain *wallets_chain(const struct wallets *wallets)
 {
 	return wallets->chain;

@@ -58,6 +58,8 @@ bool wallets_forget(struct wallets *wallets, const char *name);
 size_t wallets_count(const struct wallets *wallets);
 struct wallet *wallets_at(const struct wallets *wallets, size_t index);       /* in the order they were loaded */
 struct wallet *wallets_find(const struct wallets *wallets, const char *name); /* NULL: not loaded */
+/* The loaded one that has the address of this key; if several do, one that is unlocked before others. NULL: none. */
+struct wallet *wallets_owner(const struct wallets *wallets, const uint8_t key[32]);
 struct chain *wallets_chain(const struct wallets *wallets);
 
 /* Names of the wallets on disk, sorted; the caller frees each and the array. */

@@ -16,6 +16,7 @@
 #include "consensus/script.h"
 #include "consensus/sighash.h"
 #include "crypto/address.h"
+#include "crypto/schnorr.h"
 #include "util/bytes.h"
 #include "util/file.h"
 #include "util/mem.h"
@@ -349,6 +350,26 @@ static void test_salt(void **state)
 	assert_true(wallet_change_passphrase(world->wallet, "", "pass", &wrong, &err));
 	assert_false(wallet_salt(world->wallet, root, again, &err));
 	assert_non_null(strstr(err.text, "locked"));
+}
+
+/* By the key of any of its addresses, and nobody else's; not while it is locked. */
+static void test_signing(void **state)
+{
+	struct world *world = *state;
+	uint8_t key[32], other_key[32], hash[32], signature[64];
+	bool wrong;
+
+	memset(hash, 7, sizeof hash);
+	memset(other_key, 9, sizeof other_key);
+	assert_true(wallet_new_address(world->wallet, ACCOUNT_RECEIVE, NULL, key, NULL));
+	assert_true(wallet_sign(world->wallet, key, hash, signature));
+	assert_true(schnorr_verify(signature, hash, key));
+	assert_false(wallet_sign(world->wallet, other_key, hash, signature));
+	assert_true(wallet_change_passphrase(world->wallet, "", "sesame", &wrong, NULL));
+	assert_false(wallet_sign(world->wallet, key, hash, signature));
+	assert_true(wallet_unlock(world->wallet, "sesame", 100));
+	assert_true(wallet_sign(world->wallet, key, hash, signature));
+	assert_true(schnorr_verify(signature, hash, key));
 }
 
 static void test_locking(void **state)
@@ -715,6 +736,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_owner_is_used, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mempool, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_salt, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_signing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_locking, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_old_seed_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_creating, setup, teardown),

@@ -358,6 +358,27 @@ static void test_following(void **state)
 }
 
 /* Blocks come, and others go, while it is not loaded. */
+/* Of two wallets from the same words the unlocked one is wanted: who asks wants a signature. */
+static void test_owner(void **state)
+{
+	struct world *world = *state;
+	struct wallet *first = create(world, "first", words), *second = create(world, "second", words), *other;
+	uint8_t key[32], foreign[32] = { 7 };
+	bool wrong;
+
+	new_key(first, key);
+	assert_null(wallets_owner(world->wallets, foreign));
+	assert_ptr_equal(wallets_owner(world->wallets, key), first);
+	assert_true(wallet_change_passphrase(first, "", "sesame", &wrong, NULL));
+	assert_ptr_equal(wallets_owner(world->wallets, key), second);
+	assert_true(wallet_change_passphrase(second, "", "sesame", &wrong, NULL));
+	assert_ptr_equal(wallets_owner(world->wallets, key), first);
+	other = create(world, "other", NULL);
+	assert_ptr_equal(wallets_owner(world->wallets, key), first);
+	new_key(other, key);
+	assert_ptr_equal(wallets_owner(world->wallets, key), other);
+}
+
 static void test_catching_up(void **state)
 {
 	struct world *world = *state;
@@ -807,6 +828,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_following, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_owner, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_catching_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_restoring, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
