@@ -190,11 +190,9 @@ static json_t *chain_show_licences(const struct spec *spec)
 	return licences_shown;
 }
 
-static enum rpc_outcome call_getchainspec(struct rpc_request *chain_request, void *context)
+static void chain_show_numbers(json_t *spec_shown, const struct spec *spec)
 {
-	const struct spec *spec = chain_spec(context);
 	const struct train_config *train = &spec_course(spec)->train;
-	json_t *spec_shown = json_object();
 	/* Of several widths, and some signed: those have their sign back by the cast below. */
 	const struct {
 		const char *name;
@@ -235,14 +233,28 @@ static enum rpc_outcome call_getchainspec(struct rpc_request *chain_request, voi
 		{ "page_judged", spec->pages.judged },
 		{ "block_weight", spec->block_weight },
 		{ "corpus_size", spec_course(spec)->corpus_size },
+		{ "round_blocks", spec->round_blocks },
+		{ "round_work", spec->round_work },
+		{ "round_reveal", spec->round_reveal },
+		{ "segments", spec->segments },
+		{ "segment", spec->segment },
+		{ "run_ppm", spec->run_ppm },
 		{ "p2p_port", spec->p2p_port },
 		{ "rpc_port", spec->rpc_port },
 	};
 
-	json_object_set_new(spec_shown, "name", json_string(spec->name));
-	json_object_set_new(spec_shown, "hrp", json_string(spec->hrp));
 	for (size_t i = 0; i < sizeof spec_numbers / sizeof *spec_numbers; i++)
 		json_object_set_new(spec_shown, spec_numbers[i].name, json_integer((json_int_t)spec_numbers[i].value));
+}
+
+static enum rpc_outcome call_getchainspec(struct rpc_request *chain_request, void *context)
+{
+	const struct spec *spec = chain_spec(context);
+	json_t *spec_shown = json_object();
+
+	json_object_set_new(spec_shown, "name", json_string(spec->name));
+	json_object_set_new(spec_shown, "hrp", json_string(spec->hrp));
+	chain_show_numbers(spec_shown, spec);
 	json_object_set_new(spec_shown, "licences", chain_show_licences(spec));
 	json_object_set_new(spec_shown, "corpus_root", json_hex(spec->corpus_root, 32));
 	json_object_set_new(spec_shown, "commitment", json_hex(spec->commitment, 32));

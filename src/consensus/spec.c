@@ -7,11 +7,13 @@
 
 #include "consensus/corpus.h"
 #include "consensus/payload/commitment.h"
+#include "consensus/payload/merge_statement.h"
 #include "consensus/payload/outcome.h"
 #include "consensus/spec_fields.h"
 #include "consensus/target.h"
 #include "consensus/tx.h"
 #include "crypto/hash.h"
+#include "ml/delta.h"
 #include "ml/files/weights.h"
 #include "ml/kernel/noise.h"
 #include "util/bytes.h"
@@ -32,21 +34,32 @@ enum {
 	SPEC_STATES = 7,            /* that a node must have room for */
 	SPEC_ITERATIONS_SPACED = 4, /* the first starts from weights that all attempts share: no more than a quarter */
 	SPEC_STATE_VALUE_BYTES = 8, /* a parameter's: weight and momentum */
+	SPEC_ROUND_LEAST = 4,       /* blocks of a round: a commit, the draw, a disclosure, and one more */
+	SPEC_RUN_REACH = 126000000, /* millionths: what a delta code of exponent 0 can say of a value */
 };
 
-/* In the commitment and from JSON; DERIVED follows from the corpus and cannot be stated; LOCAL is this machine's, and
- * nodes may differ in it. Members have 2, 4 or 8 bytes, which spec_field_get and spec_field_set tell by their size. */
-#define SPEC_FIELD(name, member, min, max)                                                                        \
-	{                                                                                                         \
-		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, true, false \
+/* In the commitment and from JSON; DERIVED follows from the corpus and cannot be stated; ROUND is 0 on chains without
+ * rounds, and not committed to there; LOCAL is this machine's, and nodes may differ in it. Members have 2, 4 or 8
+ * bytes, which spec_field_get and spec_field_set tell by their size. */
+#define SPEC_FIELD(name, member, min, max)                                                                            \
+	{                                                                                                             \
+		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, SPEC_COMMITTED, \
+			false                                                                                         \
 	}
-#define SPEC_DERIVED(name, member, min, max)                                                                     \
-	{                                                                                                        \
-		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, true, true \
+#define SPEC_DERIVED(name, member, min, max)                                                                          \
+	{                                                                                                             \
+		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, SPEC_COMMITTED, \
+			true                                                                                          \
 	}
-#define SPEC_LOCAL(name, member, min, max)                                                                         \
-	{                                                                                                          \
-		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, false, false \
+#define SPEC_ROUND(name, member, max)                                                               \
+	{                                                                                           \
+		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), 0, max, \
+			SPEC_COMMITTED_WITH_ROUNDS, false                                           \
+	}
+#define SPEC_LOCAL(name, member, min, max)                                                            \
+	{                                                                                             \
+		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, \
+			SPEC_NOT_COMMITTED, false                                                     \
 	}
 
 /* The order is consensus: it is that of the numbers in the commitment. To move a line gives every chain another
@@ -87,6 +100,12 @@ const struct spec_field spec_fields[] = {
 	SPEC_FIELD("page_judged", pages.judged, PAGES_STRING, PAGES_SIZE),
 	SPEC_FIELD("block_weight", block_weight, 4000, 16000000),
 	SPEC_DERIVED("corpus_size", courses[0].corpus_size, 66, SPEC_CORPUS_MAX),
+	SPEC_ROUND("round_blocks", round_blocks, ROUND_SEATS_MAX),
+	SPEC_ROUND("round_work", round_work, ROUND_SEATS_MAX),
+	SPEC_ROUND("round_reveal", round_reveal, ROUND_SEATS_MAX),
+	SPEC_ROUND("segments", segments, 1024),
+	SPEC_ROUND("segment", segment, 1024),
+	SPEC_ROUND("run_ppm", run_ppm, 1000000),
 	SPEC_LOCAL("p2p_port", p2p_port, 1, UINT16_MAX),
 	SPEC_LOCAL("rpc_port", rpc_port, 1, UINT16_MAX),
 	{ 0 },
@@ -300,6 +319,59 @@ static bool spec_check_memory(const struct spec *spec, struct errmsg *err)
 			(unsigned long long)states_mib);
 }
 
+/* A field of rounds must say nothing where there are none: it is not committed to, and two specs that mean one chain
+ * would differ. */
+static bool spec_check_roundless(const struct spec *spec, struct errmsg *err)
+{
+	for (const struct spec_field *field = spec_fields; field->name; field++)
+		if (field->commits == SPEC_COMMITTED_WITH_ROUNDS && spec_field_get(spec, field) != 0)
+			return errmsg_set(err, "%s must be 0 where round_blocks is 0", field->name);
+	return true;
+}
+
+/* The blocks of a round, as section 20 parts them: runs are committed to, a block's ticket draws what is audited, runs
+ * are disclosed, and a block at least is left for challenges. A seat's stake, of the round before, may not mature
+ * before the child of the merge has taken it. */
+static bool spec_check_round_times(const struct spec *spec, struct errmsg *err)
+{
+	if (spec->round_blocks < SPEC_ROUND_LEAST)
+		return errmsg_set(err, "round_blocks is %u, and must be 0, or %d at least", spec->round_blocks,
+			(int)SPEC_ROUND_LEAST);
+	if (2 * spec->round_blocks + 1 > spec->maturity)
+		return errmsg_set(err, "maturity is %u, and must be 2 * round_blocks + 1 = %u at least", spec->maturity,
+			2 * spec->round_blocks + 1);
+	if (spec->round_work < 1 || spec->round_reveal < 1)
+		return errmsg_set(err, "round_work and round_reveal must be 1 at least where there are rounds");
+	if (spec->round_work + 1 + spec->round_reveal >= spec->round_blocks)
+		return errmsg_set(err,
+			"round_work + 1 + round_reveal is %u, and must be below round_blocks, which is %u",
+			spec->round_work + 1 + spec->round_reveal, spec->round_blocks);
+	return true;
+}
+
+/* What a run changed lies in a delta code, whose exponents end at 0: all iterations together must not be able to leave
+ * its range. (batch and segment are 1024 at most, so no two draws of a segment have one number.) */
+static bool spec_check_run(const struct spec *spec, struct errmsg *err)
+{
+	const struct train_config *train = &spec_course(spec)->train;
+	uint64_t disclosed_size = 32 * (uint64_t)spec->segments + 2 * (uint64_t)delta_size(model_count(&train->model));
+
+	if (spec->segments < 1 || spec->segment < 1)
+		return errmsg_set(err, "segments and segment must be 1 at least where there are rounds");
+	if (4 * (uint64_t)train->lr_ppm * spec->segment * spec->segments > SPEC_RUN_REACH)
+		return errmsg_set(err, "4 * lr_ppm * segment * segments must be %d at most", (int)SPEC_RUN_REACH);
+	return disclosed_size <= spec->blob_max ||
+		errmsg_set(err, "blob_max is %u, and the disclosure of a run needs %llu", spec->blob_max,
+			(unsigned long long)disclosed_size);
+}
+
+static bool spec_check_rounds(const struct spec *spec, struct errmsg *err)
+{
+	if (spec->round_blocks == 0)
+		return spec_check_roundless(spec, err);
+	return spec_check_round_times(spec, err) && spec_check_run(spec, err);
+}
+
 static bool spec_check_limits(const struct spec *spec, struct errmsg *err)
 {
 	if (!spec_name_check(spec->name, err) || !spec_hrp_check(spec->hrp, err))
@@ -326,7 +398,7 @@ static bool spec_check_limits(const struct spec *spec, struct errmsg *err)
 	 * Divided, because the product could overflow. */
 	if (spec->subsidy > MAX_MONEY / 2 / spec->halving)
 		return errmsg_set(err, "subsidy * halving must be %lld at most", (long long)MAX_MONEY / 2);
-	return true;
+	return spec_check_rounds(spec, err);
 }
 
 static void spec_put_text(struct buf *out, const char *text)
@@ -347,7 +419,8 @@ static void spec_compute_commitment(struct spec *spec)
 	spec_put_text(&committed, spec->name);
 	spec_put_text(&committed, spec->hrp);
 	for (const struct spec_field *field = spec_fields; field->name; field++)
-		if (field->is_committed)
+		if (field->commits == SPEC_COMMITTED ||
+			(field->commits == SPEC_COMMITTED_WITH_ROUNDS && spec->round_blocks > 0))
 			buf_put_le64(&committed, spec_field_get(spec, field));
 	buf_put(&committed, spec->corpus_root, 32);
 	buf_put_compact(&committed, spec->licence_count);
@@ -412,6 +485,8 @@ bool spec_finish(struct spec *spec, struct errmsg *err)
 		return errmsg_set(err, "initial_state names a file that was not read");
 	if (!spec_settle_start(spec, err))
 		return false;
+	spec->courses[0].train.segments = spec->segments;
+	spec->courses[0].train.segment = spec->segment;
 	spec_compute_commitment(spec);
 	spec_compute_genesis(spec);
 	return spec_check_initial_root(spec, err);

@@ -43,6 +43,11 @@ struct spec {
 	char licences[SPEC_LICENCES][LICENCE_MAX + 1];
 	uint32_t licence_count;
 	uint32_t memory; /* MiB: seven states of the model fit in it */
+	/* Rounds (section 20); all 0 where there are none. */
+	uint32_t round_blocks;             /* of a round, and its seats */
+	uint32_t round_work, round_reveal; /* blocks in which runs are committed to; disclosed */
+	uint32_t segments, segment;        /* of a run; iterations of one; spec_finish puts them into the course too */
+	uint32_t run_ppm;                  /* of the compute part, what runs earn */
 	/* Not committed to: */
 	uint16_t p2p_port, rpc_port;
 	bool is_public; /* built in "main" or "test": mining needs peers */

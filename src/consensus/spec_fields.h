@@ -9,8 +9,9 @@ struct spec_field {
 	const char *name;
 	size_t offset, size; /* of the member of struct spec: 2, 4 or 8 bytes, never negative */
 	uint64_t min, max;
-	bool is_committed; /* part of the commitment; those that are come in its order */
-	bool is_derived;   /* not in a spec file: it follows from the corpus */
+	/* In the commitment, in its order: always, only on chains with rounds, or never: nodes may differ in it. */
+	enum { SPEC_COMMITTED, SPEC_COMMITTED_WITH_ROUNDS, SPEC_NOT_COMMITTED } commits;
+	bool is_derived; /* not in a spec file: it follows from the corpus */
 };
 
 extern const struct spec_field spec_fields[]; /* ended by a name of NULL */

@@ -10,7 +10,12 @@
 #include "consensus/script.h"
 
 /* The byte behind the magic. */
-enum { PAYLOAD_BYTE_OUTCOME = 0, PAYLOAD_BYTE_DATA = 1, PAYLOAD_BYTE_COMMITMENT = 6 };
+enum {
+	PAYLOAD_BYTE_OUTCOME = 0,
+	PAYLOAD_BYTE_DATA = 1,
+	PAYLOAD_BYTE_MERGE = 2, /* in coinbases, where rounds are; elsewhere reserved */
+	PAYLOAD_BYTE_COMMITMENT = 6,
+};
 
 enum payload_kind {
 	PAYLOAD_NONE,       /* no payload */

@@ -1,5 +1,6 @@
 /* OP_RETURN payloads: data contributions and outcomes, there and back, and malformed in every way. */
 #include "consensus/payload/commitment.h"
+#include "consensus/payload/merge_statement.h"
 #include "consensus/payload/outcome.h"
 #include "consensus/payload/payload.h"
 #include "consensus/spec.h"
@@ -558,6 +559,68 @@ static void test_script_p2tr(void **state)
 	assert_memory_equal(script + 2, key, 32);
 }
 
+/* === Merge === */
+
+static bool parse_merge(const char *hex, uint32_t seats, struct merge_statement *statement)
+{
+	struct bytes script = { mem_alloc(strlen(hex) / 2), strlen(hex) / 2 };
+	bool ok;
+
+	assert_true(hex_decode(script.data, script.size, hex));
+	ok = merge_statement_parse(&script, seats, statement);
+	free(script.data);
+	return ok;
+}
+
+static void test_merge_statement(void **state)
+{
+	const struct merge_statement statement = { .seats = 4, .is_void = true, .seat = { 0, 1, 2, 3 } };
+	struct merge_statement back;
+	struct buf script;
+	char hex[64];
+
+	(void)state;
+	buf_init(&script);
+	merge_statement_script(&script, &statement);
+	hex_encode(hex, script.data, script.size);
+	assert_string_equal(hex, "6a0961746c020100010203");
+	buf_clear(&script);
+	assert_true(parse_merge("6a0961746c020100010203", 4, &back));
+	assert_memory_equal(&back, &statement, sizeof back);
+	for (uint32_t seat = 0; seat < 5; seat++) {
+		assert_int_equal(merge_statement_is_true(&back, seat), seat == 1 || seat == 2);
+		assert_int_equal(merge_statement_is_struck(&back, seat), seat == 3);
+	}
+	assert_true(parse_merge("6a0961746c020000010203", 4, &back) && !back.is_void);
+	assert_false(parse_merge("6a0961746c020100010203", 3, &back));
+	assert_false(parse_merge("6a0961746c020100010203", 5, &back));
+	assert_false(parse_merge("6a0961746c020200010203", 4, &back)); /* neither void nor not */
+	assert_false(parse_merge("6a0961746c020100010204", 4, &back)); /* no such end of a seat */
+	assert_false(parse_merge("6a0961746c030100010203", 4, &back)); /* another kind */
+	assert_false(parse_merge("6a4c0961746c020100010203", 4, &back));
+}
+
+/* The largest round's fits into a push, and another number of seats is none. */
+static void test_merge_statement_size(void **state)
+{
+	struct merge_statement statement = { .seats = ROUND_SEATS_MAX }, back;
+	struct bytes whole;
+	struct buf script;
+
+	(void)state;
+	for (uint32_t seat = 0; seat < ROUND_SEATS_MAX; seat++)
+		statement.seat[seat] = (uint8_t)(seat % 4);
+	buf_init(&script);
+	merge_statement_script(&script, &statement);
+	whole = (struct bytes){ script.data, script.size };
+	assert_true(merge_statement_parse(&whole, ROUND_SEATS_MAX, &back));
+	assert_memory_equal(&back, &statement, sizeof back);
+	assert_false(merge_statement_parse(&whole, ROUND_SEATS_MAX + 1, &back));
+	/* Outside a coinbase, and on chains without rounds, it means nothing. */
+	assert_int_equal(parse(script.data, script.size, NULL), PAYLOAD_RESERVED);
+	buf_clear(&script);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -573,6 +636,8 @@ int main(void)
 		cmocka_unit_test(test_admitted_licences),
 		cmocka_unit_test(test_outcome),
 		cmocka_unit_test(test_outcome_slots),
+		cmocka_unit_test(test_merge_statement),
+		cmocka_unit_test(test_merge_statement_size),
 		cmocka_unit_test(test_outcome_malformed),
 		cmocka_unit_test(test_blob_root),
 		cmocka_unit_test(test_script_p2tr),

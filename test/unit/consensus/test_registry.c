@@ -1010,6 +1010,48 @@ static void test_outcome_bytes(void **state)
 	registry_free(registry);
 }
 
+/* Of a block without a merge not a byte more; of one with it all of it, and no other seats than there may be. */
+static void test_merge_bytes(void **state)
+{
+	struct registry *registry = one_dataset();
+	struct block_outcome outcome = random_outcome(registry), back;
+	struct reader reader;
+	struct buf plain, bytes;
+
+	(void)state;
+	buf_init(&plain);
+	buf_init(&bytes);
+	block_outcome_write(&plain, &outcome);
+	outcome.merge = (struct merge_statement){ .seats = 5, .is_void = true, .seat = { 3, 0, 1, 2, 3 } };
+	block_outcome_write(&bytes, &outcome);
+	assert_int_equal(bytes.size, plain.size + 7);
+	assert_int_equal(bytes.data[0], plain.data[0] + 2);
+	assert_memory_equal(bytes.data + 1, plain.data + 1, plain.size - 1);
+	reader_init(&reader, bytes.data, bytes.size);
+	assert_true(block_outcome_read(&reader, &back) && reader_done(&reader));
+	assert_memory_equal(&back.merge, &outcome.merge, sizeof back.merge);
+	reader_init(&reader, plain.data, plain.size);
+	assert_true(block_outcome_read(&reader, &back) && reader_done(&reader) && back.merge.seats == 0);
+	for (size_t size = 0; size < bytes.size; size++) {
+		reader_init(&reader, bytes.data, size);
+		assert_false(block_outcome_read(&reader, &back));
+	}
+	bytes.data[plain.size] = 0;
+	reader_init(&reader, bytes.data, bytes.size);
+	assert_false(block_outcome_read(&reader, &back));
+	bytes.data[plain.size] = 5;
+	bytes.data[plain.size + 2] = 4;
+	reader_init(&reader, bytes.data, bytes.size);
+	assert_false(block_outcome_read(&reader, &back));
+	bytes.data[plain.size + 2] = 3;
+	bytes.data[0] |= 4;
+	reader_init(&reader, bytes.data, bytes.size);
+	assert_false(block_outcome_read(&reader, &back));
+	buf_clear(&plain);
+	buf_clear(&bytes);
+	registry_free(registry);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1037,6 +1079,7 @@ int main(void)
 		cmocka_unit_test(test_damaged_bytes),
 		cmocka_unit_test(test_value_counts),
 		cmocka_unit_test(test_outcome_bytes),
+		cmocka_unit_test(test_merge_bytes),
 	};
 
 	return cmocka_run_group_tests_name("registry", tests, setup, teardown);

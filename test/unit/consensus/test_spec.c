@@ -229,6 +229,49 @@ static void test_commitment(void **state)
 	spec_clear(&regtest);
 }
 
+/* Rounds as in the spec of the functional tests, and one field of them changed. */
+#define ROUNDS                                                                                 \
+	"\"round_blocks\":8,\"round_work\":3,\"round_reveal\":3,\"segments\":4,\"segment\":2," \
+	"\"run_ppm\":500000"
+
+/* Six more numbers are committed to where there are rounds, and none where there are not. */
+static void test_rounds(void **state)
+{
+	static const char *const changes[] = {
+		"\"maturity\":20,\"round_blocks\":9,\"round_work\":3,\"round_reveal\":3,\"segments\":4,\"segment\":2",
+		"\"maturity\":20,\"round_blocks\":8,\"round_work\":2,\"round_reveal\":3,\"segments\":4,\"segment\":2",
+		"\"maturity\":20,\"round_blocks\":8,\"round_work\":3,\"round_reveal\":2,\"segments\":4,\"segment\":2",
+		"\"maturity\":20,\"round_blocks\":8,\"round_work\":3,\"round_reveal\":3,\"segments\":5,\"segment\":2",
+		"\"maturity\":20,\"round_blocks\":8,\"round_work\":3,\"round_reveal\":3,\"segments\":4,\"segment\":3",
+		"\"maturity\":20,\"round_blocks\":8,\"round_work\":3,\"round_reveal\":3,\"segments\":4,\"segment\":2,"
+		"\"run_ppm\":1",
+		"\"maturity\":20",
+		"\"maturity\":20,\"round_blocks\":0,\"run_ppm\":0",
+	};
+	uint8_t seen[sizeof changes / sizeof changes[0]][32];
+	struct spec spec;
+	struct errmsg err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+		char json[256];
+
+		snprintf(json, sizeof json, "{%s}", changes[i]);
+		if (!parse(json, &spec, &err))
+			fail_msg("%s: %s", json, err.text);
+		memcpy(seen[i], spec.commitment, 32);
+		for (size_t j = 0; j < i; j++)
+			assert_int_equal(memcmp(seen[i], seen[j], 32) == 0, i == 7 && j == 6);
+		assert_int_equal(spec_course(&spec)->train.segments, spec.segments);
+		assert_int_equal(spec_course(&spec)->train.segment, spec.segment);
+		spec_clear(&spec);
+	}
+	assert_true(parse("{" ROUNDS ",\"maturity\":17,\"blob_max\":87878,\"lr_ppm\":3937500}", &spec, &err));
+	assert_int_equal(spec_course(&spec)->train.segments, 4);
+	assert_int_equal(spec_course(&spec)->train.segment, 2);
+	spec_clear(&spec);
+}
+
 struct mistake {
 	const char *json, *told;
 };
@@ -317,6 +360,38 @@ static void test_mistakes_of_value(void **state)
 		{ "{\"v_0\":140737488355329}", "v_0 is 140737488355329" },
 		{ "{\"rpc_port\":65536}", "rpc_port is 65536" },
 	};
+
+	(void)state;
+	assert_mistakes(cases, sizeof cases / sizeof cases[0]);
+}
+
+/* JSON takes a field once, so each case says all six, the first one wrong. */
+static void test_mistakes_of_rounds(void **state)
+{
+#define AFTER(maturity, blocks, work, reveal, segments, segment)                                                      \
+	"{\"maturity\":" #maturity ",\"round_blocks\":" #blocks ",\"round_work\":" #work ",\"round_reveal\":" #reveal \
+	",\"segments\":" #segments ",\"segment\":" #segment
+	static const struct mistake cases[] = {
+		{ "{\"segments\":4}", "segments must be 0 where round_blocks is 0" },
+		{ "{\"run_ppm\":1}", "run_ppm must be 0 where round_blocks is 0" },
+		{ AFTER(20, 3, 1, 0, 4, 2) "}", "round_blocks is 3, and must be 0, or 4 at least" },
+		{ AFTER(1000, 241, 3, 3, 4, 2) "}", "round_blocks is 241" },
+		{ AFTER(16, 8, 3, 3, 4, 2) "}", "maturity is 16, and must be 2 * round_blocks + 1 = 17" },
+		{ AFTER(20, 8, 0, 3, 4, 2) "}", "round_work and round_reveal must be 1" },
+		{ AFTER(20, 8, 3, 0, 4, 2) "}", "round_work and round_reveal must be 1" },
+		{ AFTER(20, 8, 3, 4, 4, 2) "}", "round_work + 1 + round_reveal is 8" },
+		{ AFTER(20, 8, 4, 3, 4, 2) "}", "round_work + 1 + round_reveal is 8" },
+		{ AFTER(20, 8, 3, 3, 0, 2) "}", "segments and segment must be 1" },
+		{ AFTER(20, 8, 3, 3, 4, 0) "}", "segments and segment must be 1" },
+		{ AFTER(20, 8, 3, 3, 1025, 2) "}", "segments is 1025" },
+		{ AFTER(20, 8, 3, 3, 4, 1025) "}", "segment is 1025" },
+		{ AFTER(20, 8, 3, 3, 4, 2) ",\"run_ppm\":1000001}", "run_ppm is 1000001" },
+		{ AFTER(20, 8, 3, 3, 64, 2) ",\"lr_ppm\":246094}", "4 * lr_ppm * segment * segments" },
+		{ AFTER(20, 8, 3, 3, 1024, 1024) "}", "4 * lr_ppm * segment * segments" },
+		{ AFTER(20, 8, 3, 3, 4, 2) ",\"blob_max\":87877}",
+			"blob_max is 87877, and the disclosure of a run needs 87878" },
+	};
+#undef AFTER
 
 	(void)state;
 	assert_mistakes(cases, sizeof cases / sizeof cases[0]);
@@ -610,8 +685,10 @@ int main(void)
 		cmocka_unit_test(test_initial_root),
 		cmocka_unit_test(test_private),
 		cmocka_unit_test(test_commitment),
+		cmocka_unit_test(test_rounds),
 		cmocka_unit_test(test_mistakes_of_form),
 		cmocka_unit_test(test_mistakes_of_value),
+		cmocka_unit_test(test_mistakes_of_rounds),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_window_offsets),
