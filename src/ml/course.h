@@ -16,7 +16,7 @@ struct train_config {
 	struct model_config model;
 	uint32_t batch, iterations;    /* B windows an iteration, C iterations a step */
 	uint32_t lr_ppm, wd_ppm;       /* AdamW */
-	uint32_t mu_ppm, eta_ppm;      /* outer Nesterov momentum, ml/update.h */
+	uint32_t mu_ppm, eta_ppm;      /* outer Nesterov momentum, ml/update.h, ml/merge.h */
 	uint32_t gate_ppm, bench_rows; /* ml/update.h */
 	uint32_t segments, segment;    /* of a run, iterations of one (ml/run.h); 0: a chain without rounds */
 };

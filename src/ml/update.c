@@ -24,6 +24,7 @@ struct update_proposal {
 	const struct update_slot *slots;
 	float *theta, *v; /* [n] results */
 	float mu, eta;
+	bool rounds; /* the momentum belongs to their merges (ml/merge.h) */
 };
 
 /* mean = (x_1 + x_2 + ...) / count over one slot's proofs, in the block's order: sums of floats have one. */
@@ -67,8 +68,9 @@ static void update_propose_range(const struct update_proposal *proposal, size_t 
 		float u = any ? update[j] / (float)proposal->job->slots : 0.0f;
 		float momentum = proposal->mu * v[j] + u;
 
-		proposal->v[first + j] = momentum;
-		proposal->theta[first + j] = theta[j] + proposal->eta * (u + proposal->mu * momentum);
+		proposal->v[first + j] = proposal->rounds ? v[j] : momentum;
+		proposal->theta[first + j] = theta[j] +
+			proposal->eta * (proposal->rounds ? u : u + proposal->mu * momentum);
 	}
 }
 
@@ -84,6 +86,7 @@ static struct state *update_propose_state(const struct train_config *config, con
 		.v = mem_align(n * sizeof(float)),
 		.mu = (float)config->mu_ppm / 1000000.0f,
 		.eta = (float)config->eta_ppm / 1000000.0f,
+		.rounds = config->segments > 0,
 	};
 
 	for (size_t first = 0; first < n; first += UPDATE_RANGE)
@@ -326,7 +329,8 @@ static bool update_judge_proposal(struct backend *backend, const struct update_j
 }
 
 /* What a void block leaves: the parent's parameters, and its momentum slowed down. Theta is untouched, so a void block
- * costs the model nothing but a step's time. */
+ * costs the model nothing but a step's time. In a chain with rounds nothing changes: blocks have no part in momentum.
+ */
 static struct state *update_void_state(const struct train_config *config, const struct state *parent)
 {
 	const float mu = (float)config->mu_ppm / 1000000.0f;
@@ -334,8 +338,9 @@ static struct state *update_void_state(const struct train_config *config, const 
 	float *theta = mem_align(n * sizeof(float)), *momentum = mem_align(n * sizeof(float));
 
 	memcpy(theta, state_theta(parent), n * sizeof(float));
-	for (size_t i = 0; i < n; i++)
-		momentum[i] = mu * state_momentum(parent)[i];
+	memcpy(momentum, state_momentum(parent), n * sizeof(float));
+	for (size_t i = 0; config->segments == 0 && i < n; i++)
+		momentum[i] = mu * momentum[i];
 	return state_new(&config->model, theta, momentum);
 }
 

@@ -2,7 +2,8 @@
  *
  * A pure function of the parent's state, the windows that it is measured by, the deltas of the block's proofs and the
  * threshold below which a slot is left out. The reserved text decides what may train, and a dataset's own pages, on
- * which nothing trains, what is paid for it. */
+ * which nothing trains, what is paid for it. In a chain with rounds (train_config.segments > 0) updates have no
+ * momentum, and leave the state's as it is: it belongs to merges (ml/merge.h, section 20). */
 #ifndef ATELIER_ML_UPDATE_H
 #define ATELIER_ML_UPDATE_H
 

@@ -601,6 +601,41 @@ static void test_void_with_momentum(void **state)
 	backend_free(backend);
 }
 
+/* In a chain with rounds momentum belongs to merges: a block leaves v as it is, be it void or not, and moves theta as
+ * where mu is 0: by eta * U alone. */
+static void test_rounds_have_the_momentum(void **state)
+{
+	struct fixture *f = *state;
+	struct train_config rounds = tiny, still = tiny;
+	size_t n = model_count(&tiny.model);
+	struct update_outcome outcome;
+	struct harmful h;
+
+	harmful_init(&h, f);
+	h.job.v_ref = INT64_C(1) << 47;
+	h.job.proof_count = 1; /* all four cancel out */
+	rounds.segments = rounds.segment = 2;
+	still.mu_ppm = 0;
+	for (int is_void = 0; is_void < 2; is_void++) {
+		rounds.gate_ppm = is_void ? 1 : tiny.gate_ppm;
+		struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &rounds, 1);
+		struct state *next = update_execute(backend, &h.job, &outcome),
+			     *replayed = update_replay(&rounds, &h.job, &outcome),
+			     *moved = update_replay(&still, &h.job, &outcome);
+
+		assert_int_equal(outcome.is_void, is_void);
+		assert_memory_equal(state_momentum(next), state_momentum(h.parent), n * sizeof(float));
+		assert_memory_equal(state_theta(next), state_theta(moved), n * sizeof(float));
+		assert_int_equal(is_void, memcmp(state_theta(next), state_theta(h.parent), n * sizeof(float)) == 0);
+		assert_memory_equal(state_root(replayed), state_root(next), 32);
+		state_unref(next);
+		state_unref(replayed);
+		state_unref(moved);
+		backend_free(backend);
+	}
+	harmful_clear(&h);
+}
+
 /* Where all slots are left out the update is +0: the momentum alone moves the model, and the block is not void. */
 static void test_none_used(void **state)
 {
@@ -716,6 +751,7 @@ int main(void)
 		cmocka_unit_test(test_step_cancel),
 		cmocka_unit_test(test_void_by_gate),
 		cmocka_unit_test(test_void_with_momentum),
+		cmocka_unit_test(test_rounds_have_the_momentum),
 		cmocka_unit_test(test_none_used),
 		cmocka_unit_test(test_void_by_overflow),
 		cmocka_unit_test(test_config_limits),
