@@ -11,6 +11,7 @@
 #include "chain/signatures.h"
 #include "chain/tip.h"
 #include "consensus/coinbase.h"
+#include "consensus/payload/round_tx.h"
 #include "consensus/spending.h"
 #include "util/bytes.h"
 #include "util/log.h"
@@ -275,7 +276,9 @@ static enum connect_result connect_check_txs(struct chain *chain, const struct f
 
 	signatures_init(&signatures);
 	for (size_t i = 1; txs_result == CONNECT_OK && i < block->tx_count; i++)
-		txs_result = connect_check_tx(chain, full, block->txs[i], block_effect, &signatures, reject, err);
+		if (!round_tx_is_on(chain->spec, block->txs[i])) /* it takes no coins, and makes none */
+			txs_result = connect_check_tx(chain, full, block->txs[i], block_effect, &signatures, reject,
+				err);
 	if (txs_result != CONNECT_FAILED && !signatures_check(&signatures, chain->signers, reject))
 		txs_result = CONNECT_INVALID;
 	signatures_clear(&signatures);
@@ -586,16 +589,22 @@ enum connect_result connect_block(struct chain *chain, struct full_entry *full, 
 
 /* --- one block off --- */
 
+/* What an undo record holds of a transaction. */
+static size_t connect_coins_taken(const struct chain *chain, const struct tx *tx)
+{
+	return tx_is_coinbase(tx) || round_tx_is_on(chain->spec, tx) ? 0 : tx->input_count;
+}
+
 /* Takes back what a block did to the coins, last transaction first. */
-static bool connect_undo_coins(struct coin_view *undo_view, const struct block *block, struct reader *undo_reader,
-	struct errmsg *err)
+static bool connect_undo_coins(const struct chain *chain, struct coin_view *undo_view, const struct block *block,
+	struct reader *undo_reader, struct errmsg *err)
 {
 	struct coin *undone_coins = NULL;
 	size_t undo_count = 0, at;
 	bool ok = true;
 
 	for (size_t i = 1; i < block->tx_count; i++)
-		undo_count += block->txs[i]->input_count;
+		undo_count += connect_coins_taken(chain, block->txs[i]);
 	undone_coins = mem_calloc(undo_count, sizeof *undone_coins);
 	for (at = 0; ok && at < undo_count; at++)
 		ok = coin_read(undo_reader, &undone_coins[at]);
@@ -605,7 +614,7 @@ static bool connect_undo_coins(struct coin_view *undo_view, const struct block *
 		const struct tx *tx = block->txs[i];
 
 		ok = coin_view_remove_tx(undo_view, tx, err);
-		for (size_t j = i > 0 ? tx->input_count : 0; ok && j-- > 0;)
+		for (size_t j = connect_coins_taken(chain, tx); ok && j-- > 0;)
 			coin_view_add(undo_view, &tx->inputs[j].prev, &undone_coins[--at]);
 	}
 	for (size_t i = 0; i < undo_count; i++)
@@ -662,7 +671,7 @@ bool connect_undo_tip(struct chain *chain, struct errmsg *err)
 		reader_init(&spent_reader, reader_bytes(&record_reader, spent_size), record_reader.ok ? spent_size : 0);
 		block_undo = registry_undo_read(&record_reader);
 		undone = block_undo != NULL ?
-			connect_undo_coins(undo_view, block, &spent_reader, err) :
+			connect_undo_coins(chain, undo_view, block, &spent_reader, err) :
 			errmsg_set(err, "The undo data of a block are damaged: start with -reindex");
 	}
 	if (undone)

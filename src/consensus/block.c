@@ -6,6 +6,7 @@
 
 #include "consensus/pace.h"
 #include "consensus/payload/commitment.h"
+#include "consensus/payload/round_tx.h"
 #include "consensus/target.h"
 #include "crypto/hash.h"
 #include "crypto/merkle.h"
@@ -537,7 +538,7 @@ static bool block_check_txs(const struct spec *spec, const struct block *block, 
 	for (size_t i = 0; i < block->tx_count; i++) {
 		const struct tx *tx = block->txs[i];
 
-		if (!tx_check(tx, reject))
+		if (!round_tx_check(spec, tx, reject) || !tx_check(tx, reject))
 			return false;
 		if (!tx_is_final(tx, parent->height + 1, parent->median_time))
 			return reject_set(reject, REASON_BAD_TXNS_NONFINAL, "transaction %zu is locked", i);

@@ -57,6 +57,13 @@ enum reasons_blame {
 	X(BAD_PROOF_TICKET, "bad-proof-ticket", INVALID, SENDER)                                        \
 	X(BAD_PROOF_TIME, "bad-proof-time", INVALID, SENDER)                                            \
 	X(BAD_PROOFS_ROOT, "bad-proofs-root", INVALID, SENDER)                                          \
+	X(BAD_ROUND_CHALLENGE, "bad-round-challenge", INVALID, PLACE)                                   \
+	X(BAD_ROUND_COUNT, "bad-round-count", INVALID, PLACE)                                           \
+	X(BAD_ROUND_DISCLOSURE, "bad-round-disclosure", INVALID, PLACE)                                 \
+	X(BAD_ROUND_DUPLICATE, "bad-round-duplicate", INVALID, PLACE)                                   \
+	X(BAD_ROUND_FORMAT, "bad-round-format", INVALID, PLACE)                                         \
+	X(BAD_ROUND_SEAT, "bad-round-seat", INVALID, PLACE)                                             \
+	X(BAD_ROUND_SIGNATURE, "bad-round-signature", INVALID, PLACE)                                   \
 	X(BAD_TXNMRKLROOT, "bad-txnmrklroot", INVALID, SENDER)                                          \
 	X(BAD_TXNS_ACCUMULATED_FEE_OUTOFRANGE, "bad-txns-accumulated-fee-outofrange", INVALID, PLACE)   \
 	X(BAD_TXNS_IN_BELOWOUT, "bad-txns-in-belowout", INVALID, PLACE)                                 \

@@ -97,7 +97,7 @@ void data_pay_texts(const struct data_chain *chain, const struct data_pay_rule *
 			pay[text].paid += paid;
 			count_slot(&pay[text], block, slot, is_known(rule, block, slot));
 		}
-		const struct branch_block on_top = { spec, i + 2, NULL, i > 0 ? &before : NULL, NULL, NULL };
+		const struct branch_block on_top = { .spec = spec, .height = i + 2, .parent = i > 0 ? &before : NULL };
 
 		undo = (struct values_undo){ 0 };
 		values_apply(&values, &on_top, &undo);

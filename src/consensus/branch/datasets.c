@@ -10,7 +10,6 @@
 #include "consensus/branch/pieces.h"
 #include "consensus/payload/contribution.h"
 #include "consensus/reward.h"
-#include "ml/kernel/noise.h"
 #include "util/mem.h"
 
 enum {
@@ -154,31 +153,39 @@ static uint64_t dataset_weight(const struct dataset *dataset)
 	return dataset->size < DATASET_WEIGHT_MAX ? dataset->size : DATASET_WEIGHT_MAX;
 }
 
-/* With replacement: a slot's chance is the weight, whatever the other slots have got. So a text in many pieces gets no
- * more of the slots than it would in one. */
-uint64_t datasets_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height,
-	const uint8_t ticket[32], uint32_t slots, uint32_t dataset[])
+/* Place of the first sum above r, which is below the last. */
+static uint32_t dataset_of_sum(const uint64_t *weight_sums, size_t count, uint64_t r)
 {
-	uint64_t weight_total = 0;
+	size_t low_place = 0, high_place = count - 1;
 
-	for (size_t i = 0; i < datasets->count; i++)
+	while (low_place < high_place) {
+		size_t middle_place = low_place + (high_place - low_place) / 2;
+
+		if (weight_sums[middle_place] > r)
+			high_place = middle_place;
+		else
+			low_place = middle_place + 1;
+	}
+	return (uint32_t)low_place;
+}
+
+/* With replacement: a slot's chance is the weight, whatever the other slots have got. So a text in many pieces gets no
+ * more of the slots than it would in one. A dataset that cannot be drawn adds nothing to the sum: it is no sum's first.
+ */
+uint64_t datasets_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height,
+	const uint8_t ticket[32], enum noise_domain domain, uint32_t count, uint32_t dataset[])
+{
+	uint64_t *weight_sums = mem_alloc(datasets->count * sizeof *weight_sums), weight_total = 0;
+
+	for (size_t i = 0; i < datasets->count; i++) {
 		if (datasets_can_draw(datasets, spec, height, i))
 			weight_total += dataset_weight(&datasets->list[i]);
-	for (uint32_t slot = 0; slot < slots; slot++) {
-		uint64_t weight_left = noise_uniform(ticket, NOISE_DATASET, slot, weight_total);
-
-		/* Ends in time: weight_left is below weight_total, the sum of the candidates' weights. */
-		for (size_t i = 0;; i++) {
-			uint64_t weight = datasets_can_draw(datasets, spec, height, i) ?
-				dataset_weight(&datasets->list[i]) :
-				0;
-
-			dataset[slot] = (uint32_t)i;
-			if (weight_left < weight)
-				break;
-			weight_left -= weight;
-		}
+		weight_sums[i] = weight_total;
 	}
+	for (uint32_t i = 0; i < count; i++)
+		dataset[i] = dataset_of_sum(weight_sums, datasets->count,
+			noise_uniform(ticket, domain, i, weight_total));
+	free(weight_sums);
 	return weight_total;
 }
 

@@ -5,6 +5,7 @@
 #include "consensus/branch/part.h"
 #include "consensus/branch/slices.h"
 #include "consensus/payload/licence.h"
+#include "ml/kernel/noise.h"
 
 enum {
 	DATASETS_DRAWS_MAX = 1 << 20,
@@ -73,11 +74,11 @@ const struct dataset *datasets_find(const struct datasets *datasets, const uint8
  * this size, whose commitment is at height `committed` (0: none). */
 bool datasets_can_replace(const struct datasets *datasets, const struct spec *spec, uint64_t height, size_t number,
 	uint64_t size, uint32_t committed);
-/* Whether the dataset can be drawn for the block at `height`; the datasets of its slots, and the sum of the weights of
- * all that could be drawn. */
+/* Whether the dataset can be drawn for the block at `height`; those that the draws 0 .. count-1 of a domain pick for
+ * it, and the sum of the weights of all that could be drawn. */
 bool datasets_can_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height, size_t number);
 uint64_t datasets_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height,
-	const uint8_t ticket[32], uint32_t slots, uint32_t dataset[]);
+	const uint8_t ticket[32], enum noise_domain domain, uint32_t count, uint32_t dataset[]);
 
 /* The contract of consensus/branch/part.h. After genesis, and before read, dataset 0 alone is there. */
 void datasets_init(struct datasets *datasets, const struct spec *spec);

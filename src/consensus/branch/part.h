@@ -31,9 +31,10 @@ struct branch_block {
 	uint32_t height;
 	const struct block *block;
 	const struct block_outcome
-		*parent;            /* of the block at height - 1, which this one's coinbase states; NULL: none */
-	const uint32_t *committed;  /* of each of its registrations, in order, the height of its commitment */
-	const uint32_t *late_backs; /* of each of its late proofs, in order, its age (listed.h) */
+		*parent;               /* of the block at height - 1, which this one's coinbase states; NULL: none */
+	const uint32_t *committed;     /* of each of its registrations, in order, the height of its commitment */
+	const uint32_t *late_backs;    /* of each of its late proofs, in order, its age (listed.h) */
+	const uint32_t *seat_datasets; /* where it begins a round, of each seat (rounds.h) */
 };
 
 #endif

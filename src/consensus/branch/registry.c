@@ -7,7 +7,7 @@
 #include "consensus/branch/registry_state.h"
 #include "util/mem.h"
 
-enum { REGISTRY_FORM = 4 }; /* of the byte forms */
+enum { REGISTRY_FORM = 4, REGISTRY_FORM_ROUNDS = 5 }; /* of the byte forms, without rounds and with them */
 
 /* --- life --- */
 
@@ -19,6 +19,7 @@ struct registry *registry_new(const struct spec *spec)
 	fees_init(&registry->fees, spec);
 	datasets_init(&registry->datasets, spec);
 	listed_init(&registry->listed, spec);
+	rounds_init(&registry->rounds, spec);
 	return registry;
 }
 
@@ -30,6 +31,7 @@ struct registry *registry_copy(const struct registry *registry)
 	datasets_copy(&copy->datasets, &registry->datasets);
 	commitments_copy(&copy->commitments, &registry->commitments);
 	listed_copy(&copy->listed, &registry->listed);
+	rounds_copy(&copy->rounds, &registry->rounds);
 	return copy;
 }
 
@@ -41,6 +43,7 @@ void registry_free(struct registry *registry)
 	datasets_clear(&registry->datasets);
 	commitments_clear(&registry->commitments);
 	listed_clear(&registry->listed);
+	rounds_clear(&registry->rounds);
 	free(registry);
 }
 
@@ -88,8 +91,8 @@ bool registry_can_draw(const struct registry *registry, size_t number)
 
 uint64_t registry_draw(const struct registry *registry, const uint8_t ticket[32], uint32_t slots, uint32_t dataset[])
 {
-	return datasets_draw(&registry->datasets, registry->spec, (uint64_t)registry->height + 1, ticket, slots,
-		dataset);
+	return datasets_draw(&registry->datasets, registry->spec, (uint64_t)registry->height + 1, ticket, NOISE_DATASET,
+		slots, dataset);
 }
 
 int64_t registry_v_ref(const struct registry *registry, const struct outcome *parent_outcome)
@@ -105,6 +108,39 @@ uint32_t registry_late_back(const struct registry *registry, const struct header
 bool registry_is_listed(const struct registry *registry, const uint8_t seed[32])
 {
 	return listed_has(&registry->listed, seed);
+}
+
+const struct rounds *registry_rounds(const struct registry *registry)
+{
+	return &registry->rounds;
+}
+
+/* Where the next block begins it, datasets are drawn as they will be when it is applied. */
+static void registry_draw_seats(const struct registry *registry, const uint8_t ticket[32], uint32_t seats,
+	uint32_t dataset[])
+{
+	datasets_draw(&registry->datasets, registry->spec, (uint64_t)registry->height + 1, ticket, NOISE_RUN, seats,
+		dataset);
+}
+
+bool registry_round_view(const struct registry *registry, struct round_view *view)
+{
+	uint32_t drawn[ROUND_SEATS_MAX];
+
+	if (!rounds_look(&registry->rounds, registry->spec, view))
+		return false;
+	if (view->run != NULL)
+		return true;
+	registry_draw_seats(registry, view->ticket, view->seats, drawn);
+	for (uint32_t i = 0; i < view->seats; i++)
+		view->drawn[i] = (struct rounds_run){ .dataset = drawn[i] };
+	view->run = view->drawn;
+	return true;
+}
+
+bool registry_merged_round(const struct registry *registry, struct round_view *view)
+{
+	return rounds_look_merged(&registry->rounds, registry->spec, view);
 }
 
 /* --- blocks --- */
@@ -174,8 +210,13 @@ struct registry_undo *registry_apply(struct registry *registry, const struct blo
 	struct registry_undo *undo = mem_calloc(1, sizeof *undo);
 	struct branch_block on_top = { .spec = registry->spec, .block = block, .parent = parent_outcome };
 	struct registry_claims claims = { 0 };
-	uint32_t *committed, *late_backs = registry_late_backs(registry, block);
+	uint32_t *committed, *late_backs = registry_late_backs(registry, block), seat_datasets[ROUND_SEATS_MAX];
+	struct round_view view;
 
+	if (rounds_look(&registry->rounds, registry->spec, &view) && view.run == NULL) {
+		registry_draw_seats(registry, view.ticket, view.seats, seat_datasets);
+		on_top.seat_datasets = seat_datasets;
+	}
 	for (size_t i = 1; i < block->tx_count; i++)
 		registry_collect_claims(&claims, block->txs[i]);
 	on_top.committed = committed = registry_committed_all(registry, &claims);
@@ -188,6 +229,7 @@ struct registry_undo *registry_apply(struct registry *registry, const struct blo
 	datasets_apply(&registry->datasets, &on_top, &undo->datasets);
 	commitments_apply(&registry->commitments, &on_top, &undo->commitments);
 	listed_apply(&registry->listed, &on_top, &undo->listed);
+	rounds_apply(&registry->rounds, &on_top, &undo->rounds);
 	free(committed);
 	free(claims.list);
 	free(late_backs);
@@ -201,7 +243,8 @@ bool registry_undo(struct registry *registry, const struct registry_undo *undo)
 		!values_undo_fits(&registry->values, &undo->values) ||
 		!datasets_undo_fits(&registry->datasets, &undo->datasets) ||
 		!commitments_undo_fits(&registry->commitments, &undo->commitments) ||
-		!listed_undo_fits(&registry->listed, &undo->listed))
+		!listed_undo_fits(&registry->listed, &undo->listed) ||
+		!rounds_undo_fits(&registry->rounds, &undo->rounds))
 		return false;
 	bucket_undo(&registry->bucket, &undo->bucket);
 	fees_undo(&registry->fees, &undo->fees);
@@ -209,6 +252,7 @@ bool registry_undo(struct registry *registry, const struct registry_undo *undo)
 	datasets_undo(&registry->datasets, &undo->datasets);
 	commitments_undo(&registry->commitments, &undo->commitments);
 	listed_undo(&registry->listed, &undo->listed);
+	rounds_undo(&registry->rounds, &undo->rounds);
 	registry->height--;
 	return true;
 }
@@ -220,6 +264,7 @@ void registry_undo_free(struct registry_undo *undo)
 	datasets_undo_clear(&undo->datasets);
 	commitments_undo_clear(&undo->commitments);
 	listed_undo_clear(&undo->listed);
+	rounds_undo_clear(&undo->rounds);
 	free(undo);
 }
 
@@ -317,11 +362,26 @@ static bool registry_check_late(const struct registry *registry, const struct bl
 	return true;
 }
 
+bool registry_check_round_tx(const struct registry *registry, const struct round_tx *round_tx, struct reject *reject)
+{
+	return rounds_check_tx(&registry->rounds, registry->spec, round_tx, true, reject);
+}
+
+bool registry_check_round_place(const struct registry *registry, const struct round_tx *round_tx, struct reject *reject)
+{
+	return rounds_check_tx(&registry->rounds, registry->spec, round_tx, false, reject);
+}
+
+bool registry_check_rounds(const struct registry *registry, const struct block *block, struct reject *reject)
+{
+	return rounds_check_block(&registry->rounds, registry->spec, block, reject);
+}
+
 bool registry_check_block(const struct registry *registry, const struct block *block, struct reject *reject)
 {
 	struct registry_claims claims = { 0 };
 
-	if (!registry_check_late(registry, block, reject))
+	if (!registry_check_late(registry, block, reject) || !registry_check_rounds(registry, block, reject))
 		return false;
 	for (size_t i = 1; i < block->tx_count; i++)
 		if (!registry_check_burns(registry, block->txs[i], FEES_WINDOW, REJECT_INVALID, reject))
@@ -333,9 +393,14 @@ bool registry_check_block(const struct registry *registry, const struct block *b
 
 /* --- bytes: for the database alone, nothing here is consensus --- */
 
+static uint8_t registry_form(uint32_t seats)
+{
+	return seats > 0 ? REGISTRY_FORM_ROUNDS : REGISTRY_FORM;
+}
+
 static void registry_write_facts(struct buf *out, const struct registry *registry)
 {
-	buf_put_u8(out, REGISTRY_FORM);
+	buf_put_u8(out, registry_form(registry->rounds.size));
 	buf_put_le32(out, registry->height);
 	bucket_write(out, &registry->bucket);
 	fees_write(out, &registry->fees);
@@ -343,18 +408,19 @@ static void registry_write_facts(struct buf *out, const struct registry *registr
 	datasets_write(out, &registry->datasets);
 	commitments_write(out, &registry->commitments);
 	listed_write(out, &registry->listed);
+	rounds_write(out, &registry->rounds);
 }
 
 static bool registry_read_facts(struct registry *registry, struct reader *registry_reader)
 {
-	if (reader_u8(registry_reader) != REGISTRY_FORM)
+	if (reader_u8(registry_reader) != registry_form(registry->rounds.size))
 		reader_fail(registry_reader);
 	registry->height = reader_le32(registry_reader);
 	return bucket_read(&registry->bucket, registry_reader) && fees_read(&registry->fees, registry_reader) &&
 		values_read(&registry->values, registry_reader) &&
 		datasets_read(&registry->datasets, registry_reader) &&
 		commitments_read(&registry->commitments, registry_reader) &&
-		listed_read(&registry->listed, registry_reader);
+		listed_read(&registry->listed, registry_reader) && rounds_read(&registry->rounds, registry_reader);
 }
 
 void registry_changed(const struct registry *registry, const struct registry_undo *undo, struct slices *changed)
@@ -400,12 +466,13 @@ bool registry_read(struct registry *registry, const struct slice *slice, struct 
 
 bool registry_is_whole(const struct registry *registry)
 {
-	return datasets_whole(&registry->datasets) && commitments_whole(&registry->commitments);
+	return datasets_whole(&registry->datasets) && commitments_whole(&registry->commitments) &&
+		rounds_whole(&registry->rounds, registry->height, registry->datasets.count);
 }
 
 void registry_undo_write(struct buf *out, const struct registry_undo *undo)
 {
-	buf_put_u8(out, REGISTRY_FORM);
+	buf_put_u8(out, registry_form(undo->rounds.size));
 	buf_put_le32(out, undo->height);
 	bucket_undo_write(out, &undo->bucket);
 	fees_undo_write(out, &undo->fees);
@@ -413,20 +480,23 @@ void registry_undo_write(struct buf *out, const struct registry_undo *undo)
 	values_undo_write(out, &undo->values);
 	commitments_undo_write(out, &undo->commitments);
 	listed_undo_write(out, &undo->listed);
+	rounds_undo_write(out, &undo->rounds);
 }
 
 struct registry_undo *registry_undo_read(struct reader *registry_reader)
 {
 	struct registry_undo *undo = mem_calloc(1, sizeof *undo);
+	const uint8_t form = reader_u8(registry_reader);
 
-	if (reader_u8(registry_reader) != REGISTRY_FORM)
+	if (form != REGISTRY_FORM && form != REGISTRY_FORM_ROUNDS)
 		reader_fail(registry_reader);
 	undo->height = reader_le32(registry_reader);
 	if (bucket_undo_read(&undo->bucket, registry_reader) && fees_undo_read(&undo->fees, registry_reader) &&
 		datasets_undo_read(&undo->datasets, registry_reader) &&
 		values_undo_read(&undo->values, registry_reader) &&
 		commitments_undo_read(&undo->commitments, registry_reader) &&
-		listed_undo_read(&undo->listed, registry_reader))
+		listed_undo_read(&undo->listed, registry_reader) &&
+		(form == REGISTRY_FORM || rounds_undo_read(&undo->rounds, registry_reader)))
 		return undo;
 	registry_undo_free(undo);
 	return NULL;

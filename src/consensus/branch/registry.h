@@ -1,12 +1,14 @@
 /* The datasets of a chain and what the past says of them (doc/protocol.md section 14), commitments to more of them
- * (section 12), the reward bucket, the record of slot values (section 13) and what the last blocks listed: everything
- * of a branch that is neither coins nor model, as the sum of parts (consensus/branch/part.h). A plain value: the chain
- * keeps one for its tip, and derives one for a side branch by undoing and applying blocks on a copy. */
+ * (section 12), the reward bucket, the record of slot values (section 13), what the last blocks listed and what is
+ * known of the open round (section 20): everything of a branch that is neither coins nor model, as the sum of parts
+ * (consensus/branch/part.h). A plain value: the chain keeps one for its tip, and derives one for a side branch by
+ * undoing and applying blocks on a copy. */
 #ifndef ATELIER_CONSENSUS_BRANCH_REGISTRY_H
 #define ATELIER_CONSENSUS_BRANCH_REGISTRY_H
 
 #include "consensus/branch/datasets.h"
 #include "consensus/branch/fees.h"
+#include "consensus/branch/rounds.h"
 #include "consensus/payload/contribution.h"
 
 struct registry;      /* opaque: datasets, bucket, values, commitments of the last 2016 blocks, proofs of the last 7 */
@@ -54,6 +56,13 @@ void registry_undo_free(struct registry_undo *undo);
 uint32_t registry_late_back(const struct registry *registry, const struct header *header);
 bool registry_is_listed(const struct registry *registry, const uint8_t seed[32]);
 
+/* Rounds (consensus/branch/rounds.h). The round that the child of the registry's block lies in, with the dataset of
+ * each seat, be that child the first of it too; false: there is none yet, or never. And of a registry whose block
+ * merged a round, that one, which the child pays for; false: it merged none. */
+const struct rounds *registry_rounds(const struct registry *registry);
+bool registry_round_view(const struct registry *registry, struct round_view *view);
+bool registry_merged_round(const struct registry *registry, struct round_view *view);
+
 /* Height of the block with the commitment that this registration, in the child of the registry's block, opens; 0: there
  * is none that is old enough. */
 uint32_t registry_committed(const struct registry *registry, const struct contribution *contribution);
@@ -63,8 +72,16 @@ uint32_t registry_committed(const struct registry *registry, const struct contri
 bool registry_check_tx(const struct registry *registry, const struct tx *tx, struct reject *reject);
 /* True if every contribution of the transaction burns what that rate asks for; else POLICY. */
 bool registry_check_burn(const struct registry *registry, const struct tx *tx, uint32_t blocks, struct reject *reject);
-/* Both for a whole block on top of the registry's, at the rate that it must pay, and first that it lists no late proof
- * for a second time; all INVALID. */
+/* Whether the next block may have the round transaction: NOT_YET where a later block may, else POLICY. The second
+ * leaves a commitment's signature out, for who knows it to be right: it is, on every branch that has the round's base.
+ */
+bool registry_check_round_tx(const struct registry *registry, const struct round_tx *round_tx, struct reject *reject);
+bool registry_check_round_place(const struct registry *registry, const struct round_tx *round_tx,
+	struct reject *reject);
+/* Of all round transactions of the next block, signatures too; INVALID. */
+bool registry_check_rounds(const struct registry *registry, const struct block *block, struct reject *reject);
+/* Burns and registrations of a whole block on top of the registry's, at the rate that it must pay; before these that it
+ * lists no late proof for a second time, and its round transactions. All INVALID. */
 bool registry_check_block(const struct registry *registry, const struct block *block, struct reject *reject);
 
 /* Byte forms, for the database. A registry lies there in slices. Those that the newest block changed, to be asked while

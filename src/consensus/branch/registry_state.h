@@ -6,6 +6,7 @@
 #include "consensus/branch/commitments.h"
 #include "consensus/branch/listed.h"
 #include "consensus/branch/registry.h"
+#include "consensus/branch/rounds.h"
 #include "consensus/branch/values.h"
 
 struct registry {
@@ -17,6 +18,7 @@ struct registry {
 	struct datasets datasets;
 	struct commitments commitments;
 	struct listed listed;
+	struct rounds rounds;
 };
 
 struct registry_undo {
@@ -27,6 +29,7 @@ struct registry_undo {
 	struct datasets_undo datasets;
 	struct commitments_undo commitments;
 	struct listed_undo listed;
+	struct rounds_undo rounds;
 };
 
 #endif

@@ -16,6 +16,8 @@ enum noise_domain {
 	NOISE_DATASET,
 	NOISE_BENCHMARK,
 	NOISE_INIT,
+	NOISE_RUN,        /* the dataset of a seat, of a base's ticket */
+	NOISE_AUDIT,      /* which segment a seat shows */
 	NOISE_DITHER = 9, /* and 256 more for each further draw of a token */
 	NOISE_OFFSET,
 };
