@@ -8,6 +8,7 @@
  *     atelier-bench value     the benchmark gradient, which a block is valued by
  *     atelier-bench verify    a whole block: k + 1 steps, the benchmark, the update
  *     atelier-bench refuse    a false proof, in steps: what a node spends until it refuses one
+ *     atelier-bench round     a run's segments, a round's audits and its merge; bytes disclosed and kept
  *     atelier-bench connect   200 blocks of 50 payments, proofs known: blocks connected a second
  *     atelier-bench train     a training run on a file, to judge numerics by (bench/train.h)
  *
@@ -22,12 +23,14 @@
 #include "bench/train.h"
 #include "ml/backend_cpu.h"
 #include "ml/selftest.h"
+#include "util/file.h"
 #include "util/options.h"
 
 static const struct option_spec bench_option_table[] = {
 	{ "help", NULL, "Prints this and ends.", "Options", NULL, OPTION_COMMAND_LINE },
 	{ "version", NULL, "Prints the version and ends.", "Options", NULL, OPTION_COMMAND_LINE },
 	{ "spec", "<name>", "Chain: regtest, test or main; all of them if not given.", "Options", NULL, 0 },
+	{ "chainspec", "<file>", "A chain of one's own instead: sizes and rates from its spec.", "Options", NULL, 0 },
 	{ "engine", "<name>",
 		"Who multiplies: openblas, onednn, reference, or auto, the fastest. "
 		"train knows plain too: no rounding.",
@@ -66,6 +69,7 @@ static const struct {
 	{ "value", bench_value },
 	{ "verify", bench_verify },
 	{ "refuse", bench_refuse },
+	{ "round", bench_round },
 	{ "connect", bench_connect },
 };
 
@@ -92,13 +96,34 @@ static bool atelier_bench_run_chains(bool (*bench_command)(struct bench *bench),
 	return bench_known || errmsg_set(err, "-spec is regtest, test or main.");
 }
 
+/* A chain of one's own, on the embedded corpus. */
+static bool atelier_bench_run_private(bool (*bench_command)(struct bench *bench), struct bench *bench, const char *path,
+	struct errmsg *err)
+{
+	char *corpus_path = NULL;
+	struct buf spec_text;
+	bool ok;
+
+	buf_init(&spec_text);
+	ok = file_read(path, SPEC_TEXT_MAX, &spec_text, err) &&
+		spec_parse(&bench->spec, (const char *)spec_text.data, spec_text.size, &corpus_path, err) &&
+		(corpus_path == NULL || errmsg_set(err, "%s: only the embedded corpus is measured on", path)) &&
+		spec_finish(&bench->spec, err);
+	bench->chain = bench->spec.name;
+	ok = ok && (bench_command(bench) || errmsg_set(err, "There is no result for %s.", path));
+	spec_clear(&bench->spec);
+	free(corpus_path);
+	buf_clear(&spec_text);
+	return ok;
+}
+
 static int atelier_bench_run_command(const struct options *bench_options, const char *bench_command)
 {
 	struct bench bench = { .line.json = options_bool(bench_options, "json") };
 	bool (*bench_function)(struct bench * bench) = NULL;
 	struct errmsg err;
 	int64_t threads, bench_engine_threads, rounds, iterations;
-	bool bench_trains;
+	bool bench_trains, bench_ran;
 
 	for (size_t i = 0; i < sizeof bench_commands / sizeof bench_commands[0]; i++)
 		if (strcmp(bench_command, bench_commands[i].name) == 0)
@@ -107,8 +132,8 @@ static int atelier_bench_run_command(const struct options *bench_options, const 
 
 	if (bench_function == NULL && !bench_trains)
 		return atelier_bench_error(
-			"The command is digest, start, step, product, encode, value, verify, refuse, connect or train; "
-			"see -help.");
+			"The command is digest, start, step, product, encode, value, verify, refuse, round, connect or "
+			"train; see -help.");
 	if (!options_int(bench_options, "threads", 1, 1024, &threads, &err) ||
 		!options_int(bench_options, "enginethreads", 0, 1024, &bench_engine_threads, &err) ||
 		!options_int(bench_options, "rounds", 1, BENCH_ROUNDS_MAX, &rounds, &err) ||
@@ -129,9 +154,12 @@ static int atelier_bench_run_command(const struct options *bench_options, const 
 	if (bench_trains)
 		return train_run(bench_options, bench.kind, bench.threads, &err) ? EXIT_SUCCESS :
 										   atelier_bench_error(err.text);
-	return atelier_bench_run_chains(bench_function, &bench, options_string(bench_options, "spec"), &err) ?
-		EXIT_SUCCESS :
-		atelier_bench_error(err.text);
+	const char *spec_path = options_string(bench_options, "chainspec");
+
+	bench_ran = spec_path != NULL ?
+		atelier_bench_run_private(bench_function, &bench, spec_path, &err) :
+		atelier_bench_run_chains(bench_function, &bench, options_string(bench_options, "spec"), &err);
+	return bench_ran ? EXIT_SUCCESS : atelier_bench_error(err.text);
 }
 
 /* Options may stand before and after the command: what follows it is read as if it were a program of its own. */
@@ -165,7 +193,7 @@ int main(int argc, char **argv)
 		char *bench_help = options_help(bench_options);
 
 		printf("Usage: atelier-bench "
-		       "digest|start|step|product|encode|value|verify|refuse|connect|train [options]\n\n%s",
+		       "digest|start|step|product|encode|value|verify|refuse|round|connect|train [options]\n\n%s",
 			bench_help);
 		free(bench_help);
 		bench_exit_code = options_bool(bench_options, "help") ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -49,6 +49,9 @@ bool bench_verify(struct bench *bench);
 /* A false proof: the processor time until it is refused, in steps. */
 bool bench_refuse(struct bench *bench);
 
+/* Of a chain with rounds: a run's segments, what a round's audits and merge cost everybody, bytes shown and kept. */
+bool bench_round(struct bench *bench);
+
 /* Blocks of 50 payments, from their bytes to the tip of a chain on disk: all that a node does but the steps, since
  * every proof is known, as of blocks that this node mined. A private chain of its own with the smallest model; `spec`
  * is not looked at. Payments come with their block ("new") or before it ("relayed": their signatures are known). */

@@ -23,7 +23,6 @@
 
 const struct option_spec train_options[] = {
 	{ "corpus", "<file>", "Text to train on; its last tenth is kept for validation.", "Training", NULL, 0 },
-	{ "chainspec", "<file>", "Sizes and rates from a chain spec instead of -spec.", "Training", NULL, 0 },
 	{ "mode", "<name>", "adamw, network, gradient or rounds.", "Training", "adamw", 0 },
 	{ "steps", "<n>", "Minibatches in all, whatever the mode makes of them; rounds: those one after the other.",
 		"Training", "300", 0 },

@@ -6,10 +6,14 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
 
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from reference.document import known_answers, known_digests
+
+ROUNDS = {"name": "rounds", "hrp": "rnd", "maturity": 20, "round_blocks": 8, "round_work": 3, "round_reveal": 3, "segments": 4,
+          "segment": 2, "run_ppm": 500000}  # what else there is, as regtest has it
 
 BENCH = os.path.join(os.environ.get("ATELIER_BUILDDIR", "."), "atelier-bench")
 
@@ -49,6 +53,24 @@ def judge_step():
     return len(lines) == 5 and len(digests) == 1 and max(losses) - min(losses) < 0.01 and 5 < losses[0] < 6
 
 
+def judge_round():
+    """A chain without rounds says so; of one with them, a run is its segments, and what is disclosed is the list and two codes."""
+    none = bench("round", "-spec=regtest", "-json")
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "spec.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(ROUNDS, file)
+        result = bench("round", f"-chainspec={path}", "-rounds=3", "-json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({**ROUNDS, "round_work": 6}, file)
+        impossible = bench("round", f"-chainspec={path}")
+    line = json.loads(result.stdout)
+    return (json.loads(none.stdout)["rounds"] == "none" and line["best_ms"] > 0 and line["segments"] == ROUNDS["segments"]
+            and abs(line["run_s"] - line["median_ms"] * 4 / 1e3) < 1e-6 and line["audits_s"] > line["median_ms"] * 8 / 1e3
+            and line["round_bytes"] == 8 * line["disclosed_bytes"] == 8 * (32 * 4 + 2 * (line["trace_bytes"] / 4 - 32))
+            and impossible.returncode == 1 and "round_work" in impossible.stderr)
+
+
 def judge_memory(engine):
     """What a step says that it takes, and what the process has grown by: libraries and the delta add some."""
     result = bench("step", "-spec=main", f"-engine={engine}", "-rounds=1", "-iterations=1", "-json")
@@ -69,6 +91,7 @@ def main():
         result = bench("-spec=regtest", command, "-rounds=1", "-json", "-engine=auto")
         lines = [json.loads(line) for line in result.stdout.splitlines()] if result.returncode == 0 else []
         checks.append((f"{command} is timed", bool(lines) and all(line["best_ms"] > 0 and line["threads"] == 1 for line in lines)))
+    checks.append(("round tells of a chain's rounds, or that it has none", judge_round()))
     checks.append(("start gives sizes, theta and windows", judge_start()))
     checks.append(("measured steps have one digest, and the plain one's loss is near", judge_step()))
     checks.append(("oneDNN agrees, or the reason is told why it cannot be had", judge_onednn(known)))
