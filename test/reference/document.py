@@ -13,7 +13,8 @@ def section(number):
 
 def known_answers():
     """Section 18's questions and answers."""
-    return [line.split(" = ") for line in re.search(r"```\n(.*?)```", section(18), re.S).group(1).splitlines()]
+    blocks = re.findall(r"```\n(.*?)```", section(18), re.S)
+    return [line.split(" = ") for block in blocks for line in block.splitlines()]
 
 
 def known_digests():

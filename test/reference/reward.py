@@ -2,7 +2,7 @@
 
 from itertools import accumulate
 
-from .draws import DATASET, WORD, draw, mulhi
+from .draws import DATASET, RUN, WORD, draw, mulhi
 from .transactions import Transaction, payee, push
 
 
@@ -90,6 +90,15 @@ def coinbase(spec, height, fees, miner, loose_miners, bucket, parent, owners, v_
 
 def draw_datasets(spec, ticket, weights):
     """Numbers of the datasets of the slots; weights: (number, weight) of the candidates, ascending by number."""
+    return draw_weighted(weights, ticket, DATASET, spec.slots)
+
+
+def draw_seats(weights, ticket, seats):
+    """Of a round (section 20)."""
+    return draw_weighted(weights, ticket, RUN, seats)
+
+
+def draw_weighted(weights, ticket, domain, count):
     totals = list(accumulate(weight for _, weight in weights))
-    draws = [mulhi(draw(ticket, DATASET, i), totals[-1]) for i in range(spec.slots)]
+    draws = [mulhi(draw(ticket, domain, i), totals[-1]) for i in range(count)]
     return [next(number for (number, _), total in zip(weights, totals) if total > r) for r in draws]

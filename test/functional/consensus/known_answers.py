@@ -13,19 +13,22 @@ import sys
 
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
-from framework import node
-from reference import arithmetic, data, novelty, pace, reward, targets
+from framework import node, rounds
+from reference import arithmetic, data, merge, novelty, pace, reward, runs, targets
 from reference.contributions import Registration, opened
 from reference.delta import encode
 from reference.document import SOURCE, known_answers
 from reference.draws import SLOT, draw, mulhi, own_window, philox, philox_words, step_window
-from reference.hashing import sha256, shown
+from reference.hashing import Reader, blob_root, sha256, shown
 from reference.headers import Block, Header
 from reference.model import Model, loss_and_gradient, token_loss
 from reference.products import Failed, quantise
+from reference.round_tx import CHALLENGE, COMMIT, DISCLOSURE, Round, RoundTransaction, commit_hash, is_round
+from reference.signatures import verifies
 from reference.spec import built_in, built_in_fields
 from reference.state import Outcome, Slot, entropy, integer, model_root, update_state
 from reference.step import step
+from reference.transactions import Transaction
 
 BUILD = os.environ.get("ATELIER_BUILDDIR", SOURCE)
 
@@ -47,7 +50,8 @@ class Answers:
 
     def spec(self, name):
         if name not in self.specs:
-            self.specs[name] = built_in("regtest", **ODD) if name == "odd" else built_in(name)
+            changes = {"odd": ODD, "rounds": rounds.SPEC}.get(name)
+            self.specs[name] = built_in("regtest", **changes) if changes else built_in(name)
         return self.specs[name]
 
     def bits_of(self, name, argument):
@@ -311,6 +315,165 @@ class Answers:
         return shown(self.pay(*late).txid())
 
 
+class RoundAnswers(Answers):
+    """Those of section 20."""
+
+    KINDS = {"commit": COMMIT, "disclosure": DISCLOSURE, "challenge": CHALLENGE}
+    SEAT = bytes([19]) * 32  # id of the block of the example run's seat
+    STATEMENT = (1, 0, 3, 2, 1, 0, 0, 3)
+
+    def __init__(self):
+        super().__init__()
+        self.codes, self.merged = None, {}
+
+    def e_max(self, *numbers):
+        return str(runs.most_exponent(*map(int, numbers)))
+
+    def code_bounds(self, exponent, padding):
+        code = bytearray(runs.first_code(self.spec("rounds")))
+        code[0], code[-1] = int(exponent) & 0xff, int(padding)
+        return "good" if runs.within_bounds(self.spec("rounds"), bytes(code)) else "bad"
+
+    def round_datasets(self, ticket):
+        weights = list(enumerate((len(self.spec("main").dataset()), 70000, 100000, 200000)))
+        return " ".join(map(str, reward.draw_seats(weights, bytes.fromhex(ticket), self.spec("rounds").round_blocks)))
+
+    def run_audit(self, ticket, segments, seat):
+        spec = copy.copy(self.spec("rounds"))
+        spec.segments = int(segments)
+        return str(runs.audited(spec, bytes.fromhex(ticket), int(seat)))
+
+    def run(self):
+        """The example run."""
+        spec = self.spec("rounds")
+        return runs.Run(spec, spec.theta, EXAMPLE_PARENT, self.SEAT, spec.dataset())
+
+    def run_codes(self):
+        self.codes = self.codes or self.run().codes()
+        return self.codes
+
+    def run_seed(self, j=None):
+        return (self.run().seed if j is None else self.run().segment_seed(int(j))).hex()
+
+    def run_window(self, j, iteration, row):
+        return self.run().windows(int(j))[int(iteration) * self.spec("rounds").batch + int(row)].hex()
+
+    def run_digest(self, j):
+        return sha256(self.run_codes()[int(j)]).hex()
+
+    def run_code(self, j, block):
+        return self.run_codes()[int(j)][65 * int(block):][:65].hex()
+
+    def trace_root(self):
+        return sha256(runs.digest_list(self.run_codes()))
+
+    def run_root(self):
+        return self.trace_root().hex()
+
+    def disclosure_root(self, j):
+        return blob_root(runs.make_disclosure(self.run_codes(), int(j))).hex()
+
+    def challenge_root(self, j):
+        return blob_root(self.run_codes()[int(j)]).hex()
+
+    def commit_hash(self, *parts):
+        return commit_hash(*map(bytes.fromhex, parts)).hex()
+
+    def commit_valid(self, *parts):
+        return str(verifies(*map(bytes.fromhex, parts))).lower()
+
+    def round_tx(self, kind, height, root, *rest):
+        more = {"commit": lambda text: {"signature": bytes.fromhex(text)}, "challenge": lambda text: {"segment": int(text)}}
+        fields = more[kind](rest[0]) if rest else {}
+        transaction = RoundTransaction(self.KINDS[kind], int(height), bytes.fromhex(root), **fields).transaction()
+        return f"{transaction.serialise().hex()} {shown(transaction.txid())}"
+
+    def round_form(self, text):
+        reader = Reader(bytes.fromhex(text))
+        transaction = Transaction.read(reader)
+        assert not reader.rest()
+        if not is_round(transaction):
+            return "none"
+        try:
+            kind = RoundTransaction.parse(transaction).kind
+        except ValueError:
+            return "bad"
+        return next(name for name, value in self.KINDS.items() if value == kind)
+
+    def round_heights(self, kind):
+        """Of blocks in the round of base 8; a challenge needs the disclosure in an earlier one."""
+        found, spec = Round(self.spec("rounds"), [], 0), self.spec("rounds")
+        found.base = spec.round_blocks
+        heights = found.window(self.KINDS[kind])
+        first = found.window(DISCLOSURE)[0] + 1 if kind == "challenge" else heights[0]
+        return f"{first} {heights[-1]}"
+
+    def merge_seats(self, variant):
+        """What the seats of an example merge have: a code, or what else they are."""
+        codes, bodies = self.run_codes(), [self.header_of(nonce) and self.deltas[nonce] for nonce in (1, 4, 2)]
+        empty, struck = merge.EMPTY, merge.STRUCK
+        return {
+            "two": [self.changed(codes[4], lift=1), bodies[0]],
+            "worse": [self.changed(codes[4], sign=-1), empty, self.changed(codes[3], sign=-1)],
+            "together": [self.changed(codes[4], sign=-1), empty, self.changed(codes[3], sign=-1)],
+            "none": [empty, struck],
+            "still": [codes[0], codes[0]],
+        }.get(variant, [codes[4], empty, bodies[0], struck, bodies[1], empty, bodies[2], self.changed(codes[3], lift=1)])
+
+    def changed(self, code, lift=0, sign=1):
+        """With so much added to the exponents that are not the lowest, and the mantissas' sign."""
+        out = bytearray()
+        for at in range(0, len(code), 65):
+            e = (code[at] ^ 128) - 128
+            out += bytes([(e + lift * (e > -40)) & 0xff, *(sign * q & 0xff for q in code[at + 1:at + 65])])
+        return bytes(out)
+
+    def do_merge(self, variant):
+        if variant not in self.merged:
+            spec, ticket = copy.copy(self.spec("rounds")), EXAMPLE_PARENT
+            spec.gate_ppm = {"gate": 1000000, "worse": 1000000, "together": 1006800, "still": 1000000}.get(variant, spec.gate_ppm)
+            state = self.do_merge("")[0] if variant in ("two", "none") else (spec.theta, [0.0] * spec.model.n)
+            self.merged[variant] = merge.merge(spec, state, ticket, self.merge_seats(variant))
+        return self.merged[variant]
+
+    def merge(self, variant=""):
+        return self.do_merge(variant)[1].script().hex()
+
+    def merge_losses(self, variant=""):
+        texts = ["none" if math.isnan(loss) else f"{arithmetic.bits(loss):08x}" for loss in self.do_merge(variant)[2]]
+        return " ".join(texts)
+
+    def merge_state(self, variant=""):
+        return shown(model_root(*self.do_merge(variant)[0]))
+
+    def round_state(self, variant=""):
+        """After an ordinary block, on the state after the example merge, whose momentum is not 0."""
+        bodies = [self.header_of(nonce) and self.deltas[nonce] for nonce in (1, 4)]
+        if variant == "void":
+            bodies = [self.changed(body, lift=12) for body in bodies]
+        found = update_state(self.spec("rounds"), *self.do_merge("")[0], EXAMPLE_PARENT, list(enumerate(bodies)), 2 ** 47)
+        assert found[1].void == (variant == "void")
+        return shown(model_root(*found[0]))
+
+    def run_pay(self, name, height):
+        return str(reward.run_part(self.spec(name), int(height)))
+
+    def merge_statement(self, void, *seats):
+        return merge.Statement(int(void), map(int, seats)).script().hex()
+
+    def round_pay(self):
+        """The coinbase of section 18, as that of the child of a merge."""
+        spec, seats = self.spec("rounds"), enumerate(self.STATEMENT, 1)
+        _, bucket = reward.proof_worth(spec, 16, 0, 2)
+        parent = Outcome(False, [Slot(2, False, -7, 5000000), Slot(1, True, -300000000, 0)])
+        true = [(height, KEYS[height % 3]) for height, seat in seats if merge.is_true(seat)]
+        return reward.coinbase(spec, 17, 1234, KEYS[0], KEYS[1:], bucket, parent, [KEYS[0], None], 4294967, 12345678,
+                               merge=(true, merge.Statement(False, self.STATEMENT).script()))
+
+    def round_coinbase(self):
+        return f"{self.round_pay().serialise().hex()} {shown(self.round_pay().txid())}"
+
+
 def overflow_fails():
     """Whether a step has no result where attention's scores overflow: infinities and NaN must not end elsewhere."""
     model = Model(16, 1, 1, 16, 32)
@@ -338,7 +501,7 @@ def bench_digest():
 
 
 def main():
-    lines, answers = known_answers(), Answers()
+    lines, answers = known_answers(), RoundAnswers()
     printing = sys.argv[1:] == ["-print"]
     if not printing:
         print(f"1..{len(lines) + 2}", flush=True)
