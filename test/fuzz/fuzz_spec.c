@@ -33,13 +33,17 @@ static void check_spec(const uint8_t *data, size_t size)
 	spec_clear(&spec);
 }
 
-static const struct spec *registry_spec(void)
+/* Without rounds, and with them. */
+static const struct spec *registry_spec(bool with_rounds)
 {
-	static struct spec spec;
+	static struct spec specs[2];
 
-	if (spec.k == 0)
-		FUZZ_PROMISE(spec_builtin(&spec, "regtest"));
-	return &spec;
+	for (int i = 0; specs[1].k == 0 && i < 2; i++)
+		FUZZ_PROMISE(spec_builtin(&specs[i], "regtest"));
+	specs[1].round_blocks = 4;
+	specs[1].round_work = specs[1].round_reveal = 1;
+	specs[1].segments = 2;
+	return &specs[with_rounds];
 }
 
 /* What was read is written back byte for byte. */
@@ -54,9 +58,9 @@ static void check_slice(const struct registry *registry, const struct slice *sli
 }
 
 /* Its facts, and a slice after each key that follows, ascending as in a database. */
-static struct registry *read_slices(const uint8_t *data, size_t size)
+static struct registry *read_slices(bool with_rounds, const uint8_t *data, size_t size)
 {
-	struct registry *registry = registry_new(registry_spec());
+	struct registry *registry = registry_new(registry_spec(with_rounds));
 	struct slice slice = { SLICE_FACTS, 0 }, last;
 	struct reader reader;
 	size_t facts_size;
@@ -84,7 +88,7 @@ static struct registry *read_slices(const uint8_t *data, size_t size)
 	return NULL;
 }
 
-static void check_registry(const uint8_t *data, size_t size)
+static void check_registry(bool with_rounds, const uint8_t *data, size_t size)
 {
 	struct registry_undo *undo;
 	struct registry *registry;
@@ -92,7 +96,7 @@ static void check_registry(const uint8_t *data, size_t size)
 	struct buf again;
 
 	buf_init(&again);
-	registry = read_slices(data, size);
+	registry = read_slices(with_rounds, data, size);
 	reader_init(&reader, data, size);
 	undo = registry_undo_read(&reader);
 	if (undo != NULL) {
@@ -112,22 +116,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct reader reader;
 
 	check_spec(data, size);
-	check_registry(data, size);
+	check_registry(false, data, size);
+	check_registry(true, data, size);
 	reader_init(&reader, data, size);
 	if (block_outcome_read(&reader, &outcome))
 		FUZZ_PROMISE(outcome.outcome.slots <= OUTCOME_MAX_SLOTS);
 	return 0;
 }
 
-static void seed_registry(struct buf *out, bool undo_wanted)
+static void seed_registry(struct buf *out, bool with_rounds, bool undo_wanted)
 {
-	struct registry *registry = registry_new(registry_spec());
+	struct registry *registry = registry_new(registry_spec(with_rounds));
 	struct block_outcome outcome = { .outcome = { .slots = 1, .slot = { { .count = 1, .value = 77777 } } },
 		.v_ref = 5 };
 	struct block *block = block_new();
 	struct registry_undo *undo;
 
-	registry_undo_free(registry_apply(registry, block, NULL));
+	block->txs = mem_alloc(sizeof *block->txs);
+	block->txs[block->tx_count++] = tx_seal(tx_new());
+	for (int i = with_rounds ? 0 : 7; i < 8; i++)
+		registry_undo_free(registry_apply(registry, block, NULL));
 	undo = registry_apply(registry, block, &outcome);
 	if (undo_wanted)
 		registry_undo_write(out, undo);
@@ -152,11 +160,11 @@ bool fuzz_seed(size_t index, struct buf *out)
 	};
 	size_t count = sizeof texts / sizeof *texts;
 
-	if (index >= count + 2)
+	if (index >= count + 4)
 		return false;
 	if (index < count)
 		buf_put_text(out, texts[index]);
 	else
-		seed_registry(out, index > count);
+		seed_registry(out, index >= count + 2, index % 2 == 0);
 	return true;
 }

@@ -554,7 +554,7 @@ bool rounds_undo_read(struct rounds_undo *undo, struct reader *rounds_reader)
 	undo->has_begun = pieces_bool(rounds_reader);
 	if (undo->has_begun)
 		undo->base = reader_le32(rounds_reader);
-	if (undo->size == 0 || (undo->has_begun && undo->base % undo->size != 0))
+	if (undo->size == 0)
 		reader_fail(rounds_reader);
 	if (rounds_reader->ok && undo->base > 0) {
 		undo->seats = mem_calloc(undo->size, sizeof *undo->seats);
