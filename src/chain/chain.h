@@ -278,6 +278,13 @@ bool chain_awaited_blob(const struct chain *chain, uint8_t root[32], uint32_t *h
  * slot's dataset. NULL if header.prev is not the tip, or the dataset's bytes cannot be read. */
 uint8_t *chain_attempt_windows(struct chain *chain, const struct header *header, uint32_t *slot, uint32_t *dataset);
 
+/* What a segment of a run trains on: run_windows_size bytes (ml/run.h), the caller's, of this dataset of the tip's
+ * registry. NULL with the error set if its bytes cannot be read. */
+uint8_t *chain_run_windows(struct chain *chain, uint32_t dataset, const uint8_t segment_seed[32], struct errmsg *err);
+/* The registry after a verified block. Borrowed until the next call, or until the tip changes; NULL with the error set
+ * if a block on the way cannot be read. */
+const struct registry *chain_registry_at(struct chain *chain, const struct index_entry *entry, struct errmsg *err);
+
 /* Headers for a peer. A locator is ids from the tip back, sparser and sparser, ending with genesis. */
 size_t chain_locator(const struct chain *chain, const struct index_entry *from, uint8_t (*ids)[32], size_t max);
 const struct index_entry *chain_fork_point(const struct chain *chain, const uint8_t (*locator_ids)[32],

@@ -61,6 +61,8 @@ static const struct option_spec settings_table[] = {
 	{ "mineraddress", "<address>", "Who is paid for mining (default: a new address of the first loaded wallet).",
 		"Mining", NULL, 0 },
 	{ "minealone", NULL, "Mine on a public chain even without a connection to another node.", "Mining", "0", 0 },
+	{ "run", NULL, "On a chain with rounds, train the runs of blocks whose miner is an address of a loaded wallet.",
+		"Mining", "1", 0 },
 
 	{ "wallet", "<name>", "Load this wallet at the start.", "Wallet", NULL, OPTION_MULTI },
 
@@ -303,6 +305,7 @@ static bool settings_read_mining(struct settings *settings, struct errmsg *err)
 
 	settings->mine = options_bool(settings->options, "mine");
 	settings->mine_alone = options_bool(settings->options, "minealone");
+	settings->run = options_bool(settings->options, "run");
 	if (miner_address == NULL)
 		return true;
 	settings->has_mine_key = address_to_key(settings->mine_key, settings->spec.hrp, miner_address, &why);

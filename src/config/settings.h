@@ -28,7 +28,7 @@ struct settings {
 	uint32_t status_interval;   /* seconds; 0: never */
 	int64_t mock_time;          /* -mocktime; 0: the system's clock */
 	size_t mempool_bytes, max_peers, max_per_address;
-	bool mine, mine_alone;
+	bool mine, mine_alone, run;
 	bool has_mine_key; /* -mineraddress was given */
 	uint8_t mine_key[32];
 	const char *import_weights, *import_spec; /* borrowed from `options` */

@@ -103,6 +103,7 @@ enum step_result run_execute(struct backend *backend, const struct run_segment *
 		.windows = segment->windows,
 		.checked = segment->checked,
 		.cancel = segment->cancel,
+		.iterations_done = segment->iterations_done,
 		.progress = segment->progress,
 		.progress_context = segment->progress_context,
 	};

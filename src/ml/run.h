@@ -46,6 +46,7 @@ struct run_segment {
 	const uint8_t *windows;      /* run_windows_size bytes */
 	bool checked;                /* as of a step (ml/step.h), and what follows */
 	const atomic_bool *cancel;
+	atomic_uint *iterations_done; /* counted here; may be NULL */
 	step_progress *progress;
 	void *progress_context;
 };

@@ -35,6 +35,7 @@
 #include "work/auditor.h"
 #include "work/loop.h"
 #include "work/miner.h"
+#include "work/runner.h"
 
 enum { NODE_NAMED_ROOM = 2 * SETTINGS_LIST_MAX, NODE_PID_TEXT_MAX = 32 };
 
@@ -58,6 +59,7 @@ struct node {
 	size_t max_open; /* connections to peers, of any kind */
 	struct miner *miner;
 	struct auditor *auditor;
+	struct runner *runner;
 	struct watch watch;
 	struct journal journal;
 	struct calls_control control;
@@ -423,6 +425,40 @@ static bool node_mining_key(void *context, uint8_t node_key[32], struct errmsg *
 	return wallet_new_address(wallets_at(node->wallets, 0), ACCOUNT_RECEIVE, "mining", node_key, err);
 }
 
+/* --- the keys of seats: those of loaded wallets --- */
+
+static bool node_owns_seat(void *context, const uint8_t seat_key[32])
+{
+	const struct node *node = context;
+
+	return wallets_owner(node->wallets, seat_key) != NULL;
+}
+
+static bool node_sign_commit(void *context, const uint8_t seat_key[32], const uint8_t commit_hash[32],
+	uint8_t signature[64])
+{
+	const struct node *node = context;
+	struct wallet *owner = wallets_owner(node->wallets, seat_key);
+
+	return owner != NULL && wallet_sign(owner, seat_key, commit_hash, signature);
+}
+
+static void node_open_runner(struct node *node)
+{
+	char *node_runs_folder = path_join(node->settings->datadir.data, "runs");
+
+	node->runner = runner_new(&(struct runner_options){
+		.chain = node->chain,
+		.queue = node->work.queue,
+		.base = node->base,
+		.folder = node_runs_folder,
+		.threads = node->settings->mine_threads,
+		.is_wanted = node->settings->run,
+		.keys = { .owns = node_owns_seat, .sign = node_sign_commit, .context = node },
+	});
+	free(node_runs_folder);
+}
+
 static bool node_open_work(struct node *node, struct errmsg *err)
 {
 	const struct settings *node_settings = node->settings;
@@ -430,6 +466,7 @@ static bool node_open_work(struct node *node, struct errmsg *err)
 
 	node->miner = miner_new(node->chain, node->work.queue, node->base, node_settings->mine_threads);
 	node->auditor = auditor_new(node->chain, node->work.queue, node->base);
+	node_open_runner(node);
 	node->tick = mem_check(event_new(node->base, -1, EV_PERSIST, node_on_tick, node));
 	event_add(node->tick, &(struct timeval){ .tv_sec = 1 });
 	node->watch = (struct watch){ .chain = node->chain,
@@ -462,6 +499,7 @@ static void node_add_calls(struct node *node)
 		.wallets = node->wallets,
 		.miner = node->miner,
 		.auditor = node->auditor,
+		.runner = node->runner,
 		.new_key = node_mining_key,
 		.new_key_context = node,
 	};
@@ -497,6 +535,8 @@ static void node_close_work(struct node *node)
 		miner_close(node->miner);
 	if (node->auditor != NULL)
 		auditor_close(node->auditor);
+	if (node->runner != NULL)
+		runner_close(node->runner);
 	if (node->calls != NULL)
 		calls_close(node->calls);
 	if (node->server != NULL)
@@ -512,6 +552,8 @@ static void node_free_work(struct node *node)
 		miner_free(node->miner);
 	if (node->auditor != NULL)
 		auditor_free(node->auditor);
+	if (node->runner != NULL)
+		runner_free(node->runner);
 	if (node->calls != NULL)
 		calls_free(node->calls);
 	if (node->table != NULL)

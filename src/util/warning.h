@@ -17,6 +17,7 @@ enum warning {
 	WARNING_MINING,   /* mining was asked for and pauses */
 	WARNING_BYTES,    /* a block waits for the bytes of a dataset */
 	WARNING_WALLET,   /* a wallet cannot be opened */
+	WARNING_RUNS,     /* a run of this node's own waits, or is in danger */
 	WARNING_ENGINE,   /* this machine computes wrongly */
 };
 enum { WARNING_KINDS = WARNING_ENGINE + 1 };

@@ -4,7 +4,9 @@
 #include "chain/block_records.h"
 #include "chain/halt.h"
 #include "chain/internal.h"
+#include "chain/verify/branch.h"
 #include "chain/verify/step_inputs.h"
+#include "ml/run.h"
 #include "util/mem.h"
 
 const struct index_entry *chain_audit_missing(struct chain *chain, const struct index_entry *entry)
@@ -54,4 +56,41 @@ struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry
 	}
 	block_unref(audited);
 	return audit_job;
+}
+
+struct recheck_gathering {
+	const struct course *course;
+	const uint8_t *segment_seed;
+	uint8_t *windows;
+};
+
+static bool recheck_gather_run(void *context, const struct course_data *data)
+{
+	const struct recheck_gathering *gathering = context;
+
+	return run_gather(gathering->course, gathering->segment_seed, data, gathering->windows);
+}
+
+uint8_t *chain_run_windows(struct chain *chain, uint32_t dataset, const uint8_t segment_seed[32], struct errmsg *err)
+{
+	const struct course *course = spec_course(chain->spec);
+	struct recheck_gathering gathering = {
+		.course = course,
+		.segment_seed = segment_seed,
+		.windows = mem_alloc(run_windows_size(&course->train)),
+	};
+
+	if (step_inputs_gather(chain->spec, chain->blobs, chain->registry, dataset, recheck_gather_run, &gathering,
+		    NULL, err))
+		return gathering.windows;
+	free(gathering.windows);
+	return NULL;
+}
+
+const struct registry *chain_registry_at(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+{
+	if (entry_verified(entry))
+		return branch_registry(chain, entry_full(entry), err);
+	errmsg_set(err, "The block has not been verified");
+	return NULL;
 }

@@ -23,13 +23,13 @@ void step_inputs_draw(const struct spec *spec, const struct registry *registry, 
 	step_draw->weight = weight < REWARD_FULL_WEIGHT ? (uint32_t)weight : REWARD_FULL_WEIGHT;
 }
 
-/* Has the bytes of a drawn dataset gathered. Dataset 0 is the spec's own corpus, which is always here. */
-static bool step_inputs_gather(const struct spec *spec, struct blobs *blobs, const struct step_draw *step_draw,
-	uint32_t slot, blobs_gatherer *gather, void *context, struct blob_want *missing, struct errmsg *err)
+/* Dataset 0 is the spec's own corpus, which is always here. */
+bool step_inputs_gather(const struct spec *spec, struct blobs *blobs, const struct registry *registry, uint32_t dataset,
+	blobs_gatherer *gather, void *context, struct blob_want *missing, struct errmsg *err)
 {
-	const struct dataset *drawn_dataset = registry_get(step_draw->registry, step_draw->dataset[slot]);
+	const struct dataset *drawn_dataset = registry_get(registry, dataset);
 
-	if (step_draw->dataset[slot] == 0) {
+	if (dataset == 0) {
 		size_t corpus_size;
 		const uint8_t *corpus = course_training(spec_course(spec), &corpus_size);
 		const struct course_data corpus_data = course_data_in_memory(corpus, corpus_size);
@@ -74,7 +74,8 @@ uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const
 
 	header_seed(header, gathering.seed);
 	*slot = gathering.slot = spec_slot(spec, gathering.seed);
-	if (step_inputs_gather(spec, blobs, step_draw, *slot, step_inputs_gather_windows, &gathering, missing, err))
+	if (step_inputs_gather(spec, blobs, step_draw->registry, step_draw->dataset[*slot], step_inputs_gather_windows,
+		    &gathering, missing, err))
 		return gathering.windows;
 	free(gathering.windows);
 	return NULL;
@@ -99,8 +100,8 @@ static bool step_inputs_own(struct chain *chain, const struct step_draw *step_dr
 	};
 
 	return own->windows != NULL ||
-		step_inputs_gather(chain->spec, chain->blobs, step_draw, slot, step_inputs_gather_own, &gathering,
-			missing, err);
+		step_inputs_gather(chain->spec, chain->blobs, step_draw->registry, step_draw->dataset[slot],
+			step_inputs_gather_own, &gathering, missing, err);
 }
 
 /* A body that is at hand needs no windows: what they give is known. */

@@ -3,6 +3,7 @@
 #ifndef ATELIER_CHAIN_VERIFY_STEP_INPUTS_H
 #define ATELIER_CHAIN_VERIFY_STEP_INPUTS_H
 
+#include "chain/blobs.h"
 #include "chain/index.h"
 #include "chain/verify/wants.h"
 
@@ -16,6 +17,9 @@ struct step_draw {
 
 void step_inputs_draw(const struct spec *spec, const struct registry *registry, const struct index_entry *parent,
 	struct step_draw *step_draw);
+/* Has the bytes of a dataset gathered; false if they are not here: then `missing`, if not NULL, names them. */
+bool step_inputs_gather(const struct spec *spec, struct blobs *blobs, const struct registry *registry, uint32_t dataset,
+	blobs_gatherer *gather, void *context, struct blob_want *missing, struct errmsg *err);
 /* Windows of a proof, the caller's; NULL if the dataset's bytes are not here: then `missing`, if not NULL,
  * names them. */
 uint8_t *step_inputs_windows(const struct spec *spec, struct blobs *blobs, const struct step_draw *step_draw,
