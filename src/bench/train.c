@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/merge.h"
 #include "consensus/spec.h"
 #include "crypto/hash.h"
 #include "ml/backend_cpu.h"
@@ -16,7 +15,9 @@
 #include "ml/kernel/float.h"
 #include "ml/kernel/math.h"
 #include "ml/kernel/noise.h"
+#include "ml/merge.h"
 #include "ml/pass.h"
+#include "ml/run.h"
 #include "ml/update.h"
 #include "util/file.h"
 #include "util/mem.h"
@@ -36,18 +37,16 @@ const struct option_spec train_options[] = {
 	{ "runs", "<n>", "Runs of a round.", "Rounds", "8", 0 },
 	{ "segments", "<n>", "Segments of a run.", "Rounds", "32", 0 },
 	{ "segment", "<n>", "Minibatches of a segment; its moments are fresh.", "Rounds", "64", 0 },
-	{ "codes", "<n>", "Delta codes of a state between segments: 1 for 8 bits a parameter, 2 for 16, 0 for none.",
-		"Rounds", "1", 0 },
 	{ "mu", "<ppm>", "Momentum of merges.", "Rounds", "500000", 0 },
 	{ "eta", "<ppm>", "Rate of merges.", "Rounds", "900000", 0 },
-	{ "lottery", "<n>", "Blocks of the network before the first round, with the spec's momentum and rate.",
-		"Rounds", "0", 0 },
+	{ "lottery", "<n>", "Blocks of the network before the first round, without momentum.", "Rounds", "0", 0 },
 	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
 
 enum {
 	TRAIN_VALIDATION_ROWS = 128,
 	TRAIN_DATASETS_MAX = 1 + UPDATE_SLOTS_MAX,
+	TRAIN_RUNS_MAX = 240,
 	TRAIN_FILE_MAX = 1 << 26,
 	TRAIN_BLOCK_MAX = 1 << 30
 };
@@ -58,7 +57,7 @@ static const char *const train_modes[] = { "adamw", "network", "gradient", "roun
 
 /* Of rounds alone, as the options say. */
 struct train_rounds {
-	int64_t runs, segments, segment, codes, mu_ppm, eta_ppm, lottery;
+	int64_t runs, lottery;
 };
 
 struct training {
@@ -404,152 +403,89 @@ static bool train_run_network(struct training *training, int64_t blocks, struct 
 /* === Rounds === */
 
 struct train_round {
-	struct course course; /* whose steps are segments */
-	struct train_optimiser optimiser;
-	uint8_t *windows, *delta, *benchmark;
-	float *theta, *v; /* [n] the base and its momentum */
-	float **changes;  /* [runs] of [n] each */
-	int exponent_max;
+	uint8_t *windows, *benchmark, *next;
+	uint8_t **codes; /* [runs] of what each has changed */
 };
 
-/* The smallest exponent of a delta code that holds four times what a run's optimiser can move a parameter. */
-static int train_exponent_max(const struct training *training)
+/* Segment after segment from the base. False if one fails: the run has no result. */
+static bool train_run_segments(struct training *training, struct train_round *round, const struct state *base,
+	int64_t number, const struct course_data *data, uint8_t *code)
 {
+	const struct course *course = spec_course(&training->spec);
+	uint8_t ticket[32], seed[32], segment_seed[32];
+
+	train_key(training, "run", number, ticket);
+	run_seed(ticket, ticket, seed);
+	run_start(&course->train, code);
+	for (uint32_t i = 0; i < course->train.segments; i++) {
+		const struct run_segment segment = {
+			.base = base,
+			.segment_seed = segment_seed,
+			.start = code,
+			.windows = round->windows,
+			.progress = train_count_loss,
+			.progress_context = training,
+		};
+
+		run_segment_seed(seed, i, segment_seed);
+		if (!run_gather(course, segment_seed, data, round->windows) ||
+			run_execute(training->backend, &segment, round->next) != STEP_OK)
+			return false;
+		memcpy(code, round->next, run_code_size(&course->train));
+	}
+	return true;
+}
+
+/* All runs from *state, one after the other here and side by side in a network; then *state is the one after their
+ * merge. */
+static bool train_run_round(struct training *training, struct train_round *round, int64_t number, struct state **state)
+{
+	const int64_t run_count = training->rounds.runs;
 	const struct train_config *train = &spec_course(&training->spec)->train;
-	double moved = 4e-6 * train->lr_ppm * (double)training->rounds.segment * (double)training->rounds.segments,
-	       largest = 126.0;
-	int exponent = 0;
-
-	for (; exponent > DELTA_EXPONENT_MIN && largest / 2.0 >= moved; exponent--)
-		largest /= 2.0;
-	return exponent;
-}
-
-/* change becomes what the state's codes hold of rest, each code holding what those before it left; rest is used up.
- * False if a value does not fit: the segment fails. */
-static bool train_code_state(const struct training *training, const struct train_round *round, const uint8_t seed[32],
-	float *rest, float *change)
-{
-	const size_t n = train_count(training);
-	float *decoded = round->optimiser.m; /* free between segments */
-	uint8_t key[32];
-
-	memcpy(key, seed, sizeof key);
-	memset(change, 0, n * sizeof(float));
-	for (int64_t code = 0; code < training->rounds.codes; code++) {
-		if (!delta_encode(rest, n, key, round->delta))
-			return false;
-		for (size_t at = 0; at < delta_size(n); at += DELTA_BLOCK_SIZE)
-			if ((int8_t)round->delta[at] > round->exponent_max)
-				return false;
-		delta_decode(round->delta, 0, n, decoded);
-		for (size_t i = 0; i < n; i++) {
-			change[i] = change[i] + decoded[i];
-			rest[i] = rest[i] - decoded[i];
-		}
-		sha256(key, key, sizeof key);
-	}
-	if (training->rounds.codes == 0)
-		memcpy(change, rest, n * sizeof(float));
-	return float_all_finite(change, n);
-}
-
-/* From the base and what the run has changed so far to what it has changed then. */
-static bool train_run_segment(struct training *training, struct train_round *round, int64_t number,
-	const struct course_data *data, float *change)
-{
-	const struct train_config *train = &round->course.train;
-	struct train_optimiser *optimiser = &round->optimiser;
-	const size_t n = train_count(training), size = train->batch * train_window_size(training);
-	uint8_t seed[32];
-
-	train_key(training, "segment", number, seed);
-	if (!course_gather_step(&round->course, seed, seed, 0, data, round->windows))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		optimiser->w[i] = round->theta[i] + change[i];
-	train_reset_moments(training, optimiser);
-	for (uint32_t done = 0; done < train->iterations; done++) {
-		const struct pass_dither dither = { seed, done * train->batch };
-
-		if (!train_iterate(training, optimiser, round->windows + done * size, train->batch, dither, done + 1))
-			return false;
-	}
-	for (size_t i = 0; i < n; i++)
-		optimiser->w[i] = optimiser->w[i] - round->theta[i];
-	return train_code_state(training, round, seed, optimiser->w, change);
-}
-
-/* All runs from the base, one after the other here and side by side in a network, and their merge. */
-static bool train_run_round(struct training *training, struct train_round *round, int64_t number)
-{
-	const struct train_rounds *rounds = &training->rounds;
-	const struct train_config *train = &round->course.train;
-	float *results[MERGE_RUNS_MAX];
-	uint8_t ticket[32];
+	struct merge_run runs[TRAIN_RUNS_MAX] = { 0 };
 	struct merge_outcome outcome;
+	uint8_t ticket[32];
 
-	for (int64_t run = 0; run < rounds->runs; run++) {
+	for (int64_t run = 0; run < run_count; run++) {
 		const struct course_data *data = &training->datasets[(size_t)run % training->dataset_count];
-		const int64_t first = (number * rounds->runs + run) * rounds->segments;
-		bool ok = true;
 
-		memset(round->changes[run], 0, train_count(training) * sizeof(float));
-		for (int64_t segment = 0; ok && segment < rounds->segments; segment++)
-			ok = train_run_segment(training, round, first + segment, data, round->changes[run]);
-		results[run] = ok ? round->changes[run] : NULL;
+		if (train_run_segments(training, round, *state, number * run_count + run, data, round->codes[run]))
+			runs[run].code = round->codes[run];
 	}
 	train_key(training, "merge", number, ticket);
-	course_gather_benchmark(&round->course, ticket, round->benchmark);
-	const struct merge_job job = {
-		.model = backend_cpu_model(training->backend),
-		.windows = round->benchmark,
-		.rows = train->bench_rows,
-		.changes = results,
-		.count = (size_t)rounds->runs,
-		.mu = (float)rounds->mu_ppm / 1000000.0f,
-		.eta = (float)rounds->eta_ppm / 1000000.0f,
-		.gate = (float)train->gate_ppm / 1000000.0f,
-	};
+	course_gather_benchmark(spec_course(&training->spec), ticket, round->benchmark);
+	struct state *after = merge_execute(training->backend, *state, round->benchmark, runs, (size_t)run_count, NULL,
+		&outcome);
 
-	merge_execute(&job, round->theta, round->v, &outcome);
+	state_unref(*state);
+	*state = after;
 	training->void_blocks += outcome.is_void;
-	training->left_out += rounds->runs - outcome.merged;
-	training->done += rounds->segments * rounds->segment;
-	return train_report(training, round->theta, NULL);
+	for (int64_t run = 0; run < run_count; run++)
+		training->left_out += runs[run].seat != MERGE_MERGED;
+	training->done += (int64_t)train->segments * train->segment;
+	return train_report(training, state_theta(after), NULL);
 }
 
-static void train_new_round(const struct training *training, const struct state *base, struct train_round *round)
+static void train_new_round(const struct training *training, struct train_round *round)
 {
-	const size_t n = train_count(training), bytes = n * sizeof(float);
+	const struct course *course = spec_course(&training->spec);
 
-	round->course = *spec_course(&training->spec);
-	round->course.train.iterations = (uint32_t)training->rounds.segment;
-	round->optimiser = train_new_optimiser(training);
-	round->windows = mem_alloc(step_windows_size(&round->course.train));
-	round->delta = mem_alloc(delta_size(n));
-	round->benchmark = mem_alloc(course_benchmark_size(&round->course));
-	round->theta = mem_align(bytes);
-	round->v = mem_align(bytes);
-	memcpy(round->theta, state_theta(base), bytes);
-	memset(round->v, 0, bytes); /* the lottery's momentum is none of theirs */
-	round->changes = mem_calloc((size_t)training->rounds.runs, sizeof *round->changes);
+	round->windows = mem_alloc(run_windows_size(&course->train));
+	round->benchmark = mem_alloc(course_benchmark_size(course));
+	round->next = mem_alloc(run_code_size(&course->train));
+	round->codes = mem_calloc((size_t)training->rounds.runs, sizeof *round->codes);
 	for (int64_t run = 0; run < training->rounds.runs; run++)
-		round->changes[run] = mem_align(bytes);
-	round->exponent_max = train_exponent_max(training);
+		round->codes[run] = mem_alloc(run_code_size(&course->train));
 }
 
 static void train_free_round(const struct training *training, struct train_round *round)
 {
 	for (int64_t run = 0; run < training->rounds.runs; run++)
-		free(round->changes[run]);
-	free(round->changes);
-	free(round->theta);
-	free(round->v);
+		free(round->codes[run]);
+	free(round->codes);
 	free(round->windows);
-	free(round->delta);
 	free(round->benchmark);
-	train_free_optimiser(&round->optimiser);
+	free(round->next);
 }
 
 static bool train_run_rounds(struct training *training, struct state **state)
@@ -557,9 +493,9 @@ static bool train_run_rounds(struct training *training, struct state **state)
 	struct train_round round;
 	bool ok = train_run_network(training, training->rounds.lottery, state);
 
-	train_new_round(training, *state, &round);
+	train_new_round(training, &round);
 	for (int64_t number = 0; ok && training->done < training->total; number++)
-		ok = train_run_round(training, &round, number);
+		ok = train_run_round(training, &round, number, state);
 	train_free_round(training, &round);
 	return ok;
 }
@@ -642,20 +578,28 @@ static bool train_read_others(struct training *training, const struct options *o
 		training->dataset_count == 1 || errmsg_set(err, "-data needs -mode=network or rounds");
 }
 
+/* The spec becomes that of a chain with rounds: the lottery's blocks have no momentum then. */
 static bool train_read_rounds(struct training *training, const struct options *options, struct errmsg *err)
 {
-	struct train_rounds *rounds = &training->rounds;
-	const struct train_config *train = &spec_course(&training->spec)->train;
+	struct train_config *train = &training->spec.courses[0].train;
+	int64_t segments, segment, mu_ppm, eta_ppm;
+	const char *wrong;
 
-	if (!options_int(options, "runs", 1, MERGE_RUNS_MAX, &rounds->runs, err) ||
-		!options_int(options, "segments", 1, 1 << 16, &rounds->segments, err) ||
-		!options_int(options, "segment", 1, 1 << 16, &rounds->segment, err) ||
-		!options_int(options, "codes", 0, 2, &rounds->codes, err) ||
-		!options_int(options, "mu", 0, 999999, &rounds->mu_ppm, err) ||
-		!options_int(options, "eta", 0, 10000000, &rounds->eta_ppm, err) ||
-		!options_int(options, "lottery", 0, 1 << 20, &rounds->lottery, err))
+	if (!options_int(options, "runs", 1, TRAIN_RUNS_MAX, &training->rounds.runs, err) ||
+		!options_int(options, "segments", 1, 1 << 16, &segments, err) ||
+		!options_int(options, "segment", 1, 1 << 16, &segment, err) ||
+		!options_int(options, "mu", 0, 999999, &mu_ppm, err) ||
+		!options_int(options, "eta", 0, 10000000, &eta_ppm, err) ||
+		!options_int(options, "lottery", 0, 1 << 20, &training->rounds.lottery, err))
 		return false;
-	return (uint64_t)rounds->segment * train->batch * train_window_size(training) <= TRAIN_BLOCK_MAX ||
+	train->segments = (uint32_t)segments;
+	train->segment = (uint32_t)segment;
+	train->mu_ppm = (uint32_t)mu_ppm;
+	train->eta_ppm = (uint32_t)eta_ppm;
+	wrong = course_check(train);
+	if (wrong != NULL)
+		return errmsg_set(err, "%s", wrong);
+	return run_windows_size(train) <= TRAIN_BLOCK_MAX ||
 		errmsg_set(err, "a segment's windows would take more than %d bytes", TRAIN_BLOCK_MAX);
 }
 
@@ -671,7 +615,8 @@ static bool train_set_up(struct training *training, const struct options *option
 			errmsg_set(err, "-decay is not for -mode=%s", train_modes[training->mode])) &&
 		train_read_spec(training, options, err) &&
 		train_read_corpus(training, options_string(options, "corpus"), err) &&
-		train_read_others(training, options, err) && train_read_rounds(training, options, err);
+		train_read_others(training, options, err) &&
+		(training->mode != TRAIN_MODE_ROUNDS || train_read_rounds(training, options, err));
 }
 
 static bool train_run_state(struct training *training, struct state **state)

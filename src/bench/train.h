@@ -8,8 +8,8 @@
  *     adamw      one AdamW run over minibatches of B windows
  *     gradient   the same, but minibatches of (k + 1) * C * B windows: one gradient a block
  *     network    blocks of k + 1 steps of C minibatches each from the block's state, and the outer update with its gate
- *     rounds     runs of many segments from one base, side by side, and their merge (bench/merge.h); between segments a
- *                run is the delta code of what it changed. Iterations are counted one after the other
+ *     rounds     runs of many segments from one base, side by side (ml/run.h), and their merge (ml/merge.h).
+ *                Iterations are counted one after the other
  *
  * Everything is drawn from -seed: the same command prints the same numbers, on every machine unless the engine is
  * plain. */

@@ -1,8 +1,8 @@
 /* A start-up check that this build on this machine, with a kind of backend, computes the bits that all nodes agree on.
  *
  * Runs products on adversarial operands and each operation between them (ml/kernel/probe.h), and a small step with its
- * updates; and compares a digest of all results with the one embedded here. A node must not run on a kind that fails
- * it. */
+ * updates, a segment, and their merge; and compares a digest of all results with the one embedded here. A node must not
+ * run on a kind that fails it. */
 #ifndef ATELIER_ML_SELFTEST_H
 #define ATELIER_ML_SELFTEST_H
 

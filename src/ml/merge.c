@@ -1,0 +1,227 @@
+/* A round's merge: runs are judged one by one, the sum of the good ones moves the state. */
+#include "ml/merge.h"
+
+#include <fenv.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ml/delta.h"
+#include "ml/kernel/float.h"
+#include "ml/kernel/math.h"
+#include "util/mem.h"
+#include "util/size.h"
+
+/* Values handled at a time: small enough for the cache, a multiple of delta blocks and of the sums' lanes. */
+enum { MERGE_RANGE = 4096 };
+
+/* So few runs divide as if there were so many: a single one moves the state by a third of its way. */
+enum { MERGE_DIVISOR_MIN = 3 };
+
+/* Squares of lengths: a run more than three times as long as the median is left out. */
+#define MERGE_SQUARES_MAX 9.0f
+
+/* What losses are computed with. */
+struct merge_measure {
+	struct backend *backend;
+	struct backend_batch batch; /* at the state before the merge */
+	float gate;
+};
+
+/* At a state, or at what a code makes of it. False with NaN if it fails. */
+static bool merge_loss(const struct merge_measure *measure, const struct state *state, const uint8_t *change,
+	float *loss)
+{
+	struct backend_batch batch = measure->batch;
+
+	batch.state = state;
+	batch.change = change;
+	if (backend_loss(measure->backend, &batch, loss) && float_is_finite(*loss))
+		return true;
+	*loss = NAN;
+	return false;
+}
+
+static bool merge_is_merged(const struct merge_run *run)
+{
+	return run->code != NULL && run->seat == MERGE_MERGED;
+}
+
+static size_t merge_count_merged(const struct merge_run *runs, size_t count)
+{
+	size_t merged = 0;
+
+	for (size_t i = 0; i < count; i++)
+		merged += merge_is_merged(&runs[i]);
+	return merged;
+}
+
+/* --- judging runs --- */
+
+/* dot16 of a run with itself: never negative, and finite whatever the code, as 2^32 squares of 127 are. */
+static float merge_square(const uint8_t *code, size_t n)
+{
+	float lane[16] = { 0 }, decoded[MERGE_RANGE];
+
+	for (size_t first = 0; first < n; first += MERGE_RANGE) {
+		size_t count = size_min(n - first, MERGE_RANGE);
+
+		delta_decode(code, first, count, decoded);
+		math_dot16_add(lane, decoded, decoded, count);
+	}
+	return math_fold16(lane);
+}
+
+static int merge_compare(const void *a, const void *b)
+{
+	float left = *(const float *)a, right = *(const float *)b;
+
+	return (left > right) - (left < right);
+}
+
+/* The lower median of the squares of the true runs, one at least: more than half of them would have to be long for a
+ * long one to pass. squares: [count], of the true runs alone. */
+static float merge_median(const float *squares, size_t count)
+{
+	float *sorted = mem_dup(squares, count * sizeof *squares), median;
+
+	qsort(sorted, count, sizeof *sorted, merge_compare);
+	median = sorted[(count - 1) / 2];
+	free(sorted);
+	return median;
+}
+
+/* All true runs are left out but those that pass both tests. */
+static void merge_judge(const struct merge_measure *measure, float loss_before, struct merge_run *runs, size_t count)
+{
+	const size_t n = model_count(&measure->backend->config.model);
+	float *squares = mem_alloc(count * sizeof *squares), loss;
+	size_t judged = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (runs[i].code != NULL)
+			squares[judged++] = merge_square(runs[i].code, n);
+	const float limit = MERGE_SQUARES_MAX * merge_median(squares, judged);
+
+	judged = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (runs[i].code == NULL)
+			continue;
+		if (squares[judged++] <= limit && merge_loss(measure, measure->batch.state, runs[i].code, &loss) &&
+			loss <= loss_before * measure->gate)
+			runs[i].seat = MERGE_MERGED;
+	}
+	free(squares);
+}
+
+/* --- the state after it --- */
+
+/* sum becomes that of the merged runs, seats ascending. It starts at +0, which changes no bit: no decoded value is -0.
+ */
+static void merge_sum_range(const struct merge_run *runs, size_t run_count, size_t first, size_t count, float *sum)
+{
+	float decoded[MERGE_RANGE];
+
+	memset(sum, 0, count * sizeof *sum);
+	for (size_t i = 0; i < run_count; i++) {
+		if (!merge_is_merged(&runs[i]))
+			continue;
+		delta_decode(runs[i].code, first, count, decoded);
+		for (size_t j = 0; j < count; j++)
+			sum[j] = sum[j] + decoded[j];
+	}
+}
+
+static struct state *merge_propose(const struct train_config *config, const struct state *state,
+	const struct merge_run *runs, size_t run_count)
+{
+	const size_t n = model_count(&config->model);
+	const float mu = (float)config->mu_ppm / 1000000.0f, eta = (float)config->eta_ppm / 1000000.0f,
+		    divisor = (float)size_max(MERGE_DIVISOR_MIN, merge_count_merged(runs, run_count));
+	const float *theta_before = state_theta(state), *v_before = state_momentum(state);
+	float *theta = mem_align(n * sizeof(float)), *v = mem_align(n * sizeof(float)), sum[MERGE_RANGE];
+
+	for (size_t first = 0; first < n; first += MERGE_RANGE) {
+		size_t count = size_min(n - first, MERGE_RANGE);
+
+		merge_sum_range(runs, run_count, first, count, sum);
+		for (size_t j = 0, i = first; j < count; j++, i++) {
+			float update = sum[j] / divisor;
+
+			v[i] = mu * v_before[i] + update;
+			theta[i] = theta_before[i] + eta * (update + mu * v[i]);
+		}
+	}
+	return state_new(&config->model, theta, v);
+}
+
+/* What led into nothing is forgotten with it. */
+static struct state *merge_void_state(const struct train_config *config, const struct state *state)
+{
+	const size_t n = model_count(&config->model);
+	float *theta = mem_align(n * sizeof(float)), *v = mem_align(n * sizeof(float));
+
+	memcpy(theta, state_theta(state), n * sizeof(float));
+	memset(v, 0, n * sizeof(float));
+	return state_new(&config->model, theta, v);
+}
+
+/* Judges the runs; what those that pass propose, if it passes the gate itself, else NULL. Where no run is true nothing
+ * has to be measured. */
+static struct state *merge_judge_proposal(const struct merge_measure *measure, struct merge_run *runs, size_t count,
+	size_t true_runs, struct merge_outcome *outcome)
+{
+	const struct train_config *config = &measure->backend->config;
+	const struct state *state = measure->batch.state;
+	const size_t n = model_count(&config->model);
+
+	if (true_runs == 0 || !merge_loss(measure, state, NULL, &outcome->loss_before))
+		return NULL;
+	merge_judge(measure, outcome->loss_before, runs, count);
+	if (merge_count_merged(runs, count) == 0)
+		return NULL;
+	struct state *proposed = merge_propose(config, state, runs, count);
+
+	if (float_all_finite(state_theta(proposed), n) && float_all_finite(state_momentum(proposed), n) &&
+		merge_loss(measure, proposed, NULL, &outcome->loss_after) &&
+		outcome->loss_after <= outcome->loss_before * measure->gate)
+		return proposed;
+	state_unref(proposed);
+	return NULL;
+}
+
+struct state *merge_execute(struct backend *backend, const struct state *state, const uint8_t *windows,
+	struct merge_run *runs, size_t count, const atomic_bool *cancel, struct merge_outcome *outcome)
+{
+	const struct merge_measure measure = {
+		.backend = backend,
+		.batch = { .state = state, .windows = windows, .rows = backend->config.bench_rows, .cancel = cancel },
+		.gate = (float)backend->config.gate_ppm / 1000000.0f,
+	};
+	size_t true_runs = 0;
+
+	fesetenv(FE_DFL_ENV);
+	*outcome = (struct merge_outcome){ .loss_before = NAN, .loss_after = NAN };
+	for (size_t i = 0; i < count; i++) {
+		if (runs[i].code == NULL)
+			continue;
+		runs[i].seat = MERGE_LEFT_OUT;
+		true_runs++;
+	}
+	struct state *merged = merge_judge_proposal(&measure, runs, count, true_runs, outcome);
+
+	/* Asked last of all: a pass that was cancelled, or miscalculated, looks like one that failed, and must neither
+	 * make a merge void nor leave a run out. */
+	if ((cancel != NULL && atomic_load(cancel)) || backend_wrong(backend)) {
+		state_unref(merged);
+		return NULL;
+	}
+	outcome->is_void = merged == NULL;
+	return merged != NULL ? merged : merge_void_state(&backend->config, state);
+}
+
+struct state *merge_replay(const struct train_config *config, const struct state *state, const struct merge_run *runs,
+	size_t count, bool is_void)
+{
+	fesetenv(FE_DFL_ENV);
+	return is_void ? merge_void_state(config, state) : merge_propose(config, state, runs, count);
+}

@@ -1,0 +1,42 @@
+/* The merge of a round: what true runs changed since their base becomes one step of an outer optimizer with momentum
+ * (doc/protocol.md section 20).
+ *
+ * A pure function of the state that the merge follows, the windows of the reserved text that its block is measured by,
+ * and the codes of the runs (ml/run.h). Each run is judged by itself: by its length, against the median of all, and by
+ * what the state predicts with it alone. So no run answers for another, and no false one moves the model further than
+ * its part. Memory beside codes, backend and results is a few kilobytes: runs are decoded in ranges. */
+#ifndef ATELIER_ML_MERGE_H
+#define ATELIER_ML_MERGE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ml/backend.h"
+
+/* What became of a seat, as coinbases state it. */
+enum merge_seat { MERGE_EMPTY, MERGE_MERGED, MERGE_LEFT_OUT, MERGE_STRUCK };
+
+struct merge_run {
+	const uint8_t *code;  /* of a true seat: what its run changed, within bounds; else NULL. Borrowed */
+	enum merge_seat seat; /* of a true one merge_execute fills it, of others it stays */
+};
+
+struct merge_outcome {
+	bool is_void;
+	float loss_before, loss_after; /* of the reserved text; NaN where not computed; for people */
+};
+
+/* The state after the merge (a reference, the caller's), with what became of its runs, seats ascending. windows:
+ * [bench_rows][ctx + 1]; rates are those of the backend's configuration. NULL only if cancelled (cancel may be NULL),
+ * or if the backend's products are checked and one was wrong (backend_wrong). */
+struct state *merge_execute(struct backend *backend, const struct state *state, const uint8_t *windows,
+	struct merge_run *runs, size_t count, const atomic_bool *cancel, struct merge_outcome *outcome);
+
+/* The same state from what a coinbase stated, the code of each merged run given: nothing is measured. What is stated
+ * may be false, and the state then another. */
+struct state *merge_replay(const struct train_config *config, const struct state *state, const struct merge_run *runs,
+	size_t count, bool is_void);
+
+#endif
