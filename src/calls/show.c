@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "consensus/payload/commitment.h"
+#include "consensus/payload/round_tx.h"
 #include "consensus/reward.h"
 #include "consensus/spec.h"
 #include "crypto/address.h"
@@ -82,10 +83,31 @@ static json_t *show_tx_input(const struct tx *tx, size_t i)
 	return shown;
 }
 
+/* What a round transaction says: for whose seat, and what of its run. Roots as those of data are shown. */
+static json_t *show_round_tx(const struct round_tx *round_tx)
+{
+	static const char *const kind_names[] = {
+		[ROUND_COMMIT] = "commit",
+		[ROUND_DISCLOSURE] = "disclosure",
+		[ROUND_CHALLENGE] = "challenge",
+	};
+	json_t *shown = json_object();
+
+	json_object_set_new(shown, "kind", json_string(kind_names[round_tx->kind]));
+	json_object_set_new(shown, "seat", json_integer(round_tx->height));
+	if (round_tx->kind == ROUND_CHALLENGE)
+		json_object_set_new(shown, "segment", json_integer(round_tx->segment));
+	json_object_set_new(shown, round_tx->kind == ROUND_COMMIT ? "root" : "blob", json_hex(round_tx->root, 32));
+	if (round_tx->kind == ROUND_COMMIT)
+		json_object_set_new(shown, "signature", json_hex(round_tx->signature, 64));
+	return shown;
+}
+
 json_t *show_tx(const struct spec *spec, const struct tx *tx)
 {
 	json_t *shown = json_object(), *inputs_shown = json_array(), *outputs_shown = json_array();
 	size_t weight = tx_weight(tx);
+	struct round_tx round_tx;
 
 	json_object_set_new(shown, "txid", json_hash(tx_txid(tx)));
 	json_object_set_new(shown, "hash", json_hash(tx_wtxid(tx)));
@@ -107,6 +129,8 @@ json_t *show_tx(const struct spec *spec, const struct tx *tx)
 	}
 	json_object_set_new(shown, "vin", inputs_shown);
 	json_object_set_new(shown, "vout", outputs_shown);
+	if (round_tx_is_on(spec, tx) && round_tx_parse(tx, &round_tx))
+		json_object_set_new(shown, "round", show_round_tx(&round_tx));
 	return shown;
 }
 

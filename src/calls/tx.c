@@ -393,12 +393,12 @@ static const char getmempoolentry_result[] =
 static const struct rpc_method tx_methods[] = {
 	{ "getrawtransaction", "Rawtransactions", call_getrawtransaction, getrawtransaction_args,
 		"Gives a transaction of the mempool or of the active chain.",
-		"\"hex\" or {\"txid\", \"hash\", \"size\", ..., \"vin\", \"vout\", \"hex\", "
+		"\"hex\" or {\"txid\", \"hash\", \"size\", ..., \"vin\", \"vout\", \"round\", \"hex\", "
 		"\"blockhash\", \"confirmations\"}",
 		"\"txid\" 1", 0 },
 	{ "decoderawtransaction", "Rawtransactions", call_decoderawtransaction, decoderawtransaction_args,
-		"Shows what a serialised transaction says.", "{\"txid\", \"hash\", \"size\", ..., \"vin\", \"vout\"}",
-		"\"hex\"", 0 },
+		"Shows what a serialised transaction says; one of rounds has round: whose seat, its kind and roots.",
+		"{\"txid\", \"hash\", \"size\", ..., \"vin\", \"vout\", \"round\"}", "\"hex\"", 0 },
 	{ "sendrawtransaction", "Rawtransactions", call_sendrawtransaction, sendrawtransaction_args,
 		"Puts a transaction into the mempool and offers it to the peers.", "\"txid\"  (string)", "\"hex\"", 0 },
 	{ "gettxout", "Blockchain", call_gettxout, gettxout_args, "Gives an unspent output; null if there is none.",

@@ -7,6 +7,7 @@
 #include "chain/halt.h"
 #include "chain/internal.h"
 #include "chain/mempool/admit.h"
+#include "chain/mempool/round_admit.h"
 #include "chain/reindex.h"
 #include "chain/tip.h"
 #include "chain/verify/dispatch.h"
@@ -379,6 +380,7 @@ void chain_close(struct chain *chain)
 	dispatch_stop(chain);
 	loose_pool_stop(chain);
 	judge_free(chain->judge);
+	round_admit_stop(chain);
 	waiting_clear(chain);
 	connect_forget(chain);
 	close_save_verified(chain);

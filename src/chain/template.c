@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "chain/internal.h"
+#include "chain/mempool/round_admit.h"
 #include "chain/mempool/select.h"
 #include "chain/tip.h"
 #include "chain/verify/step_inputs.h"
@@ -102,6 +103,31 @@ static uint32_t template_time(const struct chain *chain, const struct parent_vie
 	return (uint32_t)(block_time < least_time ? least_time : block_time);
 }
 
+/* Transactions of rounds first, as they have no fee to be chosen by; then what pays best. Returns the fees. */
+static int64_t template_add_txs(const struct chain *chain, struct block *template_block, size_t weight_max)
+{
+	const struct tx **round_txs = mem_calloc(chain->mempool->rounds.held, sizeof *round_txs);
+	const size_t round_count = round_admit_select(chain, weight_max, round_txs);
+	const struct mempool_tx **selected;
+	size_t selected_count;
+	int64_t fees = 0;
+
+	for (size_t i = 0; i < round_count; i++)
+		weight_max -= tx_weight(round_txs[i]);
+	selected = mempool_select(chain->mempool, weight_max, chain->spec->blob_budget, &selected_count);
+	template_block->txs = mem_calloc(1 + round_count + selected_count, sizeof *template_block->txs);
+	template_block->tx_count = 1;
+	for (size_t i = 0; i < round_count; i++)
+		template_block->txs[template_block->tx_count++] = tx_ref(round_txs[i]);
+	for (size_t i = 0; i < selected_count; i++) {
+		template_block->txs[template_block->tx_count++] = tx_ref(selected[i]->entry.tx);
+		fees += selected[i]->entry.fee;
+	}
+	free(selected);
+	free(round_txs);
+	return fees;
+}
+
 /* The coinbase comes last, when it is known what the others
  * pay; room for it was set aside before they were chosen. */
 struct block *chain_template(struct chain *chain, const uint8_t miner[32])
@@ -115,9 +141,8 @@ struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 		.registry = chain->registry,
 		.parent = tip->height > 0 ? &tip->outcome : NULL,
 	};
-	const struct mempool_tx **selected;
 	struct parent_view parent_view;
-	size_t selected_count, coinbase_room, most_proofs;
+	size_t coinbase_room, most_proofs;
 
 	index_parent_view(tip, &parent_view);
 	template_block->header.version = HEADER_VERSION;
@@ -130,16 +155,8 @@ struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 	template_add_loose(chain, template_block, most_proofs);
 	template_add_late(chain, template_block, most_proofs);
 	coinbase_room = template_coinbase_weight(spec, template_block->loose_count + template_block->late_count);
-	selected = mempool_select(chain->mempool,
-		coinbase_room < spec->block_weight ? spec->block_weight - coinbase_room : 0, spec->blob_budget,
-		&selected_count);
-	template_block->txs = mem_calloc(selected_count + 1, sizeof *template_block->txs);
-	for (size_t i = 0; i < selected_count; i++) {
-		template_block->txs[i + 1] = tx_ref(selected[i]->entry.tx);
-		template_facts.fees += selected[i]->entry.fee;
-	}
-	free(selected);
-	template_block->tx_count = selected_count + 1;
+	template_facts.fees = template_add_txs(chain, template_block,
+		coinbase_room < spec->block_weight ? spec->block_weight - coinbase_room : 0);
 	template_facts.loose = template_block->loose;
 	template_facts.loose_count = template_block->loose_count;
 	template_facts.late = template_block->late;

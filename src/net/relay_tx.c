@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "consensus/payload/contribution.h"
+#include "consensus/payload/round_tx.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -280,7 +281,10 @@ static void relay_tx_request_answered(struct relay_tx *tx_relay, struct peer *pe
 static void relay_tx_note_blobs(struct relay_tx *tx_relay, const struct peer *peer, const struct tx *tx)
 {
 	struct contribution contribution;
+	struct round_tx round_tx;
 
+	if (round_tx_parse(tx, &round_tx) && round_tx.kind != ROUND_COMMIT)
+		blob_fetch_offered(tx_relay->fetch, peer, round_tx.root);
 	for (size_t i = 0; i < tx->output_count; i++)
 		if (contribution_parse(&tx->outputs[i].script, &contribution))
 			blob_fetch_offered(tx_relay->fetch, peer, contribution.root);
@@ -331,7 +335,7 @@ void relay_tx_on_tx(struct relay_tx *tx_relay, struct peer *peer, const uint8_t 
 	if (!relay_tx_wants(tx_relay, wtxid)) {
 		tx_unref(tx);
 		/* Rules without context: no node can have passed it on in good faith. */
-	} else if (!tx_check(tx, &tx_reject)) {
+	} else if (!round_tx_check(chain_spec(tx_relay->peers->chain), tx, &tx_reject) || !tx_check(tx, &tx_reject)) {
 		tx_unref(tx);
 		peer_punish(peer, "invalid transaction: %s", tx_reject.reason);
 	} else {

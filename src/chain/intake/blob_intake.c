@@ -6,6 +6,7 @@
 #include "chain/halt.h"
 #include "chain/internal.h"
 #include "chain/mempool/admit.h"
+#include "chain/mempool/round_admit.h"
 
 bool chain_judge_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
 	struct reject *reject)
@@ -46,7 +47,8 @@ static bool blob_intake_is_needed(const struct chain *chain, const uint8_t root[
 
 bool chain_wants_blob(const struct chain *chain, const uint8_t root[32], uint64_t size)
 {
-	return blob_intake_is_needed(chain, root, size) || mempool_wants(chain->mempool, root, size);
+	return blob_intake_is_needed(chain, root, size) || mempool_wants(chain->mempool, root, size) ||
+		round_pool_wants(&chain->mempool->rounds, root);
 }
 
 static bool blob_intake_wanted(const void *context, const uint8_t root[32], uint64_t size)
@@ -74,7 +76,9 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 	bool keep, struct reject *reject)
 {
 	const bool blob_needed = blob_intake_is_needed(chain, root, size);
-	const enum blobs_use use = blob_needed ? BLOBS_SETTLED : keep ? BLOBS_KEPT : BLOBS_PENDING;
+	/* What rounds ask for is bounded by turns, and no contribution takes its room. */
+	const bool for_round = !blob_needed && !keep && round_pool_wants(&chain->mempool->rounds, root);
+	const enum blobs_use use = blob_needed ? BLOBS_SETTLED : keep || for_round ? BLOBS_KEPT : BLOBS_PENDING;
 	struct errmsg err;
 	uint8_t blob_root[32];
 
@@ -107,8 +111,9 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 	case BLOBS_FAILED:
 		return halt_explain(chain, halt_fail(chain, &err), reject);
 	}
-	if (registry_find(chain->registry, root, NULL) == NULL)
+	if (!for_round && registry_find(chain->registry, root, NULL) == NULL)
 		judge_begin(chain->judge, chain->registry, root);
+	round_admit_blob(chain, root, for_round);
 	admit_waiting(chain);
 	choose_advance(chain);
 	return CHAIN_NEW;

@@ -9,6 +9,7 @@
 #include "chain/halt.h"
 #include "chain/internal.h"
 #include "chain/mempool/policy.h"
+#include "chain/mempool/round_admit.h"
 #include "consensus/payload/commitment.h"
 #include "consensus/sighash.h"
 #include "consensus/spending.h"
@@ -424,6 +425,8 @@ enum chain_result chain_add_tx(struct chain *chain, const struct tx *tx, const s
 		tx_unref(tx);
 		return halt_explain(chain, chain->failed ? CHAIN_ERROR : CHAIN_KNOWN, reject);
 	}
+	if (round_tx_is_on(chain->spec, tx))
+		return round_admit(chain, tx, source, reject);
 	if (places_hold(&chain->mempool->places, tx_wtxid(tx))) {
 		judged = admit_tell_waiting(chain, tx, reject);
 		tx_unref(tx);
@@ -557,9 +560,13 @@ static void admit_drop_resembling(struct chain *chain)
  * and nothing but registrations can have become wrong (mempool_drop_data), or right. */
 void admit_new_tip(struct chain *chain)
 {
+	const bool undone = chain->mempool->undone;
+
 	chain->mempool->floor_rate = 0;
-	if (chain->mempool->undone)
+	if (undone)
 		admit_all_again(chain);
+	if (chain->spec->round_blocks > 0)
+		round_admit_new_tip(chain, undone);
 	mempool_drop_data(chain);
 	admit_drop_resembling(chain);
 	admit_waiting(chain);

@@ -6,6 +6,7 @@
 
 #include "chain/internal.h"
 #include "chain/mempool/policy.h"
+#include "chain/mempool/round_admit.h"
 #include "util/clock.h"
 #include "util/mem.h"
 
@@ -20,6 +21,7 @@ struct mempool *mempool_new(size_t bytes_max)
 	map_init(&mempool->roots);
 	places_init(&mempool->places);
 	pending_init(&mempool->pending);
+	round_pool_init(&mempool->rounds);
 	return mempool;
 }
 
@@ -48,6 +50,7 @@ void mempool_free(struct mempool *mempool)
 	map_clear(&mempool->roots);
 	places_clear(&mempool->places);
 	pending_clear(&mempool->pending);
+	round_pool_clear(&mempool->rounds);
 	free(mempool);
 }
 
@@ -204,12 +207,18 @@ void mempool_displace(struct chain *chain, struct mempool_tx *pool_tx)
 
 size_t chain_mempool_count(const struct chain *chain)
 {
-	return chain->mempool->by_txid.count;
+	return chain->mempool->by_txid.count + chain->mempool->rounds.held;
 }
 
 size_t chain_mempool_bytes(const struct chain *chain)
 {
-	return chain->mempool->bytes;
+	const struct round_pool *rounds = &chain->mempool->rounds;
+	size_t bytes = chain->mempool->bytes;
+
+	for (size_t i = 0; i < rounds->count; i++)
+		if (rounds->entries[i]->stage == ROUND_HELD)
+			bytes += (rounds->entries[i]->entry.weight + 3) / 4;
+	return bytes;
 }
 
 struct mempool_tx *mempool_find(const struct mempool *mempool, const uint8_t txid[32])
@@ -217,11 +226,18 @@ struct mempool_tx *mempool_find(const struct mempool *mempool, const uint8_t txi
 	return map_get(&mempool->by_txid, txid);
 }
 
+static const struct mempool_entry *mempool_find_round(const struct mempool *mempool, const uint8_t txid[32])
+{
+	const struct round_entry *round_entry = round_pool_find(&mempool->rounds, txid);
+
+	return round_entry != NULL && round_entry->stage == ROUND_HELD ? &round_entry->entry : NULL;
+}
+
 const struct mempool_entry *chain_mempool_find(const struct chain *chain, const uint8_t txid[32])
 {
 	const struct mempool_tx *pool_tx = mempool_find(chain->mempool, txid);
 
-	return pool_tx != NULL ? &pool_tx->entry : NULL;
+	return pool_tx != NULL ? &pool_tx->entry : mempool_find_round(chain->mempool, txid);
 }
 
 struct mempool_tx *mempool_find_wtxid(const struct mempool *mempool, const uint8_t wtxid[32])
@@ -233,7 +249,8 @@ const struct mempool_entry *chain_mempool_find_wtxid(const struct chain *chain, 
 {
 	const struct mempool_tx *pool_tx = mempool_find_wtxid(chain->mempool, wtxid);
 
-	return pool_tx != NULL ? &pool_tx->entry : NULL;
+	/* Those of rounds have no witness, so one id. */
+	return pool_tx != NULL ? &pool_tx->entry : mempool_find_round(chain->mempool, wtxid);
 }
 
 const struct mempool_entry *chain_mempool_spender(const struct chain *chain, const struct outpoint *outpoint)
@@ -273,6 +290,9 @@ void chain_mempool_each(const struct chain *chain, void (*visit)(void *context, 
 
 	for (size_t i = 0; i < pool_count; i++)
 		visit(context, &pool_txs[i]->entry);
+	for (size_t i = 0; i < chain->mempool->rounds.count; i++)
+		if (chain->mempool->rounds.entries[i]->stage == ROUND_HELD)
+			visit(context, &chain->mempool->rounds.entries[i]->entry);
 	free(pool_txs);
 }
 
@@ -404,6 +424,10 @@ void mempool_block_connected(struct chain *chain, const struct block *block)
 		const struct tx *confirmed_tx = block->txs[i];
 		struct mempool_tx *pool_tx;
 
+		if (round_tx_is_on(chain->spec, confirmed_tx)) {
+			round_admit_confirmed(chain, confirmed_tx);
+			continue;
+		}
 		places_drop_conflicts(chain, confirmed_tx);
 		pool_tx = map_get(&mempool->by_txid, tx_txid(confirmed_tx));
 		if (pool_tx != NULL) {

@@ -4,12 +4,14 @@
  * but of two registrations of one root the one with the earlier commitment stays.
  * When the pool is over its bytes, what pays least per byte goes, descendants with it, and what comes must pay more
  * than that. What else a transaction must fulfil is in chain/mempool/policy.h and admit.h. A contribution enters only
- * when its blob is here and its commitment old enough; until then it waits apart (chain/mempool/places.h). */
+ * when its blob is here and its commitment old enough; until then it waits apart (chain/mempool/places.h). Transactions
+ * of rounds are apart from all of this (chain/mempool/round_pool.h); whoever asks from outside finds them here. */
 #ifndef ATELIER_CHAIN_MEMPOOL_MEMPOOL_H
 #define ATELIER_CHAIN_MEMPOOL_MEMPOOL_H
 
 #include "chain/chain.h"
 #include "chain/mempool/places.h"
+#include "chain/mempool/round_pool.h"
 #include "util/map.h"
 
 enum { MEMPOOL_BYTES = 64 << 20 };
@@ -30,7 +32,8 @@ struct mempool {
 	uint64_t order;
 	int64_t floor_rate; /* units per 1000 bytes that the last one that had to go paid; 0: none had to */
 	struct places places;
-	struct pending pending; /* of places and tables */
+	struct pending pending;   /* of places and tables */
+	struct round_pool rounds; /* apart from all of these: they spend no coins, and pay nothing */
 	/* A switch of branches under way: what the blocks undone held, parents first. */
 	bool undone;
 	const struct tx **returned;

@@ -19,6 +19,21 @@ static const char spec_text[] =
 	"\"bench_rows\": 1, \"bench_bytes\": 512, \"maturity\": 3, \"data_delay\": 1, \"burn_rate\": 10, "
 	"\"blob_min\": 32768, \"blob_max\": 65536, \"blob_budget\": 131072, \"corpus\": \"tiny.txt\"}";
 
+static const char rounds_text[] =
+	"{\"name\": \"tiny\", \"hrp\": \"tny\", \"spacing\": 0, \"k\": 2, \"d\": 16, "
+	"\"layers\": 1, \"heads\": 1, \"ff\": 16, \"ctx\": 32, \"batch\": 1, \"iterations\": 1, \"slots\": 2, "
+	"\"bench_rows\": 1, \"bench_bytes\": 512, \"maturity\": 17, \"data_delay\": 1, \"burn_rate\": 10, "
+	"\"blob_min\": 32768, \"blob_max\": 65536, \"blob_budget\": 131072, \"corpus\": \"tiny.txt\", "
+	"\"round_blocks\": 8, \"round_work\": 3, \"round_reveal\": 3, \"segments\": 4, \"segment\": 2, "
+	"\"run_ppm\": 500000}";
+
+static bool helper_has_rounds;
+
+void helper_use_rounds(void)
+{
+	helper_has_rounds = true;
+}
+
 void helper_bytes(uint8_t *out, size_t size, unsigned number)
 {
 	for (size_t i = 0; i < size; i++) {
@@ -39,7 +54,10 @@ struct spec *helper_spec(void)
 		return &spec;
 	engine_init(1);
 	backend_select(backend_cpu(ENGINE_OPENBLAS));
-	assert_true(spec_parse(&spec, spec_text, sizeof spec_text - 1, &path, &err));
+	if (helper_has_rounds)
+		assert_true(spec_parse(&spec, rounds_text, sizeof rounds_text - 1, &path, &err));
+	else
+		assert_true(spec_parse(&spec, spec_text, sizeof spec_text - 1, &path, &err));
 	free(path);
 	helper_bytes(corpus, sizeof corpus, 1);
 	spec_set_corpus(&spec, corpus, sizeof corpus);

@@ -32,8 +32,9 @@ void helper_open(struct helper *h);
 void helper_close(struct helper *h);
 void helper_forget(struct helper *h);
 
-/* The one spec of a test program, made at first use. */
+/* The one spec of a test program, made at first use; with rounds if that is said before. */
 struct spec *helper_spec(void);
+void helper_use_rounds(void); /* of 8 blocks: 3 to work, 3 to disclose, 4 segments of 2 iterations */
 
 /* Waits until no job is under way. */
 void helper_settle(struct helper *h);

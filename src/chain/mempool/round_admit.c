@@ -1,0 +1,609 @@
+/* Judging round transactions: the branch first, which costs nothing, then their bytes. */
+#include "chain/mempool/round_admit.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/halt.h"
+#include "chain/internal.h"
+#include "chain/mempool/round_policy.h"
+#include "consensus/blob/round_blob.h"
+#include "util/clock.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/mem.h"
+
+static struct round_pool *round_admit_pool(const struct chain *chain)
+{
+	return &chain->mempool->rounds;
+}
+
+static size_t round_admit_blob_size(const struct chain *chain, const struct round_entry *entry)
+{
+	return round_blob_size(chain->spec, entry->round_tx.kind);
+}
+
+static bool round_admit_has_blob(const struct chain *chain, const struct round_entry *entry)
+{
+	return blobs_size(chain->blobs, entry->round_tx.root) == round_admit_blob_size(chain, entry);
+}
+
+/* --- what goes --- */
+
+/* Bytes that were stored for one that is gone, unless somebody else needs them too. */
+static void round_admit_release(struct chain *chain, const struct round_entry *gone)
+{
+	const uint8_t *root = gone->round_tx.root;
+
+	if (!gone->has_bytes || round_pool_wants(round_admit_pool(chain), root))
+		return;
+	blobs_release(chain->blobs, root);
+	if (map_get(&chain->mempool->roots, root) == NULL && !places_want(&chain->mempool->places, root, 0) &&
+		registry_find(chain->registry, root, NULL) == NULL)
+		blobs_drop(chain->blobs, root);
+}
+
+/* reason NULL: a block has it, so its bytes are that block's. */
+static void round_admit_drop(struct chain *chain, struct round_entry *entry, const char *reason)
+{
+	round_pool_take(round_admit_pool(chain), entry);
+	if (reason != NULL)
+		round_admit_release(chain, entry);
+	if (reason != NULL && entry->stage == ROUND_HELD)
+		NOTIFY(&chain->notices, tx_removed, entry->entry.tx, reason);
+	round_pool_entry_free(entry);
+}
+
+/* All others of that kind for that seat: there can be one. From the first again after each, since those who are told
+ * may change the pool. */
+static void round_admit_drop_rivals(struct chain *chain, const struct round_tx *round_tx, const uint8_t txid[32])
+{
+	struct round_pool *pool = round_admit_pool(chain);
+
+	for (size_t i = 0; i < pool->count;) {
+		struct round_entry *rival = pool->entries[i];
+
+		if (rival->round_tx.kind != round_tx->kind || rival->round_tx.height != round_tx->height ||
+			memcmp(rival->entry.txid, txid, 32) == 0) {
+			i++;
+			continue;
+		}
+		round_admit_drop(chain, rival, "conflict");
+		i = 0;
+	}
+}
+
+/* --- the branch --- */
+
+/* By what of the branch its bytes are judged. False: the seat is not one of the open round's. */
+static bool round_admit_terms(const struct chain *chain, const struct round_tx *round_tx, struct round_terms *terms)
+{
+	struct round_view *view = mem_calloc(1, sizeof *view);
+	bool is_seat = registry_round_view(chain->registry, view) &&
+		round_policy_base(chain->spec, round_tx->height) == view->base;
+
+	memset(terms, 0, sizeof *terms);
+	if (is_seat) {
+		const uint32_t seat = round_tx->height - (view->base - view->seats + 1);
+		const struct rounds_run *run = &view->run[seat];
+
+		memcpy(terms->base_id, view->id, 32);
+		if (round_tx->kind == ROUND_DISCLOSURE && view->beacon != NULL) {
+			memcpy(terms->committed, run->trace_root, 32);
+			terms->segment = round_audited(view, chain->spec, seat);
+		} else if (round_tx->kind == ROUND_CHALLENGE) {
+			memcpy(terms->committed, run->blob, 32);
+			terms->segment = round_tx->segment;
+		}
+	}
+	free(view);
+	return is_seat;
+}
+
+static bool round_admit_same_terms(const struct round_terms *terms, const struct round_terms *others)
+{
+	return memcmp(terms->base_id, others->base_id, 32) == 0 &&
+		memcmp(terms->committed, others->committed, 32) == 0 && terms->segment == others->segment;
+}
+
+/* NEW: the next block may have it, for all that the branch shows. ORPHAN: one of the next few may. */
+static enum chain_result round_admit_judge_branch(const struct chain *chain, const struct round_tx *round_tx,
+	struct reject *reject)
+{
+	switch (round_policy_when(chain->spec, chain_tip(chain)->height + 1, round_tx)) {
+	case ROUND_WHEN_NOW:
+		break;
+	case ROUND_WHEN_SOON:
+		reject_as(reject, REJECT_NOT_YET, REASON_BAD_ROUND_SEAT, "its first block is not the next one yet");
+		return CHAIN_ORPHAN;
+	case ROUND_WHEN_NOT:
+		reject_as(reject, REJECT_NOT_YET, REASON_BAD_ROUND_SEAT, "it is early");
+		return CHAIN_REJECTED;
+	case ROUND_WHEN_NEVER:
+		reject_as(reject, REJECT_POLICY, REASON_BAD_ROUND_SEAT, "it is late");
+		return CHAIN_REJECTED;
+	}
+	if (registry_check_round_tx(chain->registry, round_tx, reject))
+		return CHAIN_NEW;
+	return reject->code == REJECT_NOT_YET ? CHAIN_ORPHAN : CHAIN_REJECTED;
+}
+
+/* Whether what it was judged by still holds, and the next block, or a later one, may have it. Its signature names the
+ * base, and was looked at. */
+static bool round_admit_is_stale(const struct chain *chain, const struct round_entry *entry, struct reject *reject)
+{
+	struct round_terms terms;
+
+	if (entry->stage == ROUND_EARLY)
+		return round_policy_when(chain->spec, chain_tip(chain)->height + 1, &entry->round_tx) ==
+			ROUND_WHEN_NEVER;
+	return !round_admit_terms(chain, &entry->round_tx, &terms) || !round_admit_same_terms(&terms, &entry->terms) ||
+		(!registry_check_round_place(chain->registry, &entry->round_tx, reject) &&
+			reject->code != REJECT_NOT_YET);
+}
+
+/* --- its bytes --- */
+
+/* What a look at the bytes needs, apart from the chain: it may be on a worker. */
+struct round_check {
+	struct chain *chain;
+	uint8_t txid[32];
+	struct round_tx round_tx;
+	struct round_terms terms;
+	char *path, *disclosed_path; /* of the blob; of what is challenged, or NULL */
+	bool is_lost;                /* a file is not the blob's (any more), as `why` says */
+	struct errmsg why;
+	bool is_right;
+	struct reject reject;
+};
+
+static struct round_check *round_check_new(struct chain *chain, const struct round_entry *entry)
+{
+	struct round_check *check = mem_calloc(1, sizeof *check);
+
+	check->chain = chain;
+	memcpy(check->txid, entry->entry.txid, 32);
+	check->round_tx = entry->round_tx;
+	check->terms = entry->terms;
+	check->path = blobs_path(chain->blobs, entry->round_tx.root);
+	if (entry->round_tx.kind == ROUND_CHALLENGE)
+		check->disclosed_path = blobs_path(chain->blobs, entry->terms.committed);
+	return check;
+}
+
+static void round_check_free(struct round_check *check)
+{
+	free(check->path);
+	free(check->disclosed_path);
+	free(check);
+}
+
+static bool round_check_read(struct round_check *check, const char *path, const uint8_t root[32], size_t size,
+	struct buf *blob_bytes)
+{
+	uint8_t found_root[32];
+
+	if (!file_read(path, size, blob_bytes, &check->why))
+		return false;
+	contribution_root(blob_bytes->data, blob_bytes->size, found_root);
+	return memcmp(found_root, root, 32) == 0 ||
+		errmsg_set(&check->why, "%s does not match its root any more", path);
+}
+
+static void round_check_challenge(struct round_check *check, const struct buf *blob_bytes)
+{
+	const struct spec *spec = check->chain->spec;
+	struct round_disclosed disclosed;
+	struct buf disclosed_bytes;
+
+	buf_init(&disclosed_bytes);
+	check->is_lost = !round_check_read(check, check->disclosed_path, check->terms.committed,
+				 round_blob_size(spec, ROUND_DISCLOSURE), &disclosed_bytes) ||
+		!round_blob_split(spec, disclosed_bytes.data, disclosed_bytes.size, &disclosed);
+	if (!check->is_lost)
+		check->is_right = round_blob_check_challenge(spec, blob_bytes->data, blob_bytes->size,
+			disclosed.digests, check->terms.segment, &check->reject);
+	buf_clear(&disclosed_bytes);
+}
+
+/* Touches files, and the spec, which does not change. */
+static void round_check_run(void *check_arg)
+{
+	struct round_check *check = check_arg;
+	const struct spec *spec = check->chain->spec;
+	struct buf blob_bytes;
+
+	buf_init(&blob_bytes);
+	check->is_lost = !round_check_read(check, check->path, check->round_tx.root,
+		round_blob_size(spec, check->round_tx.kind), &blob_bytes);
+	if (!check->is_lost && check->round_tx.kind == ROUND_CHALLENGE)
+		round_check_challenge(check, &blob_bytes);
+	else if (!check->is_lost)
+		check->is_right = round_blob_check_disclosure(spec, blob_bytes.data, blob_bytes.size,
+			check->terms.committed, check->terms.segment, &check->reject);
+	buf_clear(&blob_bytes);
+}
+
+/* --- entering --- */
+
+/* Others of its seat go before anybody is told of it. */
+static void round_admit_hold(struct chain *chain, struct round_entry *entry)
+{
+	const struct tx *held_tx = tx_ref(entry->entry.tx);
+	const uint64_t brought_by = entry->source.peer;
+
+	entry->entry.height = chain_tip(chain)->height;
+	round_pool_hold(round_admit_pool(chain), entry);
+	round_admit_drop_rivals(chain, &entry->round_tx, entry->entry.txid);
+	NOTIFY(&chain->notices, tx_added, held_tx, brought_by);
+	tx_unref(held_tx);
+}
+
+/* A file that is not the blob's any more goes: reading it does that. */
+static void round_admit_lose_damaged(struct chain *chain, const uint8_t root[32])
+{
+	struct buf blob_bytes;
+	struct errmsg err;
+
+	buf_init(&blob_bytes);
+	blobs_read(chain->blobs, root, &blob_bytes, &err);
+	buf_clear(&blob_bytes);
+}
+
+/* The verdict on the bytes. Who brought false ones is heard no more in this round; he is not punished, since on another
+ * branch the seat may have committed to them. */
+static enum chain_result round_admit_checked(struct chain *chain, const struct round_check *check,
+	struct reject *reject)
+{
+	struct round_pool *pool = round_admit_pool(chain);
+	struct round_entry *entry = round_pool_find(pool, check->txid);
+
+	/* Gone, or judged by another branch meanwhile. */
+	if (entry == NULL || entry->stage != ROUND_HERE || !round_admit_same_terms(&check->terms, &entry->terms))
+		return CHAIN_ORPHAN;
+	if (check->is_lost) {
+		log_warn("[chain] bytes of a round cannot be looked at: %s", check->why.text);
+		reject_set(reject, REASON_MISSING_BLOB, "%s", check->why.text);
+		round_admit_lose_damaged(chain, entry->round_tx.root);
+		round_admit_drop(chain, entry, "missing-blob");
+		return CHAIN_REJECTED;
+	}
+	if (check->is_right) {
+		round_admit_hold(chain, entry);
+		return CHAIN_NEW;
+	}
+	if (reject != NULL)
+		*reject = check->reject;
+	log_debug(LOG_MEMPOOL, "a round transaction is false: %s (%s)", check->reject.reason, check->reject.detail);
+	if (entry->source.peer != 0)
+		round_pool_note_offender(pool, entry);
+	round_admit_drop(chain, entry, check->reject.reason);
+	return CHAIN_REJECTED;
+}
+
+static void round_admit_go_on(struct chain *chain);
+
+static void round_check_done(void *check_arg, bool cancelled)
+{
+	struct round_check *check = check_arg;
+	struct chain *chain = check->chain;
+
+	round_admit_pool(chain)->is_checking = false;
+	if (!cancelled && !chain->closing && !chain->failed) {
+		round_admit_checked(chain, check, NULL);
+		round_admit_go_on(chain);
+	}
+	round_check_free(check);
+}
+
+/* Small bytes at once; large ones in line, one after the other. */
+static enum chain_result round_admit_check(struct chain *chain, const struct round_entry *entry, struct reject *reject)
+{
+	struct round_check *check = round_check_new(chain, entry);
+	enum chain_result checked = CHAIN_ORPHAN;
+
+	if (round_admit_blob_size(chain, entry) <= round_admit_pool(chain)->at_once) {
+		round_check_run(check);
+		checked = round_admit_checked(chain, check, reject);
+		round_check_free(check);
+		return checked;
+	}
+	round_admit_pool(chain)->is_checking = true;
+	queue_post(chain->queue,
+		&(struct queue_job){
+			.kind = QUEUE_LOOSE,
+			.owner = round_admit_pool(chain),
+			.run = round_check_run,
+			.done = round_check_done,
+			.arg = check,
+		});
+	reject_set(reject, REASON_MISSING_BLOB, "its bytes are being looked at");
+	return checked;
+}
+
+static struct round_entry *round_admit_next_here(const struct chain *chain)
+{
+	const struct round_pool *pool = round_admit_pool(chain);
+
+	for (size_t i = 0; i < pool->count && !pool->is_checking; i++)
+		if (pool->entries[i]->stage == ROUND_HERE)
+			return pool->entries[i];
+	return NULL;
+}
+
+/* Whoever's bytes are here is looked at, whoever's turn it is has them asked for. */
+static void round_admit_go_on(struct chain *chain)
+{
+	const size_t disclosure_size = round_blob_size(chain->spec, ROUND_DISCLOSURE);
+	struct round_entry *next;
+
+	while (round_admit_pool(chain)->count > 0) {
+		while ((next = round_admit_next_here(chain)) != NULL)
+			round_admit_check(chain, next, NULL);
+		next = round_pool_next_turn(round_admit_pool(chain), disclosure_size, clock_mono_ms());
+		if (next == NULL)
+			break;
+		if (round_admit_has_blob(chain, next)) {
+			next->stage = ROUND_HERE;
+		} else {
+			const struct round_tx asked = next->round_tx;
+
+			NOTIFY(&chain->notices, blob_wanted, asked.root, round_admit_blob_size(chain, next),
+				next->source.peer);
+		}
+	}
+}
+
+void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_stored)
+{
+	const struct round_pool *pool = round_admit_pool(chain);
+
+	for (size_t i = 0; i < pool->count; i++) {
+		struct round_entry *waiting = pool->entries[i];
+
+		if (waiting->stage != ROUND_ASKED || memcmp(waiting->round_tx.root, root, 32) != 0)
+			continue;
+		waiting->has_bytes = is_stored;
+		if (round_admit_has_blob(chain, waiting))
+			waiting->stage = ROUND_HERE;
+	}
+	round_admit_go_on(chain);
+}
+
+/* What it waits for, each time it is offered. */
+static enum chain_result round_admit_tell_waiting(const struct round_entry *entry, struct reject *reject)
+{
+	if (entry->stage == ROUND_HELD)
+		return CHAIN_KNOWN;
+	if (entry->stage == ROUND_EARLY)
+		reject_as(reject, REJECT_NOT_YET, REASON_BAD_ROUND_SEAT, "no block before has what it needs yet");
+	else
+		reject_set(reject, REASON_MISSING_BLOB, "its bytes are not here, or not looked at yet");
+	return CHAIN_ORPHAN;
+}
+
+/* One that has proven nothing yet. */
+static bool round_admit_make_place(struct chain *chain, const struct round_tx *round_tx, const struct source *source,
+	const struct round_terms *terms, struct reject *reject)
+{
+	struct round_pool *pool = round_admit_pool(chain);
+	struct round_entry *loser;
+
+	if (source->peer != 0 && round_pool_is_offender(pool, source, terms->base_id))
+		return reject_as(reject, REJECT_POLICY, REASON_MISSING_BLOB,
+			"false bytes came from its address in this round");
+	if (source->peer != 0 && round_pool_is_waiting(pool, round_tx, source))
+		return reject_as(reject, REJECT_NOT_YET, REASON_TXN_MEMPOOL_CONFLICT,
+			"another for that seat waits, from its address");
+	if (!round_pool_has_place(pool, source, &loser))
+		return reject_as(reject, REJECT_NOT_YET, REASON_MISSING_BLOB, "too many round transactions wait");
+	if (loser != NULL)
+		round_admit_drop(chain, loser, "mempool full");
+	return true;
+}
+
+/* The branch allows it: a commitment is complete, what names a blob looks for that. */
+static enum chain_result round_admit_begin(struct chain *chain, struct round_entry *entry, struct reject *reject)
+{
+	uint8_t txid[32];
+
+	if (entry->round_tx.kind == ROUND_COMMIT) {
+		round_admit_hold(chain, entry);
+		return CHAIN_NEW;
+	}
+	entry->stage = ROUND_LINE;
+	if (round_admit_has_blob(chain, entry) && !round_admit_pool(chain)->is_checking) {
+		entry->stage = ROUND_HERE;
+		return round_admit_check(chain, entry, reject);
+	}
+	memcpy(txid, entry->entry.txid, 32);
+	round_admit_go_on(chain);
+	entry = round_pool_find(round_admit_pool(chain), txid);
+	return entry != NULL ? round_admit_tell_waiting(entry, reject) : CHAIN_ORPHAN;
+}
+
+/* Who has the place of its seat is looked for before any signature. */
+static enum chain_result round_admit_enter(struct chain *chain, const struct tx *tx, const struct round_tx *round_tx,
+	const struct source *source, struct reject *reject)
+{
+	struct round_pool *pool = round_admit_pool(chain);
+	struct round_terms terms;
+	struct round_entry *entry;
+	enum chain_result judged;
+
+	if (round_pool_holder(pool, round_tx) != NULL) {
+		reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT, "the seat has another one in the mempool");
+		return CHAIN_REJECTED;
+	}
+	if (round_tx->kind == ROUND_CHALLENGE) {
+		reject_as(reject, REJECT_POLICY, REASON_BAD_ROUND_CHALLENGE, "challenges are not looked at yet");
+		return CHAIN_REJECTED;
+	}
+	judged = round_admit_judge_branch(chain, round_tx, reject);
+	round_admit_terms(chain, round_tx, &terms);
+	if (judged == CHAIN_REJECTED ||
+		((judged == CHAIN_ORPHAN || round_tx->kind != ROUND_COMMIT) &&
+			!round_admit_make_place(chain, round_tx, source, &terms, reject)))
+		return CHAIN_REJECTED;
+	entry = round_pool_put(pool, tx, round_tx, source);
+	entry->terms = terms;
+	return judged == CHAIN_ORPHAN ? CHAIN_ORPHAN : round_admit_begin(chain, entry, reject);
+}
+
+/* Whoever offers what stands in line has its bytes too: nobody can hold others' back by offering them first. */
+static enum chain_result round_admit_once_more(struct chain *chain, struct round_entry *known,
+	const struct source *source, struct reject *reject)
+{
+	const enum chain_result result = round_admit_tell_waiting(known, reject);
+
+	if (known->stage != ROUND_HELD && known->source.peer != 0) {
+		known->source = *source;
+		round_admit_go_on(chain);
+	}
+	return result;
+}
+
+enum chain_result round_admit(struct chain *chain, const struct tx *tx, const struct source *source,
+	struct reject *reject)
+{
+	static const struct source own_source;
+	struct round_entry *known = round_pool_find(round_admit_pool(chain), tx_txid(tx));
+	enum chain_result result = CHAIN_REJECTED;
+	struct round_tx round_tx;
+
+	if (source == NULL)
+		source = &own_source;
+	if (known != NULL)
+		result = round_admit_once_more(chain, known, source, reject);
+	else if (round_tx_parse(tx, &round_tx))
+		result = round_admit_enter(chain, tx, &round_tx, source, reject);
+	else
+		reject_set(reject, REASON_BAD_ROUND_FORMAT, "no round transaction looks like this");
+	tx_unref(tx);
+	return result;
+}
+
+/* --- blocks come and go --- */
+
+void round_admit_confirmed(struct chain *chain, const struct tx *tx)
+{
+	struct round_entry *confirmed = round_pool_find(round_admit_pool(chain), tx_txid(tx));
+	struct round_tx round_tx;
+
+	if (confirmed != NULL)
+		round_admit_drop(chain, confirmed, NULL);
+	if (round_tx_parse(tx, &round_tx))
+		round_admit_drop_rivals(chain, &round_tx, tx_txid(tx));
+}
+
+static void round_admit_drop_stale(struct chain *chain)
+{
+	const struct round_pool *pool = round_admit_pool(chain);
+
+	for (size_t i = 0; i < pool->count;) {
+		struct reject reject = { .reason = "" };
+
+		if (!round_admit_is_stale(chain, pool->entries[i], &reject)) {
+			i++;
+			continue;
+		}
+		round_admit_drop(chain, pool->entries[i], "conflict");
+		i = 0;
+	}
+}
+
+/* Each round of it leaves one less that is early. */
+static void round_admit_begin_early(struct chain *chain)
+{
+	const struct round_pool *pool = round_admit_pool(chain);
+
+	for (size_t i = 0; i < pool->count;) {
+		struct round_entry *early = pool->entries[i];
+		enum chain_result judged = CHAIN_ORPHAN;
+		struct reject reject;
+
+		if (early->stage == ROUND_EARLY)
+			judged = round_admit_judge_branch(chain, &early->round_tx, &reject);
+		if (judged == CHAIN_ORPHAN) {
+			i++;
+			continue;
+		}
+		round_admit_terms(chain, &early->round_tx, &early->terms);
+		if (judged != CHAIN_NEW || round_pool_holder(pool, &early->round_tx) != NULL)
+			round_admit_drop(chain, early, "conflict");
+		else
+			round_admit_begin(chain, early, &reject);
+		i = 0;
+	}
+}
+
+/* Bases, beacons and commitments may all be others. */
+static void round_admit_all_again(struct chain *chain)
+{
+	struct round_pool *pool = round_admit_pool(chain), former = *pool;
+
+	round_pool_init(pool);
+	pool->is_checking = former.is_checking;
+	pool->at_once = former.at_once;
+	for (size_t i = 0; i < former.count; i++) {
+		struct round_entry *entry = former.entries[i], *again;
+		struct reject reject = { .reason = "conflict" };
+
+		round_admit(chain, tx_ref(entry->entry.tx), &entry->source, &reject);
+		again = round_pool_find(pool, entry->entry.txid);
+		if (again != NULL)
+			again->has_bytes = entry->has_bytes;
+		else
+			round_admit_release(chain, entry);
+		if (again == NULL && entry->stage == ROUND_HELD)
+			NOTIFY(&chain->notices, tx_removed, entry->entry.tx, reject.reason);
+	}
+	round_pool_clear(&former);
+}
+
+void round_admit_new_tip(struct chain *chain, bool undone)
+{
+	if (undone)
+		round_admit_all_again(chain);
+	round_admit_drop_stale(chain);
+	round_admit_begin_early(chain);
+	round_admit_go_on(chain);
+}
+
+/* --- for a block --- */
+
+static bool round_admit_is_due(const struct chain *chain, const struct round_entry *held)
+{
+	return held->stage == ROUND_HELD && registry_check_round_place(chain->registry, &held->round_tx, NULL) &&
+		(held->round_tx.kind == ROUND_COMMIT || round_admit_has_blob(chain, held));
+}
+
+size_t round_admit_select(const struct chain *chain, size_t weight_max, const struct tx **selected)
+{
+	const struct round_pool *pool = round_admit_pool(chain);
+	size_t selected_count = 0, weight = 0,
+	       room[] = {
+		       [ROUND_COMMIT] = chain->spec->round_blocks,
+		       [ROUND_DISCLOSURE] = round_policy_disclosures(chain->spec),
+		       [ROUND_CHALLENGE] = 1,
+	       };
+
+	for (size_t i = 0; i < pool->count; i++) {
+		const struct round_entry *held = pool->entries[i];
+
+		if (!round_admit_is_due(chain, held) || room[held->round_tx.kind] == 0 ||
+			weight + held->entry.weight > weight_max)
+			continue;
+		selected[selected_count++] = held->entry.tx;
+		weight += held->entry.weight;
+		room[held->round_tx.kind]--;
+	}
+	return selected_count;
+}
+
+void round_admit_stop(struct chain *chain)
+{
+	if (chain->mempool != NULL)
+		queue_leave(chain->queue, round_admit_pool(chain));
+}

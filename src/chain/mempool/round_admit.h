@@ -1,0 +1,30 @@
+/* Which round transactions are held for the next blocks (doc/protocol.md section 20): those that the branch allows and
+ * whose bytes have the digests that were committed to. One that is a little early, or whose bytes are not here, waits
+ * in chain/mempool/round_pool.h; large bytes are looked at by a job.
+ *
+ * A disclosure carries no signature, and needs none: a commitment allows one list of digests alone, and so one blob.
+ * Nobody can take a seat's place with another. What a wrong root costs us is a download, once a round and group. */
+#ifndef ATELIER_CHAIN_MEMPOOL_ROUND_ADMIT_H
+#define ATELIER_CHAIN_MEMPOOL_ROUND_ADMIT_H
+
+#include "chain/chain.h"
+
+/* The ways in, for a transaction that round_tx_is_on (it is taken): as chain_add_tx, which leads here. */
+enum chain_result round_admit(struct chain *chain, const struct tx *tx, const struct source *source,
+	struct reject *reject);
+/* A blob has come; is_stored: for them alone, so that it goes with them. */
+void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_stored);
+
+/* A block of the active chain has this round transaction. */
+void round_admit_confirmed(struct chain *chain, const struct tx *tx);
+/* After the last step of a switch of branches; `undone`: blocks were taken back, and everything is judged anew. */
+void round_admit_new_tip(struct chain *chain, bool undone);
+
+/* What the next block may have of those held, in weight_max: the array (room for round_pool.held) gets borrowed
+ * transactions. Returns how many. */
+size_t round_admit_select(const struct chain *chain, size_t weight_max, const struct tx **selected);
+
+/* The job ends, and is not begun again. */
+void round_admit_stop(struct chain *chain);
+
+#endif

@@ -1,0 +1,413 @@
+/* Round transactions outside blocks: when they may come, whose turn it is, whose bytes are believed, what a template
+ * gets, and what remains after blocks come and go. */
+#include "chain/chain_helper.h"
+#include "chain/internal.h"
+#include "chain/mempool/round_policy.h"
+#include "consensus/blob/round_blob.h"
+#include "consensus/payload/contribution.h"
+#include "crypto/hash.h"
+#include "crypto/schnorr.h"
+#include "ml/run.h"
+#include "util/bytes.h"
+#include "util/clock.h"
+#include "util/mem.h"
+
+enum { BASE = 8, BEACON = 12 };
+
+/* --- windows --- */
+
+static enum round_when when(enum round_kind kind, uint32_t height, uint32_t next_height)
+{
+	const struct round_tx round_tx = { .kind = kind, .height = height };
+
+	return round_policy_when(helper_spec(), next_height, &round_tx);
+}
+
+/* Of seats 1..8, whose base is 8: commitments in blocks 9..11, disclosures in 13..15, challenges in 14..15. */
+static void test_windows(void **unused)
+{
+	(void)unused;
+	for (uint32_t seat = 1; seat <= 8; seat++) {
+		assert_int_equal(when(ROUND_COMMIT, seat, 6), ROUND_WHEN_NOT);
+		assert_int_equal(when(ROUND_COMMIT, seat, 7), ROUND_WHEN_SOON);
+		assert_int_equal(when(ROUND_COMMIT, seat, 8), ROUND_WHEN_SOON);
+		assert_int_equal(when(ROUND_COMMIT, seat, 9), ROUND_WHEN_NOW);
+		assert_int_equal(when(ROUND_COMMIT, seat, 11), ROUND_WHEN_NOW);
+		assert_int_equal(when(ROUND_COMMIT, seat, 12), ROUND_WHEN_NEVER);
+	}
+	assert_int_equal(when(ROUND_COMMIT, 0, 9), ROUND_WHEN_NEVER);
+	assert_int_equal(when(ROUND_COMMIT, 9, 9), ROUND_WHEN_NOT);
+	assert_int_equal(when(ROUND_COMMIT, UINT32_MAX, 9), ROUND_WHEN_NOT);
+	assert_int_equal(when(ROUND_DISCLOSURE, 8, 10), ROUND_WHEN_NOT);
+	assert_int_equal(when(ROUND_DISCLOSURE, 8, 12), ROUND_WHEN_SOON);
+	assert_int_equal(when(ROUND_DISCLOSURE, 8, 13), ROUND_WHEN_NOW);
+	assert_int_equal(when(ROUND_DISCLOSURE, 8, 15), ROUND_WHEN_NOW);
+	assert_int_equal(when(ROUND_DISCLOSURE, 8, 16), ROUND_WHEN_NEVER);
+	assert_int_equal(when(ROUND_CHALLENGE, 8, 13), ROUND_WHEN_SOON);
+	assert_int_equal(when(ROUND_CHALLENGE, 8, 15), ROUND_WHEN_NOW);
+	assert_int_equal(when(ROUND_CHALLENGE, 8, 16), ROUND_WHEN_NEVER);
+	assert_int_equal(round_policy_disclosures(helper_spec()), 6);
+}
+
+/* --- places and turns --- */
+
+/* A disclosure with a root of its own, in the pool as it stands in line. */
+static struct round_entry *put_line(struct round_pool *pool, uint32_t number, const struct source *source)
+{
+	struct round_tx round_tx = { .kind = ROUND_DISCLOSURE, .height = number };
+	struct round_entry *entry;
+	const struct tx *tx;
+
+	write_le32(round_tx.root, number);
+	tx = round_tx_build(&round_tx);
+	entry = round_pool_put(pool, tx, &round_tx, source);
+	tx_unref(tx);
+	entry->stage = ROUND_LINE;
+	return entry;
+}
+
+static size_t take_turns(struct round_pool *pool, int64_t now)
+{
+	size_t turns = 0;
+
+	while (round_pool_next_turn(pool, 0, now) != NULL)
+		turns++;
+	return turns;
+}
+
+/* A group has four turns, all together sixteen; this node's own count for nobody. A turn that lasts too long ends, if
+ * others wait, and stands behind them. */
+static void test_turns(void **unused)
+{
+	static const struct source own_source;
+	struct round_pool pool;
+	uint32_t number = 1;
+
+	(void)unused;
+	round_pool_init(&pool);
+	for (uint8_t group = 1; group <= 5; group++)
+		for (int i = 0; i < 6; i++)
+			put_line(&pool, number++, helper_source(group));
+	assert_int_equal(take_turns(&pool, 1000), ROUND_POOL_TURNS);
+	assert_int_equal(pool.entries[3]->stage, ROUND_ASKED);
+	assert_int_equal(pool.entries[4]->stage, ROUND_LINE);
+	put_line(&pool, number++, &own_source);
+	assert_int_equal(take_turns(&pool, 1000), 1);
+	assert_int_equal(take_turns(&pool, 61000), 0);
+	/* The first four groups had their turns: the two that each of them still has in line come next, and the fifth
+	 * group's. */
+	assert_int_equal(take_turns(&pool, 61001), ROUND_POOL_TURNS);
+	for (size_t i = 0; i < pool.count; i++)
+		if (pool.entries[i]->source.group[0] == 5 && pool.entries[i]->round_tx.height <= 28)
+			assert_int_equal(pool.entries[i]->stage, ROUND_ASKED);
+	round_pool_clear(&pool);
+}
+
+/* When all places are taken, who has most gives up his eldest, and nobody for one who has as many. */
+static void test_places(void **unused)
+{
+	struct round_pool pool;
+	struct round_entry *loser;
+	uint32_t number = 1;
+
+	(void)unused;
+	round_pool_init(&pool);
+	put_line(&pool, number++, helper_source(2));
+	while (pool.count < ROUND_POOL_WAITING) {
+		assert_true(round_pool_has_place(&pool, helper_source(1), &loser));
+		assert_null(loser);
+		put_line(&pool, number++, helper_source(1));
+	}
+	assert_false(round_pool_has_place(&pool, helper_source(1), &loser));
+	assert_true(round_pool_has_place(&pool, helper_source(2), &loser));
+	assert_ptr_equal(loser, pool.entries[1]);
+	assert_true(round_pool_has_place(&pool, helper_source(3), &loser));
+	assert_ptr_equal(loser, pool.entries[1]);
+	round_pool_hold(&pool, pool.entries[1]);
+	assert_true(round_pool_has_place(&pool, helper_source(1), &loser));
+	assert_null(loser);
+	round_pool_clear(&pool);
+}
+
+/* --- on a chain --- */
+
+/* A run as its trace is told: codes that nobody has trained, but all of whose digests are right. */
+struct trace {
+	uint8_t *codes[5]; /* Q_0 .. Q_4 */
+	uint8_t digests[4][32], root[32];
+};
+
+static void trace_make(struct trace *trace, unsigned number)
+{
+	const struct train_config *config = &spec_course(helper_spec())->train;
+	const size_t size = run_code_size(config);
+
+	for (unsigned j = 0; j < 5; j++) {
+		trace->codes[j] = mem_alloc(size);
+		run_start(config, trace->codes[j]);
+		if (j == 0)
+			continue;
+		write_le32(trace->codes[j] + 1, 256 * number + j);
+		assert_true(run_code_check(config, trace->codes[j], size));
+		sha256(trace->digests[j - 1], trace->codes[j], size);
+	}
+	sha256(trace->root, trace->digests, sizeof trace->digests);
+}
+
+static void trace_clear(struct trace *trace)
+{
+	for (unsigned j = 0; j < 5; j++)
+		free(trace->codes[j]);
+}
+
+static struct buf trace_blob(const struct trace *trace, uint32_t segment)
+{
+	const size_t size = run_code_size(&spec_course(helper_spec())->train);
+	struct buf blob;
+
+	buf_init(&blob);
+	buf_put(&blob, trace->digests, sizeof trace->digests);
+	buf_put(&blob, trace->codes[segment], size);
+	buf_put(&blob, trace->codes[4], size);
+	return blob;
+}
+
+static const struct tx *build_commit(struct helper *h, uint32_t height, const uint8_t root[32])
+{
+	static const uint8_t aux[32];
+	struct round_tx round_tx = { .kind = ROUND_COMMIT, .height = height };
+	uint8_t hash[32];
+
+	memcpy(round_tx.root, root, 32);
+	round_commit_hash(chain_at(h->chain, BASE)->id, chain_at(h->chain, height)->id, root, hash);
+	assert_true(schnorr_sign(round_tx.signature, hash, h->secret, aux));
+	return round_tx_build(&round_tx);
+}
+
+static const struct tx *build_disclosure(uint32_t height, const struct buf *blob)
+{
+	struct round_tx round_tx = { .kind = ROUND_DISCLOSURE, .height = height };
+
+	contribution_root(blob->data, blob->size, round_tx.root);
+	return round_tx_build(&round_tx);
+}
+
+static void expect(struct helper *h, const struct tx *tx, uint8_t from, enum chain_result result, const char *reason)
+{
+	struct reject reject = { .reason = "" };
+
+	assert_int_equal(chain_add_tx(h->chain, tx, from != 0 ? helper_source(from) : NULL, &reject), result);
+	assert_string_equal(reject.reason, reason);
+}
+
+static enum chain_result bring(struct helper *h, const struct buf *blob)
+{
+	struct reject reject;
+	uint8_t root[32];
+
+	contribution_root(blob->data, blob->size, root);
+	return chain_add_blob(h->chain, root, blob->data, blob->size, false, &reject);
+}
+
+static uint32_t audited(struct helper *h, uint32_t height)
+{
+	struct round_view *view = mem_calloc(1, sizeof *view);
+	uint32_t segment;
+
+	assert_true(registry_round_view(chain_registry(h->chain), view));
+	segment = round_audited(view, h->spec, height - 1);
+	free(view);
+	return segment;
+}
+
+/* One a seat, signed by who has it, from the base on; the next block takes them all. */
+static void test_commits(void **unused)
+{
+	struct round_tx forged = { .kind = ROUND_COMMIT, .height = 2 };
+	struct helper h;
+	const struct tx *late;
+	struct trace trace;
+
+	(void)unused;
+	helper_start(&h);
+	trace_make(&trace, 1);
+	helper_mine(&h, BASE);
+	expect(&h, build_commit(&h, 1, trace.root), 1, CHAIN_NEW, "");
+	expect(&h, build_commit(&h, 1, trace.root), 1, CHAIN_KNOWN, "");
+	expect(&h, build_commit(&h, 1, trace.digests[0]), 2, CHAIN_REJECTED, "txn-mempool-conflict");
+	expect(&h, round_tx_build(&forged), 1, CHAIN_REJECTED, "bad-round-signature");
+	forged.height = 9;
+	expect(&h, round_tx_build(&forged), 1, CHAIN_REJECTED, "bad-round-seat");
+	expect(&h, build_commit(&h, 8, trace.root), 0, CHAIN_NEW, "");
+	assert_int_equal(h.txs_added, 2);
+	assert_int_equal(chain_mempool_count(h.chain), 2);
+	late = build_commit(&h, 3, trace.root);
+	helper_mine(&h, 1);
+	assert_int_equal(chain_tip(h.chain)->tx_count, 3);
+	assert_int_equal(chain_mempool_count(h.chain), 0);
+	expect(&h, build_commit(&h, 1, trace.root), 1, CHAIN_REJECTED, "bad-round-duplicate");
+	helper_mine(&h, 2);
+	expect(&h, late, 1, CHAIN_REJECTED, "bad-round-seat");
+	trace_clear(&trace);
+	helper_stop(&h);
+}
+
+/* A commitment that comes before its base waits, and is held when that has come; a false one is dropped. */
+static void test_early(void **unused)
+{
+	struct round_tx forged = { .kind = ROUND_COMMIT, .height = 2 };
+	struct helper ahead, behind;
+	struct trace trace;
+
+	(void)unused;
+	helper_start(&ahead);
+	helper_start(&behind);
+	trace_make(&trace, 1);
+	helper_mine(&ahead, BASE);
+	helper_feed(&behind, &ahead, 1, BASE - 1);
+	helper_settle(&behind);
+	expect(&behind, build_commit(&ahead, 1, trace.root), 1, CHAIN_ORPHAN, "bad-round-seat");
+	expect(&behind, round_tx_build(&forged), 2, CHAIN_ORPHAN, "bad-round-seat");
+	assert_int_equal(chain_mempool_count(behind.chain), 0);
+	helper_feed(&behind, &ahead, BASE, BASE);
+	helper_settle(&behind);
+	assert_int_equal(chain_mempool_count(behind.chain), 1);
+	assert_int_equal(behind.chain->mempool->rounds.count, 1);
+	trace_clear(&trace);
+	helper_stop(&behind);
+	helper_stop(&ahead);
+}
+
+/* Commits to one run for each of the first `count` seats, and mines to the beacon. */
+static void start_disclosing(struct helper *h, struct trace *traces, uint32_t count)
+{
+	helper_start(h);
+	helper_mine(h, BASE);
+	for (uint32_t i = 0; i < count; i++) {
+		trace_make(&traces[i], i);
+		expect(h, build_commit(h, 1 + i, traces[i].root), 0, CHAIN_NEW, "");
+	}
+	helper_mine(h, BEACON - BASE);
+	helper_forget(h);
+}
+
+static void stop_disclosing(struct helper *h, struct trace *traces, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		trace_clear(&traces[i]);
+	helper_stop(h);
+}
+
+/* Bytes are asked for; who names other bytes for the seat takes nobody's place, and is not asked again. */
+static void test_disclosures(void **unused)
+{
+	struct trace traces[2];
+	struct buf right, wrong, other;
+	struct helper h;
+
+	(void)unused;
+	start_disclosing(&h, traces, 2);
+	right = trace_blob(&traces[0], audited(&h, 1));
+	wrong = trace_blob(&traces[0], audited(&h, 1) ^ 1);
+	other = trace_blob(&traces[1], audited(&h, 2));
+	expect(&h, build_disclosure(1, &wrong), 1, CHAIN_ORPHAN, "missing-blob");
+	expect(&h, build_disclosure(1, &other), 1, CHAIN_REJECTED, "txn-mempool-conflict");
+	expect(&h, build_disclosure(1, &right), 2, CHAIN_ORPHAN, "missing-blob");
+	expect(&h, build_disclosure(3, &other), 2, CHAIN_REJECTED, "bad-round-seat");
+	assert_int_equal(h.blobs_wanted, 2);
+	assert_int_equal(bring(&h, &other), CHAIN_ORPHAN);
+	assert_int_equal(bring(&h, &wrong), CHAIN_NEW);
+	assert_int_equal(h.txs_added, 0);
+	assert_int_equal(helper_files(&h, "blobs/*"), 0);
+	expect(&h, build_disclosure(2, &other), 1, CHAIN_REJECTED, "missing-blob");
+	assert_int_equal(bring(&h, &right), CHAIN_NEW);
+	assert_int_equal(h.txs_added, 1);
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	expect(&h, build_disclosure(1, &wrong), 3, CHAIN_REJECTED, "txn-mempool-conflict");
+	helper_mine(&h, 1);
+	assert_int_equal(chain_tip(h.chain)->tx_count, 2);
+	assert_int_equal(chain_mempool_count(h.chain), 0);
+	expect(&h, build_disclosure(1, &right), 3, CHAIN_REJECTED, "bad-round-duplicate");
+	buf_clear(&right);
+	buf_clear(&wrong);
+	buf_clear(&other);
+	stop_disclosing(&h, traces, 2);
+}
+
+/* The same by jobs: one after the other, and none is believed before. */
+static void test_jobs(void **unused)
+{
+	struct trace traces[3];
+	struct buf blobs[3];
+	struct helper h;
+
+	(void)unused;
+	start_disclosing(&h, traces, 3);
+	h.chain->mempool->rounds.at_once = 0;
+	for (uint32_t i = 0; i < 3; i++) {
+		blobs[i] = trace_blob(&traces[i], audited(&h, 1 + i) ^ (i == 1));
+		expect(&h, build_disclosure(1 + i, &blobs[i]), 1, CHAIN_ORPHAN, "missing-blob");
+		assert_int_equal(bring(&h, &blobs[i]), CHAIN_NEW);
+		assert_int_equal(h.txs_added, 0);
+	}
+	helper_settle(&h);
+	assert_int_equal(h.txs_added, 2);
+	assert_int_equal(h.chain->mempool->rounds.count, 2);
+	for (uint32_t i = 0; i < 3; i++)
+		buf_clear(&blobs[i]);
+	stop_disclosing(&h, traces, 3);
+}
+
+/* A block has six of eight at most, the next one the rest; what an undone block had comes back. */
+static void test_blocks(void **unused)
+{
+	struct trace traces[8];
+	struct errmsg err;
+	struct helper h;
+
+	(void)unused;
+	start_disclosing(&h, traces, 8);
+	for (uint32_t i = 0; i < 8; i++) {
+		struct buf blob = trace_blob(&traces[i], audited(&h, 1 + i));
+
+		expect(&h, build_disclosure(1 + i, &blob), 0, CHAIN_ORPHAN, "missing-blob");
+		assert_int_equal(bring(&h, &blob), CHAIN_NEW);
+		buf_clear(&blob);
+	}
+	assert_int_equal(chain_mempool_count(h.chain), 8);
+	helper_mine(&h, 1);
+	assert_int_equal(chain_tip(h.chain)->tx_count, 1 + 6);
+	assert_int_equal(chain_mempool_count(h.chain), 2);
+	assert_true(chain_invalidate(h.chain, chain_tip(h.chain), &err));
+	assert_int_equal(chain_mempool_count(h.chain), 8);
+	/* Before the beacon nobody knows what will be drawn: they wait for the old block or another. */
+	assert_true(chain_invalidate(h.chain, chain_tip(h.chain), &err));
+	assert_int_equal(chain_mempool_count(h.chain), 0);
+	assert_true(chain_invalidate(h.chain, chain_at(h.chain, BASE + 1), &err));
+	assert_int_equal(chain_mempool_count(h.chain), 8);
+	helper_key(&h, 2);
+	helper_mine(&h, 1);
+	assert_int_equal(chain_tip(h.chain)->tx_count, 1 + 8);
+	/* Commitments to another base are nothing on this branch. */
+	assert_true(chain_invalidate(h.chain, chain_at(h.chain, BASE), &err));
+	helper_mine(&h, 1);
+	assert_int_equal(chain_mempool_count(h.chain), 0);
+	stop_disclosing(&h, traces, 8);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_windows),
+		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_commits),
+		cmocka_unit_test(test_early),
+		cmocka_unit_test(test_disclosures),
+		cmocka_unit_test(test_jobs),
+		cmocka_unit_test(test_blocks),
+	};
+
+	helper_use_rounds();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
