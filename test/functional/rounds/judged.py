@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""A chain of three rounds as the second implementation makes it and judges it: honest runs, one that is copied, one that stays
+silent, one that is forged and challenged, one out of bounds; and blocks that break each rule of rounds."""
+
+import sys
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from framework import tap
+from reference.chain import Chain, Wrong
+from reference.hashing import blob_root, sha256, shown
+from reference.headers import Block
+from reference.merge import EMPTY, LEFT_OUT, MERGED, STRUCK
+from reference.round_tx import CHALLENGE, DISCLOSURE, Round, RoundTransaction, base_of, make_commit
+from reference.runs import digest_list, make_disclosure
+from reference.signatures import public_key
+from reference.spec import built_in
+from reference.targets import limit, to_compact
+from reference.transactions import Transaction, payee
+
+FIELDS = {"name": "judged", "hrp": "rnd", "k": 1, "start_bits": to_compact(limit(1)), "slots": 1, "d": 16, "layers": 1, "heads": 1,
+          "ff": 16, "ctx": 32, "batch": 1, "iterations": 1, "bench_rows": 1, "maturity": 15, "round_blocks": 7, "round_work": 2,
+          "round_reveal": 3, "segments": 4, "segment": 1, "run_ppm": 500000}
+P = FIELDS["round_blocks"]
+HONEST, SECOND, COPIED, SILENT, CHALLENGED, OUT_OF_BOUNDS, NONE = range(P)  # the seats of the first round
+FIRST, SECOND_BASE, LAST = P, 2 * P, 4 * P + 1
+
+
+def secret_of(height):
+    return 1 + height % 3
+
+
+class Story:
+    """The chain, and the codes of the runs by the heights of their seats."""
+
+    def __init__(self):
+        self.chain, self.codes = Chain(built_in("regtest", **FIELDS)), {}
+        tap.true(self.chain.spec.has_right_rounds(), "the fields of rounds are within their limits")
+
+    # Runs: what the seats of a round commit to.
+
+    def make_runs(self, base):
+        first = base - P + 1
+        honest = self.chain.run(first + HONEST).codes()
+        self.codes[first + HONEST] = honest
+        forged = self.chain.run(first + CHALLENGED)
+        codes = honest[:2]  # the first segment is another's
+        for j in range(1, len(honest) - 1):
+            codes.append(forged.segment(j, codes[j]))
+        self.codes[first + CHALLENGED] = codes
+        if base != FIRST:
+            return
+        self.codes[first + SECOND] = self.chain.run(first + SECOND).codes()
+        self.codes[first + COPIED] = self.codes[first + SILENT] = honest
+        wild = [bytes([0]) + code[1:] for code in honest[1:-1]]
+        self.codes[first + OUT_OF_BOUNDS] = [honest[0], *wild, honest[-1]]
+
+    def commit(self, height, base=None, seat=None, secret=None):
+        """Of the seat's run. The others are what the signature is of, if not what it should be."""
+        base = base or base_of(self.chain.spec, height) + P
+        ids = [self.chain.branch[at].header.id() for at in (base, seat or height)]
+        root = sha256(digest_list(self.codes.get(height, [b""])))
+        return make_commit(secret or secret_of(height), *ids, height, root)
+
+    def disclosure(self, height, j=None):
+        """And its blob."""
+        blob = make_disclosure(self.codes[height], self.chain.audited(height) if j is None else j)
+        return RoundTransaction(DISCLOSURE, height, blob_root(blob)), blob
+
+    def challenge(self, height, j):
+        blob = self.codes[height][j]
+        return RoundTransaction(CHALLENGE, height, blob_root(blob), segment=j), blob
+
+    # Blocks.
+
+    def block(self, *found, **how):
+        """The next one, with these round transactions and others; their blobs come with it."""
+        pairs = [one if isinstance(one, tuple) else (one, None) for one in found]
+        blobs = {one.root: blob for one, blob in pairs if blob is not None}
+        transactions = [one if isinstance(one, Transaction) else one.transaction() for one, _ in pairs]
+        return self.chain.child(public_key(secret_of(self.chain.height() + 1)), transactions, **how), blobs
+
+    def wrong(self, reason, *found, **how):
+        """Work and bytes are asked for last, so other wrong blocks need none."""
+        how.setdefault("work", reason in ("bad-round-disclosure", "bad-round-challenge"))
+        return reason, *self.block(*found, **how)
+
+    def right(self):
+        """The transactions of the next block."""
+        height, base = self.chain.height() + 1, base_of(self.chain.spec, self.chain.height() + 1)
+        record = Round(self.chain.spec, self.chain.branch, base)
+        if base not in (FIRST, SECOND_BASE):
+            return []
+        if height == base + 1:
+            self.make_runs(base)
+            return [self.commit(seat) for seat in record.heights() if seat in self.codes]
+        if height == base + 4:
+            return [self.disclosure(seat) for seat in record.commits if seat != record.heights()[SILENT]]
+        if (base, height) == (FIRST, base + 5):
+            return [self.challenge(record.heights()[CHALLENGED], 0)]
+        return []
+
+    def wrongs(self, right):
+        """Wrong blocks in the place of the next one: (reason, block, blobs) each."""
+        height, seats = self.chain.height() + 1, range(1, P + 1)
+        if height == FIRST:
+            yield self.wrong("bad-round-seat", self.commit(1, base=1))
+        elif height == FIRST + 1:
+            yield from self.wrong_commits(seats, right)
+        elif height == FIRST + 3:
+            yield self.wrong("bad-round-seat", self.commit(seats[NONE]))
+            yield self.wrong("bad-round-seat", self.disclosure_before(seats[HONEST]))
+        elif height == FIRST + 4:
+            yield from self.wrong_disclosures(seats, right)
+        elif height == FIRST + 5:
+            yield from self.wrong_challenges(seats, right)
+        elif height == FIRST + P:
+            yield self.wrong("bad-round-seat", self.disclosure(seats[SILENT]))
+            yield self.wrong("bad-round-seat", self.challenge(seats[SECOND], 1))
+        elif height == FIRST + P + 1:
+            yield from self.wrong_statements()
+        elif height == seats[COPIED] + FIELDS["maturity"]:
+            spent = self.chain.branch[seats[COPIED]].transactions[0].txid()
+            yield self.wrong("bad-txns-inputs-missingorspent",
+                             Transaction(2, [(spent, 0, b"", 0, [bytes(64)])], [(1000, payee(public_key(1)))]))
+
+    def disclosure_before(self, height):
+        """The beacon's block is in the making."""
+        return RoundTransaction(DISCLOSURE, height, bytes(32))
+
+    def wrong_commits(self, seats, right):
+        flipped = self.commit(seats[HONEST])
+        flipped.signature = flipped.signature[:-1] + bytes([flipped.signature[-1] ^ 1])
+        yield self.wrong("bad-round-signature", flipped)
+        yield self.wrong("bad-round-signature", self.commit(seats[HONEST], base=FIRST - 1))
+        yield self.wrong("bad-round-signature", self.commit(seats[HONEST], seat=seats[SECOND]))
+        yield self.wrong("bad-round-signature", self.commit(seats[HONEST], secret=secret_of(seats[SECOND])))
+        yield self.wrong("bad-round-duplicate", *right, self.commit(seats[SECOND]))
+        yield self.wrong("bad-round-seat", make_commit(1, bytes(32), bytes(32), 0, bytes(32)))
+        yield self.wrong("bad-round-seat", make_commit(1, bytes(32), bytes(32), FIRST + 1, bytes(32)))
+        yield self.wrong("bad-round-seat", self.disclosure_before(seats[HONEST]))
+        late = self.commit(seats[HONEST]).transaction()
+        late.locktime = 1
+        yield self.wrong("bad-round-format", late)
+
+    def wrong_disclosures(self, seats, right):
+        j = self.chain.audited(seats[HONEST])
+        yield self.wrong("bad-round-seat", RoundTransaction(DISCLOSURE, seats[NONE], bytes(32)))
+        yield self.wrong("bad-round-duplicate", right[0], self.disclosure(seats[HONEST], 0))
+        yield self.wrong("bad-round-count", *right, self.disclosure(seats[SILENT]))
+        yield self.wrong("bad-round-seat", right[0], self.challenge(seats[HONEST], 1))
+        yield self.wrong("bad-round-seat", self.commit(seats[NONE]))
+        yield self.wrong("bad-round-disclosure", self.disclosure(seats[HONEST], (j + 1) % FIELDS["segments"]))
+        blob = right[0][1]
+        for bad in (blob[1:], blob[:1] + blob, blob[:-1] + bytes([blob[-1] ^ 1]), bytes([blob[0] ^ 1]) + blob[1:]):
+            yield self.wrong("bad-round-disclosure", (RoundTransaction(DISCLOSURE, seats[HONEST], blob_root(bad)), bad))
+
+    def wrong_challenges(self, seats, right):
+        segments = FIELDS["segments"]
+        yield self.wrong("bad-round-seat", RoundTransaction(CHALLENGE, seats[CHALLENGED], bytes(32), segment=segments))
+        yield self.wrong("bad-round-seat", RoundTransaction(CHALLENGE, seats[SILENT], bytes(32), segment=0))
+        yield self.wrong("bad-round-seat", RoundTransaction(CHALLENGE, seats[NONE], bytes(32), segment=0))
+        yield self.wrong("bad-round-count", *right, self.challenge(seats[HONEST], 1))
+        yield self.wrong("bad-round-duplicate", *right, self.challenge(seats[CHALLENGED], 1))
+        yield self.wrong("bad-round-challenge", self.challenge(seats[HONEST], 1))
+        yield self.wrong("bad-round-challenge", self.challenge(seats[CHALLENGED], 1))  # that one is honest
+        other, blob = self.challenge(seats[CHALLENGED], 1)
+        yield self.wrong("bad-round-challenge", (RoundTransaction(CHALLENGE, other.height, other.root, segment=0), blob))
+
+    def wrong_statements(self):
+        def state(at):
+            def change(transaction):
+                script = bytearray(transaction.outputs[-1][1])
+                script[at] ^= 1
+                transaction.outputs[-1] = 0, bytes(script)
+            return change
+
+        def leave_out(transaction):
+            transaction.outputs.pop()
+
+        def keep_pay(transaction):
+            transaction.outputs.pop(1)
+
+        yield self.wrong("bad-cb-outcome", pay=state(-1))
+        yield self.wrong("bad-cb-outcome", pay=state(-1 - P))
+        yield self.wrong("bad-cb-outputs", pay=leave_out)
+        yield self.wrong("bad-cb-outputs", pay=keep_pay)
+
+    def reason(self, block, blobs):
+        """Why the judge refuses a block; None: it is the tip now."""
+        try:
+            self.chain.judge(Block.parse(block.serialise()), blobs)
+        except Wrong as why:
+            return str(why)
+        return None
+
+    def tell(self, also=lambda block, blobs, reason: None):
+        """All blocks, wrong and right. also: is shown each one too."""
+        while self.chain.height() < LAST:
+            right = self.right()
+            for reason, block, blobs in self.wrongs(right):
+                tap.equal(self.reason(block, blobs), reason, f"the judge's reason at height {self.chain.height() + 1}")
+                also(block, blobs, reason)
+            block, blobs = self.block(*right)
+            tap.equal(self.reason(block, blobs), None, f"the judge's reason at height {self.chain.height() + 1}")
+            also(block, blobs, None)
+            if self.chain.merged:
+                self.check_merge()
+
+    def check_merge(self):
+        base, found = self.chain.height() - P, self.chain.merged
+        if base == FIRST:
+            tap.equal([seat in (MERGED, LEFT_OUT) for seat in found.seats], [True, True] + [False] * 5, "true seats")
+            tap.equal(found.seats[COPIED:], [STRUCK] * 4 + [EMPTY], "the other seats")
+        elif base == SECOND_BASE:
+            slips = self.chain.audited(base - P + 1 + CHALLENGED) != 0
+            tap.equal(found.seats[CHALLENGED] != STRUCK, slips, "whether the forged run slips through")
+            tap.equal(found.seats[SECOND], EMPTY, "a seat without a commit")
+        else:
+            tap.equal((found.void, found.seats), (True, [EMPTY] * P), "a round without runs")
+            tap.equal(any(self.chain.state()[1]), False, "momentum after a void merge")
+
+
+def judged():
+    """The judge takes the chain of three rounds, and refuses each wrong block for its reason"""
+    story = Story()
+    story.tell()
+    merged = [block.header.model_root for block in story.chain.branch[2 * P + 1::P]]
+    tap.equal(len(set(map(shown, merged))), len(merged), "states after merges")
+
+
+tap.main(judged)
