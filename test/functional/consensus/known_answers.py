@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Recomputes every known answer of doc/protocol.md section 18 with the second implementation, test/reference, and
-compares atelier-bench's digest with it. The node's own code is held to the same lines by test/unit/consensus/test_known.c.
+compares atelier-bench's digest with it. The node's own code is held to the same lines by test/unit/consensus/known.
 Prints TAP; with -print, the lines as they should be."""
 
 import copy

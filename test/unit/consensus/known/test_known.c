@@ -1,6 +1,7 @@
-/* The known answers of doc/protocol.md section 18: every line, read from the document itself. The document's other
- * reader is test/functional/consensus/known_answers.py. */
+/* The known answers of doc/protocol.md section 18: every line but those of rounds (test_known_rounds.c), read from the
+ * document itself. The document's other reader is test/functional/consensus/known_answers.py. */
 #include "consensus/blob/novelty.h"
+#include "consensus/known/known.h"
 #include "consensus/pace.h"
 #include "consensus/registry_fixture.h"
 #include "consensus/spec.h"
@@ -16,7 +17,6 @@
 #include "ml/kernel/noise.h"
 #include "ml/kernel/ops.h"
 #include "ml/pass.h"
-#include "util/file.h"
 
 enum { PROOFS = 3 };
 
@@ -132,14 +132,6 @@ static int teardown(void **state)
 }
 
 /* === Answers: each takes the text behind its name, and writes to out === */
-
-enum { ANSWER_MAX = 4000 };
-
-static void put_hex(char *out, const uint8_t *data, size_t size)
-{
-	assert_true(2 * size < ANSWER_MAX);
-	hex_encode(out, data, size);
-}
 
 static void function(float f(float), const char *arguments, char *out)
 {
@@ -1064,11 +1056,7 @@ static void answer_block(const char *arguments, char *out)
 
 /* === The document === */
 
-static const struct {
-	const char *name;
-	void (*answer)(const char *arguments, char *out);
-	size_t least; /* lines of it the document has at least */
-} questions[] = {
+static const struct question questions[] = {
 	{ "exp", answer_exp, 5 },
 	{ "log", answer_log, 5 },
 	{ "sin", answer_sin, 5 },
@@ -1117,57 +1105,11 @@ static const struct {
 	{ "coinbase", answer_coinbase, 2 },
 	{ "txid", answer_txid, 2 },
 };
-enum { QUESTIONS = sizeof questions / sizeof *questions };
-
-/* Asserts one line "name arguments = value" and returns the question's number. */
-static size_t check_line(char *line)
-{
-	char *value = strstr(line, " = "), *arguments, found[ANSWER_MAX];
-
-	assert_non_null(value);
-	*value = 0;
-	value += 3;
-	arguments = line + strcspn(line, " ");
-	if (*arguments)
-		*arguments++ = 0;
-	for (size_t i = 0; i < QUESTIONS; i++)
-		if (strcmp(questions[i].name, line) == 0) {
-			questions[i].answer(arguments, found);
-			if (found[0] && strcmp(found, value) != 0)
-				fail_msg("%s %s: found %s, the document says %s", line, arguments, found, value);
-			return i;
-		}
-	fail_msg("the document has a known answer of unknown name %s", line);
-	return 0;
-}
 
 static void test_document(void **state)
 {
-	const char *source = getenv("ATELIER_SRCDIR");
-	char *path = path_join(source != NULL ? source : ".", "doc/protocol.md"), *text, *line, *end, *rest;
-	size_t lines[QUESTIONS] = { 0 };
-	struct errmsg err;
-	struct buf raw;
-
 	(void)state;
-	buf_init(&raw);
-	if (!file_read(path, 1 << 20, &raw, &err))
-		fail_msg("%s", err.text);
-	free(path);
-	text = buf_take_text(&raw);
-	line = strstr(text, "\n## 18.");
-	assert_non_null(line);
-	line = strstr(line, "```\n");
-	assert_non_null(line);
-	end = strstr(line + 4, "```");
-	assert_non_null(end);
-	*end = 0;
-	for (line = strtok_r(line + 4, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		lines[check_line(line)]++;
-	for (size_t i = 0; i < QUESTIONS; i++)
-		if (lines[i] < questions[i].least)
-			fail_msg("the document has %zu known answers for %s", lines[i], questions[i].name);
-	free(text);
+	known_check(questions, sizeof questions / sizeof questions[0], 0);
 }
 
 int main(void)
