@@ -305,6 +305,8 @@ static const char getblock_result[] =
 	"     \"worth\": n}],           0.9375, 0.75 or 0.5 of a proof that was in time\n"
 	"  \"data_payments\": [         for the parent's slots\n"
 	"    {\"owner\": \"address\", \"amount\": amount}],\n"
+	"  \"run_payments\": [          for true runs, where the parent merged a round\n"
+	"    {\"miner\": \"address\", \"amount\": amount, \"seat\": n}],   height of the seat's block\n"
 	"  \"loss_before\": nats, \"loss_after\": nats,   this and what follows once it is verified\n"
 	"  \"outcome\": {\n"
 	"    \"void\": bool, \"v_ref\": nats,\n"

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "consensus/coinbase.h"
 #include "consensus/payload/commitment.h"
 #include "consensus/payload/round_tx.h"
 #include "consensus/reward.h"
@@ -349,16 +350,21 @@ static int64_t show_take_reward(const struct block *block, size_t i, size_t *out
 	return is_paid ? coinbase->outputs[(*output_at)++].amount : 0;
 }
 
-void show_sum_payments(const struct block *block, struct show_payments *payments)
+void show_sum_payments(const struct spec *spec, uint32_t height, const struct block *block,
+	struct show_payments *payments)
 {
+	const struct tx *coinbase = block->txs[0];
+	struct coinbase_parts paid_parts;
 	size_t output_at = 0;
 
-	*payments = (struct show_payments){ 0, 0 };
+	coinbase_part(spec, coinbase, height, &paid_parts);
+	*payments = (struct show_payments){ 0, 0, 0 };
 	for (size_t i = 0; i < block_proof_count(block); i++)
 		payments->miners += show_take_reward(block, i, &output_at);
-	/* The last one pays nobody: it holds the outcome. */
-	for (; output_at + 1 < block->txs[0]->output_count; output_at++)
-		payments->data += block->txs[0]->outputs[output_at].amount;
+	for (; output_at < paid_parts.runs; output_at++)
+		payments->data += coinbase->outputs[output_at].amount;
+	for (; output_at < paid_parts.outcome; output_at++)
+		payments->runs += coinbase->outputs[output_at].amount;
 }
 
 json_t *show_block_proof(const struct spec *spec, const struct index_entry *entry, const struct block *block,
@@ -384,33 +390,62 @@ json_t *show_block_proof(const struct spec *spec, const struct index_entry *entr
 	return shown;
 }
 
-/* Proofs with what the coinbase paid them, then what it paid for data. Amounts of zero have no output, so each output
- * belongs to the next proof whose key it pays. */
+static json_t *show_payment(const struct spec *spec, const char *payee, const struct tx_output *paid_output)
+{
+	const uint8_t *paid_key = script_p2tr_key(&paid_output->script);
+	json_t *shown = json_object();
+
+	if (paid_key != NULL)
+		json_object_set_new(shown, payee, show_address(spec, paid_key));
+	json_object_set_new(shown, "amount", json_amount(paid_output->amount));
+	return shown;
+}
+
+/* Of the child of a merge: what it paid the round's runs, seat by seat. */
+static json_t *show_run_payments(const struct spec *spec, const struct tx *coinbase, uint32_t height,
+	const struct coinbase_parts *paid_parts)
+{
+	json_t *runs_shown = json_array();
+	size_t output_at = paid_parts->runs;
+
+	for (uint32_t i = 0; i < paid_parts->merge.seats && output_at < paid_parts->outcome; i++) {
+		const uint32_t seat_height = spec_seat_height(spec, height - 1, i);
+		json_t *payment_shown;
+
+		if (!merge_statement_is_true(&paid_parts->merge, i) || reward_run_part(spec, seat_height) == 0)
+			continue;
+		payment_shown = show_payment(spec, "miner", &coinbase->outputs[output_at++]);
+		json_object_set_new(payment_shown, "seat", json_integer(seat_height));
+		json_array_append_new(runs_shown, payment_shown);
+	}
+	return runs_shown;
+}
+
+/* Proofs with what the coinbase paid them, then what it paid for data, and for runs. Amounts of zero have no output, so
+ * each output belongs to the next proof whose key it pays. */
 static void show_add_rewards(json_t *shown, const struct spec *spec, const struct index_entry *entry,
 	const struct block *block)
 {
 	const struct tx *coinbase = block->txs[0];
 	json_t *proofs_shown = json_array(), *late_shown = json_array(), *data_shown = json_array();
+	struct coinbase_parts paid_parts;
 	size_t output_at = 0;
 
+	coinbase_part(spec, coinbase, entry->height, &paid_parts);
 	for (size_t i = 0; i < block_proof_count(block); i++) {
 		json_t *proof_shown = show_block_proof(spec, entry, block, i);
 
 		json_object_set_new(proof_shown, "reward", json_amount(show_take_reward(block, i, &output_at)));
 		json_array_append_new(i < block_body_count(block) ? proofs_shown : late_shown, proof_shown);
 	}
-	for (; output_at + 1 < coinbase->output_count; output_at++) {
-		json_t *payment_shown = json_object();
-		const uint8_t *data_owner = script_p2tr_key(&coinbase->outputs[output_at].script);
-
-		if (data_owner != NULL)
-			json_object_set_new(payment_shown, "owner", show_address(spec, data_owner));
-		json_object_set_new(payment_shown, "amount", json_amount(coinbase->outputs[output_at].amount));
-		json_array_append_new(data_shown, payment_shown);
-	}
+	for (; output_at < paid_parts.runs; output_at++)
+		json_array_append_new(data_shown, show_payment(spec, "owner", &coinbase->outputs[output_at]));
 	json_object_set_new(shown, "proofs", proofs_shown);
 	json_object_set_new(shown, "late", late_shown);
 	json_object_set_new(shown, "data_payments", data_shown);
+	if (paid_parts.merge.seats > 0)
+		json_object_set_new(shown, "run_payments",
+			show_run_payments(spec, coinbase, entry->height, &paid_parts));
 }
 
 json_t *show_block(struct chain *chain, const struct index_entry *entry, const struct block *block, int verbosity)

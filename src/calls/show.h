@@ -45,11 +45,13 @@ void show_add_result(json_t *shown, const struct index_entry *entry);
 /* getblock's object; verbosity 1 or 2. */
 json_t *show_block(struct chain *chain, const struct index_entry *entry, const struct block *block, int verbosity);
 
-/* What a block's coinbase pays, to miners for its proofs and to the owners of the data of its parent's. */
+/* What the coinbase of a block at that height pays: to miners for its proofs, to the owners of the data of its
+ * parent's, and for the runs that its parent merged. */
 struct show_payments {
-	int64_t miners, data;
+	int64_t miners, data, runs;
 };
-void show_sum_payments(const struct block *block, struct show_payments *payments);
+void show_sum_payments(const struct spec *spec, uint32_t height, const struct block *block,
+	struct show_payments *payments);
 
 /* A proof alone: id, seed, ticket, slot, miner and the like. */
 json_t *show_proof(const struct spec *spec, const struct header *header);

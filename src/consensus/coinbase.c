@@ -48,6 +48,12 @@ static void coinbase_pay_key(struct tx *coinbase, int64_t amount, const uint8_t 
 	tx_add_output(coinbase, amount, payee_script, sizeof payee_script);
 }
 
+/* Whether it states a merge behind the outcome: its parent is the last block of a round (section 20). */
+static bool coinbase_has_statement(const struct coinbase_facts *facts)
+{
+	return facts->parent != NULL && facts->parent->merge.seats > 0;
+}
+
 static uint32_t coinbase_late_back(const struct coinbase_facts *facts, size_t i)
 {
 	return registry_late_back(facts->registry, &facts->late[i]);
@@ -99,6 +105,20 @@ static void coinbase_add_data(struct tx *coinbase, const struct spec *spec, cons
 	}
 }
 
+/* To whose runs the parent's merge found true: the first block after it knows, and each is paid of the subsidy of the
+ * block whose seat he had. */
+static void coinbase_add_runs(struct tx *coinbase, const struct spec *spec, const struct coinbase_facts *facts)
+{
+	struct round_view merged_round;
+
+	if (!coinbase_has_statement(facts) || !registry_merged_round(facts->registry, &merged_round))
+		return;
+	for (uint32_t i = 0; i < merged_round.seats; i++)
+		if (merge_statement_is_true(&facts->parent->merge, i))
+			coinbase_pay_key(coinbase, reward_run_part(spec, merged_round.seat[i].height),
+				merged_round.seat[i].key);
+}
+
 static void coinbase_add_outcome(struct tx *coinbase, const struct coinbase_facts *facts)
 {
 	const struct outcome nothing = { .is_void = true };
@@ -107,6 +127,11 @@ static void coinbase_add_outcome(struct tx *coinbase, const struct coinbase_fact
 	buf_init(&statement);
 	outcome_script(&statement, facts->parent != NULL ? &facts->parent->outcome : &nothing);
 	tx_add_output(coinbase, 0, statement.data, statement.size);
+	if (coinbase_has_statement(facts)) {
+		buf_reset(&statement);
+		merge_statement_script(&statement, &facts->parent->merge);
+		tx_add_output(coinbase, 0, statement.data, statement.size);
+	}
 	buf_clear(&statement);
 }
 
@@ -118,6 +143,7 @@ const struct tx *coinbase_build(const struct spec *spec, const struct coinbase_f
 	coinbase_add_input(coinbase, facts->height);
 	coinbase_add_compute(coinbase, spec, facts);
 	coinbase_add_data(coinbase, spec, facts);
+	coinbase_add_runs(coinbase, spec, facts);
 	coinbase_add_outcome(coinbase, facts);
 	return tx_seal(coinbase);
 }
@@ -163,24 +189,33 @@ static bool coinbase_check_amount(size_t i, const struct tx_output *paid, const 
 	return true;
 }
 
-/* Payments before their number: the first that is wrong tells more. The last output of the right one is the outcome,
- * which is there always, so last_output is never below 0. */
-static bool coinbase_check_outputs(const struct tx *coinbase, const struct tx *right_coinbase, struct reject *reject)
+/* An output of the right one that pays nobody: an OP_RETURN of amount 0, as no payment is. */
+static bool coinbase_check_statement(const struct tx_output *stated, const struct tx_output *right, const char *detail,
+	struct reject *reject)
 {
-	size_t last_output = right_coinbase->output_count - 1;
+	return (stated->amount == 0 && coinbase_bytes_equal(&stated->script, &right->script)) ||
+		coinbase_refuse(reject, REASON_BAD_CB_OUTCOME, detail);
+}
 
-	for (size_t i = 0; i < last_output && i < coinbase->output_count; i++)
+/* Payments before their number: the first that is wrong tells more. Behind them the right one has the outcome, always,
+ * and the statement of a merge, if there was one. */
+static bool coinbase_check_outputs(const struct tx *coinbase, const struct tx *right_coinbase, bool has_statement,
+	struct reject *reject)
+{
+	size_t payments = right_coinbase->output_count - (has_statement ? 2 : 1);
+
+	for (size_t i = 0; i < payments && i < coinbase->output_count; i++)
 		if (!coinbase_check_amount(i, &coinbase->outputs[i], &right_coinbase->outputs[i], reject))
 			return false;
 	if (coinbase->output_count != right_coinbase->output_count)
 		return reject_set(reject, REASON_BAD_CB_OUTPUTS, "%zu outputs instead of %zu", coinbase->output_count,
 			right_coinbase->output_count);
-	if (coinbase->outputs[last_output].amount != 0 ||
-		!coinbase_bytes_equal(&coinbase->outputs[last_output].script,
-			&right_coinbase->outputs[last_output].script))
-		return coinbase_refuse(reject, REASON_BAD_CB_OUTCOME,
-			"the last output does not state what the parent did to the model");
-	return true;
+	return coinbase_check_statement(&coinbase->outputs[payments], &right_coinbase->outputs[payments],
+		       "no output states what the parent did to the model", reject) &&
+		(!has_statement ||
+			coinbase_check_statement(&coinbase->outputs[payments + 1],
+				&right_coinbase->outputs[payments + 1],
+				"the last output does not state what became of the round's runs", reject));
 }
 
 bool coinbase_check(const struct spec *spec, const struct tx *coinbase, const struct coinbase_facts *facts,
@@ -188,8 +223,27 @@ bool coinbase_check(const struct spec *spec, const struct tx *coinbase, const st
 {
 	const struct tx *right_coinbase = coinbase_build(spec, facts);
 	bool ok = coinbase_check_input(coinbase, right_coinbase, reject) &&
-		coinbase_check_outputs(coinbase, right_coinbase, reject);
+		coinbase_check_outputs(coinbase, right_coinbase, coinbase_has_statement(facts), reject);
 
 	tx_unref(right_coinbase);
 	return ok;
+}
+
+/* --- reading --- */
+
+void coinbase_part(const struct spec *spec, const struct tx *coinbase, uint32_t height, struct coinbase_parts *parts)
+{
+	size_t outputs_left = coinbase->output_count;
+
+	memset(parts, 0, sizeof *parts);
+	if (height > 0 && spec_merges(spec, height - 1) && outputs_left > 0 &&
+		merge_statement_parse(&coinbase->outputs[outputs_left - 1].script, spec->round_blocks, &parts->merge))
+		outputs_left--;
+	else
+		parts->merge.seats = 0;
+	parts->outcome = parts->runs = outputs_left > 0 ? outputs_left - 1 : 0;
+	for (uint32_t i = 0; i < parts->merge.seats && parts->runs > 0; i++)
+		if (merge_statement_is_true(&parts->merge, i) &&
+			reward_run_part(spec, spec_seat_height(spec, height - 1, i)) > 0)
+			parts->runs--;
 }

@@ -24,4 +24,13 @@ const struct tx *coinbase_build(const struct spec *spec, const struct coinbase_f
 bool coinbase_check(const struct spec *spec, const struct tx *coinbase, const struct coinbase_facts *facts,
 	struct reject *reject);
 
+/* Where the parts of the coinbase of a block at that height lie, by its own word: the outputs before `runs` pay proofs
+ * and data, those before `outcome` pay runs. One that coinbase_check has not seen may say anything: then these are
+ * within its outputs all the same. */
+struct coinbase_parts {
+	size_t runs, outcome;
+	struct merge_statement merge; /* of 0 seats: it states none */
+};
+void coinbase_part(const struct spec *spec, const struct tx *coinbase, uint32_t height, struct coinbase_parts *parts);
+
 #endif

@@ -3,7 +3,10 @@
 
 #include "consensus/block.h"
 
-enum { REWARD_BUCKET_BLOCKS = 16 }; /* the bucket holds the compute part of so many blocks */
+enum {
+	REWARD_BUCKET_BLOCKS = 16, /* the bucket holds what proofs earn in so many blocks */
+	REWARD_MILLION = 1000000,
+};
 
 static int64_t reward_least(int64_t reward, int64_t limit)
 {
@@ -19,6 +22,12 @@ int64_t reward_compute_part(const struct spec *spec, uint32_t height)
 int64_t reward_data_part(const struct spec *spec, uint32_t height)
 {
 	return spec_subsidy(spec, height) - reward_compute_part(spec, height);
+}
+
+/* Below 2^60: a subsidy is 10^12 at most. Nobody else gets what a run does not earn: it is not minted. */
+int64_t reward_run_part(const struct spec *spec, uint32_t height)
+{
+	return reward_compute_part(spec, height) * spec->run_ppm / REWARD_MILLION;
 }
 
 /* A late proof trains nothing, so it is never worth as much as a loose one, even to who lists his own and gets the
@@ -47,13 +56,13 @@ int64_t reward_late(int64_t worth, uint32_t back)
 int64_t reward_proof(const struct spec *spec, uint32_t height, int64_t bucket, const struct reward_proofs *proofs,
 	int64_t *bucket_after)
 {
-	int64_t compute_part = reward_compute_part(spec, height);
+	int64_t proofs_part = reward_compute_part(spec, height) - reward_run_part(spec, height);
 	int64_t sixteenths = REWARD_SIXTEENTHS * (1 + (int64_t)proofs->loose), proof_worth;
 
 	for (uint32_t i = 0; i <= REWARD_SIXTEENTHS; i++)
 		sixteenths += i * (int64_t)proofs->late[i];
-	bucket = reward_least(bucket + compute_part, REWARD_BUCKET_BLOCKS * compute_part);
-	proof_worth = reward_least(compute_part / spec->k, REWARD_SIXTEENTHS * bucket / sixteenths);
+	bucket = reward_least(bucket + proofs_part, REWARD_BUCKET_BLOCKS * proofs_part);
+	proof_worth = reward_least(proofs_part / spec->k, REWARD_SIXTEENTHS * bucket / sixteenths);
 	bucket -= proof_worth * (1 + (int64_t)proofs->loose);
 	for (uint32_t i = 0; i <= REWARD_SIXTEENTHS; i++)
 		bucket -= (int64_t)proofs->late[i] * reward_sixteenths(proof_worth, i);

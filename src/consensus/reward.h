@@ -6,6 +6,8 @@
 
 int64_t reward_compute_part(const struct spec *spec, uint32_t height); /* R */
 int64_t reward_data_part(const struct spec *spec, uint32_t height);    /* R_d */
+/* What of R the run of that block's seat earns (section 20); the rest is for proofs. 0 on chains without rounds. */
+int64_t reward_run_part(const struct spec *spec, uint32_t height);
 
 /* The proofs that a block lists beside its own: late[q] of its late ones are worth q sixteenths of a loose one. */
 enum { REWARD_SIXTEENTHS = 16 };

@@ -542,3 +542,15 @@ int64_t spec_subsidy(const struct spec *spec, uint32_t height)
 
 	return halvings >= 64 ? 0 : spec->subsidy >> halvings;
 }
+
+/* Nobody has a seat before the first base, so that one merges nothing. */
+bool spec_merges(const struct spec *spec, uint32_t height)
+{
+	return spec->round_blocks > 0 && height >= 2 * spec->round_blocks && height % spec->round_blocks == 0;
+}
+
+/* The seats of a round are the blocks of the one before it. */
+uint32_t spec_seat_height(const struct spec *spec, uint32_t height, uint32_t seat)
+{
+	return height - 2 * spec->round_blocks + 1 + seat;
+}

@@ -110,4 +110,9 @@ uint32_t spec_slot(const struct spec *spec, const uint8_t seed[32]);
 uint32_t spec_future_limit(const struct spec *spec);
 int64_t spec_subsidy(const struct spec *spec, uint32_t height);
 
+/* Whether the block at that height is the last of a round, whose runs are merged after it (section 20). */
+bool spec_merges(const struct spec *spec, uint32_t height);
+/* And the height of the block that seat `seat` of that round is of. */
+uint32_t spec_seat_height(const struct spec *spec, uint32_t height, uint32_t seat);
+
 #endif

@@ -51,15 +51,16 @@ static void journal_put_datasets(struct buf *journal_line, const struct block_ou
 	}
 }
 
-static void journal_tell_block(const struct index_entry *entry, const struct block *block)
+static void journal_tell_block(const struct spec *spec, const struct index_entry *entry, const struct block *block)
 {
 	char journal_late[32] = "", journal_id[65], journal_miners[JOURNAL_AMOUNT_TEXT],
-	     journal_data[JOURNAL_AMOUNT_TEXT], journal_seconds[JOURNAL_TIME_TEXT] = "";
+	     journal_data[JOURNAL_AMOUNT_TEXT], journal_runs[JOURNAL_AMOUNT_TEXT],
+	     journal_seconds[JOURNAL_TIME_TEXT] = "";
 	struct show_payments journal_paid;
 	struct buf journal_loss, journal_datasets;
 
 	hex_encode_reversed(journal_id, entry->id, 32);
-	show_sum_payments(block, &journal_paid);
+	show_sum_payments(spec, entry->height, block, &journal_paid);
 	buf_init(&journal_loss);
 	journal_put_loss(&journal_loss, &entry->outcome);
 	buf_init(&journal_datasets);
@@ -70,12 +71,13 @@ static void journal_tell_block(const struct index_entry *entry, const struct blo
 			entry->verify_ms / 1000, entry->verify_ms / 100 % 10);
 	if (block->late_count > 0)
 		snprintf(journal_late, sizeof journal_late, " and %zu late", block->late_count);
-	log_info("block %" PRIu32 " %s: loss %.*s, %zu proof%s%s, datasets%.*s, paid %s to miners and %s to data%s",
+	log_info("block %" PRIu32 " %s: loss %.*s, %zu proof%s%s, datasets%.*s, paid %s to miners and %s to data%s%s%s",
 		entry->height, journal_id, (int)journal_loss.size, (const char *)journal_loss.data,
 		block->loose_count + 1, journal_plural(block->loose_count + 1), journal_late,
 		(int)journal_datasets.size, (const char *)journal_datasets.data,
 		journal_amount(journal_paid.miners, journal_miners), journal_amount(journal_paid.data, journal_data),
-		journal_seconds);
+		journal_paid.runs > 0 ? " and to runs " : "",
+		journal_paid.runs > 0 ? journal_amount(journal_paid.runs, journal_runs) : "", journal_seconds);
 	buf_clear(&journal_loss);
 	buf_clear(&journal_datasets);
 }
@@ -120,7 +122,7 @@ static void journal_on_connected(void *context, const struct index_entry *entry,
 	if (entry->height + 1 >= sync_goal) {
 		journal->sync_began = 0;
 		journal->last = journal_now;
-		journal_tell_block(entry, block);
+		journal_tell_block(chain_spec(journal->chain), entry, block);
 		return;
 	}
 	if (journal->sync_began == 0) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "consensus/coinbase.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -94,10 +95,12 @@ static void audit_read_statement(struct chain *chain, struct audit_report *audit
 
 	if (audited_child != NULL) {
 		const struct tx *audited_coinbase = audited_child->txs[0];
+		struct coinbase_parts stated_parts;
 
+		coinbase_part(chain_spec(chain), audited_coinbase, child->height, &stated_parts);
 		audit_report->has_stated = audited_coinbase->output_count > 0 &&
-			outcome_parse(&audited_coinbase->outputs[audited_coinbase->output_count - 1].script,
-				audited_slots, &audit_report->stated);
+			outcome_parse(&audited_coinbase->outputs[stated_parts.outcome].script, audited_slots,
+				&audit_report->stated);
 		memcpy(audit_report->stated_root, child->header.model_root, 32);
 		block_unref(audited_child);
 		return;
