@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""Transactions of rounds outside blocks: who may have one in the mempool, how their bytes travel, what false ones cost."""
+
+import struct
+import sys
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from framework import tap
+from framework.node import KEYS, Node, RpcError, wait_for_same_tip, wait_until
+from framework.p2p import Peer
+from framework.rounds import SPEC
+from reference import messages
+from reference.hashing import Reader, blob_root, sha256
+from reference.headers import Block
+from reference.round_tx import CHALLENGE, COMMIT, DISCLOSURE, RoundTransaction, make_commit
+from reference.runs import audited, digest_list, first_code, make_disclosure
+from reference.spec import built_in
+from reference.transactions import Transaction, address
+
+RULES = built_in("regtest", **SPEC)
+BASE = RULES.round_blocks
+BEACON = BASE + RULES.round_work + 1
+SECRET = 1  # of KEYS[0], which is paid by all blocks
+
+
+def rounds_node(connect=()):
+    node = Node(chain=SPEC["name"], connect=connect, start=False)
+    node.use_spec(SPEC)
+    node.start()
+    return node
+
+
+def mine(node, count, key=0):
+    node.rpc.generatetoaddress(count, address(SPEC["hrp"], bytes.fromhex(KEYS[key])))
+
+
+def header_at(node, height):
+    return Block.parse(bytes.fromhex(node.rpc.getblock(node.rpc.getblockhash(height), 0))).header
+
+
+def codes_of(number):
+    """A trace that nobody has trained, but all of whose digests are right."""
+    codes = [first_code(RULES)]
+    for j in range(RULES.segments):
+        codes.append(codes[0][:1] + struct.pack("<H", 16 * number + j + 1) + codes[0][3:])
+    return codes
+
+
+def commit(node, seat, codes):
+    ids = header_at(node, BASE).id(), header_at(node, seat).id()
+    return make_commit(SECRET, *ids, seat, sha256(digest_list(codes))).transaction()
+
+
+def disclosure(node, seat, codes, shift=0):
+    """(transaction, blob); shifted, it shows another segment than was drawn."""
+    drawn = audited(RULES, header_at(node, BEACON).ticket(), seat - 1)
+    blob = make_disclosure(codes, (drawn + shift) % RULES.segments)
+    return RoundTransaction(DISCLOSURE, seat, blob_root(blob)).transaction(), blob
+
+
+def txid_of(transaction):
+    return transaction.txid()[::-1].hex()
+
+
+def send(node, transaction):
+    return node.rpc.sendrawtransaction(transaction.serialise().hex())
+
+
+def refusal(node, transaction):
+    try:
+        send(node, transaction)
+    except RpcError as error:
+        return str(error).split(",")[0]
+    return None
+
+
+def holds(node, *transactions):
+    wanted = sorted(map(txid_of, transactions))
+    wait_until(lambda: sorted(node.rpc.getrawmempool()) == wanted, f"the mempool is {wanted}")
+
+
+def is_asked(peer, kind, item):
+    peer.wait_for("getdata", lambda payload: (kind, item) in messages.parse_inventory(payload))
+
+
+def bring(peer, transaction, blob):
+    """As a node does that is asked for what it offers."""
+    peer.send("tx", transaction.serialise())
+    is_asked(peer, messages.INVENTORY_BLOB, blob_root(blob))
+    peer.send("blob", blob_root(blob) + blob)
+
+
+def committed(node, runs):
+    """Mines to the beacon, with a commitment of each seat to its codes."""
+    mine(node, BASE)
+    for seat, codes in runs.items():
+        send(node, commit(node, seat, codes))
+    mine(node, BEACON - BASE)
+
+
+def commits():
+    """One commitment a seat, signed by who mined it, reaches others and the next block, and RPC says what it says"""
+    with rounds_node() as node, rounds_node(connect=[node]) as other:
+        mine(node, BASE - 1)
+        tap.equal(refusal(node, RoundTransaction(COMMIT, 1, bytes(32), signature=bytes(64)).transaction()), "bad-round-seat",
+                  "before the base")
+        mine(node, 1)
+        wait_for_same_tip(node, other)
+        first, second = commit(node, 1, codes_of(1)), commit(node, 2, codes_of(2))
+        tap.equal(refusal(node, RoundTransaction(COMMIT, 1, bytes(32), signature=bytes(64)).transaction()),
+                  "bad-round-signature", "a signature of nobody")
+        for transaction in first, second:
+            tap.equal(send(node, transaction), txid_of(transaction), "the answer")
+        tap.equal(refusal(node, commit(node, 1, codes_of(3))), "txn-mempool-conflict", "another for the seat")
+        tap.equal(refusal(other, RoundTransaction(DISCLOSURE, 1, bytes(32)).transaction()), "bad-round-seat", "a disclosure")
+        holds(other, first, second)
+        shown = other.rpc.getrawtransaction(txid_of(first), 1)["round"]
+        tap.equal((shown["kind"], shown["seat"], shown["root"]), ("commit", 1, sha256(digest_list(codes_of(1))).hex()), "RPC")
+        tap.equal(other.rpc.getmempoolentry(txid_of(first))["fees"]["base"], 0, "the fee")
+        mine(other, 1)
+        wait_for_same_tip(node, other)
+        tap.equal(len(node.rpc.getblock(node.tip())["tx"]), 3, "transactions of the block")
+        holds(node)
+        tap.equal(refusal(node, commit(node, 1, codes_of(3))), "bad-round-duplicate", "once more")
+        node.rpc.invalidateblock(node.tip())
+        holds(node, first, second)
+
+
+def disclosures():
+    """A disclosure is taken with its bytes, relayed with them, and comes back when its block is undone"""
+    with rounds_node() as node, rounds_node(connect=[node]) as other:
+        committed(node, {3: codes_of(3)})
+        wait_for_same_tip(node, other)
+        transaction, blob = disclosure(node, 3, codes_of(3))
+        with Peer(node) as peer:
+            peer.send("tx", transaction.serialise())
+            is_asked(peer, messages.INVENTORY_BLOB, blob_root(blob))
+            holds(node)
+            tap.equal(refusal(node, transaction), "missing-blob", "without the bytes")
+            peer.send("blob", blob_root(blob) + blob)
+            holds(node, transaction)
+        holds(other, transaction)
+        tap.equal(other.rpc.getblob(blob_root(blob).hex(), 32, 64), blob[32:96].hex(), "bytes at the other node")
+        tap.equal(refusal(other, RoundTransaction(CHALLENGE, 3, bytes(32), segment=0).transaction()), "bad-round-challenge",
+                  "a challenge")
+        mine(other, 1)
+        wait_for_same_tip(node, other)
+        tap.true(txid_of(transaction) in node.rpc.getblock(node.tip())["tx"], "the block has it")
+        holds(node)
+        node.rpc.invalidateblock(node.tip())
+        holds(node, transaction)
+
+
+def false_bytes():
+    """Who brings false bytes is not heard again in the round, and keeps nobody from bringing the right ones"""
+    with rounds_node() as node:
+        committed(node, {1: codes_of(1), 2: codes_of(2)})
+        wrong, wrong_blob = disclosure(node, 1, codes_of(1), shift=1)
+        foreign, foreign_blob = disclosure(node, 1, codes_of(5))
+        right, blob = disclosure(node, 1, codes_of(1))
+        second, second_blob = disclosure(node, 2, codes_of(2))
+        with Peer(node, source="127.0.0.2") as liar, Peer(node, source="127.0.0.3") as forger, \
+                Peer(node, source="127.0.0.4") as honest:
+            liar.send("tx", right.serialise())  # and never sends what it offers
+            is_asked(liar, messages.INVENTORY_BLOB, blob_root(blob))
+            bring(forger, foreign, foreign_blob)
+            node.wait_for_log(f"sent blob {blob_root(foreign_blob).hex()}")
+            bring(honest, wrong, wrong_blob)
+            node.wait_for_log(f"sent blob {blob_root(wrong_blob).hex()}")
+            honest.sync()
+            holds(node)
+            honest.send("tx", second.serialise())  # no more from there
+            honest.sync()
+            tap.equal(refusal(node, second), "missing-blob", "what nobody waits for")
+            bring(liar, second, second_blob)
+            liar.send("blob", blob_root(blob) + blob)
+            holds(node, right, second)
+            for peer in liar, forger, honest:
+                peer.sync()
+        for false_blob in wrong_blob, foreign_blob:
+            try:
+                node.rpc.getblob(blob_root(false_blob).hex())
+                raise AssertionError("false bytes stay")
+            except RpcError as error:
+                tap.equal(str(error), "Blob not found", "false bytes are gone")
+
+
+def early():
+    """A disclosure that comes a block before its time waits, and its bytes are asked for when that has come"""
+    with rounds_node() as node, rounds_node() as behind:
+        committed(node, {4: codes_of(4)})
+        for height in range(1, BEACON):
+            behind.rpc.submitblock(node.rpc.getblock(node.rpc.getblockhash(height), 0))
+        transaction, blob = disclosure(node, 4, codes_of(4))
+        with Peer(behind) as peer:
+            peer.send("tx", transaction.serialise())
+            peer.sync()
+            tap.equal(peer.count("getdata"), 0, "requests before the beacon")
+            behind.rpc.submitblock(node.rpc.getblock(node.tip(), 0))
+            is_asked(peer, messages.INVENTORY_BLOB, blob_root(blob))
+            peer.send("blob", blob_root(blob) + blob)
+            holds(behind, transaction)
+            mine(behind, 4)
+            holds(behind)
+
+
+def malformed():
+    """What has not the one form costs the connection"""
+    with rounds_node() as node:
+        mine(node, 1)
+        other_form = RoundTransaction(DISCLOSURE, 1, bytes(32)).transaction()
+        bad = Transaction(2, other_form.inputs, other_form.outputs)
+        tap.equal(Transaction.read(Reader(bad.serialise())).txid(), bad.txid(), "it is a transaction")
+        with Peer(node) as peer:
+            peer.send("tx", bad.serialise())
+            peer.wait_for_close()
+        tap.equal(refusal(node, bad), "bad-round-format", "from the operator")
+
+
+tap.main(commits, disclosures, false_bytes, early, malformed)
