@@ -58,8 +58,8 @@ def merge(spec, state, ticket, seats):
     true = [i for i, seat in enumerate(seats) if isinstance(seat, bytes)]
     stated = [LEFT_OUT if i in true else seat for i, seat in enumerate(seats)]
     void = (theta, [0.0] * len(v))
-    l0 = gate.loss(theta)
-    if math.isnan(l0) or not true:
+    l0 = gate.loss(theta) if true else math.nan
+    if math.isnan(l0):
         return void, Statement(True, stated), (l0, l1)
     vectors = [decode(seats[i], spec.model.n) for i in true]
     merged = []

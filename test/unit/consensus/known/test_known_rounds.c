@@ -1,4 +1,6 @@
 /* The known answers of rounds: the second block of lines of doc/protocol.md section 18. */
+#include <math.h>
+
 #include "consensus/branch/registry_state.h"
 #include "consensus/known/known.h"
 #include "consensus/payload/merge_statement.h"
@@ -7,13 +9,18 @@
 #include "crypto/hash.h"
 #include "crypto/schnorr.h"
 #include "ml/backend_cpu.h"
+#include "ml/delta.h"
+#include "ml/kernel/float.h"
+#include "ml/merge.h"
 #include "ml/run.h"
+#include "ml/update.h"
 
-enum { SEGMENTS = 4 };
+enum { SEGMENTS = 4, PROOFS = 3, SEATS = 8 };
 
 /* The chain, and the example run on it: made once. */
 static struct spec spec;
 static struct state *initial;
+static struct backend *worker;
 static uint8_t example_ticket[32], example_seat[32], example_run[32];
 static uint8_t *windows[SEGMENTS], *code[SEGMENTS + 1];
 
@@ -24,7 +31,6 @@ static const struct train_config *train(void)
 
 static void make_run(void)
 {
-	struct backend *worker = backend_new(backend_cpu(ENGINE_OPENBLAS), train(), 1);
 	struct course_data data;
 	size_t size;
 	const uint8_t *corpus = course_training(spec_course(&spec), &size);
@@ -45,7 +51,44 @@ static void make_run(void)
 		code[j + 1] = mem_alloc(run_code_size(train()));
 		assert_int_equal(run_execute(worker, &segment, code[j + 1]), STEP_OK);
 	}
-	backend_free(worker);
+}
+
+/* Bodies of the example proofs 1, 4 and 2 of the first block of lines, which are codes for a model of this size. */
+static uint8_t *body[PROOFS];
+
+static void make_bodies(void)
+{
+	static const char miner[] = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+	static const uint64_t nonces[PROOFS] = { 1, 4, 2 };
+	struct spec regtest;
+	struct state *first;
+	size_t size;
+
+	assert_true(spec_builtin(&regtest, "regtest"));
+	first = spec_initial_state(&regtest);
+	for (size_t i = 0; i < PROOFS; i++) {
+		const struct course *course = spec_course(&regtest);
+		const uint8_t *corpus = course_training(course, &size);
+		const struct course_data data = course_data_in_memory(corpus, size);
+		struct header header = { .version = 1,
+			.time = (uint32_t)regtest.genesis_time + 1,
+			.bits = regtest.genesis.bits,
+			.nonce = nonces[i] };
+		uint8_t seed[32], *step_windows = mem_alloc(step_windows_size(&course->train));
+		const struct step_job job = { .state = first, .seed = seed, .windows = step_windows };
+
+		memcpy(header.prev, example_ticket, 32);
+		memcpy(header.model_root, state_root(first), 32);
+		hex_decode(header.miner, 32, miner);
+		header_seed(&header, seed);
+		assert_true(course_gather_step(course, example_ticket, seed, spec_slot(&regtest, seed), &data,
+			step_windows));
+		body[i] = mem_alloc(run_code_size(train()));
+		assert_int_equal(backend_execute(worker, &job, body[i]), STEP_OK);
+		free(step_windows);
+	}
+	state_unref(first);
+	spec_clear(&regtest);
 }
 
 static int setup(void **state)
@@ -62,7 +105,9 @@ static int setup(void **state)
 	memset(example_ticket, 18, sizeof example_ticket);
 	memset(example_seat, 19, sizeof example_seat);
 	initial = spec_initial_state(&spec);
+	worker = backend_new(backend_cpu(ENGINE_OPENBLAS), train(), 1);
 	make_run();
+	make_bodies();
 	return 0;
 }
 
@@ -73,6 +118,9 @@ static int teardown(void **state)
 		free(code[j]);
 	for (size_t j = 0; j < SEGMENTS; j++)
 		free(windows[j]);
+	for (size_t i = 0; i < PROOFS; i++)
+		free(body[i]);
+	backend_free(worker);
 	state_unref(initial);
 	spec_clear(&spec);
 	return 0;
@@ -385,6 +433,203 @@ static void answer_merge_statement(const char *arguments, char *out)
 	buf_clear(&script);
 }
 
+/* --- merges --- */
+
+/* A code with so much added to the exponents that are not the least, and the mantissas' sign. */
+static uint8_t *changed(const uint8_t *old, int lift, int sign)
+{
+	uint8_t *out = mem_dup(old, run_code_size(train()));
+
+	for (size_t i = 0; i < run_code_size(train()); i++)
+		if (i % DELTA_BLOCK_SIZE > 0)
+			out[i] = (uint8_t)(sign * out[i]);
+		else if ((int8_t)out[i] > DELTA_EXPONENT_MIN)
+			out[i] = (uint8_t)(out[i] + lift);
+	return out;
+}
+
+/* A merge as the text behind `merge` says: its seats, in memory of its own, and where it starts. */
+struct example_merge {
+	struct merge_run runs[SEATS];
+	uint8_t *codes[SEATS];
+	size_t count;
+	uint32_t gate_ppm;
+	bool is_second;
+	struct state *after;
+	struct merge_outcome outcome;
+};
+
+static void add_code(struct example_merge *m, const uint8_t *old, int lift, int sign)
+{
+	m->codes[m->count] = changed(old, lift, sign);
+	m->runs[m->count].code = m->codes[m->count];
+	m->count++;
+}
+
+static void add_seat(struct example_merge *m, enum merge_seat seat)
+{
+	m->runs[m->count++].seat = seat;
+}
+
+static void fill_seats(struct example_merge *m, const char *variant)
+{
+	m->gate_ppm = train()->gate_ppm;
+	if (strcmp(variant, "two") == 0) {
+		m->is_second = true;
+		add_code(m, code[4], 1, 1);
+		add_code(m, body[0], 0, 1);
+	} else if (strcmp(variant, "worse") == 0 || strcmp(variant, "together") == 0) {
+		m->gate_ppm = variant[0] == 'w' ? 1000000 : 1006800;
+		add_code(m, code[4], 0, -1);
+		add_seat(m, MERGE_EMPTY);
+		add_code(m, code[3], 0, -1);
+	} else if (strcmp(variant, "none") == 0) {
+		m->is_second = true;
+		add_seat(m, MERGE_EMPTY);
+		add_seat(m, MERGE_STRUCK);
+	} else if (strcmp(variant, "still") == 0) {
+		m->gate_ppm = 1000000;
+		add_code(m, code[0], 0, 1);
+		add_code(m, code[0], 0, 1);
+	} else {
+		m->gate_ppm = strcmp(variant, "gate") == 0 ? 1000000 : m->gate_ppm;
+		add_code(m, code[4], 0, 1);
+		add_seat(m, MERGE_EMPTY);
+		add_code(m, body[0], 0, 1);
+		add_seat(m, MERGE_STRUCK);
+		add_code(m, body[1], 0, 1);
+		add_seat(m, MERGE_EMPTY);
+		add_code(m, body[2], 0, 1);
+		add_code(m, code[3], 1, 1);
+	}
+}
+
+static uint8_t *gather_benchmark(void)
+{
+	uint8_t *gathered = mem_alloc(course_benchmark_size(spec_course(&spec)));
+
+	course_gather_benchmark(spec_course(&spec), example_ticket, gathered);
+	return gathered;
+}
+
+static struct state *first_merge(void);
+
+static void do_merge(struct example_merge *m, const char *variant)
+{
+	struct train_config config = *train();
+	struct state *before, *replayed;
+	struct backend *gated;
+	uint8_t *gathered = gather_benchmark();
+
+	*m = (struct example_merge){ 0 };
+	fill_seats(m, variant);
+	config.gate_ppm = m->gate_ppm;
+	gated = backend_new(backend_cpu(ENGINE_OPENBLAS), &config, 1);
+	before = m->is_second ? first_merge() : state_ref(initial);
+	m->after = merge_execute(gated, before, gathered, m->runs, m->count, NULL, &m->outcome);
+	replayed = merge_replay(&config, before, m->runs, m->count, m->outcome.is_void);
+	assert_memory_equal(state_root(replayed), state_root(m->after), 32);
+	state_unref(replayed);
+	state_unref(before);
+	backend_free(gated);
+	free(gathered);
+}
+
+static void merge_clear(struct example_merge *m)
+{
+	for (size_t i = 0; i < m->count; i++)
+		free(m->codes[i]);
+	state_unref(m->after);
+}
+
+static struct state *first_merge(void)
+{
+	struct example_merge m;
+	struct state *after;
+
+	do_merge(&m, "");
+	after = state_ref(m.after);
+	merge_clear(&m);
+	return after;
+}
+
+static void answer_merge(const char *arguments, char *out)
+{
+	struct merge_statement statement = { 0 };
+	struct example_merge m;
+	struct buf script;
+
+	do_merge(&m, arguments);
+	statement.is_void = m.outcome.is_void;
+	for (; statement.seats < m.count; statement.seats++)
+		statement.seat[statement.seats] = (uint8_t)m.runs[statement.seats].seat;
+	buf_init(&script);
+	merge_statement_script(&script, &statement);
+	put_hex(out, script.data, script.size);
+	buf_clear(&script);
+	merge_clear(&m);
+}
+
+static void answer_merge_losses(const char *arguments, char *out)
+{
+	struct example_merge m;
+
+	do_merge(&m, arguments);
+	for (size_t i = 0; i < 2; i++) {
+		const float loss = i == 0 ? m.outcome.loss_before : m.outcome.loss_after;
+		const char *blank = i == 0 ? "" : " ";
+
+		out += isnan(loss) ? sprintf(out, "%snone", blank) : sprintf(out, "%s%08x", blank, float_bits(loss));
+	}
+	merge_clear(&m);
+}
+
+static void answer_merge_state(const char *arguments, char *out)
+{
+	struct example_merge m;
+
+	do_merge(&m, arguments);
+	hex_encode_reversed(out, state_root(m.after), 32);
+	merge_clear(&m);
+}
+
+/* An ordinary block after the first merge: dataset 0 in both slots, whose own pages are measured too. */
+static void answer_round_state(const char *arguments, char *out)
+{
+	const bool is_void = strcmp(arguments, "void") == 0;
+	uint8_t *gathered = gather_benchmark(),
+		*bodies[] = { changed(body[0], is_void ? 12 : 0, 1), changed(body[1], is_void ? 12 : 0, 1) };
+	const struct update_proof proofs[] = { { bodies[0], 0 }, { bodies[1], 1 } };
+	struct state *before = first_merge(), *after;
+	struct course_own own[2] = { { NULL, 0 } };
+	struct update_job job = { .parent = before,
+		.benchmark = benchmark_new(worker, before, gathered, example_ticket, NULL),
+		.windows = gathered,
+		.own = own,
+		.proofs = proofs,
+		.proof_count = 2,
+		.slots = 2,
+		.v_ref = INT64_C(1) << 47 };
+	struct update_outcome outcome;
+	size_t size;
+	const uint8_t *corpus = course_training(spec_course(&spec), &size);
+	const struct course_data data = course_data_in_memory(corpus, size);
+
+	for (uint32_t slot = 0; slot < 2; slot++)
+		assert_true(course_gather_own(spec_course(&spec), example_ticket, slot, &data, &own[slot]));
+	after = update_execute(worker, &job, &outcome);
+	assert_int_equal(outcome.is_void, is_void);
+	hex_encode_reversed(out, state_root(after), 32);
+	state_unref(after);
+	state_unref(before);
+	benchmark_unref(job.benchmark);
+	for (size_t i = 0; i < 2; i++) {
+		free(own[i].windows);
+		free(bodies[i]);
+	}
+	free(gathered);
+}
+
 static const struct question questions[] = {
 	{ "commitment", answer_commitment, 1 },
 	{ "initial", answer_initial, 1 },
@@ -405,10 +650,10 @@ static const struct question questions[] = {
 	{ "round_tx", answer_round_tx, 3 },
 	{ "round_form", answer_round_form, 16 },
 	{ "round_heights", answer_round_heights, 3 },
-	{ "merge", answer_elsewhere, 7 },
-	{ "merge_losses", answer_elsewhere, 7 },
-	{ "merge_state", answer_elsewhere, 7 },
-	{ "round_state", answer_elsewhere, 2 },
+	{ "merge", answer_merge, 7 },
+	{ "merge_losses", answer_merge_losses, 7 },
+	{ "merge_state", answer_merge_state, 7 },
+	{ "round_state", answer_round_state, 2 },
 	{ "run_pay", answer_elsewhere, 5 },
 	{ "proof_worth", answer_elsewhere, 4 },
 	{ "merge_statement", answer_merge_statement, 3 },
