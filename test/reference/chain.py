@@ -36,7 +36,7 @@ class Coin:
 
 
 class Chain:
-    """The state after the tip, and what the next block needs besides. `merged` is the statement of the tip's merge, if it is one."""
+    """The state after the tip, and what the next block needs besides. `merged` is what the tip's merge states, if it has one."""
 
     def __init__(self, spec):
         self.spec, self.branch = spec, [Block(spec.genesis())]
@@ -193,7 +193,8 @@ class Chain:
         wanted, found = self.coinbase(block, fees), block.transactions[0]
         if found.serialise() == wanted.serialise():
             return
-        require((found.version, found.locktime, found.inputs) == (wanted.version, wanted.locktime, wanted.inputs), "bad-cb-height")
+        form = [(one.version, one.locktime, one.inputs) for one in (found, wanted)]
+        require(form[0] == form[1], "bad-cb-height")
         stated = 2 if self.merged else 1
         pays_right = len(found.outputs) == len(wanted.outputs) and found.outputs[:-stated] == wanted.outputs[:-stated]
         require(pays_right, "bad-cb-outputs")
@@ -244,9 +245,10 @@ class Chain:
     # Making.
 
     def child(self, miner, transactions=(), pay=None, work=True, **changes):
-        """The next block of this miner, with its own proof alone. pay: does something to the coinbase; work: or else the digest
-        is none; changes: other header fields than the right ones."""
-        header = Header(**{**self.proof_fields(), "miner": miner, "time": max(self.least_time(), self.tip().time + 1), **changes})
+        """The next block of this miner, with its own proof alone. pay: does something to the coinbase; work: or else the
+        digest is none; changes: other header fields than the right ones."""
+        time = max(self.least_time(), self.tip().time + 1)
+        header = Header(**{**self.proof_fields(), "miner": miner, "time": time, **changes})
         block = Block(header, [None, *transactions])
         block.transactions[0] = self.coinbase(block, 0)
         if pay:

@@ -111,4 +111,5 @@ def is_disclosure(spec, blob, root, j):
 
 def is_challenge(run, disclosed, j, blob):
     """Whether the blob shows that segment j of a run is not what was disclosed."""
-    return sha256(blob) == disclosed.digests[j] and not run.follows(j, blob, disclosed.digests[j + 1])
+    return (len(blob) == code_size(run.spec) and sha256(blob) == disclosed.digests[j] and
+            not run.follows(j, blob, disclosed.digests[j + 1]))

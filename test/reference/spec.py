@@ -41,7 +41,8 @@ class Spec:
         if self.round_blocks == 0:
             return not any(getattr(self, field) for field in self.ROUNDS)
         return (4 <= self.round_blocks <= 240 and 2 * self.round_blocks + 1 <= self.maturity and
-                min(self.round_work, self.round_reveal) >= 1 and self.round_work + 1 + self.round_reveal < self.round_blocks and
+                min(self.round_work, self.round_reveal) >= 1 and
+                self.round_work + 1 + self.round_reveal < self.round_blocks and
                 1 <= self.segments <= 1024 and 1 <= self.segment <= 1024 and
                 4 * self.lr_ppm * self.segment * self.segments <= 126 * 10 ** 6 and
                 0 <= self.run_ppm <= 10 ** 6 and self.blob_max >= disclosure_size(self))

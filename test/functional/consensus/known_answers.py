@@ -321,6 +321,7 @@ class RoundAnswers(Answers):
     KINDS = {"commit": COMMIT, "disclosure": DISCLOSURE, "challenge": CHALLENGE}
     SEAT = bytes([19]) * 32  # id of the block of the example run's seat
     STATEMENT = (1, 0, 3, 2, 1, 0, 0, 3)
+    GATES = {"gate": 1000000, "worse": 1000000, "together": 1006800, "still": 1000000}
 
     def __init__(self):
         super().__init__()
@@ -431,7 +432,7 @@ class RoundAnswers(Answers):
     def do_merge(self, variant):
         if variant not in self.merged:
             spec, ticket = copy.copy(self.spec("rounds")), EXAMPLE_PARENT
-            spec.gate_ppm = {"gate": 1000000, "worse": 1000000, "together": 1006800, "still": 1000000}.get(variant, spec.gate_ppm)
+            spec.gate_ppm = self.GATES.get(variant, spec.gate_ppm)
             state = self.do_merge("")[0] if variant in ("two", "none") else (spec.theta, [0.0] * spec.model.n)
             self.merged[variant] = merge.merge(spec, state, ticket, self.merge_seats(variant))
         return self.merged[variant]

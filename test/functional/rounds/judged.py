@@ -18,9 +18,9 @@ from reference.spec import built_in
 from reference.targets import limit, to_compact
 from reference.transactions import Transaction, payee
 
-FIELDS = {"name": "judged", "hrp": "rnd", "k": 1, "start_bits": to_compact(limit(1)), "slots": 1, "d": 16, "layers": 1, "heads": 1,
-          "ff": 16, "ctx": 32, "batch": 1, "iterations": 1, "bench_rows": 1, "maturity": 15, "round_blocks": 7, "round_work": 2,
-          "round_reveal": 3, "segments": 4, "segment": 1, "run_ppm": 500000}
+FIELDS = {"name": "judged", "hrp": "rnd", "k": 1, "start_bits": to_compact(limit(1)), "slots": 1, "d": 16, "layers": 1,
+          "heads": 1, "ff": 16, "ctx": 32, "batch": 1, "iterations": 1, "bench_rows": 1, "maturity": 15, "round_blocks": 7,
+          "round_work": 2, "round_reveal": 3, "segments": 4, "segment": 1, "run_ppm": 500000}
 P = FIELDS["round_blocks"]
 HONEST, SECOND, COPIED, SILENT, CHALLENGED, OUT_OF_BOUNDS, NONE = range(P)  # the seats of the first round
 FIRST, SECOND_BASE, LAST = P, 2 * P, 4 * P + 1
