@@ -1,17 +1,19 @@
-/* Executing a block: its proofs, then its update.
+/* Executing a block: its proofs, then its update; and where it ends a round, what that one's runs are and their merge.
  *
  * The rule of blame: an engine may be wrong (hardware, BLAS, compiler), and then what it says of others is worth
- * nothing. So no proof is called false before the engine has computed the step once more with every product checked,
- * has come to the same result, and has passed its start-up check again; where it fails at any of this, the reference
- * engine computes instead. A digest that is found is right whoever found it: to agree by accident is as hard as to
- * break H. */
+ * nothing. So no proof and no segment of a run is called false before the engine has computed the step once more with
+ * every product checked, has come to the same result, and has passed its start-up check again; where it fails at any of
+ * this, the reference engine computes instead. A digest that is found is right whoever found it: to agree by accident
+ * is as hard as to break H. */
 #include "consensus/verify.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "consensus/blob/round_blob.h"
 #include "crypto/hash.h"
 #include "ml/delta.h"
+#include "ml/merge.h"
 #include "ml/selftest.h"
 #include "util/bytes.h"
 #include "util/mem.h"
@@ -41,28 +43,55 @@ static struct backend *verify_backend(struct verify_runner *verify_runner, const
 	return *backend;
 }
 
-/* === Proofs === */
+/* === What gives a code === */
 
 enum verify_finding { VERIFY_RIGHT, VERIFY_FALSE, VERIFY_CANCELLED, VERIFY_MISCALCULATED };
 
-/* Executes the step on one kind of backend, its products checked if asked; found gets the digest, zeros where the step
- * has no result. */
-static enum verify_finding verify_execute_step(struct verify_runner *verify_runner, const struct backend_kind *kind,
-	bool checked, const struct verify_proof *proof, uint8_t *delta, uint8_t found_digest[32])
-{
-	const struct step_job step_job = {
-		.state = proof->state != NULL ? proof->state : verify_runner->parent,
-		.seed = proof->seed,
-		.windows = proof->windows,
-		.checked = checked,
-		.cancel = verify_runner->cancel,
-	};
+/* A proof's step or a segment of a run, of which a digest is stated. */
+struct verify_task {
+	const struct verify_proof *proof; /* NULL: the segment */
+	const struct verify_segment *segment;
+	const uint8_t *digest;
+};
 
+static enum step_result verify_give_code(struct verify_runner *verify_runner, const struct backend_kind *kind,
+	bool checked, const struct verify_task *task, uint8_t *code)
+{
+	struct backend *backend = verify_backend(verify_runner, kind);
+
+	if (task->proof != NULL) {
+		const struct step_job step_job = {
+			.state = task->proof->state != NULL ? task->proof->state : verify_runner->parent,
+			.seed = task->proof->seed,
+			.windows = task->proof->windows,
+			.checked = checked,
+			.cancel = verify_runner->cancel,
+		};
+
+		return backend_execute(backend, &step_job, code);
+	}
+	return run_execute(backend,
+		&(struct run_segment){
+			.base = task->segment->base,
+			.segment_seed = task->segment->seed,
+			.start = task->segment->start,
+			.windows = task->segment->windows,
+			.checked = checked,
+			.cancel = verify_runner->cancel,
+		},
+		code);
+}
+
+/* Executes the task on one kind of backend, its products checked if asked; found gets the digest, zeros where there is
+ * no result. */
+static enum verify_finding verify_execute(struct verify_runner *verify_runner, const struct backend_kind *kind,
+	bool checked, const struct verify_task *task, uint8_t *code, uint8_t found_digest[32])
+{
 	memset(found_digest, 0, 32);
-	switch (backend_execute(verify_backend(verify_runner, kind), &step_job, delta)) {
+	switch (verify_give_code(verify_runner, kind, checked, task, code)) {
 	case STEP_OK:
-		sha256(found_digest, delta, step_delta_size(&spec_course(verify_runner->spec)->train));
-		return memcmp(found_digest, proof->header.digest, 32) == 0 ? VERIFY_RIGHT : VERIFY_FALSE;
+		sha256(found_digest, code, step_delta_size(&spec_course(verify_runner->spec)->train));
+		return memcmp(found_digest, task->digest, 32) == 0 ? VERIFY_RIGHT : VERIFY_FALSE;
 	case STEP_FAILED:
 		return VERIFY_FALSE;
 	case STEP_MISCALCULATED:
@@ -91,38 +120,53 @@ static bool verify_replace_backend(struct verify_runner *verify_runner, const st
 }
 
 static enum verify_finding verify_execute_instead(struct verify_runner *verify_runner, const struct backend_kind *kind,
-	const char *found_out, const struct verify_proof *proof, uint8_t *delta, uint8_t found_digest[32])
+	const char *found_out, const struct verify_task *task, uint8_t *code, uint8_t found_digest[32])
 {
 	if (verify_replace_backend(verify_runner, kind, found_out))
-		return verify_execute_step(verify_runner, kind->reference, false, proof, delta, found_digest);
+		return verify_execute(verify_runner, kind->reference, false, task, code, found_digest);
 	return VERIFY_CANCELLED;
 }
 
-/* Before somebody is blamed for what an engine found, it executes the step once more with every product checked, and
+/* Before somebody is blamed for what an engine found, it executes the task once more with every product checked, and
  * passes its start-up check again, which sees what is not a product. A digest that is found after all is right, whoever
  * found it. */
-static enum verify_finding verify_repeat_step(struct verify_runner *verify_runner, const struct backend_kind *kind,
-	const struct verify_proof *proof, uint8_t *delta, uint8_t found_digest[32])
+static enum verify_finding verify_execute_again(struct verify_runner *verify_runner, const struct backend_kind *kind,
+	const struct verify_task *task, uint8_t *code, uint8_t found_digest[32])
 {
 	uint8_t first_digest[32];
 	enum verify_finding finding;
 	struct errmsg err;
 
 	memcpy(first_digest, found_digest, 32);
-	finding = verify_execute_step(verify_runner, kind, true, proof, delta, found_digest);
+	finding = verify_execute(verify_runner, kind, true, task, code, found_digest);
 	if (finding == VERIFY_MISCALCULATED)
-		return verify_execute_instead(verify_runner, kind, "a product is wrong", proof, delta, found_digest);
+		return verify_execute_instead(verify_runner, kind, "a product is wrong", task, code, found_digest);
 	if (finding == VERIFY_RIGHT)
 		backend_distrust(kind, "a step gave one result and then another");
 	if (finding != VERIFY_FALSE)
 		return finding;
 	if (memcmp(first_digest, found_digest, 32) != 0)
-		return verify_execute_instead(verify_runner, kind, "a step gave one result and then another", proof,
-			delta, found_digest);
+		return verify_execute_instead(verify_runner, kind, "a step gave one result and then another", task,
+			code, found_digest);
 	if (!selftest_again(kind, &err))
-		return verify_execute_instead(verify_runner, kind, err.text, proof, delta, found_digest);
+		return verify_execute_instead(verify_runner, kind, err.text, task, code, found_digest);
 	return VERIFY_FALSE;
 }
+
+/* FALSE comes only from an engine that was doubted and held, or from the reference engine, which nothing is left to
+ * doubt with. */
+static enum verify_finding verify_execute_doubting(struct verify_runner *verify_runner, const struct verify_task *task,
+	uint8_t *code, uint8_t found_digest[32])
+{
+	const struct backend_kind *kind = backend_selected();
+	enum verify_finding finding = verify_execute(verify_runner, kind, false, task, code, found_digest);
+
+	return finding == VERIFY_FALSE && kind->reference != NULL ?
+		verify_execute_again(verify_runner, kind, task, code, found_digest) :
+		finding;
+}
+
+/* === Proofs === */
 
 static enum verify_finding verify_refuse_digest(const struct verify_proof *proof, const uint8_t found_digest[32],
 	struct reject *reject)
@@ -143,18 +187,14 @@ static enum verify_finding verify_refuse_digest(const struct verify_proof *proof
 	return VERIFY_FALSE;
 }
 
-/* The body of a right one is kept: the update needs all bodies, and nobody executes a step twice for it. FALSE comes
- * only from an engine that was doubted and held (verify_repeat_step), or from the reference engine, which nothing is
- * left to doubt with. */
+/* The body of a right one is kept: the update needs all bodies, and nobody executes a step twice for it. */
 static enum verify_finding verify_run_proof(struct verify_runner *verify_runner, struct verify_proof *proof,
 	uint8_t found_digest[32], struct reject *reject)
 {
+	const struct verify_task task = { .proof = proof, .digest = proof->header.digest };
 	uint8_t *delta = mem_alloc(step_delta_size(&spec_course(verify_runner->spec)->train));
-	const struct backend_kind *kind = backend_selected();
-	enum verify_finding finding = verify_execute_step(verify_runner, kind, false, proof, delta, found_digest);
+	enum verify_finding finding = verify_execute_doubting(verify_runner, &task, delta, found_digest);
 
-	if (finding == VERIFY_FALSE && kind->reference != NULL)
-		finding = verify_repeat_step(verify_runner, kind, proof, delta, found_digest);
 	if (finding == VERIFY_RIGHT) {
 		free(proof->delta);
 		proof->delta = delta;
@@ -192,6 +232,182 @@ bool verify_one(const struct spec *spec, const struct state *parent, struct veri
 	if (finding == VERIFY_CANCELLED)
 		return reject_set(reject, REASON_CANCELLED, "the execution was cancelled");
 	return finding == VERIFY_RIGHT;
+}
+
+/* === Runs === */
+
+/* What it starts from comes from strangers, as the code that one of them says it gives. */
+static enum verify_finding verify_run_segment(struct verify_runner *verify_runner, const struct verify_segment *segment,
+	uint8_t found_digest[32])
+{
+	const struct train_config *train = &spec_course(verify_runner->spec)->train;
+	const struct verify_task task = { .segment = segment, .digest = segment->digest };
+	enum verify_finding finding = VERIFY_FALSE;
+	uint8_t *code;
+
+	memset(found_digest, 0, 32);
+	if (!run_code_check(train, segment->start, run_code_size(train)))
+		return finding;
+	code = mem_alloc(run_code_size(train));
+	finding = verify_execute_doubting(verify_runner, &task, code, found_digest);
+	free(code);
+	return finding;
+}
+
+bool verify_segment(const struct spec *spec, const struct verify_segment *segment, unsigned threads,
+	atomic_bool *cancel, bool *is_right, uint8_t found_digest[32])
+{
+	struct verify_runner verify_runner = { .spec = spec, .cancel = cancel, .threads = threads };
+	uint8_t unwanted_digest[32];
+	enum verify_finding finding = verify_run_segment(&verify_runner, segment,
+		found_digest != NULL ? found_digest : unwanted_digest);
+
+	verify_runner_clear(&verify_runner);
+	*is_right = finding == VERIFY_RIGHT;
+	return finding == VERIFY_RIGHT || finding == VERIFY_FALSE;
+}
+
+/* The other way round: RIGHT is a challenge of a segment that is false. */
+static enum verify_finding verify_run_challenge(struct verify_runner *verify_runner,
+	const struct verify_challenge *challenge, struct reject *reject)
+{
+	const struct spec *spec = verify_runner->spec;
+	uint8_t found_digest[32];
+
+	if (!round_blob_check_challenge(spec, challenge->segment.start, run_code_size(&spec_course(spec)->train),
+		    challenge->digests, challenge->segment.number, reject))
+		return VERIFY_FALSE;
+	switch (verify_run_segment(verify_runner, &challenge->segment, found_digest)) {
+	case VERIFY_FALSE:
+		return VERIFY_RIGHT;
+	case VERIFY_RIGHT:
+		reject_set(reject, REASON_BAD_ROUND_CHALLENGE, "segment %u is what the run says",
+			(unsigned)challenge->segment.number);
+		return VERIFY_FALSE;
+	case VERIFY_CANCELLED:
+	case VERIFY_MISCALCULATED:
+		break;
+	}
+	return VERIFY_CANCELLED;
+}
+
+bool verify_challenge(const struct spec *spec, const struct verify_challenge *challenge, unsigned threads,
+	atomic_bool *cancel, struct reject *reject)
+{
+	struct verify_runner verify_runner = { .spec = spec, .cancel = cancel, .threads = threads };
+	enum verify_finding finding = verify_run_challenge(&verify_runner, challenge, reject);
+
+	verify_runner_clear(&verify_runner);
+	if (finding == VERIFY_CANCELLED)
+		return reject_set(reject, REASON_CANCELLED, "the execution was cancelled");
+	return finding == VERIFY_RIGHT;
+}
+
+static bool verify_check_disclosure(const struct spec *spec, const struct verify_disclosure *disclosure,
+	struct reject *reject)
+{
+	return round_blob_check_disclosure(spec, disclosure->blob, disclosure->size, disclosure->trace_root,
+		disclosure->segment, reject);
+}
+
+/* In the order of the block's transactions, so that everybody names the same reason. */
+static bool verify_check_round(struct verify_runner *verify_runner, const struct verify_round *verify_round,
+	struct verdict *verdict)
+{
+	for (size_t i = 0; i <= verify_round->disclosure_count; i++) {
+		enum verify_finding finding = VERIFY_RIGHT;
+
+		if (verify_round->challenge != NULL && verify_round->challenge_after == i)
+			finding = verify_run_challenge(verify_runner, verify_round->challenge, &verdict->reject);
+		if (finding != VERIFY_RIGHT) {
+			verdict->cancelled = finding != VERIFY_FALSE;
+			return false;
+		}
+		if (i < verify_round->disclosure_count &&
+			!verify_check_disclosure(verify_runner->spec, &verify_round->disclosures[i], &verdict->reject))
+			return false;
+	}
+	return true;
+}
+
+/* False if cancelled: what was found out until then stays. */
+static bool verify_run_seats(struct verify_runner *verify_runner, struct verify_round *verify_round)
+{
+	uint8_t found_digest[32];
+
+	for (size_t i = 0; i < verify_round->seat_count; i++) {
+		struct verify_seat *seat = &verify_round->seats[i];
+
+		if (seat->standing != VERIFY_SEAT_DISCLOSED)
+			continue;
+		switch (verify_run_segment(verify_runner, &seat->segment, found_digest)) {
+		case VERIFY_RIGHT:
+			seat->standing = VERIFY_SEAT_TRUE;
+			break;
+		case VERIFY_FALSE:
+			seat->standing = VERIFY_SEAT_STRUCK;
+			break;
+		case VERIFY_CANCELLED:
+		case VERIFY_MISCALCULATED:
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The merge as one kind of backend computes it, on the same terms as the update (verify_measure_update). */
+static struct state *verify_measure_merge(struct verify_runner *verify_runner, const struct backend_kind *kind,
+	const struct verify_job *verify_job, const struct state *updated_state, struct merge_run *runs,
+	struct merge_outcome *outcome, bool *product_wrong)
+{
+	const struct verify_round *verify_round = &verify_job->round;
+	struct backend *backend = verify_backend(verify_runner, kind);
+	struct state *merged_state;
+
+	for (size_t i = 0; i < verify_round->seat_count; i++) {
+		const struct verify_seat *seat = &verify_round->seats[i];
+
+		runs[i].code = seat->standing == VERIFY_SEAT_TRUE ? seat->change : NULL;
+		runs[i].seat = seat->standing == VERIFY_SEAT_STRUCK ? MERGE_STRUCK : MERGE_EMPTY;
+	}
+	backend_check(backend, kind->reference != NULL);
+	merged_state = merge_execute(backend, updated_state, verify_job->benchmark, runs, verify_round->seat_count,
+		&verify_job->cancel, outcome);
+	*product_wrong = backend_wrong(backend);
+	backend_check(backend, false);
+	if (!*product_wrong)
+		return merged_state;
+	state_unref(merged_state);
+	return NULL;
+}
+
+/* Of the state after the update makes the one after the merge. False if cancelled. */
+static bool verify_run_merge(struct verify_runner *verify_runner, struct verify_job *verify_job,
+	struct verdict *verdict)
+{
+	const struct backend_kind *kind = backend_selected();
+	struct state *updated_state = verdict->state;
+	struct merge_run runs[ROUND_SEATS_MAX];
+	struct merge_outcome outcome;
+	bool product_wrong;
+
+	if (verify_run_seats(verify_runner, &verify_job->round)) {
+		verdict->state = verify_measure_merge(verify_runner, kind, verify_job, updated_state, runs, &outcome,
+			&product_wrong);
+		if (product_wrong && verify_replace_backend(verify_runner, kind, "a product is wrong"))
+			verdict->state = verify_measure_merge(verify_runner, kind->reference, verify_job, updated_state,
+				runs, &outcome, &product_wrong);
+	} else {
+		verdict->state = NULL;
+	}
+	state_unref(updated_state);
+	if (verdict->state == NULL)
+		return false;
+	verdict->merge.seats = (uint32_t)verify_job->round.seat_count;
+	verdict->merge.is_void = outcome.is_void;
+	for (size_t i = 0; i < verify_job->round.seat_count; i++)
+		verdict->merge.seat[i] = (uint8_t)runs[i].seat;
+	return true;
 }
 
 /* === Blocks === */
@@ -334,11 +550,42 @@ void verify_run(struct verify_job *verify_job, struct verdict *verdict)
 
 	memset(verdict, 0, sizeof *verdict);
 	verdict->false_proof = SIZE_MAX;
-	if (verify_check_proofs(&verify_runner, verify_job, verdict)) {
-		verdict->valid = verify_run_update(&verify_runner, verify_job, verdict);
+	if (verify_check_proofs(&verify_runner, verify_job, verdict) &&
+		verify_check_round(&verify_runner, &verify_job->round, verdict)) {
+		verdict->valid = verify_run_update(&verify_runner, verify_job, verdict) &&
+			(verify_job->round.seat_count == 0 || verify_run_merge(&verify_runner, verify_job, verdict));
 		verdict->cancelled = !verdict->valid;
 	}
 	verify_runner_clear(&verify_runner);
+}
+
+void verify_segment_clear(struct verify_segment *segment)
+{
+	free(segment->windows);
+	free(segment->start);
+	state_unref(segment->base);
+}
+
+void verify_challenge_clear(struct verify_challenge *challenge)
+{
+	verify_segment_clear(&challenge->segment);
+	free(challenge->digests);
+}
+
+void verify_round_clear(struct verify_round *verify_round)
+{
+	for (size_t i = 0; i < verify_round->disclosure_count; i++)
+		free(verify_round->disclosures[i].blob);
+	free(verify_round->disclosures);
+	if (verify_round->challenge != NULL)
+		verify_challenge_clear(verify_round->challenge);
+	free(verify_round->challenge);
+	for (size_t i = 0; i < verify_round->seat_count; i++) {
+		free(verify_round->seats[i].change);
+		verify_segment_clear(&verify_round->seats[i].segment);
+	}
+	free(verify_round->seats);
+	*verify_round = (struct verify_round){ 0 };
 }
 
 /* Leaves a job that may be cleared once more. */
@@ -349,6 +596,7 @@ void verify_job_clear(struct verify_job *verify_job)
 		free(verify_job->proofs[i].delta);
 		state_unref(verify_job->proofs[i].state);
 	}
+	verify_round_clear(&verify_job->round);
 	free(verify_job->proofs);
 	free(verify_job->benchmark);
 	for (size_t i = 0; i < UPDATE_SLOTS_MAX; i++) {

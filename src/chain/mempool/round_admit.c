@@ -585,7 +585,7 @@ size_t round_admit_select(const struct chain *chain, size_t weight_max, const st
 	size_t selected_count = 0, weight = 0,
 	       room[] = {
 		       [ROUND_COMMIT] = chain->spec->round_blocks,
-		       [ROUND_DISCLOSURE] = round_policy_disclosures(chain->spec),
+		       [ROUND_DISCLOSURE] = round_disclosures_most(chain->spec),
 		       [ROUND_CHALLENGE] = 1,
 	       };
 

@@ -39,10 +39,3 @@ enum round_when round_policy_when(const struct spec *spec, uint32_t next_height,
 		return ROUND_WHEN_NOW;
 	return window.first - next_height <= ROUND_POLICY_LAG ? ROUND_WHEN_SOON : ROUND_WHEN_NOT;
 }
-
-size_t round_policy_disclosures(const struct spec *spec)
-{
-	/* On a chain without rounds both are 0. */
-	return spec->round_blocks > 0 ? (2 * (size_t)spec->round_blocks + spec->round_reveal - 1) / spec->round_reveal :
-					0;
-}

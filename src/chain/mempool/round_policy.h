@@ -20,7 +20,5 @@ enum round_when {
 /* The base of the seat that the block at this height has: the next multiple of round_blocks. */
 uint64_t round_policy_base(const struct spec *spec, uint32_t seat_height);
 enum round_when round_policy_when(const struct spec *spec, uint32_t next_height, const struct round_tx *round_tx);
-/* Disclosures that one block may have. */
-size_t round_policy_disclosures(const struct spec *spec);
 
 #endif

@@ -213,8 +213,7 @@ static enum reason rounds_block_next(struct rounds_block *rounds_block, const st
 	const struct rounds *rounds = rounds_block->rounds;
 	const struct spec *spec = rounds_block->spec;
 	const struct round_view *view = &rounds_block->view;
-	const uint32_t seat = rounds_block->is_there ? rounds_seat_of(view, round_tx) : rounds->size,
-		       most_disclosures = (2 * rounds->size + spec->round_reveal - 1) / spec->round_reveal;
+	const uint32_t seat = rounds_block->is_there ? rounds_seat_of(view, round_tx) : rounds->size;
 	enum reason fault;
 
 	if (seat == rounds->size)
@@ -228,7 +227,8 @@ static enum reason rounds_block_next(struct rounds_block *rounds_block, const st
 	rounds_say(&rounds_block->run[seat], round_tx);
 	rounds_block->disclosures += round_tx->kind == ROUND_DISCLOSURE;
 	rounds_block->challenges += round_tx->kind == ROUND_CHALLENGE;
-	return rounds_block->disclosures <= most_disclosures && rounds_block->challenges <= ROUNDS_CHALLENGES ?
+	return rounds_block->disclosures <= round_disclosures_most(spec) &&
+			rounds_block->challenges <= ROUNDS_CHALLENGES ?
 		REASON_NONE :
 		REASON_BAD_ROUND_COUNT;
 }

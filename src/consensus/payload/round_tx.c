@@ -121,3 +121,10 @@ size_t round_blob_size(const struct spec *spec, enum round_kind kind)
 	}
 	return 0;
 }
+
+/* Twice what every seat's need in the blocks there are: who is kept out of one finds room in another. */
+uint32_t round_disclosures_most(const struct spec *spec)
+{
+	/* On a chain without rounds both are 0. */
+	return spec->round_blocks > 0 ? (2 * spec->round_blocks + spec->round_reveal - 1) / spec->round_reveal : 0;
+}

@@ -40,5 +40,6 @@ void round_commit_hash(const uint8_t base_id[32], const uint8_t seat_id[32], con
 /* Bytes of the code of a run's state, and of the blob that such a transaction names (0: it names none). */
 size_t round_code_size(const struct spec *spec);
 size_t round_blob_size(const struct spec *spec, enum round_kind kind);
+uint32_t round_disclosures_most(const struct spec *spec); /* in a block */
 
 #endif

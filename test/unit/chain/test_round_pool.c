@@ -46,7 +46,7 @@ static void test_windows(void **unused)
 	assert_int_equal(when(ROUND_CHALLENGE, 8, 13), ROUND_WHEN_SOON);
 	assert_int_equal(when(ROUND_CHALLENGE, 8, 15), ROUND_WHEN_NOW);
 	assert_int_equal(when(ROUND_CHALLENGE, 8, 16), ROUND_WHEN_NEVER);
-	assert_int_equal(round_policy_disclosures(helper_spec()), 6);
+	assert_int_equal(round_disclosures_most(helper_spec()), 6);
 }
 
 /* --- places and turns --- */
