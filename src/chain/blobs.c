@@ -221,6 +221,21 @@ static bool blob_matches_root(const struct buf *blob_bytes, size_t blob_start, c
 	return memcmp(computed_root, root, 32) == 0;
 }
 
+/* Of `blobs` it needs nothing that changes. */
+bool blobs_read_file(const struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err)
+{
+	size_t blob_start = blob_bytes->size;
+	char *blob_file = blobs_path(blobs, root);
+	bool blob_read = file_read(blob_file, BLOBS_LARGEST, blob_bytes, err);
+
+	if (blob_read && !blob_matches_root(blob_bytes, blob_start, root))
+		blob_read = errmsg_set(err, "%s does not match its root any more", blob_file);
+	free(blob_file);
+	if (!blob_read)
+		blob_bytes->size = blob_start;
+	return blob_read;
+}
+
 bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err)
 {
 	struct blob *blob = map_get(&blobs->by_root, root);

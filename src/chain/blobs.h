@@ -50,6 +50,8 @@ void blobs_drop_unwanted(struct blobs *blobs, blobs_wanted *wanted, const void *
 /* Where its file is or would be; the caller's. */
 char *blobs_path(const struct blobs *blobs, const uint8_t root[32]);
 bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err);
+/* The same for any thread: what is damaged stays where it is, for blobs_read to find. */
+bool blobs_read_file(const struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err);
 
 /* Has windows gathered from a blob (ml/course.h), which reads only the ranges drawn. A file that does not match its
  * root any more is removed: the blob is missing then. */

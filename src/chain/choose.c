@@ -96,6 +96,7 @@ static void choose_tip_changed(struct chain *chain)
 	proof_cache_new_tip(chain->proofs, tip->id);
 	loose_pool_new_tip(chain);
 	candidates_new_tip(chain);
+	audits_new_tip(chain);
 	admit_new_tip(chain);
 	tip_end_download(chain);
 	wants_ask_again(chain);

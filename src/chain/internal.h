@@ -15,6 +15,7 @@
 #include "chain/model/states.h"
 #include "chain/notices.h"
 #include "chain/novelty/judge.h"
+#include "chain/verify/audits.h"
 #include "chain/verify/candidates.h"
 #include "chain/verify/loose_pool.h"
 #include "chain/verify/proof_cache.h"
@@ -47,6 +48,7 @@ struct chain {
 	struct proof_cache *proofs;
 	struct loose_pool *loose;
 	struct candidates *candidates;
+	struct audits *audits;
 	struct notices notices;
 	/* Registry of a block off the tip, kept because its children will be asked for next. */
 	const struct full_entry *side_entry;

@@ -101,7 +101,7 @@ static bool open_files(struct chain *chain, bool reindex, struct errmsg *err)
 static bool open_models(struct chain *chain, const struct chain_options *options, struct errmsg *err)
 {
 	char *model_folder = path_join(chain->datadir, "model"), *blobs_folder = path_join(chain->datadir, "blobs");
-	const struct states_options states_options = {
+	struct states_options states_options = {
 		.folder = model_folder,
 		.spec = chain->spec,
 		.index = &chain->index,
@@ -111,6 +111,7 @@ static bool open_models(struct chain *chain, const struct chain_options *options
 	};
 
 	chain->blobs = blobs_open(blobs_folder, err);
+	states_options.blobs = chain->blobs;
 	if (chain->blobs != NULL)
 		chain->states = states_open(&states_options, err);
 	free(model_folder);
@@ -236,13 +237,33 @@ static void open_resume_block(struct chain *chain, struct full_entry *resumed)
 	}
 }
 
+static bool open_settle_round_blob(void *blobs, const uint8_t *key, size_t key_size, const uint8_t *value,
+	size_t value_size, struct errmsg *err)
+{
+	(void)value;
+	if (key_size != 33 || value_size != 0)
+		return errmsg_set(err, "The list of runs' blobs in the database is damaged: start with -reindex");
+	blobs_settle(blobs, key + 1);
+	return true;
+}
+
+/* Datasets, and what verified blocks disclosed of runs, without which no state after a merge can be replayed. */
+static bool open_settle_blobs(struct chain *chain, struct errmsg *err)
+{
+	const uint8_t round_blob_prefix = DB_ROUND_BLOB;
+
+	for (size_t i = 1; i < registry_count(chain->registry); i++)
+		blobs_settle(chain->blobs, registry_get(chain->registry, i)->root);
+	return db_each(chain->db, &round_blob_prefix, 1, open_settle_round_blob, chain->blobs, err);
+}
+
 /* Blobs that the chain and the branches near its tip need; and the blocks that still wait for their verdict. */
 static bool open_resume_waiting(struct chain *chain, struct errmsg *err)
 {
 	const uint32_t tip_height = chain_tip(chain)->height;
 
-	for (size_t i = 1; i < registry_count(chain->registry); i++)
-		blobs_settle(chain->blobs, registry_get(chain->registry, i)->root);
+	if (!open_settle_blobs(chain, err))
+		return false;
 	for (size_t i = 0; i < chain->index.count; i++) {
 		struct full_entry *resumed = chain->index.entries[i];
 		bool near_tip;
@@ -323,6 +344,7 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	chain->proofs = proof_cache_new(chain->spec);
 	chain->loose = loose_pool_new(chain->spec);
 	chain->candidates = candidates_new(chain->spec);
+	chain->audits = audits_new();
 	waiting_init(chain, options->held_bytes);
 	chain->mempool = mempool_new(options->mempool_bytes);
 	index_init(&chain->index, chain->spec);
@@ -335,6 +357,7 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 		return NULL;
 	}
 	tip_end_download(chain);
+	audits_new_tip(chain);
 	choose_advance(chain);
 	/* Nobody has subscribed yet, so nobody was told. */
 	if (chain->failed) {
@@ -379,6 +402,7 @@ void chain_close(struct chain *chain)
 	queue_after_drain(chain->queue, NULL, NULL);
 	dispatch_stop(chain);
 	loose_pool_stop(chain);
+	audits_stop(chain);
 	judge_free(chain->judge);
 	round_admit_stop(chain);
 	waiting_clear(chain);
@@ -390,6 +414,7 @@ void chain_close(struct chain *chain)
 	blobs_close(chain->blobs);
 	mempool_free(chain->mempool);
 	loose_pool_free(chain->loose);
+	audits_free(chain->audits);
 	candidates_free(chain->candidates);
 	proof_cache_free(chain->proofs);
 	registry_free(chain->registry);

@@ -31,6 +31,7 @@ enum db_prefix {
 	DB_TIP = 't',
 	DB_NOVELTY = 'n',
 	DB_SAMPLE = 's',
+	DB_ROUND_BLOB = 'd',
 };
 
 struct db;

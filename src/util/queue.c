@@ -407,9 +407,9 @@ struct queue *queue_new(unsigned capacity, queue_notify *notify, void *context)
 	queue->capacity = capacity;
 	queue->notify = notify;
 	queue->context = context;
-	/* Of each urgency so many may run or pause: three ranks of blocks and the loose proofs in front, three kinds at
-	 * the back. */
-	queue_crew_init(&queue->crews[0], queue, false, (QUEUE_RANKS + 1) * capacity);
+	/* Of each urgency so many may run or pause: three ranks of blocks and two of loose proofs in front, three kinds
+	 * at the back. */
+	queue_crew_init(&queue->crews[0], queue, false, (QUEUE_RANKS + QUEUE_LOOSE_RANKS) * capacity);
 	queue_crew_init(&queue->crews[1], queue, true, 3 * capacity + QUEUE_FILES);
 	return queue;
 }

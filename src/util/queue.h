@@ -26,13 +26,19 @@ struct queue;
 /* Most urgent first. */
 enum queue_kind {
 	QUEUE_BLOCK,    /* proofs of blocks on their way to the tip */
-	QUEUE_LOOSE,    /* loose proofs */
+	QUEUE_LOOSE,    /* loose proofs; of the lowest rank, what a block will ask for that is not here yet */
 	QUEUE_AUDIT,    /* what an operator asks to see executed again, and the states this needs */
 	QUEUE_GENERATE, /* text, logits */
 	QUEUE_ATTEMPT,  /* the miner's steps */
 	QUEUE_FILE,     /* what writes files for the most part: it holds no slot, QUEUE_FILES run at a time */
 };
-enum { QUEUE_KINDS = QUEUE_FILE + 1, QUEUE_RANKS = 3, QUEUE_FILES = 2, QUEUE_CAPACITY_MAX = 256 };
+enum {
+	QUEUE_KINDS = QUEUE_FILE + 1,
+	QUEUE_RANKS = 3,
+	QUEUE_LOOSE_RANKS = 2,
+	QUEUE_FILES = 2,
+	QUEUE_CAPACITY_MAX = 256
+};
 
 typedef void queue_run(void *arg);
 typedef void queue_done(void *arg, bool cancelled); /* cancelled: run was never called */
@@ -45,7 +51,8 @@ struct queue *queue_new(unsigned capacity, queue_notify *notify, void *context);
 /* What is posted. `arg` stays the caller's, and done is called exactly once. */
 struct queue_job {
 	enum queue_kind kind;
-	unsigned rank;     /* of blocks, 0..QUEUE_RANKS - 1: the higher go first, and are paused for; else 0 */
+	unsigned rank;     /* below QUEUE_RANKS of blocks, QUEUE_LOOSE_RANKS of loose proofs: the higher go first, and
+			    * are paused for; else 0 */
 	unsigned threads;  /* that it can use, its own among them; 0 is 1 */
 	const void *owner; /* whose it is: for queue_leave */
 	queue_run *run;

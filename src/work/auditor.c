@@ -98,6 +98,7 @@ static void audit_read_statement(struct chain *chain, struct audit_report *audit
 		struct coinbase_parts stated_parts;
 
 		coinbase_part(chain_spec(chain), audited_coinbase, child->height, &stated_parts);
+		audit_report->merge_stated = stated_parts.merge;
 		audit_report->has_stated = audited_coinbase->output_count > 0 &&
 			outcome_parse(&audited_coinbase->outputs[stated_parts.outcome].script, audited_slots,
 				&audit_report->stated);
@@ -106,6 +107,7 @@ static void audit_read_statement(struct chain *chain, struct audit_report *audit
 		return;
 	}
 	audit_report->stated = audited->outcome.outcome;
+	audit_report->merge_stated = audited->outcome.merge;
 	audit_report->has_stated = true;
 	memcpy(audit_report->stated_root, audited->model_root_after, 32);
 }
@@ -130,6 +132,12 @@ static bool audit_outcomes_agree(const struct outcome *audit_stated, const struc
 	return true;
 }
 
+static bool audit_merges_agree(const struct merge_statement *audit_stated, const struct merge_statement *audit_found)
+{
+	return audit_stated->seats == audit_found->seats && audit_stated->is_void == audit_found->is_void &&
+		memcmp(audit_stated->seat, audit_found->seat, audit_found->seats) == 0;
+}
+
 /* An audit in which an engine proved wrong was cancelled by itself (consensus/verify.h): the node is about to end then.
  */
 static void audit_done(void *arg, bool cancelled)
@@ -151,10 +159,12 @@ static void audit_done(void *arg, bool cancelled)
 		}
 		audit_report->whole = true;
 		audit_report->found = audit_verdict->outcome;
+		audit_report->merge_found = audit_verdict->merge;
 		memcpy(audit_report->found_root, state_root(audit_verdict->state), 32);
 		audit_read_statement(audit->auditor->chain, audit_report);
 		audit_report->outcome_right = audit_report->has_stated &&
-			audit_outcomes_agree(&audit_report->stated, &audit_report->found);
+			audit_outcomes_agree(&audit_report->stated, &audit_report->found) &&
+			audit_merges_agree(&audit_report->merge_stated, &audit_report->merge_found);
 		audit_report->root_right = memcmp(audit_report->found_root, audit_report->stated_root, 32) == 0;
 		audit_report->valid = audit_report->outcome_right && audit_report->root_right;
 	}

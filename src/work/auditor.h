@@ -1,9 +1,9 @@
 /* The auditor: does again, on demand, what made a block valid, and says what it found.
  *
- * A block's audit re-executes all its proofs and the update from the state after its parent, as a job of the queue on
- * one thread (an audit never holds up verification), and compares with what the chain states:
- * each proof's digest, the outcome in the child's coinbase, the model root in the child's header. Nothing changes on
- * the chain whatever is found.
+ * A block's audit re-executes all its proofs and the update from the state after its parent, and where it ends a round
+ * the segments that were drawn and the merge, as a job of the queue on one thread (an audit never holds up
+ * verification), and compares with what the chain states: each proof's digest, the outcome (and the merge) in the
+ * child's coinbase, the model root in the child's header. Nothing changes on the chain whatever is found.
  *
  * Called on the loop thread; `done` comes on it too, never from within the call that asked. */
 #ifndef ATELIER_WORK_AUDITOR_H
@@ -34,6 +34,7 @@ struct audit_report {
 	/* Of a whole block, if the proofs are right: */
 	bool whole; /* the update has been computed */
 	struct outcome found, stated;
+	struct merge_statement merge_found, merge_stated; /* of no seats: the block merges no round */
 	bool has_stated; /* the child states it, or (at the tip) this node's index does */
 	bool outcome_right;
 	uint8_t found_root[32], stated_root[32];

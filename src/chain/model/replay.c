@@ -6,18 +6,22 @@
 
 #include "chain/block_records.h"
 #include "chain/model/snapshots.h"
-#include "consensus/spec.h"
+#include "consensus/blob/round_blob.h"
+#include "consensus/payload/round_tx.h"
+#include "ml/merge.h"
 #include "ml/update.h"
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/queue.h"
 
-struct replay *replay_new(const struct spec *spec, const struct record_file *blocks, const struct full_entry *target)
+struct replay *replay_new(const struct spec *spec, const struct record_file *blocks, const struct blobs *blobs,
+	const struct full_entry *target)
 {
 	struct replay *replay = mem_calloc(1, sizeof *replay);
 
 	replay->spec = spec;
 	replay->blocks = blocks;
+	replay->blobs = blobs;
 	replay->target = target;
 	atomic_init(&replay->cancel, false);
 	replay->stop = &replay->cancel;
@@ -67,6 +71,87 @@ static void replay_update_outcome(const struct outcome *stated, struct update_ou
 	}
 }
 
+/* What the run changed, from the blob that a block of the round named. */
+static uint8_t *replay_read_change(const struct replay *replay, const uint8_t root[32], struct errmsg *err)
+{
+	struct round_disclosed disclosed;
+	uint8_t *change = NULL;
+	struct buf blob;
+
+	buf_init(&blob);
+	if (blobs_read_file(replay->blobs, root, &blob, err)) {
+		if (round_blob_split(replay->spec, blob.data, blob.size, &disclosed))
+			change = mem_dup(disclosed.result, round_code_size(replay->spec));
+		else
+			errmsg_set(err, "The blob of a run has another size than was disclosed");
+	}
+	buf_clear(&blob);
+	return change;
+}
+
+/* Of the seats that were merged, those that this block of the round discloses. */
+static bool replay_read_disclosed(const struct replay *replay, const struct block *block, uint32_t first_height,
+	const struct merge_statement *stated, uint8_t **changes, struct errmsg *err)
+{
+	for (size_t i = 1; i < block->tx_count; i++) {
+		struct round_tx round_tx;
+		uint32_t seat;
+
+		if (!round_tx_is_on(replay->spec, block->txs[i]) || !round_tx_parse(block->txs[i], &round_tx) ||
+			round_tx.kind != ROUND_DISCLOSURE)
+			continue;
+		seat = round_tx.height - first_height;
+		if (seat >= stated->seats || stated->seat[seat] != MERGE_MERGED || changes[seat] != NULL)
+			continue;
+		changes[seat] = replay_read_change(replay, round_tx.root, err);
+		if (changes[seat] == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* Disclosures are in the blocks before the one that merges. */
+static bool replay_read_round(const struct replay *replay, const struct full_entry *merging, uint8_t **changes,
+	struct errmsg *err)
+{
+	const uint32_t base_height = merging->entry.height - replay->spec->round_blocks;
+	bool read = true;
+
+	for (const struct index_entry *entry = merging->entry.parent; read && entry->height > base_height;
+		entry = entry->parent) {
+		const struct block *block = block_records_read(replay->blocks, replay->spec, entry_full(entry), false,
+			err);
+
+		read = block != NULL &&
+			replay_read_disclosed(replay, block, base_height - replay->spec->round_blocks + 1,
+				&merging->entry.outcome.merge, changes, err);
+		block_unref(block);
+	}
+	return read;
+}
+
+/* The state after a merge from that after the update, whose reference it takes. Of a merge that is void nothing is
+ * read. */
+static struct state *replay_merge(const struct replay *replay, const struct full_entry *full,
+	struct state *updated_state, struct errmsg *err)
+{
+	const struct merge_statement *stated = &full->entry.outcome.merge;
+	uint8_t *changes[ROUND_SEATS_MAX] = { NULL };
+	struct merge_run runs[ROUND_SEATS_MAX];
+	struct state *merged_state = NULL;
+
+	if (stated->is_void || replay_read_round(replay, full, changes, err)) {
+		for (uint32_t i = 0; i < stated->seats; i++)
+			runs[i] = (struct merge_run){ changes[i], (enum merge_seat)stated->seat[i] };
+		merged_state = merge_replay(&spec_course(replay->spec)->train, updated_state, runs, stated->seats,
+			stated->is_void);
+	}
+	for (uint32_t i = 0; i < stated->seats; i++)
+		free(changes[i]);
+	state_unref(updated_state);
+	return merged_state;
+}
+
 /* The state after one block, from the one before it. */
 static struct state *replay_block(const struct replay *replay, const struct full_entry *full,
 	const struct state *parent_state, struct errmsg *err)
@@ -93,6 +178,13 @@ static struct state *replay_block(const struct replay *replay, const struct full
 	replayed_state = update_replay(&spec_course(replay->spec)->train, &replay_job, &replayed_outcome);
 	free(replay_proofs);
 	block_unref(block);
+	if (replayed_state != NULL && full->entry.outcome.merge.seats > 0) {
+		replayed_state = replay_merge(replay, full, replayed_state, err);
+		if (replayed_state == NULL) {
+			errmsg_wrap(err, "Start with -reindex");
+			return NULL;
+		}
+	}
 	if (replayed_state != NULL && memcmp(state_root(replayed_state), full->entry.model_root_after, 32) == 0)
 		return replayed_state;
 	errmsg_set(err,

@@ -1,6 +1,7 @@
 /* Rebuilding a model state: from the nearest sound base, block by block, with the bodies on disk and the outcomes the
- * index holds. No proof is executed again: what is replayed was verified once, and every state on the way is compared
- * with the root the index has for it.
+ * index holds; and where a round was merged, what its runs changed, from the blobs of their disclosures. No proof is
+ * executed again: what is replayed was verified once, and every state on the way is compared with the root the index
+ * has for it.
  *
  * A replay is a job of its own: after replay_new it reads only files and entries that do not change any more, so
  * replay_run may be called on any thread. */
@@ -9,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "chain/blobs.h"
 #include "chain/index.h"
 #include "ml/state.h"
 
@@ -22,6 +24,7 @@ struct replay_base {
 struct replay {
 	const struct spec *spec;
 	const struct record_file *blocks;
+	const struct blobs *blobs; /* of which only files are read */
 	const struct full_entry *target;
 	struct replay_base *bases; /* nearest first; tried in turn */
 	size_t base_count;
@@ -34,7 +37,8 @@ struct replay {
 	struct errmsg err;
 };
 
-struct replay *replay_new(const struct spec *spec, const struct record_file *blocks, const struct full_entry *target);
+struct replay *replay_new(const struct spec *spec, const struct record_file *blocks, const struct blobs *blobs,
+	const struct full_entry *target);
 void replay_add_base(struct replay *replay, const struct full_entry *full, struct state *state, const char *path);
 void replay_free(struct replay *replay);
 void replay_run(struct replay *replay);

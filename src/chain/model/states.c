@@ -10,8 +10,9 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-/* A block may list proofs that start from each of six states before its parent's; and the tip's has a place. */
-enum { STATES_LEAST = BLOCK_LATE_BACK + 2 };
+/* A block may list proofs that start from each of six states before its parent's; and the tip's has a place. With
+ * rounds it may need that of its own round's base, and the tip's round's has a place. */
+enum { STATES_LEAST = BLOCK_LATE_BACK + 2, STATES_OF_ROUNDS = 2 };
 enum { STATES_INTERVAL = 64, STATES_COUNT = 64, STATES_BYTES = 192 << 20, STATES_BASES = 64 };
 /* Each as large as the model's parameters. Candidates compete at the tip, and perhaps on two branches near it. */
 enum { STATES_BENCHMARKS = 4 };
@@ -31,13 +32,14 @@ struct states {
 	const struct spec *spec;
 	const struct index *index;
 	const struct record_file *blocks;
+	const struct blobs *blobs;
 	struct queue *queue;
 	struct cached_state cached[STATES_COUNT];
 	size_t cached_count, cached_max;
 	uint64_t clock;
 	struct measured_state measured[STATES_BENCHMARKS]; /* a ring: the oldest makes room */
 	size_t measured_next;
-	const struct full_entry *pinned;
+	const struct full_entry *pinned, *pinned_base; /* NULL: none */
 	struct snapshots snapshots;
 	struct state_rebuild *rebuilds; /* jobs under way */
 	bool writing, closing;
@@ -74,7 +76,7 @@ bool states_has(struct states *states, const struct full_entry *full)
 	return cached != NULL;
 }
 
-/* The place that has not been used for longest and is not the tip's. */
+/* The place that has not been used for longest and is neither the tip's nor its base's. */
 static struct cached_state *states_cache_victim(struct states *states)
 {
 	struct cached_state *victim = NULL;
@@ -82,7 +84,8 @@ static struct cached_state *states_cache_victim(struct states *states)
 	for (size_t i = 0; i < states->cached_count; i++) {
 		struct cached_state *cached = &states->cached[i];
 
-		if (cached->full != states->pinned && (victim == NULL || cached->used < victim->used))
+		if (cached->full != states->pinned && cached->full != states->pinned_base &&
+			(victim == NULL || cached->used < victim->used))
 			victim = cached;
 	}
 	return victim;
@@ -100,7 +103,7 @@ void states_put(struct states *states, const struct full_entry *full, struct sta
 	if (states->cached_count < states->cached_max) {
 		cached_place = &states->cached[states->cached_count++];
 	} else {
-		/* There is one: several have a place, and one at most is pinned. */
+		/* There is one: several have a place, and two at most are pinned. */
 		cached_place = states_cache_victim(states);
 		state_unref(cached_place->state);
 	}
@@ -110,6 +113,11 @@ void states_put(struct states *states, const struct full_entry *full, struct sta
 void states_pin(struct states *states, const struct full_entry *full)
 {
 	states->pinned = full;
+}
+
+void states_pin_base(struct states *states, const struct full_entry *full)
+{
+	states->pinned_base = full;
 }
 
 /* By entry: it is verified, so it lives as long as the chain. */
@@ -228,7 +236,7 @@ bool states_snapshot(struct states *states, const struct full_entry *full, struc
  * snapshot may be damaged: replay_run takes the first that reads. */
 static struct replay *states_plan_replay(struct states *states, const struct full_entry *target)
 {
-	struct replay *replay = replay_new(states->spec, states->blocks, target);
+	struct replay *replay = replay_new(states->spec, states->blocks, states->blobs, target);
 	const struct cached_state *nearest_cached = NULL;
 
 	for (size_t i = 0; i < states->cached_count; i++) {
@@ -368,9 +376,18 @@ void states_request(struct states *states, const struct full_entry *full, enum q
 
 /* --- opening and closing --- */
 
+/* Replays end at bases for the most part, so that is where they begin. */
+static uint32_t states_interval(const struct states_options *options)
+{
+	if (options->interval > 0)
+		return options->interval;
+	return options->spec->round_blocks > 0 ? options->spec->round_blocks : STATES_INTERVAL;
+}
+
 struct states *states_open(const struct states_options *options, struct errmsg *err)
 {
 	const size_t state_bytes = state_size(&spec_course(options->spec)->train.model);
+	const size_t states_least = STATES_LEAST + (options->spec->round_blocks > 0 ? STATES_OF_ROUNDS : 0);
 	struct states *states;
 
 	if (!dir_make(options->folder, err))
@@ -379,12 +396,12 @@ struct states *states_open(const struct states_options *options, struct errmsg *
 	states->spec = options->spec;
 	states->index = options->index;
 	states->blocks = options->blocks;
+	states->blobs = options->blobs;
 	states->queue = options->queue;
-	states->cached_max = STATES_BYTES / state_bytes < STATES_LEAST ? STATES_LEAST : STATES_BYTES / state_bytes;
+	states->cached_max = STATES_BYTES / state_bytes < states_least ? states_least : STATES_BYTES / state_bytes;
 	if (states->cached_max > STATES_COUNT)
 		states->cached_max = STATES_COUNT;
-	if (snapshots_init(&states->snapshots, options->folder, options->interval ? options->interval : STATES_INTERVAL,
-		    err))
+	if (snapshots_init(&states->snapshots, options->folder, states_interval(options), err))
 		return states;
 	states_close(states);
 	return NULL;

@@ -1,9 +1,9 @@
 /* Model states after blocks: a cache in memory, snapshots on disk, and rebuilding what is in neither.
  *
  * The cache holds the states used last up to a bound in bytes, but as many as a block with late proofs needs; the tip's
- * is held beyond it. Every `interval` blocks of
- * the active chain a worker writes a snapshot (chain/model/snapshots.h). A state that is asked for and not there is
- * replayed from the nearest base (chain/model/replay.h). */
+ * and its round's base's are held beyond it. Every `interval` blocks of the active chain (those that bases of rounds
+ * are, where there are any) a worker writes a snapshot (chain/model/snapshots.h). A state that is asked for and not
+ * there is replayed from the nearest base (chain/model/replay.h). */
 #ifndef ATELIER_CHAIN_MODEL_STATES_H
 #define ATELIER_CHAIN_MODEL_STATES_H
 
@@ -18,6 +18,7 @@ struct states_options {
 	const struct spec *spec;
 	const struct index *index;
 	const struct record_file *blocks;
+	const struct blobs *blobs; /* that of runs' disclosures are in */
 	struct queue *queue;
 	uint32_t interval; /* 0: the default */
 };
@@ -33,6 +34,9 @@ void states_put(struct states *states, const struct full_entry *full,
 	struct state *state); /* takes a reference of its own */
 /* This node is the tip: its state stays. It must be in memory. */
 void states_pin(struct states *states, const struct full_entry *full);
+/* Of a chain with rounds: this one is the base of the tip's round, and stays too, from when it is in memory. NULL:
+ * there is none yet. */
+void states_pin_base(struct states *states, const struct full_entry *full);
 
 /* The benchmark at a state is the same for all of its children (ml/update.h): those of the states measured last are
  * kept, so that a second candidate at a height does not pay for it again. keep takes a reference of its own; the other

@@ -409,6 +409,7 @@ static void judge_post(struct judge_job *job)
 	queue_post(judge->options.queue,
 		&(struct queue_job){
 			.kind = QUEUE_LOOSE,
+			.rank = QUEUE_LOOSE_RANKS - 1,
 			.owner = judge,
 			.run = judge_job_run,
 			.done = judge_job_done,

@@ -31,6 +31,7 @@ static void block_job_free(struct block_job *block_job)
 	block_job->full->in_work = false;
 	sources_turn_end(&block_job->turn);
 	verify_job_clear(&block_job->verify);
+	round_inputs_clear(&block_job->round);
 	block_unref(block_job->block);
 	free(block_job);
 }
@@ -60,6 +61,18 @@ static void block_job_keep_proofs(struct chain *chain, const struct block_job *b
 	}
 }
 
+/* Also where the job was cancelled: a verdict is about the segment, and on no later one of them. */
+static void block_job_keep_audits(struct chain *chain, const struct block_job *block_job)
+{
+	for (size_t i = 0; i < block_job->verify.round.seat_count; i++) {
+		const struct verify_seat *seat = &block_job->verify.round.seats[i];
+
+		if (seat->segment.windows != NULL && seat->standing != VERIFY_SEAT_DISCLOSED)
+			audits_put(chain->audits, seat->key,
+				seat->standing == VERIFY_SEAT_TRUE ? AUDITS_TRUE : AUDITS_FALSE);
+	}
+}
+
 /* Its bytes alone may show that a blob is no contribution; what it resembles depends on the branch, and is asked when
  * the block is connected (chain/connect.c). */
 static bool block_job_check_blobs(struct chain *chain, const struct block *block, struct reject *reject)
@@ -76,23 +89,39 @@ static bool block_job_check_blobs(struct chain *chain, const struct block *block
 	return blobs_good;
 }
 
-/* To connect a block its blobs are not needed, but what was sampled of them. Before the index says that the block is
- * verified. */
-static bool block_job_keep_samples(struct chain *chain, const struct block *block, struct errmsg *err)
+/* What runs changed is part of the states after them: their blobs stay. */
+static size_t block_job_keep_runs(const struct spec *spec, const struct block *block, struct db_batch *kept_batch)
 {
-	struct db_batch *samples_batch = db_batch_new();
+	uint8_t round_blob_key[33] = { DB_ROUND_BLOB };
+	struct blob_want *of_round;
+	size_t of_round_count = wants_of_round(spec, block, &of_round);
+
+	for (size_t i = 0; i < of_round_count; i++) {
+		memcpy(round_blob_key + 1, of_round[i].root, 32);
+		db_batch_put(kept_batch, round_blob_key, sizeof round_blob_key, NULL, 0);
+	}
+	free(of_round);
+	return of_round_count;
+}
+
+/* To connect a block the blobs that it registers are not needed, but what was sampled of them. Before the index says
+ * that the block is verified. */
+static bool block_job_keep_blobs(struct chain *chain, const struct block *block, struct errmsg *err)
+{
+	struct db_batch *kept_batch = db_batch_new();
 	struct blob_want *registered;
-	size_t registered_count = wants_of_block(block, &registered);
+	size_t registered_count = wants_of_block(block, &registered), kept_count = registered_count;
 	bool kept = true;
 
 	for (size_t i = 0; kept && i < registered_count; i++) {
 		kept = judge_blob(chain->judge, chain->registry, registered[i].root, NULL, err) != JUDGE_FAILED;
 		if (kept)
-			samples_put(samples_batch, registered[i].root, judge_novelty(chain->judge, registered[i].root));
+			samples_put(kept_batch, registered[i].root, judge_novelty(chain->judge, registered[i].root));
 	}
 	free(registered);
-	kept = kept && (registered_count == 0 || db_write(chain->db, samples_batch, false, err));
-	db_batch_free(samples_batch);
+	kept_count += block_job_keep_runs(chain->spec, block, kept_batch);
+	kept = kept && (kept_count == 0 || db_write(chain->db, kept_batch, false, err));
+	db_batch_free(kept_batch);
 	return kept;
 }
 
@@ -111,12 +140,13 @@ static bool block_job_accept(struct chain *chain, struct block_job *block_job, s
 		accepted = block_records_append_bodies(chain->blocks, chain->spec, block_job->full, proof_bodies,
 			body_count, err);
 	free(proof_bodies);
-	if (!accepted || !block_job_keep_samples(chain, block_job->block, err))
+	if (!accepted || !block_job_keep_blobs(chain, block_job->block, err))
 		return false;
 	verified->outcome = block_job->outcome;
 	verified->outcome.outcome = block_job->verdict.outcome;
 	verified->outcome.loss_before = block_job->verdict.loss_before;
 	verified->outcome.loss_after = block_job->verdict.loss_after;
+	verified->outcome.merge = block_job->verdict.merge;
 	memcpy(verified->model_root_after, state_root(block_job->verdict.state), 32);
 	/* One millisecond is the least: 0 says that it was not in this run. */
 	verified->verify_ms = (uint32_t)(clock_mono_ms() - block_job->began) + 1;
@@ -139,6 +169,9 @@ static void block_job_rest_done(void *job_arg, bool cancelled)
 	struct errmsg err;
 	bool accepted = true;
 
+	block_job_keep_audits(chain, block_job);
+	if (block_job->round_unread)
+		full->stuck = !round_inputs_look(chain->blobs, &block_job->round);
 	cancelled = cancelled || block_job->verdict.cancelled;
 	if (!cancelled)
 		block_job_keep_proofs(chain, block_job);
@@ -167,7 +200,16 @@ static void block_job_rest_run(void *job_arg)
 {
 	struct block_job *block_job = job_arg;
 
+	struct errmsg err;
+
 	block_job->verify.threads = queue_threads();
+	block_job->round_unread = !round_inputs_read(block_job->chain->spec, &block_job->round,
+		&block_job->verify.round, &err);
+	if (block_job->round_unread) {
+		log_error("[chain] a run cannot be held against its blob: %s", err.text);
+		block_job->verdict.cancelled = true;
+		return;
+	}
 	verify_run(&block_job->verify, &block_job->verdict);
 }
 
@@ -195,10 +237,42 @@ static void block_job_post_rest(struct block_job *block_job)
 	block_job_post(block_job, block_job_rest_run, block_job_rest_done);
 }
 
-/* A state that a late proof starts from was not at hand when the job began. */
-static bool block_job_lacks_late(const struct block_job *block_job)
+/* Bytes that the past has turned out to be missing: the block waits for them too. */
+static void block_job_want_more(struct chain *chain, struct full_entry *full, const struct blob_want *missing,
+	const struct errmsg *err)
 {
-	return block_job->verify.proof_count < block_proof_count(block_job->block);
+	struct waiting_block *waiting = waiting_find(chain, full);
+
+	if (missing->size == 0) {
+		log_error("[chain] block %" PRIu32 " cannot be verified: %s", full->entry.height, err->text);
+		full->stuck = true;
+		return;
+	}
+	wants_add(waiting, missing);
+	wants_ask(chain, waiting);
+}
+
+/* Whether all is here that the rest of the block needs. A state that is not, of a late proof's parent or of the base of
+ * runs, is asked for when the block is picked again; so are blobs. */
+static bool block_job_gather_rest(struct block_job *block_job)
+{
+	struct chain *chain = block_job->chain;
+	struct full_entry *full = block_job->full;
+	struct blob_want missing = { .size = 0 };
+	struct errmsg err;
+
+	if (!wants_met(chain, waiting_find(chain, full))) {
+		wants_ask(chain, waiting_find(chain, full));
+		return false;
+	}
+	if (block_job->verify.proof_count < block_proof_count(block_job->block) ||
+		round_inputs_missing_state(chain, full, block_job->block) != NULL)
+		return false;
+	if (round_inputs_gather(chain, full, block_job->block, true, &block_job->round, &block_job->verify.round,
+		    &missing, &err))
+		return true;
+	block_job_want_more(chain, full, &missing, &err);
+	return false;
 }
 
 /* The own proof is right: the block goes to disk, and may ask for its blobs and states; the rest waits for them. */
@@ -215,14 +289,12 @@ static void block_job_own_right(struct block_job *block_job)
 		halt_fail(chain, &err);
 		return;
 	}
-	if (wants_met(chain, waiting_find(chain, full)) && !block_job_lacks_late(block_job)) {
+	if (block_job_gather_rest(block_job)) {
 		block_job_post_rest(block_job);
 		return;
 	}
 	proof_cache_put(chain->proofs, &own_proof->header, PROOF_RIGHT, own_proof->delta);
 	block_job_free(block_job);
-	if (!wants_met(chain, waiting_find(chain, full)))
-		wants_ask(chain, waiting_find(chain, full));
 	chain->again = true;
 }
 
@@ -303,21 +375,6 @@ static bool block_job_check_first(struct chain *chain, struct full_entry *full, 
 		return true;
 	}
 	return true;
-}
-
-/* A dataset's bytes turned out to be missing: the block waits for them too. */
-static void block_job_want_more(struct chain *chain, struct full_entry *full, const struct blob_want *missing,
-	const struct errmsg *err)
-{
-	struct waiting_block *waiting = waiting_find(chain, full);
-
-	if (missing->size == 0) {
-		log_error("[chain] block %" PRIu32 " cannot be verified: %s", full->entry.height, err->text);
-		full->stuck = true;
-		return;
-	}
-	wants_add(waiting, missing);
-	wants_ask(chain, waiting);
 }
 
 /* Puts a job to work whose block and inputs are all here. */

@@ -108,7 +108,8 @@ bool chain_is_overtaken(const struct chain *chain)
 }
 
 /* The block whose state must be replayed first; NULL: what the job starts from is in memory, or the block cannot be
- * read, which is for the job to find. Nothing is replayed for late proofs before the block's own proof is right. */
+ * read, which is for the job to find. Nothing is replayed for late proofs or runs before the block's own proof is
+ * right. */
 static const struct full_entry *dispatch_missing_state(struct chain *chain, const struct full_entry *full)
 {
 	const struct full_entry *missing_state;
@@ -117,12 +118,14 @@ static const struct full_entry *dispatch_missing_state(struct chain *chain, cons
 
 	if (!states_has(chain->states, entry_parent(full)))
 		return entry_parent(full);
-	if (full->entry.late_count == 0 || !full->proven)
+	if (!full->proven || (full->entry.late_count == 0 && chain->spec->round_blocks == 0))
 		return NULL;
 	block = waiting_read(chain, waiting_find(chain, full), &err);
 	if (block == NULL)
 		return NULL;
 	missing_state = step_inputs_missing_state(chain, full, block, true);
+	if (missing_state == NULL)
+		missing_state = round_inputs_missing_state(chain, full, block);
 	block_unref(block);
 	return missing_state;
 }

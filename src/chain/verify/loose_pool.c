@@ -143,6 +143,7 @@ static void loose_job_post(struct loose_job *loose_job, struct state *state)
 	queue_post(chain->queue,
 		&(struct queue_job){
 			.kind = QUEUE_LOOSE,
+			.rank = QUEUE_LOOSE_RANKS - 1,
 			.owner = chain->loose,
 			.run = loose_job_run,
 			.done = loose_job_done,
@@ -198,7 +199,8 @@ static bool loose_job_start(struct chain *chain, struct loose_job *loose_job)
 	if (parent_state != NULL)
 		loose_job_post(loose_job, parent_state);
 	else
-		states_request(chain->states, parent_full, QUEUE_LOOSE, 0, loose_job_state_ready, loose_job);
+		states_request(chain->states, parent_full, QUEUE_LOOSE, QUEUE_LOOSE_RANKS - 1, loose_job_state_ready,
+			loose_job);
 	return true;
 }
 

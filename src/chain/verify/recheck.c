@@ -5,9 +5,18 @@
 #include "chain/halt.h"
 #include "chain/internal.h"
 #include "chain/verify/branch.h"
+#include "chain/verify/round_inputs.h"
+#include "chain/verify/segments.h"
 #include "chain/verify/step_inputs.h"
-#include "ml/run.h"
 #include "util/mem.h"
+
+static const struct full_entry *recheck_missing_state(struct chain *chain, const struct full_entry *full,
+	const struct block *audited)
+{
+	const struct full_entry *missing_state = step_inputs_missing_state(chain, full, audited, false);
+
+	return missing_state != NULL ? missing_state : round_inputs_missing_state(chain, full, audited);
+}
 
 const struct index_entry *chain_audit_missing(struct chain *chain, const struct index_entry *entry)
 {
@@ -20,9 +29,21 @@ const struct index_entry *chain_audit_missing(struct chain *chain, const struct 
 	audited = block_records_read(chain->blocks, chain->spec, entry_full(entry), false, &err);
 	if (audited == NULL)
 		return NULL;
-	missing_state = step_inputs_missing_state(chain, entry_full(entry), audited, false);
+	missing_state = recheck_missing_state(chain, entry_full(entry), audited);
 	block_unref(audited);
 	return missing_state != NULL ? &missing_state->entry : NULL;
+}
+
+/* On the loop: it is asked for by people. */
+static bool recheck_round(struct chain *chain, const struct full_entry *full, const struct block *audited,
+	struct verify_job *audit_job, struct errmsg *err)
+{
+	struct round_inputs audit_inputs;
+	bool gathered = round_inputs_gather(chain, full, audited, false, &audit_inputs, &audit_job->round, NULL, err) &&
+		round_inputs_read(chain->spec, &audit_inputs, &audit_job->round, err);
+
+	round_inputs_clear(&audit_inputs);
+	return gathered;
 }
 
 /* Nothing that an earlier run found out is believed: no body, no benchmark. */
@@ -43,7 +64,7 @@ struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry
 		halt_name_remedy(err);
 		return NULL;
 	}
-	if (step_inputs_missing_state(chain, full, audited, false) != NULL) {
+	if (recheck_missing_state(chain, full, audited) != NULL) {
 		errmsg_set(err, "a model state that the block starts from is not in memory");
 		block_unref(audited);
 		return NULL;
@@ -53,38 +74,18 @@ struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry
 		    &audit_outcome, NULL, err)) {
 		free(audit_job);
 		audit_job = NULL;
+	} else if (!recheck_round(chain, full, audited, audit_job, err)) {
+		verify_job_clear(audit_job);
+		free(audit_job);
+		audit_job = NULL;
 	}
 	block_unref(audited);
 	return audit_job;
 }
 
-struct recheck_gathering {
-	const struct course *course;
-	const uint8_t *segment_seed;
-	uint8_t *windows;
-};
-
-static bool recheck_gather_run(void *context, const struct course_data *data)
-{
-	const struct recheck_gathering *gathering = context;
-
-	return run_gather(gathering->course, gathering->segment_seed, data, gathering->windows);
-}
-
 uint8_t *chain_run_windows(struct chain *chain, uint32_t dataset, const uint8_t segment_seed[32], struct errmsg *err)
 {
-	const struct course *course = spec_course(chain->spec);
-	struct recheck_gathering gathering = {
-		.course = course,
-		.segment_seed = segment_seed,
-		.windows = mem_alloc(run_windows_size(&course->train)),
-	};
-
-	if (step_inputs_gather(chain->spec, chain->blobs, chain->registry, dataset, recheck_gather_run, &gathering,
-		    NULL, err))
-		return gathering.windows;
-	free(gathering.windows);
-	return NULL;
+	return segments_windows(chain, chain->registry, dataset, segment_seed, NULL, err);
 }
 
 const struct registry *chain_registry_at(struct chain *chain, const struct index_entry *entry, struct errmsg *err)

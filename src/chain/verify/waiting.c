@@ -42,7 +42,7 @@ static struct waiting_block *waiting_append(struct chain *chain, struct full_ent
 	waiting->group = sources_take(chain->sources, source);
 	buf_init(&waiting->bytes);
 	waiting->order = ++chain->waiting_order;
-	waiting->want_count = waiting->registered_count = wants_of_block(block, &waiting->wants);
+	wants_begin(chain->spec, waiting, block);
 	full->source = source != NULL ? *source : (struct source){ 0 };
 	return waiting;
 }

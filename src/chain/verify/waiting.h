@@ -20,8 +20,9 @@ struct waiting_block {
 	size_t cost;                /* what it counts for, while it is held */
 	uint64_t order;             /* of arrival */
 	bool dropped;               /* nobody stands for it any more: it goes when its job has ended */
-	struct blob_want *wants;    /* blobs it cannot do without: those it registers, then those its proofs train on */
-	size_t want_count, registered_count;
+	/* Blobs it cannot do without: those it registers, then those of its round, then those its proofs train on. */
+	struct blob_want *wants;
+	size_t want_count, registered_count, rest_count; /* all; the first; the first and second */
 };
 
 void waiting_init(struct chain *chain, size_t held_bytes);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "chain/internal.h"
+#include "consensus/payload/round_tx.h"
 #include "util/mem.h"
 
 bool wants_here(const struct blobs *blobs, const struct blob_want *want)
@@ -48,18 +49,52 @@ size_t wants_of_block(const struct block *block, struct blob_want **wants)
 	return want_count;
 }
 
+/* What is beyond a block's most breaks a rule, which is found out later: no byte of it is fetched. */
+size_t wants_of_round(const struct spec *spec, const struct block *block, struct blob_want **wants)
+{
+	size_t left
+		[] = { [ROUND_COMMIT] = 0, [ROUND_DISCLOSURE] = round_disclosures_most(spec), [ROUND_CHALLENGE] = 1 };
+	size_t want_count = 0;
+
+	*wants = NULL;
+	for (size_t i = 1; i < block->tx_count; i++) {
+		struct round_tx round_tx;
+
+		if (!round_tx_is_on(spec, block->txs[i]) || !round_tx_parse(block->txs[i], &round_tx) ||
+			left[round_tx.kind] == 0)
+			continue;
+		left[round_tx.kind]--;
+		*wants = mem_realloc(*wants, (want_count + 1) * sizeof **wants);
+		memcpy((*wants)[want_count].root, round_tx.root, 32);
+		(*wants)[want_count++].size = round_blob_size(spec, round_tx.kind);
+	}
+	return want_count;
+}
+
+void wants_begin(const struct spec *spec, struct waiting_block *waiting, const struct block *block)
+{
+	struct blob_want *of_round;
+	size_t of_round_count = wants_of_round(spec, block, &of_round);
+
+	waiting->want_count = waiting->registered_count = wants_of_block(block, &waiting->wants);
+	for (size_t i = 0; i < of_round_count; i++)
+		wants_add(waiting, &of_round[i]);
+	waiting->rest_count = waiting->want_count;
+	free(of_round);
+}
+
 void wants_add(struct waiting_block *waiting, const struct blob_want *missing)
 {
 	waiting->wants = mem_realloc(waiting->wants, (waiting->want_count + 1) * sizeof *waiting->wants);
 	waiting->wants[waiting->want_count++] = *missing;
 }
 
-/* The first of the blobs it needs for its next job. Blobs that the block registers are asked for only when its own
- * proof was executed: until then a stranger could have this node fetch anything. Those of datasets that its step trains
- * on stand behind them, and are needed first. */
+/* The first of the blobs it needs for its next job. Blobs that the block registers or discloses are asked for only when
+ * its own proof was executed: until then a stranger could have this node fetch anything. Those of datasets that its
+ * step trains on stand behind them, and are needed first. */
 static size_t wants_first(const struct waiting_block *waiting)
 {
-	return waiting->full->proven ? 0 : waiting->registered_count;
+	return waiting->full->proven ? 0 : waiting->rest_count;
 }
 
 bool wants_met(const struct chain *chain, const struct waiting_block *waiting)

@@ -1,7 +1,8 @@
 /* Blobs that blocks wait for.
  *
- * A block needs the datasets that its proofs train on before its own proof can be executed, and those that it registers
- * before the rest of it is: who could make the node wait for bytes that do not exist must have trained for it. */
+ * A block needs the datasets that its proofs train on before its own proof can be executed, and those that it
+ * registers, or shows of a round's runs, before the rest of it is: who could make the node wait for bytes that do not
+ * exist must have trained for it. */
 #ifndef ATELIER_CHAIN_VERIFY_WANTS_H
 #define ATELIER_CHAIN_VERIFY_WANTS_H
 
@@ -22,6 +23,10 @@ bool wants_judged(const struct chain *chain, const struct blob_want *want);
 /* What a transaction, or a block, registers; the array is the caller's. Returns how many. */
 size_t wants_of_tx(const struct tx *tx, struct blob_want **wants);
 size_t wants_of_block(const struct block *block, struct blob_want **wants);
+/* The blobs of its disclosures, and of its challenge, in order: no more than a block may have. */
+size_t wants_of_round(const struct spec *spec, const struct block *block, struct blob_want **wants);
+/* All that is wanted of a block that begins to wait. */
+void wants_begin(const struct spec *spec, struct waiting_block *waiting, const struct block *block);
 void wants_add(struct waiting_block *waiting, const struct blob_want *missing); /* one more */
 
 /* Whether all is here that the block's next job needs. */

@@ -1,0 +1,247 @@
+/* Verdicts on disclosed segments: a ring of them, and the one job that makes more. */
+#include "chain/verify/audits.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/internal.h"
+#include "chain/tip.h"
+#include "chain/verify/segments.h"
+#include "crypto/hash.h"
+#include "util/log.h"
+#include "util/map.h"
+#include "util/mem.h"
+
+enum { AUDITS_MAX = 4096 /* some rounds of the largest, on some branches */ };
+
+struct audited {
+	uint8_t key[32];
+	enum audits_verdict verdict; /* UNKNOWN: it could not be made; the block that merges tries again */
+};
+
+struct audits_job {
+	struct chain *chain;
+	struct verify_segment segment;
+	uint8_t key[32], blob_root[32];
+	uint32_t height; /* of the seat */
+	atomic_bool cancel;
+	bool is_made, is_right;
+};
+
+struct audits {
+	struct map by_key;
+	struct audited *ring; /* AUDITS_MAX places, filled in turn */
+	size_t next, count;
+	struct audits_job *job; /* the one under way; NULL: none */
+	bool base_awaited;      /* a state is being rebuilt for it */
+};
+
+struct audits *audits_new(void)
+{
+	struct audits *audits = mem_calloc(1, sizeof *audits);
+
+	audits->ring = mem_calloc(AUDITS_MAX, sizeof *audits->ring);
+	map_init(&audits->by_key);
+	return audits;
+}
+
+void audits_free(struct audits *audits)
+{
+	if (audits == NULL)
+		return;
+	free(audits->ring);
+	map_clear(&audits->by_key);
+	free(audits);
+}
+
+/* --- verdicts --- */
+
+void audits_key(const uint8_t segment_seed[32], const uint8_t blob_root[32], uint8_t key[32])
+{
+	uint8_t both[64];
+
+	memcpy(both, segment_seed, 32);
+	memcpy(both + 32, blob_root, 32);
+	sha256(key, both, sizeof both);
+}
+
+enum audits_verdict audits_verdict(const struct audits *audits, const uint8_t key[32])
+{
+	const struct audited *audited = map_get(&audits->by_key, key);
+
+	return audited != NULL ? audited->verdict : AUDITS_UNKNOWN;
+}
+
+void audits_put(struct audits *audits, const uint8_t key[32], enum audits_verdict verdict)
+{
+	struct audited *audited = map_get(&audits->by_key, key);
+
+	if (audited == NULL) {
+		audited = &audits->ring[audits->next];
+		audits->next = (audits->next + 1) % AUDITS_MAX;
+		if (audits->count == AUDITS_MAX)
+			map_remove(&audits->by_key, audited->key);
+		else
+			audits->count++;
+		memcpy(audited->key, key, 32);
+		audited->verdict = AUDITS_UNKNOWN;
+		map_put(&audits->by_key, key, audited);
+	}
+	/* What was found out stays found out. */
+	if (verdict != AUDITS_UNKNOWN)
+		audited->verdict = verdict;
+}
+
+/* --- the job --- */
+
+static void audits_run(void *job_arg)
+{
+	struct audits_job *audits_job = job_arg;
+	const struct spec *spec = audits_job->chain->spec;
+	struct round_disclosed disclosed;
+	struct errmsg err;
+	struct buf blob;
+
+	buf_init(&blob);
+	if (blobs_read_file(audits_job->chain->blobs, audits_job->blob_root, &blob, &err) &&
+		round_blob_split(spec, blob.data, blob.size, &disclosed)) {
+		segments_disclosed(spec, &disclosed, &audits_job->segment);
+		audits_job->is_made = verify_segment(spec, &audits_job->segment, 1, &audits_job->cancel,
+			&audits_job->is_right, NULL);
+	}
+	buf_clear(&blob);
+}
+
+static void audits_start(struct chain *chain);
+
+/* One that could not be made is not tried again here: nothing has changed. */
+static void audits_done(void *job_arg, bool cancelled)
+{
+	struct audits_job *audits_job = job_arg;
+	struct chain *chain = audits_job->chain;
+
+	chain->audits->job = NULL;
+	if (!cancelled && !atomic_load(&audits_job->cancel)) {
+		audits_put(chain->audits, audits_job->key,
+			!audits_job->is_made         ? AUDITS_UNKNOWN :
+				audits_job->is_right ? AUDITS_TRUE :
+						       AUDITS_FALSE);
+		if (audits_job->is_made)
+			log_debug(LOG_MODEL, "[chain] segment %" PRIu32 " of the run of seat %" PRIu32 " is %s",
+				audits_job->segment.number, audits_job->height,
+				audits_job->is_right ? "right" : "false");
+	}
+	verify_segment_clear(&audits_job->segment);
+	free(audits_job);
+	if (!chain->closing && !chain->failed)
+		audits_start(chain);
+}
+
+/* --- which is next --- */
+
+/* False: its dataset is not here, or cannot be read. */
+static bool audits_begin(struct chain *chain, const struct round_view *view, uint32_t seat, uint32_t number,
+	const uint8_t key[32])
+{
+	struct audits_job *audits_job = mem_calloc(1, sizeof *audits_job);
+	struct errmsg err;
+
+	audits_job->chain = chain;
+	audits_job->height = view->seat[seat].height;
+	memcpy(audits_job->key, key, 32);
+	memcpy(audits_job->blob_root, view->run[seat].blob, 32);
+	atomic_init(&audits_job->cancel, false);
+	if (!segments_gather(chain, chain->registry, view, seat, number, &audits_job->segment, NULL, &err)) {
+		verify_segment_clear(&audits_job->segment);
+		free(audits_job);
+		return false;
+	}
+	chain->audits->job = audits_job;
+	queue_post(chain->queue,
+		&(struct queue_job){
+			.kind = QUEUE_LOOSE,
+			.rank = 0,
+			.owner = chain->audits,
+			.run = audits_run,
+			.done = audits_done,
+			.arg = audits_job,
+		});
+	return true;
+}
+
+/* The first seat that was disclosed, is not struck anyway, and of which nothing is known. */
+static bool audits_pick(const struct chain *chain, const struct round_view *view, uint32_t *seat, uint32_t *number,
+	uint8_t key[32])
+{
+	for (*seat = 0; view->beacon != NULL && *seat < view->seats; ++*seat) {
+		const struct rounds_run *run = &view->run[*seat];
+		uint8_t segment_seed[32];
+
+		if (!run->disclosed || run->challenged)
+			continue;
+		*number = round_audited(view, chain->spec, *seat);
+		segments_seed(view, *seat, *number, segment_seed);
+		audits_key(segment_seed, run->blob, key);
+		if (map_get(&chain->audits->by_key, key) == NULL)
+			return true;
+	}
+	return false;
+}
+
+/* Somebody else may have asked for it meanwhile, or the round be over: all is looked at anew. */
+static void audits_base_ready(void *context, struct state *state)
+{
+	struct chain *chain = context;
+	const bool is_there = state != NULL;
+
+	state_unref(state);
+	chain->audits->base_awaited = false;
+	if (is_there && !chain->closing && !chain->failed)
+		audits_start(chain);
+}
+
+static void audits_start(struct chain *chain)
+{
+	struct round_view view;
+	const struct full_entry *base;
+	uint32_t seat, number;
+	uint8_t key[32];
+
+	if (chain->audits->job != NULL || chain->audits->base_awaited || !registry_round_view(chain->registry, &view))
+		return;
+	base = index_find(&chain->index, view.id);
+	while (audits_pick(chain, &view, &seat, &number, key)) {
+		if (!states_has(chain->states, base)) {
+			chain->audits->base_awaited = true;
+			states_request(chain->states, base, QUEUE_LOOSE, 0, audits_base_ready, chain);
+			return;
+		}
+		if (audits_begin(chain, &view, seat, number, key))
+			return;
+		audits_put(chain->audits, key, AUDITS_UNKNOWN);
+	}
+}
+
+/* --- the tip --- */
+
+/* The state is pinned as long as a child of the tip may need it: that of the round's last block does. */
+void audits_new_tip(struct chain *chain)
+{
+	const uint32_t round_blocks = chain->spec->round_blocks;
+	const struct index_entry *tip = chain_tip(chain);
+
+	if (round_blocks == 0)
+		return;
+	states_pin_base(chain->states,
+		tip->height >= round_blocks ? entry_full(chain_at(chain, tip->height / round_blocks * round_blocks)) :
+					      NULL);
+	audits_start(chain);
+}
+
+void audits_stop(struct chain *chain)
+{
+	if (chain->audits->job != NULL)
+		atomic_store(&chain->audits->job->cancel, true);
+	queue_leave(chain->queue, chain->audits);
+}

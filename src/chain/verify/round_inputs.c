@@ -1,0 +1,306 @@
+/* Gathering what runs are held against: which blobs, which segments, and from them the job's. */
+#include "chain/verify/round_inputs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/internal.h"
+#include "chain/verify/audits.h"
+#include "chain/verify/branch.h"
+#include "chain/verify/segments.h"
+#include "consensus/blob/round_blob.h"
+#include "consensus/payload/round_tx.h"
+#include "util/mem.h"
+
+/* What a blob is read for. */
+enum round_use {
+	ROUND_USE_DISCLOSURE, /* number `index` of the block's */
+	ROUND_USE_LIST,       /* the digests that the challenge is about */
+	ROUND_USE_START,      /* what the challenge brings */
+	ROUND_USE_SEAT,       /* seat `index` of the round that is merged */
+};
+
+struct round_read {
+	uint8_t root[32];
+	enum round_use use;
+	size_t index;
+};
+
+static bool round_is_challenged(const struct spec *spec, const struct block *block)
+{
+	struct round_tx round_tx;
+
+	for (size_t i = 1; i < block->tx_count; i++)
+		if (round_tx_is_on(spec, block->txs[i]) && round_tx_parse(block->txs[i], &round_tx) &&
+			round_tx.kind == ROUND_CHALLENGE)
+			return true;
+	return false;
+}
+
+const struct full_entry *round_inputs_missing_state(struct chain *chain, const struct full_entry *full,
+	const struct block *block)
+{
+	const uint32_t round_blocks = chain->spec->round_blocks, height = full->entry.height;
+	const struct full_entry *base;
+
+	if (round_blocks == 0 || height <= round_blocks ||
+		(!spec_merges(chain->spec, full->entry.height) && !round_is_challenged(chain->spec, block)))
+		return NULL;
+	base = entry_full(chain_ancestor(&full->entry, (height - 1) / round_blocks * round_blocks));
+	return states_has(chain->states, base) ? NULL : base;
+}
+
+/* --- on the loop --- */
+
+/* Of who gathers for one block: what it looks at, and what it fills. */
+struct round_gatherer {
+	struct chain *chain;
+	const struct registry *registry;
+	struct round_view view;
+	struct round_inputs *inputs;
+	struct verify_round *round;
+	struct blob_want *missing;
+	struct errmsg *err;
+	bool known;
+};
+
+/* A blob that blocks before this one brought may have been lost since. */
+static bool round_will_read(struct round_gatherer *gatherer, const uint8_t root[32], enum round_kind kind,
+	enum round_use use, size_t index)
+{
+	struct round_inputs *inputs = gatherer->inputs;
+	const struct blob_want want = { .size = round_blob_size(gatherer->chain->spec, kind) };
+	struct round_read *read;
+
+	inputs->reads = mem_realloc(inputs->reads, (inputs->read_count + 1) * sizeof *inputs->reads);
+	read = &inputs->reads[inputs->read_count++];
+	memcpy(read->root, root, 32);
+	read->use = use;
+	read->index = index;
+	if (blobs_has(gatherer->chain->blobs, root))
+		return true;
+	if (gatherer->missing != NULL) {
+		*gatherer->missing = want;
+		memcpy(gatherer->missing->root, root, 32);
+	}
+	return errmsg_set(gatherer->err, "the blob of a run is not here");
+}
+
+/* The seat's number in the round; as many as there are: it has none. */
+static uint32_t round_seat_of(const struct round_view *view, const struct round_tx *round_tx)
+{
+	const uint32_t first_height = view->base - view->seats + 1;
+
+	return round_tx->height < first_height || round_tx->height > view->base ? view->seats :
+										  round_tx->height - first_height;
+}
+
+static bool round_gather_disclosure(struct round_gatherer *gatherer, uint32_t seat, const struct round_tx *round_tx)
+{
+	struct verify_round *round = gatherer->round;
+	struct verify_disclosure *disclosure;
+
+	if (!gatherer->view.run[seat].committed || gatherer->view.beacon == NULL)
+		return true;
+	round->disclosures = mem_realloc(round->disclosures,
+		(round->disclosure_count + 1) * sizeof *round->disclosures);
+	disclosure = &round->disclosures[round->disclosure_count];
+	*disclosure = (struct verify_disclosure){
+		.segment = round_audited(&gatherer->view, gatherer->chain->spec, seat),
+	};
+	memcpy(disclosure->trace_root, gatherer->view.run[seat].trace_root, 32);
+	return round_will_read(gatherer, round_tx->root, ROUND_DISCLOSURE, ROUND_USE_DISCLOSURE,
+		round->disclosure_count++);
+}
+
+static bool round_gather_challenge(struct round_gatherer *gatherer, uint32_t seat, const struct round_tx *round_tx)
+{
+	const struct rounds_run *run = &gatherer->view.run[seat];
+	struct verify_round *round = gatherer->round;
+
+	if (!run->disclosed || round_tx->segment >= gatherer->chain->spec->segments)
+		return true;
+	round->challenge = mem_calloc(1, sizeof *round->challenge);
+	round->challenge_after = round->disclosure_count;
+	return segments_gather(gatherer->chain, gatherer->registry, &gatherer->view, seat, round_tx->segment,
+		       &round->challenge->segment, gatherer->missing, gatherer->err) &&
+		round_will_read(gatherer, run->blob, ROUND_DISCLOSURE, ROUND_USE_LIST, 0) &&
+		round_will_read(gatherer, round_tx->root, ROUND_CHALLENGE, ROUND_USE_START, 0);
+}
+
+static bool round_gather_txs(struct round_gatherer *gatherer, const struct block *block)
+{
+	const struct spec *spec = gatherer->chain->spec;
+	size_t disclosures_left = round_disclosures_most(spec);
+	bool gathered = true;
+
+	for (size_t i = 1; gathered && i < block->tx_count; i++) {
+		struct round_tx round_tx;
+		uint32_t seat;
+
+		if (!round_tx_is_on(spec, block->txs[i]) || !round_tx_parse(block->txs[i], &round_tx))
+			continue;
+		seat = round_seat_of(&gatherer->view, &round_tx);
+		if (round_tx.kind == ROUND_DISCLOSURE && disclosures_left == 0)
+			continue;
+		disclosures_left -= round_tx.kind == ROUND_DISCLOSURE;
+		if (seat == gatherer->view.seats)
+			continue;
+		if (round_tx.kind == ROUND_DISCLOSURE)
+			gathered = round_gather_disclosure(gatherer, seat, &round_tx);
+		else if (round_tx.kind == ROUND_CHALLENGE && gatherer->round->challenge == NULL)
+			gathered = round_gather_challenge(gatherer, seat, &round_tx);
+	}
+	return gathered;
+}
+
+/* Of a seat whose segment was executed before, only what it changed is read. */
+static bool round_gather_seat(struct round_gatherer *gatherer, uint32_t number)
+{
+	const struct rounds_run *run = &gatherer->view.run[number];
+	struct verify_seat *seat = &gatherer->round->seats[number];
+	const uint32_t drawn = gatherer->view.beacon != NULL ?
+		round_audited(&gatherer->view, gatherer->chain->spec, number) :
+		0;
+	enum audits_verdict known = AUDITS_UNKNOWN;
+	uint8_t segment_seed[32];
+
+	seat->standing = run->committed ? VERIFY_SEAT_STRUCK : VERIFY_SEAT_EMPTY;
+	if (!run->disclosed || run->challenged)
+		return true;
+	segments_seed(&gatherer->view, number, drawn, segment_seed);
+	audits_key(segment_seed, run->blob, seat->key);
+	if (gatherer->known)
+		known = audits_verdict(gatherer->chain->audits, seat->key);
+	if (known == AUDITS_FALSE)
+		return true;
+	seat->standing = known == AUDITS_TRUE ? VERIFY_SEAT_TRUE : VERIFY_SEAT_DISCLOSED;
+	return (known == AUDITS_TRUE ||
+		       segments_gather(gatherer->chain, gatherer->registry, &gatherer->view, number, drawn,
+			       &seat->segment, gatherer->missing, gatherer->err)) &&
+		round_will_read(gatherer, run->blob, ROUND_DISCLOSURE, ROUND_USE_SEAT, number);
+}
+
+static bool round_gather_seats(struct round_gatherer *gatherer)
+{
+	struct verify_round *round = gatherer->round;
+	bool gathered = true;
+
+	round->seat_count = gatherer->view.seats;
+	round->seats = mem_calloc(round->seat_count, sizeof *round->seats);
+	for (uint32_t i = 0; gathered && i < gatherer->view.seats; i++)
+		gathered = round_gather_seat(gatherer, i);
+	return gathered;
+}
+
+bool round_inputs_gather(struct chain *chain, const struct full_entry *full, const struct block *block, bool known,
+	struct round_inputs *round_inputs, struct verify_round *verify_round, struct blob_want *missing,
+	struct errmsg *err)
+{
+	struct round_gatherer gatherer = {
+		.chain = chain,
+		.inputs = round_inputs,
+		.round = verify_round,
+		.missing = missing,
+		.err = err,
+		.known = known,
+	};
+
+	*round_inputs = (struct round_inputs){ .blobs = chain->blobs };
+	if (chain->spec->round_blocks == 0)
+		return true;
+	gatherer.registry = branch_registry(chain, entry_parent(full), err);
+	if (gatherer.registry == NULL)
+		return false;
+	return !registry_round_view(gatherer.registry, &gatherer.view) ||
+		(round_gather_txs(&gatherer, block) &&
+			(!spec_merges(chain->spec, full->entry.height) || round_gather_seats(&gatherer)));
+}
+
+/* --- on the worker --- */
+
+/* The blob was looked at when its block was verified; one that a branch has which breaks rules was not. */
+static void round_use_seat(const struct spec *spec, const struct buf *blob, struct verify_seat *seat)
+{
+	const struct train_config *train = &spec_course(spec)->train;
+	struct round_disclosed disclosed;
+
+	if (!round_blob_split(spec, blob->data, blob->size, &disclosed) ||
+		!run_code_check(train, disclosed.result, run_code_size(train))) {
+		seat->standing = VERIFY_SEAT_STRUCK;
+		return;
+	}
+	seat->change = mem_dup(disclosed.result, run_code_size(train));
+	if (seat->standing == VERIFY_SEAT_DISCLOSED)
+		segments_disclosed(spec, &disclosed, &seat->segment);
+}
+
+static void round_use(const struct spec *spec, const struct round_read *read, const struct buf *blob,
+	struct verify_round *round)
+{
+	struct verify_disclosure *disclosure;
+	struct verify_challenge *challenge = round->challenge;
+	struct round_disclosed disclosed;
+
+	switch (read->use) {
+	case ROUND_USE_DISCLOSURE:
+		disclosure = &round->disclosures[read->index];
+		disclosure->blob = mem_dup(blob->data, blob->size);
+		disclosure->size = blob->size;
+		return;
+	case ROUND_USE_LIST:
+		if (!round_blob_split(spec, blob->data, blob->size, &disclosed))
+			return;
+		challenge->digests = mem_dup(disclosed.digests, (size_t)32 * spec->segments);
+		round_blob_digest(spec, challenge->digests, challenge->segment.number + 1, challenge->segment.digest);
+		return;
+	case ROUND_USE_START:
+		/* Of another size it is no code at all. */
+		challenge->segment.start = mem_calloc(1, round_code_size(spec));
+		memcpy(challenge->segment.start, blob->data,
+			blob->size < round_code_size(spec) ? blob->size : round_code_size(spec));
+		return;
+	case ROUND_USE_SEAT:
+		round_use_seat(spec, blob, &round->seats[read->index]);
+		return;
+	}
+}
+
+bool round_inputs_read(const struct spec *spec, const struct round_inputs *round_inputs,
+	struct verify_round *verify_round, struct errmsg *err)
+{
+	bool all_read = true;
+
+	for (size_t i = 0; all_read && i < round_inputs->read_count; i++) {
+		struct buf blob;
+
+		buf_init(&blob);
+		all_read = blobs_read_file(round_inputs->blobs, round_inputs->reads[i].root, &blob, err);
+		if (all_read)
+			round_use(spec, &round_inputs->reads[i], &blob, verify_round);
+		buf_clear(&blob);
+	}
+	return all_read;
+}
+
+bool round_inputs_look(struct blobs *blobs, const struct round_inputs *round_inputs)
+{
+	bool taken_away = false;
+	struct errmsg err;
+	struct buf blob;
+
+	for (size_t i = 0; i < round_inputs->read_count; i++) {
+		buf_init(&blob);
+		blobs_read(blobs, round_inputs->reads[i].root, &blob, &err);
+		buf_clear(&blob);
+		taken_away = taken_away || !blobs_has(blobs, round_inputs->reads[i].root);
+	}
+	return taken_away;
+}
+
+void round_inputs_clear(struct round_inputs *round_inputs)
+{
+	free(round_inputs->reads);
+	round_inputs->reads = NULL;
+	round_inputs->read_count = 0;
+}
