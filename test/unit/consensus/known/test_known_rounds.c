@@ -53,12 +53,23 @@ static void make_run(void)
 	}
 }
 
+/* The x coordinate of the curve's generator, of its double, of its triple; good until the next call. */
+static const uint8_t *example_key(size_t number)
+{
+	static const char *const texts[] = { "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
+		"c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5",
+		"f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9" };
+	static uint8_t key[32];
+
+	assert_true(hex_decode(key, 32, texts[number]));
+	return key;
+}
+
 /* Bodies of the example proofs 1, 4 and 2 of the first block of lines, which are codes for a model of this size. */
 static uint8_t *body[PROOFS];
 
 static void make_bodies(void)
 {
-	static const char miner[] = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
 	static const uint64_t nonces[PROOFS] = { 1, 4, 2 };
 	struct spec regtest;
 	struct state *first;
@@ -79,7 +90,7 @@ static void make_bodies(void)
 
 		memcpy(header.prev, example_ticket, 32);
 		memcpy(header.model_root, state_root(first), 32);
-		hex_decode(header.miner, 32, miner);
+		memcpy(header.miner, example_key(0), 32);
 		header_seed(&header, seed);
 		assert_true(course_gather_step(course, example_ticket, seed, spec_slot(&regtest, seed), &data,
 			step_windows));
@@ -127,13 +138,6 @@ static int teardown(void **state)
 }
 
 /* === Answers === */
-
-/* Is answered where the module is tested that gives it: what is left here is to be less. */
-static void answer_elsewhere(const char *arguments, char *out)
-{
-	(void)arguments;
-	out[0] = 0;
-}
 
 static void answer_commitment(const char *arguments, char *out)
 {
@@ -630,6 +634,91 @@ static void answer_round_state(const char *arguments, char *out)
 	free(gathered);
 }
 
+/* --- pay --- */
+
+static void answer_run_pay(const char *arguments, char *out)
+{
+	struct spec regtest;
+	unsigned height;
+	char name[16];
+
+	assert_true(spec_builtin(&regtest, "regtest"));
+	assert_int_equal(sscanf(arguments, "%15s %u", name, &height), 2);
+	snprintf(out, ANSWER_MAX, "%lld",
+		(long long)reward_run_part(strcmp(name, spec.name) == 0 ? &spec : &regtest, height));
+	spec_clear(&regtest);
+}
+
+static void answer_proof_worth(const char *arguments, char *out)
+{
+	struct reward_proofs proofs = { 0 };
+	unsigned height, back;
+	long long bucket;
+	int64_t worth, after;
+	int length;
+
+	assert_int_equal(sscanf(arguments, "rounds %u %lld %zu%n", &height, &bucket, &proofs.loose, &length), 3);
+	while (arguments += length, sscanf(arguments, " %u%n", &back, &length) == 1)
+		proofs.late[reward_late_sixteenths(back)]++;
+	worth = reward_proof(&spec, height, bucket, &proofs, &after);
+	snprintf(out, ANSWER_MAX, "%lld %lld", (long long)worth, (long long)after);
+}
+
+/* The branch up to the merge of the first round, whose seats have three miners. Only its last block pays proofs. */
+static struct registry *merged_branch(const struct contribution *data)
+{
+	struct registry *registry = registry_new(&spec);
+
+	while (registry_height(registry) < 2 * spec.round_blocks) {
+		const uint32_t height = registry_height(registry) + 1;
+		const bool is_last = height == 2 * spec.round_blocks;
+		struct block *block = example_block(is_last ? 2 : 0, data, height == 1);
+
+		memcpy(block->header.miner, example_key(height % 3), 32);
+		if (is_last)
+			registry->bucket.amount = 0;
+		registry_undo_free(registry_apply(registry, block, NULL));
+		block_unref(block);
+	}
+	return registry;
+}
+
+static void answer_round_coinbase(const char *arguments, char *out)
+{
+	const struct contribution data = example_data(1, 70000);
+	struct registry *registry = merged_branch(&data);
+	struct header loose[2] = { { 0 } };
+	const struct block_outcome parent = { .outcome = { .slots = 2,
+						      .slot = { { 2, false, -7, 5000000, 0, true },
+							      { 1, true, -300000000, 0, 0, false } } },
+		.dataset = { 1, 0 },
+		.weight = 12345678,
+		.v_ref = 4294967,
+		.merge = { .seats = 8, .seat = { 1, 0, 3, 2, 1, 0, 0, 3 } } };
+	const struct coinbase_facts facts = { .height = 17,
+		.fees = 1234,
+		.miner = data.owner,
+		.loose = loose,
+		.loose_count = 2,
+		.registry = registry,
+		.parent = &parent };
+	const struct tx *tx;
+	struct buf raw;
+
+	(void)arguments;
+	for (size_t i = 0; i < 2; i++)
+		memcpy(loose[i].miner, example_key(1 + i), 32);
+	tx = coinbase_build(&spec, &facts);
+	buf_init(&raw);
+	tx_write(&raw, tx, true);
+	put_hex(out, raw.data, raw.size);
+	strcat(out, " ");
+	hex_encode_reversed(out + strlen(out), tx_txid(tx), 32);
+	buf_clear(&raw);
+	tx_unref(tx);
+	registry_free(registry);
+}
+
 static const struct question questions[] = {
 	{ "commitment", answer_commitment, 1 },
 	{ "initial", answer_initial, 1 },
@@ -654,10 +743,10 @@ static const struct question questions[] = {
 	{ "merge_losses", answer_merge_losses, 7 },
 	{ "merge_state", answer_merge_state, 7 },
 	{ "round_state", answer_round_state, 2 },
-	{ "run_pay", answer_elsewhere, 5 },
-	{ "proof_worth", answer_elsewhere, 4 },
+	{ "run_pay", answer_run_pay, 5 },
+	{ "proof_worth", answer_proof_worth, 4 },
 	{ "merge_statement", answer_merge_statement, 3 },
-	{ "round_coinbase", answer_elsewhere, 1 },
+	{ "round_coinbase", answer_round_coinbase, 1 },
 };
 
 static void test_document(void **state)
