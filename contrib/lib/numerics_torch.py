@@ -16,30 +16,22 @@ with the protocol's choices as defaults:
     lr, mu, eta, C, k
 
 Everything else is as doc/protocol.md says, up to the order of sums and the noise of stochastic rounding."""
-import os
-import sys
-
 import torch
+from drawn import adamw_step, cut, initial, key_of, layout, step_windows, validation
 from pytorch_llama import IGNORED, Llama
 from torch.nn import functional
 
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "test"))
 from reference.delta import BLOCK, LOWEST, STEPS
-from reference.draws import BENCHMARK, SLOT, draw, draw_window, mulhi, step_window
-from reference.hashing import sha256
-from reference.model import SKIPPED, VOCABULARY, Model, decays, drawn_theta
+from reference.draws import BENCHMARK, SLOT, draw, draw_window, mulhi
+from reference.model import SKIPPED, VOCABULARY, decays
 from reference.products import BELOW, LOWEST as GRID_LOWEST, ROUND_UP
 from reference.step import BETA_1, BETA_2, EPSILON
 
 DEFAULTS = {"rounding": "nearest", "chunk": 1024, "matrix": False, "logits": "dithered", "clip": 1, "beta2": BETA_2, "warm": 0,
             "falls": False, "delta": "stochastic", "lr": 500e-6, "wd": 0.01, "mu": 0.9, "eta": 0.95, "C": 8, "k": 8}
-VALIDATION_ROWS, GATE = 128, 1.05
+GATE = 1.05
 
 # === Draws ===
-
-
-def key_of(seed, what, number):
-    return sha256(f"atelier train {seed} {what} {number}".encode())
 
 
 def as_tensor(windows):
@@ -131,18 +123,16 @@ class Training:
         self.one, self.sizes, self.ctx = one, sizes, sizes["ctx"]
         self.knobs = {**DEFAULTS, "lr": sizes["lr_ppm"] / 1e6, "C": sizes["iterations"], "k": sizes["k"], "ctx": self.ctx,
                       **one["knobs"]}
+        self.drawn = {**sizes, "iterations": self.knobs["C"], "k": self.knobs["k"]}
         with open(corpus, "rb") as file:
             text = file.read()
-        cut = len(text) // 10 * 9
-        learned = cut - sizes["bench_bytes"]
-        self.data, self.benchmark = text[:learned], text[learned:cut]
-        self.validation = benchmark_windows(bytes(32), VALIDATION_ROWS, text[cut:], self.ctx)
+        self.data, self.benchmark, rest = cut(text, sizes["bench_bytes"])
+        self.validation = as_tensor(validation(rest, self.ctx))
         self.model = Llama({**sizes, "vocabulary": VOCABULARY})
         self.use_rounding(self.model)
         self.parameters = list(self.model.in_order())
-        layout = Model(*(sizes[name] for name in ("d", "layers", "heads", "ff", "ctx")))
-        self.theta = torch.tensor(drawn_theta(layout, key_of(one["seed"], "initial", 0)))
-        self.decays = torch.tensor(decays(layout)) * self.knobs["wd"]
+        self.theta = torch.tensor(initial(sizes, one["seed"]))
+        self.decays = torch.tensor(decays(layout(sizes))) * self.knobs["wd"]
         at = 0
         for p in self.parameters:  # which become views of theta
             p.data = self.theta[at:at + p.numel()].view_as(p)
@@ -188,10 +178,6 @@ class Training:
     def fresh_moments(self):
         return torch.zeros_like(self.theta), torch.zeros_like(self.theta)
 
-    def step_windows(self, ticket, key):
-        return as_tensor([step_window(ticket, key, self.sizes["slots"], index, self.data, self.ctx)
-                          for index in range(self.knobs["C"] * self.sizes["batch"])])
-
     def report(self):
         if self.done < self.next and self.done < self.one["steps"]:
             return []
@@ -206,9 +192,8 @@ class Training:
     def run_adamw(self):
         moments, batch, iterations = self.fresh_moments(), self.sizes["batch"], self.knobs["C"]
         while self.done < self.one["steps"]:
-            number = self.done // iterations
-            key, ticket = key_of(self.one["seed"], "step", number), key_of(self.one["seed"], "block", number // (self.knobs["k"] + 1))
-            for windows in self.step_windows(ticket, key).split(batch):
+            step = adamw_step(self.one["seed"], self.done // iterations, self.drawn, self.data)
+            for windows in as_tensor(step).split(batch):
                 self.iterate(windows, moments, self.done + 1, self.knobs["lr"])
                 self.done += 1
                 yield from self.report()
@@ -237,7 +222,7 @@ class Training:
     def step(self, ticket, key, start):
         self.theta.copy_(start)
         moments = self.fresh_moments()
-        for t, minibatch in enumerate(self.step_windows(ticket, key).split(self.sizes["batch"]), 1):
+        for t, minibatch in enumerate(as_tensor(step_windows(ticket, key, self.drawn, self.data)).split(self.sizes["batch"]), 1):
             self.iterate(minibatch, moments, t, self.rate(t))
         return self.coded(self.theta - start)
 

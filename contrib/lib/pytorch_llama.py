@@ -8,6 +8,7 @@ by one line of JSON on standard output, after a line that tells about PyTorch an
 
     check N      the losses of the first N iterations of the step
     run FORM N   seconds of N further iterations, FORM being eager or traced (torch.jit.trace)
+    loss FILE    the mean loss over the windows in FILE
 
 One matrix for q, k and v, one for gate and up; attention by baddbmm, softmax and bmm; AdamW over lists of tensors
 ("foreach"); gradients dropped, not zeroed, between iterations. Of the ways to write it that were tried, none was faster."""
@@ -105,9 +106,7 @@ class Training:
             self.sizes = json.loads(file.readline())
             theta = torch.frombuffer(bytearray(file.read(4 * self.sizes["parameters"])), dtype=torch.float32)
             windows = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8).long()
-        windows = windows.view(self.sizes["iterations"], self.sizes["batch"], self.sizes["ctx"] + 1)
-        self.inputs, self.targets = windows[:, :, :-1].contiguous(), windows[:, :, 1:].contiguous()
-        self.targets[:, :, :self.sizes["skipped"]] = IGNORED
+        self.inputs, self.targets = self.split(windows.view(-1, self.sizes["batch"], self.sizes["ctx"] + 1))
         self.model, self.done = Llama(self.sizes), 0
         self.load(theta)
         rate, decay = self.sizes["lr_ppm"] / 1e6, self.sizes["wd_ppm"] / 1e6
@@ -117,6 +116,12 @@ class Training:
                                            lr=rate, betas=(BETA_1, BETA_2), eps=ADAMW_EPSILON, foreach=True)
         self.forms = {"eager": self.model, "traced": torch.jit.trace(self.model, self.inputs[0])}
 
+    def split(self, windows):
+        """What the model sees of [..., ctx + 1] bytes, and what it is to say."""
+        inputs, targets = windows[..., :-1].contiguous(), windows[..., 1:].contiguous()
+        targets[..., :self.sizes["skipped"]] = IGNORED
+        return inputs, targets
+
     def load(self, theta):
         if sum(p.numel() for p in self.model.parameters()) != theta.numel():
             raise SystemExit("The PyTorch model has another number of parameters.")
@@ -125,12 +130,21 @@ class Training:
             p.data.copy_(theta[at:at + p.numel()].view_as(p))
             at += p.numel()
 
+    def loss(self, form, inputs, targets):
+        logits = self.forms[form](inputs)
+        return functional.cross_entropy(logits.view(-1, self.sizes["vocabulary"]), targets.view(-1), ignore_index=IGNORED)
+
+    def measure(self, path):
+        with open(path, "rb") as file:
+            windows = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8).long().view(-1, self.sizes["ctx"] + 1)
+        with torch.no_grad():
+            return self.loss("eager", *self.split(windows)).item()
+
     def iterate(self, form):
         inputs = self.inputs[self.done % len(self.inputs)]
         targets = self.targets[self.done % len(self.inputs)]
         self.optimizer.zero_grad(set_to_none=True)
-        logits = self.forms[form](inputs)
-        loss = functional.cross_entropy(logits.view(-1, self.sizes["vocabulary"]), targets.view(-1), ignore_index=IGNORED)
+        loss = self.loss(form, inputs, targets)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
@@ -164,8 +178,10 @@ def main():
         name, *arguments = task.split()
         if name == "check":
             answer = [training.iterate("eager") for _ in range(int(arguments[0]))]
-        else:
+        elif name == "run":
             answer = [training.time(arguments[0]) for _ in range(int(arguments[1]))]
+        else:
+            answer = training.measure(arguments[0])
         print(json.dumps(answer), flush=True)
 
 
