@@ -38,7 +38,7 @@ bool coin_view_remove_tx(struct coin_view *coin_view, const struct tx *tx, struc
 /* Puts every change into the batch and into the statistics. */
 void coin_view_flush(const struct coin_view *coin_view, struct db_batch *batch, struct coin_stats *coin_stats);
 
-/* Byte form, also of undo records: a list of the coins a block spent, in the order of its inputs. */
+/* Byte form, also of undo records: of the coins a block spent, in the order of its inputs, and struck. */
 void coin_write(struct buf *out, const struct coin *coin);
 bool coin_read(struct reader *coin_reader, struct coin *coin);
 

@@ -22,7 +22,7 @@
 /* What a block does to the coins, gathered while it is checked. */
 struct block_effect {
 	struct coin_view *view;
-	struct buf spent; /* coins in the order of the inputs, for the undo record */
+	struct buf spent; /* coins in the order of the inputs, then what is struck: for the undo record */
 	int64_t fees;
 };
 
@@ -145,6 +145,80 @@ static enum connect_result connect_check_tx(struct chain *chain, const struct fu
 	else
 		spending_clear(&spending);
 	return tx_result;
+}
+
+/* --- stakes --- */
+
+/* The miner of a block stakes what its coinbase pays him: output 0, if that pays him at all. Nobody can have spent it,
+ * since a coinbase matures after the child of the merge, which is this block. */
+static const struct coin *connect_find_stake(struct coin_view *view, const struct rounds_seat *seat,
+	struct outpoint *stake, bool *failed, struct errmsg *err)
+{
+	const struct coin *staked_coin;
+
+	*stake = (struct outpoint){ .index = 0 };
+	memcpy(stake->txid, seat->coinbase, 32);
+	staked_coin = coin_view_get(view, stake, failed, err);
+	return staked_coin != NULL && script_pays(&staked_coin->output.script, seat->key) ? staked_coin : NULL;
+}
+
+/* Takes the stakes of the seats that the parent's merge struck, before any transaction looks for coins. False: a read
+ * failed. Into `struck`, in the child of a merge alone: how many, and of each the coinbase and its coin. */
+static bool connect_strike(struct chain *chain, const struct index_entry *parent, struct coin_view *view,
+	struct buf *struck, struct errmsg *err)
+{
+	struct round_view merged_round;
+	uint32_t struck_count = 0;
+	struct buf struck_coins;
+	bool failed = false;
+
+	if (parent->outcome.merge.seats == 0 || !registry_merged_round(chain->registry, &merged_round))
+		return true;
+	buf_init(&struck_coins);
+	for (uint32_t i = 0; i < merged_round.seats && !failed; i++) {
+		const struct coin *staked_coin;
+		struct outpoint stake;
+
+		if (!merge_statement_is_struck(&parent->outcome.merge, i))
+			continue;
+		staked_coin = connect_find_stake(view, &merged_round.seat[i], &stake, &failed, err);
+		if (staked_coin == NULL)
+			continue;
+		buf_put(&struck_coins, stake.txid, sizeof stake.txid);
+		coin_write(&struck_coins, staked_coin);
+		coin_view_spend(view, &stake);
+		struck_count++;
+	}
+	buf_put_compact(struck, struck_count);
+	buf_put(struck, struck_coins.data, struck_coins.size);
+	buf_clear(&struck_coins);
+	return !failed;
+}
+
+/* Gives them back. What the record says must be a coinbase of the round before: it makes coins from nothing else. */
+static bool connect_unstrike(const struct chain *chain, const struct full_entry *full, struct coin_view *undo_view,
+	struct reader *undo_reader)
+{
+	const uint32_t merge_height = full->entry.height - 1;
+	size_t struck_count;
+
+	if (full->entry.parent->outcome.merge.seats == 0)
+		return reader_done(undo_reader);
+	struck_count = reader_compact(undo_reader);
+	for (size_t i = 0; i < struck_count && undo_reader->ok; i++) {
+		struct outpoint stake = { .index = 0 };
+		struct coin staked_coin;
+
+		reader_copy(undo_reader, stake.txid, sizeof stake.txid);
+		if (coin_read(undo_reader, &staked_coin) && staked_coin.coinbase &&
+			staked_coin.height >= spec_seat_height(chain->spec, merge_height, 0) &&
+			staked_coin.height <= merge_height - chain->spec->round_blocks)
+			coin_view_add(undo_view, &stake, &staked_coin);
+		else
+			reader_fail(undo_reader);
+		chain_coin_clear(&staked_coin);
+	}
+	return reader_done(undo_reader);
 }
 
 /* --- what is registered --- */
@@ -301,11 +375,17 @@ static enum connect_result connect_check_block(struct chain *chain, struct full_
 		.parent = parent->height > 0 ? &parent->outcome : NULL,
 	};
 	enum connect_result block_result;
+	struct buf struck;
 
 	chain->counts.checked++;
 	if (!registry_check_block(chain->registry, block, reject))
 		return CONNECT_INVALID;
-	block_result = connect_check_txs(chain, full, block, block_effect, reject, err);
+	buf_init(&struck);
+	block_result = connect_strike(chain, parent, block_effect->view, &struck, err) ?
+		connect_check_txs(chain, full, block, block_effect, reject, err) :
+		CONNECT_FAILED;
+	buf_put(&block_effect->spent, struck.data, struck.size);
+	buf_clear(&struck);
 	if (block_result != CONNECT_OK)
 		return block_result;
 	coinbase_facts.fees = block_effect->fees;
@@ -427,8 +507,8 @@ static void connect_save_proofs(struct db_batch *batch, const struct block *bloc
 	}
 }
 
-/* The coins that were spent, in the order of the inputs, then what the registry forgot: all that the block itself does
- * not say. */
+/* The coins that were spent, in the order of the inputs, those that were struck, then what the registry forgot: all
+ * that the block itself does not say. */
 static bool connect_append_undo(struct chain *chain, struct full_entry *full, const struct buf *spent,
 	const struct registry_undo *undo, struct errmsg *err)
 {
@@ -596,8 +676,8 @@ static size_t connect_coins_taken(const struct chain *chain, const struct tx *tx
 }
 
 /* Takes back what a block did to the coins, last transaction first. */
-static bool connect_undo_coins(const struct chain *chain, struct coin_view *undo_view, const struct block *block,
-	struct reader *undo_reader, struct errmsg *err)
+static bool connect_undo_coins(const struct chain *chain, const struct full_entry *full, struct coin_view *undo_view,
+	const struct block *block, struct reader *undo_reader, struct errmsg *err)
 {
 	struct coin *undone_coins = NULL;
 	size_t undo_count = 0, at;
@@ -608,7 +688,7 @@ static bool connect_undo_coins(const struct chain *chain, struct coin_view *undo
 	undone_coins = mem_calloc(undo_count, sizeof *undone_coins);
 	for (at = 0; ok && at < undo_count; at++)
 		ok = coin_read(undo_reader, &undone_coins[at]);
-	if (!ok || !reader_done(undo_reader))
+	if (!ok || !connect_unstrike(chain, full, undo_view, undo_reader))
 		ok = errmsg_set(err, "The undo data of a block are damaged: start with -reindex");
 	for (size_t i = block->tx_count; ok && i-- > 0;) {
 		const struct tx *tx = block->txs[i];
@@ -671,7 +751,7 @@ bool connect_undo_tip(struct chain *chain, struct errmsg *err)
 		reader_init(&spent_reader, reader_bytes(&record_reader, spent_size), record_reader.ok ? spent_size : 0);
 		block_undo = registry_undo_read(&record_reader);
 		undone = block_undo != NULL ?
-			connect_undo_coins(chain, undo_view, block, &spent_reader, err) :
+			connect_undo_coins(chain, full, undo_view, block, &spent_reader, err) :
 			errmsg_set(err, "The undo data of a block are damaged: start with -reindex");
 	}
 	if (undone)
