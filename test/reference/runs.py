@@ -102,8 +102,7 @@ def make_disclosure(codes, j):
 
 def is_disclosure(spec, blob, root, j):
     """Of a seat whose commit has this root and whose segment j was drawn."""
-    if len(blob) != disclosure_size(spec):
-        return False
+    assert len(blob) == disclosure_size(spec), "bytes of another size are not the blob"
     parts = Disclosure(spec, blob)
     return (sha256(parts.list) == root and sha256(parts.code) == parts.digests[j] and within_bounds(spec, parts.last) and
             sha256(parts.last) == parts.digests[-1])
@@ -111,5 +110,5 @@ def is_disclosure(spec, blob, root, j):
 
 def is_challenge(run, disclosed, j, blob):
     """Whether the blob shows that segment j of a run is not what was disclosed."""
-    return (len(blob) == code_size(run.spec) and sha256(blob) == disclosed.digests[j] and
-            not run.follows(j, blob, disclosed.digests[j + 1]))
+    assert len(blob) == code_size(run.spec), "bytes of another size are not the blob"
+    return sha256(blob) == disclosed.digests[j] and not run.follows(j, blob, disclosed.digests[j + 1])

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""A chain of three rounds as the second implementation makes it and judges it: honest runs, one that is copied, one that stays
-silent, one that is forged and challenged, one out of bounds; and blocks that break each rule of rounds."""
+"""A chain of three rounds as the second implementation makes it, judged by it and by a real node: honest runs, one that is copied,
+one that stays silent, one that is forged and challenged, one out of bounds; and blocks that break each rule of rounds."""
 
 import sys
+import threading
 
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
+from framework.node import Node, RpcError, wait_until
+from framework.p2p import Peer
+from reference import messages
 from reference.chain import Chain, Wrong
 from reference.hashing import blob_root, sha256, shown
 from reference.headers import Block
@@ -15,6 +19,7 @@ from reference.round_tx import CHALLENGE, DISCLOSURE, Round, RoundTransaction, b
 from reference.runs import digest_list, make_disclosure
 from reference.signatures import public_key
 from reference.spec import built_in
+from reference.state import model_root
 from reference.targets import limit, to_compact
 from reference.transactions import Transaction, payee
 
@@ -152,7 +157,10 @@ class Story:
         yield self.wrong("bad-round-seat", self.commit(seats[NONE]))
         yield self.wrong("bad-round-disclosure", self.disclosure(seats[HONEST], (j + 1) % FIELDS["segments"]))
         blob = right[0][1]
-        for bad in (blob[1:], blob[:1] + blob, blob[:-1] + bytes([blob[-1] ^ 1]), bytes([blob[0] ^ 1]) + blob[1:]):
+        for at in (0, -1, len(blob) // 2):
+            bad = bytearray(blob)
+            bad[at] ^= 1
+            bad = bytes(bad)
             yield self.wrong("bad-round-disclosure", (RoundTransaction(DISCLOSURE, seats[HONEST], blob_root(bad)), bad))
 
     def wrong_challenges(self, seats, right):
@@ -221,12 +229,64 @@ class Story:
             tap.equal(any(self.chain.state()[1]), False, "momentum after a void merge")
 
 
+class Listener:
+    """A real node that is shown every block, and asked what it makes of it."""
+
+    def __init__(self, chain):
+        self.chain, self.node, self.answers = chain, Node(chain=FIELDS["name"], start=False), []
+        self.node.use_spec(FIELDS)
+        self.node.start()
+        tap.equal(self.node.rpc.getblockhash(0), shown(chain.tip().id()), "genesis")
+
+    def submit(self, block):
+        try:
+            self.answers.append(self.node.rpc.submitblock(block.serialise().hex()))
+        except RpcError as error:
+            self.answers.append(str(error))
+
+    def serve(self, peer, blobs, given):
+        """Gives the bytes that the node asks a peer for; whether the block's verdict has come."""
+        for kind, root in [item for command, payload in list(peer.heard) if command == "getdata"
+                           for item in messages.parse_inventory(payload)]:
+            if kind == messages.INVENTORY_BLOB and root in blobs and root not in given:
+                given.add(root)
+                peer.send("blob", root + blobs[root])
+        return bool(self.answers)
+
+    def hear(self, block, blobs, reason):
+        """The node says what the judge says."""
+        self.answers, given = [], set()
+        with Peer(self.node) as peer:
+            call = threading.Thread(target=self.submit, args=(block,))
+            call.start()
+            wait_until(lambda: self.serve(peer, blobs, given), f"the node's verdict, which should be {reason}")
+            call.join()
+        height = self.chain.height() + (reason is not None)
+        tap.equal(self.answers, [reason], f"what the node says of a block at height {height}")
+        if reason is None:
+            tap.equal(self.node.tip(), shown(self.chain.tip().id()), f"tip at height {height}")
+            tap.equal(self.node.model_root(), shown(model_root(*self.chain.state())), f"state after height {height}")
+            self.check_coins()
+
+    def check_coins(self):
+        """Output 0 of each coinbase so far: there, or taken from who was struck."""
+        for height, block in enumerate(self.chain.branch[1:], 1):
+            txid = block.transactions[0].txid()
+            told = self.node.rpc.gettxout(shown(txid), 0) is not None
+            tap.equal(told, (txid, 0) in self.chain.coins, f"whether the coin of height {height} is there")
+
+
 def judged():
-    """The judge takes the chain of three rounds, and refuses each wrong block for its reason"""
+    """The judge and a real node take the chain of three rounds, and refuse each wrong block for its reason"""
     story = Story()
-    story.tell()
-    merged = [block.header.model_root for block in story.chain.branch[2 * P + 1::P]]
-    tap.equal(len(set(map(shown, merged))), len(merged), "states after merges")
+    listener = Listener(story.chain)
+    story.tell(listener.hear)
+    struck = [height for height, block in enumerate(story.chain.branch[1:], 1)
+              if (block.transactions[0].txid(), 0) not in story.chain.coins]
+    tap.true(struck[:4] == [1 + seat for seat in (COPIED, SILENT, CHALLENGED, OUT_OF_BOUNDS)], "who lost his coin")
+    listener.node.restart()
+    tap.equal(listener.node.model_root(), shown(model_root(*story.chain.state())), "state after a restart")
+    listener.node.remove()
 
 
 tap.main(judged)
