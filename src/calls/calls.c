@@ -9,6 +9,7 @@ struct calls {
 	struct calls_parts parts; /* handlers hold its address */
 	struct calls_contribute *contribute;
 	struct calls_submit *submit;
+	struct calls_rounds *rounds;
 	struct calls_text *text;
 	struct calls_model *model;
 };
@@ -37,6 +38,7 @@ struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given
 	calls_training_add(table, parts);
 	calls_mining_add(table, parts);
 	calls_audit_add(table, parts);
+	calls->rounds = calls_rounds_new(table, parts);
 	calls->text = calls_text_new(table, parts->chain, parts->queue);
 	calls->model = calls_model_new(table, parts->chain, parts->queue, parts->settings);
 	return calls;
@@ -46,6 +48,7 @@ void calls_close(struct calls *calls)
 {
 	calls_contribute_close(calls->contribute);
 	calls_submit_close(calls->submit);
+	calls_rounds_close(calls->rounds);
 	calls_text_close(calls->text);
 	calls_model_close(calls->model);
 }
@@ -54,6 +57,7 @@ void calls_free(struct calls *calls)
 {
 	calls_contribute_free(calls->contribute);
 	calls_submit_free(calls->submit);
+	calls_rounds_free(calls->rounds);
 	calls_text_free(calls->text);
 	calls_model_free(calls->model);
 	free(calls);

@@ -1,7 +1,7 @@
 /* All RPC methods, by topic: each .c here and in wallet/ is one, and adds its own to the table.
  *
- * Calls that keep requests waiting (contribute, submit, text, model) end in two strokes, as the parts below them do:
- * `close` answers all before the chain is closed, `free` comes after. */
+ * Calls that keep requests waiting (contribute, submit, rounds, text, model) end in two strokes, as the parts below
+ * them do: `close` answers all before the chain is closed, `free` comes after. */
 #ifndef ATELIER_CALLS_CALLS_H
 #define ATELIER_CALLS_CALLS_H
 
@@ -71,6 +71,12 @@ struct calls_contribute;
 struct calls_contribute *calls_contribute_new(struct rpc_table *table, struct wallets *wallets);
 void calls_contribute_close(struct calls_contribute *calls);
 void calls_contribute_free(struct calls_contribute *calls);
+
+/* getrounds, getround, getruns, and auditrun, which answers when it has executed. */
+struct calls_rounds;
+struct calls_rounds *calls_rounds_new(struct rpc_table *table, struct calls_parts *parts);
+void calls_rounds_close(struct calls_rounds *calls);
+void calls_rounds_free(struct calls_rounds *calls);
 
 /* generatetext, as jobs of the queue. */
 struct calls_text;

@@ -5,7 +5,7 @@
 
 #include "calls/calls.h"
 #include "calls/show.h"
-#include "calls/trained.h"
+#include "calls/training/trained.h"
 #include "ml/files/card.h"
 #include "ml/files/gguf.h"
 #include "ml/files/huggingface.h"

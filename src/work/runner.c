@@ -204,6 +204,12 @@ static bool runner_is_resting(const struct runner_run *run)
 	return run->problem != NULL && clock_mono_ms() < run->retry_at;
 }
 
+static void runner_wake(struct runner *runner)
+{
+	if (!runner->is_closed)
+		event_active(runner->tick, EV_TIMEOUT, 0);
+}
+
 /* --- commit and disclosure --- */
 
 /* Takes the transaction. Each is offered once on each tip, as any mempool may have dropped it. */
@@ -313,8 +319,11 @@ static void runner_disclose(struct runner *runner, struct runner_run *run)
 {
 	struct round_tx disclosure = { .kind = ROUND_DISCLOSURE, .height = run->trace->run.seat_height };
 
-	if (!runner_bring_blob(runner, run))
+	if (!runner_bring_blob(runner, run)) {
+		memset(run->offered_at, 0, sizeof run->offered_at); /* not yet */
+		runner_wake(runner);
 		return;
+	}
 	memcpy(disclosure.root, run->blob_root, sizeof disclosure.root);
 	runner_offer(runner, &disclosure);
 }
@@ -337,12 +346,6 @@ static void runner_tend(struct runner *runner, struct runner_run *run)
 }
 
 /* --- segments --- */
-
-static void runner_wake(struct runner *runner)
-{
-	if (!runner->is_closed)
-		event_active(runner->tick, EV_TIMEOUT, 0);
-}
 
 /* An answer for a base that is not wanted any more is let go, and the right one asked for by the next tick. */
 static void runner_on_state(void *context, struct state *base_state)

@@ -1,5 +1,5 @@
 /* What the model was trained on: the registry's counts, and the tip's, which no coinbase has stated yet. */
-#include "calls/trained.h"
+#include "calls/training/trained.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* What the present model was trained on, for people and other programs: every dataset that a slot with a proof had, in
  * a block that was not void, up to the tip. */
-#ifndef ATELIER_CALLS_TRAINED_H
-#define ATELIER_CALLS_TRAINED_H
+#ifndef ATELIER_CALLS_TRAINING_TRAINED_H
+#define ATELIER_CALLS_TRAINING_TRAINED_H
 
 #include "chain/chain.h"
 #include "ml/files/tensorfile.h"

@@ -3,7 +3,8 @@
 
 #include "calls/calls.h"
 #include "calls/show.h"
-#include "calls/trained.h"
+#include "calls/training/rounds.h"
+#include "calls/training/trained.h"
 
 /* Datasets of the slots that the tip's child will train on. */
 static json_t *training_show_next_slots(const struct chain *chain)
@@ -96,6 +97,8 @@ static enum rpc_outcome call_gettraininginfo(struct rpc_request *training_reques
 		json_fixed((int64_t)miner_now.steps_per_1000_seconds, 3));
 	json_object_set_new(training_info, "tokens_per_second", json_integer((json_int_t)miner_now.tokens_per_second));
 	json_object_set_new(training_info, "verification", training_show_activity(training->chain));
+	if (chain_spec(training->chain)->round_blocks > 0)
+		json_object_set_new(training_info, "runs", rounds_show_training(training->runner));
 	json_object_set_new(training_info, "blocks",
 		training_show_recent(training->chain, (uint32_t)rpc_int(training_request, "nblocks")));
 	return rpc_reply(training_request, training_info);
@@ -164,6 +167,8 @@ static const struct rpc_method training_methods[] = {
 		"  \"verification\": {\"blocks_waiting\", \"blocks_verifying\", \"proofs_verifying\", "
 		"\"steps_done\", \"steps_total\",\n"
 		"                   \"proofs_executed\", \"proofs_false\"},\n"
+		"  \"runs\": {\"training\": n, ..., \"working\": n},   on a chain with rounds: its own by their "
+		"state\n"
 		"  \"blocks\": [{\"height\", \"hash\", \"proofs\", \"loss_before\", \"loss_after\", "
 		"\"outcome\", \"model_root_after\"}]\n"
 		"}",

@@ -1,0 +1,405 @@
+/* Rounds: which there were, who has seats, what became of runs, and how far this node's own are (doc/protocol.md
+ * section 20). */
+#include "calls/training/rounds.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "calls/calls.h"
+#include "calls/show.h"
+#include "consensus/reward.h"
+#include "util/mem.h"
+#include "work/run_auditor.h"
+
+enum { ROUNDS_LIST_MAX = 1000, ROUNDS_DEPTH = 2016 /* blocks that a round's record is derived for */ };
+
+struct calls_rounds {
+	struct calls_parts *parts;
+	struct run_auditor *auditor;
+};
+
+/* --- rounds --- */
+
+/* What the statement after the merge says of a seat. */
+static const char *rounds_verdict_name(uint8_t verdict)
+{
+	static const char *const verdict_names[] = { "empty", "merged", "left out", "struck" };
+
+	return verdict_names[verdict];
+}
+
+/* The block that merged the round of that base; NULL: none has yet. */
+static const struct index_entry *rounds_merge(const struct chain *chain, uint32_t base)
+{
+	const struct index_entry *merge = chain_at(chain, base + chain_spec(chain)->round_blocks);
+
+	return merge != NULL && merge->outcome.merge.seats > 0 ? merge : NULL;
+}
+
+/* Base of the newest round: of the one that the next block lies in; 0: none has begun. */
+static uint32_t rounds_newest_base(const struct chain *chain)
+{
+	const uint32_t round_blocks = chain_spec(chain)->round_blocks;
+
+	return round_blocks == 0 ? 0 : chain_tip(chain)->height / round_blocks * round_blocks;
+}
+
+static void rounds_count_verdicts(json_t *shown, const struct merge_statement *statement)
+{
+	json_int_t seats_with[4] = { 0 };
+
+	for (uint32_t seat = 0; seat < statement->seats; seat++)
+		seats_with[statement->seat[seat]]++;
+	for (uint8_t verdict = 0; verdict < 4; verdict++)
+		json_object_set_new(shown, rounds_verdict_name(verdict), json_integer(seats_with[verdict]));
+}
+
+/* Where the windows of a round end, and what became of it. */
+static json_t *rounds_show_round(const struct chain *chain, uint32_t base)
+{
+	const struct spec *spec = chain_spec(chain);
+	const uint32_t work_end = base + spec->round_work;
+	const struct index_entry *merge = rounds_merge(chain, base);
+	json_t *round = json_object();
+
+	json_object_set_new(round, "base", json_integer(base));
+	json_object_set_new(round, "basehash", json_hash(chain_at(chain, base)->id));
+	json_object_set_new(round, "commits_until", json_integer(work_end));
+	json_object_set_new(round, "beacon", json_integer(work_end + 1));
+	json_object_set_new(round, "disclosures_until", json_integer(work_end + 1 + spec->round_reveal));
+	json_object_set_new(round, "merge", json_integer(base + spec->round_blocks));
+	json_object_set_new(round, "merged", json_boolean(merge != NULL));
+	if (merge == NULL)
+		return round;
+	json_object_set_new(round, "void", json_boolean(merge->outcome.merge.is_void));
+	json_object_set_new(round, "loss_before", show_loss(merge->outcome.loss_before));
+	json_object_set_new(round, "loss_after", show_loss(merge->outcome.loss_after));
+	return round;
+}
+
+static const struct rpc_arg getrounds_args[] = {
+	{ .name = "count",
+		.type = RPC_INT,
+		.fallback = "10",
+		.min = 1,
+		.max = ROUNDS_LIST_MAX,
+		.help = "How many of the newest to list." },
+	{ 0 },
+};
+
+static enum rpc_outcome call_getrounds(struct rpc_request *rounds_request, void *context)
+{
+	const struct calls_rounds *calls = context;
+	const struct chain *chain = calls->parts->chain;
+	const uint32_t round_blocks = chain_spec(chain)->round_blocks;
+	uint32_t base = rounds_newest_base(chain);
+	json_t *rounds = json_array();
+
+	for (int64_t left = rpc_int(rounds_request, "count"); left > 0 && base > 0; left--, base -= round_blocks) {
+		json_t *round = rounds_show_round(chain, base), *seats = json_object();
+		const struct index_entry *merge = rounds_merge(chain, base);
+
+		if (merge != NULL)
+			rounds_count_verdicts(seats, &merge->outcome.merge);
+		json_object_set_new(round, "seats", seats);
+		json_array_append_new(rounds, round);
+	}
+	return rpc_reply(rounds_request, rounds);
+}
+
+/* --- one round --- */
+
+/* While the round is open: what has been said, and what cannot be said any more. */
+static const char *rounds_open_state(const struct spec *spec, uint32_t base, uint32_t next,
+	const struct rounds_run *run)
+{
+	const uint32_t work_end = base + spec->round_work;
+
+	if (run->challenged)
+		return "challenged";
+	if (run->disclosed)
+		return "disclosed";
+	if (run->committed)
+		return next <= work_end + 1 + spec->round_reveal ? "committed" : "not disclosed";
+	return next <= work_end ? "open" : "empty";
+}
+
+static void rounds_show_said(json_t *shown, const struct spec *spec, const struct round_view *view, uint32_t seat)
+{
+	const struct rounds_run *run = &view->run[seat];
+
+	if (run->committed)
+		json_object_set_new(shown, "trace_root", json_hex(run->trace_root, 32));
+	if (view->beacon != NULL)
+		json_object_set_new(shown, "drawn_segment", json_integer(round_audited(view, spec, seat)));
+	if (run->disclosed)
+		json_object_set_new(shown, "blob", json_hex(run->blob, 32));
+}
+
+static json_t *rounds_show_seat(const struct calls_rounds *calls, const struct round_view *view, uint32_t seat)
+{
+	const struct chain *chain = calls->parts->chain;
+	const struct spec *spec = chain_spec(chain);
+	const struct index_entry *merge = rounds_merge(chain, view->base);
+	const struct rounds_seat *seat_block = &view->seat[seat];
+	json_t *shown = json_object();
+
+	json_object_set_new(shown, "height", json_integer(seat_block->height));
+	json_object_set_new(shown, "blockhash", json_hash(seat_block->id));
+	json_object_set_new(shown, "miner", show_address(spec, seat_block->key));
+	json_object_set_new(shown, "dataset", json_integer(view->run[seat].dataset));
+	json_object_set_new(shown, "state",
+		json_string(merge != NULL ?
+				rounds_verdict_name(merge->outcome.merge.seat[seat]) :
+				rounds_open_state(spec, view->base, chain_tip(chain)->height + 1, &view->run[seat])));
+	rounds_show_said(shown, spec, view, seat);
+	json_object_set_new(shown, "pay", json_amount(reward_run_part(spec, seat_block->height)));
+	json_object_set_new(shown, "paid",
+		json_boolean(merge != NULL && chain_tip(chain)->height > merge->height &&
+			merge_statement_is_true(&merge->outcome.merge, seat)));
+	json_object_set_new(shown, "own",
+		json_boolean(runner_trace(calls->parts->runner, view->id, seat_block->id) != NULL));
+	return shown;
+}
+
+/* Of a round that is over, as it was before its merge. */
+static const struct registry *rounds_registry(struct chain *chain, uint32_t base, struct errmsg *err)
+{
+	const uint32_t last = base + chain_spec(chain)->round_blocks - 1, tip_height = chain_tip(chain)->height;
+
+	return chain_registry_at(chain, chain_at(chain, last < tip_height ? last : tip_height), err);
+}
+
+static const struct rpc_arg getround_args[] = {
+	{ .name = "base",
+		.type = RPC_INT,
+		.optional = true,
+		.min = 1,
+		.max = UINT32_MAX,
+		.help = "Height of the round's base, a multiple of round_blocks; the newest round's if left out." },
+	{ 0 },
+};
+
+static enum rpc_outcome call_getround(struct rpc_request *rounds_request, void *context)
+{
+	const struct calls_rounds *calls = context;
+	struct chain *chain = calls->parts->chain;
+	const uint32_t newest = rounds_newest_base(chain);
+	const uint32_t base = rpc_has(rounds_request, "base") ? (uint32_t)rpc_int(rounds_request, "base") : newest;
+	const struct registry *registry;
+	struct round_view view;
+	struct errmsg err;
+	json_t *round, *seats;
+
+	if (newest == 0)
+		return rpc_fail(rounds_request, RPC_MISC_ERROR, "No round has begun");
+	if (base > newest || base % chain_spec(chain)->round_blocks != 0)
+		return rpc_fail(rounds_request, RPC_INVALID_PARAMETER, "No round begins at this height");
+	if (newest - base > ROUNDS_DEPTH)
+		return rpc_fail(rounds_request, RPC_INVALID_PARAMETER, "The round lies more than %d blocks back",
+			ROUNDS_DEPTH);
+	registry = rounds_registry(chain, base, &err);
+	if (registry == NULL || !registry_round_view(registry, &view))
+		return rpc_fail(rounds_request, RPC_MISC_ERROR, "The round's record cannot be read");
+	round = rounds_show_round(chain, base);
+	seats = json_array();
+	for (uint32_t seat = 0; seat < view.seats; seat++)
+		json_array_append_new(seats, rounds_show_seat(calls, &view, seat));
+	json_object_set_new(round, "seats", seats);
+	return rpc_reply(rounds_request, round);
+}
+
+/* --- this node's own runs --- */
+
+static json_t *rounds_show_run(const struct calls_rounds *calls, const struct runner_info *info)
+{
+	const struct spec *spec = chain_spec(calls->parts->chain);
+	const struct trace *trace = info->trace;
+	json_t *shown = json_object();
+
+	json_object_set_new(shown, "height", json_integer(trace->run.seat_height));
+	json_object_set_new(shown, "blockhash", json_hash(trace->run.seat_id));
+	json_object_set_new(shown, "miner", show_address(spec, trace->run.key));
+	json_object_set_new(shown, "base", json_integer(trace->run.base_height));
+	json_object_set_new(shown, "basehash", json_hash(trace->run.base_id));
+	json_object_set_new(shown, "state", json_string(runner_stage_name(info->stage)));
+	json_object_set_new(shown, "segments_done", json_integer(trace->done));
+	json_object_set_new(shown, "segments", json_integer(spec->segments));
+	json_object_set_new(shown, "working", json_boolean(info->is_working));
+	json_object_set_new(shown, "iterations_done",
+		json_integer((json_int_t)trace->done * spec->segment + info->iterations));
+	json_object_set_new(shown, "iterations", json_integer((json_int_t)spec->segments * spec->segment));
+	if (info->deadline > 0)
+		json_object_set_new(shown, "deadline", json_integer(info->deadline));
+	if (trace_is_whole(trace)) {
+		uint8_t root[32];
+
+		trace_root(trace, root);
+		json_object_set_new(shown, "trace_root", json_hex(root, 32));
+	}
+	if (info->problem != NULL)
+		json_object_set_new(shown, "problem", json_text(info->problem, strlen(info->problem)));
+	return shown;
+}
+
+static enum rpc_outcome call_getruns(struct rpc_request *rounds_request, void *context)
+{
+	const struct calls_rounds *calls = context;
+	const struct runner *runner = calls->parts->runner;
+	json_t *runs = json_array();
+
+	for (size_t i = 0; i < runner_count(runner); i++) {
+		struct runner_info info;
+
+		runner_look(runner, i, &info);
+		json_array_append_new(runs, rounds_show_run(calls, &info));
+	}
+	return rpc_reply(rounds_request, runs);
+}
+
+json_t *rounds_show_training(const struct runner *runner)
+{
+	json_int_t runs_in[RUNNER_OVER + 1] = { 0 }, working = 0;
+	json_t *shown = json_object();
+
+	for (size_t i = 0; i < runner_count(runner); i++) {
+		struct runner_info info;
+
+		runner_look(runner, i, &info);
+		runs_in[info.stage]++;
+		working += info.is_working;
+	}
+	for (int stage = 0; stage < RUNNER_OVER; stage++)
+		if (runs_in[stage] > 0)
+			json_object_set_new(shown, runner_stage_name((enum runner_stage)stage),
+				json_integer(runs_in[stage]));
+	json_object_set_new(shown, "working", json_integer(working));
+	return shown;
+}
+
+/* --- audits --- */
+
+static json_t *rounds_show_segment(const struct run_audit_segment *segment)
+{
+	json_t *shown = json_object();
+
+	json_object_set_new(shown, "segment", json_integer(segment->number));
+	json_object_set_new(shown, "seed", json_hex(segment->seed, 32));
+	json_object_set_new(shown, "digest", json_hex(segment->expected, 32));
+	json_object_set_new(shown, "found_digest", json_hex(segment->found, 32));
+	json_object_set_new(shown, "valid", json_boolean(segment->is_right));
+	return shown;
+}
+
+static void rounds_on_audit(void *context, const struct run_audit_report *report)
+{
+	struct rpc_request *rounds_request = context;
+	json_t *audit, *segments;
+
+	if (report->error[0] != '\0') {
+		rpc_fail(rounds_request, RPC_MISC_ERROR, "The audit could not be made: %s", report->error);
+		return;
+	}
+	audit = json_object();
+	segments = json_array();
+	for (size_t i = 0; i < report->count; i++)
+		json_array_append_new(segments, rounds_show_segment(&report->segments[i]));
+	json_object_set_new(audit, "height", json_integer(report->seat_height));
+	json_object_set_new(audit, "base", json_integer(report->base_height));
+	json_object_set_new(audit, "dataset", json_integer(report->dataset));
+	json_object_set_new(audit, "disclosed", json_boolean(report->is_disclosed));
+	json_object_set_new(audit, "own", json_boolean(report->is_own));
+	json_object_set_new(audit, "segments", segments);
+	json_object_set_new(audit, "valid", json_boolean(report->is_valid));
+	rpc_reply(rounds_request, audit);
+}
+
+static const struct rpc_arg auditrun_args[] = {
+	{ .name = "height",
+		.type = RPC_INT,
+		.min = 1,
+		.max = UINT32_MAX,
+		.help = "Height of the block on the active chain whose seat it is." },
+	{ .name = "segment",
+		.type = RPC_INT,
+		.optional = true,
+		.min = 0,
+		.max = UINT32_MAX,
+		.help = "Which segment, from 0 on; if left out the one that was drawn, or the last that is there." },
+	{ 0 },
+};
+
+static enum rpc_outcome call_auditrun(struct rpc_request *rounds_request, void *context)
+{
+	const struct calls_rounds *calls = context;
+
+	run_auditor_ask(calls->auditor, (uint32_t)rpc_int(rounds_request, "height"),
+		rpc_has(rounds_request, "segment") ? rpc_int(rounds_request, "segment") : RUN_AUDIT_DRAWN,
+		rounds_on_audit, rounds_request);
+	return RPC_PENDING;
+}
+
+static const struct rpc_method rounds_methods[] = {
+	{ "getrounds", "Training", call_getrounds, getrounds_args,
+		"Lists the rounds of the active chain, the newest first: the heights at which they begin and end, and "
+		"what became of their seats.",
+		"[{\"base\": n, \"basehash\": \"hex\",\n"
+		"  \"commits_until\": n, \"beacon\": n, \"disclosures_until\": n, \"merge\": n,   heights\n"
+		"  \"merged\": bool, \"void\": bool, \"loss_before\": nats, \"loss_after\": nats,   once it is\n"
+		"  \"seats\": {\"empty\": n, \"merged\": n, \"left out\": n, \"struck\": n}}]   likewise",
+		"3", 0 },
+	{ "getround", "Training", call_getround, getround_args,
+		"Tells who has the seats of a round, what they train on, and how far they are.",
+		"{getrounds' members, \"seats\": [{\n"
+		"  \"height\": n, \"blockhash\": \"hex\", \"miner\": \"address\",   the block that the seat is for\n"
+		"  \"dataset\": n,\n"
+		"  \"state\": \"open\", \"committed\", \"not disclosed\", \"disclosed\", \"challenged\" or \"empty\"; "
+		"after the merge \"merged\",\n"
+		"           \"left out\", \"struck\" or \"empty\",\n"
+		"  \"trace_root\": \"hex\", \"drawn_segment\": n, \"blob\": \"hex\",   as soon as they are known\n"
+		"  \"pay\": amount, \"paid\": bool,   what a true run earns, and whether it has\n"
+		"  \"own\": bool}]}   this node trains it, or has",
+		"16", 0 },
+	{ "getruns", "Training", call_getruns, NULL,
+		"Lists this node's own runs, of which it has the traces: of blocks whose miner is an address of one of "
+		"its wallets.",
+		"[{\"height\": n, \"blockhash\": \"hex\", \"miner\": \"address\",\n"
+		"  \"base\": n, \"basehash\": \"hex\",\n"
+		"  \"state\": \"training\", \"wallet locked\", \"committing\", \"committed\", \"disclosing\", "
+		"\"disclosed\", \"missed\",\n"
+		"           \"failed\", \"over\" or \"other branch\",\n"
+		"  \"segments_done\": n, \"segments\": n, \"iterations_done\": n, \"iterations\": n,\n"
+		"  \"working\": bool,   a segment is in work\n"
+		"  \"deadline\": n,     the last height for what comes next\n"
+		"  \"trace_root\": \"hex\", \"problem\": \"text\"}]",
+		NULL, 0 },
+	{ "auditrun", "Training", call_auditrun, auditrun_args,
+		"Executes a segment again, of a run that was disclosed or is this node's own, and compares digests. "
+		"Where the code that it starts from is not here, those before it are executed too.",
+		"{\"height\": n, \"base\": n, \"dataset\": n, \"disclosed\": bool, \"own\": bool,\n"
+		" \"segments\": [{\"segment\": n, \"seed\": \"hex\", \"digest\": \"hex\", \"found_digest\": \"hex\", "
+		"\"valid\": bool}],\n"
+		" \"valid\": bool}",
+		"9 0", 0 },
+};
+
+struct calls_rounds *calls_rounds_new(struct rpc_table *table, struct calls_parts *parts)
+{
+	struct calls_rounds *calls = mem_calloc(1, sizeof *calls);
+
+	calls->parts = parts;
+	calls->auditor = run_auditor_new(parts->chain, parts->queue, parts->base, parts->runner);
+	rpc_table_add(table, rounds_methods, sizeof rounds_methods / sizeof *rounds_methods, calls);
+	return calls;
+}
+
+void calls_rounds_close(struct calls_rounds *calls)
+{
+	run_auditor_close(calls->auditor);
+}
+
+void calls_rounds_free(struct calls_rounds *calls)
+{
+	run_auditor_free(calls->auditor);
+	free(calls);
+}

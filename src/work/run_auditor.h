@@ -1,0 +1,48 @@
+/* Audits of runs: executes again, on demand, segments of a run that was disclosed or is this node's own, and compares
+ * with the digests that are stated (doc/protocol.md section 20).
+ *
+ * A segment starts from the code that the one before gave. The drawn one's is in the disclosure, those of own runs are
+ * in their traces; for any other the segments before it are executed first, from the nearest code that is there, and
+ * are compared too. Each is a job of the queue on one thread, every product checked. Nothing changes on the chain.
+ *
+ * Called on the loop thread; `done` comes on it too, never from within the call that asked. */
+#ifndef ATELIER_WORK_RUN_AUDITOR_H
+#define ATELIER_WORK_RUN_AUDITOR_H
+
+#include "chain/chain.h"
+#include "util/queue.h"
+#include "work/runner.h"
+
+struct run_auditor;
+
+struct run_audit_segment {
+	uint32_t number;
+	uint8_t seed[32], expected[32];
+	uint8_t found[32]; /* zeros: the segment has no result, or what it starts from is no code within bounds */
+	bool is_right;
+};
+
+struct run_audit_report {
+	uint32_t seat_height, base_height;
+	char error[256]; /* the audit could not be made, and nothing below counts; else "" */
+	uint32_t dataset;
+	bool is_own, is_disclosed;
+	struct run_audit_segment *segments; /* executed ones in order; the last is the one asked for, or false */
+	size_t count;
+	bool is_valid; /* all of them are right */
+};
+
+typedef void run_audit_done(void *context, const struct run_audit_report *report);
+
+struct run_auditor *run_auditor_new(struct chain *chain, struct queue *queue, struct event_base *base,
+	const struct runner *runner);
+/* Two strokes, as the auditor's (work/auditor.h). */
+void run_auditor_close(struct run_auditor *auditor);
+void run_auditor_free(struct run_auditor *auditor);
+
+/* The run of the seat of the active chain's block at this height. */
+enum { RUN_AUDIT_DRAWN = -1 }; /* the segment that was drawn, or where none was the last that is there */
+void run_auditor_ask(struct run_auditor *auditor, uint32_t seat_height, int64_t segment, run_audit_done *done,
+	void *context);
+
+#endif

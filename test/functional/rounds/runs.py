@@ -1,0 +1,260 @@
+#!/usr/bin/env python3
+"""A node trains the runs of its wallet's blocks by itself, commits to them and discloses what is drawn: through kills,
+with a locked wallet, with a trace that is lost, over a reorganisation (doc/protocol.md section 20)."""
+
+import os
+import shutil
+import sys
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from framework import tap
+from framework.node import Node, wait_until
+from framework.rounds import SPEC
+
+P = SPEC["round_blocks"]
+WORK_END = SPEC["round_work"]
+BEACON = WORK_END + 1
+LAST_DISCLOSURE = BEACON + SPEC["round_reveal"]
+SLOW = {**SPEC, "segments": 24, "segment": 96}  # long enough to be interrupted
+PASSPHRASE = "open sesame"
+
+
+def new_node(*options, spec=SPEC):
+    node = Node(*options, chain=spec["name"], start=False)
+    node.use_spec(spec)
+    node.start()
+    return node
+
+
+def with_wallet(*options, spec=SPEC, passphrase=""):
+    node = new_node(*options, spec=spec)
+    node.rpc.createwallet("w", passphrase=passphrase)
+    node.own = node.rpc.getnewaddress()
+    return node
+
+
+def mine_to(node, height, payee=None):
+    while node.height() < height:
+        node.rpc.generatetoaddress(1, payee or node.own)
+
+
+def states(node, base=P):
+    return [run["state"] for run in node.rpc.getruns() if run["base"] == base]
+
+
+def wait_for_state(node, state, base=P):
+    wait_until(lambda: states(node, base) == [state] * P, f"all runs are {state}")
+
+
+def kill_and_restart(node):
+    node.kill()
+    node.start("-wallet=w")
+
+
+def wait_for_offers(node):
+    wait_until(lambda: node.rpc.getmempoolinfo()["size"] == P, "all are in the mempool")
+
+
+def commit_runs(node):
+    """Trained and committed to, in the first block that may have it."""
+    mine_to(node, P)
+    wait_for_state(node, "committing")
+    wait_for_offers(node)
+    mine_to(node, P + 1)
+    wait_for_state(node, "committed")
+
+
+def disclose_runs(node):
+    mine_to(node, P + BEACON)
+    wait_for_offers(node)
+    # A block has at most ceil(2 P / round_reveal) of them.
+    mine_to(node, P + LAST_DISCLOSURE)
+    wait_for_state(node, "disclosed")
+
+
+def traces(node):
+    return {run["height"]: run["trace_root"] for run in node.rpc.getruns()}
+
+
+def assert_disclosed(node, roots):
+    seats = node.rpc.getround(P)["seats"]
+    tap.equal({seat["height"]: seat["trace_root"] for seat in seats}, roots, "what was committed to")
+    tap.equal({seat["state"] for seat in seats}, {"disclosed"}, "states")
+    tap.true(all(seat["own"] for seat in seats), "they are this node's own")
+    for seat in seats:
+        audit = node.rpc.auditrun(seat["height"])
+        tap.equal([segment["segment"] for segment in audit["segments"]], [seat["drawn_segment"]], "what is audited")
+        tap.true(audit["valid"], "the drawn segment is right")
+
+
+def trained_committed_disclosed():
+    """Who mined a block trains its run, commits to it and discloses it"""
+    node = with_wallet()
+    tap.equal(node.rpc.getrounds(), [], "rounds before the first base")
+    mine_to(node, P - 1)
+    tap.equal(node.rpc.getruns(), [], "runs before it")
+    commit_runs(node)
+    tap.equal(node.rpc.gettraininginfo()["runs"], {"committed": P, "working": 0}, "how far they are")
+    roots = traces(node)
+    tap.equal(len(set(roots.values())), P, "different traces")
+    disclose_runs(node)
+    assert_disclosed(node, roots)
+
+
+def all_segments_can_be_audited():
+    """An own run is audited from its trace, another's from the disclosure or from the base on"""
+    node = with_wallet()
+    other = new_node()
+    other.connect(node)
+    commit_runs(node)
+    tap.true(node.rpc.auditrun(3)["segments"][0]["segment"] == SPEC["segments"] - 1, "the last of the trace")
+    disclose_runs(node)
+    other.wait_for_height(node.height())
+    tap.equal(other.rpc.getruns(), [], "runs of a node without a wallet")
+    seat = other.rpc.getround(P)["seats"][2]
+    drawn = seat["drawn_segment"]
+    for segment in range(SPEC["segments"]):
+        executed = other.rpc.auditrun(seat["height"], segment)
+        first = drawn if segment >= drawn else 0
+        tap.equal([one["segment"] for one in executed["segments"]], list(range(first, segment + 1)), "executed")
+        tap.true(executed["valid"] and executed["disclosed"] and not executed["own"], "it is right, and another's")
+        tap.equal([one["segment"] for one in node.rpc.auditrun(seat["height"], segment)["segments"]], [segment],
+                  "of an own one")
+    with tap.raises(-1, "segments are known"):
+        other.rpc.auditrun(seat["height"], SPEC["segments"])
+    with tap.raises(-1, "has not begun"):
+        other.rpc.auditrun(other.height())
+
+
+def kills_cost_one_segment():
+    """A run goes on where a kill interrupted it, in whatever phase"""
+    node = with_wallet(spec=SLOW)
+    mine_to(node, P)
+    for least in (1, 6, 12):
+        wait_until(lambda: any(run["segments_done"] >= least for run in node.rpc.getruns()), "a run has begun")
+        before = {run["height"]: run["segments_done"] for run in node.rpc.getruns()}
+        kill_and_restart(node)
+        for run in node.rpc.getruns():
+            tap.true(run["segments_done"] >= before[run["height"]], "nothing that was done is lost")
+    wait_for_state(node, "committing")
+    roots = traces(node)
+    kill_and_restart(node)
+    wait_for_state(node, "committing")
+    wait_for_offers(node)
+    tap.equal(traces(node), roots, "traces")
+    mine_to(node, P + 1)
+    wait_for_state(node, "committed")
+    kill_and_restart(node)
+    mine_to(node, P + BEACON)
+    wait_for_offers(node)
+    kill_and_restart(node)
+    wait_for_state(node, "disclosing")
+    disclose_runs(node)
+    kill_and_restart(node)
+    wait_for_state(node, "disclosed")
+    assert_disclosed(node, roots)
+    # Through the kills no segment came out differently from what executing all in one go gives.
+    tap.true(node.rpc.auditrun(1, SLOW["segments"] - 1)["valid"], "the last segment")
+
+
+def locked_wallet_is_waited_for():
+    """A locked wallet's runs are trained, and wait for it with a warning"""
+    node = with_wallet(passphrase=PASSPHRASE)
+    mine_to(node, P)
+    wait_for_state(node, "wallet locked")
+    tap.true(any("unlocked" in text and f"until block {P + WORK_END}" in text
+                 for text in node.rpc.getnetworkinfo()["warnings"]), "the warning names the deadline")
+    mine_to(node, P + WORK_END - 1)
+    wait_for_state(node, "wallet locked")
+    node.rpc.walletpassphrase(PASSPHRASE, 600)
+    wait_for_state(node, "committing")
+    tap.equal(node.rpc.getnetworkinfo()["warnings"], [], "warnings")
+    node.rpc.walletlock()
+    wait_for_offers(node)
+    mine_to(node, P + WORK_END)
+    wait_for_state(node, "committed")
+    disclose_runs(node)  # nobody has to sign that
+    # In the next round nobody comes in time: nothing is lost but the pay.
+    mine_to(node, 2 * P + WORK_END)
+    wait_for_state(node, "missed", 2 * P)
+    tap.equal({seat["state"] for seat in node.rpc.getround(2 * P)["seats"]}, {"empty"}, "the seats")
+
+
+def run_0_begins_nothing():
+    """With -run=0 nothing is begun, and what was committed to is disclosed all the same"""
+    node = with_wallet("-run=0")
+    mine_to(node, P + WORK_END)
+    tap.equal(node.rpc.getruns(), [], "runs")
+    tap.true(not os.path.exists(os.path.join(node.chaindir, "runs")), "no trace is begun")
+    node.stop()
+    other = with_wallet()
+    commit_runs(other)
+    roots = traces(other)
+    other.restart("-wallet=w", "-run=0")
+    disclose_runs(other)
+    assert_disclosed(other, roots)
+    mine_to(other, 2 * P + 1)
+    tap.equal(states(other, 2 * P), [], "runs of the next round")
+
+
+def lost_traces_are_trained_again():
+    """What was committed to is trained again where its trace is lost or damaged"""
+    node = with_wallet()
+    commit_runs(node)
+    roots = traces(node)
+    node.stop()
+    folder = os.path.join(node.chaindir, "runs")
+    names = sorted(os.listdir(folder))
+    tap.equal(len(names), P, "folders")
+    shutil.rmtree(os.path.join(folder, names[0]))
+    with open(os.path.join(folder, names[1], "2"), "r+b") as file:
+        file.seek(100)
+        file.write(b"damage")
+    os.remove(os.path.join(folder, names[2], "run"))
+    node.start("-wallet=w")
+    wait_for_state(node, "committed")
+    tap.equal(traces(node), roots, "the same traces")
+    # While it runs: the file that the disclosure needs goes.
+    for name in names:
+        os.remove(os.path.join(folder, name, str(SPEC["segments"])))
+    disclose_runs(node)
+    assert_disclosed(node, roots)
+
+
+def reorganisation_begins_anew():
+    """Another base, other runs; the old traces serve again when their branch comes back"""
+    node = with_wallet()
+    mine_to(node, P)
+    wait_for_state(node, "committing")
+    roots = traces(node)
+    base = node.tip()
+    wait_for_offers(node)
+    mine_to(node, P + 1)
+    wait_for_state(node, "committed")
+    node.rpc.invalidateblock(base)
+    tap.equal(node.height(), P - 1, "height")
+    wait_until(lambda: {run["state"] for run in node.rpc.getruns()} == {"other branch"}, "they are of another branch")
+    mine_to(node, P)
+    wait_until(lambda: [run["state"] for run in node.rpc.getruns() if run["basehash"] == node.tip()] ==
+               ["committing"] * P, "those of the new base are trained")
+    tap.equal({run["state"] for run in node.rpc.getruns() if run["basehash"] == base}, {"other branch"}, "the old")
+    node.rpc.invalidateblock(node.tip())
+    node.rpc.reconsiderblock(base)
+    wait_until(lambda: node.height() == P + 1, "the old branch is back")
+    wait_until(lambda: {run["state"] for run in node.rpc.getruns() if run["basehash"] == base} == {"committed"},
+               "its runs are committed to")
+    tap.equal({run["height"]: run["trace_root"] for run in node.rpc.getruns() if run["basehash"] == base}, roots,
+              "its traces")
+    # A block with commits goes: they are sent again.
+    node.rpc.invalidateblock(node.tip())
+    wait_until(lambda: {run["state"] for run in node.rpc.getruns() if run["basehash"] == base} == {"committing"},
+               "they wait for a block again")
+    wait_for_offers(node)
+    mine_to(node, P + 1)
+    wait_until(lambda: {run["state"] for run in node.rpc.getruns() if run["basehash"] == base} == {"committed"},
+               "another block has them")
+
+
+tap.main(trained_committed_disclosed, all_segments_can_be_audited, kills_cost_one_segment, locked_wallet_is_waited_for,
+         run_0_begins_nothing, lost_traces_are_trained_again, reorganisation_begins_anew)
