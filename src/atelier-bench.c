@@ -1,14 +1,15 @@
 /* atelier-bench: what a machine computes, and how fast.
  *
  *     atelier-bench digest    one step of each built-in chain, as "<chain> <digest>": the same on every machine
- *     atelier-bench start     what the measured steps start from, for other programs (bench/bench.h): sizes, theta,
- * windows atelier-bench step      iterations, exact and with plain sgemm in turns, and where their time goes
+ *     atelier-bench start     what the measured steps start from, for other programs: sizes, theta, windows
+ *     atelier-bench step      iterations, exact and with plain sgemm in turns, and where their time goes
  *     atelier-bench product   a model's matrix products, exact and with plain sgemm in turns
  *     atelier-bench encode    the delta code
  *     atelier-bench value     the benchmark gradient, which a block is valued by
  *     atelier-bench verify    a whole block: k + 1 steps, the benchmark, the update
  *     atelier-bench refuse    a false proof, in steps: what a node spends until it refuses one
  *     atelier-bench round     a run's segments, a round's audits and its merge; bytes disclosed and kept
+ *     atelier-bench hostile   segments from hostile starts: all engines alike, the slowest in honest segments
  *     atelier-bench connect   200 blocks of 50 payments, proofs known: blocks connected a second
  *     atelier-bench train     a training run on a file, to judge numerics by (bench/train.h)
  *
@@ -39,6 +40,7 @@ static const struct option_spec bench_option_table[] = {
 	{ "enginethreads", "<n>", "Threads of the engine's own within each; 0: as many as it likes.", "Options", "1",
 		0 },
 	{ "rounds", "<n>", "How often everything is measured.", "Options", "5", 0 },
+	{ "starts", "<n>", "Hostile starts, number 0 first.", "Options", "100", 0 },
 	{ "iterations", "<n>", "Iterations of a measured step, at most the chain's.", "Options", "1", 0 },
 	{ "folder", "<folder>",
 		"Where connect keeps its chains while it measures. Every block is synced to that disk several times: "
@@ -70,6 +72,7 @@ static const struct {
 	{ "verify", bench_verify },
 	{ "refuse", bench_refuse },
 	{ "round", bench_round },
+	{ "hostile", bench_hostile },
 	{ "connect", bench_connect },
 };
 
@@ -122,7 +125,7 @@ static int atelier_bench_run_command(const struct options *bench_options, const 
 	struct bench bench = { .line.json = options_bool(bench_options, "json") };
 	bool (*bench_function)(struct bench * bench) = NULL;
 	struct errmsg err;
-	int64_t threads, bench_engine_threads, rounds, iterations;
+	int64_t threads, bench_engine_threads, rounds, iterations, starts;
 	bool bench_trains, bench_ran;
 
 	for (size_t i = 0; i < sizeof bench_commands / sizeof bench_commands[0]; i++)
@@ -132,15 +135,18 @@ static int atelier_bench_run_command(const struct options *bench_options, const 
 
 	if (bench_function == NULL && !bench_trains)
 		return atelier_bench_error(
-			"The command is digest, start, step, product, encode, value, verify, refuse, round, connect or "
+			"The command is digest, start, step, product, encode, value, verify, refuse, round, hostile, "
+			"connect or "
 			"train; see -help.");
 	if (!options_int(bench_options, "threads", 1, 1024, &threads, &err) ||
 		!options_int(bench_options, "enginethreads", 0, 1024, &bench_engine_threads, &err) ||
 		!options_int(bench_options, "rounds", 1, BENCH_ROUNDS_MAX, &rounds, &err) ||
+		!options_int(bench_options, "starts", 1, 1 << 24, &starts, &err) ||
 		!options_int(bench_options, "iterations", 1, BENCH_ROUNDS_MAX, &iterations, &err))
 		return atelier_bench_error(err.text);
 	bench.line.threads = bench.threads = (unsigned)threads;
 	bench.rounds = (size_t)rounds;
+	bench.starts = (uint32_t)starts;
 	bench.iterations = (uint32_t)iterations;
 	engine_init((int)bench_engine_threads);
 	if (bench_trains && strcmp(options_string(bench_options, "engine"), backend_cpu(ENGINE_PLAIN)->name) == 0)
@@ -193,7 +199,8 @@ int main(int argc, char **argv)
 		char *bench_help = options_help(bench_options);
 
 		printf("Usage: atelier-bench "
-		       "digest|start|step|product|encode|value|verify|refuse|round|connect|train [options]\n\n%s",
+		       "digest|start|step|product|encode|value|verify|refuse|round|hostile|connect|"
+		       "train [options]\n\n%s",
 			bench_help);
 		free(bench_help);
 		bench_exit_code = options_bool(bench_options, "help") ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -21,6 +21,7 @@ struct bench {
 	unsigned threads; /* that share a step */
 	size_t rounds;
 	uint32_t iterations; /* of each measured step; not more than the chain's */
+	uint32_t starts;     /* hostile ones */
 	const char *folder;  /* where connect keeps its chains while it measures */
 };
 
@@ -51,6 +52,10 @@ bool bench_refuse(struct bench *bench);
 
 /* Of a chain with rounds: a run's segments, what a round's audits and merge cost everybody, bytes shown and kept. */
 bool bench_round(struct bench *bench);
+
+/* Segments from hostile starts (bench/hostile.h) on every engine that is there: how many bits differ from the
+ * reference's, which is an error, and how much longer than an honest segment the slowest takes. */
+bool bench_hostile(struct bench *bench);
 
 /* Blocks of 50 payments, from their bytes to the tip of a chain on disk: all that a node does but the steps, since
  * every proof is known, as of blocks that this node mined. A private chain of its own with the smallest model; `spec`

@@ -71,6 +71,13 @@ def judge_round():
             and impossible.returncode == 1 and "round_work" in impossible.stderr)
 
 
+def judge_hostile():
+    result = bench("hostile", "-spec=regtest", "-starts=20", "-rounds=1", "-json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    return {"reference", "openblas"} <= {line["engine"] for line in lines} and all(
+        line["starts"] == 20 and line["differing"] == 0 and line["honest_ms"] > 0 and line["slowest_ms"] > 0 for line in lines)
+
+
 def judge_memory(engine):
     """What a step says that it takes, and what the process has grown by: libraries and the delta add some."""
     result = bench("step", "-spec=main", f"-engine={engine}", "-rounds=1", "-iterations=1", "-json")
@@ -92,6 +99,7 @@ def main():
         lines = [json.loads(line) for line in result.stdout.splitlines()] if result.returncode == 0 else []
         checks.append((f"{command} is timed", bool(lines) and all(line["best_ms"] > 0 and line["threads"] == 1 for line in lines)))
     checks.append(("round tells of a chain's rounds, or that it has none", judge_round()))
+    checks.append(("hostile starts give the same on all engines", judge_hostile()))
     checks.append(("start gives sizes, theta and windows", judge_start()))
     checks.append(("measured steps have one digest, and the plain one's loss is near", judge_step()))
     checks.append(("oneDNN agrees, or the reason is told why it cannot be had", judge_onednn(known)))

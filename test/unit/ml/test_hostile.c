@@ -1,0 +1,111 @@
+/* Segments from hostile starts (bench/hostile.h): every engine gives what the reference gives, checked or not. */
+#include "bench/hostile.h"
+#include "ml/backend_cpu.h"
+#include "ml/delta.h"
+#include "unit.h"
+#include "util/mem.h"
+
+enum { STARTS = 64, WHOLE = 14, ENGINES = 3 };
+
+/* Iterations that move weights far, so that starts may be far out too. */
+static const struct train_config tiny = {
+	.model = { .d = 32, .layers = 2, .heads = 2, .ff = 48, .ctx = 32 },
+	.batch = 2,
+	.iterations = 2,
+	.lr_ppm = 500000,
+	.wd_ppm = 10000,
+	.bench_rows = 1,
+	.segments = 15,
+	.segment = 2,
+};
+
+static void test_engines_agree(void **state)
+{
+	static const enum engine engines[ENGINES] = { ENGINE_REFERENCE, ENGINE_OPENBLAS, ENGINE_ONEDNN };
+	static const uint8_t key[32] = "hostile";
+	const size_t size = run_code_size(&tiny);
+	struct state *base = state_new_initial(&tiny.model, key);
+	struct backend *backends[ENGINES] = { NULL };
+	uint8_t *start = mem_alloc(size), *expected = mem_alloc(size), *code = mem_alloc(size),
+		*windows = mem_alloc(run_windows_size(&tiny));
+	struct run_segment segment = { .base = base, .segment_seed = key, .start = start, .windows = windows };
+	enum step_result result;
+	struct errmsg err;
+	size_t failed = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ENGINES; i++)
+		if (backend_usable(backend_cpu(engines[i]), &err))
+			backends[i] = backend_new(backend_cpu(engines[i]), &tiny, 1);
+	for (uint32_t number = 0; number < STARTS; number++) {
+		hostile_start(&tiny, base, number, start);
+		assert_true(run_code_check(&tiny, start, size));
+		/* Data are hostile too: one byte in every other start. */
+		for (size_t i = 0; i < run_windows_size(&tiny); i++)
+			windows[i] = number % 2 ? 7 : (uint8_t)(i * i % 251);
+		segment.checked = false;
+		result = run_execute(backends[0], &segment, expected);
+		failed += result == STEP_FAILED;
+		for (size_t i = 0; i < 2 * ENGINES; i++) {
+			if (backends[i / 2] == NULL)
+				continue;
+			segment.checked = i % 2;
+			assert_int_equal(run_execute(backends[i / 2], &segment, code), result);
+			if (result == STEP_OK)
+				assert_memory_equal(code, expected, size);
+		}
+	}
+	/* Both ends are met. */
+	assert_in_range(failed, 1, STARTS - 1);
+	for (size_t i = 0; i < ENGINES; i++)
+		backend_free(backends[i]);
+	state_unref(base);
+	free(start);
+	free(expected);
+	free(code);
+	free(windows);
+}
+
+/* The exponents of a tensor's blocks and the sizes in it are where the manner says; and a number is always one start.
+ */
+static void test_starts(void **state)
+{
+	static const uint8_t key[32] = "hostile";
+	const size_t size = run_code_size(&tiny), n = model_count(&tiny.model);
+	struct state *base = state_new_initial(&tiny.model, key);
+	uint8_t *codes[WHOLE], *again = mem_alloc(size);
+	float *x = mem_alloc(n * sizeof(float));
+	size_t tiny_weights = 0;
+
+	(void)state;
+	for (uint32_t number = 0; number < WHOLE; number++) {
+		codes[number] = mem_alloc(size);
+		hostile_start(&tiny, base, number, codes[number]);
+		hostile_start(&tiny, base, number, again);
+		assert_memory_equal(codes[number], again, size);
+		/* The first of either kind touch nothing. */
+		for (uint32_t other = 0; other < number; other++)
+			assert_int_equal(memcmp(codes[number], codes[other], size) == 0,
+				number == WHOLE / 2 && other == 0);
+	}
+	delta_decode(codes[1], 0, n, x);
+	for (size_t i = 0; i < n; i++) {
+		float left = state_theta(base)[i] + x[i];
+
+		tiny_weights += left > -0x1p-11f && left < 0x1p-11f;
+	}
+	assert_true(tiny_weights > n / 10 * 9);
+	for (uint32_t number = 0; number < WHOLE; number++)
+		free(codes[number]);
+	free(again);
+	free(x);
+	state_unref(base);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_starts), cmocka_unit_test(test_engines_agree) };
+
+	engine_init(1);
+	return cmocka_run_group_tests_name("ml/hostile", tests, NULL, NULL);
+}
