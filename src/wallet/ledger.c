@@ -336,11 +336,16 @@ const struct ledger_tx *ledger_spender(const struct ledger *ledger, const struct
 	return NULL;
 }
 
+bool ledger_is_struck(const struct ledger_tx *ledger_tx, size_t output)
+{
+	return ledger_tx->struck_at != 0 && output == 0;
+}
+
 static bool ledger_is_coin(const struct ledger *ledger, const struct ledger_tx *ledger_tx, size_t index)
 {
 	struct outpoint outpoint;
 
-	if (ledger_tx->mine[index] == NULL)
+	if (ledger_tx->mine[index] == NULL || ledger_is_struck(ledger_tx, index))
 		return false;
 	memcpy(outpoint.txid, ledger_tx->txid, 32);
 	outpoint.index = (uint32_t)index;

@@ -33,7 +33,9 @@ struct ledger_tx {
 	uint64_t time;       /* when first seen, or, if first seen in a block, the block's time */
 	uint64_t order;      /* 1, 2, ... as they were learnt */
 	uint32_t first_data; /* coinbase: outputs from this one on pay owners of datasets, not miners */
+	uint32_t struck_at;  /* height of the block that struck output 0 out of the coins; 0: none did */
 	bool coinbase;
+	bool is_stake; /* coinbase, where there are rounds: output 0 pays the block's miner, who may be struck */
 	bool in_mempool;
 	bool abandoned;
 	bool recorded;                     /* the wallet's database is known to hold it */
@@ -75,6 +77,8 @@ bool ledger_conflicted(const struct ledger *ledger, const struct ledger_tx *ledg
 bool ledger_immature(const struct ledger *ledger, const struct ledger_tx *ledger_tx);
 /* Whether every input spends a coin of the wallet. */
 bool ledger_from_us(const struct ledger *ledger, const struct ledger_tx *ledger_tx);
+/* Whether the chain has taken the output from whom it paid (doc/protocol.md section 20): nobody spends it any more. */
+bool ledger_is_struck(const struct ledger_tx *ledger_tx, size_t output);
 /* What its inputs take from the wallet and its outputs bring. */
 int64_t ledger_debit(const struct ledger *ledger, const struct ledger_tx *ledger_tx);
 int64_t ledger_credit(const struct ledger_tx *ledger_tx);

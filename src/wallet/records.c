@@ -6,6 +6,10 @@
 enum {
 	RECORDS_TX_VERSION = 1,
 	RECORDS_PLEDGE_VERSION = 1,
+	/* Bits of a transaction's record. */
+	RECORDS_ABANDONED = 1,
+	RECORDS_STAKE = 2,
+	RECORDS_STRUCK = 4,
 };
 
 void records_key(uint8_t record_key[RECORDS_KEY_SIZE], uint8_t record_kind, const uint8_t id[32])
@@ -35,7 +39,11 @@ void records_put_tx(struct db_batch *wallet_batch, const struct ledger_tx *walle
 	buf_put_le64(&wallet_record, wallet_tx->time);
 	buf_put_le64(&wallet_record, wallet_tx->order);
 	buf_put_le32(&wallet_record, wallet_tx->first_data);
-	buf_put_u8(&wallet_record, wallet_tx->abandoned);
+	buf_put_u8(&wallet_record,
+		(wallet_tx->abandoned ? RECORDS_ABANDONED : 0) | (wallet_tx->is_stake ? RECORDS_STAKE : 0) |
+			(wallet_tx->struck_at != 0 ? RECORDS_STRUCK : 0));
+	if (wallet_tx->struck_at != 0)
+		buf_put_le32(&wallet_record, wallet_tx->struck_at);
 	tx_write(&wallet_record, wallet_tx->tx, true);
 	records_put(wallet_batch, RECORDS_TX, wallet_tx->txid, &wallet_record);
 	buf_clear(&wallet_record);
@@ -44,6 +52,7 @@ void records_put_tx(struct db_batch *wallet_batch, const struct ledger_tx *walle
 const struct tx *records_read_tx(const uint8_t *wallet_record, size_t size, struct ledger_tx *tx_head)
 {
 	struct reader tx_reader;
+	uint8_t tx_bits;
 
 	reader_init(&tx_reader, wallet_record, size);
 	if (reader_u8(&tx_reader) != RECORDS_TX_VERSION)
@@ -53,7 +62,10 @@ const struct tx *records_read_tx(const uint8_t *wallet_record, size_t size, stru
 	tx_head->time = reader_le64(&tx_reader);
 	tx_head->order = reader_le64(&tx_reader);
 	tx_head->first_data = reader_le32(&tx_reader);
-	tx_head->abandoned = reader_u8(&tx_reader) != 0;
+	tx_bits = reader_u8(&tx_reader);
+	tx_head->abandoned = (tx_bits & RECORDS_ABANDONED) != 0;
+	tx_head->is_stake = (tx_bits & RECORDS_STAKE) != 0;
+	tx_head->struck_at = tx_bits & RECORDS_STRUCK ? reader_le32(&tx_reader) : 0;
 	return tx_read(&tx_reader);
 }
 

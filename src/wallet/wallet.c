@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "consensus/coinbase.h"
 #include "consensus/payload/contribution.h"
 #include "crypto/schnorr.h"
 #include "crypto/wipe.h"
@@ -112,6 +113,8 @@ static bool wallet_visit_tx(void *context, const uint8_t *key, size_t key_size, 
 	wallet_tx->order = tx_head.order;
 	wallet_tx->first_data = tx_head.first_data;
 	wallet_tx->abandoned = tx_head.abandoned;
+	wallet_tx->is_stake = tx_head.is_stake;
+	wallet_tx->struck_at = tx_head.struck_at;
 	wallet_tx->recorded = true;
 	wallet->ledger.next_order = highest_order > tx_head.order ? highest_order : tx_head.order;
 	tx_unref(tx);
@@ -453,6 +456,38 @@ static uint32_t wallet_first_data(const struct block *block)
 	return coinbase_at;
 }
 
+/* Of a coinbase, what only its block tells. */
+static void wallet_note_coinbase(const struct wallet *wallet, struct ledger_tx *wallet_tx, const struct block *block)
+{
+	wallet_tx->first_data = wallet_first_data(block);
+	wallet_tx->is_stake = wallet->spec->round_blocks > 0 && wallet_pays_key(block->txs[0], 0, block->header.miner);
+}
+
+/* The child of a merge says in its coinbase which seats are struck: what these blocks paid their miners is gone with it
+ * (doc/protocol.md section 20). */
+static void wallet_take_strikes(struct wallet *wallet, struct db_batch *wallet_batch, const struct wallet_place *place,
+	const struct block *block, bool *concerned)
+{
+	const struct spec *spec = wallet->spec;
+	struct coinbase_parts stated_parts;
+	const uint8_t *map_key;
+	size_t map_at = 0;
+	void *mapped;
+
+	coinbase_part(spec, block->txs[0], place->height, &stated_parts);
+	while (stated_parts.merge.seats > 0 && map_next(&wallet->ledger.txs, &map_at, &map_key, &mapped)) {
+		const uint32_t first_height = spec_seat_height(spec, place->height - 1, 0);
+		struct ledger_tx *wallet_tx = mapped;
+
+		if (!wallet_tx->is_stake || wallet_tx->height < first_height ||
+			!merge_statement_is_struck(&stated_parts.merge, wallet_tx->height - first_height))
+			continue;
+		wallet_tx->struck_at = place->height;
+		records_put_tx(wallet_batch, wallet_tx);
+		*concerned = true;
+	}
+}
+
 /* One pass over the block; true if it made new scripts known, which may be paid earlier in the same block. */
 static bool wallet_take_block(struct wallet *wallet, struct db_batch *wallet_batch, const struct wallet_place *place,
 	const struct block *block, bool *concerned)
@@ -472,7 +507,7 @@ static bool wallet_take_block(struct wallet *wallet, struct db_batch *wallet_bat
 		wallet_tx->in_mempool = false;
 		wallet_tx->abandoned = false;
 		if (wallet_tx->coinbase)
-			wallet_tx->first_data = wallet_first_data(block);
+			wallet_note_coinbase(wallet, wallet_tx, block);
 		records_put_tx(wallet_batch, wallet_tx);
 		*concerned = true;
 	}
@@ -491,14 +526,16 @@ bool wallet_connect(struct wallet *wallet, const struct wallet_place *place, con
 
 	while (wallet_take_block(wallet, wallet_batch, place, block, &concerned))
 		continue;
+	wallet_take_strikes(wallet, wallet_batch, place, block, &concerned);
 	wallet->synced = *place;
 	wallet->ledger.tip_height = place->height;
 	wallet_put_progress(wallet_batch, wallet);
 	return wallet_write_batch(wallet, wallet_batch, concerned, err);
 }
 
-/* Its transactions stay, in no block. Of those from others and of coinbases the chain gives notice if they come again;
- * the wallet's own are offered to the mempool (wallets.c). By height, in one write for any number of blocks. */
+/* Its transactions stay, in no block, and what it struck is back. Of those from others and of coinbases the chain gives
+ * notice if they come again; the wallet's own are offered to the mempool (wallets.c). By height, in one write for any
+ * number of blocks. */
 bool wallet_rewind(struct wallet *wallet, const struct wallet_place *place, struct errmsg *err)
 {
 	struct db_batch *wallet_batch = db_batch_new();
@@ -509,10 +546,13 @@ bool wallet_rewind(struct wallet *wallet, const struct wallet_place *place, stru
 
 	while (map_next(&wallet->ledger.txs, &map_at, &map_key, &mapped)) {
 		wallet_tx = mapped;
-		if (wallet_tx->height > place->height) {
+		if (wallet_tx->height <= place->height && wallet_tx->struck_at <= place->height)
+			continue;
+		if (wallet_tx->height > place->height)
 			wallet_tx->height = 0;
-			records_put_tx(wallet_batch, wallet_tx);
-		}
+		if (wallet_tx->struck_at > place->height)
+			wallet_tx->struck_at = 0;
+		records_put_tx(wallet_batch, wallet_tx);
 	}
 	wallet->synced = *place;
 	wallet->ledger.tip_height = place->height;

@@ -16,11 +16,10 @@
  *    g              genesis id of the wallet's chain, u64 time of creation
  *    n              next index to give out: u32 to receive, u32 for change
  *    s              id and u32 height of the last block seen
- *    t <txid 32>    transaction: u8 version 1, u32 height, block id, u64 time, u64 order, u32 first_data, u8 abandoned,
- *                   serialised transaction
- *    l <key 32>     label of an address
- *    c <txid 32>    pledge, by its registration: u8 version 1, txid of its commitment, u8 whether its bytes are kept
- *    b <root 32>    the bytes of data that are pledged */
+ *    t <txid 32>    transaction: u8 version 1, u32 height, block id, u64 time, u64 order, u32 first_data, u8 bits (1
+ *                   abandoned, 2 output 0 is a stake, 4 it was struck), u32 height of that if so, serialised
+ * transaction l <key 32>     label of an address c <txid 32>    pledge, by its registration: u8 version 1, txid of its
+ * commitment, u8 whether its bytes are kept b <root 32>    the bytes of data that are pledged */
 #ifndef ATELIER_WALLET_WALLET_H
 #define ATELIER_WALLET_WALLET_H
 

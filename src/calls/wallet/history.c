@@ -5,6 +5,7 @@
 #include "calls/calls.h"
 #include "calls/show.h"
 #include "calls/wallet/which.h"
+#include "consensus/coinbase.h"
 #include "consensus/payload/contribution.h"
 
 enum {
@@ -37,6 +38,8 @@ static void history_add_common(json_t *listed_fields, struct wallets *wallets, c
 	json_object_set_new(listed_fields, "confirmations", json_integer(ledger_depth(ledger, history_tx)));
 	if (history_tx->coinbase)
 		json_object_set_new(listed_fields, "generated", json_true());
+	if (history_tx->struck_at != 0)
+		json_object_set_new(listed_fields, "struckheight", json_integer(history_tx->struck_at));
 	/* Height and block are the ledger's own: a chain that is built anew may not know the block yet. */
 	if (history_tx->height != 0) {
 		block_entry = chain_find(wallets_chain(wallets), history_tx->block);
@@ -53,15 +56,24 @@ static void history_add_common(json_t *listed_fields, struct wallets *wallets, c
 	json_object_set_new(listed_fields, "timereceived", json_integer((json_int_t)history_tx->time));
 }
 
-static const char *history_category(const struct ledger *ledger, const struct ledger_tx *history_tx, size_t output)
+/* The coinbase pays proofs first, then data, then runs: where the second begins is known from its block, where the last
+ * from what it states of a merge. */
+static const char *history_category(const struct spec *spec, const struct ledger *ledger,
+	const struct ledger_tx *history_tx, size_t output)
 {
+	struct coinbase_parts paid_parts;
+
 	if (!history_tx->coinbase)
 		return "receive";
 	if (history_tx->height == 0)
 		return "orphan";
+	if (ledger_is_struck(history_tx, output))
+		return "struck";
 	if (ledger_immature(ledger, history_tx))
 		return "immature";
-	/* The coinbase pays proofs first and data after: where the second begins is known from its block. */
+	coinbase_part(spec, history_tx->tx, history_tx->height, &paid_parts);
+	if (output >= paid_parts.runs)
+		return "run";
 	return output >= history_tx->first_data ? "data" : "generate";
 }
 
@@ -110,7 +122,8 @@ static void history_append_details(json_t *details, struct wallet *wallet, const
 		if (history_tx->mine[i] == NULL || history_is_change(ledger, history_tx, i))
 			continue;
 		listed_output = history_show_output(wallet_spec(wallet), history_tx, i);
-		json_object_set_new(listed_output, "category", json_string(history_category(ledger, history_tx, i)));
+		json_object_set_new(listed_output, "category",
+			json_string(history_category(wallet_spec(wallet), ledger, history_tx, i)));
 		json_object_set_new(listed_output, "amount", json_amount(history_tx->tx->outputs[i].amount));
 		json_object_set_new(listed_output, "abandoned", json_boolean(history_tx->abandoned));
 		json_array_append_new(details, listed_output);
@@ -282,15 +295,17 @@ static enum rpc_outcome call_abandontransaction(struct rpc_request *history_requ
 static const struct rpc_method history_methods[] = {
 	{ "listtransactions", "Wallet", call_listtransactions, listtransactions_args,
 		"Lists the newest transactions, the newest last. Category \"generate\" is a miner's reward, \"data\" "
-		"the reward of a dataset's owner, \"immature\" either before it can be spent, \"orphan\" one whose "
-		"block is no longer in the chain.",
+		"the reward of a dataset's owner, \"run\" that of a run, \"immature\" any of them before it can be "
+		"spent, \"orphan\" one whose block is no longer in the chain, \"struck\" a miner's that is gone: "
+		"his run of the next round was false, or was not disclosed.",
 		"[\n  {\n    \"address\": \"text\",\n"
-		"    \"category\": \"send|receive|generate|data|immature|orphan\",\n"
+		"    \"category\": \"send|receive|generate|data|run|immature|orphan|struck\",\n"
 		"    \"amount\": x,\n    \"label\": \"text\",\n    \"vout\": n,\n    "
 		"\"fee\": x,                (numeric, only sent)\n"
 		"    \"contribution\": \"hex\",   (string, only where it registers data) root of the data\n"
 		"    \"confirmations\": n,\n    \"blockhash\": \"hex\",\n    \"blockheight\": n,\n"
 		"    \"blocktime\": n,\n"
+		"    \"struckheight\": n,       (numeric, only if struck) of the block that took it\n"
 		"    \"txid\": \"hex\",\n    \"time\": n,\n    \"timereceived\": n,\n    \"abandoned\": true|false\n"
 		"  }, ...\n]",
 		NULL, 0 },

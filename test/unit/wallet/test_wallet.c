@@ -13,6 +13,7 @@
 
 #include "consensus/change.h"
 #include "consensus/payload/contribution.h"
+#include "consensus/payload/merge_statement.h"
 #include "consensus/script.h"
 #include "consensus/sighash.h"
 #include "crypto/address.h"
@@ -253,6 +254,81 @@ static void test_data_outputs(void **state)
 	assert_int_equal(list[3]->height, 4);
 	assert_int_equal(list[3]->order, list[2]->order + 1);
 	free(list);
+}
+
+/* A block whose coinbase pays `paid`, its height in units more than a hundred, and states what became of four seats if
+ * `seats` says so. */
+static struct block *seat_block(uint32_t height, const uint8_t *miner, const uint8_t *paid, const uint8_t *seats)
+{
+	struct block *block = block_of(NULL, NULL, NULL, NULL);
+	struct tx *coinbase = change_tx(block, 0);
+	struct merge_statement statement = { .seats = 4 };
+	struct buf script;
+
+	memcpy(block->header.miner, miner, 32);
+	pay(coinbase, paid, 100 + (int64_t)height);
+	if (seats != NULL) {
+		memcpy(statement.seat, seats, 4);
+		buf_init(&script);
+		merge_statement_script(&script, &statement);
+		tx_add_output(coinbase, 0, script.data, script.size);
+		buf_clear(&script);
+	}
+	change_end(block);
+	return block;
+}
+
+static void assert_struck(struct world *world, const uint32_t struck_at[4])
+{
+	struct ledger_tx **list;
+	size_t count;
+
+	list = ledger_list(wallet_ledger(world->wallet), &count);
+	assert_int_equal(count, 4);
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(list[i]->height, i + 1);
+		assert_int_equal(list[i]->struck_at, struck_at[i]);
+		assert_int_equal(ledger_is_struck(list[i], 0), struck_at[i] != 0);
+		assert_false(ledger_is_struck(list[i], 1));
+	}
+	free(list);
+}
+
+/* The child of a merge takes what struck seats' blocks paid their miners, and no more: not what such a block paid
+ * somebody else first. It is kept on disk, and taken back with the block. */
+static void test_strikes(void **state)
+{
+	static const uint8_t seats[4] = { 3, 1, 3, 0 }, none[4] = { 1, 1, 1, 1 }, other[32] = { 5 };
+	static const uint32_t struck[4] = { 9, 0, 0, 0 }, nobody[4] = { 0 };
+	struct wallet_place back = place_at(8, 0);
+	struct world *world = *state;
+	uint8_t key[32];
+
+	world->spec.round_blocks = 4;
+	world->spec.run_ppm = 1;
+	assert_true(wallet_new_address(world->wallet, ACCOUNT_RECEIVE, NULL, key, NULL));
+	for (uint32_t height = 1; height <= 4; height++)
+		connect(world, height, 0, seat_block(height, height == 3 ? other : key, key, NULL));
+	/* Such an output is no statement where no merge is before it. */
+	for (uint32_t height = 5; height <= 8; height++)
+		connect(world, height, 0, seat_block(height, other, other, seats));
+	assert_balance(world, 0, 0, 410);
+	assert_struck(world, nobody);
+	connect(world, 9, 0, seat_block(9, other, other, seats));
+	assert_balance(world, 0, 0, 309);
+	assert_struck(world, struck);
+	reopen(world);
+	assert_balance(world, 0, 0, 309);
+	assert_struck(world, struck);
+	connect_empty(world, 10, 14); /* all are mature, and the coin of block 1 is none */
+	assert_balance(world, 309, 0, 0);
+	assert_true(wallet_rewind(world->wallet, &back, NULL));
+	assert_balance(world, 0, 0, 410);
+	reopen(world);
+	assert_struck(world, nobody);
+	connect(world, 9, 1, seat_block(9, other, other, none));
+	assert_balance(world, 0, 0, 410);
+	assert_struck(world, nobody);
 }
 
 /* Address 19 is found without being asked for; so is then 38, even where the same block pays it first. */
@@ -732,6 +808,7 @@ int main(void)
 		cmocka_unit_test(test_coin),
 		cmocka_unit_test_setup_teardown(test_blocks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_data_outputs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_strikes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_owner_is_used, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mempool, setup, teardown),
