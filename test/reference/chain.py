@@ -2,6 +2,8 @@
 
 What is left to others: time beyond now, weights of transactions, contributions, witnesses and locks of payments."""
 
+import copy
+
 from .draws import SLOT, draw, mulhi
 from .hashing import sha256
 from .headers import Block, Header
@@ -45,6 +47,13 @@ class Chain:
         self.shown = {}    # by height of a disclosed seat: the parts of its disclosure
         self.merged = None
         self.bodies = {}    # by seed, of steps on this branch: executed once
+
+    def fork(self):
+        """Another chain that has been the same so far."""
+        other = copy.copy(self)
+        other.branch, other.states, other.outcomes = list(self.branch), list(self.states), list(self.outcomes)
+        other.coins, other.shown = dict(self.coins), dict(self.shown)
+        return other
 
     def height(self):
         return len(self.branch) - 1

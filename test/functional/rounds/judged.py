@@ -8,7 +8,7 @@ import threading
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
-from framework.node import Node, RpcError, wait_until
+from framework.node import Node, RpcError, wait_for_same_tip, wait_until
 from framework.p2p import Peer
 from reference import messages
 from reference.chain import Chain, Wrong
@@ -39,7 +39,7 @@ class Story:
     """The chain, and the codes of the runs by the heights of their seats."""
 
     def __init__(self):
-        self.chain, self.codes = Chain(built_in("regtest", **FIELDS)), {}
+        self.chain, self.codes, self.before_challenge = Chain(built_in("regtest", **FIELDS)), {}, None
         tap.true(self.chain.spec.has_right_rounds(), "the fields of rounds are within their limits")
 
     # Runs: what the seats of a round commit to.
@@ -202,15 +202,21 @@ class Story:
             return str(why)
         return None
 
-    def tell(self, also=lambda block, blobs, reason: None):
-        """All blocks, wrong and right. also: is shown each one too."""
-        while self.chain.height() < LAST:
+    def append(self, pair):
+        """A right block and its blobs."""
+        tap.equal(self.reason(*pair), None, f"the judge's reason at height {self.chain.height() + 1}")
+
+    def tell(self, last, also):
+        """All blocks up to a height, wrong and right. also: is shown each one too."""
+        while self.chain.height() < last:
             right = self.right()
+            if self.chain.height() == FIRST + 4:
+                self.before_challenge = self.chain.fork()
             for reason, block, blobs in self.wrongs(right):
                 tap.equal(self.reason(block, blobs), reason, f"the judge's reason at height {self.chain.height() + 1}")
                 also(block, blobs, reason)
             block, blobs = self.block(*right)
-            tap.equal(self.reason(block, blobs), None, f"the judge's reason at height {self.chain.height() + 1}")
+            self.append((block, blobs))
             also(block, blobs, None)
             if self.chain.merged:
                 self.check_merge()
@@ -255,37 +261,75 @@ class Listener:
 
     def hear(self, block, blobs, reason):
         """The node says what the judge says."""
+        self.ask(block, blobs, reason)
+        if reason is None:
+            self.compare()
+
+    def ask(self, block, blobs, reason):
         self.answers, given = [], set()
         with Peer(self.node) as peer:
             call = threading.Thread(target=self.submit, args=(block,))
             call.start()
             wait_until(lambda: self.serve(peer, blobs, given), f"the node's verdict, which should be {reason}")
             call.join()
-        height = self.chain.height() + (reason is not None)
-        tap.equal(self.answers, [reason], f"what the node says of a block at height {height}")
-        if reason is None:
-            tap.equal(self.node.tip(), shown(self.chain.tip().id()), f"tip at height {height}")
-            tap.equal(self.node.model_root(), shown(model_root(*self.chain.state())), f"state after height {height}")
-            self.check_coins()
+        tap.equal(self.answers, [reason], f"what the node says of a block with the parent {shown(block.header.prev)}")
 
-    def check_coins(self):
-        """Output 0 of each coinbase so far: there, or taken from who was struck."""
+    def compare(self):
+        """Tip, state, and output 0 of each coinbase so far: there, or taken from who was struck."""
+        height = self.chain.height()
+        tap.equal(self.node.tip(), shown(self.chain.tip().id()), f"tip at height {height}")
+        tap.equal(self.node.model_root(), shown(model_root(*self.chain.state())), f"state after height {height}")
         for height, block in enumerate(self.chain.branch[1:], 1):
             txid = block.transactions[0].txid()
             told = self.node.rpc.gettxout(shown(txid), 0) is not None
             tap.equal(told, (txid, 0) in self.chain.coins, f"whether the coin of height {height} is there")
+
+    def show_branch(self, chain, first):
+        """The blocks from a height on of a branch that has more work than the active one, by its last block alone."""
+        for block in chain.branch[first:-1]:
+            self.ask(block, {}, "inconclusive")
+        self.ask(chain.branch[-1], {}, None)
+        self.chain = chain
+        self.compare()
+
+
+def struck(chain):
+    """Heights of the blocks whose miners lost their coins."""
+    return [height for height, block in enumerate(chain.branch[1:], 1)
+            if (block.transactions[0].txid(), 0) not in chain.coins]
+
+
+def detour(story, listener):
+    """After the first strikes the node goes over to a branch without the challenge, and comes back."""
+    main, other = story.chain, story.before_challenge
+    story.chain = other
+    while other.height() <= main.height():
+        story.append(story.block())
+    slips = other.audited(1 + CHALLENGED) != 0
+    tap.equal(1 + CHALLENGED in struck(other), not slips, "whether the forged run is struck without a challenge")
+    listener.show_branch(other, FIRST + 5)
+    story.chain = main
+    first = main.height() + 1
+    while main.height() <= other.height():
+        story.append(story.block(*story.right()))
+    listener.show_branch(main, first)
 
 
 def judged():
     """The judge and a real node take the chain of three rounds, and refuse each wrong block for its reason"""
     story = Story()
     listener = Listener(story.chain)
-    story.tell(listener.hear)
-    struck = [height for height, block in enumerate(story.chain.branch[1:], 1)
-              if (block.transactions[0].txid(), 0) not in story.chain.coins]
-    tap.true(struck[:4] == [1 + seat for seat in (COPIED, SILENT, CHALLENGED, OUT_OF_BOUNDS)], "who lost his coin")
+    story.tell(2 * P + 1, listener.hear)
+    tap.equal(struck(story.chain), [1 + seat for seat in (COPIED, SILENT, CHALLENGED, OUT_OF_BOUNDS)], "who lost his coin")
+    detour(story, listener)
+    story.tell(LAST, listener.hear)
     listener.node.restart()
-    tap.equal(listener.node.model_root(), shown(model_root(*story.chain.state())), "state after a restart")
+    listener.compare()
+    with Node(chain=FIELDS["name"], connect=[listener.node], start=False) as late:
+        late.use_spec(FIELDS)
+        late.start()
+        wait_for_same_tip(listener.node, late)
+        tap.equal(late.model_root(), listener.node.model_root(), "state of who comes late")
     listener.node.remove()
 
 
