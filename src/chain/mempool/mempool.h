@@ -32,8 +32,9 @@ struct mempool {
 	uint64_t order;
 	int64_t floor_rate; /* units per 1000 bytes that the last one that had to go paid; 0: none had to */
 	struct places places;
-	struct pending pending;   /* of places and tables */
-	struct round_pool rounds; /* apart from all of these: they spend no coins, and pay nothing */
+	struct pending pending;       /* of places and tables */
+	atomic_bool challenge_cancel; /* ends the segment that is executed for a challenge */
+	struct round_pool rounds;     /* apart from all of these: they spend no coins, and pay nothing */
 	/* A switch of branches under way: what the blocks undone held, parents first. */
 	bool undone;
 	const struct tx **returned;

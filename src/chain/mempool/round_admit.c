@@ -7,12 +7,14 @@
 
 #include "chain/halt.h"
 #include "chain/internal.h"
+#include "chain/mempool/round_challenge.h"
 #include "chain/mempool/round_policy.h"
 #include "consensus/blob/round_blob.h"
 #include "util/clock.h"
-#include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"
+
+enum { ROUND_ADMIT_REST_MS = 3600 * 1000 /* of who had a segment executed for nothing */ };
 
 static struct round_pool *round_admit_pool(const struct chain *chain)
 {
@@ -145,14 +147,13 @@ static bool round_admit_is_stale(const struct chain *chain, const struct round_e
 
 /* --- its bytes --- */
 
-/* What a look at the bytes needs, apart from the chain: it may be on a worker. */
+/* What a look at the bytes needs: it may be on a worker. */
 struct round_check {
 	struct chain *chain;
 	uint8_t txid[32];
 	struct round_tx round_tx;
 	struct round_terms terms;
-	char *path, *disclosed_path; /* of the blob; of what is challenged, or NULL */
-	bool is_lost;                /* a file is not the blob's (any more), as `why` says */
+	bool is_lost; /* a file is not the blob's (any more), as `why` says */
 	struct errmsg why;
 	bool is_right;
 	struct reject reject;
@@ -166,29 +167,7 @@ static struct round_check *round_check_new(struct chain *chain, const struct rou
 	memcpy(check->txid, entry->entry.txid, 32);
 	check->round_tx = entry->round_tx;
 	check->terms = entry->terms;
-	check->path = blobs_path(chain->blobs, entry->round_tx.root);
-	if (entry->round_tx.kind == ROUND_CHALLENGE)
-		check->disclosed_path = blobs_path(chain->blobs, entry->terms.committed);
 	return check;
-}
-
-static void round_check_free(struct round_check *check)
-{
-	free(check->path);
-	free(check->disclosed_path);
-	free(check);
-}
-
-static bool round_check_read(struct round_check *check, const char *path, const uint8_t root[32], size_t size,
-	struct buf *blob_bytes)
-{
-	uint8_t found_root[32];
-
-	if (!file_read(path, size, blob_bytes, &check->why))
-		return false;
-	contribution_root(blob_bytes->data, blob_bytes->size, found_root);
-	return memcmp(found_root, root, 32) == 0 ||
-		errmsg_set(&check->why, "%s does not match its root any more", path);
 }
 
 static void round_check_challenge(struct round_check *check, const struct buf *blob_bytes)
@@ -198,8 +177,7 @@ static void round_check_challenge(struct round_check *check, const struct buf *b
 	struct buf disclosed_bytes;
 
 	buf_init(&disclosed_bytes);
-	check->is_lost = !round_check_read(check, check->disclosed_path, check->terms.committed,
-				 round_blob_size(spec, ROUND_DISCLOSURE), &disclosed_bytes) ||
+	check->is_lost = !blobs_read_file(check->chain->blobs, check->terms.committed, &disclosed_bytes, &check->why) ||
 		!round_blob_split(spec, disclosed_bytes.data, disclosed_bytes.size, &disclosed);
 	if (!check->is_lost)
 		check->is_right = round_blob_check_challenge(spec, blob_bytes->data, blob_bytes->size,
@@ -215,8 +193,7 @@ static void round_check_run(void *check_arg)
 	struct buf blob_bytes;
 
 	buf_init(&blob_bytes);
-	check->is_lost = !round_check_read(check, check->path, check->round_tx.root,
-		round_blob_size(spec, check->round_tx.kind), &blob_bytes);
+	check->is_lost = !blobs_read_file(check->chain->blobs, check->round_tx.root, &blob_bytes, &check->why);
 	if (!check->is_lost && check->round_tx.kind == ROUND_CHALLENGE)
 		round_check_challenge(check, &blob_bytes);
 	else if (!check->is_lost)
@@ -269,6 +246,10 @@ static enum chain_result round_admit_checked(struct chain *chain, const struct r
 		round_admit_drop(chain, entry, "missing-blob");
 		return CHAIN_REJECTED;
 	}
+	if (check->is_right && entry->round_tx.kind == ROUND_CHALLENGE) {
+		entry->stage = ROUND_DOUBT;
+		return CHAIN_ORPHAN;
+	}
 	if (check->is_right) {
 		round_admit_hold(chain, entry);
 		return CHAIN_NEW;
@@ -277,7 +258,7 @@ static enum chain_result round_admit_checked(struct chain *chain, const struct r
 		*reject = check->reject;
 	log_debug(LOG_MEMPOOL, "a round transaction is false: %s (%s)", check->reject.reason, check->reject.detail);
 	if (entry->source.peer != 0)
-		round_pool_note_offender(pool, entry);
+		round_pool_note_offender(pool, entry, 0);
 	round_admit_drop(chain, entry, check->reject.reason);
 	return CHAIN_REJECTED;
 }
@@ -294,7 +275,7 @@ static void round_check_done(void *check_arg, bool cancelled)
 		round_admit_checked(chain, check, NULL);
 		round_admit_go_on(chain);
 	}
-	round_check_free(check);
+	free(check);
 }
 
 /* Small bytes at once; large ones in line, one after the other. */
@@ -306,13 +287,14 @@ static enum chain_result round_admit_check(struct chain *chain, const struct rou
 	if (round_admit_blob_size(chain, entry) <= round_admit_pool(chain)->at_once) {
 		round_check_run(check);
 		checked = round_admit_checked(chain, check, reject);
-		round_check_free(check);
+		free(check);
 		return checked;
 	}
 	round_admit_pool(chain)->is_checking = true;
 	queue_post(chain->queue,
 		&(struct queue_job){
 			.kind = QUEUE_LOOSE,
+			.rank = QUEUE_LOOSE_RANKS - 1,
 			.owner = round_admit_pool(chain),
 			.run = round_check_run,
 			.done = round_check_done,
@@ -322,14 +304,61 @@ static enum chain_result round_admit_check(struct chain *chain, const struct rou
 	return checked;
 }
 
-static struct round_entry *round_admit_next_here(const struct chain *chain)
+static struct round_entry *round_admit_next_at(const struct chain *chain, enum round_stage stage)
 {
 	const struct round_pool *pool = round_admit_pool(chain);
 
-	for (size_t i = 0; i < pool->count && !pool->is_checking; i++)
-		if (pool->entries[i]->stage == ROUND_HERE)
+	for (size_t i = 0; i < pool->count; i++)
+		if (pool->entries[i]->stage == stage)
 			return pool->entries[i];
 	return NULL;
+}
+
+/* A segment was executed for nothing: that costs its sender an hour, and what he has earned by right proofs. */
+static void round_admit_punish(struct chain *chain, const struct round_entry *entry)
+{
+	struct source_group *group = sources_find(chain->sources, entry->source.group);
+
+	if (entry->source.peer == 0)
+		return;
+	round_pool_note_offender(round_admit_pool(chain), entry, clock_mono_ms() + ROUND_ADMIT_REST_MS);
+	if (group != NULL)
+		sources_proved(group, false, clock_wall());
+}
+
+static void round_admit_challenged(struct chain *chain, const uint8_t txid[32], const struct round_terms *terms,
+	enum round_challenge_verdict verdict)
+{
+	struct round_entry *entry = round_pool_find(round_admit_pool(chain), txid);
+
+	round_admit_pool(chain)->is_executing = false;
+	/* What was judged by another branch meanwhile is begun anew. */
+	if (entry != NULL && entry->stage == ROUND_DOUBT && round_admit_same_terms(terms, &entry->terms)) {
+		switch (verdict) {
+		case ROUND_CHALLENGE_RIGHT:
+			round_admit_hold(chain, entry);
+			break;
+		case ROUND_CHALLENGE_FALSE:
+			round_admit_punish(chain, entry);
+			round_admit_drop(chain, entry, "bad-round-challenge");
+			break;
+		case ROUND_CHALLENGE_UNKNOWN:
+			round_admit_drop(chain, entry, "missing-blob");
+			break;
+		}
+	}
+	round_admit_go_on(chain);
+}
+
+static void round_admit_challenge_next(struct chain *chain)
+{
+	struct round_pool *pool = round_admit_pool(chain);
+	const struct round_entry *next = round_admit_next_at(chain, ROUND_DOUBT);
+
+	if (next == NULL || pool->is_executing)
+		return;
+	pool->is_executing = true;
+	round_challenge_begin(chain, next, round_admit_challenged);
 }
 
 /* Whoever's bytes are here is looked at, whoever's turn it is has them asked for. */
@@ -339,8 +368,9 @@ static void round_admit_go_on(struct chain *chain)
 	struct round_entry *next;
 
 	while (round_admit_pool(chain)->count > 0) {
-		while ((next = round_admit_next_here(chain)) != NULL)
+		while (!round_admit_pool(chain)->is_checking && (next = round_admit_next_at(chain, ROUND_HERE)) != NULL)
 			round_admit_check(chain, next, NULL);
+		round_admit_challenge_next(chain);
 		next = round_pool_next_turn(round_admit_pool(chain), disclosure_size, clock_mono_ms());
 		if (next == NULL)
 			break;
@@ -378,21 +408,24 @@ static enum chain_result round_admit_tell_waiting(const struct round_entry *entr
 		return CHAIN_KNOWN;
 	if (entry->stage == ROUND_EARLY)
 		reject_as(reject, REJECT_NOT_YET, REASON_BAD_ROUND_SEAT, "no block before has what it needs yet");
+	else if (entry->stage == ROUND_DOUBT)
+		reject_as(reject, REJECT_NOT_YET, REASON_BAD_ROUND_CHALLENGE, "its segment is not executed yet");
 	else
 		reject_set(reject, REASON_MISSING_BLOB, "its bytes are not here, or not looked at yet");
 	return CHAIN_ORPHAN;
 }
 
-/* One that has proven nothing yet. */
+/* One that has proven nothing yet. What is wrong here is wrong with its sender: others may bring the same, so it must
+ * not be remembered as refused. */
 static bool round_admit_make_place(struct chain *chain, const struct round_tx *round_tx, const struct source *source,
 	const struct round_terms *terms, struct reject *reject)
 {
 	struct round_pool *pool = round_admit_pool(chain);
 	struct round_entry *loser;
 
-	if (source->peer != 0 && round_pool_is_offender(pool, source, terms->base_id))
-		return reject_as(reject, REJECT_POLICY, REASON_MISSING_BLOB,
-			"false bytes came from its address in this round");
+	if (source->peer != 0 && round_pool_is_offender(pool, source, terms->base_id, clock_mono_ms()))
+		return reject_as(reject, REJECT_NOT_YET, REASON_MISSING_BLOB,
+			"what was false came from its address in this round");
 	if (source->peer != 0 && round_pool_is_waiting(pool, round_tx, source))
 		return reject_as(reject, REJECT_NOT_YET, REASON_TXN_MEMPOOL_CONFLICT,
 			"another for that seat waits, from its address");
@@ -414,8 +447,12 @@ static enum chain_result round_admit_begin(struct chain *chain, struct round_ent
 	}
 	entry->stage = ROUND_LINE;
 	if (round_admit_has_blob(chain, entry) && !round_admit_pool(chain)->is_checking) {
+		enum chain_result checked;
+
 		entry->stage = ROUND_HERE;
-		return round_admit_check(chain, entry, reject);
+		checked = round_admit_check(chain, entry, reject);
+		if (checked != CHAIN_ORPHAN)
+			return checked;
 	}
 	memcpy(txid, entry->entry.txid, 32);
 	round_admit_go_on(chain);
@@ -434,10 +471,6 @@ static enum chain_result round_admit_enter(struct chain *chain, const struct tx 
 
 	if (round_pool_holder(pool, round_tx) != NULL) {
 		reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT, "the seat has another one in the mempool");
-		return CHAIN_REJECTED;
-	}
-	if (round_tx->kind == ROUND_CHALLENGE) {
-		reject_as(reject, REJECT_POLICY, REASON_BAD_ROUND_CHALLENGE, "challenges are not looked at yet");
 		return CHAIN_REJECTED;
 	}
 	judged = round_admit_judge_branch(chain, round_tx, reject);
@@ -545,7 +578,10 @@ static void round_admit_all_again(struct chain *chain)
 
 	round_pool_init(pool);
 	pool->is_checking = former.is_checking;
+	pool->is_executing = former.is_executing;
 	pool->at_once = former.at_once;
+	memcpy(pool->offenders, former.offenders, sizeof pool->offenders);
+	pool->offender_count = former.offender_count;
 	for (size_t i = 0; i < former.count; i++) {
 		struct round_entry *entry = former.entries[i], *again;
 		struct reject reject = { .reason = "conflict" };
@@ -604,6 +640,8 @@ size_t round_admit_select(const struct chain *chain, size_t weight_max, const st
 
 void round_admit_stop(struct chain *chain)
 {
-	if (chain->mempool != NULL)
-		queue_leave(chain->queue, round_admit_pool(chain));
+	if (chain->mempool == NULL)
+		return;
+	round_challenge_stop(chain);
+	queue_leave(chain->queue, round_admit_pool(chain));
 }

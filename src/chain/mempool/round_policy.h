@@ -1,14 +1,14 @@
 /* When a round transaction may be in a block (doc/protocol.md section 20), by heights alone.
  *
  * Each kind has a window of blocks. Whoever sends one at the first moment may be ahead of us: what comes a little early
- * waits, so that it need not be sent again. */
+ * waits, since peers send it once. */
 #ifndef ATELIER_CHAIN_MEMPOOL_ROUND_POLICY_H
 #define ATELIER_CHAIN_MEMPOOL_ROUND_POLICY_H
 
 #include "consensus/payload/round_tx.h"
 #include "consensus/spec.h"
 
-enum { ROUND_POLICY_LAG = 2 }; /* blocks that its sender may be ahead of us */
+enum { ROUND_POLICY_LAG = 6 }; /* blocks that its sender may be ahead of us */
 
 enum round_when {
 	ROUND_WHEN_NOW,   /* the next block may have it, as far as heights go */

@@ -238,19 +238,21 @@ struct round_entry *round_pool_next_turn(struct round_pool *pool, size_t blob_si
 
 /* --- offenders --- */
 
-void round_pool_note_offender(struct round_pool *pool, const struct round_entry *entry)
+void round_pool_note_offender(struct round_pool *pool, const struct round_entry *entry, int64_t until)
 {
 	struct round_offender *offender = &pool->offenders[pool->offender_count++ % ROUND_POOL_OFFENDERS];
 
 	memcpy(offender->group, entry->source.group, SOURCE_GROUP);
 	memcpy(offender->base_id, entry->terms.base_id, 32);
+	offender->until = until;
 }
 
-bool round_pool_is_offender(const struct round_pool *pool, const struct source *source, const uint8_t base_id[32])
+bool round_pool_is_offender(const struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
+	int64_t now)
 {
 	for (size_t i = 0; i < pool->offender_count && i < ROUND_POOL_OFFENDERS; i++)
 		if (memcmp(pool->offenders[i].group, source->group, SOURCE_GROUP) == 0 &&
-			memcmp(pool->offenders[i].base_id, base_id, 32) == 0)
+			(memcmp(pool->offenders[i].base_id, base_id, 32) == 0 || now < pool->offenders[i].until))
 			return true;
 	return false;
 }

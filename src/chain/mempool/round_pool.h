@@ -25,6 +25,7 @@ enum round_stage {
 	ROUND_LINE,  /* its bytes will be asked for */
 	ROUND_ASKED, /* they are */
 	ROUND_HERE,  /* they are here and are looked at */
+	ROUND_DOUBT, /* of a challenge: they are what they say, and its segment is to be executed */
 	ROUND_HELD,  /* judged: announced, and in templates */
 };
 
@@ -49,13 +50,16 @@ struct round_pool {
 	struct round_entry **entries; /* in order of arrival; those whose turn has passed stand last */
 	size_t count, cap, held;
 	struct map by_txid;
-	/* Groups that brought false bytes: none of theirs is asked for again in that round. A ring. */
+	/* Groups that brought false bytes: none of theirs is asked for again in that round. Nor, where what was false
+	 * cost a segment to find out, before `until`, monotonic milliseconds. A ring. */
 	struct round_offender {
 		uint8_t group[SOURCE_GROUP], base_id[32];
+		int64_t until;
 	} offenders[ROUND_POOL_OFFENDERS];
 	size_t offender_count;
-	bool is_checking; /* a job looks at bytes: one at a time, since they are large */
-	size_t at_once;   /* bytes of a blob that the loop itself looks at */
+	bool is_checking;  /* a job looks at bytes: one at a time, since they are large */
+	bool is_executing; /* a challenge's segment: one at a time, too */
+	size_t at_once;    /* bytes of a blob that the loop itself looks at */
 };
 
 void round_pool_init(struct round_pool *pool);
@@ -85,7 +89,8 @@ bool round_pool_has_place(const struct round_pool *pool, const struct source *so
  * anybody else stands in line. NULL: nobody. */
 struct round_entry *round_pool_next_turn(struct round_pool *pool, size_t blob_size, int64_t now);
 
-void round_pool_note_offender(struct round_pool *pool, const struct round_entry *entry);
-bool round_pool_is_offender(const struct round_pool *pool, const struct source *source, const uint8_t base_id[32]);
+void round_pool_note_offender(struct round_pool *pool, const struct round_entry *entry, int64_t until);
+bool round_pool_is_offender(const struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
+	int64_t now);
 
 #endif

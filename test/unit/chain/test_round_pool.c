@@ -3,10 +3,12 @@
 #include "chain/chain_helper.h"
 #include "chain/internal.h"
 #include "chain/mempool/round_policy.h"
+#include "chain/verify/segments.h"
 #include "consensus/blob/round_blob.h"
 #include "consensus/payload/contribution.h"
 #include "crypto/hash.h"
 #include "crypto/schnorr.h"
+#include "ml/backend.h"
 #include "ml/run.h"
 #include "util/bytes.h"
 #include "util/clock.h"
@@ -28,8 +30,8 @@ static void test_windows(void **unused)
 {
 	(void)unused;
 	for (uint32_t seat = 1; seat <= 8; seat++) {
-		assert_int_equal(when(ROUND_COMMIT, seat, 6), ROUND_WHEN_NOT);
-		assert_int_equal(when(ROUND_COMMIT, seat, 7), ROUND_WHEN_SOON);
+		assert_int_equal(when(ROUND_COMMIT, seat, 2), ROUND_WHEN_NOT);
+		assert_int_equal(when(ROUND_COMMIT, seat, 3), ROUND_WHEN_SOON);
 		assert_int_equal(when(ROUND_COMMIT, seat, 8), ROUND_WHEN_SOON);
 		assert_int_equal(when(ROUND_COMMIT, seat, 9), ROUND_WHEN_NOW);
 		assert_int_equal(when(ROUND_COMMIT, seat, 11), ROUND_WHEN_NOW);
@@ -38,7 +40,8 @@ static void test_windows(void **unused)
 	assert_int_equal(when(ROUND_COMMIT, 0, 9), ROUND_WHEN_NEVER);
 	assert_int_equal(when(ROUND_COMMIT, 9, 9), ROUND_WHEN_NOT);
 	assert_int_equal(when(ROUND_COMMIT, UINT32_MAX, 9), ROUND_WHEN_NOT);
-	assert_int_equal(when(ROUND_DISCLOSURE, 8, 10), ROUND_WHEN_NOT);
+	assert_int_equal(when(ROUND_DISCLOSURE, 8, 6), ROUND_WHEN_NOT);
+	assert_int_equal(when(ROUND_DISCLOSURE, 8, 7), ROUND_WHEN_SOON);
 	assert_int_equal(when(ROUND_DISCLOSURE, 8, 12), ROUND_WHEN_SOON);
 	assert_int_equal(when(ROUND_DISCLOSURE, 8, 13), ROUND_WHEN_NOW);
 	assert_int_equal(when(ROUND_DISCLOSURE, 8, 15), ROUND_WHEN_NOW);
@@ -395,6 +398,133 @@ static void test_blocks(void **unused)
 	stop_disclosing(&h, traces, 8);
 }
 
+/* --- challenges --- */
+
+/* The run of a seat from segment `from` on, as it is trained; those before stay what they are. */
+static void trace_train(struct helper *h, struct trace *trace, uint32_t height, uint32_t from)
+{
+	const struct train_config *config = &spec_course(h->spec)->train;
+	struct backend *backend = backend_new(backend_selected(), config, 1);
+	struct round_view *view = mem_calloc(1, sizeof *view);
+	struct errmsg err;
+
+	assert_true(registry_round_view(chain_registry(h->chain), view));
+	for (uint32_t j = from; j < 4; j++) {
+		struct verify_segment segment = { .number = j };
+
+		assert_true(
+			segments_gather(h->chain, chain_registry(h->chain), view, height - 1, j, &segment, NULL, &err));
+		assert_non_null(segment.base);
+		assert_int_equal(run_execute(backend,
+					 &(struct run_segment){
+						 .base = segment.base,
+						 .segment_seed = segment.seed,
+						 .start = trace->codes[j],
+						 .windows = segment.windows,
+					 },
+					 trace->codes[j + 1]),
+			STEP_OK);
+		verify_segment_clear(&segment);
+	}
+	for (uint32_t j = 0; j < 4; j++)
+		sha256(trace->digests[j], trace->codes[j + 1], run_code_size(config));
+	sha256(trace->root, trace->digests, sizeof trace->digests);
+	free(view);
+	backend_free(backend);
+}
+
+/* Seat 1 has trained its last segment alone, seat 2 everything; both have disclosed. */
+static void start_challenging(struct helper *h, struct trace traces[2])
+{
+	helper_start(h);
+	helper_mine(h, BASE);
+	for (uint32_t i = 0; i < 2; i++)
+		trace_make(&traces[i], i);
+	trace_train(h, &traces[0], 1, 3);
+	trace_train(h, &traces[1], 2, 0);
+	for (uint32_t i = 0; i < 2; i++)
+		expect(h, build_commit(h, 1 + i, traces[i].root), 0, CHAIN_NEW, "");
+	helper_mine(h, BEACON - BASE);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct buf blob = trace_blob(&traces[i], audited(h, 1 + i));
+
+		expect(h, build_disclosure(1 + i, &blob), 0, CHAIN_ORPHAN, "missing-blob");
+		assert_int_equal(bring(h, &blob), CHAIN_NEW);
+		buf_clear(&blob);
+	}
+}
+
+static struct buf code_blob(const struct trace *trace, uint32_t segment)
+{
+	struct buf blob;
+
+	buf_init(&blob);
+	buf_put(&blob, trace->codes[segment], run_code_size(&spec_course(helper_spec())->train));
+	return blob;
+}
+
+/* With its bytes. */
+static void offer_challenge(struct helper *h, const struct trace *trace, uint32_t height, uint32_t segment,
+	uint8_t from)
+{
+	struct round_tx round_tx = { .kind = ROUND_CHALLENGE, .height = height, .segment = segment };
+	struct buf blob = code_blob(trace, segment);
+
+	contribution_root(blob.data, blob.size, round_tx.root);
+	expect(h, round_tx_build(&round_tx), from, CHAIN_ORPHAN, "missing-blob");
+	assert_int_equal(bring(h, &blob), CHAIN_NEW);
+	buf_clear(&blob);
+}
+
+/* True if it is held when all is looked at. */
+static bool challenge(struct helper *h, const struct trace *trace, uint32_t height, uint32_t segment, uint8_t from)
+{
+	const size_t held = h->chain->mempool->rounds.held;
+
+	offer_challenge(h, trace, height, segment, from);
+	helper_settle(h);
+	return h->chain->mempool->rounds.held > held;
+}
+
+/* A segment that was not trained is shown to be false; one that was costs who doubts it the round and an hour. Nothing
+ * is executed twice. */
+static void test_challenges(void **unused)
+{
+	struct round_tx early = { .kind = ROUND_CHALLENGE, .height = 1, .segment = 1 };
+	struct trace traces[2];
+	struct helper h;
+	uint32_t drawn;
+
+	(void)unused;
+	start_challenging(&h, traces);
+	drawn = audited(&h, 1);
+	expect(&h, round_tx_build(&early), 9, CHAIN_ORPHAN, "bad-round-seat");
+	helper_mine(&h, 1);
+	helper_settle(&h);
+	early.segment = 4;
+	expect(&h, round_tx_build(&early), 8, CHAIN_REJECTED, "bad-round-seat");
+	assert_false(challenge(&h, &traces[1], 2, 1, 1));
+	early.height = 2;
+	early.segment = 2;
+	expect(&h, round_tx_build(&early), 1, CHAIN_REJECTED, "missing-blob");
+	assert_false(challenge(&h, &traces[1], 1, 1, 2)); /* another run's code */
+	offer_challenge(&h, &traces[1], 2, 1, 6);         /* what is known to be right */
+	assert_false(h.chain->mempool->rounds.is_executing);
+	assert_true(challenge(&h, &traces[0], 1, drawn == 1 ? 2 : 1, 3));
+	assert_false(challenge(&h, &traces[1], 2, 3, 4));
+	early.height = 1;
+	expect(&h, round_tx_build(&early), 5, CHAIN_REJECTED, "txn-mempool-conflict");
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	helper_mine(&h, 1);
+	assert_int_equal(chain_tip(h.chain)->tx_count, 2);
+	assert_int_equal(chain_mempool_count(h.chain), 0);
+	assert_true(chain_invalidate(h.chain, chain_tip(h.chain), &(struct errmsg){ "" }));
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	for (uint32_t i = 0; i < 2; i++)
+		trace_clear(&traces[i]);
+	helper_stop(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -406,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_disclosures),
 		cmocka_unit_test(test_jobs),
 		cmocka_unit_test(test_blocks),
+		cmocka_unit_test(test_challenges),
 	};
 
 	helper_use_rounds();
