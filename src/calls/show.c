@@ -182,6 +182,14 @@ json_t *show_loss(float loss)
 	return json_fixed((int64_t)(loss * 1e6f + 0.5f), 6);
 }
 
+json_t *show_loss_after(const struct block_outcome *block_outcome)
+{
+	const struct merge_statement *merge = &block_outcome->merge;
+	const bool is_unchanged = block_outcome->outcome.is_void && (merge->seats == 0 || merge->is_void);
+
+	return show_loss(is_unchanged ? block_outcome->loss_before : block_outcome->loss_after);
+}
+
 json_t *show_logits(const struct logits *logits)
 {
 	json_t *shown_array = json_array();

@@ -27,6 +27,8 @@ json_t *show_difficulty(const struct spec *spec, uint32_t bits);
 
 /* A mean loss in nats, with 6 decimals; null if it is not finite. */
 json_t *show_loss(float loss);
+/* That of the model after a block: a void update leaves it as it was. */
+json_t *show_loss_after(const struct block_outcome *block_outcome);
 /* An array of them, with 6 decimals; null for one that is not finite or beyond a million. */
 json_t *show_logits(const struct logits *logits);
 /* 2^-32 nats as nats, with 10 decimals. */

@@ -91,7 +91,7 @@ struct verdict {
 	struct state *state;  /* the state after the block: a reference of the caller's */
 	struct outcome outcome;
 	struct merge_statement merge;
-	float loss_before, loss_after;
+	float loss_before, loss_after; /* of the benchmark; for people */
 };
 
 /* Releases what the job owns, its references too. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "calls/show.h"
+#include "ml/merge.h"
 #include "util/buf.h"
 #include "util/bytes.h"
 #include "util/clock.h"
@@ -28,10 +29,9 @@ static const char *journal_plural(size_t count)
 
 /* --- a block --- */
 
-/* A void update leaves the model as it was, and so its loss. */
 static void journal_put_loss(struct buf *journal_line, const struct block_outcome *outcome)
 {
-	json_t *journal_loss = show_loss(outcome->outcome.is_void ? outcome->loss_before : outcome->loss_after);
+	json_t *journal_loss = show_loss_after(outcome);
 
 	json_print(journal_loss, 0, journal_line);
 	json_decref(journal_loss);
@@ -82,6 +82,23 @@ static void journal_tell_block(const struct spec *spec, const struct index_entry
 	buf_clear(&journal_datasets);
 }
 
+/* The block that ended a round: what became of its seats. */
+static void journal_tell_merge(const struct index_entry *entry)
+{
+	const struct merge_statement *journal_merge = &entry->outcome.merge;
+	unsigned journal_seats[4] = { 0 };
+
+	if (journal_merge->seats == 0)
+		return;
+	for (uint32_t seat = 0; seat < journal_merge->seats; seat++)
+		journal_seats[journal_merge->seat[seat]]++;
+	log_info("block %" PRIu32 " merges the runs of %" PRIu32
+		 " seats%s: %u merged, %u left out, %u struck, %u empty",
+		entry->height, journal_merge->seats, journal_merge->is_void ? ", which is void" : "",
+		journal_seats[MERGE_MERGED], journal_seats[MERGE_LEFT_OUT], journal_seats[MERGE_STRUCK],
+		journal_seats[MERGE_EMPTY]);
+}
+
 /* --- many blocks --- */
 
 static void journal_time_text(int64_t seconds, char time_left[JOURNAL_TIME_TEXT])
@@ -123,6 +140,7 @@ static void journal_on_connected(void *context, const struct index_entry *entry,
 		journal->sync_began = 0;
 		journal->last = journal_now;
 		journal_tell_block(chain_spec(journal->chain), entry, block);
+		journal_tell_merge(entry);
 		return;
 	}
 	if (journal->sync_began == 0) {

@@ -85,10 +85,7 @@ static enum rpc_outcome call_gettraininginfo(struct rpc_request *training_reques
 	json_object_set_new(training_info, "height", json_integer(training_tip->height));
 	json_object_set_new(training_info, "model_root", json_hash(training_tip->model_root_after));
 	json_object_set_new(training_info, "loss",
-		training_tip->height == 0 ?
-			json_null() :
-			show_loss(training_tip->outcome.outcome.is_void ? training_tip->outcome.loss_before :
-									  training_tip->outcome.loss_after));
+		training_tip->height == 0 ? json_null() : show_loss_after(&training_tip->outcome));
 	json_object_set_new(training_info, "next_slots", training_show_next_slots(training->chain));
 	json_object_set_new(training_info, "loose_proofs",
 		json_integer((json_int_t)chain_loose_count(training->chain)));

@@ -9,14 +9,16 @@ import sys
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
-from framework.node import Node, wait_until
+from framework.node import KEYS, Node, wait_until
 from framework.rounds import SPEC
+from reference.transactions import address
 
 P = SPEC["round_blocks"]
 WORK_END = SPEC["round_work"]
 BEACON = WORK_END + 1
 LAST_DISCLOSURE = BEACON + SPEC["round_reveal"]
 SLOW = {**SPEC, "segments": 24, "segment": 96}  # long enough to be interrupted
+STRANGER = address(SPEC["hrp"], bytes.fromhex(KEYS[0]))
 PASSPHRASE = "open sesame"
 
 
@@ -256,5 +258,68 @@ def reorganisation_begins_anew():
                "another block has them")
 
 
-tap.main(trained_committed_disclosed, all_segments_can_be_audited, kills_cost_one_segment, locked_wallet_is_waited_for,
+def play_round(node, base):
+    """From its base or below to its merge, which is the next base."""
+    mine_to(node, base)
+    wait_for_offers(node)
+    mine_to(node, base + BEACON)
+    wait_for_offers(node)
+    mine_to(node, base + P)
+
+
+def runs_are_merged_and_paid():
+    """Round after round the runs are merged into the model and paid"""
+    node = with_wallet()
+    for base in (P, 2 * P, 3 * P):
+        play_round(node, base)
+        wait_for_state(node, "over", base)
+    mine_to(node, 4 * P + 1)
+    rounds = node.rpc.getrounds()
+    tap.equal([one["base"] for one in rounds], [4 * P, 3 * P, 2 * P, P], "rounds")
+    tap.equal([one["merged"] for one in rounds], [False, True, True, True], "merged")
+    for one in rounds[1:]:
+        tap.equal((one["seats"]["struck"], one["seats"]["empty"]), (0, 0), "struck and empty seats")
+        tap.true(not one["void"] and one["seats"]["merged"] > 0, "runs are merged")
+        tap.true(one["loss_after"] < one["loss_before"], "the model gains by them")
+        seats = node.rpc.getround(one["base"])["seats"]
+        tap.true(all(seat["paid"] and seat["pay"] > 0 for seat in seats), "each is paid")
+        child = node.rpc.getblock(node.rpc.getblockhash(one["base"] + P + 1), 2)
+        paid = [output["value"] for output in child["tx"][0]["vout"]]
+        for seat in seats:
+            paid.remove(seat["pay"])  # each has an output of its own
+        node.wait_for_log(f"block {one['merge']} merges the runs of {P} seats: {one['seats']['merged']} merged")
+    # Others who fetch all of it come to the same model, and so does this node out of its own files.
+    other = new_node()
+    other.connect(node)
+    other.wait_for_height(node.height())
+    wait_until(lambda: other.model_root() == node.model_root(), "the model is the same")
+    root = node.model_root()
+    kill_and_restart(node)
+    tap.equal(node.model_root(), root, "the model after a kill")
+    tap.true(all(node.rpc.auditrun(height)["valid"] for height in (1, P + 1, 3 * P)), "runs of each round are right")
+
+
+def silence_is_struck():
+    """Who has committed and does not disclose loses what his blocks earned, and no more than that"""
+    node = with_wallet()
+    commit_runs(node)
+    coins = [{"txid": node.rpc.getblock(node.rpc.getblockhash(height), 1)["tx"][0], "n": 0}
+             for height in range(1, P + 2)]
+    tap.true(all(node.rpc.gettxout(coin["txid"], 0) for coin in coins), "the coins are there")
+    node.rpc.unloadwallet("w", load_on_startup=False)
+    node.stop()
+    shutil.rmtree(os.path.join(node.chaindir, "runs"))
+    node.start()
+    mine_to(node, 2 * P, STRANGER)
+    tap.equal({seat["state"] for seat in node.rpc.getround(P)["seats"]}, {"struck"}, "the seats")
+    tap.true(all(node.rpc.gettxout(coin["txid"], 0) for coin in coins), "they are until the verdict is stated")
+    mine_to(node, 2 * P + 1, STRANGER)
+    tap.equal([node.rpc.gettxout(coin["txid"], 0) is not None for coin in coins], [False] * P + [True], "left")
+    tap.equal([seat["paid"] for seat in node.rpc.getround(P)["seats"]], [False] * P, "paid")
+    node.rpc.loadwallet("w")
+    wait_until(lambda: len(node.rpc.listunspent(0)) == 0, "nothing is to be spent")
+    tap.equal([run for run in node.rpc.getruns() if run["base"] == P], [], "nothing is trained any more")
+
+
+tap.main(runs_are_merged_and_paid, silence_is_struck, trained_committed_disclosed, all_segments_can_be_audited, kills_cost_one_segment, locked_wallet_is_waited_for,
          run_0_begins_nothing, lost_traces_are_trained_again, reorganisation_begins_anew)
