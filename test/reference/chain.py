@@ -1,16 +1,18 @@
-"""A chain that is followed, or made, block by block: sections 8, 10, 13 and 20 together, where nobody contributes data.
+"""A chain that is followed, or made, block by block: sections 8, 10, 13, 14 and 20 together.
 
-What is left to others: time beyond now, weights of transactions, contributions, witnesses and locks of payments."""
+What is left to others: time beyond now, weights of transactions, witnesses and locks of payments, who may contribute what, and
+quarantine."""
 
 import copy
 
+from .contributions import Registration
 from .draws import SLOT, draw, mulhi
 from .hashing import sha256
 from .headers import Block, Header
 from .late import late_fault, median_time, place
 from .merge import EMPTY, STRUCK, is_true, merge
 from .pace import BACK, least_time, most_proofs
-from .reward import coinbase, proof_worth, reference_value
+from .reward import FULL_WEIGHT, coinbase, draw_datasets, draw_seats, is_harmful, proof_worth, reference_value
 from .round_tx import CHALLENGE, DISCLOSURE, Round, RoundTransaction, base_of, is_round, round_fault
 from .runs import Disclosure, Run, audited, is_challenge, is_disclosure
 from .signatures import lifted
@@ -37,6 +39,12 @@ class Coin:
         self.amount, self.script, self.height, self.of_coinbase = amount, script, height, of_coinbase
 
 
+class Dataset:
+    def __init__(self, data, registration=None, height=0):
+        self.data, self.owner, self.height = data, registration and registration.owner, height
+        self.effects = []  # floor(A / 65536) of its draws
+
+
 class Chain:
     """The state after the tip, and what the next block needs besides. `merged` is what the tip's merge states, if it has one."""
 
@@ -44,15 +52,21 @@ class Chain:
         self.spec, self.branch = spec, [Block(spec.genesis())]
         self.states = [(spec.theta, [0.0] * spec.model.n)]  # after each block
         self.bucket, self.outcomes, self.coins = 0, [Outcome(True)], {}
+        self.v_refs = [spec.v_0]  # of each block
+        self.datasets = [Dataset(spec.dataset())]
+        self.drawn, self.seats = [], {}  # numbers of datasets: of the slots of each block's child; of a base's seats
         self.shown = {}    # by height of a disclosed seat: the parts of its disclosure
         self.merged = None
         self.bodies = {}    # by seed, of steps on this branch: executed once
+        self.draw()
 
     def fork(self):
         """Another chain that has been the same so far."""
         other = copy.copy(self)
         other.branch, other.states, other.outcomes = list(self.branch), list(self.states), list(self.outcomes)
-        other.coins, other.shown = dict(self.coins), dict(self.shown)
+        other.coins, other.shown, other.v_refs = dict(self.coins), dict(self.shown), list(self.v_refs)
+        other.datasets = [copy.copy(dataset) for dataset in self.datasets]
+        other.drawn, other.seats = list(self.drawn), dict(self.seats)
         return other
 
     def height(self):
@@ -76,6 +90,22 @@ class Chain:
         pace = least_time(self.spec, height, self.branch[max(0, height - BACK)].header.time)
         return max(pace, median_time(self.branch) + 1)
 
+    def weights(self, height):
+        """Of the datasets that a block at this height may draw, with their numbers."""
+        return [(number, min(len(dataset.data), FULL_WEIGHT)) for number, dataset in enumerate(self.datasets)
+                if number == 0 or height >= dataset.height + self.spec.data_delay]
+
+    def draw(self):
+        """By the tip, for what comes after it."""
+        height, ticket = self.height(), self.tip().ticket()
+        self.drawn.append(draw_datasets(self.spec, ticket, self.weights(height + 1)))
+        if self.spec.round_blocks and height and height % self.spec.round_blocks == 0:
+            self.seats[height] = draw_seats(self.weights(height + 1), ticket, self.spec.round_blocks)
+
+    def bytes_of(self, height, slot):
+        """The dataset of a slot of the child of the block at this height."""
+        return self.datasets[self.drawn[height][slot]].data
+
     def v_ref(self):
         """Of the next block."""
         recent = self.outcomes[-VALUES_WINDOW:]
@@ -93,16 +123,19 @@ class Chain:
         late = [(proof.miner, len(self.branch) - 1 - place(self.branch, proof)) for proof in block.late]
         true = [(height, key) for height, key, seat in self.merged_round() if is_true(seat)]
         pays = (true, self.merged.script()) if self.merged else None
+        owners = [self.datasets[number].owner for number in self.drawn[self.height() - 1]] if self.height() else []
+        weight = sum(weight for _, weight in self.weights(self.height()))
         return coinbase(self.spec, self.height() + 1, fees, block.header.miner, [proof.miner for proof in block.loose],
-                        self.bucket, self.outcomes[-1], [None] * self.spec.slots, self.v_ref(), 0, late, pays)
+                        self.bucket, self.outcomes[-1], owners, self.v_refs[-1], weight, late, pays)
 
     # Runs.
 
     def run(self, height):
         """Of the seat of the block at this height."""
         base = base_of(self.spec, height) + self.spec.round_blocks
-        return Run(self.spec, self.states[base][0], self.branch[base].header.ticket(), self.branch[height].header.id(),
-                   self.spec.dataset())
+        dataset = self.datasets[self.seats[base][height - (base - self.spec.round_blocks + 1)]]
+        ticket, seat_id = self.branch[base].header.ticket(), self.branch[height].header.id()
+        return Run(self.spec, self.states[base][0], ticket, seat_id, dataset.data)
 
     def audited(self, height):
         """j of a seat, whose beacon has been mined."""
@@ -122,18 +155,19 @@ class Chain:
     # Following.
 
     def judge(self, block, blobs=()):
-        """Makes the block the tip; Wrong if it is not right. blobs: by root, those of its round transactions."""
+        """Makes the block the tip; Wrong if it is not right. blobs: by root, those that its transactions name."""
         self.judge_header(block.header)
         self.judge_lists(block)
         found = self.judge_rounds(block)
         coins, fees = self.spend(block)
         self.judge_coinbase(block, fees)
-        deltas = [self.judge_step(proof, self.state()[0], self.tip().ticket()) for proof in block.proofs()]
+        deltas = [self.judge_step(proof, self.height()) for proof in block.proofs()]
         for proof in block.late:
-            a = place(self.branch, proof)
-            self.judge_step(proof, self.states[a][0], self.branch[a].header.ticket())
+            self.judge_step(proof, place(self.branch, proof))
         shown = self.judge_blobs(found, dict(blobs))
         self.go_on(block, deltas, coins, shown)
+        self.register(block, dict(blobs))
+        self.draw()
 
     def judge_header(self, header):
         wanted = self.proof_fields()
@@ -209,16 +243,20 @@ class Chain:
         require(pays_right, "bad-cb-outputs")
         require(False, "bad-cb-outcome")
 
-    def judge_step(self, proof, theta, ticket):
-        """The slot of a proof and its body."""
-        delta = self.execute(proof, theta, ticket)
+    def judge_step(self, proof, height):
+        """The slot of a proof and its body; the parent has this height."""
+        delta = self.execute(proof, height)
         require(sha256(delta) == proof.digest, "bad-proof-digest")
-        return mulhi(draw(proof.seed(), SLOT, 0), self.spec.slots), delta
+        return self.slot_of(proof), delta
 
-    def execute(self, proof, theta, ticket):
-        seed = proof.seed()
+    def slot_of(self, proof):
+        return mulhi(draw(proof.seed(), SLOT, 0), self.spec.slots)
+
+    def execute(self, proof, height):
+        seed, ticket = proof.seed(), self.branch[height].header.ticket()
         if seed not in self.bodies:
-            self.bodies[seed] = step(self.spec, theta, ticket, seed, self.spec.dataset())
+            data = self.bytes_of(height, self.slot_of(proof))
+            self.bodies[seed] = step(self.spec, self.states[height][0], ticket, seed, data)
         return self.bodies[seed]
 
     def judge_blobs(self, found, blobs):
@@ -236,7 +274,10 @@ class Chain:
 
     def go_on(self, block, deltas, coins, shown):
         ticket, height = self.tip().ticket(), self.height() + 1
-        state, outcome, _ = update_state(self.spec, *self.state(), ticket, deltas, self.v_ref())
+        datasets = [self.bytes_of(height - 1, slot) for slot in range(self.spec.slots)]
+        v_ref = self.v_ref()
+        state, outcome, _ = update_state(self.spec, *self.state(), ticket, deltas, v_ref, datasets)
+        self.check_effects()
         backs = [height - 1 - place(self.branch, proof) for proof in block.late]
         _, self.bucket = proof_worth(self.spec, height, self.bucket, len(block.loose), backs)
         self.branch.append(block)
@@ -249,7 +290,26 @@ class Chain:
             state, self.merged, _ = merge(self.spec, state, ticket, seats)
         self.states.append(state)
         self.outcomes.append(outcome)
+        self.v_refs.append(v_ref)
         self.coins = coins
+
+    def check_effects(self):
+        """Of the tip, whose outcome the next block states."""
+        for slot, number in zip(self.outcomes[-1].slots, self.drawn[self.height() - 1]):
+            dataset = self.datasets[number]
+            if slot.count and dataset.owner:
+                effects = dataset.effects + [slot.effect >> 16]
+                assert not is_harmful(effects, self.v_refs[-1]), "the judge knows no quarantine"
+                dataset.effects = effects
+
+    def register(self, block, blobs):
+        """The tip's contributions."""
+        for transaction in block.transactions[1:]:
+            for _, script in transaction.outputs:
+                if script.startswith(b"\x6a") and b"atl\x01" in script[2:7]:
+                    found = Registration.parse(script)
+                    assert found.size == len(blobs[found.root]), "the blob is another"
+                    self.datasets.append(Dataset(blobs[found.root], found, self.height()))
 
     # Making.
 
@@ -265,7 +325,7 @@ class Chain:
         header.tx_root = block.tx_root()
         while True:
             if work:
-                header.digest = sha256(self.execute(header, self.state()[0], self.tip().ticket()))
+                header.digest = sha256(self.execute(header, self.height()))
             if header.is_block():
                 return block
             header.nonce += 1
