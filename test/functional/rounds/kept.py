@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""What a node knows of rounds outlasts what may happen to it: restarts and kill -9 in the middle of one, a damaged blob, lost
+snapshots, a merge that is undone, a new index; and who comes later finds the same."""
+
+import glob
+import os
+import sys
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from framework import tap
+from framework.node import Node, wait_for_same_tip, wait_until
+from framework.story import COPIED, FIELDS, FIRST, HONEST, LAST, OUT_OF_BOUNDS, P, SECOND, Listener, Story
+from reference.hashing import blob_root
+
+MERGE = FIRST + P
+
+
+class Victim(Listener):
+    """Hears the right blocks, and has something happen to it between some of them."""
+
+    def __init__(self, story):
+        super().__init__(story.chain)
+        self.story = story
+
+    def hear(self, block, blobs, reason):
+        height = self.chain.height()
+        if reason is None and height == MERGE:
+            self.spoil(blob_root(self.story.disclosure(1 + HONEST)[1]))
+        if reason is None:
+            super().hear(block, blobs, reason)
+            self.suffer(height)
+
+    def spoil(self, root):
+        """The blob's file is another's from now on: it is needed once more, for the merge."""
+        with open(os.path.join(self.node.chaindir, "blobs", root.hex()), "r+b") as file:
+            file.write(bytes(32))
+
+    def suffer(self, height):
+        if height == FIRST + 4:
+            for seat, found in ((HONEST, "right"), (SECOND, "right"), (COPIED, "false"), (OUT_OF_BOUNDS, "false")):
+                self.node.wait_for_log(f"of the run of seat {1 + seat} is {found}")
+        elif height == FIRST + 5:
+            self.node.restart()
+        elif height == FIRST + 6:
+            self.node.kill()
+            self.node.start()
+        elif height == MERGE:
+            self.node.wait_for_log("removing a damaged blob")
+
+
+def forget_states(node):
+    """All snapshots of the model go: what is needed of it is replayed."""
+    node.stop()
+    for path in glob.glob(os.path.join(node.chaindir, "model", "*.state")):
+        os.remove(path)
+    node.start()
+
+
+def kept():
+    """Rounds go on over restarts and damage; states after merges are replayed, audited, undone, and verified anew"""
+    story = Story()
+    victim = Victim(story)
+    node = victim.node
+    story.tell(LAST, victim.hear)
+    tip = node.tip()
+    for height in range(MERGE, story.chain.height(), P):
+        audit = node.rpc.auditblock(node.rpc.getblockhash(height))
+        tap.true(audit["valid"], f"the audit of block {height}: {audit}")
+    forget_states(node)
+    tap.equal(node.tip(), tip, "the tip after a replay of all")
+    node.rpc.invalidateblock(node.rpc.getblockhash(MERGE))
+    tap.equal(node.height(), MERGE - 1, "the height without the first merge")
+    node.rpc.reconsiderblock(story.chain.branch[MERGE].header.id()[::-1].hex())
+    wait_until(lambda: node.tip() == tip, "the chain is back")
+    node.restart("-reindex")
+    wait_until(lambda: node.tip() == tip, "all is verified again")
+    with Node(chain=FIELDS["name"], connect=[node], start=False) as late:
+        late.use_spec(FIELDS)
+        late.start()
+        wait_for_same_tip(node, late)
+    node.stop()
+    node.remove()
+
+
+tap.main(kept)
