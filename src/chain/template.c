@@ -13,20 +13,22 @@
 #include "util/clock.h"
 #include "util/mem.h"
 
-/* The most a coinbase can weigh: everything outside its outputs, the outcome's statement, an output a proof and slot.
- * Four for each byte, as a coinbase has no witness. */
-static size_t template_coinbase_weight(const struct spec *spec, size_t proofs)
+/* The most a coinbase can weigh: everything outside its outputs, what it states of the tip's outcome and merge, an
+ * output a proof, slot and seat. Four for each byte, as a coinbase has no witness. */
+static size_t template_coinbase_weight(const struct chain *chain, size_t proofs)
 {
-	return 4 * (80 + 64 + 9 * (size_t)spec->slots + 43 * (1 + proofs + spec->slots));
+	const size_t slots = chain->spec->slots, seats = chain_tip(chain)->outcome.merge.seats;
+
+	return 4 * (80 + 64 + 17 * slots + seats + 43 * (1 + proofs + slots + seats));
 }
 
 /* As many proofs beside its own as the block's time allows, and a coinbase within its weight can pay. */
-static size_t template_most_proofs(const struct spec *spec, const struct block *template_block,
+static size_t template_most_proofs(const struct chain *chain, const struct block *template_block,
 	const struct parent_view *parent_view)
 {
-	size_t most_proofs = pace_most_proofs(spec, template_block->header.time, parent_view->base_time);
+	size_t most_proofs = pace_most_proofs(chain->spec, template_block->header.time, parent_view->base_time);
 
-	while (most_proofs > 0 && template_coinbase_weight(spec, most_proofs) > spec->block_weight)
+	while (most_proofs > 0 && template_coinbase_weight(chain, most_proofs) > chain->spec->block_weight)
 		most_proofs--;
 	return most_proofs;
 }
@@ -151,10 +153,10 @@ struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 	memcpy(template_block->header.miner, miner, 32);
 	template_block->header.bits = target_next_bits(spec, tip->height, tip->header.time);
 	template_block->header.time = template_time(chain, &parent_view);
-	most_proofs = template_most_proofs(spec, template_block, &parent_view);
+	most_proofs = template_most_proofs(chain, template_block, &parent_view);
 	template_add_loose(chain, template_block, most_proofs);
 	template_add_late(chain, template_block, most_proofs);
-	coinbase_room = template_coinbase_weight(spec, template_block->loose_count + template_block->late_count);
+	coinbase_room = template_coinbase_weight(chain, template_block->loose_count + template_block->late_count);
 	template_facts.fees = template_add_txs(chain, template_block,
 		coinbase_room < spec->block_weight ? spec->block_weight - coinbase_room : 0);
 	template_facts.loose = template_block->loose;

@@ -35,6 +35,8 @@ enum {
 	SPEC_ITERATIONS_SPACED = 4, /* the first starts from weights that all attempts share: no more than a quarter */
 	SPEC_STATE_VALUE_BYTES = 8, /* a parameter's: weight and momentum */
 	SPEC_ROUND_LEAST = 4,       /* blocks of a round: a commit, the draw, a disclosure, and one more */
+	SPEC_WEIGHT_LEAST = 4000,
+	SPEC_SEAT_WEIGHT = 176,     /* 4 * (43 + 1) */
 	SPEC_RUN_REACH = 126000000, /* millionths: what a delta code of exponent 0 can say of a value */
 };
 
@@ -98,7 +100,7 @@ const struct spec_field spec_fields[] = {
 	SPEC_FIELD("blob_budget", blob_budget, SPEC_BLOB_LEAST, 1u << 30),
 	SPEC_FIELD("page_distinct", pages.distinct, 0, PAGES_SIZE - (PAGES_STRING - 1)),
 	SPEC_FIELD("page_judged", pages.judged, PAGES_STRING, PAGES_SIZE),
-	SPEC_FIELD("block_weight", block_weight, 4000, 16000000),
+	SPEC_FIELD("block_weight", block_weight, SPEC_WEIGHT_LEAST, 16000000),
 	SPEC_DERIVED("corpus_size", courses[0].corpus_size, 66, SPEC_CORPUS_MAX),
 	SPEC_ROUND("round_blocks", round_blocks, ROUND_SEATS_MAX),
 	SPEC_ROUND("round_work", round_work, ROUND_SEATS_MAX),
@@ -365,11 +367,22 @@ static bool spec_check_run(const struct spec *spec, struct errmsg *err)
 			(unsigned long long)disclosed_size);
 }
 
+/* The child of a merge must pay all true seats, and the chain would end where its coinbase is too heavy. What any
+ * coinbase must have fits into SPEC_WEIGHT_LEAST; a seat more is an output to a key, and a byte of the statement. */
+static bool spec_check_pay(const struct spec *spec, struct errmsg *err)
+{
+	uint32_t least_weight = SPEC_WEIGHT_LEAST + SPEC_SEAT_WEIGHT * spec->round_blocks;
+
+	return spec->block_weight >= least_weight ||
+		errmsg_set(err, "block_weight is %u, and must be %u at least to pay a round", spec->block_weight,
+			least_weight);
+}
+
 static bool spec_check_rounds(const struct spec *spec, struct errmsg *err)
 {
 	if (spec->round_blocks == 0)
 		return spec_check_roundless(spec, err);
-	return spec_check_round_times(spec, err) && spec_check_run(spec, err);
+	return spec_check_round_times(spec, err) && spec_check_run(spec, err) && spec_check_pay(spec, err);
 }
 
 static bool spec_check_limits(const struct spec *spec, struct errmsg *err)

@@ -179,6 +179,32 @@ static void test_reorganised(void **unused)
 	helper_stop(&h);
 }
 
+/* What the child of a merge must pay has its room in a template; what is left is for loose proofs, here for three. */
+static void test_room_for_pay(void **unused)
+{
+	static const uint8_t all_true[BLOCKS] = { SEAT_MERGED, SEAT_LEFT_OUT, SEAT_MERGED, SEAT_MERGED, SEAT_MERGED,
+		SEAT_MERGED, SEAT_MERGED, SEAT_MERGED };
+	struct helper h;
+	uint32_t block_weight;
+
+	(void)unused;
+	helper_start(&h);
+	block_weight = h.spec->block_weight;
+	h.spec->block_weight = 4 * (144 + 17 * h.spec->slots + BLOCKS + 43 * (1 + h.spec->slots + BLOCKS + 3));
+	helper_mine(&h, MERGE);
+	state_merge(&h, all_true);
+	for (uint32_t i = 0; i < 5; i++) {
+		helper_key(&h, 0x40 + i); /* one key's proofs on one template are the same */
+		helper_mine_loose(&h);
+	}
+	helper_key(&h, 0x11);
+	helper_mine(&h, 1);
+	assert_int_equal(chain_tip(h.chain)->loose_count, 3);
+	assert_int_equal(stakes_there(&h), 0xff);
+	h.spec->block_weight = block_weight;
+	helper_stop(&h);
+}
+
 /* Where runs earn all, a miner is paid for fees alone: without these output 0 of his coinbase is another's, or the
  * outcome. Neither is taken. */
 static void test_no_stake(void **unused)
@@ -221,6 +247,7 @@ int main(void)
 		cmocka_unit_test(test_struck_and_spent),
 		cmocka_unit_test(test_first_spend),
 		cmocka_unit_test(test_reorganised),
+		cmocka_unit_test(test_room_for_pay),
 		cmocka_unit_test(test_no_stake),
 	};
 

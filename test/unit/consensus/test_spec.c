@@ -266,7 +266,8 @@ static void test_rounds(void **state)
 		assert_int_equal(spec_course(&spec)->train.segment, spec.segment);
 		spec_clear(&spec);
 	}
-	assert_true(parse("{" ROUNDS ",\"maturity\":17,\"blob_max\":87878,\"lr_ppm\":3937500}", &spec, &err));
+	assert_true(parse("{" ROUNDS ",\"maturity\":17,\"block_weight\":5408,\"blob_max\":87878,\"lr_ppm\":3937500}",
+		&spec, &err));
 	assert_int_equal(spec_course(&spec)->train.segments, 4);
 	assert_int_equal(spec_course(&spec)->train.segment, 2);
 	spec_clear(&spec);
@@ -386,6 +387,8 @@ static void test_mistakes_of_rounds(void **state)
 		{ AFTER(20, 8, 3, 3, 1025, 2) "}", "segments is 1025" },
 		{ AFTER(20, 8, 3, 3, 4, 1025) "}", "segment is 1025" },
 		{ AFTER(20, 8, 3, 3, 4, 2) ",\"run_ppm\":1000001}", "run_ppm is 1000001" },
+		{ AFTER(20, 8, 3, 3, 4, 2) ",\"block_weight\":5407}",
+			"block_weight is 5407, and must be 5408 at least" },
 		{ AFTER(20, 8, 3, 3, 64, 2) ",\"lr_ppm\":246094}", "4 * lr_ppm * segment * segments" },
 		{ AFTER(20, 8, 3, 3, 1024, 1024) "}", "4 * lr_ppm * segment * segments" },
 		{ AFTER(20, 8, 3, 3, 4, 2) ",\"blob_max\":87877}",
