@@ -365,6 +365,23 @@ class RoundAnswers(Answers):
     def run_code(self, j, block):
         return self.run_codes()[int(j)][65 * int(block):][:65].hex()
 
+    def segment_from(self, lr_ppm, number, below, spread):
+        """Segment 0 of the example run, from weights that a stranger could send."""
+        spec = copy.copy(self.spec("rounds"))
+        spec.lr_ppm = int(lr_ppm)
+        most = runs.most_exponent(spec.lr_ppm, spec.segment, spec.segments)
+        code = bytearray(self.blob(number, runs.code_size(spec)))
+        for at in range(0, len(code), 65):
+            code[at] = max(-40, most - int(below) - code[at] % int(spread)) & 0xff
+        padding = -spec.model.n % 64
+        code[len(code) - padding:] = bytes(padding)
+        assert runs.within_bounds(spec, bytes(code))
+        run = runs.Run(spec, spec.theta, EXAMPLE_PARENT, self.SEAT, spec.dataset())
+        try:
+            return sha256(run.segment(0, bytes(code))).hex()
+        except Failed:
+            return "fails"
+
     def trace_root(self):
         return sha256(runs.digest_list(self.run_codes()))
 

@@ -11,6 +11,7 @@
 #include "ml/backend_cpu.h"
 #include "ml/delta.h"
 #include "ml/kernel/float.h"
+#include "ml/kernel/noise.h"
 #include "ml/merge.h"
 #include "ml/run.h"
 #include "ml/update.h"
@@ -262,6 +263,58 @@ static void example_list(uint8_t list[SEGMENTS][32])
 {
 	for (size_t j = 0; j < SEGMENTS; j++)
 		sha256(list[j], code[j + 1], run_code_size(train()));
+}
+
+/* The first bytes of blob `number` as a code: the exponents at most that much below the highest and what follows. */
+static uint8_t *strange_code(const struct train_config *config, unsigned number, int below, unsigned spread)
+{
+	const size_t size = run_code_size(config),
+		     padding = DELTA_BLOCK * (size / DELTA_BLOCK_SIZE) - model_count(&config->model);
+	uint8_t key[32], *out = mem_alloc(size + 3);
+	uint32_t words[4];
+
+	memset(key, (int)number, sizeof key);
+	for (size_t i = 0; i < size; i++) {
+		if (i % 4 == 0)
+			noise_words(key, 0, (uint32_t)(i / 4), words);
+		out[i] = (uint8_t)words[i % 4];
+	}
+	for (size_t i = 0; i < size; i += DELTA_BLOCK_SIZE) {
+		const int exponent = run_exponent_max(config) - below - (int)(out[i] % spread);
+
+		out[i] = (uint8_t)(exponent < DELTA_EXPONENT_MIN ? DELTA_EXPONENT_MIN : exponent);
+	}
+	memset(out + size - padding, 0, padding);
+	return out;
+}
+
+static void answer_segment_from(const char *arguments, char *out)
+{
+	struct train_config config = *train();
+	uint8_t segment_seed[32], digest[32], *start, *found = mem_alloc(run_code_size(train()));
+	unsigned number, spread;
+	struct backend *other;
+	int below;
+
+	assert_int_equal(sscanf(arguments, "%u %u %d %u", &config.lr_ppm, &number, &below, &spread), 4);
+	start = strange_code(&config, number, below, spread);
+	other = backend_new(backend_cpu(ENGINE_OPENBLAS), &config, 1);
+	run_segment_seed(example_run, 0, segment_seed);
+	const struct run_segment segment = { .base = initial,
+		.segment_seed = segment_seed,
+		.start = start,
+		.windows = windows[0] };
+
+	assert_true(run_code_check(&config, start, run_code_size(&config)));
+	if (run_execute(other, &segment, found) == STEP_OK) {
+		sha256(digest, found, run_code_size(&config));
+		put_hex(out, digest, 32);
+	} else {
+		strcpy(out, "fails");
+	}
+	backend_free(other);
+	free(start);
+	free(found);
 }
 
 static void answer_run_root(const char *arguments, char *out)
@@ -731,6 +784,7 @@ static const struct question questions[] = {
 	{ "run_window", answer_run_window, 3 },
 	{ "run_digest", answer_run_digest, SEGMENTS + 1 },
 	{ "run_code", answer_run_code, 3 },
+	{ "segment_from", answer_segment_from, 6 },
 	{ "run_root", answer_run_root, 1 },
 	{ "disclosure_root", answer_disclosure_root, 1 },
 	{ "challenge_root", answer_challenge_root, 1 },
