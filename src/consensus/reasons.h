@@ -104,6 +104,7 @@ enum reasons_blame {
 	X(NON_BIP68_FINAL, "non-BIP68-final", NOT_YET, NOBODY)                                          \
 	X(NON_FINAL, "non-final", NOT_YET, NOBODY)                                                      \
 	X(PREV_BLK_NOT_FOUND, "prev-blk-not-found", NOT_YET, NOBODY)                                    \
+	X(ROUND_OFFENDER, "round-offender", NOT_YET, NOBODY)                                            \
 	X(TIME_TOO_NEW, "time-too-new", NOT_YET, NOBODY)                                                \
 	X(TIME_TOO_OLD, "time-too-old", INVALID, SENDER)                                                \
 	X(TIME_TOO_SOON, "time-too-soon", INVALID, SENDER)                                              \

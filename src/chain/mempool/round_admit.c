@@ -78,29 +78,32 @@ static void round_admit_drop_rivals(struct chain *chain, const struct round_tx *
 
 /* --- the branch --- */
 
-/* By what of the branch its bytes are judged. False: the seat is not one of the open round's. */
+/* By what of the branch its bytes are judged. False: the seat is not one of the open round's. Asked for each that is
+ * here: nobody's dataset is drawn for it. */
 static bool round_admit_terms(const struct chain *chain, const struct round_tx *round_tx, struct round_terms *terms)
 {
-	struct round_view *view = mem_calloc(1, sizeof *view);
-	bool is_seat = registry_round_view(chain->registry, view) &&
-		round_policy_base(chain->spec, round_tx->height) == view->base;
+	const struct rounds_run *run;
+	struct round_view view;
+	uint32_t seat;
 
 	memset(terms, 0, sizeof *terms);
-	if (is_seat) {
-		const uint32_t seat = round_tx->height - (view->base - view->seats + 1);
-		const struct rounds_run *run = &view->run[seat];
-
-		memcpy(terms->base_id, view->id, 32);
-		if (round_tx->kind == ROUND_DISCLOSURE && view->beacon != NULL) {
-			memcpy(terms->committed, run->trace_root, 32);
-			terms->segment = round_audited(view, chain->spec, seat);
-		} else if (round_tx->kind == ROUND_CHALLENGE) {
-			memcpy(terms->committed, run->blob, 32);
-			terms->segment = round_tx->segment;
-		}
+	if (!rounds_look(registry_rounds(chain->registry), chain->spec, &view) ||
+		round_policy_base(chain->spec, round_tx->height) != view.base)
+		return false;
+	memcpy(terms->base_id, view.id, 32);
+	/* At the base nobody has said anything. */
+	if (view.run == NULL)
+		return true;
+	seat = round_tx->height - (view.base - view.seats + 1);
+	run = &view.run[seat];
+	if (round_tx->kind == ROUND_DISCLOSURE && view.beacon != NULL) {
+		memcpy(terms->committed, run->trace_root, 32);
+		terms->segment = round_audited(&view, chain->spec, seat);
+	} else if (round_tx->kind == ROUND_CHALLENGE) {
+		memcpy(terms->committed, run->blob, 32);
+		terms->segment = round_tx->segment;
 	}
-	free(view);
-	return is_seat;
+	return true;
 }
 
 static bool round_admit_same_terms(const struct round_terms *terms, const struct round_terms *others)
@@ -129,6 +132,14 @@ static enum chain_result round_admit_judge_branch(const struct chain *chain, con
 	if (registry_check_round_tx(chain->registry, round_tx, reject))
 		return CHAIN_NEW;
 	return reject->code == REJECT_NOT_YET ? CHAIN_ORPHAN : CHAIN_REJECTED;
+}
+
+/* A signature is the one thing that costs something to look at before anything is known: one false one a round. */
+static void round_admit_note_unsigned(struct chain *chain, const struct source *source, const struct round_terms *terms,
+	enum chain_result judged, const struct reject *reject)
+{
+	if (judged == CHAIN_REJECTED && reject->why == REASON_BAD_ROUND_SIGNATURE && source->peer != 0)
+		round_pool_note_offender(round_admit_pool(chain), source, terms->base_id, 0);
 }
 
 /* Whether what it was judged by still holds, and the next block, or a later one, may have it. Its signature names the
@@ -258,7 +269,7 @@ static enum chain_result round_admit_checked(struct chain *chain, const struct r
 		*reject = check->reject;
 	log_debug(LOG_MEMPOOL, "a round transaction is false: %s (%s)", check->reject.reason, check->reject.detail);
 	if (entry->source.peer != 0)
-		round_pool_note_offender(pool, entry, 0);
+		round_pool_note_offender(pool, &entry->source, entry->terms.base_id, 0);
 	round_admit_drop(chain, entry, check->reject.reason);
 	return CHAIN_REJECTED;
 }
@@ -321,7 +332,8 @@ static void round_admit_punish(struct chain *chain, const struct round_entry *en
 
 	if (entry->source.peer == 0)
 		return;
-	round_pool_note_offender(round_admit_pool(chain), entry, clock_mono_ms() + ROUND_ADMIT_REST_MS);
+	round_pool_note_offender(round_admit_pool(chain), &entry->source, entry->terms.base_id,
+		clock_mono_ms() + ROUND_ADMIT_REST_MS);
 	if (group != NULL)
 		sources_proved(group, false, clock_wall());
 }
@@ -415,17 +427,13 @@ static enum chain_result round_admit_tell_waiting(const struct round_entry *entr
 	return CHAIN_ORPHAN;
 }
 
-/* One that has proven nothing yet. What is wrong here is wrong with its sender: others may bring the same, so it must
- * not be remembered as refused. */
+/* One that has proven nothing yet. */
 static bool round_admit_make_place(struct chain *chain, const struct round_tx *round_tx, const struct source *source,
-	const struct round_terms *terms, struct reject *reject)
+	struct reject *reject)
 {
 	struct round_pool *pool = round_admit_pool(chain);
 	struct round_entry *loser;
 
-	if (source->peer != 0 && round_pool_is_offender(pool, source, terms->base_id, clock_mono_ms()))
-		return reject_as(reject, REJECT_NOT_YET, REASON_MISSING_BLOB,
-			"what was false came from its address in this round");
 	if (source->peer != 0 && round_pool_is_waiting(pool, round_tx, source))
 		return reject_as(reject, REJECT_NOT_YET, REASON_TXN_MEMPOOL_CONFLICT,
 			"another for that seat waits, from its address");
@@ -460,7 +468,8 @@ static enum chain_result round_admit_begin(struct chain *chain, struct round_ent
 	return entry != NULL ? round_admit_tell_waiting(entry, reject) : CHAIN_ORPHAN;
 }
 
-/* Who has the place of its seat is looked for before any signature. */
+/* Who has the place of its seat is looked for before any signature, and so is who sends it. What is wrong with its
+ * sender is not remembered of it: others may bring the same. */
 static enum chain_result round_admit_enter(struct chain *chain, const struct tx *tx, const struct round_tx *round_tx,
 	const struct source *source, struct reject *reject)
 {
@@ -473,11 +482,16 @@ static enum chain_result round_admit_enter(struct chain *chain, const struct tx 
 		reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT, "the seat has another one in the mempool");
 		return CHAIN_REJECTED;
 	}
-	judged = round_admit_judge_branch(chain, round_tx, reject);
 	round_admit_terms(chain, round_tx, &terms);
+	if (source->peer != 0 && round_pool_is_offender(pool, source, terms.base_id, clock_mono_ms())) {
+		reject_set(reject, REASON_ROUND_OFFENDER, "what was false came from its address in this round");
+		return CHAIN_REJECTED;
+	}
+	judged = round_admit_judge_branch(chain, round_tx, reject);
+	round_admit_note_unsigned(chain, source, &terms, judged, reject);
 	if (judged == CHAIN_REJECTED ||
 		((judged == CHAIN_ORPHAN || round_tx->kind != ROUND_COMMIT) &&
-			!round_admit_make_place(chain, round_tx, source, &terms, reject)))
+			!round_admit_make_place(chain, round_tx, source, reject)))
 		return CHAIN_REJECTED;
 	entry = round_pool_put(pool, tx, round_tx, source);
 	entry->terms = terms;
@@ -563,6 +577,7 @@ static void round_admit_begin_early(struct chain *chain)
 			continue;
 		}
 		round_admit_terms(chain, &early->round_tx, &early->terms);
+		round_admit_note_unsigned(chain, &early->source, &early->terms, judged, &reject);
 		if (judged != CHAIN_NEW || round_pool_holder(pool, &early->round_tx) != NULL)
 			round_admit_drop(chain, early, "conflict");
 		else

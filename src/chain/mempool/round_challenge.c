@@ -40,7 +40,9 @@ static void round_challenge_end(struct round_challenge *challenge, enum round_ch
 /* The seat of the open round; false: it has none any more, or another base. */
 static bool round_challenge_find_seat(const struct round_challenge *challenge, struct round_view *view, uint32_t *seat)
 {
-	if (!registry_round_view(challenge->chain->registry, view) || view->run == NULL ||
+	const struct chain *chain = challenge->chain;
+
+	if (!rounds_look(registry_rounds(chain->registry), chain->spec, view) || view->run == NULL ||
 		memcmp(view->id, challenge->terms.base_id, 32) != 0)
 		return false;
 	*seat = challenge->height - (view->base - view->seats + 1);
@@ -50,17 +52,15 @@ static bool round_challenge_find_seat(const struct round_challenge *challenge, s
 /* What its segment is known by; false as above. */
 static bool round_challenge_find_key(struct round_challenge *challenge)
 {
-	struct round_view *view = mem_calloc(1, sizeof *view);
+	struct round_view view;
 	uint8_t segment_seed[32];
 	uint32_t seat;
-	const bool is_there = round_challenge_find_seat(challenge, view, &seat);
 
-	if (is_there) {
-		segments_seed(view, seat, challenge->terms.segment, segment_seed);
-		audits_key(segment_seed, challenge->terms.committed, challenge->key);
-	}
-	free(view);
-	return is_there;
+	if (!round_challenge_find_seat(challenge, &view, &seat))
+		return false;
+	segments_seed(&view, seat, challenge->terms.segment, segment_seed);
+	audits_key(segment_seed, challenge->terms.committed, challenge->key);
+	return true;
 }
 
 /* --- the job --- */
@@ -120,15 +120,14 @@ static void round_challenge_done(void *challenge_arg, bool cancelled)
 static void round_challenge_post(struct round_challenge *challenge)
 {
 	struct chain *chain = challenge->chain;
-	struct round_view *view = mem_calloc(1, sizeof *view);
+	struct round_view view;
 	struct errmsg err;
 	uint32_t seat;
-	const bool is_gathered = round_challenge_find_seat(challenge, view, &seat) &&
-		segments_gather(chain, chain->registry, view, seat, challenge->terms.segment, &challenge->segment, NULL,
-			&err) &&
+	const bool is_gathered = round_challenge_find_seat(challenge, &view, &seat) &&
+		segments_gather(chain, chain->registry, &view, seat, challenge->terms.segment, &challenge->segment,
+			NULL, &err) &&
 		challenge->segment.base != NULL;
 
-	free(view);
 	if (!is_gathered) {
 		round_challenge_end(challenge, ROUND_CHALLENGE_UNKNOWN);
 		return;

@@ -238,12 +238,13 @@ struct round_entry *round_pool_next_turn(struct round_pool *pool, size_t blob_si
 
 /* --- offenders --- */
 
-void round_pool_note_offender(struct round_pool *pool, const struct round_entry *entry, int64_t until)
+void round_pool_note_offender(struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
+	int64_t until)
 {
 	struct round_offender *offender = &pool->offenders[pool->offender_count++ % ROUND_POOL_OFFENDERS];
 
-	memcpy(offender->group, entry->source.group, SOURCE_GROUP);
-	memcpy(offender->base_id, entry->terms.base_id, 32);
+	memcpy(offender->group, source->group, SOURCE_GROUP);
+	memcpy(offender->base_id, base_id, 32);
 	offender->until = until;
 }
 

@@ -50,8 +50,8 @@ struct round_pool {
 	struct round_entry **entries; /* in order of arrival; those whose turn has passed stand last */
 	size_t count, cap, held;
 	struct map by_txid;
-	/* Groups that brought false bytes: none of theirs is asked for again in that round. Nor, where what was false
-	 * cost a segment to find out, before `until`, monotonic milliseconds. A ring. */
+	/* Groups that brought a false signature or false bytes: nothing of theirs is taken in that round any more. Nor,
+	 * where what was false cost a segment to find out, before `until`, monotonic milliseconds. A ring. */
 	struct round_offender {
 		uint8_t group[SOURCE_GROUP], base_id[32];
 		int64_t until;
@@ -89,7 +89,8 @@ bool round_pool_has_place(const struct round_pool *pool, const struct source *so
  * anybody else stands in line. NULL: nobody. */
 struct round_entry *round_pool_next_turn(struct round_pool *pool, size_t blob_size, int64_t now);
 
-void round_pool_note_offender(struct round_pool *pool, const struct round_entry *entry, int64_t until);
+void round_pool_note_offender(struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
+	int64_t until);
 bool round_pool_is_offender(const struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
 	int64_t now);
 

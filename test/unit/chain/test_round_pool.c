@@ -239,8 +239,9 @@ static void test_commits(void **unused)
 	expect(&h, build_commit(&h, 1, trace.root), 1, CHAIN_KNOWN, "");
 	expect(&h, build_commit(&h, 1, trace.digests[0]), 2, CHAIN_REJECTED, "txn-mempool-conflict");
 	expect(&h, round_tx_build(&forged), 1, CHAIN_REJECTED, "bad-round-signature");
-	forged.height = 9;
-	expect(&h, round_tx_build(&forged), 1, CHAIN_REJECTED, "bad-round-seat");
+	expect(&h, build_commit(&h, 2, trace.root), 1, CHAIN_REJECTED, "round-offender");
+	forged.height = 16;
+	expect(&h, round_tx_build(&forged), 2, CHAIN_REJECTED, "bad-round-seat");
 	expect(&h, build_commit(&h, 8, trace.root), 0, CHAIN_NEW, "");
 	assert_int_equal(h.txs_added, 2);
 	assert_int_equal(chain_mempool_count(h.chain), 2);
@@ -248,9 +249,9 @@ static void test_commits(void **unused)
 	helper_mine(&h, 1);
 	assert_int_equal(chain_tip(h.chain)->tx_count, 3);
 	assert_int_equal(chain_mempool_count(h.chain), 0);
-	expect(&h, build_commit(&h, 1, trace.root), 1, CHAIN_REJECTED, "bad-round-duplicate");
+	expect(&h, build_commit(&h, 1, trace.root), 3, CHAIN_REJECTED, "bad-round-duplicate");
 	helper_mine(&h, 2);
-	expect(&h, late, 1, CHAIN_REJECTED, "bad-round-seat");
+	expect(&h, late, 3, CHAIN_REJECTED, "bad-round-seat");
 	trace_clear(&trace);
 	helper_stop(&h);
 }
@@ -322,7 +323,7 @@ static void test_disclosures(void **unused)
 	assert_int_equal(bring(&h, &wrong), CHAIN_NEW);
 	assert_int_equal(h.txs_added, 0);
 	assert_int_equal(helper_files(&h, "blobs/*"), 0);
-	expect(&h, build_disclosure(2, &other), 1, CHAIN_REJECTED, "missing-blob");
+	expect(&h, build_disclosure(2, &other), 1, CHAIN_REJECTED, "round-offender");
 	assert_int_equal(bring(&h, &right), CHAIN_NEW);
 	assert_int_equal(h.txs_added, 1);
 	assert_int_equal(chain_mempool_count(h.chain), 1);
@@ -506,7 +507,7 @@ static void test_challenges(void **unused)
 	assert_false(challenge(&h, &traces[1], 2, 1, 1));
 	early.height = 2;
 	early.segment = 2;
-	expect(&h, round_tx_build(&early), 1, CHAIN_REJECTED, "missing-blob");
+	expect(&h, round_tx_build(&early), 1, CHAIN_REJECTED, "round-offender");
 	assert_false(challenge(&h, &traces[1], 1, 1, 2)); /* another run's code */
 	offer_challenge(&h, &traces[1], 2, 1, 6);         /* what is known to be right */
 	assert_false(h.chain->mempool->rounds.is_executing);
