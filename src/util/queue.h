@@ -29,7 +29,7 @@ enum queue_kind {
 	QUEUE_LOOSE,    /* loose proofs; of the lowest rank, what a block will ask for that is not here yet */
 	QUEUE_AUDIT,    /* what an operator asks to see executed again, and the states this needs */
 	QUEUE_GENERATE, /* text, logits */
-	QUEUE_ATTEMPT,  /* the miner's steps */
+	QUEUE_ATTEMPT,  /* the miner's steps, and segments of this node's own runs */
 	QUEUE_FILE,     /* what writes files for the most part: it holds no slot, QUEUE_FILES run at a time */
 };
 enum {

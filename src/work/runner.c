@@ -20,6 +20,7 @@ struct runner_run {
 	struct trace *trace;
 	bool is_busy;           /* a lane has it */
 	bool has_failed;        /* a segment has no result */
+	bool is_checked;        /* its files were read, if an earlier process wrote them */
 	char *problem;          /* why it does not go on; NULL: it does */
 	int64_t retry_at;       /* of clock_mono_ms, where there is a problem */
 	uint8_t offered_at[32]; /* the tip on which its transaction was offered last */
@@ -47,6 +48,7 @@ struct runner {
 	struct trace_shape shape;
 	bool is_wanted, is_closed;
 	struct log_limit limit;   /* of runs that cannot begin */
+	int64_t base_retry_at;    /* of clock_mono_ms, where the state of the base could not be had */
 	struct event *tick;       /* NULL: a chain without rounds */
 	struct runner_run **runs; /* by the heights of their seats */
 	size_t count;
@@ -62,6 +64,36 @@ struct runner {
 static const struct train_config *runner_train(const struct runner *runner)
 {
 	return &spec_course(runner->spec)->train;
+}
+
+/* --- what goes wrong --- */
+
+static void runner_clear_problem(struct runner_run *run)
+{
+	free(run->problem);
+	run->problem = NULL;
+}
+
+/* Told once for each text; it is tried again after a while. */
+static void runner_set_problem(struct runner_run *run, const char *why)
+{
+	run->retry_at = clock_mono_ms() + RUNNER_RETRY_MS;
+	if (run->problem != NULL && strcmp(run->problem, why) == 0)
+		return;
+	log_warn("The run of block %u does not go on: %s", (unsigned)run->trace->run.seat_height, why);
+	runner_clear_problem(run);
+	run->problem = mem_strdup(why);
+}
+
+static bool runner_is_resting(const struct runner_run *run)
+{
+	return run->problem != NULL && clock_mono_ms() < run->retry_at;
+}
+
+static void runner_wake(struct runner *runner)
+{
+	if (!runner->is_closed)
+		event_active(runner->tick, EV_TIMEOUT, 0);
 }
 
 /* --- what there is to do --- */
@@ -93,6 +125,28 @@ static uint32_t runner_next_height(const struct runner *runner)
 	return chain_tip(runner->chain)->height + 1;
 }
 
+/* What the branch says of the run. */
+static void runner_hear(struct runner *runner, const struct round_view *view, uint32_t seat, struct runner_run *run,
+	struct due_facts *facts)
+{
+	const struct rounds_run *said = &view->run[seat];
+	uint8_t root[32];
+
+	run->dataset = said->dataset;
+	facts->is_committed = said->committed;
+	facts->is_disclosed = said->disclosed;
+	if (facts->is_whole && said->committed) {
+		trace_root(run->trace, root);
+		facts->is_foreign = memcmp(root, said->trace_root, 32) != 0;
+	}
+	if (facts->is_foreign)
+		runner_set_problem(run, "a block has a commit of its seat to another trace than this node's");
+	if (view->beacon != NULL) {
+		memcpy(run->beacon, view->beacon, 32);
+		run->audited = round_audited(view, runner->spec, seat);
+	}
+}
+
 /* Of a run of another round, or of one on another branch, is_open alone is false. */
 static void runner_look_at_run(struct runner *runner, const struct round_view *view, struct runner_run *run)
 {
@@ -109,23 +163,25 @@ static void runner_look_at_run(struct runner *runner, const struct round_view *v
 		.is_signed = run->trace->is_signed,
 	};
 
-	if (facts.is_open) {
-		const struct rounds_run *said = &view->run[seat];
-		uint8_t trace_hash[32];
-
-		run->dataset = said->dataset;
-		facts.is_committed = said->committed;
-		facts.is_disclosed = said->disclosed;
-		if (facts.is_whole)
-			trace_root(run->trace, trace_hash);
-		facts.is_foreign = facts.is_whole && said->committed && memcmp(trace_hash, said->trace_root, 32) != 0;
-		if (view->beacon != NULL) {
-			memcpy(run->beacon, view->beacon, 32);
-			run->audited = round_audited(view, runner->spec, seat);
-		}
-	}
+	if (facts.is_open && run->is_checked)
+		runner_hear(runner, view, seat, run, &facts);
 	run->facts = facts;
-	run->task = due_task(&facts);
+	run->task = run->is_checked ? due_task(&facts) : DUE_NOTHING;
+}
+
+/* What an earlier process wrote is read before anything is done with it, one trace a tick: it takes a while. */
+static void runner_check_one(struct runner *runner)
+{
+	for (size_t i = 0; i < runner->count; i++) {
+		struct runner_run *run = runner->runs[i];
+
+		if (!run->facts.is_open || run->is_checked)
+			continue;
+		trace_check(run->trace);
+		run->is_checked = true;
+		runner_wake(runner);
+		return;
+	}
 }
 
 static int runner_compare(const void *a, const void *b)
@@ -138,11 +194,12 @@ static int runner_compare(const void *a, const void *b)
 	return memcmp(first_run->base_id, second_run->base_id, 32);
 }
 
-static void runner_add(struct runner *runner, struct trace *trace)
+static void runner_add(struct runner *runner, struct trace *trace, bool is_checked)
 {
 	struct runner_run *run = mem_calloc(1, sizeof *run);
 
 	run->trace = trace;
+	run->is_checked = is_checked;
 	runner->runs = mem_realloc(runner->runs, (runner->count + 1) * sizeof *runner->runs);
 	runner->runs[runner->count++] = run;
 	qsort(runner->runs, runner->count, sizeof *runner->runs, runner_compare);
@@ -175,39 +232,9 @@ static void runner_meet_seat(struct runner *runner, const struct round_view *vie
 	memcpy(trace_run.key, seat_block->key, 32);
 	trace = trace_new(runner->folder, &trace_run, &runner->shape, &err);
 	if (trace != NULL)
-		runner_add(runner, trace);
+		runner_add(runner, trace, true);
 	else if (log_limit_allows(&runner->limit))
 		log_warn("The run of block %u cannot begin: %s", (unsigned)seat_block->height, err.text);
-}
-
-/* --- what goes wrong --- */
-
-static void runner_clear_problem(struct runner_run *run)
-{
-	free(run->problem);
-	run->problem = NULL;
-}
-
-/* Told once for each text; it is tried again after a while. */
-static void runner_set_problem(struct runner_run *run, const char *why)
-{
-	run->retry_at = clock_mono_ms() + RUNNER_RETRY_MS;
-	if (run->problem != NULL && strcmp(run->problem, why) == 0)
-		return;
-	log_warn("The run of block %u does not go on: %s", (unsigned)run->trace->run.seat_height, why);
-	runner_clear_problem(run);
-	run->problem = mem_strdup(why);
-}
-
-static bool runner_is_resting(const struct runner_run *run)
-{
-	return run->problem != NULL && clock_mono_ms() < run->retry_at;
-}
-
-static void runner_wake(struct runner *runner)
-{
-	if (!runner->is_closed)
-		event_active(runner->tick, EV_TIMEOUT, 0);
 }
 
 /* --- commit and disclosure --- */
@@ -357,6 +384,8 @@ static void runner_on_state(void *context, struct state *base_state)
 		runner->base_state = base_state;
 	else
 		state_unref(base_state);
+	if (base_state == NULL)
+		runner->base_retry_at = clock_mono_ms() + RUNNER_RETRY_MS;
 	runner_wake(runner);
 }
 
@@ -371,7 +400,8 @@ static struct state *runner_base_state(struct runner *runner, const struct runne
 		runner->base_state = NULL;
 		memcpy(runner->base_id, run->trace->run.base_id, 32);
 	}
-	if (runner->base_state == NULL && !runner->is_asked && base_entry != NULL) {
+	if (runner->base_state == NULL && !runner->is_asked && base_entry != NULL &&
+		clock_mono_ms() >= runner->base_retry_at) {
 		runner->is_asked = true;
 		memcpy(runner->asked_id, runner->base_id, 32);
 		runner->base_state = chain_state_at(runner->chain, base_entry, runner_on_state, runner);
@@ -381,6 +411,7 @@ static struct state *runner_base_state(struct runner *runner, const struct runne
 	return runner->base_state != NULL ? state_ref(runner->base_state) : NULL;
 }
 
+/* The state and the workspaces are held as long as there is something to train, and no longer. */
 static void runner_release_base(struct runner *runner)
 {
 	for (size_t i = 0; i < runner->count; i++)
@@ -388,6 +419,9 @@ static void runner_release_base(struct runner *runner)
 			return;
 	state_unref(runner->base_state);
 	runner->base_state = NULL;
+	for (unsigned i = 0; i < runner->lane_count; i++)
+		if (runner->lanes[i].run == NULL)
+			segment_clear(&runner->lanes[i].segment);
 }
 
 static void runner_lane_run(void *arg)
@@ -578,6 +612,7 @@ static void runner_work(struct runner *runner)
 		runner_meet_seat(runner, &view, seat);
 	for (size_t i = 0; i < runner->count; i++)
 		runner_look_at_run(runner, is_there ? &view : NULL, runner->runs[i]);
+	runner_check_one(runner);
 	runner_fill_lanes(runner);
 	for (size_t i = 0; i < runner->count; i++)
 		runner_tend(runner, runner->runs[i]);
@@ -608,7 +643,7 @@ static void runner_load_traces(struct runner *runner)
 	struct trace **traces = trace_load_all(runner->folder, &runner->shape, &trace_count);
 
 	for (size_t i = 0; i < trace_count; i++)
-		runner_add(runner, traces[i]);
+		runner_add(runner, traces[i], false);
 	free(traces);
 }
 
@@ -684,6 +719,8 @@ static enum runner_stage runner_stage(const struct runner *runner, const struct 
 		return RUNNER_DISCLOSED;
 	if (run->has_failed)
 		return RUNNER_FAILED;
+	if (!run->is_checked)
+		return RUNNER_TRAINING;
 	switch (run->task) {
 	case DUE_SEGMENT:
 		return RUNNER_TRAINING;

@@ -142,22 +142,34 @@ struct trace *trace_new(const char *runs, const struct trace_run *run, const str
 	return NULL;
 }
 
-/* Up to the first that is missing or damaged: what lies behind it follows from what is made again. */
-static void trace_load_codes(struct trace *trace)
+/* The hash at the end of a code's file, which has the right size. */
+static bool trace_read_digest(const char *trace_code_path, size_t code_size, uint8_t digest[32])
 {
-	uint8_t *code = mem_alloc(trace->shape.code_size);
-	bool is_sound = true;
+	const int fd = file_open(trace_code_path, NULL);
+	uint64_t file_bytes;
+	bool ok;
 
-	for (uint32_t number = 1; number <= trace->shape.segments && is_sound; number++) {
+	if (fd < 0)
+		return false;
+	ok = file_size(trace_code_path, &file_bytes, NULL) && file_bytes == code_size + TRACE_HASH &&
+		file_read_at(fd, code_size, digest, TRACE_HASH, trace_code_path, NULL);
+	close(fd);
+	return ok;
+}
+
+/* Up to the first that is missing: what lies behind it follows from what is made again. */
+static void trace_find_codes(struct trace *trace)
+{
+	bool is_there = true;
+
+	for (uint32_t number = 1; number <= trace->shape.segments && is_there; number++) {
 		char *trace_code_path = trace_path(trace->folder, number);
 
-		is_sound = trace_read_file(trace_code_path, code, trace->shape.code_size, trace->digests[number - 1],
-			NULL);
-		if (is_sound)
+		is_there = trace_read_digest(trace_code_path, trace->shape.code_size, trace->digests[number - 1]);
+		if (is_there)
 			trace->done = number;
 		free(trace_code_path);
 	}
-	free(code);
 }
 
 struct trace *trace_load(const char *folder, const struct trace_shape *shape, struct errmsg *err)
@@ -170,7 +182,7 @@ struct trace *trace_load(const char *folder, const struct trace_shape *shape, st
 	if (ok && !trace_parse_run(trace_record, &trace->run, shape))
 		ok = errmsg_set(err, "%s: is of other runs than this chain's", folder);
 	if (ok) {
-		trace_load_codes(trace);
+		trace_find_codes(trace);
 		trace->is_signed = trace_read_file(signature_path, trace->signature, sizeof trace->signature,
 			trace_hash, NULL);
 	}
@@ -292,6 +304,18 @@ bool trace_read(struct trace *trace, uint32_t number, uint8_t *code, struct errm
 	if (!ok && trace->done >= number)
 		trace->done = number - 1;
 	return ok;
+}
+
+void trace_check(struct trace *trace)
+{
+	uint8_t *code = mem_alloc(trace->shape.code_size);
+	struct errmsg err;
+
+	for (uint32_t number = 1; number <= trace->done; number++)
+		if (!trace_read(trace, number, code, &err))
+			log_warn("A run's trace is trained again from segment %u on: %s", (unsigned)trace->done,
+				err.text);
+	free(code);
 }
 
 bool trace_sign(struct trace *trace, const uint8_t signature[64], struct errmsg *err)

@@ -42,12 +42,17 @@ struct trace {
 /* A new one in a folder of its own below `runs`, which is made too. NULL with the reason. */
 struct trace *trace_new(const char *runs, const struct trace_run *run, const struct trace_shape *shape,
 	struct errmsg *err);
-/* The one in this folder, as far as its files are sound; every code is read. NULL with the reason if it is none. */
+/* The one in this folder, as far as its files are there: their ends are believed until trace_check. NULL with the
+ * reason if it is none. */
 struct trace *trace_load(const char *folder, const struct trace_shape *shape, struct errmsg *err);
 /* All below `runs`, in no order; what is damaged is told in the log and left alone. The caller frees the array. */
 struct trace **trace_load_all(const char *runs, const struct trace_shape *shape, size_t *count);
 void trace_free(struct trace *trace);   /* the files stay; NULL is allowed */
 void trace_remove(struct trace *trace); /* and its files */
+
+/* Reads every code, some of which may be damaged since they were written: from the first of these on none is `done`. As
+ * a trace may have tens of megabytes, this comes after trace_load where the trace is needed. */
+void trace_check(struct trace *trace);
 
 bool trace_is_whole(const struct trace *trace);
 /* H of all digests: what the commit says. The trace is whole. */

@@ -147,10 +147,13 @@ static void damage_costs_the_rest(void **test_state)
 			assert_int_equal(trace->done, i);
 			trace = reload(trace);
 			assert_non_null(trace);
+			assert_int_equal(trace->done, 3);
+			trace_check(trace);
 			assert_int_equal(trace->done, i);
 			while (!trace_is_whole(trace))
 				assert_true(append(trace));
 			trace = reload(trace);
+			trace_check(trace);
 			assert_int_equal(trace->done, 3);
 			trace_remove(trace);
 		}
@@ -253,6 +256,7 @@ static void a_kill_costs_one_segment(void **test_state)
 		all = trace_load_all(runs, &shape, &count);
 		assert_true(count == 1 || acknowledged == 0);
 		if (count == 1) {
+			trace_check(all[0]);
 			assert_in_range(all[0]->done, acknowledged, acknowledged + 1);
 			trace_free(all[0]);
 		}
