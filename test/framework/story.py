@@ -13,7 +13,7 @@ from reference.chain import Chain, Wrong
 from reference.hashing import blob_root, sha256, shown
 from reference.headers import Block
 from reference.merge import EMPTY, LEFT_OUT, MERGED, STRUCK
-from reference.round_tx import CHALLENGE, DISCLOSURE, Round, RoundTransaction, base_of, make_commit
+from reference.round_tx import CHALLENGE, DISCLOSURE, INDEX, Round, RoundTransaction, base_of, make_commit
 from reference.runs import digest_list, make_disclosure
 from reference.signatures import public_key
 from reference.spec import built_in
@@ -101,10 +101,12 @@ class Story:
         if height == base + 1:
             self.make_runs(base)
             return [self.commit(seat) for seat in record.heights() if seat in self.codes]
-        if height == base + 4:
+        if height == base + (4 if base == FIRST else 6):
             return [self.disclosure(seat) for seat in record.commits if seat != record.heights()[SILENT]]
         if (base, height) == (FIRST, base + 5):
             return [self.challenge(record.heights()[CHALLENGED], 0)]
+        if (base, height) == (FIRST, base + 6):
+            return [self.challenge(record.heights()[OUT_OF_BOUNDS], 1)]
         return []
 
     def wrongs(self, right):
@@ -126,10 +128,12 @@ class Story:
             yield self.wrong("bad-round-seat", self.challenge(seats[SECOND], 1))
         elif height == FIRST + P + 1:
             yield from self.wrong_statements()
+        elif height == FIRST + P - 1:
+            yield self.wrong("bad-round-challenge", self.challenge(seats[SECOND], 0))
         elif height == seats[COPIED] + FIELDS["maturity"]:
-            spent = self.chain.branch[seats[COPIED]].transactions[0].txid()
-            yield self.wrong("bad-txns-inputs-missingorspent",
-                             Transaction(2, [(spent, 0, b"", 0, [bytes(64)])], [(1000, payee(public_key(1)))]))
+            yield from self.wrong_spends(self.chain.branch[seats[COPIED]].transactions[0].txid())
+        elif height == SECOND_BASE + P:
+            yield self.wrong("bad-round-seat", self.commit(SECOND_BASE - P + 1 + HONEST))
 
     def disclosure_before(self, height):
         """The beacon's block is in the making."""
@@ -176,6 +180,14 @@ class Story:
         yield self.wrong("bad-round-challenge", self.challenge(seats[CHALLENGED], 1))  # that one is honest
         other, blob = self.challenge(seats[CHALLENGED], 1)
         yield self.wrong("bad-round-challenge", (RoundTransaction(CHALLENGE, other.height, other.root, segment=0), blob))
+
+    def wrong_spends(self, struck_coinbase):
+        """Of the coin that was taken, and of one that is not there beside the outpoint of round transactions."""
+        output, missing = (1000, payee(public_key(1))), (bytes([1]) * 32, 0, b"", 0, [bytes(64)])
+        yield self.wrong("bad-txns-inputs-missingorspent",
+                         Transaction(2, [(struck_coinbase, 0, b"", 0, [bytes(64)])], [output]))
+        yield self.wrong("bad-txns-inputs-missingorspent",
+                         Transaction(2, [missing, (bytes(32), INDEX, b"", 0, [bytes(64)])], [output]))
 
     def wrong_statements(self):
         def state(at):
