@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "consensus/blob/round_blob.h"
+#include "consensus/payload/contribution.h"
 #include "crypto/hash.h"
 #include "ml/run.h"
 #include "util/log.h"
@@ -18,6 +19,7 @@ struct run_audit {
 	struct run_audit *next;
 	struct run_auditor *auditor;
 	int64_t asked;
+	bool challenges;
 	bool is_begun;
 	const struct index_entry *base;
 	uint8_t seed[32]; /* of the run */
@@ -247,6 +249,37 @@ static void run_audit_record(struct run_audit *audit)
 	report->is_valid = audit->segment.is_right;
 }
 
+/* With the code that the false segment starts from, which is the one a digest of was disclosed: nobody would believe
+ * another. The mempool takes it only after a segment that is executed once more. */
+static void run_audit_challenge(struct run_audit *audit)
+{
+	const struct spec *spec = run_audit_spec(audit);
+	struct chain *chain = audit->auditor->chain;
+	const size_t code_size = round_code_size(spec);
+	struct round_tx challenge = { .kind = ROUND_CHALLENGE,
+		.height = audit->report.seat_height,
+		.segment = audit->segment.number };
+	struct reject challenge_reject = { .reason = "", .detail = "" };
+	uint8_t stated[32], start[32];
+	const struct tx *tx;
+	enum chain_result sent;
+
+	round_blob_digest(spec, audit->digests, audit->segment.number, stated);
+	sha256(start, audit->code, code_size);
+	if (memcmp(start, stated, 32) != 0)
+		return;
+	contribution_root(audit->code, code_size, challenge.root);
+	tx = round_tx_build(&challenge);
+	memcpy(audit->report.challenge, tx_txid(tx), 32);
+	/* First who needs the bytes, then the bytes. */
+	sent = chain_add_tx(chain, tx, NULL, &challenge_reject);
+	chain_add_blob(chain, challenge.root, audit->code, code_size, false, &challenge_reject);
+	audit->report.is_challenged = sent != CHAIN_REJECTED && sent != CHAIN_ERROR;
+	log_info("Segment %u of the run of block %u is false: %s %s", (unsigned)challenge.segment,
+		(unsigned)challenge.height, audit->report.is_challenged ? "challenged" : "a challenge is refused,",
+		audit->report.is_challenged ? "" : challenge_reject.reason);
+}
+
 static void run_audit_on_done(void *arg, bool cancelled)
 {
 	struct run_audit *audit = arg;
@@ -265,6 +298,9 @@ static void run_audit_on_done(void *arg, bool cancelled)
 		if (!audit->segment.is_right)
 			log_warn("audit of the run of block %u found a difference: segment %u",
 				(unsigned)audit->report.seat_height, (unsigned)audit->segment.number);
+		if (!audit->segment.is_right && audit->challenges && audit->report.is_disclosed &&
+			!audit->report.is_own)
+			run_audit_challenge(audit);
 		run_audit_answer(audit);
 		return;
 	}
@@ -376,14 +412,15 @@ void run_auditor_free(struct run_auditor *auditor)
 	free(auditor);
 }
 
-void run_auditor_ask(struct run_auditor *auditor, uint32_t seat_height, int64_t segment, run_audit_done *done,
+void run_auditor_ask(struct run_auditor *auditor, const struct run_audit_order *order, run_audit_done *done,
 	void *context)
 {
 	struct run_audit *audit = mem_calloc(1, sizeof *audit), **last_audit = &auditor->audits;
 
 	audit->auditor = auditor;
-	audit->asked = segment;
-	audit->report.seat_height = seat_height;
+	audit->asked = order->segment;
+	audit->challenges = order->challenges;
+	audit->report.seat_height = order->seat_height;
 	audit->done = done;
 	audit->context = context;
 	while (*last_audit != NULL)

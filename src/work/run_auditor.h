@@ -3,7 +3,8 @@
  *
  * A segment starts from the code that the one before gave. The drawn one's is in the disclosure, those of own runs are
  * in their traces; for any other the segments before it are executed first, from the nearest code that is there, and
- * are compared too. Each is a job of the queue on one thread, every product checked. Nothing changes on the chain.
+ * are compared too. Each is a job of the queue on one thread, every product checked. Where that is wanted, a segment of
+ * another's disclosed run that is found false is challenged; else nothing changes on the chain.
  *
  * Called on the loop thread; `done` comes on it too, never from within the call that asked. */
 #ifndef ATELIER_WORK_RUN_AUDITOR_H
@@ -29,7 +30,9 @@ struct run_audit_report {
 	bool is_own, is_disclosed;
 	struct run_audit_segment *segments; /* executed ones in order; the last is the one asked for, or false */
 	size_t count;
-	bool is_valid; /* all of them are right */
+	bool is_valid;         /* all of them are right */
+	bool is_challenged;    /* a challenge of the last one is in this node's mempool, or waits to enter it: */
+	uint8_t challenge[32]; /* its txid */
 };
 
 typedef void run_audit_done(void *context, const struct run_audit_report *report);
@@ -42,7 +45,12 @@ void run_auditor_free(struct run_auditor *auditor);
 
 /* The run of the seat of the active chain's block at this height. */
 enum { RUN_AUDIT_DRAWN = -1 }; /* the segment that was drawn, or where none was the last that is there */
-void run_auditor_ask(struct run_auditor *auditor, uint32_t seat_height, int64_t segment, run_audit_done *done,
+struct run_audit_order {
+	uint32_t seat_height;
+	int64_t segment;
+	bool challenges;
+};
+void run_auditor_ask(struct run_auditor *auditor, const struct run_audit_order *order, run_audit_done *done,
 	void *context);
 
 #endif

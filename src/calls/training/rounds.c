@@ -311,6 +311,8 @@ static void rounds_on_audit(void *context, const struct run_audit_report *report
 	json_object_set_new(audit, "own", json_boolean(report->is_own));
 	json_object_set_new(audit, "segments", segments);
 	json_object_set_new(audit, "valid", json_boolean(report->is_valid));
+	if (report->is_challenged)
+		json_object_set_new(audit, "challenge", json_hash(report->challenge));
 	rpc_reply(rounds_request, audit);
 }
 
@@ -326,6 +328,10 @@ static const struct rpc_arg auditrun_args[] = {
 		.min = 0,
 		.max = UINT32_MAX,
 		.help = "Which segment, from 0 on; if left out the one that was drawn, or the last that is there." },
+	{ .name = "challenge",
+		.type = RPC_BOOL,
+		.fallback = "false",
+		.help = "Challenge a false segment of another's run, which strikes it, while the round is open." },
 	{ 0 },
 };
 
@@ -333,8 +339,13 @@ static enum rpc_outcome call_auditrun(struct rpc_request *rounds_request, void *
 {
 	const struct calls_rounds *calls = context;
 
-	run_auditor_ask(calls->auditor, (uint32_t)rpc_int(rounds_request, "height"),
-		rpc_has(rounds_request, "segment") ? rpc_int(rounds_request, "segment") : RUN_AUDIT_DRAWN,
+	run_auditor_ask(calls->auditor,
+		&(struct run_audit_order){
+			.seat_height = (uint32_t)rpc_int(rounds_request, "height"),
+			.segment = rpc_has(rounds_request, "segment") ? rpc_int(rounds_request, "segment") :
+									RUN_AUDIT_DRAWN,
+			.challenges = rpc_bool(rounds_request, "challenge"),
+		},
 		rounds_on_audit, rounds_request);
 	return RPC_PENDING;
 }
@@ -379,7 +390,8 @@ static const struct rpc_method rounds_methods[] = {
 		"{\"height\": n, \"base\": n, \"dataset\": n, \"disclosed\": bool, \"own\": bool,\n"
 		" \"segments\": [{\"segment\": n, \"seed\": \"hex\", \"digest\": \"hex\", \"found_digest\": \"hex\", "
 		"\"valid\": bool}],\n"
-		" \"valid\": bool}",
+		" \"valid\": bool,\n"
+		" \"challenge\": \"hex\"}   id of the transaction, if there is one",
 		"9 0", 0 },
 };
 

@@ -10,7 +10,14 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
 from framework.node import KEYS, Node, wait_until
+from framework.p2p import Peer
 from framework.rounds import SPEC
+from reference import messages
+from reference.hashing import blob_root, sha256
+from reference.headers import Block
+from reference.round_tx import DISCLOSURE, RoundTransaction, make_commit
+from reference.runs import audited, digest_list, first_code, make_disclosure
+from reference.spec import built_in
 from reference.transactions import address
 
 P = SPEC["round_blocks"]
@@ -39,6 +46,10 @@ def with_wallet(*options, spec=SPEC, passphrase=""):
 def mine_to(node, height, payee=None):
     while node.height() < height:
         node.rpc.generatetoaddress(1, payee or node.own)
+
+
+def header_at(node, height):
+    return Block.parse(bytes.fromhex(node.rpc.getblock(node.rpc.getblockhash(height), 0))).header
 
 
 def states(node, base=P):
@@ -321,5 +332,43 @@ def silence_is_struck():
     tap.equal([run for run in node.rpc.getruns() if run["base"] == P], [], "nothing is trained any more")
 
 
-tap.main(runs_are_merged_and_paid, silence_is_struck, trained_committed_disclosed, all_segments_can_be_audited, kills_cost_one_segment, locked_wallet_is_waited_for,
+def false_segments_are_challenged():
+    """Who audits a disclosed run and finds a segment false can challenge it, which strikes the run"""
+    node, other = new_node("-run=0"), new_node()
+    other.connect(node)
+    seat, rules = 3, built_in("regtest", **SPEC)
+    codes = [first_code(rules)]
+    for number in range(SPEC["segments"]):  # nobody has trained these
+        codes.append(codes[0][:1] + bytes([number + 1]) + codes[0][2:])
+    mine_to(node, P, STRANGER)
+    ids = header_at(node, P).id(), header_at(node, seat).id()
+    node.rpc.sendrawtransaction(make_commit(1, *ids, seat, sha256(digest_list(codes))).transaction().serialise().hex())
+    mine_to(node, P + BEACON, STRANGER)
+    drawn = audited(rules, header_at(node, P + BEACON).ticket(), seat - 1)
+    blob = make_disclosure(codes, drawn)
+    disclosure = RoundTransaction(DISCLOSURE, seat, blob_root(blob)).transaction()
+    with Peer(node) as peer:
+        peer.send("tx", disclosure.serialise())
+        peer.wait_for("getdata", lambda payload: (messages.INVENTORY_BLOB, blob_root(blob)) in
+                      messages.parse_inventory(payload))
+        peer.send("blob", blob_root(blob) + blob)
+        wait_until(lambda: node.rpc.getmempoolinfo()["size"] == 1, "the disclosure is in the mempool")
+    mine_to(node, P + BEACON + 1, STRANGER)
+    other.wait_for_height(node.height())
+    plain = other.rpc.auditrun(seat, 0)
+    tap.true(not plain["valid"] and "challenge" not in plain, "it is false, and that is all")
+    tap.equal(other.rpc.getrawmempool(), [], "nothing is sent unasked")
+    audit = other.rpc.auditrun(seat, 0, True)
+    tap.equal([(one["segment"], one["valid"]) for one in audit["segments"]], [(0, False)], "the first is false")
+    wait_until(lambda: node.rpc.getrawmempool() == [audit["challenge"]], "others have the challenge")
+    mine_to(node, P + BEACON + 2, STRANGER)
+    tap.equal(node.rpc.getround(P)["seats"][seat - 1]["state"], "challenged", "the seat")
+    mine_to(node, 2 * P + 1, STRANGER)
+    tap.equal([one["state"] for one in node.rpc.getround(P)["seats"]],
+              ["struck" if height == seat else "empty" for height in range(1, P + 1)], "the seats")
+    other.wait_for_height(node.height())
+    tap.equal(other.tip(), node.tip(), "the other's tip")
+
+
+tap.main(false_segments_are_challenged, runs_are_merged_and_paid, silence_is_struck, trained_committed_disclosed, all_segments_can_be_audited, kills_cost_one_segment, locked_wallet_is_waited_for,
          run_0_begins_nothing, lost_traces_are_trained_again, reorganisation_begins_anew)
