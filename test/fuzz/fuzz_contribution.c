@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "consensus/payload/contribution.h"
+#include "consensus/payload/merge_statement.h"
 #include "consensus/payload/outcome.h"
 #include "consensus/payload/payload.h"
 #include "fuzz.h"
@@ -42,6 +43,24 @@ static void check_licence(const uint8_t *data, size_t size)
 	free(text);
 }
 
+/* A statement of a merge is of one number of seats, and reserved outside its coinbase. */
+static void check_merge(const struct bytes *script, enum payload_kind kind)
+{
+	struct merge_statement statement;
+	uint32_t forms = 0;
+	struct buf again;
+
+	buf_init(&again);
+	for (uint32_t seats = 1; seats <= ROUND_SEATS_MAX; seats++) {
+		if (!merge_statement_parse(script, seats, &statement))
+			continue;
+		FUZZ_PROMISE(kind == PAYLOAD_RESERVED && statement.seats == seats && ++forms == 1);
+		merge_statement_script(&again, &statement);
+		promise_same(&again, script->data, script->size);
+	}
+	buf_clear(&again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes script = { mem_dup(data, size), size };
@@ -51,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct buf again;
 
 	check_licence(data, size);
+	check_merge(&script, kind);
 	FUZZ_PROMISE(contribution_parse(&script, &contribution) == (kind == PAYLOAD_DATA));
 	buf_init(&again);
 	if (kind == PAYLOAD_DATA) {
@@ -79,6 +99,10 @@ bool fuzz_seed(size_t index, struct buf *out)
 	};
 	struct outcome outcome = { .slots = 8 };
 
+	if (index == 6) {
+		merge_statement_script(out, &(struct merge_statement){ .seats = 4, .seat = { 0, 1, 2, 3 } });
+		return true;
+	}
 	if (index >= 4) {
 		static const char *const licences[] = { "MIT", "(MIT OR (A AND B+)) AND LicenseRef-c WITH d" };
 
