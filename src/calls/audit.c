@@ -24,7 +24,19 @@ static json_t *audit_show_proof(const struct spec *spec, const struct audit_proo
 	return audit;
 }
 
-static json_t *audit_show_statement(const struct outcome *outcome)
+static json_t *audit_show_merge(const struct merge_statement *merge)
+{
+	json_t *statement = json_object(), *seats = json_array();
+
+	json_object_set_new(statement, "void", json_boolean(merge->is_void));
+	for (uint32_t seat = 0; seat < merge->seats; seat++)
+		json_array_append_new(seats, json_string(show_verdict(merge->seat[seat])));
+	json_object_set_new(statement, "seats", seats);
+	return statement;
+}
+
+/* Of a block that merges no round, merge has no seats. */
+static json_t *audit_show_statement(const struct outcome *outcome, const struct merge_statement *merge)
 {
 	json_t *statement = json_object(), *slots = json_array();
 
@@ -41,6 +53,8 @@ static json_t *audit_show_statement(const struct outcome *outcome)
 		json_array_append_new(slots, slot_statement);
 	}
 	json_object_set_new(statement, "slots", slots);
+	if (merge->seats > 0)
+		json_object_set_new(statement, "merge", audit_show_merge(merge));
 	return statement;
 }
 
@@ -62,8 +76,8 @@ static json_t *audit_show_report(const struct spec *spec, const struct audit_rep
 	if (!report->whole)
 		return audit;
 	json_object_set_new(audit, "outcome_stated",
-		report->has_stated ? audit_show_statement(&report->stated) : json_null());
-	json_object_set_new(audit, "outcome_found", audit_show_statement(&report->found));
+		report->has_stated ? audit_show_statement(&report->stated, &report->merge_stated) : json_null());
+	json_object_set_new(audit, "outcome_found", audit_show_statement(&report->found, &report->merge_found));
 	json_object_set_new(audit, "outcome_valid", json_boolean(report->outcome_right));
 	json_object_set_new(audit, "model_root_stated", json_hash(report->stated_root));
 	json_object_set_new(audit, "model_root_found", json_hash(report->found_root));
@@ -347,7 +361,9 @@ static const char auditblock_result[] =
 	"  \"blockhash\": \"hex\", \"height\": n,\n"
 	"  \"valid\": bool,                     everything below is as stated\n"
 	"  \"proofs\": [auditproof's objects],\n"
-	"  \"outcome_stated\": {\"void\": bool, \"slots\": [{\"has_proofs\", \"left_out\", \"effect\", \"value\"}]},\n"
+	"  \"outcome_stated\": {\"void\": bool, \"slots\": [{\"has_proofs\", \"left_out\", \"effect\", \"value\"}],\n"
+	"    \"merge\": {\"void\": bool,      only of the last block of a round\n"
+	"      \"seats\": [\"empty\", \"merged\", \"left out\" or \"struck\", ...]}},\n"
 	"  \"outcome_found\": {...}, \"outcome_valid\": bool,\n"
 	"  \"model_root_stated\": \"hex\", \"model_root_found\": \"hex\", \"model_root_valid\": bool\n"
 	"}";
@@ -358,8 +374,8 @@ static const struct rpc_method audit_methods[] = {
 		"block, or for a late proof before the block it came too late for), and compares the digests.",
 		auditproof_result, "\"id\"", 0 },
 	{ "auditblock", "Training", call_auditblock, auditblock_args,
-		"Executes all proofs of a block again, and its update of the model, "
-		"and compares with what the chain states.",
+		"Executes all proofs of a block again, its update of the model, and where it ends a round the "
+		"segments of runs that were drawn, and compares with what the chain states.",
 		auditblock_result, "\"hash\"", 0 },
 	{ "auditchain", "Training", call_auditchain, auditchain_args,
 		"Audits blocks that are drawn at random, each unit of the chain's work being as likely as "

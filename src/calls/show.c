@@ -289,6 +289,13 @@ json_t *show_entry(struct chain *chain, const struct index_entry *entry)
 	return shown;
 }
 
+const char *show_verdict(uint8_t verdict)
+{
+	static const char *const verdict_names[] = { "empty", "merged", "left out", "struck" };
+
+	return verdict_names[verdict];
+}
+
 json_t *show_slot(const struct block_outcome *block_outcome, uint32_t slot)
 {
 	json_t *slot_shown = json_object();

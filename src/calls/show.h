@@ -41,6 +41,8 @@ json_t *show_data_rate(uint64_t rate);
 json_t *show_entry(struct chain *chain, const struct index_entry *entry);
 /* What became of one slot of a block: its dataset, proofs, and what these were worth. */
 json_t *show_slot(const struct block_outcome *block_outcome, uint32_t slot);
+/* What a statement of a merge says of a seat, in words. */
+const char *show_verdict(uint8_t verdict);
 /* Adds what is known from ENTRY_VERIFIED on: losses, outcome and model_root_after. Nothing before. */
 void show_add_result(json_t *shown, const struct index_entry *entry);
 

@@ -291,18 +291,6 @@ static enum verify_finding verify_run_challenge(struct verify_runner *verify_run
 	return VERIFY_CANCELLED;
 }
 
-bool verify_challenge(const struct spec *spec, const struct verify_challenge *challenge, unsigned threads,
-	atomic_bool *cancel, struct reject *reject)
-{
-	struct verify_runner verify_runner = { .spec = spec, .cancel = cancel, .threads = threads };
-	enum verify_finding finding = verify_run_challenge(&verify_runner, challenge, reject);
-
-	verify_runner_clear(&verify_runner);
-	if (finding == VERIFY_CANCELLED)
-		return reject_set(reject, REASON_CANCELLED, "the execution was cancelled");
-	return finding == VERIFY_RIGHT;
-}
-
 static bool verify_check_disclosure(const struct spec *spec, const struct verify_disclosure *disclosure,
 	struct reject *reject)
 {

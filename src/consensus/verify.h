@@ -122,9 +122,4 @@ bool verify_one(const struct spec *spec, const struct state *parent, struct veri
 bool verify_segment(const struct spec *spec, const struct verify_segment *segment, unsigned threads,
 	atomic_bool *cancel, bool *is_right, uint8_t found_digest[32]);
 
-/* The rule that the bytes of a challenge show (section 20): its segment is executed. Cancelled is false with
- * REJECT_NOT_YET. Any thread. What a disclosure's bytes show is said by consensus/blob/round_blob.h. */
-bool verify_challenge(const struct spec *spec, const struct verify_challenge *challenge, unsigned threads,
-	atomic_bool *cancel, struct reject *reject);
-
 #endif

@@ -20,14 +20,6 @@ struct calls_rounds {
 
 /* --- rounds --- */
 
-/* What the statement after the merge says of a seat. */
-static const char *rounds_verdict_name(uint8_t verdict)
-{
-	static const char *const verdict_names[] = { "empty", "merged", "left out", "struck" };
-
-	return verdict_names[verdict];
-}
-
 /* The block that merged the round of that base; NULL: none has yet. */
 static const struct index_entry *rounds_merge(const struct chain *chain, uint32_t base)
 {
@@ -51,7 +43,7 @@ static void rounds_count_verdicts(json_t *shown, const struct merge_statement *s
 	for (uint32_t seat = 0; seat < statement->seats; seat++)
 		seats_with[statement->seat[seat]]++;
 	for (uint8_t verdict = 0; verdict < 4; verdict++)
-		json_object_set_new(shown, rounds_verdict_name(verdict), json_integer(seats_with[verdict]));
+		json_object_set_new(shown, show_verdict(verdict), json_integer(seats_with[verdict]));
 }
 
 /* Where the windows of a round end, and what became of it. */
@@ -150,7 +142,7 @@ static json_t *rounds_show_seat(const struct calls_rounds *calls, const struct r
 	json_object_set_new(shown, "dataset", json_integer(view->run[seat].dataset));
 	json_object_set_new(shown, "state",
 		json_string(merge != NULL ?
-				rounds_verdict_name(merge->outcome.merge.seat[seat]) :
+				show_verdict(merge->outcome.merge.seat[seat]) :
 				rounds_open_state(spec, view->base, chain_tip(chain)->height + 1, &view->run[seat])));
 	rounds_show_said(shown, spec, view, seat);
 	json_object_set_new(shown, "pay", json_amount(reward_run_part(spec, seat_block->height)));

@@ -304,7 +304,8 @@ static struct verify_challenge *challenge_of(const struct run *run, uint32_t num
 static void assert_challenge(struct verify_challenge *challenge, const char *words)
 {
 	struct reject reject;
-	bool good = verify_challenge(&spec, challenge, 1, NULL, &reject);
+	struct verify_runner verify_runner = { .spec = &spec, .threads = 1 };
+	const bool good = verify_run_challenge(&verify_runner, challenge, &reject) == VERIFY_RIGHT;
 
 	assert_int_equal(good, words == NULL);
 	if (!good) {
@@ -312,6 +313,7 @@ static void assert_challenge(struct verify_challenge *challenge, const char *wor
 		if (strstr(reject.detail, words) == NULL)
 			fail_msg("no '%s' in: %s", words, reject.detail);
 	}
+	verify_runner_clear(&verify_runner);
 	verify_challenge_clear(challenge);
 	free(challenge);
 }
