@@ -252,10 +252,11 @@ class Story:
 class Listener:
     """A real node that is shown every block, and asked what it makes of it."""
 
-    def __init__(self, chain):
-        self.chain, self.node = chain, Node("-debug=model", chain=FIELDS["name"], start=False)
+    def __init__(self, chain, fields=None):
+        fields = fields or FIELDS
+        self.chain, self.node = chain, Node("-debug=model", chain=fields["name"], start=False)
         self.answers, self.blobs = [], {}  # of all blocks so far
-        self.node.use_spec(FIELDS)
+        self.node.use_spec(fields)
         self.node.start()
         tap.equal(self.node.rpc.getblockhash(0), shown(chain.tip().id()), "genesis")
 
