@@ -243,8 +243,8 @@ static void test_rounds(void **state)
 		"\"maturity\":20,\"round_blocks\":8,\"round_work\":3,\"round_reveal\":2,\"segments\":4,\"segment\":2",
 		"\"maturity\":20,\"round_blocks\":8,\"round_work\":3,\"round_reveal\":3,\"segments\":5,\"segment\":2",
 		"\"maturity\":20,\"round_blocks\":8,\"round_work\":3,\"round_reveal\":3,\"segments\":4,\"segment\":3",
-		"\"maturity\":20,\"round_blocks\":8,\"round_work\":3,\"round_reveal\":3,\"segments\":4,\"segment\":2,"
-		"\"run_ppm\":1",
+		("\"maturity\":20,\"round_blocks\":8,\"round_work\":3,\"round_reveal\":3,\"segments\":4,\"segment\":2,"
+		 "\"run_ppm\":1"),
 		"\"maturity\":20",
 		"\"maturity\":20,\"round_blocks\":0,\"run_ppm\":0",
 	};
