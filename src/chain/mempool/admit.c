@@ -560,13 +560,11 @@ static void admit_drop_resembling(struct chain *chain)
  * and nothing but registrations can have become wrong (mempool_drop_data), or right. */
 void admit_new_tip(struct chain *chain)
 {
-	const bool undone = chain->mempool->undone;
-
 	chain->mempool->floor_rate = 0;
-	if (undone)
-		admit_all_again(chain);
 	if (chain->spec->round_blocks > 0)
-		round_admit_new_tip(chain, undone);
+		round_admit_new_tip(chain);
+	if (chain->mempool->undone)
+		admit_all_again(chain);
 	mempool_drop_data(chain);
 	admit_drop_resembling(chain);
 	admit_waiting(chain);

@@ -536,14 +536,12 @@ enum chain_result round_admit(struct chain *chain, const struct tx *tx, const st
 void round_admit_confirmed(struct chain *chain, const struct tx *tx)
 {
 	struct round_entry *confirmed = round_pool_find(round_admit_pool(chain), tx_txid(tx));
-	struct round_tx round_tx;
 
 	if (confirmed != NULL)
 		round_admit_drop(chain, confirmed, NULL);
-	if (round_tx_parse(tx, &round_tx))
-		round_admit_drop_rivals(chain, &round_tx, tx_txid(tx));
 }
 
+/* Whoever's seat is taken, whose window is over, whose base is another: on this branch or on the one switched to. */
 static void round_admit_drop_stale(struct chain *chain)
 {
 	const struct round_pool *pool = round_admit_pool(chain);
@@ -586,37 +584,8 @@ static void round_admit_begin_early(struct chain *chain)
 	}
 }
 
-/* Bases, beacons and commitments may all be others. */
-static void round_admit_all_again(struct chain *chain)
+void round_admit_new_tip(struct chain *chain)
 {
-	struct round_pool *pool = round_admit_pool(chain), former = *pool;
-
-	round_pool_init(pool);
-	pool->is_checking = former.is_checking;
-	pool->is_executing = former.is_executing;
-	pool->at_once = former.at_once;
-	memcpy(pool->offenders, former.offenders, sizeof pool->offenders);
-	pool->offender_count = former.offender_count;
-	for (size_t i = 0; i < former.count; i++) {
-		struct round_entry *entry = former.entries[i], *again;
-		struct reject reject = { .reason = "conflict" };
-
-		round_admit(chain, tx_ref(entry->entry.tx), &entry->source, &reject);
-		again = round_pool_find(pool, entry->entry.txid);
-		if (again != NULL)
-			again->has_bytes = entry->has_bytes;
-		else
-			round_admit_release(chain, entry);
-		if (again == NULL && entry->stage == ROUND_HELD)
-			NOTIFY(&chain->notices, tx_removed, entry->entry.tx, reject.reason);
-	}
-	round_pool_clear(&former);
-}
-
-void round_admit_new_tip(struct chain *chain, bool undone)
-{
-	if (undone)
-		round_admit_all_again(chain);
 	round_admit_drop_stale(chain);
 	round_admit_begin_early(chain);
 	round_admit_go_on(chain);

@@ -15,10 +15,10 @@ enum chain_result round_admit(struct chain *chain, const struct tx *tx, const st
 /* A blob has come; is_stored: for them alone, so that it goes with them. */
 void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_stored);
 
-/* A block of the active chain has this round transaction. */
+/* A block of the active chain has this round transaction; what it makes impossible goes with the new tip. */
 void round_admit_confirmed(struct chain *chain, const struct tx *tx);
-/* After the last step of a switch of branches; `undone`: blocks were taken back, and everything is judged anew. */
-void round_admit_new_tip(struct chain *chain, bool undone);
+/* After the last step of a switch of branches, before what undone blocks held enters again. */
+void round_admit_new_tip(struct chain *chain);
 
 /* What the next block may have of those held, in weight_max: the array (room for round_pool.held) gets borrowed
  * transactions. Returns how many. */

@@ -249,6 +249,7 @@ static void test_commits(void **unused)
 	helper_mine(&h, 1);
 	assert_int_equal(chain_tip(h.chain)->tx_count, 3);
 	assert_int_equal(chain_mempool_count(h.chain), 0);
+	assert_int_equal(h.txs_removed, 0);
 	expect(&h, build_commit(&h, 1, trace.root), 3, CHAIN_REJECTED, "bad-round-duplicate");
 	helper_mine(&h, 2);
 	expect(&h, late, 3, CHAIN_REJECTED, "bad-round-seat");
@@ -280,6 +281,43 @@ static void test_early(void **unused)
 	trace_clear(&trace);
 	helper_stop(&behind);
 	helper_stop(&ahead);
+}
+
+/* Blocks that others make take their seats, or their time. */
+static void test_stale(void **unused)
+{
+	struct helper maker, watcher;
+	struct trace traces[2];
+	const struct tx *other;
+
+	(void)unused;
+	helper_start(&maker);
+	helper_start(&watcher);
+	for (uint32_t i = 0; i < 2; i++)
+		trace_make(&traces[i], i);
+	helper_mine(&maker, BASE);
+	helper_feed(&watcher, &maker, 1, BASE);
+	helper_settle(&watcher);
+	expect(&watcher, build_commit(&maker, 1, traces[0].root), 0, CHAIN_NEW, "");
+	expect(&watcher, build_commit(&maker, 2, traces[0].root), 0, CHAIN_NEW, "");
+	other = build_commit(&maker, 1, traces[1].root);
+	expect(&maker, other, 0, CHAIN_NEW, "");
+	helper_mine(&maker, 4);
+	helper_feed(&watcher, &maker, BASE + 1, BASE + 1);
+	helper_settle(&watcher);
+	assert_int_equal(chain_mempool_count(watcher.chain), 1);
+	assert_int_equal(watcher.txs_removed, 1);
+	helper_feed(&watcher, &maker, BASE + 2, BASE + 2);
+	helper_settle(&watcher);
+	assert_int_equal(chain_mempool_count(watcher.chain), 1);
+	helper_feed(&watcher, &maker, BASE + 3, BASE + 3);
+	helper_settle(&watcher);
+	assert_int_equal(chain_mempool_count(watcher.chain), 0);
+	assert_int_equal(watcher.txs_removed, 2);
+	for (uint32_t i = 0; i < 2; i++)
+		trace_clear(&traces[i]);
+	helper_stop(&watcher);
+	helper_stop(&maker);
 }
 
 /* Commits to one run for each of the first `count` seats, and mines to the beacon. */
@@ -338,6 +376,37 @@ static void test_disclosures(void **unused)
 	stop_disclosing(&h, traces, 2);
 }
 
+/* Who offers many, and has the bytes of none, keeps nobody else's waiting: he has four turns, and whoever offers what
+ * stands in his line has it asked for at once. */
+static void test_line(void **unused)
+{
+	struct trace traces[6];
+	struct buf blob;
+	struct helper h;
+
+	(void)unused;
+	start_disclosing(&h, traces, 6);
+	for (uint32_t i = 0; i < 6; i++) {
+		blob = trace_blob(&traces[i], audited(&h, 1 + i));
+		expect(&h, build_disclosure(1 + i, &blob), 1, CHAIN_ORPHAN, "missing-blob");
+		assert_int_equal(h.blobs_wanted, i < 4 ? i + 1 : 4);
+		if (i < 5)
+			buf_clear(&blob);
+	}
+	assert_int_equal(bring(&h, &blob), CHAIN_ORPHAN);
+	expect(&h, build_disclosure(6, &blob), 2, CHAIN_ORPHAN, "missing-blob");
+	assert_int_equal(h.blobs_wanted, 5);
+	assert_int_equal(bring(&h, &blob), CHAIN_NEW);
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	buf_clear(&blob);
+	/* One who delivers has the next asked for. */
+	blob = trace_blob(&traces[0], audited(&h, 1));
+	assert_int_equal(bring(&h, &blob), CHAIN_NEW);
+	assert_int_equal(h.blobs_wanted, 6);
+	buf_clear(&blob);
+	stop_disclosing(&h, traces, 6);
+}
+
 /* The same by jobs: one after the other, and none is believed before. */
 static void test_jobs(void **unused)
 {
@@ -384,7 +453,7 @@ static void test_blocks(void **unused)
 	assert_int_equal(chain_mempool_count(h.chain), 2);
 	assert_true(chain_invalidate(h.chain, chain_tip(h.chain), &err));
 	assert_int_equal(chain_mempool_count(h.chain), 8);
-	/* Before the beacon nobody knows what will be drawn: they wait for the old block or another. */
+	/* Before the beacon nobody knows what will be drawn. */
 	assert_true(chain_invalidate(h.chain, chain_tip(h.chain), &err));
 	assert_int_equal(chain_mempool_count(h.chain), 0);
 	assert_true(chain_invalidate(h.chain, chain_at(h.chain, BASE + 1), &err));
@@ -396,6 +465,42 @@ static void test_blocks(void **unused)
 	assert_true(chain_invalidate(h.chain, chain_at(h.chain, BASE), &err));
 	helper_mine(&h, 1);
 	assert_int_equal(chain_mempool_count(h.chain), 0);
+	stop_disclosing(&h, traces, 8);
+}
+
+/* Another beacon draws other segments: only where it draws the same one a disclosure stays. */
+static void test_other_beacon(void **unused)
+{
+	struct helper h, rival;
+	struct trace traces[8];
+	uint32_t drawn[8];
+	size_t same = 0;
+
+	(void)unused;
+	start_disclosing(&h, traces, 8);
+	for (uint32_t i = 0; i < 8; i++) {
+		struct buf blob;
+
+		drawn[i] = audited(&h, 1 + i);
+		blob = trace_blob(&traces[i], drawn[i]);
+		expect(&h, build_disclosure(1 + i, &blob), 0, CHAIN_ORPHAN, "missing-blob");
+		assert_int_equal(bring(&h, &blob), CHAIN_NEW);
+		buf_clear(&blob);
+	}
+	helper_start(&rival);
+	helper_feed(&rival, &h, 1, BEACON - 1);
+	helper_settle(&rival);
+	helper_key(&rival, 2);
+	helper_mine(&rival, 2);
+	helper_feed(&h, &rival, BEACON, BEACON + 1);
+	helper_settle(&h);
+	assert_int_equal(chain_tip(h.chain)->height, BEACON + 1);
+	for (uint32_t i = 0; i < 8; i++)
+		same += audited(&h, 1 + i) == drawn[i];
+	assert_in_range(same, 0, 7);
+	assert_int_equal(chain_mempool_count(h.chain), same);
+	assert_int_equal(helper_files(&h, "blobs/*"), same);
+	helper_stop(&rival);
 	stop_disclosing(&h, traces, 8);
 }
 
@@ -534,9 +639,12 @@ int main(void)
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_commits),
 		cmocka_unit_test(test_early),
+		cmocka_unit_test(test_stale),
 		cmocka_unit_test(test_disclosures),
+		cmocka_unit_test(test_line),
 		cmocka_unit_test(test_jobs),
 		cmocka_unit_test(test_blocks),
+		cmocka_unit_test(test_other_beacon),
 		cmocka_unit_test(test_challenges),
 	};
 
