@@ -10,8 +10,10 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
 from framework.node import Node, wait_for_same_tip, wait_until
+from framework.p2p import Peer
 from framework.story import COPIED, FIELDS, FIRST, HONEST, LAST, OUT_OF_BOUNDS, P, SECOND, Listener, Story
-from reference.hashing import blob_root
+from reference import messages
+from reference.hashing import blob_root, shown
 
 MERGE = FIRST + P
 
@@ -40,9 +42,8 @@ class Victim(Listener):
         if height == FIRST + 4:
             for seat, found in ((HONEST, "right"), (SECOND, "right"), (COPIED, "false"), (OUT_OF_BOUNDS, "false")):
                 self.node.wait_for_log(f"of the run of seat {1 + seat} is {found}")
+            self.node.restart()  # the first challenge comes next
         elif height == FIRST + 5:
-            self.node.restart()
-        elif height == FIRST + 6:
             self.node.kill()
             self.node.start()
         elif height == MERGE:
@@ -74,7 +75,7 @@ def kept():
     tap.equal(node.tip(), tip, "the tip after a replay of all")
     node.rpc.invalidateblock(node.rpc.getblockhash(MERGE))
     tap.equal(node.height(), MERGE - 1, "the height without the first merge")
-    node.rpc.reconsiderblock(story.chain.branch[MERGE].header.id()[::-1].hex())
+    node.rpc.reconsiderblock(shown(story.chain.branch[MERGE].header.id()))
     wait_until(lambda: node.tip() == tip, "the chain is back")
     node.restart("-reindex")
     wait_until(lambda: node.tip() == tip, "all is verified again")
@@ -86,4 +87,27 @@ def kept():
     node.remove()
 
 
-tap.main(kept)
+def withheld():
+    """A block that discloses bytes nobody has holds up nobody; when they come it is verified"""
+    story = Story()
+    listener = Listener(story.chain)
+    node = listener.node
+    story.tell(FIRST + 3, lambda block, blobs, reason: reason is None and listener.ask(block, blobs, reason))
+    before = story.chain.tip().id()
+    block, blobs = story.block(*story.right())
+    with Peer(node) as peer:
+        peer.send("block", block.serialise())
+        peer.wait_for("getdata", lambda payload: any(root in blobs for _, root in messages.parse_inventory(payload)))
+        tap.equal(node.tip(), shown(before), "the tip while bytes are missing")
+        story.append(story.block())
+        listener.ask(story.chain.branch[-1], {}, None)
+        listener.compare()
+        for root, blob in blobs.items():
+            peer.send("blob", root + blob)
+        wait_until(lambda: any(tip["hash"] == shown(block.header.id()) and tip["status"] == "valid-proofs"
+                               for tip in node.rpc.getchaintips()), "the other block is verified")
+    tap.equal(node.tip(), shown(story.chain.tip().id()), "the tip is who was first")
+    node.remove()
+
+
+tap.main(kept, withheld)
