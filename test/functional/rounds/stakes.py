@@ -116,6 +116,8 @@ def silence_costs_the_stake():
 def true_runs_are_paid():
     """Who discloses what he committed to is paid by the child of the merge, and keeps his stake"""
     with rounds_node(wallet={}) as node, rounds_node(connect=[node]) as other:
+        told = node.rpc.getchainspec()
+        tap.equal({name: told[name] for name in SPEC}, SPEC, "the spec as the node tells it")
         own = node.rpc.getnewaddress()
         committed(node, own)
         mine_to(node, BEACON, OTHERS)
