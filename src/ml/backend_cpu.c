@@ -46,6 +46,8 @@ static struct backend *cpu_create(const struct backend_kind *kind, const struct 
 
 	cpu->team = team_new(cpu_threads(kind, config, threads));
 	cpu->model = model_new(&config->model, backend_cpu_engine(kind), cpu->team);
+	if (config->segments > 0)
+		model_set_least_weight(cpu->model, STEP_LEAST_WEIGHT);
 	cpu->count = model_count(&config->model);
 	cpu->w = mem_align(cpu->count * sizeof(float));
 	cpu->m = mem_align(cpu->count * sizeof(float));

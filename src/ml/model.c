@@ -304,6 +304,11 @@ const struct model_config *model_config(const struct model *model)
 	return &model->config;
 }
 
+void model_set_least_weight(struct model *model, float least)
+{
+	model->least_weight = least;
+}
+
 void model_set_profile(struct model *model, struct profile *profile)
 {
 	model->profile = profile;

@@ -65,6 +65,9 @@ struct model *model_new(const struct model_config *config, enum engine engine, s
 void model_free(struct model *model);
 const struct model_config *model_config(const struct model *model);
 
+/* From now on attention's weights below this are 0 in passes; before, none is. */
+void model_set_least_weight(struct model *model, float least);
+
 /* From now on passes are counted in `profile`, the caller's; NULL: in none. */
 void model_set_profile(struct model *model, struct profile *profile);
 struct profile *model_profile(const struct model *model);

@@ -157,7 +157,7 @@ static struct attention pass_attention(const struct pass_tile *tile)
 	const struct model_config *config = &tile->model->config;
 
 	return (struct attention){ config->ctx, config->d / config->heads, 3 * (size_t)config->d, config->d,
-		tile->member->attention };
+		tile->member->attention, tile->model->least_weight };
 }
 
 /* One head after the other, for each window: where q and a of head i of the tile begin, and its p. */

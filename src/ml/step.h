@@ -20,6 +20,11 @@
 size_t step_windows_size(const struct train_config *config);
 size_t step_delta_size(const struct train_config *config);
 
+/* Where a configuration has segments, attention's weights below this are 0: strangers choose the weights of a model
+ * that runs are audited from, and what they make of attention would be subnormal, which many processors multiply a
+ * hundred times slower (section 20). */
+#define STEP_LEAST_WEIGHT 0x1p-40f
+
 enum step_result {
 	STEP_OK,
 	STEP_FAILED, /* by protocol: the seed has no result; every node finds the same */

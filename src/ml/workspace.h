@@ -70,6 +70,7 @@ struct model {
 	 * norm's product and of that product's result; and what that norm and the gate give. */
 	float *dh[2], *dz, *dy, *z, *b;
 	int32_t *dh_largest, *dy_largest, *z_largest, *b_largest; /* [tiles][...] */
+	float least_weight;                                       /* of attention */
 	struct profile *profile;
 };
 

@@ -424,7 +424,7 @@ static void attend(const struct pass *p, const struct layer *l, const float *da,
 {
 	const struct model_config *c = &p->s->config.model;
 	size_t d = c->d, head = d / c->heads;
-	struct attention shape = { c->ctx, head, 3 * d, d, p->s->attention };
+	struct attention shape = { c->ctx, head, 3 * d, d, p->s->attention, 0 };
 
 	for (size_t i = 0; i < p->rows * c->heads; i++) {
 		size_t token = i / c->heads * c->ctx, column = i % c->heads * head;

@@ -15,9 +15,9 @@ INITIAL = 0.034
 class Model:
     """Sizes, and where each tensor lies in theta."""
 
-    def __init__(self, d, layers, heads, ff, ctx):
+    def __init__(self, d, layers, heads, ff, ctx, least_weight=0.0):
         self.d, self.layers, self.heads, self.ff, self.ctx = d, layers, heads, ff, ctx
-        self.hd = d // heads
+        self.hd, self.least_weight = d // heads, least_weight
         self.tensors = []  # name, offset, rows, columns
         self.n = 0
         self.place("embedding", VOCABULARY, d)
@@ -81,7 +81,7 @@ def chain(pairs, width):
     return total
 
 
-def attention_head(q, k, v):
+def attention_head(q, k, v, least_weight):
     """a and p of one head of one row of the batch; q, k, v are [ctx][hd]."""
     hd, columns = len(q[0]), transposed(k)
     scale = f32(1.0 / f32(math.sqrt(float(hd))))
@@ -90,7 +90,7 @@ def attention_head(q, k, v):
         s = chain(((row[c], columns[c][:i + 1]) for c in range(hd)), i + 1)
         top = max(s)
         e = exp_all(scaled(rounded([x - top for x in s]), scale))
-        p.append(scaled(e, f32(1.0 / sum16(e))))
+        p.append([0.0 if x < least_weight else x for x in scaled(e, f32(1.0 / sum16(e)))])
         a.append(chain(zip(p[i], v), hd))
     return a, p
 
@@ -137,7 +137,7 @@ class Layer:
         d, ctx, hd = self.model.d, self.model.ctx, self.model.hd
         out, self.p = [[0.0] * d for _ in self.q], []
         for (first, start, q), (_, _, k), (_, _, v) in zip(self.heads(self.q), self.heads(self.k), self.heads(self.v)):
-            a, p = attention_head(q, k, v)
+            a, p = attention_head(q, k, v, self.model.least_weight)
             self.p.append(p)
             for i in range(ctx):
                 out[first + i][start:start + hd] = a[i]

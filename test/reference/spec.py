@@ -26,7 +26,7 @@ class Spec:
         self.licences = []
         self.__dict__.update({**dict.fromkeys(self.ROUNDS, 0), **fields})
         self.corpus, self.corpus_size = corpus, len(corpus)
-        self.model = Model(self.d, self.layers, self.heads, self.ff, self.ctx)
+        self.model = Model(self.d, self.layers, self.heads, self.ff, self.ctx, 2.0 ** -40 if self.round_blocks else 0.0)
         self.theta = initial_theta(self.model, self.name)
 
     def commitment(self):

@@ -197,7 +197,7 @@ ML_INLINE void attention_mask_with(const float *restrict s, const float *restric
 }
 
 /* Scores of ATTENTION_TILE queries, the last keys being their own, become probabilities. */
-ML_INLINE void attention_softmax(float *restrict s, size_t keys, float scale)
+ML_INLINE void attention_softmax(float *restrict s, size_t keys, float scale, float least)
 {
 	float largest[ATTENTION_TILE_SIZE], sum[ATTENTION_TILE_SIZE] = { 0 },
 					    *own = s + (keys - ATTENTION_TILE) * ATTENTION_TILE;
@@ -222,8 +222,11 @@ ML_INLINE void attention_softmax(float *restrict s, size_t keys, float scale)
 	for (int i = 0; i < ATTENTION_TILE; i++)
 		sum[i] = 1.0f / sum[i];
 	for (size_t j = 0; j < keys; j++)
-		for (int i = 0; i < ATTENTION_TILE; i++)
-			s[j * ATTENTION_TILE + i] = s[j * ATTENTION_TILE + i] * sum[i];
+		for (int i = 0; i < ATTENTION_TILE; i++) {
+			float p = s[j * ATTENTION_TILE + i] * sum[i];
+
+			s[j * ATTENTION_TILE + i] = p < least ? 0.0f : p;
+		}
 }
 
 /* Tile by tile of queries, top down. Keys and values are packed as the tiles come: what tile i needs are the rows
@@ -249,7 +252,7 @@ ML_CLONES void attention_forward(const struct attention *attention, const float 
 			attention_prefetch(v + next, attention->stride, attention->head);
 		}
 		attention_compare(wide, keys, queries, i + ATTENTION_TILE, attention->head, p);
-		attention_softmax(p, i + ATTENTION_TILE, scale);
+		attention_softmax(p, i + ATTENTION_TILE, scale, attention->least);
 		/* Adding the zeros after a query changes no sum: v is finite, and a chain is never -0. */
 		attention_gather(wide, p, values, i + ATTENTION_TILE, attention->head, a + i * attention->stride_a,
 			attention->stride_a);

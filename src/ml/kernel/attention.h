@@ -18,6 +18,7 @@ struct attention {
 	size_t stride;   /* of q, k, v and their gradients */
 	size_t stride_a; /* of a and its gradient */
 	float *scratch;  /* attention_scratch() floats */
+	float least;     /* weights p below it are 0 */
 };
 
 /* Floats that p takes. */

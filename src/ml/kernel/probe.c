@@ -224,7 +224,7 @@ static void probe_attention(struct sha256 *hash)
 	size_t kept = attention_kept(PROBE_TOKENS);
 	float *scratch = mem_align(attention_scratch(PROBE_TOKENS, PROBE_HEAD) * sizeof(float)),
 	      *p = mem_align(kept * sizeof(float));
-	struct attention shape = { PROBE_TOKENS, PROBE_HEAD, PROBE_HEAD, PROBE_HEAD, scratch };
+	struct attention shape = { PROBE_TOKENS, PROBE_HEAD, PROBE_HEAD, PROBE_HEAD, scratch, 0.0f };
 	float *in[4], *out[4];
 
 	for (uint32_t i = 0; i < 4; i++) {

@@ -21,7 +21,7 @@ from reference.document import SOURCE, known_answers
 from reference.draws import SLOT, draw, mulhi, own_window, philox, philox_words, step_window
 from reference.hashing import Reader, blob_root, sha256, shown
 from reference.headers import Block, Header
-from reference.model import Model, loss_and_gradient, token_loss
+from reference.model import Model, attention_head, loss_and_gradient, token_loss
 from reference.products import Failed, quantise
 from reference.round_tx import CHALLENGE, COMMIT, DISCLOSURE, Round, RoundTransaction, commit_hash, is_round
 from reference.signatures import verifies
@@ -381,6 +381,12 @@ class RoundAnswers(Answers):
             return sha256(run.segment(0, bytes(code))).hex()
         except Failed:
             return "fails"
+
+    def round_attention(self, x):
+        places = range(16)
+        k, v = ([[-float(x) * j] * 16 for j in places], [[float(j == c) for c in places] for j in places])
+        a, _ = attention_head([[1.0] * 16] * 16, k, v, self.spec("rounds").model.least_weight)
+        return " ".join(f"{arithmetic.bits(weight):08x}" for weight in a[15])
 
     def trace_root(self):
         return sha256(runs.digest_list(self.run_codes()))

@@ -102,9 +102,66 @@ static void test_starts(void **state)
 	state_unref(base);
 }
 
+/* Of a model in which one byte has all the attention and no value, and another e^-30 of it and a huge one: in a chain
+ * with rounds, and in no other, that little counts as none. */
+static float sharp_loss(uint32_t segments, float value)
+{
+	const struct train_config config = { .model = { .d = 64, .layers = 1, .heads = 2, .ff = 48, .ctx = 32 },
+		.batch = 1,
+		.iterations = 1,
+		.segments = segments,
+		.segment = segments };
+	const size_t n = model_count(&config.model), d = 64;
+	float *theta = mem_calloc(n, sizeof(float)), loss;
+	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &config, 1);
+	struct model_tensor tensor;
+	uint8_t windows[33];
+
+	for (size_t i = 0; i < model_tensors(&config.model); i++) {
+		model_tensor(&config.model, i, &tensor);
+		float *x = theta + tensor.offset;
+
+		for (size_t j = 0; tensor.kind == MODEL_NORM && j < tensor.cols; j++)
+			x[j] = 1;
+		if (strcmp(tensor.name, "embedding") == 0)
+			x['a' * d] = x['b' * d + 1] = 1; /* normalised: 8 */
+		/* The pair of a head that rotary embedding turns least. */
+		if (strcmp(tensor.name, "layer.0.wq") == 0)
+			x[15 * d] = x[15 * d + 1] = 1;
+		if (strcmp(tensor.name, "layer.0.wk") == 0)
+			x[15 * d] = 2.65f; /* a score of 30 for a, of 0 for b */
+		if (strcmp(tensor.name, "layer.0.wv") == 0)
+			x[1] = value;
+		if (strcmp(tensor.name, "layer.0.wo") == 0)
+			x[2 * d] = 1;
+		if (strcmp(tensor.name, "head") == 0)
+			x['a' * d + 2] = 4;
+	}
+	for (size_t i = 0; i < sizeof windows; i++)
+		windows[i] = i % 2 ? 'b' : 'a';
+	struct state *state = state_new(&config.model, theta, mem_calloc(n, sizeof(float)));
+	const struct backend_batch batch = { .state = state, .windows = windows, .rows = 1 };
+
+	assert_true(backend_loss(backend, &batch, &loss));
+	state_unref(state);
+	backend_free(backend);
+	return loss;
+}
+
+static void test_least_weight(void **state)
+{
+	const float none = sharp_loss(0, 0), huge = 0x1p40f;
+
+	(void)state;
+	assert_true(sharp_loss(1, 0) == none);
+	assert_true(sharp_loss(1, huge) == none);
+	assert_true(sharp_loss(0, huge) < none - 0.01f || sharp_loss(0, huge) > none + 0.01f);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_starts), cmocka_unit_test(test_engines_agree) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_starts), cmocka_unit_test(test_engines_agree),
+		cmocka_unit_test(test_least_weight) };
 
 	engine_init(1);
 	return cmocka_run_group_tests_name("ml/hostile", tests, NULL, NULL);

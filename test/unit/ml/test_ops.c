@@ -516,7 +516,7 @@ static void test_attention(void **state)
 	float *x = random_floats(ATT_N), *da = random_floats(ATT_OUT);
 	float *scratch = mem_align(attention_scratch(ATT_CTX, ATT_HEAD) * sizeof(float));
 	float p[ATT_CTX * ATT_CTX], a[ATT_OUT], dx[ATT_N];
-	struct attention shape = { ATT_CTX, ATT_HEAD, ATT_STRIDE, ATT_HEAD, scratch };
+	struct attention shape = { ATT_CTX, ATT_HEAD, ATT_STRIDE, ATT_HEAD, scratch, 0 };
 
 	(void)state;
 	attention_forward(&shape, x, x + ATT_HEAD, x + 2 * ATT_HEAD, p, a);
@@ -612,7 +612,7 @@ static void test_attention_bits(void **state)
 	float *scratch = mem_align(attention_scratch(BIT_CTX, BIT_HEAD) * sizeof(float));
 	float p[2][BIT_CTX * BIT_CTX], a[2][BIT_N], d[2][3 * BIT_N];
 	const float *q = qkv, *k = qkv + BIT_N, *v = qkv + 2 * BIT_N;
-	struct attention shape = { BIT_CTX, BIT_HEAD, BIT_HEAD, BIT_HEAD, scratch };
+	struct attention shape = { BIT_CTX, BIT_HEAD, BIT_HEAD, BIT_HEAD, scratch, 0 };
 
 	(void)state;
 	for (int i = 0; i < BIT_N; i++) {
@@ -639,7 +639,7 @@ static void test_attention_masks_overflow(void **state)
 	float *x = mem_calloc(ATT_N, sizeof(float)), *da = mem_calloc(ATT_OUT, sizeof(float));
 	float *scratch = mem_align(attention_scratch(ATT_CTX, ATT_HEAD) * sizeof(float));
 	float p[ATT_CTX * ATT_CTX], a[ATT_OUT], dx[ATT_N];
-	struct attention shape = { ATT_CTX, ATT_HEAD, ATT_STRIDE, ATT_HEAD, scratch };
+	struct attention shape = { ATT_CTX, ATT_HEAD, ATT_STRIDE, ATT_HEAD, scratch, 0 };
 
 	(void)state;
 	for (int c = 0; c < ATT_HEAD; c++) {

@@ -10,6 +10,7 @@
 #include "crypto/schnorr.h"
 #include "ml/backend_cpu.h"
 #include "ml/delta.h"
+#include "ml/kernel/attention.h"
 #include "ml/kernel/float.h"
 #include "ml/kernel/noise.h"
 #include "ml/merge.h"
@@ -256,6 +257,27 @@ static void answer_run_code(const char *arguments, char *out)
 	assert_int_equal(sscanf(arguments, "%u %u", &j, &block), 2);
 	assert_true(j <= SEGMENTS && 65 * (block + 1) <= run_code_size(train()));
 	put_hex(out, code[j] + 65 * block, 65);
+}
+
+static void answer_round_attention(const char *arguments, char *out)
+{
+	enum { SIZE = 16 };
+	const float x = (float)strtoul(arguments, NULL, 10);
+	float q[SIZE * SIZE], k[SIZE * SIZE], v[SIZE * SIZE], a[SIZE * SIZE],
+		*p = mem_align(attention_kept(SIZE) * sizeof(float)),
+		*scratch = mem_align(attention_scratch(SIZE, SIZE) * sizeof(float));
+	const struct attention shape = { SIZE, SIZE, SIZE, SIZE, scratch, STEP_LEAST_WEIGHT };
+
+	for (size_t i = 0; i < sizeof q / sizeof *q; i++) {
+		q[i] = 1.0f;
+		k[i] = -x * (float)(i / SIZE);
+		v[i] = i / SIZE == i % SIZE ? 1.0f : 0.0f;
+	}
+	attention_forward(&shape, q, k, v, p, a);
+	for (size_t c = 0; c < SIZE; c++)
+		out += sprintf(out, "%s%08x", c > 0 ? " " : "", (unsigned)float_bits(a[(SIZE - 1) * SIZE + c]));
+	free(p);
+	free(scratch);
 }
 
 /* d_1 | .. | d_segments. */
@@ -785,6 +807,7 @@ static const struct question questions[] = {
 	{ "run_digest", answer_run_digest, SEGMENTS + 1 },
 	{ "run_code", answer_run_code, 3 },
 	{ "segment_from", answer_segment_from, 6 },
+	{ "round_attention", answer_round_attention, 3 },
 	{ "run_root", answer_run_root, 1 },
 	{ "disclosure_root", answer_disclosure_root, 1 },
 	{ "challenge_root", answer_challenge_root, 1 },
