@@ -608,7 +608,8 @@ static void runner_work(struct runner *runner)
 	struct round_view view;
 	const bool is_there = registry_round_view(chain_registry(runner->chain), &view);
 
-	for (uint32_t seat = 0; is_there && seat < view.seats; seat++)
+	/* Of a chain that is being fetched every round would leave folders behind. */
+	for (uint32_t seat = 0; is_there && runner_may_train(runner) && seat < view.seats; seat++)
 		runner_meet_seat(runner, &view, seat);
 	for (size_t i = 0; i < runner->count; i++)
 		runner_look_at_run(runner, is_there ? &view : NULL, runner->runs[i]);

@@ -7,6 +7,7 @@
 
 #include "calls/calls.h"
 #include "calls/show.h"
+#include "consensus/blob/round_blob.h"
 #include "consensus/reward.h"
 #include "util/mem.h"
 #include "work/run_auditor.h"
@@ -128,6 +129,23 @@ static void rounds_show_said(json_t *shown, const struct spec *spec, const struc
 		json_object_set_new(shown, "blob", json_hex(run->blob, 32));
 }
 
+/* Of the disclosed one: H(Q_1), H(Q_2), ... */
+static json_t *rounds_show_digests(struct chain *chain, const uint8_t blob_root[32])
+{
+	const struct spec *spec = chain_spec(chain);
+	struct round_disclosed disclosed;
+	json_t *digests = json_array();
+	struct errmsg err;
+	struct buf blob;
+
+	buf_init(&blob);
+	if (chain_read_blob(chain, blob_root, &blob, &err) && round_blob_split(spec, blob.data, blob.size, &disclosed))
+		for (uint32_t number = 0; number < spec->segments; number++)
+			json_array_append_new(digests, json_hex(disclosed.digests + (size_t)number * 32, 32));
+	buf_clear(&blob);
+	return digests;
+}
+
 static json_t *rounds_show_seat(const struct calls_rounds *calls, const struct round_view *view, uint32_t seat)
 {
 	const struct chain *chain = calls->parts->chain;
@@ -169,6 +187,10 @@ static const struct rpc_arg getround_args[] = {
 		.min = 1,
 		.max = UINT32_MAX,
 		.help = "Height of the round's base, a multiple of round_blocks; the newest round's if left out." },
+	{ .name = "digests",
+		.type = RPC_BOOL,
+		.fallback = "false",
+		.help = "With the digests of all segments of runs that are disclosed; their blobs are read for that." },
 	{ 0 },
 };
 
@@ -178,10 +200,11 @@ static enum rpc_outcome call_getround(struct rpc_request *rounds_request, void *
 	struct chain *chain = calls->parts->chain;
 	const uint32_t newest = rounds_newest_base(chain);
 	const uint32_t base = rpc_has(rounds_request, "base") ? (uint32_t)rpc_int(rounds_request, "base") : newest;
+	const bool with_digests = rpc_bool(rounds_request, "digests");
 	const struct registry *registry;
 	struct round_view view;
 	struct errmsg err;
-	json_t *round, *seats;
+	json_t *round, *seats, *shown;
 
 	if (newest == 0)
 		return rpc_fail(rounds_request, RPC_MISC_ERROR, "No round has begun");
@@ -195,8 +218,12 @@ static enum rpc_outcome call_getround(struct rpc_request *rounds_request, void *
 		return rpc_fail(rounds_request, RPC_MISC_ERROR, "The round's record cannot be read");
 	round = rounds_show_round(chain, base);
 	seats = json_array();
-	for (uint32_t seat = 0; seat < view.seats; seat++)
-		json_array_append_new(seats, rounds_show_seat(calls, &view, seat));
+	for (uint32_t seat = 0; seat < view.seats; seat++) {
+		shown = rounds_show_seat(calls, &view, seat);
+		if (with_digests && view.run[seat].disclosed)
+			json_object_set_new(shown, "digests", rounds_show_digests(chain, view.run[seat].blob));
+		json_array_append_new(seats, shown);
+	}
 	json_object_set_new(round, "seats", seats);
 	return rpc_reply(rounds_request, round);
 }
@@ -361,7 +388,8 @@ static const struct rpc_method rounds_methods[] = {
 		"           \"left out\", \"struck\" or \"empty\",\n"
 		"  \"trace_root\": \"hex\", \"drawn_segment\": n, \"blob\": \"hex\",   as soon as they are known\n"
 		"  \"pay\": amount, \"paid\": bool,   what a true run earns, and whether it has\n"
-		"  \"own\": bool}]}   this node trains it, or has",
+		"  \"own\": bool,   this node trains it, or has\n"
+		"  \"digests\": [\"hex\"]}]}   of a disclosed one, if asked for",
 		"16", 0 },
 	{ "getruns", "Training", call_getruns, NULL,
 		"Lists this node's own runs, of which it has the traces: of blocks whose miner is an address of one of "

@@ -127,10 +127,13 @@ def all_segments_can_be_audited():
     tap.equal(other.rpc.getruns(), [], "runs of a node without a wallet")
     seat = other.rpc.getround(P)["seats"][2]
     drawn = seat["drawn_segment"]
+    digests = other.rpc.getround(P, True)["seats"][2]["digests"]
+    tap.equal(sha256(b"".join(map(bytes.fromhex, digests))).hex(), seat["trace_root"], "H of the digests")
     for segment in range(SPEC["segments"]):
         executed = other.rpc.auditrun(seat["height"], segment)
         first = drawn if segment >= drawn else 0
         tap.equal([one["segment"] for one in executed["segments"]], list(range(first, segment + 1)), "executed")
+        tap.equal(executed["segments"][-1]["digest"], digests[segment], "the digest")
         tap.true(executed["valid"] and executed["disclosed"] and not executed["own"], "it is right, and another's")
         tap.equal([one["segment"] for one in node.rpc.auditrun(seat["height"], segment)["segments"]], [segment],
                   "of an own one")
