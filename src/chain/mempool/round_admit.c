@@ -21,14 +21,10 @@ static struct round_pool *round_admit_pool(const struct chain *chain)
 	return &chain->mempool->rounds;
 }
 
-static size_t round_admit_blob_size(const struct chain *chain, const struct round_entry *entry)
-{
-	return round_blob_size(chain->spec, entry->round_tx.kind);
-}
-
+/* In whatever size: a wrong one is as false as other bytes. */
 static bool round_admit_has_blob(const struct chain *chain, const struct round_entry *entry)
 {
-	return blobs_size(chain->blobs, entry->round_tx.root) == round_admit_blob_size(chain, entry);
+	return blobs_size(chain->blobs, entry->round_tx.root) > 0;
 }
 
 /* --- what goes --- */
@@ -295,7 +291,7 @@ static enum chain_result round_admit_check(struct chain *chain, const struct rou
 	struct round_check *check = round_check_new(chain, entry);
 	enum chain_result checked = CHAIN_ORPHAN;
 
-	if (round_admit_blob_size(chain, entry) <= round_admit_pool(chain)->at_once) {
+	if (blobs_size(chain->blobs, entry->round_tx.root) <= round_admit_pool(chain)->at_once) {
 		round_check_run(check);
 		checked = round_admit_checked(chain, check, reject);
 		free(check);
@@ -389,10 +385,12 @@ static void round_admit_go_on(struct chain *chain)
 		if (round_admit_has_blob(chain, next)) {
 			next->stage = ROUND_HERE;
 		} else {
+			/* Copies: who is told may change the pool. */
 			const struct round_tx asked = next->round_tx;
+			const uint64_t brought_by = next->source.peer;
 
-			NOTIFY(&chain->notices, blob_wanted, asked.root, round_admit_blob_size(chain, next),
-				next->source.peer);
+			NOTIFY(&chain->notices, blob_wanted, asked.root, round_blob_size(chain->spec, asked.kind),
+				brought_by);
 		}
 	}
 }
@@ -407,8 +405,7 @@ void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_store
 		if (waiting->stage != ROUND_ASKED || memcmp(waiting->round_tx.root, root, 32) != 0)
 			continue;
 		waiting->has_bytes = is_stored;
-		if (round_admit_has_blob(chain, waiting))
-			waiting->stage = ROUND_HERE;
+		waiting->stage = ROUND_HERE;
 	}
 	round_admit_go_on(chain);
 }

@@ -344,7 +344,7 @@ static void stop_disclosing(struct helper *h, struct trace *traces, uint32_t cou
 static void test_disclosures(void **unused)
 {
 	struct trace traces[2];
-	struct buf right, wrong, other;
+	struct buf right, wrong, other, longer;
 	struct helper h;
 
 	(void)unused;
@@ -362,6 +362,12 @@ static void test_disclosures(void **unused)
 	assert_int_equal(h.txs_added, 0);
 	assert_int_equal(helper_files(&h, "blobs/*"), 0);
 	expect(&h, build_disclosure(2, &other), 1, CHAIN_REJECTED, "round-offender");
+	longer = trace_blob(&traces[1], audited(&h, 2));
+	buf_put_u8(&longer, 0);
+	expect(&h, build_disclosure(2, &longer), 4, CHAIN_ORPHAN, "missing-blob");
+	assert_int_equal(bring(&h, &longer), CHAIN_NEW);
+	expect(&h, build_disclosure(2, &other), 4, CHAIN_REJECTED, "round-offender");
+	assert_int_equal(helper_files(&h, "blobs/*"), 0);
 	assert_int_equal(bring(&h, &right), CHAIN_NEW);
 	assert_int_equal(h.txs_added, 1);
 	assert_int_equal(chain_mempool_count(h.chain), 1);
@@ -373,6 +379,7 @@ static void test_disclosures(void **unused)
 	buf_clear(&right);
 	buf_clear(&wrong);
 	buf_clear(&other);
+	buf_clear(&longer);
 	stop_disclosing(&h, traces, 2);
 }
 
