@@ -141,6 +141,10 @@ static void runner_hear(struct runner *runner, const struct round_view *view, ui
 	}
 	if (facts->is_foreign)
 		runner_set_problem(run, "a block has a commit of its seat to another trace than this node's");
+	else if (!facts->is_disclosed && !facts->has_failed && facts->next > due_deadline(facts))
+		runner_set_problem(run,
+			facts->is_committed ? "no block had its disclosure in time: what its block earned is lost" :
+					      "no block had its commit in time: its seat stays empty");
 	if (view->beacon != NULL) {
 		memcpy(run->beacon, view->beacon, 32);
 		run->audited = round_audited(view, runner->spec, seat);
@@ -276,6 +280,7 @@ static void runner_sign(struct runner *runner, struct runner_run *run)
 		runner_set_problem(run, err.text);
 		return;
 	}
+	runner_clear_problem(run);
 	run->facts.is_signed = true;
 	run->task = due_task(&run->facts);
 }
@@ -337,6 +342,8 @@ static bool runner_bring_blob(struct runner *runner, struct runner_run *run)
 		if (chain_add_blob(runner->chain, run->blob_root, blob.data, blob.size, true, &blob_reject) ==
 			CHAIN_REJECTED)
 			runner_set_problem(run, blob_reject.detail);
+		else
+			runner_clear_problem(run);
 	}
 	buf_clear(&blob);
 	return is_made;

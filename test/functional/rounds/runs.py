@@ -196,6 +196,7 @@ def locked_wallet_is_waited_for():
     mine_to(node, 2 * P + WORK_END)
     wait_for_state(node, "missed", 2 * P)
     tap.equal({seat["state"] for seat in node.rpc.getround(2 * P)["seats"]}, {"empty"}, "the seats")
+    tap.true(all("stays empty" in run["problem"] for run in node.rpc.getruns() if run["base"] == 2 * P), "they say so")
 
 
 def run_0_begins_nothing():
