@@ -369,7 +369,7 @@ static struct state *verify_measure_merge(struct verify_runner *verify_runner, c
 	return NULL;
 }
 
-/* Of the state after the update makes the one after the merge. False if cancelled. */
+/* Of the state after the update makes the one after the merge, when all seats are known. False if cancelled. */
 static bool verify_run_merge(struct verify_runner *verify_runner, struct verify_job *verify_job,
 	struct verdict *verdict)
 {
@@ -379,15 +379,11 @@ static bool verify_run_merge(struct verify_runner *verify_runner, struct verify_
 	struct merge_outcome outcome;
 	bool product_wrong;
 
-	if (verify_run_seats(verify_runner, &verify_job->round)) {
-		verdict->state = verify_measure_merge(verify_runner, kind, verify_job, updated_state, runs, &outcome,
-			&product_wrong);
-		if (product_wrong && verify_replace_backend(verify_runner, kind, "a product is wrong"))
-			verdict->state = verify_measure_merge(verify_runner, kind->reference, verify_job, updated_state,
-				runs, &outcome, &product_wrong);
-	} else {
-		verdict->state = NULL;
-	}
+	verdict->state = verify_measure_merge(verify_runner, kind, verify_job, updated_state, runs, &outcome,
+		&product_wrong);
+	if (product_wrong && verify_replace_backend(verify_runner, kind, "a product is wrong"))
+		verdict->state = verify_measure_merge(verify_runner, kind->reference, verify_job, updated_state, runs,
+			&outcome, &product_wrong);
 	state_unref(updated_state);
 	if (verdict->state == NULL)
 		return false;
@@ -542,7 +538,8 @@ void verify_run(struct verify_job *verify_job, struct verdict *verdict)
 	verdict->false_proof = SIZE_MAX;
 	if (verify_check_proofs(&verify_runner, verify_job, verdict) &&
 		verify_check_round(&verify_runner, &verify_job->round, verdict)) {
-		verdict->valid = verify_run_update(&verify_runner, verify_job, verdict) &&
+		verdict->valid = verify_run_seats(&verify_runner, &verify_job->round) &&
+			verify_run_update(&verify_runner, verify_job, verdict) &&
 			(verify_job->round.seat_count == 0 || verify_run_merge(&verify_runner, verify_job, verdict));
 		verdict->cancelled = !verdict->valid;
 	}

@@ -525,6 +525,35 @@ static void test_merge_wrong_once(void **state)
 	reset();
 }
 
+/* What finds out that an engine is wrong comes before what is measured: nothing of that is computed with it. */
+static void test_replaced_first(void **state)
+{
+	struct verify_job job;
+	struct verdict verdict;
+	size_t doubting;
+	uint8_t found[32];
+
+	(void)state;
+	forge(&runs[1], 2);
+	job_init(&job, 7);
+	fails_selftest = true;
+	assert_false(is_right(&runs[1], 2, found));
+	doubting = faulty.products;
+	assert_true(doubting > 0);
+	seats_init(&job);
+	seat_disclosed(&job, 1, 2);
+	seat_disclosed(&job, 3, 1);
+	reset();
+	fails_selftest = true;
+	verify_run(&job, &verdict);
+	assert_statement(&verdict, MERGE_EMPTY, MERGE_STRUCK, MERGE_EMPTY, MERGE_MERGED);
+	assert_trust(BACKEND_REPLACED, "a played fault");
+	assert_int_equal(faulty.products, doubting);
+	state_unref(verdict.state);
+	verify_job_clear(&job);
+	mend(&runs[1]);
+}
+
 static void test_cancel(void **state)
 {
 	struct verify_job job;
@@ -609,6 +638,7 @@ int main(void)
 		cmocka_unit_test(test_forged_not_drawn),
 		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_merge_wrong_once),
+		cmocka_unit_test(test_replaced_first),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_shown_by_a_block),
 	};
