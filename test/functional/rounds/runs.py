@@ -24,6 +24,7 @@ P = SPEC["round_blocks"]
 WORK_END = SPEC["round_work"]
 BEACON = WORK_END + 1
 LAST_DISCLOSURE = BEACON + SPEC["round_reveal"]
+KEPT = 100  # blocks past the merge
 SLOW = {**SPEC, "segments": 24, "segment": 64}  # long enough to be interrupted
 STRANGER = address(SPEC["hrp"], bytes.fromhex(KEYS[0]))
 PASSPHRASE = "open sesame"
@@ -214,6 +215,12 @@ def run_0_begins_nothing():
     assert_disclosed(other, roots)
     mine_to(other, 2 * P + 1)
     tap.equal(states(other, 2 * P), [], "runs of the next round")
+    # Traces are kept until no reorganisation can ask for them.
+    other.rpc.generatetoaddress(2 * P + KEPT - 1 - other.height(), STRANGER)
+    wait_for_state(other, "over")
+    mine_to(other, 2 * P + KEPT, STRANGER)
+    wait_until(lambda: other.rpc.getruns() == [], "they are gone")
+    tap.equal(os.listdir(os.path.join(other.chaindir, "runs")), [], "what is left of them on disk")
 
 
 def lost_traces_are_trained_again():
