@@ -450,7 +450,7 @@ static bool train_run_round(struct training *training, struct train_round *round
 		const struct course_data *data = &training->datasets[(size_t)run % training->dataset_count];
 
 		if (train_run_segments(training, round, *state, number * run_count + run, data, round->codes[run]))
-			runs[run].code = round->codes[run];
+			runs[run] = (struct merge_run){ .code = round->codes[run], .length = train->segments };
 	}
 	train_key(training, "merge", number, ticket);
 	course_gather_benchmark(spec_course(&training->spec), ticket, round->benchmark);

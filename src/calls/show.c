@@ -98,6 +98,8 @@ static json_t *show_round_tx(const struct round_tx *round_tx)
 	json_object_set_new(shown, "seat", json_integer(round_tx->height));
 	if (round_tx->kind == ROUND_CHALLENGE)
 		json_object_set_new(shown, "segment", json_integer(round_tx->segment));
+	else
+		json_object_set_new(shown, "length", json_integer(round_tx->length));
 	json_object_set_new(shown, round_tx->kind == ROUND_COMMIT ? "root" : "blob", json_hex(round_tx->root, 32));
 	if (round_tx->kind == ROUND_COMMIT)
 		json_object_set_new(shown, "signature", json_hex(round_tx->signature, 64));
@@ -427,7 +429,7 @@ static json_t *show_run_payments(const struct spec *spec, const struct tx *coinb
 		const uint32_t seat_height = spec_seat_height(spec, height - 1, i);
 		json_t *payment_shown;
 
-		if (!merge_statement_is_true(&paid_parts->merge, i) || reward_run_part(spec, seat_height) == 0)
+		if (!merge_statement_is_true(&paid_parts->merge, i) || reward_run(spec, seat_height, 1) == 0)
 			continue;
 		payment_shown = show_payment(spec, "miner", &coinbase->outputs[output_at++]);
 		json_object_set_new(payment_shown, "seat", json_integer(seat_height));

@@ -115,7 +115,8 @@ static void coinbase_add_runs(struct tx *coinbase, const struct spec *spec, cons
 		return;
 	for (uint32_t i = 0; i < merged_round.seats; i++)
 		if (merge_statement_is_true(&facts->parent->merge, i))
-			coinbase_pay_key(coinbase, reward_run_part(spec, merged_round.seat[i].height),
+			coinbase_pay_key(coinbase,
+				reward_run(spec, merged_round.seat[i].height, merged_round.run[i].length),
 				merged_round.seat[i].key);
 }
 
@@ -244,6 +245,6 @@ void coinbase_part(const struct spec *spec, const struct tx *coinbase, uint32_t 
 	parts->outcome = parts->runs = outputs_left > 0 ? outputs_left - 1 : 0;
 	for (uint32_t i = 0; i < parts->merge.seats && parts->runs > 0; i++)
 		if (merge_statement_is_true(&parts->merge, i) &&
-			reward_run_part(spec, spec_seat_height(spec, height - 1, i)) > 0)
+			reward_run(spec, spec_seat_height(spec, height - 1, i), 1) > 0)
 			parts->runs--;
 }

@@ -30,6 +30,15 @@ int64_t reward_run_part(const struct spec *spec, uint32_t height)
 	return reward_compute_part(spec, height) * spec->run_ppm / REWARD_MILLION;
 }
 
+/* By its work. Less than a unit for each segment is nothing for all: so a coinbase shows by itself which of its outputs
+ * pay runs, without the lengths of these. */
+int64_t reward_run(const struct spec *spec, uint32_t height, uint32_t length)
+{
+	int64_t part = reward_run_part(spec, height);
+
+	return part == 0 || part < spec->segments ? 0 : part * length / spec->segments;
+}
+
 /* A late proof trains nothing, so it is never worth as much as a loose one, even to who lists his own and gets the
  * sixteenth of the block's miner too: else to hold proofs back would cost nothing. With age it is worth less, so that
  * nobody lets proofs lie, and something as long as it can be listed. */

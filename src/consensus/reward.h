@@ -6,8 +6,10 @@
 
 int64_t reward_compute_part(const struct spec *spec, uint32_t height); /* R */
 int64_t reward_data_part(const struct spec *spec, uint32_t height);    /* R_d */
-/* What of R the run of that block's seat earns (section 20); the rest is for proofs. 0 on chains without rounds. */
+/* What of R is for the run of that block's seat (section 20); the rest is for proofs. 0 on chains without rounds. */
 int64_t reward_run_part(const struct spec *spec, uint32_t height);
+/* What of that a true run of so many segments earns. Whether it is 0 does not depend on how many they are. */
+int64_t reward_run(const struct spec *spec, uint32_t height, uint32_t length);
 
 /* The proofs that a block lists beside its own: late[q] of its late ones are worth q sixteenths of a loose one. */
 enum { REWARD_SIXTEENTHS = 16 };

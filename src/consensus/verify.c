@@ -294,8 +294,8 @@ static enum verify_finding verify_run_challenge(struct verify_runner *verify_run
 static bool verify_check_disclosure(const struct spec *spec, const struct verify_disclosure *disclosure,
 	struct reject *reject)
 {
-	return round_blob_check_disclosure(spec, disclosure->blob, disclosure->size, disclosure->trace_root,
-		disclosure->segment, reject);
+	return round_blob_check_disclosure(spec, disclosure->length, disclosure->blob, disclosure->size,
+		disclosure->trace_root, disclosure->segment, reject);
 }
 
 /* In the order of the block's transactions, so that everybody names the same reason. */
@@ -356,6 +356,7 @@ static struct state *verify_measure_merge(struct verify_runner *verify_runner, c
 		const struct verify_seat *seat = &verify_round->seats[i];
 
 		runs[i].code = seat->standing == VERIFY_SEAT_TRUE ? seat->change : NULL;
+		runs[i].length = seat->length;
 		runs[i].seat = seat->standing == VERIFY_SEAT_STRUCK ? MERGE_STRUCK : MERGE_EMPTY;
 	}
 	backend_check(backend, kind->reference != NULL);

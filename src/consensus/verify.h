@@ -37,6 +37,7 @@ struct verify_segment {
 /* A disclosure, and what its blob is held against. */
 struct verify_disclosure {
 	uint8_t trace_root[32]; /* what the seat has committed to */
+	uint32_t length;        /* of its run, likewise */
 	uint32_t segment;       /* j, as it was drawn for the seat */
 	uint8_t *blob;          /* owned */
 	size_t size;
@@ -44,7 +45,7 @@ struct verify_disclosure {
 
 /* A challenge: its blob is the segment's start. */
 struct verify_challenge {
-	uint8_t *digests;              /* d_1 .. d_segments, as the run's disclosure says: owned */
+	uint8_t *digests;              /* d_1 .. d_t, as the run's disclosure says: owned */
 	struct verify_segment segment; /* that is said to be false */
 };
 
@@ -54,7 +55,8 @@ enum verify_standing { VERIFY_SEAT_EMPTY, VERIFY_SEAT_STRUCK, VERIFY_SEAT_DISCLO
 struct verify_seat {
 	enum verify_standing standing;
 	uint8_t key[32];               /* for the caller, who remembers what is found out */
-	uint8_t *change;               /* Q_segments, within bounds: owned; of one that is disclosed or true */
+	uint32_t length;               /* t, segments of the run; 0: it has none */
+	uint8_t *change;               /* Q_t, within bounds: owned; of one that is disclosed or true */
 	struct verify_segment segment; /* the one drawn, of one that is disclosed */
 };
 

@@ -14,10 +14,10 @@
 /* Values handled at a time: small enough for the cache, a multiple of delta blocks and of the sums' lanes. */
 enum { MERGE_RANGE = 4096 };
 
-/* So few runs divide as if there were so many: a single one moves the state by a third of its way. */
-enum { MERGE_DIVISOR_MIN = 3 };
+/* Few runs divide as if there were so many of the longest: no run moves the state by more than a third of its way. */
+enum { MERGE_LONGEST_MIN = 3 };
 
-/* Squares of lengths: a run more than three times as long as the median is left out. */
+/* Squares of distances, for each segment: one more than three times as far as the median's is left out. */
 #define MERGE_SQUARES_MAX 9.0f
 
 /* What losses are computed with. */
@@ -46,13 +46,27 @@ static bool merge_is_merged(const struct merge_run *run)
 	return run->code != NULL && run->seat == MERGE_MERGED;
 }
 
-static size_t merge_count_merged(const struct merge_run *runs, size_t count)
+static bool merge_has_merged(const struct merge_run *runs, size_t count)
 {
-	size_t merged = 0;
-
 	for (size_t i = 0; i < count; i++)
-		merged += merge_is_merged(&runs[i]);
-	return merged;
+		if (merge_is_merged(&runs[i]))
+			return true;
+	return false;
+}
+
+/* What weights are divided by, also where nobody has any. A round has so few segments that a float holds their sum. */
+static uint32_t merge_divisor(const struct merge_run *runs, size_t count)
+{
+	uint32_t merged = 0, least = MERGE_LONGEST_MIN;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!merge_is_merged(&runs[i]))
+			continue;
+		merged += runs[i].length;
+		if (least < MERGE_LONGEST_MIN * runs[i].length)
+			least = MERGE_LONGEST_MIN * runs[i].length;
+	}
+	return merged > least ? merged : least;
 }
 
 /* --- judging runs --- */
@@ -78,8 +92,8 @@ static int merge_compare(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* The lower median of the squares of the true runs, one at least: more than half of them would have to be long for a
- * long one to pass. squares: [count], of the true runs alone. */
+/* The lower median of the squares of the true runs, one at least: more than half of them would have to go far for one
+ * that does to pass. squares: [count], of the true runs alone. */
 static float merge_median(const float *squares, size_t count)
 {
 	float *sorted = mem_dup(squares, count * sizeof *squares), median;
@@ -99,7 +113,7 @@ static void merge_judge(const struct merge_measure *measure, float loss_before, 
 
 	for (size_t i = 0; i < count; i++)
 		if (runs[i].code != NULL)
-			squares[judged++] = merge_square(runs[i].code, n);
+			squares[judged++] = merge_square(runs[i].code, n) / (float)runs[i].length;
 	const float limit = MERGE_SQUARES_MAX * merge_median(squares, judged);
 
 	judged = 0;
@@ -115,19 +129,21 @@ static void merge_judge(const struct merge_measure *measure, float loss_before, 
 
 /* --- the state after it --- */
 
-/* sum becomes that of the merged runs, seats ascending. It starts at +0, which changes no bit: no decoded value is -0.
- */
+/* sum becomes that of the merged runs by their weights, seats ascending. It starts at +0, which changes no bit: no
+ * decoded value is -0. */
 static void merge_sum_range(const struct merge_run *runs, size_t run_count, size_t first, size_t count, float *sum)
 {
 	float decoded[MERGE_RANGE];
 
 	memset(sum, 0, count * sizeof *sum);
 	for (size_t i = 0; i < run_count; i++) {
+		const float weight = (float)runs[i].length;
+
 		if (!merge_is_merged(&runs[i]))
 			continue;
 		delta_decode(runs[i].code, first, count, decoded);
 		for (size_t j = 0; j < count; j++)
-			sum[j] = sum[j] + decoded[j];
+			sum[j] = sum[j] + weight * decoded[j];
 	}
 }
 
@@ -136,7 +152,7 @@ static struct state *merge_propose(const struct train_config *config, const stru
 {
 	const size_t n = model_count(&config->model);
 	const float mu = (float)config->mu_ppm / 1000000.0f, eta = (float)config->eta_ppm / 1000000.0f,
-		    divisor = (float)size_max(MERGE_DIVISOR_MIN, merge_count_merged(runs, run_count));
+		    divisor = (float)merge_divisor(runs, run_count);
 	const float *theta_before = state_theta(state), *v_before = state_momentum(state);
 	float *theta = mem_align(n * sizeof(float)), *v = mem_align(n * sizeof(float)), sum[MERGE_RANGE];
 
@@ -177,7 +193,7 @@ static struct state *merge_judge_proposal(const struct merge_measure *measure, s
 	if (true_runs == 0 || !merge_loss(measure, state, NULL, &outcome->loss_before))
 		return NULL;
 	merge_judge(measure, outcome->loss_before, runs, count);
-	if (merge_count_merged(runs, count) == 0)
+	if (!merge_has_merged(runs, count))
 		return NULL;
 	struct state *proposed = merge_propose(config, state, runs, count);
 

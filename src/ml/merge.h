@@ -2,9 +2,11 @@
  * (doc/protocol.md section 20).
  *
  * A pure function of the state that the merge follows, the windows of the reserved text that its block is measured by,
- * and the codes of the runs (ml/run.h). Each run is judged by itself: by its length, against the median of all, and by
- * what the state predicts with it alone. So no run answers for another, and no false one moves the model further than
- * its part. Memory beside codes, backend and results is a few kilobytes: runs are decoded in ranges. */
+ * and the codes and lengths of the runs (ml/run.h). Each run is judged by itself: by how far it has gone for each of
+ * its segments, against the median of all, and by what the state predicts with it alone. So no run answers for another,
+ * and no false one moves the model further than its part, which is by its segments: many short runs do not thin out
+ * what long ones have learned. Memory beside codes, backend and results is a few kilobytes: runs are decoded in ranges.
+ */
 #ifndef ATELIER_ML_MERGE_H
 #define ATELIER_ML_MERGE_H
 
@@ -20,6 +22,7 @@ enum merge_seat { MERGE_EMPTY, MERGE_MERGED, MERGE_LEFT_OUT, MERGE_STRUCK };
 
 struct merge_run {
 	const uint8_t *code;  /* of a true seat: what its run changed, within bounds; else NULL. Borrowed */
+	uint32_t length;      /* of a true one: its segments, 1 or more, by which it weighs */
 	enum merge_seat seat; /* of a true one merge_execute fills it, of others it stays */
 };
 

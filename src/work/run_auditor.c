@@ -132,18 +132,18 @@ static bool run_audit_take_disclosed(struct run_audit *audit, const struct round
 	struct errmsg *err)
 {
 	const struct spec *spec = run_audit_spec(audit);
-	const uint32_t drawn = round_audited(view, spec, seat);
+	const uint32_t drawn = round_audited(view, seat), length = view->run[seat].length;
 	struct round_disclosed disclosed;
 	struct buf blob;
 	bool is_taken;
 
 	buf_init(&blob);
 	is_taken = chain_read_blob(audit->auditor->chain, view->run[seat].blob, &blob, err) &&
-		(round_blob_split(spec, blob.data, blob.size, &disclosed) ||
+		(round_blob_split(spec, length, blob.data, blob.size, &disclosed) ||
 			errmsg_set(err, "The blob of the disclosure has another size"));
 	if (is_taken) {
-		audit->digests = mem_dup(disclosed.digests, (size_t)spec->segments * 32);
-		audit->known = spec->segments;
+		audit->digests = mem_dup(disclosed.digests, (size_t)length * 32);
+		audit->known = length;
 		is_taken = run_audit_choose(audit, drawn, err);
 	}
 	if (is_taken && run_audit_is_nearer(audit, drawn))

@@ -126,28 +126,28 @@ static uint32_t runner_next_height(const struct runner *runner)
 }
 
 /* What the branch says of the run. */
-static void runner_hear(struct runner *runner, const struct round_view *view, uint32_t seat, struct runner_run *run,
-	struct due_facts *facts)
+static void runner_hear(const struct round_view *view, uint32_t seat, struct runner_run *run, struct due_facts *facts)
 {
 	const struct rounds_run *said = &view->run[seat];
 	uint8_t root[32];
 
 	run->dataset = said->dataset;
-	facts->is_committed = said->committed;
+	facts->committed_length = said->length;
 	facts->is_disclosed = said->disclosed;
-	if (facts->is_whole && said->committed) {
-		trace_root(run->trace, root);
+	if (said->committed && facts->done >= said->length) {
+		trace_root(run->trace, said->length, root);
 		facts->is_foreign = memcmp(root, said->trace_root, 32) != 0;
 	}
 	if (facts->is_foreign)
 		runner_set_problem(run, "a block has a commit of its seat to another trace than this node's");
 	else if (!facts->is_disclosed && !facts->has_failed && facts->next > due_deadline(facts))
 		runner_set_problem(run,
-			facts->is_committed ? "no block had its disclosure in time: what its block earned is lost" :
-					      "no block had its commit in time: its seat stays empty");
-	if (view->beacon != NULL) {
+			facts->committed_length > 0 ?
+				"no block had its disclosure in time: what its block earned is lost" :
+				"no block had its commit in time: its seat stays empty");
+	if (said->committed && view->beacon != NULL) {
 		memcpy(run->beacon, view->beacon, 32);
-		run->audited = round_audited(view, runner->spec, seat);
+		run->audited = round_audited(view, seat);
 	}
 }
 
@@ -160,15 +160,16 @@ static void runner_look_at_run(struct runner *runner, const struct round_view *v
 		.base = run->trace->run.base_height,
 		.work = runner->spec->round_work,
 		.reveal = runner->spec->round_reveal,
+		.segments = runner->spec->segments,
 		.is_open = view != NULL && seat < view->seats,
 		.is_wanted = runner->is_wanted,
-		.is_whole = trace_is_whole(run->trace),
+		.done = run->trace->done,
+		.signed_length = run->trace->signed_length,
 		.has_failed = run->has_failed,
-		.is_signed = run->trace->is_signed,
 	};
 
 	if (facts.is_open && run->is_checked)
-		runner_hear(runner, view, seat, run, &facts);
+		runner_hear(view, seat, run, &facts);
 	run->facts = facts;
 	run->task = run->is_checked ? due_task(&facts) : DUE_NOTHING;
 }
@@ -219,9 +220,10 @@ static void runner_meet_seat(struct runner *runner, const struct round_view *vie
 		.base = view->base,
 		.work = runner->spec->round_work,
 		.reveal = runner->spec->round_reveal,
+		.segments = runner->spec->segments,
 		.is_open = true,
 		.is_wanted = runner->is_wanted,
-		.is_committed = said->committed,
+		.committed_length = said->length,
 		.is_disclosed = said->disclosed,
 	};
 	struct trace_run trace_run = { .base_height = view->base, .seat_height = seat_block->height };
@@ -250,8 +252,9 @@ static void runner_offer(struct runner *runner, const struct round_tx *round_tx)
 
 	switch (chain_add_tx(runner->chain, round_tx_build(round_tx), NULL, &offer_reject)) {
 	case CHAIN_NEW:
-		log_info("The run of block %u is %s", (unsigned)round_tx->height,
-			round_tx->kind == ROUND_COMMIT ? "trained, and its commit sent" : "disclosed");
+		log_info("The run of block %u is %s: segments %u", (unsigned)round_tx->height,
+			round_tx->kind == ROUND_COMMIT ? "trained, and its commit sent" : "disclosed",
+			(unsigned)round_tx->length);
 		return;
 	case CHAIN_KNOWN:
 		return;
@@ -269,27 +272,32 @@ static void runner_offer(struct runner *runner, const struct round_tx *round_tx)
 static void runner_sign(struct runner *runner, struct runner_run *run)
 {
 	const struct trace_run *trace_run = &run->trace->run;
+	const uint32_t length = due_length(&run->facts);
 	uint8_t root[32], commit_hash[32], signature[64];
 	struct errmsg err;
 
-	trace_root(run->trace, root);
-	round_commit_hash(trace_run->base_id, trace_run->seat_id, root, commit_hash);
+	trace_root(run->trace, length, root);
+	round_commit_hash(trace_run->base_id, trace_run->seat_id, length, root, commit_hash);
 	if (!runner->keys.sign(runner->keys.context, trace_run->key, commit_hash, signature))
 		return;
-	if (!trace_sign(run->trace, signature, &err)) {
+	if (!trace_sign(run->trace, length, signature, &err)) {
 		runner_set_problem(run, err.text);
 		return;
 	}
 	runner_clear_problem(run);
-	run->facts.is_signed = true;
+	run->facts.signed_length = length;
 	run->task = due_task(&run->facts);
 }
 
 static void runner_commit(struct runner *runner, struct runner_run *run)
 {
-	struct round_tx commit = { .kind = ROUND_COMMIT, .height = run->trace->run.seat_height };
+	struct round_tx commit = {
+		.kind = ROUND_COMMIT,
+		.height = run->trace->run.seat_height,
+		.length = run->trace->signed_length,
+	};
 
-	trace_root(run->trace, commit.root);
+	trace_root(run->trace, commit.length, commit.root);
 	memcpy(commit.signature, run->trace->signature, sizeof commit.signature);
 	runner_offer(runner, &commit);
 }
@@ -307,15 +315,16 @@ static void runner_release_blob(struct runner *runner, struct runner_run *run)
 static bool runner_put_blob(const struct runner *runner, struct runner_run *run, struct buf *blob)
 {
 	const size_t code_size = runner->shape.code_size;
+	const uint32_t length = run->facts.committed_length;
 	struct errmsg err;
 	uint8_t *codes;
 
-	buf_put(blob, run->trace->digests, runner->shape.segments * sizeof *run->trace->digests);
+	buf_put(blob, run->trace->digests, length * sizeof *run->trace->digests);
 	codes = buf_extend(blob, 2 * code_size);
 	if (run->audited == 0)
 		run_start(runner_train(runner), codes);
 	if ((run->audited == 0 || trace_read(run->trace, run->audited, codes, &err)) &&
-		trace_read(run->trace, runner->shape.segments, codes + code_size, &err))
+		trace_read(run->trace, length, codes + code_size, &err))
 		return true;
 	log_warn("The run of block %u is trained again from segment %u on: %s", (unsigned)run->trace->run.seat_height,
 		(unsigned)run->trace->done, err.text);
@@ -351,7 +360,11 @@ static bool runner_bring_blob(struct runner *runner, struct runner_run *run)
 
 static void runner_disclose(struct runner *runner, struct runner_run *run)
 {
-	struct round_tx disclosure = { .kind = ROUND_DISCLOSURE, .height = run->trace->run.seat_height };
+	struct round_tx disclosure = {
+		.kind = ROUND_DISCLOSURE,
+		.height = run->trace->run.seat_height,
+		.length = run->facts.committed_length,
+	};
 
 	if (!runner_bring_blob(runner, run)) {
 		memset(run->offered_at, 0, sizeof run->offered_at); /* not yet */
@@ -565,7 +578,7 @@ static void runner_warn(const struct runner *runner)
 	for (size_t i = 0; i < runner->count; i++) {
 		const struct runner_run *run = runner->runs[i];
 
-		if (run->task != DUE_SIGNATURE && !(run->task == DUE_SEGMENT && run->facts.is_committed))
+		if (run->task != DUE_SIGNATURE && !(run->task == DUE_SEGMENT && run->facts.committed_length > 0))
 			continue;
 		if (urgent_run == NULL || due_deadline(&run->facts) < due_deadline(&urgent_run->facts))
 			urgent_run = run;
@@ -741,8 +754,8 @@ static enum runner_stage runner_stage(const struct runner *runner, const struct 
 	case DUE_NOTHING:
 		break;
 	}
-	return run->facts.is_committed && run->facts.next <= due_deadline(&run->facts) ? RUNNER_COMMITTED :
-											 RUNNER_MISSED;
+	return run->facts.committed_length > 0 && run->facts.next <= due_deadline(&run->facts) ? RUNNER_COMMITTED :
+												 RUNNER_MISSED;
 }
 
 const char *runner_stage_name(enum runner_stage stage)
@@ -771,9 +784,11 @@ size_t runner_count(const struct runner *runner)
 void runner_look(const struct runner *runner, size_t index, struct runner_info *info)
 {
 	const struct runner_run *run = runner->runs[index];
+	const uint32_t length = due_length(&run->facts);
 
 	*info = (struct runner_info){ .trace = run->trace,
 		.stage = runner_stage(runner, run),
+		.length = run->trace->done >= length ? length : 0,
 		.dataset = run->facts.is_open ? run->dataset : 0,
 		.is_working = run->is_busy,
 		.deadline = run->task != DUE_NOTHING ? due_deadline(&run->facts) : 0,

@@ -4,12 +4,12 @@
  * Whoever mined a block of one round trains in the next, by himself and in the background: each segment is a job of the
  * queue, as urgent as an attempt of the miner. Several runs go on side by side, on as many threads as mining may have;
  * of more than that the lowest seats come first. What a segment gives is on disk (work/trace.h) before it counts, so a
- * restart goes on with the next. When the trace is whole its commit is signed and sent, and after the beacon the
- * disclosure, each with every block until one has it; after a reorganisation again. What is due follows from branch and
- * trace alone (work/due.h).
+ * restart goes on with the next. When the trace is whole, or the window of commits is about to close, its commit is
+ * signed and sent, and after the beacon the disclosure, each with every block until one has it; after a reorganisation
+ * again. What is due follows from branch and trace alone (work/due.h).
  *
- * A seat is this node's own if one of its wallets has the key. A wallet that is locked is waited for once the trace is
- * whole, with a warning that says until when. Everything here is called on the loop thread. */
+ * A seat is this node's own if one of its wallets has the key. A wallet that is locked is waited for once the trace
+ * is to be committed to, with a warning that says until when. Everything here is called on the loop thread. */
 #ifndef ATELIER_WORK_RUNNER_H
 #define ATELIER_WORK_RUNNER_H
 
@@ -69,6 +69,7 @@ const char *runner_stage_name(enum runner_stage stage);
 struct runner_info {
 	const struct trace *trace;
 	enum runner_stage stage;
+	uint32_t length;     /* segments that it has in the end, all of them there; 0: it goes on */
 	uint32_t dataset;    /* of a round that is open, else 0 */
 	bool is_working;     /* a segment of it is in work: */
 	uint32_t iterations; /* of that, done */

@@ -14,7 +14,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { TRACE_VERSION = 1, TRACE_NAME_TEXT = 64, TRACE_HASH = 32 };
+enum { TRACE_VERSION = 1, TRACE_NAME_TEXT = 64, TRACE_HASH = 32, TRACE_SIGNATURE = 4 + 64 };
 
 /* --- files --- */
 
@@ -172,10 +172,24 @@ static void trace_find_codes(struct trace *trace)
 	}
 }
 
+/* One that is damaged is made again. */
+static void trace_load_signature(struct trace *trace)
+{
+	char *signature_path = path_join(trace->folder, "signature");
+	uint8_t trace_signed[TRACE_SIGNATURE], trace_hash[32];
+
+	if (trace_read_file(signature_path, trace_signed, sizeof trace_signed, trace_hash, NULL) &&
+		read_le32(trace_signed) <= trace->shape.segments) {
+		trace->signed_length = read_le32(trace_signed);
+		memcpy(trace->signature, trace_signed + 4, sizeof trace->signature);
+	}
+	free(signature_path);
+}
+
 struct trace *trace_load(const char *folder, const struct trace_shape *shape, struct errmsg *err)
 {
 	struct trace *trace = trace_make(mem_strdup(folder), shape);
-	char *trace_record_path = path_join(folder, "run"), *signature_path = path_join(folder, "signature");
+	char *trace_record_path = path_join(folder, "run");
 	uint8_t trace_record[TRACE_RECORD], trace_hash[32];
 	bool ok = trace_read_file(trace_record_path, trace_record, sizeof trace_record, trace_hash, err);
 
@@ -183,11 +197,9 @@ struct trace *trace_load(const char *folder, const struct trace_shape *shape, st
 		ok = errmsg_set(err, "%s: is of other runs than this chain's", folder);
 	if (ok) {
 		trace_find_codes(trace);
-		trace->is_signed = trace_read_file(signature_path, trace->signature, sizeof trace->signature,
-			trace_hash, NULL);
+		trace_load_signature(trace);
 	}
 	free(trace_record_path);
-	free(signature_path);
 	if (ok)
 		return trace;
 	trace_free(trace);
@@ -267,14 +279,9 @@ struct trace **trace_load_all(const char *runs, const struct trace_shape *shape,
 
 /* --- what it holds --- */
 
-bool trace_is_whole(const struct trace *trace)
+void trace_root(const struct trace *trace, uint32_t length, uint8_t root[32])
 {
-	return trace->done == trace->shape.segments;
-}
-
-void trace_root(const struct trace *trace, uint8_t root[32])
-{
-	sha256(root, trace->digests, trace->shape.segments * sizeof *trace->digests);
+	sha256(root, trace->digests, length * sizeof *trace->digests);
 }
 
 bool trace_write(const struct trace *trace, uint32_t number, const uint8_t *code, uint8_t digest[32],
@@ -318,16 +325,19 @@ void trace_check(struct trace *trace)
 	free(code);
 }
 
-bool trace_sign(struct trace *trace, const uint8_t signature[64], struct errmsg *err)
+bool trace_sign(struct trace *trace, uint32_t length, const uint8_t signature[64], struct errmsg *err)
 {
 	char *signature_path = path_join(trace->folder, "signature");
-	uint8_t trace_hash[32];
-	const bool ok = trace_write_file(signature_path, signature, sizeof trace->signature, trace_hash, err);
+	uint8_t trace_signed[TRACE_SIGNATURE], trace_hash[32];
+	bool ok;
 
+	write_le32(trace_signed, length);
+	memcpy(trace_signed + 4, signature, sizeof trace->signature);
+	ok = trace_write_file(signature_path, trace_signed, sizeof trace_signed, trace_hash, err);
 	free(signature_path);
 	if (!ok)
 		return false;
 	memcpy(trace->signature, signature, sizeof trace->signature);
-	trace->is_signed = true;
+	trace->signed_length = length;
 	return true;
 }

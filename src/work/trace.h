@@ -1,9 +1,10 @@
 /* Traces: what this node's own runs have come to, on disk (doc/protocol.md section 20).
  *
  * A run has a folder, named after seat and base, and in it files that are each there whole or not at all: `run` says
- * which run it is, `1`, `2`, ... are the codes after so many segments, `signature` is the commit's. Each ends with the
- * hash of what it holds, which for a code is its digest d_j. So a kill costs the segment in work, and a file that is
- * damaged costs the segments from there on: they are executed again, with the same result.
+ * which run it is, `1`, `2`, ... are the codes after so many segments, `signature` is the commit's, behind the number
+ * of segments that it commits to: the run has no more then. Each ends with the hash of what it holds, which for a code
+ * is its digest d_j. So a kill costs the segment in work, and a file that is damaged costs the segments from there on:
+ * they are executed again, with the same result.
  *
  * One thread owns a trace; trace_write alone may be called on another one meanwhile, as it changes nothing in memory.
  */
@@ -34,7 +35,7 @@ struct trace {
 	struct trace_shape shape;
 	uint32_t done;          /* segments whose codes are there */
 	uint8_t (*digests)[32]; /* d_1 .., `done` of them */
-	bool is_signed;
+	uint32_t signed_length; /* segments that the signature is for; 0: there is none */
 	uint8_t signature[64];
 	char *folder;
 };
@@ -54,9 +55,8 @@ void trace_remove(struct trace *trace); /* and its files */
  * a trace may have tens of megabytes, this comes after trace_load where the trace is needed. */
 void trace_check(struct trace *trace);
 
-bool trace_is_whole(const struct trace *trace);
-/* H of all digests: what the commit says. The trace is whole. */
-void trace_root(const struct trace *trace, uint8_t root[32]);
+/* H of the first digests: what a commit to so many segments (`done` at most) says. */
+void trace_root(const struct trace *trace, uint32_t length, uint8_t root[32]);
 
 /* Writes the code after `number` segments (1 ..), synced, and gives its digest. trace_add then counts it: the next
  * one. */
@@ -66,6 +66,6 @@ void trace_add(struct trace *trace, const uint8_t digest[32]);
 /* The code after `number` segments, 1 .. done. If it is not there any more as it was written, it is not `done` either
  * from then on. */
 bool trace_read(struct trace *trace, uint32_t number, uint8_t *code, struct errmsg *err);
-bool trace_sign(struct trace *trace, const uint8_t signature[64], struct errmsg *err);
+bool trace_sign(struct trace *trace, uint32_t length, const uint8_t signature[64], struct errmsg *err);
 
 #endif

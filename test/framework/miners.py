@@ -9,6 +9,7 @@ from reference.contributions import Registration
 from reference.hashing import Reader
 from reference.headers import Block
 from reference.round_tx import COMMIT, RoundTransaction, is_round
+from reference.spec import built_in
 from reference.transactions import Transaction
 
 from . import tap
@@ -19,7 +20,7 @@ class Miners:
     """`nodes` have a wallet each; `first` has none, and is whom all of them know. away: nodes that are stopped."""
 
     def __init__(self, fields, count):
-        self.first = self.start(fields, ())
+        self.rules, self.first = built_in("regtest", **fields), self.start(fields, ())
         self.nodes = [self.start(fields, [self.first]) for _ in range(count)]
         self.payees, self.away = [], []
         for node in self.nodes:
@@ -49,7 +50,7 @@ class Miners:
     def waiting(self, node, kind):
         """How many of the kind a mempool has."""
         found = [Transaction.read(Reader(bytes.fromhex(raw))) for raw in self.raws(node)]
-        return sum(RoundTransaction.parse(one).kind == kind for one in found if is_round(one))
+        return sum(RoundTransaction.parse(self.rules, one).kind == kind for one in found if is_round(one))
 
     def wait_for(self, kind, count):
         for node in self.present():
@@ -60,7 +61,7 @@ class Miners:
         raw = bytes.fromhex(self.first.rpc.getblock(self.first.rpc.getblockhash(height), 0))
         block = Block.parse(raw)
         tap.equal(block.serialise().hex(), raw.hex(), "bytes of the block")
-        said = [RoundTransaction.parse(one) for one in block.transactions if is_round(one)]
+        said = [RoundTransaction.parse(self.rules, one) for one in block.transactions if is_round(one)]
         roots = [one.root for one in said if one.kind != COMMIT] + registered(block)
         return block, {root: bytes.fromhex(self.first.rpc.getblob(root.hex())) for root in roots}
 

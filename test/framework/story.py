@@ -1,6 +1,6 @@
 """The story of three rounds, made by the second implementation: honest runs, one that is copied, one that stays silent, one
-that is forged and challenged, one out of bounds; and in the place of each block those that break a rule there. And a real node
-that listens to it.
+that is forged and challenged, one out of bounds, most of all segments and some shorter; and in the place of each block those
+that break a rule there. And a real node that listens to it.
 
     story = Story()
     story.tell(LAST, Listener(story.chain).hear)
@@ -30,6 +30,7 @@ FIELDS = {"name": "judged", "hrp": "rnd", "k": 1, "start_bits": to_compact(limit
           "round_work": 2, "round_reveal": 3, "segments": 4, "segment": 1, "run_ppm": 500000}
 P = FIELDS["round_blocks"]
 HONEST, SECOND, COPIED, SILENT, CHALLENGED, OUT_OF_BOUNDS, NONE = range(P)  # the seats of the first round
+SECOND_LENGTH, CHALLENGED_LENGTH = 1, 3  # segments; of the others all
 FIRST, SECOND_BASE, LAST = P, 2 * P, 4 * P + 1
 
 
@@ -52,31 +53,34 @@ class Story:
         self.codes[first + HONEST] = honest
         forged = self.chain.run(first + CHALLENGED)
         codes = honest[:2]  # the first segment is another's
-        for j in range(1, len(honest) - 1):
+        for j in range(1, CHALLENGED_LENGTH):
             codes.append(forged.segment(j, codes[j]))
         self.codes[first + CHALLENGED] = codes
         if base != FIRST:
             return
-        self.codes[first + SECOND] = self.chain.run(first + SECOND).codes()
+        self.codes[first + SECOND] = self.chain.run(first + SECOND).codes(SECOND_LENGTH)
         self.codes[first + COPIED] = self.codes[first + SILENT] = honest
         wild = [bytes([0]) + code[1:] for code in honest[1:-1]]
         self.codes[first + OUT_OF_BOUNDS] = [honest[0], *wild, honest[-1]]
 
-    def commit(self, height, base=None, seat=None, secret=None):
+    def length(self, height):
+        return len(self.codes.get(height, [b"", b""])) - 1
+
+    def commit(self, height, base=None, seat=None, secret=None, length=None):
         """Of the seat's run. The others are what the signature is of, if not what it should be."""
         base = base or base_of(self.chain.spec, height) + P
         ids = [self.chain.branch[at].header.id() for at in (base, seat or height)]
         root = sha256(digest_list(self.codes.get(height, [b""])))
-        return make_commit(secret or secret_of(height), *ids, height, root)
+        return make_commit(secret or secret_of(height), *ids, height, self.length(height) if length is None else length, root)
 
     def disclosure(self, height, j=None):
         """And its blob."""
         blob = make_disclosure(self.codes[height], self.chain.audited(height) if j is None else j)
-        return RoundTransaction(DISCLOSURE, height, blob_root(blob)), blob
+        return RoundTransaction(DISCLOSURE, height, self.length(height), blob_root(blob)), blob
 
     def challenge(self, height, j):
         blob = self.codes[height][j]
-        return RoundTransaction(CHALLENGE, height, blob_root(blob), segment=j), blob
+        return RoundTransaction(CHALLENGE, height, j, blob_root(blob)), blob
 
     # Blocks.
 
@@ -137,7 +141,7 @@ class Story:
 
     def disclosure_before(self, height):
         """The beacon's block is in the making."""
-        return RoundTransaction(DISCLOSURE, height, bytes(32))
+        return RoundTransaction(DISCLOSURE, height, 1, bytes(32))
 
     def wrong_commits(self, seats, right):
         flipped = self.commit(seats[HONEST])
@@ -147,8 +151,13 @@ class Story:
         yield self.wrong("bad-round-signature", self.commit(seats[HONEST], seat=seats[SECOND]))
         yield self.wrong("bad-round-signature", self.commit(seats[HONEST], secret=secret_of(seats[SECOND])))
         yield self.wrong("bad-round-duplicate", *right, self.commit(seats[SECOND]))
-        yield self.wrong("bad-round-seat", make_commit(1, bytes(32), bytes(32), 0, bytes(32)))
-        yield self.wrong("bad-round-seat", make_commit(1, bytes(32), bytes(32), FIRST + 1, bytes(32)))
+        yield self.wrong("bad-round-seat", make_commit(1, bytes(32), bytes(32), 0, 1, bytes(32)))
+        yield self.wrong("bad-round-seat", make_commit(1, bytes(32), bytes(32), FIRST + 1, 1, bytes(32)))
+        cut = self.commit(seats[HONEST])
+        cut.number -= 1
+        yield self.wrong("bad-round-signature", cut)
+        for length in (0, FIELDS["segments"] + 1, 0xffffffff):
+            yield self.wrong("bad-round-format", self.commit(seats[HONEST], length=length))
         yield self.wrong("bad-round-seat", self.disclosure_before(seats[HONEST]))
         late = self.commit(seats[HONEST]).transaction()
         late.locktime = 1
@@ -156,7 +165,10 @@ class Story:
 
     def wrong_disclosures(self, seats, right):
         j = self.chain.audited(seats[HONEST])
-        yield self.wrong("bad-round-seat", RoundTransaction(DISCLOSURE, seats[NONE], bytes(32)))
+        yield self.wrong("bad-round-seat", RoundTransaction(DISCLOSURE, seats[NONE], 1, bytes(32)))
+        for seat, length in ((HONEST, SECOND_LENGTH), (SECOND, FIELDS["segments"])):
+            yield self.wrong("bad-round-seat", RoundTransaction(DISCLOSURE, seats[seat], length, bytes(32)))
+        yield self.wrong("bad-round-format", RoundTransaction(DISCLOSURE, seats[HONEST], 0, bytes(32)))
         yield self.wrong("bad-round-duplicate", right[0], self.disclosure(seats[HONEST], 0))
         yield self.wrong("bad-round-count", *right, self.disclosure(seats[SILENT]))
         yield self.wrong("bad-round-seat", right[0], self.challenge(seats[HONEST], 1))
@@ -167,19 +179,20 @@ class Story:
             bad = bytearray(blob)
             bad[at] ^= 1
             bad = bytes(bad)
-            yield self.wrong("bad-round-disclosure", (RoundTransaction(DISCLOSURE, seats[HONEST], blob_root(bad)), bad))
+            other = RoundTransaction(DISCLOSURE, seats[HONEST], self.length(seats[HONEST]), blob_root(bad))
+            yield self.wrong("bad-round-disclosure", (other, bad))
 
     def wrong_challenges(self, seats, right):
-        segments = FIELDS["segments"]
-        yield self.wrong("bad-round-seat", RoundTransaction(CHALLENGE, seats[CHALLENGED], bytes(32), segment=segments))
-        yield self.wrong("bad-round-seat", RoundTransaction(CHALLENGE, seats[SILENT], bytes(32), segment=0))
-        yield self.wrong("bad-round-seat", RoundTransaction(CHALLENGE, seats[NONE], bytes(32), segment=0))
+        yield self.wrong("bad-round-seat", RoundTransaction(CHALLENGE, seats[CHALLENGED], CHALLENGED_LENGTH, bytes(32)))
+        yield self.wrong("bad-round-seat", RoundTransaction(CHALLENGE, seats[SECOND], SECOND_LENGTH, bytes(32)))
+        yield self.wrong("bad-round-seat", RoundTransaction(CHALLENGE, seats[SILENT], 0, bytes(32)))
+        yield self.wrong("bad-round-seat", RoundTransaction(CHALLENGE, seats[NONE], 0, bytes(32)))
         yield self.wrong("bad-round-count", *right, self.challenge(seats[HONEST], 1))
         yield self.wrong("bad-round-duplicate", *right, self.challenge(seats[CHALLENGED], 1))
         yield self.wrong("bad-round-challenge", self.challenge(seats[HONEST], 1))
         yield self.wrong("bad-round-challenge", self.challenge(seats[CHALLENGED], 1))  # that one is honest
         other, blob = self.challenge(seats[CHALLENGED], 1)
-        yield self.wrong("bad-round-challenge", (RoundTransaction(CHALLENGE, other.height, other.root, segment=0), blob))
+        yield self.wrong("bad-round-challenge", (RoundTransaction(CHALLENGE, other.height, 0, other.root), blob))
 
     def wrong_spends(self, struck_coinbase):
         """Of the coin that was taken, and of one that is not there beside the outpoint of round transactions."""

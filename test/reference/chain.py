@@ -14,7 +14,7 @@ from .merge import EMPTY, STRUCK, is_true, merge
 from .pace import BACK, least_time, most_proofs
 from .reward import FULL_WEIGHT, coinbase, draw_datasets, draw_seats, is_harmful, proof_worth, reference_value
 from .round_tx import CHALLENGE, DISCLOSURE, Round, RoundTransaction, base_of, is_round, round_fault
-from .runs import Disclosure, Run, audited, is_challenge, is_disclosure
+from .runs import Disclosure, Run, is_challenge, is_disclosure
 from .signatures import lifted
 from .state import Outcome, model_root, update_state
 from .step import step
@@ -113,15 +113,16 @@ class Chain:
                                            if slot.value >= self.spec.v_min])
 
     def merged_round(self):
-        """Of the round that the tip merged: height and key of each seat, and what became of it."""
+        """Of the round that the tip merged: height, length and key of each seat, and what became of it."""
         if self.merged is None:
             return []
-        heights = Round(self.spec, self.branch, self.height() - self.spec.round_blocks).heights()
-        return [(height, self.branch[height].header.miner, seat) for height, seat in zip(heights, self.merged.seats)]
+        record = Round(self.spec, self.branch, self.height() - self.spec.round_blocks)
+        return [(height, record.length(height), self.branch[height].header.miner, seat)
+                for height, seat in zip(record.heights(), self.merged.seats)]
 
     def coinbase(self, block, fees):
         late = [(proof.miner, len(self.branch) - 1 - place(self.branch, proof)) for proof in block.late]
-        true = [(height, key) for height, key, seat in self.merged_round() if is_true(seat)]
+        true = [(height, length, key) for height, length, key, seat in self.merged_round() if is_true(seat)]
         pays = (true, self.merged.script()) if self.merged else None
         owners = [self.datasets[number].owner for number in self.drawn[self.height() - 1]] if self.height() else []
         weight = sum(weight for _, weight in self.weights(self.height()))
@@ -138,19 +139,18 @@ class Chain:
         return Run(self.spec, self.states[base][0], ticket, seat_id, dataset.data)
 
     def audited(self, height):
-        """j of a seat, whose beacon has been mined."""
-        base = base_of(self.spec, height) + self.spec.round_blocks
-        beacon = self.branch[base + self.spec.round_work + 1].header.ticket()
-        return audited(self.spec, beacon, height - (base - self.spec.round_blocks + 1))
+        """j of a seat that has committed, whose beacon has been mined."""
+        return Round(self.spec, self.branch, base_of(self.spec, height) + self.spec.round_blocks).audited(height)
 
     def verdict(self, record, height):
-        """The code of a true seat, else EMPTY or STRUCK."""
+        """Code and length of a true seat, else EMPTY or STRUCK."""
         if height not in record.commits:
             return EMPTY
         if height not in record.disclosures or height in record.challenges:
             return STRUCK
         parts, j = self.shown[height], self.audited(height)
-        return parts.last if self.run(height).follows(j, parts.code, parts.digests[j + 1]) else STRUCK
+        is_right = self.run(height).follows(j, parts.code, parts.digests[j + 1])
+        return (parts.last, record.length(height)) if is_right else STRUCK
 
     # Following.
 
@@ -210,7 +210,7 @@ class Chain:
         found = []
         for transaction in filter(is_round, block.transactions):
             try:
-                found.append(RoundTransaction.parse(transaction))
+                found.append(RoundTransaction.parse(self.spec, transaction))
             except ValueError:
                 require(False, "bad-round-format")
         fault = round_fault(self.spec, self.branch, block)
@@ -220,7 +220,7 @@ class Chain:
     def spend(self, block):
         """The coins after the block, and its fees."""
         coins, fees, height = dict(self.coins), 0, self.height() + 1
-        for seat_height, key, seat in self.merged_round():
+        for seat_height, _, key, seat in self.merged_round():
             out = self.branch[seat_height].transactions[0].txid(), 0
             if seat == STRUCK and out in coins and coins[out].script == payee(key):
                 del coins[out]
@@ -270,10 +270,11 @@ class Chain:
         for one in found:
             if one.kind == DISCLOSURE:
                 blob, committed = blobs[one.root], record.commits[one.height].root
-                require(is_disclosure(self.spec, blob, committed, self.audited(one.height)), "bad-round-disclosure")
+                holds = is_disclosure(self.spec, blob, one.number, committed, self.audited(one.height))
+                require(holds, "bad-round-disclosure")
                 shown[one.height] = Disclosure(self.spec, blob)
             if one.kind == CHALLENGE:
-                holds = is_challenge(self.run(one.height), self.shown[one.height], one.segment, blobs[one.root])
+                holds = is_challenge(self.run(one.height), self.shown[one.height], one.number, blobs[one.root])
                 require(holds, "bad-round-challenge")
         return shown
 

@@ -20,8 +20,14 @@ def compute_part(spec, height):
 
 
 def run_part(spec, height):
-    """What the run of a block's seat earns later, taken out of the compute part (section 20)."""
+    """What is for the run of a block's seat, taken out of the compute part (section 20)."""
     return compute_part(spec, height) * spec.run_ppm // 10 ** 6
+
+
+def run_pay(spec, height, length):
+    """What a true run of so many segments earns of that."""
+    part = run_part(spec, height)
+    return part * length // spec.segments if part >= max(1, spec.segments) else 0
 
 
 def late_sixteenths(back):
@@ -73,7 +79,7 @@ def is_harmful(effects, v_ref):
 def coinbase(spec, height, fees, miner, loose_miners, bucket, parent, owners, v_ref, weight, late=(), merge=None):
     """The transaction. bucket: after the parent; parent: its outcome; owners: of its slots' datasets, or None;
     weight: that these were drawn from; late: miner and back of each late proof; merge: where the parent merged a round,
-    height and key of each true seat, and the statement's script."""
+    height, length and key of each true seat, and the statement's script."""
     w, _ = proof_worth(spec, height, bucket, len(loose_miners), [back for _, back in late])
     listed = [(w, key) for key in loose_miners] + [(late_worth(w, back), key) for key, back in late]
     outputs = [(w + fees + sum(worth // 16 for worth, _ in listed), payee(miner))]
@@ -82,7 +88,7 @@ def coinbase(spec, height, fees, miner, loose_miners, bucket, parent, owners, v_
         outputs += [(slot_pay(spec, height - 1, slot.count, slot.value, v_ref, weight), payee(owner))
                     for slot, owner in zip(parent.slots, owners) if owner is not None]
     runs, statement = merge or ([], None)
-    outputs += [(run_part(spec, seat_height), payee(key)) for seat_height, key in runs]
+    outputs += [(run_pay(spec, seat_height, length), payee(key)) for seat_height, length, key in runs]
     outputs = [output for output in outputs if output[0] > 0] + [(0, b"\x6a" + push(parent.payload()))]
     outputs += [(0, statement)] if statement else []
     return Transaction(1, [(bytes(32), WORD, height_script(height), WORD, [])], outputs)

@@ -9,51 +9,50 @@ from .transactions import Transaction, push
 
 COMMIT, DISCLOSURE, CHALLENGE = 3, 4, 5
 INDEX, SEQUENCE = 0xfffffffe, 0xffffffff
-PAYLOAD = {COMMIT: "<I32s64s", DISCLOSURE: "<I32s", CHALLENGE: "<II32s"}
+PAYLOAD = {COMMIT: "<II32s64s", DISCLOSURE: "<II32s", CHALLENGE: "<II32s"}
 
 
 def is_round(transaction):
     return bool(transaction.inputs) and transaction.inputs[0][:2] == (bytes(32), INDEX)
 
 
-def commit_hash(base_id, seat_id, root):
-    return sha256(b"atelier commit" + base_id + seat_id + root)
+def commit_hash(base_id, seat_id, length, root):
+    return sha256(b"atelier commit" + base_id + seat_id + struct.pack("<I", length) + root)
 
 
 class RoundTransaction:
-    """height: of the seat; segment: j of a challenge; root: of the trace that is committed to, or of the blob."""
+    """height: of the seat; number: segments of the run, or j of a challenge; root: of the trace that is committed to, or of
+    the blob."""
 
-    def __init__(self, kind, height, root, segment=None, signature=None):
-        self.kind, self.height, self.root, self.segment, self.signature = kind, height, root, segment, signature
+    def __init__(self, kind, height, number, root, signature=b""):
+        self.kind, self.height, self.number, self.root, self.signature = kind, height, number, root, signature
 
     @classmethod
-    def parse(cls, transaction):
+    def parse(cls, spec, transaction):
         """ValueError: it is not of the one form."""
         script = transaction.outputs[0][1] if transaction.outputs else b""
         payload = script[3 if script[1:2] == b"\x4c" else 2:]
         kind, fields = payload[3] if len(payload) > 3 else None, payload[4:]
         if kind not in PAYLOAD or len(fields) != struct.calcsize(PAYLOAD[kind]):
             raise ValueError("bad-round-format")
-        values = struct.unpack(PAYLOAD[kind], fields)
-        if kind == COMMIT:
-            found = cls(kind, values[0], values[1], signature=values[2])
-        else:
-            found = cls(kind, values[0], values[-1], segment=values[1] if kind == CHALLENGE else None)
+        found = cls(kind, *struct.unpack(PAYLOAD[kind], fields))
         if found.transaction().serialise() != transaction.serialise():
+            raise ValueError("bad-round-format")
+        if kind != CHALLENGE and not 1 <= found.number <= spec.segments:
             raise ValueError("bad-round-format")
         return found
 
     def payload(self):
-        values = {COMMIT: (self.height, self.root, self.signature), DISCLOSURE: (self.height, self.root),
-                  CHALLENGE: (self.height, self.segment, self.root)}[self.kind]
-        return b"atl" + bytes([self.kind]) + struct.pack(PAYLOAD[self.kind], *values)
+        signature = [self.signature] if self.kind == COMMIT else []
+        return b"atl" + bytes([self.kind]) + struct.pack(PAYLOAD[self.kind], self.height, self.number, self.root, *signature)
 
     def transaction(self):
         return Transaction(1, [(bytes(32), INDEX, b"", SEQUENCE, [])], [(0, b"\x6a" + push(self.payload()))])
 
 
-def make_commit(secret, base_id, seat_id, height, root):
-    return RoundTransaction(COMMIT, height, root, signature=sign(secret, commit_hash(base_id, seat_id, root)))
+def make_commit(secret, base_id, seat_id, height, length, root):
+    signature = sign(secret, commit_hash(base_id, seat_id, length, root))
+    return RoundTransaction(COMMIT, height, length, root, signature)
 
 
 class Round:
@@ -65,7 +64,7 @@ class Round:
         self.fresh = set()  # seats that the block in the making discloses
         for block in branch[base + 1:base + spec.round_blocks + 1]:
             for transaction in filter(is_round, block.transactions):
-                self.add(RoundTransaction.parse(transaction))
+                self.add(RoundTransaction.parse(spec, transaction))
 
     def add(self, found):
         {COMMIT: self.commits, DISCLOSURE: self.disclosures, CHALLENGE: self.challenges}[found.kind][found.height] = found
@@ -82,7 +81,11 @@ class Round:
 
     def audited(self, height):
         beacon = self.branch[self.base + self.spec.round_work + 1].header.ticket()
-        return audited(self.spec, beacon, height - self.heights()[0])
+        return audited(beacon, self.length(height), height - self.heights()[0])
+
+    def length(self, height):
+        """Segments of the seat's run; 0: it has none."""
+        return self.commits[height].number if height in self.commits else 0
 
     def window(self, kind):
         """Heights of blocks that may have such transactions."""
@@ -96,13 +99,15 @@ class Round:
         needed = {COMMIT: self.heights(), DISCLOSURE: self.commits, CHALLENGE: set(self.disclosures) - self.fresh}[found.kind]
         if height not in self.window(found.kind) or found.height not in self.heights() or found.height not in needed:
             return "bad-round-seat"
-        if found.kind == CHALLENGE and found.segment >= self.spec.segments:
+        if found.kind == DISCLOSURE and found.number != self.length(found.height):
+            return "bad-round-seat"
+        if found.kind == CHALLENGE and found.number >= self.length(found.height):
             return "bad-round-seat"
         if found.height in taken:
             return "bad-round-duplicate"
         if found.kind == COMMIT:
             seat = self.seat(found.height)
-            message = commit_hash(self.base_header().id(), seat.id(), found.root)
+            message = commit_hash(self.base_header().id(), seat.id(), found.number, found.root)
             return None if verifies(seat.miner, message, found.signature) else "bad-round-signature"
         return None
 
@@ -123,7 +128,7 @@ def round_fault(spec, branch, block):
     height, counts = len(branch), dict.fromkeys(PAYLOAD, 0)
     record = Round(spec, branch, base_of(spec, height))
     for transaction in filter(is_round, block.transactions):
-        found = RoundTransaction.parse(transaction)
+        found = RoundTransaction.parse(spec, transaction)
         reason = record.fault(found, height)
         counts[found.kind] += 1
         if not reason and counts[found.kind] > most_of(spec, found.kind):

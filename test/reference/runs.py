@@ -19,8 +19,8 @@ def code_size(spec):
     return (1 + BLOCK) * -(-spec.model.n // BLOCK)
 
 
-def disclosure_size(spec):
-    return 32 * spec.segments + 2 * code_size(spec)
+def disclosure_size(spec, length):
+    return 32 * length + 2 * code_size(spec)
 
 
 def first_code(spec):
@@ -62,10 +62,10 @@ class Run:
             raise Failed("a code is out of bounds")
         return result
 
-    def codes(self):
-        """Q_0 .. Q_segments."""
+    def codes(self, length=None):
+        """Q_0 .. Q_t; t: all segments if left out."""
         codes = [first_code(self.spec)]
-        for j in range(self.spec.segments):
+        for j in range(length or self.spec.segments):
             codes.append(self.segment(j, codes[j]))
         return codes
 
@@ -78,20 +78,20 @@ class Run:
 
 
 def digest_list(codes):
-    """d_1 | .. | d_segments."""
+    """d_1 | .. | d_t."""
     return b"".join(map(sha256, codes[1:]))
 
 
-def audited(spec, ticket, seat):
-    """j of a seat, by the ticket of the block at height b + round_work + 1."""
-    return mulhi(draw(ticket, AUDIT, seat), spec.segments)
+def audited(ticket, length, seat):
+    """j of a seat with a run of this length, by the ticket of the block at height b + round_work + 1."""
+    return mulhi(draw(ticket, AUDIT, seat), length)
 
 
 class Disclosure:
     """The parts of a disclosure's blob."""
 
     def __init__(self, spec, blob):
-        at = 32 * spec.segments
+        at = len(blob) - 2 * code_size(spec)
         self.list, self.code, self.last = blob[:at], blob[at:-code_size(spec)], blob[-code_size(spec):]
         self.digests = [sha256(first_code(spec))] + [self.list[i:i + 32] for i in range(0, at, 32)]
 
@@ -100,9 +100,9 @@ def make_disclosure(codes, j):
     return digest_list(codes) + codes[j] + codes[-1]
 
 
-def is_disclosure(spec, blob, root, j):
-    """Of a seat whose commit has this root and whose segment j was drawn."""
-    assert len(blob) == disclosure_size(spec), "bytes of another size are not the blob"
+def is_disclosure(spec, blob, length, root, j):
+    """Of a seat whose commit has this length and root and whose segment j was drawn."""
+    assert len(blob) == disclosure_size(spec, length), "bytes of another size are not the blob"
     parts = Disclosure(spec, blob)
     return (sha256(parts.list) == root and sha256(parts.code) == parts.digests[j] and within_bounds(spec, parts.last) and
             sha256(parts.last) == parts.digests[-1])

@@ -117,30 +117,32 @@ static const char *rounds_open_state(const struct spec *spec, uint32_t base, uin
 	return next <= work_end ? "open" : "empty";
 }
 
-static void rounds_show_said(json_t *shown, const struct spec *spec, const struct round_view *view, uint32_t seat)
+static void rounds_show_said(json_t *shown, const struct round_view *view, uint32_t seat)
 {
 	const struct rounds_run *run = &view->run[seat];
 
-	if (run->committed)
+	if (run->committed) {
+		json_object_set_new(shown, "length", json_integer(run->length));
 		json_object_set_new(shown, "trace_root", json_hex(run->trace_root, 32));
-	if (view->beacon != NULL)
-		json_object_set_new(shown, "drawn_segment", json_integer(round_audited(view, spec, seat)));
+	}
+	if (run->committed && view->beacon != NULL)
+		json_object_set_new(shown, "drawn_segment", json_integer(round_audited(view, seat)));
 	if (run->disclosed)
 		json_object_set_new(shown, "blob", json_hex(run->blob, 32));
 }
 
 /* Of the disclosed one: H(Q_1), H(Q_2), ... */
-static json_t *rounds_show_digests(struct chain *chain, const uint8_t blob_root[32])
+static json_t *rounds_show_digests(struct chain *chain, const struct rounds_run *run)
 {
-	const struct spec *spec = chain_spec(chain);
 	struct round_disclosed disclosed;
 	json_t *digests = json_array();
 	struct errmsg err;
 	struct buf blob;
 
 	buf_init(&blob);
-	if (chain_read_blob(chain, blob_root, &blob, &err) && round_blob_split(spec, blob.data, blob.size, &disclosed))
-		for (uint32_t number = 0; number < spec->segments; number++)
+	if (chain_read_blob(chain, run->blob, &blob, &err) &&
+		round_blob_split(chain_spec(chain), run->length, blob.data, blob.size, &disclosed))
+		for (uint32_t number = 0; number < run->length; number++)
 			json_array_append_new(digests, json_hex(disclosed.digests + (size_t)number * 32, 32));
 	buf_clear(&blob);
 	return digests;
@@ -162,8 +164,10 @@ static json_t *rounds_show_seat(const struct calls_rounds *calls, const struct r
 		json_string(merge != NULL ?
 				show_verdict(merge->outcome.merge.seat[seat]) :
 				rounds_open_state(spec, view->base, chain_tip(chain)->height + 1, &view->run[seat])));
-	rounds_show_said(shown, spec, view, seat);
-	json_object_set_new(shown, "pay", json_amount(reward_run_part(spec, seat_block->height)));
+	rounds_show_said(shown, view, seat);
+	json_object_set_new(shown, "pay",
+		json_amount(reward_run(spec, seat_block->height,
+			view->run[seat].committed ? view->run[seat].length : spec->segments)));
 	json_object_set_new(shown, "paid",
 		json_boolean(merge != NULL && chain_tip(chain)->height > merge->height &&
 			merge_statement_is_true(&merge->outcome.merge, seat)));
@@ -221,7 +225,7 @@ static enum rpc_outcome call_getround(struct rpc_request *rounds_request, void *
 	for (uint32_t seat = 0; seat < view.seats; seat++) {
 		shown = rounds_show_seat(calls, &view, seat);
 		if (with_digests && view.run[seat].disclosed)
-			json_object_set_new(shown, "digests", rounds_show_digests(chain, view.run[seat].blob));
+			json_object_set_new(shown, "digests", rounds_show_digests(chain, &view.run[seat]));
 		json_array_append_new(seats, shown);
 	}
 	json_object_set_new(round, "seats", seats);
@@ -250,10 +254,11 @@ static json_t *rounds_show_run(const struct calls_rounds *calls, const struct ru
 	json_object_set_new(shown, "iterations", json_integer((json_int_t)spec->segments * spec->segment));
 	if (info->deadline > 0)
 		json_object_set_new(shown, "deadline", json_integer(info->deadline));
-	if (trace_is_whole(trace)) {
+	if (info->length > 0) {
 		uint8_t root[32];
 
-		trace_root(trace, root);
+		trace_root(trace, info->length, root);
+		json_object_set_new(shown, "length", json_integer(info->length));
 		json_object_set_new(shown, "trace_root", json_hex(root, 32));
 	}
 	if (info->problem != NULL)
@@ -386,8 +391,10 @@ static const struct rpc_method rounds_methods[] = {
 		"  \"state\": \"open\", \"committed\", \"not disclosed\", \"disclosed\", \"challenged\" or \"empty\"; "
 		"after the merge \"merged\",\n"
 		"           \"left out\", \"struck\" or \"empty\",\n"
-		"  \"trace_root\": \"hex\", \"drawn_segment\": n, \"blob\": \"hex\",   as soon as they are known\n"
-		"  \"pay\": amount, \"paid\": bool,   what a true run earns, and whether it has\n"
+		"  \"length\": n, \"trace_root\": \"hex\", \"drawn_segment\": n, \"blob\": \"hex\",   as soon as "
+		"they are known\n"
+		"  \"pay\": amount, \"paid\": bool,   what a true run of that length (before: of all segments) "
+		"earns, and whether it has\n"
 		"  \"own\": bool,   this node trains it, or has\n"
 		"  \"digests\": [\"hex\"]}]}   of a disclosed one, if asked for",
 		"16", 0 },
@@ -402,7 +409,8 @@ static const struct rpc_method rounds_methods[] = {
 		"  \"segments_done\": n, \"segments\": n, \"iterations_done\": n, \"iterations\": n,\n"
 		"  \"working\": bool,   a segment is in work\n"
 		"  \"deadline\": n,     the last height for what comes next\n"
-		"  \"trace_root\": \"hex\", \"problem\": \"text\"}]",
+		"  \"length\": n, \"trace_root\": \"hex\",   segments that it has in the end, once that is known\n"
+		"  \"problem\": \"text\"}]",
 		NULL, 0 },
 	{ "auditrun", "Training", call_auditrun, auditrun_args,
 		"Executes a segment again, of a run that was disclosed or is this node's own, and compares digests. "

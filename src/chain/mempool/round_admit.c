@@ -94,9 +94,11 @@ static bool round_admit_terms(const struct chain *chain, const struct round_tx *
 	run = &view.run[seat];
 	if (round_tx->kind == ROUND_DISCLOSURE && view.beacon != NULL) {
 		memcpy(terms->committed, run->trace_root, 32);
-		terms->segment = round_audited(&view, chain->spec, seat);
+		terms->length = run->length;
+		terms->segment = round_audited(&view, seat);
 	} else if (round_tx->kind == ROUND_CHALLENGE) {
 		memcpy(terms->committed, run->blob, 32);
+		terms->length = run->length;
 		terms->segment = round_tx->segment;
 	}
 	return true;
@@ -105,7 +107,8 @@ static bool round_admit_terms(const struct chain *chain, const struct round_tx *
 static bool round_admit_same_terms(const struct round_terms *terms, const struct round_terms *others)
 {
 	return memcmp(terms->base_id, others->base_id, 32) == 0 &&
-		memcmp(terms->committed, others->committed, 32) == 0 && terms->segment == others->segment;
+		memcmp(terms->committed, others->committed, 32) == 0 && terms->length == others->length &&
+		terms->segment == others->segment;
 }
 
 /* NEW: the next block may have it, for all that the branch shows. ORPHAN: one of the next few may. */
@@ -185,7 +188,7 @@ static void round_check_challenge(struct round_check *check, const struct buf *b
 
 	buf_init(&disclosed_bytes);
 	check->is_lost = !blobs_read_file(check->chain->blobs, check->terms.committed, &disclosed_bytes, &check->why) ||
-		!round_blob_split(spec, disclosed_bytes.data, disclosed_bytes.size, &disclosed);
+		!round_blob_split(spec, check->terms.length, disclosed_bytes.data, disclosed_bytes.size, &disclosed);
 	if (!check->is_lost)
 		check->is_right = round_blob_check_challenge(spec, blob_bytes->data, blob_bytes->size,
 			disclosed.digests, check->terms.segment, &check->reject);
@@ -204,8 +207,8 @@ static void round_check_run(void *check_arg)
 	if (!check->is_lost && check->round_tx.kind == ROUND_CHALLENGE)
 		round_check_challenge(check, &blob_bytes);
 	else if (!check->is_lost)
-		check->is_right = round_blob_check_disclosure(spec, blob_bytes.data, blob_bytes.size,
-			check->terms.committed, check->terms.segment, &check->reject);
+		check->is_right = round_blob_check_disclosure(spec, check->terms.length, blob_bytes.data,
+			blob_bytes.size, check->terms.committed, check->terms.segment, &check->reject);
 	buf_clear(&blob_bytes);
 }
 
@@ -372,7 +375,7 @@ static void round_admit_challenge_next(struct chain *chain)
 /* Whoever's bytes are here is looked at, whoever's turn it is has them asked for. */
 static void round_admit_go_on(struct chain *chain)
 {
-	const size_t disclosure_size = round_blob_size(chain->spec, ROUND_DISCLOSURE);
+	const size_t disclosure_size = round_blob_size(chain->spec, ROUND_DISCLOSURE, chain->spec->segments);
 	struct round_entry *next;
 
 	while (round_admit_pool(chain)->count > 0) {
@@ -389,8 +392,8 @@ static void round_admit_go_on(struct chain *chain)
 			const struct round_tx asked = next->round_tx;
 			const uint64_t brought_by = next->source.peer;
 
-			NOTIFY(&chain->notices, blob_wanted, asked.root, round_blob_size(chain->spec, asked.kind),
-				brought_by);
+			NOTIFY(&chain->notices, blob_wanted, asked.root,
+				round_blob_size(chain->spec, asked.kind, asked.length), brought_by);
 		}
 	}
 }
@@ -520,10 +523,8 @@ enum chain_result round_admit(struct chain *chain, const struct tx *tx, const st
 		source = &own_source;
 	if (known != NULL)
 		result = round_admit_once_more(chain, known, source, reject);
-	else if (round_tx_parse(tx, &round_tx))
+	else if (round_tx_check(chain->spec, tx, reject) && round_tx_parse(tx, &round_tx))
 		result = round_admit_enter(chain, tx, &round_tx, source, reject);
-	else
-		reject_set(reject, REASON_BAD_ROUND_FORMAT, "no round transaction looks like this");
 	tx_unref(tx);
 	return result;
 }

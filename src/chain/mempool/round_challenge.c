@@ -77,7 +77,8 @@ static bool round_challenge_read(struct round_challenge *challenge)
 	buf_init(&disclosed_bytes);
 	buf_init(&start_bytes);
 	is_read = blobs_read_file(challenge->chain->blobs, challenge->terms.committed, &disclosed_bytes, &err) &&
-		round_blob_split(spec, disclosed_bytes.data, disclosed_bytes.size, &disclosed) &&
+		round_blob_split(spec, challenge->terms.length, disclosed_bytes.data, disclosed_bytes.size,
+			&disclosed) &&
 		blobs_read_file(challenge->chain->blobs, challenge->root, &start_bytes, &err) &&
 		start_bytes.size == round_code_size(spec);
 	if (is_read) {

@@ -33,6 +33,7 @@ enum round_stage {
 struct round_terms {
 	uint8_t base_id[32];
 	uint8_t committed[32]; /* of a disclosure: the root that was committed to; of a challenge: that of the blob */
+	uint32_t length;       /* of the run that was committed to */
 	uint32_t segment;      /* that its blob starts from */
 };
 

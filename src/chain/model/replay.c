@@ -71,16 +71,22 @@ static void replay_update_outcome(const struct outcome *stated, struct update_ou
 	}
 }
 
-/* What the run changed, from the blob that a block of the round named. */
-static uint8_t *replay_read_change(const struct replay *replay, const uint8_t root[32], struct errmsg *err)
+/* What a merged run changed. */
+struct replay_change {
+	uint8_t *code; /* owned; NULL: not read */
+	uint32_t length;
+};
+
+/* From the blob that a block of the round named. */
+static uint8_t *replay_read_change(const struct replay *replay, const struct round_tx *disclosure, struct errmsg *err)
 {
 	struct round_disclosed disclosed;
 	uint8_t *change = NULL;
 	struct buf blob;
 
 	buf_init(&blob);
-	if (blobs_read_file(replay->blobs, root, &blob, err)) {
-		if (round_blob_split(replay->spec, blob.data, blob.size, &disclosed))
+	if (blobs_read_file(replay->blobs, disclosure->root, &blob, err)) {
+		if (round_blob_split(replay->spec, disclosure->length, blob.data, blob.size, &disclosed))
 			change = mem_dup(disclosed.result, round_code_size(replay->spec));
 		else
 			errmsg_set(err, "The blob of a run has another size than was disclosed");
@@ -91,7 +97,7 @@ static uint8_t *replay_read_change(const struct replay *replay, const uint8_t ro
 
 /* Of the seats that were merged, those that this block of the round discloses. */
 static bool replay_read_disclosed(const struct replay *replay, const struct block *block, uint32_t first_height,
-	const struct merge_statement *stated, uint8_t **changes, struct errmsg *err)
+	const struct merge_statement *stated, struct replay_change *changes, struct errmsg *err)
 {
 	for (size_t i = 1; i < block->tx_count; i++) {
 		struct round_tx round_tx;
@@ -101,18 +107,19 @@ static bool replay_read_disclosed(const struct replay *replay, const struct bloc
 			round_tx.kind != ROUND_DISCLOSURE)
 			continue;
 		seat = round_tx.height - first_height;
-		if (seat >= stated->seats || stated->seat[seat] != MERGE_MERGED || changes[seat] != NULL)
+		if (seat >= stated->seats || stated->seat[seat] != MERGE_MERGED || changes[seat].code != NULL)
 			continue;
-		changes[seat] = replay_read_change(replay, round_tx.root, err);
-		if (changes[seat] == NULL)
+		changes[seat].length = round_tx.length;
+		changes[seat].code = replay_read_change(replay, &round_tx, err);
+		if (changes[seat].code == NULL)
 			return false;
 	}
 	return true;
 }
 
 /* Disclosures are in the blocks before the one that merges. */
-static bool replay_read_round(const struct replay *replay, const struct full_entry *merging, uint8_t **changes,
-	struct errmsg *err)
+static bool replay_read_round(const struct replay *replay, const struct full_entry *merging,
+	struct replay_change *changes, struct errmsg *err)
 {
 	const uint32_t base_height = merging->entry.height - replay->spec->round_blocks;
 	bool read = true;
@@ -136,18 +143,19 @@ static struct state *replay_merge(const struct replay *replay, const struct full
 	struct state *updated_state, struct errmsg *err)
 {
 	const struct merge_statement *stated = &full->entry.outcome.merge;
-	uint8_t *changes[ROUND_SEATS_MAX] = { NULL };
+	struct replay_change changes[ROUND_SEATS_MAX] = { 0 };
 	struct merge_run runs[ROUND_SEATS_MAX];
 	struct state *merged_state = NULL;
 
 	if (stated->is_void || replay_read_round(replay, full, changes, err)) {
 		for (uint32_t i = 0; i < stated->seats; i++)
-			runs[i] = (struct merge_run){ changes[i], (enum merge_seat)stated->seat[i] };
+			runs[i] = (struct merge_run){ changes[i].code, changes[i].length,
+				(enum merge_seat)stated->seat[i] };
 		merged_state = merge_replay(&spec_course(replay->spec)->train, updated_state, runs, stated->seats,
 			stated->is_void);
 	}
 	for (uint32_t i = 0; i < stated->seats; i++)
-		free(changes[i]);
+		free(changes[i].code);
 	state_unref(updated_state);
 	return merged_state;
 }

@@ -25,6 +25,7 @@ struct audits_job {
 	struct verify_segment segment;
 	uint8_t key[32], blob_root[32];
 	uint32_t height; /* of the seat */
+	uint32_t length; /* of its run */
 	atomic_bool cancel;
 	bool is_made, is_right;
 };
@@ -105,7 +106,7 @@ static void audits_run(void *job_arg)
 
 	buf_init(&blob);
 	if (blobs_read_file(audits_job->chain->blobs, audits_job->blob_root, &blob, &err) &&
-		round_blob_split(spec, blob.data, blob.size, &disclosed)) {
+		round_blob_split(spec, audits_job->length, blob.data, blob.size, &disclosed)) {
 		segments_disclosed(spec, &disclosed, &audits_job->segment);
 		audits_job->is_made = verify_segment(spec, &audits_job->segment, 1, &audits_job->cancel,
 			&audits_job->is_right, NULL);
@@ -149,6 +150,7 @@ static bool audits_begin(struct chain *chain, const struct round_view *view, uin
 
 	audits_job->chain = chain;
 	audits_job->height = view->seat[seat].height;
+	audits_job->length = view->run[seat].length;
 	memcpy(audits_job->key, key, 32);
 	memcpy(audits_job->blob_root, view->run[seat].blob, 32);
 	atomic_init(&audits_job->cancel, false);
@@ -180,7 +182,7 @@ static bool audits_pick(const struct chain *chain, const struct round_view *view
 
 		if (!run->disclosed || run->challenged)
 			continue;
-		*number = round_audited(view, chain->spec, *seat);
+		*number = round_audited(view, *seat);
 		segments_seed(view, *seat, *number, segment_seed);
 		audits_key(segment_seed, run->blob, key);
 		if (map_get(&chain->audits->by_key, key) == NULL)

@@ -24,6 +24,7 @@ struct round_read {
 	uint8_t root[32];
 	enum round_use use;
 	size_t index;
+	uint32_t length; /* of the run */
 };
 
 static bool round_is_challenged(const struct spec *spec, const struct block *block)
@@ -65,11 +66,12 @@ struct round_gatherer {
 };
 
 /* A blob that blocks before this one brought may have been lost since. */
-static bool round_will_read(struct round_gatherer *gatherer, const uint8_t root[32], enum round_kind kind,
+static bool round_will_read(struct round_gatherer *gatherer, const uint8_t root[32], uint32_t length,
 	enum round_use use, size_t index)
 {
+	const enum round_kind kind = use == ROUND_USE_START ? ROUND_CHALLENGE : ROUND_DISCLOSURE;
 	struct round_inputs *inputs = gatherer->inputs;
-	const struct blob_want want = { .size = round_blob_size(gatherer->chain->spec, kind) };
+	const struct blob_want want = { .size = round_blob_size(gatherer->chain->spec, kind, length) };
 	struct round_read *read;
 
 	inputs->reads = mem_realloc(inputs->reads, (inputs->read_count + 1) * sizeof *inputs->reads);
@@ -77,6 +79,7 @@ static bool round_will_read(struct round_gatherer *gatherer, const uint8_t root[
 	memcpy(read->root, root, 32);
 	read->use = use;
 	read->index = index;
+	read->length = length;
 	if (blobs_has(gatherer->chain->blobs, root))
 		return true;
 	if (gatherer->missing != NULL) {
@@ -97,20 +100,21 @@ static uint32_t round_seat_of(const struct round_view *view, const struct round_
 
 static bool round_gather_disclosure(struct round_gatherer *gatherer, uint32_t seat, const struct round_tx *round_tx)
 {
+	const struct rounds_run *run = &gatherer->view.run[seat];
 	struct verify_round *round = gatherer->round;
 	struct verify_disclosure *disclosure;
 
-	if (!gatherer->view.run[seat].committed || gatherer->view.beacon == NULL)
+	if (!run->committed || round_tx->length != run->length || gatherer->view.beacon == NULL)
 		return true;
 	round->disclosures = mem_realloc(round->disclosures,
 		(round->disclosure_count + 1) * sizeof *round->disclosures);
 	disclosure = &round->disclosures[round->disclosure_count];
 	*disclosure = (struct verify_disclosure){
-		.segment = round_audited(&gatherer->view, gatherer->chain->spec, seat),
+		.length = run->length,
+		.segment = round_audited(&gatherer->view, seat),
 	};
-	memcpy(disclosure->trace_root, gatherer->view.run[seat].trace_root, 32);
-	return round_will_read(gatherer, round_tx->root, ROUND_DISCLOSURE, ROUND_USE_DISCLOSURE,
-		round->disclosure_count++);
+	memcpy(disclosure->trace_root, run->trace_root, 32);
+	return round_will_read(gatherer, round_tx->root, run->length, ROUND_USE_DISCLOSURE, round->disclosure_count++);
 }
 
 static bool round_gather_challenge(struct round_gatherer *gatherer, uint32_t seat, const struct round_tx *round_tx)
@@ -118,14 +122,14 @@ static bool round_gather_challenge(struct round_gatherer *gatherer, uint32_t sea
 	const struct rounds_run *run = &gatherer->view.run[seat];
 	struct verify_round *round = gatherer->round;
 
-	if (!run->disclosed || round_tx->segment >= gatherer->chain->spec->segments)
+	if (!run->disclosed || round_tx->segment >= run->length)
 		return true;
 	round->challenge = mem_calloc(1, sizeof *round->challenge);
 	round->challenge_after = round->disclosure_count;
 	return segments_gather(gatherer->chain, gatherer->registry, &gatherer->view, seat, round_tx->segment,
 		       &round->challenge->segment, gatherer->missing, gatherer->err) &&
-		round_will_read(gatherer, run->blob, ROUND_DISCLOSURE, ROUND_USE_LIST, 0) &&
-		round_will_read(gatherer, round_tx->root, ROUND_CHALLENGE, ROUND_USE_START, 0);
+		round_will_read(gatherer, run->blob, run->length, ROUND_USE_LIST, 0) &&
+		round_will_read(gatherer, round_tx->root, run->length, ROUND_USE_START, 0);
 }
 
 static bool round_gather_txs(struct round_gatherer *gatherer, const struct block *block)
@@ -159,15 +163,15 @@ static bool round_gather_seat(struct round_gatherer *gatherer, uint32_t number)
 {
 	const struct rounds_run *run = &gatherer->view.run[number];
 	struct verify_seat *seat = &gatherer->round->seats[number];
-	const uint32_t drawn = gatherer->view.beacon != NULL ?
-		round_audited(&gatherer->view, gatherer->chain->spec, number) :
-		0;
 	enum audits_verdict known = AUDITS_UNKNOWN;
 	uint8_t segment_seed[32];
+	uint32_t drawn;
 
 	seat->standing = run->committed ? VERIFY_SEAT_STRUCK : VERIFY_SEAT_EMPTY;
+	seat->length = run->length;
 	if (!run->disclosed || run->challenged)
 		return true;
+	drawn = round_audited(&gatherer->view, number);
 	segments_seed(&gatherer->view, number, drawn, segment_seed);
 	audits_key(segment_seed, run->blob, seat->key);
 	if (gatherer->known)
@@ -178,7 +182,7 @@ static bool round_gather_seat(struct round_gatherer *gatherer, uint32_t number)
 	return (known == AUDITS_TRUE ||
 		       segments_gather(gatherer->chain, gatherer->registry, &gatherer->view, number, drawn,
 			       &seat->segment, gatherer->missing, gatherer->err)) &&
-		round_will_read(gatherer, run->blob, ROUND_DISCLOSURE, ROUND_USE_SEAT, number);
+		round_will_read(gatherer, run->blob, run->length, ROUND_USE_SEAT, number);
 }
 
 static bool round_gather_seats(struct round_gatherer *gatherer)
@@ -225,7 +229,7 @@ static void round_use_seat(const struct spec *spec, const struct buf *blob, stru
 	const struct train_config *train = &spec_course(spec)->train;
 	struct round_disclosed disclosed;
 
-	if (!round_blob_split(spec, blob->data, blob->size, &disclosed) ||
+	if (!round_blob_split(spec, seat->length, blob->data, blob->size, &disclosed) ||
 		!run_code_check(train, disclosed.result, run_code_size(train))) {
 		seat->standing = VERIFY_SEAT_STRUCK;
 		return;
@@ -250,9 +254,9 @@ static void round_use(const struct spec *spec, const struct round_read *read, co
 		return;
 	case ROUND_USE_LIST:
 		/* Zeros where the branch breaks rules, as above. */
-		challenge->digests = mem_calloc(spec->segments, 32);
-		if (round_blob_split(spec, blob->data, blob->size, &disclosed))
-			memcpy(challenge->digests, disclosed.digests, (size_t)32 * spec->segments);
+		challenge->digests = mem_calloc(read->length, 32);
+		if (round_blob_split(spec, read->length, blob->data, blob->size, &disclosed))
+			memcpy(challenge->digests, disclosed.digests, (size_t)32 * read->length);
 		round_blob_digest(spec, challenge->digests, challenge->segment.number + 1, challenge->segment.digest);
 		return;
 	case ROUND_USE_START:

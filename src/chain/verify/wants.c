@@ -66,7 +66,7 @@ size_t wants_of_round(const struct spec *spec, const struct block *block, struct
 		left[round_tx.kind]--;
 		*wants = mem_realloc(*wants, (want_count + 1) * sizeof **wants);
 		memcpy((*wants)[want_count].root, round_tx.root, 32);
-		(*wants)[want_count++].size = round_blob_size(spec, round_tx.kind);
+		(*wants)[want_count++].size = round_blob_size(spec, round_tx.kind, round_tx.length);
 	}
 	return want_count;
 }

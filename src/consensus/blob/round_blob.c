@@ -9,9 +9,10 @@
 #include "ml/run.h"
 #include "util/mem.h"
 
-bool round_blob_split(const struct spec *spec, const uint8_t *blob, size_t size, struct round_disclosed *disclosed)
+bool round_blob_split(const struct spec *spec, uint32_t length, const uint8_t *blob, size_t size,
+	struct round_disclosed *disclosed)
 {
-	const size_t list_size = 32 * (size_t)spec->segments, code_size = run_code_size(&spec_course(spec)->train);
+	const size_t list_size = 32 * (size_t)length, code_size = run_code_size(&spec_course(spec)->train);
 
 	if (size != list_size + 2 * code_size)
 		return false;
@@ -46,16 +47,16 @@ static bool round_blob_code_is(const struct spec *spec, const uint8_t *code, con
 }
 
 /* The list first: without it no code would be anybody's. So a seat that has committed has one right blob at most. */
-bool round_blob_check_disclosure(const struct spec *spec, const uint8_t *blob, size_t size,
+bool round_blob_check_disclosure(const struct spec *spec, uint32_t length, const uint8_t *blob, size_t size,
 	const uint8_t trace_root[32], uint32_t audited, struct reject *reject)
 {
 	const struct train_config *config = &spec_course(spec)->train;
 	struct round_disclosed disclosed;
 	uint8_t found_root[32];
 
-	if (!round_blob_split(spec, blob, size, &disclosed))
+	if (!round_blob_split(spec, length, blob, size, &disclosed))
 		return reject_set(reject, REASON_BAD_ROUND_DISCLOSURE, "%zu bytes", size);
-	sha256(found_root, disclosed.digests, 32 * (size_t)spec->segments);
+	sha256(found_root, disclosed.digests, 32 * (size_t)length);
 	if (memcmp(found_root, trace_root, 32) != 0)
 		return reject_set(reject, REASON_BAD_ROUND_DISCLOSURE,
 			"its list of digests is not the one committed to");
@@ -64,7 +65,7 @@ bool round_blob_check_disclosure(const struct spec *spec, const uint8_t *blob, s
 			"what segment %" PRIu32 " starts from has not its digest", audited);
 	if (!run_code_check(config, disclosed.result, run_code_size(config)))
 		return reject_set(reject, REASON_BAD_ROUND_DISCLOSURE, "its result is no code within bounds");
-	return round_blob_code_is(spec, disclosed.result, disclosed.digests, spec->segments) ||
+	return round_blob_code_is(spec, disclosed.result, disclosed.digests, length) ||
 		reject_set(reject, REASON_BAD_ROUND_DISCLOSURE, "its result has not the last digest");
 }
 

@@ -8,19 +8,20 @@
 
 /* The blob of a disclosure in its parts: pointers into it. */
 struct round_disclosed {
-	const uint8_t *digests; /* d_1 .. d_segments, 32 bytes each */
+	const uint8_t *digests; /* d_1 .. d_t, 32 bytes each, t being the length of the run */
 	const uint8_t *audited; /* Q_j, what the drawn segment starts from */
-	const uint8_t *result;  /* Q_segments, what the run changed */
+	const uint8_t *result;  /* Q_t, what the run changed */
 };
 
-/* False: it has not the size of one. */
-bool round_blob_split(const struct spec *spec, const uint8_t *blob, size_t size, struct round_disclosed *disclosed);
+/* False: it has not the size of one of a run of so many segments. */
+bool round_blob_split(const struct spec *spec, uint32_t length, const uint8_t *blob, size_t size,
+	struct round_disclosed *disclosed);
 
-/* d_j, j = 0 .. segments; d_0 is H(Q_0), which no list has. */
+/* d_j, j = 0 .. t; d_0 is H(Q_0), which no list has. */
 void round_blob_digest(const struct spec *spec, const uint8_t *digests, uint32_t segment, uint8_t digest[32]);
 
 /* The rule for disclosures, whole: size, list, Q_j of the drawn segment and result (bad-round-disclosure). */
-bool round_blob_check_disclosure(const struct spec *spec, const uint8_t *blob, size_t size,
+bool round_blob_check_disclosure(const struct spec *spec, uint32_t length, const uint8_t *blob, size_t size,
 	const uint8_t trace_root[32], uint32_t audited, struct reject *reject);
 
 /* The rule for challenges as far as hashes go: the blob is the Q_j that was disclosed a digest of

@@ -58,9 +58,9 @@ bool rounds_look_merged(const struct rounds *rounds, const struct spec *spec, st
 	return true;
 }
 
-uint32_t round_audited(const struct round_view *view, const struct spec *spec, uint32_t seat)
+uint32_t round_audited(const struct round_view *view, uint32_t seat)
 {
-	return (uint32_t)noise_uniform(view->beacon, NOISE_AUDIT, seat, spec->segments);
+	return (uint32_t)noise_uniform(view->beacon, NOISE_AUDIT, seat, view->run[seat].length);
 }
 
 /* --- rules --- */
@@ -94,12 +94,13 @@ static enum reason rounds_find_fault(const struct round_view *view, const struct
 		is_said = run->committed;
 		break;
 	case ROUND_DISCLOSURE:
-		is_placed = height > beacon_height && height <= beacon_height + spec->round_reveal && run->committed;
+		is_placed = height > beacon_height && height <= beacon_height + spec->round_reveal && run->committed &&
+			round_tx->length == run->length;
 		is_said = run->disclosed;
 		break;
 	case ROUND_CHALLENGE:
 		is_placed = height < view->base + view->seats && before->disclosed &&
-			round_tx->segment < spec->segments;
+			round_tx->segment < before->length;
 		is_said = run->challenged;
 		break;
 	}
@@ -131,7 +132,7 @@ static bool rounds_is_signed(const struct round_view *view, uint32_t seat, const
 
 	if (round_tx->kind != ROUND_COMMIT)
 		return true;
-	round_commit_hash(view->id, view->seat[seat].id, round_tx->root, hash);
+	round_commit_hash(view->id, view->seat[seat].id, round_tx->length, round_tx->root, hash);
 	return schnorr_verify(round_tx->signature, hash, view->seat[seat].key);
 }
 
@@ -171,6 +172,7 @@ static void rounds_say(struct rounds_run *run, const struct round_tx *round_tx)
 	switch (round_tx->kind) {
 	case ROUND_COMMIT:
 		run->committed = true;
+		run->length = round_tx->length;
 		memcpy(run->trace_root, round_tx->root, sizeof run->trace_root);
 		return;
 	case ROUND_DISCLOSURE:
@@ -375,6 +377,7 @@ static void rounds_unsay(struct rounds_run *run, enum round_kind kind)
 	switch (kind) {
 	case ROUND_COMMIT:
 		run->committed = false;
+		run->length = 0;
 		memset(run->trace_root, 0, sizeof run->trace_root);
 		return;
 	case ROUND_DISCLOSURE:
@@ -443,8 +446,10 @@ static void rounds_put_runs(struct buf *out, const struct rounds_run *runs, uint
 	for (uint32_t i = 0; i < count; i++) {
 		buf_put_le32(out, runs[i].dataset);
 		buf_put_u8(out, (uint8_t)(runs[i].committed + runs[i].disclosed + runs[i].challenged));
-		if (runs[i].committed)
+		if (runs[i].committed) {
+			buf_put_le32(out, runs[i].length);
 			buf_put(out, runs[i].trace_root, 32);
+		}
 		if (runs[i].disclosed)
 			buf_put(out, runs[i].blob, 32);
 	}
@@ -462,8 +467,12 @@ static void rounds_take_runs(struct reader *rounds_reader, struct rounds_run *ru
 		runs[i].committed = flags_set > 0;
 		runs[i].disclosed = flags_set > 1;
 		runs[i].challenged = flags_set > 2;
-		if (runs[i].committed)
+		if (runs[i].committed) {
+			runs[i].length = reader_le32(rounds_reader);
 			reader_copy(rounds_reader, runs[i].trace_root, 32);
+			if (runs[i].length == 0)
+				reader_fail(rounds_reader);
+		}
 		if (runs[i].disclosed)
 			reader_copy(rounds_reader, runs[i].blob, 32);
 	}

@@ -21,6 +21,7 @@ struct rounds_seat {
 struct rounds_run {
 	uint32_t dataset;
 	bool committed, disclosed, challenged;
+	uint32_t length;                  /* segments, as the commitment says; else 0 */
 	uint8_t trace_root[32], blob[32]; /* what the commitment, what the disclosure says; else zeros */
 };
 
@@ -65,8 +66,8 @@ bool rounds_look(const struct rounds *rounds, const struct spec *spec, struct ro
 /* Where the newest block merged a round, that one, for its child; false: it merged none. */
 bool rounds_look_merged(const struct rounds *rounds, const struct spec *spec, struct round_view *view);
 
-/* Which segment the disclosure of a seat shows; the beacon must be there. */
-uint32_t round_audited(const struct round_view *view, const struct spec *spec, uint32_t seat);
+/* Which segment the disclosure of a seat shows; the beacon and the seat's commitment must be there. */
+uint32_t round_audited(const struct round_view *view, uint32_t seat);
 
 /* Whether the next block may have it. NOT_YET where a later block may, else POLICY: another branch may differ. The
  * signature of a commitment is looked at if that is wanted: it holds for good on all branches that have the base. */

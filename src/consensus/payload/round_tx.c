@@ -1,6 +1,7 @@
 /* Round transactions: their one form, read and written. */
 #include "consensus/payload/round_tx.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "consensus/spec.h"
@@ -48,6 +49,8 @@ bool round_tx_parse(const struct tx *tx, struct round_tx *round_tx)
 	round_tx->height = reader_le32(&payload);
 	if (round_tx->kind == ROUND_CHALLENGE)
 		round_tx->segment = reader_le32(&payload);
+	else
+		round_tx->length = reader_le32(&payload);
 	reader_copy(&payload, round_tx->root, sizeof round_tx->root);
 	if (round_tx->kind == ROUND_COMMIT)
 		reader_copy(&payload, round_tx->signature, sizeof round_tx->signature);
@@ -63,8 +66,7 @@ const struct tx *round_tx_build(const struct round_tx *round_tx)
 	tx_add_input(tx, &round_tx_outpoint, ROUND_TX_SEQUENCE);
 	script_begin_payload(&payload, (uint8_t)round_tx->kind);
 	buf_put_le32(&payload, round_tx->height);
-	if (round_tx->kind == ROUND_CHALLENGE)
-		buf_put_le32(&payload, round_tx->segment);
+	buf_put_le32(&payload, round_tx->kind == ROUND_CHALLENGE ? round_tx->segment : round_tx->length);
 	buf_put(&payload, round_tx->root, sizeof round_tx->root);
 	if (round_tx->kind == ROUND_COMMIT)
 		buf_put(&payload, round_tx->signature, sizeof round_tx->signature);
@@ -84,14 +86,19 @@ bool round_tx_is_on(const struct spec *spec, const struct tx *tx)
 
 bool round_tx_check(const struct spec *spec, const struct tx *tx, struct reject *reject)
 {
-	struct round_tx unwanted_tx;
+	struct round_tx round_tx;
 
-	return !round_tx_is_on(spec, tx) || round_tx_parse(tx, &unwanted_tx) ||
-		reject_set(reject, REASON_BAD_ROUND_FORMAT, "a round transaction is not of their one form");
+	if (!round_tx_is_on(spec, tx))
+		return true;
+	if (!round_tx_parse(tx, &round_tx))
+		return reject_set(reject, REASON_BAD_ROUND_FORMAT, "a round transaction is not of their one form");
+	return round_tx.kind == ROUND_CHALLENGE || (round_tx.length >= 1 && round_tx.length <= spec->segments) ||
+		reject_set(reject, REASON_BAD_ROUND_FORMAT, "a run of %" PRIu32 " segments", round_tx.length);
 }
 
 /* The text in front keeps it apart from everything else that a wallet's key signs. */
-void round_commit_hash(const uint8_t base_id[32], const uint8_t seat_id[32], const uint8_t root[32], uint8_t hash[32])
+void round_commit_hash(const uint8_t base_id[32], const uint8_t seat_id[32], uint32_t length, const uint8_t root[32],
+	uint8_t hash[32])
 {
 	struct buf committed;
 
@@ -99,6 +106,7 @@ void round_commit_hash(const uint8_t base_id[32], const uint8_t seat_id[32], con
 	buf_put_text(&committed, "atelier commit");
 	buf_put(&committed, base_id, 32);
 	buf_put(&committed, seat_id, 32);
+	buf_put_le32(&committed, length);
 	buf_put(&committed, root, 32);
 	sha256(hash, committed.data, committed.size);
 	buf_clear(&committed);
@@ -109,13 +117,13 @@ size_t round_code_size(const struct spec *spec)
 	return delta_size(model_count(&spec_course(spec)->train.model));
 }
 
-size_t round_blob_size(const struct spec *spec, enum round_kind kind)
+size_t round_blob_size(const struct spec *spec, enum round_kind kind, uint32_t length)
 {
 	switch (kind) {
 	case ROUND_COMMIT:
 		return 0;
 	case ROUND_DISCLOSURE:
-		return 32 * (size_t)spec->segments + 2 * round_code_size(spec);
+		return 32 * (size_t)length + 2 * round_code_size(spec);
 	case ROUND_CHALLENGE:
 		return round_code_size(spec);
 	}

@@ -15,9 +15,11 @@ enum round_kind { ROUND_COMMIT = 3, ROUND_DISCLOSURE = 4, ROUND_CHALLENGE = 5 };
 
 struct round_tx {
 	enum round_kind kind;
-	uint32_t height, segment; /* of the block whose seat it is; which one is challenged (of the others 0) */
-	uint8_t root[32];         /* that a commitment commits to; or of the blob */
-	uint8_t signature[64];    /* of a commitment, over round_commit_hash */
+	uint32_t height;       /* of the block whose seat it is */
+	uint32_t length;       /* segments of the run, 1 or more (of a challenge 0) */
+	uint32_t segment;      /* which one is challenged (of the others 0) */
+	uint8_t root[32];      /* that a commitment commits to; or of the blob */
+	uint8_t signature[64]; /* of a commitment, over round_commit_hash */
 };
 
 struct spec;
@@ -31,15 +33,18 @@ const struct tx *round_tx_build(const struct round_tx *round_tx);
 
 /* Whether the chain has round transactions and this is one. */
 bool round_tx_is_on(const struct spec *spec, const struct tx *tx);
-/* Whether a transaction that is one on this chain has the form; every other passes. It comes before tx_check. */
+/* Whether a transaction that is one on this chain has the form, and its run a length that there is; every other passes.
+ * It comes before tx_check. */
 bool round_tx_check(const struct spec *spec, const struct tx *tx, struct reject *reject);
 
 /* What the owner of a seat signs: the base names the round and its branch, so that it says nothing on another one. */
-void round_commit_hash(const uint8_t base_id[32], const uint8_t seat_id[32], const uint8_t root[32], uint8_t hash[32]);
+void round_commit_hash(const uint8_t base_id[32], const uint8_t seat_id[32], uint32_t length, const uint8_t root[32],
+	uint8_t hash[32]);
 
-/* Bytes of the code of a run's state, and of the blob that such a transaction names (0: it names none). */
+/* Bytes of the code of a run's state, and of the blob that such a transaction names (0: it names none). Only that of a
+ * disclosure depends on how many segments the run has. */
 size_t round_code_size(const struct spec *spec);
-size_t round_blob_size(const struct spec *spec, enum round_kind kind);
+size_t round_blob_size(const struct spec *spec, enum round_kind kind, uint32_t length);
 uint32_t round_disclosures_most(const struct spec *spec); /* in a block */
 
 #endif

@@ -320,7 +320,7 @@ class RoundAnswers(Answers):
 
     KINDS = {"commit": COMMIT, "disclosure": DISCLOSURE, "challenge": CHALLENGE}
     SEAT = bytes([19]) * 32  # id of the block of the example run's seat
-    STATEMENT = (1, 0, 3, 2, 1, 0, 0, 3)
+    STATEMENT, LENGTHS = (1, 0, 3, 2, 1, 0, 0, 3), (4, 0, 2, 1, 3, 0, 0, 4)
     GATES = {"gate": 1000000, "worse": 1000000, "together": 1006800, "still": 1000000}
 
     def __init__(self):
@@ -339,10 +339,8 @@ class RoundAnswers(Answers):
         weights = list(enumerate((len(self.spec("main").dataset()), 70000, 100000, 200000)))
         return " ".join(map(str, reward.draw_seats(weights, bytes.fromhex(ticket), self.spec("rounds").round_blocks)))
 
-    def run_audit(self, ticket, segments, seat):
-        spec = copy.copy(self.spec("rounds"))
-        spec.segments = int(segments)
-        return str(runs.audited(spec, bytes.fromhex(ticket), int(seat)))
+    def run_audit(self, ticket, length, seat):
+        return str(runs.audited(bytes.fromhex(ticket), int(length), int(seat)))
 
     def run(self):
         """The example run."""
@@ -388,28 +386,24 @@ class RoundAnswers(Answers):
         a, _ = attention_head([[1.0] * 16] * 16, k, v, self.spec("rounds").model.least_weight)
         return " ".join(f"{arithmetic.bits(weight):08x}" for weight in a[15])
 
-    def trace_root(self):
-        return sha256(runs.digest_list(self.run_codes()))
+    def run_root(self, length):
+        return sha256(runs.digest_list(self.run_codes()[:int(length) + 1])).hex()
 
-    def run_root(self):
-        return self.trace_root().hex()
-
-    def disclosure_root(self, j):
-        return blob_root(runs.make_disclosure(self.run_codes(), int(j))).hex()
+    def disclosure_root(self, j, length):
+        return blob_root(runs.make_disclosure(self.run_codes()[:int(length) + 1], int(j))).hex()
 
     def challenge_root(self, j):
         return blob_root(self.run_codes()[int(j)]).hex()
 
-    def commit_hash(self, *parts):
-        return commit_hash(*map(bytes.fromhex, parts)).hex()
+    def commit_hash(self, base_id, seat_id, length, root):
+        return commit_hash(bytes.fromhex(base_id), bytes.fromhex(seat_id), int(length), bytes.fromhex(root)).hex()
 
     def commit_valid(self, *parts):
         return str(verifies(*map(bytes.fromhex, parts))).lower()
 
-    def round_tx(self, kind, height, root, *rest):
-        more = {"commit": lambda text: {"signature": bytes.fromhex(text)}, "challenge": lambda text: {"segment": int(text)}}
-        fields = more[kind](rest[0]) if rest else {}
-        transaction = RoundTransaction(self.KINDS[kind], int(height), bytes.fromhex(root), **fields).transaction()
+    def round_tx(self, kind, height, number, *parts):
+        fields = map(bytes.fromhex, parts)
+        transaction = RoundTransaction(self.KINDS[kind], int(height), int(number), *fields).transaction()
         return f"{transaction.serialise().hex()} {shown(transaction.txid())}"
 
     def round_form(self, text):
@@ -419,7 +413,7 @@ class RoundAnswers(Answers):
         if not is_round(transaction):
             return "none"
         try:
-            kind = RoundTransaction.parse(transaction).kind
+            kind = RoundTransaction.parse(self.spec("rounds"), transaction).kind
         except ValueError:
             return "bad"
         return next(name for name, value in self.KINDS.items() if value == kind)
@@ -433,16 +427,19 @@ class RoundAnswers(Answers):
         return f"{first} {heights[-1]}"
 
     def merge_seats(self, variant):
-        """What the seats of an example merge have: a code, or what else they are."""
+        """What the seats of an example merge have: code and length, or what else they are."""
         codes, bodies = self.run_codes(), [self.header_of(nonce) and self.deltas[nonce] for nonce in (1, 4, 2)]
         empty, struck = merge.EMPTY, merge.STRUCK
         return {
-            "two": [self.changed(codes[4], lift=1), bodies[0]],
-            "worse": [self.changed(codes[4], sign=-1), empty, self.changed(codes[3], sign=-1)],
-            "together": [self.changed(codes[4], sign=-1), empty, self.changed(codes[3], sign=-1)],
+            "two": [(self.changed(codes[4], lift=1), 1), (bodies[0], 1)],
+            "slow": [(self.changed(codes[4], lift=1), 4), (bodies[0], 1)],
+            "many": [(codes[4], 4), (codes[1], 1), (codes[3], 3), (codes[2], 2), (bodies[0], 1), (codes[4], 4)],
+            "worse": [(self.changed(codes[4], sign=-1), 4), empty, (self.changed(codes[3], sign=-1), 4)],
+            "together": [(self.changed(codes[4], sign=-1), 4), empty, (self.changed(codes[3], sign=-1), 4)],
             "none": [empty, struck],
-            "still": [codes[0], codes[0]],
-        }.get(variant, [codes[4], empty, bodies[0], struck, bodies[1], empty, bodies[2], self.changed(codes[3], lift=1)])
+            "still": [(codes[0], 1), (codes[0], 4)],
+        }.get(variant, [(codes[4], 4), empty, (bodies[0], 1), struck, (bodies[1], 1), empty, (bodies[2], 1),
+                        (self.changed(codes[3], lift=1), 1)])
 
     def changed(self, code, lift=0, sign=1):
         """With so much added to the exponents that are not the lowest, and the mantissas' sign."""
@@ -456,7 +453,7 @@ class RoundAnswers(Answers):
         if variant not in self.merged:
             spec, ticket = copy.copy(self.spec("rounds")), EXAMPLE_PARENT
             spec.gate_ppm = self.GATES.get(variant, spec.gate_ppm)
-            state = self.do_merge("")[0] if variant in ("two", "none") else (spec.theta, [0.0] * spec.model.n)
+            state = self.do_merge("")[0] if variant in ("two", "slow", "none") else (spec.theta, [0.0] * spec.model.n)
             self.merged[variant] = merge.merge(spec, state, ticket, self.merge_seats(variant))
         return self.merged[variant]
 
@@ -479,8 +476,8 @@ class RoundAnswers(Answers):
         assert found[1].void == (variant == "void")
         return shown(model_root(*found[0]))
 
-    def run_pay(self, name, height):
-        return str(reward.run_part(self.spec(name), int(height)))
+    def run_pay(self, name, height, length):
+        return str(reward.run_pay(self.spec(name), int(height), int(length)))
 
     def merge_statement(self, void, *seats):
         return merge.Statement(int(void), map(int, seats)).script().hex()
@@ -490,7 +487,7 @@ class RoundAnswers(Answers):
         spec, seats = self.spec("rounds"), enumerate(self.STATEMENT, 1)
         _, bucket = reward.proof_worth(spec, 16, 0, 2)
         parent = Outcome(False, [Slot(2, False, -7, 5000000), Slot(1, True, -300000000, 0)])
-        true = [(height, KEYS[height % 3]) for height, seat in seats if merge.is_true(seat)]
+        true = [(height, self.LENGTHS[height - 1], KEYS[height % 3]) for height, seat in seats if merge.is_true(seat)]
         return reward.coinbase(spec, 17, 1234, KEYS[0], KEYS[1:], bucket, parent, [KEYS[0], None], 4294967, 12345678,
                                merge=(true, merge.Statement(False, self.STATEMENT).script()))
 

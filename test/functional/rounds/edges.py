@@ -38,12 +38,12 @@ class Rounds:
             return None
         self.codes[height] = self.chain.run(first + HONEST).codes()
         root = sha256(digest_list(self.codes[height]))
-        return make_commit(SECRET, record.base_header().id(), record.seat(height).id(), height, root)
+        return make_commit(SECRET, record.base_header().id(), record.seat(height).id(), height, 1, root)
 
     def disclosures(self, record):
         for height in (record.heights()[HONEST], record.heights()[COPIED]):
             blob = make_disclosure(self.codes[height], self.chain.audited(height))
-            yield RoundTransaction(DISCLOSURE, height, blob_root(blob)), blob
+            yield RoundTransaction(DISCLOSURE, height, 1, blob_root(blob)), blob
 
     def next(self):
         """A block and its blobs."""

@@ -39,24 +39,25 @@ def header_at(node, height):
     return Block.parse(bytes.fromhex(node.rpc.getblock(node.rpc.getblockhash(height), 0))).header
 
 
-def codes_of(number):
+def codes_of(number, length=RULES.segments):
     """A trace that nobody has trained, but all of whose digests are right."""
     codes = [first_code(RULES)]
-    for j in range(RULES.segments):
+    for j in range(length):
         codes.append(codes[0][:1] + struct.pack("<H", 16 * number + j + 1) + codes[0][3:])
     return codes
 
 
 def commit(node, seat, codes):
     ids = header_at(node, BASE).id(), header_at(node, seat).id()
-    return make_commit(SECRET, *ids, seat, sha256(digest_list(codes))).transaction()
+    return make_commit(SECRET, *ids, seat, len(codes) - 1, sha256(digest_list(codes))).transaction()
 
 
 def disclosure(node, seat, codes, shift=0):
     """(transaction, blob); shifted, it shows another segment than was drawn."""
-    drawn = audited(RULES, header_at(node, BEACON).ticket(), seat - 1)
-    blob = make_disclosure(codes, (drawn + shift) % RULES.segments)
-    return RoundTransaction(DISCLOSURE, seat, blob_root(blob)).transaction(), blob
+    length = len(codes) - 1
+    drawn = audited(header_at(node, BEACON).ticket(), length, seat - 1)
+    blob = make_disclosure(codes, (drawn + shift) % length)
+    return RoundTransaction(DISCLOSURE, seat, length, blob_root(blob)).transaction(), blob
 
 
 def txid_of(transaction):
@@ -103,20 +104,21 @@ def commits():
     """One commitment a seat, signed by who mined it, reaches others and the next block, and RPC says what it says"""
     with rounds_node() as node, rounds_node(connect=[node]) as other:
         mine(node, BASE - 1)
-        tap.equal(refusal(node, RoundTransaction(COMMIT, 1, bytes(32), signature=bytes(64)).transaction()), "bad-round-seat",
+        tap.equal(refusal(node, RoundTransaction(COMMIT, 1, 1, bytes(32), bytes(64)).transaction()), "bad-round-seat",
                   "before the base")
         mine(node, 1)
         wait_for_same_tip(node, other)
         first, second = commit(node, 1, codes_of(1)), commit(node, 2, codes_of(2))
-        tap.equal(refusal(node, RoundTransaction(COMMIT, 1, bytes(32), signature=bytes(64)).transaction()),
+        tap.equal(refusal(node, RoundTransaction(COMMIT, 1, 1, bytes(32), bytes(64)).transaction()),
                   "bad-round-signature", "a signature of nobody")
         for transaction in first, second:
             tap.equal(send(node, transaction), txid_of(transaction), "the answer")
         tap.equal(refusal(node, commit(node, 1, codes_of(3))), "txn-mempool-conflict", "another for the seat")
-        tap.equal(refusal(other, RoundTransaction(DISCLOSURE, 1, bytes(32)).transaction()), "bad-round-seat", "a disclosure")
+        tap.equal(refusal(other, RoundTransaction(DISCLOSURE, 1, 1, bytes(32)).transaction()), "bad-round-seat", "a disclosure")
         holds(other, first, second)
         shown = other.rpc.getrawtransaction(txid_of(first), 1)["round"]
-        tap.equal((shown["kind"], shown["seat"], shown["root"]), ("commit", 1, sha256(digest_list(codes_of(1))).hex()), "RPC")
+        tap.equal((shown["kind"], shown["seat"], shown["length"]), ("commit", 1, RULES.segments), "RPC")
+        tap.equal(shown["root"], sha256(digest_list(codes_of(1))).hex(), "root by RPC")
         tap.equal(other.rpc.getmempoolentry(txid_of(first))["fees"]["base"], 0, "the fee")
         mine(other, 1)
         wait_for_same_tip(node, other)
@@ -130,9 +132,12 @@ def commits():
 def disclosures():
     """A disclosure is taken with its bytes, relayed with them, and comes back when its block is undone"""
     with rounds_node() as node, rounds_node(connect=[node]) as other:
-        committed(node, {3: codes_of(3)})
+        codes = codes_of(3, length=1)
+        committed(node, {3: codes})
         wait_for_same_tip(node, other)
-        transaction, blob = disclosure(node, 3, codes_of(3))
+        whole = disclosure(node, 3, codes_of(3))[0]
+        tap.equal(refusal(node, whole), "bad-round-seat", "of another length than was committed to")
+        transaction, blob = disclosure(node, 3, codes)
         with Peer(node) as peer:
             peer.send("tx", transaction.serialise())
             is_asked(peer, messages.INVENTORY_BLOB, blob_root(blob))
@@ -156,8 +161,8 @@ def challenges():
         codes = codes_of(6)
         committed(node, {6: codes})
         shown, blob = disclosure(node, 6, codes)
-        wrong = RoundTransaction(CHALLENGE, 6, blob_root(codes[1]), segment=2).transaction()
-        right = RoundTransaction(CHALLENGE, 6, blob_root(codes[2]), segment=2).transaction()
+        wrong = RoundTransaction(CHALLENGE, 6, 2, blob_root(codes[1])).transaction()
+        right = RoundTransaction(CHALLENGE, 6, 2, blob_root(codes[2])).transaction()
         with Peer(node, source="127.0.0.2") as peer, Peer(node, source="127.0.0.3") as liar:
             bring(peer, shown, blob)
             holds(node, shown)
@@ -167,7 +172,7 @@ def challenges():
             bring(peer, right, codes[2])
             holds(node, right)
             holds(other, right)
-            liar.send("tx", RoundTransaction(CHALLENGE, 6, blob_root(codes[1]), segment=1).transaction().serialise())
+            liar.send("tx", RoundTransaction(CHALLENGE, 6, 1, blob_root(codes[1])).transaction().serialise())
             liar.sync()
         tap.equal(other.rpc.getrawtransaction(txid_of(right), 1)["round"],
                   {"kind": "challenge", "seat": 6, "segment": 2, "blob": blob_root(codes[2]).hex()}, "RPC")
@@ -241,13 +246,20 @@ def malformed():
     """What has not the one form costs the connection"""
     with rounds_node() as node:
         mine(node, 1)
-        other_form = RoundTransaction(DISCLOSURE, 1, bytes(32)).transaction()
+        other_form = RoundTransaction(DISCLOSURE, 1, 1, bytes(32)).transaction()
         bad = Transaction(2, other_form.inputs, other_form.outputs)
         tap.equal(Transaction.read(Reader(bad.serialise())).txid(), bad.txid(), "it is a transaction")
         with Peer(node) as peer:
             peer.send("tx", bad.serialise())
             peer.wait_for_close()
         tap.equal(refusal(node, bad), "bad-round-format", "from the operator")
+        # Of a length that no run has, and its bytes are of no size that anybody would be asked for.
+        for length in (0, RULES.segments + 1, 2 ** 32 - 1):
+            endless = RoundTransaction(DISCLOSURE, 1, length, bytes(32)).transaction()
+            with Peer(node) as peer:
+                peer.send("tx", endless.serialise())
+                peer.wait_for_close()
+            tap.equal(refusal(node, endless), "bad-round-format", f"of {length} segments")
 
 
 tap.main(commits, disclosures, challenges, false_bytes, withheld, early, malformed)

@@ -176,6 +176,35 @@ def kills_cost_one_segment():
     tap.true(node.rpc.auditrun(P, SLOW["segments"] - 1)["valid"], "the last segment")
 
 
+def runs_end_with_the_window():
+    """Who is slow commits to what he has when the window closes, and is paid for that"""
+    node = with_wallet(spec=SLOW)
+    mine_to(node, P)
+    wait_until(lambda: any(run["segments_done"] >= 2 for run in node.rpc.getruns()), "a run has begun")
+    tap.true(all("length" not in run for run in node.rpc.getruns()), "they go on")
+    mine_to(node, P + 1)
+    wait_for_offers(node)
+    lengths = {run["height"]: run["length"] for run in node.rpc.getruns()}
+    tap.true(min(lengths.values()) >= 1 and max(lengths.values()) >= 2, f"segments of each run: {lengths}")
+    tap.true(min(lengths.values()) < SLOW["segments"], f"not all runs are whole: {lengths}")
+    kill_and_restart(node)
+    wait_for_offers(node)
+    tap.equal({run["height"]: run["length"] for run in node.rpc.getruns()}, lengths, "lengths")
+    roots = traces(node)
+    mine_to(node, P + WORK_END)
+    wait_for_state(node, "committed")
+    disclose_runs(node)
+    assert_disclosed(node, roots)
+    mine_to(node, 2 * P + 1)
+    seats = node.rpc.getround(P)["seats"]
+    tap.equal({seat["height"]: seat["length"] for seat in seats}, lengths, "what was committed to")
+    whole = 5000000000 * 7 // 10 * SLOW["run_ppm"] // 10 ** 6
+    paid = node.rpc.getblock(node.tip())["run_payments"]
+    tap.equal([(pay["seat"], round(pay["amount"] * 10 ** 8)) for pay in paid],
+              [(height, whole * length // SLOW["segments"]) for height, length in sorted(lengths.items())], "pay by segments")
+    tap.equal([seat["pay"] for seat in seats], [pay["amount"] for pay in paid], "as it was told")
+
+
 def locked_wallet_is_waited_for():
     """A locked wallet's runs are trained, and wait for it with a warning"""
     node = with_wallet(passphrase=PASSPHRASE)
@@ -354,11 +383,12 @@ def false_segments_are_challenged():
         codes.append(codes[0][:1] + bytes([number + 1]) + codes[0][2:])
     mine_to(node, P, STRANGER)
     ids = header_at(node, P).id(), header_at(node, seat).id()
-    node.rpc.sendrawtransaction(make_commit(1, *ids, seat, sha256(digest_list(codes))).transaction().serialise().hex())
+    commit = make_commit(1, *ids, seat, len(codes) - 1, sha256(digest_list(codes)))
+    node.rpc.sendrawtransaction(commit.transaction().serialise().hex())
     mine_to(node, P + BEACON, STRANGER)
-    drawn = audited(rules, header_at(node, P + BEACON).ticket(), seat - 1)
+    drawn = audited(header_at(node, P + BEACON).ticket(), len(codes) - 1, seat - 1)
     blob = make_disclosure(codes, drawn)
-    disclosure = RoundTransaction(DISCLOSURE, seat, blob_root(blob)).transaction()
+    disclosure = RoundTransaction(DISCLOSURE, seat, len(codes) - 1, blob_root(blob)).transaction()
     with Peer(node) as peer:
         peer.send("tx", disclosure.serialise())
         peer.wait_for("getdata", lambda payload: (messages.INVENTORY_BLOB, blob_root(blob)) in
@@ -382,5 +412,6 @@ def false_segments_are_challenged():
     tap.equal(other.tip(), node.tip(), "the other's tip")
 
 
-tap.main(false_segments_are_challenged, runs_are_merged_and_paid, silence_is_struck, trained_committed_disclosed, all_segments_can_be_audited, kills_cost_one_segment, locked_wallet_is_waited_for,
+tap.main(false_segments_are_challenged, runs_are_merged_and_paid, silence_is_struck, trained_committed_disclosed,
+         all_segments_can_be_audited, kills_cost_one_segment, runs_end_with_the_window, locked_wallet_is_waited_for,
          run_0_begins_nothing, lost_traces_are_trained_again, reorganisation_begins_anew)

@@ -25,8 +25,10 @@ class Shuffler:
     def __init__(self, story):
         self.story, self.chance = story, random.Random(SEED)
         spec = story.chain.spec
-        self.blobs = {blob_root(blob): blob for blob in (bytes(disclosure_size(spec)), bytes(code_size(spec)))}
-        self.roots = dict(zip((DISCLOSURE, CHALLENGE), self.blobs))
+        self.lengths = range(spec.segments + 2)
+        shown = [bytes(disclosure_size(spec, length)) for length in self.lengths] + [bytes(code_size(spec))]
+        self.roots = [blob_root(blob) for blob in shown]  # by length, and at last that of challenges
+        self.blobs = dict(zip(self.roots, shown))
 
     def rarely(self):
         return self.chance.random() < RARE
@@ -40,6 +42,10 @@ class Shuffler:
         """Mostly one of the round."""
         height, base = self.place()
         return self.chance.randint(0, height + 1) if self.rarely() or not base else self.chance.randint(base - P + 1, base)
+
+    def length(self):
+        """Mostly of a whole run."""
+        return self.chance.choice(self.lengths) if self.rarely() else FIELDS["segments"]
 
     def kind(self):
         """Mostly one that it is time for."""
@@ -55,14 +61,17 @@ class Shuffler:
         _, base = self.place()
         wrong = self.rarely()
         ids = [chain.branch[min(at, chain.height())].header.id() for at in (base - wrong if base else 0, height)]
-        return make_commit(secret_of(height), *ids, height, bytes([self.chance.randint(0, 1)]) * 32)
+        return make_commit(secret_of(height), *ids, height, self.length(), bytes([self.chance.randint(0, 1)]) * 32)
 
     def found(self):
         kind = self.kind()
         if kind == COMMIT:
             return self.commit()
-        j = self.chance.randint(0, FIELDS["segments"] - (not self.rarely())) if kind == CHALLENGE else None
-        return RoundTransaction(kind, self.seat(), self.roots[kind], segment=j)
+        if kind == CHALLENGE:
+            j = self.chance.randint(0, FIELDS["segments"] - (not self.rarely()))
+            return RoundTransaction(kind, self.seat(), j, self.roots[-1])
+        length = self.length()
+        return RoundTransaction(kind, self.seat(), length, self.roots[length])
 
     def transaction(self):
         found = self.found().transaction()

@@ -53,7 +53,7 @@ static void test_wants(void **state)
 	const size_t most = round_disclosures_most(spec);
 	struct round_tx disclosure = { .kind = ROUND_DISCLOSURE, .height = 1 },
 			challenge = { .kind = ROUND_CHALLENGE, .height = 1, .root = { 2 } },
-			commit = { .kind = ROUND_COMMIT, .height = 1 };
+			commit = { .kind = ROUND_COMMIT, .height = 1, .length = 1 };
 	struct block *block = block_new();
 	struct blob_want *wants;
 
@@ -64,14 +64,15 @@ static void test_wants(void **state)
 	block->txs[block->tx_count++] = round_tx_build(&commit);
 	for (size_t i = 0; i < 3 * most; i++) {
 		disclosure.root[0] = (uint8_t)i;
+		disclosure.length = 1 + (uint32_t)i % 4;
 		block->txs[block->tx_count++] = round_tx_build(&disclosure);
 	}
 	block->txs[block->tx_count++] = round_tx_build(&challenge);
 	assert_int_equal(wants_of_round(spec, block, &wants), 1 + most);
-	assert_int_equal(wants[0].size, round_blob_size(spec, ROUND_CHALLENGE));
+	assert_int_equal(wants[0].size, round_blob_size(spec, ROUND_CHALLENGE, 0));
 	for (size_t i = 0; i < most; i++) {
 		assert_int_equal(wants[1 + i].root[0], i);
-		assert_int_equal(wants[1 + i].size, round_blob_size(spec, ROUND_DISCLOSURE));
+		assert_int_equal(wants[1 + i].size, round_blob_size(spec, ROUND_DISCLOSURE, 1 + (uint32_t)i % 4));
 	}
 	free(wants);
 	block_unref(block);

@@ -28,10 +28,16 @@ static struct block *empty_template(struct helper *h)
 /* By the seat's owner, for the base of the helper's own chain. */
 static struct round_tx commitment(struct helper *h, uint32_t height)
 {
-	struct round_tx round_tx = { .kind = ROUND_COMMIT, .height = height, .root = { 1, (uint8_t)height } };
+	struct round_tx round_tx = {
+		.kind = ROUND_COMMIT,
+		.height = height,
+		.length = 1 + height % 4,
+		.root = { 1, (uint8_t)height },
+	};
 	uint8_t hash[32];
 
-	round_commit_hash(chain_at(h->chain, BASE)->id, chain_at(h->chain, height)->id, round_tx.root, hash);
+	round_commit_hash(chain_at(h->chain, BASE)->id, chain_at(h->chain, height)->id, round_tx.length, round_tx.root,
+		hash);
 	assert_true(schnorr_sign(round_tx.signature, hash, h->secret, hash));
 	return round_tx;
 }
@@ -68,6 +74,18 @@ static void expect_tx_refused(struct helper *h, const struct tx *tx, const char 
 
 	append_tx(block, tx);
 	expect_refusal(h, block, reason);
+}
+
+static void expect_lengths_refused(struct helper *h)
+{
+	struct round_tx round_tx = commitment(h, SEAT);
+
+	round_tx.length ^= 1;
+	expect_tx_refused(h, round_tx_build(&round_tx), "bad-round-signature");
+	round_tx.length = 5;
+	expect_tx_refused(h, round_tx_build(&round_tx), "bad-round-format");
+	round_tx.length = 0;
+	expect_tx_refused(h, round_tx_build(&round_tx), "bad-round-format");
 }
 
 static void test_refused(void **unused)
@@ -107,7 +125,8 @@ static void test_refused(void **unused)
 	expect_tx_refused(&h, round_tx_build(&round_tx), "bad-round-seat");
 	round_tx.height = SEAT + 1;
 	expect_tx_refused(&h, round_tx_build(&round_tx), "bad-round-signature");
-	round_tx = (struct round_tx){ .kind = ROUND_DISCLOSURE, .height = SEAT };
+	expect_lengths_refused(&h);
+	round_tx = (struct round_tx){ .kind = ROUND_DISCLOSURE, .height = SEAT, .length = 4 };
 	expect_tx_refused(&h, round_tx_build(&round_tx), "bad-round-seat");
 	round_tx.kind = ROUND_CHALLENGE;
 	expect_tx_refused(&h, round_tx_build(&round_tx), "bad-round-seat");

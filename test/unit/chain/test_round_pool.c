@@ -57,7 +57,7 @@ static void test_windows(void **unused)
 /* A disclosure with a root of its own, in the pool as it stands in line. */
 static struct round_entry *put_line(struct round_pool *pool, uint32_t number, const struct source *source)
 {
-	struct round_tx round_tx = { .kind = ROUND_DISCLOSURE, .height = number };
+	struct round_tx round_tx = { .kind = ROUND_DISCLOSURE, .height = number, .length = 1 };
 	struct round_entry *entry;
 	const struct tx *tx;
 
@@ -138,7 +138,15 @@ static void test_places(void **unused)
 struct trace {
 	uint8_t *codes[5]; /* Q_0 .. Q_4 */
 	uint8_t digests[4][32], root[32];
+	uint32_t length;
 };
+
+/* It has so many segments, of those that are there. */
+static void trace_end(struct trace *trace, uint32_t length)
+{
+	trace->length = length;
+	sha256(trace->root, trace->digests, (size_t)32 * length);
+}
 
 static void trace_make(struct trace *trace, unsigned number)
 {
@@ -154,7 +162,7 @@ static void trace_make(struct trace *trace, unsigned number)
 		assert_true(run_code_check(config, trace->codes[j], size));
 		sha256(trace->digests[j - 1], trace->codes[j], size);
 	}
-	sha256(trace->root, trace->digests, sizeof trace->digests);
+	trace_end(trace, 4);
 }
 
 static void trace_clear(struct trace *trace)
@@ -169,27 +177,33 @@ static struct buf trace_blob(const struct trace *trace, uint32_t segment)
 	struct buf blob;
 
 	buf_init(&blob);
-	buf_put(&blob, trace->digests, sizeof trace->digests);
+	buf_put(&blob, trace->digests, (size_t)32 * trace->length);
 	buf_put(&blob, trace->codes[segment], size);
-	buf_put(&blob, trace->codes[4], size);
+	buf_put(&blob, trace->codes[trace->length], size);
 	return blob;
 }
 
-static const struct tx *build_commit(struct helper *h, uint32_t height, const uint8_t root[32])
+static const struct tx *build_commit(struct helper *h, uint32_t height, const struct trace *trace)
 {
 	static const uint8_t aux[32];
-	struct round_tx round_tx = { .kind = ROUND_COMMIT, .height = height };
+	struct round_tx round_tx = { .kind = ROUND_COMMIT, .height = height, .length = trace->length };
 	uint8_t hash[32];
 
-	memcpy(round_tx.root, root, 32);
-	round_commit_hash(chain_at(h->chain, BASE)->id, chain_at(h->chain, height)->id, root, hash);
+	memcpy(round_tx.root, trace->root, 32);
+	round_commit_hash(chain_at(h->chain, BASE)->id, chain_at(h->chain, height)->id, trace->length, trace->root,
+		hash);
 	assert_true(schnorr_sign(round_tx.signature, hash, h->secret, aux));
 	return round_tx_build(&round_tx);
 }
 
 static const struct tx *build_disclosure(uint32_t height, const struct buf *blob)
 {
-	struct round_tx round_tx = { .kind = ROUND_DISCLOSURE, .height = height };
+	const size_t codes_size = 2 * round_code_size(helper_spec());
+	struct round_tx round_tx = {
+		.kind = ROUND_DISCLOSURE,
+		.height = height,
+		.length = (uint32_t)((blob->size - codes_size) / 32),
+	};
 
 	contribution_root(blob->data, blob->size, round_tx.root);
 	return round_tx_build(&round_tx);
@@ -218,7 +232,7 @@ static uint32_t audited(struct helper *h, uint32_t height)
 	uint32_t segment;
 
 	assert_true(registry_round_view(chain_registry(h->chain), view));
-	segment = round_audited(view, h->spec, height - 1);
+	segment = round_audited(view, height - 1);
 	free(view);
 	return segment;
 }
@@ -226,7 +240,7 @@ static uint32_t audited(struct helper *h, uint32_t height)
 /* One a seat, signed by who has it, from the base on; the next block takes them all. */
 static void test_commits(void **unused)
 {
-	struct round_tx forged = { .kind = ROUND_COMMIT, .height = 2 };
+	struct round_tx forged = { .kind = ROUND_COMMIT, .height = 2, .length = 4 };
 	struct helper h;
 	const struct tx *late;
 	struct trace trace;
@@ -235,22 +249,29 @@ static void test_commits(void **unused)
 	helper_start(&h);
 	trace_make(&trace, 1);
 	helper_mine(&h, BASE);
-	expect(&h, build_commit(&h, 1, trace.root), 1, CHAIN_NEW, "");
-	expect(&h, build_commit(&h, 1, trace.root), 1, CHAIN_KNOWN, "");
-	expect(&h, build_commit(&h, 1, trace.digests[0]), 2, CHAIN_REJECTED, "txn-mempool-conflict");
+	expect(&h, build_commit(&h, 1, &trace), 1, CHAIN_NEW, "");
+	expect(&h, build_commit(&h, 1, &trace), 1, CHAIN_KNOWN, "");
+	trace_end(&trace, 3);
+	expect(&h, build_commit(&h, 1, &trace), 2, CHAIN_REJECTED, "txn-mempool-conflict");
+	trace_end(&trace, 4);
 	expect(&h, round_tx_build(&forged), 1, CHAIN_REJECTED, "bad-round-signature");
-	expect(&h, build_commit(&h, 2, trace.root), 1, CHAIN_REJECTED, "round-offender");
+	expect(&h, build_commit(&h, 2, &trace), 1, CHAIN_REJECTED, "round-offender");
+	forged.length = 0;
+	expect(&h, round_tx_build(&forged), 2, CHAIN_REJECTED, "bad-round-format");
+	forged.length = 5;
+	expect(&h, round_tx_build(&forged), 2, CHAIN_REJECTED, "bad-round-format");
+	forged.length = 4;
 	forged.height = 16;
 	expect(&h, round_tx_build(&forged), 2, CHAIN_REJECTED, "bad-round-seat");
-	expect(&h, build_commit(&h, 8, trace.root), 0, CHAIN_NEW, "");
+	expect(&h, build_commit(&h, 8, &trace), 0, CHAIN_NEW, "");
 	assert_int_equal(h.txs_added, 2);
 	assert_int_equal(chain_mempool_count(h.chain), 2);
-	late = build_commit(&h, 3, trace.root);
+	late = build_commit(&h, 3, &trace);
 	helper_mine(&h, 1);
 	assert_int_equal(chain_tip(h.chain)->tx_count, 3);
 	assert_int_equal(chain_mempool_count(h.chain), 0);
 	assert_int_equal(h.txs_removed, 0);
-	expect(&h, build_commit(&h, 1, trace.root), 3, CHAIN_REJECTED, "bad-round-duplicate");
+	expect(&h, build_commit(&h, 1, &trace), 3, CHAIN_REJECTED, "bad-round-duplicate");
 	helper_mine(&h, 2);
 	expect(&h, late, 3, CHAIN_REJECTED, "bad-round-seat");
 	trace_clear(&trace);
@@ -260,7 +281,7 @@ static void test_commits(void **unused)
 /* A commitment that comes before its base waits, and is held when that has come; a false one is dropped. */
 static void test_early(void **unused)
 {
-	struct round_tx forged = { .kind = ROUND_COMMIT, .height = 2 };
+	struct round_tx forged = { .kind = ROUND_COMMIT, .height = 2, .length = 4 };
 	struct helper ahead, behind;
 	struct trace trace;
 
@@ -271,7 +292,7 @@ static void test_early(void **unused)
 	helper_mine(&ahead, BASE);
 	helper_feed(&behind, &ahead, 1, BASE - 1);
 	helper_settle(&behind);
-	expect(&behind, build_commit(&ahead, 1, trace.root), 1, CHAIN_ORPHAN, "bad-round-seat");
+	expect(&behind, build_commit(&ahead, 1, &trace), 1, CHAIN_ORPHAN, "bad-round-seat");
 	expect(&behind, round_tx_build(&forged), 2, CHAIN_ORPHAN, "bad-round-seat");
 	assert_int_equal(chain_mempool_count(behind.chain), 0);
 	helper_feed(&behind, &ahead, BASE, BASE);
@@ -298,9 +319,9 @@ static void test_stale(void **unused)
 	helper_mine(&maker, BASE);
 	helper_feed(&watcher, &maker, 1, BASE);
 	helper_settle(&watcher);
-	expect(&watcher, build_commit(&maker, 1, traces[0].root), 0, CHAIN_NEW, "");
-	expect(&watcher, build_commit(&maker, 2, traces[0].root), 0, CHAIN_NEW, "");
-	other = build_commit(&maker, 1, traces[1].root);
+	expect(&watcher, build_commit(&maker, 1, &traces[0]), 0, CHAIN_NEW, "");
+	expect(&watcher, build_commit(&maker, 2, &traces[0]), 0, CHAIN_NEW, "");
+	other = build_commit(&maker, 1, &traces[1]);
 	expect(&maker, other, 0, CHAIN_NEW, "");
 	helper_mine(&maker, 4);
 	helper_feed(&watcher, &maker, BASE + 1, BASE + 1);
@@ -327,7 +348,8 @@ static void start_disclosing(struct helper *h, struct trace *traces, uint32_t co
 	helper_mine(h, BASE);
 	for (uint32_t i = 0; i < count; i++) {
 		trace_make(&traces[i], i);
-		expect(h, build_commit(h, 1 + i, traces[i].root), 0, CHAIN_NEW, "");
+		trace_end(&traces[i], i < 2 ? 3 : i % 4 + 1);
+		expect(h, build_commit(h, 1 + i, &traces[i]), 0, CHAIN_NEW, "");
 	}
 	helper_mine(h, BEACON - BASE);
 	helper_forget(h);
@@ -344,7 +366,7 @@ static void stop_disclosing(struct helper *h, struct trace *traces, uint32_t cou
 static void test_disclosures(void **unused)
 {
 	struct trace traces[2];
-	struct buf right, wrong, other, longer;
+	struct buf right, wrong, other, whole, longer;
 	struct helper h;
 
 	(void)unused;
@@ -356,6 +378,11 @@ static void test_disclosures(void **unused)
 	expect(&h, build_disclosure(1, &other), 1, CHAIN_REJECTED, "txn-mempool-conflict");
 	expect(&h, build_disclosure(1, &right), 2, CHAIN_ORPHAN, "missing-blob");
 	expect(&h, build_disclosure(3, &other), 2, CHAIN_REJECTED, "bad-round-seat");
+	trace_end(&traces[1], 4);
+	whole = trace_blob(&traces[1], audited(&h, 2)); /* not what was committed to */
+	expect(&h, build_disclosure(2, &whole), 2, CHAIN_REJECTED, "bad-round-seat");
+	buf_clear(&whole);
+	trace_end(&traces[1], 3);
 	assert_int_equal(h.blobs_wanted, 2);
 	assert_int_equal(bring(&h, &other), CHAIN_ORPHAN);
 	assert_int_equal(bring(&h, &wrong), CHAIN_NEW);
@@ -541,7 +568,7 @@ static void trace_train(struct helper *h, struct trace *trace, uint32_t height, 
 	}
 	for (uint32_t j = 0; j < 4; j++)
 		sha256(trace->digests[j], trace->codes[j + 1], run_code_size(config));
-	sha256(trace->root, trace->digests, sizeof trace->digests);
+	trace_end(trace, 4);
 	free(view);
 	backend_free(backend);
 }
@@ -556,7 +583,7 @@ static void start_challenging(struct helper *h, struct trace traces[2])
 	trace_train(h, &traces[0], 1, 3);
 	trace_train(h, &traces[1], 2, 0);
 	for (uint32_t i = 0; i < 2; i++)
-		expect(h, build_commit(h, 1 + i, traces[i].root), 0, CHAIN_NEW, "");
+		expect(h, build_commit(h, 1 + i, &traces[i]), 0, CHAIN_NEW, "");
 	helper_mine(h, BEACON - BASE);
 	for (uint32_t i = 0; i < 2; i++) {
 		struct buf blob = trace_blob(&traces[i], audited(h, 1 + i));

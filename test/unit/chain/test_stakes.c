@@ -4,6 +4,7 @@
  * Merges are said, not made: what becomes of runs is other tests' matter. */
 #include "chain/chain_helper.h"
 #include "chain/internal.h"
+#include "consensus/branch/registry_state.h"
 #include "consensus/change.h"
 #include "util/mem.h"
 
@@ -224,6 +225,7 @@ static void test_no_stake(void **unused)
 	h.spec->run_ppm = PART_ALL;
 	helper_mine(&h, MERGE);
 	state_merge(&h, first_true);
+	h.chain->registry->rounds.runs[0].length = h.spec->segments;
 	helper_key(&h, 0x22);
 	helper_mine(&h, 1);
 	assert_true(helper_coinbase(&h, CHILD, &outpoint) > 0);

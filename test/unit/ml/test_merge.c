@@ -78,6 +78,7 @@ static int set_up(void **state)
 		assert_true(run_gather(&course, seed, &data, windows));
 		assert_int_equal(run_execute(f->backend, &segment, f->good[i]), STEP_OK);
 		f->runs[i].code = f->good[i];
+		f->runs[i].length = 1;
 	}
 	/* As long as the first one, the other way, and a little further. */
 	f->bad = mem_dup(f->good[0], f->size);
@@ -122,15 +123,17 @@ static void use_config(struct fixture *f, const struct train_config *config)
 	f->backend = backend_new(backend_cpu(ENGINE_OPENBLAS), config, 1);
 }
 
-/* The state that so many codes make, in the protocol's words, element by element. */
-static void assert_merged(const struct fixture *f, const struct state *after, size_t count, const uint8_t *const *codes,
-	float divisor)
+/* The state that so many codes make by such weights, in the protocol's words, element by element. */
+static void assert_weighed(const struct fixture *f, const struct state *after, size_t count,
+	const uint8_t *const *codes, const uint32_t *lengths, float divisor)
 {
 	float *x = mem_calloc(f->n, sizeof(float)), *sum = mem_calloc(f->n, sizeof(float));
 
 	assert_false(f->outcome.is_void);
 	for (size_t i = 0; i < count; i++) {
 		delta_decode(codes[i], 0, f->n, x);
+		for (size_t j = 0; j < f->n; j++)
+			x[j] = (float)lengths[i] * x[j];
 		for (size_t j = 0; j < f->n; j++)
 			sum[j] = i == 0 ? x[j] : sum[j] + x[j];
 	}
@@ -146,6 +149,15 @@ static void assert_merged(const struct fixture *f, const struct state *after, si
 	}
 	free(x);
 	free(sum);
+}
+
+/* Runs that are equally long: of one segment. */
+static void assert_merged(const struct fixture *f, const struct state *after, size_t count, const uint8_t *const *codes,
+	float divisor)
+{
+	static const uint32_t ones[RUNS] = { 1, 1, 1, 1, 1, 1 };
+
+	assert_weighed(f, after, count, codes, ones, divisor);
 }
 
 static void assert_void(struct fixture *f, const struct state *after)
@@ -174,14 +186,59 @@ static void test_divisor(void **state)
 	}
 }
 
+/* Each weighs by its segments; few of them, or one long among short ones, divide by three of the longest. Who is left
+ * out weighs nothing, however long. */
+static void test_weights(void **state)
+{
+	static const uint32_t lengths[][RUNS] = { { 4 }, { 1, 4 }, { 4, 1, 1, 1 }, { 1024, 1, 1, 1, 1, 1 },
+		{ 4, 4, 4, 1 }, { 3, 4, 1, 4, 2, 4 }, { 1, 1, 1, 1, 1, 1 }, { 1024, 1024, 1024, 1024, 1024, 1 } };
+	static const float divisors[] = { 12, 12, 12, 3072, 13, 18, 6, 5121 };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof divisors / sizeof divisors[0]; i++) {
+		size_t count = 0;
+		struct state *after;
+
+		for (; count < RUNS && lengths[i][count] > 0; count++)
+			f->runs[count].length = lengths[i][count];
+		for (size_t j = 0; j < count; j++)
+			f->runs[j].seat = MERGE_MERGED;
+		f->outcome.is_void = false;
+		after = merge_replay(&tiny, f->before, f->runs, count, false);
+		assert_weighed(f, after, count, (const uint8_t *const *)f->good, lengths[i], divisors[i]);
+		state_unref(after);
+	}
+	f->runs[0].seat = MERGE_LEFT_OUT;
+	struct state *after = merge_replay(&tiny, f->before, f->runs, 2, false);
+
+	assert_weighed(f, after, 1, (const uint8_t *const *)f->good + 1, (const uint32_t[]){ 1024 }, 3072);
+	state_unref(after);
+}
+
+/* Judged and merged in one go: short and long runs. */
+static void test_short_and_long(void **state)
+{
+	static const uint32_t lengths[] = { 1, 1, 2, 1, 2 };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < 5; i++)
+		f->runs[i].length = lengths[i];
+	struct state *after = merge(f, 5);
+
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(f->runs[i].seat, MERGE_MERGED);
+	assert_weighed(f, after, 5, (const uint8_t *const *)f->good, lengths, 7);
+	state_unref(after);
+}
+
 /* Seats without a true run stay what they were said to be, and have no part in the divisor or the median. */
 static void test_seats_without_runs(void **state)
 {
 	struct fixture *f = *state;
 	const uint8_t *codes[] = { f->good[1], f->good[3] };
 
-	f->runs[0] = (struct merge_run){ NULL, MERGE_STRUCK };
-	f->runs[2] = (struct merge_run){ NULL, MERGE_EMPTY };
+	f->runs[0] = (struct merge_run){ NULL, 0, MERGE_STRUCK };
+	f->runs[2] = (struct merge_run){ NULL, 0, MERGE_EMPTY };
 	f->runs[3].seat = MERGE_STRUCK; /* of a true one, what it was does not count */
 	struct state *after = merge(f, 4);
 
@@ -241,6 +298,32 @@ static void test_lower_median(void **state)
 	assert_int_equal(f->runs[1].seat, MERGE_MERGED);
 	free((void *)f->runs[0].code);
 	free((void *)f->runs[1].code);
+}
+
+/* How far a run may go follows from its segments: squares for each of them are compared. */
+static void test_median_by_length(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t more = 0; more < 2; more++) {
+		f->runs[0].code = code_of_square(f, 9 * 10 * 4 + more, -30);
+		f->runs[0].length = 4;
+		f->runs[1].code = code_of_square(f, 10, -30);
+		f->runs[2].code = code_of_square(f, 3 * 10, -30);
+		f->runs[2].length = 3;
+		struct state *after = merge(f, 3);
+
+		assert_int_equal(f->runs[0].seat, more ? MERGE_LEFT_OUT : MERGE_MERGED);
+		assert_int_equal(f->runs[1].seat, MERGE_MERGED);
+		assert_int_equal(f->runs[2].seat, MERGE_MERGED);
+		state_unref(after);
+		/* It claims to be shorter than it went. */
+		f->runs[0].length = 3;
+		state_unref(merge(f, 3));
+		assert_int_equal(f->runs[0].seat, MERGE_LEFT_OUT);
+		for (size_t i = 0; i < 3; i++)
+			free((void *)f->runs[i].code);
+	}
 }
 
 /* A run that harms is left out, though it is as long as the others, and they are merged without it. */
@@ -317,7 +400,7 @@ static void test_void_without_runs(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < 2; i++)
-		f->runs[i] = (struct merge_run){ NULL, i == 0 ? MERGE_EMPTY : MERGE_STRUCK };
+		f->runs[i] = (struct merge_run){ NULL, 0, i == 0 ? MERGE_EMPTY : MERGE_STRUCK };
 	struct state *after = merge(f, 2);
 
 	assert_void(f, after);
@@ -374,7 +457,7 @@ static void test_void_by_state(void **state)
 	theta[f->n - 1] = 0x1p60f;
 	state_unref(f->before);
 	f->before = new_state(theta, 1e-4f);
-	f->runs[1] = (struct merge_run){ NULL, MERGE_STRUCK };
+	f->runs[1] = (struct merge_run){ NULL, 0, MERGE_STRUCK };
 	struct state *after = merge(f, 3);
 
 	assert_void(f, after);
@@ -453,7 +536,7 @@ static void test_cancelled(void **state)
 static void test_replay_of_lies(void **state)
 {
 	struct fixture *f = *state;
-	struct merge_run lies[] = { { NULL, MERGE_MERGED }, { f->good[0], MERGE_LEFT_OUT } };
+	struct merge_run lies[] = { { NULL, 0, MERGE_MERGED }, { f->good[0], 4, MERGE_LEFT_OUT } };
 	struct state *after = merge_replay(&tiny, f->before, lies, 2, false);
 
 	for (size_t j = 0; j < f->n; j++) {
@@ -471,8 +554,11 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_divisor),
+		TEST(test_weights),
+		TEST(test_short_and_long),
 		TEST(test_seats_without_runs),
 		TEST(test_lower_median),
+		TEST(test_median_by_length),
 		TEST(test_gate_of_a_run),
 		TEST(test_run_that_fails),
 		TEST(test_void_without_runs),

@@ -46,7 +46,7 @@ static struct trace *whole_trace(const char *runs)
 	struct trace *trace = trace_new(runs, &run, &shape, NULL);
 
 	assert_non_null(trace);
-	while (!trace_is_whole(trace))
+	while (trace->done < shape.segments)
 		assert_true(append(trace));
 	return trace;
 }
@@ -86,21 +86,23 @@ static void what_is_written_comes_back(void **test_state)
 
 	(void)test_state;
 	memset(signature, 0x5a, sizeof signature);
-	assert_false(trace->is_signed);
-	assert_true(trace_sign(trace, signature, NULL));
-	trace_root(trace, root);
+	assert_int_equal(trace->signed_length, 0);
+	assert_true(trace_sign(trace, 2, signature, NULL));
+	trace_root(trace, 2, root);
 	trace = reload(trace);
 	assert_non_null(trace);
-	assert_true(trace_is_whole(trace));
-	assert_true(trace->is_signed);
+	assert_int_equal(trace->done, shape.segments);
+	assert_int_equal(trace->signed_length, 2);
 	assert_memory_equal(trace->signature, signature, 64);
 	assert_int_equal(trace->run.base_height, run.base_height);
 	assert_int_equal(trace->run.seat_height, run.seat_height);
 	assert_memory_equal(trace->run.base_id, run.base_id, 32);
 	assert_memory_equal(trace->run.seat_id, run.seat_id, 32);
 	assert_memory_equal(trace->run.key, run.key, 32);
-	trace_root(trace, root_again);
+	trace_root(trace, 2, root_again);
 	assert_memory_equal(root, root_again, 32);
+	trace_root(trace, 3, root_again);
+	assert_memory_not_equal(root, root_again, 32);
 	for (uint32_t number = 1; number <= 3; number++) {
 		fill_code(expected, number);
 		assert_true(trace_read(trace, number, code, NULL));
@@ -111,7 +113,7 @@ static void what_is_written_comes_back(void **test_state)
 	free(runs);
 }
 
-/* The root is H(d_1 | d_2 | d_3), each d H of a code. */
+/* The root is H(d_1 | d_2 | .. ), each d H of a code, up to the length that is committed to. */
 static void the_root_is_that_of_the_protocol(void **test_state)
 {
 	char *runs = scratch_new();
@@ -123,9 +125,11 @@ static void the_root_is_that_of_the_protocol(void **test_state)
 		fill_code(code, number);
 		sha256(list[number - 1], code, CODE);
 	}
-	sha256(expected, list, sizeof list);
-	trace_root(trace, root);
-	assert_memory_equal(root, expected, 32);
+	for (uint32_t length = 1; length <= 3; length++) {
+		sha256(expected, list, 32 * length);
+		trace_root(trace, length, root);
+		assert_memory_equal(root, expected, 32);
+	}
 	trace_free(trace);
 	scratch_remove(runs);
 }
@@ -150,7 +154,7 @@ static void damage_costs_the_rest(void **test_state)
 			assert_int_equal(trace->done, 3);
 			trace_check(trace);
 			assert_int_equal(trace->done, i);
-			while (!trace_is_whole(trace))
+			while (trace->done < shape.segments)
 				assert_true(append(trace));
 			trace = reload(trace);
 			trace_check(trace);
@@ -191,7 +195,7 @@ static void a_folder_is_settled(void **test_state)
 	assert_true(file_write_atomic(torn, "x", 1, 0600, NULL));
 	all = trace_load_all(runs, &shape, &count);
 	assert_int_equal(count, 1);
-	assert_true(trace_is_whole(all[0]));
+	assert_int_equal(all[0]->done, shape.segments);
 	assert_false(file_exists(stray));
 	trace_free(all[0]);
 	free(all);
@@ -238,7 +242,7 @@ static void a_kill_costs_one_segment(void **test_state)
 			snprintf(fault.under, sizeof fault.under, "%s", runs);
 			faults_set(&fault);
 			trace = trace_new(runs, &run, &shape, NULL);
-			while (!trace_is_whole(trace)) {
+			while (trace->done < shape.segments) {
 				append(trace);
 				acknowledged = (uint8_t)trace->done;
 				if (write(told[1], &acknowledged, 1) != 1)

@@ -80,9 +80,20 @@ static void grow(const struct branch *branch, uint32_t height)
 		put(branch, NULL, 0);
 }
 
+/* Segments that the run of a seat has: of one seat in three it is short. */
+static uint32_t length_of(uint32_t height)
+{
+	return height % 3 == 0 ? 1 + height % 2 : SEGMENTS;
+}
+
 static struct round_tx disclosure(uint32_t height)
 {
-	return (struct round_tx){ .kind = ROUND_DISCLOSURE, .height = height, .root = { 7, (uint8_t)height } };
+	return (struct round_tx){
+		.kind = ROUND_DISCLOSURE,
+		.height = height,
+		.length = length_of(height),
+		.root = { 7, (uint8_t)height },
+	};
 }
 
 static struct round_tx challenge(uint32_t height, uint32_t segment)
@@ -94,13 +105,18 @@ static struct round_tx challenge(uint32_t height, uint32_t segment)
 static struct round_tx commitment(const struct branch *branch, uint32_t height)
 {
 	static struct round_view view;
-	struct round_tx round_tx = { .kind = ROUND_COMMIT, .height = height, .root = { 1, (uint8_t)height } };
+	struct round_tx round_tx = {
+		.kind = ROUND_COMMIT,
+		.height = height,
+		.length = length_of(height),
+		.root = { 1, (uint8_t)height },
+	};
 	uint8_t secret[32], hash[32];
 
 	assert_true(registry_round_view(branch->registry, &view));
 	assert_in_range(height, view.base - P + 1, view.base);
 	secret_of(height, secret);
-	round_commit_hash(view.id, view.seat[height - (view.base - P + 1)].id, round_tx.root, hash);
+	round_commit_hash(view.id, view.seat[height - (view.base - P + 1)].id, round_tx.length, round_tx.root, hash);
 	assert_true(schnorr_sign(round_tx.signature, hash, secret, hash));
 	return round_tx;
 }
@@ -260,20 +276,27 @@ static void test_datasets(void **state)
 	registry_free(branch.registry);
 }
 
+/* One of the segments that the run has, however few. */
 static void test_audited(void **state)
 {
 	struct branch branch = branch_new(3);
 	static struct round_view view;
+	struct round_tx said[P];
 	uint32_t seen = 0;
 
 	(void)state;
+	grow(&branch, BASE);
+	for (uint32_t seat = 0; seat < P; seat++)
+		said[seat] = commitment(&branch, seat + 1);
+	put(&branch, said, P);
 	grow(&branch, BASE + WORK + 1);
 	assert_true(registry_round_view(branch.registry, &view));
 	for (uint32_t seat = 0; seat < P; seat++) {
-		uint32_t audited = round_audited(&view, &spec, seat);
+		uint32_t audited = round_audited(&view, seat), length = length_of(seat + 1);
 
-		assert_int_equal(audited, noise_uniform(view.beacon, NOISE_AUDIT, seat, SEGMENTS));
-		assert_in_range(audited, 0, SEGMENTS - 1);
+		assert_int_equal(view.run[seat].length, length);
+		assert_int_equal(audited, noise_uniform(view.beacon, NOISE_AUDIT, seat, length));
+		assert_in_range(audited, 0, length - 1);
 		seen |= 1u << audited;
 	}
 	assert_true((seen & (seen - 1)) != 0);
@@ -368,11 +391,20 @@ static void test_needs(void **state)
 	grow(&branch, BASE);
 	said[0] = commitment(&branch, 1);
 	said[1] = commitment(&branch, 2);
-	put(&branch, said, 2);
+	said[2] = commitment(&branch, 3);
+	put(&branch, said, 3);
 	grow(&branch, BASE + WORK + 1);
-	assert_string_equal(refusal_of(&branch, disclosure(3)), "bad-round-seat"); /* nothing was committed to */
-	assert_string_equal(asked(&branch, disclosure(3), &early), "bad-round-seat");
+	assert_string_equal(refusal_of(&branch, disclosure(4)), "bad-round-seat"); /* nothing was committed to */
+	assert_string_equal(asked(&branch, disclosure(4), &early), "bad-round-seat");
 	assert_false(early);
+	/* Nor to a run of another length. */
+	for (uint32_t length = 0; length <= SEGMENTS + 1; length++) {
+		said[0] = disclosure(3);
+		said[0].length = length;
+		assert_string_equal(refusal(&branch, said, 1), length == length_of(3) ? "" : "bad-round-seat");
+		assert_string_equal(asked(&branch, said[0], &early), length == length_of(3) ? "" : "bad-round-seat");
+		assert_false(early);
+	}
 	assert_string_equal(refusal_of(&branch, challenge(1, 0)), "bad-round-seat");
 	/* Not in the block of the disclosure. */
 	said[0] = disclosure(1);
@@ -386,6 +418,10 @@ static void test_needs(void **state)
 	assert_string_equal(asked(&branch, challenge(1, SEGMENTS), &early), "bad-round-seat");
 	assert_false(early);
 	assert_string_equal(refusal_of(&branch, challenge(1, UINT32_MAX)), "bad-round-seat");
+	said[0] = disclosure(3);
+	put(&branch, said, 1);
+	for (uint32_t j = 0; j < SEGMENTS; j++)
+		assert_string_equal(refusal_of(&branch, challenge(3, j)), j < length_of(3) ? "" : "bad-round-seat");
 	/* What nobody disclosed may be challenged yet as long as it may be disclosed. */
 	for (uint32_t height = BASE + WORK + 3; height <= BASE + P; height++) {
 		grow(&branch, height - 1);
@@ -487,6 +523,9 @@ static void test_signatures(void **state)
 	said[0] = commitment(&branch, 3);
 	said[0].root[31] ^= 1;
 	assert_string_equal(refusal(&branch, said, 1), "bad-round-signature");
+	said[0] = commitment(&branch, 3);
+	said[0].length++;
+	assert_string_equal(refusal(&branch, said, 1), "bad-round-signature");
 	/* What comes first in the block comes first, and what is seen without the signature before it. */
 	said[1] = disclosure(1);
 	assert_string_equal(refusal(&branch, said, 2), "bad-round-signature");
@@ -552,8 +591,10 @@ static struct block *random_block(const struct branch *branch)
 		const uint32_t seat = first + dice(P + 1);
 
 		said[i] = dice(2) == 0 ? disclosure(seat) : challenge(seat, dice(SEGMENTS));
-		if ((next_height - 1) % P < WORK)
+		if ((next_height - 1) % P < WORK) {
 			said[i].kind = ROUND_COMMIT;
+			said[i].length = length_of(seat);
+		}
 	}
 	return next_block(branch, said, count);
 }

@@ -200,16 +200,17 @@ static void answer_round_datasets(const char *arguments, char *out)
 
 static void answer_run_audit(const char *arguments, char *out)
 {
-	struct spec other = spec;
 	uint8_t beacon[32];
 	struct round_view *view = mem_calloc(1, sizeof *view);
-	unsigned seat;
+	unsigned length, seat;
 	char hex[65];
 
-	assert_int_equal(sscanf(arguments, "%64s %u %u", hex, &other.segments, &seat), 3);
-	assert_true(hex_decode(beacon, 32, hex));
+	assert_int_equal(sscanf(arguments, "%64s %u %u", hex, &length, &seat), 3);
+	assert_true(hex_decode(beacon, 32, hex) && seat < ROUND_SEATS_MAX);
 	view->beacon = beacon;
-	snprintf(out, ANSWER_MAX, "%u", round_audited(view, &other, seat));
+	view->run = view->drawn;
+	view->drawn[seat].length = length;
+	snprintf(out, ANSWER_MAX, "%u", round_audited(view, seat));
 	free(view);
 }
 
@@ -280,7 +281,7 @@ static void answer_round_attention(const char *arguments, char *out)
 	free(scratch);
 }
 
-/* d_1 | .. | d_segments. */
+/* d_1 | .. | d_segments, of which a run of that length has the first. */
 static void example_list(uint8_t list[SEGMENTS][32])
 {
 	for (size_t j = 0; j < SEGMENTS; j++)
@@ -343,23 +344,25 @@ static void answer_run_root(const char *arguments, char *out)
 {
 	uint8_t list[SEGMENTS][32], root[32];
 
-	(void)arguments;
 	example_list(list);
-	sha256(root, list, sizeof list);
+	sha256(root, list, 32 * example_code(arguments));
 	put_hex(out, root, 32);
 }
 
 static void answer_disclosure_root(const char *arguments, char *out)
 {
 	uint8_t list[SEGMENTS][32], root[32];
+	unsigned audited, length;
 	struct buf blob;
 
+	assert_int_equal(sscanf(arguments, "%u %u", &audited, &length), 2);
+	assert_true(audited < length && length <= SEGMENTS);
 	example_list(list);
 	buf_init(&blob);
-	buf_put(&blob, list, sizeof list);
-	buf_put(&blob, code[example_code(arguments)], run_code_size(train()));
-	buf_put(&blob, code[SEGMENTS], run_code_size(train()));
-	assert_int_equal(blob.size, round_blob_size(&spec, ROUND_DISCLOSURE));
+	buf_put(&blob, list, (size_t)32 * length);
+	buf_put(&blob, code[audited], run_code_size(train()));
+	buf_put(&blob, code[length], run_code_size(train()));
+	assert_int_equal(blob.size, round_blob_size(&spec, ROUND_DISCLOSURE, length));
 	contribution_root(blob.data, blob.size, root);
 	put_hex(out, root, 32);
 	buf_clear(&blob);
@@ -369,7 +372,7 @@ static void answer_challenge_root(const char *arguments, char *out)
 {
 	uint8_t root[32];
 
-	assert_int_equal(run_code_size(train()), round_blob_size(&spec, ROUND_CHALLENGE));
+	assert_int_equal(run_code_size(train()), round_blob_size(&spec, ROUND_CHALLENGE, 0));
 	contribution_root(code[example_code(arguments)], run_code_size(train()), root);
 	put_hex(out, root, 32);
 }
@@ -390,9 +393,13 @@ static void take_hex(const char *arguments, uint8_t (*hashes)[32], size_t count,
 static void answer_commit_hash(const char *arguments, char *out)
 {
 	uint8_t hashes[3][32], hash[32];
+	char *root;
+	uint32_t length;
 
-	take_hex(arguments, hashes, 3, NULL, 0);
-	round_commit_hash(hashes[0], hashes[1], hashes[2], hash);
+	take_hex(arguments, hashes, 2, NULL, 0);
+	length = (uint32_t)strtoul(arguments + 2 * 65, &root, 10);
+	take_hex(root, &hashes[2], 1, NULL, 0);
+	round_commit_hash(hashes[0], hashes[1], length, hashes[2], hash);
 	put_hex(out, hash, 32);
 }
 
@@ -418,18 +425,21 @@ static enum round_kind kind_of(const char *text)
 
 static void answer_round_tx(const char *arguments, char *out)
 {
-	char kind[16], root[65], rest[129] = "", txid[65];
+	char kind[16], root[65], signature[129] = "", txid[65];
 	struct round_tx round_tx = { 0 };
+	uint32_t number;
 	const struct tx *tx;
 	struct buf raw;
 
-	assert_true(sscanf(arguments, "%15s %u %64s %128s", kind, &round_tx.height, root, rest) >= 3);
+	assert_true(sscanf(arguments, "%15s %u %u %64s %128s", kind, &round_tx.height, &number, root, signature) >= 4);
 	round_tx.kind = kind_of(kind);
 	assert_true(hex_decode(round_tx.root, 32, root));
 	if (round_tx.kind == ROUND_COMMIT)
-		assert_true(hex_decode(round_tx.signature, 64, rest));
+		assert_true(hex_decode(round_tx.signature, 64, signature));
 	if (round_tx.kind == ROUND_CHALLENGE)
-		round_tx.segment = (uint32_t)strtoul(rest, NULL, 10);
+		round_tx.segment = number;
+	else
+		round_tx.length = number;
 	tx = round_tx_build(&round_tx);
 	buf_init(&raw);
 	tx_write(&raw, tx, true);
@@ -452,9 +462,9 @@ static void answer_round_form(const char *arguments, char *out)
 	tx = tx_read(&reader);
 	assert_non_null(tx);
 	snprintf(out, ANSWER_MAX, "%s",
-		!round_tx_is(tx)                      ? "none" :
-			round_tx_parse(tx, &round_tx) ? kinds[round_tx.kind] :
-							"bad");
+		!round_tx_is(tx)                                                         ? "none" :
+			round_tx_check(&spec, tx, NULL) && round_tx_parse(tx, &round_tx) ? kinds[round_tx.kind] :
+											   "bad");
 	tx_unref(tx);
 	free(raw);
 }
@@ -465,7 +475,11 @@ static void say(struct registry *registry, enum round_kind kind)
 	struct block *block = example_block(0, NULL, 0);
 
 	block->txs = mem_realloc(block->txs, 2 * sizeof *block->txs);
-	block->txs[block->tx_count++] = round_tx_build(&(struct round_tx){ .kind = kind, .height = 1 });
+	block->txs[block->tx_count++] = round_tx_build(&(struct round_tx){
+		.kind = kind,
+		.height = 1,
+		.length = kind != ROUND_CHALLENGE,
+	});
 	registry_undo_free(registry_apply(registry, block, NULL));
 	block_unref(block);
 }
@@ -474,7 +488,7 @@ static void say(struct registry *registry, enum round_kind kind)
 static void answer_round_heights(const char *arguments, char *out)
 {
 	const enum round_kind kind = kind_of(arguments);
-	const struct round_tx asked = { .kind = kind, .height = 1 };
+	const struct round_tx asked = { .kind = kind, .height = 1, .length = kind != ROUND_CHALLENGE };
 	struct registry *registry = registry_new(&spec);
 	const uint32_t base = spec.round_blocks;
 	uint32_t first = 0, last = 0;
@@ -538,10 +552,11 @@ struct example_merge {
 	struct merge_outcome outcome;
 };
 
-static void add_code(struct example_merge *m, const uint8_t *old, int lift, int sign)
+static void add_code(struct example_merge *m, const uint8_t *old, uint32_t length, int lift, int sign)
 {
 	m->codes[m->count] = changed(old, lift, sign);
 	m->runs[m->count].code = m->codes[m->count];
+	m->runs[m->count].length = length;
 	m->count++;
 }
 
@@ -553,33 +568,40 @@ static void add_seat(struct example_merge *m, enum merge_seat seat)
 static void fill_seats(struct example_merge *m, const char *variant)
 {
 	m->gate_ppm = train()->gate_ppm;
-	if (strcmp(variant, "two") == 0) {
+	if (strcmp(variant, "two") == 0 || strcmp(variant, "slow") == 0) {
 		m->is_second = true;
-		add_code(m, code[4], 1, 1);
-		add_code(m, body[0], 0, 1);
+		add_code(m, code[4], variant[0] == 's' ? 4 : 1, 1, 1);
+		add_code(m, body[0], 1, 0, 1);
+	} else if (strcmp(variant, "many") == 0) {
+		add_code(m, code[4], 4, 0, 1);
+		add_code(m, code[1], 1, 0, 1);
+		add_code(m, code[3], 3, 0, 1);
+		add_code(m, code[2], 2, 0, 1);
+		add_code(m, body[0], 1, 0, 1);
+		add_code(m, code[4], 4, 0, 1);
 	} else if (strcmp(variant, "worse") == 0 || strcmp(variant, "together") == 0) {
 		m->gate_ppm = variant[0] == 'w' ? 1000000 : 1006800;
-		add_code(m, code[4], 0, -1);
+		add_code(m, code[4], 4, 0, -1);
 		add_seat(m, MERGE_EMPTY);
-		add_code(m, code[3], 0, -1);
+		add_code(m, code[3], 4, 0, -1);
 	} else if (strcmp(variant, "none") == 0) {
 		m->is_second = true;
 		add_seat(m, MERGE_EMPTY);
 		add_seat(m, MERGE_STRUCK);
 	} else if (strcmp(variant, "still") == 0) {
 		m->gate_ppm = 1000000;
-		add_code(m, code[0], 0, 1);
-		add_code(m, code[0], 0, 1);
+		add_code(m, code[0], 1, 0, 1);
+		add_code(m, code[0], 4, 0, 1);
 	} else {
 		m->gate_ppm = strcmp(variant, "gate") == 0 ? 1000000 : m->gate_ppm;
-		add_code(m, code[4], 0, 1);
+		add_code(m, code[4], 4, 0, 1);
 		add_seat(m, MERGE_EMPTY);
-		add_code(m, body[0], 0, 1);
+		add_code(m, body[0], 1, 0, 1);
 		add_seat(m, MERGE_STRUCK);
-		add_code(m, body[1], 0, 1);
+		add_code(m, body[1], 1, 0, 1);
 		add_seat(m, MERGE_EMPTY);
-		add_code(m, body[2], 0, 1);
-		add_code(m, code[3], 1, 1);
+		add_code(m, body[2], 1, 0, 1);
+		add_code(m, code[3], 1, 1, 1);
 	}
 }
 
@@ -714,13 +736,13 @@ static void answer_round_state(const char *arguments, char *out)
 static void answer_run_pay(const char *arguments, char *out)
 {
 	struct spec regtest;
-	unsigned height;
+	unsigned height, length;
 	char name[16];
 
 	assert_true(spec_builtin(&regtest, "regtest"));
-	assert_int_equal(sscanf(arguments, "%15s %u", name, &height), 2);
+	assert_int_equal(sscanf(arguments, "%15s %u %u", name, &height, &length), 3);
 	snprintf(out, ANSWER_MAX, "%lld",
-		(long long)reward_run_part(strcmp(name, spec.name) == 0 ? &spec : &regtest, height));
+		(long long)reward_run(strcmp(name, spec.name) == 0 ? &spec : &regtest, height, length));
 	spec_clear(&regtest);
 }
 
@@ -760,6 +782,7 @@ static struct registry *merged_branch(const struct contribution *data)
 
 static void answer_round_coinbase(const char *arguments, char *out)
 {
+	static const uint32_t lengths[] = { 4, 0, 2, 1, 3, 0, 0, 4 };
 	const struct contribution data = example_data(1, 70000);
 	struct registry *registry = merged_branch(&data);
 	struct header loose[2] = { { 0 } };
@@ -781,6 +804,8 @@ static void answer_round_coinbase(const char *arguments, char *out)
 	struct buf raw;
 
 	(void)arguments;
+	for (uint32_t seat = 0; seat < spec.round_blocks; seat++)
+		registry->rounds.runs[seat].length = lengths[seat];
 	for (size_t i = 0; i < 2; i++)
 		memcpy(loose[i].miner, example_key(1 + i), 32);
 	tx = coinbase_build(&spec, &facts);
@@ -808,19 +833,19 @@ static const struct question questions[] = {
 	{ "run_code", answer_run_code, 3 },
 	{ "segment_from", answer_segment_from, 6 },
 	{ "round_attention", answer_round_attention, 3 },
-	{ "run_root", answer_run_root, 1 },
-	{ "disclosure_root", answer_disclosure_root, 1 },
+	{ "run_root", answer_run_root, 2 },
+	{ "disclosure_root", answer_disclosure_root, 3 },
 	{ "challenge_root", answer_challenge_root, 1 },
 	{ "commit_hash", answer_commit_hash, 1 },
 	{ "commit_valid", answer_commit_valid, 3 },
 	{ "round_tx", answer_round_tx, 3 },
-	{ "round_form", answer_round_form, 16 },
+	{ "round_form", answer_round_form, 20 },
 	{ "round_heights", answer_round_heights, 3 },
-	{ "merge", answer_merge, 7 },
-	{ "merge_losses", answer_merge_losses, 7 },
-	{ "merge_state", answer_merge_state, 7 },
+	{ "merge", answer_merge, 9 },
+	{ "merge_losses", answer_merge_losses, 9 },
+	{ "merge_state", answer_merge_state, 9 },
 	{ "round_state", answer_round_state, 2 },
-	{ "run_pay", answer_run_pay, 5 },
+	{ "run_pay", answer_run_pay, 9 },
 	{ "proof_worth", answer_proof_worth, 4 },
 	{ "merge_statement", answer_merge_statement, 3 },
 	{ "round_coinbase", answer_round_coinbase, 1 },

@@ -1,9 +1,10 @@
 /* What runs earn: a part of each block's compute, paid by the child of a merge to the seats that it found true, and by
  * nobody to the others. Over any rounds no coin is made that no subsidy is for. */
+#include "consensus/branch/registry_state.h"
 #include "consensus/change.h"
 #include "consensus/registry_fixture.h"
 
-enum { PAY_ROUND = 4, PAY_HALVING = 6 };
+enum { PAY_ROUND = 4, PAY_HALVING = 6, PAY_SEGMENTS = 5 };
 enum { SEAT_EMPTY, SEAT_MERGED, SEAT_LEFT_OUT, SEAT_STRUCK };
 
 /* A branch from genesis on, whose blocks are what coinbase_build makes of it. */
@@ -11,7 +12,8 @@ struct world {
 	struct spec spec;
 	struct registry *registry;
 	struct block_outcome parent;
-	int64_t fees, paid, minted; /* so far */
+	uint32_t lengths[PAY_ROUND]; /* of all rounds' runs */
+	int64_t fees, paid, minted;  /* so far */
 	uint32_t seed;
 };
 
@@ -22,6 +24,9 @@ static void world_init(struct world *world, uint32_t run_ppm)
 	world->spec.round_blocks = PAY_ROUND;
 	world->spec.round_work = world->spec.round_reveal = 1;
 	world->spec.run_ppm = run_ppm;
+	world->spec.segments = PAY_SEGMENTS;
+	for (int seat = 0; seat < PAY_ROUND; seat++)
+		world->lengths[seat] = PAY_SEGMENTS;
 	world->spec.halving = PAY_HALVING;
 	world->registry = registry_new(&world->spec);
 	world->parent.outcome.is_void = true;
@@ -52,6 +57,8 @@ static void world_facts(const struct world *world, struct coinbase_facts *facts,
 	const uint32_t height = registry_height(world->registry) + 1;
 
 	miner_of(height, block->header.miner);
+	for (int seat = 0; world->registry->rounds.base > 0 && seat < PAY_ROUND; seat++)
+		world->registry->rounds.runs[seat].length = world->lengths[seat];
 	*facts = (struct coinbase_facts){
 		.height = height,
 		.fees = world->fees,
@@ -137,6 +144,47 @@ static void test_pays_true_seats(void **state)
 	assert_int_equal(parts.outcome, 5);
 	assert_int_equal(parts.merge.seats, 0);
 	tx_unref(coinbase);
+	world_clear(&world);
+}
+
+/* By its segments, rounded down; nothing at all where there is less than a unit for each. */
+static void test_pays_by_length(void **state)
+{
+	static const uint32_t parts_ppm[] = { 500000, 333333, 1 };
+	struct coinbase_parts parts;
+	const struct tx *coinbase;
+	struct world world;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof parts_ppm / sizeof parts_ppm[0]; i++) {
+		world_init(&world, parts_ppm[i]);
+		for (uint32_t seat = 0; seat < PAY_ROUND; seat++)
+			world.lengths[seat] = seat == 3 ? PAY_SEGMENTS : seat + 1;
+		world_skip(&world, 2 * PAY_ROUND);
+		world.parent.merge = (struct merge_statement){ .seats = PAY_ROUND,
+			.seat = { SEAT_MERGED, SEAT_LEFT_OUT, SEAT_STRUCK, SEAT_MERGED } };
+		coinbase = world_mine(&world, 0);
+		coinbase_part(&world.spec, coinbase, 2 * PAY_ROUND + 1, &parts);
+		assert_int_equal(parts.outcome - parts.runs, 3);
+		assert_pays(&coinbase->outputs[parts.runs], reward_run_part(&world.spec, 1) / PAY_SEGMENTS, 1);
+		assert_pays(&coinbase->outputs[parts.runs + 1], reward_run_part(&world.spec, 2) * 2 / PAY_SEGMENTS, 2);
+		assert_pays(&coinbase->outputs[parts.runs + 2], reward_run_part(&world.spec, 4), 4);
+		tx_unref(coinbase);
+		world_clear(&world);
+	}
+	world_init(&world, 1000000);
+	for (uint32_t height = 1; height < 60 * PAY_HALVING; height += PAY_HALVING) {
+		const int64_t part = reward_run_part(&world.spec, height);
+
+		assert_true(reward_run(&world.spec, height, PAY_SEGMENTS) == (part < PAY_SEGMENTS ? 0 : part));
+		for (uint32_t length = 1; length < PAY_SEGMENTS; length++) {
+			assert_true(reward_run(&world.spec, height, length) ==
+				(part < PAY_SEGMENTS ? 0 : part * length / PAY_SEGMENTS));
+			assert_true((reward_run(&world.spec, height, length) > 0) == (part >= PAY_SEGMENTS));
+		}
+	}
+	world.spec.segments = world.spec.run_ppm = 0;
+	assert_true(reward_run(&world.spec, 1, 1) == 0);
 	world_clear(&world);
 }
 
@@ -283,6 +331,9 @@ static void test_never_too_much(void **state)
 			const struct tx *coinbase;
 
 			if (spec_merges(&world.spec, height - 1)) {
+				for (uint32_t seat = 0; seat < PAY_ROUND; seat++)
+					world.lengths[seat] = height / PAY_ROUND % 4 ? 1 + dice(&world, PAY_SEGMENTS) :
+										       PAY_SEGMENTS;
 				world.parent.merge.seats = PAY_ROUND;
 				world.parent.merge.is_void = dice(&world, 2);
 				/* Every fourth round all of them: the most that there is to pay. */
@@ -327,6 +378,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pays_true_seats),
+		cmocka_unit_test(test_pays_by_length),
 		cmocka_unit_test(test_void_pays_too),
 		cmocka_unit_test(test_statement_alone),
 		cmocka_unit_test(test_every_bit),

@@ -6,6 +6,7 @@
 #include "crypto/hash.h"
 #include "ml/delta.h"
 #include "unit.h"
+#include "util/bytes.h"
 
 static const enum round_kind kinds[] = { ROUND_COMMIT, ROUND_DISCLOSURE, ROUND_CHALLENGE };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
@@ -16,6 +17,8 @@ static struct round_tx example(enum round_kind kind)
 
 	if (kind == ROUND_CHALLENGE)
 		round_tx.segment = 0x0a0b0c0d;
+	else
+		round_tx.length = 0x00000305;
 	for (size_t i = 0; i < sizeof round_tx.root; i++)
 		round_tx.root[i] = (uint8_t)(i + 1);
 	for (size_t i = 0; kind == ROUND_COMMIT && i < sizeof round_tx.signature; i++)
@@ -75,9 +78,9 @@ static void test_there_and_back(void **state)
 /* Byte by byte, as the document lays it out. */
 static void test_bytes(void **state)
 {
-	static const uint8_t disclosure[] = { 0x6a, 40, 'a', 't', 'l', 4, 4, 3, 2, 1 },
+	static const uint8_t disclosure[] = { 0x6a, 44, 'a', 't', 'l', 4, 4, 3, 2, 1, 5, 3, 0, 0 },
 			     challenge[] = { 0x6a, 44, 'a', 't', 'l', 5, 4, 3, 2, 1, 13, 12, 11, 10 },
-			     commit[] = { 0x6a, 0x4c, 104, 'a', 't', 'l', 3, 4, 3, 2, 1 };
+			     commit[] = { 0x6a, 0x4c, 108, 'a', 't', 'l', 3, 4, 3, 2, 1, 5, 3, 0, 0 };
 	struct tx *tx = open_example(ROUND_DISCLOSURE);
 
 	(void)state;
@@ -85,7 +88,7 @@ static void test_bytes(void **state)
 	assert_int_equal(tx->locktime, 0);
 	assert_int_equal(tx->inputs[0].prev.index, 0xfffffffe);
 	assert_int_equal(tx->inputs[0].sequence, 0xffffffff);
-	assert_int_equal(tx->outputs[0].script.size, 42);
+	assert_int_equal(tx->outputs[0].script.size, 46);
 	assert_memory_equal(tx->outputs[0].script.data, disclosure, sizeof disclosure);
 	tx_unref(tx);
 	tx = open_example(ROUND_CHALLENGE);
@@ -93,7 +96,7 @@ static void test_bytes(void **state)
 	assert_memory_equal(tx->outputs[0].script.data, challenge, sizeof challenge);
 	tx_unref(tx);
 	tx = open_example(ROUND_COMMIT);
-	assert_int_equal(tx->outputs[0].script.size, 107);
+	assert_int_equal(tx->outputs[0].script.size, 111);
 	assert_memory_equal(tx->outputs[0].script.data, commit, sizeof commit);
 	tx_unref(tx);
 }
@@ -181,9 +184,10 @@ static void test_script(void **state)
 			script->data[start + 3] = others[j];
 			assert_false(round_tx_parse(tx, &(struct round_tx){ 0 }));
 		}
-		for (int j = 0; j < KINDS; j++) { /* the right length is another for each */
+		for (int j = 0; j < KINDS; j++) { /* a commitment alone has another size */
 			script->data[start + 3] = (uint8_t)kinds[j];
-			assert_int_equal(round_tx_parse(tx, &(struct round_tx){ 0 }), i == j);
+			assert_int_equal(round_tx_parse(tx, &(struct round_tx){ 0 }),
+				(kinds[i] == ROUND_COMMIT) == (kinds[j] == ROUND_COMMIT));
 		}
 		script->data[start + 3] = (uint8_t)kinds[i];
 		script->data[start] = 'A';
@@ -213,6 +217,7 @@ static void test_check(void **state)
 	assert_false(round_tx_is_on(&spec, tx));
 	assert_true(round_tx_check(&spec, tx, &reject));
 	spec.round_blocks = 4;
+	spec.segments = 0x305;
 	assert_true(round_tx_is_on(&spec, tx));
 	assert_false(round_tx_check(&spec, tx, &reject));
 	assert_string_equal(reject.reason, "bad-round-format");
@@ -226,17 +231,39 @@ static void test_check(void **state)
 	tx_unref(tx);
 }
 
+/* A run has one segment at least, and no more than the chain's have. */
+static void test_lengths(void **state)
+{
+	static const uint32_t lengths[] = { 0, 1, 7, 8, 0x00010001, UINT32_MAX };
+	const struct spec spec = { .round_blocks = 4, .segments = 7 };
+
+	(void)state;
+	for (int i = 0; i < KINDS; i++)
+		for (size_t j = 0; j < sizeof lengths / sizeof lengths[0]; j++) {
+			struct round_tx round_tx = example(kinds[i]);
+			struct reject reject = { .reason = "" };
+			const struct tx *tx;
+
+			round_tx.length = lengths[j];
+			tx = round_tx_build(&round_tx);
+			assert_int_equal(round_tx_check(&spec, tx, &reject),
+				kinds[i] == ROUND_CHALLENGE || j == 1 || j == 2);
+			tx_unref(tx);
+		}
+}
+
 static void test_hash(void **state)
 {
-	uint8_t bytes[14 + 3 * 32] = "atelier commit", ids[3][32], expected[32], hash[32];
+	uint8_t bytes[14 + 32 + 32 + 4 + 32] = "atelier commit", ids[3][32], expected[32], hash[32];
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
 		memset(ids[i], 0x11 * (i + 1), 32);
-		memcpy(bytes + 14 + 32 * i, ids[i], 32);
+		memcpy(bytes + 14 + 32 * i + (i < 2 ? 0 : 4), ids[i], 32);
 	}
+	write_le32(bytes + 14 + 64, 0x01020304);
 	sha256(expected, bytes, sizeof bytes);
-	round_commit_hash(ids[0], ids[1], ids[2], hash);
+	round_commit_hash(ids[0], ids[1], 0x01020304, ids[2], hash);
 	assert_memory_equal(hash, expected, 32);
 }
 
@@ -247,12 +274,12 @@ static void test_sizes(void **state)
 
 	(void)state;
 	assert_true(spec_builtin(&spec, "regtest"));
-	spec.segments = 5;
 	code_size = 65 * ((model_count(&spec_course(&spec)->train.model) + 63) / 64);
 	assert_int_equal(round_code_size(&spec), code_size);
-	assert_int_equal(round_blob_size(&spec, ROUND_COMMIT), 0);
-	assert_int_equal(round_blob_size(&spec, ROUND_DISCLOSURE), 5 * 32 + 2 * code_size);
-	assert_int_equal(round_blob_size(&spec, ROUND_CHALLENGE), code_size);
+	assert_int_equal(round_blob_size(&spec, ROUND_COMMIT, 5), 0);
+	assert_int_equal(round_blob_size(&spec, ROUND_DISCLOSURE, 5), 5 * 32 + 2 * code_size);
+	assert_int_equal(round_blob_size(&spec, ROUND_DISCLOSURE, 1), 32 + 2 * code_size);
+	assert_int_equal(round_blob_size(&spec, ROUND_CHALLENGE, 0), code_size);
 	spec_clear(&spec);
 }
 
@@ -264,6 +291,7 @@ int main(void)
 		cmocka_unit_test(test_bare),
 		cmocka_unit_test(test_script),
 		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_sizes),
 	};

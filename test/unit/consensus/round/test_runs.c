@@ -15,6 +15,7 @@ static size_t code_size;
 /* A run as its owner has it: Q_0 .. Q_SEGMENTS, and their digests; and what he discloses. */
 struct run {
 	uint8_t seed[32];
+	uint32_t length; /* segments that he commits to: the first */
 	uint8_t *codes[SEGMENTS + 1];
 	uint8_t digests[SEGMENTS][32], root[32];
 };
@@ -52,7 +53,7 @@ static void commit(struct run *run)
 {
 	for (int i = 0; i < SEGMENTS; i++)
 		sha256(run->digests[i], run->codes[i + 1], code_size);
-	sha256(run->root, run->digests, sizeof run->digests);
+	sha256(run->root, run->digests, (size_t)32 * run->length);
 }
 
 /* Honest from segment `from` on. */
@@ -73,11 +74,12 @@ static void forge(struct run *run, uint32_t number)
 
 static uint8_t *disclose(const struct run *run, uint32_t drawn)
 {
-	uint8_t *blob = mem_alloc(round_blob_size(&spec, ROUND_DISCLOSURE));
+	uint8_t *blob = mem_alloc(round_blob_size(&spec, ROUND_DISCLOSURE, run->length));
+	const size_t list_size = (size_t)32 * run->length;
 
-	memcpy(blob, run->digests, sizeof run->digests);
-	memcpy(blob + sizeof run->digests, run->codes[drawn], code_size);
-	memcpy(blob + sizeof run->digests + code_size, run->codes[SEGMENTS], code_size);
+	memcpy(blob, run->digests, list_size);
+	memcpy(blob + list_size, run->codes[drawn], code_size);
+	memcpy(blob + list_size + code_size, run->codes[run->length], code_size);
 	return blob;
 }
 
@@ -102,6 +104,7 @@ static int setup(void **state)
 	backend_select(backend_cpu(ENGINE_OPENBLAS));
 	for (int i = 0; i < SEATS; i++) {
 		runs[i].seed[0] = (uint8_t)i;
+		runs[i].length = SEGMENTS;
 		for (int j = 0; j <= SEGMENTS; j++)
 			runs[i].codes[j] = mem_alloc(code_size);
 		run_start(train, runs[i].codes[0]);
@@ -237,7 +240,7 @@ static void assert_disclosure(const struct run *run, uint32_t drawn, const uint8
 	const char *words)
 {
 	struct reject reject;
-	bool good = round_blob_check_disclosure(&spec, blob, size, run->root, drawn, &reject);
+	bool good = round_blob_check_disclosure(&spec, run->length, blob, size, run->root, drawn, &reject);
 
 	assert_int_equal(good, words == NULL);
 	if (!good) {
@@ -250,7 +253,7 @@ static void assert_disclosure(const struct run *run, uint32_t drawn, const uint8
 
 static void test_disclosure(void **state)
 {
-	const size_t size = round_blob_size(&spec, ROUND_DISCLOSURE), list_size = sizeof runs[0].digests;
+	const size_t size = round_blob_size(&spec, ROUND_DISCLOSURE, SEGMENTS), list_size = sizeof runs[0].digests;
 
 	(void)state;
 	reset();
@@ -275,6 +278,31 @@ static void test_disclosure(void **state)
 	assert_int_equal(segments_executed, 0);
 }
 
+/* The bytes of a run of another length are not its own, though they begin alike. */
+static void test_disclosure_of_part(void **state)
+{
+	struct run *run = &runs[0];
+
+	(void)state;
+	for (run->length = 1; run->length < SEGMENTS; run->length++) {
+		const size_t size = round_blob_size(&spec, ROUND_DISCLOSURE, run->length);
+
+		commit(run);
+		for (uint32_t drawn = 0; drawn < run->length; drawn++) {
+			uint8_t *blob = disclose(run, drawn);
+
+			assert_disclosure(run, drawn, blob, size, NULL);
+			run->length++;
+			assert_disclosure(run, drawn, blob, size, "bytes");
+			run->length--;
+			memcpy(blob + size - code_size, run->codes[SEGMENTS], code_size);
+			assert_disclosure(run, drawn, blob, size, "its result has not the last digest");
+			free(blob);
+		}
+	}
+	commit(run);
+}
+
 /* Who commits to an end that no code within bounds has cannot disclose it: it would be merged. */
 static void test_end_out_of_bounds(void **state)
 {
@@ -285,7 +313,7 @@ static void test_end_out_of_bounds(void **state)
 	run->codes[SEGMENTS][0] = (uint8_t)(run_exponent_max(train) + 1);
 	commit(run);
 	blob = disclose(run, 1);
-	assert_disclosure(run, 1, blob, round_blob_size(&spec, ROUND_DISCLOSURE), "no code within bounds");
+	assert_disclosure(run, 1, blob, round_blob_size(&spec, ROUND_DISCLOSURE, SEGMENTS), "no code within bounds");
 	free(blob);
 	mend(run);
 }
@@ -382,7 +410,8 @@ static void seats_init(struct verify_job *job)
 static void seat_disclosed(struct verify_job *job, uint32_t seat, uint32_t drawn)
 {
 	job->round.seats[seat].standing = VERIFY_SEAT_DISCLOSED;
-	job->round.seats[seat].change = mem_dup(runs[seat].codes[SEGMENTS], code_size);
+	job->round.seats[seat].length = runs[seat].length;
+	job->round.seats[seat].change = mem_dup(runs[seat].codes[runs[seat].length], code_size);
 	segment_of(&runs[seat], drawn, &job->round.seats[seat].segment);
 }
 
@@ -412,17 +441,18 @@ static struct state *updated(struct verify_job *job)
 	return verdict.state;
 }
 
-/* Two true runs, one whose forged segment is drawn, and an empty seat: whose owner lied changes nothing of the state
- * that is the others'. */
+/* Two true runs, of which one is shorter and weighs less, one whose forged segment is drawn, and an empty seat: whose
+ * owner lied changes nothing of the state that is the others'. */
 static void test_merge(void **state)
 {
 	struct verify_job job;
 	struct verdict verdict;
 	struct state *before, *replayed;
-	struct merge_run merged[SEATS] = { { NULL, MERGE_EMPTY }, { NULL, MERGE_MERGED }, { NULL, MERGE_STRUCK },
-		{ NULL, MERGE_MERGED } };
+	struct merge_run merged[SEATS] = { { NULL, 0, MERGE_EMPTY }, { NULL, SEGMENTS, MERGE_MERGED },
+		{ NULL, 0, MERGE_STRUCK }, { NULL, SEGMENTS - 1, MERGE_MERGED } };
 
 	(void)state;
+	runs[3].length = SEGMENTS - 1;
 	forge(&runs[2], 0);
 	job_init(&job, 7);
 	before = updated(&job);
@@ -436,7 +466,12 @@ static void test_merge(void **state)
 	assert_int_equal(job.round.seats[1].standing, VERIFY_SEAT_TRUE);
 	assert_int_equal(job.round.seats[2].standing, VERIFY_SEAT_STRUCK);
 	merged[1].code = runs[1].codes[SEGMENTS];
-	merged[3].code = runs[3].codes[SEGMENTS];
+	merged[3].code = runs[3].codes[SEGMENTS - 1];
+	merged[3].length = SEGMENTS;
+	replayed = merge_replay(train, before, merged, SEATS, false);
+	assert_memory_not_equal(state_root(verdict.state), state_root(replayed), 32);
+	state_unref(replayed);
+	merged[3].length = SEGMENTS - 1;
 	replayed = merge_replay(train, before, merged, SEATS, false);
 	assert_memory_equal(state_root(verdict.state), state_root(replayed), 32);
 	assert_memory_not_equal(state_root(verdict.state), state_root(before), 32);
@@ -450,6 +485,7 @@ static void test_merge(void **state)
 	state_unref(replayed);
 	state_unref(before);
 	verify_job_clear(&job);
+	runs[3].length = SEGMENTS;
 	mend(&runs[2]);
 }
 
@@ -579,9 +615,10 @@ static void add_disclosure(struct verify_job *job, const struct run *run, uint32
 	round->disclosures = mem_realloc(round->disclosures,
 		(round->disclosure_count + 1) * sizeof *round->disclosures);
 	disclosure = &round->disclosures[round->disclosure_count++];
-	*disclosure = (struct verify_disclosure){ .segment = drawn,
+	*disclosure = (struct verify_disclosure){ .length = run->length,
+		.segment = drawn,
 		.blob = blob,
-		.size = round_blob_size(&spec, ROUND_DISCLOSURE) };
+		.size = round_blob_size(&spec, ROUND_DISCLOSURE, run->length) };
 	memcpy(disclosure->trace_root, run->root, 32);
 }
 
@@ -632,6 +669,7 @@ int main(void)
 		cmocka_unit_test(test_start_out_of_bounds),
 		cmocka_unit_test(test_broken_engine),
 		cmocka_unit_test(test_disclosure),
+		cmocka_unit_test(test_disclosure_of_part),
 		cmocka_unit_test(test_end_out_of_bounds),
 		cmocka_unit_test(test_challenge),
 		cmocka_unit_test(test_merge),
