@@ -111,7 +111,9 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 	case BLOBS_FAILED:
 		return halt_explain(chain, halt_fail(chain, &err), reject);
 	}
-	if (!for_round && registry_find(chain->registry, root, NULL) == NULL)
+	/* Not what rounds alone ask for: nobody registers it. */
+	if ((keep || mempool_wants(chain->mempool, root, size) || wants_register(chain, root)) &&
+		registry_find(chain->registry, root, NULL) == NULL)
 		judge_begin(chain->judge, chain->registry, root);
 	round_admit_blob(chain, root, for_round);
 	admit_waiting(chain);

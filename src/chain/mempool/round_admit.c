@@ -1,11 +1,9 @@
 /* Judging round transactions: the branch first, which costs nothing, then their bytes. */
 #include "chain/mempool/round_admit.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "chain/halt.h"
 #include "chain/internal.h"
 #include "chain/mempool/round_challenge.h"
 #include "chain/mempool/round_policy.h"

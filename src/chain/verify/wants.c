@@ -120,6 +120,15 @@ bool wants_include(const struct chain *chain, const struct blob_want *want)
 	return false;
 }
 
+bool wants_register(const struct chain *chain, const uint8_t root[32])
+{
+	for (size_t i = 0; i < chain->waiting_count; i++)
+		for (size_t j = 0; j < chain->waiting[i].registered_count; j++)
+			if (memcmp(chain->waiting[i].wants[j].root, root, 32) == 0)
+				return true;
+	return false;
+}
+
 /* The first missing one of the lowest block that waits, of those that have more work than the tip. */
 bool chain_awaited_blob(const struct chain *chain, uint8_t root[32], uint32_t *height)
 {

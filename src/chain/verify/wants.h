@@ -34,6 +34,9 @@ bool wants_met(const struct chain *chain, const struct waiting_block *waiting);
 /* Whether a waiting block wants the blob now (of size 0: in any size). */
 bool wants_include(const struct chain *chain, const struct blob_want *want);
 
+/* Whether a waiting block registers it: then it has to be judged, which what rounds ask for has not. */
+bool wants_register(const struct chain *chain, const uint8_t root[32]);
+
 void wants_ask(struct chain *chain, const struct waiting_block *waiting);      /* tells what is missing */
 void wants_tell(const struct chain *chain, const struct chain_events *events); /* all that is missing, to one */
 /* And to all: who was told once may have given up. */
