@@ -131,12 +131,22 @@ static enum chain_result round_admit_judge_branch(const struct chain *chain, con
 	return reject->code == REJECT_NOT_YET ? CHAIN_ORPHAN : CHAIN_REJECTED;
 }
 
-/* A signature is the one thing that costs something to look at before anything is known: one false one a round. */
+/* Somebody whose branch has another base, or another beacon, has a commitment and a disclosure for each of its seats
+ * that are wrong here. If he were not heard any more, he could not say in time what is right here when he has come
+ * over, and be struck for it. */
+static void round_admit_note_fault(struct chain *chain, const struct source *source, const uint8_t base_id[32])
+{
+	if (source->peer != 0)
+		round_pool_note_fault(round_admit_pool(chain), source, base_id, 2 * chain->spec->round_blocks);
+}
+
+/* A signature is the one thing that costs something to look at before anything is known. What it is of is not told, so
+ * one of another base looks like a forged one. */
 static void round_admit_note_unsigned(struct chain *chain, const struct source *source, const struct round_terms *terms,
 	enum chain_result judged, const struct reject *reject)
 {
-	if (judged == CHAIN_REJECTED && reject->why == REASON_BAD_ROUND_SIGNATURE && source->peer != 0)
-		round_pool_note_offender(round_admit_pool(chain), source, terms->base_id, 0);
+	if (judged == CHAIN_REJECTED && reject->why == REASON_BAD_ROUND_SIGNATURE)
+		round_admit_note_fault(chain, source, terms->base_id);
 }
 
 /* Whether what it was judged by still holds, and the next block, or a later one, may have it. Its signature names the
@@ -164,6 +174,7 @@ struct round_check {
 	bool is_lost; /* a file is not the blob's (any more), as `why` says */
 	struct errmsg why;
 	bool is_right;
+	bool is_elsewhere; /* or would be, if another segment were drawn */
 	struct reject reject;
 };
 
@@ -207,6 +218,9 @@ static void round_check_run(void *check_arg)
 	else if (!check->is_lost)
 		check->is_right = round_blob_check_disclosure(spec, check->terms.length, blob_bytes.data,
 			blob_bytes.size, check->terms.committed, check->terms.segment, &check->reject);
+	if (!check->is_lost && !check->is_right && check->round_tx.kind == ROUND_DISCLOSURE)
+		check->is_elsewhere = round_blob_is_elsewhere(spec, check->terms.length, blob_bytes.data,
+			blob_bytes.size, check->terms.committed);
 	buf_clear(&blob_bytes);
 }
 
@@ -237,7 +251,8 @@ static void round_admit_lose_damaged(struct chain *chain, const uint8_t root[32]
 }
 
 /* The verdict on the bytes. Who brought false ones is heard no more in this round; he is not punished, since on another
- * branch the seat may have committed to them. */
+ * branch the seat may have committed to them. Those of another segment of the same run are less than that: only who has
+ * trained it knows them. */
 static enum chain_result round_admit_checked(struct chain *chain, const struct round_check *check,
 	struct reject *reject)
 {
@@ -265,7 +280,9 @@ static enum chain_result round_admit_checked(struct chain *chain, const struct r
 	if (reject != NULL)
 		*reject = check->reject;
 	log_debug(LOG_MEMPOOL, "a round transaction is false: %s (%s)", check->reject.reason, check->reject.detail);
-	if (entry->source.peer != 0)
+	if (check->is_elsewhere)
+		round_admit_note_fault(chain, &entry->source, entry->terms.base_id);
+	else if (entry->source.peer != 0)
 		round_pool_note_offender(pool, &entry->source, entry->terms.base_id, 0);
 	round_admit_drop(chain, entry, check->reject.reason);
 	return CHAIN_REJECTED;

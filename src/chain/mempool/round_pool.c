@@ -238,14 +238,40 @@ struct round_entry *round_pool_next_turn(struct round_pool *pool, size_t blob_si
 
 /* --- offenders --- */
 
+/* The entry of that round; one of no faults, in the place of the eldest, if there is none. */
+static struct round_offender *round_pool_offender(struct round_pool *pool, const struct source *source,
+	const uint8_t base_id[32])
+{
+	struct round_offender *offender;
+
+	for (size_t i = 0; i < pool->offender_count && i < ROUND_POOL_OFFENDERS; i++)
+		if (memcmp(pool->offenders[i].group, source->group, SOURCE_GROUP) == 0 &&
+			memcmp(pool->offenders[i].base_id, base_id, 32) == 0)
+			return &pool->offenders[i];
+	offender = &pool->offenders[pool->offender_count++ % ROUND_POOL_OFFENDERS];
+	memset(offender, 0, sizeof *offender);
+	memcpy(offender->group, source->group, SOURCE_GROUP);
+	memcpy(offender->base_id, base_id, 32);
+	return offender;
+}
+
 void round_pool_note_offender(struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
 	int64_t until)
 {
-	struct round_offender *offender = &pool->offenders[pool->offender_count++ % ROUND_POOL_OFFENDERS];
+	struct round_offender *offender = round_pool_offender(pool, source, base_id);
 
-	memcpy(offender->group, source->group, SOURCE_GROUP);
-	memcpy(offender->base_id, base_id, 32);
-	offender->until = until;
+	offender->is_silenced = true;
+	if (until > offender->until)
+		offender->until = until;
+}
+
+void round_pool_note_fault(struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
+	uint32_t allowed)
+{
+	struct round_offender *offender = round_pool_offender(pool, source, base_id);
+
+	if (++offender->faults > allowed)
+		offender->is_silenced = true;
 }
 
 bool round_pool_is_offender(const struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
@@ -253,6 +279,7 @@ bool round_pool_is_offender(const struct round_pool *pool, const struct source *
 {
 	for (size_t i = 0; i < pool->offender_count && i < ROUND_POOL_OFFENDERS; i++)
 		if (memcmp(pool->offenders[i].group, source->group, SOURCE_GROUP) == 0 &&
+			pool->offenders[i].is_silenced &&
 			(memcmp(pool->offenders[i].base_id, base_id, 32) == 0 || now < pool->offenders[i].until))
 			return true;
 	return false;

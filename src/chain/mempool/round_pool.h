@@ -51,11 +51,14 @@ struct round_pool {
 	struct round_entry **entries; /* in order of arrival; those whose turn has passed stand last */
 	size_t count, cap, held;
 	struct map by_txid;
-	/* Groups that brought a false signature or false bytes: nothing of theirs is taken in that round any more. Nor,
-	 * where what was false cost a segment to find out, before `until`, monotonic milliseconds. A ring. */
+	/* Groups that brought what was wrong in a round: once it was more than they may, nothing of theirs is taken in
+	 * that round any more. Nor, where it cost a segment to find out, before `until`, monotonic milliseconds. A
+	 * ring. */
 	struct round_offender {
 		uint8_t group[SOURCE_GROUP], base_id[32];
 		int64_t until;
+		uint32_t faults;
+		bool is_silenced;
 	} offenders[ROUND_POOL_OFFENDERS];
 	size_t offender_count;
 	bool is_checking;  /* a job looks at bytes: one at a time, since they are large */
@@ -92,6 +95,9 @@ struct round_entry *round_pool_next_turn(struct round_pool *pool, size_t blob_si
 
 void round_pool_note_offender(struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
 	int64_t until);
+/* What is wrong here may be right on the branch that its sender is on: so many times he may bring such. */
+void round_pool_note_fault(struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
+	uint32_t allowed);
 bool round_pool_is_offender(const struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
 	int64_t now);
 

@@ -188,7 +188,7 @@ def false_bytes():
         committed(node, {1: codes_of(1), 2: codes_of(2)})
         right, blob = disclosure(node, 1, codes_of(1))
         second, second_blob = disclosure(node, 2, codes_of(2))
-        false_blobs = [disclosure(node, 1, codes_of(1), shift=1), disclosure(node, 1, codes_of(5))]
+        false_blobs = [disclosure(node, 1, codes_of(4)), disclosure(node, 1, codes_of(5))]
         # One peer at a time: who is asked for what he has not would have to say so.
         for source, (transaction, false_blob) in zip(("127.0.0.2", "127.0.0.3"), false_blobs):
             with Peer(node, source=source) as liar:
@@ -204,9 +204,13 @@ def false_bytes():
                 raise AssertionError("false bytes stay")
             except RpcError as error:
                 tap.equal(str(error), "Blob not found", "false bytes are gone")
-        with Peer(node, source="127.0.0.4") as honest:
+        # Where the beacon is another block, another segment is drawn: who comes from there goes on to be heard.
+        with Peer(node, source="127.0.0.4") as elsewhere:
+            bring(elsewhere, *disclosure(node, 1, codes_of(1), shift=1))
+            bring(elsewhere, second, second_blob)
+            holds(node, second)
+        with Peer(node, source="127.0.0.5") as honest:
             bring(honest, right, blob)
-            bring(honest, second, second_blob)
             holds(node, right, second)
 
 

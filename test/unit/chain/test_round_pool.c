@@ -254,6 +254,10 @@ static void test_commits(void **unused)
 	trace_end(&trace, 3);
 	expect(&h, build_commit(&h, 1, &trace), 2, CHAIN_REJECTED, "txn-mempool-conflict");
 	trace_end(&trace, 4);
+	/* Of another base, for all that is known: as many as one may have who comes from there. */
+	for (unsigned i = 0; i < 2 * BASE; i++)
+		expect(&h, round_tx_build(&forged), 1, CHAIN_REJECTED, "bad-round-signature");
+	expect(&h, build_commit(&h, 3, &trace), 1, CHAIN_NEW, "");
 	expect(&h, round_tx_build(&forged), 1, CHAIN_REJECTED, "bad-round-signature");
 	expect(&h, build_commit(&h, 2, &trace), 1, CHAIN_REJECTED, "round-offender");
 	forged.length = 0;
@@ -264,11 +268,11 @@ static void test_commits(void **unused)
 	forged.height = 16;
 	expect(&h, round_tx_build(&forged), 2, CHAIN_REJECTED, "bad-round-seat");
 	expect(&h, build_commit(&h, 8, &trace), 0, CHAIN_NEW, "");
-	assert_int_equal(h.txs_added, 2);
-	assert_int_equal(chain_mempool_count(h.chain), 2);
-	late = build_commit(&h, 3, &trace);
+	assert_int_equal(h.txs_added, 3);
+	assert_int_equal(chain_mempool_count(h.chain), 3);
+	late = build_commit(&h, 4, &trace);
 	helper_mine(&h, 1);
-	assert_int_equal(chain_tip(h.chain)->tx_count, 3);
+	assert_int_equal(chain_tip(h.chain)->tx_count, 4);
 	assert_int_equal(chain_mempool_count(h.chain), 0);
 	assert_int_equal(h.txs_removed, 0);
 	expect(&h, build_commit(&h, 1, &trace), 3, CHAIN_REJECTED, "bad-round-duplicate");
@@ -366,7 +370,7 @@ static void stop_disclosing(struct helper *h, struct trace *traces, uint32_t cou
 static void test_disclosures(void **unused)
 {
 	struct trace traces[2];
-	struct buf right, wrong, other, whole, longer;
+	struct buf right, wrong, other, whole, longer, spoilt;
 	struct helper h;
 
 	(void)unused;
@@ -388,6 +392,11 @@ static void test_disclosures(void **unused)
 	assert_int_equal(bring(&h, &wrong), CHAIN_NEW);
 	assert_int_equal(h.txs_added, 0);
 	assert_int_equal(helper_files(&h, "blobs/*"), 0);
+	/* That was what another beacon may have drawn: his next bytes are looked at, and are nobody's. */
+	spoilt = trace_blob(&traces[0], audited(&h, 1));
+	spoilt.data[spoilt.size - 1] ^= 1;
+	expect(&h, build_disclosure(1, &spoilt), 1, CHAIN_ORPHAN, "missing-blob");
+	assert_int_equal(bring(&h, &spoilt), CHAIN_NEW);
 	expect(&h, build_disclosure(2, &other), 1, CHAIN_REJECTED, "round-offender");
 	longer = trace_blob(&traces[1], audited(&h, 2));
 	buf_put_u8(&longer, 0);
@@ -407,6 +416,7 @@ static void test_disclosures(void **unused)
 	buf_clear(&wrong);
 	buf_clear(&other);
 	buf_clear(&longer);
+	buf_clear(&spoilt);
 	stop_disclosing(&h, traces, 2);
 }
 
