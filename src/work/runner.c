@@ -383,7 +383,12 @@ static void runner_tend(struct runner *runner, struct runner_run *run)
 
 	if (run->task == DUE_SIGNATURE && !runner_is_resting(run))
 		runner_sign(runner, run);
-	if ((run->task != DUE_COMMIT && run->task != DUE_DISCLOSURE) || is_offered)
+	if (run->task != DUE_COMMIT && run->task != DUE_DISCLOSURE) {
+		/* If it is due on the same tip once more, that has been left and come back to. */
+		memset(run->offered_at, 0, sizeof run->offered_at);
+		return;
+	}
+	if (is_offered)
 		return;
 	memcpy(run->offered_at, tip_id, 32);
 	if (run->task == DUE_COMMIT)
