@@ -12,7 +12,7 @@ from framework.node import wait_for_same_tip, wait_until
 from reference.chain import Chain
 from reference.hashing import shown
 from reference.merge import EMPTY, STRUCK, is_true
-from reference.reward import run_part, subsidy
+from reference.reward import run_pay, subsidy
 from reference.round_tx import COMMIT, DISCLOSURE, base_of
 from reference.spec import built_in
 from reference.state import model_root
@@ -81,7 +81,7 @@ class Rounds:
         absent = self.seats_of(ABSENT, base) if base == ABSENT_ROUND else []
         return [EMPTY if height in idle else STRUCK if height in absent else None for height in range(base - P + 1, base + 1)]
 
-    def check_merge(self, base, merged):
+    def check_merge(self, base, merged, seats):
         """All nodes know what the judge found, and that the tip has paid it."""
         tap.equal([None if is_true(seat) else seat for seat in merged.seats], self.expected(base), f"the round of {base}")
         for node in self.miners.present():
@@ -89,13 +89,12 @@ class Rounds:
             tap.equal(told["void"], bool(merged.void), "void")
             tap.equal([seat["state"] for seat in told["seats"]], [SHOWN[seat] for seat in merged.seats], "verdicts")
             tap.equal([seat["paid"] for seat in told["seats"]], [is_true(seat) for seat in merged.seats], "paid")
-        self.check_pay(base, merged)
+        self.check_pay(seats)
 
-    def check_pay(self, base, merged):
-        chain = self.chain
-        true = [base - P + 1 + i for i, seat in enumerate(merged.seats) if is_true(seat)]
+    def check_pay(self, seats):
         child = self.miners.first.rpc.getblock(self.miners.first.tip(), 2)
-        wanted = [(height, self.miner_of(height), run_part(chain.spec, height)) for height in true]
+        wanted = [(height, address(FIELDS["hrp"], key), run_pay(self.chain.spec, height, length))
+                  for height, length, key, seat in seats if is_true(seat)]
         tap.equal([(pay["seat"], pay["miner"], int(pay["amount"] * COIN)) for pay in child["run_payments"]], wanted, "pay of runs")
 
     def check_coins(self):
@@ -118,7 +117,7 @@ class Rounds:
 
 def five_rounds():
     """Four nodes and the judge agree over five rounds; true runs are paid exactly, and others are not"""
-    rounds, merged = Rounds(), None
+    rounds, merged, seats = Rounds(), None, []
     chain = rounds.chain
     tap.true(chain.spec.has_right_rounds(), "the spec is within its limits")
     for height in range(1, LAST + 1):
@@ -127,9 +126,9 @@ def five_rounds():
         chain.judge(*rounds.miners.block(height))
         rounds.after(height)
         if merged:
-            rounds.check_merge(height - P - 1, merged)
+            rounds.check_merge(height - P - 1, merged, seats)
             rounds.check_coins()
-        merged = chain.merged
+        merged, seats = chain.merged, chain.merged_round()
     rounds.miners.end()
 
 
