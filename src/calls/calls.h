@@ -15,6 +15,7 @@
 #include "wallet/wallets.h"
 #include "work/auditor.h"
 #include "work/miner.h"
+#include "work/prober.h"
 #include "work/runner.h"
 
 /* What calls stand on; borrowed. */
@@ -28,6 +29,7 @@ struct calls_parts {
 	struct miner *miner;
 	struct auditor *auditor;
 	struct runner *runner;
+	struct prober *prober;
 	/* Asks for a key to be paid where no address was given; false with the error set if there is none to be had. */
 	bool (*new_key)(void *context, uint8_t key[32], struct errmsg *err);
 	void *new_key_context;

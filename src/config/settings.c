@@ -8,6 +8,7 @@
 #include "config/spdx.h"
 #include "crypto/address.h"
 #include "ml/files/weights.h"
+#include "rpc/convert.h"
 #include "util/clock.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -63,6 +64,10 @@ static const struct option_spec settings_table[] = {
 	{ "minealone", NULL, "Mine on a public chain even without a connection to another node.", "Mining", "0", 0 },
 	{ "run", NULL, "On a chain with rounds, train the runs of blocks whose miner is an address of a loaded wallet.",
 		"Mining", "1", 0 },
+	{ "recheck", "<share>",
+		"On a chain with rounds, execute this share (0 to 1) of others' runs again on cores that are idle, and "
+		"challenge those that are false.",
+		"Mining", "0", 0 },
 
 	{ "wallet", "<name>", "Load this wallet at the start.", "Wallet", NULL, OPTION_MULTI },
 
@@ -298,6 +303,18 @@ static bool settings_read_clock(const struct settings *settings, struct errmsg *
 	return true;
 }
 
+static bool settings_read_share(struct settings *settings, struct errmsg *err)
+{
+	const char *share_text = options_string(settings->options, "recheck");
+	json_t *share_json = json_string(share_text);
+	struct rpc_error why;
+	const bool is_share = convert_decimal(share_json, "recheck", &settings->recheck_share, &why) &&
+		settings->recheck_share >= 0 && settings->recheck_share <= SETTINGS_SHARE_ALL;
+
+	json_decref(share_json);
+	return is_share || errmsg_set(err, "-recheck=%.32s is not a number from 0 to 1", share_text);
+}
+
 static bool settings_read_mining(struct settings *settings, struct errmsg *err)
 {
 	const char *miner_address = options_string(settings->options, "mineraddress");
@@ -336,7 +353,8 @@ enum settings_result settings_read(struct settings *settings, int argc, char *co
 	}
 	if (!datadir_find(&settings->datadir, settings->options, err) || !settings_read_numbers(settings, err) ||
 		!settings_read_lists(settings, err) || !settings_read_spec(settings, err) ||
-		!settings_read_clock(settings, err) || !settings_read_mining(settings, err))
+		!settings_read_clock(settings, err) || !settings_read_mining(settings, err) ||
+		!settings_read_share(settings, err))
 		return SETTINGS_WRONG;
 	return SETTINGS_RUN;
 }

@@ -11,8 +11,9 @@
 #include "util/options.h"
 
 enum {
-	SETTINGS_LIST_MAX = 64,       /* values of an option that may be given several times */
-	SETTINGS_MINER_THREADS = 256, /* at most */
+	SETTINGS_LIST_MAX = 64,         /* values of an option that may be given several times */
+	SETTINGS_MINER_THREADS = 256,   /* at most */
+	SETTINGS_SHARE_ALL = 100000000, /* -recheck=1: units of 10^-8 */
 };
 
 struct settings {
@@ -29,7 +30,8 @@ struct settings {
 	int64_t mock_time;          /* -mocktime; 0: the system's clock */
 	size_t mempool_bytes, max_peers, max_per_address;
 	bool mine, mine_alone, run;
-	bool has_mine_key; /* -mineraddress was given */
+	int64_t recheck_share; /* 0 .. SETTINGS_SHARE_ALL */
+	bool has_mine_key;     /* -mineraddress was given */
 	uint8_t mine_key[32];
 	const char *import_weights, *import_spec; /* borrowed from `options` */
 	char *corpus_path;                        /* of a private chain that has a file for it; else NULL */

@@ -35,6 +35,7 @@
 #include "work/auditor.h"
 #include "work/loop.h"
 #include "work/miner.h"
+#include "work/prober.h"
 #include "work/runner.h"
 
 enum { NODE_NAMED_ROOM = 2 * SETTINGS_LIST_MAX, NODE_PID_TEXT_MAX = 32 };
@@ -60,6 +61,7 @@ struct node {
 	struct miner *miner;
 	struct auditor *auditor;
 	struct runner *runner;
+	struct prober *prober;
 	struct watch watch;
 	struct journal journal;
 	struct calls_control control;
@@ -457,6 +459,14 @@ static void node_open_runner(struct node *node)
 		.keys = { .owns = node_owns_seat, .sign = node_sign_commit, .context = node },
 	});
 	free(node_runs_folder);
+	node->prober = prober_new(&(struct prober_options){
+		.chain = node->chain,
+		.queue = node->work.queue,
+		.base = node->base,
+		.runner = node->runner,
+		.threads = node->settings->mine_threads,
+		.share = node->settings->recheck_share,
+	});
 }
 
 static bool node_open_work(struct node *node, struct errmsg *err)
@@ -500,6 +510,7 @@ static void node_add_calls(struct node *node)
 		.miner = node->miner,
 		.auditor = node->auditor,
 		.runner = node->runner,
+		.prober = node->prober,
 		.new_key = node_mining_key,
 		.new_key_context = node,
 	};
@@ -535,6 +546,8 @@ static void node_close_work(struct node *node)
 		miner_close(node->miner);
 	if (node->auditor != NULL)
 		auditor_close(node->auditor);
+	if (node->prober != NULL)
+		prober_close(node->prober);
 	if (node->runner != NULL)
 		runner_close(node->runner);
 	if (node->calls != NULL)
@@ -552,6 +565,8 @@ static void node_free_work(struct node *node)
 		miner_free(node->miner);
 	if (node->auditor != NULL)
 		auditor_free(node->auditor);
+	if (node->prober != NULL)
+		prober_free(node->prober);
 	if (node->runner != NULL)
 		runner_free(node->runner);
 	if (node->calls != NULL)

@@ -236,9 +236,9 @@ static void queue_favour_choose(struct queue *queue)
 	if (queue->favoured != NULL || queue_now < queue->favour_again)
 		return;
 	for (struct queue_task *task = queue->running; task != NULL; task = task->next)
-		if (task->paused && queue_kind_is_back(task->job.kind))
+		if (task->paused && queue_kind_is_back(task->job.kind) && task->job.kind != QUEUE_SPARE)
 			queue_longer_waiting(queue, task, queue_now, &longest);
-	for (int kind = QUEUE_AUDIT; kind < QUEUE_FILE; kind++)
+	for (int kind = QUEUE_AUDIT; kind < QUEUE_SPARE; kind++)
 		queue_longer_waiting(queue, queue->waiting[kind].first, queue_now, &longest);
 	queue->favoured = longest;
 }
@@ -407,10 +407,10 @@ struct queue *queue_new(unsigned capacity, queue_notify *notify, void *context)
 	queue->capacity = capacity;
 	queue->notify = notify;
 	queue->context = context;
-	/* Of each urgency so many may run or pause: three ranks of blocks and two of loose proofs in front, three kinds
+	/* Of each urgency so many may run or pause: three ranks of blocks and two of loose proofs in front, four kinds
 	 * at the back. */
 	queue_crew_init(&queue->crews[0], queue, false, (QUEUE_RANKS + QUEUE_LOOSE_RANKS) * capacity);
-	queue_crew_init(&queue->crews[1], queue, true, 3 * capacity + QUEUE_FILES);
+	queue_crew_init(&queue->crews[1], queue, true, 4 * capacity + QUEUE_FILES);
 	return queue;
 }
 

@@ -30,6 +30,7 @@ enum queue_kind {
 	QUEUE_AUDIT,    /* what an operator asks to see executed again, and the states this needs */
 	QUEUE_GENERATE, /* text, logits */
 	QUEUE_ATTEMPT,  /* the miner's steps, and segments of this node's own runs */
+	QUEUE_SPARE,    /* what nobody waits for: what slots that are left over execute again; it may wait for ever */
 	QUEUE_FILE,     /* what writes files for the most part: it holds no slot, QUEUE_FILES run at a time */
 };
 enum {

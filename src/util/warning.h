@@ -19,8 +19,9 @@ enum warning {
 	WARNING_WALLET,   /* a wallet cannot be opened */
 	WARNING_RUNS,     /* a run of this node's own waits, or is in danger */
 	WARNING_ENGINE,   /* this machine computes wrongly */
+	WARNING_RECHECK,  /* a run of the open round is false */
 };
-enum { WARNING_KINDS = WARNING_ENGINE + 1 };
+enum { WARNING_KINDS = WARNING_RECHECK + 1 };
 
 /* Sets the warning of this kind. A text that differs from the one before takes its place, without another line. */
 void warning_set(enum warning kind, const char *format, ...) __attribute__((format(printf, 2, 3)));

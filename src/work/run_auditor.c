@@ -41,6 +41,7 @@ struct run_auditor {
 	struct chain *chain;
 	struct queue *queue;
 	const struct runner *runner;
+	enum queue_kind kind;
 	struct run_audit *audits; /* all that are not answered */
 	struct event *begin;      /* starts those that are new */
 	bool is_closed;
@@ -196,6 +197,7 @@ static bool run_audit_prepare(struct run_audit *audit, struct errmsg *err)
 	audit->report.dataset = view.run[seat].dataset;
 	audit->report.is_own = trace != NULL;
 	audit->report.is_disclosed = view.run[seat].disclosed;
+	memcpy(audit->report.blob, view.run[seat].blob, 32);
 	run_seed(view.ticket, view.seat[seat].id, audit->seed);
 	if (!view.run[seat].disclosed && trace == NULL)
 		return errmsg_set(err, "The run is neither disclosed nor this node's own");
@@ -250,34 +252,23 @@ static void run_audit_record(struct run_audit *audit)
 }
 
 /* With the code that the false segment starts from, which is the one a digest of was disclosed: nobody would believe
- * another. The mempool takes it only after a segment that is executed once more. */
-static void run_audit_challenge(struct run_audit *audit)
+ * another. */
+static void run_audit_doubt(struct run_audit *audit)
 {
-	const struct spec *spec = run_audit_spec(audit);
-	struct chain *chain = audit->auditor->chain;
-	const size_t code_size = round_code_size(spec);
-	struct round_tx challenge = { .kind = ROUND_CHALLENGE,
-		.height = audit->report.seat_height,
-		.segment = audit->segment.number };
-	struct reject challenge_reject = { .reason = "", .detail = "" };
+	struct run_audit_report *report = &audit->report;
+	const uint32_t number = audit->segment.number;
 	uint8_t stated[32], start[32];
-	const struct tx *tx;
-	enum chain_result sent;
 
-	round_blob_digest(spec, audit->digests, audit->segment.number, stated);
-	sha256(start, audit->code, code_size);
-	if (memcmp(start, stated, 32) != 0)
+	log_warn("audit of the run of block %u found a difference: segment %u", (unsigned)report->seat_height,
+		(unsigned)number);
+	round_blob_digest(run_audit_spec(audit), audit->digests, number, stated);
+	sha256(start, audit->code, run_code_size(run_audit_train(audit)));
+	if (!report->is_disclosed || report->is_own || memcmp(start, stated, 32) != 0)
 		return;
-	contribution_root(audit->code, code_size, challenge.root);
-	tx = round_tx_build(&challenge);
-	memcpy(audit->report.challenge, tx_txid(tx), 32);
-	/* First who needs the bytes, then the bytes. */
-	sent = chain_add_tx(chain, tx, NULL, &challenge_reject);
-	chain_add_blob(chain, challenge.root, audit->code, code_size, false, &challenge_reject);
-	audit->report.is_challenged = sent != CHAIN_REJECTED && sent != CHAIN_ERROR;
-	log_info("Segment %u of the run of block %u is false: %s %s", (unsigned)challenge.segment,
-		(unsigned)challenge.height, audit->report.is_challenged ? "challenged" : "a challenge is refused,",
-		audit->report.is_challenged ? "" : challenge_reject.reason);
+	report->start = audit->code;
+	if (audit->challenges)
+		report->is_challenged = run_auditor_challenge(audit->auditor->chain, report->seat_height, number,
+			audit->code, report->challenge);
 }
 
 static void run_audit_on_done(void *arg, bool cancelled)
@@ -296,11 +287,7 @@ static void run_audit_on_done(void *arg, bool cancelled)
 	run_audit_record(audit);
 	if (!audit->segment.is_right || audit->segment.number == audit->wanted) {
 		if (!audit->segment.is_right)
-			log_warn("audit of the run of block %u found a difference: segment %u",
-				(unsigned)audit->report.seat_height, (unsigned)audit->segment.number);
-		if (!audit->segment.is_right && audit->challenges && audit->report.is_disclosed &&
-			!audit->report.is_own)
-			run_audit_challenge(audit);
+			run_audit_doubt(audit);
 		run_audit_answer(audit);
 		return;
 	}
@@ -327,7 +314,7 @@ static void run_audit_next(struct run_audit *audit)
 	}
 	queue_post(audit->auditor->queue,
 		&(struct queue_job){
-			.kind = QUEUE_AUDIT,
+			.kind = audit->auditor->kind,
 			.owner = audit->auditor,
 			.run = run_audit_run,
 			.done = run_audit_on_done,
@@ -384,13 +371,14 @@ static void run_auditor_on_begin(evutil_socket_t fd, short what, void *arg)
 /* --- beginning and end --- */
 
 struct run_auditor *run_auditor_new(struct chain *chain, struct queue *queue, struct event_base *base,
-	const struct runner *runner)
+	const struct runner *runner, enum queue_kind kind)
 {
 	struct run_auditor *auditor = mem_calloc(1, sizeof *auditor);
 
 	auditor->chain = chain;
 	auditor->queue = queue;
 	auditor->runner = runner;
+	auditor->kind = kind;
 	auditor->begin = mem_check(event_new(base, -1, 0, run_auditor_on_begin, auditor));
 	return auditor;
 }
@@ -427,4 +415,37 @@ void run_auditor_ask(struct run_auditor *auditor, const struct run_audit_order *
 		last_audit = &(*last_audit)->next;
 	*last_audit = audit;
 	event_active(auditor->begin, EV_TIMEOUT, 0);
+}
+
+void run_auditor_cancel(struct run_auditor *auditor, const void *context)
+{
+	for (struct run_audit *audit = auditor->audits; audit != NULL; audit = audit->next)
+		if (audit->context == context)
+			atomic_store(&audit->cancel, true);
+}
+
+bool run_auditor_challenge(struct chain *chain, uint32_t seat_height, uint32_t segment, const uint8_t *code,
+	uint8_t txid[32])
+{
+	const size_t code_size = round_code_size(chain_spec(chain));
+	struct round_tx challenge = { .kind = ROUND_CHALLENGE, .height = seat_height, .segment = segment };
+	struct reject challenge_reject = { .reason = "", .detail = "" };
+	const struct tx *tx;
+	enum chain_result sent;
+
+	contribution_root(code, code_size, challenge.root);
+	tx = round_tx_build(&challenge);
+	memcpy(txid, tx_txid(tx), 32);
+	/* First who needs the bytes, then the bytes. */
+	sent = chain_add_tx(chain, tx, NULL, &challenge_reject);
+	if (sent == CHAIN_KNOWN)
+		return true;
+	chain_add_blob(chain, challenge.root, code, code_size, false, &challenge_reject);
+	if (sent == CHAIN_REJECTED || sent == CHAIN_ERROR)
+		log_info("Segment %u of the run of block %u is false: a challenge is refused, %s", (unsigned)segment,
+			(unsigned)seat_height, challenge_reject.reason);
+	else
+		log_info("Segment %u of the run of block %u is false: challenged", (unsigned)segment,
+			(unsigned)seat_height);
+	return sent != CHAIN_REJECTED && sent != CHAIN_ERROR;
 }

@@ -31,14 +31,18 @@ struct run_audit_report {
 	struct run_audit_segment *segments; /* executed ones in order; the last is the one asked for, or false */
 	size_t count;
 	bool is_valid;         /* all of them are right */
+	uint8_t blob[32];      /* of the disclosure; zeros: there is none */
+	const uint8_t *start;  /* of a false segment of another's disclosed run, what it starts from: for a challenge.
+				* Borrowed; NULL: there is none */
 	bool is_challenged;    /* a challenge of the last one is in this node's mempool, or waits to enter it: */
 	uint8_t challenge[32]; /* its txid */
 };
 
 typedef void run_audit_done(void *context, const struct run_audit_report *report);
 
+/* Its jobs are of that kind: QUEUE_AUDIT where somebody waits. */
 struct run_auditor *run_auditor_new(struct chain *chain, struct queue *queue, struct event_base *base,
-	const struct runner *runner);
+	const struct runner *runner, enum queue_kind kind);
 /* Two strokes, as the auditor's (work/auditor.h). */
 void run_auditor_close(struct run_auditor *auditor);
 void run_auditor_free(struct run_auditor *auditor);
@@ -52,5 +56,12 @@ struct run_audit_order {
 };
 void run_auditor_ask(struct run_auditor *auditor, const struct run_audit_order *order, run_audit_done *done,
 	void *context);
+/* Those that were asked for with this context are answered within a moment, most of them with an error. */
+void run_auditor_cancel(struct run_auditor *auditor, const void *context);
+
+/* Offers a challenge of that segment, which starts from `code`, to the chain. Its mempool executes the segment once
+ * more, and only then takes it. False: it is refused. txid is filled either way; to do it again changes nothing. */
+bool run_auditor_challenge(struct chain *chain, uint32_t seat_height, uint32_t segment, const uint8_t *code,
+	uint8_t txid[32]);
 
 #endif

@@ -537,8 +537,7 @@ static bool runner_begin(struct runner_lane *lane, struct runner_run *run)
 	return true;
 }
 
-/* On a machine that computes wrongly, or while the chain is being fetched, no run would come to anything. */
-static bool runner_may_train(const struct runner *runner)
+bool runner_may_train(const struct runner *runner)
 {
 	struct chain_activity activity;
 

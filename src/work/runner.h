@@ -77,6 +77,9 @@ struct runner_info {
 	const char *problem; /* why it does not go on, if it cannot; NULL */
 };
 
+/* False on a machine that computes wrongly, and while the chain is being fetched: no run would come to anything. */
+bool runner_may_train(const struct runner *runner);
+
 size_t runner_count(const struct runner *runner);
 /* In order of their rounds and seats. */
 void runner_look(const struct runner *runner, size_t index, struct runner_info *info);

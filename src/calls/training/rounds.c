@@ -70,6 +70,31 @@ static json_t *rounds_show_round(const struct chain *chain, uint32_t base)
 	return round;
 }
 
+/* What this node has found of runs of others, if it was told to look (-recheck). */
+static void rounds_show_rechecks(json_t *shown, const struct calls_rounds *calls, const uint8_t base_id[32])
+{
+	uint32_t executed, false_runs;
+
+	if (!prober_count(calls->parts->prober, base_id, &executed, &false_runs))
+		return;
+	json_object_set_new(shown, "rechecked", json_integer(executed));
+	json_object_set_new(shown, "found_false", json_integer(false_runs));
+}
+
+static void rounds_show_recheck(json_t *shown, const struct calls_rounds *calls, const uint8_t base_id[32],
+	const uint8_t seat_id[32])
+{
+	struct prober_info found;
+
+	if (!prober_look(calls->parts->prober, base_id, seat_id, &found))
+		return;
+	json_object_set_new(shown, "rechecked", json_integer(found.executed));
+	if (found.is_false)
+		json_object_set_new(shown, "false_segment", json_integer(found.segment));
+	if (found.is_challenged)
+		json_object_set_new(shown, "challenge", json_hash(found.challenge));
+}
+
 static const struct rpc_arg getrounds_args[] = {
 	{ .name = "count",
 		.type = RPC_INT,
@@ -95,6 +120,7 @@ static enum rpc_outcome call_getrounds(struct rpc_request *rounds_request, void 
 		if (merge != NULL)
 			rounds_count_verdicts(seats, &merge->outcome.merge);
 		json_object_set_new(round, "seats", seats);
+		rounds_show_rechecks(round, calls, chain_at(chain, base)->id);
 		json_array_append_new(rounds, round);
 	}
 	return rpc_reply(rounds_request, rounds);
@@ -173,6 +199,7 @@ static json_t *rounds_show_seat(const struct calls_rounds *calls, const struct r
 			merge_statement_is_true(&merge->outcome.merge, seat)));
 	json_object_set_new(shown, "own",
 		json_boolean(runner_trace(calls->parts->runner, view->id, seat_block->id) != NULL));
+	rounds_show_recheck(shown, calls, view->id, seat_block->id);
 	return shown;
 }
 
@@ -229,6 +256,7 @@ static enum rpc_outcome call_getround(struct rpc_request *rounds_request, void *
 		json_array_append_new(seats, shown);
 	}
 	json_object_set_new(round, "seats", seats);
+	rounds_show_rechecks(round, calls, view.id);
 	return rpc_reply(rounds_request, round);
 }
 
@@ -381,7 +409,9 @@ static const struct rpc_method rounds_methods[] = {
 		"[{\"base\": n, \"basehash\": \"hex\",\n"
 		"  \"commits_until\": n, \"beacon\": n, \"disclosures_until\": n, \"merge\": n,   heights\n"
 		"  \"merged\": bool, \"void\": bool, \"loss_before\": nats, \"loss_after\": nats,   once it is\n"
-		"  \"seats\": {\"empty\": n, \"merged\": n, \"left out\": n, \"struck\": n}}]   likewise",
+		"  \"seats\": {\"empty\": n, \"merged\": n, \"left out\": n, \"struck\": n},   likewise\n"
+		"  \"rechecked\": n, \"found_false\": n}]   segments of others that this node executed again, "
+		"runs found false",
 		"3", 0 },
 	{ "getround", "Training", call_getround, getround_args,
 		"Tells who has the seats of a round, what they train on, and how far they are.",
@@ -396,6 +426,9 @@ static const struct rpc_method rounds_methods[] = {
 		"  \"pay\": amount, \"paid\": bool,   what a true run of that length (before: of all segments) "
 		"earns, and whether it has\n"
 		"  \"own\": bool,   this node trains it, or has\n"
+		"  \"rechecked\": n, \"false_segment\": n, \"challenge\": \"hex\",   what this node has found by "
+		"executing segments again: how\n"
+		"           many, the first that is false, the transaction that says so\n"
 		"  \"digests\": [\"hex\"]}]}   of a disclosed one, if asked for",
 		"16", 0 },
 	{ "getruns", "Training", call_getruns, NULL,
@@ -428,7 +461,7 @@ struct calls_rounds *calls_rounds_new(struct rpc_table *table, struct calls_part
 	struct calls_rounds *calls = mem_calloc(1, sizeof *calls);
 
 	calls->parts = parts;
-	calls->auditor = run_auditor_new(parts->chain, parts->queue, parts->base, parts->runner);
+	calls->auditor = run_auditor_new(parts->chain, parts->queue, parts->base, parts->runner, QUEUE_AUDIT);
 	rpc_table_add(table, rounds_methods, sizeof rounds_methods / sizeof *rounds_methods, calls);
 	return calls;
 }

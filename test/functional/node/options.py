@@ -55,7 +55,8 @@ def help_and_version():
     for name in ("-help", "-h", "-?"):
         status, output, error = run(name)
         tap.equal((status, error), (0, ""), name)
-        for text in ("Usage: atelierd", "-datadir=<folder>", "-mine", "-chainspec=<file>", "-rpcport=<port>"):
+        for text in ("Usage: atelierd", "-datadir=<folder>", "-mine", "-chainspec=<file>", "-rpcport=<port>",
+                     "-recheck=<share>"):
             tap.true(text in output, f"{name} does not explain '{text}'")
         tap.true("mocktime" not in output, "-help shows what is for tests only")
 
@@ -114,6 +115,8 @@ def wrong_configuration():
         with open(path, "w", encoding="ascii") as file:
             file.write("[test]\npar=3\n[regtest]\nmaxconnections=7\n")
         check_refused([*node.arguments()[1:], "-par=x"], "par")
+        for share in "1.5", "-1", "half", "", "0.000000001":
+            check_refused([*node.arguments()[1:], f"-recheck={share}"], f"-recheck={share} is not a number from 0 to 1")
         node.start()
         node.stop()
 

@@ -143,23 +143,25 @@ static void test_order(void **state)
 		{ QUEUE_BLOCK, 2 },
 		{ QUEUE_LOOSE, QUEUE_LOOSE_RANKS - 1 },
 		{ QUEUE_BLOCK, 0 },
+		{ QUEUE_SPARE, 0 },
+		{ QUEUE_ATTEMPT, 0 },
 	};
-	struct probe first = { .number = -1 }, probes[8] = { { 0 } };
+	struct probe first = { .number = -1 }, probes[10] = { { 0 } };
 	struct queue *q = queue_new(1, NULL, NULL);
 
 	(void)state;
 	setup_loop();
 	post(q, &first, QUEUE_BLOCK, 2, 1);
 	wait_until(&first.ran);
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < 10; i++) {
 		probes[i].number = i;
 		probes[i].is_open = true;
 		post(q, &probes[i], posted[i].kind, posted[i].rank, 1);
 	}
-	assert_int_equal(queue_pending(q), 9);
+	assert_int_equal(queue_pending(q), 11);
 	atomic_store(&first.gate, true);
 	drain_all(q);
-	assert_memory_equal(order, ((int[]){ -1, 5, 3, 7, 6, 2, 4, 1, 0 }), 9 * sizeof(int));
+	assert_memory_equal(order, ((int[]){ -1, 5, 3, 7, 6, 2, 4, 1, 0, 9, 8 }), 11 * sizeof(int));
 	queue_free(q);
 }
 
