@@ -203,6 +203,10 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 void chain_release_blob(struct chain *chain, const uint8_t root[32]);
 /* Whether a block or a transaction here needs a blob of that size (0: of any). */
 bool chain_wants_blob(const struct chain *chain, const uint8_t root[32], uint64_t size);
+/* What becomes of asking for a blob that is wanted: a request has gone out to this peer; it ended without the bytes, as
+ * he has not got them, sends nothing in time, or has left. */
+void chain_blob_asked(struct chain *chain, const uint8_t root[32], const struct source *source);
+void chain_blob_failed(struct chain *chain, const uint8_t root[32], const struct source *source);
 
 /* What is here to be served. */
 const struct block *chain_read_block(struct chain *chain, const struct index_entry *entry,

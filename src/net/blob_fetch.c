@@ -38,9 +38,16 @@ struct wanted_blob {
 	int64_t since;
 };
 
+/* Whom the chain has to be told of; between turns of the loop, as it may want other blobs then. */
+struct blob_failure {
+	uint8_t root[32];
+	struct source source;
+};
+
 struct blob_fetch {
 	struct peers *peers;
-	struct map wanted; /* root -> struct wanted_blob, owned */
+	struct map wanted;   /* root -> struct wanted_blob, owned */
+	struct buf failures; /* requests that ended without the bytes: struct blob_failure */
 };
 
 struct blob_fetch_peer {
@@ -56,6 +63,7 @@ struct blob_fetch *blob_fetch_new(struct peers *peers)
 
 	fetch->peers = peers;
 	map_init(&fetch->wanted);
+	buf_init(&fetch->failures);
 	return fetch;
 }
 
@@ -73,6 +81,7 @@ void blob_fetch_free(struct blob_fetch *fetch)
 	for (size_t at = 0; map_next(&fetch->wanted, &at, &root, &blob);)
 		blob_free(blob);
 	map_clear(&fetch->wanted);
+	buf_clear(&fetch->failures);
 	free(fetch);
 }
 
@@ -164,6 +173,16 @@ static void blob_request_ended(struct wanted_blob *blob, struct blob_request *bl
 		(size_t)(blob->asked + --blob->asked_count - blob_request) * sizeof *blob_request);
 }
 
+static void blob_request_failed(struct blob_fetch *fetch, const uint8_t root[32], struct wanted_blob *blob,
+	struct blob_request *blob_request)
+{
+	struct blob_failure failure = { .source = blob_request->peer->source };
+
+	memcpy(failure.root, root, 32);
+	buf_put(&fetch->failures, &failure, sizeof failure);
+	blob_request_ended(blob, blob_request);
+}
+
 /* Those who are asked for it may still send it: their credit stays. */
 static void blob_forget(struct blob_fetch *fetch, const uint8_t root[32])
 {
@@ -185,7 +204,7 @@ void blob_fetch_peer_closed(struct blob_fetch *fetch, struct peer *peer)
 		struct blob_request *blob_request = blob_find_request(blob, peer);
 
 		if (blob_request != NULL)
-			blob_request_ended(blob, blob_request);
+			blob_request_failed(fetch, root, blob, blob_request);
 	}
 	free(peer->blobs);
 	peer->blobs = NULL;
@@ -200,7 +219,7 @@ void blob_fetch_on_notfound(struct blob_fetch *fetch, struct peer *peer, const u
 
 	if (blob_request == NULL)
 		return;
-	blob_request_ended(blob, blob_request);
+	blob_request_failed(fetch, root, blob, blob_request);
 	blob_change_credit(peer, false);
 	peer->blobs->heard = clock_mono_ms();
 	peers_work(fetch->peers);
@@ -311,7 +330,7 @@ static bool blob_ask_next(struct blob_fetch *fetch, const uint8_t root[32], stru
 		return false;
 	if (blob->asked_count == BLOB_ASKED_MAX) {
 		blob->asked[0].peer->blobs->idle_until = now + fetch->peers->timeouts.blob;
-		blob_request_ended(blob, &blob->asked[0]);
+		blob_request_failed(fetch, root, blob, &blob->asked[0]);
 	}
 	blob->asked[blob->asked_count++] = (struct blob_request){
 		.peer = peer,
@@ -323,6 +342,7 @@ static bool blob_ask_next(struct blob_fetch *fetch, const uint8_t root[32], stru
 		peer->blobs->heard = now;
 	blob_change_credit(peer, true);
 	peer_send_item(peer, MESSAGE_GETDATA, INVENTORY_BLOB, root);
+	chain_blob_asked(fetch->peers->chain, root, &peer->source);
 	return true;
 }
 
@@ -336,7 +356,7 @@ static bool blob_request_ran_out(const struct blob_request *blob_request, int64_
 }
 
 /* Ends the requests that have run out. True: nobody is asked who might send it. */
-static bool blob_is_open(struct wanted_blob *blob, int64_t now)
+static bool blob_is_open(struct blob_fetch *fetch, const uint8_t root[32], struct wanted_blob *blob, int64_t now)
 {
 	bool unanswered = true;
 
@@ -352,9 +372,21 @@ static bool blob_is_open(struct wanted_blob *blob, int64_t now)
 			continue;
 		log_info("peer=%" PRIu64 " did not deliver a blob in time", peer->id);
 		peer->blobs->idle_until = now + BLOB_IDLE_MS;
-		blob_request_ended(blob, blob_request);
+		blob_request_failed(fetch, root, blob, blob_request);
 	}
 	return unanswered || blob->asked_count == 0;
+}
+
+/* From a list of its own: whoever is told may want blobs. */
+static void blob_tell_failures(struct blob_fetch *fetch)
+{
+	struct buf told_failures = fetch->failures;
+	const struct blob_failure *failure = (const void *)told_failures.data;
+
+	buf_init(&fetch->failures);
+	for (size_t i = 0; i < told_failures.size / sizeof *failure; i++)
+		chain_blob_failed(fetch->peers->chain, failure[i].root, &failure[i].source);
+	buf_clear(&told_failures);
 }
 
 void blob_fetch_work(struct blob_fetch *fetch, int64_t now)
@@ -364,10 +396,11 @@ void blob_fetch_work(struct blob_fetch *fetch, int64_t now)
 	const uint8_t *root;
 	void *found_blob;
 
+	blob_tell_failures(fetch);
 	for (size_t at = 0; map_next(&fetch->wanted, &at, &root, &found_blob);) {
 		struct wanted_blob *blob = found_blob;
 
-		if (!blob_is_open(blob, now) || now < blob->not_before)
+		if (!blob_is_open(fetch, root, blob, now) || now < blob->not_before)
 			continue;
 		if (now - blob->since <= BLOB_LIFE_MS && !chain_has_blob(fetch->peers->chain, root) &&
 			blob_ask_next(fetch, root, blob, now))

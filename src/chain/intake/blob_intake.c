@@ -121,6 +121,18 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 	return CHAIN_NEW;
 }
 
+void chain_blob_asked(struct chain *chain, const uint8_t root[32], const struct source *source)
+{
+	(void)source;
+	round_admit_asked(chain, root);
+}
+
+void chain_blob_failed(struct chain *chain, const uint8_t root[32], const struct source *source)
+{
+	if (!chain->failed)
+		round_admit_failed(chain, root, source);
+}
+
 void chain_release_blob(struct chain *chain, const uint8_t root[32])
 {
 	const uint64_t size = blobs_size(chain->blobs, root);

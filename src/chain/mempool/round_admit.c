@@ -428,6 +428,17 @@ void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_store
 	round_admit_go_on(chain);
 }
 
+void round_admit_asked(struct chain *chain, const uint8_t root[32])
+{
+	round_pool_asked(round_admit_pool(chain), root, clock_mono_ms());
+}
+
+void round_admit_failed(struct chain *chain, const uint8_t root[32], const struct source *source)
+{
+	if (round_pool_pass_turn(round_admit_pool(chain), root, source))
+		round_admit_go_on(chain);
+}
+
 /* What it waits for, each time it is offered. */
 static enum chain_result round_admit_tell_waiting(const struct round_entry *entry, struct reject *reject)
 {

@@ -14,6 +14,9 @@ enum chain_result round_admit(struct chain *chain, const struct tx *tx, const st
 	struct reject *reject);
 /* A blob has come; is_stored: for them alone, so that it goes with them. */
 void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_stored);
+/* Of asking peers for one: a request went out; this peer does not send it. */
+void round_admit_asked(struct chain *chain, const uint8_t root[32]);
+void round_admit_failed(struct chain *chain, const uint8_t root[32], const struct source *source);
 
 /* A block of the active chain has this round transaction; what it makes impossible goes with the new tip. */
 void round_admit_confirmed(struct chain *chain, const struct tx *tx);

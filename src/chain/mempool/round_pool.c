@@ -186,7 +186,15 @@ static size_t round_pool_turns_of(const struct round_pool *pool, const struct so
 	return turns;
 }
 
-/* Their places in line are behind those of all who stand in it now. */
+/* Its place in line is behind those of all who stand in it now. */
+static void round_pool_end_turn(struct round_pool *pool, struct round_entry *asked)
+{
+	asked->stage = ROUND_LINE;
+	round_pool_unlist(pool, asked);
+	pool->entries[pool->count++] = asked;
+}
+
+/* Of those that have lasted too long. */
 static void round_pool_end_turns(struct round_pool *pool, size_t blob_size, int64_t now)
 {
 	const int64_t longest = ROUND_TURN_MS + (int64_t)(blob_size / ROUND_TURN_BYTES);
@@ -199,10 +207,29 @@ static void round_pool_end_turns(struct round_pool *pool, size_t blob_size, int6
 			i++;
 			continue;
 		}
-		asked->stage = ROUND_LINE;
-		round_pool_unlist(pool, asked);
-		pool->entries[pool->count++] = asked;
+		round_pool_end_turn(pool, asked);
 	}
+}
+
+void round_pool_asked(struct round_pool *pool, const uint8_t root[32], int64_t now)
+{
+	for (size_t i = 0; i < pool->count; i++)
+		if (pool->entries[i]->stage == ROUND_ASKED && memcmp(pool->entries[i]->round_tx.root, root, 32) == 0)
+			pool->entries[i]->asked = now;
+}
+
+bool round_pool_pass_turn(struct round_pool *pool, const uint8_t root[32], const struct source *source)
+{
+	for (size_t i = 0; i < pool->count; i++) {
+		struct round_entry *asked = pool->entries[i];
+
+		if (asked->stage != ROUND_ASKED || asked->source.peer != source->peer ||
+			memcmp(asked->round_tx.root, root, 32) != 0)
+			continue;
+		round_pool_end_turn(pool, asked);
+		return true;
+	}
+	return false;
 }
 
 static bool round_pool_has_line(const struct round_pool *pool)

@@ -93,6 +93,11 @@ bool round_pool_has_place(const struct round_pool *pool, const struct source *so
  * anybody else stands in line. NULL: nobody. */
 struct round_entry *round_pool_next_turn(struct round_pool *pool, size_t blob_size, int64_t now);
 
+/* A request for these bytes has gone out: only now the time of the turns that wait for them runs. */
+void round_pool_asked(struct round_pool *pool, const uint8_t root[32], int64_t now);
+/* Who brought it does not send them: its turn ends. False: it had none. */
+bool round_pool_pass_turn(struct round_pool *pool, const uint8_t root[32], const struct source *source);
+
 void round_pool_note_offender(struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
 	int64_t until);
 /* What is wrong here may be right on the branch that its sender is on: so many times he may bring such. */

@@ -106,6 +106,29 @@ static void test_turns(void **unused)
 	round_pool_clear(&pool);
 }
 
+/* A turn lasts from the request on, however long it waited for one, and ends when who brought it does not send. */
+static void test_turns_begin_and_end(void **unused)
+{
+	const struct round_entry *first, *second;
+	struct round_pool pool;
+
+	(void)unused;
+	round_pool_init(&pool);
+	first = put_line(&pool, 1, helper_source(1));
+	assert_int_equal(take_turns(&pool, 1000), 1);
+	second = put_line(&pool, 2, helper_source(1));
+	round_pool_asked(&pool, first->round_tx.root, 50000);
+	round_pool_asked(&pool, second->round_tx.root, 50000);
+	assert_int_equal(take_turns(&pool, 110000), 1);
+	assert_int_equal(first->stage, ROUND_ASKED);
+	assert_false(round_pool_pass_turn(&pool, first->round_tx.root, helper_source(2)));
+	assert_true(round_pool_pass_turn(&pool, first->round_tx.root, helper_source(1)));
+	assert_false(round_pool_pass_turn(&pool, first->round_tx.root, helper_source(1)));
+	assert_int_equal(first->stage, ROUND_LINE);
+	assert_ptr_equal(pool.entries[1], first);
+	round_pool_clear(&pool);
+}
+
 /* When all places are taken, who has most gives up his eldest, and nobody for one who has as many. */
 static void test_places(void **unused)
 {
@@ -680,6 +703,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_turns_begin_and_end),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_commits),
 		cmocka_unit_test(test_early),

@@ -32,8 +32,9 @@ struct chain {
 	size_t mempool_count;
 	uint64_t nonce;
 	bool blocks_lost, headers_full, blobs_unwanted;
-	bool keeps;  /* in work already when its source left */
-	size_t room; /* bytes; 0: without end */
+	size_t blobs_asked, blobs_failed; /* requests */
+	bool keeps;                       /* in work already when its source left */
+	size_t room;                      /* bytes; 0: without end */
 };
 
 const struct spec *fake_spec(void)
@@ -421,6 +422,20 @@ bool chain_wants_blob(const struct chain *chain, const uint8_t root[32], uint64_
 	return !chain->blobs_unwanted;
 }
 
+void chain_blob_asked(struct chain *chain, const uint8_t root[32], const struct source *source)
+{
+	(void)root;
+	(void)source;
+	chain->blobs_asked++;
+}
+
+/* As a real chain may, it wants another then. */
+void chain_blob_failed(struct chain *chain, const uint8_t root[32], const struct source *source)
+{
+	chain->blobs_failed++;
+	chain->events.blob_wanted(chain->events.context, root, 5, source->peer);
+}
+
 bool chain_has_blob(const struct chain *chain, const uint8_t root[32])
 {
 	return map_get(&chain->blobs, root) != NULL;
@@ -528,6 +543,12 @@ void fake_chain_make_spend(uint8_t salt, uint8_t wtxid[32])
 void fake_chain_spend(struct chain *chain, uint8_t salt, uint8_t wtxid[32])
 {
 	chain_add_tx(chain, make_spend(salt, wtxid), NULL, NULL);
+}
+
+void fake_chain_blob_requests(const struct chain *chain, size_t *asked, size_t *failed)
+{
+	*asked = chain->blobs_asked;
+	*failed = chain->blobs_failed;
 }
 
 void fake_chain_hold_blob(struct chain *chain, const uint8_t root[32], const char *text)

@@ -37,6 +37,9 @@ void fake_chain_want_blob(struct chain *chain, const uint8_t root[32], uint64_t 
 /* What was wanted before is not; and nothing is, until that is over. */
 void fake_chain_want_nothing(struct chain *chain, bool nothing);
 
+/* Requests for blobs that it was told of, and how many of them ended without the bytes. */
+void fake_chain_blob_requests(const struct chain *chain, size_t *asked, size_t *failed);
+
 /* No more headers are taken until chain_forget_headers is called. */
 void fake_chain_fill_headers(struct chain *chain);
 

@@ -86,6 +86,38 @@ static void test_blobs(void **state)
 	assert_int_equal(peers_of(source), 1);
 }
 
+/* The chain is told of each request that went out, and of those that ended without the bytes: he has not got them, or
+ * leaves. */
+static void test_blob_requests_told(void **state)
+{
+	struct node *wants = add_node(), *good = add_node();
+	size_t asked_count, failed_count;
+	uint8_t root[32] = { 1 };
+	int fd = connect_mute(wants);
+
+	(void)state;
+	WAIT_FOR(peers_of(wants) == 1);
+	fake_chain_want_blob(wants->chain, root, 1);
+	turn_a_while();
+	fake_chain_blob_requests(wants->chain, &asked_count, &failed_count);
+	assert_int_equal(asked_count, 1);
+	assert_int_equal(failed_count, 0);
+	close(fd);
+	WAIT_FOR(peers_of(wants) == 0);
+	turn_a_while();
+	fake_chain_blob_requests(wants->chain, &asked_count, &failed_count);
+	assert_int_equal(asked_count, 1);
+	assert_int_equal(failed_count, 1);
+	connect_nodes(wants, good);
+	WAIT_FOR((fake_chain_blob_requests(wants->chain, &asked_count, &failed_count), failed_count == 2));
+	assert_int_equal(asked_count, 2);
+	fake_chain_hold_blob(good->chain, root, "bytes");
+	WAIT_FOR(chain_has_blob(wants->chain, root));
+	turn_a_while();
+	fake_chain_blob_requests(wants->chain, &asked_count, &failed_count);
+	assert_int_equal(asked_count, failed_count + 1);
+}
+
 /* A blob whose transaction has been given up before anybody could be asked is forgotten. */
 static void test_unwanted_blob(void **state)
 {
@@ -282,6 +314,7 @@ int main(void)
 		NET_TEST(test_proof_given_up),
 		NET_TEST(test_transactions),
 		NET_TEST(test_blobs),
+		NET_TEST(test_blob_requests_told),
 		NET_TEST(test_unwanted_blob),
 		NET_TEST(test_mute_about_blob),
 		NET_TEST(test_silent_about_blob),
