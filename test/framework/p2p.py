@@ -15,7 +15,7 @@ import time
 from reference import messages
 from reference.hashing import sha256d, stored
 
-from .node import PATIENCE
+from .node import PATIENCE, wait_until
 
 
 class Peer:
@@ -130,6 +130,26 @@ class Peer:
     def forget(self):
         with self.changed:
             self.heard.clear()
+
+
+def give(node, source, blocks, done, what, also=lambda peer: None):
+    """Announces blocks from an address, and sends those that are asked for until that is so. also: sends what else is."""
+    wanted, sent = {block.header.id(): block.serialise() for block in blocks}, 0
+    with Peer(node, source=source) as peer:
+        peer.send("headers", messages.headers_payload(*(block.header for block in blocks)))
+
+        def answered():
+            nonlocal sent
+            with peer.changed:
+                asked = [payload for command, payload in peer.heard if command == "getdata"]
+            for payload in asked[sent:]:
+                for _, item in messages.parse_inventory(payload):
+                    if item in wanted:
+                        peer.send("block", wanted[item])
+            sent = len(asked)
+            also(peer)
+            return done()
+        wait_until(answered, what)
 
 
 def magic_of(node):

@@ -10,10 +10,9 @@ import sys
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
-from framework.node import KEYS, Node, wait_until
-from framework.p2p import Peer
+from framework.node import KEYS, Node
+from framework.p2p import give
 from framework.prose import prose
-from reference import messages
 from reference.arithmetic import scaled
 from reference.hashing import sha256, shown
 from reference.headers import Block, Header
@@ -67,24 +66,6 @@ def late_node():
     node.use_spec({**FIELDS, "corpus": "corpus"})
     node.start()
     return node
-
-
-def give(node, source, blocks, done, what):
-    """Announces blocks from an address, and sends what is asked for until that is so."""
-    wanted, sent = {block.header.id(): block.serialise() for block in blocks}, 0
-    with Peer(node, source=source) as peer:
-        peer.send("headers", messages.headers_payload(*(block.header for block in blocks)))
-
-        def answered():
-            nonlocal sent
-            with peer.changed:
-                asked = [payload for command, payload in peer.heard if command == "getdata"]
-            for payload in asked[sent:]:
-                for _, item in messages.parse_inventory(payload):
-                    peer.send("block", wanted[item])
-            sent = len(asked)
-            return done()
-        wait_until(answered, what)
 
 
 @functools.cache
