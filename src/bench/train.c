@@ -37,6 +37,9 @@ const struct option_spec train_options[] = {
 	{ "runs", "<n>", "Runs of a round.", "Rounds", "8", 0 },
 	{ "segments", "<n>", "Segments of a run.", "Rounds", "32", 0 },
 	{ "segment", "<n>", "Minibatches of a segment; its moments are fresh.", "Rounds", "64", 0 },
+	{ "first", "<n>", "Segments of a run of the first round. 0: as many as in later ones.", "Rounds", "0", 0 },
+	{ "growth", "<n>", "So many times as many in each round as in the one before, up to -segments.", "Rounds", "2",
+		0 },
 	{ "mu", "<ppm>", "Momentum of merges.", "Rounds", "500000", 0 },
 	{ "eta", "<ppm>", "Rate of merges.", "Rounds", "900000", 0 },
 	{ "lottery", "<n>", "Blocks of the network before the first round, without momentum.", "Rounds", "0", 0 },
@@ -57,7 +60,8 @@ static const char *const train_modes[] = { "adamw", "network", "gradient", "roun
 
 /* Of rounds alone, as the options say. */
 struct train_rounds {
-	int64_t runs, lottery;
+	int64_t runs, lottery, first,
+		growth; /* first: segments of the first round's runs; each round multiplies them */
 };
 
 struct training {
@@ -409,7 +413,7 @@ struct train_round {
 
 /* Segment after segment from the base. False if one fails: the run has no result. */
 static bool train_run_segments(struct training *training, struct train_round *round, const struct state *base,
-	int64_t number, const struct course_data *data, uint8_t *code)
+	int64_t number, uint32_t length, const struct course_data *data, uint8_t *code)
 {
 	const struct course *course = spec_course(&training->spec);
 	uint8_t ticket[32], seed[32], segment_seed[32];
@@ -417,7 +421,7 @@ static bool train_run_segments(struct training *training, struct train_round *ro
 	train_key(training, "run", number, ticket);
 	run_seed(ticket, ticket, seed);
 	run_start(&course->train, code);
-	for (uint32_t i = 0; i < course->train.segments; i++) {
+	for (uint32_t i = 0; i < length; i++) {
 		const struct run_segment segment = {
 			.base = base,
 			.segment_seed = segment_seed,
@@ -436,6 +440,18 @@ static bool train_run_segments(struct training *training, struct train_round *ro
 	return true;
 }
 
+static uint32_t train_round_length(const struct training *training, int64_t number)
+{
+	const uint32_t segments = spec_course(&training->spec)->train.segments;
+	uint32_t length = (uint32_t)training->rounds.first;
+
+	if (length == 0)
+		return segments;
+	while (number-- > 0 && length < segments)
+		length *= (uint32_t)training->rounds.growth;
+	return length < segments ? length : segments;
+}
+
 /* All runs from *state, one after the other here and side by side in a network; then *state is the one after their
  * merge. */
 static bool train_run_round(struct training *training, struct train_round *round, int64_t number, struct state **state)
@@ -443,14 +459,16 @@ static bool train_run_round(struct training *training, struct train_round *round
 	const int64_t run_count = training->rounds.runs;
 	const struct train_config *train = &spec_course(&training->spec)->train;
 	struct merge_run runs[TRAIN_RUNS_MAX] = { 0 };
+	const uint32_t length = train_round_length(training, number);
 	struct merge_outcome outcome;
 	uint8_t ticket[32];
 
 	for (int64_t run = 0; run < run_count; run++) {
 		const struct course_data *data = &training->datasets[(size_t)run % training->dataset_count];
 
-		if (train_run_segments(training, round, *state, number * run_count + run, data, round->codes[run]))
-			runs[run] = (struct merge_run){ .code = round->codes[run], .length = train->segments };
+		if (train_run_segments(training, round, *state, number * run_count + run, length, data,
+			    round->codes[run]))
+			runs[run] = (struct merge_run){ .code = round->codes[run], .length = length };
 	}
 	train_key(training, "merge", number, ticket);
 	course_gather_benchmark(spec_course(&training->spec), ticket, round->benchmark);
@@ -462,7 +480,7 @@ static bool train_run_round(struct training *training, struct train_round *round
 	training->void_blocks += outcome.is_void;
 	for (int64_t run = 0; run < run_count; run++)
 		training->left_out += runs[run].seat != MERGE_MERGED;
-	training->done += (int64_t)train->segments * train->segment;
+	training->done += (int64_t)length * train->segment;
 	return train_report(training, state_theta(after), NULL);
 }
 
@@ -590,6 +608,8 @@ static bool train_read_rounds(struct training *training, const struct options *o
 		!options_int(options, "segment", 1, 1 << 16, &segment, err) ||
 		!options_int(options, "mu", 0, 999999, &mu_ppm, err) ||
 		!options_int(options, "eta", 0, 10000000, &eta_ppm, err) ||
+		!options_int(options, "first", 0, 1 << 16, &training->rounds.first, err) ||
+		!options_int(options, "growth", 2, 16, &training->rounds.growth, err) ||
 		!options_int(options, "lottery", 0, 1 << 20, &training->rounds.lottery, err))
 		return false;
 	train->segments = (uint32_t)segments;
