@@ -278,6 +278,9 @@ bool chain_is_overtaken(const struct chain *chain);
 /* A blob without which no block of more work can be verified or connected: its root, and the height of the lowest block
  * that waits for it. False if there is none. */
 bool chain_awaited_blob(const struct chain *chain, uint8_t root[32], uint32_t *height);
+/* A blob that the tip's branch has a disclosure of, in the open round, and that is not here any more: its root, and the
+ * height of the block that ends the round, which cannot be verified without it. False if there is none. */
+bool chain_missing_run(const struct chain *chain, uint8_t root[32], uint32_t *height);
 /* What an attempt on the tip needs: the bytes of the windows for this header's seed (the caller's), its slot and that
  * slot's dataset. NULL if header.prev is not the tip, or the dataset's bytes cannot be read. */
 uint8_t *chain_attempt_windows(struct chain *chain, const struct header *header, uint32_t *slot, uint32_t *dataset);

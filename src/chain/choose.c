@@ -7,6 +7,7 @@
 #include "chain/halt.h"
 #include "chain/internal.h"
 #include "chain/mempool/admit.h"
+#include "chain/model/run_blobs.h"
 #include "chain/tip.h"
 #include "chain/verify/dispatch.h"
 #include "util/warning.h"
@@ -100,6 +101,7 @@ static void choose_tip_changed(struct chain *chain)
 	admit_new_tip(chain);
 	tip_end_download(chain);
 	wants_ask_again(chain);
+	run_blobs_ask(chain);
 	NOTIFY(&chain->notices, tip, tip);
 }
 

@@ -8,6 +8,7 @@
 #include "chain/internal.h"
 #include "chain/mempool/admit.h"
 #include "chain/mempool/round_admit.h"
+#include "chain/model/run_blobs.h"
 #include "chain/reindex.h"
 #include "chain/tip.h"
 #include "chain/verify/dispatch.h"
@@ -24,6 +25,7 @@ void chain_subscribe(struct chain *chain, const struct chain_events *events)
 {
 	notices_add(&chain->notices, events);
 	wants_tell(chain, events);
+	run_blobs_tell(chain, events);
 }
 
 void chain_unsubscribe(struct chain *chain, const void *context)

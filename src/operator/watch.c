@@ -105,14 +105,16 @@ static void watch_look_at_peers(struct watch *watch)
 
 /* --- bytes --- */
 
-/* Only who has them can help, and nothing here says who that is: so the operator is told which ones are missing. */
+/* Only who has them can help, and nothing here says who that is: so the operator is told which ones are missing. What
+ * is lost here is told of sooner than what may be under way. */
 static void watch_look_at_bytes(struct watch *watch)
 {
 	char root_hex[65];
 	uint8_t root[32];
 	uint32_t height;
+	const bool is_lost = chain_missing_run(watch->chain, root, &height);
 
-	if (!chain_awaited_blob(watch->chain, root, &height)) {
+	if (!is_lost && !chain_awaited_blob(watch->chain, root, &height)) {
 		watch->bytes_since = 0;
 		warning_clear(WARNING_BYTES);
 		return;
@@ -121,7 +123,12 @@ static void watch_look_at_bytes(struct watch *watch)
 		watch->bytes_since = clock_mono_ms();
 	memcpy(watch->bytes_root, root, 32);
 	hex_encode(root_hex, root, 32);
-	if (clock_mono_ms() - watch->bytes_since >= WATCH_BYTES_MS)
+	if (is_lost && clock_mono_ms() - watch->bytes_since >= WATCH_LOST_MS)
+		warning_set(WARNING_BYTES,
+			"The bytes of a run are lost here, data %s, and no peer has brought them: block %" PRIu32
+			" cannot be verified without them",
+			root_hex, height);
+	else if (!is_lost && clock_mono_ms() - watch->bytes_since >= WATCH_BYTES_MS)
 		warning_set(WARNING_BYTES,
 			"Block %" PRIu32 " waits for the bytes of data %s, which no peer has brought", height,
 			root_hex);

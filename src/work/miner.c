@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/bytes.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -24,13 +25,13 @@ struct miner_request {
 	size_t wanted, found;
 	uint64_t tries; /* left */
 	uint8_t (*ids)[32];
-	const char *reason; /* once it is finished; NULL: nothing went wrong */
+	char *reason; /* once it is finished, owned; NULL: nothing went wrong */
 	miner_generated *done;
 	void *context;
 };
 
 /* Attempts finished in two successive periods, so that the rate always looks back over one whole period. */
-enum { MINER_RATE_PERIOD_MS = 30000 };
+enum { MINER_RATE_PERIOD_MS = 30000, MINER_BYTES_MS = 3000 };
 struct miner_rate {
 	int64_t before_start, start;
 	uint64_t before, now;
@@ -52,6 +53,7 @@ struct miner {
 	bool pending;                   /* a block of ours is on its way to the tip */
 	uint8_t pending_id[32];
 	struct found_block found; /* not due yet */
+	int64_t lacks_since; /* of clock_mono_ms: bytes of a run are lost, and the tip's child needs them; 0: none */
 
 	uint64_t attempts, failed, shares, blocks;
 	struct miner_rate rate;
@@ -122,7 +124,7 @@ static void miner_finish_request(struct miner *miner, const char *reason)
 
 	miner->requests = mine_request->next;
 	mine_request->next = NULL;
-	mine_request->reason = reason;
+	mine_request->reason = reason != NULL ? mem_strdup(reason) : NULL;
 	while (*last_mine_request != NULL)
 		last_mine_request = &(*last_mine_request)->next;
 	*last_mine_request = mine_request;
@@ -139,6 +141,7 @@ static void miner_answer_finished(struct miner *miner)
 		mine_request->done(mine_request->context, (const uint8_t(*)[32])mine_request->ids, mine_request->found,
 			mine_request->reason);
 		free(mine_request->ids);
+		free(mine_request->reason);
 		free(mine_request);
 	}
 }
@@ -335,11 +338,39 @@ static bool miner_ahead_of_clock(struct miner *miner)
 	return true;
 }
 
+/* The block that ends a round cannot be verified, and whatever is mined in its place, while a run's bytes are lost:
+ * who has them, a peer or a trace, has a moment to bring them. */
+static bool miner_lacks_bytes(struct miner *miner)
+{
+	const uint32_t next_height = chain_tip(miner->chain)->height + 1;
+	struct errmsg reason;
+	char root_hex[65];
+	uint8_t root[32];
+	uint32_t height;
+
+	if (!chain_missing_run(miner->chain, root, &height) || height != next_height) {
+		miner->lacks_since = 0;
+		return false;
+	}
+	if (miner->lacks_since == 0)
+		miner->lacks_since = clock_mono_ms();
+	if (clock_mono_ms() - miner->lacks_since < MINER_BYTES_MS)
+		return true;
+	hex_encode(root_hex, root, 32);
+	errmsg_set(&reason,
+		"block %u cannot be verified: bytes of a run are lost here, data %s, and nobody brings them",
+		(unsigned)height, root_hex);
+	while (miner->requests != NULL)
+		miner_finish_request(miner, reason.text);
+	return true;
+}
+
 /* Starts what can be started: a seat that is free gets the newest template. Tries are counted when they begin, so a
  * request never has more of them than it was given, and it ends only when the last one is back. */
 static void miner_work(struct miner *miner)
 {
-	if (miner_block_under_way(miner) || miner_ahead_of_clock(miner) || chain_is_overtaken(miner->chain))
+	if (miner_lacks_bytes(miner) || miner_block_under_way(miner) || miner_ahead_of_clock(miner) ||
+		chain_is_overtaken(miner->chain))
 		return;
 	for (unsigned i = 0; i < miner->threads; i++) {
 		const uint8_t *key = miner_current_key(miner);

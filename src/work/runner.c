@@ -30,6 +30,7 @@ struct runner_run {
 	uint8_t beacon[32];
 	bool has_blob; /* a disclosure was made, for the beacon: */
 	uint8_t blob_root[32], blob_beacon[32];
+	uint8_t disclosed_root[32]; /* of the disclosure that a block has, if facts say that one has */
 };
 
 /* Room for one segment after the other. What its job reads belongs to it from the posting to the done. */
@@ -134,6 +135,7 @@ static void runner_hear(const struct round_view *view, uint32_t seat, struct run
 	run->dataset = said->dataset;
 	facts->committed_length = said->length;
 	facts->is_disclosed = said->disclosed;
+	memcpy(run->disclosed_root, said->blob, 32);
 	if (said->committed && facts->done >= said->length) {
 		trace_root(run->trace, said->length, root);
 		facts->is_foreign = memcmp(root, said->trace_root, 32) != 0;
@@ -326,7 +328,7 @@ static bool runner_put_blob(const struct runner *runner, struct runner_run *run,
 	if ((run->audited == 0 || trace_read(run->trace, run->audited, codes, &err)) &&
 		trace_read(run->trace, length, codes + code_size, &err))
 		return true;
-	log_warn("The run of block %u is trained again from segment %u on: %s", (unsigned)run->trace->run.seat_height,
+	log_warn("The trace of block %u's run is good for %u segments: %s", (unsigned)run->trace->run.seat_height,
 		(unsigned)run->trace->done, err.text);
 	return false;
 }
@@ -375,12 +377,37 @@ static void runner_disclose(struct runner *runner, struct runner_run *run)
 	runner_offer(runner, &disclosure);
 }
 
+/* What a block has disclosed belongs to the chain. Where its file is lost the trace gives the same bytes once more. */
+static void runner_mend_blob(const struct runner *runner, struct runner_run *run)
+{
+	struct reject blob_reject = { .reason = "", .detail = "" };
+	uint8_t blob_root[32];
+	struct buf blob;
+
+	if (!run->facts.is_open || !run->facts.is_disclosed || run->facts.is_foreign ||
+		run->trace->done < run->facts.committed_length || runner_is_resting(run) ||
+		chain_has_blob(runner->chain, run->disclosed_root))
+		return;
+	buf_init(&blob);
+	if (runner_put_blob(runner, run, &blob)) {
+		contribution_root(blob.data, blob.size, blob_root);
+		if (memcmp(blob_root, run->disclosed_root, 32) == 0 &&
+			chain_add_blob(runner->chain, blob_root, blob.data, blob.size, true, &blob_reject) == CHAIN_NEW)
+			log_info("What the run of block %u disclosed was lost, and is here again: from its trace",
+				(unsigned)run->trace->run.seat_height);
+		else
+			runner_set_problem(run, "what it disclosed is lost, and its trace cannot bring it back");
+	}
+	buf_clear(&blob);
+}
+
 /* Once on each tip: a block may have gone, and a mempool have dropped what no block had. */
 static void runner_tend(struct runner *runner, struct runner_run *run)
 {
 	const uint8_t *tip_id = chain_tip(runner->chain)->id;
 	const bool is_offered = memcmp(run->offered_at, tip_id, 32) == 0;
 
+	runner_mend_blob(runner, run);
 	if (run->task == DUE_SIGNATURE && !runner_is_resting(run))
 		runner_sign(runner, run);
 	if (run->task != DUE_COMMIT && run->task != DUE_DISCLOSURE) {
@@ -653,6 +680,15 @@ static void runner_on_tick(evutil_socket_t fd, short what, void *arg)
 	runner_work(arg);
 }
 
+/* Perhaps one that a run of this node's own has disclosed. */
+static void runner_on_blob_wanted(void *context, const uint8_t root[32], uint64_t size, uint64_t source)
+{
+	(void)root;
+	(void)size;
+	(void)source;
+	runner_wake(context);
+}
+
 /* A callback of the chain is no place to begin new things in. */
 static void runner_on_tip(void *context, const struct index_entry *tip)
 {
@@ -685,7 +721,10 @@ static void runner_open(struct runner *runner, const struct runner_options *opti
 		runner->lanes[i].runner = runner;
 		segment_init(&runner->lanes[i].segment, runner->spec);
 	}
-	chain_subscribe(runner->chain, &(struct chain_events){ .context = runner, .tip = runner_on_tip });
+	chain_subscribe(runner->chain,
+		&(struct chain_events){ .context = runner,
+			.tip = runner_on_tip,
+			.blob_wanted = runner_on_blob_wanted });
 	runner_wake(runner);
 }
 

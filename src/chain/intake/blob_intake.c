@@ -7,6 +7,7 @@
 #include "chain/internal.h"
 #include "chain/mempool/admit.h"
 #include "chain/mempool/round_admit.h"
+#include "chain/model/run_blobs.h"
 
 bool chain_judge_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
 	struct reject *reject)
@@ -42,7 +43,8 @@ static bool blob_intake_is_needed(const struct chain *chain, const uint8_t root[
 	struct blob_want blob_want = { .size = size };
 
 	memcpy(blob_want.root, root, 32);
-	return wants_include(chain, &blob_want) || registry_find(chain->registry, root, NULL) != NULL;
+	return wants_include(chain, &blob_want) || registry_find(chain->registry, root, NULL) != NULL ||
+		run_blobs_need(chain, root, size);
 }
 
 bool chain_wants_blob(const struct chain *chain, const uint8_t root[32], uint64_t size)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "chain/internal.h"
+#include "chain/model/run_blobs.h"
 #include "chain/tip.h"
 #include "chain/verify/segments.h"
 #include "crypto/hash.h"
@@ -27,6 +28,7 @@ struct audits_job {
 	uint32_t height; /* of the seat */
 	uint32_t length; /* of its run */
 	atomic_bool cancel;
+	bool is_unread; /* the blob could not be read: it is for the loop to look at */
 	bool is_made, is_right;
 };
 
@@ -105,8 +107,8 @@ static void audits_run(void *job_arg)
 	struct buf blob;
 
 	buf_init(&blob);
-	if (blobs_read_file(audits_job->chain->blobs, audits_job->blob_root, &blob, &err) &&
-		round_blob_split(spec, audits_job->length, blob.data, blob.size, &disclosed)) {
+	audits_job->is_unread = !blobs_read_file(audits_job->chain->blobs, audits_job->blob_root, &blob, &err);
+	if (!audits_job->is_unread && round_blob_split(spec, audits_job->length, blob.data, blob.size, &disclosed)) {
 		segments_disclosed(spec, &disclosed, &audits_job->segment);
 		audits_job->is_made = verify_segment(spec, &audits_job->segment, 1, &audits_job->cancel,
 			&audits_job->is_right, NULL);
@@ -116,6 +118,24 @@ static void audits_run(void *job_arg)
 
 static void audits_start(struct chain *chain);
 
+/* True: its file was lost or damaged. It is asked for at once; when it has come, the segment is executed on the next
+ * tip. */
+static bool audits_lose_blob(struct chain *chain, const struct audits_job *audits_job)
+{
+	struct errmsg err;
+	struct buf blob;
+
+	if (!audits_job->is_unread || chain->closing)
+		return false;
+	buf_init(&blob);
+	blobs_read(chain->blobs, audits_job->blob_root, &blob, &err);
+	buf_clear(&blob);
+	if (blobs_has(chain->blobs, audits_job->blob_root))
+		return false;
+	run_blobs_ask(chain);
+	return true;
+}
+
 /* One that could not be made is not tried again here: nothing has changed. */
 static void audits_done(void *job_arg, bool cancelled)
 {
@@ -123,7 +143,7 @@ static void audits_done(void *job_arg, bool cancelled)
 	struct chain *chain = audits_job->chain;
 
 	chain->audits->job = NULL;
-	if (!cancelled && !atomic_load(&audits_job->cancel)) {
+	if (!cancelled && !atomic_load(&audits_job->cancel) && !audits_lose_blob(chain, audits_job)) {
 		audits_put(chain->audits, audits_job->key,
 			!audits_job->is_made         ? AUDITS_UNKNOWN :
 				audits_job->is_right ? AUDITS_TRUE :
@@ -172,7 +192,7 @@ static bool audits_begin(struct chain *chain, const struct round_view *view, uin
 	return true;
 }
 
-/* The first seat that was disclosed, is not struck anyway, and of which nothing is known. */
+/* The first seat that was disclosed, is not struck anyway, has its blob here, and of which nothing is known. */
 static bool audits_pick(const struct chain *chain, const struct round_view *view, uint32_t *seat, uint32_t *number,
 	uint8_t key[32])
 {
@@ -180,7 +200,7 @@ static bool audits_pick(const struct chain *chain, const struct round_view *view
 		const struct rounds_run *run = &view->run[*seat];
 		uint8_t segment_seed[32];
 
-		if (!run->disclosed || run->challenged)
+		if (!run->disclosed || run->challenged || !blobs_has(chain->blobs, run->blob))
 			continue;
 		*number = round_audited(view, *seat);
 		segments_seed(view, *seat, *number, segment_seed);

@@ -9,9 +9,10 @@ import sys
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
-from framework.node import KEYS, Node, wait_until
+from framework.node import KEYS, wait_until
 from framework.p2p import Peer
-from framework.rounds import SPEC
+from framework.rounds import (BEACON, SPEC, WORK_END, P, commit_runs, disclose_runs, kill_and_restart, mine_to, new_node,
+                              play_round, states, wait_for_offers, wait_for_state, with_wallet)
 from reference import messages
 from reference.hashing import blob_root, sha256
 from reference.headers import Block
@@ -20,71 +21,14 @@ from reference.runs import audited, digest_list, first_code, make_disclosure
 from reference.spec import built_in
 from reference.transactions import address
 
-P = SPEC["round_blocks"]
-WORK_END = SPEC["round_work"]
-BEACON = WORK_END + 1
-LAST_DISCLOSURE = BEACON + SPEC["round_reveal"]
 KEPT = 100  # blocks past the merge
 SLOW = {**SPEC, "segments": 24, "segment": 64}  # long enough to be interrupted
 STRANGER = address(SPEC["hrp"], bytes.fromhex(KEYS[0]))
 PASSPHRASE = "open sesame"
 
 
-def new_node(*options, spec=SPEC):
-    node = Node(*options, chain=spec["name"], start=False)
-    node.use_spec(spec)
-    node.start()
-    return node
-
-
-def with_wallet(*options, spec=SPEC, passphrase=""):
-    node = new_node(*options, spec=spec)
-    node.rpc.createwallet("w", passphrase=passphrase)
-    node.own = node.rpc.getnewaddress()
-    return node
-
-
-def mine_to(node, height, payee=None):
-    while node.height() < height:
-        node.rpc.generatetoaddress(1, payee or node.own)
-
-
 def header_at(node, height):
     return Block.parse(bytes.fromhex(node.rpc.getblock(node.rpc.getblockhash(height), 0))).header
-
-
-def states(node, base=P):
-    return [run["state"] for run in node.rpc.getruns() if run["base"] == base]
-
-
-def wait_for_state(node, state, base=P, runs=P):
-    wait_until(lambda: states(node, base) == [state] * runs, f"all runs are {state}")
-
-
-def kill_and_restart(node):
-    node.kill()
-    node.start("-wallet=w")
-
-
-def wait_for_offers(node, runs=P):
-    wait_until(lambda: node.rpc.getmempoolinfo()["size"] == runs, "all are in the mempool")
-
-
-def commit_runs(node):
-    """Trained and committed to, in the first block that may have it."""
-    mine_to(node, P)
-    wait_for_state(node, "committing")
-    wait_for_offers(node)
-    mine_to(node, P + 1)
-    wait_for_state(node, "committed")
-
-
-def disclose_runs(node, runs=P):
-    mine_to(node, P + BEACON)
-    wait_for_offers(node, runs)
-    # A block has at most ceil(2 P / round_reveal) of them.
-    mine_to(node, P + LAST_DISCLOSURE)
-    wait_for_state(node, "disclosed", runs=runs)
 
 
 def traces(node):
@@ -308,15 +252,6 @@ def reorganisation_begins_anew():
     mine_to(node, P + 1)
     wait_until(lambda: {run["state"] for run in node.rpc.getruns() if run["basehash"] == base} == {"committed"},
                "another block has them")
-
-
-def play_round(node, base):
-    """From its base or below to its merge, which is the next base."""
-    mine_to(node, base)
-    wait_for_offers(node)
-    mine_to(node, base + BEACON)
-    wait_for_offers(node)
-    mine_to(node, base + P)
 
 
 def runs_are_merged_and_paid():

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""Bytes of runs that are lost or damaged after a block has disclosed them: made again from the trace, or fetched from a
+peer; and where nobody has them the node says so, and which."""
+
+import os
+import shutil
+import sys
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from framework import tap
+from framework.node import wait_until
+from framework.rounds import P, commit_runs, disclose_runs, kill_and_restart, mine_to, new_node, with_wallet
+from reference.hashing import blob_root
+
+MERGE = 2 * P
+
+
+def disclosed(node):
+    """The roots of the first round's disclosures."""
+    return [seat["blob"] for seat in node.rpc.getround(P)["seats"]]
+
+
+def path_of(node, root):
+    return os.path.join(node.chaindir, "blobs", root)
+
+
+def damage(node, root):
+    with open(path_of(node, root), "r+b") as file:
+        file.seek(100)
+        file.write(b"damage")
+
+
+def is_sound(node, root):
+    try:
+        with open(path_of(node, root), "rb") as file:
+            return blob_root(file.read()).hex() == root
+    except FileNotFoundError:
+        return False
+
+
+def wait_until_sound(node, roots):
+    wait_until(lambda: all(is_sound(node, root) for root in roots), "the bytes are here again")
+
+
+def with_disclosed():
+    node = with_wallet()
+    commit_runs(node)
+    disclose_runs(node)
+    return node, disclosed(node)
+
+
+def assert_merged(node):
+    mine_to(node, MERGE + 1)
+    verdicts = {seat["state"] for seat in node.rpc.getround(P)["seats"]}
+    tap.true(verdicts <= {"merged", "left out"}, f"all runs are true: {verdicts}")
+    wait_until(lambda: node.rpc.getnetworkinfo()["warnings"] == [], "no warning is left")
+
+
+def made_again_from_the_trace():
+    """What a node's own run has disclosed is made again from the trace, after a kill and while it runs"""
+    node, roots = with_disclosed()
+    node.kill()
+    os.remove(path_of(node, roots[1]))
+    damage(node, roots[2])
+    node.start("-wallet=w")
+    wait_until_sound(node, roots)
+    kill_and_restart(node)
+    mine_to(node, MERGE - 1)
+    os.remove(path_of(node, roots[0]))
+    damage(node, roots[3])
+    assert_merged(node)
+    wait_until_sound(node, roots)
+
+
+def asked_for_again():
+    """Others' bytes are fetched from a peer as soon as it shows that they are lost, and not when the merge needs them"""
+    node, roots = with_disclosed()
+    other = new_node()
+    other.connect(node)
+    other.wait_for_height(node.height())
+    other.stop()
+    os.remove(path_of(other, roots[4]))
+    damage(other, roots[5])
+    other.start(f"-addnode={node.address}")
+    wait_until_sound(other, roots)
+    tap.equal(other.height(), MERGE - 1, "nothing was mined for that")
+    assert_merged(node)
+    other.wait_for_height(node.height())
+    tap.equal(other.model_root(), node.model_root(), "the model")
+
+
+def nobody_has_them():
+    """Without trace and peers the node says which bytes are missing, mines nothing for nothing, and goes on when they come"""
+    node, roots = with_disclosed()
+    other = new_node()
+    other.connect(node)
+    other.wait_for_height(node.height())
+    other.disconnect(node)
+    node.stop()
+    shutil.rmtree(os.path.join(node.chaindir, "runs"))
+    os.remove(path_of(node, roots[6]))
+    node.start("-wallet=w")
+
+    def is_named(texts):
+        return any(roots[6] in text and f"block {MERGE} " in text for text in texts)
+
+    wait_until(lambda: is_named(node.rpc.getnetworkinfo()["warnings"]), "a warning names the bytes")
+    for _ in range(2):
+        with tap.raises(-32603, roots[6]):
+            node.rpc.generatetoaddress(2, node.own)
+    tap.equal([(tip["height"], tip["status"]) for tip in node.rpc.getchaintips()], [(MERGE - 1, "active")], "branches")
+    # A file that goes while the node runs shows when the merge reads it: one block is found for that, and no second.
+    os.remove(path_of(node, roots[7]))
+    other.connect(node)
+    wait_until_sound(node, [roots[6]])
+    other.disconnect(node)
+    for _ in range(2):
+        with tap.raises(-32603, roots[7]):
+            node.rpc.generatetoaddress(2, node.own)
+    tap.equal(sorted(tip["height"] for tip in node.rpc.getchaintips()), [MERGE - 1, MERGE], "branches")
+    other.connect(node)
+    node.wait_for_height(MERGE)
+    assert_merged(node)
+
+
+tap.main(made_again_from_the_trace, asked_for_again, nobody_has_them)
