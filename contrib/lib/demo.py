@@ -2,7 +2,8 @@
 """The demonstration behind contrib/quickstart: two nodes on this machine train a model from nothing.
 
 The first node mines. The second verifies every proof, owns a wallet, and contributes a text file as training data. Both
-follow a small chain spec made for this run. Every line that is printed comes from the nodes' RPC.
+follow a small chain spec made for this run, with rounds: whoever mined blocks trains on in runs, which are merged into
+the model. Every line that is printed comes from the nodes' RPC.
 """
 
 import argparse
@@ -20,22 +21,35 @@ import tempfile
 import time
 
 LICENCE = "/usr/share/common-licenses/GPL-3"
-PATIENCE = 225  # seconds for the whole run, and PATIENCE_MORE for each block beyond the usual number
+PATIENCE = 420  # seconds for the whole run, and PATIENCE_MORE for each block beyond the usual number
 PATIENCE_MORE = 10
-BLOCKS = 32
+BLOCKS = 50
 LEGEND = """loss:    of the model after the block, on text that is never trained on
 proofs:  training steps in the block; +N that came too late for an earlier block, and are paid now
 trained: the data of these steps but for the late; * left out of the update, as it harms the model
 paid:    by the block's coinbase, to miners for proofs and to owners for what their data did in the block before
+
+A round is {round_blocks} blocks. Who mined one of them has a seat in the next round: his node trains on by itself, beside mining, in a
+run that begins with the model as the round does, and commits to what each segment of it, {segment} iterations, has come to.
+Then one segment of each run is drawn, which everybody executes; and the round's last block merges runs into the model.
+merge:    the model's loss after the block, all its runs merged, and before
+true:     the segment that was drawn is right. The next block pays the run, by its segments
+left out: true and paid, but not merged: it led much further than others, or the model would predict worse with it
+struck:   false, or committed to and not shown: its miner loses what the block of his seat had paid him
+empty:    nothing was committed to, as no segment was trained in time: nobody gains or loses
 """
 FAIR_TRIAL = 30  # blocks after which data that has earned nothing has had its chance
+MERGES = 2  # rounds with true runs that are shown, at least
 
-# Small enough for two cores: a step takes a tenth of a second, a block a few.
+# Small enough for two cores: a step takes a twentieth of a second. The target is far too easy, so what sets the pace is
+# that there are at most four blocks a spacing: they come evenly, and runs have the time of three blocks on any machine.
+# So few merges need no momentum.
 SPEC = {
-    "name": "demo", "hrp": "datl", "spacing": 4, "k": 4,
-    "d": 64, "layers": 2, "heads": 2, "ff": 176, "ctx": 64, "batch": 8, "iterations": 8,
-    "slots": 2, "bench_rows": 64, "lr_ppm": 250, "maturity": 2, "data_delay": 1, "commit_delay": 2,
-    "blob_min": 32768, "burn_rate": 100,
+    "name": "demo", "hrp": "datl", "spacing": 8, "k": 4,
+    "d": 64, "layers": 2, "heads": 2, "ff": 176, "ctx": 64, "batch": 8, "iterations": 4,
+    "slots": 2, "bench_rows": 64, "lr_ppm": 1000, "mu_ppm": 0, "eta_ppm": 1000000, "maturity": 25,
+    "data_delay": 1, "commit_delay": 2, "blob_min": 32768, "burn_rate": 100,
+    "round_blocks": 12, "round_work": 6, "round_reveal": 3, "segments": 16, "segment": 8, "run_ppm": 500000,
 }
 
 
@@ -123,6 +137,20 @@ def wait_until(what, condition, seconds):
         time.sleep(0.1)
 
 
+def merge_heights(height):
+    """Blocks up to that one which merge a round; the first round has no seats."""
+    return range(2 * SPEC["round_blocks"], height + 1, SPEC["round_blocks"])
+
+
+def count_seats(seats):
+    states = [seat["state"] for seat in seats]
+    return {state: states.count(state) for state in ("merged", "left out", "struck", "empty")}
+
+
+def true_seats(seats):
+    return [seat for seat in seats if seat["state"] in ("merged", "left out")]
+
+
 def mean(draws, name):
     return sum(draw[name] for draw in draws) / len(draws)
 
@@ -132,11 +160,13 @@ class Demo:
         self.options = options
         self.started = time.monotonic()
         self.printed, self.loss = 0, None  # the newest block that was printed
+        self.merges = 0  # rounds that were printed, and had true runs
         self.names = {}
         self.root = tempfile.mkdtemp(prefix="atelier-quickstart-")
         spec = os.path.join(self.root, "demo.json")
         with open(spec, "w") as file:
-            json.dump({**SPEC, "genesis_time": int(time.time()) - SPEC["spacing"]}, file, indent=2)
+            genesis_time = int(time.time()) - options.spacing
+            json.dump({**SPEC, "spacing": options.spacing, "genesis_time": genesis_time}, file, indent=2)
         self.spec = spec
         self.miner = self.owner = None
 
@@ -155,10 +185,12 @@ class Demo:
             self.printed += 1
             block = self.owner.call("getblock", self.owner.call("getblockhash", self.printed), 2)
             self.print_block(block)
+            if self.printed in merge_heights(self.printed):
+                self.print_merge(self.owner.call("getround", self.printed - SPEC["round_blocks"]))
 
     def print_block(self, block):
         if block["height"] == 1:
-            print(LEGEND)
+            print(LEGEND.format(**SPEC))
         if block["height"] % 20 == 1:
             print(f"{'block':>5}  {'loss':>7}  {'proofs':>6}  {'trained on':<31}  paid")
         # A slot without a proof was drawn, but nobody has trained on it.
@@ -171,10 +203,21 @@ class Demo:
                 who = self.names.get(output["scriptPubKey"]["address"], "?")
                 paid[who] = paid.get(who, 0) + output["value"]
         paid = ", ".join(f"{who} {amount:.4f}" for who, amount in paid.items())
+        runs = sum(run["amount"] for run in block.get("run_payments", []))
+        paid += f" ({runs:.4f} for runs)" if runs > 0 else ""
         note = "  (update void)" if block["outcome"]["void"] else ""
         self.loss = block["loss_after"] or block["loss_before"]  # a void update may have no loss of its own
         print(f"{block['height']:>5}  {self.loss:>7.4f}  {proofs:>6}  "
               f"{', '.join(slots):<31}  {paid}{note}", flush=True)
+
+    def print_merge(self, merged):
+        """What the block that was printed last made of a round."""
+        seats, true = count_seats(merged["seats"]), true_seats(merged["seats"])
+        self.merges += len(true) > 0
+        print(f"{'merge':>5}  {merged['loss_after'] or merged['loss_before']:>7.4f}  was {merged['loss_before']:.4f}: "
+              f"{len(merged['seats'])} seats, {len(true)} true ({sum(seat['length'] for seat in true)} segments), "
+              f"{seats['left out']} left out, {seats['struck']} struck, {seats['empty']} empty"
+              f"{'  (merge void)' if merged['void'] else ''}", flush=True)
 
     def dataset_name(self, number):
         return "genesis corpus" if number == 0 else self.owner.call("getdataset", number)["title"][:14]
@@ -224,9 +267,10 @@ class Demo:
         return contribution["stage"] in stages
 
     def has_shown_enough(self):
-        """As many blocks as were asked for, a lower loss, and data that were paid, or had their chance."""
+        """As many blocks as were asked for, a lower loss, runs merged and paid, data that were paid or had their chance."""
         data = self.owner.call("getdataset", 1)
         return self.printed >= self.options.blocks and self.loss < self.first_loss() and \
+            self.merges >= MERGES and self.printed not in merge_heights(self.printed) and \
             (data["total_paid"] > 0 or self.printed >= data["height"] + FAIR_TRIAL)
 
     def first_loss(self):
@@ -258,6 +302,7 @@ class Demo:
             raise Failure("the nodes' models differ")
         data = owner.call("getdataset", 1)
         self.report_data(data)
+        self.report_rounds(height)
         balances = {node.name: self.total_balance(node) for node in (miner, owner)}
         print(f"Balances           miner {balances['miner']:.8f} ATL, owner {balances['owner']:.8f} ATL "
               f"({data['total_paid']:.8f} earned by the data)")
@@ -271,6 +316,25 @@ class Demo:
         if not (last < first and all(amount > 0 for amount in balances.values()) and audit["valid"] and
                 height >= self.options.blocks):
             raise Failure("the run did not end as it should: see the figures above")
+
+    def report_rounds(self, height):
+        """What became of all runs up to that block, and what they have earned beside proofs. One is executed once more."""
+        owner, spec = self.owner, SPEC
+        seats = [seat for merge in merge_heights(height)
+                 for seat in owner.call("getround", merge - spec["round_blocks"])["seats"]]
+        true = true_seats(seats)
+        blocks = [owner.call("getblock", owner.call("getblockhash", number)) for number in range(1, height + 1)]
+        proofs = [proof for block in blocks for proof in block["proofs"] + block["late"]]
+        runs = [run for block in blocks for run in block.get("run_payments", [])]
+        print(f"Rounds             {len(merge_heights(height))} merged, with {len(true)} true runs of {len(seats)} seats: "
+              f"{sum(seat['length'] for seat in true) * spec['segment']} iterations; {count_seats(seats)['struck']} struck")
+        print(f"Miners were paid   {sum(proof['reward'] for proof in proofs):.8f} ATL for {len(proofs)} proofs, "
+              f"{sum(run['amount'] for run in runs):.8f} ATL for {len(runs)} runs")
+        audit = owner.call("auditrun", true[-1]["height"])
+        print(f"auditrun           segment {audit['segments'][-1]['segment']} of the run of block {audit['height']} re-executed by "
+              f"the second node: {'as disclosed' if audit['valid'] else 'FALSE'}")
+        if count_seats(seats)["struck"] > 0 or not audit["valid"]:
+            raise Failure("a run was struck or is false, though both nodes are honest")
 
     @staticmethod
     def report_data(data):
@@ -304,6 +368,7 @@ Both nodes go on running, with their files in {self.root}; mining is switched of
     {miner} help
     {miner} setmining true
     {owner} getdataset 1
+    {owner} getrounds
     {owner} generatetext "The "
 
 and end them with:
@@ -333,6 +398,7 @@ def main():
     parser.add_argument("--build", default="build", help="where atelierd was built")
     parser.add_argument("--file", default=LICENCE, help="text to contribute")
     parser.add_argument("--blocks", type=block_count, default=BLOCKS, help="blocks to mine at least")
+    parser.add_argument("--spacing", type=int, default=SPEC["spacing"], help="the chain's; four blocks come in that time")
     parser.add_argument("--keep", action="store_true", help="leave the nodes running")
     parser.add_argument("--check", action="store_true", help="check the arguments, and do nothing")
     options = parser.parse_args()

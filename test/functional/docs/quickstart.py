@@ -32,10 +32,10 @@ class Chain:
 class StandIn:
     """Answers as a node would, as far as the demonstration asks."""
 
-    GROWS = ("getmodelinfo", "getdataset", "getwalletinfo", "auditchain", "generatetext")
+    GROWS = ("getmodelinfo", "getdataset", "getwalletinfo", "auditchain", "getround", "auditrun", "generatetext")
 
-    def __init__(self, name, chain):
-        self.name, self.chain = name, chain
+    def __init__(self, name, chain, states):
+        self.name, self.chain, self.states = name, chain, states
 
     def wait(self):
         pass
@@ -57,6 +57,9 @@ class StandIn:
                                for left_out, own, value in ((True, 0.125, 0), (False, 0.375, 0.375))]},
             "getwalletinfo": {"balance": 1, "immature_balance": 0, "unconfirmed_balance": 0},
             "auditchain": {"checked": 1, "valid": True}, "generatetext": {"text": "The \x1b"},
+            "auditrun": {"height": 7, "valid": True, "segments": [{"segment": 2}]}, "getround": {
+                "void": True, "loss_before": 2.5, "loss_after": None, "seats": [
+                    {"height": 1, "state": state, **({} if state == "empty" else {"length": 3})} for state in self.states]},
         }
         if method in self.GROWS:
             self.chain.height += 1
@@ -64,35 +67,53 @@ class StandIn:
             return f"hash {parameters[0]}"
         if method == "getblock":
             number = int(parameters[0].split()[1])
-            return {"height": number, "loss_before": 5 / number, "loss_after": 5 / (number + 1), "proofs": [1], "late": [1] * number,
-                    "tx": [{"vout": []}], "model_root_after": f"root {number}", "outcome": {"void": False, "slots": [
+            proof = {"reward": 0.25}
+            return {"height": number, "loss_before": 5 / number, "loss_after": 5 / (number + 1), "proofs": [proof],
+                    "late": [proof] * number, "run_payments": [{"amount": 0.5}] * (number == 25), "tx": [{"vout": []}],
+                    "model_root_after": f"root {number}", "outcome": {"void": False, "slots": [
                         {"dataset": 1, "proofs": 0, "left_out": False}, {"dataset": 0, "proofs": 1, "left_out": True}]}}
         return answers.get(method)
 
 
-def one_block():
-    """The report is of one block, though others come while it is written"""
+def report(*states):
+    """What is printed with stand-ins whose rounds have such seats, and how far their chain is in the end."""
     load = importlib.util.spec_from_file_location("demo", DEMO)
     demo = importlib.util.module_from_spec(load)
     load.loader.exec_module(demo)
-    run = demo.Demo(types.SimpleNamespace(file=TITLE, blocks=32, keep=False, build="."))
+    run = demo.Demo(types.SimpleNamespace(file=TITLE, blocks=32, spacing=8, keep=False, build="."))
     chain = Chain()
-    run.miner, run.owner = StandIn("miner", chain), StandIn("owner", chain)
+    run.miner, run.owner = StandIn("miner", chain, states), StandIn("owner", chain, states)
     output = io.StringIO()
-    with contextlib.redirect_stdout(output):
-        run.run()
+    try:
+        with contextlib.redirect_stdout(output):
+            run.run()
+    except demo.Failure as why:
+        output.write(f"failed: {why}")
     os.remove(run.spec)
     os.rmdir(run.root)
-    stood = re.findall(r"stands on +hash (\d+)\n +model_root root (\d+)", output.getvalue())
+    return output.getvalue(), chain.height
+
+
+def one_block():
+    """The report is of one block, though others come while it is written"""
+    told_text, height = report("merged", "left out", "empty")
+    stood = re.findall(r"stands on +hash (\d+)\n +model_root root (\d+)", told_text)
     tap.equal(len(stood), 2, "nodes in the report")
     tap.equal(len({number for pair in stood for number in pair}), 1, f"blocks in {stood}")
-    after = re.search(r"after (\d+) blocks", output.getvalue()).group(1)
+    after = re.search(r"after (\d+) blocks", told_text).group(1)
     tap.equal(after, stood[0][0], "height of the report")
     for told in ("quarantine, drawn 3 times", "A on the reserved text +0.500000", "O on their own pages +0.250000",
-                 "known at 2:", "left out of the update 1 times", "worth pay at 1:", "    1+1  genesis corpus* ", " 1+40  genesis corpus* ", "from block 5 to 9: mean effect -0.250000 in 8 draws"):
-        tap.true(told in output.getvalue(), f"{told!r} is not in the report")
-    tap.true(chain.height > int(after), "the chain did not grow meanwhile: this shows nothing")
-    tap.true("\x1b" not in output.getvalue(), "a control character goes to the terminal")
+                 "known at 2:", "left out of the update 1 times", "worth pay at 1:", "    1+1  genesis corpus* ", " 1+40  genesis corpus* ", "from block 5 to 9: mean effect -0.250000 in 8 draws",
+                 "merge   2.5000  was 2.5000: 3 seats, 2 true (6 segments), 1 left out, 0 struck, 1 empty  (merge void)",
+                 "segment 2 of the run of block 7 re-executed by the second node: as disclosed", "(0.5000 for runs)",
+                 "0.50000000 ATL for 1 runs"):
+        tap.true(told in told_text, f"{told!r} is not in the report")
+    tap.true(height > int(after), "the chain did not grow meanwhile: this shows nothing")
+    tap.equal(told_text.count("\nmerge "), int(after) // 12 - 1, "merges that were told of")
+    tap.true("\x1b" not in told_text, "a control character goes to the terminal")
+    tap.true("failed" not in told_text, "it failed")
+    struck, _ = report("merged", "struck")
+    tap.true("1 struck" in struck and "failed: a run was struck" in struck, f"a run that was struck: {struck[-200:]}")
 
 
 def is_alive(number):
@@ -115,9 +136,10 @@ def short_and_kept():
     """--blocks 6 --keep ends well, and the nodes are used and ended by the very lines that it prints"""
     with tempfile.TemporaryDirectory(prefix="atelier functional ") as root:
         build = os.path.dirname(os.path.abspath(daemon_path()))
-        done = subprocess.run([sys.executable, DEMO, "--build", os.path.relpath(build, SOURCE), "--blocks", "6", "--keep"],
+        done = subprocess.run([sys.executable, DEMO, "--build", os.path.relpath(build, SOURCE), "--blocks", "6",
+                               "--spacing", "4", "--keep"],
                               cwd=SOURCE, env={**os.environ, "TMPDIR": root}, capture_output=True, text=True,
-                              timeout=3 * PATIENCE, check=False)
+                              timeout=4 * PATIENCE, check=False)
         pids = []
         try:
             for folder, _, names in os.walk(root):
@@ -133,12 +155,16 @@ def short_and_kept():
             tap.true(sum(map(float, pays)) <= earned + 0.0001 * len(pays), f"paid {pays}, in all {earned}")
             roots = re.findall(r"model_root (\w{64})", done.stdout)
             tap.true(len(roots) == 2 and len(set(roots)) == 1, f"model roots {roots}")
+            merges = re.findall(r"^merge .* 12 seats, (\d+) true .* (\d+) struck", done.stdout, re.M)
+            tap.true(sum(true != "0" for true, _ in merges) >= 2, f"merges of true runs: {merges}")
+            tap.true(all(struck == "0" for _, struck in merges), f"runs that were struck: {merges}")
             tap.equal(len(pids), 2, "nodes that go on")
             commands = re.findall(r"^    (.*atelier-cli.*)$", done.stdout, re.M)
-            tap.equal(len(commands), 6, "commands that are printed")
+            tap.equal(len(commands), 7, "commands that are printed")
             # From another folder, as another terminal would.
             used = paste(commands[:-2], "/")
-            tap.true('"title": "GPL-3"' in used and '"prompt": "The "' in used, used[-1500:])
+            for text in ('"title": "GPL-3"', '"prompt": "The "', '"disclosures_until"'):
+                tap.true(text in used, used[-1500:])
             paste(commands[-2:], "/")
             wait_until(lambda: not any(map(is_alive, pids)), "both nodes have ended")
         finally:
