@@ -69,7 +69,8 @@ struct spec {
  * for one's own. */
 enum { SPEC_RULES = 4 };
 
-/* The built-in spec of that name, finished; false if there is none. */
+/* The built-in spec of that name, finished; false if there is none. Its initial state is not drawn: that its root is
+ * right is known from before (doc/protocol.md section 18). */
 bool spec_builtin(struct spec *spec, const char *name);
 
 enum { SPEC_TEXT_MAX = 65536, SPEC_CORPUS_MAX = 1 << 24 };
@@ -94,7 +95,7 @@ bool spec_set_initial_state(struct spec *spec, const uint8_t *weights, size_t we
 bool spec_finish(struct spec *spec, struct errmsg *err);
 void spec_clear(struct spec *spec);
 
-/* The state that the chain begins with, drawn or given: a new reference. */
+/* The state that the chain begins with, drawn (a second for 20 million parameters) or given: a new reference. */
 struct state *spec_initial_state(const struct spec *spec);
 
 /* Key of the initial state's draws: H("atelier initial state" | name). */

@@ -10,6 +10,7 @@ from .products import grid_exponent, product, transposed
 VOCABULARY, SKIPPED = 256, 8
 EPSILON, ROTARY_BASE, LN_ROTARY_BASE = 1e-5, 10000.0, 9.210340371976184
 INITIAL = 0.034
+PIECE = 1 << 16  # of what is drawn
 
 
 class Model:
@@ -294,20 +295,24 @@ def decays(model):
     return out
 
 
-def initial_theta(model, name):
-    return drawn_theta(model, sha256(b"atelier initial state" + name.encode()))
+def initial_key(name):
+    return sha256(b"atelier initial state" + name.encode())
+
+
+def drawn_pieces(model, key):
+    """The draws of theta in order, PIECE values at most at a time: a list of main's would take a gigabyte."""
+    a = f32(INITIAL)
+    out_a = f32(a / f32(math.sqrt(float(2 * model.layers))))
+    for tensor, offset, rows, columns in model.tensors:
+        size = out_a if tensor.endswith((".wo", ".wdown")) else a
+        for first in range(offset, offset + rows * columns, PIECE):
+            count = min(PIECE, offset + rows * columns - first)
+            if "norm" in tensor:
+                yield [1.0] * count
+                continue
+            words = philox_words(key, INIT, first // 4, (count + 3) // 4)  # each tensor begins with a draw
+            yield scaled([math.ldexp((word >> 8) - (1 << 23), -23) for word in words[:count]], size)
 
 
 def drawn_theta(model, key):
-    a = f32(INITIAL)
-    out_a = f32(a / f32(math.sqrt(float(2 * model.layers))))
-    theta = []
-    words = philox_words(key, INIT, 0, (model.n + 3) // 4)
-    for tensor, offset, rows, columns in model.tensors:
-        count = rows * columns
-        if "norm" in tensor:
-            theta += [1.0] * count
-        else:
-            size = out_a if tensor.endswith((".wo", ".wdown")) else a
-            theta += scaled([math.ldexp((word >> 8) - (1 << 23), -23) for word in words[offset:offset + count]], size)
-    return theta
+    return [x for piece in drawn_pieces(model, key) for x in piece]

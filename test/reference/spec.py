@@ -1,14 +1,15 @@
 """Section 16: chain specs and genesis, the built-in ones as the document's table has them."""
 
+import functools
 import os
 import struct
 
 from .document import SOURCE, section
 from .hashing import blob_root, compact, sha256
 from .headers import Header
-from .model import Model, initial_theta
+from .model import Model, drawn_pieces, drawn_theta, initial_key
 from .runs import disclosure_size
-from .state import initial_root
+from .state import initial_root_of
 
 
 class Spec:
@@ -27,7 +28,16 @@ class Spec:
         self.__dict__.update({**dict.fromkeys(self.ROUNDS, 0), **fields})
         self.corpus, self.corpus_size = corpus, len(corpus)
         self.model = Model(self.d, self.layers, self.heads, self.ff, self.ctx, 2.0 ** -40 if self.round_blocks else 0.0)
-        self.theta = initial_theta(self.model, self.name)
+
+    @functools.cached_property
+    def theta(self):
+        """Of the initial state."""
+        return drawn_theta(self.model, initial_key(self.name))
+
+    @functools.cached_property
+    def initial_root(self):
+        known = [self.theta] if "theta" in vars(self) else None
+        return initial_root_of(known or drawn_pieces(self.model, initial_key(self.name)))
 
     def commitment(self):
         texts = struct.pack("<Q", self.RULES) + b"".join(compact(len(t)) + t.encode() for t in (self.name, self.hrp))
@@ -56,7 +66,7 @@ class Spec:
         return self.corpus[-self.bench_bytes:]
 
     def genesis(self):
-        return Header(model_root=initial_root(self.theta), time=self.genesis_time,
+        return Header(model_root=self.initial_root, time=self.genesis_time,
                       bits=self.start_bits, digest=self.commitment())
 
 

@@ -47,6 +47,20 @@ void replay_free(struct replay *replay)
 	free(replay);
 }
 
+/* A machine on which it comes out otherwise would find every block false. */
+static struct state *replay_genesis_state(const struct spec *spec, struct errmsg *err)
+{
+	struct state *genesis_state = spec_initial_state(spec);
+
+	if (memcmp(state_root(genesis_state), spec->genesis.model_root, 32) == 0)
+		return genesis_state;
+	state_unref(genesis_state);
+	errmsg_set(err,
+		"The state that the chain begins with does not have genesis' model_root: this build or this "
+		"machine computes otherwise");
+	return NULL;
+}
+
 /* Whichever it is, what comes of it is compared with the index after each block: a base that lies is found out at
  * once. */
 static struct state *replay_base_state(const struct replay *replay, const struct replay_base *base, struct errmsg *err)
@@ -55,7 +69,7 @@ static struct state *replay_base_state(const struct replay *replay, const struct
 		return state_ref(base->state);
 	if (base->path != NULL)
 		return snapshots_read(base->path, replay->spec, &base->full->entry, err);
-	return spec_initial_state(replay->spec);
+	return replay_genesis_state(replay->spec, err);
 }
 
 /* The index keeps what was measured then: nothing of it is measured again. */

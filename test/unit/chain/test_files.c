@@ -276,6 +276,29 @@ static void test_damaged_body(void **unused)
 	helper_stop(&h);
 }
 
+/* Built-in chains only state the root that they begin with: a machine that draws another state must not go on. */
+static void test_another_initial_state(void **unused)
+{
+	struct spec *right_spec;
+	struct spec other_spec;
+	struct errmsg err;
+	struct helper h;
+
+	(void)unused;
+	helper_start(&h);
+	helper_close(&h);
+	assert_true(opens(&h, &err));
+	right_spec = h.spec;
+	other_spec = *right_spec;
+	other_spec.genesis.model_root[0] ^= 1;
+	h.spec = &other_spec;
+	assert_false(opens(&h, &err));
+	assert_non_null(strstr(err.text, "computes otherwise"));
+	h.spec = right_spec;
+	helper_open(&h);
+	helper_stop(&h);
+}
+
 static void test_truncated_files(void **unused)
 {
 	struct errmsg err;
@@ -567,6 +590,7 @@ int main(void)
 		cmocka_unit_test(test_block_files),
 		cmocka_unit_test(test_block_file_lost),
 		cmocka_unit_test(test_damaged_body),
+		cmocka_unit_test(test_another_initial_state),
 		cmocka_unit_test(test_truncated_files),
 		cmocka_unit_test(test_reindex),
 		cmocka_unit_test(test_lost_files),
