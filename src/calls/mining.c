@@ -156,7 +156,9 @@ static const struct rpc_method mining_methods[] = {
 		"Starts or stops mining until the node ends; -mine begins with it at the start.", NULL, "true 2", 0 },
 	{ "generatetoaddress", "Mining", call_generatetoaddress, generatetoaddress_args,
 		"Mines blocks at once, by training, and answers when they are connected. Proofs that are found on the "
-		"way and make no block go into the blocks.",
+		"way and make no block go into the blocks. On a chain with rounds it does not wait for runs: where "
+		"blocks come faster than these are trained, runs are short and seats stay empty. So mine up to a "
+		"round's base, wait until getruns has the runs \"committing\", and mine on.",
 		"[\"hash\", ...]  ids of the blocks", "10 \"address\"", 0 },
 };
 

@@ -47,6 +47,37 @@ static void rounds_count_verdicts(json_t *shown, const struct merge_statement *s
 		json_object_set_new(shown, show_verdict(verdict), json_integer(seats_with[verdict]));
 }
 
+/* While the round is open: what has been said, and what cannot be said any more. */
+static const char *rounds_open_state(const struct spec *spec, uint32_t base, uint32_t next,
+	const struct rounds_run *run)
+{
+	const uint32_t work_end = base + spec->round_work;
+
+	if (run->challenged)
+		return "challenged";
+	if (run->disclosed)
+		return "disclosed";
+	if (run->committed)
+		return next <= work_end + 1 + spec->round_reveal ? "committed" : "not disclosed";
+	return next <= work_end ? "open" : "empty";
+}
+
+/* Of the newest round, the one that is not merged yet: the states that there are. */
+static void rounds_count_open(json_t *shown, const struct chain *chain)
+{
+	const uint32_t next = chain_tip(chain)->height + 1;
+	struct round_view view;
+
+	if (!registry_round_view(chain_registry(chain), &view))
+		return;
+	for (uint32_t seat = 0; seat < view.seats; seat++) {
+		const char *state = rounds_open_state(chain_spec(chain), view.base, next, &view.run[seat]);
+		const json_t *so_far = json_object_get(shown, state);
+
+		json_object_set_new(shown, state, json_integer(json_integer_value(so_far) + 1));
+	}
+}
+
 /* Where the windows of a round end, and what became of it. */
 static json_t *rounds_show_round(const struct chain *chain, uint32_t base)
 {
@@ -119,6 +150,8 @@ static enum rpc_outcome call_getrounds(struct rpc_request *rounds_request, void 
 
 		if (merge != NULL)
 			rounds_count_verdicts(seats, &merge->outcome.merge);
+		else
+			rounds_count_open(seats, chain);
 		json_object_set_new(round, "seats", seats);
 		rounds_show_rechecks(round, calls, chain_at(chain, base)->id);
 		json_array_append_new(rounds, round);
@@ -127,21 +160,6 @@ static enum rpc_outcome call_getrounds(struct rpc_request *rounds_request, void 
 }
 
 /* --- one round --- */
-
-/* While the round is open: what has been said, and what cannot be said any more. */
-static const char *rounds_open_state(const struct spec *spec, uint32_t base, uint32_t next,
-	const struct rounds_run *run)
-{
-	const uint32_t work_end = base + spec->round_work;
-
-	if (run->challenged)
-		return "challenged";
-	if (run->disclosed)
-		return "disclosed";
-	if (run->committed)
-		return next <= work_end + 1 + spec->round_reveal ? "committed" : "not disclosed";
-	return next <= work_end ? "open" : "empty";
-}
 
 static void rounds_show_said(json_t *shown, const struct round_view *view, uint32_t seat)
 {
@@ -405,16 +423,28 @@ static enum rpc_outcome call_auditrun(struct rpc_request *rounds_request, void *
 static const struct rpc_method rounds_methods[] = {
 	{ "getrounds", "Training", call_getrounds, getrounds_args,
 		"Lists the rounds of the active chain, the newest first: the heights at which they begin and end, and "
-		"what became of their seats.",
+		"what became of their seats, which getround explains. The first one begins at the height round_blocks. "
+		"Losses are those before and after the block that merges, as getblock has them.",
 		"[{\"base\": n, \"basehash\": \"hex\",\n"
 		"  \"commits_until\": n, \"beacon\": n, \"disclosures_until\": n, \"merge\": n,   heights\n"
-		"  \"merged\": bool, \"void\": bool, \"loss_before\": nats, \"loss_after\": nats,   once it is\n"
-		"  \"seats\": {\"empty\": n, \"merged\": n, \"left out\": n, \"struck\": n},   likewise\n"
+		"  \"merged\": bool,   the merge's block is there, and then:\n"
+		"  \"void\": bool,     the model would predict worse with what runs have learned: it stays without\n"
+		"  \"loss_before\": nats, \"loss_after\": nats,\n"
+		"  \"seats\": {\"empty\": n, \"merged\": n, \"left out\": n, \"struck\": n},   before the merge "
+		"those states that there are\n"
 		"  \"rechecked\": n, \"found_false\": n}]   segments of others that this node executed again, "
 		"runs found false",
 		"3", 0 },
 	{ "getround", "Training", call_getround, getround_args,
-		"Tells who has the seats of a round, what they train on, and how far they are.",
+		"Tells who has the seats of a round, what they train on, and how far they are. Each block of the round "
+		"before has one, and its miner may train a run: his node does so by itself. Until the height "
+		"commits_until the seat is \"open\", or \"committed\" to a run. Then one segment is drawn, and until "
+		"disclosures_until the run has to be \"disclosed\"; everybody executes that segment. With the merge a "
+		"seat without a commit is \"empty\", which costs nothing. A run that was not disclosed, that was "
+		"challenged, or whose segment is false is \"struck\": what its block paid the miner is lost. All "
+		"others are true, and the block after the merge pays them by their segments: \"merged\" into the "
+		"model, or \"left out\" of it, as they led much further than most or the model would predict worse "
+		"with them, for which nobody is to blame.",
 		"{getrounds' members, \"seats\": [{\n"
 		"  \"height\": n, \"blockhash\": \"hex\", \"miner\": \"address\",   the block that the seat is for\n"
 		"  \"dataset\": n,\n"

@@ -54,10 +54,12 @@ def trained_committed_disclosed():
     tap.equal(node.rpc.getruns(), [], "runs before it")
     commit_runs(node)
     tap.equal(node.rpc.gettraininginfo()["runs"], {"committed": P, "working": 0}, "how far they are")
+    tap.equal(node.rpc.getrounds()[0]["seats"], {"committed": P}, "seats")
     roots = traces(node)
     tap.equal(len(set(roots.values())), P, "different traces")
     disclose_runs(node)
     assert_disclosed(node, roots)
+    tap.equal(node.rpc.getrounds()[0]["seats"], {"disclosed": P}, "seats then")
 
 
 def all_segments_can_be_audited():
@@ -299,6 +301,8 @@ def silence_is_struck():
     node.start()
     mine_to(node, 2 * P, STRANGER)
     tap.equal({seat["state"] for seat in node.rpc.getround(P)["seats"]}, {"struck"}, "the seats")
+    tap.equal([one["seats"] for one in node.rpc.getrounds()],
+              [{"open": P}, {"empty": 0, "merged": 0, "left out": 0, "struck": P}], "the next round's and theirs")
     tap.true(all(node.rpc.gettxout(coin["txid"], 0) for coin in coins), "they are until the verdict is stated")
     mine_to(node, 2 * P + 1, STRANGER)
     tap.equal([node.rpc.gettxout(coin["txid"], 0) is not None for coin in coins], [False] * P + [True], "left")
