@@ -157,14 +157,20 @@ def weights_page():
 
 
 def chainspec_page():
-    """doc/chainspec.md: the spec it shows makes a chain, and so does a model there is"""
+    """doc/chainspec.md: the spec it shows makes a chain, with rounds or without, and so does a model there is"""
     with Node(start=False) as node:
-        spec, command = blocks("doc/chainspec.md")
+        spec, rounds, command = blocks("doc/chainspec.md")
         path = os.path.join(node.root, "ward7.json")
         write(path, spec)
         shutil.copy(os.path.join(SOURCE, "data", "genesis.txt"), os.path.join(node.root, "corpus.txt"))
         with Node(f"-chainspec={path}", chain="ward7") as shown:
             tap.equal(shown.rpc.getchainspec()["name"], "ward7", "name")
+            tap.equal(shown.rpc.getchainspec().get("round_blocks", 0), 0, "rounds")
+        write(path, spec.replace('"name"', rounds + '"name"', 1))
+        with Node(f"-chainspec={path}", chain="ward7") as shown:
+            told = shown.rpc.getchainspec()
+            tap.equal({name: told[name] for name in json.loads("{" + rounds.rstrip(",\n") + "}")},
+                      json.loads("{" + rounds.rstrip(",\n") + "}"), "its rounds")
         place = Place(node)
         node.start()
         node.generate(2)
