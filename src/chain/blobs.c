@@ -4,31 +4,37 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "consensus/payload/contribution.h"
+#include "crypto/merkle.h"
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"
 
-enum { BLOBS_LARGEST = 1 << 24 };
+enum { BLOBS_PAGES_AT_ONCE = 64 << 10 /* bytes of a file that are hashed at a time: whole pages */ };
+
+static const char blobs_draft_ending[] = ".part";
 
 struct blob {
 	uint64_t size;
 	int64_t written; /* when, Unix seconds */
 	enum blobs_use use;
-	bool checked;
+	bool checked, in_check;
 };
 
 struct blobs {
 	char *folder;
 	struct map by_root;
 	uint64_t pending_bytes;
+	uint64_t draft_number; /* of the last one */
 };
 
 char *blobs_path(const struct blobs *blobs, const uint8_t root[32])
@@ -37,6 +43,16 @@ char *blobs_path(const struct blobs *blobs, const uint8_t root[32])
 
 	hex_encode(hex_root, root, 32);
 	return path_join(blobs->folder, hex_root);
+}
+
+char *blobs_draft_path(struct blobs *blobs, const uint8_t root[32])
+{
+	char hex_root[65], draft_name[128];
+
+	hex_encode(hex_root, root, 32);
+	snprintf(draft_name, sizeof draft_name, "%s.%" PRIu64 "%s", hex_root, ++blobs->draft_number,
+		blobs_draft_ending);
+	return path_join(blobs->folder, draft_name);
 }
 
 static struct blob *blob_add(struct blobs *blobs, const uint8_t root[32], uint64_t size, int64_t written,
@@ -51,6 +67,15 @@ static struct blob *blob_add(struct blobs *blobs, const uint8_t root[32], uint64
 		blobs->pending_bytes += size;
 	map_put(&blobs->by_root, root, blob);
 	return blob;
+}
+
+/* Half a blob is worth nothing: nobody could be blamed for bytes that came from somebody else. */
+static void blobs_remove_draft(DIR *blobs_dir, const char *name)
+{
+	const size_t length = strlen(name), ending = sizeof blobs_draft_ending - 1;
+
+	if (length > ending && strcmp(name + length - ending, blobs_draft_ending) == 0)
+		unlinkat(dirfd(blobs_dir), name, 0);
 }
 
 /* All count as pending until the chain settles those that it needs (chain/open.c); the bytes are hashed when one is
@@ -79,6 +104,8 @@ struct blobs *blobs_open(const char *folder, struct errmsg *err)
 			fstatat(dirfd(blobs_dir), blob_file->d_name, &blob_stat, 0) == 0 && blob_stat.st_size > 0 &&
 			blob_stat.st_size <= BLOBS_LARGEST)
 			blob_add(blobs, blob_root, (uint64_t)blob_stat.st_size, blob_stat.st_mtime, BLOBS_PENDING);
+		else
+			blobs_remove_draft(blobs_dir, blob_file->d_name);
 	}
 	closedir(blobs_dir);
 	return blobs;
@@ -111,22 +138,52 @@ uint64_t blobs_size(const struct blobs *blobs, const uint8_t root[32])
 	return blob != NULL ? blob->size : 0;
 }
 
-enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const uint8_t *blob_bytes, size_t size,
-	enum blobs_use use, struct errmsg *err)
+/* Whether there is anything to be written for that use; if not, `known` says how it ends. */
+static bool blobs_has_room(struct blobs *blobs, const uint8_t root[32], size_t size, enum blobs_use use,
+	enum blobs_result *known)
 {
-	char *blob_file;
-	bool stored;
-
+	*known = BLOBS_STORED;
 	if (blobs_has(blobs, root)) {
 		blobs_use_for(blobs, root, use);
-		return BLOBS_STORED;
+		return false;
 	}
 	/* A contribution is cheap as long as no block holds it, so the disk that such ones take is bounded for all of
 	 * them together. */
-	if (use == BLOBS_PENDING && blobs->pending_bytes + size > BLOBS_PENDING_BUDGET)
-		return BLOBS_FULL;
+	*known = BLOBS_FULL;
+	return use != BLOBS_PENDING || blobs->pending_bytes + size <= BLOBS_PENDING_BUDGET;
+}
+
+enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const uint8_t *blob_bytes, size_t size,
+	enum blobs_use use, struct errmsg *err)
+{
+	enum blobs_result known;
+	char *blob_file;
+	bool stored;
+
+	if (!blobs_has_room(blobs, root, size, use, &known))
+		return known;
 	blob_file = blobs_path(blobs, root);
 	stored = file_write_atomic(blob_file, blob_bytes, size, 0600, err);
+	free(blob_file);
+	if (!stored)
+		return BLOBS_FAILED;
+	blob_add(blobs, root, size, clock_wall(), use)->checked = true;
+	return BLOBS_STORED;
+}
+
+enum blobs_result blobs_put_draft(struct blobs *blobs, const uint8_t root[32], const char *draft_path, size_t size,
+	enum blobs_use use, struct errmsg *err)
+{
+	enum blobs_result known;
+	char *blob_file;
+	bool stored;
+
+	if (!blobs_has_room(blobs, root, size, use, &known))
+		return known;
+	blob_file = blobs_path(blobs, root);
+	stored = rename(draft_path, blob_file) == 0 ||
+		errmsg_set(err, "%s cannot be renamed: %s", draft_path, strerror(errno));
+	stored = stored && file_sync_dir(blobs->folder, err);
 	free(blob_file);
 	if (!stored)
 		return BLOBS_FAILED;
@@ -266,6 +323,94 @@ bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *blob_by
 	free(blob_file);
 	return blob_read;
 }
+
+/* --- in pieces --- */
+
+bool blobs_is_checked(const struct blobs *blobs, const uint8_t root[32])
+{
+	const struct blob *blob = map_get(&blobs->by_root, root);
+
+	return blob != NULL && blob->checked;
+}
+
+bool blobs_file_root(const char *path, uint64_t size, uint8_t root[32], struct errmsg *err)
+{
+	const int fd = file_open(path, err);
+	uint8_t *pages = mem_alloc(BLOBS_PAGES_AT_ONCE);
+	struct merkle merkle;
+	bool hashed = fd >= 0;
+
+	merkle_init(&merkle);
+	for (uint64_t at = 0; hashed && at < size; at += BLOBS_PAGES_AT_ONCE) {
+		const size_t count = size - at < BLOBS_PAGES_AT_ONCE ? (size_t)(size - at) : BLOBS_PAGES_AT_ONCE;
+
+		hashed = file_read_at(fd, at, pages, count, path, err);
+		for (size_t i = 0; hashed && i < count; i += CONTRIBUTION_PAGE)
+			merkle_add(&merkle, pages + i, count - i < CONTRIBUTION_PAGE ? count - i : CONTRIBUTION_PAGE);
+	}
+	merkle_final(&merkle, root);
+	free(pages);
+	if (fd >= 0)
+		close(fd);
+	return hashed;
+}
+
+bool blobs_begin_check(struct blobs *blobs, const uint8_t root[32])
+{
+	struct blob *blob = map_get(&blobs->by_root, root);
+
+	if (blob == NULL || blob->checked || blob->in_check)
+		return false;
+	blob->in_check = true;
+	return true;
+}
+
+void blobs_note_check(struct blobs *blobs, const uint8_t root[32], bool matches)
+{
+	struct blob *blob = map_get(&blobs->by_root, root);
+
+	if (blob == NULL)
+		return;
+	blob->in_check = false;
+	if (matches) {
+		blob->checked = true;
+	} else {
+		/* Once more, by who tells a file that cannot be opened now from a damaged one. */
+		struct buf whole_blob;
+		struct errmsg err;
+
+		buf_init(&whole_blob);
+		blobs_read(blobs, root, &whole_blob, &err);
+		buf_clear(&whole_blob);
+	}
+}
+
+bool blobs_read_piece(struct blobs *blobs, const uint8_t root[32], uint64_t offset, size_t count,
+	struct buf *blob_bytes, struct errmsg *err)
+{
+	const size_t blob_start = blob_bytes->size;
+	bool piece_read;
+	char *blob_file;
+	int fd;
+
+	if (!blobs_is_checked(blobs, root)) {
+		piece_read = blobs_read(blobs, root, blob_bytes, err);
+		blob_bytes->size = blob_start;
+		if (!piece_read)
+			return false;
+	}
+	blob_file = blobs_path(blobs, root);
+	fd = file_open(blob_file, err);
+	piece_read = fd >= 0 && file_read_at(fd, offset, buf_extend(blob_bytes, count), count, blob_file, err);
+	if (!piece_read)
+		blob_bytes->size = blob_start;
+	if (fd >= 0)
+		close(fd);
+	free(blob_file);
+	return piece_read;
+}
+
+/* --- windows --- */
 
 /* Of a blob under way: what reading it needs, and where it says what went wrong. */
 struct blob_ranges {

@@ -2,7 +2,8 @@
  *
  * A blob is wanted by a block that registers it, or by a transaction that waits to enter the mempool. Those that no
  * block on disk needs are pending, unless this node keeps them for itself: together they stay under a budget. A file is
- * written whole or not at all, and is checked against its root once a run before its bytes are used. */
+ * written whole or not at all (what comes in parts is a draft until it is whole), and is checked against its root once
+ * a run before its bytes are used. */
 #ifndef ATELIER_CHAIN_BLOBS_H
 #define ATELIER_CHAIN_BLOBS_H
 
@@ -10,7 +11,10 @@
 #include "util/error.h"
 #include "util/map.h"
 
-enum { BLOBS_PENDING_BUDGET = 256 << 20 };
+enum {
+	BLOBS_PENDING_BUDGET = 256 << 20,
+	BLOBS_LARGEST = 1 << 26, /* bytes of a round's; of a dataset the spec allows less */
+};
 
 struct blobs;
 
@@ -34,6 +38,13 @@ enum blobs_use {
 enum blobs_result { BLOBS_STORED, BLOBS_FULL, BLOBS_FAILED };
 enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const uint8_t *blob_bytes, size_t size,
 	enum blobs_use use, struct errmsg *err);
+/* The same with the bytes of a draft, whose file becomes the blob's; it stays where it is unless they are STORED. */
+enum blobs_result blobs_put_draft(struct blobs *blobs, const uint8_t root[32], const char *draft_path, size_t size,
+	enum blobs_use use, struct errmsg *err);
+/* A name for a new draft: a file of bytes that are to become a blob, the caller's. Those of an earlier run are removed
+ * when the folder is opened. */
+char *blobs_draft_path(struct blobs *blobs, const uint8_t root[32]);
+
 /* One that is here, if it is, is used for that too from here on: blobs_settle, a block needs it. */
 void blobs_use_for(struct blobs *blobs, const uint8_t root[32], enum blobs_use use);
 void blobs_settle(struct blobs *blobs, const uint8_t root[32]);
@@ -52,6 +63,18 @@ char *blobs_path(const struct blobs *blobs, const uint8_t root[32]);
 bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err);
 /* The same for any thread: what is damaged stays where it is, for blobs_read to find. */
 bool blobs_read_file(const struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err);
+
+/* Whether its file has been held against its root in this run. */
+bool blobs_is_checked(const struct blobs *blobs, const uint8_t root[32]);
+/* If not, somebody may begin to, and says how it went: what does not match is removed. False: it is checked, is being
+ * checked, or is not here. */
+bool blobs_begin_check(struct blobs *blobs, const uint8_t root[32]);
+void blobs_note_check(struct blobs *blobs, const uint8_t root[32], bool matches);
+/* The root of the first `size` bytes of a file, by any thread. */
+bool blobs_file_root(const char *path, uint64_t size, uint8_t root[32], struct errmsg *err);
+/* Appends so many bytes of a blob that is here and has them; checks it first if nobody has. */
+bool blobs_read_piece(struct blobs *blobs, const uint8_t root[32], uint64_t offset, size_t count,
+	struct buf *blob_bytes, struct errmsg *err);
 
 /* Has windows gathered from a blob (ml/course.h), which reads only the ranges drawn. A file that does not match its
  * root any more is removed: the blob is missing then. */

@@ -199,6 +199,16 @@ void chain_judge_forget(struct chain *chain, const void *context);
  * or too many unconfirmed blobs are held. ORPHAN: nobody asked for it. */
 enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
 	bool keep, struct reject *reject);
+/* The same for bytes that come in parts, from one peer: they are added from the first to the last to a draft, a file
+ * beside the blobs. `add`, false: the disk failed. `end`, when all are here: a worker holds them against the root, and
+ * the loop then calls `told` once, with what chain_add_blob would have said; the draft is the chain's from then on.
+ * `drop`, before or after that: nobody waits for it any more, and nothing is told. */
+struct blob_draft;
+typedef void chain_draft_told(void *context, enum chain_result result, const struct reject *reject);
+struct blob_draft *chain_draft_new(struct chain *chain, const uint8_t root[32], uint64_t size);
+bool chain_draft_add(struct blob_draft *draft, const uint8_t *bytes, size_t count);
+void chain_draft_end(struct blob_draft *draft, chain_draft_told *told, void *context);
+void chain_draft_drop(struct blob_draft *draft);
 /* The wallet keeps it no more: it goes unless something else here needs it. */
 void chain_release_blob(struct chain *chain, const uint8_t root[32]);
 /* Whether a block or a transaction here needs a blob of that size (0: of any). */
@@ -219,6 +229,12 @@ bool chain_has_blob(const struct chain *chain, const uint8_t root[32]);
 bool chain_resemblance(const struct chain *chain, uint32_t number, uint32_t *dataset, size_t *shared, size_t *samples,
 	struct errmsg *err);
 bool chain_read_blob(struct chain *chain, const uint8_t root[32], struct buf *out, struct errmsg *err);
+/* So many bytes of it, which it must have, are appended. The first time in a run the whole is held against its root:
+ * by the call itself, unless chain_blob_ready was asked until it was true. False: a worker does that, ask again. */
+uint64_t chain_blob_size(const struct chain *chain, const uint8_t root[32]); /* 0: it is not here */
+bool chain_blob_ready(struct chain *chain, const uint8_t root[32]);
+bool chain_read_piece(struct chain *chain, const uint8_t root[32], uint64_t offset, size_t count, struct buf *bytes,
+	struct errmsg *err);
 
 /* A coin of the active chain. */
 struct coin {

@@ -5,6 +5,7 @@
 
 #include "chain/choose.h"
 #include "chain/halt.h"
+#include "chain/intake/blob_parts.h"
 #include "chain/internal.h"
 #include "chain/mempool/admit.h"
 #include "chain/mempool/round_admit.h"
@@ -407,6 +408,7 @@ void chain_close(struct chain *chain)
 	audits_stop(chain);
 	judge_free(chain->judge);
 	round_admit_stop(chain);
+	blob_parts_stop(chain);
 	waiting_clear(chain);
 	connect_forget(chain);
 	close_save_verified(chain);

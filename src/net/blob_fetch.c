@@ -1,16 +1,21 @@
 /* Who is asked for a blob, and when he is given up.
  *
- * A blob is wanted for a day at most (BLOB_LIFE_MS; the chain tells again what it still needs). Of each blob at most
- * BLOB_ASKED_MAX peers owe the bytes, of each peer at most BLOB_FETCH_PEER_MAX blobs are awaited. A request ends with
- * the blob, with notfound, when nothing has begun to come by start_by, or at its deadline; the last two rest the peer
- * for BLOB_IDLE_MS. Those asked in vain are not asked again before everybody was (`tried`); then there is a pause that
- * doubles up to a minute. */
+ * A blob is wanted for a day at most (BLOB_LIFE_MS; the chain tells again what it still needs), and named by its root
+ * and size: whoever states another size for a root wants another blob. Of each at most BLOB_ASKED_MAX peers owe the
+ * bytes, of each peer at most BLOB_FETCH_PEER_MAX blobs are awaited, and of each of these BLOB_PARTS_ASKED parts. A
+ * request ends with the last part, with one that is empty, when nothing has begun to come by start_by, or when the next
+ * part is not here by its deadline; the last two rest the peer for BLOB_IDLE_MS. Those asked in vain are not asked
+ * again before everybody was (`tried`); then there is a pause that doubles up to a minute.
+ *
+ * When a request has all its bytes the chain looks at them for a while (`looked`), during which nobody else is asked.
+ * The blob may be given up, and its sender leave, meanwhile. */
 #include "net/blob_fetch.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "crypto/hash.h"
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -21,18 +26,30 @@ enum {
 	BLOBS_WANTED_MAX = 16384,   /* more than the smallest blobs of one block's budget */
 	BLOB_FIRST_PAUSE_MS = 2000, /* after all peers were asked in vain; doubles */
 	BLOB_LAST_PAUSE_MS = 60000,
-	BLOB_SLOWEST = 64, /* bytes a millisecond that a sender must reach, beyond the fixed time */
 	BLOB_LIFE_MS = 86400000,
-	BLOB_ASKED_MAX = 2, /* peers from whom one blob is awaited */
+	BLOB_ASKED_MAX = 2,   /* peers from whom one blob is awaited */
+	BLOB_PARTS_ASKED = 2, /* while one is on its way the next is asked for */
+};
+
+/* Bytes that all requests together may take on the disk, by the sizes stated. */
+static const uint64_t blob_bytes_max = UINT64_C(2) << 30;
+
+struct blob_request {
+	struct peer *peer;
+	struct blob_draft *draft;   /* what has come; NULL: nothing yet */
+	uint32_t asked, come;       /* bytes from the first one on */
+	int64_t start_by, deadline; /* when a blob must be coming in, and when its next part must be here */
 };
 
 struct wanted_blob {
-	uint64_t size, source;
-	struct blob_request {
-		struct peer *peer;
-		int64_t start_by, deadline; /* when a blob must be coming in, and when it must be here */
-	} asked[BLOB_ASKED_MAX];            /* the elder first */
-	size_t asked_count;
+	struct blob_fetch *fetch;
+	uint8_t root[32];
+	uint32_t size;
+	uint64_t source;
+	struct blob_request requests[BLOB_ASKED_MAX]; /* the elder first */
+	size_t request_count;
+	struct blob_draft *looked; /* the chain looks at it; NULL: at none */
+	struct source looked_from;
 	struct buf tried;          /* ids of the peers asked in this round, 8 bytes each */
 	int64_t not_before, pause; /* next round */
 	int64_t since;
@@ -46,16 +63,59 @@ struct blob_failure {
 
 struct blob_fetch {
 	struct peers *peers;
-	struct map wanted;   /* root -> struct wanted_blob, owned */
+	struct map wanted;   /* blob_key -> struct wanted_blob, owned */
 	struct buf failures; /* requests that ended without the bytes: struct blob_failure */
+	uint64_t bytes;      /* stated sizes of all requests, and of what is looked at */
 };
 
 struct blob_fetch_peer {
 	size_t asked;       /* requests that count now */
-	size_t credit;      /* blobs that may still come, late ones included */
+	size_t credit;      /* parts that may still come, late ones included */
 	int64_t heard;      /* when it answered one of the requests, or there began to be some */
 	int64_t idle_until; /* no requests before: it let one run out */
 };
+
+/* --- requests end --- */
+
+static void blob_request_ended(struct wanted_blob *blob, struct blob_request *blob_request)
+{
+	blob_request->peer->blobs->asked--;
+	blob->fetch->bytes -= blob->size;
+	if (blob_request->draft != NULL)
+		chain_draft_drop(blob_request->draft);
+	memmove(blob_request, blob_request + 1,
+		(size_t)(blob->requests + --blob->request_count - blob_request) * sizeof *blob_request);
+}
+
+static void blob_request_failed(struct wanted_blob *blob, struct blob_request *blob_request)
+{
+	struct blob_failure failure = { .source = blob_request->peer->source };
+
+	memcpy(failure.root, blob->root, 32);
+	buf_put(&blob->fetch->failures, &failure, sizeof failure);
+	blob_request_ended(blob, blob_request);
+}
+
+static void blob_look_ended(struct wanted_blob *blob)
+{
+	blob->fetch->bytes -= blob->size;
+	blob->looked = NULL;
+}
+
+/* Those who are asked for it may still send parts of it: their credit stays. */
+static void blob_free(struct wanted_blob *blob)
+{
+	while (blob->request_count > 0)
+		blob_request_ended(blob, &blob->requests[0]);
+	if (blob->looked != NULL) {
+		chain_draft_drop(blob->looked);
+		blob_look_ended(blob);
+	}
+	buf_clear(&blob->tried);
+	free(blob);
+}
+
+/* --- what is wanted --- */
 
 struct blob_fetch *blob_fetch_new(struct peers *peers)
 {
@@ -67,39 +127,74 @@ struct blob_fetch *blob_fetch_new(struct peers *peers)
 	return fetch;
 }
 
-static void blob_free(struct wanted_blob *blob)
-{
-	buf_clear(&blob->tried);
-	free(blob);
-}
-
+/* Peers are gone by then, and their requests with them. */
 void blob_fetch_free(struct blob_fetch *fetch)
 {
-	const uint8_t *root;
+	const uint8_t *key;
 	void *blob;
 
-	for (size_t at = 0; map_next(&fetch->wanted, &at, &root, &blob);)
+	for (size_t at = 0; map_next(&fetch->wanted, &at, &key, &blob);)
 		blob_free(blob);
 	map_clear(&fetch->wanted);
 	buf_clear(&fetch->failures);
 	free(fetch);
 }
 
+/* Hashed, so that nobody finds a root and size that pass for others. */
+static void blob_key(uint8_t key[32], const uint8_t root[32], uint32_t size)
+{
+	uint8_t named[36];
+
+	memcpy(named, root, 32);
+	write_le32(named + 32, size);
+	sha256(key, named, sizeof named);
+}
+
+static struct wanted_blob *blob_find(const struct blob_fetch *fetch, const uint8_t root[32], uint64_t size)
+{
+	uint8_t key[32];
+
+	if (size > UINT32_MAX)
+		return NULL;
+	blob_key(key, root, (uint32_t)size);
+	return map_get(&fetch->wanted, key);
+}
+
+static void blob_forget(struct wanted_blob *blob)
+{
+	uint8_t key[32];
+
+	blob_key(key, blob->root, blob->size);
+	map_remove(&blob->fetch->wanted, key);
+	blob_free(blob);
+}
+
+static struct wanted_blob *blob_new(struct blob_fetch *fetch, const uint8_t root[32], uint32_t size)
+{
+	struct wanted_blob *blob = mem_calloc(1, sizeof *blob);
+	uint8_t key[32];
+
+	blob->fetch = fetch;
+	memcpy(blob->root, root, 32);
+	blob->size = size;
+	blob->pause = BLOB_FIRST_PAUSE_MS;
+	buf_init(&blob->tried);
+	blob_key(key, root, size);
+	map_put(&fetch->wanted, key, blob);
+	return blob;
+}
+
 /* Also called for a blob that is wanted already: the chain tells again as time goes, and then the day begins anew. What
  * is beyond BLOBS_WANTED_MAX waits for such a repetition. */
 void blob_fetch_wanted(struct blob_fetch *fetch, const uint8_t root[32], uint64_t size, uint64_t source)
 {
-	struct wanted_blob *blob = map_get(&fetch->wanted, root);
+	struct wanted_blob *blob = blob_find(fetch, root, size);
 
 	if (blob == NULL) {
-		if (fetch->wanted.count >= BLOBS_WANTED_MAX)
+		if (size == 0 || size > UINT32_MAX || fetch->wanted.count >= BLOBS_WANTED_MAX)
 			return;
-		blob = mem_calloc(1, sizeof *blob);
-		blob->pause = BLOB_FIRST_PAUSE_MS;
-		buf_init(&blob->tried);
-		map_put(&fetch->wanted, root, blob);
+		blob = blob_new(fetch, root, (uint32_t)size);
 	}
-	blob->size = size;
 	blob->source = source;
 	blob->since = clock_mono_ms();
 	peers_work(fetch->peers);
@@ -115,24 +210,11 @@ size_t blob_fetch_asked(const struct peer *peer)
 	return peer->blobs->asked;
 }
 
-/* A blob may be longer than anything else a peer sends. So its bytes are held only while it has been asked for more of
- * them than it has sent, refused or not: a request that ran out leaves its credit, and what comes late counts. */
-static void blob_change_credit(struct peer *peer, bool asked)
-{
-	struct blob_fetch_peer *peer_blobs = peer->blobs;
-
-	if (asked)
-		peer_blobs->credit++;
-	else if (peer_blobs->credit > 0)
-		peer_blobs->credit--;
-	transport_accept(peer->wire, MESSAGE_BLOB, peer_blobs->credit > 0);
-}
-
 static struct blob_request *blob_find_request(struct wanted_blob *blob, const struct peer *peer)
 {
-	for (size_t i = 0; i < blob->asked_count; i++)
-		if (blob->asked[i].peer == peer)
-			return &blob->asked[i];
+	for (size_t i = 0; i < blob->request_count; i++)
+		if (blob->requests[i].peer == peer)
+			return &blob->requests[i];
 	return NULL;
 }
 
@@ -148,9 +230,9 @@ static size_t blob_find_tried(const struct wanted_blob *blob, uint64_t id)
 
 /* It has just sent what names the blob, so it becomes the source, and whether it was asked in vain before is forgotten:
  * it may have got the bytes since. Not while it still owes them. */
-void blob_fetch_offered(struct blob_fetch *fetch, const struct peer *peer, const uint8_t root[32])
+void blob_fetch_offered(struct blob_fetch *fetch, const struct peer *peer, const uint8_t root[32], uint64_t size)
 {
-	struct wanted_blob *blob = map_get(&fetch->wanted, root);
+	struct wanted_blob *blob = blob_find(fetch, root, size);
 	size_t tried_at;
 
 	if (blob == NULL || blob->source == peer->id)
@@ -166,119 +248,168 @@ void blob_fetch_offered(struct blob_fetch *fetch, const struct peer *peer, const
 	peers_work(fetch->peers);
 }
 
-static void blob_request_ended(struct wanted_blob *blob, struct blob_request *blob_request)
-{
-	blob_request->peer->blobs->asked--;
-	memmove(blob_request, blob_request + 1,
-		(size_t)(blob->asked + --blob->asked_count - blob_request) * sizeof *blob_request);
-}
-
-static void blob_request_failed(struct blob_fetch *fetch, const uint8_t root[32], struct wanted_blob *blob,
-	struct blob_request *blob_request)
-{
-	struct blob_failure failure = { .source = blob_request->peer->source };
-
-	memcpy(failure.root, root, 32);
-	buf_put(&fetch->failures, &failure, sizeof failure);
-	blob_request_ended(blob, blob_request);
-}
-
-/* Those who are asked for it may still send it: their credit stays. */
-static void blob_forget(struct blob_fetch *fetch, const uint8_t root[32])
-{
-	struct wanted_blob *blob = map_remove(&fetch->wanted, root);
-
-	if (blob == NULL)
-		return;
-	while (blob->asked_count > 0)
-		blob_request_ended(blob, &blob->asked[0]);
-	blob_free(blob);
-}
-
 void blob_fetch_peer_closed(struct blob_fetch *fetch, struct peer *peer)
 {
-	const uint8_t *root;
+	const uint8_t *key;
 	void *blob;
 
-	for (size_t at = 0; map_next(&fetch->wanted, &at, &root, &blob);) {
+	for (size_t at = 0; map_next(&fetch->wanted, &at, &key, &blob);) {
 		struct blob_request *blob_request = blob_find_request(blob, peer);
 
 		if (blob_request != NULL)
-			blob_request_failed(fetch, root, blob, blob_request);
+			blob_request_failed(blob, blob_request);
 	}
 	free(peer->blobs);
 	peer->blobs = NULL;
 	peers_work(fetch->peers);
 }
 
-/* It stays among those that were tried: it is asked again when everybody was, or when it offers the blob anew. */
-void blob_fetch_on_notfound(struct blob_fetch *fetch, struct peer *peer, const uint8_t root[32])
-{
-	struct wanted_blob *blob = map_get(&fetch->wanted, root);
-	struct blob_request *blob_request = blob != NULL ? blob_find_request(blob, peer) : NULL;
+/* --- parts --- */
 
-	if (blob_request == NULL)
-		return;
-	blob_request_failed(fetch, root, blob, blob_request);
-	blob_change_credit(peer, false);
-	peer->blobs->heard = clock_mono_ms();
-	peers_work(fetch->peers);
+/* Parts are taken only while it has been asked for more of them than it has sent: a request that ran out leaves its
+ * credit, and what comes late counts. */
+static void blob_change_credit(struct peer *peer, bool asked)
+{
+	struct blob_fetch_peer *peer_blobs = peer->blobs;
+
+	if (asked)
+		peer_blobs->credit++;
+	else if (peer_blobs->credit > 0)
+		peer_blobs->credit--;
+	transport_accept(peer->wire, MESSAGE_PART, peer_blobs->credit > 0);
 }
 
-/* True if the blob need not be asked for any more. A blob that the chain does not want any more is as good as stored:
- * either way nobody is asked again. */
-static bool blob_store(struct blob_fetch *fetch, struct peer *peer, const uint8_t root[32], const uint8_t *bytes,
-	size_t byte_count)
+/* The time of the next part runs from here on, as long as for all that the peer owes: they come one after the other. */
+static void blob_ask_parts(struct wanted_blob *blob, struct blob_request *blob_request)
 {
-	struct reject reject = { .reason = "" };
+	struct peer *peer = blob_request->peer;
+	struct message_part part = { .size = blob->size };
+	struct buf getpart_payload;
+
+	memcpy(part.root, blob->root, 32);
+	while (blob_request->asked < blob->size &&
+		blob_request->asked - blob_request->come < BLOB_PARTS_ASKED * MESSAGE_PART_SIZE) {
+		part.offset = blob_request->asked;
+		buf_init(&getpart_payload);
+		message_write_getpart(&getpart_payload, &part);
+		blob_change_credit(peer, true);
+		peer_send(peer, MESSAGE_GETPART, &getpart_payload);
+		blob_request->asked += (uint32_t)message_part_count(blob->size, part.offset);
+	}
+	blob_request->deadline = clock_mono_ms() + blob->fetch->peers->timeouts.blob * (int64_t)peer->blobs->credit;
+}
+
+static void blob_looked_at(void *context, enum chain_result result, const struct reject *reject);
+
+/* The first that is whole, one at a time. Its bytes count until the chain is done with them. */
+static void blob_look_next(struct wanted_blob *blob)
+{
+	struct blob_request *whole = NULL;
+
+	for (size_t i = blob->request_count; i > 0; i--)
+		if (blob->requests[i - 1].come == blob->size)
+			whole = &blob->requests[i - 1];
+	if (whole == NULL || blob->looked != NULL)
+		return;
+	blob->looked = whole->draft;
+	blob->looked_from = whole->peer->source;
+	whole->draft = NULL;
+	blob->fetch->bytes += blob->size;
+	blob_request_ended(blob, whole);
+	chain_draft_end(blob->looked, blob_looked_at, blob);
+}
+
+static void blob_refused(struct wanted_blob *blob, const struct reject *reject)
+{
 	char root_hex[65];
 
-	hex_encode(root_hex, root, 32);
-	switch (chain_add_blob(fetch->peers->chain, root, bytes, byte_count, false, &reject)) {
-	case CHAIN_NEW:
-		log_info("peer=%" PRIu64 " sent blob %s, %zu bytes", peer->id, root_hex, byte_count);
-		return true;
-	case CHAIN_KNOWN:
-	case CHAIN_ORPHAN:
-		return true;
-	case CHAIN_REJECTED:
-		log_info("peer=%" PRIu64 " blob %s refused: %s (%s)", peer->id, root_hex, reject.reason, reject.detail);
-		if (reject.ban_score >= 100)
-			peer_punish(peer, "false blob: %s", reject.reason);
-		return false;
-	case CHAIN_ERROR:
-		log_error("A blob could not be stored: %s", reject.detail);
-		return false;
-	}
-	return false;
+	hex_encode(root_hex, blob->root, 32);
+	log_info("peer=%" PRIu64 " blob %s refused: %s (%s)", blob->looked_from.peer, root_hex, reject->reason,
+		reject->detail);
+	if (reject->ban_score >= 100)
+		peers_punish(blob->fetch->peers, &blob->looked_from, "false blob: %s", reject->reason);
+	blob_look_next(blob);
 }
 
-void blob_fetch_on_blob(struct blob_fetch *fetch, struct peer *peer, const uint8_t *payload, size_t size)
+static void blob_settled(struct wanted_blob *blob, bool is_new)
 {
-	const uint8_t *root, *bytes;
+	struct peer *sender = peers_find(blob->fetch->peers, blob->looked_from.peer);
+	char root_hex[65];
+
+	hex_encode(root_hex, blob->root, 32);
+	if (is_new)
+		log_info("peer=%" PRIu64 " sent blob %s, %" PRIu32 " bytes", blob->looked_from.peer, root_hex,
+			blob->size);
+	if (sender != NULL)
+		sender->answers = true;
+	blob_forget(blob);
+}
+
+/* A blob that the chain does not want any more is as good as stored: either way nobody is asked again. False bytes are
+ * their sender's fault, who may have left. */
+static void blob_looked_at(void *context, enum chain_result result, const struct reject *reject)
+{
+	struct wanted_blob *blob = context;
+
+	peers_work(blob->fetch->peers);
+	blob_look_ended(blob);
+	switch (result) {
+	case CHAIN_NEW:
+	case CHAIN_KNOWN:
+	case CHAIN_ORPHAN:
+		blob_settled(blob, result == CHAIN_NEW);
+		break;
+	case CHAIN_REJECTED:
+		blob_refused(blob, reject);
+		break;
+	case CHAIN_ERROR:
+		log_error("A blob could not be stored: %s", reject->detail);
+		break;
+	}
+}
+
+/* In order, as they are asked for; others are late ones of a request that was given up, and count for nothing. */
+static void blob_take_part(struct wanted_blob *blob, struct blob_request *blob_request, const struct message_part *part)
+{
+	struct chain *chain = blob->fetch->peers->chain;
+
+	if (part->offset != blob_request->come || part->offset >= blob_request->asked)
+		return;
+	blob_request->peer->blobs->heard = clock_mono_ms();
+	if (blob_request->draft == NULL && part->count > 0)
+		blob_request->draft = chain_draft_new(chain, blob->root, blob->size);
+	if (part->count == 0 || !chain_draft_add(blob_request->draft, part->bytes, part->count)) {
+		blob_request_failed(blob, blob_request);
+		peers_work(blob->fetch->peers);
+		return;
+	}
+	blob_request->come += (uint32_t)part->count;
+	if (blob_request->come == blob->size)
+		blob_look_next(blob);
+	else if (chain_wants_blob(chain, blob->root, blob->size))
+		blob_ask_parts(blob, blob_request);
+	else
+		blob_forget(blob);
+}
+
+void blob_fetch_on_part(struct blob_fetch *fetch, struct peer *peer, const uint8_t *payload, size_t size)
+{
 	struct blob_request *blob_request;
 	struct wanted_blob *blob;
-	size_t byte_count;
+	struct message_part part;
 
-	if (!message_read_blob(&root, &bytes, &byte_count, payload, size)) {
-		peer_disconnect(peer, "malformed blob message");
+	if (!message_read_part(&part, payload, size)) {
+		peer_disconnect(peer, "malformed part message");
 		return;
 	}
 	blob_change_credit(peer, false);
-	peer->blobs->heard = clock_mono_ms();
-	blob = map_get(&fetch->wanted, root);
-	/* Somebody else was faster, or nobody wanted it: it costs the sender his credit and us nothing more. */
-	if (blob == NULL)
-		return;
-	blob_request = blob_find_request(blob, peer);
+	blob = blob_find(fetch, part.root, part.size);
+	blob_request = blob != NULL ? blob_find_request(blob, peer) : NULL;
 	if (blob_request != NULL)
-		blob_request_ended(blob, blob_request);
-	if (blob_store(fetch, peer, root, bytes, byte_count)) {
-		blob_forget(fetch, root);
-		peer->answers = true;
-	}
-	peers_work(fetch->peers);
+		blob_take_part(blob, blob_request, &part);
 }
+
+/* --- whom to ask --- */
 
 /* It has been asked, and does not send. */
 static bool blob_peer_is_silent(const struct peer *peer, int64_t now)
@@ -296,12 +427,12 @@ static void blob_start_round(struct wanted_blob *blob, int64_t now)
 
 /* The source first, then those who answer, then everybody else; who is busy is waited for if it is the source or nobody
  * else is left. */
-static struct peer *blob_next_peer(struct blob_fetch *fetch, struct wanted_blob *blob, int64_t now)
+static struct peer *blob_next_peer(struct wanted_blob *blob, int64_t now)
 {
 	struct peer *next_peer = NULL;
 	bool peers_busy = false;
 
-	for (struct peer *peer = fetch->peers->first; peer; peer = peer->next) {
+	for (struct peer *peer = blob->fetch->peers->first; peer; peer = peer->next) {
 		bool is_source = peer->id == blob->source, has_room = peer->blobs->asked < BLOB_FETCH_PEER_MAX;
 
 		if (!peer_usable(peer) || now < peer->blobs->idle_until || blob_peer_is_silent(peer, now) ||
@@ -313,55 +444,66 @@ static struct peer *blob_next_peer(struct blob_fetch *fetch, struct wanted_blob 
 			next_peer = peer;
 		peers_busy = peers_busy || !has_room;
 	}
-	if (next_peer == NULL && !peers_busy && blob->asked_count == 0)
+	if (next_peer == NULL && !peers_busy && blob->request_count == 0)
 		blob_start_round(blob, now);
 	return next_peer;
 }
 
+/* Of two that are silent the one that has sent less goes: so a blob comes in the end though all peers are slow. */
+static void blob_make_room(struct wanted_blob *blob, int64_t now)
+{
+	struct blob_request *loser = &blob->requests[0];
+
+	if (blob->request_count < BLOB_ASKED_MAX)
+		return;
+	for (size_t i = 1; i < blob->request_count; i++)
+		if (blob->requests[i].come < loser->come)
+			loser = &blob->requests[i];
+	loser->peer->blobs->idle_until = now + blob->fetch->peers->timeouts.blob;
+	blob_request_failed(blob, loser);
+}
+
 /* False: what asked for it has been given up meanwhile, and it is not fetched for nothing. Looked at when there is
  * somebody to ask, since there may be thousands of them. */
-static bool blob_ask_next(struct blob_fetch *fetch, const uint8_t root[32], struct wanted_blob *blob, int64_t now)
+static bool blob_ask_next(struct wanted_blob *blob, int64_t now)
 {
-	struct peer *peer = blob_next_peer(fetch, blob, now);
+	struct blob_fetch *fetch = blob->fetch;
+	struct peer *peer = blob_next_peer(blob, now);
+	struct blob_request *blob_request;
 
 	if (peer == NULL)
 		return true;
-	if (!chain_wants_blob(fetch->peers->chain, root, 0))
+	if (!chain_wants_blob(fetch->peers->chain, blob->root, blob->size))
 		return false;
-	if (blob->asked_count == BLOB_ASKED_MAX) {
-		blob->asked[0].peer->blobs->idle_until = now + fetch->peers->timeouts.blob;
-		blob_request_failed(fetch, root, blob, &blob->asked[0]);
-	}
-	blob->asked[blob->asked_count++] = (struct blob_request){
-		.peer = peer,
-		.start_by = now + fetch->peers->timeouts.blob_start,
-		.deadline = now + fetch->peers->timeouts.blob + (int64_t)(blob->size / BLOB_SLOWEST),
-	};
+	blob_make_room(blob, now);
+	if (fetch->bytes + blob->size > blob_bytes_max)
+		return true;
+	fetch->bytes += blob->size;
+	blob_request = &blob->requests[blob->request_count++];
+	*blob_request = (struct blob_request){ .peer = peer, .start_by = now + fetch->peers->timeouts.blob_start };
 	buf_put(&blob->tried, &peer->id, sizeof peer->id);
 	if (peer->blobs->asked++ == 0)
 		peer->blobs->heard = now;
-	blob_change_credit(peer, true);
-	peer_send_item(peer, MESSAGE_GETDATA, INVENTORY_BLOB, root);
-	chain_blob_asked(fetch->peers->chain, root, &peer->source);
+	blob_ask_parts(blob, blob_request);
+	chain_blob_asked(fetch->peers->chain, blob->root, &peer->source);
 	return true;
 }
 
-/* A peer that sends another blob first, or a long one, is at work. */
+/* A peer that sends another blob first, or a long part, is at work. */
 static bool blob_request_ran_out(const struct blob_request *blob_request, int64_t now)
 {
-	const struct peer *peer = blob_request->peer;
-	bool sending = transport_receives(peer->wire, MESSAGE_BLOB);
-
-	return now > blob_request->deadline || (now > blob_request->start_by && !sending);
+	return now > blob_request->deadline ||
+		(blob_request->come == 0 && now > blob_request->start_by &&
+			blob_peer_is_silent(blob_request->peer, now));
 }
 
 /* Ends the requests that have run out. True: nobody is asked who might send it. */
-static bool blob_is_open(struct blob_fetch *fetch, const uint8_t root[32], struct wanted_blob *blob, int64_t now)
+static bool blob_is_open(struct wanted_blob *blob, int64_t now)
 {
 	bool unanswered = true;
 
-	for (size_t i = blob->asked_count; i > 0; i--) {
-		struct blob_request *blob_request = &blob->asked[i - 1];
+	for (size_t i = blob->request_count; i > 0 && blob->looked == NULL; i--) {
+		struct blob_request *blob_request = &blob->requests[i - 1];
 		struct peer *peer = blob_request->peer;
 
 		if (blob_peer_is_silent(peer, now))
@@ -372,9 +514,9 @@ static bool blob_is_open(struct blob_fetch *fetch, const uint8_t root[32], struc
 			continue;
 		log_info("peer=%" PRIu64 " did not deliver a blob in time", peer->id);
 		peer->blobs->idle_until = now + BLOB_IDLE_MS;
-		blob_request_failed(fetch, root, blob, blob_request);
+		blob_request_failed(blob, blob_request);
 	}
-	return unanswered || blob->asked_count == 0;
+	return blob->looked == NULL && (unanswered || blob->request_count == 0);
 }
 
 /* From a list of its own: whoever is told may want blobs. */
@@ -391,23 +533,23 @@ static void blob_tell_failures(struct blob_fetch *fetch)
 
 void blob_fetch_work(struct blob_fetch *fetch, int64_t now)
 {
-	uint8_t done_blobs[64][32];
+	struct wanted_blob *done_blobs[64];
 	size_t done_count = 0;
-	const uint8_t *root;
+	const uint8_t *key;
 	void *found_blob;
 
 	blob_tell_failures(fetch);
-	for (size_t at = 0; map_next(&fetch->wanted, &at, &root, &found_blob);) {
+	for (size_t at = 0; map_next(&fetch->wanted, &at, &key, &found_blob);) {
 		struct wanted_blob *blob = found_blob;
 
-		if (!blob_is_open(fetch, root, blob, now) || now < blob->not_before)
+		if (!blob_is_open(blob, now) || now < blob->not_before)
 			continue;
-		if (now - blob->since <= BLOB_LIFE_MS && !chain_has_blob(fetch->peers->chain, root) &&
-			blob_ask_next(fetch, root, blob, now))
+		if (now - blob->since <= BLOB_LIFE_MS && !chain_has_blob(fetch->peers->chain, blob->root) &&
+			blob_ask_next(blob, now))
 			continue;
 		if (done_count < sizeof done_blobs / sizeof done_blobs[0])
-			memcpy(done_blobs[done_count++], root, 32);
+			done_blobs[done_count++] = blob;
 	}
 	for (size_t i = 0; i < done_count; i++)
-		blob_forget(fetch, done_blobs[i]);
+		blob_forget(done_blobs[i]);
 }

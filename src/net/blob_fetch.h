@@ -1,6 +1,9 @@
-/* Contributed data that the chain waits for: asked of the peer that brought the block or transaction, then of the
- * others, first of those that answer, until the bytes are here (doc/protocol.md sections 12 and 17). One at a time; but
- * when it has been silent for two seconds the next too, and when both are, a third in place of the first. */
+/* Blobs that the chain waits for: asked of the peer that brought the block or transaction, then of the others, first of
+ * those that answer, until the bytes are here (doc/protocol.md sections 12 and 17). One at a time; but when it has been
+ * silent for two seconds the next too, and when both are, a third in place of the one that has sent less.
+ *
+ * All parts of a blob come from one peer, whose fault it is then if they are not the root's; another is asked from the
+ * first byte on. */
 #ifndef ATELIER_NET_BLOB_FETCH_H
 #define ATELIER_NET_BLOB_FETCH_H
 
@@ -16,10 +19,9 @@ void blob_fetch_free(struct blob_fetch *fetch);
 void blob_fetch_peer_opened(struct peer *peer);
 void blob_fetch_peer_closed(struct blob_fetch *fetch, struct peer *peer);
 void blob_fetch_wanted(struct blob_fetch *fetch, const uint8_t root[32], uint64_t size, uint64_t source);
-/* The peer has sent what registers this blob, so it has the bytes: if they are missing still, it is asked next. */
-void blob_fetch_offered(struct blob_fetch *fetch, const struct peer *peer, const uint8_t root[32]);
-void blob_fetch_on_blob(struct blob_fetch *fetch, struct peer *peer, const uint8_t *payload, size_t size);
-void blob_fetch_on_notfound(struct blob_fetch *fetch, struct peer *peer, const uint8_t root[32]);
+/* The peer has sent what names this blob, so it has the bytes: if they are missing still, it is asked next. */
+void blob_fetch_offered(struct blob_fetch *fetch, const struct peer *peer, const uint8_t root[32], uint64_t size);
+void blob_fetch_on_part(struct blob_fetch *fetch, struct peer *peer, const uint8_t *payload, size_t size);
 void blob_fetch_work(struct blob_fetch *fetch, int64_t now);
 
 size_t blob_fetch_asked(const struct peer *peer); /* blobs it owes now */

@@ -54,8 +54,6 @@ static void net_on_notfound(struct net *net, struct peer *peer, const struct inv
 	for (size_t i = 0; i < count; i++) {
 		if (items[i].type == INVENTORY_BLOCK)
 			sync_blocks_on_notfound(net->blocks, peer, items[i].id);
-		else if (items[i].type == INVENTORY_BLOB)
-			blob_fetch_on_notfound(net->fetch, peer, items[i].id);
 		else if (items[i].type == INVENTORY_TX)
 			relay_tx_on_notfound(net->txs, peer, items[i].id);
 	}
@@ -109,8 +107,11 @@ static void net_on_message(void *context, struct peer *peer, enum message_kind k
 	case MESSAGE_PROOF:
 		relay_proofs_on_proof(net->proofs, peer, payload, size);
 		break;
-	case MESSAGE_BLOB:
-		blob_fetch_on_blob(net->fetch, peer, payload, size);
+	case MESSAGE_GETPART:
+		serve_on_getpart(net->news, peer, payload, size);
+		break;
+	case MESSAGE_PART:
+		blob_fetch_on_part(net->fetch, peer, payload, size);
 		break;
 	case MESSAGE_VERSION:
 	case MESSAGE_VERACK:
@@ -270,8 +271,11 @@ static void net_on_tick(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	for (struct peer *peer = net->peers.first; peer != NULL; peer = peer->next)
+	for (struct peer *peer = net->peers.first; peer != NULL; peer = peer->next) {
 		peer_tick(peer, now);
+		if (peer_usable(peer))
+			serve_continue(net->news, peer);
+	}
 	if (net->active)
 		outbound_tick(&net->outbound, now);
 	if (net->listen != NULL)

@@ -2,7 +2,7 @@
  *
  *   peer_new          in the set, `opened`; its wire takes version and verack alone
  *   peer_on_version   theirs is kept; whoever connected to us gets ours now, whom we connected to has it already
- *   peer_on_verack    ready: the wire takes all kinds but blobs (blob_fetch opens it for those it awaits), hooks called
+ *   peer_on_verack    ready: the wire takes all kinds but parts (blob_fetch opens it for those it awaits), hooks called
  *   peer_tick         ends it if it is not ready in time, or answers no ping
  *   peer_disconnect, peer_punish   the first stroke: closing; nothing is read, sent or scheduled any more
  *   peers_reap        the second: `closed`, freed
@@ -108,7 +108,7 @@ void peers_punish(struct peers *peers, const struct source *source, const char *
  * read. */
 static bool peer_kind_is_served(enum message_kind kind)
 {
-	return kind == MESSAGE_BLOCK || kind == MESSAGE_BLOB || kind == MESSAGE_TX || kind == MESSAGE_HEADERS ||
+	return kind == MESSAGE_BLOCK || kind == MESSAGE_PART || kind == MESSAGE_TX || kind == MESSAGE_HEADERS ||
 		kind == MESSAGE_NOTFOUND;
 }
 
@@ -242,7 +242,7 @@ static void peer_on_verack(struct peer *peer)
 		return;
 	peer->ready = true;
 	for (enum message_kind kind = 0; kind < MESSAGE_UNKNOWN; kind++)
-		transport_accept(peer->wire, kind, kind != MESSAGE_BLOB);
+		transport_accept(peer->wire, kind, kind != MESSAGE_PART);
 	peer_note(peer, "connected (%s): version %" PRIu32 ", %s, height %" PRIu32,
 		peer_outbound(peer) ? "outbound" : "inbound", peer->version.version, peer->version.agent,
 		peer->version.height);

@@ -280,14 +280,16 @@ static void relay_tx_request_answered(struct relay_tx *tx_relay, struct peer *pe
 
 static void relay_tx_note_blobs(struct relay_tx *tx_relay, const struct peer *peer, const struct tx *tx)
 {
+	const struct spec *spec = chain_spec(tx_relay->peers->chain);
 	struct contribution contribution;
 	struct round_tx round_tx;
 
-	if (round_tx_parse(tx, &round_tx) && round_tx.kind != ROUND_COMMIT)
-		blob_fetch_offered(tx_relay->fetch, peer, round_tx.root);
+	if (round_tx_is_on(spec, tx) && round_tx_parse(tx, &round_tx) && round_tx.kind != ROUND_COMMIT)
+		blob_fetch_offered(tx_relay->fetch, peer, round_tx.root,
+			round_blob_size(spec, round_tx.kind, round_tx.length));
 	for (size_t i = 0; i < tx->output_count; i++)
 		if (contribution_parse(&tx->outputs[i].script, &contribution))
-			blob_fetch_offered(tx_relay->fetch, peer, contribution.root);
+			blob_fetch_offered(tx_relay->fetch, peer, contribution.root, contribution.size);
 }
 
 /* What may be right at another time is not remembered as refused. Of the rest only what its sender could see for

@@ -1,7 +1,9 @@
 /* What a peer asks for, and how much of it is read from disk at a time.
  *
- * Of a peer there is one getheaders (a later one replaces it) and at most MESSAGE_MAX_INVENTORY items; whoever asks for
- * more than that without reading is dropped. Nothing is read while TRANSPORT_DRAINED bytes wait to be sent. */
+ * Of a peer there is one getheaders (a later one replaces it) and at most MESSAGE_MAX_INVENTORY items, parts among
+ * them; whoever asks for more than that without reading is dropped. Nothing is read while TRANSPORT_DRAINED bytes wait
+ * to be sent: so it is his own connection that bounds how much a peer has us read from the disk, whether he asks for
+ * different things or again and again for one, and nobody counts it. */
 #include "net/serve.h"
 
 #include <stdlib.h>
@@ -10,8 +12,15 @@
 #include "util/log.h"
 #include "util/mem.h"
 
+/* An item of a getdata, or a part of a blob. */
+struct serve_item {
+	struct inventory_item item;
+	bool is_part;
+	uint32_t size, offset; /* of a part; item.id is the blob's root */
+};
+
 struct serve_peer {
-	struct inventory_item *items; /* owned */
+	struct serve_item *items; /* owned */
 	size_t first, count;
 	struct buf missing; /* items for the next notfound */
 	bool headers_asked;
@@ -101,26 +110,28 @@ static bool serve_block(const struct relay_blocks *relay, struct peer *peer, con
 	return true;
 }
 
-/* Read whole: its size is bounded by the spec, and one is in memory for each peer that reads. */
-static bool serve_blob(struct peer *peer, const uint8_t root[32])
+/* Without bytes if there is no such blob here. */
+static void serve_part(struct peer *peer, const struct serve_item *asked)
 {
+	struct message_part part = { .size = asked->size, .offset = asked->offset };
 	struct chain *chain = peer->set->chain;
+	struct buf part_payload, part_bytes;
 	struct errmsg err;
-	struct buf blob_payload, blob_bytes;
 
-	if (!chain_has_blob(chain, root))
-		return false;
-	buf_init(&blob_bytes);
-	if (!chain_read_blob(chain, root, &blob_bytes, &err)) {
-		log_warn("A peer asked for a blob that cannot be read: %s", err.text);
-		buf_clear(&blob_bytes);
-		return false;
+	memcpy(part.root, asked->item.id, 32);
+	buf_init(&part_bytes);
+	if (chain_blob_size(chain, part.root) == part.size) {
+		part.count = message_part_count(part.size, part.offset);
+		if (!chain_read_piece(chain, part.root, part.offset, part.count, &part_bytes, &err)) {
+			log_warn("A peer asked for a blob that cannot be read: %s", err.text);
+			part.count = 0;
+		}
 	}
-	buf_init(&blob_payload);
-	message_write_blob(&blob_payload, root, blob_bytes.data, blob_bytes.size);
-	buf_clear(&blob_bytes);
-	peer_send(peer, MESSAGE_BLOB, &blob_payload);
-	return true;
+	part.bytes = part.count > 0 ? part_bytes.data : part.root;
+	buf_init(&part_payload);
+	message_write_part(&part_payload, &part);
+	buf_clear(&part_bytes);
+	peer_send(peer, MESSAGE_PART, &part_payload);
 }
 
 /* The mempool's; what is in a block is asked for with the block. */
@@ -152,10 +163,15 @@ static bool serve_proof(struct peer *peer, const uint8_t id[32])
 }
 
 /* Sends the item, or notes it as not found. True if that may have taken long: a turn's worth. */
-static bool serve_item(const struct relay_blocks *relay, struct peer *peer, const struct inventory_item *item)
+static bool serve_item(const struct relay_blocks *relay, struct peer *peer, const struct serve_item *asked)
 {
+	const struct inventory_item *item = &asked->item;
 	bool served = false, served_large = false;
 
+	if (asked->is_part) {
+		serve_part(peer, asked);
+		return true;
+	}
 	switch (item->type) {
 	case INVENTORY_TX:
 		served = serve_tx(peer, item->id);
@@ -166,13 +182,16 @@ static bool serve_item(const struct relay_blocks *relay, struct peer *peer, cons
 	case INVENTORY_PROOF:
 		served = served_large = serve_proof(peer, item->id);
 		break;
-	case INVENTORY_BLOB:
-		served = served_large = serve_blob(peer, item->id);
-		break;
 	}
 	if (!served)
 		buf_put(&peer->serve->missing, item, sizeof *item);
 	return served_large;
+}
+
+/* A part of a large blob may have to wait until all of it has been looked at, and what was asked for later with it. */
+static bool serve_is_ready(struct peer *peer, const struct serve_item *asked)
+{
+	return !asked->is_part || chain_blob_ready(peer->set->chain, asked->item.id);
 }
 
 void serve_continue(const struct relay_blocks *relay, struct peer *peer)
@@ -182,36 +201,62 @@ void serve_continue(const struct relay_blocks *relay, struct peer *peer)
 
 	if (serving->headers_asked && serve_may_send(peer))
 		serve_headers(peer);
-	while (serving->first < serving->count && !served_large && serve_may_send(peer))
+	while (serving->first < serving->count && !served_large && serve_may_send(peer) &&
+		serve_is_ready(peer, &serving->items[serving->first]))
 		served_large = serve_item(relay, peer, &serving->items[serving->first++]);
 	if (serving->first == serving->count)
 		peer_send_items(peer, MESSAGE_NOTFOUND, &serving->missing);
 }
 
-void serve_on_getdata(const struct relay_blocks *relay, struct peer *peer, const uint8_t *payload, size_t size)
+/* What is left goes first. Both lists are in one allocation then, of MESSAGE_MAX_INVENTORY items at most. */
+static void serve_queue(struct peer *peer, const struct serve_item *asked, size_t asked_count)
 {
 	struct serve_peer *serving = peer->serve;
-	struct inventory_item *asked_items;
-	size_t asked_count, unserved = serving->count - serving->first;
+	size_t unserved = serving->count - serving->first;
 
-	if (!message_read_inventory(&asked_items, &asked_count, payload, size)) {
-		peer_disconnect(peer, "malformed getdata message");
-		return;
-	}
 	if (unserved + asked_count > MESSAGE_MAX_INVENTORY) {
-		free(asked_items);
 		peer_disconnect(peer, "it asks for more than it takes");
 		return;
 	}
-	/* What is left goes first. Both lists are in one allocation then, of MESSAGE_MAX_INVENTORY items at most. */
-	if (unserved > 0) {
-		asked_items = mem_realloc(asked_items, (unserved + asked_count) * sizeof *asked_items);
-		memmove(asked_items + unserved, asked_items, asked_count * sizeof *asked_items);
-		memcpy(asked_items, serving->items + serving->first, unserved * sizeof *asked_items);
-	}
-	free(serving->items);
-	serving->items = asked_items;
+	if (unserved > 0)
+		memmove(serving->items, serving->items + serving->first, unserved * sizeof *serving->items);
+	serving->items = mem_realloc(serving->items, (unserved + asked_count) * sizeof *serving->items);
+	memcpy(serving->items + unserved, asked, asked_count * sizeof *asked);
 	serving->first = 0;
 	serving->count = unserved + asked_count;
+}
+
+void serve_on_getdata(const struct relay_blocks *relay, struct peer *peer, const uint8_t *payload, size_t size)
+{
+	struct inventory_item *items;
+	struct serve_item *asked;
+	size_t count;
+
+	if (!message_read_inventory(&items, &count, payload, size)) {
+		peer_disconnect(peer, "malformed getdata message");
+		return;
+	}
+	asked = mem_calloc(count, sizeof *asked);
+	for (size_t i = 0; i < count; i++)
+		asked[i].item = items[i];
+	free(items);
+	serve_queue(peer, asked, count);
+	free(asked);
+	serve_continue(relay, peer);
+}
+
+void serve_on_getpart(const struct relay_blocks *relay, struct peer *peer, const uint8_t *payload, size_t size)
+{
+	struct serve_item asked = { .is_part = true };
+	struct message_part part;
+
+	if (!message_read_getpart(&part, payload, size)) {
+		peer_disconnect(peer, "malformed getpart message");
+		return;
+	}
+	memcpy(asked.item.id, part.root, 32);
+	asked.size = part.size;
+	asked.offset = part.offset;
+	serve_queue(peer, &asked, 1);
 	serve_continue(relay, peer);
 }

@@ -218,10 +218,9 @@ bool file_remove(const char *path, struct errmsg *err)
 	return true;
 }
 
-/* A new name is in the folder's own data: syncing the file alone would not keep it. */
-bool file_sync_dir(const char *path, struct errmsg *err)
+static bool file_sync_path(const char *path, int flags, struct errmsg *err)
 {
-	int fd = file_open_again(path, O_RDONLY | O_DIRECTORY, 0);
+	int fd = file_open_again(path, flags, 0);
 	bool ok = true;
 
 	if (fd < 0)
@@ -231,6 +230,18 @@ bool file_sync_dir(const char *path, struct errmsg *err)
 		ok = file_fail(err, path, "cannot be synced");
 	close(fd);
 	return ok;
+}
+
+/* By another descriptor than it was written by: what is synced is the file's. */
+bool file_sync(const char *path, struct errmsg *err)
+{
+	return file_sync_path(path, O_RDONLY, err);
+}
+
+/* A new name is in the folder's own data: syncing the file alone would not keep it. */
+bool file_sync_dir(const char *path, struct errmsg *err)
+{
+	return file_sync_path(path, O_RDONLY | O_DIRECTORY, err);
 }
 
 /* flock and not fcntl: its lock belongs to this opening of the file, so that a second node within one process is held

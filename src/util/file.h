@@ -31,6 +31,7 @@ bool file_replaceable(const char *path, struct errmsg *err);
 bool file_exists(const char *path);
 bool file_size(const char *path, uint64_t *size, struct errmsg *err);
 bool file_remove(const char *path, struct errmsg *err); /* a file that is missing already is no failure */
+bool file_sync(const char *path, struct errmsg *err);   /* what was written to it, by whomever */
 bool file_sync_dir(const char *path, struct errmsg *err);
 
 /* Writes or reads exactly size bytes at an offset of an open file; interrupted calls go on. name: for messages. */

@@ -4,7 +4,8 @@
         peer.send("getheaders", ...)
         payload = peer.wait_for("headers")
 
-A thread reads; it answers pings and the handshake, nothing else.
+A thread reads; it answers pings and the handshake, and getpart for the blobs that the test has given it (or it has not:
+None), nothing else.
 """
 
 import socket
@@ -23,6 +24,7 @@ class Peer:
         self.magic = magic_of(node)
         self.heard = []             # (command, payload) in order
         self.closed = False         # by the node
+        self.blobs = {}             # root: bytes that are sent for it, or None
         self.changed = threading.Condition()
         self.sending = threading.Lock()
         self.socket = socket.create_connection(("127.0.0.1", node.port), timeout=PATIENCE, source_address=(source, 0))
@@ -85,15 +87,34 @@ class Peer:
                 payload = self.read(struct.unpack("<I", head[16:20])[0])
                 if head[:4] != self.magic or sha256d(payload)[:4] != head[20:]:
                     raise EOFError
-                if command == "ping":
-                    self.send("pong", payload)
                 with self.changed:
                     self.heard.append((command, payload))
+                    known = command == "getpart" and payload[:32] in self.blobs
                     self.changed.notify_all()
+                if command == "ping":
+                    self.send("pong", payload)
+                if known:
+                    self.send_part(payload)
         except (OSError, EOFError):
             with self.changed:
                 self.closed = True
                 self.changed.notify_all()
+
+    def send_part(self, asked):
+        self.send("part", messages.part_payload(asked, self.blobs[asked[:32]]))
+
+    def give(self, root, blob):
+        """Answers what has been asked of a blob, and what will be; None: it is not here."""
+        with self.changed:
+            asked = [] if root in self.blobs else [payload for command, payload in self.heard
+                                                   if command == "getpart" and payload[:32] == root]
+            self.blobs[root] = blob
+        for payload in asked:
+            self.send_part(payload)
+
+    def is_asked_for_blob(self, root):
+        """Waits for that; the payload of the first getpart."""
+        return self.wait_for("getpart", lambda payload: payload[:32] == root)
 
     def wait(self, condition, what, seconds=PATIENCE):
         with self.changed:

@@ -8,7 +8,6 @@ that break a rule there. And a real node that listens to it.
 
 import threading
 
-from reference import messages
 from reference.chain import Chain, Wrong
 from reference.hashing import blob_root, sha256, shown
 from reference.headers import Block
@@ -279,14 +278,11 @@ class Listener:
         except RpcError as error:
             self.answers.append(str(error))
 
-    def serve(self, peer, given):
-        """Gives the bytes that the node asks a peer for; whether the block's verdict has come."""
-        for kind, root in [item for command, payload in list(peer.heard) if command == "getdata"
-                           for item in messages.parse_inventory(payload)]:
-            if kind == messages.INVENTORY_BLOB and root in self.blobs and root not in given:
-                given.add(root)
-                peer.send("blob", root + self.blobs[root])
-        return bool(self.answers)
+
+    def serve(self, peer):
+        """The peer has all bytes so far."""
+        for root, blob in self.blobs.items():
+            peer.give(root, blob)
 
     def hear(self, block, blobs, reason):
         """The node says what the judge says."""
@@ -295,12 +291,13 @@ class Listener:
             self.compare()
 
     def ask(self, block, blobs, reason):
-        self.answers, given = [], set()
+        self.answers = []
         self.blobs.update(blobs)
         with Peer(self.node) as peer:
+            self.serve(peer)
             call = threading.Thread(target=self.submit, args=(block,))
             call.start()
-            wait_until(lambda: self.serve(peer, given), f"the node's verdict, which should be {reason}")
+            wait_until(lambda: self.answers, f"the node's verdict, which should be {reason}")
             call.join()
         tap.equal(self.answers, [reason], f"what the node says of a block with the parent {shown(block.header.prev)}")
 

@@ -4,7 +4,7 @@
 #include "fuzz.h"
 #include "net/wire/message.h"
 
-static const struct spec spec = { .block_weight = 4000000, .blob_max = 1 << 24, .magic = { 1, 2, 3, 4 } };
+static const struct spec spec = { .block_weight = 4000000, .magic = { 1, 2, 3, 4 } };
 
 static void check_same(struct buf *written, const uint8_t *data, size_t size)
 {
@@ -97,16 +97,17 @@ static void check_proof(const uint8_t *data, size_t size)
 	check_same(&out, data, size);
 }
 
-static void check_blob(const uint8_t *data, size_t size)
+static void check_part(const uint8_t *data, size_t size, bool is_asked)
 {
-	const uint8_t *root, *bytes;
+	struct message_part part;
 	struct buf out;
-	size_t count;
 
-	if (!message_read_blob(&root, &bytes, &count, data, size))
+	if (!(is_asked ? message_read_getpart : message_read_part)(&part, data, size))
 		return;
+	FUZZ_PROMISE(part.offset < part.size && message_part_count(part.size, part.offset) <= part.size - part.offset);
+	FUZZ_PROMISE(part.count == 0 || part.count == message_part_count(part.size, part.offset));
 	buf_init(&out);
-	message_write_blob(&out, root, bytes, count);
+	(is_asked ? message_write_getpart : message_write_part)(&out, &part);
 	check_same(&out, data, size);
 }
 
@@ -134,8 +135,9 @@ static void check_payload(enum message_kind kind, const uint8_t *data, size_t si
 	case MESSAGE_PROOF:
 		check_proof(data, size);
 		break;
-	case MESSAGE_BLOB:
-		check_blob(data, size);
+	case MESSAGE_GETPART:
+	case MESSAGE_PART:
+		check_part(data, size, kind == MESSAGE_GETPART);
 		break;
 	case MESSAGE_VERACK:
 	case MESSAGE_SENDHEADERS:
@@ -170,6 +172,13 @@ static void write_sample(enum message_kind kind, struct buf *out)
 	static const struct inventory_item items[3] = { { INVENTORY_TX, { 1 } }, { INVENTORY_BLOCK, { 2 } },
 		{ 9, { 3 } } };
 	static const struct message_getheaders request = { .count = 3 };
+	static const struct message_part part = {
+		.root = { 3 },
+		.size = MESSAGE_PART_SIZE + 10,
+		.offset = MESSAGE_PART_SIZE,
+		.bytes = (const uint8_t *)"some bytes",
+		.count = 10,
+	};
 	static const struct header headers[2] = { { .version = 1, .time = 7 }, { .version = 1, .nonce = 8 } };
 
 	switch (kind) {
@@ -194,8 +203,11 @@ static void write_sample(enum message_kind kind, struct buf *out)
 	case MESSAGE_PROOF:
 		message_write_proof(out, headers);
 		break;
-	case MESSAGE_BLOB:
-		message_write_blob(out, items[0].id, "some bytes", 10);
+	case MESSAGE_GETPART:
+		message_write_getpart(out, &part);
+		break;
+	case MESSAGE_PART:
+		message_write_part(out, &part);
 		break;
 	case MESSAGE_VERACK:
 	case MESSAGE_SENDHEADERS:

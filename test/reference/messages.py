@@ -6,8 +6,9 @@ from .hashing import Reader, compact, sha256d
 from .headers import HEADER_SIZE, Header
 
 PROTOCOL = 1
-MESSAGE_MAX = 1 << 25
-INVENTORY_TX, INVENTORY_BLOCK, INVENTORY_PROOF, INVENTORY_BLOB = 1, 2, 3, 4
+MESSAGE_MAX = 1 << 24
+PART_SIZE = 1 << 20
+INVENTORY_TX, INVENTORY_BLOCK, INVENTORY_PROOF = 1, 2, 3
 
 
 def frame(magic, command, payload=b""):
@@ -40,3 +41,18 @@ def headers_payload(*headers):
 def parse_headers(payload):
     reader = Reader(payload)
     return [Header.parse(reader.bytes(HEADER_SIZE)) for _ in range(reader.compact())]
+
+
+def getpart_payload(root, size, offset=0):
+    return root + struct.pack("<II", size, offset)
+
+
+def parse_getpart(payload):
+    """(root, size, offset)"""
+    return (payload[:32], *struct.unpack("<II", payload[32:]))
+
+
+def part_payload(asked, blob=None):
+    """The answer to a getpart; of a blob that is not here without bytes."""
+    root, size, offset = parse_getpart(asked)
+    return asked + (blob[offset:offset + PART_SIZE] if blob is not None and len(blob) == size else b"")

@@ -1,5 +1,6 @@
 /* Blobs that come in: bytes that a block or a transaction waits for, or that the operator keeps. */
-#include <inttypes.h>
+#include "chain/intake/blob_intake.h"
+
 #include <string.h>
 
 #include "chain/choose.h"
@@ -60,43 +61,34 @@ static bool blob_intake_wanted(const void *context, const uint8_t root[32], uint
 
 /* What earlier runs left, which no transaction asks for any more, takes nobody's room. What transactions ask for has
  * room: chain/mempool/pending.h counts it before it is fetched. */
-static enum blobs_result blob_intake_put(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
-	enum blobs_use use, struct errmsg *err)
+static enum blobs_result blob_intake_put(struct chain *chain, const struct blob_bytes *bytes, enum blobs_use use,
+	struct errmsg *err)
 {
-	enum blobs_result stored = blobs_put(chain->blobs, root, data, size, use, err);
+	for (bool is_again = false;; is_again = true) {
+		const enum blobs_result stored = bytes->draft_path != NULL ?
+			blobs_put_draft(chain->blobs, bytes->root, bytes->draft_path, bytes->size, use, err) :
+			blobs_put(chain->blobs, bytes->root, bytes->data, bytes->size, use, err);
 
-	if (stored != BLOBS_FULL)
-		return stored;
-	blobs_drop_unwanted(chain->blobs, blob_intake_wanted, chain);
-	return blobs_put(chain->blobs, root, data, size, use, err);
+		if (stored != BLOBS_FULL || is_again)
+			return stored;
+		blobs_drop_unwanted(chain->blobs, blob_intake_wanted, chain);
+	}
 }
 
 /* Bytes that nobody waits for are not stored: a stranger could fill the disk with them. Those that a block on disk
  * needs stay; those for the mempool alone count against the budget of pending ones (chain/blobs.h) until a block
  * registers them. */
-enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
-	bool keep, struct reject *reject)
+enum chain_result blob_intake_take(struct chain *chain, const struct blob_bytes *bytes, bool keep,
+	struct reject *reject)
 {
-	const bool blob_needed = blob_intake_is_needed(chain, root, size);
+	const uint8_t *root = bytes->root;
+	const bool blob_needed = blob_intake_is_needed(chain, root, bytes->size);
 	/* What rounds ask for is bounded by turns, and no contribution takes its room. */
 	const bool for_round = !blob_needed && !keep && round_pool_wants(&chain->mempool->rounds, root);
 	const enum blobs_use use = blob_needed ? BLOBS_SETTLED : keep || for_round ? BLOBS_KEPT : BLOBS_PENDING;
 	struct errmsg err;
-	uint8_t blob_root[32];
 
-	if (chain->failed)
-		return halt_explain(chain, CHAIN_ERROR, reject);
-	if (size > chain->spec->blob_max) {
-		reject_set(reject, REASON_BAD_CONTRIB_SIZE, "%zu bytes, %" PRIu32 " at most", size,
-			chain->spec->blob_max);
-		return CHAIN_REJECTED;
-	}
-	contribution_root(data, size, blob_root);
-	if (memcmp(blob_root, root, 32) != 0) {
-		reject_set(reject, REASON_BAD_BLOB_ROOT, "the bytes do not match the root");
-		return CHAIN_REJECTED;
-	}
-	if (!keep && !chain_wants_blob(chain, root, size)) {
+	if (!keep && !chain_wants_blob(chain, root, bytes->size)) {
 		reject_set(reject, REASON_BLOB_NOT_WANTED, "nothing here waits for it");
 		return CHAIN_ORPHAN;
 	}
@@ -104,7 +96,7 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 		blobs_use_for(chain->blobs, root, use);
 		return CHAIN_KNOWN;
 	}
-	switch (blob_intake_put(chain, root, data, size, use, &err)) {
+	switch (blob_intake_put(chain, bytes, use, &err)) {
 	case BLOBS_STORED:
 		break;
 	case BLOBS_FULL:
@@ -114,13 +106,34 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 		return halt_explain(chain, halt_fail(chain, &err), reject);
 	}
 	/* Not what rounds alone ask for: nobody registers it. */
-	if ((keep || mempool_wants(chain->mempool, root, size) || wants_register(chain, root)) &&
+	if ((keep || mempool_wants(chain->mempool, root, bytes->size) || wants_register(chain, root)) &&
 		registry_find(chain->registry, root, NULL) == NULL)
 		judge_begin(chain->judge, chain->registry, root);
 	round_admit_blob(chain, root, for_round);
 	admit_waiting(chain);
 	choose_advance(chain);
 	return CHAIN_NEW;
+}
+
+enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], const uint8_t *data, size_t size,
+	bool keep, struct reject *reject)
+{
+	struct blob_bytes bytes = { .data = data, .size = size };
+	uint8_t blob_root[32];
+
+	if (chain->failed)
+		return halt_explain(chain, CHAIN_ERROR, reject);
+	if (size > BLOBS_LARGEST) {
+		reject_set(reject, REASON_BAD_CONTRIB_SIZE, "%zu bytes, %d at most", size, BLOBS_LARGEST);
+		return CHAIN_REJECTED;
+	}
+	contribution_root(data, size, blob_root);
+	if (memcmp(blob_root, root, 32) != 0) {
+		reject_set(reject, REASON_BAD_BLOB_ROOT, "the bytes do not match the root");
+		return CHAIN_REJECTED;
+	}
+	memcpy(bytes.root, root, 32);
+	return blob_intake_take(chain, &bytes, keep, reject);
 }
 
 void chain_blob_asked(struct chain *chain, const uint8_t root[32], const struct source *source)

@@ -8,10 +8,7 @@
 #include "crypto/merkle.h"
 #include "crypto/schnorr.h"
 
-enum {
-	CONTRIBUTION_TITLE_MAX = 64,
-	CONTRIBUTION_PAGE = 4096,
-};
+enum { CONTRIBUTION_TITLE_MAX = 64 };
 
 /* --- the payload --- */
 

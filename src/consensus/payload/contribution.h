@@ -38,7 +38,8 @@ bool contribution_check(const struct spec *spec, const struct tx *tx, uint64_t *
 /* Bytes that a transaction registers. */
 uint64_t contribution_bytes(const struct tx *tx);
 
-/* root of a blob: Merkle over 4 KiB pages. */
+/* root of a blob: Merkle over pages. */
+enum { CONTRIBUTION_PAGE = 4096 };
 void contribution_root(const uint8_t *blob, size_t size, uint8_t root[32]);
 
 #endif

@@ -23,11 +23,18 @@ static const char message_commands[MESSAGE_UNKNOWN + 1][13] = {
 	[MESSAGE_BLOCK] = "block",
 	[MESSAGE_TX] = "tx",
 	[MESSAGE_PROOF] = "proof",
-	[MESSAGE_BLOB] = "blob",
+	[MESSAGE_GETPART] = "getpart",
+	[MESSAGE_PART] = "part",
 	[MESSAGE_UNKNOWN] = "",
 };
 
-enum { MESSAGE_INVENTORY_SIZE = 36, MESSAGE_ADDRESS_SIZE = 26, MESSAGE_COMMAND_SIZE = 12, MESSAGE_COMPACT_MAX = 9 };
+enum {
+	MESSAGE_INVENTORY_SIZE = 36,
+	MESSAGE_ADDRESS_SIZE = 26,
+	MESSAGE_COMMAND_SIZE = 12,
+	MESSAGE_COMPACT_MAX = 9,
+	MESSAGE_GETPART_SIZE = 40,
+};
 
 const char *message_command(enum message_kind kind)
 {
@@ -51,7 +58,8 @@ void message_limits_init(struct message_limits *limits, const struct spec *spec)
 		BLOCK_MAX_LOOSE * HEADER_SIZE;
 	limits->size[MESSAGE_TX] = spec->block_weight;
 	limits->size[MESSAGE_PROOF] = HEADER_SIZE;
-	limits->size[MESSAGE_BLOB] = 32 + spec->blob_max;
+	limits->size[MESSAGE_GETPART] = MESSAGE_GETPART_SIZE;
+	limits->size[MESSAGE_PART] = MESSAGE_GETPART_SIZE + MESSAGE_PART_SIZE;
 	limits->size[MESSAGE_UNKNOWN] = MESSAGE_MAX;
 	for (size_t i = 0; i <= MESSAGE_UNKNOWN; i++)
 		if (limits->size[i] > MESSAGE_MAX)
@@ -270,20 +278,47 @@ void message_write_proof(struct buf *payload, const struct header *header)
 	header_write(buf_extend(payload, HEADER_SIZE), header);
 }
 
-/* Borrowed: a blob is copied once, by who stores it. */
-bool message_read_blob(const uint8_t **root, const uint8_t **bytes, size_t *count, const void *payload, size_t size)
+size_t message_part_count(uint32_t blob_size, uint32_t offset)
+{
+	return blob_size - offset < MESSAGE_PART_SIZE ? blob_size - offset : MESSAGE_PART_SIZE;
+}
+
+static bool message_read_place(struct reader *message_reader, struct message_part *part)
+{
+	reader_copy(message_reader, part->root, 32);
+	part->size = reader_le32(message_reader);
+	part->offset = reader_le32(message_reader);
+	part->count = reader_left(message_reader);
+	part->bytes = reader_bytes(message_reader, part->count);
+	return message_reader->ok && part->offset % MESSAGE_PART_SIZE == 0 && part->offset < part->size;
+}
+
+bool message_read_getpart(struct message_part *part, const void *payload, size_t size)
 {
 	struct reader message_reader;
 
 	reader_init(&message_reader, payload, size);
-	*root = reader_bytes(&message_reader, 32);
-	*count = reader_left(&message_reader);
-	*bytes = reader_bytes(&message_reader, *count);
-	return reader_done(&message_reader);
+	return message_read_place(&message_reader, part) && part->count == 0;
 }
 
-void message_write_blob(struct buf *payload, const uint8_t root[32], const void *bytes, size_t count)
+bool message_read_part(struct message_part *part, const void *payload, size_t size)
 {
-	buf_put(payload, root, 32);
-	buf_put(payload, bytes, count);
+	struct reader message_reader;
+
+	reader_init(&message_reader, payload, size);
+	return message_read_place(&message_reader, part) &&
+		(part->count == 0 || part->count == message_part_count(part->size, part->offset));
+}
+
+void message_write_getpart(struct buf *payload, const struct message_part *part)
+{
+	buf_put(payload, part->root, 32);
+	buf_put_le32(payload, part->size);
+	buf_put_le32(payload, part->offset);
+}
+
+void message_write_part(struct buf *payload, const struct message_part *part)
+{
+	message_write_getpart(payload, part);
+	buf_put(payload, part->bytes, part->count);
 }

@@ -21,12 +21,13 @@
 
 enum {
 	MESSAGE_HEADER_SIZE = 24,
-	MESSAGE_MAX = 1 << 25,         /* payload bytes, of any message */
+	MESSAGE_MAX = 1 << 24,         /* payload bytes, of any message: the largest block's fit in */
 	MESSAGE_PROTOCOL = 1,          /* the version number we speak */
 	MESSAGE_MAX_INVENTORY = 50000, /* items of inv, getdata, notfound */
 	MESSAGE_MAX_HEADERS = 2000,
 	MESSAGE_MAX_LOCATOR = 101,
 	MESSAGE_MAX_AGENT = 256,
+	MESSAGE_PART_SIZE = 1 << 20, /* bytes of a part of a blob */
 };
 
 enum message_kind {
@@ -43,7 +44,8 @@ enum message_kind {
 	MESSAGE_BLOCK,
 	MESSAGE_TX,
 	MESSAGE_PROOF,
-	MESSAGE_BLOB,
+	MESSAGE_GETPART,
+	MESSAGE_PART,
 	MESSAGE_UNKNOWN, /* a command of some later version: skipped */
 };
 
@@ -86,7 +88,7 @@ bool message_read_nonce(uint64_t *nonce, const void *payload, size_t size);
 void message_write_nonce(struct buf *payload, uint64_t nonce);
 
 /* inv, getdata, notfound. Types this version does not know are read as they are. */
-enum inventory_type { INVENTORY_TX = 1, INVENTORY_BLOCK = 2, INVENTORY_PROOF = 3, INVENTORY_BLOB = 4 };
+enum inventory_type { INVENTORY_TX = 1, INVENTORY_BLOCK = 2, INVENTORY_PROOF = 3 };
 struct inventory_item {
 	uint32_t type; /* of enum inventory_type, if we know it */
 	uint8_t id[32];
@@ -112,8 +114,20 @@ void message_write_headers(struct buf *payload, const struct header *headers, si
 bool message_read_proof(struct header *header, const void *payload, size_t size);
 void message_write_proof(struct buf *payload, const struct header *header);
 
-/* blob: root and bytes; the bytes are borrowed from the payload. */
-bool message_read_blob(const uint8_t **root, const uint8_t **bytes, size_t *count, const void *payload, size_t size);
-void message_write_blob(struct buf *payload, const uint8_t root[32], const void *bytes, size_t count);
+/* getpart and part: MESSAGE_PART_SIZE bytes of the blob of this root and size, or what is left of it, from an offset
+ * that is a multiple of it on. A part has exactly these bytes, which are borrowed from the payload, or none: the sender
+ * has not got such a blob. */
+struct message_part {
+	uint8_t root[32];
+	uint32_t size, offset;
+	const uint8_t *bytes; /* of part */
+	size_t count;
+};
+bool message_read_getpart(struct message_part *part, const void *payload, size_t size);
+void message_write_getpart(struct buf *payload, const struct message_part *part);
+bool message_read_part(struct message_part *part, const void *payload, size_t size);
+void message_write_part(struct buf *payload, const struct message_part *part);
+/* How many bytes the part has that begins there. */
+size_t message_part_count(uint32_t blob_size, uint32_t offset);
 
 #endif

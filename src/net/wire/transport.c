@@ -204,11 +204,6 @@ static void transport_on_read(struct bufferevent *wire, void *context)
 	bufferevent_setwatermark(wire, EV_READ, need, need > TRANSPORT_READ_CHUNK ? need : TRANSPORT_READ_CHUNK);
 }
 
-bool transport_receives(const struct transport *transport, enum message_kind kind)
-{
-	return transport->have_header && transport->header.kind == kind;
-}
-
 /* transport_on_read is called only when a payload is whole, so a long one's progress is looked up from outside. */
 void transport_look(struct transport *transport, int64_t now)
 {

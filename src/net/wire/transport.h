@@ -64,8 +64,6 @@ void transport_accept(struct transport *transport, enum message_kind kind, bool 
 bool transport_send(struct transport *transport, enum message_kind kind, struct buf *payload, bool in_turn);
 size_t transport_backlog(const struct transport *transport); /* bytes that wait to be sent */
 
-/* Whether the payload of such a message is coming in. */
-bool transport_receives(const struct transport *transport, enum message_kind kind);
 /* To be called every now and then; and when (clock_mono_ms) such a call last saw a long payload TRANSPORT_PROGRESS
  * bytes longer, 0: never. */
 void transport_look(struct transport *transport, int64_t now);

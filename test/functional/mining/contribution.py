@@ -12,7 +12,6 @@ from framework import tap
 from framework.node import Node, wait_for_same_tip, wait_until
 from framework.p2p import Peer
 from framework.prose import prose
-from reference import messages
 from reference.document import SOURCE
 from reference.hashing import blob_root
 from reference.headers import Block
@@ -234,24 +233,23 @@ def false_blob():
         answer = node.contribute("", "CC0-1.0", "a piece", None, data.hex())
         tap.equal(victim.rpc.submitblock(node.rpc.getblock(node.tip(), 0)), None, "the block with the commitment")
         raw, root = bytes.fromhex(node.rpc.getrawtransaction(answer["txid"])), bytes.fromhex(answer["root"])
-        wanted = messages.inventory_payload((messages.INVENTORY_BLOB, root))
         flipped = bytearray(data)
         flipped[12345] ^= 1
         # The node asks one after the other, who brought the transaction first.
-        liars = [(Peer(victim), wrong) for wrong in (bytes(flipped), data[:-1], data + b"x", b"", bytes(1 << 24))]
+        liars = [(Peer(victim), wrong) for wrong in (bytes(flipped), data[:-1], data + b"x", bytes(1 << 24))]
         with Peer(victim) as mute, Peer(victim) as good:
             liars[0][0].send("tx", raw)
             for liar, wrong in liars:
-                liar.wait_for("getdata", lambda payload: payload == wanted)
-                liar.send("blob", root + wrong)
+                liar.send("part", liar.is_asked_for_blob(root) + wrong)
                 liar.wait_for_close()
-            mute.wait_for("getdata", lambda payload: payload == wanted)
+            mute.is_asked_for_blob(root)
             tap.equal(victim.rpc.getrawmempool(), [], "the mempool")
             with tap.raises(-5, "not found"):
                 victim.rpc.getblob(answer["root"])
-            mute.send("notfound", wanted)
-            good.wait_for("getdata", lambda payload: payload == wanted)
-            good.send("blob", root + data)
+            mute.give(root, None)
+            good.is_asked_for_blob(root)
+            good.give(root, data)
+            wait_until(lambda: victim.rpc.getrawmempool() != [], "the bytes are looked at")
             for peer in (mute, good):
                 peer.sync()
                 tap.true(not peer.closed, "an honest peer is dropped")
@@ -279,13 +277,12 @@ def block_without_blob():
         block = Block.parse(bytes.fromhex(node.rpc.getblock(node.tip(), 0)))
         with Peer(victim) as peer:
             peer.send("block", block.serialise())
-            peer.wait_for("getdata", lambda payload: root in payload)
+            peer.is_asked_for_blob(root)
             peer.sync()
             tap.equal(victim.tip(), tip, "tip without the bytes")
             victim.restart()
         with Peer(victim) as peer:
-            peer.wait_for("getdata", lambda payload: root in payload)
-            peer.send("blob", root + data)
+            peer.give(root, data)
             wait_until(lambda: victim.tip() == node.tip(), "the block is connected")
         tap.equal(victim.model_root(), node.model_root(), "model root")
 

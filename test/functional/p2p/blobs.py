@@ -39,11 +39,6 @@ def raw_block(node):
     return Block.parse(bytes.fromhex(node.rpc.getblock(node.tip(), 0)))
 
 
-def asks_for_blob(peer, root):
-    wanted = (messages.INVENTORY_BLOB, root)
-    peer.wait_for("getdata", lambda payload: wanted in messages.parse_inventory(payload))
-
-
 def travels():
     """Bytes reach the others with the transaction, and late comers with the block"""
     with owner_node() as owner, Node(connect=[owner]) as other:
@@ -59,8 +54,12 @@ def travels():
             tap.equal(late.rpc.getdataset(root.hex())["root"], root.hex(), "the dataset")
             # What a node was given it gives on, as it is.
             with Peer(late) as peer:
-                peer.send("getdata", messages.inventory_payload((messages.INVENTORY_BLOB, root)))
-                tap.equal(peer.wait_for("blob"), root + DATA, "the blob on request")
+                asked = messages.getpart_payload(root, len(DATA))
+                peer.send("getpart", asked)
+                tap.equal(peer.wait_for("part"), asked + DATA, "the blob on request")
+                asked = messages.getpart_payload(root, len(DATA) + 1)
+                peer.send("getpart", asked)
+                peer.wait_for("part", lambda payload: payload == asked)  # not in that size
 
 
 def transaction_without_bytes():
@@ -74,13 +73,13 @@ def transaction_without_bytes():
         raw = bytes.fromhex(owner.rpc.getrawtransaction(txid))
         with Peer(victim) as keeper:
             keeper.send("tx", raw)
-            asks_for_blob(keeper, root)
-            keeper.send("notfound", messages.inventory_payload((messages.INVENTORY_BLOB, root)))
+            keeper.is_asked_for_blob(root)
+            keeper.give(root, None)
             keeper.sync()
             tap.equal(victim.rpc.getrawmempool(), [], "the mempool without the bytes")
         with Peer(victim) as liar:
-            asks_for_blob(liar, root)  # all peers are asked in turn
-            liar.send("blob", root + DATA[::-1])
+            liar.is_asked_for_blob(root)  # all peers are asked in turn
+            liar.give(root, DATA[::-1])
             liar.wait_for_close()
         victim.wait_for_log("bad-blob-root")
         tap.equal(victim.rpc.getrawmempool(), [], "the mempool after wrong bytes")
@@ -106,8 +105,8 @@ def block_without_bytes():
             peer.send("headers", messages.headers_payload(block.header))
             peer.wait_for("getdata")
             peer.send("block", block.serialise())
-            asks_for_blob(peer, root)
-            peer.send("notfound", messages.inventory_payload((messages.INVENTORY_BLOB, root)))
+            peer.is_asked_for_blob(root)
+            peer.give(root, None)
             peer.sync()
             tap.equal(victim.tip(), before, "tip without the bytes")
             tap.true(not peer.closed, "the sender stays")
@@ -116,8 +115,7 @@ def block_without_bytes():
         wait_until(lambda: any(root.hex() in warning for warning in victim.rpc.getblockchaininfo()["warnings"]),
                    "a warning names the bytes that are missing")
         with Peer(victim) as peer:
-            asks_for_blob(peer, root)
-            peer.send("blob", root + DATA)
+            peer.give(root, DATA)
             wait_for_same_tip(owner, victim)
         tap.equal(victim.model_root(), owner.model_root(), "model root")
         wait_until(lambda: victim.rpc.getblockchaininfo()["warnings"] == [], "the warning is gone")

@@ -97,7 +97,7 @@ def unknown_command():
     with Node() as node, Peer(node) as peer:
         peer.send("future")
         peer.send("twelveletter", bytes(3 << 20))
-        peer.send("blob", bytes(1 << 20))  # known, but nobody asked for it
+        peer.send("part", bytes(1 << 20))  # known, but nobody asked for it
         peer.sync()
         tap.true(not peer.closed, "the connection stays")
 
@@ -163,7 +163,7 @@ def garbage():
     with Node() as node:
         source = random.Random(20260101)
         commands = ["version", "verack", "ping", "pong", "inv", "getdata", "notfound", "getheaders", "headers",
-                    "sendheaders", "block", "tx", "proof", "blob"]
+                    "sendheaders", "block", "tx", "proof", "getpart", "part"]
         for round_number in range(60):
             with Peer(node) as peer:
                 for _ in range(8):

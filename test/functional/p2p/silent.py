@@ -102,10 +102,6 @@ def contribution():
         yield owner, other, Transaction.read(Reader(raw)), bytes.fromhex(result["root"])
 
 
-def asks_for(peer, kind, id_bytes):
-    peer.wait_for("getdata", lambda payload: (kind, id_bytes) in messages.parse_inventory(payload))
-
-
 def comes_soon(other, tx):
     txid = shown(tx.txid())
     wait_until(lambda: other.rpc.getrawmempool() == [txid], "the transaction is in the mempool", SOON)
@@ -125,7 +121,7 @@ def blobs():
     """The bytes of a contribution come although whoever sent the transaction keeps them"""
     with contribution() as (owner, other, tx, root), silent_peers(other, 4) as peers:
         peers[0].send("tx", tx.serialise())
-        asks_for(peers[0], messages.INVENTORY_BLOB, root)
+        peers[0].is_asked_for_blob(root)
         other.connect(owner)
         wait_until(lambda: other.log().count("received tx") == 2, "the owner sends the transaction too")
         for peer in peers:  # whoever does so last is asked next

@@ -10,7 +10,6 @@ from framework import tap
 from framework.node import KEYS, Node, RpcError, wait_for_same_tip, wait_until
 from framework.p2p import Peer
 from framework.rounds import SPEC
-from reference import messages
 from reference.hashing import Reader, blob_root, sha256
 from reference.headers import Block
 from reference.round_tx import CHALLENGE, COMMIT, DISCLOSURE, RoundTransaction, make_commit
@@ -81,15 +80,11 @@ def holds(node, *transactions):
     wait_until(lambda: sorted(node.rpc.getrawmempool()) == wanted, f"the mempool is {wanted}")
 
 
-def is_asked(peer, kind, item):
-    peer.wait_for("getdata", lambda payload: (kind, item) in messages.parse_inventory(payload))
-
-
 def bring(peer, transaction, blob):
     """As a node does that is asked for what it offers."""
     peer.send("tx", transaction.serialise())
-    is_asked(peer, messages.INVENTORY_BLOB, blob_root(blob))
-    peer.send("blob", blob_root(blob) + blob)
+    peer.give(blob_root(blob), blob)
+    peer.is_asked_for_blob(blob_root(blob))
 
 
 def committed(node, runs):
@@ -140,10 +135,10 @@ def disclosures():
         transaction, blob = disclosure(node, 3, codes)
         with Peer(node) as peer:
             peer.send("tx", transaction.serialise())
-            is_asked(peer, messages.INVENTORY_BLOB, blob_root(blob))
+            peer.is_asked_for_blob(blob_root(blob))
             holds(node)
             tap.equal(refusal(node, transaction), "missing-blob", "without the bytes")
-            peer.send("blob", blob_root(blob) + blob)
+            peer.give(blob_root(blob), blob)
             holds(node, transaction)
         holds(other, transaction)
         tap.equal(other.rpc.getblob(blob_root(blob).hex(), 32, 64), blob[32:96].hex(), "bytes at the other node")
@@ -221,7 +216,7 @@ def withheld():
         transaction, blob = disclosure(node, 1, codes_of(1))
         with Peer(node, source="127.0.0.2") as miser:
             miser.send("tx", transaction.serialise())
-            is_asked(miser, messages.INVENTORY_BLOB, blob_root(blob))
+            miser.is_asked_for_blob(blob_root(blob))
             with Peer(node, source="127.0.0.3") as giver:
                 bring(giver, transaction, blob)
                 holds(node, transaction)
@@ -237,10 +232,9 @@ def early():
         with Peer(behind) as peer:
             peer.send("tx", transaction.serialise())
             peer.sync()
-            tap.equal(peer.count("getdata"), 0, "requests before the beacon")
+            tap.equal(peer.count("getpart"), 0, "requests before the beacon")
             behind.rpc.submitblock(node.rpc.getblock(node.tip(), 0))
-            is_asked(peer, messages.INVENTORY_BLOB, blob_root(blob))
-            peer.send("blob", blob_root(blob) + blob)
+            peer.give(blob_root(blob), blob)
             holds(behind, transaction)
             mine(behind, 4)
             holds(behind)

@@ -13,7 +13,6 @@ from framework.node import KEYS, wait_until
 from framework.p2p import Peer
 from framework.rounds import (BEACON, SPEC, WORK_END, P, commit_runs, disclose_runs, kill_and_restart, mine_to, new_node,
                               play_round, states, wait_for_offers, wait_for_state, with_wallet)
-from reference import messages
 from reference.hashing import blob_root, sha256
 from reference.headers import Block
 from reference.round_tx import DISCLOSURE, RoundTransaction, make_commit
@@ -330,9 +329,7 @@ def false_segments_are_challenged():
     disclosure = RoundTransaction(DISCLOSURE, seat, len(codes) - 1, blob_root(blob)).transaction()
     with Peer(node) as peer:
         peer.send("tx", disclosure.serialise())
-        peer.wait_for("getdata", lambda payload: (messages.INVENTORY_BLOB, blob_root(blob)) in
-                      messages.parse_inventory(payload))
-        peer.send("blob", blob_root(blob) + blob)
+        peer.give(blob_root(blob), blob)
         wait_until(lambda: node.rpc.getmempoolinfo()["size"] == 1, "the disclosure is in the mempool")
     mine_to(node, P + BEACON + 1, STRANGER)
     other.wait_for_height(node.height())

@@ -31,9 +31,13 @@ struct header fake_chain_prove(struct chain *chain, uint8_t salt, uint8_t kind);
 void fake_chain_make_spend(uint8_t salt, uint8_t wtxid[32]);
 void fake_chain_spend(struct chain *chain, uint8_t salt, uint8_t wtxid[32]);
 
-/* A blob: held, or wanted from the peer `source`. */
+/* A blob, a text: held, or wanted in that size from the peer `source`. One that begins with "false" is not what was
+ * asked for. */
 void fake_chain_hold_blob(struct chain *chain, const uint8_t root[32], const char *text);
-void fake_chain_want_blob(struct chain *chain, const uint8_t root[32], uint64_t source);
+void fake_chain_want_blob(struct chain *chain, const uint8_t root[32], uint64_t size, uint64_t source);
+size_t fake_chain_drafts(const struct chain *chain); /* blobs that are coming in */
+/* Parts of blobs cannot be read yet; or they can. */
+void fake_chain_unready(struct chain *chain, bool unready);
 /* What was wanted before is not; and nothing is, until that is over. */
 void fake_chain_want_nothing(struct chain *chain, bool nothing);
 

@@ -159,7 +159,7 @@ static void test_nonce(void **state)
 
 static void test_inventory(void **state)
 {
-	struct inventory_item sent[3] = { { .type = INVENTORY_TX }, { .type = INVENTORY_BLOB },
+	struct inventory_item sent[3] = { { .type = INVENTORY_TX }, { .type = INVENTORY_PROOF },
 		{ .type = 0x40000001 } };
 	struct inventory_item *got;
 	struct buf b;
@@ -246,25 +246,60 @@ static void test_proof(void **state)
 	check_cuts(reads_proof, &b, 0, false);
 }
 
-static void test_blob(void **state)
+static bool reads_getpart(const uint8_t *payload, size_t size)
 {
-	const uint8_t *root, *bytes;
-	uint8_t sent[32];
-	size_t count;
+	struct message_part part;
+
+	return message_read_getpart(&part, payload, size);
+}
+
+static bool reads_blob_part(const uint8_t *payload, size_t size)
+{
+	struct message_part part;
+
+	return message_read_part(&part, payload, size);
+}
+
+/* A part has all bytes that it can have, or none; nothing begins beyond the end, or between two parts. */
+static void test_part(void **state)
+{
+	struct message_part sent = { .root = { 7 }, .size = MESSAGE_PART_SIZE + 5, .offset = MESSAGE_PART_SIZE }, got;
 	struct buf b;
 
 	(void)state;
-	memset(sent, 7, 32);
+	sent.bytes = (const uint8_t *)"words";
+	sent.count = 5;
 	buf_init(&b);
-	message_write_blob(&b, sent, "words", 5);
-	assert_true(message_read_blob(&root, &bytes, &count, b.data, b.size));
-	assert_memory_equal(root, sent, 32);
-	assert_int_equal(count, 5);
-	assert_memory_equal(bytes, "words", 5);
-	assert_true(message_read_blob(&root, &bytes, &count, b.data, 32));
-	assert_int_equal(count, 0);
-	for (size_t size = 0; size < 32; size++)
-		assert_false(message_read_blob(&root, &bytes, &count, b.data, size));
+	message_write_getpart(&b, &sent);
+	assert_true(message_read_getpart(&got, b.data, b.size));
+	assert_memory_equal(got.root, sent.root, 32);
+	assert_int_equal(got.size, sent.size);
+	assert_int_equal(got.offset, sent.offset);
+	check_cuts(reads_getpart, &b, 0, false);
+	message_write_part(&b, &sent);
+	assert_false(reads_getpart(b.data, b.size));
+	assert_true(message_read_part(&got, b.data, b.size));
+	assert_memory_equal(got.root, sent.root, 32);
+	assert_int_equal(got.count, 5);
+	assert_memory_equal(got.bytes, "words", 5);
+	assert_true(message_read_part(&got, b.data, 40));
+	assert_int_equal(got.count, 0);
+	for (size_t size = 0; size < b.size; size++)
+		assert_int_equal(reads_blob_part(b.data, size), size == 40);
+	buf_put_u8(&b, 0);
+	assert_false(reads_blob_part(b.data, b.size));
+	for (uint32_t offset = 1; offset != 0; offset *= 2) {
+		write_le32(b.data + 36, offset);
+		assert_int_equal(reads_getpart(b.data, 40), offset == MESSAGE_PART_SIZE);
+	}
+	write_le32(b.data + 36, 0);
+	assert_true(reads_getpart(b.data, 40));
+	assert_false(reads_blob_part(b.data, b.size - 1)); /* five bytes of the first part */
+	write_le32(b.data + 32, 0);
+	assert_false(reads_getpart(b.data, 40));
+	assert_int_equal(message_part_count(MESSAGE_PART_SIZE + 1, 0), MESSAGE_PART_SIZE);
+	assert_int_equal(message_part_count(MESSAGE_PART_SIZE + 1, MESSAGE_PART_SIZE), 1);
+	assert_int_equal(message_part_count(MESSAGE_PART_SIZE, 0), MESSAGE_PART_SIZE);
 	buf_clear(&b);
 }
 
@@ -321,7 +356,7 @@ static void test_most_items(void **state)
 static struct message_limits sample_limits(void)
 {
 	struct message_limits limits;
-	struct spec spec = { .block_weight = 4000000, .blob_max = 1 << 24, .magic = { 0xa7, 0x01, 0x02, 0x03 } };
+	struct spec spec = { .block_weight = 4000000, .magic = { 0xa7, 0x01, 0x02, 0x03 } };
 
 	message_limits_init(&limits, &spec);
 	return limits;
@@ -404,7 +439,7 @@ int main(void)
 		cmocka_unit_test(test_getheaders),
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_proof),
-		cmocka_unit_test(test_blob),
+		cmocka_unit_test(test_part),
 		cmocka_unit_test(test_hostile_counts),
 		cmocka_unit_test(test_most_items),
 		cmocka_unit_test(test_frame),

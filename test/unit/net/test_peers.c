@@ -110,7 +110,6 @@ static void test_slow_reader(void **state)
 {
 	enum { BLOBS = 40, BLOB_SIZE = 1 << 20 };
 	struct node *node = add_node();
-	struct inventory_item items[BLOBS];
 	char *text = calloc(BLOB_SIZE + 1, 1);
 	struct buf payload;
 	size_t got = 0;
@@ -118,17 +117,18 @@ static void test_slow_reader(void **state)
 
 	(void)state;
 	memset(text, 'x', BLOB_SIZE);
-	for (size_t i = 0; i < BLOBS; i++) {
-		items[i] = (struct inventory_item){ INVENTORY_BLOB, { (uint8_t)(i + 1) } };
-		fake_chain_hold_blob(node->chain, items[i].id, text);
-	}
 	buf_init(&payload);
-	message_write_inventory(&payload, items, BLOBS);
-	say(fd, MESSAGE_GETDATA, &payload);
+	for (size_t i = 0; i < BLOBS; i++) {
+		const struct message_part asked = { .root = { (uint8_t)(i + 1) }, .size = BLOB_SIZE };
+
+		fake_chain_hold_blob(node->chain, asked.root, text);
+		message_write_getpart(&payload, &asked);
+		say(fd, MESSAGE_GETPART, &payload);
+	}
 	WAIT_FOR(bytes_sent(node) > BLOB_SIZE);
 	turn_a_while();
 	assert_true(bytes_sent(node) < BLOBS / 2 * (uint64_t)BLOB_SIZE);
-	WAIT_FOR((got += drain_socket(fd)) > BLOBS * (size_t)(BLOB_SIZE + 32 + MESSAGE_HEADER_SIZE));
+	WAIT_FOR((got += drain_socket(fd)) > BLOBS * (size_t)(BLOB_SIZE + 40 + MESSAGE_HEADER_SIZE));
 	close(fd);
 	free(text);
 }

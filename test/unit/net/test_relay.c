@@ -1,4 +1,4 @@
-/* Loose proofs, transactions and blobs among several nodes: passed on, asked for, and asked of others in time. */
+/* Loose proofs and transactions among several nodes: passed on, asked for, and asked of others in time. */
 #include "net/fake_net.h"
 #include "net/relay_tx.h"
 
@@ -63,164 +63,6 @@ static void test_transactions(void **state)
 	WAIT_FOR(chain_mempool_find_wtxid(c->chain, before));
 	fake_chain_spend(c->chain, 2, after);
 	WAIT_FOR(chain_mempool_find_wtxid(a->chain, after));
-}
-
-static void test_blobs(void **state)
-{
-	struct node *source = add_node(), *other = add_node(), *wants = add_node();
-	uint8_t first[32] = { 1 }, second[32] = { 2 }, empty[32] = { 3 };
-
-	(void)state;
-	fake_chain_hold_blob(source->chain, first, "first");
-	fake_chain_hold_blob(other->chain, second, "second");
-	fake_chain_hold_blob(other->chain, empty, "");
-	connect_nodes(wants, source);
-	WAIT_FOR(peers_of(wants) == 1 && peers_of(source) == 1);
-	connect_nodes(wants, other);
-	WAIT_FOR(peers_of(wants) == 2 && peers_of(other) == 1);
-	fake_chain_want_blob(wants->chain, first, 1);
-	fake_chain_want_blob(wants->chain, second, 1); /* peer 1 says notfound, then peer 2 is asked */
-	WAIT_FOR(chain_has_blob(wants->chain, first) && chain_has_blob(wants->chain, second));
-	fake_chain_want_blob(wants->chain, empty, 1);
-	WAIT_FOR(peers_of(other) == 0); /* sent something that is not it */
-	assert_int_equal(peers_of(source), 1);
-}
-
-/* The chain is told of each request that went out, and of those that ended without the bytes: he has not got them, or
- * leaves. */
-static void test_blob_requests_told(void **state)
-{
-	struct node *wants = add_node(), *good = add_node();
-	size_t asked_count, failed_count;
-	uint8_t root[32] = { 1 };
-	int fd = connect_mute(wants);
-
-	(void)state;
-	WAIT_FOR(peers_of(wants) == 1);
-	fake_chain_want_blob(wants->chain, root, 1);
-	turn_a_while();
-	fake_chain_blob_requests(wants->chain, &asked_count, &failed_count);
-	assert_int_equal(asked_count, 1);
-	assert_int_equal(failed_count, 0);
-	close(fd);
-	WAIT_FOR(peers_of(wants) == 0);
-	turn_a_while();
-	fake_chain_blob_requests(wants->chain, &asked_count, &failed_count);
-	assert_int_equal(asked_count, 1);
-	assert_int_equal(failed_count, 1);
-	connect_nodes(wants, good);
-	WAIT_FOR((fake_chain_blob_requests(wants->chain, &asked_count, &failed_count), failed_count == 2));
-	assert_int_equal(asked_count, 2);
-	fake_chain_hold_blob(good->chain, root, "bytes");
-	WAIT_FOR(chain_has_blob(wants->chain, root));
-	turn_a_while();
-	fake_chain_blob_requests(wants->chain, &asked_count, &failed_count);
-	assert_int_equal(asked_count, failed_count + 1);
-}
-
-/* A blob whose transaction has been given up before anybody could be asked is forgotten. */
-static void test_unwanted_blob(void **state)
-{
-	struct node *wants = add_node(), *source = add_node();
-	uint8_t unwanted[32] = { 1 }, wanted[32] = { 2 };
-
-	(void)state;
-	fake_chain_hold_blob(source->chain, unwanted, "unwanted");
-	fake_chain_hold_blob(source->chain, wanted, "wanted");
-	connect_nodes(wants, source);
-	WAIT_FOR(peers_of(wants) == 1 && peers_of(source) == 1);
-	fake_chain_want_nothing(wants->chain, true);
-	fake_chain_want_blob(wants->chain, unwanted, 1);
-	turn_a_while();
-	fake_chain_want_nothing(wants->chain, false);
-	fake_chain_want_blob(wants->chain, wanted, 1);
-	WAIT_FOR(chain_has_blob(wants->chain, wanted));
-	turn_a_while();
-	assert_false(chain_has_blob(wants->chain, unwanted));
-}
-
-/* A source that does not answer is given up, and the bytes come from somebody else. */
-static void test_mute_about_blob(void **state)
-{
-	const struct net_options hasty = {
-		.listen = true,
-		.bind = "127.0.0.1",
-		.max_peers = 9,
-		.block_timeout = 300,
-		.agent = "/test/",
-	};
-	struct node *wants = add_node_with(&hasty), *other = add_node();
-	uint8_t root[32] = { 1 };
-	int fd = connect_mute(wants);
-
-	(void)state;
-	WAIT_FOR(peers_of(wants) == 1);
-	connect_nodes(wants, other);
-	WAIT_FOR(peers_of(wants) == 2);
-	fake_chain_want_blob(wants->chain, root, 1);
-	fake_chain_hold_blob(other->chain, root, "bytes");
-	WAIT_FOR(chain_has_blob(wants->chain, root));
-	assert_int_equal(peers_of(wants), 2);
-	close(fd);
-}
-
-/* A blob's source is silent: after two seconds the next is asked, and whoever has answered before is the next. */
-static void test_silent_about_blob(void **state)
-{
-	static struct ear source, silent;
-	struct node *wants = add_node(), *good = add_node();
-	uint8_t first[32] = { 1 }, second[32] = { 2 };
-
-	(void)state;
-	clock_set_mono(START_MS);
-	source = (struct ear){ .fd = connect_mute(wants) };
-	WAIT_FOR(peers_of(wants) == 1);
-	silent = (struct ear){ .fd = connect_mute(wants) };
-	WAIT_FOR(peers_of(wants) == 2);
-	connect_nodes(wants, good);
-	WAIT_FOR(peers_of(wants) == 3);
-	fake_chain_hold_blob(good->chain, first, "first");
-	fake_chain_want_blob(wants->chain, first, 3);
-	WAIT_FOR(chain_has_blob(wants->chain, first));
-	fake_chain_hold_blob(good->chain, second, "second");
-	fake_chain_want_blob(wants->chain, second, 1);
-	WAIT_FOR(heard(&source, MESSAGE_GETDATA) == 1);
-	pass_time(SILENCE_MS - 1);
-	turn_a_while();
-	assert_false(chain_has_blob(wants->chain, second));
-	pass_time(1);
-	WAIT_FOR(chain_has_blob(wants->chain, second));
-	assert_int_equal(heard(&silent, MESSAGE_GETDATA), 0);
-	assert_int_equal(peers_of(wants), 3);
-	close(source.fd);
-	close(silent.fd);
-}
-
-/* Who sends one blob for another, and then says that he has not the one he was asked for, gets no credit by that: what
- * he sends next is not even looked at. */
-static void test_blob_for_another(void **state)
-{
-	static struct ear ear;
-	struct node *wants = add_node();
-	struct inventory_item item = { INVENTORY_BLOB, { 1 } };
-	struct buf payload;
-
-	(void)state;
-	clock_set_mono(START_MS);
-	ear = (struct ear){ .fd = connect_mute(wants) };
-	WAIT_FOR(peers_of(wants) == 1);
-	fake_chain_want_blob(wants->chain, item.id, 1);
-	WAIT_FOR(heard(&ear, MESSAGE_GETDATA) == 1);
-	buf_init(&payload);
-	message_write_blob(&payload, (const uint8_t[32]){ 9 }, "other", 5);
-	say(ear.fd, MESSAGE_BLOB, &payload);
-	message_write_inventory(&payload, &item, 1);
-	say(ear.fd, MESSAGE_NOTFOUND, &payload);
-	buf_put_text(&payload, "no blob");
-	say(ear.fd, MESSAGE_BLOB, &payload);
-	turn_a_while();
-	assert_int_equal(peers_of(wants), 1);
-	close(ear.fd);
 }
 
 static void offer_txs(int fd, uint8_t salt, const uint8_t *wtxid, uint32_t count)
@@ -313,12 +155,6 @@ int main(void)
 		NET_TEST(test_proofs),
 		NET_TEST(test_proof_given_up),
 		NET_TEST(test_transactions),
-		NET_TEST(test_blobs),
-		NET_TEST(test_blob_requests_told),
-		NET_TEST(test_unwanted_blob),
-		NET_TEST(test_mute_about_blob),
-		NET_TEST(test_silent_about_blob),
-		NET_TEST(test_blob_for_another),
 		NET_TEST(test_silent_about_txs),
 		NET_TEST(test_offers_by_peer),
 	};
