@@ -123,7 +123,7 @@ static bool run_audit_choose(struct run_audit *audit, int64_t drawn, struct errm
 	const int64_t chosen = audit->asked != RUN_AUDIT_DRAWN ? audit->asked : drawn;
 
 	if (chosen < 0 || chosen >= audit->known)
-		return errmsg_set(err, "Of the run %u segments are known, from 0 on", (unsigned)audit->known);
+		return errmsg_set(err, "Of the run %u segments are known so far", (unsigned)audit->known);
 	audit->wanted = (uint32_t)chosen;
 	return true;
 }

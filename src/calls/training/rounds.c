@@ -255,6 +255,8 @@ static enum rpc_outcome call_getround(struct rpc_request *rounds_request, void *
 	struct errmsg err;
 	json_t *round, *seats, *shown;
 
+	if (chain_spec(chain)->round_blocks == 0)
+		return rpc_fail(rounds_request, RPC_MISC_ERROR, "This chain has no rounds");
 	if (newest == 0)
 		return rpc_fail(rounds_request, RPC_MISC_ERROR, "No round has begun");
 	if (base > newest || base % chain_spec(chain)->round_blocks != 0)

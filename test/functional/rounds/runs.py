@@ -49,6 +49,8 @@ def trained_committed_disclosed():
     """Who mined a block trains its run, commits to it and discloses it, several at a time"""
     node = with_wallet("-threads=3")
     tap.equal(node.rpc.getrounds(), [], "rounds before the first base")
+    with tap.raises(-1, "No round has begun"):
+        node.rpc.getround()
     mine_to(node, P - 1)
     tap.equal(node.rpc.getruns(), [], "runs before it")
     commit_runs(node)

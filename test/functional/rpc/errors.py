@@ -66,6 +66,7 @@ def arguments():
                 (ADDRESS, "No such proof", "getproof", HASH), (ADDRESS, "No such proof", "auditproof", HASH),
                 (ADDRESS, "not found", "auditblock", HASH), (PARAMETER, "samples", "auditchain", 0),
                 (PARAMETER, "no proofs", "auditblock", node.tip()), (MISC, "no block", "auditchain"),
+                (MISC, "has no rounds", "getround"),
                 (PARAMETER, "nblocks", "gettraininginfo", 2017), (PARAMETER, "count", "listdatasets", 0),
                 (PARAMETER, "bytes", "contributedata", "x", "l", "t" * 65),
                 (PARAMETER, "No such file", "contributedata", "/nonexistent/data", "CC0-1.0", "title"),
