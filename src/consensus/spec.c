@@ -34,7 +34,8 @@ enum {
 	SPEC_STATES = 7,            /* that a node must have room for */
 	SPEC_ITERATIONS_SPACED = 4, /* the first starts from weights that all attempts share: no more than a quarter */
 	SPEC_STATE_VALUE_BYTES = 8, /* a parameter's: weight and momentum */
-	SPEC_ROUND_LEAST = 4,       /* blocks of a round: a commit, the draw, a disclosure, and one more */
+	SPEC_ROUND_LEAST = 5,       /* blocks of a round: a commit, the draw, a disclosure, a challenge, the merge */
+	SPEC_RUN_PPM_MAX = 500000,  /* the rest is what a forger loses: the reward of his seat's block */
 	SPEC_WEIGHT_LEAST = 4000,
 	SPEC_SEAT_WEIGHT = 176,     /* 4 * (43 + 1) */
 	SPEC_RUN_REACH = 126000000, /* millionths: what a delta code of exponent 0 can say of a value */
@@ -107,7 +108,7 @@ const struct spec_field spec_fields[] = {
 	SPEC_ROUND("round_reveal", round_reveal, ROUND_SEATS_MAX),
 	SPEC_ROUND("segments", segments, 1024),
 	SPEC_ROUND("segment", segment, 1024),
-	SPEC_ROUND("run_ppm", run_ppm, 1000000),
+	SPEC_ROUND("run_ppm", run_ppm, SPEC_RUN_PPM_MAX),
 	SPEC_LOCAL("p2p_port", p2p_port, 1, UINT16_MAX),
 	SPEC_LOCAL("rpc_port", rpc_port, 1, UINT16_MAX),
 	{ 0 },
@@ -320,8 +321,9 @@ static bool spec_check_roundless(const struct spec *spec, struct errmsg *err)
 }
 
 /* The blocks of a round, as section 20 parts them: runs are committed to, a block's ticket draws what is audited, runs
- * are disclosed, and a block at least is left for challenges. A seat's stake, of the round before, may not mature
- * before the child of the merge has taken it. */
+ * are disclosed, and a block at least is left for challenges of what the last of these blocks disclosed, before the
+ * merge, which has none. A seat's stake, of the round before, may not mature before the child of the merge has taken
+ * it. */
 static bool spec_check_round_times(const struct spec *spec, struct errmsg *err)
 {
 	if (spec->round_blocks < SPEC_ROUND_LEAST)
@@ -332,10 +334,9 @@ static bool spec_check_round_times(const struct spec *spec, struct errmsg *err)
 			2 * spec->round_blocks + 1);
 	if (spec->round_work < 1 || spec->round_reveal < 1)
 		return errmsg_set(err, "round_work and round_reveal must be 1 at least where there are rounds");
-	if (spec->round_work + 1 + spec->round_reveal >= spec->round_blocks)
-		return errmsg_set(err,
-			"round_work + 1 + round_reveal is %u, and must be below round_blocks, which is %u",
-			spec->round_work + 1 + spec->round_reveal, spec->round_blocks);
+	if (spec->round_work + 1 + spec->round_reveal > spec->round_blocks - 2)
+		return errmsg_set(err, "round_work + 1 + round_reveal is %u, and must be round_blocks - 2 = %u at most",
+			spec->round_work + 1 + spec->round_reveal, spec->round_blocks - 2);
 	return true;
 }
 

@@ -10,7 +10,7 @@ and nodes on it whose wallet's blocks have all seats: they mine, train, commit a
 from .node import Node, wait_until
 
 SPEC = {"name": "rounds", "hrp": "rnd", "d": 32, "layers": 2, "heads": 2, "ff": 96, "ctx": 32, "maturity": 20,
-        "halving": 150, "round_blocks": 8, "round_work": 3, "round_reveal": 3, "segments": 4, "segment": 2,
+        "halving": 150, "round_blocks": 8, "round_work": 2, "round_reveal": 3, "segments": 4, "segment": 2,
         "run_ppm": 500000}
 
 P = SPEC["round_blocks"]

@@ -25,10 +25,10 @@ from .node import Node, RpcError, wait_until
 from .p2p import Peer
 
 FIELDS = {"name": "judged", "hrp": "rnd", "k": 1, "start_bits": to_compact(limit(1)), "slots": 1, "d": 16, "layers": 1,
-          "heads": 1, "ff": 16, "ctx": 32, "batch": 1, "iterations": 1, "bench_rows": 1, "maturity": 15, "round_blocks": 7,
-          "round_work": 2, "round_reveal": 3, "segments": 4, "segment": 1, "run_ppm": 500000}
+          "heads": 1, "ff": 16, "ctx": 32, "batch": 1, "iterations": 1, "bench_rows": 1, "maturity": 17, "round_blocks": 8,
+          "round_work": 1, "round_reveal": 3, "segments": 4, "segment": 1, "run_ppm": 500000}
 P = FIELDS["round_blocks"]
-HONEST, SECOND, COPIED, SILENT, CHALLENGED, OUT_OF_BOUNDS, NONE = range(P)  # the seats of the first round
+HONEST, SECOND, COPIED, COPIED_TOO, SILENT, CHALLENGED, OUT_OF_BOUNDS, NONE = range(P)  # the seats of the first round
 SECOND_LENGTH, CHALLENGED_LENGTH = 1, 3  # segments; of the others all
 FIRST, SECOND_BASE, LAST = P, 2 * P, 4 * P + 1
 
@@ -58,7 +58,7 @@ class Story:
         if base != FIRST:
             return
         self.codes[first + SECOND] = self.chain.run(first + SECOND).codes(SECOND_LENGTH)
-        self.codes[first + COPIED] = self.codes[first + SILENT] = honest
+        self.codes[first + COPIED] = self.codes[first + COPIED_TOO] = self.codes[first + SILENT] = honest
         wild = [bytes([0]) + code[1:] for code in honest[1:-1]]
         self.codes[first + OUT_OF_BOUNDS] = [honest[0], *wild, honest[-1]]
 
@@ -104,7 +104,7 @@ class Story:
         if height == base + 1:
             self.make_runs(base)
             return [self.commit(seat) for seat in record.heights() if seat in self.codes]
-        if height == base + (4 if base == FIRST else 6):
+        if height == base + (4 if base == FIRST else 5):
             return [self.disclosure(seat) for seat in record.commits if seat != record.heights()[SILENT]]
         if (base, height) == (FIRST, base + 5):
             return [self.challenge(record.heights()[CHALLENGED], 0)]
@@ -119,7 +119,7 @@ class Story:
             yield self.wrong("bad-round-seat", self.commit(1, base=1))
         elif height == FIRST + 1:
             yield from self.wrong_commits(seats, right)
-        elif height == FIRST + 3:
+        elif height == FIRST + 2:
             yield self.wrong("bad-round-seat", self.commit(seats[NONE]))
             yield self.wrong("bad-round-seat", self.disclosure_before(seats[HONEST]))
         elif height == FIRST + 4:
@@ -250,8 +250,8 @@ class Story:
     def check_merge(self):
         base, found = self.chain.height() - P, self.chain.merged
         if base == FIRST:
-            tap.equal([seat in (MERGED, LEFT_OUT) for seat in found.seats], [True, True] + [False] * 5, "true seats")
-            tap.equal(found.seats[COPIED:], [STRUCK] * 4 + [EMPTY], "the other seats")
+            tap.equal([seat in (MERGED, LEFT_OUT) for seat in found.seats], [True, True] + [False] * 6, "true seats")
+            tap.equal(found.seats[COPIED:], [STRUCK] * 5 + [EMPTY], "the other seats")
         elif base == SECOND_BASE:
             slips = self.chain.audited(base - P + 1 + CHALLENGED) != 0
             tap.equal(found.seats[CHALLENGED] != STRUCK, slips, "whether the forged run slips through")

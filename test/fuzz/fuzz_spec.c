@@ -40,7 +40,7 @@ static const struct spec *registry_spec(bool with_rounds)
 
 	for (int i = 0; specs[1].k == 0 && i < 2; i++)
 		FUZZ_PROMISE(spec_builtin(&specs[i], "regtest"));
-	specs[1].round_blocks = 4;
+	specs[1].round_blocks = 5;
 	specs[1].round_work = specs[1].round_reveal = 1;
 	specs[1].segments = 2;
 	return &specs[with_rounds];

@@ -50,12 +50,12 @@ class Spec:
         """Whether the fields of section 20 are within their limits, those of section 16 being so."""
         if self.round_blocks == 0:
             return not any(getattr(self, field) for field in self.ROUNDS)
-        return (4 <= self.round_blocks <= 240 and 2 * self.round_blocks + 1 <= self.maturity and
+        return (5 <= self.round_blocks <= 240 and 2 * self.round_blocks + 1 <= self.maturity and
                 min(self.round_work, self.round_reveal) >= 1 and
-                self.round_work + 1 + self.round_reveal < self.round_blocks and
+                self.round_work + 1 + self.round_reveal <= self.round_blocks - 2 and
                 1 <= self.segments <= 1024 and 1 <= self.segment <= 1024 and
                 4 * self.lr_ppm * self.segment * self.segments <= 126 * 10 ** 6 and
-                0 <= self.run_ppm <= 10 ** 6 and self.blob_max >= disclosure_size(self, self.segments) and
+                0 <= self.run_ppm <= 500000 and self.blob_max >= disclosure_size(self, self.segments) and
                 self.block_weight >= 4000 + 176 * self.round_blocks)
 
     def dataset(self):

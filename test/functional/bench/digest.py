@@ -12,7 +12,7 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from reference.document import known_answers, known_digests
 
-ROUNDS = {"name": "rounds", "hrp": "rnd", "maturity": 20, "round_blocks": 8, "round_work": 3, "round_reveal": 3, "segments": 4,
+ROUNDS = {"name": "rounds", "hrp": "rnd", "maturity": 20, "round_blocks": 8, "round_work": 2, "round_reveal": 3, "segments": 4,
           "segment": 2, "run_ppm": 500000}  # what else there is, as regtest has it
 
 # A step of some seconds: what it takes is mostly the model's.
@@ -66,7 +66,7 @@ def judge_round():
             json.dump(ROUNDS, file)
         result = bench("round", f"-chainspec={path}", "-rounds=3", "-json")
         with open(path, "w", encoding="utf-8") as file:
-            json.dump({**ROUNDS, "round_work": 6}, file)
+            json.dump({**ROUNDS, "round_work": 3}, file)
         impossible = bench("round", f"-chainspec={path}")
     line = json.loads(result.stdout)
     return (json.loads(none.stdout)["rounds"] == "none" and line["best_ms"] > 0 and line["segments"] == ROUNDS["segments"]

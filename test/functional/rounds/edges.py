@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Rounds at the edges of what a spec may have: the shortest ones, of one segment, on a chain that pays runs alone."""
+"""Rounds at the edges of what a spec may have: the shortest ones, of one segment, on a chain that pays runs as much as it may."""
 
 import sys
 
@@ -16,10 +16,10 @@ from reference.signatures import public_key
 from reference.spec import built_in
 from reference.transactions import payee
 
-SHORTEST = {**FIELDS, "name": "shortest", "maturity": 9, "round_blocks": 4, "round_work": 1, "round_reveal": 1, "segments": 1,
-            "run_ppm": 1000000}
+SHORTEST = {**FIELDS, "name": "shortest", "maturity": 11, "round_blocks": 5, "round_work": 1, "round_reveal": 1, "segments": 1,
+            "run_ppm": 500000}
 P = SHORTEST["round_blocks"]
-SILENT, HONEST, COPIED, NONE = range(P)  # the seats of each round
+SILENT, HONEST, COPIED, *NONE = range(P)  # the seats of each round
 SECRET = 1
 MINER = public_key(SECRET)
 LAST = 4 * P + 1
@@ -34,7 +34,7 @@ class Rounds:
 
     def commit(self, record, height):
         first = record.heights()[0]
-        if height == first + NONE:
+        if height - first in NONE:
             return None
         self.codes[height] = self.chain.run(first + HONEST).codes()
         root = sha256(digest_list(self.codes[height]))
@@ -59,9 +59,9 @@ class Rounds:
 
 
 def shortest():
-    """Rounds of four blocks and one segment: each true run is paid all that compute earns, and nothing else is"""
+    """Rounds of five blocks and one segment: each true run is paid half of what compute earns, and nobody else is from it"""
     rounds = Rounds()
-    chain, pay = rounds.chain, SHORTEST["run_ppm"] // 10 ** 6 * (50 * 10 ** 8 * 7 // 10)
+    chain, pay = rounds.chain, (50 * 10 ** 8 * 7 // 10) * SHORTEST["run_ppm"] // 10 ** 6
     listener = Listener(chain, SHORTEST)
     while chain.height() < LAST:
         block, blobs = rounds.next()
@@ -69,13 +69,15 @@ def shortest():
         listener.hear(block, blobs, None)
         outputs, height = block.transactions[0].outputs, chain.height()
         is_paid = height > 2 * P and height % P == 1
-        tap.equal(outputs[:-2] if is_paid else outputs[:-1], [(pay, payee(MINER))] if is_paid else [], f"pay at height {height}")
+        tap.equal(outputs[1:-2] if is_paid else outputs[1:-1], [(pay, payee(MINER))] if is_paid else [], f"pay at height {height}")
         if chain.merged:
             seats = chain.merged.seats
             tap.true(is_true(seats[HONEST]), "the honest run is true")
-            tap.equal([seats[SILENT], seats[COPIED], seats[NONE]], [STRUCK, STRUCK, EMPTY], "the other seats")
-    # The first pay of a run was output 0 of a block whose own seat was struck later, and of the same key.
-    tap.equal(sorted(coin.height for coin in chain.coins.values()), [3 * P + 1, 4 * P + 1], "coins that are left")
+            tap.equal([seats[SILENT], seats[COPIED], *seats[NONE[0]:]], [STRUCK, STRUCK, *[EMPTY] * len(NONE)], "the other seats")
+    # Of what was paid for a struck seat's block output 0 is taken, and no other.
+    struck = {base - P + 1 + seat for base in (P, 2 * P, 3 * P) for seat in (SILENT, COPIED)}
+    left = sorted([*set(range(1, LAST + 1)) - struck, *[base + P + 1 for base in (P, 2 * P, 3 * P)]])
+    tap.equal(sorted(coin.height for coin in chain.coins.values()), left, "coins that are left")
     listener.node.remove()
 
 

@@ -19,7 +19,7 @@ from reference.state import model_root
 from reference.transactions import address
 
 FIELDS = {"name": "five", "hrp": "rnd", "d": 16, "layers": 1, "heads": 1, "ff": 16, "ctx": 32, "batch": 1, "iterations": 1,
-          "bench_rows": 1, "maturity": 13, "halving": 10, "round_blocks": 6, "round_work": 2, "round_reveal": 2, "segments": 3,
+          "bench_rows": 1, "maturity": 13, "halving": 10, "round_blocks": 6, "round_work": 1, "round_reveal": 2, "segments": 3,
           "segment": 1, "run_ppm": 500000}
 P = FIELDS["round_blocks"]
 FIRST_SHOWN = FIELDS["round_work"] + 2

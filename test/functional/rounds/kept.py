@@ -69,7 +69,7 @@ def kept():
         tap.true(audit["valid"], f"the audit of block {height}: {audit}")
         tap.equal(audit["outcome_found"]["merge"], audit["outcome_stated"]["merge"], "the merge, as found and as stated")
         if height == MERGE:
-            tap.equal(audit["outcome_found"]["merge"]["seats"][COPIED:], ["struck"] * 4 + ["empty"], "seats of the first merge")
+            tap.equal(audit["outcome_found"]["merge"]["seats"][COPIED:], ["struck"] * 5 + ["empty"], "seats of the first merge")
     forget_states(node)
     tap.equal(node.tip(), tip, "the tip after a replay of all")
     node.rpc.invalidateblock(node.rpc.getblockhash(MERGE))

@@ -17,7 +17,7 @@ from reference.spec import built_in
 from reference.state import model_root
 
 FIELDS = {"name": "mined", "hrp": "rnd", "d": 16, "layers": 1, "heads": 1, "ff": 16, "ctx": 32, "batch": 1, "iterations": 1,
-          "bench_rows": 1, "maturity": 15, "round_blocks": 7, "round_work": 2, "round_reveal": 3, "segments": 4, "segment": 2,
+          "bench_rows": 1, "maturity": 15, "round_blocks": 7, "round_work": 2, "round_reveal": 2, "segments": 4, "segment": 2,
           "run_ppm": 500000}
 P = FIELDS["round_blocks"]
 LAST = 4 * P + 1

@@ -24,7 +24,7 @@ static const char rounds_text[] =
 	"\"layers\": 1, \"heads\": 1, \"ff\": 16, \"ctx\": 32, \"batch\": 1, \"iterations\": 1, \"slots\": 2, "
 	"\"bench_rows\": 1, \"bench_bytes\": 512, \"maturity\": 17, \"data_delay\": 1, \"burn_rate\": 10, "
 	"\"blob_min\": 32768, \"blob_max\": 65536, \"blob_budget\": 131072, \"corpus\": \"tiny.txt\", "
-	"\"round_blocks\": 8, \"round_work\": 3, \"round_reveal\": 3, \"segments\": 4, \"segment\": 2, "
+	"\"round_blocks\": 8, \"round_work\": 2, \"round_reveal\": 3, \"segments\": 4, \"segment\": 2, "
 	"\"run_ppm\": 500000}";
 
 static bool helper_has_rounds;

@@ -232,19 +232,19 @@ static void test_commitment(void **state)
 
 /* Rounds as in the spec of the functional tests, and one field of them changed. */
 #define ROUNDS                                                                                 \
-	"\"round_blocks\":8,\"round_work\":3,\"round_reveal\":3,\"segments\":4,\"segment\":2," \
+	"\"round_blocks\":8,\"round_work\":2,\"round_reveal\":3,\"segments\":4,\"segment\":2," \
 	"\"run_ppm\":500000"
 
 /* Six more numbers are committed to where there are rounds, and none where there are not. */
 static void test_rounds(void **state)
 {
 	static const char *const changes[] = {
-		"\"maturity\":20,\"round_blocks\":9,\"round_work\":3,\"round_reveal\":3,\"segments\":4,\"segment\":2",
-		"\"maturity\":20,\"round_blocks\":8,\"round_work\":2,\"round_reveal\":3,\"segments\":4,\"segment\":2",
-		"\"maturity\":20,\"round_blocks\":8,\"round_work\":3,\"round_reveal\":2,\"segments\":4,\"segment\":2",
-		"\"maturity\":20,\"round_blocks\":8,\"round_work\":3,\"round_reveal\":3,\"segments\":5,\"segment\":2",
-		"\"maturity\":20,\"round_blocks\":8,\"round_work\":3,\"round_reveal\":3,\"segments\":4,\"segment\":3",
-		("\"maturity\":20,\"round_blocks\":8,\"round_work\":3,\"round_reveal\":3,\"segments\":4,\"segment\":2,"
+		"\"maturity\":20,\"round_blocks\":9,\"round_work\":2,\"round_reveal\":3,\"segments\":4,\"segment\":2",
+		"\"maturity\":20,\"round_blocks\":8,\"round_work\":1,\"round_reveal\":3,\"segments\":4,\"segment\":2",
+		"\"maturity\":20,\"round_blocks\":8,\"round_work\":2,\"round_reveal\":2,\"segments\":4,\"segment\":2",
+		"\"maturity\":20,\"round_blocks\":8,\"round_work\":2,\"round_reveal\":3,\"segments\":5,\"segment\":2",
+		"\"maturity\":20,\"round_blocks\":8,\"round_work\":2,\"round_reveal\":3,\"segments\":4,\"segment\":3",
+		("\"maturity\":20,\"round_blocks\":8,\"round_work\":2,\"round_reveal\":3,\"segments\":4,\"segment\":2,"
 		 "\"run_ppm\":1"),
 		"\"maturity\":20",
 		"\"maturity\":20,\"round_blocks\":0,\"run_ppm\":0",
@@ -376,23 +376,24 @@ static void test_mistakes_of_rounds(void **state)
 	static const struct mistake cases[] = {
 		{ "{\"segments\":4}", "segments must be 0 where round_blocks is 0" },
 		{ "{\"run_ppm\":1}", "run_ppm must be 0 where round_blocks is 0" },
-		{ AFTER(20, 3, 1, 0, 4, 2) "}", "round_blocks is 3, and must be 0, or 4 at least" },
-		{ AFTER(1000, 241, 3, 3, 4, 2) "}", "round_blocks is 241" },
-		{ AFTER(16, 8, 3, 3, 4, 2) "}", "maturity is 16, and must be 2 * round_blocks + 1 = 17" },
+		{ AFTER(20, 4, 1, 1, 4, 2) "}", "round_blocks is 4, and must be 0, or 5 at least" },
+		{ AFTER(1000, 241, 2, 3, 4, 2) "}", "round_blocks is 241" },
+		{ AFTER(16, 8, 2, 3, 4, 2) "}", "maturity is 16, and must be 2 * round_blocks + 1 = 17" },
 		{ AFTER(20, 8, 0, 3, 4, 2) "}", "round_work and round_reveal must be 1" },
-		{ AFTER(20, 8, 3, 0, 4, 2) "}", "round_work and round_reveal must be 1" },
-		{ AFTER(20, 8, 3, 4, 4, 2) "}", "round_work + 1 + round_reveal is 8" },
-		{ AFTER(20, 8, 4, 3, 4, 2) "}", "round_work + 1 + round_reveal is 8" },
-		{ AFTER(20, 8, 3, 3, 0, 2) "}", "segments and segment must be 1" },
-		{ AFTER(20, 8, 3, 3, 4, 0) "}", "segments and segment must be 1" },
-		{ AFTER(20, 8, 3, 3, 1025, 2) "}", "segments is 1025" },
-		{ AFTER(20, 8, 3, 3, 4, 1025) "}", "segment is 1025" },
-		{ AFTER(20, 8, 3, 3, 4, 2) ",\"run_ppm\":1000001}", "run_ppm is 1000001" },
-		{ AFTER(20, 8, 3, 3, 4, 2) ",\"block_weight\":5407}",
+		{ AFTER(20, 8, 2, 0, 4, 2) "}", "round_work and round_reveal must be 1" },
+		{ AFTER(20, 8, 2, 4, 4, 2) "}",
+			"round_work + 1 + round_reveal is 7, and must be round_blocks - 2 = 6 at most" },
+		{ AFTER(20, 8, 3, 3, 4, 2) "}", "round_work + 1 + round_reveal is 7" },
+		{ AFTER(20, 8, 2, 3, 0, 2) "}", "segments and segment must be 1" },
+		{ AFTER(20, 8, 2, 3, 4, 0) "}", "segments and segment must be 1" },
+		{ AFTER(20, 8, 2, 3, 1025, 2) "}", "segments is 1025" },
+		{ AFTER(20, 8, 2, 3, 4, 1025) "}", "segment is 1025" },
+		{ AFTER(20, 8, 2, 3, 4, 2) ",\"run_ppm\":500001}", "run_ppm is 500001" },
+		{ AFTER(20, 8, 2, 3, 4, 2) ",\"block_weight\":5407}",
 			"block_weight is 5407, and must be 5408 at least" },
-		{ AFTER(20, 8, 3, 3, 64, 2) ",\"lr_ppm\":246094}", "4 * lr_ppm * segment * segments" },
-		{ AFTER(20, 8, 3, 3, 1024, 1024) "}", "4 * lr_ppm * segment * segments" },
-		{ AFTER(20, 8, 3, 3, 4, 2) ",\"blob_max\":87877}",
+		{ AFTER(20, 8, 2, 3, 64, 2) ",\"lr_ppm\":246094}", "4 * lr_ppm * segment * segments" },
+		{ AFTER(20, 8, 2, 3, 1024, 1024) "}", "4 * lr_ppm * segment * segments" },
+		{ AFTER(20, 8, 2, 3, 4, 2) ",\"blob_max\":87877}",
 			"blob_max is 87877, and the disclosure of a run needs 87878" },
 	};
 #undef AFTER

@@ -4,9 +4,9 @@
 #include "crypto/schnorr.h"
 #include "ml/kernel/noise.h"
 
-/* A round of 8: commitments in 3 blocks, then the beacon, disclosures in the next 3, then a block of challenges alone,
+/* A round of 8: commitments in 2 blocks, then the beacon, disclosures in the next 3, then a block of challenges alone,
  * then the merge. */
-enum { P = 8, WORK = 3, REVEAL = 3, SEGMENTS = 4, BASE = P };
+enum { P = 8, WORK = 2, REVEAL = 3, SEGMENTS = 4, BASE = P };
 
 static struct spec spec;
 

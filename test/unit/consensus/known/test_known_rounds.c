@@ -108,7 +108,7 @@ static int setup(void **state)
 {
 	static const char json[] =
 		"{\"name\":\"rounds\",\"hrp\":\"rnd\",\"maturity\":20,\"round_blocks\":8,"
-		"\"round_work\":3,\"round_reveal\":3,\"segments\":4,\"segment\":2,\"run_ppm\":500000}";
+		"\"round_work\":2,\"round_reveal\":3,\"segments\":4,\"segment\":2,\"run_ppm\":500000}";
 	struct errmsg err;
 	char *path;
 

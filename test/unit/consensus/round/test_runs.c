@@ -87,8 +87,8 @@ static int setup(void **state)
 {
 	static const char json[] =
 		"{\"name\":\"tiny\",\"d\":16,\"heads\":1,\"layers\":1,\"ff\":16,\"batch\":2,\"bench_rows\":2,"
-		"\"bench_bytes\":1000,\"round_blocks\":4,\"round_work\":1,\"round_reveal\":1,\"segments\":3,"
-		"\"segment\":2,\"maturity\":9,\"gate_ppm\":2000000}";
+		"\"bench_bytes\":1000,\"round_blocks\":5,\"round_work\":1,\"round_reveal\":1,\"segments\":3,"
+		"\"segment\":2,\"maturity\":11,\"gate_ppm\":2000000}";
 	uint8_t key[32];
 	char *path;
 
