@@ -267,28 +267,42 @@ bool verify_segment(const struct spec *spec, const struct verify_segment *segmen
 	return finding == VERIFY_RIGHT || finding == VERIFY_FALSE;
 }
 
-/* The other way round: RIGHT is a challenge of a segment that is false. */
-static enum verify_finding verify_run_challenge(struct verify_runner *verify_runner,
-	const struct verify_challenge *challenge, struct reject *reject)
+/* False if cancelled. */
+static bool verify_find_doubted(struct verify_runner *verify_runner, struct verify_challenge *challenge)
 {
-	const struct spec *spec = verify_runner->spec;
 	uint8_t found_digest[32];
 
-	if (!round_blob_check_challenge(spec, challenge->segment.start, run_code_size(&spec_course(spec)->train),
-		    challenge->digests, challenge->segment.number, reject))
-		return VERIFY_FALSE;
 	switch (verify_run_segment(verify_runner, &challenge->segment, found_digest)) {
-	case VERIFY_FALSE:
-		return VERIFY_RIGHT;
 	case VERIFY_RIGHT:
-		reject_set(reject, REASON_BAD_ROUND_CHALLENGE, "segment %u is what the run says",
-			(unsigned)challenge->segment.number);
-		return VERIFY_FALSE;
+		challenge->found = VERIFY_SEGMENT_TRUE;
+		return true;
+	case VERIFY_FALSE:
+		challenge->found = VERIFY_SEGMENT_FALSE;
+		return true;
 	case VERIFY_CANCELLED:
 	case VERIFY_MISCALCULATED:
 		break;
 	}
-	return VERIFY_CANCELLED;
+	return false;
+}
+
+/* The other way round: RIGHT is a challenge of a segment that is false. Its bytes are looked at whatever is known of
+ * the segment: they are what the block says is the code. */
+static enum verify_finding verify_run_challenge(struct verify_runner *verify_runner, struct verify_challenge *challenge,
+	struct reject *reject)
+{
+	const struct spec *spec = verify_runner->spec;
+
+	if (!round_blob_check_challenge(spec, challenge->segment.start, run_code_size(&spec_course(spec)->train),
+		    challenge->digests, challenge->segment.number, reject))
+		return VERIFY_FALSE;
+	if (challenge->found == VERIFY_UNKNOWN && !verify_find_doubted(verify_runner, challenge))
+		return VERIFY_CANCELLED;
+	if (challenge->found == VERIFY_SEGMENT_FALSE)
+		return VERIFY_RIGHT;
+	reject_set(reject, REASON_BAD_ROUND_CHALLENGE, "segment %u is what the run says",
+		(unsigned)challenge->segment.number);
+	return VERIFY_FALSE;
 }
 
 static bool verify_check_disclosure(const struct spec *spec, const struct verify_disclosure *disclosure,
@@ -302,11 +316,15 @@ static bool verify_check_disclosure(const struct spec *spec, const struct verify
 static bool verify_check_round(struct verify_runner *verify_runner, const struct verify_round *verify_round,
 	struct verdict *verdict)
 {
+	size_t next = 0;
+
 	for (size_t i = 0; i <= verify_round->disclosure_count; i++) {
 		enum verify_finding finding = VERIFY_RIGHT;
 
-		if (verify_round->challenge != NULL && verify_round->challenge_after == i)
-			finding = verify_run_challenge(verify_runner, verify_round->challenge, &verdict->reject);
+		while (finding == VERIFY_RIGHT && next < verify_round->challenge_count &&
+			verify_round->challenges[next].after == i)
+			finding = verify_run_challenge(verify_runner, &verify_round->challenges[next++],
+				&verdict->reject);
 		if (finding != VERIFY_RIGHT) {
 			verdict->cancelled = finding != VERIFY_FALSE;
 			return false;
@@ -565,9 +583,9 @@ void verify_round_clear(struct verify_round *verify_round)
 	for (size_t i = 0; i < verify_round->disclosure_count; i++)
 		free(verify_round->disclosures[i].blob);
 	free(verify_round->disclosures);
-	if (verify_round->challenge != NULL)
-		verify_challenge_clear(verify_round->challenge);
-	free(verify_round->challenge);
+	for (size_t i = 0; i < verify_round->challenge_count; i++)
+		verify_challenge_clear(&verify_round->challenges[i]);
+	free(verify_round->challenges);
 	for (size_t i = 0; i < verify_round->seat_count; i++) {
 		free(verify_round->seats[i].change);
 		verify_segment_clear(&verify_round->seats[i].segment);

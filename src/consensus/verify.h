@@ -43,10 +43,16 @@ struct verify_disclosure {
 	size_t size;
 };
 
-/* A challenge: its blob is the segment's start. */
+/* A challenge: its blob is the segment's start. Of one whose segment was not executed before the job finds out whether
+ * it is right. */
+enum verify_doubt { VERIFY_UNKNOWN, VERIFY_SEGMENT_TRUE, VERIFY_SEGMENT_FALSE };
+
 struct verify_challenge {
+	size_t after;                  /* so many of the disclosures come before it */
+	enum verify_doubt found;       /* of the segment */
+	uint8_t key[32];               /* for the caller, who remembers what is found out */
 	uint8_t *digests;              /* d_1 .. d_t, as the run's disclosure says: owned */
-	struct verify_segment segment; /* that is said to be false */
+	struct verify_segment segment; /* that is said to be false; of a known one number, start and digest are there */
 };
 
 /* A seat of the round that a block merges. Of one that was disclosed the job finds out what it is. */
@@ -64,8 +70,8 @@ struct verify_seat {
 struct verify_round {
 	struct verify_disclosure *disclosures; /* in order */
 	size_t disclosure_count;
-	struct verify_challenge *challenge; /* owned; NULL: none */
-	size_t challenge_after;             /* so many of the disclosures come before it */
+	struct verify_challenge *challenges; /* in order */
+	size_t challenge_count;
 	struct verify_seat *seats;
 	size_t seat_count; /* 0: it merges no round */
 };
@@ -107,7 +113,7 @@ void verify_challenge_clear(struct verify_challenge *challenge);
  * more (backend_distrust), nobody is blamed for it, and the reference engine executes the step; if that fails its
  * start-up check too, the job is cancelled. A delta that is given must hash to its header's digest. Then the update,
  * always with every product checked: of a wrong value nobody would know before the next block is refused for it. After
- * the proofs comes what the bytes of disclosures and of a challenge show; after the update, in a block that merges, the
+ * the proofs comes what the bytes of disclosures and challenges show; after the update, in a block that merges, the
  * segments of seats that are disclosed, each of which is true or struck then, and the merge. The caller owns
  * verdict->state, which is NULL unless the block is valid. */
 void verify_run(struct verify_job *verify_job, struct verdict *verdict);

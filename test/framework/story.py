@@ -186,7 +186,8 @@ class Story:
         yield self.wrong("bad-round-seat", RoundTransaction(CHALLENGE, seats[SECOND], SECOND_LENGTH, bytes(32)))
         yield self.wrong("bad-round-seat", RoundTransaction(CHALLENGE, seats[SILENT], 0, bytes(32)))
         yield self.wrong("bad-round-seat", RoundTransaction(CHALLENGE, seats[NONE], 0, bytes(32)))
-        yield self.wrong("bad-round-count", *right, self.challenge(seats[HONEST], 1))
+        others = [self.challenge(seats[seat], 0) for seat in (HONEST, SECOND, COPIED, OUT_OF_BOUNDS)]
+        yield self.wrong("bad-round-count", *right, *others)
         yield self.wrong("bad-round-duplicate", *right, self.challenge(seats[CHALLENGED], 1))
         yield self.wrong("bad-round-challenge", self.challenge(seats[HONEST], 1))
         yield self.wrong("bad-round-challenge", self.challenge(seats[CHALLENGED], 1))  # that one is honest

@@ -630,7 +630,7 @@ size_t round_admit_select(const struct chain *chain, size_t weight_max, const st
 	       room[] = {
 		       [ROUND_COMMIT] = chain->spec->round_blocks,
 		       [ROUND_DISCLOSURE] = round_disclosures_most(chain->spec),
-		       [ROUND_CHALLENGE] = 1,
+		       [ROUND_CHALLENGE] = round_challenges_most(chain->spec),
 	       };
 
 	for (size_t i = 0; i < pool->count; i++) {

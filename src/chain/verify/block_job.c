@@ -71,6 +71,13 @@ static void block_job_keep_audits(struct chain *chain, const struct block_job *b
 			audits_put(chain->audits, seat->key,
 				seat->standing == VERIFY_SEAT_TRUE ? AUDITS_TRUE : AUDITS_FALSE);
 	}
+	for (size_t i = 0; i < block_job->verify.round.challenge_count; i++) {
+		const struct verify_challenge *challenge = &block_job->verify.round.challenges[i];
+
+		if (challenge->segment.windows != NULL && challenge->found != VERIFY_UNKNOWN)
+			audits_put(chain->audits, challenge->key,
+				challenge->found == VERIFY_SEGMENT_TRUE ? AUDITS_TRUE : AUDITS_FALSE);
+	}
 }
 
 /* Its bytes alone may show that a blob is no contribution; what it resembles depends on the branch, and is asked when

@@ -15,8 +15,8 @@
 /* What a blob is read for. */
 enum round_use {
 	ROUND_USE_DISCLOSURE, /* number `index` of the block's */
-	ROUND_USE_LIST,       /* the digests that the challenge is about */
-	ROUND_USE_START,      /* what the challenge brings */
+	ROUND_USE_LIST,       /* the digests that challenge number `index` is about */
+	ROUND_USE_START,      /* what that one brings */
 	ROUND_USE_SEAT,       /* seat `index` of the round that is merged */
 };
 
@@ -117,25 +117,46 @@ static bool round_gather_disclosure(struct round_gatherer *gatherer, uint32_t se
 	return round_will_read(gatherer, round_tx->root, run->length, ROUND_USE_DISCLOSURE, round->disclosure_count++);
 }
 
+/* Of one whose segment was executed before, as the mempool does that, nothing is gathered to execute it. */
 static bool round_gather_challenge(struct round_gatherer *gatherer, uint32_t seat, const struct round_tx *round_tx)
 {
 	const struct rounds_run *run = &gatherer->view.run[seat];
 	struct verify_round *round = gatherer->round;
+	enum audits_verdict known = AUDITS_UNKNOWN;
+	const size_t number = round->challenge_count;
+	struct verify_challenge *challenge;
+	uint8_t segment_seed[32];
 
 	if (!run->disclosed || round_tx->segment >= run->length)
 		return true;
-	round->challenge = mem_calloc(1, sizeof *round->challenge);
-	round->challenge_after = round->disclosure_count;
-	return segments_gather(gatherer->chain, gatherer->registry, &gatherer->view, seat, round_tx->segment,
-		       &round->challenge->segment, gatherer->missing, gatherer->err) &&
-		round_will_read(gatherer, run->blob, run->length, ROUND_USE_LIST, 0) &&
-		round_will_read(gatherer, round_tx->root, run->length, ROUND_USE_START, 0);
+	round->challenges = mem_realloc(round->challenges, (number + 1) * sizeof *round->challenges);
+	challenge = &round->challenges[round->challenge_count++];
+	*challenge = (struct verify_challenge){
+		.after = round->disclosure_count,
+		.segment = { .number = round_tx->segment },
+	};
+	segments_seed(&gatherer->view, seat, round_tx->segment, segment_seed);
+	audits_key(segment_seed, run->blob, challenge->key);
+	if (gatherer->known)
+		known = audits_verdict(gatherer->chain->audits, challenge->key);
+	challenge->found = known == AUDITS_TRUE ? VERIFY_SEGMENT_TRUE :
+		known == AUDITS_FALSE           ? VERIFY_SEGMENT_FALSE :
+						  VERIFY_UNKNOWN;
+	return (known != AUDITS_UNKNOWN ||
+		       segments_gather(gatherer->chain, gatherer->registry, &gatherer->view, seat, round_tx->segment,
+			       &challenge->segment, gatherer->missing, gatherer->err)) &&
+		round_will_read(gatherer, run->blob, run->length, ROUND_USE_LIST, number) &&
+		round_will_read(gatherer, round_tx->root, run->length, ROUND_USE_START, number);
 }
 
 static bool round_gather_txs(struct round_gatherer *gatherer, const struct block *block)
 {
 	const struct spec *spec = gatherer->chain->spec;
-	size_t disclosures_left = round_disclosures_most(spec);
+	size_t left[] = {
+		[ROUND_COMMIT] = 0,
+		[ROUND_DISCLOSURE] = round_disclosures_most(spec),
+		[ROUND_CHALLENGE] = round_challenges_most(spec),
+	};
 	bool gathered = true;
 
 	for (size_t i = 1; gathered && i < block->tx_count; i++) {
@@ -145,15 +166,13 @@ static bool round_gather_txs(struct round_gatherer *gatherer, const struct block
 		if (!round_tx_is_on(spec, block->txs[i]) || !round_tx_parse(block->txs[i], &round_tx))
 			continue;
 		seat = round_seat_of(&gatherer->view, &round_tx);
-		if (round_tx.kind == ROUND_DISCLOSURE && disclosures_left == 0)
+		if (left[round_tx.kind] == 0)
 			continue;
-		disclosures_left -= round_tx.kind == ROUND_DISCLOSURE;
+		left[round_tx.kind]--;
 		if (seat == gatherer->view.seats)
 			continue;
-		if (round_tx.kind == ROUND_DISCLOSURE)
-			gathered = round_gather_disclosure(gatherer, seat, &round_tx);
-		else if (round_tx.kind == ROUND_CHALLENGE && gatherer->round->challenge == NULL)
-			gathered = round_gather_challenge(gatherer, seat, &round_tx);
+		gathered = round_tx.kind == ROUND_DISCLOSURE ? round_gather_disclosure(gatherer, seat, &round_tx) :
+							       round_gather_challenge(gatherer, seat, &round_tx);
 	}
 	return gathered;
 }
@@ -243,7 +262,7 @@ static void round_use(const struct spec *spec, const struct round_read *read, co
 	struct verify_round *round)
 {
 	struct verify_disclosure *disclosure;
-	struct verify_challenge *challenge = round->challenge;
+	struct verify_challenge *challenge;
 	struct round_disclosed disclosed;
 
 	switch (read->use) {
@@ -254,6 +273,7 @@ static void round_use(const struct spec *spec, const struct round_read *read, co
 		return;
 	case ROUND_USE_LIST:
 		/* Zeros where the branch breaks rules, as above. */
+		challenge = &round->challenges[read->index];
 		challenge->digests = mem_calloc(read->length, 32);
 		if (round_blob_split(spec, read->length, blob->data, blob->size, &disclosed))
 			memcpy(challenge->digests, disclosed.digests, (size_t)32 * read->length);
@@ -261,6 +281,7 @@ static void round_use(const struct spec *spec, const struct round_read *read, co
 		return;
 	case ROUND_USE_START:
 		/* Of another size it is no code at all. */
+		challenge = &round->challenges[read->index];
 		challenge->segment.start = mem_calloc(1, round_code_size(spec));
 		memcpy(challenge->segment.start, blob->data,
 			blob->size < round_code_size(spec) ? blob->size : round_code_size(spec));

@@ -1,5 +1,5 @@
 /* What a block of a chain with rounds needs to be verified beside what its proofs do (doc/protocol.md section 20):
- * blobs of disclosures and of a challenge, and of a round that it merges the codes and what each disclosed segment
+ * blobs of disclosures and challenges, and of a round that it merges the codes and what each disclosed segment
  * trained on.
  *
  * The loop finds out what that is, and gathers windows; what the blobs say, which are large, is read by the worker. */
@@ -18,13 +18,14 @@ struct round_inputs {
 	size_t read_count;
 };
 
-/* The base whose state the block's job needs and is not in memory: where it merges, or has a challenge. NULL: none. */
+/* The base whose state the block's job needs and is not in memory: where it merges, or has challenges. NULL: none. */
 const struct full_entry *round_inputs_missing_state(struct chain *chain, const struct full_entry *full,
 	const struct block *block);
-/* Gathers for the block, on the loop, when that state is in memory. With `known`, segments that were executed before
- * are not again. What a transaction says that has no place on the branch is passed over: connecting the block finds
- * that out. False if bytes are not here: `missing`, if not NULL, names them where asking helps. Inputs are to be
- * cleared either way; what is in the round already stays for verify_round_clear. */
+/* Gathers for the block, on the loop, when that state is in memory. With `known`, segments that were executed
+ * before are not again, be they disclosed or challenged. What a transaction says that has no place on the branch is
+ * passed over: connecting the block finds that out. False if bytes are not here: `missing`, if not NULL, names them
+ * where asking helps. Inputs are to be cleared either way; what is in the round already stays for verify_round_clear.
+ */
 bool round_inputs_gather(struct chain *chain, const struct full_entry *full, const struct block *block, bool known,
 	struct round_inputs *round_inputs, struct verify_round *verify_round, struct blob_want *missing,
 	struct errmsg *err);

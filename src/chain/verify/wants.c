@@ -52,8 +52,9 @@ size_t wants_of_block(const struct block *block, struct blob_want **wants)
 /* What is beyond a block's most breaks a rule, which is found out later: no byte of it is fetched. */
 size_t wants_of_round(const struct spec *spec, const struct block *block, struct blob_want **wants)
 {
-	size_t left
-		[] = { [ROUND_COMMIT] = 0, [ROUND_DISCLOSURE] = round_disclosures_most(spec), [ROUND_CHALLENGE] = 1 };
+	size_t left[] = { [ROUND_COMMIT] = 0,
+		[ROUND_DISCLOSURE] = round_disclosures_most(spec),
+		[ROUND_CHALLENGE] = round_challenges_most(spec) };
 	size_t want_count = 0;
 
 	*wants = NULL;

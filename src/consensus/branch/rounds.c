@@ -12,8 +12,6 @@
 #include "ml/kernel/noise.h"
 #include "util/mem.h"
 
-enum { ROUNDS_CHALLENGES = 1 /* in a block: each costs every node a segment */ };
-
 /* --- looking --- */
 
 static void rounds_view_seats(const struct rounds_seat *seats, uint32_t size, struct round_view *view)
@@ -230,7 +228,7 @@ static enum reason rounds_block_next(struct rounds_block *rounds_block, const st
 	rounds_block->disclosures += round_tx->kind == ROUND_DISCLOSURE;
 	rounds_block->challenges += round_tx->kind == ROUND_CHALLENGE;
 	return rounds_block->disclosures <= round_disclosures_most(spec) &&
-			rounds_block->challenges <= ROUNDS_CHALLENGES ?
+			rounds_block->challenges <= round_challenges_most(spec) ?
 		REASON_NONE :
 		REASON_BAD_ROUND_COUNT;
 }

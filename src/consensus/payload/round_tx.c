@@ -136,3 +136,14 @@ uint32_t round_disclosures_most(const struct spec *spec)
 	/* On a chain without rounds both are 0. */
 	return spec->round_blocks > 0 ? (2 * spec->round_blocks + spec->round_reveal - 1) / spec->round_reveal : 0;
 }
+
+/* Each costs every node a segment. But the blocks behind the last disclosures have room for all seats together: who
+ * discloses late has not hidden behind others who are challenged. */
+uint32_t round_challenges_most(const struct spec *spec)
+{
+	const uint32_t blocks_left = spec->round_blocks > 0 ?
+		spec->round_blocks - 2 - spec->round_work - spec->round_reveal :
+		0;
+
+	return blocks_left > 0 ? (spec->round_blocks + blocks_left - 1) / blocks_left : 0;
+}

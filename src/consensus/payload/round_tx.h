@@ -45,6 +45,8 @@ void round_commit_hash(const uint8_t base_id[32], const uint8_t seat_id[32], uin
  * disclosure depends on how many segments the run has. */
 size_t round_code_size(const struct spec *spec);
 size_t round_blob_size(const struct spec *spec, enum round_kind kind, uint32_t length);
-uint32_t round_disclosures_most(const struct spec *spec); /* in a block */
+/* In a block. */
+uint32_t round_disclosures_most(const struct spec *spec);
+uint32_t round_challenges_most(const struct spec *spec);
 
 #endif

@@ -122,7 +122,7 @@ def shuffled():
         story.append((block, blobs))
         listener.hear(block, blobs, None)
     print(f"# {reasons}")
-    wanted = {f"bad-round-{what}" for what in ("seat", "duplicate", "signature", "count", "format")} | {"bad-proof-digest"}
+    wanted = {f"bad-round-{what}" for what in ("seat", "duplicate", "signature", "format")} | {"bad-proof-digest"}
     tap.true(wanted <= set(reasons), f"chance has brought all of {wanted}, not {reasons} alone")
     listener.node.remove()
 

@@ -3,6 +3,7 @@
 #include "chain/chain_helper.h"
 #include "chain/internal.h"
 #include "chain/mempool/round_policy.h"
+#include "chain/verify/audits.h"
 #include "chain/verify/segments.h"
 #include "consensus/blob/round_blob.h"
 #include "consensus/payload/contribution.h"
@@ -656,6 +657,28 @@ static bool challenge(struct helper *h, const struct trace *trace, uint32_t heig
 	return h->chain->mempool->rounds.held > held;
 }
 
+/* A block is held against what was found out when its challenge came: were that another thing, it would be refused. */
+static void expect_believed(struct helper *h, uint32_t segment)
+{
+	const uint32_t height = chain_tip(h->chain)->height;
+	struct round_view *view = mem_calloc(1, sizeof *view);
+	uint8_t segment_seed[32], key[32];
+	struct reject reject;
+
+	assert_true(registry_round_view(chain_registry(h->chain), view));
+	segments_seed(view, 0, segment, segment_seed);
+	audits_key(segment_seed, view->run[0].blob, key);
+	assert_int_equal(audits_verdict(h->chain->audits, key), AUDITS_FALSE);
+	audits_put(h->chain->audits, key, AUDITS_TRUE);
+	helper_offer(h, chain_template(h->chain, h->key), &reject);
+	helper_settle(h);
+	assert_int_equal(chain_tip(h->chain)->height, height);
+	assert_string_equal(h->reason, "bad-round-challenge");
+	audits_put(h->chain->audits, key, AUDITS_FALSE);
+	helper_key(h, 2); /* for another block than that one */
+	free(view);
+}
+
 /* A segment that was not trained is shown to be false; one that was costs who doubts it the round and an hour. Nothing
  * is executed twice. */
 static void test_challenges(void **unused)
@@ -685,6 +708,7 @@ static void test_challenges(void **unused)
 	early.height = 1;
 	expect(&h, round_tx_build(&early), 5, CHAIN_REJECTED, "txn-mempool-conflict");
 	assert_int_equal(chain_mempool_count(h.chain), 1);
+	expect_believed(&h, drawn == 1 ? 2 : 1);
 	helper_mine(&h, 1);
 	assert_int_equal(chain_tip(h.chain)->tx_count, 2);
 	assert_int_equal(chain_mempool_count(h.chain), 0);

@@ -4,9 +4,9 @@
 #include "crypto/schnorr.h"
 #include "ml/kernel/noise.h"
 
-/* A round of 8: commitments in 2 blocks, then the beacon, disclosures in the next 3, then a block of challenges alone,
- * then the merge. */
-enum { P = 8, WORK = 2, REVEAL = 3, SEGMENTS = 4, BASE = P };
+/* A round of 9: commitments in 2 blocks, then the beacon, disclosures in the next 3, then two blocks of challenges
+ * alone, then the merge. */
+enum { P = 9, WORK = 2, REVEAL = 3, SEGMENTS = 4, BASE = P };
 
 static struct spec spec;
 
@@ -472,7 +472,7 @@ static void test_counts(void **state)
 {
 	struct branch branch = branch_new(1);
 	struct round_tx said[P];
-	const size_t most = 6; /* ceil(2 * 8 / 3) */
+	const size_t most = 6; /* ceil(2 * 9 / 3) */
 
 	(void)state;
 	grow(&branch, BASE);
@@ -488,10 +488,11 @@ static void test_counts(void **state)
 	said[most] = said[0];
 	assert_string_equal(refusal(&branch, said, most + 1), "bad-round-duplicate");
 	put(&branch, said, most);
-	said[0] = challenge(8, 0);
-	said[1] = challenge(7, 0);
-	assert_string_equal(refusal(&branch, said, 1), "");
-	assert_string_equal(refusal(&branch, said, 2), "bad-round-count");
+	for (uint32_t i = 0; i < most; i++)
+		said[i] = challenge(P - i, 0);
+	/* Of the two blocks after the last disclosures half of the seats each. */
+	assert_string_equal(refusal(&branch, said, 5), "");
+	assert_string_equal(refusal(&branch, said, 6), "bad-round-count");
 	registry_free(branch.registry);
 }
 

@@ -633,6 +633,31 @@ static void assert_refused(struct verify_job *job, const char *reason)
 	assert_string_equal(verdict.reject.reason, reason);
 }
 
+/* Of a job with one challenge, of which is known what it doubts: that is not executed again, and what it is believed to
+ * be. Another's segment is executed, and what is found out is told. */
+static void assert_found_once(struct verify_job *job)
+{
+	struct verify_round *round = &job->round;
+	struct verify_challenge *other = challenge_of(&runs[1], 0);
+	struct verdict verdict;
+
+	assert_int_equal(round->challenges[0].found, VERIFY_SEGMENT_TRUE);
+	round->challenges[0].found = VERIFY_SEGMENT_FALSE;
+	reset();
+	verify_run(job, &verdict);
+	assert_true(verdict.valid);
+	assert_int_equal(segments_executed, 0);
+	state_unref(verdict.state);
+	round->challenges = mem_realloc(round->challenges, 2 * sizeof *round->challenges);
+	round->challenges[1] = *other;
+	round->challenges[1].after = 2;
+	round->challenge_count = 2;
+	free(other);
+	assert_refused(job, "bad-round-challenge");
+	assert_int_equal(segments_executed, 1);
+	assert_int_equal(round->challenges[1].found, VERIFY_SEGMENT_TRUE);
+}
+
 /* Of a block with several the first that is wrong names the reason. */
 static void test_shown_by_a_block(void **state)
 {
@@ -649,13 +674,15 @@ static void test_shown_by_a_block(void **state)
 	state_unref(verdict.state);
 	job.round.disclosures[1].blob[3] ^= 1;
 	assert_refused(&job, "bad-round-disclosure");
-	job.round.challenge = challenge_of(&runs[2], 1);
-	job.round.challenge_after = 1;
+	job.round.challenges = challenge_of(&runs[2], 1);
+	job.round.challenge_count = 1;
+	job.round.challenges[0].after = 1;
 	assert_refused(&job, "bad-round-challenge");
-	job.round.challenge_after = 2;
+	job.round.challenges[0].after = 2;
 	assert_refused(&job, "bad-round-disclosure");
 	job.round.disclosures[1].blob[3] ^= 1;
 	assert_refused(&job, "bad-round-challenge");
+	assert_found_once(&job);
 	job.proofs[0].header.digest[0] ^= 1; /* before all of that come the proofs */
 	verify_run(&job, &verdict);
 	assert_int_equal(verdict.false_proof, 0);
