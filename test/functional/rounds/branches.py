@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Reorganisations over a base and over a beacon: what was said on one branch is refused on the other, and said anew."""
+"""Reorganisations over a base, a beacon and a merge: what was said on one branch is refused on the other, and said anew; who
+was struck there has his coins here."""
 
 import sys
 
@@ -58,12 +59,12 @@ def facts(node):
 
 
 def shared(*nodes):
-    """The same, of both; whose own a seat is, each says for himself."""
+    """The same, of all; whose own a seat is, each says for himself."""
     wait_for_same_tip(*nodes)
     found = [facts(node) for node in nodes]
     for seat in [seat for one in found for seat in one["seats"]]:
         del seat["own"]
-    tap.equal(found[1], found[0], "the other's facts")
+    tap.equal(found[1:], found[:1] * (len(nodes) - 1), "the others' facts")
     return found[0]
 
 
@@ -151,4 +152,48 @@ def beacon():
         tap.equal(shared(miner, late), after_second, "what a stranger finds")
 
 
-tap.main(base, beacon)
+def stakes(node):
+    """Of the own seats, those whose miner has what his block paid him."""
+    coinbases = [node.rpc.getblock(node.rpc.getblockhash(height))["tx"][0] for height in range(1, OWN + 1)]
+    return [height for height, txid in enumerate(coinbases, 1) if node.rpc.gettxout(txid, 0) is not None]
+
+
+def merge():
+    """Two branches merge the same round, one with runs that nobody disclosed on the other: strikes and pay go and come back"""
+    miner, other = pair()
+    mine_to(miner, P, OTHERS)
+    wait_for_offers("commit", miner, other)
+    mine_to(miner, BEACON - 1, OTHERS)
+    wait_for_same_tip(miner, other)
+    miner.disconnect(other)
+    mine_to(miner, BEACON, OTHERS)
+    other.rpc.submitblock(miner.rpc.getblock(miner.tip(), 0))
+    wait_for_offers("disclosure", miner)
+    mine_to(miner, CHILD, OTHERS)
+    mine_to(other, CHILD + 1, ELSEWHERE)
+    with Node(chain=SPEC["name"], start=False) as friend:
+        friend.use_spec(SPEC)
+        friend.start()
+        friend.connect(miner)
+        with_runs = shared(miner, friend)
+        tap.equal([seat["paid"] for seat in with_runs["seats"]], [True] * OWN + [False] * (P - OWN), "who is paid")
+        tap.equal(stakes(miner), list(range(1, OWN + 1)), "stakes")
+        friend.disconnect(miner)
+        tap.equal(stakes(other), [], "stakes where nobody disclosed")
+        miner.connect(other)
+        struck = shared(miner, other)
+        tap.equal([seat["state"] for seat in struck["seats"]], ["struck"] * OWN + ["empty"] * (P - OWN), "the other branch")
+        tap.equal(stakes(miner), [], "stakes over there")
+        # Back, by work again, and by one who has seen no disclosure yet.
+        mine_to(friend, CHILD + 3, OTHERS)
+        friend.connect(other)
+        tap.equal(shared(friend, miner, other)["seats"], with_runs["seats"], "seats")
+        for node in miner, other:
+            tap.equal(stakes(node), list(range(1, OWN + 1)), "stakes that came back")
+            audit = node.rpc.auditblock(node.rpc.getblockhash(MERGE))
+            tap.true(audit["valid"], f"the audit of the merge: {audit}")
+    for node in miner, other:
+        node.remove()
+
+
+tap.main(base, beacon, merge)
