@@ -50,7 +50,9 @@ bool bench_verify(struct bench *bench);
 /* A false proof: the processor time until it is refused, in steps. */
 bool bench_refuse(struct bench *bench);
 
-/* Of a chain with rounds: a run's segments, what a round's audits and merge cost everybody, bytes shown and kept. */
+/* Of a chain with rounds: segments of a run, `measured_iterations` long at most, and what follows from them for whole
+ * ones: a run, a round's audits, the proofs of its blocks, and what part of two cores a validator needs; bytes shown
+ * and kept. */
 bool bench_round(struct bench *bench);
 
 /* Segments from hostile starts (bench/hostile.h) on every engine that is there: how many bits differ from the

@@ -1,4 +1,5 @@
-/* What rounds cost on a machine: a run of one's own, and the audits and the merge of a round that everybody does. */
+/* What rounds cost on a machine: a run of one's own, the audits of a round that everybody does, and beside them the
+ * proofs of its blocks. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,12 +8,24 @@
 #include "ml/run.h"
 #include "util/mem.h"
 
+/* Of a segment: one of main's takes a minute, and what is no iteration of it is a hundredth. */
+enum { BENCH_ROUND_ITERATIONS = 4 };
+
+/* The chain's course, with segments that are short enough to be measured. */
+static struct course bench_round_course(const struct spec *spec)
+{
+	struct course course = *spec_course(spec);
+
+	if (course.train.segment > BENCH_ROUND_ITERATIONS)
+		course.train.segment = BENCH_ROUND_ITERATIONS;
+	return course;
+}
+
 /* Segments of a run, each from what the one before gave: all but the first start from weights that are not the base's.
  */
-static bool bench_run_segments(struct bench *bench, struct backend *backend, const struct state *base,
-	struct timing *segment_times)
+static bool bench_run_segments(struct bench *bench, const struct course *course, struct backend *backend,
+	const struct state *base, struct timing *segment_times)
 {
-	const struct course *course = spec_course(&bench->spec);
 	const struct train_config *train = &course->train;
 	uint8_t *start = mem_alloc(run_code_size(train)), *code = mem_alloc(run_code_size(train));
 	uint8_t *windows = mem_alloc(run_windows_size(train)), run_of[32], segment_seed[32];
@@ -67,26 +80,48 @@ static bool bench_run_gate(struct bench *bench, struct backend *backend, const s
 	return ok;
 }
 
-static void bench_round_line(struct bench *bench, struct timing *segment_times, struct timing *gate_times)
+/* Iterations that a validator computes for a block with a proof in every slot: steps, and gradients of the reserved
+ * text and of own pages, before the update and after it. */
+static double bench_round_block_iterations(const struct spec *spec)
+{
+	const struct train_config *train = &spec_course(spec)->train;
+
+	return (spec->k + 1.0) * train->iterations + 2.0 * (1 + spec->slots) * train->bench_rows / train->batch;
+}
+
+/* How much of a machine that has two cores a validator needs, and of one core a miner. */
+static void bench_round_shares(struct bench *bench, double iteration_s, double run_s, double audits_s)
+{
+	const struct spec *spec = &bench->spec;
+	const double round_s = (double)spec->round_blocks * spec->spacing;
+	const double proofs_s = iteration_s * bench_round_block_iterations(spec);
+
+	line_add(&bench->line, "run_part_of_round", run_s / round_s);
+	line_add(&bench->line, "run_part_of_work", run_s / ((double)spec->round_work * spec->spacing));
+	line_add(&bench->line, "audits_part_of_round", audits_s / round_s);
+	line_add(&bench->line, "proofs_part_of_spacing", proofs_s / spec->spacing);
+	line_add(&bench->line, "validating_part_of_two_cores", (audits_s / round_s + proofs_s / spec->spacing) / 2);
+}
+
+static void bench_round_line(struct bench *bench, const struct course *measured, struct timing *segment_times,
+	struct timing *gate_times)
 {
 	const struct spec *spec = &bench->spec;
 	const struct train_config *train = &spec_course(spec)->train;
-	const double segment = timing_median(segment_times), run = segment * spec->segments;
-	const double audit = (segment + timing_median(gate_times)) * spec->round_blocks;
+	const double iteration = timing_median(segment_times) / measured->train.segment;
+	const double segment = iteration * spec->segment, run = segment * spec->segments;
+	const double audits = (segment + timing_median(gate_times)) * spec->round_blocks;
 	const double disclosed = 32.0 * spec->segments + 2.0 * (double)run_code_size(train);
 
 	line_begin(&bench->line, "round", bench->chain, bench->kind->name);
 	line_add_times(&bench->line, segment_times);
+	line_add(&bench->line, "measured_iterations", measured->train.segment);
 	line_add(&bench->line, "segments", spec->segments);
+	line_add(&bench->line, "segment", spec->segment);
 	line_add(&bench->line, "run_s", run);
-	line_add(&bench->line, "audits_s", audit);
-	if (spec->spacing > 0) {
-		const double blocks = (double)spec->round_blocks * spec->spacing;
-
-		line_add(&bench->line, "run_part_of_round", run / blocks);
-		line_add(&bench->line, "run_part_of_work", run / ((double)spec->round_work * spec->spacing));
-		line_add(&bench->line, "audits_part_of_round", audit / blocks);
-	}
+	line_add(&bench->line, "audits_s", audits);
+	if (spec->spacing > 0)
+		bench_round_shares(bench, iteration, run, audits);
 	line_add(&bench->line, "disclosed_bytes", disclosed);
 	line_add(&bench->line, "round_bytes", disclosed * spec->round_blocks);
 	line_add(&bench->line, "trace_bytes", (double)(run_code_size(train) + 32) * spec->segments);
@@ -95,6 +130,7 @@ static void bench_round_line(struct bench *bench, struct timing *segment_times, 
 
 bool bench_round(struct bench *bench)
 {
+	const struct course measured = bench_round_course(&bench->spec);
 	struct timing *round_times;
 	struct backend *backend;
 	struct state *base;
@@ -107,12 +143,12 @@ bool bench_round(struct bench *bench)
 		return true;
 	}
 	round_times = mem_calloc(2, sizeof *round_times);
-	backend = backend_new(bench->kind, &spec_course(&bench->spec)->train, bench->threads);
+	backend = backend_new(bench->kind, &measured.train, bench->threads);
 	base = spec_initial_state(&bench->spec);
-	ok = bench_run_segments(bench, backend, base, &round_times[0]) &&
+	ok = bench_run_segments(bench, &measured, backend, base, &round_times[0]) &&
 		bench_run_gate(bench, backend, base, &round_times[1]);
 	if (ok)
-		bench_round_line(bench, &round_times[0], &round_times[1]);
+		bench_round_line(bench, &measured, &round_times[0], &round_times[1]);
 	state_unref(base);
 	backend_free(backend);
 	free(round_times);
