@@ -6,6 +6,7 @@
 #include "calls/show.h"
 #include "consensus/spec.h"
 #include "util/bytes.h"
+#include "util/size.h"
 
 /* Whether the dataset may be drawn for the tip's child.
  * The corpus, number 0, was never registered and has nothing to wait for. A quarantine's height is the last one in
@@ -241,45 +242,49 @@ static enum rpc_outcome call_estimatedatafee(struct rpc_request *data_request, v
 			json_amount(fees_burn(least_rate, data_size))));
 }
 
+enum { DATA_PIECE_MAX = 1 << 24 /* bytes of a blob in an answer */ };
+
 static const struct rpc_arg getblob_args[] = {
 	{ .name = "root", .type = RPC_KEY, .help = "Root of the blob." },
 	{ .name = "offset", .type = RPC_INT, .fallback = "0", .min = 0, .max = UINT32_MAX, .help = "First byte." },
 	{ .name = "size",
 		.type = RPC_INT,
-		.fallback = "65536",
+		.optional = true,
 		.min = 1,
-		.max = 1 << 24,
-		.help = "How many bytes at most." },
+		.max = DATA_PIECE_MAX,
+		.help = "How many bytes at most; left out: all that follow, which may be 16777216." },
 	{ 0 },
 };
 
 static enum rpc_outcome call_getblob(struct rpc_request *data_request, void *context)
 {
 	const struct calls_parts *data = context;
+	uint64_t blob_size, left, piece_offset;
 	uint8_t blob_root[32];
-	struct buf blob;
+	struct buf piece;
 	struct errmsg err;
-	size_t blob_offset, piece_size;
-	json_t *blob_piece;
+	json_t *shown_piece;
 
 	rpc_key(data_request, "root", blob_root);
-	if (!chain_has_blob(data->chain, blob_root))
+	blob_size = chain_blob_size(data->chain, blob_root);
+	if (blob_size == 0)
 		return rpc_fail(data_request, RPC_INVALID_ADDRESS_OR_KEY, "Blob not found");
-	buf_init(&blob);
-	/* The whole blob for each piece of it: blob_max bounds it, and only who has credentials can ask. */
-	if (!chain_read_blob(data->chain, blob_root, &blob, &err)) {
-		buf_clear(&blob);
+	piece_offset = size_min((uint64_t)rpc_int(data_request, "offset"), blob_size);
+	left = blob_size - piece_offset;
+	if (rpc_has(data_request, "size"))
+		left = size_min((uint64_t)rpc_int(data_request, "size"), left);
+	/* Nobody shall take a piece for the whole. */
+	if (left > DATA_PIECE_MAX)
+		return rpc_fail(data_request, RPC_INVALID_PARAMETER,
+			"%" PRIu64 " bytes follow, and %d are given at a time: ask for pieces", left, DATA_PIECE_MAX);
+	buf_init(&piece);
+	if (!chain_read_piece(data->chain, blob_root, piece_offset, (size_t)left, &piece, &err)) {
+		buf_clear(&piece);
 		return rpc_fail(data_request, RPC_DATABASE_ERROR, "%s", err.text);
 	}
-	blob_offset = (size_t)rpc_int(data_request, "offset");
-	piece_size = (size_t)rpc_int(data_request, "size");
-	if (blob_offset > blob.size)
-		blob_offset = blob.size;
-	if (piece_size > blob.size - blob_offset)
-		piece_size = blob.size - blob_offset;
-	blob_piece = json_hex(blob.data + blob_offset, piece_size);
-	buf_clear(&blob);
-	return rpc_reply(data_request, blob_piece);
+	shown_piece = json_hex(piece.data, piece.size);
+	buf_clear(&piece);
+	return rpc_reply(data_request, shown_piece);
 }
 
 static const struct rpc_arg getproof_args[] = {
@@ -378,8 +383,8 @@ static const struct rpc_method data_methods[] = {
 		"  \"least_rate\": n, \"least_burn\": amount  the least that the next block takes\n"
 		"}",
 		"100000", 0 },
-	{ "getblob", "Data", call_getblob, getblob_args, "Gives bytes of a contribution.", "\"hex\"  (string)",
-		"\"root\" 0 100", 0 },
+	{ "getblob", "Data", call_getblob, getblob_args, "Gives bytes of a contribution, or of a run's disclosure.",
+		"\"hex\"  (string)", "\"root\" 0 100", 0 },
 	{ "getproof", "Training", call_getproof, getproof_args, "Gives a proof of training on the active chain.",
 		"{\"id\", \"seed\", \"slot\", \"ticket\", \"digest\", \"miner\", \"time\", \"dataset\", "
 		"\"header\", \"blockhash\", \"height\",\n"

@@ -13,7 +13,7 @@
 
 enum {
 	BLOBS_PENDING_BUDGET = 256 << 20,
-	BLOBS_LARGEST = 1 << 26, /* bytes of a round's; of a dataset the spec allows less */
+	BLOBS_LARGEST = SPEC_DISCLOSURE_MAX, /* bytes */
 };
 
 struct blobs;

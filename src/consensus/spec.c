@@ -351,9 +351,9 @@ static bool spec_check_run(const struct spec *spec, struct errmsg *err)
 		return errmsg_set(err, "segments and segment must be 1 at least where there are rounds");
 	if (4 * (uint64_t)train->lr_ppm * spec->segment * spec->segments > SPEC_RUN_REACH)
 		return errmsg_set(err, "4 * lr_ppm * segment * segments must be %d at most", (int)SPEC_RUN_REACH);
-	return disclosed_size <= spec->blob_max ||
-		errmsg_set(err, "blob_max is %u, and the disclosure of a run needs %llu", spec->blob_max,
-			(unsigned long long)disclosed_size);
+	return disclosed_size <= SPEC_DISCLOSURE_MAX ||
+		errmsg_set(err, "the disclosure of a run would have %llu bytes, and may have %d",
+			(unsigned long long)disclosed_size, (int)SPEC_DISCLOSURE_MAX);
 }
 
 /* The child of a merge must pay all true seats, and the chain would end where its coinbase is too heavy. What any

@@ -73,6 +73,9 @@ enum { SPEC_RULES = 4 };
  * right is known from before (doc/protocol.md section 18). */
 bool spec_builtin(struct spec *spec, const char *name);
 
+/* Bytes that a run may have to disclose. Contributed data are smaller, by blob_max. */
+enum { SPEC_DISCLOSURE_MAX = 1 << 26 };
+
 enum { SPEC_TEXT_MAX = 65536, SPEC_CORPUS_MAX = 1 << 24 };
 
 /* Parses a spec file's text, at most SPEC_TEXT_MAX bytes. Its "initial_state", if it

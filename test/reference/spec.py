@@ -55,7 +55,7 @@ class Spec:
                 self.round_work + 1 + self.round_reveal <= self.round_blocks - 2 and
                 1 <= self.segments <= 1024 and 1 <= self.segment <= 1024 and
                 4 * self.lr_ppm * self.segment * self.segments <= 126 * 10 ** 6 and
-                0 <= self.run_ppm <= 500000 and self.blob_max >= disclosure_size(self, self.segments) and
+                0 <= self.run_ppm <= 500000 and disclosure_size(self, self.segments) <= 2 ** 26 and
                 self.block_weight >= 4000 + 176 * self.round_blocks)
 
     def dataset(self):

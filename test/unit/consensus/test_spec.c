@@ -267,7 +267,7 @@ static void test_rounds(void **state)
 		assert_int_equal(spec_course(&spec)->train.segment, spec.segment);
 		spec_clear(&spec);
 	}
-	assert_true(parse("{" ROUNDS ",\"maturity\":17,\"block_weight\":5408,\"blob_max\":87878,\"lr_ppm\":3937500}",
+	assert_true(parse("{" ROUNDS ",\"maturity\":17,\"block_weight\":5408,\"blob_max\":32768,\"lr_ppm\":3937500}",
 		&spec, &err));
 	assert_int_equal(spec_course(&spec)->train.segments, 4);
 	assert_int_equal(spec_course(&spec)->train.segment, 2);
@@ -373,6 +373,7 @@ static void test_mistakes_of_rounds(void **state)
 #define AFTER(maturity, blocks, work, reveal, segments, segment)                                                      \
 	"{\"maturity\":" #maturity ",\"round_blocks\":" #blocks ",\"round_work\":" #work ",\"round_reveal\":" #reveal \
 	",\"segments\":" #segments ",\"segment\":" #segment
+#define BIG ",\"d\":1024,\"layers\":3,\"heads\":16,\"memory\":8192"
 	static const struct mistake cases[] = {
 		{ "{\"segments\":4}", "segments must be 0 where round_blocks is 0" },
 		{ "{\"run_ppm\":1}", "run_ppm must be 0 where round_blocks is 0" },
@@ -393,10 +394,10 @@ static void test_mistakes_of_rounds(void **state)
 			"block_weight is 5407, and must be 5408 at least" },
 		{ AFTER(20, 8, 2, 3, 64, 2) ",\"lr_ppm\":246094}", "4 * lr_ppm * segment * segments" },
 		{ AFTER(20, 8, 2, 3, 1024, 1024) "}", "4 * lr_ppm * segment * segments" },
-		{ AFTER(20, 8, 2, 3, 4, 2) ",\"blob_max\":87877}",
-			"blob_max is 87877, and the disclosure of a run needs 87878" },
+		{ AFTER(20, 8, 2, 3, 4, 2) BIG ",\"ff\":2496}", "the disclosure of a run would have" },
 	};
 #undef AFTER
+#undef BIG
 
 	(void)state;
 	assert_mistakes(cases, sizeof cases / sizeof cases[0]);
