@@ -171,9 +171,10 @@ class Demo:
         self.miner = self.owner = None
 
     def start(self):
-        build, spec = os.path.abspath(self.options.build), self.spec
-        self.miner = Node("miner", build, self.root, spec, "threads=1")
-        self.owner = Node("owner", build, self.root, spec, f"connect=127.0.0.1:{self.miner.port}")
+        # A thread each: on two cores threads that share the work of a block would wait for each other.
+        common = os.path.abspath(self.options.build), self.root, self.spec, "threads=1", "par=1"
+        self.miner = Node("miner", *common)
+        self.owner = Node("owner", *common, f"connect=127.0.0.1:{self.miner.port}")
 
     def seconds_left(self):
         patience = PATIENCE + PATIENCE_MORE * max(0, self.options.blocks - BLOCKS)
