@@ -86,6 +86,10 @@ struct chain_events {
 	/* A block whose own proof is right, or a transaction, needs this blob before it can go on. Told again as time
 	 * goes. */
 	void (*blob_wanted)(void *context, const uint8_t root[32], uint64_t size, uint64_t source);
+	/* The same for a transaction of a round alone: it is this peer's turn, and nobody else is asked. */
+	void (*blob_turn)(void *context, const uint8_t root[32], uint64_t size, uint64_t peer);
+	/* One that waited had to make room for others, unseen: this peer, who offered it, may be asked for it again. */
+	void (*tx_put_off)(void *context, const struct tx *tx, uint64_t peer);
 	/* The disk failed (full, read error): what was acknowledged is safe, nothing more is taken, and the node should
 	 * stop. Told once; from then on every chain_add_* gives CHAIN_ERROR. */
 	void (*fatal)(void *context, const char *why);
@@ -209,6 +213,10 @@ struct blob_draft *chain_draft_new(struct chain *chain, const uint8_t root[32], 
 bool chain_draft_add(struct blob_draft *draft, const uint8_t *bytes, size_t count);
 void chain_draft_end(struct blob_draft *draft, chain_draft_told *told, void *context);
 void chain_draft_drop(struct blob_draft *draft);
+/* A connection is gone: what is asked of it alone is not waited for. */
+void chain_peer_gone(struct chain *chain, uint64_t peer);
+/* To be called every now and then, for what waits until time has passed. */
+void chain_tick(struct chain *chain);
 /* The wallet keeps it no more: it goes unless something else here needs it. */
 void chain_release_blob(struct chain *chain, const uint8_t root[32]);
 /* Whether a block or a transaction here needs a blob of that size (0: of any). */

@@ -27,7 +27,8 @@ enum {
 	BLOB_FIRST_PAUSE_MS = 2000, /* after all peers were asked in vain; doubles */
 	BLOB_LAST_PAUSE_MS = 60000,
 	BLOB_LIFE_MS = 86400000,
-	BLOB_ASKED_MAX = 2,   /* peers from whom one blob is awaited */
+	BLOB_ASKED_MAX = 2, /* peers from whom one blob is awaited */
+	BLOB_TURN_START_MS = 5000,
 	BLOB_PARTS_ASKED = 2, /* while one is on its way the next is asked for */
 };
 
@@ -46,6 +47,7 @@ struct wanted_blob {
 	uint8_t root[32];
 	uint32_t size;
 	uint64_t source;
+	bool is_turn;                                 /* the source's alone; who had one before may still send it */
 	struct blob_request requests[BLOB_ASKED_MAX]; /* the elder first */
 	size_t request_count;
 	struct blob_draft *looked; /* the chain looks at it; NULL: at none */
@@ -87,12 +89,18 @@ static void blob_request_ended(struct wanted_blob *blob, struct blob_request *bl
 		(size_t)(blob->requests + --blob->request_count - blob_request) * sizeof *blob_request);
 }
 
-static void blob_request_failed(struct wanted_blob *blob, struct blob_request *blob_request)
+static void blob_note_failure(struct wanted_blob *blob, const struct source *source)
 {
-	struct blob_failure failure = { .source = blob_request->peer->source };
+	struct blob_failure failure = { .source = *source };
 
 	memcpy(failure.root, blob->root, 32);
 	buf_put(&blob->fetch->failures, &failure, sizeof failure);
+	peers_work(blob->fetch->peers);
+}
+
+static void blob_request_failed(struct wanted_blob *blob, struct blob_request *blob_request)
+{
+	blob_note_failure(blob, &blob_request->peer->source);
 	blob_request_ended(blob, blob_request);
 }
 
@@ -196,6 +204,7 @@ void blob_fetch_wanted(struct blob_fetch *fetch, const uint8_t root[32], uint64_
 		blob = blob_new(fetch, root, (uint32_t)size);
 	}
 	blob->source = source;
+	blob->is_turn = false;
 	blob->since = clock_mono_ms();
 	peers_work(fetch->peers);
 }
@@ -228,24 +237,47 @@ static size_t blob_find_tried(const struct wanted_blob *blob, uint64_t id)
 	return tried_at;
 }
 
-/* It has just sent what names the blob, so it becomes the source, and whether it was asked in vain before is forgotten:
- * it may have got the bytes since. Not while it still owes them. */
-void blob_fetch_offered(struct blob_fetch *fetch, const struct peer *peer, const uint8_t root[32], uint64_t size)
+/* Whether it was asked in vain before is forgotten. Not while it still owes the bytes. */
+static void blob_set_source(struct wanted_blob *blob, uint64_t peer_id)
 {
-	struct wanted_blob *blob = blob_find(fetch, root, size);
-	size_t tried_at;
+	const size_t tried_at = blob_find_tried(blob, peer_id);
+	bool is_asked = false;
 
-	if (blob == NULL || blob->source == peer->id)
-		return;
-	blob->source = peer->id;
-	tried_at = blob_find_tried(blob, peer->id);
-	if (tried_at < blob->tried.size && blob_find_request(blob, peer) == NULL) {
-		blob->tried.size -= sizeof peer->id;
-		memmove(blob->tried.data + tried_at, blob->tried.data + tried_at + sizeof peer->id,
+	for (size_t i = 0; i < blob->request_count; i++)
+		is_asked = is_asked || blob->requests[i].peer->id == peer_id;
+	blob->source = peer_id;
+	if (tried_at < blob->tried.size && !is_asked) {
+		blob->tried.size -= sizeof peer_id;
+		memmove(blob->tried.data + tried_at, blob->tried.data + tried_at + sizeof peer_id,
 			blob->tried.size - tried_at);
 	}
 	blob->not_before = 0;
-	peers_work(fetch->peers);
+	peers_work(blob->fetch->peers);
+}
+
+/* It has just sent what names the blob, so it becomes the source: it may have got the bytes since it was asked in vain.
+ */
+void blob_fetch_offered(struct blob_fetch *fetch, const struct peer *peer, const uint8_t root[32], uint64_t size)
+{
+	struct wanted_blob *blob = blob_find(fetch, root, size);
+
+	if (blob == NULL || blob->is_turn || blob->source == peer->id)
+		return;
+	blob_set_source(blob, peer->id);
+}
+
+/* What a block waits for too is asked of everybody already. */
+void blob_fetch_turn(struct blob_fetch *fetch, const uint8_t root[32], uint64_t size, uint64_t peer_id)
+{
+	struct wanted_blob *blob = blob_find(fetch, root, size);
+
+	if (size > UINT32_MAX || (blob != NULL && !blob->is_turn))
+		return;
+	if (blob == NULL)
+		blob = blob_new(fetch, root, (uint32_t)size);
+	blob->is_turn = true;
+	blob->since = clock_mono_ms();
+	blob_set_source(blob, peer_id);
 }
 
 void blob_fetch_peer_closed(struct blob_fetch *fetch, struct peer *peer)
@@ -328,6 +360,7 @@ static void blob_refused(struct wanted_blob *blob, const struct reject *reject)
 		reject->detail);
 	if (reject->ban_score >= 100)
 		peers_punish(blob->fetch->peers, &blob->looked_from, "false blob: %s", reject->reason);
+	blob_note_failure(blob, &blob->looked_from);
 	blob_look_next(blob);
 }
 
@@ -433,10 +466,11 @@ static struct peer *blob_next_peer(struct wanted_blob *blob, int64_t now)
 	bool peers_busy = false;
 
 	for (struct peer *peer = blob->fetch->peers->first; peer; peer = peer->next) {
-		bool is_source = peer->id == blob->source, has_room = peer->blobs->asked < BLOB_FETCH_PEER_MAX;
+		bool is_source = peer->id == blob->source,
+		     has_room = blob->is_turn || peer->blobs->asked < BLOB_FETCH_PEER_MAX;
 
-		if (!peer_usable(peer) || now < peer->blobs->idle_until || blob_peer_is_silent(peer, now) ||
-			blob_find_tried(blob, peer->id) < blob->tried.size)
+		if (!peer_usable(peer) || (blob->is_turn && !is_source) || now < peer->blobs->idle_until ||
+			blob_peer_is_silent(peer, now) || blob_find_tried(blob, peer->id) < blob->tried.size)
 			continue;
 		if (is_source)
 			return has_room ? peer : NULL;
@@ -444,7 +478,7 @@ static struct peer *blob_next_peer(struct wanted_blob *blob, int64_t now)
 			next_peer = peer;
 		peers_busy = peers_busy || !has_room;
 	}
-	if (next_peer == NULL && !peers_busy && blob->request_count == 0)
+	if (next_peer == NULL && !peers_busy && blob->request_count == 0 && !blob->is_turn)
 		blob_start_round(blob, now);
 	return next_peer;
 }
@@ -459,11 +493,13 @@ static void blob_make_room(struct wanted_blob *blob, int64_t now)
 	for (size_t i = 1; i < blob->request_count; i++)
 		if (blob->requests[i].come < loser->come)
 			loser = &blob->requests[i];
-	loser->peer->blobs->idle_until = now + blob->fetch->peers->timeouts.blob;
+	if (!blob->is_turn)
+		loser->peer->blobs->idle_until = now + blob->fetch->peers->timeouts.blob;
 	blob_request_failed(blob, loser);
 }
 
-/* False: what asked for it has been given up meanwhile, and it is not fetched for nothing. Looked at when there is
+/* False: its turn is over, and if it could not even be asked that is told; or what asked for it has been given up
+ * meanwhile, and it is not fetched for nothing. Looked at when there is
  * somebody to ask, since there may be thousands of them. */
 static bool blob_ask_next(struct wanted_blob *blob, int64_t now)
 {
@@ -471,6 +507,11 @@ static bool blob_ask_next(struct wanted_blob *blob, int64_t now)
 	struct peer *peer = blob_next_peer(blob, now);
 	struct blob_request *blob_request;
 
+	if (peer == NULL && blob->is_turn && blob->request_count == 0) {
+		if (blob->tried.size == 0)
+			blob_note_failure(blob, &(struct source){ .peer = blob->source });
+		return false;
+	}
 	if (peer == NULL)
 		return true;
 	if (!chain_wants_blob(fetch->peers->chain, blob->root, blob->size))
@@ -480,7 +521,10 @@ static bool blob_ask_next(struct wanted_blob *blob, int64_t now)
 		return true;
 	fetch->bytes += blob->size;
 	blob_request = &blob->requests[blob->request_count++];
-	*blob_request = (struct blob_request){ .peer = peer, .start_by = now + fetch->peers->timeouts.blob_start };
+	*blob_request = (struct blob_request){
+		.peer = peer,
+		.start_by = now + (blob->is_turn ? BLOB_TURN_START_MS : fetch->peers->timeouts.blob_start),
+	};
 	buf_put(&blob->tried, &peer->id, sizeof peer->id);
 	if (peer->blobs->asked++ == 0)
 		peer->blobs->heard = now;
@@ -513,10 +557,11 @@ static bool blob_is_open(struct wanted_blob *blob, int64_t now)
 		if (!blob_request_ran_out(blob_request, now))
 			continue;
 		log_info("peer=%" PRIu64 " did not deliver a blob in time", peer->id);
-		peer->blobs->idle_until = now + BLOB_IDLE_MS;
+		if (!blob->is_turn)
+			peer->blobs->idle_until = now + BLOB_IDLE_MS;
 		blob_request_failed(blob, blob_request);
 	}
-	return blob->looked == NULL && (unanswered || blob->request_count == 0);
+	return blob->looked == NULL && (unanswered || blob->request_count == 0 || blob->is_turn);
 }
 
 /* From a list of its own: whoever is told may want blobs. */

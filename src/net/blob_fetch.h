@@ -3,7 +3,8 @@
  * silent for two seconds the next too, and when both are, a third in place of the one that has sent less.
  *
  * All parts of a blob come from one peer, whose fault it is then if they are not the root's; another is asked from the
- * first byte on. */
+ * first byte on. What only waits in rounds is asked of nobody but whose turn it is (chain/mempool/round_pool.h),
+ * whatever else he owes. */
 #ifndef ATELIER_NET_BLOB_FETCH_H
 #define ATELIER_NET_BLOB_FETCH_H
 
@@ -19,6 +20,8 @@ void blob_fetch_free(struct blob_fetch *fetch);
 void blob_fetch_peer_opened(struct peer *peer);
 void blob_fetch_peer_closed(struct blob_fetch *fetch, struct peer *peer);
 void blob_fetch_wanted(struct blob_fetch *fetch, const uint8_t root[32], uint64_t size, uint64_t source);
+/* It is this peer's turn, until it fails or the chain gives another's. */
+void blob_fetch_turn(struct blob_fetch *fetch, const uint8_t root[32], uint64_t size, uint64_t peer_id);
 /* The peer has sent what names this blob, so it has the bytes: if they are missing still, it is asked next. */
 void blob_fetch_offered(struct blob_fetch *fetch, const struct peer *peer, const uint8_t root[32], uint64_t size);
 void blob_fetch_on_part(struct blob_fetch *fetch, struct peer *peer, const uint8_t *payload, size_t size);

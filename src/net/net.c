@@ -159,6 +159,7 @@ static void net_on_closed(void *context, struct peer *peer)
 {
 	struct net *net = context;
 
+	chain_peer_gone(net->peers.chain, peer->id);
 	if (!peers_have_group(&net->peers, &peer->source))
 		chain_forget_source(net->peers.chain, &peer->source, false);
 	sync_blocks_peer_closed(net->blocks, peer);
@@ -232,6 +233,20 @@ static void net_on_blob_wanted(void *context, const uint8_t root[32], uint64_t s
 	blob_fetch_wanted(net->fetch, root, size, source);
 }
 
+static void net_on_blob_turn(void *context, const uint8_t root[32], uint64_t size, uint64_t peer)
+{
+	struct net *net = context;
+
+	blob_fetch_turn(net->fetch, root, size, peer);
+}
+
+static void net_on_tx_put_off(void *context, const struct tx *tx, uint64_t peer)
+{
+	struct net *net = context;
+
+	relay_tx_put_off(net->txs, tx, peer);
+}
+
 /* --- The loop --- */
 
 /* The entries that go then are named here by nobody any more: each part that keeps some lets go first. */
@@ -280,6 +295,7 @@ static void net_on_tick(evutil_socket_t fd, short what, void *context)
 		outbound_tick(&net->outbound, now);
 	if (net->listen != NULL)
 		listen_tick(net->listen, now);
+	chain_tick(net->peers.chain);
 	peers_work(&net->peers);
 }
 
@@ -400,6 +416,8 @@ static void net_subscribe(struct net *net)
 		.proof_verdict = net_on_proof_verdict,
 		.tx_added = net_on_tx_added,
 		.blob_wanted = net_on_blob_wanted,
+		.blob_turn = net_on_blob_turn,
+		.tx_put_off = net_on_tx_put_off,
 	};
 
 	chain_subscribe(net->peers.chain, &notices);

@@ -24,6 +24,8 @@ enum {
 	RELAY_TX_LOOK_MS = 250, /* between looks at all requests */
 	RELAY_TX_REFUSED_MAX = 8192,
 	RELAY_TX_CHUNK = 1000,
+	RELAY_TX_LATER_MS = 5000,
+	RELAY_TX_LATER_CHUNK = 64, /* asked for again of a peer at a time */
 };
 
 /* Who offered a transaction that is not here, in order; some of them are asked. */
@@ -39,12 +41,13 @@ struct relay_tx {
 	struct peers *peers;
 	struct blob_fetch *fetch;
 	struct map requests; /* wtxid -> struct tx_request, owned */
-	int64_t next_look;
+	int64_t next_look, next_later;
 	struct known refused; /* wtxids of transactions the present tip does not allow */
 };
 
 struct relay_tx_peer {
 	struct buf announce;  /* wtxids to announce, 32 bytes each */
+	struct buf later;     /* wtxids to ask for again */
 	size_t request_count; /* offers of it that the requests hold */
 	int64_t heard;        /* when it last answered a request for a transaction */
 	bool silent;          /* it did not in time, and has answered none since */
@@ -82,6 +85,8 @@ void relay_tx_free(struct relay_tx *tx_relay)
 void relay_tx_peer_opened(struct peer *peer)
 {
 	peer->txs = mem_calloc(1, sizeof *peer->txs);
+	buf_init(&peer->txs->announce);
+	buf_init(&peer->txs->later);
 }
 
 /* --- Asking --- */
@@ -292,11 +297,40 @@ static void relay_tx_note_blobs(struct relay_tx *tx_relay, const struct peer *pe
 			blob_fetch_offered(tx_relay->fetch, peer, contribution.root, contribution.size);
 }
 
+/* Where the list is full, what is new is not asked for again. */
+static void relay_tx_ask_later(struct peer *peer, const uint8_t wtxid[32])
+{
+	struct buf *later = &peer->txs->later;
+
+	for (size_t i = 0; i < later->size; i += 32)
+		if (memcmp(later->data + i, wtxid, 32) == 0)
+			return;
+	if (later->size < RELAY_TX_LATER_MAX * 32)
+		buf_put(later, wtxid, 32);
+}
+
+/* As if it had offered them anew, the eldest first. */
+static void relay_tx_ask_again(struct relay_tx *tx_relay, struct peer *peer)
+{
+	struct buf *later = &peer->txs->later, ask;
+	size_t due = later->size < RELAY_TX_LATER_CHUNK * 32 ? later->size : RELAY_TX_LATER_CHUNK * 32;
+
+	buf_init(&ask);
+	for (size_t i = 0; i < due; i += 32)
+		relay_tx_on_offer(tx_relay, peer, later->data + i, &ask);
+	later->size -= due;
+	memmove(later->data, later->data + due, later->size);
+	peer_send_items(peer, MESSAGE_GETDATA, &ask);
+	buf_clear(&ask);
+}
+
 /* What may be right at another time is not remembered as refused. Of the rest only what its sender could see for
  * himself is held against him. */
 static void relay_tx_take(struct relay_tx *tx_relay, struct peer *peer, const struct tx *tx, const uint8_t wtxid[32])
 {
 	struct reject tx_reject = { .reason = "" };
+	struct round_tx round_tx;
+	const bool is_round = round_tx_parse(tx, &round_tx);
 
 	switch (chain_add_tx(tx_relay->peers->chain, tx, &peer->source, &tx_reject)) {
 	case CHAIN_NEW:
@@ -308,6 +342,8 @@ static void relay_tx_take(struct relay_tx *tx_relay, struct peer *peer, const st
 			tx_reject.detail);
 		if (tx_reject.code != REJECT_NOT_YET)
 			known_add(&tx_relay->refused, wtxid);
+		else if (is_round)
+			relay_tx_ask_later(peer, wtxid);
 		if (reject_blames_tx(&tx_reject))
 			peer_punish(peer, "invalid transaction: %s", tx_reject.reason);
 		break;
@@ -380,14 +416,24 @@ void relay_tx_peer_closed(struct relay_tx *tx_relay, struct peer *peer)
 {
 	relay_tx_move_on(tx_relay, peer, clock_mono_ms());
 	buf_clear(&peer->txs->announce);
+	buf_clear(&peer->txs->later);
 	free(peer->txs);
 	peer->txs = NULL;
+}
+
+void relay_tx_put_off(struct relay_tx *tx_relay, const struct tx *tx, uint64_t source)
+{
+	struct peer *peer = peers_find(tx_relay->peers, source);
+
+	if (peer != NULL)
+		relay_tx_ask_later(peer, tx_wtxid(tx));
 }
 
 /* What another tip refused may be fine on this one. */
 void relay_tx_tip(struct relay_tx *tx_relay)
 {
 	known_clear(&tx_relay->refused);
+	tx_relay->next_later = 0;
 	peers_work(tx_relay->peers);
 }
 
@@ -416,6 +462,11 @@ void relay_tx_work(struct relay_tx *tx_relay, int64_t now)
 	for (struct peer *peer = tx_relay->peers->first; peer != NULL; peer = peer->next)
 		if (peer_usable(peer) && peer->txs->announce.size > 0)
 			relay_tx_announce(tx_relay, peer);
+	for (struct peer *peer = tx_relay->peers->first; peer != NULL && now >= tx_relay->next_later; peer = peer->next)
+		if (peer_usable(peer) && peer->txs->later.size > 0)
+			relay_tx_ask_again(tx_relay, peer);
+	if (now >= tx_relay->next_later)
+		tx_relay->next_later = now + RELAY_TX_LATER_MS;
 	if (now < tx_relay->next_look)
 		return;
 	tx_relay->next_look = now + RELAY_TX_LOOK_MS;

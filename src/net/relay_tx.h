@@ -2,7 +2,9 @@
  *
  * A transaction is announced by wtxid when the chain's mempool has taken it (so its blobs are here), and asked for
  * once: of the first peer that offers it, and of the next too if that one is silent for two seconds, those first that
- * answer. Each peer's offers are bounded by themselves: whoever offers much takes nobody else's place. */
+ * answer. Each peer's offers are bounded by themselves: whoever offers much takes nobody else's place. One of a round
+ * that may be taken at another time, or found no place, is asked for again of who brought it, every few seconds and
+ * after each new tip: it is not announced twice. */
 #ifndef ATELIER_NET_RELAY_TX_H
 #define ATELIER_NET_RELAY_TX_H
 
@@ -10,6 +12,7 @@
 
 enum {
 	RELAY_TX_REQUESTS_MAX = 1000, /* transactions a peer offers that are not here, asked of it or not */
+	RELAY_TX_LATER_MAX = 512,     /* those to be asked for again */
 	RELAY_TX_ANNOUNCE_MAX = 5000, /* transactions waiting to be announced to a peer */
 };
 
@@ -29,6 +32,7 @@ void relay_tx_on_tx(struct relay_tx *tx_relay, struct peer *peer, const uint8_t 
 
 /* Notices of the chain. */
 void relay_tx_added(struct relay_tx *tx_relay, const struct tx *tx, uint64_t source);
+void relay_tx_put_off(struct relay_tx *tx_relay, const struct tx *tx, uint64_t source);
 void relay_tx_tip(struct relay_tx *tx_relay);
 
 /* Sends announcements, lets requests run out. */

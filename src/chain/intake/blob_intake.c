@@ -51,7 +51,7 @@ static bool blob_intake_is_needed(const struct chain *chain, const uint8_t root[
 bool chain_wants_blob(const struct chain *chain, const uint8_t root[32], uint64_t size)
 {
 	return blob_intake_is_needed(chain, root, size) || mempool_wants(chain->mempool, root, size) ||
-		round_pool_wants(&chain->mempool->rounds, root);
+		round_pool_wants(&chain->mempool->rounds, root, size);
 }
 
 static bool blob_intake_wanted(const void *context, const uint8_t root[32], uint64_t size)
@@ -84,7 +84,7 @@ enum chain_result blob_intake_take(struct chain *chain, const struct blob_bytes 
 	const uint8_t *root = bytes->root;
 	const bool blob_needed = blob_intake_is_needed(chain, root, bytes->size);
 	/* What rounds ask for is bounded by turns, and no contribution takes its room. */
-	const bool for_round = !blob_needed && !keep && round_pool_wants(&chain->mempool->rounds, root);
+	const bool for_round = !blob_needed && !keep && round_pool_wants(&chain->mempool->rounds, root, bytes->size);
 	const enum blobs_use use = blob_needed ? BLOBS_SETTLED : keep || for_round ? BLOBS_KEPT : BLOBS_PENDING;
 	struct errmsg err;
 
@@ -138,14 +138,25 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
 
 void chain_blob_asked(struct chain *chain, const uint8_t root[32], const struct source *source)
 {
-	(void)source;
-	round_admit_asked(chain, root);
+	round_admit_asked(chain, root, source);
 }
 
 void chain_blob_failed(struct chain *chain, const uint8_t root[32], const struct source *source)
 {
 	if (!chain->failed)
 		round_admit_failed(chain, root, source);
+}
+
+void chain_peer_gone(struct chain *chain, uint64_t peer)
+{
+	if (!chain->failed)
+		round_admit_peer_gone(chain, peer);
+}
+
+void chain_tick(struct chain *chain)
+{
+	if (!chain->failed)
+		round_admit_tick(chain);
 }
 
 void chain_release_blob(struct chain *chain, const uint8_t root[32])

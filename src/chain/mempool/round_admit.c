@@ -1,11 +1,13 @@
 /* Judging round transactions: the branch first, which costs nothing, then their bytes. */
 #include "chain/mempool/round_admit.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "chain/internal.h"
 #include "chain/mempool/round_challenge.h"
+#include "chain/mempool/round_line.h"
 #include "chain/mempool/round_policy.h"
 #include "consensus/blob/round_blob.h"
 #include "util/clock.h"
@@ -23,51 +25,6 @@ static struct round_pool *round_admit_pool(const struct chain *chain)
 static bool round_admit_has_blob(const struct chain *chain, const struct round_entry *entry)
 {
 	return blobs_size(chain->blobs, entry->round_tx.root) > 0;
-}
-
-/* --- what goes --- */
-
-/* Bytes that were stored for one that is gone, unless somebody else needs them too. */
-static void round_admit_release(struct chain *chain, const struct round_entry *gone)
-{
-	const uint8_t *root = gone->round_tx.root;
-
-	if (!gone->has_bytes || round_pool_wants(round_admit_pool(chain), root))
-		return;
-	blobs_release(chain->blobs, root);
-	if (map_get(&chain->mempool->roots, root) == NULL && !places_want(&chain->mempool->places, root, 0) &&
-		registry_find(chain->registry, root, NULL) == NULL)
-		blobs_drop(chain->blobs, root);
-}
-
-/* reason NULL: a block has it, so its bytes are that block's. */
-static void round_admit_drop(struct chain *chain, struct round_entry *entry, const char *reason)
-{
-	round_pool_take(round_admit_pool(chain), entry);
-	if (reason != NULL)
-		round_admit_release(chain, entry);
-	if (reason != NULL && entry->stage == ROUND_HELD)
-		NOTIFY(&chain->notices, tx_removed, entry->entry.tx, reason);
-	round_pool_entry_free(entry);
-}
-
-/* All others of that kind for that seat: there can be one. From the first again after each, since those who are told
- * may change the pool. */
-static void round_admit_drop_rivals(struct chain *chain, const struct round_tx *round_tx, const uint8_t txid[32])
-{
-	struct round_pool *pool = round_admit_pool(chain);
-
-	for (size_t i = 0; i < pool->count;) {
-		struct round_entry *rival = pool->entries[i];
-
-		if (rival->round_tx.kind != round_tx->kind || rival->round_tx.height != round_tx->height ||
-			memcmp(rival->entry.txid, txid, 32) == 0) {
-			i++;
-			continue;
-		}
-		round_admit_drop(chain, rival, "conflict");
-		i = 0;
-	}
 }
 
 /* --- the branch --- */
@@ -131,22 +88,11 @@ static enum chain_result round_admit_judge_branch(const struct chain *chain, con
 	return reject->code == REJECT_NOT_YET ? CHAIN_ORPHAN : CHAIN_REJECTED;
 }
 
-/* Somebody whose branch has another base, or another beacon, has a commitment and a disclosure for each of its seats
- * that are wrong here. If he were not heard any more, he could not say in time what is right here when he has come
- * over, and be struck for it. */
-static void round_admit_note_fault(struct chain *chain, const struct source *source, const uint8_t base_id[32])
-{
-	if (source->peer != 0)
-		round_pool_note_fault(round_admit_pool(chain), source, base_id, 2 * chain->spec->round_blocks);
-}
-
 /* A signature is the one thing that costs something to look at before anything is known. What it is of is not told, so
  * one of another base looks like a forged one. */
-static void round_admit_note_unsigned(struct chain *chain, const struct source *source, const struct round_terms *terms,
-	enum chain_result judged, const struct reject *reject)
+static bool round_admit_is_unsigned(enum chain_result judged, const struct reject *reject)
 {
-	if (judged == CHAIN_REJECTED && reject->why == REASON_BAD_ROUND_SIGNATURE)
-		round_admit_note_fault(chain, source, terms->base_id);
+	return judged == CHAIN_REJECTED && reject->why == REASON_BAD_ROUND_SIGNATURE;
 }
 
 /* Whether what it was judged by still holds, and the next block, or a later one, may have it. Its signature names the
@@ -230,11 +176,13 @@ static void round_check_run(void *check_arg)
 static void round_admit_hold(struct chain *chain, struct round_entry *entry)
 {
 	const struct tx *held_tx = tx_ref(entry->entry.tx);
-	const uint64_t brought_by = entry->source.peer;
+	const uint64_t brought_by = entry->turn_peer != 0 ? entry->turn_peer : entry->brought_by;
 
+	if (entry->has_bytes && entry->turn_group != NULL)
+		round_groups_gave(entry->turn_group);
 	entry->entry.height = chain_tip(chain)->height;
 	round_pool_hold(round_admit_pool(chain), entry);
-	round_admit_drop_rivals(chain, &entry->round_tx, entry->entry.txid);
+	round_line_drop_rivals(chain, &entry->round_tx, entry->entry.txid);
 	NOTIFY(&chain->notices, tx_added, held_tx, brought_by);
 	tx_unref(held_tx);
 }
@@ -256,8 +204,7 @@ static void round_admit_lose_damaged(struct chain *chain, const uint8_t root[32]
 static enum chain_result round_admit_checked(struct chain *chain, const struct round_check *check,
 	struct reject *reject)
 {
-	struct round_pool *pool = round_admit_pool(chain);
-	struct round_entry *entry = round_pool_find(pool, check->txid);
+	struct round_entry *entry = round_pool_find(round_admit_pool(chain), check->txid);
 
 	/* Gone, or judged by another branch meanwhile. */
 	if (entry == NULL || entry->stage != ROUND_HERE || !round_admit_same_terms(&check->terms, &entry->terms))
@@ -266,7 +213,7 @@ static enum chain_result round_admit_checked(struct chain *chain, const struct r
 		log_warn("[chain] bytes of a round cannot be looked at: %s", check->why.text);
 		reject_set(reject, REASON_MISSING_BLOB, "%s", check->why.text);
 		round_admit_lose_damaged(chain, entry->round_tx.root);
-		round_admit_drop(chain, entry, "missing-blob");
+		round_line_drop(chain, entry, "missing-blob");
 		return CHAIN_REJECTED;
 	}
 	if (check->is_right && entry->round_tx.kind == ROUND_CHALLENGE) {
@@ -281,10 +228,9 @@ static enum chain_result round_admit_checked(struct chain *chain, const struct r
 		*reject = check->reject;
 	log_debug(LOG_MEMPOOL, "a round transaction is false: %s (%s)", check->reject.reason, check->reject.detail);
 	if (check->is_elsewhere)
-		round_admit_note_fault(chain, &entry->source, entry->terms.base_id);
-	else if (entry->source.peer != 0)
-		round_pool_note_offender(pool, &entry->source, entry->terms.base_id, 0);
-	round_admit_drop(chain, entry, check->reject.reason);
+		round_line_doubt(chain, entry, check->reject.reason);
+	else
+		round_line_convict(chain, entry, check->reject.reason, 0);
 	return CHAIN_REJECTED;
 }
 
@@ -308,9 +254,17 @@ static enum chain_result round_admit_check(struct chain *chain, const struct rou
 {
 	struct round_check *check = round_check_new(chain, entry);
 	enum chain_result checked = CHAIN_ORPHAN;
+	const uint64_t size = blobs_size(chain->blobs, entry->round_tx.root);
 
-	if (blobs_size(chain->blobs, entry->round_tx.root) <= round_admit_pool(chain)->at_once) {
+	/* Those of another size are not even read. */
+	if (size != 0 && size != entry->blob_size)
+		reject_set(&check->reject,
+			check->round_tx.kind == ROUND_CHALLENGE ? REASON_BAD_ROUND_CHALLENGE :
+								  REASON_BAD_ROUND_DISCLOSURE,
+			"%" PRIu64 " bytes", size);
+	else if (size <= round_admit_pool(chain)->at_once)
 		round_check_run(check);
+	if (check->reject.reason != NULL || size <= round_admit_pool(chain)->at_once) {
 		checked = round_admit_checked(chain, check, reject);
 		free(check);
 		return checked;
@@ -339,17 +293,16 @@ static struct round_entry *round_admit_next_at(const struct chain *chain, enum r
 	return NULL;
 }
 
-/* A segment was executed for nothing: that costs its sender an hour, and what he has earned by right proofs. */
-static void round_admit_punish(struct chain *chain, const struct round_entry *entry)
+/* A segment was executed for nothing: that costs who offered it an hour, and what he has earned by right proofs. */
+static void round_admit_punish(struct chain *chain, struct round_entry *entry)
 {
-	struct source_group *group = sources_find(chain->sources, entry->source.group);
+	for (size_t i = 0; i < entry->offer_count; i++) {
+		struct source_group *group = sources_find(chain->sources, entry->offers[i].group->group);
 
-	if (entry->source.peer == 0)
-		return;
-	round_pool_note_offender(round_admit_pool(chain), &entry->source, entry->terms.base_id,
-		clock_mono_ms() + ROUND_ADMIT_REST_MS);
-	if (group != NULL)
-		sources_proved(group, false, clock_wall());
+		if (group != NULL)
+			sources_proved(group, false, clock_wall());
+	}
+	round_line_convict(chain, entry, "bad-round-challenge", clock_mono_ms() + ROUND_ADMIT_REST_MS);
 }
 
 static void round_admit_challenged(struct chain *chain, const uint8_t txid[32], const struct round_terms *terms,
@@ -366,10 +319,9 @@ static void round_admit_challenged(struct chain *chain, const uint8_t txid[32], 
 			break;
 		case ROUND_CHALLENGE_FALSE:
 			round_admit_punish(chain, entry);
-			round_admit_drop(chain, entry, "bad-round-challenge");
 			break;
 		case ROUND_CHALLENGE_UNKNOWN:
-			round_admit_drop(chain, entry, "missing-blob");
+			round_line_drop(chain, entry, "missing-blob");
 			break;
 		}
 	}
@@ -387,32 +339,38 @@ static void round_admit_challenge_next(struct chain *chain)
 	round_challenge_begin(chain, next, round_admit_challenged);
 }
 
+/* Own ones are asked of everybody. From copies: who is told may change the pool. */
+static void round_admit_ask(struct chain *chain, const struct round_entry *entry)
+{
+	const struct round_tx asked = entry->round_tx;
+	const uint64_t size = entry->blob_size, peer = entry->turn_peer;
+
+	if (peer == 0)
+		NOTIFY(&chain->notices, blob_wanted, asked.root, size, 0);
+	else
+		NOTIFY(&chain->notices, blob_turn, asked.root, size, peer);
+}
+
 /* Whoever's bytes are here is looked at, whoever's turn it is has them asked for. */
 static void round_admit_go_on(struct chain *chain)
 {
-	const size_t disclosure_size = round_blob_size(chain->spec, ROUND_DISCLOSURE, chain->spec->segments);
 	struct round_entry *next;
 
 	while (round_admit_pool(chain)->count > 0) {
 		while (!round_admit_pool(chain)->is_checking && (next = round_admit_next_at(chain, ROUND_HERE)) != NULL)
 			round_admit_check(chain, next, NULL);
 		round_admit_challenge_next(chain);
-		next = round_pool_next_turn(round_admit_pool(chain), disclosure_size, clock_mono_ms());
+		next = round_pool_next_turn(round_admit_pool(chain), clock_mono_ms());
 		if (next == NULL)
 			break;
-		if (round_admit_has_blob(chain, next)) {
+		if (round_admit_has_blob(chain, next))
 			next->stage = ROUND_HERE;
-		} else {
-			/* Copies: who is told may change the pool. */
-			const struct round_tx asked = next->round_tx;
-			const uint64_t brought_by = next->source.peer;
-
-			NOTIFY(&chain->notices, blob_wanted, asked.root,
-				round_blob_size(chain->spec, asked.kind, asked.length), brought_by);
-		}
+		else
+			round_admit_ask(chain, next);
 	}
 }
 
+/* What stands in line is glad of bytes as well that somebody was asked for before. */
 void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_stored)
 {
 	const struct round_pool *pool = round_admit_pool(chain);
@@ -420,7 +378,8 @@ void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_store
 	for (size_t i = 0; i < pool->count; i++) {
 		struct round_entry *waiting = pool->entries[i];
 
-		if (waiting->stage != ROUND_ASKED || memcmp(waiting->round_tx.root, root, 32) != 0)
+		if ((waiting->stage != ROUND_LINE && waiting->stage != ROUND_ASKED) ||
+			memcmp(waiting->round_tx.root, root, 32) != 0)
 			continue;
 		waiting->has_bytes = is_stored;
 		waiting->stage = ROUND_HERE;
@@ -428,15 +387,27 @@ void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_store
 	round_admit_go_on(chain);
 }
 
-void round_admit_asked(struct chain *chain, const uint8_t root[32])
+void round_admit_asked(struct chain *chain, const uint8_t root[32], const struct source *source)
 {
-	round_pool_asked(round_admit_pool(chain), root, clock_mono_ms());
+	round_pool_asked(round_admit_pool(chain), root, source->peer, clock_mono_ms());
 }
 
 void round_admit_failed(struct chain *chain, const uint8_t root[32], const struct source *source)
 {
-	if (round_pool_pass_turn(round_admit_pool(chain), root, source))
-		round_admit_go_on(chain);
+	round_line_failed(chain, root, source->peer);
+	round_admit_go_on(chain);
+}
+
+void round_admit_peer_gone(struct chain *chain, uint64_t peer)
+{
+	round_line_peer_gone(chain, peer);
+	round_admit_go_on(chain);
+}
+
+void round_admit_tick(struct chain *chain)
+{
+	round_line_end_overdue(chain);
+	round_admit_go_on(chain);
 }
 
 /* What it waits for, each time it is offered. */
@@ -451,23 +422,6 @@ static enum chain_result round_admit_tell_waiting(const struct round_entry *entr
 	else
 		reject_set(reject, REASON_MISSING_BLOB, "its bytes are not here, or not looked at yet");
 	return CHAIN_ORPHAN;
-}
-
-/* One that has proven nothing yet. */
-static bool round_admit_make_place(struct chain *chain, const struct round_tx *round_tx, const struct source *source,
-	struct reject *reject)
-{
-	struct round_pool *pool = round_admit_pool(chain);
-	struct round_entry *loser;
-
-	if (source->peer != 0 && round_pool_is_waiting(pool, round_tx, source))
-		return reject_as(reject, REJECT_NOT_YET, REASON_TXN_MEMPOOL_CONFLICT,
-			"another for that seat waits, from its address");
-	if (!round_pool_has_place(pool, source, &loser))
-		return reject_as(reject, REJECT_NOT_YET, REASON_MISSING_BLOB, "too many round transactions wait");
-	if (loser != NULL)
-		round_admit_drop(chain, loser, "mempool full");
-	return true;
 }
 
 /* The branch allows it: a commitment is complete, what names a blob looks for that. */
@@ -503,37 +457,57 @@ static enum chain_result round_admit_enter(struct chain *chain, const struct tx 
 	struct round_terms terms;
 	struct round_entry *entry;
 	enum chain_result judged;
+	bool has_to_wait;
 
 	if (round_pool_holder(pool, round_tx) != NULL) {
 		reject_set(reject, REASON_TXN_MEMPOOL_CONFLICT, "the seat has another one in the mempool");
 		return CHAIN_REJECTED;
 	}
 	round_admit_terms(chain, round_tx, &terms);
-	if (source->peer != 0 && round_pool_is_offender(pool, source, terms.base_id, clock_mono_ms())) {
-		reject_set(reject, REASON_ROUND_OFFENDER, "what was false came from its address in this round");
+	if (round_line_refuses(chain, source, reject))
 		return CHAIN_REJECTED;
-	}
 	judged = round_admit_judge_branch(chain, round_tx, reject);
-	round_admit_note_unsigned(chain, source, &terms, judged, reject);
-	if (judged == CHAIN_REJECTED ||
-		((judged == CHAIN_ORPHAN || round_tx->kind != ROUND_COMMIT) &&
-			!round_admit_make_place(chain, round_tx, source, reject)))
+	if (round_admit_is_unsigned(judged, reject))
+		round_line_note_fault(chain, source);
+	if (judged == CHAIN_REJECTED)
 		return CHAIN_REJECTED;
-	entry = round_pool_put(pool, tx, round_tx, source);
+	has_to_wait = source->peer != 0 && (judged == CHAIN_ORPHAN || round_tx->kind != ROUND_COMMIT);
+	if (has_to_wait && !round_line_make_place(chain, round_tx, NULL, source, reject))
+		return CHAIN_REJECTED;
+	entry = round_pool_put(pool, tx, round_tx, source->peer,
+		round_blob_size(chain->spec, round_tx->kind, round_tx->length));
 	entry->terms = terms;
+	if (has_to_wait)
+		round_line_offer(chain, entry, source);
 	return judged == CHAIN_ORPHAN ? CHAIN_ORPHAN : round_admit_begin(chain, entry, reject);
 }
 
-/* Whoever offers what stands in line has its bytes too: nobody can hold others' back by offering them first. */
+/* Whoever offers what waits has its bytes too: he stands in line for it beside the others, since nobody knows which of
+ * them has them indeed. */
 static enum chain_result round_admit_once_more(struct chain *chain, struct round_entry *known,
 	const struct source *source, struct reject *reject)
 {
 	const enum chain_result result = round_admit_tell_waiting(known, reject);
+	const struct round_pool *pool = round_admit_pool(chain);
+	size_t offer;
 
-	if (known->stage != ROUND_HELD && known->source.peer != 0) {
-		known->source = *source;
-		round_admit_go_on(chain);
+	if (known->stage > ROUND_ASKED || known->is_own)
+		return result;
+	if (source->peer == 0) {
+		round_pool_make_own(known);
+	} else if (round_line_refuses(chain, source, reject)) {
+		return CHAIN_REJECTED;
+	} else {
+		offer = round_pool_offer_of(known, round_groups_find(&pool->groups, source->group));
+		if (offer == known->offer_count) {
+			if (!round_line_make_place(chain, &known->round_tx, known, source, reject))
+				return CHAIN_REJECTED;
+			round_line_offer(chain, known, source);
+		} else if (known->stage != ROUND_ASKED) {
+			known->offers[offer].peer = source->peer;
+		}
 	}
+	round_admit_go_on(chain);
 	return result;
 }
 
@@ -562,7 +536,7 @@ void round_admit_confirmed(struct chain *chain, const struct tx *tx)
 	struct round_entry *confirmed = round_pool_find(round_admit_pool(chain), tx_txid(tx));
 
 	if (confirmed != NULL)
-		round_admit_drop(chain, confirmed, NULL);
+		round_line_drop(chain, confirmed, NULL);
 }
 
 /* Whoever's seat is taken, whose window is over, whose base is another: on this branch or on the one switched to. */
@@ -577,7 +551,7 @@ static void round_admit_drop_stale(struct chain *chain)
 			i++;
 			continue;
 		}
-		round_admit_drop(chain, pool->entries[i], "conflict");
+		round_line_drop(chain, pool->entries[i], "conflict");
 		i = 0;
 	}
 }
@@ -599,17 +573,27 @@ static void round_admit_begin_early(struct chain *chain)
 			continue;
 		}
 		round_admit_terms(chain, &early->round_tx, &early->terms);
-		round_admit_note_unsigned(chain, &early->source, &early->terms, judged, &reject);
-		if (judged != CHAIN_NEW || round_pool_holder(pool, &early->round_tx) != NULL)
-			round_admit_drop(chain, early, "conflict");
+		if (round_admit_is_unsigned(judged, &reject))
+			round_line_doubt(chain, early, "conflict");
+		else if (judged != CHAIN_NEW || round_pool_holder(pool, &early->round_tx) != NULL)
+			round_line_drop(chain, early, "conflict");
 		else
 			round_admit_begin(chain, early, &reject);
 		i = 0;
 	}
 }
 
+static void round_admit_note_round(struct chain *chain)
+{
+	struct round_view view;
+
+	if (rounds_look(registry_rounds(chain->registry), chain->spec, &view))
+		memcpy(round_admit_pool(chain)->groups.base_id, view.id, 32);
+}
+
 void round_admit_new_tip(struct chain *chain)
 {
+	round_admit_note_round(chain);
 	round_admit_drop_stale(chain);
 	round_admit_begin_early(chain);
 	round_admit_go_on(chain);

@@ -15,8 +15,11 @@ enum chain_result round_admit(struct chain *chain, const struct tx *tx, const st
 /* A blob has come; is_stored: for them alone, so that it goes with them. */
 void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_stored);
 /* Of asking peers for one: a request went out; this peer does not send it. */
-void round_admit_asked(struct chain *chain, const uint8_t root[32]);
+void round_admit_asked(struct chain *chain, const uint8_t root[32], const struct source *source);
 void round_admit_failed(struct chain *chain, const uint8_t root[32], const struct source *source);
+/* A connection is gone; time has passed. */
+void round_admit_peer_gone(struct chain *chain, uint64_t peer);
+void round_admit_tick(struct chain *chain);
 
 /* A block of the active chain has this round transaction; what it makes impossible goes with the new tip. */
 void round_admit_confirmed(struct chain *chain, const struct tx *tx);

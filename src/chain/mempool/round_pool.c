@@ -8,8 +8,10 @@
 #include "util/mem.h"
 
 enum {
-	ROUND_TURN_MS = 60000, /* and one for each so many bytes: */
-	ROUND_TURN_BYTES = 64,
+	ROUND_TURN_BYTES = 64,    /* in a millisecond, beyond ROUND_TURN_MS */
+	ROUND_UNASKED_MS = 10000, /* of a turn in which no request goes out: its peer owes too much else */
+	ROUND_REST_MS = 5000,     /* of an offer whose turn has passed; doubles */
+	ROUND_REST_DOUBLED = 4,
 };
 
 void round_pool_init(struct round_pool *pool)
@@ -17,6 +19,7 @@ void round_pool_init(struct round_pool *pool)
 	memset(pool, 0, sizeof *pool);
 	pool->at_once = ROUND_POOL_AT_ONCE;
 	map_init(&pool->by_txid);
+	round_groups_init(&pool->groups);
 }
 
 void round_pool_entry_free(struct round_entry *entry)
@@ -31,6 +34,7 @@ void round_pool_clear(struct round_pool *pool)
 		round_pool_entry_free(pool->entries[i]);
 	free(pool->entries);
 	map_clear(&pool->by_txid);
+	round_groups_clear(&pool->groups);
 }
 
 /* --- looking up --- */
@@ -38,11 +42,6 @@ void round_pool_clear(struct round_pool *pool)
 static bool round_pool_is_of(const struct round_entry *entry, const struct round_tx *round_tx)
 {
 	return entry->round_tx.kind == round_tx->kind && entry->round_tx.height == round_tx->height;
-}
-
-static bool round_pool_same_group(const struct round_entry *entry, const struct source *source)
-{
-	return memcmp(entry->source.group, source->group, SOURCE_GROUP) == 0;
 }
 
 struct round_entry *round_pool_find(const struct round_pool *pool, const uint8_t txid[32])
@@ -58,34 +57,31 @@ struct round_entry *round_pool_holder(const struct round_pool *pool, const struc
 	return NULL;
 }
 
-bool round_pool_is_waiting(const struct round_pool *pool, const struct round_tx *round_tx, const struct source *source)
+bool round_pool_wants(const struct round_pool *pool, const uint8_t root[32], uint64_t size)
 {
 	for (size_t i = 0; i < pool->count; i++) {
-		const struct round_entry *waiting = pool->entries[i];
+		const struct round_entry *wanting = pool->entries[i];
 
-		if (waiting->stage != ROUND_HELD && round_pool_is_of(waiting, round_tx) &&
-			round_pool_same_group(waiting, source))
+		if (wanting->stage >= ROUND_LINE && wanting->round_tx.kind != ROUND_COMMIT &&
+			memcmp(wanting->round_tx.root, root, 32) == 0 && (size == 0 || size == wanting->blob_size))
 			return true;
 	}
 	return false;
 }
 
-bool round_pool_wants(const struct round_pool *pool, const uint8_t root[32])
+size_t round_pool_offer_of(const struct round_entry *entry, const struct round_group *group)
 {
-	for (size_t i = 0; i < pool->count; i++) {
-		const struct round_entry *wanting = pool->entries[i];
+	size_t offer = 0;
 
-		if (wanting->stage >= ROUND_ASKED && wanting->round_tx.kind != ROUND_COMMIT &&
-			memcmp(wanting->round_tx.root, root, 32) == 0)
-			return true;
-	}
-	return false;
+	while (offer < entry->offer_count && entry->offers[offer].group != group)
+		offer++;
+	return offer;
 }
 
 /* --- places --- */
 
 struct round_entry *round_pool_put(struct round_pool *pool, const struct tx *tx, const struct round_tx *round_tx,
-	const struct source *source)
+	uint64_t brought_by, size_t blob_size)
 {
 	struct round_entry *entry = mem_calloc(1, sizeof *entry);
 
@@ -97,7 +93,9 @@ struct round_entry *round_pool_put(struct round_pool *pool, const struct tx *tx,
 	memcpy(entry->entry.txid, tx_txid(tx), 32);
 	memcpy(entry->entry.wtxid, tx_wtxid(tx), 32);
 	entry->round_tx = *round_tx;
-	entry->source = *source;
+	entry->brought_by = brought_by;
+	entry->is_own = brought_by == 0;
+	entry->blob_size = blob_size;
 	if (pool->count == pool->cap) {
 		pool->cap = pool->cap ? 2 * pool->cap : 16;
 		pool->entries = mem_realloc(pool->entries, pool->cap * sizeof *pool->entries);
@@ -107,207 +105,312 @@ struct round_entry *round_pool_put(struct round_pool *pool, const struct tx *tx,
 	return entry;
 }
 
-static void round_pool_unlist(struct round_pool *pool, const struct round_entry *entry)
+void round_pool_offer(struct round_pool *pool, struct round_entry *entry, uint64_t peer, struct round_group *group)
 {
-	size_t i = 0;
+	entry->offers[entry->offer_count++] = (struct round_offer){ .peer = peer, .group = group };
+	group->uses++;
+	pool->offers++;
+}
 
-	while (pool->entries[i] != entry)
-		i++;
-	memmove(&pool->entries[i], &pool->entries[i + 1], (--pool->count - i) * sizeof pool->entries[0]);
+static void round_pool_end_turn(struct round_entry *entry)
+{
+	entry->turn_group = NULL;
+	entry->turn_peer = 0;
+	if (entry->stage == ROUND_ASKED)
+		entry->stage = ROUND_LINE;
+}
+
+void round_pool_make_own(struct round_entry *entry)
+{
+	entry->is_own = true;
+	round_pool_end_turn(entry);
+}
+
+void round_pool_withdraw(struct round_pool *pool, struct round_entry *entry, size_t offer)
+{
+	struct round_group *group = entry->offers[offer].group;
+
+	if (entry->turn_group == group)
+		round_pool_end_turn(entry);
+	group->uses--;
+	pool->offers--;
+	memmove(&entry->offers[offer], &entry->offers[offer + 1],
+		(--entry->offer_count - offer) * sizeof entry->offers[0]);
+}
+
+static void round_pool_withdraw_all(struct round_pool *pool, struct round_entry *entry)
+{
+	while (entry->offer_count > 0)
+		round_pool_withdraw(pool, entry, entry->offer_count - 1);
 }
 
 void round_pool_take(struct round_pool *pool, struct round_entry *entry)
 {
-	round_pool_unlist(pool, entry);
+	size_t i = 0;
+
+	round_pool_withdraw_all(pool, entry);
+	while (pool->entries[i] != entry)
+		i++;
+	memmove(&pool->entries[i], &pool->entries[i + 1], (--pool->count - i) * sizeof pool->entries[0]);
 	map_remove(&pool->by_txid, entry->entry.txid);
 	pool->held -= entry->stage == ROUND_HELD;
 }
 
+/* Nobody has to bring it any more. */
 void round_pool_hold(struct round_pool *pool, struct round_entry *entry)
 {
+	round_pool_withdraw_all(pool, entry);
 	entry->stage = ROUND_HELD;
 	pool->held++;
 }
 
-/* Those of one group that wait; if `eldest` is not NULL, the first of them as well. */
-static size_t round_pool_places_of(const struct round_pool *pool, const struct source *source,
-	struct round_entry **eldest)
+/* --- places --- */
+
+/* Who is judged, or is being asked, gives way to nobody. */
+static bool round_pool_may_yield(const struct round_entry *entry)
 {
-	size_t group_places = 0;
-
-	for (size_t i = 0; i < pool->count; i++) {
-		struct round_entry *waiting = pool->entries[i];
-
-		if (waiting->stage == ROUND_HELD || !round_pool_same_group(waiting, source))
-			continue;
-		if (group_places++ == 0 && eldest != NULL)
-			*eldest = waiting;
-	}
-	return group_places;
+	return (entry->stage == ROUND_EARLY || entry->stage == ROUND_LINE) && !entry->is_own;
 }
 
-bool round_pool_has_place(const struct round_pool *pool, const struct source *source, struct round_entry **loser)
+/* Of one transaction the offer whose group let most turns pass, or fewest (`best`). */
+static size_t round_pool_extreme(const struct round_entry *entry, bool best)
 {
-	size_t most_places;
+	size_t extreme = 0;
 
-	*loser = NULL;
-	if (source->peer == 0 || pool->count - pool->held < ROUND_POOL_WAITING)
-		return true;
-	most_places = round_pool_places_of(pool, source, NULL);
+	for (size_t i = 1; i < entry->offer_count; i++) {
+		const uint32_t passed = entry->offers[i].group->passed, most = entry->offers[extreme].group->passed;
+
+		if (best ? passed < most : passed > most)
+			extreme = i;
+	}
+	return extreme;
+}
+
+/* The one of that seat whose best offer is worst, or of all (round_tx NULL) whose worst offer is, but for one;
+ * `passed`: by it. */
+static struct round_entry *round_pool_worst(const struct round_pool *pool, const struct round_tx *round_tx,
+	const struct round_entry *but, uint32_t *passed)
+{
+	struct round_entry *worst = NULL;
+
+	*passed = 0;
 	for (size_t i = 0; i < pool->count; i++) {
-		const struct round_entry *waiting = pool->entries[i];
-		struct round_entry *eldest = NULL;
-		size_t group_places;
+		struct round_entry *entry = pool->entries[i];
+		uint32_t its_passed;
 
-		if (waiting->stage == ROUND_HELD || waiting->source.peer == 0)
+		if (entry == but || !round_pool_may_yield(entry) || entry->offer_count == 0 ||
+			(round_tx != NULL && !round_pool_is_of(entry, round_tx)))
 			continue;
-		group_places = round_pool_places_of(pool, &waiting->source, &eldest);
-		if (group_places > most_places) {
-			most_places = group_places;
-			*loser = eldest;
+		its_passed = entry->offers[round_pool_extreme(entry, round_tx != NULL)].group->passed;
+		if (its_passed > *passed) {
+			worst = entry;
+			*passed = its_passed;
 		}
 	}
-	return *loser != NULL;
+	return worst;
+}
+
+/* Only for one who let fewer turns pass: else who comes with ever new addresses would push out everybody. */
+static enum round_place round_pool_yield(struct round_entry *entry, size_t offer, uint32_t passed,
+	const struct round_group *group, struct round_place_of *place_of)
+{
+	if (entry == NULL || passed <= group->passed)
+		return ROUND_PLACE_NONE;
+	*place_of = (struct round_place_of){ entry, offer };
+	return ROUND_PLACE_OF;
+}
+
+/* What else the group offers for that seat: one whose turn has passed may be said better now. */
+static enum round_place round_pool_place_twice(const struct round_pool *pool, const struct round_tx *round_tx,
+	const struct round_group *group, size_t *rivals, struct round_place_of *place_of)
+{
+	*rivals = 0;
+	for (size_t i = 0; i < pool->count; i++) {
+		struct round_entry *rival = pool->entries[i];
+		size_t offer;
+
+		if (rival->stage == ROUND_HELD || !round_pool_is_of(rival, round_tx))
+			continue;
+		++*rivals;
+		offer = round_pool_offer_of(rival, group);
+		if (offer == rival->offer_count)
+			continue;
+		*place_of = (struct round_place_of){ rival, offer };
+		return rival->offers[offer].has_passed && round_pool_may_yield(rival) ? ROUND_PLACE_OF :
+											ROUND_PLACE_TWICE;
+	}
+	return ROUND_PLACE_FREE;
+}
+
+enum round_place round_pool_place(const struct round_pool *pool, const struct round_tx *round_tx,
+	struct round_entry *known, const struct round_group *group, struct round_place_of *place_of)
+{
+	struct round_entry *worst = NULL;
+	uint32_t passed = 0;
+	size_t rivals;
+	const enum round_place twice = round_pool_place_twice(pool, round_tx, group, &rivals, place_of);
+
+	if (twice != ROUND_PLACE_FREE)
+		return twice;
+	if (known != NULL && known->offer_count == ROUND_POOL_OFFERS_OF) {
+		const size_t offer = round_pool_extreme(known, false);
+
+		passed = round_pool_may_yield(known) ? known->offers[offer].group->passed : 0;
+		return round_pool_yield(known, offer, passed, group, place_of);
+	}
+	if (known == NULL && rivals >= ROUND_POOL_RIVALS) {
+		worst = round_pool_worst(pool, round_tx, NULL, &passed);
+		return round_pool_yield(worst, worst != NULL ? worst->offer_count : 0, passed, group, place_of);
+	}
+	if (pool->offers >= ROUND_POOL_OFFERS) {
+		worst = round_pool_worst(pool, NULL, known, &passed);
+		return round_pool_yield(worst, worst != NULL ? round_pool_extreme(worst, false) : 0, passed, group,
+			place_of);
+	}
+	return ROUND_PLACE_FREE;
 }
 
 /* --- turns --- */
 
-/* Turns under way: of this group, or of all (NULL). This node's own are nobody's. */
-static size_t round_pool_turns_of(const struct round_pool *pool, const struct source *source)
+/* Who is to be compared: a turn that may begin now. */
+struct round_candidate {
+	struct round_entry *entry;
+	size_t offer;
+	uint32_t rank;
+	uint64_t seat_served, group_served;
+};
+
+static bool round_pool_goes_first(const struct round_candidate *candidate, const struct round_candidate *other)
+{
+	if (candidate->rank != other->rank)
+		return candidate->rank < other->rank;
+	if (candidate->seat_served != other->seat_served)
+		return candidate->seat_served < other->seat_served;
+	return candidate->group_served < other->group_served;
+}
+
+/* Turns under way, of each group and of all; in how many bytes. */
+static size_t round_pool_count_turns(const struct round_pool *pool, size_t *bytes)
 {
 	size_t turns = 0;
 
+	*bytes = 0;
+	for (size_t i = 0; i < pool->count; i++)
+		for (size_t j = 0; j < pool->entries[i]->offer_count; j++)
+			pool->entries[i]->offers[j].group->turns = 0;
 	for (size_t i = 0; i < pool->count; i++) {
 		const struct round_entry *asked = pool->entries[i];
 
-		turns += (asked->stage == ROUND_ASKED || asked->stage == ROUND_HERE) && asked->source.peer != 0 &&
-			(source == NULL || round_pool_same_group(asked, source));
+		if (asked->turn_group == NULL || asked->stage > ROUND_HERE)
+			continue;
+		asked->turn_group->turns++;
+		turns++;
+		*bytes += asked->blob_size;
 	}
 	return turns;
 }
 
-/* Its place in line is behind those of all who stand in it now. */
-static void round_pool_end_turn(struct round_pool *pool, struct round_entry *asked)
+static uint64_t *round_pool_served(struct round_pool *pool, const struct round_entry *entry)
 {
-	asked->stage = ROUND_LINE;
-	round_pool_unlist(pool, asked);
-	pool->entries[pool->count++] = asked;
+	return &pool->served[entry->round_tx.height % ROUND_POOL_SEATS];
 }
 
-/* Of those that have lasted too long. */
-static void round_pool_end_turns(struct round_pool *pool, size_t blob_size, int64_t now)
+/* Of the offers of one that stands in line. */
+static void round_pool_consider(struct round_pool *pool, struct round_entry *entry, int64_t now,
+	struct round_candidate *first)
 {
-	const int64_t longest = ROUND_TURN_MS + (int64_t)(blob_size / ROUND_TURN_BYTES);
-	size_t left = pool->count;
+	for (size_t i = 0; i < entry->offer_count; i++) {
+		const struct round_offer *offer = &entry->offers[i];
+		const struct round_candidate candidate = {
+			.entry = entry,
+			.offer = i,
+			.rank = round_groups_rank(offer->group),
+			.seat_served = *round_pool_served(pool, entry),
+			.group_served = offer->group->served,
+		};
 
-	for (size_t i = 0; left > 0; left--) {
-		struct round_entry *asked = pool->entries[i];
-
-		if (asked->stage != ROUND_ASKED || asked->source.peer == 0 || now - asked->asked <= longest) {
-			i++;
+		if (now < offer->rests_until ||
+			offer->group->turns >= (offer->group->has_given ? ROUND_POOL_GROUP_TURNS : 1))
 			continue;
-		}
-		round_pool_end_turn(pool, asked);
+		if (first->entry == NULL || round_pool_goes_first(&candidate, first))
+			*first = candidate;
 	}
 }
 
-void round_pool_asked(struct round_pool *pool, const uint8_t root[32], int64_t now)
-{
-	for (size_t i = 0; i < pool->count; i++)
-		if (pool->entries[i]->stage == ROUND_ASKED && memcmp(pool->entries[i]->round_tx.root, root, 32) == 0)
-			pool->entries[i]->asked = now;
-}
-
-bool round_pool_pass_turn(struct round_pool *pool, const uint8_t root[32], const struct source *source)
-{
-	for (size_t i = 0; i < pool->count; i++) {
-		struct round_entry *asked = pool->entries[i];
-
-		if (asked->stage != ROUND_ASKED || asked->source.peer != source->peer ||
-			memcmp(asked->round_tx.root, root, 32) != 0)
-			continue;
-		round_pool_end_turn(pool, asked);
-		return true;
-	}
-	return false;
-}
-
-static bool round_pool_has_line(const struct round_pool *pool)
-{
-	for (size_t i = 0; i < pool->count; i++)
-		if (pool->entries[i]->stage == ROUND_LINE)
-			return true;
-	return false;
-}
-
-struct round_entry *round_pool_next_turn(struct round_pool *pool, size_t blob_size, int64_t now)
-{
-	size_t all_turns;
-
-	if (!round_pool_has_line(pool))
-		return NULL;
-	round_pool_end_turns(pool, blob_size, now);
-	all_turns = round_pool_turns_of(pool, NULL);
-	for (size_t i = 0; i < pool->count; i++) {
-		struct round_entry *next = pool->entries[i];
-
-		if (next->stage != ROUND_LINE ||
-			(next->source.peer != 0 &&
-				(all_turns >= ROUND_POOL_TURNS ||
-					round_pool_turns_of(pool, &next->source) >= ROUND_POOL_GROUP_TURNS)))
-			continue;
-		next->stage = ROUND_ASKED;
-		next->asked = now;
-		return next;
-	}
-	return NULL;
-}
-
-/* --- offenders --- */
-
-/* The entry of that round; one of no faults, in the place of the eldest, if there is none. */
-static struct round_offender *round_pool_offender(struct round_pool *pool, const struct source *source,
-	const uint8_t base_id[32])
-{
-	struct round_offender *offender;
-
-	for (size_t i = 0; i < pool->offender_count && i < ROUND_POOL_OFFENDERS; i++)
-		if (memcmp(pool->offenders[i].group, source->group, SOURCE_GROUP) == 0 &&
-			memcmp(pool->offenders[i].base_id, base_id, 32) == 0)
-			return &pool->offenders[i];
-	offender = &pool->offenders[pool->offender_count++ % ROUND_POOL_OFFENDERS];
-	memset(offender, 0, sizeof *offender);
-	memcpy(offender->group, source->group, SOURCE_GROUP);
-	memcpy(offender->base_id, base_id, 32);
-	return offender;
-}
-
-void round_pool_note_offender(struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
-	int64_t until)
-{
-	struct round_offender *offender = round_pool_offender(pool, source, base_id);
-
-	offender->is_silenced = true;
-	if (until > offender->until)
-		offender->until = until;
-}
-
-void round_pool_note_fault(struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
-	uint32_t allowed)
-{
-	struct round_offender *offender = round_pool_offender(pool, source, base_id);
-
-	if (++offender->faults > allowed)
-		offender->is_silenced = true;
-}
-
-bool round_pool_is_offender(const struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
+static struct round_entry *round_pool_begin_turn(struct round_pool *pool, const struct round_candidate *next,
 	int64_t now)
 {
-	for (size_t i = 0; i < pool->offender_count && i < ROUND_POOL_OFFENDERS; i++)
-		if (memcmp(pool->offenders[i].group, source->group, SOURCE_GROUP) == 0 &&
-			pool->offenders[i].is_silenced &&
-			(memcmp(pool->offenders[i].base_id, base_id, 32) == 0 || now < pool->offenders[i].until))
-			return true;
-	return false;
+	struct round_entry *entry = next->entry;
+
+	entry->turn_group = entry->offers[next->offer].group;
+	entry->turn_peer = entry->offers[next->offer].peer;
+	entry->is_asked = false;
+	entry->turn_since = now;
+	entry->stage = ROUND_ASKED;
+	entry->turn_group->served = *round_pool_served(pool, entry) = ++pool->turns_begun;
+	return entry;
+}
+
+struct round_entry *round_pool_next_turn(struct round_pool *pool, int64_t now)
+{
+	struct round_candidate next = { .entry = NULL };
+	size_t bytes;
+	const size_t turns = round_pool_count_turns(pool, &bytes);
+
+	for (size_t i = 0; i < pool->count; i++) {
+		struct round_entry *entry = pool->entries[i];
+
+		if (entry->stage != ROUND_LINE)
+			continue;
+		if (entry->is_own) {
+			entry->stage = ROUND_ASKED;
+			return entry;
+		}
+		if (turns < ROUND_POOL_TURNS && (turns == 0 || bytes + entry->blob_size <= ROUND_POOL_BYTES))
+			round_pool_consider(pool, entry, now, &next);
+	}
+	return next.entry != NULL ? round_pool_begin_turn(pool, &next, now) : NULL;
+}
+
+void round_pool_pass(struct round_entry *entry, int64_t now)
+{
+	struct round_group *group = entry->turn_group;
+	struct round_offer *offer = &entry->offers[round_pool_offer_of(entry, group)];
+
+	round_groups_passed(group);
+	offer->has_passed = true;
+	offer->rests_until = now +
+		((int64_t)ROUND_REST_MS << (group->passed < ROUND_REST_DOUBLED ? group->passed - 1 :
+										 ROUND_REST_DOUBLED - 1));
+	round_pool_end_turn(entry);
+}
+
+void round_pool_asked(const struct round_pool *pool, const uint8_t root[32], uint64_t peer, int64_t now)
+{
+	for (size_t i = 0; i < pool->count; i++) {
+		struct round_entry *asked = pool->entries[i];
+
+		if (asked->stage != ROUND_ASKED || asked->turn_group == NULL || asked->turn_peer != peer ||
+			memcmp(asked->round_tx.root, root, 32) != 0)
+			continue;
+		asked->is_asked = true;
+		asked->turn_since = now;
+	}
+}
+
+static int64_t round_pool_turn_ends(const struct round_entry *asked)
+{
+	return asked->turn_since +
+		(asked->is_asked ? ROUND_TURN_MS + (int64_t)(asked->blob_size / ROUND_TURN_BYTES) : ROUND_UNASKED_MS);
+}
+
+struct round_entry *round_pool_overdue(const struct round_pool *pool, int64_t now)
+{
+	for (size_t i = 0; i < pool->count; i++) {
+		struct round_entry *asked = pool->entries[i];
+
+		if (asked->stage == ROUND_ASKED && asked->turn_group != NULL && now > round_pool_turn_ends(asked))
+			return asked;
+	}
+	return NULL;
 }

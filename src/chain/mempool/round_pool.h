@@ -2,22 +2,41 @@
  * bytes (doc/protocol.md section 20).
  *
  * They have no fee, so it is seats that bound them, and not bytes: one of each kind is held a seat, apart from paying
- * transactions, which they neither push out nor give way to. One that waits has proven nothing: an address group has
- * one of each kind a seat, and bytes are asked for in turns, of a group for ROUND_POOL_GROUP_TURNS at a time. Whoever
- * lets a turn pass stands in line again. What is judged, and when, is in chain/mempool/round_admit.h. */
+ * transactions, which they neither push out nor give way to. One that waits has proven nothing, and a disclosure is
+ * not even signed: anybody can make up any number of them, for all seats, and keep to himself bytes that do not exist.
+ * So what waits is an *offer*: an address group's word that it has the bytes of a transaction, one of each kind a seat.
+ *
+ * Bytes are asked for in turns: of one who offers, at a time. A turn's time runs from the request that goes out; it
+ * ends with the bytes, when he says that he has not got them or leaves, when nothing comes (net/blob_fetch.h), or when
+ * they take longer than ROUND_TURN_MS and a second for each 64 KB. A turn that passed is remembered of the group
+ * (chain/mempool/round_groups.h): next is always who let the fewest pass, of these whose seat, and then whose group,
+ * has waited longest, and where places are full, who let more pass gives his up. A stranger has one turn at a time, who
+ * gave right bytes last ROUND_POOL_GROUP_TURNS; all together ROUND_POOL_TURNS, and ROUND_POOL_BYTES of bytes, one at
+ * least.
+ *
+ * So whoever has let none pass waits for one turn of each group that hinders him, ROUND_POOL_TURNS of them side by
+ * side: against N groups that send nothing, N / ROUND_POOL_TURNS times ROUND_TURN_MS (of blobs of megabytes: what
+ * blob_fetch lets pass until they begin to come), once he has a place; that he gets when the first of them has passed,
+ * and is asked for it again until then (net/relay_tx.h). What is judged, and when, is in chain/mempool/round_admit.h.
+ */
 #ifndef ATELIER_CHAIN_MEMPOOL_ROUND_POOL_H
 #define ATELIER_CHAIN_MEMPOOL_ROUND_POOL_H
 
 #include "chain/chain.h"
+#include "chain/mempool/round_groups.h"
 #include "consensus/payload/round_tx.h"
 #include "util/map.h"
 
 enum {
-	ROUND_POOL_WAITING = 256,
+	ROUND_POOL_OFFERS = 4096,
+	ROUND_POOL_RIVALS = 16,   /* transactions of a kind that wait for a seat */
+	ROUND_POOL_OFFERS_OF = 8, /* of one transaction */
 	ROUND_POOL_TURNS = 16,
-	ROUND_POOL_GROUP_TURNS = 4,
-	ROUND_POOL_OFFENDERS = 64,
-	ROUND_POOL_AT_ONCE = 1 << 18
+	ROUND_TURN_MS = 5000,
+	ROUND_POOL_GROUP_TURNS = 2,
+	ROUND_POOL_BYTES = 512 << 20,
+	ROUND_POOL_AT_ONCE = 1 << 18,
+	ROUND_POOL_SEATS = 256 /* of two rounds in a row no two have the same height modulo this, but the eldest */
 };
 
 enum round_stage {
@@ -37,33 +56,42 @@ struct round_terms {
 	uint32_t segment;      /* that its blob starts from */
 };
 
+struct round_offer {
+	uint64_t peer;
+	struct round_group *group; /* used by it */
+	bool has_passed;           /* its turn */
+	int64_t rests_until;       /* monotonic milliseconds: no turn before */
+};
+
 struct round_entry {
 	struct mempool_entry entry; /* first: what others see of it */
 	struct round_tx round_tx;
 	struct round_terms terms;
-	struct source source; /* peer 0: this node, which no limit holds for */
+	bool is_own;         /* this node brought it, for whom no limit holds */
+	uint64_t brought_by; /* the peer that did first; 0: this node */
 	enum round_stage stage;
-	int64_t asked;  /* when its turn began, monotonic milliseconds */
-	bool has_bytes; /* they were stored for it */
+	size_t blob_size;
+	struct round_offer offers[ROUND_POOL_OFFERS_OF];
+	size_t offer_count;
+	/* While it is asked for, and its bytes are looked at: */
+	struct round_group *turn_group; /* NULL: nobody's turn */
+	uint64_t turn_peer;
+	bool is_asked;      /* a request has gone out in this turn: the time since then counts */
+	int64_t turn_since; /* monotonic milliseconds: when it was, or when the turn was given */
+	bool has_bytes;     /* they were stored for it */
 };
 
 struct round_pool {
-	struct round_entry **entries; /* in order of arrival; those whose turn has passed stand last */
+	struct round_entry **entries; /* in order of arrival */
 	size_t count, cap, held;
+	size_t offers;
 	struct map by_txid;
-	/* Groups that brought what was wrong in a round: once it was more than they may, nothing of theirs is taken in
-	 * that round any more. Nor, where it cost a segment to find out, before `until`, monotonic milliseconds. A
-	 * ring. */
-	struct round_offender {
-		uint8_t group[SOURCE_GROUP], base_id[32];
-		int64_t until;
-		uint32_t faults;
-		bool is_silenced;
-	} offenders[ROUND_POOL_OFFENDERS];
-	size_t offender_count;
-	bool is_checking;  /* a job looks at bytes: one at a time, since they are large */
-	bool is_executing; /* a challenge's segment: one at a time, too */
-	size_t at_once;    /* bytes of a blob that the loop itself looks at */
+	struct round_groups groups;
+	uint64_t turns_begun;
+	uint64_t served[ROUND_POOL_SEATS]; /* number of the last turn for a seat, by height */
+	bool is_checking;                  /* a job looks at bytes: one at a time, since they are large */
+	bool is_executing;                 /* a challenge's segment: one at a time, too */
+	size_t at_once;                    /* bytes of a blob that the loop itself looks at */
 };
 
 void round_pool_init(struct round_pool *pool);
@@ -72,38 +100,46 @@ void round_pool_clear(struct round_pool *pool);
 struct round_entry *round_pool_find(const struct round_pool *pool, const uint8_t txid[32]); /* at any stage */
 /* Who is held of that kind for that seat; NULL: nobody. */
 struct round_entry *round_pool_holder(const struct round_pool *pool, const struct round_tx *round_tx);
-/* Whether one of this group waits that is of that kind for that seat. */
-bool round_pool_is_waiting(const struct round_pool *pool, const struct round_tx *round_tx, const struct source *source);
-/* Whether one waits for this blob and has its turn, or has its bytes. */
-bool round_pool_wants(const struct round_pool *pool, const uint8_t root[32]);
+/* Whether one waits for this blob in this size (0: in any) that its bytes may be asked for, or has them. */
+bool round_pool_wants(const struct round_pool *pool, const uint8_t root[32], uint64_t size);
 
 /* Takes a reference of its own to the transaction. */
 struct round_entry *round_pool_put(struct round_pool *pool, const struct tx *tx, const struct round_tx *round_tx,
-	const struct source *source);
-/* Out of the pool; it is the caller's. */
+	uint64_t brought_by, size_t blob_size);
+/* Out of the pool, its offers end; it is the caller's. */
 void round_pool_take(struct round_pool *pool, struct round_entry *entry);
 void round_pool_entry_free(struct round_entry *entry);
 void round_pool_hold(struct round_pool *pool, struct round_entry *entry);
 
-/* Whether one more may wait, of this group: where all places are taken, `loser` is who gives up his, the eldest of the
- * group that has most; NULL: there is room. False: no group has more than this one. */
-bool round_pool_has_place(const struct round_pool *pool, const struct source *source, struct round_entry **loser);
+/* Whether one more offer may wait, of this group, for a transaction that is `known`, or, NULL, not here yet. */
+enum round_place {
+	ROUND_PLACE_FREE,
+	ROUND_PLACE_OF,    /* if what is given gives way; it is asked for again later */
+	ROUND_PLACE_TWICE, /* no: another for that seat waits, from there */
+	ROUND_PLACE_NONE,  /* no: nobody has to give way */
+};
+struct round_place_of {
+	struct round_entry *entry;
+	size_t offer; /* offer_count: all of them */
+};
+enum round_place round_pool_place(const struct round_pool *pool, const struct round_tx *round_tx,
+	struct round_entry *known, const struct round_group *group, struct round_place_of *place_of);
 
-/* Who may be asked for bytes next; its turn begins. Turns that have lasted too long for the blob's size end first, if
- * anybody else stands in line. NULL: nobody. */
-struct round_entry *round_pool_next_turn(struct round_pool *pool, size_t blob_size, int64_t now);
+void round_pool_offer(struct round_pool *pool, struct round_entry *entry, uint64_t peer, struct round_group *group);
+/* The offer of this group; offer_count: there is none. */
+size_t round_pool_offer_of(const struct round_entry *entry, const struct round_group *group);
+void round_pool_make_own(struct round_entry *entry); /* this node has brought it too */
+/* The transaction may be left without any. A turn of it is over, and was nobody's fault. */
+void round_pool_withdraw(struct round_pool *pool, struct round_entry *entry, size_t offer);
 
-/* A request for these bytes has gone out: only now the time of the turns that wait for them runs. */
-void round_pool_asked(struct round_pool *pool, const uint8_t root[32], int64_t now);
-/* Who brought it does not send them: its turn ends. False: it had none. */
-bool round_pool_pass_turn(struct round_pool *pool, const uint8_t root[32], const struct source *source);
-
-void round_pool_note_offender(struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
-	int64_t until);
-/* What is wrong here may be right on the branch that its sender is on: so many times he may bring such. */
-void round_pool_note_fault(struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
-	uint32_t allowed);
-bool round_pool_is_offender(const struct round_pool *pool, const struct source *source, const uint8_t base_id[32],
-	int64_t now);
+/* Who may be asked for bytes next; the turn begins. NULL: nobody. */
+struct round_entry *round_pool_next_turn(struct round_pool *pool, int64_t now);
+/* A request for these bytes has gone out to whose turn it is. */
+void round_pool_asked(const struct round_pool *pool, const uint8_t root[32], uint64_t peer, int64_t now);
+/* It passed: the transaction stands in line again, and the offer rests for a while. */
+void round_pool_pass(struct round_entry *entry, int64_t now);
+/* One that has lasted too long: since the request, for so many bytes, or since it was given, without a request. NULL:
+ * none. */
+struct round_entry *round_pool_overdue(const struct round_pool *pool, int64_t now);
 
 #endif

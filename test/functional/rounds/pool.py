@@ -1,70 +1,22 @@
 #!/usr/bin/env python3
 """Transactions of rounds outside blocks: who may have one in the mempool, how their bytes travel, what false ones cost."""
 
-import struct
 import sys
 
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
-from framework.node import KEYS, Node, RpcError, wait_for_same_tip, wait_until
+from framework.node import RpcError, wait_for_same_tip, wait_until
 from framework.p2p import Peer
-from framework.rounds import SPEC
+from framework.untrained import BASE, BEACON, RULES, codes_of, commit, committed, disclosure, mine, rounds_node, send
 from reference.hashing import Reader, blob_root, sha256
-from reference.headers import Block
-from reference.round_tx import CHALLENGE, COMMIT, DISCLOSURE, RoundTransaction, make_commit
-from reference.runs import audited, digest_list, first_code, make_disclosure
-from reference.spec import built_in
-from reference.transactions import Transaction, address
-
-RULES = built_in("regtest", **SPEC)
-BASE = RULES.round_blocks
-BEACON = BASE + RULES.round_work + 1
-SECRET = 1  # of KEYS[0], which is paid by all blocks
-
-
-def rounds_node(connect=()):
-    node = Node(chain=SPEC["name"], connect=connect, start=False)
-    node.use_spec(SPEC)
-    node.start()
-    return node
-
-
-def mine(node, count, key=0):
-    node.rpc.generatetoaddress(count, address(SPEC["hrp"], bytes.fromhex(KEYS[key])))
-
-
-def header_at(node, height):
-    return Block.parse(bytes.fromhex(node.rpc.getblock(node.rpc.getblockhash(height), 0))).header
-
-
-def codes_of(number, length=RULES.segments):
-    """A trace that nobody has trained, but all of whose digests are right."""
-    codes = [first_code(RULES)]
-    for j in range(length):
-        codes.append(codes[0][:1] + struct.pack("<H", 16 * number + j + 1) + codes[0][3:])
-    return codes
-
-
-def commit(node, seat, codes):
-    ids = header_at(node, BASE).id(), header_at(node, seat).id()
-    return make_commit(SECRET, *ids, seat, len(codes) - 1, sha256(digest_list(codes))).transaction()
-
-
-def disclosure(node, seat, codes, shift=0):
-    """(transaction, blob); shifted, it shows another segment than was drawn."""
-    length = len(codes) - 1
-    drawn = audited(header_at(node, BEACON).ticket(), length, seat - 1)
-    blob = make_disclosure(codes, (drawn + shift) % length)
-    return RoundTransaction(DISCLOSURE, seat, length, blob_root(blob)).transaction(), blob
+from reference.round_tx import CHALLENGE, COMMIT, DISCLOSURE, RoundTransaction
+from reference.runs import digest_list
+from reference.transactions import Transaction
 
 
 def txid_of(transaction):
     return transaction.txid()[::-1].hex()
-
-
-def send(node, transaction):
-    return node.rpc.sendrawtransaction(transaction.serialise().hex())
 
 
 def refusal(node, transaction):
@@ -85,14 +37,6 @@ def bring(peer, transaction, blob):
     peer.send("tx", transaction.serialise())
     peer.give(blob_root(blob), blob)
     peer.is_asked_for_blob(blob_root(blob))
-
-
-def committed(node, runs):
-    """Mines to the beacon, with a commitment of each seat to its codes."""
-    mine(node, BASE)
-    for seat, codes in runs.items():
-        send(node, commit(node, seat, codes))
-    mine(node, BEACON - BASE)
 
 
 def commits():

@@ -196,6 +196,7 @@ void helper_open(struct helper *h)
 		.tx_added = on_tx,
 		.tx_removed = on_tx_gone,
 		.blob_wanted = on_blob,
+		.blob_turn = on_blob,
 		.fatal = on_fatal,
 	};
 	struct chain_options options = {

@@ -55,104 +55,303 @@ static void test_windows(void **unused)
 
 /* --- places and turns --- */
 
-/* A disclosure with a root of its own, in the pool as it stands in line. */
-static struct round_entry *put_line(struct round_pool *pool, uint32_t number, const struct source *source)
+enum { BLOB_BYTES = 1000, SILENCE_MS = 5000 };
+
+static struct round_group *group_of(struct round_pool *pool, uint32_t number)
 {
-	struct round_tx round_tx = { .kind = ROUND_DISCLOSURE, .height = number, .length = 1 };
-	struct round_entry *entry;
-	const struct tx *tx;
+	uint8_t group[SOURCE_GROUP] = { 0 };
+
+	write_le32(group, number);
+	return round_groups_get(&pool->groups, group);
+}
+
+static struct round_tx disclosure_of(uint32_t seat, uint32_t number)
+{
+	struct round_tx round_tx = { .kind = ROUND_DISCLOSURE, .height = seat, .length = 1 };
 
 	write_le32(round_tx.root, number);
-	tx = round_tx_build(&round_tx);
-	entry = round_pool_put(pool, tx, &round_tx, source);
+	return round_tx;
+}
+
+/* A disclosure with a root of its own, in the pool as it stands in line, offered by that group. */
+static struct round_entry *put_line(struct round_pool *pool, uint32_t seat, uint32_t root, uint32_t group)
+{
+	const struct round_tx round_tx = disclosure_of(seat, root);
+	const struct tx *tx = round_tx_build(&round_tx);
+	struct round_entry *entry = round_pool_put(pool, tx, &round_tx, group, BLOB_BYTES);
+
 	tx_unref(tx);
+	if (group != 0)
+		round_pool_offer(pool, entry, group, group_of(pool, group));
 	entry->stage = ROUND_LINE;
 	return entry;
+}
+
+static void take_out(struct round_pool *pool, struct round_entry *entry)
+{
+	round_pool_take(pool, entry);
+	round_pool_entry_free(entry);
 }
 
 static size_t take_turns(struct round_pool *pool, int64_t now)
 {
 	size_t turns = 0;
 
-	while (round_pool_next_turn(pool, 0, now) != NULL)
+	while (round_pool_next_turn(pool, now) != NULL)
 		turns++;
 	return turns;
 }
 
-/* A group has four turns, all together sixteen; this node's own count for nobody. A turn that lasts too long ends, if
- * others wait, and stands behind them. */
+static size_t pass_turns(struct round_pool *pool, int64_t now)
+{
+	size_t passed = 0;
+
+	for (size_t i = 0; i < pool->count; i++)
+		if (pool->entries[i]->stage == ROUND_ASKED && pool->entries[i]->turn_group != NULL) {
+			round_pool_pass(pool->entries[i], now);
+			passed++;
+		}
+	return passed;
+}
+
+/* A stranger has one turn, who has given two, all together sixteen, of no more bytes than that; this node's own count
+ * for nobody. */
 static void test_turns(void **unused)
 {
-	static const struct source own_source;
 	struct round_pool pool;
-	uint32_t number = 1;
+	struct round_entry *large;
 
 	(void)unused;
 	round_pool_init(&pool);
-	for (uint8_t group = 1; group <= 5; group++)
-		for (int i = 0; i < 6; i++)
-			put_line(&pool, number++, helper_source(group));
-	assert_int_equal(take_turns(&pool, 1000), ROUND_POOL_TURNS);
-	assert_int_equal(pool.entries[3]->stage, ROUND_ASKED);
-	assert_int_equal(pool.entries[4]->stage, ROUND_LINE);
-	put_line(&pool, number++, &own_source);
-	assert_int_equal(take_turns(&pool, 1000), 1);
-	assert_int_equal(take_turns(&pool, 61000), 0);
-	/* The first four groups had their turns: the two that each of them still has in line come next, and the fifth
-	 * group's. */
-	assert_int_equal(take_turns(&pool, 61001), ROUND_POOL_TURNS);
-	for (size_t i = 0; i < pool.count; i++)
-		if (pool.entries[i]->source.group[0] == 5 && pool.entries[i]->round_tx.height <= 28)
-			assert_int_equal(pool.entries[i]->stage, ROUND_ASKED);
+	for (uint32_t seat = 1; seat <= 4; seat++)
+		put_line(&pool, seat, seat, 1);
+	assert_int_equal(take_turns(&pool, 0), 1);
+	round_groups_gave(group_of(&pool, 1));
+	assert_int_equal(take_turns(&pool, 0), 1);
+	put_line(&pool, 5, 5, 0);
+	assert_int_equal(take_turns(&pool, 0), 1);
+	for (uint32_t group = 2; group <= 2 * ROUND_POOL_TURNS; group++)
+		put_line(&pool, group, group, group);
+	assert_int_equal(take_turns(&pool, 0), ROUND_POOL_TURNS - 2);
+	assert_int_equal(pass_turns(&pool, 0), ROUND_POOL_TURNS);
+	large = put_line(&pool, 100, 100, 100);
+	large->blob_size = ROUND_POOL_BYTES;
+	assert_true(round_pool_next_turn(&pool, 0) != large);
+	take_turns(&pool, 0);
+	assert_int_equal(large->stage, ROUND_LINE);
+	while (pass_turns(&pool, 0) > 0)
+		if (round_pool_next_turn(&pool, 0) == large)
+			break;
+	assert_int_equal(large->stage, ROUND_ASKED);
+	assert_int_equal(take_turns(&pool, 0), 0);
 	round_pool_clear(&pool);
 }
 
-/* A turn lasts from the request on, however long it waited for one, and ends when who brought it does not send. */
-static void test_turns_begin_and_end(void **unused)
+/* A turn's time runs from the request on, by the size; one in which nobody is asked is not for ever. */
+static void test_overdue(void **unused)
 {
-	const struct round_entry *first, *second;
+	enum { ASKED = 9000, SIZE = 64 << 20, LASTS = 5000 + SIZE / 64 };
+	struct round_pool pool;
+	struct round_entry *one;
+
+	(void)unused;
+	round_pool_init(&pool);
+	one = put_line(&pool, 1, 1, 1);
+	one->blob_size = SIZE;
+	assert_ptr_equal(round_pool_next_turn(&pool, 0), one);
+	assert_null(round_pool_overdue(&pool, 10000));
+	assert_ptr_equal(round_pool_overdue(&pool, 10001), one);
+	round_pool_asked(&pool, one->round_tx.root, 2, ASKED);
+	assert_ptr_equal(round_pool_overdue(&pool, 10001), one);
+	round_pool_asked(&pool, one->round_tx.root, 1, ASKED);
+	assert_null(round_pool_overdue(&pool, ASKED + LASTS));
+	assert_ptr_equal(round_pool_overdue(&pool, ASKED + LASTS + 1), one);
+	round_pool_pass(one, 0);
+	assert_null(round_pool_overdue(&pool, INT64_MAX));
+	assert_int_equal(group_of(&pool, 1)->passed, 1);
+	round_pool_clear(&pool);
+}
+
+/* First who has given, then strangers, then who let fewer turns pass; among equals each seat, and then each group, in
+ * turn. */
+static void test_order(void **unused)
+{
+	struct round_entry *giver, *stranger, *slow, *slower, *next;
 	struct round_pool pool;
 
 	(void)unused;
 	round_pool_init(&pool);
-	first = put_line(&pool, 1, helper_source(1));
-	assert_int_equal(take_turns(&pool, 1000), 1);
-	second = put_line(&pool, 2, helper_source(1));
-	round_pool_asked(&pool, first->round_tx.root, 50000);
-	round_pool_asked(&pool, second->round_tx.root, 50000);
-	assert_int_equal(take_turns(&pool, 110000), 1);
-	assert_int_equal(first->stage, ROUND_ASKED);
-	assert_false(round_pool_pass_turn(&pool, first->round_tx.root, helper_source(2)));
-	assert_true(round_pool_pass_turn(&pool, first->round_tx.root, helper_source(1)));
-	assert_false(round_pool_pass_turn(&pool, first->round_tx.root, helper_source(1)));
-	assert_int_equal(first->stage, ROUND_LINE);
-	assert_ptr_equal(pool.entries[1], first);
+	slower = put_line(&pool, 1, 1, 1);
+	slow = put_line(&pool, 2, 2, 2);
+	stranger = put_line(&pool, 3, 3, 3);
+	giver = put_line(&pool, 4, 4, 4);
+	round_groups_passed(group_of(&pool, 1));
+	round_groups_passed(group_of(&pool, 1));
+	round_groups_passed(group_of(&pool, 2));
+	round_groups_gave(group_of(&pool, 4));
+	assert_ptr_equal(round_pool_next_turn(&pool, 0), giver);
+	assert_ptr_equal(round_pool_next_turn(&pool, 0), stranger);
+	assert_ptr_equal(round_pool_next_turn(&pool, 0), slow);
+	assert_ptr_equal(round_pool_next_turn(&pool, 0), slower);
+	/* Whose turn has passed rests before the next one; a stranger who comes meanwhile does not wait for that. */
+	round_pool_pass(slow, 0);
+	assert_null(round_pool_next_turn(&pool, 2 * SILENCE_MS - 1));
+	stranger = put_line(&pool, 2, 5, 5);
+	assert_ptr_equal(round_pool_next_turn(&pool, 2 * SILENCE_MS), stranger);
+	assert_ptr_equal(round_pool_next_turn(&pool, 2 * SILENCE_MS), slow);
+	/* Many for one seat do not keep another's waiting. */
+	for (uint32_t group = 10; group < 20; group++)
+		put_line(&pool, 10, group, group);
+	next = put_line(&pool, 11, 20, 20);
+	assert_int_equal(round_pool_next_turn(&pool, 0)->round_tx.height, 10);
+	assert_ptr_equal(round_pool_next_turn(&pool, 0), next);
 	round_pool_clear(&pool);
 }
 
-/* When all places are taken, who has most gives up his eldest, and nobody for one who has as many. */
+/* One of a group for a seat; where all places are taken, who let more turns pass gives up his, and nobody for one who
+ * let as many. */
 static void test_places(void **unused)
 {
+	const struct round_tx one = disclosure_of(1, 1000);
+	struct round_place_of place_of;
+	struct round_entry *known;
 	struct round_pool pool;
-	struct round_entry *loser;
-	uint32_t number = 1;
 
 	(void)unused;
 	round_pool_init(&pool);
-	put_line(&pool, number++, helper_source(2));
-	while (pool.count < ROUND_POOL_WAITING) {
-		assert_true(round_pool_has_place(&pool, helper_source(1), &loser));
-		assert_null(loser);
-		put_line(&pool, number++, helper_source(1));
+	known = put_line(&pool, 1, 1, 1);
+	assert_int_equal(round_pool_place(&pool, &one, NULL, group_of(&pool, 1), &place_of), ROUND_PLACE_TWICE);
+	assert_ptr_equal(round_pool_next_turn(&pool, 0), known);
+	round_pool_pass(known, 0);
+	assert_int_equal(round_pool_place(&pool, &one, NULL, group_of(&pool, 1), &place_of), ROUND_PLACE_OF);
+	assert_ptr_equal(place_of.entry, known);
+	/* The transaction itself: of eight, and of one who let none pass in the place of who did. */
+	for (uint32_t group = 2; group <= ROUND_POOL_OFFERS_OF; group++) {
+		assert_int_equal(round_pool_place(&pool, &known->round_tx, known, group_of(&pool, group), &place_of),
+			ROUND_PLACE_FREE);
+		round_pool_offer(&pool, known, group, group_of(&pool, group));
 	}
-	assert_false(round_pool_has_place(&pool, helper_source(1), &loser));
-	assert_true(round_pool_has_place(&pool, helper_source(2), &loser));
-	assert_ptr_equal(loser, pool.entries[1]);
-	assert_true(round_pool_has_place(&pool, helper_source(3), &loser));
-	assert_ptr_equal(loser, pool.entries[1]);
-	round_pool_hold(&pool, pool.entries[1]);
-	assert_true(round_pool_has_place(&pool, helper_source(1), &loser));
-	assert_null(loser);
+	assert_int_equal(round_pool_place(&pool, &known->round_tx, known, group_of(&pool, 50), &place_of),
+		ROUND_PLACE_OF);
+	assert_int_equal(place_of.offer, 0);
+	round_groups_gave(group_of(&pool, 1));
+	assert_int_equal(round_pool_place(&pool, &known->round_tx, known, group_of(&pool, 50), &place_of),
+		ROUND_PLACE_NONE);
+	/* Others for the seat. */
+	for (uint32_t group = 101; group < 100 + ROUND_POOL_RIVALS; group++)
+		put_line(&pool, 1, group, group);
+	assert_int_equal(round_pool_place(&pool, &one, NULL, group_of(&pool, 50), &place_of), ROUND_PLACE_NONE);
+	round_groups_passed(group_of(&pool, 105));
+	assert_int_equal(round_pool_place(&pool, &one, NULL, group_of(&pool, 50), &place_of), ROUND_PLACE_OF);
+	assert_int_equal(place_of.entry->turn_peer, 0);
+	assert_int_equal(place_of.entry->offers[0].peer, 105);
+	round_groups_passed(group_of(&pool, 50));
+	assert_int_equal(round_pool_place(&pool, &one, NULL, group_of(&pool, 50), &place_of), ROUND_PLACE_NONE);
+	take_out(&pool, place_of.entry);
+	assert_int_equal(round_pool_place(&pool, &one, NULL, group_of(&pool, 50), &place_of), ROUND_PLACE_FREE);
+	round_pool_clear(&pool);
+}
+
+/* All places there are. */
+static void test_full(void **unused)
+{
+	const struct round_tx one = disclosure_of(1000, 1);
+	struct round_place_of place_of;
+	struct round_pool pool;
+	uint32_t number = 0;
+
+	(void)unused;
+	round_pool_init(&pool);
+	while (pool.offers < ROUND_POOL_OFFERS) {
+		put_line(&pool, number / 8, number, 1 + number % 8);
+		number++;
+	}
+	assert_int_equal(round_pool_place(&pool, &one, NULL, group_of(&pool, 50), &place_of), ROUND_PLACE_NONE);
+	round_groups_passed(group_of(&pool, 3));
+	assert_int_equal(round_pool_place(&pool, &one, NULL, group_of(&pool, 50), &place_of), ROUND_PLACE_OF);
+	assert_ptr_equal(place_of.entry->offers[0].group, group_of(&pool, 3));
+	round_pool_clear(&pool);
+}
+
+/* Puts it if there is a place, in the place of whoever has to give way. */
+static struct round_entry *try_line(struct round_pool *pool, uint32_t seat, uint32_t root, uint32_t group)
+{
+	const struct round_tx round_tx = disclosure_of(seat, root);
+	struct round_place_of place_of;
+
+	for (;;) {
+		switch (round_pool_place(pool, &round_tx, NULL, group_of(pool, group), &place_of)) {
+		case ROUND_PLACE_FREE:
+			return put_line(pool, seat, root, group);
+		case ROUND_PLACE_OF:
+			take_out(pool, place_of.entry);
+			break;
+		case ROUND_PLACE_TWICE:
+		case ROUND_PLACE_NONE:
+			return NULL;
+		}
+	}
+}
+
+/* The bound that the header states: so many groups offer something else for all seats, each as often as it may and ever
+ * first, and none of it is sent. Whoever has the bytes, and offers them each time that silence has ended turns, gets
+ * his turn when all the others have had one at most. */
+static void test_flood(void **unused)
+{
+	enum { GROUPS = 200, SEATS = 8, HONEST = GROUPS + 1 };
+	struct round_entry *honest = NULL;
+	struct round_pool pool;
+	int64_t now = 0;
+
+	(void)unused;
+	round_pool_init(&pool);
+	while (honest == NULL || honest->stage != ROUND_ASKED) {
+		for (uint32_t group = 1; group <= GROUPS; group++)
+			for (uint32_t seat = 1; seat <= SEATS; seat++)
+				try_line(&pool, seat, SEATS * group + seat, group);
+		if (honest == NULL)
+			honest = try_line(&pool, 1, 0, HONEST);
+		assert_true(take_turns(&pool, now) > 0);
+		now += SILENCE_MS;
+		if (honest == NULL || honest->stage != ROUND_ASKED)
+			pass_turns(&pool, now);
+	}
+	assert_in_range(now, 0, (GROUPS / ROUND_POOL_TURNS + 3) * SILENCE_MS);
+	for (uint32_t group = 1; group <= GROUPS; group++)
+		assert_in_range(group_of(&pool, group)->passed, 0, 1);
+	round_pool_clear(&pool);
+}
+
+/* Records of groups: what is remembered goes last, and none that is used. */
+static void test_groups(void **unused)
+{
+	const uint8_t other_base[32] = { 1 };
+	struct round_pool pool;
+	struct round_group *used;
+
+	(void)unused;
+	round_pool_init(&pool);
+	round_groups_silence(group_of(&pool, 1), 0);
+	round_groups_passed(group_of(&pool, 2));
+	round_groups_note_fault(group_of(&pool, 3), 1);
+	used = group_of(&pool, 4);
+	used->uses = 1;
+	for (uint32_t number = 5; number < 5 + 2 * ROUND_GROUPS_MAX; number++)
+		group_of(&pool, number);
+	assert_int_equal(pool.groups.by_group.count, ROUND_GROUPS_MAX);
+	assert_true(round_groups_is_silenced(&pool.groups, group_of(&pool, 1)->group, 0));
+	assert_int_equal(group_of(&pool, 2)->passed, 1);
+	assert_int_equal(group_of(&pool, 3)->faults, 1);
+	assert_ptr_equal(group_of(&pool, 4), used);
+	round_groups_silence(group_of(&pool, 2), 1000);
+	memcpy(pool.groups.base_id, other_base, 32);
+	assert_false(round_groups_is_silenced(&pool.groups, group_of(&pool, 1)->group, 0));
+	assert_true(round_groups_is_silenced(&pool.groups, group_of(&pool, 2)->group, 999));
+	assert_false(round_groups_is_silenced(&pool.groups, group_of(&pool, 2)->group, 1000));
+	round_groups_note_fault(group_of(&pool, 3), 1);
+	assert_false(group_of(&pool, 3)->is_silenced);
+	round_groups_note_fault(group_of(&pool, 3), 1);
+	assert_true(group_of(&pool, 3)->is_silenced);
 	round_pool_clear(&pool);
 }
 
@@ -422,8 +621,9 @@ static void test_disclosures(void **unused)
 	longer = trace_blob(&traces[1], audited(&h, 2));
 	buf_put_u8(&longer, 0);
 	expect(&h, build_disclosure(2, &longer), 4, CHAIN_ORPHAN, "missing-blob");
-	assert_int_equal(bring(&h, &longer), CHAIN_NEW);
-	expect(&h, build_disclosure(2, &other), 4, CHAIN_REJECTED, "round-offender");
+	assert_int_equal(bring(&h, &longer), CHAIN_ORPHAN);
+	assert_int_equal(helper_files(&h, "blobs/*"), 0);
+	expect(&h, build_disclosure(2, &other), 4, CHAIN_REJECTED, "txn-mempool-conflict");
 	assert_int_equal(helper_files(&h, "blobs/*"), 0);
 	assert_int_equal(bring(&h, &right), CHAIN_NEW);
 	assert_int_equal(h.txs_added, 1);
@@ -441,35 +641,79 @@ static void test_disclosures(void **unused)
 	stop_disclosing(&h, traces, 2);
 }
 
-/* Who offers many, and has the bytes of none, keeps nobody else's waiting: he has four turns, and whoever offers what
- * stands in his line has it asked for at once. */
+/* The first `count` seats' disclosures, all offered by one. */
+static void offer_all(struct helper *h, const struct trace *traces, uint32_t count, uint8_t from)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct buf blob = trace_blob(&traces[i], audited(h, 1 + i));
+
+		expect(h, build_disclosure(1 + i, &blob), from, CHAIN_ORPHAN, "missing-blob");
+		buf_clear(&blob);
+	}
+}
+
+/* Who offers many, and has the bytes of none, keeps nobody else's waiting; what he alone offers goes with him. */
 static void test_line(void **unused)
 {
+	const struct round_pool *pool;
 	struct trace traces[6];
+	uint8_t asked[32];
 	struct buf blob;
 	struct helper h;
 
 	(void)unused;
 	start_disclosing(&h, traces, 6);
-	for (uint32_t i = 0; i < 6; i++) {
-		blob = trace_blob(&traces[i], audited(&h, 1 + i));
-		expect(&h, build_disclosure(1 + i, &blob), 1, CHAIN_ORPHAN, "missing-blob");
-		assert_int_equal(h.blobs_wanted, i < 4 ? i + 1 : 4);
-		if (i < 5)
-			buf_clear(&blob);
-	}
-	assert_int_equal(bring(&h, &blob), CHAIN_ORPHAN);
+	pool = &h.chain->mempool->rounds;
+	offer_all(&h, traces, 6, 1);
+	assert_int_equal(h.blobs_wanted, 1);
+	memcpy(asked, h.wanted, 32);
+	blob = trace_blob(&traces[5], audited(&h, 6));
 	expect(&h, build_disclosure(6, &blob), 2, CHAIN_ORPHAN, "missing-blob");
-	assert_int_equal(h.blobs_wanted, 5);
+	assert_int_equal(h.blobs_wanted, 2);
 	assert_int_equal(bring(&h, &blob), CHAIN_NEW);
 	assert_int_equal(chain_mempool_count(h.chain), 1);
 	buf_clear(&blob);
-	/* One who delivers has the next asked for. */
+	chain_blob_failed(h.chain, asked, helper_source(2));
+	assert_int_equal(h.blobs_wanted, 2);
+	chain_blob_failed(h.chain, asked, helper_source(1));
+	assert_int_equal(h.blobs_wanted, 3);
+	assert_memory_not_equal(h.wanted, asked, 32);
+	assert_int_equal(pool->count, 1 + 5);
+	offer_all(&h, traces, 2, 3);
+	chain_peer_gone(h.chain, 1);
+	assert_int_equal(pool->count, 1 + 2);
+	/* What another has been asked for is taken from whoever sends it. */
 	blob = trace_blob(&traces[0], audited(&h, 1));
 	assert_int_equal(bring(&h, &blob), CHAIN_NEW);
-	assert_int_equal(h.blobs_wanted, 6);
+	assert_int_equal(chain_mempool_count(h.chain), 2);
 	buf_clear(&blob);
 	stop_disclosing(&h, traces, 6);
+}
+
+/* Of who is silenced, nothing is asked for any more that he has offered before; it is others' who offer it too. */
+static void test_silenced(void **unused)
+{
+	const struct round_pool *pool;
+	struct trace traces[4];
+	struct buf spoilt;
+	struct helper h;
+
+	(void)unused;
+	start_disclosing(&h, traces, 4);
+	pool = &h.chain->mempool->rounds;
+	spoilt = trace_blob(&traces[3], audited(&h, 4));
+	spoilt.data[0] ^= 1;
+	expect(&h, build_disclosure(4, &spoilt), 1, CHAIN_ORPHAN, "missing-blob");
+	offer_all(&h, traces, 3, 1);
+	offer_all(&h, traces, 1, 2);
+	assert_int_equal(pool->count, 4);
+	assert_int_equal(bring(&h, &spoilt), CHAIN_NEW);
+	assert_int_equal(pool->count, 1);
+	assert_int_equal(pool->entries[0]->round_tx.height, 1);
+	assert_int_equal(pool->entries[0]->turn_peer, 2);
+	assert_int_equal(pool->offers, 1);
+	buf_clear(&spoilt);
+	stop_disclosing(&h, traces, 4);
 }
 
 /* The same by jobs: one after the other, and none is believed before. */
@@ -724,13 +968,18 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_turns),
-		cmocka_unit_test(test_turns_begin_and_end),
+		cmocka_unit_test(test_overdue),
+		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_flood),
+		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_commits),
 		cmocka_unit_test(test_early),
 		cmocka_unit_test(test_stale),
 		cmocka_unit_test(test_disclosures),
 		cmocka_unit_test(test_line),
+		cmocka_unit_test(test_silenced),
 		cmocka_unit_test(test_jobs),
 		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_other_beacon),

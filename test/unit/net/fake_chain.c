@@ -44,6 +44,7 @@ struct chain {
 	uint64_t nonce;
 	bool blocks_lost, headers_full, blobs_unwanted, blobs_unready;
 	size_t blobs_asked, blobs_failed; /* requests */
+	bool gives_turns;                 /* of one blob, after each other */
 	bool keeps;                       /* in work already when its source left */
 	size_t room;                      /* bytes; 0: without end */
 };
@@ -506,7 +507,18 @@ void chain_blob_asked(struct chain *chain, const uint8_t root[32], const struct 
 void chain_blob_failed(struct chain *chain, const uint8_t root[32], const struct source *source)
 {
 	chain->blobs_failed++;
-	chain->events.blob_wanted(chain->events.context, root, 5, source->peer);
+	if (!chain->gives_turns)
+		chain->events.blob_wanted(chain->events.context, root, 5, source->peer);
+}
+
+void chain_peer_gone(struct chain *chain, uint64_t peer)
+{
+	(void)chain, (void)peer;
+}
+
+void chain_tick(struct chain *chain)
+{
+	(void)chain;
 }
 
 bool chain_has_blob(const struct chain *chain, const uint8_t root[32])
@@ -636,6 +648,12 @@ size_t fake_chain_drafts(const struct chain *chain)
 void fake_chain_unready(struct chain *chain, bool unready)
 {
 	chain->blobs_unready = unready;
+}
+
+void fake_chain_give_turn(struct chain *chain, const uint8_t root[32], uint64_t size, uint64_t peer)
+{
+	chain->gives_turns = true;
+	chain->events.blob_turn(chain->events.context, root, size, peer);
 }
 
 void fake_chain_want_nothing(struct chain *chain, bool nothing)

@@ -35,6 +35,8 @@ void fake_chain_spend(struct chain *chain, uint8_t salt, uint8_t wtxid[32]);
  * asked for. */
 void fake_chain_hold_blob(struct chain *chain, const uint8_t root[32], const char *text);
 void fake_chain_want_blob(struct chain *chain, const uint8_t root[32], uint64_t size, uint64_t source);
+/* It is that peer's turn, and nobody else's; who fails gets no other. */
+void fake_chain_give_turn(struct chain *chain, const uint8_t root[32], uint64_t size, uint64_t peer);
 size_t fake_chain_drafts(const struct chain *chain); /* blobs that are coming in */
 /* Parts of blobs cannot be read yet; or they can. */
 void fake_chain_unready(struct chain *chain, bool unready);

@@ -109,6 +109,46 @@ static void test_blob_requests_told(void **state)
 	assert_int_equal(asked_count, failed_count + 1);
 }
 
+/* Whose turn it is is asked alone, at once, and until the chain gives another's: that he is gone is told, too. */
+static void test_turns(void **state)
+{
+	static struct ear silent;
+	struct node *wants = add_node(), *good = add_node();
+	size_t asked_count, failed_count;
+	uint8_t roots[4][32] = { { 1 }, { 2 }, { 3 }, { 4 } };
+
+	(void)state;
+	clock_set_mono(START_MS);
+	silent = (struct ear){ .fd = connect_mute(wants) };
+	WAIT_FOR(peers_of(wants) == 1);
+	connect_nodes(wants, good);
+	WAIT_FOR(peers_of(wants) == 2);
+	fake_chain_hold_blob(good->chain, roots[0], "bytes");
+	for (int i = 0; i < 4; i++)
+		fake_chain_give_turn(wants->chain, roots[i], 5, 1);
+	WAIT_FOR(heard(&silent, MESSAGE_GETPART) == 4);
+	pass_time(SILENCE_MS + 1);
+	turn_a_while();
+	fake_chain_blob_requests(wants->chain, &asked_count, &failed_count);
+	assert_int_equal(asked_count, 4);
+	assert_int_equal(failed_count, 0);
+	assert_false(chain_has_blob(wants->chain, roots[0]));
+	fake_chain_give_turn(wants->chain, roots[0], 5, 2);
+	WAIT_FOR(chain_has_blob(wants->chain, roots[0]));
+	fake_chain_give_turn(wants->chain, roots[1], 5, 2); /* has it not */
+	WAIT_FOR((fake_chain_blob_requests(wants->chain, &asked_count, &failed_count), failed_count == 1));
+	fake_chain_give_turn(wants->chain, (const uint8_t[32]){ 5 }, 5, 99); /* was never there */
+	WAIT_FOR((fake_chain_blob_requests(wants->chain, &asked_count, &failed_count), failed_count == 2));
+	assert_int_equal(asked_count, 6);
+	pass_time(5000); /* nothing has begun to come */
+	WAIT_FOR((fake_chain_blob_requests(wants->chain, &asked_count, &failed_count), failed_count == 5));
+	turn_a_while();
+	fake_chain_blob_requests(wants->chain, &asked_count, &failed_count);
+	assert_int_equal(failed_count, 5);
+	assert_int_equal(asked_count, 6);
+	close(silent.fd);
+}
+
 /* A blob whose transaction has been given up before anybody could be asked is forgotten. */
 static void test_unwanted_blob(void **state)
 {
@@ -366,6 +406,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		NET_TEST(test_blobs),
 		NET_TEST(test_blob_requests_told),
+		NET_TEST(test_turns),
 		NET_TEST(test_unwanted_blob),
 		NET_TEST(test_mute_about_blob),
 		NET_TEST(test_silent_about_blob),
