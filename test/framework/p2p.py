@@ -153,10 +153,12 @@ class Peer:
             self.heard.clear()
 
 
-def give(node, source, blocks, done, what, also=lambda peer: None):
-    """Announces blocks from an address, and sends those that are asked for until that is so. also: sends what else is."""
+def give(node, source, blocks, done, what, blobs=None):
+    """Announces blocks from an address, and sends those that are asked for, and blobs by their roots, until that is so."""
     wanted, sent = {block.header.id(): block.serialise() for block in blocks}, 0
     with Peer(node, source=source) as peer:
+        for root, blob in (blobs or {}).items():
+            peer.give(root, blob)
         peer.send("headers", messages.headers_payload(*(block.header for block in blocks)))
 
         def answered():
@@ -168,7 +170,6 @@ def give(node, source, blocks, done, what, also=lambda peer: None):
                     if item in wanted:
                         peer.send("block", wanted[item])
             sent = len(asked)
-            also(peer)
             return done()
         wait_until(answered, what)
 

@@ -86,8 +86,12 @@ def joined_late():
     known = facts(full)
     tap.equal([one["void"] for one in full.rpc.getrounds()[1:]], [True, False, False], "rounds, the newest first")
     late = late_node(full)
+    for height in range(FIRST + 3, MERGE + 1):
+        wait_until(lambda height=height: late.height() >= height, f"height {height}")
+        late.kill()
+        late.start()
     wait_for_same_tip(full, late)
-    tap.equal(facts(late), known, "what a late one finds")
+    tap.equal(facts(late), known, "what a late one finds, through kills")
     full.stop()
     later = late_node(late)
     wait_for_same_tip(late, later)
@@ -133,22 +137,10 @@ LIES = {
 }
 
 
-class Late(Listener):
-    """A new node, to be given branches by who has all bytes of them."""
-
-    def __init__(self, chain, blobs):
-        super().__init__(chain)
-        self.blobs = blobs
-
-    def is_given(self, chain, source, done, what):
-        served = set()
-        give(self.node, source, chain.branch[1:], done, what, also=lambda peer: self.serve(peer, served))
-
-
 def lies():
     """What a longer chain says falsely of a round that is over is found out by who joins late; the honest one is taken"""
     story = RightStory()
-    genesis, listener = story.chain.fork(), Listener(story.chain)
+    listener = Listener(story.chain)
     story.tell(MERGE, listener.hear)
     merged = story.chain.fork()
     story.tell(MERGE + 1, listener.hear)
@@ -158,9 +150,8 @@ def lies():
         lie(forged)
         for height in range(MERGE + 1, MERGE + 2 + ABOVE):
             forged.judge(forged.child(public_key(secret_of(height))))
-        late = Late(genesis, listener.blobs)
-        node = late.node
-        late.is_given(forged, "127.0.0.2", lambda: reason in node.log(), f"{reason} is found where {what}")
+        node = late_node()
+        give(node, "127.0.0.2", forged.branch[1:], lambda: reason in node.log(), f"{reason} is found where {what}", listener.blobs)
         tap.equal(node.height(), MERGE, "what is right of it is taken")
         node.connect(listener.node)
         wait_for_same_tip(listener.node, node)
