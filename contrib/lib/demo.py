@@ -171,7 +171,8 @@ class Demo:
         self.miner = self.owner = None
 
     def start(self):
-        # A thread each: on two cores threads that share the work of a block would wait for each other.
+        # A thread each, as for two cores. The miner's steps and segments take turns then: on a busy machine blocks come
+        # later instead of runs being short.
         common = os.path.abspath(self.options.build), self.root, self.spec, "threads=1", "par=1"
         self.miner = Node("miner", *common)
         self.owner = Node("owner", *common, f"connect=127.0.0.1:{self.miner.port}")
