@@ -13,10 +13,14 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 from framework import tap
 from framework.node import Node, wait_for_same_tip, wait_until
 from framework.p2p import Peer, magic_of
+from framework.rounds import SPEC, P, new_node, play_round, with_wallet
 from reference import messages
 
 DATA = random.Random(1).randbytes(5 * messages.PART_SIZE + 1234)
 PARTS = 6
+# Of 1,443,072 parameters: a run of one segment discloses three parts, and contributed data may have 32768 bytes.
+LARGE = {**SPEC, "name": "large", "d": 256, "heads": 4, "ff": 512, "segments": 1, "segment": 1, "blob_max": 32768}
+DISCLOSED = 32 + 2 * 65 * (1443072 // 64)
 READERS = 20
 UNREAD = 48 << 20  # bytes of memory for all of them: much less than a blob each
 
@@ -156,4 +160,21 @@ def nobody_reads():
             tap.equal(reader.wait_for("part"), wanted + DATA[-1234:], "the last part")
 
 
-tap.main(travels, stops_in_the_middle, lies_at_the_end, killed, nobody_reads)
+def disclosures():
+    """What runs disclose travels in parts, however small contributed data have to be, to who hears of it and who comes late"""
+    with with_wallet(spec=LARGE) as miner, new_node(spec=LARGE) as other:
+        other.connect(miner)
+        play_round(miner, P)
+        wait_for_same_tip(miner, other)
+        sizes = {os.path.getsize(os.path.join(other.chaindir, "blobs", name))
+                 for name in os.listdir(os.path.join(other.chaindir, "blobs"))}
+        tap.equal(sizes, {DISCLOSED}, "sizes of blobs")
+        tap.true(not {seat["state"] for seat in other.rpc.getround(P)["seats"]} - {"merged", "left out"}, "all runs are true")
+    
+        with new_node(spec=LARGE) as late:
+            late.connect(other)
+            wait_for_same_tip(other, late)
+            tap.equal(late.model_root(), miner.model_root(), "the model of who comes late")
+
+
+tap.main(travels, stops_in_the_middle, lies_at_the_end, killed, nobody_reads, disclosures)
