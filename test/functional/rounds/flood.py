@@ -14,8 +14,8 @@ from reference import messages
 from reference.hashing import blob_root, sha256
 from reference.round_tx import COMMIT, DISCLOSURE, RoundTransaction
 
-FIELDS = {"name": "five", "hrp": "rnd", "d": 16, "layers": 1, "heads": 1, "ff": 16, "ctx": 32, "batch": 1, "iterations": 1,
-          "bench_rows": 1, "maturity": 13, "halving": 10, "round_blocks": 6, "round_work": 2, "round_reveal": 2, "segments": 3,
+FIELDS = {"name": "flood", "hrp": "rnd", "d": 16, "layers": 1, "heads": 1, "ff": 16, "ctx": 32, "batch": 1, "iterations": 1,
+          "bench_rows": 1, "maturity": 13, "halving": 10, "round_blocks": 6, "round_work": 1, "round_reveal": 2, "segments": 3,
           "segment": 1, "run_ppm": 500000}
 
 
