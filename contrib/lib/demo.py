@@ -32,7 +32,7 @@ paid:    by the block's coinbase, to miners for proofs and to owners for what th
 A round is {round_blocks} blocks. Who mined one of them has a seat in the next round: his node trains on by itself, beside mining, in a
 run that begins with the model as the round does, and commits to what each segment of it, {segment} iterations, has come to.
 Then one segment of each run is drawn, which everybody executes; and the round's last block merges runs into the model.
-merge:    the model's loss after the block, all its runs merged, and before
+merge:    the model's loss after the block, its runs merged, and before. A merge that would make it worse is void
 true:     the segment that was drawn is right. The next block pays the run, by its segments
 left out: true and paid, but not merged: it led much further than others, or the model would predict worse with it
 struck:   false, or committed to and not shown: its miner loses what the block of his seat had paid him
