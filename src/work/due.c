@@ -34,13 +34,14 @@ static bool due_is_drawn(const struct due_facts *facts)
 
 enum due_task due_task(const struct due_facts *facts)
 {
-	const bool due_over = !facts->is_open || facts->is_disclosed || facts->has_failed ||
+	const bool due_over = !facts->is_open || facts->is_disclosed || facts->segments == 0 ||
 		facts->next > due_deadline(facts);
 
 	if (due_over || (facts->committed_length == 0 && !facts->is_wanted))
 		return DUE_NOTHING;
+	/* What was committed to elsewhere may be longer than what can be had here. */
 	if (facts->done < due_length(facts))
-		return DUE_SEGMENT;
+		return facts->done < facts->segments ? DUE_SEGMENT : DUE_NOTHING;
 	if (facts->committed_length == 0)
 		return facts->signed_length > 0 ? DUE_COMMIT : DUE_SIGNATURE;
 	/* To another root: this trace opens nothing. */

@@ -19,7 +19,7 @@ enum { RUNNER_RETRY_MS = 30000 };
 struct runner_run {
 	struct trace *trace;
 	bool is_busy;           /* a lane has it */
-	bool has_failed;        /* a segment has no result */
+	uint32_t most;          /* segments that it can have: all, or those before one that has no result */
 	bool is_checked;        /* its files were read, if an earlier process wrote them */
 	char *problem;          /* why it does not go on; NULL: it does */
 	int64_t retry_at;       /* of clock_mono_ms, where there is a problem */
@@ -142,7 +142,7 @@ static void runner_hear(const struct round_view *view, uint32_t seat, struct run
 	}
 	if (facts->is_foreign)
 		runner_set_problem(run, "a block has a commit of its seat to another trace than this node's");
-	else if (!facts->is_disclosed && !facts->has_failed && facts->next > due_deadline(facts))
+	else if (!facts->is_disclosed && facts->segments > 0 && facts->next > due_deadline(facts))
 		runner_set_problem(run,
 			facts->committed_length > 0 ?
 				"no block had its disclosure in time: what its block earned is lost" :
@@ -162,12 +162,11 @@ static void runner_look_at_run(struct runner *runner, const struct round_view *v
 		.base = run->trace->run.base_height,
 		.work = runner->spec->round_work,
 		.reveal = runner->spec->round_reveal,
-		.segments = runner->spec->segments,
+		.segments = run->most,
 		.is_open = view != NULL && seat < view->seats,
 		.is_wanted = runner->is_wanted,
 		.done = run->trace->done,
 		.signed_length = run->trace->signed_length,
-		.has_failed = run->has_failed,
 	};
 
 	if (facts.is_open && run->is_checked)
@@ -206,6 +205,7 @@ static void runner_add(struct runner *runner, struct trace *trace, bool is_check
 	struct runner_run *run = mem_calloc(1, sizeof *run);
 
 	run->trace = trace;
+	run->most = trace->shape.segments;
 	run->is_checked = is_checked;
 	runner->runs = mem_realloc(runner->runs, (runner->count + 1) * sizeof *runner->runs);
 	runner->runs[runner->count++] = run;
@@ -496,10 +496,11 @@ static void runner_take_result(struct runner_run *run, const struct segment *seg
 		}
 		return;
 	case STEP_FAILED:
-		/* By protocol: whoever repeats it finds the same, and the seat stays empty. */
+		/* By protocol: whoever repeats it finds the same. The run has the segments before it, if there are any.
+		 */
 		log_info("The run of block %u ends: its segment %u has no result",
 			(unsigned)run->trace->run.seat_height, (unsigned)segment->number - 1);
-		run->has_failed = true;
+		run->most = segment->number - 1;
 		return;
 	case STEP_MISCALCULATED:
 		runner_set_problem(run, "this machine's engine computes wrongly");
@@ -781,7 +782,7 @@ static enum runner_stage runner_stage(const struct runner *runner, const struct 
 		return RUNNER_OVER;
 	if (run->facts.is_disclosed)
 		return RUNNER_DISCLOSED;
-	if (run->has_failed)
+	if (run->most == 0)
 		return RUNNER_FAILED;
 	if (!run->is_checked)
 		return RUNNER_TRAINING;

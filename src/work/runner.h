@@ -54,7 +54,7 @@ void runner_free(struct runner *runner);
 enum runner_stage {
 	RUNNER_OTHER_BRANCH, /* its base is not on the active chain */
 	RUNNER_TRAINING,     /* or waits for its turn */
-	RUNNER_FAILED,       /* a segment has no result: the seat stays empty */
+	RUNNER_FAILED,       /* the first segment has no result: the seat stays empty */
 	RUNNER_LOCKED,       /* a locked wallet has to sign the commit */
 	RUNNER_COMMITTING,   /* the commit waits for a block */
 	RUNNER_COMMITTED,    /* the beacon is waited for */

@@ -7,6 +7,7 @@
 #include "chain/block_records.h"
 #include "chain/model/snapshots.h"
 #include "consensus/blob/round_blob.h"
+#include "consensus/branch/rounds.h"
 #include "consensus/payload/round_tx.h"
 #include "ml/merge.h"
 #include "ml/update.h"
@@ -91,64 +92,64 @@ struct replay_change {
 	uint32_t length;
 };
 
+/* What the blocks of a round say of its runs, by the same rules as the registry hears it: `runs` has a place for each
+ * seat, of zeros. */
+static bool replay_hear_round(const struct replay *replay, const struct full_entry *merging, struct rounds_run *runs,
+	struct errmsg *err)
+{
+	const uint32_t base = merging->entry.height - replay->spec->round_blocks;
+
+	for (uint32_t height = base + 1; height < merging->entry.height; height++) {
+		const struct full_entry *full = entry_full(chain_ancestor(&merging->entry, height));
+		const struct block *block = block_records_read(replay->blocks, replay->spec, full, false, err);
+		struct round_tx round_tx;
+
+		if (block == NULL)
+			return errmsg_wrap(err, "Start with -reindex");
+		for (size_t i = 1; i < block->tx_count; i++)
+			if (round_tx_is_on(replay->spec, block->txs[i]) && round_tx_parse(block->txs[i], &round_tx))
+				rounds_hear(replay->spec, base, height, &round_tx, runs);
+		block_unref(block);
+	}
+	return true;
+}
+
 /* From the blob that a block of the round named. */
-static uint8_t *replay_read_change(const struct replay *replay, const struct round_tx *disclosure, struct errmsg *err)
+static uint8_t *replay_read_change(const struct replay *replay, const struct rounds_run *run, struct errmsg *err)
 {
 	struct round_disclosed disclosed;
 	uint8_t *change = NULL;
 	struct buf blob;
 
 	buf_init(&blob);
-	if (blobs_read_file(replay->blobs, disclosure->root, &blob, err)) {
-		if (round_blob_split(replay->spec, disclosure->length, blob.data, blob.size, &disclosed))
-			change = mem_dup(disclosed.result, round_code_size(replay->spec));
-		else
-			errmsg_set(err, "The blob of a run has another size than was disclosed");
-	}
+	if (!blobs_read_file(replay->blobs, run->blob, &blob, err))
+		errmsg_wrap(err, "Put the file back, from another node, or start with -reindex");
+	else if (round_blob_split(replay->spec, run->length, blob.data, blob.size, &disclosed))
+		change = mem_dup(disclosed.result, round_code_size(replay->spec));
+	else
+		errmsg_set(err, "The blob of a run has another size than was disclosed: start with -reindex");
 	buf_clear(&blob);
 	return change;
 }
 
-/* Of the seats that were merged, those that this block of the round discloses. */
-static bool replay_read_disclosed(const struct replay *replay, const struct block *block, uint32_t first_height,
-	const struct merge_statement *stated, struct replay_change *changes, struct errmsg *err)
+/* Of the seats that were merged, and of no others. */
+static bool replay_read_round(const struct replay *replay, const struct full_entry *merging,
+	struct replay_change *changes, struct errmsg *err)
 {
-	for (size_t i = 1; i < block->tx_count; i++) {
-		struct round_tx round_tx;
-		uint32_t seat;
+	const struct merge_statement *stated = &merging->entry.outcome.merge;
+	struct rounds_run said[ROUND_SEATS_MAX] = { 0 };
 
-		if (!round_tx_is_on(replay->spec, block->txs[i]) || !round_tx_parse(block->txs[i], &round_tx) ||
-			round_tx.kind != ROUND_DISCLOSURE)
+	if (!replay_hear_round(replay, merging, said, err))
+		return false;
+	for (uint32_t seat = 0; seat < stated->seats; seat++) {
+		if (stated->seat[seat] != MERGE_MERGED)
 			continue;
-		seat = round_tx.height - first_height;
-		if (seat >= stated->seats || stated->seat[seat] != MERGE_MERGED || changes[seat].code != NULL)
-			continue;
-		changes[seat].length = round_tx.length;
-		changes[seat].code = replay_read_change(replay, &round_tx, err);
+		changes[seat].code = replay_read_change(replay, &said[seat], err);
+		changes[seat].length = said[seat].length;
 		if (changes[seat].code == NULL)
 			return false;
 	}
 	return true;
-}
-
-/* Disclosures are in the blocks before the one that merges. */
-static bool replay_read_round(const struct replay *replay, const struct full_entry *merging,
-	struct replay_change *changes, struct errmsg *err)
-{
-	const uint32_t base_height = merging->entry.height - replay->spec->round_blocks;
-	bool read = true;
-
-	for (const struct index_entry *entry = merging->entry.parent; read && entry->height > base_height;
-		entry = entry->parent) {
-		const struct block *block = block_records_read(replay->blocks, replay->spec, entry_full(entry), false,
-			err);
-
-		read = block != NULL &&
-			replay_read_disclosed(replay, block, base_height - replay->spec->round_blocks + 1,
-				&merging->entry.outcome.merge, changes, err);
-		block_unref(block);
-	}
-	return read;
 }
 
 /* The state after a merge from that after the update, whose reference it takes. Of a merge that is void nothing is
@@ -202,10 +203,8 @@ static struct state *replay_block(const struct replay *replay, const struct full
 	block_unref(block);
 	if (replayed_state != NULL && full->entry.outcome.merge.seats > 0) {
 		replayed_state = replay_merge(replay, full, replayed_state, err);
-		if (replayed_state == NULL) {
-			errmsg_wrap(err, "Start with -reindex");
+		if (replayed_state == NULL)
 			return NULL;
-		}
 	}
 	if (replayed_state != NULL && memcmp(state_root(replayed_state), full->entry.model_root_after, 32) == 0)
 		return replayed_state;

@@ -295,22 +295,27 @@ static void rounds_begin(struct rounds *rounds, const struct branch_block *block
 	rounds->count = 0;
 }
 
+bool rounds_hear(const struct spec *spec, uint32_t base, uint32_t height, const struct round_tx *round_tx,
+	struct rounds_run *runs)
+{
+	const struct round_view view = { .base = base, .seats = spec->round_blocks };
+	const uint32_t seat = rounds_seat_of(&view, round_tx);
+
+	if (seat == view.seats ||
+		rounds_find_fault(&view, spec, height, round_tx, &runs[seat], &runs[seat]) != REASON_NONE)
+		return false;
+	rounds_say(&runs[seat], round_tx);
+	return true;
+}
+
 static void rounds_take_tx(struct rounds *rounds, const struct branch_block *block, const struct round_tx *round_tx,
 	struct rounds_undo *undo)
 {
-	struct rounds_said said = { .kind = round_tx->kind };
-	struct rounds_run *run;
-	struct round_view view;
+	const struct rounds_said said = { .kind = round_tx->kind,
+		.seat = round_tx->height - (rounds->base - rounds->size + 1) };
 
-	if (!rounds_look(rounds, block->spec, &view))
+	if (!rounds_hear(block->spec, rounds->base, block->height, round_tx, rounds->runs))
 		return;
-	said.seat = rounds_seat_of(&view, round_tx);
-	if (said.seat == rounds->size)
-		return;
-	run = &rounds->runs[said.seat];
-	if (rounds_find_fault(&view, block->spec, block->height, round_tx, run, run) != REASON_NONE)
-		return;
-	rounds_say(run, round_tx);
 	undo->said = mem_realloc(undo->said, (undo->said_count + 1) * sizeof *undo->said);
 	undo->said[undo->said_count++] = said;
 }

@@ -77,6 +77,12 @@ bool rounds_check_tx(const struct rounds *rounds, const struct spec *spec, const
 bool rounds_check_block(const struct rounds *rounds, const struct spec *spec, const struct block *block,
 	struct reject *reject);
 
+/* Adds what a round transaction says, in the block at this height, to what those before it said of the runs of that
+ * base: one for each seat, all zeros at the base. False if it says nothing there: its place is not this one, or it was
+ * said before. Its signature is not looked at. */
+bool rounds_hear(const struct spec *spec, uint32_t base, uint32_t height, const struct round_tx *round_tx,
+	struct rounds_run *runs);
+
 /* Whether what was read belongs to a branch of that height with so many datasets. */
 bool rounds_whole(const struct rounds *rounds, uint32_t height, size_t datasets);
 

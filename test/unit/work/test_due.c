@@ -135,6 +135,24 @@ static void what_is_committed_to_is_saved(void **test_state)
 	assert_int_equal(due_task(&facts), DUE_NOTHING);
 }
 
+/* The third segment has no result: the run has two, at once, and no one tries that segment again. */
+static void a_run_ends_before_a_segment_without_result(void **test_state)
+{
+	struct due_facts facts = facts_at(9);
+
+	(void)test_state;
+	facts.done = facts.segments = 2;
+	assert_int_equal(due_length(&facts), 2);
+	assert_int_equal(due_task(&facts), DUE_SIGNATURE);
+	facts.signed_length = 2;
+	assert_int_equal(due_task(&facts), DUE_COMMIT);
+	facts.done = 1;
+	assert_int_equal(due_task(&facts), DUE_SEGMENT);
+	facts.committed_length = 3;
+	facts.done = 2;
+	assert_int_equal(due_task(&facts), DUE_NOTHING);
+}
+
 static void nothing_is_begun_unasked(void **test_state)
 {
 	struct due_facts facts = facts_at(9);
@@ -145,7 +163,7 @@ static void nothing_is_begun_unasked(void **test_state)
 	facts.done = facts.signed_length = 4;
 	assert_int_equal(due_task(&facts), DUE_NOTHING);
 	facts = facts_at(9);
-	facts.has_failed = true;
+	facts.segments = 0;
 	assert_int_equal(due_task(&facts), DUE_NOTHING);
 	facts = facts_at(9);
 	facts.is_open = false;
@@ -161,6 +179,7 @@ int main(void)
 		cmocka_unit_test(a_commit_says_the_length),
 		cmocka_unit_test(a_commit_that_is_taken_back_is_due_again),
 		cmocka_unit_test(what_is_committed_to_is_saved),
+		cmocka_unit_test(a_run_ends_before_a_segment_without_result),
 		cmocka_unit_test(nothing_is_begun_unasked),
 	};
 
