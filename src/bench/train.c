@@ -471,7 +471,7 @@ static bool train_run_round(struct training *training, struct train_round *round
 			runs[run] = (struct merge_run){ .code = round->codes[run], .length = length };
 	}
 	train_key(training, "merge", number, ticket);
-	course_gather_benchmark(spec_course(&training->spec), ticket, round->benchmark);
+	course_gather_merge(spec_course(&training->spec), ticket, round->benchmark);
 	struct state *after = merge_execute(training->backend, *state, round->benchmark, runs, (size_t)run_count, NULL,
 		&outcome);
 
@@ -489,7 +489,7 @@ static void train_new_round(const struct training *training, struct train_round 
 	const struct course *course = spec_course(&training->spec);
 
 	round->windows = mem_alloc(run_windows_size(&course->train));
-	round->benchmark = mem_alloc(course_benchmark_size(course));
+	round->benchmark = mem_alloc(course_merge_size(course));
 	round->next = mem_alloc(run_code_size(&course->train));
 	round->codes = mem_calloc((size_t)training->rounds.runs, sizeof *round->codes);
 	for (int64_t run = 0; run < training->rounds.runs; run++)

@@ -29,6 +29,7 @@ static json_t *audit_show_merge(const struct merge_statement *merge)
 	json_t *statement = json_object(), *seats = json_array();
 
 	json_object_set_new(statement, "void", json_boolean(merge->is_void));
+	json_object_set_new(statement, "halved", json_boolean(merge->is_second));
 	for (uint32_t seat = 0; seat < merge->seats; seat++)
 		json_array_append_new(seats, json_string(show_verdict(merge->seat[seat])));
 	json_object_set_new(statement, "seats", seats);
@@ -363,6 +364,7 @@ static const char auditblock_result[] =
 	"  \"proofs\": [auditproof's objects],\n"
 	"  \"outcome_stated\": {\"void\": bool, \"slots\": [{\"has_proofs\", \"left_out\", \"effect\", \"value\"}],\n"
 	"    \"merge\": {\"void\": bool,      only of the last block of a round\n"
+	"      \"halved\": bool,             the better half of the runs alone made the state\n"
 	"      \"seats\": [\"empty\", \"merged\", \"left out\" or \"struck\", ...]}},\n"
 	"  \"outcome_found\": {...}, \"outcome_valid\": bool,\n"
 	"  \"model_root_stated\": \"hex\", \"model_root_found\": \"hex\", \"model_root_valid\": bool\n"

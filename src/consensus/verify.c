@@ -408,8 +408,11 @@ static bool verify_run_merge(struct verify_runner *verify_runner, struct verify_
 		return false;
 	verdict->merge.seats = (uint32_t)verify_job->round.seat_count;
 	verdict->merge.is_void = outcome.is_void;
-	if (!outcome.is_void)
+	verdict->merge.is_second = outcome.is_second;
+	if (!outcome.is_void) {
+		verdict->loss_before = outcome.loss_before;
 		verdict->loss_after = outcome.loss_after;
+	}
 	for (size_t i = 0; i < verify_job->round.seat_count; i++)
 		verdict->merge.seat[i] = (uint8_t)runs[i].seat;
 	return true;

@@ -80,7 +80,8 @@ struct verify_job {
 	const struct spec *spec;
 	struct state *parent;                    /* a reference, held by the job */
 	uint8_t ticket[32];                      /* of the parent */
-	uint8_t *benchmark;                      /* owned windows that it draws from the reserved text */
+	uint8_t *benchmark;                      /* owned windows that it draws from the reserved text; those of a block
+						    that merges a round as its merge needs them (ml/course.h) */
 	struct course_own own[UPDATE_SLOTS_MAX]; /* and from the slots' own pages: owned */
 	struct benchmark *parent_benchmark; /* of ml/update.h, if known: a reference, else NULL and filled by the job */
 	struct verify_proof *proofs;        /* own first, then loose, then late in order */

@@ -192,10 +192,26 @@ size_t course_benchmark_size(const struct course *course)
 	return (size_t)course->train.bench_rows * (course->train.model.ctx + 1);
 }
 
-void course_gather_benchmark(const struct course *course, const uint8_t ticket[32], uint8_t *out)
+static void course_gather_reserved(const struct course *course, const uint8_t ticket[32], size_t rows, uint8_t *out)
 {
 	size_t size;
 	const uint8_t *benchmark = course_benchmark(course, &size);
 
-	noise_gather(ticket, NOISE_BENCHMARK, course->train.bench_rows, benchmark, size, course->train.model.ctx, out);
+	noise_gather(ticket, NOISE_BENCHMARK, rows, benchmark, size, course->train.model.ctx, out);
+}
+
+void course_gather_benchmark(const struct course *course, const uint8_t ticket[32], uint8_t *out)
+{
+	course_gather_reserved(course, ticket, course->train.bench_rows, out);
+}
+
+size_t course_merge_size(const struct course *course)
+{
+	return COURSE_MERGE_ROWS * course_benchmark_size(course);
+}
+
+/* A row's windows follow from its number alone: the first of these are the benchmark's. */
+void course_gather_merge(const struct course *course, const uint8_t ticket[32], uint8_t *out)
+{
+	course_gather_reserved(course, ticket, (size_t)COURSE_MERGE_ROWS * course->train.bench_rows, out);
 }

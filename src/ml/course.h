@@ -79,4 +79,9 @@ bool course_gather_own(const struct course *course, const uint8_t ticket[32], ui
 size_t course_benchmark_size(const struct course *course);
 void course_gather_benchmark(const struct course *course, const uint8_t ticket[32], uint8_t *out);
 
+/* Those that a merge of runs is measured by (ml/merge.h): COURSE_MERGE_ROWS times as many, those above the first. */
+enum { COURSE_MERGE_ROWS = 8 };
+size_t course_merge_size(const struct course *course);
+void course_gather_merge(const struct course *course, const uint8_t ticket[32], uint8_t *out);
+
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ml/course.h"
 #include "ml/delta.h"
 #include "ml/kernel/float.h"
 #include "ml/kernel/math.h"
@@ -23,18 +24,20 @@ enum { MERGE_LONGEST_MIN = 3 };
 /* What losses are computed with. */
 struct merge_measure {
 	struct backend *backend;
-	struct backend_batch batch; /* at the state before the merge */
-	float gate;
+	struct backend_batch batch; /* at the state before the merge: with the windows that judge single runs */
+	float gate;                 /* of single runs */
 };
 
-/* At a state, or at what a code makes of it. False with NaN if it fails. */
+/* At a state, or at what a code makes of it, of so many times the windows of a single run. False with NaN if it fails.
+ */
 static bool merge_loss(const struct merge_measure *measure, const struct state *state, const uint8_t *change,
-	float *loss)
+	size_t times, float *loss)
 {
 	struct backend_batch batch = measure->batch;
 
 	batch.state = state;
 	batch.change = change;
+	batch.rows *= times;
 	if (backend_loss(measure->backend, &batch, loss) && float_is_finite(*loss))
 		return true;
 	*loss = NAN;
@@ -46,12 +49,13 @@ static bool merge_is_merged(const struct merge_run *run)
 	return run->code != NULL && run->seat == MERGE_MERGED;
 }
 
-static bool merge_has_merged(const struct merge_run *runs, size_t count)
+static size_t merge_count_merged(const struct merge_run *runs, size_t count)
 {
+	size_t merged = 0;
+
 	for (size_t i = 0; i < count; i++)
-		if (merge_is_merged(&runs[i]))
-			return true;
-	return false;
+		merged += merge_is_merged(&runs[i]);
+	return merged;
 }
 
 /* What weights are divided by, also where nobody has any. A round has so few segments that a float holds their sum. */
@@ -85,46 +89,86 @@ static float merge_square(const uint8_t *code, size_t n)
 	return math_fold16(lane);
 }
 
+/* How far a true run went. */
+struct merge_way {
+	float square; /* for each segment */
+	uint32_t length;
+};
+
 static int merge_compare(const void *a, const void *b)
 {
-	float left = *(const float *)a, right = *(const float *)b;
+	float left = ((const struct merge_way *)a)->square, right = ((const struct merge_way *)b)->square;
 
 	return (left > right) - (left < right);
 }
 
-/* The lower median of the squares of the true runs, one at least: more than half of them would have to go far for one
- * that does to pass. squares: [count], of the true runs alone. */
-static float merge_median(const float *squares, size_t count)
+/* The lower median of the squares of the true runs, one at least, each of which counts as often as it has segments:
+ * more than half of what was trained would have to go far for one that does to pass. (Counted by runs, half of the
+ * seats with a segment each, in which little is trained, could have all long ones left out.) */
+static float merge_median(const struct merge_way *ways, size_t count)
 {
-	float *sorted = mem_dup(squares, count * sizeof *squares), median;
+	struct merge_way *sorted = mem_dup(ways, count * sizeof *ways);
+	uint32_t all = 0, so_far = 0;
+	float median = 0;
 
 	qsort(sorted, count, sizeof *sorted, merge_compare);
-	median = sorted[(count - 1) / 2];
+	for (size_t i = 0; i < count; i++)
+		all += sorted[i].length;
+	for (size_t i = 0; 2 * so_far < all; i++) {
+		so_far += sorted[i].length;
+		median = sorted[i].square;
+	}
 	free(sorted);
 	return median;
 }
 
-/* All true runs are left out but those that pass both tests. */
-static void merge_judge(const struct merge_measure *measure, float loss_before, struct merge_run *runs, size_t count)
+/* All true runs are left out but those that pass both tests; losses: [count], of those alone it is filled. */
+static void merge_judge(const struct merge_measure *measure, float loss_before, struct merge_run *runs, size_t count,
+	float *losses)
 {
 	const size_t n = model_count(&measure->backend->config.model);
-	float *squares = mem_alloc(count * sizeof *squares), loss;
+	struct merge_way *ways = mem_alloc(count * sizeof *ways);
 	size_t judged = 0;
 
-	for (size_t i = 0; i < count; i++)
-		if (runs[i].code != NULL)
-			squares[judged++] = merge_square(runs[i].code, n) / (float)runs[i].length;
-	const float limit = MERGE_SQUARES_MAX * merge_median(squares, judged);
+	for (size_t i = 0; i < count; i++) {
+		if (runs[i].code == NULL)
+			continue;
+		ways[judged].square = merge_square(runs[i].code, n) / (float)runs[i].length;
+		ways[judged++].length = runs[i].length;
+	}
+	const float limit = MERGE_SQUARES_MAX * merge_median(ways, judged);
 
 	judged = 0;
 	for (size_t i = 0; i < count; i++) {
 		if (runs[i].code == NULL)
 			continue;
-		if (squares[judged++] <= limit && merge_loss(measure, measure->batch.state, runs[i].code, &loss) &&
-			loss <= loss_before * measure->gate)
+		if (ways[judged++].square <= limit &&
+			merge_loss(measure, measure->batch.state, runs[i].code, 1, &losses[i]) &&
+			losses[i] <= loss_before * measure->gate)
 			runs[i].seat = MERGE_MERGED;
 	}
-	free(squares);
+	free(ways);
+}
+
+/* Of the merged runs the worse half is left out, the middle one stays: those of the highest losses, of equal ones those
+ * of later seats. */
+static void merge_halve(struct merge_run *runs, size_t count, const float *losses)
+{
+	for (size_t left = merge_count_merged(runs, count) / 2; left > 0; left--) {
+		size_t worst = count;
+
+		for (size_t i = 0; i < count; i++)
+			if (merge_is_merged(&runs[i]) && (worst == count || losses[i] >= losses[worst]))
+				worst = i;
+		runs[worst].seat = MERGE_LEFT_OUT;
+	}
+}
+
+static void merge_leave_out_all(struct merge_run *runs, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (runs[i].code != NULL)
+			runs[i].seat = MERGE_LEFT_OUT;
 }
 
 /* --- the state after it --- */
@@ -147,11 +191,12 @@ static void merge_sum_range(const struct merge_run *runs, size_t run_count, size
 	}
 }
 
+/* A second proposal goes without the momentum: that may be what made the first one a bad one. */
 static struct state *merge_propose(const struct train_config *config, const struct state *state,
-	const struct merge_run *runs, size_t run_count)
+	const struct merge_run *runs, size_t run_count, bool is_second)
 {
 	const size_t n = model_count(&config->model);
-	const float mu = (float)config->mu_ppm / 1000000.0f, eta = (float)config->eta_ppm / 1000000.0f,
+	const float mu = is_second ? 0 : (float)config->mu_ppm / 1000000.0f, eta = (float)config->eta_ppm / 1000000.0f,
 		    divisor = (float)merge_divisor(runs, run_count);
 	const float *theta_before = state_theta(state), *v_before = state_momentum(state);
 	float *theta = mem_align(n * sizeof(float)), *v = mem_align(n * sizeof(float)), sum[MERGE_RANGE];
@@ -181,28 +226,46 @@ static struct state *merge_void_state(const struct train_config *config, const s
 	return state_new(&config->model, theta, v);
 }
 
-/* Judges the runs; what those that pass propose, if it passes the gate itself, else NULL. Where no run is true nothing
- * has to be measured. */
-static struct state *merge_judge_proposal(const struct merge_measure *measure, struct merge_run *runs, size_t count,
-	size_t true_runs, struct merge_outcome *outcome)
+/* What the merged runs propose, if the state predicts no worse with it; else NULL. */
+static struct state *merge_try(const struct merge_measure *measure, const struct merge_run *runs, size_t count,
+	struct merge_outcome *outcome)
 {
 	const struct train_config *config = &measure->backend->config;
-	const struct state *state = measure->batch.state;
 	const size_t n = model_count(&config->model);
-
-	if (true_runs == 0 || !merge_loss(measure, state, NULL, &outcome->loss_before))
-		return NULL;
-	merge_judge(measure, outcome->loss_before, runs, count);
-	if (!merge_has_merged(runs, count))
-		return NULL;
-	struct state *proposed = merge_propose(config, state, runs, count);
+	struct state *proposed = merge_propose(config, measure->batch.state, runs, count, outcome->is_second);
 
 	if (float_all_finite(state_theta(proposed), n) && float_all_finite(state_momentum(proposed), n) &&
-		merge_loss(measure, proposed, NULL, &outcome->loss_after) &&
-		outcome->loss_after <= outcome->loss_before * measure->gate)
+		merge_loss(measure, proposed, NULL, COURSE_MERGE_ROWS, &outcome->loss_after) &&
+		outcome->loss_after <= outcome->loss_before)
 		return proposed;
 	state_unref(proposed);
 	return NULL;
+}
+
+/* Judges the runs; the state that comes of them, or NULL. Where no run is true nothing has to be measured. */
+static struct state *merge_judge_proposal(const struct merge_measure *measure, struct merge_run *runs, size_t count,
+	struct merge_outcome *outcome)
+{
+	const struct state *state = measure->batch.state;
+	float *losses, single_before;
+	struct state *proposed = NULL;
+	size_t merged;
+
+	if (!merge_loss(measure, state, NULL, 1, &single_before) ||
+		!merge_loss(measure, state, NULL, COURSE_MERGE_ROWS, &outcome->loss_before))
+		return NULL;
+	losses = mem_calloc(count, sizeof *losses);
+	merge_judge(measure, single_before, runs, count, losses);
+	merged = merge_count_merged(runs, count);
+	if (merged > 0)
+		proposed = merge_try(measure, runs, count, outcome);
+	if (proposed == NULL && merged > 1) {
+		merge_halve(runs, count, losses);
+		outcome->is_second = true;
+		proposed = merge_try(measure, runs, count, outcome);
+	}
+	free(losses);
+	return proposed;
 }
 
 struct state *merge_execute(struct backend *backend, const struct state *state, const uint8_t *windows,
@@ -213,17 +276,16 @@ struct state *merge_execute(struct backend *backend, const struct state *state, 
 		.batch = { .state = state, .windows = windows, .rows = backend->config.bench_rows, .cancel = cancel },
 		.gate = (float)backend->config.gate_ppm / 1000000.0f,
 	};
-	size_t true_runs = 0;
+	struct state *merged = NULL;
+	bool has_true = false;
 
 	fesetenv(FE_DFL_ENV);
 	*outcome = (struct merge_outcome){ .loss_before = NAN, .loss_after = NAN };
-	for (size_t i = 0; i < count; i++) {
-		if (runs[i].code == NULL)
-			continue;
-		runs[i].seat = MERGE_LEFT_OUT;
-		true_runs++;
-	}
-	struct state *merged = merge_judge_proposal(&measure, runs, count, true_runs, outcome);
+	merge_leave_out_all(runs, count);
+	for (size_t i = 0; i < count; i++)
+		has_true = has_true || runs[i].code != NULL;
+	if (has_true)
+		merged = merge_judge_proposal(&measure, runs, count, outcome);
 
 	/* Asked last of all: a pass that was cancelled, or miscalculated, looks like one that failed, and must neither
 	 * make a merge void nor leave a run out. */
@@ -231,13 +293,17 @@ struct state *merge_execute(struct backend *backend, const struct state *state, 
 		state_unref(merged);
 		return NULL;
 	}
-	outcome->is_void = merged == NULL;
-	return merged != NULL ? merged : merge_void_state(&backend->config, state);
+	if (merged != NULL)
+		return merged;
+	merge_leave_out_all(runs, count);
+	outcome->is_void = true;
+	outcome->is_second = false;
+	return merge_void_state(&backend->config, state);
 }
 
 struct state *merge_replay(const struct train_config *config, const struct state *state, const struct merge_run *runs,
-	size_t count, bool is_void)
+	size_t count, bool is_void, bool is_second)
 {
 	fesetenv(FE_DFL_ENV);
-	return is_void ? merge_void_state(config, state) : merge_propose(config, state, runs, count);
+	return is_void ? merge_void_state(config, state) : merge_propose(config, state, runs, count, is_second);
 }

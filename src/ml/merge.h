@@ -3,9 +3,11 @@
  *
  * A pure function of the state that the merge follows, the windows of the reserved text that its block is measured by,
  * and the codes and lengths of the runs (ml/run.h). Each run is judged by itself: by how far it has gone for each of
- * its segments, against the median of all, and by what the state predicts with it alone. So no run answers for another,
- * and no false one moves the model further than its part, which is by its segments: many short runs do not thin out
- * what long ones have learned. Memory beside codes, backend and results is a few kilobytes: runs are decoded in ranges.
+ * its segments, against the median of all, and by what the state predicts with it alone. So no run answers for
+ * another, and no false one moves the model further than its part, which is by its segments: many short runs do not
+ * thin out what long ones have learned. What the good ones make together may not predict worse than the state did; if
+ * it does, the better half of them tries once more, by itself. Memory beside codes, backend and results is a few
+ * kilobytes: runs are decoded in ranges.
  */
 #ifndef ATELIER_ML_MERGE_H
 #define ATELIER_ML_MERGE_H
@@ -28,18 +30,20 @@ struct merge_run {
 
 struct merge_outcome {
 	bool is_void;
-	float loss_before, loss_after; /* of the reserved text; NaN where not computed; for people */
+	bool is_second;                /* the better half of the runs alone, without momentum; not if it is void */
+	float loss_before, loss_after; /* of all windows; NaN where not computed; for people */
 };
 
 /* The state after the merge (a reference, the caller's), with what became of its runs, seats ascending. windows:
- * [bench_rows][ctx + 1]; rates are those of the backend's configuration. NULL only if cancelled (cancel may be NULL),
- * or if the backend's products are checked and one was wrong (backend_wrong). */
+ * [COURSE_MERGE_ROWS * bench_rows][ctx + 1], of which the first bench_rows judge single runs; rates are those of the
+ * backend's configuration. NULL only if cancelled (cancel may be NULL), or if the backend's products are checked and
+ * one was wrong (backend_wrong). */
 struct state *merge_execute(struct backend *backend, const struct state *state, const uint8_t *windows,
 	struct merge_run *runs, size_t count, const atomic_bool *cancel, struct merge_outcome *outcome);
 
 /* The same state from what a coinbase stated, the code of each merged run given: nothing is measured. What is stated
  * may be false, and the state then another. */
 struct state *merge_replay(const struct train_config *config, const struct state *state, const struct merge_run *runs,
-	size_t count, bool is_void);
+	size_t count, bool is_void, bool is_second);
 
 #endif

@@ -94,7 +94,10 @@ static void journal_tell_merge(const struct index_entry *entry)
 		journal_seats[journal_merge->seat[seat]]++;
 	log_info("block %" PRIu32 " merges the runs of %" PRIu32
 		 " seats%s: %u merged, %u left out, %u struck, %u empty",
-		entry->height, journal_merge->seats, journal_merge->is_void ? ", which is void" : "",
+		entry->height, journal_merge->seats,
+		journal_merge->is_void           ? ", which is void" :
+			journal_merge->is_second ? ", the better half of them" :
+						   "",
 		journal_seats[MERGE_MERGED], journal_seats[MERGE_LEFT_OUT], journal_seats[MERGE_STRUCK],
 		journal_seats[MERGE_EMPTY]);
 }

@@ -135,6 +135,7 @@ static bool audit_outcomes_agree(const struct outcome *audit_stated, const struc
 static bool audit_merges_agree(const struct merge_statement *audit_stated, const struct merge_statement *audit_found)
 {
 	return audit_stated->seats == audit_found->seats && audit_stated->is_void == audit_found->is_void &&
+		audit_stated->is_second == audit_found->is_second &&
 		memcmp(audit_stated->seat, audit_found->seat, audit_found->seats) == 0;
 }
 

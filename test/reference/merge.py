@@ -6,21 +6,24 @@ from .arithmetic import add, dot16, f32, ppm, rounded, scaled
 from .delta import decode
 from .model import loss_and_gradient
 from .products import Failed
-from .state import benchmark_windows, finite_pass, propose_with_momentum
+from .state import finite_pass, reserved_windows
 from .transactions import push
 
 EMPTY, MERGED, LEFT_OUT, STRUCK = range(4)
+FIRST, VOID, SECOND = range(3)  # what came of it
+ROWS = 8  # windows of a merge for each of group 0
 LEAST_LONGEST, FARTHEST = 3, 9.0
 
 
 class Statement:
-    """Of a merge: void or not, and what became of each seat."""
+    """Of a merge: what came of it, and what became of each seat."""
 
-    def __init__(self, void, seats):
-        self.void, self.seats = void, list(seats)
+    def __init__(self, came, seats):
+        self.came, self.seats = came, list(seats)
+        self.void = came == VOID
 
     def script(self):
-        return b"\x6a" + push(b"atl\x02" + bytes([self.void, *self.seats]))
+        return b"\x6a" + push(b"atl\x02" + bytes([self.came, *self.seats]))
 
 
 def is_true(seat):
@@ -28,57 +31,79 @@ def is_true(seat):
 
 
 class Gate:
-    """The losses of group 0 of a block."""
+    """The losses that a merge is judged by: of a single run over group 0, of all over more rows."""
 
     def __init__(self, spec, ticket):
-        self.spec, self.windows = spec, benchmark_windows(spec, ticket)
+        self.spec, self.windows = spec, reserved_windows(spec, ticket, ROWS * spec.bench_rows)
 
-    def loss(self, theta):
+    def loss(self, theta, rows):
         """NaN where it fails."""
         try:
-            return finite_pass(*loss_and_gradient(self.spec.model, theta, self.windows))[0]
+            return finite_pass(*loss_and_gradient(self.spec.model, theta, self.windows[:rows]))[0]
         except Failed:
             return math.nan
 
-    def passes(self, loss, before):
-        return loss <= f32(before * ppm(self.spec.gate_ppm))
+    def single(self, theta):
+        return self.loss(theta, self.spec.bench_rows)
+
+    def all(self, theta):
+        return self.loss(theta, len(self.windows))
+
+
+def median_of(squares, lengths):
+    """Each counts as often as it has segments."""
+    pairs, so_far = sorted(zip(squares, lengths)), 0
+    for square, length in pairs:
+        so_far += length
+        if 2 * so_far >= sum(lengths):
+            return square
+    raise AssertionError("no true run")
 
 
 def within_norm(vectors, lengths):
     """Of each, whether its square for a segment is at most nine times the median's."""
     squares = [f32(dot16(x, x) / float(length)) for x, length in zip(vectors, lengths)]
-    median = sorted(squares)[(len(squares) - 1) // 2]
-    return [y <= f32(FARTHEST * median) for y in squares]
+    return [y <= f32(FARTHEST * median_of(squares, lengths)) for y in squares]
+
+
+def proposal(spec, state, merged, mu):
+    """Of the merged runs: (x, length) each."""
+    (theta, v), weights = state, [length for _, length in merged]
+    parts = [scaled(x, float(length)) for x, length in merged]
+    total = parts[0]
+    for part in parts[1:]:
+        total = add(total, part)
+    update = rounded([a / float(max(sum(weights), LEAST_LONGEST * max(weights))) for a in total])
+    v2 = add(scaled(v, mu), update)
+    return add(theta, scaled(add(update, scaled(v2, mu)), ppm(spec.eta_ppm))), v2
 
 
 def merge(spec, state, ticket, seats):
     """The state after the merge, its statement, and (l0, l1) as far as they were computed. seats: code and length of each true
     one, else EMPTY or STRUCK; ticket: of the parent of the block that merges."""
-    (theta, v), gate, l1 = state, Gate(spec, ticket), math.nan
+    (theta, v), gate, l0, l1 = state, Gate(spec, ticket), math.nan, math.nan
     true = [i for i, seat in enumerate(seats) if isinstance(seat, tuple)]
     stated = [LEFT_OUT if i in true else seat for i, seat in enumerate(seats)]
-    void = (theta, [0.0] * len(v))
-    l0 = gate.loss(theta) if true else math.nan
-    if math.isnan(l0):
-        return void, Statement(True, stated), (l0, l1)
-    vectors, lengths = [decode(seats[i][0], spec.model.n) for i in true], [seats[i][1] for i in true]
-    merged = []
-    for i, x, length, near in zip(true, vectors, lengths, within_norm(vectors, lengths)):
-        if near and gate.passes(gate.loss(add(theta, x)), l0):
-            stated[i] = MERGED
-            merged.append((x, length))
-    if not merged:
-        return void, Statement(True, stated), (l0, l1)
-    parts = [scaled(x, float(length)) for x, length in merged]
-    total = parts[0]
-    for part in parts[1:]:
-        total = add(total, part)
-    weights = [length for _, length in merged]
-    update = rounded([a / float(max(sum(weights), LEAST_LONGEST * max(weights))) for a in total])
-    after = propose_with_momentum(spec, theta, v, update)
-    if not all(map(math.isfinite, after[0] + after[1])):
-        return void, Statement(True, stated), (l0, l1)
-    l1 = gate.loss(after[0])
-    if not gate.passes(l1, l0):
-        return void, Statement(True, stated), (l0, l1)
-    return after, Statement(False, stated), (l0, l1)
+    void = (theta, [0.0] * len(v)), Statement(VOID, stated)
+    before = gate.single(theta) if true else math.nan
+    if not math.isnan(before):
+        l0 = gate.all(theta)
+    if math.isnan(before) or math.isnan(l0):
+        return *void, (l0, l1)
+    runs, merged = {i: (decode(seats[i][0], spec.model.n), seats[i][1]) for i in true}, {}
+    for i, near in zip(true, within_norm(*zip(*runs.values()))):
+        loss = gate.single(add(theta, runs[i][0])) if near else math.nan
+        if loss <= f32(before * ppm(spec.gate_ppm)):
+            merged[i] = loss
+    for came, mu in ((FIRST, ppm(spec.mu_ppm)), (SECOND, 0.0)):
+        if came == SECOND and len(merged) == 1 or not merged:
+            break
+        if came == SECOND:
+            merged = sorted(sorted(merged, key=lambda i: (merged[i], i))[:(len(merged) + 1) // 2])
+        after = proposal(spec, state, [runs[i] for i in sorted(merged)], mu)
+        if not all(map(math.isfinite, after[0] + after[1])):
+            continue
+        l1 = gate.all(after[0])
+        if l1 <= l0:
+            return after, Statement(came, [MERGED if i in merged else seat for i, seat in enumerate(stated)]), (l0, l1)
+    return *void, (l0, l1)

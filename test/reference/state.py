@@ -97,7 +97,11 @@ KNOWN = 0.875
 
 def benchmark_windows(spec, ticket):
     """Group 0."""
-    return [draw_window(ticket, BENCHMARK, row, spec.benchmark(), spec.model.ctx) for row in range(spec.bench_rows)]
+    return reserved_windows(spec, ticket, spec.bench_rows)
+
+
+def reserved_windows(spec, ticket, rows):
+    return [draw_window(ticket, BENCHMARK, row, spec.benchmark(), spec.model.ctx) for row in range(rows)]
 
 
 class Groups:

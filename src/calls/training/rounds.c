@@ -96,6 +96,7 @@ static json_t *rounds_show_round(const struct chain *chain, uint32_t base)
 	if (merge == NULL)
 		return round;
 	json_object_set_new(round, "void", json_boolean(merge->outcome.merge.is_void));
+	json_object_set_new(round, "halved", json_boolean(merge->outcome.merge.is_second));
 	json_object_set_new(round, "loss_before", show_loss(merge->outcome.loss_before));
 	json_object_set_new(round, "loss_after", show_loss(merge->outcome.loss_after));
 	return round;
@@ -431,6 +432,7 @@ static const struct rpc_method rounds_methods[] = {
 		"  \"commits_until\": n, \"beacon\": n, \"disclosures_until\": n, \"merge\": n,   heights\n"
 		"  \"merged\": bool,   the merge's block is there, and then:\n"
 		"  \"void\": bool,     the model would predict worse with what runs have learned: it stays without\n"
+		"  \"halved\": bool,   it would with all of them, and does not with the better half: that is merged\n"
 		"  \"loss_before\": nats, \"loss_after\": nats,\n"
 		"  \"seats\": {\"empty\": n, \"merged\": n, \"left out\": n, \"struck\": n},   before the merge "
 		"those states that there are\n"

@@ -167,7 +167,7 @@ static struct state *replay_merge(const struct replay *replay, const struct full
 			runs[i] = (struct merge_run){ changes[i].code, changes[i].length,
 				(enum merge_seat)stated->seat[i] };
 		merged_state = merge_replay(&spec_course(replay->spec)->train, updated_state, runs, stated->seats,
-			stated->is_void);
+			stated->is_void, stated->is_second);
 	}
 	for (uint32_t i = 0; i < stated->seats; i++)
 		free(changes[i].code);

@@ -185,6 +185,21 @@ const struct full_entry *step_inputs_missing_state(struct chain *chain, const st
 	return NULL;
 }
 
+/* What the block is measured by: where it merges a round, the merge's windows, which begin with those of every block.
+ */
+static uint8_t *step_inputs_benchmark(const struct spec *spec, const struct index_entry *step_parent)
+{
+	const struct course *course = spec_course(spec);
+	const bool merges = spec_merges(spec, step_parent->height + 1);
+	uint8_t *benchmark = mem_alloc(merges ? course_merge_size(course) : course_benchmark_size(course));
+
+	if (merges)
+		course_gather_merge(course, step_parent->ticket, benchmark);
+	else
+		course_gather_benchmark(course, step_parent->ticket, benchmark);
+	return benchmark;
+}
+
 /* All that the job needs is copied or counted: it runs on a worker, where neither registry nor index may be touched. */
 bool step_inputs_block(struct chain *chain, const struct full_entry *full, const struct block *block,
 	struct state *parent_state, bool known, struct verify_job *step_job, struct block_outcome *step_outcome,
@@ -210,8 +225,7 @@ bool step_inputs_block(struct chain *chain, const struct full_entry *full, const
 		step_outcome->v_ref = step_job->v_ref;
 		step_outcome->weight = step_draw.weight;
 		memcpy(step_job->ticket, step_parent->ticket, 32);
-		step_job->benchmark = mem_alloc(course_benchmark_size(spec_course(chain->spec)));
-		course_gather_benchmark(spec_course(chain->spec), step_parent->ticket, step_job->benchmark);
+		step_job->benchmark = step_inputs_benchmark(chain->spec, step_parent);
 		step_job->proof_count = block_proof_count(block);
 		step_job->body_count = block_body_count(block);
 		step_job->proofs = mem_calloc(step_job->proof_count, sizeof *step_job->proofs);

@@ -5,6 +5,9 @@
 
 #include "consensus/payload/payload.h"
 
+/* What came of it, in the first byte. */
+enum { STATEMENT_FIRST = 0, STATEMENT_VOID = 1, STATEMENT_SECOND = 2 };
+
 /* Of a seat's byte: the values of enum merge_seat (ml/merge.h). */
 enum { STATEMENT_MERGED = 1, STATEMENT_LEFT_OUT = 2, STATEMENT_STRUCK = 3 };
 
@@ -22,19 +25,23 @@ bool merge_statement_is_struck(const struct merge_statement *statement, uint32_t
 
 static void merge_statement_put(struct buf *statement_bytes, const struct merge_statement *statement)
 {
-	buf_put_u8(statement_bytes, statement->is_void);
+	buf_put_u8(statement_bytes,
+		statement->is_void           ? STATEMENT_VOID :
+			statement->is_second ? STATEMENT_SECOND :
+					       STATEMENT_FIRST);
 	buf_put(statement_bytes, statement->seat, statement->seats);
 }
 
 static void merge_statement_take(struct reader *statement_reader, uint32_t seats, struct merge_statement *statement)
 {
-	uint8_t is_void = reader_u8(statement_reader);
+	uint8_t came = reader_u8(statement_reader);
 
 	memset(statement, 0, sizeof *statement);
 	statement->seats = seats;
-	statement->is_void = is_void;
+	statement->is_void = came == STATEMENT_VOID;
+	statement->is_second = came == STATEMENT_SECOND;
 	reader_copy(statement_reader, statement->seat, seats);
-	if (is_void > 1)
+	if (came > STATEMENT_SECOND)
 		reader_fail(statement_reader);
 	for (uint32_t i = 0; i < seats; i++)
 		if (statement->seat[i] > STATEMENT_STRUCK)

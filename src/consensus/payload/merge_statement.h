@@ -12,6 +12,7 @@ enum { ROUND_SEATS_MAX = 240 };
 struct merge_statement {
 	uint32_t seats; /* 0: no merge */
 	bool is_void;
+	bool is_second;                /* what the better half proposed (ml/merge.h); not if it is void */
 	uint8_t seat[ROUND_SEATS_MAX]; /* 0 empty, 1 merged, 2 left out, 3 struck */
 };
 

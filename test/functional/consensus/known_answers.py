@@ -436,6 +436,8 @@ class RoundAnswers(Answers):
             "many": [(codes[4], 4), (codes[1], 1), (codes[3], 3), (codes[2], 2), (bodies[0], 1), (codes[4], 4)],
             "worse": [(self.changed(codes[4], sign=-1), 4), empty, (self.changed(codes[3], sign=-1), 4)],
             "together": [(self.changed(codes[4], sign=-1), 4), empty, (self.changed(codes[3], sign=-1), 4)],
+            "halved": [(self.changed(codes[4], sign=-1), 4), empty, (codes[4], 1)],
+            "short": [(codes[1], 1), (self.changed(codes[1], lift=-4), 1), (codes[4], 4), (self.changed(codes[1], lift=-4), 1)],
             "none": [empty, struck],
             "still": [(codes[0], 1), (codes[0], 4)],
         }.get(variant, [(codes[4], 4), empty, (bodies[0], 1), struck, (bodies[1], 1), empty, (bodies[2], 1),
@@ -453,7 +455,7 @@ class RoundAnswers(Answers):
         if variant not in self.merged:
             spec, ticket = copy.copy(self.spec("rounds")), EXAMPLE_PARENT
             spec.gate_ppm = self.GATES.get(variant, spec.gate_ppm)
-            state = self.do_merge("")[0] if variant in ("two", "slow", "none") else (spec.theta, [0.0] * spec.model.n)
+            state = self.do_merge("")[0] if variant in ("two", "slow", "halved", "none") else (spec.theta, [0.0] * spec.model.n)
             self.merged[variant] = merge.merge(spec, state, ticket, self.merge_seats(variant))
         return self.merged[variant]
 

@@ -594,7 +594,8 @@ static void test_merge_statement(void **state)
 	assert_true(parse_merge("6a0961746c020000010203", 4, &back) && !back.is_void);
 	assert_false(parse_merge("6a0961746c020100010203", 3, &back));
 	assert_false(parse_merge("6a0961746c020100010203", 5, &back));
-	assert_false(parse_merge("6a0961746c020200010203", 4, &back)); /* neither void nor not */
+	assert_true(parse_merge("6a0961746c020200010203", 4, &back) && back.is_second && !back.is_void);
+	assert_false(parse_merge("6a0961746c020300010203", 4, &back)); /* nothing that may come of it */
 	assert_false(parse_merge("6a0961746c020100010204", 4, &back)); /* no such end of a seat */
 	assert_false(parse_merge("6a0961746c030100010203", 4, &back)); /* another kind */
 	assert_false(parse_merge("6a4c0961746c020100010203", 4, &back));

@@ -24,6 +24,9 @@ static const struct train_config tiny = {
 	.segment = 2,
 };
 
+/* By which no single run is refused. */
+static struct train_config open_to_all;
+
 enum { RUNS = 6 };
 
 /* A state with momentum, and codes that lower its loss, each of a seed of its own: runs of one segment. */
@@ -64,8 +67,8 @@ static int set_up(void **state)
 		f->dataset[i] = (uint8_t)(i % 10 * 20);
 	f->before = new_state(state_theta(initial), 1e-4f);
 	f->backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &tiny, 1);
-	f->windows = mem_alloc(course_benchmark_size(&course));
-	course_gather_benchmark(&course, key, f->windows);
+	f->windows = mem_alloc(course_merge_size(&course));
+	course_gather_merge(&course, key, f->windows);
 	run_start(&tiny, start);
 	for (uint32_t i = 0; i < RUNS; i++) {
 		const struct run_segment segment = { .base = f->before,
@@ -109,7 +112,8 @@ static int tear_down(void **state)
 static struct state *merge(struct fixture *f, size_t count)
 {
 	struct state *after = merge_execute(f->backend, f->before, f->windows, f->runs, count, NULL, &f->outcome),
-		     *replayed = merge_replay(&f->backend->config, f->before, f->runs, count, f->outcome.is_void);
+		     *replayed = merge_replay(&f->backend->config, f->before, f->runs, count, f->outcome.is_void,
+			     f->outcome.is_second);
 
 	assert_non_null(after);
 	assert_memory_equal(state_root(replayed), state_root(after), 32);
@@ -204,12 +208,12 @@ static void test_weights(void **state)
 		for (size_t j = 0; j < count; j++)
 			f->runs[j].seat = MERGE_MERGED;
 		f->outcome.is_void = false;
-		after = merge_replay(&tiny, f->before, f->runs, count, false);
+		after = merge_replay(&tiny, f->before, f->runs, count, false, false);
 		assert_weighed(f, after, count, (const uint8_t *const *)f->good, lengths[i], divisors[i]);
 		state_unref(after);
 	}
 	f->runs[0].seat = MERGE_LEFT_OUT;
-	struct state *after = merge_replay(&tiny, f->before, f->runs, 2, false);
+	struct state *after = merge_replay(&tiny, f->before, f->runs, 2, false, false);
 
 	assert_weighed(f, after, 1, (const uint8_t *const *)f->good + 1, (const uint32_t[]){ 1024 }, 3072);
 	state_unref(after);
@@ -265,6 +269,15 @@ static uint8_t *code_of_square(const struct fixture *f, size_t count, int expone
 	return code;
 }
 
+/* Without momentum, so that changes too small for a loss to show change none. */
+static void stand_still(struct fixture *f)
+{
+	struct state *still = new_state(state_theta(f->before), 0);
+
+	state_unref(f->before);
+	f->before = still;
+}
+
 /* 9 times the lower median is not too long, a unit more is: of so many runs with squares 1, 2, .. and a long last one.
  */
 static void test_lower_median(void **state)
@@ -273,6 +286,7 @@ static void test_lower_median(void **state)
 	/* Of sorted squares the median is number floor((count - 1) / 2), from 0: 10, 10, 20, 20, 30. */
 	static const size_t median[] = { 0, 10, 10, 20, 20, 30 };
 
+	stand_still(f);
 	for (size_t count = 2; count <= 5; count++)
 		for (size_t more = 0; more < 2; more++) {
 			/* The longest comes first: squares are sorted, seats are not. */
@@ -305,6 +319,7 @@ static void test_median_by_length(void **state)
 {
 	struct fixture *f = *state;
 
+	stand_still(f);
 	for (size_t more = 0; more < 2; more++) {
 		f->runs[0].code = code_of_square(f, 9 * 10 * 4 + more, -30);
 		f->runs[0].length = 4;
@@ -323,6 +338,29 @@ static void test_median_by_length(void **state)
 		assert_int_equal(f->runs[0].seat, MERGE_LEFT_OUT);
 		for (size_t i = 0; i < 3; i++)
 			free((void *)f->runs[i].code);
+	}
+}
+
+/* Half of the seats with a segment each, in which little was trained, leave out nobody who has trained for long: the
+ * median is that of what was trained. */
+static void test_median_by_weight(void **state)
+{
+	struct fixture *f = *state;
+
+	stand_still(f);
+	for (size_t i = 0; i < 4; i++) {
+		f->runs[i].code = code_of_square(f, i < 2 ? 400 : 1, -30);
+		f->runs[i].length = i < 2 ? 4 : 1;
+	}
+	state_unref(merge(f, 4));
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(f->runs[i].seat, MERGE_MERGED);
+	/* Half of all segments is enough to be the median. */
+	f->runs[0].length = f->runs[1].length = 1;
+	state_unref(merge(f, 4));
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(f->runs[i].seat, i < 2 ? MERGE_LEFT_OUT : MERGE_MERGED);
+		free((void *)f->runs[i].code);
 	}
 }
 
@@ -367,7 +405,6 @@ static uint8_t *code_of_tensor(const struct fixture *f, const char *name)
 static void test_run_that_fails(void **state)
 {
 	struct fixture *f = *state;
-	struct train_config open = tiny;
 	float *theta = mem_dup(state_theta(f->before), f->n * sizeof(float));
 	struct model_tensor tensor;
 
@@ -381,8 +418,7 @@ static void test_run_that_fails(void **state)
 	}
 	state_unref(f->before);
 	f->before = new_state(theta, 0);
-	open.gate_ppm = (1 << 24) - 1;
-	use_config(f, &open);
+	use_config(f, &open_to_all);
 	for (int fails = 0; fails < 2; fails++) {
 		f->runs[0].code = code_of_tensor(f, fails ? "layer.0.wv" : "layer.0.wo");
 		state_unref(merge(f, 1));
@@ -427,24 +463,103 @@ static void test_void_all_left_out(void **state)
 	state_unref(after);
 }
 
-/* Each run passes alone, and what they make together does not: they stay merged, and nothing comes of it. */
-static void test_void_by_gate(void **state)
+/* ---- The second proposal ---- */
+
+/* Of the windows that judge single runs. */
+static float loss_with(const struct fixture *f, const uint8_t *code)
+{
+	const struct backend_batch batch = { .state = f->before,
+		.change = code,
+		.windows = f->windows,
+		.rows = tiny.bench_rows };
+	float loss;
+
+	assert_true(backend_loss(f->backend, &batch, &loss));
+	return loss;
+}
+
+/* theta + eta * U and U for momentum, of one run of the fixture's that is of so many of the longest. */
+static void assert_alone(const struct fixture *f, const struct state *after, const uint8_t *code)
+{
+	float *x = mem_calloc(f->n, sizeof(float));
+
+	delta_decode(code, 0, f->n, x);
+	for (size_t j = 0; j < f->n; j++) {
+		float u = x[j] / 3, moved = 0.9f * u;
+
+		assert_int_equal(float_bits(state_momentum(after)[j]), float_bits(u));
+		assert_int_equal(float_bits(state_theta(after)[j]), float_bits(state_theta(f->before)[j] + moved));
+	}
+	free(x);
+}
+
+/* A poisoned run passes alone by the gate, and outweighs the honest one: the merge of both would make the state worse.
+ * The better of them is merged, and nothing of what the other wanted. */
+static void test_poison(void **state)
 {
 	struct fixture *f = *state;
-	struct train_config far = tiny;
 
-	far.eta_ppm = (1 << 24) - 1;
-	use_config(f, &far);
-	struct state *moving = new_state(state_theta(f->before), 1);
+	stand_still(f);
+	use_config(f, &open_to_all);
+	f->runs[0].code = f->bad;
+	f->runs[0].length = 4;
+	assert_true(loss_with(f, f->bad) > loss_with(f, NULL));
+	struct state *after = merge(f, 2);
+
+	assert_true(f->outcome.is_second && !f->outcome.is_void);
+	assert_int_equal(f->runs[0].seat, MERGE_LEFT_OUT);
+	assert_int_equal(f->runs[1].seat, MERGE_MERGED);
+	assert_true(f->outcome.loss_after <= f->outcome.loss_before);
+	assert_alone(f, after, f->good[1]);
+	state_unref(after);
+}
+
+/* Where the momentum is what harms, it is forgotten; of three runs the two of the least losses stay, of equal ones the
+ * lower seats. */
+static void test_momentum_that_harms(void **state)
+{
+	struct fixture *f = *state;
+	struct state *moving = new_state(state_theta(f->before), 1), *after;
+	size_t worst = 0;
 
 	state_unref(f->before);
 	f->before = moving;
+	for (size_t i = 1; i < 3; i++)
+		if (loss_with(f, f->good[i]) >= loss_with(f, f->good[worst]))
+			worst = i;
+	after = merge(f, 3);
+	assert_true(f->outcome.is_second && !f->outcome.is_void);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(f->runs[i].seat, i == worst ? MERGE_LEFT_OUT : MERGE_MERGED);
+	state_unref(after);
+	f->runs[0].code = f->runs[1].code = f->good[2];
+	after = merge(f, 2);
+	assert_int_equal(f->runs[0].seat, MERGE_MERGED);
+	assert_int_equal(f->runs[1].seat, MERGE_LEFT_OUT);
+	assert_alone(f, after, f->good[2]);
+	state_unref(after);
+	/* One alone has no half. */
+	after = merge(f, 1);
+	assert_void(f, after);
+	assert_int_equal(f->runs[0].seat, MERGE_LEFT_OUT);
+	state_unref(after);
+}
+
+/* Each run passes alone, and what they make together does not, nor what half of them do: nothing comes of it. */
+static void test_void_by_gate(void **state)
+{
+	struct fixture *f = *state;
+
+	stand_still(f);
+	use_config(f, &open_to_all);
+	for (size_t i = 0; i < 3; i++)
+		f->runs[i].code = f->bad;
 	struct state *after = merge(f, 3);
 
 	assert_void(f, after);
 	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(f->runs[i].seat, MERGE_MERGED);
-	assert_true(!(f->outcome.loss_after <= f->outcome.loss_before * 1.05f));
+		assert_int_equal(f->runs[i].seat, MERGE_LEFT_OUT);
+	assert_true(!(f->outcome.loss_after <= f->outcome.loss_before));
 	state_unref(after);
 }
 
@@ -478,7 +593,7 @@ static void test_void_by_value(void **state)
 
 	for (bool used = true; used; row += used) {
 		used = false;
-		for (size_t i = 0; i < tiny.bench_rows * (tiny.model.ctx + 1); i++)
+		for (size_t i = 0; i < COURSE_MERGE_ROWS * tiny.bench_rows * (tiny.model.ctx + 1); i++)
 			used |= f->windows[i] == row;
 	}
 	theta[row * tiny.model.d] = INFINITY;
@@ -487,7 +602,7 @@ static void test_void_by_value(void **state)
 	struct state *after = merge(f, 3);
 
 	assert_void(f, after);
-	assert_int_equal(f->runs[0].seat, MERGE_MERGED);
+	assert_int_equal(f->runs[0].seat, MERGE_LEFT_OUT);
 	state_unref(after);
 	free(theta);
 }
@@ -537,7 +652,7 @@ static void test_replay_of_lies(void **state)
 {
 	struct fixture *f = *state;
 	struct merge_run lies[] = { { NULL, 0, MERGE_MERGED }, { f->good[0], 4, MERGE_LEFT_OUT } };
-	struct state *after = merge_replay(&tiny, f->before, lies, 2, false);
+	struct state *after = merge_replay(&tiny, f->before, lies, 2, false, false);
 
 	for (size_t j = 0; j < f->n; j++) {
 		float v = 0.5f * state_momentum(f->before)[j] + 0.0f, theta = 0.5f * v;
@@ -559,8 +674,11 @@ int main(void)
 		TEST(test_seats_without_runs),
 		TEST(test_lower_median),
 		TEST(test_median_by_length),
+		TEST(test_median_by_weight),
 		TEST(test_gate_of_a_run),
 		TEST(test_run_that_fails),
+		TEST(test_poison),
+		TEST(test_momentum_that_harms),
 		TEST(test_void_without_runs),
 		TEST(test_void_all_left_out),
 		TEST(test_void_by_gate),
@@ -572,6 +690,8 @@ int main(void)
 	};
 #undef TEST
 
+	open_to_all = tiny;
+	open_to_all.gate_ppm = (1 << 24) - 1;
 	engine_init(1);
 	return cmocka_run_group_tests_name("ml/merge", tests, NULL, NULL);
 }

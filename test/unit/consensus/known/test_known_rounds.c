@@ -584,6 +584,16 @@ static void fill_seats(struct example_merge *m, const char *variant)
 		add_code(m, code[4], 4, 0, -1);
 		add_seat(m, MERGE_EMPTY);
 		add_code(m, code[3], 4, 0, -1);
+	} else if (strcmp(variant, "halved") == 0) {
+		m->is_second = true;
+		add_code(m, code[4], 4, 0, -1);
+		add_seat(m, MERGE_EMPTY);
+		add_code(m, code[4], 1, 0, 1);
+	} else if (strcmp(variant, "short") == 0) {
+		add_code(m, code[1], 1, 0, 1);
+		add_code(m, code[1], 1, -4, 1);
+		add_code(m, code[4], 4, 0, 1);
+		add_code(m, code[1], 1, -4, 1);
 	} else if (strcmp(variant, "none") == 0) {
 		m->is_second = true;
 		add_seat(m, MERGE_EMPTY);
@@ -607,9 +617,9 @@ static void fill_seats(struct example_merge *m, const char *variant)
 
 static uint8_t *gather_benchmark(void)
 {
-	uint8_t *gathered = mem_alloc(course_benchmark_size(spec_course(&spec)));
+	uint8_t *gathered = mem_alloc(course_merge_size(spec_course(&spec)));
 
-	course_gather_benchmark(spec_course(&spec), example_ticket, gathered);
+	course_gather_merge(spec_course(&spec), example_ticket, gathered);
 	return gathered;
 }
 
@@ -628,7 +638,7 @@ static void do_merge(struct example_merge *m, const char *variant)
 	gated = backend_new(backend_cpu(ENGINE_OPENBLAS), &config, 1);
 	before = m->is_second ? first_merge() : state_ref(initial);
 	m->after = merge_execute(gated, before, gathered, m->runs, m->count, NULL, &m->outcome);
-	replayed = merge_replay(&config, before, m->runs, m->count, m->outcome.is_void);
+	replayed = merge_replay(&config, before, m->runs, m->count, m->outcome.is_void, m->outcome.is_second);
 	assert_memory_equal(state_root(replayed), state_root(m->after), 32);
 	state_unref(replayed);
 	state_unref(before);
@@ -662,6 +672,7 @@ static void answer_merge(const char *arguments, char *out)
 
 	do_merge(&m, arguments);
 	statement.is_void = m.outcome.is_void;
+	statement.is_second = m.outcome.is_second;
 	for (; statement.seats < m.count; statement.seats++)
 		statement.seat[statement.seats] = (uint8_t)m.runs[statement.seats].seat;
 	buf_init(&script);
