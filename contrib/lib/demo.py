@@ -21,7 +21,7 @@ import tempfile
 import time
 
 LICENCE = "/usr/share/common-licenses/GPL-3"
-PATIENCE = 420  # seconds for the whole run, and PATIENCE_MORE for each block beyond the usual number
+PATIENCE = 600  # seconds for the whole run, and PATIENCE_MORE for each block beyond the usual number
 PATIENCE_MORE = 10
 BLOCKS = 50
 LEGEND = """loss:    of the model after the block, on text that is never trained on

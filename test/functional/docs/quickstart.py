@@ -139,7 +139,7 @@ def short_and_kept():
         done = subprocess.run([sys.executable, DEMO, "--build", os.path.relpath(build, SOURCE), "--blocks", "6",
                                "--spacing", "4", "--keep"],
                               cwd=SOURCE, env={**os.environ, "TMPDIR": root}, capture_output=True, text=True,
-                              timeout=4 * PATIENCE, check=False)
+                              timeout=6 * PATIENCE, check=False)
         pids = []
         try:
             for folder, _, names in os.walk(root):
