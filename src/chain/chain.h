@@ -121,6 +121,9 @@ void chain_subscribe(struct chain *chain, const struct chain_events *events);
 void chain_unsubscribe(struct chain *chain, const void *context);
 /* Cancels jobs, waits for them, writes a snapshot if worthwhile. */
 void chain_close(struct chain *chain);
+/* What to tell those who are not answered any more: that the node ends, or how the disk failed, which is why it does.
+ */
+const char *chain_last_words(const struct chain *chain);
 
 const struct spec *chain_spec(const struct chain *chain);
 const struct index_entry *chain_genesis(const struct chain *chain);

@@ -32,6 +32,11 @@ enum chain_result halt_explain(const struct chain *chain, enum chain_result resu
 	return result;
 }
 
+const char *chain_last_words(const struct chain *chain)
+{
+	return chain->failed ? chain->failure.text : "the node is shutting down";
+}
+
 /* A signal handler may have set it: nothing but this flag is shared with it. */
 bool halt_asked(const struct chain *chain)
 {

@@ -18,6 +18,7 @@ enum warning {
 	WARNING_BYTES,    /* a block waits for the bytes of a dataset */
 	WARNING_WALLET,   /* a wallet cannot be opened */
 	WARNING_RUNS,     /* a run of this node's own waits, or is in danger */
+	WARNING_TRACES,   /* what it has come to cannot be written */
 	WARNING_ENGINE,   /* this machine computes wrongly */
 	WARNING_RECHECK,  /* a run of the open round is false */
 };

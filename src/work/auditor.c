@@ -147,7 +147,7 @@ static void audit_done(void *arg, bool cancelled)
 	struct audit_report *audit_report = &audit->report;
 
 	if (cancelled || audit->auditor->closed || atomic_load(&audit->job->cancel)) {
-		audit_fail(audit, "the node is shutting down");
+		audit_fail(audit, chain_last_words(audit->auditor->chain));
 		return;
 	}
 	audit_report->valid = audit_report->proofs_right;
@@ -245,7 +245,7 @@ static void audit_on_state(void *context, struct state *audited_state)
 		audit_ask(audit);
 	else
 		audit_fail(audit,
-			audit->auditor->closed ? "the node is shutting down" :
+			audit->auditor->closed ? chain_last_words(audit->auditor->chain) :
 						 "a model state that the block starts from cannot be had");
 }
 

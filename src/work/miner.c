@@ -503,7 +503,7 @@ void miner_close(struct miner *miner)
 	event_free(miner->tick);
 	found_drop(&miner->found);
 	while (miner->requests != NULL)
-		miner_finish_request(miner, "the node is shutting down");
+		miner_finish_request(miner, chain_last_words(miner->chain));
 	miner_answer_finished(miner);
 }
 

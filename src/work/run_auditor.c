@@ -45,6 +45,7 @@ struct run_auditor {
 	struct run_audit *audits; /* all that are not answered */
 	struct event *begin;      /* starts those that are new */
 	bool is_closed;
+	struct errmsg last_words; /* once it is: the chain goes first */
 };
 
 static const struct spec *run_audit_spec(const struct run_audit *audit)
@@ -78,7 +79,7 @@ static void run_audit_answer(struct run_audit *audit)
 static void run_audit_fail(struct run_audit *audit, const char *why)
 {
 	snprintf(audit->report.error, sizeof audit->report.error, "%s",
-		audit->auditor->is_closed ? "the node is shutting down" : why);
+		audit->auditor->is_closed ? audit->auditor->last_words.text : why);
 	run_audit_answer(audit);
 }
 
@@ -386,6 +387,7 @@ struct run_auditor *run_auditor_new(struct chain *chain, struct queue *queue, st
 void run_auditor_close(struct run_auditor *auditor)
 {
 	auditor->is_closed = true;
+	errmsg_set(&auditor->last_words, "%s", chain_last_words(auditor->chain));
 	for (struct run_audit *audit = auditor->audits; audit != NULL; audit = audit->next)
 		atomic_store(&audit->cancel, true);
 	queue_leave(auditor->queue, auditor);

@@ -25,7 +25,7 @@ struct run_audit_segment {
 
 struct run_audit_report {
 	uint32_t seat_height, base_height;
-	char error[256]; /* the audit could not be made, and nothing below counts; else "" */
+	char error[512]; /* the audit could not be made, and nothing below counts; else "" */
 	uint32_t dataset;
 	bool is_own, is_disclosed;
 	struct run_audit_segment *segments; /* executed ones in order; the last is the one asked for, or false */

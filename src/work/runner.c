@@ -22,6 +22,7 @@ struct runner_run {
 	uint32_t most;          /* segments that it can have: all, or those before one that has no result */
 	bool is_checked;        /* its files were read, if an earlier process wrote them */
 	char *problem;          /* why it does not go on; NULL: it does */
+	bool is_unwritten;      /* that is, its trace cannot be written */
 	int64_t retry_at;       /* of clock_mono_ms, where there is a problem */
 	uint8_t offered_at[32]; /* the tip on which its transaction was offered last */
 	struct due_facts facts; /* as of the last look */
@@ -48,7 +49,6 @@ struct runner {
 	char *folder;
 	struct trace_shape shape;
 	bool is_wanted, is_closed;
-	struct log_limit limit;   /* of runs that cannot begin */
 	int64_t base_retry_at;    /* of clock_mono_ms, where the state of the base could not be had */
 	struct event *tick;       /* NULL: a chain without rounds */
 	struct runner_run **runs; /* by the heights of their seats */
@@ -73,6 +73,7 @@ static void runner_clear_problem(struct runner_run *run)
 {
 	free(run->problem);
 	run->problem = NULL;
+	run->is_unwritten = false;
 }
 
 /* Told once for each text; it is tried again after a while. */
@@ -84,6 +85,13 @@ static void runner_set_problem(struct runner_run *run, const char *why)
 	log_warn("The run of block %u does not go on: %s", (unsigned)run->trace->run.seat_height, why);
 	runner_clear_problem(run);
 	run->problem = mem_strdup(why);
+}
+
+/* A full disk, for the most part: it goes on when there is room. */
+static void runner_set_unwritten(struct runner_run *run, const char *why)
+{
+	runner_set_problem(run, why);
+	run->is_unwritten = true;
 }
 
 static bool runner_is_resting(const struct runner_run *run)
@@ -229,8 +237,6 @@ static void runner_meet_seat(struct runner *runner, const struct round_view *vie
 		.is_disclosed = said->disclosed,
 	};
 	struct trace_run trace_run = { .base_height = view->base, .seat_height = seat_block->height };
-	struct trace *trace;
-	struct errmsg err;
 
 	if (due_task(&facts) == DUE_NOTHING || runner_find(runner, view->id, seat_block->id) != NULL ||
 		!runner->keys.owns(runner->keys.context, seat_block->key))
@@ -238,11 +244,7 @@ static void runner_meet_seat(struct runner *runner, const struct round_view *vie
 	memcpy(trace_run.base_id, view->id, 32);
 	memcpy(trace_run.seat_id, seat_block->id, 32);
 	memcpy(trace_run.key, seat_block->key, 32);
-	trace = trace_new(runner->folder, &trace_run, &runner->shape, &err);
-	if (trace != NULL)
-		runner_add(runner, trace, true);
-	else if (log_limit_allows(&runner->limit))
-		log_warn("The run of block %u cannot begin: %s", (unsigned)seat_block->height, err.text);
+	runner_add(runner, trace_new(runner->folder, &trace_run, &runner->shape), true);
 }
 
 /* --- commit and disclosure --- */
@@ -283,7 +285,7 @@ static void runner_sign(struct runner *runner, struct runner_run *run)
 	if (!runner->keys.sign(runner->keys.context, trace_run->key, commit_hash, signature))
 		return;
 	if (!trace_sign(run->trace, length, signature, &err)) {
-		runner_set_problem(run, err.text);
+		runner_set_unwritten(run, err.text);
 		return;
 	}
 	runner_clear_problem(run);
@@ -492,7 +494,7 @@ static void runner_take_result(struct runner_run *run, const struct segment *seg
 			trace_add(run->trace, segment->digest);
 			runner_clear_problem(run);
 		} else if (!segment->is_written) {
-			runner_set_problem(run, segment->err.text);
+			runner_set_unwritten(run, segment->err.text);
 		}
 		return;
 	case STEP_FAILED:
@@ -535,6 +537,10 @@ static bool runner_begin(struct runner_lane *lane, struct runner_run *run)
 	uint8_t seed[32];
 	struct errmsg err;
 
+	if (!trace_begin(run->trace, &err)) {
+		runner_set_unwritten(run, err.text);
+		return false;
+	}
 	segment->base = runner_base_state(runner, run);
 	if (segment->base == NULL || base_entry == NULL)
 		return false;
@@ -629,6 +635,20 @@ static void runner_warn(const struct runner *runner)
 			(unsigned)urgent_run->trace->run.seat_height, (unsigned)due_deadline(&urgent_run->facts));
 }
 
+static void runner_warn_of_disk(const struct runner *runner)
+{
+	const struct runner_run *unwritten_run = NULL;
+
+	for (size_t i = runner->count; i-- > 0;)
+		if (runner->runs[i]->is_unwritten && runner->runs[i]->facts.is_open)
+			unwritten_run = runner->runs[i];
+	if (unwritten_run == NULL)
+		warning_clear(WARNING_TRACES);
+	else
+		warning_set(WARNING_TRACES, "The run of block %u does not go on, as its trace cannot be written: %s",
+			(unsigned)unwritten_run->trace->run.seat_height, unwritten_run->problem);
+}
+
 static void runner_drop(struct runner *runner, size_t index)
 {
 	struct runner_run *run = runner->runs[index];
@@ -671,6 +691,7 @@ static void runner_work(struct runner *runner)
 		runner_tend(runner, runner->runs[i]);
 	runner_release_base(runner);
 	runner_warn(runner);
+	runner_warn_of_disk(runner);
 	runner_drop_old(runner);
 }
 

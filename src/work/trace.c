@@ -120,26 +120,30 @@ static struct trace *trace_make(char *trace_folder, const struct trace_shape *sh
 	return trace;
 }
 
-struct trace *trace_new(const char *runs, const struct trace_run *run, const struct trace_shape *shape,
-	struct errmsg *err)
+struct trace *trace_new(const char *runs, const struct trace_run *run, const struct trace_shape *shape)
 {
 	struct trace *trace = trace_make(trace_folder_name(runs, run), shape);
-	char *trace_record_path = path_join(trace->folder, "run");
-	struct buf trace_record;
-	uint8_t trace_hash[32];
-	bool ok;
 
 	trace->run = *run;
+	return trace;
+}
+
+bool trace_begin(struct trace *trace, struct errmsg *err)
+{
+	char *trace_record_path;
+	struct buf trace_record;
+	uint8_t trace_hash[32];
+
+	if (trace->has_begun)
+		return true;
+	trace_record_path = path_join(trace->folder, "run");
 	buf_init(&trace_record);
-	trace_put_run(&trace_record, run, shape);
-	ok = dir_make(trace->folder, err) &&
+	trace_put_run(&trace_record, &trace->run, &trace->shape);
+	trace->has_begun = dir_make(trace->folder, err) &&
 		trace_write_file(trace_record_path, trace_record.data, trace_record.size, trace_hash, err);
 	buf_clear(&trace_record);
 	free(trace_record_path);
-	if (ok)
-		return trace;
-	trace_free(trace);
-	return NULL;
+	return trace->has_begun;
 }
 
 /* The hash at the end of a code's file, which has the right size. */
@@ -195,6 +199,7 @@ struct trace *trace_load(const char *folder, const struct trace_shape *shape, st
 
 	if (ok && !trace_parse_run(trace_record, &trace->run, shape))
 		ok = errmsg_set(err, "%s: is of other runs than this chain's", folder);
+	trace->has_begun = ok;
 	if (ok) {
 		trace_find_codes(trace);
 		trace_load_signature(trace);

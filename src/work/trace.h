@@ -38,11 +38,13 @@ struct trace {
 	uint32_t signed_length; /* segments that the signature is for; 0: there is none */
 	uint8_t signature[64];
 	char *folder;
+	bool has_begun;
 };
 
-/* A new one in a folder of its own below `runs`, which is made too. NULL with the reason. */
-struct trace *trace_new(const char *runs, const struct trace_run *run, const struct trace_shape *shape,
-	struct errmsg *err);
+/* A new one, for a folder of its own below `runs`. It has no files yet: trace_begin makes the folder, and says there
+ * which run it is; before anything else is written, and any number of times. */
+struct trace *trace_new(const char *runs, const struct trace_run *run, const struct trace_shape *shape);
+bool trace_begin(struct trace *trace, struct errmsg *err);
 /* The one in this folder, as far as its files are there: their ends are believed until trace_check. NULL with the
  * reason if it is none. */
 struct trace *trace_load(const char *folder, const struct trace_shape *shape, struct errmsg *err);

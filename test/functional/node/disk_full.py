@@ -46,7 +46,8 @@ def mine_until_it_ends(node):
         while True:
             seen = node.height(), node.tip()
             node.rpc.generatetoaddress(2, PAYEE)
-    except (RpcError, OSError, http.client.HTTPException):
+    except (RpcError, OSError, http.client.HTTPException) as error:
+        tap.true(not isinstance(error, RpcError) or "shutting down" not in str(error), f"the caller is told why: {error}")
         return seen
 
 

@@ -152,6 +152,23 @@ def runs_end_with_the_window():
     tap.equal([seat["pay"] for seat in seats], [pay["amount"] for pay in paid], "as it was told")
 
 
+def traces_need_a_disk():
+    """Runs whose traces cannot be written say so, in a warning too, and go on when they can"""
+    node = with_wallet()
+    folder = os.path.join(node.chaindir, "runs")
+    with open(folder, "wb"):  # in the place of the folder
+        pass
+    mine_to(node, P)
+    wait_until(lambda: len(node.rpc.getruns()) == P and any("problem" in run for run in node.rpc.getruns()), "they say so")
+    wait_until(lambda: any("trace cannot be written" in text for text in node.rpc.getblockchaininfo()["warnings"]), "a warning")
+    tap.true(all(run["state"] == "training" for run in node.rpc.getruns()), "all are still to be trained")
+    os.remove(folder)
+    wait_for_offers(node)
+    tap.equal(node.rpc.getblockchaininfo()["warnings"], [], "warnings")
+    mine_to(node, P + 1)
+    wait_for_state(node, "committed")
+
+
 def locked_wallet_is_waited_for():
     """A locked wallet's runs are trained, and wait for it with a warning"""
     node = with_wallet(passphrase=PASSPHRASE)
@@ -351,5 +368,5 @@ def false_segments_are_challenged():
 
 
 tap.main(false_segments_are_challenged, runs_are_merged_and_paid, silence_is_struck, trained_committed_disclosed,
-         all_segments_can_be_audited, kills_cost_one_segment, runs_end_with_the_window, locked_wallet_is_waited_for,
-         run_0_begins_nothing, lost_traces_are_trained_again, reorganisation_begins_anew)
+         all_segments_can_be_audited, kills_cost_one_segment, runs_end_with_the_window, traces_need_a_disk,
+         locked_wallet_is_waited_for, run_0_begins_nothing, lost_traces_are_trained_again, reorganisation_begins_anew)

@@ -43,9 +43,9 @@ static bool append(struct trace *trace)
 static struct trace *whole_trace(const char *runs)
 {
 	const struct trace_run run = run_of(5);
-	struct trace *trace = trace_new(runs, &run, &shape, NULL);
+	struct trace *trace = trace_new(runs, &run, &shape);
 
-	assert_non_null(trace);
+	assert_true(trace_begin(trace, NULL));
 	while (trace->done < shape.segments)
 		assert_true(append(trace));
 	return trace;
@@ -241,7 +241,9 @@ static void a_kill_costs_one_segment(void **test_state)
 			fault.skip = skip;
 			snprintf(fault.under, sizeof fault.under, "%s", runs);
 			faults_set(&fault);
-			trace = trace_new(runs, &run, &shape, NULL);
+			trace = trace_new(runs, &run, &shape);
+			if (!trace_begin(trace, NULL))
+				_exit(3);
 			while (trace->done < shape.segments) {
 				append(trace);
 				acknowledged = (uint8_t)trace->done;
