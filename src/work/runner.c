@@ -239,7 +239,7 @@ static void runner_meet_seat(struct runner *runner, const struct round_view *vie
 	struct trace_run trace_run = { .base_height = view->base, .seat_height = seat_block->height };
 
 	if (due_task(&facts) == DUE_NOTHING || runner_find(runner, view->id, seat_block->id) != NULL ||
-		!runner->keys.owns(runner->keys.context, seat_block->key))
+		!runner_owns(runner, seat_block->key))
 		return;
 	memcpy(trace_run.base_id, view->id, 32);
 	memcpy(trace_run.seat_id, seat_block->id, 32);
@@ -839,6 +839,11 @@ const char *runner_stage_name(enum runner_stage stage)
 	};
 
 	return stage_names[stage];
+}
+
+bool runner_owns(const struct runner *runner, const uint8_t key[32])
+{
+	return runner->keys.owns(runner->keys.context, key);
 }
 
 size_t runner_count(const struct runner *runner)

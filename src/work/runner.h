@@ -80,6 +80,9 @@ struct runner_info {
 /* False on a machine that computes wrongly, and while the chain is being fetched: no run would come to anything. */
 bool runner_may_train(const struct runner *runner);
 
+/* Whether a loaded wallet has the key of a seat: its runs are this node's own, traces or not. */
+bool runner_owns(const struct runner *runner, const uint8_t key[32]);
+
 size_t runner_count(const struct runner *runner);
 /* In order of their rounds and seats. */
 void runner_look(const struct runner *runner, size_t index, struct runner_info *info);

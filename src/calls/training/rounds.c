@@ -217,7 +217,8 @@ static json_t *rounds_show_seat(const struct calls_rounds *calls, const struct r
 		json_boolean(merge != NULL && chain_tip(chain)->height > merge->height &&
 			merge_statement_is_true(&merge->outcome.merge, seat)));
 	json_object_set_new(shown, "own",
-		json_boolean(runner_trace(calls->parts->runner, view->id, seat_block->id) != NULL));
+		json_boolean(runner_trace(calls->parts->runner, view->id, seat_block->id) != NULL ||
+			runner_owns(calls->parts->runner, seat_block->key)));
 	rounds_show_recheck(shown, calls, view->id, seat_block->id);
 	return shown;
 }
@@ -283,6 +284,30 @@ static enum rpc_outcome call_getround(struct rpc_request *rounds_request, void *
 
 /* --- this node's own runs --- */
 
+/* How far it is; what became of it once its round is merged. */
+static void rounds_show_stage(json_t *shown, const struct chain *chain, const struct runner_info *info)
+{
+	const struct spec *spec = chain_spec(chain);
+	const struct trace *trace = info->trace;
+	const struct index_entry *merge = info->stage == RUNNER_OVER ? rounds_merge(chain, trace->run.base_height) :
+								       NULL;
+	const uint32_t seat = trace->run.seat_height - (trace->run.base_height - spec->round_blocks + 1);
+	bool is_true;
+
+	if (merge == NULL) {
+		json_object_set_new(shown, "state", json_string(runner_stage_name(info->stage)));
+		return;
+	}
+	is_true = merge_statement_is_true(&merge->outcome.merge, seat);
+	json_object_set_new(shown, "state", json_string(show_verdict(merge->outcome.merge.seat[seat])));
+	if (is_true && trace->signed_length == 0)
+		return; /* that file is lost, and with it the length */
+	json_object_set_new(shown, "pay",
+		json_amount(is_true ? reward_run(spec, trace->run.seat_height, trace->signed_length) : 0));
+	json_object_set_new(shown, "pay_height", json_integer(merge->height + 1));
+	json_object_set_new(shown, "paid", json_boolean(is_true && chain_tip(chain)->height > merge->height));
+}
+
 static json_t *rounds_show_run(const struct calls_rounds *calls, const struct runner_info *info)
 {
 	const struct spec *spec = chain_spec(calls->parts->chain);
@@ -294,13 +319,15 @@ static json_t *rounds_show_run(const struct calls_rounds *calls, const struct ru
 	json_object_set_new(shown, "miner", show_address(spec, trace->run.key));
 	json_object_set_new(shown, "base", json_integer(trace->run.base_height));
 	json_object_set_new(shown, "basehash", json_hash(trace->run.base_id));
-	json_object_set_new(shown, "state", json_string(runner_stage_name(info->stage)));
+	rounds_show_stage(shown, calls->parts->chain, info);
 	json_object_set_new(shown, "segments_done", json_integer(trace->done));
 	json_object_set_new(shown, "segments", json_integer(spec->segments));
 	json_object_set_new(shown, "working", json_boolean(info->is_working));
 	json_object_set_new(shown, "iterations_done",
 		json_integer((json_int_t)trace->done * spec->segment + info->iterations));
 	json_object_set_new(shown, "iterations", json_integer((json_int_t)spec->segments * spec->segment));
+	json_object_set_new(shown, "trace_bytes",
+		json_integer((json_int_t)trace->done * (json_int_t)trace->shape.code_size));
 	if (info->deadline > 0)
 		json_object_set_new(shown, "deadline", json_integer(info->deadline));
 	if (info->length > 0) {
@@ -332,7 +359,7 @@ static enum rpc_outcome call_getruns(struct rpc_request *rounds_request, void *c
 
 json_t *rounds_show_training(const struct runner *runner)
 {
-	json_int_t runs_in[RUNNER_OVER + 1] = { 0 }, working = 0;
+	json_int_t runs_in[RUNNER_OVER + 1] = { 0 }, working = 0, segments_done = 0;
 	json_t *shown = json_object();
 
 	for (size_t i = 0; i < runner_count(runner); i++) {
@@ -341,12 +368,15 @@ json_t *rounds_show_training(const struct runner *runner)
 		runner_look(runner, i, &info);
 		runs_in[info.stage]++;
 		working += info.is_working;
+		if (info.stage != RUNNER_OVER && info.stage != RUNNER_OTHER_BRANCH)
+			segments_done += info.trace->done;
 	}
 	for (int stage = 0; stage < RUNNER_OVER; stage++)
 		if (runs_in[stage] > 0)
 			json_object_set_new(shown, runner_stage_name((enum runner_stage)stage),
 				json_integer(runs_in[stage]));
 	json_object_set_new(shown, "working", json_integer(working));
+	json_object_set_new(shown, "segments_done", json_integer(segments_done));
 	return shown;
 }
 
@@ -472,11 +502,16 @@ static const struct rpc_method rounds_methods[] = {
 		"  \"base\": n, \"basehash\": \"hex\",\n"
 		"  \"state\": \"training\", \"wallet locked\", \"committing\", \"committed\", \"disclosing\", "
 		"\"disclosed\", \"missed\",\n"
-		"           \"failed\", \"over\" or \"other branch\",\n"
+		"           \"failed\" or \"other branch\"; after the merge \"merged\", \"left out\" (it is paid, but "
+		"its change would have harmed\n"
+		"           the model, or is too large), \"struck\" (what its block earned is lost) or \"empty\",\n"
+		"  \"pay\": amount, \"pay_height\": n, \"paid\": bool,   after the merge: what it earns, in the block "
+		"after the merge\n"
 		"  \"segments_done\": n, \"segments\": n, \"iterations_done\": n, \"iterations\": n,\n"
 		"  \"working\": bool,   a segment is in work\n"
 		"  \"deadline\": n,     the last height for what comes next\n"
 		"  \"length\": n, \"trace_root\": \"hex\",   segments that it has in the end, once that is known\n"
+		"  \"trace_bytes\": n,  of its codes on disk, until 100 blocks after the merge\n"
 		"  \"problem\": \"text\"}]",
 		NULL, 0 },
 	{ "auditrun", "Training", call_auditrun, auditrun_args,

@@ -164,8 +164,8 @@ static const struct rpc_method training_methods[] = {
 		"  \"verification\": {\"blocks_waiting\", \"blocks_verifying\", \"proofs_verifying\", "
 		"\"steps_done\", \"steps_total\",\n"
 		"                   \"proofs_executed\", \"proofs_false\"},\n"
-		"  \"runs\": {\"training\": n, ..., \"working\": n},   on a chain with rounds: its own by their "
-		"state\n"
+		"  \"runs\": {\"training\": n, ..., \"working\": n, \"segments_done\": n},   on a chain with "
+		"rounds: its own by their state\n"
 		"  \"blocks\": [{\"height\", \"hash\", \"proofs\", \"loss_before\", \"loss_after\", "
 		"\"outcome\", \"model_root_after\"}]\n"
 		"}",

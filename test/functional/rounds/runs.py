@@ -54,7 +54,8 @@ def trained_committed_disclosed():
     mine_to(node, P - 1)
     tap.equal(node.rpc.getruns(), [], "runs before it")
     commit_runs(node)
-    tap.equal(node.rpc.gettraininginfo()["runs"], {"committed": P, "working": 0}, "how far they are")
+    tap.equal(node.rpc.gettraininginfo()["runs"], {"committed": P, "working": 0, "segments_done": P * SPEC["segments"]},
+              "how far they are")
     tap.equal(node.rpc.getrounds()[0]["seats"], {"committed": P}, "seats")
     roots = traces(node)
     tap.equal(len(set(roots.values())), P, "different traces")
@@ -193,6 +194,11 @@ def locked_wallet_is_waited_for():
     tap.true(all("stays empty" in run["problem"] for run in node.rpc.getruns() if run["base"] == 2 * P), "they say so")
 
 
+def wait_until_over(node, base):
+    """All its runs were true."""
+    wait_until(lambda: len(states(node, base)) == P and set(states(node, base)) <= {"merged", "left out"}, "it is merged")
+
+
 def run_0_begins_nothing():
     """With -run=0 nothing is begun, and what was committed to is disclosed all the same"""
     node = with_wallet("-run=0")
@@ -210,7 +216,7 @@ def run_0_begins_nothing():
     tap.equal(states(other, 2 * P), [], "runs of the next round")
     # Traces are kept until no reorganisation can ask for them.
     other.rpc.generatetoaddress(2 * P + KEPT - 1 - other.height(), STRANGER)
-    wait_for_state(other, "over")
+    wait_until_over(other, P)
     mine_to(other, 2 * P + KEPT, STRANGER)
     wait_until(lambda: other.rpc.getruns() == [], "they are gone")
     tap.equal(os.listdir(os.path.join(other.chaindir, "runs")), [], "what is left of them on disk")
@@ -279,7 +285,7 @@ def runs_are_merged_and_paid():
     node = with_wallet()
     for base in (P, 2 * P, 3 * P):
         play_round(node, base)
-        wait_for_state(node, "over", base)
+        wait_until_over(node, base)
     mine_to(node, 4 * P + 1)
     rounds = node.rpc.getrounds()
     tap.equal([one["base"] for one in rounds], [4 * P, 3 * P, 2 * P, P], "rounds")
@@ -290,6 +296,10 @@ def runs_are_merged_and_paid():
         tap.true(one["loss_after"] < one["loss_before"], "the model gains by them")
         seats = node.rpc.getround(one["base"])["seats"]
         tap.true(all(seat["paid"] and seat["pay"] > 0 for seat in seats), "each is paid")
+        told = [run for run in node.rpc.getruns() if run["base"] == one["base"]]
+        tap.equal([(run["state"], run["pay"], run["paid"], run["pay_height"]) for run in told],
+                  [(seat["state"], seat["pay"], True, one["merge"] + 1) for seat in seats], "as each run tells")
+        tap.true(all(run["trace_bytes"] > 0 for run in told), "bytes kept")
         child = node.rpc.getblock(node.rpc.getblockhash(one["base"] + P + 1), 2)
         paid = [output["value"] for output in child["tx"][0]["vout"]]
         for seat in seats:
@@ -328,6 +338,7 @@ def silence_is_struck():
     node.rpc.loadwallet("w")
     wait_until(lambda: len(node.rpc.listunspent(0)) == 0, "nothing is to be spent")
     tap.equal([run for run in node.rpc.getruns() if run["base"] == P], [], "nothing is trained any more")
+    tap.true(all(seat["own"] for seat in node.rpc.getround(P)["seats"]), "the seats are its own without traces")
 
 
 def false_segments_are_challenged():
