@@ -134,14 +134,15 @@ static json_t *data_show_last_draws(const struct chain *chain, uint32_t dataset_
 	json_t *last_draws = json_array();
 
 	for (uint32_t back = 0; back < DATA_DRAWS_BLOCKS && draw_entry->height > 0; back++) {
-		const struct outcome *outcome = &draw_entry->outcome.outcome;
+		struct block_outcome did;
 
-		for (uint32_t slot = 0; slot < outcome->slots && !outcome->is_void; slot++) {
+		chain_outcome(draw_entry, &did);
+		for (uint32_t slot = 0; slot < did.outcome.slots && !did.outcome.is_void; slot++) {
 			json_t *draw_shown;
 
-			if (draw_entry->outcome.dataset[slot] != dataset_number || outcome->slot[slot].count == 0)
+			if (did.dataset[slot] != dataset_number || did.outcome.slot[slot].count == 0)
 				continue;
-			draw_shown = show_slot(&draw_entry->outcome, slot);
+			draw_shown = show_slot(&did, slot);
 			json_object_set_new(draw_shown, "height", json_integer(draw_entry->height));
 			json_array_append_new(last_draws, draw_shown);
 			if (json_array_size(last_draws) == DATA_DRAWS_SHOWN)

@@ -329,11 +329,14 @@ static json_t *show_outcome(const struct block_outcome *block_outcome)
 
 void show_add_result(json_t *shown, const struct index_entry *entry)
 {
+	struct block_outcome outcome;
+
 	if (entry->status != ENTRY_VERIFIED && entry->status != ENTRY_CONNECTED)
 		return;
-	json_object_set_new(shown, "loss_before", show_loss(entry->outcome.loss_before));
-	json_object_set_new(shown, "loss_after", show_loss(entry->outcome.loss_after));
-	json_object_set_new(shown, "outcome", show_outcome(&entry->outcome));
+	chain_outcome(entry, &outcome);
+	json_object_set_new(shown, "loss_before", show_loss(outcome.loss_before));
+	json_object_set_new(shown, "loss_after", show_loss(outcome.loss_after));
+	json_object_set_new(shown, "outcome", show_outcome(&outcome));
 	json_object_set_new(shown, "model_root_after", json_hash(entry->model_root_after));
 }
 
@@ -390,6 +393,7 @@ json_t *show_block_proof(const struct spec *spec, const struct index_entry *entr
 	const struct header *proof_header = block_proof(block, index);
 	json_t *shown = show_proof(spec, proof_header);
 	const struct index_entry *trained = entry; /* which has the outcome of its slots */
+	struct block_outcome outcome;
 	uint8_t proof_seed[32];
 
 	while (trained->parent != NULL && memcmp(trained->header.prev, proof_header->prev, 32) != 0)
@@ -398,7 +402,7 @@ json_t *show_block_proof(const struct spec *spec, const struct index_entry *entr
 	/* Which dataset a slot had is part of the outcome, and known from verification on. */
 	if (trained->status == ENTRY_VERIFIED || trained->status == ENTRY_CONNECTED)
 		json_object_set_new(shown, "dataset",
-			json_integer(trained->outcome.dataset[spec_slot(spec, proof_seed)]));
+			json_integer(chain_outcome(trained, &outcome)->dataset[spec_slot(spec, proof_seed)]));
 	if (trained != entry) {
 		json_object_set_new(shown, "parent_height", json_integer((json_int_t)trained->height - 1));
 		json_object_set_new(shown, "worth",

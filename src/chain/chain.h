@@ -49,7 +49,8 @@ struct index_entry {
 	uint32_t tx_count, loose_count, late_count; /* while held, and from ENTRY_STORED on */
 	uint64_t connect_order;                     /* 1, 2, ... in order of first connection; 0: never connected */
 	/* From ENTRY_VERIFIED on: */
-	struct block_outcome outcome;
+	uint8_t *outcome_bytes; /* what it did; chain_outcome reads it */
+	size_t outcome_size;
 	uint8_t model_root_after[32];
 	uint32_t verify_ms; /* what its verification took in this run; 0: an earlier one verified it */
 };
@@ -133,6 +134,9 @@ const struct index_entry *chain_best_header(
 const struct index_entry *chain_find(const struct chain *chain, const uint8_t id[32]); /* NULL: unknown */
 const struct index_entry *chain_at(const struct chain *chain, uint32_t height);        /* active chain; NULL above */
 bool chain_is_active(const struct chain *chain, const struct index_entry *entry);
+/* What a verified block did, read into `outcome`, which is returned; of another entry, nothing and of no slots. Any
+ * thread. */
+const struct block_outcome *chain_outcome(const struct index_entry *entry, struct block_outcome *outcome);
 /* The entry itself or its ancestor at that height; NULL: the height is above it. */
 const struct index_entry *chain_ancestor(const struct index_entry *entry, uint32_t height);
 /* Whether `entry` goes before `rival`: it has more work, or as much, both are dated as early as may be, and its ticket

@@ -167,19 +167,21 @@ static const struct coin *connect_find_stake(struct coin_view *view, const struc
 static bool connect_strike(struct chain *chain, const struct index_entry *parent, struct coin_view *view,
 	struct buf *struck, struct errmsg *err)
 {
+	struct block_outcome merge_outcome;
 	struct round_view merged_round;
 	uint32_t struck_count = 0;
 	struct buf struck_coins;
 	bool failed = false;
 
-	if (parent->outcome.merge.seats == 0 || !registry_merged_round(chain->registry, &merged_round))
+	chain_outcome(parent, &merge_outcome);
+	if (merge_outcome.merge.seats == 0 || !registry_merged_round(chain->registry, &merged_round))
 		return true;
 	buf_init(&struck_coins);
 	for (uint32_t i = 0; i < merged_round.seats && !failed; i++) {
 		const struct coin *staked_coin;
 		struct outpoint stake;
 
-		if (!merge_statement_is_struck(&parent->outcome.merge, i))
+		if (!merge_statement_is_struck(&merge_outcome.merge, i))
 			continue;
 		staked_coin = connect_find_stake(view, &merged_round.seat[i], &stake, &failed, err);
 		if (staked_coin == NULL)
@@ -200,9 +202,10 @@ static bool connect_unstrike(const struct chain *chain, const struct full_entry 
 	struct reader *undo_reader)
 {
 	const uint32_t merge_height = full->entry.height - 1;
+	struct block_outcome merge_outcome;
 	size_t struck_count;
 
-	if (full->entry.parent->outcome.merge.seats == 0)
+	if (chain_outcome(full->entry.parent, &merge_outcome)->merge.seats == 0)
 		return reader_done(undo_reader);
 	struck_count = reader_compact(undo_reader);
 	for (size_t i = 0; i < struck_count && undo_reader->ok; i++) {
@@ -364,6 +367,7 @@ static enum connect_result connect_check_block(struct chain *chain, struct full_
 	struct block_effect *block_effect, struct reject *reject, struct errmsg *err)
 {
 	const struct index_entry *parent = full->entry.parent;
+	struct block_outcome parent_outcome;
 	struct coinbase_facts coinbase_facts = {
 		.height = full->entry.height,
 		.miner = block->header.miner,
@@ -372,7 +376,7 @@ static enum connect_result connect_check_block(struct chain *chain, struct full_
 		.late = block->late,
 		.late_count = block->late_count,
 		.registry = chain->registry,
-		.parent = parent->height > 0 ? &parent->outcome : NULL,
+		.parent = parent->height > 0 ? chain_outcome(parent, &parent_outcome) : NULL,
 	};
 	enum connect_result block_result;
 	struct buf struck;
@@ -603,6 +607,7 @@ static bool connect_commit(struct chain *chain, struct full_entry *full, const s
 	struct coin_stats stats_after = chain->coin_stats;
 	struct db_batch *commit_batch = db_batch_new();
 	struct slices changed = { 0 };
+	struct block_outcome parent_outcome;
 	struct registry_undo *block_undo;
 	bool committed;
 
@@ -610,7 +615,8 @@ static bool connect_commit(struct chain *chain, struct full_entry *full, const s
 		db_batch_free(commit_batch);
 		return false;
 	}
-	block_undo = registry_apply(chain->registry, block, parent->height > 0 ? &parent->outcome : NULL);
+	block_undo = registry_apply(chain->registry, block,
+		parent->height > 0 ? chain_outcome(parent, &parent_outcome) : NULL);
 	committed = connect_append_undo(chain, full, &block_effect->spent, block_undo, err) &&
 		connect_sync_records(chain, err);
 	if (committed) {

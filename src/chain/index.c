@@ -10,6 +10,9 @@
 
 enum { INDEX_MEDIAN_SPAN = 11, INDEX_REASON_MAX = 64, INDEX_KEY_SIZE = 33 };
 
+/* Some 100,000 of them are what a chain has after a year or two. */
+_Static_assert(sizeof(struct full_entry) <= 640, "what few entries need does not lie in each");
+
 /* --- entries and walks --- */
 
 /* A skip may lead past the height that is asked for; then one step up, where the next skip is another. About log2 of
@@ -188,8 +191,15 @@ struct full_entry *index_add(struct index *index, const struct header *header, c
 	return full;
 }
 
+static void index_free_entry(struct full_entry *full)
+{
+	free(full->entry.outcome_bytes);
+	free(full);
+}
+
 void index_init(struct index *index, const struct spec *spec)
 {
+	const struct block_outcome nothing_done = { .outcome.slots = spec->slots };
 	struct full_entry *genesis = mem_calloc(1, sizeof *genesis);
 
 	memset(index, 0, sizeof *index);
@@ -199,7 +209,7 @@ void index_init(struct index *index, const struct spec *spec)
 	genesis->entry.status = ENTRY_CONNECTED;
 	memcpy(genesis->entry.id, spec->genesis_id, 32);
 	memcpy(genesis->entry.model_root_after, spec->genesis.model_root, 32);
-	genesis->entry.outcome.outcome.slots = spec->slots;
+	index_set_outcome(genesis, &nothing_done);
 	index_insert(index, genesis);
 	index_set_active(index, genesis);
 }
@@ -207,7 +217,7 @@ void index_init(struct index *index, const struct spec *spec)
 void index_clear(struct index *index)
 {
 	for (size_t i = 0; i < index->count; i++)
-		free(index->entries[i]);
+		index_free_entry(index->entries[i]);
 	for (size_t i = 0; i < index->reason_count; i++)
 		free(index->reasons[i]);
 	free(index->reasons);
@@ -215,6 +225,37 @@ void index_clear(struct index *index)
 	free(index->active);
 	map_clear(&index->by_id);
 	memset(index, 0, sizeof *index);
+}
+
+/* --- outcomes --- */
+
+/* One that was refused by the operator and taken back is verified again, while a worker may still read what it did: so
+ * its bytes, which are as many as before, stay where they are. */
+void index_set_outcome(struct full_entry *full, const struct block_outcome *outcome)
+{
+	struct index_entry *entry = &full->entry;
+	struct buf outcome_bytes;
+
+	buf_init(&outcome_bytes);
+	block_outcome_write(&outcome_bytes, outcome);
+	if (entry->outcome_size != outcome_bytes.size)
+		entry->outcome_bytes = mem_realloc(entry->outcome_bytes, outcome_bytes.size);
+	entry->outcome_size = outcome_bytes.size;
+	memcpy(entry->outcome_bytes, outcome_bytes.data, outcome_bytes.size);
+	buf_clear(&outcome_bytes);
+}
+
+/* The bytes are our own, or were read when they came from the database. */
+const struct block_outcome *chain_outcome(const struct index_entry *entry, struct block_outcome *outcome)
+{
+	struct reader outcome_reader;
+
+	memset(outcome, 0, sizeof *outcome);
+	if (entry->outcome_bytes != NULL) {
+		reader_init(&outcome_reader, entry->outcome_bytes, entry->outcome_size);
+		block_outcome_read(&outcome_reader, outcome);
+	}
+	return outcome;
 }
 
 /* --- status --- */
@@ -295,7 +336,7 @@ static void index_forget_entry(struct index *index, struct full_entry *full)
 {
 	index->header_only -= full->entry.status == ENTRY_HEADER;
 	map_remove(&index->by_id, full->entry.id);
-	free(full);
+	index_free_entry(full);
 }
 
 /* Whoever is told to forget must have let go of them: their memory goes. */
@@ -443,6 +484,17 @@ static void index_position_read(struct reader *entry_reader, struct file_positio
 	file_position->size = reader_le64(entry_reader);
 }
 
+/* Of an entry without an outcome that of nothing: every record has one. */
+static void index_put_outcome(struct buf *entry_bytes, const struct index_entry *entry)
+{
+	const struct block_outcome nothing_done = { .weight = 0 };
+
+	if (entry->outcome_bytes != NULL)
+		buf_put(entry_bytes, entry->outcome_bytes, entry->outcome_size);
+	else
+		block_outcome_write(entry_bytes, &nothing_done);
+}
+
 static void index_write(struct db_batch *index_batch, struct full_entry *full)
 {
 	const struct index_entry *entry = &full->entry;
@@ -466,7 +518,7 @@ static void index_write(struct db_batch *index_batch, struct full_entry *full)
 	buf_put(&entry_bytes, entry->model_root_after, 32);
 	buf_put_compact(&entry_bytes, strlen(entry_reason));
 	buf_put_text(&entry_bytes, entry_reason);
-	block_outcome_write(&entry_bytes, &entry->outcome);
+	index_put_outcome(&entry_bytes, entry);
 	db_batch_put(index_batch, entry_key, sizeof entry_key, entry_bytes.data, entry_bytes.size);
 	buf_clear(&entry_bytes);
 	full->saved = true;
@@ -504,6 +556,7 @@ static struct full_entry *index_read(struct index *index, const uint8_t id[32], 
 	struct index_entry *entry = &full->entry;
 	const uint8_t *header_bytes, *reason_text;
 	uint8_t entry_status = reader_u8(entry_reader);
+	struct block_outcome outcome;
 	size_t reason_size;
 
 	memcpy(entry->id, id, 32);
@@ -519,11 +572,13 @@ static struct full_entry *index_read(struct index *index, const uint8_t id[32], 
 	reader_copy(entry_reader, entry->model_root_after, 32);
 	reason_size = reader_compact(entry_reader);
 	reason_text = reason_size <= INDEX_REASON_MAX ? reader_bytes(entry_reader, reason_size) : NULL;
-	if (reason_text == NULL || entry_status > ENTRY_INVALID || !block_outcome_read(entry_reader, &entry->outcome) ||
+	if (reason_text == NULL || entry_status > ENTRY_INVALID || !block_outcome_read(entry_reader, &outcome) ||
 		!reader_done(entry_reader)) {
 		free(full);
 		return NULL;
 	}
+	if (outcome.outcome.slots > 0)
+		index_set_outcome(full, &outcome);
 	header_read(&entry->header, header_bytes);
 	entry->status = (enum entry_status)entry_status;
 	if (entry->status == ENTRY_INVALID)
@@ -598,7 +653,7 @@ bool index_load(struct index *index, struct db *db, struct errmsg *err)
 			index->connect_order = full->entry.connect_order;
 	}
 	for (; entries_taken < index_loading.count; entries_taken++)
-		free(index_loading.entries[entries_taken]);
+		index_free_entry(index_loading.entries[entries_taken]);
 	free(index_loading.entries);
 	return index_sound;
 }

@@ -8,7 +8,10 @@
  * parent of a VERIFIED entry is VERIFIED or CONNECTED; the active chain is CONNECTED throughout.
  *
  * What is written once an entry is VERIFIED (header, parent, skip, positions of block and bodies, outcome, model root)
- * does not change afterwards: workers may read these fields. */
+ * does not change afterwards: workers may read these fields.
+ *
+ * There is one for each block for ever, so it is small. Its outcome lies beside it, in the byte form that the database
+ * has too: few blocks have all the slots that there may be, and one of a round states a merge. */
 #ifndef ATELIER_CHAIN_INDEX_H
 #define ATELIER_CHAIN_INDEX_H
 
@@ -79,6 +82,8 @@ bool index_beats(const struct index *index, const struct index_entry *entry, con
 struct full_entry *index_best_verified(const struct index *index);
 
 void index_set_status(struct index *index, struct full_entry *full, enum entry_status status);
+/* What verifying it showed. */
+void index_set_outcome(struct full_entry *full, const struct block_outcome *outcome);
 /* Makes the branch that ends in `tip` the active chain. */
 void index_set_active(struct index *index, struct full_entry *tip);
 

@@ -167,10 +167,12 @@ const struct index_entry *chain_find_proof(struct chain *chain, const uint8_t id
 uint32_t chain_proof_dataset(const struct chain *chain, const struct index_entry *entry, const struct header *proof)
 {
 	const struct index_entry *late_child = index_late_child(entry->parent, proof);
+	struct block_outcome outcome;
 	uint8_t proof_seed[32];
 
 	header_seed(proof, proof_seed);
-	return (late_child != NULL ? late_child : entry)->outcome.dataset[spec_slot(chain->spec, proof_seed)];
+	chain_outcome(late_child != NULL ? late_child : entry, &outcome);
+	return outcome.dataset[spec_slot(chain->spec, proof_seed)];
 }
 
 /* --- how it goes --- */

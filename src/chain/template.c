@@ -17,7 +17,8 @@
  * output a proof, slot and seat. Four for each byte, as a coinbase has no witness. */
 static size_t template_coinbase_weight(const struct chain *chain, size_t proofs)
 {
-	const size_t slots = chain->spec->slots, seats = chain_tip(chain)->outcome.merge.seats;
+	struct block_outcome tip_outcome;
+	const size_t slots = chain->spec->slots, seats = chain_outcome(chain_tip(chain), &tip_outcome)->merge.seats;
 
 	return 4 * (80 + 64 + 17 * slots + seats + 43 * (1 + proofs + slots + seats));
 }
@@ -137,11 +138,12 @@ struct block *chain_template(struct chain *chain, const uint8_t miner[32])
 	const struct index_entry *tip = chain_tip(chain);
 	const struct spec *spec = chain->spec;
 	struct block *template_block = block_new();
+	struct block_outcome tip_outcome;
 	struct coinbase_facts template_facts = {
 		.height = tip->height + 1,
 		.miner = template_block->header.miner,
 		.registry = chain->registry,
-		.parent = tip->height > 0 ? &tip->outcome : NULL,
+		.parent = tip->height > 0 ? chain_outcome(tip, &tip_outcome) : NULL,
 	};
 	struct parent_view parent_view;
 	size_t coinbase_room, most_proofs;

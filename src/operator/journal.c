@@ -58,13 +58,15 @@ static void journal_tell_block(const struct spec *spec, const struct index_entry
 	     journal_seconds[JOURNAL_TIME_TEXT] = "";
 	struct show_payments journal_paid;
 	struct buf journal_loss, journal_datasets;
+	struct block_outcome outcome;
 
+	chain_outcome(entry, &outcome);
 	hex_encode_reversed(journal_id, entry->id, 32);
 	show_sum_payments(spec, entry->height, block, &journal_paid);
 	buf_init(&journal_loss);
-	journal_put_loss(&journal_loss, &entry->outcome);
+	journal_put_loss(&journal_loss, &outcome);
 	buf_init(&journal_datasets);
-	journal_put_datasets(&journal_datasets, &entry->outcome);
+	journal_put_datasets(&journal_datasets, &outcome);
 	/* Zero where an earlier run has verified it: the time is not kept on disk. */
 	if (entry->verify_ms > 0)
 		snprintf(journal_seconds, sizeof journal_seconds, ", %" PRIu32 ".%" PRIu32 " s",
@@ -85,7 +87,8 @@ static void journal_tell_block(const struct spec *spec, const struct index_entry
 /* The block that ended a round: what became of its seats. */
 static void journal_tell_merge(const struct index_entry *entry)
 {
-	const struct merge_statement *journal_merge = &entry->outcome.merge;
+	struct block_outcome outcome;
+	const struct merge_statement *journal_merge = &chain_outcome(entry, &outcome)->merge;
 	unsigned journal_seats[4] = { 0 };
 
 	if (journal_merge->seats == 0)

@@ -92,6 +92,7 @@ static void audit_read_statement(struct chain *chain, struct audit_report *audit
 	const struct index_entry *child = chain_is_active(chain, audited) ? chain_at(chain, audited->height + 1) : NULL;
 	const struct block *audited_child = child == NULL ? NULL : chain_read_bare(chain, child, NULL);
 	uint32_t audited_slots = chain_spec(chain)->slots;
+	struct block_outcome outcome;
 
 	if (audited_child != NULL) {
 		const struct tx *audited_coinbase = audited_child->txs[0];
@@ -106,8 +107,9 @@ static void audit_read_statement(struct chain *chain, struct audit_report *audit
 		block_unref(audited_child);
 		return;
 	}
-	audit_report->stated = audited->outcome.outcome;
-	audit_report->merge_stated = audited->outcome.merge;
+	chain_outcome(audited, &outcome);
+	audit_report->stated = outcome.outcome;
+	audit_report->merge_stated = outcome.merge;
 	audit_report->has_stated = true;
 	memcpy(audit_report->stated_root, audited->model_root_after, 32);
 }

@@ -21,12 +21,12 @@ struct calls_rounds {
 
 /* --- rounds --- */
 
-/* The block that merged the round of that base; NULL: none has yet. */
-static const struct index_entry *rounds_merge(const struct chain *chain, uint32_t base)
+/* The block that merged the round of that base, and what it did; NULL: none has yet. */
+static const struct index_entry *rounds_merge(const struct chain *chain, uint32_t base, struct block_outcome *outcome)
 {
 	const struct index_entry *merge = chain_at(chain, base + chain_spec(chain)->round_blocks);
 
-	return merge != NULL && merge->outcome.merge.seats > 0 ? merge : NULL;
+	return merge != NULL && chain_outcome(merge, outcome)->merge.seats > 0 ? merge : NULL;
 }
 
 /* Base of the newest round: of the one that the next block lies in; 0: none has begun. */
@@ -83,7 +83,8 @@ static json_t *rounds_show_round(const struct chain *chain, uint32_t base)
 {
 	const struct spec *spec = chain_spec(chain);
 	const uint32_t work_end = base + spec->round_work;
-	const struct index_entry *merge = rounds_merge(chain, base);
+	struct block_outcome outcome;
+	const struct index_entry *merge = rounds_merge(chain, base, &outcome);
 	json_t *round = json_object();
 
 	json_object_set_new(round, "base", json_integer(base));
@@ -95,10 +96,10 @@ static json_t *rounds_show_round(const struct chain *chain, uint32_t base)
 	json_object_set_new(round, "merged", json_boolean(merge != NULL));
 	if (merge == NULL)
 		return round;
-	json_object_set_new(round, "void", json_boolean(merge->outcome.merge.is_void));
-	json_object_set_new(round, "halved", json_boolean(merge->outcome.merge.is_second));
-	json_object_set_new(round, "loss_before", show_loss(merge->outcome.loss_before));
-	json_object_set_new(round, "loss_after", show_loss(merge->outcome.loss_after));
+	json_object_set_new(round, "void", json_boolean(outcome.merge.is_void));
+	json_object_set_new(round, "halved", json_boolean(outcome.merge.is_second));
+	json_object_set_new(round, "loss_before", show_loss(outcome.loss_before));
+	json_object_set_new(round, "loss_after", show_loss(outcome.loss_after));
 	return round;
 }
 
@@ -147,10 +148,10 @@ static enum rpc_outcome call_getrounds(struct rpc_request *rounds_request, void 
 
 	for (int64_t left = rpc_int(rounds_request, "count"); left > 0 && base > 0; left--, base -= round_blocks) {
 		json_t *round = rounds_show_round(chain, base), *seats = json_object();
-		const struct index_entry *merge = rounds_merge(chain, base);
+		struct block_outcome outcome;
 
-		if (merge != NULL)
-			rounds_count_verdicts(seats, &merge->outcome.merge);
+		if (rounds_merge(chain, base, &outcome) != NULL)
+			rounds_count_verdicts(seats, &outcome.merge);
 		else
 			rounds_count_open(seats, chain);
 		json_object_set_new(round, "seats", seats);
@@ -197,7 +198,8 @@ static json_t *rounds_show_seat(const struct calls_rounds *calls, const struct r
 {
 	const struct chain *chain = calls->parts->chain;
 	const struct spec *spec = chain_spec(chain);
-	const struct index_entry *merge = rounds_merge(chain, view->base);
+	struct block_outcome outcome;
+	const struct index_entry *merge = rounds_merge(chain, view->base, &outcome);
 	const struct rounds_seat *seat_block = &view->seat[seat];
 	json_t *shown = json_object();
 
@@ -207,7 +209,7 @@ static json_t *rounds_show_seat(const struct calls_rounds *calls, const struct r
 	json_object_set_new(shown, "dataset", json_integer(view->run[seat].dataset));
 	json_object_set_new(shown, "state",
 		json_string(merge != NULL ?
-				show_verdict(merge->outcome.merge.seat[seat]) :
+				show_verdict(outcome.merge.seat[seat]) :
 				rounds_open_state(spec, view->base, chain_tip(chain)->height + 1, &view->run[seat])));
 	rounds_show_said(shown, view, seat);
 	json_object_set_new(shown, "pay",
@@ -215,7 +217,7 @@ static json_t *rounds_show_seat(const struct calls_rounds *calls, const struct r
 			view->run[seat].committed ? view->run[seat].length : spec->segments)));
 	json_object_set_new(shown, "paid",
 		json_boolean(merge != NULL && chain_tip(chain)->height > merge->height &&
-			merge_statement_is_true(&merge->outcome.merge, seat)));
+			merge_statement_is_true(&outcome.merge, seat)));
 	json_object_set_new(shown, "own",
 		json_boolean(runner_trace(calls->parts->runner, view->id, seat_block->id) != NULL ||
 			runner_owns(calls->parts->runner, seat_block->key)));
@@ -289,8 +291,10 @@ static void rounds_show_stage(json_t *shown, const struct chain *chain, const st
 {
 	const struct spec *spec = chain_spec(chain);
 	const struct trace *trace = info->trace;
-	const struct index_entry *merge = info->stage == RUNNER_OVER ? rounds_merge(chain, trace->run.base_height) :
-								       NULL;
+	struct block_outcome outcome;
+	const struct index_entry *merge = info->stage == RUNNER_OVER ?
+		rounds_merge(chain, trace->run.base_height, &outcome) :
+		NULL;
 	const uint32_t seat = trace->run.seat_height - (trace->run.base_height - spec->round_blocks + 1);
 	bool is_true;
 
@@ -298,8 +302,8 @@ static void rounds_show_stage(json_t *shown, const struct chain *chain, const st
 		json_object_set_new(shown, "state", json_string(runner_stage_name(info->stage)));
 		return;
 	}
-	is_true = merge_statement_is_true(&merge->outcome.merge, seat);
-	json_object_set_new(shown, "state", json_string(show_verdict(merge->outcome.merge.seat[seat])));
+	is_true = merge_statement_is_true(&outcome.merge, seat);
+	json_object_set_new(shown, "state", json_string(show_verdict(outcome.merge.seat[seat])));
 	if (is_true && trace->signed_length == 0)
 		return; /* that file is lost, and with it the length */
 	json_object_set_new(shown, "pay",

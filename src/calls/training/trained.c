@@ -12,11 +12,12 @@
 /* Slots of the tip that had this dataset and a proof. */
 static uint64_t trained_by_tip(const struct index_entry *tip, size_t dataset_number)
 {
-	const struct outcome *tip_outcome = &tip->outcome.outcome;
+	struct block_outcome tip_outcome;
 	uint64_t tip_slots = 0;
 
-	for (uint32_t i = 0; tip->height > 0 && !tip_outcome->is_void && i < tip_outcome->slots; i++)
-		tip_slots += tip_outcome->slot[i].count > 0 && tip->outcome.dataset[i] == dataset_number;
+	chain_outcome(tip, &tip_outcome);
+	for (uint32_t i = 0; tip->height > 0 && !tip_outcome.outcome.is_void && i < tip_outcome.outcome.slots; i++)
+		tip_slots += tip_outcome.outcome.slot[i].count > 0 && tip_outcome.dataset[i] == dataset_number;
 	return tip_slots;
 }
 

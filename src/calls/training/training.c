@@ -77,6 +77,7 @@ static enum rpc_outcome call_gettraininginfo(struct rpc_request *training_reques
 {
 	struct calls_parts *training = context;
 	const struct index_entry *training_tip = chain_tip(training->chain);
+	struct block_outcome tip_outcome;
 	struct miner_stats miner_now;
 	json_t *training_info;
 
@@ -85,7 +86,7 @@ static enum rpc_outcome call_gettraininginfo(struct rpc_request *training_reques
 	json_object_set_new(training_info, "height", json_integer(training_tip->height));
 	json_object_set_new(training_info, "model_root", json_hash(training_tip->model_root_after));
 	json_object_set_new(training_info, "loss",
-		training_tip->height == 0 ? json_null() : show_loss_after(&training_tip->outcome));
+		training_tip->height == 0 ? json_null() : show_loss_after(chain_outcome(training_tip, &tip_outcome)));
 	json_object_set_new(training_info, "next_slots", training_show_next_slots(training->chain));
 	json_object_set_new(training_info, "loose_proofs",
 		json_integer((json_int_t)chain_loose_count(training->chain)));

@@ -134,9 +134,8 @@ static uint8_t *replay_read_change(const struct replay *replay, const struct rou
 
 /* Of the seats that were merged, and of no others. */
 static bool replay_read_round(const struct replay *replay, const struct full_entry *merging,
-	struct replay_change *changes, struct errmsg *err)
+	const struct merge_statement *stated, struct replay_change *changes, struct errmsg *err)
 {
-	const struct merge_statement *stated = &merging->entry.outcome.merge;
 	struct rounds_run said[ROUND_SEATS_MAX] = { 0 };
 
 	if (!replay_hear_round(replay, merging, said, err))
@@ -155,14 +154,13 @@ static bool replay_read_round(const struct replay *replay, const struct full_ent
 /* The state after a merge from that after the update, whose reference it takes. Of a merge that is void nothing is
  * read. */
 static struct state *replay_merge(const struct replay *replay, const struct full_entry *full,
-	struct state *updated_state, struct errmsg *err)
+	const struct merge_statement *stated, struct state *updated_state, struct errmsg *err)
 {
-	const struct merge_statement *stated = &full->entry.outcome.merge;
 	struct replay_change changes[ROUND_SEATS_MAX] = { 0 };
 	struct merge_run runs[ROUND_SEATS_MAX];
 	struct state *merged_state = NULL;
 
-	if (stated->is_void || replay_read_round(replay, full, changes, err)) {
+	if (stated->is_void || replay_read_round(replay, full, stated, changes, err)) {
 		for (uint32_t i = 0; i < stated->seats; i++)
 			runs[i] = (struct merge_run){ changes[i].code, changes[i].length,
 				(enum merge_seat)stated->seat[i] };
@@ -182,6 +180,7 @@ static struct state *replay_block(const struct replay *replay, const struct full
 	const struct block *block = block_records_read(replay->blocks, replay->spec, full, true, err);
 	struct update_job replay_job = { .parent = parent_state, .slots = replay->spec->slots, .cancel = replay->stop };
 	struct update_outcome replayed_outcome;
+	struct block_outcome stated;
 	struct update_proof *replay_proofs;
 	struct state *replayed_state;
 
@@ -197,12 +196,13 @@ static struct state *replay_block(const struct replay *replay, const struct full
 		header_seed(block_proof(block, i), proof_seed);
 		replay_proofs[i] = (struct update_proof){ block->bodies[i], spec_slot(replay->spec, proof_seed) };
 	}
-	replay_update_outcome(&full->entry.outcome.outcome, &replayed_outcome);
+	chain_outcome(&full->entry, &stated);
+	replay_update_outcome(&stated.outcome, &replayed_outcome);
 	replayed_state = update_replay(&spec_course(replay->spec)->train, &replay_job, &replayed_outcome);
 	free(replay_proofs);
 	block_unref(block);
-	if (replayed_state != NULL && full->entry.outcome.merge.seats > 0) {
-		replayed_state = replay_merge(replay, full, replayed_state, err);
+	if (replayed_state != NULL && stated.merge.seats > 0) {
+		replayed_state = replay_merge(replay, full, &stated.merge, replayed_state, err);
 		if (replayed_state == NULL)
 			return NULL;
 	}

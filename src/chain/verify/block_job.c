@@ -149,11 +149,11 @@ static bool block_job_accept(struct chain *chain, struct block_job *block_job, s
 	free(proof_bodies);
 	if (!accepted || !block_job_keep_blobs(chain, block_job->block, err))
 		return false;
-	verified->outcome = block_job->outcome;
-	verified->outcome.outcome = block_job->verdict.outcome;
-	verified->outcome.loss_before = block_job->verdict.loss_before;
-	verified->outcome.loss_after = block_job->verdict.loss_after;
-	verified->outcome.merge = block_job->verdict.merge;
+	block_job->outcome.outcome = block_job->verdict.outcome;
+	block_job->outcome.loss_before = block_job->verdict.loss_before;
+	block_job->outcome.loss_after = block_job->verdict.loss_after;
+	block_job->outcome.merge = block_job->verdict.merge;
+	index_set_outcome(block_job->full, &block_job->outcome);
 	memcpy(verified->model_root_after, state_root(block_job->verdict.state), 32);
 	/* One millisecond is the least: 0 says that it was not in this run. */
 	verified->verify_ms = (uint32_t)(clock_mono_ms() - block_job->began) + 1;

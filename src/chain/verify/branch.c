@@ -42,12 +42,14 @@ static bool branch_apply_block(struct chain *chain, struct registry *side_regist
 {
 	const struct block *branch_block = kept_read(chain, full, err);
 	const struct index_entry *parent = full->entry.parent;
+	struct block_outcome parent_outcome;
 
 	if (branch_block == NULL) {
 		halt_name_remedy(err);
 		return false;
 	}
-	registry_undo_free(registry_apply(side_registry, branch_block, parent->height > 0 ? &parent->outcome : NULL));
+	registry_undo_free(registry_apply(side_registry, branch_block,
+		parent->height > 0 ? chain_outcome(parent, &parent_outcome) : NULL));
 	block_unref(branch_block);
 	return true;
 }

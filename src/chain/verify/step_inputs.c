@@ -130,14 +130,16 @@ const struct index_entry *step_inputs_late_draw(const struct registry *registry,
 	const struct header *header, struct step_draw *step_draw)
 {
 	const struct index_entry *child = index_late_child(parent, header);
+	struct block_outcome child_outcome;
 
 	if (child == NULL)
 		return NULL;
+	chain_outcome(child, &child_outcome);
 	memset(step_draw, 0, sizeof *step_draw);
 	step_draw->registry = registry;
-	step_draw->weight = child->outcome.weight;
+	step_draw->weight = child_outcome.weight;
 	memcpy(step_draw->ticket, child->parent->ticket, 32);
-	memcpy(step_draw->dataset, child->outcome.dataset, sizeof step_draw->dataset);
+	memcpy(step_draw->dataset, child_outcome.dataset, sizeof step_draw->dataset);
 	return child->parent;
 }
 
@@ -208,6 +210,7 @@ bool step_inputs_block(struct chain *chain, const struct full_entry *full, const
 	const struct index_entry *step_parent = full->entry.parent;
 	const struct registry *step_registry = branch_registry(chain, entry_full(step_parent), err);
 	bool gathered = step_registry != NULL;
+	struct block_outcome parent_outcome;
 	struct step_draw step_draw;
 
 	memset(step_job, 0, sizeof *step_job);
@@ -221,7 +224,7 @@ bool step_inputs_block(struct chain *chain, const struct full_entry *full, const
 		step_inputs_draw(chain->spec, step_registry, step_parent, &step_draw);
 		memcpy(step_outcome->dataset, step_draw.dataset, sizeof step_outcome->dataset);
 		step_job->v_ref = registry_v_ref(step_registry,
-			step_parent->height > 0 ? &step_parent->outcome.outcome : NULL);
+			step_parent->height > 0 ? &chain_outcome(step_parent, &parent_outcome)->outcome : NULL);
 		step_outcome->v_ref = step_job->v_ref;
 		step_outcome->weight = step_draw.weight;
 		memcpy(step_job->ticket, step_parent->ticket, 32);

@@ -101,6 +101,7 @@ static void test_blob_taken_away(void **unused)
 	struct helper a, b;
 	struct reject reject;
 	const struct index_entry *tip;
+	struct block_outcome did;
 	bool trained = false;
 
 	(void)unused;
@@ -120,9 +121,9 @@ static void test_blob_taken_away(void **unused)
 	while (!trained) {
 		helper_mine(&a, 1);
 		tip = chain_tip(a.chain);
+		chain_outcome(tip, &did);
 		for (uint32_t slot = 0; slot < a.spec->slots; slot++)
-			trained = trained ||
-				(tip->outcome.dataset[slot] == 1 && tip->outcome.outcome.slot[slot].count > 0);
+			trained = trained || (did.dataset[slot] == 1 && did.outcome.slot[slot].count > 0);
 		helper_feed(&b, &a, tip->height, tip->height);
 		helper_settle(&b);
 	}
@@ -199,6 +200,7 @@ static void test_dataset_lives(void **unused)
 	struct helper a, b, c;
 	struct reject reject;
 	struct errmsg err;
+	struct block_outcome did;
 	size_t number;
 	bool drawn = false;
 
@@ -213,8 +215,9 @@ static void test_dataset_lives(void **unused)
 	for (int i = 0; i < 12; i++) {
 		helper_mine_loose(&a);
 		helper_mine(&a, 1);
+		chain_outcome(chain_tip(a.chain), &did);
 		for (uint32_t slot = 0; slot < a.spec->slots; slot++)
-			drawn = drawn || chain_tip(a.chain)->outcome.dataset[slot] == 1;
+			drawn = drawn || did.dataset[slot] == 1;
 	}
 	assert_true(drawn);
 	assert_int_equal(chain_add_blob(b.chain, root, data, BLOB_SIZE, true, &reject), CHAIN_NEW);
@@ -579,6 +582,7 @@ static void test_false_blocks(void **unused)
 /* What an auditor recomputes from disk is what was accepted. */
 static void test_audit(void **unused)
 {
+	struct block_outcome did;
 	struct verify_job *job;
 	struct verdict verdict;
 	struct errmsg err;
@@ -600,7 +604,7 @@ static void test_audit(void **unused)
 		verify_run(job, &verdict);
 		assert_true(verdict.valid);
 		assert_memory_equal(state_root(verdict.state), entry->model_root_after, 32);
-		assert_int_equal(verdict.outcome.slot[0].value, entry->outcome.outcome.slot[0].value);
+		assert_int_equal(verdict.outcome.slot[0].value, chain_outcome(entry, &did)->outcome.slot[0].value);
 		state_unref(verdict.state);
 		verify_job_clear(job);
 		free(job);

@@ -34,6 +34,7 @@ static struct block *late_block(struct helper *h, const struct header late[], si
 {
 	struct block *block = chain_template(h->chain, h->key);
 	const struct index_entry *tip = chain_tip(h->chain);
+	struct block_outcome parent;
 
 	free(block->late);
 	block->late = mem_dup(late, count * sizeof *late);
@@ -48,7 +49,7 @@ static struct block *late_block(struct helper *h, const struct header late[], si
 			.late = block->late,
 			.late_count = count,
 			.registry = chain_registry(h->chain),
-			.parent = tip->height > 0 ? &tip->outcome : NULL,
+			.parent = tip->height > 0 ? chain_outcome(tip, &parent) : NULL,
 		});
 	block_set_roots(block);
 	return block;
@@ -115,6 +116,7 @@ static void test_all_ages(void **unused)
 {
 	static const uint32_t sixteenths[] = { 8, 8, 8, 8, 12, 15 };
 	struct header lost[6];
+	struct block_outcome did;
 	struct outcome outcome;
 	struct helper a, b;
 	int64_t bucket;
@@ -128,7 +130,7 @@ static void test_all_ages(void **unused)
 	offer_late(&a, lost, 6, NULL);
 	assert_int_equal(chain_tip(a.chain)->late_count, 6);
 	assert_pays(&a, lost, sixteenths, 6, bucket);
-	outcome = chain_tip(a.chain)->outcome.outcome;
+	outcome = chain_outcome(chain_tip(a.chain), &did)->outcome;
 	assert_int_equal(outcome.slot[0].count + outcome.slot[1].count, 1);
 	helper_feed(&b, &a, 1, 8);
 	helper_settle(&b);

@@ -16,10 +16,13 @@ static void state_merge(struct helper *h, const uint8_t seats[BLOCKS])
 {
 	struct full_entry *full = entry_full(chain_tip(h->chain));
 	struct db_batch *batch = db_batch_new();
+	struct block_outcome outcome;
 	struct errmsg err;
 
-	full->entry.outcome.merge = (struct merge_statement){ .seats = BLOCKS };
-	memcpy(full->entry.outcome.merge.seat, seats, BLOCKS);
+	chain_outcome(&full->entry, &outcome);
+	outcome.merge = (struct merge_statement){ .seats = BLOCKS };
+	memcpy(outcome.merge.seat, seats, BLOCKS);
+	index_set_outcome(full, &outcome);
 	index_save(batch, full);
 	assert_true(db_write(h->chain->db, batch, true, &err));
 	db_batch_free(batch);
