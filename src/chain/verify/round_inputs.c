@@ -242,15 +242,21 @@ bool round_inputs_gather(struct chain *chain, const struct full_entry *full, con
 
 /* --- on the worker --- */
 
-/* The blob was looked at when its block was verified; one that a branch has which breaks rules was not. */
+/* The blob was looked at when its block was verified; one that a branch has which breaks rules was not. There it may
+ * show another segment than was drawn, and be right on a branch that drew that one: without windows nothing is
+ * executed, and nothing remembered of the segment. */
 static void round_use_seat(const struct spec *spec, const struct buf *blob, struct verify_seat *seat)
 {
 	const struct train_config *train = &spec_course(spec)->train;
 	struct round_disclosed disclosed;
 
 	if (!round_blob_split(spec, seat->length, blob->data, blob->size, &disclosed) ||
-		!run_code_check(train, disclosed.result, run_code_size(train))) {
+		!run_code_check(train, disclosed.result, run_code_size(train)) ||
+		(seat->standing == VERIFY_SEAT_DISCLOSED &&
+			!round_blob_shows(spec, &disclosed, seat->segment.number))) {
 		seat->standing = VERIFY_SEAT_STRUCK;
+		free(seat->segment.windows);
+		seat->segment.windows = NULL;
 		return;
 	}
 	seat->change = mem_dup(disclosed.result, run_code_size(train));

@@ -46,6 +46,11 @@ static bool round_blob_code_is(const struct spec *spec, const uint8_t *code, con
 	return memcmp(found_digest, digest, 32) == 0;
 }
 
+bool round_blob_shows(const struct spec *spec, const struct round_disclosed *disclosed, uint32_t segment)
+{
+	return round_blob_code_is(spec, disclosed->audited, disclosed->digests, segment);
+}
+
 /* The list first: without it no code would be anybody's. So a seat that has committed has one right blob at most. */
 bool round_blob_check_disclosure(const struct spec *spec, uint32_t length, const uint8_t *blob, size_t size,
 	const uint8_t trace_root[32], uint32_t audited, struct reject *reject)
@@ -60,7 +65,7 @@ bool round_blob_check_disclosure(const struct spec *spec, uint32_t length, const
 	if (memcmp(found_root, trace_root, 32) != 0)
 		return reject_set(reject, REASON_BAD_ROUND_DISCLOSURE,
 			"its list of digests is not the one committed to");
-	if (!round_blob_code_is(spec, disclosed.audited, disclosed.digests, audited))
+	if (!round_blob_shows(spec, &disclosed, audited))
 		return reject_set(reject, REASON_BAD_ROUND_DISCLOSURE,
 			"what segment %" PRIu32 " starts from has not its digest", audited);
 	if (!run_code_check(config, disclosed.result, run_code_size(config)))

@@ -20,6 +20,9 @@ bool round_blob_split(const struct spec *spec, uint32_t length, const uint8_t *b
 /* d_j, j = 0 .. t; d_0 is H(Q_0), which no list has. */
 void round_blob_digest(const struct spec *spec, const uint8_t *digests, uint32_t segment, uint8_t digest[32]);
 
+/* Whether it shows what that segment starts from. */
+bool round_blob_shows(const struct spec *spec, const struct round_disclosed *disclosed, uint32_t segment);
+
 /* The rule for disclosures, whole: size, list, Q_j of the drawn segment and result (bad-round-disclosure). */
 bool round_blob_check_disclosure(const struct spec *spec, uint32_t length, const uint8_t *blob, size_t size,
 	const uint8_t trace_root[32], uint32_t audited, struct reject *reject);
