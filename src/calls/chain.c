@@ -239,6 +239,7 @@ static void chain_show_numbers(json_t *spec_shown, const struct spec *spec)
 		{ "segments", spec->segments },
 		{ "segment", spec->segment },
 		{ "run_ppm", spec->run_ppm },
+		{ "first_segments", spec->first_segments },
 		{ "p2p_port", spec->p2p_port },
 		{ "rpc_port", spec->rpc_port },
 	};

@@ -48,6 +48,7 @@ struct spec {
 	uint32_t round_work, round_reveal; /* blocks in which runs are committed to; disclosed */
 	uint32_t segments, segment;        /* of a run; iterations of one; spec_finish puts them into the course too */
 	uint32_t run_ppm;                  /* of the compute part, what runs earn */
+	uint32_t first_segments;           /* of a run of the first round; 0: all, until spec_finish */
 	/* Not committed to: */
 	uint16_t p2p_port, rpc_port;
 	bool is_public; /* built in "main" or "test": mining needs peers */
@@ -67,7 +68,7 @@ struct spec {
 /* Number of the rules that these nodes agree on (doc/protocol.md). It is in every chain's commitment and grows with
  * each change of them: so chains of other rules have another genesis, and neither their peers nor their files are taken
  * for one's own. */
-enum { SPEC_RULES = 4 };
+enum { SPEC_RULES = 5 };
 
 /* The built-in spec of that name, finished; false if there is none. Its initial state is not drawn: that its root is
  * right is known from before (doc/protocol.md section 18). */
@@ -118,5 +119,8 @@ int64_t spec_subsidy(const struct spec *spec, uint32_t height);
 bool spec_merges(const struct spec *spec, uint32_t height);
 /* And the height of the block that seat `seat` of that round is of. */
 uint32_t spec_seat_height(const struct spec *spec, uint32_t height, uint32_t seat);
+
+/* Segments that a run from the base at that height may have at most; of a chain without rounds 0. */
+uint32_t spec_most_segments(const struct spec *spec, uint32_t base);
 
 #endif

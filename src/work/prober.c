@@ -85,7 +85,8 @@ static struct prober_round *prober_add_round(struct prober *prober, const struct
 		chosen_seats[seat] = (struct probe_seat){ .number = seat,
 			.id = view->seat[seat].id,
 			.is_own = runner_trace(prober->runner, view->id, view->seat[seat].id) != NULL };
-	probe_choose(chosen_seats, view->seats, prober->secret, prober->spec->segments, prober->share);
+	probe_choose(chosen_seats, view->seats, prober->secret, spec_most_segments(prober->spec, view->base),
+		prober->share);
 	for (uint32_t i = 0; i < view->seats; i++) {
 		struct prober_run *run = &round->runs[i];
 

@@ -18,12 +18,12 @@ enum { RUNNER_RETRY_MS = 30000 };
 /* A run of this node's own. What the branch says of it is found out anew before anything is done for it. */
 struct runner_run {
 	struct trace *trace;
-	bool is_busy;           /* a lane has it */
-	uint32_t most;          /* segments that it can have: all, or those before one that has no result */
-	bool is_checked;        /* its files were read, if an earlier process wrote them */
-	char *problem;          /* why it does not go on; NULL: it does */
-	bool is_unwritten;      /* that is, its trace cannot be written */
-	int64_t retry_at;       /* of clock_mono_ms, where there is a problem */
+	bool is_busy;      /* a lane has it */
+	uint32_t most;     /* segments that it can have: all of this round's, or those before one that has no result */
+	bool is_checked;   /* its files were read, if an earlier process wrote them */
+	char *problem;     /* why it does not go on; NULL: it does */
+	bool is_unwritten; /* that is, its trace cannot be written */
+	int64_t retry_at;  /* of clock_mono_ms, where there is a problem */
 	uint8_t offered_at[32]; /* the tip on which its transaction was offered last */
 	struct due_facts facts; /* as of the last look */
 	enum due_task task;
@@ -213,7 +213,7 @@ static void runner_add(struct runner *runner, struct trace *trace, bool is_check
 	struct runner_run *run = mem_calloc(1, sizeof *run);
 
 	run->trace = trace;
-	run->most = trace->shape.segments;
+	run->most = spec_most_segments(runner->spec, trace->run.base_height);
 	run->is_checked = is_checked;
 	runner->runs = mem_realloc(runner->runs, (runner->count + 1) * sizeof *runner->runs);
 	runner->runs[runner->count++] = run;
@@ -230,7 +230,7 @@ static void runner_meet_seat(struct runner *runner, const struct round_view *vie
 		.base = view->base,
 		.work = runner->spec->round_work,
 		.reveal = runner->spec->round_reveal,
-		.segments = runner->spec->segments,
+		.segments = spec_most_segments(runner->spec, view->base),
 		.is_open = true,
 		.is_wanted = runner->is_wanted,
 		.committed_length = said->length,

@@ -99,6 +99,8 @@ class Round:
         needed = {COMMIT: self.heights(), DISCLOSURE: self.commits, CHALLENGE: set(self.disclosures) - self.fresh}[found.kind]
         if height not in self.window(found.kind) or found.height not in self.heights() or found.height not in needed:
             return "bad-round-seat"
+        if found.kind == COMMIT and found.number > self.spec.most_segments(self.base):
+            return "bad-round-seat"
         if found.kind == DISCLOSURE and found.number != self.length(found.height):
             return "bad-round-seat"
         if found.kind == CHALLENGE and found.number >= self.length(found.height):

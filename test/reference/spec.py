@@ -15,17 +15,18 @@ from .state import initial_root_of
 class Spec:
     """A chain spec: the fields of section 16's table, by name, and its corpus."""
 
-    RULES = 4
+    RULES = 5
 
     ORDER = ("genesis_time spacing start_bits k d layers heads ff ctx memory batch iterations slots bench_rows bench_bytes "
              "lr_ppm wd_ppm mu_ppm eta_ppm gate_ppm v_0 v_min subsidy halving maturity data_delay commit_delay "
              "burn_rate blob_min blob_max blob_budget page_distinct page_judged block_weight corpus_size").split()
 
-    ROUNDS = "round_blocks round_work round_reveal segments segment run_ppm".split()  # section 20
+    ROUNDS = "round_blocks round_work round_reveal segments segment run_ppm first_segments".split()  # section 20
 
     def __init__(self, fields, corpus):
         self.licences = []
         self.__dict__.update({**dict.fromkeys(self.ROUNDS, 0), **fields})
+        self.first_segments = self.first_segments or self.segments
         self.corpus, self.corpus_size = corpus, len(corpus)
         self.model = Model(self.d, self.layers, self.heads, self.ff, self.ctx, 2.0 ** -40 if self.round_blocks else 0.0)
 
@@ -53,10 +54,14 @@ class Spec:
         return (5 <= self.round_blocks <= 240 and 2 * self.round_blocks + 1 <= self.maturity and
                 min(self.round_work, self.round_reveal) >= 1 and
                 self.round_work + 1 + self.round_reveal <= self.round_blocks - 2 and
-                1 <= self.segments <= 1024 and 1 <= self.segment <= 1024 and
+                1 <= self.first_segments <= self.segments <= 1024 and 1 <= self.segment <= 1024 and
                 4 * self.lr_ppm * self.segment * self.segments <= 126 * 10 ** 6 and
                 0 <= self.run_ppm <= 500000 and disclosure_size(self, self.segments) <= 2 ** 26 and
                 self.block_weight >= 4000 + 176 * self.round_blocks)
+
+    def most_segments(self, base):
+        """Of a run of the round of that base."""
+        return min(self.segments, self.first_segments * 4 ** (base // self.round_blocks - 1))
 
     def dataset(self):
         """Dataset 0."""

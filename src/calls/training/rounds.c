@@ -93,6 +93,7 @@ static json_t *rounds_show_round(const struct chain *chain, uint32_t base)
 	json_object_set_new(round, "beacon", json_integer(work_end + 1));
 	json_object_set_new(round, "disclosures_until", json_integer(work_end + 1 + spec->round_reveal));
 	json_object_set_new(round, "merge", json_integer(base + spec->round_blocks));
+	json_object_set_new(round, "segments", json_integer(spec_most_segments(spec, base)));
 	json_object_set_new(round, "merged", json_boolean(merge != NULL));
 	if (merge == NULL)
 		return round;
@@ -214,7 +215,7 @@ static json_t *rounds_show_seat(const struct calls_rounds *calls, const struct r
 	rounds_show_said(shown, view, seat);
 	json_object_set_new(shown, "pay",
 		json_amount(reward_run(spec, seat_block->height,
-			view->run[seat].committed ? view->run[seat].length : spec->segments)));
+			view->run[seat].committed ? view->run[seat].length : spec_most_segments(spec, view->base))));
 	json_object_set_new(shown, "paid",
 		json_boolean(merge != NULL && chain_tip(chain)->height > merge->height &&
 			merge_statement_is_true(&outcome.merge, seat)));
@@ -316,6 +317,7 @@ static json_t *rounds_show_run(const struct calls_rounds *calls, const struct ru
 {
 	const struct spec *spec = chain_spec(calls->parts->chain);
 	const struct trace *trace = info->trace;
+	const uint32_t most = spec_most_segments(spec, trace->run.base_height);
 	json_t *shown = json_object();
 
 	json_object_set_new(shown, "height", json_integer(trace->run.seat_height));
@@ -325,11 +327,11 @@ static json_t *rounds_show_run(const struct calls_rounds *calls, const struct ru
 	json_object_set_new(shown, "basehash", json_hash(trace->run.base_id));
 	rounds_show_stage(shown, calls->parts->chain, info);
 	json_object_set_new(shown, "segments_done", json_integer(trace->done));
-	json_object_set_new(shown, "segments", json_integer(spec->segments));
+	json_object_set_new(shown, "segments", json_integer(most));
 	json_object_set_new(shown, "working", json_boolean(info->is_working));
 	json_object_set_new(shown, "iterations_done",
 		json_integer((json_int_t)trace->done * spec->segment + info->iterations));
-	json_object_set_new(shown, "iterations", json_integer((json_int_t)spec->segments * spec->segment));
+	json_object_set_new(shown, "iterations", json_integer((json_int_t)most * spec->segment));
 	json_object_set_new(shown, "trace_bytes",
 		json_integer((json_int_t)trace->done * (json_int_t)trace->shape.code_size));
 	if (info->deadline > 0)
@@ -464,6 +466,7 @@ static const struct rpc_method rounds_methods[] = {
 		"Losses are those before and after the block that merges, as getblock has them.",
 		"[{\"base\": n, \"basehash\": \"hex\",\n"
 		"  \"commits_until\": n, \"beacon\": n, \"disclosures_until\": n, \"merge\": n,   heights\n"
+		"  \"segments\": n,   that a run of this round may have at most\n"
 		"  \"merged\": bool,   the merge's block is there, and then:\n"
 		"  \"void\": bool,     the model would predict worse with what runs have learned: it stays without\n"
 		"  \"halved\": bool,   it would with all of them, and does not with the better half: that is merged\n"
@@ -491,7 +494,7 @@ static const struct rpc_method rounds_methods[] = {
 		"           \"left out\", \"struck\" or \"empty\",\n"
 		"  \"length\": n, \"trace_root\": \"hex\", \"drawn_segment\": n, \"blob\": \"hex\",   as soon as "
 		"they are known\n"
-		"  \"pay\": amount, \"paid\": bool,   what a true run of that length (before: of all segments) "
+		"  \"pay\": amount, \"paid\": bool,   what a true run of that length (before: of the round's segments) "
 		"earns, and whether it has\n"
 		"  \"own\": bool,   this node trains it, or has\n"
 		"  \"rechecked\": n, \"false_segment\": n, \"challenge\": \"hex\",   what this node has found by "

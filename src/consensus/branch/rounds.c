@@ -88,7 +88,7 @@ static enum reason rounds_find_fault(const struct round_view *view, const struct
 
 	switch (round_tx->kind) {
 	case ROUND_COMMIT:
-		is_placed = height <= work_end;
+		is_placed = height <= work_end && round_tx->length <= spec_most_segments(spec, view->base);
 		is_said = run->committed;
 		break;
 	case ROUND_DISCLOSURE:

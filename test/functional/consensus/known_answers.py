@@ -327,6 +327,10 @@ class RoundAnswers(Answers):
         super().__init__()
         self.codes, self.merged = None, {}
 
+    def round_limit(self, *numbers):
+        fields = dict(zip(("round_blocks", "segments", "first_segments"), map(int, numbers)))
+        return str(built_in("regtest", **fields).most_segments(int(numbers[3])))
+
     def e_max(self, *numbers):
         return str(runs.most_exponent(*map(int, numbers)))
 

@@ -19,14 +19,15 @@ from reference.state import model_root
 from reference.transactions import address
 
 FIELDS = {"name": "five", "hrp": "rnd", "d": 16, "layers": 1, "heads": 1, "ff": 16, "ctx": 32, "batch": 1, "iterations": 1,
-          "bench_rows": 1, "maturity": 13, "halving": 10, "round_blocks": 6, "round_work": 1, "round_reveal": 2, "segments": 3,
-          "segment": 1, "run_ppm": 500000}
+          "bench_rows": 1, "maturity": 13, "halving": 10, "round_blocks": 6, "round_work": 2, "round_reveal": 1, "segments": 9,
+          "segment": 1, "run_ppm": 500000, "first_segments": 1}
 P = FIELDS["round_blocks"]
 FIRST_SHOWN = FIELDS["round_work"] + 2
 ROUNDS = 5
 LAST = (ROUNDS + 1) * P + 1
 MINERS = ABSENT, IDLE, KILLED = range(3)
 IDLE_ROUND, ABSENT_ROUND = 2 * P, 3 * P  # their bases
+LIMITS = [1, 4, 9, 9, 9]  # segments that a run of each round may have
 COIN = 10 ** 8
 SHOWN = ["empty", "merged", "left out", "struck"]  # of enum merge_seat
 
@@ -56,7 +57,7 @@ class Rounds:
             miners.wait_for(DISCLOSURE, self.without(base, *left_out))
         if height == IDLE_ROUND:
             idle.restart("-wallet=w", "-run=0")
-        if height == IDLE_ROUND + FIRST_SHOWN:
+        if height == IDLE_ROUND + FIRST_SHOWN + 1:
             idle.restart("-wallet=w")  # too late for a commitment
         if height == ABSENT_ROUND + FIRST_SHOWN - 1:
             absent.stop()
@@ -87,8 +88,11 @@ class Rounds:
         for node in self.miners.present():
             told = node.rpc.getround(base)
             tap.equal(told["void"], bool(merged.void), "void")
+            tap.equal(told["segments"], LIMITS[base // P - 1], "how long a run may be")
             tap.equal([seat["state"] for seat in told["seats"]], [SHOWN[seat] for seat in merged.seats], "verdicts")
             tap.equal([seat["paid"] for seat in told["seats"]], [is_true(seat) for seat in merged.seats], "paid")
+        lengths = {length for _, length, _, seat in seats if is_true(seat)}
+        tap.true(max(lengths) == LIMITS[base // P - 1], f"a run of all the round's segments: {lengths}")
         self.check_pay(seats)
 
     def check_pay(self, seats):

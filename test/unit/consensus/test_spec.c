@@ -230,12 +230,27 @@ static void test_commitment(void **state)
 	spec_clear(&regtest);
 }
 
+/* By four with each round, up to all. */
+static void test_most_segments(void **state)
+{
+	struct spec spec = { .round_blocks = 8, .segments = 100, .first_segments = 3 };
+	static const uint32_t limits[] = { 3, 12, 48, 100, 100 };
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+		assert_int_equal(spec_most_segments(&spec, 8 * (i + 1)), limits[i]);
+	assert_int_equal(spec_most_segments(&spec, UINT32_MAX / 8 * 8), 100);
+	spec.first_segments = spec.segments = 1024;
+	assert_int_equal(spec_most_segments(&spec, 8), 1024);
+	assert_int_equal(spec_most_segments(&(struct spec){ 0 }, 100), 0);
+}
+
 /* Rounds as in the spec of the functional tests, and one field of them changed. */
 #define ROUNDS                                                                                 \
 	"\"round_blocks\":8,\"round_work\":2,\"round_reveal\":3,\"segments\":4,\"segment\":2," \
 	"\"run_ppm\":500000"
 
-/* Six more numbers are committed to where there are rounds, and none where there are not. */
+/* Seven more numbers are committed to where there are rounds, and none where there are not. */
 static void test_rounds(void **state)
 {
 	static const char *const changes[] = {
@@ -246,8 +261,11 @@ static void test_rounds(void **state)
 		"\"maturity\":20,\"round_blocks\":8,\"round_work\":2,\"round_reveal\":3,\"segments\":4,\"segment\":3",
 		("\"maturity\":20,\"round_blocks\":8,\"round_work\":2,\"round_reveal\":3,\"segments\":4,\"segment\":2,"
 		 "\"run_ppm\":1"),
-		"\"maturity\":20",
-		"\"maturity\":20,\"round_blocks\":0,\"run_ppm\":0",
+		("\"maturity\":20,\"round_blocks\":8,\"round_work\":2,\"round_reveal\":3,\"segments\":4,\"segment\":2,"
+		 "\"first_segments\":3"),
+		"\"maturity\":20", "\"maturity\":20,\"round_blocks\":0,\"run_ppm\":0",
+		"\"maturity\":20,\"round_blocks\":9,\"round_work\":2,\"round_reveal\":3,\"segments\":4,\"segment\":2,"
+		"\"first_segments\":4", /* as if it were left out */
 	};
 	uint8_t seen[sizeof changes / sizeof changes[0]][32];
 	struct spec spec;
@@ -262,7 +280,7 @@ static void test_rounds(void **state)
 			fail_msg("%s: %s", json, err.text);
 		memcpy(seen[i], spec.commitment, 32);
 		for (size_t j = 0; j < i; j++)
-			assert_int_equal(memcmp(seen[i], seen[j], 32) == 0, i == 7 && j == 6);
+			assert_int_equal(memcmp(seen[i], seen[j], 32) == 0, (i == 8 && j == 7) || (i == 9 && j == 0));
 		assert_int_equal(spec_course(&spec)->train.segments, spec.segments);
 		assert_int_equal(spec_course(&spec)->train.segment, spec.segment);
 		spec_clear(&spec);
@@ -390,6 +408,9 @@ static void test_mistakes_of_rounds(void **state)
 		{ AFTER(20, 8, 2, 3, 1025, 2) "}", "segments is 1025" },
 		{ AFTER(20, 8, 2, 3, 4, 1025) "}", "segment is 1025" },
 		{ AFTER(20, 8, 2, 3, 4, 2) ",\"run_ppm\":500001}", "run_ppm is 500001" },
+		{ AFTER(20, 8, 2, 3, 4, 2) ",\"first_segments\":5}",
+			"first_segments is 5, and must be segments = 4 at most" },
+		{ "{\"first_segments\":1}", "first_segments must be 0 where round_blocks is 0" },
 		{ AFTER(20, 8, 2, 3, 4, 2) ",\"block_weight\":5407}",
 			"block_weight is 5407, and must be 5408 at least" },
 		{ AFTER(20, 8, 2, 3, 64, 2) ",\"lr_ppm\":246094}", "4 * lr_ppm * segment * segments" },
@@ -691,6 +712,7 @@ int main(void)
 		cmocka_unit_test(test_initial_root),
 		cmocka_unit_test(test_private),
 		cmocka_unit_test(test_commitment),
+		cmocka_unit_test(test_most_segments),
 		cmocka_unit_test(test_rounds),
 		cmocka_unit_test(test_mistakes_of_form),
 		cmocka_unit_test(test_mistakes_of_value),

@@ -18,7 +18,7 @@ static int setup(void **state)
 	spec.round_blocks = P;
 	spec.round_work = WORK;
 	spec.round_reveal = REVEAL;
-	spec.segments = SEGMENTS;
+	spec.segments = spec.first_segments = SEGMENTS;
 	return 0;
 }
 
@@ -102,13 +102,13 @@ static struct round_tx challenge(uint32_t height, uint32_t segment)
 }
 
 /* Signed for the round that the next block lies in. */
-static struct round_tx commitment(const struct branch *branch, uint32_t height)
+static struct round_tx commitment_to(const struct branch *branch, uint32_t height, uint32_t length)
 {
 	static struct round_view view;
 	struct round_tx round_tx = {
 		.kind = ROUND_COMMIT,
 		.height = height,
-		.length = length_of(height),
+		.length = length,
 		.root = { 1, (uint8_t)height },
 	};
 	uint8_t secret[32], hash[32];
@@ -119,6 +119,11 @@ static struct round_tx commitment(const struct branch *branch, uint32_t height)
 	round_commit_hash(view.id, view.seat[height - (view.base - P + 1)].id, round_tx.length, round_tx.root, hash);
 	assert_true(schnorr_sign(round_tx.signature, hash, secret, hash));
 	return round_tx;
+}
+
+static struct round_tx commitment(const struct branch *branch, uint32_t height)
+{
+	return commitment_to(branch, height, length_of(height));
 }
 
 /* Why the next block may not have these; "" if it may. */
@@ -304,6 +309,30 @@ static void test_audited(void **state)
 }
 
 /* --- rules --- */
+
+/* A run of the first round has no more segments than its limit, one of the second four times as many. */
+static void test_limit(void **state)
+{
+	struct branch branch = branch_new(1);
+	struct round_tx said;
+	bool early;
+
+	(void)state;
+	spec.first_segments = 1;
+	for (uint32_t base = BASE; base <= 2 * BASE; base += P) {
+		grow(&branch, base);
+		for (uint32_t length = 1; length <= SEGMENTS; length++) {
+			const char *wanted = base > BASE || length == 1 ? "" : "bad-round-seat";
+
+			said = commitment_to(&branch, base, length);
+			assert_string_equal(refusal(&branch, &said, 1), wanted);
+			assert_string_equal(asked(&branch, said, &early), wanted);
+			assert_false(early);
+		}
+	}
+	spec.first_segments = SEGMENTS;
+	registry_free(branch.registry);
+}
 
 /* Each kind in each block of a round, on a branch where everything that it needs is there as early as it can be. */
 static void test_windows(void **state)
@@ -894,6 +923,7 @@ int main(void)
 		cmocka_unit_test(test_seats),
 		cmocka_unit_test(test_datasets),
 		cmocka_unit_test(test_audited),
+		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_foreign_seats),
 		cmocka_unit_test(test_needs),

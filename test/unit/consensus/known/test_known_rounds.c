@@ -159,6 +159,17 @@ static void answer_genesis(const char *arguments, char *out)
 	hex_encode_reversed(out, spec.genesis_id, 32);
 }
 
+static void answer_round_limit(const char *arguments, char *out)
+{
+	struct spec other = { 0 };
+	unsigned base;
+
+	assert_int_equal(sscanf(arguments, "%u %u %u %u", &other.round_blocks, &other.segments, &other.first_segments,
+				 &base),
+		4);
+	snprintf(out, ANSWER_MAX, "%u", spec_most_segments(&other, base));
+}
+
 static void answer_e_max(const char *arguments, char *out)
 {
 	struct train_config other = *train();
@@ -834,6 +845,7 @@ static const struct question questions[] = {
 	{ "commitment", answer_commitment, 1 },
 	{ "initial", answer_initial, 1 },
 	{ "genesis", answer_genesis, 1 },
+	{ "round_limit", answer_round_limit, 6 },
 	{ "e_max", answer_e_max, 5 },
 	{ "code_bounds", answer_code_bounds, 6 },
 	{ "round_datasets", answer_round_datasets, 3 },
