@@ -12,8 +12,6 @@
 #include "chain/verify/dispatch.h"
 #include "util/warning.h"
 
-enum { CHOOSE_REORG_MAX = 100 /* blocks undone without asking (doc/protocol.md section 15) */ };
-
 /* Whether a switch would undo more than is done without asking. The operator's refusal of the tip is asking enough, and
  * before the first sync has ended there is nothing to protect. */
 static bool choose_is_too_deep(struct chain *chain, struct full_entry *best_branch, const struct index_entry *fork)

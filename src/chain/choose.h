@@ -4,6 +4,8 @@
 
 #include "chain/chain.h"
 
+enum { CHOOSE_REORG_MAX = 100 /* blocks undone without asking (doc/protocol.md section 15) */ };
+
 /* Connects what has most work, then starts what can be verified. */
 void choose_advance(struct chain *chain);
 /* The same, if somebody has left word (`again` in struct chain) that there may be something to do: what the loop calls

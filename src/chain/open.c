@@ -184,7 +184,8 @@ static bool open_load_registry(struct chain *chain, struct errmsg *err)
 
 static bool open_load_all(struct chain *chain, struct errmsg *err)
 {
-	if (index_load(&chain->index, chain->db, err) && open_load_tip(chain, err) && open_load_registry(chain, err))
+	if (index_load(&chain->index, chain->db, err) && open_load_tip(chain, err) && open_load_registry(chain, err) &&
+		audits_load(chain, err))
 		return true;
 	if (db_is_damage(err))
 		halt_name_remedy(err);

@@ -1,7 +1,8 @@
-/* Bytes: little-endian integers, hexadecimal and base64 text.
+/* Bytes: integers, hexadecimal and base64 text.
  *
- * The one pair of helpers for wire integers. Pointers need no alignment. Bounds are the caller's: see util/buf.h for a
- * reader and a writer that check them. */
+ * The one pair of helpers for wire integers, which are little-endian. Big-endian are keys of the database, so that they
+ * stand there by number, and what BIP32 writes. Pointers need no alignment. Bounds are the caller's: see util/buf.h for
+ * a reader and a writer that check them. */
 #ifndef ATELIER_UTIL_BYTES_H
 #define ATELIER_UTIL_BYTES_H
 
@@ -35,6 +36,16 @@ static inline void write_le64(uint8_t *bytes, uint64_t number)
 {
 	write_le32(bytes, (uint32_t)number);
 	write_le32(bytes + 4, (uint32_t)(number >> 32));
+}
+
+static inline uint32_t read_be32(const uint8_t *bytes)
+{
+	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+static inline void write_be32(uint8_t *bytes, uint32_t number)
+{
+	for (int i = 0; i < 4; i++)
+		bytes[i] = (uint8_t)(number >> (24 - 8 * i));
 }
 
 /* Writes 2 * size lower-case digits and a terminating zero. */

@@ -6,6 +6,7 @@
 #include "crypto/hash.h"
 #include "crypto/schnorr.h"
 #include "crypto/wipe.h"
+#include "util/bytes.h"
 #include "wallet/base58.h"
 
 enum {
@@ -13,20 +14,6 @@ enum {
 	BIP32_VERSION_PUBLIC = 0x0488b21e,  /* gives "xpub" */
 	BIP32_SERIALIZED_SIZE = 78,
 };
-
-/* BIP32's integers are big-endian, unlike all others here. */
-static void bip32_put_be32(uint8_t *be32, uint32_t number)
-{
-	be32[0] = (uint8_t)(number >> 24);
-	be32[1] = (uint8_t)(number >> 16);
-	be32[2] = (uint8_t)(number >> 8);
-	be32[3] = (uint8_t)number;
-}
-
-static uint32_t bip32_get_be32(const uint8_t *be32)
-{
-	return (uint32_t)be32[0] << 24 | (uint32_t)be32[1] << 16 | (uint32_t)be32[2] << 8 | be32[3];
-}
 
 /* The text is BIP32's, of every chain: the same words give the same master key in any wallet. */
 bool bip32_master(struct bip32_key *master, const uint8_t *seed, size_t size)
@@ -62,7 +49,7 @@ bool bip32_child(struct bip32_key *child, const struct bip32_key *parent, uint32
 		memcpy(child_data + 1, parent->secret, 32);
 	else
 		memcpy(child_data, parent->public_key, 33);
-	bip32_put_be32(child_data + 33, index);
+	write_be32(child_data + 33, index);
 	hmac_sha512(child_hash, parent->chain_code, 32, child_data, sizeof child_data);
 	if (parent->is_private)
 		ok = schnorr_secret_add(child_made.secret, child_hash) &&
@@ -133,10 +120,10 @@ void bip32_encode(char *text, const struct bip32_key *extended)
 {
 	uint8_t serialised[BIP32_SERIALIZED_SIZE] = { 0 };
 
-	bip32_put_be32(serialised, extended->is_private ? BIP32_VERSION_PRIVATE : BIP32_VERSION_PUBLIC);
+	write_be32(serialised, extended->is_private ? BIP32_VERSION_PRIVATE : BIP32_VERSION_PUBLIC);
 	serialised[4] = extended->depth;
 	memcpy(serialised + 5, extended->parent, 4);
-	bip32_put_be32(serialised + 9, extended->index);
+	write_be32(serialised + 9, extended->index);
 	memcpy(serialised + 13, extended->chain_code, 32);
 	if (extended->is_private)
 		memcpy(serialised + 46, extended->secret, 32);
@@ -149,17 +136,17 @@ void bip32_encode(char *text, const struct bip32_key *extended)
 /* BIP32's vectors of what must be refused: a secret out of range, a point off the curve, a master with a parent. */
 static bool bip32_read_key(struct bip32_key *extended, const uint8_t *serialised, struct errmsg *err)
 {
-	uint32_t version = bip32_get_be32(serialised);
+	uint32_t version = read_be32(serialised);
 
 	memset(extended, 0, sizeof *extended);
 	extended->depth = serialised[4];
 	memcpy(extended->parent, serialised + 5, 4);
-	extended->index = bip32_get_be32(serialised + 9);
+	extended->index = read_be32(serialised + 9);
 	memcpy(extended->chain_code, serialised + 13, 32);
 	extended->is_private = version == BIP32_VERSION_PRIVATE;
 	if (version != BIP32_VERSION_PRIVATE && version != BIP32_VERSION_PUBLIC)
 		return errmsg_set(err, "The extended key is neither an xprv nor an xpub");
-	if (extended->depth == 0 && (extended->index != 0 || bip32_get_be32(extended->parent) != 0))
+	if (extended->depth == 0 && (extended->index != 0 || read_be32(extended->parent) != 0))
 		return errmsg_set(err, "The extended key claims to be a master key and to have a parent");
 	if (extended->is_private) {
 		memcpy(extended->secret, serialised + 46, 32);

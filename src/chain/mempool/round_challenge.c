@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "chain/internal.h"
+#include "chain/mempool/round_policy.h"
 #include "chain/verify/audits.h"
 #include "chain/verify/segments.h"
 #include "util/log.h"
@@ -105,7 +106,8 @@ static void round_challenge_done(void *challenge_arg, bool cancelled)
 	struct chain *chain = challenge->chain;
 
 	if (!cancelled && challenge->is_made) {
-		audits_put(chain->audits, challenge->key, challenge->is_right ? AUDITS_TRUE : AUDITS_FALSE);
+		audits_keep(chain, (uint32_t)round_policy_base(chain->spec, challenge->height), challenge->key,
+			challenge->is_right ? AUDITS_TRUE : AUDITS_FALSE);
 		log_info("[chain] segment %u of the run of seat %u was challenged: it is %s",
 			(unsigned)challenge->segment.number, (unsigned)challenge->height,
 			challenge->is_right ? "right" : "false");

@@ -64,18 +64,21 @@ static void block_job_keep_proofs(struct chain *chain, const struct block_job *b
 /* Also where the job was cancelled: a verdict is about the segment, and on no later one of them. */
 static void block_job_keep_audits(struct chain *chain, const struct block_job *block_job)
 {
+	const uint32_t before = block_job->full->entry.height - 1, round_blocks = chain->spec->round_blocks;
+	const uint32_t base = round_blocks > 0 ? before - before % round_blocks : 0;
+
 	for (size_t i = 0; i < block_job->verify.round.seat_count; i++) {
 		const struct verify_seat *seat = &block_job->verify.round.seats[i];
 
 		if (seat->segment.windows != NULL && seat->standing != VERIFY_SEAT_DISCLOSED)
-			audits_put(chain->audits, seat->key,
+			audits_keep(chain, base, seat->key,
 				seat->standing == VERIFY_SEAT_TRUE ? AUDITS_TRUE : AUDITS_FALSE);
 	}
 	for (size_t i = 0; i < block_job->verify.round.challenge_count; i++) {
 		const struct verify_challenge *challenge = &block_job->verify.round.challenges[i];
 
 		if (challenge->segment.windows != NULL && challenge->found != VERIFY_UNKNOWN)
-			audits_put(chain->audits, challenge->key,
+			audits_keep(chain, base, challenge->key,
 				challenge->found == VERIFY_SEGMENT_TRUE ? AUDITS_TRUE : AUDITS_FALSE);
 	}
 }

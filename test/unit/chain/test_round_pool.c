@@ -901,17 +901,26 @@ static bool challenge(struct helper *h, const struct trace *trace, uint32_t heig
 	return h->chain->mempool->rounds.held > held;
 }
 
+/* What its verdict is known by. */
+static void segment_key(struct helper *h, uint32_t seat, uint32_t segment, uint8_t key[32])
+{
+	struct round_view *view = mem_calloc(1, sizeof *view);
+	uint8_t segment_seed[32];
+
+	assert_true(registry_round_view(chain_registry(h->chain), view));
+	segments_seed(view, seat, segment, segment_seed);
+	audits_key(segment_seed, view->run[seat].blob, key);
+	free(view);
+}
+
 /* A block is held against what was found out when its challenge came: were that another thing, it would be refused. */
 static void expect_believed(struct helper *h, uint32_t segment)
 {
 	const uint32_t height = chain_tip(h->chain)->height;
-	struct round_view *view = mem_calloc(1, sizeof *view);
-	uint8_t segment_seed[32], key[32];
 	struct reject reject;
+	uint8_t key[32];
 
-	assert_true(registry_round_view(chain_registry(h->chain), view));
-	segments_seed(view, 0, segment, segment_seed);
-	audits_key(segment_seed, view->run[0].blob, key);
+	segment_key(h, 0, segment, key);
 	assert_int_equal(audits_verdict(h->chain->audits, key), AUDITS_FALSE);
 	audits_put(h->chain->audits, key, AUDITS_TRUE);
 	helper_offer(h, chain_template(h->chain, h->key), &reject);
@@ -920,7 +929,6 @@ static void expect_believed(struct helper *h, uint32_t segment)
 	assert_string_equal(h->reason, "bad-round-challenge");
 	audits_put(h->chain->audits, key, AUDITS_FALSE);
 	helper_key(h, 2); /* for another block than that one */
-	free(view);
 }
 
 /* A segment that was not trained is shown to be false; one that was costs who doubts it the round and an hour. Nothing
@@ -963,6 +971,66 @@ static void test_challenges(void **unused)
 	helper_stop(&h);
 }
 
+static bool count_record(void *count, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size,
+	struct errmsg *err)
+{
+	(void)key;
+	(void)value;
+	(void)err;
+	assert_true(key_size == 37 && value_size == 1);
+	++*(size_t *)count;
+	return true;
+}
+
+static size_t count_records(struct helper *h)
+{
+	const uint8_t prefix = DB_AUDIT;
+	struct errmsg err;
+	size_t count = 0;
+
+	assert_true(db_each(h->chain->db, &prefix, 1, count_record, &count, &err));
+	return count;
+}
+
+/* What was found out before a restart is known after it, and not executed again, until the round lies too deep. */
+static void test_verdicts_kept(void **unused)
+{
+	const uint32_t buried = (2 * BASE + 100 + BASE) / BASE * BASE;
+	enum audits_verdict first;
+	uint8_t keys[3][32];
+	struct trace traces[2];
+	struct helper h;
+
+	(void)unused;
+	start_challenging(&h, traces);
+	first = audited(&h, 1) == 3 ? AUDITS_TRUE : AUDITS_FALSE;
+	helper_mine(&h, 1);
+	for (uint32_t seat = 0; seat < 2; seat++)
+		segment_key(&h, seat, audited(&h, 1 + seat), keys[seat]);
+	segment_key(&h, 0, audited(&h, 1) == 1 ? 2 : 1, keys[2]);
+	helper_settle(&h);
+	assert_true(challenge(&h, &traces[0], 1, audited(&h, 1) == 1 ? 2 : 1, 3));
+	assert_int_equal(count_records(&h), 3);
+	for (int i = 0; i < 2; i++) {
+		helper_close(&h);
+		helper_open(&h);
+		assert_int_equal(audits_verdict(h.chain->audits, keys[0]), first);
+		assert_int_equal(audits_verdict(h.chain->audits, keys[1]), AUDITS_TRUE);
+		assert_int_equal(audits_verdict(h.chain->audits, keys[2]), AUDITS_FALSE);
+	}
+	helper_mine(&h, buried - 1 - chain_tip(h.chain)->height);
+	assert_int_equal(count_records(&h), 3);
+	helper_mine(&h, 1);
+	assert_int_equal(count_records(&h), 0);
+	helper_close(&h);
+	helper_open(&h);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(audits_verdict(h.chain->audits, keys[i]), AUDITS_UNKNOWN);
+	for (uint32_t i = 0; i < 2; i++)
+		trace_clear(&traces[i]);
+	helper_stop(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -984,6 +1052,7 @@ int main(void)
 		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_other_beacon),
 		cmocka_unit_test(test_challenges),
+		cmocka_unit_test(test_verdicts_kept),
 	};
 
 	helper_use_rounds();
