@@ -101,8 +101,8 @@ struct blobs *blobs_open(const char *folder, struct errmsg *err)
 		uint8_t blob_root[32];
 
 		if (hex_decode(blob_root, 32, blob_file->d_name) &&
-			fstatat(dirfd(blobs_dir), blob_file->d_name, &blob_stat, 0) == 0 && blob_stat.st_size > 0 &&
-			blob_stat.st_size <= BLOBS_LARGEST)
+			fstatat(dirfd(blobs_dir), blob_file->d_name, &blob_stat, 0) == 0 &&
+			S_ISREG(blob_stat.st_mode) && blob_stat.st_size > 0 && blob_stat.st_size <= BLOBS_LARGEST)
 			blob_add(blobs, blob_root, (uint64_t)blob_stat.st_size, blob_stat.st_mtime, BLOBS_PENDING);
 		else
 			blobs_remove_draft(blobs_dir, blob_file->d_name);
@@ -138,19 +138,56 @@ uint64_t blobs_size(const struct blobs *blobs, const uint8_t root[32])
 	return blob != NULL ? blob->size : 0;
 }
 
-/* Whether there is anything to be written for that use; if not, `known` says how it ends. */
-static bool blobs_has_room(struct blobs *blobs, const uint8_t root[32], size_t size, enum blobs_use use,
+void blobs_use_for(struct blobs *blobs, const uint8_t root[32], enum blobs_use use)
+{
+	struct blob *blob = map_get(&blobs->by_root, root);
+
+	if (blob == NULL || use <= blob->use)
+		return;
+	if (blob->use == BLOBS_PENDING)
+		blobs->pending_bytes -= blob->size;
+	blob->use = use;
+}
+
+void blobs_settle(struct blobs *blobs, const uint8_t root[32])
+{
+	blobs_use_for(blobs, root, BLOBS_SETTLED);
+}
+
+/* Settled first, for it to leave the budget of the pending ones. */
+static void blob_remove(struct blobs *blobs, const uint8_t root[32])
+{
+	struct blob *blob;
+	char *blob_file;
+
+	blobs_settle(blobs, root);
+	blob_file = blobs_path(blobs, root);
+	blob = map_remove(&blobs->by_root, root);
+	free(blob);
+	file_remove(blob_file, NULL);
+	free(blob_file);
+}
+
+/* Whether there is anything to be written for that use; if not, `known` says how it ends. A root is that of bytes of
+ * one size: a file of another was cut short, and what comes takes its place, for all that it was here for. */
+static bool blobs_has_room(struct blobs *blobs, const uint8_t root[32], size_t size, enum blobs_use *use,
 	enum blobs_result *known)
 {
+	const struct blob *blob = map_get(&blobs->by_root, root);
+
 	*known = BLOBS_STORED;
-	if (blobs_has(blobs, root)) {
-		blobs_use_for(blobs, root, use);
+	if (blob != NULL && blob->size == size) {
+		blobs_use_for(blobs, root, *use);
 		return false;
+	}
+	if (blob != NULL) {
+		*use = blob->use > *use ? blob->use : *use;
+		blob_remove(blobs, root);
 	}
 	/* A contribution is cheap as long as no block holds it, so the disk that such ones take is bounded for all of
 	 * them together. */
 	*known = BLOBS_FULL;
-	return use != BLOBS_PENDING || blobs->pending_bytes + size <= BLOBS_PENDING_BUDGET;
+	return *use != BLOBS_PENDING || blobs->pending_bytes + size <= BLOBS_PENDING_BUDGET;
 }
 
 enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const uint8_t *blob_bytes, size_t size,
@@ -160,7 +197,7 @@ enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const u
 	char *blob_file;
 	bool stored;
 
-	if (!blobs_has_room(blobs, root, size, use, &known))
+	if (!blobs_has_room(blobs, root, size, &use, &known))
 		return known;
 	blob_file = blobs_path(blobs, root);
 	stored = file_write_atomic(blob_file, blob_bytes, size, 0600, err);
@@ -178,7 +215,7 @@ enum blobs_result blobs_put_draft(struct blobs *blobs, const uint8_t root[32], c
 	char *blob_file;
 	bool stored;
 
-	if (!blobs_has_room(blobs, root, size, use, &known))
+	if (!blobs_has_room(blobs, root, size, &use, &known))
 		return known;
 	blob_file = blobs_path(blobs, root);
 	stored = rename(draft_path, blob_file) == 0 ||
@@ -191,22 +228,6 @@ enum blobs_result blobs_put_draft(struct blobs *blobs, const uint8_t root[32], c
 	return BLOBS_STORED;
 }
 
-void blobs_use_for(struct blobs *blobs, const uint8_t root[32], enum blobs_use use)
-{
-	struct blob *blob = map_get(&blobs->by_root, root);
-
-	if (blob == NULL || use <= blob->use)
-		return;
-	if (blob->use == BLOBS_PENDING)
-		blobs->pending_bytes -= blob->size;
-	blob->use = use;
-}
-
-void blobs_settle(struct blobs *blobs, const uint8_t root[32])
-{
-	blobs_use_for(blobs, root, BLOBS_SETTLED);
-}
-
 /* It may be over the budget then, and the next one that comes finds no room. */
 void blobs_release(struct blobs *blobs, const uint8_t root[32])
 {
@@ -216,20 +237,6 @@ void blobs_release(struct blobs *blobs, const uint8_t root[32])
 		return;
 	blob->use = BLOBS_PENDING;
 	blobs->pending_bytes += blob->size;
-}
-
-/* Settled first, for it to leave the budget of the pending ones. */
-static void blob_remove(struct blobs *blobs, const uint8_t root[32])
-{
-	struct blob *blob;
-	char *blob_file;
-
-	blobs_settle(blobs, root);
-	blob_file = blobs_path(blobs, root);
-	blob = map_remove(&blobs->by_root, root);
-	free(blob);
-	file_remove(blob_file, NULL);
-	free(blob_file);
 }
 
 void blobs_drop(struct blobs *blobs, const uint8_t root[32])

@@ -33,8 +33,8 @@ enum blobs_use {
 	BLOBS_SETTLED, /* a block on disk */
 };
 
-/* Stores bytes whose root has been compared, for that use, if they are not here for another. FULL: they would be
- * pending, and over the budget. */
+/* Stores bytes whose root has been compared, for that use, if they are not here for another. A file of another size
+ * makes room for them: it is damaged. FULL: they would be pending, and over the budget. */
 enum blobs_result { BLOBS_STORED, BLOBS_FULL, BLOBS_FAILED };
 enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const uint8_t *blob_bytes, size_t size,
 	enum blobs_use use, struct errmsg *err);

@@ -589,8 +589,8 @@ void blob_fetch_work(struct blob_fetch *fetch, int64_t now)
 
 		if (!blob_is_open(blob, now) || now < blob->not_before)
 			continue;
-		if (now - blob->since <= BLOB_LIFE_MS && !chain_has_blob(fetch->peers->chain, blob->root) &&
-			blob_ask_next(blob, now))
+		if (now - blob->since <= BLOB_LIFE_MS &&
+			chain_blob_size(fetch->peers->chain, blob->root) != blob->size && blob_ask_next(blob, now))
 			continue;
 		if (done_count < sizeof done_blobs / sizeof done_blobs[0])
 			done_blobs[done_count++] = blob;

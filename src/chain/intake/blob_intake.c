@@ -92,7 +92,8 @@ enum chain_result blob_intake_take(struct chain *chain, const struct blob_bytes 
 		reject_set(reject, REASON_BLOB_NOT_WANTED, "nothing here waits for it");
 		return CHAIN_ORPHAN;
 	}
-	if (blobs_has(chain->blobs, root)) {
+	/* Of another size it is damaged. */
+	if (blobs_has(chain->blobs, root) && blobs_size(chain->blobs, root) == bytes->size) {
 		blobs_use_for(chain->blobs, root, use);
 		return CHAIN_KNOWN;
 	}

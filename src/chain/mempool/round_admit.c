@@ -27,6 +27,29 @@ static bool round_admit_has_blob(const struct chain *chain, const struct round_e
 	return blobs_size(chain->blobs, entry->round_tx.root) > 0;
 }
 
+/* A file that is not the blob's any more goes: reading it does that. */
+static void round_admit_lose_damaged(struct chain *chain, const uint8_t root[32])
+{
+	struct buf blob_bytes;
+	struct errmsg err;
+
+	buf_init(&blob_bytes);
+	blobs_read(chain->blobs, root, &blob_bytes, &err);
+	buf_clear(&blob_bytes);
+}
+
+/* A file of an earlier run may have been cut short since. That is nobody's fault, so it is read before it is judged by
+ * its size. */
+static bool round_admit_finds_blob(struct chain *chain, const struct round_entry *entry)
+{
+	const uint8_t *root = entry->round_tx.root;
+
+	if (blobs_size(chain->blobs, root) != entry->blob_size && blobs_has(chain->blobs, root) &&
+		!blobs_is_checked(chain->blobs, root))
+		round_admit_lose_damaged(chain, root);
+	return round_admit_has_blob(chain, entry);
+}
+
 /* --- the branch --- */
 
 /* By what of the branch its bytes are judged. False: the seat is not one of the open round's. Asked for each that is
@@ -185,17 +208,6 @@ static void round_admit_hold(struct chain *chain, struct round_entry *entry)
 	round_line_drop_rivals(chain, &entry->round_tx, entry->entry.txid);
 	NOTIFY(&chain->notices, tx_added, held_tx, brought_by);
 	tx_unref(held_tx);
-}
-
-/* A file that is not the blob's any more goes: reading it does that. */
-static void round_admit_lose_damaged(struct chain *chain, const uint8_t root[32])
-{
-	struct buf blob_bytes;
-	struct errmsg err;
-
-	buf_init(&blob_bytes);
-	blobs_read(chain->blobs, root, &blob_bytes, &err);
-	buf_clear(&blob_bytes);
 }
 
 /* The verdict on the bytes. Who brought false ones is heard no more in this round; he is not punished, since on another
@@ -363,7 +375,7 @@ static void round_admit_go_on(struct chain *chain)
 		next = round_pool_next_turn(round_admit_pool(chain), clock_mono_ms());
 		if (next == NULL)
 			break;
-		if (round_admit_has_blob(chain, next))
+		if (round_admit_finds_blob(chain, next))
 			next->stage = ROUND_HERE;
 		else
 			round_admit_ask(chain, next);
@@ -434,7 +446,7 @@ static enum chain_result round_admit_begin(struct chain *chain, struct round_ent
 		return CHAIN_NEW;
 	}
 	entry->stage = ROUND_LINE;
-	if (round_admit_has_blob(chain, entry) && !round_admit_pool(chain)->is_checking) {
+	if (round_admit_finds_blob(chain, entry) && !round_admit_pool(chain)->is_checking) {
 		enum chain_result checked;
 
 		entry->stage = ROUND_HERE;

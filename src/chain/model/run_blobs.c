@@ -53,8 +53,11 @@ static uint32_t run_blobs_missing(const struct chain *chain, struct blob_want *m
 		const struct rounds_run *run = run_blobs_disclosed(&view, seat);
 
 		/* A challenged one is struck, whatever its bytes say. */
-		if (run != NULL && !run->challenged && !blobs_has(chain->blobs, run->blob))
-			run_blobs_want(chain, run, &missing[missing_count++]);
+		if (run == NULL || run->challenged)
+			continue;
+		run_blobs_want(chain, run, &missing[missing_count]);
+		if (!wants_here(chain->blobs, &missing[missing_count]))
+			missing_count++;
 	}
 	return missing_count;
 }

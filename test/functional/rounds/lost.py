@@ -10,7 +10,8 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
 from framework.node import wait_until
-from framework.rounds import P, commit_runs, disclose_runs, kill_and_restart, mine_to, new_node, with_wallet
+from framework.rounds import (BEACON, LAST_DISCLOSURE, P, commit_runs, disclose_runs, kill_and_restart, mine_to, new_node,
+                              wait_for_offers, wait_for_state, with_wallet)
 from reference.hashing import blob_root
 
 MERGE = 2 * P
@@ -90,6 +91,35 @@ def asked_for_again():
     tap.equal(other.model_root(), node.model_root(), "the model")
 
 
+def cut_short():
+    """A file that was cut short accuses nobody: who trained the run makes it anew, who did not fetches it, -reindex too"""
+    node = with_wallet()
+    commit_runs(node)
+    mine_to(node, P + BEACON)
+    wait_for_offers(node)
+    other = new_node()
+    other.connect(node)
+    wait_for_offers(other)
+    roots = sorted(os.listdir(os.path.join(node.chaindir, "blobs")))
+    for one, root in (node, roots[0]), (other, roots[1]):
+        one.stop()
+        os.truncate(path_of(one, root), 50)
+    node.start("-wallet=w")
+    wait_for_offers(node)
+    other.start(f"-addnode={node.address}")
+    wait_for_offers(other)
+    wait_until_sound(other, roots)
+    mine_to(node, P + LAST_DISCLOSURE)
+    wait_for_state(node, "disclosed")
+    assert_merged(node)
+    other.wait_for_height(node.height())
+    other.stop()
+    os.truncate(path_of(other, roots[2]), 50)
+    other.start("-reindex", f"-addnode={node.address}")
+    wait_until(lambda: other.tip() == node.tip(), "all is verified again")
+    wait_until_sound(other, roots)
+
+
 def nobody_has_them():
     """Without trace and peers the node says which bytes are missing, mines nothing for nothing, and goes on when they come"""
     node, roots = with_disclosed()
@@ -144,4 +174,4 @@ def a_replay_names_them():
     tap.equal((node.tip(), node.model_root()), (tip, root), "tip and model")
 
 
-tap.main(a_replay_names_them, made_again_from_the_trace, asked_for_again, nobody_has_them)
+tap.main(a_replay_names_them, made_again_from_the_trace, asked_for_again, cut_short, nobody_has_them)
