@@ -7,6 +7,11 @@
  * part is not here by its deadline; the last two rest the peer for BLOB_IDLE_MS. Those asked in vain are not asked
  * again before everybody was (`tried`); then there is a pause that doubles up to a minute.
  *
+ * Who sends just enough not to be silent could hold up a block for as long as its blobs are large: so a request that
+ * falls behind BLOB_PACE is slow, and of two slow ones the better one is held against each of the other peers in turn,
+ * from the first byte on. Where our own connection is what is slow this costs a few parts, since in the end one is
+ * left.
+ *
  * When a request has all its bytes the chain looks at them for a while (`looked`), during which nobody else is asked.
  * The blob may be given up, and its sender leave, meanwhile. */
 #include "net/blob_fetch.h"
@@ -30,6 +35,7 @@ enum {
 	BLOB_ASKED_MAX = 2, /* peers from whom one blob is awaited */
 	BLOB_TURN_START_MS = 5000,
 	BLOB_PARTS_ASKED = 2, /* while one is on its way the next is asked for */
+	BLOB_PACE = 512,      /* bytes in a millisecond, below which others are asked too */
 };
 
 /* Bytes that all requests together may take on the disk, by the sizes stated. */
@@ -39,6 +45,7 @@ struct blob_request {
 	struct peer *peer;
 	struct blob_draft *draft;   /* what has come; NULL: nothing yet */
 	uint32_t asked, come;       /* bytes from the first one on */
+	int64_t since;              /* when it was made */
 	int64_t start_by, deadline; /* when a blob must be coming in, and when its next part must be here */
 };
 
@@ -483,19 +490,48 @@ static struct peer *blob_next_peer(struct wanted_blob *blob, int64_t now)
 	return next_peer;
 }
 
-/* Of two that are silent the one that has sent less goes: so a blob comes in the end though all peers are slow. */
-static void blob_make_room(struct wanted_blob *blob, int64_t now)
+/* Behind BLOB_PACE by more than a silence; the part that is under way counts as here. */
+static bool blob_request_is_slow(const struct wanted_blob *blob, const struct blob_request *blob_request, int64_t now)
+{
+	const uint32_t left = blob->size - blob_request->come,
+		       due = blob_request->come + (left < MESSAGE_PART_SIZE ? left : MESSAGE_PART_SIZE);
+
+	return now - blob_request->since > blob->fetch->peers->timeouts.silence + due / BLOB_PACE;
+}
+
+/* The first of them will have sent all of it later, if they go on as they have done so far. */
+static bool blob_is_behind(const struct wanted_blob *blob, const struct blob_request *first,
+	const struct blob_request *second, int64_t now)
+{
+	const uint64_t first_left = (uint64_t)(blob->size - first->come) * (uint64_t)(now - first->since),
+		       second_left = (uint64_t)(blob->size - second->come) * (uint64_t)(now - second->since);
+
+	if (first->come == 0 || second->come == 0)
+		return first->come < second->come;
+	return first_left / first->come > second_left / second->come;
+}
+
+/* Of two that are silent or slow the one goes that would be done later: so a blob comes in the end though all peers are
+ * slow. */
+static void blob_drop_last(struct wanted_blob *blob, int64_t now)
 {
 	struct blob_request *loser = &blob->requests[0];
 
-	if (blob->request_count < BLOB_ASKED_MAX)
-		return;
 	for (size_t i = 1; i < blob->request_count; i++)
-		if (blob->requests[i].come < loser->come)
+		if (blob_is_behind(blob, &blob->requests[i], loser, now))
 			loser = &blob->requests[i];
-	if (!blob->is_turn)
+	if (!blob->is_turn && blob_peer_is_silent(loser->peer, now))
 		loser->peer->blobs->idle_until = now + blob->fetch->peers->timeouts.blob;
 	blob_request_failed(blob, loser);
+}
+
+/* Slowly, and from nobody better: then one is enough. */
+static bool blob_comes_twice(const struct wanted_blob *blob, int64_t now)
+{
+	for (size_t i = 0; i < blob->request_count; i++)
+		if (blob_peer_is_silent(blob->requests[i].peer, now))
+			return false;
+	return !blob->is_turn && blob->request_count == BLOB_ASKED_MAX;
 }
 
 /* False: its turn is over, and if it could not even be asked that is told; or what asked for it has been given up
@@ -512,17 +548,22 @@ static bool blob_ask_next(struct wanted_blob *blob, int64_t now)
 			blob_note_failure(blob, &(struct source){ .peer = blob->source });
 		return false;
 	}
-	if (peer == NULL)
+	if (peer == NULL) {
+		if (blob_comes_twice(blob, now))
+			blob_drop_last(blob, now);
 		return true;
+	}
 	if (!chain_wants_blob(fetch->peers->chain, blob->root, blob->size))
 		return false;
-	blob_make_room(blob, now);
+	if (blob->request_count == BLOB_ASKED_MAX)
+		blob_drop_last(blob, now);
 	if (fetch->bytes + blob->size > blob_bytes_max)
 		return true;
 	fetch->bytes += blob->size;
 	blob_request = &blob->requests[blob->request_count++];
 	*blob_request = (struct blob_request){
 		.peer = peer,
+		.since = now,
 		.start_by = now + (blob->is_turn ? BLOB_TURN_START_MS : fetch->peers->timeouts.blob_start),
 	};
 	buf_put(&blob->tried, &peer->id, sizeof peer->id);
@@ -552,7 +593,7 @@ static bool blob_is_open(struct wanted_blob *blob, int64_t now)
 
 		if (blob_peer_is_silent(peer, now))
 			peer->answers = false;
-		else
+		else if (!blob_request_is_slow(blob, blob_request, now))
 			unanswered = false;
 		if (!blob_request_ran_out(blob_request, now))
 			continue;

@@ -27,13 +27,12 @@ static char first_letter(struct node *node, const uint8_t root[32])
 	return letter;
 }
 
-/* A part of `text` again and again, as the node reads it. */
-static void say_part(int fd, const uint8_t root[32], uint32_t size, uint32_t offset, const char *text)
+/* A message with a part of `text` again and again. */
+static struct buf frame_part(const uint8_t root[32], uint32_t size, uint32_t offset, const char *text)
 {
 	struct message_part part = { .size = size, .offset = offset, .count = message_part_count(size, offset) };
 	char *bytes = calloc(MESSAGE_PART_SIZE, 1);
 	struct buf payload, framed;
-	size_t said = 0;
 
 	for (size_t i = 0; i < part.count; i++)
 		bytes[i] = text[i % strlen(text)];
@@ -45,15 +44,30 @@ static void say_part(int fd, const uint8_t root[32], uint32_t size, uint32_t off
 	message_header_write(buf_extend(&framed, MESSAGE_HEADER_SIZE), fake_spec()->magic, MESSAGE_PART, payload.data,
 		payload.size);
 	buf_put(&framed, payload.data, payload.size);
-	for (double end = seconds() + PATIENCE_SECONDS; said < framed.size && seconds() < end; turn()) {
-		const ssize_t more = send(fd, framed.data + said, framed.size - said, MSG_DONTWAIT | MSG_NOSIGNAL);
+	buf_clear(&payload);
+	free(bytes);
+	return framed;
+}
+
+/* As the node reads it. */
+static void say_bytes(int fd, const uint8_t *bytes, size_t size)
+{
+	size_t said = 0;
+
+	for (double end = seconds() + PATIENCE_SECONDS; said < size && seconds() < end; turn()) {
+		const ssize_t more = send(fd, bytes + said, size - said, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		said += more > 0 ? (size_t)more : 0;
 	}
-	assert_int_equal(said, framed.size);
+	assert_int_equal(said, size);
+}
+
+static void say_part(int fd, const uint8_t root[32], uint32_t size, uint32_t offset, const char *text)
+{
+	struct buf framed = frame_part(root, size, offset, text);
+
+	say_bytes(fd, framed.data, framed.size);
 	buf_clear(&framed);
-	buf_clear(&payload);
-	free(bytes);
 }
 
 static void test_blobs(void **state)
@@ -225,6 +239,89 @@ static void test_silent_about_blob(void **state)
 	assert_int_equal(peers_of(wants), 3);
 	close(source.fd);
 	close(silent.fd);
+}
+
+enum { TRICKLE = 3 << 16 /* bytes, of which so many a second are no silence */ };
+
+/* A source that always sends a little is not waited for: the next is asked when it is too slow for a part, and whoever
+ * is done first has sent the blob. */
+static void test_slow_about_blob(void **state)
+{
+	static struct ear slow, slower;
+	struct node *wants = add_node(), *good;
+	uint8_t root[32] = { 1 };
+	struct buf framed = frame_part(root, LONG_SIZE, 0, "x");
+
+	(void)state;
+	clock_set_mono(START_MS);
+	slow = (struct ear){ .fd = connect_mute(wants) };
+	WAIT_FOR(peers_of(wants) == 1);
+	slower = (struct ear){ .fd = connect_mute(wants) };
+	WAIT_FOR(peers_of(wants) == 2);
+	fake_chain_want_blob(wants->chain, root, LONG_SIZE, 1);
+	WAIT_FOR(heard(&slow, MESSAGE_GETPART) == 2);
+	say_bytes(slow.fd, framed.data, TRICKLE);
+	turn_a_while();
+	pass_time(SILENCE_MS - 1);
+	say_bytes(slow.fd, framed.data + TRICKLE, TRICKLE);
+	turn_a_while();
+	assert_int_equal(heard(&slower, MESSAGE_GETPART), 0);
+	pass_time(SILENCE_MS - 1);
+	say_bytes(slow.fd, framed.data + (size_t)2 * TRICKLE, TRICKLE);
+	pass_time(SILENCE_MS - 1);
+	WAIT_FOR(heard(&slower, MESSAGE_GETPART) == 2);
+	/* Of the two the first is further, and the other silent: it gives its place to the next. */
+	good = add_node();
+	hold_long(good, root, 'g');
+	connect_nodes(wants, good);
+	WAIT_FOR(peers_of(wants) == 3);
+	say_bytes(slow.fd, framed.data + (size_t)3 * TRICKLE, framed.size - (size_t)3 * TRICKLE);
+	WAIT_FOR(heard(&slow, MESSAGE_GETPART) == 3);
+	pass_time(2 * SILENCE_MS);
+	WAIT_FOR(chain_has_blob(wants->chain, root));
+	assert_int_equal(first_letter(wants, root), 'g');
+	assert_int_equal(peers_of(wants), 3);
+	buf_clear(&framed);
+	close(slow.fd);
+	close(slower.fd);
+}
+
+/* Where all are slow the better one of two goes on alone. */
+static void test_all_slow(void **state)
+{
+	static struct ear better, worse;
+	struct node *wants = add_node();
+	size_t asked_count, failed_count;
+	uint8_t root[32] = { 1 };
+	struct buf framed = frame_part(root, LONG_SIZE, 0, "x"),
+		   next_framed = frame_part(root, LONG_SIZE, MESSAGE_PART_SIZE, "x");
+
+	(void)state;
+	clock_set_mono(START_MS);
+	better = (struct ear){ .fd = connect_mute(wants) };
+	WAIT_FOR(peers_of(wants) == 1);
+	worse = (struct ear){ .fd = connect_mute(wants) };
+	WAIT_FOR(peers_of(wants) == 2);
+	fake_chain_want_blob(wants->chain, root, LONG_SIZE, 1);
+	WAIT_FOR(heard(&better, MESSAGE_GETPART) == 2);
+	pass_time(SILENCE_MS);
+	WAIT_FOR(heard(&worse, MESSAGE_GETPART) == 2);
+	say_bytes(better.fd, framed.data, framed.size);
+	WAIT_FOR(heard(&better, MESSAGE_GETPART) == 3);
+	for (int i = 0; i < 4; i++) {
+		say_bytes(worse.fd, framed.data + (size_t)i * TRICKLE, TRICKLE);
+		say_bytes(better.fd, next_framed.data + (size_t)i * TRICKLE, TRICKLE);
+		turn_a_while();
+		pass_time(SILENCE_MS - 1);
+	}
+	WAIT_FOR((fake_chain_blob_requests(wants->chain, &asked_count, &failed_count), failed_count == 1));
+	say_bytes(better.fd, next_framed.data + (size_t)4 * TRICKLE, next_framed.size - (size_t)4 * TRICKLE);
+	say_part(better.fd, root, LONG_SIZE, 2 * MESSAGE_PART_SIZE, "x");
+	WAIT_FOR(chain_has_blob(wants->chain, root));
+	buf_clear(&framed);
+	buf_clear(&next_framed);
+	close(better.fd);
+	close(worse.fd);
 }
 
 /* Bytes of several parts; a node that has to look at them first sends them when it has. */
@@ -410,6 +507,8 @@ int main(void)
 		NET_TEST(test_unwanted_blob),
 		NET_TEST(test_mute_about_blob),
 		NET_TEST(test_silent_about_blob),
+		NET_TEST(test_slow_about_blob),
+		NET_TEST(test_all_slow),
 		NET_TEST(test_many_parts),
 		NET_TEST(test_stops_in_the_middle),
 		NET_TEST(test_silent_in_the_middle),
