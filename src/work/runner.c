@@ -20,7 +20,7 @@ struct runner_run {
 	struct trace *trace;
 	bool is_busy;      /* a lane has it */
 	uint32_t most;     /* segments that it can have: all of this round's, or those before one that has no result */
-	bool is_checked;   /* its files were read, if an earlier process wrote them */
+	bool is_checked;   /* its files were read, those that an earlier process wrote */
 	char *problem;     /* why it does not go on; NULL: it does */
 	bool is_unwritten; /* that is, its trace cannot be written */
 	int64_t retry_at;  /* of clock_mono_ms, where there is a problem */
@@ -183,18 +183,22 @@ static void runner_look_at_run(struct runner *runner, const struct round_view *v
 	run->task = run->is_checked ? due_task(&facts) : DUE_NOTHING;
 }
 
-/* What an earlier process wrote is read before anything is done with it, one trace a tick: it takes a while. */
+/* What an earlier process wrote is read before anything is done with it, one code a tick: all take a while. */
 static void runner_check_one(struct runner *runner)
 {
 	for (size_t i = 0; i < runner->count; i++) {
 		struct runner_run *run = runner->runs[i];
+		struct errmsg err;
 
 		if (!run->facts.is_open || run->is_checked)
 			continue;
-		trace_check(run->trace);
-		run->is_checked = true;
 		runner_wake(runner);
-		return;
+		if (trace_check_next(run->trace))
+			return;
+		run->is_checked = true;
+		/* Codes may be there without a record of whose they are, if that was damaged. */
+		if (run->trace->done > 0 && !trace_begin(run->trace, &err))
+			runner_set_unwritten(run, err.text);
 	}
 }
 
@@ -208,13 +212,12 @@ static int runner_compare(const void *a, const void *b)
 	return memcmp(first_run->base_id, second_run->base_id, 32);
 }
 
-static void runner_add(struct runner *runner, struct trace *trace, bool is_checked)
+static void runner_add(struct runner *runner, struct trace *trace)
 {
 	struct runner_run *run = mem_calloc(1, sizeof *run);
 
 	run->trace = trace;
 	run->most = spec_most_segments(runner->spec, trace->run.base_height);
-	run->is_checked = is_checked;
 	runner->runs = mem_realloc(runner->runs, (runner->count + 1) * sizeof *runner->runs);
 	runner->runs[runner->count++] = run;
 	qsort(runner->runs, runner->count, sizeof *runner->runs, runner_compare);
@@ -244,7 +247,7 @@ static void runner_meet_seat(struct runner *runner, const struct round_view *vie
 	memcpy(trace_run.base_id, view->id, 32);
 	memcpy(trace_run.seat_id, seat_block->id, 32);
 	memcpy(trace_run.key, seat_block->key, 32);
-	runner_add(runner, trace_new(runner->folder, &trace_run, &runner->shape), true);
+	runner_add(runner, trace_new(runner->folder, &trace_run, &runner->shape));
 }
 
 /* --- commit and disclosure --- */
@@ -315,7 +318,7 @@ static void runner_release_blob(struct runner *runner, struct runner_run *run)
 }
 
 /* List, Q_j and the last code, as section 20 has them. False if the trace is damaged: it falls back to what is sound,
- * and is trained on from there. */
+ * and is looked at anew, as its file may only not have been readable, before it is trained on from there. */
 static bool runner_put_blob(const struct runner *runner, struct runner_run *run, struct buf *blob)
 {
 	const size_t code_size = runner->shape.code_size;
@@ -330,6 +333,7 @@ static bool runner_put_blob(const struct runner *runner, struct runner_run *run,
 	if ((run->audited == 0 || trace_read(run->trace, run->audited, codes, &err)) &&
 		trace_read(run->trace, length, codes + code_size, &err))
 		return true;
+	run->is_checked = false;
 	log_warn("The trace of block %u's run is good for %u segments: %s", (unsigned)run->trace->run.seat_height,
 		(unsigned)run->trace->done, err.text);
 	return false;
@@ -492,6 +496,8 @@ static void runner_take_result(struct runner_run *run, const struct segment *seg
 		/* Meanwhile the trace may have fallen back to where it is sound. */
 		if (segment->is_written && segment->number == run->trace->done + 1) {
 			trace_add(run->trace, segment->digest);
+			/* One that was damaged may have been all that was missing. */
+			run->is_checked = !trace_check_next(run->trace);
 			runner_clear_problem(run);
 		} else if (!segment->is_written) {
 			runner_set_unwritten(run, segment->err.text);
@@ -552,6 +558,7 @@ static bool runner_begin(struct runner_lane *lane, struct runner_run *run)
 		run_start(runner_train(runner), segment->start);
 	if (segment->windows == NULL || (number > 0 && !trace_read(run->trace, number, segment->start, &err))) {
 		runner_set_problem(run, err.text);
+		run->is_checked = false;
 		return false;
 	}
 	segment->trace = run->trace;
@@ -726,7 +733,7 @@ static void runner_load_traces(struct runner *runner)
 	struct trace **traces = trace_load_all(runner->folder, &runner->shape, &trace_count);
 
 	for (size_t i = 0; i < trace_count; i++)
-		runner_add(runner, traces[i], false);
+		runner_add(runner, traces[i]);
 	free(traces);
 }
 

@@ -120,11 +120,26 @@ static struct trace *trace_make(char *trace_folder, const struct trace_shape *sh
 	return trace;
 }
 
+/* One that is damaged is made again. */
+static void trace_load_signature(struct trace *trace)
+{
+	char *signature_path = path_join(trace->folder, "signature");
+	uint8_t trace_signed[TRACE_SIGNATURE], trace_hash[32];
+
+	if (trace_read_file(signature_path, trace_signed, sizeof trace_signed, trace_hash, NULL) &&
+		read_le32(trace_signed) <= trace->shape.segments) {
+		trace->signed_length = read_le32(trace_signed);
+		memcpy(trace->signature, trace_signed + 4, sizeof trace->signature);
+	}
+	free(signature_path);
+}
+
 struct trace *trace_new(const char *runs, const struct trace_run *run, const struct trace_shape *shape)
 {
 	struct trace *trace = trace_make(trace_folder_name(runs, run), shape);
 
 	trace->run = *run;
+	trace_load_signature(trace);
 	return trace;
 }
 
@@ -176,20 +191,6 @@ static void trace_find_codes(struct trace *trace)
 	}
 }
 
-/* One that is damaged is made again. */
-static void trace_load_signature(struct trace *trace)
-{
-	char *signature_path = path_join(trace->folder, "signature");
-	uint8_t trace_signed[TRACE_SIGNATURE], trace_hash[32];
-
-	if (trace_read_file(signature_path, trace_signed, sizeof trace_signed, trace_hash, NULL) &&
-		read_le32(trace_signed) <= trace->shape.segments) {
-		trace->signed_length = read_le32(trace_signed);
-		memcpy(trace->signature, trace_signed + 4, sizeof trace->signature);
-	}
-	free(signature_path);
-}
-
 struct trace *trace_load(const char *folder, const struct trace_shape *shape, struct errmsg *err)
 {
 	struct trace *trace = trace_make(mem_strdup(folder), shape);
@@ -220,30 +221,31 @@ void trace_free(struct trace *trace)
 	free(trace);
 }
 
-/* All there is in it, as a write that was cut short has left a file of another name. */
-static void trace_empty_folder(const char *trace_folder)
+/* All there is in it, as a write that was cut short has left a file of another name; and the record last, so that what
+ * a kill leaves is still known for a trace, and removed in the end. */
+void trace_remove(struct trace *trace)
 {
-	DIR *trace_dir = opendir(trace_folder);
+	char *trace_record_path = path_join(trace->folder, "run");
+	DIR *trace_dir = opendir(trace->folder);
 	const struct dirent *trace_entry;
 
 	while (trace_dir != NULL && (trace_entry = readdir(trace_dir)) != NULL) {
-		char *trace_file_path = path_join(trace_folder, trace_entry->d_name);
+		char *trace_file_path = path_join(trace->folder, trace_entry->d_name);
 
-		unlink(trace_file_path);
+		if (strcmp(trace_entry->d_name, "run") != 0)
+			unlink(trace_file_path);
 		free(trace_file_path);
 	}
 	if (trace_dir != NULL)
 		closedir(trace_dir);
-}
-
-void trace_remove(struct trace *trace)
-{
-	trace_empty_folder(trace->folder);
+	unlink(trace_record_path);
 	rmdir(trace->folder);
+	free(trace_record_path);
 	trace_free(trace);
 }
 
-/* A folder without a record is what a kill has left of a run that was about to begin. */
+/* A folder without a record, and at most with a draft of it, is what a kill has left of a run that was about to begin.
+ * Whatever else is there is not ours to remove. */
 static struct trace *trace_load_or_settle(const char *trace_folder, const struct trace_shape *shape)
 {
 	char *trace_record_path = path_join(trace_folder, "run");
@@ -251,8 +253,11 @@ static struct trace *trace_load_or_settle(const char *trace_folder, const struct
 	struct errmsg trace_err;
 
 	if (!file_exists(trace_record_path)) {
-		trace_empty_folder(trace_folder);
+		char *trace_draft_path = path_join(trace_folder, "run.new");
+
+		unlink(trace_draft_path);
 		rmdir(trace_folder);
+		free(trace_draft_path);
 	} else if ((trace = trace_load(trace_folder, shape, &trace_err)) == NULL) {
 		log_warn("A run's trace is left alone: %s", trace_err.text);
 	}
@@ -302,6 +307,7 @@ bool trace_write(const struct trace *trace, uint32_t number, const uint8_t *code
 void trace_add(struct trace *trace, const uint8_t digest[32])
 {
 	memcpy(trace->digests[trace->done++], digest, 32);
+	trace->checked = trace->done;
 }
 
 bool trace_read(struct trace *trace, uint32_t number, uint8_t *code, struct errmsg *err)
@@ -315,19 +321,37 @@ bool trace_read(struct trace *trace, uint32_t number, uint8_t *code, struct errm
 	free(trace_code_path);
 	if (!ok && trace->done >= number)
 		trace->done = number - 1;
+	if (trace->checked > trace->done)
+		trace->checked = trace->done;
 	return ok;
 }
 
-void trace_check(struct trace *trace)
+bool trace_check_next(struct trace *trace)
 {
-	uint8_t *code = mem_alloc(trace->shape.code_size);
+	const uint32_t number = trace->checked + 1;
+	uint8_t *code, digest[32];
+	char *trace_code_path;
 	struct errmsg err;
+	bool ok;
 
-	for (uint32_t number = 1; number <= trace->done; number++)
-		if (!trace_read(trace, number, code, &err))
-			log_warn("A run's trace is trained again from segment %u on: %s", (unsigned)trace->done,
-				err.text);
+	if (number > trace->shape.segments)
+		return false;
+	code = mem_alloc(trace->shape.code_size);
+	if (number <= trace->done) {
+		ok = trace_read(trace, number, code, &err);
+		if (!ok)
+			log_warn("A run's segment %u is trained again: %s", (unsigned)trace->done, err.text);
+	} else {
+		trace_code_path = trace_path(trace->folder, number);
+		ok = trace_read_file(trace_code_path, code, trace->shape.code_size, digest, NULL);
+		free(trace_code_path);
+		if (ok)
+			memcpy(trace->digests[trace->done++], digest, 32);
+	}
+	if (ok)
+		trace->checked = number;
 	free(code);
+	return ok;
 }
 
 bool trace_sign(struct trace *trace, uint32_t length, const uint8_t signature[64], struct errmsg *err)

@@ -3,8 +3,8 @@
  * A run has a folder, named after seat and base, and in it files that are each there whole or not at all: `run` says
  * which run it is, `1`, `2`, ... are the codes after so many segments, `signature` is the commit's, behind the number
  * of segments that it commits to: the run has no more then. Each ends with the hash of what it holds, which for a code
- * is its digest d_j. So a kill costs the segment in work, and a file that is damaged costs the segments from there on:
- * they are executed again, with the same result.
+ * is its digest d_j. So a kill costs the segment in work, and a file that is damaged the segment that it is the code
+ * of: that is executed again, with the same result, and what lies behind it holds as before.
  *
  * One thread owns a trace; trace_write alone may be called on another one meanwhile, as it changes nothing in memory.
  */
@@ -34,6 +34,7 @@ struct trace {
 	struct trace_run run;
 	struct trace_shape shape;
 	uint32_t done;          /* segments whose codes are there */
+	uint32_t checked;       /* of these, which were read or written by this process */
 	uint8_t (*digests)[32]; /* d_1 .., `done` of them */
 	uint32_t signed_length; /* segments that the signature is for; 0: there is none */
 	uint8_t signature[64];
@@ -41,11 +42,11 @@ struct trace {
 	bool has_begun;
 };
 
-/* A new one, for a folder of its own below `runs`. It has no files yet: trace_begin makes the folder, and says there
- * which run it is; before anything else is written, and any number of times. */
+/* A new one, for a folder of its own below `runs`, which has no files yet, or such without a record of which run it is:
+ * these are checked. trace_begin makes folder and record; before anything else is written, and any number of times. */
 struct trace *trace_new(const char *runs, const struct trace_run *run, const struct trace_shape *shape);
 bool trace_begin(struct trace *trace, struct errmsg *err);
-/* The one in this folder, as far as its files are there: their ends are believed until trace_check. NULL with the
+/* The one in this folder, as far as its files are there: their ends are believed until they are checked. NULL with the
  * reason if it is none. */
 struct trace *trace_load(const char *folder, const struct trace_shape *shape, struct errmsg *err);
 /* All below `runs`, in no order; what is damaged is told in the log and left alone. The caller frees the array. */
@@ -53,9 +54,11 @@ struct trace **trace_load_all(const char *runs, const struct trace_shape *shape,
 void trace_free(struct trace *trace);   /* the files stay; NULL is allowed */
 void trace_remove(struct trace *trace); /* and its files */
 
-/* Reads every code, some of which may be damaged since they were written: from the first of these on none is `done`. As
- * a trace may have tens of megabytes, this comes after trace_load where the trace is needed. */
-void trace_check(struct trace *trace);
+/* Reads the code after those that are checked. Of one that is damaged, and those behind it, none is `done` any more;
+ * one that is there although it was not `done` is from then on, as a code before it was made again. False: there is
+ * none to go on with. A trace may have gigabytes, so it is one at a time, and comes after trace_load where the trace is
+ * needed. */
+bool trace_check_next(struct trace *trace);
 
 /* H of the first digests: what a commit to so many segments (`done` at most) says. */
 void trace_root(const struct trace *trace, uint32_t length, uint8_t root[32]);
