@@ -1,5 +1,5 @@
 /* Records: where the next one goes, appending, reading, scanning what a crash left. */
-#define _GNU_SOURCE /* memmem */
+#define _GNU_SOURCE /* memmem, fallocate */
 #include "store/record_file.h"
 
 #include <dirent.h>
@@ -22,16 +22,17 @@
 #define RECORD_FILE_ROLL (UINT64_C(128) << 20)
 #define RECORD_FILE_LARGEST (UINT64_C(1) << 38)
 
-enum { RECORD_FRAME_SIZE = 21, RECORD_FRAME_SUM = 8, RECORD_SCAN_STEP = 1 << 16 };
+enum { RECORD_FRAME_SIZE = 21, RECORD_FRAME_SUM = 8, RECORD_SCAN_STEP = 1 << 16, RECORD_STAT_BLOCK = 512 };
 
 struct record_file {
 	char *folder, name[4];
 	uint8_t magic[4];
-	uint32_t last; /* the file that is appended to */
-	uint64_t end;  /* its size */
-	int fd;        /* of that file, while it has what this run has not synced; else -1 */
-	bool is_new;   /* its name is not synced */
-	bool is_left;  /* it is as another run left it, which may have been killed before it synced */
+	uint32_t last;  /* the file that is appended to */
+	uint64_t end;   /* its size */
+	uint64_t taken; /* on the disk, by all files */
+	int fd;         /* of that file, while it has what this run has not synced; else -1 */
+	bool is_new;    /* its name is not synced */
+	bool is_left;   /* it is as another run left it, which may have been killed before it synced */
 };
 
 char *record_file_path(const struct record_file *record_files, uint32_t file)
@@ -67,10 +68,16 @@ static void record_file_find_last(struct record_file *record_files)
 	struct dirent *folder_item;
 	uint32_t file_number;
 
-	while (folder != NULL && (folder_item = readdir(folder)) != NULL)
-		if (record_file_number(record_files, folder_item->d_name, &file_number) &&
-			file_number > record_files->last)
+	while (folder != NULL && (folder_item = readdir(folder)) != NULL) {
+		struct stat found;
+
+		if (!record_file_number(record_files, folder_item->d_name, &file_number))
+			continue;
+		if (file_number > record_files->last)
 			record_files->last = file_number;
+		if (fstatat(dirfd(folder), folder_item->d_name, &found, 0) == 0)
+			record_files->taken += (uint64_t)found.st_blocks * RECORD_STAT_BLOCK;
+	}
 	if (folder != NULL)
 		closedir(folder);
 	record_file_size(record_files, record_files->last, &record_files->end);
@@ -208,11 +215,69 @@ bool record_file_append(struct record_file *record_files, enum record_kind kind,
 		*position = (struct file_position){ record_files->last, record_files->end + RECORD_FRAME_SIZE,
 			payload_size };
 		record_files->end += RECORD_FRAME_SIZE + payload_size;
+		record_files->taken += RECORD_FRAME_SIZE + payload_size;
 	} else if (record_files->fd >= 0 && ftruncate(record_files->fd, (off_t)record_files->end) != 0) {
 		log_warn("[chain] %s keeps the torn end of a failed write: %s", record_path, strerror(errno));
 	}
 	free(record_path);
 	return appended;
+}
+
+/* --- holes --- */
+
+static bool record_file_punch(int fd, uint64_t offset, uint64_t size, const char *record_path, struct errmsg *err)
+{
+#ifdef FALLOC_FL_PUNCH_HOLE
+	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size) == 0)
+		return true;
+#else
+	(void)fd, (void)offset, (void)size;
+	errno = EOPNOTSUPP;
+#endif
+	return errmsg_set(err, "Cannot give the room of a part of %s back: %s", record_path, strerror(errno));
+}
+
+/* The frame goes too, so that a scan finds nothing there to call damaged. */
+bool record_file_erase(struct record_file *record_files, const struct file_position *position, struct errmsg *err)
+{
+	const uint64_t record_size = RECORD_FRAME_SIZE + position->size;
+	char *record_path = record_file_path(record_files, position->file);
+	const int fd = open(record_path, O_WRONLY | O_CLOEXEC);
+	struct stat before = { 0 }, after = { 0 };
+	bool erased = (fd >= 0 && fstat(fd, &before) == 0) ||
+		errmsg_set(err, "Cannot open %s: %s", record_path, strerror(errno));
+	uint64_t given_back;
+
+	erased = erased && record_file_punch(fd, position->offset - RECORD_FRAME_SIZE, record_size, record_path, err);
+	/* Measured, as what was erased before gives nothing back. */
+	if (erased && fstat(fd, &after) == 0 && after.st_blocks < before.st_blocks) {
+		given_back = (uint64_t)(before.st_blocks - after.st_blocks) * RECORD_STAT_BLOCK;
+		record_files->taken -= given_back < record_files->taken ? given_back : record_files->taken;
+	}
+	if (fd >= 0)
+		close(fd);
+	free(record_path);
+	return erased;
+}
+
+/* Behind the end of a file there is nothing that could be lost. */
+bool record_file_can_erase(const struct record_file *record_files, struct errmsg *err)
+{
+	char *probe_path = path_join(record_files->folder, "holes.tmp");
+	const int fd = open(probe_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	bool can = fd >= 0 || errmsg_set(err, "Cannot open %s: %s", probe_path, strerror(errno));
+
+	can = can && record_file_punch(fd, 0, RECORD_SCAN_STEP, probe_path, err);
+	if (fd >= 0)
+		close(fd);
+	file_remove(probe_path, NULL);
+	free(probe_path);
+	return can;
+}
+
+uint64_t record_file_disk_size(const struct record_file *record_files)
+{
+	return record_files->taken;
 }
 
 bool record_file_holds(const struct record_file *record_files, const struct file_position *position)

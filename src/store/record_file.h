@@ -11,6 +11,9 @@
  * become known when its proofs have been executed and make a record of their own (RECORD_BODIES: block id 32, then the
  * bodies). RECORD_UNDO, in the rev files: what disconnecting the block brings back (chain/connect.h).
  *
+ * A record that is erased leaves a hole, which takes no room on the disk and reads as zeros: all others stay where they
+ * are.
+ *
  * Appends and scans belong to one thread; record_file_read may be called from any. */
 #ifndef ATELIER_STORE_RECORD_FILE_H
 #define ATELIER_STORE_RECORD_FILE_H
@@ -56,6 +59,14 @@ bool record_file_sync(struct record_file *record_files, struct errmsg *err);
  * RECORD_BODIES, whose hashes the headers hold) its checksum differs; the message names file and offset. */
 bool record_file_read(const struct record_file *record_files, enum record_kind kind,
 	const struct file_position *position, struct buf *payload, struct errmsg *err);
+
+/* Gives the record's room on the disk back; whoever erases it twice does no harm. False if the system or the file
+ * system makes no holes, or fails. */
+bool record_file_erase(struct record_file *record_files, const struct file_position *position, struct errmsg *err);
+/* Whether this file system makes holes. */
+bool record_file_can_erase(const struct record_file *record_files, struct errmsg *err);
+/* Bytes that all files take on the disk, holes not counted; about, as the file system rounds. */
+uint64_t record_file_disk_size(const struct record_file *record_files);
 
 /* Whether the record ends within its file. */
 bool record_file_holds(const struct record_file *record_files, const struct file_position *position);

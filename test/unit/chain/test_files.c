@@ -220,6 +220,41 @@ static void test_block_file_lost(void **unused)
 	scratch_remove(folder);
 }
 
+/* What is erased takes no room and is found by nobody; all else stays where it is. */
+static void test_block_file_erased(void **unused)
+{
+	enum { LARGE = 1 << 20 };
+	char *folder = scratch_new(), *large = mem_calloc(1, LARGE + 1);
+	struct record_file *files = record_file_open(folder, "blk", magic);
+	struct file_position first, second, third;
+	struct errmsg err;
+
+	(void)unused;
+	memset(large, 'x', LARGE);
+	append(files, RECORD_BLOCK, "one", &first);
+	append(files, RECORD_BODIES, large, &second);
+	append(files, RECORD_BLOCK, "three", &third);
+	assert_true(record_file_can_erase(files, &err));
+	for (int twice = 0; twice < 2; twice++) {
+		assert_true(record_file_erase(files, &second, &err));
+		assert_true(record_file_disk_size(files) < LARGE / 2);
+		expect_record(files, RECORD_BODIES, &second, NULL);
+		expect_record(files, RECORD_BLOCK, &first, "one");
+		expect_record(files, RECORD_BLOCK, &third, "three");
+		expect_scan(files, "1one1three");
+		assert_true(record_file_holds(files, &second));
+		record_file_close(files);
+		files = record_file_open(folder, "blk", magic);
+		assert_true(record_file_disk_size(files) < LARGE / 2);
+	}
+	second.file = 7;
+	assert_false(record_file_erase(files, &second, &err));
+	assert_non_null(strstr(err.text, "blk00007.dat"));
+	record_file_close(files);
+	free(large);
+	scratch_remove(folder);
+}
+
 /* --- a node on damaged files --- */
 
 static bool opens_with(struct helper *h, struct chain_options options, struct errmsg *err)
@@ -589,6 +624,7 @@ int main(void)
 		cmocka_unit_test(test_database),
 		cmocka_unit_test(test_block_files),
 		cmocka_unit_test(test_block_file_lost),
+		cmocka_unit_test(test_block_file_erased),
 		cmocka_unit_test(test_damaged_body),
 		cmocka_unit_test(test_another_initial_state),
 		cmocka_unit_test(test_truncated_files),
