@@ -125,12 +125,17 @@ static struct audit_single *audit_single_new(struct rpc_request *audit_request, 
 /* Whether the block can be audited; if not, the request has been answered.
  * What consensus refused, or did not look at yet, nobody can have executed by asking for an audit; and only behind a
  * verified block is the state known that its steps start from. */
-static bool audit_is_possible(struct rpc_request *audit_request, const struct index_entry *audited_entry)
+static bool audit_is_possible(struct rpc_request *audit_request, const struct chain *chain,
+	const struct index_entry *audited_entry)
 {
+	struct errmsg err;
+
 	if (audited_entry->height == 0)
 		rpc_fail(audit_request, RPC_INVALID_PARAMETER, "The genesis block has no proofs");
 	else if (audited_entry->status != ENTRY_VERIFIED && audited_entry->status != ENTRY_CONNECTED)
 		rpc_fail(audit_request, RPC_MISC_ERROR, "This node has not verified the block");
+	else if (chain_is_pruned(chain, audited_entry->height, &err))
+		rpc_fail(audit_request, RPC_MISC_ERROR, "The audit cannot be made: %s", err.text);
 	else
 		return true;
 	return false;
@@ -146,7 +151,7 @@ static enum rpc_outcome call_auditblock(struct rpc_request *audit_request, void 
 	struct calls_parts *auditing = context;
 	const struct index_entry *audited_entry = argument_entry(audit_request, auditing->chain, "blockhash");
 
-	if (audited_entry == NULL || !audit_is_possible(audit_request, audited_entry))
+	if (audited_entry == NULL || !audit_is_possible(audit_request, auditing->chain, audited_entry))
 		return RPC_DONE;
 	auditor_block(auditing->auditor, audited_entry, audit_on_single,
 		audit_single_new(audit_request, auditing, false));
@@ -181,7 +186,7 @@ static enum rpc_outcome call_auditproof(struct rpc_request *audit_request, void 
 		proof_index = (size_t)rpc_int(audit_request, "index");
 	if (audited_entry == NULL)
 		return rpc_fail(audit_request, RPC_INVALID_ADDRESS_OR_KEY, "No such proof or block");
-	if (!audit_is_possible(audit_request, audited_entry))
+	if (!audit_is_possible(audit_request, auditing->chain, audited_entry))
 		return RPC_DONE;
 	if (proof_index > audited_entry->loose_count + audited_entry->late_count)
 		return rpc_fail(audit_request, RPC_INVALID_PARAMETER,
@@ -313,9 +318,12 @@ static void audit_on_series(void *context, const struct audit_report *report)
 	audit_series_free(series);
 }
 
+/* What is pruned counts as no work, so that nothing of it is drawn. */
 static struct u256 audit_work_at(const void *context, uint32_t height)
 {
-	return chain_at(context, height)->chain_work;
+	const uint32_t pruned = chain_pruned(context);
+
+	return chain_at(context, height < pruned ? pruned : height)->chain_work;
 }
 
 static const struct rpc_arg auditchain_args[] = {
@@ -381,7 +389,7 @@ static const struct rpc_method audit_methods[] = {
 		auditblock_result, "\"hash\"", 0 },
 	{ "auditchain", "Training", call_auditchain, auditchain_args,
 		"Audits blocks that are drawn at random, each unit of the chain's work being as likely as "
-		"any other. The log tells how far it is.",
+		"any other. The log tells how far it is. What is pruned is left out.",
 		"{\"valid\": bool, \"samples\": points drawn, \"checked\": blocks they fell on, \"invalid\": n,\n"
 		" \"blocks\": [auditblock's objects; where there is no audit: {\"blockhash\", "
 		"\"height\", \"valid\": false,\n"

@@ -75,7 +75,10 @@ static enum rpc_outcome call_getblockchaininfo(struct rpc_request *chain_request
 	json_object_set_new(chain_info, "chainwork", show_u256(tip->chain_work));
 	json_object_set_new(chain_info, "model_root", json_hash(tip->model_root_after));
 	json_object_set_new(chain_info, "data_rate", show_data_rate(registry_data_rate(chain_registry(chain), 1)));
-	json_object_set_new(chain_info, "pruned", json_false());
+	json_object_set_new(chain_info, "pruned", json_boolean(chain_prunes(chain)));
+	if (chain_prunes(chain))
+		json_object_set_new(chain_info, "prune_height", json_integer((json_int_t)chain_pruned(chain) + 1));
+	json_object_set_new(chain_info, "size_on_disk", json_integer((json_int_t)chain_disk_size(chain)));
 	json_object_set_new(chain_info, "warnings", show_warnings());
 	return rpc_reply(chain_request, chain_info);
 }
@@ -330,8 +333,11 @@ static const struct rpc_method chain_methods[] = {
 		"{\"chain\", \"blocks\", \"headers\", \"bestblockhash\", \"bits\", "
 		"\"difficulty\", \"time\", \"mediantime\",\n"
 		" \"verificationprogress\", \"initialblockdownload\", \"chainwork\", "
-		"\"model_root\", \"data_rate\", \"pruned\", \"warnings\"}\n"
-		"data_rate: base units that a byte of a contribution burns now (estimatedatafee)",
+		"\"model_root\", \"data_rate\",\n"
+		" \"pruned\", \"prune_height\", \"size_on_disk\", \"warnings\"}\n"
+		"data_rate: base units that a byte of a contribution burns now (estimatedatafee)\n"
+		"prune_height: with -prune, the lowest block of which nothing is pruned\n"
+		"size_on_disk: bytes of blocks, undo records, blobs and snapshots of the model",
 		NULL, 0 },
 	{ "getdifficulty", "Blockchain", call_getdifficulty, NULL,
 		"Tells how many times harder than the easiest a block is.", "n  (number)", NULL, 0 },

@@ -329,7 +329,8 @@ static enum rpc_outcome call_getproof(struct rpc_request *data_request, void *co
 	proof_entry = chain_find_proof(chain, proof_id, &proof_index);
 	if (proof_entry == NULL)
 		return rpc_fail(data_request, RPC_INVALID_ADDRESS_OR_KEY, "No such proof on the active chain");
-	proof_block = chain_read_block(chain, proof_entry, &err);
+	proof_block = rpc_bool(data_request, "body") ? chain_read_block(chain, proof_entry, &err) :
+						       chain_read_bare(chain, proof_entry, &err);
 	if (proof_block == NULL)
 		return rpc_fail(data_request, RPC_MISC_ERROR, "Block not available (%s)", err.text);
 	/* The database and the block's file are not one: where a crash or a hand let them differ, it must not be read

@@ -33,8 +33,8 @@ struct blob {
 struct blobs {
 	char *folder;
 	struct map by_root;
-	uint64_t pending_bytes;
-	uint64_t draft_number; /* of the last one */
+	uint64_t bytes, pending_bytes; /* of all; of those */
+	uint64_t draft_number;         /* of the last one */
 };
 
 char *blobs_path(const struct blobs *blobs, const uint8_t root[32])
@@ -63,6 +63,7 @@ static struct blob *blob_add(struct blobs *blobs, const uint8_t root[32], uint64
 	blob->size = size;
 	blob->written = written;
 	blob->use = use;
+	blobs->bytes += size;
 	if (use == BLOBS_PENDING)
 		blobs->pending_bytes += size;
 	map_put(&blobs->by_root, root, blob);
@@ -163,6 +164,8 @@ static void blob_remove(struct blobs *blobs, const uint8_t root[32])
 	blobs_settle(blobs, root);
 	blob_file = blobs_path(blobs, root);
 	blob = map_remove(&blobs->by_root, root);
+	if (blob != NULL)
+		blobs->bytes -= blob->size;
 	free(blob);
 	file_remove(blob_file, NULL);
 	free(blob_file);
@@ -237,6 +240,16 @@ void blobs_release(struct blobs *blobs, const uint8_t root[32])
 		return;
 	blob->use = BLOBS_PENDING;
 	blobs->pending_bytes += blob->size;
+}
+
+void blobs_prune(struct blobs *blobs, const uint8_t root[32])
+{
+	blob_remove(blobs, root);
+}
+
+uint64_t blobs_disk_size(const struct blobs *blobs)
+{
+	return blobs->bytes;
 }
 
 void blobs_drop(struct blobs *blobs, const uint8_t root[32])

@@ -52,6 +52,10 @@ void blobs_settle(struct blobs *blobs, const uint8_t root[32]);
 void blobs_release(struct blobs *blobs, const uint8_t root[32]);
 /* Deletes a blob if it is still pending. */
 void blobs_drop(struct blobs *blobs, const uint8_t root[32]);
+/* Deletes one that no block needs any more (chain/model/prune.h). */
+void blobs_prune(struct blobs *blobs, const uint8_t root[32]);
+/* Bytes of all. */
+uint64_t blobs_disk_size(const struct blobs *blobs);
 /* Deletes what is still pending and was written more than so many seconds ago. For start-up, after settling. */
 void blobs_drop_old(struct blobs *blobs, int64_t seconds);
 /* Deletes what is pending and not wanted. */

@@ -105,6 +105,7 @@ struct chain_options {
 	size_t mempool_bytes;       /* 0: 64 MiB */
 	size_t held_bytes;          /* for blocks whose proof has not been executed; 0: 64 MiB */
 	bool reindex;               /* forget index and coins, read the block files again */
+	uint32_t prune;             /* blocks whose proofs' bodies and runs' bytes stay; 0: of all */
 	void (*progress)(void *context, const char *what, uint32_t done,
 		uint32_t total); /* long start-ups; may be NULL. Told while no worker has a job, so that it may turn the
 				  * loop */
@@ -250,6 +251,15 @@ uint64_t chain_blob_size(const struct chain *chain, const uint8_t root[32]); /* 
 bool chain_blob_ready(struct chain *chain, const uint8_t root[32]);
 bool chain_read_piece(struct chain *chain, const uint8_t root[32], uint64_t offset, size_t count, struct buf *bytes,
 	struct errmsg *err);
+
+/* Pruning: the bodies of proofs, the bytes of runs and the states of the model that blocks up to this height came with
+ * are gone; 0: none are. `prunes`: they go, sooner or later. */
+uint32_t chain_pruned(const struct chain *chain);
+bool chain_prunes(const struct chain *chain);
+bool chain_serves_all(const struct chain *chain); /* all that others need to verify the chain from its beginning */
+bool chain_is_pruned(const struct chain *chain, uint32_t height, struct errmsg *err); /* of a block there; says so */
+/* Bytes that blocks, undo records, blobs and snapshots of the model take on the disk. */
+uint64_t chain_disk_size(const struct chain *chain);
 
 /* A coin of the active chain. */
 struct coin {

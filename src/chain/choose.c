@@ -13,13 +13,15 @@
 #include "util/warning.h"
 
 /* Whether a switch would undo more than is done without asking. The operator's refusal of the tip is asking enough, and
- * before the first sync has ended there is nothing to protect. */
+ * before the first sync has ended there is nothing to protect. But below what is pruned no state of the model is left:
+ * a node that went there could not begin again after its end. */
 static bool choose_is_too_deep(struct chain *chain, struct full_entry *best_branch, const struct index_entry *fork)
 {
 	const struct index_entry *tip = chain_tip(chain);
-	uint32_t undone_depth = tip->height - fork->height;
+	const uint32_t undone_depth = tip->height - fork->height;
+	const bool is_pruned = fork->height < chain->pruning.height;
 
-	if (undone_depth <= CHOOSE_REORG_MAX || chain->initial_download || tip->status == ENTRY_INVALID)
+	if (!is_pruned && (undone_depth <= CHOOSE_REORG_MAX || chain->initial_download || tip->status == ENTRY_INVALID))
 		return false;
 	best_branch->refused_deep = true;
 	/* Its ancestors come next: they are told of with it. */
@@ -28,9 +30,10 @@ static bool choose_is_too_deep(struct chain *chain, struct full_entry *best_bran
 	chain->refused = best_branch;
 	warning_set(WARNING_BRANCH,
 		"A branch with more work, verified up to height %" PRIu32 ", leaves the active chain "
-		"%" PRIu32
-		" blocks below its tip: it is not taken without asking (invalidateblock on the active branch does)",
-		best_branch->entry.height, undone_depth);
+		"%" PRIu32 " blocks below its tip: it is not taken %s",
+		best_branch->entry.height, undone_depth,
+		is_pruned ? "as it begins where this node has pruned (-reindex begins anew)" :
+			    "without asking (invalidateblock on the active branch does)");
 	return true;
 }
 
@@ -100,6 +103,7 @@ static void choose_tip_changed(struct chain *chain)
 	tip_end_download(chain);
 	wants_ask_again(chain);
 	run_blobs_ask(chain);
+	prune_work(chain);
 	NOTIFY(&chain->notices, tip, tip);
 }
 

@@ -12,6 +12,7 @@
 #include "chain/index.h"
 #include "chain/kept.h"
 #include "chain/mempool/mempool.h"
+#include "chain/model/prune.h"
 #include "chain/model/states.h"
 #include "chain/notices.h"
 #include "chain/novelty/judge.h"
@@ -64,6 +65,7 @@ struct chain {
 	 */
 	size_t held, held_max;
 	struct kept_blocks kept;
+	struct pruning pruning;
 	struct checked_block checked[CONNECT_CHECKED]; /* a ring: the oldest makes room */
 	size_t checked_next;
 	/* Verified, and the index on disk does not know it yet, as their bodies are not synced: saved with the next

@@ -111,6 +111,7 @@ static bool open_models(struct chain *chain, const struct chain_options *options
 		.blocks = chain->blocks,
 		.queue = chain->queue,
 		.interval = options->snapshot_interval,
+		.kept = options->prune,
 	};
 
 	chain->blobs = blobs_open(blobs_folder, err);
@@ -119,6 +120,9 @@ static bool open_models(struct chain *chain, const struct chain_options *options
 		chain->states = states_open(&states_options, err);
 	free(model_folder);
 	free(blobs_folder);
+	/* A run that ended in the middle may have left snapshots. */
+	if (chain->states != NULL)
+		states_prune(chain->states, chain->pruning.height);
 	return chain->states != NULL;
 }
 
@@ -241,24 +245,12 @@ static void open_resume_block(struct chain *chain, struct full_entry *resumed)
 	}
 }
 
-static bool open_settle_round_blob(void *blobs, const uint8_t *key, size_t key_size, const uint8_t *value,
-	size_t value_size, struct errmsg *err)
-{
-	(void)value;
-	if (key_size != 33 || value_size != 0)
-		return errmsg_set(err, "The list of runs' blobs in the database is damaged: start with -reindex");
-	blobs_settle(blobs, key + 1);
-	return true;
-}
-
 /* Datasets, and what verified blocks disclosed of runs, without which no state after a merge can be replayed. */
 static bool open_settle_blobs(struct chain *chain, struct errmsg *err)
 {
-	const uint8_t round_blob_prefix = DB_ROUND_BLOB;
-
 	for (size_t i = 1; i < registry_count(chain->registry); i++)
 		blobs_settle(chain->blobs, registry_get(chain->registry, i)->root);
-	return db_each(chain->db, &round_blob_prefix, 1, open_settle_round_blob, chain->blobs, err);
+	return prune_settle_blobs(chain, err);
 }
 
 /* Blobs that the chain and the branches near its tip need; and the blocks that still wait for their verdict. */
@@ -353,8 +345,9 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	chain->mempool = mempool_new(options->mempool_bytes);
 	index_init(&chain->index, chain->spec);
 	reindex = options->reindex || reindex_needed(chain);
-	if (!open_files(chain, reindex, err) || (reindex && !reindex_run(chain, options, err)) ||
-		!open_load_all(chain, err) || !open_check_files(chain, err) ||
+	if (!prune_begin(chain, options->prune, err) || !open_files(chain, reindex, err) ||
+		(reindex && !reindex_run(chain, options, err)) || !open_load_all(chain, err) ||
+		!prune_open(chain, err) || !open_check_files(chain, err) ||
 		(!reindex && !reindex_rest(chain, options, err)) || !open_models(chain, options, err) ||
 		!open_judge(chain) || !open_state(chain, options, err) || !open_resume_waiting(chain, err)) {
 		chain_close(chain);

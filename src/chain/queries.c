@@ -53,6 +53,8 @@ static const struct block *query_block(struct chain *chain, const struct index_e
 		genesis_block->header = entry->header;
 		return block_seal(genesis_block);
 	}
+	if (with_bodies && chain_is_pruned(chain, entry->height, err))
+		return NULL;
 	block = block_records_read(chain->blocks, chain->spec, entry_full(entry), with_bodies, err);
 	if (block == NULL && entry_full(entry)->block.size != 0)
 		halt_name_remedy(err);

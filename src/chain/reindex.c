@@ -20,13 +20,18 @@ struct reindex_block {
 	bool done;
 };
 
+/* Blocks, and those of them whose bodies are not there. */
+struct reindex_count {
+	size_t blocks, bodiless;
+};
+
 struct reindex {
 	struct chain *chain;
 	const struct chain_options *options;
 	struct map by_id;
 	struct reindex_block **blocks;
 	size_t count, cap;
-	size_t taken;
+	struct reindex_count taken;
 };
 
 /* A file that is there while a reindex is under way: the database is gone before it is whole again. */
@@ -151,7 +156,8 @@ static void reindex_enter_block(struct reindex *reindex, struct reindex_block *f
 	entered->entry.late_count = (uint32_t)entered_block->late_count;
 	index_set_status(&chain->index, entered, ENTRY_STORED);
 	index_save(round_batch, entered);
-	reindex->taken++;
+	reindex->taken.blocks++;
+	reindex->taken.bodiless += found->bodies.size == 0;
 	block_unref(entered_block);
 }
 
@@ -164,7 +170,7 @@ static bool reindex_enter_all(struct reindex *reindex, struct errmsg *err)
 	do {
 		struct db_batch *round_batch = db_batch_new();
 
-		taken_before = reindex->taken;
+		taken_before = reindex->taken.blocks;
 		for (size_t i = 0; i < reindex->count && !halt_asked(reindex->chain); i++) {
 			struct reindex_block *found = reindex->blocks[i];
 
@@ -177,13 +183,13 @@ static bool reindex_enter_all(struct reindex *reindex, struct errmsg *err)
 		if (round_ok && halt_asked(reindex->chain))
 			round_ok = errmsg_set(err,
 				"Asked to stop while the block files were read: the next start does it again");
-	} while (round_ok && reindex->taken > taken_before);
+	} while (round_ok && reindex->taken.blocks > taken_before);
 	return round_ok;
 }
 
 /* What is found is named in the index and never appended again, but a run that was killed may have left it unsynced. */
 static bool reindex_read_files(struct chain *chain, const struct chain_options *options,
-	const struct file_position *after, size_t *blocks_taken, struct errmsg *err)
+	const struct file_position *after, struct reindex_count *taken, struct errmsg *err)
 {
 	struct reindex reindex = { .chain = chain, .options = options };
 	bool files_read;
@@ -196,7 +202,7 @@ static bool reindex_read_files(struct chain *chain, const struct chain_options *
 		free(reindex.blocks[i]);
 	free(reindex.blocks);
 	map_clear(&reindex.by_id);
-	*blocks_taken = reindex.taken;
+	*taken = reindex.taken;
 	return files_read;
 }
 
@@ -205,12 +211,16 @@ static bool reindex_read_files(struct chain *chain, const struct chain_options *
 bool reindex_run(struct chain *chain, const struct chain_options *options, struct errmsg *err)
 {
 	const struct file_position before_all = { 0 };
-	size_t blocks_taken;
-	bool reindexed = reindex_read_files(chain, options, &before_all, &blocks_taken, err) &&
+	struct reindex_count taken;
+	bool reindexed = reindex_read_files(chain, options, &before_all, &taken, err) &&
 		reindex_remove_marker(chain, err);
 
 	if (reindexed)
-		log_info("[chain] reindex: %zu blocks found, all of them will be verified again", blocks_taken);
+		log_info("[chain] reindex: %zu blocks found, all of them will be verified again", taken.blocks);
+	if (reindexed && taken.bodiless > 0)
+		log_warn("[chain] reindex: proofs of %zu blocks lack their bodies, as where a node has pruned: "
+			 "executing makes them again; bytes of runs that are gone are asked of peers",
+			taken.bodiless);
 	/* index_load reads what was written: one way into memory. */
 	index_clear(&chain->index);
 	index_init(&chain->index, chain->spec);
@@ -229,17 +239,17 @@ static void reindex_keep_later(struct file_position *last_indexed, const struct 
 bool reindex_rest(struct chain *chain, const struct chain_options *options, struct errmsg *err)
 {
 	struct file_position last_indexed = { 0 };
-	size_t blocks_taken;
+	struct reindex_count taken;
 
 	for (size_t i = 0; i < chain->index.count; i++) {
 		reindex_keep_later(&last_indexed, &chain->index.entries[i]->block);
 		reindex_keep_later(&last_indexed, &chain->index.entries[i]->bodies);
 	}
-	if (!reindex_read_files(chain, options, &last_indexed, &blocks_taken, err))
+	if (!reindex_read_files(chain, options, &last_indexed, &taken, err))
 		return false;
-	if (blocks_taken > 0)
+	if (taken.blocks > 0)
 		log_warn("[chain] %zu blocks of the files are not in the index, "
 			 "which has lost its last writes: they will be verified again",
-			blocks_taken);
+			taken.blocks);
 	return true;
 }

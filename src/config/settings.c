@@ -39,6 +39,10 @@ static const struct option_spec settings_table[] = {
 	{ "reindex", NULL, "Forgets index and coins and builds them again from the block files.", "General", NULL, 0 },
 	{ "loadblock", "<file>", "Takes blocks from a file at the start.", "General", NULL,
 		OPTION_MULTI | OPTION_PATH },
+	{ "prune", "<blocks>",
+		"Keep deltas of proofs, bytes of runs and snapshots of the model for so many blocks below the tip, and "
+		"delete older ones (0: keep all). The least is 128 and, where there are rounds, two of them.",
+		"General", "0", 0 },
 	{ "snapshotinterval", "<n>", "Blocks between snapshots of the model on disk (0: as the chain suggests).",
 		"General", "0", 0 },
 	{ "maxmempool", "<n>", "Keep the mempool below so many megabytes.", "General", "64", 0 },
@@ -167,13 +171,14 @@ static bool settings_read_numbers(struct settings *settings, struct errmsg *err)
 	 * mempool of 0 bytes, no timeout that overflows as milliseconds, no time that a header's 32 bits cannot
 	 * hold. */
 	const struct options *options = settings->options;
-	int64_t snapshots_set, mempool_set, peers_set, per_address_set, mock_set, status_set, timeout_set;
+	int64_t snapshots_set, prune_set, mempool_set, peers_set, per_address_set, mock_set, status_set, timeout_set;
 
 	if (!settings_read_threads(options, "par", SETTINGS_PAR_MAX, &settings->verify_threads, err) ||
 		!settings_read_threads(options, "threads", SETTINGS_MINER_THREADS, &settings->mine_threads, err) ||
 		!settings_read_port(options, "port", settings->datadir.p2p_port, &settings->port, err) ||
 		!settings_read_port(options, "rpcport", settings->datadir.rpc_port, &settings->rpc_port, err) ||
 		!options_int(options, "snapshotinterval", 0, 1000000, &snapshots_set, err) ||
+		!options_int(options, "prune", 0, INT32_MAX, &prune_set, err) ||
 		!options_int(options, "maxmempool", 5, 4096, &mempool_set, err) ||
 		!options_int(options, "maxconnections", 0, 10000, &peers_set, err) ||
 		!options_int(options, "maxinboundperaddress", 1, 10000, &per_address_set, err) ||
@@ -182,6 +187,7 @@ static bool settings_read_numbers(struct settings *settings, struct errmsg *err)
 		!options_int(options, "mocktime", 0, UINT32_MAX, &mock_set, err))
 		return false;
 	settings->snapshot_interval = (uint32_t)snapshots_set;
+	settings->prune = (uint32_t)prune_set;
 	settings->mempool_bytes = (size_t)mempool_set << 20;
 	settings->max_peers = (size_t)peers_set;
 	settings->max_per_address = (size_t)per_address_set;

@@ -26,6 +26,7 @@ struct settings {
 	uint16_t port, rpc_port;
 	unsigned rpc_timeout;       /* seconds */
 	uint32_t snapshot_interval; /* 0: the default */
+	uint32_t prune;             /* blocks; 0: nothing is pruned */
 	uint32_t status_interval;   /* seconds; 0: never */
 	int64_t mock_time;          /* -mocktime; 0: the system's clock */
 	size_t mempool_bytes, max_peers, max_per_address;

@@ -465,8 +465,18 @@ static void blob_start_round(struct wanted_blob *blob, int64_t now)
 	blob->pause = blob->pause * 2 < BLOB_LAST_PAUSE_MS ? blob->pause * 2 : BLOB_LAST_PAUSE_MS;
 }
 
-/* The source first, then those who answer, then everybody else; who is busy is waited for if it is the source or nobody
- * else is left. */
+/* Who prunes may have it too, and says at once if not: a few bytes each way. */
+static bool blob_goes_before(const struct peer *peer, const struct peer *other)
+{
+	const bool has_all = (peer->version.services & MESSAGE_ALL) != 0;
+
+	if (has_all != ((other->version.services & MESSAGE_ALL) != 0))
+		return has_all;
+	return peer->answers && !other->answers;
+}
+
+/* The source first, then those who have all, of these those who answer, then everybody else; who is busy is waited for
+ * if it is the source or nobody else is left. */
 static struct peer *blob_next_peer(struct wanted_blob *blob, int64_t now)
 {
 	struct peer *next_peer = NULL;
@@ -481,7 +491,7 @@ static struct peer *blob_next_peer(struct wanted_blob *blob, int64_t now)
 			continue;
 		if (is_source)
 			return has_room ? peer : NULL;
-		if (has_room && (next_peer == NULL || (peer->answers && !next_peer->answers)))
+		if (has_room && (next_peer == NULL || blob_goes_before(peer, next_peer)))
 			next_peer = peer;
 		peers_busy = peers_busy || !has_room;
 	}

@@ -1,7 +1,7 @@
 /* Blobs that the chain waits for: asked of the peer that brought the block or transaction, then of the others, first of
- * those that answer, until the bytes are here (doc/protocol.md sections 12 and 17). One at a time; but when it has been
- * silent for two seconds, or brings less than half a megabyte in each, the next too, and when both do, a third in place
- * of the one that would be done later.
+ * those that prune nothing and of those that answer, until the bytes are here (doc/protocol.md sections 12 and 17). One
+ * at a time; but when it has been silent for two seconds, or brings less than half a megabyte in each, the next too,
+ * and when both do, a third in place of the one that would be done later.
  *
  * All parts of a blob come from one peer, whose fault it is then if they are not the root's; another is asked from the
  * first byte on. What only waits in rounds is asked of nobody but whose turn it is (chain/mempool/round_pool.h),

@@ -64,6 +64,7 @@ void net_ping_all(struct net *net);
 /* Connections whose handshake is done. */
 struct net_counts {
 	size_t inbound, outbound;
+	size_t pruned;                       /* of both, those that do not say that they have all */
 	uint64_t bytes_sent, bytes_received; /* since the start, ended connections included */
 };
 void net_counts(const struct net *net, struct net_counts *counts);

@@ -78,6 +78,8 @@ void net_counts(const struct net *net, struct net_counts *counts)
 		counts->bytes_received += wire_counts->bytes_received;
 		if (!peer_usable(peer))
 			continue;
+		if ((peer->version.services & MESSAGE_ALL) == 0)
+			counts->pruned++;
 		if (peer_outbound(peer))
 			counts->outbound++;
 		else

@@ -164,7 +164,7 @@ static void peer_send_version(struct peer *peer)
 {
 	struct message_version version = {
 		.version = MESSAGE_PROTOCOL,
-		.services = 1,
+		.services = chain_serves_all(peer->set->chain) ? MESSAGE_ALL : MESSAGE_RECENT_RUNS,
 		.time = clock_wall(),
 		.nonce = peer->nonce,
 		.height = chain_tip(peer->set->chain)->height,
@@ -243,9 +243,9 @@ static void peer_on_verack(struct peer *peer)
 	peer->ready = true;
 	for (enum message_kind kind = 0; kind < MESSAGE_UNKNOWN; kind++)
 		transport_accept(peer->wire, kind, kind != MESSAGE_PART);
-	peer_note(peer, "connected (%s): version %" PRIu32 ", %s, height %" PRIu32,
+	peer_note(peer, "connected (%s): version %" PRIu32 ", %s, height %" PRIu32 "%s",
 		peer_outbound(peer) ? "outbound" : "inbound", peer->version.version, peer->version.agent,
-		peer->version.height);
+		peer->version.height, (peer->version.services & MESSAGE_ALL) != 0 ? "" : ", pruned");
 	peer_ping(peer);
 	peer->set->hooks.ready(peer->set->hooks.context, peer);
 }

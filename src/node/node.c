@@ -341,6 +341,7 @@ static bool node_open_chain(struct node *node, struct errmsg *err)
 		.queue = node->work.queue,
 		.threads = node_settings->verify_threads,
 		.snapshot_interval = node_settings->snapshot_interval,
+		.prune = node_settings->prune,
 		.mempool_bytes = node_settings->mempool_bytes,
 		.reindex = options_bool(node_settings->options, "reindex"),
 		.progress = node_on_progress,

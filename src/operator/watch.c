@@ -77,6 +77,15 @@ static void watch_look_at_clock(const struct watch *watch)
 
 /* --- peers --- */
 
+/* Whether all who are connected prune: they have the bytes of the last runs alone. */
+static bool watch_is_among_pruned(const struct watch *watch)
+{
+	struct net_counts watch_counts;
+
+	net_counts(watch->net, &watch_counts);
+	return watch_counts.pruned > 0 && watch_counts.pruned == watch_counts.inbound + watch_counts.outbound;
+}
+
 static size_t watch_count_connections(const struct watch *watch)
 {
 	struct net_counts watch_counts;
@@ -130,8 +139,11 @@ static void watch_look_at_bytes(struct watch *watch)
 			root_hex, height);
 	else if (!is_lost && clock_mono_ms() - watch->bytes_since >= WATCH_BYTES_MS)
 		warning_set(WARNING_BYTES,
-			"Block %" PRIu32 " waits for the bytes of data %s, which no peer has brought", height,
-			root_hex);
+			"Block %" PRIu32 " waits for the bytes of data %s, which no peer has brought%s", height,
+			root_hex,
+			watch_is_among_pruned(watch) ?
+				": all of them are pruned; connect to a node that keeps all (addnode)" :
+				"");
 }
 
 /* --- mining --- */

@@ -11,8 +11,9 @@
  *   n <blob root 32>             samples of a blob that a verified block registers, u64 each (chain/novelty/samples.h)
  *   s <sample, u64 big-endian> <u32 number>   that dataset of the active chain has the sample
  *   r <kind> <u32 big-endian>    a slice of the registry after the tip (consensus/branch/slices.h)
- *   d <blob root 32>             of what a run disclosed in a verified block (chain/verify/block_job.h)
  *   a <u32 height of the base, big-endian> <key 32>   u8 verdict on a segment of a run (chain/verify/audits.h)
+ *   d <blob root 32>             of a run: u32 height of the last block that names it (chain/model/prune.h)
+ *   u                            what is pruned: u32 height up to which it goes, u32 height up to which it has gone
  *   t                            tip: its id, then how many coins there are and their sum */
 #ifndef ATELIER_STORE_DB_H
 #define ATELIER_STORE_DB_H
@@ -35,6 +36,7 @@ enum db_prefix {
 	DB_SAMPLE = 's',
 	DB_ROUND_BLOB = 'd',
 	DB_AUDIT = 'a',
+	DB_PRUNED = 'u',
 };
 
 struct db;

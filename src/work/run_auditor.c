@@ -179,6 +179,8 @@ static bool run_audit_view(struct run_audit *audit, struct round_view *view, str
 		return errmsg_set(err, "The round of this block's seat has not begun");
 	if (tip_height - audit->report.base_height > RUN_AUDIT_DEPTH)
 		return errmsg_set(err, "The round lies too far back");
+	if (chain_is_pruned(chain, audit->report.base_height + 1, err))
+		return false;
 	registry = chain_registry_at(chain, chain_at(chain, last < tip_height ? last : tip_height), err);
 	audit->base = chain_at(chain, audit->report.base_height);
 	return registry != NULL &&

@@ -269,6 +269,8 @@ static enum rpc_outcome call_getround(struct rpc_request *rounds_request, void *
 	if (newest - base > ROUNDS_DEPTH)
 		return rpc_fail(rounds_request, RPC_INVALID_PARAMETER, "The round lies more than %d blocks back",
 			ROUNDS_DEPTH);
+	if (with_digests && chain_is_pruned(chain, base + 1, &err))
+		return rpc_fail(rounds_request, RPC_MISC_ERROR, "The digests are not here: %s", err.text);
 	registry = rounds_registry(chain, base, &err);
 	if (registry == NULL || !registry_round_view(registry, &view))
 		return rpc_fail(rounds_request, RPC_MISC_ERROR, "The round's record cannot be read");

@@ -156,8 +156,10 @@ void chain_peer_gone(struct chain *chain, uint64_t peer)
 
 void chain_tick(struct chain *chain)
 {
-	if (!chain->failed)
-		round_admit_tick(chain);
+	if (chain->failed)
+		return;
+	round_admit_tick(chain);
+	prune_work(chain);
 }
 
 void chain_release_blob(struct chain *chain, const uint8_t root[32])

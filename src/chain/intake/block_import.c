@@ -19,6 +19,8 @@ bool chain_export_block(struct chain *chain, const struct index_entry *entry, st
 
 	if (entry->parent == NULL || !entry_verified(entry))
 		return errmsg_set(err, "The block has not been verified");
+	if (chain_is_pruned(chain, entry->height, err))
+		return false;
 	block = block_records_read(chain->blocks, chain->spec, entry_full(entry), true, err);
 	if (block == NULL) {
 		halt_name_remedy(err);

@@ -169,6 +169,9 @@ bool chain_invalidate(struct chain *chain, const struct index_entry *entry, stru
 		return errmsg_set(err, "The genesis block cannot be invalidated");
 	if (chain->failed)
 		return errmsg_set(err, "The disk failed: see the log");
+	/* The chain may end with its parent then, whose state must be had. */
+	if (chain_is_active(chain, entry) && chain_is_pruned(chain, entry->height, err))
+		return errmsg_wrap(err, "The tip cannot be taken back so far");
 	/* Branches that were too deep to switch to may be what the operator wants. */
 	for (size_t i = 0; i < chain->index.count; i++)
 		chain->index.entries[i]->refused_deep = false;

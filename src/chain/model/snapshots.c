@@ -13,6 +13,8 @@
 #include "util/mem.h"
 
 enum { SNAPSHOT_VERSION = 1, SNAPSHOT_HEAD = 80, SNAPSHOTS_NEWEST = 3 };
+/* Of what a pruned node keeps the part that it may keep too much for want of a snapshot. */
+enum { SNAPSHOTS_STRIDES = 8 };
 
 static const char snapshot_magic[9] = "ATLSTATE";
 
@@ -111,6 +113,14 @@ static unsigned snapshot_age_bucket(const struct snapshots *snapshots, const str
 	return bucket;
 }
 
+static void snapshot_remove_file(const struct snapshots *snapshots, const struct snapshot *snapshot)
+{
+	char *snapshot_path = snapshots_path(snapshots, snapshot->height, snapshot->id);
+
+	file_remove(snapshot_path, NULL);
+	free(snapshot_path);
+}
+
 static void snapshots_thin(struct snapshots *snapshots)
 {
 	size_t kept_count = 0;
@@ -118,18 +128,15 @@ static void snapshots_thin(struct snapshots *snapshots)
 	for (size_t i = 0; i < snapshots->count; i++) {
 		const struct snapshot snapshot = snapshots->list[i];
 		/* The oldest of a bucket stays, so that some always grow old. */
+		bool at_stride = snapshots->stride > 0 && snapshot.height % snapshots->stride == 0;
 		bool oldest_of_bucket = i + 1 == snapshots->count ||
 			snapshot_age_bucket(snapshots, &snapshot) !=
 				snapshot_age_bucket(snapshots, &snapshots->list[i + 1]);
 
-		if (i < SNAPSHOTS_NEWEST || oldest_of_bucket) {
+		if (i < SNAPSHOTS_NEWEST || at_stride || oldest_of_bucket)
 			snapshots->list[kept_count++] = snapshot;
-		} else {
-			char *thinned_path = snapshots_path(snapshots, snapshot.height, snapshot.id);
-
-			file_remove(thinned_path, NULL);
-			free(thinned_path);
-		}
+		else
+			snapshot_remove_file(snapshots, &snapshot);
 	}
 	snapshots->count = kept_count;
 }
@@ -138,6 +145,12 @@ void snapshots_add(struct snapshots *snapshots, uint32_t height, const uint8_t i
 {
 	snapshot_insert(snapshots, height, id);
 	snapshots_thin(snapshots);
+}
+
+void snapshots_drop_below(struct snapshots *snapshots, uint32_t height)
+{
+	while (snapshots->count > 0 && snapshots->list[snapshots->count - 1].height < height)
+		snapshot_remove_file(snapshots, &snapshots->list[--snapshots->count]);
 }
 
 /* What is not named exactly so is not ours, and is left alone. 79 characters: 8 of the height, "-", 64 of the id,
@@ -151,14 +164,18 @@ static bool snapshot_parse_name(const char *file_name, uint32_t *height, uint8_t
 		strcmp(suffix, ".state") == 0 && hex_decode_reversed(id, 32, id_hex);
 }
 
-bool snapshots_init(struct snapshots *snapshots, const char *folder, uint32_t interval, struct errmsg *err)
+bool snapshots_init(struct snapshots *snapshots, const char *folder, uint32_t interval, uint32_t kept,
+	struct errmsg *err)
 {
+	const uint32_t intervals = kept / SNAPSHOTS_STRIDES / interval;
 	DIR *snapshot_dir = opendir(folder);
 	struct dirent *snapshot_file;
 	uint32_t height;
 	uint8_t id[32];
 
 	*snapshots = (struct snapshots){ .folder = mem_strdup(folder), .interval = interval };
+	if (kept > 0)
+		snapshots->stride = intervals > 1 ? intervals * interval : interval;
 	if (snapshot_dir == NULL)
 		return errmsg_set(err, "Cannot read the folder %s: %s", folder, strerror(errno));
 	while ((snapshot_file = readdir(snapshot_dir)) != NULL)

@@ -13,7 +13,13 @@
 /* A block may list proofs that start from each of six states before its parent's; and the tip's has a place. With
  * rounds it may need that of its own round's base, and the tip's round's has a place. */
 enum { STATES_LEAST = BLOCK_LATE_BACK + 2, STATES_OF_ROUNDS = 2 };
-enum { STATES_INTERVAL = 64, STATES_COUNT = 64, STATES_BYTES = 192 << 20, STATES_BASES = 64 };
+enum {
+	STATES_INTERVAL = 64,
+	STATES_COUNT = 64,
+	STATES_BYTES = 192 << 20,
+	STATES_BASES = 64,
+	STATES_SPARE = 2 /* snapshots behind which nothing is pruned: the newest may be damaged */
+};
 /* Each as large as the model's parameters. Candidates compete at the tip, and perhaps on two branches near it. */
 enum { STATES_BENCHMARKS = 4 };
 
@@ -40,6 +46,7 @@ struct states {
 	struct measured_state measured[STATES_BENCHMARKS]; /* a ring: the oldest makes room */
 	size_t measured_next;
 	const struct full_entry *pinned, *pinned_base; /* NULL: none */
+	uint32_t pruned;                               /* blocks up to this height cannot be replayed; 0: all can */
 	struct snapshots snapshots;
 	struct state_rebuild *rebuilds; /* jobs under way */
 	bool writing, closing;
@@ -230,7 +237,39 @@ bool states_snapshot(struct states *states, const struct full_entry *full, struc
 	return written;
 }
 
+/* --- pruning --- */
+
+uint32_t states_base_below(const struct states *states, const struct full_entry *tip, uint32_t height)
+{
+	for (size_t i = STATES_SPARE; states->rebuilds == NULL && i < states->snapshots.count; i++) {
+		const struct snapshot *snapshot = &states->snapshots.list[i];
+		const struct full_entry *full = index_find(states->index, snapshot->id);
+
+		if (snapshot->height <= height && full != NULL &&
+			chain_ancestor(&tip->entry, snapshot->height) == &full->entry)
+			return snapshot->height;
+	}
+	return 0;
+}
+
+void states_prune(struct states *states, uint32_t height)
+{
+	states->pruned = height;
+	snapshots_drop_below(&states->snapshots, height);
+}
+
+uint64_t states_disk_size(const struct states *states)
+{
+	return states->snapshots.count * (uint64_t)state_size(&spec_course(states->spec)->train.model);
+}
+
 /* --- rebuilding --- */
+
+/* Whether the blocks from the one to the other are here. */
+static bool states_is_base(const struct states *states, const struct full_entry *target, const struct full_entry *base)
+{
+	return base == target || base->entry.height >= states->pruned;
+}
 
 /* Bases for a state: the nearest ancestor in memory, the snapshots of ancestors below it, genesis. Several, as a
  * snapshot may be damaged: replay_run takes the first that reads. */
@@ -242,7 +281,8 @@ static struct replay *states_plan_replay(struct states *states, const struct ful
 	for (size_t i = 0; i < states->cached_count; i++) {
 		const struct cached_state *cached = &states->cached[i];
 
-		if (chain_ancestor(&target->entry, cached->full->entry.height) == &cached->full->entry &&
+		if (states_is_base(states, target, cached->full) &&
+			chain_ancestor(&target->entry, cached->full->entry.height) == &cached->full->entry &&
 			(nearest_cached == NULL || cached->full->entry.height > nearest_cached->full->entry.height))
 			nearest_cached = cached;
 	}
@@ -251,7 +291,8 @@ static struct replay *states_plan_replay(struct states *states, const struct ful
 		const struct full_entry *full = index_find(states->index, snapshot->id);
 		char *snapshot_path;
 
-		if (full == NULL || chain_ancestor(&target->entry, snapshot->height) != &full->entry ||
+		if (full == NULL || !states_is_base(states, target, full) ||
+			chain_ancestor(&target->entry, snapshot->height) != &full->entry ||
 			!entry_verified(&full->entry))
 			continue;
 		if (nearest_cached != NULL && nearest_cached->full->entry.height >= snapshot->height)
@@ -262,8 +303,13 @@ static struct replay *states_plan_replay(struct states *states, const struct ful
 	}
 	if (nearest_cached != NULL)
 		replay_add_base(replay, nearest_cached->full, state_ref(nearest_cached->state), NULL);
-	else
+	else if (states->pruned == 0)
 		replay_add_base(replay, states->index->entries[0], NULL, NULL);
+	if (replay->base_count == 0)
+		errmsg_set(&replay->err,
+			"The model after block %" PRIu32 " cannot be had: blocks up to %" PRIu32
+			" are pruned, and no snapshot since then leads to it",
+			target->entry.height, states->pruned);
 	return replay;
 }
 
@@ -401,7 +447,7 @@ struct states *states_open(const struct states_options *options, struct errmsg *
 	states->cached_max = STATES_BYTES / state_bytes < states_least ? states_least : STATES_BYTES / state_bytes;
 	if (states->cached_max > STATES_COUNT)
 		states->cached_max = STATES_COUNT;
-	if (snapshots_init(&states->snapshots, options->folder, states_interval(options), err))
+	if (snapshots_init(&states->snapshots, options->folder, states_interval(options), options->kept, err))
 		return states;
 	states_close(states);
 	return NULL;

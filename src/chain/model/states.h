@@ -21,6 +21,7 @@ struct states_options {
 	const struct blobs *blobs; /* that of runs' disclosures are in */
 	struct queue *queue;
 	uint32_t interval; /* 0: the default */
+	uint32_t kept;     /* blocks that are kept by a node that prunes; 0: all are */
 };
 
 struct states *states_open(const struct states_options *options, struct errmsg *err);
@@ -55,6 +56,14 @@ void states_request(struct states *states, const struct full_entry *full, enum q
 
 /* A block of the active chain has been connected: a snapshot is begun if one is due. */
 void states_connected(struct states *states, const struct full_entry *full);
+/* The highest of the snapshots, but for the newest two of all, that are of the branch which ends in `tip` and lie at
+ * that height or below: nothing older is needed for any state from there on. 0: there is none, or a rebuild reads. */
+uint32_t states_base_below(const struct states *states, const struct full_entry *tip, uint32_t height);
+/* What lies below that height is pruned (chain/model/prune.h): its snapshots are removed, and no state is replayed from
+ * there. */
+void states_prune(struct states *states, uint32_t height);
+/* Bytes that snapshots take on the disk. */
+uint64_t states_disk_size(const struct states *states);
 /* Writes a snapshot now, unless there is one. */
 bool states_snapshot(struct states *states, const struct full_entry *full, struct errmsg *err);
 

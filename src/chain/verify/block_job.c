@@ -100,27 +100,27 @@ static bool block_job_check_blobs(struct chain *chain, const struct block *block
 }
 
 /* What runs changed is part of the states after them: their blobs stay. */
-static size_t block_job_keep_runs(const struct spec *spec, const struct block *block, struct db_batch *kept_batch)
+static bool block_job_keep_runs(struct chain *chain, const struct block_job *block_job, struct db_batch *kept_batch,
+	size_t *kept_count, struct errmsg *err)
 {
-	uint8_t round_blob_key[33] = { DB_ROUND_BLOB };
 	struct blob_want *of_round;
-	size_t of_round_count = wants_of_round(spec, block, &of_round);
+	size_t of_round_count = wants_of_round(chain->spec, block_job->block, &of_round);
+	bool noted = true;
 
-	for (size_t i = 0; i < of_round_count; i++) {
-		memcpy(round_blob_key + 1, of_round[i].root, 32);
-		db_batch_put(kept_batch, round_blob_key, sizeof round_blob_key, NULL, 0);
-	}
+	for (size_t i = 0; noted && i < of_round_count; i++)
+		noted = prune_note_blob(chain, kept_batch, of_round[i].root, block_job->full->entry.height, err);
 	free(of_round);
-	return of_round_count;
+	*kept_count += of_round_count;
+	return noted;
 }
 
 /* To connect a block the blobs that it registers are not needed, but what was sampled of them. Before the index says
  * that the block is verified. */
-static bool block_job_keep_blobs(struct chain *chain, const struct block *block, struct errmsg *err)
+static bool block_job_keep_blobs(struct chain *chain, const struct block_job *block_job, struct errmsg *err)
 {
 	struct db_batch *kept_batch = db_batch_new();
 	struct blob_want *registered;
-	size_t registered_count = wants_of_block(block, &registered), kept_count = registered_count;
+	size_t registered_count = wants_of_block(block_job->block, &registered), kept_count = registered_count;
 	bool kept = true;
 
 	for (size_t i = 0; kept && i < registered_count; i++) {
@@ -129,8 +129,8 @@ static bool block_job_keep_blobs(struct chain *chain, const struct block *block,
 			samples_put(kept_batch, registered[i].root, judge_novelty(chain->judge, registered[i].root));
 	}
 	free(registered);
-	kept_count += block_job_keep_runs(chain->spec, block, kept_batch);
-	kept = kept && (kept_count == 0 || db_write(chain->db, kept_batch, false, err));
+	kept = kept && block_job_keep_runs(chain, block_job, kept_batch, &kept_count, err) &&
+		(kept_count == 0 || db_write(chain->db, kept_batch, false, err));
 	db_batch_free(kept_batch);
 	return kept;
 }
@@ -150,7 +150,7 @@ static bool block_job_accept(struct chain *chain, struct block_job *block_job, s
 		accepted = block_records_append_bodies(chain->blocks, chain->spec, block_job->full, proof_bodies,
 			body_count, err);
 	free(proof_bodies);
-	if (!accepted || !block_job_keep_blobs(chain, block_job->block, err))
+	if (!accepted || !block_job_keep_blobs(chain, block_job, err))
 		return false;
 	block_job->outcome.outcome = block_job->verdict.outcome;
 	block_job->outcome.loss_before = block_job->verdict.loss_before;

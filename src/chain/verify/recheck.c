@@ -58,6 +58,8 @@ struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry
 		errmsg_set(err, "The block has not been verified");
 		return NULL;
 	}
+	if (chain_is_pruned(chain, entry->height, err))
+		return NULL;
 	/* The bodies will be made again, but that those on disk are what they should be is part of the audit. */
 	audited = block_records_read(chain->blocks, chain->spec, full, full->bodies.size != 0, err);
 	if (audited == NULL) {

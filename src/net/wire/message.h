@@ -70,10 +70,14 @@ void message_header_write(uint8_t header_bytes[MESSAGE_HEADER_SIZE], const uint8
 	const uint8_t *payload, size_t size);
 const char *message_command(enum message_kind kind); /* "" for UNKNOWN */
 
+/* What a node can give to others, as in Bitcoin (BIP159): all; or, as it prunes (-prune), all blocks, but the bytes of
+ * runs of the last rounds alone. */
+enum message_services { MESSAGE_ALL = 1, MESSAGE_RECENT_RUNS = 1 << 10 };
+
 /* Bitcoin's version message. The two addresses in it (26 bytes each) are written as zeros and not looked at. */
 struct message_version {
 	uint32_t version;
-	uint64_t services;
+	uint64_t services; /* of enum message_services, and others */
 	int64_t time;
 	uint64_t nonce;                    /* to notice a connection to oneself */
 	char agent[MESSAGE_MAX_AGENT + 1]; /* characters that are not printable ASCII are read as '?' */

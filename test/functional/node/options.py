@@ -72,7 +72,7 @@ def wrong_arguments():
                 ("-threads=99999999999999999999", "threads"), ("-port=0", "port", "0"),
                 ("-port=65536", "port", "65536"),
                 ("-port=", "port"), ("-rpcport=0", "rpcport"), ("-rpcport=http", "rpcport", "http"),
-                ("-maxmempool=1", "maxmempool"), ("-maxconnections=-5", "maxconnections"),
+                ("-maxmempool=1", "maxmempool"), ("-prune=-1", "prune"), ("-maxconnections=-5", "maxconnections"),
                 ("-snapshotinterval=never", "snapshotinterval", "never"), ("-mocktime=-1", "mocktime"),
                 ("-debug=nonsense", "-debug=nonsense"), ("-mine=maybe", "mine", "maybe"), ("-listen=2", "listen", "2"),
                 ("-bind=nonsense", "nonsense"), ("-bind=127.0.0.1:x", "127.0.0.1:x"), ("-rpcbind=nonsense", "nonsense"),

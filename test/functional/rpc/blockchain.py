@@ -24,8 +24,8 @@ def genesis():
         tap.equal((node.height(), node.tip(), node.rpc.getblockhash(0)), (0, GENESIS, GENESIS), "genesis")
         info = node.rpc.getblockchaininfo()
         tap.equal([info[name] for name in ("chain", "blocks", "headers", "bestblockhash", "model_root", "difficulty",
-                                           "initialblockdownload", "time", "mediantime", "pruned", "warnings")],
-                  ["regtest", 0, 0, GENESIS, INITIAL, 1, False, 1795219200, 1795219200, False, []], "getblockchaininfo")
+                                           "initialblockdownload", "time", "mediantime", "pruned", "size_on_disk", "warnings")],
+                  ["regtest", 0, 0, GENESIS, INITIAL, 1, False, 1795219200, 1795219200, False, 0, []], "getblockchaininfo")
         header = node.rpc.getblockheader(GENESIS)
         tap.equal([header[name] for name in ("height", "confirmations", "digest", "bits", "nonce", "nTx")],
                   [0, 1, COMMITMENT, "20400000", "0", 0], "its header")

@@ -204,6 +204,7 @@ void helper_open(struct helper *h)
 		.spec = h->spec,
 		.snapshot_interval = 4,
 		.reindex = h->reindex,
+		.prune = h->prune,
 		.mempool_bytes = h->mempool_bytes,
 		.held_bytes = h->held_bytes,
 	};

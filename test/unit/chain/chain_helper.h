@@ -11,7 +11,8 @@ struct helper {
 	struct queue *queue;
 	struct chain *chain;
 	char *folder;
-	bool reindex; /* of the next open */
+	bool reindex;   /* of the next open */
+	uint32_t prune; /* of all: blocks that are kept; 0: all */
 	size_t mempool_bytes, held_bytes;
 	unsigned threads;            /* of the queue; 0: two */
 	uint8_t secret[32], key[32]; /* whom blocks pay */

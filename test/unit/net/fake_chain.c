@@ -45,6 +45,7 @@ struct chain {
 	bool blocks_lost, headers_full, blobs_unwanted, blobs_unready;
 	size_t blobs_asked, blobs_failed; /* requests */
 	bool gives_turns;                 /* of one blob, after each other */
+	bool prunes;                      /* as it says */
 	bool keeps;                       /* in work already when its source left */
 	size_t room;                      /* bytes; 0: without end */
 };
@@ -521,6 +522,11 @@ void chain_tick(struct chain *chain)
 	(void)chain;
 }
 
+bool chain_serves_all(const struct chain *chain)
+{
+	return !chain->prunes;
+}
+
 bool chain_has_blob(const struct chain *chain, const uint8_t root[32])
 {
 	return map_get(&chain->blobs, root) != NULL;
@@ -664,6 +670,11 @@ void fake_chain_want_nothing(struct chain *chain, bool nothing)
 void fake_chain_fill_headers(struct chain *chain)
 {
 	chain->headers_full = true;
+}
+
+void fake_chain_prune(struct chain *chain)
+{
+	chain->prunes = true;
 }
 
 void fake_chain_lose_blocks(struct chain *chain)

@@ -55,6 +55,9 @@ void fake_chain_keep(struct chain *chain);
 /* So much room for blocks, whatever is held. */
 void fake_chain_room(struct chain *chain, size_t bytes);
 
+/* From now on it says to new peers that it prunes. */
+void fake_chain_prune(struct chain *chain);
+
 /* From now on blocks cannot be read. */
 void fake_chain_lose_blocks(struct chain *chain);
 

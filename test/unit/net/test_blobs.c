@@ -91,6 +91,27 @@ static void test_blobs(void **state)
 	assert_int_equal(peers_of(source), 1);
 }
 
+/* Who prunes is asked behind who has all, and for what nobody else has. */
+static void test_pruned(void **state)
+{
+	struct node *pruned = add_node(), *full = add_node(), *wants = add_node();
+	uint8_t common[32] = { 1 }, rare[32] = { 2 };
+
+	(void)state;
+	fake_chain_prune(pruned->chain);
+	fake_chain_hold_blob(pruned->chain, common, "false"); /* would end the connection */
+	fake_chain_hold_blob(pruned->chain, rare, "rare");
+	fake_chain_hold_blob(full->chain, common, "common");
+	connect_nodes(wants, pruned);
+	WAIT_FOR(peers_of(wants) == 1 && peers_of(pruned) == 1);
+	connect_nodes(wants, full);
+	WAIT_FOR(peers_of(wants) == 2 && peers_of(full) == 1);
+	fake_chain_want_blob(wants->chain, common, 6, 0);
+	fake_chain_want_blob(wants->chain, rare, 4, 0);
+	WAIT_FOR(chain_has_blob(wants->chain, common) && chain_has_blob(wants->chain, rare));
+	assert_int_equal(peers_of(pruned), 1);
+}
+
 /* The chain is told of each request that went out, and of those that ended without the bytes: he has not got them, or
  * leaves. */
 static void test_blob_requests_told(void **state)
@@ -502,6 +523,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		NET_TEST(test_blobs),
+		NET_TEST(test_pruned),
 		NET_TEST(test_blob_requests_told),
 		NET_TEST(test_turns),
 		NET_TEST(test_unwanted_blob),
