@@ -1,6 +1,8 @@
 /* The order of a run: segments, a signature, a commit, and after the beacon a disclosure. */
 #include "work/due.h"
 
+#include <stddef.h>
+
 /* Blocks that a commit may stand in when a run is closed: blocks come in bursts, and not everybody's has room. Of a
  * window that has no more than that, the first is for training, if there is another. */
 enum { DUE_MARGIN = 3 };
@@ -46,4 +48,18 @@ enum due_task due_task(const struct due_facts *facts)
 		return facts->signed_length > 0 ? DUE_COMMIT : DUE_SIGNATURE;
 	/* To another root: this trace opens nothing. */
 	return due_is_drawn(facts) && !facts->is_foreign ? DUE_DISCLOSURE : DUE_NOTHING;
+}
+
+const char *due_missed(const struct due_facts *facts)
+{
+	if (!facts->is_open || facts->is_disclosed || facts->segments == 0 || facts->next <= due_deadline(facts))
+		return NULL;
+	if (facts->committed_length > 0)
+		return "no block had its disclosure in time: what its block earned is lost";
+	if (facts->signed_length > 0)
+		return "no block had its commit in time: its seat stays empty";
+	if (facts->done > 0)
+		return "its commit was not signed in time (a locked wallet, or a node that was off?): its seat stays "
+		       "empty";
+	return "no segment of it was trained in time: its seat stays empty";
 }

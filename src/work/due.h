@@ -48,4 +48,7 @@ uint32_t due_closing(const struct due_facts *facts);
 /* The last height whose block may have what comes next: the commit, or after it the disclosure. */
 uint32_t due_deadline(const struct due_facts *facts);
 
+/* Where it is too late for that: why the seat stays empty, or what is lost; NULL: it is not. */
+const char *due_missed(const struct due_facts *facts);
+
 #endif

@@ -60,6 +60,7 @@ struct runner {
 	uint8_t base_id[32]; /* whose it is, or will be */
 	bool is_asked;       /* it was asked for, and comes later */
 	uint8_t asked_id[32];
+	unsigned missed; /* runs of the open round for whose commit it is too late since this look */
 };
 
 static const struct train_config *runner_train(const struct runner *runner)
@@ -76,15 +77,21 @@ static void runner_clear_problem(struct runner_run *run)
 	run->is_unwritten = false;
 }
 
-/* Told once for each text; it is tried again after a while. */
-static void runner_set_problem(struct runner_run *run, const char *why)
+/* False: it is the one that there was. It is tried again after a while. */
+static bool runner_note_problem(struct runner_run *run, const char *why)
 {
 	run->retry_at = clock_mono_ms() + RUNNER_RETRY_MS;
 	if (run->problem != NULL && strcmp(run->problem, why) == 0)
-		return;
-	log_warn("The run of block %u does not go on: %s", (unsigned)run->trace->run.seat_height, why);
+		return false;
 	runner_clear_problem(run);
 	run->problem = mem_strdup(why);
+	return true;
+}
+
+static void runner_set_problem(struct runner_run *run, const char *why)
+{
+	if (runner_note_problem(run, why))
+		log_warn("The run of block %u does not go on: %s", (unsigned)run->trace->run.seat_height, run->problem);
 }
 
 /* A full disk, for the most part: it goes on when there is room. */
@@ -134,8 +141,19 @@ static uint32_t runner_next_height(const struct runner *runner)
 	return chain_tip(runner->chain)->height + 1;
 }
 
+/* An empty seat loses nothing but what its run could have earned, and a slow machine has many: so the log counts them.
+ * A run that was due until now has a task; one that is met too late, after a restart, is told by getruns alone. */
+static void runner_miss(struct runner *runner, struct runner_run *run, const struct due_facts *facts)
+{
+	if (facts->committed_length > 0)
+		runner_set_problem(run, due_missed(facts));
+	else if (runner_note_problem(run, due_missed(facts)) && run->task != DUE_NOTHING)
+		runner->missed++;
+}
+
 /* What the branch says of the run. */
-static void runner_hear(const struct round_view *view, uint32_t seat, struct runner_run *run, struct due_facts *facts)
+static void runner_hear(struct runner *runner, const struct round_view *view, uint32_t seat, struct runner_run *run,
+	struct due_facts *facts)
 {
 	const struct rounds_run *said = &view->run[seat];
 	uint8_t root[32];
@@ -150,11 +168,8 @@ static void runner_hear(const struct round_view *view, uint32_t seat, struct run
 	}
 	if (facts->is_foreign)
 		runner_set_problem(run, "a block has a commit of its seat to another trace than this node's");
-	else if (!facts->is_disclosed && facts->segments > 0 && facts->next > due_deadline(facts))
-		runner_set_problem(run,
-			facts->committed_length > 0 ?
-				"no block had its disclosure in time: what its block earned is lost" :
-				"no block had its commit in time: its seat stays empty");
+	else if (due_missed(facts) != NULL)
+		runner_miss(runner, run, facts);
 	if (said->committed && view->beacon != NULL) {
 		memcpy(run->beacon, view->beacon, 32);
 		run->audited = round_audited(view, seat);
@@ -178,7 +193,7 @@ static void runner_look_at_run(struct runner *runner, const struct round_view *v
 	};
 
 	if (facts.is_open && run->is_checked)
-		runner_hear(view, seat, run, &facts);
+		runner_hear(runner, view, seat, run, &facts);
 	run->facts = facts;
 	run->task = run->is_checked ? due_task(&facts) : DUE_NOTHING;
 }
@@ -632,8 +647,8 @@ static void runner_warn(const struct runner *runner)
 		warning_clear(WARNING_RUNS);
 	else if (urgent_run->task == DUE_SIGNATURE)
 		warning_set(WARNING_RUNS,
-			"The run of block %u is trained and waits for its wallet to be unlocked, which has to sign: "
-			"until block %u",
+			"The run of block %u is trained and waits for its wallet to be unlocked (walletpassphrase), "
+			"which has to sign: until block %u",
 			(unsigned)urgent_run->trace->run.seat_height, (unsigned)due_deadline(&urgent_run->facts));
 	else
 		warning_set(WARNING_RUNS,
@@ -692,6 +707,10 @@ static void runner_work(struct runner *runner)
 		runner_meet_seat(runner, &view, seat);
 	for (size_t i = 0; i < runner->count; i++)
 		runner_look_at_run(runner, is_there ? &view : NULL, runner->runs[i]);
+	if (runner->missed > 0)
+		log_info("The round from block %u on: seats of this node that stay empty: %u (getruns tells why)",
+			(unsigned)view.base, runner->missed);
+	runner->missed = 0;
 	runner_check_one(runner);
 	runner_fill_lanes(runner);
 	for (size_t i = 0; i < runner->count; i++)
@@ -801,6 +820,12 @@ void runner_free(struct runner *runner)
 
 static enum runner_stage runner_stage(const struct runner *runner, const struct runner_run *run)
 {
+	static const enum runner_stage due_stages[] = {
+		[DUE_SEGMENT] = RUNNER_TRAINING,
+		[DUE_SIGNATURE] = RUNNER_LOCKED,
+		[DUE_COMMIT] = RUNNER_COMMITTING,
+		[DUE_DISCLOSURE] = RUNNER_DISCLOSING,
+	};
 	const struct trace_run *trace_run = &run->trace->run;
 	const struct index_entry *base_entry = chain_find(runner->chain, trace_run->base_id);
 
@@ -814,18 +839,8 @@ static enum runner_stage runner_stage(const struct runner *runner, const struct 
 		return RUNNER_FAILED;
 	if (!run->is_checked)
 		return RUNNER_TRAINING;
-	switch (run->task) {
-	case DUE_SEGMENT:
-		return RUNNER_TRAINING;
-	case DUE_SIGNATURE:
-		return RUNNER_LOCKED;
-	case DUE_COMMIT:
-		return RUNNER_COMMITTING;
-	case DUE_DISCLOSURE:
-		return RUNNER_DISCLOSING;
-	case DUE_NOTHING:
-		break;
-	}
+	if (run->task != DUE_NOTHING)
+		return due_stages[run->task];
 	return run->facts.committed_length > 0 && run->facts.next <= due_deadline(&run->facts) ? RUNNER_COMMITTED :
 												 RUNNER_MISSED;
 }

@@ -34,6 +34,29 @@ static void one_thing_comes_after_the_other(void **test_state)
 	assert_int_equal(due_task(&facts), DUE_NOTHING);
 }
 
+static void what_is_missed_says_why(void **test_state)
+{
+	struct due_facts facts = facts_at(11);
+
+	(void)test_state;
+	assert_null(due_missed(&facts));
+	facts.next = 12;
+	assert_non_null(strstr(due_missed(&facts), "no segment"));
+	facts.done = 2;
+	assert_non_null(strstr(due_missed(&facts), "not signed"));
+	facts.signed_length = 2;
+	assert_non_null(strstr(due_missed(&facts), "had its commit"));
+	facts.committed_length = 2;
+	assert_null(due_missed(&facts));
+	facts.next = 16;
+	assert_non_null(strstr(due_missed(&facts), "earned is lost"));
+	facts.is_disclosed = true;
+	assert_null(due_missed(&facts));
+	facts.is_disclosed = false;
+	facts.segments = 0; /* the first has no result */
+	assert_null(due_missed(&facts));
+}
+
 static void windows_end_to_the_block(void **test_state)
 {
 	struct due_facts facts = facts_at(11);
@@ -174,6 +197,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_thing_comes_after_the_other),
+		cmocka_unit_test(what_is_missed_says_why),
 		cmocka_unit_test(windows_end_to_the_block),
 		cmocka_unit_test(a_window_that_closes_ends_a_run),
 		cmocka_unit_test(a_commit_says_the_length),
