@@ -243,9 +243,10 @@ static const struct rpc_arg exportmodel_args[] = {
 			"the chain's data folder; the rest of the data directory is the node's own." },
 	{ .name = "format",
 		.type = RPC_TEXT,
-		.fallback = "\"safetensors\"",
+		.optional = true,
 		.help = "safetensors: 32-bit weights with configuration and tokenizer, for Hugging Face's "
-			"transformers. gguf, gguf-q8_0: one file for llama.cpp, with 32-bit or with 8-bit weights." },
+			"transformers. gguf, gguf-q8_0: one file for llama.cpp, with 32-bit or with 8-bit weights. If "
+			"left out: gguf where the path ends with .gguf, else safetensors." },
 	{ .name = "overwrite",
 		.type = RPC_BOOL,
 		.fallback = "false",
@@ -253,14 +254,26 @@ static const struct rpc_arg exportmodel_args[] = {
 	{ 0 },
 };
 
+/* EXPORT_FORMATS: there is none of that name. A folder of safetensors that is called model.gguf helps nobody. */
+static enum export_format export_format_of(const struct rpc_request *model_request)
+{
+	const char *path = rpc_text(model_request, "path");
+	const size_t path_size = strlen(path);
+	enum export_format format = EXPORT_SAFETENSORS;
+
+	if (!rpc_has(model_request, "format"))
+		return path_size >= 5 && strcmp(path + path_size - 5, ".gguf") == 0 ? EXPORT_GGUF : EXPORT_SAFETENSORS;
+	while (format < EXPORT_FORMATS && strcmp(rpc_text(model_request, "format"), export_format_names[format]) != 0)
+		format++;
+	return format;
+}
+
 static enum rpc_outcome call_exportmodel(struct rpc_request *model_request, void *context)
 {
 	struct calls_model *model_calls = context;
-	enum export_format format = EXPORT_SAFETENSORS;
+	const enum export_format format = export_format_of(model_request);
 	struct model_export *exporting;
 
-	while (format < EXPORT_FORMATS && strcmp(rpc_text(model_request, "format"), export_format_names[format]) != 0)
-		format++;
 	if (format == EXPORT_FORMATS)
 		return rpc_fail(model_request, RPC_INVALID_PARAMETER, "format must be safetensors, gguf or gguf-q8_0");
 	if (rpc_text(model_request, "path")[0] == '\0')

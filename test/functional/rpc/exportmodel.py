@@ -134,7 +134,7 @@ def same_weights():
     with Node() as node:
         node.generate(2)
         node.rpc.exportmodel("model", "safetensors")
-        node.rpc.exportmodel("model.gguf", "gguf")
+        tap.equal(node.rpc.exportmodel("model.gguf")["format"], "gguf", "the format that the name says")
         tensors, _ = read_safetensors(os.path.join(node.chaindir, "exports", "model", "model.safetensors"))
         gguf = Gguf(os.path.join(node.chaindir, "exports", "model.gguf"))
         for ours, theirs in zip(TRANSFORMERS["outside"], LLAMA_CPP["outside"]):
