@@ -305,9 +305,19 @@ static void peer_on_drained(void *context)
 		peer->set->hooks.drained(peer->set->hooks.context, peer);
 }
 
+/* A node of another chain ends the connection without a word, as it understands none: who made a mistake in a spec
+ * would look for it in the network. */
 static void peer_on_ended(void *context, const char *why)
 {
-	peer_disconnect(context, "%s", why);
+	const struct peer *peer = context;
+
+	if (peer_outbound(peer) && peer->connected_at > 0 && !peer->ready)
+		peer_disconnect(context,
+			"%s before the handshake was done: is it of another chain (the genesis in getchainspec must "
+			"be the same), full, or one that bans this node?",
+			why);
+	else
+		peer_disconnect(context, "%s", why);
 }
 
 /* --- Birth and death --- */

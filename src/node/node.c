@@ -26,6 +26,7 @@
 #include "operator/watch.h"
 #include "rpc/endpoint.h"
 #include "rpc/table.h"
+#include "util/bytes.h"
 #include "util/clock.h"
 #include "util/descriptors.h"
 #include "util/file.h"
@@ -348,12 +349,15 @@ static bool node_open_chain(struct node *node, struct errmsg *err)
 		.progress_context = node,
 		.stop = &node_end_asked,
 	};
+	char genesis_id[65];
 
 	node->chain = chain_open(&node_chain_options, err);
 	if (node->chain == NULL)
 		return false;
 	chain_subscribe(node->chain, &(struct chain_events){ .context = node, .fatal = node_on_fatal });
-	log_info("chain %s at block %u", node_settings->spec.name, chain_tip(node->chain)->height);
+	hex_encode_reversed(genesis_id, chain_at(node->chain, 0)->id, 32);
+	log_info("chain %s at block %u, genesis %s", node_settings->spec.name, chain_tip(node->chain)->height,
+		genesis_id);
 	return true;
 }
 

@@ -92,7 +92,8 @@ def strangers():
             with private_node(connect=[ours, regtest], **changes) as theirs:
                 tap.true(theirs.rpc.getblockhash(0) != ours.rpc.getblockhash(0), "the genesis blocks are the same")
                 theirs.wait_for_log("disconnected")
-                wait_until(lambda: theirs.log().count("disconnected") >= 2, "both refuse")
+                wait_until(lambda: theirs.log().count("is it of another chain") >= 2, "both refuse, and it is told why")
+                tap.true(f"genesis {theirs.rpc.getblockhash(0)}" in theirs.log(), "the log has what is to be compared")
                 for node in (theirs, ours, regtest):
                     tap.equal([one for one in node.rpc.getpeerinfo() if one["handshake_done"]], [], "peers")
                 theirs.rpc.generatetoaddress(1, PAYEE)
