@@ -412,13 +412,17 @@ static void blob_looked_at(void *context, enum chain_result result, const struct
 static void blob_take_part(struct wanted_blob *blob, struct blob_request *blob_request, const struct message_part *part)
 {
 	struct chain *chain = blob->fetch->peers->chain;
+	bool is_vain;
 
 	if (part->offset != blob_request->come || part->offset >= blob_request->asked)
 		return;
 	blob_request->peer->blobs->heard = clock_mono_ms();
-	if (blob_request->draft == NULL && part->count > 0)
+	is_vain = part->count == 0 ||
+		(part->offset == 0 &&
+			!chain_blob_begun(chain, blob->root, &blob_request->peer->source, part->bytes, part->count));
+	if (blob_request->draft == NULL && !is_vain)
 		blob_request->draft = chain_draft_new(chain, blob->root, blob->size);
-	if (part->count == 0 || !chain_draft_add(blob_request->draft, part->bytes, part->count)) {
+	if (is_vain || !chain_draft_add(blob_request->draft, part->bytes, part->count)) {
 		blob_request_failed(blob, blob_request);
 		peers_work(blob->fetch->peers);
 		return;

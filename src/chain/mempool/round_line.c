@@ -144,6 +144,13 @@ void round_line_convict(struct chain *chain, struct round_entry *entry, const ch
 	round_line_drop_silenced(chain);
 }
 
+void round_line_silence(struct chain *chain, struct round_group *group)
+{
+	round_groups_passed(group);
+	round_groups_silence(group, 0);
+	round_line_drop_silenced(chain);
+}
+
 /* A commitment and a disclosure of each seat. */
 static uint32_t round_line_faults_allowed(const struct chain *chain)
 {
@@ -178,7 +185,7 @@ static size_t round_line_offer_of_peer(const struct round_entry *entry, uint64_t
 	return offer;
 }
 
-void round_line_failed(struct chain *chain, const uint8_t root[32], uint64_t peer)
+struct round_entry *round_line_asked(const struct chain *chain, const uint8_t root[32], uint64_t peer)
 {
 	const struct round_pool *pool = round_line_pool(chain);
 
@@ -187,8 +194,17 @@ void round_line_failed(struct chain *chain, const uint8_t root[32], uint64_t pee
 
 		if (asked->stage == ROUND_ASKED && asked->turn_group != NULL && asked->turn_peer == peer &&
 			memcmp(asked->round_tx.root, root, 32) == 0)
-			round_pool_pass(asked, clock_mono_ms());
+			return asked;
 	}
+	return NULL;
+}
+
+void round_line_failed(struct chain *chain, const uint8_t root[32], uint64_t peer)
+{
+	struct round_entry *asked;
+
+	while ((asked = round_line_asked(chain, root, peer)) != NULL)
+		round_pool_pass(asked, clock_mono_ms());
 }
 
 /* What has come is still judged, and its sender blamed for it. */

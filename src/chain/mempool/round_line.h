@@ -22,12 +22,18 @@ void round_line_offer(struct chain *chain, struct round_entry *entry, const stru
 /* It is false, and goes: all who offered it are heard no more in this round, nor before `until` (monotonic
  * milliseconds), and nothing else that they offer is asked for or executed. */
 void round_line_convict(struct chain *chain, struct round_entry *entry, const char *reason, int64_t until);
+/* Only what this one sends in his turn is: it has passed, and he is heard no more in this round. Others may have the
+ * right bytes. */
+void round_line_silence(struct chain *chain, struct round_group *group);
 /* It goes too, but may be right on another branch. If he were not heard any more who comes from there, he could not say
  * in time what is right here when he has come over, and be struck for it: so he may bring as many as that branch has.
  */
 void round_line_doubt(struct chain *chain, struct round_entry *entry, const char *reason);
 /* The same of what was not let in. */
 void round_line_note_fault(struct chain *chain, const struct source *source);
+
+/* What this peer is asked for now, with that blob; NULL: nothing. */
+struct round_entry *round_line_asked(const struct chain *chain, const uint8_t root[32], uint64_t peer);
 
 /* What the net tells: who is asked does not send, a connection is gone, time has passed. */
 void round_line_failed(struct chain *chain, const uint8_t root[32], uint64_t peer);

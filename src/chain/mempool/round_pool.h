@@ -8,11 +8,12 @@
  *
  * Bytes are asked for in turns: of one who offers, at a time. A turn's time runs from the request that goes out; it
  * ends with the bytes, when he says that he has not got them or leaves, when nothing comes (net/blob_fetch.h), or when
- * they take longer than ROUND_TURN_MS and a second for each 64 KB. A turn that passed is remembered of the group
- * (chain/mempool/round_groups.h): next is always who let the fewest pass, of these whose seat, and then whose group,
- * has waited longest, and where places are full, who let more pass gives his up. A stranger has one turn at a time, who
- * gave right bytes last ROUND_POOL_GROUP_TURNS; all together ROUND_POOL_TURNS, and ROUND_POOL_BYTES of bytes, one at
- * least.
+ * they take longer than ROUND_TURN_MS and a second for each 64 KB; and with the first part, if that has not the list of
+ * digests that was committed to: so it takes somebody who has the run to hold one for longer. A turn that passed is
+ * remembered of the group (chain/mempool/round_groups.h): next is always who let the fewest pass, of these whose seat,
+ * and then whose group, has waited longest, and where places are full, who let more pass gives his up. A stranger has
+ * one turn at a time, who gave right bytes last ROUND_POOL_GROUP_TURNS; all together ROUND_POOL_TURNS, and
+ * ROUND_POOL_BYTES of bytes, one at least.
  *
  * So whoever has let none pass waits for one turn of each group that hinders him, ROUND_POOL_TURNS of them side by
  * side: against N groups that send nothing, N / ROUND_POOL_TURNS times ROUND_TURN_MS (of blobs of megabytes: what

@@ -51,18 +51,27 @@ bool round_blob_shows(const struct spec *spec, const struct round_disclosed *dis
 	return round_blob_code_is(spec, disclosed->audited, disclosed->digests, segment);
 }
 
+bool round_blob_begins(uint32_t length, const uint8_t *bytes, size_t count, const uint8_t trace_root[32])
+{
+	const size_t list_size = 32 * (size_t)length;
+	uint8_t found_root[32];
+
+	if (count < list_size)
+		return false;
+	sha256(found_root, bytes, list_size);
+	return memcmp(found_root, trace_root, 32) == 0;
+}
+
 /* The list first: without it no code would be anybody's. So a seat that has committed has one right blob at most. */
 bool round_blob_check_disclosure(const struct spec *spec, uint32_t length, const uint8_t *blob, size_t size,
 	const uint8_t trace_root[32], uint32_t audited, struct reject *reject)
 {
 	const struct train_config *config = &spec_course(spec)->train;
 	struct round_disclosed disclosed;
-	uint8_t found_root[32];
 
 	if (!round_blob_split(spec, length, blob, size, &disclosed))
 		return reject_set(reject, REASON_BAD_ROUND_DISCLOSURE, "%zu bytes", size);
-	sha256(found_root, disclosed.digests, 32 * (size_t)length);
-	if (memcmp(found_root, trace_root, 32) != 0)
+	if (!round_blob_begins(length, blob, size, trace_root))
 		return reject_set(reject, REASON_BAD_ROUND_DISCLOSURE,
 			"its list of digests is not the one committed to");
 	if (!round_blob_shows(spec, &disclosed, audited))

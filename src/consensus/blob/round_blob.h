@@ -23,6 +23,9 @@ void round_blob_digest(const struct spec *spec, const uint8_t *digests, uint32_t
 /* Whether it shows what that segment starts from. */
 bool round_blob_shows(const struct spec *spec, const struct round_disclosed *disclosed, uint32_t segment);
 
+/* Whether bytes, the first of such a blob, begin with the list of digests that was committed to. */
+bool round_blob_begins(uint32_t length, const uint8_t *bytes, size_t count, const uint8_t trace_root[32]);
+
 /* The rule for disclosures, whole: size, list, Q_j of the drawn segment and result (bad-round-disclosure). */
 bool round_blob_check_disclosure(const struct spec *spec, uint32_t length, const uint8_t *blob, size_t size,
 	const uint8_t trace_root[32], uint32_t audited, struct reject *reject);

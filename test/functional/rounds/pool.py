@@ -127,12 +127,16 @@ def false_bytes():
         committed(node, {1: codes_of(1), 2: codes_of(2)})
         right, blob = disclosure(node, 1, codes_of(1))
         second, second_blob = disclosure(node, 2, codes_of(2))
-        false_blobs = [disclosure(node, 1, codes_of(4)), disclosure(node, 1, codes_of(5))]
+        other_list = disclosure(node, 1, codes_of(4))  # which the first part shows
+        other_result = blob[:-1] + bytes([blob[-1] ^ 1])
+        other_bytes = RoundTransaction(DISCLOSURE, 1, RULES.segments, blob_root(other_result)).transaction(), other_result
         # One peer at a time: who is asked for what he has not would have to say so.
-        for source, (transaction, false_blob) in zip(("127.0.0.2", "127.0.0.3"), false_blobs):
+        for source, (transaction, false_blob), found in (
+                ("127.0.0.2", other_list, "peer=1 sends another list of digests than seat 1 has committed to"),
+                ("127.0.0.3", other_bytes, f"peer=2 sent blob {blob_root(other_result).hex()}")):
             with Peer(node, source=source) as liar:
                 bring(liar, transaction, false_blob)
-                node.wait_for_log(f"sent blob {blob_root(false_blob).hex()}")
+                node.wait_for_log(found)
                 liar.send("tx", second.serialise())  # no more from there
                 liar.sync()
                 tap.true(not liar.closed, "it may have looked right from another branch")

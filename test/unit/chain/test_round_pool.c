@@ -716,6 +716,55 @@ static void test_silenced(void **unused)
 	stop_disclosing(&h, traces, 4);
 }
 
+static bool begin(struct helper *h, const struct buf *blob, size_t count, uint8_t from)
+{
+	uint8_t root[32];
+
+	contribution_root(blob->data, blob->size, root);
+	return chain_blob_begun(h->chain, root, helper_source(from), blob->data, count);
+}
+
+/* Whose bytes begin with another list than was committed to is silenced by their first part. Nobody is believed of a
+ * root by that: who offers the same goes on, and is next. */
+static void test_other_list(void **unused)
+{
+	const struct round_pool *pool;
+	struct trace traces[3];
+	struct buf right, spoilt;
+	struct helper h;
+
+	(void)unused;
+	start_disclosing(&h, traces, 3);
+	pool = &h.chain->mempool->rounds;
+	right = trace_blob(&traces[0], audited(&h, 1));
+	offer_all(&h, traces, 3, 1);
+	offer_all(&h, traces, 1, 2);
+	assert_int_equal(h.blobs_wanted, 1);
+	assert_true(begin(&h, &right, right.size, 1));
+	assert_true(begin(&h, &right, 32 * 3, 1));
+	buf_init(&spoilt);
+	buf_put(&spoilt, right.data, right.size);
+	assert_int_equal(pool->entries[0]->turn_peer, 1);
+	assert_int_equal(pool->count, 3);
+	spoilt.data[32 * 3 - 1] ^= 1;
+	assert_true(begin(&h, &spoilt, spoilt.size, 1)); /* of a root that nobody is asked for */
+	memcpy(spoilt.data, pool->entries[0]->round_tx.root, 32);
+	assert_true(
+		chain_blob_begun(h.chain, pool->entries[0]->round_tx.root, helper_source(2), spoilt.data, spoilt.size));
+	assert_int_equal(pool->count, 3);
+	assert_false(
+		chain_blob_begun(h.chain, pool->entries[0]->round_tx.root, helper_source(1), spoilt.data, spoilt.size));
+	assert_int_equal(pool->count, 1);
+	assert_int_equal(h.blobs_wanted, 2);
+	assert_int_equal(pool->entries[0]->turn_peer, 2);
+	expect(&h, build_disclosure(1, &right), 1, CHAIN_REJECTED, "round-offender");
+	assert_false(begin(&h, &right, 32 * 3 - 1, 2)); /* too short to be one */
+	assert_int_equal(pool->count, 0);
+	buf_clear(&right);
+	buf_clear(&spoilt);
+	stop_disclosing(&h, traces, 3);
+}
+
 /* The same by jobs: one after the other, and none is believed before. */
 static void test_jobs(void **unused)
 {
@@ -1048,6 +1097,7 @@ int main(void)
 		cmocka_unit_test(test_disclosures),
 		cmocka_unit_test(test_line),
 		cmocka_unit_test(test_silenced),
+		cmocka_unit_test(test_other_list),
 		cmocka_unit_test(test_jobs),
 		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_other_beacon),

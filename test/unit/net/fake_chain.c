@@ -512,6 +512,13 @@ void chain_blob_failed(struct chain *chain, const uint8_t root[32], const struct
 		chain->events.blob_wanted(chain->events.context, root, 5, source->peer);
 }
 
+bool chain_blob_begun(struct chain *chain, const uint8_t root[32], const struct source *source, const uint8_t *bytes,
+	size_t count)
+{
+	(void)chain, (void)root, (void)source;
+	return count < 4 || memcmp(bytes, "vain", 4) != 0;
+}
+
 void chain_peer_gone(struct chain *chain, uint64_t peer)
 {
 	(void)chain, (void)peer;

@@ -32,7 +32,7 @@ void fake_chain_make_spend(uint8_t salt, uint8_t wtxid[32]);
 void fake_chain_spend(struct chain *chain, uint8_t salt, uint8_t wtxid[32]);
 
 /* A blob, a text: held, or wanted in that size from the peer `source`. One that begins with "false" is not what was
- * asked for. */
+ * asked for; of one that begins with "vain" no more is to be asked for than that. */
 void fake_chain_hold_blob(struct chain *chain, const uint8_t root[32], const char *text);
 void fake_chain_want_blob(struct chain *chain, const uint8_t root[32], uint64_t size, uint64_t source);
 /* It is that peer's turn, and nobody else's; who fails gets no other. */

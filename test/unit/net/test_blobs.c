@@ -480,6 +480,30 @@ static void test_false_parts(void **state)
 	WAIT_FOR(chain_has_blob(wants->chain, root));
 }
 
+/* Who is seen to send something else by the first part is asked for no more. */
+static void test_vain_beginning(void **state)
+{
+	static struct ear ear;
+	struct node *wants = add_node();
+	size_t asked_count, failed_count;
+	uint8_t root[32] = { 1 };
+
+	(void)state;
+	clock_set_mono(START_MS);
+	ear = (struct ear){ .fd = connect_mute(wants) };
+	WAIT_FOR(peers_of(wants) == 1);
+	fake_chain_give_turn(wants->chain, root, LONG_SIZE, 1);
+	WAIT_FOR(heard(&ear, MESSAGE_GETPART) == 2);
+	say_part(ear.fd, root, LONG_SIZE, 0, "vain ");
+	WAIT_FOR((fake_chain_blob_requests(wants->chain, &asked_count, &failed_count), failed_count == 1));
+	say_part(ear.fd, root, LONG_SIZE, MESSAGE_PART_SIZE, "vain ");
+	turn_a_while();
+	assert_int_equal(heard(&ear, MESSAGE_GETPART), 2);
+	assert_int_equal(fake_chain_drafts(wants->chain), 0);
+	assert_int_equal(peers_of(wants), 1);
+	close(ear.fd);
+}
+
 /* A root that somebody names with another size is another blob: neither is in the other's way. */
 static void test_other_size(void **state)
 {
@@ -536,6 +560,7 @@ int main(void)
 		NET_TEST(test_silent_in_the_middle),
 		NET_TEST(test_other_parts),
 		NET_TEST(test_false_parts),
+		NET_TEST(test_vain_beginning),
 		NET_TEST(test_other_size),
 		NET_TEST(test_given_up_in_the_middle),
 	};
