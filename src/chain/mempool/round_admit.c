@@ -343,7 +343,7 @@ static void round_admit_challenged(struct chain *chain, const uint8_t txid[32], 
 static void round_admit_challenge_next(struct chain *chain)
 {
 	struct round_pool *pool = round_admit_pool(chain);
-	const struct round_entry *next = round_admit_next_at(chain, ROUND_DOUBT);
+	const struct round_entry *next = round_pool_next_doubt(pool);
 
 	if (next == NULL || pool->is_executing)
 		return;

@@ -9,6 +9,7 @@
 
 enum {
 	ROUND_TURN_BYTES = 64,    /* in a millisecond, beyond ROUND_TURN_MS */
+	ROUND_TURN_FAST = 512,    /* the same, below which a stranger's turn ends if one waits who has given */
 	ROUND_UNASKED_MS = 10000, /* of a turn in which no request goes out: its peer owes too much else */
 	ROUND_REST_MS = 5000,     /* of an offer whose turn has passed; doubles */
 	ROUND_REST_DOUBLED = 4,
@@ -351,12 +352,63 @@ static struct round_entry *round_pool_begin_turn(struct round_pool *pool, const 
 	return entry;
 }
 
-struct round_entry *round_pool_next_turn(struct round_pool *pool, int64_t now)
+static bool round_pool_is_slow(const struct round_entry *asked, int64_t now)
 {
-	struct round_candidate next = { .entry = NULL };
+	return asked->stage == ROUND_ASKED && asked->turn_group != NULL && asked->is_asked &&
+		!asked->turn_group->has_given &&
+		now - asked->turn_since > ROUND_TURN_MS + (int64_t)(asked->blob_size / ROUND_TURN_FAST);
+}
+
+/* The turn that has lasted longest of those that are slow; NULL: none is. */
+static struct round_entry *round_pool_slowest(const struct round_pool *pool, int64_t now)
+{
+	struct round_entry *slowest = NULL;
+
+	for (size_t i = 0; i < pool->count; i++) {
+		struct round_entry *asked = pool->entries[i];
+
+		if (round_pool_is_slow(asked, now) && (slowest == NULL || asked->turn_since < slowest->turn_since))
+			slowest = asked;
+	}
+	return slowest;
+}
+
+static bool round_pool_has_room(const struct round_pool *pool, const struct round_entry *entry)
+{
 	size_t bytes;
 	const size_t turns = round_pool_count_turns(pool, &bytes);
 
+	return turns == 0 || (turns < ROUND_POOL_TURNS && bytes + entry->blob_size <= ROUND_POOL_BYTES);
+}
+
+/* Who has given waits for no stranger that is slow: neither for the room that he takes, nor for the transaction that
+ * both offer. */
+static void round_pool_end_slow(struct round_pool *pool, int64_t now)
+{
+	struct round_candidate first = { .entry = NULL };
+	struct round_entry *slowest;
+
+	for (size_t i = 0; i < pool->count; i++)
+		if (pool->entries[i]->stage == ROUND_LINE || round_pool_is_slow(pool->entries[i], now))
+			round_pool_consider(pool, pool->entries[i], now, &first);
+	if (first.entry == NULL || first.rank > 0)
+		return;
+	if (first.entry->stage == ROUND_ASKED)
+		round_pool_pass(first.entry, now);
+	while (!round_pool_has_room(pool, first.entry) && (slowest = round_pool_slowest(pool, now)) != NULL)
+		round_pool_pass(slowest, now);
+}
+
+struct round_entry *round_pool_next_turn(struct round_pool *pool, int64_t now)
+{
+	struct round_candidate next = { .entry = NULL };
+	size_t bytes, turns;
+
+	turns = round_pool_count_turns(pool, &bytes);
+	if (round_pool_slowest(pool, now) != NULL) {
+		round_pool_end_slow(pool, now);
+		turns = round_pool_count_turns(pool, &bytes);
+	}
 	for (size_t i = 0; i < pool->count; i++) {
 		struct round_entry *entry = pool->entries[i];
 
@@ -370,6 +422,33 @@ struct round_entry *round_pool_next_turn(struct round_pool *pool, int64_t now)
 			round_pool_consider(pool, entry, now, &next);
 	}
 	return next.entry != NULL ? round_pool_begin_turn(pool, &next, now) : NULL;
+}
+
+/* Lower ones go first. A challenge of the first segment costs its sender nothing to make, all others the run. */
+static uint64_t round_pool_doubt_rank(const struct round_entry *doubted)
+{
+	uint32_t best = UINT32_MAX;
+
+	for (size_t i = 0; i < doubted->offer_count; i++) {
+		const uint32_t rank = round_groups_rank(doubted->offers[i].group);
+
+		best = rank < best ? rank : best;
+	}
+	return doubted->is_own ? 0 : 1 + 2 * (uint64_t)best + (doubted->round_tx.segment == 0);
+}
+
+struct round_entry *round_pool_next_doubt(const struct round_pool *pool)
+{
+	struct round_entry *next = NULL;
+
+	for (size_t i = 0; i < pool->count; i++) {
+		struct round_entry *doubted = pool->entries[i];
+
+		if (doubted->stage == ROUND_DOUBT &&
+			(next == NULL || round_pool_doubt_rank(doubted) < round_pool_doubt_rank(next)))
+			next = doubted;
+	}
+	return next;
 }
 
 void round_pool_pass(struct round_entry *entry, int64_t now)

@@ -13,7 +13,8 @@
  * remembered of the group (chain/mempool/round_groups.h): next is always who let the fewest pass, of these whose seat,
  * and then whose group, has waited longest, and where places are full, who let more pass gives his up. A stranger has
  * one turn at a time, who gave right bytes last ROUND_POOL_GROUP_TURNS; all together ROUND_POOL_TURNS, and
- * ROUND_POOL_BYTES of bytes, one at least.
+ * ROUND_POOL_BYTES of bytes, one at least. Where a giver waits, a stranger's turn ends as soon as it falls behind 512
+ * KB a second: else those who send a little at a time, of challenges too, would keep out what honest peers bring.
  *
  * So whoever has let none pass waits for one turn of each group that hinders him, ROUND_POOL_TURNS of them side by
  * side: against N groups that send nothing, N / ROUND_POOL_TURNS times ROUND_TURN_MS (of blobs of megabytes: what
@@ -137,6 +138,9 @@ void round_pool_withdraw(struct round_pool *pool, struct round_entry *entry, siz
 struct round_entry *round_pool_next_turn(struct round_pool *pool, int64_t now);
 /* A request for these bytes has gone out to whose turn it is. */
 void round_pool_asked(const struct round_pool *pool, const uint8_t root[32], uint64_t peer, int64_t now);
+/* Whose challenge is executed next, of those at ROUND_DOUBT: this node's own, then by who offers it as for turns, and
+ * of equals those of other segments than the first, whose start everybody knows. NULL: none. */
+struct round_entry *round_pool_next_doubt(const struct round_pool *pool);
 /* It passed: the transaction stands in line again, and the offer rests for a while. */
 void round_pool_pass(struct round_entry *entry, int64_t now);
 /* One that has lasted too long: since the request, for so many bytes, or since it was given, without a request. NULL:

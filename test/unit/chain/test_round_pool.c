@@ -172,6 +172,75 @@ static void test_overdue(void **unused)
 	round_pool_clear(&pool);
 }
 
+/* Who has given waits for no stranger that sends too little for long: not for his place, nor where both offer the same.
+ * Who waits and is a stranger himself does. */
+static void test_slow_turns(void **unused)
+{
+	enum { SIZE = 1 << 20, FAST = 5000 + SIZE / 512 };
+	struct round_entry *slow[ROUND_POOL_TURNS], *giver;
+	struct round_pool pool;
+
+	(void)unused;
+	round_pool_init(&pool);
+	for (uint32_t i = 0; i < ROUND_POOL_TURNS; i++) {
+		slow[i] = put_line(&pool, 1 + i, 1 + i, 1 + i);
+		slow[i]->blob_size = SIZE;
+		assert_ptr_equal(round_pool_next_turn(&pool, 0), slow[i]);
+		round_pool_asked(&pool, slow[i]->round_tx.root, 1 + i, i == 3 ? 0 : 1);
+	}
+	put_line(&pool, 50, 50, 50);
+	assert_null(round_pool_next_turn(&pool, FAST + 2));
+	giver = put_line(&pool, 51, 51, 51);
+	round_groups_gave(group_of(&pool, 51));
+	assert_null(round_pool_next_turn(&pool, FAST));
+	assert_ptr_equal(round_pool_next_turn(&pool, FAST + 1), giver);
+	assert_int_equal(slow[3]->stage, ROUND_LINE);
+	assert_int_equal(group_of(&pool, 4)->passed, 1);
+	assert_null(round_pool_next_turn(&pool, FAST + 2));
+	/* The same transaction: but who has given waits for another who has. */
+	round_groups_gave(group_of(&pool, 10));
+	round_pool_offer(&pool, slow[9], 51, group_of(&pool, 51));
+	assert_null(round_pool_next_turn(&pool, FAST + 2));
+	round_pool_offer(&pool, slow[7], 51, group_of(&pool, 51));
+	assert_ptr_equal(round_pool_next_turn(&pool, FAST + 2), slow[7]);
+	assert_int_equal(slow[7]->turn_peer, 51);
+	assert_int_equal(slow[9]->turn_peer, 10);
+	assert_int_equal(group_of(&pool, 8)->passed, 1);
+	assert_null(round_pool_next_turn(&pool, FAST + 2));
+	round_pool_clear(&pool);
+}
+
+/* Challenges are executed one after the other: own ones, then whose address gave what was right, and of strangers' the
+ * one that takes a run to make before those that everybody can. */
+static void test_doubts(void **unused)
+{
+	struct round_entry *entries[5];
+	struct round_pool pool;
+
+	(void)unused;
+	round_pool_init(&pool);
+	assert_null(round_pool_next_doubt(&pool));
+	for (uint32_t i = 0; i < 5; i++) {
+		entries[i] = put_line(&pool, 1 + i, 1 + i, 1 + i);
+		entries[i]->round_tx.kind = ROUND_CHALLENGE;
+		entries[i]->round_tx.segment = i > 1;
+		entries[i]->stage = ROUND_DOUBT;
+	}
+	round_pool_offer(&pool, entries[3], 101, group_of(&pool, 101));
+	round_groups_gave(group_of(&pool, 101));
+	round_pool_make_own(entries[4]);
+	assert_ptr_equal(round_pool_next_doubt(&pool), entries[4]);
+	take_out(&pool, entries[4]);
+	assert_ptr_equal(round_pool_next_doubt(&pool), entries[3]);
+	take_out(&pool, entries[3]);
+	assert_ptr_equal(round_pool_next_doubt(&pool), entries[2]);
+	round_groups_passed(group_of(&pool, 3));
+	assert_ptr_equal(round_pool_next_doubt(&pool), entries[0]);
+	round_groups_passed(group_of(&pool, 1));
+	assert_ptr_equal(round_pool_next_doubt(&pool), entries[1]);
+	round_pool_clear(&pool);
+}
+
 /* First who has given, then strangers, then who let fewer turns pass; among equals each seat, and then each group, in
  * turn. */
 static void test_order(void **unused)
@@ -1086,6 +1155,8 @@ int main(void)
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_overdue),
+		cmocka_unit_test(test_slow_turns),
+		cmocka_unit_test(test_doubts),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_full),
