@@ -70,12 +70,18 @@ static struct blob *blob_add(struct blobs *blobs, const uint8_t root[32], uint64
 	return blob;
 }
 
-/* Half a blob is worth nothing: nobody could be blamed for bytes that came from somebody else. */
+static bool blobs_ends_with(const char *name, const char *ending)
+{
+	const size_t length = strlen(name), ending_length = strlen(ending);
+
+	return length > ending_length && strcmp(name + length - ending_length, ending) == 0;
+}
+
+/* Half a blob is worth nothing: nobody could be blamed for bytes that came from somebody else. Nor is what a kill has
+ * left of one that was being written (util/file.h). */
 static void blobs_remove_draft(DIR *blobs_dir, const char *name)
 {
-	const size_t length = strlen(name), ending = sizeof blobs_draft_ending - 1;
-
-	if (length > ending && strcmp(name + length - ending, blobs_draft_ending) == 0)
+	if (blobs_ends_with(name, blobs_draft_ending) || blobs_ends_with(name, FILE_DRAFT_ENDING))
 		unlinkat(dirfd(blobs_dir), name, 0);
 }
 
@@ -319,19 +325,24 @@ bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *blob_by
 	size_t blob_start = blob_bytes->size;
 	bool blob_read, blob_sound;
 	char *blob_file;
+	int fd;
 
 	if (blob == NULL)
 		return errmsg_set(err, "The blob is not here");
 	blob_file = blobs_path(blobs, root);
-	blob_read = file_read(blob_file, BLOBS_LARGEST, blob_bytes, err);
+	fd = file_open(blob_file, err);
+	blob_read = fd >= 0 && file_read_rest(fd, BLOBS_LARGEST, blob_bytes, blob_file, err);
 	if (blob_read) {
 		blob_read = blob_sound = blob_matches_root(blob_bytes, blob_start, root);
 		if (!blob_sound)
 			errmsg_set(err, "%s does not match its root any more", blob_file);
 	} else {
-		/* A file that is there and cannot be opened now (no descriptor is left) may be sound. */
-		blob_sound = file_exists(blob_file);
+		/* A file that is there and cannot be opened now (no descriptor is left) may be sound. One that is open
+		 * and cannot be read lies on a bad place of the disk: others have what a block needs. */
+		blob_sound = file_exists(blob_file) && (fd < 0 || blob->use != BLOBS_SETTLED);
 	}
+	if (fd >= 0)
+		close(fd);
 	if (blob_read)
 		blob->checked = true;
 	else

@@ -178,10 +178,10 @@ bool file_write_atomic(const char *path, const void *data, size_t size, unsigned
 
 	if (!file_replaceable(path, err))
 		return false;
-	temporary = mem_alloc(path_size + 5);
+	temporary = mem_alloc(path_size + sizeof FILE_DRAFT_ENDING);
 	folder = path_folder(path);
 	memcpy(temporary, path, path_size);
-	memcpy(temporary + path_size, ".new", 5);
+	memcpy(temporary + path_size, FILE_DRAFT_ENDING, sizeof FILE_DRAFT_ENDING);
 	ok = file_write_new(temporary, data, size, mode, err);
 	if (ok && rename(temporary, path) != 0)
 		ok = file_fail(err, path, "cannot be replaced");

@@ -21,7 +21,8 @@ bool file_read(const char *path, size_t max_size, struct buf *buf, struct errmsg
 bool file_read_rest(int fd, size_t max_size, struct buf *buf, const char *name, struct errmsg *err);
 
 /* Replaces the file's contents so that a crash at any moment leaves the old or the new ones: temporary file beside it,
- * fsync, rename, fsync of the folder. mode is that of the new file, such as 0600. */
+ * its name with the ending, fsync, rename, fsync of the folder. mode is that of the new file, such as 0600. */
+#define FILE_DRAFT_ENDING ".new"
 bool file_write_atomic(const char *path, const void *data, size_t size, unsigned mode, struct errmsg *err);
 
 /* A new file may be renamed to this name: it is free, a regular file's, or a link's, which goes and not what it leads

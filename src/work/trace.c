@@ -253,7 +253,7 @@ static struct trace *trace_load_or_settle(const char *trace_folder, const struct
 	struct errmsg trace_err;
 
 	if (!file_exists(trace_record_path)) {
-		char *trace_draft_path = path_join(trace_folder, "run.new");
+		char *trace_draft_path = path_join(trace_folder, "run" FILE_DRAFT_ENDING);
 
 		unlink(trace_draft_path);
 		rmdir(trace_folder);

@@ -1,4 +1,5 @@
-/* A disk that fails: the calls that change files, wrapped, so that the n-th one under a path fails as one asks for.
+/* A disk that fails: the calls that change or read files, wrapped, so that the n-th one under a path fails as one asks
+ * for.
  *
  * A unit test links faults.c and sets the fault. The same file is built as a shared library, test/functional/faults.so:
  * a daemon that is started with it in LD_PRELOAD looks into the file named by FAULTS before every such call. There the
@@ -14,7 +15,8 @@ enum fault_call {
 	FAULT_RENAME = 4,
 	FAULT_OPEN = 8, /* open for writing, mkdir */
 	FAULT_UNLINK = 16,
-	FAULT_ALL = 31,
+	FAULT_ALL = 31,  /* that change files */
+	FAULT_READ = 32, /* read, pread */
 };
 
 enum { FAULT_KILL = -1 }; /* in place of an error: the process is killed before the call */

@@ -7,12 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util/bytes.h"
 #include "util/file.h"
 #include "util/mem.h"
 
-enum { SNAPSHOT_VERSION = 1, SNAPSHOT_HEAD = 80, SNAPSHOTS_NEWEST = 3 };
+enum { SNAPSHOT_VERSION = 1, SNAPSHOT_HEAD = 80, SNAPSHOT_NAME = 79, SNAPSHOTS_NEWEST = 3 };
 /* Of what a pruned node keeps the part that it may keep too much for want of a snapshot. */
 enum { SNAPSHOTS_STRIDES = 8 };
 
@@ -153,15 +154,30 @@ void snapshots_drop_below(struct snapshots *snapshots, uint32_t height)
 		snapshot_remove_file(snapshots, &snapshots->list[--snapshots->count]);
 }
 
-/* What is not named exactly so is not ours, and is left alone. 79 characters: 8 of the height, "-", 64 of the id,
- * ".state". */
+/* What is not named exactly so is not ours, and is left alone: 8 characters of the height, "-", 64 of the id, ".state".
+ */
 static bool snapshot_parse_name(const char *file_name, uint32_t *height, uint8_t id[32])
 {
 	char id_hex[65] = "", suffix[8] = "";
 
-	return strlen(file_name) == 79 &&
+	return strlen(file_name) == SNAPSHOT_NAME &&
 		sscanf(file_name, "%8" SCNu32 "-%64[0-9a-f]%7s", height, id_hex, suffix) == 3 &&
 		strcmp(suffix, ".state") == 0 && hex_decode_reversed(id, 32, id_hex);
+}
+
+/* What a kill has left of a snapshot: nobody would write that one again, and each is as large as a state. */
+static void snapshot_remove_draft(DIR *snapshot_dir, const char *file_name)
+{
+	char snapshot_name[SNAPSHOT_NAME + 1] = "";
+	uint32_t height;
+	uint8_t id[32];
+
+	if (strlen(file_name) != SNAPSHOT_NAME + strlen(FILE_DRAFT_ENDING) ||
+		strcmp(file_name + SNAPSHOT_NAME, FILE_DRAFT_ENDING) != 0)
+		return;
+	memcpy(snapshot_name, file_name, SNAPSHOT_NAME);
+	if (snapshot_parse_name(snapshot_name, &height, id))
+		unlinkat(dirfd(snapshot_dir), file_name, 0);
 }
 
 bool snapshots_init(struct snapshots *snapshots, const char *folder, uint32_t interval, uint32_t kept,
@@ -181,6 +197,8 @@ bool snapshots_init(struct snapshots *snapshots, const char *folder, uint32_t in
 	while ((snapshot_file = readdir(snapshot_dir)) != NULL)
 		if (snapshot_parse_name(snapshot_file->d_name, &height, id))
 			snapshot_insert(snapshots, height, id);
+		else
+			snapshot_remove_draft(snapshot_dir, snapshot_file->d_name);
 	closedir(snapshot_dir);
 	return true;
 }

@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 """A miner is killed again and again while it mines, pays and registers data: it loses nothing that it acknowledged."""
 
+import contextlib
 import errno
+import glob
+import http.client
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -12,10 +16,11 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
 from framework.node import Node, RpcError, wait_for_same_tip, wait_until
+from framework.rounds import BEACON, P, commit_runs, mine_to, with_wallet
 
 ROUNDS = 20
 FAULTS = os.path.join(os.environ.get("ATELIER_BUILDDIR", "."), "test", "functional", "faults.so")
-WRITE, SYNC, KILL = 1, 2, -1  # test/unit/faults.h
+WRITE, SYNC, RENAME, KILL = 1, 2, 4, -1  # test/unit/faults.h
 
 
 def start_mining(node):
@@ -212,5 +217,38 @@ def killed_in_a_reorganisation():
         tap.true(node.rpc.auditchain(5)["valid"], "audit")
 
 
-tap.main(killed_while_mining, killed_while_starting, killed_while_reindexing, killed_before_a_sync,
+def killed_while_writing():
+    """Half a snapshot, and half a run's bytes, that a kill has left are gone after the next start"""
+    node = with_wallet()
+    control = os.path.join(node.root, "faults")
+    node.stop()
+    node.environment = {"LD_PRELOAD": FAULTS, "FAULTS": control}
+
+    def kill_at(folder, act):
+        with open(control, "w", encoding="utf-8") as file:
+            file.write(f"{RENAME} {KILL} 0 0 0 /{folder}/")
+        node.start("-wallet=w")
+        act()
+        tap.equal(node.wait_for_exit(), -signal.SIGKILL, f"how it ended with {folder}")
+        os.remove(control)
+        drafts = glob.glob(os.path.join(node.chaindir, folder, "*.new"))
+        tap.true(drafts, f"there is no half of a file in {folder}")
+        if folder == "blobs":
+            shutil.rmtree(os.path.join(node.chaindir, "runs"))  # or the same file is written again
+        node.start()
+        tap.true(not any(map(os.path.exists, drafts)), f"{drafts} are there for good")
+        node.stop()
+
+    def mine(height):
+        with contextlib.suppress(RpcError, OSError, http.client.HTTPException):
+            mine_to(node, height)
+
+    kill_at("model", lambda: mine(P))
+    node.start("-wallet=w")
+    commit_runs(node)
+    node.stop()
+    kill_at("blobs", lambda: mine(P + BEACON))
+
+
+tap.main(killed_while_writing, killed_while_mining, killed_while_starting, killed_while_reindexing, killed_before_a_sync,
          killed_in_a_reorganisation)
