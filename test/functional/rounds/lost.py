@@ -2,6 +2,7 @@
 """Bytes of runs that are lost or damaged after a block has disclosed them: made again from the trace, or fetched from a
 peer; and where nobody has them the node says so, and which."""
 
+import errno
 import os
 import shutil
 import sys
@@ -15,6 +16,8 @@ from framework.rounds import (BEACON, LAST_DISCLOSURE, P, commit_runs, disclose_
 from reference.hashing import blob_root
 
 MERGE = 2 * P
+FAULTS = os.path.join(os.environ.get("ATELIER_BUILDDIR", "."), "test", "functional", "faults.so")
+READ = 32
 
 
 def disclosed(node):
@@ -120,6 +123,30 @@ def cut_short():
     wait_until_sound(other, roots)
 
 
+def bad_place():
+    """A file on a place of the disk that cannot be read is as good as lost: its bytes are fetched from a peer"""
+    if not os.path.exists(FAULTS):
+        raise tap.Skip("faults.so has not been built")
+    node, roots = with_disclosed()
+    mine_to(node, MERGE - 1)
+    other = new_node("-debug=model")
+    other.connect(node)
+    other.wait_for_height(MERGE - 1)
+    wait_until(lambda: other.log().count(" is right") == P, "all are audited")
+    other.stop()
+    control = os.path.join(other.root, "faults")
+    other.environment = {"LD_PRELOAD": FAULTS, "FAULTS": control}
+    with open(control, "w", encoding="utf-8") as file:
+        file.write(f"{READ} {errno.EIO} 0 2 0 {roots[3]}")  # a worker's look, and the one after it
+    other.start(f"-addnode={node.address}")
+    assert_merged(node)
+    other.wait_for_height(node.height())
+    other.wait_for_log("removing a damaged blob")
+    other.wait_for_log(f"sent blob {roots[3]}")
+    tap.equal(other.model_root(), node.model_root(), "the model")
+    wait_until_sound(other, roots)
+
+
 def nobody_has_them():
     """Without trace and peers the node says which bytes are missing, mines nothing for nothing, and goes on when they come"""
     node, roots = with_disclosed()
@@ -174,4 +201,4 @@ def a_replay_names_them():
     tap.equal((node.tip(), node.model_root()), (tip, root), "tip and model")
 
 
-tap.main(a_replay_names_them, made_again_from_the_trace, asked_for_again, cut_short, nobody_has_them)
+tap.main(a_replay_names_them, made_again_from_the_trace, asked_for_again, cut_short, bad_place, nobody_has_them)
