@@ -129,7 +129,9 @@ static bool datadir_read_spec(struct datadir *datadir, const json_t *placed_spec
 		return errmsg_set(err, "the name %s is taken", json_string_value(chain_name));
 	strcpy(datadir->chain, json_string_value(chain_name));
 	return datadir_read_port(placed_spec, "rpc_port", DATADIR_PRIVATE_RPC_PORT, &datadir->rpc_port, err) &&
-		datadir_read_port(placed_spec, "p2p_port", DATADIR_PRIVATE_P2P_PORT, &datadir->p2p_port, err);
+		datadir_read_port(placed_spec, "p2p_port", DATADIR_PRIVATE_P2P_PORT, &datadir->p2p_port, err) &&
+		(datadir->rpc_port != datadir->p2p_port ||
+			errmsg_set(err, "rpc_port and p2p_port are both %u", (unsigned)datadir->p2p_port));
 }
 
 static bool datadir_choose_private(struct datadir *datadir, const char *placed_path, struct errmsg *err)
@@ -161,6 +163,8 @@ static bool datadir_choose_chain(struct datadir *datadir, const struct options *
 
 	if (test + regtest + options_is_set(options, "chain") + (placed_path != NULL) > 1)
 		return errmsg_set(err, "Only one of -chain, -testnet, -regtest and -chainspec can be chosen");
+	if (placed_path != NULL && *placed_path == '\0')
+		return errmsg_set(err, "-chainspec= names no file");
 	if (placed_path != NULL)
 		return datadir_choose_private(datadir, placed_path, err);
 	return datadir_choose_builtin(datadir,

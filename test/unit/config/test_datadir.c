@@ -131,9 +131,11 @@ static void test_private(void **state)
 	check_spec("{\"name\":\"a\",\"rpc_port\":0}", "rpc_port");
 	check_spec("{\"name\":\"a\",\"rpc_port\":65536}", "rpc_port");
 	check_spec("{\"name\":\"a\",\"p2p_port\":\"1\"}", "p2p_port");
+	check_spec("{\"name\":\"a\",\"rpc_port\":39433}", "are both 39433");
 	check_spec("[", "spec.json");
 	check_spec("1", "spec.json");
 	check_error("-chainspec=/nonexistent-folder/s", "nonexistent-folder");
+	check_error("-chainspec=", "names no file");
 }
 
 int main(void)
