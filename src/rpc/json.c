@@ -22,9 +22,17 @@ struct json_parser {
 
 static json_t *json_parse_value(struct json_parser *parser);
 
+/* What people write has lines, and what programs send has not. */
 static json_t *json_parse_fail(struct json_parser *parser, const char *what)
 {
-	errmsg_set(parser->err, "%s at byte %zu", what, (size_t)(parser->next - parser->start));
+	unsigned line = 1;
+
+	for (const char *read_byte = parser->start; read_byte < parser->next; read_byte++)
+		line += *read_byte == '\n';
+	if (line > 1)
+		errmsg_set(parser->err, "%s in line %u", what, line);
+	else
+		errmsg_set(parser->err, "%s at byte %zu", what, (size_t)(parser->next - parser->start));
 	return NULL;
 }
 

@@ -186,7 +186,7 @@ def wrong_specs():
         check_refused([*arguments, "-regtest"], "Only one of -chain")
         check("")
         check("nonsense")
-        check('{"name": "ours",\n "hrp": }', "byte")
+        check('{"name": "ours",\n "hrp": }', "in line 2")
         check('{"name": "ours", "name": "theirs"}', "there already")
         check("[" * 100000)
         check([], "object")

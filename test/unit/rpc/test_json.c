@@ -126,6 +126,17 @@ static void test_refused(void **state)
 	assert_null(json_parse(NULL, 0, NULL));
 }
 
+static void test_places(void **state)
+{
+	struct errmsg err;
+
+	(void)state;
+	assert_null(json_parse("{\n\"a\": 1,\n}", 11, &err));
+	assert_string_equal(err.text, "Expected a name in quotes in line 3"); /* of a file that somebody wrote */
+	assert_null(json_parse("{\"a\": 1,}", 9, &err));
+	assert_string_equal(err.text, "Expected a name in quotes at byte 8");
+}
+
 static void test_bounds(void **state)
 {
 	size_t many = JSON_VALUES_MAX + 1;
@@ -245,6 +256,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_new_values),
 		cmocka_unit_test(test_types),
