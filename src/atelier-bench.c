@@ -99,23 +99,31 @@ static bool atelier_bench_run_chains(bool (*bench_command)(struct bench *bench),
 	return bench_known || errmsg_set(err, "-spec is regtest, test or main.");
 }
 
-/* A chain of one's own, on the embedded corpus. */
+/* A chain of one's own, on its corpus. */
 static bool atelier_bench_run_private(bool (*bench_command)(struct bench *bench), struct bench *bench, const char *path,
 	struct errmsg *err)
 {
-	char *corpus_path = NULL;
-	struct buf spec_text;
+	char *corpus_name = NULL, *corpus_path = NULL;
+	struct buf spec_text, corpus;
 	bool ok;
 
 	buf_init(&spec_text);
+	buf_init(&corpus);
 	ok = file_read(path, SPEC_TEXT_MAX, &spec_text, err) &&
-		spec_parse(&bench->spec, (const char *)spec_text.data, spec_text.size, &corpus_path, err) &&
-		(corpus_path == NULL || errmsg_set(err, "%s: only the embedded corpus is measured on", path)) &&
-		spec_finish(&bench->spec, err);
+		spec_parse(&bench->spec, (const char *)spec_text.data, spec_text.size, &corpus_name, err);
+	if (ok && corpus_name != NULL) {
+		corpus_path = path_beside(path, corpus_name);
+		ok = file_read(corpus_path, SPEC_CORPUS_MAX, &corpus, err);
+		if (ok)
+			spec_set_corpus(&bench->spec, corpus.data, corpus.size);
+	}
+	ok = ok && spec_finish(&bench->spec, err);
 	bench->chain = bench->spec.name;
 	ok = ok && (bench_command(bench) || errmsg_set(err, "There is no result for %s.", path));
 	spec_clear(&bench->spec);
+	free(corpus_name);
 	free(corpus_path);
+	buf_clear(&corpus);
 	buf_clear(&spec_text);
 	return ok;
 }

@@ -10,7 +10,7 @@ import tempfile
 
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
-from reference.document import known_answers, known_digests
+from reference.document import SOURCE, known_answers, known_digests
 
 ROUNDS = {"name": "rounds", "hrp": "rnd", "spacing": 60, "iterations": 4, "maturity": 20, "round_blocks": 8, "round_work": 2,
           "round_reveal": 3, "segments": 4, "segment": 8, "run_ppm": 500000}  # what else there is, as regtest has it
@@ -66,6 +66,13 @@ def judge_round():
             json.dump(ROUNDS, file)
         result = bench("round", f"-chainspec={path}", "-rounds=3", "-json")
         with open(path, "w", encoding="utf-8") as file:
+            json.dump({**ROUNDS, "corpus": "notes.txt"}, file)
+        lost = bench("round", f"-chainspec={path}")
+        with open(os.path.join(SOURCE, "data", "genesis.txt"), "rb") as text, \
+                open(os.path.join(folder, "notes.txt"), "wb") as file:
+            file.write(text.read()[:100000])
+        own = bench("round", f"-chainspec={path}", "-rounds=1", "-json")
+        with open(path, "w", encoding="utf-8") as file:
             json.dump({**ROUNDS, "round_work": 3}, file)
         impossible = bench("round", f"-chainspec={path}")
     line = json.loads(result.stdout)
@@ -77,6 +84,8 @@ def judge_round():
             and abs(line["run_s"] - iteration * 4 * 8) < 1e-6 and line["audits_s"] > iteration * 8 * 8
             and abs(line["validating_part_of_two_cores"] - parts / 2) < 1e-6
             and line["round_bytes"] == 8 * line["disclosed_bytes"] == 8 * (32 * 4 + 2 * (line["trace_bytes"] / 4 - 32))
+            and lost.returncode == 1 and "notes.txt" in lost.stderr
+            and json.loads(own.stdout)["disclosed_bytes"] == line["disclosed_bytes"]
             and impossible.returncode == 1 and "round_work" in impossible.stderr)
 
 

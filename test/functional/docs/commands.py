@@ -159,16 +159,22 @@ def weights_page():
 def chainspec_page():
     """doc/chainspec.md: the spec it shows makes a chain, with rounds or without, and so does a model there is"""
     with Node(start=False) as node:
-        spec, rounds, command = blocks("doc/chainspec.md")
+        spec, _, calls, formula, rounds, command = blocks("doc/chainspec.md")
         path = os.path.join(node.root, "ward7.json")
         write(path, spec)
         shutil.copy(os.path.join(SOURCE, "data", "genesis.txt"), os.path.join(node.root, "corpus.txt"))
         with Node(f"-chainspec={path}", chain="ward7") as shown:
             tap.equal(shown.rpc.getchainspec()["name"], "ward7", "name")
             tap.equal(shown.rpc.getchainspec().get("round_blocks", 0), 0, "rounds")
-        write(path, spec.replace('"name"', rounds + '"name"', 1))
+            for call in re.findall(r'json" (.*)', calls):
+                subprocess.run([os.path.join(PROGRAMS, "atelier-cli"), f"-datadir={shown.datadir}", f"-chainspec={path}",
+                                f"-rpcport={shown.rpc_port}", *call.split()], check=True, stdout=subprocess.DEVNULL)
+            wait_until(lambda: shown.rpc.getmininginfo()["mining"] and shown.height() > 0, "it mines")
+        bits = subprocess.run(formula, shell=True, check=True, capture_output=True, text=True).stdout.strip()
+        write(path, spec.replace('"name"', f'{rounds}"start_bits": {bits}, "name"', 1))
         with Node(f"-chainspec={path}", chain="ward7") as shown:
             told = shown.rpc.getchainspec()
+            tap.true(119 < shown.rpc.getdifficulty() * told["k"] < 121, "a block takes so many steps")
             tap.equal({name: told[name] for name in json.loads("{" + rounds.rstrip(",\n") + "}")},
                       json.loads("{" + rounds.rstrip(",\n") + "}"), "its rounds")
         place = Place(node)
