@@ -144,7 +144,8 @@ static const struct rpc_method mining_methods[] = {
 		"Tells how mining goes. It pauses, and paused says why, while a block that would make a better tip is "
 		"being verified, while the chain's time is ahead of this machine's clock, on a public chain while it "
 		"is fetched or nobody is connected, and where this machine computes wrongly; warnings has that too, "
-		"for a verification only if it takes a minute.",
+		"for a verification only if it takes a minute. Each attempt is a training step; a share is one that "
+		"others can list in their blocks as a proof; failed are those without a result, by protocol.",
 		"{\"blocks\": n, \"difficulty\": n, \"mining\": bool, \"address\": \"address\", "
 		"\"paused\": \"why\", \"threads\": n,\n"
 		" \"running\": n, \"attempts\": n, \"shares\": n, \"blocks_found\": n, "

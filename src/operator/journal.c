@@ -73,13 +73,14 @@ static void journal_tell_block(const struct spec *spec, const struct index_entry
 			entry->verify_ms / 1000, entry->verify_ms / 100 % 10);
 	if (block->late_count > 0)
 		snprintf(journal_late, sizeof journal_late, " and %zu late", block->late_count);
-	log_info("block %" PRIu32 " %s: loss %.*s, %zu proof%s%s, datasets%.*s, paid %s to miners and %s to data%s%s%s",
+	log_info("block %" PRIu32 " %s: loss %.*s, %zu proof%s%s, datasets%.*s, paid %s to miners%s %s to data%s%s%s%s",
 		entry->height, journal_id, (int)journal_loss.size, (const char *)journal_loss.data,
 		block->loose_count + 1, journal_plural(block->loose_count + 1), journal_late,
 		(int)journal_datasets.size, (const char *)journal_datasets.data,
-		journal_amount(journal_paid.miners, journal_miners), journal_amount(journal_paid.data, journal_data),
-		journal_paid.runs > 0 ? " and to runs " : "",
-		journal_paid.runs > 0 ? journal_amount(journal_paid.runs, journal_runs) : "", journal_seconds);
+		journal_amount(journal_paid.miners, journal_miners), journal_paid.runs > 0 ? "," : " and",
+		journal_amount(journal_paid.data, journal_data), journal_paid.runs > 0 ? " and " : "",
+		journal_paid.runs > 0 ? journal_amount(journal_paid.runs, journal_runs) : "",
+		journal_paid.runs > 0 ? " to runs" : "", journal_seconds);
 	buf_clear(&journal_loss);
 	buf_clear(&journal_datasets);
 }

@@ -1,8 +1,13 @@
 /* The journal: what an operator reads in the log while the node does what it should.
  *
  *     block 123 1a2b...: loss 2.345678, 3 proofs, datasets 0 1, paid 50.00000000 to miners and 7.50000000 to data, 1.2
- * s block 144 merges the runs of 24 seats: 20 merged, 1 left out, 1 struck, 2 empty syncing: block 1234 of 5000 (24 %),
- * about 12 minutes left height 123, 4 peers, 2 transactions and 1 proof wait, mining 0.310 steps/s
+ * s
+ *
+ *     block 144 merges the runs of 24 seats: 20 merged, 1 left out, 1 struck, 2 empty
+ *
+ *     syncing: block 1234 of 5000 (24 %), about 12 minutes left
+ *
+ *     height 123, 4 peers, 2 transactions and 1 proof wait, mining 0.310 steps/s
  *
  * The first for every block that joins the active chain; the loss is the benchmark's after the block, the time is what
  * its verification took (left out where it was verified by an earlier run). The second follows it where it ended a

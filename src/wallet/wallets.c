@@ -694,7 +694,8 @@ void wallets_load_startup(struct wallets *wallets)
 		log_error("The list of the wallets to load cannot be read: %s", err.text);
 	for (size_t i = 0; i < startup_count; i++) {
 		if (wallets_load(wallets, startup_names[i], &wallet, &err) == WALLETS_OK)
-			log_info("Wallet %s is loaded", startup_names[i]);
+			log_info("Wallet %s is loaded%s", startup_names[i],
+				wallet_is_unlocked(wallet) ? "" : ", and locked");
 		else
 			log_error("The wallet %s, of the list to load at the start, is not loaded: %s",
 				startup_names[i], err.text);

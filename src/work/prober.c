@@ -252,8 +252,9 @@ static void prober_leave_round(struct prober *prober)
 	for (uint32_t i = 0; i < round->seats; i++)
 		prober_cancel(&round->runs[i]);
 	false_runs = prober_round_count(round, &executed);
-	log_info("Runs from block %u on: %u segments of others were rechecked, %u runs are false",
-		(unsigned)round->base, (unsigned)executed, (unsigned)false_runs);
+	if (executed > 0)
+		log_info("The round from block %u on: segments of others rechecked: %u, runs found false: %u",
+			(unsigned)round->base, (unsigned)executed, (unsigned)false_runs);
 	prober->open = NULL;
 }
 

@@ -124,7 +124,8 @@ static bool run_audit_choose(struct run_audit *audit, int64_t drawn, struct errm
 	const int64_t chosen = audit->asked != RUN_AUDIT_DRAWN ? audit->asked : drawn;
 
 	if (chosen < 0 || chosen >= audit->known)
-		return errmsg_set(err, "Of the run %u segments are known so far", (unsigned)audit->known);
+		return errmsg_set(err, "This segment of the run is not known: it has stated %u, counted from 0",
+			(unsigned)audit->known);
 	audit->wanted = (uint32_t)chosen;
 	return true;
 }

@@ -202,20 +202,23 @@ static json_t *rounds_show_seat(const struct calls_rounds *calls, const struct r
 	struct block_outcome outcome;
 	const struct index_entry *merge = rounds_merge(chain, view->base, &outcome);
 	const struct rounds_seat *seat_block = &view->seat[seat];
+	const char *state = merge != NULL ?
+		show_verdict(outcome.merge.seat[seat]) :
+		rounds_open_state(spec, view->base, chain_tip(chain)->height + 1, &view->run[seat]);
+	const bool is_lost = strcmp(state, "empty") == 0 || strcmp(state, "struck") == 0;
 	json_t *shown = json_object();
 
 	json_object_set_new(shown, "height", json_integer(seat_block->height));
 	json_object_set_new(shown, "blockhash", json_hash(seat_block->id));
 	json_object_set_new(shown, "miner", show_address(spec, seat_block->key));
 	json_object_set_new(shown, "dataset", json_integer(view->run[seat].dataset));
-	json_object_set_new(shown, "state",
-		json_string(merge != NULL ?
-				show_verdict(outcome.merge.seat[seat]) :
-				rounds_open_state(spec, view->base, chain_tip(chain)->height + 1, &view->run[seat])));
+	json_object_set_new(shown, "state", json_string(state));
 	rounds_show_said(shown, view, seat);
 	json_object_set_new(shown, "pay",
-		json_amount(reward_run(spec, seat_block->height,
-			view->run[seat].committed ? view->run[seat].length : spec_most_segments(spec, view->base))));
+		json_amount(is_lost ? 0 :
+				      reward_run(spec, seat_block->height,
+					      view->run[seat].committed ? view->run[seat].length :
+									  spec_most_segments(spec, view->base))));
 	json_object_set_new(shown, "paid",
 		json_boolean(merge != NULL && chain_tip(chain)->height > merge->height &&
 			merge_statement_is_true(&outcome.merge, seat)));
@@ -263,9 +266,12 @@ static enum rpc_outcome call_getround(struct rpc_request *rounds_request, void *
 	if (chain_spec(chain)->round_blocks == 0)
 		return rpc_fail(rounds_request, RPC_MISC_ERROR, "This chain has no rounds");
 	if (newest == 0)
-		return rpc_fail(rounds_request, RPC_MISC_ERROR, "No round has begun");
+		return rpc_fail(rounds_request, RPC_MISC_ERROR, "No round has begun: the first one does with block %u",
+			(unsigned)chain_spec(chain)->round_blocks);
 	if (base > newest || base % chain_spec(chain)->round_blocks != 0)
-		return rpc_fail(rounds_request, RPC_INVALID_PARAMETER, "No round begins at this height");
+		return rpc_fail(rounds_request, RPC_INVALID_PARAMETER,
+			"No round begins at this height: one does at each multiple of %u, the newest at %u",
+			(unsigned)chain_spec(chain)->round_blocks, (unsigned)newest);
 	if (newest - base > ROUNDS_DEPTH)
 		return rpc_fail(rounds_request, RPC_INVALID_PARAMETER, "The round lies more than %d blocks back",
 			ROUNDS_DEPTH);
@@ -470,7 +476,8 @@ static const struct rpc_method rounds_methods[] = {
 		"  \"commits_until\": n, \"beacon\": n, \"disclosures_until\": n, \"merge\": n,   heights\n"
 		"  \"segments\": n,   that a run of this round may have at most\n"
 		"  \"merged\": bool,   the merge's block is there, and then:\n"
-		"  \"void\": bool,     the model would predict worse with what runs have learned: it stays without\n"
+		"  \"void\": bool,     no run is there, or the model would predict worse with what they have learned: "
+		"it stays without\n"
 		"  \"halved\": bool,   it would with all of them, and does not with the better half: that is merged\n"
 		"  \"loss_before\": nats, \"loss_after\": nats,\n"
 		"  \"seats\": {\"empty\": n, \"merged\": n, \"left out\": n, \"struck\": n},   before the merge "
@@ -497,7 +504,7 @@ static const struct rpc_method rounds_methods[] = {
 		"  \"length\": n, \"trace_root\": \"hex\", \"drawn_segment\": n, \"blob\": \"hex\",   as soon as "
 		"they are known\n"
 		"  \"pay\": amount, \"paid\": bool,   what a true run of that length (before: of the round's segments) "
-		"earns, and whether it has\n"
+		"earns, 0 where the seat is empty or struck, and whether it has\n"
 		"  \"own\": bool,   this node trains it, or has\n"
 		"  \"rechecked\": n, \"false_segment\": n, \"challenge\": \"hex\",   what this node has found by "
 		"executing segments again: how\n"
@@ -521,7 +528,9 @@ static const struct rpc_method rounds_methods[] = {
 		"  \"deadline\": n,     the last height for what comes next\n"
 		"  \"length\": n, \"trace_root\": \"hex\",   segments that it has in the end, once that is known\n"
 		"  \"trace_bytes\": n,  of its codes on disk, until 100 blocks after the merge\n"
-		"  \"problem\": \"text\"}]",
+		"  \"problem\": \"text\"}]   why it does not go on: \"missed\" is too late for what came next, "
+		"\"failed\" is without\n"
+		"           a result by protocol, and the seats of both stay empty where no commit was made",
 		NULL, 0 },
 	{ "auditrun", "Training", call_auditrun, auditrun_args,
 		"Executes a segment again, of a run that was disclosed or is this node's own, and compares digests. "

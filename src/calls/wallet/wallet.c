@@ -409,7 +409,9 @@ static const struct rpc_method wallet_methods[] = {
 		"  \"lastprocessedblock\": {\"hash\": \"hex\", \"height\": n}\n}",
 		NULL, 0 },
 	{ "walletpassphrase", "Wallet", call_walletpassphrase, walletpassphrase_args,
-		"Unlocks a wallet for a time: needed to send and to see the words.", NULL, "\"my passphrase\" 60", 0 },
+		"Unlocks a wallet for a time: needed to send, to see the words, and on a chain with rounds once a "
+		"round, for the commits of its runs.",
+		NULL, "\"my passphrase\" 60", 0 },
 	{ "walletlock", "Wallet", call_walletlock, NULL, "Locks a wallet at once.", NULL, NULL, 0 },
 	{ "encryptwallet", "Wallet", call_encryptwallet, encryptwallet_args,
 		"Gives a passphrase to a wallet that has none, and locks it. "

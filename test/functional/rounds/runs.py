@@ -86,7 +86,7 @@ def all_segments_can_be_audited():
         tap.true(executed["valid"] and executed["disclosed"] and not executed["own"], "it is right, and another's")
         tap.equal([one["segment"] for one in node.rpc.auditrun(seat["height"], segment)["segments"]], [segment],
                   "of an own one")
-    with tap.raises(-1, "segments are known"):
+    with tap.raises(-1, "it has stated"):
         other.rpc.auditrun(seat["height"], SPEC["segments"])
     with tap.raises(-1, "has not begun"):
         other.rpc.auditrun(other.height())
@@ -192,7 +192,7 @@ def locked_wallet_is_waited_for():
     wait_for_state(node, "wallet locked", 2 * P)
     mine_to(node, 2 * P + WORK_END)
     wait_for_state(node, "missed", 2 * P)
-    tap.equal({seat["state"] for seat in node.rpc.getround(2 * P)["seats"]}, {"empty"}, "the seats")
+    tap.equal({(seat["state"], seat["pay"]) for seat in node.rpc.getround(2 * P)["seats"]}, {("empty", 0)}, "the seats")
     unsigned = "its commit was not signed in time (a locked wallet, or a node that was off?): its seat stays empty"
     tap.equal({run["problem"] for run in node.rpc.getruns() if run["base"] == 2 * P}, {unsigned}, "they say so")
     told = f"The round from block {2 * P} on: seats of this node that stay empty: {P} "
