@@ -75,6 +75,7 @@ struct blob_fetch {
 	struct map wanted;   /* blob_key -> struct wanted_blob, owned */
 	struct buf failures; /* requests that ended without the bytes: struct blob_failure */
 	uint64_t bytes;      /* stated sizes of all requests, and of what is looked at */
+	int64_t full_at;     /* when nobody was found last who would have to make room: looked for once in a turn */
 };
 
 struct blob_fetch_peer {
@@ -513,16 +514,13 @@ static bool blob_request_is_slow(const struct wanted_blob *blob, const struct bl
 	return now - blob_request->since > blob->fetch->peers->timeouts.silence + due / BLOB_PACE;
 }
 
-/* The first of them will have sent all of it later, if they go on as they have done so far. */
-static bool blob_is_behind(const struct wanted_blob *blob, const struct blob_request *first,
-	const struct blob_request *second, int64_t now)
+/* Until it has sent all, if it goes on as it has done so far; only as good as for comparing. */
+static uint64_t blob_request_time_left(const struct wanted_blob *blob, const struct blob_request *blob_request,
+	int64_t now)
 {
-	const uint64_t first_left = (uint64_t)(blob->size - first->come) * (uint64_t)(now - first->since),
-		       second_left = (uint64_t)(blob->size - second->come) * (uint64_t)(now - second->since);
-
-	if (first->come == 0 || second->come == 0)
-		return first->come < second->come;
-	return first_left / first->come > second_left / second->come;
+	return blob_request->come == 0 ? UINT64_MAX :
+					 (uint64_t)(blob->size - blob_request->come) *
+			(uint64_t)(now - blob_request->since) / blob_request->come;
 }
 
 /* Of two that are silent or slow the one goes that would be done later: so a blob comes in the end though all peers are
@@ -532,11 +530,56 @@ static void blob_drop_last(struct wanted_blob *blob, int64_t now)
 	struct blob_request *loser = &blob->requests[0];
 
 	for (size_t i = 1; i < blob->request_count; i++)
-		if (blob_is_behind(blob, &blob->requests[i], loser, now))
+		if (blob_request_time_left(blob, &blob->requests[i], now) > blob_request_time_left(blob, loser, now))
 			loser = &blob->requests[i];
 	if (!blob->is_turn && blob_peer_is_silent(loser->peer, now))
 		loser->peer->blobs->idle_until = now + blob->fetch->peers->timeouts.blob;
 	blob_request_failed(blob, loser);
+}
+
+/* Of the blobs of turns, the slow request that would be done last; NULL: none is slow. */
+static struct blob_request *blob_find_slowest_turn(const struct blob_fetch *fetch, struct wanted_blob **slowest_blob,
+	int64_t now)
+{
+	struct blob_request *slowest = NULL;
+	uint64_t most_left = 0;
+	const uint8_t *key;
+	void *found_blob;
+
+	for (size_t at = 0; map_next(&fetch->wanted, &at, &key, &found_blob);) {
+		struct wanted_blob *blob = found_blob;
+
+		for (size_t i = 0; blob->is_turn && i < blob->request_count; i++) {
+			const uint64_t left = blob_request_time_left(blob, &blob->requests[i], now);
+
+			if (!blob_request_is_slow(blob, &blob->requests[i], now) ||
+				(slowest != NULL && left <= most_left))
+				continue;
+			slowest = &blob->requests[i];
+			*slowest_blob = blob;
+			most_left = left;
+		}
+	}
+	return slowest;
+}
+
+/* A request outlasts its turn, as it may be done after it: but it is the first to go where room is short, since it is
+ * strangers who have such asked of them. */
+static bool blob_make_room(struct blob_fetch *fetch, uint32_t size, int64_t now)
+{
+	while (fetch->bytes + size > blob_bytes_max) {
+		struct wanted_blob *slowest_blob = NULL;
+		struct blob_request *slowest = now == fetch->full_at ?
+			NULL :
+			blob_find_slowest_turn(fetch, &slowest_blob, now);
+
+		if (slowest == NULL) {
+			fetch->full_at = now;
+			return false;
+		}
+		blob_request_failed(slowest_blob, slowest);
+	}
+	return true;
 }
 
 /* Slowly, and from nobody better: then one is enough. */
@@ -571,7 +614,7 @@ static bool blob_ask_next(struct wanted_blob *blob, int64_t now)
 		return false;
 	if (blob->request_count == BLOB_ASKED_MAX)
 		blob_drop_last(blob, now);
-	if (fetch->bytes + blob->size > blob_bytes_max)
+	if (!blob_make_room(fetch, blob->size, now))
 		return true;
 	fetch->bytes += blob->size;
 	blob_request = &blob->requests[blob->request_count++];

@@ -345,6 +345,40 @@ static void test_all_slow(void **state)
 	close(worse.fd);
 }
 
+/* Whoever sends a part of his turns' blobs now and then does not keep from others the room that all requests share. */
+static void test_room(void **state)
+{
+	static struct ear ear;
+	struct node *wants = add_node(), *good = add_node();
+	uint8_t roots[3][32] = { { 1 }, { 2 }, { 3 } };
+	const uint32_t half = UINT32_C(1) << 30, rest = half - LONG_SIZE + 1;
+	size_t asked_count, failed_count;
+
+	(void)state;
+	clock_set_mono(START_MS);
+	ear = (struct ear){ .fd = connect_mute(wants) };
+	WAIT_FOR(peers_of(wants) == 1);
+	hold_long(good, roots[2], 'g');
+	connect_nodes(wants, good);
+	WAIT_FOR(peers_of(wants) == 2);
+	fake_chain_give_turn(wants->chain, roots[0], half, 1);
+	fake_chain_give_turn(wants->chain, roots[1], rest, 1);
+	WAIT_FOR(heard(&ear, MESSAGE_GETPART) == 4);
+	say_part(ear.fd, roots[0], half, 0, "x");
+	say_part(ear.fd, roots[1], rest, 0, "x");
+	WAIT_FOR(heard(&ear, MESSAGE_GETPART) == 6);
+	fake_chain_want_blob(wants->chain, roots[2], LONG_SIZE, 2);
+	turn_a_while();
+	assert_false(chain_has_blob(wants->chain, roots[2]));
+	pass_time(4 * SILENCE_MS);
+	WAIT_FOR(chain_has_blob(wants->chain, roots[2]));
+	/* One was enough. */
+	fake_chain_blob_requests(wants->chain, &asked_count, &failed_count);
+	assert_int_equal(failed_count, 1);
+	assert_int_equal(fake_chain_drafts(wants->chain), 1);
+	close(ear.fd);
+}
+
 /* Bytes of several parts; a node that has to look at them first sends them when it has. */
 static void test_many_parts(void **state)
 {
@@ -555,6 +589,7 @@ int main(void)
 		NET_TEST(test_silent_about_blob),
 		NET_TEST(test_slow_about_blob),
 		NET_TEST(test_all_slow),
+		NET_TEST(test_room),
 		NET_TEST(test_many_parts),
 		NET_TEST(test_stops_in_the_middle),
 		NET_TEST(test_silent_in_the_middle),
