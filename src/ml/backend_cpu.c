@@ -164,7 +164,7 @@ static enum step_result cpu_step(struct backend *backend, const struct step_job 
 			return STEP_CANCELLED;
 		if (model_wrong(cpu->model))
 			return STEP_MISCALCULATED;
-		if (!ok)
+		if (!ok || (iteration == 1 && job->first_loss_max > 0 && !(loss <= job->first_loss_max)))
 			return STEP_FAILED;
 		if (job->iterations_done != NULL)
 			atomic_store(job->iterations_done, iteration);

@@ -11,6 +11,10 @@
 /* What a code of exponent 0 holds, in millionths (section 20). */
 enum { RUN_LARGEST = 126000000 };
 
+/* A segment's first loss is at most so many times the base's on the same batch, and so much. */
+#define RUN_LOSS_FACTOR 1.125f
+#define RUN_LOSS_SLACK 0.125f
+
 size_t run_code_size(const struct train_config *config)
 {
 	return delta_size(model_count(&config->model));
@@ -93,9 +97,33 @@ bool run_gather(const struct course *course, const uint8_t segment_seed[32], con
 	return true;
 }
 
+/* The most that a segment may lose on its first batch. Weights that predict much worse than the base's can be chosen
+ * such that what training does to them is known without doing it: nothing, where each gradient drowns. Whoever forged
+ * one code like that would have all later segments for free, and be found in one of them. */
+static enum step_result run_first_loss_max(struct backend *backend, const struct run_segment *segment, float *most)
+{
+	const struct backend_batch batch = { .state = segment->base,
+		.windows = segment->windows,
+		.rows = backend->config.batch,
+		.cancel = segment->cancel };
+	bool ok, is_wrong;
+
+	backend_check(backend, segment->checked);
+	ok = backend_loss(backend, &batch, most);
+	is_wrong = backend_wrong(backend);
+	backend_check(backend, false);
+	*most = RUN_LOSS_FACTOR * *most + RUN_LOSS_SLACK;
+	if (segment->cancel != NULL && atomic_load(segment->cancel))
+		return STEP_CANCELLED;
+	if (is_wrong)
+		return STEP_MISCALCULATED;
+	/* Not a number fails too. */
+	return ok && *most > 0 ? STEP_OK : STEP_FAILED;
+}
+
 enum step_result run_execute(struct backend *backend, const struct run_segment *segment, uint8_t *code)
 {
-	const struct step_job job = {
+	struct step_job job = {
 		.state = segment->base,
 		.start = segment->start,
 		.iterations = backend->config.segment,
@@ -107,8 +135,10 @@ enum step_result run_execute(struct backend *backend, const struct run_segment *
 		.progress = segment->progress,
 		.progress_context = segment->progress_context,
 	};
-	enum step_result result = backend_execute(backend, &job, code);
+	enum step_result result = run_first_loss_max(backend, segment, &job.first_loss_max);
 
+	if (result == STEP_OK)
+		result = backend_execute(backend, &job, code);
 	return result == STEP_OK && !run_code_check(&backend->config, code, run_code_size(&backend->config)) ?
 		STEP_FAILED :
 		result;

@@ -52,7 +52,7 @@ struct run_segment {
 };
 
 /* On STEP_OK code (run_code_size bytes; not `start` itself) holds Q_(j+1), within bounds. STEP_FAILED also where the
- * result is not. */
+ * result is not, or the start predicts its first batch much worse than the base does. */
 enum step_result run_execute(struct backend *backend, const struct run_segment *segment, uint8_t *code);
 
 #endif

@@ -42,6 +42,7 @@ struct step_job {
 	uint32_t iterations;          /* 0: those of the configuration */
 	const uint8_t *seed;          /* 32 bytes */
 	const uint8_t *windows;       /* [iterations][batch][ctx + 1] */
+	float first_loss_max;         /* it fails if the loss of its first iteration is more; 0: whatever that is */
 	bool checked;                 /* check every product: some per cent more time */
 	const atomic_bool *cancel;    /* may be NULL; looked at several times a second */
 	atomic_uint *iterations_done; /* counted here; may be NULL */

@@ -67,7 +67,7 @@ def commit_runs(node):
 def disclose_runs(node, runs=P):
     mine_to(node, P + BEACON)
     wait_for_offers(node, runs)
-    # A block has at most ceil(2 P / round_reveal) of them.
+    # A block has at most ceil(4 P / round_reveal) of them.
     mine_to(node, P + LAST_DISCLOSURE)
     wait_for_state(node, "disclosed", runs=runs)
 

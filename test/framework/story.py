@@ -169,7 +169,6 @@ class Story:
             yield self.wrong("bad-round-seat", RoundTransaction(DISCLOSURE, seats[seat], length, bytes(32)))
         yield self.wrong("bad-round-format", RoundTransaction(DISCLOSURE, seats[HONEST], 0, bytes(32)))
         yield self.wrong("bad-round-duplicate", right[0], self.disclosure(seats[HONEST], 0))
-        yield self.wrong("bad-round-count", *right, self.disclosure(seats[SILENT]))
         yield self.wrong("bad-round-seat", right[0], self.challenge(seats[HONEST], 1))
         yield self.wrong("bad-round-seat", self.commit(seats[NONE]))
         yield self.wrong("bad-round-disclosure", self.disclosure(seats[HONEST], (j + 1) % FIELDS["segments"]))

@@ -116,7 +116,7 @@ class Round:
 
 def most_of(spec, kind):
     """In a block."""
-    return {COMMIT: spec.round_blocks, DISCLOSURE: -(-2 * spec.round_blocks // spec.round_reveal),
+    return {COMMIT: spec.round_blocks, DISCLOSURE: -(-4 * spec.round_blocks // spec.round_reveal),
             CHALLENGE: -(-spec.round_blocks // (spec.round_blocks - 2 - spec.round_work - spec.round_reveal))}[kind]
 
 

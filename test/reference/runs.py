@@ -1,11 +1,13 @@
 """Section 20: the run of a seat, the codes between its segments, and what is shown of it."""
 
+import math
 import struct
 
-from .arithmetic import add, rounded
+from .arithmetic import add, f32, rounded
 from .delta import BLOCK, CODED, LOWEST, decode, encode
 from .draws import AUDIT, draw, mulhi, run_window
 from .hashing import sha256
+from .model import loss_and_gradient
 from .products import Failed
 from .step import train
 
@@ -53,10 +55,18 @@ class Run:
         count = self.spec.segment * self.spec.batch
         return [run_window(self.segment_seed(j), index, self.data, self.spec.model.ctx) for index in range(count)]
 
-    def segment(self, j, code):
-        """Q_(j+1) from Q_j; Failed: there is none."""
-        seed = self.segment_seed(j)
-        w = train(self.spec, add(self.theta, decode(code, self.spec.model.n)), seed, self.windows(j))
+    def first_loss_most(self, windows):
+        """What a segment may lose on its first batch."""
+        loss, _ = loss_and_gradient(self.spec.model, self.theta, windows[:self.spec.batch])
+        return f32(f32(1.125 * loss) + 0.125)
+
+    def segment(self, j, code, most=None):
+        """Q_(j+1) from Q_j; Failed: there is none. most: another bound of the first loss."""
+        seed, windows = self.segment_seed(j), self.windows(j)
+        if most is None:
+            # Q_0 is the base: its loss is what it is compared with.
+            most = math.inf if code == first_code(self.spec) else self.first_loss_most(windows)
+        w = train(self.spec, add(self.theta, decode(code, self.spec.model.n)), seed, windows, most)
         result = encode(rounded([a - b for a, b in zip(w, self.theta)]), seed)
         if not within_bounds(self.spec, result):
             raise Failed("a code is out of bounds")

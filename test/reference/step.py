@@ -41,14 +41,17 @@ class AdamW:
         return rounded([a - b for a, b in zip(w, move)])
 
 
-def train(spec, w, seed, windows):
-    """The weights after an iteration on each `batch` of these windows, from fresh moments on; the seed keys the dither."""
+def train(spec, w, seed, windows, most=math.inf):
+    """The weights after an iteration on each `batch` of these windows, from fresh moments on; the seed keys the dither.
+    most: of the first one's loss."""
     optimizer = AdamW(spec.model, ppm(spec.lr_ppm), ppm(spec.wd_ppm))
     for first in range(0, len(windows), spec.batch):
         loss, g = loss_and_gradient(spec.model, w, windows[first:first + spec.batch], seed, first)
         q = dot16(g, g)
         if not (math.isfinite(loss) and math.isfinite(q)):
             raise Failed("loss or gradient is not finite")
+        if first == 0 and not loss <= most:
+            raise Failed("the start predicts much worse than the base")
         c = f32(math.sqrt(q))
         w = optimizer.update(w, g, f32(1.0 / c) if c > 1.0 else 1.0)
     if not all(map(math.isfinite, w)):

@@ -130,11 +130,12 @@ size_t round_blob_size(const struct spec *spec, enum round_kind kind, uint32_t l
 	return 0;
 }
 
-/* Twice what every seat's need in the blocks there are: who is kept out of one finds room in another. */
+/* Four times what all seats need in the blocks there are: a quarter of these has room for all. Who leaves his own
+ * blocks empty keeps somebody out only with three quarters of them, and the others may not be filled up by his own. */
 uint32_t round_disclosures_most(const struct spec *spec)
 {
 	/* On a chain without rounds both are 0. */
-	return spec->round_blocks > 0 ? (2 * spec->round_blocks + spec->round_reveal - 1) / spec->round_reveal : 0;
+	return spec->round_blocks > 0 ? (4 * spec->round_blocks + spec->round_reveal - 1) / spec->round_reveal : 0;
 }
 
 /* Each costs every node a segment. But the blocks behind the last disclosures have room for all seats together: who

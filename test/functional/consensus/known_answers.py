@@ -16,14 +16,14 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 from framework import node, rounds
 from reference import arithmetic, data, merge, novelty, pace, reward, runs, targets
 from reference.contributions import Registration, opened
-from reference.delta import encode
+from reference.delta import decode, encode
 from reference.document import SOURCE, known_answers
 from reference.draws import SLOT, draw, mulhi, own_window, philox, philox_words, step_window
 from reference.hashing import Reader, blob_root, sha256, shown
 from reference.headers import Block, Header
 from reference.model import Model, attention_head, loss_and_gradient, token_loss
 from reference.products import Failed, quantise
-from reference.round_tx import CHALLENGE, COMMIT, DISCLOSURE, Round, RoundTransaction, commit_hash, is_round
+from reference.round_tx import CHALLENGE, COMMIT, DISCLOSURE, Round, RoundTransaction, commit_hash, is_round, most_of
 from reference.signatures import verifies
 from reference.spec import built_in, built_in_fields
 from reference.state import Outcome, Slot, entropy, integer, model_root, update_state
@@ -331,6 +331,10 @@ class RoundAnswers(Answers):
         fields = dict(zip(("round_blocks", "segments", "first_segments"), map(int, numbers)))
         return str(built_in("regtest", **fields).most_segments(int(numbers[3])))
 
+    def round_counts(self, *numbers):
+        spec = built_in("regtest", **dict(zip(("round_blocks", "round_work", "round_reveal"), map(int, numbers))))
+        return f"{most_of(spec, DISCLOSURE)} {most_of(spec, CHALLENGE)}"
+
     def e_max(self, *numbers):
         return str(runs.most_exponent(*map(int, numbers)))
 
@@ -367,8 +371,8 @@ class RoundAnswers(Answers):
     def run_code(self, j, block):
         return self.run_codes()[int(j)][65 * int(block):][:65].hex()
 
-    def segment_from(self, lr_ppm, number, below, spread):
-        """Segment 0 of the example run, from weights that a stranger could send."""
+    def strange(self, lr_ppm, number, below, spread):
+        """The example run with that lr_ppm, and a code that a stranger could send."""
         spec = copy.copy(self.spec("rounds"))
         spec.lr_ppm = int(lr_ppm)
         most = runs.most_exponent(spec.lr_ppm, spec.segment, spec.segments)
@@ -378,11 +382,27 @@ class RoundAnswers(Answers):
         padding = -spec.model.n % 64
         code[len(code) - padding:] = bytes(padding)
         assert runs.within_bounds(spec, bytes(code))
-        run = runs.Run(spec, spec.theta, EXAMPLE_PARENT, self.SEAT, spec.dataset())
+        return runs.Run(spec, spec.theta, EXAMPLE_PARENT, self.SEAT, spec.dataset()), bytes(code)
+
+    def segment_from(self, *numbers):
+        run, code = self.strange(*numbers)
         try:
-            return sha256(run.segment(0, bytes(code))).hex()
+            return sha256(run.segment(0, code, math.inf)).hex()
         except Failed:
             return "fails"
+
+    def segment_start(self, *numbers):
+        """What the start and the base lose on the first batch, and whether the segment goes on from there."""
+        run, code = self.strange(*numbers)
+        batch = run.windows(0)[:run.spec.batch]
+        weights = arithmetic.add(run.theta, decode(code, run.spec.model.n))
+        losses = [loss_and_gradient(run.spec.model, w, batch)[0] for w in (weights, run.theta)]
+        try:
+            run.segment(0, code)
+            losses.append("good")
+        except Failed:
+            losses.append("fails")
+        return f"{arithmetic.bits(losses[0]):08x} {arithmetic.bits(losses[1]):08x} {losses[2]}"
 
     def round_attention(self, x):
         places = range(16)

@@ -50,7 +50,7 @@ static void test_windows(void **unused)
 	assert_int_equal(when(ROUND_CHALLENGE, 8, 12), ROUND_WHEN_SOON);
 	assert_int_equal(when(ROUND_CHALLENGE, 8, 15), ROUND_WHEN_NOW);
 	assert_int_equal(when(ROUND_CHALLENGE, 8, 16), ROUND_WHEN_NEVER);
-	assert_int_equal(round_disclosures_most(helper_spec()), 6);
+	assert_int_equal(round_disclosures_most(helper_spec()), 11);
 }
 
 /* --- places and turns --- */
@@ -876,8 +876,8 @@ static void test_blocks(void **unused)
 	}
 	assert_int_equal(chain_mempool_count(h.chain), 8);
 	helper_mine(&h, 1);
-	assert_int_equal(chain_tip(h.chain)->tx_count, 1 + 6);
-	assert_int_equal(chain_mempool_count(h.chain), 2);
+	assert_int_equal(chain_tip(h.chain)->tx_count, 1 + 8);
+	assert_int_equal(chain_mempool_count(h.chain), 0);
 	assert_true(chain_invalidate(h.chain, chain_tip(h.chain), &err));
 	assert_int_equal(chain_mempool_count(h.chain), 8);
 	/* Before the beacon nobody knows what will be drawn. */

@@ -414,6 +414,52 @@ static void test_cancel(void **state)
 	free(code);
 }
 
+/* The farther a start is from the base the worse it predicts: from some distance on it is no start at all, though
+ * training from it would give a code within bounds. */
+static void test_start_that_predicts_badly(void **state)
+{
+	struct fixture *f = *state;
+	struct train_config far = tiny;
+	const size_t size = run_code_size(&tiny);
+	uint8_t *start = mem_dup(f->start, size), *code = mem_alloc(size);
+	struct backend_batch batch = { .state = f->base, .windows = f->windows, .rows = tiny.batch };
+	const struct step_job job = { .state = f->base,
+		.start = start,
+		.iterations = tiny.segment,
+		.seed = f->segment_seed,
+		.windows = f->windows };
+	float base_loss, loss;
+	size_t good = 0, refused = 0;
+
+	far.lr_ppm = 2000000;
+	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &far, 1);
+
+	assert_true(backend_loss(backend, &batch, &base_loss));
+	batch.change = start;
+	for (int exponent = -20; exponent <= -3; exponent++) {
+		for (size_t at = 0; at < size - DELTA_BLOCK_SIZE; at += DELTA_BLOCK_SIZE) {
+			start[at] = (uint8_t)(int8_t)exponent;
+			for (size_t i = 1; i < DELTA_BLOCK_SIZE; i++)
+				start[at + i] = (uint8_t)((at + i) * 2654435761u >> 13) % 201 - 100;
+		}
+		assert_true(backend_loss(backend, &batch, &loss));
+		if (loss <= 1.125f * base_loss + 0.125f) {
+			assert_int_equal(execute(backend, f, start, code), STEP_OK);
+			good++;
+		} else {
+			assert_int_equal(execute(backend, f, start, code), STEP_FAILED);
+			assert_int_equal(backend_execute(backend, &job, code), STEP_OK);
+			assert_true(run_code_check(&far, code, size));
+			refused++;
+		}
+	}
+	if (good <= 3 || refused <= 3)
+		fail_msg("%zu good, %zu refused", good, refused);
+	backend_free(backend);
+	free(start);
+	free(code);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -428,6 +474,7 @@ int main(void)
 		cmocka_unit_test(test_exponent_max),
 		cmocka_unit_test(test_limits),
 		TEST(test_codes_out_of_bounds),
+		TEST(test_start_that_predicts_badly),
 		TEST(test_failures),
 		TEST(test_cancel),
 	};

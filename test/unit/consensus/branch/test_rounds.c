@@ -497,11 +497,36 @@ static void test_duplicates(void **state)
 	registry_free(branch.registry);
 }
 
+/* A round of 9 with 5 blocks for disclosures. */
+static void test_disclosures_of_a_block(void **state)
+{
+	struct branch branch = branch_new(1);
+	struct round_tx said[P];
+	const size_t most = 8; /* ceil(4 * 9 / 5) */
+
+	(void)state;
+	spec.round_work = 1;
+	spec.round_reveal = 5;
+	grow(&branch, BASE);
+	for (uint32_t i = 0; i < P; i++)
+		said[i] = commitment(&branch, i + 1);
+	put(&branch, said, P);
+	grow(&branch, BASE + spec.round_work + 1);
+	for (uint32_t i = 0; i < P; i++)
+		said[i] = disclosure(P - i);
+	assert_string_equal(refusal(&branch, said, most), "");
+	assert_string_equal(refusal(&branch, said, most + 1), "bad-round-count");
+	said[most] = said[0];
+	assert_string_equal(refusal(&branch, said, most + 1), "bad-round-duplicate");
+	registry_free(branch.registry);
+	spec.round_work = WORK;
+	spec.round_reveal = REVEAL;
+}
+
 static void test_counts(void **state)
 {
 	struct branch branch = branch_new(1);
 	struct round_tx said[P];
-	const size_t most = 6; /* ceil(2 * 9 / 3) */
 
 	(void)state;
 	grow(&branch, BASE);
@@ -512,12 +537,9 @@ static void test_counts(void **state)
 	grow(&branch, BASE + WORK + 1);
 	for (uint32_t i = 0; i < P; i++)
 		said[i] = disclosure(P - i);
-	assert_string_equal(refusal(&branch, said, most), "");
-	assert_string_equal(refusal(&branch, said, most + 1), "bad-round-count");
-	said[most] = said[0];
-	assert_string_equal(refusal(&branch, said, most + 1), "bad-round-duplicate");
-	put(&branch, said, most);
-	for (uint32_t i = 0; i < most; i++)
+	assert_string_equal(refusal(&branch, said, P), "");
+	put(&branch, said, P);
+	for (uint32_t i = 0; i < P; i++)
 		said[i] = challenge(P - i, 0);
 	/* Of the two blocks after the last disclosures half of the seats each. */
 	assert_string_equal(refusal(&branch, said, 5), "");
@@ -928,6 +950,7 @@ int main(void)
 		cmocka_unit_test(test_foreign_seats),
 		cmocka_unit_test(test_needs),
 		cmocka_unit_test(test_duplicates),
+		cmocka_unit_test(test_disclosures_of_a_block),
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_signatures),
 		cmocka_unit_test(test_other_txs),

@@ -170,6 +170,15 @@ static void answer_round_limit(const char *arguments, char *out)
 	snprintf(out, ANSWER_MAX, "%u", spec_most_segments(&other, base));
 }
 
+static void answer_round_counts(const char *arguments, char *out)
+{
+	struct spec other = { 0 };
+
+	assert_int_equal(sscanf(arguments, "%u %u %u", &other.round_blocks, &other.round_work, &other.round_reveal), 3);
+	snprintf(out, ANSWER_MAX, "%u %u", (unsigned)round_disclosures_most(&other),
+		(unsigned)round_challenges_most(&other));
+}
+
 static void answer_e_max(const char *arguments, char *out)
 {
 	struct train_config other = *train();
@@ -322,32 +331,77 @@ static uint8_t *strange_code(const struct train_config *config, unsigned number,
 	return out;
 }
 
-static void answer_segment_from(const char *arguments, char *out)
+/* Segment 0 of the example run from such a code. The caller frees start. */
+struct strange {
+	struct train_config config;
+	uint8_t segment_seed[32], *start;
+	struct backend *backend;
+};
+
+static void strange_init(struct strange *strange, const char *arguments)
 {
-	struct train_config config = *train();
-	uint8_t segment_seed[32], digest[32], *start, *found = mem_alloc(run_code_size(train()));
 	unsigned number, spread;
-	struct backend *other;
 	int below;
 
-	assert_int_equal(sscanf(arguments, "%u %u %d %u", &config.lr_ppm, &number, &below, &spread), 4);
-	start = strange_code(&config, number, below, spread);
-	other = backend_new(backend_cpu(ENGINE_OPENBLAS), &config, 1);
-	run_segment_seed(example_run, 0, segment_seed);
-	const struct run_segment segment = { .base = initial,
-		.segment_seed = segment_seed,
-		.start = start,
+	strange->config = *train();
+	assert_int_equal(sscanf(arguments, "%u %u %d %u", &strange->config.lr_ppm, &number, &below, &spread), 4);
+	strange->start = strange_code(&strange->config, number, below, spread);
+	assert_true(run_code_check(&strange->config, strange->start, run_code_size(&strange->config)));
+	strange->backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &strange->config, 1);
+	run_segment_seed(example_run, 0, strange->segment_seed);
+}
+
+static void strange_clear(struct strange *strange)
+{
+	backend_free(strange->backend);
+	free(strange->start);
+}
+
+/* Whatever the start's loss is. */
+static void answer_segment_from(const char *arguments, char *out)
+{
+	struct strange strange;
+	uint8_t digest[32], *found = mem_alloc(run_code_size(train()));
+
+	strange_init(&strange, arguments);
+	const struct step_job job = { .state = initial,
+		.start = strange.start,
+		.iterations = strange.config.segment,
+		.seed = strange.segment_seed,
 		.windows = windows[0] };
 
-	assert_true(run_code_check(&config, start, run_code_size(&config)));
-	if (run_execute(other, &segment, found) == STEP_OK) {
-		sha256(digest, found, run_code_size(&config));
+	if (backend_execute(strange.backend, &job, found) == STEP_OK &&
+		run_code_check(&strange.config, found, run_code_size(&strange.config))) {
+		sha256(digest, found, run_code_size(&strange.config));
 		put_hex(out, digest, 32);
 	} else {
 		strcpy(out, "fails");
 	}
-	backend_free(other);
-	free(start);
+	strange_clear(&strange);
+	free(found);
+}
+
+static void answer_segment_start(const char *arguments, char *out)
+{
+	struct strange strange;
+	uint8_t *found = mem_alloc(run_code_size(train()));
+	struct backend_batch batch = { .state = initial, .windows = windows[0], .rows = train()->batch };
+	float start_loss, base_loss;
+	enum step_result result;
+
+	strange_init(&strange, arguments);
+	const struct run_segment segment = { .base = initial,
+		.segment_seed = strange.segment_seed,
+		.start = strange.start,
+		.windows = windows[0] };
+
+	assert_true(backend_loss(strange.backend, &batch, &base_loss));
+	batch.change = strange.start;
+	assert_true(backend_loss(strange.backend, &batch, &start_loss));
+	result = run_execute(strange.backend, &segment, found);
+	snprintf(out, ANSWER_MAX, "%08x %08x %s", float_bits(start_loss), float_bits(base_loss),
+		result == STEP_OK ? "good" : "fails");
+	strange_clear(&strange);
 	free(found);
 }
 
@@ -846,6 +900,7 @@ static const struct question questions[] = {
 	{ "initial", answer_initial, 1 },
 	{ "genesis", answer_genesis, 1 },
 	{ "round_limit", answer_round_limit, 6 },
+	{ "round_counts", answer_round_counts, 5 },
 	{ "e_max", answer_e_max, 5 },
 	{ "code_bounds", answer_code_bounds, 6 },
 	{ "round_datasets", answer_round_datasets, 3 },
@@ -855,6 +910,7 @@ static const struct question questions[] = {
 	{ "run_digest", answer_run_digest, SEGMENTS + 1 },
 	{ "run_code", answer_run_code, 3 },
 	{ "segment_from", answer_segment_from, 6 },
+	{ "segment_start", answer_segment_start, 6 },
 	{ "round_attention", answer_round_attention, 3 },
 	{ "run_root", answer_run_root, 2 },
 	{ "disclosure_root", answer_disclosure_root, 3 },
