@@ -62,7 +62,13 @@ static void watch_look_at_clock(const struct watch *watch)
 	if (clock_tolerance > WATCH_CLOCK_TOLERANCE)
 		clock_tolerance = WATCH_CLOCK_TOLERANCE;
 	/* The tip comes first: work stands behind its time, and behind a peer's clock nothing does. */
-	if (chain_clock_lag(watch->chain) > 0)
+	if (chain_clock_lag(watch->chain) > 0 && tip->height == 0)
+		warning_set(WARNING_CLOCK,
+			"The chain begins in %" PRId64
+			" seconds by this machine's clock (genesis_time): wait, or set the "
+			"clock right",
+			tip_ahead);
+	else if (chain_clock_lag(watch->chain) > 0)
 		warning_set(WARNING_CLOCK,
 			"The tip's time is %" PRId64 " seconds ahead of this machine's clock: set the clock right",
 			tip_ahead);

@@ -84,6 +84,12 @@ def with_spacing():
         tap.true(node.rpc.auditchain(5)["valid"], "audit")
 
 
+def not_begun():
+    """A chain whose genesis is in the future says when it begins, instead of that a clock is wrong"""
+    with private_node(genesis_time=int(time.time()) + 100000) as node:
+        wait_until(lambda: any("The chain begins in" in text for text in node.rpc.getblockchaininfo()["warnings"]), "it says so")
+
+
 def strangers():
     """Nodes of different specs do not connect, even where only one number or one byte of the corpus differs"""
     with private_node() as ours, Node() as regtest:
@@ -131,4 +137,4 @@ def found_by_the_client():
         tap.equal(json.loads(done.stdout)["name"], "ours", "name")
 
 
-tap.main(mined_together, with_spacing, strangers, changed_spec, found_by_the_client)
+tap.main(mined_together, with_spacing, not_begun, strangers, changed_spec, found_by_the_client)
