@@ -58,11 +58,19 @@ static void history_add_common(json_t *listed_fields, struct wallets *wallets, c
 
 /* The coinbase pays proofs first, then data, then runs: where the second begins is known from its block, where the last
  * from what it states of a merge. */
-static const char *history_category(const struct spec *spec, const struct ledger *ledger,
-	const struct ledger_tx *history_tx, size_t output)
+static const char *history_reward(const struct spec *spec, const struct ledger_tx *history_tx, size_t output)
 {
 	struct coinbase_parts paid_parts;
 
+	coinbase_part(spec, history_tx->tx, history_tx->height, &paid_parts);
+	if (output >= paid_parts.runs)
+		return "run";
+	return output >= history_tx->first_data ? "data" : "generate";
+}
+
+static const char *history_category(const struct spec *spec, const struct ledger *ledger,
+	const struct ledger_tx *history_tx, size_t output)
+{
 	if (!history_tx->coinbase)
 		return "receive";
 	if (history_tx->height == 0)
@@ -71,10 +79,7 @@ static const char *history_category(const struct spec *spec, const struct ledger
 		return "struck";
 	if (ledger_immature(ledger, history_tx))
 		return "immature";
-	coinbase_part(spec, history_tx->tx, history_tx->height, &paid_parts);
-	if (output >= paid_parts.runs)
-		return "run";
-	return output >= history_tx->first_data ? "data" : "generate";
+	return history_reward(spec, history_tx, output);
 }
 
 /* Address and label of an output, or which data it registers. */
@@ -124,6 +129,9 @@ static void history_append_details(json_t *details, struct wallet *wallet, const
 		listed_output = history_show_output(wallet_spec(wallet), history_tx, i);
 		json_object_set_new(listed_output, "category",
 			json_string(history_category(wallet_spec(wallet), ledger, history_tx, i)));
+		if (history_tx->coinbase && history_tx->height > 0)
+			json_object_set_new(listed_output, "reward",
+				json_string(history_reward(wallet_spec(wallet), history_tx, i)));
 		json_object_set_new(listed_output, "amount", json_amount(history_tx->tx->outputs[i].amount));
 		json_object_set_new(listed_output, "abandoned", json_boolean(history_tx->abandoned));
 		json_array_append_new(details, listed_output);
@@ -300,6 +308,7 @@ static const struct rpc_method history_methods[] = {
 		"his run of the next round was false, or was not disclosed.",
 		"[\n  {\n    \"address\": \"text\",\n"
 		"    \"category\": \"send|receive|generate|data|run|immature|orphan|struck\",\n"
+		"    \"reward\": \"generate|data|run\",   (only of a coinbase) what it is for, whatever became of it\n"
 		"    \"amount\": x,\n    \"label\": \"text\",\n    \"vout\": n,\n    "
 		"\"fee\": x,                (numeric, only sent)\n"
 		"    \"contribution\": \"hex\",   (string, only where it registers data) root of the data\n"

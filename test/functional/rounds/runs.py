@@ -292,6 +292,7 @@ def runs_are_merged_and_paid():
         play_round(node, base)
         wait_until_over(node, base)
     mine_to(node, 4 * P + 1)
+    earned = []
     rounds = node.rpc.getrounds()
     tap.equal([one["base"] for one in rounds], [4 * P, 3 * P, 2 * P, P], "rounds")
     tap.equal([one["merged"] for one in rounds], [False, True, True, True], "merged")
@@ -309,7 +310,10 @@ def runs_are_merged_and_paid():
         paid = [output["value"] for output in child["tx"][0]["vout"]]
         for seat in seats:
             paid.remove(seat["pay"])  # each has an output of its own
+        earned += [seat["pay"] for seat in seats]
         node.wait_for_log(f"block {one['merge']} merges the runs of {P} seats: {one['seats']['merged']} merged")
+    listed = [one["amount"] for one in node.rpc.listtransactions("*", 1000) if one["reward"] == "run"]
+    tap.equal(sorted(listed), sorted(earned), "what the wallet tells, of immature ones too")
     # Others who fetch all of it come to the same model, and so does this node out of its own files.
     other = new_node()
     other.connect(node)

@@ -33,6 +33,7 @@ def rewards_mature():
         entry = node.rpc.listtransactions()[-1]
         tap.equal((entry["category"], entry["generated"], entry["address"], entry["label"], entry["confirmations"]),
                   ("immature", True, address, "mine", 1), "listed")
+        tap.equal(entry["reward"], "generate", "what it is the reward for")
         tap.equal(node.rpc.listunspent(), [], "coins")
         with tap.raises(-6, "Insufficient"):
             node.rpc.sendtoaddress(address, 1)
