@@ -12,11 +12,11 @@
 #include "util/log.h"
 
 enum {
-	/* Without asking a switch undoes CHOOSE_REORG_MAX blocks; late proofs start from states a few before. */
+	/* Without asking a switch undoes CHOOSE_REORG_MAX blocks; late proofs start from states a few before. Of
+	 * rounds: the one that such a branch leaves in the middle, and the one that was merged before. */
 	PRUNE_LEAST = CHOOSE_REORG_MAX + 28,
-	PRUNE_LEAST_ROUNDS =
-		2,       /* the round that such a branch leaves in the middle, and the one that was merged before */
-	PRUNE_STEP = 16, /* blocks that are pruned at a time */
+	PRUNE_LEAST_ROUNDS = 2,
+	PRUNE_BLOBS = 4, /* files at a time: of large ones each takes the file system some hundredths of a second */
 	PRUNE_RECORD = 8,
 	PRUNE_BLOB_KEY = 33,
 	PRUNE_BLOB_VALUE = 4,
@@ -118,12 +118,12 @@ static bool prune_advance(struct chain *chain, struct errmsg *err)
 /* --- what goes --- */
 
 /* On all branches. */
-static bool prune_bodies(struct chain *chain, uint32_t last, struct errmsg *err)
+static bool prune_bodies(struct chain *chain, uint32_t height, struct errmsg *err)
 {
 	for (size_t i = 0; i < chain->index.count; i++) {
 		const struct full_entry *full = chain->index.entries[i];
 
-		if (full->entry.height > chain->pruning.done && full->entry.height <= last && full->bodies.size > 0 &&
+		if (full->entry.height == height && full->bodies.size > 0 &&
 			!record_file_erase(chain->blocks, &full->bodies, err))
 			return false;
 	}
@@ -132,7 +132,8 @@ static bool prune_bodies(struct chain *chain, uint32_t last, struct errmsg *err)
 
 struct prune_old_blobs {
 	uint32_t last;
-	struct buf roots; /* 32 bytes each */
+	uint8_t roots[PRUNE_BLOBS][32];
+	size_t count; /* with those that found no place */
 };
 
 /* Those without a height were noted before heights were, and stay. */
@@ -142,49 +143,51 @@ static bool prune_visit_blob(void *context, const uint8_t *key, size_t key_size,
 	struct prune_old_blobs *old = context;
 
 	(void)err;
-	if (key_size == PRUNE_BLOB_KEY && value_size == PRUNE_BLOB_VALUE && read_le32(value) <= old->last)
-		buf_put(&old->roots, key + 1, 32);
+	if (key_size != PRUNE_BLOB_KEY || value_size != PRUNE_BLOB_VALUE || read_le32(value) > old->last)
+		return true;
+	if (old->count < PRUNE_BLOBS)
+		memcpy(old->roots[old->count], key + 1, 32);
+	old->count++;
 	return true;
 }
 
-/* Bytes of runs go by whole rounds: a merge above reads what was disclosed below. What somebody has registered as a
- * dataset too stays. */
-static bool prune_blobs(struct chain *chain, uint32_t last, struct db_batch *batch, struct errmsg *err)
+/* Bytes of runs go by whole rounds, at the last block of each: a merge above reads what was disclosed below. What
+ * somebody has registered as a dataset too stays. `rest`: there are more. */
+static bool prune_blobs(struct chain *chain, uint32_t last, struct db_batch *batch, bool *rest, struct errmsg *err)
 {
 	const uint8_t blob_prefix = DB_ROUND_BLOB;
-	struct prune_old_blobs old = { .last = last - last % chain->spec->round_blocks };
+	struct prune_old_blobs old = { .last = last };
 	uint8_t blob_key[PRUNE_BLOB_KEY] = { DB_ROUND_BLOB };
-	bool found;
 
-	buf_init(&old.roots);
-	found = db_each(chain->db, &blob_prefix, 1, prune_visit_blob, &old, err);
-	for (size_t i = 0; found && i < old.roots.size; i += 32) {
-		memcpy(blob_key + 1, old.roots.data + i, 32);
+	if (!db_each(chain->db, &blob_prefix, 1, prune_visit_blob, &old, err))
+		return false;
+	for (size_t i = 0; i < old.count && i < PRUNE_BLOBS; i++) {
+		memcpy(blob_key + 1, old.roots[i], 32);
 		db_batch_delete(batch, blob_key, sizeof blob_key);
-		if (registry_find(chain->registry, old.roots.data + i, NULL) == NULL)
-			blobs_prune(chain->blobs, old.roots.data + i);
+		if (registry_find(chain->registry, old.roots[i], NULL) == NULL)
+			blobs_prune(chain->blobs, old.roots[i]);
 	}
-	buf_clear(&old.roots);
-	return found;
+	*rest = old.count > PRUNE_BLOBS;
+	return true;
 }
 
-/* How far it has come need not survive a power cut: then a few blocks are done again. */
+/* One block, or a few files of its round. How far it has come need not survive a power cut: then that is done again. */
 static bool prune_step(struct chain *chain, struct errmsg *err)
 {
-	const uint32_t left = chain->pruning.height - chain->pruning.done;
-	const uint32_t last = chain->pruning.done + (left < PRUNE_STEP ? left : PRUNE_STEP);
+	const uint32_t next = chain->pruning.done + 1, round_blocks = chain->spec->round_blocks;
+	bool pruned = true, rest = false;
 	struct db_batch *batch;
-	bool pruned;
 
-	if (left == 0)
+	if (next > chain->pruning.height)
 		return true;
 	batch = db_batch_new();
-	pruned = prune_bodies(chain, last, err) &&
-		(chain->spec->round_blocks == 0 || prune_blobs(chain, last, batch, err));
-	if (pruned) {
-		chain->pruning.done = last;
-		pruned = prune_save(chain, batch, false, err);
+	if (round_blocks > 0 && next % round_blocks == 0)
+		pruned = prune_blobs(chain, next, batch, &rest, err);
+	if (pruned && !rest) {
+		pruned = prune_bodies(chain, next, err);
+		chain->pruning.done += pruned;
 	}
+	pruned = pruned && prune_save(chain, batch, false, err);
 	db_batch_free(batch);
 	return pruned;
 }

@@ -25,7 +25,7 @@ bool prune_begin(struct chain *chain, uint32_t kept, struct errmsg *err);
  * here.
  */
 bool prune_open(struct chain *chain, struct errmsg *err);
-/* A bit of it, if there is anything to do: at a new tip and now and then. */
+/* A bit of it, if there is anything to do: at a new tip and now and then. It is short, as the loop waits for it. */
 void prune_work(struct chain *chain);
 
 /* Bytes of a run that a verified block names stay until that block is pruned, or a later one that names them too. */

@@ -100,6 +100,9 @@ static void test_heights(void **unused)
 	disclose(&h, 4, 9);
 	disclose(&h, 4, 17);
 	disclose(&h, 4, 2);
+	/* More than go at a time. */
+	for (uint8_t number = 10; number < 20; number++)
+		disclose(&h, number, STRIDE - number % 8);
 	assert_int_equal(chain_pruned(h.chain), 0);
 	/* The first snapshot lies in the middle of a round, whose bytes its merge needs. */
 	mine_to(&h, KEPT + INTERVAL);
@@ -118,6 +121,8 @@ static void test_heights(void **unused)
 	assert_true(has_bodies(&h, STRIDE + 1));
 	assert_false(is_disclosed(&h, 1) || is_disclosed(&h, 2));
 	assert_true(is_disclosed(&h, 3) && is_disclosed(&h, 4));
+	for (uint8_t number = 10; number < 20; number++)
+		assert_false(is_disclosed(&h, number));
 	/* All states that are kept can be had, and none before. */
 	reopen(&h);
 	for (uint32_t height = STRIDE; height <= chain_tip(h.chain)->height; height += 3)
@@ -192,6 +197,32 @@ static void test_interrupted(void **unused)
 		assert_int_equal(helper_files(&h, "model/000000[01]?-*"), 1);
 		expect_state(&h, STRIDE + 1, true);
 	}
+	helper_stop(&h);
+}
+
+/* What cannot be taken away stays until the next start, and the node goes on. */
+static void test_stopped(void **unused)
+{
+	struct full_entry *full;
+	struct helper h;
+
+	(void)unused;
+	start(&h);
+	mine_to(&h, KEPT + STRIDE - 1);
+	full = entry_full(chain_at(h.chain, STRIDE));
+	full->bodies.file = 99;
+	helper_mine(&h, 1);
+	helper_settle(&h);
+	for (int i = 0; i < STRIDE; i++)
+		chain_tick(h.chain);
+	assert_int_equal(h.chain->pruning.height, STRIDE);
+	assert_int_equal(h.chain->pruning.done, STRIDE - 1);
+	helper_mine(&h, 1);
+	assert_int_equal(h.fatals, 0);
+	reopen(&h);
+	assert_true(has_bodies(&h, STRIDE));
+	prune_all(&h);
+	assert_false(has_bodies(&h, STRIDE));
 	helper_stop(&h);
 }
 
@@ -302,6 +333,7 @@ int main(void)
 		cmocka_unit_test(test_heights),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_interrupted),
+		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_branch),
 	};
